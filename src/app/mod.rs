@@ -1,0 +1,3 @@
+//! app
+
+#![allow(clippy::disallowed_methods)] // at the edge: asks the time

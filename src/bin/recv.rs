@@ -1,0 +1,3 @@
+//! `recv`: shows and plays what a `send` sends.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `send`: a camera and a microphone, to whoever watches.
+
+fn main() {}

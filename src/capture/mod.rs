@@ -1,0 +1,3 @@
+//! capture
+
+#![allow(clippy::disallowed_methods)] // at the edge: asks the time

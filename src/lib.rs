@@ -1,0 +1,28 @@
+//! Eyeline: a live camera and microphone, moved from one machine to another.
+//!
+//! One crate, two small binaries. The layers, each importing only what is below it (`tests/layers.rs` checks):
+//!
+//! ```text
+//! bin → app → {capture, codec, present, net} → session → media → {wire, crypto} → {picture, sound, slot, time, seq}
+//! ```
+//!
+//! `session` and everything below it is sans-IO: it never asks the time, opens a socket or starts a thread. It is given
+//! values together with `now`, and is drained of values until it says until when it can wait. See ARCHITECTURE.md for the
+//! house and PROTOCOL.md for the bytes.
+
+#![warn(missing_docs)]
+
+pub mod app;
+pub mod capture;
+pub mod codec;
+pub mod crypto;
+pub mod media;
+pub mod net;
+pub mod picture;
+pub mod present;
+pub mod seq;
+pub mod session;
+pub mod slot;
+pub mod sound;
+pub mod time;
+pub mod wire;

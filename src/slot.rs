@@ -1,0 +1,193 @@
+//! Hand-over between threads: a bounded place that says what it does when it is full.
+//!
+//! Capacity and overflow are chosen where the slot is made: [`Slot::newest`] holds one value and a newer one replaces it
+//! (live pictures: newest wins); [`Slot::dropping`] holds a few and drops the oldest (live sound); [`Slot::waiting`] makes
+//! the producer wait (films: nothing is skipped). What was dropped is counted. Not for audio callbacks: it locks.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Overflow {
+    DropOldest,
+    Wait,
+}
+
+/// The consumer is gone, or somebody closed the slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Closed;
+
+/// What [`Slot::take_until`] found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Taken<T> {
+    /// The oldest value.
+    Value(T),
+    /// Nothing came in time.
+    TimedOut,
+    /// Closed, and everything pushed before was taken.
+    Closed,
+}
+
+struct State<T> {
+    values: VecDeque<T>,
+    closed: bool,
+    dropped: u64,
+}
+
+/// See the module text.
+pub struct Slot<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    capacity: usize,
+    overflow: Overflow,
+}
+
+impl<T> Slot<T> {
+    fn with(capacity: usize, overflow: Overflow) -> Arc<Self> {
+        assert!(capacity > 0, "a slot holds at least one value");
+        let state = State { values: VecDeque::with_capacity(capacity), closed: false, dropped: 0 };
+        Arc::new(Slot { state: Mutex::new(state), changed: Condvar::new(), capacity, overflow })
+    }
+
+    /// One place; a newer value replaces the one nobody took.
+    pub fn newest() -> Arc<Self> {
+        Self::with(1, Overflow::DropOldest)
+    }
+
+    /// `capacity` places; when full the oldest value is dropped.
+    pub fn dropping(capacity: usize) -> Arc<Self> {
+        Self::with(capacity, Overflow::DropOldest)
+    }
+
+    /// `capacity` places; when full the producer waits.
+    pub fn waiting(capacity: usize) -> Arc<Self> {
+        Self::with(capacity, Overflow::Wait)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // A panic elsewhere cannot leave the queue half changed: every critical section is one push or pop.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a value in; says `Closed` once the slot was closed.
+    pub fn push(&self, value: T) -> Result<(), Closed> {
+        let mut state = self.lock();
+        while self.overflow == Overflow::Wait && state.values.len() >= self.capacity && !state.closed {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed {
+            return Err(Closed);
+        }
+        // The replaced value is dropped after the lock is gone: freeing a picture takes time.
+        let replaced = (state.values.len() >= self.capacity).then(|| state.values.pop_front()).flatten();
+        state.dropped += u64::from(replaced.is_some());
+        state.values.push_back(value);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Waits for the oldest value; `None` once the slot is closed and empty.
+    pub fn take(&self) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if let Some(value) = self.pop(&mut state) {
+                return Some(value);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for the oldest value, but not past `deadline`.
+    pub fn take_until(&self, deadline: Instant, now: impl Fn() -> Instant) -> Taken<T> {
+        let mut state = self.lock();
+        loop {
+            if let Some(value) = self.pop(&mut state) {
+                return Taken::Value(value);
+            }
+            if state.closed {
+                return Taken::Closed;
+            }
+            let left = deadline.saturating_duration_since(now());
+            if left == Duration::ZERO {
+                return Taken::TimedOut;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The oldest value, if one is there.
+    pub fn try_take(&self) -> Option<T> {
+        self.pop(&mut self.lock())
+    }
+
+    fn pop(&self, state: &mut State<T>) -> Option<T> {
+        let value = state.values.pop_front()?;
+        if self.overflow == Overflow::Wait {
+            self.changed.notify_all();
+        }
+        Some(value)
+    }
+
+    /// No more values will be accepted; what is inside can still be taken. Wakes everybody.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether it was closed (values may still be inside).
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// How many values were replaced before anybody took them.
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_value_wins_and_the_loser_is_counted() {
+        let slot = Slot::newest();
+        slot.push(1).unwrap();
+        slot.push(2).unwrap();
+        assert_eq!((slot.take(), slot.dropped()), (Some(2), 1));
+    }
+
+    #[test]
+    fn a_waiting_slot_loses_nothing_and_makes_the_producer_wait() {
+        let slot = Slot::waiting(2);
+        let producer = {
+            let slot = slot.clone();
+            std::thread::spawn(move || {
+                for value in 0..1000 {
+                    slot.push(value).unwrap();
+                }
+                slot.close();
+            })
+        };
+        let mut seen = Vec::new();
+        while let Some(value) = slot.take() {
+            seen.push(value);
+        }
+        producer.join().unwrap();
+        assert_eq!((seen, slot.dropped()), ((0..1000).collect(), 0));
+    }
+
+    #[test]
+    fn closing_lets_the_rest_be_taken_and_refuses_more() {
+        let slot = Slot::dropping(4);
+        slot.push('a').unwrap();
+        slot.close();
+        assert_eq!(slot.push('b'), Err(Closed));
+        assert_eq!((slot.take(), slot.take()), (Some('a'), None));
+    }
+}
