@@ -1,1 +1,5 @@
-//! media
+//! Media timing and repair: pure values in, values out. Knows messages' contents, not peers.
+
+pub mod depacketizer;
+pub mod nack;
+pub mod packetizer;
