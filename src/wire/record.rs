@@ -70,6 +70,8 @@ pub struct Format {
     pub size: (u16, u16),
     /// Channels of sound, 0 where there is none.
     pub channels: u8,
+    /// The first picture that this peer is sent.
+    pub first: u64,
 }
 
 /// The end of a film: how much there was in all.
@@ -122,6 +124,7 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(&format.size.0.to_be_bytes());
                 out.extend_from_slice(&format.size.1.to_be_bytes());
                 out.push(format.channels);
+                out.extend_from_slice(&format.first.to_be_bytes());
             }
             Record::Sound(sound) => {
                 out.push(kind::SOUND);
@@ -214,6 +217,7 @@ impl Format {
         if channels > 2 {
             return Err(reader.invalid("channels", u64::from(channels), 1));
         }
-        Ok(Format { rate, variable, size, channels })
+        let first = reader.u64("first picture")?;
+        Ok(Format { rate, variable, size, channels, first })
     }
 }
