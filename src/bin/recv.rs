@@ -1,3 +1,5 @@
 //! `recv`: shows and plays what a `send` sends.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    eyeline::app::run_recv()
+}

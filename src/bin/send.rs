@@ -1,3 +1,5 @@
 //! `send`: a camera and a microphone, to whoever watches.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    eyeline::app::run_send()
+}

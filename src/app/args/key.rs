@@ -1,0 +1,155 @@
+//! The shared key: from `--key`, `--key-file` or `$EYELINE_KEY`, first the flags, then the environment.
+//!
+//! What becomes of it is the business of `crypto`; here it is only found, checked and kept out of every message.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The name of the environment variable.
+pub const VARIABLE: &str = "EYELINE_KEY";
+
+/// A key file's first line is read up to here: far more than any passphrase, far less than a wrong file.
+const MAX_LINE: u64 = 4096;
+
+/// Shorter keys are taken, with a warning: whoever records the start of a session can try keys at leisure.
+const SHORT: usize = 12;
+
+/// A passphrase. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// The passphrase, for the handshake.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
+
+/// Where a key may come from: at most one of the first two (clap sees to it).
+pub(super) struct Sources<'a> {
+    pub flag: Option<&'a str>,
+    pub file: Option<&'a Path>,
+    pub variable: Option<&'a OsStr>,
+}
+
+/// The key in use, if any. What the user should know is added to `warnings`.
+pub(super) fn find(from: Sources<'_>, warnings: &mut Vec<String>) -> Result<Option<Key>, String> {
+    let key = match from {
+        Sources { flag: Some(key), .. } => check(key, "--key")?,
+        Sources { file: Some(path), .. } => check(&first_line(path, warnings)?, &format!("key file {}", path.display()))?,
+        Sources { variable: Some(key), .. } => {
+            let key = key.to_str().ok_or_else(|| format!("${VARIABLE} is not UTF-8 text"))?;
+            check(key, &format!("${VARIABLE}"))?
+        }
+        _ => return Ok(None),
+    };
+    if key.0.chars().count() < SHORT {
+        warnings.push(format!(
+            "the key is shorter than {SHORT} characters and can be guessed by whoever records a session's start; `--key new` prints a strong one"
+        ));
+    }
+    Ok(Some(key))
+}
+
+fn check(key: &str, place: &str) -> Result<Key, String> {
+    let key = key.trim();
+    match key {
+        "" => Err(format!(
+            "{place} is empty: without a key leave it out, with one it must hold it; `--key new` prints a strong one"
+        )),
+        "new" => Err(format!("{place} holds the word `new`, which is no key: `--key new` prints a strong one to put there")),
+        key => Ok(Key(key.into())),
+    }
+}
+
+fn first_line(path: &Path, warnings: &mut Vec<String>) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot read key file {}: {error}", path.display());
+    let file = File::open(path).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
+    if about.is_file() && about.mode() & 0o077 != 0 {
+        warnings.push(format!("key file {0} can be read by others on this machine: chmod 600 {0}", path.display()));
+    }
+    let mut line = String::new();
+    BufReader::new(file.take(MAX_LINE)).read_line(&mut line).map_err(unreadable)?;
+    if line.len() as u64 == MAX_LINE {
+        return Err(format!(
+            "the first line of key file {} is longer than {MAX_LINE} bytes: is it the right file?",
+            path.display()
+        ));
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn from_file(name: &str, content: &[u8], mode: u32) -> (Result<Option<Key>, String>, Vec<String>) {
+        let path = std::env::temp_dir().join(format!("eyeline-key-{}-{name}", std::process::id()));
+        File::create(&path).unwrap().write_all(content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut warnings = Vec::new();
+        let key = find(Sources { flag: None, file: Some(&path), variable: None }, &mut warnings);
+        std::fs::remove_file(&path).unwrap();
+        (key, warnings)
+    }
+
+    #[test]
+    fn the_first_line_of_a_key_file_is_the_key_without_its_white_space() {
+        let (key, warnings) = from_file("first", b"  correct horse battery \r\nsecond line\n", 0o600);
+        assert_eq!((key.unwrap().unwrap().expose(), warnings), ("correct horse battery", vec![]));
+    }
+
+    #[test]
+    fn a_key_file_others_can_read_is_named_in_a_warning() {
+        let (key, warnings) = from_file("open", b"correct horse battery\n", 0o640);
+        assert!(key.unwrap().is_some());
+        assert!(warnings.len() == 1 && warnings[0].contains("chmod 600 "), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_key_file_that_cannot_be_one_is_refused() {
+        for (name, content) in
+            [("empty", &b"\n secret\n"[..]), ("long", &[b'x'; 5000]), ("binary", &[0xff, 0xfe, b'\n']), ("new", b"new\n")]
+        {
+            assert!(from_file(name, content, 0o600).0.is_err(), "{name}");
+        }
+        let missing = Sources { flag: None, file: Some(Path::new("/nonexistent/key")), variable: None };
+        let error = find(missing, &mut Vec::new()).unwrap_err();
+        assert!(error.starts_with("cannot read key file /nonexistent/key: "), "{error}");
+    }
+
+    #[test]
+    fn the_environment_is_asked_last_and_may_not_be_empty() {
+        let variable = Some(OsStr::new("from the environment"));
+        let find = |flag, variable| find(Sources { flag, file: None, variable }, &mut Vec::new());
+        assert_eq!(find(Some("from the flag"), variable).unwrap().unwrap().expose(), "from the flag");
+        assert_eq!(find(None, variable).unwrap().unwrap().expose(), "from the environment");
+        assert_eq!(find(None, None), Ok(None));
+        assert!(find(None, Some(OsStr::new(""))).unwrap_err().starts_with("$EYELINE_KEY is empty"));
+        assert!(find(Some(" "), None).unwrap_err().starts_with("--key is empty"));
+    }
+
+    #[test]
+    fn a_short_key_is_taken_with_a_warning() {
+        let mut warnings = Vec::new();
+        let key = find(Sources { flag: Some("1234"), file: None, variable: None }, &mut warnings).unwrap();
+        assert!(key.is_some() && warnings[0].contains("--key new"));
+    }
+
+    #[test]
+    fn a_key_is_never_shown() {
+        assert_eq!(format!("{:?}", Key("secret".into())), "Key(..)");
+    }
+}

@@ -1,0 +1,362 @@
+//! The command line: text in, typed configuration out. The only place where what a user typed is judged.
+//!
+//! [`send::parse`] and [`recv::parse`] are pure but for reading a key file: what they need of the process lies in [`Env`].
+//! Wrong usage is a [`clap::Error`]: one message and a hint, exit code 2. What a user should merely know is a warning in
+//! [`Common::warnings`], said once the log exists. Whether a device, film or host exists is found out by those who open it.
+
+mod key;
+pub mod recv;
+pub mod send;
+pub mod units;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+
+pub use key::Key;
+pub use recv::Recv;
+pub use send::Send;
+pub use units::{Fps, Host};
+
+/// The port of both programs: UDP carries pictures, TCP of the same number sound and control.
+pub const PORT: u16 = 9688;
+
+/// What the command line is read against, beside the arguments themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Env {
+    /// `$EYELINE_KEY`.
+    pub key: Option<OsString>,
+    /// `$NO_COLOR` is set and not empty (no-color.org).
+    pub no_color: bool,
+    /// stderr is shown to a person, by something that knows colours.
+    pub stderr_is_terminal: bool,
+    /// stdout is shown to a person.
+    pub stdout_is_terminal: bool,
+}
+
+impl Env {
+    /// That of this process.
+    pub fn of_process() -> Self {
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Env {
+            key: std::env::var_os(key::VARIABLE),
+            no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
+            stderr_is_terminal: std::io::stderr().is_terminal() && !dumb,
+            stdout_is_terminal: std::io::stdout().is_terminal(),
+        }
+    }
+}
+
+/// What the user asked a program to do.
+#[derive(Debug)]
+pub enum Command<Config> {
+    /// Its work.
+    Run(Box<Config>),
+    /// `--list`: print devices and their modes, then end.
+    List(Log),
+    /// `--key new`: print a strong passphrase, then end.
+    NewKey,
+}
+
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// `--quiet`: errors only.
+    Quiet,
+    /// What a user wants to know.
+    Normal,
+    /// `-v`: also how things are decided, with the time since the start.
+    Verbose,
+    /// `-vv`: everything.
+    Debug,
+}
+
+/// How lines on stderr look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Log {
+    /// How much.
+    pub verbosity: Verbosity,
+    /// Whether warnings and errors are coloured.
+    pub color: bool,
+}
+
+/// How the two programs find each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meet {
+    /// `--host`: dial these, at least one.
+    Dial(Vec<Host>),
+    /// Wait on this address, UDP and TCP.
+    Wait(SocketAddr),
+}
+
+/// What both programs are told.
+#[derive(Debug, Clone)]
+pub struct Common {
+    /// Who dials and who waits.
+    pub meet: Meet,
+    /// Dial or wait again when the peer is gone.
+    pub reconnect: bool,
+    /// End by itself after this time.
+    pub duration: Option<Duration>,
+    /// `--stats json`: one object a second on stdout.
+    pub stats_json: bool,
+    /// The shared key, if there is one.
+    pub key: Option<Key>,
+    /// How to speak to the user.
+    pub log: Log,
+    /// To be said once the log exists.
+    pub warnings: Vec<String>,
+}
+
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Both programs")]
+struct CommonFlags {
+    /// Port: UDP for pictures, TCP for sound and control
+    #[arg(short, long, value_name = "PORT", default_value_t = PORT, value_parser = units::port, help_heading = "Connection")]
+    port: u16,
+
+    /// Address of this machine to wait on; the default is every one
+    #[arg(long, value_name = "ADDR", value_parser = units::address, conflicts_with = "host", help_heading = "Connection")]
+    bind: Option<IpAddr>,
+
+    /// End when the peer is gone (exit 4); do not dial or wait again
+    #[arg(long, help_heading = "Connection")]
+    no_reconnect: bool,
+
+    /// Admit only who has this key too; `--key new` prints a strong one
+    #[arg(long, value_name = "KEY", conflicts_with = "key_file", help_heading = "Connection")]
+    key: Option<String>,
+
+    /// Take the key from the first line of FILE; without it $EYELINE_KEY is used
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    key_file: Option<PathBuf>,
+
+    /// List cameras with their modes, microphones and speakers, then end
+    #[arg(long)]
+    list: bool,
+
+    /// End after this time, like 10s or 2m
+    #[arg(long, value_name = "DUR", value_parser = units::running_time)]
+    duration: Option<Duration>,
+
+    /// Print measurements on stdout; json is one object a second
+    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
+    stats: Option<StatsFormat>,
+
+    /// Say more on stderr; -vv says everything
+    #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+
+    /// Say only what went wrong
+    #[arg(long)]
+    quiet: bool,
+
+    /// Colour warnings and errors: auto, always or never; $NO_COLOR is heeded
+    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    color: ColorWhen,
+
+    /// Print this help
+    #[arg(short, long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+
+    /// Print the version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy)]
+enum StatsFormat {
+    /// One object a line.
+    Json,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy)]
+enum ColorWhen {
+    Auto,
+    Always,
+    Never,
+}
+
+impl CommonFlags {
+    fn log(&self, env: &Env) -> Log {
+        let verbosity = match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, 0) => Verbosity::Normal,
+            (false, 1) => Verbosity::Verbose,
+            (false, _) => Verbosity::Debug,
+        };
+        let color = match self.color {
+            ColorWhen::Auto => env.stderr_is_terminal && !env.no_color,
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+        };
+        Log { verbosity, color }
+    }
+
+    /// What was asked when it is not the program's work.
+    fn aside<Config>(&self, env: &Env) -> Option<Command<Config>> {
+        if self.list {
+            Some(Command::List(self.log(env)))
+        } else if self.key.as_deref() == Some("new") {
+            Some(Command::NewKey)
+        } else {
+            None
+        }
+    }
+
+    fn resolve(self, hosts: Vec<units::HostText>, env: &Env, mut warnings: Vec<String>) -> Result<Common, Wrong> {
+        let log = self.log(env);
+        let from = key::Sources { flag: self.key.as_deref(), file: self.key_file.as_deref(), variable: env.key.as_deref() };
+        let key = key::find(from, &mut warnings).map_err(|sentence| Wrong(ErrorKind::ValueValidation, sentence))?;
+        let mut dial: Vec<Host> = Vec::with_capacity(hosts.len());
+        for text in hosts {
+            let host = Host { name: text.name, port: text.port.unwrap_or(self.port) };
+            if dial.contains(&host) {
+                return Err(Wrong::conflict(format!("--host {host} is given twice; it is dialled once and kept")));
+            }
+            dial.push(host);
+        }
+        let meet = if dial.is_empty() {
+            Meet::Wait(SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port))
+        } else {
+            Meet::Dial(dial)
+        };
+        let (reconnect, duration, stats_json) = (!self.no_reconnect, self.duration, self.stats.is_some());
+        Ok(Common { meet, reconnect, duration, stats_json, key, log, warnings })
+    }
+}
+
+/// Flags that are right one by one but not together: the kind and the sentence.
+#[derive(Debug)]
+struct Wrong(ErrorKind, String);
+
+impl Wrong {
+    fn conflict(sentence: impl Into<String>) -> Self {
+        Wrong(ErrorKind::ArgumentConflict, sentence.into())
+    }
+}
+
+/// Reads flags with clap, then lets `resolve` make the configuration.
+fn parse<Flags, Config>(
+    args: impl IntoIterator<Item = OsString>,
+    resolve: impl FnOnce(Flags) -> Result<Command<Config>, Wrong>,
+) -> Result<Command<Config>, clap::Error>
+where
+    Flags: clap::Parser,
+{
+    resolve(Flags::try_parse_from(args)?).map_err(|Wrong(kind, sentence)| Flags::command().error(kind, sentence))
+}
+
+/// A device as the user names it; not empty.
+fn device(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("name a device, or leave the flag out for the default; --list shows them".into()),
+        which => Ok(which.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn common(line: &str) -> Common {
+        common_in(line, &Env::default())
+    }
+
+    fn common_in(line: &str, env: &Env) -> Common {
+        match send::parse(line.split_whitespace().map(OsString::from), env) {
+            Ok(Command::Run(config)) => config.common,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn refusal(line: &str) -> String {
+        send::parse(line.split_whitespace().map(OsString::from), &Env::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_a_host_it_waits_on_every_address() {
+        assert_eq!(common("send").meet, Meet::Wait("[::]:9688".parse().unwrap()));
+        assert_eq!(common("send --bind 192.168.1.20 -p 5000").meet, Meet::Wait("192.168.1.20:5000".parse().unwrap()));
+    }
+
+    #[test]
+    fn hosts_without_a_port_take_that_of_the_flag() {
+        let host = |name: &str, port| Host { name: name.into(), port };
+        let wanted = vec![host("lab", 5000), host("::1", 7), host("::1", 5000)];
+        assert_eq!(common("send --host lab --host [::1]:7 --host ::1 -p 5000").meet, Meet::Dial(wanted));
+    }
+
+    #[test]
+    fn a_host_given_twice_is_refused_however_it_is_written() {
+        assert!(refusal("send --host lab --host lab:9688").contains("--host lab:9688 is given twice"));
+    }
+
+    #[test]
+    fn an_address_to_wait_on_is_refused_where_nobody_waits() {
+        let error = refusal("send --host lab --bind ::");
+        assert!(error.contains("--host <HOST>") && error.contains("--bind <ADDR>"), "{error}");
+    }
+
+    #[test]
+    fn verbosity_and_quiet_exclude_each_other() {
+        let verbosity = |line| common(line).log.verbosity;
+        assert_eq!([verbosity("send"), verbosity("send -v")], [Verbosity::Normal, Verbosity::Verbose]);
+        assert_eq!([verbosity("send -vv"), verbosity("send --quiet")], [Verbosity::Debug, Verbosity::Quiet]);
+        assert!(refusal("send -v --quiet").contains("cannot be used with"));
+    }
+
+    #[test]
+    fn colour_is_for_terminals_unless_told_otherwise() {
+        let color = |line, stderr_is_terminal, no_color| {
+            common_in(line, &Env { stderr_is_terminal, no_color, ..Env::default() }).log.color
+        };
+        assert!(color("send", true, false));
+        assert!(!color("send", false, false) && !color("send", true, true));
+        assert!(color("send --color always", false, true));
+        assert!(!color("send --color=never", true, false));
+    }
+
+    #[test]
+    fn the_key_of_the_environment_is_used_and_a_flag_goes_before_it() {
+        let env = Env { key: Some("from the environment".into()), ..Env::default() };
+        assert_eq!(common_in("send", &env).key.unwrap().expose(), "from the environment");
+        assert_eq!(common_in("send --key from-the-flag", &env).key.unwrap().expose(), "from-the-flag");
+        let empty = Env { key: Some("".into()), ..Env::default() };
+        let error = send::parse(["send".into()], &empty).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("$EYELINE_KEY is empty"), "{error}");
+    }
+
+    #[test]
+    fn only_one_place_of_a_key_may_be_named() {
+        assert!(refusal("send --key a --key-file b").contains("cannot be used with"));
+    }
+
+    #[test]
+    fn listing_and_a_new_key_are_commands_of_their_own() {
+        let parse = |line: &str| send::parse(line.split(' ').map(OsString::from), &Env::default()).unwrap();
+        assert!(matches!(parse("send --list -v"), Command::List(Log { verbosity: Verbosity::Verbose, .. })));
+        assert!(matches!(parse("send --key new"), Command::NewKey));
+    }
+
+    #[test]
+    fn running_time_reconnecting_and_statistics_are_read() {
+        let common = common("send --duration 1m --no-reconnect --stats json");
+        assert_eq!((common.duration, common.reconnect, common.stats_json), (Some(Duration::from_secs(60)), false, true));
+        assert!(refusal("send --stats xml").contains("possible values: json"));
+    }
+
+    #[test]
+    fn wrong_usage_names_the_flag_the_reason_and_a_way_out() {
+        let error = refusal("send --size huge");
+        assert!(error.contains("'huge' for '--size <WxH>': write a size like 1280x720"), "{error}");
+        assert!(error.contains("--help"), "{error}");
+        assert!(refusal("send --prot 5").contains("a similar argument exists: '--port'"));
+        assert!(refusal("send --host lab --host lab").contains("try '--help'"));
+    }
+}

@@ -1,0 +1,256 @@
+//! The command line of `recv`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
+
+/// Where sound is played.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Speaker {
+    /// Nowhere.
+    Off,
+    /// On the system's default.
+    Default,
+    /// Index or name as typed.
+    Named(String),
+}
+
+/// What pictures are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Decoded planes, YUV4MPEG2.
+    Y4m,
+    /// JPEGs as they came, one after the other.
+    Mjpeg,
+}
+
+/// Where pictures are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// A file, or stdout where there is none.
+    pub path: Option<PathBuf>,
+    /// Decided by the file's name.
+    pub format: Format,
+}
+
+/// What `recv` is told.
+#[derive(Debug, Clone)]
+pub struct Recv {
+    /// What both programs are told.
+    pub common: Common,
+    /// Whether there is a window.
+    pub window: bool,
+    /// Whether it starts filling the screen.
+    pub fullscreen: bool,
+    /// Where sound is played.
+    pub speaker: Speaker,
+    /// Where pictures are written, if anywhere.
+    pub output: Option<Output>,
+    /// The WAV file sound is written to, if any.
+    pub audio_output: Option<PathBuf>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  recv                                        wait for a `send` to dial, then show it
+  recv --host camera.local                    dial a `send` that waits on camera.local
+  recv --host camera.local -f --speaker usb   fill the screen, sound on another speaker
+  recv --no-window --output a.y4m --audio-output a.wav
+  recv --no-window --no-audio --output - | ffmpeg -i - talk.mp4
+
+Keys in the window: q quit, f or F11 fullscreen, Esc leaves it, space freeze,
+m mute, 9/0 volume, s snapshot, i stats, ? help.
+Who is given --host dials, who is not waits. All is encrypted; without a key,
+who waits admits anybody of its local network.
+Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
+
+/// Names that promise something else than what is written.
+const OTHER_KINDS: [&str; 10] = ["mp4", "mkv", "webm", "mov", "avi", "ts", "png", "jpg", "jpeg", "wav"];
+
+/// Show and play what `send` sends from another machine, with the least latency
+#[derive(Parser, Debug)]
+#[command(name = "recv", version, after_help = EXAMPLES, max_term_width = 110, disable_help_flag = true, disable_version_flag = true)]
+struct Flags {
+    /// Dial a send that waits: name or address[:port] [default: wait]
+    #[arg(long, value_name = "HOST", value_parser = units::host, help_heading = "Connection")]
+    host: Option<units::HostText>,
+
+    /// No window: write, play or only measure
+    #[arg(long, conflicts_with = "fullscreen", help_heading = "What to do with it")]
+    no_window: bool,
+
+    /// Fill the screen
+    #[arg(short, long, help_heading = "What to do with it")]
+    fullscreen: bool,
+
+    /// Play no sound
+    #[arg(long, help_heading = "What to do with it")]
+    no_audio: bool,
+
+    /// Speaker: index or part of its name [default: the system's]
+    #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to do with it")]
+    speaker: Option<String>,
+
+    /// Write pictures as y4m, or, when its name ends in .mjpeg or .mjpg, as the JPEGs that came; `-` is y4m on stdout
+    #[arg(long, value_name = "FILE", help_heading = "What to do with it")]
+    output: Option<PathBuf>,
+
+    /// Write sound as WAV, in step with --output
+    #[arg(long, value_name = "FILE", help_heading = "What to do with it")]
+    audio_output: Option<PathBuf>,
+
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+/// Reads the command line of `recv`, the program's name first.
+pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Recv>, clap::Error> {
+    super::parse(args, |flags: Flags| resolve(flags, env))
+}
+
+fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
+    if let Some(aside) = flags.common.aside(env) {
+        return Ok(aside);
+    }
+    let mut warnings = Vec::new();
+    let output = flags.output.map(|path| output(path, &mut warnings));
+    if output.as_ref().is_some_and(|output| output.path.is_none()) {
+        if flags.common.stats.is_some() {
+            return Err(Wrong::conflict("--output - and --stats json both want stdout: give --output a file"));
+        }
+        if env.stdout_is_terminal {
+            let sentence = "--output - would print pictures on the terminal: pipe stdout somewhere, or name a file";
+            return Err(Wrong(ErrorKind::ValueValidation, sentence.into()));
+        }
+    }
+    if let Some(path) = &flags.audio_output {
+        if path.as_os_str() == "-" {
+            return Err(Wrong::conflict("--audio-output needs a file: only pictures can go to stdout"));
+        }
+        if output.as_ref().is_some_and(|output| output.path.as_ref() == Some(path)) {
+            return Err(Wrong::conflict("--output and --audio-output name the same file: give each its own"));
+        }
+    }
+    let speaker = match flags.speaker {
+        _ if flags.no_audio => Speaker::Off,
+        None => Speaker::Default,
+        Some(which) => Speaker::Named(which),
+    };
+    let common = flags.common.resolve(Vec::from_iter(flags.host), env, warnings)?;
+    let (window, fullscreen, audio_output) = (!flags.no_window, flags.fullscreen, flags.audio_output);
+    Ok(Command::Run(Box::new(Recv { common, window, fullscreen, speaker, output, audio_output })))
+}
+
+fn output(path: PathBuf, warnings: &mut Vec<String>) -> Output {
+    if path.as_os_str() == "-" {
+        return Output { path: None, format: Format::Y4m };
+    }
+    let extension = extension(&path);
+    let format = if matches!(extension.as_str(), "mjpeg" | "mjpg") { Format::Mjpeg } else { Format::Y4m };
+    if OTHER_KINDS.contains(&extension.as_str()) {
+        warnings.push(format!(
+            "{0} will hold y4m whatever its name says; for .{extension} pipe it: recv --output - | ffmpeg -i - {0}",
+            path.display()
+        ));
+    }
+    Output { path: Some(path), format }
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Meet;
+    use super::*;
+    use clap::CommandFactory;
+
+    fn config(line: &str) -> Recv {
+        match parse(line.split_whitespace().map(OsString::from), &Env::default()) {
+            Ok(Command::Run(config)) => *config,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn refusal_in(line: &str, env: &Env) -> String {
+        let error = parse(line.split_whitespace().map(OsString::from), env).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+        error.to_string()
+    }
+
+    fn refusal(line: &str) -> String {
+        refusal_in(line, &Env::default())
+    }
+
+    #[test]
+    fn clap_finds_no_fault_in_the_flags() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_window_and_the_default_speaker_are_the_default() {
+        let recv = config("recv");
+        assert_eq!((recv.window, recv.fullscreen, recv.speaker), (true, false, Speaker::Default));
+        assert_eq!((recv.output, recv.audio_output), (None, None));
+    }
+
+    #[test]
+    fn one_host_is_dialled() {
+        assert!(matches!(config("recv --host camera.local").common.meet, Meet::Dial(hosts) if hosts.len() == 1));
+        assert!(refusal("recv --host a --host b").contains("cannot be used multiple times"));
+    }
+
+    #[test]
+    fn without_a_window_nothing_can_fill_the_screen() {
+        assert!(refusal("recv --no-window -f").contains("cannot be used with"));
+        assert!(config("recv -f").fullscreen);
+    }
+
+    #[test]
+    fn without_window_and_output_it_only_measures() {
+        let recv = config("recv --no-window --stats json");
+        assert!(!recv.window && recv.output.is_none() && recv.common.stats_json);
+    }
+
+    #[test]
+    fn sound_is_played_where_the_user_says() {
+        assert_eq!(config("recv --speaker 1").speaker, Speaker::Named("1".into()));
+        let silent = config("recv --no-audio --audio-output a.wav");
+        assert_eq!((silent.speaker, silent.audio_output), (Speaker::Off, Some("a.wav".into())));
+        assert!(refusal("recv --no-audio --speaker 1").contains("cannot be used with"));
+    }
+
+    #[test]
+    fn the_name_of_the_output_decides_its_format() {
+        let output = |line| config(line).output.unwrap();
+        let file = |name: &str, format| Output { path: Some(name.into()), format };
+        assert_eq!(output("recv --output a.mjpeg"), file("a.mjpeg", Format::Mjpeg));
+        assert_eq!(output("recv --output a.MJPG"), file("a.MJPG", Format::Mjpeg));
+        assert_eq!(output("recv --output a.y4m"), file("a.y4m", Format::Y4m));
+        assert_eq!(output("recv --output plain"), file("plain", Format::Y4m));
+        assert_eq!(output("recv --output -"), Output { path: None, format: Format::Y4m });
+    }
+
+    #[test]
+    fn a_name_that_promises_another_format_is_taken_with_a_warning() {
+        let recv = config("recv --output talk.mp4");
+        assert_eq!(recv.output.unwrap().format, Format::Y4m);
+        assert!(recv.common.warnings[0].contains("recv --output - | ffmpeg -i - talk.mp4"));
+        assert!(config("recv --output talk.y4m").common.warnings.is_empty());
+    }
+
+    #[test]
+    fn stdout_carries_one_kind_of_data_and_not_to_a_terminal() {
+        assert!(refusal("recv --output - --stats json").contains("both want stdout"));
+        let terminal = Env { stdout_is_terminal: true, ..Env::default() };
+        assert!(refusal_in("recv --output -", &terminal).contains("on the terminal"));
+        assert!(refusal("recv --audio-output -").contains("--audio-output needs a file"));
+        assert!(refusal("recv --output a --audio-output a").contains("the same file"));
+        assert!(refusal("recv --output=").contains("invalid value") || refusal("recv --output=").contains("a value is required"));
+    }
+}

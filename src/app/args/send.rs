@@ -1,0 +1,298 @@
+//! The command line of `send`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+
+use super::{Command, Common, CommonFlags, Env, Fps, Wrong, device, units};
+use crate::picture::Size;
+
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A camera: index, name or path as typed; the first one without.
+    Camera(Option<String>),
+    /// A film at its own pace.
+    Film {
+        /// Any container and codec the `ffmpeg` program reads.
+        path: PathBuf,
+        /// Start again at its end.
+        looped: bool,
+    },
+    /// Live y4m or JPEGs on stdin.
+    Stdin,
+    /// The test picture.
+    Test,
+}
+
+/// Where sound comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sound {
+    /// A microphone: index or name as typed; the system's default without.
+    Microphone(Option<String>),
+    /// From the picture's source: the film's own sound, the test tone.
+    Source,
+}
+
+/// What `send` is told.
+#[derive(Debug, Clone)]
+pub struct Send {
+    /// What both programs are told.
+    pub common: Common,
+    /// The source; of its pictures and sound only what the next two say is sent.
+    pub source: Source,
+    /// Whether pictures are sent.
+    pub video: bool,
+    /// The sound to send, if any.
+    pub sound: Option<Sound>,
+    /// Stop when there is no sound, instead of going on with pictures alone.
+    pub require_audio: bool,
+    /// Size to ask the camera for, or of the test picture.
+    pub size: Option<Size>,
+    /// Rate to ask the camera for, or of the test picture, or of JPEGs on stdin.
+    pub fps: Option<Fps>,
+    /// JPEG quality, 1 to 100.
+    pub quality: u8,
+    /// Scale pictures to this width before encoding.
+    pub width: Option<u32>,
+    /// Show a window of what is sent.
+    pub preview: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  send                            the first camera and microphone, to whoever dials this machine
+  send --host lab.local           the same, to a `recv` that waits on lab.local
+  send --list                     which cameras, modes and microphones there are
+  send --camera 1 -s 720p -r 60   another camera, in a mode of your choice
+  send --file talk.mp4 --loop     a film, over and over
+  send --test                     no devices needed: a test picture and a tone
+  ffmpeg -i rtsp://door/ -f yuv4mpegpipe - | send --file -
+
+Who is given --host dials, who is not waits: on the other machine run
+`recv --host THIS-MACHINE`, or plain `recv` where this `send` dials. All is
+encrypted; without a key, who waits admits anybody of its local network.
+Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
+
+/// Send a live camera and microphone to `recv` on another machine, with the least latency
+#[derive(Parser, Debug)]
+#[command(name = "send", version, after_help = EXAMPLES, max_term_width = 110, disable_help_flag = true, disable_version_flag = true)]
+struct Flags {
+    /// Dial a recv that waits: name or address[:port]; may be repeated [default: wait]
+    #[arg(long, value_name = "HOST", value_parser = units::host, help_heading = "Connection")]
+    host: Vec<units::HostText>,
+
+    /// Camera: index, part of its name, or path [default: the first]
+    #[arg(long, value_name = "WHICH", value_parser = device, group = "source", help_heading = "What to send")]
+    camera: Option<String>,
+
+    /// A film with its sound, at its own pace; `-` takes live y4m or JPEGs from stdin
+    #[arg(long, value_name = "PATH", group = "source", help_heading = "What to send")]
+    file: Option<PathBuf>,
+
+    /// A test picture and a tone: no device needed
+    #[arg(long, group = "source", help_heading = "What to send")]
+    test: bool,
+
+    /// Start the film again at its end
+    #[arg(long, help_heading = "What to send")]
+    r#loop: bool,
+
+    /// Microphone: index or part of its name [default: the system's]
+    #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to send")]
+    mic: Option<String>,
+
+    /// Send sound alone
+    #[arg(long, conflicts_with_all = ["no_audio", "camera", "preview"], help_heading = "What to send")]
+    no_video: bool,
+
+    /// Send pictures alone
+    #[arg(long, help_heading = "What to send")]
+    no_audio: bool,
+
+    /// Stop if there is no microphone, instead of going on with pictures alone
+    #[arg(long, conflicts_with = "no_audio", help_heading = "What to send")]
+    require_audio: bool,
+
+    /// Size to ask the camera for, like 1280x720 or 720p [default: the best for little delay]
+    #[arg(short, long, visible_alias = "resolution", value_name = "WxH", value_parser = units::size, help_heading = "Picture")]
+    size: Option<Size>,
+
+    /// Pictures a second to ask the camera for, like 30 or 29.97
+    #[arg(short = 'r', long, visible_alias = "framerate", value_name = "N", value_parser = units::fps, help_heading = "Picture")]
+    fps: Option<Fps>,
+
+    /// JPEG quality, 1 to 100
+    #[arg(short, long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Picture")]
+    quality: u8,
+
+    /// Scale pictures to this width; the height follows
+    #[arg(long, value_name = "N", value_parser = units::width, help_heading = "Picture")]
+    width: Option<u32>,
+
+    /// Show a window of what is sent
+    #[arg(long, help_heading = "Picture")]
+    preview: bool,
+
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+/// Reads the command line of `send`, the program's name first.
+pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Send>, clap::Error> {
+    super::parse(args, |flags: Flags| resolve(flags, env))
+}
+
+fn resolve(flags: Flags, env: &Env) -> Result<Command<Send>, Wrong> {
+    if let Some(aside) = flags.common.aside(env) {
+        return Ok(aside);
+    }
+    let source = source(&flags)?;
+    let sound = sound(&flags, &source)?;
+    let mut warnings = Vec::new();
+    let live = matches!(source, Source::Camera(_) | Source::Test);
+    if flags.size.is_some() && !live {
+        warnings.push("--size has no effect: a film or a stream has its own size; --width scales it".into());
+    }
+    if flags.fps.is_some() && matches!(source, Source::Film { .. }) {
+        warnings.push("--fps has no effect: a film goes at its own pace".into());
+    }
+    let common = flags.common.resolve(flags.host, env, warnings)?;
+    Ok(Command::Run(Box::new(Send {
+        common,
+        source,
+        video: !flags.no_video,
+        sound,
+        require_audio: flags.require_audio,
+        size: flags.size,
+        fps: flags.fps,
+        quality: flags.quality,
+        width: flags.width,
+        preview: flags.preview,
+    })))
+}
+
+fn source(flags: &Flags) -> Result<Source, Wrong> {
+    let source = match &flags.file {
+        _ if flags.test => Source::Test,
+        Some(path) if path.as_os_str() == "-" => Source::Stdin,
+        Some(path) => Source::Film { path: path.clone(), looped: flags.r#loop },
+        None => Source::Camera(flags.camera.clone()),
+    };
+    if flags.r#loop && !matches!(source, Source::Film { .. }) {
+        return Err(Wrong::conflict("--loop needs a film that can start again: --file FILM --loop"));
+    }
+    if flags.no_video && source == Source::Stdin {
+        return Err(Wrong::conflict("--no-video leaves nothing of `--file -`, which has pictures alone; leave one of them out"));
+    }
+    Ok(source)
+}
+
+fn sound(flags: &Flags, source: &Source) -> Result<Option<Sound>, Wrong> {
+    if flags.no_audio {
+        return Ok(None);
+    }
+    match source {
+        Source::Film { .. } if flags.mic.is_some() => Err(Wrong::conflict("a film has its own sound: leave out --mic or --file")),
+        Source::Film { .. } => Ok(Some(Sound::Source)),
+        Source::Test if flags.mic.is_none() => Ok(Some(Sound::Source)),
+        // Whoever pipes pictures in has not asked to be listened to.
+        Source::Stdin if flags.mic.is_none() && flags.require_audio => {
+            Err(Wrong::conflict("--require-audio: there is no sound on stdin; add --mic WHICH"))
+        }
+        Source::Stdin if flags.mic.is_none() => Ok(None),
+        Source::Camera(_) | Source::Stdin | Source::Test => Ok(Some(Sound::Microphone(flags.mic.clone()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn config(line: &str) -> Send {
+        match parse(line.split_whitespace().map(OsString::from), &Env::default()) {
+            Ok(Command::Run(config)) => *config,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    fn refusal(line: &str) -> String {
+        let error = parse(line.split_whitespace().map(OsString::from), &Env::default()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+        error.to_string()
+    }
+
+    #[test]
+    fn clap_finds_no_fault_in_the_flags() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn the_camera_and_the_microphone_are_the_default() {
+        let send = config("send");
+        assert_eq!((send.source, send.sound), (Source::Camera(None), Some(Sound::Microphone(None))));
+        assert_eq!((send.video, send.quality, send.require_audio, send.preview), (true, 80, false, false));
+    }
+
+    #[test]
+    fn a_source_is_a_camera_or_a_film_or_stdin_or_the_test_picture() {
+        assert_eq!(config("send --camera /dev/video2").source, Source::Camera(Some("/dev/video2".into())));
+        assert_eq!(config("send --file a.mp4 --loop").source, Source::Film { path: "a.mp4".into(), looped: true });
+        assert_eq!(config("send --file -").source, Source::Stdin);
+        assert_eq!(config("send --test").source, Source::Test);
+        for line in ["send --test --camera 0", "send --file a --camera 0", "send --file - --test"] {
+            assert!(refusal(line).contains("cannot be used with"), "{line}");
+        }
+    }
+
+    #[test]
+    fn only_a_film_can_start_again() {
+        for line in ["send --loop", "send --test --loop", "send --file - --loop"] {
+            assert!(refusal(line).contains("--loop needs a film"), "{line}");
+        }
+    }
+
+    #[test]
+    fn sound_comes_with_the_source_unless_a_microphone_is_named() {
+        let sound = |line| config(line).sound;
+        let microphone = |which: &str| Some(Sound::Microphone(Some(which.into())));
+        assert_eq!([sound("send --test"), sound("send --file a.mp4")], [Some(Sound::Source), Some(Sound::Source)]);
+        assert_eq!([sound("send --test --mic 1"), sound("send --file - --mic usb")], [microphone("1"), microphone("usb")]);
+        assert_eq!([sound("send --file -"), sound("send --no-audio")], [None, None]);
+        assert!(refusal("send --file a.mp4 --mic 1").contains("a film has its own sound"));
+        assert!(refusal("send --file - --require-audio").contains("add --mic WHICH"));
+    }
+
+    #[test]
+    fn something_must_be_left_to_send() {
+        for line in ["send --no-video --no-audio", "send --no-video --camera 0", "send --no-video --preview"] {
+            assert!(refusal(line).contains("cannot be used with"), "{line}");
+        }
+        for line in ["send --require-audio --no-audio", "send --mic 1 --no-audio"] {
+            assert!(refusal(line).contains("cannot be used with"), "{line}");
+        }
+        assert!(refusal("send --no-video --file -").contains("--no-video leaves nothing"));
+        assert!(!config("send --no-video").video);
+    }
+
+    #[test]
+    fn what_a_camera_is_asked_for_is_read() {
+        let send = config("send -s 720p --framerate 12.5 -q 55 --width 640 --preview");
+        assert_eq!(send.size, Some(Size { width: 1280, height: 720 }));
+        assert_eq!((send.fps, send.quality), (Some(Fps { num: 25, den: 2 }), 55));
+        assert_eq!((send.width, send.preview), (Some(640), true));
+        assert_eq!(config("send --resolution=640x480").size, Some(Size { width: 640, height: 480 }));
+        for line in ["send -q 0", "send -q 101", "send --width 0", "send -r 0", "send --camera="] {
+            assert!(refusal(line).contains("invalid value") || refusal(line).contains("a value is required"), "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_without_effect_are_named_in_a_warning() {
+        let warnings = config("send --file a.mp4 -s 720p -r 30").common.warnings;
+        assert!(warnings.len() == 2 && warnings[0].starts_with("--size has no effect") && warnings[1].starts_with("--fps has"));
+        assert_eq!(config("send --test -s 720p -r 30").common.warnings, Vec::<String>::new());
+    }
+}

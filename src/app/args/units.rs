@@ -1,0 +1,318 @@
+//! Quantities as people type them: `20ms`, `1m30s`, `1280x720`, `720p`, `29.97`, `camera.local:9688`.
+//!
+//! Pure functions from text to a value or to the sentence the user reads; what flags mean together is checked elsewhere.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use crate::picture::Size;
+
+/// The largest side of a picture that travels (a limit of the protocol, so that no peer can ask for more memory).
+pub const MAX_SIDE: u32 = 8192;
+
+/// Below this a picture has less than one JPEG block row of colour.
+const MIN_SIDE: u32 = 16;
+
+/// Longer than anybody leaves a program running by a flag; keeps deadlines far from overflow.
+const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// Pictures a second, as a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fps {
+    /// Numerator, at least 1.
+    pub num: u32,
+    /// Denominator, at least 1.
+    pub den: u32,
+}
+
+impl Fps {
+    /// The time from one picture to the next.
+    pub fn period(self) -> Duration {
+        Duration::from_nanos(u64::from(self.den) * 1_000_000_000 / u64::from(self.num))
+    }
+}
+
+impl fmt::Display for Fps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hundredths = (u64::from(self.num) * 100 + u64::from(self.den) / 2) / u64::from(self.den);
+        match hundredths % 100 {
+            0 => write!(f, "{}", hundredths / 100),
+            rest if rest % 10 == 0 => write!(f, "{}.{}", hundredths / 100, rest / 10),
+            rest => write!(f, "{}.{rest:02}", hundredths / 100),
+        }
+    }
+}
+
+/// Where to dial: a name or an address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// A DNS name, an IPv4 or an IPv6 address (without brackets, its zone kept), ready for the resolver.
+    pub name: String,
+    /// One number for UDP and TCP.
+    pub port: u16,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.contains(':') {
+            write!(f, "[{}]:{}", self.name, self.port)
+        } else {
+            write!(f, "{}:{}", self.name, self.port)
+        }
+    }
+}
+
+/// A host as typed: its port may be left to `--port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct HostText {
+    pub name: String,
+    pub port: Option<u16>,
+}
+
+/// `20ms`, `1.5s`, `2m`, `1h30m`. A bare number is refused: it says no unit.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    if decimal(text).is_some() {
+        return Err(format!("a time needs its unit: {text}s or {text}ms"));
+    }
+    let wrong = || "write a time like 500ms, 10s, 1.5s, 2m or 1h30m".to_string();
+    let (mut rest, mut total) = (text.trim(), Duration::ZERO);
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let unit_at = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+        let number = decimal(&rest[..unit_at]).ok_or_else(wrong)?;
+        let unit_end = rest[unit_at..].find(|c: char| c.is_ascii_digit() || c == '.').map_or(rest.len(), |at| unit_at + at);
+        let seconds = match rest[unit_at..unit_end].trim() {
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" | "sec" => 1.0,
+            "m" | "min" => 60.0,
+            "h" => 3600.0,
+            "d" => 86_400.0,
+            _ => return Err(wrong()),
+        };
+        let part = Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
+        total = total.checked_add(part).filter(|&total| total <= MAX_DURATION).ok_or("that is longer than ten years")?;
+        rest = &rest[unit_end..];
+    }
+    Ok(total)
+}
+
+/// How long to run: like [`duration`], and a bare number means seconds, as with `timeout` and `sleep`.
+pub(super) fn running_time(text: &str) -> Result<Duration, String> {
+    let time = match decimal(text) {
+        Some(seconds) if seconds <= MAX_DURATION.as_secs_f64() => Duration::from_secs_f64(seconds),
+        Some(_) => return Err("that is longer than ten years".into()),
+        None => duration(text)?,
+    };
+    if time.is_zero() { Err("it must be longer than nothing, for example 10s".into()) } else { Ok(time) }
+}
+
+/// Digits with at most one point: no sign, exponent, `inf` or `nan`.
+fn decimal(text: &str) -> Option<f64> {
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let points = text.bytes().filter(|&byte| byte == b'.').count();
+    (digits > 0 && points <= 1 && digits + points == text.len()).then(|| text.parse().ok()).flatten()
+}
+
+/// `1280x720`, or the name of a size cameras have: `720p`.
+pub(super) fn size(text: &str) -> Result<Size, String> {
+    let named = match text.to_ascii_lowercase().as_str() {
+        "240p" => Some((320, 240)),
+        "360p" => Some((640, 360)),
+        "480p" | "vga" => Some((640, 480)),
+        "540p" => Some((960, 540)),
+        "720p" => Some((1280, 720)),
+        "1080p" => Some((1920, 1080)),
+        "1440p" => Some((2560, 1440)),
+        "2160p" | "4k" => Some((3840, 2160)),
+        _ => None,
+    };
+    let (width, height) = match named {
+        Some(size) => size,
+        None => text
+            .split_once(['x', 'X', '×'])
+            .and_then(|(width, height)| Some((whole(width)?, whole(height)?)))
+            .ok_or("write a size like 1280x720, or 480p, 720p, 1080p, 2160p")?,
+    };
+    for side in [width, height] {
+        if !(MIN_SIDE..=MAX_SIDE).contains(&side) {
+            return Err(format!("each side must be between {MIN_SIDE} and {MAX_SIDE} pixels"));
+        }
+    }
+    Ok(Size { width, height })
+}
+
+/// A width in pixels.
+pub(super) fn width(text: &str) -> Result<u32, String> {
+    whole(text)
+        .filter(|width| (MIN_SIDE..=MAX_SIDE).contains(width))
+        .ok_or_else(|| format!("write a width between {MIN_SIDE} and {MAX_SIDE} pixels, like 640"))
+}
+
+fn whole(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// `30`, `29.97`, `12.5` or `30000/1001`.
+pub(super) fn fps(text: &str) -> Result<Fps, String> {
+    let wrong = || "write pictures a second like 30, 29.97 or 30000/1001, from 0.1 to 1000".to_string();
+    let fps = if let Some((num, den)) = text.split_once('/') {
+        Fps { num: whole(num).ok_or_else(wrong)?, den: whole(den).ok_or_else(wrong)? }
+    } else {
+        let value = decimal(text).filter(|&value| value <= 1000.0).ok_or_else(wrong)?;
+        // The rates of NTSC television are written rounded but are exact fractions.
+        match (value * 1000.0).round() as u32 {
+            23_976 | 23_980 => Fps { num: 24_000, den: 1001 },
+            29_970 => Fps { num: 30_000, den: 1001 },
+            59_940 => Fps { num: 60_000, den: 1001 },
+            thousandths => {
+                let shared = greatest_common_divisor(thousandths, 1000).max(1);
+                Fps { num: thousandths / shared, den: 1000 / shared }
+            }
+        }
+    };
+    let (num, den) = (u64::from(fps.num), u64::from(fps.den));
+    if den > 0 && num * 10 >= den && num <= den * 1000 { Ok(fps) } else { Err(wrong()) }
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+}
+
+/// `HOST`, `HOST:PORT`, `[IPV6]:PORT`, bare `IPV6`.
+pub(super) fn host(text: &str) -> Result<HostText, String> {
+    if text.contains("://") || text.contains('/') {
+        return Err("write a name or an address alone, like camera.local or 192.168.1.20:9688".into());
+    }
+    if let Some(inside) = text.strip_prefix('[') {
+        let (address, after) = inside.split_once(']').ok_or("the `[` has no `]`: write [::1]:9688")?;
+        if !is_ipv6(address) {
+            return Err(format!("`{address}` is not an IPv6 address: write [::1]:9688"));
+        }
+        let port = match after.strip_prefix(':') {
+            Some(text) => Some(port(text)?),
+            None if after.is_empty() => None,
+            None => return Err("after `]` only :PORT may come: write [::1]:9688".into()),
+        };
+        return Ok(HostText { name: address.into(), port });
+    }
+    if is_ipv6(text) {
+        return Ok(HostText { name: text.into(), port: None });
+    }
+    let (name, port) = match text.split_once(':') {
+        Some((_, rest)) if rest.contains(':') => {
+            return Err("that is no IPv6 address; with a port write it in brackets: [::1]:9688".into());
+        }
+        Some((name, text)) => (name, Some(port(text)?)),
+        None => (text, None),
+    };
+    let plausible = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if name.is_empty() || name.starts_with('-') || name.len() > 253 || !name.chars().all(plausible) {
+        return Err("write a name or an address, like camera.local, 192.168.1.20 or [::1]:9688".into());
+    }
+    Ok(HostText { name: name.into(), port })
+}
+
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = text.split_once('%').map_or((text, "-"), |(address, zone)| (address, zone));
+    !zone.is_empty() && address.parse::<Ipv6Addr>().is_ok()
+}
+
+/// 1 to 65535.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    whole(text)
+        .and_then(|port| u16::try_from(port).ok())
+        .filter(|&port| port > 0)
+        .ok_or_else(|| "a port is a number from 1 to 65535".into())
+}
+
+/// An address of this machine, with or without the brackets of an IPv6 address.
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| "write an address of this machine, like 192.168.1.20, 0.0.0.0 or ::".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_type_them() {
+        let ms = Duration::from_millis;
+        for (text, time) in [("20ms", ms(20)), ("1.5s", ms(1500)), ("2m", ms(120_000)), ("1h30m", ms(5_400_000)), ("0s", ms(0))] {
+            assert_eq!(duration(text), Ok(time), "{text}");
+        }
+        for text in ["", "ms", "1.5.0s", "-1s", "1e3s", "5parsecs", "infs", "s5", "4 s s", "999999999999d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert_eq!(duration("20"), Err("a time needs its unit: 20s or 20ms".into()));
+    }
+
+    #[test]
+    fn a_running_time_without_unit_is_seconds_and_never_zero() {
+        assert_eq!(running_time("2.5"), Ok(Duration::from_millis(2500)));
+        assert_eq!(running_time("90s"), Ok(Duration::from_secs(90)));
+        for text in ["0", "0ms", "-3", "99999999999999999999"] {
+            assert!(running_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_by_name_and_by_number_within_limits() {
+        let of = |width, height| Ok(Size { width, height });
+        for (text, wanted) in
+            [("1280x720", of(1280, 720)), ("720p", of(1280, 720)), ("1080P", of(1920, 1080)), ("640X480", of(640, 480))]
+        {
+            assert_eq!(size(text), wanted, "{text}");
+        }
+        for text in ["1280", "x720", "8193x16", "15x400", "+640x480", "640x480x2", "0x0", "99999999999x9"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert_eq!((width("640"), width("8192")), (Ok(640), Ok(8192)));
+        assert!(width("8").is_err() && width("640px").is_err());
+    }
+
+    #[test]
+    fn rates_are_fractions_and_television_rates_exact() {
+        let texts = ["30", "12.5", "29.97", "30000/1001", "7.5", "0.1"];
+        let read: Vec<_> = texts.iter().map(|text| fps(text).map(|fps| (fps.num, fps.den)).unwrap()).collect();
+        assert_eq!(read, [(30, 1), (25, 2), (30_000, 1001), (30_000, 1001), (15, 2), (1, 10)]);
+        for text in ["0", "0.04", "1001", "30/0", "1/0", "-1", "thirty", "4294967295/1"] {
+            assert!(fps(text).is_err(), "{text}");
+        }
+        let shown = |num, den| Fps { num, den }.to_string();
+        assert_eq!([shown(30, 1), shown(25, 2), shown(30_000, 1001)], ["30", "12.5", "29.97"]);
+        assert_eq!(Fps { num: 25, den: 1 }.period(), Duration::from_millis(40));
+    }
+
+    #[test]
+    fn hosts_are_names_or_addresses_with_or_without_a_port() {
+        let of = |name: &str, port| Ok(HostText { name: name.into(), port });
+        for (text, wanted) in [
+            ("camera.local", of("camera.local", None)),
+            ("192.168.1.20:5000", of("192.168.1.20", Some(5000))),
+            ("::1", of("::1", None)),
+            ("[::1]:9688", of("::1", Some(9688))),
+            ("[fe80::1%eth0]:7", of("fe80::1%eth0", Some(7))),
+            ("[2001:db8::7]", of("2001:db8::7", None)),
+        ] {
+            assert_eq!(host(text), wanted, "{text}");
+        }
+        for text in
+            ["", ":9688", "a:b:c", "[::1", "[::1]9688", "[camera]:1", "name:0", "name:65536", "udp://x", "two words", "-x", "a:"]
+        {
+            assert!(host(text).is_err(), "{text}");
+        }
+        assert_eq!(Host { name: "::1".into(), port: 7 }.to_string(), "[::1]:7");
+        assert_eq!(Host { name: "lab".into(), port: 7 }.to_string(), "lab:7");
+    }
+
+    #[test]
+    fn an_address_to_wait_on_is_an_address() {
+        assert_eq!((address("::"), address("[::1]")), (Ok("::".parse().unwrap()), Ok("::1".parse().unwrap())));
+        assert!(address("camera.local").is_err() && address("1.2.3.4:5").is_err());
+    }
+}
