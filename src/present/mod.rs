@@ -1,3 +1,11 @@
 //! present
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
+
+pub mod canvas;
+mod desktop;
+mod keys;
+pub mod overlay;
+mod scale;
+mod surface;
+pub mod window;
