@@ -6,7 +6,7 @@
 //! datagrams go on, and the peer comes back with its resume token.
 
 use super::link::{self, Advance, Fault, Identity, Link, LinkId};
-use super::path::{Control, Opened, Path, QUIET, Rejected};
+use super::path::{Control, Opened, Path, Rejected};
 use super::{HostId, Output, StreamId};
 use crate::crypto::{self, Side};
 use crate::media::clock::Epoch;
@@ -525,14 +525,11 @@ impl Endpoint {
 
     /// When [`Endpoint::handle_timeout`] or [`Endpoint::poll`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        let links = self.links.iter().map(|(id, link)| match &link.path {
-            None => link.began + link::HANDSHAKE,
-            Some(path) => {
-                let complaint = (path.heard().is_none() && !self.warned.contains(id)).then_some(link.began + UDP_PATIENCE);
-                let quiet = path.heard().filter(|_| link.side == Side::Dialler).map(|heard| heard + QUIET);
-                let later = quiet.filter(|quiet| *quiet > path.deadline());
-                complaint.into_iter().chain(later).fold(path.deadline(), Instant::min)
-            }
+        let links = self.links.iter().filter_map(|(id, link)| {
+            let Some(path) = &link.path else { return Some(link.began + link::HANDSHAKE) };
+            let complaint = (path.heard().is_none() && !self.warned.contains(id)).then_some(link.began + UDP_PATIENCE);
+            let end = link.stream.is_none().then(|| path.heard().unwrap_or(link.began) + KEY_LIFE);
+            complaint.into_iter().chain(end).chain(path.deadline()).min()
         });
         let hosts = self.hosts.iter().filter(|host| !host.dialling).filter_map(|host| host.next);
         links.chain(hosts).min()

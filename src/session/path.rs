@@ -271,11 +271,11 @@ impl Path {
         }
     }
 
-    /// When [`Path::handle_timeout`] has something to do.
-    pub fn deadline(&self) -> Instant {
+    /// When [`Path::handle_timeout`] has something to do; never, while no address is known to ask.
+    pub fn deadline(&self) -> Option<Instant> {
         let ping = self.address.map(|_| self.next_ping);
         let challenge = self.candidate.as_ref().map(|candidate| candidate.next);
-        ping.into_iter().chain(challenge).min().unwrap_or(self.next_ping + QUIET)
+        ping.into_iter().chain(challenge).min()
     }
 
     /// Seals one waiting control message into `out` and says where it goes.

@@ -321,7 +321,7 @@ impl Session {
 
     fn watch_quiet(&mut self, now: Instant) {
         let Some(source) = &mut self.source else { return };
-        let quiet = self.endpoint.path(source.link).is_none_or(|path| path.address().is_some() && path.is_quiet(now));
+        let quiet = self.endpoint.path(source.link).is_none_or(|path| path.heard().is_some() && path.is_quiet(now));
         if quiet != source.quiet {
             source.quiet = quiet;
             self.events.push_back(Event::Quiet(quiet));
