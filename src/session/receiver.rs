@@ -205,7 +205,10 @@ impl Session {
                 self.events.push_back(Event::SenderUp { name, address, again: true });
                 return;
             }
-            let broken = self.endpoint.link(source.link).is_none_or(|link| link.stream.is_none());
+            // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
+            let shown = source.link;
+            let silent = self.endpoint.path(shown).is_some_and(|path| path.heard().is_some() && path.is_quiet(now));
+            let broken = silent || self.endpoint.link(shown).is_none_or(|link| link.stream.is_none());
             if !broken {
                 self.endpoint.leave(link, Reason::Busy, "this receiver shows another sender");
                 return;
