@@ -201,7 +201,7 @@ impl Session {
             if replaces == Some(source.link) || (source.id == id && source.link != link) {
                 // The same process came back: its numbers go on, its packet numbers start afresh.
                 source.link = link;
-                source.tracker = Tracker::new();
+                source.tracker = Tracker::new(source.depacketizer.is_patient());
                 self.events.push_back(Event::SenderUp { name, address, again: true });
                 return;
             }
@@ -225,7 +225,7 @@ impl Session {
             id,
             clock: Estimate::new(),
             depacketizer: Depacketizer::new(limits),
-            tracker: Tracker::new(),
+            tracker: Tracker::new(patient),
             report: Report::default(),
             next_report: now + REPORT,
             quiet: false,
