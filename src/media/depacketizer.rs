@@ -462,7 +462,7 @@ mod tests {
         assert_eq!(settled(&mut depacketizer, now), [whole(5), lost(6), lost(7), lost(8), whole(9)]);
     }
 
-    /// Walking the row once for each picture of it would take minutes here.
+    /// Walking the row once for each picture of it would take most of a minute here.
     #[test]
     fn a_claimed_gap_of_an_hour_is_settled_in_one_walk() {
         let now = Instant::now();

@@ -139,6 +139,10 @@ pub struct World {
     pub tap: Option<Vec<Captured>>,
     /// What was sent to each address over UDP.
     pub sent_to: BTreeMap<SocketAddr, Traffic>,
+    /// From, to: TCP's segments are lost while datagrams pass.
+    pub tcp_outage: Option<(Duration, Duration)>,
+    /// A firewall that lets no datagram through.
+    pub udp_blocked: bool,
     queue: BinaryHeap<Entry>,
     order: u64,
     nodes: Vec<Node>,
@@ -163,6 +167,8 @@ impl World {
             seed,
             tap: None,
             sent_to: BTreeMap::new(),
+            tcp_outage: None,
+            udp_blocked: false,
             queue: BinaryHeap::new(),
             order: 0,
             nodes: Vec::new(),
@@ -367,6 +373,9 @@ impl World {
         if let Some(tap) = &mut self.tap {
             tap.push(Captured { from, to, bytes: bytes.clone() });
         }
+        if self.udp_blocked {
+            return;
+        }
         for at in self.transit(from.ip(), to.ip(), bytes.len() + UDP_OVERHEAD).into_iter().flatten() {
             self.schedule(at, Event::Datagram { from, to, bytes: bytes.clone() });
         }
@@ -374,6 +383,10 @@ impl World {
 
     fn travel_tcp(&mut self, id: u64, from_side: usize, len: usize, event: Event) {
         let Some(connection) = self.connections.get(&id) else { return };
+        let now = Duration::from_nanos(self.now);
+        if self.tcp_outage.is_some_and(|(from, to)| (from..to).contains(&now)) {
+            return;
+        }
         let (from, to) = (connection.addresses[from_side].ip(), connection.addresses[1 - from_side].ip());
         if let Some(at) = self.transit(from, to, len + TCP_OVERHEAD)[0] {
             self.schedule(at, event);

@@ -92,10 +92,11 @@ pub struct Watched {
     pub partial: u64,
     pub lost: u64,
     /// True time at which a band was shown last, and the longest such gap.
-    last_band: Option<u64>,
+    pub last_band: Option<u64>,
     pub frozen: u64,
     /// The largest error of the clock estimate, once settled.
     pub clock_error: u64,
+    pub skew_ppm: f64,
     pub settled: Vec<Settled>,
     pub blocks: Vec<u64>,
     /// True time of the first whole picture.
@@ -112,7 +113,7 @@ pub struct Receiving {
     session: Session,
     clock: Oscillator,
     base: Base,
-    sources: Vec<Rc<RefCell<Source>>>,
+    sources: Sources,
     shown_source: Option<Rc<RefCell<Source>>>,
     watched: Rc<RefCell<Watched>>,
     speaker: Rc<RefCell<dyn Speaker>>,
@@ -122,6 +123,9 @@ pub struct Receiving {
     shown: u32,
     scan: Vec<u8>,
 }
+
+/// The senders there are, by name; a scenario may add to them.
+pub type Sources = Rc<RefCell<Vec<Rc<RefCell<Source>>>>>;
 
 pub type Shared = (Rc<RefCell<Watched>>, Rc<RefCell<dyn Speaker>>);
 
@@ -133,7 +137,7 @@ impl Receiving {
         clock: Oscillator,
         hosts: usize,
         patient: bool,
-        sources: &[Rc<RefCell<Source>>],
+        sources: &Sources,
     ) -> (Box<Receiving>, Shared) {
         let now = base.instant(clock.shows(start));
         let me = identity(Role::Receiver, name, patient);
@@ -143,7 +147,7 @@ impl Receiving {
             session: Session::new(now, Config { me, hosts, reconnect: true, epoch: Epoch::new(now) }),
             clock,
             base,
-            sources: sources.to_vec(),
+            sources: sources.clone(),
             shown_source: None,
             watched: watched.clone(),
             speaker: speaker.clone(),
@@ -214,7 +218,7 @@ impl Receiving {
             }
             Event::Clock(mapping) => self.take_clock(at, mapping),
             Event::SenderUp { name, again, .. } => {
-                self.shown_source = self.sources.iter().find(|source| source.borrow().name == name).cloned();
+                self.shown_source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
                 self.watched.borrow_mut().senders.push((at.true_ns, name.clone()));
                 if !again {
                     self.mapping = None;
@@ -245,6 +249,7 @@ impl Receiving {
     /// Each new estimate replaces the last, which is measured at the end of its life, where it is worst.
     fn take_clock(&mut self, at: Moment, mapping: Mapping) {
         let Some(source) = &self.shown_source else { return };
+        self.watched.borrow_mut().skew_ppm = mapping.skew_ppm();
         let since = match &self.mapping {
             Some((since, old)) if at.true_ns >= since + CLOCK_SETTLES => {
                 let truth = source.borrow().media(at.true_ns);
