@@ -79,7 +79,7 @@ where
         let watcher = Watcher::new()?;
         let poller = Arc::clone(watcher.poller());
         let inbox = Inbox::new(Arc::clone(&poller));
-        let listener = sockets.tcp.map(|tcp| Listener::new(tcp, &watcher, Arc::clone(&stats))).transpose()?;
+        let listener = sockets.tcp.map(|tcp| Listener::new(tcp, &watcher)).transpose()?;
         let driver = Driver {
             core,
             on_event,

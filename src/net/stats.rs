@@ -23,7 +23,7 @@ pub struct Counters {
     pub too_long: u64,
     /// Errors instead of datagrams: what the network said about earlier sends.
     pub receive_errors: u64,
-    /// TCP connections closed at once, because too many were open or the system had no room for more.
+    /// TCP connections closed at once, because too many were open.
     pub turned_away: u64,
     /// How often the thread woke up. One that grows without traffic is a defect.
     pub wakeups: u64,

@@ -43,13 +43,12 @@ pub(super) struct Listener {
     watched: Watched<TcpListener>,
     resting_until: Option<Instant>,
     complained: bool,
-    stats: Arc<Stats>,
 }
 
 impl Listener {
-    pub(super) fn new(socket: TcpListener, watcher: &Watcher, stats: Arc<Stats>) -> io::Result<Listener> {
+    pub(super) fn new(socket: TcpListener, watcher: &Watcher) -> io::Result<Listener> {
         socket.set_nonblocking(true)?;
-        Ok(Listener { watched: watcher.watch(socket, true, false)?, resting_until: None, complained: false, stats })
+        Ok(Listener { watched: watcher.watch(socket, true, false)?, resting_until: None, complained: false })
     }
 
     pub(super) fn key(&self) -> usize {
@@ -66,7 +65,6 @@ impl Listener {
                     // The connection stays in the backlog and would be announced for ever.
                     self.watched.set_interest(false, false);
                     self.resting_until = Some(now + REST);
-                    self.stats.turned_away.add(1);
                     if !mem::replace(&mut self.complained, true) {
                         tracing::warn!("no room for another connection ({error}): close programs, or raise `ulimit -n`");
                     }
