@@ -7,5 +7,16 @@
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
+pub mod bands;
+pub mod decoder;
+pub mod encoder;
+pub mod passthrough;
 pub mod raw;
+pub mod scan;
+pub mod segments;
 pub mod tables;
+
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod testing;
