@@ -3,3 +3,4 @@
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 pub mod file;
 pub mod rate;
+pub mod y4m;
