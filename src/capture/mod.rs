@@ -8,3 +8,4 @@
 pub mod camera;
 pub mod file;
 pub mod rate;
+pub mod y4m;
