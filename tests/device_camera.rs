@@ -157,7 +157,7 @@ emulated! {
         assert!(!report().contains("streamon"), "{}", report());
         let pictures = Slot::newest();
         let camera = Camera::open(&plan, pictures.clone()).unwrap();
-        let Chosen { device, size: chosen, fps, format, why } = camera.chosen().clone();
+        let Chosen { device, size: chosen, fps, format, why, .. } = camera.chosen().clone();
         assert_eq!(device, "Emulated Camera (/dev/video0)");
         assert_eq!((Some(chosen), fps, format), (size(1280, 720), 30, Format::Mjpeg));
         assert!(why.starts_with("the largest size up to 1280x720 that reaches 24 fps"), "{why}");
@@ -173,7 +173,8 @@ emulated! {
         assert_eq!(camera.counters().damaged, 0);
         let stopping = Instant::now();
         drop(camera);
-        assert!(stopping.elapsed() < Duration::from_millis(150), "stopping took {:?}", stopping.elapsed());
+        assert!(stopping.elapsed() < Duration::from_secs(1), "stopping took {:?}", stopping.elapsed());
+        // It let go by itself instead of being left behind.
         let report = report();
         assert!(report.contains("streamoff"), "{report}");
         assert_eq!(report.matches("open").count(), report.matches("close").count(), "{report}");
@@ -229,12 +230,14 @@ emulated! {
     }
 
     fn an_unplugged_camera_fails_for_good_and_opens_again_when_it_is_back("EMUCAM_UNPLUG_AT" = "20", "EMUCAM_REPLUG" = "1") {
-        let (camera, pictures) = open(&Request::default());
+        let plan = Camera::probe(&Request::default()).unwrap();
+        let pictures = Slot::newest();
+        let camera = Camera::open(&plan, pictures.clone()).unwrap();
         while pictures.take().is_some() {}
         let device = camera.chosen().device.clone();
         assert_eq!(camera.failed(), Some(Error::Unplugged { device }));
         drop(camera);
-        let (camera, pictures) = open(&Request::default());
+        let (camera, pictures) = open(plan.again());
         is_a_source(&next(&pictures));
         assert_eq!(camera.failed(), None);
     }
@@ -275,7 +278,7 @@ emulated! {
         let (camera, pictures) = open(&Request::default());
         let started = Instant::now();
         until_mended(&camera, &pictures, is_a_source);
-        assert!((2..4).contains(&started.elapsed().as_secs()), "it took {:?}", started.elapsed());
+        assert!((2..5).contains(&started.elapsed().as_secs()), "it took {:?}", started.elapsed());
     }
 
     fn a_camera_that_stalls_again_is_opened_anew("EMUCAM_STALL_AT" = "15", "EMUCAM_STALLS" = "2") {
@@ -296,7 +299,23 @@ emulated! {
         let stopping = Instant::now();
         drop(camera);
         let took = stopping.elapsed();
-        assert!((150..600).contains(&took.as_millis()), "stopping took {took:?}");
+        assert!((150..2000).contains(&took.as_millis()), "stopping took {took:?}");
+    }
+
+    fn strangers_signals_do_not_reach_the_thread_that_waits_for_the_driver() {
+        let (_camera, pictures) = open(&Request::default());
+        next(&pictures);
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path());
+        let name = |task: &Path| std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+        let reader = tasks.into_iter().find(|task| name(task).trim() == "camera").expect("a thread named camera");
+        let status = std::fs::read_to_string(reader.join("status")).unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim();
+        let blocked = u64::from_str_radix(blocked, 16).unwrap();
+        let is_blocked = |signal: i32| blocked & (1 << (signal - 1)) != 0;
+        for signal in [nix::libc::SIGINT, nix::libc::SIGTERM, nix::libc::SIGCHLD, nix::libc::SIGUSR1, nix::libc::SIGWINCH] {
+            assert!(is_blocked(signal), "signal {signal} is let through: {blocked:x}");
+        }
+        assert!(!is_blocked(nix::libc::SIGURG), "nothing could end a wait");
     }
 
     fn a_camera_is_found_by_number_name_and_path_and_its_metadata_node_is_none() {

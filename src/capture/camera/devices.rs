@@ -99,12 +99,21 @@ impl fmt::Display for Description {
             write!(f, "\n    {:<5} {:<9} {} fps", mode.format.to_string(), mode.size.to_string(), rates.join(", "))?;
         }
         if !self.other_formats.is_empty() {
-            write!(f, "\n    not used: {}", self.other_formats.join(", "))?;
+            write!(f, "\n    not used: {}", few(&self.other_formats))?;
         }
         if let Some(note) = &self.note {
             write!(f, "\n    {note}")?;
         }
         Ok(())
+    }
+}
+
+/// The first of a long list of names, and how many more.
+pub(super) fn few(names: &[String]) -> String {
+    const FEW: usize = 8;
+    match names.len().checked_sub(FEW) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..FEW].join(", ")),
     }
 }
 
@@ -132,7 +141,7 @@ pub(super) fn describe(node: Node, wish: Wish) -> Option<Result<Description, Err
         let note = flags
             .contains(Flags::VIDEO_CAPTURE_MPLANE)
             .then(|| "its driver speaks only V4L2's multi-planar interface, which is not supported".to_string());
-        Ok(Some(Description { path: node.path(), name: caps.card, by_id: by_id(node), modes, other_formats, note }))
+        Ok(Some(Description { path: node.path(), name: tidy(&caps.card), by_id: by_id(node), modes, other_formats, note }))
     });
     match asked {
         Ok(description) => description.map(Ok),
@@ -172,7 +181,7 @@ pub(super) fn label(node: Node) -> String {
 
 fn sys_name(node: Node) -> Option<String> {
     let name = std::fs::read_to_string(format!("/sys/class/video4linux/video{}/name", node.0)).ok()?;
-    Some(name.trim().to_string()).filter(|name| !name.is_empty())
+    Some(tidy(name.trim())).filter(|name| !name.is_empty())
 }
 
 /// The first of udev's stable names that leads to `node`.
@@ -189,11 +198,26 @@ fn offers(device: &Device, wish: Wish) -> io::Result<(Vec<Mode>, Vec<String>)> {
     for description in device.enum_formats()? {
         match Format::of_fourcc(&description.fourcc.repr) {
             Some(format) => offered.extend(modes_of(device, format, wish)),
-            None => others.push(String::from_utf8_lossy(&description.fourcc.repr).trim_end().to_string()),
+            None => others.push(fourcc_name(description.fourcc.repr)),
         }
     }
     offered.truncate(MAX_MODES);
     Ok((offered, others))
+}
+
+/// A format's code as people write it; the big-endian twin of one has bit 31 set.
+fn fourcc_name(mut code: [u8; 4]) -> String {
+    let big_endian = code[3] & 0x80 != 0;
+    code[3] &= 0x7F;
+    format!("{}{}", String::from_utf8_lossy(&code).trim_end(), if big_endian { "-BE" } else { "" })
+}
+
+/// UVC drivers say "Name: Name"; once is enough.
+fn tidy(name: &str) -> String {
+    match name.split_once(": ") {
+        Some((first, second)) if !second.is_empty() && first.starts_with(second) => first.to_string(),
+        _ => name.trim().to_string(),
+    }
 }
 
 fn modes_of(device: &Device, format: Format, wish: Wish) -> Vec<Mode> {
@@ -327,6 +351,17 @@ mod tests {
         assert_eq!(holder(&path), None);
         std::fs::remove_file(&path).unwrap();
         assert_eq!(found, Some(format!("sleep (pid {})", child.id())));
+    }
+
+    #[test]
+    fn names_are_tidied_and_long_lists_cut() {
+        assert_eq!(tidy("HD Webcam: HD Webcam"), "HD Webcam");
+        assert_eq!(tidy("Integrated Camera: Integrated C"), "Integrated Camera");
+        assert_eq!(tidy("USB: Video"), "USB: Video");
+        assert_eq!((fourcc_name(*b"Y16 "), fourcc_name([b'Y', b'1', b'6', 0xA0])), ("Y16".to_string(), "Y16-BE".to_string()));
+        let names: Vec<String> = (0..10).map(|n| n.to_string()).collect();
+        assert_eq!(few(&names), "0, 1, 2, 3, 4, 5, 6, 7 and 2 more");
+        assert_eq!(few(&names[..8]), "0, 1, 2, 3, 4, 5, 6, 7");
     }
 
     #[test]

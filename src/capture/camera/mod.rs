@@ -49,6 +49,8 @@ pub struct Chosen {
     pub size: Size,
     /// Pictures a second, rounded.
     pub fps: u32,
+    /// Pictures a second as the driver says it.
+    pub rate: Rate,
     /// What the camera delivers.
     pub format: Format,
     /// Half a sentence for the user.
@@ -57,13 +59,20 @@ pub struct Chosen {
 
 impl Chosen {
     fn new(device: &str, mode: &Mode, why: String) -> Chosen {
-        Chosen { device: device.to_string(), size: mode.size, fps: mode.rate.rounded(), format: mode.format, why }
+        Chosen {
+            device: device.to_string(),
+            size: mode.size,
+            fps: mode.rate.rounded(),
+            rate: mode.rate,
+            format: mode.format,
+            why,
+        }
     }
 }
 
 impl fmt::Display for Chosen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} {} at {} fps ({})", self.device, self.format, self.size, self.fps, self.why)
+        write!(f, "{}: {} {} at {} fps ({})", self.device, self.format, self.size, self.rate, self.why)
     }
 }
 
@@ -156,9 +165,15 @@ pub struct Plan {
     /// The chosen mode, then what to fall back to.
     modes: Vec<Mode>,
     chosen: Chosen,
+    again: Request,
 }
 
 impl Plan {
+    /// Finds this very camera again after it was unplugged, wherever it comes back: by its lasting name.
+    pub fn again(&self) -> &Request {
+        &self.again
+    }
+
     /// What will be opened, if the driver keeps its word.
     pub fn chosen(&self) -> &Chosen {
         &self.chosen
@@ -271,7 +286,7 @@ fn plan(node: Node, description: &Description, wish: Wish) -> Result<Plan, Error
     let device = format!("{} ({node})", description.name);
     let mut modes = modes::ranked(&description.modes, wish);
     let Some(first) = modes.first().copied() else {
-        let offered = description.note.clone().unwrap_or_else(|| description.other_formats.join(", "));
+        let offered = description.note.clone().unwrap_or_else(|| devices::few(&description.other_formats));
         return Err(Error::NoMode { device, offered });
     };
     let mut refusal = None;
@@ -283,7 +298,9 @@ fn plan(node: Node, description: &Description, wish: Wish) -> Result<Plan, Error
                     Some(_) => format!("its driver refuses {first}"),
                 };
                 modes.truncate(MAX_TRIES);
-                return Ok(Plan { node, chosen: Chosen::new(&device, &mode, why), modes });
+                let lasting = description.by_id.as_ref().and_then(|link| link.to_str()).unwrap_or(&description.name);
+                let again = Request { which: Some(lasting.to_string()), size: wish.size, fps: wish.fps };
+                return Ok(Plan { node, chosen: Chosen::new(&device, &mode, why), modes, again });
             }
             Err(error) => match Error::of_io(&device, node, "set a mode of", &error) {
                 driver @ Error::Driver { .. } => refusal = refusal.or(Some(driver)),

@@ -213,7 +213,8 @@ fn run(shared: &Arc<Shared>, plan: &Plan, mut reader: Reader) {
             patience = steady;
         }
         if silence < patience {
-            if shared.wait(patience - silence, |state| state.stop || state.ended || state.failed.is_some()) {
+            // Looked at often enough to see that the first picture has come and less patience is due.
+            if shared.wait((patience - silence).min(steady), |state| state.stop || state.ended || state.failed.is_some()) {
                 break;
             }
             continue;
