@@ -9,3 +9,4 @@ pub mod overlay;
 mod scale;
 mod surface;
 pub mod window;
+pub mod writers;
