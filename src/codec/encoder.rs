@@ -12,13 +12,13 @@ use super::segments::Refusal;
 use super::tables;
 use crate::picture::{self, Body, Buffer, Picture, Sampling, Size};
 use crate::time::MediaTime;
-use crate::wire::slice::{FIXED_LEN, Head, Tables};
+use crate::wire::slice::{self, FIXED_LEN, Head, Tables};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Why a picture gave no slices.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +53,8 @@ pub struct EncodedSlice {
     pub index: u8,
     /// Slices of the picture.
     pub count: u8,
+    /// When the picture was caught.
+    pub capture: MediaTime,
     /// `u32 length of the rest ++ head ++ scan` (`wire::slice`).
     pub body: Vec<u8>,
 }
@@ -114,6 +116,8 @@ struct Job {
     sampling: Sampling,
     size: Size,
     capture: MediaTime,
+    begun: Instant,
+    queued: Duration,
     settings: Settings,
     bands: Bands,
     /// The next band to be taken.
@@ -153,9 +157,11 @@ impl Pool {
     /// Encodes a picture and returns when all its slices were handed on. Slices of two pictures never mix; those of one come in
     /// any order.
     pub fn encode(&self, number: u64, picture: Picture, capture: MediaTime, settings: Settings) -> Result<Encoded, Error> {
+        let begun = Instant::now();
+        let queued = begun.saturating_duration_since(picture.captured);
         let (size, sampling, planes) = match picture.body {
             Body::Planes(sampling, planes) => (picture.size, sampling, planes),
-            Body::Jpeg(jpeg) => match self.pass_through(number, &jpeg, capture, settings) {
+            Body::Jpeg(jpeg) => match self.pass_through(number, &jpeg, capture, (begun, queued), settings) {
                 Err(Refusal::Unfit(_)) => passthrough::decode(&jpeg, &self.shared.buffers)?,
                 passed => return Ok(passed?),
             },
@@ -174,6 +180,8 @@ impl Pool {
             sampling,
             size,
             capture,
+            begun,
+            queued,
             settings: Settings { quality, ..settings },
             bands,
             next: AtomicUsize::new(0),
@@ -201,11 +209,19 @@ impl Pool {
         Ok(Encoded { slices: bands.count(), bytes, passed_through: false })
     }
 
-    fn pass_through(&self, number: u64, jpeg: &[u8], capture: MediaTime, settings: Settings) -> Result<Encoded, Refusal> {
+    fn pass_through(
+        &self,
+        number: u64,
+        jpeg: &[u8],
+        capture: MediaTime,
+        (begun, queued): (Instant, Duration),
+        settings: Settings,
+    ) -> Result<Encoded, Refusal> {
         let bodies = passthrough::split(jpeg, capture, settings)?;
         let (slices, bytes) = (bodies.len(), bodies.iter().map(Vec::len).sum());
-        for (index, body) in bodies.into_iter().enumerate() {
-            (self.shared.on_slice)(EncodedSlice { picture: number, index: index as u8, count: slices as u8, body });
+        for (index, mut body) in bodies.into_iter().enumerate() {
+            slice::stamp_times(&mut body[4..], queued, begun.elapsed());
+            (self.shared.on_slice)(EncodedSlice { picture: number, index: index as u8, count: slices as u8, capture, body });
         }
         Ok(Encoded { slices, bytes, passed_through: true })
     }
@@ -279,10 +295,14 @@ impl Job {
             capture: self.capture,
             period: self.settings.period,
             keep: self.settings.keep,
+            queued: Duration::ZERO,
+            encoded: Duration::ZERO,
         };
-        let body = encoder.encode(&self.planes, &head)?;
+        let mut body = encoder.encode(&self.planes, &head)?;
         self.bytes.fetch_add(body.len(), Ordering::Relaxed);
-        on_slice(EncodedSlice { picture: self.number, index: index as u8, count: self.bands.count() as u8, body });
+        slice::stamp_times(&mut body[4..], self.queued, self.begun.elapsed());
+        let (index, count) = (index as u8, self.bands.count() as u8);
+        on_slice(EncodedSlice { picture: self.number, index, count, capture: self.capture, body });
         Ok(())
     }
 }

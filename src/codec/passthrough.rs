@@ -15,6 +15,7 @@ use crate::time::MediaTime;
 use crate::wire::slice::{FIXED_LEN, Head, MAX_LEN, MAX_SLICES, MAX_TABLES, Tables};
 use Refusal::{Damaged, Unfit};
 use std::ops::Range;
+use std::time::Duration;
 
 /// A camera's JPEG taken apart.
 struct Parts {
@@ -45,6 +46,8 @@ pub fn split(jpeg: &[u8], capture: MediaTime, settings: Settings) -> Result<Vec<
             capture,
             period: settings.period,
             keep: settings.keep,
+            queued: Duration::ZERO,
+            encoded: Duration::ZERO,
         };
         let len = FIXED_LEN + 2 + parts.tables.len() + cut.bytes.len();
         if 4 + len > MAX_LEN {

@@ -90,6 +90,8 @@ pub fn head(size: Size, sampling: Sampling, quality: u8, top: u32, rows: u32) ->
         capture: MediaTime::from_nanos(7),
         period: SETTINGS.period,
         keep: SETTINGS.keep,
+        queued: Duration::ZERO,
+        encoded: Duration::ZERO,
     }
 }
 

@@ -78,6 +78,12 @@ fn tens_of_micros(time: Duration) -> u16 {
     u16::try_from(time.as_micros() / 10).unwrap_or(u16::MAX)
 }
 
+/// Writes `queued` and `encoded` into a head that has its bytes already: how long it took is known only afterwards.
+pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
+    head[24..26].copy_from_slice(&tens_of_micros(queued).to_be_bytes());
+    head[26..FIXED_LEN].copy_from_slice(&tens_of_micros(encoded).to_be_bytes());
+}
+
 impl<'a> Head<'a> {
     /// Appends the head's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
