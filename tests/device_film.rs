@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use eyeline::capture::file::{Error, Film, Options, Plan};
 use eyeline::capture::rate::Rate;
+use eyeline::capture::y4m::{self, Live};
 use eyeline::picture::{Body, Picture, Sampling, Size};
 use eyeline::slot::Slot;
 use eyeline::sound::{BLOCK_FRAMES, Block, RATE};
@@ -390,4 +391,51 @@ fn what_is_no_film_is_told_in_one_clear_line() {
     let silent = film("silent.mkv", "-f lavfi -i testsrc2=s=160x90:r=30:d=0.2 -c:v libx264");
     let options = Options { want_video: false, ..Options::default() };
     assert!(matches!(Film::probe(&silent, &options), Err(Error::Nothing { wanted: "sound", .. })));
+}
+
+/// What ffmpeg writes into a pipe, as the live source takes it.
+fn piped(arguments: &str) -> (Vec<Picture>, Option<y4m::Error>) {
+    let mut child = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error"])
+        .args(arguments.split_whitespace())
+        .arg("pipe:1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("ffmpeg is needed: apt install ffmpeg");
+    let pictures = Slot::waiting(4);
+    let live = Live::open(child.stdout.take().unwrap().into(), Arc::clone(&pictures)).unwrap();
+    let seen = std::iter::from_fn(|| pictures.take()).collect();
+    let failed = live.failed();
+    // Where the stream is refused, ffmpeg's pipe breaks and it ends with an error.
+    drop(live);
+    assert_eq!(child.wait().unwrap().success(), failed.is_none());
+    (seen, failed)
+}
+
+#[test]
+fn what_ffmpeg_pipes_in_is_taken_whole() {
+    let source = "-f lavfi -i testsrc=s=641x359:r=30:d=1";
+    for (options, sampling) in [
+        ("-pix_fmt yuv420p", Sampling::Yuv420),
+        ("-pix_fmt yuvj422p", Sampling::Yuv422),
+        ("-pix_fmt yuv444p", Sampling::Yuv444),
+        ("-pix_fmt gray -strict -1", Sampling::Grey),
+    ] {
+        let (pictures, failed) = piped(&format!("{source} {options} -f yuv4mpegpipe"));
+        assert!(failed.is_none(), "{options}: {failed:?}");
+        assert_eq!(pictures.len(), 30, "{options}");
+        let fits = |body: &Body| matches!(body, Body::Planes(kind, planes) if *kind == sampling && planes.len() == sampling.bytes(size(641, 359)));
+        assert!(pictures.iter().all(|picture| picture.size == size(641, 359) && fits(&picture.body)), "{options}");
+    }
+    let (pictures, failed) = piped(&format!("{source} -c:v mjpeg -q:v 3 -f mjpeg"));
+    assert!(failed.is_none(), "{failed:?}");
+    assert_eq!(pictures.len(), 30);
+    for picture in &pictures {
+        let Body::Jpeg(jpeg) = &picture.body else { panic!("a JPEG stays one") };
+        assert_eq!((picture.size, &jpeg[..2], &jpeg[jpeg.len() - 2..]), (size(641, 359), &[0xFF, 0xD8][..], &[0xFF, 0xD9][..]));
+    }
+    let (pictures, failed) = piped(&format!("{source} -pix_fmt yuv420p10le -strict -1 -f yuv4mpegpipe"));
+    assert!(pictures.is_empty() && matches!(failed, Some(y4m::Error::Colour(_))), "{failed:?}");
 }

@@ -7,5 +7,6 @@
 
 pub mod camera;
 pub mod file;
+pub mod pattern;
 pub mod rate;
 pub mod y4m;

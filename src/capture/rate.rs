@@ -15,6 +15,9 @@ impl Rate {
     /// More pictures a second than any film, camera or display has; more is a mistake in a header.
     pub const MAX: u32 = 1000;
 
+    /// What most cameras give: 30.
+    pub const DEFAULT: Rate = Rate { num: 30, den: 1 };
+
     /// What a film plays at that does not say: 25, as ffmpeg takes it.
     pub const PAL: Rate = Rate { num: 25, den: 1 };
 
