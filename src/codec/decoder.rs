@@ -329,10 +329,6 @@ mod tests {
     const SIZE: Size = Size { width: 160, height: 96 };
     const OLD: u32 = 0x0012_3456;
 
-    fn one_slice(sampling: Sampling) -> Vec<u8> {
-        testing::slice(&testing::planes(SIZE, sampling, 3), &testing::head(SIZE, sampling, 80, 0, SIZE.height))
-    }
-
     #[test]
     fn all_samplings_and_odd_sizes_come_back_as_they_went() {
         let mut decoder = Decoder::new().unwrap();
@@ -364,68 +360,6 @@ mod tests {
             let (red, green, blue) = (word >> 16 & 255, word >> 8 & 255, word & 255);
             assert!(red > 250 && green < 6 && blue < 6, "{word:#x}");
         }
-    }
-
-    #[test]
-    fn every_prefix_draws_its_whole_mcu_rows_and_touches_no_other_pixel() {
-        let mut decoder = Decoder::new().unwrap();
-        for sampling in SAMPLINGS {
-            let body = one_slice(sampling);
-            let whole = drawn(&body, SIZE);
-            let (_, scan) = Head::decode(&body).unwrap();
-            let skip = body.len() - scan.len();
-            let mcu_height = tables::mcu(sampling).height;
-            for len in skip..body.len() {
-                let mut out = vec![OLD; whole.len()];
-                let decoded = decoder.decode_rgb_part(&body[..len], &[0..len], false, &mut out, 160).unwrap();
-                let rows = scan::markers(&scan[..len - skip]).count() as u32 * mcu_height;
-                assert_eq!((decoded.rows, decoded.partial), (rows, true), "{sampling:?} {len}");
-                // The last row may take its colours from the row below, which is not there.
-                let sure = (rows.saturating_sub(1) * SIZE.width) as usize;
-                assert_eq!(out[..sure], whole[..sure], "{sampling:?} {len}");
-                assert!(out[(rows * SIZE.width) as usize..].iter().all(|pixel| *pixel == OLD), "{sampling:?} {len}");
-            }
-        }
-    }
-
-    #[test]
-    fn rows_behind_a_hole_are_drawn_where_they_belong() {
-        let body = one_slice(Sampling::Yuv422);
-        let whole = drawn(&body, SIZE);
-        let mut decoder = Decoder::new().unwrap();
-        let (mut planes, mut reference) = (vec![0; Sampling::Yuv422.bytes(SIZE)], vec![0; Sampling::Yuv422.bytes(SIZE)]);
-        decoder.decode_planes(&body, planes_from(&mut reference, SIZE, Sampling::Yuv422, 0)).unwrap();
-        let (from, to) = (body.len() / 3, body.len() / 3 + 100);
-        let present = [0..from, to..body.len()];
-        let mut out = vec![OLD; whole.len()];
-        let decoded = decoder.decode_rgb_part(&body, &present, true, &mut out, 160).unwrap();
-        assert!(decoded.partial && decoded.rows >= SIZE.height - 24, "{decoded:?}");
-        let kept = out.chunks(160).filter(|row| row.iter().all(|pixel| *pixel == OLD)).count() as u32;
-        assert_eq!(kept, SIZE.height - decoded.rows);
-        assert!(out.iter().zip(&whole).all(|(pixel, whole)| pixel == whole || *pixel == OLD));
-        let again =
-            decoder.decode_planes_part(&body, &present, true, planes_from(&mut planes, SIZE, Sampling::Yuv422, 0)).unwrap();
-        assert_eq!(again, decoded);
-        assert!(planes.iter().zip(&reference).all(|(sample, whole)| sample == whole || *sample == 0));
-    }
-
-    #[test]
-    fn a_cut_scan_without_restart_markers_draws_what_came_before_the_cut() {
-        let planes = testing::planes(SIZE, Sampling::Yuv420, 3);
-        let body = testing::foreign_slice(&planes, SIZE, 0);
-        let whole = drawn(&body, SIZE);
-        let mut decoder = Decoder::new().unwrap();
-        let mut best = 0;
-        let skip = body.len() - Head::decode(&body).unwrap().1.len();
-        for len in (skip..body.len()).step_by(37) {
-            let mut out = vec![OLD; whole.len()];
-            let decoded = decoder.decode_rgb_part(&body[..len], &[0..len], false, &mut out, 160).unwrap();
-            let sure = (decoded.rows.saturating_sub(1) * SIZE.width) as usize;
-            assert_eq!(out[..sure], whole[..sure], "{len}");
-            assert!(out[(decoded.rows * SIZE.width) as usize..].iter().all(|pixel| *pixel == OLD), "{len}");
-            best = best.max(decoded.rows);
-        }
-        assert_eq!(best, SIZE.height - 16, "all but the MCU row that was cut");
     }
 
     #[test]
@@ -485,5 +419,45 @@ mod tests {
         println!("{} slices: {sum} bytes, one JPEG {whole}, ratio {ratio:.4}; luma {luma:.1} dB at quality 90", bands.count());
         assert!(whole > 100_000 && ratio <= 1.02, "{whole}, {ratio}");
         assert!(luma >= 40.0, "{luma}");
+    }
+
+    /// The greatest and the mean difference of a colour between a picture decoded whole and band by band, in the rows beside the
+    /// bands' borders; and the greatest elsewhere.
+    fn seam(planes: &[u8], size: Size, quality: u8) -> (u32, f64, u32) {
+        let width = size.width as usize;
+        let whole = drawn(&testing::slice(planes, &testing::head(size, Sampling::Yuv420, quality, 0, size.height)), size);
+        let mut banded = vec![0; whole.len()];
+        for top in (0..size.height).step_by(32) {
+            let body = testing::slice(planes, &testing::head(size, Sampling::Yuv420, quality, top, 32.min(size.height - top)));
+            Decoder::new().unwrap().decode_rgb(&body, &mut banded[top as usize * width..], width).unwrap();
+        }
+        let (mut beside, mut sum, mut count, mut elsewhere) = (0, 0, 0, 0);
+        for (at, (a, b)) in whole.iter().zip(&banded).enumerate() {
+            let row = at / width;
+            for shift in [0, 8, 16] {
+                let difference = (a >> shift & 255).abs_diff(b >> shift & 255);
+                if matches!(row % 32, 0 | 31) && row > 0 && row + 1 < size.height as usize {
+                    (beside, sum, count) = (beside.max(difference), sum + difference, count + 1);
+                } else {
+                    elsewhere = elsewhere.max(difference);
+                }
+            }
+        }
+        (beside, f64::from(sum) / f64::from(count), elsewhere)
+    }
+
+    #[test]
+    fn bands_meet_without_a_seam() {
+        let size = Size { width: 640, height: 352 };
+        let lens = testing::planes(size, Sampling::Yuv420, 1);
+        // Colour that runs from one end of its range to the other over the picture's height.
+        let mut ramp = vec![128; 640 * 352];
+        let chroma = |row: usize| std::iter::repeat_n((row * 255 / 175) as u8, 320);
+        ramp.extend((0..2 * 176).flat_map(|row| chroma(row % 176)));
+        for (name, planes, most) in [("lens", lens, 16), ("ramp", ramp, 4)] {
+            let (beside, mean, elsewhere) = seam(&planes, size, 80);
+            println!("{name}: beside a border at most {beside}, {mean:.3} in the mean; elsewhere at most {elsewhere}");
+            assert!(beside <= most && mean < 1.0 && elsewhere == 0, "{name}: {beside}, {mean}, {elsewhere}");
+        }
     }
 }

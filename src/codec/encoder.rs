@@ -5,14 +5,15 @@
 //! parked. A camera's own JPEG goes through [`passthrough`]; one that cannot is decoded and encoded. A panic in a worker goes on
 //! in the caller.
 
+use super::band_encoder::BandEncoder;
 use super::bands::{Bands, Estimate};
 use super::passthrough;
-use super::raw::{self, Compressor, Planes, plane_sizes};
+use super::raw;
 use super::segments::Refusal;
 use super::tables;
 use crate::picture::{self, Body, Buffer, Picture, Sampling, Size};
 use crate::time::MediaTime;
-use crate::wire::slice::{self, FIXED_LEN, Head, Tables};
+use crate::wire::slice::{self, Head, Tables};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -307,72 +308,107 @@ impl Job {
     }
 }
 
-/// One thread's means to encode a band. After the first bands of a size only the bodies are allocated: they live as long as they
-/// may be retransmitted, and the allocator serves that size from its lists.
-pub struct BandEncoder {
-    compressor: Compressor,
-    jpeg: Vec<u8>,
-    luma: Vec<u8>,
-}
+#[cfg(test)]
+mod tests {
+    use super::super::decoder::Decoder;
+    use super::super::stitch;
+    use super::super::testing::{self, SAMPLINGS, SETTINGS, picture, planes_from, psnr};
+    use super::*;
+    use std::sync::mpsc::{Receiver, channel};
 
-impl BandEncoder {
-    /// A new one.
-    pub fn new() -> Result<Self, raw::Error> {
-        Ok(BandEncoder { compressor: Compressor::new()?, jpeg: Vec::new(), luma: Vec::new() })
+    const SIZE: Size = Size { width: 641, height: 361 };
+
+    fn pool(workers: usize) -> (Pool, Receiver<EncodedSlice>) {
+        let (sender, receiver) = channel();
+        let pool = Pool::new(workers, move |slice| sender.send(slice).expect("the test receives")).unwrap();
+        (pool, receiver)
     }
 
-    /// Encodes the band that `head` names (own tables, a restart marker each MCU row) out of a whole picture's tight `planes` into
-    /// a slice's body with its length in front.
-    pub fn encode(&mut self, planes: &[u8], head: &Head<'_>) -> Result<Vec<u8>, raw::Error> {
-        let Tables::Own(quality) = head.tables else {
-            return Err(raw::Error::Fatal("a camera's tables cannot be encoded with".into()));
-        };
-        let band = Size { width: head.size.width, height: u32::from(head.rows) };
-        let mut planes = band_planes(planes, head)?;
-        let [padded, ..] = plane_sizes(head.sampling, band);
-        if padded != band {
-            planes.planes[0] = pad(planes.planes[0], band, padded, &mut self.luma);
-            planes.strides[0] = padded.width as usize;
+    fn encode(pool: &Pool, number: u64, size: Size, body: Body) -> Result<Encoded, Error> {
+        pool.encode(number, picture(size, body), MediaTime::from_nanos(number), SETTINGS)
+    }
+
+    #[test]
+    fn pictures_go_through_the_pool_and_come_back() {
+        for workers in [1, 4] {
+            let (pool, slices) = pool(workers);
+            for (number, sampling) in SAMPLINGS.into_iter().cycle().take(24).enumerate() {
+                let (number, planes) = (number as u64, testing::planes(SIZE, sampling, number as u64));
+                let encoded = encode(&pool, number, SIZE, Body::Planes(sampling, planes.clone().into())).unwrap();
+                let got: Vec<_> = slices.try_iter().collect();
+                assert_eq!((got.len(), encoded.passed_through), (encoded.slices, false));
+                assert!(got.len() >= workers);
+                assert_eq!(got.iter().map(|slice| slice.body.len()).sum::<usize>(), encoded.bytes);
+                let mut back = vec![0; planes.len()];
+                let mut seen = vec![false; got.len()];
+                for slice in got {
+                    assert_eq!((slice.picture, usize::from(slice.count)), (number, encoded.slices));
+                    assert!(!std::mem::replace(&mut seen[usize::from(slice.index)], true));
+                    let (len, body) = slice.body.split_at(4);
+                    assert_eq!(u32::from_be_bytes(len.try_into().unwrap()) as usize, body.len());
+                    let (head, _) = Head::decode(body).unwrap();
+                    assert_eq!(
+                        (head.capture, head.period, head.keep),
+                        (MediaTime::from_nanos(number), SETTINGS.period, SETTINGS.keep)
+                    );
+                    let out = planes_from(&mut back, SIZE, sampling, u32::from(head.top));
+                    assert!(!Decoder::new().unwrap().decode_planes(body, out).unwrap().suspect);
+                }
+                assert!(psnr(&planes, &back) > 36.0, "{sampling:?}: {}", psnr(&planes, &back));
+            }
         }
-        let bound = Compressor::bound(band, head.sampling);
-        if self.jpeg.len() < bound {
-            self.jpeg.resize(bound, 0);
+    }
+
+    #[test]
+    fn slices_become_about_eight_datagrams_long() {
+        let (pool, slices) = pool(4);
+        let size = Size { width: 1920, height: 1080 };
+        let planes = testing::planes(size, Sampling::Yuv420, 1);
+        for number in 0..3 {
+            encode(&pool, number, size, Body::Planes(Sampling::Yuv420, planes.clone().into())).unwrap();
         }
-        let len = self.compressor.compress(planes, head.sampling, band, quality, &mut self.jpeg)?;
-        let scan = &self.jpeg[tables::header_len(head.sampling)..len - 2];
-        let mut body = Vec::with_capacity(4 + FIXED_LEN + scan.len());
-        body.extend_from_slice(&((FIXED_LEN + scan.len()) as u32).to_be_bytes());
-        head.encode(&mut body);
-        body.extend_from_slice(scan);
-        Ok(body)
+        let last: Vec<_> = slices.try_iter().filter(|slice| slice.picture == 2).map(|slice| slice.body.len()).collect();
+        let mean = last.iter().sum::<usize>() / last.len();
+        assert!((7 * 1200..9 * 1200).contains(&mean), "{mean} bytes, {} slices", last.len());
     }
-}
 
-/// The band's part of each plane.
-fn band_planes<'a>(planes: &'a [u8], head: &Head<'_>) -> Result<Planes<'a>, raw::Error> {
-    let room = raw::Error::Room { what: "picture", len: planes.len(), needed: head.sampling.bytes(head.size) };
-    let (luma_len, width) = (head.size.width as usize * head.size.height as usize, head.size.width as usize);
-    let (luma, colour) = planes.split_at_checked(luma_len).ok_or(room.clone())?;
-    let luma = luma.get(usize::from(head.top) * width..).ok_or(room.clone())?;
-    let Some(chroma) = head.sampling.chroma(head.size) else {
-        return Ok(Planes { planes: [luma, &[], &[]], strides: [width, 0, 0] });
-    };
-    let stride = chroma.width as usize;
-    let (cb, cr) = colour.split_at_checked(stride * chroma.height as usize).ok_or(room.clone())?;
-    let top = if head.sampling == Sampling::Yuv420 { usize::from(head.top) / 2 } else { usize::from(head.top) };
-    let rows = |plane: &'a [u8]| plane.get(top * stride..).ok_or(room.clone());
-    Ok(Planes { planes: [luma, rows(cb)?, rows(cr)?], strides: [width, stride, stride] })
-}
+    #[test]
+    fn a_cameras_jpeg_is_passed_through_and_one_that_cannot_be_is_encoded_again() {
+        let (pool, slices) = pool(2);
+        let size = Size { width: 64, height: 48 };
+        let flat = testing::slice(&testing::planes(size, Sampling::Yuv420, 1), &testing::head(size, Sampling::Yuv420, 80, 0, 48));
+        let jpeg = stitch::jpeg(&[&flat]).unwrap();
+        assert!(encode(&pool, 1, size, Body::Jpeg(jpeg.clone().into())).unwrap().passed_through);
+        let passed = slices.recv().unwrap();
+        assert!(stitch::jpeg(&[&passed.body[4..]]).unwrap()[2..] == jpeg[tables::SEGMENTS_AT..]);
+        let mut wrong_interval = jpeg.clone();
+        let interval = jpeg.windows(2).position(|pair| pair == [0xFF, tables::DRI]).unwrap();
+        wrong_interval[interval + 5] = 2;
+        let again = encode(&pool, 2, size, Body::Jpeg(wrong_interval.into())).unwrap();
+        assert!(!again.passed_through && again.slices == slices.try_iter().count());
+        let cut = jpeg[..jpeg.len() / 2].to_vec();
+        assert!(matches!(encode(&pool, 3, size, Body::Jpeg(cut.into())), Err(Error::Refused(Refusal::Damaged(_)))));
+        assert!(slices.try_recv().is_err(), "nothing of a damaged picture is sent");
+    }
 
-/// Luma of odd width or height, with its last column and row repeated up to whole chroma samples.
-fn pad<'a>(luma: &[u8], band: Size, padded: Size, out: &'a mut Vec<u8>) -> &'a [u8] {
-    out.clear();
-    for row in luma.chunks_exact(band.width as usize).take(band.height as usize) {
-        out.extend_from_slice(row);
-        out.resize(out.len() + (padded.width - band.width) as usize, row[row.len() - 1]);
+    #[test]
+    fn a_short_picture_is_refused() {
+        let (pool, _slices) = pool(2);
+        let short = vec![0; Sampling::Yuv420.bytes(SIZE) - 1];
+        assert!(matches!(encode(&pool, 1, SIZE, Body::Planes(Sampling::Yuv420, short.into())), Err(Error::Short { .. })));
+        let giant = Size { width: 8193, height: 8 };
+        let planes = vec![0; Sampling::Grey.bytes(giant)];
+        let refused = encode(&pool, 2, giant, Body::Planes(Sampling::Grey, planes.into()));
+        assert!(matches!(refused, Err(Error::Raw(raw::Error::Limits(_)))));
     }
-    if padded.height > band.height {
-        out.extend_from_within(out.len() - padded.width as usize..);
+
+    #[test]
+    fn a_panic_in_a_worker_goes_on_in_the_caller_and_the_pool_lives() {
+        let pool = Pool::new(3, |slice| assert!(slice.picture != 1 || slice.index != 2, "on purpose")).unwrap();
+        let planes = testing::planes(SIZE, Sampling::Yuv420, 1);
+        let body = || Body::Planes(Sampling::Yuv420, planes.clone().into());
+        let panic = catch_unwind(AssertUnwindSafe(|| encode(&pool, 1, SIZE, body()))).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
+        assert!(encode(&pool, 2, SIZE, body()).is_ok());
     }
-    out
 }

@@ -7,6 +7,7 @@
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
+pub mod band_encoder;
 pub mod bands;
 pub mod decoder;
 pub mod encoder;
@@ -14,9 +15,10 @@ pub mod passthrough;
 pub mod raw;
 pub mod scan;
 pub mod segments;
+pub mod stitch;
 pub mod tables;
 
 #[cfg(test)]
-mod hostile;
+mod damage;
 #[cfg(test)]
 mod testing;

@@ -175,3 +175,143 @@ pub fn decode(jpeg: &[u8], pool: &picture::Pool) -> Result<(Size, Sampling, Buff
     }
     Ok((size, sampling, planes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::raw::Planes;
+    use super::super::testing::{self, SETTINGS, psnr};
+    use super::super::{decoder::Decoder, stitch};
+    use super::*;
+
+    const SIZE: Size = Size { width: 640, height: 480 };
+    const MOMENT: MediaTime = MediaTime::from_nanos(5);
+
+    /// A camera's JPEG: APP0 (`AVI1`), a comment, its tables, and `restart` MCUs between markers as [`testing::foreign_slice`] has them.
+    fn camera(restart: u16, huffman: bool) -> Vec<u8> {
+        let body = testing::foreign_slice(&testing::planes(SIZE, Sampling::Yuv420, 9), SIZE, restart);
+        let (head, scan) = Head::decode(&body).unwrap();
+        let Tables::Foreign(segments) = head.tables else { unreachable!() };
+        let mut out = vec![0xFF, SOI];
+        tables::segment(&mut out, 0xE0, &[b"AVI1\0\0\0\0"]);
+        tables::segment(&mut out, 0xFE, &[b"a comment with \xFF\xD9 in it"]);
+        let mut at = 0;
+        while at < segments.len() {
+            let segment = segments::next(segments, at).unwrap();
+            at += segment.bytes.len();
+            if huffman || segment.marker != DHT {
+                out.extend_from_slice(segment.bytes);
+            }
+        }
+        out.extend_from_slice(scan);
+        out.extend_from_slice(&[0xFF, EOI]);
+        out
+    }
+
+    fn joined(jpeg: &[u8]) -> (usize, Vec<u8>) {
+        let bodies = split(jpeg, MOMENT, SETTINGS).unwrap();
+        for body in &bodies {
+            assert_eq!(u32::from_be_bytes(body[..4].try_into().unwrap()) as usize, body.len() - 4);
+        }
+        let bare: Vec<&[u8]> = bodies.iter().map(|body| &body[4..]).collect();
+        (bodies.len(), stitch::jpeg(&bare).unwrap())
+    }
+
+    #[test]
+    fn a_cameras_jpeg_comes_out_byte_for_byte_with_and_without_restart_markers() {
+        for restart in [0, 40] {
+            let jpeg = camera(restart, true);
+            let (count, joined) = joined(&jpeg);
+            let start = jpeg.windows(2).position(|pair| pair == [0xFF, DQT]).unwrap();
+            assert!(joined[2..] == jpeg[start..], "restart {restart}");
+            assert_eq!(count > 1, restart == 40, "{count} slices");
+        }
+    }
+
+    #[test]
+    fn slices_are_cut_between_mcu_rows_and_decode_one_by_one() {
+        let jpeg = camera(40, true);
+        let (mut whole, mut banded) = (vec![0; 640 * 480], vec![0; 640 * 480]);
+        Decompressor::new().unwrap().rgb(&jpeg, SIZE, &mut whole, 640).unwrap();
+        let bodies = split(&jpeg, MOMENT, SETTINGS).unwrap();
+        for body in &bodies {
+            let (head, scan) = Head::decode(&body[4..]).unwrap();
+            assert!(scan.len() < SLICE_BYTES * 2, "{}", scan.len());
+            let out = &mut banded[usize::from(head.top) * 640..];
+            let decoded = Decoder::new().unwrap().decode_rgb(&body[4..], out, 640).unwrap();
+            assert_eq!((decoded.rows, decoded.partial, decoded.suspect), (u32::from(head.rows), false, false));
+        }
+        let differing = whole.chunks(640).zip(banded.chunks(640)).filter(|(a, b)| a != b).count();
+        assert!(differing <= 2 * (bodies.len() - 1), "{differing} rows differ, beyond those beside a cut");
+    }
+
+    #[test]
+    fn a_camera_that_writes_no_huffman_tables_gets_annex_k() {
+        let (_, with) = joined(&camera(0, true));
+        let without = split(&camera(0, false), MOMENT, SETTINGS).unwrap();
+        let mut pixels = vec![0; 640 * 480];
+        let decoded = Decoder::new().unwrap().decode_rgb(&without[0][4..], &mut pixels, 640).unwrap();
+        assert!(!decoded.partial && !decoded.suspect);
+        let mut expected = vec![0; 640 * 480];
+        Decompressor::new().unwrap().rgb(&with, SIZE, &mut expected, 640).unwrap();
+        assert_eq!(pixels, expected);
+    }
+
+    #[test]
+    fn what_follows_the_end_is_not_looked_at() {
+        let jpeg = camera(40, true);
+        let stale = [&jpeg[..], &jpeg[100..]].concat();
+        assert_eq!(split(&stale, MOMENT, SETTINGS), split(&jpeg, MOMENT, SETTINGS));
+    }
+
+    #[test]
+    fn a_cut_jpeg_is_damaged_and_never_passed_on() {
+        let jpeg = camera(40, true);
+        for len in (0..jpeg.len()).step_by(37) {
+            assert!(matches!(split(&jpeg[..len], MOMENT, SETTINGS), Err(Damaged(_))), "{len}");
+        }
+    }
+
+    #[test]
+    fn restart_markers_that_are_not_as_announced_are_unfit() {
+        let mut jpeg = camera(40, true);
+        let marker = jpeg.windows(2).rposition(|pair| pair[0] == 0xFF && (0xD0..0xD8).contains(&pair[1])).unwrap();
+        jpeg[marker + 1] ^= 1;
+        assert!(matches!(split(&jpeg, MOMENT, SETTINGS), Err(Unfit(_))));
+    }
+
+    /// A JPEG of a kind that slices do not carry.
+    fn odd_kind(subsamp: turbojpeg::Subsamp, progressive: bool) -> (Vec<u8>, Vec<u8>) {
+        let planes = testing::planes(SIZE, Sampling::Yuv444, 9);
+        let mut jpeg = vec![0; Compressor::bound(SIZE, Sampling::Yuv444)];
+        let (area, width) = (640 * 480, 640);
+        let input = Planes { planes: [&planes[..area], &planes[area..2 * area], &planes[2 * area..]], strides: [width; 3] };
+        let len = Compressor::new().unwrap().compress(input, Sampling::Yuv444, SIZE, 98, &mut jpeg).unwrap();
+        let mut pixels = vec![0; area];
+        Decompressor::new().unwrap().rgb(&jpeg[..len], SIZE, &mut pixels, width).unwrap();
+        let bytes: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
+        let image =
+            turbojpeg::Image { pixels: &bytes[..], width, pitch: 4 * width, height: 480, format: turbojpeg::PixelFormat::BGRX };
+        let mut compressor = turbojpeg::Compressor::new().unwrap();
+        compressor.set_subsamp(subsamp).unwrap();
+        compressor.set_quality(98).unwrap();
+        compressor.set_progressive(progressive).unwrap();
+        (compressor.compress_to_vec(image).unwrap(), planes)
+    }
+
+    #[test]
+    fn jpegs_of_other_kinds_are_unfit_and_decode_to_their_picture() {
+        use turbojpeg::Subsamp;
+        for (subsamp, progressive, sampling) in [
+            (Subsamp::Sub1x2, false, Sampling::Yuv444),
+            (Subsamp::Sub4x1, false, Sampling::Yuv444),
+            (Subsamp::Sub2x2, true, Sampling::Yuv420),
+        ] {
+            let (jpeg, planes) = odd_kind(subsamp, progressive);
+            assert!(matches!(split(&jpeg, MOMENT, SETTINGS), Err(Unfit(_))), "{subsamp:?}");
+            let (size, found, decoded) = decode(&jpeg, &picture::Pool::new()).unwrap();
+            assert_eq!((size, found), (SIZE, sampling));
+            let luma = psnr(&planes[..640 * 480], &decoded[..640 * 480]);
+            assert!(luma > 36.0, "{subsamp:?}: {luma}");
+        }
+    }
+}

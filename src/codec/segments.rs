@@ -290,13 +290,11 @@ mod tests {
 
     const SIZE: Size = Size { width: 40, height: 24 };
     const SAMPLINGS: [Sampling; 4] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];
-    /// SOI and APP0, which our own headers begin with.
-    const SKIP: usize = 20;
 
     fn ours(sampling: Sampling, restart: u16) -> Vec<u8> {
         let mut out = Vec::new();
         header(&mut out, 80, sampling, SIZE, restart);
-        out.split_off(SKIP)
+        out.split_off(tables::SEGMENTS_AT)
     }
 
     #[test]

@@ -161,6 +161,9 @@ pub fn header(out: &mut Vec<u8>, quality: u8, sampling: Sampling, size: Size, re
     segment(out, SOS, &[&[count as u8], &selectors[..2 * count], &[0, 63, 0]]);
 }
 
+/// Where the segments that a camera's tables would consist of begin in [`header`]: behind SOI and APP0.
+pub const SEGMENTS_AT: usize = 20;
+
 /// How long [`header`] is with a restart interval.
 pub fn header_len(sampling: Sampling) -> usize {
     let (quantisation, frame, huffman, scan) = match sampling {

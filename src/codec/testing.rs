@@ -1,7 +1,8 @@
 //! Pictures for tests: smooth shading, soft texture and hard edges, as a lens gives them; and what tests do with them.
 
+use super::band_encoder::BandEncoder;
 use super::decoder::{Decoded, Decoder};
-use super::encoder::{BandEncoder, Settings};
+use super::encoder::Settings;
 use super::raw::PlanesMut;
 use super::tables;
 use crate::picture::{Body, Picture, Sampling, Size};
@@ -128,7 +129,7 @@ pub fn foreign_slice(planes: &[u8], size: Size, restart: u16) -> Vec<u8> {
     let (head, scan) = Head::decode(&ours).unwrap();
     let mut segments = Vec::new();
     tables::header(&mut segments, 80, head.sampling, size, restart);
-    let segments = segments.split_off(20);
+    let segments = segments.split_off(tables::SEGMENTS_AT);
     let scan = if restart == 0 { without_restarts(planes, size) } else { scan.to_vec() };
     let mut body = Vec::new();
     Head { tables: Tables::Foreign(&segments), restart, ..head }.encode(&mut body);
