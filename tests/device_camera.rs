@@ -302,6 +302,13 @@ emulated! {
         assert!((150..2000).contains(&took.as_millis()), "stopping took {took:?}");
     }
 
+    fn a_driver_that_hangs_for_good_is_told_as_that("EMUCAM_HANG_AT" = "10") {
+        let (camera, pictures) = open(&Request::default());
+        while pictures.take().is_some() {}
+        let device = camera.chosen().device.clone();
+        assert_eq!(camera.failed(), Some(Error::Hangs { device }));
+    }
+
     fn strangers_signals_do_not_reach_the_thread_that_waits_for_the_driver() {
         let (_camera, pictures) = open(&Request::default());
         next(&pictures);
