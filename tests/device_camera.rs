@@ -56,11 +56,13 @@ fn scratch() -> PathBuf {
 fn emulator() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let library = scratch().join(format!("emulated_camera-{}.so", std::process::id()));
+        let (library, fresh) =
+            (scratch().join("emulated_camera.so"), scratch().join(format!("camera-{}.so", std::process::id())));
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/emulated_camera.c");
         let mut cc = Command::new("cc");
-        cc.args(["-O2", "-Wall", "-shared", "-fPIC", "-o"]).arg(&library).arg(source).args(["-ldl", "-lpthread"]);
+        cc.args(["-O2", "-Wall", "-shared", "-fPIC", "-o"]).arg(&fresh).arg(source).args(["-ldl", "-lpthread"]);
         assert!(cc.status().expect("a C compiler").success(), "{cc:?}");
+        std::fs::rename(fresh, &library).unwrap(); // whole at any moment, also for another run beside this one
         library
     })
 }
@@ -69,12 +71,14 @@ fn emulator() -> &'static Path {
 fn jpegs() -> &'static Path {
     static MADE: OnceLock<PathBuf> = OnceLock::new();
     MADE.get_or_init(|| {
-        let directory = scratch().join(format!("camera-jpegs-{}", std::process::id()));
+        let directory = scratch().join("camera-jpegs");
         for (width, height) in [(640, 480), (1280, 720), (704, 504)] {
             let folder = directory.join(format!("{width}x{height}"));
             std::fs::create_dir_all(&folder).unwrap();
             for number in 0..JPEGS {
-                std::fs::write(folder.join(format!("{number:04}.jpg")), jpeg(width, height, number)).unwrap();
+                let fresh = folder.join(format!("{}.tmp", std::process::id()));
+                std::fs::write(&fresh, jpeg(width, height, number)).unwrap();
+                std::fs::rename(fresh, folder.join(format!("{number:04}.jpg"))).unwrap();
             }
         }
         directory
@@ -300,6 +304,13 @@ emulated! {
         drop(camera);
         let took = stopping.elapsed();
         assert!((150..2000).contains(&took.as_millis()), "stopping took {took:?}");
+    }
+
+    fn a_driver_that_hangs_for_good_is_told_as_that("EMUCAM_HANG_AT" = "10") {
+        let (camera, pictures) = open(&Request::default());
+        while pictures.take().is_some() {}
+        let device = camera.chosen().device.clone();
+        assert_eq!(camera.failed(), Some(Error::Hangs { device }));
     }
 
     fn strangers_signals_do_not_reach_the_thread_that_waits_for_the_driver() {
