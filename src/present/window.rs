@@ -102,7 +102,7 @@ impl Window {
     }
 
     /// As [`Window::open`], sending pixels through the connection instead of shared memory: for a display that has trouble
-    /// with that. Ten times slower.
+    /// with that. Five times slower.
     pub fn open_plain(options: &Options) -> Result<Self, Error> {
         Self::open_by(options, true)
     }
