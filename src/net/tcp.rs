@@ -290,3 +290,79 @@ impl Stream {
         let _ = socket.shutdown(Shutdown::Write);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Our side of a connection, taken in, and theirs.
+    fn connected() -> (Streams, StreamId, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let theirs = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+        theirs.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+        let mut streams = Streams::new(Watcher::new().expect("a poller"), Arc::default());
+        let stream = streams.admit(listener.accept().expect("connected").0).expect("there is room");
+        (streams, stream, theirs)
+    }
+
+    fn read_all(streams: &mut Streams, stream: StreamId) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            match streams.read(stream) {
+                Read::Bytes(bytes) => all.extend_from_slice(bytes),
+                Read::Nothing => {} // only until the peer's reset has come through
+                Read::Ended => return all,
+            }
+        }
+    }
+
+    #[test]
+    fn last_words_arrive_although_the_other_sides_words_lie_unread() {
+        let (mut streams, stream, mut theirs) = connected();
+        theirs.write_all(b"GET / HTTP/1.1").expect("written");
+        assert_eq!(streams.write(stream, &mut b"busy".to_vec()), Written::Whole);
+        assert!(streams.close(Instant::now(), stream));
+        assert!(!streams.close(Instant::now(), stream), "it is closed already");
+        theirs.write_all(b"Host: camera").expect("no reset, which could overtake our words");
+        let mut answer = Vec::new();
+        theirs.read_to_end(&mut answer).expect("no reset");
+        assert_eq!(answer, b"busy");
+        assert_eq!(streams.write(stream, &mut b"more".to_vec()), Written::Settled);
+    }
+
+    #[test]
+    fn a_peers_last_words_are_heard_although_writing_to_it_fails_already() {
+        let (mut streams, stream, mut theirs) = connected();
+        streams.write(stream, &mut b"unread, so that its close is a reset".to_vec());
+        theirs.write_all(b"end of stream").expect("written");
+        drop(theirs);
+        for _ in 0..3 {
+            assert_eq!(streams.write(stream, &mut b"report".to_vec()), Written::Whole);
+        }
+        assert_eq!(read_all(&mut streams, stream), b"end of stream");
+        assert!(matches!(streams.read(stream), Read::Nothing), "its end is told once");
+    }
+
+    #[test]
+    fn a_closed_connection_is_dropped_in_time_and_too_many_of_them_are_dropped_at_once() {
+        let now = Instant::now();
+        let (mut streams, stream, _theirs) = connected();
+        streams.close(now, stream);
+        assert_eq!(streams.deadline(), Some(now + LINGER));
+        streams.handle_timeout(now + LINGER - Duration::from_nanos(1));
+        assert_eq!(streams.open.len(), 1);
+        streams.handle_timeout(now + LINGER);
+        assert_eq!((streams.open.len(), streams.deadline()), (0, None));
+
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let _theirs: Vec<TcpStream> = (0..=MOST_LINGERING)
+            .map(|_| {
+                let theirs = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
+                let stream = streams.admit(listener.accept().expect("connected").0).expect("there is room");
+                streams.close(now, stream);
+                theirs
+            })
+            .collect();
+        assert_eq!((streams.open.len(), streams.lingering.len()), (MOST_LINGERING, MOST_LINGERING));
+    }
+}

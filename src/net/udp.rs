@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_refused_for_its_address_does_not_end_gso_for_all_others() {
+        let watcher = Watcher::new().expect("a poller");
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        let mut socket = Socket::new(socket, &watcher, Arc::default()).expect("a socket");
+        socket.send("127.0.0.1:0".parse().expect("an address"), 10, &bytes(100));
+        assert_eq!((socket.stats.send_errors.load(), socket.is_blocked()), (10, false));
+        assert_eq!(socket.state.max_gso_segments(), socket.most_segments);
+    }
+
+    #[test]
     fn what_is_too_long_or_has_no_way_is_counted_and_given_up() {
         let stats = Stats::default();
         let refuse = |error| move |send, _, _| if send == 0 { 0 } else { error };
