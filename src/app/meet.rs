@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The key both sides must have, made ready.
 pub fn psk(common: &Common) -> Result<Option<Psk>, Failure> {
-    common.key.as_ref().map(|key| Psk::derive(key.passphrase())).transpose().code(ExitCode::Failed)
+    common.key.as_ref().map(|key| Psk::derive(key.expose())).transpose().code(ExitCode::Failed)
 }
 
 /// This machine's name, for the other side's window.

@@ -3,6 +3,13 @@
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 pub mod args;
+mod decode;
+mod devices;
+mod failure;
+mod meet;
+mod recv;
+mod send;
+mod stats;
 pub mod status;
 
 use args::{Command, Common, Env, Log};
@@ -41,11 +48,11 @@ fn run<Config>(
 
 fn list(log: Log) -> ExitCode {
     status::install(log);
-    ExitCode::Failed
+    devices::list()
 }
 
 fn new_key() -> ExitCode {
-    ExitCode::Failed
+    stats::line(&crate::crypto::strong_passphrase())
 }
 
 /// Wrong usage, or the help and the version that were asked for.

@@ -28,6 +28,14 @@ pub fn rejected(counters: Counters) -> Value {
     json!({ "unknown": unknown, "forged": forged, "replayed": replayed, "connections": turned_away })
 }
 
+/// One line on stdout, for the commands that print and end.
+pub fn line(text: &str) -> ExitCode {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::Failed,
+        _ => ExitCode::Ok,
+    }
+}
+
 /// One object, one line, at once. A reader that went away ends the program in order.
 pub fn print(object: &Value) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();

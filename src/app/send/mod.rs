@@ -19,6 +19,7 @@ use crate::session::sender::{self, Command, Event, Session};
 use crate::wire::preamble::Role;
 use encode::Encoder;
 use preview::Preview;
+use report::Report;
 use source::{Plan, Running};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -66,7 +67,8 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     meet::announce("send", &config.common.meet, config.common.key.is_some(), net.local_addr());
 
     let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
-    let encoder = Encoder::new(config, &plan, epoch, net.commands(), preview.as_ref().map(Preview::tap));
+    let tap = preview.as_ref().map(Preview::tap);
+    let encoder = Encoder::new(config, &plan, epoch, net.commands(), tap).code(ExitCode::Failed)?;
     let mut send = Send {
         config,
         plan,
@@ -77,7 +79,7 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         running: None,
         hosts: meet::Hosts::new(&config.common.meet),
         preview,
-        report: report::Report::new(config.common.stats_json),
+        report: Report::new(config.common.stats_json),
         deadline: config.common.duration.map(|duration| now + duration),
         ending: None,
     };
@@ -96,7 +98,7 @@ struct Send<'a> {
     running: Option<Running>,
     hosts: meet::Hosts,
     preview: Option<Preview>,
-    report: report::Report,
+    report: Report,
     deadline: Option<Instant>,
     /// The source is over and this is how the program will end.
     ending: Option<Result<ExitCode, Failure>>,

@@ -8,7 +8,8 @@ use crate::capture::camera::{self, Camera};
 use crate::capture::file::{self, Film};
 use crate::capture::microphone::{self, Microphone};
 use crate::capture::pattern::{self, Pattern};
-use crate::capture::y4m::{self, Stdin};
+use crate::capture::rate::Rate;
+use crate::capture::y4m::Live;
 use crate::picture::{Picture, Size};
 use crate::slot::Slot;
 use crate::sound::Block;
@@ -166,7 +167,7 @@ fn find_microphone(which: Option<&str>, required: bool) -> Result<Option<Option<
 enum Device {
     Camera(Camera),
     Film(Film),
-    Stdin(Stdin),
+    Stdin(Live),
     Test(Pattern),
     None,
 }
@@ -197,11 +198,12 @@ impl Running {
             Pictures::Film(plan) => {
                 Device::Film(Film::open(plan.clone(), pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
             }
-            Pictures::Stdin(_) => Device::Stdin(Stdin::open(pictures.clone()).code(ExitCode::Failed)?),
+            Pictures::Stdin(_) => Device::Stdin(Live::stdin(pictures.clone()).code(ExitCode::Failed)?),
             Pictures::Test(size, rate) => {
                 let give_sound = plan.microphone.is_none() && config.sound.is_some();
-                let options = pattern::Options { size: *size, rate: *rate, pictures: config.video, sound: give_sound };
-                Device::Test(Pattern::start(options, pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
+                let rate = Rate::new(rate.0, rate.1).unwrap_or(pattern::RATE);
+                let options = pattern::Options { size: *size, rate, want_video: config.video, want_audio: give_sound };
+                Device::Test(Pattern::start(&options, pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
             }
             Pictures::None => Device::None,
         };
@@ -250,7 +252,6 @@ impl Running {
     pub fn damaged(&self) -> u64 {
         match &self.device {
             Device::Camera(camera) => camera.counters().damaged,
-            Device::Stdin(stdin) => stdin.damaged(),
             _ => 0,
         }
     }
