@@ -24,5 +24,6 @@ pub mod seq;
 pub mod session;
 pub mod slot;
 pub mod sound;
+pub mod sound_card;
 pub mod time;
 pub mod wire;

@@ -1,3 +1,5 @@
 //! capture
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
+
+pub mod microphone;

@@ -1,3 +1,5 @@
 //! present
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
+
+pub mod speaker;
