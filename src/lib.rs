@@ -25,5 +25,6 @@ pub mod seq;
 pub mod session;
 pub mod slot;
 pub mod sound;
+pub mod sound_card;
 pub mod time;
 pub mod wire;

@@ -10,3 +10,4 @@ pub mod file;
 pub mod pattern;
 pub mod rate;
 pub mod y4m;
+pub mod microphone;

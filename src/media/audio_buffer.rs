@@ -41,7 +41,7 @@ impl Block {
     /// From interleaved samples; `None` unless there are 1 or 2 channels and 1 to [`BLOCK_FRAMES`] whole frames.
     pub fn new(sequence: u64, capture: MediaTime, channels: u8, samples: &[i16]) -> Option<Self> {
         let frames = samples.len().checked_div(usize::from(channels))?;
-        if channels > 2 || frames == 0 || frames > BLOCK_FRAMES || samples.len() % usize::from(channels) != 0 {
+        if channels > 2 || frames == 0 || frames > BLOCK_FRAMES || !samples.len().is_multiple_of(usize::from(channels)) {
             return None;
         }
         let mut block = Block { sequence, capture, channels, frames: frames as u16, samples: [0; BLOCK_FRAMES * 2] };

@@ -10,3 +10,4 @@ mod scale;
 mod surface;
 pub mod window;
 pub mod writers;
+pub mod speaker;
