@@ -17,6 +17,7 @@ pub mod app;
 pub mod capture;
 pub mod codec;
 pub mod crypto;
+pub mod fit;
 pub mod media;
 pub mod net;
 pub mod picture;

@@ -17,12 +17,12 @@ use status::ExitCode;
 
 /// `send`, from its command line to its exit code.
 pub fn run_send() -> std::process::ExitCode {
-    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, |_| ExitCode::Failed)
+    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, |send| send::run(&send))
 }
 
 /// `recv`, from its command line to its exit code.
 pub fn run_recv() -> std::process::ExitCode {
-    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, |_| ExitCode::Failed)
+    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, |recv| recv::run(&recv))
 }
 
 fn run<Config>(

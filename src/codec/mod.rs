@@ -13,6 +13,7 @@ pub mod decoder;
 pub mod encoder;
 pub mod passthrough;
 pub mod raw;
+pub mod scale;
 pub mod scan;
 pub mod segments;
 pub mod stitch;

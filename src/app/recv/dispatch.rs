@@ -3,17 +3,15 @@
 
 use super::super::decode::{Inlet, Job};
 use super::files;
-use super::{Note, SharedMapping};
-use crate::media::playout::Block;
-use crate::present::speaker::Feed;
+use super::{Note, SharedFeed, SharedMapping, lock};
 use crate::session::receiver::Event;
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// See the module text.
 pub struct Dispatch {
-    feed: Option<Feed>,
+    feed: Option<SharedFeed>,
     files: Option<files::Inlet>,
     decoder: Outlet,
     mapping: SharedMapping,
@@ -38,7 +36,7 @@ impl Outlet {
 
 impl Dispatch {
     /// Nothing has come yet.
-    pub fn new(feed: Option<Feed>, files: Option<files::Inlet>, mapping: SharedMapping, notes: Sender<Note>) -> Self {
+    pub fn new(feed: Option<SharedFeed>, files: Option<files::Inlet>, mapping: SharedMapping, notes: Sender<Note>) -> Self {
         Dispatch { feed, files, decoder: Outlet::default(), mapping, notes }
     }
 
@@ -76,14 +74,15 @@ impl Dispatch {
                 if let Some(files) = &mut self.files {
                     files.sound(number, capture, channels, &samples);
                 }
-                if let Some(feed) = &mut self.feed {
-                    feed.block(&Block::from_le_bytes(number, capture, channels, &samples));
+                if let Some(feed) = &self.feed {
+                    let samples: Vec<i16> = samples.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
+                    lock(feed).block(Instant::now(), number, capture, channels, &samples);
                 }
             }
             Event::Clock(mapping) => {
-                *self.mapping.lock().unwrap_or_else(PoisonError::into_inner) = Some(mapping);
-                if let Some(feed) = &mut self.feed {
-                    feed.mapping(mapping);
+                *lock(&self.mapping) = Some(mapping);
+                if let Some(feed) = &self.feed {
+                    lock(feed).mapping(mapping);
                 }
             }
             event => {
@@ -95,8 +94,8 @@ impl Dispatch {
                         if let Some(files) = &mut self.files {
                             files.start_over();
                         }
-                        if let Some(feed) = &mut self.feed {
-                            feed.start_over();
+                        if let Some(feed) = &self.feed {
+                            lock(feed).reset();
                         }
                     }
                     Event::Format(format) => {

@@ -11,6 +11,7 @@ use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::Note;
 use crate::codec::decoder::Decoder;
+use crate::codec::raw::PlanesMut;
 use crate::codec::stitch::Stitcher;
 use crate::media::depacketizer::{Settled, Slice};
 use crate::net::Commands;
@@ -252,7 +253,7 @@ impl Worker {
     fn run(self, mut decoder: Decoder) -> Result<Option<Written>, writers::Error> {
         let mut sink = None;
         let mut planes: Option<Planes> = None;
-        let mut stitcher = Stitcher::new();
+        let mut stitcher = None;
         let pool = Pool::new();
         while let Some(unit) = self.units.take() {
             let heads: Vec<_> = unit.slices.iter().flatten().filter_map(|body| Head::decode(body).ok()).collect();
@@ -277,9 +278,12 @@ impl Worker {
                         planes: copy,
                     })
                 }
-                Sink::Mjpeg(thread) => match stitcher.push(&unit.slices) {
-                    Some(jpeg) => thread.push(mjpeg::Picture { session: unit.session, captured: head.capture, jpeg }),
-                    None => Ok(()),
+                Sink::Mjpeg(thread) => match join(&mut stitcher, &unit.slices) {
+                    Ok(jpeg) => thread.push(mjpeg::Picture { session: unit.session, captured: head.capture, jpeg }),
+                    Err(error) => {
+                        tracing::warn!("picture {} is left out of the file: {error}", unit.picture);
+                        Ok(())
+                    }
                 },
             };
             if taken.is_err() {
@@ -324,6 +328,16 @@ impl Worker {
     }
 }
 
+/// One JPEG of a picture's slices; the stitcher remembers what fills the holes.
+fn join(stitcher: &mut Option<Stitcher>, slices: &[Option<Vec<u8>>]) -> anyhow::Result<Vec<u8>> {
+    let stitcher = match stitcher {
+        Some(stitcher) => stitcher,
+        none => none.insert(Stitcher::new()?),
+    };
+    let bodies: Vec<&[u8]> = slices.iter().flatten().map(Vec::as_slice).collect();
+    Ok(stitcher.push(&bodies)?)
+}
+
 impl Planes {
     /// Black luma, neutral colour.
     fn grey(size: Size, sampling: Sampling) -> Self {
@@ -333,6 +347,18 @@ impl Planes {
         Planes { size, sampling, bytes }
     }
 
+    /// The planes from a luma row on.
+    fn band(&mut self, top: u32) -> PlanesMut<'_> {
+        let (luma, rest) = self.bytes.split_at_mut(self.size.width as usize * self.size.height as usize);
+        let chroma = self.sampling.chroma(self.size).unwrap_or(Size { width: 0, height: 0 });
+        let (cb, cr) = rest.split_at_mut(chroma.width as usize * chroma.height as usize);
+        let down = self.size.height.div_ceil(chroma.height.max(1));
+        let strides = [self.size.width as usize, chroma.width as usize, chroma.width as usize];
+        let rows = [top as usize, (top / down) as usize, (top / down) as usize];
+        let [luma, cb, cr] = [(luma, 0), (cb, 1), (cr, 2)].map(|(plane, at)| &mut plane[rows[at] * strides[at]..]);
+        PlanesMut { planes: [luma, cb, cr], strides }
+    }
+
     /// Draws the slices that came.
     fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>]) {
         for body in slices.iter().flatten() {
@@ -340,7 +366,7 @@ impl Planes {
             if (head.size, head.sampling) != (self.size, self.sampling) {
                 *self = Planes::grey(head.size, head.sampling);
             }
-            if let Err(error) = decoder.decode_planes(body, &mut self.bytes) {
+            if let Err(error) = decoder.decode_planes(body, self.band(u32::from(head.top))) {
                 tracing::debug!("a slice did not decode: {error}");
             }
         }

@@ -14,6 +14,7 @@ use super::failure::{Code, Failure};
 use super::meet;
 use super::status::{ExitCode, Stop};
 use crate::media::clock::{Epoch, Mapping};
+use crate::media::playout;
 use crate::net;
 use crate::present::canvas::Canvas;
 use crate::present::speaker::{self, Speaker};
@@ -27,7 +28,7 @@ use files::Files;
 use report::Report;
 use screen::{Screen, Turn};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What the main thread is told beside pictures. A few a second.
@@ -46,6 +47,13 @@ const MAX_WORKERS: usize = 4;
 /// The sender's clock as it is known now, shared by all who turn capture times into local ones.
 type SharedMapping = Arc<Mutex<Option<Mapping>>>;
 
+/// The speaker's ear: the net thread feeds it, the keys of the window turn it down. Not the audio callback's side.
+type SharedFeed = Arc<Mutex<speaker::Feed>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs `recv` to its exit code.
 pub fn run(config: &args::Recv) -> ExitCode {
     super::failure::conclude(try_run(config))
@@ -60,7 +68,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     // Whatever cannot be had is found out before anybody is told that we are here.
     let screen = config.window.then(|| Screen::open(config.fullscreen)).transpose()?;
     let files = Files::open(config, &ready, &notes)?;
-    let (speaker, feed) = open_speaker(config)?;
+    let speaker = open_speaker(config)?;
 
     let now = Instant::now();
     let me = Identity {
@@ -79,7 +87,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
 
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
     let decodes = config.window || files.is_none();
-    let dispatch = Dispatch::new(feed, files.as_ref().map(Files::inlet), mapping.clone(), notes);
+    let dispatch = Dispatch::new(speaker.as_ref().map(|(_, feed)| feed.clone()), files.as_ref().map(Files::inlet), mapping.clone(), notes);
     let outlet = dispatch.outlet();
     let net = net::spawn(Session::new(now, core), where_to, dispatch.into_callback()).code(ExitCode::Failed)?;
     if let Some(files) = &files {
@@ -113,25 +121,27 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         report: Report::new(config.common.stats_json),
         shown: 0,
         deadline: config.common.duration.map(|duration| now + duration),
-        connected: false,
     };
     let ended = recv.run();
     recv.finish(ended)
 }
 
-fn open_speaker(config: &args::Recv) -> Result<(Option<Speaker>, Option<speaker::Feed>), Failure> {
+fn open_speaker(config: &args::Recv) -> Result<Option<(Speaker, SharedFeed)>, Failure> {
     let which = match &config.speaker {
-        args::recv::Speaker::Off => return Ok((None, None)),
+        args::recv::Speaker::Off => return Ok(None),
         args::recv::Speaker::Default => None,
         args::recv::Speaker::Named(name) => Some(name.as_str()),
     };
-    match Speaker::open(which) {
-        Ok((speaker, feed)) => Ok((Some(speaker), Some(feed))),
+    match Speaker::open(which, playout::Config::default()) {
+        Ok((speaker, feed)) => {
+            tracing::info!("speaker {}", speaker.name());
+            Ok(Some((speaker, Arc::new(Mutex::new(feed)))))
+        }
         // Asked for by name it must be there; else pictures go on without it.
         Err(error) if which.is_some() => Err(error).code(ExitCode::Device),
         Err(error) => {
             tracing::warn!("{error}; going on without sound");
-            Ok((None, None))
+            Ok(None)
         }
     }
 }
@@ -144,7 +154,7 @@ struct Recv<'a> {
     stop: Stop,
     screen: Option<Screen>,
     files: Option<Files>,
-    speaker: Option<Speaker>,
+    speaker: Option<(Speaker, SharedFeed)>,
     pool: Option<decode::Pool>,
     canvas: Arc<Canvas>,
     mapping: SharedMapping,
@@ -152,7 +162,6 @@ struct Recv<'a> {
     report: Report,
     shown: u32,
     deadline: Option<Instant>,
-    connected: bool,
 }
 
 impl Recv<'_> {
@@ -177,7 +186,7 @@ impl Recv<'_> {
                 }
             }
             if let Some(screen) = &mut self.screen
-                && screen.turn(&self.canvas, self.speaker.as_ref())? == Turn::Quit
+                && screen.turn(&self.canvas, self.speaker.as_ref().map(|(_, feed)| feed))? == Turn::Quit
             {
                 return Ok(ExitCode::Ok);
             }
@@ -193,7 +202,7 @@ impl Recv<'_> {
             self.shown += 1;
             self.net.command(Command::Shown(self.shown));
         }
-        let mapping = *self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
+        let mapping = *lock(&self.mapping);
         self.report.shown(&ready, at, mapping);
         Ok(())
     }
@@ -202,7 +211,6 @@ impl Recv<'_> {
         match event {
             Event::SenderUp { name, address, again } => {
                 self.hosts.reached();
-                self.connected = true;
                 tracing::info!("{name} ({address}) {}", if again { "is back" } else { "is sending" });
                 if let Some(screen) = &mut self.screen {
                     screen.sender(&name);
@@ -229,7 +237,7 @@ impl Recv<'_> {
                 return self.hosts.unreachable(host, &sentence, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
-                let sound = self.speaker.as_ref().map(Speaker::stats);
+                let sound = self.speaker.as_ref().map(|(_, feed)| lock(feed).stats());
                 let dropped = self.pool.as_ref().map_or(0, decode::Pool::dropped);
                 let lines = self.report.second(&stats, self.shown, sound, dropped)?;
                 if let Some(screen) = &mut self.screen {

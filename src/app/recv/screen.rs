@@ -2,11 +2,11 @@
 
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
+use super::{SharedFeed, lock};
 use crate::picture::Size;
 use crate::present::canvas::Canvas;
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
-use crate::present::speaker::Speaker;
 use crate::present::window::{self, Look, Window};
 use std::sync::Arc;
 use std::time::Instant;
@@ -93,11 +93,11 @@ impl Screen {
     }
 
     /// Keys, and a new coat of paint where one is due.
-    pub fn turn(&mut self, canvas: &Arc<Canvas>, speaker: Option<&Speaker>) -> Result<Turn, Failure> {
+    pub fn turn(&mut self, canvas: &Arc<Canvas>, feed: Option<&SharedFeed>) -> Result<Turn, Failure> {
         let actions = self.window.events();
         let changed = !actions.is_empty();
         for action in actions {
-            if self.act(action, canvas, speaker) == Turn::Quit {
+            if self.act(action, canvas, feed) == Turn::Quit {
                 return Ok(Turn::Quit);
             }
         }
@@ -111,7 +111,7 @@ impl Screen {
         Ok(Turn::Go)
     }
 
-    fn act(&mut self, action: Action, canvas: &Arc<Canvas>, speaker: Option<&Speaker>) -> Turn {
+    fn act(&mut self, action: Action, canvas: &Arc<Canvas>, feed: Option<&SharedFeed>) -> Turn {
         let now = Instant::now();
         match action {
             Action::Quit => return Turn::Quit,
@@ -124,15 +124,15 @@ impl Screen {
                 };
                 self.overlay.frozen = self.frozen.is_some();
             }
-            Action::Mute => match speaker {
-                Some(speaker) => {
+            Action::Mute => match feed {
+                Some(feed) => {
                     self.overlay.muted = !self.overlay.muted;
-                    speaker.set_muted(self.overlay.muted);
+                    lock(feed).mute(self.overlay.muted);
                 }
                 None => self.overlay.note("there is no sound", now),
             },
-            Action::VolumeUp => self.set_volume(self.volume.saturating_add(VOLUME_STEP).min(100), speaker, now),
-            Action::VolumeDown => self.set_volume(self.volume.saturating_sub(VOLUME_STEP), speaker, now),
+            Action::VolumeUp => self.set_volume(self.volume.saturating_add(VOLUME_STEP).min(100), feed, now),
+            Action::VolumeDown => self.set_volume(self.volume.saturating_sub(VOLUME_STEP), feed, now),
             Action::Stats => {
                 self.figures = !self.figures;
                 self.overlay.lines = if self.figures { self.lines.clone() } else { Vec::new() };
@@ -142,11 +142,11 @@ impl Screen {
         Turn::Go
     }
 
-    fn set_volume(&mut self, volume: u8, speaker: Option<&Speaker>, now: Instant) {
+    fn set_volume(&mut self, volume: u8, feed: Option<&SharedFeed>, now: Instant) {
         self.volume = volume;
-        match speaker {
-            Some(speaker) => {
-                speaker.set_volume(f32::from(volume) / 100.0);
+        match feed {
+            Some(feed) => {
+                lock(feed).volume(f32::from(volume) / 100.0);
                 self.overlay.note_volume(volume, now);
             }
             None => self.overlay.note("there is no sound", now),

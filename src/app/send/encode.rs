@@ -1,13 +1,13 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
 use super::super::args;
-use super::source::Plan;
+use super::source::{Plan, scaled};
 use crate::codec::encoder::{self, Settings};
 use crate::codec::scale;
 use crate::media::clock::Epoch;
 use crate::media::packetizer::Slice;
 use crate::net::Commands;
-use crate::picture::{Picture, Size};
+use crate::picture::{Picture, Pool, Size};
 use crate::session::sender::{Command, SoundBlock};
 use crate::sound::Block;
 use crate::time::MediaTime;
@@ -32,6 +32,7 @@ pub type Tap = Box<dyn Fn(u64, u8, &[u8]) + Send + Sync>;
 pub struct Encoder {
     pool: encoder::Pool,
     commands: Commands<Command>,
+    buffers: Pool,
     epoch: Epoch,
     quality: u8,
     period: Duration,
@@ -70,6 +71,7 @@ impl Encoder {
         Ok(Encoder {
             pool: encoder::Pool::new(workers, on_slice)?,
             commands,
+            buffers: Pool::new(),
             epoch,
             quality: config.quality,
             period: if rate == 0 { Duration::ZERO } else { Duration::from_secs(base.into()) / rate },
@@ -94,8 +96,9 @@ impl Encoder {
         }
         drop(held);
         let begun = Instant::now();
+        let size = picture.size;
         let picture = match self.width.filter(|width| *width != picture.size.width) {
-            Some(width) => match scale::to_width(picture, width) {
+            Some(width) => match scale::to_size(picture, scaled(size, width), &self.buffers) {
                 Ok(picture) => picture,
                 Err(error) => return self.lost(&error),
             },

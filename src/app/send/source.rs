@@ -1,12 +1,13 @@
 //! What is sent: planned at the start without touching a device's stream, opened when somebody watches.
 
-use super::super::args::{self, Sound as SoundSource, Source};
+use super::super::args::send::{Sound as SoundSource, Source};
+use super::super::args;
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::encode::Encoder;
 use crate::capture::camera::{self, Camera};
 use crate::capture::file::{self, Film};
-use crate::capture::microphone::{self, Microphone};
+use crate::capture::microphone::Microphone;
 use crate::capture::pattern::{self, Pattern};
 use crate::capture::rate::Rate;
 use crate::capture::y4m::Live;
@@ -38,6 +39,7 @@ enum Pictures {
 /// See the module text.
 pub struct Plan {
     pictures: Pictures,
+    /// Which one, as typed; opened once already, to see that it works.
     microphone: Option<Option<String>>,
     channels: u8,
     /// What was said to a user about the width.
@@ -81,13 +83,14 @@ impl Plan {
         let channels = match (&pictures, &config.sound) {
             (_, None) => 0,
             (Pictures::Film(plan), _) => plan.sound.as_ref().map_or(0, |sound| sound.channels),
-            (Pictures::Test(..), Some(SoundSource::Source)) => pattern::CHANNELS,
-            (_, Some(SoundSource::Microphone(_))) => if microphone.is_some() { 2 } else { 0 },
+            (Pictures::Test(..), Some(SoundSource::Source)) => 1,
+            (_, Some(SoundSource::Microphone(_))) => microphone.as_ref().map_or(0, |(_, channels)| *channels),
             _ => 0,
         };
         if config.require_audio && channels == 0 {
             return Err(Failure::new(ExitCode::Device, "there is no sound to send, and --require-audio asks for it"));
         }
+        let microphone = microphone.map(|(which, _)| which);
         Ok(Plan { pictures, microphone, channels, width: config.width })
     }
 
@@ -149,12 +152,12 @@ pub fn scaled(size: Size, width: u32) -> Size {
     Size { width, height: u32::try_from(height).unwrap_or(u32::MAX).clamp(1, crate::wire::slice::MAX_SIDE.into()) }
 }
 
-/// `Some(which)` if there is one to open later. None is no reason to stop, unless the user says so.
-fn find_microphone(which: Option<&str>, required: bool) -> Result<Option<Option<String>>, Failure> {
-    match microphone::find(which) {
-        Ok(name) => {
-            tracing::info!("microphone {name}");
-            Ok(Some(which.map(str::to_string)))
+/// Which one and its channels, if there is one to open later. None is no reason to stop, unless the user says so.
+fn find_microphone(which: Option<&str>, required: bool) -> Result<Option<(Option<String>, u8)>, Failure> {
+    match Microphone::open(which, Slot::dropping(1)) {
+        Ok(microphone) => {
+            tracing::info!("microphone {}", microphone.name());
+            Ok(Some((which.map(str::to_string), microphone.channels().clamp(1, 2) as u8)))
         }
         Err(error) if required => Err(error).code(ExitCode::Device),
         Err(error) => {
@@ -201,7 +204,7 @@ impl Running {
             Pictures::Stdin(_) => Device::Stdin(Live::stdin(pictures.clone()).code(ExitCode::Failed)?),
             Pictures::Test(size, rate) => {
                 let give_sound = plan.microphone.is_none() && config.sound.is_some();
-                let rate = Rate::new(rate.0, rate.1).unwrap_or(pattern::RATE);
+                let rate = Rate::new(rate.0, rate.1).unwrap_or(Rate::DEFAULT);
                 let options = pattern::Options { size: *size, rate, want_video: config.video, want_audio: give_sound };
                 Device::Test(Pattern::start(&options, pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
             }

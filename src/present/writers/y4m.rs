@@ -10,7 +10,7 @@
 
 use std::path::Path;
 
-use super::fit::Fit;
+use crate::fit::Fit;
 use super::sink::Sink;
 use super::{Error, LONGEST_HOLE, Timeline, Written};
 use crate::picture::{Buffer, Sampling, Size};
