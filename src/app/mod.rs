@@ -3,56 +3,61 @@
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 pub mod args;
+mod decode;
+mod devices;
+mod failure;
+mod meet;
+mod recv;
+mod send;
+mod stats;
 pub mod status;
 
-use args::{Command, Env, Log};
+use args::{Command, Common, Env, Log};
 use status::ExitCode;
 
 /// `send`, from its command line to its exit code.
 pub fn run_send() -> std::process::ExitCode {
-    match args::send::parse(std::env::args_os(), &Env::of_process()) {
-        Ok(Command::Run(config)) => {
-            greet(config.common.log, &config.common.warnings);
-            ExitCode::Failed.into()
-        }
-        Ok(Command::List(log)) => list(log).into(),
-        Ok(Command::NewKey) => new_key().into(),
-        Err(error) => usage(&error),
-    }
+    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, |send| send::run(&send))
 }
 
 /// `recv`, from its command line to its exit code.
 pub fn run_recv() -> std::process::ExitCode {
-    match args::recv::parse(std::env::args_os(), &Env::of_process()) {
-        Ok(Command::Run(config)) => {
-            greet(config.common.log, &config.common.warnings);
-            ExitCode::Failed.into()
-        }
-        Ok(Command::List(log)) => list(log).into(),
-        Ok(Command::NewKey) => new_key().into(),
-        Err(error) => usage(&error),
-    }
+    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, |recv| recv::run(&recv))
 }
 
-fn greet(log: Log, warnings: &[String]) {
-    status::install(log);
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
+fn run<Config>(
+    parsed: Result<Command<Config>, clap::Error>,
+    common: fn(&Config) -> &Common,
+    work: fn(Config) -> ExitCode,
+) -> std::process::ExitCode {
+    let code = match parsed {
+        Ok(Command::Run(config)) => {
+            let Common { log, warnings, .. } = common(&config);
+            status::install(*log);
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            work(*config)
+        }
+        Ok(Command::List(log)) => list(log),
+        Ok(Command::NewKey) => new_key(),
+        Err(error) => usage(&error),
+    };
+    code.into()
 }
 
 fn list(log: Log) -> ExitCode {
     status::install(log);
-    ExitCode::Failed
+    devices::list()
 }
 
 fn new_key() -> ExitCode {
-    ExitCode::Failed
+    stats::line(&crate::crypto::strong_passphrase())
 }
 
-/// Wrong usage (2), or the help and the version that were asked for (0).
-fn usage(error: &clap::Error) -> std::process::ExitCode {
+/// Wrong usage, or the help and the version that were asked for.
+fn usage(error: &clap::Error) -> ExitCode {
     // A reader that went away has seen enough.
     let _ = error.print();
-    if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Ok.into() }
+    if error.use_stderr() { ExitCode::Usage } else { ExitCode::Ok }
 }

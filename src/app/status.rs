@@ -226,4 +226,21 @@ mod tests {
         drop(stop);
         assert_eq!(told.recv(), Err(mpsc::RecvError), "the thread is gone and its closure with it");
     }
+
+    /// The process that gets two signals: this test binary again, told so by its environment.
+    #[test]
+    fn the_second_signal_ends_the_process_at_once() {
+        const CHILD: &str = "EYELINE_TEST_GETS_TWO_SIGNALS";
+        if std::env::var_os(CHILD).is_some() {
+            let _stop = Stop::on_signals(|| {}).unwrap();
+            for signal in [SIGTERM, SIGINT] {
+                signal_hook::low_level::raise(signal).unwrap();
+            }
+            unreachable!("the second signal ends the process");
+        }
+        let test = "app::status::tests::the_second_signal_ends_the_process_at_once";
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let output = child.args([test, "--exact"]).env(CHILD, "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(128 + SIGINT), "{output:?}");
+    }
 }

@@ -1,11 +1,13 @@
-//! present
+//! Where pictures and sound go: the window, the speaker, and files.
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 pub mod canvas;
 mod desktop;
-mod keys;
+pub mod keys;
 pub mod overlay;
 mod scale;
 mod surface;
 pub mod window;
+pub mod writers;
+pub mod speaker;

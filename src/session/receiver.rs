@@ -51,8 +51,10 @@ pub struct Config {
 
 /// What the application says.
 pub enum Command {
-    /// So many pictures were shown or written so far.
+    /// So many pictures were shown so far.
     Shown(u32),
+    /// Every picture below this number is written: a film's sender may go on.
+    Written(u64),
     /// A used slice's buffer.
     Recycle(Vec<u8>),
     /// Say goodbye, with this sentence.
@@ -146,6 +148,8 @@ pub struct Session {
     events: VecDeque<Event>,
     stats: ReceiverStats,
     shown: u32,
+    /// Where a file is written, the sender is told of pictures in it, not of pictures that came.
+    written: Option<u64>,
     next_stats: Instant,
 }
 
@@ -163,6 +167,7 @@ impl Session {
             events: VecDeque::new(),
             stats: ReceiverStats::default(),
             shown: 0,
+            written: None,
             next_stats: now + STATS,
         }
     }
@@ -219,6 +224,7 @@ impl Session {
             let sentence = "another sender took its place".to_string();
             self.events.push_back(Event::SenderDown { reason: None, sentence });
         }
+        self.written = None;
         let limits = if patient { PATIENT_LIMITS } else { LIVE_LIMITS };
         self.source = Some(Source {
             link,
@@ -317,7 +323,8 @@ impl Session {
         source.next_report = now + REPORT;
         source.report.highest = source.tracker.next_expected().saturating_sub(1);
         source.report.lost = source.tracker.lost();
-        source.report.settled = source.depacketizer.settled();
+        let settled = source.depacketizer.settled();
+        source.report.settled = self.written.map_or(settled, |written| settled.min(written));
         source.report.shown = self.shown;
         self.endpoint.control(source.link, Control::Report(source.report));
     }
@@ -393,6 +400,7 @@ impl Core for Session {
     fn handle_command(&mut self, _now: Instant, command: Command) {
         match command {
             Command::Shown(count) => self.shown = count,
+            Command::Written(next) => self.written = Some(next),
             Command::Recycle(bytes) => {
                 if let Some(source) = &mut self.source {
                     source.depacketizer.recycle(bytes);

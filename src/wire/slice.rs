@@ -4,13 +4,15 @@
 //! `quality` and do not travel (the idea of RFC 2435); a camera's do, as the marker segments it wrote.
 //!
 //! ```text
-//!  0      1       2       4        6     8      10         12        20       22      24
-//!  kind   quality width   height   top   rows   restart    capture   period   keep    [tables: u16 length ++ bytes]  scan…
-//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16      u16 ms
+//!  0      1       2       4        6     8      10         12        20       22      24      26       28
+//!  kind   quality width   height   top   rows   restart    capture   period   keep    queued  encoded  [u16 length ++ tables] scan…
+//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16      u16 ms  u16     u16
 //! ```
 //!
 //! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bit 7 foreign (tables follow). `period` is the nominal time
-//! between pictures in units of 100 µs, 0 unknown; `keep` is how long after capture the sender will still retransmit.
+//! between pictures in units of 100 µs, 0 unknown; `keep` is how long after capture the sender will still retransmit. `queued` is
+//! the time from capture until the encoder took the picture, `encoded` from then until this slice was ready, both in units of
+//! 10 µs, so that the receiver can split the latency it shows by stage.
 
 use super::{Error, Reader};
 use crate::picture::{Sampling, Size};
@@ -18,7 +20,7 @@ use crate::time::MediaTime;
 use std::time::Duration;
 
 /// Bytes of the fixed part.
-pub const FIXED_LEN: usize = 24;
+pub const FIXED_LEN: usize = 28;
 
 /// The longest length prefix + head + scan: no camera's picture at 8192×8192 comes near it.
 pub const MAX_LEN: usize = 4 << 20;
@@ -65,6 +67,21 @@ pub struct Head<'a> {
     pub period: Duration,
     /// How long after capture the sender will still retransmit. Kept in ms.
     pub keep: Duration,
+    /// From capture until the encoder took the picture. Kept in units of 10 µs, at most 0.65 s.
+    pub queued: Duration,
+    /// From then until this slice was ready. Kept likewise.
+    pub encoded: Duration,
+}
+
+/// Time in units of 10 µs, held at the end of 16 bits.
+fn tens_of_micros(time: Duration) -> u16 {
+    u16::try_from(time.as_micros() / 10).unwrap_or(u16::MAX)
+}
+
+/// Writes `queued` and `encoded` into a head that has its bytes already: how long it took is known only afterwards.
+pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
+    head[24..26].copy_from_slice(&tens_of_micros(queued).to_be_bytes());
+    head[26..FIXED_LEN].copy_from_slice(&tens_of_micros(encoded).to_be_bytes());
 }
 
 impl<'a> Head<'a> {
@@ -89,6 +106,8 @@ impl<'a> Head<'a> {
         let keep = self.keep.as_millis().min(u128::from(u16::MAX)) as u16;
         out.extend_from_slice(&period.to_be_bytes());
         out.extend_from_slice(&keep.to_be_bytes());
+        out.extend_from_slice(&tens_of_micros(self.queued).to_be_bytes());
+        out.extend_from_slice(&tens_of_micros(self.encoded).to_be_bytes());
         if let Tables::Foreign(tables) = self.tables {
             debug_assert!(tables.len() <= MAX_TABLES, "the codec limits what it passes through");
             out.extend_from_slice(&(tables.len() as u16).to_be_bytes());
@@ -127,6 +146,8 @@ impl<'a> Head<'a> {
         let capture = MediaTime::from_nanos(reader.u64("capture time")?);
         let period = Duration::from_micros(u64::from(reader.u16("picture period")?) * 100);
         let keep = Duration::from_millis(u64::from(reader.u16("keep time")?));
+        let queued = Duration::from_micros(u64::from(reader.u16("queued time")?) * 10);
+        let encoded = Duration::from_micros(u64::from(reader.u16("encoded time")?) * 10);
         let tables = if foreign {
             let len = usize::from(reader.u16("table length")?);
             if len > MAX_TABLES {
@@ -137,7 +158,7 @@ impl<'a> Head<'a> {
             Tables::Own(quality)
         };
         let size = Size { width: u32::from(width), height: u32::from(height) };
-        Ok((Head { sampling, tables, size, top, rows, restart, capture, period, keep }, reader.rest()))
+        Ok((Head { sampling, tables, size, top, rows, restart, capture, period, keep, queued, encoded }, reader.rest()))
     }
 }
 
@@ -156,6 +177,8 @@ mod tests {
             capture: MediaTime::from_nanos(0x0102_0304_0506_0708),
             period: Duration::from_micros(33_300),
             keep: Duration::from_millis(100),
+            queued: Duration::from_micros(1_230),
+            encoded: Duration::from_micros(45_670),
         }
     }
 

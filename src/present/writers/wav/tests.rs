@@ -1,0 +1,206 @@
+//! Tests of the WAV writer. Every sample of block n has the value n + 1, so that silence is told apart.
+
+use super::super::Writer as _;
+use super::super::sink::tests::{SmallDisk, Temporary};
+use super::*;
+
+/// A block lasts 10 ms.
+const BLOCK: u64 = 10_000_000;
+const LEN: usize = BLOCK_FRAMES;
+
+fn block(number: u64, nanos: u64) -> Block {
+    let samples = vec![number as i16 + 1; LEN];
+    Block { session: 1, number, captured: MediaTime::from_nanos(nanos), channels: 1, samples }
+}
+
+fn writer(disk: &SmallDisk, lead: Lead, timeline: &Timeline) -> Writer {
+    Writer::to(Sink::to(disk.clone()), lead, timeline.clone()).unwrap()
+}
+
+/// What a reader of WAV files finds: value and length of each run of equal samples.
+fn runs(content: &[u8]) -> Vec<(i16, usize)> {
+    let reader = hound::WavReader::new(content).unwrap();
+    let spec = reader.spec();
+    assert_eq!((spec.channels, spec.sample_rate, spec.bits_per_sample), (1, 48_000, 16));
+    let mut runs: Vec<(i16, usize)> = Vec::new();
+    for sample in reader.into_samples::<i16>().map(Result::unwrap) {
+        match runs.last_mut() {
+            Some((value, len)) if *value == sample => *len += 1,
+            _ => runs.push((sample, 1)),
+        }
+    }
+    runs
+}
+
+/// What is written of these blocks when sound is written alone.
+fn alone(blocks: impl IntoIterator<Item = Block>) -> (Vec<(i16, usize)>, Written) {
+    let disk = SmallDisk::of(10 << 20);
+    let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
+    for block in blocks {
+        writer.write(block).unwrap();
+    }
+    let written = writer.finish().unwrap();
+    (runs(&disk.content()), written)
+}
+
+#[test]
+fn blocks_stand_one_after_the_other_whatever_their_times_say() {
+    let (found, written) = alone([block(5, 0), block(6, BLOCK + 3_000_000), block(7, BLOCK)]);
+    assert_eq!((found, written.units, written.filled), (vec![(6, LEN), (7, LEN), (8, LEN)], 3 * LEN as u64, 0));
+}
+
+#[test]
+fn lost_blocks_become_silence_and_late_ones_are_left_out() {
+    let (found, written) = alone([0, 3, 2, 4].map(|n| block(n, n * BLOCK)));
+    assert_eq!(found, [(1, LEN), (0, 2 * LEN), (4, LEN), (5, LEN)]);
+    assert_eq!((written.filled, written.left_out), (2 * LEN as u64, 1));
+    assert!(written.sentence.ends_with("0.05 s of sound, 0.02 s of it silence where sound was missing"), "{}", written.sentence);
+}
+
+#[test]
+fn sound_starts_with_the_first_picture_to_the_sample() {
+    // The picture was caught 1.5 blocks and 3 samples after the first sound: 3 samples are 62 500 ns.
+    let disk = SmallDisk::of(1 << 20);
+    let timeline = Timeline::new();
+    let mut writer = writer(&disk, Lead::Pictures, &timeline);
+    writer.write(block(0, 1_000_000_000)).unwrap();
+    writer.write(block(1, 1_010_000_000)).unwrap();
+    assert_eq!(disk.content().len(), HEADER, "held until the picture is there");
+    timeline.begin(1, MediaTime::from_nanos(1_015_062_500));
+    writer.write(block(2, 1_020_000_000)).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(runs(&disk.content()), [(2, LEN / 2 - 3), (3, LEN)]);
+}
+
+#[test]
+fn sound_that_begins_after_the_picture_is_preceded_by_silence() {
+    let disk = SmallDisk::of(1 << 20);
+    let timeline = Timeline::new();
+    timeline.begin(1, MediaTime::from_nanos(1_000_000_000));
+    let mut writer = writer(&disk, Lead::Pictures, &timeline);
+    writer.write(block(9, 1_002_500_000)).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(runs(&disk.content()), [(0, 120), (10, LEN)]);
+}
+
+#[test]
+fn without_any_picture_sound_starts_by_itself_after_three_seconds() {
+    let disk = SmallDisk::of(1 << 20);
+    let mut writer = writer(&disk, Lead::Pictures, &Timeline::new());
+    for number in 0..HELD as u64 {
+        writer.write(block(number, number * BLOCK)).unwrap();
+    }
+    assert_eq!(disk.content().len(), HEADER);
+    writer.write(block(300, 300 * BLOCK)).unwrap();
+    assert_eq!(disk.content().len(), HEADER + 301 * LEN * 2);
+}
+
+#[test]
+fn what_is_held_at_the_end_is_written() {
+    let disk = SmallDisk::of(1 << 20);
+    let mut writer = writer(&disk, Lead::Pictures, &Timeline::new());
+    writer.write(block(3, 0)).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(runs(&disk.content()), [(4, LEN)]);
+}
+
+#[test]
+fn another_session_starts_where_the_files_are() {
+    let next = |number, nanos| Block { session: 2, ..block(number, nanos) };
+    let (found, _) = alone([block(7, 500), block(8, 500), next(0, 20), next(2, 20)]);
+    assert_eq!(found, [(8, LEN), (9, LEN), (1, LEN), (0, LEN), (3, LEN)]);
+    // With pictures: the second session's picture stands at 30 ms of the files, its sound begins 5 ms later.
+    let disk = SmallDisk::of(1 << 20);
+    let timeline = Timeline::new();
+    let mut writer = writer(&disk, Lead::Pictures, &timeline);
+    timeline.begin(1, MediaTime::from_nanos(0));
+    writer.write(block(0, 0)).unwrap();
+    timeline.reached(30_000_000);
+    writer.write(next(0, 5_000_000)).unwrap();
+    timeline.begin(2, MediaTime::from_nanos(0));
+    writer.write(next(1, 15_000_000)).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(runs(&disk.content()), [(1, LEN), (0, 2 * LEN + 240), (1, LEN), (2, LEN)]);
+}
+
+#[test]
+fn a_hole_no_network_makes_is_cut_to_ten_seconds() {
+    let (found, _) = alone([block(0, 0), block(1 << 50, 0), block((1 << 50) + 2, u64::MAX)]);
+    assert_eq!(found, [(1, LEN), (0, 480_000), (1, LEN), (0, LEN), (3, LEN)]);
+    let disk = SmallDisk::of(1 << 20);
+    let timeline = Timeline::new();
+    timeline.begin(1, MediaTime::from_nanos(0));
+    let mut writer = writer(&disk, Lead::Pictures, &timeline);
+    writer.write(block(u64::MAX, u64::MAX)).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(runs(&disk.content()), [(0, LEN)], "a clock that is far off does not move sound");
+}
+
+#[test]
+fn the_first_block_decides_between_mono_and_stereo() {
+    let stereo = |number| Block { channels: 2, samples: [10, 20].repeat(LEN), ..block(number, 0) };
+    let (found, _) = alone([block(0, 0), stereo(1)]);
+    assert_eq!(found, [(1, LEN), (15, LEN)]);
+    let disk = SmallDisk::of(1 << 20);
+    let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
+    for block in [stereo(0), block(1, 0)] {
+        writer.write(block).unwrap();
+    }
+    writer.finish().unwrap();
+    let content = disk.content();
+    let reader = hound::WavReader::new(&content[..]).unwrap();
+    assert_eq!((reader.spec().channels, reader.duration()), (2, 2 * LEN as u32));
+    assert_eq!(reader.into_samples::<i16>().skip(2 * LEN - 2).take(4).map(Result::unwrap).collect::<Vec<_>>(), [10, 20, 2, 2]);
+}
+
+#[test]
+fn blocks_that_are_none_are_left_out() {
+    let wrong = [(0, LEN), (3, LEN), (1, LEN + 1), (2, 3)];
+    let wrong = wrong.map(|(channels, len)| Block { channels, samples: vec![9; len], ..block(1, 0) });
+    let (found, written) = alone([block(0, 0)].into_iter().chain(wrong));
+    assert_eq!((found, written.left_out), (vec![(1, LEN)], 4));
+}
+
+#[test]
+fn a_file_without_an_end_plays_up_to_its_last_second() {
+    let disk = SmallDisk::of(1 << 20);
+    let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
+    for number in 0..250 {
+        writer.write(block(number, 0)).unwrap();
+    }
+    let content = disk.content();
+    assert_eq!(hound::WavReader::new(&content[..]).unwrap().duration(), 96_000);
+}
+
+#[test]
+fn a_recording_without_sound_is_a_valid_empty_file() {
+    let path = Temporary::new("empty.wav");
+    let writer = Writer::create(&path.0, Lead::Sound, Timeline::new()).unwrap();
+    assert_eq!(writer.finish().unwrap().sentence, format!("{}: 0.00 s of sound", path.0.display()));
+    assert_eq!(hound::WavReader::open(&path.0).unwrap().duration(), 0);
+}
+
+#[test]
+fn a_full_disk_leaves_whole_blocks_a_true_header_and_one_sentence() {
+    let disk = SmallDisk::of(HEADER + 2 * 2 * LEN + 7);
+    let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
+    writer.write(block(0, 0)).unwrap();
+    writer.write(block(1, 0)).unwrap();
+    let error = writer.write(block(2, 0)).unwrap_err().to_string();
+    assert!(error.starts_with("no space left for test") && error.contains("it keeps 0.02 s of sound"), "{error}");
+    assert_eq!(runs(&disk.content()), [(1, LEN), (2, LEN)]);
+    let error = Writer::create(Path::new("/dev/full"), Lead::Sound, Timeline::new()).map(drop).unwrap_err();
+    assert!(matches!(error, Error::Full { .. }), "{error}");
+}
+
+#[test]
+fn at_four_gibibytes_it_stops_with_a_true_header() {
+    let disk = SmallDisk::of(1 << 20);
+    let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
+    writer.write(block(0, 0)).unwrap();
+    assert_eq!(writer.most, (u64::from(u32::MAX) - 44) / 2);
+    writer.most = LEN as u64 + 100;
+    let error = writer.write(block(1, 0)).unwrap_err();
+    assert!(matches!(error, Error::TooLong { .. }), "{error}");
+    assert_eq!(runs(&disk.content()), [(1, LEN), (2, 100)]);
+}
