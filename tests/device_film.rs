@@ -297,6 +297,16 @@ fn sound_that_begins_late_and_ends_early_keeps_its_place() {
 }
 
 #[test]
+fn a_hole_in_the_sound_is_silence_and_what_follows_keeps_its_place() {
+    let hole = "-af aselect='not(between(t,0.1,0.4))'";
+    let path = film("hole.mkv", &format!("{} {hole} -c:v ffv1 -c:a pcm_s16le", flash_and_beep(1.0, 1.0)));
+    let played = play(probe(&path));
+    assert_sound_is_whole(&played.blocks, 1);
+    let (beep, flash) = (played.beep(played.pictures[0].captured), played.flash());
+    assert!(beep.max(flash) - beep.min(flash) < Duration::from_millis(2));
+}
+
+#[test]
 fn a_loop_begins_anew_with_picture_and_sound_together() {
     // The sound is longer: each pass lasts 700 ms, the picture stands for the last 100.
     let path = film("loop.mkv", &format!("{} -c:v ffv1 -c:a pcm_s16le", flash_and_beep(0.6, 0.7)));
