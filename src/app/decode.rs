@@ -5,6 +5,7 @@
 //! newer pictures cover the place.
 
 use crate::codec::decoder::Decoder;
+use crate::picture::Size;
 use crate::present::canvas::Canvas;
 use crate::slot::Slot;
 use crate::time::MediaTime;
@@ -39,6 +40,8 @@ pub struct Job {
 pub struct Ready {
     /// The picture's number.
     pub picture: u64,
+    /// Its size.
+    pub size: Size,
     /// When the light was caught, on the sender's clock.
     pub capture: MediaTime,
     /// From capture to the encoder.
@@ -196,6 +199,7 @@ impl Shared {
                 }
                 let ready = Ready {
                     picture: job.picture,
+                    size: head.size,
                     capture: head.capture,
                     queued: head.queued,
                     encoded: head.encoded,

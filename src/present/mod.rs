@@ -7,7 +7,7 @@ mod desktop;
 pub mod keys;
 pub mod overlay;
 mod scale;
+pub mod speaker;
 mod surface;
 pub mod window;
 pub mod writers;
-pub mod speaker;

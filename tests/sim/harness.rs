@@ -202,9 +202,12 @@ impl World {
     /// The process dies: its kernel closes its connections.
     pub fn kill(&mut self, node: usize) {
         self.power_off(node);
-        let ends: Vec<(u64, usize)> = self.connections.iter().flat_map(|(id, c)| [(*id, c, 0), (*id, c, 1)]).filter_map(
-            |(id, c, side)| (c.nodes[side] == node && !c.ends[side].closed).then_some((id, side)),
-        ).collect();
+        let ends: Vec<(u64, usize)> = self
+            .connections
+            .iter()
+            .flat_map(|(id, c)| [(*id, c, 0), (*id, c, 1)])
+            .filter_map(|(id, c, side)| (c.nodes[side] == node && !c.ends[side].closed).then_some((id, side)))
+            .collect();
         for (id, side) in ends {
             self.travel_tcp(id, side, 0, Event::Reset(id, 1 - side));
         }
@@ -463,9 +466,12 @@ impl World {
         connection.ends[side].closed = true;
         let node = connection.nodes[side];
         self.pump(id, side);
-        self.schedule(self.now, Event::Call(Box::new(move |world| {
-            world.input(node, |program, at| program.handle_stream_closed(at, stream(id, side)));
-        })));
+        self.schedule(
+            self.now,
+            Event::Call(Box::new(move |world| {
+                world.input(node, |program, at| program.handle_stream_closed(at, stream(id, side)));
+            })),
+        );
     }
 
     fn tell_closed(&mut self, id: u64, side: usize) {

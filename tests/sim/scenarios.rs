@@ -23,7 +23,8 @@ pub fn secs(secs: u64) -> Duration {
 
 /// The scenario's own seed, turned by `EYELINE_SIM_SEED`.
 pub fn seed(of: u64) -> u64 {
-    let turn = std::env::var("EYELINE_SIM_SEED").ok().map_or(0, |text| text.parse::<u64>().expect("EYELINE_SIM_SEED is a number"));
+    let turn =
+        std::env::var("EYELINE_SIM_SEED").ok().map_or(0, |text| text.parse::<u64>().expect("EYELINE_SIM_SEED is a number"));
     of ^ turn.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
@@ -51,13 +52,7 @@ impl Skews {
     pub const USUAL: Skews = Skews { sender: 12.0, receiver: -9.0, microphone: 31.0 };
 }
 
-pub fn sending(
-    world: &mut World,
-    ip: &str,
-    skews: Skews,
-    stream: Stream,
-    hosts: &[&str],
-) -> (usize, Rc<RefCell<Source>>) {
+pub fn sending(world: &mut World, ip: &str, skews: Skews, stream: Stream, hosts: &[&str]) -> (usize, Rc<RefCell<Source>>) {
     let clocks = (Oscillator::new(secs(5000), skews.sender), Oscillator::new(secs(1), skews.microphone));
     let name = format!("camera at {} ms", world.now / 1_000_000);
     let (program, source) = Sending::new(world.base, world.now, &name, clocks, hosts.len(), stream);
@@ -65,14 +60,7 @@ pub fn sending(
     (world.start(ip, clocks.0, hosts, ticks), source)
 }
 
-pub fn receiving(
-    world: &mut World,
-    ip: &str,
-    skews: Skews,
-    patient: bool,
-    sources: &Sources,
-    hosts: &[&str],
-) -> (usize, Shared) {
+pub fn receiving(world: &mut World, ip: &str, skews: Skews, patient: bool, sources: &Sources, hosts: &[&str]) -> (usize, Shared) {
     let clock = Oscillator::new(secs(1200), skews.receiver);
     let (program, shared) = Receiving::new(world.base, world.now, ip, clock, hosts.len(), patient, sources);
     (world.start(ip, clock, hosts, program), shared)
@@ -94,7 +82,8 @@ impl Pair {
         let bytes: u64 = to_screen.map(|(_, traffic)| traffic.bytes).sum();
         let mut figures = figures(&self.source.borrow(), &self.watched.borrow(), &*self.speaker.borrow(), bytes);
         if self.watched.borrow().finished.is_none() {
-            figures.frozen_ms = figures.frozen_ms.max((self.world.now - self.watched.borrow().last_band.unwrap_or(0)) as f64 / 1e6);
+            figures.frozen_ms =
+                figures.frozen_ms.max((self.world.now - self.watched.borrow().last_band.unwrap_or(0)) as f64 / 1e6);
         }
         figures
     }
@@ -210,8 +199,7 @@ fn late_joiner() {
     pair.world.connect(CAMERA, "10.0.0.3", &params);
     pair.world.run_until(ms(10_007));
     let began = pair.world.now;
-    let (_, (late, _)) =
-        receiving(&mut pair.world, "10.0.0.3", Skews::USUAL, false, &pair.sources, &[CAMERA]);
+    let (_, (late, _)) = receiving(&mut pair.world, "10.0.0.3", Skews::USUAL, false, &pair.sources, &[CAMERA]);
     let pair = run("late_joiner", pair, secs(15));
     let late = late.borrow();
     let first = late.first_whole.expect("it saw something") - began;
@@ -227,8 +215,7 @@ fn late_joiner() {
 #[test]
 fn receiver_vanishes() {
     let mut pair = Pair::new(10, &Params::lan(), Skews::USUAL, Stream::camera());
-    let (gone, (other, _)) =
-        receiving(&mut pair.world, "10.0.0.3", Skews::USUAL, false, &pair.sources, &[CAMERA]);
+    let (gone, (other, _)) = receiving(&mut pair.world, "10.0.0.3", Skews::USUAL, false, &pair.sources, &[CAMERA]);
     pair.world.at(secs(4), move |world| world.power_off(gone));
     pair.world.run_until(secs(8));
     assert!(other.borrow().whole > 115);
@@ -324,7 +311,13 @@ fn outage_5s() {
     let watched = pair.watched.borrow();
     let back = watched.whole_at.iter().find(|at| **at > 9_000_000_000).copied();
     let back = back.unwrap_or_else(|| panic!("no picture after the outage\n{:?}\n{:?}", watched.log, pair.source.borrow().log));
-    assert!(back < 9_500_000_000, "back after {} ms\n{:?}\n{:?}", (back - 9_000_000_000) / 1_000_000, watched.log, pair.source.borrow().log);
+    assert!(
+        back < 9_500_000_000,
+        "back after {} ms\n{:?}\n{:?}",
+        (back - 9_000_000_000) / 1_000_000,
+        watched.log,
+        pair.source.borrow().log
+    );
     assert!(watched.log.iter().any(|(at, what)| what == "quiet true" && (6900..7200).contains(at)), "{:?}", watched.log);
     drop(watched);
     check("outage_5s", &pair.figures());

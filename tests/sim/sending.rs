@@ -132,12 +132,7 @@ impl Sending {
     ) -> (Box<Sending>, Rc<RefCell<Source>>) {
         let (clock, microphone) = clocks;
         let now = base.instant(clock.shows(start));
-        let format = Format {
-            rate: (30, 1),
-            size: (1280, 720),
-            channels: if stream.sound { 2 } else { 0 },
-            ..Format::default()
-        };
+        let format = Format { rate: (30, 1), size: (1280, 720), channels: if stream.sound { 2 } else { 0 }, ..Format::default() };
         let me = identity(Role::Sender, name, stream.film.is_some());
         let config = Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format };
         let source = Rc::new(RefCell::new(Source {
@@ -190,6 +185,8 @@ impl Sending {
             capture,
             period: self.stream.period,
             keep: Duration::from_millis(300),
+            queued: Duration::ZERO,
+            encoded: Duration::ZERO,
         };
         let mut body = vec![0; 4];
         head.encode(&mut body);

@@ -159,12 +159,15 @@ fn check_creatable(output: &Output) -> Result<(), Failure> {
     opened.map(drop).map_err(|source| writers::Error::Create { path: path.clone(), source }).code(ExitCode::Failed)
 }
 
+/// Slices of a picture, and when the last of them came.
+type Collected = (Vec<Option<Vec<u8>>>, Instant);
+
 /// On the net thread: collects slices until their picture is settled. Never waits.
 pub struct Inlet {
     units: Option<Arc<Slot<Unit>>>,
     sound: Option<Arc<Slot<wav::Block>>>,
     /// Slices of unsettled pictures: as many as the session assembles.
-    collected: BTreeMap<u64, (Vec<Option<Vec<u8>>>, Instant)>,
+    collected: BTreeMap<u64, Collected>,
     session: u64,
     format: Format,
     notes: Sender<Note>,
@@ -297,7 +300,7 @@ impl Worker {
                 let whole = unit.slices.iter().all(Option::is_some);
                 let (picture, capture, queued, received) = (unit.picture, head.capture, head.queued, unit.received);
                 // Closed only when the program ends.
-                let _ = ready.push(Ready { picture, capture, queued, encoded, received, decoded, whole });
+                let _ = ready.push(Ready { picture, size: head.size, capture, queued, encoded, received, decoded, whole });
             }
         }
         // After an early end nobody need collect any more.
