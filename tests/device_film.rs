@@ -269,7 +269,11 @@ fn flash_and_beep(length: f64, sound: f64) -> String {
 
 #[test]
 fn a_flash_and_a_beep_of_one_moment_are_given_the_same_time() {
-    for (name, codecs) in [("beep.mkv", "-c:v ffv1 -c:a pcm_s16le"), ("beep.mp4", "-c:v libx264 -c:a aac -b:a 192k")] {
+    // A coder's delay puts the sound's first stamp before the picture's, off the grid of periods.
+    let coded = "-c:v libx264 -c:a aac -b:a 192k";
+    for (name, codecs) in
+        [("beep.mkv", "-c:v ffv1 -c:a pcm_s16le"), ("beep.mp4", coded), ("coded.mkv", coded), ("beep.ts", coded)]
+    {
         let path = film(name, &format!("{} {codecs}", flash_and_beep(1.0, 1.0)));
         let played = play(probe(&path));
         assert_eq!(played.pictures.len(), 30, "{name}");
@@ -294,6 +298,32 @@ fn sound_that_begins_late_and_ends_early_keeps_its_place() {
     let beep = played.beep(first) - first;
     assert!(beep.abs_diff(Duration::from_secs(1)) < Duration::from_millis(2), "{beep:?}");
     assert_eq!(played.flash() - first, Duration::from_secs(1));
+}
+
+#[test]
+fn stamps_off_the_grid_of_the_nominal_rate_are_kept() {
+    let path = film(
+        "off-grid.mkv",
+        "-f lavfi -i testsrc2=s=160x90:r=30:d=1 -vf settb=1/1000,setpts='(N*1.1+mod(N,3)*0.2)/30/TB' -fps_mode passthrough -enc_time_base 1:1000 -c:v ffv1",
+    );
+    let stamps = ffprobe(&path, "-select_streams v -show_entries frame=pts_time");
+    let played = play(probe(&path));
+    assert_eq!(played.pictures.len(), stamps.len());
+    for (picture, stamp) in played.pictures.iter().zip(&stamps) {
+        let time = (picture.captured - played.pictures[0].captured).as_secs_f64();
+        assert!((time - stamp.parse::<f64>().unwrap()).abs() < 0.0011, "{time} for {stamp}");
+    }
+}
+
+#[test]
+fn a_short_sound_neither_stops_the_pictures_nor_is_moved() {
+    let path =
+        film("short.mkv", "-f lavfi -i testsrc2=s=320x180:r=30:d=3 -f lavfi -i sine=440:r=44100:d=0.6 -c:v libx264 -c:a aac");
+    let played = play(probe(&path));
+    assert_eq!(played.pictures.len(), 90);
+    let lasted = played.pictures[89].captured - played.pictures[0].captured;
+    assert_eq!(lasted, Rate::new(30, 1).unwrap().at(89), "nothing waited for the sound's last samples");
+    assert_sound_is_whole(&played.blocks, 1);
 }
 
 #[test]
