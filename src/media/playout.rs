@@ -47,9 +47,9 @@ const FALL: f64 = 3e-3;
 const JUMP_S: f64 = 60e-3;
 /// Sound that much before its target is held: the buffer has just been too small, and would be for another five seconds.
 const HOLD_S: f64 = 25e-3;
-/// In the beginning, while the target is being learnt, less is enough.
+/// In the beginning, while the target is being learnt and nobody listens yet, this much is enough for either.
 const BEGINNING_S: f64 = 0.5;
-const BEGINNING_HOLD_S: f64 = 4e-3;
+const BEGINNING_OFF_S: f64 = 4e-3;
 /// A jump is worth a crossfade only if it gains so much.
 const WORTH_S: f64 = 20e-3;
 /// Sound older than its target by more is not begun with.
@@ -322,14 +322,18 @@ impl Playout {
         // As far as the target says, and no further than there is sound for this request and the next block's coming.
         let spare = latency(head) - latency(newest) - passed - BLOCK_S - MARGIN_S;
         let jump = late.min(spare);
-        if late > JUMP_S && jump > WORTH_S {
+        let (too_late, too_early, worth) = match self.since < BEGINNING_S {
+            true => (BEGINNING_OFF_S, BEGINNING_OFF_S, BEGINNING_OFF_S),
+            false => (JUMP_S, HOLD_S, WORTH_S),
+        };
+        if late > too_late && jump > worth {
             let to = head.saturating_add(Duration::from_secs_f64(jump.clamp(0.0, 1e6)));
             self.source.concealer.cut();
             self.stats.shed += buffer.seek(to);
         } else if !self.source.playing {
             buffer.skip_hole();
             buffer.hold((-late * f64::from(RATE)) as i64);
-        } else if late < if self.since < BEGINNING_S { -BEGINNING_HOLD_S } else { -HOLD_S } {
+        } else if late < -too_early {
             buffer.hold((-late * f64::from(RATE)) as i64);
         } else {
             return self.controller.update(passed, late);
