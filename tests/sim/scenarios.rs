@@ -4,8 +4,9 @@ use super::ceilings::{Figures, check};
 use super::harness::{Program, World};
 use super::netem::{Bursts, Params};
 use super::oscillator::Oscillator;
-use super::receiving::{Receiving, Shared, Sources, Speaker, Watched};
+use super::receiving::{Receiving, Shared, Sources, Watched};
 use super::sending::{Sending, Source, Stream};
+use super::speaker::Speaker;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,7 +24,8 @@ pub fn secs(secs: u64) -> Duration {
 
 /// The scenario's own seed, turned by `EYELINE_SIM_SEED`.
 pub fn seed(of: u64) -> u64 {
-    let turn = std::env::var("EYELINE_SIM_SEED").ok().map_or(0, |text| text.parse::<u64>().expect("EYELINE_SIM_SEED is a number"));
+    let turn =
+        std::env::var("EYELINE_SIM_SEED").ok().map_or(0, |text| text.parse::<u64>().expect("EYELINE_SIM_SEED is a number"));
     of ^ turn.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
@@ -35,7 +37,7 @@ pub struct Pair {
     pub source: Rc<RefCell<Source>>,
     pub sources: Sources,
     pub watched: Rc<RefCell<Watched>>,
-    pub speaker: Rc<RefCell<dyn Speaker>>,
+    pub speaker: Rc<RefCell<Speaker>>,
 }
 
 /// Parts per million of the four crystals.
@@ -44,20 +46,15 @@ pub struct Skews {
     pub sender: f64,
     pub receiver: f64,
     pub microphone: f64,
+    pub speaker: f64,
 }
 
 impl Skews {
     /// What any four crystals do.
-    pub const USUAL: Skews = Skews { sender: 12.0, receiver: -9.0, microphone: 31.0 };
+    pub const USUAL: Skews = Skews { sender: 12.0, receiver: -9.0, microphone: 31.0, speaker: -24.0 };
 }
 
-pub fn sending(
-    world: &mut World,
-    ip: &str,
-    skews: Skews,
-    stream: Stream,
-    hosts: &[&str],
-) -> (usize, Rc<RefCell<Source>>) {
+pub fn sending(world: &mut World, ip: &str, skews: Skews, stream: Stream, hosts: &[&str]) -> (usize, Rc<RefCell<Source>>) {
     let clocks = (Oscillator::new(secs(5000), skews.sender), Oscillator::new(secs(1), skews.microphone));
     let name = format!("camera at {} ms", world.now / 1_000_000);
     let (program, source) = Sending::new(world.base, world.now, &name, clocks, hosts.len(), stream);
@@ -65,16 +62,10 @@ pub fn sending(
     (world.start(ip, clocks.0, hosts, ticks), source)
 }
 
-pub fn receiving(
-    world: &mut World,
-    ip: &str,
-    skews: Skews,
-    patient: bool,
-    sources: &Sources,
-    hosts: &[&str],
-) -> (usize, Shared) {
+pub fn receiving(world: &mut World, ip: &str, skews: Skews, patient: bool, sources: &Sources, hosts: &[&str]) -> (usize, Shared) {
     let clock = Oscillator::new(secs(1200), skews.receiver);
-    let (program, shared) = Receiving::new(world.base, world.now, ip, clock, hosts.len(), patient, sources);
+    let clocks = (clock, Oscillator::new(secs(77), skews.speaker));
+    let (program, shared) = Receiving::new(world.base, world.now, ip, clocks, hosts.len(), patient, sources);
     (world.start(ip, clock, hosts, program), shared)
 }
 
@@ -92,29 +83,40 @@ impl Pair {
     pub fn figures(&self) -> Figures {
         let to_screen = self.world.sent_to.iter().filter(|(to, _)| to.ip().to_string() == SCREEN);
         let bytes: u64 = to_screen.map(|(_, traffic)| traffic.bytes).sum();
-        let mut figures = figures(&self.source.borrow(), &self.watched.borrow(), &*self.speaker.borrow(), bytes);
+        let mut figures = figures(&self.source.borrow(), &self.watched.borrow(), &self.speaker.borrow(), bytes);
         if self.watched.borrow().finished.is_none() {
-            figures.frozen_ms = figures.frozen_ms.max((self.world.now - self.watched.borrow().last_band.unwrap_or(0)) as f64 / 1e6);
+            figures.frozen_ms =
+                figures.frozen_ms.max((self.world.now - self.watched.borrow().last_band.unwrap_or(0)) as f64 / 1e6);
         }
         figures
     }
 }
 
-pub fn figures(source: &Source, watched: &Watched, speaker: &dyn Speaker, bytes: u64) -> Figures {
-    let mut latencies = watched.latencies.clone();
-    latencies.sort_unstable();
-    let percentile = |percent: usize| {
-        let at = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
-        latencies.get(at).map_or(f64::NAN, |nanos| *nanos as f64 / 1e6)
-    };
+/// Sound and clock estimate have so long to settle before lip error is measured.
+const SETTLES: u64 = 3_000_000_000;
+
+fn percentile(nanos: impl Iterator<Item = u64>, percent: usize) -> f64 {
+    let mut sorted: Vec<u64> = nanos.collect();
+    sorted.sort_unstable();
+    let at = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
+    sorted.get(at).map_or(f64::NAN, |nanos| *nanos as f64 / 1e6)
+}
+
+pub fn figures(source: &Source, watched: &Watched, speaker: &Speaker, bytes: u64) -> Figures {
+    let video = |percent| percentile(watched.latencies.iter().copied(), percent);
+    let sound =
+        |percent| percentile(speaker.latencies.iter().filter(|(at, _)| *at > SETTLES).map(|(_, latency)| *latency), percent);
+    let lip = [sound(1), sound(99)].iter().map(|sound| (video(50) - sound).abs()).fold(0.0, f64::max);
     Figures {
-        p50_ms: percentile(50),
-        p95_ms: percentile(95),
-        p99_ms: percentile(99),
+        p50_ms: video(50),
+        p95_ms: video(95),
+        p99_ms: video(99),
         partial: watched.partial as f64,
         lost: watched.lost as f64,
         frozen_ms: watched.frozen as f64 / 1e6,
-        gap_ms: speaker.gap().as_secs_f64() * 1e3,
+        sound_ms: if source.is_film() { 0.0 } else { sound(95) },
+        lip_ms: if source.is_film() { 0.0 } else { lip },
+        gap_ms: if source.is_film() { 0.0 } else { speaker.gap().as_secs_f64() * 1e3 },
         overhead: bytes as f64 / source.body_bytes as f64,
         resent: source.resent() as f64,
         clock_us: watched.clock_error as f64 / 1e3,
@@ -122,9 +124,10 @@ pub fn figures(source: &Source, watched: &Watched, speaker: &dyn Speaker, bytes:
 }
 
 /// Runs a pair and checks its figures; what came must be nearly what was sent.
-fn run(name: &str, mut pair: Pair, length: Duration) -> Pair {
+pub fn run(name: &str, mut pair: Pair, length: Duration) -> Pair {
     pair.world.run_until(length);
-    let (pictures, shown) = (pair.source.borrow().pictures, pair.watched.borrow().latencies.len() as u64);
+    let first = pair.watched.borrow().settled.first().map_or(0, |settled| settled.picture);
+    let (pictures, shown) = (pair.source.borrow().pictures - first, pair.watched.borrow().latencies.len() as u64);
     if shown + pair.watched.borrow().lost + 3 < pictures {
         println!("sender {:?}\nreceiver {:?}", pair.source.borrow().log, pair.watched.borrow().log);
         panic!("{name}: of {pictures} pictures {shown} were shown");
@@ -180,7 +183,7 @@ fn duplicates() {
 
 /// An hour in which the sender's crystal gains 0.36 s on the receiver's, both ways of it.
 fn skewed(name: &str, of: u64, ppm: f64) {
-    let skews = Skews { sender: ppm / 2.0, receiver: -ppm / 2.0, microphone: -ppm };
+    let skews = Skews { sender: ppm / 2.0, receiver: -ppm / 2.0, microphone: -ppm, speaker: ppm };
     let pair = run(name, Pair::new(of, &Params::lan(), skews, Stream::small()), secs(3600));
     let watched = pair.watched.borrow();
     let minute = 60 * 30;
@@ -210,8 +213,7 @@ fn late_joiner() {
     pair.world.connect(CAMERA, "10.0.0.3", &params);
     pair.world.run_until(ms(10_007));
     let began = pair.world.now;
-    let (_, (late, _)) =
-        receiving(&mut pair.world, "10.0.0.3", Skews::USUAL, false, &pair.sources, &[CAMERA]);
+    let (_, (late, _)) = receiving(&mut pair.world, "10.0.0.3", Skews::USUAL, false, &pair.sources, &[CAMERA]);
     let pair = run("late_joiner", pair, secs(15));
     let late = late.borrow();
     let first = late.first_whole.expect("it saw something") - began;
@@ -227,8 +229,7 @@ fn late_joiner() {
 #[test]
 fn receiver_vanishes() {
     let mut pair = Pair::new(10, &Params::lan(), Skews::USUAL, Stream::camera());
-    let (gone, (other, _)) =
-        receiving(&mut pair.world, "10.0.0.3", Skews::USUAL, false, &pair.sources, &[CAMERA]);
+    let (gone, (other, _)) = receiving(&mut pair.world, "10.0.0.3", Skews::USUAL, false, &pair.sources, &[CAMERA]);
     pair.world.at(secs(4), move |world| world.power_off(gone));
     pair.world.run_until(secs(8));
     assert!(other.borrow().whole > 115);
@@ -324,7 +325,13 @@ fn outage_5s() {
     let watched = pair.watched.borrow();
     let back = watched.whole_at.iter().find(|at| **at > 9_000_000_000).copied();
     let back = back.unwrap_or_else(|| panic!("no picture after the outage\n{:?}\n{:?}", watched.log, pair.source.borrow().log));
-    assert!(back < 9_500_000_000, "back after {} ms\n{:?}\n{:?}", (back - 9_000_000_000) / 1_000_000, watched.log, pair.source.borrow().log);
+    assert!(
+        back < 9_500_000_000,
+        "back after {} ms\n{:?}\n{:?}",
+        (back - 9_000_000_000) / 1_000_000,
+        watched.log,
+        pair.source.borrow().log
+    );
     assert!(watched.log.iter().any(|(at, what)| what == "quiet true" && (6900..7200).contains(at)), "{:?}", watched.log);
     drop(watched);
     check("outage_5s", &pair.figures());
