@@ -11,11 +11,13 @@
 //! house and PROTOCOL.md for the bytes.
 
 #![warn(missing_docs)]
+#![cfg_attr(test, allow(clippy::disallowed_methods))] // a test needs some moment to count from
 
 pub mod app;
 pub mod capture;
 pub mod codec;
 pub mod crypto;
+pub mod fit;
 pub mod media;
 pub mod net;
 pub mod picture;
@@ -24,5 +26,6 @@ pub mod seq;
 pub mod session;
 pub mod slot;
 pub mod sound;
+pub mod sound_card;
 pub mod time;
 pub mod wire;

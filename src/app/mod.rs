@@ -3,6 +3,13 @@
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 pub mod args;
+mod decode;
+mod devices;
+mod failure;
+mod meet;
+mod recv;
+mod send;
+mod stats;
 pub mod status;
 
 use args::{Command, Common, Env, Log};
@@ -10,12 +17,12 @@ use status::ExitCode;
 
 /// `send`, from its command line to its exit code.
 pub fn run_send() -> std::process::ExitCode {
-    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, |_| ExitCode::Failed)
+    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, |send| send::run(&send))
 }
 
 /// `recv`, from its command line to its exit code.
 pub fn run_recv() -> std::process::ExitCode {
-    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, |_| ExitCode::Failed)
+    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, |recv| recv::run(&recv))
 }
 
 fn run<Config>(
@@ -41,11 +48,11 @@ fn run<Config>(
 
 fn list(log: Log) -> ExitCode {
     status::install(log);
-    ExitCode::Failed
+    devices::list()
 }
 
 fn new_key() -> ExitCode {
-    ExitCode::Failed
+    stats::line(&crate::crypto::strong_passphrase())
 }
 
 /// Wrong usage, or the help and the version that were asked for.

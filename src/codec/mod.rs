@@ -1,3 +1,25 @@
-//! codec
+//! Pictures ↔ JPEG slices, in parallel, both ways.
+//!
+//! A picture is cut into horizontal bands ([`bands`]); each band becomes one baseline JPEG with a restart marker after each MCU
+//! row, of which only a [`crate::wire::slice::Head`] and the scan data travel. [`encoder`] makes slices, [`decoder`] draws them, [`passthrough`] cuts
+//! a camera's own JPEG without decoding it, [`stitch`] joins the slices of a picture to one JPEG again. [`tables`], [`segments`]
+//! and [`scan`] know the format (ITU-T T.81); [`raw`] alone calls libjpeg-turbo.
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
+
+pub mod band_encoder;
+pub mod bands;
+pub mod decoder;
+pub mod encoder;
+pub mod passthrough;
+pub mod raw;
+pub mod scale;
+pub mod scan;
+pub mod segments;
+pub mod stitch;
+pub mod tables;
+
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod testing;

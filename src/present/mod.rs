@@ -1,5 +1,13 @@
-//! present
+//! Where pictures and sound go: the window, the speaker, and files.
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
+pub mod canvas;
+mod desktop;
+pub mod keys;
+pub mod overlay;
+mod scale;
+pub mod speaker;
+mod surface;
+pub mod window;
 pub mod writers;

@@ -4,6 +4,14 @@
 //! answers [`Output::Wait`], so neither the drain nor the timer can be forgotten. Inputs carry `now` first; the core never
 //! asks the time. Randomness it takes from the operating system.
 
+pub mod endpoint;
+pub mod link;
+pub mod path;
+pub mod receiver;
+pub mod sender;
+pub mod sent;
+pub mod stats;
+
 use std::net::SocketAddr;
 use std::time::Instant;
 

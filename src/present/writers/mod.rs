@@ -5,7 +5,6 @@
 //! sound start, is settled by the [`Timeline`] both share. Writing may block on a disk or a pipe, so each runs on a [`Threaded`]
 //! of its own.
 
-mod fit;
 pub mod mjpeg;
 mod sink;
 mod timeline;

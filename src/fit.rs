@@ -18,13 +18,14 @@ struct Rectangle {
 }
 
 /// Scales into one size and sampling; keeps its working memory.
-pub(super) struct Fit {
+pub struct Fit {
     size: Size,
     sampling: Sampling,
     resizer: Resizer,
 }
 
 impl Fit {
+    /// Makes pictures of this size and sampling.
     pub fn into(size: Size, sampling: Sampling) -> Self {
         Fit { size, sampling, resizer: Resizer::new() }
     }

@@ -1,0 +1,113 @@
+//! On the net thread: who gets what. Slices go to the decoder and the file, sound to the speaker and the file, the rest to the
+//! main thread. Nothing here waits but for a film's file, which holds the net thread no longer than its disk does.
+
+use super::super::decode::{Inlet, Job};
+use super::files;
+use super::{Note, SharedFeed, SharedMapping, lock};
+use crate::session::receiver::Event;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+/// See the module text.
+pub struct Dispatch {
+    feed: Option<SharedFeed>,
+    files: Option<files::Inlet>,
+    decoder: Outlet,
+    mapping: SharedMapping,
+    notes: Sender<Note>,
+}
+
+/// Where slices to be decoded go: known only once the net thread's commands are, for used buffers go back there.
+#[derive(Clone, Default)]
+pub struct Outlet(Arc<OnceLock<Option<Inlet>>>);
+
+impl Outlet {
+    /// Decode with these threads, or not at all.
+    pub fn decode_with(&self, inlet: Option<Inlet>) {
+        // Set once, by whoever made it.
+        let _ = self.0.set(inlet);
+    }
+
+    fn get(&self) -> Option<&Inlet> {
+        self.0.get()?.as_ref()
+    }
+}
+
+impl Dispatch {
+    /// Nothing has come yet.
+    pub fn new(feed: Option<SharedFeed>, files: Option<files::Inlet>, mapping: SharedMapping, notes: Sender<Note>) -> Self {
+        Dispatch { feed, files, decoder: Outlet::default(), mapping, notes }
+    }
+
+    /// To say later who decodes.
+    pub fn outlet(&self) -> Outlet {
+        self.decoder.clone()
+    }
+
+    /// What `net` calls for each event.
+    pub fn into_callback(mut self) -> impl FnMut(Event) + Send + 'static {
+        move |event| self.handle(event)
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Slice(slice, _) => {
+                let received = Instant::now();
+                if let Some(files) = &mut self.files {
+                    files.slice(&slice, received);
+                }
+                if let Some(decoder) = self.decoder.get() {
+                    let (picture, count) = (slice.picture, slice.count);
+                    decoder.push(Job { picture, count, body: slice.into_bytes(), start: 4, received });
+                }
+            }
+            Event::Settled(settled) => {
+                if let Some(files) = &mut self.files {
+                    files.settled(settled);
+                }
+                if let Some(decoder) = self.decoder.get().filter(|_| !settled.is_whole()) {
+                    decoder.settled_in_part(settled.picture);
+                }
+            }
+            Event::Sound { number, capture, channels, samples } => {
+                if let Some(files) = &mut self.files {
+                    files.sound(number, capture, channels, &samples);
+                }
+                if let Some(feed) = &self.feed {
+                    let samples: Vec<i16> = samples.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
+                    lock(feed).block(Instant::now(), number, capture, channels, &samples);
+                }
+            }
+            Event::Clock(mapping) => {
+                *lock(&self.mapping) = Some(mapping);
+                if let Some(feed) = &self.feed {
+                    lock(feed).mapping(mapping);
+                }
+            }
+            event => {
+                match &event {
+                    Event::SenderUp { again: false, .. } => {
+                        if let Some(decoder) = self.decoder.get() {
+                            decoder.start_over();
+                        }
+                        if let Some(files) = &mut self.files {
+                            files.start_over();
+                        }
+                        if let Some(feed) = &self.feed {
+                            lock(feed).reset();
+                        }
+                    }
+                    Event::Format(format) => {
+                        if let Some(files) = &mut self.files {
+                            files.format(*format);
+                        }
+                    }
+                    _ => {}
+                }
+                // The main thread goes last; what comes after that nobody wants.
+                let _ = self.notes.send(Note::Net(event));
+            }
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! `--output` and `--audio-output`: pictures are collected until they are settled, decoded in order on a thread of their own, and
+//! written on another; sound goes to its writer as it comes.
+//!
+//! Capacity: [`PICTURES`] settled pictures wait to be decoded; a film's sender stops far below that, for it is told only of pictures
+//! that are written ([`Command::Written`]). Of a live stream the oldest are dropped when the disk is slower than the camera, and the
+//! writer fills the hole. [`BLOCKS`] blocks of sound likewise.
+
+use super::super::args::recv::{Format as Kind, Output, Recv};
+use super::super::decode::Ready;
+use super::super::failure::{Code, Failure};
+use super::super::status::ExitCode;
+use super::Note;
+use crate::codec::decoder::Decoder;
+use crate::codec::raw::PlanesMut;
+use crate::codec::stitch::Stitcher;
+use crate::media::depacketizer::{Settled, Slice};
+use crate::net::Commands;
+use crate::picture::{Pool, Sampling, Size};
+use crate::present::writers::{self, Threaded, Timeline, Written, mjpeg, wav, y4m};
+use crate::session::receiver::Command;
+use crate::slot::Slot;
+use crate::time::MediaTime;
+use crate::wire::record::Format;
+use crate::wire::slice::Head;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Settled pictures waiting: four times what a film's sender lets be under way.
+const PICTURES: usize = 240;
+
+/// Blocks of sound waiting: ten seconds.
+const BLOCKS: usize = 1000;
+
+/// Decoded pictures between decoder and disk.
+const DECODED: usize = 4;
+
+/// How long a disk may take to write the rest.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A settled picture: its number and slices, those that came.
+struct Unit {
+    session: u64,
+    picture: u64,
+    slices: Vec<Option<Vec<u8>>>,
+    received: Instant,
+    rate: Format,
+}
+
+type WriterThread = JoinHandle<Result<Option<Written>, writers::Error>>;
+
+/// See the module text.
+pub struct Files {
+    units: Option<Arc<Slot<Unit>>>,
+    pictures: Option<WriterThread>,
+    sound: Option<(Arc<Slot<wav::Block>>, Threaded<wav::Block>)>,
+    notes: Sender<Note>,
+    commands: Back,
+}
+
+/// The way back to the session: known once the net thread is there.
+pub type Back = Arc<OnceLock<Commands<Command>>>;
+
+impl Files {
+    /// Opens what is asked for; `None` if nothing is.
+    pub fn open(config: &Recv, ready: &Arc<Slot<Ready>>, notes: &Sender<Note>) -> Result<Option<Files>, Failure> {
+        if config.output.is_none() && config.audio_output.is_none() {
+            return Ok(None);
+        }
+        let timeline = Timeline::new();
+        let commands = Back::default();
+        let mut files = Files { units: None, pictures: None, sound: None, notes: notes.clone(), commands };
+        if let Some(path) = &config.audio_output {
+            let lead = if config.output.is_some() { wav::Lead::Pictures } else { wav::Lead::Sound };
+            let writer = wav::Writer::create(path, lead, timeline.clone()).code(ExitCode::Failed)?;
+            let queue = Slot::dropping(BLOCKS);
+            let thread = Threaded::spawn("write-sound", queue.clone(), writer).code(ExitCode::Failed)?;
+            files.sound = Some((queue, thread));
+        }
+        if let Some(output) = &config.output {
+            check_creatable(output)?;
+            let units = Slot::dropping(PICTURES);
+            let worker = Worker {
+                output: output.clone(),
+                units: units.clone(),
+                // Where there is a window, latency is what the window shows.
+                ready: (!config.window).then(|| ready.clone()),
+                timeline,
+                back: files.commands.clone(),
+                notes: notes.clone(),
+            };
+            let decoder = Decoder::new().code(ExitCode::Failed)?;
+            let thread = thread::Builder::new().name("write-decode".into()).spawn(move || worker.run(decoder));
+            files.pictures = Some(thread.code(ExitCode::Failed)?);
+            files.units = Some(units);
+        }
+        Ok(Some(files))
+    }
+
+    /// For the net thread.
+    pub fn inlet(&self) -> Inlet {
+        Inlet {
+            units: self.units.clone(),
+            sound: self.sound.as_ref().map(|(queue, _)| queue.clone()),
+            collected: BTreeMap::new(),
+            session: 0,
+            format: Format::default(),
+            notes: self.notes.clone(),
+            told: false,
+        }
+    }
+
+    /// Where the session is told what is written.
+    pub fn back(&self) -> Back {
+        self.commands.clone()
+    }
+
+    /// Writes what came and says what the files hold.
+    pub fn finish(self) -> Result<(), Failure> {
+        let mut outcomes = Vec::new();
+        if let Some(units) = &self.units {
+            units.close();
+        }
+        if let Some(thread) = self.pictures {
+            match thread.join() {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(payload) => std::panic::resume_unwind(payload),
+            }
+        }
+        if let Some((_, thread)) = self.sound {
+            outcomes.push(thread.finish(PATIENCE).map(Some));
+        }
+        let mut failed = Ok(());
+        for outcome in outcomes {
+            match outcome {
+                Ok(Some(written)) => tracing::info!("{}", written.sentence),
+                Ok(None) => tracing::warn!("no picture came: nothing is written"),
+                Err(error @ writers::Error::ReaderGone) => tracing::info!("{error}"),
+                Err(error) => {
+                    tracing::error!("{error}");
+                    failed = Err(Failure::new(ExitCode::Failed, error.to_string()).said());
+                }
+            }
+        }
+        failed
+    }
+}
+
+/// The writer is made when the stream's rate is known; whether the file can be made at all is found out now.
+fn check_creatable(output: &Output) -> Result<(), Failure> {
+    let Some(path) = &output.path else { return Ok(()) };
+    if path.exists() && !path.is_file() && !path.is_dir() {
+        return Ok(()); // a pipe or device: opening it may wait for its reader
+    }
+    let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    opened.map(drop).map_err(|source| writers::Error::Create { path: path.clone(), source }).code(ExitCode::Failed)
+}
+
+/// Slices of a picture, and when the last of them came.
+type Collected = (Vec<Option<Vec<u8>>>, Instant);
+
+/// On the net thread: collects slices until their picture is settled. Never waits.
+pub struct Inlet {
+    units: Option<Arc<Slot<Unit>>>,
+    sound: Option<Arc<Slot<wav::Block>>>,
+    /// Slices of unsettled pictures: as many as the session assembles.
+    collected: BTreeMap<u64, Collected>,
+    session: u64,
+    format: Format,
+    notes: Sender<Note>,
+    told: bool,
+}
+
+impl Inlet {
+    /// Another sender, or the same started anew.
+    pub fn start_over(&mut self) {
+        self.session += 1;
+        self.collected.clear();
+    }
+
+    /// What the stream is.
+    pub fn format(&mut self, format: Format) {
+        self.format = format;
+    }
+
+    /// A slice is whole.
+    pub fn slice(&mut self, slice: &Slice, received: Instant) {
+        if self.units.is_some() {
+            let none = || (vec![None; usize::from(slice.count)], received);
+            let (slices, last) = self.collected.entry(slice.picture).or_insert_with(none);
+            *last = received;
+            if let Some(place) = slices.get_mut(usize::from(slice.index)) {
+                *place = Some(slice.body().to_vec());
+            }
+        }
+    }
+
+    /// A picture is complete or will not become so.
+    pub fn settled(&mut self, settled: Settled) {
+        let Some(units) = &self.units else { return };
+        let collected = self.collected.remove(&settled.picture);
+        self.collected = self.collected.split_off(&settled.picture);
+        // Nothing came of it: the gap in the numbers tells the writer.
+        let Some((slices, received)) = collected else { return };
+        let unit = Unit { session: self.session, picture: settled.picture, slices, received, rate: self.format };
+        if units.push(unit).is_err() {
+            self.tell();
+        }
+    }
+
+    /// A block of sound came.
+    pub fn sound(&mut self, number: u64, captured: MediaTime, channels: u8, samples: &[u8]) {
+        let Some(sound) = &self.sound else { return };
+        let samples = samples.as_chunks::<2>().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
+        let block = wav::Block { session: self.session, number, captured, channels, samples };
+        if sound.push(block).is_err() {
+            self.tell();
+        }
+    }
+
+    /// A writer ended early: `Files::finish` knows why.
+    fn tell(&mut self) {
+        if !self.told {
+            self.told = true;
+            let _ = self.notes.send(Note::FileEnded);
+        }
+    }
+}
+
+/// Decodes settled pictures and hands them to the writer's thread.
+struct Worker {
+    output: Output,
+    units: Arc<Slot<Unit>>,
+    ready: Option<Arc<Slot<Ready>>>,
+    timeline: Timeline,
+    back: Back,
+    notes: Sender<Note>,
+}
+
+enum Sink {
+    Y4m(Threaded<y4m::Picture>),
+    Mjpeg(Threaded<mjpeg::Picture>),
+}
+
+/// The picture as it stands: bands that did not come keep their last good pixels.
+struct Planes {
+    size: Size,
+    sampling: Sampling,
+    bytes: Vec<u8>,
+}
+
+impl Worker {
+    fn run(self, mut decoder: Decoder) -> Result<Option<Written>, writers::Error> {
+        let mut sink = None;
+        let mut planes: Option<Planes> = None;
+        let mut stitcher = None;
+        let pool = Pool::new();
+        while let Some(unit) = self.units.take() {
+            let heads: Vec<_> = unit.slices.iter().flatten().filter_map(|body| Head::decode(body).ok()).collect();
+            let Some(head) = heads.first().map(|(head, _)| *head) else { continue };
+            let encoded = heads.iter().map(|(head, _)| head.encoded).max().unwrap_or_default();
+            let sink = match &mut sink {
+                Some(sink) => sink,
+                none => none.insert(self.open(&unit.rate)?),
+            };
+            let taken = match sink {
+                Sink::Y4m(thread) => {
+                    let planes = planes.get_or_insert_with(|| Planes::grey(head.size, head.sampling));
+                    planes.draw(&mut decoder, &unit.slices);
+                    let mut copy = pool.take(planes.bytes.len());
+                    copy.copy_from_slice(&planes.bytes);
+                    thread.push(y4m::Picture {
+                        session: unit.session,
+                        number: unit.picture,
+                        captured: head.capture,
+                        size: planes.size,
+                        sampling: planes.sampling,
+                        planes: copy,
+                    })
+                }
+                Sink::Mjpeg(thread) => match join(&mut stitcher, &unit.slices) {
+                    Ok(jpeg) => thread.push(mjpeg::Picture { session: unit.session, captured: head.capture, jpeg }),
+                    Err(error) => {
+                        tracing::warn!("picture {} is left out of the file: {error}", unit.picture);
+                        Ok(())
+                    }
+                },
+            };
+            if taken.is_err() {
+                break;
+            }
+            let decoded = Instant::now();
+            if let Some(commands) = self.back.get() {
+                commands.command(Command::Written(unit.picture + 1));
+            }
+            if let Some(ready) = &self.ready {
+                let whole = unit.slices.iter().all(Option::is_some);
+                let (picture, capture, queued, received) = (unit.picture, head.capture, head.queued, unit.received);
+                // Closed only when the program ends.
+                let _ = ready.push(Ready { picture, size: head.size, capture, queued, encoded, received, decoded, whole });
+            }
+        }
+        // After an early end nobody need collect any more.
+        self.units.close();
+        let _ = self.notes.send(Note::FileEnded);
+        match sink {
+            Some(Sink::Y4m(thread)) => thread.finish(PATIENCE).map(Some),
+            Some(Sink::Mjpeg(thread)) => thread.finish(PATIENCE).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn open(&self, format: &Format) -> Result<Sink, writers::Error> {
+        let path = self.output.path.as_deref().map(Path::new);
+        let rate = y4m::Rate::new(format.rate.0, format.rate.1);
+        let timeline = self.timeline.clone();
+        Ok(match self.output.format {
+            Kind::Y4m => {
+                let pace = if format.variable { y4m::Pace::Variable(rate) } else { y4m::Pace::Constant(rate) };
+                let writer = y4m::Writer::create(path, pace, timeline)?;
+                Sink::Y4m(Threaded::spawn("write-y4m", Slot::waiting(DECODED), writer)?)
+            }
+            Kind::Mjpeg => {
+                let writer = mjpeg::Writer::create(path, timeline)?;
+                Sink::Mjpeg(Threaded::spawn("write-mjpeg", Slot::waiting(DECODED), writer)?)
+            }
+        })
+    }
+}
+
+/// One JPEG of a picture's slices; the stitcher remembers what fills the holes.
+fn join(stitcher: &mut Option<Stitcher>, slices: &[Option<Vec<u8>>]) -> anyhow::Result<Vec<u8>> {
+    let stitcher = match stitcher {
+        Some(stitcher) => stitcher,
+        none => none.insert(Stitcher::new()?),
+    };
+    let bodies: Vec<&[u8]> = slices.iter().flatten().map(Vec::as_slice).collect();
+    Ok(stitcher.push(&bodies)?)
+}
+
+impl Planes {
+    /// Black luma, neutral colour.
+    fn grey(size: Size, sampling: Sampling) -> Self {
+        let luma = size.width as usize * size.height as usize;
+        let mut bytes = vec![128; sampling.bytes(size)];
+        bytes[..luma].fill(0);
+        Planes { size, sampling, bytes }
+    }
+
+    /// The planes from a luma row on.
+    fn band(&mut self, top: u32) -> PlanesMut<'_> {
+        let (luma, rest) = self.bytes.split_at_mut(self.size.width as usize * self.size.height as usize);
+        let chroma = self.sampling.chroma(self.size).unwrap_or(Size { width: 0, height: 0 });
+        let (cb, cr) = rest.split_at_mut(chroma.width as usize * chroma.height as usize);
+        let down = self.size.height.div_ceil(chroma.height.max(1));
+        let strides = [self.size.width as usize, chroma.width as usize, chroma.width as usize];
+        let rows = [top as usize, (top / down) as usize, (top / down) as usize];
+        let [luma, cb, cr] = [(luma, 0), (cb, 1), (cr, 2)].map(|(plane, at)| &mut plane[rows[at] * strides[at]..]);
+        PlanesMut { planes: [luma, cb, cr], strides }
+    }
+
+    /// Draws the slices that came.
+    fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>]) {
+        for body in slices.iter().flatten() {
+            let Ok((head, _)) = Head::decode(body) else { continue };
+            if (head.size, head.sampling) != (self.size, self.sampling) {
+                *self = Planes::grey(head.size, head.sampling);
+            }
+            if let Err(error) = decoder.decode_planes(body, self.band(u32::from(head.top))) {
+                tracing::debug!("a slice did not decode: {error}");
+            }
+        }
+    }
+}

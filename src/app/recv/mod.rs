@@ -1,0 +1,287 @@
+//! `recv`: net → decoder → screen, speaker and files, and the words about it.
+//!
+//! The net thread hands slices and sound straight to their threads ([`Dispatch`]); the main thread owns the window and is told of
+//! pictures that are ready, and of everything a user wants to know.
+
+mod dispatch;
+mod files;
+mod report;
+mod screen;
+
+use super::args::{self, Meet};
+use super::decode;
+use super::failure::{Code, Failure};
+use super::meet;
+use super::status::{ExitCode, Stop};
+use crate::media::clock::{Epoch, Mapping};
+use crate::media::playout;
+use crate::net;
+use crate::present::canvas::Canvas;
+use crate::present::speaker::{self, Speaker};
+use crate::session::link::Identity;
+use crate::session::receiver::{self, Command, Event, Session};
+use crate::slot::{Slot, Taken};
+use crate::wire::preamble::Role;
+use crate::wire::record::Reason;
+use dispatch::Dispatch;
+use files::Files;
+use report::Report;
+use screen::{Screen, Turn};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What the main thread is told beside pictures. A few a second.
+pub(super) enum Note {
+    Net(Event),
+    /// A file is not written any more; `Files::finish` knows why.
+    FileEnded,
+}
+
+/// How long the main thread waits for a picture before it looks at the keyboard.
+const TURN: Duration = Duration::from_millis(10);
+
+/// More threads than this gain nothing at the sizes there are.
+const MAX_WORKERS: usize = 4;
+
+/// The sender's clock as it is known now, shared by all who turn capture times into local ones.
+type SharedMapping = Arc<Mutex<Option<Mapping>>>;
+
+/// The speaker's ear: the net thread feeds it, the keys of the window turn it down. Not the audio callback's side.
+type SharedFeed = Arc<Mutex<speaker::Feed>>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `recv` to its exit code.
+pub fn run(config: &args::Recv) -> ExitCode {
+    super::failure::conclude(try_run(config))
+}
+
+fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
+    let (notes, inbox) = mpsc::channel();
+    let ready = Slot::newest();
+    let wake = ready.clone();
+    let stop = Stop::on_signals(move || wake.close()).code(ExitCode::Failed)?;
+
+    // Whatever cannot be had is found out before anybody is told that we are here.
+    let screen = config.window.then(|| Screen::open(config.fullscreen)).transpose()?;
+    let files = Files::open(config, &ready, &notes)?;
+    let speaker = open_speaker(config)?;
+
+    let now = Instant::now();
+    let me = Identity {
+        role: Role::Receiver,
+        psk: meet::psk(&config.common)?,
+        id: crate::crypto::random(),
+        name: meet::machine_name(),
+        pictures: true,
+        sound: speaker.is_some() || config.audio_output.is_some(),
+        patient: files.is_some(),
+    };
+    let (where_to, hosts) = meet::net_config(&config.common.meet);
+    let core = receiver::Config { me, hosts, reconnect: config.common.reconnect, epoch: Epoch::new(now) };
+    let canvas = Arc::new(Canvas::new());
+    let mapping = SharedMapping::default();
+
+    // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
+    let decodes = config.window || files.is_none();
+    let dispatch =
+        Dispatch::new(speaker.as_ref().map(|(_, feed)| feed.clone()), files.as_ref().map(Files::inlet), mapping.clone(), notes);
+    let outlet = dispatch.outlet();
+    let net = net::spawn(Session::new(now, core), where_to, dispatch.into_callback()).code(ExitCode::Failed)?;
+    if let Some(files) = &files {
+        // Set once.
+        let _ = files.back().set(net.commands());
+    }
+    let recycle = net.commands();
+    let pool = decodes
+        .then(|| {
+            let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
+            decode::Pool::new(workers, canvas.clone(), ready.clone(), move |body| recycle.command(Command::Recycle(body)))
+        })
+        .transpose()
+        .code(ExitCode::Failed)?;
+    outlet.decode_with(pool.as_ref().map(decode::Pool::inlet));
+    meet::announce("recv", &config.common.meet, config.common.key.is_some(), net.local_addr());
+
+    let mut recv = Recv {
+        config,
+        net,
+        inbox,
+        ready,
+        stop,
+        screen,
+        files,
+        speaker,
+        pool,
+        canvas,
+        mapping,
+        hosts: meet::Hosts::new(&config.common.meet),
+        report: Report::new(config.common.stats_json),
+        shown: 0,
+        deadline: config.common.duration.map(|duration| now + duration),
+    };
+    let ended = recv.run();
+    recv.finish(ended)
+}
+
+fn open_speaker(config: &args::Recv) -> Result<Option<(Speaker, SharedFeed)>, Failure> {
+    let which = match &config.speaker {
+        args::recv::Speaker::Off => return Ok(None),
+        args::recv::Speaker::Default => None,
+        args::recv::Speaker::Named(name) => Some(name.as_str()),
+    };
+    match Speaker::open(which, playout::Config::default()) {
+        Ok((speaker, feed)) => {
+            tracing::info!("speaker {}", speaker.name());
+            Ok(Some((speaker, Arc::new(Mutex::new(feed)))))
+        }
+        // Asked for by name it must be there; else pictures go on without it.
+        Err(error) if which.is_some() => Err(error).code(ExitCode::Device),
+        Err(error) => {
+            tracing::warn!("{error}; going on without sound");
+            Ok(None)
+        }
+    }
+}
+
+struct Recv<'a> {
+    config: &'a args::Recv,
+    net: net::Handle<Command>,
+    inbox: Receiver<Note>,
+    ready: Arc<Slot<decode::Ready>>,
+    stop: Stop,
+    screen: Option<Screen>,
+    files: Option<Files>,
+    speaker: Option<(Speaker, SharedFeed)>,
+    pool: Option<decode::Pool>,
+    canvas: Arc<Canvas>,
+    mapping: SharedMapping,
+    hosts: meet::Hosts,
+    report: Report,
+    shown: u32,
+    deadline: Option<Instant>,
+}
+
+impl Recv<'_> {
+    fn run(&mut self) -> Result<ExitCode, Failure> {
+        loop {
+            let now = Instant::now();
+            if self.stop.requested() || self.deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(ExitCode::Ok);
+            }
+            if let Taken::Value(ready) = self.ready.take_until(now + TURN, Instant::now) {
+                self.show(ready)?;
+            }
+            loop {
+                let ended = match self.inbox.try_recv() {
+                    Ok(Note::Net(event)) => self.handle(event)?,
+                    Ok(Note::FileEnded) => Some(ExitCode::Ok),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => Some(ExitCode::Failed),
+                };
+                if let Some(code) = ended {
+                    return Ok(code);
+                }
+            }
+            if let Some(screen) = &mut self.screen
+                && screen.turn(&self.canvas, self.speaker.as_ref().map(|(_, feed)| feed))? == Turn::Quit
+            {
+                return Ok(ExitCode::Ok);
+            }
+        }
+    }
+
+    fn show(&mut self, ready: decode::Ready) -> Result<(), Failure> {
+        let at = match &mut self.screen {
+            Some(screen) => screen.show(&self.canvas)?,
+            None => ready.decoded,
+        };
+        if self.pool.is_some() {
+            self.shown += 1;
+            self.net.command(Command::Shown(self.shown));
+        }
+        self.report.size(ready.size);
+        let mapping = *lock(&self.mapping);
+        self.report.shown(&ready, at, mapping);
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
+        match event {
+            Event::SenderUp { name, address, again } => {
+                self.hosts.reached();
+                tracing::info!("{name} ({address}) {}", if again { "is back" } else { "is sending" });
+                if let Some(screen) = &mut self.screen {
+                    screen.sender(&name);
+                }
+            }
+            Event::SenderDown { reason, sentence } => return self.sender_down(&sentence, reason),
+            Event::Quiet(quiet) => {
+                if quiet {
+                    tracing::warn!("no signal for 3 s: waiting for it to come back");
+                }
+                if let Some(screen) = &mut self.screen {
+                    screen.quiet(quiet.then(|| Instant::now() - crate::session::path::QUIET));
+                }
+            }
+            Event::Finished => {
+                tracing::info!("the end: everything is here");
+                self.net.command(Command::Stop("it has everything".to_string()));
+                // Files are finished by `finish`.
+                return Ok(Some(ExitCode::Ok));
+            }
+            Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
+            Event::TurnedAway(from, sentence) => tracing::warn!("{from} was turned away: {}", sentence.trim()),
+            Event::Unreachable { host, sentence, fatal } => {
+                return self.hosts.unreachable(host, &sentence, fatal).map(|()| None);
+            }
+            Event::Stats(stats) => {
+                let sound = self.speaker.as_ref().map(|(_, feed)| lock(feed).stats());
+                let dropped = self.pool.as_ref().map_or(0, decode::Pool::dropped);
+                let lines = self.report.second(&stats, self.shown, sound, dropped)?;
+                if let Some(screen) = &mut self.screen {
+                    screen.figures(lines);
+                }
+            }
+            // The dispatcher keeps these to itself.
+            Event::Slice(..) | Event::Settled(_) | Event::Sound { .. } | Event::Clock(_) => {}
+            Event::Format(_) | Event::Path | Event::End(_) => {}
+        }
+        Ok(None)
+    }
+
+    fn sender_down(&mut self, sentence: &str, reason: Option<Reason>) -> Result<Option<ExitCode>, Failure> {
+        let why = match (sentence, reason) {
+            ("", Some(_)) => "it quit",
+            ("", None) => "the connection broke",
+            (sentence, _) => sentence,
+        };
+        tracing::info!("the sender is gone: {why}");
+        if let Some(screen) = &mut self.screen {
+            screen.quiet(Some(Instant::now()));
+        }
+        if !self.config.common.reconnect {
+            tracing::error!("the peer is lost and --no-reconnect was given");
+            return Ok(Some(ExitCode::PeerLost));
+        }
+        match &self.config.common.meet {
+            Meet::Wait(_) => tracing::info!("waiting for a sender"),
+            Meet::Dial(_) => tracing::info!("dialling again"),
+        }
+        Ok(None)
+    }
+
+    /// Files are finished and devices released, however it ended.
+    fn finish(mut self, ended: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+        self.net.command(Command::Stop("it was told to stop".to_string()));
+        self.net.stop();
+        self.screen = None;
+        self.speaker = None;
+        self.pool = None;
+        let written = self.files.take().map_or(Ok(()), Files::finish);
+        ended.and_then(|code| written.map(|()| code))
+    }
+}

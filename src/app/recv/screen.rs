@@ -1,0 +1,166 @@
+//! The window of `recv` and what its keys do.
+
+use super::super::failure::{Code, Failure};
+use super::super::status::ExitCode;
+use super::{SharedFeed, lock};
+use crate::picture::Size;
+use crate::present::canvas::Canvas;
+use crate::present::keys::Action;
+use crate::present::overlay::Overlay;
+use crate::present::window::{self, Look, Window};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The window's size before the first picture says its own.
+const FIRST_SIZE: Size = Size { width: 1280, height: 720 };
+
+/// How much a press of 9 or 0 changes the volume, in percent.
+const VOLUME_STEP: u8 = 5;
+
+/// Whether the user wants more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Yes.
+    Go,
+    /// `q`, or the window was closed.
+    Quit,
+}
+
+/// See the module text.
+pub struct Screen {
+    window: Window,
+    overlay: Overlay,
+    figures: bool,
+    lines: Vec<String>,
+    volume: u8,
+    /// A copy of the picture the user froze.
+    frozen: Option<Arc<Canvas>>,
+    quiet_since: Option<Instant>,
+    seen: bool,
+}
+
+impl Screen {
+    /// Opens the window.
+    pub fn open(fullscreen: bool) -> Result<Screen, Failure> {
+        let options = window::Options { title: "Eyeline".to_string(), size: FIRST_SIZE, fullscreen };
+        let window = Window::open(&options).code(ExitCode::Device)?;
+        Ok(Screen {
+            window,
+            overlay: Overlay::default(),
+            figures: false,
+            lines: Vec::new(),
+            volume: 100,
+            frozen: None,
+            quiet_since: None,
+            seen: false,
+        })
+    }
+
+    /// Who is shown.
+    pub fn sender(&mut self, name: &str) {
+        self.window.set_title(&format!("{name} - Eyeline"));
+        self.quiet_since = None;
+    }
+
+    /// Since when nothing is heard.
+    pub fn quiet(&mut self, since: Option<Instant>) {
+        self.quiet_since = since;
+    }
+
+    /// What the overlay of `i` says.
+    pub fn figures(&mut self, lines: Vec<String>) {
+        self.lines = lines;
+        if self.figures {
+            self.overlay.lines.clone_from(&self.lines);
+        }
+    }
+
+    /// Shows the canvas; says when its pixels were with the display.
+    pub fn show(&mut self, canvas: &Arc<Canvas>) -> Result<Instant, Failure> {
+        self.seen = true;
+        self.quiet_since = None;
+        if self.frozen.is_some() {
+            return Ok(Instant::now());
+        }
+        self.paint(canvas)
+    }
+
+    fn paint(&mut self, canvas: &Arc<Canvas>) -> Result<Instant, Failure> {
+        let look = Look { greyed: self.quiet_since.map(|since| since.elapsed()) };
+        let canvas = self.frozen.as_ref().unwrap_or(canvas);
+        let shown = self.window.show(canvas.view(), &self.overlay, look).code(ExitCode::Device)?;
+        Ok(shown.at)
+    }
+
+    /// Keys, and a new coat of paint where one is due.
+    pub fn turn(&mut self, canvas: &Arc<Canvas>, feed: Option<&SharedFeed>) -> Result<Turn, Failure> {
+        let actions = self.window.events();
+        let changed = !actions.is_empty();
+        for action in actions {
+            if self.act(action, canvas, feed) == Turn::Quit {
+                return Ok(Turn::Quit);
+            }
+        }
+        if changed || self.window.wants_paint() {
+            if self.seen {
+                self.paint(canvas)?;
+            } else {
+                self.window.show_nothing("waiting for a sender", &self.overlay).code(ExitCode::Device)?;
+            }
+        }
+        Ok(Turn::Go)
+    }
+
+    fn act(&mut self, action: Action, canvas: &Arc<Canvas>, feed: Option<&SharedFeed>) -> Turn {
+        let now = Instant::now();
+        match action {
+            Action::Quit => return Turn::Quit,
+            Action::ToggleFullscreen => self.window.set_fullscreen(!self.window.is_fullscreen()),
+            Action::LeaveFullscreen => self.window.set_fullscreen(false),
+            Action::Freeze => {
+                self.frozen = match self.frozen.take() {
+                    Some(_) => None,
+                    None => copy(canvas).map(Arc::new),
+                };
+                self.overlay.frozen = self.frozen.is_some();
+            }
+            Action::Mute => match feed {
+                Some(feed) => {
+                    self.overlay.muted = !self.overlay.muted;
+                    lock(feed).mute(self.overlay.muted);
+                }
+                None => self.overlay.note("there is no sound", now),
+            },
+            Action::VolumeUp => self.set_volume(self.volume.saturating_add(VOLUME_STEP).min(100), feed, now),
+            Action::VolumeDown => self.set_volume(self.volume.saturating_sub(VOLUME_STEP), feed, now),
+            Action::Stats => {
+                self.figures = !self.figures;
+                self.overlay.lines = if self.figures { self.lines.clone() } else { Vec::new() };
+            }
+            Action::Help => self.overlay.help = !self.overlay.help,
+        }
+        Turn::Go
+    }
+
+    fn set_volume(&mut self, volume: u8, feed: Option<&SharedFeed>, now: Instant) {
+        self.volume = volume;
+        match feed {
+            Some(feed) => {
+                lock(feed).volume(f32::from(volume) / 100.0);
+                self.overlay.note_volume(volume, now);
+            }
+            None => self.overlay.note("there is no sound", now),
+        }
+    }
+}
+
+/// The picture as it is now, on a canvas of its own.
+fn copy(canvas: &Canvas) -> Option<Canvas> {
+    let view = canvas.view();
+    let size = view.size();
+    let copy = Canvas::new();
+    let mut band = copy.band(0, size, 0..size.height)?;
+    band.pixels().copy_from_slice(view.pixels());
+    drop(band);
+    Some(copy)
+}

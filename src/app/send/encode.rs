@@ -1,0 +1,173 @@
+//! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
+
+use super::super::args;
+use super::source::{Plan, scaled};
+use crate::codec::encoder::{self, Settings};
+use crate::codec::scale;
+use crate::media::clock::Epoch;
+use crate::media::packetizer::Slice;
+use crate::net::Commands;
+use crate::picture::{Picture, Pool, Size};
+use crate::session::sender::{Command, SoundBlock};
+use crate::sound::Block;
+use crate::time::MediaTime;
+use crate::wire::record::Format;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long after capture a live slice may be asked for again; a film's is kept until it is settled.
+const LIVE_KEEP: Duration = Duration::from_millis(200);
+
+/// See above; the field holds ms in 16 bits, and a receiver waits 2 s.
+const FILM_KEEP: Duration = Duration::from_secs(4);
+
+/// More threads than this gain nothing: at 1080p a band is 0.4 ms of work by then.
+const MAX_WORKERS: usize = 4;
+
+/// Sees each slice as it is sent: the preview.
+pub type Tap = Box<dyn Fn(u64, u8, &[u8]) + Send + Sync>;
+
+/// See the module text.
+pub struct Encoder {
+    pool: encoder::Pool,
+    commands: Commands<Command>,
+    buffers: Pool,
+    epoch: Epoch,
+    quality: u8,
+    period: Duration,
+    keep: Duration,
+    width: Option<u32>,
+    next: AtomicU64,
+    announced: Mutex<Format>,
+    held: Mutex<bool>,
+    released: Condvar,
+    encode_us: AtomicU64,
+    bytes: AtomicU64,
+    failed: AtomicU64,
+    passed: AtomicU64,
+}
+
+impl Encoder {
+    /// Its threads wait for work.
+    pub fn new(
+        config: &args::Send,
+        plan: &Plan,
+        epoch: Epoch,
+        commands: Commands<Command>,
+        tap: Option<Tap>,
+    ) -> Result<Self, encoder::Error> {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
+        let format = plan.format();
+        let slices = commands.clone();
+        let on_slice = move |slice: encoder::EncodedSlice| {
+            if let Some(tap) = &tap {
+                tap(slice.picture, slice.count, &slice.body[4..]);
+            }
+            let encoder::EncodedSlice { picture, index, count, capture, body } = slice;
+            slices.command(Command::Slice(Slice { picture, index, count, capture, body }));
+        };
+        let (rate, base) = format.rate;
+        Ok(Encoder {
+            pool: encoder::Pool::new(workers, on_slice)?,
+            commands,
+            buffers: Pool::new(),
+            epoch,
+            quality: config.quality,
+            period: if rate == 0 { Duration::ZERO } else { Duration::from_secs(base.into()) / rate },
+            keep: if plan.is_film() { FILM_KEEP } else { LIVE_KEEP },
+            width: if plan.is_film() { None } else { plan.width },
+            next: AtomicU64::new(0),
+            announced: Mutex::new(format),
+            held: Mutex::new(false),
+            released: Condvar::new(),
+            encode_us: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            passed: AtomicU64::new(0),
+        })
+    }
+
+    /// Encodes one picture and hands its slices on as they are ready. Waits while the session holds a film back.
+    pub fn encode(&self, picture: Picture) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        while *held {
+            held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(held);
+        let begun = Instant::now();
+        let size = picture.size;
+        let picture = match self.width.filter(|width| *width != picture.size.width) {
+            Some(width) => match scale::to_size(picture, scaled(size, width), &self.buffers) {
+                Ok(picture) => picture,
+                Err(error) => return self.lost(&error),
+            },
+            None => picture,
+        };
+        self.announce(picture.size);
+        let capture = self.epoch.media_time(picture.captured);
+        let settings = Settings { quality: self.quality, period: self.period, keep: self.keep };
+        let number = self.next.load(Ordering::Relaxed);
+        match self.pool.encode(number, picture, capture, settings) {
+            Ok(encoded) => {
+                // Only what was encoded has a number: the session wants no gaps.
+                self.next.store(number + 1, Ordering::Relaxed);
+                self.bytes.fetch_add(encoded.bytes as u64, Ordering::Relaxed);
+                self.passed.fetch_add(u64::from(encoded.passed_through), Ordering::Relaxed);
+                self.encode_us.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+            }
+            Err(error) => self.lost(&error),
+        }
+    }
+
+    fn lost(&self, error: &dyn std::error::Error) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!("a picture was left out: {error}");
+    }
+
+    /// Tells the session when the size is another than it was told.
+    fn announce(&self, size: Size) {
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let size = (size.width as u16, size.height as u16);
+        if announced.size != size {
+            announced.size = size;
+            self.commands.command(Command::Format(*announced));
+        }
+    }
+
+    /// Hands a block of sound to the session.
+    pub fn send_sound(&self, block: Block) {
+        let samples = block.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        let capture: MediaTime = self.epoch.media_time(block.captured);
+        self.commands.command(Command::Sound(SoundBlock { capture, channels: block.channels, samples }));
+    }
+
+    /// A film's pictures wait (`true`) or go on.
+    pub fn hold(&self, on: bool) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = on;
+        self.released.notify_all();
+    }
+
+    /// Counters since the start.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            encode_us: self.encode_us.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            passed_through: self.passed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What the encoder did since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counters {
+    /// Time spent, µs.
+    pub encode_us: u64,
+    /// Bytes of slices.
+    pub bytes: u64,
+    /// Pictures left out because they could not be encoded.
+    pub failed: u64,
+    /// Pictures passed through as the camera made them.
+    pub passed_through: u64,
+}

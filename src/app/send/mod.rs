@@ -1,0 +1,203 @@
+//! `send`: sources → encoder → net, and the words about it.
+//!
+//! The source runs only while somebody watches: the camera's light is off otherwise. A film starts with its first watcher and is
+//! then played to its end whoever leaves.
+
+mod encode;
+mod preview;
+mod report;
+mod source;
+
+use super::args::{self, Meet};
+use super::failure::{Code, Failure};
+use super::meet;
+use super::status::{ExitCode, Stop};
+use crate::media::clock::Epoch;
+use crate::net;
+use crate::session::link::Identity;
+use crate::session::sender::{self, Command, Event, Session};
+use crate::wire::preamble::Role;
+use encode::Encoder;
+use preview::Preview;
+use report::Report;
+use source::{Plan, Running};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// What the main thread waits for. Few a second at most: slices and sound do not pass here.
+enum Note {
+    Net(Event),
+    /// A signal came.
+    Signal,
+    /// The source came to its end, or failed.
+    SourceEnded,
+}
+
+/// How long `send` waits without events when a preview window wants its turn.
+const PREVIEW_TURN: Duration = Duration::from_millis(10);
+
+/// Runs `send` to its exit code.
+pub fn run(config: &args::Send) -> ExitCode {
+    super::failure::conclude(try_run(config))
+}
+
+fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
+    let plan = Plan::make(config)?;
+    let (notes, inbox) = mpsc::channel();
+    let on_signal = notes.clone();
+    let stop = Stop::on_signals(move || drop(on_signal.send(Note::Signal))).code(ExitCode::Failed)?;
+
+    let now = Instant::now();
+    let epoch = Epoch::new(now);
+    let me = Identity {
+        role: Role::Sender,
+        psk: meet::psk(&config.common)?,
+        id: crate::crypto::random(),
+        name: meet::machine_name(),
+        pictures: plan.has_pictures(),
+        sound: plan.has_sound(),
+        patient: plan.is_film(),
+    };
+    let (where_to, hosts) = meet::net_config(&config.common.meet);
+    let core = sender::Config { me, hosts, reconnect: config.common.reconnect, epoch, format: plan.format() };
+    let on_event = notes.clone();
+    let net = net::spawn(Session::new(now, core), where_to, move |event| drop(on_event.send(Note::Net(event))))
+        .code(ExitCode::Failed)?;
+    meet::announce("send", &config.common.meet, config.common.key.is_some(), net.local_addr());
+
+    let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
+    let tap = preview.as_ref().map(Preview::tap);
+    let encoder = Encoder::new(config, &plan, epoch, net.commands(), tap).code(ExitCode::Failed)?;
+    let mut send = Send {
+        config,
+        plan,
+        encoder: Arc::new(encoder),
+        net,
+        notes,
+        stop,
+        running: None,
+        hosts: meet::Hosts::new(&config.common.meet),
+        preview,
+        report: Report::new(config.common.stats_json),
+        deadline: config.common.duration.map(|duration| now + duration),
+        ending: None,
+    };
+    let ended = send.run(&inbox);
+    send.finish();
+    ended
+}
+
+struct Send<'a> {
+    config: &'a args::Send,
+    plan: Plan,
+    encoder: Arc<Encoder>,
+    net: net::Handle<Command>,
+    notes: mpsc::Sender<Note>,
+    stop: Stop,
+    running: Option<Running>,
+    hosts: meet::Hosts,
+    preview: Option<Preview>,
+    report: Report,
+    deadline: Option<Instant>,
+    /// The source is over and this is how the program will end.
+    ending: Option<Result<ExitCode, Failure>>,
+}
+
+impl Send<'_> {
+    fn run(&mut self, inbox: &Receiver<Note>) -> Result<ExitCode, Failure> {
+        if self.plan.runs_unwatched() {
+            self.start()?;
+        }
+        loop {
+            if self.stop.requested() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(ExitCode::Ok);
+            }
+            if let Some(preview) = &mut self.preview
+                && !preview.turn()?
+            {
+                return Ok(ExitCode::Ok);
+            }
+            let until = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let turn = self.preview.is_some().then_some(PREVIEW_TURN);
+            let note = match until.into_iter().chain(turn).min() {
+                Some(timeout) => inbox.recv_timeout(timeout),
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let ended = match note {
+                Ok(Note::Net(event)) => self.handle(event)?,
+                Ok(Note::SourceEnded) => self.source_ended()?,
+                Ok(Note::Signal) | Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(ExitCode::Failed),
+            };
+            if let Some(code) = ended {
+                return Ok(code);
+            }
+        }
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        if self.running.is_none() && self.ending.is_none() {
+            let notes = self.notes.clone();
+            self.running =
+                Some(Running::start(&self.plan, self.config, &self.encoder, move || drop(notes.send(Note::SourceEnded)))?);
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
+        match event {
+            Event::PeerUp { name, address, again, .. } => {
+                self.hosts.reached();
+                let verb = if again { "is back" } else { "watches" };
+                tracing::info!("{name} ({address}) {verb}");
+            }
+            Event::PeerDown { name, sentence, reason, .. } => {
+                let why = if sentence.is_empty() { "it quit" } else { &sentence };
+                tracing::info!("{name} is gone: {why}");
+                let dialled = matches!(self.config.common.meet, Meet::Dial(_));
+                if !self.config.common.reconnect && self.ending.is_none() && (dialled || reason.is_none()) {
+                    tracing::error!("the peer is lost and --no-reconnect was given");
+                    return Ok(Some(ExitCode::PeerLost));
+                }
+            }
+            Event::Watched(true) => self.start()?,
+            Event::Watched(false) => {
+                if !self.plan.is_film() && !self.plan.runs_unwatched() && self.running.take().is_some() {
+                    tracing::info!("nobody watches: the source is closed until somebody does");
+                }
+            }
+            Event::Pressure(on) => self.encoder.hold(on),
+            Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
+            Event::TurnedAway(from, sentence) => tracing::warn!("{from} was turned away: {}", sentence.trim()),
+            Event::Unreachable { host, sentence, fatal } => {
+                return self.hosts.unreachable(host, &sentence, fatal).map(|()| None);
+            }
+            Event::Stats(stats) => self.report.print(&stats, &self.encoder, self.running.as_ref())?,
+            Event::Finished => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),
+        }
+        Ok(None)
+    }
+
+    /// The source closed its slots and the encoder drained them.
+    fn source_ended(&mut self) -> Result<Option<ExitCode>, Failure> {
+        let Some(running) = self.running.take() else { return Ok(None) };
+        let outcome = running.outcome();
+        match &outcome {
+            Ok(()) => tracing::info!("{} is over", self.plan.what()),
+            Err(failure) => tracing::error!("{failure}"),
+        }
+        self.ending = Some(outcome.map(|()| ExitCode::Ok).map_err(Failure::said));
+        self.net.command(Command::End);
+        Ok(None)
+    }
+
+    fn finish(mut self) {
+        self.encoder.hold(false);
+        self.running = None;
+        let sentence = if self.ending.is_some() { "the source is over" } else { "it was told to stop" };
+        self.net.command(Command::Stop(sentence.to_string()));
+        // Dropping the handle writes the goodbyes.
+        self.net.stop();
+    }
+}

@@ -1,0 +1,78 @@
+//! `--preview`: a window of what is sent, decoded from the very slices that go out.
+
+use super::super::decode::{self, Inlet, Job};
+use super::super::failure::{Code, Failure};
+use super::super::status::ExitCode;
+use super::encode::Tap;
+use super::source::Plan;
+use crate::picture::Size;
+use crate::present::canvas::Canvas;
+use crate::present::keys::Action;
+use crate::present::overlay::Overlay;
+use crate::present::window::{Look, Options, Window};
+use crate::slot::{Slot, Taken};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// One decoder will do: nobody measures the preview.
+const WORKERS: usize = 1;
+
+/// How long a turn waits for a picture.
+const WAIT: Duration = Duration::from_millis(5);
+
+/// See the module text.
+pub struct Preview {
+    window: Window,
+    overlay: Overlay,
+    canvas: Arc<Canvas>,
+    ready: Arc<Slot<decode::Ready>>,
+    pool: decode::Pool,
+    seen: bool,
+}
+
+impl Preview {
+    /// Opens the window.
+    pub fn open(plan: &Plan) -> Result<Preview, Failure> {
+        let (width, height) = plan.format().size;
+        let size = match (width, height) {
+            (0, _) | (_, 0) => Size { width: 1280, height: 720 },
+            (width, height) => Size { width: width.into(), height: height.into() },
+        };
+        let options = Options { title: format!("{} - Eyeline preview", plan.what()), size, fullscreen: false };
+        let window = Window::open(&options).code(ExitCode::Device)?;
+        let (canvas, ready) = (Arc::new(Canvas::new()), Slot::newest());
+        let pool = decode::Pool::new(WORKERS, canvas.clone(), ready.clone(), drop).code(ExitCode::Failed)?;
+        Ok(Preview { window, overlay: Overlay::default(), canvas, ready, pool, seen: false })
+    }
+
+    /// What the encoder shows its slices to.
+    pub fn tap(&self) -> Tap {
+        let inlet: Inlet = self.pool.inlet();
+        Box::new(move |picture, count, body| {
+            inlet.push(Job { picture, count, body: body.to_vec(), start: 0, received: Instant::now() });
+        })
+    }
+
+    /// Shows what is new and looks at the keys; false once the user closed it.
+    pub fn turn(&mut self) -> Result<bool, Failure> {
+        let new = matches!(self.ready.take_until(Instant::now() + WAIT, Instant::now), Taken::Value(_));
+        self.seen |= new;
+        let mut changed = false;
+        for action in self.window.events() {
+            changed = true;
+            match action {
+                Action::Quit => return Ok(false),
+                Action::ToggleFullscreen => self.window.set_fullscreen(!self.window.is_fullscreen()),
+                Action::LeaveFullscreen => self.window.set_fullscreen(false),
+                Action::Help => self.overlay.help = !self.overlay.help,
+                _ => {}
+            }
+        }
+        if self.seen && (new || changed || self.window.wants_paint()) {
+            self.window.show(self.canvas.view(), &self.overlay, Look::default()).code(ExitCode::Device)?;
+        } else if self.window.wants_paint() {
+            self.window.show_nothing("nobody watches yet", &self.overlay).code(ExitCode::Device)?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,286 @@
+//! What is sent: planned at the start without touching a device's stream, opened when somebody watches.
+
+use super::super::args;
+use super::super::args::send::{Sound as SoundSource, Source};
+use super::super::failure::{Code, Failure};
+use super::super::status::ExitCode;
+use super::encode::Encoder;
+use crate::capture::camera::{self, Camera};
+use crate::capture::file::{self, Film};
+use crate::capture::microphone::Microphone;
+use crate::capture::pattern::{self, Pattern};
+use crate::capture::rate::Rate;
+use crate::capture::y4m::Live;
+use crate::picture::{Picture, Size};
+use crate::slot::Slot;
+use crate::sound::Block;
+use crate::wire::record::Format;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+/// The test picture's size and rate where the user asks for none.
+const TEST: (Size, (u32, u32)) = (Size { width: 1280, height: 720 }, (30, 1));
+
+/// Pictures of a film decoded ahead: one being encoded, one ready.
+const FILM_AHEAD: usize = 2;
+
+/// Blocks of sound between capture and the session; 20 are 200 ms, after which live sound is stale.
+const SOUND_AHEAD: usize = 20;
+
+/// Where pictures come from, made ready.
+enum Pictures {
+    Camera(camera::Plan),
+    Film(file::Plan),
+    Stdin(Option<(u32, u32)>),
+    Test(Size, (u32, u32)),
+    None,
+}
+
+/// See the module text.
+pub struct Plan {
+    pictures: Pictures,
+    /// Which one, as typed; opened once already, to see that it works.
+    microphone: Option<Option<String>>,
+    channels: u8,
+    /// What was said to a user about the width.
+    pub width: Option<u32>,
+}
+
+impl Plan {
+    /// Finds out what there is, and says so; devices stay closed.
+    pub fn make(config: &args::Send) -> Result<Plan, Failure> {
+        let size = config.size;
+        let pictures = match &config.source {
+            Source::Film { path, looped } => {
+                let options = file::Options {
+                    width: config.width,
+                    size: None,
+                    looped: *looped,
+                    want_video: config.video,
+                    want_audio: config.sound.is_some(),
+                };
+                Pictures::Film(Film::probe(path, &options).code(ExitCode::Failed)?)
+            }
+            _ if !config.video && config.source != Source::Test => Pictures::None,
+            Source::Camera(which) => {
+                let fps = config.fps.map(|fps| fps.num.div_ceil(fps.den));
+                let request = camera::Request { which: which.clone(), size, fps };
+                let plan = Camera::probe(&request).code(ExitCode::Device)?;
+                tracing::info!("camera {}", plan.chosen());
+                Pictures::Camera(plan)
+            }
+            Source::Stdin => Pictures::Stdin(config.fps.map(|fps| (fps.num, fps.den))),
+            Source::Test => {
+                let size = size.unwrap_or(TEST.0);
+                let size = config.width.map_or(size, |width| scaled(size, width));
+                Pictures::Test(size, config.fps.map_or(TEST.1, |fps| (fps.num, fps.den)))
+            }
+        };
+        let microphone = match &config.sound {
+            Some(SoundSource::Microphone(which)) => find_microphone(which.as_deref(), config.require_audio)?,
+            _ => None,
+        };
+        let channels = match (&pictures, &config.sound) {
+            (_, None) => 0,
+            (Pictures::Film(plan), _) => plan.sound.as_ref().map_or(0, |sound| sound.channels),
+            (Pictures::Test(..), Some(SoundSource::Source)) => 1,
+            (_, Some(SoundSource::Microphone(_))) => microphone.as_ref().map_or(0, |(_, channels)| *channels),
+            _ => 0,
+        };
+        if config.require_audio && channels == 0 {
+            return Err(Failure::new(ExitCode::Device, "there is no sound to send, and --require-audio asks for it"));
+        }
+        let microphone = microphone.map(|(which, _)| which);
+        Ok(Plan { pictures, microphone, channels, width: config.width })
+    }
+
+    /// Whether pictures will be sent.
+    pub fn has_pictures(&self) -> bool {
+        match &self.pictures {
+            Pictures::Film(plan) => plan.video.is_some(),
+            Pictures::None => false,
+            _ => true,
+        }
+    }
+
+    /// Whether sound will be sent.
+    pub fn has_sound(&self) -> bool {
+        self.channels > 0
+    }
+
+    /// Whether nothing may be skipped.
+    pub fn is_film(&self) -> bool {
+        matches!(self.pictures, Pictures::Film(_))
+    }
+
+    /// Whether it runs from the start: who writes to our stdin must not be held up.
+    pub fn runs_unwatched(&self) -> bool {
+        matches!(self.pictures, Pictures::Stdin(_))
+    }
+
+    /// What to call it.
+    pub fn what(&self) -> &'static str {
+        match &self.pictures {
+            Pictures::Camera(_) => "the camera",
+            Pictures::Film(_) => "the film",
+            Pictures::Stdin(_) => "stdin",
+            Pictures::Test(..) => "the test picture",
+            Pictures::None => "the microphone",
+        }
+    }
+
+    /// What peers are told.
+    pub fn format(&self) -> Format {
+        let (size, rate, variable) = match &self.pictures {
+            Pictures::Camera(plan) => (Some(plan.chosen().size), (plan.chosen().fps, 1), false),
+            Pictures::Film(plan) => plan
+                .video
+                .as_ref()
+                .map_or((None, (0, 1), false), |video| (Some(video.size), (video.rate.num(), video.rate.den()), video.variable)),
+            Pictures::Stdin(rate) => (None, rate.unwrap_or((0, 1)), true),
+            Pictures::Test(size, rate) => (Some(*size), *rate, false),
+            Pictures::None => (None, (0, 1), false),
+        };
+        let size = size.map(|size| self.width.filter(|_| !self.is_film()).map_or(size, |width| scaled(size, width)));
+        let size = size.map_or((0, 0), |size| (size.width as u16, size.height as u16));
+        Format { rate, variable, size, channels: self.channels, first: 0 }
+    }
+}
+
+/// `size` at another width, with the same aspect.
+pub fn scaled(size: Size, width: u32) -> Size {
+    let height = (u64::from(size.height) * u64::from(width) + u64::from(size.width) / 2) / u64::from(size.width.max(1));
+    Size { width, height: u32::try_from(height).unwrap_or(u32::MAX).clamp(1, crate::wire::slice::MAX_SIDE.into()) }
+}
+
+/// Which one and its channels, if there is one to open later. None is no reason to stop, unless the user says so.
+fn find_microphone(which: Option<&str>, required: bool) -> Result<Option<(Option<String>, u8)>, Failure> {
+    match Microphone::open(which, Slot::dropping(1)) {
+        Ok(microphone) => {
+            tracing::info!("microphone {}", microphone.name());
+            Ok(Some((which.map(str::to_string), microphone.channels().clamp(1, 2) as u8)))
+        }
+        Err(error) if required => Err(error).code(ExitCode::Device),
+        Err(error) => {
+            tracing::warn!("{error}; going on without sound");
+            Ok(None)
+        }
+    }
+}
+
+enum Device {
+    Camera(Camera),
+    Film(Film),
+    Stdin(Live),
+    Test { _pattern: Pattern },
+    None,
+}
+
+/// A source at work: device threads, and the threads that carry what they give to the encoder and the session.
+pub struct Running {
+    device: Device,
+    _microphone: Option<Microphone>,
+    pictures: Arc<Slot<Picture>>,
+    sound: Arc<Slot<Block>>,
+    carriers: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Opens the source. `ended` is called once it came to its end by itself.
+    pub fn start(
+        plan: &Plan,
+        config: &args::Send,
+        encoder: &Arc<Encoder>,
+        ended: impl Fn() + Send + 'static,
+    ) -> Result<Running, Failure> {
+        let (pictures, sound) = match plan.is_film() {
+            true => (Slot::waiting(FILM_AHEAD), Slot::waiting(SOUND_AHEAD)),
+            false => (Slot::newest(), Slot::dropping(SOUND_AHEAD)),
+        };
+        let device = match &plan.pictures {
+            Pictures::Camera(plan) => Device::Camera(Camera::open(plan, pictures.clone()).code(ExitCode::Device)?),
+            Pictures::Film(plan) => {
+                Device::Film(Film::open(plan.clone(), pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
+            }
+            Pictures::Stdin(_) => Device::Stdin(Live::stdin(pictures.clone()).code(ExitCode::Failed)?),
+            Pictures::Test(size, rate) => {
+                let give_sound = plan.microphone.is_none() && config.sound.is_some();
+                let rate = Rate::new(rate.0, rate.1).unwrap_or(Rate::DEFAULT);
+                let options = pattern::Options { size: *size, rate, want_video: config.video, want_audio: give_sound };
+                let pattern = Pattern::start(&options, pictures.clone(), sound.clone()).code(ExitCode::Failed)?;
+                Device::Test { _pattern: pattern }
+            }
+            Pictures::None => Device::None,
+        };
+        let microphone = match &plan.microphone {
+            // It was there when we started; if it is not now, pictures go on without it.
+            Some(which) => Microphone::open(which.as_deref(), sound.clone())
+                .map_err(|error| tracing::warn!("{error}; going on without sound"))
+                .ok(),
+            None => None,
+        };
+        let mut running = Running { device, _microphone: microphone, pictures, sound, carriers: Vec::new() };
+        running.carry(encoder, ended).code(ExitCode::Failed)?;
+        Ok(running)
+    }
+
+    fn carry(&mut self, encoder: &Arc<Encoder>, ended: impl Fn() + Send + 'static) -> std::io::Result<()> {
+        let (slot, to) = (self.sound.clone(), encoder.clone());
+        let sound = thread::Builder::new().name("sound".into()).spawn(move || {
+            while let Some(block) = slot.take() {
+                to.send_sound(block);
+            }
+        })?;
+        let (slot, to) = (self.pictures.clone(), encoder.clone());
+        let watch_pictures = !matches!(self.device, Device::None);
+        self.carriers.push(thread::Builder::new().name("encode-0".into()).spawn(move || {
+            if watch_pictures {
+                while let Some(picture) = slot.take() {
+                    to.encode(picture);
+                }
+            }
+            // A source is over when both of its streams are.
+            let finished = sound.join();
+            debug_assert!(finished.is_ok(), "the sound carrier panicked");
+            ended();
+        })?);
+        Ok(())
+    }
+
+    /// Pictures captured but replaced by a newer one before they were encoded.
+    pub fn replaced(&self) -> u64 {
+        self.pictures.dropped()
+    }
+
+    /// Damaged pictures a camera gave.
+    pub fn damaged(&self) -> u64 {
+        match &self.device {
+            Device::Camera(camera) => camera.counters().damaged,
+            _ => 0,
+        }
+    }
+
+    /// Why it ended.
+    pub fn outcome(&self) -> Result<(), Failure> {
+        let failed = match &self.device {
+            Device::Camera(camera) => camera.failed().map(|error| Err(error).code(ExitCode::Device)),
+            Device::Film(film) => film.failed().map(|error| Err(error).code(ExitCode::Failed)),
+            Device::Stdin(stdin) => stdin.failed().map(|error| Err(error).code(ExitCode::Failed)),
+            Device::Test { .. } | Device::None => None,
+        };
+        failed.unwrap_or(Ok(()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The slots' ends: the device's threads and ours both notice.
+        self.pictures.close();
+        self.sound.close();
+        self.device = Device::None;
+        for carrier in self.carriers.drain(..) {
+            let finished = carrier.join();
+            debug_assert!(finished.is_ok(), "the encoder panicked");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Films: any file the `ffmpeg` program can read, every picture once and with its own time, its sound on the same clock.
+//!
+//! ```text
+//!  ffmpeg ── pipe ── film reader ── feed ─┬─ film pictures ── Slot<Picture>
+//!  (raw pictures and PCM in Matroska)     └─ film sound ───── Slot<Block>
+//! ```
+//!
+//! ffmpeg decodes, turns upright, squares the pixels, scales and converts to full-range BT.601; here times are made exact
+//! (`timeline.rs`), waited for (`clock.rs`) and kept from blocking each other (`feed.rs`). Each pass of a looped film is a child of its own,
+//! and begins where the longer of the last pass's pictures and sound ended, so the two never drift apart.
+//!
+//! A picture is pushed when its time has come. Where a slot makes us wait, the clock of the whole film moves later: nothing is skipped.
+
+mod clock;
+mod feed;
+mod matroska;
+mod player;
+mod probe;
+mod timeline;
+mod words;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use self::player::Player;
+pub use self::probe::{Plan, Sound, Video};
+use crate::picture::{Picture, Size};
+use crate::slot::Slot;
+use crate::sound::Block;
+
+/// How far a stamp in milliseconds can be from its picture's exact time: it and the first one were each rounded by half of one.
+const STAMP_ERROR: Duration = Duration::from_micros(1100);
+
+/// What to do with a film.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Scale to this width; the aspect is kept.
+    pub width: Option<u32>,
+    /// Without `width`: scale to fit into this; the aspect is kept.
+    pub size: Option<Size>,
+    /// Start again at the end.
+    pub looped: bool,
+    /// Play its pictures, if it has some.
+    pub want_video: bool,
+    /// Play its sound, if it has some.
+    pub want_audio: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { width: None, size: None, looped: false, want_video: true, want_audio: true }
+    }
+}
+
+/// Why a film cannot be played, or was not played to its end.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// ffmpeg is not installed.
+    #[error("cannot find the program `{program}`, which films need: apt install ffmpeg")]
+    NoProgram {
+        /// `ffmpeg` or `ffprobe`.
+        program: &'static str,
+    },
+    /// It is, but does not run.
+    #[error("cannot run `{program}`, which films need: {why}")]
+    NotStarted {
+        /// `ffmpeg` or `ffprobe`.
+        program: &'static str,
+        /// What the system says.
+        why: String,
+    },
+    /// No such file.
+    #[error("there is no file {}", path.display())]
+    NoFile {
+        /// The name given.
+        path: PathBuf,
+    },
+    /// It cannot be opened.
+    #[error("cannot read {}: {why}", path.display())]
+    Unreadable {
+        /// The name given.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+    /// ffmpeg makes nothing of it.
+    #[error("{} is not a film that ffmpeg can play: {why}", path.display())]
+    NotFilm {
+        /// The name given.
+        path: PathBuf,
+        /// What ffmpeg says.
+        why: String,
+    },
+    /// It has nothing of what is wanted.
+    #[error("{} has no {wanted}", path.display())]
+    Nothing {
+        /// The name given.
+        path: PathBuf,
+        /// What was wanted of it.
+        wanted: &'static str,
+    },
+    /// Its pictures have more than 8192 pixels on a side.
+    #[error("the pictures of {} would be {size}; at most 8192x8192 can be sent: scale them with --width", path.display())]
+    TooLarge {
+        /// The name given.
+        path: PathBuf,
+        /// Their size.
+        size: Size,
+    },
+    /// ffmpeg gave up.
+    #[error("{} could not be played to its end: ffmpeg says: {why}", path.display())]
+    Broken {
+        /// The name given.
+        path: PathBuf,
+        /// Its last line.
+        why: String,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(String),
+}
+
+/// A film being played. Dropping it ends its child and its threads, and closes both slots.
+pub struct Film {
+    player: Arc<Player>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Film {
+    /// Learns what the film is made of. Takes about a tenth of a second; plays nothing.
+    pub fn probe(path: &Path, options: &Options) -> Result<Plan, Error> {
+        probe::probe(path, options)
+    }
+
+    /// Starts to play: the first picture's time is a moment after ffmpeg gives it. Slots should be [`Slot::waiting`]; both are closed at the end.
+    pub fn open(plan: Plan, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Film, Error> {
+        let (video, audio) = (plan.video.is_some(), plan.sound.is_some());
+        let player = Arc::new(Player::new(plan, pictures, sound));
+        let pipes = player.start_child()?;
+        // From here on, dropping the film kills the child whatever happens.
+        let mut film = Film { player: player.clone(), reader: None };
+        let mut givers = Vec::new();
+        if video {
+            givers.push(spawn("film pictures", &player, Player::give_pictures)?);
+        }
+        if audio {
+            givers.push(spawn("film sound", &player, Player::give_sound)?);
+        }
+        film.reader = Some(spawn("film reader", &player, move |player| player.run(pipes, givers))?);
+        Ok(film)
+    }
+
+    /// Why it ended, if neither at its end nor because it was told to.
+    pub fn failed(&self) -> Option<Error> {
+        self.player.failed()
+    }
+}
+
+impl Drop for Film {
+    fn drop(&mut self) {
+        self.player.stop();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+        self.player.reap();
+    }
+}
+
+fn spawn(name: &str, player: &Arc<Player>, run: impl FnOnce(&Player) + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let player = player.clone();
+    let thread = std::thread::Builder::new().name(name.into()).spawn(move || run(&player));
+    thread.map_err(|error| Error::Thread(error.to_string()))
+}

@@ -1,0 +1,360 @@
+//! What a film is made of, asked of `ffprobe` before anything is played.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Error, Options};
+use crate::capture::rate::Rate;
+use crate::picture::Size;
+
+/// Neither side of a picture is longer, anywhere in Eyeline.
+const MAX_SIDE: u32 = 8192;
+
+/// A few kilobytes a stream; films have at most some dozens.
+const MAX_ANSWER: u64 = 4 << 20;
+
+/// How many packets' stamps decide whether the rate is constant: ten seconds of most films, found without decoding.
+const STAMPS: usize = 300;
+
+/// How a film will be played.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The film.
+    pub path: PathBuf,
+    /// Its pictures, if it has some and they are wanted.
+    pub video: Option<Video>,
+    /// Its sound, if it has some and it is wanted.
+    pub sound: Option<Sound>,
+    /// Whether it starts again at its end.
+    pub looped: bool,
+}
+
+/// A film's pictures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Video {
+    /// The stream's number in the film.
+    pub index: u32,
+    /// As they will be given: upright, with square pixels, scaled as asked.
+    pub size: Size,
+    /// Pictures a second; where `variable`, on average.
+    pub rate: Rate,
+    /// Whether pictures come at uneven times.
+    pub variable: bool,
+}
+
+/// A film's sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sound {
+    /// The stream's number in the film.
+    pub index: u32,
+    /// As it will be given: 1 or 2.
+    pub channels: u8,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    streams: Vec<Stream>,
+    format: Option<Format>,
+}
+
+#[derive(Deserialize)]
+struct Format {
+    format_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Stream {
+    index: u32,
+    codec_type: Option<String>,
+    codec_name: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    sample_aspect_ratio: Option<String>,
+    r_frame_rate: Option<String>,
+    avg_frame_rate: Option<String>,
+    channels: Option<u32>,
+    #[serde(default)]
+    disposition: Disposition,
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
+}
+
+#[derive(Deserialize, Default)]
+struct Disposition {
+    #[serde(default)]
+    default: u8,
+    #[serde(default)]
+    attached_pic: u8,
+}
+
+#[derive(Deserialize)]
+struct SideData {
+    rotation: Option<f64>,
+}
+
+/// See [`super::Film::probe`].
+pub fn probe(path: &Path, options: &Options) -> Result<Plan, Error> {
+    check_readable(path)?;
+    let answer = ask(path, &["-print_format", "json", "-show_streams", "-show_format"])?;
+    let answer: Answer = serde_json::from_slice(&answer)
+        .map_err(|error| Error::NotFilm { path: path.into(), why: format!("ffprobe's answer is not understood: {error}") })?;
+    // ffmpeg plays any text file as a terminal's screen; nobody means that.
+    if answer.format.as_ref().and_then(|format| format.format_name.as_deref()) == Some("tty") {
+        return Err(Error::NotFilm { path: path.into(), why: "it is text".into() });
+    }
+    let video = if options.want_video { best(&answer.streams, "video") } else { None };
+    let video = video.map(|stream| plan_video(path, stream, options)).transpose()?;
+    let sound = if options.want_audio { best(&answer.streams, "audio") } else { None };
+    let sound = sound.map(|stream| Sound { index: stream.index, channels: if stream.channels == Some(1) { 1 } else { 2 } });
+    if video.is_none() && sound.is_none() {
+        let wanted = match (options.want_video, options.want_audio) {
+            (true, false) => "pictures",
+            (false, true) => "sound",
+            _ => "pictures or sound",
+        };
+        return Err(Error::Nothing { path: path.into(), wanted });
+    }
+    Ok(Plan { path: path.into(), video, sound, looped: options.looped })
+}
+
+fn check_readable(path: &Path) -> Result<(), Error> {
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Error::NoFile { path: path.into() },
+        _ => Error::Unreadable { path: path.into(), why: error.to_string() },
+    };
+    let meta = std::fs::metadata(path).map_err(unreadable)?;
+    if meta.is_dir() {
+        return Err(Error::Unreadable { path: path.into(), why: "it is a directory; name one film in it".into() });
+    }
+    if !meta.is_file() {
+        return Err(Error::Unreadable { path: path.into(), why: "it is not a regular file; pipe it into `--file -`".into() });
+    }
+    if meta.len() == 0 {
+        return Err(Error::NotFilm { path: path.into(), why: "it is empty".into() });
+    }
+    std::fs::File::open(path).map_err(unreadable).map(drop)
+}
+
+/// Names the film so that ffmpeg takes it for a file, whatever it is called, and so that it opens nothing on a network in its name.
+pub fn input_arguments(command: &mut Command, path: &Path) {
+    let mut url = std::ffi::OsString::from("file:");
+    url.push(path);
+    command.args(["-protocol_whitelist", "file", "-i"]).arg(url);
+}
+
+/// A child that cannot be started, as an error: nearly always it is not installed.
+pub fn not_started(program: &'static str, error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => Error::NoProgram { program },
+        _ => Error::NotStarted { program, why: error.to_string() },
+    }
+}
+
+fn ask(path: &Path, questions: &[&str]) -> Result<Vec<u8>, Error> {
+    let mut command = Command::new("ffprobe");
+    command.args(["-v", "error"]).args(questions);
+    input_arguments(&mut command, path);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| not_started("ffprobe", &error))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    // Its words are few; taken on a thread all the same, so that a full pipe can never stop it.
+    let words = std::thread::Builder::new()
+        .name("ffprobe words".into())
+        .spawn(move || stderr.map(super::words::listen).unwrap_or_default())
+        .map_err(|error| not_started("ffprobe", &error));
+    let mut answer = Vec::new();
+    let read = stdout.map_or(Ok(0), |stdout| stdout.take(MAX_ANSWER).read_to_end(&mut answer));
+    let ended = child.wait();
+    let words = words?.join().unwrap_or_default();
+    match (read, ended) {
+        (Ok(_), Ok(status)) if status.success() => Ok(answer),
+        (Ok(_), Ok(status)) => {
+            let last = words.last.unwrap_or_else(|| format!("ffprobe ended with {status}"));
+            // "file:NAME: Invalid data found ..." says the name once more.
+            let why = last.rsplit(": ").next().unwrap_or(&last).to_owned();
+            Err(Error::NotFilm { path: path.into(), why })
+        }
+        (Err(error), _) | (_, Err(error)) => Err(Error::NotStarted { program: "ffprobe", why: error.to_string() }),
+    }
+}
+
+/// The stream a player would choose: no cover art, the default one before others, the first before the rest.
+fn best<'a>(streams: &'a [Stream], kind: &str) -> Option<&'a Stream> {
+    let fits = |stream: &&Stream| {
+        stream.codec_type.as_deref() == Some(kind)
+            && stream.disposition.attached_pic == 0
+            && stream.codec_name.as_deref().is_some_and(|name| name != "unknown")
+    };
+    let mut fitting = streams.iter().filter(fits);
+    let first = fitting.next()?;
+    if first.disposition.default == 1 {
+        return Some(first);
+    }
+    fitting.find(|stream| stream.disposition.default == 1).or(Some(first))
+}
+
+fn plan_video(path: &Path, stream: &Stream, options: &Options) -> Result<Video, Error> {
+    let (Some(width @ 1..), Some(height @ 1..)) = (stream.width, stream.height) else {
+        return Err(Error::NotFilm { path: path.into(), why: "its pictures have no size; it may be damaged".into() });
+    };
+    let aspect = stream.sample_aspect_ratio.as_deref().and_then(parse_aspect).unwrap_or((1, 1));
+    let quarter_turns =
+        stream.side_data_list.iter().find_map(|data| data.rotation).map_or(0, |degrees| (degrees / 90.0).round() as i64);
+    let upright = upright(Size { width, height }, aspect, quarter_turns % 2 != 0);
+    let size = scaled(upright, options);
+    if size.width > MAX_SIDE || size.height > MAX_SIDE || size.width == 0 || size.height == 0 {
+        return Err(Error::TooLarge { path: path.into(), size });
+    }
+    let parse = |rate: &Option<String>| rate.as_deref().and_then(Rate::parse);
+    let finest = parse(&stream.r_frame_rate);
+    let average = parse(&stream.avg_frame_rate).or(finest).unwrap_or(Rate::PAL);
+    let constant = finest.and_then(|rate| constant_rate(&stamps(path, stream.index).ok()?, rate));
+    Ok(Video { index: stream.index, size, rate: constant.unwrap_or(average), variable: constant.is_none() })
+}
+
+/// `a:b`; `None` for the many ways to say "unknown".
+fn parse_aspect(text: &str) -> Option<(u32, u32)> {
+    let (across, down) = text.split_once(':')?;
+    let (across, down) = (across.parse().ok()?, down.parse().ok()?);
+    (across > 0 && down > 0).then_some((across, down))
+}
+
+/// `stored` with square pixels, and turned if it is to be turned. The side that grows is changed, so that nothing is lost.
+fn upright(stored: Size, (across, down): (u32, u32), turned: bool) -> Size {
+    let stretch = |length: u32, by: u32, of: u32| {
+        let stretched = (u64::from(length) * u64::from(by) + u64::from(of) / 2) / u64::from(of);
+        u32::try_from(stretched).unwrap_or(u32::MAX)
+    };
+    let square = if across >= down {
+        Size { width: stretch(stored.width, across, down), ..stored }
+    } else {
+        Size { height: stretch(stored.height, down, across), ..stored }
+    };
+    if turned { Size { width: square.height, height: square.width } } else { square }
+}
+
+/// `from` scaled to the width asked for, else to fit into the size asked for; the aspect is kept.
+fn scaled(from: Size, options: &Options) -> Size {
+    let by = |length: u32, to: u32, of: u32| {
+        let scaled = (u64::from(length) * u64::from(to) + u64::from(of) / 2) / u64::from(of);
+        u32::try_from(scaled).unwrap_or(u32::MAX).max(1)
+    };
+    let to_width = |width: u32| Size { width, height: by(from.height, width, from.width) };
+    match (options.width, options.size) {
+        (Some(width), _) => to_width(width),
+        (None, Some(within)) => {
+            let wide = to_width(within.width);
+            if wide.height <= within.height {
+                wide
+            } else {
+                Size { width: by(from.width, within.height, from.height), height: within.height }
+            }
+        }
+        (None, None) => from,
+    }
+}
+
+/// When the first pictures are shown, in order.
+fn stamps(path: &Path, index: u32) -> Result<Vec<Duration>, Error> {
+    let (index, interval) = (index.to_string(), format!("%+#{STAMPS}"));
+    let questions =
+        ["-select_streams", &index, "-read_intervals", &interval, "-show_entries", "packet=pts_time", "-of", "csv=p=0"];
+    let answer = ask(path, &questions)?;
+    // Decoders reorder: packets come in the order of decoding. Times before zero are moved up; only distances matter here.
+    let text = String::from_utf8_lossy(&answer);
+    let seconds = text.lines().filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok()).filter(|s| s.abs() < 1e9);
+    let mut nanos: Vec<i64> = seconds.map(|seconds| (seconds * 1e9) as i64).collect();
+    nanos.sort_unstable();
+    let first = nanos.first().copied().unwrap_or(0);
+    Ok(nanos.into_iter().map(|at| Duration::from_nanos(at.abs_diff(first))).collect())
+}
+
+/// The constant rate these stamps have, if they have one. `finest` is a rate all of them are multiples of.
+///
+/// A picture missing here and there does not make a film variable, nor do stamps rounded to milliseconds.
+fn constant_rate(stamps: &[Duration], finest: Rate) -> Option<Rate> {
+    if stamps.len() < 2 {
+        // One picture, or a container without stamps (AVI with reordering): its own word has to do.
+        return Some(finest);
+    }
+    let first = stamps[0];
+    let places: Vec<u64> = stamps.iter().map(|&at| finest.nearest(at - first)).collect();
+    let on_grid = stamps.iter().zip(&places).all(|(&at, &k)| finest.at(k).abs_diff(at - first) <= super::STAMP_ERROR);
+    if !on_grid {
+        return None;
+    }
+    let mut steps: Vec<u64> = places.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let total = steps.len();
+    steps.sort_unstable();
+    let usual = steps[total / 2];
+    let fitting = steps.iter().filter(|&&step| step == usual).count();
+    let den = u64::from(finest.den()).checked_mul(usual).and_then(|den| u32::try_from(den).ok())?;
+    let even = usual > 0 && fitting * 20 >= total * 19 && steps.iter().all(|step| step % usual == 0);
+    if even { Rate::new(finest.num(), den) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounded(rate: Rate, count: u64) -> Vec<Duration> {
+        (0..count).map(|k| Duration::from_millis((rate.at(k).as_nanos() as u64 + 500_000) / 1_000_000)).collect()
+    }
+
+    #[test]
+    fn a_rate_in_rounded_stamps_is_found_and_an_uneven_one_is_not() {
+        for text in ["24000/1001", "24/1", "25/1", "30000/1001", "60/1"] {
+            let rate = Rate::parse(text).unwrap();
+            assert_eq!(constant_rate(&rounded(rate, 300), rate), Some(rate), "{text}");
+            let mut gap = rounded(rate, 300);
+            gap.remove(100);
+            assert_eq!(constant_rate(&gap, rate), Some(rate), "{text} with a picture missing");
+        }
+        let uneven: Vec<Duration> = [0, 33, 67, 133, 167, 300, 333].map(Duration::from_millis).into();
+        assert_eq!(constant_rate(&uneven, Rate::new(30, 1).unwrap()), None);
+    }
+
+    #[test]
+    fn a_finest_rate_of_two_fields_gives_the_rate_of_pictures() {
+        let pictures = Rate::parse("30000/1001").unwrap();
+        let fields = Rate::parse("60000/1001").unwrap();
+        let found = constant_rate(&rounded(pictures, 100), fields).unwrap();
+        assert_eq!(found.at(30), pictures.at(30));
+    }
+
+    #[test]
+    fn pixels_become_square_and_pictures_upright() {
+        let stored = Size { width: 720, height: 576 };
+        assert_eq!(upright(stored, (64, 45), false), Size { width: 1024, height: 576 });
+        assert_eq!(upright(stored, (64, 45), true), Size { width: 576, height: 1024 });
+        assert_eq!(upright(stored, (1, 2), false), Size { width: 720, height: 1152 });
+    }
+
+    #[test]
+    fn a_width_keeps_the_aspect_and_a_size_is_fitted_into() {
+        let from = Size { width: 1920, height: 1080 };
+        let options = Options { width: Some(640), ..Options::default() };
+        assert_eq!(scaled(from, &options), Size { width: 640, height: 360 });
+        let options = Options { size: Some(Size { width: 640, height: 640 }), ..Options::default() };
+        assert_eq!(scaled(from, &options), Size { width: 640, height: 360 });
+        let options = Options { size: Some(Size { width: 640, height: 180 }), ..Options::default() };
+        assert_eq!(scaled(from, &options), Size { width: 320, height: 180 });
+        assert_eq!(scaled(from, &Options::default()), from);
+    }
+
+    #[test]
+    fn cover_art_is_no_film_and_the_default_stream_comes_first() {
+        let json = r#"[{"index":0,"codec_type":"video","codec_name":"mjpeg","disposition":{"default":1,"attached_pic":1}},
+            {"index":1,"codec_type":"audio","codec_name":"aac","disposition":{"default":0}},
+            {"index":2,"codec_type":"audio","codec_name":"aac","disposition":{"default":1}},
+            {"index":3,"codec_type":"audio"}]"#;
+        let streams: Vec<Stream> = serde_json::from_str(json).unwrap();
+        assert!(best(&streams, "video").is_none());
+        assert_eq!(best(&streams, "audio").map(|stream| stream.index), Some(2));
+    }
+}

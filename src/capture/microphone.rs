@@ -1,0 +1,384 @@
+//! The microphone: 10 ms blocks of s16 at 48 kHz, each with the moment its first sample was caught.
+//!
+//! Three parts. [`Tap`] is all that runs in the audio callback: samples and one stamp into two rings, nothing allocated, locked
+//! or freed. [`Packer`] takes them out on a thread of ours, cuts them into blocks whatever sizes came in, and gives each block
+//! the time of the card's own sample count ([`Card`]), so that stamps neither wobble with callbacks nor drift from the clock.
+//! The thread between them opens the device and, when it is lost (unplugged, server restarted), opens it again for ever.
+//!
+//! The callback does not wake the thread (that would be a system call); the thread looks every 2 ms. When the rings are full,
+//! newest sound is lost, counted, and time goes on by what was lost: a gap is a gap, never a shift.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::time::{Duration, Instant};
+
+use cpal::traits::{DeviceTrait as _, StreamTrait as _};
+use cpal::{FromSample, SampleFormat, SizedSample};
+use tracing::{info, warn};
+
+use crate::media::drift::Card;
+use crate::slot::{Closed, Slot};
+use crate::sound::{BLOCK_FRAMES, Block, RATE};
+use crate::sound_card::{self, Backoff, Chosen, Direction, Keeper, Listed, Pulse, Watch};
+
+pub use crate::sound_card::Error;
+
+/// How often the thread looks into the rings: a fifth of a block.
+const LOOK: Duration = Duration::from_millis(2);
+/// Sound the rings hold: far longer than the thread is ever away.
+const RING_FRAMES: usize = RATE as usize;
+/// Callbacks the rings hold: some servers bring half a millisecond at a time.
+const RING_STAMPS: usize = 4096;
+
+/// One callback's samples.
+#[derive(Debug, Clone, Copy)]
+struct Stamp {
+    /// When its first frame was caught, as the device says.
+    at: Instant,
+    frames: usize,
+    /// Frames lost before it.
+    lost: u64,
+}
+
+/// The callback's half of the rings.
+pub struct Tap {
+    samples: rtrb::Producer<i16>,
+    stamps: rtrb::Producer<Stamp>,
+    from: usize,
+    to: usize,
+    lost: u64,
+}
+
+/// The thread's half of the rings. See the module text.
+pub struct Packer {
+    samples: rtrb::Consumer<i16>,
+    stamps: rtrb::Consumer<Stamp>,
+    channels: usize,
+    card: Card,
+    /// Frames the device has made so far, lost ones included.
+    frame: u64,
+    pending: Vec<i16>,
+    lost: u64,
+}
+
+/// Two halves for a device of so many channels: of more than two, the first two are taken.
+pub fn ring(channels: u16) -> (Tap, Packer) {
+    let (from, to) = (usize::from(channels.max(1)), usize::from(channels.clamp(1, 2)));
+    let (samples, taken) = rtrb::RingBuffer::new(RING_FRAMES * to);
+    let (stamps, read) = rtrb::RingBuffer::new(RING_STAMPS);
+    let pending = Vec::with_capacity(BLOCK_FRAMES * to);
+    let packer = Packer { samples: taken, stamps: read, channels: to, card: Card::new(RATE), frame: 0, pending, lost: 0 };
+    (Tap { samples, stamps, from, to, lost: 0 }, packer)
+}
+
+impl Tap {
+    /// What the audio callback does: `data` is interleaved, its first frame was caught `age` before `now`.
+    pub fn capture<T: Copy>(&mut self, now: Instant, age: Duration, data: &[T])
+    where
+        i16: FromSample<T>,
+    {
+        let frames = data.len() / self.from;
+        if frames == 0 {
+            return;
+        }
+        let stamp = Stamp { at: now.checked_sub(age).unwrap_or(now), frames, lost: self.lost };
+        if self.stamps.slots() == 0 {
+            self.lost += frames as u64;
+            return;
+        }
+        let Ok(room) = self.samples.write_chunk_uninit(frames * self.to) else {
+            self.lost += frames as u64;
+            return;
+        };
+        let to = self.to;
+        room.fill_from_iter(data.chunks_exact(self.from).flat_map(|frame| &frame[..to]).map(|s| i16::from_sample_(*s)));
+        if self.stamps.push(stamp).is_ok() {
+            self.lost = 0;
+        }
+    }
+}
+
+impl Packer {
+    /// Gives away every whole block there is.
+    pub fn pump(&mut self, mut give: impl FnMut(Block) -> Result<(), Closed>) -> Result<(), Closed> {
+        while let Ok(stamp) = self.stamps.pop() {
+            if stamp.lost > 0 {
+                self.lost += stamp.lost + (self.pending.len() / self.channels) as u64;
+                self.frame += stamp.lost;
+                self.pending.clear();
+            }
+            self.card.observe(self.frame, stamp.at);
+            let mut left = stamp.frames * self.channels;
+            while left > 0 {
+                let wanted = left.min(BLOCK_FRAMES * self.channels - self.pending.len());
+                let Ok(chunk) = self.samples.read_chunk(wanted) else { return Ok(()) };
+                let (a, b) = chunk.as_slices();
+                self.pending.extend_from_slice(a);
+                self.pending.extend_from_slice(b);
+                chunk.commit_all();
+                left -= wanted;
+                self.frame += (wanted / self.channels) as u64;
+                if self.pending.len() == BLOCK_FRAMES * self.channels {
+                    let samples = std::mem::replace(&mut self.pending, Vec::with_capacity(BLOCK_FRAMES * self.channels));
+                    let captured = self.card.instant(self.frame - BLOCK_FRAMES as u64).unwrap_or(stamp.at);
+                    give(Block { captured, channels: self.channels as u8, samples })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Frames lost because nobody took them.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    lost_frames: AtomicU64,
+    reopened: AtomicU64,
+}
+
+/// A microphone that is open, or being got back. Dropped: closed.
+pub struct Microphone {
+    name: String,
+    channels: u16,
+    counters: Arc<Counters>,
+    _keeper: Keeper,
+}
+
+impl Microphone {
+    /// Opens the device called `which` (number, name, part of a name; `None`: the default) and brings its blocks into `sound`
+    /// until that is closed or this is dropped. Returns once sound flows.
+    pub fn open(which: Option<&str>, sound: Arc<Slot<Block>>) -> Result<Microphone, Error> {
+        let which = which.map(str::to_owned);
+        let counters = Arc::new(Counters::default());
+        let (opened, outcome) = mpsc::sync_channel(1);
+        let counted = counters.clone();
+        let keeper =
+            Keeper::start("microphone", move |stop| keep(which, &sound, &counted, stop, &opened)).map_err(|_| Error::Hangs)?;
+        let (name, channels) = outcome.recv_timeout(sound_card::PATIENCE).map_err(|_| Error::Hangs)??;
+        Ok(Microphone { name, channels, counters, _keeper: keeper })
+    }
+
+    /// What people call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// 1 or 2.
+    pub fn channels(&self) -> u16 {
+        self.channels
+    }
+
+    /// Frames lost on the way out of the callback.
+    pub fn lost_frames(&self) -> u64 {
+        self.counters.lost_frames.load(Ordering::Relaxed)
+    }
+
+    /// How often it was lost and came back.
+    pub fn reopened(&self) -> u64 {
+        self.counters.reopened.load(Ordering::Relaxed)
+    }
+}
+
+/// The microphones there are.
+pub fn list() -> Vec<Listed> {
+    sound_card::list(Direction::Input)
+}
+
+/// An open stream and what is needed to look after it.
+struct Active {
+    stream: cpal::Stream,
+    chosen: Chosen,
+    packer: Packer,
+    watch: Watch,
+}
+
+/// The thread's life: open, pump, get back.
+fn keep(
+    mut which: Option<String>,
+    sound: &Slot<Block>,
+    counters: &Counters,
+    stop: &AtomicBool,
+    opened: &SyncSender<Result<(String, u16), Error>>,
+) {
+    let mut active = match open(which.as_deref()) {
+        Ok(active) => active,
+        Err(error) => {
+            let _ = opened.send(Err(error));
+            return;
+        }
+    };
+    let _ = opened.send(Ok((active.chosen.name.clone(), active.chosen.channels.min(2))));
+    if which.is_some() {
+        which = Some(active.chosen.id.clone()); // numbers move when a device goes
+    }
+    while let Some(reason) = pump(&mut active, sound, counters, stop) {
+        let name = active.chosen.name.clone();
+        warn!("microphone {name} is lost ({reason}); trying to get it back");
+        sound_card::retire(active.stream, active.chosen.alsa);
+        let mut backoff = Backoff::default();
+        active = loop {
+            if !sound_card::pause(stop, backoff.wait()) || sound.is_closed() {
+                return;
+            }
+            if let Ok(active) = open(which.as_deref()) {
+                break active;
+            }
+        };
+        counters.reopened.fetch_add(1, Ordering::Relaxed);
+        info!("microphone {} is back", active.chosen.name);
+    }
+    sound_card::retire(active.stream, active.chosen.alsa);
+}
+
+/// Brings blocks until the stream is lost (why) or not wanted any more (`None`).
+fn pump(active: &mut Active, sound: &Slot<Block>, counters: &Counters, stop: &AtomicBool) -> Option<String> {
+    let before = counters.lost_frames.load(Ordering::Relaxed);
+    while sound_card::pause(stop, LOOK) {
+        if active.packer.pump(|block| sound.push(block)).is_err() {
+            return None;
+        }
+        counters.lost_frames.store(before + active.packer.lost(), Ordering::Relaxed);
+        if let Some(reason) = active.watch.lost(Instant::now()) {
+            return Some(reason);
+        }
+    }
+    None
+}
+
+fn open(which: Option<&str>) -> Result<Active, Error> {
+    let chosen = sound_card::choose(Direction::Input, which)?;
+    let mut refused = None;
+    for size in sound_card::BUFFER_SIZES {
+        let (tap, packer) = ring(chosen.channels);
+        let pulse = Arc::new(Pulse::default());
+        let config = chosen.config(size);
+        let built = match chosen.format {
+            SampleFormat::I16 => build::<i16>(&chosen.device, config, tap, &pulse),
+            SampleFormat::I32 => build::<i32>(&chosen.device, config, tap, &pulse),
+            _ => build::<f32>(&chosen.device, config, tap, &pulse),
+        };
+        match built.and_then(|stream| stream.play().map(|()| stream)) {
+            Ok(stream) => return Ok(Active { stream, chosen, packer, watch: Watch::new(pulse) }),
+            Err(error) => refused = Some(error),
+        }
+    }
+    let reason = refused.unwrap_or_else(|| cpal::Error::new(cpal::ErrorKind::Other));
+    Err(Error::Refused { direction: Direction::Input, name: chosen.name, reason })
+}
+
+fn build<T>(
+    device: &cpal::Device,
+    config: cpal::StreamConfig,
+    mut tap: Tap,
+    pulse: &Arc<Pulse>,
+) -> Result<cpal::Stream, cpal::Error>
+where
+    T: SizedSample,
+    i16: FromSample<T>,
+{
+    let (beats, errors) = (pulse.clone(), pulse.clone());
+    device.build_input_stream(
+        config,
+        move |data: &[T], info: &cpal::InputCallbackInfo| {
+            beats.beat();
+            let stamp = info.timestamp();
+            let age = stamp.callback.checked_duration_since(stamp.capture).unwrap_or_default();
+            tap.capture(Instant::now(), age, data);
+        },
+        move |error| errors.error(&error),
+        Some(sound_card::BUILD_TIMEOUT),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::clock::seconds_between;
+
+    /// Runs callbacks of these sizes through the rings; frame `n` has the value `n`.
+    fn blocks(channels: u16, sizes: impl IntoIterator<Item = usize>, wobble: f64) -> Vec<(f64, Block)> {
+        let (mut tap, mut packer) = ring(channels);
+        let (start, mut frame, mut out) = (Instant::now(), 0usize, Vec::new());
+        for (n, size) in sizes.into_iter().enumerate() {
+            let data: Vec<i16> =
+                (frame..frame + size).flat_map(|f| (0..channels).map(move |c| (f + usize::from(c)) as i16)).collect();
+            frame += size;
+            let late = if n % 2 == 0 { wobble } else { -wobble };
+            let now = start + Duration::from_secs_f64(1.0 + frame as f64 / 48_000.0);
+            tap.capture(now, Duration::from_secs_f64(size as f64 / 48_000.0 + late), &data);
+            packer
+                .pump(|block| {
+                    out.push((seconds_between(block.captured, start) - 1.0, block));
+                    Ok(())
+                })
+                .unwrap();
+        }
+        out
+    }
+
+    #[test]
+    fn callbacks_of_any_size_become_blocks_of_ten_milliseconds_with_every_sample_in_order() {
+        for channels in [1, 2, 6] {
+            let out = blocks(channels, [1, 479, 480, 960, 24, 112, 12, 1337].into_iter().cycle().take(80), 0.0);
+            let kept = usize::from(channels.min(2));
+            assert!(out.len() > 60);
+            for (n, (_, block)) in out.iter().enumerate() {
+                assert_eq!((block.samples.len(), usize::from(block.channels)), (480 * kept, kept));
+                let first = (n * 480) as i16;
+                assert!(block.samples.chunks(kept).zip(0..).all(|(f, i)| f[0] == first.wrapping_add(i)));
+                assert!(kept == 1 || block.samples[1] == first.wrapping_add(1));
+            }
+        }
+    }
+
+    #[test]
+    fn stamps_that_wobble_by_three_milliseconds_give_times_that_do_not() {
+        let out = blocks(1, (0..1000).map(|_| 480), 3e-3);
+        for (n, (at, _)) in out.iter().enumerate().skip(300) {
+            assert!((at - n as f64 * 0.01).abs() < 0.5e-3, "block {n} at {at}");
+        }
+        assert!(out.windows(2).skip(300).all(|w| (w[1].0 - w[0].0 - 0.01).abs() < 0.2e-3));
+    }
+
+    #[test]
+    fn what_nobody_takes_is_lost_counted_and_time_goes_on_by_it() {
+        let (mut tap, mut packer) = ring(1);
+        let start = Instant::now();
+        let callback = |tap: &mut Tap, n: u64| {
+            tap.capture(start + Duration::from_millis(10 * n + 10), Duration::from_millis(10), &[n as i16; 480]);
+        };
+        for n in 0..150 {
+            callback(&mut tap, n); // one second fits
+        }
+        let mut out = Vec::new();
+        let mut take = |packer: &mut Packer| {
+            packer
+                .pump(|b| {
+                    out.push(b);
+                    Ok(())
+                })
+                .unwrap()
+        };
+        take(&mut packer);
+        for n in 150..160 {
+            callback(&mut tap, n);
+        }
+        take(&mut packer);
+        assert_eq!((out.len(), packer.lost()), (110, 50 * 480));
+        assert_eq!((out[99].samples[0], out[100].samples[0]), (99, 150));
+        let gap = seconds_between(out[100].captured, out[99].captured);
+        assert!((gap - 0.51).abs() < 1e-3, "{gap}");
+    }
+
+    #[test]
+    fn a_closed_slot_ends_it() {
+        let (mut tap, mut packer) = ring(1);
+        tap.capture(Instant::now(), Duration::ZERO, &[0i16; 480]);
+        assert_eq!(packer.pump(|_| Err(Closed)), Err(Closed));
+    }
+}

@@ -1,0 +1,256 @@
+//! Live pictures on stdin: y4m (8 bit), or baseline JPEGs one after the other. What they are is seen from their first bytes.
+//!
+//! Live means: each picture is stamped when its first byte arrived, and is given on as soon as its last one has; the writer sets the
+//! pace. There is no sound. A y4m picture is read straight into a pooled buffer, and widened to full range part by part while the rest still comes.
+
+mod header;
+mod input;
+mod jpegs;
+mod range;
+
+use std::io::{IsTerminal, PipeWriter};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tracing::warn;
+
+use self::input::{Input, Stop};
+use self::jpegs::{MAX_PICTURE, Step, Walker};
+use crate::capture::rate::Rate;
+use crate::picture::{Body, Picture, Pool, Sampling};
+use crate::slot::Slot;
+
+/// Enough for most pictures of a stream of JPEGs; grows for larger ones.
+const CHUNK: usize = 256 << 10;
+
+/// Why stdin gives no pictures.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Nobody pipes anything in.
+    #[error(
+        "stdin is a terminal; `--file -` takes y4m or JPEGs from a pipe, as from: ffmpeg ... -f yuv4mpegpipe - | send --file -"
+    )]
+    Terminal,
+    /// The input ended before it began.
+    #[error("nothing came on stdin; does the program before the pipe run?")]
+    Nothing,
+    /// Neither y4m nor JPEG.
+    #[error("what comes on stdin is neither y4m nor JPEGs; let ffmpeg write `-f yuv4mpegpipe` or `-f mjpeg`")]
+    Unknown,
+    /// A y4m header that cannot be.
+    #[error("the y4m header on stdin is wrong: {0}")]
+    Header(String),
+    /// More than 8 bit, or a sampling JPEG does not have.
+    #[error(
+        "y4m pictures of kind C{0} are not taken; convert them with `-pix_fmt yuv420p` (C420, C422, C444 and Cmono of 8 bit are)"
+    )]
+    Colour(String),
+    /// No FRAME where one was due.
+    #[error("the y4m stream on stdin lost its step: no FRAME where picture {0} should begin")]
+    Step(u64),
+    /// Progressive and the like.
+    #[error("the JPEGs on stdin are {0}; only baseline ones are taken")]
+    Jpeg(&'static str),
+    /// The system says so.
+    #[error("cannot read stdin: {0}")]
+    Read(String),
+}
+
+/// Pictures from a pipe. Dropping it ends its thread at once, even where the pipe is silent, and closes the slot.
+pub struct Live {
+    shared: Arc<Shared>,
+    /// Closed to stop the thread.
+    tell: Option<PipeWriter>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    pictures: Arc<Slot<Picture>>,
+    rate: OnceLock<Rate>,
+    failure: Mutex<Option<Error>>,
+}
+
+impl Live {
+    /// From this process's stdin; refuses a terminal.
+    pub fn stdin(pictures: Arc<Slot<Picture>>) -> Result<Live, Error> {
+        let stdin = std::io::stdin();
+        if stdin.is_terminal() {
+            return Err(Error::Terminal);
+        }
+        let fd = stdin.as_fd().try_clone_to_owned().map_err(|error| Error::Read(error.to_string()))?;
+        Self::open(fd, pictures)
+    }
+
+    /// From any pipe. The slot should be [`Slot::newest`]; it is closed at the end.
+    pub fn open(input: OwnedFd, pictures: Arc<Slot<Picture>>) -> Result<Live, Error> {
+        let failed = |error: std::io::Error| Error::Read(error.to_string());
+        let (told, tell) = std::io::pipe().map_err(failed)?;
+        let shared = Arc::new(Shared { pictures, rate: OnceLock::new(), failure: Mutex::default() });
+        let input = Input::new(input, told);
+        let thread = {
+            let shared = shared.clone();
+            std::thread::Builder::new().name("stdin".into()).spawn(move || shared.run(input)).map_err(failed)?
+        };
+        Ok(Live { shared, tell: Some(tell), thread: Some(thread) })
+    }
+
+    /// The nominal rate, once a y4m header said one.
+    pub fn rate(&self) -> Option<Rate> {
+        self.shared.rate.get().copied()
+    }
+
+    /// Why it ended, if neither at the end of its input nor because it was told to.
+    pub fn failed(&self) -> Option<Error> {
+        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.tell.take();
+        self.shared.pictures.close();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// How reading ended.
+enum End {
+    Clean,
+    Failed(Error),
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        End::Failed(error)
+    }
+}
+
+impl From<Stop> for End {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Told => End::Clean,
+            // A writer that was interrupted; everything before was given.
+            Stop::Cut => {
+                warn!("stdin ended in the middle of a picture");
+                End::Clean
+            }
+            Stop::NoLine => End::Failed(Error::Header("it has no end".into())),
+            Stop::Failed(error) => End::Failed(Error::Read(error.to_string())),
+        }
+    }
+}
+
+impl From<crate::slot::Closed> for End {
+    fn from(_: crate::slot::Closed) -> Self {
+        End::Clean
+    }
+}
+
+impl Shared {
+    fn run(&self, input: Input) {
+        if let End::Failed(error) = self.read(input) {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        }
+        self.pictures.close();
+    }
+
+    fn read(&self, mut input: Input) -> End {
+        let ended = match input.peek(header::MAGIC.len()) {
+            Err(stop) => return stop.into(),
+            Ok([]) => return Error::Nothing.into(),
+            Ok([0xFF, 0xD8, ..]) => self.read_jpegs(&mut input),
+            Ok(first) if first == header::MAGIC => self.read_y4m(&mut input),
+            Ok(_) => return Error::Unknown.into(),
+        };
+        ended.unwrap_or_else(|end| end)
+    }
+
+    fn read_y4m(&self, input: &mut Input) -> Result<End, End> {
+        let Some((line, _)) = input.line(header::MAX_LINE)? else { return Ok(End::Clean) };
+        let header = header::parse(&line)?;
+        if let Some(rate) = header.rate {
+            let _ = self.rate.set(rate);
+        }
+        let (bytes, luma) = (header.sampling.bytes(header.size), Sampling::Grey.bytes(header.size));
+        let pool = Pool::new();
+        for number in 0.. {
+            let line = match input.line(header::MAX_LINE) {
+                Err(Stop::NoLine) => return Err(Error::Step(number).into()),
+                line => line?,
+            };
+            let Some((line, captured)) = line else { break };
+            if line != b"FRAME" && !line.starts_with(b"FRAME ") {
+                return Err(Error::Step(number).into());
+            }
+            let mut planes = pool.take(bytes);
+            input.exact(&mut planes, |part, from| {
+                if !header.full_range {
+                    range::widen(part, from, luma);
+                }
+            })?;
+            self.pictures.push(Picture { captured, size: header.size, body: Body::Planes(header.sampling, planes) })?;
+        }
+        Ok(End::Clean)
+    }
+
+    fn read_jpegs(&self, input: &mut Input) -> Result<End, End> {
+        let (mut walker, pool) = (Walker::default(), Pool::new());
+        let mut buffer = vec![0; CHUNK];
+        let (mut start, mut end, mut skipped) = (0, 0, 0u64);
+        // When the byte at `start` came: it was in the last read whenever a picture or garbage has just ended before it.
+        let mut came = Instant::now();
+        loop {
+            match walker.walk(&buffer[start..end]) {
+                Step::More => {
+                    if start == end {
+                        (start, end) = (0, 0);
+                    } else if end == buffer.len() && start > 0 {
+                        buffer.copy_within(start..end, 0);
+                        (start, end) = (0, end - start);
+                    } else if end == buffer.len() {
+                        buffer.resize((2 * buffer.len()).min(MAX_PICTURE), 0);
+                    }
+                    let fresh = start == end;
+                    let n = input.some(&mut buffer[end..])?;
+                    if n == 0 {
+                        break;
+                    }
+                    if fresh {
+                        came = input.arrived();
+                    }
+                    end += n;
+                }
+                Step::Garbage(n) => {
+                    if skipped == 0 {
+                        warn!("skipping what lies between the JPEGs on stdin and belongs to none");
+                    }
+                    skipped += n as u64;
+                    start += n;
+                    came = input.arrived();
+                }
+                Step::Picture(n, size) => {
+                    let mut jpeg = pool.take(n);
+                    jpeg.copy_from_slice(&buffer[start..start + n]);
+                    start += n;
+                    self.pictures.push(Picture { captured: came, size, body: Body::Jpeg(jpeg) })?;
+                    came = input.arrived();
+                }
+                Step::Refused(why) => return Err(Error::Jpeg(why).into()),
+            }
+        }
+        if start < end {
+            warn!("stdin ended in the middle of a picture");
+        }
+        if skipped > 0 {
+            warn!("{skipped} bytes on stdin belonged to no picture");
+        }
+        Ok(End::Clean)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! Cuts a stream of JPEGs, one after the other, into pictures (ITU-T T.81, annex B).
+//!
+//! Markers are walked, not searched: an EOI inside a thumbnail or a comment ends nothing. What lies between pictures is skipped and counted. When
+//! a picture breaks off, everything walked so far is given up, so no byte is looked at twice.
+
+use crate::picture::Size;
+
+/// Longest picture taken; an 8192x8192 one at quality 95 has about 30 MB.
+pub const MAX_PICTURE: usize = 32 << 20;
+
+/// Neither side of a picture is longer, anywhere in Eyeline.
+const MAX_SIDE: u16 = 8192;
+
+/// What the walker found at the beginning of the bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing whole yet: come again with the same bytes and more.
+    More,
+    /// So many bytes are of no picture.
+    Garbage(usize),
+    /// So many bytes are a picture of this size.
+    Picture(usize, Size),
+    /// A picture that is not baseline; why in a few words.
+    Refused(&'static str),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before SOI.
+    Outside,
+    /// A marker is next.
+    Marker,
+    /// Inside entropy-coded data.
+    Scan,
+}
+
+/// Where in a picture the bytes so far end. After anything but [`Step::More`] it begins anew.
+pub struct Walker {
+    state: State,
+    at: usize,
+    size: Option<Size>,
+    scanned: bool,
+}
+
+impl Default for Walker {
+    fn default() -> Self {
+        Walker { state: State::Outside, at: 0, size: None, scanned: false }
+    }
+}
+
+impl Walker {
+    /// Goes on over `bytes`, which begin where the last picture or garbage ended.
+    pub fn walk(&mut self, bytes: &[u8]) -> Step {
+        let step = self.go(bytes);
+        let step = if step == Step::More && bytes.len() >= MAX_PICTURE { Step::Garbage(bytes.len()) } else { step };
+        if step != Step::More {
+            *self = Walker::default();
+        }
+        step
+    }
+
+    fn go(&mut self, bytes: &[u8]) -> Step {
+        loop {
+            match self.state {
+                State::Outside => match bytes.windows(2).position(|pair| pair == [0xFF, 0xD8]) {
+                    Some(0) => (self.state, self.at) = (State::Marker, 2),
+                    Some(begin) => return Step::Garbage(begin),
+                    None => {
+                        // A last FF may be half of what is looked for.
+                        let skipped = bytes.len() - usize::from(bytes.last() == Some(&0xFF));
+                        return if skipped == 0 { Step::More } else { Step::Garbage(skipped) };
+                    }
+                },
+                State::Marker => {
+                    let Some(&[prefix, code]) = bytes.get(self.at..self.at + 2) else { return Step::More };
+                    if prefix != 0xFF {
+                        return Step::Garbage(self.at);
+                    }
+                    if code == 0xFF {
+                        self.at += 1;
+                    } else if let Some(step) = self.marker(code, bytes) {
+                        return step;
+                    }
+                }
+                State::Scan => {
+                    let Some(found) = bytes[self.at..].iter().position(|&byte| byte == 0xFF) else {
+                        self.at = bytes.len();
+                        return Step::More;
+                    };
+                    self.at += found;
+                    match bytes.get(self.at + 1) {
+                        None => return Step::More,
+                        Some(0x00 | 0xD0..=0xD7) => self.at += 2,
+                        Some(0xFF) => self.at += 1,
+                        Some(_) => self.state = State::Marker,
+                    }
+                }
+            }
+        }
+    }
+
+    /// The marker `code` at `at`; `None` to go on behind it.
+    fn marker(&mut self, code: u8, bytes: &[u8]) -> Option<Step> {
+        match code {
+            0xD9 => {
+                let whole = self.size.filter(|_| self.scanned).map(|size| Step::Picture(self.at + 2, size));
+                return Some(whole.unwrap_or(Step::Garbage(self.at + 2)));
+            }
+            // What stands alone has no place here; SOI is where the next picture begins.
+            0x00 | 0x01 | 0xD0..=0xD8 => return Some(Step::Garbage(self.at)),
+            0xC2 => return Some(Step::Refused("progressive")),
+            0xC1 | 0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
+                return Some(Step::Refused("extended, arithmetic or lossless"));
+            }
+            _ => {}
+        }
+        let Some(&[high, low]) = bytes.get(self.at + 2..self.at + 4) else { return Some(Step::More) };
+        let end = self.at + 2 + usize::from(u16::from_be_bytes([high, low]));
+        if end < self.at + 4 {
+            return Some(Step::Garbage(self.at + 2));
+        }
+        let Some(segment) = bytes.get(self.at + 4..end) else { return Some(Step::More) };
+        match code {
+            0xC0 => match frame_size(segment).filter(|_| self.size.is_none()) {
+                Some(size) => self.size = Some(size),
+                None => return Some(Step::Garbage(self.at + 2)),
+            },
+            0xDA if self.size.is_none() => return Some(Step::Garbage(self.at + 2)),
+            0xDA => (self.state, self.scanned) = (State::Scan, true),
+            _ => {}
+        }
+        self.at = end;
+        None
+    }
+}
+
+/// The size in a baseline frame header (T.81, B.2.2) of grey or three-component pictures of 8 bit.
+fn frame_size(segment: &[u8]) -> Option<Size> {
+    let &[8, h1, h0, w1, w0, components @ (1 | 3), ref rest @ ..] = segment else { return None };
+    let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
+    let sound = rest.len() == 3 * usize::from(components) && (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height);
+    sound.then(|| Size { width: width.into(), height: height.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn segment(code: u8, body: &[u8]) -> Vec<u8> {
+        [&[0xFF, code][..], &(body.len() as u16 + 2).to_be_bytes(), body].concat()
+    }
+
+    fn frame(code: u8, width: u16, height: u16) -> Vec<u8> {
+        let (h, w) = (height.to_be_bytes(), width.to_be_bytes());
+        segment(code, &[8, h[0], h[1], w[0], w[1], 1, 1, 0x11, 0])
+    }
+
+    /// A picture as far as a walker looks: a comment, then a scan of `scan` with every FF stuffed and a restart marker before it.
+    fn picture(comment: &[u8], scan: &[u8], width: u16) -> Vec<u8> {
+        let stuffed: Vec<u8> = scan.iter().flat_map(|&byte| if byte == 0xFF { vec![0xFF, 0] } else { vec![byte] }).collect();
+        let head =
+            [vec![0xFF, 0xD8], segment(0xFE, comment), frame(0xC0, width, 16), segment(0xDA, &[1, 1, 0, 0, 63, 0])].concat();
+        [head, vec![0xFF, 0xD0], stuffed, vec![0xFF, 0xD9]].concat()
+    }
+
+    /// Walks a stream that arrives in pieces; gives the pictures and how many bytes were skipped.
+    fn split(stream: &[u8], piece: usize) -> (Vec<Vec<u8>>, usize) {
+        let (mut walker, mut pictures, mut skipped) = (Walker::default(), Vec::new(), 0);
+        let (mut start, mut end) = (0, 0);
+        loop {
+            match walker.walk(&stream[start..end]) {
+                Step::More if end == stream.len() => return (pictures, skipped),
+                Step::More => end = (end + piece).min(stream.len()),
+                Step::Garbage(n) => {
+                    assert!(n > 0);
+                    skipped += n;
+                    start += n;
+                }
+                Step::Picture(n, _) => {
+                    pictures.push(stream[start..start + n].to_vec());
+                    start += n;
+                }
+                Step::Refused(why) => panic!("{why}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pictures_come_out_as_they_went_in_however_they_arrive(
+            parts in proptest::collection::vec((
+                proptest::collection::vec(any::<u8>(), 0..300),
+                proptest::collection::vec(any::<u8>(), 0..300),
+                proptest::collection::vec(0u8..0xFF, 0..20),
+            ), 0..6),
+            piece in 1usize..400,
+        ) {
+            let pictures: Vec<Vec<u8>> = parts.iter().map(|(comment, scan, _)| picture(comment, scan, 640)).collect();
+            let stream: Vec<u8> = pictures.iter().zip(&parts).flat_map(|(picture, part)| [part.2.clone(), picture.clone()].concat()).collect();
+            let garbage: usize = parts.iter().map(|part| part.2.len()).sum();
+            prop_assert_eq!(split(&stream, piece), (pictures, garbage));
+        }
+
+        #[test]
+        fn any_bytes_are_walked_without_a_panic_and_without_standing_still(
+            bytes in proptest::collection::vec(prop_oneof![Just(0xFFu8), Just(0xD8), Just(0xC0), Just(0xDA), Just(0), any::<u8>()], 0..500),
+            piece in 1usize..100,
+        ) {
+            let (mut walker, mut start, mut end) = (Walker::default(), 0, 0);
+            loop {
+                match walker.walk(&bytes[start..end]) {
+                    Step::More if end == bytes.len() => break,
+                    Step::More => end = (end + piece).min(bytes.len()),
+                    Step::Garbage(n) | Step::Picture(n, _) => {
+                        prop_assert!(n > 0 && start + n <= end);
+                        start += n;
+                    }
+                    Step::Refused(_) => break,
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_thumbnail_in_a_comment_ends_nothing() {
+        let thumbnail = picture(b"", b"small", 16);
+        let whole = picture(&thumbnail, b"large", 640);
+        assert_eq!(Walker::default().walk(&whole), Step::Picture(whole.len(), Size { width: 640, height: 16 }));
+    }
+
+    #[test]
+    fn a_picture_that_breaks_off_costs_itself_and_not_the_next() {
+        let (broken, whole) = (picture(b"x", b"broken off", 640), picture(b"y", b"whole", 640));
+        let cut = &broken[..broken.len() - 4];
+        let (pictures, skipped) = split(&[cut, &whole].concat(), 7);
+        assert_eq!((pictures, skipped), (vec![whole], cut.len()));
+    }
+
+    #[test]
+    fn what_is_not_baseline_is_refused_and_what_is_too_large_is_skipped() {
+        let progressive = [vec![0xFF, 0xD8], frame(0xC2, 640, 480)].concat();
+        assert_eq!(Walker::default().walk(&progressive), Step::Refused("progressive"));
+        let huge = [vec![0xFF, 0xD8], frame(0xC0, 8193, 480)].concat();
+        assert!(matches!(Walker::default().walk(&huge), Step::Garbage(_)));
+        let endless = [picture(b"", b"", 640).split_last_chunk::<2>().unwrap().0, &vec![0; MAX_PICTURE][..]].concat();
+        assert_eq!(Walker::default().walk(&endless), Step::Garbage(endless.len()));
+    }
+
+    #[test]
+    fn every_truncation_of_a_picture_waits_for_more() {
+        let whole = picture(b"comment", b"scan", 640);
+        for end in 0..whole.len() {
+            assert_eq!(Walker::default().walk(&whole[..end]), Step::More, "{end}");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The live source against a real pipe.
+
+use super::*;
+use crate::picture::Size;
+use std::io::Write;
+use std::time::Duration;
+
+/// Feeds `parts` into a source with a pause of nobody writing between them only where the pipe is full; gives what came out.
+fn fed(parts: Vec<Vec<u8>>) -> (Vec<Picture>, Option<Error>) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let pictures = Slot::waiting(4);
+    let live = Live::open(reader.into(), pictures.clone()).unwrap();
+    let writer = std::thread::spawn(move || {
+        for part in parts {
+            if writer.write_all(&part).is_err() {
+                return;
+            }
+        }
+    });
+    let seen = std::iter::from_fn(|| pictures.take()).collect();
+    let failed = live.failed();
+    drop(live);
+    writer.join().unwrap();
+    (seen, failed)
+}
+
+fn planes(picture: &Picture) -> (Sampling, &[u8]) {
+    match &picture.body {
+        Body::Planes(sampling, planes) => (*sampling, planes),
+        Body::Jpeg(_) => panic!("a y4m stream has planes"),
+    }
+}
+
+fn y4m(header: &str, pictures: &[Vec<u8>]) -> Vec<u8> {
+    let mut stream = format!("YUV4MPEG2 {header}\n").into_bytes();
+    for picture in pictures {
+        stream.extend(b"FRAME\n");
+        stream.extend(picture);
+    }
+    stream
+}
+
+#[test]
+fn full_range_pictures_come_out_as_they_went_in() {
+    let pictures: Vec<Vec<u8>> = (0..5u8).map(|k| (0..5 * 3 + 2 * 3 * 2).map(|x| x * 9 + k).collect()).collect();
+    let (seen, failed) = fed(vec![y4m("W5 H3 F25:1 C420jpeg XCOLORRANGE=FULL", &pictures)]);
+    assert!(failed.is_none());
+    assert_eq!(seen.len(), 5);
+    for (seen, sent) in seen.iter().zip(&pictures) {
+        assert_eq!((planes(seen), seen.size), ((Sampling::Yuv420, &sent[..]), Size { width: 5, height: 3 }));
+    }
+}
+
+#[test]
+fn limited_range_is_widened_for_luma_and_chroma_alike_however_it_arrives() {
+    let picture = [vec![16, 235, 16, 235], vec![128, 16], vec![128, 240]].concat();
+    let stream = y4m("W2 H2 C422 It", &[picture.clone(), picture]);
+    let bytewise = stream.iter().map(|&byte| vec![byte]).collect();
+    for parts in [vec![stream.clone()], bytewise] {
+        let (seen, failed) = fed(parts);
+        // 4:2:2 of 2x2 has chroma of 1x2.
+        assert!(failed.is_none());
+        assert_eq!(seen.len(), 2);
+        for seen in &seen {
+            assert_eq!(planes(seen), (Sampling::Yuv422, &[0, 255, 0, 255, 128, 1, 128, 255][..]));
+        }
+    }
+}
+
+#[test]
+fn every_truncation_gives_the_whole_pictures_before_it_and_ends() {
+    let stream = y4m("W4 H2 Cmono XCOLORRANGE=FULL", &[vec![1; 8], vec![2; 8]]);
+    let frames: Vec<usize> = (1..=2).map(|k| stream.len() - (2 - k) * 14).collect();
+    for end in 0..=stream.len() {
+        let (seen, failed) = fed(vec![stream[..end].to_vec()]);
+        assert_eq!(seen.len(), frames.iter().filter(|&&whole| whole <= end).count(), "cut at {end}");
+        match end {
+            0 => assert!(matches!(failed, Some(Error::Nothing))),
+            1..9 => assert!(matches!(failed, Some(Error::Unknown))),
+            _ => assert!(failed.is_none(), "cut at {end}: {failed:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_neither_is_told_and_so_is_a_stream_out_of_step() {
+    assert!(matches!(fed(vec![b"RIFF....WAVE".to_vec()]).1, Some(Error::Unknown)));
+    assert!(matches!(fed(vec![y4m("W4 H2 C420p10", &[])]).1, Some(Error::Colour(_))));
+    assert!(matches!(fed(vec![[&b"YUV4MPEG2 "[..], &[b'X'; 10_000]].concat()]).1, Some(Error::Header(_))));
+    let longer = y4m("W4 H2 Cmono", &[vec![1; 8], vec![2; 9], vec![3; 8]]);
+    let (seen, failed) = fed(vec![longer]);
+    assert!(matches!(failed, Some(Error::Step(2))), "{failed:?}");
+    assert_eq!(seen.len(), 2);
+}
+
+#[test]
+fn a_picture_is_stamped_when_it_begins_and_a_silent_pipe_can_be_left() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let pictures = Slot::newest();
+    let live = Live::open(reader.into(), pictures.clone()).unwrap();
+    writer.write_all(b"YUV4MPEG2 W4 H2 F50:1 Cmono\n").unwrap();
+    let before = Instant::now();
+    writer.write_all(b"FRAME\n1234").unwrap();
+    // The second half comes 50 ms later: nobody sends on this channel.
+    let (_nobody, pause) = std::sync::mpsc::channel::<()>();
+    assert!(pause.recv_timeout(Duration::from_millis(50)).is_err());
+    let after = Instant::now();
+    writer.write_all(b"5678").unwrap();
+    let picture = pictures.take().unwrap();
+    assert!((before..after).contains(&picture.captured));
+    assert_eq!(live.rate(), Rate::new(50, 1));
+    let since = Instant::now();
+    drop(live);
+    assert!(since.elapsed() < Duration::from_millis(200), "the writer's end is still open and silent");
+    assert!(pictures.is_closed());
+}
+
+#[test]
+fn jpegs_are_passed_through_byte_for_byte_and_progressive_ones_refused() {
+    let compress = |level: u8| {
+        let pixels = vec![level; 64 * 48 * 3];
+        let image =
+            turbojpeg::Image { pixels: &pixels[..], width: 64, pitch: 64 * 3, height: 48, format: turbojpeg::PixelFormat::RGB };
+        turbojpeg::compress(image, 80, turbojpeg::Subsamp::Sub2x2).unwrap().to_vec()
+    };
+    let sent: Vec<Vec<u8>> = [10, 100, 200].map(compress).into();
+    let (seen, failed) = fed(vec![sent[0].clone(), vec![0; 7], sent[1].clone(), sent[2].clone()]);
+    assert!(failed.is_none());
+    assert_eq!(seen.len(), 3);
+    for (seen, sent) in seen.iter().zip(&sent) {
+        let Body::Jpeg(jpeg) = &seen.body else { panic!("a JPEG stays one") };
+        assert_eq!((&jpeg[..], seen.size), (&sent[..], Size { width: 64, height: 48 }));
+    }
+    let mut progressive = sent[0].clone();
+    let frame = progressive.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    progressive[frame + 1] = 0xC2;
+    assert!(matches!(fed(vec![progressive]).1, Some(Error::Jpeg("progressive"))));
+}
+
+#[test]
+fn a_jpeg_larger_than_the_buffer_is_taken_whole() {
+    let scan = vec![0x55; 3 * CHUNK];
+    let head: &[u8] = &[0xFF, 0xD8, 0xFF, 0xC0, 0, 11, 8, 0, 16, 0, 16, 1, 1, 0x11, 0, 0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0];
+    let large = [head, &scan, &[0xFF, 0xD9]].concat();
+    let (seen, failed) = fed(vec![large.clone(), large.clone()]);
+    assert!(failed.is_none());
+    assert_eq!(seen.iter().filter(|seen| matches!(&seen.body, Body::Jpeg(jpeg) if jpeg[..] == large[..])).count(), 2);
+}

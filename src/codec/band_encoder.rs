@@ -1,0 +1,79 @@
+//! One band of a picture → one slice's body.
+//!
+//! Nothing is copied on the way in, except luma of odd sizes, which libjpeg-turbo wants padded; on the way out the scan moves once,
+//! from a scratch buffer that stays in the cache into a body of its own length.
+
+use super::raw::{self, Compressor, Planes, plane_sizes};
+use super::tables;
+use crate::picture::{Sampling, Size};
+use crate::wire::slice::{FIXED_LEN, Head, Tables};
+
+/// One thread's means to encode a band. After the first bands of a size only the bodies are allocated: they live as long as they
+/// may be retransmitted, and the allocator serves that size from its lists.
+pub struct BandEncoder {
+    compressor: Compressor,
+    jpeg: Vec<u8>,
+    luma: Vec<u8>,
+}
+
+impl BandEncoder {
+    /// A new one.
+    pub fn new() -> Result<Self, raw::Error> {
+        Ok(BandEncoder { compressor: Compressor::new()?, jpeg: Vec::new(), luma: Vec::new() })
+    }
+
+    /// Encodes the band that `head` names (own tables, a restart marker each MCU row) out of a whole picture's tight `planes` into
+    /// a slice's body with its length in front.
+    pub fn encode(&mut self, planes: &[u8], head: &Head<'_>) -> Result<Vec<u8>, raw::Error> {
+        let Tables::Own(quality) = head.tables else {
+            return Err(raw::Error::Fatal("a camera's tables cannot be encoded with".into()));
+        };
+        let band = Size { width: head.size.width, height: u32::from(head.rows) };
+        let mut planes = band_planes(planes, head)?;
+        let [padded, ..] = plane_sizes(head.sampling, band);
+        if padded != band {
+            planes.planes[0] = pad(planes.planes[0], band, padded, &mut self.luma);
+            planes.strides[0] = padded.width as usize;
+        }
+        let bound = Compressor::bound(band, head.sampling);
+        if self.jpeg.len() < bound {
+            self.jpeg.resize(bound, 0);
+        }
+        let len = self.compressor.compress(planes, head.sampling, band, quality, &mut self.jpeg)?;
+        let scan = &self.jpeg[tables::header_len(head.sampling)..len - 2];
+        let mut body = Vec::with_capacity(4 + FIXED_LEN + scan.len());
+        body.extend_from_slice(&((FIXED_LEN + scan.len()) as u32).to_be_bytes());
+        head.encode(&mut body);
+        body.extend_from_slice(scan);
+        Ok(body)
+    }
+}
+
+/// The band's part of each plane.
+fn band_planes<'a>(planes: &'a [u8], head: &Head<'_>) -> Result<Planes<'a>, raw::Error> {
+    let room = raw::Error::Room { what: "picture", len: planes.len(), needed: head.sampling.bytes(head.size) };
+    let (luma_len, width) = (head.size.width as usize * head.size.height as usize, head.size.width as usize);
+    let (luma, colour) = planes.split_at_checked(luma_len).ok_or(room.clone())?;
+    let luma = luma.get(usize::from(head.top) * width..).ok_or(room.clone())?;
+    let Some(chroma) = head.sampling.chroma(head.size) else {
+        return Ok(Planes { planes: [luma, &[], &[]], strides: [width, 0, 0] });
+    };
+    let stride = chroma.width as usize;
+    let (cb, cr) = colour.split_at_checked(stride * chroma.height as usize).ok_or(room.clone())?;
+    let top = if head.sampling == Sampling::Yuv420 { usize::from(head.top) / 2 } else { usize::from(head.top) };
+    let rows = |plane: &'a [u8]| plane.get(top * stride..).ok_or(room.clone());
+    Ok(Planes { planes: [luma, rows(cb)?, rows(cr)?], strides: [width, stride, stride] })
+}
+
+/// Luma of odd width or height, with its last column and row repeated up to whole chroma samples.
+fn pad<'a>(luma: &[u8], band: Size, padded: Size, out: &'a mut Vec<u8>) -> &'a [u8] {
+    out.clear();
+    for row in luma.chunks_exact(band.width as usize).take(band.height as usize) {
+        out.extend_from_slice(row);
+        out.resize(out.len() + (padded.width - band.width) as usize, row[row.len() - 1]);
+    }
+    if padded.height > band.height {
+        out.extend_from_within(out.len() - padded.width as usize..);
+    }
+    out
+}

@@ -1,0 +1,414 @@
+//! Pictures → slices, by several threads at once, each slice handed on the moment it is ready.
+//!
+//! Bands are taken from an atomic counter, top first, so no thread waits while there is work. The caller works too: with `n`
+//! workers `n - 1` threads are woken, and a picture costs one wake-up less on its critical path. Between pictures the threads are
+//! parked. A camera's own JPEG goes through [`passthrough`]; one that cannot is decoded and encoded. A panic in a worker goes on
+//! in the caller.
+
+use super::band_encoder::BandEncoder;
+use super::bands::{Bands, Estimate};
+use super::passthrough;
+use super::raw;
+use super::segments::Refusal;
+use super::tables;
+use crate::picture::{self, Body, Buffer, Picture, Sampling, Size};
+use crate::time::MediaTime;
+use crate::wire::slice::{self, Head, Tables};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+/// Why a picture gave no slices.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The encoder refused it.
+    #[error(transparent)]
+    Raw(#[from] raw::Error),
+    /// The camera's JPEG is broken.
+    #[error("{0}; the next one may be whole")]
+    Refused(#[from] Refusal),
+    /// The source gave fewer bytes than its size and sampling take.
+    #[error("a picture of {size} came with {len} bytes instead of {needed}: its source is at fault")]
+    Short {
+        /// Its size.
+        size: Size,
+        /// What came.
+        len: usize,
+        /// What it takes.
+        needed: usize,
+    },
+    /// No thread could be started.
+    #[error("cannot start an encoder thread ({0}): ask for fewer workers or raise the limit on processes")]
+    Thread(std::io::Error),
+}
+
+/// One slice, ready for the packetizer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedSlice {
+    /// The picture's number.
+    pub picture: u64,
+    /// Place in the picture, from the top.
+    pub index: u8,
+    /// Slices of the picture.
+    pub count: u8,
+    /// When the picture was caught.
+    pub capture: MediaTime,
+    /// `u32 length of the rest ++ head ++ scan` (`wire::slice`).
+    pub body: Vec<u8>,
+}
+
+/// What can change from picture to picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// 1–100; of no effect on what is passed through.
+    pub quality: u8,
+    /// Nominal time to the next picture; zero if unknown.
+    pub period: Duration,
+    /// How long after capture a slice will still be retransmitted.
+    pub keep: Duration,
+}
+
+/// What a picture became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encoded {
+    /// Slices.
+    pub slices: usize,
+    /// Bytes of all their bodies.
+    pub bytes: usize,
+    /// Whether they are the camera's own scan data.
+    pub passed_through: bool,
+}
+
+type OnSlice = dyn Fn(EncodedSlice) + Send + Sync;
+
+/// The encoding threads. Dropping it joins them.
+pub struct Pool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    front: Mutex<Front>,
+}
+
+/// What belongs to the picture being encoded; its lock keeps two callers apart.
+struct Front {
+    encoder: BandEncoder,
+    estimate: Estimate,
+}
+
+struct Shared {
+    on_slice: Box<OnSlice>,
+    post: Mutex<Post>,
+    buffers: picture::Pool,
+}
+
+/// Where the threads look when they are woken.
+#[derive(Default)]
+struct Post {
+    job: Option<Arc<Job>>,
+    stop: bool,
+}
+
+/// One picture in work.
+struct Job {
+    number: u64,
+    planes: Buffer,
+    sampling: Sampling,
+    size: Size,
+    capture: MediaTime,
+    begun: Instant,
+    queued: Duration,
+    settings: Settings,
+    bands: Bands,
+    /// The next band to be taken.
+    next: AtomicUsize,
+    /// Bands not finished.
+    left: AtomicUsize,
+    bytes: AtomicUsize,
+    failure: Mutex<Option<Failure>>,
+    caller: Thread,
+}
+
+enum Failure {
+    Error(raw::Error),
+    Panic(Box<dyn Any + Send>),
+}
+
+/// What a lock guards here stays whole when its holder panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Pool {
+    /// `workers` (at least 1) bands are encoded at once, one of them by the thread that calls [`Pool::encode`]. `on_slice` is called from
+    /// all of them.
+    pub fn new(workers: usize, on_slice: impl Fn(EncodedSlice) + Send + Sync + 'static) -> Result<Pool, Error> {
+        let shared = Shared { on_slice: Box::new(on_slice), post: Mutex::default(), buffers: picture::Pool::new() };
+        let front = Mutex::new(Front { encoder: BandEncoder::new()?, estimate: Estimate::default() });
+        let mut pool = Pool { shared: Arc::new(shared), threads: Vec::new(), front };
+        for number in 1..workers {
+            let (shared, mut encoder) = (pool.shared.clone(), BandEncoder::new()?);
+            let thread = thread::Builder::new().name(format!("encode-{number}"));
+            pool.threads.push(thread.spawn(move || shared.serve(&mut encoder)).map_err(Error::Thread)?);
+        }
+        Ok(pool)
+    }
+
+    /// Encodes a picture and returns when all its slices were handed on. Slices of two pictures never mix; those of one come in
+    /// any order.
+    pub fn encode(&self, number: u64, picture: Picture, capture: MediaTime, settings: Settings) -> Result<Encoded, Error> {
+        let begun = Instant::now();
+        let queued = begun.saturating_duration_since(picture.captured);
+        let (size, sampling, planes) = match picture.body {
+            Body::Planes(sampling, planes) => (picture.size, sampling, planes),
+            Body::Jpeg(jpeg) => match self.pass_through(number, &jpeg, capture, (begun, queued), settings) {
+                Err(Refusal::Unfit(_)) => passthrough::decode(&jpeg, &self.shared.buffers)?,
+                passed => return Ok(passed?),
+            },
+        };
+        let needed = sampling.bytes(size);
+        if planes.len() < needed {
+            return Err(Error::Short { size, len: planes.len(), needed });
+        }
+        let mut front = lock(&self.front);
+        let front = &mut *front;
+        let quality = settings.quality.clamp(1, 100);
+        let bands = front.estimate.bands(size, sampling, quality, self.threads.len() + 1);
+        let job = Arc::new(Job {
+            number,
+            planes,
+            sampling,
+            size,
+            capture,
+            begun,
+            queued,
+            settings: Settings { quality, ..settings },
+            bands,
+            next: AtomicUsize::new(0),
+            left: AtomicUsize::new(bands.count()),
+            bytes: AtomicUsize::new(0),
+            failure: Mutex::new(None),
+            caller: thread::current(),
+        });
+        lock(&self.shared.post).job = Some(job.clone());
+        for thread in self.threads.iter().take(bands.count() - 1) {
+            thread.thread().unpark();
+        }
+        job.work(&mut front.encoder, &*self.shared.on_slice);
+        while job.left.load(Ordering::Acquire) != 0 {
+            thread::park();
+        }
+        lock(&self.shared.post).job = None;
+        match lock(&job.failure).take() {
+            Some(Failure::Panic(payload)) => resume_unwind(payload),
+            Some(Failure::Error(error)) => return Err(error.into()),
+            None => {}
+        }
+        let bytes = job.bytes.load(Ordering::Relaxed);
+        front.estimate.learn(size, sampling, quality, bytes);
+        Ok(Encoded { slices: bands.count(), bytes, passed_through: false })
+    }
+
+    fn pass_through(
+        &self,
+        number: u64,
+        jpeg: &[u8],
+        capture: MediaTime,
+        (begun, queued): (Instant, Duration),
+        settings: Settings,
+    ) -> Result<Encoded, Refusal> {
+        let bodies = passthrough::split(jpeg, capture, settings)?;
+        let (slices, bytes) = (bodies.len(), bodies.iter().map(Vec::len).sum());
+        for (index, mut body) in bodies.into_iter().enumerate() {
+            slice::stamp_times(&mut body[4..], queued, begun.elapsed());
+            (self.shared.on_slice)(EncodedSlice { picture: number, index: index as u8, count: slices as u8, capture, body });
+        }
+        Ok(Encoded { slices, bytes, passed_through: true })
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        lock(&self.shared.post).stop = true;
+        for thread in self.threads.drain(..) {
+            thread.thread().unpark();
+            if let Err(payload) = thread.join()
+                && !thread::panicking()
+            {
+                resume_unwind(payload);
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The life of a thread.
+    fn serve(&self, encoder: &mut BandEncoder) {
+        loop {
+            let job = {
+                let post = lock(&self.post);
+                if post.stop {
+                    return;
+                }
+                post.job.clone().filter(|job| job.next.load(Ordering::Relaxed) < job.bands.count())
+            };
+            match job {
+                Some(job) => job.work(encoder, &*self.on_slice),
+                None => thread::park(),
+            }
+        }
+    }
+}
+
+impl Job {
+    /// Encodes bands until none is left to take.
+    fn work(&self, encoder: &mut BandEncoder, on_slice: &OnSlice) {
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            if index >= self.bands.count() {
+                return;
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.band(index, encoder, on_slice)));
+            let failure = match outcome {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(Failure::Error(error)),
+                Err(payload) => Some(Failure::Panic(payload)),
+            };
+            if failure.is_some() {
+                *lock(&self.failure) = failure;
+            }
+            if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                self.caller.unpark();
+            }
+        }
+    }
+
+    fn band(&self, index: usize, encoder: &mut BandEncoder, on_slice: &OnSlice) -> Result<(), raw::Error> {
+        let (top, rows) = self.bands.band(index);
+        let head = Head {
+            sampling: self.sampling,
+            tables: Tables::Own(self.settings.quality),
+            size: self.size,
+            top: top as u16,
+            rows: rows as u16,
+            restart: tables::mcus(self.sampling, self.size).width as u16,
+            capture: self.capture,
+            period: self.settings.period,
+            keep: self.settings.keep,
+            queued: Duration::ZERO,
+            encoded: Duration::ZERO,
+        };
+        let mut body = encoder.encode(&self.planes, &head)?;
+        self.bytes.fetch_add(body.len(), Ordering::Relaxed);
+        slice::stamp_times(&mut body[4..], self.queued, self.begun.elapsed());
+        let (index, count) = (index as u8, self.bands.count() as u8);
+        on_slice(EncodedSlice { picture: self.number, index, count, capture: self.capture, body });
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decoder::Decoder;
+    use super::super::stitch;
+    use super::super::testing::{self, SAMPLINGS, SETTINGS, picture, planes_from, psnr};
+    use super::*;
+    use std::sync::mpsc::{Receiver, channel};
+
+    const SIZE: Size = Size { width: 641, height: 361 };
+
+    fn pool(workers: usize) -> (Pool, Receiver<EncodedSlice>) {
+        let (sender, receiver) = channel();
+        let pool = Pool::new(workers, move |slice| sender.send(slice).expect("the test receives")).unwrap();
+        (pool, receiver)
+    }
+
+    fn encode(pool: &Pool, number: u64, size: Size, body: Body) -> Result<Encoded, Error> {
+        pool.encode(number, picture(size, body), MediaTime::from_nanos(number), SETTINGS)
+    }
+
+    #[test]
+    fn pictures_go_through_the_pool_and_come_back() {
+        for workers in [1, 4] {
+            let (pool, slices) = pool(workers);
+            for (number, sampling) in SAMPLINGS.into_iter().cycle().take(24).enumerate() {
+                let (number, planes) = (number as u64, testing::planes(SIZE, sampling, number as u64));
+                let encoded = encode(&pool, number, SIZE, Body::Planes(sampling, planes.clone().into())).unwrap();
+                let got: Vec<_> = slices.try_iter().collect();
+                assert_eq!((got.len(), encoded.passed_through), (encoded.slices, false));
+                assert!(got.len() >= workers);
+                assert_eq!(got.iter().map(|slice| slice.body.len()).sum::<usize>(), encoded.bytes);
+                let mut back = vec![0; planes.len()];
+                let mut seen = vec![false; got.len()];
+                for slice in got {
+                    assert_eq!((slice.picture, usize::from(slice.count)), (number, encoded.slices));
+                    assert!(!std::mem::replace(&mut seen[usize::from(slice.index)], true));
+                    let (len, body) = slice.body.split_at(4);
+                    assert_eq!(u32::from_be_bytes(len.try_into().unwrap()) as usize, body.len());
+                    let (head, _) = Head::decode(body).unwrap();
+                    assert_eq!(
+                        (head.capture, head.period, head.keep),
+                        (MediaTime::from_nanos(number), SETTINGS.period, SETTINGS.keep)
+                    );
+                    let out = planes_from(&mut back, SIZE, sampling, u32::from(head.top));
+                    assert!(!Decoder::new().unwrap().decode_planes(body, out).unwrap().suspect);
+                }
+                assert!(psnr(&planes, &back) > 36.0, "{sampling:?}: {}", psnr(&planes, &back));
+            }
+        }
+    }
+
+    #[test]
+    fn slices_become_about_eight_datagrams_long() {
+        let (pool, slices) = pool(4);
+        let size = Size { width: 1920, height: 1080 };
+        let planes = testing::planes(size, Sampling::Yuv420, 1);
+        for number in 0..3 {
+            encode(&pool, number, size, Body::Planes(Sampling::Yuv420, planes.clone().into())).unwrap();
+        }
+        let last: Vec<_> = slices.try_iter().filter(|slice| slice.picture == 2).map(|slice| slice.body.len()).collect();
+        let mean = last.iter().sum::<usize>() / last.len();
+        assert!((7 * 1200..9 * 1200).contains(&mean), "{mean} bytes, {} slices", last.len());
+    }
+
+    #[test]
+    fn a_cameras_jpeg_is_passed_through_and_one_that_cannot_be_is_encoded_again() {
+        let (pool, slices) = pool(2);
+        let size = Size { width: 64, height: 48 };
+        let flat = testing::slice(&testing::planes(size, Sampling::Yuv420, 1), &testing::head(size, Sampling::Yuv420, 80, 0, 48));
+        let jpeg = stitch::jpeg(&[&flat]).unwrap();
+        assert!(encode(&pool, 1, size, Body::Jpeg(jpeg.clone().into())).unwrap().passed_through);
+        let passed = slices.recv().unwrap();
+        assert!(stitch::jpeg(&[&passed.body[4..]]).unwrap()[2..] == jpeg[tables::SEGMENTS_AT..]);
+        let mut wrong_interval = jpeg.clone();
+        let interval = jpeg.windows(2).position(|pair| pair == [0xFF, tables::DRI]).unwrap();
+        wrong_interval[interval + 5] = 2;
+        let again = encode(&pool, 2, size, Body::Jpeg(wrong_interval.into())).unwrap();
+        assert!(!again.passed_through && again.slices == slices.try_iter().count());
+        let cut = jpeg[..jpeg.len() / 2].to_vec();
+        assert!(matches!(encode(&pool, 3, size, Body::Jpeg(cut.into())), Err(Error::Refused(Refusal::Damaged(_)))));
+        assert!(slices.try_recv().is_err(), "nothing of a damaged picture is sent");
+    }
+
+    #[test]
+    fn a_short_picture_is_refused() {
+        let (pool, _slices) = pool(2);
+        let short = vec![0; Sampling::Yuv420.bytes(SIZE) - 1];
+        assert!(matches!(encode(&pool, 1, SIZE, Body::Planes(Sampling::Yuv420, short.into())), Err(Error::Short { .. })));
+        let giant = Size { width: 8193, height: 8 };
+        let planes = vec![0; Sampling::Grey.bytes(giant)];
+        let refused = encode(&pool, 2, giant, Body::Planes(Sampling::Grey, planes.into()));
+        assert!(matches!(refused, Err(Error::Raw(raw::Error::Limits(_)))));
+    }
+
+    #[test]
+    fn a_panic_in_a_worker_goes_on_in_the_caller_and_the_pool_lives() {
+        let pool = Pool::new(3, |slice| assert!(slice.picture != 1 || slice.index != 2, "on purpose")).unwrap();
+        let planes = testing::planes(SIZE, Sampling::Yuv420, 1);
+        let body = || Body::Planes(Sampling::Yuv420, planes.clone().into());
+        let panic = catch_unwind(AssertUnwindSafe(|| encode(&pool, 1, SIZE, body()))).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
+        assert!(encode(&pool, 2, SIZE, body()).is_ok());
+    }
+}

@@ -1,0 +1,449 @@
+//! The one place that talks to libjpeg-turbo: a safe, thin cover over `turbojpeg::raw::tj3*`.
+//!
+//! The crate's own safe API hides what live pictures need: restart markers, whether an error was a mere warning, and limits. Every
+//! call here checks first that the buffers hold what the library will touch, so no bytes can make it write elsewhere. A
+//! decompressor that has met any error is replaced: libjpeg keeps state of a broken header and would refuse good pictures after it.
+
+#![allow(unsafe_code)]
+
+use crate::picture::{Sampling, Size};
+use crate::wire::slice::MAX_SIDE;
+use std::ffi::{CStr, c_int, c_uchar, c_uint};
+use std::ptr::NonNull;
+use turbojpeg::raw;
+
+/// Why the library could not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The library's own words.
+    #[error("libjpeg-turbo gave up: {0}")]
+    Fatal(String),
+    /// A buffer is smaller than the picture in it would be.
+    #[error("a {what} buffer of {len} is too small, {needed} are needed")]
+    Room {
+        /// Which one.
+        what: &'static str,
+        /// What was given, in elements.
+        len: usize,
+        /// What it takes.
+        needed: usize,
+    },
+    /// The JPEG's header does not say what it was said to say.
+    #[error("the JPEG is {found}, not {expected} as announced: drop it")]
+    Size {
+        /// What its header says.
+        found: Size,
+        /// What was announced.
+        expected: Size,
+    },
+    /// A side of 0 or more than [`MAX_SIDE`].
+    #[error("a picture of {0} cannot be handled: each side has 1 to {MAX_SIDE} pixels")]
+    Limits(Size),
+    /// The JPEG's colour sampling is not what it was said to be.
+    #[error("the JPEG's colours are not sampled as announced: drop it")]
+    Sampling,
+}
+
+/// How a decode that gave pixels went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Without complaint.
+    Clean,
+    /// The data was cut or odd; some pixels may be wrong.
+    Warned,
+}
+
+/// Three planes (Y, Cb, Cr; the last two unused for grey) and the distance between their rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Planes<'a> {
+    /// Samples, from the first row wanted on.
+    pub planes: [&'a [u8]; 3],
+    /// Samples from one row to the next.
+    pub strides: [usize; 3],
+}
+
+/// As [`Planes`], to be written.
+#[derive(Debug)]
+pub struct PlanesMut<'a> {
+    /// Samples, from the first row wanted on.
+    pub planes: [&'a mut [u8]; 3],
+    /// Samples from one row to the next.
+    pub strides: [usize; 3],
+}
+
+/// The width and height of the planes as the library reads and writes them: luma is rounded up to whole chroma samples.
+pub fn plane_sizes(sampling: Sampling, size: Size) -> [Size; 3] {
+    let none = Size { width: 0, height: 0 };
+    let even = |side: u32| side.next_multiple_of(2);
+    let luma = match sampling {
+        Sampling::Grey | Sampling::Yuv444 => size,
+        Sampling::Yuv420 => Size { width: even(size.width), height: even(size.height) },
+        Sampling::Yuv422 => Size { width: even(size.width), height: size.height },
+    };
+    let chroma = sampling.chroma(size).unwrap_or(none);
+    [luma, chroma, chroma]
+}
+
+/// The pixel layout that makes a native-endian word `0x00RRGGBB` (the top byte is not meaningful; the library writes 0xFF).
+const WORD: raw::TJPF = if cfg!(target_endian = "little") { raw::TJPF_TJPF_BGRX } else { raw::TJPF_TJPF_XRGB };
+
+fn subsamp(sampling: Sampling) -> c_int {
+    match sampling {
+        Sampling::Grey => raw::TJSAMP_TJSAMP_GRAY,
+        Sampling::Yuv420 => raw::TJSAMP_TJSAMP_420,
+        Sampling::Yuv422 => raw::TJSAMP_TJSAMP_422,
+        Sampling::Yuv444 => raw::TJSAMP_TJSAMP_444,
+    }
+}
+
+/// Every plane must reach to the end of its last row.
+fn check_rows(sampling: Sampling, size: Size, lens: [usize; 3], strides: [usize; 3]) -> Result<(), Error> {
+    const NAMES: [&str; 3] = ["luma", "Cb", "Cr"];
+    for (index, plane) in plane_sizes(sampling, size).into_iter().enumerate() {
+        let (width, height) = (plane.width as usize, plane.height as usize);
+        if height == 0 {
+            continue;
+        }
+        let needed = strides[index].checked_mul(height - 1).and_then(|rows| rows.checked_add(width)).unwrap_or(usize::MAX);
+        if strides[index] < width || strides[index] > c_int::MAX as usize || lens[index] < needed {
+            return Err(Error::Room { what: NAMES[index], len: lens[index], needed });
+        }
+    }
+    Ok(())
+}
+
+fn check_size(size: Size) -> Result<(), Error> {
+    let side = 1..=u32::from(MAX_SIDE);
+    if side.contains(&size.width) && side.contains(&size.height) { Ok(()) } else { Err(Error::Limits(size)) }
+}
+
+/// An owned `tjhandle`.
+struct Handle(NonNull<std::ffi::c_void>);
+
+// SAFETY: a handle is a heap object without thread affinity; the library keeps no thread-local state but its last message,
+// which is read on the thread and right after the call that wrote it.
+unsafe impl Send for Handle {}
+
+impl Handle {
+    fn new(kind: raw::TJINIT, settings: &[(raw::TJPARAM, c_int)]) -> Result<Handle, Error> {
+        // SAFETY: takes a plain number and gives a handle or null.
+        let handle = unsafe { raw::tj3Init(kind as c_int) };
+        let handle = Handle(NonNull::new(handle).ok_or_else(|| Error::Fatal("out of memory".into()))?);
+        for (param, value) in settings {
+            handle.set(*param, *value)?;
+        }
+        Ok(handle)
+    }
+
+    fn as_ptr(&self) -> raw::tjhandle {
+        self.0.as_ptr()
+    }
+
+    fn set(&self, param: raw::TJPARAM, value: c_int) -> Result<(), Error> {
+        // SAFETY: the handle is alive; the library checks parameter and value.
+        match unsafe { raw::tj3Set(self.as_ptr(), param as c_int, value) } {
+            0 => Ok(()),
+            _ => Err(self.error()),
+        }
+    }
+
+    fn param(&self, param: raw::TJPARAM) -> c_int {
+        // SAFETY: the handle is alive; the library checks the parameter.
+        unsafe { raw::tj3Get(self.as_ptr(), param as c_int) }
+    }
+
+    fn error(&self) -> Error {
+        // SAFETY: the handle is alive; the message is a NUL-terminated string that stays until the next call on this thread.
+        let text = unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.as_ptr())) };
+        Error::Fatal(text.to_string_lossy().into_owned())
+    }
+
+    /// What a call's return code meant.
+    fn outcome(&self, code: c_int) -> Result<Outcome, Error> {
+        if code == 0 {
+            return Ok(Outcome::Clean);
+        }
+        // SAFETY: the handle is alive.
+        let severity = unsafe { raw::tj3GetErrorCode(self.as_ptr()) };
+        if severity as c_uint == raw::TJERR_TJERR_WARNING { Ok(Outcome::Warned) } else { Err(self.error()) }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: owned, and not used after.
+        unsafe { raw::tj3Destroy(self.as_ptr()) }
+    }
+}
+
+/// Planes → baseline JPEG with Annex K tables and a restart marker after each MCU row.
+pub struct Compressor {
+    handle: Handle,
+    set: Option<(Sampling, u8)>,
+}
+
+impl Compressor {
+    /// A new one.
+    pub fn new() -> Result<Self, Error> {
+        let settings = [(raw::TJPARAM_TJPARAM_NOREALLOC, 1), (raw::TJPARAM_TJPARAM_RESTARTROWS, 1)];
+        Ok(Compressor { handle: Handle::new(raw::TJINIT_TJINIT_COMPRESS, &settings)?, set: None })
+    }
+
+    /// The longest JPEG that a picture can become.
+    pub fn bound(size: Size, sampling: Sampling) -> usize {
+        // SAFETY: takes plain numbers; 0 for an impossible size.
+        unsafe { raw::tj3JPEGBufSize(size.width as c_int, size.height as c_int, subsamp(sampling)) as usize }
+    }
+
+    fn set(&mut self, sampling: Sampling, quality: u8) -> Result<(), Error> {
+        if self.set != Some((sampling, quality)) {
+            self.set = None;
+            self.handle.set(raw::TJPARAM_TJPARAM_SUBSAMP, subsamp(sampling))?;
+            self.handle.set(raw::TJPARAM_TJPARAM_QUALITY, c_int::from(quality))?;
+            self.set = Some((sampling, quality));
+        }
+        Ok(())
+    }
+
+    /// Compresses `size` pixels into `out`, of at least [`Compressor::bound`] bytes, and says how many were written. The planes are
+    /// [`plane_sizes`] large.
+    pub fn compress(
+        &mut self,
+        planes: Planes<'_>,
+        sampling: Sampling,
+        size: Size,
+        quality: u8,
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
+        check_size(size)?;
+        check_rows(sampling, size, planes.planes.map(<[u8]>::len), planes.strides)?;
+        let needed = Self::bound(size, sampling);
+        if out.len() < needed {
+            return Err(Error::Room { what: "JPEG", len: out.len(), needed });
+        }
+        self.set(sampling, quality)?;
+        let sources = planes.planes.map(<[u8]>::as_ptr);
+        let strides = planes.strides.map(|stride| stride as c_int);
+        let mut buffer: *mut c_uchar = out.as_mut_ptr();
+        let mut len = out.len() as raw::size_t;
+        // SAFETY: each source has the rows of `plane_sizes` at its stride (checked above), which is what the library reads; with
+        // NOREALLOC it writes at most `len` bytes at `buffer` and keeps neither pointer.
+        let code = unsafe {
+            raw::tj3CompressFromYUVPlanes8(
+                self.handle.as_ptr(),
+                sources.as_ptr(),
+                size.width as c_int,
+                strides.as_ptr(),
+                size.height as c_int,
+                &mut buffer,
+                &mut len,
+            )
+        };
+        if code != 0 { Err(self.handle.error()) } else { Ok(len as usize) }
+    }
+
+    /// Words `0x00RRGGBB` (tight rows) → full-range BT.601 planes 4:4:4 (tight rows, Y then Cb then Cr).
+    pub fn planes_from_rgb(&mut self, rgb: &[u32], size: Size, out: &mut [u8]) -> Result<(), Error> {
+        check_size(size)?;
+        let area = size.width as usize * size.height as usize;
+        if rgb.len() < area {
+            return Err(Error::Room { what: "RGB", len: rgb.len(), needed: area });
+        }
+        if out.len() < 3 * area {
+            return Err(Error::Room { what: "plane", len: out.len(), needed: 3 * area });
+        }
+        self.set(Sampling::Yuv444, 100)?;
+        let (luma, rest) = out.split_at_mut(area);
+        let (cb, cr) = rest.split_at_mut(area);
+        let mut planes = [luma.as_mut_ptr(), cb.as_mut_ptr(), cr.as_mut_ptr()];
+        let mut strides = [size.width as c_int; 3];
+        // SAFETY: `rgb` holds `area` words of 4 bytes and each plane `area` bytes, both in tight rows; 4:4:4 pads nothing.
+        let code = unsafe {
+            raw::tj3EncodeYUVPlanes8(
+                self.handle.as_ptr(),
+                rgb.as_ptr().cast(),
+                size.width as c_int,
+                0,
+                size.height as c_int,
+                WORD as c_int,
+                planes.as_mut_ptr(),
+                strides.as_mut_ptr(),
+            )
+        };
+        if code != 0 { Err(self.handle.error()) } else { Ok(()) }
+    }
+}
+
+/// What a JPEG's header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Info {
+    /// Pixels.
+    pub size: Size,
+    /// Its sampling, where it is one of ours.
+    pub sampling: Option<Sampling>,
+    /// Whether its three components are luma and two colour differences.
+    pub ycbcr: bool,
+}
+
+/// JPEG → words or planes.
+pub struct Decompressor {
+    handle: Handle,
+}
+
+impl Decompressor {
+    /// More scans than any still camera's progressive picture has; each costs a pass over the picture.
+    const SCANS: c_int = 100;
+
+    /// A new one.
+    pub fn new() -> Result<Self, Error> {
+        let pixels = c_int::from(MAX_SIDE) * c_int::from(MAX_SIDE);
+        let settings = [
+            (raw::TJPARAM_TJPARAM_MAXPIXELS, pixels),
+            (raw::TJPARAM_TJPARAM_SCANLIMIT, Self::SCANS),
+            (raw::TJPARAM_TJPARAM_SAVEMARKERS, 0),
+        ];
+        Ok(Decompressor { handle: Handle::new(raw::TJINIT_TJINIT_DECOMPRESS, &settings)? })
+    }
+
+    /// Reads the header. Fails where it is not one of a picture of at most [`MAX_SIDE`]².
+    pub fn info(&mut self, jpeg: &[u8]) -> Result<Info, Error> {
+        // SAFETY: reads at most `len` bytes at the pointer and keeps neither after the call.
+        let code = unsafe { raw::tj3DecompressHeader(self.handle.as_ptr(), jpeg.as_ptr(), jpeg.len() as raw::size_t) };
+        if code != 0 {
+            let error = self.handle.error();
+            *self = Self::new()?;
+            return Err(error);
+        }
+        let side = |param| u32::try_from(self.handle.param(param)).unwrap_or(0);
+        let size = Size { width: side(raw::TJPARAM_TJPARAM_JPEGWIDTH), height: side(raw::TJPARAM_TJPARAM_JPEGHEIGHT) };
+        check_size(size)?;
+        let found = self.handle.param(raw::TJPARAM_TJPARAM_SUBSAMP);
+        let ours = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];
+        let sampling = ours.into_iter().find(|sampling| subsamp(*sampling) == found);
+        let ycbcr = self.handle.param(raw::TJPARAM_TJPARAM_COLORSPACE) == raw::TJCS_TJCS_YCbCr as c_int;
+        Ok(Info { size, sampling, ycbcr })
+    }
+
+    fn expect(&mut self, jpeg: &[u8], expected: Size) -> Result<Info, Error> {
+        let info = self.info(jpeg)?;
+        if info.size == expected { Ok(info) } else { Err(Error::Size { found: info.size, expected }) }
+    }
+
+    fn finish(&mut self, code: c_int) -> Result<Outcome, Error> {
+        let outcome = self.handle.outcome(code);
+        if code != 0 {
+            *self = Self::new()?;
+        }
+        outcome
+    }
+
+    /// Decodes a JPEG of `size` into words `0x00RRGGBB`, rows `stride` words apart.
+    pub fn rgb(&mut self, jpeg: &[u8], size: Size, out: &mut [u32], stride: usize) -> Result<Outcome, Error> {
+        check_size(size)?;
+        let needed = stride.saturating_mul(size.height as usize - 1).saturating_add(size.width as usize);
+        if out.len() < needed || stride < size.width as usize || stride > c_int::MAX as usize / 4 {
+            return Err(Error::Room { what: "pixel", len: out.len(), needed });
+        }
+        self.expect(jpeg, size)?;
+        // SAFETY: the header of these very bytes says `size`, and `out` holds that many rows of `stride` words (both checked above),
+        // so the library, which parses the same header again, stays inside; it reads at most `len` bytes of the JPEG.
+        let code = unsafe {
+            raw::tj3Decompress8(
+                self.handle.as_ptr(),
+                jpeg.as_ptr(),
+                jpeg.len() as raw::size_t,
+                out.as_mut_ptr().cast(),
+                (stride * 4) as c_int,
+                WORD as c_int,
+            )
+        };
+        self.finish(code)
+    }
+
+    /// Decodes a JPEG of `size` into planes of [`plane_sizes`].
+    pub fn planes(&mut self, jpeg: &[u8], sampling: Sampling, size: Size, out: PlanesMut<'_>) -> Result<Outcome, Error> {
+        check_size(size)?;
+        check_rows(sampling, size, out.planes.each_ref().map(|plane| plane.len()), out.strides)?;
+        if self.expect(jpeg, size)?.sampling != Some(sampling) {
+            return Err(Error::Sampling);
+        }
+        let mut planes = out.planes.map(<[u8]>::as_mut_ptr);
+        let mut strides = out.strides.map(|stride| stride as c_int);
+        // SAFETY: the header of these very bytes says `size` and `sampling`, and the planes hold the rows of `plane_sizes` for
+        // them (all checked above), which is what the library writes; it reads at most `len` bytes of the JPEG.
+        let code = unsafe {
+            raw::tj3DecompressToYUVPlanes8(
+                self.handle.as_ptr(),
+                jpeg.as_ptr(),
+                jpeg.len() as raw::size_t,
+                planes.as_mut_ptr(),
+                strides.as_mut_ptr(),
+            )
+        };
+        self.finish(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: Size = Size { width: 32, height: 16 };
+
+    fn jpeg(out: &mut Vec<u8>) {
+        let flat = [90; 512];
+        let planes = Planes { planes: [&flat; 3], strides: [32, 16, 16] };
+        out.resize(Compressor::bound(SIZE, Sampling::Yuv420), 0);
+        let len = Compressor::new().unwrap().compress(planes, Sampling::Yuv420, SIZE, 80, out).unwrap();
+        out.truncate(len);
+    }
+
+    #[test]
+    fn buffers_that_are_too_small_are_refused_before_the_library_sees_them() {
+        let (mut out, flat) = (vec![0; 100_000], [0; 512]);
+        let mut compressor = Compressor::new().unwrap();
+        let mut compress = |luma: &[u8], stride, out: &mut [u8]| {
+            let planes = Planes { planes: [luma, &flat, &flat], strides: [stride, 16, 16] };
+            compressor.compress(planes, Sampling::Yuv420, SIZE, 80, out)
+        };
+        assert!(compress(&flat, 32, &mut out).is_ok());
+        assert!(matches!(compress(&flat[1..], 32, &mut out), Err(Error::Room { what: "luma", .. })));
+        assert!(matches!(compress(&flat, 31, &mut out), Err(Error::Room { what: "luma", .. })));
+        assert!(matches!(compress(&flat, 32, &mut out[..600]), Err(Error::Room { what: "JPEG", .. })));
+        let mut bytes = Vec::new();
+        jpeg(&mut bytes);
+        let mut decompressor = Decompressor::new().unwrap();
+        let mut pixels = [0; 512];
+        assert_eq!(decompressor.rgb(&bytes, SIZE, &mut pixels, 32), Ok(Outcome::Clean));
+        assert!(matches!(decompressor.rgb(&bytes, SIZE, &mut pixels[1..], 32), Err(Error::Room { .. })));
+        let half = Size { height: 8, ..SIZE };
+        assert_eq!(decompressor.rgb(&bytes, half, &mut pixels, 32), Err(Error::Size { found: SIZE, expected: half }));
+        let (mut luma, mut cb, mut cr) = ([0; 512], [0; 512], [0; 512]);
+        let planes = PlanesMut { planes: [&mut luma, &mut cb, &mut cr], strides: [32; 3] };
+        assert_eq!(decompressor.planes(&bytes, Sampling::Yuv444, SIZE, planes), Err(Error::Sampling));
+    }
+
+    #[test]
+    fn a_broken_header_does_not_spoil_the_next_picture() {
+        let mut good = Vec::new();
+        jpeg(&mut good);
+        let mut decompressor = Decompressor::new().unwrap();
+        let mut pixels = [0; 512];
+        let mut refused = 0;
+        for at in 2..600 {
+            let mut bad = good.clone();
+            bad[at] ^= 0xFF;
+            refused += usize::from(decompressor.rgb(&bad, SIZE, &mut pixels, 32).is_err());
+            assert_eq!(decompressor.rgb(&good, SIZE, &mut pixels, 32), Ok(Outcome::Clean), "after a flip at {at}");
+        }
+        assert!(refused > 50, "{refused}");
+    }
+
+    #[test]
+    fn a_word_is_red_green_blue_from_the_top_of_its_lower_three_bytes() {
+        let mut planes = [0; 3];
+        let one = Size { width: 1, height: 1 };
+        Compressor::new().unwrap().planes_from_rgb(&[0x00FF_0000], one, &mut planes).unwrap();
+        assert_eq!(planes, [76, 85, 255], "red in BT.601");
+    }
+}

@@ -1,0 +1,165 @@
+//! Pictures for tests: smooth shading, soft texture and hard edges, as a lens gives them; and what tests do with them.
+
+use super::band_encoder::BandEncoder;
+use super::decoder::{Decoded, Decoder};
+use super::encoder::Settings;
+use super::raw::PlanesMut;
+use super::tables;
+use crate::picture::{Body, Picture, Sampling, Size};
+use crate::time::MediaTime;
+use crate::wire::slice::{Head, Tables};
+use std::time::{Duration, Instant};
+
+pub const SAMPLINGS: [Sampling; 4] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];
+
+pub const SETTINGS: Settings = Settings { quality: 80, period: Duration::from_micros(33_300), keep: Duration::from_millis(100) };
+
+/// A small generator of numbers (xorshift64*): the same seed, the same picture.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() >> 11) as usize % end
+    }
+}
+
+/// One plane: value noise of three octaves on a slope, two discs with hard edges, ±3 of sensor noise.
+fn plane(out: &mut Vec<u8>, size: Size, seed: u64, contrast: f32) {
+    let lattice = |x: i32, y: i32, octave: u64| {
+        let mut random = Random(seed ^ (x as u64) << 32 ^ (y as u64) << 8 ^ octave << 60 | 1);
+        random.next();
+        (random.next() >> 40) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let noise = |x: f32, y: f32, octave: u64| {
+        let (x0, y0) = (x.floor(), y.floor());
+        let smooth = |t: f32| t * t * (3.0 - 2.0 * t);
+        let (u, v) = (smooth(x - x0), smooth(y - y0));
+        let at = |dx: i32, dy: i32| lattice(x0 as i32 + dx, y0 as i32 + dy, octave);
+        let mix = |a: f32, b: f32, t: f32| a + (b - a) * t;
+        mix(mix(at(0, 0), at(1, 0), u), mix(at(0, 1), at(1, 1), u), v)
+    };
+    let mut sensor = Random(seed | 1);
+    for y in 0..size.height {
+        for x in 0..size.width {
+            let (fx, fy) = (x as f32, y as f32);
+            let mut value = 128.0 + contrast * (fx / size.width as f32 - 0.5) * 60.0;
+            for (octave, (scale, height)) in [(90.0, 80.0), (23.0, 25.0), (6.0, 8.0)].into_iter().enumerate() {
+                value += contrast * height * noise(fx / scale, fy / scale, octave as u64);
+            }
+            let disc = |cx: f32, cy: f32, r: f32| {
+                let (dx, dy) = (fx - cx * size.width as f32, fy - cy * size.height as f32);
+                dx * dx + dy * dy < (r * size.height as f32).powi(2)
+            };
+            value += if disc(0.3, 0.4, 0.2) { 50.0 * contrast } else { 0.0 };
+            value -= if disc(0.7, 0.6, 0.15) { 60.0 * contrast } else { 0.0 };
+            out.push((value + sensor.below(7) as f32 - 3.0).clamp(0.0, 255.0) as u8);
+        }
+    }
+}
+
+/// Tight planes.
+pub fn planes(size: Size, sampling: Sampling, seed: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    plane(&mut out, size, seed, 1.0);
+    if let Some(chroma) = sampling.chroma(size) {
+        plane(&mut out, chroma, seed + 1, 0.4);
+        plane(&mut out, chroma, seed + 2, -0.4);
+    }
+    out
+}
+
+pub fn picture(size: Size, body: Body) -> Picture {
+    Picture { captured: Instant::now(), size, body }
+}
+
+/// The head of a slice of ours.
+pub fn head(size: Size, sampling: Sampling, quality: u8, top: u32, rows: u32) -> Head<'static> {
+    Head {
+        sampling,
+        tables: Tables::Own(quality),
+        size,
+        top: top as u16,
+        rows: rows as u16,
+        restart: tables::mcus(sampling, size).width as u16,
+        capture: MediaTime::from_nanos(7),
+        period: SETTINGS.period,
+        keep: SETTINGS.keep,
+        queued: Duration::ZERO,
+        encoded: Duration::ZERO,
+    }
+}
+
+/// A slice of ours, head and scan.
+pub fn slice(planes: &[u8], head: &Head<'_>) -> Vec<u8> {
+    BandEncoder::new().unwrap().encode(planes, head).unwrap().split_off(4)
+}
+
+/// The parts of tight planes from `top` on.
+pub fn planes_from(planes: &mut [u8], size: Size, sampling: Sampling, top: u32) -> PlanesMut<'_> {
+    let width = size.width as usize;
+    let (luma, colour) = planes.split_at_mut(width * size.height as usize);
+    let (cb, cr) = colour.split_at_mut(colour.len() / 2);
+    let (stride, skip) = match sampling {
+        Sampling::Grey => (0, 0),
+        Sampling::Yuv420 => (size.width.div_ceil(2) as usize, top as usize / 2),
+        Sampling::Yuv422 => (size.width.div_ceil(2) as usize, top as usize),
+        Sampling::Yuv444 => (width, top as usize),
+    };
+    let planes = [&mut luma[top as usize * width..], &mut cb[skip * stride..], &mut cr[skip * stride..]];
+    PlanesMut { planes, strides: [width, stride, stride] }
+}
+
+/// Peak signal-to-noise ratio in dB.
+pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let sum: f64 = a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
+    10.0 * (255.0 * 255.0 * a.len() as f64 / sum.max(1e-9)).log10()
+}
+
+/// A camera's 4:2:0 slice of a whole picture with `restart` MCUs between markers (0 for none): tables travel.
+pub fn foreign_slice(planes: &[u8], size: Size, restart: u16) -> Vec<u8> {
+    let ours = slice(planes, &head(size, Sampling::Yuv420, 80, 0, size.height));
+    let (head, scan) = Head::decode(&ours).unwrap();
+    let mut segments = Vec::new();
+    tables::header(&mut segments, 80, head.sampling, size, restart);
+    let segments = segments.split_off(tables::SEGMENTS_AT);
+    let scan = if restart == 0 { without_restarts(planes, size) } else { scan.to_vec() };
+    let mut body = Vec::new();
+    Head { tables: Tables::Foreign(&segments), restart, ..head }.encode(&mut body);
+    body.extend_from_slice(&scan);
+    body
+}
+
+/// The scan of a 4:2:0 JPEG of quality 80 without restart markers, as many cameras make them.
+pub fn without_restarts(planes: &[u8], size: Size) -> Vec<u8> {
+    let (width, area) = (size.width as usize, (size.width * size.height) as usize);
+    let yuv = turbojpeg::YuvPlanesImage {
+        y_plane: &planes[..area],
+        u_plane: &planes[area..area * 5 / 4],
+        v_plane: &planes[area * 5 / 4..area * 3 / 2],
+        y_stride: width,
+        u_stride: width / 2,
+        v_stride: width / 2,
+        width,
+        height: size.height as usize,
+        subsamp: turbojpeg::Subsamp::Sub2x2,
+    };
+    let jpeg = turbojpeg::compress_yuv_planes(&yuv, 80).unwrap();
+    let scan = jpeg.windows(2).position(|pair| pair == [0xFF, tables::SOS]).unwrap() + 14;
+    jpeg[scan..jpeg.len() - 2].to_vec()
+}
+
+/// Draws a whole picture's only slice.
+pub fn drawn(body: &[u8], size: Size) -> Vec<u32> {
+    let mut out = vec![0; (size.width * size.height) as usize];
+    let decoded = Decoder::new().unwrap().decode_rgb(body, &mut out, size.width as usize).unwrap();
+    assert_eq!(decoded, Decoded { rows: size.height, partial: false, suspect: false });
+    out
+}

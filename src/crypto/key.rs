@@ -1,0 +1,149 @@
+//! Key material: random keys, and the key two people agree on by passphrase.
+//!
+//! Invariant: key bytes never reach a log (`Debug` hides them) and are overwritten when dropped, as well as safe code can.
+//! Where passphrases come from (flag, file, environment) is the application's affair. Argon2id is RFC 9106.
+
+use super::Error;
+
+/// Argon2id memory: 19 MiB, OWASP's first recommendation, and little enough for a small board.
+const ARGON2_KIB: u32 = 19 * 1024;
+/// Argon2id passes that go with that memory (OWASP, password storage).
+const ARGON2_PASSES: u32 = 2;
+/// Argon2id lanes: one, so that every machine computes the same in the same way.
+const ARGON2_LANES: u32 = 1;
+/// The salt is fixed and public: both sides must reach one key from the passphrase alone, before they have exchanged a byte. What
+/// it costs is that one table of guesses serves against everybody, which a passphrase of [`strong_passphrase`] makes useless.
+const SALT: &[u8] = b"eyeline psk v1\0\0";
+
+/// Letters and digits that are not mistaken for one another: no i, l, o, 0 or 1.
+const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
+/// Groups of a generated passphrase.
+const GROUPS: usize = 5;
+/// Letters a group: 5 × 5 × log2(31) = 123 bits in all.
+const GROUP: usize = 5;
+
+/// A 256-bit symmetric key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// A fresh key from the operating system's randomness.
+    pub fn random() -> Key {
+        Key(random())
+    }
+
+    /// A key that came from the other side, sealed.
+    pub fn from_bytes(bytes: [u8; 32]) -> Key {
+        Key(bytes)
+    }
+
+    /// The bytes, to be sealed and sent.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.0.fill(0);
+        std::hint::black_box(&self.0); // keeps the fill from being optimised away
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(hidden)")
+    }
+}
+
+/// Bytes from the operating system's randomness.
+///
+/// # Panics
+/// When the operating system has none to give, which no supported system does after boot: nothing secret could be made then.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// The pre-shared key of a passphrase, for the `psk0` handshake. Made once at start: it takes tens of milliseconds.
+#[derive(Clone, Debug)]
+pub struct Psk(Key);
+
+impl Psk {
+    /// Argon2id over the passphrase. White space around it does not count: key files end in a newline.
+    pub fn derive(passphrase: &str) -> Result<Psk, Error> {
+        let passphrase = passphrase.trim();
+        if passphrase.is_empty() {
+            return Err(Error::EmptyPassphrase);
+        }
+        let params = argon2::Params::new(ARGON2_KIB, ARGON2_PASSES, ARGON2_LANES, Some(32)).map_err(|_| Error::Misuse)?;
+        let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let mut key = Key([0; 32]);
+        argon2.hash_password_into(passphrase.as_bytes(), SALT, &mut key.0).map_err(|_| Error::Derivation)?;
+        Ok(Psk(key))
+    }
+
+    pub(super) fn key(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+}
+
+/// A passphrase nobody guesses (123 bits), easy to type and to read aloud: `kq7wr-m3xab-…`.
+pub fn strong_passphrase() -> String {
+    let mut letters = Vec::with_capacity(GROUPS * GROUP);
+    while letters.len() < GROUPS * GROUP {
+        // 248 = 8 × 31: above it a byte would favour the first letters of the alphabet.
+        let fair = random::<32>().into_iter().filter(|byte| *byte < 248);
+        letters.extend(fair.map(|byte| LETTERS[usize::from(byte) % LETTERS.len()]).take(GROUPS * GROUP - letters.len()));
+    }
+    let groups: Vec<String> = letters.chunks(GROUP).map(|group| group.iter().copied().map(char::from).collect()).collect();
+    groups.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::hex;
+
+    #[test]
+    fn a_passphrase_always_gives_the_same_key() {
+        let psk = Psk::derive("correct horse battery staple").expect("derives");
+        assert_eq!(hex(psk.key()), "e3c05f7657f4fc70b3a89b67b9412e79c2d61f7737e562ae5f5998ced8ff50fb");
+    }
+
+    #[test]
+    fn white_space_around_a_passphrase_does_not_count_and_within_it_does() {
+        let plain = Psk::derive("a b").expect("derives");
+        assert_eq!(plain.key(), Psk::derive(" a b\r\n").expect("derives").key());
+        assert_ne!(plain.key(), Psk::derive("ab").expect("derives").key());
+        assert_eq!(Psk::derive(" \n").expect_err("empty"), Error::EmptyPassphrase);
+    }
+
+    #[test]
+    fn generated_passphrases_use_every_letter_and_never_repeat() {
+        let many: std::collections::HashSet<String> = (0..200).map(|_| strong_passphrase()).collect();
+        assert_eq!(many.len(), 200);
+        let mut used = std::collections::BTreeSet::new();
+        for passphrase in &many {
+            let groups: Vec<&str> = passphrase.split('-').collect();
+            assert_eq!(groups.len(), GROUPS);
+            assert!(groups.iter().all(|group| group.len() == GROUP), "{passphrase}");
+            used.extend(passphrase.bytes().filter(|letter| *letter != b'-'));
+        }
+        let mut alphabet = LETTERS.to_vec();
+        alphabet.sort_unstable();
+        assert_eq!(used.into_iter().collect::<Vec<u8>>(), alphabet);
+    }
+
+    #[test]
+    fn keys_do_not_show_themselves() {
+        let key = Key::from_bytes([0xab; 32]);
+        let psk = Psk(key.clone());
+        for text in [format!("{key:?}"), format!("{psk:?}")] {
+            assert!(!text.contains("171") && !text.contains("ab, "), "{text}");
+            assert!(text.contains("hidden"), "{text}");
+        }
+        assert_ne!(Key::random(), Key::random());
+    }
+}

@@ -1,0 +1,506 @@
+//! Fragments → slices → pictures, and when a picture is given up.
+//!
+//! Slices leave the moment they are whole, in any order: the receiver decodes them as they come. Pictures are *settled* in
+//! order, each once: whole, in part, or lost. Live, a picture is settled when it is whole, when its deadline passes, or when two newer
+//! ones began; patient (a file is being written), only when it is whole or was waited for long enough.
+//!
+//! Capacity: [`Limits`]. Memory grows with bytes that came, not with what their heads claim: fragments are stored one behind the
+//! other as they come, and only put in order when their slice is whole. What is over the limit settles the oldest picture.
+
+use crate::wire::datagram::FragmentHead;
+use crate::wire::slice::{MAX_LEN, MAX_SLICES};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A whole slice.
+pub struct Slice {
+    /// The picture's number.
+    pub picture: u64,
+    /// Which slice of it.
+    pub index: u8,
+    /// How many slices the picture has.
+    pub count: u8,
+    bytes: Vec<u8>,
+}
+
+impl Slice {
+    /// Head and scan.
+    pub fn body(&self) -> &[u8] {
+        &self.bytes[4..]
+    }
+
+    /// A slice made elsewhere, `bytes` being `u32 length ++ head ++ scan`.
+    pub fn new(picture: u64, index: u8, count: u8, bytes: Vec<u8>) -> Self {
+        Slice { picture, index, count, bytes }
+    }
+
+    /// Gives the buffer back for [`Depacketizer::recycle`].
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// How a picture ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// Its number.
+    pub picture: u64,
+    /// Slices that came whole.
+    pub slices: u8,
+    /// Slices it has; 0 if nothing of it ever came.
+    pub count: u8,
+}
+
+impl Settled {
+    /// Nothing is missing.
+    pub fn is_whole(&self) -> bool {
+        self.count > 0 && self.slices == self.count
+    }
+}
+
+/// What a fragment led to.
+pub enum Pushed {
+    /// Stored; its slice is not whole yet.
+    Stored,
+    /// It made its slice whole; `last` if that made the picture whole.
+    Slice {
+        /// The slice.
+        slice: Slice,
+        /// The whole picture is there.
+        whole: bool,
+    },
+    /// Not needed: came twice, or its picture is settled.
+    Late,
+    /// It contradicts what came before, or the slice it completed is not one.
+    Bad,
+}
+
+/// What may be held.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Pictures being assembled at once.
+    pub pictures: usize,
+    /// Bytes of all of them.
+    pub bytes: usize,
+    /// How long a picture is waited for, from when it should have come.
+    pub wait: Duration,
+    /// Settle an older picture as soon as two newer ones began.
+    pub newest_wins: bool,
+}
+
+/// Fragments of a slice as they came, until all are there.
+#[derive(Default)]
+struct Assembly {
+    /// Payloads one behind the other in order of arrival.
+    bytes: Vec<u8>,
+    /// (fragment, start in `bytes`), in order of arrival.
+    parts: Vec<(u16, u32)>,
+    last_index: u16,
+    done: bool,
+}
+
+struct Picture {
+    number: u64,
+    /// When it is given up.
+    deadline: Instant,
+    /// Empty until its first fragment.
+    slices: Vec<Assembly>,
+    whole_slices: u8,
+}
+
+impl Picture {
+    fn is_whole(&self) -> bool {
+        !self.slices.is_empty() && usize::from(self.whole_slices) == self.slices.len()
+    }
+}
+
+/// See the module text.
+pub struct Depacketizer {
+    limits: Limits,
+    /// Unsettled pictures, consecutive numbers, oldest first.
+    pictures: VecDeque<Picture>,
+    /// Every picture below is settled. None before the first fragment: a late joiner starts anywhere.
+    next: Option<u64>,
+    bytes: usize,
+    spare: Vec<Assembly>,
+    sorted: Vec<Vec<u8>>,
+}
+
+impl Depacketizer {
+    /// Empty.
+    pub fn new(limits: Limits) -> Self {
+        Depacketizer { limits, pictures: VecDeque::new(), next: None, bytes: 0, spare: Vec::new(), sorted: Vec::new() }
+    }
+
+    /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture).
+    pub fn begin_at(&mut self, now: Instant, picture: u64) {
+        if self.next.is_none() {
+            self.next = Some(picture);
+            self.open_up_to(now, picture);
+        }
+    }
+
+    /// A fragment came.
+    pub fn push(&mut self, now: Instant, head: FragmentHead, payload: &[u8]) -> Pushed {
+        let expected = self.pictures.back().map(|picture| picture.number).or(self.next).unwrap_or(u64::from(head.picture));
+        let number = crate::seq::widen(head.picture, expected);
+        // A peer may not make us count through a gap it only claims; no honest gap is as long as an hour at 60 a second.
+        if number.saturating_sub(expected) > 216_000 {
+            return Pushed::Bad;
+        }
+        if number < *self.next.get_or_insert(number) {
+            return Pushed::Late;
+        }
+        self.open_up_to(now, number);
+        let oldest = self.pictures.front().map_or(number, |picture| picture.number);
+        let Some(picture) = self.pictures.get_mut((number - oldest) as usize) else { return Pushed::Late };
+        if picture.slices.is_empty() {
+            let spare = &mut self.spare;
+            picture.slices.extend((0..=head.last_slice).map(|_| spare.pop().unwrap_or_default()));
+        }
+        let count = picture.slices.len() as u8;
+        let Some(assembly) = picture.slices.get_mut(usize::from(head.slice)).filter(|_| count == head.last_slice + 1) else {
+            return Pushed::Bad;
+        };
+        let before = assembly.bytes.len();
+        match assembly.push(head, payload) {
+            Stored::Part => {
+                self.bytes += assembly.bytes.len() - before;
+                Pushed::Stored
+            }
+            Stored::Late => Pushed::Late,
+            Stored::Bad => Pushed::Bad,
+            Stored::Whole => {
+                self.bytes += assembly.bytes.len() - before;
+                let mut bytes = self.sorted.pop().unwrap_or_default();
+                self.bytes -= assembly.bytes.len();
+                let good = assembly.sort_into(&mut bytes);
+                assembly.finish();
+                if !good {
+                    self.sorted.push(bytes);
+                    return Pushed::Bad;
+                }
+                picture.whole_slices += 1;
+                let whole = picture.is_whole();
+                Pushed::Slice { slice: Slice { picture: number, index: head.slice, count, bytes }, whole }
+            }
+        }
+    }
+
+    /// Makes room in the row of pictures for `number`, counting the ones of which nothing came yet.
+    fn open_up_to(&mut self, now: Instant, number: u64) {
+        let next = *self.next.get_or_insert(number);
+        let mut open = self.pictures.back().map_or(next, |picture| picture.number + 1);
+        // Pictures that would be settled as lost at once need no place in the row.
+        let first_kept = (number + 1).saturating_sub(self.limits.pictures as u64);
+        if self.pictures.is_empty() && open < first_kept {
+            open = open.max(first_kept);
+        }
+        while open <= number {
+            let deadline = now + self.limits.wait;
+            self.pictures.push_back(Picture { number: open, deadline, slices: Vec::new(), whole_slices: 0 });
+            open += 1;
+        }
+    }
+
+    /// The next picture that is settled by now, in order.
+    pub fn poll_settled(&mut self, now: Instant) -> Option<Settled> {
+        let next = self.next?;
+        let front = self.pictures.front()?;
+        if front.number > next {
+            // Skipped by `open_up_to`: nothing of it came and nothing will be waited for.
+            self.next = Some(next + 1);
+            return Some(Settled { picture: next, slices: 0, count: 0 });
+        }
+        let crowded = self.pictures.len() > self.limits.pictures || self.bytes > self.limits.bytes;
+        // Asked last: a peer that claims a gap of an hour would have us walk through it for each of its pictures.
+        if !front.is_whole() && now < front.deadline && !crowded && !self.is_outrun() {
+            return None;
+        }
+        let picture = self.pictures.pop_front()?;
+        let settled = Settled { picture: picture.number, slices: picture.whole_slices, count: picture.slices.len() as u8 };
+        for mut assembly in picture.slices {
+            self.bytes -= assembly.bytes.len();
+            assembly.clear();
+            if self.spare.len() < 2 * MAX_SLICES {
+                self.spare.push(assembly);
+            }
+        }
+        self.next = Some(picture.number + 1);
+        Some(settled)
+    }
+
+    /// Whether the oldest picture is no longer the newest worth showing.
+    fn is_outrun(&self) -> bool {
+        let mut newer = self.pictures.iter().skip(1).filter(|picture| !picture.slices.is_empty());
+        self.limits.newest_wins && (newer.clone().nth(1).is_some() || newer.any(Picture::is_whole))
+    }
+
+    /// When the oldest unsettled picture is given up.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pictures.front().map(|picture| picture.deadline)
+    }
+
+    /// Whether pictures are begun and not whole: something is worth asking for.
+    pub fn is_waiting(&self) -> bool {
+        self.pictures.iter().any(|picture| !picture.is_whole())
+    }
+
+    /// Every picture below this is settled.
+    pub fn settled(&self) -> u64 {
+        self.next.unwrap_or(0)
+    }
+
+    /// Bytes of unfinished slices.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes a used slice's buffer back.
+    pub fn recycle(&mut self, mut bytes: Vec<u8>) {
+        if self.sorted.len() < MAX_SLICES {
+            bytes.clear();
+            self.sorted.push(bytes);
+        }
+    }
+
+    /// Gives up every unsettled picture below `end`, and says how each ended.
+    pub fn give_up(&mut self, end: u64) -> Vec<Settled> {
+        let mut given_up = Vec::new();
+        while let Some(front) = self.pictures.front_mut().filter(|picture| picture.number < end) {
+            // Past deadlines settle in the ordinary way.
+            let past = front.deadline;
+            given_up.extend(self.poll_settled(past));
+        }
+        given_up
+    }
+
+    /// The stream ends before picture `end`: what did not come of it is waited for, too.
+    pub fn expect_up_to(&mut self, now: Instant, end: u64) {
+        if let Some(last) = end.checked_sub(1)
+            && self.next.is_some_and(|next| last >= next && last - next < self.limits.pictures as u64)
+        {
+            self.open_up_to(now, last);
+        }
+    }
+
+    /// Whether everything is waited for rather than the newest shown.
+    pub fn is_patient(&self) -> bool {
+        !self.limits.newest_wins
+    }
+
+    /// How long a picture is waited for.
+    pub fn wait(&self) -> Duration {
+        self.limits.wait
+    }
+
+    /// How long a picture is waited for from now on.
+    pub fn set_wait(&mut self, wait: Duration) {
+        self.limits.wait = wait;
+    }
+}
+
+enum Stored {
+    Part,
+    Whole,
+    Late,
+    Bad,
+}
+
+impl Assembly {
+    fn push(&mut self, head: FragmentHead, payload: &[u8]) -> Stored {
+        if self.done || self.parts.iter().any(|(index, _)| *index == head.index) {
+            return Stored::Late;
+        }
+        if self.parts.is_empty() {
+            self.last_index = head.last_index;
+        }
+        if self.last_index != head.last_index || self.bytes.len() + payload.len() > MAX_LEN {
+            return Stored::Bad;
+        }
+        self.parts.push((head.index, self.bytes.len() as u32));
+        self.bytes.extend_from_slice(payload);
+        if self.parts.len() == usize::from(self.last_index) + 1 { Stored::Whole } else { Stored::Part }
+    }
+
+    /// The payloads in order of their index; false if the length in front does not say how long they are.
+    fn sort_into(&mut self, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        if self.parts.is_sorted() {
+            std::mem::swap(out, &mut self.bytes);
+        } else {
+            self.copy_sorted(out);
+        }
+        out.first_chunk::<4>().is_some_and(|len| u32::from_be_bytes(*len) as usize == out.len() - 4)
+    }
+
+    fn copy_sorted(&self, out: &mut Vec<u8>) {
+        let ends = self.parts.iter().skip(1).map(|(_, start)| *start).chain([self.bytes.len() as u32]);
+        let mut spans: Vec<(u16, u32, u32)> =
+            self.parts.iter().zip(ends).map(|((index, start), end)| (*index, *start, end)).collect();
+        spans.sort_unstable();
+        for (_, start, end) in spans {
+            out.extend_from_slice(&self.bytes[start as usize..end as usize]);
+        }
+    }
+
+    fn finish(&mut self) {
+        self.bytes.clear();
+        self.parts.clear();
+        self.done = true;
+    }
+
+    fn clear(&mut self) {
+        self.finish();
+        self.done = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::packetizer;
+    use crate::time::MediaTime;
+    use proptest::prelude::*;
+
+    const LIVE: Limits = Limits { pictures: 2, bytes: 1 << 20, wait: Duration::from_millis(33), newest_wins: true };
+    const PATIENT: Limits = Limits { pictures: 64, bytes: 1 << 20, wait: Duration::from_secs(2), newest_wins: false };
+
+    fn slice(picture: u64, index: u8, count: u8, len: usize) -> packetizer::Slice {
+        let content: Vec<u8> = (0..len).map(|at| (at * 7 + usize::from(index)) as u8).collect();
+        let body = [&(len as u32).to_be_bytes()[..], &content].concat();
+        packetizer::Slice { picture, index, count, capture: MediaTime::ZERO, body }
+    }
+
+    fn fragments(picture: u64, slices: u8, len: usize, payload: usize) -> Vec<(FragmentHead, Vec<u8>)> {
+        let mut all = Vec::new();
+        for index in 0..slices {
+            let slice = slice(picture, index, slices, len);
+            for fragment in 0..slice.fragments(payload) {
+                let (head, bytes) = slice.fragment(fragment, payload);
+                all.push((head, bytes.to_vec()));
+            }
+        }
+        all
+    }
+
+    fn settled(depacketizer: &mut Depacketizer, now: Instant) -> Vec<Settled> {
+        std::iter::from_fn(|| depacketizer.poll_settled(now)).collect()
+    }
+
+    proptest! {
+        /// Whatever the order and however often each fragment comes, every slice comes out once and unchanged.
+        #[test]
+        fn any_order_and_any_duplicates_give_the_slices_back(
+            len in 1usize..5000,
+            payload in 10usize..1400,
+            slices in 1u8..9,
+            order in prop::collection::vec(any::<prop::sample::Index>(), 0..400),
+        ) {
+            let now = Instant::now();
+            let all = fragments(3, slices, len, payload);
+            let mut depacketizer = Depacketizer::new(PATIENT);
+            let mut out = Vec::new();
+            let shuffled = order.iter().map(|index| index.get(&all)).chain(all.iter().rev());
+            for (head, payload) in shuffled {
+                if let Pushed::Slice { slice: whole, .. } = depacketizer.push(now, *head, payload) {
+                    prop_assert_eq!(&slice(3, whole.index, slices, len).body[4..], whole.body());
+                    out.push(whole.index);
+                }
+            }
+            out.sort_unstable();
+            prop_assert_eq!(out, (0..slices).collect::<Vec<_>>());
+            prop_assert_eq!(depacketizer.bytes(), 0);
+            prop_assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices, count: slices }]);
+        }
+
+        /// Hostile fragments never panic and never make it hold more than its limit and one picture's row of slices.
+        #[test]
+        fn any_fragments_are_survived_in_bounded_memory(
+            heads in prop::collection::vec((any::<u32>(), 0u8..128, 0u8..128, any::<u16>(), any::<u16>(), 1usize..1200), 0..300),
+        ) {
+            let now = Instant::now();
+            let mut depacketizer = Depacketizer::new(LIVE);
+            for (picture, a, b, c, d, len) in heads {
+                let (slice, last_slice) = (a.min(b), a.max(b));
+                let head = FragmentHead { picture: picture % 300, slice, last_slice, index: c.min(d), last_index: c.max(d) };
+                depacketizer.push(now, head, &vec![0; len]);
+                while depacketizer.poll_settled(now).is_some() {}
+                prop_assert!(depacketizer.pictures.len() <= LIVE.pictures);
+                prop_assert!(depacketizer.bytes() <= 2 * (LIVE.bytes + MAX_LEN));
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_slice_costs_its_picture_a_part_and_the_next_nothing() {
+        let start = Instant::now();
+        let mut depacketizer = Depacketizer::new(LIVE);
+        for (head, payload) in fragments(0, 4, 2000, 1000).iter().filter(|(head, _)| head.slice != 2) {
+            depacketizer.push(start, *head, payload);
+        }
+        assert_eq!(settled(&mut depacketizer, start), []);
+        assert!(depacketizer.is_waiting());
+        assert_eq!(settled(&mut depacketizer, start + LIVE.wait), [Settled { picture: 0, slices: 3, count: 4 }]);
+        for (head, payload) in fragments(1, 4, 2000, 1000) {
+            depacketizer.push(start, head, &payload);
+        }
+        assert_eq!(settled(&mut depacketizer, start), [Settled { picture: 1, slices: 4, count: 4 }]);
+    }
+
+    #[test]
+    fn a_lost_picture_is_told_in_its_turn() {
+        let now = Instant::now();
+        let mut depacketizer = Depacketizer::new(LIVE);
+        for picture in [5, 9] {
+            for (head, payload) in fragments(picture, 1, 100, 1000) {
+                depacketizer.push(now, head, &payload);
+            }
+        }
+        let lost = |picture| Settled { picture, slices: 0, count: 0 };
+        let whole = |picture| Settled { picture, slices: 1, count: 1 };
+        assert_eq!(settled(&mut depacketizer, now), [whole(5), lost(6), lost(7), lost(8), whole(9)]);
+    }
+
+    /// Walking the row once for each picture of it would take most of a minute here.
+    #[test]
+    fn a_claimed_gap_of_an_hour_is_settled_in_one_walk() {
+        let now = Instant::now();
+        let mut depacketizer = Depacketizer::new(LIVE);
+        let half = |picture| fragments(picture, 1, 100, 60).remove(0);
+        for (head, payload) in [half(5), half(216_005)] {
+            depacketizer.push(now, head, &payload);
+        }
+        let settled = settled(&mut depacketizer, now);
+        assert_eq!(settled.len(), 216_001 - LIVE.pictures);
+        assert!(settled.iter().all(|settled| settled.slices == 0));
+        let (head, payload) = half(500_000);
+        assert!(matches!(depacketizer.push(now, head, &payload), Pushed::Bad), "more than an hour");
+    }
+
+    #[test]
+    fn patience_waits_for_the_oldest_and_keeps_the_rest_in_order() {
+        let now = Instant::now();
+        let mut depacketizer = Depacketizer::new(PATIENT);
+        depacketizer.begin_at(now, 0);
+        for picture in 1..20 {
+            for (head, payload) in fragments(picture, 1, 100, 1000) {
+                depacketizer.push(now, head, &payload);
+            }
+        }
+        assert_eq!(settled(&mut depacketizer, now + Duration::from_millis(1999)), []);
+        for (head, payload) in fragments(0, 1, 100, 1000) {
+            depacketizer.push(now, head, &payload);
+        }
+        assert_eq!(settled(&mut depacketizer, now).len(), 20);
+    }
+
+    #[test]
+    fn a_slice_whose_length_lies_is_refused() {
+        let now = Instant::now();
+        let mut depacketizer = Depacketizer::new(LIVE);
+        let (head, mut payload) = fragments(0, 1, 100, 1000).remove(0);
+        payload[3] += 1;
+        assert!(matches!(depacketizer.push(now, head, &payload), Pushed::Bad));
+    }
+}

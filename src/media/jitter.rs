@@ -1,0 +1,190 @@
+//! How late things come: the least of ten seconds, and what to be ready for.
+//!
+//! **Problem.** A buffer must cover the jitter there is, rise to it quickly and fall slowly; but one stall of 300 ms must not
+//! make every later second 300 ms later.
+//!
+//! **Choice.** What counts is not blocks but *excursions*. One lateness and everything that comes in its shadow (twice its
+//! height, so the burst that ends a stall) is one excursion of its highest value; and what to be ready for is the **second
+//! highest** excursion of the last ten seconds. Two are a habit and count within milliseconds; one is an accident.
+//!
+//! **Rejected.** A percentile over blocks (NetEq): the burst after a stall is thirty late blocks. A decaying maximum or mean
+//! plus deviations (RFC 3550): moved by one stall, or blind to rare regular ones.
+//!
+//! Invariant: fixed size, allocates nothing.
+
+use std::time::{Duration, Instant};
+
+/// Pieces of the window, and their length.
+const PIECES: usize = 10;
+const PIECE: Duration = Duration::from_secs(1);
+/// The shadow of an excursion is at least and at most so long.
+const SHADOW_LEAST_S: f64 = 0.02;
+const SHADOW_MOST_S: f64 = 0.5;
+
+#[derive(Debug, Clone, Copy)]
+struct Piece {
+    least: f64,
+    highest: [f64; 2],
+}
+
+const EMPTY: Piece = Piece { least: f64::INFINITY, highest: [f64::NEG_INFINITY; 2] };
+
+impl Piece {
+    fn keep(&mut self, peak: f64) {
+        let [first, second] = self.highest;
+        self.highest = [first.max(peak), second.max(first.min(peak))];
+    }
+}
+
+/// A window over lateness in seconds. The zero is the caller's, and may be anywhere.
+#[derive(Debug, Clone)]
+pub struct Window {
+    pieces: [Piece; PIECES],
+    current: usize,
+    began: Option<Instant>,
+    /// The excursion going on: its highest value and until when it casts its shadow.
+    open: Option<(f64, Instant)>,
+}
+
+impl Window {
+    /// Empty.
+    pub fn new() -> Self {
+        Window { pieces: [EMPTY; PIECES], current: 0, began: None, open: None }
+    }
+
+    /// Something was late by `value` seconds.
+    pub fn record(&mut self, now: Instant, value: f64) {
+        self.turn(now);
+        let piece = &mut self.pieces[self.current];
+        piece.least = piece.least.min(value);
+        let height = value - self.least().unwrap_or(value);
+        match self.open {
+            Some((peak, until)) if now < until => {
+                if value > peak {
+                    self.open = Some((value, now + shadow(height)));
+                }
+            }
+            open => {
+                if let Some((peak, _)) = open {
+                    self.pieces[self.current].keep(peak);
+                }
+                self.open = Some((value, now + shadow(height)));
+            }
+        }
+    }
+
+    /// Makes room for `now`: pieces older than the window are emptied.
+    fn turn(&mut self, now: Instant) {
+        let began = *self.began.get_or_insert(now);
+        let passed = now.saturating_duration_since(began).as_secs().min(PIECES as u64) as u32;
+        for _ in 0..passed {
+            self.current = (self.current + 1) % PIECES;
+            self.pieces[self.current] = EMPTY;
+        }
+        if passed > 0 {
+            let far = now.saturating_duration_since(began) > PIECE * PIECES as u32;
+            self.began = Some(if far { now } else { began + PIECE * passed });
+        }
+    }
+
+    /// The least of the window; `None` when it is empty.
+    pub fn least(&self) -> Option<f64> {
+        let least = self.pieces.iter().map(|p| p.least).fold(f64::INFINITY, f64::min);
+        least.is_finite().then_some(least)
+    }
+
+    /// What to be ready for: the second highest excursion, or the least where there was only one.
+    pub fn ready_for(&self) -> Option<f64> {
+        let least = self.least()?;
+        let mut both = EMPTY;
+        let open = self.open.map(|(peak, _)| peak);
+        for peak in self.pieces.iter().flat_map(|p| p.highest).chain(open) {
+            both.keep(peak);
+        }
+        Some(both.highest[1].max(least))
+    }
+
+    /// The caller's zero moved: every value kept is now `by` more.
+    pub fn shift(&mut self, by: f64) {
+        for piece in &mut self.pieces {
+            piece.least += by;
+            piece.highest = piece.highest.map(|peak| peak + by);
+        }
+        self.open = self.open.map(|(peak, until)| (peak + by, until));
+    }
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn shadow(height: f64) -> Duration {
+    Duration::from_secs_f64((2.0 * height).clamp(SHADOW_LEAST_S, SHADOW_MOST_S))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods)] // one real instant to count from
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn ms(n: u64) -> Duration {
+        Duration::from_millis(n)
+    }
+
+    #[test]
+    fn one_stall_and_its_burst_are_an_accident_and_two_are_a_habit() {
+        let (start, mut window) = (start(), Window::new());
+        for n in 0..1000u64 {
+            let at = n * 10;
+            // From 5.00 s nothing comes for 300 ms, then everything at once.
+            let late = if (5000..5300).contains(&at) { 5300 - at } else { n % 3 };
+            window.record(start + ms(at + late), late as f64 * 1e-3);
+            assert!(window.ready_for().unwrap() <= 2e-3 + 1e-9, "{:?} at {at}", window.ready_for());
+        }
+        window.record(start + ms(10_250), 0.25);
+        assert!((window.ready_for().unwrap() - 0.25).abs() < 1e-9, "the second within ten seconds counts at once");
+    }
+
+    #[test]
+    fn jitter_counts_within_a_fifth_of_a_second_and_is_forgotten_after_ten() {
+        let (start, mut window) = (start(), Window::new());
+        for n in 0..3000u64 {
+            let late = if (1000..1500).contains(&n) { [0, 30, 10, 25, 5][n as usize % 5] } else { 0 };
+            window.record(start + ms(n * 10 + late), late as f64 * 1e-3);
+            let ready = window.ready_for().unwrap();
+            if (1020..1500).contains(&n) {
+                assert!((ready - 0.030).abs() < 1e-6, "{ready} at {n}");
+            }
+            if n > 2610 {
+                assert!(ready < 1e-6, "{ready} at {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_got_longer_is_known_after_its_second_excursion() {
+        let (start, mut window) = (start(), Window::new());
+        for n in 0..200u64 {
+            let late = if n >= 100 { 50 } else { 0 };
+            window.record(start + ms(n * 10 + late), late as f64 * 1e-3);
+        }
+        assert_eq!(window.ready_for(), Some(0.05));
+    }
+
+    #[test]
+    fn after_a_long_silence_nothing_old_is_left_and_shifting_moves_everything() {
+        let (start, mut window) = (start(), Window::new());
+        window.record(start, 0.4);
+        window.record(start + ms(900), 0.3);
+        window.shift(1.0);
+        assert_eq!((window.least(), window.ready_for()), (Some(1.3), Some(1.3)));
+        window.record(start + ms(60_000), 0.1);
+        assert_eq!(window.least(), Some(0.1));
+    }
+}

@@ -1,0 +1,227 @@
+//! Which packets are missing, and when to ask for them again.
+//!
+//! Problem: tell loss from reordering quickly, ask in time, and never ask for ever. Choice: gaps in the packet numbers are
+//! the evidence (every datagram has one, whatever it carries, RFC 9002 §6.1): a number is lost once [`REORDER_PACKETS`] later
+//! ones came or [`REORDER_TIME`] went by. It is asked for at once, and again after one and a half round trips, for the
+//! question itself can be lost; the answer travels under a new number, so if *it* is lost that shows as a gap of its own.
+//! The end of a picture has nothing behind it that would show the gap, so a picture that stays unfinished for
+//! [`TAIL_TIME`] asks for "whatever you sent after the last I have". Rejected: asking by picture, slice and fragment:
+//! needs to know what a wholly lost slice or picture would have looked like. Live, four questions are enough: later ones would be
+//! answered too late. A file that is written asks for as long as its pictures are waited for, ever more seldom. Rejected: acknowledging everything, as QUIC
+//! does: costs bytes on a clean link.
+
+use crate::wire::datagram::{Nack, Ranges};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Later packets after which a missing one counts as lost (RFC 9002 §6.1.1, kPacketThreshold).
+const REORDER_PACKETS: u64 = 3;
+
+/// Time after which it does when fewer come: longer than a switch or a Wi-Fi aggregate reorders.
+const REORDER_TIME: Duration = Duration::from_millis(3);
+
+/// Quiet time in an unfinished picture after which its tail is asked for: an encoder's pause between slices is shorter.
+const TAIL_TIME: Duration = Duration::from_millis(8);
+
+/// The least time between two questions for one packet.
+const MIN_REPEAT: Duration = Duration::from_millis(8);
+
+/// Live questions for one packet: if four got no answer, the link is worse than asking can mend.
+const MAX_ASKED: u8 = 4;
+
+/// Patient, each question doubles the time to the next one, up to this: an outage may be long, its end should show soon.
+const MAX_REPEAT: Duration = Duration::from_millis(200);
+
+/// Missing packets remembered; on overflow the oldest are given up.
+const MAX_MISSING: usize = 2048;
+
+struct Missing {
+    number: u64,
+    noticed: Instant,
+    asked: u8,
+    last_asked: Option<Instant>,
+}
+
+/// See the module text.
+pub struct Tracker {
+    patient: bool,
+    next: u64,
+    missing: VecDeque<Missing>,
+    /// When the tail is asked for (next), if pieces of a picture came.
+    tail_due: Option<Instant>,
+    tail_asked: u8,
+    lost: u64,
+}
+
+impl Tracker {
+    /// Expects packet number 0 next. `patient` asks until [`Tracker::settle`], else a few times.
+    pub fn new(patient: bool) -> Self {
+        Tracker { patient, next: 0, missing: VecDeque::new(), tail_due: None, tail_asked: 0, lost: 0 }
+    }
+
+    /// A packet came (not a duplicate); `data` if it carried a piece of a picture.
+    pub fn received(&mut self, now: Instant, number: u64, data: bool) {
+        if number >= self.next {
+            let from = self.next.max(number.saturating_sub(MAX_MISSING as u64));
+            self.lost += from - self.next;
+            for number in from..number {
+                if self.missing.len() == MAX_MISSING {
+                    self.missing.pop_front();
+                    self.lost += 1;
+                }
+                self.missing.push_back(Missing { number, noticed: now, asked: 0, last_asked: None });
+            }
+            self.next = number + 1;
+        } else if let Ok(at) = self.missing.binary_search_by_key(&number, |missing| missing.number) {
+            self.missing.remove(at);
+        }
+        if data {
+            self.tail_due = Some(now + TAIL_TIME);
+            self.tail_asked = 0;
+        }
+    }
+
+    /// Nothing that is missing is wanted any more: every picture is whole or given up.
+    pub fn settle(&mut self, now: Instant) {
+        // What might still be on its way, only out of order, is kept.
+        while self.missing.front().is_some_and(|missing| self.is_lost(missing, now)) {
+            self.missing.pop_front();
+            self.lost += 1;
+        }
+        self.tail_due = None;
+    }
+
+    fn is_lost(&self, missing: &Missing, now: Instant) -> bool {
+        self.next > missing.number + REORDER_PACKETS || now >= missing.noticed + REORDER_TIME
+    }
+
+    /// When [`Tracker::poll`] will have something to ask, if pictures are unfinished.
+    pub fn deadline(&self, rtt: Duration) -> Option<Instant> {
+        let packets = self.missing.iter().filter(|missing| self.may_ask(missing.asked)).map(|missing| match missing.last_asked {
+            Some(asked) => asked + self.repeat_after(rtt, missing.asked),
+            None if self.next > missing.number + REORDER_PACKETS => missing.noticed,
+            None => missing.noticed + REORDER_TIME,
+        });
+        packets.chain(self.tail_due).min()
+    }
+
+    fn may_ask(&self, asked: u8) -> bool {
+        self.patient || asked < MAX_ASKED
+    }
+
+    /// How long after the question of this number (from 1) it is asked again.
+    fn repeat_after(&self, rtt: Duration, asked: u8) -> Duration {
+        let first = (rtt * 3 / 2).max(MIN_REPEAT);
+        let doublings = if self.patient { u32::from(asked.saturating_sub(1)).min(8) } else { 0 };
+        first.saturating_mul(1 << doublings).min(MAX_REPEAT.max(first))
+    }
+
+    /// What to ask for now. Call while pictures are unfinished.
+    pub fn poll(&mut self, now: Instant, rtt: Duration, patience_ms: u16) -> Option<Nack> {
+        let highest = self.next.checked_sub(1)?;
+        let mut ranges = Ranges::new();
+        for at in 0..self.missing.len() {
+            let missing = &self.missing[at];
+            let due = missing.last_asked.is_none_or(|last| now >= last + self.repeat_after(rtt, missing.asked));
+            if !self.is_lost(missing, now) || !due || !self.may_ask(missing.asked) {
+                continue;
+            }
+            if !ranges.push(missing.number) {
+                break;
+            }
+            let missing = &mut self.missing[at];
+            missing.asked = missing.asked.saturating_add(1);
+            missing.last_asked = Some(now);
+        }
+        let tail = self.tail_due.is_some_and(|due| now >= due);
+        if tail {
+            self.tail_asked = self.tail_asked.saturating_add(1);
+            self.tail_due = self.may_ask(self.tail_asked).then(|| now + self.repeat_after(rtt, self.tail_asked));
+        }
+        let asks = tail || !ranges.as_slice().is_empty();
+        asks.then_some(Nack { highest, tail, patience_ms, missing: ranges })
+    }
+
+    /// One more than the highest number that came.
+    pub fn next_expected(&self) -> u64 {
+        self.next
+    }
+
+    /// Packets given up.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::datagram::Range;
+
+    const RTT: Duration = Duration::from_millis(4);
+
+    fn asked(nack: Option<Nack>) -> Vec<Range> {
+        nack.map(|nack| nack.missing.as_slice().to_vec()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_gap_is_asked_for_after_three_packets_and_again_if_no_answer_comes() {
+        let (mut tracker, start) = (Tracker::new(false), Instant::now());
+        for number in [0, 1, 4, 5, 6] {
+            tracker.received(start, number, true);
+        }
+        // 2 has four later packets, 3 only three.
+        assert_eq!(asked(tracker.poll(start, RTT, 50)), [Range { first: 2, count: 2 }]);
+        assert_eq!(asked(tracker.poll(start, RTT, 50)), []);
+        let later = tracker.deadline(RTT).unwrap();
+        assert_eq!(later, start + MIN_REPEAT);
+        assert_eq!(asked(tracker.poll(later, RTT, 50)), [Range { first: 2, count: 2 }]);
+    }
+
+    #[test]
+    fn reordering_is_not_loss() {
+        let (mut tracker, start) = (Tracker::new(false), Instant::now());
+        for number in [0, 2, 3, 1, 4] {
+            tracker.received(start, number, true);
+            assert_eq!(tracker.poll(start, RTT, 50), None);
+        }
+        assert_eq!(tracker.lost(), 0);
+    }
+
+    #[test]
+    fn the_end_of_an_unfinished_picture_is_asked_for_when_it_stays_quiet() {
+        let (mut tracker, start) = (Tracker::new(false), Instant::now());
+        tracker.received(start, 0, true);
+        assert_eq!(tracker.poll(start, RTT, 50), None);
+        let nack = tracker.poll(tracker.deadline(RTT).unwrap(), RTT, 50).unwrap();
+        assert_eq!((nack.tail, nack.highest, nack.missing.as_slice()), (true, 0, &[][..]));
+    }
+
+    #[test]
+    fn live_asks_four_times_and_patient_ever_more_seldom_but_for_as_long_as_it_takes() {
+        for (patient, expected) in [(false, [4, 4]), (true, [6, 14])] {
+            let (mut tracker, start) = (Tracker::new(patient), Instant::now());
+            for number in [0, 2, 3, 4, 5] {
+                tracker.received(start, number, true);
+            }
+            let (mut gaps, mut tails, mut last) = (Vec::new(), 0, start);
+            while let Some(due) = tracker.deadline(RTT).filter(|due| *due < start + Duration::from_secs(2)) {
+                let nack = tracker.poll(due, RTT, 50).expect("what is due is asked");
+                gaps.extend((!nack.missing.as_slice().is_empty()).then(|| due - std::mem::replace(&mut last, due)));
+                tails += u32::from(nack.tail);
+            }
+            let early = gaps.iter().filter(|gap| **gap < Duration::from_millis(200)).count();
+            assert_eq!([early, gaps.len()], expected, "patient: {patient}, {gaps:?}");
+            assert_eq!(tails as usize, gaps.len(), "the tail is asked for as often");
+        }
+    }
+
+    #[test]
+    fn a_jump_of_a_billion_packets_costs_bounded_memory() {
+        let (mut tracker, start) = (Tracker::new(false), Instant::now());
+        tracker.received(start, 0, true);
+        tracker.received(start, 1_000_000_000, true);
+        assert_eq!(tracker.missing.len(), MAX_MISSING);
+        assert_eq!(tracker.lost(), 1_000_000_000 - 1 - MAX_MISSING as u64);
+    }
+}

@@ -1,0 +1,362 @@
+//! When each sample is heard: blocks from the network in, frames for the sound card out.
+//!
+//! **Problem.** Blocks come when the network likes, the card asks when it likes, four clocks run at four speeds (two sound
+//! cards, two computers), and sound must come out early, whole, and at a known time after it was caught, for days.
+//!
+//! **Choice.** One number is steered: the *latency* of the frame about to be played, from its capture time (through
+//! [`clock::Mapping`](super::clock::Mapping)) to the moment it leaves the speaker (the card's own stamp, smoothed by
+//! [`drift::Card`](super::drift::Card)). Neither depends on when anything arrived, so jitter does not enter the loop.
+//! * **Target.** What was seen of arrivals (lateness of each block against its capture) and of requests (how far ahead and how
+//!   much the card asks) is kept in two [`jitter::Window`]s. The target is the latency at which the second worst of both in
+//!   ten seconds still meet, but never less than a buffer of [`Config::floor`]; it rises at once and falls by 3 ms/s.
+//! * **Small errors** (60 ms late, 25 early) are resampled away, ±0.5 % at most.
+//! * **Large ones** are jumped over or waited for with a crossfade: after a stall the backlog is shed at once, if there is one.
+//! * **Nothing there**: fade out, wait. What comes then is played from its beginning, late as it is: an underflow alone
+//!   never drops sound. If the target rose meanwhile, waiting goes on until it is met: a gap that is there anyway pays for it.
+//! * **A hole** (lost block, absent microphone) is played at its own length, concealed, so time stays right.
+//!
+//! Until the clock is known a local one is assumed from the first block: everything works but the latency's absolute value.
+//! When the mapping changes, all that was measured against the old one is moved with it; the listener hears nothing.
+//!
+//! **Rejected.** Steering the fill of the buffer (saws by a block and by jitter, knows no lip sync); time-stretching (NetEq:
+//! colours music, and at 30 ms has nothing left to win); dropping late blocks (turns every underflow into two gaps).
+//!
+//! Invariant: after [`Playout::new`] nothing here allocates, frees, locks or blocks; it is driven from the audio callback.
+
+use std::time::{Duration, Instant};
+
+use super::audio_buffer::{AudioBuffer, Frame, Pushed};
+use super::clock::{Mapping, offset, seconds_between};
+use super::conceal::Concealer;
+use super::drift::{Card, Controller};
+use super::jitter::Window;
+use super::resampler::{CHANNELS, Resampler};
+use crate::sound::{BLOCK_FRAMES, RATE};
+
+pub use super::audio_buffer::Block;
+
+/// One block, seconds.
+const BLOCK_S: f64 = BLOCK_FRAMES as f64 / RATE as f64;
+/// Between what must meet: a wake-up of this thread, the resampler's rounding.
+const MARGIN_S: f64 = 2e-3;
+/// And so much of what they vary: the worst is still to come.
+const SPREAD_MARGIN: f64 = 0.125;
+/// How fast the target falls. The resampler could do 5 ms/s; below that it never saturates.
+const FALL: f64 = 3e-3;
+/// An error beyond this is jumped over: it would be heard as late for longer than 12 s.
+const JUMP_S: f64 = 60e-3;
+/// Sound that much before its target is held: the buffer has just been too small, and would be for another five seconds.
+const HOLD_S: f64 = 25e-3;
+/// In the beginning, while the target is being learnt, less is enough.
+const BEGINNING_S: f64 = 0.5;
+const BEGINNING_HOLD_S: f64 = 4e-3;
+/// A jump is worth a crossfade only if it gains so much.
+const WORTH_S: f64 = 20e-3;
+/// Sound older than its target by more is not begun with.
+const STALE_S: f64 = 0.2;
+/// A mapping that moves by more is another clock: what was measured before says nothing.
+const OTHER_CLOCK_S: f64 = 1.0;
+/// A card that says it plays further ahead does not know.
+const FAR_AHEAD_S: f64 = 2.0;
+/// Frames rendered at once.
+const CHUNK: usize = 480;
+
+/// What playout may be told beforehand.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// Least buffer, whatever the network is like. 30 ms: the block being filled, the block being taken, 10 ms of jitter.
+    pub floor: Duration,
+    /// Most buffer that jitter can ask for; beyond it sound breaks up rather than fall behind a conversation.
+    pub ceiling: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config { floor: Duration::from_millis(30), ceiling: Duration::from_millis(500) }
+    }
+}
+
+/// What playout is doing. Counters only grow.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Stats {
+    /// Sound waiting when the card last asked.
+    pub level: Duration,
+    /// What should be waiting just after a block came.
+    pub target: Duration,
+    /// Capture to speaker, once the sender's clock is known and while sound is played.
+    pub latency: Option<Duration>,
+    /// What that should be.
+    pub target_latency: Option<Duration>,
+    /// Jitter of arrivals made ready for.
+    pub jitter: Duration,
+    /// Consumed faster than nominal by so much.
+    pub correction_ppm: f64,
+    /// The card is faster than nominal by so much.
+    pub card_ppm: f64,
+    /// Times the buffer ran empty.
+    pub underflows: u64,
+    /// Frames played with no sound to play, since the first sound.
+    pub concealed: u64,
+    /// Blocks that came after their place was played.
+    pub late: u64,
+    /// Blocks that were there already.
+    pub duplicates: u64,
+    /// Times the buffer was overrun and emptied.
+    pub overflows: u64,
+    /// Frames skipped to get back to the target.
+    pub shed: u64,
+}
+
+/// What the resampler draws from.
+struct Source {
+    buffer: AudioBuffer,
+    concealer: Concealer,
+    playing: bool,
+    heard: bool,
+    underflows: u64,
+    concealed: u64,
+}
+
+impl Source {
+    fn pull(&mut self, out: &mut [f32]) {
+        for frame in out.chunks_exact_mut(CHANNELS) {
+            let sound = match self.playing.then(|| self.buffer.read()) {
+                Some(Frame::Sound(sound)) => {
+                    self.heard = true;
+                    Some(sound)
+                }
+                Some(Frame::Hole) | None => None,
+                Some(Frame::Empty) => {
+                    self.playing = false;
+                    self.underflows += 1;
+                    None
+                }
+            };
+            self.concealed += u64::from(self.heard && sound.is_none());
+            frame.copy_from_slice(&self.concealer.frame(sound));
+        }
+    }
+}
+
+/// See the module text.
+pub struct Playout {
+    config: Config,
+    source: Source,
+    resampler: Resampler,
+    controller: Controller,
+    card: Card,
+    played: u64,
+    mapping: Option<Mapping>,
+    /// Whether the mapping came from pings.
+    trusted: bool,
+    arrivals: Window,
+    requests: Window,
+    /// How long sound has been played since the network, the card or the sender was new, seconds.
+    since: f64,
+    /// Latency aimed at, seconds.
+    target: Option<f64>,
+    wanted: Option<Duration>,
+    rendered: Box<[f32]>,
+    stats: Stats,
+}
+
+impl Playout {
+    /// Silent, and knows nothing.
+    pub fn new(config: Config) -> Self {
+        Playout {
+            config,
+            source: Source {
+                buffer: AudioBuffer::new(),
+                concealer: Concealer::new(),
+                playing: false,
+                heard: false,
+                underflows: 0,
+                concealed: 0,
+            },
+            resampler: Resampler::new(),
+            controller: Controller::new(),
+            card: Card::new(RATE),
+            played: 0,
+            mapping: None,
+            trusted: false,
+            arrivals: Window::new(),
+            requests: Window::new(),
+            since: 0.0,
+            target: None,
+            wanted: None,
+            rendered: vec![0.0; CHUNK * CHANNELS].into_boxed_slice(),
+            stats: Stats::default(),
+        }
+    }
+
+    /// A block that came at `now` (when it came, not when it is handed over here).
+    pub fn push(&mut self, now: Instant, block: &Block) {
+        let mapping = *self.mapping.get_or_insert_with(|| Mapping::assumed(now, block.capture));
+        let late = seconds_between(now, mapping.to_local(block.capture)) - BLOCK_S;
+        match self.source.buffer.push(block) {
+            Pushed::Kept => {}
+            Pushed::Duplicate => {
+                self.stats.duplicates += 1;
+                return; // the first copy said when it came
+            }
+            Pushed::Late => self.stats.late += 1,
+            Pushed::Restarted => {
+                self.stats.overflows += 1;
+                self.begin_anew();
+                if !self.trusted {
+                    self.mapping = Some(Mapping::assumed(now, block.capture));
+                    return;
+                }
+            }
+        }
+        self.arrivals.record(now, late);
+    }
+
+    fn begin_anew(&mut self) {
+        self.source.playing = false;
+        self.arrivals = Window::new();
+        (self.target, self.since) = (None, 0.0);
+        self.controller.moved();
+    }
+
+    /// Another sender, or the same one from its beginning: forgets sound and clock, keeps the card.
+    pub fn reset(&mut self) {
+        self.source.buffer.clear();
+        self.source.heard = false;
+        self.begin_anew();
+        (self.mapping, self.trusted) = (None, false);
+    }
+
+    /// How the sender's clock runs, as pings say.
+    pub fn set_mapping(&mut self, mapping: Mapping) {
+        if let (Some(old), Some(capture)) = (self.mapping, self.source.buffer.newest_time()) {
+            let earlier = seconds_between(old.to_local(capture), mapping.to_local(capture));
+            if self.trusted && earlier.abs() > OTHER_CLOCK_S {
+                self.arrivals = Window::new();
+                self.target = None;
+            } else {
+                self.arrivals.shift(earlier);
+                self.target = self.target.map(|target| target + earlier);
+            }
+        }
+        (self.mapping, self.trusted) = (Some(mapping), true);
+    }
+
+    /// Sound is to leave the speaker `latency` after its capture, or as soon after that as its jitter allows; `None`: as soon
+    /// as its jitter allows.
+    pub fn set_target(&mut self, latency: Option<Duration>) {
+        if self.wanted != latency {
+            (self.wanted, self.target) = (latency, None);
+        }
+    }
+
+    /// Fills `out` (interleaved, `channels` a frame) with what leaves the speaker from `at` on.
+    pub fn fill(&mut self, now: Instant, at: Instant, out: &mut [f32], channels: usize) {
+        let Some(frames) = out.len().checked_div(channels).filter(|frames| *frames > 0) else { return };
+        let passed = frames as f64 / f64::from(RATE);
+        self.card.observe(self.played, at);
+        let at = self.card.instant(self.played).unwrap_or(at);
+        self.requests.record(now, seconds_between(at, now).clamp(0.0, FAR_AHEAD_S) + passed);
+        self.retarget(passed);
+        self.stats.level = self.source.buffer.level();
+        let faster = self.steer(at, passed);
+        for part in out.chunks_mut(CHUNK * channels) {
+            let rendered = &mut self.rendered[..part.len() / channels * CHANNELS];
+            let source = &mut self.source;
+            self.resampler.fill(faster, rendered, |input| source.pull(input));
+            for (frame, sound) in part.chunks_mut(channels).zip(rendered.chunks_exact(CHANNELS)) {
+                if let [mono] = frame {
+                    *mono = (sound[0] + sound[1]) / 2.0;
+                } else {
+                    frame.fill(0.0);
+                    frame.iter_mut().zip(sound).for_each(|(to, from)| *to = *from);
+                }
+            }
+        }
+        self.played += frames as u64;
+    }
+
+    /// Frames of the resampler, seconds.
+    fn delay(&self) -> f64 {
+        self.resampler.delay() as f64 / f64::from(RATE)
+    }
+
+    /// Least lateness of arrivals and least demand of requests: what no buffer is needed for.
+    fn base(&self) -> Option<f64> {
+        Some(self.arrivals.least()? + self.requests.least()?)
+    }
+
+    fn retarget(&mut self, passed: f64) {
+        let (Some(base), Some(arrivals), Some(requests)) = (self.base(), self.arrivals.ready_for(), self.requests.ready_for())
+        else {
+            return;
+        };
+        let floor = base + self.config.floor.as_secs_f64() - BLOCK_S;
+        let ceiling = base + self.config.ceiling.as_secs_f64() - BLOCK_S;
+        let spread = arrivals + requests - base;
+        let meet = arrivals + requests + BLOCK_S + self.delay() + MARGIN_S + spread * SPREAD_MARGIN;
+        let mut least = meet.min(ceiling).max(floor);
+        if let (Some(wanted), true) = (self.wanted, self.trusted) {
+            least = least.max(wanted.as_secs_f64());
+        }
+        self.target = Some(self.target.map_or(least, |old| least.max(old - FALL * passed)));
+    }
+
+    /// Decides from where to go on at `at`, and how fast.
+    fn steer(&mut self, at: Instant, passed: f64) -> f64 {
+        self.stats.latency = None;
+        let (Some(mapping), Some(target)) = (self.mapping, self.target) else { return self.controller.coast(passed) };
+        let out = offset(at, (self.delay() * 1e9) as i64);
+        let buffer = &mut self.source.buffer;
+        let head = if self.source.playing { buffer.head_time() } else { buffer.first_sound() };
+        let (Some(head), Some(newest)) = (head, buffer.newest_time()) else { return self.controller.coast(passed) };
+        let latency = |capture| seconds_between(out, mapping.to_local(capture));
+        let late = latency(head) - target;
+        self.since += if self.source.playing { passed } else { 0.0 };
+        if self.trusted && self.source.playing {
+            self.stats.latency = Some(Duration::from_secs_f64((late + target).clamp(0.0, 1e6)));
+        }
+        if !self.source.playing && latency(newest) > target + STALE_S {
+            return self.controller.coast(passed);
+        }
+        // As far as the target says, and no further than there is sound for this request and the next block's coming.
+        let spare = latency(head) - latency(newest) - passed - BLOCK_S - MARGIN_S;
+        let jump = late.min(spare);
+        if late > JUMP_S && jump > WORTH_S {
+            let to = head.saturating_add(Duration::from_secs_f64(jump.clamp(0.0, 1e6)));
+            self.source.concealer.cut();
+            self.stats.shed += buffer.seek(to);
+        } else if !self.source.playing {
+            buffer.skip_hole();
+            buffer.hold((-late * f64::from(RATE)) as i64);
+        } else if late < if self.since < BEGINNING_S { -BEGINNING_HOLD_S } else { -HOLD_S } {
+            buffer.hold((-late * f64::from(RATE)) as i64);
+        } else {
+            return self.controller.update(passed, late);
+        }
+        self.source.playing = true;
+        self.controller.moved();
+        self.controller.coast(passed)
+    }
+
+    /// What it is doing now.
+    pub fn stats(&self) -> Stats {
+        let seconds = |s: f64| Duration::from_secs_f64(s.clamp(0.0, 1e6));
+        let target = self.target.zip(self.base()).map_or(0.0, |(target, base)| target - base + BLOCK_S);
+        let jitter = self.arrivals.ready_for().zip(self.arrivals.least()).map_or(0.0, |(high, least)| high - least);
+        Stats {
+            target: seconds(target),
+            target_latency: self.target.filter(|_| self.trusted).map(seconds),
+            jitter: seconds(jitter),
+            correction_ppm: self.controller.ppm(),
+            card_ppm: self.card.ppm(),
+            underflows: self.source.underflows,
+            concealed: self.source.concealed,
+            ..self.stats
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "playout_tests.rs"]
+mod tests;

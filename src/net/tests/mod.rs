@@ -1,0 +1,223 @@
+//! The net thread over real loopback sockets, with a core that does what the test says and tells what it hears.
+//!
+//! Nothing here waits for time to pass: every wait is for an event, and its limit only ends a test that has failed.
+
+mod commands;
+mod datagrams;
+mod places;
+mod streams;
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use super::{Config, Counters, Handle, spawn};
+use crate::session::{Core, HostId, Output, StreamId};
+
+/// After this without an event a test has failed.
+const LIMIT: Duration = Duration::from_secs(10);
+
+const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
+const ANY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+
+/// What the test tells the core.
+#[derive(Debug)]
+enum Do {
+    Send {
+        to: SocketAddr,
+        segment: usize,
+        bytes: Vec<u8>,
+    },
+    /// Given to the stream in pieces of 64 KiB, while it is writable.
+    Write {
+        stream: StreamId,
+        bytes: Vec<u8>,
+    },
+    Close(StreamId),
+    Dial(usize),
+    Wake(Instant),
+    /// From now on never content: wants to be called at a moment that is gone.
+    Nag,
+}
+
+/// What the core tells the test.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Datagram(SocketAddr, Vec<u8>),
+    Accepted(StreamId, SocketAddr),
+    Dialled(usize, Result<(StreamId, SocketAddr), String>),
+    Bytes(StreamId, Vec<u8>),
+    Closed(StreamId),
+    Writable(StreamId, bool),
+    Timeout(Instant),
+}
+
+#[derive(Default)]
+struct Toy {
+    outputs: VecDeque<(Output<Heard>, Vec<u8>)>,
+    blocked: Vec<StreamId>,
+    wake: Option<Instant>,
+    nags: Option<Instant>,
+}
+
+impl Toy {
+    fn say(&mut self, heard: Heard) {
+        self.outputs.push_back((Output::Event(heard), Vec::new()));
+    }
+}
+
+impl Core for Toy {
+    type Command = Do;
+    type Event = Heard;
+
+    fn handle_command(&mut self, now: Instant, command: Do) {
+        match command {
+            Do::Send { to, segment, bytes } => {
+                self.outputs.push_back((Output::Datagrams { to, segment, len: bytes.len() }, bytes));
+            }
+            Do::Write { stream, bytes } => {
+                self.outputs.extend(bytes.chunks(1 << 16).map(|bytes| (Output::Stream { stream }, bytes.to_vec())));
+            }
+            Do::Close(stream) => self.outputs.push_back((Output::Close { stream }, Vec::new())),
+            Do::Dial(host) => self.outputs.push_back((Output::Dial { host: HostId(host) }, Vec::new())),
+            Do::Wake(at) => self.wake = Some(at),
+            Do::Nag => self.nags = Some(now),
+        }
+    }
+
+    fn handle_datagram(&mut self, _: Instant, from: SocketAddr, bytes: &mut [u8]) {
+        self.say(Heard::Datagram(from, bytes.to_vec()));
+    }
+
+    fn handle_accepted(&mut self, _: Instant, stream: StreamId, from: SocketAddr) {
+        self.say(Heard::Accepted(stream, from));
+    }
+
+    fn handle_dialled(&mut self, _: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+        self.say(Heard::Dialled(host.0, outcome));
+    }
+
+    fn handle_stream(&mut self, _: Instant, stream: StreamId, bytes: &[u8]) {
+        self.say(Heard::Bytes(stream, bytes.to_vec()));
+    }
+
+    fn handle_stream_closed(&mut self, _: Instant, stream: StreamId) {
+        self.say(Heard::Closed(stream));
+    }
+
+    fn handle_writable(&mut self, _: Instant, stream: StreamId, writable: bool) {
+        self.blocked.retain(|blocked| *blocked != stream);
+        if !writable {
+            self.blocked.push(stream);
+        }
+        self.say(Heard::Writable(stream, writable));
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        if self.wake.is_some_and(|wake| wake <= now) {
+            self.wake = None;
+            self.say(Heard::Timeout(now));
+        }
+    }
+
+    fn poll(&mut self, _: Instant, buffer: &mut Vec<u8>) -> Output<Heard> {
+        let may_go = |(output, _): &(Output<Heard>, _)| match output {
+            Output::Stream { stream } | Output::Close { stream } => !self.blocked.contains(stream),
+            _ => true,
+        };
+        let Some((output, bytes)) = self.outputs.iter().position(may_go).and_then(|at| self.outputs.remove(at)) else {
+            return Output::Wait(self.nags.or(self.wake));
+        };
+        buffer.extend_from_slice(&bytes);
+        output
+    }
+}
+
+struct Net {
+    handle: Handle<Do>,
+    heard: mpsc::Receiver<Heard>,
+}
+
+impl Net {
+    fn start(bind: IpAddr, listen: bool, hosts: &[(&str, u16)]) -> Net {
+        let hosts = hosts.iter().map(|(host, port)| (host.to_string(), *port)).collect();
+        let (say, heard) = mpsc::channel();
+        let config = Config { bind, port: 0, listen, hosts };
+        let handle = spawn(Toy::default(), config, move |event| say.send(event).unwrap_or_default()).expect("loopback is there");
+        Net { handle, heard }
+    }
+
+    fn tell(&self, what: Do) {
+        self.handle.command(what);
+    }
+
+    fn hear(&self) -> Heard {
+        self.heard.recv_timeout(LIMIT).expect("the core hears something")
+    }
+
+    fn port(&self) -> u16 {
+        self.handle.local_addr().port()
+    }
+
+    fn counters(&self) -> Counters {
+        self.handle.counters()
+    }
+
+    /// Has the core wait for this moment; gives the one at which it was called.
+    fn hear_timeout(&self, at: Instant) -> Instant {
+        self.tell(Do::Wake(at));
+        match self.hear() {
+            Heard::Timeout(at) => at,
+            other => panic!("{other:?} instead of a timeout"),
+        }
+    }
+
+    fn hear_datagrams(&self, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
+        let datagram = |_| match self.hear() {
+            Heard::Datagram(from, bytes) => (from, bytes),
+            other => panic!("{other:?} instead of a datagram"),
+        };
+        (0..count).map(datagram).collect()
+    }
+
+    /// Reads until `len` bytes of the stream came; panics on anything else but writability.
+    fn hear_bytes(&self, stream: StreamId, len: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        while all.len() < len {
+            match self.hear() {
+                Heard::Bytes(from, bytes) if from == stream => all.extend(bytes),
+                Heard::Writable(..) => {}
+                other => panic!("{other:?} instead of bytes"),
+            }
+        }
+        all
+    }
+
+    fn hear_accepted(&self) -> (StreamId, SocketAddr) {
+        match self.hear() {
+            Heard::Accepted(stream, from) => (stream, from),
+            other => panic!("{other:?} instead of a connection"),
+        }
+    }
+
+    fn hear_dialled(&self) -> Result<(StreamId, SocketAddr), String> {
+        match self.hear() {
+            Heard::Dialled(0, outcome) => outcome,
+            other => panic!("{other:?} instead of the end of a dial"),
+        }
+    }
+}
+
+fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at % 251) as u8 ^ (at >> 10) as u8).collect()
+}
+
+fn connect(net: &Net, ip: IpAddr) -> (TcpStream, StreamId) {
+    let socket = TcpStream::connect((ip, net.port())).expect("it listens");
+    socket.set_read_timeout(Some(LIMIT)).expect("a limit");
+    let (stream, from) = net.hear_accepted();
+    assert_eq!(from, socket.local_addr().expect("connected"));
+    (socket, stream)
+}

@@ -1,0 +1,180 @@
+//! What the window toolkit lacks: screen size, full screen, exposures, and a screen that stays awake.
+//!
+//! A second connection to the X server, in safe Rust, on the window that minifb made. Full screen is asked of the window
+//! manager (EWMH 1.5, `_NET_WM_STATE`); where none is running the window itself is laid over the screen.
+
+use x11rb::connection::Connection;
+use x11rb::errors::{ConnectionError, ReplyError};
+use x11rb::protocol::Event;
+use x11rb::protocol::randr::ConnectionExt as _;
+use x11rb::protocol::screensaver::ConnectionExt as _;
+use x11rb::protocol::xproto::{
+    Atom, AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask, Gravity,
+    PropMode, StackMode, Window,
+};
+use x11rb::rust_connection::RustConnection;
+use x11rb::wrapper::ConnectionExt as _;
+
+use super::scale::Rect;
+use crate::picture::Size;
+
+x11rb::atom_manager! {
+    /// Names the window manager and we agree on.
+    Atoms: AtomsCookie {
+        _NET_SUPPORTED,
+        _NET_SUPPORTING_WM_CHECK,
+        _NET_WM_BYPASS_COMPOSITOR,
+        _NET_WM_STATE,
+        _NET_WM_STATE_FULLSCREEN,
+    }
+}
+
+/// See the module text.
+pub(super) struct Desktop {
+    connection: RustConnection,
+    root: Window,
+    atoms: Atoms,
+    window: Window,
+    is_fullscreen: bool,
+    /// Where the window was before it was laid over the screen; only without a window manager.
+    before: Option<Rect>,
+}
+
+impl Desktop {
+    /// Connects to the display `$DISPLAY` names.
+    pub(super) fn connect() -> Result<Self, String> {
+        let (connection, screen) = RustConnection::connect(None).map_err(|error| error.to_string())?;
+        let root = connection.setup().roots.get(screen).ok_or("it has no screen")?.root;
+        let atoms = Atoms::new(&connection).map_err(|error| error.to_string())?.reply().map_err(|error| error.to_string())?;
+        Ok(Desktop { connection, root, atoms, window: x11rb::NONE, is_fullscreen: false, before: None })
+    }
+
+    /// The monitors' places, the primary one first; the whole screen where the server knows of none.
+    fn monitors(&self) -> Vec<Rect> {
+        let place = |x: i16, y: i16, width: u16, height: u16| Rect {
+            x: u32::try_from(x).unwrap_or(0),
+            y: u32::try_from(y).unwrap_or(0),
+            size: Size { width: u32::from(width.max(1)), height: u32::from(height.max(1)) },
+        };
+        let reply = self.connection.randr_get_monitors(self.root, true).ok().and_then(|cookie| cookie.reply().ok());
+        let mut monitors = reply.map(|reply| reply.monitors).unwrap_or_default();
+        monitors.sort_by_key(|monitor| !monitor.primary);
+        let mut places: Vec<_> = monitors.iter().map(|it| place(it.x, it.y, it.width, it.height)).collect();
+        if places.is_empty() {
+            let screen = self.connection.setup().roots.iter().find(|screen| screen.root == self.root);
+            places.extend(screen.map(|screen| place(0, 0, screen.width_in_pixels, screen.height_in_pixels)));
+        }
+        places
+    }
+
+    /// The size of the primary monitor.
+    pub(super) fn screen(&self) -> Option<Size> {
+        self.monitors().first().map(|monitor| monitor.size)
+    }
+
+    /// Takes charge of a window: hears of its exposures, names its class, and keeps the screen awake.
+    pub(super) fn adopt(&mut self, window: Window) -> Result<(), ReplyError> {
+        self.window = window;
+        let events = EventMask::EXPOSURE | EventMask::PROPERTY_CHANGE;
+        // What was painted stays where it is while the window is resized, instead of flashing black.
+        let attributes = ChangeWindowAttributesAux::new().event_mask(events).bit_gravity(Gravity::CENTER);
+        self.connection.change_window_attributes(window, &attributes)?.check()?;
+        let class = b"eyeline\0Eyeline\0";
+        self.connection.change_property8(PropMode::REPLACE, window, AtomEnum::WM_CLASS, AtomEnum::STRING, class)?;
+        // 1: no compositor between a full-screen window and the screen; it costs a picture period.
+        let bypass = self.atoms._NET_WM_BYPASS_COMPOSITOR;
+        self.connection.change_property32(PropMode::REPLACE, window, bypass, AtomEnum::CARDINAL, &[1])?;
+        // Ends with this connection. Not every server has it, and a screen that sleeps is no reason to stop.
+        if let Ok(cookie) = self.connection.screensaver_suspend(1) {
+            cookie.ignore_error();
+        }
+        self.connection.flush()?;
+        Ok(())
+    }
+
+    /// Handles what the server said since; whether a part of the window was uncovered and must be painted again.
+    pub(super) fn poll(&mut self) -> Result<bool, ReplyError> {
+        let mut exposed = false;
+        while let Some(event) = self.connection.poll_for_event()? {
+            match event {
+                Event::Expose(_) => exposed = true,
+                Event::PropertyNotify(event) if event.atom == self.atoms._NET_WM_STATE => {
+                    self.is_fullscreen = self.states()?.contains(&self.atoms._NET_WM_STATE_FULLSCREEN);
+                }
+                _ => {}
+            }
+        }
+        Ok(exposed)
+    }
+
+    /// Whether the window covers its monitor, as far as the window manager has said.
+    pub(super) fn is_fullscreen(&self) -> bool {
+        self.is_fullscreen
+    }
+
+    /// Covers the monitor the window is on, or puts the window back where it was.
+    pub(super) fn set_fullscreen(&mut self, on: bool) -> Result<(), ReplyError> {
+        if on == self.is_fullscreen {
+            return Ok(());
+        }
+        if self.before.is_none() && self.manager_does_fullscreen()? {
+            // 1 and 0: add and remove; the last 1: asked by an ordinary application.
+            let state = [u32::from(on), self.atoms._NET_WM_STATE_FULLSCREEN, 0, 1, 0];
+            let message = ClientMessageEvent::new(32, self.window, self.atoms._NET_WM_STATE, state);
+            let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+            self.connection.send_event(false, self.root, mask, message)?;
+        } else if on {
+            let place = self.place()?;
+            let middle = (place.x + place.size.width / 2, place.y + place.size.height / 2);
+            let monitors = self.monitors();
+            let holds = |monitor: &&Rect| {
+                (monitor.x..monitor.x + monitor.size.width).contains(&middle.0)
+                    && (monitor.y..monitor.y + monitor.size.height).contains(&middle.1)
+            };
+            if let Some(monitor) = monitors.iter().find(holds).or(monitors.first()) {
+                self.before = Some(place);
+                self.put(*monitor)?;
+            }
+        } else if let Some(before) = self.before.take() {
+            self.put(before)?;
+        }
+        self.is_fullscreen = on;
+        self.connection.flush()?;
+        Ok(())
+    }
+
+    fn put(&self, place: Rect) -> Result<(), ConnectionError> {
+        let configure = ConfigureWindowAux::new()
+            .x(place.x as i32)
+            .y(place.y as i32)
+            .width(place.size.width)
+            .height(place.size.height)
+            .stack_mode(StackMode::ABOVE);
+        self.connection.configure_window(self.window, &configure).map(drop)
+    }
+
+    fn place(&self) -> Result<Rect, ReplyError> {
+        let geometry = self.connection.get_geometry(self.window)?.reply()?;
+        let size = Size { width: u32::from(geometry.width), height: u32::from(geometry.height) };
+        Ok(Rect { x: u32::try_from(geometry.x).unwrap_or(0), y: u32::try_from(geometry.y).unwrap_or(0), size })
+    }
+
+    fn states(&self) -> Result<Vec<Atom>, ReplyError> {
+        self.values(self.window, self.atoms._NET_WM_STATE, AtomEnum::ATOM)
+    }
+
+    /// A manager that left may have left its properties behind; a living one keeps a window that names itself (EWMH).
+    fn manager_does_fullscreen(&self) -> Result<bool, ReplyError> {
+        let check = self.atoms._NET_SUPPORTING_WM_CHECK;
+        let Some(&manager) = self.values(self.root, check, AtomEnum::WINDOW)?.first() else { return Ok(false) };
+        let is_alive = self.values(manager, check, AtomEnum::WINDOW).is_ok_and(|itself| itself == [manager]);
+        let supported = self.values(self.root, self.atoms._NET_SUPPORTED, AtomEnum::ATOM)?;
+        Ok(is_alive && supported.contains(&self.atoms._NET_WM_STATE_FULLSCREEN))
+    }
+
+    fn values(&self, window: Window, property: Atom, kind: AtomEnum) -> Result<Vec<u32>, ReplyError> {
+        // 1024 words hold any window manager's list of what it supports.
+        let reply = self.connection.get_property(false, window, property, kind, 0, 1024)?.reply()?;
+        Ok(reply.value32().map(|values| values.collect()).unwrap_or_default())
+    }
+}

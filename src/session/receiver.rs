@@ -1,0 +1,517 @@
+//! The receiving side: one sender is shown, what it sends is put together, what is missing is asked for.
+//!
+//! Slices leave as events the moment they are whole; pictures are settled in order. Another sender that dials in while one is
+//! shown is told "busy"; when the shown one's connection broke, the newcomer is taken. All state of a sender is in
+//! [`Source`], so that several could be kept one day.
+
+use super::endpoint::{self, Endpoint, Incoming, Notice};
+use super::link::{Identity, LinkId};
+use super::path::Control;
+use super::stats::ReceiverStats;
+use super::{Core, HostId, Output, StreamId};
+use crate::media::clock::{Epoch, Estimate, Mapping};
+use crate::media::depacketizer::{Depacketizer, Limits, Pushed, Settled, Slice};
+use crate::media::nack::Tracker;
+use crate::time::MediaTime;
+use crate::wire::datagram::{Message, Report, Sound};
+use crate::wire::record::{End, Format, Reason, Record};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Between two reports.
+const REPORT: Duration = Duration::from_millis(100);
+
+/// Between two statistics.
+const STATS: Duration = Duration::from_secs(1);
+
+/// A picture is shown in part one picture period after it should have come, within these bounds (DESIGN §4).
+const LIVE_WAIT: (Duration, Duration) = (Duration::from_millis(16), Duration::from_millis(50));
+
+/// Live pictures being put together at once (DESIGN §6) and their bytes.
+const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, newest_wins: true };
+
+/// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
+const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: 64 << 20, wait: Duration::from_secs(2), newest_wins: false };
+
+/// After the end record the rest is waited for this long (DESIGN §2).
+const END_WAIT: Duration = Duration::from_secs(2);
+
+/// How a receiver is set up.
+pub struct Config {
+    /// Who we are; `patient` when a file is written.
+    pub me: Identity,
+    /// How many hosts to dial.
+    pub hosts: usize,
+    /// Dial or wait again when the sender is lost.
+    pub reconnect: bool,
+    /// This process's clock.
+    pub epoch: Epoch,
+}
+
+/// What the application says.
+pub enum Command {
+    /// So many pictures were shown so far.
+    Shown(u32),
+    /// Every picture below this number is written: a film's sender may go on.
+    Written(u64),
+    /// A used slice's buffer.
+    Recycle(Vec<u8>),
+    /// Say goodbye, with this sentence.
+    Stop(String),
+}
+
+/// What the application is told.
+pub enum Event {
+    /// A sender is here.
+    SenderUp {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        address: SocketAddr,
+        /// It was here before and continues.
+        again: bool,
+    },
+    /// What it sends.
+    Format(Format),
+    /// Datagrams flow.
+    Path,
+    /// A slice is whole; `whole` if that made the picture whole.
+    Slice(Slice, bool),
+    /// A picture is whole, or will not become so. In order, each number once.
+    Settled(Settled),
+    /// A block of sound.
+    Sound {
+        /// Its number.
+        number: u64,
+        /// When its first sample was caught.
+        capture: MediaTime,
+        /// 1 or 2.
+        channels: u8,
+        /// Interleaved s16, little endian.
+        samples: Vec<u8>,
+    },
+    /// How the sender's clock maps to ours, whenever it is known better.
+    Clock(Mapping),
+    /// How much there is in all; then [`Event::Finished`].
+    End(End),
+    /// Everything is here, or was waited for.
+    Finished,
+    /// Nothing was heard from the sender for so long that it counts as lost (only shown), or it is back.
+    Quiet(bool),
+    /// The sender is gone.
+    SenderDown {
+        /// What it said, if it said goodbye.
+        reason: Option<Reason>,
+        /// Why.
+        sentence: String,
+    },
+    /// UDP does not pass.
+    NoUdp(SocketAddr),
+    /// Somebody was turned away.
+    TurnedAway(SocketAddr, String),
+    /// A host cannot be reached.
+    Unreachable {
+        /// Which.
+        host: HostId,
+        /// What happened.
+        sentence: String,
+        /// It is not dialled again.
+        fatal: bool,
+    },
+    /// Once a second.
+    Stats(Box<ReceiverStats>),
+}
+
+/// All state of the sender that is shown.
+struct Source {
+    link: LinkId,
+    id: [u8; 16],
+    clock: Estimate,
+    depacketizer: Depacketizer,
+    tracker: Tracker,
+    report: Report,
+    next_report: Instant,
+    quiet: bool,
+    blocks: Option<u64>,
+    last_picture: Option<(Instant, Duration)>,
+    end: Option<(End, Instant)>,
+}
+
+/// See the module text.
+pub struct Session {
+    endpoint: Endpoint,
+    patient: bool,
+    sound: bool,
+    pictures: bool,
+    source: Option<Source>,
+    events: VecDeque<Event>,
+    stats: ReceiverStats,
+    shown: u32,
+    /// Where a file is written, the sender is told of pictures in it, not of pictures that came.
+    written: Option<u64>,
+    next_stats: Instant,
+}
+
+impl Session {
+    /// A receiver nobody has found yet.
+    pub fn new(now: Instant, config: Config) -> Self {
+        let Config { me, hosts, reconnect, epoch } = config;
+        let (patient, sound, pictures) = (me.patient, me.sound, me.pictures);
+        Session {
+            endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch }),
+            patient,
+            sound,
+            pictures,
+            source: None,
+            events: VecDeque::new(),
+            stats: ReceiverStats::default(),
+            shown: 0,
+            written: None,
+            next_stats: now + STATS,
+        }
+    }
+
+    fn take_notices(&mut self, now: Instant) {
+        while let Some(notice) = self.endpoint.poll_notice() {
+            match notice {
+                Notice::Up { link, replaces } => self.sender_up(now, link, replaces),
+                Notice::Path(link) if self.is_source(link) => self.events.push_back(Event::Path),
+                Notice::Path(_) => {}
+                Notice::NoUdp(link, address) if self.is_source(link) => self.events.push_back(Event::NoUdp(address)),
+                Notice::NoUdp(..) => {}
+                Notice::Down(link, reason, sentence) if self.is_source(link) => {
+                    self.finish_end(now, true);
+                    self.source = None;
+                    self.events.push_back(Event::SenderDown { reason, sentence });
+                }
+                Notice::Down(..) => {}
+                Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
+                Notice::Unreachable { host, sentence, fatal } => {
+                    self.events.push_back(Event::Unreachable { host, sentence, fatal });
+                }
+            }
+        }
+    }
+
+    fn is_source(&self, link: LinkId) -> bool {
+        self.source.as_ref().is_some_and(|source| source.link == link)
+    }
+
+    fn sender_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
+        let Some(hello) = self.endpoint.hello(link) else { return };
+        let (id, name, patient) = (hello.id, hello.name.clone(), hello.patient || self.patient);
+        let address = self.endpoint.link(link).map_or(SocketAddr::from(([0; 4], 0)), |link| link.remote);
+        if let Some(source) = &mut self.source {
+            if replaces == Some(source.link) || (source.id == id && source.link != link) {
+                // The same process came back: its numbers go on, its packet numbers start afresh.
+                source.link = link;
+                source.tracker = Tracker::new(source.depacketizer.is_patient());
+                self.events.push_back(Event::SenderUp { name, address, again: true });
+                return;
+            }
+            // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
+            let shown = source.link;
+            let silent = self.endpoint.path(shown).is_some_and(|path| path.heard().is_some() && path.is_quiet(now));
+            let broken = silent || self.endpoint.link(shown).is_none_or(|link| link.stream.is_none());
+            if !broken {
+                self.endpoint.leave(link, Reason::Busy, "this receiver shows another sender");
+                return;
+            }
+            let old = source.link;
+            self.endpoint.leave(old, Reason::Replaced, "");
+            self.source = None;
+            let sentence = "another sender took its place".to_string();
+            self.events.push_back(Event::SenderDown { reason: None, sentence });
+        }
+        self.written = None;
+        let limits = if patient { PATIENT_LIMITS } else { LIVE_LIMITS };
+        self.source = Some(Source {
+            link,
+            id,
+            clock: Estimate::new(),
+            depacketizer: Depacketizer::new(limits),
+            tracker: Tracker::new(patient),
+            report: Report::default(),
+            next_report: now + REPORT,
+            quiet: false,
+            blocks: None,
+            last_picture: None,
+            end: None,
+        });
+        self.events.push_back(Event::SenderUp { name, address, again: false });
+    }
+
+    fn handle_message(&mut self, now: Instant, number: u64, message: &Message<'_>, bytes: usize) {
+        let Some(source) = &mut self.source else { return };
+        source.report.received += 1;
+        source.report.bytes += bytes as u64;
+        self.stats.datagrams += 1;
+        self.stats.bytes += bytes as u64;
+        source.tracker.received(now, number, matches!(message, Message::Fragment(..)));
+        match message {
+            Message::Fragment(head, payload) if self.pictures => {
+                match source.depacketizer.push(now, *head, payload) {
+                    Pushed::Stored => {}
+                    Pushed::Slice { slice, whole } => {
+                        self.stats.slices += 1;
+                        self.events.push_back(Event::Slice(slice, whole));
+                    }
+                    Pushed::Late => self.stats.late += 1,
+                    Pushed::Bad => self.stats.bad += 1,
+                }
+                self.settle(now);
+            }
+            Message::Sound(sound) => self.take_sound(sound),
+            // A receiver is asked for nothing; the rest is the path's.
+            _ => {}
+        }
+    }
+
+    fn take_sound(&mut self, sound: &Sound<'_>) {
+        let Some(source) = self.source.as_mut().filter(|_| self.sound) else { return };
+        source.blocks = source.blocks.max(Some(sound.number.saturating_add(1)));
+        self.stats.blocks += 1;
+        let Sound { number, capture, channels, samples } = *sound;
+        self.events.push_back(Event::Sound { number, capture, channels, samples: samples.to_vec() });
+    }
+
+    fn settle(&mut self, now: Instant) {
+        let Some(source) = &mut self.source else { return };
+        while let Some(settled) = source.depacketizer.poll_settled(now) {
+            if settled.is_whole() {
+                self.stats.whole += 1;
+            } else if settled.count > 0 {
+                self.stats.partial += 1;
+            } else {
+                self.stats.lost += 1;
+            }
+            if settled.count > 0 && !self.patient {
+                // The wait follows the picture period as it is seen.
+                let period = source
+                    .last_picture
+                    .map_or(LIVE_WAIT.1, |(at, period)| (period * 7 + now.saturating_duration_since(at).min(LIVE_WAIT.1)) / 8);
+                source.last_picture = Some((now, period));
+                if !source.depacketizer.is_patient() {
+                    source.depacketizer.set_wait(period.clamp(LIVE_WAIT.0, LIVE_WAIT.1));
+                }
+            }
+            self.events.push_back(Event::Settled(settled));
+        }
+        if !source.depacketizer.is_waiting() {
+            source.tracker.settle(now);
+        }
+    }
+
+    fn ask(&mut self, now: Instant) {
+        let Some(source) = &mut self.source else { return };
+        if !source.depacketizer.is_waiting() {
+            return;
+        }
+        let rtt = self.endpoint.path(source.link).map_or(Duration::ZERO, |path| path.rtt().smoothed + path.rtt().deviation);
+        let patience = source.depacketizer.wait().as_millis() as u16;
+        // A film's sender keeps what is not settled, however old; live, a late answer is of no use.
+        let patience = if source.depacketizer.is_patient() { u16::MAX } else { patience.saturating_mul(2) };
+        if let Some(nack) = source.tracker.poll(now, rtt, patience) {
+            self.stats.nacks += 1;
+            self.endpoint.control(source.link, Control::Nack(Box::new(nack)));
+        }
+    }
+
+    fn report(&mut self, now: Instant) {
+        let Some(source) = self.source.as_mut().filter(|source| now >= source.next_report) else { return };
+        source.next_report = now + REPORT;
+        source.report.highest = source.tracker.next_expected().saturating_sub(1);
+        source.report.lost = source.tracker.lost();
+        let settled = source.depacketizer.settled();
+        source.report.settled = self.written.map_or(settled, |written| settled.min(written));
+        source.report.shown = self.shown;
+        self.endpoint.control(source.link, Control::Report(source.report));
+    }
+
+    fn watch_quiet(&mut self, now: Instant) {
+        let Some(source) = &mut self.source else { return };
+        let quiet = self.endpoint.path(source.link).is_none_or(|path| path.heard().is_some() && path.is_quiet(now));
+        if quiet != source.quiet {
+            source.quiet = quiet;
+            self.events.push_back(Event::Quiet(quiet));
+        }
+    }
+
+    /// After the end record: finished when both last numbers are there, or the wait is over, or (`gone`) nothing more can come.
+    fn finish_end(&mut self, now: Instant, gone: bool) {
+        let Some(source) = &mut self.source else { return };
+        let Some((end, deadline)) = source.end else { return };
+        let pictures = !self.pictures || source.depacketizer.settled() >= end.pictures;
+        let blocks = !self.sound || source.blocks.unwrap_or(0) >= end.blocks;
+        if (pictures && blocks) || now >= deadline || gone {
+            source.end = None;
+            for settled in source.depacketizer.give_up(end.pictures) {
+                self.stats.partial += u64::from(settled.count > 0);
+                self.stats.lost += u64::from(settled.count == 0);
+                self.events.push_back(Event::Settled(settled));
+            }
+            self.events.push_back(Event::Finished);
+        }
+    }
+
+    fn report_stats(&mut self, now: Instant) {
+        if now < self.next_stats {
+            return;
+        }
+        self.next_stats = (self.next_stats + STATS).max(now);
+        self.stats.counters = self.endpoint.counters();
+        self.stats.quiet = self.source.as_ref().is_none_or(|source| source.quiet);
+        if let Some(source) = &self.source {
+            self.stats.lost_packets = source.tracker.lost();
+            self.stats.assembly_bytes = source.depacketizer.bytes() as u64;
+            let link = source.link;
+            self.stats.rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+        }
+        self.events.push_back(Event::Stats(Box::new(self.stats.clone())));
+    }
+
+    fn deadline(&mut self) -> Option<Instant> {
+        let mut deadlines = vec![self.next_stats];
+        deadlines.extend(self.endpoint.deadline());
+        if let Some(source) = &self.source {
+            deadlines.push(source.next_report);
+            deadlines.extend(source.end.map(|(_, deadline)| deadline));
+            deadlines.extend(source.depacketizer.deadline());
+            let link = source.link;
+            if source.depacketizer.is_waiting() {
+                let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed + path.rtt().deviation);
+                deadlines.extend(self.source.as_ref().and_then(|source| source.tracker.deadline(rtt)));
+            }
+            if let Some(heard) = self.endpoint.path(link).and_then(|path| path.heard())
+                && self.source.as_ref().is_some_and(|source| !source.quiet)
+            {
+                deadlines.push(heard + super::path::QUIET);
+            }
+        }
+        deadlines.into_iter().min()
+    }
+}
+
+impl Core for Session {
+    type Command = Command;
+    type Event = Event;
+
+    fn handle_command(&mut self, _now: Instant, command: Command) {
+        match command {
+            Command::Shown(count) => self.shown = count,
+            Command::Written(next) => self.written = Some(next),
+            Command::Recycle(bytes) => {
+                if let Some(source) = &mut self.source {
+                    source.depacketizer.recycle(bytes);
+                }
+            }
+            Command::Stop(sentence) => {
+                self.endpoint.stop(&sentence);
+                self.source = None;
+            }
+        }
+    }
+
+    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
+        let len = bytes.len();
+        match self.endpoint.handle_datagram(now, from, bytes) {
+            Some((link, Incoming::Message(number, message))) if self.is_source(link) => {
+                self.handle_message(now, number, &message, len);
+            }
+            Some((link, Incoming::Clock { number, asked, received, replied })) if self.is_source(link) => {
+                let Some(source) = &mut self.source else { return };
+                source.tracker.received(now, number, false);
+                source.clock.sample(now, asked, received, replied);
+                self.events.extend(source.clock.mapping().map(Event::Clock));
+            }
+            Some((link, Incoming::Control(number))) if self.is_source(link) => {
+                if let Some(source) = &mut self.source {
+                    source.tracker.received(now, number, false);
+                }
+            }
+            _ => {}
+        }
+        self.ask(now);
+    }
+
+    fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
+        self.endpoint.handle_accepted(now, stream, from);
+    }
+
+    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+        self.endpoint.handle_dialled(now, host, outcome);
+    }
+
+    fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
+        let Some(link) = self.endpoint.handle_stream(stream, bytes) else { return };
+        loop {
+            // Sound is copied out of the endpoint's buffer, for taking it needs the rest of us.
+            enum Got {
+                Format(Format),
+                Sound(u64, MediaTime, u8, Vec<u8>),
+                End(End),
+            }
+            let got = match self.endpoint.next_record(now, link) {
+                Some(Record::Format(format)) => Got::Format(format),
+                Some(Record::Sound(sound)) => Got::Sound(sound.number, sound.capture, sound.channels, sound.samples.to_vec()),
+                Some(Record::End(end)) => Got::End(end),
+                Some(Record::Hello(_) | Record::Goodbye(..)) => continue,
+                None => break,
+            };
+            // The hello of this link may have come in the same bytes.
+            self.take_notices(now);
+            if !self.is_source(link) {
+                continue;
+            }
+            match got {
+                Got::Format(format) => {
+                    if let Some(source) = self.source.as_mut().filter(|source| source.depacketizer.is_patient()) {
+                        source.depacketizer.begin_at(now, format.first);
+                    }
+                    self.events.push_back(Event::Format(format));
+                }
+                Got::Sound(number, capture, channels, samples) => {
+                    self.take_sound(&Sound { number, capture, channels, samples: &samples });
+                }
+                Got::End(end) => {
+                    if let Some(source) = &mut self.source {
+                        source.end = Some((end, now + END_WAIT));
+                        source.depacketizer.expect_up_to(now, end.pictures);
+                    }
+                    self.events.push_back(Event::End(end));
+                }
+            }
+        }
+    }
+
+    fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
+        self.endpoint.handle_stream_closed(now, stream);
+    }
+
+    fn handle_writable(&mut self, _now: Instant, stream: StreamId, writable: bool) {
+        self.endpoint.handle_writable(stream, writable);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.endpoint.handle_timeout(now);
+        self.settle(now);
+        self.ask(now);
+        self.report(now);
+        self.watch_quiet(now);
+        self.report_stats(now);
+    }
+
+    fn poll(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Output<Event> {
+        buffer.clear();
+        self.take_notices(now);
+        self.finish_end(now, false);
+        if let Some(event) = self.events.pop_front() {
+            return Output::Event(event);
+        }
+        if let Some(output) = self.endpoint.poll(now, buffer) {
+            return output;
+        }
+        Output::Wait(self.deadline())
+    }
+}

@@ -1,0 +1,602 @@
+//! The sending side: one log of slices and one of sound for all peers, and a cursor into each for every peer.
+//!
+//! Live, the newest picture wins: a peer whose cursor fell behind jumps to the newest picture, and loses what is between. Patient
+//! (a film), nothing is skipped: what is sent is kept until every responsive peer has settled it, and [`Event::Pressure`] holds the
+//! film's reader back meanwhile. One peer never slows another: each has its own cursor, and a silent one stops counting.
+
+use super::endpoint::{self, Endpoint, Incoming, Notice};
+use super::link::{Identity, LinkId};
+use super::path::Path;
+use super::sent::{Piece, Sent};
+use super::stats::{PeerStats, SenderStats};
+use super::{Core, HostId, Output, StreamId};
+use crate::media::clock::Epoch;
+use crate::media::packetizer::{Cursor, Limits, Log, Slice};
+use crate::time::MediaTime;
+use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, Report, Sound};
+use crate::wire::record::{End, Format, Reason, Record};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Bytes of a datagram: fits every path (RFC 9000 §14 asks for 1200 as well), tunnels included.
+pub const DATAGRAM: usize = 1200;
+
+/// Datagrams in one run: what a GSO send takes at most (64), and below 64 KiB.
+const MAX_RUN: usize = 48;
+
+/// Fragments waiting to be sent again to one peer: a burst of the log's size; more is a peer that asks for everything.
+const MAX_RESEND: usize = 8192;
+
+/// Live sound older than this is dropped before it is sealed (DESIGN §2).
+const STALE_SOUND: Duration = Duration::from_millis(200);
+
+/// Blocks of live sound kept: the stale limit and some.
+const LIVE_BLOCKS: usize = 32;
+
+/// Blocks of a film's sound kept: what `Pressure` lets run ahead, and some.
+const PATIENT_BLOCKS: usize = 1000;
+
+/// Pictures a film may be ahead of the slowest peer: reports come every 100 ms, so this is never reached while all is well.
+const WINDOW: u64 = 60;
+
+/// Bytes of slices a film may have under way.
+const WINDOW_BYTES: usize = 24 << 20;
+
+/// A film's peer unheard for this long no longer holds the others back. They ping four times and report ten times a second.
+const UNRESPONSIVE: Duration = Duration::from_millis(400);
+
+/// A film's only peer is waited for this long.
+const LONE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// After the end, peers have this long to ask for what they miss (they wait 2 s) and say goodbye.
+const LAST_CALL: Duration = Duration::from_millis(2500);
+
+/// Bytes of records handed to TCP at once: as much as TCP_NOTSENT_LOWAT lets it hold.
+const STREAM_CHUNK: usize = 16 << 10;
+
+/// How a sender is set up.
+pub struct Config {
+    /// Who we are; `patient` for a film.
+    pub me: Identity,
+    /// How many hosts to dial.
+    pub hosts: usize,
+    /// Dial again when a link is lost.
+    pub reconnect: bool,
+    /// The media clock's epoch.
+    pub epoch: Epoch,
+    /// What the stream is.
+    pub format: Format,
+}
+
+/// Ten milliseconds of sound.
+pub struct SoundBlock {
+    /// When its first sample was caught.
+    pub capture: MediaTime,
+    /// 1 or 2.
+    pub channels: u8,
+    /// Interleaved s16, little endian.
+    pub samples: Vec<u8>,
+}
+
+/// What the application says.
+pub enum Command {
+    /// A slice is encoded. Pictures are numbered from 0 without gaps, in order; slices of a picture come in any order.
+    Slice(Slice),
+    /// A block of sound was caught.
+    Sound(SoundBlock),
+    /// The stream changed.
+    Format(Format),
+    /// The film is over.
+    End,
+    /// Say goodbye to everybody, with this sentence.
+    Stop(String),
+}
+
+/// What the application is told.
+#[derive(Debug)]
+pub enum Event {
+    /// A peer said hello.
+    PeerUp {
+        /// Its link.
+        peer: LinkId,
+        /// Its name.
+        name: String,
+        /// Where it is.
+        address: SocketAddr,
+        /// It was here before.
+        again: bool,
+    },
+    /// A peer is gone.
+    PeerDown {
+        /// Its link.
+        peer: LinkId,
+        /// Its name.
+        name: String,
+        /// What it said, if it said goodbye.
+        reason: Option<Reason>,
+        /// Why.
+        sentence: String,
+    },
+    /// Whether anybody watches: the camera may be opened, or closed.
+    Watched(bool),
+    /// Whether a film's reader must wait.
+    Pressure(bool),
+    /// UDP does not pass to this peer.
+    NoUdp(SocketAddr),
+    /// Somebody was turned away.
+    TurnedAway(SocketAddr, String),
+    /// A host cannot be reached.
+    Unreachable {
+        /// Which.
+        host: HostId,
+        /// What happened.
+        sentence: String,
+        /// It is not dialled again.
+        fatal: bool,
+    },
+    /// Once a second.
+    Stats(Box<SenderStats>),
+    /// After [`Command::End`]: everybody has everything, or had time enough.
+    Finished,
+}
+
+struct Peer {
+    cursor: Cursor,
+    sound: u64,
+    pictures: bool,
+    wants_sound: bool,
+    validated: bool,
+    sent: Sent,
+    resend: VecDeque<Piece>,
+    report: Report,
+    end_sent: bool,
+    stats: PeerStats,
+}
+
+struct Blocks {
+    first: u64,
+    blocks: VecDeque<SoundBlock>,
+    capacity: usize,
+}
+
+/// See the module text.
+pub struct Session {
+    endpoint: Endpoint,
+    patient: bool,
+    format: Format,
+    log: Log,
+    sound: Blocks,
+    pictures: u64,
+    peers: BTreeMap<LinkId, Peer>,
+    events: VecDeque<Event>,
+    watched: bool,
+    pressure: bool,
+    end: Option<(End, Instant)>,
+    finished: bool,
+    turn: Option<LinkId>,
+    next_stats: Instant,
+    scratch: Vec<u8>,
+    stats: SenderStats,
+}
+
+const STATS_PERIOD: Duration = Duration::from_secs(1);
+
+/// Payload bytes of a fragment in a datagram of `DATAGRAM` bytes.
+const PAYLOAD: usize = DATAGRAM - Path::OVERHEAD - FRAGMENT_LEN;
+
+impl Session {
+    /// A sender nobody has found yet.
+    pub fn new(now: Instant, config: Config) -> Self {
+        let patient = config.me.patient;
+        let limits = match patient {
+            // A film's log is cut by what is settled; these only bound what a vanished peer leaves behind.
+            true => Limits { age: Duration::from_secs(6), bytes: 2 * WINDOW_BYTES },
+            // Nothing older than this is of use to any live receiver.
+            false => Limits { age: Duration::from_millis(300), bytes: 16 << 20 },
+        };
+        let epoch = config.epoch;
+        let endpoint = endpoint::Config { me: config.me, hosts: config.hosts, reconnect: config.reconnect, epoch };
+        Session {
+            endpoint: Endpoint::new(now, endpoint),
+            patient,
+            format: config.format,
+            log: Log::new(limits),
+            sound: Blocks { first: 0, blocks: VecDeque::new(), capacity: if patient { PATIENT_BLOCKS } else { LIVE_BLOCKS } },
+            pictures: 0,
+            peers: BTreeMap::new(),
+            events: VecDeque::new(),
+            watched: false,
+            pressure: false,
+            end: None,
+            finished: false,
+            turn: None,
+            next_stats: now + STATS_PERIOD,
+            scratch: Vec::new(),
+            stats: SenderStats::default(),
+        }
+    }
+
+    fn push_slice(&mut self, slice: Slice) {
+        if slice.picture >= self.pictures {
+            self.pictures = slice.picture + 1;
+            self.stats.pictures += 1;
+        }
+        self.stats.slices += 1;
+        self.log.push(slice);
+    }
+
+    fn push_sound(&mut self, block: SoundBlock) {
+        if self.sound.blocks.len() == self.sound.capacity {
+            self.sound.blocks.pop_front();
+            self.sound.first += 1;
+        }
+        self.sound.blocks.push_back(block);
+        self.stats.blocks += 1;
+    }
+
+    fn take_notices(&mut self, now: Instant) {
+        while let Some(notice) = self.endpoint.poll_notice() {
+            match notice {
+                Notice::Up { link, replaces } => self.peer_up(now, link, replaces),
+                Notice::Path(link) => {
+                    if let Some(peer) = self.peers.get_mut(&link) {
+                        if !peer.validated && !self.patient {
+                            peer.cursor = self.log.newest_picture();
+                        }
+                        peer.validated = true;
+                    }
+                }
+                Notice::NoUdp(_, address) => self.events.push_back(Event::NoUdp(address)),
+                Notice::Down(link, reason, sentence) => {
+                    if let Some(peer) = self.peers.remove(&link) {
+                        let name = peer.stats.name;
+                        self.events.push_back(Event::PeerDown { peer: link, name, reason, sentence });
+                    }
+                }
+                Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
+                Notice::Unreachable { host, sentence, fatal } => {
+                    self.events.push_back(Event::Unreachable { host, sentence, fatal });
+                }
+            }
+        }
+        self.update_watched(now);
+    }
+
+    fn peer_up(&mut self, _now: Instant, link: LinkId, replaces: Option<LinkId>) {
+        let Some(hello) = self.endpoint.hello(link) else { return };
+        let (name, pictures, wants_sound) = (hello.name.clone(), hello.pictures, hello.sound);
+        let address = self.endpoint.link(link).map(|link| link.remote).unwrap_or(SocketAddr::from(([0; 4], 0)));
+        let earlier = replaces.and_then(|old| self.peers.remove(&old));
+        let again = earlier.is_some();
+        let (cursor, sound) = match (&earlier, self.patient) {
+            (Some(earlier), _) => (earlier.cursor, earlier.sound),
+            (None, true) if self.stats.peers_seen == 0 => (self.log.clamp(Cursor { slice: 0, fragment: 0 }), self.sound.first),
+            (None, _) => (self.log.newest_picture(), self.sound.first + self.sound.blocks.len() as u64),
+        };
+        self.stats.peers_seen += 1;
+        let first = self.log.slice(cursor.slice).map_or(self.pictures, |slice| slice.picture);
+        let report = earlier.map_or(Report { settled: first, ..Report::default() }, |earlier| earlier.report);
+        let stats = PeerStats { name: name.clone(), address: address.to_string(), ..PeerStats::default() };
+        let peer = Peer {
+            cursor,
+            sound,
+            pictures,
+            wants_sound,
+            validated: false,
+            sent: Sent::new(),
+            resend: VecDeque::new(),
+            report,
+            end_sent: false,
+            stats,
+        };
+        self.peers.insert(link, peer);
+        self.endpoint.send(link, &Record::Format(Format { first, ..self.format }));
+        self.events.push_back(Event::PeerUp { peer: link, name, address, again });
+    }
+
+    fn update_watched(&mut self, now: Instant) {
+        let endpoint = &mut self.endpoint;
+        let watched =
+            self.peers.iter().any(|(id, peer)| peer.validated && endpoint.path(*id).is_some_and(|path| !path.is_quiet(now)));
+        if watched != self.watched {
+            self.watched = watched;
+            self.events.push_back(Event::Watched(watched));
+        }
+    }
+
+    /// A film's log is cut, and its reader held back or let go.
+    fn update_pressure(&mut self, now: Instant) {
+        if !self.patient {
+            return;
+        }
+        let patience = if self.peers.len() == 1 { LONE_PATIENCE } else { UNRESPONSIVE };
+        let endpoint = &mut self.endpoint;
+        let responsive = self.peers.iter().filter(|(id, peer)| {
+            let heard = endpoint.path(**id).and_then(|path| path.heard());
+            peer.pictures && peer.validated && heard.is_some_and(|heard| now < heard + patience)
+        });
+        let settled = responsive.map(|(_, peer)| peer.report.settled).min();
+        if let Some(settled) = settled {
+            self.log.settle(settled);
+        }
+        let ahead = settled.map_or(0, |settled| self.pictures.saturating_sub(settled));
+        let pressure = settled.is_some() && (ahead >= WINDOW || self.log.bytes() >= WINDOW_BYTES);
+        if pressure != self.pressure {
+            self.pressure = pressure;
+            self.events.push_back(Event::Pressure(pressure));
+        }
+    }
+
+    fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>) {
+        let Some(peer) = self.peers.get_mut(&link) else { return };
+        match message {
+            Message::Report(report) => {
+                if report.highest >= peer.report.highest {
+                    let settled = report.settled.min(self.pictures).max(peer.report.settled);
+                    peer.report = Report { settled, ..*report };
+                }
+                self.update_pressure(now);
+            }
+            Message::Nack(nack) => self.handle_nack(now, link, nack),
+            // A sender takes no media; the rest is the path's.
+            _ => {}
+        }
+    }
+
+    fn handle_nack(&mut self, now: Instant, link: LinkId, nack: &Nack) {
+        let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+        let horizon = self.endpoint.epoch().media_time(now).saturating_sub(Duration::from_millis(u64::from(nack.patience_ms)));
+        let Some(peer) = self.peers.get_mut(&link) else { return };
+        peer.stats.nacks += 1;
+        let (log, resend) = (&self.log, &mut peer.resend);
+        peer.sent.take_lost(now, nack, rtt, |piece| {
+            let wanted = log.slice(piece.slice).is_some_and(|slice| slice.capture >= horizon);
+            if wanted && resend.len() < MAX_RESEND {
+                resend.push_back(piece);
+            }
+        });
+    }
+
+    /// One run of datagrams for the next peer in turn that wants any.
+    fn poll_media(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
+        let turn = self.turn;
+        let after = self.peers.keys().filter(|id| turn.is_none_or(|turn| **id > turn));
+        let before = self.peers.keys().filter(|id| turn.is_some_and(|turn| **id <= turn));
+        let order: Vec<LinkId> =
+            if self.peers.len() < 2 { self.peers.keys().copied().collect() } else { after.chain(before).copied().collect() };
+        for id in order {
+            let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.validated && peer.pictures) else { continue };
+            let Some(path) = self.endpoint.path(id) else { continue };
+            let Some(to) = path.usable(now) else { continue };
+            let segment = match Self::fill_resends(&self.log, peer, path, now, buffer) {
+                0 => Self::fill_fresh(&self.log, peer, path, now, self.patient, buffer),
+                segment => segment,
+            };
+            if segment > 0 {
+                self.turn = Some(id);
+                peer.stats.bytes += buffer.len() as u64;
+                peer.stats.datagrams += buffer.len().div_ceil(segment) as u64;
+                return Some((to, segment));
+            }
+        }
+        None
+    }
+
+    fn fill_resends(log: &Log, peer: &mut Peer, path: &mut Path, now: Instant, buffer: &mut Vec<u8>) -> usize {
+        let mut segment = 0;
+        for _ in 0..MAX_RUN {
+            let Some(piece) = peer.resend.front().copied() else { break };
+            let Some(slice) = log.slice(piece.slice) else {
+                peer.resend.pop_front();
+                continue;
+            };
+            let (head, payload) = slice.fragment(piece.fragment, PAYLOAD);
+            let len = payload.len() + Path::OVERHEAD + FRAGMENT_LEN;
+            if segment != 0 && len > segment {
+                break;
+            }
+            let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
+            peer.sent.record(now, number, piece);
+            peer.resend.pop_front();
+            peer.stats.resent += 1;
+            segment = segment.max(len);
+            if len < segment {
+                break;
+            }
+        }
+        segment
+    }
+
+    fn fill_fresh(log: &Log, peer: &mut Peer, path: &mut Path, now: Instant, patient: bool, buffer: &mut Vec<u8>) -> usize {
+        let newest = log.newest_picture();
+        let mut cursor = log.clamp(peer.cursor);
+        if !patient && cursor < newest {
+            // Newest wins: of the picture before the newest the rest may still go out, of older ones nothing.
+            let behind = log.slice(cursor.slice).zip(log.slice(newest.slice)).map_or(0, |(old, new)| new.picture - old.picture);
+            if behind > 1 {
+                peer.stats.skipped += behind - 1;
+                cursor = newest;
+            }
+        }
+        let Some(slice) = log.slice(cursor.slice) else {
+            peer.cursor = cursor;
+            return 0;
+        };
+        let last = slice.fragments(PAYLOAD);
+        for _ in 0..MAX_RUN {
+            let (head, payload) = slice.fragment(cursor.fragment, PAYLOAD);
+            let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
+            peer.sent.record(now, number, Piece { slice: cursor.slice, fragment: cursor.fragment });
+            cursor.fragment += 1;
+            if cursor.fragment == last {
+                cursor = Cursor { slice: cursor.slice + 1, fragment: 0 };
+                break;
+            }
+        }
+        peer.cursor = cursor;
+        buffer.len().min(DATAGRAM)
+    }
+
+    /// Sound for the next peer whose TCP connection takes any.
+    fn poll_sound(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<StreamId> {
+        let stale = self.endpoint.epoch().media_time(now).saturating_sub(STALE_SOUND);
+        let end = self.sound.first + self.sound.blocks.len() as u64;
+        for (id, peer) in &mut self.peers {
+            let first = peer.sound.max(self.sound.first);
+            peer.stats.stale_blocks += first - peer.sound;
+            peer.sound = first;
+            if !peer.wants_sound {
+                peer.sound = end;
+            }
+            if peer.sound >= end {
+                continue;
+            }
+            let Some((stream, link)) = self.endpoint.writable(*id) else { continue };
+            while peer.sound < end && buffer.len() < STREAM_CHUNK {
+                let block = &self.sound.blocks[(peer.sound - self.sound.first) as usize];
+                if self.patient || block.capture >= stale {
+                    let sound =
+                        Sound { number: peer.sound, capture: block.capture, channels: block.channels, samples: &block.samples };
+                    link.seal_record(&Record::Sound(sound), &mut self.scratch, buffer);
+                    peer.stats.blocks += 1;
+                } else {
+                    peer.stats.stale_blocks += 1;
+                }
+                peer.sound += 1;
+            }
+            if !buffer.is_empty() {
+                return Some(stream);
+            }
+        }
+        None
+    }
+
+    /// After the end: tells each peer once it was given everything, and finishes once all have left or had time enough.
+    fn update_end(&mut self, now: Instant) {
+        let Some((end, deadline)) = self.end else { return };
+        let blocks = self.sound.first + self.sound.blocks.len() as u64;
+        for (id, peer) in &mut self.peers {
+            let pictures_done = peer.cursor >= self.log.end() || !peer.pictures;
+            if !peer.end_sent && pictures_done && (peer.sound >= blocks || !peer.wants_sound) {
+                peer.end_sent = true;
+                self.endpoint.send(*id, &Record::End(end));
+            }
+        }
+        if !self.finished && (self.peers.is_empty() || now >= deadline) {
+            self.finished = true;
+            self.events.push_back(Event::Finished);
+        }
+    }
+
+    fn report_stats(&mut self, now: Instant) {
+        if now < self.next_stats {
+            return;
+        }
+        self.next_stats = (self.next_stats + STATS_PERIOD).max(now);
+        let mut stats = self.stats.clone();
+        stats.log_bytes = self.log.bytes() as u64;
+        stats.counters = self.endpoint.counters();
+        for (id, peer) in &mut self.peers {
+            let mut one = peer.stats.clone();
+            if let Some(path) = self.endpoint.path(*id) {
+                one.rtt = path.rtt().smoothed;
+                one.quiet = path.is_quiet(now);
+                one.address = path.address().map_or(one.address, |address| address.to_string());
+            }
+            one.report = peer.report;
+            stats.peers.push(one);
+        }
+        self.events.push_back(Event::Stats(Box::new(stats)));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let end = self.end.filter(|_| !self.finished).map(|(_, deadline)| deadline);
+        self.endpoint.deadline().into_iter().chain([self.next_stats]).chain(end).min()
+    }
+}
+
+impl Core for Session {
+    type Command = Command;
+    type Event = Event;
+
+    fn handle_command(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Slice(slice) => {
+                self.push_slice(slice);
+                self.update_pressure(now);
+            }
+            Command::Sound(block) => self.push_sound(block),
+            Command::Format(format) => {
+                self.format = format;
+                let first = self.pictures;
+                for id in self.peers.keys() {
+                    self.endpoint.send(*id, &Record::Format(Format { first, ..format }));
+                }
+            }
+            Command::End => {
+                let blocks = self.sound.first + self.sound.blocks.len() as u64;
+                self.end = Some((End { pictures: self.pictures, blocks }, now + LAST_CALL));
+            }
+            Command::Stop(sentence) => {
+                self.endpoint.stop(&sentence);
+                self.peers.clear();
+            }
+        }
+    }
+
+    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
+        // The endpoint lends the message, so what it needs of us is taken out first.
+        if let Some((link, Incoming::Message(_, message))) = self.endpoint.handle_datagram(now, from, bytes) {
+            self.handle_message(now, link, &message);
+        }
+    }
+
+    fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
+        self.endpoint.handle_accepted(now, stream, from);
+    }
+
+    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+        self.endpoint.handle_dialled(now, host, outcome);
+    }
+
+    fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
+        if let Some(link) = self.endpoint.handle_stream(stream, bytes) {
+            // A receiver's records are all the endpoint's; others are ignored.
+            while self.endpoint.next_record(now, link).is_some() {}
+        }
+    }
+
+    fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
+        self.endpoint.handle_stream_closed(now, stream);
+    }
+
+    fn handle_writable(&mut self, _now: Instant, stream: StreamId, writable: bool) {
+        self.endpoint.handle_writable(stream, writable);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.endpoint.handle_timeout(now);
+        self.update_pressure(now);
+        self.report_stats(now);
+    }
+
+    fn poll(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Output<Event> {
+        buffer.clear();
+        self.take_notices(now);
+        self.update_end(now);
+        if let Some(event) = self.events.pop_front() {
+            return Output::Event(event);
+        }
+        if let Some(output) = self.endpoint.poll(now, buffer) {
+            return output;
+        }
+        if let Some(stream) = self.poll_sound(now, buffer) {
+            return Output::Stream { stream };
+        }
+        if let Some((to, segment)) = self.poll_media(now, buffer) {
+            return Output::Datagrams { to, segment, len: buffer.len() };
+        }
+        Output::Wait(self.deadline())
+    }
+}

@@ -1,0 +1,118 @@
+//! What one peer was sent under which packet number, so that a NACK finds it again.
+//!
+//! Capacity: the last [`LEN`] packet numbers; older ones cannot be asked for (they are older than any picture of use).
+
+use crate::wire::datagram::Nack;
+use std::time::{Duration, Instant};
+
+/// Packet numbers remembered: a second of 80 Mbit/s.
+const LEN: usize = 8192;
+
+/// A fragment in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// Its slice, counted from the start of the session.
+    pub slice: u64,
+    /// Which fragment of it.
+    pub fragment: u16,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    number: u64,
+    piece: Piece,
+    at: Instant,
+    asked: bool,
+}
+
+/// See the module text.
+pub struct Sent {
+    entries: Vec<Option<Entry>>,
+    next: u64,
+}
+
+impl Sent {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Sent { entries: vec![None; LEN], next: 0 }
+    }
+
+    /// Remembers a packet.
+    pub fn record(&mut self, at: Instant, number: u64, piece: Piece) {
+        self.entries[number as usize % LEN] = Some(Entry { number, piece, at, asked: false });
+        self.next = number + 1;
+    }
+
+    /// Hands out what a NACK misses, each packet once.
+    pub fn take_lost(&mut self, now: Instant, nack: &Nack, rtt: Duration, mut lost: impl FnMut(Piece)) {
+        let oldest = self.next.saturating_sub(LEN as u64);
+        for range in nack.missing.as_slice() {
+            let end = range.first.saturating_add(u64::from(range.count)).min(self.next);
+            for number in range.first.max(oldest)..end {
+                self.take(number, &mut lost);
+            }
+        }
+        if nack.tail {
+            // What was sent less than a round trip ago may simply not have arrived when the question was asked.
+            let sure = |entry: &Entry| entry.at + rtt <= now;
+            for number in nack.highest.saturating_add(1).max(oldest)..self.next {
+                if self.entries[number as usize % LEN].as_ref().is_some_and(sure) {
+                    self.take(number, &mut lost);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, number: u64, lost: &mut impl FnMut(Piece)) {
+        if let Some(entry) = &mut self.entries[number as usize % LEN]
+            && entry.number == number
+            && !entry.asked
+        {
+            entry.asked = true;
+            lost(entry.piece);
+        }
+    }
+}
+
+impl Default for Sent {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::datagram::Ranges;
+
+    #[test]
+    fn a_packet_is_handed_out_once_and_only_if_it_was_sent() {
+        let (mut sent, now) = (Sent::new(), Instant::now());
+        for number in 0..10_000 {
+            sent.record(now, number, Piece { slice: number, fragment: 0 });
+        }
+        let mut missing = Ranges::new();
+        for number in [5, 9_998, 9_999, 10_000, 77_777] {
+            missing.push(number);
+        }
+        let nack = Nack { highest: 9_999, tail: false, patience_ms: 50, missing };
+        let mut lost = Vec::new();
+        for _ in 0..2 {
+            sent.take_lost(now, &nack, Duration::ZERO, |piece| lost.push(piece.slice));
+        }
+        assert_eq!(lost, [9_998, 9_999], "5 is forgotten, the others were never sent");
+    }
+
+    #[test]
+    fn the_tail_is_what_should_have_arrived_by_now() {
+        let (mut sent, start) = (Sent::new(), Instant::now());
+        let ms = Duration::from_millis;
+        for number in 0..5 {
+            sent.record(start + ms(number), number, Piece { slice: number, fragment: 0 });
+        }
+        let nack = Nack { highest: 1, tail: true, patience_ms: 50, missing: Ranges::new() };
+        let mut lost = Vec::new();
+        sent.take_lost(start + ms(7), &nack, ms(4), |piece| lost.push(piece.slice));
+        assert_eq!(lost, [2, 3]);
+    }
+}

@@ -1,0 +1,88 @@
+//! What the session counts, once a second, for `--stats json` and the overlay. The README explains the fields.
+
+use super::endpoint::Counters;
+use crate::wire::datagram::Report;
+use std::time::Duration;
+
+/// A sender's counters since its start.
+#[derive(Debug, Clone, Default)]
+pub struct SenderStats {
+    /// Pictures encoded.
+    pub pictures: u64,
+    /// Slices encoded.
+    pub slices: u64,
+    /// Blocks of sound caught.
+    pub blocks: u64,
+    /// Peers that ever said hello.
+    pub peers_seen: u64,
+    /// Bytes of slices kept for retransmission now.
+    pub log_bytes: u64,
+    /// What was turned away.
+    pub counters: Counters,
+    /// The peers of now.
+    pub peers: Vec<PeerStats>,
+}
+
+/// What a sender knows of one peer.
+#[derive(Debug, Clone, Default)]
+pub struct PeerStats {
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// Datagrams of media sent.
+    pub datagrams: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Fragments sent again.
+    pub resent: u64,
+    /// NACKs that came.
+    pub nacks: u64,
+    /// Pictures skipped because it was behind.
+    pub skipped: u64,
+    /// Blocks of sound sent.
+    pub blocks: u64,
+    /// Blocks dropped because they had grown old.
+    pub stale_blocks: u64,
+    /// Round-trip time.
+    pub rtt: Duration,
+    /// Unheard for three seconds.
+    pub quiet: bool,
+    /// Its last report.
+    pub report: Report,
+}
+
+/// A receiver's counters since its start.
+#[derive(Debug, Clone, Default)]
+pub struct ReceiverStats {
+    /// Pictures that came whole.
+    pub whole: u64,
+    /// Pictures that came in part.
+    pub partial: u64,
+    /// Pictures of which nothing came in time.
+    pub lost: u64,
+    /// Whole slices.
+    pub slices: u64,
+    /// Datagrams opened.
+    pub datagrams: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Packet numbers that never came.
+    pub lost_packets: u64,
+    /// NACKs sent.
+    pub nacks: u64,
+    /// Fragments that were not needed: came twice or too late.
+    pub late: u64,
+    /// Fragments that contradicted themselves.
+    pub bad: u64,
+    /// Blocks of sound that came.
+    pub blocks: u64,
+    /// Round-trip time.
+    pub rtt: Duration,
+    /// Bytes of unfinished slices held now.
+    pub assembly_bytes: u64,
+    /// What was turned away.
+    pub counters: Counters,
+    /// Unheard for three seconds, or nobody there.
+    pub quiet: bool,
+}

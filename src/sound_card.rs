@@ -1,0 +1,466 @@
+//! Sound cards as microphone and speaker both need them: which there are, which is meant, how it is opened, when to try again.
+//!
+//! Through `cpal`. A PulseAudio (or PipeWire) server is spoken to natively; ALSA is used only where there is none, and not at
+//! all where the kernel has no card: its plugins hang when a server dies and talk on stderr. Nothing here plays or records.
+//!
+//! Below `capture` and `present`, which may not import each other.
+
+#![allow(clippy::disallowed_methods)] // at the edge: asks the time
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use cpal::traits::{DeviceTrait as _, HostTrait as _};
+use cpal::{BufferSize, ErrorKind, HostId, SampleFormat, StreamConfig};
+
+use crate::sound::RATE;
+
+/// A server that does not answer for so long is taken for dead.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// cpal's own limit for building a stream; below `PATIENCE` so that its error is the one seen.
+pub const BUILD_TIMEOUT: Duration = Duration::from_secs(3);
+/// A stream that brings nothing for so long is opened anew.
+pub const SILENT_STREAM: Duration = Duration::from_secs(3);
+/// So long a thread that was told to stop is waited for; it may hang in a driver.
+const FAREWELL: Duration = Duration::from_millis(200);
+/// 10 ms; 20 where that is refused (kernel loopback, USB); what the driver likes.
+pub const BUFFER_SIZES: [BufferSize; 3] = [BufferSize::Fixed(480), BufferSize::Fixed(960), BufferSize::Default];
+
+/// Which way sound goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Microphones.
+    Input,
+    /// Speakers.
+    Output,
+}
+
+impl Direction {
+    fn noun(self) -> &'static str {
+        match self {
+            Direction::Input => "microphone",
+            Direction::Output => "speaker",
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Direction::Input => "--mic",
+            Direction::Output => "--speaker",
+        }
+    }
+}
+
+/// Why there is no sound. Every text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The machine has none.
+    #[error("there is no {what}: plug one in or start the sound server (PulseAudio, PipeWire), or go on without with --no-audio", what = .0.noun())]
+    NoDevice(Direction),
+    /// The machine has none that was meant.
+    #[error("no {what} is called {which:?}; there are: {names} (choose one with {flag})", what = .direction.noun(), flag = .direction.flag())]
+    NotFound {
+        /// Which way.
+        direction: Direction,
+        /// What was asked for.
+        which: String,
+        /// What there is.
+        names: String,
+    },
+    /// It cannot do what Eyeline needs.
+    #[error("{name} offers no 48 kHz sound that Eyeline can read: choose another with {flag}, or \"default\"", flag = .direction.flag())]
+    NoFormat {
+        /// Which way.
+        direction: Direction,
+        /// Its name.
+        name: String,
+    },
+    /// It does not open.
+    #[error("{name} does not open: {reason}; close what else uses it, or choose another with {flag}", flag = .direction.flag())]
+    Refused {
+        /// Which way.
+        direction: Direction,
+        /// Its name.
+        name: String,
+        /// What the system says.
+        reason: cpal::Error,
+    },
+    /// The server hangs.
+    #[error("the sound server does not answer within {} s: restart it, or go on without with --no-audio", PATIENCE.as_secs())]
+    Hangs,
+}
+
+/// One line of `--list`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number, to be given instead of a name.
+    pub index: usize,
+    /// What people call it.
+    pub name: String,
+    /// What the system calls it.
+    pub id: String,
+    /// Taken when none is named.
+    pub default: bool,
+    /// It is the monitor of a speaker: what this machine plays.
+    pub monitor: bool,
+    /// Channels it has.
+    pub channels: u16,
+}
+
+/// A device, and how to open it.
+pub struct Chosen {
+    /// cpal's handle.
+    pub device: cpal::Device,
+    /// What people call it.
+    pub name: String,
+    /// What finds it again after it was away.
+    pub id: String,
+    /// Of its samples.
+    pub format: SampleFormat,
+    /// Of its frames.
+    pub channels: u16,
+    /// Opened through ALSA: dropping it may hang.
+    pub alsa: bool,
+}
+
+impl Chosen {
+    /// The stream to ask for, with a buffer of this size.
+    pub fn config(&self, buffer_size: BufferSize) -> StreamConfig {
+        StreamConfig { channels: self.channels, sample_rate: RATE, buffer_size }
+    }
+}
+
+fn host() -> Option<cpal::Host> {
+    if let Ok(host) = cpal::host_from_id(HostId::PulseAudio) {
+        return Some(host);
+    }
+    let cards = std::fs::read_dir("/dev/snd").into_iter().flatten().flatten();
+    let kernel = cards.into_iter().any(|entry| entry.file_name().to_string_lossy().starts_with("pcm"));
+    // A server that is not on this machine is reached only through ALSA's plugin.
+    let remote = std::env::var("PULSE_SERVER").is_ok_and(|s| !s.is_empty() && !s.starts_with("unix:"));
+    (kernel || remote).then(|| cpal::host_from_id(HostId::Alsa).ok()).flatten()
+}
+
+fn id(device: &cpal::Device) -> String {
+    device.id().map(|id| id.id().to_owned()).unwrap_or_default()
+}
+
+fn name(device: &cpal::Device) -> String {
+    device.description().map_or_else(|_| id(device), |d| d.name().to_owned())
+}
+
+fn is_monitor(device: &cpal::Device) -> bool {
+    id(device).ends_with(".monitor")
+}
+
+/// All of one direction, real microphones before monitors of speakers.
+fn devices(host: &cpal::Host, direction: Direction) -> Vec<cpal::Device> {
+    let Ok(all) = host.devices() else { return Vec::new() };
+    let mut devices: Vec<_> = all
+        .filter(|device| match direction {
+            Direction::Input => device.supports_input(),
+            Direction::Output => device.supports_output(),
+        })
+        .collect();
+    devices.sort_by_key(is_monitor);
+    devices
+}
+
+/// What is taken when none is named: the system's default, but never a monitor for a microphone, for nobody means by that
+/// what the machine itself plays.
+fn default(host: &cpal::Host, direction: Direction) -> Option<cpal::Device> {
+    match direction {
+        Direction::Output => host.default_output_device(),
+        Direction::Input => host
+            .default_input_device()
+            .filter(|device| !is_monitor(device))
+            .or_else(|| devices(host, direction).into_iter().find(|device| !is_monitor(device))),
+    }
+    .filter(|device| channels(device, direction).is_some())
+}
+
+fn channels(device: &cpal::Device, direction: Direction) -> Option<u16> {
+    match direction {
+        Direction::Input => device.default_input_config(),
+        Direction::Output => device.default_output_config(),
+    }
+    .ok()
+    .map(|config| config.channels())
+}
+
+/// What there is, in the order of its numbers. Empty where there is no sound, or a server that hangs.
+pub fn list(direction: Direction) -> Vec<Listed> {
+    let listed = move || {
+        let host = host()?;
+        let default = default(&host, direction).map(|device| id(&device));
+        let listed = devices(&host, direction).into_iter().enumerate().map(|(index, device)| Listed {
+            index,
+            name: name(&device),
+            id: id(&device),
+            default: default.as_deref() == Some(&id(&device)),
+            monitor: is_monitor(&device),
+            channels: channels(&device, direction).unwrap_or(0),
+        });
+        Some(listed.collect())
+    };
+    bounded(PATIENCE, listed).flatten().unwrap_or_default()
+}
+
+/// Runs what may hang in a server on a thread of its own; `None` when it does.
+fn bounded<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, result) = mpsc::sync_channel(1);
+    thread::Builder::new()
+        .name("sound-query".into())
+        .spawn(move || {
+            let _ = done.send(work());
+        })
+        .ok()?;
+    result.recv_timeout(limit).ok()
+}
+
+/// Finds what is meant: `None` the default, a number from the list, a name, an id, or a part of either in any case.
+pub fn choose(direction: Direction, which: Option<&str>) -> Result<Chosen, Error> {
+    let host = host().ok_or(Error::NoDevice(direction))?;
+    let device = match which {
+        None => default(&host, direction).ok_or(Error::NoDevice(direction))?,
+        Some(which) => named(&host, direction, which)?,
+    };
+    let name = name(&device);
+    let Some((format, channels)) = shape(&device, direction, host.id() == HostId::PulseAudio) else {
+        return Err(Error::NoFormat { direction, name });
+    };
+    Ok(Chosen { id: id(&device), name, format, channels, alsa: host.id() == HostId::Alsa, device })
+}
+
+fn named(host: &cpal::Host, direction: Direction, which: &str) -> Result<cpal::Device, Error> {
+    let mut devices = devices(host, direction);
+    if devices.is_empty() {
+        return Err(Error::NoDevice(direction));
+    }
+    let names: Vec<(String, String)> = devices.iter().map(|d| (name(d).to_lowercase(), id(d).to_lowercase())).collect();
+    match position(&names, which) {
+        Some(at) => Ok(devices.swap_remove(at)),
+        None => {
+            let names = devices.iter().enumerate().map(|(n, d)| format!("{n} {}", name(d))).collect::<Vec<_>>().join(", ");
+            Err(Error::NotFound { direction, which: which.to_owned(), names })
+        }
+    }
+}
+
+/// Where in a list of lower-case (name, id) somebody's word for a device is.
+fn position(names: &[(String, String)], which: &str) -> Option<usize> {
+    if let Some(index) = which.parse::<usize>().ok().filter(|index| *index < names.len()) {
+        return Some(index);
+    }
+    let which = which.to_lowercase();
+    names
+        .iter()
+        .position(|(name, id)| *name == which || *id == which)
+        .or_else(|| names.iter().position(|(name, id)| name.contains(&which) || id.contains(&which)))
+}
+
+/// Format and channels to open a device with. A server converts whatever is asked; a card must be asked for what it has.
+fn shape(device: &cpal::Device, direction: Direction, server: bool) -> Option<(SampleFormat, u16)> {
+    let own = channels(device, direction)?;
+    let wanted = match direction {
+        Direction::Input => own.clamp(1, 2),
+        Direction::Output => 2,
+    };
+    if server {
+        return Some((SampleFormat::F32, wanted));
+    }
+    let ranges: Vec<_> = match direction {
+        Direction::Input => device.supported_input_configs().ok()?.collect(),
+        Direction::Output => device.supported_output_configs().ok()?.collect(),
+    };
+    let rank = |format| [SampleFormat::F32, SampleFormat::I16, SampleFormat::I32].iter().position(|f| *f == format);
+    ranges
+        .into_iter()
+        .filter(|r| (r.min_sample_rate()..=r.max_sample_rate()).contains(&RATE))
+        .filter_map(|r| Some((r.channels().abs_diff(wanted), rank(r.sample_format())?, r.sample_format(), r.channels())))
+        .min_by_key(|(distance, rank, ..)| (*distance, *rank))
+        .map(|(_, _, format, channels)| (format, channels))
+}
+
+/// What a stream's callbacks tell the thread that looks after it. Touched with atomics alone.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    lost: AtomicBool,
+    callbacks: AtomicU64,
+    reason: Mutex<Option<cpal::Error>>,
+}
+
+impl Pulse {
+    /// From the data callback: it runs.
+    pub fn beat(&self) {
+        self.callbacks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// From the data callback: it panicked and will do nothing more.
+    pub fn broken(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
+    /// From the error callback, which is not the data callback and may come 100 000 times a second from a dead server.
+    pub fn error(&self, error: &cpal::Error) {
+        if matches!(error.kind(), ErrorKind::Xrun | ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied) {
+            return;
+        }
+        if !self.lost.swap(true, Ordering::AcqRel) {
+            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+        }
+    }
+}
+
+/// Watches one stream's [`Pulse`].
+pub struct Watch {
+    pulse: Arc<Pulse>,
+    seen: u64,
+    since: Instant,
+}
+
+impl Watch {
+    /// From now on.
+    pub fn new(pulse: Arc<Pulse>) -> Self {
+        Watch { pulse, seen: 0, since: Instant::now() }
+    }
+
+    /// Why the stream is lost, once it is.
+    pub fn lost(&mut self, now: Instant) -> Option<String> {
+        let callbacks = self.pulse.callbacks.load(Ordering::Relaxed);
+        if callbacks != self.seen {
+            (self.seen, self.since) = (callbacks, now);
+        }
+        if self.pulse.lost.load(Ordering::Acquire) {
+            let reason = self.pulse.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
+            return Some(reason.map_or_else(|| "it stopped".to_owned(), |reason| reason.to_string()));
+        }
+        let silent = now.saturating_duration_since(self.since) > SILENT_STREAM;
+        silent.then(|| format!("nothing from it for {} s", SILENT_STREAM.as_secs()))
+    }
+}
+
+/// Waits between attempts to get a device back: 0.5 s, 1 s, then 2 s for ever.
+#[derive(Debug, Default)]
+pub struct Backoff(u32);
+
+impl Backoff {
+    /// How long to wait before the next attempt.
+    pub fn wait(&mut self) -> Duration {
+        let wait = Duration::from_millis(500 << self.0);
+        self.0 = (self.0 + 1).min(2);
+        wait
+    }
+}
+
+/// Drops a stream without being held up by it.
+pub fn retire(stream: cpal::Stream, alsa: bool) {
+    if !alsa {
+        return drop(stream);
+    }
+    let _ = bounded(FAREWELL, move || drop(stream)); // hangs for ever when the server behind a plugin died
+}
+
+/// A device's own thread: named, told to stop and joined when dropped, but abandoned where it hangs in a driver.
+pub struct Keeper {
+    stop: Arc<AtomicBool>,
+    ended: mpsc::Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts `work`, which looks at the flag and parks no longer than it must.
+    pub fn start(name: &str, work: impl FnOnce(&AtomicBool) + Send + 'static) -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, ended) = mpsc::sync_channel(1);
+        let flag = stop.clone();
+        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+            work(&flag);
+            drop(sender);
+        })?;
+        Ok(Keeper { stop, ended, thread: Some(thread) })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        let Some(thread) = self.thread.take() else { return };
+        thread.thread().unpark();
+        if self.ended.recv_timeout(FAREWELL) == Err(mpsc::RecvTimeoutError::Disconnected) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Parks this thread until it is told to stop or `wait` is over; true while it is to go on.
+pub fn pause(stop: &AtomicBool, wait: Duration) -> bool {
+    let until = Instant::now() + wait;
+    while !stop.load(Ordering::Acquire) {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        thread::park_timeout(left);
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Vec<(String, String)> {
+        [("built-in audio", "alsa_input.pci"), ("usb mic 2", "alsa_input.usb"), ("2", "odd")]
+            .map(|(name, id)| (name.to_owned(), id.to_owned()))
+            .to_vec()
+    }
+
+    #[test]
+    fn a_device_is_found_by_number_then_by_name_then_by_a_part_of_it_in_any_case() {
+        for (which, at) in
+            [("1", Some(1)), ("USB", Some(1)), ("Alsa_Input", Some(0)), ("odd", Some(2)), ("7", None), ("", Some(0))]
+        {
+            assert_eq!(position(&names(), which), at, "{which:?}");
+        }
+        assert_eq!(position(&names(), "2"), Some(2));
+    }
+
+    #[test]
+    fn attempts_wait_half_a_second_then_one_then_two_for_ever() {
+        let mut backoff = Backoff::default();
+        let waits: Vec<u128> = (0..5).map(|_| backoff.wait().as_millis()).collect();
+        assert_eq!(waits, [500, 1000, 2000, 2000, 2000]);
+    }
+
+    #[test]
+    fn a_stream_is_lost_by_an_error_or_by_silence_but_not_by_an_xrun() {
+        let pulse = Arc::new(Pulse::default());
+        let (mut watch, start) = (Watch::new(pulse.clone()), Instant::now());
+        pulse.error(&cpal::Error::new(ErrorKind::Xrun));
+        pulse.beat();
+        assert_eq!(watch.lost(start + Duration::from_secs(2)), None);
+        assert!(watch.lost(start + Duration::from_secs(6)).unwrap().contains("3 s"));
+        pulse.beat();
+        assert_eq!(watch.lost(start + Duration::from_secs(7)), None);
+        pulse.error(&cpal::Error::new(ErrorKind::StreamInvalidated));
+        assert!(watch.lost(start + Duration::from_secs(7)).is_some());
+    }
+
+    #[test]
+    fn a_thread_that_hangs_is_abandoned_after_200_ms_and_one_that_does_not_is_joined() {
+        let (hold, held) = mpsc::channel::<()>();
+        let stuck = Keeper::start("stuck", move |_| {
+            let _ = held.recv();
+        })
+        .unwrap();
+        let began = Instant::now();
+        drop(stuck);
+        assert!(began.elapsed() < Duration::from_secs(2));
+        drop(hold);
+        let parked = Keeper::start("parked", |stop| assert!(!pause(stop, Duration::from_secs(60)))).unwrap();
+        drop(parked);
+    }
+}

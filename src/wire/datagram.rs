@@ -1,0 +1,481 @@
+//! Datagrams: a clear header, and behind the seal one message.
+//!
+//! ```text
+//!  0                 4                   8
+//!  connection id u32 packet number u32   sealed message ++ 16 bytes of tag
+//! ```
+//!
+//! The header is what the seal authenticates beside the message; the packet number, widened to 64 bits, is its nonce. The
+//! connection id is the one the receiver of the datagram chose. Messages are drawn in PROTOCOL.md §5.
+
+use super::{Error, Reader};
+use crate::time::MediaTime;
+
+/// Bytes before the sealed message.
+pub const HEADER_LEN: usize = 8;
+
+/// Bytes of a fragment before its payload.
+pub const FRAGMENT_LEN: usize = 11;
+
+/// The most missing ranges a NACK names: what does not fit is named by the next one.
+pub const MAX_RANGES: usize = 64;
+
+/// The clear header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Chosen by the side this datagram goes to.
+    pub connection: u32,
+    /// Low half of the packet number.
+    pub number: u32,
+}
+
+impl Header {
+    /// Its bytes.
+    pub fn encode(self) -> [u8; HEADER_LEN] {
+        let mut bytes = [0; HEADER_LEN];
+        bytes[..4].copy_from_slice(&self.connection.to_be_bytes());
+        bytes[4..].copy_from_slice(&self.number.to_be_bytes());
+        bytes
+    }
+
+    /// From the first bytes of a datagram.
+    pub fn decode(bytes: &[u8]) -> Result<Header, Error> {
+        let mut reader = Reader::new(bytes);
+        Ok(Header { connection: reader.u32("connection id")?, number: reader.u32("packet number")? })
+    }
+}
+
+/// Which piece of which slice a fragment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FragmentHead {
+    /// Low half of the picture's number.
+    pub picture: u32,
+    /// Which slice of the picture.
+    pub slice: u8,
+    /// The picture's last slice.
+    pub last_slice: u8,
+    /// Which fragment of the slice.
+    pub index: u16,
+    /// The slice's last fragment. All fragments but the last have one length.
+    pub last_index: u16,
+}
+
+impl FragmentHead {
+    /// Its bytes, kind included.
+    pub fn encode(&self) -> [u8; FRAGMENT_LEN] {
+        let mut bytes = [0; FRAGMENT_LEN];
+        bytes[0] = kind::FRAGMENT;
+        bytes[1..5].copy_from_slice(&self.picture.to_be_bytes());
+        bytes[5] = self.slice;
+        bytes[6] = self.last_slice;
+        bytes[7..9].copy_from_slice(&self.index.to_be_bytes());
+        bytes[9..].copy_from_slice(&self.last_index.to_be_bytes());
+        bytes
+    }
+}
+
+/// Packet numbers that did not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The first.
+    pub first: u64,
+    /// How many, at least one.
+    pub count: u16,
+}
+
+/// Missing ranges, oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ranges {
+    ranges: [Range; MAX_RANGES],
+    len: usize,
+}
+
+impl Ranges {
+    /// None yet.
+    pub fn new() -> Self {
+        Ranges { ranges: [Range { first: 0, count: 0 }; MAX_RANGES], len: 0 }
+    }
+
+    /// Adds a number behind those already there; says whether there was room.
+    pub fn push(&mut self, number: u64) -> bool {
+        if let Some(last) = self.ranges[..self.len].last_mut()
+            && last.first + u64::from(last.count) == number
+            && last.count < u16::MAX
+        {
+            last.count += 1;
+            return true;
+        }
+        let room = self.len < MAX_RANGES;
+        if room {
+            self.ranges[self.len] = Range { first: number, count: 1 };
+            self.len += 1;
+        }
+        room
+    }
+
+    /// What is in it.
+    pub fn as_slice(&self) -> &[Range] {
+        &self.ranges[..self.len]
+    }
+}
+
+impl Default for Ranges {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A request to send again what did not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Nack {
+    /// The highest packet number that came.
+    pub highest: u64,
+    /// What was sent after `highest` is missed too: the end of a picture did not come.
+    pub tail: bool,
+    /// How long after capture a picture is still of use to this receiver, in ms.
+    pub patience_ms: u16,
+    /// What is missing below `highest`.
+    pub missing: Ranges,
+}
+
+/// How reception goes; every 100 ms, and what ends a film's wait for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Report {
+    /// The highest packet number that came.
+    pub highest: u64,
+    /// Datagrams opened, duplicates not counted.
+    pub received: u64,
+    /// Packet numbers given up as lost.
+    pub lost: u64,
+    /// Bytes of datagrams opened.
+    pub bytes: u64,
+    /// Every picture below this number is settled: shown, written or given up.
+    pub settled: u64,
+    /// Pictures shown or written.
+    pub shown: u32,
+    /// Mean one-way delay above the least seen, µs.
+    pub queue_us: u32,
+    /// How far packets scatter around their expected arrival, µs (RFC 3550, 6.4.1).
+    pub jitter_us: u32,
+}
+
+/// A recovery or original shard of forward error correction over a run of fragments of one picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard<'a> {
+    /// Low half of the picture's number.
+    pub picture: u32,
+    /// The picture's last slice.
+    pub last_slice: u8,
+    /// First slice of the protected run.
+    pub first_slice: u8,
+    /// Which recovery shard of the run this is.
+    pub index: u8,
+    /// How many recovery shards the run has.
+    pub recovery: u8,
+    /// For each slice of the run, the index of its last fragment: two bytes each.
+    pub last_indices: &'a [u8],
+    /// The shard: over `length(u16) ++ payload` of each fragment, padded with zeros to the longest.
+    pub payload: &'a [u8],
+}
+
+/// A block of sound, here and in `record.rs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sound<'a> {
+    /// Numbered apart from whatever carries it.
+    pub number: u64,
+    /// When its first sample was caught.
+    pub capture: MediaTime,
+    /// 1 or 2.
+    pub channels: u8,
+    /// Interleaved s16, little endian.
+    pub samples: &'a [u8],
+}
+
+/// The most bytes of samples in a block: 10 ms of stereo.
+pub const MAX_SAMPLE_BYTES: usize = 480 * 2 * 2;
+
+impl<'a> Sound<'a> {
+    /// Appends its bytes, kind left to the caller.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
+        out.push(self.channels);
+        out.extend_from_slice(self.samples);
+    }
+
+    /// The rest of a message.
+    pub fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
+        let number = reader.u64("block number")?;
+        let capture = MediaTime::from_nanos(reader.u64("capture time")?);
+        let channels = reader.u8("channels")?;
+        if !(1..=2).contains(&channels) {
+            return Err(reader.invalid("channels", u64::from(channels), 1));
+        }
+        let samples = reader.rest();
+        if samples.is_empty() || samples.len() > MAX_SAMPLE_BYTES || !samples.len().is_multiple_of(2 * usize::from(channels)) {
+            return Err(reader.invalid("sample bytes", samples.len() as u64, samples.len()));
+        }
+        Ok(Sound { number, capture, channels, samples })
+    }
+}
+
+/// What lies behind a datagram's seal.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack for one call; a box would allocate for each datagram")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// A piece of a slice.
+    Fragment(FragmentHead, &'a [u8]),
+    /// Forward error correction.
+    Shard(Shard<'a>),
+    /// Send again, please.
+    Nack(Nack),
+    /// Prove that you are where this arrives.
+    Challenge([u8; 8]),
+    /// The proof: the challenge's bytes.
+    Response([u8; 8]),
+    /// What is the time with you? Carries the asker's clock, which comes back.
+    Ping(u64),
+    /// The answer.
+    Pong {
+        /// The asker's clock when it asked.
+        asked: u64,
+        /// The answerer's clock when the question came.
+        received: MediaTime,
+        /// The answerer's clock when it answered.
+        replied: MediaTime,
+    },
+    /// How reception goes.
+    Report(Report),
+    /// A copy of a block that TCP is late with.
+    Sound(Sound<'a>),
+    /// A datagram of a size that may not fit the path, padded with zeros (RFC 8899). Its number comes back if it does.
+    Probe(u16),
+    /// A probe of this number came.
+    ProbeAck(u16),
+}
+
+mod kind {
+    pub const FRAGMENT: u8 = 1;
+    pub const SHARD: u8 = 2;
+    pub const NACK: u8 = 3;
+    pub const CHALLENGE: u8 = 4;
+    pub const RESPONSE: u8 = 5;
+    pub const PING: u8 = 6;
+    pub const PONG: u8 = 7;
+    pub const REPORT: u8 = 8;
+    pub const SOUND: u8 = 9;
+    pub const PROBE: u8 = 10;
+    pub const PROBE_ACK: u8 = 11;
+}
+
+impl<'a> Message<'a> {
+    /// Appends the message's bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Message::Fragment(head, payload) => {
+                out.extend_from_slice(&head.encode());
+                out.extend_from_slice(payload);
+            }
+            Message::Shard(shard) => shard.encode(out),
+            Message::Nack(nack) => nack.encode(out),
+            Message::Challenge(token) => put_token(out, kind::CHALLENGE, token),
+            Message::Response(token) => put_token(out, kind::RESPONSE, token),
+            Message::Ping(asked) => {
+                out.push(kind::PING);
+                out.extend_from_slice(&asked.to_be_bytes());
+            }
+            Message::Pong { asked, received, replied } => {
+                out.push(kind::PONG);
+                for time in [*asked, received.as_nanos(), replied.as_nanos()] {
+                    out.extend_from_slice(&time.to_be_bytes());
+                }
+            }
+            Message::Report(report) => report.encode(out),
+            Message::Sound(sound) => {
+                out.push(kind::SOUND);
+                sound.encode(out);
+            }
+            Message::Probe(number) => {
+                out.push(kind::PROBE);
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+            Message::ProbeAck(number) => {
+                out.push(kind::PROBE_ACK);
+                out.extend_from_slice(&number.to_be_bytes());
+            }
+        }
+    }
+
+    /// From an opened datagram.
+    pub fn decode(bytes: &'a [u8]) -> Result<Message<'a>, Error> {
+        let mut reader = Reader::new(bytes);
+        let kind = reader.u8("message kind")?;
+        let message = match kind {
+            kind::FRAGMENT => return Self::decode_fragment(reader),
+            kind::SHARD => return Shard::decode(reader).map(Message::Shard),
+            kind::SOUND => return Sound::decode(reader).map(Message::Sound),
+            // The padding behind a probe's number is its point.
+            kind::PROBE => return Ok(Message::Probe(reader.u16("probe number")?)),
+            kind::NACK => Message::Nack(Nack::decode(&mut reader)?),
+            kind::CHALLENGE => Message::Challenge(reader.array("challenge")?),
+            kind::RESPONSE => Message::Response(reader.array("response")?),
+            kind::PING => Message::Ping(reader.u64("ping time")?),
+            kind::PONG => Message::Pong {
+                asked: reader.u64("ping time")?,
+                received: MediaTime::from_nanos(reader.u64("pong received")?),
+                replied: MediaTime::from_nanos(reader.u64("pong replied")?),
+            },
+            kind::REPORT => Message::Report(Report::decode(&mut reader)?),
+            kind::PROBE_ACK => Message::ProbeAck(reader.u16("probe number")?),
+            _ => return Err(reader.invalid("message kind", u64::from(kind), 1)),
+        };
+        reader.end().map(|()| message)
+    }
+
+    fn decode_fragment(mut reader: Reader<'a>) -> Result<Message<'a>, Error> {
+        let head = FragmentHead {
+            picture: reader.u32("picture number")?,
+            slice: reader.u8("slice")?,
+            last_slice: reader.u8("last slice")?,
+            index: reader.u16("fragment")?,
+            last_index: reader.u16("last fragment")?,
+        };
+        if usize::from(head.last_slice) >= super::slice::MAX_SLICES {
+            return Err(Error::Invalid { field: "last slice", value: u64::from(head.last_slice), at: 6 });
+        }
+        if head.slice > head.last_slice {
+            return Err(Error::Invalid { field: "slice", value: u64::from(head.slice), at: 5 });
+        }
+        if head.index > head.last_index {
+            return Err(Error::Invalid { field: "fragment", value: u64::from(head.index), at: 7 });
+        }
+        match reader.rest() {
+            [] => Err(Error::Truncated { field: "fragment payload", len: FRAGMENT_LEN }),
+            payload => Ok(Message::Fragment(head, payload)),
+        }
+    }
+}
+
+fn put_token(out: &mut Vec<u8>, kind: u8, token: &[u8; 8]) {
+    out.push(kind);
+    out.extend_from_slice(token);
+}
+
+impl Nack {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(kind::NACK);
+        out.extend_from_slice(&self.highest.to_be_bytes());
+        out.push(u8::from(self.tail));
+        out.extend_from_slice(&self.patience_ms.to_be_bytes());
+        out.push(self.missing.as_slice().len() as u8);
+        for range in self.missing.as_slice() {
+            out.extend_from_slice(&range.first.to_be_bytes());
+            out.extend_from_slice(&range.count.to_be_bytes());
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Nack, Error> {
+        let highest = reader.u64("highest number")?;
+        let tail = match reader.u8("tail flag")? {
+            flag @ 0..=1 => flag == 1,
+            flag => return Err(reader.invalid("tail flag", u64::from(flag), 1)),
+        };
+        let patience_ms = reader.u16("patience")?;
+        let len = usize::from(reader.u8("range count")?);
+        if len > MAX_RANGES {
+            return Err(reader.invalid("range count", len as u64, 1));
+        }
+        let mut missing = Ranges { len, ..Ranges::new() };
+        for range in &mut missing.ranges[..len] {
+            *range = Range { first: reader.u64("range start")?, count: reader.u16("range length")? };
+            if range.count == 0 || range.first.checked_add(u64::from(range.count)).is_none() {
+                return Err(reader.invalid("range length", u64::from(range.count), 2));
+            }
+        }
+        Ok(Nack { highest, tail, patience_ms, missing })
+    }
+}
+
+impl Report {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(kind::REPORT);
+        for field in [self.highest, self.received, self.lost, self.bytes, self.settled] {
+            out.extend_from_slice(&field.to_be_bytes());
+        }
+        for field in [self.shown, self.queue_us, self.jitter_us] {
+            out.extend_from_slice(&field.to_be_bytes());
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Report, Error> {
+        Ok(Report {
+            highest: reader.u64("highest number")?,
+            received: reader.u64("received count")?,
+            lost: reader.u64("lost count")?,
+            bytes: reader.u64("byte count")?,
+            settled: reader.u64("settled picture")?,
+            shown: reader.u32("shown count")?,
+            queue_us: reader.u32("queue delay")?,
+            jitter_us: reader.u32("jitter")?,
+        })
+    }
+}
+
+impl<'a> Shard<'a> {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(kind::SHARD);
+        out.extend_from_slice(&self.picture.to_be_bytes());
+        let slices = (self.last_indices.len() / 2) as u8;
+        out.extend_from_slice(&[self.last_slice, self.first_slice, slices, self.index, self.recovery]);
+        out.extend_from_slice(self.last_indices);
+        out.extend_from_slice(self.payload);
+    }
+
+    fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
+        let picture = reader.u32("picture number")?;
+        let last_slice = reader.u8("last slice")?;
+        let first_slice = reader.u8("first slice")?;
+        let slices = reader.u8("slice count")?;
+        if slices == 0 || u16::from(first_slice) + u16::from(slices) > u16::from(last_slice) + 1 {
+            return Err(reader.invalid("slice count", u64::from(slices), 1));
+        }
+        let index = reader.u8("shard")?;
+        let recovery = reader.u8("shard count")?;
+        if index >= recovery {
+            return Err(reader.invalid("shard count", u64::from(recovery), 1));
+        }
+        let last_indices = reader.bytes(2 * usize::from(slices), "last fragments")?;
+        let payload = reader.rest();
+        if payload.len() < 2 || !payload.len().is_multiple_of(2) {
+            return Err(reader.invalid("shard length", payload.len() as u64, payload.len()));
+        }
+        Ok(Shard { picture, last_slice, first_slice, index, recovery, last_indices, payload })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_join_neighbours_and_say_when_they_are_full() {
+        let mut ranges = Ranges::new();
+        assert!([4, 5, 6, 9].into_iter().all(|number| ranges.push(number)));
+        assert_eq!(ranges.as_slice(), [Range { first: 4, count: 3 }, Range { first: 9, count: 1 }]);
+        let full = (0..).take_while(|index| ranges.push(100 + 2 * index)).count();
+        assert_eq!((full, ranges.as_slice().len()), (MAX_RANGES - 2, MAX_RANGES));
+    }
+
+    #[test]
+    fn a_fragment_that_contradicts_itself_is_refused() {
+        let refused = |head: FragmentHead| {
+            let mut bytes = Vec::new();
+            Message::Fragment(head, b"x").encode(&mut bytes);
+            Message::decode(&bytes).unwrap_err()
+        };
+        let good = FragmentHead { picture: 9, slice: 1, last_slice: 3, index: 0, last_index: 7 };
+        assert!(matches!(refused(FragmentHead { slice: 4, ..good }), Error::Invalid { field: "slice", .. }));
+        assert!(matches!(refused(FragmentHead { index: 8, ..good }), Error::Invalid { field: "fragment", .. }));
+        assert!(matches!(refused(FragmentHead { last_slice: 128, ..good }), Error::Invalid { field: "last slice", .. }));
+    }
+}

@@ -1,0 +1,217 @@
+//! The head of a slice: what the receiver needs to rebuild a band's JPEG around its scan data, and when it was caught.
+//!
+//! A slice travels as `u32 length ++ head ++ scan`, cut into fragments (`datagram.rs`). Our own JPEG tables are a function of
+//! `quality` and do not travel (the idea of RFC 2435); a camera's do, as the marker segments it wrote.
+//!
+//! ```text
+//!  0      1       2       4        6     8      10         12        20       22      24      26       28
+//!  kind   quality width   height   top   rows   restart    capture   period   keep    queued  encoded  [u16 length ++ tables] scan…
+//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16      u16 ms  u16     u16
+//! ```
+//!
+//! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bit 7 foreign (tables follow). `period` is the nominal time
+//! between pictures in units of 100 µs, 0 unknown; `keep` is how long after capture the sender will still retransmit. `queued` is
+//! the time from capture until the encoder took the picture, `encoded` from then until this slice was ready, both in units of
+//! 10 µs, so that the receiver can split the latency it shows by stage.
+
+use super::{Error, Reader};
+use crate::picture::{Sampling, Size};
+use crate::time::MediaTime;
+use std::time::Duration;
+
+/// Bytes of the fixed part.
+pub const FIXED_LEN: usize = 28;
+
+/// The longest length prefix + head + scan: no camera's picture at 8192×8192 comes near it.
+pub const MAX_LEN: usize = 4 << 20;
+
+/// The largest picture, either way: 64 megapixels are more than any camera gives live.
+pub const MAX_SIDE: u16 = 8192;
+
+/// The most slices a picture is cut into: fits a byte with room, and keeps the overhead of heads small.
+pub const MAX_SLICES: usize = 128;
+
+/// The most bytes of foreign tables: four DQT of 16 bits, four full DHT pairs and the frame header take under 3 KiB.
+pub const MAX_TABLES: usize = 4096;
+
+const FOREIGN: u8 = 0x80;
+
+/// How the JPEG around the scan is rebuilt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tables<'a> {
+    /// Annex K Huffman tables and quantisation scaled by the IJG's formula for this quality (1–100).
+    Own(u8),
+    /// The camera's own marker segments between SOI and the scan: DQT, SOF0, DHT, DRI, SOS, as it wrote them (Annex K's DHT where
+    /// it wrote none). The frame header's height is that of the whole picture.
+    Foreign(&'a [u8]),
+}
+
+/// See the module text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// Colour sampling.
+    pub sampling: Sampling,
+    /// The JPEG's tables.
+    pub tables: Tables<'a>,
+    /// The whole picture's size.
+    pub size: Size,
+    /// First row of the band: a multiple of the MCU's height.
+    pub top: u16,
+    /// Rows of the band; all but the last band have a multiple of the MCU's height.
+    pub rows: u16,
+    /// MCUs between restart markers, 0 for none.
+    pub restart: u16,
+    /// When the light was caught, on the sender's media clock.
+    pub capture: MediaTime,
+    /// Nominal time to the next picture; zero if unknown. Kept in units of 100 µs.
+    pub period: Duration,
+    /// How long after capture the sender will still retransmit. Kept in ms.
+    pub keep: Duration,
+    /// From capture until the encoder took the picture. Kept in units of 10 µs, at most 0.65 s.
+    pub queued: Duration,
+    /// From then until this slice was ready. Kept likewise.
+    pub encoded: Duration,
+}
+
+/// Time in units of 10 µs, held at the end of 16 bits.
+fn tens_of_micros(time: Duration) -> u16 {
+    u16::try_from(time.as_micros() / 10).unwrap_or(u16::MAX)
+}
+
+/// Writes `queued` and `encoded` into a head that has its bytes already: how long it took is known only afterwards.
+pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
+    head[24..26].copy_from_slice(&tens_of_micros(queued).to_be_bytes());
+    head[26..FIXED_LEN].copy_from_slice(&tens_of_micros(encoded).to_be_bytes());
+}
+
+impl<'a> Head<'a> {
+    /// Appends the head's bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let sampling = match self.sampling {
+            Sampling::Grey => 0,
+            Sampling::Yuv420 => 1,
+            Sampling::Yuv422 => 2,
+            Sampling::Yuv444 => 3,
+        };
+        let (foreign, quality) = match self.tables {
+            Tables::Own(quality) => (0, quality),
+            Tables::Foreign(_) => (FOREIGN, 0),
+        };
+        out.extend_from_slice(&[sampling | foreign, quality]);
+        for field in [self.size.width as u16, self.size.height as u16, self.top, self.rows, self.restart] {
+            out.extend_from_slice(&field.to_be_bytes());
+        }
+        out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
+        let period = (self.period.as_micros() / 100).min(u128::from(u16::MAX)) as u16;
+        let keep = self.keep.as_millis().min(u128::from(u16::MAX)) as u16;
+        out.extend_from_slice(&period.to_be_bytes());
+        out.extend_from_slice(&keep.to_be_bytes());
+        out.extend_from_slice(&tens_of_micros(self.queued).to_be_bytes());
+        out.extend_from_slice(&tens_of_micros(self.encoded).to_be_bytes());
+        if let Tables::Foreign(tables) = self.tables {
+            debug_assert!(tables.len() <= MAX_TABLES, "the codec limits what it passes through");
+            out.extend_from_slice(&(tables.len() as u16).to_be_bytes());
+            out.extend_from_slice(tables);
+        }
+    }
+
+    /// The head and the scan data behind it.
+    pub fn decode(body: &'a [u8]) -> Result<(Head<'a>, &'a [u8]), Error> {
+        let mut reader = Reader::new(body);
+        let kind = reader.u8("slice kind")?;
+        let sampling = match kind & !FOREIGN {
+            0 => Sampling::Grey,
+            1 => Sampling::Yuv420,
+            2 => Sampling::Yuv422,
+            3 => Sampling::Yuv444,
+            _ => return Err(reader.invalid("slice kind", u64::from(kind), 1)),
+        };
+        let quality = reader.u8("quality")?;
+        let foreign = kind & FOREIGN != 0;
+        if foreign != (quality == 0) || quality > 100 {
+            return Err(reader.invalid("quality", u64::from(quality), 1));
+        }
+        let side = |reader: &mut Reader<'a>, field| match reader.u16(field)? {
+            side @ 1..=MAX_SIDE => Ok(side),
+            side => Err(reader.invalid(field, u64::from(side), 2)),
+        };
+        let width = side(&mut reader, "picture width")?;
+        let height = side(&mut reader, "picture height")?;
+        let top = reader.u16("band top")?;
+        let rows = side(&mut reader, "band rows")?;
+        if u32::from(top) + u32::from(rows) > u32::from(height) {
+            return Err(reader.invalid("band rows", u64::from(rows), 2));
+        }
+        let restart = reader.u16("restart interval")?;
+        let capture = MediaTime::from_nanos(reader.u64("capture time")?);
+        let period = Duration::from_micros(u64::from(reader.u16("picture period")?) * 100);
+        let keep = Duration::from_millis(u64::from(reader.u16("keep time")?));
+        let queued = Duration::from_micros(u64::from(reader.u16("queued time")?) * 10);
+        let encoded = Duration::from_micros(u64::from(reader.u16("encoded time")?) * 10);
+        let tables = if foreign {
+            let len = usize::from(reader.u16("table length")?);
+            if len > MAX_TABLES {
+                return Err(reader.invalid("table length", len as u64, 2));
+            }
+            Tables::Foreign(reader.bytes(len, "tables")?)
+        } else {
+            Tables::Own(quality)
+        };
+        let size = Size { width: u32::from(width), height: u32::from(height) };
+        Ok((Head { sampling, tables, size, top, rows, restart, capture, period, keep, queued, encoded }, reader.rest()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Head<'static> {
+        Head {
+            sampling: Sampling::Yuv420,
+            tables: Tables::Own(80),
+            size: Size { width: 1280, height: 720 },
+            top: 48,
+            rows: 32,
+            restart: 80,
+            capture: MediaTime::from_nanos(0x0102_0304_0506_0708),
+            period: Duration::from_micros(33_300),
+            keep: Duration::from_millis(100),
+            queued: Duration::from_micros(1_230),
+            encoded: Duration::from_micros(45_670),
+        }
+    }
+
+    #[test]
+    fn a_head_comes_back_with_its_scan() {
+        for head in [head(), Head { tables: Tables::Foreign(&[1, 2, 3]), sampling: Sampling::Grey, ..head() }] {
+            let mut body = Vec::new();
+            head.encode(&mut body);
+            body.extend_from_slice(b"scan");
+            assert_eq!(Head::decode(&body), Ok((head, &b"scan"[..])));
+        }
+    }
+
+    #[test]
+    fn every_truncated_head_is_refused() {
+        let mut body = Vec::new();
+        Head { tables: Tables::Foreign(&[7; 9]), ..head() }.encode(&mut body);
+        for len in 0..body.len() {
+            assert!(Head::decode(&body[..len]).is_err(), "{len}");
+        }
+    }
+
+    #[test]
+    fn bands_outside_the_picture_and_giant_pictures_are_refused() {
+        let refused = |head: Head<'_>| {
+            let mut body = Vec::new();
+            head.encode(&mut body);
+            Head::decode(&body).unwrap_err()
+        };
+        assert!(matches!(refused(Head { top: 700, ..head() }), Error::Invalid { field: "band rows", .. }));
+        assert!(matches!(refused(Head { rows: 0, ..head() }), Error::Invalid { field: "band rows", .. }));
+        let giant = Size { width: 8193, height: 720 };
+        assert!(matches!(refused(Head { size: giant, ..head() }), Error::Invalid { field: "picture width", value: 8193, at: 2 }));
+        assert!(matches!(refused(Head { tables: Tables::Own(101), ..head() }), Error::Invalid { field: "quality", .. }));
+    }
+}

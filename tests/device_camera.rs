@@ -1,0 +1,376 @@
+//! The camera, with the real capture libraries on an emulated driver (`emulated_camera.c`): what it chooses, what comes out
+//! of it, and every way a camera is known to fail.
+//!
+//! Each test runs itself again in a process of its own with the emulation preloaded; the body runs there. Needs a C compiler.
+#![allow(clippy::disallowed_methods)] // real devices run in real time
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use eyeline::capture::camera::{self, Camera, Chosen, Error, Format, Request};
+use eyeline::picture::{Body, Picture, Sampling, Size};
+use eyeline::slot::{Slot, Taken};
+
+const INSIDE: &str = "EYELINE_EMULATED_CAMERA";
+const JPEGS: usize = 4;
+
+/// `emulated! { fn name("SETTING" = "value", …) { body } }`: a test whose body runs on the emulated camera.
+macro_rules! emulated {
+    ($(fn $name:ident($($key:literal = $value:literal),*) $body:block)*) => {$(
+        #[test]
+        fn $name() {
+            if std::env::var_os(INSIDE).is_some() {
+                tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_writer(std::io::stderr).init();
+                $body
+            } else {
+                run_inside(stringify!($name), &[$(($key, $value)),*]);
+            }
+        }
+    )*};
+}
+
+fn run_inside(name: &str, settings: &[(&str, &str)]) {
+    let report = scratch().join(format!("{name}.report"));
+    let _ = std::fs::remove_file(&report);
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env("LD_PRELOAD", emulator())
+        .env("EMUCAM_JPEGS", jpegs())
+        .env("EMUCAM_REPORT", report)
+        .env(INSIDE, "1")
+        .envs(settings.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).contains("1 passed"), "{name} did not run: {}", text(&output.stdout));
+}
+
+fn scratch() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// The compiled emulation.
+fn emulator() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let (library, fresh) =
+            (scratch().join("emulated_camera.so"), scratch().join(format!("camera-{}.so", std::process::id())));
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/emulated_camera.c");
+        let mut cc = Command::new("cc");
+        cc.args(["-O2", "-Wall", "-shared", "-fPIC", "-o"]).arg(&fresh).arg(source).args(["-ldl", "-lpthread"]);
+        assert!(cc.status().expect("a C compiler").success(), "{cc:?}");
+        std::fs::rename(fresh, &library).unwrap(); // whole at any moment, also for another run beside this one
+        library
+    })
+}
+
+/// The emulated camera's pictures: a directory for each size, each picture of another length.
+fn jpegs() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let directory = scratch().join("camera-jpegs");
+        for (width, height) in [(640, 480), (1280, 720), (704, 504)] {
+            let folder = directory.join(format!("{width}x{height}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            for number in 0..JPEGS {
+                let fresh = folder.join(format!("{}.tmp", std::process::id()));
+                std::fs::write(&fresh, jpeg(width, height, number)).unwrap();
+                std::fs::rename(fresh, folder.join(format!("{number:04}.jpg"))).unwrap();
+            }
+        }
+        directory
+    })
+}
+
+fn jpeg(width: usize, height: usize, number: usize) -> Vec<u8> {
+    let pixel = |i: usize| {
+        let noise = (i.wrapping_mul(2_654_435_761) >> 13) % (8 << number);
+        (i / 3 % width / 8 + i / 3 / width / 8 + noise) as u8
+    };
+    let pixels: Vec<u8> = (0..width * height * 3).map(pixel).collect();
+    let image = turbojpeg::Image { pixels: &pixels[..], width, pitch: width * 3, height, format: turbojpeg::PixelFormat::RGB };
+    turbojpeg::compress(image, 80, turbojpeg::Subsamp::Sub2x1).unwrap().to_vec()
+}
+
+/// The source pictures of one size, as the emulation reads them.
+fn sources(size: Size) -> Vec<Vec<u8>> {
+    let folder = PathBuf::from(std::env::var_os("EMUCAM_JPEGS").unwrap()).join(size.to_string());
+    (0..JPEGS).map(|number| std::fs::read(folder.join(format!("{number:04}.jpg"))).unwrap()).collect()
+}
+
+fn report() -> String {
+    std::fs::read_to_string(std::env::var_os("EMUCAM_REPORT").unwrap()).unwrap_or_default()
+}
+
+fn open(request: &Request) -> (Camera, Arc<Slot<Picture>>) {
+    let pictures = Slot::newest();
+    let plan = Camera::probe(request).unwrap();
+    (Camera::open(&plan, pictures.clone()).unwrap(), pictures)
+}
+
+/// The next picture; a camera that gives none for 20 s has failed the test.
+fn next(pictures: &Slot<Picture>) -> Picture {
+    match pictures.take_until(Instant::now() + Duration::from_secs(20), Instant::now) {
+        Taken::Value(picture) => picture,
+        Taken::TimedOut => panic!("no picture came"),
+        Taken::Closed => panic!("the camera failed"),
+    }
+}
+
+fn is_a_source(picture: &Picture) {
+    let Body::Jpeg(jpeg) = &picture.body else { panic!("not a JPEG") };
+    let sources = sources(picture.size);
+    assert!(sources.iter().any(|source| source[..] == jpeg[..]), "a picture of {} bytes is none of the camera's", jpeg.len());
+}
+
+fn size(width: u32, height: u32) -> Option<Size> {
+    Some(Size { width, height })
+}
+
+/// Checks the emulation's pattern, limited range as it comes and full range as it must go on.
+fn is_the_pattern(picture: &Picture) {
+    let Body::Planes(sampling, planes) = &picture.body else { panic!("not planes") };
+    assert_eq!(planes.len(), sampling.bytes(picture.size));
+    let (width, height) = (picture.size.width as usize, picture.size.height as usize);
+    let stretch = |y: usize| ((y as f64 - 16.0) * 255.0 / 219.0 + 0.5).floor().clamp(0.0, 255.0) as u8;
+    for y in 0..height {
+        let row: Vec<u8> = (0..width).map(|x| stretch((x + y) & 255)).collect();
+        assert_eq!(planes[y * width..][..width], row, "row {y}");
+    }
+    let (blue, red) = planes[width * height..].split_at((planes.len() - width * height) / 2);
+    assert!(blue.iter().all(|&c| c == 85) && red.iter().all(|&c| c == 164), "chroma is {} and {}", blue[0], red[0]);
+}
+
+/// Takes pictures, with `check` on each, until the stream was made anew and gives pictures again.
+fn until_mended(camera: &Camera, pictures: &Slot<Picture>, check: impl Fn(&Picture)) {
+    while camera.counters().reopened == 0 {
+        if let Taken::Value(picture) = pictures.take_until(Instant::now() + Duration::from_millis(100), Instant::now) {
+            check(&picture);
+        }
+        assert_eq!(camera.failed(), None);
+    }
+    (0..5).for_each(|_| check(&next(pictures)));
+}
+
+emulated! {
+    fn the_default_is_mjpeg_720p_byte_for_byte_and_probing_leaves_the_light_off() {
+        let plan = Camera::probe(&Request::default()).unwrap();
+        assert!(!report().contains("streamon"), "{}", report());
+        let pictures = Slot::newest();
+        let camera = Camera::open(&plan, pictures.clone()).unwrap();
+        let Chosen { device, size: chosen, fps, format, why, .. } = camera.chosen().clone();
+        assert_eq!(device, "Emulated Camera (/dev/video0)");
+        assert_eq!((Some(chosen), fps, format), (size(1280, 720), 30, Format::Mjpeg));
+        assert!(why.starts_with("the largest size up to 1280x720 that reaches 24 fps"), "{why}");
+        let mut last = None;
+        for _ in 0..10 {
+            let picture = next(&pictures);
+            is_a_source(&picture);
+            assert!(picture.captured <= Instant::now() && picture.captured.elapsed() < Duration::from_millis(500));
+            assert!(last.is_none_or(|last| last < picture.captured));
+            last = Some(picture.captured);
+        }
+        assert!(report().contains("dynamic_framerate 0"), "{}", report());
+        assert_eq!(camera.counters().damaged, 0);
+        let stopping = Instant::now();
+        drop(camera);
+        assert!(stopping.elapsed() < Duration::from_secs(1), "stopping took {:?}", stopping.elapsed());
+        // It let go by itself instead of being left behind.
+        let report = report();
+        assert!(report.contains("streamoff"), "{report}");
+        assert_eq!(report.matches("open").count(), report.matches("close").count(), "{report}");
+    }
+
+    fn a_camera_left_in_h264_at_a_broken_rate_opens("EMUCAM_CURRENT" = "H264", "EMUCAM_CURRENT_RATE" = "30000/1001") {
+        let (camera, pictures) = open(&Request { size: size(640, 480), ..Request::default() });
+        assert_eq!((camera.chosen().format, camera.chosen().fps), (Format::Mjpeg, 30));
+        is_a_source(&next(&pictures));
+    }
+
+    fn a_camera_with_broken_rates_alone_is_read_directly("EMUCAM_RATES" = "60000/1001", "EMUCAM_DAMAGE_EVERY" = "5") {
+        let (camera, pictures) = open(&Request::default());
+        assert_eq!(camera.chosen().fps, 60);
+        (0..20).for_each(|_| is_a_source(&next(&pictures)));
+        assert!(camera.counters().damaged >= 3 && camera.counters().missed.is_some(), "{:?}", camera.counters());
+    }
+
+    fn padded_yuyv_rows_become_tight_full_range_planes("EMUCAM_FORMATS" = "YUYV", "EMUCAM_PAD" = "64") {
+        let (camera, pictures) = open(&Request::default());
+        assert_eq!((camera.chosen().format, Some(camera.chosen().size)), (Format::Yuyv, size(640, 480)));
+        let picture = next(&pictures);
+        assert!(matches!(picture.body, Body::Planes(Sampling::Yuv422, _)));
+        is_the_pattern(&picture);
+    }
+
+    fn padding_the_driver_does_not_admit_is_found("EMUCAM_FORMATS" = "YUYV", "EMUCAM_PAD" = "64", "EMUCAM_HIDE_STRIDE" = "1") {
+        let (_camera, pictures) = open(&Request::default());
+        is_the_pattern(&next(&pictures));
+    }
+
+    fn padded_nv12_becomes_tight_full_range_planes("EMUCAM_FORMATS" = "NV12", "EMUCAM_PAD" = "32") {
+        let (camera, pictures) = open(&Request::default());
+        assert_eq!((camera.chosen().format, Some(camera.chosen().size)), (Format::Nv12, size(1280, 720)));
+        let picture = next(&pictures);
+        assert!(matches!(picture.body, Body::Planes(Sampling::Yuv420, _)));
+        is_the_pattern(&picture);
+    }
+
+    fn sizes_in_steps_give_the_size_asked_for("EMUCAM_STEPWISE" = "1") {
+        let (camera, pictures) = open(&Request { size: size(701, 501), fps: Some(30), which: None });
+        assert_eq!(Some(camera.chosen().size), size(704, 504));
+        assert_eq!(camera.chosen().why, "the nearest to the 701x501 asked for");
+        is_a_source(&next(&pictures));
+        drop(camera);
+        let default = Camera::probe(&Request::default()).unwrap();
+        assert_eq!((Some(default.chosen().size), default.chosen().fps), (size(1280, 720), 60));
+    }
+
+    fn stamps_from_the_future_count_as_now("EMUCAM_STAMP_MS" = "700") {
+        let (_camera, pictures) = open(&Request::default());
+        (0..5).for_each(|_| assert!(next(&pictures).captured <= Instant::now()));
+    }
+
+    fn an_unplugged_camera_fails_for_good_and_opens_again_when_it_is_back("EMUCAM_UNPLUG_AT" = "20", "EMUCAM_REPLUG" = "1") {
+        let plan = Camera::probe(&Request::default()).unwrap();
+        let pictures = Slot::newest();
+        let camera = Camera::open(&plan, pictures.clone()).unwrap();
+        while pictures.take().is_some() {}
+        let device = camera.chosen().device.clone();
+        assert_eq!(camera.failed(), Some(Error::Unplugged { device }));
+        drop(camera);
+        let (camera, pictures) = open(plan.again());
+        is_a_source(&next(&pictures));
+        assert_eq!(camera.failed(), None);
+    }
+
+    fn damaged_pictures_are_left_out_and_counted("EMUCAM_DAMAGE_EVERY" = "3") {
+        let (camera, pictures) = open(&Request::default());
+        (0..15).for_each(|_| is_a_source(&next(&pictures)));
+        assert!(camera.counters().damaged >= 5, "{:?}", camera.counters());
+        assert_eq!(camera.counters().reopened, 0);
+    }
+
+    fn an_interrupted_wait_is_mended("EMUCAM_FAIL_AT" = "10", "EMUCAM_FAIL_ERRNO" = "4") {
+        let (camera, pictures) = open(&Request::default());
+        until_mended(&camera, &pictures, is_a_source);
+        assert_eq!(camera.counters().reopened, 1);
+    }
+
+    fn an_empty_wait_is_mended("EMUCAM_FAIL_AT" = "10", "EMUCAM_FAIL_ERRNO" = "11", "EMUCAM_FORMATS" = "YUYV") {
+        let (camera, pictures) = open(&Request::default());
+        until_mended(&camera, &pictures, is_the_pattern);
+        assert_eq!(camera.counters().reopened, 1);
+    }
+
+    fn an_error_on_a_directly_read_camera_is_mended("EMUCAM_FAIL_AT" = "10", "EMUCAM_RATES" = "30000/1001") {
+        let (camera, pictures) = open(&Request::default());
+        until_mended(&camera, &pictures, is_a_source);
+        assert_eq!(camera.counters().reopened, 1);
+    }
+
+    fn a_camera_that_gives_nothing_but_errors_fails_and_says_them("EMUCAM_FAIL_FROM" = "10") {
+        let (camera, pictures) = open(&Request::default());
+        while pictures.take().is_some() {}
+        let Some(Error::Driver { cause, .. }) = camera.failed() else { panic!("{:?}", camera.failed()) };
+        assert!(cause.contains("os error 5"), "{cause}");
+    }
+
+    fn a_stalled_camera_is_woken_and_goes_on("EMUCAM_STALL_AT" = "15") {
+        let (camera, pictures) = open(&Request::default());
+        let started = Instant::now();
+        until_mended(&camera, &pictures, is_a_source);
+        assert!((2..5).contains(&started.elapsed().as_secs()), "it took {:?}", started.elapsed());
+    }
+
+    fn a_camera_that_stalls_again_is_opened_anew("EMUCAM_STALL_AT" = "15", "EMUCAM_STALLS" = "2") {
+        let (camera, pictures) = open(&Request::default());
+        (0..10).for_each(|_| is_a_source(&next(&pictures)));
+        while camera.counters().reopened < 2 {
+            let _ = pictures.take_until(Instant::now() + Duration::from_millis(100), Instant::now);
+        }
+        (0..5).for_each(|_| is_a_source(&next(&pictures)));
+        assert!(report().matches("open 0").count() >= 5, "it was opened only once: {}", report());
+    }
+
+    fn a_driver_that_hangs_is_left_behind_when_the_camera_is_dropped("EMUCAM_HANG_AT" = "10") {
+        let (camera, pictures) = open(&Request::default());
+        is_a_source(&next(&pictures));
+        // From here on the driver holds its reader; the last picture is taken once the slot stays empty.
+        while let Taken::Value(_) = pictures.take_until(Instant::now() + Duration::from_millis(500), Instant::now) {}
+        let stopping = Instant::now();
+        drop(camera);
+        let took = stopping.elapsed();
+        assert!((150..2000).contains(&took.as_millis()), "stopping took {took:?}");
+    }
+
+    fn a_driver_that_hangs_for_good_is_told_as_that("EMUCAM_HANG_AT" = "10") {
+        let (camera, pictures) = open(&Request::default());
+        while pictures.take().is_some() {}
+        let device = camera.chosen().device.clone();
+        assert_eq!(camera.failed(), Some(Error::Hangs { device }));
+    }
+
+    fn strangers_signals_do_not_reach_the_thread_that_waits_for_the_driver() {
+        let (_camera, pictures) = open(&Request::default());
+        next(&pictures);
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path());
+        let name = |task: &Path| std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+        let reader = tasks.into_iter().find(|task| name(task).trim() == "camera").expect("a thread named camera");
+        let status = std::fs::read_to_string(reader.join("status")).unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim();
+        let blocked = u64::from_str_radix(blocked, 16).unwrap();
+        let is_blocked = |signal: i32| blocked & (1 << (signal - 1)) != 0;
+        for signal in [nix::libc::SIGINT, nix::libc::SIGTERM, nix::libc::SIGCHLD, nix::libc::SIGUSR1, nix::libc::SIGWINCH] {
+            assert!(is_blocked(signal), "signal {signal} is let through: {blocked:x}");
+        }
+        assert!(!is_blocked(nix::libc::SIGURG), "nothing could end a wait");
+    }
+
+    fn a_camera_is_found_by_number_name_and_path_and_its_metadata_node_is_none() {
+        for which in ["0", "emulated", "/dev/video0"] {
+            let plan = Camera::probe(&Request { which: Some(which.into()), ..Request::default() }).unwrap();
+            assert_eq!(plan.chosen().device, "Emulated Camera (/dev/video0)");
+        }
+        for which in ["1", "7", "nothing like it", "/dev/video1", "/dev/null"] {
+            let error = Camera::probe(&Request { which: Some(which.into()), ..Request::default() }).unwrap_err();
+            assert_eq!(error, Error::Unknown { which: which.into(), there: "Emulated Camera (/dev/video0)".into() });
+        }
+    }
+
+    fn the_list_shows_every_mode_and_what_is_not_used() {
+        let listed = camera::list();
+        let [camera] = &listed[..] else { panic!("{listed:?}") };
+        let text = camera.to_string();
+        for line in ["Emulated Camera (/dev/video0)", "MJPEG 1280x720  30, 29.97, 7.50 fps", "YUYV  1920x1080 5 fps", "not used: H264"] {
+            assert!(text.contains(line), "{line} in:\n{text}");
+        }
+        assert_eq!(camera.note, None);
+        assert!(!report().contains("streamon"));
+    }
+
+    fn a_busy_camera_is_told_from_others("EMUCAM_BUSY" = "1") {
+        let error = Camera::probe(&Request::default()).unwrap_err();
+        assert!(matches!(&error, Error::Busy { device, .. } if device == "Emulated Camera (/dev/video0)"), "{error:?}");
+    }
+
+    fn a_camera_one_may_not_open_names_the_group("EMUCAM_OPEN_ERRNO" = "13") {
+        let error = Camera::probe(&Request::default()).unwrap_err();
+        assert!(error.to_string().contains("group `video`"), "{error}");
+        let listed = camera::list();
+        assert!(listed.iter().any(|camera| camera.note.as_ref().is_some_and(|note| note.contains("no permission"))), "{listed:?}");
+    }
+
+    fn no_camera_at_all_names_the_test_picture("EMUCAM_NODES" = "0") {
+        let error = Camera::probe(&Request::default()).unwrap_err();
+        assert_eq!(error, Error::NoCamera { seen: "there is no /dev/video*".into() });
+        assert!(error.to_string().contains("--test"));
+    }
+
+    fn a_camera_without_a_format_we_use_says_what_it_has("EMUCAM_FORMATS" = "H264,UYVY") {
+        let error = Camera::probe(&Request::default()).unwrap_err();
+        assert!(error.to_string().contains("H264, UYVY"), "{error}");
+    }
+}

@@ -1,0 +1,249 @@
+//! Microphone to speaker through a real sound server, and through its death.
+//!
+//! The programs' own code: [`Microphone`] → blocks → [`Speaker`]. A tone is said into the virtual microphone and what the
+//! speaker plays is recorded. The server's address is in the environment, which a test must not change for its own process,
+//! so each test runs itself again as a child.
+
+#![allow(clippy::disallowed_methods)] // a device test lives in real time
+
+#[path = "support/sound_server.rs"]
+mod sound_server;
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use eyeline::capture::microphone::{self, Microphone};
+use eyeline::media::clock::{Epoch, Mapping};
+use eyeline::media::playout::{Config, Stats};
+use eyeline::present::speaker::{self, Speaker};
+use eyeline::slot::{Slot, Taken};
+use eyeline::time::MediaTime;
+use sound_server::SoundServer;
+
+const AMPLITUDE: f64 = 12_000.0;
+const HERTZ: f64 = 1000.0;
+
+/// Runs `test` in a child process that finds the sound server of a directory of its own.
+fn alone(name: &str, test: impl FnOnce(&Path)) {
+    const DIR: &str = "EYELINE_TEST_SOUND_DIR";
+    if let Some(dir) = std::env::var_os(DIR) {
+        return test(Path::new(&dir));
+    }
+    let dir = std::env::temp_dir().join(format!("eyeline-{name}-{}", std::process::id()));
+    let status = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(DIR, &dir)
+        .envs(SoundServer::environment(&dir))
+        .env_remove("PULSE_RUNTIME_PATH")
+        .status()
+        .unwrap();
+    assert!(status.success(), "see above; the server's log is {}/pulse.log", dir.display());
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// A program that is killed when it goes out of scope.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What a monitor plays, with the time each piece came.
+struct Recording {
+    pieces: Arc<Mutex<Vec<(Instant, Vec<i16>)>>>,
+    _program: Running,
+}
+
+impl Recording {
+    fn start(server: &SoundServer, source: &str) -> Self {
+        let mut command = server.tool("parec");
+        command.args(["--raw", "--format=s16le", "--rate=48000", "--channels=1", "--latency-msec=5", "-d", source]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("parec is in pulseaudio-utils");
+        let mut out = child.stdout.take().unwrap();
+        let pieces = Arc::new(Mutex::new(Vec::new()));
+        let kept = pieces.clone();
+        thread::spawn(move || {
+            let mut bytes = [0u8; 480]; // 5 ms
+            while out.read_exact(&mut bytes).is_ok() {
+                let samples = bytes.chunks_exact(2).map(|b| i16::from_le_bytes([b[0], b[1]])).collect();
+                kept.lock().unwrap().push((Instant::now(), samples));
+            }
+        });
+        Recording { pieces, _program: Running(child) }
+    }
+
+    /// When the first piece with sound in it came.
+    fn began(&self) -> Option<Instant> {
+        let pieces = self.pieces.lock().unwrap();
+        pieces.iter().find(|(_, samples)| samples.iter().any(|s| s.abs() > 1000)).map(|(at, _)| *at)
+    }
+
+    /// Every sample that came since `from`.
+    fn since(&self, from: Instant) -> Vec<i16> {
+        let pieces = self.pieces.lock().unwrap();
+        pieces.iter().filter(|(at, _)| *at >= from).flat_map(|(_, samples)| samples.iter().copied()).collect()
+    }
+}
+
+/// Says a tone of so many seconds into the microphone.
+fn say_tone(server: &SoundServer, dir: &Path, seconds: f64) -> Running {
+    let file: PathBuf = dir.join("tone.raw");
+    let sample = |n: usize| ((std::f64::consts::TAU * HERTZ * n as f64 / 48_000.0).sin() * AMPLITUDE) as i16;
+    let bytes: Vec<u8> = (0..(48_000.0 * seconds) as usize).flat_map(|n| [sample(n); 2]).flat_map(i16::to_le_bytes).collect();
+    std::fs::write(&file, bytes).unwrap();
+    let mut command = server.tool("pacat");
+    command.args([
+        "--playback",
+        "--raw",
+        "--format=s16le",
+        "--rate=48000",
+        "--channels=2",
+        "--latency-msec=40",
+        "-d",
+        "mic_feed",
+    ]);
+    Running(command.arg(file).spawn().expect("pacat is in pulseaudio-utils"))
+}
+
+/// Amplitude of one frequency in `samples` (Goertzel).
+fn amplitude(samples: &[i16], hertz: f64) -> f64 {
+    let (mut re, mut im) = (0.0, 0.0);
+    for (n, s) in samples.iter().enumerate() {
+        let angle = std::f64::consts::TAU * hertz * n as f64 / 48_000.0;
+        re += f64::from(*s) * angle.cos();
+        im += f64::from(*s) * angle.sin();
+    }
+    2.0 * (re * re + im * im).sqrt() / samples.len() as f64
+}
+
+/// Asserts that `samples` are the tone and nothing else, without a gap.
+fn assert_tone(samples: &[i16], what: &str) {
+    assert!(samples.len() > 48_000, "{what}: only {} samples came", samples.len());
+    let pieces: Vec<f64> = samples.chunks_exact(480).map(|piece| amplitude(piece, HERTZ)).collect();
+    let (least, most) = pieces.iter().fold((f64::MAX, 0.0f64), |(a, b), p| (a.min(*p), b.max(*p)));
+    println!("{what}: {} ms, amplitude of each 10 ms {least:.0} to {most:.0} of {AMPLITUDE}", pieces.len() * 10);
+    assert!(least > AMPLITUDE * 0.97 && most < AMPLITUDE * 1.03, "{what}: a gap or a click");
+    assert!(amplitude(&samples[..48_000], 1500.0) < 20.0, "{what}: something else sounds");
+    let steps = samples.windows(2).map(|w| i32::from(w[1]).abs_diff(i32::from(w[0]))).max().unwrap();
+    assert!(f64::from(steps) < AMPLITUDE * std::f64::consts::TAU * HERTZ / 48_000.0 * 1.05, "{what}: a step of {steps}");
+}
+
+/// Carries blocks from microphone to speaker, as the network would, with the clock known.
+struct Link {
+    stop: Arc<AtomicBool>,
+    stats: Arc<Mutex<(Stats, u64)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Link {
+    fn start(sound: Arc<Slot<eyeline::sound::Block>>, mut feed: speaker::Feed) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stats = Arc::new(Mutex::new((Stats::default(), 0)));
+        let (stopped, told) = (stop.clone(), stats.clone());
+        let thread = thread::spawn(move || {
+            let begin = Instant::now() - Duration::from_secs(1);
+            let epoch = Epoch::new(begin);
+            feed.mapping(Mapping::assumed(begin, MediaTime::ZERO));
+            for sequence in 0.. {
+                let block = loop {
+                    match sound.take_until(Instant::now() + Duration::from_millis(100), Instant::now) {
+                        Taken::Value(block) => break block,
+                        Taken::TimedOut if !stopped.load(Ordering::Acquire) => {}
+                        _ => return,
+                    }
+                };
+                feed.block(Instant::now(), sequence, epoch.media_time(block.captured), block.channels, &block.samples);
+                *told.lock().unwrap() = (feed.stats(), feed.reopened());
+                if stopped.load(Ordering::Acquire) {
+                    return;
+                }
+            }
+        });
+        Link { stop, stats, thread: Some(thread) }
+    }
+
+    fn stats(&self) -> (Stats, u64) {
+        *self.stats.lock().unwrap()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn wait(what: &str, limit: u64, mut until: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(limit);
+    while !until() {
+        assert!(Instant::now() < end, "waited {limit} s for {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Says a tone and checks what is heard of it, for two seconds from half a second after its beginning.
+fn check_tone(server: &SoundServer, dir: &Path, link: &Link, what: &str) {
+    let (said, heard) = (Recording::start(server, "mic_feed.monitor"), Recording::start(server, "speaker.monitor"));
+    wait("both recordings", 5, || [&said, &heard].iter().all(|r| !r.pieces.lock().unwrap().is_empty()));
+    let _tone = say_tone(server, dir, 4.0);
+    wait("the tone", 5, || heard.began().is_some());
+    let began = heard.began().unwrap();
+    wait("two seconds of it", 5, || began.elapsed() > Duration::from_millis(2600));
+    let (stats, _) = link.stats();
+    let way = began.saturating_duration_since(said.began().unwrap());
+    println!("{what}: capture to speaker {:?}, said to heard {way:?}; {stats:?}", stats.latency);
+    assert_tone(&heard.since(began + Duration::from_millis(500)), what);
+    assert!(stats.latency.is_some_and(|l| l < Duration::from_millis(150)), "{what}: {:?}", stats.latency);
+}
+
+#[test]
+fn sound_goes_through_and_comes_back_when_its_server_was_killed() {
+    alone("sound_goes_through_and_comes_back_when_its_server_was_killed", |dir| {
+        let mut server = SoundServer::start(dir);
+        let sound = Slot::dropping(20);
+        let microphone = Microphone::open(Some("VIRT"), sound.clone()).unwrap();
+        let (speaker, feed) = Speaker::open(Some("speaker"), Config::default()).unwrap();
+        println!("{} ({} channels) to {}", microphone.name(), microphone.channels(), speaker.name());
+        let link = Link::start(sound, feed);
+        check_tone(&server, dir, &link, "before");
+
+        server.kill();
+        wait("the loss to be seen", 2, || link.stats().0 == link.stats().0);
+        server.restart();
+        wait("the microphone to be back", 8, || microphone.reopened() == 1);
+        wait("the speaker to be back", 8, || link.stats().1 == 1);
+        check_tone(&server, dir, &link, "after");
+        assert_eq!(microphone.lost_frames(), 0);
+    });
+}
+
+#[test]
+fn devices_are_listed_with_the_default_marked_and_wrong_names_are_refused_with_the_list() {
+    alone("devices_are_listed_with_the_default_marked_and_wrong_names_are_refused_with_the_list", |dir| {
+        let mut server = SoundServer::start(dir);
+        let microphones = microphone::list();
+        println!("{microphones:#?}");
+        assert_eq!(microphones.iter().filter(|m| m.default).map(|m| m.name.as_str()).collect::<Vec<_>>(), ["virtmic"]);
+        assert_eq!((microphones[0].id.as_str(), microphones[0].monitor, microphones[0].index), ("virtmic", false, 0));
+        assert!(microphones[1..].iter().all(|m| m.monitor));
+        let speakers = speaker::list();
+        assert_eq!(speakers.iter().find(|s| s.default).unwrap().id, "speaker");
+
+        let error = Microphone::open(Some("trombone"), Slot::dropping(1)).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("trombone") && error.contains("0 virtmic") && error.contains("--mic"), "{error}");
+        server.kill();
+        let began = Instant::now();
+        let error = Speaker::open(None, Config::default()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("there is no speaker") && error.contains("--no-audio"), "{error}");
+        assert!(microphone::list().is_empty() && began.elapsed() < Duration::from_secs(5));
+    });
+}

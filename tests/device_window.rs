@@ -1,0 +1,393 @@
+//! The real window on a real X server (Xvfb): what is on the screen, and what keys and the window manager do to it.
+//!
+//! Each test has a screen of its own. The window lives in a child process, this very program asked for
+//! [`the_window_of_the_tests_below`]; it prints a line whenever it painted or was asked for something, and the tests wait
+//! for those lines. `EYELINE_SCREENSHOTS=folder` keeps what the tests saw.
+
+#![allow(clippy::disallowed_methods)] // at the edge: asks the time
+
+mod screen;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use eyeline::picture::Size;
+use eyeline::present::canvas::Canvas;
+use eyeline::present::overlay::Overlay;
+use eyeline::present::window::{Action, Look, Options, Window};
+use screen::{Area, PATIENCE, Screen, Shot};
+use x11rb::protocol::xproto::{AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateWindowAux, InputFocus, WindowClass};
+
+const PICTURE: Size = Size { width: 640, height: 480 };
+
+/// Red grows to the right, green downwards.
+fn pattern(size: Size, x: u32, y: u32) -> u32 {
+    (x * 255 / (size.width - 1)) << 16 | (y * 255 / (size.height - 1)) << 8 | 0x60
+}
+
+fn paint(canvas: &Canvas, number: u64, size: Size) {
+    let mut band = canvas.band(number, size, 0..size.height).unwrap();
+    for (at, pixel) in (0..).zip(band.pixels()) {
+        *pixel = pattern(size, at % size.width, at / size.width);
+    }
+}
+
+/// Started by the tests below, never by itself. Reads commands, one a line, from its standard input.
+#[test]
+#[ignore = "it is the window the other tests look at"]
+fn the_window_of_the_tests_below() {
+    let how = std::env::var("EYELINE_TEST_WINDOW").expect("the tests below start this one");
+    let size = if how.contains("large") { Size { width: 3840, height: 2160 } } else { PICTURE };
+    let options = Options { title: "pattern\0\n".into(), size, fullscreen: how.contains("full") };
+    let opened = if how.contains("plain") { Window::open_plain(&options) } else { Window::open(&options) };
+    let mut window = match opened {
+        Ok(window) => window,
+        Err(error) => return println!("\nerror {error}"),
+    };
+    let canvas = Canvas::new();
+    paint(&canvas, 0, size);
+    let (sender, commands) = mpsc::channel();
+    std::thread::spawn(move || std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let (mut overlay, mut look, mut nothing) = (Overlay::default(), Look::default(), None);
+    loop {
+        // Stands in for the slot a picture comes through.
+        let command = commands.recv_timeout(Duration::from_millis(10));
+        let mut is_new = command.is_ok();
+        match command.as_deref().unwrap_or_default().split_once(' ') {
+            Some(("lines", text)) => overlay.lines = text.split('|').map(String::from).collect(),
+            Some(("note", text)) => overlay.note(text, Instant::now()),
+            Some(("volume", percent)) => overlay.note_volume(percent.parse().unwrap(), Instant::now()),
+            Some(("grey", millis)) => look.greyed = Some(Duration::from_millis(millis.parse().unwrap())),
+            Some(("nothing", text)) => nothing = Some(text.to_string()),
+            Some(("title", text)) => window.set_title(text),
+            _ => {}
+        }
+        for action in window.events() {
+            println!("\naction {action:?}");
+            is_new = true;
+            match action {
+                Action::Quit => return,
+                Action::ToggleFullscreen => window.set_fullscreen(!window.is_fullscreen()),
+                Action::LeaveFullscreen => window.set_fullscreen(false),
+                Action::Help => overlay.help = !overlay.help,
+                Action::Mute => overlay.muted = !overlay.muted,
+                Action::Freeze => overlay.frozen = !overlay.frozen,
+                Action::VolumeUp | Action::VolumeDown | Action::Stats => {}
+            }
+        }
+        if is_new || window.wants_paint() {
+            let shown = match &nothing {
+                Some(text) => window.show_nothing(text, &overlay),
+                None => window.show(canvas.view(), &overlay, look),
+            };
+            println!("\nshown {}", shown.unwrap().window);
+        }
+        if command.is_ok() {
+            println!("\ndone");
+        }
+    }
+}
+
+/// The child process with its window.
+struct Shower {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Shower {
+    fn start(screen: Option<&Screen>, how: &str) -> Shower {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "--ignored", "--nocapture", "the_window_of_the_tests_below"]).env("EYELINE_TEST_WINDOW", how);
+        match screen {
+            Some(screen) => command.env("DISPLAY", &screen.name),
+            None => command.env_remove("DISPLAY"),
+        };
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Shower { child, lines }
+    }
+
+    fn say(&mut self, command: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{command}").unwrap();
+    }
+
+    /// Has the window look for events, at the least all that happened before; says what actions came of it.
+    fn poll(&mut self) -> Vec<String> {
+        self.say("poll");
+        let deadline = Instant::now() + PATIENCE;
+        let lines = std::iter::from_fn(|| self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok());
+        lines.take_while(|line| line != "done").filter(|line| line.starts_with("action")).collect()
+    }
+
+    /// Reads what the window prints until a line begins so.
+    fn until(&self, start: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("the window never said {start:?}"));
+            if line.starts_with(start) {
+                return line;
+            }
+        }
+    }
+
+    /// Looks each time the window painted, until `look` sees what it wants.
+    fn painted<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(seen) = look() {
+                return seen;
+            }
+            self.until("shown");
+        }
+        panic!("never seen: {what}");
+    }
+
+    fn exit(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Shower {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether the picture stands in this place, give or take what scaling rounds.
+fn shows(shot: &Shot, place: Area) -> bool {
+    (0..=8).flat_map(|row| (0..=8).map(move |column| (column, row))).all(|(column, row)| {
+        let (x, y) = (place.x + (place.width - 1) * column / 8, place.y + (place.height - 1) * row / 8);
+        let (seen, part) = (shot.at(x, y), |at: i32| at * 255 / 8);
+        let near = |seen: u32, wanted: i32| (seen as i32 & 0xff).abs_diff(wanted) <= 4;
+        near(seen >> 16, part(column)) && near(seen >> 8, part(row)) && near(seen, 0x60)
+    })
+}
+
+fn begin(screen: &Screen, how: &str) -> (Shower, u32) {
+    let shower = Shower::start(Some(screen), how);
+    let window = shower.painted("the window", || {
+        screen.nudge_manager();
+        screen.find()
+    });
+    // Keys go to the window that has the focus; a manager gives it in its own time, without one nobody does.
+    screen.x.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME).unwrap().check().unwrap();
+    shower.painted("its focus", || (screen.x.get_input_focus().unwrap().reply().unwrap().focus == window).then_some(()));
+    (shower, window)
+}
+
+fn whole(screen: &Screen) -> Area {
+    Area { x: 0, y: 0, width: screen.width.into(), height: screen.height.into() }
+}
+
+fn is_shown_exactly(screen: &Screen, how: &str) {
+    let (shower, window) = begin(screen, how);
+    let area = screen.area(window);
+    assert_eq!((area.width, area.height), (640, 480));
+    let exact = |shot: &Shot| {
+        (0..640 * 480)
+            .all(|at| shot.at(area.x + at % 640, area.y + at / 640) == pattern(PICTURE, at as u32 % 640, at as u32 / 640))
+    };
+    shower.painted("the picture, pixel for pixel", || exact(&screen.shot("exact")).then_some(()));
+}
+
+#[test]
+fn a_picture_is_shown_pixel_for_pixel_in_a_window_of_its_size() {
+    is_shown_exactly(&Screen::with_manager(1280, 800), "");
+}
+
+#[test]
+fn it_is_shown_without_shared_memory_too() {
+    is_shown_exactly(&Screen::start(1280, 800, &["-extension", "MIT-SHM"]), "");
+    is_shown_exactly(&Screen::start(1280, 800, &[]), "plain");
+}
+
+#[test]
+fn a_resized_window_shows_the_picture_scaled_between_black_bars() {
+    let screen = Screen::with_manager(1280, 1000);
+    let (shower, window) = begin(&screen, "");
+    screen.x.configure_window(window, &ConfigureWindowAux::new().width(1000).height(900)).unwrap().check().unwrap();
+    shower.until("shown 1000x900");
+    shower.painted("the picture between bars", || {
+        let (shot, area) = (screen.shot("resized"), screen.area(window));
+        let bars = [0, 74, 825, 899].iter().all(|row| (0..1000).all(|x| shot.at(area.x + x, area.y + row) == 0));
+        (bars && shows(&shot, Area { y: area.y + 75, height: 750, ..area })).then_some(())
+    });
+    screen.x.configure_window(window, &ConfigureWindowAux::new().width(200).height(90)).unwrap().check().unwrap();
+    shower.until("shown 200x90");
+    shower.painted("the picture in a small window", || {
+        let (shot, area) = (screen.shot("small"), screen.area(window));
+        shows(&shot, Area { x: area.x + 40, width: 120, ..area }).then_some(())
+    });
+}
+
+fn full_screen_and_back(screen: &Screen) {
+    let (shower, window) = begin(screen, "");
+    let before = screen.area(window);
+    for (on, off) in [('f', 0xff1b), ('f', 'f' as u32)] {
+        screen.key(on as u32);
+        shower.until("action ToggleFullscreen");
+        shower.painted("the picture over the whole screen", || {
+            let wide = Area { x: 128, width: 1024, y: 0, height: 768 };
+            (screen.area(window) == whole(screen) && shows(&screen.shot("full"), wide)).then_some(())
+        });
+        screen.key(off);
+        shower.painted("the window as it was", || {
+            (screen.area(window) == before && shows(&screen.shot("back"), before)).then_some(())
+        });
+    }
+}
+
+#[test]
+fn full_screen_covers_the_screen_and_gives_it_back_under_a_window_manager() {
+    full_screen_and_back(&Screen::with_manager(1280, 768));
+}
+
+#[test]
+fn full_screen_covers_the_screen_and_gives_it_back_without_a_window_manager() {
+    full_screen_and_back(&Screen::start(1280, 768, &[]));
+}
+
+#[test]
+fn it_can_begin_in_full_screen_and_follows_the_window_manager_out_of_it() {
+    let screen = Screen::with_manager(1280, 768);
+    let (shower, window) = begin(&screen, "full");
+    shower.painted("the whole screen", || (screen.area(window) == whole(&screen)).then_some(()));
+    let state = screen.atom("_NET_WM_STATE_FULLSCREEN");
+    screen.ask_manager(window, "_NET_WM_STATE", [0, state, 0, 2, 0]);
+    shower.painted("the window", || (screen.area(window).width == 640).then_some(()));
+    // It knows that it is a window now: the next toggle covers the screen again.
+    screen.key(0xffc8); // F11
+    shower.painted("the whole screen again", || (screen.area(window) == whole(&screen)).then_some(()));
+}
+
+#[test]
+fn a_picture_larger_than_the_screen_begins_in_a_window_that_fits() {
+    let screen = Screen::with_manager(1280, 768);
+    let (shower, window) = begin(&screen, "large");
+    let area = screen.area(window);
+    assert_eq!((area.width, area.height), (1152, 648));
+    shower.painted("the picture", || shows(&screen.shot("large"), area).then_some(()));
+}
+
+#[test]
+fn keys_are_understood_and_q_ends_it() {
+    let screen = Screen::with_manager(1280, 768);
+    let (shower, _) = begin(&screen, "");
+    let keys =
+        [(' ', "Freeze"), ('m', "Mute"), ('0', "VolumeUp"), ('9', "VolumeDown"), ('i', "Stats"), ('?', "Help"), ('h', "Help")];
+    for (key, action) in keys {
+        screen.key(key as u32);
+        assert_eq!(shower.until("action"), format!("action {action}"));
+    }
+    screen.key('q' as u32);
+    assert_eq!(shower.until("action"), "action Quit");
+    assert!(shower.exit().success());
+}
+
+#[test]
+fn a_double_click_asks_for_full_screen() {
+    // Without a manager: one looks at clicks first and passes them on in its own time.
+    let screen = Screen::start(1280, 768, &[]);
+    let (mut shower, window) = begin(&screen, "");
+    let area = screen.area(window);
+    screen.point(area.x + 100, area.y + 100);
+    let clicks = [true, false, true, false].map(|is_down| {
+        screen.button(is_down);
+        shower.poll()
+    });
+    assert_eq!(clicks, [vec![], vec![], vec!["action ToggleFullscreen".to_string()], vec![]]);
+}
+
+#[test]
+fn closing_the_window_ends_it_in_good_order() {
+    let screen = Screen::with_manager(1280, 768);
+    let (shower, window) = begin(&screen, "");
+    screen.ask_manager(window, "_NET_CLOSE_WINDOW", [0, 2, 0, 0, 0]);
+    assert_eq!(shower.until("action"), "action Quit");
+    assert!(shower.exit().success());
+}
+
+#[test]
+fn words_stand_over_the_picture() {
+    let screen = Screen::with_manager(1280, 768);
+    let (mut shower, window) = begin(&screen, "");
+    let area = screen.area(window);
+    let count = |name: &str, place: Area, colour: u32| {
+        let shot = screen.shot(name);
+        let inside = |at: i32| (place.x + at % place.width, place.y + at / place.width);
+        (0..place.width * place.height).map(inside).filter(|(x, y)| shot.at(*x, *y) == colour).count()
+    };
+    let top_left = Area { width: 320, height: 240, ..area };
+    let top_right = Area { x: area.x + 320, ..top_left };
+    let bottom = Area { y: area.y + 360, height: 120, ..area };
+    assert_eq!(count("plain", area, 0x00f2_f2f2), 0);
+    shower.say("lines 29.9 pictures/s|glass to glass 41 ms|lost 0.0 %");
+    shower.painted("the lines", || (count("lines", top_left, 0x00f2_f2f2) > 1000).then_some(()));
+    shower.say("volume 70");
+    shower.painted("the note", || (count("volume", bottom, 0x00f2_f2f2) > 500).then_some(()));
+    shower.painted("the end of the note", || (count("volume-gone", bottom, 0x00f2_f2f2) == 0).then_some(()));
+    screen.key('m' as u32);
+    screen.key(' ' as u32);
+    shower.painted("the badges", || {
+        let seen = [0x00ff_6b5e, 0x00ff_c24b].map(|colour| count("badges", top_right, colour) > 100);
+        seen.iter().all(|seen| *seen).then_some(())
+    });
+    screen.key('?' as u32);
+    let middle = Area { x: area.x + 160, y: area.y + 120, width: 320, height: 240 };
+    shower.painted("the page of keys", || (count("help", middle, 0x00f2_f2f2) > 2000).then_some(()));
+    screen.key('?' as u32);
+    shower.say("grey 3240");
+    shower.painted("the greyed picture", || {
+        let shot = screen.shot("grey");
+        let pixel = shot.at(area.x + 600, area.y + 440);
+        let (red, green, blue) = (pixel >> 16 & 0xff, pixel >> 8 & 0xff, pixel & 0xff);
+        (red == green && green == blue && (60..128).contains(&red)).then_some(())
+    });
+    assert!(count("grey", middle, 0x00f2_f2f2) > 500, "no word about the signal");
+    shower.say("nothing waiting for 192.168.1.20");
+    shower.painted("a black window", || (screen.shot("nothing").at(area.x + 600, area.y + 440) == 0).then_some(()));
+    assert!(count("nothing", middle, 0x00f2_f2f2) > 500, "no word about the waiting");
+}
+
+#[test]
+fn an_uncovered_window_is_painted_again() {
+    let screen = Screen::with_manager(1280, 768);
+    let (shower, window) = begin(&screen, "");
+    let area = screen.area(window);
+    shower.painted("the picture", || shows(&screen.shot("before"), area).then_some(()));
+    let cover = x11rb::connection::Connection::generate_id(&screen.x).unwrap();
+    let white = CreateWindowAux::new().override_redirect(1).background_pixel(0x00ff_ffff);
+    let (depth, class) = (x11rb::COPY_DEPTH_FROM_PARENT, WindowClass::INPUT_OUTPUT);
+    screen.x.create_window(depth, cover, screen.root, 0, 0, screen.width, screen.height, 0, class, 0, &white).unwrap();
+    screen.x.map_window(cover).unwrap().check().unwrap();
+    assert_eq!(screen.shot("covered").at(area.x + 5, area.y + 5), 0x00ff_ffff);
+    screen.x.destroy_window(cover).unwrap().check().unwrap();
+    shower.painted("the picture again", || shows(&screen.shot("uncovered"), area).then_some(()));
+}
+
+#[test]
+fn the_title_is_set_without_what_cannot_be_printed() {
+    let screen = Screen::with_manager(1280, 768);
+    let (mut shower, window) = begin(&screen, "");
+    let name = screen.atom("_NET_WM_NAME");
+    assert_eq!(screen.bytes(window, name), b"pattern");
+    assert_eq!(screen.bytes(window, AtomEnum::WM_NAME.into()), b"pattern");
+    shower.say("title lab – 30\x07 fps");
+    shower.painted("the new title", || (screen.bytes(window, name) == "lab – 30 fps".as_bytes()).then_some(()));
+}
+
+#[test]
+fn without_a_display_it_says_what_to_do() {
+    let line = Shower::start(None, "").until("error");
+    assert!(line.contains("DISPLAY is not set") && line.contains("--no-window"), "{line}");
+    let mut screen = Screen::start(320, 200, &[]);
+    screen.name = ":999".into();
+    let line = Shower::start(Some(&screen), "").until("error");
+    assert!(line.contains(":999") && line.contains("--no-window"), "{line}");
+}

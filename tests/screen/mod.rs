@@ -1,0 +1,222 @@
+//! A screen of its own for a test: Xvfb, a window manager where wanted, a hand on the keyboard and the mouse, screenshots.
+//!
+//! Nothing here sleeps: it waits for X events, or looks again each time the program under test says it painted.
+
+#![allow(dead_code)] // each test takes what it needs
+
+use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use x11rb::connection::Connection;
+use x11rb::protocol::Event;
+use x11rb::protocol::xproto::{
+    AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt as _,
+    EventMask, ImageFormat, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, PropMode, Window,
+};
+use x11rb::protocol::xtest::ConnectionExt as _;
+use x11rb::rust_connection::RustConnection;
+use x11rb::wrapper::ConnectionExt as _;
+
+/// Longer than anything here takes on a loaded machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running program, stopped when dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A private X display.
+pub struct Screen {
+    pub name: String,
+    pub x: RustConnection,
+    pub root: Window,
+    pub width: u16,
+    pub height: u16,
+    // Dropped in this order: the manager before its server.
+    manager: Option<Running>,
+    server: Running,
+}
+
+/// What a screen showed at one moment.
+pub struct Shot {
+    pub width: usize,
+    pub pixels: Vec<u32>,
+}
+
+impl Shot {
+    pub fn at(&self, x: i32, y: i32) -> u32 {
+        self.pixels[y as usize * self.width + x as usize]
+    }
+}
+
+/// A window's inside, in screen coordinates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Area {
+    pub x: i32,
+    pub y: i32,
+    pub width: i32,
+    pub height: i32,
+}
+
+impl Screen {
+    pub fn start(width: u16, height: u16, more: &[&str]) -> Screen {
+        let mut server = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0", &format!("{width}x{height}x24")])
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("this test needs Xvfb (package xvfb)");
+        let mut number = String::new();
+        let stdout = server.stdout.take().expect("it was piped");
+        let server = Running(server);
+        BufReader::new(stdout).read_line(&mut number).expect("Xvfb says its display");
+        let name = format!(":{}", number.trim());
+        let (x, screen) = RustConnection::connect(Some(&name)).expect("Xvfb accepts connections once it named its display");
+        let root = x.setup().roots[screen].root;
+        Screen { name, x, root, width, height, manager: None, server }
+    }
+
+    pub fn with_manager(width: u16, height: u16) -> Screen {
+        let mut screen = Screen::start(width, height, &[]);
+        let attributes = ChangeWindowAttributesAux::new().event_mask(EventMask::PROPERTY_CHANGE);
+        screen.x.change_window_attributes(screen.root, &attributes).unwrap().check().unwrap();
+        let manager = Command::new("openbox")
+            .arg("--sm-disable")
+            .env("DISPLAY", &screen.name)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("this test needs openbox (package openbox)");
+        screen.manager = Some(Running(manager));
+        // The last that Openbox says of itself as it starts. It says that it is there earlier, and then loses windows.
+        let clients = screen.atom("_NET_CLIENT_LIST");
+        screen.wait_for(|screen, _| screen.has(screen.root, clients));
+        screen
+    }
+
+    /// Waits for X events until `is_so`; it is asked once before the first and then after each.
+    pub fn wait_for(&self, is_so: impl Fn(&Screen, Option<&Event>) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut event = None;
+        while !is_so(self, event.as_ref()) {
+            event = self.x.poll_for_event().unwrap();
+            if event.is_none() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                assert!(!left.is_zero(), "the display never said so");
+                let mut server = [PollFd::new(self.x.stream().as_fd(), PollFlags::POLLIN)];
+                poll(&mut server, PollTimeout::try_from(left).unwrap()).unwrap();
+            }
+        }
+    }
+
+    pub fn atom(&self, name: &str) -> u32 {
+        self.x.intern_atom(false, name.as_bytes()).unwrap().reply().unwrap().atom
+    }
+
+    pub fn has(&self, window: Window, property: u32) -> bool {
+        self.x.get_property(false, window, property, AtomEnum::ANY, 0, 0).unwrap().reply().unwrap().type_ != 0
+    }
+
+    pub fn words(&self, window: Window, property: u32) -> Vec<u32> {
+        let reply = self.x.get_property(false, window, property, AtomEnum::ANY, 0, 1024).unwrap().reply().unwrap();
+        reply.value32().map(|values| values.collect()).unwrap_or_default()
+    }
+
+    pub fn bytes(&self, window: Window, property: u32) -> Vec<u8> {
+        self.x.get_property(false, window, property, AtomEnum::ANY, 0, 1024).unwrap().reply().unwrap().value
+    }
+
+    /// The viewable window whose class is Eyeline's.
+    pub fn find(&self) -> Option<Window> {
+        let mut open = vec![self.root];
+        while let Some(window) = open.pop() {
+            if self.bytes(window, AtomEnum::WM_CLASS.into()).starts_with(b"eyeline\0") {
+                let attributes = self.x.get_window_attributes(window).unwrap().reply().unwrap();
+                return (u8::from(attributes.map_state) == 2).then_some(window);
+            }
+            // A window may vanish between the list and the question about it.
+            open.extend(self.x.query_tree(window).unwrap().reply().map(|tree| tree.children).unwrap_or_default());
+        }
+        None
+    }
+
+    pub fn area(&self, window: Window) -> Area {
+        let geometry = self.x.get_geometry(window).unwrap().reply().unwrap();
+        let origin = self.x.translate_coordinates(window, self.root, 0, 0).unwrap().reply().unwrap();
+        let (x, y) = (i32::from(origin.dst_x), i32::from(origin.dst_y));
+        Area { x, y, width: i32::from(geometry.width), height: i32::from(geometry.height) }
+    }
+
+    /// The whole screen as it is now; saved as a PNG where `$EYELINE_SCREENSHOTS` names a folder.
+    pub fn shot(&self, name: &str) -> Shot {
+        let image =
+            self.x.get_image(ImageFormat::Z_PIXMAP, self.root, 0, 0, self.width, self.height, !0).unwrap().reply().unwrap();
+        let words = image.data.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().unwrap()) & 0x00ff_ffff);
+        let shot = Shot { width: usize::from(self.width), pixels: words.collect() };
+        if let Some(folder) = std::env::var_os("EYELINE_SCREENSHOTS") {
+            let path = std::path::Path::new(&folder).join(format!("{name}.png"));
+            let mut encoder = png::Encoder::new(std::fs::File::create(path).unwrap(), self.width.into(), self.height.into());
+            encoder.set_color(png::ColorType::Rgb);
+            let bytes: Vec<u8> = shot.pixels.iter().flat_map(|pixel| pixel.to_be_bytes()[1..].to_vec()).collect();
+            encoder.write_header().unwrap().write_image_data(&bytes).unwrap();
+        }
+        shot
+    }
+
+    /// Presses and releases the key that gives this keysym, with shift where it is needed.
+    pub fn key(&self, keysym: u32) {
+        let setup = self.x.setup();
+        let (first, last) = (setup.min_keycode, setup.max_keycode);
+        let map = self.x.get_keyboard_mapping(first, last - first + 1).unwrap().reply().unwrap();
+        let levels = usize::from(map.keysyms_per_keycode);
+        let find = |keysym: u32| {
+            let place = map.keysyms.iter().position(|it| *it == keysym).expect("the keyboard has this key");
+            (first + (place / levels) as u8, place % levels % 2 == 1)
+        };
+        let (code, is_shifted) = find(keysym);
+        let shift = find(0xffe1).0;
+        let fake = |kind, code| drop(self.x.xtest_fake_input(kind, code, 0, self.root, 0, 0, 0).unwrap());
+        if is_shifted {
+            fake(KEY_PRESS_EVENT, shift);
+        }
+        fake(KEY_PRESS_EVENT, code);
+        fake(KEY_RELEASE_EVENT, code);
+        if is_shifted {
+            fake(KEY_RELEASE_EVENT, shift);
+        }
+        self.x.flush().unwrap();
+    }
+
+    pub fn point(&self, x: i32, y: i32) {
+        self.x.xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, self.root, x as i16, y as i16, 0).unwrap().check().unwrap();
+    }
+
+    pub fn button(&self, is_down: bool) {
+        let kind = if is_down { BUTTON_PRESS_EVENT } else { BUTTON_RELEASE_EVENT };
+        self.x.xtest_fake_input(kind, 1, 0, self.root, 0, 0, 0).unwrap().check().unwrap();
+    }
+
+    /// Openbox may sleep on events it had read already when it started; any event wakes it.
+    pub fn nudge_manager(&self) {
+        let name = self.atom("EYELINE_NUDGE");
+        self.x.change_property32(PropMode::REPLACE, self.root, name, AtomEnum::CARDINAL, &[0]).unwrap().check().unwrap();
+    }
+
+    /// Asks the window manager for something about a window (EWMH).
+    pub fn ask_manager(&self, window: Window, what: &str, data: [u32; 5]) {
+        let message = ClientMessageEvent::new(32, window, self.atom(what), data);
+        let mask = EventMask::SUBSTRUCTURE_REDIRECT | EventMask::SUBSTRUCTURE_NOTIFY;
+        self.x.send_event(false, self.root, mask, message).unwrap().check().unwrap();
+    }
+}

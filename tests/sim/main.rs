@@ -1,0 +1,14 @@
+//! Two (or more) session cores, virtual time, seeded links, a crystal for everything that has one. See `harness.rs`.
+//!
+//! `cargo test --test sim -- --nocapture` prints a table; `EYELINE_SIM_SEED=7` rolls other dice. Ceilings are in `ceilings.toml`.
+
+mod attacks;
+mod ceilings;
+mod harness;
+mod limits;
+mod netem;
+mod oscillator;
+mod receiving;
+mod scenarios;
+mod sending;
+mod tcp;

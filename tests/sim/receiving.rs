@@ -1,0 +1,323 @@
+//! A receiving process: the shipped `receiver::Session`, and in place of decoder, window and speaker what notes when something
+//! would have been seen or heard.
+//!
+//! Decoding and handing to the display take a fixed time after a picture's last slice. The speaker is a [`Speaker`]: [`Hold`] plays
+//! each block a fixed time after its capture, by the core's own estimate of the sender's clock.
+
+use super::harness::{Moment, Program, Tick};
+use super::oscillator::{Base, Oscillator};
+use super::sending::{BLOCK, Source, fill_scan, identity};
+use eyeline::media::clock::{Epoch, Mapping};
+use eyeline::media::depacketizer::{Settled, Slice};
+use eyeline::session::receiver::{Command, Config, Event, Session};
+use eyeline::session::stats::ReceiverStats;
+use eyeline::session::{Core, HostId, Output, StreamId};
+use eyeline::time::MediaTime;
+use eyeline::wire::preamble::Role;
+use eyeline::wire::slice::Head;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// Decoding the last slice and handing the pixels to the display.
+const DECODE: u64 = 2_000_000;
+
+/// How long after the first exchange the clock estimate has to settle before it is measured.
+const CLOCK_SETTLES: u64 = 2_000_000_000;
+
+/// What plays the sound; the scenarios ask it how much was missing.
+pub trait Speaker {
+    /// A block came. `mapping` is the estimate of now.
+    fn push(&mut self, at: Moment, number: u64, capture: MediaTime, mapping: Option<&Mapping>);
+    /// Another sender, or the same one afresh.
+    fn restart(&mut self);
+    /// Sound that was not there when it was due, so far.
+    fn gap(&self) -> Duration;
+}
+
+/// Plays each block [`Hold::FOR`] after its capture; what comes later is a gap.
+#[derive(Default)]
+pub struct Hold {
+    first: Option<u64>,
+    highest: u64,
+    in_time: BTreeSet<u64>,
+    in_time_below: u64,
+    earlier: u64,
+}
+
+impl Hold {
+    /// A block's own 10 ms, a LAN, and a mixer's period.
+    pub const FOR: Duration = Duration::from_millis(60);
+
+    fn missing(&self) -> u64 {
+        let Some(first) = self.first else { return 0 };
+        (self.highest + 1 - first) - (self.in_time_below - first) - self.in_time.len() as u64
+    }
+}
+
+impl Speaker for Hold {
+    fn push(&mut self, at: Moment, number: u64, capture: MediaTime, mapping: Option<&Mapping>) {
+        let Some(mapping) = mapping else { return };
+        if self.first.is_none() {
+            (self.first, self.in_time_below, self.highest) = (Some(number), number, number);
+        }
+        self.highest = self.highest.max(number);
+        if at.local <= mapping.to_local(capture) + Hold::FOR && number >= self.in_time_below {
+            self.in_time.insert(number);
+        }
+        while self.in_time.remove(&self.in_time_below) {
+            self.in_time_below += 1;
+        }
+    }
+
+    fn restart(&mut self) {
+        self.earlier += self.missing();
+        let earlier = self.earlier;
+        *self = Hold { earlier, ..Hold::default() };
+    }
+
+    fn gap(&self) -> Duration {
+        BLOCK * (self.earlier + self.missing()) as u32
+    }
+}
+
+/// What was seen and heard.
+#[derive(Default)]
+pub struct Watched {
+    /// Capture to display, in true time, of pictures that were shown whole or in part.
+    pub latencies: Vec<u64>,
+    pub whole: u64,
+    pub partial: u64,
+    pub lost: u64,
+    /// True time at which a band was shown last, and the longest such gap.
+    pub last_band: Option<u64>,
+    pub frozen: u64,
+    /// The largest error of the clock estimate, once settled.
+    pub clock_error: u64,
+    pub skew_ppm: f64,
+    pub settled: Vec<Settled>,
+    pub blocks: Vec<u64>,
+    /// True time of the first whole picture.
+    pub first_whole: Option<u64>,
+    /// True times at which pictures were whole, where a scenario asks.
+    pub whole_at: Vec<u64>,
+    pub stats: ReceiverStats,
+    pub log: Vec<(u64, String)>,
+    pub finished: Option<u64>,
+    pub senders: Vec<(u64, String)>,
+}
+
+pub struct Receiving {
+    session: Session,
+    clock: Oscillator,
+    base: Base,
+    sources: Sources,
+    shown_source: Option<Rc<RefCell<Source>>>,
+    watched: Rc<RefCell<Watched>>,
+    speaker: Rc<RefCell<dyn Speaker>>,
+    mapping: Option<(u64, Mapping)>,
+    captures: BTreeMap<u64, MediaTime>,
+    commands: Vec<Command>,
+    shown: u32,
+    scan: Vec<u8>,
+}
+
+/// The senders there are, by name; a scenario may add to them.
+pub type Sources = Rc<RefCell<Vec<Rc<RefCell<Source>>>>>;
+
+pub type Shared = (Rc<RefCell<Watched>>, Rc<RefCell<dyn Speaker>>);
+
+impl Receiving {
+    pub fn new(
+        base: Base,
+        start: u64,
+        name: &str,
+        clock: Oscillator,
+        hosts: usize,
+        patient: bool,
+        sources: &Sources,
+    ) -> (Box<Receiving>, Shared) {
+        let now = base.instant(clock.shows(start));
+        let me = identity(Role::Receiver, name, patient);
+        let watched = Rc::new(RefCell::new(Watched::default()));
+        let speaker: Rc<RefCell<dyn Speaker>> = Rc::new(RefCell::new(Hold::default()));
+        let receiving = Receiving {
+            session: Session::new(now, Config { me, hosts, reconnect: true, epoch: Epoch::new(now) }),
+            clock,
+            base,
+            sources: sources.clone(),
+            shown_source: None,
+            watched: watched.clone(),
+            speaker: speaker.clone(),
+            mapping: None,
+            captures: BTreeMap::new(),
+            commands: Vec::new(),
+            shown: 0,
+            scan: Vec::new(),
+        };
+        (Box::new(receiving), (watched, speaker))
+    }
+
+    fn take_slice(&mut self, at: Moment, slice: Slice, whole: bool) {
+        let (head, scan) = Head::decode(slice.body()).expect("a slice of ours has a head");
+        self.scan.resize(scan.len(), 0);
+        fill_scan(slice.picture, slice.index, &mut self.scan);
+        assert!(self.scan == scan, "picture {} slice {}: another content than was sent", slice.picture, slice.index);
+        let capture = head.capture;
+        let mut watched = self.watched.borrow_mut();
+        let since = watched.last_band.map_or(0, |last| at.true_ns - last);
+        watched.frozen = watched.frozen.max(since);
+        watched.last_band = Some(at.true_ns);
+        if whole {
+            watched.first_whole.get_or_insert(at.true_ns);
+            watched.whole_at.push(at.true_ns);
+            drop(watched);
+            self.show(at, capture);
+        } else {
+            self.captures.insert(slice.picture, capture);
+        }
+        self.commands.push(Command::Recycle(slice.into_bytes()));
+    }
+
+    fn show(&mut self, at: Moment, capture: MediaTime) {
+        let Some(source) = &self.shown_source else { return };
+        let captured = source.borrow().true_time(capture);
+        self.watched.borrow_mut().latencies.push((at.true_ns + DECODE).saturating_sub(captured));
+        self.shown += 1;
+        self.commands.push(Command::Shown(self.shown));
+    }
+
+    fn settle(&mut self, at: Moment, settled: Settled) {
+        let mut watched = self.watched.borrow_mut();
+        watched.settled.push(settled);
+        let capture = self.captures.remove(&settled.picture);
+        if settled.is_whole() {
+            watched.whole += 1;
+        } else if settled.slices > 0 {
+            watched.partial += 1;
+            drop(watched);
+            if let Some(capture) = capture {
+                self.show(at, capture);
+            }
+        } else {
+            watched.lost += 1;
+        }
+    }
+
+    fn handle_event(&mut self, at: Moment, event: Event) {
+        let mut sentence = None;
+        match event {
+            Event::Slice(slice, whole) => self.take_slice(at, slice, whole),
+            Event::Settled(settled) => self.settle(at, settled),
+            Event::Sound { number, capture, .. } => {
+                self.watched.borrow_mut().blocks.push(number);
+                let mapping = self.mapping.as_ref().map(|(_, mapping)| mapping);
+                self.speaker.borrow_mut().push(at, number, capture, mapping);
+            }
+            Event::Clock(mapping) => self.take_clock(at, mapping),
+            Event::SenderUp { name, again, .. } => {
+                self.shown_source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
+                self.watched.borrow_mut().senders.push((at.true_ns, name.clone()));
+                if !again {
+                    self.mapping = None;
+                    self.speaker.borrow_mut().restart();
+                    self.captures.clear();
+                }
+                sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));
+            }
+            Event::SenderDown { reason, sentence: why } => sentence = Some(format!("down {reason:?} {why}")),
+            Event::Format(format) => sentence = Some(format!("format first={}", format.first)),
+            Event::Path => sentence = Some("path".to_string()),
+            Event::End(end) => sentence = Some(format!("end {end:?}")),
+            Event::Finished => {
+                self.watched.borrow_mut().finished = Some(at.true_ns);
+                sentence = Some("finished".to_string());
+            }
+            Event::Quiet(on) => sentence = Some(format!("quiet {on}")),
+            Event::NoUdp(address) => sentence = Some(format!("no udp {address}")),
+            Event::TurnedAway(from, why) => sentence = Some(format!("turned away {from}: {why}")),
+            Event::Unreachable { sentence: why, fatal, .. } => sentence = Some(format!("unreachable fatal={fatal}: {why}")),
+            Event::Stats(stats) => self.watched.borrow_mut().stats = *stats,
+        }
+        if let Some(sentence) = sentence {
+            self.watched.borrow_mut().log.push((at.true_ns / 1_000_000, sentence));
+        }
+    }
+
+    /// Each new estimate replaces the last, which is measured at the end of its life, where it is worst.
+    fn take_clock(&mut self, at: Moment, mapping: Mapping) {
+        let Some(source) = &self.shown_source else { return };
+        self.watched.borrow_mut().skew_ppm = mapping.skew_ppm();
+        let since = match &self.mapping {
+            Some((since, old)) if at.true_ns >= since + CLOCK_SETTLES => {
+                let truth = source.borrow().media(at.true_ns);
+                for mapping in [old, &mapping] {
+                    let error = self.base.nanos(mapping.to_local(truth)).abs_diff(self.clock.shows(at.true_ns));
+                    let mut watched = self.watched.borrow_mut();
+                    watched.clock_error = watched.clock_error.max(error);
+                }
+                *since
+            }
+            Some((since, _)) => *since,
+            None => at.true_ns,
+        };
+        self.mapping = Some((since, mapping));
+    }
+}
+
+impl Program for Receiving {
+    fn handle_datagram(&mut self, at: Moment, from: SocketAddr, bytes: &mut [u8]) {
+        self.session.handle_datagram(at.local, from, bytes);
+    }
+
+    fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr) {
+        self.session.handle_accepted(at.local, stream, from);
+    }
+
+    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+        self.session.handle_dialled(at.local, host, outcome);
+    }
+
+    fn handle_stream(&mut self, at: Moment, stream: StreamId, bytes: &[u8]) {
+        self.session.handle_stream(at.local, stream, bytes);
+    }
+
+    fn handle_stream_closed(&mut self, at: Moment, stream: StreamId) {
+        self.session.handle_stream_closed(at.local, stream);
+    }
+
+    fn handle_writable(&mut self, at: Moment, stream: StreamId, writable: bool) {
+        self.session.handle_writable(at.local, stream, writable);
+    }
+
+    fn handle_timeout(&mut self, at: Moment) {
+        self.session.handle_timeout(at.local);
+    }
+
+    fn tick(&mut self, _at: Moment, tick: Tick) {
+        unreachable!("a receiver wants no {tick:?}");
+    }
+
+    fn poll(&mut self, at: Moment, buffer: &mut Vec<u8>) -> Option<Output<()>> {
+        match self.session.poll(at.local, buffer) {
+            Output::Event(event) => {
+                self.handle_event(at, event);
+                for command in std::mem::take(&mut self.commands) {
+                    self.session.handle_command(at.local, command);
+                }
+                None
+            }
+            Output::Datagrams { to, segment, len } => Some(Output::Datagrams { to, segment, len }),
+            Output::Stream { stream } => Some(Output::Stream { stream }),
+            Output::Close { stream } => Some(Output::Close { stream }),
+            Output::Dial { host } => Some(Output::Dial { host }),
+            Output::Wait(deadline) => Some(Output::Wait(deadline)),
+        }
+    }
+
+    fn take_ticks(&mut self) -> Vec<(u64, Tick)> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,369 @@
+//! A sending process: the shipped `sender::Session`, and in place of camera, encoder, microphone and film what makes slices and
+//! blocks at their pace.
+//!
+//! The camera runs on the sender's clock, the microphone on a crystal of its own; both stamp what they catch with the sender's
+//! clock, as drivers do. A picture's slices are ready one after the other over its encode time.
+
+use super::harness::{Moment, Program, Tick};
+use super::netem::Dice;
+use super::oscillator::{Base, Oscillator};
+use eyeline::media::clock::Epoch;
+use eyeline::media::packetizer::Slice;
+use eyeline::picture::{Sampling, Size};
+use eyeline::session::link::Identity;
+use eyeline::session::sender::{Command, Config, Event, Session, SoundBlock};
+use eyeline::session::stats::SenderStats;
+use eyeline::session::{Core, HostId, Output, StreamId};
+use eyeline::time::MediaTime;
+use eyeline::wire::preamble::Role;
+use eyeline::wire::record::Format;
+use eyeline::wire::slice::{Head, Tables};
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub const BLOCK: Duration = Duration::from_millis(10);
+
+/// What is sent.
+#[derive(Clone)]
+pub struct Stream {
+    pub period: Duration,
+    pub slices: u8,
+    pub slice_bytes: usize,
+    /// From capture until the last slice is ready.
+    pub encode: Duration,
+    pub sound: bool,
+    /// Bytes of samples in a block; the core does not care, and short ones make long runs quick.
+    pub block_bytes: usize,
+    /// A film of so many pictures, which waits for a watcher and skips nothing.
+    pub film: Option<u64>,
+}
+
+impl Stream {
+    /// 1280×720 at 30 pictures a second, quality 80: about 100 KB a picture.
+    pub fn camera() -> Stream {
+        Stream {
+            period: Duration::from_nanos(33_333_333),
+            slices: 12,
+            slice_bytes: 8200,
+            encode: Duration::from_millis(6),
+            sound: true,
+            block_bytes: 1920,
+            film: None,
+        }
+    }
+
+    /// Pictures of two datagrams, short blocks: for an hour in seconds.
+    pub fn small() -> Stream {
+        Stream { slices: 2, slice_bytes: 900, encode: Duration::from_millis(2), block_bytes: 64, ..Stream::camera() }
+    }
+}
+
+/// What the world knows of a sender, shared with the scenario and its receivers.
+pub struct Source {
+    pub name: String,
+    pub clock: Oscillator,
+    epoch_shows: u64,
+    pub pictures: u64,
+    pub body_bytes: u64,
+    pub blocks: u64,
+    pub stats: SenderStats,
+    pub log: Vec<(u64, String)>,
+    pub finished: Option<u64>,
+    pub pressed: u32,
+    pub watched: bool,
+}
+
+impl Source {
+    /// The true time of a capture stamp.
+    pub fn true_time(&self, capture: MediaTime) -> u64 {
+        self.clock.when(self.epoch_shows + capture.as_nanos())
+    }
+
+    /// What its media clock shows.
+    pub fn media(&self, true_ns: u64) -> MediaTime {
+        MediaTime::from_nanos(self.clock.shows(true_ns).saturating_sub(self.epoch_shows))
+    }
+
+    pub fn resent(&self) -> u64 {
+        self.stats.peers.iter().map(|peer| peer.resent).sum()
+    }
+}
+
+pub struct Sending {
+    session: Session,
+    stream: Stream,
+    source: Rc<RefCell<Source>>,
+    base: Base,
+    clock: Oscillator,
+    microphone: Oscillator,
+    start: u64,
+    commands: Vec<Command>,
+    ticks: Vec<(u64, Tick)>,
+    /// Of a film: when its first picture was due, whether it is held back, whether it is over.
+    film: Option<u64>,
+    held: bool,
+    over: bool,
+}
+
+/// The scan of a slice is a function of its number, so that the receiver can tell any other content.
+pub fn fill_scan(picture: u64, slice: u8, scan: &mut [u8]) {
+    Dice::new(picture << 8 | u64::from(slice)).fill(scan);
+}
+
+pub fn identity(role: Role, name: &str, patient: bool) -> Identity {
+    let mut id = [0; 16];
+    for (at, byte) in name.bytes().take(16).enumerate() {
+        id[at] = byte;
+    }
+    Identity { role, psk: None, id, name: name.to_string(), pictures: true, sound: true, patient }
+}
+
+impl Sending {
+    /// Starts at true time `start`, dialling `hosts` hosts.
+    pub fn new(
+        base: Base,
+        start: u64,
+        name: &str,
+        clocks: (Oscillator, Oscillator),
+        hosts: usize,
+        stream: Stream,
+    ) -> (Box<Sending>, Rc<RefCell<Source>>) {
+        let (clock, microphone) = clocks;
+        let now = base.instant(clock.shows(start));
+        let format = Format { rate: (30, 1), size: (1280, 720), channels: if stream.sound { 2 } else { 0 }, ..Format::default() };
+        let me = identity(Role::Sender, name, stream.film.is_some());
+        let config = Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format };
+        let source = Rc::new(RefCell::new(Source {
+            name: name.to_string(),
+            clock,
+            epoch_shows: clock.shows(start),
+            pictures: 0,
+            body_bytes: 0,
+            blocks: 0,
+            stats: SenderStats::default(),
+            log: Vec::new(),
+            finished: None,
+            pressed: 0,
+            watched: false,
+        }));
+        let mut ticks = Vec::new();
+        if stream.film.is_none() {
+            ticks.push((start + 1_000_000, Tick::Camera(0)));
+            if stream.sound {
+                ticks.push((start + 1_000_000, Tick::Microphone(0)));
+            }
+        }
+        let sending = Sending {
+            session: Session::new(now, config),
+            stream,
+            source: source.clone(),
+            base,
+            clock,
+            microphone,
+            start,
+            commands: Vec::new(),
+            ticks,
+            film: None,
+            held: false,
+            over: false,
+        };
+        (Box::new(sending), source)
+    }
+
+    fn slice(&self, picture: u64, index: u8, capture: MediaTime) -> Slice {
+        let count = self.stream.slices;
+        let rows = 720 / u16::from(count) / 8 * 8;
+        let head = Head {
+            sampling: Sampling::Yuv422,
+            tables: Tables::Own(80),
+            size: Size { width: 1280, height: 720 },
+            top: u16::from(index) * rows,
+            rows,
+            restart: 80,
+            capture,
+            period: self.stream.period,
+            keep: Duration::from_millis(300),
+            queued: Duration::ZERO,
+            encoded: Duration::ZERO,
+        };
+        let mut body = vec![0; 4];
+        head.encode(&mut body);
+        let at = body.len();
+        body.resize(at + self.stream.slice_bytes, 0);
+        fill_scan(picture, index, &mut body[at..]);
+        let len = (body.len() - 4) as u32;
+        body[..4].copy_from_slice(&len.to_be_bytes());
+        Slice { picture, index, count, capture, body }
+    }
+
+    fn push_slice(&mut self, slice: Slice) {
+        let mut source = self.source.borrow_mut();
+        source.pictures = source.pictures.max(slice.picture + 1);
+        source.body_bytes += slice.body.len() as u64;
+        self.commands.push(Command::Slice(slice));
+    }
+
+    fn push_sound(&mut self, capture: MediaTime) {
+        self.source.borrow_mut().blocks += 1;
+        self.commands.push(Command::Sound(SoundBlock { capture, channels: 2, samples: vec![7; self.stream.block_bytes] }));
+    }
+
+    fn camera(&mut self, at: Moment, picture: u64) {
+        let shown = self.clock.shows(at.true_ns);
+        let encode = self.stream.encode.as_nanos() as u64;
+        for slice in 0..self.stream.slices {
+            let ready = shown + encode * (u64::from(slice) + 1) / u64::from(self.stream.slices);
+            self.ticks.push((self.clock.when(ready), Tick::Slice(picture, slice)));
+        }
+        let first = self.clock.shows(self.start + 1_000_000);
+        let next = first + (picture + 1) * self.stream.period.as_nanos() as u64;
+        self.ticks.push((self.clock.when(next), Tick::Camera(picture + 1)));
+    }
+
+    /// The true time of picture `picture`'s capture.
+    fn captured(&self, picture: u64) -> u64 {
+        let first = self.clock.shows(self.start + 1_000_000);
+        self.clock.when(first + picture * self.stream.period.as_nanos() as u64)
+    }
+
+    fn microphone(&mut self, at: Moment, block: u64) {
+        // The block that just ended began one block ago, on the microphone's own clock.
+        let shown = self.microphone.shows(at.true_ns);
+        let began = self.microphone.when(shown - BLOCK.as_nanos() as u64);
+        if block > 0 {
+            let capture = self.source.borrow().media(began);
+            self.push_sound(capture);
+        }
+        let first = self.microphone.shows(self.start + 1_000_000);
+        let next = first + (block + 1) * BLOCK.as_nanos() as u64;
+        self.ticks.push((self.microphone.when(next), Tick::Microphone(block + 1)));
+    }
+
+    fn film(&mut self, at: Moment) {
+        let (Some(began), Some(length)) = (self.film, self.stream.film) else { return };
+        if self.held || self.over {
+            return;
+        }
+        let picture = self.source.borrow().pictures;
+        let period = self.stream.period.as_nanos() as u64;
+        let due = began + picture * period;
+        let blocks = self.source.borrow().blocks;
+        for block in blocks..(picture * period / BLOCK.as_nanos() as u64) {
+            let capture = self.source.borrow().media(began + block * BLOCK.as_nanos() as u64);
+            self.push_sound(capture);
+        }
+        if picture == length {
+            self.over = true;
+            self.commands.push(Command::End);
+            return;
+        }
+        let capture = self.source.borrow().media(due);
+        for slice in 0..self.stream.slices {
+            let slice = self.slice(picture, slice, capture);
+            self.push_slice(slice);
+        }
+        self.ticks.push(((due + period).max(at.true_ns), Tick::Film));
+    }
+
+    fn handle_event(&mut self, at: Moment, event: Event) {
+        let mut source = self.source.borrow_mut();
+        let mut note = |sentence: String| source.log.push((at.true_ns / 1_000_000, sentence));
+        match event {
+            Event::PeerUp { name, again, .. } => note(format!("up {name}{}", if again { " again" } else { "" })),
+            Event::PeerDown { name, reason, sentence, .. } => note(format!("down {name} {reason:?} {sentence}")),
+            Event::NoUdp(address) => note(format!("no udp {address}")),
+            Event::TurnedAway(from, sentence) => note(format!("turned away {from}: {sentence}")),
+            Event::Unreachable { sentence, fatal, .. } => note(format!("unreachable fatal={fatal}: {sentence}")),
+            Event::Watched(on) => {
+                note(format!("watched {on}"));
+                source.watched = on;
+                if on && self.stream.film.is_some() && self.film.is_none() {
+                    self.film = Some(at.true_ns);
+                    self.ticks.push((at.true_ns, Tick::Film));
+                }
+            }
+            Event::Pressure(on) => {
+                note(format!("pressure {on}"));
+                source.pressed += u32::from(on);
+                if self.held && !on {
+                    self.ticks.push((at.true_ns, Tick::Film));
+                }
+                self.held = on;
+            }
+            Event::Stats(stats) => source.stats = *stats,
+            Event::Finished => {
+                note("finished".to_string());
+                source.finished = Some(at.true_ns);
+            }
+        }
+    }
+}
+
+impl Program for Sending {
+    fn handle_datagram(&mut self, at: Moment, from: SocketAddr, bytes: &mut [u8]) {
+        self.session.handle_datagram(at.local, from, bytes);
+    }
+
+    fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr) {
+        self.session.handle_accepted(at.local, stream, from);
+    }
+
+    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+        self.session.handle_dialled(at.local, host, outcome);
+    }
+
+    fn handle_stream(&mut self, at: Moment, stream: StreamId, bytes: &[u8]) {
+        self.session.handle_stream(at.local, stream, bytes);
+    }
+
+    fn handle_stream_closed(&mut self, at: Moment, stream: StreamId) {
+        self.session.handle_stream_closed(at.local, stream);
+    }
+
+    fn handle_writable(&mut self, at: Moment, stream: StreamId, writable: bool) {
+        self.session.handle_writable(at.local, stream, writable);
+    }
+
+    fn handle_timeout(&mut self, at: Moment) {
+        self.session.handle_timeout(at.local);
+    }
+
+    fn tick(&mut self, at: Moment, tick: Tick) {
+        match tick {
+            Tick::Camera(picture) => self.camera(at, picture),
+            Tick::Slice(picture, index) => {
+                let capture = self.source.borrow().media(self.captured(picture));
+                let slice = self.slice(picture, index, capture);
+                self.push_slice(slice);
+            }
+            Tick::Microphone(block) => self.microphone(at, block),
+            Tick::Film => self.film(at),
+        }
+        for command in std::mem::take(&mut self.commands) {
+            self.session.handle_command(at.local, command);
+        }
+    }
+
+    fn poll(&mut self, at: Moment, buffer: &mut Vec<u8>) -> Option<Output<()>> {
+        match self.session.poll(at.local, buffer) {
+            Output::Event(event) => {
+                self.handle_event(at, event);
+                None
+            }
+            Output::Datagrams { to, segment, len } => Some(Output::Datagrams { to, segment, len }),
+            Output::Stream { stream } => Some(Output::Stream { stream }),
+            Output::Close { stream } => Some(Output::Close { stream }),
+            Output::Dial { host } => Some(Output::Dial { host }),
+            Output::Wait(deadline) => {
+                debug_assert!(deadline.is_none_or(|deadline| self.base.nanos(deadline) > 0), "before all clocks");
+                Some(Output::Wait(deadline))
+            }
+        }
+    }
+
+    fn take_ticks(&mut self) -> Vec<(u64, Tick)> {
+        std::mem::take(&mut self.ticks)
+    }
+}
