@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait as _, HostTrait as _};
 use cpal::{BufferSize, ErrorKind, HostId, SampleFormat, StreamConfig};
+use tracing::{info, warn};
 
 use crate::sound::RATE;
 
@@ -29,6 +30,9 @@ pub const SILENT_STREAM: Duration = Duration::from_secs(3);
 const FAREWELL: Duration = Duration::from_millis(200);
 /// 10 ms; 20 where that is refused (kernel loopback, USB); what the driver likes.
 pub const BUFFER_SIZES: [BufferSize; 3] = [BufferSize::Fixed(480), BufferSize::Fixed(960), BufferSize::Default];
+/// So many overruns or underruns within so long say that the buffer is too short for the card.
+const XRUNS: u64 = 4;
+const XRUNS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Which way sound goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,10 +161,17 @@ fn is_monitor(device: &cpal::Device) -> bool {
     id(device).ends_with(".monitor")
 }
 
+/// ALSA has a dozen names for each card, and looking at each opens it. These are the ones that convert what they must.
+fn worth_listing(host: &cpal::Host, device: &cpal::Device) -> bool {
+    let id = id(device);
+    host.id() != HostId::Alsa || ["default", "pipewire", "pulse"].contains(&id.as_str()) || id.starts_with("plughw:")
+}
+
 /// All of one direction, real microphones before monitors of speakers.
 fn devices(host: &cpal::Host, direction: Direction) -> Vec<cpal::Device> {
     let Ok(all) = host.devices() else { return Vec::new() };
     let mut devices: Vec<_> = all
+        .filter(|device| worth_listing(host, device))
         .filter(|device| match direction {
             Direction::Input => device.supports_input(),
             Direction::Output => device.supports_output(),
@@ -237,6 +248,11 @@ pub fn choose(direction: Direction, which: Option<&str>) -> Result<Chosen, Error
 }
 
 fn named(host: &cpal::Host, direction: Direction, which: &str) -> Result<cpal::Device, Error> {
+    // A name of ALSA's own, listed or not.
+    let exact = |device: &cpal::Device| host.id() == HostId::Alsa && id(device) == which;
+    if let Some(device) = host.devices().ok().and_then(|mut all| all.find(exact)) {
+        return Ok(device);
+    }
     let mut devices = devices(host, direction);
     if devices.is_empty() {
         return Err(Error::NoDevice(direction));
@@ -291,6 +307,7 @@ fn shape(device: &cpal::Device, direction: Direction, server: bool) -> Option<(S
 pub struct Pulse {
     lost: AtomicBool,
     callbacks: AtomicU64,
+    xruns: AtomicU64,
     reason: Mutex<Option<cpal::Error>>,
 }
 
@@ -307,8 +324,13 @@ impl Pulse {
 
     /// From the error callback, which is not the data callback and may come 100 000 times a second from a dead server.
     pub fn error(&self, error: &cpal::Error) {
-        if matches!(error.kind(), ErrorKind::Xrun | ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied) {
-            return;
+        match error.kind() {
+            ErrorKind::Xrun => {
+                self.xruns.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied => return,
+            _ => {}
         }
         if !self.lost.swap(true, Ordering::AcqRel) {
             *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
@@ -316,45 +338,96 @@ impl Pulse {
     }
 }
 
+/// Why a stream must be opened again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lost {
+    /// The device or its server went away, in words.
+    Gone(String),
+    /// It works, but its buffer is too short for it.
+    Starved,
+}
+
 /// Watches one stream's [`Pulse`].
 pub struct Watch {
     pulse: Arc<Pulse>,
     seen: u64,
     since: Instant,
+    xruns: (u64, Instant),
+    /// A longer buffer can still be had.
+    longer: bool,
 }
 
 impl Watch {
-    /// From now on.
-    pub fn new(pulse: Arc<Pulse>) -> Self {
-        Watch { pulse, seen: 0, since: Instant::now() }
+    /// From now on. `shortest` is the place in [`BUFFER_SIZES`] the stream was opened from: a longer buffer is tried once.
+    pub fn new(pulse: Arc<Pulse>, shortest: usize) -> Self {
+        let now = Instant::now();
+        Watch { pulse, seen: 0, since: now, xruns: (0, now), longer: shortest == 0 }
     }
 
     /// Why the stream is lost, once it is.
-    pub fn lost(&mut self, now: Instant) -> Option<String> {
+    pub fn lost(&mut self, now: Instant) -> Option<Lost> {
         let callbacks = self.pulse.callbacks.load(Ordering::Relaxed);
         if callbacks != self.seen {
             (self.seen, self.since) = (callbacks, now);
         }
         if self.pulse.lost.load(Ordering::Acquire) {
             let reason = self.pulse.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return Some(reason.map_or_else(|| "it stopped".to_owned(), |reason| reason.to_string()));
+            return Some(Lost::Gone(reason.map_or_else(|| "it stopped".to_owned(), |reason| reason.to_string())));
         }
-        let silent = now.saturating_duration_since(self.since) > SILENT_STREAM;
-        silent.then(|| format!("nothing from it for {} s", SILENT_STREAM.as_secs()))
+        if now.saturating_duration_since(self.since) > SILENT_STREAM {
+            return Some(Lost::Gone(format!("nothing from it for {} s", SILENT_STREAM.as_secs())));
+        }
+        let xruns = self.pulse.xruns.load(Ordering::Relaxed);
+        if now.saturating_duration_since(self.xruns.1) > XRUNS_WITHIN {
+            self.xruns = (xruns, now);
+        }
+        (self.longer && xruns - self.xruns.0 >= XRUNS).then_some(Lost::Starved)
     }
 }
 
 /// Waits between attempts to get a device back: 0.5 s, 1 s, then 2 s for ever.
 #[derive(Debug, Default)]
-pub struct Backoff(u32);
+struct Backoff(u32);
 
 impl Backoff {
     /// How long to wait before the next attempt.
-    pub fn wait(&mut self) -> Duration {
+    fn wait(&mut self) -> Duration {
         let wait = Duration::from_millis(500 << self.0);
         self.0 = (self.0 + 1).min(2);
         wait
     }
+}
+
+/// Opens again what was lost, for as long as that takes, and says so; `None` when told to stop. `open` is given the place in
+/// [`BUFFER_SIZES`] to begin with, which is kept in `shortest`.
+pub fn get_back<T>(
+    (direction, name): (Direction, &str),
+    lost: &Lost,
+    shortest: &mut usize,
+    stop: &AtomicBool,
+    mut open: impl FnMut(usize) -> Result<T, Error>,
+) -> Option<T> {
+    let noun = direction.noun();
+    let mut opened = None;
+    match lost {
+        Lost::Gone(reason) => warn!("{noun} {name} is lost ({reason}); trying to get it back"),
+        Lost::Starved => {
+            *shortest = 1;
+            info!("{noun} {name} needs a longer buffer: 20 ms from now on");
+            opened = open(*shortest).ok();
+        }
+    }
+    let mut backoff = Backoff::default();
+    while opened.is_none() {
+        if !pause(stop, backoff.wait()) {
+            return None;
+        }
+        opened = open(*shortest).ok();
+        if opened.is_some() {
+            info!("{noun} {name} is back");
+        }
+    }
+    opened
 }
 
 /// Drops a stream without being held up by it.
@@ -438,17 +511,21 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_lost_by_an_error_or_by_silence_but_not_by_an_xrun() {
+    fn a_stream_is_lost_by_an_error_or_by_silence_and_starved_by_many_xruns_but_not_by_one() {
         let pulse = Arc::new(Pulse::default());
-        let (mut watch, start) = (Watch::new(pulse.clone()), Instant::now());
+        let (mut watch, start) = (Watch::new(pulse.clone(), 0), Instant::now());
         pulse.error(&cpal::Error::new(ErrorKind::Xrun));
         pulse.beat();
         assert_eq!(watch.lost(start + Duration::from_secs(2)), None);
-        assert!(watch.lost(start + Duration::from_secs(6)).unwrap().contains("3 s"));
+        assert!(matches!(watch.lost(start + Duration::from_secs(6)), Some(Lost::Gone(why)) if why.contains("3 s")));
         pulse.beat();
         assert_eq!(watch.lost(start + Duration::from_secs(7)), None);
+        for _ in 0..XRUNS {
+            pulse.error(&cpal::Error::new(ErrorKind::Xrun));
+        }
+        assert_eq!(watch.lost(start + Duration::from_secs(7)), Some(Lost::Starved));
         pulse.error(&cpal::Error::new(ErrorKind::StreamInvalidated));
-        assert!(watch.lost(start + Duration::from_secs(7)).is_some());
+        assert!(matches!(watch.lost(start + Duration::from_secs(7)), Some(Lost::Gone(_))));
     }
 
     #[test]

@@ -16,11 +16,10 @@ use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait as _, StreamTrait as _};
 use cpal::{FromSample, SampleFormat, SizedSample};
-use tracing::{info, warn};
 
 use crate::media::clock::Mapping;
 use crate::media::playout::{Block, Config, Playout, Stats};
-use crate::sound_card::{self, Backoff, Chosen, Direction, Keeper, Listed, Pulse, Watch};
+use crate::sound_card::{self, Chosen, Direction, Keeper, Listed, Pulse, Watch};
 use crate::time::MediaTime;
 
 pub use crate::sound_card::Error;
@@ -341,7 +340,7 @@ fn keep(
     stop: &AtomicBool,
     opened: &SyncSender<Result<String, Error>>,
 ) {
-    let mut active = match open(which.as_deref(), shared, config) {
+    let mut active = match open(which.as_deref(), 0, shared, config) {
         Ok(active) => active,
         Err(error) => {
             let _ = opened.send(Err(error));
@@ -352,30 +351,24 @@ fn keep(
     if which.is_some() {
         which = Some(active.chosen.id.clone()); // numbers move when a device goes
     }
+    let mut shortest = 0;
     while sound_card::pause(stop, LOOK) {
-        let Some(reason) = active.watch.lost(Instant::now()) else { continue };
-        let name = active.chosen.name.clone();
-        warn!("speaker {name} is lost ({reason}); trying to get it back");
+        let Some(lost) = active.watch.lost(Instant::now()) else { continue };
+        let name = active.chosen.name;
         sound_card::retire(active.stream, active.chosen.alsa);
-        let mut backoff = Backoff::default();
-        active = loop {
-            if !sound_card::pause(stop, backoff.wait()) {
-                return;
-            }
-            if let Ok(active) = open(which.as_deref(), shared, config) {
-                break active;
-            }
-        };
+        let open = |shortest| open(which.as_deref(), shortest, shared, config);
+        let Some(again) = sound_card::get_back((Direction::Output, &name), &lost, &mut shortest, stop, open) else { return };
         shared.reopened.fetch_add(1, Ordering::Relaxed);
-        info!("speaker {} is back", active.chosen.name);
+        active = again;
     }
     sound_card::retire(active.stream, active.chosen.alsa);
 }
 
-fn open(which: Option<&str>, shared: &Shared, config: Config) -> Result<Active, Error> {
+/// Opens with the first of the buffer sizes from `shortest` on that is taken.
+fn open(which: Option<&str>, shortest: usize, shared: &Shared, config: Config) -> Result<Active, Error> {
     let chosen = sound_card::choose(Direction::Output, which)?;
     let mut refused = None;
-    for size in sound_card::BUFFER_SIZES {
+    for size in sound_card::BUFFER_SIZES.into_iter().skip(shortest) {
         let mut renderer = shared.renderer(chosen.channels, config);
         renderer.warm_up(sound_card::WARM_UP);
         let pulse = Arc::new(Pulse::default());
@@ -386,7 +379,7 @@ fn open(which: Option<&str>, shared: &Shared, config: Config) -> Result<Active, 
             _ => build::<f32>(&chosen.device, stream_config, renderer, &pulse),
         };
         match built.and_then(|stream| stream.play().map(|()| stream)) {
-            Ok(stream) => return Ok(Active { stream, chosen, watch: Watch::new(pulse) }),
+            Ok(stream) => return Ok(Active { stream, chosen, watch: Watch::new(pulse, shortest) }),
             Err(error) => refused = Some(error),
         }
     }
