@@ -2,4 +2,5 @@
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
+pub mod renderer;
 pub mod speaker;
