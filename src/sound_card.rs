@@ -28,6 +28,7 @@ pub const BUILD_TIMEOUT: Duration = Duration::from_secs(3);
 pub const WARM_UP: u64 = 4800;
 /// 10 ms; 20 where that is refused (kernel loopback, USB); what the driver likes.
 pub const BUFFER_SIZES: [BufferSize; 3] = [BufferSize::Fixed(480), BufferSize::Fixed(960), BufferSize::Default];
+
 /// Which way sound goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
