@@ -134,7 +134,11 @@ mod tests {
     fn bars_end_where_colour_samples_do() {
         // 15 rows of bar on each side would share a row of colour with the picture.
         let wide = size(64, 18);
-        let fitted = Fit::into(size(64, 48), Sampling::Yuv420).convert(wide, Sampling::Yuv420, &flat(wide, Sampling::Yuv420, [90, 40, 200]));
+        let fitted = Fit::into(size(64, 48), Sampling::Yuv420).convert(
+            wide,
+            Sampling::Yuv420,
+            &flat(wide, Sampling::Yuv420, [90, 40, 200]),
+        );
         let row = |y: usize| (fitted[y * 64], fitted[64 * 48 + (y / 2) * 32]);
         assert_eq!([row(13), row(14), row(31), row(32)], [(0, 128), (90, 40), (90, 40), (0, 128)]);
     }
