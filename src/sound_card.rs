@@ -21,6 +21,8 @@ use crate::sound::RATE;
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// cpal's own limit for building a stream; below `PATIENCE` so that its error is the one seen.
 pub const BUILD_TIMEOUT: Duration = Duration::from_secs(3);
+/// The beginning of a stream, in frames (100 ms): servers fill their buffers, and their first time stamps say nothing.
+pub const WARM_UP: u64 = 4800;
 /// A stream that brings nothing for so long is opened anew.
 pub const SILENT_STREAM: Duration = Duration::from_secs(3);
 /// So long a thread that was told to stop is waited for; it may hang in a driver.

@@ -60,6 +60,8 @@ pub struct Packer {
     frame: u64,
     pending: Vec<i16>,
     lost: u64,
+    /// Frames to throw away before anything is believed.
+    warm_up: u64,
 }
 
 /// Two halves for a device of so many channels: of more than two, the first two are taken.
@@ -68,7 +70,8 @@ pub fn ring(channels: u16) -> (Tap, Packer) {
     let (samples, taken) = rtrb::RingBuffer::new(RING_FRAMES * to);
     let (stamps, read) = rtrb::RingBuffer::new(RING_STAMPS);
     let pending = Vec::with_capacity(BLOCK_FRAMES * to);
-    let packer = Packer { samples: taken, stamps: read, channels: to, card: Card::new(RATE), frame: 0, pending, lost: 0 };
+    let packer =
+        Packer { samples: taken, stamps: read, channels: to, card: Card::new(RATE), frame: 0, pending, lost: 0, warm_up: 0 };
     (Tap { samples, stamps, from, to, lost: 0 }, packer)
 }
 
@@ -108,6 +111,12 @@ impl Packer {
                 self.frame += stamp.lost;
                 self.pending.clear();
             }
+            if self.warm_up > 0 {
+                self.warm_up = self.warm_up.saturating_sub(stamp.frames as u64);
+                let Ok(chunk) = self.samples.read_chunk(stamp.frames * self.channels) else { return Ok(()) };
+                chunk.commit_all();
+                continue;
+            }
             self.card.observe(self.frame, stamp.at);
             let mut left = stamp.frames * self.channels;
             while left > 0 {
@@ -127,6 +136,11 @@ impl Packer {
             }
         }
         Ok(())
+    }
+
+    /// Throws the next `frames` away: a device's beginning.
+    pub fn warm_up(&mut self, frames: u64) {
+        self.warm_up = frames;
     }
 
     /// Frames lost because nobody took them.
@@ -254,7 +268,8 @@ fn open(which: Option<&str>) -> Result<Active, Error> {
     let chosen = sound_card::choose(Direction::Input, which)?;
     let mut refused = None;
     for size in sound_card::BUFFER_SIZES {
-        let (tap, packer) = ring(chosen.channels);
+        let (tap, mut packer) = ring(chosen.channels);
+        packer.warm_up(sound_card::WARM_UP);
         let pulse = Arc::new(Pulse::default());
         let config = chosen.config(size);
         let built = match chosen.format {

@@ -149,12 +149,19 @@ pub struct Renderer {
     gain: f32,
     wanted_gain: f32,
     rendered: Box<[f32]>,
+    /// Frames of silence before anything is believed.
+    warm_up: u64,
 }
 
 impl Renderer {
     fn new(inbox: rtrb::Consumer<Message>, gauges: Arc<Gauges>, channels: usize, config: Config) -> Self {
         let rendered = vec![0.0; CHUNK * channels].into_boxed_slice();
-        Renderer { playout: Playout::new(config), inbox, gauges, channels, gain: 1.0, wanted_gain: 1.0, rendered }
+        Renderer { playout: Playout::new(config), inbox, gauges, channels, gain: 1.0, wanted_gain: 1.0, rendered, warm_up: 0 }
+    }
+
+    /// Gives silence for the next `frames`: a device's beginning.
+    pub fn warm_up(&mut self, frames: u64) {
+        self.warm_up = frames;
     }
 
     /// Fills `out`, whose first frame leaves the speaker `ahead` of `now`.
@@ -167,6 +174,11 @@ impl Renderer {
                 Message::Gain(gain) => self.wanted_gain = gain,
                 Message::Reset => self.playout.reset(),
             }
+        }
+        if self.warm_up > 0 {
+            self.warm_up = self.warm_up.saturating_sub((out.len() / self.channels) as u64);
+            out.fill_with(|| T::from_sample_(0.0));
+            return;
         }
         let mut at = now.checked_add(ahead).unwrap_or(now);
         for part in out.chunks_mut(CHUNK * self.channels) {
@@ -276,7 +288,9 @@ impl Feed {
             let known =
                 [Some(Message::Target(self.target)), Some(Message::Gain(self.gain())), self.mapping.map(Message::Mapping)];
             if let Some(outbox) = &mut self.outbox {
-                known.into_iter().flatten().for_each(|message| drop(outbox.push(message)));
+                for message in known.into_iter().flatten() {
+                    let _ = outbox.push(message);
+                }
             }
         }
         self.outbox.as_mut().is_some_and(|outbox| outbox.push(message).is_ok())
@@ -362,7 +376,8 @@ fn open(which: Option<&str>, shared: &Shared, config: Config) -> Result<Active, 
     let chosen = sound_card::choose(Direction::Output, which)?;
     let mut refused = None;
     for size in sound_card::BUFFER_SIZES {
-        let renderer = shared.renderer(chosen.channels, config);
+        let mut renderer = shared.renderer(chosen.channels, config);
+        renderer.warm_up(sound_card::WARM_UP);
         let pulse = Arc::new(Pulse::default());
         let stream_config = chosen.config(size);
         let built = match chosen.format {

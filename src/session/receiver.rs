@@ -10,7 +10,7 @@ use super::path::Control;
 use super::stats::ReceiverStats;
 use super::{Core, HostId, Output, StreamId};
 use crate::media::clock::{Epoch, Estimate, Mapping};
-use crate::media::depacketizer::{Depacketizer, Limits, Pushed, Settled, Slice};
+use crate::media::depacketizer::{Depacketizer, Limits, Part, Pushed, Settled, Slice};
 use crate::media::nack::Tracker;
 use crate::time::MediaTime;
 use crate::wire::datagram::{Message, Report, Sound};
@@ -78,6 +78,8 @@ pub enum Event {
     Path,
     /// A slice is whole; `whole` if that made the picture whole.
     Slice(Slice, bool),
+    /// What came of a slice whose picture will not become whole; before that picture's [`Event::Settled`].
+    Part(Part),
     /// A picture is whole, or will not become so. In order, each number once.
     Settled(Settled),
     /// A block of sound.
@@ -296,6 +298,7 @@ impl Session {
                     source.depacketizer.set_wait(period.clamp(LIVE_WAIT.0, LIVE_WAIT.1));
                 }
             }
+            self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(Event::Part));
             self.events.push_back(Event::Settled(settled));
         }
         if !source.depacketizer.is_waiting() {

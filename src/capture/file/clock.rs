@@ -32,9 +32,9 @@ impl Clock {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The film's zero is `now`, unless it already was.
-    pub fn begin(&self, now: Instant) {
-        self.lock().start.get_or_insert(now);
+    /// The film's zero is at `start`, unless it was set before.
+    pub fn begin(&self, start: Instant) {
+        self.lock().start.get_or_insert(start);
     }
 
     /// Ends every wait, now and later.
@@ -48,8 +48,8 @@ impl Clock {
         self.lock().stopped
     }
 
-    /// Waits until `time` in the film has come and says when that was; `None` once stopped. `in_order` is false for what is late
-    /// because the film itself has it at the wrong place: that moves nothing.
+    /// Waits until `time` in the film has come and says when that was; `None` once stopped. `in_order` is false for a stray
+    /// (`feed.rs`), which may be late and moves nothing.
     pub fn wait(&self, stream: Stream, time: Duration, in_order: bool) -> Option<Instant> {
         let mut state = self.lock();
         loop {
