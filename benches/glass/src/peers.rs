@@ -172,11 +172,9 @@ fn gst_h264_recv(context: &Context<'_>) -> Command {
 }
 
 fn ffmpeg_send(context: &Context<'_>) -> Command {
-    let words = format!(
-        "-hide_banner -loglevel error -fflags nobuffer -probesize 32 -analyzeduration 0 -f yuv4mpegpipe -i - -c:v mjpeg \
-         -huffman default -force_duplicated_matrix 1 -q:v 4 -threads 1 -flush_packets 1 -f rtp"
-    );
-    let mut command = command("ffmpeg", &words);
+    let words = "-hide_banner -loglevel error -fflags nobuffer -probesize 32 -analyzeduration 0 -f yuv4mpegpipe -i - -c:v mjpeg \
+         -huffman default -force_duplicated_matrix 1 -q:v 4 -threads 1 -flush_packets 1 -f rtp";
+    let mut command = command("ffmpeg", words);
     command.arg("-sdp_file").arg(context.directory.join("stream.sdp"));
     command.arg(format!("rtp://127.0.0.1:{}?pkt_size=1400", context.port));
     command
@@ -193,13 +191,13 @@ fn ffplay_recv(context: &Context<'_>) -> Command {
 }
 
 fn python_send(context: &Context<'_>) -> Command {
-    let mut command = Command::new("python3");
+    let mut command = Command::new("/usr/bin/python3");
     command.arg(context.scripts.join("tutorial_send.py")).arg(context.port.to_string()).arg(QUALITY.to_string());
     command
 }
 
 fn python_recv(context: &Context<'_>) -> Command {
-    let mut command = Command::new("python3");
+    let mut command = Command::new("/usr/bin/python3");
     command.arg(context.scripts.join("tutorial_recv.py")).arg(context.port.to_string());
     command
 }

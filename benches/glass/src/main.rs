@@ -70,7 +70,7 @@ fn options(words: &[String]) -> Result<glass::Options, String> {
         runs: 1,
         peers: peers::ALL.iter().collect(),
         programs: PathBuf::from("target/release"),
-        scripts: PathBuf::from("bench/peers"),
+        scripts: PathBuf::from("benches/glass/peers"),
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {

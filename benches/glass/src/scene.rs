@@ -18,7 +18,7 @@ pub struct Shape {
 impl Shape {
     /// A picture of this size in a loop of `frames`; refuses what the barcode or 4:2:0 does not fit.
     pub fn new(width: usize, height: usize, frames: usize) -> Result<Shape, String> {
-        if width % 16 != 0 || height % 4 != 0 {
+        if !width.is_multiple_of(16) || !height.is_multiple_of(4) {
             return Err(format!("{width}x{height}: the width must be a multiple of 16, the height of 4"));
         }
         if width < COLUMNS * BLOCK || height < (ROWS + 2) * BLOCK {

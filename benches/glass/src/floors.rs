@@ -55,7 +55,7 @@ fn to_bgrx(i420: &[u8], width: usize, height: usize, out: &mut [u8]) {
         let (u, v) = (&u[half..half + width / 2], &v[half..half + width / 2]);
         for (x, pixels) in row.chunks_exact_mut(8).enumerate() {
             let (cu, cv) = (u[x] as i32 - 128, v[x] as i32 - 128);
-            let (r, g, b) = (cv * 359 >> 8, -(cu * 88 + cv * 183 >> 8), cu * 454 >> 8);
+            let (r, g, b) = ((cv * 359) >> 8, -((cu * 88 + cv * 183) >> 8), (cu * 454) >> 8);
             for i in 0..2 {
                 let l = luma[y * width + x * 2 + i] as i32;
                 pixels[i * 4] = (l + b).clamp(0, 255) as u8;

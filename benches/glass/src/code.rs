@@ -134,7 +134,7 @@ fn refine(picture: &impl Picture, x: usize, y: usize, right: usize, bottom: usiz
     };
     let middle = |(low, high): (usize, usize)| {
         // Cut off by the edge of the screen: the true corner is at the edge.
-        if low == 0 && high < BLOCK { high.saturating_sub(BLOCK / 2 - 1) } else { (low + high + 1) / 2 }
+        if low == 0 && high < BLOCK { high.saturating_sub(BLOCK / 2 - 1) } else { (low + high).div_ceil(2) }
     };
     let x = middle(span(x, right, &|v| read_top(picture, v, y).is_some()));
     let y = middle(span(y, bottom, &|v| read_top(picture, x, v).is_some()));
