@@ -20,10 +20,7 @@ use std::time::Instant;
 fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> sender::Session {
     let mut me = identity(Role::Sender, "camera", false);
     me.psk = psk.cloned();
-    sender::Session::new(
-        now,
-        sender::Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format: Format::default() },
-    )
+    sender::Session::new(now, sender::Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format: Format::default() })
 }
 
 fn receiver(now: Instant, hosts: usize, psk: Option<&Psk>) -> receiver::Session {
@@ -42,8 +39,7 @@ struct Drained<Event> {
 }
 
 fn drain<C: Core>(core: &mut C, now: Instant) -> Drained<C::Event> {
-    let mut drained =
-        Drained { stream: Vec::new(), closed: Vec::new(), datagrams: Vec::new(), events: Vec::new(), dials: 0 };
+    let mut drained = Drained { stream: Vec::new(), closed: Vec::new(), datagrams: Vec::new(), events: Vec::new(), dials: 0 };
     let mut buffer = Vec::new();
     loop {
         match core.poll(now, &mut buffer) {
@@ -94,7 +90,11 @@ fn one_address_has_few_half_open_connections_and_takes_no_place_of_others() {
         session.handle_accepted(now, StreamId(stream), private(7, 40_000 + stream as u16));
         closed.extend(drain(&mut session, now).closed);
     }
-    assert_eq!(closed, (0..10 - MAX_PER_ADDRESS as u64).map(StreamId).collect::<Vec<_>>(), "{MAX_PER_ADDRESS} at a time, its own");
+    assert_eq!(
+        closed,
+        (0..10 - MAX_PER_ADDRESS as u64).map(StreamId).collect::<Vec<_>>(),
+        "{MAX_PER_ADDRESS} at a time, its own"
+    );
 }
 
 #[test]
