@@ -5,11 +5,13 @@
 //! newer pictures cover the place.
 
 use crate::codec::decoder::Decoder;
+use crate::picture::Size;
 use crate::present::canvas::Canvas;
 use crate::slot::Slot;
 use crate::time::MediaTime;
 use crate::wire::slice::Head;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -30,7 +32,9 @@ pub struct Job {
     pub body: Vec<u8>,
     /// Where head and scan start in `body`.
     pub start: usize,
-    /// When it was whole.
+    /// Of an unfinished slice, the ranges of `body` that came, and whether its end did.
+    pub present: Option<(Vec<Range<usize>>, bool)>,
+    /// When it was whole, or given up.
     pub received: Instant,
 }
 
@@ -39,6 +43,8 @@ pub struct Job {
 pub struct Ready {
     /// The picture's number.
     pub picture: u64,
+    /// Its size.
+    pub size: Size,
     /// When the light was caught, on the sender's clock.
     pub capture: MediaTime,
     /// From capture to the encoder.
@@ -172,8 +178,13 @@ impl Shared {
         let rows = u32::from(head.top)..u32::from(head.top) + u32::from(head.rows);
         if let Some(mut band) = self.canvas.band(job.picture, head.size, rows) {
             let stride = band.stride();
-            match decoder.decode_rgb(body, band.pixels(), stride) {
+            let decoded = match &job.present {
+                None => decoder.decode_rgb(body, band.pixels(), stride),
+                Some((present, ended)) => decoder.decode_rgb_part(body, present, *ended, band.pixels(), stride),
+            };
+            match decoded {
                 Ok(decoded) if !decoded.partial => drop(band),
+                // Good rows are drawn, the others show what was there; the band as a whole does not count as new.
                 Ok(_) => band.abort(),
                 Err(error) => {
                     band.abort();
@@ -182,7 +193,9 @@ impl Shared {
                 }
             }
         }
-        self.count(job, &head);
+        if job.present.is_none() {
+            self.count(job, &head);
+        }
     }
 
     fn count(&self, job: &Job, head: &Head<'_>) {
@@ -196,6 +209,7 @@ impl Shared {
                 }
                 let ready = Ready {
                     picture: job.picture,
+                    size: head.size,
                     capture: head.capture,
                     queued: head.queued,
                     encoded: head.encoded,

@@ -24,9 +24,7 @@ pub fn machine_name() -> String {
 /// What `net` is told, and how many hosts there are to dial.
 pub fn net_config(meet: &Meet) -> (net::Config, usize) {
     match meet {
-        Meet::Wait(address) => {
-            (net::Config { bind: address.ip(), port: address.port(), listen: true, hosts: Vec::new() }, 0)
-        }
+        Meet::Wait(address) => (net::Config { bind: address.ip(), port: address.port(), listen: true, hosts: Vec::new() }, 0),
         Meet::Dial(hosts) => {
             let hosts: Vec<_> = hosts.iter().map(|host| (host.name.clone(), host.port)).collect();
             let count = hosts.len();

@@ -134,7 +134,7 @@ impl Film {
         probe::probe(path, options)
     }
 
-    /// Starts to play: the first picture's time is when ffmpeg gives it. Slots should be [`Slot::waiting`]; both are closed at the end.
+    /// Starts to play: the first picture's time is a moment after ffmpeg gives it. Slots should be [`Slot::waiting`]; both are closed at the end.
     pub fn open(plan: Plan, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Film, Error> {
         let (video, audio) = (plan.video.is_some(), plan.sound.is_some());
         let player = Arc::new(Player::new(plan, pictures, sound));

@@ -2,11 +2,11 @@
 
 pub mod audio_buffer;
 pub mod clock;
-pub mod depacketizer;
-pub mod nack;
-pub mod packetizer;
 pub mod conceal;
+pub mod depacketizer;
 pub mod drift;
 pub mod jitter;
+pub mod nack;
+pub mod packetizer;
 pub mod playout;
 pub mod resampler;

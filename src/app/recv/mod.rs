@@ -87,7 +87,8 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
 
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
     let decodes = config.window || files.is_none();
-    let dispatch = Dispatch::new(speaker.as_ref().map(|(_, feed)| feed.clone()), files.as_ref().map(Files::inlet), mapping.clone(), notes);
+    let dispatch =
+        Dispatch::new(speaker.as_ref().map(|(_, feed)| feed.clone()), files.as_ref().map(Files::inlet), mapping.clone(), notes);
     let outlet = dispatch.outlet();
     let net = net::spawn(Session::new(now, core), where_to, dispatch.into_callback()).code(ExitCode::Failed)?;
     if let Some(files) = &files {
@@ -202,6 +203,7 @@ impl Recv<'_> {
             self.shown += 1;
             self.net.command(Command::Shown(self.shown));
         }
+        self.report.size(ready.size);
         let mapping = *lock(&self.mapping);
         self.report.shown(&ready, at, mapping);
         Ok(())
@@ -245,7 +247,7 @@ impl Recv<'_> {
                 }
             }
             // The dispatcher keeps these to itself.
-            Event::Slice(..) | Event::Settled(_) | Event::Sound { .. } | Event::Clock(_) => {}
+            Event::Slice(..) | Event::Part(_) | Event::Settled(_) | Event::Sound { .. } | Event::Clock(_) => {}
             Event::Format(_) | Event::Path | Event::End(_) => {}
         }
         Ok(None)

@@ -5,6 +5,7 @@ use super::super::failure::Failure;
 use super::super::stats::{self, Times, ms};
 use crate::media::clock::Mapping;
 use crate::media::playout;
+use crate::picture::Size;
 use crate::session::stats::ReceiverStats;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ pub struct Report {
     interval: Times,
     last_shown: Option<Instant>,
     before: (u64, u64, u32),
-    picture: Option<(u32, u32)>,
+    picture: Option<Size>,
 }
 
 impl Report {
@@ -46,7 +47,7 @@ impl Report {
     }
 
     /// The picture's size, for the overlay.
-    pub fn size(&mut self, size: (u32, u32)) {
+    pub fn size(&mut self, size: Size) {
         self.picture = Some(size);
     }
 
@@ -109,7 +110,7 @@ impl Report {
     }
 
     fn lines(&self, stats: &ReceiverStats, fps: u32, mbit: f64, total: Option<[Duration; 3]>, lost: u64) -> Vec<String> {
-        let size = self.picture.map_or_else(|| "no picture".to_string(), |(width, height)| format!("{width}x{height}"));
+        let size = self.picture.map_or_else(|| "no picture".to_string(), |size| size.to_string());
         let mut lines = vec![
             format!("{size}  {fps} pictures/s  {mbit:.1} Mbit/s"),
             format!("loss {lost} packets/s  {} partial  {} lost", stats.partial, stats.lost),

@@ -139,7 +139,8 @@ impl Send<'_> {
     fn start(&mut self) -> Result<(), Failure> {
         if self.running.is_none() && self.ending.is_none() {
             let notes = self.notes.clone();
-            self.running = Some(Running::start(&self.plan, self.config, &self.encoder, move || drop(notes.send(Note::SourceEnded)))?);
+            self.running =
+                Some(Running::start(&self.plan, self.config, &self.encoder, move || drop(notes.send(Note::SourceEnded)))?);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What is sent: planned at the start without touching a device's stream, opened when somebody watches.
 
-use super::super::args::send::{Sound as SoundSource, Source};
 use super::super::args;
+use super::super::args::send::{Sound as SoundSource, Source};
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::encode::Encoder;
@@ -133,9 +133,10 @@ impl Plan {
     pub fn format(&self) -> Format {
         let (size, rate, variable) = match &self.pictures {
             Pictures::Camera(plan) => (Some(plan.chosen().size), (plan.chosen().fps, 1), false),
-            Pictures::Film(plan) => plan.video.as_ref().map_or((None, (0, 1), false), |video| {
-                (Some(video.size), (video.rate.num(), video.rate.den()), video.variable)
-            }),
+            Pictures::Film(plan) => plan
+                .video
+                .as_ref()
+                .map_or((None, (0, 1), false), |video| (Some(video.size), (video.rate.num(), video.rate.den()), video.variable)),
             Pictures::Stdin(rate) => (None, rate.unwrap_or((0, 1)), true),
             Pictures::Test(size, rate) => (Some(*size), *rate, false),
             Pictures::None => (None, (0, 1), false),
@@ -171,7 +172,7 @@ enum Device {
     Camera(Camera),
     Film(Film),
     Stdin(Live),
-    Test(Pattern),
+    Test { _pattern: Pattern },
     None,
 }
 
@@ -206,7 +207,8 @@ impl Running {
                 let give_sound = plan.microphone.is_none() && config.sound.is_some();
                 let rate = Rate::new(rate.0, rate.1).unwrap_or(Rate::DEFAULT);
                 let options = pattern::Options { size: *size, rate, want_video: config.video, want_audio: give_sound };
-                Device::Test(Pattern::start(&options, pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
+                let pattern = Pattern::start(&options, pictures.clone(), sound.clone()).code(ExitCode::Failed)?;
+                Device::Test { _pattern: pattern }
             }
             Pictures::None => Device::None,
         };
@@ -217,8 +219,7 @@ impl Running {
                 .ok(),
             None => None,
         };
-        let mut running =
-            Running { device, _microphone: microphone, pictures, sound, carriers: Vec::new() };
+        let mut running = Running { device, _microphone: microphone, pictures, sound, carriers: Vec::new() };
         running.carry(encoder, ended).code(ExitCode::Failed)?;
         Ok(running)
     }
@@ -265,7 +266,7 @@ impl Running {
             Device::Camera(camera) => camera.failed().map(|error| Err(error).code(ExitCode::Device)),
             Device::Film(film) => film.failed().map(|error| Err(error).code(ExitCode::Failed)),
             Device::Stdin(stdin) => stdin.failed().map(|error| Err(error).code(ExitCode::Failed)),
-            Device::Test(_) | Device::None => None,
+            Device::Test { .. } | Device::None => None,
         };
         failed.unwrap_or(Ok(()))
     }

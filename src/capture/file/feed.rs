@@ -1,8 +1,10 @@
 //! What was read from ffmpeg and is not due yet: two queues between the thread that reads and the two that give out.
 //!
 //! Pictures and sound come out of one pipe, so a full queue keeps the other stream's data from coming too. The rule that prevents a deadlock:
-//! the reader waits for room in one queue only while the other has something to give. Where the film has its sound far behind
-//! its pictures, even that ends at a limit ([`PICTURES_MOST`]); then the film is *uneven* and late sound no longer moves the clock.
+//! the reader waits for room in one queue only while the other has something to give, or at a far limit.
+//!
+//! What comes long after the other stream's data of its time is a *stray*: the end of a short sound track, which ffmpeg gives up at the end of
+//! the film, or the sound of a film that has it at the wrong place. A stray that is late must not make the film wait for it.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +16,7 @@ use crate::picture::Buffer;
 const PICTURES: usize = 48 << 20;
 
 /// How much the pictures may take while there is no sound to give. Players allow about as much (mpv: 150 MiB of packets) for badly interleaved films.
-const PICTURES_MOST: usize = 256 << 20;
+const PICTURES_MOST: usize = 128 << 20;
 
 /// Ten seconds: 2 MB.
 const SOUNDS: usize = 1000;
@@ -22,11 +24,18 @@ const SOUNDS: usize = 1000;
 /// One minute, while there is no picture to give: 12 MB.
 const SOUNDS_MOST: usize = 6000;
 
-/// A picture with its time in the film.
-pub type TimedPicture = (Duration, Buffer);
+/// How far apart ffmpeg leaves its streams when it can order them: its `-max_interleave_delta`, and as much again for long packets.
+const STRAY: Duration = Duration::from_secs(1);
 
-/// A block's samples with their time in the film.
-pub type TimedSound = (Duration, Vec<i16>);
+/// A picture's or a block's data with its time in the film.
+pub struct Timed<T> {
+    /// When it is due.
+    pub time: Duration,
+    /// Whether it came at the wrong place.
+    pub stray: bool,
+    /// The pixels or samples.
+    pub data: T,
+}
 
 /// The feed was stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +43,14 @@ pub struct Stopped;
 
 #[derive(Default)]
 struct State {
-    pictures: VecDeque<TimedPicture>,
+    pictures: VecDeque<Timed<Buffer>>,
     picture_bytes: usize,
-    sounds: VecDeque<TimedSound>,
+    sounds: VecDeque<Timed<Vec<i16>>>,
     ended: bool,
     stopped: bool,
-    uneven: bool,
+    /// The latest time of each stream so far.
+    newest_picture: Duration,
+    newest_sound: Duration,
 }
 
 /// See the module text.
@@ -74,11 +85,12 @@ impl Feed {
             if bytes <= PICTURES || state.pictures.len() < 2 || (starving && bytes <= PICTURES_MOST) {
                 break;
             }
-            state.uneven |= starving;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.picture_bytes += pixels.len();
-        state.pictures.push_back((time, pixels));
+        let stray = time + STRAY < state.newest_sound;
+        state.newest_picture = time;
+        state.pictures.push_back(Timed { time, stray, data: pixels });
         drop(state);
         self.changed.notify_all();
         Ok(())
@@ -95,26 +107,27 @@ impl Feed {
             if state.sounds.len() < SOUNDS || (starving && state.sounds.len() < SOUNDS_MOST) {
                 break;
             }
-            state.uneven |= starving;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        state.sounds.push_back((time, samples));
+        let stray = time + STRAY < state.newest_picture;
+        state.newest_sound = time;
+        state.sounds.push_back(Timed { time, stray, data: samples });
         drop(state);
         self.changed.notify_all();
         Ok(())
     }
 
     /// Waits for the next picture; `None` at the end of the film or once stopped.
-    pub fn pop_picture(&self) -> Option<TimedPicture> {
+    pub fn pop_picture(&self) -> Option<Timed<Buffer>> {
         self.pop(|state| {
             let picture = state.pictures.pop_front()?;
-            state.picture_bytes -= picture.1.len();
+            state.picture_bytes -= picture.data.len();
             Some(picture)
         })
     }
 
     /// Waits for the next block; `None` at the end of the film or once stopped.
-    pub fn pop_sound(&self) -> Option<TimedSound> {
+    pub fn pop_sound(&self) -> Option<Timed<Vec<i16>>> {
         self.pop(|state| state.sounds.pop_front())
     }
 
@@ -151,11 +164,6 @@ impl Feed {
         drop(state);
         self.changed.notify_all();
     }
-
-    /// Whether the film has its streams further apart than the queues can hold.
-    pub fn uneven(&self) -> bool {
-        self.lock().uneven
-    }
 }
 
 #[cfg(test)]
@@ -177,12 +185,11 @@ mod tests {
                 feed.end();
             });
             for k in 0..100 {
-                assert_eq!(feed.pop_picture().unwrap().0, Duration::from_millis(k));
+                assert_eq!(feed.pop_picture().unwrap().time, Duration::from_millis(k));
                 assert!(feed.lock().picture_bytes <= PICTURES);
             }
             assert!(feed.pop_picture().is_none());
         });
-        assert!(!feed.uneven());
     }
 
     #[test]
@@ -192,13 +199,12 @@ mod tests {
             scope.spawn(|| {
                 // Far more than the near limit before the first block, as in a badly interleaved film.
                 for k in 0..5 {
-                    feed.push_picture(Duration::from_millis(k), picture(PICTURES)).unwrap();
+                    feed.push_picture(Duration::from_millis(k), picture(PICTURES / 2)).unwrap();
                 }
                 feed.push_sound(Duration::ZERO, vec![1]).unwrap();
             });
-            assert_eq!(feed.pop_sound().unwrap().1, [1], "no deadlock: nobody took a picture");
+            assert_eq!(feed.pop_sound().unwrap().data, [1], "no deadlock: nobody took a picture");
         });
-        assert!(!feed.uneven());
     }
 
     #[test]
@@ -211,5 +217,17 @@ mod tests {
             reader.join().unwrap();
         });
         assert!(feed.pop_picture().is_none());
+    }
+
+    #[test]
+    fn what_comes_long_after_its_time_is_a_stray_and_the_usual_order_is_none() {
+        let feed = Feed::new(true, true);
+        for millis in [0, 400, 2000] {
+            feed.push_picture(Duration::from_millis(millis), picture(1)).unwrap();
+            feed.push_sound(Duration::from_millis(millis.saturating_sub(500)), vec![0]).unwrap();
+        }
+        feed.push_sound(Duration::from_millis(900), vec![0]).unwrap();
+        let strays: Vec<bool> = (0..4).map(|_| feed.pop_sound().unwrap().stray).collect();
+        assert_eq!(strays, [false, false, false, true]);
     }
 }

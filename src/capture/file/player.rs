@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::warn;
 
 use super::clock::Clock;
-use super::feed::{self, Feed};
+use super::feed::{self, Feed, Timed};
 use super::matroska::{Packets, Stream};
 use super::timeline::{Pictures, Sounds};
 use super::words::Words;
@@ -19,6 +19,9 @@ use crate::sound::{self, Block};
 
 /// A pipe large enough that ffmpeg is not woken for every page of a picture; what an unprivileged process may ask for.
 const PIPE: i32 = 1 << 20;
+
+/// How long after the first packet the film begins: decoders start unevenly, and a film that stands still in its first moment looks broken.
+const PREROLL: Duration = Duration::from_millis(200);
 
 /// What the threads of one film share.
 pub struct Player {
@@ -189,7 +192,7 @@ impl Player {
         let mut packets = Packets::open(stdout, picture_bytes).map_err(|error| error.to_string())?;
         let mut sound_began = false;
         while let Some((stream, stamp, bytes)) = packets.next().map_err(|error| error.to_string())? {
-            self.clock.begin(Instant::now());
+            self.clock.begin(Instant::now() + PREROLL);
             let stamp = begin + stamp;
             let pushed = match stream {
                 Stream::Pictures if bytes.len() == picture_bytes => {
@@ -212,7 +215,7 @@ impl Player {
     }
 
     fn feed_sound(&self, sounds: &mut Sounds, place: Option<Duration>, bytes: &[u8]) -> Result<(), feed::Stopped> {
-        while let Some((time, silence)) = place.and_then(|place| sounds.silence_until(place)) {
+        while let Some((time, silence)) = place.and_then(|place| sounds.begin_pass(place)) {
             self.feed.push_sound(time, silence)?;
         }
         sounds.append(bytes);
@@ -225,9 +228,9 @@ impl Player {
     /// Gives each picture out when its time has come.
     pub fn give_pictures(&self) {
         let Some(size) = self.plan.video.as_ref().map(|video| video.size) else { return };
-        while let Some((time, pixels)) = self.feed.pop_picture() {
-            let Some(captured) = self.clock.wait(Stream::Pictures, time, !self.feed.uneven()) else { return };
-            let picture = Picture { captured, size, body: Body::Planes(Sampling::Yuv420, pixels) };
+        while let Some(Timed { time, stray, data }) = self.feed.pop_picture() {
+            let Some(captured) = self.clock.wait(Stream::Pictures, time, !stray) else { return };
+            let picture = Picture { captured, size, body: Body::Planes(Sampling::Yuv420, data) };
             if self.clock.pushing(Stream::Pictures, || self.pictures.push(picture)).is_err() {
                 return self.stop();
             }
@@ -237,9 +240,9 @@ impl Player {
     /// Gives each block out when its time has come.
     pub fn give_sound(&self) {
         let channels = self.plan.sound.as_ref().map_or(1, |sound| sound.channels);
-        while let Some((time, samples)) = self.feed.pop_sound() {
-            let Some(captured) = self.clock.wait(Stream::Sound, time, !self.feed.uneven()) else { return };
-            let block = Block { captured, channels, samples };
+        while let Some(Timed { time, stray, data }) = self.feed.pop_sound() {
+            let Some(captured) = self.clock.wait(Stream::Sound, time, !stray) else { return };
+            let block = Block { captured, channels, samples: data };
             if self.clock.pushing(Stream::Sound, || self.sound.push(block)).is_err() {
                 return self.stop();
             }
@@ -257,7 +260,9 @@ fn play_command(plan: &Plan) -> Command {
             "scale={}:{}:flags=bicubic+accurate_rnd:out_range=full:out_color_matrix=bt601,format=yuvj420p",
             size.width, size.height
         );
-        command.args(["-map", &format!("0:{index}"), "-c:v", "rawvideo", "-vf", &filter, "-fps_mode", "passthrough"]);
+        command.args(["-map", &format!("0:{index}"), "-c:v", "rawvideo", "-vf", &filter]);
+        // Without a time base of its own the encoder rounds every stamp to a multiple of the nominal period.
+        command.args(["-fps_mode", "passthrough", "-enc_time_base", "1:90000"]);
     }
     if let Some(Sound { index, channels }) = &plan.sound {
         // `async=1` fills holes in the stamps with silence, so that counting samples and reading stamps come to the same.

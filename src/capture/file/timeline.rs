@@ -42,12 +42,15 @@ impl Pictures {
     }
 }
 
-/// A film's sound over all its passes, as one row of samples without a gap.
+/// Frames of half a second: the pictures of most films end so much after their sound. Silence for it is still made in time.
+const SHORT_HOLE: u64 = RATE as u64 / 2;
+
+/// A film's sound over all its passes, as one row of samples.
 pub struct Sounds {
     channels: usize,
-    /// The time of the first sample of all.
+    /// The time of the row's first sample.
     first: Option<Duration>,
-    /// Frames before `pending`.
+    /// Frames of the row before `pending`.
     given: u64,
     pending: Vec<i16>,
 }
@@ -58,12 +61,18 @@ impl Sounds {
         Sounds { channels: usize::from(channels), first: None, given: 0, pending: Vec::new() }
     }
 
-    /// What follows lies at `time`: fills up with silence to it, a block a call, until it answers `None`.
-    pub fn silence_until(&mut self, time: Duration) -> Option<(Duration, Vec<i16>)> {
+    /// What follows lies at `time`: gives blocks of silence that lead there, one a call, until it answers `None`.
+    ///
+    /// A hole longer than [`SHORT_HOLE`] is left open after the block that was begun: there is no sound there.
+    pub fn begin_pass(&mut self, time: Duration) -> Option<(Duration, Vec<i16>)> {
         let first = *self.first.get_or_insert(time);
         let nanos = time.saturating_sub(first).as_nanos();
         let wanted = u64::try_from((nanos * u128::from(RATE) + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX);
         let missing = wanted.saturating_sub(self.frames());
+        if missing > SHORT_HOLE && self.pending.is_empty() {
+            (self.first, self.given) = (Some(time), 0);
+            return None;
+        }
         let room = BLOCK_FRAMES - self.pending.len() / self.channels;
         let add = usize::try_from(missing).unwrap_or(room).min(room);
         self.pending.resize(self.pending.len() + add * self.channels, 0);
@@ -142,14 +151,14 @@ mod tests {
     #[test]
     fn blocks_are_counted_and_loops_keep_their_place_to_the_sample() {
         let mut sounds = Sounds::new(2);
-        assert!(sounds.silence_until(Duration::from_millis(21)).is_none());
+        assert!(sounds.begin_pass(Duration::from_millis(21)).is_none());
         sounds.append(&[1; 4 * 500]);
         let (time, samples) = sounds.pop().unwrap();
         assert_eq!((time, samples.len()), (Duration::from_millis(21), 960));
         assert!(sounds.pop().is_none());
         // The next pass begins at 61 ms: 20 frames are left over, 1420 of silence come between.
         let mut blocks = Vec::new();
-        while let Some(block) = sounds.silence_until(Duration::from_millis(61)) {
+        while let Some(block) = sounds.begin_pass(Duration::from_millis(61)) {
             blocks.push(block);
         }
         assert_eq!(blocks.len(), 3);
@@ -160,5 +169,17 @@ mod tests {
         let (time, rest) = sounds.rest().unwrap();
         assert_eq!((time, rest.len(), rest[0]), (Duration::from_millis(61), 60, 514));
         assert!(sounds.rest().is_none());
+    }
+
+    #[test]
+    fn a_long_hole_between_passes_is_left_open() {
+        let mut sounds = Sounds::new(1);
+        assert!(sounds.begin_pass(Duration::ZERO).is_none());
+        sounds.append(&[1; 2 * 100]);
+        let (time, block) = sounds.begin_pass(Duration::from_secs(9)).unwrap();
+        assert_eq!((time, block.len(), block[99], block[100]), (Duration::ZERO, 480, 257, 0));
+        assert!(sounds.begin_pass(Duration::from_secs(9)).is_none());
+        sounds.append(&[2; 2 * 480]);
+        assert_eq!(sounds.pop().unwrap().0, Duration::from_secs(9));
     }
 }

@@ -10,9 +10,9 @@
 
 use std::path::Path;
 
-use crate::fit::Fit;
 use super::sink::Sink;
 use super::{Error, LONGEST_HOLE, Timeline, Written};
+use crate::fit::Fit;
 use crate::picture::{Buffer, Sampling, Size};
 use crate::time::MediaTime;
 

@@ -1,0 +1,136 @@
+//! What a picture costs to cut, encode and decode: `cargo bench --bench codec`.
+//!
+//! The picture is soft texture with sensor noise, 4:2:0 at quality 80, near 0.9 bits a pixel: a middling camera's. Times are wall
+//! clock; another load on the machine shows.
+
+#![expect(clippy::disallowed_methods, reason = "a picture says when it was captured")]
+
+use divan::{Bencher, black_box};
+use eyeline::codec::decoder::Decoder;
+use eyeline::codec::encoder::{EncodedSlice, Pool, Settings};
+use eyeline::codec::raw::PlanesMut;
+use eyeline::codec::{passthrough, stitch};
+use eyeline::picture::{Body, Picture, Sampling, Size};
+use eyeline::time::MediaTime;
+use eyeline::wire::slice::Head;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+const SETTINGS: Settings = Settings { quality: 80, period: Duration::ZERO, keep: Duration::ZERO };
+const HEIGHTS: [u32; 2] = [720, 1080];
+
+fn main() {
+    divan::main();
+}
+
+fn size(height: u32) -> Size {
+    Size { width: height * 16 / 9, height }
+}
+
+fn planes(size: Size) -> Vec<u8> {
+    let mut noise = 1u32;
+    let mut plane = |width: u32, height: u32, contrast: f32, out: &mut Vec<u8>| {
+        for y in 0..height {
+            for x in 0..width {
+                let (x, y) = (x as f32, y as f32);
+                let wave = (x / 37.0 + (y / 61.0).sin()).sin() + 0.5 * (y / 11.0 + x / 19.0).sin() + 0.2 * (x / 3.0).sin();
+                noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                out.push((128.0 + contrast * wave + (noise >> 24) as f32 / 28.0) as u8);
+            }
+        }
+    };
+    let mut out = Vec::with_capacity(Sampling::Yuv420.bytes(size));
+    plane(size.width, size.height, 40.0, &mut out);
+    plane(size.width / 2, size.height / 2, 15.0, &mut out);
+    plane(size.width / 2, size.height / 2, -15.0, &mut out);
+    out
+}
+
+fn picture(size: Size, planes: &[u8]) -> Picture {
+    Picture { captured: Instant::now(), size, body: Body::Planes(Sampling::Yuv420, planes.to_vec().into()) }
+}
+
+/// The slices of one picture, without their lengths, once the estimate has settled.
+fn slices(size: Size) -> Vec<Vec<u8>> {
+    let (sender, receiver) = channel();
+    let pool = Pool::new(4, move |slice: EncodedSlice| sender.send(slice).expect("received below")).expect("starts");
+    let planes = planes(size);
+    for number in 0..3 {
+        pool.encode(number, picture(size, &planes), MediaTime::ZERO, SETTINGS).expect("encodes");
+    }
+    let mut slices: Vec<_> = receiver.try_iter().filter(|slice| slice.picture == 2).collect();
+    slices.sort_by_key(|slice| slice.index);
+    slices.into_iter().map(|slice| slice.body[4..].to_vec()).collect()
+}
+
+#[divan::bench(args = HEIGHTS, consts = [1, 2, 3, 4], sample_count = 40)]
+fn encode<const WORKERS: usize>(bencher: Bencher, height: u32) {
+    let (size, planes) = (size(height), planes(size(height)));
+    let pool = Pool::new(WORKERS, |slice| drop(black_box(slice))).expect("starts");
+    bencher
+        .with_inputs(|| picture(size, &planes))
+        .bench_local_values(|picture| pool.encode(0, picture, MediaTime::ZERO, SETTINGS).expect("encodes"));
+}
+
+#[divan::bench(args = HEIGHTS, consts = [1, 4], sample_count = 40)]
+fn decode_rgb<const WORKERS: usize>(bencher: Bencher, height: u32) {
+    let size = size(height);
+    let (width, slices) = (size.width as usize, slices(size));
+    let mut canvas = vec![0u32; width * height as usize];
+    let mut decoders: Vec<_> = (0..WORKERS).map(|_| Decoder::new().expect("starts")).collect();
+    bencher.bench_local(|| {
+        // Each thread gets one run of neighbouring slices and the rows they cover.
+        let mut rest = &mut canvas[..];
+        std::thread::scope(|scope| {
+            for (decoder, slices) in decoders.iter_mut().zip(slices.chunks(slices.len().div_ceil(WORKERS))) {
+                let rows: usize = slices.iter().map(|body| usize::from(head(body).rows)).sum();
+                let mut band;
+                (band, rest) = std::mem::take(&mut rest).split_at_mut(rows * width);
+                let mut work = move || {
+                    for body in slices {
+                        let decoded = decoder.decode_rgb(body, band, width).expect("decodes");
+                        band = &mut std::mem::take(&mut band)[decoded.rows as usize * width..];
+                    }
+                };
+                if WORKERS == 1 { work() } else { drop(scope.spawn(work)) }
+            }
+        });
+    });
+}
+
+fn head(body: &[u8]) -> Head<'_> {
+    Head::decode(body).expect("ours").0
+}
+
+#[divan::bench(args = HEIGHTS, sample_count = 40)]
+fn decode_planes(bencher: Bencher, height: u32) {
+    let size = size(height);
+    let (width, slices) = (size.width as usize, slices(size));
+    let mut planes = vec![0; Sampling::Yuv420.bytes(size)];
+    let mut decoder = Decoder::new().expect("starts");
+    bencher.bench_local(|| {
+        for body in &slices {
+            let top = usize::from(head(body).top);
+            let (luma, colour) = planes.split_at_mut(width * height as usize);
+            let (cb, cr) = colour.split_at_mut(colour.len() / 2);
+            let planes = [&mut luma[top * width..], &mut cb[top / 2 * width / 2..], &mut cr[top / 2 * width / 2..]];
+            decoder.decode_planes(body, PlanesMut { planes, strides: [width, width / 2, width / 2] }).expect("decodes");
+        }
+    });
+}
+
+#[divan::bench(args = HEIGHTS, sample_count = 40)]
+fn stitch_jpeg(bencher: Bencher, height: u32) {
+    let slices = slices(size(height));
+    let bodies: Vec<&[u8]> = slices.iter().map(Vec::as_slice).collect();
+    bencher.bench_local(|| stitch::jpeg(&bodies).expect("joins"));
+}
+
+#[divan::bench(args = HEIGHTS, sample_count = 40)]
+fn pass_through(bencher: Bencher, height: u32) {
+    let slices = slices(size(height));
+    let bodies: Vec<&[u8]> = slices.iter().map(Vec::as_slice).collect();
+    let jpeg = stitch::jpeg(&bodies).expect("joins");
+    println!("{height}: {} bytes, {} slices", jpeg.len(), bodies.len());
+    bencher.bench_local(|| passthrough::split(&jpeg, MediaTime::ZERO, SETTINGS).expect("fits"));
+}
