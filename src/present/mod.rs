@@ -7,6 +7,7 @@ mod desktop;
 pub mod keys;
 pub mod overlay;
 mod scale;
+pub mod renderer;
 pub mod speaker;
 mod surface;
 pub mod window;

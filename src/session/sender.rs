@@ -427,7 +427,7 @@ impl Session {
         for _ in 0..MAX_RUN {
             let (head, payload) = slice.fragment(cursor.fragment, PAYLOAD);
             let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
-            peer.sent.record(now, number, Piece { slice: cursor.slice, fragment: cursor.fragment });
+            peer.sent.record(now, number, Piece { slice: cursor.slice, fragment: cursor.fragment, again: 0 });
             cursor.fragment += 1;
             if cursor.fragment == last {
                 cursor = Cursor { slice: cursor.slice + 1, fragment: 0 };
