@@ -131,6 +131,19 @@ mod tests {
     }
 
     #[test]
+    fn bars_end_where_colour_samples_do() {
+        // 15 rows of bar on each side would share a row of colour with the picture.
+        let wide = size(64, 18);
+        let fitted = Fit::into(size(64, 48), Sampling::Yuv420).convert(
+            wide,
+            Sampling::Yuv420,
+            &flat(wide, Sampling::Yuv420, [90, 40, 200]),
+        );
+        let row = |y: usize| (fitted[y * 64], fitted[64 * 48 + (y / 2) * 32]);
+        assert_eq!([row(13), row(14), row(31), row(32)], [(0, 128), (90, 40), (90, 40), (0, 128)]);
+    }
+
+    #[test]
     fn odd_and_extreme_shapes_keep_every_plane_whole() {
         let shapes = [(1, 1), (5, 3), (3, 5), (17, 33), (64, 1), (1, 64), (640, 3)];
         for from in shapes.map(|(w, h)| size(w, h)) {

@@ -11,6 +11,7 @@ use crate::slot::Slot;
 use crate::time::MediaTime;
 use crate::wire::slice::Head;
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -31,7 +32,9 @@ pub struct Job {
     pub body: Vec<u8>,
     /// Where head and scan start in `body`.
     pub start: usize,
-    /// When it was whole.
+    /// Of an unfinished slice, the ranges of `body` that came, and whether its end did.
+    pub present: Option<(Vec<Range<usize>>, bool)>,
+    /// When it was whole, or given up.
     pub received: Instant,
 }
 
@@ -175,8 +178,13 @@ impl Shared {
         let rows = u32::from(head.top)..u32::from(head.top) + u32::from(head.rows);
         if let Some(mut band) = self.canvas.band(job.picture, head.size, rows) {
             let stride = band.stride();
-            match decoder.decode_rgb(body, band.pixels(), stride) {
+            let decoded = match &job.present {
+                None => decoder.decode_rgb(body, band.pixels(), stride),
+                Some((present, ended)) => decoder.decode_rgb_part(body, present, *ended, band.pixels(), stride),
+            };
+            match decoded {
                 Ok(decoded) if !decoded.partial => drop(band),
+                // Good rows are drawn, the others show what was there; the band as a whole does not count as new.
                 Ok(_) => band.abort(),
                 Err(error) => {
                     band.abort();
@@ -185,7 +193,9 @@ impl Shared {
                 }
             }
         }
-        self.count(job, &head);
+        if job.present.is_none() {
+            self.count(job, &head);
+        }
     }
 
     fn count(&self, job: &Job, head: &Head<'_>) {

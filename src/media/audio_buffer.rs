@@ -20,6 +20,8 @@ const JOIN_NANOS: i64 = 5_000_000;
 const LONGEST_HOLE_NANOS: i64 = 2_000_000_000;
 /// After so many late blocks in a row the sender is believed to count anew.
 const RENUMBERED: u32 = 100;
+/// In a place that never held a block.
+const NOBODY: u64 = u64::MAX;
 const NANOS_A_SECOND: i64 = 1_000_000_000;
 
 /// One block on its way into playout: no heap, so it can cross into an audio callback.
@@ -76,6 +78,7 @@ pub enum Frame {
 
 #[derive(Clone, Copy)]
 struct Place {
+    /// Stays after the block was read, so that a second copy is known for one.
     sequence: u64,
     capture: MediaTime,
     /// 0: the place is empty.
@@ -112,7 +115,7 @@ fn after(time: MediaTime, frames: i64) -> MediaTime {
 impl AudioBuffer {
     /// Empty.
     pub fn new() -> Self {
-        let place = Place { sequence: 0, capture: MediaTime::ZERO, frames: 0, samples: [[0; 2]; BLOCK_FRAMES] };
+        let place = Place { sequence: NOBODY, capture: MediaTime::ZERO, frames: 0, samples: [[0; 2]; BLOCK_FRAMES] };
         AudioBuffer {
             places: vec![place; CAPACITY].into_boxed_slice(),
             head: 0,
@@ -127,7 +130,7 @@ impl AudioBuffer {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.places.iter_mut().for_each(|place| place.frames = 0);
+        self.places.iter_mut().for_each(|place| (place.frames, place.sequence) = (0, NOBODY));
         (self.head, self.at, self.wait, self.started) = (0, 0, 0, false);
         (self.ended, self.newest, self.late_in_a_row) = (None, None, 0);
     }
@@ -143,6 +146,9 @@ impl AudioBuffer {
             self.head = block.sequence;
         }
         if block.sequence < self.head {
+            if self.places[(block.sequence % CAPACITY as u64) as usize].sequence == block.sequence {
+                return Pushed::Duplicate;
+            }
             self.late_in_a_row += 1;
             if self.late_in_a_row < RENUMBERED {
                 return Pushed::Late;

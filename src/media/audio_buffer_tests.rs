@@ -42,7 +42,7 @@ fn blocks_out_of_order_and_twice_are_read_once_and_in_order() {
     }
     assert_eq!(buffer.level(), Duration::from_millis(30));
     assert_eq!(runs(&mut buffer, 1441), [(1, 480), (2, 480), (3, 480), (-1, 1)]);
-    assert_eq!(buffer.push(&block(2)), Pushed::Late);
+    assert_eq!(buffer.push(&block(2)), Pushed::Duplicate, "played, and known for it");
     assert_eq!(buffer.push(&block(3)), Pushed::Kept);
     assert_eq!(runs(&mut buffer, 480), [(4, 480)]);
 }
@@ -54,6 +54,7 @@ fn a_lost_block_leaves_a_hole_of_its_length() {
         buffer.push(&block(sequence));
     }
     assert_eq!(runs(&mut buffer, 1440), [(1, 480), (0, 480), (3, 480)]);
+    assert_eq!(buffer.push(&block(1)), Pushed::Late);
 }
 
 #[test]

@@ -147,6 +147,22 @@ fn a_longer_path_and_a_shorter_one_are_both_followed() {
 }
 
 #[test]
+fn a_path_that_becomes_even_is_believed_in_steps_of_a_millisecond() {
+    let mut world = World::new(0.0);
+    for n in 0..240 {
+        world.ping(f64::from(n) * 0.25, 12e-3, 2e-3);
+    }
+    assert!((world.error(60.0).abs() - 5e-3).abs() < 0.1e-3, "half of what the ways differ: {}", world.error(60.0));
+    for n in 240..360 {
+        let at = f64::from(n) * 0.25;
+        let before = world.error(at + 0.01);
+        world.ping(at, 2e-3, 2e-3);
+        assert!((world.error(at + 0.01) - before).abs() <= 1.001e-3);
+    }
+    assert!(world.error(90.0).abs() < 0.3e-3, "{}", world.error(90.0));
+}
+
+#[test]
 fn a_sender_that_was_suspended_is_followed_after_three_pings() {
     let mut world = World::new(0.0);
     for n in 0..40 {

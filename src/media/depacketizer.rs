@@ -10,6 +10,7 @@
 use crate::wire::datagram::FragmentHead;
 use crate::wire::slice::{MAX_LEN, MAX_SLICES};
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// A whole slice.
@@ -26,7 +27,7 @@ pub struct Slice {
 impl Slice {
     /// Head and scan.
     pub fn body(&self) -> &[u8] {
-        &self.bytes[4..]
+        &self.bytes[LENGTH_PREFIX..]
     }
 
     /// A slice made elsewhere, `bytes` being `u32 length ++ head ++ scan`.
@@ -38,6 +39,23 @@ impl Slice {
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
+}
+
+/// What came of a slice whose picture was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The picture's number.
+    pub picture: u64,
+    /// Which slice of it.
+    pub index: u8,
+    /// How many slices the picture has.
+    pub count: u8,
+    /// Head and scan as far as anything came, zeros in the holes. The head is there.
+    pub body: Vec<u8>,
+    /// The bytes of `body` that came, in order.
+    pub present: Vec<Range<usize>>,
+    /// The slice's last byte came.
+    pub ended: bool,
 }
 
 /// How a picture ended.
@@ -88,6 +106,9 @@ pub struct Limits {
     pub newest_wins: bool,
 }
 
+/// Bytes of the length in front of a slice.
+const LENGTH_PREFIX: usize = 4;
+
 /// Fragments of a slice as they came, until all are there.
 #[derive(Default)]
 struct Assembly {
@@ -123,13 +144,15 @@ pub struct Depacketizer {
     next: Option<u64>,
     bytes: usize,
     spare: Vec<Assembly>,
+    parts: VecDeque<Part>,
     sorted: Vec<Vec<u8>>,
 }
 
 impl Depacketizer {
     /// Empty.
     pub fn new(limits: Limits) -> Self {
-        Depacketizer { limits, pictures: VecDeque::new(), next: None, bytes: 0, spare: Vec::new(), sorted: Vec::new() }
+        let (pictures, parts) = (VecDeque::new(), VecDeque::new());
+        Depacketizer { limits, pictures, next: None, bytes: 0, spare: Vec::new(), parts, sorted: Vec::new() }
     }
 
     /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture).
@@ -219,7 +242,14 @@ impl Depacketizer {
         }
         let picture = self.pictures.pop_front()?;
         let settled = Settled { picture: picture.number, slices: picture.whole_slices, count: picture.slices.len() as u8 };
-        for mut assembly in picture.slices {
+        for (index, mut assembly) in picture.slices.into_iter().enumerate() {
+            if let Some((body, present, ended)) = assembly.part() {
+                if self.parts.len() == MAX_SLICES {
+                    self.parts.pop_front();
+                }
+                let (picture, index, count) = (picture.number, index as u8, settled.count);
+                self.parts.push_back(Part { picture, index, count, body, present, ended });
+            }
             self.bytes -= assembly.bytes.len();
             assembly.clear();
             if self.spare.len() < 2 * MAX_SLICES {
@@ -228,6 +258,12 @@ impl Depacketizer {
         }
         self.next = Some(picture.number + 1);
         Some(settled)
+    }
+
+    /// What came of the unfinished slices of the pictures settled so far: ask after each [`Depacketizer::poll_settled`]. At most
+    /// [`MAX_SLICES`] are kept.
+    pub fn poll_part(&mut self) -> Option<Part> {
+        self.parts.pop_front()
     }
 
     /// Whether the oldest picture is no longer the newest worth showing.
@@ -331,7 +367,7 @@ impl Assembly {
         } else {
             self.copy_sorted(out);
         }
-        out.first_chunk::<4>().is_some_and(|len| u32::from_be_bytes(*len) as usize == out.len() - 4)
+        out.first_chunk::<4>().is_some_and(|len| u32::from_be_bytes(*len) as usize == out.len() - LENGTH_PREFIX)
     }
 
     fn copy_sorted(&self, out: &mut Vec<u8>) {
@@ -342,6 +378,36 @@ impl Assembly {
         for (_, start, end) in spans {
             out.extend_from_slice(&self.bytes[start as usize..end as usize]);
         }
+    }
+
+    /// The fragments that came at their places, where that is worth anything: the first one must be there, for it has the head. A
+    /// slice with far more hole than content is left alone: its size is only claimed.
+    fn part(&self) -> Option<(Vec<u8>, Vec<Range<usize>>, bool)> {
+        let ends = self.parts.iter().skip(1).map(|(_, start)| *start).chain([self.bytes.len() as u32]);
+        let mut spans: Vec<(u16, Range<usize>)> =
+            self.parts.iter().zip(ends).map(|((index, start), end)| (*index, *start as usize..end as usize)).collect();
+        spans.sort_unstable_by_key(|(index, _)| *index);
+        let (first, last) = (spans.first().filter(|(index, _)| *index == 0)?, spans.last()?);
+        let each = first.1.len();
+        let end = usize::from(last.0) * each + last.1.len();
+        if end > 4 * self.bytes.len() + (64 << 10) || each < LENGTH_PREFIX {
+            return None;
+        }
+        let mut body = vec![0; end - LENGTH_PREFIX];
+        let mut present: Vec<Range<usize>> = Vec::new();
+        for (index, span) in &spans {
+            let bytes = &self.bytes[span.clone()];
+            let at = usize::from(*index) * each;
+            let bytes = if at == 0 { &bytes[LENGTH_PREFIX..] } else { bytes };
+            let at = at.saturating_sub(LENGTH_PREFIX);
+            body.get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
+            match present.last_mut() {
+                Some(last) if last.end == at => last.end += bytes.len(),
+                _ => present.push(at..at + bytes.len()),
+            }
+        }
+        let said = u32::from_be_bytes(*self.bytes[first.1.clone()].first_chunk()?) as usize;
+        Some((body, present, last.0 == self.last_index && said == end - LENGTH_PREFIX))
     }
 
     fn finish(&mut self) {
@@ -493,6 +559,37 @@ mod tests {
             depacketizer.push(now, head, &payload);
         }
         assert_eq!(settled(&mut depacketizer, now).len(), 20);
+    }
+
+    #[test]
+    fn of_a_slice_given_up_the_pieces_that_came_are_handed_out_at_their_places() {
+        let start = Instant::now();
+        let mut depacketizer = Depacketizer::new(LIVE);
+        let whole = slice(0, 0, 1, 5000);
+        for index in [0, 1, 3, 5] {
+            let (head, bytes) = whole.fragment(index, 1000);
+            depacketizer.push(start, head, bytes);
+        }
+        assert_eq!(settled(&mut depacketizer, start + LIVE.wait).len(), 1);
+        let part = depacketizer.poll_part().unwrap();
+        assert_eq!((part.present.clone(), part.ended), (vec![0..1996, 2996..3996, 4996..5000], true));
+        for range in part.present {
+            assert_eq!(part.body[range.clone()], whole.body[4..][range]);
+        }
+        assert_eq!(depacketizer.poll_part(), None);
+    }
+
+    #[test]
+    fn a_slice_without_its_beginning_has_no_part_and_a_claimed_size_costs_nothing() {
+        let start = Instant::now();
+        let mut depacketizer = Depacketizer::new(LIVE);
+        let (head, bytes) = fragments(0, 1, 5000, 1000).remove(2);
+        depacketizer.push(start, head, &bytes);
+        let far = FragmentHead { picture: 1, slice: 0, last_slice: 0, index: 0, last_index: 60_000 };
+        depacketizer.push(start, far, &[0; 1000]);
+        depacketizer.push(start, FragmentHead { index: 59_999, ..far }, &[0; 1000]);
+        settled(&mut depacketizer, start + LIVE.wait);
+        assert_eq!(depacketizer.poll_part(), None);
     }
 
     #[test]

@@ -7,12 +7,13 @@
 //! [`clock::Mapping`](super::clock::Mapping)) to the moment it leaves the speaker (the card's own stamp, smoothed by
 //! [`drift::Card`](super::drift::Card)). Neither depends on when anything arrived, so jitter does not enter the loop.
 //! * **Target.** What was seen of arrivals (lateness of each block against its capture) and of requests (how far ahead and how
-//!   much the card asks) is kept in two [`jitter::Window`]s. The target is the latency at which the second worst of both in
+//!   much the card asks) is kept in two [`jitter::Window`](super::jitter::Window)s. The target is the latency at which the second worst of both in
 //!   ten seconds still meet, but never less than a buffer of [`Config::floor`]; it rises at once and falls by 3 ms/s.
 //! * **Small errors** (60 ms late, 25 early) are resampled away, ±0.5 % at most.
 //! * **Large ones** are jumped over or waited for with a crossfade: after a stall the backlog is shed at once, if there is one.
-//! * **Nothing there**: fade out, wait. What comes then is played from its beginning, late as it is: an underflow alone
-//!   never drops sound. If the target rose meanwhile, waiting goes on until it is met: a gap that is there anyway pays for it.
+//! * **Nothing there**: fade out, wait until a block more than the next request is there. It is played from its beginning, late
+//!   as it is: an underflow alone never drops sound. If the target rose meanwhile, waiting goes on until it is met: a gap that
+//!   is there anyway pays for it.
 //! * **A hole** (lost block, absent microphone) is played at its own length, concealed, so time stays right.
 //!
 //! Until the clock is known a local one is assumed from the first block: everything works but the latency's absolute value.
@@ -47,13 +48,15 @@ const FALL: f64 = 3e-3;
 const JUMP_S: f64 = 60e-3;
 /// Sound that much before its target is held: the buffer has just been too small, and would be for another five seconds.
 const HOLD_S: f64 = 25e-3;
-/// In the beginning, while the target is being learnt, less is enough.
+/// In the beginning, while the target is being learnt and nobody listens yet, this much is enough for either.
 const BEGINNING_S: f64 = 0.5;
-const BEGINNING_HOLD_S: f64 = 4e-3;
+const BEGINNING_OFF_S: f64 = 4e-3;
 /// A jump is worth a crossfade only if it gains so much.
 const WORTH_S: f64 = 20e-3;
 /// Sound older than its target by more is not begun with.
 const STALE_S: f64 = 0.2;
+/// For so long late sound waits for the block after it.
+const PATIENCE_S: f64 = 0.03;
 /// A mapping that moves by more is another clock: what was measured before says nothing.
 const OTHER_CLOCK_S: f64 = 1.0;
 /// A card that says it plays further ahead does not know.
@@ -153,6 +156,8 @@ pub struct Playout {
     requests: Window,
     /// How long sound has been played since the network, the card or the sender was new, seconds.
     since: f64,
+    /// How long sound has been there and was not begun with, seconds.
+    waited: f64,
     /// Latency aimed at, seconds.
     target: Option<f64>,
     wanted: Option<Duration>,
@@ -182,6 +187,7 @@ impl Playout {
             arrivals: Window::new(),
             requests: Window::new(),
             since: 0.0,
+            waited: 0.0,
             target: None,
             wanted: None,
             rendered: vec![0.0; CHUNK * CHANNELS].into_boxed_slice(),
@@ -319,22 +325,33 @@ impl Playout {
         if !self.source.playing && latency(newest) > target + STALE_S {
             return self.controller.coast(passed);
         }
+        // Late sound that has only just come would be followed by a gap, and another: a path that got longer brings no more than
+        // it did. One block in hand ends that; a stall's burst brings it at once, and a stream's last block does not wait for it.
+        let in_hand = latency(head) - latency(newest) >= passed + BLOCK_S + MARGIN_S;
+        if !self.source.playing && late >= 0.0 && !in_hand && self.waited < PATIENCE_S {
+            self.waited += passed;
+            return self.controller.coast(passed);
+        }
         // As far as the target says, and no further than there is sound for this request and the next block's coming.
         let spare = latency(head) - latency(newest) - passed - BLOCK_S - MARGIN_S;
         let jump = late.min(spare);
-        if late > JUMP_S && jump > WORTH_S {
+        let (too_late, too_early, worth) = match self.since < BEGINNING_S {
+            true => (BEGINNING_OFF_S, BEGINNING_OFF_S, BEGINNING_OFF_S),
+            false => (JUMP_S, HOLD_S, WORTH_S),
+        };
+        if late > too_late && jump > worth {
             let to = head.saturating_add(Duration::from_secs_f64(jump.clamp(0.0, 1e6)));
             self.source.concealer.cut();
             self.stats.shed += buffer.seek(to);
         } else if !self.source.playing {
             buffer.skip_hole();
             buffer.hold((-late * f64::from(RATE)) as i64);
-        } else if late < if self.since < BEGINNING_S { -BEGINNING_HOLD_S } else { -HOLD_S } {
+        } else if late < -too_early {
             buffer.hold((-late * f64::from(RATE)) as i64);
         } else {
             return self.controller.update(passed, late);
         }
-        self.source.playing = true;
+        (self.source.playing, self.waited) = (true, 0.0);
         self.controller.moved();
         self.controller.coast(passed)
     }

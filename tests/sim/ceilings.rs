@@ -17,6 +17,10 @@ pub struct Figures {
     pub lost: f64,
     /// The longest time without a new band.
     pub frozen_ms: f64,
+    /// Capture to speaker, true time, 95th percentile.
+    pub sound_ms: f64,
+    /// Between the usual picture's latency and the sound's earliest and latest percent.
+    pub lip_ms: f64,
     /// Sound not there when it was due.
     pub gap_ms: f64,
     /// Bytes over UDP for every byte of picture.
@@ -28,7 +32,7 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn columns(&self) -> [(&'static str, f64); 10] {
+    fn columns(&self) -> [(&'static str, f64); 12] {
         [
             ("p50_ms", self.p50_ms),
             ("p95_ms", self.p95_ms),
@@ -36,6 +40,8 @@ impl Figures {
             ("partial", self.partial),
             ("lost", self.lost),
             ("frozen_ms", self.frozen_ms),
+            ("sound_ms", self.sound_ms),
+            ("lip_ms", self.lip_ms),
             ("gap_ms", self.gap_ms),
             ("overhead", self.overhead),
             ("resent", self.resent),
@@ -51,14 +57,14 @@ pub fn check(scenario: &str, measured: &Figures) {
     let mut table = format!("{scenario:<22}");
     let mut over = false;
     for (name, _) in measured.columns() {
-        write!(table, " {name:>11}").expect("a string grows");
+        write!(table, " {name:>9}").expect("a string grows");
     }
     for (row, figures) in [("measured", measured), ("ceiling", ceiling)] {
         write!(table, "\n  {row:<20}").expect("a string grows");
         for ((_, value), (_, limit)) in figures.columns().iter().zip(ceiling.columns()) {
             let mark = if *value > limit || value.is_nan() { "!" } else { "" };
             over |= !mark.is_empty();
-            write!(table, " {mark:>3}{value:>8.2}").expect("a string grows");
+            write!(table, " {mark:>1}{value:>8.2}").expect("a string grows");
         }
     }
     println!("{table}");

@@ -4,9 +4,10 @@
 //! named, on its own host's clock. The harness panics where a core breaks its side: asks to be woken for ever at one moment, or writes to
 //! a connection that is not writable.
 
+use super::connections::Connection;
 use super::netem::{Link, Params};
 use super::oscillator::{Base, Oscillator};
-use super::tcp::{End, Segment};
+use super::tcp::Segment;
 use eyeline::session::{HostId, Output, StreamId};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -18,9 +19,6 @@ pub const PORT: u16 = 9688;
 
 /// IPv4 and UDP headers.
 const UDP_OVERHEAD: usize = 28;
-
-/// IPv4 and TCP headers with time stamps.
-const TCP_OVERHEAD: usize = 52;
 
 /// Wakings of one core at one moment before it counts as spinning.
 const MAX_SPIN: u32 = 500;
@@ -39,6 +37,7 @@ pub enum Tick {
     Slice(u64, u8),
     Microphone(u64),
     Film,
+    Speaker(u64),
 }
 
 /// One process: a session core and what stands for the rest of the application.
@@ -57,14 +56,14 @@ pub trait Program {
     fn take_ticks(&mut self) -> Vec<(u64, Tick)>;
 }
 
-struct Node {
-    clock: Oscillator,
-    udp: SocketAddr,
-    program: Box<dyn Program>,
-    hosts: Vec<SocketAddr>,
-    timer: u64,
-    spin: (u64, u32),
-    alive: bool,
+pub(super) struct Node {
+    pub(super) clock: Oscillator,
+    pub(super) udp: SocketAddr,
+    pub(super) program: Box<dyn Program>,
+    pub(super) hosts: Vec<SocketAddr>,
+    pub(super) timer: u64,
+    pub(super) spin: (u64, u32),
+    pub(super) alive: bool,
 }
 
 /// A datagram seen on its way.
@@ -83,17 +82,9 @@ pub struct Traffic {
     pub longest: usize,
 }
 
-struct Connection {
-    nodes: [usize; 2],
-    addresses: [SocketAddr; 2],
-    ends: [End; 2],
-    host: HostId,
-    tries: u32,
-}
-
 type Call = Box<dyn FnOnce(&mut World)>;
 
-enum Event {
+pub(super) enum Event {
     Timer(usize, u64),
     Datagram { from: SocketAddr, to: SocketAddr, bytes: Vec<u8> },
     Syn(u64),
@@ -145,17 +136,13 @@ pub struct World {
     pub udp_blocked: bool,
     queue: BinaryHeap<Entry>,
     order: u64,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     by_address: HashMap<SocketAddr, usize>,
     links: BTreeMap<(IpAddr, IpAddr), Link>,
-    connections: BTreeMap<u64, Connection>,
-    next_connection: u64,
+    pub(super) connections: BTreeMap<u64, Connection>,
+    pub(super) next_connection: u64,
     buffer: Vec<u8>,
-    draining: bool,
-}
-
-fn stream(connection: u64, side: usize) -> StreamId {
-    StreamId(connection * 2 + side as u64)
+    pub(super) draining: bool,
 }
 
 impl World {
@@ -199,20 +186,6 @@ impl World {
         self.by_address.remove(&address);
     }
 
-    /// The process dies: its kernel closes its connections.
-    pub fn kill(&mut self, node: usize) {
-        self.power_off(node);
-        let ends: Vec<(u64, usize)> = self
-            .connections
-            .iter()
-            .flat_map(|(id, c)| [(*id, c, 0), (*id, c, 1)])
-            .filter_map(|(id, c, side)| (c.nodes[side] == node && !c.ends[side].closed).then_some((id, side)))
-            .collect();
-        for (id, side) in ends {
-            self.travel_tcp(id, side, 0, Event::Reset(id, 1 - side));
-        }
-    }
-
     /// A NAT gives a node another address; TCP connections live on.
     pub fn rebind(&mut self, node: usize, to: SocketAddr) {
         let old = std::mem::replace(&mut self.nodes[node].udp, to);
@@ -246,10 +219,6 @@ impl World {
         self.travel_udp(from, to, bytes);
     }
 
-    pub fn tcp_retransmissions(&self) -> u64 {
-        self.connections.values().flat_map(|c| &c.ends).map(|end| end.retransmitted).sum()
-    }
-
     pub fn run_until(&mut self, end: Duration) {
         let end = end.as_nanos() as u64;
         while self.queue.peek().is_some_and(|entry| entry.at <= end) {
@@ -260,17 +229,17 @@ impl World {
         self.now = end;
     }
 
-    fn schedule(&mut self, at: u64, event: Event) {
+    pub(super) fn schedule(&mut self, at: u64, event: Event) {
         self.order += 1;
         self.queue.push(Entry { at: at.max(self.now), order: self.order, event });
     }
 
-    fn moment(&self, node: usize) -> Moment {
+    pub(super) fn moment(&self, node: usize) -> Moment {
         Moment { local: self.base.instant(self.nodes[node].clock.shows(self.now)), true_ns: self.now }
     }
 
     /// An input to a node, then everything it wants done.
-    fn input(&mut self, node: usize, input: impl FnOnce(&mut dyn Program, Moment)) {
+    pub(super) fn input(&mut self, node: usize, input: impl FnOnce(&mut dyn Program, Moment)) {
         if self.nodes[node].alive {
             let at = self.moment(node);
             input(&mut *self.nodes[node].program, at);
@@ -296,23 +265,10 @@ impl World {
             Event::Syn(id) => self.handle_syn(id),
             Event::SynAck(id) => self.handle_syn_ack(id),
             Event::SynTimeout(id) => self.handle_syn_timeout(id),
-            Event::Refused(id) => {
-                let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[0].established) else { return };
-                connection.ends[0].closed = true;
-                let (node, host) = (connection.nodes[0], connection.host);
-                self.connections.remove(&id);
-                self.input(node, |program, at| program.handle_dialled(at, host, Err("connection refused".to_string())));
-            }
+            Event::Refused(id) => self.handle_refused(id),
             Event::Segment(id, side, segment) => self.handle_segment(id, side, segment),
             Event::Reset(id, side) => self.tell_closed(id, side),
-            Event::Retransmit(id, side, at) => {
-                let now = self.now;
-                let Some(connection) = self.connections.get_mut(&id) else { return };
-                if connection.ends[side].timer == Some(at) && self.nodes[connection.nodes[side]].alive {
-                    let segment = connection.ends[side].timeout(now);
-                    self.send_segments(id, side, segment.into_iter().collect());
-                }
-            }
+            Event::Retransmit(id, side, at) => self.handle_retransmit(id, side, at),
         }
     }
 
@@ -359,7 +315,7 @@ impl World {
         }
     }
 
-    fn transit(&mut self, from: IpAddr, to: IpAddr, len: usize) -> [Option<u64>; 2] {
+    pub(super) fn transit(&mut self, from: IpAddr, to: IpAddr, len: usize) -> [Option<u64>; 2] {
         let (now, key) = (self.now, (from, to));
         if !self.links.contains_key(&key) {
             let seed = self.link_seed(key);
@@ -381,161 +337,6 @@ impl World {
         }
         for at in self.transit(from.ip(), to.ip(), bytes.len() + UDP_OVERHEAD).into_iter().flatten() {
             self.schedule(at, Event::Datagram { from, to, bytes: bytes.clone() });
-        }
-    }
-
-    fn travel_tcp(&mut self, id: u64, from_side: usize, len: usize, event: Event) {
-        let Some(connection) = self.connections.get(&id) else { return };
-        let now = Duration::from_nanos(self.now);
-        if self.tcp_outage.is_some_and(|(from, to)| (from..to).contains(&now)) {
-            return;
-        }
-        let (from, to) = (connection.addresses[from_side].ip(), connection.addresses[1 - from_side].ip());
-        if let Some(at) = self.transit(from, to, len + TCP_OVERHEAD)[0] {
-            self.schedule(at, event);
-        }
-    }
-
-    fn dial(&mut self, node: usize, host: HostId) {
-        let id = self.next_connection;
-        self.next_connection += 1;
-        let to = self.nodes[node].hosts[host.0];
-        let from = SocketAddr::new(self.nodes[node].udp.ip(), 40_000 + (id % 20_000) as u16);
-        let ends = [End::new(), End::new()];
-        self.connections.insert(id, Connection { nodes: [node, usize::MAX], addresses: [from, to], ends, host, tries: 0 });
-        self.travel_tcp(id, 0, 0, Event::Syn(id));
-        self.schedule(self.now + 1_000_000_000, Event::SynTimeout(id));
-    }
-
-    fn handle_syn_timeout(&mut self, id: u64) {
-        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[0].established) else { return };
-        connection.tries += 1;
-        let (tries, node, host) = (connection.tries, connection.nodes[0], connection.host);
-        if tries < 4 {
-            self.travel_tcp(id, 0, 0, Event::Syn(id));
-            self.schedule(self.now + (1_000_000_000 << tries), Event::SynTimeout(id));
-        } else {
-            self.connections.remove(&id);
-            self.input(node, |program, at| program.handle_dialled(at, host, Err("connection timed out".to_string())));
-        }
-    }
-
-    fn handle_syn(&mut self, id: u64) {
-        let Some(connection) = self.connections.get(&id) else { return };
-        let [from, to] = connection.addresses;
-        if connection.nodes[1] != usize::MAX {
-            return self.travel_tcp(id, 1, 0, Event::SynAck(id));
-        }
-        match self.listener(to) {
-            Some(node) => {
-                if let Some(connection) = self.connections.get_mut(&id) {
-                    connection.nodes[1] = node;
-                    connection.ends[1].established = true;
-                }
-                self.travel_tcp(id, 1, 0, Event::SynAck(id));
-                self.input(node, |program, at| program.handle_accepted(at, stream(id, 1), from));
-            }
-            // The machine is there, the program is not. (A machine that is off answers nothing, and looks the same from here.)
-            None => self.travel_tcp(id, 1, 0, Event::Refused(id)),
-        }
-    }
-
-    fn listener(&self, to: SocketAddr) -> Option<usize> {
-        self.nodes.iter().rposition(|node| node.alive && node.udp.ip() == to.ip() && node.hosts.is_empty())
-    }
-
-    fn handle_syn_ack(&mut self, id: u64) {
-        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[0].established) else { return };
-        connection.ends[0].established = true;
-        let (node, host, to) = (connection.nodes[0], connection.host, connection.addresses[1]);
-        self.input(node, |program, at| program.handle_dialled(at, host, Ok((stream(id, 0), to))));
-    }
-
-    fn write(&mut self, to: StreamId, bytes: &[u8]) {
-        let (id, side) = (to.0 / 2, (to.0 % 2) as usize);
-        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[side].closed) else { return };
-        assert!(connection.ends[side].writable, "written to while not writable");
-        connection.ends[side].write(bytes);
-        self.pump(id, side);
-    }
-
-    fn close(&mut self, to: StreamId) {
-        let (id, side) = (to.0 / 2, (to.0 % 2) as usize);
-        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[side].closed) else { return };
-        connection.ends[side].close();
-        connection.ends[side].closed = true;
-        let node = connection.nodes[side];
-        self.pump(id, side);
-        self.schedule(
-            self.now,
-            Event::Call(Box::new(move |world| {
-                world.input(node, |program, at| program.handle_stream_closed(at, stream(id, side)));
-            })),
-        );
-    }
-
-    fn tell_closed(&mut self, id: u64, side: usize) {
-        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[side].closed) else { return };
-        connection.ends[side].closed = true;
-        let node = connection.nodes[side];
-        if node != usize::MAX {
-            self.input(node, |program, at| program.handle_stream_closed(at, stream(id, side)));
-        }
-    }
-
-    fn pump(&mut self, id: u64, side: usize) {
-        let now = self.now;
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let segments = connection.ends[side].pump(now);
-        self.send_segments(id, side, segments);
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let (node, end) = (connection.nodes[side], &mut connection.ends[side]);
-        if let Some(writable) = end.update_writable()
-            && !end.closed
-            && node != usize::MAX
-        {
-            if self.draining {
-                let at = self.moment(node);
-                self.nodes[node].program.handle_writable(at, stream(id, side), writable);
-            } else {
-                self.input(node, |program, at| program.handle_writable(at, stream(id, side), writable));
-            }
-        }
-    }
-
-    fn send_segments(&mut self, id: u64, side: usize, segments: Vec<Segment>) {
-        for segment in segments {
-            self.travel_tcp(id, side, segment.bytes.len(), Event::Segment(id, 1 - side, segment));
-        }
-        if let Some(at) = self.connections.get(&id).and_then(|c| c.ends[side].timer) {
-            self.schedule(at, Event::Retransmit(id, side, at));
-        }
-    }
-
-    fn handle_segment(&mut self, id: u64, side: usize, segment: Segment) {
-        let now = self.now;
-        let Some(connection) = self.connections.get_mut(&id) else { return };
-        let (node, address) = (connection.nodes[side], connection.addresses[side]);
-        if node == usize::MAX || !self.nodes[node].alive {
-            // A host that came back knows nothing of this connection and says so.
-            let back = self.listener(address).is_some();
-            if back {
-                self.travel_tcp(id, side, 0, Event::Reset(id, 1 - side));
-            }
-            return;
-        }
-        let (came, out) = connection.ends[side].receive(now, segment);
-        let closed = connection.ends[side].closed;
-        self.send_segments(id, side, out);
-        self.pump(id, side);
-        if closed {
-            return;
-        }
-        if !came.bytes.is_empty() {
-            self.input(node, |program, at| program.handle_stream(at, stream(id, side), &came.bytes));
-        }
-        if came.fin {
-            self.tell_closed(id, side);
         }
     }
 }

@@ -1,1 +1,391 @@
+//! Who is let in, and what one peer can cost: the session cores driven by hand, without a network.
 
+use super::oscillator::Base;
+use super::scenarios::{ms, secs};
+use super::sending::identity;
+use eyeline::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, Transport};
+use eyeline::media::clock::Epoch;
+use eyeline::media::packetizer::Slice;
+use eyeline::session::endpoint::{MAX_HANDSHAKES, MAX_PER_ADDRESS};
+use eyeline::session::link::HANDSHAKE;
+use eyeline::session::sent::MAX_AGAIN;
+use eyeline::session::{Core, HostId, Output, StreamId, receiver, sender};
+use eyeline::time::MediaTime;
+use eyeline::wire::datagram::{Header, Message, Nack, Ranges};
+use eyeline::wire::preamble::{Answer, Opening, Refusal, Role};
+use eyeline::wire::record::{Format, Hello, Record};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> sender::Session {
+    let mut me = identity(Role::Sender, "camera", false);
+    me.psk = psk.cloned();
+    sender::Session::new(now, sender::Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format: Format::default() })
+}
+
+fn receiver(now: Instant, hosts: usize, psk: Option<&Psk>) -> receiver::Session {
+    let mut me = identity(Role::Receiver, "screen", false);
+    me.psk = psk.cloned();
+    receiver::Session::new(now, receiver::Config { me, hosts, reconnect: true, epoch: Epoch::new(now) })
+}
+
+/// What a core wanted, drained.
+struct Drained<Event> {
+    stream: Vec<(StreamId, Vec<u8>)>,
+    closed: Vec<StreamId>,
+    datagrams: Vec<(SocketAddr, Vec<u8>)>,
+    events: Vec<Event>,
+    dials: usize,
+}
+
+fn drain<C: Core>(core: &mut C, now: Instant) -> Drained<C::Event> {
+    let mut drained = Drained { stream: Vec::new(), closed: Vec::new(), datagrams: Vec::new(), events: Vec::new(), dials: 0 };
+    let mut buffer = Vec::new();
+    loop {
+        match core.poll(now, &mut buffer) {
+            Output::Datagrams { to, segment, len } => {
+                drained.datagrams.extend(buffer[..len].chunks(segment).map(|datagram| (to, datagram.to_vec())));
+            }
+            Output::Stream { stream } => drained.stream.push((stream, buffer.clone())),
+            Output::Close { stream } => drained.closed.push(stream),
+            Output::Dial { .. } => drained.dials += 1,
+            Output::Event(event) => drained.events.push(event),
+            Output::Wait(_) => return drained,
+        }
+    }
+}
+
+fn private(host: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 1, host], port))
+}
+
+/// Forty connections that say nothing, from ten addresses: the places are [`MAX_HANDSHAKES`], the oldest give way, and after the
+/// time for a handshake all are gone.
+#[test]
+fn half_open_connections_are_bounded_and_the_oldest_give_way() {
+    let start = Base::new().instant(0);
+    let mut session = sender(start, 0, None);
+    let mut closed = Vec::new();
+    for stream in 0..40u64 {
+        let now = start + ms(stream);
+        session.handle_accepted(now, StreamId(stream), private((stream % 10) as u8, 40_000 + stream as u16));
+        closed.extend(drain(&mut session, now).closed);
+    }
+    let oldest: Vec<_> = (0..40 - MAX_HANDSHAKES as u64).map(StreamId).collect();
+    assert_eq!(closed, oldest, "those beyond {MAX_HANDSHAKES}, oldest first");
+    let end = start + ms(39) + HANDSHAKE;
+    session.handle_timeout(end);
+    let rest = drain(&mut session, end).closed;
+    assert_eq!(rest, (40 - MAX_HANDSHAKES as u64..40).map(StreamId).collect::<Vec<_>>(), "nobody may dawdle");
+}
+
+#[test]
+fn one_address_has_few_half_open_connections_and_takes_no_place_of_others() {
+    let start = Base::new().instant(0);
+    let mut session = sender(start, 0, None);
+    session.handle_accepted(start, StreamId(100), private(200, 1));
+    let mut closed = Vec::new();
+    for stream in 0..10u64 {
+        let now = start + ms(stream + 1);
+        session.handle_accepted(now, StreamId(stream), private(7, 40_000 + stream as u16));
+        closed.extend(drain(&mut session, now).closed);
+    }
+    assert_eq!(
+        closed,
+        (0..10 - MAX_PER_ADDRESS as u64).map(StreamId).collect::<Vec<_>>(),
+        "{MAX_PER_ADDRESS} at a time, its own"
+    );
+}
+
+#[test]
+fn without_a_key_a_public_address_is_told_to_use_one() {
+    let start = Base::new().instant(0);
+    let public = SocketAddr::from(([203, 0, 113, 9], 555));
+    let mut open = sender(start, 0, None);
+    open.handle_accepted(start, StreamId(1), public);
+    let drained = drain(&mut open, start);
+    assert_eq!(drained.closed, [StreamId(1)]);
+    let (answer, sentence) = answer(&drained.stream[0].1);
+    assert_eq!(answer.refusal, Some(Refusal::Address));
+    assert!(sentence.contains("--key"), "{sentence}");
+    assert!(matches!(&drained.events[..], [sender::Event::TurnedAway(from, _)] if *from == public));
+
+    let key = Psk::derive("k").expect("a key");
+    let mut keyed = sender(start, 0, Some(&key));
+    keyed.handle_accepted(start, StreamId(1), public);
+    assert_eq!(drain(&mut keyed, start).closed, [], "with a key everybody may try");
+}
+
+fn answer(bytes: &[u8]) -> (Answer, String) {
+    let (head, body) = bytes.split_first_chunk().expect("an answer");
+    (Answer::decode(head).expect("Eyeline"), String::from_utf8_lossy(body).into_owned())
+}
+
+/// Lets a dialling core and a waiting one meet, until both have nothing more to say over TCP. What each side was told.
+fn meet<D: Core, W: Core>(dialler: &mut D, waiter: &mut W, now: Instant) -> (Vec<D::Event>, Vec<W::Event>) {
+    let (mut to_dialler, mut to_waiter) = (Vec::new(), Vec::new());
+    let first = drain(dialler, now);
+    assert_eq!(first.dials, 1);
+    dialler.handle_dialled(now, HostId(0), Ok((StreamId(1), private(1, 9688))));
+    waiter.handle_accepted(now, StreamId(2), private(2, 40_000));
+    let mut open = [true, true];
+    for _ in 0..10 {
+        let there = drain(dialler, now);
+        for (_, bytes) in there.stream {
+            waiter.handle_stream(now, StreamId(2), &bytes);
+        }
+        to_dialler.extend(there.events);
+        if !there.closed.is_empty() && std::mem::take(&mut open[1]) {
+            waiter.handle_stream_closed(now, StreamId(2));
+        }
+        let back = drain(waiter, now);
+        for (_, bytes) in back.stream {
+            dialler.handle_stream(now, StreamId(1), &bytes);
+        }
+        to_waiter.extend(back.events);
+        if !back.closed.is_empty() && std::mem::take(&mut open[0]) {
+            dialler.handle_stream_closed(now, StreamId(1));
+        }
+    }
+    (to_dialler, to_waiter)
+}
+
+fn refusals(events: &[receiver::Event]) -> Vec<(&str, bool)> {
+    let refused = |event| match event {
+        &receiver::Event::Unreachable { ref sentence, fatal, .. } => Some((sentence.as_str(), fatal)),
+        _ => None,
+    };
+    events.iter().filter_map(refused).collect()
+}
+
+/// Both sides learn in words what is wrong with the keys, and the dialler does not try again.
+#[test]
+fn keys_that_do_not_fit_are_told_in_words() {
+    let now = Base::new().instant(0);
+    let (one, other) = (Psk::derive("one").expect("a key"), Psk::derive("other").expect("a key"));
+    for (waits, dials, words) in [
+        (Some(&one), None, "the waiting side wants a key"),
+        (None, Some(&one), "the dialling side has a key and the waiting side has none"),
+        (Some(&one), Some(&other), "the two sides have different keys"),
+    ] {
+        let (mut waiter, mut dialler) = (sender(now, 0, waits), receiver(now, 1, dials));
+        let (to_dialler, to_waiter) = meet(&mut dialler, &mut waiter, now);
+        let refused = refusals(&to_dialler);
+        assert!(matches!(refused[..], [(sentence, true)] if sentence.contains(words)), "{words}: {refused:?}");
+        assert!(matches!(&to_waiter[..], [sender::Event::TurnedAway(_, sentence)] if sentence.contains(words)), "{to_waiter:?}");
+        dialler.handle_timeout(now + secs(10));
+        assert_eq!(drain(&mut dialler, now + secs(10)).dials, 0, "{words}: dialling again will not help");
+    }
+    let (mut waiter, mut dialler) = (sender(now, 0, Some(&one)), receiver(now, 1, Some(&one)));
+    let (to_dialler, _) = meet(&mut dialler, &mut waiter, now);
+    assert!(to_dialler.iter().any(|event| matches!(event, receiver::Event::SenderUp { .. })), "equal keys meet");
+}
+
+#[test]
+fn two_receivers_are_told_what_to_run() {
+    let now = Base::new().instant(0);
+    let (mut waiter, mut dialler) = (receiver(now, 0, None), receiver(now, 1, None));
+    let (to_dialler, to_waiter) = meet(&mut dialler, &mut waiter, now);
+    let refused = refusals(&to_dialler);
+    assert!(matches!(refused[..], [(sentence, true)] if sentence.contains("both sides run `recv`")), "{refused:?}");
+    assert!(matches!(&to_waiter[..], [receiver::Event::TurnedAway(..)]));
+}
+
+/// A browser, another version, an endless opening: a sentence or a goodbye, and the connection closes.
+#[test]
+fn what_is_not_this_version_of_eyeline_is_told_so() {
+    let now = Base::new().instant(0);
+    let newer = [&Opening { version: 9, role: Role::Receiver, keyed: false, len: 32 }.encode()[..], &[0; 32]].concat();
+    let endless = Opening::new(Role::Receiver, false, 60_000).encode().to_vec();
+    let garbled = [&Opening::new(Role::Receiver, false, 31).encode()[..], &[0; 31]].concat();
+    for (bytes, refusal, words) in [
+        (b"GET / HTTP/1.1\r\n".to_vec(), Some(Refusal::Other), "not Eyeline"),
+        (newer, Some(Refusal::Version), "version 1 of the protocol and the dialling side 9"),
+        (endless, None, ""),
+        (garbled, None, ""),
+    ] {
+        let mut session = sender(now, 0, None);
+        session.handle_accepted(now, StreamId(5), private(3, 3));
+        session.handle_stream(now, StreamId(5), &bytes);
+        let drained = drain(&mut session, now);
+        assert_eq!(drained.closed, [StreamId(5)], "{words}");
+        assert_eq!(drained.events.len(), 1, "{words}");
+        match refusal {
+            Some(refusal) => {
+                let (answer, sentence) = answer(&drained.stream[0].1);
+                assert_eq!((answer.refusal, sentence.contains(words)), (Some(refusal), true), "{sentence}");
+            }
+            None => assert!(drained.stream.is_empty(), "no words for what cannot be read"),
+        }
+    }
+}
+
+/// A receiver made by hand, which does what no honest one would.
+struct Raw {
+    transport: Transport,
+    opener: Opener,
+    sealer: Sealer,
+    connection: u32,
+    next: u64,
+    address: SocketAddr,
+}
+
+impl Raw {
+    /// Comes in as everybody does and proves its address.
+    fn join(session: &mut sender::Session, now: Instant) -> Raw {
+        let address = private(9, 9688);
+        let len = 32;
+        let opening = Opening::new(Role::Receiver, false, len).encode();
+        let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
+        session.handle_accepted(now, StreamId(9), private(9, 50_000));
+        session.handle_stream(now, StreamId(9), &[&opening[..], &handshake.write().expect("writes")].concat());
+        let came: Vec<u8> = drain(session, now).stream.concat_bytes();
+        let (answer, body) = came.split_first_chunk::<8>().expect("an answer");
+        let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
+        handshake.read(&body[..len]).expect("shakes");
+        let mut transport = handshake.into_transport().expect("shaken");
+        let mut plain = Vec::new();
+        let hello_len = usize::from(u16::from_be_bytes([body[len], body[len + 1]]));
+        transport.open(&body[len + 2..len + 2 + hello_len], &mut plain).expect("opens");
+        let Ok(Record::Hello(theirs)) = Record::decode(&plain) else { panic!("no hello") };
+        let key = Key::random();
+        let hello = Hello {
+            role: Role::Receiver,
+            pictures: true,
+            sound: false,
+            patient: false,
+            id: [9; 16],
+            resume: [0; 16],
+            token: [8; 16],
+            connection: 99,
+            key: *key.as_bytes(),
+            name: "raw".to_string(),
+        };
+        let (mut plain, mut sealed) = (Vec::new(), Vec::new());
+        Record::Hello(hello).encode(&mut plain);
+        transport.seal(&plain, &mut sealed).expect("seals");
+        session.handle_stream(now, StreamId(9), &sealed);
+        drain(session, now);
+        let (opener, sealer) = (Opener::new(&key), Sealer::new(&Key::from_bytes(theirs.key)));
+        let mut raw = Raw { transport, opener, sealer, connection: theirs.connection, next: 0, address };
+        raw.send(session, now, &Message::Challenge([1; 8]));
+        session.handle_timeout(now);
+        let datagrams = drain(session, now).datagrams;
+        let tokens: Vec<_> = raw.open(datagrams).into_iter().filter_map(|(_, plain)| challenge(&plain)).collect();
+        assert_eq!(tokens.len(), 1, "one challenge to a new address");
+        raw.send(session, now, &Message::Response(tokens[0]));
+        raw
+    }
+
+    fn send(&mut self, session: &mut sender::Session, now: Instant, message: &Message<'_>) {
+        let header = Header { connection: self.connection, number: self.next as u32 }.encode();
+        let mut body = Vec::new();
+        message.encode(&mut body);
+        let tag = self.sealer.seal(self.next, &header, &mut body);
+        self.next += 1;
+        session.handle_datagram(now, self.address, &mut [&header[..], &body, &tag].concat());
+    }
+
+    /// Packet numbers and plain messages.
+    fn open(&self, datagrams: Vec<(SocketAddr, Vec<u8>)>) -> Vec<(u64, Vec<u8>)> {
+        let open = |(to, mut bytes): (SocketAddr, Vec<u8>)| {
+            assert_eq!(to, self.address);
+            let header = Header::decode(&bytes).expect("a header");
+            let (head, sealed) = bytes.split_at_mut(8);
+            let number = u64::from(header.number);
+            (number, self.opener.open(number, head, sealed).expect("opens").to_vec())
+        };
+        datagrams.into_iter().map(open).collect()
+    }
+}
+
+fn challenge(plain: &[u8]) -> Option<[u8; 8]> {
+    match Message::decode(plain) {
+        Ok(Message::Challenge(token)) => Some(token),
+        _ => None,
+    }
+}
+
+trait ConcatBytes {
+    fn concat_bytes(self) -> Vec<u8>;
+}
+
+impl ConcatBytes for Vec<(StreamId, Vec<u8>)> {
+    fn concat_bytes(self) -> Vec<u8> {
+        self.into_iter().flat_map(|(_, bytes)| bytes).collect()
+    }
+}
+
+fn picture(session: &mut sender::Session, now: Instant, number: u64, bytes: usize) {
+    let body = [&((bytes - 4) as u32).to_be_bytes()[..], &vec![0; bytes - 4]].concat();
+    let slice = Slice { picture: number, index: 0, count: 1, capture: MediaTime::ZERO, body };
+    session.handle_command(now, sender::Command::Slice(slice));
+}
+
+fn fragments(opened: &[(u64, Vec<u8>)]) -> Vec<u64> {
+    let is_fragment = |plain: &[u8]| matches!(Message::decode(plain), Ok(Message::Fragment(..)));
+    opened.iter().filter(|(_, plain)| is_fragment(plain)).map(|(number, _)| *number).collect()
+}
+
+/// A peer that asks for everything, again and again, gets each packet once more, not once for each question.
+#[test]
+fn a_packet_is_sent_again_at_most_once_however_often_it_is_asked_for() {
+    let now = Base::new().instant(1_000_000_000);
+    let mut session = sender(now, 0, None);
+    let mut raw = Raw::join(&mut session, now);
+    picture(&mut session, now, 0, 100_000);
+    let sent = fragments(&raw.open(drain(&mut session, now).datagrams));
+    assert_eq!(sent.len(), 86);
+    let mut missing = Ranges::new();
+    assert!(sent.iter().all(|number| missing.push(*number)));
+    let nack = Nack { highest: sent[85], tail: false, patience_ms: u16::MAX, missing };
+    let mut ask = |nack: Nack| {
+        let mut again = Vec::new();
+        for _ in 0..40 {
+            raw.send(&mut session, now, &Message::Nack(nack));
+            again.extend(fragments(&raw.open(drain(&mut session, now).datagrams)));
+        }
+        again.len()
+    };
+    assert_eq!(ask(nack), sent.len(), "what is missed is sent again, once");
+    // What was sent after those, that is the resent packets and theirs in turn: there is an end to it.
+    let tail = Nack { tail: true, missing: Ranges::new(), ..nack };
+    assert_eq!(ask(tail), sent.len() * (usize::from(MAX_AGAIN) - 1));
+}
+
+/// Until it has proved that it gets what is sent to it, an address gets a challenge of 33 bytes and no picture.
+#[test]
+fn before_the_address_is_proved_no_picture_goes_there() {
+    let now = Base::new().instant(1_000_000_000);
+    let mut session = sender(now, 0, None);
+    let raw = Raw::join(&mut session, now);
+    let mut raw = Raw { address: private(77, 7), ..raw };
+    picture(&mut session, now, 0, 100_000);
+    let to_proved = drain(&mut session, now).datagrams;
+    assert!(to_proved.len() >= 86 && to_proved.iter().all(|(to, _)| *to == private(9, 9688)));
+    raw.send(&mut session, now, &Message::Ping(0));
+    session.handle_timeout(now);
+    picture(&mut session, now, 1, 100_000);
+    for (to, bytes) in drain(&mut session, now).datagrams {
+        assert!(to != raw.address || bytes.len() == 33, "{} bytes to an address that proved nothing", bytes.len());
+    }
+}
+
+/// A peer whose records are nonsense is told so and closed; nobody else notices.
+#[test]
+fn a_bad_record_closes_that_peer_with_a_reason() {
+    let now = Base::new().instant(1_000_000_000);
+    let mut session = sender(now, 0, None);
+    let mut raw = Raw::join(&mut session, now);
+    drain(&mut session, now);
+    let mut sealed = Vec::new();
+    raw.transport.seal(&[200, 1, 2, 3], &mut sealed).expect("seals");
+    session.handle_stream(now, StreamId(9), &sealed);
+    let drained = drain(&mut session, now);
+    assert_eq!(drained.closed, [StreamId(9)]);
+    let down = drained.events.iter().find_map(|event| match event {
+        sender::Event::PeerDown { sentence, .. } => Some(sentence.as_str()),
+        _ => None,
+    });
+    assert!(down.is_some_and(|sentence| sentence.contains("record kind cannot be 200")), "{down:?}");
+}

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod ceilings;
+mod connections;
 mod harness;
 mod limits;
 mod netem;
@@ -11,4 +12,5 @@ mod oscillator;
 mod receiving;
 mod scenarios;
 mod sending;
+mod speaker;
 mod tcp;

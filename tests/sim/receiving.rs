@@ -1,12 +1,12 @@
 //! A receiving process: the shipped `receiver::Session`, and in place of decoder, window and speaker what notes when something
 //! would have been seen or heard.
 //!
-//! Decoding and handing to the display take a fixed time after a picture's last slice. The speaker is a [`Speaker`]: [`Hold`] plays
-//! each block a fixed time after its capture, by the core's own estimate of the sender's clock.
+//! Decoding and handing to the display take a fixed time after a picture's last slice. The speaker is in `speaker.rs`.
 
 use super::harness::{Moment, Program, Tick};
 use super::oscillator::{Base, Oscillator};
-use super::sending::{BLOCK, Source, fill_scan, identity};
+use super::sending::{Source, fill_scan, identity};
+use super::speaker::Speaker;
 use eyeline::media::clock::{Epoch, Mapping};
 use eyeline::media::depacketizer::{Settled, Slice};
 use eyeline::session::receiver::{Command, Config, Event, Session};
@@ -16,72 +16,15 @@ use eyeline::time::MediaTime;
 use eyeline::wire::preamble::Role;
 use eyeline::wire::slice::Head;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// Decoding the last slice and handing the pixels to the display.
 const DECODE: u64 = 2_000_000;
 
 /// How long after the first exchange the clock estimate has to settle before it is measured.
 const CLOCK_SETTLES: u64 = 2_000_000_000;
-
-/// What plays the sound; the scenarios ask it how much was missing.
-pub trait Speaker {
-    /// A block came. `mapping` is the estimate of now.
-    fn push(&mut self, at: Moment, number: u64, capture: MediaTime, mapping: Option<&Mapping>);
-    /// Another sender, or the same one afresh.
-    fn restart(&mut self);
-    /// Sound that was not there when it was due, so far.
-    fn gap(&self) -> Duration;
-}
-
-/// Plays each block [`Hold::FOR`] after its capture; what comes later is a gap.
-#[derive(Default)]
-pub struct Hold {
-    first: Option<u64>,
-    highest: u64,
-    in_time: BTreeSet<u64>,
-    in_time_below: u64,
-    earlier: u64,
-}
-
-impl Hold {
-    /// A block's own 10 ms, a LAN, and a mixer's period.
-    pub const FOR: Duration = Duration::from_millis(60);
-
-    fn missing(&self) -> u64 {
-        let Some(first) = self.first else { return 0 };
-        (self.highest + 1 - first) - (self.in_time_below - first) - self.in_time.len() as u64
-    }
-}
-
-impl Speaker for Hold {
-    fn push(&mut self, at: Moment, number: u64, capture: MediaTime, mapping: Option<&Mapping>) {
-        let Some(mapping) = mapping else { return };
-        if self.first.is_none() {
-            (self.first, self.in_time_below, self.highest) = (Some(number), number, number);
-        }
-        self.highest = self.highest.max(number);
-        if at.local <= mapping.to_local(capture) + Hold::FOR && number >= self.in_time_below {
-            self.in_time.insert(number);
-        }
-        while self.in_time.remove(&self.in_time_below) {
-            self.in_time_below += 1;
-        }
-    }
-
-    fn restart(&mut self) {
-        self.earlier += self.missing();
-        let earlier = self.earlier;
-        *self = Hold { earlier, ..Hold::default() };
-    }
-
-    fn gap(&self) -> Duration {
-        BLOCK * (self.earlier + self.missing()) as u32
-    }
-}
 
 /// What was seen and heard.
 #[derive(Default)]
@@ -116,7 +59,8 @@ pub struct Receiving {
     sources: Sources,
     shown_source: Option<Rc<RefCell<Source>>>,
     watched: Rc<RefCell<Watched>>,
-    speaker: Rc<RefCell<dyn Speaker>>,
+    speaker: Rc<RefCell<Speaker>>,
+    ticks: Vec<(u64, Tick)>,
     mapping: Option<(u64, Mapping)>,
     captures: BTreeMap<u64, MediaTime>,
     commands: Vec<Command>,
@@ -127,14 +71,14 @@ pub struct Receiving {
 /// The senders there are, by name; a scenario may add to them.
 pub type Sources = Rc<RefCell<Vec<Rc<RefCell<Source>>>>>;
 
-pub type Shared = (Rc<RefCell<Watched>>, Rc<RefCell<dyn Speaker>>);
+pub type Shared = (Rc<RefCell<Watched>>, Rc<RefCell<Speaker>>);
 
 impl Receiving {
     pub fn new(
         base: Base,
         start: u64,
         name: &str,
-        clock: Oscillator,
+        (clock, speaker): (Oscillator, Oscillator),
         hosts: usize,
         patient: bool,
         sources: &Sources,
@@ -142,7 +86,7 @@ impl Receiving {
         let now = base.instant(clock.shows(start));
         let me = identity(Role::Receiver, name, patient);
         let watched = Rc::new(RefCell::new(Watched::default()));
-        let speaker: Rc<RefCell<dyn Speaker>> = Rc::new(RefCell::new(Hold::default()));
+        let speaker = Rc::new(RefCell::new(Speaker::new(base, speaker, start)));
         let receiving = Receiving {
             session: Session::new(now, Config { me, hosts, reconnect: true, epoch: Epoch::new(now) }),
             clock,
@@ -151,6 +95,7 @@ impl Receiving {
             shown_source: None,
             watched: watched.clone(),
             speaker: speaker.clone(),
+            ticks: vec![(start, Tick::Speaker(0))],
             mapping: None,
             captures: BTreeMap::new(),
             commands: Vec::new(),
@@ -210,11 +155,12 @@ impl Receiving {
         let mut sentence = None;
         match event {
             Event::Slice(slice, whole) => self.take_slice(at, slice, whole),
+            // Sealed noise has no good rows; what counts is how the picture is settled.
+            Event::Part(_) => {}
             Event::Settled(settled) => self.settle(at, settled),
-            Event::Sound { number, capture, .. } => {
+            Event::Sound { number, capture, channels, samples } => {
                 self.watched.borrow_mut().blocks.push(number);
-                let mapping = self.mapping.as_ref().map(|(_, mapping)| mapping);
-                self.speaker.borrow_mut().push(at, number, capture, mapping);
+                self.speaker.borrow_mut().push(at, number, capture, channels, &samples);
             }
             Event::Clock(mapping) => self.take_clock(at, mapping),
             Event::SenderUp { name, again, .. } => {
@@ -222,7 +168,7 @@ impl Receiving {
                 self.watched.borrow_mut().senders.push((at.true_ns, name.clone()));
                 if !again {
                     self.mapping = None;
-                    self.speaker.borrow_mut().restart();
+                    self.speaker.borrow_mut().reset();
                     self.captures.clear();
                 }
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));
@@ -250,6 +196,7 @@ impl Receiving {
     fn take_clock(&mut self, at: Moment, mapping: Mapping) {
         let Some(source) = &self.shown_source else { return };
         self.watched.borrow_mut().skew_ppm = mapping.skew_ppm();
+        self.speaker.borrow_mut().set_mapping(mapping);
         let since = match &self.mapping {
             Some((since, old)) if at.true_ns >= since + CLOCK_SETTLES => {
                 let truth = source.borrow().media(at.true_ns);
@@ -296,8 +243,12 @@ impl Program for Receiving {
         self.session.handle_timeout(at.local);
     }
 
-    fn tick(&mut self, _at: Moment, tick: Tick) {
-        unreachable!("a receiver wants no {tick:?}");
+    fn tick(&mut self, at: Moment, tick: Tick) {
+        let Tick::Speaker(request) = tick else { unreachable!("a receiver wants no {tick:?}") };
+        let mut speaker = self.speaker.borrow_mut();
+        let source = self.shown_source.as_ref().map(|source| source.borrow());
+        speaker.fill(at, self.clock, source.as_deref());
+        self.ticks.push((speaker.request(request + 1), Tick::Speaker(request + 1)));
     }
 
     fn poll(&mut self, at: Moment, buffer: &mut Vec<u8>) -> Option<Output<()>> {
@@ -318,6 +269,6 @@ impl Program for Receiving {
     }
 
     fn take_ticks(&mut self) -> Vec<(u64, Tick)> {
-        Vec::new()
+        std::mem::take(&mut self.ticks)
     }
 }

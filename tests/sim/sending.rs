@@ -7,6 +7,7 @@
 use super::harness::{Moment, Program, Tick};
 use super::netem::Dice;
 use super::oscillator::{Base, Oscillator};
+use super::speaker::sample;
 use eyeline::media::clock::Epoch;
 use eyeline::media::packetizer::Slice;
 use eyeline::picture::{Sampling, Size};
@@ -14,6 +15,7 @@ use eyeline::session::link::Identity;
 use eyeline::session::sender::{Command, Config, Event, Session, SoundBlock};
 use eyeline::session::stats::SenderStats;
 use eyeline::session::{Core, HostId, Output, StreamId};
+use eyeline::sound::{BLOCK_FRAMES, RATE};
 use eyeline::time::MediaTime;
 use eyeline::wire::preamble::Role;
 use eyeline::wire::record::Format;
@@ -33,9 +35,8 @@ pub struct Stream {
     pub slice_bytes: usize,
     /// From capture until the last slice is ready.
     pub encode: Duration,
-    pub sound: bool,
-    /// Bytes of samples in a block; the core does not care, and short ones make long runs quick.
-    pub block_bytes: usize,
+    /// Of sound; 0 for none.
+    pub channels: u8,
     /// A film of so many pictures, which waits for a watcher and skips nothing.
     pub film: Option<u64>,
 }
@@ -48,15 +49,14 @@ impl Stream {
             slices: 12,
             slice_bytes: 8200,
             encode: Duration::from_millis(6),
-            sound: true,
-            block_bytes: 1920,
+            channels: 2,
             film: None,
         }
     }
 
-    /// Pictures of two datagrams, short blocks: for an hour in seconds.
+    /// Pictures of two datagrams, one channel: for an hour in seconds.
     pub fn small() -> Stream {
-        Stream { slices: 2, slice_bytes: 900, encode: Duration::from_millis(2), block_bytes: 64, ..Stream::camera() }
+        Stream { slices: 2, slice_bytes: 900, encode: Duration::from_millis(2), channels: 1, ..Stream::camera() }
     }
 }
 
@@ -65,6 +65,8 @@ pub struct Source {
     pub name: String,
     pub clock: Oscillator,
     epoch_shows: u64,
+    /// The microphone's crystal, and what it showed at its first frame; a film has none.
+    microphone: Option<(Oscillator, u64)>,
     pub pictures: u64,
     pub body_bytes: u64,
     pub blocks: u64,
@@ -84,6 +86,16 @@ impl Source {
     /// What its media clock shows.
     pub fn media(&self, true_ns: u64) -> MediaTime {
         MediaTime::from_nanos(self.clock.shows(true_ns).saturating_sub(self.epoch_shows))
+    }
+
+    /// The frame the microphone catches at a true time.
+    pub fn frame_now(&self, true_ns: u64) -> Option<f64> {
+        let (clock, first) = self.microphone?;
+        Some((clock.shows(true_ns) as f64 - first as f64) * f64::from(RATE) / 1e9)
+    }
+
+    pub fn is_film(&self) -> bool {
+        self.microphone.is_none()
     }
 
     pub fn resent(&self) -> u64 {
@@ -132,13 +144,14 @@ impl Sending {
     ) -> (Box<Sending>, Rc<RefCell<Source>>) {
         let (clock, microphone) = clocks;
         let now = base.instant(clock.shows(start));
-        let format = Format { rate: (30, 1), size: (1280, 720), channels: if stream.sound { 2 } else { 0 }, ..Format::default() };
+        let format = Format { rate: (30, 1), size: (1280, 720), channels: stream.channels, ..Format::default() };
         let me = identity(Role::Sender, name, stream.film.is_some());
         let config = Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format };
         let source = Rc::new(RefCell::new(Source {
             name: name.to_string(),
             clock,
             epoch_shows: clock.shows(start),
+            microphone: stream.film.is_none().then(|| (microphone, microphone.shows(start + 1_000_000))),
             pictures: 0,
             body_bytes: 0,
             blocks: 0,
@@ -151,7 +164,7 @@ impl Sending {
         let mut ticks = Vec::new();
         if stream.film.is_none() {
             ticks.push((start + 1_000_000, Tick::Camera(0)));
-            if stream.sound {
+            if stream.channels > 0 {
                 ticks.push((start + 1_000_000, Tick::Microphone(0)));
             }
         }
@@ -186,7 +199,7 @@ impl Sending {
             period: self.stream.period,
             keep: Duration::from_millis(300),
             queued: Duration::ZERO,
-            encoded: Duration::ZERO,
+            encoded: self.stream.encode,
         };
         let mut body = vec![0; 4];
         head.encode(&mut body);
@@ -206,8 +219,13 @@ impl Sending {
     }
 
     fn push_sound(&mut self, capture: MediaTime) {
-        self.source.borrow_mut().blocks += 1;
-        self.commands.push(Command::Sound(SoundBlock { capture, channels: 2, samples: vec![7; self.stream.block_bytes] }));
+        let mut source = self.source.borrow_mut();
+        let first = source.blocks * BLOCK_FRAMES as u64;
+        source.blocks += 1;
+        let channels = self.stream.channels;
+        let frame = |number| std::iter::repeat_n(sample(number).to_le_bytes(), usize::from(channels)).flatten();
+        let samples = (first..first + BLOCK_FRAMES as u64).flat_map(frame).collect();
+        self.commands.push(Command::Sound(SoundBlock { capture, channels, samples }));
     }
 
     fn camera(&mut self, at: Moment, picture: u64) {
@@ -340,6 +358,7 @@ impl Program for Sending {
             }
             Tick::Microphone(block) => self.microphone(at, block),
             Tick::Film => self.film(at),
+            Tick::Speaker(_) => unreachable!("a sender has no speaker"),
         }
         for command in std::mem::take(&mut self.commands) {
             self.session.handle_command(at.local, command);

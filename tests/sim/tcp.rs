@@ -61,7 +61,6 @@ pub struct End {
     pub established: bool,
     /// The program was told that this end is closed.
     pub closed: bool,
-    pub retransmitted: u64,
 }
 
 impl End {
@@ -84,7 +83,6 @@ impl End {
             writable: true,
             established: false,
             closed: false,
-            retransmitted: 0,
         }
     }
 
@@ -208,7 +206,6 @@ impl End {
         let ack = self.expected;
         let flying = self.flying.front_mut()?;
         (flying.again, flying.at) = (true, now);
-        self.retransmitted += 1;
         Some(Segment { ack, ..flying.segment.clone() })
     }
 

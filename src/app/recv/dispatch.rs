@@ -4,6 +4,7 @@
 use super::super::decode::{Inlet, Job};
 use super::files;
 use super::{Note, SharedFeed, SharedMapping, lock};
+use crate::media::depacketizer::Part;
 use crate::session::receiver::Event;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
@@ -59,7 +60,18 @@ impl Dispatch {
                 }
                 if let Some(decoder) = self.decoder.get() {
                     let (picture, count) = (slice.picture, slice.count);
-                    decoder.push(Job { picture, count, body: slice.into_bytes(), start: 4, received });
+                    decoder.push(Job { picture, count, body: slice.into_bytes(), start: 4, present: None, received });
+                }
+            }
+            Event::Part(part) => {
+                let received = Instant::now();
+                if let Some(files) = &mut self.files {
+                    files.part(&part, received);
+                }
+                if let Some(decoder) = self.decoder.get() {
+                    let Part { picture, count, body, present, ended, .. } = part;
+                    let present = Some((present, ended));
+                    decoder.push(Job { picture, count, body, start: 0, present, received });
                 }
             }
             Event::Settled(settled) => {

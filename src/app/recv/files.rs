@@ -13,7 +13,7 @@ use super::Note;
 use crate::codec::decoder::Decoder;
 use crate::codec::raw::PlanesMut;
 use crate::codec::stitch::Stitcher;
-use crate::media::depacketizer::{Settled, Slice};
+use crate::media::depacketizer::{Part, Settled, Slice};
 use crate::net::Commands;
 use crate::picture::{Pool, Sampling, Size};
 use crate::present::writers::{self, Threaded, Timeline, Written, mjpeg, wav, y4m};
@@ -41,12 +41,11 @@ const DECODED: usize = 4;
 /// How long a disk may take to write the rest.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A settled picture: its number and slices, those that came.
+/// A settled picture: its number, and what came of it.
 struct Unit {
     session: u64,
     picture: u64,
-    slices: Vec<Option<Vec<u8>>>,
-    received: Instant,
+    collected: Collected,
     rate: Format,
 }
 
@@ -159,8 +158,12 @@ fn check_creatable(output: &Output) -> Result<(), Failure> {
     opened.map(drop).map_err(|source| writers::Error::Create { path: path.clone(), source }).code(ExitCode::Failed)
 }
 
-/// Slices of a picture, and when the last of them came.
-type Collected = (Vec<Option<Vec<u8>>>, Instant);
+/// What came of a picture, and when the last of it did.
+struct Collected {
+    slices: Vec<Option<Vec<u8>>>,
+    parts: Vec<Part>,
+    received: Instant,
+}
 
 /// On the net thread: collects slices until their picture is settled. Never waits.
 pub struct Inlet {
@@ -189,12 +192,20 @@ impl Inlet {
     /// A slice is whole.
     pub fn slice(&mut self, slice: &Slice, received: Instant) {
         if self.units.is_some() {
-            let none = || (vec![None; usize::from(slice.count)], received);
-            let (slices, last) = self.collected.entry(slice.picture).or_insert_with(none);
-            *last = received;
-            if let Some(place) = slices.get_mut(usize::from(slice.index)) {
+            let none = || Collected { slices: vec![None; usize::from(slice.count)], parts: Vec::new(), received };
+            let collected = self.collected.entry(slice.picture).or_insert_with(none);
+            collected.received = received;
+            if let Some(place) = collected.slices.get_mut(usize::from(slice.index)) {
                 *place = Some(slice.body().to_vec());
             }
+        }
+    }
+
+    /// What came of an unfinished slice.
+    pub fn part(&mut self, part: &Part, received: Instant) {
+        if self.units.is_some() {
+            let none = || Collected { slices: vec![None; usize::from(part.count)], parts: Vec::new(), received };
+            self.collected.entry(part.picture).or_insert_with(none).parts.push(part.clone());
         }
     }
 
@@ -204,8 +215,8 @@ impl Inlet {
         let collected = self.collected.remove(&settled.picture);
         self.collected = self.collected.split_off(&settled.picture);
         // Nothing came of it: the gap in the numbers tells the writer.
-        let Some((slices, received)) = collected else { return };
-        let unit = Unit { session: self.session, picture: settled.picture, slices, received, rate: self.format };
+        let Some(collected) = collected else { return };
+        let unit = Unit { session: self.session, picture: settled.picture, collected, rate: self.format };
         if units.push(unit).is_err() {
             self.tell();
         }
@@ -259,7 +270,8 @@ impl Worker {
         let mut stitcher = None;
         let pool = Pool::new();
         while let Some(unit) = self.units.take() {
-            let heads: Vec<_> = unit.slices.iter().flatten().filter_map(|body| Head::decode(body).ok()).collect();
+            let Collected { slices, parts, received } = &unit.collected;
+            let heads: Vec<_> = slices.iter().flatten().filter_map(|body| Head::decode(body).ok()).collect();
             let Some(head) = heads.first().map(|(head, _)| *head) else { continue };
             let encoded = heads.iter().map(|(head, _)| head.encoded).max().unwrap_or_default();
             let sink = match &mut sink {
@@ -269,7 +281,7 @@ impl Worker {
             let taken = match sink {
                 Sink::Y4m(thread) => {
                     let planes = planes.get_or_insert_with(|| Planes::grey(head.size, head.sampling));
-                    planes.draw(&mut decoder, &unit.slices);
+                    planes.draw(&mut decoder, slices, parts);
                     let mut copy = pool.take(planes.bytes.len());
                     copy.copy_from_slice(&planes.bytes);
                     thread.push(y4m::Picture {
@@ -281,7 +293,7 @@ impl Worker {
                         planes: copy,
                     })
                 }
-                Sink::Mjpeg(thread) => match join(&mut stitcher, &unit.slices) {
+                Sink::Mjpeg(thread) => match join(&mut stitcher, slices) {
                     Ok(jpeg) => thread.push(mjpeg::Picture { session: unit.session, captured: head.capture, jpeg }),
                     Err(error) => {
                         tracing::warn!("picture {} is left out of the file: {error}", unit.picture);
@@ -297,8 +309,8 @@ impl Worker {
                 commands.command(Command::Written(unit.picture + 1));
             }
             if let Some(ready) = &self.ready {
-                let whole = unit.slices.iter().all(Option::is_some);
-                let (picture, capture, queued, received) = (unit.picture, head.capture, head.queued, unit.received);
+                let whole = slices.iter().all(Option::is_some);
+                let (picture, capture, queued, received) = (unit.picture, head.capture, head.queued, *received);
                 // Closed only when the program ends.
                 let _ = ready.push(Ready { picture, size: head.size, capture, queued, encoded, received, decoded, whole });
             }
@@ -363,13 +375,19 @@ impl Planes {
     }
 
     /// Draws the slices that came.
-    fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>]) {
-        for body in slices.iter().flatten() {
+    fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>], parts: &[Part]) {
+        let whole = slices.iter().flatten().map(|body| (body.as_slice(), None));
+        for (body, part) in whole.chain(parts.iter().map(|part| (part.body.as_slice(), Some(part)))) {
             let Ok((head, _)) = Head::decode(body) else { continue };
             if (head.size, head.sampling) != (self.size, self.sampling) {
                 *self = Planes::grey(head.size, head.sampling);
             }
-            if let Err(error) = decoder.decode_planes(body, self.band(u32::from(head.top))) {
+            let band = self.band(u32::from(head.top));
+            let drawn = match part {
+                None => decoder.decode_planes(body, band),
+                Some(part) => decoder.decode_planes_part(body, &part.present, part.ended, band),
+            };
+            if let Err(error) = drawn {
                 tracing::debug!("a slice did not decode: {error}");
             }
         }

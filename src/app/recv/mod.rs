@@ -251,7 +251,7 @@ impl Recv<'_> {
                 }
             }
             // The dispatcher keeps these to itself.
-            Event::Slice(..) | Event::Settled(_) | Event::Sound { .. } | Event::Clock(_) => {}
+            Event::Slice(..) | Event::Part(_) | Event::Settled(_) | Event::Sound { .. } | Event::Clock(_) => {}
             Event::Format(_) | Event::Path | Event::End(_) => {}
         }
         Ok(None)

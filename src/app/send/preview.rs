@@ -49,7 +49,7 @@ impl Preview {
     pub fn tap(&self) -> Tap {
         let inlet: Inlet = self.pool.inlet();
         Box::new(move |picture, count, body| {
-            inlet.push(Job { picture, count, body: body.to_vec(), start: 0, received: Instant::now() });
+            inlet.push(Job { picture, count, body: body.to_vec(), start: 0, present: None, received: Instant::now() });
         })
     }
 

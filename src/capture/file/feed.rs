@@ -16,7 +16,7 @@ use crate::picture::Buffer;
 const PICTURES: usize = 48 << 20;
 
 /// How much the pictures may take while there is no sound to give. Players allow about as much (mpv: 150 MiB of packets) for badly interleaved films.
-const PICTURES_MOST: usize = 256 << 20;
+const PICTURES_MOST: usize = 128 << 20;
 
 /// Ten seconds: 2 MB.
 const SOUNDS: usize = 1000;
@@ -199,7 +199,7 @@ mod tests {
             scope.spawn(|| {
                 // Far more than the near limit before the first block, as in a badly interleaved film.
                 for k in 0..5 {
-                    feed.push_picture(Duration::from_millis(k), picture(PICTURES)).unwrap();
+                    feed.push_picture(Duration::from_millis(k), picture(PICTURES / 2)).unwrap();
                 }
                 feed.push_sound(Duration::ZERO, vec![1]).unwrap();
             });

@@ -111,7 +111,7 @@ fn a_picture_is_stamped_when_it_begins_and_a_silent_pipe_can_be_left() {
     assert_eq!(live.rate(), Rate::new(50, 1));
     let since = Instant::now();
     drop(live);
-    assert!(since.elapsed() < Duration::from_millis(200), "the writer's end is still open and silent");
+    assert!(since.elapsed() < Duration::from_secs(1), "the writer's end is still open and silent");
     assert!(pictures.is_closed());
 }
 

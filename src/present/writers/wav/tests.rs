@@ -59,14 +59,15 @@ fn lost_blocks_become_silence_and_late_ones_are_left_out() {
 
 #[test]
 fn sound_starts_with_the_first_picture_to_the_sample() {
-    // The picture was caught 1.5 blocks and 3 samples after the first sound: 3 samples are 62 500 ns.
+    // The picture was caught 1.5 blocks and 3 samples after the first sound: 3 samples are 62 500 ns,
+    // and the nearest sample is meant.
     let disk = SmallDisk::of(1 << 20);
     let timeline = Timeline::new();
     let mut writer = writer(&disk, Lead::Pictures, &timeline);
     writer.write(block(0, 1_000_000_000)).unwrap();
     writer.write(block(1, 1_010_000_000)).unwrap();
     assert_eq!(disk.content().len(), HEADER, "held until the picture is there");
-    timeline.begin(1, MediaTime::from_nanos(1_015_062_500));
+    timeline.begin(1, MediaTime::from_nanos(1_015_062_501));
     writer.write(block(2, 1_020_000_000)).unwrap();
     writer.finish().unwrap();
     assert_eq!(runs(&disk.content()), [(2, LEN / 2 - 3), (3, LEN)]);

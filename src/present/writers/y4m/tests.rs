@@ -126,7 +126,7 @@ fn the_first_size_and_sampling_are_kept() {
 fn planes_that_are_not_what_their_size_says_are_left_out() {
     let short = Picture { planes: vec![1; 5].into(), ..picture(0, 0) };
     let none = Picture { size: Size { width: 0, height: 2 }, planes: vec![].into(), ..picture(1, 0) };
-    let (lumas, summary) = written(TEN, [picture(5, 0), short, none]);
+    let (lumas, summary) = written(TEN, [none, picture(5, 0), short]);
     assert_eq!((lumas, summary.left_out), (vec![5], 2));
 }
 

@@ -1,0 +1,103 @@
+//! eyeline-bench: measures what live video programs show, and when. `./bench` in the project's root installs what it needs and runs it.
+//!
+//! All times are CLOCK_MONOTONIC microseconds: source and meter share this process.
+
+mod clock;
+mod code;
+mod floors;
+mod glass;
+mod load;
+mod peers;
+mod report;
+mod rig;
+mod scene;
+mod screen;
+mod source;
+mod stats;
+mod xwin;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+eyeline-bench COMMAND [--name value]...
+
+  glass          every peer plays the same live picture; the time is read off the displayed pixels
+                   --sizes 640x480@30,1280x720@30,...   --seconds N   --runs N   --quick
+                   --only KEY,... (show jpeg gst-jpeg gst-h264 ffplay python eyeline eyeline-2 eyeline-jpegs)
+  idle           what a sender costs that nobody watches, and how soon the first picture is there
+  receivers N    what each further receiver costs the sender [50]
+                   --sizes 1280x720@30 --seconds N
+  all take       --programs DIR (where send and recv are)  --scripts DIR (the peers')
+";
+
+fn main() -> ExitCode {
+    match try_main(std::env::args().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("eyeline-bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_main(words: Vec<String>) -> Result<(), String> {
+    let (command, rest) = words.split_first().ok_or(USAGE)?;
+    let address = || rest.first().and_then(|word| word.parse().ok()).ok_or("an address is missing");
+    match command.as_str() {
+        "show" => floors::show(),
+        "floor-send" => floors::send(address()?),
+        "floor-recv" => floors::recv(address()?),
+        "glass" => glass::run(&options(rest)?),
+        "idle" => load::idle(&options(rest)?),
+        "receivers" => {
+            let number = rest.first().and_then(|word| word.parse().ok());
+            load::receivers(number.unwrap_or(50), &options(&rest[usize::from(number.is_some())..])?)
+        }
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!("{other:?} is no command\n{USAGE}")),
+    }
+}
+
+fn options(words: &[String]) -> Result<glass::Options, String> {
+    let sizes = |text: &str| text.split(',').map(str::parse).collect::<Result<Vec<_>, String>>();
+    let mut options = glass::Options {
+        cases: sizes("640x480@30,1280x720@30,1280x720@60,1920x1080@30")?,
+        seconds: 20.0,
+        runs: 1,
+        peers: peers::ALL.iter().collect(),
+        programs: PathBuf::from("target/release"),
+        scripts: PathBuf::from("benches/glass/peers"),
+    };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if word == "--quick" {
+            (options.cases, options.seconds) = (sizes("1280x720@30,1920x1080@30")?, 5.0);
+            continue;
+        }
+        let value = words.next().ok_or(format!("{word} needs a value\n{USAGE}"))?;
+        let bad = || format!("{word}: cannot read {value:?}");
+        match word.as_str() {
+            "--sizes" => options.cases = sizes(value)?,
+            "--seconds" => {
+                options.seconds = value.parse().ok().filter(|seconds| (1.0..=600.0).contains(seconds)).ok_or_else(bad)?
+            }
+            "--runs" => options.runs = value.parse().ok().filter(|runs| *runs > 0).ok_or_else(bad)?,
+            "--only" => {
+                let keys: Vec<&str> = value.split(',').collect();
+                let unknown = keys.iter().find(|key| peers::ALL.iter().all(|peer| peer.key != **key));
+                if let Some(key) = unknown {
+                    return Err(format!("--only: nobody is called {key:?}"));
+                }
+                options.peers = peers::ALL.iter().filter(|peer| keys.contains(&peer.key)).collect();
+            }
+            "--programs" => options.programs = value.into(),
+            "--scripts" => options.scripts = value.into(),
+            _ => return Err(format!("{word} is no option\n{USAGE}")),
+        }
+    }
+    Ok(options)
+}

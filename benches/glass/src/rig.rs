@@ -1,0 +1,234 @@
+//! What a measurement runs in: a network of its own, an X server of its own, and child processes whose time and memory are read.
+
+use crate::clock::clock_ns;
+use crate::screen::Framebuffer;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a program may take to end when asked to.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Ethernet's: datagrams are no larger than on a real network.
+const MTU: i32 = 1500;
+
+/// Moves this process into a network of its own: one loopback with an Ethernet's MTU that nobody else's bytes go through. Says
+/// whether that was allowed. To be called before there is any other thread.
+pub fn own_network() -> bool {
+    // SAFETY: takes numbers only; the process has one thread.
+    let alone = unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0 || own_network_as_user();
+    alone && set_up_loopback().is_ok()
+}
+
+fn own_network_as_user() -> bool {
+    // SAFETY: these take numbers only.
+    let (user, group) = unsafe { (libc::getuid(), libc::getgid()) };
+    // SAFETY: takes numbers only; the process has one thread.
+    if unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) } != 0 {
+        return false;
+    }
+    let write = |name: &str, text: String| fs::write(format!("/proc/self/{name}"), text).is_ok();
+    write("setgroups", "deny".into())
+        && write("uid_map", format!("{user} {user} 1"))
+        && write("gid_map", format!("{group} {group} 1"))
+}
+
+fn set_up_loopback() -> std::io::Result<()> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    let ask = |request, change: &dyn Fn(&mut libc::ifreq)| {
+        // SAFETY: all zero is a valid `ifreq`.
+        let mut ifreq: libc::ifreq = unsafe { std::mem::zeroed() };
+        (ifreq.ifr_name[0], ifreq.ifr_name[1]) = (b'l' as _, b'o' as _);
+        change(&mut ifreq);
+        // SAFETY: both requests read an `ifreq`, which is ours.
+        match unsafe { libc::ioctl(socket.as_raw_fd(), request, &mut ifreq) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    ask(libc::SIOCSIFMTU, &|ifreq| ifreq.ifr_ifru.ifru_mtu = MTU)?;
+    ask(libc::SIOCSIFFLAGS, &|ifreq| ifreq.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as _)
+}
+
+/// Bytes that went through the loopback so far, IP headers included (those of segments the kernel never cut are not there).
+pub fn loopback_bytes() -> f64 {
+    let text = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix("lo:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(f64::NAN)
+}
+
+/// A child process; ended when dropped.
+pub struct Running {
+    child: Child,
+    /// Where its words on stderr go.
+    pub log: PathBuf,
+}
+
+/// How a program is started.
+pub struct Launch<'a> {
+    /// What.
+    pub command: Command,
+    /// Its name in the name of the log.
+    pub name: &'a str,
+    /// Only on these processors.
+    pub cores: Option<&'a [usize]>,
+}
+
+impl Launch<'_> {
+    /// Starts it; stdin and stdout as the command says.
+    pub fn start(mut self, directory: &Path) -> Result<Running, String> {
+        let log = directory.join(format!("{}.log", self.name));
+        self.command.stderr(File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?);
+        let cores = self.cores.map(set_of);
+        // SAFETY: only system calls between fork and exec.
+        unsafe {
+            self.command.pre_exec(move || {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                if let Some(cores) = &cores {
+                    libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), cores);
+                }
+                Ok(())
+            });
+        }
+        let child = self.command.spawn().map_err(|e| format!("{:?}: {e}", self.command.get_program()))?;
+        Ok(Running { child, log })
+    }
+}
+
+fn set_of(cores: &[usize]) -> libc::cpu_set_t {
+    // SAFETY: all zero is the empty set; the core numbers are small.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        for &core in cores {
+            libc::CPU_SET(core, &mut set);
+        }
+        set
+    }
+}
+
+impl Running {
+    /// The pipe to its stdin.
+    pub fn stdin(&mut self) -> Option<File> {
+        self.child.stdin.take().map(|pipe| std::os::fd::OwnedFd::from(pipe).into())
+    }
+
+    /// The pipe from its stdout.
+    pub fn stdout(&mut self) -> Option<std::process::ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Processor time it used so far, ms.
+    pub fn cpu_ms(&self) -> f64 {
+        let mut clock = 0;
+        // SAFETY: writes one clock id.
+        let failed = unsafe { libc::clock_getcpuclockid(self.child.id() as _, &mut clock) };
+        if failed != 0 { f64::NAN } else { clock_ns(clock).map_or(f64::NAN, |ns| ns as f64 / 1e6) }
+    }
+
+    /// The most memory it had in use so far, MiB.
+    pub fn peak_mib(&self) -> f64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: Option<f64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kib.map_or(f64::NAN, |kib| kib / 1024.0)
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// The end of what it said.
+    pub fn words(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("\n    ")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // SAFETY: our own child, not yet waited for, so the number is still its.
+        unsafe { libc::kill(self.child.id() as _, libc::SIGTERM) };
+        let until = Instant::now() + PATIENCE;
+        while self.is_alive() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An X server of our own whose pixels can be read.
+pub struct Display {
+    server: Running,
+    /// What DISPLAY should say.
+    pub name: String,
+    /// Its pixels.
+    pub pixels: Framebuffer,
+}
+
+impl Display {
+    /// A screen of that size.
+    pub fn start(width: usize, height: usize, directory: &Path, cores: Option<&[usize]>) -> Result<Display, String> {
+        let (mut told, tell) = pipe()?;
+        let mut command = Command::new("Xvfb");
+        command.args(["-displayfd", &tell.as_raw_fd().to_string(), "-nolisten", "tcp", "-noreset", "-fbdir"]).arg(directory);
+        command.args(["-screen", "0", &format!("{width}x{height}x24")]).stdin(Stdio::null()).stdout(Stdio::null());
+        let server = Launch { command, name: "xvfb", cores }.start(directory)?;
+        drop(tell);
+        let mut number = String::new();
+        told.read_to_string(&mut number).map_err(|e| e.to_string())?;
+        let number = number.trim();
+        if number.is_empty() {
+            return Err(format!("Xvfb did not start: {}", server.words()));
+        }
+        let pixels = Framebuffer::open(directory)?;
+        Ok(Display { server, name: format!(":{number}"), pixels })
+    }
+
+    /// Whether the server still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.server.is_alive()
+    }
+}
+
+/// A pipe whose writing end a child inherits.
+fn pipe() -> Result<(File, File), String> {
+    let mut ends = [0; 2];
+    // SAFETY: writes two descriptors, which nobody else has.
+    unsafe {
+        if libc::pipe(ends.as_mut_ptr()) != 0 {
+            return Err(std::io::Error::last_os_error().to_string());
+        }
+        libc::fcntl(ends[0], libc::F_SETFD, libc::FD_CLOEXEC);
+        Ok((File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])))
+    }
+}
+
+/// A directory that is removed when dropped.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    /// A fresh one.
+    pub fn new() -> Result<Scratch, String> {
+        let path = std::env::temp_dir().join(format!("eyeline-bench-{}", std::process::id()));
+        fs::create_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Scratch(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A line on stderr that the next one replaces on a terminal.
+pub fn progress(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}

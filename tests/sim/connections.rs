@@ -1,0 +1,211 @@
+//! TCP between the hosts of a [`World`]: who dials whom, what the kernels do, and what the programs are told of it.
+//!
+//! A machine that is up and does not listen refuses; so, for simplicity, does one that is off. Opening costs a round trip.
+
+use super::harness::{Event, World};
+use super::tcp::{End, Segment};
+use eyeline::session::{HostId, StreamId};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// IPv4 and TCP headers with time stamps.
+const TCP_OVERHEAD: usize = 52;
+
+pub struct Connection {
+    pub nodes: [usize; 2],
+    pub addresses: [SocketAddr; 2],
+    pub ends: [End; 2],
+    pub host: HostId,
+    tries: u32,
+}
+
+fn stream(connection: u64, side: usize) -> StreamId {
+    StreamId(connection * 2 + side as u64)
+}
+
+impl World {
+    /// The process dies: its kernel closes its connections.
+    pub fn kill(&mut self, node: usize) {
+        self.power_off(node);
+        let ends: Vec<(u64, usize)> = self
+            .connections
+            .iter()
+            .flat_map(|(id, c)| [(*id, c, 0), (*id, c, 1)])
+            .filter_map(|(id, c, side)| (c.nodes[side] == node && !c.ends[side].closed).then_some((id, side)))
+            .collect();
+        for (id, side) in ends {
+            self.travel_tcp(id, side, 0, Event::Reset(id, 1 - side));
+        }
+    }
+
+    pub(super) fn travel_tcp(&mut self, id: u64, from_side: usize, len: usize, event: Event) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let now = Duration::from_nanos(self.now);
+        if self.tcp_outage.is_some_and(|(from, to)| (from..to).contains(&now)) {
+            return;
+        }
+        let (from, to) = (connection.addresses[from_side].ip(), connection.addresses[1 - from_side].ip());
+        if let Some(at) = self.transit(from, to, len + TCP_OVERHEAD)[0] {
+            self.schedule(at, event);
+        }
+    }
+
+    pub(super) fn dial(&mut self, node: usize, host: HostId) {
+        let id = self.next_connection;
+        self.next_connection += 1;
+        let to = self.nodes[node].hosts[host.0];
+        let from = SocketAddr::new(self.nodes[node].udp.ip(), 40_000 + (id % 20_000) as u16);
+        let ends = [End::new(), End::new()];
+        self.connections.insert(id, Connection { nodes: [node, usize::MAX], addresses: [from, to], ends, host, tries: 0 });
+        self.travel_tcp(id, 0, 0, Event::Syn(id));
+        self.schedule(self.now + 1_000_000_000, Event::SynTimeout(id));
+    }
+
+    pub(super) fn handle_syn_timeout(&mut self, id: u64) {
+        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[0].established) else { return };
+        connection.tries += 1;
+        let (tries, node, host) = (connection.tries, connection.nodes[0], connection.host);
+        if tries < 4 {
+            self.travel_tcp(id, 0, 0, Event::Syn(id));
+            self.schedule(self.now + (1_000_000_000 << tries), Event::SynTimeout(id));
+        } else {
+            self.connections.remove(&id);
+            self.input(node, |program, at| program.handle_dialled(at, host, Err("connection timed out".to_string())));
+        }
+    }
+
+    pub(super) fn handle_syn(&mut self, id: u64) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let [from, to] = connection.addresses;
+        if connection.nodes[1] != usize::MAX {
+            return self.travel_tcp(id, 1, 0, Event::SynAck(id));
+        }
+        match self.listener(to) {
+            Some(node) => {
+                if let Some(connection) = self.connections.get_mut(&id) {
+                    connection.nodes[1] = node;
+                    connection.ends[1].established = true;
+                }
+                self.travel_tcp(id, 1, 0, Event::SynAck(id));
+                self.input(node, |program, at| program.handle_accepted(at, stream(id, 1), from));
+            }
+            // The machine is there, the program is not. (A machine that is off answers nothing, and looks the same from here.)
+            None => self.travel_tcp(id, 1, 0, Event::Refused(id)),
+        }
+    }
+
+    fn listener(&self, to: SocketAddr) -> Option<usize> {
+        self.nodes.iter().rposition(|node| node.alive && node.udp.ip() == to.ip() && node.hosts.is_empty())
+    }
+
+    pub(super) fn handle_syn_ack(&mut self, id: u64) {
+        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[0].established) else { return };
+        connection.ends[0].established = true;
+        let (node, host, to) = (connection.nodes[0], connection.host, connection.addresses[1]);
+        self.input(node, |program, at| program.handle_dialled(at, host, Ok((stream(id, 0), to))));
+    }
+
+    pub(super) fn write(&mut self, to: StreamId, bytes: &[u8]) {
+        let (id, side) = (to.0 / 2, (to.0 % 2) as usize);
+        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[side].closed) else { return };
+        assert!(connection.ends[side].writable, "written to while not writable");
+        connection.ends[side].write(bytes);
+        self.pump(id, side);
+    }
+
+    pub(super) fn close(&mut self, to: StreamId) {
+        let (id, side) = (to.0 / 2, (to.0 % 2) as usize);
+        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[side].closed) else { return };
+        connection.ends[side].close();
+        connection.ends[side].closed = true;
+        let node = connection.nodes[side];
+        self.pump(id, side);
+        self.schedule(
+            self.now,
+            Event::Call(Box::new(move |world| {
+                world.input(node, |program, at| program.handle_stream_closed(at, stream(id, side)));
+            })),
+        );
+    }
+
+    pub(super) fn tell_closed(&mut self, id: u64, side: usize) {
+        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[side].closed) else { return };
+        connection.ends[side].closed = true;
+        let node = connection.nodes[side];
+        if node != usize::MAX {
+            self.input(node, |program, at| program.handle_stream_closed(at, stream(id, side)));
+        }
+    }
+
+    fn pump(&mut self, id: u64, side: usize) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let segments = connection.ends[side].pump(now);
+        self.send_segments(id, side, segments);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let (node, end) = (connection.nodes[side], &mut connection.ends[side]);
+        if let Some(writable) = end.update_writable()
+            && !end.closed
+            && node != usize::MAX
+        {
+            if self.draining {
+                let at = self.moment(node);
+                self.nodes[node].program.handle_writable(at, stream(id, side), writable);
+            } else {
+                self.input(node, |program, at| program.handle_writable(at, stream(id, side), writable));
+            }
+        }
+    }
+
+    fn send_segments(&mut self, id: u64, side: usize, segments: Vec<Segment>) {
+        for segment in segments {
+            self.travel_tcp(id, side, segment.bytes.len(), Event::Segment(id, 1 - side, segment));
+        }
+        if let Some(at) = self.connections.get(&id).and_then(|c| c.ends[side].timer) {
+            self.schedule(at, Event::Retransmit(id, side, at));
+        }
+    }
+
+    pub(super) fn handle_segment(&mut self, id: u64, side: usize, segment: Segment) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let (node, address) = (connection.nodes[side], connection.addresses[side]);
+        if node == usize::MAX || !self.nodes[node].alive {
+            // A host that came back knows nothing of this connection and says so.
+            let back = self.listener(address).is_some();
+            if back {
+                self.travel_tcp(id, side, 0, Event::Reset(id, 1 - side));
+            }
+            return;
+        }
+        let (came, out) = connection.ends[side].receive(now, segment);
+        let closed = connection.ends[side].closed;
+        self.send_segments(id, side, out);
+        self.pump(id, side);
+        if closed {
+            return;
+        }
+        if !came.bytes.is_empty() {
+            self.input(node, |program, at| program.handle_stream(at, stream(id, side), &came.bytes));
+        }
+        if came.fin {
+            self.tell_closed(id, side);
+        }
+    }
+
+    pub(super) fn handle_refused(&mut self, id: u64) {
+        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[0].established) else { return };
+        let (node, host) = (connection.nodes[0], connection.host);
+        self.connections.remove(&id);
+        self.input(node, |program, at| program.handle_dialled(at, host, Err("connection refused".to_string())));
+    }
+
+    pub(super) fn handle_retransmit(&mut self, id: u64, side: usize, at: u64) {
+        let now = self.now;
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.ends[side].timer == Some(at) && self.nodes[connection.nodes[side]].alive {
+            let segment = connection.ends[side].timeout(now);
+            self.send_segments(id, side, segment.into_iter().collect());
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The speaker: a crystal of its own that asks the shipped `media::playout::Playout` for 10 ms at a time, and what it really played.
+//!
+//! Each frame of the simulated microphone says its own number, modulo 65536 (1.37 s): what leaves the speaker thus tells when it was
+//! caught, whatever the core believes.
+
+use super::harness::Moment;
+use super::oscillator::{Base, Oscillator};
+use super::sending::Source;
+use eyeline::media::clock::Mapping;
+use eyeline::media::playout::{Block, Config, Playout, Stats};
+use eyeline::sound::{BLOCK_FRAMES, RATE};
+use eyeline::time::MediaTime;
+use std::time::Duration;
+
+/// How far the sound card plays ahead of what it asks for.
+const AHEAD: u64 = 20_000_000;
+
+/// The frame of a request that is looked at.
+const LOOK: usize = 240;
+
+/// What frame `number` of the microphone sounds like.
+pub fn sample(number: u64) -> i16 {
+    (number as u16).wrapping_sub(1 << 15) as i16
+}
+
+pub struct Speaker {
+    playout: Playout,
+    clock: Oscillator,
+    base: Base,
+    first: u64,
+    out: Vec<f32>,
+    /// True capture-to-speaker times, nanoseconds, of one frame in each request that could be told.
+    pub latencies: Vec<(u64, u64)>,
+    begun: bool,
+    blocks: u64,
+}
+
+impl Speaker {
+    /// Begins to ask at true time `start`.
+    pub fn new(base: Base, clock: Oscillator, start: u64) -> Speaker {
+        let out = vec![0.0; BLOCK_FRAMES * 2];
+        let (playout, first) = (Playout::new(Config::default()), clock.shows(start));
+        Speaker { playout, clock, base, first, out, latencies: Vec::new(), begun: false, blocks: 0 }
+    }
+
+    /// True time of request `number`.
+    pub fn request(&self, number: u64) -> u64 {
+        self.clock.when(self.first + number * 10_000_000)
+    }
+
+    pub fn push(&mut self, at: Moment, number: u64, capture: MediaTime, channels: u8, samples: &[u8]) {
+        let samples: Vec<i16> = samples.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+        let block = Block::new(number, capture, channels, &samples).expect("a block of ours");
+        self.playout.push(at.local, &block);
+        self.blocks += 1;
+    }
+
+    pub fn set_mapping(&mut self, mapping: Mapping) {
+        self.playout.set_mapping(mapping);
+    }
+
+    pub fn reset(&mut self) {
+        self.playout.reset();
+    }
+
+    pub fn stats(&self) -> Stats {
+        self.playout.stats()
+    }
+
+    /// Sound that was not there when it was due.
+    pub fn gap(&self) -> Duration {
+        Duration::from_secs_f64(self.playout.stats().concealed as f64 / f64::from(RATE))
+    }
+
+    /// The card asks. `host` is the clock of the machine it is in.
+    pub fn fill(&mut self, at: Moment, host: Oscillator, source: Option<&Source>) {
+        let before = self.playout.stats();
+        let out_true = at.true_ns + AHEAD;
+        let leaves = self.base.instant(host.shows(out_true));
+        self.playout.fill(at.local, leaves, &mut self.out, 2);
+        let after = self.playout.stats();
+        if self.blocks > 0 && after.concealed == before.concealed && after.underflows == before.underflows {
+            self.look(out_true, source);
+        }
+    }
+
+    fn look(&mut self, out_true: u64, source: Option<&Source>) {
+        let value = |frame: usize| f64::from(self.out[frame * 2]) * 32768.0;
+        // A ramp: not a fade, a jump, or the place where the numbers wrap.
+        let straight = [(40, 120), (120, LOOK), (LOOK, 440)].iter().all(|(from, to)| {
+            let frames = (to - from) as f64;
+            ((value(*to) - value(*from)) / frames - 1.0).abs() < 0.02
+        });
+        let Some(source) = source.filter(|_| straight) else { return };
+        let Some(caught) = source.frame_now(out_true + LOOK as u64 * 1_000_000_000 / u64::from(RATE)) else { return };
+        let frames = (caught - (value(LOOK) + 32768.0)).rem_euclid(65536.0);
+        self.latencies.push((out_true, (frames * 1e9 / f64::from(RATE)) as u64));
+        self.begun = true;
+    }
+}
