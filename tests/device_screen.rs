@@ -261,14 +261,14 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     let screen = Screen::with_manager(1600, 900);
     let port = free_port();
     let mut slow = Command::new("taskset");
-    slow.args(["-c", "0", SEND, "--test", "-s", "1280x720", "-r", "10", "--no-audio", "-p"]).arg(port.to_string());
+    slow.args(["-c", "0", SEND, "--test", "-s", "1280x720", "-r", "4", "--no-audio", "-p"]).arg(port.to_string());
     slow.args(["--stats", "json"]).env_remove("EYELINE_KEY").env_remove("DISPLAY");
     let mut send = Program::launch(slow, Stdio::null(), Out::Stats);
     send.said("waiting on port");
     let (losing, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let (on_way, counted) = (losing.clone(), lost.clone());
-    // Runs of this picture so far, and of the one before.
-    let (mut runs, mut of, mut last) = (0, 0, Instant::now());
+    // Runs of this picture so far, and the fewest a picture had.
+    let (mut runs, mut fewest, mut last) = (0, usize::MAX, Instant::now());
     let proxy = Proxy::start(port, move |way, bytes| {
         let losing = on_way.load(Ordering::Relaxed);
         if way == Way::Up {
@@ -277,11 +277,12 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
         if bytes.len() < 100 {
             return true; // no picture
         }
-        if last.elapsed() > Duration::from_millis(40) {
-            (of, runs) = (runs, 0);
+        if last.elapsed() > Duration::from_millis(100) {
+            fewest = if runs > 2 { fewest.min(runs) } else { fewest };
+            runs = 0;
         }
         last = Instant::now();
-        let dropped = losing && of > 2 && runs + 1 >= of;
+        let dropped = losing && runs + 1 >= fewest;
         runs += usize::from(bytes.len() < SLICE_END);
         counted.fetch_add(u64::from(dropped), Ordering::Relaxed);
         !dropped
@@ -305,7 +306,7 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     let stuck = [&first, &second, &third].map(read);
     losing.store(false, Ordering::Relaxed);
     println!("numbers {stuck:?} after {sound}; {} datagrams lost", lost.load(Ordering::Relaxed));
-    assert!(stuck[0] > sound && stuck.iter().all(|number| *number == stuck[0]), "the last good number stays: {stuck:?}");
+    assert!(stuck[0] >= sound && stuck.iter().all(|number| *number == stuck[0]), "the last good number stays: {stuck:?}");
     let after = recv.stats_with(|stats| stats["partial"].as_u64() >= before["partial"].as_u64().map(|partial| partial + 3));
     assert!(after["shown_in_part"].as_u64() >= Some(3), "{after}");
     until("whole pictures again", || Some(screen.shot("band-after")).filter(|shot| read(shot) > stuck[0] + 5));
