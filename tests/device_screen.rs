@@ -3,10 +3,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
+#[path = "support/gate.rs"]
+mod gate;
 #[path = "support/program.rs"]
 mod program;
-#[path = "support/proxy.rs"]
-mod proxy;
 mod screen;
 #[path = "support/sound_server.rs"]
 mod sound_server;
@@ -20,9 +20,9 @@ use std::time::{Duration, Instant};
 
 use eyeline::capture::pattern::read_number;
 use eyeline::picture::Size;
+use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use program::{Out, Program, RECV, SEND, command, free_port, send};
-use proxy::{Proxy, Way};
 use screen::{Area, PATIENCE, Screen, Shot};
 use sound_server::SoundServer;
 use x11rb::protocol::xproto::{ConfigureWindowAux, ConnectionExt as _, InputFocus, Window};
@@ -269,7 +269,7 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     let (on_way, counted) = (losing.clone(), lost.clone());
     // Runs of this picture so far, and the fewest a picture had.
     let (mut runs, mut fewest, mut last) = (0, usize::MAX, Instant::now());
-    let proxy = Proxy::start(port, move |way, bytes| {
+    let gate = Gate::start(port, move |way, bytes| {
         let losing = on_way.load(Ordering::Relaxed);
         if way == Way::Up {
             return !losing;
@@ -287,7 +287,7 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
         counted.fetch_add(u64::from(dropped), Ordering::Relaxed);
         !dropped
     });
-    let mut recv = on(&screen, RECV, &format!("--no-audio --host 127.0.0.1:{} --stats json", proxy.port));
+    let mut recv = on(&screen, RECV, &format!("--no-audio --host 127.0.0.1:{} --stats json", gate.port));
     recv.stats_with(|stats| stats["shown"].as_u64() > Some(10));
     let area = screen.area(window(&screen));
     let size = Size { width: 1280, height: 720 };

@@ -3,10 +3,10 @@
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
+#[path = "support/gate.rs"]
+mod gate;
 #[path = "support/program.rs"]
 mod program;
-#[path = "support/proxy.rs"]
-mod proxy;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,9 +16,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use program::{Out, Program, RECV, SEND, command, free_port, recv, send};
-use proxy::{Proxy, Way};
 
 /// A small picture and no tone: what is tried here are words.
 const TEST: &str = "--test -s 320x240 --no-audio";
@@ -221,9 +221,9 @@ fn udp_that_is_blocked_is_named_with_its_port_and_the_firewall_on_both_sides() {
     let port = free_port();
     let mut send = send(&format!("{TEST} -p {port}"));
     send.said("waiting on port");
-    let proxy = Proxy::start(port, |_: Way, _: &[u8]| false);
-    let mut recv = recv(&format!("--host 127.0.0.1:{} --stats json", proxy.port));
-    for (program, named) in [(&mut recv, proxy.port), (&mut send, port)] {
+    let gate = Gate::start(port, |_: Way, _: &[u8]| false);
+    let mut recv = recv(&format!("--host 127.0.0.1:{} --stats json", gate.port));
+    for (program, named) in [(&mut recv, gate.port), (&mut send, port)] {
         let line = program.said("no UDP comes through");
         let sentence = format!("pictures need UDP port {named}; open it in the firewall of the waiting side");
         assert!(line.starts_with("warning: TCP reaches 127.0.0.1:") && line.ends_with(&sentence), "{line}");

@@ -3,19 +3,19 @@
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
+#[path = "support/gate.rs"]
+mod gate;
 #[path = "support/program.rs"]
 mod program;
-#[path = "support/proxy.rs"]
-mod proxy;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use program::{Program, free_port, recv, send};
-use proxy::{Proxy, Way};
 use serde_json::Value;
 
 const TEST: &str = "--test -s 640x480 -r 30 --stats json";
@@ -218,7 +218,7 @@ fn an_authentic_datagram_from_a_forged_address_brings_no_video_there() {
     let (forge, target) = (victim.try_clone().unwrap(), SocketAddr::from(([127, 0, 0, 1], port)));
     let (mut seen, mut forged) = (0, 0);
     let (tell, told) = mpsc::channel();
-    let proxy = Proxy::start(port, move |way, bytes| {
+    let gate = Gate::start(port, move |way, bytes| {
         seen += usize::from(way == Way::Up);
         let taken = way == Way::Up && seen > 30 && seen % 4 == 0 && forged < 5;
         if taken {
@@ -228,7 +228,7 @@ fn an_authentic_datagram_from_a_forged_address_brings_no_video_there() {
         }
         !taken
     });
-    let mut recv = recv(&format!("--host 127.0.0.1:{} --stats json", proxy.port));
+    let mut recv = recv(&format!("--host 127.0.0.1:{} --stats json", gate.port));
     for _ in 0..5 {
         told.recv_timeout(Duration::from_secs(30)).expect("the receiver says something four times a second");
     }

@@ -8,7 +8,7 @@ use super::oscillator::{Base, Oscillator};
 use super::sending::{Source, fill_scan, identity};
 use super::speaker::Speaker;
 use eyeline::media::clock::{Epoch, Mapping};
-use eyeline::media::depacketizer::{Settled, Slice};
+use eyeline::media::depacketizer::{Part, Settled, Slice};
 use eyeline::session::receiver::{Command, Config, Event, Session};
 use eyeline::session::stats::ReceiverStats;
 use eyeline::session::{Core, HostId, Output, StreamId};
@@ -40,6 +40,8 @@ pub struct Watched {
     /// The largest error of the clock estimate, once settled.
     pub clock_error: u64,
     pub skew_ppm: f64,
+    /// Unfinished slices that were drawn as far as they came.
+    pub parts: u64,
     pub settled: Vec<Settled>,
     pub blocks: Vec<u64>,
     /// True time of the first whole picture.
@@ -126,6 +128,20 @@ impl Receiving {
         self.commands.push(Command::Recycle(slice.into_bytes()));
     }
 
+    /// What came of a slice stands where it belongs.
+    fn take_part(&mut self, part: &Part) {
+        let (head, scan) = Head::decode(&part.body).expect("the head is there");
+        let scan_at = part.body.len() - scan.len();
+        self.captures.entry(part.picture).or_insert(head.capture);
+        self.scan.resize(scan.len(), 0);
+        fill_scan(part.picture, part.index, &mut self.scan);
+        for range in &part.present {
+            let range = range.start.max(scan_at) - scan_at..range.end - scan_at;
+            assert!(self.scan[range.clone()] == scan[range.clone()], "picture {} slice {}: {range:?}", part.picture, part.index);
+        }
+        self.watched.borrow_mut().parts += 1;
+    }
+
     fn show(&mut self, at: Moment, capture: MediaTime) {
         let Some(source) = &self.shown_source else { return };
         let captured = source.borrow().true_time(capture);
@@ -155,8 +171,7 @@ impl Receiving {
         let mut sentence = None;
         match event {
             Event::Slice(slice, whole) => self.take_slice(at, slice, whole),
-            // Sealed noise has no good rows; what counts is how the picture is settled.
-            Event::Part(_) => {}
+            Event::Part(part) => self.take_part(&part),
             Event::Settled(settled) => self.settle(at, settled),
             Event::Sound { number, capture, channels, samples } => {
                 self.watched.borrow_mut().blocks.push(number);
