@@ -54,7 +54,7 @@ pub enum Notice {
     Down(LinkId, Option<Reason>, String),
     /// Somebody was turned away.
     TurnedAway(SocketAddr, String),
-    /// A host could not be reached; it is dialled again unless `fatal`.
+    /// A host could not be reached; it is dialled again unless `fatal`, or nobody is dialled again.
     Unreachable {
         /// Which host.
         host: HostId,
@@ -94,7 +94,7 @@ pub struct Counters {
     pub forged: u64,
     /// Datagrams that came twice.
     pub replayed: u64,
-    /// Connections turned away or thrown out before their hello.
+    /// Connections turned away, thrown out or gone before their hello.
     pub turned_away: u64,
 }
 
@@ -208,8 +208,7 @@ impl Endpoint {
             }
             Err(sentence) => {
                 place.next = self.config.reconnect.then_some(now + REDIAL);
-                let fatal = !self.config.reconnect;
-                self.notices.push_back(Notice::Unreachable { host, sentence, fatal });
+                self.notices.push_back(Notice::Unreachable { host, sentence, fatal: false });
             }
         }
     }
@@ -294,22 +293,26 @@ impl Endpoint {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.stream = None;
         let greeted = link.hello.is_some();
-        let remote = link.remote;
+        let (remote, began) = (link.remote, link.began);
         if let Some(host) = self.hosts.iter_mut().position(|host| host.link == Some(id)) {
             if !greeted {
-                let sentence = format!("{remote} closed the connection before saying what it is: is it an Eyeline?");
-                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: !self.config.reconnect });
+                let sentence = format!("{remote} closed the connection before saying what it is: is that `send` or `recv`?");
+                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: false });
             }
-            self.redial(now, host);
+            self.redial(now, host, began);
+        } else if !greeted {
+            self.counters.turned_away += 1;
         }
         if !greeted || !self.config.reconnect {
             self.down(id, None, "the connection broke".to_string());
         }
     }
 
-    fn redial(&mut self, now: Instant, host: usize) {
+    /// Dials again, at once where the link had lasted: one that ends as soon as it began would be dialled without a pause.
+    fn redial(&mut self, now: Instant, host: usize, began: Instant) {
         if self.config.reconnect && !self.stopped {
-            self.hosts[host].next = Some(now + if self.hosts[host].next.is_none() { REDIAL / 10 } else { REDIAL });
+            let lasted = self.hosts[host].next.is_none() && now >= began + REDIAL;
+            self.hosts[host].next = Some(now + if lasted { REDIAL / 10 } else { REDIAL });
         }
     }
 
@@ -397,7 +400,7 @@ impl Endpoint {
 
     fn fail(&mut self, now: Instant, id: LinkId, fault: Fault) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let remote = link.remote;
+        let (remote, began) = (link.remote, link.began);
         let host = self.hosts.iter().position(|host| host.link == Some(id));
         match fault {
             Fault::TurnedAway(refusal, sentence) => {
@@ -437,7 +440,7 @@ impl Endpoint {
                             self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
                         }
                         Reason::Replaced => {}
-                        _ => self.redial(now, host),
+                        _ => self.redial(now, host, began),
                     }
                 }
                 if greeted { self.down(id, Some(reason), sentence) } else { self.remove(id) }
@@ -510,14 +513,14 @@ impl Endpoint {
 
     fn handshake_expired(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
-        let remote = link.remote;
+        let (remote, began) = (link.remote, link.began);
         let host = self.hosts.iter().position(|host| host.link == Some(id));
         self.remove(id);
         match host {
             Some(host) => {
-                let sentence = format!("{remote} accepted the connection and then said nothing: is it an Eyeline?");
-                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: !self.config.reconnect });
-                self.redial(now, host);
+                let sentence = format!("{remote} accepted the connection and then said nothing: is that `send` or `recv`?");
+                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: false });
+                self.redial(now, host, began);
             }
             None => self.counters.turned_away += 1,
         }

@@ -62,6 +62,14 @@ pub fn send(args: &str) -> Program {
     Program::start(SEND, args)
 }
 
+/// The program with nothing in its environment that changes its words; no display.
+pub fn command(path: &str, args: &str) -> Command {
+    let mut command = Command::new(path);
+    command.args(args.split_whitespace());
+    command.env_remove("EYELINE_KEY").env_remove("CLICOLOR_FORCE").env_remove("DISPLAY");
+    command
+}
+
 impl Program {
     pub fn start(path: &str, args: &str) -> Program {
         Program::spawn(path, args, Stdio::null(), Out::Stats)
@@ -69,9 +77,12 @@ impl Program {
 
     /// With something other than nothing at its stdin.
     pub fn spawn(path: &str, args: &str, stdin: Stdio, out: Out) -> Program {
-        let mut command = Command::new(path);
-        command.args(args.split_whitespace()).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.env_remove("EYELINE_KEY").env_remove("CLICOLOR_FORCE").env_remove("DISPLAY");
+        Program::launch(command(path, args), stdin, out)
+    }
+
+    /// A command made by [`command`], changed as the test needs it.
+    pub fn launch(mut command: Command, stdin: Stdio, out: Out) -> Program {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (to, events) = mpsc::channel();
         if out == Out::Stats {
@@ -79,7 +90,9 @@ impl Program {
             read_lines(stdout, to.clone(), |line| Event::Stats(serde_json::from_str(&line).expect("a line of JSON")), None);
         }
         read_lines(child.stderr.take().unwrap(), to, Event::Said, Some(Event::Ended));
-        let name = format!("{} {args}", path.rsplit('/').next().unwrap());
+        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        let path = command.get_program().to_string_lossy();
+        let name = format!("{} {}", path.rsplit('/').next().unwrap(), words.join(" "));
         let (unread, stats, heard) = Default::default();
         Program { name, child, events, unread, stats, heard, ended: false }
     }
@@ -152,6 +165,11 @@ impl Program {
     pub fn stop(&mut self, signal: Signal) -> i32 {
         self.signal(signal);
         self.ended()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: Signal) {

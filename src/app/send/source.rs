@@ -90,6 +90,12 @@ impl Plan {
         if config.require_audio && channels == 0 {
             return Err(Failure::new(ExitCode::Device, "there is no sound to send, and --require-audio asks for it"));
         }
+        if matches!(pictures, Pictures::None) && channels == 0 {
+            return Err(Failure::new(
+                ExitCode::Device,
+                "there is nothing to send without a microphone: plug one in or start the sound server, or leave out --no-video",
+            ));
+        }
         let microphone = microphone.map(|(which, _)| which);
         Ok(Plan { pictures, microphone, channels, width: config.width })
     }
@@ -160,9 +166,11 @@ fn find_microphone(which: Option<&str>, required: bool) -> Result<Option<(Option
             tracing::info!("microphone {}", microphone.name());
             Ok(Some((which.map(str::to_string), microphone.channels().clamp(1, 2) as u8)))
         }
-        Err(error) if required => Err(error).code(ExitCode::Device),
+        Err(error) if required => {
+            Err(Failure::new(ExitCode::Device, format!("{error}, or leave out --require-audio to go on without sound")))
+        }
         Err(error) => {
-            tracing::warn!("{error}; going on without sound");
+            tracing::warn!("going on without sound: {error}, or say --no-audio");
             Ok(None)
         }
     }
@@ -207,7 +215,9 @@ impl Running {
                 let give_sound = plan.microphone.is_none() && config.sound.is_some();
                 let rate = Rate::new(rate.0, rate.1).unwrap_or(Rate::DEFAULT);
                 let options = pattern::Options { size: *size, rate, want_video: config.video, want_audio: give_sound };
-                let pattern = Pattern::start(&options, pictures.clone(), sound.clone()).code(ExitCode::Failed)?;
+                // The pattern closes the slot of what is not wanted of it; the microphone's is not its own.
+                let tone = if give_sound { sound.clone() } else { Slot::dropping(1) };
+                let pattern = Pattern::start(&options, pictures.clone(), tone).code(ExitCode::Failed)?;
                 Device::Test { _pattern: pattern }
             }
             Pictures::None => Device::None,
@@ -215,7 +225,7 @@ impl Running {
         let microphone = match &plan.microphone {
             // It was there when we started; if it is not now, pictures go on without it.
             Some(which) => Microphone::open(which.as_deref(), sound.clone())
-                .map_err(|error| tracing::warn!("{error}; going on without sound"))
+                .map_err(|error| tracing::warn!("going on without sound: {error}"))
                 .ok(),
             None => None,
         };
@@ -233,11 +243,16 @@ impl Running {
         })?;
         let (slot, to) = (self.pictures.clone(), encoder.clone());
         let watch_pictures = !matches!(self.device, Device::None);
+        // A microphone never ends; it has nothing to go with once the camera is gone or stdin at its end.
+        let end_sound = matches!(self.device, Device::Camera(_) | Device::Stdin(_)).then(|| self.sound.clone());
         self.carriers.push(thread::Builder::new().name("encode-0".into()).spawn(move || {
             if watch_pictures {
                 while let Some(picture) = slot.take() {
                     to.encode(picture);
                 }
+            }
+            if let Some(sound) = end_sound {
+                sound.close();
             }
             // A source is over when both of its streams are.
             let finished = sound.join();
