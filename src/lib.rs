@@ -3,7 +3,7 @@
 //! One crate, two small binaries. The layers, each importing only what is below it (`tests/layers.rs` checks):
 //!
 //! ```text
-//! bin → app → {capture, codec, present, net} → session → media → {wire, crypto} → {picture, sound, slot, time, seq}
+//! bin → app → {capture, codec, present, net} → {fit, sound_card} → session → media → {wire, crypto} → {picture, sound, slot, time, seq}
 //! ```
 //!
 //! `session` and everything below it is sans-IO: it never asks the time, opens a socket or starts a thread. It is given

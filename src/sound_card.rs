@@ -7,15 +7,18 @@
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use cpal::traits::{DeviceTrait as _, HostTrait as _};
-use cpal::{BufferSize, ErrorKind, HostId, SampleFormat, StreamConfig};
+use cpal::{BufferSize, HostId, SampleFormat, StreamConfig};
 
 use crate::sound::RATE;
+
+mod life;
+
+pub use life::{Keeper, Lost, Pulse, Watch, get_back, pause, retire};
 
 /// A server that does not answer for so long is taken for dead.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,10 +26,6 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 pub const BUILD_TIMEOUT: Duration = Duration::from_secs(3);
 /// The beginning of a stream, in frames (100 ms): servers fill their buffers, and their first time stamps say nothing.
 pub const WARM_UP: u64 = 4800;
-/// A stream that brings nothing for so long is opened anew.
-pub const SILENT_STREAM: Duration = Duration::from_secs(3);
-/// So long a thread that was told to stop is waited for; it may hang in a driver.
-const FAREWELL: Duration = Duration::from_millis(200);
 /// 10 ms; 20 where that is refused (kernel loopback, USB); what the driver likes.
 pub const BUFFER_SIZES: [BufferSize; 3] = [BufferSize::Fixed(480), BufferSize::Fixed(960), BufferSize::Default];
 
@@ -157,10 +156,17 @@ fn is_monitor(device: &cpal::Device) -> bool {
     id(device).ends_with(".monitor")
 }
 
+/// ALSA has a dozen names for each card, and looking at each opens it. These are the ones that convert what they must.
+fn worth_listing(host: &cpal::Host, device: &cpal::Device) -> bool {
+    let id = id(device);
+    host.id() != HostId::Alsa || ["default", "pipewire", "pulse"].contains(&id.as_str()) || id.starts_with("plughw:")
+}
+
 /// All of one direction, real microphones before monitors of speakers.
 fn devices(host: &cpal::Host, direction: Direction) -> Vec<cpal::Device> {
     let Ok(all) = host.devices() else { return Vec::new() };
     let mut devices: Vec<_> = all
+        .filter(|device| worth_listing(host, device))
         .filter(|device| match direction {
             Direction::Input => device.supports_input(),
             Direction::Output => device.supports_output(),
@@ -237,6 +243,11 @@ pub fn choose(direction: Direction, which: Option<&str>) -> Result<Chosen, Error
 }
 
 fn named(host: &cpal::Host, direction: Direction, which: &str) -> Result<cpal::Device, Error> {
+    // A name of ALSA's own, listed or not.
+    let exact = |device: &cpal::Device| host.id() == HostId::Alsa && id(device) == which;
+    if let Some(device) = host.devices().ok().and_then(|mut all| all.find(exact)) {
+        return Ok(device);
+    }
     let mut devices = devices(host, direction);
     if devices.is_empty() {
         return Err(Error::NoDevice(direction));
@@ -286,130 +297,6 @@ fn shape(device: &cpal::Device, direction: Direction, server: bool) -> Option<(S
         .map(|(_, _, format, channels)| (format, channels))
 }
 
-/// What a stream's callbacks tell the thread that looks after it. Touched with atomics alone.
-#[derive(Debug, Default)]
-pub struct Pulse {
-    lost: AtomicBool,
-    callbacks: AtomicU64,
-    reason: Mutex<Option<cpal::Error>>,
-}
-
-impl Pulse {
-    /// From the data callback: it runs.
-    pub fn beat(&self) {
-        self.callbacks.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// From the data callback: it panicked and will do nothing more.
-    pub fn broken(&self) {
-        self.lost.store(true, Ordering::Release);
-    }
-
-    /// From the error callback, which is not the data callback and may come 100 000 times a second from a dead server.
-    pub fn error(&self, error: &cpal::Error) {
-        if matches!(error.kind(), ErrorKind::Xrun | ErrorKind::DeviceChanged | ErrorKind::RealtimeDenied) {
-            return;
-        }
-        if !self.lost.swap(true, Ordering::AcqRel) {
-            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
-        }
-    }
-}
-
-/// Watches one stream's [`Pulse`].
-pub struct Watch {
-    pulse: Arc<Pulse>,
-    seen: u64,
-    since: Instant,
-}
-
-impl Watch {
-    /// From now on.
-    pub fn new(pulse: Arc<Pulse>) -> Self {
-        Watch { pulse, seen: 0, since: Instant::now() }
-    }
-
-    /// Why the stream is lost, once it is.
-    pub fn lost(&mut self, now: Instant) -> Option<String> {
-        let callbacks = self.pulse.callbacks.load(Ordering::Relaxed);
-        if callbacks != self.seen {
-            (self.seen, self.since) = (callbacks, now);
-        }
-        if self.pulse.lost.load(Ordering::Acquire) {
-            let reason = self.pulse.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
-            return Some(reason.map_or_else(|| "it stopped".to_owned(), |reason| reason.to_string()));
-        }
-        let silent = now.saturating_duration_since(self.since) > SILENT_STREAM;
-        silent.then(|| format!("nothing from it for {} s", SILENT_STREAM.as_secs()))
-    }
-}
-
-/// Waits between attempts to get a device back: 0.5 s, 1 s, then 2 s for ever.
-#[derive(Debug, Default)]
-pub struct Backoff(u32);
-
-impl Backoff {
-    /// How long to wait before the next attempt.
-    pub fn wait(&mut self) -> Duration {
-        let wait = Duration::from_millis(500 << self.0);
-        self.0 = (self.0 + 1).min(2);
-        wait
-    }
-}
-
-/// Drops a stream without being held up by it.
-pub fn retire(stream: cpal::Stream, alsa: bool) {
-    if !alsa {
-        return drop(stream);
-    }
-    let _ = bounded(FAREWELL, move || drop(stream)); // hangs for ever when the server behind a plugin died
-}
-
-/// A device's own thread: named, told to stop and joined when dropped, but abandoned where it hangs in a driver.
-pub struct Keeper {
-    stop: Arc<AtomicBool>,
-    ended: mpsc::Receiver<()>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Keeper {
-    /// Starts `work`, which looks at the flag and parks no longer than it must.
-    pub fn start(name: &str, work: impl FnOnce(&AtomicBool) + Send + 'static) -> std::io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (sender, ended) = mpsc::sync_channel(1);
-        let flag = stop.clone();
-        let thread = thread::Builder::new().name(name.into()).spawn(move || {
-            work(&flag);
-            drop(sender);
-        })?;
-        Ok(Keeper { stop, ended, thread: Some(thread) })
-    }
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        let Some(thread) = self.thread.take() else { return };
-        thread.thread().unpark();
-        if self.ended.recv_timeout(FAREWELL) == Err(mpsc::RecvTimeoutError::Disconnected) {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// Parks this thread until it is told to stop or `wait` is over; true while it is to go on.
-pub fn pause(stop: &AtomicBool, wait: Duration) -> bool {
-    let until = Instant::now() + wait;
-    while !stop.load(Ordering::Acquire) {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        thread::park_timeout(left);
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -428,41 +315,5 @@ mod tests {
             assert_eq!(position(&names(), which), at, "{which:?}");
         }
         assert_eq!(position(&names(), "2"), Some(2));
-    }
-
-    #[test]
-    fn attempts_wait_half_a_second_then_one_then_two_for_ever() {
-        let mut backoff = Backoff::default();
-        let waits: Vec<u128> = (0..5).map(|_| backoff.wait().as_millis()).collect();
-        assert_eq!(waits, [500, 1000, 2000, 2000, 2000]);
-    }
-
-    #[test]
-    fn a_stream_is_lost_by_an_error_or_by_silence_but_not_by_an_xrun() {
-        let pulse = Arc::new(Pulse::default());
-        let (mut watch, start) = (Watch::new(pulse.clone()), Instant::now());
-        pulse.error(&cpal::Error::new(ErrorKind::Xrun));
-        pulse.beat();
-        assert_eq!(watch.lost(start + Duration::from_secs(2)), None);
-        assert!(watch.lost(start + Duration::from_secs(6)).unwrap().contains("3 s"));
-        pulse.beat();
-        assert_eq!(watch.lost(start + Duration::from_secs(7)), None);
-        pulse.error(&cpal::Error::new(ErrorKind::StreamInvalidated));
-        assert!(watch.lost(start + Duration::from_secs(7)).is_some());
-    }
-
-    #[test]
-    fn a_thread_that_hangs_is_abandoned_after_200_ms_and_one_that_does_not_is_joined() {
-        let (hold, held) = mpsc::channel::<()>();
-        let stuck = Keeper::start("stuck", move |_| {
-            let _ = held.recv();
-        })
-        .unwrap();
-        let began = Instant::now();
-        drop(stuck);
-        assert!(began.elapsed() < Duration::from_secs(2));
-        drop(hold);
-        let parked = Keeper::start("parked", |stop| assert!(!pause(stop, Duration::from_secs(60)))).unwrap();
-        drop(parked);
     }
 }

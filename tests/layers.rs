@@ -7,10 +7,11 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 /// From the top down. A module may import what stands in a later line: not its own line, not an earlier one.
-const LAYERS: [&[&str]; 7] = [
+const LAYERS: [&[&str]; 8] = [
     &["bin"],
     &["app"],
     &["capture", "codec", "present", "net"],
+    &["fit", "sound_card"],
     &["session"],
     &["media"],
     &["wire", "crypto"],

@@ -131,10 +131,10 @@ impl Visit for Text {
     }
 }
 
-/// Set by the first SIGINT or SIGTERM; the second ends the process at once with 128 + its number.
+/// Set by the first SIGINT or SIGTERM; the second ends the process at once with 128 + its number. One a process.
 pub struct Stop {
     flag: Arc<AtomicBool>,
-    signals: Vec<SigId>,
+    pokes: Vec<SigId>,
     waker: Option<Waker>,
 }
 
@@ -149,14 +149,13 @@ impl Stop {
     /// Takes over both signals. `wake` is called on a thread of its own when the first one comes: it may send on a channel, close a slot
     /// or poke a poller, so that whoever waits there looks at [`Stop::requested`].
     pub fn on_signals(wake: impl Fn() + Send + 'static) -> std::io::Result<Stop> {
-        let mut stop = Stop { flag: Arc::default(), signals: Vec::new(), waker: None };
+        let mut stop = Stop { flag: Arc::default(), pokes: Vec::new(), waker: None };
         let (poke, mut poked) = UnixStream::pair()?;
         for signal in [SIGINT, SIGTERM] {
             // The order is the rule: the check for a second signal runs before the flag says that there was a first.
-            let end_at_once = signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.flag.clone())?;
-            stop.signals.push(end_at_once);
-            stop.signals.push(signal_hook::flag::register(signal, stop.flag.clone())?);
-            stop.signals.push(signal_hook::low_level::pipe::register(signal, poke.try_clone()?)?);
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.flag.clone())?;
+            signal_hook::flag::register(signal, stop.flag.clone())?;
+            stop.pokes.push(signal_hook::low_level::pipe::register(signal, poke.try_clone()?)?);
         }
         let leave = Arc::new(AtomicBool::new(false));
         let left = leave.clone();
@@ -176,9 +175,11 @@ impl Stop {
 }
 
 impl Drop for Stop {
+    /// Nobody asks any more: from here on the first signal ends the process at once.
     fn drop(&mut self) {
-        for signal in self.signals.drain(..) {
-            signal_hook::low_level::unregister(signal);
+        self.flag.store(true, Ordering::SeqCst);
+        for poke in self.pokes.drain(..) {
+            signal_hook::low_level::unregister(poke);
         }
         if let Some(Waker { mut poke, leave, thread }) = self.waker.take() {
             leave.store(true, Ordering::SeqCst);
@@ -227,20 +228,32 @@ mod tests {
         assert_eq!(told.recv(), Err(mpsc::RecvError), "the thread is gone and its closure with it");
     }
 
-    /// The process that gets two signals: this test binary again, told so by its environment.
+    /// Runs one of the tests below again in a process of its own, which a signal is to end.
+    fn exit_code_of(test: &str) -> Option<i32> {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        child.args([&format!("app::status::tests::{test}"), "--exact"]).env(CHILD, "1").output().unwrap().status.code()
+    }
+
+    const CHILD: &str = "EYELINE_TEST_IS_ENDED_BY_A_SIGNAL";
+
     #[test]
     fn the_second_signal_ends_the_process_at_once() {
-        const CHILD: &str = "EYELINE_TEST_GETS_TWO_SIGNALS";
-        if std::env::var_os(CHILD).is_some() {
-            let _stop = Stop::on_signals(|| {}).unwrap();
-            for signal in [SIGTERM, SIGINT] {
-                signal_hook::low_level::raise(signal).unwrap();
-            }
-            unreachable!("the second signal ends the process");
+        if std::env::var_os(CHILD).is_none() {
+            assert_eq!(exit_code_of("the_second_signal_ends_the_process_at_once"), Some(128 + SIGINT));
+            return;
         }
-        let test = "app::status::tests::the_second_signal_ends_the_process_at_once";
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        let output = child.args([test, "--exact"]).env(CHILD, "1").output().unwrap();
-        assert_eq!(output.status.code(), Some(128 + SIGINT), "{output:?}");
+        let _stop = Stop::on_signals(|| {}).unwrap();
+        signal_hook::low_level::raise(SIGTERM).unwrap();
+        signal_hook::low_level::raise(SIGINT).unwrap();
+    }
+
+    #[test]
+    fn once_nobody_asks_the_first_signal_ends_the_process() {
+        if std::env::var_os(CHILD).is_none() {
+            assert_eq!(exit_code_of("once_nobody_asks_the_first_signal_ends_the_process"), Some(128 + SIGTERM));
+            return;
+        }
+        drop(Stop::on_signals(|| {}).unwrap());
+        signal_hook::low_level::raise(SIGTERM).unwrap();
     }
 }

@@ -15,12 +15,11 @@ use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait as _, StreamTrait as _};
 use cpal::{FromSample, SampleFormat, SizedSample};
-use tracing::{info, warn};
 
 use crate::media::drift::Card;
 use crate::slot::{Closed, Slot};
 use crate::sound::{BLOCK_FRAMES, Block, RATE};
-use crate::sound_card::{self, Backoff, Chosen, Direction, Keeper, Listed, Pulse, Watch};
+use crate::sound_card::{self, Chosen, Direction, Keeper, Listed, Lost, Pulse, Watch};
 
 pub use crate::sound_card::Error;
 
@@ -219,7 +218,7 @@ fn keep(
     stop: &AtomicBool,
     opened: &SyncSender<Result<(String, u16), Error>>,
 ) {
-    let mut active = match open(which.as_deref()) {
+    let mut active = match open(which.as_deref(), 0) {
         Ok(active) => active,
         Err(error) => {
             let _ = opened.send(Err(error));
@@ -230,44 +229,38 @@ fn keep(
     if which.is_some() {
         which = Some(active.chosen.id.clone()); // numbers move when a device goes
     }
-    while let Some(reason) = pump(&mut active, sound, counters, stop) {
-        let name = active.chosen.name.clone();
-        warn!("microphone {name} is lost ({reason}); trying to get it back");
+    let mut shortest = 0;
+    while let Some(lost) = pump(&mut active, sound, counters, stop) {
+        let name = active.chosen.name;
         sound_card::retire(active.stream, active.chosen.alsa);
-        let mut backoff = Backoff::default();
-        active = loop {
-            if !sound_card::pause(stop, backoff.wait()) || sound.is_closed() {
-                return;
-            }
-            if let Ok(active) = open(which.as_deref()) {
-                break active;
-            }
-        };
+        let open = |shortest| open(which.as_deref(), shortest);
+        let Some(again) = sound_card::get_back((Direction::Input, &name), &lost, &mut shortest, stop, open) else { return };
         counters.reopened.fetch_add(1, Ordering::Relaxed);
-        info!("microphone {} is back", active.chosen.name);
+        active = again;
     }
     sound_card::retire(active.stream, active.chosen.alsa);
 }
 
 /// Brings blocks until the stream is lost (why) or not wanted any more (`None`).
-fn pump(active: &mut Active, sound: &Slot<Block>, counters: &Counters, stop: &AtomicBool) -> Option<String> {
+fn pump(active: &mut Active, sound: &Slot<Block>, counters: &Counters, stop: &AtomicBool) -> Option<Lost> {
     let before = counters.lost_frames.load(Ordering::Relaxed);
     while sound_card::pause(stop, LOOK) {
         if active.packer.pump(|block| sound.push(block)).is_err() {
             return None;
         }
         counters.lost_frames.store(before + active.packer.lost(), Ordering::Relaxed);
-        if let Some(reason) = active.watch.lost(Instant::now()) {
-            return Some(reason);
+        if let Some(lost) = active.watch.lost(Instant::now()) {
+            return Some(lost);
         }
     }
     None
 }
 
-fn open(which: Option<&str>) -> Result<Active, Error> {
+/// Opens with the first of the buffer sizes from `shortest` on that is taken.
+fn open(which: Option<&str>, shortest: usize) -> Result<Active, Error> {
     let chosen = sound_card::choose(Direction::Input, which)?;
     let mut refused = None;
-    for size in sound_card::BUFFER_SIZES {
+    for size in sound_card::BUFFER_SIZES.into_iter().skip(shortest) {
         let (tap, mut packer) = ring(chosen.channels);
         packer.warm_up(sound_card::WARM_UP);
         let pulse = Arc::new(Pulse::default());
@@ -278,7 +271,7 @@ fn open(which: Option<&str>) -> Result<Active, Error> {
             _ => build::<f32>(&chosen.device, config, tap, &pulse),
         };
         match built.and_then(|stream| stream.play().map(|()| stream)) {
-            Ok(stream) => return Ok(Active { stream, chosen, packer, watch: Watch::new(pulse) }),
+            Ok(stream) => return Ok(Active { stream, chosen, packer, watch: Watch::new(pulse, shortest) }),
             Err(error) => refused = Some(error),
         }
     }

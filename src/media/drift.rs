@@ -30,7 +30,7 @@ const LOOP_S: f64 = 4.0;
 /// Before this the card's rate is taken as nominal: noise over a shorter time looks like thousands of ppm.
 const RATE_AFTER_S: f64 = 1.0;
 /// Crystals differ by less; what asks for more is noise.
-const MAX_CARD: f64 = 500e-6;
+const MAX_CARD: f64 = 1000e-6;
 /// What stamps wander by, for the rate.
 const NOISE_S: f64 = 1e-3;
 /// A stamp further off than this is a suspected gap.

@@ -7,7 +7,7 @@
 //! [`clock::Mapping`](super::clock::Mapping)) to the moment it leaves the speaker (the card's own stamp, smoothed by
 //! [`drift::Card`](super::drift::Card)). Neither depends on when anything arrived, so jitter does not enter the loop.
 //! * **Target.** What was seen of arrivals (lateness of each block against its capture) and of requests (how far ahead and how
-//!   much the card asks) is kept in two [`jitter::Window`]s. The target is the latency at which the second worst of both in
+//!   much the card asks) is kept in two [`jitter::Window`](super::jitter::Window)s. The target is the latency at which the second worst of both in
 //!   ten seconds still meet, but never less than a buffer of [`Config::floor`]; it rises at once and falls by 3 ms/s.
 //! * **Small errors** (60 ms late, 25 early) are resampled away, ±0.5 % at most.
 //! * **Large ones** are jumped over or waited for with a crossfade: after a stall the backlog is shed at once, if there is one.

@@ -6,6 +6,7 @@ pub mod canvas;
 mod desktop;
 pub mod keys;
 pub mod overlay;
+pub mod renderer;
 mod scale;
 pub mod speaker;
 mod surface;

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Opening, handshake and hello must be done by then: a stranger may hold a place no longer (DESIGN: limits).
+/// Opening, handshake and hello must be done by then: a stranger may hold a place no longer.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// Control records waiting to be written: a handful in honest use; more means the peer does not read, and it is closed.

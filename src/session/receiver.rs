@@ -25,16 +25,16 @@ const REPORT: Duration = Duration::from_millis(100);
 /// Between two statistics.
 const STATS: Duration = Duration::from_secs(1);
 
-/// A picture is shown in part one picture period after it should have come, within these bounds (DESIGN §4).
+/// A picture is shown in part one picture period after it should have come, within these bounds.
 const LIVE_WAIT: (Duration, Duration) = (Duration::from_millis(16), Duration::from_millis(50));
 
-/// Live pictures being put together at once (DESIGN §6) and their bytes.
+/// Live pictures being put together at once, and their bytes.
 const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, newest_wins: true };
 
 /// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
 const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: 64 << 20, wait: Duration::from_secs(2), newest_wins: false };
 
-/// After the end record the rest is waited for this long (DESIGN §2).
+/// After the end record the rest is waited for this long.
 const END_WAIT: Duration = Duration::from_secs(2);
 
 /// How a receiver is set up.

@@ -28,7 +28,7 @@ const MAX_RUN: usize = 48;
 /// Fragments waiting to be sent again to one peer: a burst of the log's size; more is a peer that asks for everything.
 const MAX_RESEND: usize = 8192;
 
-/// Live sound older than this is dropped before it is sealed (DESIGN §2).
+/// Live sound older than this is dropped before it is sealed: it could only be heard late.
 const STALE_SOUND: Duration = Duration::from_millis(200);
 
 /// Blocks of live sound kept: the stale limit and some.
@@ -427,7 +427,7 @@ impl Session {
         for _ in 0..MAX_RUN {
             let (head, payload) = slice.fragment(cursor.fragment, PAYLOAD);
             let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
-            peer.sent.record(now, number, Piece { slice: cursor.slice, fragment: cursor.fragment });
+            peer.sent.record(now, number, Piece { slice: cursor.slice, fragment: cursor.fragment, again: 0 });
             cursor.fragment += 1;
             if cursor.fragment == last {
                 cursor = Cursor { slice: cursor.slice + 1, fragment: 0 };

@@ -8,6 +8,10 @@ use std::time::{Duration, Instant};
 /// Packet numbers remembered: a second of 80 Mbit/s.
 const LEN: usize = 8192;
 
+/// How often a fragment is sent again at most: a path that loses half of everything loses one in 60,000 of them for good, and a peer
+/// that asks for every packet it was ever sent cannot keep the sender busy with one picture.
+pub const MAX_AGAIN: u8 = 16;
+
 /// A fragment in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
@@ -15,6 +19,8 @@ pub struct Piece {
     pub slice: u64,
     /// Which fragment of it.
     pub fragment: u16,
+    /// How often it was sent before.
+    pub again: u8,
 }
 
 #[derive(Clone, Copy)]
@@ -67,9 +73,10 @@ impl Sent {
         if let Some(entry) = &mut self.entries[number as usize % LEN]
             && entry.number == number
             && !entry.asked
+            && entry.piece.again < MAX_AGAIN
         {
             entry.asked = true;
-            lost(entry.piece);
+            lost(Piece { again: entry.piece.again + 1, ..entry.piece });
         }
     }
 }
@@ -89,7 +96,7 @@ mod tests {
     fn a_packet_is_handed_out_once_and_only_if_it_was_sent() {
         let (mut sent, now) = (Sent::new(), Instant::now());
         for number in 0..10_000 {
-            sent.record(now, number, Piece { slice: number, fragment: 0 });
+            sent.record(now, number, Piece { slice: number, fragment: 0, again: 0 });
         }
         let mut missing = Ranges::new();
         for number in [5, 9_998, 9_999, 10_000, 77_777] {
@@ -108,7 +115,7 @@ mod tests {
         let (mut sent, start) = (Sent::new(), Instant::now());
         let ms = Duration::from_millis;
         for number in 0..5 {
-            sent.record(start + ms(number), number, Piece { slice: number, fragment: 0 });
+            sent.record(start + ms(number), number, Piece { slice: number, fragment: 0, again: 0 });
         }
         let nack = Nack { highest: 1, tail: true, patience_ms: 50, missing: Ranges::new() };
         let mut lost = Vec::new();

@@ -63,7 +63,7 @@ Examples:
   recv --no-window --no-audio --output - | ffmpeg -i - talk.mp4
 
 Keys in the window: q quit, f or F11 fullscreen, Esc leaves it, space freeze,
-m mute, 9/0 volume, s snapshot, i stats, ? help.
+m mute, 9/0 volume, i figures, ? help.
 Who is given --host dials, who is not waits. All is encrypted; without a key,
 who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
