@@ -7,6 +7,7 @@
 pub mod endpoint;
 pub mod link;
 pub mod path;
+mod peer;
 pub mod receiver;
 pub mod sender;
 pub mod sent;
