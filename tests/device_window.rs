@@ -62,6 +62,7 @@ fn the_window_of_the_tests_below() {
             Some(("grey", millis)) => look.greyed = Some(Duration::from_millis(millis.parse().unwrap())),
             Some(("nothing", text)) => nothing = Some(text.to_string()),
             Some(("title", text)) => window.set_title(text),
+            Some(("fit", width)) => window.fit(Size { width: width.parse().unwrap(), height: 500 }),
             _ => {}
         }
         for action in window.events() {
@@ -224,6 +225,22 @@ fn a_resized_window_shows_the_picture_scaled_between_black_bars() {
         let (shot, area) = (screen.shot("small"), screen.area(window));
         shows(&shot, Area { x: area.x + 40, width: 120, ..area }).then_some(())
     });
+}
+
+#[test]
+fn a_window_takes_the_size_of_a_picture_unless_somebody_gave_it_another() {
+    for screen in [Screen::with_manager(1280, 1000), Screen::start(1280, 1000, &[])] {
+        let (mut shower, window) = begin(&screen, "");
+        shower.say("fit 700");
+        shower.until("shown 700x500");
+        screen.x.configure_window(window, &ConfigureWindowAux::new().width(600).height(400)).unwrap().check().unwrap();
+        shower.until("shown 600x400");
+        shower.say("fit 900");
+        shower.until("done");
+        shower.poll();
+        let area = screen.area(window);
+        assert_eq!((area.width, area.height), (600, 400));
+    }
 }
 
 fn full_screen_and_back(screen: &Screen) {

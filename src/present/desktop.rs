@@ -153,6 +153,27 @@ impl Desktop {
         self.connection.configure_window(self.window, &configure).map(drop)
     }
 
+    /// Asks for another size of the window, around the same middle but on its screen as far as it fits; the server says later
+    /// what came of it.
+    pub(super) fn resize(&self, size: Size) -> Result<(), ReplyError> {
+        let place = self.place()?;
+        // Within the manager's frame the place is another than on the screen.
+        let corner = self.connection.translate_coordinates(self.window, self.root, 0, 0)?.reply()?;
+        let screen = self.screen().unwrap_or(size);
+        let keep = |corner: i16, old: u32, new: u32, screen: u32| {
+            let most = i64::from(screen) - i64::from(new);
+            (i64::from(corner) + (i64::from(old) - i64::from(new)) / 2).min(most).max(0) as i32
+        };
+        let configure = ConfigureWindowAux::new()
+            .x(keep(corner.dst_x, place.size.width, size.width, screen.width))
+            .y(keep(corner.dst_y, place.size.height, size.height, screen.height))
+            .width(size.width)
+            .height(size.height);
+        self.connection.configure_window(self.window, &configure)?;
+        self.connection.flush()?;
+        Ok(())
+    }
+
     fn place(&self) -> Result<Rect, ReplyError> {
         let geometry = self.connection.get_geometry(self.window)?.reply()?;
         let size = Size { width: u32::from(geometry.width), height: u32::from(geometry.height) };

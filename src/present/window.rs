@@ -84,6 +84,8 @@ pub struct Window {
     keys: Keys,
     clicks: Clicks,
     title: String,
+    /// The size it was opened with or asked for last: any other is what the user or the window manager wants.
+    asked: Size,
     exposed: bool,
     painted: Option<Shown>,
     pointer: Pointer,
@@ -134,6 +136,7 @@ impl Window {
             keys,
             clicks: Clicks::default(),
             title,
+            asked: size,
             exposed: true,
             painted: None,
             pointer: Pointer { place: (0.0, 0.0), moved: now, is_hidden: false },
@@ -230,6 +233,19 @@ impl Window {
     /// Whether the window covers its screen.
     pub fn is_fullscreen(&self) -> bool {
         self.desktop.is_fullscreen()
+    }
+
+    /// Makes the window as large as a picture, as when it is opened; not where it covers the screen, or has a size somebody
+    /// else gave it. The new size shows in a later [`Shown`].
+    pub fn fit(&mut self, picture: Size) {
+        let size = initial_size(picture, self.desktop.screen());
+        if self.is_fullscreen() || self.surface.size() != self.asked || size == self.asked {
+            return;
+        }
+        match self.desktop.resize(size) {
+            Ok(()) => self.asked = size,
+            Err(error) => debug!("another size: the display said: {error}"),
+        }
     }
 
     /// Sets the title; what cannot be printed is left out.

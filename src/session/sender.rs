@@ -17,6 +17,7 @@ use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, Report, Sound};
 use crate::wire::record::{End, Format, Reason, Record};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 /// Bytes of a datagram: fits every path (RFC 9000 §14 asks for 1200 as well), tunnels included.
@@ -360,27 +361,33 @@ impl Session {
 
     /// One run of datagrams for the next peer in turn that wants any.
     fn poll_media(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
-        let turn = self.turn;
-        let after = self.peers.keys().filter(|id| turn.is_none_or(|turn| **id > turn));
-        let before = self.peers.keys().filter(|id| turn.is_some_and(|turn| **id <= turn));
-        let order: Vec<LinkId> =
-            if self.peers.len() < 2 { self.peers.keys().copied().collect() } else { after.chain(before).copied().collect() };
-        for id in order {
-            let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.validated && peer.pictures) else { continue };
-            let Some(path) = self.endpoint.path(id) else { continue };
-            let Some(to) = path.usable(now) else { continue };
+        loop {
+            let (id, to) = self.next_in_turn(now)?;
+            self.turn = Some(id);
+            let (Some(peer), Some(path)) = (self.peers.get_mut(&id), self.endpoint.path(id)) else { return None };
             let segment = match Self::fill_resends(&self.log, peer, path, now, buffer) {
                 0 => Self::fill_fresh(&self.log, peer, path, now, self.patient, buffer),
                 segment => segment,
             };
+            // Nothing comes of a peer whose fragments to repeat have left the log; then it wants nothing any more.
             if segment > 0 {
-                self.turn = Some(id);
                 peer.stats.bytes += buffer.len() as u64;
                 peer.stats.datagrams += buffer.len().div_ceil(segment) as u64;
                 return Some((to, segment));
             }
         }
-        None
+    }
+
+    /// The next peer after the last one served that has something to be sent, and where it is.
+    fn next_in_turn(&self, now: Instant) -> Option<(LinkId, SocketAddr)> {
+        let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
+        let until = self.turn.map_or(Bound::Excluded(LinkId(0)), Bound::Included);
+        let in_turn = self.peers.range((after, Bound::Unbounded)).chain(self.peers.range((Bound::Unbounded, until)));
+        let mut wanting = in_turn.filter(|(_, peer)| {
+            let behind = self.log.clamp(peer.cursor) < self.log.end();
+            peer.validated && peer.pictures && (behind || !peer.resend.is_empty())
+        });
+        wanting.find_map(|(id, _)| Some((*id, self.endpoint.link(*id)?.path.as_ref()?.usable(now)?)))
     }
 
     fn fill_resends(log: &Log, peer: &mut Peer, path: &mut Path, now: Instant, buffer: &mut Vec<u8>) -> usize {

@@ -63,6 +63,7 @@ pub struct Receiving {
     watched: Rc<RefCell<Watched>>,
     speaker: Rc<RefCell<Speaker>>,
     ticks: Vec<(u64, Tick)>,
+    speaking: bool,
     mapping: Option<(u64, Mapping)>,
     captures: BTreeMap<u64, MediaTime>,
     commands: Vec<Command>,
@@ -88,7 +89,7 @@ impl Receiving {
         let now = base.instant(clock.shows(start));
         let me = identity(Role::Receiver, name, patient);
         let watched = Rc::new(RefCell::new(Watched::default()));
-        let speaker = Rc::new(RefCell::new(Speaker::new(base, speaker, start)));
+        let speaker = Rc::new(RefCell::new(Speaker::new(base, speaker)));
         let receiving = Receiving {
             session: Session::new(now, Config { me, hosts, reconnect: true, epoch: Epoch::new(now) }),
             clock,
@@ -97,7 +98,8 @@ impl Receiving {
             shown_source: None,
             watched: watched.clone(),
             speaker: speaker.clone(),
-            ticks: vec![(start, Tick::Speaker(0))],
+            ticks: Vec::new(),
+            speaking: false,
             mapping: None,
             captures: BTreeMap::new(),
             commands: Vec::new(),
@@ -189,7 +191,12 @@ impl Receiving {
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));
             }
             Event::SenderDown { reason, sentence: why } => sentence = Some(format!("down {reason:?} {why}")),
-            Event::Format(format) => sentence = Some(format!("format first={}", format.first)),
+            Event::Format(format) => {
+                if format.channels > 0 && !std::mem::replace(&mut self.speaking, true) {
+                    self.ticks.push((self.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
+                }
+                sentence = Some(format!("format first={}", format.first));
+            }
             Event::Path => sentence = Some("path".to_string()),
             Event::End(end) => sentence = Some(format!("end {end:?}")),
             Event::Finished => {

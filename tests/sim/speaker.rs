@@ -35,11 +35,16 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// Begins to ask at true time `start`.
-    pub fn new(base: Base, clock: Oscillator, start: u64) -> Speaker {
+    pub fn new(base: Base, clock: Oscillator) -> Speaker {
         let out = vec![0.0; BLOCK_FRAMES * 2];
-        let (playout, first) = (Playout::new(Config::default()), clock.shows(start));
-        Speaker { playout, clock, base, first, out, latencies: Vec::new(), blocks: 0 }
+        let playout = Playout::new(Config::default());
+        Speaker { playout, clock, base, first: 0, out, latencies: Vec::new(), blocks: 0 }
+    }
+
+    /// Asks from this true time on.
+    pub fn begin(&mut self, at: u64) -> u64 {
+        self.first = self.clock.shows(at);
+        at
     }
 
     /// True time of request `number`.

@@ -60,7 +60,7 @@ impl Lossy {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let arrives = (self.random >> 11) % self.one_in != 0;
+        let arrives = !(self.random >> 11).is_multiple_of(self.one_in);
         let count = if arrives { &self.passed } else { &self.lost };
         count.fetch_add(1, Ordering::Relaxed);
         arrives

@@ -50,7 +50,7 @@ pub fn run(
     let Shape { width, height, .. } = shape;
     let mut written = Written::default();
     if format == Format::Y4m {
-        let header = format!("YUV4MPEG2 W{width} H{height} F{fps}:1 Ip A1:1 C420jpeg\n");
+        let header = format!("YUV4MPEG2 W{width} H{height} F{fps}:1 Ip A1:1 C420jpeg XCOLORRANGE=FULL\n");
         if out.write_all(header.as_bytes()).is_err() {
             return Ok(written);
         }

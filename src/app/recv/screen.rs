@@ -37,6 +37,8 @@ pub struct Screen {
     frozen: Option<Arc<Canvas>>,
     quiet_since: Option<Instant>,
     seen: bool,
+    /// The size of the picture the window was last fitted to.
+    fitted: Size,
 }
 
 impl Screen {
@@ -53,6 +55,7 @@ impl Screen {
             frozen: None,
             quiet_since: None,
             seen: false,
+            fitted: FIRST_SIZE,
         })
     }
 
@@ -81,6 +84,11 @@ impl Screen {
         self.quiet_since = None;
         if self.frozen.is_some() {
             return Ok(Instant::now());
+        }
+        let size = canvas.size();
+        if size != self.fitted {
+            self.window.fit(size);
+            self.fitted = size;
         }
         self.paint(canvas)
     }
