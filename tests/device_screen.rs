@@ -86,6 +86,13 @@ fn changed(before: &Shot, after: &Shot, place: Area) -> usize {
     pixels.filter(|(x, y)| apart(before.at(*x, *y), after.at(*x, *y))).count()
 }
 
+/// Waits until twenty more pictures came, from now on.
+fn twenty_more(recv: &mut Program) {
+    recv.forget_stats();
+    let before = recv.stats();
+    recv.stats_with(|stats| stats["whole"].as_u64() >= before["whole"].as_u64().map(|whole| whole + 20));
+}
+
 /// The upper left, where the overlay writes and the test picture stands still.
 fn corner(area: Area) -> Area {
     Area { width: 400, height: 100, ..area }
@@ -121,11 +128,9 @@ fn the_test_picture_is_in_the_window_and_every_key_does_what_the_help_says() {
 
     // Frozen: the number stays while pictures come; then it jumps to now.
     screen.key(' ' as u32);
-    let before = recv.stats();
-    recv.stats_with(|stats| stats["whole"].as_u64() >= before["whole"].as_u64().map(|whole| whole + 20));
+    twenty_more(&mut recv);
     let frozen = seen(&screen.shot("frozen"), area).expect("a picture");
-    let before = recv.stats();
-    recv.stats_with(|stats| stats["whole"].as_u64() >= before["whole"].as_u64().map(|whole| whole + 20));
+    twenty_more(&mut recv);
     assert_eq!(seen(&screen.shot("frozen"), area), Some(frozen));
     screen.key(' ' as u32);
     number = goes_on(&screen, "thawed", area, frozen.max(number) + 20);
@@ -253,8 +258,8 @@ fn m_9_and_0_change_what_is_heard() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
-/// One encoder thread sends a picture's slices from the top down, each a run of full datagrams and a shorter one. The last run of each
-/// picture, with the number in it, is lost, and so is every word back, so that nothing is sent again.
+/// One encoder thread sends a picture's slices from the top down, each a run of full datagrams and a shorter one. The last runs of each
+/// picture, with the number in them, are lost, and so is every word back, so that nothing is sent again.
 #[test]
 fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     const SLICE_END: usize = 1200;
@@ -267,8 +272,9 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     send.said("waiting on port");
     let (losing, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let (on_way, counted) = (losing.clone(), lost.clone());
-    // Runs of this picture so far, and the fewest a picture had.
-    let (mut runs, mut fewest, mut last) = (0, usize::MAX, Instant::now());
+    // Runs of this picture so far, whether one of them was lost, and how many the pictures before had: a machine that stands still
+    // tears a picture apart, but not most of them.
+    let (mut runs, mut hit, mut last, mut before) = (0, false, Instant::now(), Vec::new());
     let gate = Gate::start(port, move |way, bytes| {
         let losing = on_way.load(Ordering::Relaxed);
         if way == Way::Up {
@@ -278,13 +284,17 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
             return true; // no picture
         }
         if last.elapsed() > Duration::from_millis(100) {
-            fewest = if runs > 2 { fewest.min(runs) } else { fewest };
-            runs = 0;
+            before.extend((!losing).then_some(runs));
+            before.sort_unstable();
+            (runs, hit) = (0, false);
         }
         last = Instant::now();
-        let dropped = losing && runs + 1 >= fewest;
+        let usual: usize = before.get(before.len() / 2).copied().unwrap_or(usize::MAX);
+        // Two, for the number of slices is not always the same.
+        let dropped = losing && runs + 2 >= usual;
         runs += usize::from(bytes.len() < SLICE_END);
-        counted.fetch_add(u64::from(dropped), Ordering::Relaxed);
+        counted.fetch_add(u64::from(dropped && !hit), Ordering::Relaxed);
+        hit |= dropped;
         !dropped
     });
     let mut recv = on(&screen, RECV, &format!("--no-audio --host 127.0.0.1:{} --stats json", gate.port));
@@ -295,17 +305,19 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     let read = |shot: &Shot| read_number(&luma(shot, area, size), size);
     let sound = read(&screen.shot("band-before"));
     assert!((1..10_000).contains(&sound), "{sound}");
+    recv.forget_stats();
     let before = recv.stats();
 
     losing.store(true, Ordering::Relaxed);
-    until("the number standing still", || (lost.load(Ordering::Relaxed) > 5).then_some(()));
+    until("the number standing still", || (lost.load(Ordering::Relaxed) >= 2).then_some(()));
     let first = screen.shot("band-lost-1");
     let motion = Area { y: area.y + 720 * 65 / 100, height: 720 * 13 / 100, ..area };
     let second = until("motion", || Some(screen.shot("band-lost-2")).filter(|shot| changed(&first, shot, motion) > 500));
     let third = until("more motion", || Some(screen.shot("band-lost-3")).filter(|shot| changed(&second, shot, motion) > 500));
     let stuck = [&first, &second, &third].map(read);
+    until("enough lost", || (lost.load(Ordering::Relaxed) >= 5).then_some(()));
     losing.store(false, Ordering::Relaxed);
-    println!("numbers {stuck:?} after {sound}; {} datagrams lost", lost.load(Ordering::Relaxed));
+    println!("numbers {stuck:?} after {sound}; {} pictures hit", lost.load(Ordering::Relaxed));
     assert!(stuck[0] >= sound && stuck.iter().all(|number| *number == stuck[0]), "the last good number stays: {stuck:?}");
     let after = recv.stats_with(|stats| stats["partial"].as_u64() >= before["partial"].as_u64().map(|partial| partial + 3));
     assert!(after["shown_in_part"].as_u64() >= Some(3), "{after}");

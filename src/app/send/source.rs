@@ -76,8 +76,13 @@ impl Plan {
                 Pictures::Test(size, config.fps.map_or(TEST.1, |fps| (fps.num, fps.den)))
             }
         };
+        // Without either there is no going on.
+        let required = match &pictures {
+            Pictures::None => Some("leave out --no-video"),
+            _ => config.require_audio.then_some("leave out --require-audio to go on without sound"),
+        };
         let microphone = match &config.sound {
-            Some(SoundSource::Microphone(which)) => find_microphone(which.as_deref(), config.require_audio)?,
+            Some(SoundSource::Microphone(which)) => find_microphone(which.as_deref(), required)?,
             _ => None,
         };
         let channels = match (&pictures, &config.sound) {
@@ -89,12 +94,6 @@ impl Plan {
         };
         if config.require_audio && channels == 0 {
             return Err(Failure::new(ExitCode::Device, "there is no sound to send, and --require-audio asks for it"));
-        }
-        if matches!(pictures, Pictures::None) && channels == 0 {
-            return Err(Failure::new(
-                ExitCode::Device,
-                "there is nothing to send without a microphone: plug one in or start the sound server, or leave out --no-video",
-            ));
         }
         let microphone = microphone.map(|(which, _)| which);
         Ok(Plan { pictures, microphone, channels, width: config.width })
@@ -159,17 +158,18 @@ pub fn scaled(size: Size, width: u32) -> Size {
     Size { width, height: u32::try_from(height).unwrap_or(u32::MAX).clamp(1, crate::wire::slice::MAX_SIDE.into()) }
 }
 
-/// Which one and its channels, if there is one to open later. None is no reason to stop, unless the user says so.
-fn find_microphone(which: Option<&str>, required: bool) -> Result<Option<(Option<String>, u8)>, Failure> {
+/// Which one and its channels, if there is one to open later. None is no reason to stop, unless it is `required`: then this is what else
+/// the user can do.
+fn find_microphone(which: Option<&str>, required: Option<&str>) -> Result<Option<(Option<String>, u8)>, Failure> {
     match Microphone::open(which, Slot::dropping(1)) {
         Ok(microphone) => {
             tracing::info!("microphone {}", microphone.name());
             Ok(Some((which.map(str::to_string), microphone.channels().clamp(1, 2) as u8)))
         }
-        Err(error) if required => {
-            Err(Failure::new(ExitCode::Device, format!("{error}, or leave out --require-audio to go on without sound")))
-        }
         Err(error) => {
+            if let Some(way_out) = required {
+                return Err(Failure::new(ExitCode::Device, format!("{error}, or {way_out}")));
+            }
             tracing::warn!("going on without sound: {error}, or say --no-audio");
             Ok(None)
         }
