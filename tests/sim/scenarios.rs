@@ -240,7 +240,8 @@ fn late_joiner() {
     assert!(first < 150_000_000, "the first picture came after {} ms", first / 1_000_000);
     let path = late.log.iter().find(|(_, what)| what == "path").expect("a path").0;
     assert!(late.first_whole.expect("seen") / 1_000_000 - path < 33 + 20, "a picture within a frame period of the path");
-    assert!(late.whole >= 140, "{}", late.whole);
+    // A picture loses one packet in the mean; where the answer is lost, too, a second one would come after its deadline.
+    assert!(late.latencies.len() >= 144 && late.whole >= 130, "{} shown, {} whole", late.latencies.len(), late.whole);
     assert_eq!(pair.source.borrow().stats.peers.len(), 2);
 }
 
