@@ -32,8 +32,12 @@ const MAX_ASKED: u8 = 4;
 /// Patient, each question doubles the time to the next one, up to this: an outage may be long, its end should show soon.
 const MAX_REPEAT: Duration = Duration::from_millis(200);
 
-/// Missing packets remembered; on overflow the oldest are given up.
+/// Missing packets remembered; on overflow the oldest are given up. Live, more than a picture's are of no use.
 const MAX_MISSING: usize = 2048;
+
+/// Patient, as many as the sender remembers: after an outage hundreds are missing that are on their way again under other numbers,
+/// and the oldest is the one that is waited for.
+const MAX_MISSING_PATIENT: usize = 8192;
 
 struct Missing {
     number: u64,
@@ -62,10 +66,11 @@ impl Tracker {
     /// A packet came (not a duplicate); `data` if it carried a piece of a picture.
     pub fn received(&mut self, now: Instant, number: u64, data: bool) {
         if number >= self.next {
-            let from = self.next.max(number.saturating_sub(MAX_MISSING as u64));
+            let most = if self.patient { MAX_MISSING_PATIENT } else { MAX_MISSING };
+            let from = self.next.max(number.saturating_sub(most as u64));
             self.lost += from - self.next;
             for number in from..number {
-                if self.missing.len() == MAX_MISSING {
+                if self.missing.len() == most {
                     self.missing.pop_front();
                     self.lost += 1;
                 }
@@ -218,10 +223,12 @@ mod tests {
 
     #[test]
     fn a_jump_of_a_billion_packets_costs_bounded_memory() {
-        let (mut tracker, start) = (Tracker::new(false), Instant::now());
-        tracker.received(start, 0, true);
-        tracker.received(start, 1_000_000_000, true);
-        assert_eq!(tracker.missing.len(), MAX_MISSING);
-        assert_eq!(tracker.lost(), 1_000_000_000 - 1 - MAX_MISSING as u64);
+        for (patient, most) in [(false, MAX_MISSING), (true, MAX_MISSING_PATIENT)] {
+            let (mut tracker, start) = (Tracker::new(patient), Instant::now());
+            tracker.received(start, 0, true);
+            tracker.received(start, 1_000_000_000, true);
+            assert_eq!(tracker.missing.len(), most);
+            assert_eq!(tracker.lost(), 1_000_000_000 - 1 - most as u64);
+        }
     }
 }
