@@ -38,7 +38,10 @@ struct State<T> {
 /// See the module text.
 pub struct Slot<T> {
     state: Mutex<State<T>>,
-    changed: Condvar,
+    /// A value came, or it was closed. One value wakes one consumer.
+    filled: Condvar,
+    /// A value was taken, or it was closed.
+    room: Condvar,
     capacity: usize,
     overflow: Overflow,
 }
@@ -47,7 +50,7 @@ impl<T> Slot<T> {
     fn with(capacity: usize, overflow: Overflow) -> Arc<Self> {
         assert!(capacity > 0, "a slot holds at least one value");
         let state = State { values: VecDeque::with_capacity(capacity), closed: false, dropped: 0 };
-        Arc::new(Slot { state: Mutex::new(state), changed: Condvar::new(), capacity, overflow })
+        Arc::new(Slot { state: Mutex::new(state), filled: Condvar::new(), room: Condvar::new(), capacity, overflow })
     }
 
     /// One place; a newer value replaces the one nobody took.
@@ -74,7 +77,7 @@ impl<T> Slot<T> {
     pub fn push(&self, value: T) -> Result<(), Closed> {
         let mut state = self.lock();
         while self.overflow == Overflow::Wait && state.values.len() >= self.capacity && !state.closed {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.closed {
             return Err(Closed);
@@ -84,7 +87,7 @@ impl<T> Slot<T> {
         state.dropped += u64::from(replaced.is_some());
         state.values.push_back(value);
         drop(state);
-        self.changed.notify_all();
+        self.filled.notify_one();
         Ok(())
     }
 
@@ -98,7 +101,7 @@ impl<T> Slot<T> {
             if state.closed {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -116,7 +119,7 @@ impl<T> Slot<T> {
             if left == Duration::ZERO {
                 return Taken::TimedOut;
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -128,7 +131,7 @@ impl<T> Slot<T> {
     fn pop(&self, state: &mut State<T>) -> Option<T> {
         let value = state.values.pop_front()?;
         if self.overflow == Overflow::Wait {
-            self.changed.notify_all();
+            self.room.notify_one();
         }
         Some(value)
     }
@@ -136,7 +139,8 @@ impl<T> Slot<T> {
     /// No more values will be accepted; what is inside can still be taken. Wakes everybody.
     pub fn close(&self) {
         self.lock().closed = true;
-        self.changed.notify_all();
+        self.filled.notify_all();
+        self.room.notify_all();
     }
 
     /// Whether it was closed (values may still be inside).
@@ -180,6 +184,20 @@ mod tests {
         }
         producer.join().unwrap();
         assert_eq!((seen, slot.dropped()), ((0..1000).collect(), 0));
+    }
+
+    #[test]
+    fn every_value_finds_one_of_several_consumers() {
+        let slot = Slot::waiting(3);
+        let consumers: Vec<_> = (0..4)
+            .map(|_| {
+                let slot = slot.clone();
+                std::thread::spawn(move || std::iter::from_fn(|| slot.take()).count())
+            })
+            .collect();
+        (0..1000).for_each(|value| slot.push(value).unwrap());
+        slot.close();
+        assert_eq!(consumers.into_iter().map(|consumer| consumer.join().unwrap()).sum::<usize>(), 1000);
     }
 
     #[test]

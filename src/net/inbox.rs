@@ -1,7 +1,7 @@
 //! What other threads have for the net thread: commands, looked-up names, and the word to stop.
 //!
 //! Capacity: [`CAPACITY`] commands; with more the pusher waits, and nothing is dropped. The net thread takes everything at
-//! once and is woken only for the first of a batch.
+//! once and is woken only for the first of a batch. What is [left](Inbox::leave) wakes it not at all: it is taken with the next thing that does.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -30,13 +30,15 @@ struct State<Command> {
     commands: VecDeque<Command>,
     resolved: Vec<Resolved>,
     stop: bool,
+    /// It was woken since it last took.
+    woken: bool,
     /// Nobody takes anything any more.
     ended: bool,
 }
 
 impl<Command> Inbox<Command> {
     pub(super) fn new(poller: Arc<Poller>) -> Arc<Self> {
-        let state = State { commands: VecDeque::new(), resolved: Vec::new(), stop: false, ended: false };
+        let state = State { commands: VecDeque::new(), resolved: Vec::new(), stop: false, woken: false, ended: false };
         Arc::new(Inbox { state: Mutex::new(state), room: Condvar::new(), poller, owner: OnceLock::new() })
     }
 
@@ -46,6 +48,15 @@ impl<Command> Inbox<Command> {
     }
 
     pub(super) fn push(&self, command: Command) {
+        self.put(command, true);
+    }
+
+    /// As [`Inbox::push`] for what is not urgent, while there is plenty of room.
+    pub(super) fn leave(&self, command: Command) {
+        self.put(command, false);
+    }
+
+    fn put(&self, command: Command, urgent: bool) {
         let mut state = self.lock();
         while state.commands.len() >= CAPACITY && !state.ended && self.owner.get() != Some(&thread::current().id()) {
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -53,10 +64,11 @@ impl<Command> Inbox<Command> {
         if state.ended {
             return;
         }
-        let first = state.commands.is_empty();
         state.commands.push_back(command);
+        let wakes = !state.woken && (urgent || state.commands.len() >= CAPACITY / 2);
+        state.woken |= wakes;
         drop(state);
-        if first {
+        if wakes {
             self.wake();
         }
     }
@@ -77,6 +89,7 @@ impl<Command> Inbox<Command> {
         mem::swap(&mut state.commands, commands);
         mem::swap(&mut state.resolved, resolved);
         let stop = state.stop;
+        state.woken = false;
         drop(state);
         if commands.len() >= CAPACITY {
             self.room.notify_all();
@@ -103,5 +116,41 @@ impl<Command> Inbox<Command> {
     fn lock(&self) -> MutexGuard<'_, State<Command>> {
         // A panic elsewhere cannot leave the queues half changed: every critical section is one push or swap.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use polling::Events;
+    use std::time::{Duration, Instant};
+
+    /// Whether the poller is woken within 20 ms.
+    fn is_woken(poller: &Poller) -> bool {
+        let (begun, limit) = (Instant::now(), Duration::from_millis(20));
+        poller.wait(&mut Events::new(), Some(limit)).expect("waits");
+        begun.elapsed() < limit
+    }
+
+    fn take(inbox: &Inbox<u32>) -> VecDeque<u32> {
+        let mut commands = VecDeque::new();
+        inbox.take(&mut commands, &mut Vec::new());
+        commands
+    }
+
+    #[test]
+    fn what_is_left_wakes_nobody_until_half_the_room_is_taken_and_keeps_its_place() {
+        let poller = Arc::new(Poller::new().expect("a poller"));
+        let inbox = Inbox::new(poller.clone());
+        inbox.leave(1);
+        assert!(!is_woken(&poller));
+        inbox.push(2);
+        assert!(is_woken(&poller), "something urgent behind it");
+        inbox.push(3);
+        assert!(!is_woken(&poller), "once is enough");
+        assert_eq!(take(&inbox), [1, 2, 3]);
+        (0..CAPACITY as u32 / 2).for_each(|number| inbox.leave(number));
+        assert!(is_woken(&poller));
+        assert_eq!(take(&inbox).len(), CAPACITY / 2);
     }
 }

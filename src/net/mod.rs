@@ -123,6 +123,11 @@ impl<Command> Handle<Command> {
         self.commands.command(command);
     }
 
+    /// Leaves the core something; see [`Commands::leave`].
+    pub fn leave(&self, command: Command) {
+        self.commands.leave(command);
+    }
+
     /// A sender of commands for another thread.
     pub fn commands(&self) -> Commands<Command> {
         self.commands.clone()
@@ -167,6 +172,11 @@ impl<Command> Commands<Command> {
     /// gone commands are dropped. Not for audio callbacks: it locks.
     pub fn command(&self, command: Command) {
         self.0.push(command);
+    }
+
+    /// The same for what is not urgent: the net thread is not woken for it, but takes it when it is awake anyway.
+    pub fn leave(&self, command: Command) {
+        self.0.leave(command);
     }
 }
 

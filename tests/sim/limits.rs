@@ -6,7 +6,7 @@ use super::sending::identity;
 use eyeline::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, Transport};
 use eyeline::media::clock::Epoch;
 use eyeline::media::packetizer::Slice;
-use eyeline::session::endpoint::{MAX_HANDSHAKES, MAX_PER_ADDRESS};
+use eyeline::session::admission::{MAX_HANDSHAKES, MAX_PER_ADDRESS};
 use eyeline::session::link::HANDSHAKE;
 use eyeline::session::sent::MAX_AGAIN;
 use eyeline::session::{Core, HostId, Output, StreamId, receiver, sender};

@@ -39,7 +39,7 @@ pub(super) enum Note {
 }
 
 /// How long the main thread waits for a picture before it looks at the keyboard.
-const TURN: Duration = Duration::from_millis(10);
+const TURN: Duration = Duration::from_millis(25);
 
 /// More threads than this gain nothing at the sizes there are.
 const MAX_WORKERS: usize = 4;
@@ -99,7 +99,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let pool = decodes
         .then(|| {
             let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
-            decode::Pool::new(workers, canvas.clone(), ready.clone(), move |body| recycle.command(Command::Recycle(body)))
+            decode::Pool::new(workers, canvas.clone(), ready.clone(), move |body| recycle.leave(Command::Recycle(body)))
         })
         .transpose()
         .code(ExitCode::Failed)?;
@@ -205,7 +205,7 @@ impl Recv<'_> {
         };
         if self.pool.is_some() {
             self.shown += 1;
-            self.net.command(Command::Shown(self.shown));
+            self.net.leave(Command::Shown(self.shown));
         }
         self.report.size(ready.size);
         let mapping = *lock(&self.mapping);

@@ -1,0 +1,144 @@
+//! A sender's and a receiver's core, joined in memory: the protocol path from a slice to a slice, without a network.
+
+use eyeline::media::clock::Epoch;
+use eyeline::media::packetizer::Slice;
+use eyeline::session::link::Identity;
+use eyeline::session::receiver::{self, Event};
+use eyeline::session::sender::{self, Command};
+use eyeline::session::{Core, HostId, Output, StreamId};
+use eyeline::time::MediaTime;
+use eyeline::wire::preamble::Role;
+use eyeline::wire::record::Format;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Both ends of the one connection.
+const STREAM: StreamId = StreamId(1);
+
+/// Time between two pictures.
+const PERIOD: Duration = Duration::from_millis(33);
+
+fn address(last: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, last], 9688))
+}
+
+/// See the module text.
+pub struct Pair {
+    now: Instant,
+    epoch: Epoch,
+    /// The sending core.
+    pub send: sender::Session,
+    /// The receiving core.
+    pub recv: receiver::Session,
+    buffer: Vec<u8>,
+    picture: u64,
+    /// Datagrams from the sender so far.
+    pub datagrams: u64,
+    /// Slices that arrived.
+    pub slices: u64,
+}
+
+impl Pair {
+    /// Two cores whose handshake is over and whose path is proved.
+    pub fn new() -> Pair {
+        #[expect(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
+        let now = Instant::now();
+        let epoch = Epoch::new(now);
+        let me = |role, id| Identity {
+            role,
+            psk: None,
+            id: [id; 16],
+            name: "bench".into(),
+            pictures: true,
+            sound: false,
+            patient: false,
+        };
+        let send = sender::Config { me: me(Role::Sender, 1), hosts: 0, reconnect: false, epoch, format: Format::default() };
+        let recv = receiver::Config { me: me(Role::Receiver, 2), hosts: 1, reconnect: false, epoch };
+        let mut pair = Pair {
+            now,
+            epoch,
+            send: sender::Session::new(now, send),
+            recv: receiver::Session::new(now, recv),
+            buffer: Vec::new(),
+            picture: 0,
+            datagrams: 0,
+            slices: 0,
+        };
+        for _ in 0..200 {
+            pair.step();
+        }
+        pair.picture(&[100; 4]);
+        assert!(pair.slices > 0, "the two did not find each other");
+        pair
+    }
+
+    fn step(&mut self) {
+        self.now += PERIOD;
+        self.send.handle_timeout(self.now);
+        self.recv.handle_timeout(self.now);
+        self.pump();
+    }
+
+    /// One picture of slices this long goes through.
+    pub fn picture(&mut self, lengths: &[usize]) {
+        self.now += PERIOD;
+        let capture: MediaTime = self.epoch.media_time(self.now);
+        for (index, len) in lengths.iter().enumerate() {
+            let mut body = ((*len - 4) as u32).to_be_bytes().to_vec();
+            body.resize(*len, 0x5A);
+            let slice = Slice { picture: self.picture, index: index as u8, count: lengths.len() as u8, capture, body };
+            self.send.handle_command(self.now, Command::Slice(slice));
+            self.pump();
+        }
+        self.picture += 1;
+    }
+
+    /// Carries everything over until both have nothing more to say.
+    fn pump(&mut self) {
+        while self.pump_sender() | self.pump_receiver() {}
+    }
+
+    fn pump_sender(&mut self) -> bool {
+        let mut said = false;
+        loop {
+            match self.send.poll(self.now, &mut self.buffer) {
+                Output::Datagrams { segment, len, .. } => {
+                    for datagram in self.buffer[..len].chunks_mut(segment) {
+                        self.datagrams += 1;
+                        self.recv.handle_datagram(self.now, address(1), datagram);
+                    }
+                }
+                Output::Stream { .. } => self.recv.handle_stream(self.now, STREAM, &self.buffer),
+                Output::Wait(_) => return said,
+                Output::Event(_) | Output::Close { .. } | Output::Dial { .. } => {}
+            }
+            said = true;
+        }
+    }
+
+    fn pump_receiver(&mut self) -> bool {
+        let mut said = false;
+        loop {
+            match self.recv.poll(self.now, &mut self.buffer) {
+                Output::Datagrams { segment, len, .. } => {
+                    for datagram in self.buffer[..len].chunks_mut(segment) {
+                        self.send.handle_datagram(self.now, address(2), datagram);
+                    }
+                }
+                Output::Stream { .. } => self.send.handle_stream(self.now, STREAM, &self.buffer),
+                Output::Dial { .. } => {
+                    self.send.handle_accepted(self.now, STREAM, address(2));
+                    self.recv.handle_dialled(self.now, HostId(0), Ok((STREAM, address(1))));
+                }
+                Output::Event(Event::Slice(slice, _)) => {
+                    self.slices += 1;
+                    self.recv.handle_command(self.now, receiver::Command::Recycle(slice.into_bytes()));
+                }
+                Output::Wait(_) => return said,
+                Output::Event(_) | Output::Close { .. } => {}
+            }
+            said = true;
+        }
+    }
+}
