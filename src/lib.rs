@@ -11,6 +11,7 @@
 //! house and PROTOCOL.md for the bytes.
 
 #![warn(missing_docs)]
+#![allow(rustdoc::private_intra_doc_links)] // the texts are read beside the code, and name constants that are nobody else's
 #![cfg_attr(test, allow(clippy::disallowed_methods))] // a test needs some moment to count from
 
 pub mod app;

@@ -58,7 +58,7 @@ impl Direction {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The machine has none.
-    #[error("there is no {what}: plug one in or start the sound server (PulseAudio, PipeWire), or go on without with --no-audio", what = .0.noun())]
+    #[error("there is no {what}: plug one in or start the sound server (PulseAudio, PipeWire)", what = .0.noun())]
     NoDevice(Direction),
     /// The machine has none that was meant.
     #[error("no {what} is called {which:?}; there are: {names} (choose one with {flag})", what = .direction.noun(), flag = .direction.flag())]
@@ -89,7 +89,7 @@ pub enum Error {
         reason: cpal::Error,
     },
     /// The server hangs.
-    #[error("the sound server does not answer within {} s: restart it, or go on without with --no-audio", PATIENCE.as_secs())]
+    #[error("the sound server does not answer within {} s: restart it", PATIENCE.as_secs())]
     Hangs,
 }
 

@@ -4,11 +4,15 @@
 //! Each test runs itself again in a process of its own with the emulation preloaded; the body runs there. Needs a C compiler.
 #![allow(clippy::disallowed_methods)] // real devices run in real time
 
+#[path = "support/emulator.rs"]
+mod emulator;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use emulator::emulator;
 use eyeline::capture::camera::{self, Camera, Chosen, Error, Format, Request};
 use eyeline::picture::{Body, Picture, Sampling, Size};
 use eyeline::slot::{Slot, Taken};
@@ -50,21 +54,6 @@ fn run_inside(name: &str, settings: &[(&str, &str)]) {
 
 fn scratch() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-}
-
-/// The compiled emulation.
-fn emulator() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let (library, fresh) =
-            (scratch().join("emulated_camera.so"), scratch().join(format!("camera-{}.so", std::process::id())));
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/emulated_camera.c");
-        let mut cc = Command::new("cc");
-        cc.args(["-O2", "-Wall", "-shared", "-fPIC", "-o"]).arg(&fresh).arg(source).args(["-ldl", "-lpthread"]);
-        assert!(cc.status().expect("a C compiler").success(), "{cc:?}");
-        std::fs::rename(fresh, &library).unwrap(); // whole at any moment, also for another run beside this one
-        library
-    })
 }
 
 /// The emulated camera's pictures: a directory for each size, each picture of another length.

@@ -402,9 +402,9 @@ fn the_title_is_set_without_what_cannot_be_printed() {
 #[test]
 fn without_a_display_it_says_what_to_do() {
     let line = Shower::start(None, "").until("error");
-    assert!(line.contains("DISPLAY is not set") && line.contains("--no-window"), "{line}");
+    assert!(line.contains("DISPLAY is not set") && line.contains("desktop session"), "{line}");
     let mut screen = Screen::start(320, 200, &[]);
     screen.name = ":999".into();
     let line = Shower::start(Some(&screen), "").until("error");
-    assert!(line.contains(":999") && line.contains("--no-window"), "{line}");
+    assert!(line.contains(":999") && line.contains("Check DISPLAY"), "{line}");
 }

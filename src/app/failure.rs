@@ -27,7 +27,16 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.error)
+        let mut text = String::new();
+        for cause in self.error.chain() {
+            let cause = cause.to_string();
+            // Many errors tell their cause in their own sentence.
+            if !text.contains(&cause) {
+                text.push_str(if text.is_empty() { "" } else { ": " });
+                text.push_str(&cause);
+            }
+        }
+        f.write_str(&text)
     }
 }
 
@@ -53,5 +62,25 @@ pub fn conclude(outcome: Result<ExitCode, Failure>) -> ExitCode {
             }
             failure.code
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot create a.y4m: {0}; does its folder exist?")]
+    struct Create(#[source] std::io::Error);
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let gone = || std::io::Error::from_raw_os_error(2);
+        let failed: Result<(), _> = Err(Create(gone())).code(ExitCode::Failed);
+        let told = "cannot create a.y4m: No such file or directory (os error 2); does its folder exist?";
+        assert_eq!(failed.expect_err("it is one").to_string(), told);
+        let wrapped = anyhow::Error::from(gone()).context("cannot read the key");
+        let failed: Result<(), _> = Err(wrapped).code(ExitCode::Failed);
+        assert_eq!(failed.expect_err("it is one").to_string(), "cannot read the key: No such file or directory (os error 2)");
     }
 }

@@ -6,8 +6,9 @@ use super::status::ExitCode;
 use crate::crypto::Psk;
 use crate::net;
 use crate::session::HostId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 /// The key both sides must have, made ready.
 pub fn psk(common: &Common) -> Result<Option<Psk>, Failure> {
@@ -65,19 +66,20 @@ pub fn warn_no_udp(peer: SocketAddr, meet: &Meet) {
 /// What became of the hosts to dial. Each trouble is said once, not twice a second.
 pub struct Hosts {
     names: Vec<String>,
+    reconnect: bool,
     said: BTreeMap<HostId, String>,
-    lost: usize,
+    hopeless: BTreeSet<HostId>,
     ever_reached: bool,
 }
 
 impl Hosts {
     /// None reached yet.
-    pub fn new(meet: &Meet) -> Self {
-        let names = match meet {
+    pub fn new(common: &Common) -> Self {
+        let names = match &common.meet {
             Meet::Wait(_) => Vec::new(),
             Meet::Dial(hosts) => hosts.iter().map(|host| format!("{host}")).collect(),
         };
-        Hosts { names, said: BTreeMap::new(), lost: 0, ever_reached: false }
+        Hosts { names, reconnect: common.reconnect, said: BTreeMap::new(), hopeless: BTreeSet::new(), ever_reached: false }
     }
 
     /// A peer said hello: from now on trouble is news again.
@@ -86,21 +88,110 @@ impl Hosts {
         self.ever_reached = true;
     }
 
-    /// A host could not be reached. Fails when no host is left to try, or its name never meant anything.
+    /// A host could not be reached. Fails when no host is left to try: each turned us away, has a name that means nothing, or is not
+    /// dialled again.
     pub fn unreachable(&mut self, host: HostId, sentence: &str, fatal: bool) -> Result<(), Failure> {
-        let name = self.names.get(host.0).map_or("the host", String::as_str);
-        let unknown = sentence.starts_with("unknown host") && !self.ever_reached;
-        if fatal || unknown {
-            self.lost += 1;
-            let code = if self.ever_reached { ExitCode::PeerLost } else { ExitCode::Failed };
-            if self.lost >= self.names.len() {
+        // A name that was good once may be so again: name servers fail like other machines.
+        let refused = fatal || (sentence.starts_with("unknown host") && !self.ever_reached);
+        if refused || !self.reconnect {
+            self.hopeless.insert(host);
+            if self.hopeless.len() >= self.names.len() {
+                let code = if refused && !self.ever_reached { ExitCode::Failed } else { ExitCode::PeerLost };
                 return Err(Failure::new(code, sentence));
             }
-            tracing::error!("{name}: {sentence}");
-        } else if self.said.get(&host).is_none_or(|said| said != sentence) {
-            tracing::warn!("{sentence}; trying again until it is there");
+        }
+        if self.said.get(&host).is_none_or(|said| said != sentence) {
             self.said.insert(host, sentence.to_string());
+            match fatal || !self.reconnect {
+                true => tracing::error!("{sentence}"),
+                false => tracing::warn!("{sentence} (dialling on until it answers)"),
+            }
         }
         Ok(())
+    }
+}
+
+/// Says who was turned away, and does not let strangers fill the screen with it. Capacity: [`Doorman::LINES`] lines each
+/// [`Doorman::WHILE`]; the same sentence for one address is said once in it.
+#[derive(Default)]
+pub struct Doorman {
+    said: Vec<(IpAddr, String, Instant)>,
+    unsaid: u64,
+}
+
+impl Doorman {
+    const LINES: usize = 3;
+    const WHILE: Duration = Duration::from_secs(10);
+
+    /// Somebody was turned away.
+    pub fn turned_away(&mut self, from: SocketAddr, sentence: &str) {
+        if let Some(line) = self.line(Instant::now(), from, sentence.trim()) {
+            tracing::warn!("{line}");
+        }
+    }
+
+    fn line(&mut self, now: Instant, from: SocketAddr, sentence: &str) -> Option<String> {
+        self.said.retain(|(.., at)| now < *at + Self::WHILE);
+        let again = self.said.iter().any(|(ip, said, _)| *ip == from.ip() && said == sentence);
+        if again || self.said.len() >= Self::LINES {
+            self.unsaid += 1;
+            return None;
+        }
+        self.said.push((from.ip(), sentence.to_string(), now));
+        let others = match std::mem::take(&mut self.unsaid) {
+            0 => String::new(),
+            others => format!(" (and {others} connections before it)"),
+        };
+        Some(format!("{from} was turned away: {sentence}{others}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::{Command, Env, recv};
+    use super::*;
+
+    fn hosts(flags: &str) -> Hosts {
+        match recv::parse(format!("recv {flags}").split(' ').map(std::ffi::OsString::from), &Env::default()) {
+            Ok(Command::Run(config)) => Hosts::new(&config.common),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_host_that_may_answer_later_is_dialled_on_and_one_that_never_will_ends_it() {
+        let mut one = hosts("--host camera");
+        assert!(one.unreachable(HostId(0), "nobody is waiting", false).is_ok());
+        assert_eq!(one.unreachable(HostId(0), "it turned us away", true).expect_err("no use").code, ExitCode::Failed);
+        let mut one = hosts("--host camera");
+        assert_eq!(one.unreachable(HostId(0), "unknown host camera", false).expect_err("no use").code, ExitCode::Failed);
+        let mut one = hosts("--host camera --no-reconnect");
+        assert_eq!(one.unreachable(HostId(0), "nobody is waiting", false).expect_err("once").code, ExitCode::PeerLost);
+        let mut one = hosts("--host camera");
+        one.reached();
+        assert!(one.unreachable(HostId(0), "unknown host camera", false).is_ok(), "its name was good once");
+        assert_eq!(one.unreachable(HostId(0), "it has a key now", true).expect_err("no use").code, ExitCode::PeerLost);
+    }
+
+    #[test]
+    fn one_unknown_host_however_often_dialled_does_not_give_up_the_others() {
+        let mut two = hosts("--host camera");
+        two.names.push("other:9688".to_string());
+        for _ in 0..5 {
+            assert!(two.unreachable(HostId(0), "unknown host camera", false).is_ok());
+        }
+        assert!(two.unreachable(HostId(1), "unknown host other", false).is_err(), "none is left");
+    }
+
+    #[test]
+    fn who_knocks_a_thousand_times_gets_a_few_lines_and_a_number() {
+        let (mut doorman, start) = (Doorman::default(), Instant::now());
+        let from: SocketAddr = "10.0.0.7:1234".parse().expect("an address");
+        let first = doorman.line(start, from, "what came is not Eyeline");
+        assert_eq!(first.as_deref(), Some("10.0.0.7:1234 was turned away: what came is not Eyeline"));
+        let lines = (0..1000).filter_map(|n| doorman.line(start, from, &format!("a message of {n} bytes"))).count();
+        assert_eq!(lines, Doorman::LINES - 1);
+        let later = doorman.line(start + Doorman::WHILE, from, "the keys differ");
+        assert_eq!(later.as_deref(), Some("10.0.0.7:1234 was turned away: the keys differ (and 998 connections before it)"));
     }
 }

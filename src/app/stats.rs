@@ -1,6 +1,6 @@
 //! What the statistics of both programs share: rounding, latencies by stage, and printing one object a line.
 
-use super::failure::{Code, Failure};
+use super::failure::Failure;
 use super::status::ExitCode;
 use crate::session::endpoint::Counters;
 use serde_json::{Value, json};
@@ -23,9 +23,10 @@ pub fn mbit(bytes: u64) -> f64 {
 }
 
 /// What was turned away.
-pub fn rejected(counters: Counters) -> Value {
+/// `refused`: connections there was no room for.
+pub fn rejected(counters: Counters, refused: u64) -> Value {
     let Counters { unknown, forged, replayed, turned_away } = counters;
-    json!({ "unknown": unknown, "forged": forged, "replayed": replayed, "connections": turned_away })
+    json!({ "unknown": unknown, "forged": forged, "replayed": replayed, "connections": turned_away + refused })
 }
 
 /// One line on stdout, for the commands that print and end.
@@ -44,7 +45,11 @@ pub fn print(object: &Value) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             Err(Failure::new(ExitCode::Ok, "nobody reads the statistics any more").said())
         }
-        written => written.code(ExitCode::Failed),
+        Err(error) => {
+            let sentence = format!("cannot write the statistics to stdout: {error}; send them elsewhere, or leave out --stats");
+            Err(Failure::new(ExitCode::Failed, sentence))
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -33,7 +33,7 @@ pub enum ExitCode {
     Usage = 2,
     /// A camera, microphone, speaker or window is missing or broke.
     Device = 3,
-    /// The peer is gone, refused us or was never there.
+    /// The peer is gone or was never there, and is not waited for.
     PeerLost = 4,
 }
 

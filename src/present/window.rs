@@ -31,10 +31,10 @@ const HIDE_POINTER: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No display was named.
-    #[error("there is no display to open a window on: DISPLAY is not set. Start it in a desktop session, or use --no-window")]
+    #[error("there is no display to open a window on: DISPLAY is not set. Start it in a desktop session")]
     NoDisplay,
     /// The display named does not answer.
-    #[error("cannot open the display {name:?}: {reason}. Check DISPLAY and the right to use it, or use --no-window")]
+    #[error("cannot open the display {name:?}: {reason}. Check DISPLAY and the right to use it")]
     Display {
         /// What DISPLAY says.
         name: String,
@@ -42,10 +42,10 @@ pub enum Error {
         reason: String,
     },
     /// The display answers, but gives no window.
-    #[error("cannot open a window: {0}. Install libX11 and libXcursor if they are missing, or use --no-window")]
+    #[error("cannot open a window: {0}. Install libX11 and libXcursor if they are missing")]
     Open(String),
     /// The display takes no more pictures.
-    #[error("the display takes no more pictures: {0}. Start again once it works, or use --no-window")]
+    #[error("the display takes no more pictures: {0}. Start again once it works")]
     Present(String),
 }
 

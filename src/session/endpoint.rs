@@ -1,10 +1,11 @@
 //! All links of a process: who is let in, who is dialled again, which datagram belongs to whom. The same for both roles.
 //!
-//! A stranger costs little and for a short time: [`MAX_HANDSHAKES`] connections before their hello, [`MAX_PER_ADDRESS`] of one
+//! A stranger costs little and for a short time: [`admission::MAX_HANDSHAKES`] connections before their hello, [`admission::MAX_PER_ADDRESS`] of one
 //! address, each for [`link::HANDSHAKE`]; the oldest gives way. Without a key a waiting side lets in only
 //! loopback, link-local and private addresses. A link whose TCP connection broke without a goodbye lives on by its keys: its
 //! datagrams go on, and the peer comes back with its resume token.
 
+use super::admission::{self, MAX_PEERS};
 use super::link::{self, Advance, Fault, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
 use super::{HostId, Output, StreamId};
@@ -15,17 +16,8 @@ use crate::wire::datagram::{Header, Message};
 use crate::wire::preamble::Refusal;
 use crate::wire::record::{Hello, Reason, Record};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// Connections before their hello.
-pub const MAX_HANDSHAKES: usize = 32;
-
-/// Of them, from one address.
-pub const MAX_PER_ADDRESS: usize = 4;
-
-/// Peers: a class or a grid, and what one sender's uplink could ever feed.
-pub const MAX_PEERS: usize = 256;
 
 /// Between two tries to dial a host.
 const REDIAL: Duration = Duration::from_millis(500);
@@ -54,7 +46,7 @@ pub enum Notice {
     Down(LinkId, Option<Reason>, String),
     /// Somebody was turned away.
     TurnedAway(SocketAddr, String),
-    /// A host could not be reached; it is dialled again unless `fatal`.
+    /// A host could not be reached; it is dialled again unless `fatal`, or nobody is dialled again.
     Unreachable {
         /// Which host.
         host: HostId,
@@ -94,7 +86,7 @@ pub struct Counters {
     pub forged: u64,
     /// Datagrams that came twice.
     pub replayed: u64,
-    /// Connections turned away or thrown out before their hello.
+    /// Connections turned away, thrown out or gone before their hello.
     pub turned_away: u64,
 }
 
@@ -169,27 +161,15 @@ impl Endpoint {
 
     /// Somebody connected.
     pub fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
-        let waiting = |link: &&Link| link.hello.is_none() && link.side == Side::Listener;
-        let same = |link: &&Link| waiting(link) && link.remote.ip() == from.ip();
-        let oldest = |filter: &dyn Fn(&&Link) -> bool| {
-            self.links.iter().filter(|(_, link)| filter(link)).min_by_key(|(_, link)| link.began).map(|(id, _)| *id)
-        };
-        let evicted = if self.links.values().filter(same).count() >= MAX_PER_ADDRESS {
-            oldest(&same)
-        } else if self.links.values().filter(waiting).count() >= MAX_HANDSHAKES {
-            oldest(&waiting)
-        } else {
-            None
-        };
-        if let Some(evicted) = evicted {
+        if let Some(evicted) = admission::gives_way(&self.links, from.ip()) {
             self.counters.turned_away += 1;
             self.remove(evicted);
         }
         let Some(id) = self.add(now, Side::Listener, stream, from) else { return };
-        if self.config.me.psk.is_none() && !is_private(from.ip()) {
+        if self.config.me.psk.is_none() && !admission::is_private(from.ip()) {
             let sentence = "without a key only private addresses are let in: start both sides with the same --key";
             self.fail(now, id, Fault::TurnedAway(Refusal::Address, sentence.to_string()));
-        } else if self.links.values().filter(|link| link.hello.is_some()).count() >= MAX_PEERS {
+        } else if admission::is_full(&self.links) {
             self.fail(now, id, Fault::TurnedAway(Refusal::Full, format!("{MAX_PEERS} peers are here already")));
         }
     }
@@ -208,8 +188,7 @@ impl Endpoint {
             }
             Err(sentence) => {
                 place.next = self.config.reconnect.then_some(now + REDIAL);
-                let fatal = !self.config.reconnect;
-                self.notices.push_back(Notice::Unreachable { host, sentence, fatal });
+                self.notices.push_back(Notice::Unreachable { host, sentence, fatal: false });
             }
         }
     }
@@ -294,22 +273,26 @@ impl Endpoint {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.stream = None;
         let greeted = link.hello.is_some();
-        let remote = link.remote;
+        let (remote, began) = (link.remote, link.began);
         if let Some(host) = self.hosts.iter_mut().position(|host| host.link == Some(id)) {
             if !greeted {
-                let sentence = format!("{remote} closed the connection before saying what it is: is it an Eyeline?");
-                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: !self.config.reconnect });
+                let sentence = format!("{remote} closed the connection before saying what it is: is that `send` or `recv`?");
+                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: false });
             }
-            self.redial(now, host);
+            self.redial(now, host, began);
+        } else if !greeted {
+            self.counters.turned_away += 1;
         }
         if !greeted || !self.config.reconnect {
             self.down(id, None, "the connection broke".to_string());
         }
     }
 
-    fn redial(&mut self, now: Instant, host: usize) {
+    /// Dials again, at once where the link had lasted: one that ends as soon as it began would be dialled without a pause.
+    fn redial(&mut self, now: Instant, host: usize, began: Instant) {
         if self.config.reconnect && !self.stopped {
-            self.hosts[host].next = Some(now + if self.hosts[host].next.is_none() { REDIAL / 10 } else { REDIAL });
+            let lasted = self.hosts[host].next.is_none() && now >= began + REDIAL;
+            self.hosts[host].next = Some(now + if lasted { REDIAL / 10 } else { REDIAL });
         }
     }
 
@@ -397,7 +380,7 @@ impl Endpoint {
 
     fn fail(&mut self, now: Instant, id: LinkId, fault: Fault) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        let remote = link.remote;
+        let (remote, began) = (link.remote, link.began);
         let host = self.hosts.iter().position(|host| host.link == Some(id));
         match fault {
             Fault::TurnedAway(refusal, sentence) => {
@@ -437,7 +420,7 @@ impl Endpoint {
                             self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
                         }
                         Reason::Replaced => {}
-                        _ => self.redial(now, host),
+                        _ => self.redial(now, host, began),
                     }
                 }
                 if greeted { self.down(id, Some(reason), sentence) } else { self.remove(id) }
@@ -510,14 +493,14 @@ impl Endpoint {
 
     fn handshake_expired(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
-        let remote = link.remote;
+        let (remote, began) = (link.remote, link.began);
         let host = self.hosts.iter().position(|host| host.link == Some(id));
         self.remove(id);
         match host {
             Some(host) => {
-                let sentence = format!("{remote} accepted the connection and then said nothing: is it an Eyeline?");
-                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: !self.config.reconnect });
-                self.redial(now, host);
+                let sentence = format!("{remote} accepted the connection and then said nothing: is that `send` or `recv`?");
+                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: false });
+                self.redial(now, host, began);
             }
             None => self.counters.turned_away += 1,
         }
@@ -595,34 +578,4 @@ pub enum Incoming<'a> {
     },
     /// Dealt with already.
     Control(u64),
-}
-
-/// Loopback, link-local or private: a network somebody here is in charge of.
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
-        IpAddr::V6(address) => {
-            address.is_loopback()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-                || address.to_ipv4_mapped().is_some_and(|address| is_private(IpAddr::V4(address)))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_addresses_of_a_local_network_count_as_private() {
-        for private in
-            ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.1.1", "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1"]
-        {
-            assert!(is_private(private.parse().unwrap()), "{private}");
-        }
-        for public in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8", "100.64.0.1"] {
-            assert!(!is_private(public.parse().unwrap()), "{public}");
-        }
-    }
 }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// Opening, handshake and hello must be done by then: a stranger may hold a place no longer.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Control records waiting to be written: a handful in honest use; more means the peer does not read, and it is closed.
+/// Control records waiting to be written: a handful in honest use; more means the peer does not read, and it gets no more of them.
 const MAX_QUEUED: usize = 64;
 
 /// Names a link; never used twice in a session.

@@ -4,9 +4,11 @@
 //! answers [`Output::Wait`], so neither the drain nor the timer can be forgotten. Inputs carry `now` first; the core never
 //! asks the time. Randomness it takes from the operating system.
 
+pub mod admission;
 pub mod endpoint;
 pub mod link;
 pub mod path;
+mod peer;
 pub mod receiver;
 pub mod sender;
 pub mod sent;

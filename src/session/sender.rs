@@ -6,27 +6,18 @@
 
 use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::link::{Identity, LinkId};
-use super::path::Path;
-use super::sent::{Piece, Sent};
+use super::peer::Peer;
 use super::stats::{PeerStats, SenderStats};
 use super::{Core, HostId, Output, StreamId};
 use crate::media::clock::Epoch;
 use crate::media::packetizer::{Cursor, Limits, Log, Slice};
 use crate::time::MediaTime;
-use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, Report, Sound};
+use crate::wire::datagram::{Message, Nack, Report, Sound};
 use crate::wire::record::{End, Format, Reason, Record};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::time::{Duration, Instant};
-
-/// Bytes of a datagram: fits every path (RFC 9000 §14 asks for 1200 as well), tunnels included.
-pub const DATAGRAM: usize = 1200;
-
-/// Datagrams in one run: what a GSO send takes at most (64), and below 64 KiB.
-const MAX_RUN: usize = 48;
-
-/// Fragments waiting to be sent again to one peer: a burst of the log's size; more is a peer that asks for everything.
-const MAX_RESEND: usize = 8192;
 
 /// Live sound older than this is dropped before it is sealed: it could only be heard late.
 const STALE_SOUND: Duration = Duration::from_millis(200);
@@ -141,19 +132,6 @@ pub enum Event {
     Finished,
 }
 
-struct Peer {
-    cursor: Cursor,
-    sound: u64,
-    pictures: bool,
-    wants_sound: bool,
-    validated: bool,
-    sent: Sent,
-    resend: VecDeque<Piece>,
-    report: Report,
-    end_sent: bool,
-    stats: PeerStats,
-}
-
 struct Blocks {
     first: u64,
     blocks: VecDeque<SoundBlock>,
@@ -181,9 +159,6 @@ pub struct Session {
 }
 
 const STATS_PERIOD: Duration = Duration::from_secs(1);
-
-/// Payload bytes of a fragment in a datagram of `DATAGRAM` bytes.
-const PAYLOAD: usize = DATAGRAM - Path::OVERHEAD - FRAGMENT_LEN;
 
 impl Session {
     /// A sender nobody has found yet.
@@ -278,18 +253,7 @@ impl Session {
         let first = self.log.slice(cursor.slice).map_or(self.pictures, |slice| slice.picture);
         let report = earlier.map_or(Report { settled: first, ..Report::default() }, |earlier| earlier.report);
         let stats = PeerStats { name: name.clone(), address: address.to_string(), ..PeerStats::default() };
-        let peer = Peer {
-            cursor,
-            sound,
-            pictures,
-            wants_sound,
-            validated: false,
-            sent: Sent::new(),
-            resend: VecDeque::new(),
-            report,
-            end_sent: false,
-            stats,
-        };
+        let peer = Peer::new(cursor, sound, (pictures, wants_sound), report, stats);
         self.peers.insert(link, peer);
         self.endpoint.send(link, &Record::Format(Format { first, ..self.format }));
         self.events.push_back(Event::PeerUp { peer: link, name, address, again });
@@ -347,95 +311,32 @@ impl Session {
     fn handle_nack(&mut self, now: Instant, link: LinkId, nack: &Nack) {
         let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
         let horizon = self.endpoint.epoch().media_time(now).saturating_sub(Duration::from_millis(u64::from(nack.patience_ms)));
-        let Some(peer) = self.peers.get_mut(&link) else { return };
-        peer.stats.nacks += 1;
-        let (log, resend) = (&self.log, &mut peer.resend);
-        peer.sent.take_lost(now, nack, rtt, |piece| {
-            let wanted = log.slice(piece.slice).is_some_and(|slice| slice.capture >= horizon);
-            if wanted && resend.len() < MAX_RESEND {
-                resend.push_back(piece);
-            }
-        });
+        if let Some(peer) = self.peers.get_mut(&link) {
+            peer.handle_nack(now, nack, rtt, horizon, &self.log);
+        }
     }
 
     /// One run of datagrams for the next peer in turn that wants any.
     fn poll_media(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
-        let turn = self.turn;
-        let after = self.peers.keys().filter(|id| turn.is_none_or(|turn| **id > turn));
-        let before = self.peers.keys().filter(|id| turn.is_some_and(|turn| **id <= turn));
-        let order: Vec<LinkId> =
-            if self.peers.len() < 2 { self.peers.keys().copied().collect() } else { after.chain(before).copied().collect() };
-        for id in order {
-            let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.validated && peer.pictures) else { continue };
-            let Some(path) = self.endpoint.path(id) else { continue };
-            let Some(to) = path.usable(now) else { continue };
-            let segment = match Self::fill_resends(&self.log, peer, path, now, buffer) {
-                0 => Self::fill_fresh(&self.log, peer, path, now, self.patient, buffer),
-                segment => segment,
-            };
+        loop {
+            let (id, to) = self.next_in_turn(now)?;
+            self.turn = Some(id);
+            let (Some(peer), Some(path)) = (self.peers.get_mut(&id), self.endpoint.path(id)) else { return None };
+            let segment = peer.fill(now, &self.log, path, self.patient, buffer);
+            // Nothing comes of a peer whose fragments to repeat have left the log; then it wants nothing any more.
             if segment > 0 {
-                self.turn = Some(id);
-                peer.stats.bytes += buffer.len() as u64;
-                peer.stats.datagrams += buffer.len().div_ceil(segment) as u64;
                 return Some((to, segment));
             }
         }
-        None
     }
 
-    fn fill_resends(log: &Log, peer: &mut Peer, path: &mut Path, now: Instant, buffer: &mut Vec<u8>) -> usize {
-        let mut segment = 0;
-        for _ in 0..MAX_RUN {
-            let Some(piece) = peer.resend.front().copied() else { break };
-            let Some(slice) = log.slice(piece.slice) else {
-                peer.resend.pop_front();
-                continue;
-            };
-            let (head, payload) = slice.fragment(piece.fragment, PAYLOAD);
-            let len = payload.len() + Path::OVERHEAD + FRAGMENT_LEN;
-            if segment != 0 && len > segment {
-                break;
-            }
-            let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
-            peer.sent.record(now, number, piece);
-            peer.resend.pop_front();
-            peer.stats.resent += 1;
-            segment = segment.max(len);
-            if len < segment {
-                break;
-            }
-        }
-        segment
-    }
-
-    fn fill_fresh(log: &Log, peer: &mut Peer, path: &mut Path, now: Instant, patient: bool, buffer: &mut Vec<u8>) -> usize {
-        let newest = log.newest_picture();
-        let mut cursor = log.clamp(peer.cursor);
-        if !patient && cursor < newest {
-            // Newest wins: of the picture before the newest the rest may still go out, of older ones nothing.
-            let behind = log.slice(cursor.slice).zip(log.slice(newest.slice)).map_or(0, |(old, new)| new.picture - old.picture);
-            if behind > 1 {
-                peer.stats.skipped += behind - 1;
-                cursor = newest;
-            }
-        }
-        let Some(slice) = log.slice(cursor.slice) else {
-            peer.cursor = cursor;
-            return 0;
-        };
-        let last = slice.fragments(PAYLOAD);
-        for _ in 0..MAX_RUN {
-            let (head, payload) = slice.fragment(cursor.fragment, PAYLOAD);
-            let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
-            peer.sent.record(now, number, Piece { slice: cursor.slice, fragment: cursor.fragment, again: 0 });
-            cursor.fragment += 1;
-            if cursor.fragment == last {
-                cursor = Cursor { slice: cursor.slice + 1, fragment: 0 };
-                break;
-            }
-        }
-        peer.cursor = cursor;
-        buffer.len().min(DATAGRAM)
+    /// The next peer after the last one served that has something to be sent, and where it is.
+    fn next_in_turn(&self, now: Instant) -> Option<(LinkId, SocketAddr)> {
+        let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
+        let until = self.turn.map_or(Bound::Excluded(LinkId(0)), Bound::Included);
+        let in_turn = self.peers.range((after, Bound::Unbounded)).chain(self.peers.range((Bound::Unbounded, until)));
+        let mut wanting = in_turn.filter(|(_, peer)| peer.wants_pictures(&self.log));
+        wanting.find_map(|(id, _)| Some((*id, self.endpoint.link(*id)?.path.as_ref()?.usable(now)?)))
     }
 
     /// Sound for the next peer whose TCP connection takes any.

@@ -105,6 +105,13 @@ impl Screen {
         screen
     }
 
+    /// Ends the server as a crash would.
+    pub fn kill_server(&mut self) {
+        self.manager = None;
+        self.server.0.kill().unwrap();
+        self.server.0.wait().unwrap();
+    }
+
     /// Waits for X events until `is_so`; it is asked once before the first and then after each.
     pub fn wait_for(&self, is_so: impl Fn(&Screen, Option<&Event>) -> bool) {
         let deadline = Instant::now() + PATIENCE;

@@ -6,7 +6,7 @@ use super::sending::identity;
 use eyeline::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, Transport};
 use eyeline::media::clock::Epoch;
 use eyeline::media::packetizer::Slice;
-use eyeline::session::endpoint::{MAX_HANDSHAKES, MAX_PER_ADDRESS};
+use eyeline::session::admission::{MAX_HANDSHAKES, MAX_PER_ADDRESS};
 use eyeline::session::link::HANDSHAKE;
 use eyeline::session::sent::MAX_AGAIN;
 use eyeline::session::{Core, HostId, Output, StreamId, receiver, sender};
@@ -366,9 +366,27 @@ fn before_the_address_is_proved_no_picture_goes_there() {
     raw.send(&mut session, now, &Message::Ping(0));
     session.handle_timeout(now);
     picture(&mut session, now, 1, 100_000);
-    for (to, bytes) in drain(&mut session, now).datagrams {
-        assert!(to != raw.address || bytes.len() == 33, "{} bytes to an address that proved nothing", bytes.len());
-    }
+    let mut to_strange = Vec::new();
+    let mut check = |session: &mut sender::Session, strange: SocketAddr| {
+        let datagrams = drain(session, now).datagrams;
+        assert!(datagrams.iter().filter(|(to, _)| *to == private(9, 9688)).count() >= 86, "the proved address goes on");
+        for (to, bytes) in datagrams.into_iter().filter(|(to, _)| *to != private(9, 9688)) {
+            assert_eq!((to, bytes.len()), (strange, 33), "a challenge, and nothing else, to an address that proved nothing");
+            to_strange.push((to, bytes));
+        }
+    };
+    check(&mut session, private(77, 7));
+    // It guesses.
+    raw.send(&mut session, now, &Message::Response([0; 8]));
+    picture(&mut session, now, 2, 100_000);
+    check(&mut session, private(77, 7));
+    // The right answer, but from somewhere else: that proves neither address.
+    let token = raw.open(to_strange).into_iter().find_map(|(_, plain)| challenge(&plain)).expect("it was challenged");
+    raw.address = private(78, 7);
+    raw.send(&mut session, now, &Message::Response(token));
+    picture(&mut session, now, 3, 100_000);
+    let datagrams = drain(&mut session, now).datagrams;
+    assert!(datagrams.iter().all(|(to, bytes)| *to == private(9, 9688) || bytes.len() == 33));
 }
 
 /// A peer whose records are nonsense is told so and closed; nobody else notices.

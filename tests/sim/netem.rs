@@ -117,11 +117,11 @@ impl Link {
             return None;
         }
         let begin = self.busy.max(now);
-        if p.rate > 0 {
+        if let Some(sending) = (len as u64 * 8 * 1_000_000_000).checked_div(p.rate) {
             if begin - now > nanos(p.queue) {
                 return None;
             }
-            self.busy = begin + len as u64 * 8 * 1_000_000_000 / p.rate;
+            self.busy = begin + sending;
         }
         let sent = self.busy.max(now);
         let turn = if self.bad { p.bursts.leave } else { p.bursts.enter };

@@ -8,7 +8,7 @@ use super::oscillator::{Base, Oscillator};
 use super::sending::{Source, fill_scan, identity};
 use super::speaker::Speaker;
 use eyeline::media::clock::{Epoch, Mapping};
-use eyeline::media::depacketizer::{Settled, Slice};
+use eyeline::media::depacketizer::{Part, Settled, Slice};
 use eyeline::session::receiver::{Command, Config, Event, Session};
 use eyeline::session::stats::ReceiverStats;
 use eyeline::session::{Core, HostId, Output, StreamId};
@@ -40,6 +40,8 @@ pub struct Watched {
     /// The largest error of the clock estimate, once settled.
     pub clock_error: u64,
     pub skew_ppm: f64,
+    /// Unfinished slices that were drawn as far as they came.
+    pub parts: u64,
     pub settled: Vec<Settled>,
     pub blocks: Vec<u64>,
     /// True time of the first whole picture.
@@ -61,6 +63,7 @@ pub struct Receiving {
     watched: Rc<RefCell<Watched>>,
     speaker: Rc<RefCell<Speaker>>,
     ticks: Vec<(u64, Tick)>,
+    speaking: bool,
     mapping: Option<(u64, Mapping)>,
     captures: BTreeMap<u64, MediaTime>,
     commands: Vec<Command>,
@@ -86,7 +89,7 @@ impl Receiving {
         let now = base.instant(clock.shows(start));
         let me = identity(Role::Receiver, name, patient);
         let watched = Rc::new(RefCell::new(Watched::default()));
-        let speaker = Rc::new(RefCell::new(Speaker::new(base, speaker, start)));
+        let speaker = Rc::new(RefCell::new(Speaker::new(base, speaker)));
         let receiving = Receiving {
             session: Session::new(now, Config { me, hosts, reconnect: true, epoch: Epoch::new(now) }),
             clock,
@@ -95,7 +98,8 @@ impl Receiving {
             shown_source: None,
             watched: watched.clone(),
             speaker: speaker.clone(),
-            ticks: vec![(start, Tick::Speaker(0))],
+            ticks: Vec::new(),
+            speaking: false,
             mapping: None,
             captures: BTreeMap::new(),
             commands: Vec::new(),
@@ -124,6 +128,20 @@ impl Receiving {
             self.captures.insert(slice.picture, capture);
         }
         self.commands.push(Command::Recycle(slice.into_bytes()));
+    }
+
+    /// What came of a slice stands where it belongs.
+    fn take_part(&mut self, part: &Part) {
+        let (head, scan) = Head::decode(&part.body).expect("the head is there");
+        let scan_at = part.body.len() - scan.len();
+        self.captures.entry(part.picture).or_insert(head.capture);
+        self.scan.resize(scan.len(), 0);
+        fill_scan(part.picture, part.index, &mut self.scan);
+        for range in &part.present {
+            let range = range.start.max(scan_at) - scan_at..range.end - scan_at;
+            assert!(self.scan[range.clone()] == scan[range.clone()], "picture {} slice {}: {range:?}", part.picture, part.index);
+        }
+        self.watched.borrow_mut().parts += 1;
     }
 
     fn show(&mut self, at: Moment, capture: MediaTime) {
@@ -155,8 +173,7 @@ impl Receiving {
         let mut sentence = None;
         match event {
             Event::Slice(slice, whole) => self.take_slice(at, slice, whole),
-            // Sealed noise has no good rows; what counts is how the picture is settled.
-            Event::Part(_) => {}
+            Event::Part(part) => self.take_part(&part),
             Event::Settled(settled) => self.settle(at, settled),
             Event::Sound { number, capture, channels, samples } => {
                 self.watched.borrow_mut().blocks.push(number);
@@ -174,7 +191,12 @@ impl Receiving {
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));
             }
             Event::SenderDown { reason, sentence: why } => sentence = Some(format!("down {reason:?} {why}")),
-            Event::Format(format) => sentence = Some(format!("format first={}", format.first)),
+            Event::Format(format) => {
+                if format.channels > 0 && !std::mem::replace(&mut self.speaking, true) {
+                    self.ticks.push((self.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
+                }
+                sentence = Some(format!("format first={}", format.first));
+            }
             Event::Path => sentence = Some("path".to_string()),
             Event::End(end) => sentence = Some(format!("end {end:?}")),
             Event::Finished => {

@@ -114,9 +114,9 @@ pub fn figures(source: &Source, watched: &Watched, speaker: &Speaker, bytes: u64
         partial: watched.partial as f64,
         lost: watched.lost as f64,
         frozen_ms: watched.frozen as f64 / 1e6,
-        sound_ms: if source.is_film() { 0.0 } else { sound(95) },
-        lip_ms: if source.is_film() { 0.0 } else { lip },
-        gap_ms: if source.is_film() { 0.0 } else { speaker.gap().as_secs_f64() * 1e3 },
+        sound_ms: if source.has_microphone() { sound(95) } else { 0.0 },
+        lip_ms: if source.has_microphone() { lip } else { 0.0 },
+        gap_ms: if source.has_microphone() { speaker.gap().as_secs_f64() * 1e3 } else { 0.0 },
         overhead: bytes as f64 / source.body_bytes as f64,
         resent: source.resent() as f64,
         clock_us: watched.clock_error as f64 / 1e3,
@@ -155,7 +155,9 @@ fn loss_1() {
 
 #[test]
 fn loss_5() {
-    run("loss_5", Pair::new(3, &lossy(0.05), Skews::USUAL, Stream::camera()), secs(20));
+    let pair = run("loss_5", Pair::new(3, &lossy(0.05), Skews::USUAL, Stream::camera()), secs(20));
+    let watched = pair.watched.borrow();
+    assert!(watched.parts > 0, "what came of unfinished slices is drawn, but where the first fragment is lost");
 }
 
 /// A bad state of 20 packets' mean length in which half are lost, one packet in a thousand enters it.
@@ -181,27 +183,44 @@ fn duplicates() {
     assert_eq!((watched.stats.nacks, watched.stats.late), (0, 0), "a copy is dropped before anybody looks into it");
 }
 
-/// An hour in which the sender's crystal gains 0.36 s on the receiver's, both ways of it.
-fn skewed(name: &str, of: u64, ppm: f64) {
+/// The sender's crystal gains on the receiver's, 0.36 s in an hour, or loses as much: the latency stays, for pictures and for sound.
+fn skewed(name: &str, of: u64, ppm: f64, stream: Stream, length: Duration) {
     let skews = Skews { sender: ppm / 2.0, receiver: -ppm / 2.0, microphone: -ppm, speaker: ppm };
-    let pair = run(name, Pair::new(of, &Params::lan(), skews, Stream::small()), secs(3600));
-    let watched = pair.watched.borrow();
-    let minute = 60 * 30;
+    let pair = run(name, Pair::new(of, &Params::lan(), skews, stream), length);
+    let (watched, speaker) = (pair.watched.borrow(), pair.speaker.borrow());
     let mean = |part: &[u64]| part.iter().sum::<u64>() as f64 / part.len() as f64 / 1e6;
+    let minute = 60 * 30;
     let (early, late) = (mean(&watched.latencies[..minute]), mean(&watched.latencies[watched.latencies.len() - minute..]));
     assert!((late - early).abs() < 0.5, "latency went from {early} to {late} ms");
+    let heard: Vec<u64> = speaker.latencies.iter().map(|(_, latency)| *latency).collect();
+    if pair.source.borrow().has_microphone() {
+        let minute = 60 * 100;
+        let (second, last) = (mean(&heard[minute..2 * minute]), mean(&heard[heard.len() - minute..]));
+        assert!((last - second).abs() < 2.0, "sound went from {second} to {last} ms");
+    }
     let estimated = watched.skew_ppm;
     assert!((estimated - ppm).abs() < 5.0, "the estimate is {estimated} ppm");
 }
 
 #[test]
 fn skew_plus_100ppm() {
-    skewed("skew_plus_100ppm", 7, 100.0);
+    skewed("skew_plus_100ppm", 7, 100.0, Stream::small(), secs(3600));
 }
 
 #[test]
 fn skew_minus_100ppm() {
-    skewed("skew_minus_100ppm", 8, -100.0);
+    skewed("skew_minus_100ppm", 8, -100.0, Stream::small(), secs(3600));
+}
+
+/// Ten minutes with sound: unsteered, it would be 60 ms early or late at their end, or run dry.
+#[test]
+fn skew_sound_plus_100ppm() {
+    skewed("skew_sound_plus_100ppm", 18, 100.0, Stream { channels: 1, ..Stream::small() }, secs(600));
+}
+
+#[test]
+fn skew_sound_minus_100ppm() {
+    skewed("skew_sound_minus_100ppm", 19, -100.0, Stream { channels: 1, ..Stream::small() }, secs(600));
 }
 
 /// One receiver from the start, another that comes ten seconds later on a worse link: it sees a picture within a frame period of its

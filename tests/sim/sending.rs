@@ -54,9 +54,9 @@ impl Stream {
         }
     }
 
-    /// Pictures of two datagrams, one channel: for an hour in seconds.
+    /// Pictures of two datagrams and no sound: for an hour in seconds.
     pub fn small() -> Stream {
-        Stream { slices: 2, slice_bytes: 900, encode: Duration::from_millis(2), channels: 1, ..Stream::camera() }
+        Stream { slices: 2, slice_bytes: 900, encode: Duration::from_millis(2), channels: 0, ..Stream::camera() }
     }
 }
 
@@ -94,8 +94,8 @@ impl Source {
         Some((clock.shows(true_ns) as f64 - first as f64) * f64::from(RATE) / 1e9)
     }
 
-    pub fn is_film(&self) -> bool {
-        self.microphone.is_none()
+    pub fn has_microphone(&self) -> bool {
+        self.microphone.is_some()
     }
 
     pub fn resent(&self) -> u64 {
@@ -151,7 +151,7 @@ impl Sending {
             name: name.to_string(),
             clock,
             epoch_shows: clock.shows(start),
-            microphone: stream.film.is_none().then(|| (microphone, microphone.shows(start + 1_000_000))),
+            microphone: (stream.film.is_none() && stream.channels > 0).then(|| (microphone, microphone.shows(start + 1_000_000))),
             pictures: 0,
             body_bytes: 0,
             blocks: 0,

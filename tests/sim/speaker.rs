@@ -7,7 +7,7 @@ use super::harness::Moment;
 use super::oscillator::{Base, Oscillator};
 use super::sending::Source;
 use eyeline::media::clock::Mapping;
-use eyeline::media::playout::{Block, Config, Playout, Stats};
+use eyeline::media::playout::{Block, Config, Playout};
 use eyeline::sound::{BLOCK_FRAMES, RATE};
 use eyeline::time::MediaTime;
 use std::time::Duration;
@@ -31,16 +31,20 @@ pub struct Speaker {
     out: Vec<f32>,
     /// True capture-to-speaker times, nanoseconds, of one frame in each request that could be told.
     pub latencies: Vec<(u64, u64)>,
-    begun: bool,
     blocks: u64,
 }
 
 impl Speaker {
-    /// Begins to ask at true time `start`.
-    pub fn new(base: Base, clock: Oscillator, start: u64) -> Speaker {
+    pub fn new(base: Base, clock: Oscillator) -> Speaker {
         let out = vec![0.0; BLOCK_FRAMES * 2];
-        let (playout, first) = (Playout::new(Config::default()), clock.shows(start));
-        Speaker { playout, clock, base, first, out, latencies: Vec::new(), begun: false, blocks: 0 }
+        let playout = Playout::new(Config::default());
+        Speaker { playout, clock, base, first: 0, out, latencies: Vec::new(), blocks: 0 }
+    }
+
+    /// Asks from this true time on.
+    pub fn begin(&mut self, at: u64) -> u64 {
+        self.first = self.clock.shows(at);
+        at
     }
 
     /// True time of request `number`.
@@ -61,10 +65,6 @@ impl Speaker {
 
     pub fn reset(&mut self) {
         self.playout.reset();
-    }
-
-    pub fn stats(&self) -> Stats {
-        self.playout.stats()
     }
 
     /// Sound that was not there when it was due.
@@ -95,6 +95,5 @@ impl Speaker {
         let Some(caught) = source.frame_now(out_true + LOOK as u64 * 1_000_000_000 / u64::from(RATE)) else { return };
         let frames = (caught - (value(LOOK) + 32768.0)).rem_euclid(65536.0);
         self.latencies.push((out_true, (frames * 1e9 / f64::from(RATE)) as u64));
-        self.begun = true;
     }
 }

@@ -115,15 +115,15 @@ struct Flags {
     #[arg(long, conflicts_with = "no_audio", help_heading = "What to send")]
     require_audio: bool,
 
-    /// Size to ask the camera for, like 1280x720 or 720p [default: the best for little delay]
+    /// Size of the camera's picture, like 1280x720 or 720p [default: the best for little delay]
     #[arg(short, long, visible_alias = "resolution", value_name = "WxH", value_parser = units::size, help_heading = "Picture")]
     size: Option<Size>,
 
-    /// Pictures a second to ask the camera for, like 30 or 29.97
+    /// Pictures a second of the camera, like 30 or 29.97
     #[arg(short = 'r', long, visible_alias = "framerate", value_name = "N", value_parser = units::fps, help_heading = "Picture")]
     fps: Option<Fps>,
 
-    /// JPEG quality, 1 to 100
+    /// JPEG quality, 1 to 100; JPEGs that a camera makes go as they are
     #[arg(short, long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Picture")]
     quality: u8,
 

@@ -155,7 +155,7 @@ fn check_creatable(output: &Output) -> Result<(), Failure> {
         return Ok(()); // a pipe or device: opening it may wait for its reader
     }
     let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    opened.map(drop).map_err(|source| writers::Error::Create { path: path.clone(), source }).code(ExitCode::Failed)
+    opened.map(drop).map_err(|cause| writers::Error::Create { path: path.clone(), cause }).code(ExitCode::Failed)
 }
 
 /// What came of a picture, and when the last of it did.

@@ -118,7 +118,8 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         pool,
         canvas,
         mapping,
-        hosts: meet::Hosts::new(&config.common.meet),
+        hosts: meet::Hosts::new(&config.common),
+        doorman: meet::Doorman::default(),
         report: Report::new(config.common.stats_json),
         shown: 0,
         deadline: config.common.duration.map(|duration| now + duration),
@@ -139,9 +140,11 @@ fn open_speaker(config: &args::Recv) -> Result<Option<(Speaker, SharedFeed)>, Fa
             Ok(Some((speaker, Arc::new(Mutex::new(feed)))))
         }
         // Asked for by name it must be there; else pictures go on without it.
-        Err(error) if which.is_some() => Err(error).code(ExitCode::Device),
+        Err(error) if which.is_some() => {
+            Err(Failure::new(ExitCode::Device, format!("{error}, or leave out --speaker to go on without sound")))
+        }
         Err(error) => {
-            tracing::warn!("{error}; going on without sound");
+            tracing::warn!("going on without sound: {error}, or say --no-audio");
             Ok(None)
         }
     }
@@ -160,6 +163,7 @@ struct Recv<'a> {
     canvas: Arc<Canvas>,
     mapping: SharedMapping,
     hosts: meet::Hosts,
+    doorman: meet::Doorman,
     report: Report,
     shown: u32,
     deadline: Option<Instant>,
@@ -234,14 +238,14 @@ impl Recv<'_> {
                 return Ok(Some(ExitCode::Ok));
             }
             Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
-            Event::TurnedAway(from, sentence) => tracing::warn!("{from} was turned away: {}", sentence.trim()),
+            Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, sentence, fatal } => {
                 return self.hosts.unreachable(host, &sentence, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
                 let sound = self.speaker.as_ref().map(|(_, feed)| lock(feed).stats());
                 let dropped = self.pool.as_ref().map_or(0, decode::Pool::dropped);
-                let lines = self.report.second(&stats, self.shown, sound, dropped)?;
+                let lines = self.report.second(&stats, self.net.counters().turned_away, self.shown, sound, dropped)?;
                 if let Some(screen) = &mut self.screen {
                     screen.figures(lines);
                 }

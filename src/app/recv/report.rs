@@ -69,10 +69,11 @@ impl Report {
         stages.present.push(at.saturating_duration_since(ready.decoded));
     }
 
-    /// One second is over: prints it where asked, and gives the overlay's lines.
+    /// One second is over: prints it where asked, and gives the overlay's lines. `refused`: connections there was no room for.
     pub fn second(
         &mut self,
         stats: &ReceiverStats,
+        refused: u64,
         shown: u32,
         sound: Option<playout::Stats>,
         slices_dropped: u64,
@@ -99,7 +100,7 @@ impl Report {
                 "interval_ms": self.interval.take(),
                 "blocks": stats.blocks, "sound": sound.map(describe), "lip_ms": lip.map(stats::round),
                 "assembly_bytes": stats.assembly_bytes, "quiet": stats.quiet,
-                "rejected": stats::rejected(stats.counters),
+                "rejected": stats::rejected(stats.counters, refused),
             });
             stats::print(&object)?;
         }

@@ -1,6 +1,6 @@
 //! The window of `recv` and what its keys do.
 
-use super::super::failure::{Code, Failure};
+use super::super::failure::Failure;
 use super::super::status::ExitCode;
 use super::{SharedFeed, lock};
 use crate::picture::Size;
@@ -45,7 +45,7 @@ impl Screen {
     /// Opens the window.
     pub fn open(fullscreen: bool) -> Result<Screen, Failure> {
         let options = window::Options { title: "Eyeline".to_string(), size: FIRST_SIZE, fullscreen };
-        let window = Window::open(&options).code(ExitCode::Device)?;
+        let window = Window::open(&options).map_err(lost)?;
         Ok(Screen {
             window,
             overlay: Overlay::default(),
@@ -96,7 +96,7 @@ impl Screen {
     fn paint(&mut self, canvas: &Arc<Canvas>) -> Result<Instant, Failure> {
         let look = Look { greyed: self.quiet_since.map(|since| since.elapsed()) };
         let canvas = self.frozen.as_ref().unwrap_or(canvas);
-        let shown = self.window.show(canvas.view(), &self.overlay, look).code(ExitCode::Device)?;
+        let shown = self.window.show(canvas.view(), &self.overlay, look).map_err(lost)?;
         Ok(shown.at)
     }
 
@@ -113,7 +113,7 @@ impl Screen {
             if self.seen {
                 self.paint(canvas)?;
             } else {
-                self.window.show_nothing("waiting for a sender", &self.overlay).code(ExitCode::Device)?;
+                self.window.show_nothing("waiting for a sender", &self.overlay).map_err(lost)?;
             }
         }
         Ok(Turn::Go)
@@ -160,6 +160,10 @@ impl Screen {
             None => self.overlay.note("there is no sound", now),
         }
     }
+}
+
+fn lost(error: window::Error) -> Failure {
+    Failure::new(ExitCode::Device, format!("{error}, or use --no-window"))
 }
 
 /// The picture as it is now, on a canvas of its own.

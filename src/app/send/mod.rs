@@ -44,6 +44,8 @@ pub fn run(config: &args::Send) -> ExitCode {
 
 fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let plan = Plan::make(config)?;
+    // Whatever cannot be had is found out before anybody is told that we are here.
+    let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
     let (notes, inbox) = mpsc::channel();
     let on_signal = notes.clone();
     let stop = Stop::on_signals(move || drop(on_signal.send(Note::Signal))).code(ExitCode::Failed)?;
@@ -66,7 +68,6 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         .code(ExitCode::Failed)?;
     meet::announce("send", &config.common.meet, config.common.key.is_some(), net.local_addr());
 
-    let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
     let tap = preview.as_ref().map(Preview::tap);
     let encoder = Encoder::new(config, &plan, epoch, net.commands(), tap).code(ExitCode::Failed)?;
     let mut send = Send {
@@ -77,11 +78,13 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         notes,
         stop,
         running: None,
-        hosts: meet::Hosts::new(&config.common.meet),
+        hosts: meet::Hosts::new(&config.common),
+        doorman: meet::Doorman::default(),
         preview,
         report: Report::new(config.common.stats_json),
         deadline: config.common.duration.map(|duration| now + duration),
         ending: None,
+        last_words: "it was told to stop".to_string(),
     };
     let ended = send.run(&inbox);
     send.finish();
@@ -97,11 +100,14 @@ struct Send<'a> {
     stop: Stop,
     running: Option<Running>,
     hosts: meet::Hosts,
+    doorman: meet::Doorman,
     preview: Option<Preview>,
     report: Report,
     deadline: Option<Instant>,
     /// The source is over and this is how the program will end.
     ending: Option<Result<ExitCode, Failure>>,
+    /// Why we leave, in words for those who watch.
+    last_words: String,
 }
 
 impl Send<'_> {
@@ -169,11 +175,13 @@ impl Send<'_> {
             }
             Event::Pressure(on) => self.encoder.hold(on),
             Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
-            Event::TurnedAway(from, sentence) => tracing::warn!("{from} was turned away: {}", sentence.trim()),
+            Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, sentence, fatal } => {
                 return self.hosts.unreachable(host, &sentence, fatal).map(|()| None);
             }
-            Event::Stats(stats) => self.report.print(&stats, &self.encoder, self.running.as_ref())?,
+            Event::Stats(stats) => {
+                self.report.print(&stats, self.net.counters().turned_away, &self.encoder, self.running.as_ref())?;
+            }
             Event::Finished => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),
         }
         Ok(None)
@@ -185,6 +193,11 @@ impl Send<'_> {
         let outcome = running.outcome();
         match &outcome {
             Ok(()) => tracing::info!("{} is over", self.plan.what()),
+            // The stream has not come to its end: who watches is told what happened, and waits for the next.
+            Err(failure) if !self.plan.is_film() => {
+                self.last_words = failure.to_string();
+                return outcome.map(|()| None);
+            }
             Err(failure) => tracing::error!("{failure}"),
         }
         self.ending = Some(outcome.map(|()| ExitCode::Ok).map_err(Failure::said));
@@ -195,8 +208,8 @@ impl Send<'_> {
     fn finish(mut self) {
         self.encoder.hold(false);
         self.running = None;
-        let sentence = if self.ending.is_some() { "the source is over" } else { "it was told to stop" };
-        self.net.command(Command::Stop(sentence.to_string()));
+        let sentence = if self.ending.is_some() { "the source is over".to_string() } else { self.last_words };
+        self.net.command(Command::Stop(sentence));
         // Dropping the handle writes the goodbyes.
         self.net.stop();
     }

@@ -9,7 +9,7 @@ use crate::picture::Size;
 use crate::present::canvas::Canvas;
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
-use crate::present::window::{Look, Options, Window};
+use crate::present::window::{self, Look, Options, Window};
 use crate::slot::{Slot, Taken};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ impl Preview {
             (width, height) => Size { width: width.into(), height: height.into() },
         };
         let options = Options { title: format!("{} - Eyeline preview", plan.what()), size, fullscreen: false };
-        let window = Window::open(&options).code(ExitCode::Device)?;
+        let window = Window::open(&options).map_err(lost)?;
         let (canvas, ready) = (Arc::new(Canvas::new()), Slot::newest());
         let pool = decode::Pool::new(WORKERS, canvas.clone(), ready.clone(), drop).code(ExitCode::Failed)?;
         Ok(Preview { window, overlay: Overlay::default(), canvas, ready, pool, seen: false })
@@ -69,10 +69,14 @@ impl Preview {
             }
         }
         if self.seen && (new || changed || self.window.wants_paint()) {
-            self.window.show(self.canvas.view(), &self.overlay, Look::default()).code(ExitCode::Device)?;
+            self.window.show(self.canvas.view(), &self.overlay, Look::default()).map_err(lost)?;
         } else if self.window.wants_paint() {
-            self.window.show_nothing("nobody watches yet", &self.overlay).code(ExitCode::Device)?;
+            self.window.show_nothing("nobody watches yet", &self.overlay).map_err(lost)?;
         }
         Ok(true)
     }
+}
+
+fn lost(error: window::Error) -> Failure {
+    Failure::new(ExitCode::Device, format!("{error}, or leave out --preview"))
 }

@@ -21,8 +21,14 @@ impl Report {
         Report { on, pictures: 0, bytes: 0, counters: Counters::default() }
     }
 
-    /// Prints one second.
-    pub fn print(&mut self, stats: &SenderStats, encoder: &Encoder, running: Option<&Running>) -> Result<(), Failure> {
+    /// Prints one second. `refused`: connections there was no room for.
+    pub fn print(
+        &mut self,
+        stats: &SenderStats,
+        refused: u64,
+        encoder: &Encoder,
+        running: Option<&Running>,
+    ) -> Result<(), Failure> {
         if !self.on {
             return Ok(());
         }
@@ -50,7 +56,7 @@ impl Report {
             "encode_ms": stats::round(encode_ms), "passed_through": counters.passed_through,
             "replaced": running.map_or(0, Running::replaced), "damaged": running.map_or(0, Running::damaged),
             "failed": counters.failed, "blocks": stats.blocks, "log_bytes": stats.log_bytes,
-            "rejected": stats::rejected(stats.counters), "peers": peers,
+            "rejected": stats::rejected(stats.counters, refused), "peers": peers,
         });
         (self.pictures, self.bytes, self.counters) = (stats.pictures, sent, counters);
         stats::print(&object)

@@ -76,8 +76,13 @@ impl Plan {
                 Pictures::Test(size, config.fps.map_or(TEST.1, |fps| (fps.num, fps.den)))
             }
         };
+        // Without either there is no going on.
+        let required = match &pictures {
+            Pictures::None => Some("leave out --no-video"),
+            _ => config.require_audio.then_some("leave out --require-audio to go on without sound"),
+        };
         let microphone = match &config.sound {
-            Some(SoundSource::Microphone(which)) => find_microphone(which.as_deref(), config.require_audio)?,
+            Some(SoundSource::Microphone(which)) => find_microphone(which.as_deref(), required)?,
             _ => None,
         };
         let channels = match (&pictures, &config.sound) {
@@ -153,16 +158,19 @@ pub fn scaled(size: Size, width: u32) -> Size {
     Size { width, height: u32::try_from(height).unwrap_or(u32::MAX).clamp(1, crate::wire::slice::MAX_SIDE.into()) }
 }
 
-/// Which one and its channels, if there is one to open later. None is no reason to stop, unless the user says so.
-fn find_microphone(which: Option<&str>, required: bool) -> Result<Option<(Option<String>, u8)>, Failure> {
+/// Which one and its channels, if there is one to open later. None is no reason to stop, unless it is `required`: then this is what else
+/// the user can do.
+fn find_microphone(which: Option<&str>, required: Option<&str>) -> Result<Option<(Option<String>, u8)>, Failure> {
     match Microphone::open(which, Slot::dropping(1)) {
         Ok(microphone) => {
             tracing::info!("microphone {}", microphone.name());
             Ok(Some((which.map(str::to_string), microphone.channels().clamp(1, 2) as u8)))
         }
-        Err(error) if required => Err(error).code(ExitCode::Device),
         Err(error) => {
-            tracing::warn!("{error}; going on without sound");
+            if let Some(way_out) = required {
+                return Err(Failure::new(ExitCode::Device, format!("{error}, or {way_out}")));
+            }
+            tracing::warn!("going on without sound: {error}, or say --no-audio");
             Ok(None)
         }
     }
@@ -207,7 +215,9 @@ impl Running {
                 let give_sound = plan.microphone.is_none() && config.sound.is_some();
                 let rate = Rate::new(rate.0, rate.1).unwrap_or(Rate::DEFAULT);
                 let options = pattern::Options { size: *size, rate, want_video: config.video, want_audio: give_sound };
-                let pattern = Pattern::start(&options, pictures.clone(), sound.clone()).code(ExitCode::Failed)?;
+                // The pattern closes the slot of what is not wanted of it; the microphone's is not its own.
+                let tone = if give_sound { sound.clone() } else { Slot::dropping(1) };
+                let pattern = Pattern::start(&options, pictures.clone(), tone).code(ExitCode::Failed)?;
                 Device::Test { _pattern: pattern }
             }
             Pictures::None => Device::None,
@@ -215,7 +225,7 @@ impl Running {
         let microphone = match &plan.microphone {
             // It was there when we started; if it is not now, pictures go on without it.
             Some(which) => Microphone::open(which.as_deref(), sound.clone())
-                .map_err(|error| tracing::warn!("{error}; going on without sound"))
+                .map_err(|error| tracing::warn!("going on without sound: {error}"))
                 .ok(),
             None => None,
         };
@@ -233,11 +243,16 @@ impl Running {
         })?;
         let (slot, to) = (self.pictures.clone(), encoder.clone());
         let watch_pictures = !matches!(self.device, Device::None);
+        // A microphone never ends; it has nothing to go with once the camera is gone or stdin at its end.
+        let end_sound = matches!(self.device, Device::Camera(_) | Device::Stdin(_)).then(|| self.sound.clone());
         self.carriers.push(thread::Builder::new().name("encode-0".into()).spawn(move || {
             if watch_pictures {
                 while let Some(picture) = slot.take() {
                     to.encode(picture);
                 }
+            }
+            if let Some(sound) = end_sound {
+                sound.close();
             }
             // A source is over when both of its streams are.
             let finished = sound.join();

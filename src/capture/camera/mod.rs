@@ -229,7 +229,9 @@ impl Camera {
     /// Opens and streams into `pictures`; returns once the camera streams, or cannot.
     pub fn open(plan: &Plan, pictures: Arc<Slot<Picture>>) -> Result<Camera, Error> {
         let (watch, chosen) = watch::Watch::start(plan, pictures)?;
-        tracing::info!("camera {chosen}");
+        if chosen != plan.chosen {
+            tracing::info!("camera {chosen}");
+        }
         Ok(Camera { chosen, watch })
     }
 

@@ -24,36 +24,37 @@ pub use timeline::Timeline;
 /// seconds keeps its length, and no number a peer invents can fill the disk.
 pub const LONGEST_HOLE: Duration = Duration::from_secs(10);
 
-/// Why a writer ended early. What was written whole before stays and is well-formed.
+/// Why a writer ended early. What was written whole before stays and is well-formed. Each sentence is complete: no error stands
+/// behind it that would be printed a second time.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file could not be made.
-    #[error("cannot create {}: {source}; does its folder exist, and may you write there?", path.display())]
+    #[error("cannot create {}: {cause}; does its folder exist, and may you write there?", path.display())]
     Create {
         /// As given.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// No space, no quota, or larger than this file system allows.
-    #[error("no space left for {name} ({source}); it keeps {kept}: free some space, or write elsewhere")]
+    #[error("no space left for {name} ({cause}); it keeps {kept}: free some space, or write elsewhere")]
     Full {
         /// The file, or stdout.
         name: String,
         /// What is in it.
         kept: String,
         /// What the system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Anything else the system refuses.
-    #[error("cannot go on writing {name}: {source}; it keeps {kept}")]
+    #[error("cannot go on writing {name}: {cause}; it keeps {kept}")]
     Write {
         /// The file, or stdout.
         name: String,
         /// What is in it.
         kept: String,
         /// What the system says.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A WAV file counts its bytes with 32 bits.
     #[error("{name} is as long as a WAV file can be (4 GiB); it keeps {kept}: what follows is not written")]

@@ -65,10 +65,10 @@ impl Sink {
         let Some(path) = path else {
             // Not `std::io::Stdout`: it looks for line ends in every picture.
             let file = io::stdout().as_fd().try_clone_to_owned();
-            let file = file.map_err(|source| Error::Create { path: "/dev/stdout".into(), source })?;
+            let file = file.map_err(|cause| Error::Create { path: "/dev/stdout".into(), cause })?;
             return Ok(Sink { name: "stdout".into(), medium: Box::new(Stdout(file.into())), whole: 0 });
         };
-        let file = File::create(path).map_err(|source| Error::Create { path: path.into(), source })?;
+        let file = File::create(path).map_err(|cause| Error::Create { path: path.into(), cause })?;
         Ok(Sink { name: path.display().to_string(), medium: Box::new(file), whole: 0 })
     }
 
@@ -101,12 +101,12 @@ impl Sink {
     }
 
     /// The error for the user; `kept` says what is in the file.
-    pub fn error(&self, source: io::Error, kept: String) -> Error {
+    pub fn error(&self, cause: io::Error, kept: String) -> Error {
         let name = self.name.clone();
-        match source.kind() {
+        match cause.kind() {
             ErrorKind::BrokenPipe => Error::ReaderGone,
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Error::Full { name, kept, source },
-            _ => Error::Write { name, kept, source },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Error::Full { name, kept, cause },
+            _ => Error::Write { name, kept, cause },
         }
     }
 }
@@ -203,6 +203,7 @@ pub(super) mod tests {
         let error = full.unit(&[b"anything"]).unwrap_err();
         let sentence = full.error(error, "nothing".into()).to_string();
         assert!(sentence.starts_with("no space left for /dev/full (") && sentence.contains("it keeps nothing"), "{sentence}");
+        assert!(std::error::Error::source(&full.error(ErrorKind::StorageFull.into(), String::new())).is_none(), "said twice");
         let missing = Sink::open(Some(Path::new("/nonexistent/a.y4m"))).map(drop).unwrap_err();
         assert!(missing.to_string().starts_with("cannot create /nonexistent/a.y4m: "), "{missing}");
         let (reader, writer) = io::pipe().unwrap();

@@ -88,8 +88,8 @@ impl Writer {
         Ok(writer)
     }
 
-    fn error(&self, source: std::io::Error) -> Error {
-        self.sink.error(source, self.kept())
+    fn error(&self, cause: std::io::Error) -> Error {
+        self.sink.error(cause, self.kept())
     }
 
     fn kept(&self) -> String {

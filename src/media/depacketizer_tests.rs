@@ -1,0 +1,178 @@
+//! Tests of the depacketizer: any order, any loss, hostile heads, parts of unfinished slices.
+
+use super::*;
+use crate::media::packetizer;
+use crate::time::MediaTime;
+use proptest::prelude::*;
+
+const LIVE: Limits = Limits { pictures: 2, bytes: 1 << 20, wait: Duration::from_millis(33), newest_wins: true };
+const PATIENT: Limits = Limits { pictures: 64, bytes: 1 << 20, wait: Duration::from_secs(2), newest_wins: false };
+
+fn slice(picture: u64, index: u8, count: u8, len: usize) -> packetizer::Slice {
+    let content: Vec<u8> = (0..len).map(|at| (at * 7 + usize::from(index)) as u8).collect();
+    let body = [&(len as u32).to_be_bytes()[..], &content].concat();
+    packetizer::Slice { picture, index, count, capture: MediaTime::ZERO, body }
+}
+
+fn fragments(picture: u64, slices: u8, len: usize, payload: usize) -> Vec<(FragmentHead, Vec<u8>)> {
+    let mut all = Vec::new();
+    for index in 0..slices {
+        let slice = slice(picture, index, slices, len);
+        for fragment in 0..slice.fragments(payload) {
+            let (head, bytes) = slice.fragment(fragment, payload);
+            all.push((head, bytes.to_vec()));
+        }
+    }
+    all
+}
+
+fn settled(depacketizer: &mut Depacketizer, now: Instant) -> Vec<Settled> {
+    std::iter::from_fn(|| depacketizer.poll_settled(now)).collect()
+}
+
+proptest! {
+    /// Whatever the order and however often each fragment comes, every slice comes out once and unchanged.
+    #[test]
+    fn any_order_and_any_duplicates_give_the_slices_back(
+        len in 1usize..5000,
+        payload in 10usize..1400,
+        slices in 1u8..9,
+        order in prop::collection::vec(any::<prop::sample::Index>(), 0..400),
+    ) {
+        let now = Instant::now();
+        let all = fragments(3, slices, len, payload);
+        let mut depacketizer = Depacketizer::new(PATIENT);
+        let mut out = Vec::new();
+        let shuffled = order.iter().map(|index| index.get(&all)).chain(all.iter().rev());
+        for (head, payload) in shuffled {
+            if let Pushed::Slice { slice: whole, .. } = depacketizer.push(now, *head, payload) {
+                prop_assert_eq!(&slice(3, whole.index, slices, len).body[4..], whole.body());
+                out.push(whole.index);
+            }
+        }
+        out.sort_unstable();
+        prop_assert_eq!(out, (0..slices).collect::<Vec<_>>());
+        prop_assert_eq!(depacketizer.bytes(), 0);
+        prop_assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices, count: slices }]);
+    }
+
+    /// Hostile fragments never panic and never make it hold more than its limit and one picture's row of slices.
+    #[test]
+    fn any_fragments_are_survived_in_bounded_memory(
+        heads in prop::collection::vec((any::<u32>(), 0u8..128, 0u8..128, any::<u16>(), any::<u16>(), 1usize..1200), 0..300),
+    ) {
+        let now = Instant::now();
+        let mut depacketizer = Depacketizer::new(LIVE);
+        for (picture, a, b, c, d, len) in heads {
+            let (slice, last_slice) = (a.min(b), a.max(b));
+            let head = FragmentHead { picture: picture % 300, slice, last_slice, index: c.min(d), last_index: c.max(d) };
+            depacketizer.push(now, head, &vec![0; len]);
+            while depacketizer.poll_settled(now).is_some() {}
+            prop_assert!(depacketizer.pictures.len() <= LIVE.pictures);
+            prop_assert!(depacketizer.bytes() <= 2 * (LIVE.bytes + MAX_LEN));
+        }
+    }
+}
+
+#[test]
+fn a_missing_slice_costs_its_picture_a_part_and_the_next_nothing() {
+    let start = Instant::now();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    for (head, payload) in fragments(0, 4, 2000, 1000).iter().filter(|(head, _)| head.slice != 2) {
+        depacketizer.push(start, *head, payload);
+    }
+    assert_eq!(settled(&mut depacketizer, start), []);
+    assert!(depacketizer.is_waiting());
+    assert_eq!(settled(&mut depacketizer, start + LIVE.wait), [Settled { picture: 0, slices: 3, count: 4 }]);
+    for (head, payload) in fragments(1, 4, 2000, 1000) {
+        depacketizer.push(start, head, &payload);
+    }
+    assert_eq!(settled(&mut depacketizer, start), [Settled { picture: 1, slices: 4, count: 4 }]);
+}
+
+#[test]
+fn a_lost_picture_is_told_in_its_turn() {
+    let now = Instant::now();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    for picture in [5, 9] {
+        for (head, payload) in fragments(picture, 1, 100, 1000) {
+            depacketizer.push(now, head, &payload);
+        }
+    }
+    let lost = |picture| Settled { picture, slices: 0, count: 0 };
+    let whole = |picture| Settled { picture, slices: 1, count: 1 };
+    assert_eq!(settled(&mut depacketizer, now), [whole(5), lost(6), lost(7), lost(8), whole(9)]);
+}
+
+/// Walking the row once for each picture of it would take most of a minute here.
+#[test]
+fn a_claimed_gap_of_an_hour_is_settled_in_one_walk() {
+    let now = Instant::now();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    let half = |picture| fragments(picture, 1, 100, 60).remove(0);
+    for (head, payload) in [half(5), half(216_005)] {
+        depacketizer.push(now, head, &payload);
+    }
+    let settled = settled(&mut depacketizer, now);
+    assert_eq!(settled.len(), 216_001 - LIVE.pictures);
+    assert!(settled.iter().all(|settled| settled.slices == 0));
+    let (head, payload) = half(500_000);
+    assert!(matches!(depacketizer.push(now, head, &payload), Pushed::Bad), "more than an hour");
+}
+
+#[test]
+fn patience_waits_for_the_oldest_and_keeps_the_rest_in_order() {
+    let now = Instant::now();
+    let mut depacketizer = Depacketizer::new(PATIENT);
+    depacketizer.begin_at(now, 0);
+    for picture in 1..20 {
+        for (head, payload) in fragments(picture, 1, 100, 1000) {
+            depacketizer.push(now, head, &payload);
+        }
+    }
+    assert_eq!(settled(&mut depacketizer, now + Duration::from_millis(1999)), []);
+    for (head, payload) in fragments(0, 1, 100, 1000) {
+        depacketizer.push(now, head, &payload);
+    }
+    assert_eq!(settled(&mut depacketizer, now).len(), 20);
+}
+
+#[test]
+fn of_a_slice_given_up_the_pieces_that_came_are_handed_out_at_their_places() {
+    let start = Instant::now();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    let whole = slice(0, 0, 1, 5000);
+    for index in [0, 1, 3, 5] {
+        let (head, bytes) = whole.fragment(index, 1000);
+        depacketizer.push(start, head, bytes);
+    }
+    assert_eq!(settled(&mut depacketizer, start + LIVE.wait).len(), 1);
+    let part = depacketizer.poll_part().unwrap();
+    assert_eq!((part.present.clone(), part.ended), (vec![0..1996, 2996..3996, 4996..5000], true));
+    for range in part.present {
+        assert_eq!(part.body[range.clone()], whole.body[4..][range]);
+    }
+    assert_eq!(depacketizer.poll_part(), None);
+}
+
+#[test]
+fn a_slice_without_its_beginning_has_no_part_and_a_claimed_size_costs_nothing() {
+    let start = Instant::now();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    let (head, bytes) = fragments(0, 1, 5000, 1000).remove(2);
+    depacketizer.push(start, head, &bytes);
+    let far = FragmentHead { picture: 1, slice: 0, last_slice: 0, index: 0, last_index: 60_000 };
+    depacketizer.push(start, far, &[0; 1000]);
+    depacketizer.push(start, FragmentHead { index: 59_999, ..far }, &[0; 1000]);
+    settled(&mut depacketizer, start + LIVE.wait);
+    assert_eq!(depacketizer.poll_part(), None);
+}
+
+#[test]
+fn a_slice_whose_length_lies_is_refused() {
+    let now = Instant::now();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    let (head, mut payload) = fragments(0, 1, 100, 1000).remove(0);
+    payload[3] += 1;
+    assert!(matches!(depacketizer.push(now, head, &payload), Pushed::Bad));
+}

@@ -1,0 +1,64 @@
+//! Who gets in before anybody said who they are: few strangers at a time, fewer of one address, and without a key only those of a
+//! local network.
+
+use super::link::{Link, LinkId};
+use crate::crypto::Side;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Connections before their hello.
+pub const MAX_HANDSHAKES: usize = 32;
+
+/// Of them, from one address.
+pub const MAX_PER_ADDRESS: usize = 4;
+
+/// Peers: a class or a grid, and what one sender's uplink could ever feed.
+pub const MAX_PEERS: usize = 256;
+
+/// The stranger that gives way to a newcomer from `address`: the oldest of that address, or of all, where there are too many.
+pub(super) fn gives_way(links: &BTreeMap<LinkId, Link>, address: IpAddr) -> Option<LinkId> {
+    let strangers = || links.iter().filter(|(_, link)| link.hello.is_none() && link.side == Side::Listener);
+    let neighbours = || strangers().filter(|(_, link)| link.remote.ip() == address);
+    if neighbours().count() >= MAX_PER_ADDRESS {
+        neighbours().min_by_key(|(_, link)| link.began).map(|(id, _)| *id)
+    } else if strangers().count() >= MAX_HANDSHAKES {
+        strangers().min_by_key(|(_, link)| link.began).map(|(id, _)| *id)
+    } else {
+        None
+    }
+}
+
+/// Whether there is no room for one more peer.
+pub(super) fn is_full(links: &BTreeMap<LinkId, Link>) -> bool {
+    links.values().filter(|link| link.hello.is_some()).count() >= MAX_PEERS
+}
+
+/// Loopback, link-local or private: a network somebody here is in charge of.
+pub(super) fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => {
+            address.is_loopback()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address.to_ipv4_mapped().is_some_and(|address| is_private(IpAddr::V4(address)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_a_local_network_count_as_private() {
+        for private in
+            ["127.0.0.1", "10.1.2.3", "172.31.0.1", "192.168.1.1", "169.254.1.1", "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1"]
+        {
+            assert!(is_private(private.parse().unwrap()), "{private}");
+        }
+        for public in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8", "100.64.0.1"] {
+            assert!(!is_private(public.parse().unwrap()), "{public}");
+        }
+    }
+}

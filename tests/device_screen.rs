@@ -1,0 +1,325 @@
+//! The real programs on a real X server (Xvfb): the test picture of `send` in the window of `recv` and in `--preview`, what the keys
+//! do to it, and what is seen of a picture that lost a band. `EYELINE_SCREENSHOTS=folder` keeps what the tests saw.
+
+#![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
+
+#[path = "support/gate.rs"]
+mod gate;
+#[path = "support/program.rs"]
+mod program;
+mod screen;
+#[path = "support/sound_server.rs"]
+mod sound_server;
+
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use eyeline::capture::pattern::read_number;
+use eyeline::picture::Size;
+use gate::{Gate, Way};
+use nix::sys::signal::Signal;
+use program::{Out, Program, RECV, SEND, command, free_port, send};
+use screen::{Area, PATIENCE, Screen, Shot};
+use sound_server::SoundServer;
+use x11rb::protocol::xproto::{ConfigureWindowAux, ConnectionExt as _, InputFocus, Window};
+
+const PICTURE: Size = Size { width: 640, height: 480 };
+const TEST: &str = "--test -s 640x480 -r 30 --no-audio --stats json";
+const ESCAPE: u32 = 0xff1b;
+
+/// The program with a window on this screen.
+fn on(screen: &Screen, path: &str, args: &str) -> Program {
+    let mut command = command(path, args);
+    command.env("DISPLAY", &screen.name).env("PULSE_SERVER", "unix:/nonexistent/pulse").env("ALSA_CONFIG_PATH", "/dev/null");
+    Program::launch(command, Stdio::null(), Out::Stats)
+}
+
+/// Looks until `look` sees what it wants.
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        std::thread::yield_now();
+    }
+    panic!("never seen: {what}");
+}
+
+/// The program's window, with the keyboard.
+fn window(screen: &Screen) -> Window {
+    let window = until("the window", || {
+        screen.nudge_manager();
+        screen.find()
+    });
+    screen.x.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME).unwrap().check().unwrap();
+    until("its focus", || (screen.x.get_input_focus().unwrap().reply().unwrap().focus == window).then_some(()));
+    window
+}
+
+/// The luma of `place`, as large as `size`, nearest pixels.
+fn luma(shot: &Shot, place: Area, size: Size) -> Vec<u8> {
+    let (width, height) = (size.width as i32, size.height as i32);
+    let at = |n: i32| shot.at(place.x + (n % width) * place.width / width, place.y + (n / width) * place.height / height);
+    let grey = |pixel: u32| ((pixel >> 16 & 255) * 299 + (pixel >> 8 & 255) * 587 + (pixel & 255) * 114) / 1000;
+    (0..width * height).map(|n| grey(at(n)) as u8).collect()
+}
+
+/// The number of the test picture seen in `place`; none where it cannot be one of the first hour.
+fn seen(shot: &Shot, place: Area) -> Option<u32> {
+    Some(read_number(&luma(shot, place, PICTURE), PICTURE)).filter(|number| (1..108_000).contains(number))
+}
+
+/// Waits for a picture after `last` in `place`.
+fn goes_on(screen: &Screen, name: &str, place: Area, last: u32) -> u32 {
+    until(&format!("{name}: a picture after {last}"), || seen(&screen.shot(name), place).filter(|number| *number > last))
+}
+
+/// The places where two shots differ by more than compression does.
+fn changed(before: &Shot, after: &Shot, place: Area) -> usize {
+    let pixels = (place.y..place.y + place.height).flat_map(|y| (place.x..place.x + place.width).map(move |x| (x, y)));
+    let apart = |a: u32, b: u32| [16, 8, 0].iter().any(|shift| (a >> shift & 255).abs_diff(b >> shift & 255) > 40);
+    pixels.filter(|(x, y)| apart(before.at(*x, *y), after.at(*x, *y))).count()
+}
+
+/// Waits until twenty more pictures came, from now on.
+fn twenty_more(recv: &mut Program) {
+    recv.forget_stats();
+    let before = recv.stats();
+    recv.stats_with(|stats| stats["whole"].as_u64() >= before["whole"].as_u64().map(|whole| whole + 20));
+}
+
+/// The upper left, where the overlay writes and the test picture stands still.
+fn corner(area: Area) -> Area {
+    Area { width: 400, height: 100, ..area }
+}
+
+#[test]
+fn the_test_picture_is_in_the_window_and_every_key_does_what_the_help_says() {
+    let screen = Screen::with_manager(1280, 800);
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let mut recv = on(&screen, RECV, &format!("--host 127.0.0.1:{port} --stats json"));
+    recv.said("is sending");
+    let id = window(&screen);
+    screen.x.configure_window(id, &ConfigureWindowAux::new().width(640).height(480)).unwrap().check().unwrap();
+    let area = until("the size asked for", || Some(screen.area(id)).filter(|area| (area.width, area.height) == (640, 480)));
+    let mut number = goes_on(&screen, "picture", area, 0);
+    number = goes_on(&screen, "picture", area, number);
+    let plain = screen.shot("picture");
+
+    // The overlay: on, then off.
+    screen.key('i' as u32);
+    let lines = |shot: &Shot| changed(&plain, shot, corner(area));
+    until("the overlay", || (lines(&screen.shot("overlay")) > 500).then_some(()));
+    number = goes_on(&screen, "overlay", area, number);
+    screen.key('i' as u32);
+    until("no overlay", || (lines(&screen.shot("no-overlay")) == 0).then_some(()));
+    // The help.
+    screen.key('?' as u32);
+    until("the help", || (changed(&plain, &screen.shot("help"), area) > 20_000).then_some(()));
+    screen.key('?' as u32);
+    until("no help", || (lines(&screen.shot("no-help")) == 0).then_some(()));
+
+    // Frozen: the number stays while pictures come; then it jumps to now.
+    screen.key(' ' as u32);
+    twenty_more(&mut recv);
+    let frozen = seen(&screen.shot("frozen"), area).expect("a picture");
+    twenty_more(&mut recv);
+    assert_eq!(seen(&screen.shot("frozen"), area), Some(frozen));
+    screen.key(' ' as u32);
+    number = goes_on(&screen, "thawed", area, frozen.max(number) + 20);
+
+    // Without sound m says so, on the part of the picture that stands still, and the picture goes on.
+    screen.key('m' as u32);
+    let foot = Area { x: area.x + 180, y: area.y + 400, width: 280, height: 60 };
+    until("a note", || (changed(&plain, &screen.shot("note"), foot) > 500).then_some(()));
+    number = goes_on(&screen, "note", area, number);
+
+    // Full screen and back.
+    screen.key('f' as u32);
+    let whole = Area { x: 0, y: 0, width: 1280, height: 800 };
+    until("the whole screen", || (screen.area(id) == whole).then_some(()));
+    // 4:3 between bars.
+    let (wide, bar) = (Area { x: 107, y: 0, width: 1066, height: 800 }, Area { x: 0, y: 0, width: 100, height: 800 });
+    number = until("the number over the whole screen", || {
+        let shot = screen.shot("fullscreen");
+        let black = (bar.x..bar.width).all(|x| shot.at(x, 400) == 0);
+        seen(&shot, wide).filter(|seen| black && *seen > number)
+    });
+    screen.key(ESCAPE);
+    until("the window as it was", || (screen.area(id) == area).then_some(()));
+    number = goes_on(&screen, "back", area, number);
+
+    // Resized: smaller, and of another shape.
+    screen.x.configure_window(id, &ConfigureWindowAux::new().width(1000).height(600)).unwrap().check().unwrap();
+    until("resized", || {
+        let (area, shot) = (screen.area(id), screen.shot("resized"));
+        let inside = Area { x: area.x + 100, width: 800, ..area };
+        (area.width == 1000).then(|| seen(&shot, inside)).flatten().filter(|seen| *seen > number)
+    });
+    screen.key('q' as u32);
+    assert_eq!(recv.ended(), 0, "{}", recv.heard());
+    send.said("is gone: it was told to stop");
+}
+
+#[test]
+fn the_close_button_and_a_signal_end_it_in_order_and_a_display_that_dies_does_not() {
+    let mut screen = Screen::with_manager(800, 600);
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let start = |screen: &Screen| {
+        let mut recv = on(screen, RECV, &format!("--no-audio --host 127.0.0.1:{port} --stats json"));
+        recv.stats_with(|stats| stats["shown"].as_u64() > Some(5));
+        let window = window(screen);
+        (recv, window)
+    };
+    let (mut recv, window) = start(&screen);
+    screen.ask_manager(window, "_NET_CLOSE_WINDOW", [0, 2, 0, 0, 0]);
+    screen.nudge_manager();
+    assert_eq!(recv.ended(), 0, "{}", recv.heard());
+    let (mut recv, _) = start(&screen);
+    assert_eq!(recv.stop(Signal::SIGTERM), 0, "{}", recv.heard());
+    // Xlib ends a program that lost its display; nothing of ours runs then.
+    let (mut recv, _) = start(&screen);
+    screen.kill_server();
+    assert_eq!(recv.ended(), 1, "{}", recv.heard());
+    send.stats_with(|stats| stats["peers"].as_array().is_some_and(|peers| peers.iter().all(|peer| peer["quiet"] == true)));
+    assert_eq!(send.stop(Signal::SIGTERM), 0);
+}
+
+#[test]
+fn the_preview_shows_what_is_sent_and_its_q_ends_send() {
+    let screen = Screen::with_manager(1280, 800);
+    let port = free_port();
+    let mut send = on(&screen, SEND, &format!("{TEST} --preview -p {port}"));
+    send.said("waiting on port");
+    let id = window(&screen);
+    drop(screen.shot("preview-waiting"));
+    let mut recv = program::recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    recv.said("is sending");
+    let area = screen.area(id);
+    assert_eq!((area.width, area.height), (640, 480));
+    let number = goes_on(&screen, "preview", area, 0);
+    goes_on(&screen, "preview", area, number);
+    screen.key('q' as u32);
+    assert_eq!(send.ended(), 0, "{}", send.heard());
+    recv.said("the sender is gone: it was told to stop");
+}
+
+/// The loudest sample of a second, a beep among them, as it leaves the speaker.
+fn heard(server: &SoundServer) -> i32 {
+    let mut record = server.tool("parec");
+    record.args(["--device=speaker.monitor", "--raw", "--format=s16le", "--rate=48000", "--channels=1", "--latency-msec=20"]);
+    let mut record = record.stdout(Stdio::piped()).spawn().expect("parec is in pulseaudio-utils");
+    let mut bytes = vec![0; 48_000 * 2 * 12 / 10];
+    record.stdout.take().unwrap().read_exact(&mut bytes).unwrap();
+    // It would go on for ever.
+    record.kill().unwrap();
+    record.wait().unwrap();
+    bytes.chunks_exact(2).map(|sample| i32::from(i16::from_le_bytes([sample[0], sample[1]])).abs()).max().unwrap()
+}
+
+#[test]
+fn m_9_and_0_change_what_is_heard() {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("screen-{}", std::process::id()));
+    let server = SoundServer::start(&dir);
+    let screen = Screen::with_manager(800, 600);
+    let port = free_port();
+    let mut send = send(&format!("--test -s 320x240 -p {port}"));
+    send.said("waiting on port");
+    let mut command = command(RECV, &format!("--host 127.0.0.1:{port} --stats json"));
+    command.env("DISPLAY", &screen.name).envs(SoundServer::environment(&dir)).env_remove("PULSE_RUNTIME_PATH");
+    let mut recv = Program::launch(command, Stdio::null(), Out::Stats);
+    recv.said("speaker speaker");
+    recv.stats_with(|stats| stats["blocks"].as_u64() > Some(100));
+    window(&screen);
+    let loud = until("the beep", || Some(heard(&server)).filter(|heard| *heard > 10_000));
+    screen.key('m' as u32);
+    until("silence", || (heard(&server) == 0).then_some(()));
+    drop(screen.shot("muted"));
+    screen.key('m' as u32);
+    until("the beep again", || (heard(&server) > loud * 9 / 10).then_some(()));
+    (0..10).for_each(|_| screen.key('9' as u32));
+    let half = until("half as loud", || Some(heard(&server)).filter(|heard| *heard < loud * 6 / 10));
+    drop(screen.shot("volume"));
+    assert!(half > loud * 4 / 10, "{half} of {loud}");
+    (0..10).for_each(|_| screen.key('0' as u32));
+    until("as loud as before", || (heard(&server) > loud * 9 / 10).then_some(()));
+    screen.key('q' as u32);
+    assert_eq!(recv.ended(), 0, "{}", recv.heard());
+    drop(server);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
+/// One encoder thread sends a picture's slices from the top down, each a run of full datagrams and a shorter one. The last runs of each
+/// picture, with the number in them, are lost, and so is every word back, so that nothing is sent again.
+#[test]
+fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
+    const SLICE_END: usize = 1200;
+    let screen = Screen::with_manager(1600, 900);
+    let port = free_port();
+    let mut slow = Command::new("taskset");
+    slow.args(["-c", "0", SEND, "--test", "-s", "1280x720", "-r", "4", "--no-audio", "-p"]).arg(port.to_string());
+    slow.args(["--stats", "json"]).env_remove("EYELINE_KEY").env_remove("DISPLAY");
+    let mut send = Program::launch(slow, Stdio::null(), Out::Stats);
+    send.said("waiting on port");
+    let (losing, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (on_way, counted) = (losing.clone(), lost.clone());
+    // Runs of this picture so far, whether one of them was lost, and how many the pictures before had: a machine that stands still
+    // tears a picture apart, but not most of them.
+    let (mut runs, mut hit, mut last, mut before) = (0, false, Instant::now(), Vec::new());
+    let gate = Gate::start(port, move |way, bytes| {
+        let losing = on_way.load(Ordering::Relaxed);
+        if way == Way::Up {
+            return !losing;
+        }
+        if bytes.len() < 100 {
+            return true; // no picture
+        }
+        if last.elapsed() > Duration::from_millis(100) {
+            before.extend((!losing).then_some(runs));
+            before.sort_unstable();
+            (runs, hit) = (0, false);
+        }
+        last = Instant::now();
+        let usual: usize = before.get(before.len() / 2).copied().unwrap_or(usize::MAX);
+        // Two, for the number of slices is not always the same.
+        let dropped = losing && runs + 2 >= usual;
+        runs += usize::from(bytes.len() < SLICE_END);
+        counted.fetch_add(u64::from(dropped && !hit), Ordering::Relaxed);
+        hit |= dropped;
+        !dropped
+    });
+    let mut recv = on(&screen, RECV, &format!("--no-audio --host 127.0.0.1:{} --stats json", gate.port));
+    recv.stats_with(|stats| stats["shown"].as_u64() > Some(10));
+    let area = screen.area(window(&screen));
+    let size = Size { width: 1280, height: 720 };
+    assert_eq!((area.width, area.height), (1280, 720));
+    let read = |shot: &Shot| read_number(&luma(shot, area, size), size);
+    let sound = read(&screen.shot("band-before"));
+    assert!((1..10_000).contains(&sound), "{sound}");
+    recv.forget_stats();
+    let before = recv.stats();
+
+    losing.store(true, Ordering::Relaxed);
+    until("the number standing still", || (lost.load(Ordering::Relaxed) >= 2).then_some(()));
+    let first = screen.shot("band-lost-1");
+    let motion = Area { y: area.y + 720 * 65 / 100, height: 720 * 13 / 100, ..area };
+    let second = until("motion", || Some(screen.shot("band-lost-2")).filter(|shot| changed(&first, shot, motion) > 500));
+    let third = until("more motion", || Some(screen.shot("band-lost-3")).filter(|shot| changed(&second, shot, motion) > 500));
+    let stuck = [&first, &second, &third].map(read);
+    until("enough lost", || (lost.load(Ordering::Relaxed) >= 5).then_some(()));
+    losing.store(false, Ordering::Relaxed);
+    println!("numbers {stuck:?} after {sound}; {} pictures hit", lost.load(Ordering::Relaxed));
+    assert!(stuck[0] >= sound && stuck.iter().all(|number| *number == stuck[0]), "the last good number stays: {stuck:?}");
+    let after = recv.stats_with(|stats| stats["partial"].as_u64() >= before["partial"].as_u64().map(|partial| partial + 3));
+    assert!(after["shown_in_part"].as_u64() >= Some(3), "{after}");
+    until("whole pictures again", || Some(screen.shot("band-after")).filter(|shot| read(shot) > stuck[0] + 5));
+}

@@ -1,0 +1,320 @@
+//! What goes wrong between people and programs, with the real binaries: for each the line that is printed, once, and the exit code.
+//! No device and no display is needed.
+
+#![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
+
+#[path = "support/gate.rs"]
+mod gate;
+#[path = "support/program.rs"]
+mod program;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use gate::{Gate, Way};
+use nix::sys::signal::Signal;
+use program::{Out, Program, RECV, SEND, command, free_port, recv, send};
+
+/// A small picture and no tone: what is tried here are words.
+const TEST: &str = "--test -s 320x240 --no-audio";
+
+/// How often `part` was said.
+fn times(program: &Program, part: &str) -> usize {
+    program.heard().matches(part).count()
+}
+
+/// Waits for the end, which must be this code and this one line of error.
+fn fails(program: &mut Program, code: i32, line: &str) {
+    assert_eq!(program.ended(), code, "{}", program.heard());
+    let errors: Vec<_> = program.heard().lines().filter(|line| line.starts_with("error: ")).map(str::to_string).collect();
+    assert_eq!(errors, [format!("error: {line}")]);
+}
+
+#[test]
+fn who_has_another_key_or_none_is_turned_away_with_a_sentence_and_the_waiting_side_goes_on() {
+    let cases = [
+        (
+            "--key one-long-passphrase",
+            "--key another-passphrase",
+            "the two sides have different keys: start both with the same --key",
+        ),
+        ("--key one-long-passphrase", "", "the waiting side wants a key: start the dialling side with the same --key"),
+        (
+            "",
+            "--key one-long-passphrase",
+            "the dialling side has a key and the waiting side has none: start both with the same --key",
+        ),
+    ];
+    for (waiting, dialling, sentence) in cases {
+        let port = free_port();
+        let mut send = send(&format!("{TEST} -p {port} {waiting}"));
+        send.said("waiting on port");
+        let mut stranger = recv(&format!("--host 127.0.0.1:{port} {dialling}"));
+        fails(&mut stranger, 1, &format!("127.0.0.1:{port} turned us away: {sentence}"));
+        assert!(send.said("was turned away").ends_with(&format!("was turned away: {sentence}")), "{}", send.heard());
+        let mut friend = recv(&format!("--host 127.0.0.1:{port} {waiting}"));
+        friend.said("is sending");
+        assert_eq!(send.stop(Signal::SIGTERM), 0);
+        assert_eq!(times(&send, "warning"), 1, "{}", send.heard());
+    }
+}
+
+#[test]
+fn two_senders_or_two_receivers_are_told_so() {
+    let port = free_port();
+    let mut first = send(&format!("{TEST} -p {port}"));
+    first.said("waiting on port");
+    let mut second = send(&format!("{TEST} --host 127.0.0.1:{port}"));
+    fails(&mut second, 1, &format!("127.0.0.1:{port} turned us away: both sides run `send`: run `recv` on one of them"));
+    first.said("both sides run `send`");
+    let port = free_port();
+    let mut first = recv(&format!("-p {port}"));
+    first.said("waiting on port");
+    let mut second = recv(&format!("--host 127.0.0.1:{port}"));
+    fails(&mut second, 1, &format!("127.0.0.1:{port} turned us away: both sides run `recv`: run `send` on one of them"));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_who_has_it() {
+    let port = free_port();
+    let mut first = send(&format!("{TEST} -p {port}"));
+    first.said("waiting on port");
+    let sentence = format!(
+        "TCP port {port} is taken by `send` (process {}): stop that program, or choose another port with --port",
+        first.id()
+    );
+    fails(&mut send(&format!("{TEST} -p {port}")), 1, &sentence);
+    fails(&mut recv(&format!("-p {port}")), 1, &sentence);
+}
+
+#[test]
+fn an_unknown_host_ends_the_program_and_one_of_two_does_not() {
+    let unknown = "unknown host no-such-host.invalid (";
+    for mut program in [recv("--host no-such-host.invalid"), send(&format!("{TEST} --host no-such-host.invalid"))] {
+        assert_eq!(program.ended(), 1, "{}", program.heard());
+        assert!(program.said("error: ").starts_with(&format!("error: {unknown}")), "{}", program.heard());
+        assert_eq!(times(&program, unknown), 1, "{}", program.heard());
+    }
+    let port = free_port();
+    let mut send = send(&format!("{TEST} --host no-such-host.invalid --host 127.0.0.1:{port} --stats json"));
+    send.said(unknown);
+    // Both are dialled twice a second.
+    (0..3).for_each(|_| drop(send.stats()));
+    let mut recv = recv(&format!("-p {port}"));
+    recv.said("is sending");
+    send.said("watches");
+    assert_eq!(times(&send, unknown), 1, "{}", send.heard());
+    assert_eq!(send.stop(Signal::SIGTERM), 0);
+}
+
+#[test]
+fn where_nobody_waits_it_is_said_once_and_dialled_on_until_somebody_does() {
+    let port = free_port();
+    let nobody = format!("nobody is waiting on 127.0.0.1:{port}: is `send` or `recv` running there, and on port {port}?");
+    let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    recv.said(&format!("warning: {nobody} (dialling on until it answers)"));
+    (0..3).for_each(|_| drop(recv.stats()));
+    let mut send = send(&format!("{TEST} -p {port}"));
+    recv.said("is sending");
+    assert_eq!(times(&recv, &nobody), 1, "{}", recv.heard());
+    assert_eq!(send.stop(Signal::SIGTERM), 0);
+    recv.said("the sender is gone: it was told to stop");
+    recv.said(&nobody); // it is news again
+}
+
+#[test]
+fn where_nobody_waits_no_reconnect_ends_with_peer_lost() {
+    let port = free_port();
+    let sentence = format!("nobody is waiting on 127.0.0.1:{port}: is `send` or `recv` running there, and on port {port}?");
+    fails(&mut recv(&format!("--host 127.0.0.1:{port} --no-reconnect")), 4, &sentence);
+    fails(&mut send(&format!("{TEST} --host 127.0.0.1:{port} --no-reconnect")), 4, &sentence);
+}
+
+/// Another program: says `banner` to whoever connects, and hangs up if `closes`. Counts connections.
+fn other_program(banner: &'static [u8], closes: bool) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, count) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counter = count.clone();
+    thread::spawn(move || {
+        let mut open = Vec::new();
+        for mut connection in listener.incoming().flatten() {
+            counter.fetch_add(1, Ordering::Relaxed);
+            // A dialler that has heard enough may be gone.
+            let _ = connection.write_all(banner);
+            if !closes {
+                open.push(connection);
+            }
+        }
+    });
+    (port, count)
+}
+
+#[test]
+fn another_program_on_the_port_is_recognised_by_its_first_bytes() {
+    for (banner, closes) in [(&b"SSH-2.0-OpenSSH_9.2p1\r\n"[..], false), (b"HTTP/1.1 400 Bad Request\r\n\r\n", true)] {
+        let (port, count) = other_program(banner, closes);
+        let sentence = format!("another program answers at 127.0.0.1:{port}: it is not Eyeline (is --port right on both sides?)");
+        fails(&mut recv(&format!("--host 127.0.0.1:{port}")), 1, &sentence);
+        fails(&mut send(&format!("{TEST} --host 127.0.0.1:{port}")), 1, &sentence);
+        assert_eq!(count.load(Ordering::Relaxed), 2, "once each");
+    }
+}
+
+#[test]
+fn a_port_that_hangs_up_or_says_nothing_is_named_once_and_not_dialled_without_a_pause() {
+    let (port, count) = other_program(b"", true);
+    let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    let hangs_up = format!("127.0.0.1:{port} closed the connection before saying what it is: is that `send` or `recv`?");
+    recv.said(&format!("warning: {hangs_up} (dialling on until it answers)"));
+    (0..3).for_each(|_| drop(recv.stats()));
+    let dialled = count.load(Ordering::Relaxed);
+    assert!((2..=10).contains(&dialled), "{dialled} times in three seconds");
+    assert_eq!(times(&recv, "closed the connection"), 1, "{}", recv.heard());
+    fails(&mut program::recv(&format!("--host 127.0.0.1:{port} --no-reconnect")), 4, &hangs_up);
+
+    let (port, _) = other_program(b"", false);
+    let silent = format!("127.0.0.1:{port} accepted the connection and then said nothing: is that `send` or `recv`?");
+    fails(&mut program::recv(&format!("--host 127.0.0.1:{port} --no-reconnect")), 4, &silent);
+}
+
+#[test]
+fn another_program_that_dials_us_is_told_what_this_is_and_does_not_fill_the_screen() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port} --stats json"));
+    send.said("waiting on port");
+    for _ in 0..50 {
+        let mut browser = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        browser.write_all(b"GET / HTTP/1.1\r\nHost: camera\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        browser.read_to_end(&mut answer).unwrap();
+        assert!(String::from_utf8_lossy(&answer).contains("This is Eyeline, a camera link"), "{answer:?}");
+    }
+    send.stats_with(|stats| stats["rejected"]["connections"] == 50);
+    assert_eq!(times(&send, "was turned away: This is Eyeline, a camera link; what came is not Eyeline."), 1, "{}", send.heard());
+}
+
+#[test]
+fn another_version_is_told_which_side_to_update() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let mut newer = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    newer.write_all(b"EYEL\xc8\0\0\x20").unwrap();
+    newer.write_all(&[7; 32]).unwrap();
+    let mut answer = Vec::new();
+    newer.read_to_end(&mut answer).unwrap();
+    let sentence = "and the dialling side 200: update the older";
+    assert!(answer.starts_with(b"EYEL") && String::from_utf8_lossy(&answer).ends_with(sentence), "{answer:?}");
+    send.said(sentence);
+
+    let (port, _) = other_program(b"EYEL\xc8\x01\0\x0bupdate this", false);
+    fails(&mut recv(&format!("--host 127.0.0.1:{port}")), 1, &format!("127.0.0.1:{port} turned us away: update this"));
+}
+
+#[test]
+fn udp_that_is_blocked_is_named_with_its_port_and_the_firewall_on_both_sides() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let gate = Gate::start(port, |_: Way, _: &[u8]| false);
+    let mut recv = recv(&format!("--host 127.0.0.1:{} --stats json", gate.port));
+    for (program, named) in [(&mut recv, gate.port), (&mut send, port)] {
+        let line = program.said("no UDP comes through");
+        let sentence = format!("pictures need UDP port {named}; open it in the firewall of the waiting side");
+        assert!(line.starts_with("warning: TCP reaches 127.0.0.1:") && line.ends_with(&sentence), "{line}");
+    }
+    (0..2).for_each(|_| drop(recv.stats()));
+    assert_eq!((times(&recv, "no UDP"), times(&send, "no UDP")), (1, 1), "{}", recv.heard());
+    assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
+}
+
+/// A name for the disk that is always full.
+fn full_disk(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+    // Left over from nobody: the process id is ours.
+    let _ = std::fs::remove_file(&path);
+    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    path
+}
+
+#[test]
+fn a_full_disk_is_named_with_the_file_and_what_it_keeps() {
+    let port = free_port();
+    let mut send = send(&format!("--test -s 320x240 -p {port}"));
+    send.said("waiting on port");
+    for (flag, name) in [("--output", "full.y4m"), ("--output", "full.mjpeg"), ("--audio-output", "full.wav")] {
+        let path = full_disk(name);
+        let mut recv = Program::start(RECV, &format!("--no-window --host 127.0.0.1:{port} {flag} {}", path.display()));
+        assert_eq!(recv.ended(), 1, "{}", recv.heard());
+        let line = recv.said("error: ");
+        let start = format!("error: no space left for {} (No space left on device (os error 28)); it keeps ", path.display());
+        let kept = line.strip_prefix(&start).and_then(|rest| rest.strip_suffix(": free some space, or write elsewhere"));
+        assert!(kept.is_some_and(|kept| kept == "nothing" || kept.starts_with("0 ") || kept.starts_with("0.00 ")), "{line}");
+        assert_eq!(times(&recv, "error: "), 1, "{}", recv.heard());
+        std::fs::remove_file(path).unwrap();
+    }
+    let lost = "cannot create /nonexistent/a.y4m: No such file or directory (os error 2); does its folder exist, and may you write there?";
+    fails(&mut recv(&format!("--host 127.0.0.1:{port} --output /nonexistent/a.y4m")), 1, lost);
+}
+
+/// The exit code and the errors of a program whose stdout leads there.
+fn with_stdout(path: &str, args: &str, stdout: Stdio) -> (Option<i32>, Vec<String>) {
+    let output = command(path, args).stdin(Stdio::null()).stdout(stdout).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), said.lines().filter(|line| line.starts_with("error: ")).map(str::to_string).collect())
+}
+
+#[test]
+fn a_reader_of_stdout_that_went_away_ends_the_program_in_order_and_a_full_disk_does_not() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let gone = || Stdio::from(std::io::pipe().unwrap().1);
+    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let receive = format!("--no-window --no-audio --host 127.0.0.1:{port}");
+    assert_eq!(with_stdout(RECV, &format!("{receive} --stats json"), gone()), (Some(0), vec![]));
+    assert_eq!(with_stdout(RECV, &format!("{receive} --output -"), gone()), (Some(0), vec![]));
+    let waits = format!("{TEST} -p {} --stats json", free_port());
+    assert_eq!(with_stdout(SEND, &waits, gone()), (Some(0), vec![]));
+    let statistics = "error: cannot write the statistics to stdout: No space left on device (os error 28); send them elsewhere, or leave \
+                      out --stats";
+    assert_eq!(with_stdout(RECV, &format!("{receive} --stats json"), full()), (Some(1), vec![statistics.to_string()]));
+    assert_eq!(with_stdout(SEND, &waits, full()), (Some(1), vec![statistics.to_string()]));
+    let (code, errors) = with_stdout(RECV, &format!("{receive} --output -"), full());
+    assert!(code == Some(1) && errors.len() == 1 && errors[0].contains("no space left for stdout"), "{code:?} {errors:?}");
+}
+
+#[test]
+fn statistics_in_a_pipe_cut_short_by_the_shell_end_it_with_0() {
+    let line = format!("{SEND} {TEST} -p {} --stats json | head -1; echo ${{PIPESTATUS[0]}}", free_port());
+    let output = Command::new("bash").args(["-c", &line]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<_> = said.lines().collect();
+    assert!(lines.len() == 2 && lines[0].starts_with('{') && lines[1] == "0", "{said}");
+}
+
+#[test]
+fn without_a_display_it_is_said_before_anybody_is_told_that_we_are_here() {
+    let set = "DISPLAY is not set. Start it in a desktop session, or";
+    let said = |rest: &str| format!("there is no display to open a window on: {set} {rest}");
+    let mut recv = Program::start(RECV, &format!("--no-audio -p {}", free_port()));
+    fails(&mut recv, 3, &said("use --no-window"));
+    let mut send = send(&format!("{TEST} --preview -p {}", free_port()));
+    fails(&mut send, 3, &said("leave out --preview"));
+    assert_eq!((times(&recv, "waiting"), times(&send, "waiting")), (0, 0));
+    let mut command = command(RECV, &format!("--no-audio -p {}", free_port()));
+    command.env("DISPLAY", ":999");
+    let mut recv = Program::launch(command, Stdio::null(), Out::Stats);
+    assert_eq!(recv.ended(), 3);
+    let line = recv.said("error: ");
+    assert!(
+        line.contains("cannot open the display \":999\"")
+            && line.ends_with("Check DISPLAY and the right to use it, or use --no-window"),
+        "{line}"
+    );
+}

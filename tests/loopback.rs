@@ -1,0 +1,337 @@
+//! The real programs on the loopback interface: who dials, who is let in, who may leave, and that nobody disturbs another.
+//!
+//! No device, no window, no other program. What the children say is waited for with a deadline; nothing is slept through.
+
+#![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
+
+#[path = "support/program.rs"]
+mod program;
+
+use nix::sys::signal::Signal;
+use program::{Program, RECV, SEND, free_port, recv, send};
+use serde_json::Value;
+
+/// A small picture: what is tried here is who gets it.
+const TEST: &str = "--test -s 320x240 -r 30 --stats json";
+
+fn number(stats: &Value, field: &str) -> u64 {
+    stats[field].as_u64().unwrap_or_else(|| panic!("no {field} in {stats}"))
+}
+
+fn peers(send: &Value) -> &[Value] {
+    send["peers"].as_array().unwrap()
+}
+
+/// Peers that are given nothing, for nothing was heard of them for three seconds.
+fn quiet(send: &Value) -> usize {
+    peers(send).iter().filter(|peer| peer["quiet"] == true).count()
+}
+
+/// Waits until half a second of pictures was shown.
+fn shows(recv: &mut Program) -> Value {
+    recv.stats_with(|stats| number(stats, "whole") >= 15 && number(stats, "shown") >= 1)
+}
+
+/// A second in which pictures come.
+fn goes_on(recv: &mut Program) {
+    let before = number(&recv.stats(), "whole");
+    recv.stats_with(|stats| number(stats, "whole") > before);
+}
+
+#[test]
+fn recv_dials_a_waiting_send_by_name_and_by_both_kinds_of_address() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said(&format!("waiting on port {port} (UDP and TCP) for `recv --host"));
+    for host in ["127.0.0.1", "[::1]", "localhost"] {
+        let mut recv = recv(&format!("--host {host}:{port} --stats json"));
+        recv.said(&format!("dialling {host}:{port}"));
+        recv.said("is sending");
+        send.said("watches");
+        let stats = shows(&mut recv);
+        assert_eq!((&stats["lost"], &stats["partial"], &stats["quiet"]), (&0.into(), &0.into(), &false.into()), "{host}");
+        assert_eq!(recv.stop(Signal::SIGTERM), 0);
+        send.said("is gone: it was told to stop");
+        send.said("nobody watches");
+    }
+    assert_eq!(send.stop(Signal::SIGINT), 0);
+}
+
+#[test]
+fn send_dials_a_waiting_recv_by_name_and_by_both_kinds_of_address() {
+    let port = free_port();
+    let mut recv = recv(&format!("-p {port} --stats json"));
+    recv.said(&format!("waiting on port {port} (UDP and TCP) for `send --host"));
+    for host in ["127.0.0.1", "[::1]", "localhost"] {
+        let mut send = send(&format!("{TEST} --host {host} -p {port}"));
+        send.said(&format!("dialling {host}:{port}"));
+        send.said("watches");
+        recv.said("is sending");
+        goes_on(&mut recv);
+        assert_eq!(send.stop(Signal::SIGINT), 0);
+        recv.said("the sender is gone: it was told to stop");
+        recv.said("waiting for a sender");
+    }
+    assert_eq!(recv.stop(Signal::SIGTERM), 0);
+}
+
+#[test]
+fn one_send_dials_two_receivers_and_ends_neither_with_the_other() {
+    let ports = [free_port(), free_port()];
+    let mut recvs = ports.map(|port| recv(&format!("-p {port} --stats json")));
+    for recv in &mut recvs {
+        recv.said("waiting on port");
+    }
+    let mut send = send(&format!("{TEST} --host 127.0.0.1:{} --host [::1]:{}", ports[0], ports[1]));
+    let [first, second] = &mut recvs;
+    shows(first);
+    shows(second);
+    assert_eq!(first.stop(Signal::SIGINT), 0);
+    send.said("is gone: it was told to stop");
+    goes_on(second);
+    assert_eq!(send.stop(Signal::SIGTERM), 0);
+    second.said("the sender is gone");
+}
+
+/// The intervals between pictures of one receiver over some seconds.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Pictures that came whole.
+    whole: u64,
+    /// Pictures shown.
+    shown: u64,
+    /// Pictures that came in part or not at all.
+    missing: u64,
+    /// The middle one of the seconds' p95, ms.
+    interval: f64,
+}
+
+const SECONDS: usize = 3;
+
+fn paces(recvs: &mut [Program]) -> Vec<Pace> {
+    recvs.iter_mut().for_each(Program::forget_stats);
+    recvs.iter_mut().map(pace).collect()
+}
+
+fn pace(recv: &mut Program) -> Pace {
+    let before = recv.stats();
+    let mut intervals = Vec::new();
+    let mut after = Value::Null;
+    for _ in 0..SECONDS {
+        after = recv.stats();
+        intervals.push(after["interval_ms"]["p95"].as_f64().unwrap_or_else(|| panic!("nothing shown for a second: {after}")));
+    }
+    intervals.sort_by(f64::total_cmp);
+    let grown = |field| number(&after, field) - number(&before, field);
+    Pace {
+        whole: grown("whole"),
+        shown: grown("shown"),
+        missing: grown("partial") + grown("lost"),
+        interval: intervals[SECONDS / 2],
+    }
+}
+
+/// The machine is shared with who knows whom: one receiver may be late once. Whoever waited for a dead peer would be late by seconds,
+/// and a sender that did would make all of them late.
+fn assert_as_before(before: &[Pace], after: &[Pace], event: &str) {
+    let missing = |paces: &[Pace]| paces.iter().map(|pace| pace.missing).sum::<u64>();
+    let sent: u64 = before.iter().map(|pace| pace.whole).sum();
+    assert!(missing(after) <= missing(before) + sent / 100, "{event}: {before:?}, then {after:?}");
+    for (before, after) in before.iter().zip(after) {
+        assert!(after.whole * 10 >= before.whole * 9, "{event}: {before:?}, then {after:?}");
+        assert!(after.shown * 10 >= before.shown * 9, "{event}: {before:?}, then {after:?}");
+        assert!(after.interval <= 2.0 * before.interval.max(33.4), "{event}: {before:?}, then {after:?}");
+    }
+}
+
+#[test]
+fn sixteen_watch_and_neither_a_killed_nor_a_stopped_one_changes_the_pictures_of_the_others() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let mut recvs: Vec<_> = (0..16).map(|_| recv(&format!("--host 127.0.0.1:{port} --stats json"))).collect();
+    for recv in &mut recvs {
+        shows(recv);
+    }
+    send.stats_with(|stats| peers(stats).len() == 16 && quiet(stats) == 0);
+
+    let (killed, stopped) = (recvs.pop().unwrap(), recvs.pop().unwrap());
+    let before = paces(&mut recvs);
+
+    killed.signal(Signal::SIGKILL);
+    assert_as_before(&before, &paces(&mut recvs), "one was killed");
+    send.stats_with(|stats| quiet(stats) == 1);
+
+    stopped.signal(Signal::SIGSTOP);
+    assert_as_before(&before, &paces(&mut recvs), "one was stopped");
+    send.stats_with(|stats| quiet(stats) == 2);
+    assert_as_before(&before, &paces(&mut recvs), "one has been stopped for a while");
+
+    stopped.signal(Signal::SIGCONT);
+    let mut woken = stopped;
+    woken.forget_stats();
+    goes_on(&mut woken);
+    assert_as_before(&before, &paces(&mut recvs), "it woke up");
+
+    for recv in &mut recvs {
+        assert_eq!(recv.stop(Signal::SIGINT), 0);
+    }
+    assert_eq!(woken.stop(Signal::SIGINT), 0);
+    send.said("nobody watches");
+    assert_eq!(send.stop(Signal::SIGTERM), 0);
+}
+
+#[test]
+fn watchers_come_and_go_at_any_time_and_find_pictures_at_once() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let mut stays = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    shows(&mut stays);
+    for signal in [Signal::SIGTERM, Signal::SIGKILL, Signal::SIGINT, Signal::SIGKILL] {
+        let mut passes_by = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+        shows(&mut passes_by);
+        passes_by.signal(signal);
+        match signal {
+            // Whoever breaks off without a word may come back.
+            Signal::SIGKILL => drop(send.stats_with(|stats| quiet(stats) > 0)),
+            _ => drop(send.said("is gone: it was told to stop")),
+        }
+        goes_on(&mut stays);
+    }
+    let stats = stays.stats();
+    assert_eq!((number(&stats, "lost"), number(&stats, "partial")), (0, 0), "{stats}");
+    assert_eq!(stays.stop(Signal::SIGTERM), 0);
+}
+
+#[test]
+fn only_the_same_key_is_let_in_and_each_side_is_told_why_not() {
+    let port = free_port();
+    let mut keyed = send(&format!("{TEST} -p {port} --key correct-horse-battery"));
+    keyed.said("whoever has the key is let in");
+    for (key, said) in [
+        ("--key something-else-entirely", "the two sides have different keys: start both with the same --key"),
+        ("", "the waiting side wants a key: start the dialling side with the same --key"),
+    ] {
+        let mut stranger = recv(&format!("--host 127.0.0.1:{port} {key}"));
+        stranger.said(&format!("turned us away: {said}"));
+        assert_eq!(stranger.ended(), 1);
+        keyed.said(said);
+    }
+    let mut friend = recv(&format!("--host 127.0.0.1:{port} --key correct-horse-battery --stats json"));
+    shows(&mut friend);
+    assert_eq!(friend.stop(Signal::SIGTERM), 0);
+    assert_eq!(keyed.stop(Signal::SIGTERM), 0);
+    assert!(!keyed.heard().contains("correct-horse"), "a key is never shown");
+
+    let mut open = send(&format!("{TEST} -p {port}"));
+    open.said("without --key");
+    let mut stranger = recv(&format!("--host 127.0.0.1:{port} --key correct-horse-battery"));
+    stranger.said("the dialling side has a key and the waiting side has none");
+    assert_eq!(stranger.ended(), 1);
+    assert_eq!(open.stop(Signal::SIGTERM), 0);
+}
+
+#[test]
+fn a_second_sender_is_told_that_the_receiver_is_busy_and_the_first_goes_on() {
+    let port = free_port();
+    let mut recv = recv(&format!("-p {port} --stats json"));
+    recv.said("waiting on port");
+    let mut first = send(&format!("{TEST} --host 127.0.0.1:{port}"));
+    first.said("watches");
+    shows(&mut recv);
+    let mut second = send(&format!("{TEST} --host 127.0.0.1:{port}"));
+    second.said("shows somebody else: this receiver shows another sender");
+    assert_eq!(second.ended(), 4);
+    goes_on(&mut recv);
+    assert_eq!(first.stop(Signal::SIGTERM), 0);
+    recv.said("the sender is gone");
+    let mut third = send(&format!("{TEST} --host 127.0.0.1:{port}"));
+    third.said("watches");
+    recv.said("is sending");
+    goes_on(&mut recv);
+}
+
+#[test]
+fn a_sender_that_was_killed_and_started_again_is_shown_again_by_itself() {
+    // The waiting one is killed, then the dialling one.
+    let port = free_port();
+    let mut waiting = send(&format!("{TEST} -p {port}"));
+    waiting.said("waiting on port");
+    let mut dials = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    shows(&mut dials);
+    assert_eq!(waiting.stop(Signal::SIGTERM), 0);
+    dials.said("the sender is gone: it was told to stop");
+    dials.said("dialling again");
+    let mut again = send(&format!("{TEST} -p {port}"));
+    dials.said("is sending");
+    goes_on(&mut dials);
+    again.said("watches");
+    again.signal(Signal::SIGKILL);
+    drop(again);
+    let _again = send(&format!("{TEST} -p {port}"));
+    dials.said("is sending");
+    goes_on(&mut dials);
+
+    let port = free_port();
+    let mut waits = recv(&format!("-p {port} --stats json"));
+    waits.said("waiting on port");
+    for _ in 0..2 {
+        let mut dialling = send(&format!("{TEST} --host 127.0.0.1:{port}"));
+        waits.said("is sending");
+        goes_on(&mut waits);
+        dialling.said("watches");
+        dialling.signal(Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn without_reconnecting_a_lost_peer_is_the_end_and_exit_code_4() {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let port = free_port();
+        let mut send_1 = send(&format!("{TEST} -p {port}"));
+        send_1.said("waiting on port");
+        let mut recv_1 = recv(&format!("--host 127.0.0.1:{port} --no-reconnect --stats json"));
+        shows(&mut recv_1);
+        send_1.signal(signal);
+        recv_1.said("the peer is lost and --no-reconnect was given");
+        assert_eq!(recv_1.ended(), 4, "{signal}");
+
+        let mut recv_2 = recv(&format!("-p {port} --stats json"));
+        recv_2.said("waiting on port");
+        let mut send_2 = send(&format!("{TEST} --host 127.0.0.1:{port} --no-reconnect"));
+        shows(&mut recv_2);
+        recv_2.signal(signal);
+        send_2.said("the peer is lost and --no-reconnect was given");
+        assert_eq!(send_2.ended(), 4, "{signal}");
+    }
+}
+
+#[test]
+fn after_the_duration_a_program_ends_as_if_it_was_told_to() {
+    let port = free_port();
+    let mut send_1 = send(&format!("{TEST} -p {port}"));
+    send_1.said("waiting on port");
+    let mut recv_1 = recv(&format!("--host 127.0.0.1:{port} --duration 1500ms --stats json"));
+    recv_1.said("is sending");
+    assert_eq!(recv_1.ended(), 0);
+    send_1.said("is gone: it was told to stop");
+    assert_eq!(send_1.stop(Signal::SIGTERM), 0);
+    assert_eq!(send(&format!("{TEST} -p {port} --duration 300ms")).ended(), 0);
+}
+
+#[test]
+fn a_reader_of_the_statistics_that_went_away_ends_the_program_in_order() {
+    let port = free_port();
+    let stdin = std::process::Stdio::null;
+    let mut send = Program::spawn(SEND, &format!("{TEST} -p {port}"), stdin(), program::Out::Raw);
+    send.said("waiting on port");
+    let mut recv =
+        Program::spawn(RECV, &format!("--no-window --no-audio --stats json --host 127.0.0.1:{port}"), stdin(), program::Out::Raw);
+    recv.said("is sending");
+    drop(recv.stdout());
+    assert_eq!(recv.ended(), 0);
+    send.said("is gone");
+    drop(send.stdout());
+    assert_eq!(send.ended(), 0);
+}

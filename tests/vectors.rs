@@ -1,0 +1,376 @@
+//! Every message ↔ committed bytes (`vectors/*.hex`), and what must not be taken for one. PROTOCOL.md draws what stands here.
+//!
+//! A vector that changes is another protocol: raise `wire::VERSION` with it. `EYELINE_WRITE_VECTORS=1` writes the files anew.
+
+use eyeline::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, TAG};
+use eyeline::picture::{Sampling, Size};
+use eyeline::time::MediaTime;
+use eyeline::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Report, Shard, Sound};
+use eyeline::wire::preamble::{self, Answer, Opening, Refusal, Role};
+use eyeline::wire::record::{End, Format, Hello, Reason, Record};
+use eyeline::wire::slice::{Head, Tables};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).expect("a hex digit") as u8).collect();
+    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+}
+
+/// The committed bytes by name, after comparing them with what the code writes now.
+fn committed(file: &str, written: &[(&str, Vec<u8>)]) -> BTreeMap<String, Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file);
+    let mut text = String::new();
+    for (name, bytes) in written {
+        writeln!(text, "{name} {}", hex(bytes)).expect("a string grows");
+    }
+    if std::env::var_os("EYELINE_WRITE_VECTORS").is_some() {
+        std::fs::write(&path, &text).expect("the file can be written");
+    }
+    let stored = std::fs::read_to_string(&path).expect("the vectors are committed");
+    for (new, old) in text.lines().zip(stored.lines()) {
+        assert_eq!(new, old, "{file}");
+    }
+    assert_eq!(text.lines().count(), stored.lines().count(), "{file}");
+    let lines = stored.lines().filter_map(|line| line.split_once(' '));
+    lines.map(|(name, bytes)| (name.to_string(), unhex(bytes))).collect()
+}
+
+const SOUND: Sound<'static> = Sound {
+    number: 0x0102_0304_0506_0708,
+    capture: MediaTime::from_nanos(0x1112_1314_1516_1718),
+    channels: 2,
+    samples: &[1, 0, 2, 0, 0xFF, 0xFF, 0, 0x80],
+};
+
+fn nack() -> Nack {
+    let mut missing = Ranges::new();
+    assert!([5, 6, 7, 9, 0x0102_0304_0506].into_iter().all(|number| missing.push(number)));
+    Nack { highest: 0x0102_0304_0507, tail: true, patience_ms: 66, missing }
+}
+
+/// Name, message, and how many of its first bytes no shorter message of the same kind could be.
+fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
+    let fragment = FragmentHead { picture: 0x0102_0304, slice: 5, last_slice: 6, index: 0x0708, last_index: 0x090A };
+    let shard = Shard {
+        picture: 0x0102_0304,
+        last_slice: 8,
+        first_slice: 5,
+        index: 1,
+        recovery: 2,
+        last_indices: &[0, 7, 0, 8],
+        payload: b"shards",
+    };
+    let report = Report {
+        highest: 0x0101_0101_0101_0101,
+        received: 0x0202_0202_0202_0202,
+        lost: 0x0303_0303_0303_0303,
+        bytes: 0x0404_0404_0404_0404,
+        settled: 0x0505_0505_0505_0505,
+        shown: 0x0606_0606,
+        queue_us: 0x0707_0707,
+        jitter_us: 0x0808_0808,
+    };
+    let pong = Message::Pong {
+        asked: 0x0102_0304_0506_0708,
+        received: MediaTime::from_nanos(0x1112_1314_1516_1718),
+        replied: MediaTime::from_nanos(0x2122_2324_2526_2728),
+    };
+    vec![
+        ("fragment", Message::Fragment(fragment, b"scan"), 12),
+        ("shard", Message::Shard(shard), 16),
+        ("nack", Message::Nack(nack()), 43),
+        ("nack-empty", Message::Nack(Nack { tail: false, missing: Ranges::new(), ..nack() }), 13),
+        ("challenge", Message::Challenge(*b"12345678"), 9),
+        ("response", Message::Response(*b"12345678"), 9),
+        ("ping", Message::Ping(0x0102_0304_0506_0708), 9),
+        ("pong", pong, 25),
+        ("report", Message::Report(report), 53),
+        ("sound", Message::Sound(SOUND), 22),
+        ("probe", Message::Probe(0x0102), 3),
+        ("probe-ack", Message::ProbeAck(0x0102), 3),
+    ]
+}
+
+#[test]
+fn every_datagram_message_has_its_committed_bytes_and_comes_back_from_them() {
+    let encode = |message: &Message<'_>| {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        bytes
+    };
+    let written: Vec<_> = messages().iter().map(|(name, message, _)| (*name, encode(message))).collect();
+    let stored = committed("datagrams.hex", &written);
+    let mut kinds = Vec::new();
+    for (name, message, fixed) in messages() {
+        let bytes = &stored[name];
+        assert_eq!(Message::decode(bytes), Ok(message), "{name}");
+        for len in 0..fixed {
+            assert!(Message::decode(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
+        }
+        assert!(Message::decode(&bytes[..fixed]).is_ok(), "{name}: {fixed} bytes are its least");
+        kinds.push(bytes[0]);
+        let open_end = matches!(message, Message::Fragment(..) | Message::Shard(_) | Message::Sound(_) | Message::Probe(_));
+        assert_eq!(Message::decode(&[bytes.as_slice(), &[0; 4]].concat()).is_ok(), open_end, "{name} with bytes behind it");
+    }
+    kinds.dedup();
+    assert_eq!(kinds, (1..=11).collect::<Vec<_>>(), "each kind has a vector");
+    assert!([0, 12, 99, 255].iter().all(|kind| Message::decode(&[&[*kind][..], &[0; 60]].concat()).is_err()));
+}
+
+fn hello() -> Hello {
+    Hello {
+        role: Role::Receiver,
+        pictures: true,
+        sound: true,
+        patient: false,
+        id: [1; 16],
+        resume: [2; 16],
+        token: [3; 16],
+        connection: 0x0405_0607,
+        key: [8; 32],
+        name: "Küche".to_string(),
+    }
+}
+
+fn records() -> Vec<(&'static str, Record<'static>)> {
+    let format = Format { rate: (30_000, 1001), variable: true, size: (1280, 720), channels: 2, first: 0x0102_0304_0506_0708 };
+    vec![
+        ("hello-receiver", Record::Hello(hello())),
+        (
+            "hello-sender",
+            Record::Hello(Hello { role: Role::Sender, sound: false, patient: true, name: String::new(), ..hello() }),
+        ),
+        ("format", Record::Format(format)),
+        ("sound", Record::Sound(SOUND)),
+        ("end", Record::End(End { pictures: 0x0102, blocks: 0x0304 })),
+        ("goodbye-quit", Record::Goodbye(Reason::Quit, "bye".to_string())),
+        ("goodbye-busy", Record::Goodbye(Reason::Busy, "this receiver shows another sender".to_string())),
+        ("goodbye-protocol", Record::Goodbye(Reason::Protocol, String::new())),
+        ("goodbye-failed", Record::Goodbye(Reason::Failed, String::new())),
+        ("goodbye-renew", Record::Goodbye(Reason::Renew, String::new())),
+        ("goodbye-replaced", Record::Goodbye(Reason::Replaced, String::new())),
+    ]
+}
+
+#[test]
+fn every_record_has_its_committed_bytes_and_comes_back_from_them() {
+    let encode = |record: &Record<'_>| {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        bytes
+    };
+    let written: Vec<_> = records().iter().map(|(name, record)| (*name, encode(record))).collect();
+    let stored = committed("records.hex", &written);
+    for (name, record) in records() {
+        let bytes = &stored[name];
+        assert_eq!(Record::decode(bytes).as_ref(), Ok(&record), "{name}");
+        let shortest = if matches!(record, Record::Sound(_)) { 22 } else { bytes.len() };
+        for len in 0..shortest {
+            assert!(Record::decode(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
+        }
+        if shortest == bytes.len() {
+            assert!(Record::decode(&[bytes.as_slice(), &[0]].concat()).is_err(), "{name} with a byte behind it");
+        }
+    }
+}
+
+#[test]
+fn a_name_is_cut_at_a_character_and_control_characters_are_replaced() {
+    let name = "ü".repeat(200);
+    let mut bytes = Vec::new();
+    Record::Hello(Hello { name, ..hello() }).encode(&mut bytes);
+    let Ok(Record::Hello(back)) = Record::decode(&bytes) else { panic!("no hello") };
+    assert_eq!(back.name, "ü".repeat(127));
+    let mut bytes = Vec::new();
+    Record::Goodbye(Reason::Quit, "\x1b[2Jhi".to_string()).encode(&mut bytes);
+    assert_eq!(Record::decode(&bytes), Ok(Record::Goodbye(Reason::Quit, "\u{fffd}[2Jhi".to_string())));
+}
+
+fn heads() -> Vec<(&'static str, Head<'static>)> {
+    let own = Head {
+        sampling: Sampling::Yuv420,
+        tables: Tables::Own(80),
+        size: Size { width: 1280, height: 720 },
+        top: 48,
+        rows: 32,
+        restart: 80,
+        capture: MediaTime::from_nanos(0x0102_0304_0506_0708),
+        period: Duration::from_micros(33_300),
+        keep: Duration::from_millis(300),
+        queued: Duration::from_micros(1230),
+        encoded: Duration::from_micros(4560),
+    };
+    let foreign = Head { tables: Tables::Foreign(b"\xFF\xDBtables"), sampling: Sampling::Yuv422, restart: 0, ..own };
+    let grey = Head { sampling: Sampling::Grey, tables: Tables::Own(100), ..own };
+    let full = Head { sampling: Sampling::Yuv444, tables: Tables::Own(1), top: 0, rows: 720, ..own };
+    vec![("own", own), ("foreign", foreign), ("grey", grey), ("full", full)]
+}
+
+#[test]
+fn every_slice_head_has_its_committed_bytes_and_comes_back_from_them() {
+    let encode = |head: &Head<'_>| {
+        let mut bytes = Vec::new();
+        head.encode(&mut bytes);
+        bytes
+    };
+    let written: Vec<_> = heads().iter().map(|(name, head)| (*name, encode(head))).collect();
+    let stored = committed("slices.hex", &written);
+    for (name, head) in heads() {
+        let bytes = &stored[name];
+        assert_eq!(Head::decode(&[bytes.as_slice(), b"scan"].concat()), Ok((head, &b"scan"[..])), "{name}");
+        for len in 0..bytes.len() {
+            assert!(Head::decode(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
+        }
+    }
+}
+
+#[test]
+fn openings_and_answers_have_their_committed_bytes() {
+    let refusals = [
+        ("answer-version", Refusal::Version),
+        ("answer-role", Refusal::Role),
+        ("answer-key-missing", Refusal::KeyMissing),
+        ("answer-key-wrong", Refusal::KeyWrong),
+        ("answer-address", Refusal::Address),
+        ("answer-full", Refusal::Full),
+        ("answer-other", Refusal::Other),
+    ];
+    let mut written = vec![
+        ("opening-receiver", Opening::new(Role::Receiver, false, 32).encode().to_vec()),
+        ("opening-sender-keyed", Opening::new(Role::Sender, true, 48).encode().to_vec()),
+        ("answer", Answer { version: 1, refusal: None, len: 48 }.encode().to_vec()),
+    ];
+    for (name, refusal) in refusals {
+        written.push((name, Answer { version: 1, refusal: Some(refusal), len: 300 }.encode().to_vec()));
+    }
+    let stored = committed("preambles.hex", &written);
+    for (name, bytes) in &stored {
+        let bytes = bytes.first_chunk::<{ preamble::LEN }>().expect("eight bytes");
+        if name.starts_with("opening") {
+            assert_eq!(Opening::decode(bytes).map(|opening| opening.encode()), Ok(*bytes), "{name}");
+        } else {
+            assert_eq!(Answer::decode(bytes).map(|answer| answer.encode()), Ok(*bytes), "{name}");
+        }
+        for at in 0..4 {
+            let mut other = *bytes;
+            other[at] ^= 1;
+            assert!(Opening::decode(&other).is_err() && Answer::decode(&other).is_err(), "the magic's byte {at}");
+        }
+    }
+}
+
+/// Header, sealed message, tag, as `session::path` puts them together.
+fn sealed(number: u64) -> Vec<u8> {
+    let header = Header { connection: 0x0A0B_0C0D, number: number as u32 }.encode();
+    let mut body = Vec::new();
+    Message::Ping(0x0102_0304_0506_0708).encode(&mut body);
+    let tag = Sealer::new(&Key::from_bytes([7; 32])).seal(number, &header, &mut body);
+    [&header[..], &body, &tag].concat()
+}
+
+fn open(datagram: &[u8], high: u64) -> Option<Vec<u8>> {
+    let mut datagram = datagram.to_vec();
+    let header = Header::decode(&datagram).ok()?;
+    let (head, body) = datagram.split_at_mut(HEADER_LEN);
+    let opener = Opener::new(&Key::from_bytes([7; 32]));
+    opener.open(high << 32 | u64::from(header.number), head, body).ok().map(|plain| plain.to_vec())
+}
+
+#[test]
+fn every_flipped_bit_of_a_sealed_datagram_and_every_truncation_fails_to_open() {
+    let written = [("ping-5", sealed(5)), ("ping-after-the-wrap", sealed(1 << 32 | 5))];
+    let stored = committed("sealed.hex", &written);
+    let datagram = &stored["ping-5"];
+    assert_eq!(datagram.len(), HEADER_LEN + 9 + TAG);
+    assert!(open(datagram, 0).is_some_and(|plain| Message::decode(&plain) == Ok(Message::Ping(0x0102_0304_0506_0708))));
+    for bit in 0..datagram.len() * 8 {
+        let mut flipped = datagram.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        assert_eq!(open(&flipped, 0), None, "bit {bit}");
+    }
+    for len in 0..datagram.len() {
+        assert_eq!(open(&datagram[..len], 0), None, "{len} bytes");
+    }
+    let wrapped = &stored["ping-after-the-wrap"];
+    assert_eq!((wrapped[..HEADER_LEN] == datagram[..HEADER_LEN], open(wrapped, 0)), (true, None), "the nonce has all 64 bits");
+    assert!(open(wrapped, 1).is_some());
+}
+
+/// The TCP conversation made with `snow` and `argon2` alone, as PROTOCOL.md §2 tells it; fixed ephemeral keys make its bytes the same
+/// each time. Both of our sides must understand it.
+fn transcript(passphrase: Option<&str>) -> Vec<(&'static str, Vec<u8>)> {
+    let psk = passphrase.map(|passphrase| {
+        let params = argon2::Params::new(19 * 1024, 2, 1, Some(32)).expect("fair");
+        let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
+        let mut key = [0; 32];
+        argon2.hash_password_into(passphrase.as_bytes(), b"eyeline psk v1\0\0", &mut key).expect("derives");
+        key
+    });
+    let pattern = match psk {
+        None => "Noise_NN_25519_ChaChaPoly_BLAKE2s",
+        Some(_) => "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s",
+    };
+    let len = if psk.is_some() { 48 } else { 32 };
+    let opening = [b"EYEL".as_slice(), &[1, if psk.is_some() { 2 } else { 0 }, 0, len]].concat();
+    let builder = |ephemeral: &'static [u8; 32]| {
+        let mut builder = snow::Builder::new(pattern.parse().expect("a pattern")).prologue(&opening).expect("set once");
+        if let Some(psk) = &psk {
+            builder = builder.psk(0, psk).expect("set once");
+        }
+        builder.fixed_ephemeral_key_for_testing_only(ephemeral)
+    };
+    let dial = || {
+        let mut dialler = builder(&[0x11; 32]).build_initiator().expect("builds");
+        let mut message = vec![0; 100];
+        let len = dialler.write_message(&[], &mut message).expect("writes");
+        message.truncate(len);
+        (dialler, message)
+    };
+    let (mut dialler, first) = dial();
+    let mut listener = builder(&[0x22; 32]).build_responder().expect("builds");
+    listener.read_message(&first, &mut []).expect("reads");
+    let mut second = vec![0; 100];
+    let written = listener.write_message(&[], &mut second).expect("writes");
+    second.truncate(written);
+    dialler.read_message(&second, &mut []).expect("reads");
+
+    // Our listener understands their first message, and our dialler would have sent one like it.
+    let ours = passphrase.map(|passphrase| Psk::derive(passphrase).expect("derives"));
+    let mut listening = Handshake::new(Side::Listener, ours.as_ref(), &opening).expect("starts");
+    assert_eq!(listening.read(&first), Ok(()));
+    let mut dialling = Handshake::new(Side::Dialler, ours.as_ref(), &opening).expect("starts");
+    assert_eq!(dialling.write().expect("writes").len(), first.len());
+    // One bit of the opening changed on the way: the prologue differs, and nothing opens.
+    let mut tampered = opening.clone();
+    tampered[5] ^= 4;
+    let mut suspicious = Handshake::new(Side::Listener, ours.as_ref(), &tampered).expect("starts");
+    let message = suspicious.read(&first).and_then(|()| suspicious.write());
+    assert!(message.is_err() || message.is_ok_and(|message| dial().0.read_message(&message, &mut []).is_err()));
+
+    let mut hello_record = Vec::new();
+    Record::Hello(hello()).encode(&mut hello_record);
+    let mut dialler = dialler.into_transport_mode().expect("shaken");
+    let mut record = vec![0; 2 + hello_record.len() + 16];
+    dialler.write_message(&hello_record, &mut record[2..]).expect("seals");
+    let sealed_len = (hello_record.len() + 16) as u16;
+    record[..2].copy_from_slice(&sealed_len.to_be_bytes());
+    let answer = [b"EYEL".as_slice(), &[1, 0, 0, 48]].concat();
+    let (one, two) = if psk.is_some() { ("keyed-dialler", "keyed-listener") } else { ("dialler", "listener") };
+    vec![(one, [opening, first, record].concat()), (two, [answer, second].concat())]
+}
+
+#[test]
+fn the_conversation_over_tcp_has_its_committed_form() {
+    let written = [transcript(None), transcript(Some("correct horse battery staple"))].concat();
+    let stored = committed("handshakes.hex", &written);
+    let lengths: Vec<usize> = written.iter().map(|(name, _)| stored[*name].len()).collect();
+    let hello = 2 + 93 + 16;
+    assert_eq!(lengths, [8 + 32 + hello, 8 + 48, 8 + 48 + hello, 8 + 48]);
+}
