@@ -82,7 +82,7 @@ impl Pair {
 
     /// One picture of slices this long goes through.
     pub fn picture(&mut self, lengths: &[usize]) {
-        self.now += PERIOD;
+        self.step();
         let capture: MediaTime = self.epoch.media_time(self.now);
         for (index, len) in lengths.iter().enumerate() {
             let mut body = ((*len - 4) as u32).to_be_bytes().to_vec();

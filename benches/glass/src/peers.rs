@@ -173,7 +173,7 @@ fn gst_h264_recv(context: &Context<'_>) -> Command {
 
 fn ffmpeg_send(context: &Context<'_>) -> Command {
     let words = "-hide_banner -loglevel error -fflags nobuffer -probesize 32 -analyzeduration 0 -f yuv4mpegpipe -i - -c:v mjpeg \
-         -huffman default -force_duplicated_matrix 1 -q:v 4 -threads 1 -flush_packets 1 -f rtp";
+         -huffman default -force_duplicated_matrix 1 -q:v 3 -threads 1 -flush_packets 1 -f rtp";
     let mut command = command("ffmpeg", words);
     command.arg("-sdp_file").arg(context.directory.join("stream.sdp"));
     command.arg(format!("rtp://127.0.0.1:{}?pkt_size=1400", context.port));

@@ -175,7 +175,7 @@ fn targets(case: Case, rows: &[(&Peer, Row)], best: f64, plain: f64) -> Vec<Stri
         String::new()
     };
     target(&format!("p50 of the best peer's{above}"), p50 / best, share, " x");
-    if let Some(gst) = find("gst-jpeg") {
+    if let Some(gst) = find("gst-jpeg").filter(Row::shows) {
         if case.height >= 1080 {
             target("p50 of GStreamer RTP/JPEG's", p50 / gst.get(Column::P50), 0.4, " x");
         }
