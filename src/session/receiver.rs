@@ -71,6 +71,8 @@ pub enum Event {
         address: SocketAddr,
         /// It was here before and continues.
         again: bool,
+        /// It skips nothing: it plays a film.
+        film: bool,
     },
     /// What it sends.
     Format(Format),
@@ -202,14 +204,15 @@ impl Session {
 
     fn sender_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
         let Some(hello) = self.endpoint.hello(link) else { return };
-        let (id, name, patient) = (hello.id, hello.name.clone(), hello.patient || self.patient);
+        let (id, name, film) = (hello.id, hello.name.clone(), hello.patient);
+        let patient = film || self.patient;
         let address = self.endpoint.link(link).map_or(SocketAddr::from(([0; 4], 0)), |link| link.remote);
         if let Some(source) = &mut self.source {
             if replaces == Some(source.link) || (source.id == id && source.link != link) {
                 // The same process came back: its numbers go on, its packet numbers start afresh.
                 source.link = link;
                 source.tracker = Tracker::new(source.depacketizer.is_patient());
-                self.events.push_back(Event::SenderUp { name, address, again: true });
+                self.events.push_back(Event::SenderUp { name, address, again: true, film });
                 return;
             }
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
@@ -241,7 +244,7 @@ impl Session {
             last_picture: None,
             end: None,
         });
-        self.events.push_back(Event::SenderUp { name, address, again: false });
+        self.events.push_back(Event::SenderUp { name, address, again: false, film });
     }
 
     fn handle_message(&mut self, now: Instant, number: u64, message: &Message<'_>, bytes: usize) {

@@ -99,12 +99,12 @@ impl Dispatch {
             }
             event => {
                 match &event {
-                    Event::SenderUp { again: false, .. } => {
+                    Event::SenderUp { again: false, film, .. } => {
                         if let Some(decoder) = self.decoder.get() {
                             decoder.start_over();
                         }
                         if let Some(files) = &mut self.files {
-                            files.start_over();
+                            files.start_over(*film);
                         }
                         if let Some(feed) = &self.feed {
                             lock(feed).reset();

@@ -47,6 +47,8 @@ struct Unit {
     picture: u64,
     collected: Collected,
     rate: Format,
+    /// Of a film.
+    film: bool,
 }
 
 type WriterThread = JoinHandle<Result<Option<Written>, writers::Error>>;
@@ -106,6 +108,7 @@ impl Files {
             sound: self.sound.as_ref().map(|(queue, _)| queue.clone()),
             collected: BTreeMap::new(),
             session: 0,
+            film: false,
             format: Format::default(),
             notes: self.notes.clone(),
             told: false,
@@ -172,6 +175,7 @@ pub struct Inlet {
     /// Slices of unsettled pictures: as many as the session assembles.
     collected: BTreeMap<u64, Collected>,
     session: u64,
+    film: bool,
     format: Format,
     notes: Sender<Note>,
     told: bool,
@@ -179,8 +183,9 @@ pub struct Inlet {
 
 impl Inlet {
     /// Another sender, or the same started anew.
-    pub fn start_over(&mut self) {
+    pub fn start_over(&mut self, film: bool) {
         self.session += 1;
+        self.film = film;
         self.collected.clear();
     }
 
@@ -216,7 +221,7 @@ impl Inlet {
         self.collected = self.collected.split_off(&settled.picture);
         // Nothing came of it: the gap in the numbers tells the writer.
         let Some(collected) = collected else { return };
-        let unit = Unit { session: self.session, picture: settled.picture, collected, rate: self.format };
+        let unit = Unit { session: self.session, picture: settled.picture, collected, rate: self.format, film: self.film };
         if units.push(unit).is_err() {
             self.tell();
         }
@@ -276,7 +281,7 @@ impl Worker {
             let encoded = heads.iter().map(|(head, _)| head.encoded).max().unwrap_or_default();
             let sink = match &mut sink {
                 Some(sink) => sink,
-                none => none.insert(self.open(&unit.rate)?),
+                none => none.insert(self.open(&unit.rate, unit.film)?),
             };
             let taken = match sink {
                 Sink::Y4m(thread) => {
@@ -325,13 +330,17 @@ impl Worker {
         }
     }
 
-    fn open(&self, format: &Format) -> Result<Sink, writers::Error> {
+    fn open(&self, format: &Format, film: bool) -> Result<Sink, writers::Error> {
         let path = self.output.path.as_deref().map(Path::new);
         let rate = y4m::Rate::new(format.rate.0, format.rate.1);
         let timeline = self.timeline.clone();
         Ok(match self.output.format {
             Kind::Y4m => {
-                let pace = if format.variable { y4m::Pace::Variable(rate) } else { y4m::Pace::Constant(rate) };
+                let pace = match (format.variable, film) {
+                    (true, _) => y4m::Pace::Variable(rate),
+                    (false, true) => y4m::Pace::Numbered(rate),
+                    (false, false) => y4m::Pace::Constant(rate),
+                };
                 let writer = y4m::Writer::create(path, pace, timeline)?;
                 Sink::Y4m(Threaded::spawn("write-y4m", Slot::waiting(DECODED), writer)?)
             }

@@ -215,7 +215,7 @@ impl Recv<'_> {
 
     fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
         match event {
-            Event::SenderUp { name, address, again } => {
+            Event::SenderUp { name, address, again, .. } => {
                 self.hosts.reached();
                 tracing::info!("{name} ({address}) {}", if again { "is back" } else { "is sending" });
                 if let Some(screen) = &mut self.screen {

@@ -5,8 +5,9 @@
 //! At a constant rate each picture must come at its place: picture n shows what was caught n periods after the start. Picture
 //! numbers say what was lost, capture times what never was (a camera that slowed down in the dark, a sender that sends fewer); both
 //! holes are filled by repeating the picture before. Jitter of up to a period moves nothing. Where more pictures come than the rate
-//! has room for, some are left out: otherwise sound and picture of a long recording drift apart. Films of a varying rate get one
-//! frame a picture, their times are lost.
+//! has room for, some are left out: otherwise sound and picture of a long recording drift apart. Of films
+//! the numbers alone are believed, for their times also tell when the player was held up; those of a varying rate get one frame a
+//! picture, their times are lost.
 
 use std::path::Path;
 
@@ -35,6 +36,10 @@ impl Rate {
         nanos as f64 * f64::from(self.num) / f64::from(self.den) / 1e9
     }
 
+    fn periods_in_longest_hole(self) -> f64 {
+        self.periods(LONGEST_HOLE.as_nanos() as i64).floor()
+    }
+
     fn nanos(self, periods: u64) -> u64 {
         let nanos = u128::from(periods) * u128::from(self.den) * 1_000_000_000 / u128::from(self.num);
         u64::try_from(nanos).unwrap_or(u64::MAX)
@@ -46,6 +51,8 @@ impl Rate {
 pub enum Pace {
     /// Holes are filled, so that every frame lasts one period.
     Constant(Rate),
+    /// The same by the numbers alone: a film whose player or network had to stand still for a while lasts no longer for it.
+    Numbered(Rate),
     /// Every picture once; the rate merely stands in the header.
     Variable(Rate),
 }
@@ -102,7 +109,11 @@ impl Writer {
         };
         let position = self.timeline.begin(picture.session, picture.captured)?;
         self.seen = Some((picture.session, picture.number));
-        let Pace::Constant(rate) = self.pace else { return Some(0) };
+        let rate = match self.pace {
+            Pace::Constant(rate) => rate,
+            Pace::Numbered(rate) => return Some(gap.min(rate.periods_in_longest_hole() as u64)),
+            Pace::Variable(_) => return Some(0),
+        };
         // How many periods this picture's place lies beyond the next free one.
         let beyond = rate.periods(position) - self.cut - self.frames as f64;
         let gap = gap as f64;
@@ -114,7 +125,7 @@ impl Writer {
         if beyond - repeats <= -1.5 {
             return None;
         }
-        let longest = rate.periods(LONGEST_HOLE.as_nanos() as i64).floor();
+        let longest = rate.periods_in_longest_hole();
         if repeats > longest {
             self.cut += repeats - longest;
             repeats = longest;
@@ -126,7 +137,7 @@ impl Writer {
     fn shaped(&mut self, picture: Picture) -> Result<Buffer, Error> {
         let Picture { size, sampling, planes, .. } = picture;
         let Some((first_size, first_sampling, fit)) = &mut self.shape else {
-            let (Pace::Constant(rate) | Pace::Variable(rate)) = self.pace;
+            let (Pace::Constant(rate) | Pace::Numbered(rate) | Pace::Variable(rate)) = self.pace;
             let sampling_word = match sampling {
                 Sampling::Grey => "mono",
                 Sampling::Yuv420 => "420jpeg",
@@ -169,7 +180,7 @@ impl super::Writer for Writer {
         }
         self.frame(&planes)?;
         self.last = Some(planes);
-        let (Pace::Constant(rate) | Pace::Variable(rate)) = self.pace;
+        let (Pace::Constant(rate) | Pace::Numbered(rate) | Pace::Variable(rate)) = self.pace;
         self.timeline.reached(rate.nanos(self.frames));
         Ok(())
     }

@@ -115,6 +115,14 @@ fn a_film_of_varying_rate_is_one_frame_a_picture() {
 }
 
 #[test]
+fn a_film_that_had_to_stand_still_lasts_no_longer_and_what_it_lost_is_repeated() {
+    let film = Pace::Numbered(Rate::new(10, 1));
+    let pictures = [(0, 0), (1, 100), (2, 900), (3, 1000), (6, 1300)].map(|(n, ms)| picture(n, ms));
+    let (lumas, summary) = written(film, pictures);
+    assert_eq!((lumas, summary.filled), (vec![0, 1, 2, 3, 3, 3, 6], 2));
+}
+
+#[test]
 fn the_first_size_and_sampling_are_kept() {
     let size = Size { width: 8, height: 8 };
     let other = Picture { size, sampling: Sampling::Yuv444, planes: vec![77; 192].into(), ..picture(1, 100) };
