@@ -72,6 +72,8 @@ struct Frame {
     /// Identifier and quantisation table of each component.
     components: [(u8, u8); 3],
     count: usize,
+    /// MCUs are twice as high as the sampling needs.
+    tall: bool,
 }
 
 /// Checks the segments of one picture (see the module text) and says what they describe.
@@ -95,6 +97,9 @@ pub fn parse(segments: &[u8]) -> Result<Layout, Refusal> {
             SOF0 => frame = Some(frame_header(payload, segment.at)?),
             SOS => {
                 let frame = frame.ok_or(Damaged("its frame header is missing"))?;
+                if frame.tall && restart.is_some_and(|interval| interval > 0) {
+                    return Err(Unfit("its MCUs are higher than its sampling says, and cut by restart markers"));
+                }
                 scan_header(payload, &frame, &quantisation, &huffman)?;
                 if at != segments.len() {
                     return Err(Damaged("something follows the scan header"));
@@ -163,8 +168,12 @@ fn frame_header(payload: &[u8], at: usize) -> Result<Frame, Refusal> {
         (3, [0x22, 0x11, 0x11]) => Sampling::Yuv420,
         (3, [0x21, 0x11, 0x11]) => Sampling::Yuv422,
         (3, [0x11, 0x11, 0x11]) => Sampling::Yuv444,
+        // The same said with MCUs twice as high as they need be (ffmpeg, and cameras that copied it).
+        (3, [0x22, 0x12, 0x12]) => Sampling::Yuv422,
+        (3, [0x12, 0x12, 0x12]) => Sampling::Yuv444,
         _ => return Err(Unfit("its colours are sampled in a way that slices do not carry")),
     };
+    let tall = count == 3 && factors[2] == 0x12;
     let [(first, _), (second, _), (third, _)] = components;
     if count == 3 && (first == second || second == third || first == third) {
         return Err(Damaged("two components have the same identifier"));
@@ -173,7 +182,7 @@ fn frame_header(payload: &[u8], at: usize) -> Result<Frame, Refusal> {
         return Err(Unfit("its components are red, green and blue"));
     }
     let size = Size { width: u32::from(width), height: u32::from(height) };
-    Ok(Frame { layout: Layout { sampling, size, restart: 0, height_at: at + 1 }, components, count })
+    Ok(Frame { layout: Layout { sampling, size, restart: 0, height_at: at + 1 }, components, count, tall })
 }
 
 fn scan_header(payload: &[u8], frame: &Frame, quantisation: &[bool; 4], huffman: &[[bool; 4]; 2]) -> Result<(), Refusal> {
@@ -308,6 +317,20 @@ mod tests {
     }
 
     #[test]
+    fn mcus_higher_than_need_be_are_understood_where_no_restart_marker_cuts_them() {
+        let tall = |restart| {
+            let mut segments = ours(Sampling::Yuv422, restart);
+            let frame = parse(&segments).unwrap().height_at;
+            for (at, factors) in [(6, 0x22), (9, 0x12), (12, 0x12)] {
+                segments[frame + at] = factors;
+            }
+            parse(&segments)
+        };
+        assert_eq!(tall(0).map(|layout| (layout.sampling, layout.size)), Ok((Sampling::Yuv422, SIZE)));
+        assert!(matches!(tall(5), Err(Unfit(_))));
+    }
+
+    #[test]
     fn every_truncation_is_refused() {
         let segments = ours(Sampling::Yuv420, 5);
         for len in 0..segments.len() {
@@ -329,6 +352,7 @@ mod tests {
         refused(frame - 1, 12); // 12 bits
         refused(frame, 0x40); // 16384 rows
         refused(frame + 6, 0x12); // 4:4:0
+        refused(frame + 9, 0x12); // one colour plane unlike the other
         refused(frame + 6, 0x41); // 4:1:1
         refused(frame + 7, 2); // a quantisation table that is not there
         refused(frame + 8, 1); // two components 1
