@@ -39,6 +39,9 @@ const MAX_MISSING: usize = 2048;
 /// and the oldest is the one that is waited for.
 const MAX_MISSING_PATIENT: usize = 8192;
 
+/// Patient, a packet missing for so long belongs to a picture that is given up: as long as the receiver waits for one.
+const GIVE_UP: Duration = Duration::from_secs(2);
+
 struct Missing {
     number: u64,
     noticed: Instant,
@@ -86,21 +89,32 @@ impl Tracker {
         }
     }
 
-    /// Nothing that is missing is wanted any more: every picture is whole or given up.
+    /// Every picture that began is whole or given up. Live, nothing that is missing is wanted any more; patient, it may be all there is
+    /// of a picture that did not begin.
     pub fn settle(&mut self, now: Instant) {
+        self.tail_due = None;
+        if self.patient {
+            return self.give_up(now);
+        }
         // What might still be on its way, only out of order, is kept.
         while self.missing.front().is_some_and(|missing| self.is_lost(missing, now)) {
             self.missing.pop_front();
             self.lost += 1;
         }
-        self.tail_due = None;
+    }
+
+    fn give_up(&mut self, now: Instant) {
+        while self.missing.front().is_some_and(|missing| now >= missing.noticed + GIVE_UP) {
+            self.missing.pop_front();
+            self.lost += 1;
+        }
     }
 
     fn is_lost(&self, missing: &Missing, now: Instant) -> bool {
         self.next > missing.number + REORDER_PACKETS || now >= missing.noticed + REORDER_TIME
     }
 
-    /// When [`Tracker::poll`] will have something to ask, if pictures are unfinished.
+    /// When [`Tracker::poll`] will have something to ask, if it is to be polled.
     pub fn deadline(&self, rtt: Duration) -> Option<Instant> {
         let packets = self.missing.iter().filter(|missing| self.may_ask(missing.asked)).map(|missing| match missing.last_asked {
             Some(asked) => asked + self.repeat_after(rtt, missing.asked),
@@ -121,9 +135,12 @@ impl Tracker {
         first.saturating_mul(1 << doublings).min(MAX_REPEAT.max(first))
     }
 
-    /// What to ask for now. Call while pictures are unfinished.
+    /// What to ask for now. Call while pictures are unfinished; patient, always.
     pub fn poll(&mut self, now: Instant, rtt: Duration, patience_ms: u16) -> Option<Nack> {
         let highest = self.next.checked_sub(1)?;
+        if self.patient {
+            self.give_up(now);
+        }
         let mut ranges = Ranges::new();
         for at in 0..self.missing.len() {
             let missing = &self.missing[at];
@@ -218,6 +235,23 @@ mod tests {
             let early = gaps.iter().filter(|gap| **gap < Duration::from_millis(200)).count();
             assert_eq!([early, gaps.len()], expected, "patient: {patient}, {gaps:?}");
             assert_eq!(tails as usize, gaps.len(), "the tail is asked for as often");
+        }
+    }
+
+    /// After an outage a pong may be the first to come: what it shows to be missing is a picture of which nothing came.
+    #[test]
+    fn a_gap_before_any_picture_began_is_forgotten_live_and_asked_for_patient() {
+        for patient in [false, true] {
+            let (mut tracker, start) = (Tracker::new(patient), Instant::now());
+            tracker.received(start, 0, true);
+            tracker.received(start, 30, false);
+            let later = start + Duration::from_millis(5);
+            tracker.settle(later);
+            let asked = asked(tracker.poll(later, RTT, 50));
+            assert_eq!(asked, if patient { vec![Range { first: 1, count: 29 }] } else { Vec::new() });
+            let end = start + GIVE_UP;
+            tracker.settle(end);
+            assert_eq!((tracker.deadline(RTT), tracker.lost()), (None, 29), "patience ends, too");
         }
     }
 

@@ -157,6 +157,13 @@ pub struct Session {
     next_stats: Instant,
 }
 
+impl Source {
+    /// Whether anything that is missing is wanted: of a picture that began, or, patient, of any.
+    fn asks(&self) -> bool {
+        self.depacketizer.is_waiting() || self.depacketizer.is_patient()
+    }
+}
+
 impl Session {
     /// A receiver nobody has found yet.
     pub fn new(now: Instant, config: Config) -> Self {
@@ -310,10 +317,7 @@ impl Session {
     }
 
     fn ask(&mut self, now: Instant) {
-        let Some(source) = &mut self.source else { return };
-        if !source.depacketizer.is_waiting() {
-            return;
-        }
+        let Some(source) = self.source.as_mut().filter(|source| source.asks()) else { return };
         let rtt = self.endpoint.path(source.link).map_or(Duration::ZERO, |path| path.rtt().smoothed + path.rtt().deviation);
         let patience = source.depacketizer.wait().as_millis() as u16;
         // A film's sender keeps what is not settled, however old; live, a late answer is of no use.
@@ -385,7 +389,7 @@ impl Session {
             deadlines.extend(source.end.map(|(_, deadline)| deadline));
             deadlines.extend(source.depacketizer.deadline());
             let link = source.link;
-            if source.depacketizer.is_waiting() {
+            if source.asks() {
                 let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed + path.rtt().deviation);
                 deadlines.extend(self.source.as_ref().and_then(|source| source.tracker.deadline(rtt)));
             }
