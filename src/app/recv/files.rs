@@ -24,6 +24,7 @@ use crate::wire::record::Format;
 use crate::wire::slice::Head;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -60,6 +61,7 @@ pub struct Files {
     sound: Option<(Arc<Slot<wav::Block>>, Threaded<wav::Block>)>,
     notes: Sender<Note>,
     commands: Back,
+    written: Arc<AtomicU32>,
 }
 
 /// The way back to the session: known once the net thread is there.
@@ -73,7 +75,8 @@ impl Files {
         }
         let timeline = Timeline::new();
         let commands = Back::default();
-        let mut files = Files { units: None, pictures: None, sound: None, notes: notes.clone(), commands };
+        let written = Arc::default();
+        let mut files = Files { units: None, pictures: None, sound: None, notes: notes.clone(), commands, written };
         if let Some(path) = &config.audio_output {
             let lead = if config.output.is_some() { wav::Lead::Pictures } else { wav::Lead::Sound };
             let writer = wav::Writer::create(path, lead, timeline.clone()).code(ExitCode::Failed)?;
@@ -91,6 +94,7 @@ impl Files {
                 ready: (!config.window).then(|| ready.clone()),
                 timeline,
                 back: files.commands.clone(),
+                written: files.written.clone(),
                 notes: notes.clone(),
             };
             let decoder = Decoder::new().code(ExitCode::Failed)?;
@@ -118,6 +122,11 @@ impl Files {
     /// Where the session is told what is written.
     pub fn back(&self) -> Back {
         self.commands.clone()
+    }
+
+    /// Pictures handed to the writer so far.
+    pub fn written(&self) -> u32 {
+        self.written.load(Ordering::Relaxed)
     }
 
     /// Writes what came and says what the files hold.
@@ -253,6 +262,7 @@ struct Worker {
     ready: Option<Arc<Slot<Ready>>>,
     timeline: Timeline,
     back: Back,
+    written: Arc<AtomicU32>,
     notes: Sender<Note>,
 }
 
@@ -310,6 +320,7 @@ impl Worker {
                 break;
             }
             let decoded = Instant::now();
+            self.written.fetch_add(1, Ordering::Relaxed);
             if let Some(commands) = self.back.get() {
                 commands.command(Command::Written(unit.picture + 1));
             }

@@ -203,10 +203,10 @@ impl Recv<'_> {
             Some(screen) => screen.show(&self.canvas)?,
             None => ready.decoded,
         };
-        if self.pool.is_some() {
-            self.shown += 1;
-            self.net.leave(Command::Shown(self.shown));
-        }
+        // Where a file is written and no window open, shown means written.
+        let written = self.files.as_ref().filter(|_| self.pool.is_none()).map(Files::written);
+        self.shown = written.unwrap_or(self.shown + 1);
+        self.net.leave(Command::Shown(self.shown));
         self.report.size(ready.size);
         let mapping = *lock(&self.mapping);
         self.report.shown(&ready, at, mapping);
