@@ -266,24 +266,36 @@ fn receiver_vanishes() {
 }
 
 /// A film over a lossy path with an outage: every picture whole, in order, none left out, and the reader held back meanwhile.
-#[test]
-fn film_loss_2() {
+fn film(of: u64) -> Pair {
     let film = Stream { period: ms(10), slices: 4, slice_bytes: 6000, film: Some(1500), ..Stream::camera() };
     let mut params = lossy(0.02);
     params.outages = vec![(secs(6), ms(7200))];
-    let mut pair = Pair::new(11, &params, Skews::USUAL, film);
+    let mut pair = Pair::new(of, &params, Skews::USUAL, film);
     pair.world.run_until(secs(30));
     let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
     let numbers: Vec<u64> = watched.settled.iter().map(|settled| settled.picture).collect();
     assert_eq!(numbers, (0..1500).collect::<Vec<_>>(), "in order, each once\n{:?}\n{:?}", source.log, watched.log);
     let broken: Vec<_> = watched.settled.iter().filter(|settled| !settled.is_whole()).collect();
     assert!(broken.is_empty(), "{broken:?}");
-    assert_eq!(watched.blocks, (0..1500).collect::<Vec<_>>(), "sound, too");
+    assert_eq!(watched.blocks, (0..1500).collect::<Vec<_>>(), "sound, too\n{:?}\n{:?}", source.log, watched.log);
     assert!(source.pressed > 0, "an outage of 1.2 s at 100 pictures a second is beyond the window of 60");
     let ended = watched.finished.unwrap_or_else(|| panic!("it ended\n{:?}\n{:?}", source.log, watched.log));
-    assert!(ended < 18_000_000_000, "ended at {} ms", ended / 1_000_000);
+    assert!(ended < 21_000_000_000, "ended at {} ms", ended / 1_000_000);
     drop((watched, source));
-    check("film_loss_2", &pair.figures());
+    pair
+}
+
+#[test]
+fn film_loss_2() {
+    check("film_loss_2", &film(11).figures());
+}
+
+/// What is rare shows in numbers: which packets an outage cuts off, and what comes first after it.
+#[test]
+fn films_are_whole_whatever_the_dice() {
+    for of in 100..120 {
+        film(of);
+    }
 }
 
 /// The sender dies and is started again on the same host two seconds later, with new keys and a new identity.

@@ -163,7 +163,8 @@ impl End {
         if ack > self.una {
             while self.flying.front().is_some_and(|flying| flying.segment.seq + flying.segment.len() <= ack) {
                 let Some(flying) = self.flying.pop_front() else { break };
-                if !flying.again {
+                // What came early and was only acknowledged once the hole was filled says nothing of the path (Karn; RFC 6298 §3).
+                if !flying.again && self.recover.is_none() {
                     self.sample_rtt((now - flying.at) as f64);
                 }
             }
