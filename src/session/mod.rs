@@ -12,6 +12,7 @@ mod peer;
 pub mod receiver;
 pub mod sender;
 pub mod sent;
+mod sound_log;
 pub mod stats;
 
 use std::net::SocketAddr;

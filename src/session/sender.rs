@@ -7,26 +7,18 @@
 use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::link::{Identity, LinkId};
 use super::peer::Peer;
+pub use super::sound_log::SoundBlock;
+use super::sound_log::{self, SoundLog};
 use super::stats::{PeerStats, SenderStats};
 use super::{Core, HostId, Output, StreamId};
 use crate::media::clock::Epoch;
 use crate::media::packetizer::{Cursor, Limits, Log, Slice};
-use crate::time::MediaTime;
-use crate::wire::datagram::{Message, Nack, Report, Sound};
+use crate::wire::datagram::{Message, Nack, Report};
 use crate::wire::record::{End, Format, Reason, Record};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
-
-/// Live sound older than this is dropped before it is sealed: it could only be heard late.
-const STALE_SOUND: Duration = Duration::from_millis(200);
-
-/// Blocks of live sound kept: the stale limit and some.
-const LIVE_BLOCKS: usize = 32;
-
-/// Blocks of a film's sound kept: what `Pressure` lets run ahead, and some.
-const PATIENT_BLOCKS: usize = 1000;
 
 /// Pictures a film may be ahead of the slowest peer: reports come every 100 ms, so this is never reached while all is well.
 const WINDOW: u64 = 60;
@@ -43,9 +35,6 @@ const LONE_PATIENCE: Duration = Duration::from_secs(2);
 /// After the end, peers have this long to ask for what they miss (they wait 2 s) and say goodbye.
 const LAST_CALL: Duration = Duration::from_millis(2500);
 
-/// Bytes of records handed to TCP at once: as much as TCP_NOTSENT_LOWAT lets it hold.
-const STREAM_CHUNK: usize = 16 << 10;
-
 /// How a sender is set up.
 pub struct Config {
     /// Who we are; `patient` for a film.
@@ -58,16 +47,6 @@ pub struct Config {
     pub epoch: Epoch,
     /// What the stream is.
     pub format: Format,
-}
-
-/// Ten milliseconds of sound.
-pub struct SoundBlock {
-    /// When its first sample was caught.
-    pub capture: MediaTime,
-    /// 1 or 2.
-    pub channels: u8,
-    /// Interleaved s16, little endian.
-    pub samples: Vec<u8>,
 }
 
 /// What the application says.
@@ -132,19 +111,13 @@ pub enum Event {
     Finished,
 }
 
-struct Blocks {
-    first: u64,
-    blocks: VecDeque<SoundBlock>,
-    capacity: usize,
-}
-
 /// See the module text.
 pub struct Session {
     endpoint: Endpoint,
     patient: bool,
     format: Format,
     log: Log,
-    sound: Blocks,
+    sound: SoundLog,
     pictures: u64,
     peers: BTreeMap<LinkId, Peer>,
     events: VecDeque<Event>,
@@ -177,7 +150,7 @@ impl Session {
             patient,
             format: config.format,
             log: Log::new(limits),
-            sound: Blocks { first: 0, blocks: VecDeque::new(), capacity: if patient { PATIENT_BLOCKS } else { LIVE_BLOCKS } },
+            sound: SoundLog::new(patient),
             pictures: 0,
             peers: BTreeMap::new(),
             events: VecDeque::new(),
@@ -199,15 +172,6 @@ impl Session {
         }
         self.stats.slices += 1;
         self.log.push(slice);
-    }
-
-    fn push_sound(&mut self, block: SoundBlock) {
-        if self.sound.blocks.len() == self.sound.capacity {
-            self.sound.blocks.pop_front();
-            self.sound.first += 1;
-        }
-        self.sound.blocks.push_back(block);
-        self.stats.blocks += 1;
     }
 
     fn take_notices(&mut self, now: Instant) {
@@ -246,8 +210,8 @@ impl Session {
         let again = earlier.is_some();
         let (cursor, sound) = match (&earlier, self.patient) {
             (Some(earlier), _) => (earlier.cursor, earlier.sound),
-            (None, true) if self.stats.peers_seen == 0 => (self.log.clamp(Cursor { slice: 0, fragment: 0 }), self.sound.first),
-            (None, _) => (self.log.newest_picture(), self.sound.first + self.sound.blocks.len() as u64),
+            (None, true) if self.stats.peers_seen == 0 => (self.log.clamp(Cursor { slice: 0, fragment: 0 }), self.sound.first()),
+            (None, _) => (self.log.newest_picture(), self.sound.end()),
         };
         self.stats.peers_seen += 1;
         let first = self.log.slice(cursor.slice).map_or(self.pictures, |slice| slice.picture);
@@ -341,31 +305,13 @@ impl Session {
 
     /// Sound for the next peer whose TCP connection takes any.
     fn poll_sound(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<StreamId> {
-        let stale = self.endpoint.epoch().media_time(now).saturating_sub(STALE_SOUND);
-        let end = self.sound.first + self.sound.blocks.len() as u64;
+        let stale = self.endpoint.epoch().media_time(now).saturating_sub(sound_log::STALE);
         for (id, peer) in &mut self.peers {
-            let first = peer.sound.max(self.sound.first);
-            peer.stats.stale_blocks += first - peer.sound;
-            peer.sound = first;
-            if !peer.wants_sound {
-                peer.sound = end;
-            }
-            if peer.sound >= end {
+            if !self.sound.skip_gone(peer) {
                 continue;
             }
             let Some((stream, link)) = self.endpoint.writable(*id) else { continue };
-            while peer.sound < end && buffer.len() < STREAM_CHUNK {
-                let block = &self.sound.blocks[(peer.sound - self.sound.first) as usize];
-                if self.patient || block.capture >= stale {
-                    let sound =
-                        Sound { number: peer.sound, capture: block.capture, channels: block.channels, samples: &block.samples };
-                    link.seal_record(&Record::Sound(sound), &mut self.scratch, buffer);
-                    peer.stats.blocks += 1;
-                } else {
-                    peer.stats.stale_blocks += 1;
-                }
-                peer.sound += 1;
-            }
+            self.sound.fill_stream(stale, peer, link, &mut self.scratch, buffer);
             if !buffer.is_empty() {
                 return Some(stream);
             }
@@ -376,7 +322,7 @@ impl Session {
     /// After the end: tells each peer once it was given everything, and finishes once all have left or had time enough.
     fn update_end(&mut self, now: Instant) {
         let Some((end, deadline)) = self.end else { return };
-        let blocks = self.sound.first + self.sound.blocks.len() as u64;
+        let blocks = self.sound.end();
         for (id, peer) in &mut self.peers {
             let pictures_done = peer.cursor >= self.log.end() || !peer.pictures;
             if !peer.end_sent && pictures_done && (peer.sound >= blocks || !peer.wants_sound) {
@@ -427,7 +373,10 @@ impl Core for Session {
                 self.push_slice(slice);
                 self.update_pressure(now);
             }
-            Command::Sound(block) => self.push_sound(block),
+            Command::Sound(block) => {
+                self.sound.push(block);
+                self.stats.blocks += 1;
+            }
             Command::Format(format) => {
                 self.format = format;
                 let first = self.pictures;
@@ -436,7 +385,7 @@ impl Core for Session {
                 }
             }
             Command::End => {
-                let blocks = self.sound.first + self.sound.blocks.len() as u64;
+                let blocks = self.sound.end();
                 self.end = Some((End { pictures: self.pictures, blocks }, now + LAST_CALL));
             }
             Command::Stop(sentence) => {

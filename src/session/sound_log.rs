@@ -1,0 +1,94 @@
+//! The sound of a sender: one log of blocks for all peers, and how a peer's TCP connection is given what it has not been sent.
+//!
+//! Capacity: live [`LIVE_BLOCKS`], of a film [`PATIENT_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with what is
+//! left, and of that live sound older than [`STALE`] is dropped before it is sealed. Both are counted as its stale blocks.
+
+use super::link::Link;
+use super::peer::Peer;
+use crate::time::MediaTime;
+use crate::wire::datagram::Sound;
+use crate::wire::record::Record;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Live sound older than this is dropped before it is sealed: it could only be heard late.
+pub(super) const STALE: Duration = Duration::from_millis(200);
+
+/// Blocks of live sound kept: the stale limit and some.
+const LIVE_BLOCKS: usize = 32;
+
+/// Blocks of a film's sound kept: what `Pressure` lets run ahead, and some.
+const PATIENT_BLOCKS: usize = 1000;
+
+/// Bytes of records handed to TCP at once: as much as TCP_NOTSENT_LOWAT lets it hold.
+const STREAM_CHUNK: usize = 16 << 10;
+
+/// Ten milliseconds of sound.
+pub struct SoundBlock {
+    /// When its first sample was caught.
+    pub capture: MediaTime,
+    /// 1 or 2.
+    pub channels: u8,
+    /// Interleaved s16, little endian.
+    pub samples: Vec<u8>,
+}
+
+/// See the module text.
+pub(super) struct SoundLog {
+    patient: bool,
+    first: u64,
+    blocks: VecDeque<SoundBlock>,
+}
+
+impl SoundLog {
+    /// Nothing was caught yet. `patient`: nothing grows stale.
+    pub fn new(patient: bool) -> Self {
+        SoundLog { patient, first: 0, blocks: VecDeque::new() }
+    }
+
+    /// A block was caught.
+    pub fn push(&mut self, block: SoundBlock) {
+        let capacity = if self.patient { PATIENT_BLOCKS } else { LIVE_BLOCKS };
+        if self.blocks.len() == capacity {
+            self.blocks.pop_front();
+            self.first += 1;
+        }
+        self.blocks.push_back(block);
+    }
+
+    /// The number of the oldest block that is kept.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// One more than the number of the newest block.
+    pub fn end(&self) -> u64 {
+        self.first + self.blocks.len() as u64
+    }
+
+    /// Moves a peer's cursor over what it cannot or does not want to be sent; whether anything is left.
+    pub fn skip_gone(&self, peer: &mut Peer) -> bool {
+        let first = peer.sound.max(self.first);
+        peer.stats.stale_blocks += first - peer.sound;
+        peer.sound = if peer.wants_sound { first } else { self.end() };
+        peer.sound < self.end()
+    }
+
+    /// Appends records for a peer, from its cursor on; what was caught before `stale` is dropped.
+    pub fn fill_stream(&self, stale: MediaTime, peer: &mut Peer, link: &mut Link, scratch: &mut Vec<u8>, buffer: &mut Vec<u8>) {
+        while let Some(block) = peer.sound.checked_sub(self.first).and_then(|at| self.blocks.get(at as usize)) {
+            if buffer.len() >= STREAM_CHUNK {
+                break;
+            }
+            if self.patient || block.capture >= stale {
+                let sound =
+                    Sound { number: peer.sound, capture: block.capture, channels: block.channels, samples: &block.samples };
+                link.seal_record(&Record::Sound(sound), scratch, buffer);
+                peer.stats.blocks += 1;
+            } else {
+                peer.stats.stale_blocks += 1;
+            }
+            peer.sound += 1;
+        }
+    }
+}
