@@ -5,6 +5,8 @@
 //! 16-bit frame number, CRC-16 of both.
 //! Bottom left, 24 x 1 blocks: `1010`, the frame number, 4 check bits. A frame
 //! is completely on the screen once top and bottom agree.
+//! Where pictures may have holes, each row of blocks between these carries the low byte of the frame number at its left: a
+//! stripe of another picture betrays itself, however alike the pictures are.
 
 /// Side of a block.
 pub const BLOCK: usize = 16;
@@ -12,6 +14,8 @@ pub const BLOCK: usize = 16;
 pub const COLUMNS: usize = 24;
 /// Rows of the upper code.
 pub const ROWS: usize = 5;
+/// Blocks of the mark of a row.
+pub const ROW_COLUMNS: usize = 8;
 const SYNC: u32 = 0xFA_F3_20;
 /// Luma of a 0.
 pub const BLACK: u8 = 16;
@@ -76,6 +80,32 @@ pub fn draw(luma: &mut [u8], width: usize, height: usize, mark: Mark) {
         row(bits, i * BLOCK);
     }
     row(bottom_row(mark.id), height - BLOCK);
+}
+
+/// The tops of the rows of blocks between the upper and the lower code.
+fn rows_between(height: usize) -> impl Iterator<Item = usize> {
+    (ROWS..height / BLOCK).map(|row| row * BLOCK).take_while(move |top| top + 2 * BLOCK <= height)
+}
+
+/// Draws the marks of the rows.
+pub fn draw_rows(luma: &mut [u8], width: usize, height: usize, id: u16) {
+    for y in rows_between(height).flat_map(|top| top..top + BLOCK) {
+        for column in 0..ROW_COLUMNS {
+            let on = id >> (ROW_COLUMNS - 1 - column) & 1 == 1;
+            luma[y * width + column * BLOCK..][..BLOCK].fill(if on { WHITE } else { BLACK });
+        }
+    }
+}
+
+/// How many rows of a picture `height` high show another number than `id`'s.
+pub fn wrong_rows(picture: &impl Picture, x: usize, y: usize, height: usize, id: u16) -> usize {
+    let wrong = |top: &usize| {
+        (0..ROW_COLUMNS).any(|column| {
+            let on = picture.luma(x + column * BLOCK + BLOCK / 2, y + top + BLOCK / 2) >= 128;
+            on != (id >> (ROW_COLUMNS - 1 - column) & 1 == 1)
+        })
+    };
+    rows_between(height).filter(wrong).count()
 }
 
 /// The 24 bits whose block centres lie on the row through `y`.
@@ -153,6 +183,18 @@ mod tests {
         fn luma(&self, x: usize, y: usize) -> u8 {
             self.0[y * self.1 + x]
         }
+    }
+
+    #[test]
+    fn a_stripe_of_another_picture_is_noticed() {
+        let mut plane = Plane(vec![90; 400 * 300], 400, 300);
+        draw_rows(&mut plane.0, 400, 300, 0x1234);
+        assert_eq!(wrong_rows(&plane, 0, 0, 300, 0x1234), 0);
+        assert_eq!(wrong_rows(&plane, 0, 0, 300, 0x1235), rows_between(300).count());
+        let mut other = vec![90; 400 * 300];
+        draw_rows(&mut other, 400, 300, 0x1233);
+        plane.0[160 * 400..192 * 400].copy_from_slice(&other[160 * 400..192 * 400]);
+        assert_eq!(wrong_rows(&plane, 0, 0, 300, 0x1234), 2);
     }
 
     #[test]

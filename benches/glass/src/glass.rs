@@ -1,28 +1,20 @@
 //! The glass bench: each peer in turn plays the same live picture, and the time is read off the displayed pixels.
 
-use crate::clock::{now_us, sleep_until};
-use crate::peers::{Context, Kind, Peer};
+use crate::clock::sleep_until;
+use crate::peers::{Kind, Peer};
+use crate::play::{Line, Stage};
 use crate::report::{self, Column, Row};
-use crate::rig::{self, Display, Launch, Running, Scratch};
+use crate::rig::{self, Running};
 use crate::scene::{self, Probes, Shape};
-use crate::screen;
 use crate::source::{self, Format};
 use crate::stats::{Figures, Log, quantile};
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{ChildStdout, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
 
 /// Not measured after the first picture was seen: programs warm up.
 const SKIP_US: u64 = 2_000_000;
 
-/// A peer that shows nothing for this long is given up.
-const GIVE_UP_US: u64 = 25_000_000;
-
 /// Pictures in the loop: enough that no codec sees the same one often, few enough to fit into memory at 4K.
-const LOOP: usize = 40;
+pub const LOOP: usize = 40;
 
 /// A size and rate.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,88 +102,10 @@ struct Meter<'a> {
 
 impl Meter<'_> {
     fn measure(&mut self, peer: &Peer, frames: &mut [Vec<u8>]) -> Result<Row, String> {
-        let scratch = Scratch::new()?;
-        let Case { width, height, fps } = self.case;
-        // Larger than the picture: a program may want room for a frame around its window.
-        let mut display = Display::start((width * 5 / 4).next_multiple_of(8), height * 5 / 4, &scratch.0, peer.cores)?;
-        let context = Context {
-            width,
-            height,
-            fps,
-            port: free_port()?,
-            directory: &scratch.0,
-            programs: &self.options.programs,
-            scripts: &self.options.scripts,
-        };
-        let launch = |mut command: std::process::Command, name, stdin: Stdio, stdout: Stdio| {
-            command.env("DISPLAY", &display.name).stdin(stdin).stdout(stdout);
-            Launch { command, name, cores: peer.cores }.start(&scratch.0)
-        };
-        let mut send = launch((peer.send)(&context), "send", Stdio::piped(), Stdio::null())?;
-        let out = send.stdin().ok_or("the sender has no stdin")?;
-        let (over, stop, seen_us) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
-        let lines = Mutex::new(Vec::new());
-        let (shape, probes, pixels) = (self.shape, self.probes, &display.pixels);
-
-        let (log, times) = thread::scope(|scope| {
-            let source = scope.spawn(|| source::run(shape, frames, fps, peer.format, out, &stop));
-            let watch = scope.spawn(|| screen::watch(pixels, shape, probes, &seen_us, &over));
-            let times = (|| {
-                if let Some(file) = peer.awaits {
-                    wait_for(|| std::fs::metadata(scratch.0.join(file)).is_ok_and(|found| found.len() > 0), &mut send)?;
-                }
-                let mut recv = match peer.recv {
-                    None => None,
-                    Some(recv) => Some(launch(recv(&context), "recv", Stdio::null(), Stdio::piped())?),
-                };
-                if let Some(stdout) = recv.as_mut().and_then(Running::stdout) {
-                    scope.spawn(|| collect(stdout, &lines));
-                }
-                self.window(&mut send, recv.as_mut(), &seen_us)
-            })();
-            over.store(true, Ordering::Relaxed);
-            stop.store(true, Ordering::Relaxed);
-            drop(send);
-            let log = watch.join().map_err(|_| "the meter panicked")?;
-            source.join().map_err(|_| "the source panicked")??;
-            times.map(|times| (log, times))
-        })?;
-        if !display.is_alive() {
-            return Err("its X server died".into());
-        }
-        Ok(self.row(peer, &log, &times, &lines.into_inner().unwrap_or_default()))
-    }
-
-    /// Waits for the first picture, then over the time that counts; reads clocks at both ends of it.
-    fn window(&self, send: &mut Running, mut recv: Option<&mut Running>, seen_us: &AtomicU64) -> Result<Times, String> {
-        let give_up = now_us() + GIVE_UP_US;
-        while seen_us.load(Ordering::Relaxed) == 0 {
-            let gone = if send.is_alive() {
-                recv.as_mut().and_then(|recv| (!recv.is_alive()).then(|| recv.words()))
-            } else {
-                Some(send.words())
-            };
-            match gone {
-                Some(words) => return Err(format!("it ended: {words}")),
-                None if now_us() > give_up => {
-                    let other = recv.map_or_else(String::new, |recv| recv.words());
-                    return Err(format!("it showed nothing: {} {other}", send.words()));
-                }
-                None => sleep_until(now_us() + 10_000),
-            }
-        }
-        let from = seen_us.load(Ordering::Relaxed) + SKIP_US;
-        let to = from + (self.options.seconds * 1e6) as u64;
-        sleep_until(from);
-        let read =
-            |send: &Running, recv: Option<&Running>| [send.cpu_ms(), recv.map_or(0.0, Running::cpu_ms), rig::loopback_bytes()];
-        let before = read(send, recv.as_deref());
-        sleep_until(to);
-        let after = read(send, recv.as_deref());
-        let peak = [send.peak_mib(), recv.as_deref().map_or(f64::NAN, Running::peak_mib)];
-        // Pictures under way are still seen, and a last line of statistics comes.
-        sleep_until(to + 1_200_000);
-        Ok(Times { from, to, used: [0, 1, 2].map(|i| after[i] - before[i]), peak })
+        let Options { programs, scripts, seconds, .. } = self.options;
+        let stage = Stage { shape: self.shape, probes: self.probes, fps: self.case.fps, programs, scripts, cable: None };
+        let played = stage.play(peer, frames, |send, recv, seen_us| Ok(window(send, recv.as_deref(), seen_us, *seconds)))?;
+        Ok(self.row(peer, &played.log, &played.scene, &played.lines))
     }
 
     fn row(&self, peer: &Peer, log: &Log, times: &Times, lines: &[Line]) -> Row {
@@ -221,66 +135,24 @@ impl Meter<'_> {
     }
 }
 
+/// Waits over the time that counts; reads clocks at both ends of it.
+fn window(send: &Running, recv: Option<&Running>, seen_us: u64, seconds: f64) -> Times {
+    let from = seen_us + SKIP_US;
+    let to = from + (seconds * 1e6) as u64;
+    sleep_until(from);
+    let read = || [send.cpu_ms(), recv.map_or(0.0, Running::cpu_ms), rig::loopback_bytes()];
+    let before = read();
+    sleep_until(to);
+    let after = read();
+    let peak = [send.peak_mib(), recv.map_or(f64::NAN, Running::peak_mib)];
+    // Pictures under way are still seen, and a last line of statistics comes.
+    sleep_until(to + 1_200_000);
+    Times { from, to, used: [0, 1, 2].map(|i| after[i] - before[i]), peak }
+}
+
 struct Times {
     from: u64,
     to: u64,
     used: [f64; 3],
     peak: [f64; 2],
-}
-
-/// One second of `recv --stats json`.
-struct Line {
-    at_us: u64,
-    p50: f64,
-    shown: f64,
-    bytes: f64,
-    datagrams: f64,
-}
-
-fn collect(stdout: ChildStdout, lines: &Mutex<Vec<Line>>) {
-    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        let Ok(value) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
-        let number = |value: &serde_json::Value| value.as_f64().unwrap_or(f64::NAN);
-        let line = Line {
-            at_us: now_us(),
-            p50: number(&value["latency_ms"]["all"]["p50"]),
-            shown: number(&value["shown"]),
-            bytes: number(&value["bytes"]),
-            datagrams: number(&value["datagrams"]),
-        };
-        if let Ok(mut lines) = lines.lock() {
-            lines.push(line);
-        }
-        if std::env::var_os("EYELINE_BENCH_STAGES").is_some() {
-            rig::progress(&format!("    {}", value["latency_ms"]));
-        }
-    }
-}
-
-fn wait_for(mut there: impl FnMut() -> bool, program: &mut Running) -> Result<(), String> {
-    let give_up = now_us() + GIVE_UP_US;
-    while !there() {
-        if now_us() > give_up || !program.is_alive() {
-            return Err(format!("it did not begin: {}", program.words()));
-        }
-        sleep_until(now_us() + 20_000);
-    }
-    Ok(())
-}
-
-/// A port that neither TCP nor UDP uses just now. Even, as RTP wants it, with the next one free for RTCP.
-pub fn free_port() -> Result<u16, String> {
-    use std::net::{TcpListener, UdpSocket};
-    for _ in 0..100 {
-        // Linux hands out odd ones.
-        let other = TcpListener::bind("127.0.0.1:0").and_then(|tcp| tcp.local_addr()).map_err(|e| e.to_string())?.port();
-        let port = other & !1;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok()
-            && UdpSocket::bind(("127.0.0.1", port)).is_ok()
-            && UdpSocket::bind(("127.0.0.1", port + 1)).is_ok()
-        {
-            return Ok(port);
-        }
-    }
-    Err("no free port".into())
 }

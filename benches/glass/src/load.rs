@@ -1,7 +1,8 @@
 //! What a sender costs that nobody watches, and what each further receiver costs it.
 
 use crate::clock::{now_us, sleep_until};
-use crate::glass::{Options, free_port};
+use crate::glass::Options;
+use crate::play::free_port;
 use crate::rig::{self, Launch, Running, Scratch};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -9,7 +10,7 @@ use std::process::{Command, Stdio};
 fn launch(command: Command, name: &str, scratch: &Scratch, stdout: Stdio) -> Result<Running, String> {
     let mut command = command;
     command.stdin(Stdio::null()).stdout(stdout);
-    Launch { command, name, cores: None }.start(&scratch.0)
+    Launch { command, name, cores: None, network: None }.start(&scratch.0)
 }
 
 fn sleep_ms(ms: u64) {

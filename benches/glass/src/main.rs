@@ -6,14 +6,19 @@ mod clock;
 mod code;
 mod floors;
 mod glass;
+mod impair;
 mod load;
+mod network;
+mod network_report;
 mod peers;
+mod play;
 mod report;
 mod rig;
 mod scene;
 mod screen;
 mod source;
 mod stats;
+mod tun;
 mod xwin;
 
 use std::path::PathBuf;
@@ -28,11 +33,19 @@ eyeline-bench COMMAND [--name value]...
   idle           what a sender costs that nobody watches, and how soon the first picture is there
   receivers N    what each further receiver costs the sender [50]
                    --sizes 1280x720@30 --seconds N
+  network        each peer over a link that loses, delays, chokes or is pulled (root, or user namespaces and /dev/net/tun)
+                   --scenario NAME (repeatable; loss{0,1,5,10}-rtt{2,60} rate pulled2 pulled10; bursts, wild, bloat only when named)
+                   --only KEY,... (gst-jpeg gst-h264 ffplay ffplay-ts eyeline)   --seconds N   --seed N
   all take       --programs DIR (where send and recv are)  --scripts DIR (the peers')
 ";
 
 fn main() -> ExitCode {
-    match try_main(std::env::args().skip(1).collect()) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == "network") && !tun::is_possible() {
+        eprintln!("eyeline-bench: {}", tun::IMPOSSIBLE);
+        return ExitCode::from(3);
+    }
+    match try_main(words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("eyeline-bench: {why}");
@@ -49,6 +62,7 @@ fn try_main(words: Vec<String>) -> Result<(), String> {
         "floor-send" => floors::send(address()?),
         "floor-recv" => floors::recv(address()?),
         "glass" => glass::run(&options(rest)?),
+        "network" => network::run(&network_options(rest)?),
         "idle" => load::idle(&options(rest)?),
         "receivers" => {
             let number = rest.first().and_then(|word| word.parse().ok());
@@ -98,6 +112,40 @@ fn options(words: &[String]) -> Result<glass::Options, String> {
             "--scripts" => options.scripts = value.into(),
             _ => return Err(format!("{word} is no option\n{USAGE}")),
         }
+    }
+    Ok(options)
+}
+
+fn network_options(words: &[String]) -> Result<network::Options, String> {
+    let mut options = network::Options::usual();
+    let mut scenarios = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or(format!("{word} needs a value\n{USAGE}"))?;
+        let bad = || format!("{word}: cannot read {value:?}");
+        match word.as_str() {
+            "--seconds" => {
+                options.seconds = value.parse().ok().filter(|seconds| (1.0..=600.0).contains(seconds)).ok_or_else(bad)?
+            }
+            "--seed" => options.seed = value.parse().map_err(|_| bad())?,
+            "--scenario" => {
+                let found = network::SCENARIOS.iter().find(|scenario| scenario.name == value);
+                scenarios.push(found.ok_or(format!("--scenario: there is no {value:?}\n{USAGE}"))?);
+            }
+            "--only" => {
+                options.peers.clear();
+                for key in value.split(',') {
+                    let found = network::everybody().into_iter().find(|peer| peer.key == key);
+                    options.peers.push(found.ok_or(format!("--only: nobody is called {key:?}"))?);
+                }
+            }
+            "--programs" => options.programs = value.into(),
+            "--scripts" => options.scripts = value.into(),
+            _ => return Err(format!("{word} is no option\n{USAGE}")),
+        }
+    }
+    if !scenarios.is_empty() {
+        options.scenarios = scenarios;
     }
     Ok(options)
 }

@@ -14,6 +14,10 @@ pub struct Context<'a> {
     pub height: usize,
     /// Pictures a second.
     pub fps: u64,
+    /// The sender's address.
+    pub sender: &'a str,
+    /// The receiver's.
+    pub receiver: &'a str,
     /// A free port.
     pub port: u16,
     /// For files between the two sides.
@@ -82,6 +86,10 @@ pub const ALL: &[Peer] = &[
     Peer { key: "eyeline-jpegs", title: "Eyeline, JPEGs passed through", format: Format::Jpegs, ..EYELINE },
 ];
 
+/// Beside these, whom the network bench alone measures: on a clean link it is no better than the one above.
+pub const FFPLAY_TS: Peer =
+    Peer { key: "ffplay-ts", title: "ffmpeg, ffplay MPEG-TS/H.264", send: ffmpeg_ts_send, recv: Some(ffplay_ts_recv), ..BASE };
+
 const BASE: Peer = Peer {
     key: "",
     title: "",
@@ -111,30 +119,30 @@ fn own(word: &str) -> Command {
 
 fn floor_send(context: &Context<'_>) -> Command {
     let mut command = own("floor-send");
-    command.arg(format!("127.0.0.1:{}", context.port));
+    command.arg(format!("{}:{}", context.receiver, context.port));
     command
 }
 
 fn floor_recv(context: &Context<'_>) -> Command {
     let mut command = own("floor-recv");
-    command.arg(format!("127.0.0.1:{}", context.port));
+    command.arg(format!("{}:{}", context.receiver, context.port));
     command
 }
 
 fn eyeline_send(context: &Context<'_>) -> Command {
-    let words = format!("--file - --no-audio --quiet --bind 127.0.0.1 --port {}", context.port);
+    let words = format!("--file - --no-audio --quiet --bind {} --port {}", context.sender, context.port);
     command(context.programs.join("send"), &words)
 }
 
 fn eyeline_recv(context: &Context<'_>) -> Command {
-    let words = format!("--host 127.0.0.1 --port {} --no-audio --quiet --stats json", context.port);
+    let words = format!("--host {} --port {} --no-audio --quiet --stats json", context.sender, context.port);
     command(context.programs.join("recv"), &words)
 }
 
 fn gst_jpeg_send(context: &Context<'_>) -> Command {
-    let port = context.port;
+    let Context { port, receiver, .. } = context;
     let words = format!(
-        "-q fdsrc fd=0 blocksize=262144 ! y4mdec ! jpegenc quality={QUALITY} ! rtpjpegpay ! udpsink host=127.0.0.1 port={port} \
+        "-q fdsrc fd=0 blocksize=262144 ! y4mdec ! jpegenc quality={QUALITY} ! rtpjpegpay ! udpsink host={receiver} port={port} \
          sync=false async=false buffer-size=4194304"
     );
     command("gst-launch-1.0", &words)
@@ -150,12 +158,12 @@ fn gst_jpeg_recv(context: &Context<'_>) -> Command {
 }
 
 fn gst_h264_send(context: &Context<'_>) -> Command {
-    let Context { port, fps, width, height, .. } = context;
+    let Context { port, fps, width, height, receiver, .. } = context;
     // About what JPEG needs is more than enough for H.264; a quarter of a bit a pixel leaves no visible loss at this speed.
     let kbit = *width as u64 * *height as u64 * fps / 4000;
     let words = format!(
         "-q fdsrc fd=0 blocksize=262144 ! y4mdec ! x264enc tune=zerolatency speed-preset=ultrafast threads=4 bitrate={kbit} \
-         key-int-max={fps} ! rtph264pay config-interval=-1 aggregate-mode=zero-latency ! udpsink host=127.0.0.1 port={port} sync=false \
+         key-int-max={fps} ! rtph264pay config-interval=-1 aggregate-mode=zero-latency ! udpsink host={receiver} port={port} sync=false \
          async=false buffer-size=4194304"
     );
     command("gst-launch-1.0", &words)
@@ -176,7 +184,7 @@ fn ffmpeg_send(context: &Context<'_>) -> Command {
          -huffman default -force_duplicated_matrix 1 -q:v 3 -threads 1 -flush_packets 1 -f rtp";
     let mut command = command("ffmpeg", words);
     command.arg("-sdp_file").arg(context.directory.join("stream.sdp"));
-    command.arg(format!("rtp://127.0.0.1:{}?pkt_size=1400", context.port));
+    command.arg(format!("rtp://{}:{}?pkt_size=1400", context.receiver, context.port));
     command
 }
 
@@ -187,6 +195,29 @@ fn ffplay_recv(context: &Context<'_>) -> Command {
          -max_delay 0 -reorder_queue_size 0 -avioflags direct -threads 1 -an -noborder -vf setpts=0 -protocol_whitelist file,udp,rtp",
     );
     command.arg(context.directory.join("stream.sdp")).env("SDL_AUDIODRIVER", "dummy");
+    command
+}
+
+fn ffmpeg_ts_send(context: &Context<'_>) -> Command {
+    let Context { port, fps, width, height, receiver, .. } = context;
+    let kbit = *width as u64 * *height as u64 * fps / 4000;
+    let words = format!(
+        "-hide_banner -loglevel error -fflags nobuffer -probesize 32 -analyzeduration 0 -f yuv4mpegpipe -i - -c:v libx264 \
+         -preset ultrafast -tune zerolatency -g {fps} -b:v {kbit}k -pix_fmt yuv420p -flush_packets 1 -muxdelay 0 -muxpreload 0 -f mpegts \
+         udp://{receiver}:{port}?pkt_size=1316"
+    );
+    command("ffmpeg", &words)
+}
+
+fn ffplay_ts_recv(context: &Context<'_>) -> Command {
+    let port = context.port;
+    let words = format!(
+        "-hide_banner -loglevel error -fflags nobuffer -flags low_delay -framedrop -sync ext -probesize 4096 -analyzeduration 0 \
+         -max_delay 0 -threads 1 -an -noborder -vf setpts=0 -f mpegts \
+         udp://0.0.0.0:{port}?overrun_nonfatal=1&buffer_size=4194304"
+    );
+    let mut command = command("ffplay", &words);
+    command.env("SDL_AUDIODRIVER", "dummy");
     command
 }
 

@@ -2,9 +2,10 @@
 
 use crate::clock::clock_ns;
 use crate::screen::Framebuffer;
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -14,14 +15,14 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Ethernet's: datagrams are no larger than on a real network.
-const MTU: i32 = 1500;
+pub const MTU: i32 = 1500;
 
 /// Moves this process into a network of its own: one loopback with an Ethernet's MTU that nobody else's bytes go through. Says
 /// whether that was allowed. To be called before there is any other thread.
 pub fn own_network() -> bool {
     // SAFETY: takes numbers only; the process has one thread.
     let alone = unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0 || own_network_as_user();
-    alone && set_up_loopback().is_ok()
+    alone && configure(c"lo", None).is_ok()
 }
 
 fn own_network_as_user() -> bool {
@@ -37,21 +38,50 @@ fn own_network_as_user() -> bool {
         && write("gid_map", format!("{group} {group} 1"))
 }
 
-fn set_up_loopback() -> std::io::Result<()> {
-    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+/// Brings an interface of this thread's network up, with an Ethernet's MTU and, where one is given, an address in a /24.
+pub fn configure(name: &CStr, address: Option<[u8; 4]>) -> std::io::Result<()> {
+    // SAFETY: takes numbers only. (`UdpSocket` would bind, which needs an address.)
+    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if socket < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: nobody else has this descriptor.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
     let ask = |request, change: &dyn Fn(&mut libc::ifreq)| {
         // SAFETY: all zero is a valid `ifreq`.
         let mut ifreq: libc::ifreq = unsafe { std::mem::zeroed() };
-        (ifreq.ifr_name[0], ifreq.ifr_name[1]) = (b'l' as _, b'o' as _);
+        for (to, from) in ifreq.ifr_name.iter_mut().zip(name.to_bytes()) {
+            *to = *from as _;
+        }
         change(&mut ifreq);
-        // SAFETY: both requests read an `ifreq`, which is ours.
+        // SAFETY: all requests read an `ifreq`, which is ours.
         match unsafe { libc::ioctl(socket.as_raw_fd(), request, &mut ifreq) } {
             0 => Ok(()),
             _ => Err(std::io::Error::last_os_error()),
         }
     };
+    let internet = |octets: [u8; 4]| {
+        let mut address = libc::sockaddr { sa_family: libc::AF_INET as _, sa_data: [0; 14] };
+        for (to, from) in address.sa_data[2..].iter_mut().zip(octets) {
+            *to = from as _;
+        }
+        address
+    };
+    if let Some(octets) = address {
+        ask(libc::SIOCSIFADDR, &|ifreq| ifreq.ifr_ifru.ifru_addr = internet(octets))?;
+        ask(libc::SIOCSIFNETMASK, &|ifreq| ifreq.ifr_ifru.ifru_netmask = internet([255, 255, 255, 0]))?;
+    }
     ask(libc::SIOCSIFMTU, &|ifreq| ifreq.ifr_ifru.ifru_mtu = MTU)?;
     ask(libc::SIOCSIFFLAGS, &|ifreq| ifreq.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as _)
+}
+
+/// Moves the calling thread, and what it starts, into a network.
+pub fn enter(network: RawFd) -> std::io::Result<()> {
+    // SAFETY: takes numbers only, and concerns this thread alone.
+    match unsafe { libc::setns(network, libc::CLONE_NEWNET) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
 }
 
 /// Bytes that went through the loopback so far, IP headers included (those of segments the kernel never cut are not there).
@@ -76,6 +106,8 @@ pub struct Launch<'a> {
     pub name: &'a str,
     /// Only on these processors.
     pub cores: Option<&'a [usize]>,
+    /// In this network; in the bench's own without.
+    pub network: Option<RawFd>,
 }
 
 impl Launch<'_> {
@@ -84,9 +116,13 @@ impl Launch<'_> {
         let log = directory.join(format!("{}.log", self.name));
         self.command.stderr(File::create(&log).map_err(|e| format!("{}: {e}", log.display()))?);
         let cores = self.cores.map(set_of);
+        let network = self.network;
         // SAFETY: only system calls between fork and exec.
         unsafe {
             self.command.pre_exec(move || {
+                if let Some(network) = network {
+                    enter(network)?;
+                }
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 if let Some(cores) = &cores {
                     libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), cores);
@@ -179,7 +215,7 @@ impl Display {
         let mut command = Command::new("Xvfb");
         command.args(["-displayfd", &tell.as_raw_fd().to_string(), "-nolisten", "tcp", "-noreset", "-fbdir"]).arg(directory);
         command.args(["-screen", "0", &format!("{width}x{height}x24")]).stdin(Stdio::null()).stdout(Stdio::null());
-        let server = Launch { command, name: "xvfb", cores }.start(directory)?;
+        let server = Launch { command, name: "xvfb", cores, network: None }.start(directory)?;
         drop(tell);
         let mut number = String::new();
         told.read_to_string(&mut number).map_err(|e| e.to_string())?;

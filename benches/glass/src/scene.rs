@@ -2,7 +2,7 @@
 //! edges, a head and shoulders that sway, and fresh sensor noise in every frame.
 //! Everything follows from width, height and loop length: two runs show the same pictures.
 
-use crate::code::{BLOCK, COLUMNS, ROWS};
+use crate::code::{BLOCK, COLUMNS, ROW_COLUMNS, ROWS};
 
 /// Size of a picture and length of the loop.
 #[derive(Clone, Copy)]
@@ -13,6 +13,8 @@ pub struct Shape {
     pub height: usize,
     /// Pictures in the loop.
     pub frames: usize,
+    /// Whether each row of blocks is marked.
+    pub rows_marked: bool,
 }
 
 impl Shape {
@@ -24,7 +26,7 @@ impl Shape {
         if width < COLUMNS * BLOCK || height < (ROWS + 2) * BLOCK {
             return Err(format!("the barcode needs at least {}x{}", COLUMNS * BLOCK, (ROWS + 2) * BLOCK));
         }
-        Ok(Shape { width, height, frames })
+        Ok(Shape { width, height, frames, rows_marked: false })
     }
 
     /// Bytes of the luma plane.
@@ -79,7 +81,7 @@ fn texture(width: usize, height: usize, coarsest: usize, octaves: u32, fade: f32
 
 /// The loop, as I420 frames in limited range. The barcode areas are grey.
 pub fn render(shape: Shape) -> Vec<Vec<u8>> {
-    let Shape { width, height, frames } = shape;
+    let Shape { width, height, frames, rows_marked } = shape;
     let unit = height as f32 / 720.0;
     let coarsest = (256.0 * unit) as usize;
 
@@ -159,6 +161,12 @@ pub fn render(shape: Shape) -> Vec<Vec<u8>> {
                 }
             }
             let code_rows = (0..ROWS * BLOCK).chain(height - BLOCK..height);
+            let marked = if rows_marked { ROWS * BLOCK..height - BLOCK } else { 0..0 };
+            for y in marked {
+                for plane in [&mut *u, &mut *v] {
+                    plane[y / 2 * width / 2..][..ROW_COLUMNS * BLOCK / 2].fill(128);
+                }
+            }
             for y in code_rows {
                 luma[y * width..][..COLUMNS * BLOCK].fill(128);
                 for plane in [&mut *u, &mut *v] {
@@ -188,7 +196,8 @@ impl Probes {
         for y in (8..shape.height - 4).step_by(32) {
             for x in (8..shape.width - 4).step_by(32) {
                 let in_code = x < COLUMNS * BLOCK && (y < ROWS * BLOCK + 4 || y + 8 > shape.height - BLOCK);
-                if !in_code {
+                let in_mark = shape.rows_marked && x < ROW_COLUMNS * BLOCK + 4;
+                if !in_code && !in_mark {
                     points.push((x, y));
                 }
             }

@@ -116,6 +116,8 @@ pub fn watch(screen: &Framebuffer, shape: Shape, probes: &Probes, seen_us: &Atom
     let mut corner: Option<(usize, usize)> = None;
     let mut readable_at = 0;
     let mut pending: Option<u16> = None;
+    let mut newest: Option<u16> = None;
+    let mut looked_again = 0;
     let mut next = now_us();
     while !over.load(Ordering::Relaxed) {
         let now = now_us();
@@ -123,6 +125,21 @@ pub fn watch(screen: &Framebuffer, shape: Shape, probes: &Probes, seen_us: &Atom
         let top = corner.and_then(|(x, y)| code::read_top(screen, x, y));
         if let (Some(mark), Some((x, y))) = (top, corner) {
             readable_at = now;
+            let bottom = code::read_bottom(screen, x, y, shape.height);
+            // The lower code's few check bits let damage through now and then, but hardly as a number near the upper one's.
+            let below = bottom.filter(|id| id.wrapping_sub(mark.id).wrapping_add(64) < 128);
+            for id in [Some(mark.id), below].into_iter().flatten() {
+                // As sequence numbers: newer, across the wrap.
+                if newest.is_none_or(|newest| (1..0x8000).contains(&id.wrapping_sub(newest))) {
+                    newest = Some(id);
+                    log.fresh.push(now);
+                }
+            }
+            let look = || {
+                let wrong = probes.wrong(mark.id, |px, py| screen.luma(x + px, y + py));
+                let rows = if shape.rows_marked { code::wrong_rows(screen, x, y, shape.height, mark.id) } else { 0 };
+                Shown { mark, seen_us: now_us(), wrong, wrong_rows: rows }
+            };
             if pending.is_some_and(|id| id != mark.id) {
                 log.torn += 1;
                 pending = None;
@@ -130,11 +147,17 @@ pub fn watch(screen: &Framebuffer, shape: Shape, probes: &Probes, seen_us: &Atom
             if log.last() != Some(mark.id) {
                 let _ = seen_us.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
                 pending = Some(mark.id);
-                if code::read_bottom(screen, x, y, shape.height) == Some(mark.id) {
+                if bottom == Some(mark.id) {
                     let seen_us = now_us();
-                    let wrong = probes.wrong(mark.id, |px, py| screen.luma(x + px, y + py));
-                    log.shown.push(Shown { mark, seen_us, wrong });
+                    log.shown.push(Shown { seen_us, ..look() });
                     pending = None;
+                }
+            } else if let Some(last) = log.shown.last_mut().filter(|last| !last.is_whole() && now > looked_again + 2_000) {
+                // A hole may still be filled. It is whole as late as that.
+                looked_again = now;
+                let again = look();
+                if again.is_whole() && code::read_top(screen, x, y) == Some(last.mark) {
+                    *last = again;
                 }
             }
         } else if now > readable_at + 300_000 {

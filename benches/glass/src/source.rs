@@ -56,6 +56,12 @@ pub fn run(
         }
     }
     let start = now_us() + 20_000;
+    let draw = |luma: &mut [u8], mark: Mark| {
+        code::draw(luma, width, height, mark);
+        if shape.rows_marked {
+            code::draw_rows(luma, width, height, mark.id);
+        }
+    };
     let due = |tick: u64| start + tick * 1_000_000 / fps;
     let mut tick = 0;
     let mut y4m = FRAME_WORD.to_vec();
@@ -64,7 +70,7 @@ pub fn run(
         let frame = &mut frames[tick as usize % shape.frames];
         let payload: &[u8] = match format {
             Format::Jpegs => {
-                code::draw(&mut frame[..shape.luma_len()], width, height, Mark { emit_us: due(tick), id });
+                draw(&mut frame[..shape.luma_len()], Mark { emit_us: due(tick), id });
                 jpeg.encode(frame)?;
                 sleep_until(due(tick));
                 &jpeg.buffer
@@ -74,7 +80,7 @@ pub fn run(
                 y4m.extend_from_slice(frame);
                 sleep_until(due(tick));
                 let mark = Mark { emit_us: now_us(), id };
-                code::draw(&mut y4m[FRAME_WORD.len()..][..shape.luma_len()], width, height, mark);
+                draw(&mut y4m[FRAME_WORD.len()..][..shape.luma_len()], mark);
                 &y4m
             }
         };

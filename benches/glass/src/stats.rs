@@ -13,6 +13,15 @@ pub struct Shown {
     pub seen_us: u64,
     /// Share of probes that do not show what the picture should show.
     pub wrong: f32,
+    /// Rows of blocks that belong to another picture, where they are marked.
+    pub wrong_rows: usize,
+}
+
+impl Shown {
+    /// Whether it is what was sent, all of it.
+    pub fn is_whole(&self) -> bool {
+        self.wrong < DAMAGED && self.wrong_rows == 0
+    }
 }
 
 /// Pictures seen, in order.
@@ -22,12 +31,21 @@ pub struct Log {
     pub shown: Vec<Shown>,
     /// The upper code changed before the lower code of the same picture came.
     pub torn: u64,
+    /// When something newer than all before was there, above or below.
+    pub fresh: Vec<u64>,
 }
 
 impl Log {
     /// The number of the last one.
     pub fn last(&self) -> Option<u16> {
         self.shown.last().map(|shown| shown.mark.id)
+    }
+
+    /// The longest time within `[from, to)` in which nothing newer came, ms.
+    pub fn freeze_ms(&self, from: u64, to: u64) -> f64 {
+        let within = self.fresh.iter().copied().filter(|at| (from..to).contains(at));
+        let times: Vec<u64> = std::iter::once(from).chain(within).chain([to]).collect();
+        times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0) as f64 / 1e3
     }
 }
 
@@ -57,7 +75,7 @@ impl Figures {
             ids.dedup();
             ids.len() as f64
         };
-        let (shown, intact) = (distinct(&|_| true), distinct(&|shown| shown.wrong < DAMAGED));
+        let (shown, intact) = (distinct(&|_| true), distinct(&Shown::is_whole));
         let mut latency: Vec<f64> = counted.iter().map(|s| (s.seen_us.saturating_sub(s.mark.emit_us)) as f64 / 1e3).collect();
         let mut jitter: Vec<f64> =
             counted.windows(2).map(|pair| ((pair[1].seen_us - pair[0].seen_us) as f64 / 1e3 - period_ms).abs()).collect();

@@ -1,0 +1,375 @@
+//! The network bench: each peer plays the same live picture over a link that loses, delays, chokes or is pulled; what came of it is
+//! read off the displayed pixels.
+//!
+//! Each scenario begins on a clean link, so that every program has a picture to lose, and then follows its script. A picture is
+//! *whole* when all of it was on the screen, no stripe of an older one among it; the *longest freeze* is the longest time in which
+//! neither its first nor its last row became newer.
+
+use crate::clock::{now_us, sleep_until};
+use crate::glass::LOOP;
+use crate::impair::{Bursts, Conditions, Queue};
+use crate::network_report;
+use crate::peers::{self, Peer};
+use crate::play::Stage;
+use crate::rig;
+use crate::scene::{self, Probes, Shape};
+use crate::source;
+use crate::stats::{Figures, Log, quantile};
+use crate::tun::{Cable, Sample};
+use std::path::PathBuf;
+
+/// Pictures a second, of 1280x720.
+const FPS: u64 = 30;
+
+/// From the first picture to the first change of the link: programs warm up.
+const WARM_UP_US: u64 = 2_000_000;
+
+/// What changes becomes settled before it is measured.
+const SETTLE_US: u64 = 1_000_000;
+
+/// Latency is back when it is at most this much above what it was: a picture of 20 KB alone needs half of it at 5 Mbit/s.
+const BACK_MS: f64 = 75.0;
+
+/// What the link does in a scenario.
+#[derive(Clone, Copy)]
+pub enum Script {
+    /// The same all the time.
+    Steady(Conditions),
+    /// Rates, Mbit/s, ten seconds each, behind a queue.
+    Rates([u64; 3], Queue),
+    /// Pulled for so many seconds.
+    Pulled(u64),
+}
+
+/// One row of tables.
+pub struct Scenario {
+    /// For `--scenario`.
+    pub name: &'static str,
+    /// In the table.
+    pub title: &'static str,
+    /// The scenario whose bytes and p99 it is compared with.
+    pub clean: &'static str,
+    /// Whether it is run when none is named.
+    pub usual: bool,
+    /// See there.
+    pub script: Script,
+}
+
+const fn lossy(loss: f64, rtt_ms: u64) -> Script {
+    Script::Steady(Conditions { loss, delay_us: rtt_ms * 500, ..Conditions::CLEAN })
+}
+
+const fn scenario(name: &'static str, title: &'static str, clean: &'static str, script: Script) -> Scenario {
+    Scenario { name, title, clean, usual: true, script }
+}
+
+/// All there are.
+pub const SCENARIOS: &[Scenario] = &[
+    scenario("loss0-rtt2", "0 %, 2 ms", "loss0-rtt2", lossy(0.0, 2)),
+    scenario("loss1-rtt2", "1 %, 2 ms", "loss0-rtt2", lossy(0.01, 2)),
+    scenario("loss5-rtt2", "5 %, 2 ms", "loss0-rtt2", lossy(0.05, 2)),
+    scenario("loss10-rtt2", "10 %, 2 ms", "loss0-rtt2", lossy(0.10, 2)),
+    scenario("loss0-rtt60", "0 %, 60 ms", "loss0-rtt60", lossy(0.0, 60)),
+    scenario("loss1-rtt60", "1 %, 60 ms", "loss0-rtt60", lossy(0.01, 60)),
+    scenario("loss5-rtt60", "5 %, 60 ms", "loss0-rtt60", lossy(0.05, 60)),
+    scenario("loss10-rtt60", "10 %, 60 ms", "loss0-rtt60", lossy(0.10, 60)),
+    Scenario {
+        usual: false,
+        ..scenario(
+            "bursts",
+            "bursts of 4, 2 %, 2 ms",
+            "loss0-rtt2",
+            Script::Steady(Conditions {
+                bursts: Some(Bursts { enter: 0.005, leave: 0.25, loss: 1.0 }),
+                delay_us: 1_000,
+                ..Conditions::CLEAN
+            }),
+        )
+    },
+    Scenario {
+        usual: false,
+        ..scenario(
+            "wild",
+            "1 %, 10 ms, jitter 10 ms, 5 % late, 2 % twice",
+            "loss0-rtt2",
+            Script::Steady(Conditions {
+                loss: 0.01,
+                delay_us: 5_000,
+                jitter_us: 10_000,
+                reorder: 0.05,
+                duplicate: 0.02,
+                ..Conditions::CLEAN
+            }),
+        )
+    },
+    scenario("rate", "20 → 5 → 20 Mbit/s, queue 200 ms", "loss0-rtt2", Script::Rates([20, 5, 20], Queue::Time(200_000))),
+    Scenario {
+        usual: false,
+        ..scenario("bloat", "20 → 5 → 20 Mbit/s, queue 500 KB", "loss0-rtt2", Script::Rates([20, 5, 20], Queue::Bytes(500_000)))
+    },
+    scenario("pulled2", "pulled for 2 s", "loss0-rtt2", Script::Pulled(2)),
+    scenario("pulled10", "pulled for 10 s", "loss0-rtt2", Script::Pulled(10)),
+];
+
+/// Those beside whom Eyeline is put, and Eyeline.
+pub fn everybody() -> Vec<&'static Peer> {
+    let find = |key: &str| peers::ALL.iter().find(|peer| peer.key == key);
+    let peers = ["gst-jpeg", "gst-h264", "ffplay", "eyeline"].into_iter().filter_map(find);
+    peers.flat_map(|peer| [Some(peer), (peer.key == "ffplay").then_some(&peers::FFPLAY_TS)]).flatten().collect()
+}
+
+/// What is asked for.
+pub struct Options {
+    /// How long a steady scenario is measured.
+    pub seconds: f64,
+    /// Which, in order.
+    pub scenarios: Vec<&'static Scenario>,
+    /// Whom.
+    pub peers: Vec<&'static Peer>,
+    /// Decides what is lost.
+    pub seed: u64,
+    /// Where `send` and `recv` are.
+    pub programs: PathBuf,
+    /// Where the peers' scripts are.
+    pub scripts: PathBuf,
+}
+
+impl Options {
+    /// Everything usual.
+    pub fn usual() -> Options {
+        Options {
+            seconds: 10.0,
+            scenarios: SCENARIOS.iter().filter(|scenario| scenario.usual).collect(),
+            peers: everybody(),
+            seed: 1,
+            programs: PathBuf::from("target/release"),
+            scripts: PathBuf::from("benches/glass/peers"),
+        }
+    }
+}
+
+/// What was measured of one peer in one scenario; what was not is NaN.
+#[derive(Clone, Copy)]
+pub struct Outcome {
+    /// Share of the pictures that were whole on the screen.
+    pub whole: f64,
+    /// Share of the pictures on the screen, whole or not.
+    pub shown: f64,
+    /// ms.
+    pub freeze_ms: f64,
+    /// Latency of what was shown, ms.
+    pub p50: f64,
+    /// See above.
+    pub p99: f64,
+    /// What the sender put on the link.
+    pub mbit: f64,
+    /// After [`Script::Rates`].
+    pub rates: Option<Rates>,
+    /// After [`Script::Pulled`].
+    pub pulled: Option<Pulled>,
+}
+
+/// How a bottleneck was lived with. Each is about the three rates, in order.
+#[derive(Clone, Copy)]
+pub struct Rates {
+    /// From the change of rate until latency was back for good, ms; infinite where it was not.
+    pub settle_ms: [f64; 3],
+    /// Median latency in the second half, ms.
+    pub p50: [f64; 3],
+    /// Share of the bottleneck's bits that came through in the second half.
+    pub share: [f64; 3],
+    /// Median time a packet waited before the bottleneck in the second half, ms.
+    pub standing_ms: [f64; 3],
+    /// Its 95th percentile.
+    pub standing95_ms: [f64; 3],
+}
+
+/// How a pulled link was lived with.
+#[derive(Clone, Copy)]
+pub struct Pulled {
+    /// From the link's return to the first newer picture, ms; infinite where none came.
+    pub back_ms: f64,
+    /// Median latency before, and of the last three seconds, ms.
+    pub p50: [f64; 2],
+}
+
+/// Runs everything and prints the tables.
+pub fn run(options: &Options) -> Result<(), String> {
+    let way = Cable::new(options.seed).and_then(|cable| cable.probe())?;
+    println!("the way through a clean link takes {:.2} ms, at the 99th percentile {:.2} ms", way[0] / 1e3, way[1] / 1e3);
+    let shape = Shape { rows_marked: true, ..Shape::new(1280, 720, LOOP)? };
+    let mut frames = scene::render(shape);
+    let probes = Probes::new(shape, &frames);
+    let plain = source::plain_jpeg_bytes(shape, &frames)?;
+    println!("1280x720@{FPS}, as plain JPEGs {:.1} Mbit/s; seed {}", plain * 8.0 * FPS as f64 / 1e6, options.seed);
+    let mut outcomes = Vec::new();
+    for scenario in &options.scenarios {
+        for peer in &options.peers {
+            let outcome = measure(options, scenario, peer, shape, &probes, &mut frames);
+            match &outcome {
+                Ok(outcome) => rig::progress(&format!("{}, {}: {}", scenario.name, peer.title, outcome.brief())),
+                Err(why) => rig::progress(&format!("{}, {}: {why}", scenario.name, peer.title)),
+            }
+            outcomes.push((*scenario, *peer, outcome.ok()));
+        }
+    }
+    network_report::print(&outcomes);
+    Ok(())
+}
+
+impl Outcome {
+    fn brief(&self) -> String {
+        let Outcome { whole, freeze_ms, p50, p99, mbit, .. } = self;
+        format!("{:.2} % whole, longest freeze {freeze_ms:.0} ms, p50 {p50:.1} p99 {p99:.1} ms, {mbit:.1} Mbit/s", whole * 100.0)
+    }
+}
+
+fn measure(
+    options: &Options,
+    scenario: &Scenario,
+    peer: &Peer,
+    shape: Shape,
+    probes: &Probes,
+    frames: &mut [Vec<u8>],
+) -> Result<Outcome, String> {
+    let cable = Cable::new(options.seed)?;
+    let stage = Stage { shape, probes, fps: FPS, programs: &options.programs, scripts: &options.scripts, cable: Some(&cable) };
+    let played = stage.play(peer, frames, |_, _, seen_us| Ok(follow(scenario.script, &cable, options.seconds, seen_us)))?;
+    let seen = Seen { log: &played.log, marks: &played.scene, samples: cable.samples() };
+    if std::env::var_os("EYELINE_BENCH_STAGES").is_some() {
+        let [p50, p99] = cable.late_us();
+        rig::progress(&format!("    packets left the link {p50:.0} us late, at the 99th percentile {p99:.0} us"));
+    }
+    Ok(seen.outcome(scenario.script))
+}
+
+/// Lets the link do what the script says. Returns the times that part it: of each change, and of the end.
+fn follow(script: Script, cable: &Cable, seconds: f64, seen_us: u64) -> Vec<u64> {
+    let mut at = seen_us + WARM_UP_US;
+    let mut marks = Vec::new();
+    let mut step = |conditions: Option<Conditions>, lasts_us: u64| {
+        sleep_until(at);
+        if let Some(conditions) = conditions {
+            cable.set(conditions);
+        }
+        marks.push(now_us());
+        at += lasts_us;
+    };
+    let near = Conditions { delay_us: 1_000, ..Conditions::CLEAN };
+    match script {
+        Script::Steady(conditions) => {
+            step(Some(conditions), SETTLE_US);
+            step(None, (seconds * 1e6) as u64);
+        }
+        Script::Rates(rates, queue) => {
+            step(Some(near), 3_000_000);
+            for rate in rates {
+                step(Some(Conditions { rate: Some(rate * 1_000_000), queue, ..near }), 10_000_000);
+            }
+        }
+        Script::Pulled(seconds) => {
+            step(Some(near), 3_000_000);
+            step(Some(Conditions { up: false, ..near }), seconds * 1_000_000);
+            step(Some(near), 6_000_000);
+        }
+    }
+    step(None, 0);
+    // Pictures under way are still seen.
+    sleep_until(at + 1_000_000);
+    marks
+}
+
+struct Seen<'a> {
+    log: &'a Log,
+    marks: &'a [u64],
+    samples: Vec<Sample>,
+}
+
+impl Seen<'_> {
+    fn outcome(&self, script: Script) -> Outcome {
+        let marks = self.marks;
+        let (from, to) = match script {
+            Script::Steady(_) => (marks[1], marks[2]),
+            Script::Rates(..) | Script::Pulled(_) => (marks[0], marks[marks.len() - 1]),
+        };
+        let figures = Figures::of(self.log, FPS as f64, from, to);
+        let [p50, _, p99, _] = figures.latency;
+        Outcome {
+            whole: (figures.shown - figures.damaged) / figures.expected,
+            shown: figures.shown / figures.expected,
+            freeze_ms: self.log.freeze_ms(from, to),
+            p50,
+            p99,
+            mbit: self.mbit(from, to, |sample| sample.counts.bytes),
+            rates: matches!(script, Script::Rates(..)).then(|| self.rates(script)),
+            pulled: matches!(script, Script::Pulled(_)).then(|| self.pulled()),
+        }
+    }
+
+    /// Mean rate of a counter over a time.
+    fn mbit(&self, from: u64, to: u64, count: impl Fn(&Sample) -> u64) -> f64 {
+        let mut within = self.samples.iter().filter(|sample| (from..to).contains(&sample.at_us));
+        match (within.next(), within.next_back()) {
+            (Some(first), Some(last)) => (count(last) - count(first)) as f64 * 8.0 / (last.at_us - first.at_us) as f64,
+            _ => f64::NAN,
+        }
+    }
+
+    fn p50(&self, from: u64, to: u64) -> f64 {
+        Figures::of(self.log, FPS as f64, from, to).latency[0]
+    }
+
+    fn rates(&self, script: Script) -> Rates {
+        let Script::Rates(nominal, _) = script else { return Rates::nothing() };
+        let mut rates = Rates::nothing();
+        let before = self.p50(self.marks[0], self.marks[1]);
+        for (i, nominal) in nominal.into_iter().enumerate() {
+            let (from, to) = (self.marks[i + 1], self.marks[i + 2]);
+            let half = (from + to) / 2;
+            rates.settle_ms[i] = self.settle_ms(from, to, before + BACK_MS);
+            rates.p50[i] = self.p50(half, to);
+            rates.share[i] = self.mbit(half, to, |sample| sample.counts.passed) / nominal as f64;
+            let mut standing: Vec<f64> = self
+                .samples
+                .iter()
+                .filter(|sample| (half..to).contains(&sample.at_us))
+                .map(|sample| sample.standing_us as f64 / 1e3)
+                .collect();
+            rates.standing_ms[i] = quantile(&mut standing, 0.5);
+            rates.standing95_ms[i] = quantile(&mut standing, 0.95);
+        }
+        rates
+    }
+
+    /// From `from` to the last picture before `to` that was too late, or did not come for longer than that.
+    fn settle_ms(&self, from: u64, to: u64, limit_ms: f64) -> f64 {
+        let mut shown = self.log.shown.iter().filter(|shown| (from..to).contains(&shown.seen_us)).peekable();
+        if shown.peek().is_none() {
+            return f64::INFINITY;
+        }
+        let mut settled = from;
+        for shown in shown {
+            if (shown.seen_us.saturating_sub(shown.mark.emit_us)) as f64 / 1e3 > limit_ms {
+                settled = shown.seen_us;
+            }
+        }
+        // Late to the end is never.
+        if settled + 1_000_000 > to { f64::INFINITY } else { (settled - from) as f64 / 1e3 }
+    }
+
+    fn pulled(&self) -> Pulled {
+        let [before, _, back, end] = [0, 1, 2, 3].map(|i| self.marks[i]);
+        let first = self.log.fresh.iter().find(|at| **at >= back);
+        Pulled {
+            back_ms: first.map_or(f64::INFINITY, |at| (at - back) as f64 / 1e3),
+            p50: [self.p50(before, self.marks[1]), self.p50(end - 3_000_000, end)],
+        }
+    }
+}
+
+impl Rates {
+    fn nothing() -> Rates {
+        let none = [f64::NAN; 3];
+        Rates { settle_ms: none, p50: none, share: none, standing_ms: none, standing95_ms: none }
+    }
+}
