@@ -341,20 +341,14 @@ impl Seen<'_> {
         rates
     }
 
-    /// From `from` to the last picture before `to` that was too late, or did not come for longer than that.
+    /// From `from` to the last picture before `to` that was too late.
     fn settle_ms(&self, from: u64, to: u64, limit_ms: f64) -> f64 {
-        let mut shown = self.log.shown.iter().filter(|shown| (from..to).contains(&shown.seen_us)).peekable();
-        if shown.peek().is_none() {
-            return f64::INFINITY;
-        }
-        let mut settled = from;
-        for shown in shown {
-            if (shown.seen_us.saturating_sub(shown.mark.emit_us)) as f64 / 1e3 > limit_ms {
-                settled = shown.seen_us;
-            }
-        }
-        // Late to the end is never.
-        if settled + 1_000_000 > to { f64::INFINITY } else { (settled - from) as f64 / 1e3 }
+        let shown: Vec<_> = self.log.shown.iter().filter(|shown| (from..to).contains(&shown.seen_us)).collect();
+        let late = shown.iter().filter(|shown| shown.seen_us.saturating_sub(shown.mark.emit_us) as f64 / 1e3 > limit_ms);
+        let settled = late.map(|shown| shown.seen_us).max().unwrap_or(from);
+        // Late to the end is never, and so is nothing to see.
+        let last = shown.last().map_or(0, |shown| shown.seen_us);
+        if settled + 1_000_000 > to || last + 1_000_000 < to { f64::INFINITY } else { (settled - from) as f64 / 1e3 }
     }
 
     fn pulled(&self) -> Pulled {

@@ -212,7 +212,7 @@ fn ffmpeg_ts_send(context: &Context<'_>) -> Command {
 fn ffplay_ts_recv(context: &Context<'_>) -> Command {
     let port = context.port;
     let words = format!(
-        "-hide_banner -loglevel error -fflags nobuffer -flags low_delay -framedrop -sync ext -probesize 4096 -analyzeduration 0 \
+        "-hide_banner -loglevel error -fflags nobuffer -flags low_delay -framedrop -sync ext -probesize 65536 -analyzeduration 0 \
          -max_delay 0 -threads 1 -an -noborder -vf setpts=0 -f mpegts \
          udp://0.0.0.0:{port}?overrun_nonfatal=1&buffer_size=4194304"
     );
