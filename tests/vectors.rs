@@ -5,10 +5,11 @@
 use eyeline::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, TAG};
 use eyeline::picture::{Sampling, Size};
 use eyeline::time::MediaTime;
-use eyeline::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Report, Shard, Sound};
+use eyeline::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Report, Shard};
 use eyeline::wire::preamble::{self, Answer, Opening, Refusal, Role};
 use eyeline::wire::record::{End, Format, Hello, Reason, Record};
 use eyeline::wire::slice::{Head, Tables};
+use eyeline::wire::sound::{Piece, Sound, Wanted};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -82,6 +83,14 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         received: MediaTime::from_nanos(0x1112_1314_1516_1718),
         replied: MediaTime::from_nanos(0x2122_2324_2526_2728),
     };
+    let piece = Piece {
+        number: 0x0102_0304_0506_0708,
+        capture: MediaTime::from_nanos(0x1112_1314_1516_1718),
+        channels: 2,
+        frames: 3,
+        index: 2,
+        payload: b"8 bytes.",
+    };
     vec![
         ("fragment", Message::Fragment(fragment, b"scan"), 12),
         ("shard", Message::Shard(shard), 16),
@@ -92,9 +101,10 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         ("ping", Message::Ping(0x0102_0304_0506_0708), 9),
         ("pong", pong, 25),
         ("report", Message::Report(report), 53),
-        ("sound", Message::Sound(SOUND), 22),
         ("probe", Message::Probe(0x0102), 3),
         ("probe-ack", Message::ProbeAck(0x0102), 3),
+        ("piece", Message::Piece(piece), 29),
+        ("wanted", Message::Wanted(Wanted { next: 0x0102_0304_0506_0708, pieces: 3 }), 10),
     ]
 }
 
@@ -116,12 +126,12 @@ fn every_datagram_message_has_its_committed_bytes_and_comes_back_from_them() {
         }
         assert!(Message::decode(&bytes[..fixed]).is_ok(), "{name}: {fixed} bytes are its least");
         kinds.push(bytes[0]);
-        let open_end = matches!(message, Message::Fragment(..) | Message::Shard(_) | Message::Sound(_) | Message::Probe(_));
+        let open_end = matches!(message, Message::Fragment(..) | Message::Shard(_) | Message::Probe(_));
         assert_eq!(Message::decode(&[bytes.as_slice(), &[0; 4]].concat()).is_ok(), open_end, "{name} with bytes behind it");
     }
     kinds.dedup();
-    assert_eq!(kinds, (1..=11).collect::<Vec<_>>(), "each kind has a vector");
-    assert!([0, 12, 99, 255].iter().all(|kind| Message::decode(&[&[*kind][..], &[0; 60]].concat()).is_err()));
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13], "each kind has a vector");
+    assert!([0, 9, 14, 99, 255].iter().all(|kind| Message::decode(&[&[*kind][..], &[0; 60]].concat()).is_err()));
 }
 
 fn hello() -> Hello {

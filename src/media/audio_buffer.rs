@@ -221,6 +221,11 @@ impl AudioBuffer {
         self.newest.map(|(_, end)| end)
     }
 
+    /// Number of the newest block.
+    pub fn newest(&self) -> Option<u64> {
+        self.newest.map(|(number, _)| number)
+    }
+
     /// Sound and holes between the reader and the newest block.
     pub fn level(&self) -> Duration {
         match (self.head_time(), self.newest_time()) {

@@ -10,3 +10,4 @@ pub mod nack;
 pub mod packetizer;
 pub mod playout;
 pub mod resampler;
+pub mod sound_pieces;

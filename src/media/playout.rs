@@ -61,6 +61,8 @@ const PATIENCE_S: f64 = 0.03;
 const OTHER_CLOCK_S: f64 = 1.0;
 /// A card that says it plays further ahead does not know.
 const FAR_AHEAD_S: f64 = 2.0;
+/// A block that more than so many later ones overtook was lost and mended: to wait for its like would make all sound as late.
+const OVERTAKEN: u64 = 2;
 /// Frames rendered at once.
 const CHUNK: usize = 480;
 
@@ -199,6 +201,7 @@ impl Playout {
     pub fn push(&mut self, now: Instant, block: &Block) {
         let mapping = *self.mapping.get_or_insert_with(|| Mapping::assumed(now, block.capture));
         let late = seconds_between(now, mapping.to_local(block.capture)) - BLOCK_S;
+        let overtaken = self.source.buffer.newest().is_some_and(|newest| newest > block.sequence.saturating_add(OVERTAKEN));
         match self.source.buffer.push(block) {
             Pushed::Kept => {}
             Pushed::Duplicate => {
@@ -215,12 +218,17 @@ impl Playout {
                 }
             }
         }
-        self.arrivals.record(now, late);
+        if !overtaken {
+            self.arrivals.record(now, late);
+        }
     }
 
     fn begin_anew(&mut self) {
         self.source.playing = false;
-        self.arrivals = Window::new();
+        // Against the sender's clock what was measured holds on; against one assumed from the first block it says nothing.
+        if !self.trusted {
+            self.arrivals = Window::new();
+        }
         (self.target, self.since) = (None, 0.0);
         self.controller.moved();
     }
@@ -229,8 +237,8 @@ impl Playout {
     pub fn reset(&mut self) {
         self.source.buffer.clear();
         self.source.heard = false;
-        self.begin_anew();
         (self.mapping, self.trusted) = (None, false);
+        self.begin_anew();
     }
 
     /// How the sender's clock runs, as pings say.

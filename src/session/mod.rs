@@ -6,12 +6,14 @@
 
 pub mod admission;
 pub mod endpoint;
+mod hearing;
 pub mod link;
 pub mod path;
 mod peer;
 pub mod receiver;
 pub mod sender;
 pub mod sent;
+mod sound_copies;
 mod sound_log;
 pub mod stats;
 

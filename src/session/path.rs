@@ -11,6 +11,7 @@ use crate::media::clock::Epoch;
 use crate::seq;
 use crate::time::MediaTime;
 use crate::wire::datagram::{HEADER_LEN, Header, Message, Nack, Report};
+use crate::wire::sound::Wanted;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -64,6 +65,8 @@ pub enum Control {
     Report(Report),
     /// A probe of this number came.
     ProbeAck(u16),
+    /// What is wanted of sound beside TCP.
+    Wanted(Wanted),
 }
 
 struct Candidate {
@@ -290,6 +293,7 @@ impl Path {
                 Control::Nack(nack) => (self.address, Message::Nack(*nack)),
                 Control::Report(report) => (self.address, Message::Report(report)),
                 Control::ProbeAck(number) => (self.address, Message::ProbeAck(number)),
+                Control::Wanted(wanted) => (self.address, Message::Wanted(wanted)),
             };
             if let Some(to) = to {
                 self.seal(out, |out| message.encode(out));

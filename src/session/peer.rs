@@ -5,6 +5,7 @@
 
 use super::path::Path;
 use super::sent::{Piece, Sent};
+use super::sound_copies::SoundCopies;
 use super::stats::PeerStats;
 use crate::media::packetizer::{Cursor, Log};
 use crate::time::MediaTime;
@@ -30,6 +31,8 @@ pub(super) struct Peer {
     pub cursor: Cursor,
     /// The next block of sound it has not been sent.
     pub sound: u64,
+    /// What it is sent of sound beside TCP.
+    pub copies: SoundCopies,
     /// It wants pictures.
     pub pictures: bool,
     /// It wants sound.
@@ -51,7 +54,19 @@ impl Peer {
     pub fn new(cursor: Cursor, sound: u64, wants: (bool, bool), report: Report, stats: PeerStats) -> Self {
         let (pictures, wants_sound) = wants;
         let (sent, resend) = (Sent::new(), VecDeque::new());
-        Peer { cursor, sound, pictures, wants_sound, validated: false, report, end_sent: false, stats, sent, resend }
+        Peer {
+            cursor,
+            sound,
+            copies: SoundCopies::default(),
+            pictures,
+            wants_sound,
+            validated: false,
+            report,
+            end_sent: false,
+            stats,
+            sent,
+            resend,
+        }
     }
 
     /// Whether anything is there to be sent to it.

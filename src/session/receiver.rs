@@ -5,6 +5,7 @@
 //! [`Source`], so that several could be kept one day.
 
 use super::endpoint::{self, Endpoint, Incoming, Notice};
+use super::hearing::Hearing;
 use super::link::{Identity, LinkId};
 use super::path::Control;
 use super::stats::ReceiverStats;
@@ -13,7 +14,7 @@ use crate::media::clock::{Epoch, Estimate, Mapping};
 use crate::media::depacketizer::{Depacketizer, Limits, Part, Pushed, Settled, Slice};
 use crate::media::nack::Tracker;
 use crate::time::MediaTime;
-use crate::wire::datagram::{Message, Report, Sound};
+use crate::wire::datagram::{Message, Report};
 use crate::wire::record::{End, Format, Reason, Record};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -137,6 +138,9 @@ struct Source {
     report: Report,
     next_report: Instant,
     quiet: bool,
+    hearing: Hearing,
+    /// Copies of sound help: nothing of it waits for what TCP brings late.
+    wants_copies: bool,
     blocks: Option<u64>,
     last_picture: Option<(Instant, Duration)>,
     end: Option<(End, Instant)>,
@@ -161,6 +165,12 @@ impl Source {
     /// Whether anything that is missing is wanted: of a picture that began, or, patient, of any.
     fn asks(&self) -> bool {
         self.depacketizer.is_waiting() || self.depacketizer.is_patient()
+    }
+
+    /// A datagram came, `data` if it carried a piece of a picture.
+    fn number_came(&mut self, now: Instant, number: u64, data: bool) {
+        self.tracker.received(now, number, data);
+        self.hearing.datagram_came(now, number);
     }
 }
 
@@ -219,6 +229,7 @@ impl Session {
                 // The same process came back: its numbers go on, its packet numbers start afresh.
                 source.link = link;
                 source.tracker = Tracker::new(source.depacketizer.is_patient());
+                source.hearing.reconnected();
                 self.events.push_back(Event::SenderUp { name, address, again: true, film });
                 return;
             }
@@ -247,6 +258,8 @@ impl Session {
             report: Report::default(),
             next_report: now + REPORT,
             quiet: false,
+            hearing: Hearing::new(),
+            wants_copies: self.sound && !(film && self.patient),
             blocks: None,
             last_picture: None,
             end: None,
@@ -260,7 +273,7 @@ impl Session {
         source.report.bytes += bytes as u64;
         self.stats.datagrams += 1;
         self.stats.bytes += bytes as u64;
-        source.tracker.received(now, number, matches!(message, Message::Fragment(..)));
+        source.number_came(now, number, matches!(message, Message::Fragment(..)));
         match message {
             Message::Fragment(head, payload) if self.pictures => {
                 match source.depacketizer.push(now, *head, payload) {
@@ -274,18 +287,29 @@ impl Session {
                 }
                 self.settle(now);
             }
-            Message::Sound(sound) => self.take_sound(sound),
+            Message::Piece(piece) if self.sound => {
+                if let Some(whole) = source.hearing.piece_came(now, piece) {
+                    self.take_sound(whole.number, whole.capture, whole.channels, whole.samples);
+                }
+            }
             // A receiver is asked for nothing; the rest is the path's.
             _ => {}
         }
     }
 
-    fn take_sound(&mut self, sound: &Sound<'_>) {
-        let Some(source) = self.source.as_mut().filter(|_| self.sound) else { return };
-        source.blocks = source.blocks.max(Some(sound.number.saturating_add(1)));
+    /// The first copy of a block is here.
+    fn take_sound(&mut self, number: u64, capture: MediaTime, channels: u8, samples: Vec<u8>) {
+        let Some(source) = &mut self.source else { return };
+        source.blocks = source.blocks.max(Some(number.saturating_add(1)));
         self.stats.blocks += 1;
-        let Sound { number, capture, channels, samples } = *sound;
-        self.events.push_back(Event::Sound { number, capture, channels, samples: samples.to_vec() });
+        self.events.push_back(Event::Sound { number, capture, channels, samples });
+    }
+
+    fn want_sound(&mut self, now: Instant) {
+        let Some(source) = self.source.as_mut().filter(|source| source.wants_copies) else { return };
+        if let Some(wanted) = source.hearing.poll(now) {
+            self.endpoint.control(source.link, Control::Wanted(wanted));
+        }
     }
 
     fn settle(&mut self, now: Instant) {
@@ -374,6 +398,8 @@ impl Session {
         self.stats.quiet = self.source.as_ref().is_none_or(|source| source.quiet);
         if let Some(source) = &self.source {
             self.stats.lost_packets = source.tracker.lost();
+            let heard = source.hearing.counts();
+            (self.stats.copied_blocks, self.stats.duplicate_blocks) = (heard.copied, heard.duplicates);
             self.stats.assembly_bytes = source.depacketizer.bytes() as u64;
             let link = source.link;
             self.stats.rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
@@ -381,13 +407,14 @@ impl Session {
         self.events.push_back(Event::Stats(Box::new(self.stats.clone())));
     }
 
-    fn deadline(&mut self) -> Option<Instant> {
+    fn deadline(&mut self, now: Instant) -> Option<Instant> {
         let mut deadlines = vec![self.next_stats];
         deadlines.extend(self.endpoint.deadline());
         if let Some(source) = &self.source {
             deadlines.push(source.next_report);
             deadlines.extend(source.end.map(|(_, deadline)| deadline));
             deadlines.extend(source.depacketizer.deadline());
+            deadlines.extend(source.hearing.deadline(now).filter(|_| source.wants_copies));
             let link = source.link;
             if source.asks() {
                 let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed + path.rtt().deviation);
@@ -431,18 +458,19 @@ impl Core for Session {
             }
             Some((link, Incoming::Clock { number, asked, received, replied })) if self.is_source(link) => {
                 let Some(source) = &mut self.source else { return };
-                source.tracker.received(now, number, false);
+                source.number_came(now, number, false);
                 source.clock.sample(now, asked, received, replied);
                 self.events.extend(source.clock.mapping().map(Event::Clock));
             }
             Some((link, Incoming::Control(number))) if self.is_source(link) => {
                 if let Some(source) = &mut self.source {
-                    source.tracker.received(now, number, false);
+                    source.number_came(now, number, false);
                 }
             }
             _ => {}
         }
         self.ask(now);
+        self.want_sound(now);
     }
 
     fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
@@ -482,7 +510,11 @@ impl Core for Session {
                     self.events.push_back(Event::Format(format));
                 }
                 Got::Sound(number, capture, channels, samples) => {
-                    self.take_sound(&Sound { number, capture, channels, samples: &samples });
+                    let frames = samples.len() / (2 * usize::from(channels));
+                    let Some(source) = self.source.as_mut().filter(|_| self.sound) else { continue };
+                    if source.hearing.block_came(now, number, capture, frames) {
+                        self.take_sound(number, capture, channels, samples);
+                    }
                 }
                 Got::End(end) => {
                     if let Some(source) = &mut self.source {
@@ -507,6 +539,7 @@ impl Core for Session {
         self.endpoint.handle_timeout(now);
         self.settle(now);
         self.ask(now);
+        self.want_sound(now);
         self.report(now);
         self.watch_quiet(now);
         self.report_stats(now);
@@ -522,6 +555,6 @@ impl Core for Session {
         if let Some(output) = self.endpoint.poll(now, buffer) {
             return output;
         }
-        Output::Wait(self.deadline())
+        Output::Wait(self.deadline(now))
     }
 }

@@ -7,12 +7,14 @@
 use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::link::{Identity, LinkId};
 use super::peer::Peer;
+use super::sound_copies;
 pub use super::sound_log::SoundBlock;
 use super::sound_log::{self, SoundLog};
 use super::stats::{PeerStats, SenderStats};
 use super::{Core, HostId, Output, StreamId};
 use crate::media::clock::Epoch;
 use crate::media::packetizer::{Cursor, Limits, Log, Slice};
+use crate::time::MediaTime;
 use crate::wire::datagram::{Message, Nack, Report};
 use crate::wire::record::{End, Format, Reason, Record};
 use std::collections::{BTreeMap, VecDeque};
@@ -267,6 +269,7 @@ impl Session {
                 self.update_pressure(now);
             }
             Message::Nack(nack) => self.handle_nack(now, link, nack),
+            Message::Wanted(wanted) => peer.copies.handle_wanted(now, *wanted, &self.sound),
             // A sender takes no media; the rest is the path's.
             _ => {}
         }
@@ -305,15 +308,42 @@ impl Session {
 
     /// Sound for the next peer whose TCP connection takes any.
     fn poll_sound(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<StreamId> {
-        let stale = self.endpoint.epoch().media_time(now).saturating_sub(sound_log::STALE);
+        let media = self.endpoint.epoch().media_time(now);
+        let stale = media.saturating_sub(sound_log::STALE);
         for (id, peer) in &mut self.peers {
             if !self.sound.skip_gone(peer) {
                 continue;
             }
-            let Some((stream, link)) = self.endpoint.writable(*id) else { continue };
-            self.sound.fill_stream(stale, peer, link, &mut self.scratch, buffer);
+            let rtt = self.endpoint.path(*id).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+            let Some((stream, link)) = self.endpoint.writable(*id) else {
+                let waiting = self.sound.block(peer.sound);
+                if !self.patient && waiting.is_some_and(|block| media.saturating_since(block.capture) > sound_copies::BEHIND) {
+                    peer.copies.tcp_is_behind(now, peer.sound, &self.sound);
+                }
+                continue;
+            };
+            let hold = if self.end.is_some() { Duration::ZERO } else { peer.copies.hold(now, rtt) };
+            self.sound.fill_stream((stale, media.saturating_sub(hold)), peer, link, &mut self.scratch, buffer);
             if !buffer.is_empty() {
                 return Some(stream);
+            }
+        }
+        None
+    }
+
+    /// Copies of sound for a peer that wants them.
+    fn poll_copies(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
+        let media = self.endpoint.epoch().media_time(now);
+        let stale = if self.patient { MediaTime::ZERO } else { media.saturating_sub(sound_log::STALE) };
+        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.wants_sound && peer.copies.is_on(now)) {
+            let Some(path) = self.endpoint.path(*id) else { continue };
+            let Some(to) = path.usable(now) else { continue };
+            let segment = peer.copies.fill(now, stale, &self.sound, path, buffer);
+            if let Some(pieces) = buffer.len().checked_div(segment) {
+                peer.stats.copies += pieces as u64;
+                peer.stats.datagrams += pieces as u64;
+                peer.stats.bytes += buffer.len() as u64;
+                return Some((to, segment));
             }
         }
         None
@@ -444,7 +474,7 @@ impl Core for Session {
         if let Some(stream) = self.poll_sound(now, buffer) {
             return Output::Stream { stream };
         }
-        if let Some((to, segment)) = self.poll_media(now, buffer) {
+        if let Some((to, segment)) = self.poll_copies(now, buffer).or_else(|| self.poll_media(now, buffer)) {
             return Output::Datagrams { to, segment, len: buffer.len() };
         }
         Output::Wait(self.deadline())

@@ -6,8 +6,8 @@
 use super::link::Link;
 use super::peer::Peer;
 use crate::time::MediaTime;
-use crate::wire::datagram::Sound;
 use crate::wire::record::Record;
+use crate::wire::sound::Sound;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -31,6 +31,13 @@ pub struct SoundBlock {
     pub channels: u8,
     /// Interleaved s16, little endian.
     pub samples: Vec<u8>,
+}
+
+impl SoundBlock {
+    /// Frames in it.
+    pub(super) fn frames(&self) -> u16 {
+        (self.samples.len() / (2 * usize::from(self.channels.max(1)))) as u16
+    }
 }
 
 /// See the module text.
@@ -66,18 +73,35 @@ impl SoundLog {
         self.first + self.blocks.len() as u64
     }
 
-    /// Moves a peer's cursor over what it cannot or does not want to be sent; whether anything is left.
+    /// A block, while it is kept.
+    pub fn block(&self, number: u64) -> Option<&SoundBlock> {
+        self.blocks.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
+    /// Moves a peer's cursor over what it cannot or does not want to be sent, or has; whether anything is left.
     pub fn skip_gone(&self, peer: &mut Peer) -> bool {
+        while peer.copies.has(peer.sound) && peer.sound < self.end() {
+            peer.sound += 1;
+        }
         let first = peer.sound.max(self.first);
         peer.stats.stale_blocks += first - peer.sound;
         peer.sound = if peer.wants_sound { first } else { self.end() };
         peer.sound < self.end()
     }
 
-    /// Appends records for a peer, from its cursor on; what was caught before `stale` is dropped.
-    pub fn fill_stream(&self, stale: MediaTime, peer: &mut Peer, link: &mut Link, scratch: &mut Vec<u8>, buffer: &mut Vec<u8>) {
-        while let Some(block) = peer.sound.checked_sub(self.first).and_then(|at| self.blocks.get(at as usize)) {
-            if buffer.len() >= STREAM_CHUNK {
+    /// Appends records for a peer, from its cursor on; live, what was caught before `times.0` is dropped, and what was caught after
+    /// `times.1` waits, for a copy may bring it.
+    pub fn fill_stream(
+        &self,
+        times: (MediaTime, MediaTime),
+        peer: &mut Peer,
+        link: &mut Link,
+        scratch: &mut Vec<u8>,
+        buffer: &mut Vec<u8>,
+    ) {
+        let (stale, held) = times;
+        while let Some(block) = self.block(peer.sound) {
+            if buffer.len() >= STREAM_CHUNK || block.capture > held {
                 break;
             }
             if self.patient || block.capture >= stale {

@@ -42,6 +42,8 @@ pub struct PeerStats {
     pub skipped: u64,
     /// Blocks of sound sent.
     pub blocks: u64,
+    /// Pieces of blocks sent beside TCP.
+    pub copies: u64,
     /// Blocks dropped because they had grown old.
     pub stale_blocks: u64,
     /// Round-trip time.
@@ -77,6 +79,10 @@ pub struct ReceiverStats {
     pub bad: u64,
     /// Blocks of sound that came.
     pub blocks: u64,
+    /// Of those, blocks that came first beside TCP.
+    pub copied_blocks: u64,
+    /// Blocks that came again.
+    pub duplicate_blocks: u64,
     /// Round-trip time.
     pub rtt: Duration,
     /// Bytes of unfinished slices held now.

@@ -8,6 +8,7 @@
 //! The header is what the seal authenticates beside the message; the packet number, widened to 64 bits, is its nonce. The
 //! connection id is the one the receiver of the datagram chose. Messages are drawn in PROTOCOL.md §5.
 
+use super::sound::{Piece, Wanted};
 use super::{Error, Reader};
 use crate::time::MediaTime;
 
@@ -178,47 +179,6 @@ pub struct Shard<'a> {
     pub payload: &'a [u8],
 }
 
-/// A block of sound, here and in `record.rs`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sound<'a> {
-    /// Numbered apart from whatever carries it.
-    pub number: u64,
-    /// When its first sample was caught.
-    pub capture: MediaTime,
-    /// 1 or 2.
-    pub channels: u8,
-    /// Interleaved s16, little endian.
-    pub samples: &'a [u8],
-}
-
-/// The most bytes of samples in a block: 10 ms of stereo.
-pub const MAX_SAMPLE_BYTES: usize = 480 * 2 * 2;
-
-impl<'a> Sound<'a> {
-    /// Appends its bytes, kind left to the caller.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.number.to_be_bytes());
-        out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
-        out.push(self.channels);
-        out.extend_from_slice(self.samples);
-    }
-
-    /// The rest of a message.
-    pub fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
-        let number = reader.u64("block number")?;
-        let capture = MediaTime::from_nanos(reader.u64("capture time")?);
-        let channels = reader.u8("channels")?;
-        if !(1..=2).contains(&channels) {
-            return Err(reader.invalid("channels", u64::from(channels), 1));
-        }
-        let samples = reader.rest();
-        if samples.is_empty() || samples.len() > MAX_SAMPLE_BYTES || !samples.len().is_multiple_of(2 * usize::from(channels)) {
-            return Err(reader.invalid("sample bytes", samples.len() as u64, samples.len()));
-        }
-        Ok(Sound { number, capture, channels, samples })
-    }
-}
-
 /// What lies behind a datagram's seal.
 #[expect(clippy::large_enum_variant, reason = "it lives on the stack for one call; a box would allocate for each datagram")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,12 +206,14 @@ pub enum Message<'a> {
     },
     /// How reception goes.
     Report(Report),
-    /// A copy of a block that TCP is late with.
-    Sound(Sound<'a>),
     /// A datagram of a size that may not fit the path, padded with zeros (RFC 8899). Its number comes back if it does.
     Probe(u16),
     /// A probe of this number came.
     ProbeAck(u16),
+    /// A piece of a block of sound that TCP is late with.
+    Piece(Piece<'a>),
+    /// Send such pieces, please, or no more of them.
+    Wanted(Wanted),
 }
 
 mod kind {
@@ -263,9 +225,10 @@ mod kind {
     pub const PING: u8 = 6;
     pub const PONG: u8 = 7;
     pub const REPORT: u8 = 8;
-    pub const SOUND: u8 = 9;
     pub const PROBE: u8 = 10;
     pub const PROBE_ACK: u8 = 11;
+    pub const PIECE: u8 = 12;
+    pub const WANTED: u8 = 13;
 }
 
 impl<'a> Message<'a> {
@@ -291,9 +254,13 @@ impl<'a> Message<'a> {
                 }
             }
             Message::Report(report) => report.encode(out),
-            Message::Sound(sound) => {
-                out.push(kind::SOUND);
-                sound.encode(out);
+            Message::Piece(piece) => {
+                out.push(kind::PIECE);
+                piece.encode(out);
+            }
+            Message::Wanted(wanted) => {
+                out.push(kind::WANTED);
+                wanted.encode(out);
             }
             Message::Probe(number) => {
                 out.push(kind::PROBE);
@@ -313,7 +280,8 @@ impl<'a> Message<'a> {
         let message = match kind {
             kind::FRAGMENT => return Self::decode_fragment(reader),
             kind::SHARD => return Shard::decode(reader).map(Message::Shard),
-            kind::SOUND => return Sound::decode(reader).map(Message::Sound),
+            kind::PIECE => return Piece::decode(reader).map(Message::Piece),
+            kind::WANTED => return Wanted::decode(reader).map(Message::Wanted),
             // The padding behind a probe's number is its point.
             kind::PROBE => return Ok(Message::Probe(reader.u16("probe number")?)),
             kind::NACK => Message::Nack(Nack::decode(&mut reader)?),

@@ -7,6 +7,7 @@ pub mod datagram;
 pub mod preamble;
 pub mod record;
 pub mod slice;
+pub mod sound;
 
 /// The protocol's version. A side that speaks another one says so in a sentence and leaves.
 pub const VERSION: u8 = 1;

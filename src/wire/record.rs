@@ -6,8 +6,8 @@
 //!
 //! Bodies are drawn in PROTOCOL.md §4.
 
-use super::datagram::Sound;
 use super::preamble::Role;
+use super::sound::Sound;
 use super::{Error, Reader, put_text};
 
 /// First record of both sides: who I am, and how to reach me by UDP.

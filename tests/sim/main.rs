@@ -12,5 +12,6 @@ mod oscillator;
 mod receiving;
 mod scenarios;
 mod sending;
+mod sounds;
 mod speaker;
 mod tcp;

@@ -143,7 +143,7 @@ fn lan() {
     assert_eq!(pair.watched.borrow().stats.counters, Default::default());
 }
 
-fn lossy(loss: f64) -> Params {
+pub fn lossy(loss: f64) -> Params {
     Params { delay: ms(2), jitter: ms(1), loss, rate: 100_000_000, queue: ms(50), ..Params::default() }
 }
 

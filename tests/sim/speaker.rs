@@ -72,6 +72,11 @@ impl Speaker {
         Duration::from_secs_f64(self.playout.stats().concealed as f64 / f64::from(RATE))
     }
 
+    /// Times there was nothing to play.
+    pub fn underflows(&self) -> u64 {
+        self.playout.stats().underflows
+    }
+
     /// The card asks. `host` is the clock of the machine it is in.
     pub fn fill(&mut self, at: Moment, host: Oscillator, source: Option<&Source>) {
         let before = self.playout.stats();

@@ -98,7 +98,8 @@ impl Report {
                     "decode": self.stages.decode.take(), "present": self.stages.present.take(),
                 },
                 "interval_ms": self.interval.take(),
-                "blocks": stats.blocks, "sound": sound.map(describe), "lip_ms": lip.map(stats::round),
+                "blocks": stats.blocks, "copied_blocks": stats.copied_blocks, "duplicate_blocks": stats.duplicate_blocks,
+                "sound": sound.map(describe), "lip_ms": lip.map(stats::round),
                 "assembly_bytes": stats.assembly_bytes, "quiet": stats.quiet,
                 "rejected": stats::rejected(stats.counters, refused),
             });

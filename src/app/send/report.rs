@@ -43,7 +43,7 @@ impl Report {
                 json!({
                     "name": peer.name, "address": peer.address, "datagrams": peer.datagrams, "bytes": peer.bytes,
                     "resent": peer.resent, "nacks": peer.nacks, "skipped": peer.skipped, "blocks": peer.blocks,
-                    "stale_blocks": peer.stale_blocks, "rtt_ms": stats::ms(peer.rtt), "quiet": peer.quiet,
+                    "stale_blocks": peer.stale_blocks, "copies": peer.copies, "rtt_ms": stats::ms(peer.rtt), "quiet": peer.quiet,
                     "received": peer.report.received, "lost": peer.report.lost, "shown": peer.report.shown,
                     "settled": peer.report.settled,
                 })

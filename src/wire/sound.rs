@@ -1,0 +1,138 @@
+//! Sound on the wire: a block as TCP carries it (`record.rs`), a piece of one as a datagram does, and the request for such pieces.
+//!
+//! A block of stereo is 1920 bytes and a datagram at most 1200 that may not be cut on its way; so beside TCP a block travels in
+//! halves. [`Piece::index`] 0 and 1 are the halves, 2 and 3 what makes good for two that are lost (`media/sound_pieces.rs`).
+
+use super::{Error, Reader};
+use crate::time::MediaTime;
+
+/// The most bytes of samples in a block: 10 ms of stereo.
+pub const MAX_SAMPLE_BYTES: usize = MAX_FRAMES * 2 * 2;
+
+/// Frames in a block at most: 10 ms.
+const MAX_FRAMES: usize = 480;
+
+/// Pieces of a block: two halves, two to recover them from.
+pub const PIECES: usize = 4;
+
+/// A block of sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sound<'a> {
+    /// Numbered apart from whatever carries it.
+    pub number: u64,
+    /// When its first sample was caught.
+    pub capture: MediaTime,
+    /// 1 or 2.
+    pub channels: u8,
+    /// Interleaved s16, little endian.
+    pub samples: &'a [u8],
+}
+
+impl<'a> Sound<'a> {
+    /// Appends its bytes, kind left to the caller.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
+        out.push(self.channels);
+        out.extend_from_slice(self.samples);
+    }
+
+    /// The rest of a message.
+    pub fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
+        let (number, capture, channels) = decode_head(&mut reader)?;
+        let samples = reader.rest();
+        if samples.is_empty() || samples.len() > MAX_SAMPLE_BYTES || !samples.len().is_multiple_of(2 * usize::from(channels)) {
+            return Err(reader.invalid("sample bytes", samples.len() as u64, samples.len()));
+        }
+        Ok(Sound { number, capture, channels, samples })
+    }
+}
+
+fn decode_head(reader: &mut Reader<'_>) -> Result<(u64, MediaTime, u8), Error> {
+    let number = reader.u64("block number")?;
+    let capture = MediaTime::from_nanos(reader.u64("capture time")?);
+    match reader.u8("channels")? {
+        channels @ 1..=2 => Ok((number, capture, channels)),
+        channels => Err(reader.invalid("channels", u64::from(channels), 1)),
+    }
+}
+
+/// A piece of a block of sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The block's number.
+    pub number: u64,
+    /// When the block's first sample was caught.
+    pub capture: MediaTime,
+    /// 1 or 2.
+    pub channels: u8,
+    /// Frames in the whole block, 1–480.
+    pub frames: u16,
+    /// Which piece, below [`PIECES`].
+    pub index: u8,
+    /// Half of the block's bytes, rounded up to whole frames; the second half may be padded with zeros.
+    pub payload: &'a [u8],
+}
+
+impl<'a> Piece<'a> {
+    /// Bytes of the message before the payload, kind included.
+    pub const HEAD_LEN: usize = 21;
+
+    /// Bytes of every piece of a block.
+    pub fn len_of(frames: u16, channels: u8) -> usize {
+        usize::from(frames.div_ceil(2)) * 2 * usize::from(channels)
+    }
+
+    /// Appends its bytes, kind left to the caller.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.number.to_be_bytes());
+        out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
+        out.push(self.channels);
+        out.extend_from_slice(&self.frames.to_be_bytes());
+        out.push(self.index);
+        out.extend_from_slice(self.payload);
+    }
+
+    /// The rest of a message.
+    pub fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
+        let (number, capture, channels) = decode_head(&mut reader)?;
+        let frames = reader.u16("frames")?;
+        if !(1..=MAX_FRAMES).contains(&usize::from(frames)) {
+            return Err(reader.invalid("frames", u64::from(frames), 2));
+        }
+        let index = reader.u8("piece")?;
+        if usize::from(index) >= PIECES {
+            return Err(reader.invalid("piece", u64::from(index), 1));
+        }
+        let payload = reader.bytes(Self::len_of(frames, channels), "piece's payload")?;
+        reader.end()?;
+        Ok(Piece { number, capture, channels, frames, index, payload })
+    }
+}
+
+/// What a receiver wants of sound beside TCP, and what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// Every block below this number came, or is not waited for any more.
+    pub next: u64,
+    /// Pieces wanted of each block from there on, in the order of their index: 0 for none, or 2 to [`PIECES`].
+    pub pieces: u8,
+}
+
+impl Wanted {
+    /// Appends its bytes, kind left to the caller.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.next.to_be_bytes());
+        out.push(self.pieces);
+    }
+
+    /// The rest of a message.
+    pub fn decode(mut reader: Reader<'_>) -> Result<Self, Error> {
+        let next = reader.u64("next block")?;
+        let pieces = reader.u8("pieces")?;
+        if pieces == 1 || usize::from(pieces) > PIECES {
+            return Err(reader.invalid("pieces", u64::from(pieces), 1));
+        }
+        reader.end().map(|()| Wanted { next, pieces })
+    }
+}
