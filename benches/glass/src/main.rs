@@ -12,10 +12,16 @@ mod network;
 mod network_report;
 mod peers;
 mod play;
+#[path = "../../../tests/support/proxy.rs"]
+#[expect(dead_code, reason = "the tests' own, who count what it lost")]
+mod proxy;
 mod report;
 mod rig;
 mod scene;
 mod screen;
+mod soak;
+#[path = "../../../tests/support/sound_server.rs"]
+mod sound_server;
 mod source;
 mod stats;
 mod tun;
@@ -36,6 +42,8 @@ eyeline-bench COMMAND [--name value]...
   network        each peer over a link that loses, delays, chokes or is pulled (root, or user namespaces and /dev/net/tun)
                    --scenario NAME (repeatable; loss{0,1,5,10}-rtt{2,60} rate pulled2 pulled10; bursts, wild, bloat only when named)
                    --only KEY,... (gst-jpeg gst-h264 ffplay ffplay-ts eyeline)   --seconds N   --seed N
+  soak           a film looped for long, 1 % lost, one receiver killed and restarted every minute: nothing may grow
+                   --minutes N [30]   --seed N
   all take       --programs DIR (where send and recv are)  --scripts DIR (the peers')
 ";
 
@@ -46,7 +54,8 @@ fn main() -> ExitCode {
         return ExitCode::from(3);
     }
     match try_main(words) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(why) => {
             eprintln!("eyeline-bench: {why}");
             ExitCode::FAILURE
@@ -54,10 +63,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn try_main(words: Vec<String>) -> Result<(), String> {
+/// False when what was measured is not as wanted, where that is asked.
+fn try_main(words: Vec<String>) -> Result<bool, String> {
     let (command, rest) = words.split_first().ok_or(USAGE)?;
     let address = || rest.first().and_then(|word| word.parse().ok()).ok_or("an address is missing");
     match command.as_str() {
+        "soak" => return soak::run(&soak_options(rest)?),
         "show" => floors::show(),
         "floor-send" => floors::send(address()?),
         "floor-recv" => floors::recv(address()?),
@@ -74,6 +85,7 @@ fn try_main(words: Vec<String>) -> Result<(), String> {
         }
         other => Err(format!("{other:?} is no command\n{USAGE}")),
     }
+    .map(|()| true)
 }
 
 fn options(words: &[String]) -> Result<glass::Options, String> {
@@ -146,6 +158,24 @@ fn network_options(words: &[String]) -> Result<network::Options, String> {
     }
     if !scenarios.is_empty() {
         options.scenarios = scenarios;
+    }
+    Ok(options)
+}
+
+fn soak_options(words: &[String]) -> Result<soak::Options, String> {
+    let mut options = soak::Options { minutes: 30, seed: 1, programs: PathBuf::from("target/release") };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or(format!("{word} needs a value\n{USAGE}"))?;
+        let bad = || format!("{word}: cannot read {value:?}");
+        match word.as_str() {
+            // The first is for warming up.
+            "--minutes" => options.minutes = value.parse().ok().filter(|minutes| *minutes >= 2).ok_or_else(bad)?,
+            "--seed" => options.seed = value.parse().map_err(|_| bad())?,
+            "--programs" => options.programs = value.into(),
+            "--scripts" => {}
+            _ => return Err(format!("{word} is no option\n{USAGE}")),
+        }
     }
     Ok(options)
 }

@@ -167,8 +167,28 @@ impl Running {
 
     /// The most memory it had in use so far, MiB.
     pub fn peak_mib(&self) -> f64 {
+        self.status_mib("VmHWM:")
+    }
+
+    /// The memory it has in use, MiB.
+    pub fn rss_mib(&self) -> f64 {
+        self.status_mib("VmRSS:")
+    }
+
+    /// Files, sockets and so on that it has open.
+    pub fn descriptors(&self) -> f64 {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(f64::NAN, |found| found.count() as f64)
+    }
+
+    /// Ends it without a word, as a crash would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn status_mib(&self, field: &str) -> f64 {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = text.lines().find_map(|line| line.strip_prefix(field));
         let kib: Option<f64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
         kib.map_or(f64::NAN, |kib| kib / 1024.0)
     }
@@ -188,6 +208,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        if !self.is_alive() {
+            return;
+        }
         // SAFETY: our own child, not yet waited for, so the number is still its.
         unsafe { libc::kill(self.child.id() as _, libc::SIGTERM) };
         let until = Instant::now() + PATIENCE;
