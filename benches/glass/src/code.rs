@@ -16,6 +16,8 @@ pub const COLUMNS: usize = 24;
 pub const ROWS: usize = 5;
 /// Blocks of the mark of a row.
 pub const ROW_COLUMNS: usize = 8;
+/// How far ahead a mark is believed: a fifth of a second.
+const SOON: u8 = 6;
 const SYNC: u32 = 0xFA_F3_20;
 /// Luma of a 0.
 pub const BLACK: u8 = 16;
@@ -97,14 +99,30 @@ pub fn draw_rows(luma: &mut [u8], width: usize, height: usize, id: u16) {
     }
 }
 
+/// The low byte of the number on the row of blocks at `top`.
+fn read_mark(picture: &impl Picture, x: usize, top: usize) -> u8 {
+    (0..ROW_COLUMNS)
+        .fold(0, |bits, column| bits << 1 | (picture.luma(x + column * BLOCK + BLOCK / 2, top + BLOCK / 2) >= 128) as u8)
+}
+
+/// The newest number above `last` on any row between the codes. Nothing guards a mark from damage, so it has to be on two
+/// neighbouring rows and soon after `last`.
+pub fn newest_row(picture: &impl Picture, x: usize, y: usize, height: usize, last: u16) -> Option<u16> {
+    let mut before = None;
+    let mut newest = None;
+    for top in rows_between(height) {
+        let ahead = read_mark(picture, x, y + top).wrapping_sub(last as u8);
+        if (1..=SOON).contains(&ahead) && before == Some(ahead) {
+            newest = newest.max(Some(ahead));
+        }
+        before = Some(ahead);
+    }
+    newest.map(|ahead| last.wrapping_add(ahead.into()))
+}
+
 /// How many rows of a picture `height` high show another number than `id`'s.
 pub fn wrong_rows(picture: &impl Picture, x: usize, y: usize, height: usize, id: u16) -> usize {
-    let wrong = |top: &usize| {
-        (0..ROW_COLUMNS).any(|column| {
-            let on = picture.luma(x + column * BLOCK + BLOCK / 2, y + top + BLOCK / 2) >= 128;
-            on != (id >> (ROW_COLUMNS - 1 - column) & 1 == 1)
-        })
-    };
+    let wrong = |top: &usize| read_mark(picture, x, y + top) != id as u8;
     rows_between(height).filter(wrong).count()
 }
 
@@ -193,8 +211,12 @@ mod tests {
         assert_eq!(wrong_rows(&plane, 0, 0, 300, 0x1235), rows_between(300).count());
         let mut other = vec![90; 400 * 300];
         draw_rows(&mut other, 400, 300, 0x1233);
+        assert_eq!(newest_row(&plane, 0, 0, 300, 0x1234), None);
+        assert_eq!(newest_row(&plane, 0, 0, 300, 0x122f), Some(0x1234));
+        assert_eq!(newest_row(&plane, 0, 0, 300, 0x1200), None);
         plane.0[160 * 400..192 * 400].copy_from_slice(&other[160 * 400..192 * 400]);
         assert_eq!(wrong_rows(&plane, 0, 0, 300, 0x1234), 2);
+        assert_eq!(newest_row(&plane, 0, 0, 300, 0x1232), Some(0x1234));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //!
 //! Each scenario begins on a clean link, so that every program has a picture to lose, and then follows its script. A picture is
 //! *whole* when all of it was on the screen, no stripe of an older one among it; the *longest freeze* is the longest time in which
-//! neither its first nor its last row became newer.
+//! no part of it became newer.
 
 use crate::clock::{now_us, sleep_until};
 use crate::glass::LOOP;

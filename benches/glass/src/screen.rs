@@ -123,6 +123,12 @@ pub fn watch(screen: &Framebuffer, shape: Shape, probes: &Probes, seen_us: &Atom
         let now = now_us();
         next = (next + POLL_US).max(now);
         let top = corner.and_then(|(x, y)| code::read_top(screen, x, y));
+        if let (Some(last), Some((x, y)), true) = (newest, corner, shape.rows_marked)
+            && let Some(id) = code::newest_row(screen, x, y, shape.height, last)
+        {
+            newest = Some(id);
+            log.fresh.push(now);
+        }
         if let (Some(mark), Some((x, y))) = (top, corner) {
             readable_at = now;
             let bottom = code::read_bottom(screen, x, y, shape.height);

@@ -31,7 +31,7 @@ pub struct Log {
     pub shown: Vec<Shown>,
     /// The upper code changed before the lower code of the same picture came.
     pub torn: u64,
-    /// When something newer than all before was there, above or below.
+    /// When something newer than all before was there, anywhere on the picture.
     pub fresh: Vec<u64>,
 }
 
