@@ -17,6 +17,7 @@ mod play;
 mod proxy;
 mod report;
 mod rig;
+mod scenarios;
 mod scene;
 mod screen;
 mod soak;
@@ -141,7 +142,7 @@ fn network_options(words: &[String]) -> Result<network::Options, String> {
             }
             "--seed" => options.seed = value.parse().map_err(|_| bad())?,
             "--scenario" => {
-                let found = network::SCENARIOS.iter().find(|scenario| scenario.name == value);
+                let found = scenarios::SCENARIOS.iter().find(|scenario| scenario.name == value);
                 scenarios.push(found.ok_or(format!("--scenario: there is no {value:?}\n{USAGE}"))?);
             }
             "--only" => {

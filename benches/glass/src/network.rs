@@ -7,11 +7,12 @@
 
 use crate::clock::{now_us, sleep_until};
 use crate::glass::LOOP;
-use crate::impair::{Bursts, Conditions, Queue};
+use crate::impair::Conditions;
 use crate::network_report;
 use crate::peers::{self, Peer};
 use crate::play::Stage;
 use crate::rig;
+use crate::scenarios::{SCENARIOS, Scenario, Script};
 use crate::scene::{self, Probes, Shape};
 use crate::source;
 use crate::stats::{Figures, Log, quantile};
@@ -29,87 +30,6 @@ const SETTLE_US: u64 = 1_000_000;
 
 /// Latency is back when it is at most this much above what it was: a picture of 20 KB alone needs half of it at 5 Mbit/s.
 const BACK_MS: f64 = 75.0;
-
-/// What the link does in a scenario.
-#[derive(Clone, Copy)]
-pub enum Script {
-    /// The same all the time.
-    Steady(Conditions),
-    /// Rates, Mbit/s, ten seconds each, behind a queue.
-    Rates([u64; 3], Queue),
-    /// Pulled for so many seconds.
-    Pulled(u64),
-}
-
-/// One row of tables.
-pub struct Scenario {
-    /// For `--scenario`.
-    pub name: &'static str,
-    /// In the table.
-    pub title: &'static str,
-    /// The scenario whose bytes and p99 it is compared with.
-    pub clean: &'static str,
-    /// Whether it is run when none is named.
-    pub usual: bool,
-    /// See there.
-    pub script: Script,
-}
-
-const fn lossy(loss: f64, rtt_ms: u64) -> Script {
-    Script::Steady(Conditions { loss, delay_us: rtt_ms * 500, ..Conditions::CLEAN })
-}
-
-const fn scenario(name: &'static str, title: &'static str, clean: &'static str, script: Script) -> Scenario {
-    Scenario { name, title, clean, usual: true, script }
-}
-
-/// All there are.
-pub const SCENARIOS: &[Scenario] = &[
-    scenario("loss0-rtt2", "0 %, 2 ms", "loss0-rtt2", lossy(0.0, 2)),
-    scenario("loss1-rtt2", "1 %, 2 ms", "loss0-rtt2", lossy(0.01, 2)),
-    scenario("loss5-rtt2", "5 %, 2 ms", "loss0-rtt2", lossy(0.05, 2)),
-    scenario("loss10-rtt2", "10 %, 2 ms", "loss0-rtt2", lossy(0.10, 2)),
-    scenario("loss0-rtt60", "0 %, 60 ms", "loss0-rtt60", lossy(0.0, 60)),
-    scenario("loss1-rtt60", "1 %, 60 ms", "loss0-rtt60", lossy(0.01, 60)),
-    scenario("loss5-rtt60", "5 %, 60 ms", "loss0-rtt60", lossy(0.05, 60)),
-    scenario("loss10-rtt60", "10 %, 60 ms", "loss0-rtt60", lossy(0.10, 60)),
-    Scenario {
-        usual: false,
-        ..scenario(
-            "bursts",
-            "bursts of 4, 2 %, 2 ms",
-            "loss0-rtt2",
-            Script::Steady(Conditions {
-                bursts: Some(Bursts { enter: 0.005, leave: 0.25, loss: 1.0 }),
-                delay_us: 1_000,
-                ..Conditions::CLEAN
-            }),
-        )
-    },
-    Scenario {
-        usual: false,
-        ..scenario(
-            "wild",
-            "1 %, 10 ms, jitter 10 ms, 5 % late, 2 % twice",
-            "loss0-rtt2",
-            Script::Steady(Conditions {
-                loss: 0.01,
-                delay_us: 5_000,
-                jitter_us: 10_000,
-                reorder: 0.05,
-                duplicate: 0.02,
-                ..Conditions::CLEAN
-            }),
-        )
-    },
-    scenario("rate", "20 → 5 → 20 Mbit/s, queue 200 ms", "loss0-rtt2", Script::Rates([20, 5, 20], Queue::Time(200_000))),
-    Scenario {
-        usual: false,
-        ..scenario("bloat", "20 → 5 → 20 Mbit/s, queue 500 KB", "loss0-rtt2", Script::Rates([20, 5, 20], Queue::Bytes(500_000)))
-    },
-    scenario("pulled2", "pulled for 2 s", "loss0-rtt2", Script::Pulled(2)),
-    scenario("pulled10", "pulled for 10 s", "loss0-rtt2", Script::Pulled(10)),
-];
 
 /// Those beside whom Eyeline is put, and Eyeline.
 pub fn everybody() -> Vec<&'static Peer> {
@@ -365,5 +285,77 @@ impl Rates {
     fn nothing() -> Rates {
         let none = [f64::NAN; 3];
         Rates { settle_ms: none, p50: none, share: none, standing_ms: none, standing95_ms: none }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Mark;
+    use crate::stats::Shown;
+
+    /// A picture every 33 ms over ten seconds, each late by what `latency_ms` says of its time; none where it says nothing.
+    fn log(latency_ms: impl Fn(u64) -> Option<u64>) -> Log {
+        let mut log = Log::default();
+        for id in 0..300u16 {
+            let emit_us = u64::from(id) * 33_333;
+            if let Some(latency_ms) = latency_ms(emit_us / 1000) {
+                let seen_us = emit_us + latency_ms * 1000;
+                log.shown.push(Shown { mark: Mark { emit_us, id }, seen_us, wrong: 0.0, wrong_rows: 0 });
+                log.fresh.push(seen_us);
+            }
+        }
+        log
+    }
+
+    fn settle_ms(log: &Log) -> f64 {
+        Seen { log, marks: &[], samples: Vec::new() }.settle_ms(0, 10_000_000, 100.0)
+    }
+
+    #[test]
+    fn latency_is_back_with_the_last_late_picture() {
+        assert_eq!(settle_ms(&log(|_| Some(10))), 0.0);
+        let settled = settle_ms(&log(|at| Some(if at < 2_000 { 200 } else { 10 })));
+        assert!((2_100.0..2_300.0).contains(&settled), "{settled}");
+    }
+
+    #[test]
+    fn late_to_the_end_and_nothing_to_see_are_never() {
+        assert_eq!(settle_ms(&log(|_| Some(200))), f64::INFINITY);
+        assert_eq!(settle_ms(&log(|at| (at < 5_000).then_some(10))), f64::INFINITY);
+        assert_eq!(settle_ms(&log(|_| None)), f64::INFINITY);
+    }
+
+    #[test]
+    fn a_freeze_is_the_longest_gap_and_counts_to_the_end() {
+        let gap = log(|at| (!(3_000..4_000).contains(&at)).then_some(10)).freeze_ms(0, 10_000_000);
+        assert!((1_000.0..1_070.0).contains(&gap), "{gap}");
+        let end = log(|at| (at < 5_000).then_some(10)).freeze_ms(0, 10_000_000);
+        assert!((4_950.0..5_050.0).contains(&end), "{end}");
+    }
+
+    #[test]
+    fn a_pulled_link_is_back_with_the_first_newer_picture() {
+        let log = log(|at| (!(3_000..5_200).contains(&at)).then_some(10));
+        let marks = [0, 3_000_000, 5_000_000, 9_900_000];
+        let pulled = Seen { log: &log, marks: &marks, samples: Vec::new() }.pulled();
+        assert!((200.0..250.0).contains(&pulled.back_ms), "{}", pulled.back_ms);
+        assert_eq!(pulled.p50, [10.0, 10.0]);
+    }
+
+    #[test]
+    fn a_bottleneck_s_share_is_of_the_bytes_that_came_through() {
+        let sample = |i: u64| Sample {
+            at_us: i * 50_000,
+            standing_us: 12_000,
+            counts: crate::impair::Counts { passed: i * 50_000 / 8 * 4, ..Default::default() },
+        };
+        let log = log(|_| Some(10));
+        let samples = (0..200).map(sample).collect();
+        let marks = [0, 1_000_000, 4_000_000, 7_000_000, 10_000_000];
+        let seen = Seen { log: &log, marks: &marks, samples };
+        let rates = seen.rates(Script::Rates([20, 5, 20], crate::impair::Queue::Time(0)));
+        assert!((rates.share[1] - 0.8).abs() < 0.01 && (rates.share[2] - 0.2).abs() < 0.01, "{:?}", rates.share);
+        assert_eq!(rates.standing_ms, [12.0; 3]);
     }
 }

@@ -1,7 +1,8 @@
 //! The tables of the network bench, and how its figures stand against what Eyeline must reach.
 
-use crate::network::{Outcome, Scenario, Script};
+use crate::network::Outcome;
 use crate::peers::{Kind, Peer};
+use crate::scenarios::{Scenario, Script};
 
 /// What was measured, in the order it was; nothing where a peer failed.
 pub type Outcomes = [(&'static Scenario, &'static Peer, Option<Outcome>)];
