@@ -335,3 +335,27 @@ fn a_reader_of_the_statistics_that_went_away_ends_the_program_in_order() {
     drop(send.stdout());
     assert_eq!(send.ended(), 0);
 }
+
+#[test]
+fn with_a_latency_given_pictures_are_shown_that_long_after_they_were_taken() {
+    let port = free_port();
+    let _send = send(&format!("{TEST} -p {port}"));
+    for (latency, expected) in [("auto", None), ("150ms", Some(150.0))] {
+        let mut recv = recv(&format!("--host 127.0.0.1:{port} --latency {latency} --stats json"));
+        let median = |stats: &Value, stage: &str| stats["latency_ms"][stage]["p50"].as_f64();
+        match expected {
+            None => {
+                let stats = recv.stats_with(|stats| median(stats, "all").is_some());
+                assert_eq!(median(&stats, "hold"), Some(0.0), "{stats}");
+            }
+            // The first second has pictures of before the clock was known; a busy machine may be late, never early.
+            Some(expected) => {
+                recv.stats_with(|stats| median(stats, "hold").is_some_and(|held| held > 50.0));
+                let stats = recv.stats();
+                let all = median(&stats, "all").expect("pictures");
+                assert!((expected - 15.0..expected + 60.0).contains(&all), "{stats}");
+            }
+        }
+        assert_eq!(recv.stop(Signal::SIGTERM), 0);
+    }
+}

@@ -36,6 +36,8 @@ pub struct Job {
     pub present: Option<(Vec<Range<usize>>, bool)>,
     /// When it was whole, or given up.
     pub received: Instant,
+    /// When it was let go to be decoded: then, or later where pictures are held.
+    pub released: Instant,
 }
 
 /// A picture on the canvas, with the moments of its way.
@@ -53,6 +55,8 @@ pub struct Ready {
     pub encoded: Duration,
     /// When its last slice came.
     pub received: Instant,
+    /// When that was let go to be decoded.
+    pub released: Instant,
     /// When that was decoded.
     pub decoded: Instant,
     /// Nothing is missing.
@@ -214,6 +218,7 @@ impl Shared {
                     queued: head.queued,
                     encoded: head.encoded,
                     received: job.received,
+                    released: job.released,
                     decoded,
                     whole: false,
                 };
@@ -225,6 +230,7 @@ impl Shared {
         count.done += 1;
         count.ready.encoded = count.ready.encoded.max(head.encoded);
         count.ready.received = count.ready.received.max(job.received);
+        count.ready.released = count.ready.released.max(job.released);
         count.ready.decoded = decoded;
         if count.done == count.of {
             count.ready.whole = true;

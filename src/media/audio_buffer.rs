@@ -1,6 +1,6 @@
 //! The sound that has come and is not yet played: blocks in the order of their numbers, read frame by frame.
 //!
-//! Holds at most [`CAPACITY`] blocks from the one being read (1.28 s); what is older than the reader is late, what is beyond is
+//! Holds at most [`CAPACITY`] blocks from the one being read (2.56 s); what is older than the reader is late, what is beyond is
 //! refused, what is there already is a duplicate; each is counted. Time inside the buffer is the sender's: every block says
 //! when it was caught, and a block caught later than the one before it ended leaves a *hole* of that length, whether blocks were
 //! lost on the way or the microphone was away. So the reader's place is always a media time, and playout needs no other.
@@ -13,7 +13,7 @@ use crate::sound::{BLOCK_FRAMES, RATE};
 use crate::time::MediaTime;
 
 /// Blocks in the buffer at most.
-pub const CAPACITY: usize = 128;
+pub const CAPACITY: usize = 256;
 /// Capture times of neighbours may be off by so much (nanoseconds) and still join: stamps are smoothed, not perfect.
 const JOIN_NANOS: i64 = 5_000_000;
 /// A longer hole is played at this length: nobody waits in silence because of a strange stamp.

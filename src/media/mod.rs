@@ -5,6 +5,7 @@ pub mod clock;
 pub mod conceal;
 pub mod depacketizer;
 pub mod drift;
+pub mod hold;
 pub mod jitter;
 pub mod nack;
 pub mod packetizer;

@@ -259,9 +259,12 @@ impl Playout {
     /// Sound is to leave the speaker `latency` after its capture, or as soon after that as its jitter allows; `None`: as soon
     /// as its jitter allows.
     pub fn set_target(&mut self, latency: Option<Duration>) {
-        if self.wanted != latency {
-            (self.wanted, self.target) = (latency, None);
+        let seconds = |latency: Option<Duration>| latency.map_or(0.0, |latency| latency.as_secs_f64());
+        // A large step is the user's, and is taken at once; a small one is followed as jitter is.
+        if (seconds(self.wanted) - seconds(latency)).abs() > JUMP_S {
+            self.target = None;
         }
+        self.wanted = latency;
     }
 
     /// Fills `out` (interleaved, `channels` a frame) with what leaves the speaker from `at` on.

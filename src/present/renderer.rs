@@ -229,8 +229,9 @@ impl Feed {
 
     /// Capture to speaker, at least; `None`: as little as jitter allows.
     pub fn target(&mut self, latency: Option<Duration>) {
-        self.target = latency;
-        self.say(Message::Target(latency));
+        if std::mem::replace(&mut self.target, latency) != latency {
+            self.say(Message::Target(latency));
+        }
     }
 
     /// 1 is as it came, 0 silence, 2 the loudest.

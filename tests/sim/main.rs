@@ -4,6 +4,7 @@
 
 mod attacks;
 mod ceilings;
+mod clocks;
 mod connections;
 mod harness;
 mod limits;

@@ -9,6 +9,7 @@ use super::sending::{Source, fill_scan, identity};
 use super::speaker::Speaker;
 use eyeline::media::clock::{Epoch, Mapping};
 use eyeline::media::depacketizer::{Part, Settled, Slice};
+use eyeline::media::hold::Hold;
 use eyeline::session::receiver::{Command, Config, Event, Session};
 use eyeline::session::stats::ReceiverStats;
 use eyeline::session::{Core, HostId, Output, StreamId};
@@ -19,6 +20,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Decoding the last slice and handing the pixels to the display.
 const DECODE: u64 = 2_000_000;
@@ -31,6 +33,11 @@ const CLOCK_SETTLES: u64 = 2_000_000_000;
 pub struct Watched {
     /// Capture to display, in true time, of pictures that were shown whole or in part.
     pub latencies: Vec<u64>,
+    /// When each of them was shown, and by how much it was held for that.
+    pub shown_at: Vec<u64>,
+    pub held: Vec<u64>,
+    /// Decides when what is whole is shown; a scenario may put another in its place before it starts.
+    pub hold: Hold,
     pub whole: u64,
     pub partial: u64,
     pub lost: u64,
@@ -56,6 +63,7 @@ pub struct Watched {
 
 pub struct Receiving {
     session: Session,
+    writes: bool,
     clock: Oscillator,
     base: Base,
     sources: Sources,
@@ -92,6 +100,7 @@ impl Receiving {
         let speaker = Rc::new(RefCell::new(Speaker::new(base, speaker)));
         let receiving = Receiving {
             session: Session::new(now, Config { me, hosts, reconnect: true, epoch: Epoch::new(now) }),
+            writes: patient,
             clock,
             base,
             sources: sources.clone(),
@@ -147,7 +156,27 @@ impl Receiving {
     fn show(&mut self, at: Moment, capture: MediaTime) {
         let Some(source) = &self.shown_source else { return };
         let captured = source.borrow().true_time(capture);
-        self.watched.borrow_mut().latencies.push((at.true_ns + DECODE).saturating_sub(captured));
+        let ready = at.true_ns + DECODE;
+        let mut watched = self.watched.borrow_mut();
+        // A file is written as it comes; only what is seen is held.
+        let held = watched.hold.picture_due().filter(|_| !self.writes);
+        let due = held.zip(self.mapping).and_then(|(held, (_, mapping))| {
+            let due = mapping.to_local(capture).checked_add(held)?;
+            Some(self.clock.when(self.base.nanos(due)))
+        });
+        let shown = ready.max(due.unwrap_or(0)).max(watched.shown_at.last().copied().unwrap_or(0));
+        watched.latencies.push(shown.saturating_sub(captured));
+        watched.shown_at.push(shown);
+        watched.held.push(shown - ready);
+        if let Some((_, mapping)) = self.mapping {
+            let unheld = at.local + Duration::from_nanos(DECODE);
+            let unheld = unheld.saturating_duration_since(mapping.to_local(capture));
+            watched.hold.picture_was(at.local, unheld);
+        }
+        let mut speaker = self.speaker.borrow_mut();
+        speaker.set_target(watched.hold.sound_due());
+        watched.hold.sound_is(speaker.latency());
+        drop((watched, speaker));
         self.shown += 1;
         self.commands.push(Command::Shown(self.shown));
     }
@@ -186,6 +215,7 @@ impl Receiving {
                 if !again {
                     self.mapping = None;
                     self.speaker.borrow_mut().reset();
+                    self.watched.borrow_mut().hold.reset();
                     self.captures.clear();
                 }
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));

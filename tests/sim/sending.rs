@@ -223,8 +223,12 @@ impl Sending {
         let first = source.blocks * BLOCK_FRAMES as u64;
         source.blocks += 1;
         let channels = self.stream.channels;
-        let frame = |number| std::iter::repeat_n(sample(number).to_le_bytes(), usize::from(channels)).flatten();
-        let samples = (first..first + BLOCK_FRAMES as u64).flat_map(frame).collect();
+        let mut samples = Vec::with_capacity(BLOCK_FRAMES * 2 * usize::from(channels));
+        for number in first..first + BLOCK_FRAMES as u64 {
+            for _ in 0..channels {
+                samples.extend_from_slice(&sample(number).to_le_bytes());
+            }
+        }
         self.commands.push(Command::Sound(SoundBlock { capture, channels, samples }));
     }
 

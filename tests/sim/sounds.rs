@@ -1,8 +1,10 @@
 //! Sound where the network is bad: what TCP is late with comes beside it, and on a good network nothing does.
 
+use super::clocks::lips;
 use super::netem::{Bursts, Params};
 use super::scenarios::{Pair, Skews, lossy, ms, run, secs};
 use super::sending::Stream;
+use eyeline::media::hold::{Hold, Latency};
 use std::time::Duration;
 
 fn copies(pair: &Pair) -> u64 {
@@ -106,4 +108,35 @@ fn after_an_outage_sound_is_as_late_as_before() {
     assert!((after - before).abs() < 4.0, "{before} ms, then {after}");
     let gap = pair.speaker.borrow().gap();
     assert!(gap < ms(5050), "{gap:?}");
+}
+
+/// With a latency given both come at it, whatever the network loses meanwhile.
+#[test]
+fn a_latency_of_150_ms_is_met_by_both_at_5_percent_and_60_ms() {
+    let params = Params { delay: ms(30), ..lossy(0.05) };
+    let mut pair = Pair::new(50, &params, Skews::USUAL, Stream::camera());
+    pair.watched.borrow_mut().hold = Hold::new(Latency::Fixed(ms(150)));
+    pair.world.run_until(secs(30));
+    let lips = lips(&pair, secs(5));
+    let (low, high) = (lips[lips.len() / 40], lips[lips.len() - lips.len() / 40 - 1]);
+    assert!(low > -5.0 && high < 5.0, "{low} to {high} ms");
+    let sound = latency(&pair, secs(5), secs(30));
+    assert!((sound - 150.0).abs() < 3.0, "{sound} ms");
+    let held = pair.watched.borrow().held.iter().filter(|held| **held == 0).count();
+    assert!(held < 5, "{held} pictures came too late to be held");
+}
+
+/// Sound 300 ms late, by jitter of TCP's own, holds the picture to the edge of what nobody notices; once it is back, so is the picture.
+#[test]
+fn pictures_wait_for_sound_only_as_long_as_it_is_beyond_the_bound() {
+    let mut pair = Pair::new(51, &Params::lan(), Skews::USUAL, Stream::camera());
+    pair.world.run_until(secs(5));
+    assert!(pair.watched.borrow().held.iter().all(|held| *held == 0), "nothing is held without need");
+    pair.speaker.borrow_mut().insist(Some(ms(400)));
+    pair.world.run_until(secs(10));
+    let late = lips(&pair, ms(9000));
+    assert!(late[0] > -125.0 && late[late.len() - 1] < -100.0, "{late:?}");
+    pair.speaker.borrow_mut().insist(None);
+    pair.world.run_until(secs(15));
+    assert_eq!(pair.watched.borrow().held.last(), Some(&0), "and is let go");
 }

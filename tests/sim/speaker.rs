@@ -7,7 +7,7 @@ use super::harness::Moment;
 use super::oscillator::{Base, Oscillator};
 use super::sending::Source;
 use eyeline::media::clock::Mapping;
-use eyeline::media::playout::{Block, Config, Playout};
+use eyeline::media::playout::{Block, Config, Playout, Stats};
 use eyeline::sound::{BLOCK_FRAMES, RATE};
 use eyeline::time::MediaTime;
 use std::time::Duration;
@@ -32,13 +32,34 @@ pub struct Speaker {
     /// True capture-to-speaker times, nanoseconds, of one frame in each request that could be told.
     pub latencies: Vec<(u64, u64)>,
     blocks: u64,
+    insisted: Option<Duration>,
+    requests: u64,
+    /// One in so many requests is looked at.
+    each: u64,
+    /// While the level is watched: sums of level less target over some requests, seconds, their number, and the worst mean.
+    level: Option<(f64, u32, f64)>,
 }
+
+/// Requests over which the level is averaged: it saws by a block, and pictures of a network's jitter are no drift.
+const LEVEL_OVER: u32 = 100;
 
 impl Speaker {
     pub fn new(base: Base, clock: Oscillator) -> Speaker {
         let out = vec![0.0; BLOCK_FRAMES * 2];
         let playout = Playout::new(Config::default());
-        Speaker { playout, clock, base, first: 0, out, latencies: Vec::new(), blocks: 0 }
+        Speaker {
+            playout,
+            clock,
+            base,
+            first: 0,
+            out,
+            latencies: Vec::new(),
+            blocks: 0,
+            insisted: None,
+            requests: 0,
+            each: 1,
+            level: None,
+        }
     }
 
     /// Asks from this true time on.
@@ -63,6 +84,20 @@ impl Speaker {
         self.playout.set_mapping(mapping);
     }
 
+    pub fn set_target(&mut self, latency: Option<Duration>) {
+        self.playout.set_target(self.insisted.or(latency));
+    }
+
+    /// Sound is to be so late whatever the receiver says.
+    pub fn insist(&mut self, latency: Option<Duration>) {
+        self.insisted = latency;
+    }
+
+    /// Capture to speaker, as playout believes.
+    pub fn latency(&self) -> Option<Duration> {
+        self.playout.stats().latency
+    }
+
     pub fn reset(&mut self) {
         self.playout.reset();
     }
@@ -70,6 +105,27 @@ impl Speaker {
     /// Sound that was not there when it was due.
     pub fn gap(&self) -> Duration {
         Duration::from_secs_f64(self.playout.stats().concealed as f64 / f64::from(RATE))
+    }
+
+    /// Looks at one request in so many only.
+    pub fn look_at_each(&mut self, requests: u64) {
+        self.each = requests;
+    }
+
+    /// Watches the level from here on.
+    pub fn watch_level(&mut self) {
+        self.level = Some((0.0, 0, 0.0));
+    }
+
+    /// By how much the mean level of a second was off its target at most, a block's half taken from the target: that is what waits just
+    /// after a block came, and on the average half a block of it is played.
+    pub fn level_off(&self) -> Duration {
+        Duration::from_secs_f64(self.level.map_or(0.0, |(_, _, worst)| worst))
+    }
+
+    /// What playout says of itself.
+    pub fn stats(&self) -> Stats {
+        self.playout.stats()
     }
 
     /// Times there was nothing to play.
@@ -84,6 +140,18 @@ impl Speaker {
         let leaves = self.base.instant(host.shows(out_true));
         self.playout.fill(at.local, leaves, &mut self.out, 2);
         let after = self.playout.stats();
+        if let Some((sum, count, worst)) = &mut self.level {
+            *sum += after.level.as_secs_f64() - after.target.as_secs_f64() + 0.005;
+            *count += 1;
+            if *count == LEVEL_OVER {
+                *worst = worst.max((*sum / f64::from(LEVEL_OVER)).abs());
+                (*sum, *count) = (0.0, 0);
+            }
+        }
+        self.requests += 1;
+        if !self.requests.is_multiple_of(self.each) {
+            return;
+        }
         if self.blocks > 0 && after.concealed == before.concealed && after.underflows == before.underflows {
             self.look(out_true, source);
         }

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
+use crate::media::hold::Latency;
 
 /// Where sound is played.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +54,8 @@ pub struct Recv {
     pub output: Option<Output>,
     /// The WAV file sound is written to, if any.
     pub audio_output: Option<PathBuf>,
+    /// When pictures and sound are due.
+    pub latency: Latency,
 }
 
 const EXAMPLES: &str = "\
@@ -94,6 +98,10 @@ struct Flags {
     /// Speaker: index or part of its name [default: the system's]
     #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to do with it")]
     speaker: Option<String>,
+
+    /// From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at most)
+    #[arg(long, value_name = "auto|DUR", value_parser = latency, default_value = "auto", help_heading = "What to do with it")]
+    latency: Latency,
 
     /// Write pictures as y4m, or, when its name ends in .mjpeg or .mjpg, as the JPEGs that came; `-` is y4m on stdout
     #[arg(long, value_name = "FILE", help_heading = "What to do with it")]
@@ -141,8 +149,23 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         Some(which) => Speaker::Named(which),
     };
     let common = flags.common.resolve(Vec::from_iter(flags.host), env, warnings)?;
-    let (window, fullscreen, audio_output) = (!flags.no_window, flags.fullscreen, flags.audio_output);
-    Ok(Command::Run(Box::new(Recv { common, window, fullscreen, speaker, output, audio_output })))
+    let (window, fullscreen, audio_output, latency) = (!flags.no_window, flags.fullscreen, flags.audio_output, flags.latency);
+    Ok(Command::Run(Box::new(Recv { common, window, fullscreen, speaker, output, audio_output, latency })))
+}
+
+/// The longest latency: what is held fits memory, and nobody talks over more.
+const MOST_LATENCY: Duration = Duration::from_secs(2);
+
+fn latency(text: &str) -> Result<Latency, String> {
+    if text == "auto" {
+        return Ok(Latency::Auto);
+    }
+    match units::duration(text) {
+        Ok(latency) if latency.is_zero() => Err("it cannot be nothing: `auto` is as little as the network allows".into()),
+        Ok(latency) if latency > MOST_LATENCY => Err("at most 2s can be held".into()),
+        Ok(latency) => Ok(Latency::Fixed(latency)),
+        Err(sentence) => Err(format!("{sentence}, or auto")),
+    }
 }
 
 fn output(path: PathBuf, warnings: &mut Vec<String>) -> Output {
@@ -242,6 +265,17 @@ mod tests {
         assert_eq!(recv.output.unwrap().format, Format::Y4m);
         assert!(recv.common.warnings[0].contains("recv --output - | ffmpeg -i - talk.mp4"));
         assert!(config("recv --output talk.y4m").common.warnings.is_empty());
+    }
+
+    #[test]
+    fn latency_is_a_time_with_its_unit_or_auto() {
+        assert_eq!(config("recv").latency, Latency::Auto);
+        assert_eq!(config("recv --latency auto").latency, Latency::Auto);
+        assert_eq!(config("recv --latency 80ms").latency, Latency::Fixed(Duration::from_millis(80)));
+        assert_eq!(config("recv --latency 1.5s").latency, Latency::Fixed(Duration::from_millis(1500)));
+        assert!(refusal("recv --latency 80").contains("80ms, or auto"));
+        assert!(refusal("recv --latency 0s").contains("`auto` is as little"));
+        assert!(refusal("recv --latency 3s").contains("at most 2s"));
     }
 
     #[test]

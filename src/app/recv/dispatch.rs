@@ -1,11 +1,13 @@
 //! On the net thread: who gets what. Slices go to the decoder and the file, sound to the speaker and the file, the rest to the
 //! main thread. Nothing here waits but for a film's file, which holds the net thread no longer than its disk does.
 
-use super::super::decode::{Inlet, Job};
+use super::super::decode::Job;
 use super::files;
-use super::{Note, SharedFeed, SharedMapping, lock};
+use super::gate::Gate;
+use super::{Note, SharedFeed, SharedHold, SharedMapping, lock};
 use crate::media::depacketizer::Part;
 use crate::session::receiver::Event;
+use crate::wire::slice::Head;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -16,29 +18,35 @@ pub struct Dispatch {
     files: Option<files::Inlet>,
     decoder: Outlet,
     mapping: SharedMapping,
+    hold: SharedHold,
     notes: Sender<Note>,
 }
 
 /// Where slices to be decoded go: known only once the net thread's commands are, for used buffers go back there.
 #[derive(Clone, Default)]
-pub struct Outlet(Arc<OnceLock<Option<Inlet>>>);
+pub struct Outlet(Arc<OnceLock<Option<Gate>>>);
 
 impl Outlet {
     /// Decode with these threads, or not at all.
-    pub fn decode_with(&self, inlet: Option<Inlet>) {
+    pub fn decode_with(&self, gate: Option<Gate>) {
         // Set once, by whoever made it.
-        let _ = self.0.set(inlet);
+        let _ = self.0.set(gate);
     }
 
-    fn get(&self) -> Option<&Inlet> {
+    fn get(&self) -> Option<&Gate> {
         self.0.get()?.as_ref()
     }
 }
 
 impl Dispatch {
     /// Nothing has come yet.
-    pub fn new(feed: Option<SharedFeed>, files: Option<files::Inlet>, mapping: SharedMapping, notes: Sender<Note>) -> Self {
-        Dispatch { feed, files, decoder: Outlet::default(), mapping, notes }
+    pub fn new(
+        feed: Option<SharedFeed>,
+        files: Option<files::Inlet>,
+        (mapping, hold): (SharedMapping, SharedHold),
+        notes: Sender<Note>,
+    ) -> Self {
+        Dispatch { feed, files, decoder: Outlet::default(), mapping, hold, notes }
     }
 
     /// To say later who decodes.
@@ -51,6 +59,13 @@ impl Dispatch {
         move |event| self.handle(event)
     }
 
+    /// When the picture of this slice is to be seen; `None`: at once.
+    fn due(&self, body: &[u8]) -> Option<Instant> {
+        let held = lock(&self.hold).picture_due()?;
+        let (head, _) = Head::decode(body).ok()?;
+        (*lock(&self.mapping))?.to_local(head.capture).checked_add(held)
+    }
+
     fn handle(&mut self, event: Event) {
         match event {
             Event::Slice(slice, _) => {
@@ -59,8 +74,9 @@ impl Dispatch {
                     files.slice(&slice, received);
                 }
                 if let Some(decoder) = self.decoder.get() {
-                    let (picture, count) = (slice.picture, slice.count);
-                    decoder.push(Job { picture, count, body: slice.into_bytes(), start: 4, present: None, received });
+                    let (picture, count, due) = (slice.picture, slice.count, self.due(slice.body()));
+                    let (body, present, released) = (slice.into_bytes(), None, received);
+                    decoder.push(Job { picture, count, body, start: 4, present, received, released }, due);
                 }
             }
             Event::Part(part) => {
@@ -70,8 +86,8 @@ impl Dispatch {
                 }
                 if let Some(decoder) = self.decoder.get() {
                     let Part { picture, count, body, present, ended, .. } = part;
-                    let present = Some((present, ended));
-                    decoder.push(Job { picture, count, body, start: 0, present, received });
+                    let (present, due, released) = (Some((present, ended)), self.due(&body), received);
+                    decoder.push(Job { picture, count, body, start: 0, present, received, released }, due);
                 }
             }
             Event::Settled(settled) => {
@@ -109,6 +125,7 @@ impl Dispatch {
                         if let Some(feed) = &self.feed {
                             lock(feed).reset();
                         }
+                        lock(&self.hold).reset();
                     }
                     Event::Format(format) => {
                         if let Some(files) = &mut self.files {

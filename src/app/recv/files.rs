@@ -328,7 +328,8 @@ impl Worker {
                 let whole = slices.iter().all(Option::is_some);
                 let (picture, capture, queued, received) = (unit.picture, head.capture, head.queued, *received);
                 // Closed only when the program ends.
-                let _ = ready.push(Ready { picture, size: head.size, capture, queued, encoded, received, decoded, whole });
+                let (size, released) = (head.size, received);
+                let _ = ready.push(Ready { picture, size, capture, queued, encoded, received, released, decoded, whole });
             }
         }
         // After an early end nobody need collect any more.

@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod files;
+mod gate;
 mod report;
 mod screen;
 
@@ -14,6 +15,7 @@ use super::failure::{Code, Failure};
 use super::meet;
 use super::status::{ExitCode, Stop};
 use crate::media::clock::{Epoch, Mapping};
+use crate::media::hold::Hold;
 use crate::media::playout;
 use crate::net;
 use crate::present::canvas::Canvas;
@@ -25,6 +27,7 @@ use crate::wire::preamble::Role;
 use crate::wire::record::Reason;
 use dispatch::Dispatch;
 use files::Files;
+use gate::Gate;
 use report::Report;
 use screen::{Screen, Turn};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
@@ -46,6 +49,9 @@ const MAX_WORKERS: usize = 4;
 
 /// The sender's clock as it is known now, shared by all who turn capture times into local ones.
 type SharedMapping = Arc<Mutex<Option<Mapping>>>;
+
+/// When pictures and sound are due, shared by who holds them and who measures.
+type SharedHold = Arc<Mutex<Hold>>;
 
 /// The speaker's ear: the net thread feeds it, the keys of the window turn it down. Not the audio callback's side.
 type SharedFeed = Arc<Mutex<speaker::Feed>>;
@@ -84,11 +90,15 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let core = receiver::Config { me, hosts, reconnect: config.common.reconnect, epoch: Epoch::new(now) };
     let canvas = Arc::new(Canvas::new());
     let mapping = SharedMapping::default();
+    let hold = Arc::new(Mutex::new(Hold::new(config.latency)));
+    if let Some((_, feed)) = &speaker {
+        lock(feed).target(lock(&hold).sound_due());
+    }
 
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
     let decodes = config.window || files.is_none();
-    let dispatch =
-        Dispatch::new(speaker.as_ref().map(|(_, feed)| feed.clone()), files.as_ref().map(Files::inlet), mapping.clone(), notes);
+    let feed = speaker.as_ref().map(|(_, feed)| feed.clone());
+    let dispatch = Dispatch::new(feed, files.as_ref().map(Files::inlet), (mapping.clone(), hold.clone()), notes);
     let outlet = dispatch.outlet();
     let net = net::spawn(Session::new(now, core), where_to, dispatch.into_callback()).code(ExitCode::Failed)?;
     if let Some(files) = &files {
@@ -103,7 +113,8 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         })
         .transpose()
         .code(ExitCode::Failed)?;
-    outlet.decode_with(pool.as_ref().map(decode::Pool::inlet));
+    let gate = pool.as_ref().map(|pool| Gate::new(pool.inlet())).transpose().code(ExitCode::Failed)?;
+    outlet.decode_with(gate.as_ref().map(|(gate, _)| gate.clone()));
     meet::announce("recv", &config.common.meet, config.common.key.is_some(), net.local_addr());
 
     let mut recv = Recv {
@@ -115,9 +126,11 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         screen,
         files,
         speaker,
+        gate,
         pool,
         canvas,
         mapping,
+        hold,
         hosts: meet::Hosts::new(&config.common),
         doorman: meet::Doorman::default(),
         report: Report::new(config.common.stats_json),
@@ -159,9 +172,11 @@ struct Recv<'a> {
     screen: Option<Screen>,
     files: Option<Files>,
     speaker: Option<(Speaker, SharedFeed)>,
+    gate: Option<(Gate, gate::Keeper)>,
     pool: Option<decode::Pool>,
     canvas: Arc<Canvas>,
     mapping: SharedMapping,
+    hold: SharedHold,
     hosts: meet::Hosts,
     doorman: meet::Doorman,
     report: Report,
@@ -208,8 +223,25 @@ impl Recv<'_> {
         self.shown = written.unwrap_or(self.shown + 1);
         self.net.leave(Command::Shown(self.shown));
         self.report.size(ready.size);
-        let mapping = *lock(&self.mapping);
-        self.report.shown(&ready, at, mapping);
+        if let Some((gate, _)) = &self.gate {
+            gate.took(at.saturating_duration_since(ready.released));
+        }
+        let Some(mapping) = *lock(&self.mapping) else {
+            self.report.shown(&ready, at, None, None);
+            return Ok(());
+        };
+        let captured = mapping.to_local(ready.capture);
+        let mut hold = lock(&self.hold);
+        let held = ready.released.saturating_duration_since(ready.received);
+        hold.picture_was(at, at.saturating_duration_since(captured).saturating_sub(held));
+        let sound = self.speaker.as_ref().and_then(|(_, feed)| {
+            let mut feed = lock(feed);
+            feed.target(hold.sound_due());
+            feed.stats().latency
+        });
+        hold.sound_is(sound);
+        drop(hold);
+        self.report.shown(&ready, at, Some(captured), sound);
         Ok(())
     }
 
@@ -284,6 +316,7 @@ impl Recv<'_> {
         self.net.stop();
         self.screen = None;
         self.speaker = None;
+        self.gate = None;
         self.pool = None;
         let written = self.files.take().map_or(Ok(()), Files::finish);
         ended.and_then(|code| written.map(|()| code))

@@ -3,7 +3,6 @@
 use super::super::decode::Ready;
 use super::super::failure::Failure;
 use super::super::stats::{self, Times, ms};
-use crate::media::clock::Mapping;
 use crate::media::playout;
 use crate::picture::Size;
 use crate::session::stats::ReceiverStats;
@@ -17,6 +16,7 @@ struct Stages {
     queue: Times,
     encode: Times,
     network: Times,
+    hold: Times,
     decode: Times,
     present: Times,
 }
@@ -25,6 +25,7 @@ struct Stages {
 pub struct Report {
     print: bool,
     stages: Stages,
+    lips: Lips,
     partial: u64,
     interval: Times,
     last_shown: Option<Instant>,
@@ -38,6 +39,7 @@ impl Report {
         Report {
             print,
             stages: Stages::default(),
+            lips: Lips::default(),
             partial: 0,
             interval: Times::default(),
             last_shown: None,
@@ -51,21 +53,25 @@ impl Report {
         self.picture = Some(size);
     }
 
-    /// A picture was handed to the display at `at`.
-    pub fn shown(&mut self, ready: &Ready, at: Instant, mapping: Option<Mapping>) {
+    /// A picture was handed to the display at `at`; its light was `captured` then, on our clock, and the `sound` that was heard then was
+    /// so old.
+    pub fn shown(&mut self, ready: &Ready, at: Instant, captured: Option<Instant>, sound: Option<Duration>) {
         self.partial += u64::from(!ready.whole);
         if let Some(last) = self.last_shown.replace(at) {
             self.interval.push(at.saturating_duration_since(last));
         }
-        let Some(mapping) = mapping else { return };
-        let captured = mapping.to_local(ready.capture);
+        let Some(captured) = captured else { return };
+        if let Some(sound) = sound {
+            self.lips.push(at.saturating_duration_since(captured), sound);
+        }
         let sent = captured + ready.queued + ready.encoded;
         let stages = &mut self.stages;
         stages.all.push(at.saturating_duration_since(captured));
         stages.queue.push(ready.queued);
         stages.encode.push(ready.encoded);
         stages.network.push(ready.received.saturating_duration_since(sent));
-        stages.decode.push(ready.decoded.saturating_duration_since(ready.received));
+        stages.hold.push(ready.released.saturating_duration_since(ready.received));
+        stages.decode.push(ready.decoded.saturating_duration_since(ready.released));
         stages.present.push(at.saturating_duration_since(ready.decoded));
     }
 
@@ -82,9 +88,10 @@ impl Report {
         let fps = shown.saturating_sub(shown_before);
         let mbit = stats::mbit(stats.bytes.saturating_sub(bytes));
         let total = self.stages.all.percentiles();
-        let lines = self.lines(stats, fps, mbit, total, stats.lost_packets.saturating_sub(lost));
+        let lips = self.lips.take();
+        let lines = self.lines(stats, fps, mbit, (total, lips), stats.lost_packets.saturating_sub(lost));
         if self.print {
-            let lip = sound.and_then(|sound| sound.latency).zip(total).map(|(sound, [video, ..])| ms(video) - ms(sound));
+            let lip = |n: usize| lips.map(|lips| stats::round(lips[n]));
             let object = json!({
                 "role": "recv",
                 "whole": stats.whole, "partial": stats.partial, "lost": stats.lost,
@@ -95,11 +102,11 @@ impl Report {
                 "latency_ms": {
                     "all": self.stages.all.take(), "queue": self.stages.queue.take(),
                     "encode": self.stages.encode.take(), "network": self.stages.network.take(),
-                    "decode": self.stages.decode.take(), "present": self.stages.present.take(),
+                    "hold": self.stages.hold.take(), "decode": self.stages.decode.take(), "present": self.stages.present.take(),
                 },
                 "interval_ms": self.interval.take(),
                 "blocks": stats.blocks, "copied_blocks": stats.copied_blocks, "duplicate_blocks": stats.duplicate_blocks,
-                "sound": sound.map(describe), "lip_ms": lip.map(stats::round),
+                "sound": sound.map(describe), "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
                 "assembly_bytes": stats.assembly_bytes, "quiet": stats.quiet,
                 "rejected": stats::rejected(stats.counters, refused),
             });
@@ -111,7 +118,14 @@ impl Report {
         Ok(lines)
     }
 
-    fn lines(&self, stats: &ReceiverStats, fps: u32, mbit: f64, total: Option<[Duration; 3]>, lost: u64) -> Vec<String> {
+    fn lines(
+        &self,
+        stats: &ReceiverStats,
+        fps: u32,
+        mbit: f64,
+        (total, lips): (Option<[Duration; 3]>, Option<[f64; 3]>),
+        lost: u64,
+    ) -> Vec<String> {
         let size = self.picture.map_or_else(|| "no picture".to_string(), |size| size.to_string());
         let mut lines = vec![
             format!("{size}  {fps} pictures/s  {mbit:.1} Mbit/s"),
@@ -120,8 +134,35 @@ impl Report {
         if let Some([p50, p95, _]) = total {
             lines.push(format!("latency p50 {:.1} ms  p95 {:.1} ms", ms(p50), ms(p95)));
         }
+        if let Some([_, lip, _]) = lips {
+            let word = if lip < 0.0 { "late" } else { "early" };
+            lines.push(format!("sound {:.1} ms {word}", lip.abs()));
+        }
         lines.push(format!("round trip {:.1} ms", ms(stats.rtt)));
         lines
+    }
+}
+
+/// Lip errors of one second: each picture's latency less that of the sound heard as it was shown, ms. Capacity: [`Lips::MOST`].
+#[derive(Default)]
+struct Lips(Vec<f64>);
+
+impl Lips {
+    /// As many as pictures are measured.
+    const MOST: usize = 1200;
+
+    fn push(&mut self, picture: Duration, sound: Duration) {
+        if self.0.len() < Self::MOST {
+            self.0.push((picture.as_secs_f64() - sound.as_secs_f64()) * 1e3);
+        }
+    }
+
+    /// The 5th, 50th and 95th percentile by nearest rank; starts afresh.
+    fn take(&mut self) -> Option<[f64; 3]> {
+        let mut lips = std::mem::take(&mut self.0);
+        lips.sort_unstable_by(f64::total_cmp);
+        let at = |percent: usize| lips.get((lips.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+        Some([at(5)?, at(50)?, at(95)?])
     }
 }
 

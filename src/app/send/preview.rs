@@ -49,7 +49,9 @@ impl Preview {
     pub fn tap(&self) -> Tap {
         let inlet: Inlet = self.pool.inlet();
         Box::new(move |picture, count, body| {
-            inlet.push(Job { picture, count, body: body.to_vec(), start: 0, present: None, received: Instant::now() });
+            let received = Instant::now();
+            let (body, present, released) = (body.to_vec(), None, received);
+            inlet.push(Job { picture, count, body, start: 0, present, received, released });
         })
     }
 

@@ -1,0 +1,225 @@
+//! Slices wait here, still compressed, until their picture is due: what `--latency` and late sound ask for (`media/hold.rs`).
+//!
+//! They are let go so much earlier as decoding and presenting take, measured on the pictures before. What is due already goes straight
+//! through on the net thread's call; so does everything while nothing is held. Order is kept.
+//!
+//! Capacity: [`MOST_BYTES`]; above it the oldest go on before their time, nothing is lost.
+
+use super::super::decode::{Inlet, Job};
+use super::lock;
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Two seconds, the most `--latency` takes, of 250 Mbit/s.
+const MOST_BYTES: usize = 64 << 20;
+
+enum Item {
+    Slice(Job),
+    SettledInPart(u64),
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<(Instant, Item)>,
+    bytes: usize,
+    /// From a slice's release until its picture is shown, smoothed.
+    lead: Duration,
+    /// The gate's thread is handing on what it took: nothing may overtake it.
+    passing: bool,
+    closed: bool,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    inlet: Inlet,
+}
+
+/// See the module text.
+#[derive(Clone)]
+pub struct Gate(Arc<Shared>);
+
+/// The gate's thread; dropping it lets go what waits, and joins.
+pub struct Keeper {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Gate {
+    /// What passes goes to `inlet`.
+    pub fn new(inlet: Inlet) -> std::io::Result<(Gate, Keeper)> {
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), inlet });
+        let keeper = shared.clone();
+        let thread = thread::Builder::new().name("hold".into()).spawn(move || keeper.keep())?;
+        Ok((Gate(shared.clone()), Keeper { shared, thread: Some(thread) }))
+    }
+
+    /// A slice of a picture that is to be seen at `due`, or at once.
+    pub fn push(&self, job: Job, due: Option<Instant>) {
+        self.0.pass(Item::Slice(job), due);
+    }
+
+    /// Nothing more will come of this picture; what came of it may wait here.
+    pub fn settled_in_part(&self, picture: u64) {
+        self.0.pass(Item::SettledInPart(picture), None);
+    }
+
+    /// Another sender: what waits is of the last one.
+    pub fn start_over(&self) {
+        let mut state = lock(&self.0.state);
+        state.items.clear();
+        state.bytes = 0;
+        drop(state);
+        self.0.inlet.start_over();
+    }
+
+    /// A picture was shown so long after its last slice was let go.
+    pub fn took(&self, lead: Duration) {
+        let mut state = lock(&self.0.state);
+        // A stall of the display is no reason to show the next pictures early.
+        state.lead = (state.lead * 7 + lead.min(Duration::from_millis(100))) / 8;
+    }
+}
+
+impl Shared {
+    fn pass(&self, item: Item, due: Option<Instant>) {
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        let due = due.and_then(|due| due.checked_sub(state.lead)).filter(|due| *due > now);
+        if due.is_none() && state.items.is_empty() && !state.passing {
+            // Still under the lock: the thread finds nothing meanwhile.
+            return self.hand_on(item);
+        }
+        let last = state.items.back().map_or(now, |(last, _)| *last);
+        state.bytes += item.len();
+        // A picture that is due before the one before it (the hold just shrank) draws that one along: newest wins.
+        let due = due.unwrap_or(last);
+        for (earlier, _) in state.items.iter_mut().rev().take_while(|(earlier, _)| *earlier > due) {
+            *earlier = due;
+        }
+        state.items.push_back((due, item));
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn hand_on(&self, item: Item) {
+        match item {
+            Item::Slice(mut job) => {
+                job.released = Instant::now();
+                self.inlet.push(job);
+            }
+            Item::SettledInPart(picture) => self.inlet.settled_in_part(picture),
+        }
+    }
+
+    fn keep(&self) {
+        let mut state = lock(&self.state);
+        loop {
+            let now = Instant::now();
+            let first = state.items.front().map(|(due, _)| *due);
+            match first {
+                _ if state.closed => return,
+                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(due) if due > now && state.bytes <= MOST_BYTES => {
+                    state = self.changed.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0;
+                }
+                Some(_) => {
+                    let Some((_, item)) = state.items.pop_front() else { continue };
+                    state.bytes -= item.len();
+                    state.passing = true;
+                    drop(state);
+                    self.hand_on(item);
+                    state = lock(&self.state);
+                    state.passing = false;
+                }
+            }
+        }
+    }
+}
+
+impl Item {
+    fn len(&self) -> usize {
+        match self {
+            Item::Slice(job) => job.body.len(),
+            Item::SettledInPart(_) => 0,
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        lock(&self.shared.state).closed = true;
+        self.shared.changed.notify_all();
+        if let Some(Err(payload)) = self.thread.take().map(JoinHandle::join)
+            && !thread::panicking()
+        {
+            std::panic::resume_unwind(payload);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::decode::Pool;
+    use crate::present::canvas::Canvas;
+    use crate::slot::Slot;
+    use std::sync::mpsc;
+
+    /// A gate before a pool that decodes nothing; the bodies come back in the order in which they passed.
+    fn gate() -> (Gate, Keeper, Pool, mpsc::Receiver<(Instant, Vec<u8>)>) {
+        let (to, passed) = mpsc::channel();
+        let recycle = move |body| to.send((Instant::now(), body)).unwrap();
+        let pool = Pool::new(1, Arc::new(Canvas::new()), Slot::newest(), recycle).unwrap();
+        let (gate, keeper) = Gate::new(pool.inlet()).unwrap();
+        (gate, keeper, pool, passed)
+    }
+
+    fn job(number: u8, len: usize) -> Job {
+        let (received, present) = (Instant::now(), None);
+        let body = [&[number][..], &vec![0; len]].concat();
+        Job { picture: u64::from(number), count: 1, body, start: 0, present, received, released: received }
+    }
+
+    #[test]
+    fn what_is_due_passes_at_once_and_what_is_not_waits_for_its_time_in_order() {
+        let (gate, _keeper, _pool, passed) = gate();
+        let start = Instant::now();
+        gate.push(job(0, 10), None);
+        assert_eq!(passed.recv().unwrap().1[0], 0);
+        gate.push(job(1, 10), Some(start + Duration::from_millis(60)));
+        gate.push(job(2, 10), Some(start + Duration::from_millis(120)));
+        gate.settled_in_part(2);
+        gate.push(job(3, 10), None);
+        for (number, after) in [(1, 60), (2, 120), (3, 120)] {
+            let (at, body) = passed.recv().unwrap();
+            assert_eq!(body[0], number);
+            assert!(at >= start + Duration::from_millis(after), "{number} passed {:?} after the start", at - start);
+        }
+    }
+
+    #[test]
+    fn a_hold_that_shrinks_lets_go_what_waited_longer() {
+        let (gate, _keeper, _pool, passed) = gate();
+        let start = Instant::now();
+        gate.push(job(1, 10), Some(start + Duration::from_secs(3600)));
+        gate.push(job(2, 10), Some(start + Duration::from_millis(50)));
+        assert_eq!([passed.recv().unwrap().1[0], passed.recv().unwrap().1[0]], [1, 2]);
+    }
+
+    #[test]
+    fn more_than_it_may_hold_passes_before_its_time_and_another_sender_empties_it() {
+        let (gate, _keeper, _pool, passed) = gate();
+        let due = Instant::now() + Duration::from_secs(3600);
+        for number in 0..10 {
+            gate.push(job(number, MOST_BYTES / 8), Some(due));
+        }
+        let early: Vec<u8> = (0..3).map(|_| passed.recv().unwrap().1[0]).collect();
+        assert_eq!(early, [0, 1, 2], "the oldest");
+        gate.start_over();
+        gate.push(job(77, 1), None);
+        assert_eq!(passed.recv().unwrap().1[0], 77);
+    }
+}
