@@ -6,6 +6,10 @@
 
 #![allow(clippy::disallowed_methods)] // a device test lives in real time
 
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/proxy.rs"]
+mod proxy;
 #[path = "support/sound_server.rs"]
 mod sound_server;
 
@@ -23,6 +27,9 @@ use eyeline::media::playout::{Config, Stats};
 use eyeline::present::speaker::{self, Speaker};
 use eyeline::slot::{Slot, Taken};
 use eyeline::time::MediaTime;
+use nix::sys::signal::Signal;
+use program::{Program, RECV, SEND, free_port};
+use proxy::{Proxy, Stalls};
 use sound_server::SoundServer;
 
 const AMPLITUDE: f64 = 12_000.0;
@@ -254,5 +261,64 @@ fn devices_are_listed_with_the_default_marked_and_wrong_names_are_refused_with_t
         let error = Speaker::open(None, Config::default()).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("there is no speaker") && error.contains("plug one in"), "{error}");
         assert!(microphone::list().is_empty() && began.elapsed() < Duration::from_secs(5));
+    });
+}
+
+/// Of a recording of the test tone: how many of its pieces of 5 ms are nearly silent, the most of them in a row, and the largest
+/// step between two samples.
+fn silences(samples: &[i16]) -> (usize, usize, u32) {
+    let (mut all, mut run, mut longest) = (0, 0, 0);
+    for piece in samples.chunks_exact(240) {
+        let power = piece.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>() / 240.0;
+        // The tone is 26 dB below full scale: 1158 in the mean.
+        run = if power.sqrt() < 300.0 { run + 1 } else { 0 };
+        all += usize::from(run > 0);
+        longest = longest.max(run);
+    }
+    let step = samples.windows(2).map(|w| i32::from(w[1]).abs_diff(i32::from(w[0]))).max().unwrap_or(0);
+    (all, longest, step)
+}
+
+/// Both programs over a network that loses a twentieth of the datagrams and stops TCP for 300 ms every two seconds. TCP alone would be
+/// silent for a seventh of the time.
+#[test]
+fn the_tone_goes_on_while_tcp_stalls_and_datagrams_are_lost() {
+    alone("the_tone_goes_on_while_tcp_stalls_and_datagrams_are_lost", |dir| {
+        let server = SoundServer::start(dir);
+        let (port, front) = (free_port(), free_port());
+        let mut send = Program::start(SEND, &format!("--test -s 640x360 -p {port} --stats json"));
+        send.said("waiting on port");
+        let stalls = Stalls { every: Duration::from_secs(2), lasts: Duration::from_millis(300) };
+        let proxy = Proxy::stalling(front, port, 20, 4711, stalls);
+        let mut recv = Program::start(RECV, &format!("--no-window --speaker speaker --host 127.0.0.1:{front} --stats json"));
+        let plays =
+            |stats: &serde_json::Value| stats["sound"]["latency_ms"].is_f64() && stats["copied_blocks"].as_u64() > Some(50);
+        recv.stats_with(plays);
+        recv.forget_stats();
+        let before = recv.stats();
+        let heard = Recording::start(&server, "speaker.monitor");
+        wait("the recording", 5, || heard.began().is_some());
+        let from = Instant::now();
+        wait("ten seconds of it", 12, || from.elapsed() > Duration::from_secs(10));
+        let samples = heard.since(from);
+        recv.forget_stats();
+        let after = recv.stats();
+
+        let concealed = |stats: &serde_json::Value| stats["sound"]["concealed_frames"].as_u64().unwrap();
+        let (silent, longest, step) = silences(&samples);
+        let covered = (concealed(&after) - concealed(&before)) / 48;
+        println!(
+            "of {} ms {} ms were silent, {} ms at once; {covered} ms concealed, the largest step {step}; passed and lost {:?}\n{}",
+            samples.len() / 48,
+            silent * 5,
+            longest * 5,
+            proxy.counts(),
+            after
+        );
+        assert!(samples.len() > 48 * 9000, "{} samples", samples.len());
+        assert!(covered < 300 && silent * 5 < 300, "TCP alone makes 1500 ms of silence in ten seconds");
+        let copied = |stats: &serde_json::Value| stats["copied_blocks"].as_u64().unwrap();
+        assert!(copied(&after) > copied(&before) + 900, "what was heard came beside TCP");
+        assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
     });
 }

@@ -1,6 +1,8 @@
-//! A bad network: stands before a port, passes TCP on as it is and loses a share of the datagrams, both ways.
+//! A bad network: stands before a port, passes TCP on as it is, or with pauses, and loses a share of the datagrams, both ways.
 //!
 //! What is lost is decided by a seeded generator, so that a run loses the same share again. Several clients may pass.
+
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -8,7 +10,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the threads look whether they should end.
 const TURN: Duration = Duration::from_millis(20);
@@ -22,11 +24,16 @@ pub struct Proxy {
 impl Proxy {
     /// Between `front`, whom clients dial, and `back` on this machine. One of `one_in` datagrams is lost.
     pub fn start(front: u16, back: u16, one_in: u64, seed: u64) -> Proxy {
+        Proxy::stalling(front, back, one_in, seed, Stalls::default())
+    }
+
+    /// The same, and TCP stands still now and then.
+    pub fn stalling(front: u16, back: u16, one_in: u64, seed: u64, stalls: Stalls) -> Proxy {
         let proxy = Proxy { stop: Arc::default(), passed: Arc::default(), lost: Arc::default() };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, front)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let stop = Arc::clone(&proxy.stop);
-        thread::spawn(move || accept(&listener, back, &stop));
+        thread::spawn(move || accept(&listener, back, stalls, &stop));
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, front)).unwrap();
         let lossy = Lossy { one_in, random: seed | 1, passed: Arc::clone(&proxy.passed), lost: Arc::clone(&proxy.lost) };
         let stop = Arc::clone(&proxy.stop);
@@ -37,6 +44,23 @@ impl Proxy {
     /// Datagrams that were passed on, and those that were not.
     pub fn counts(&self) -> (u64, u64) {
         (self.passed.load(Ordering::Relaxed), self.lost.load(Ordering::Relaxed))
+    }
+}
+
+/// Pauses of TCP: nothing passes in the first `lasts` of each `every`; never, where both are zero.
+#[derive(Clone, Copy, Default)]
+pub struct Stalls {
+    pub every: Duration,
+    pub lasts: Duration,
+}
+
+impl Stalls {
+    /// Waits until something may pass.
+    fn wait(self, since: Instant) {
+        let within = || since.elapsed().as_nanos().checked_rem(self.every.as_nanos());
+        while let Some(left) = within().and_then(|at| self.lasts.as_nanos().checked_sub(at)).filter(|left| *left > 0) {
+            thread::sleep(Duration::from_nanos(left as u64));
+        }
     }
 }
 
@@ -67,7 +91,8 @@ impl Lossy {
     }
 }
 
-fn accept(listener: &TcpListener, back: u16, stop: &AtomicBool) {
+fn accept(listener: &TcpListener, back: u16, stalls: Stalls, stop: &AtomicBool) {
+    let began = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         match listener.accept() {
             Ok((client, _)) => {
@@ -77,7 +102,7 @@ fn accept(listener: &TcpListener, back: u16, stop: &AtomicBool) {
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     to.set_nodelay(true).unwrap();
-                    thread::spawn(move || carry(from, to));
+                    thread::spawn(move || carry(from, to, stalls, began));
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(TURN),
@@ -86,9 +111,10 @@ fn accept(listener: &TcpListener, back: u16, stop: &AtomicBool) {
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream) {
+fn carry(mut from: TcpStream, mut to: TcpStream, stalls: Stalls, began: Instant) {
     let mut buffer = [0; 16 << 10];
     while let Ok(n @ 1..) = from.read(&mut buffer) {
+        stalls.wait(began);
         if to.write_all(&buffer[..n]).is_err() {
             break;
         }
