@@ -13,7 +13,7 @@ mod network_report;
 mod peers;
 mod play;
 #[path = "../../../tests/support/proxy.rs"]
-#[expect(dead_code, reason = "the tests' own, who count what it lost")]
+#[allow(dead_code, reason = "the tests use more of it")]
 mod proxy;
 mod report;
 mod rig;
@@ -44,7 +44,7 @@ eyeline-bench COMMAND [--name value]...
                    --scenario NAME (repeatable; loss{0,1,5,10}-rtt{2,60} rate pulled2 pulled10; bursts, wild, bloat only when named)
                    --only KEY,... (gst-jpeg gst-h264 ffplay ffplay-ts eyeline)   --seconds N   --seed N
   soak           a film looped for long, 1 % lost, one receiver killed and restarted every minute: nothing may grow
-                   --minutes N [30]   --seed N
+                   --minutes N [30]   --seed N   --trace FILE (every second, as CSV)
   all take       --programs DIR (where send and recv are)  --scripts DIR (the peers')
 ";
 
@@ -164,7 +164,7 @@ fn network_options(words: &[String]) -> Result<network::Options, String> {
 }
 
 fn soak_options(words: &[String]) -> Result<soak::Options, String> {
-    let mut options = soak::Options { minutes: 30, seed: 1, programs: PathBuf::from("target/release") };
+    let mut options = soak::Options { minutes: 30, seed: 1, trace: None, programs: PathBuf::from("target/release") };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let value = words.next().ok_or(format!("{word} needs a value\n{USAGE}"))?;
@@ -174,6 +174,7 @@ fn soak_options(words: &[String]) -> Result<soak::Options, String> {
             "--minutes" => options.minutes = value.parse().ok().filter(|minutes| *minutes >= 2).ok_or_else(bad)?,
             "--seed" => options.seed = value.parse().map_err(|_| bad())?,
             "--programs" => options.programs = value.into(),
+            "--trace" => options.trace = Some(value.into()),
             "--scripts" => {}
             _ => return Err(format!("{word} is no option\n{USAGE}")),
         }

@@ -13,7 +13,8 @@ use crate::sound_server::SoundServer;
 use crate::stats::quantile;
 use crate::tun::{self, Cable, Side};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +42,8 @@ pub struct Options {
     pub minutes: usize,
     /// Decides what is lost.
     pub seed: u64,
+    /// Where every second is written to, as CSV.
+    pub trace: Option<PathBuf>,
     /// Where `send` and `recv` are.
     pub programs: PathBuf,
 }
@@ -89,6 +92,7 @@ pub fn run(options: &Options) -> Result<bool, String> {
         "| minute | send MiB | descriptors | peers | recv MiB | descriptors | latency p50 ms | sound's ms | underflows | concealed ms | not whole |"
     );
     println!("|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
+    let mut trace = options.trace.as_ref().map(File::create).transpose().map_err(|e| format!("--trace: {e}"))?;
     let mut seconds: Vec<Second> = Vec::new();
     let begun = now_us();
     for index in 0..options.minutes * 60 {
@@ -103,7 +107,11 @@ pub fn run(options: &Options) -> Result<bool, String> {
             other = rig.receiver("other", false)?;
             listen(&mut other)?;
         }
-        seconds.push(Second::of([&send, &stays], &said));
+        let second = Second::of([&send, &stays], &said);
+        if let Some(trace) = &mut trace {
+            second.write(index, trace).map_err(|e| format!("--trace: {e}"))?;
+        }
+        seconds.push(second);
         if index % 60 == 59 {
             print_minute(&seconds);
         }
@@ -113,7 +121,11 @@ pub fn run(options: &Options) -> Result<bool, String> {
     for (met, text) in &verdicts {
         println!("- {} {text}", if *met { "met   " } else { "MISSED" });
     }
-    Ok(verdicts.iter().all(|(met, _)| *met))
+    let met = verdicts.iter().all(|(met, _)| *met);
+    if !met {
+        rig::progress(&format!("the last words of send:\n    {}\nof recv:\n    {}", send.words(), stays.words()));
+    }
+    Ok(met)
 }
 
 impl Rig<'_> {
@@ -137,7 +149,7 @@ impl Rig<'_> {
 
     fn launch(&self, program: &str, words: &str, name: &str, side: Side) -> Result<Running, String> {
         let mut command = Command::new(self.options.programs.join(program));
-        command.args(words.split_whitespace()).args(["--quiet", "--stats", "json"]);
+        command.args(words.split_whitespace()).args(["--stats", "json"]);
         command.envs(SoundServer::environment(&self.scratch.0.join("sound"))).env_remove("PULSE_RUNTIME_PATH");
         command.env("DISPLAY", &self.display.name).stdin(Stdio::null()).stdout(Stdio::piped());
         let network = match &self.way {
@@ -212,6 +224,22 @@ impl Second {
             not_whole: number(&recv["partial"]) + number(&recv["lost"]),
             peers: send["peers"].as_array().map_or(f64::NAN, |peers| peers.len() as f64),
         }
+    }
+
+    /// A line of CSV; the first has the names above it.
+    fn write(&self, index: usize, to: &mut File) -> std::io::Result<()> {
+        if index == 0 {
+            writeln!(
+                to,
+                "second,send_mib,recv_mib,send_fds,recv_fds,latency_ms,sound_ms,underflows,concealed_ms,whole,not_whole,peers"
+            )?;
+        }
+        let Second { rss_mib: [send, recv], descriptors: [send_fds, recv_fds], latency: [pictures, sound], .. } = self;
+        let Second { underflows, concealed_ms, whole, not_whole, peers, .. } = self;
+        writeln!(
+            to,
+            "{index},{send:.2},{recv:.2},{send_fds},{recv_fds},{pictures},{sound},{underflows},{concealed_ms:.0},{whole},{not_whole},{peers}"
+        )
     }
 }
 
