@@ -13,7 +13,6 @@ mod network_report;
 mod peers;
 mod play;
 #[path = "../../../tests/support/proxy.rs"]
-#[allow(dead_code, reason = "the tests use more of it")]
 mod proxy;
 mod report;
 mod rig;
