@@ -1,0 +1,62 @@
+//! The library's cover: room, broken headers, the layout of a word.
+
+use super::*;
+
+const SIZE: Size = Size { width: 32, height: 16 };
+
+fn jpeg(out: &mut Vec<u8>) {
+    let flat = [90; 512];
+    let planes = Planes { planes: [&flat; 3], strides: [32, 16, 16] };
+    out.resize(Compressor::bound(SIZE, Sampling::Yuv420), 0);
+    let len = Compressor::new().unwrap().compress(planes, Sampling::Yuv420, SIZE, 80, out).unwrap();
+    out.truncate(len);
+}
+
+#[test]
+fn buffers_that_are_too_small_are_refused_before_the_library_sees_them() {
+    let (mut out, flat) = (vec![0; 100_000], [0; 512]);
+    let mut compressor = Compressor::new().unwrap();
+    let mut compress = |luma: &[u8], stride, out: &mut [u8]| {
+        let planes = Planes { planes: [luma, &flat, &flat], strides: [stride, 16, 16] };
+        compressor.compress(planes, Sampling::Yuv420, SIZE, 80, out)
+    };
+    assert!(compress(&flat, 32, &mut out).is_ok());
+    assert!(matches!(compress(&flat[1..], 32, &mut out), Err(Error::Room { what: "luma", .. })));
+    assert!(matches!(compress(&flat, 31, &mut out), Err(Error::Room { what: "luma", .. })));
+    assert!(matches!(compress(&flat, 32, &mut out[..600]), Err(Error::Room { what: "JPEG", .. })));
+    let mut bytes = Vec::new();
+    jpeg(&mut bytes);
+    let mut decompressor = Decompressor::new().unwrap();
+    let mut pixels = [0; 512];
+    assert_eq!(decompressor.rgb(&bytes, SIZE, &mut pixels, 32), Ok(Outcome::Clean));
+    assert!(matches!(decompressor.rgb(&bytes, SIZE, &mut pixels[1..], 32), Err(Error::Room { .. })));
+    let half = Size { height: 8, ..SIZE };
+    assert_eq!(decompressor.rgb(&bytes, half, &mut pixels, 32), Err(Error::Size { found: SIZE, expected: half }));
+    let (mut luma, mut cb, mut cr) = ([0; 512], [0; 512], [0; 512]);
+    let planes = PlanesMut { planes: [&mut luma, &mut cb, &mut cr], strides: [32; 3] };
+    assert_eq!(decompressor.planes(&bytes, Sampling::Yuv444, SIZE, planes), Err(Error::Sampling));
+}
+
+#[test]
+fn a_broken_header_does_not_spoil_the_next_picture() {
+    let mut good = Vec::new();
+    jpeg(&mut good);
+    let mut decompressor = Decompressor::new().unwrap();
+    let mut pixels = [0; 512];
+    let mut refused = 0;
+    for at in 2..600 {
+        let mut bad = good.clone();
+        bad[at] ^= 0xFF;
+        refused += usize::from(decompressor.rgb(&bad, SIZE, &mut pixels, 32).is_err());
+        assert_eq!(decompressor.rgb(&good, SIZE, &mut pixels, 32), Ok(Outcome::Clean), "after a flip at {at}");
+    }
+    assert!(refused > 50, "{refused}");
+}
+
+#[test]
+fn a_word_is_red_green_blue_from_the_top_of_its_lower_three_bytes() {
+    let mut planes = [0; 3];
+    let one = Size { width: 1, height: 1 };
+    Compressor::new().unwrap().planes_from_rgb(&[0x00FF_0000], one, &mut planes).unwrap();
+    assert_eq!(planes, [76, 85, 255], "red in BT.601");
+}
