@@ -83,7 +83,8 @@ fn the_window_of_the_tests_below() {
                 Some(text) => window.show_nothing(text, &overlay),
                 None => window.show(canvas.view(), &overlay, look),
             };
-            println!("\nshown {}", shown.unwrap().window);
+            let shown = shown.unwrap();
+            println!("\nshown {} {}", shown.window, if shown.copied { "copied" } else { "as it lies" });
         }
         if command.is_ok() {
             println!("\ndone");
@@ -186,7 +187,7 @@ fn whole(screen: &Screen) -> Area {
     Area { x: 0, y: 0, width: screen.width.into(), height: screen.height.into() }
 }
 
-fn is_shown_exactly(screen: &Screen, how: &str) {
+fn is_shown_exactly(screen: &Screen, how: &str, way: &str) {
     let (shower, window) = begin(screen, how);
     let area = screen.area(window);
     assert_eq!((area.width, area.height), (640, 480));
@@ -195,17 +196,18 @@ fn is_shown_exactly(screen: &Screen, how: &str) {
             .all(|at| shot.at(area.x + at % 640, area.y + at / 640) == pattern(PICTURE, at as u32 % 640, at as u32 / 640))
     };
     shower.painted("the picture, pixel for pixel", || exact(&screen.shot("exact")).then_some(()));
+    shower.until(&format!("shown 640x480 {way}"));
 }
 
 #[test]
 fn a_picture_is_shown_pixel_for_pixel_in_a_window_of_its_size() {
-    is_shown_exactly(&Screen::with_manager(1280, 800), "");
+    is_shown_exactly(&Screen::with_manager(1280, 800), "", "as it lies");
 }
 
 #[test]
 fn it_is_shown_without_shared_memory_too() {
-    is_shown_exactly(&Screen::start(1280, 800, &["-extension", "MIT-SHM"]), "");
-    is_shown_exactly(&Screen::start(1280, 800, &[]), "plain");
+    is_shown_exactly(&Screen::start(1280, 800, &["-extension", "MIT-SHM"]), "", "copied");
+    is_shown_exactly(&Screen::start(1280, 800, &[]), "plain", "copied");
 }
 
 #[test]

@@ -12,12 +12,13 @@
 
 #![allow(unsafe_code)] // rows of one buffer are lent to several threads; see `BandMut` and `View`
 
-use std::cell::UnsafeCell;
+use std::fs::File;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::pixels::{LEAD, Pixels};
 use crate::picture::Size;
 
 /// The longest side of a picture: four times 1080p each way, and 256 MiB of pixels at most.
@@ -32,7 +33,7 @@ pub struct Canvas {
 struct State {
     size: Size,
     /// `size.width * size.height` words, replaced only while nobody holds a row.
-    pixels: Vec<UnsafeCell<u32>>,
+    pixels: Pixels,
     /// Which picture each row is of; `None` where there was none yet.
     rows: Vec<Option<u64>>,
     /// The newest picture any band was asked for: only a newer one may change the size.
@@ -67,7 +68,7 @@ impl Canvas {
     pub fn new() -> Self {
         let state = State {
             size: Size { width: 0, height: 0 },
-            pixels: Vec::new(),
+            pixels: Pixels::new(0),
             rows: Vec::new(),
             newest: None,
             sender: 0,
@@ -114,9 +115,9 @@ impl Canvas {
         state.newest = state.newest.max(Some(number));
         state.bands.push(rows.clone());
         let (first, last) = (rows.start as usize * size.width as usize, rows.end as usize * size.width as usize);
-        // Through `UnsafeCell`, so no reference to these pixels is made here.
-        let pixels = NonNull::from(&state.pixels[first..last]);
-        let pixels = NonNull::slice_from_raw_parts(pixels.cast::<u32>(), last - first);
+        assert!(last <= state.pixels.len(), "the canvas is as large as its size says");
+        // SAFETY: within the pixels, by the line above. No reference to them is made here.
+        let pixels = NonNull::slice_from_raw_parts(unsafe { state.pixels.first().add(first) }, last - first);
         let sender = state.sender;
         Some(BandMut { canvas: self, sender, number, rows, width: size.width, pixels, keep: None, lifetime: PhantomData })
     }
@@ -130,9 +131,10 @@ impl Canvas {
         }
         state.waiting_views -= 1;
         state.views += 1;
-        let pixels = NonNull::from(state.pixels.as_slice());
-        let pixels = NonNull::slice_from_raw_parts(pixels.cast::<u32>(), state.pixels.len());
-        View { canvas: self, size: state.size, coverage: state.coverage(), pixels, lifetime: PhantomData }
+        let pixels = NonNull::slice_from_raw_parts(state.pixels.first(), state.pixels.len());
+        let memory = |file: &Arc<File>| Memory { id: state.pixels.id(), file: Arc::clone(file), offset: LEAD as u32 };
+        let memory = state.pixels.file().map(memory);
+        View { canvas: self, size: state.size, coverage: state.coverage(), pixels, memory, lifetime: PhantomData }
     }
 
     /// How much of the newest picture is there, without waiting for the bands being written.
@@ -193,18 +195,21 @@ impl State {
     fn resize(&mut self, size: Size) {
         let (width, height) = (size.width as usize, size.height as usize);
         let (old_width, old_height) = (self.size.width as usize, self.size.height as usize);
-        let mut pixels = Vec::with_capacity(width * height);
-        let mut rows = Vec::with_capacity(height);
-        for y in 0..height {
-            if old_width == 0 || old_height == 0 {
-                pixels.extend((0..width).map(|_| UnsafeCell::new(0)));
-                rows.push(None);
-                continue;
+        let pixels = Pixels::new(width * height);
+        let mut rows = vec![None; height];
+        if old_width > 0 && old_height > 0 {
+            // SAFETY: all the words of either, which nobody else holds: the new ones are unknown to others, and of the old ones no
+            // row is lent, as the caller says.
+            let (new, old) = unsafe {
+                let old = std::slice::from_raw_parts(self.pixels.first().as_ptr(), self.pixels.len());
+                (std::slice::from_raw_parts_mut(pixels.first().as_ptr(), pixels.len()), old)
+            };
+            for (y, (row, number)) in new.chunks_exact_mut(width).zip(&mut rows).enumerate() {
+                let old_y = y * old_height / height;
+                let old = &old[old_y * old_width..(old_y + 1) * old_width];
+                row.iter_mut().enumerate().for_each(|(x, pixel)| *pixel = old[x * old_width / width]);
+                *number = self.rows[old_y];
             }
-            let old_y = y * old_height / height;
-            let row = &mut self.pixels[old_y * old_width..(old_y + 1) * old_width];
-            pixels.extend((0..width).map(|x| UnsafeCell::new(*row[x * old_width / width].get_mut())));
-            rows.push(self.rows[old_y]);
         }
         (self.size, self.pixels, self.rows) = (size, pixels, rows);
     }
@@ -286,7 +291,18 @@ pub struct View<'a> {
     size: Size,
     coverage: Coverage,
     pixels: NonNull<[u32]>,
+    memory: Option<Memory>,
     lifetime: PhantomData<&'a [u32]>,
+}
+
+/// Where a view's pixels lie, for a display server on this machine.
+#[derive(Clone)]
+pub(super) struct Memory {
+    /// Changes when the memory does.
+    pub(super) id: u64,
+    pub(super) file: Arc<File>,
+    /// Of the first pixel in the file, in bytes.
+    pub(super) offset: u32,
 }
 
 impl View<'_> {
@@ -295,6 +311,11 @@ impl View<'_> {
         // SAFETY: the pointer came from the live slice of the canvas, which outlives `'a` and is not reallocated while a
         // view is held. No band exists or is given out before this value is dropped, so nobody writes.
         unsafe { self.pixels.as_ref() }
+    }
+
+    /// The memory the pixels lie in, where it can be shared; to be read only while this view lives.
+    pub(super) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
     }
 
     /// The picture's size; 0x0 before the first.
@@ -315,151 +336,5 @@ impl Drop for View<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::mpsc;
-
-    use super::*;
-
-    const SIZE: Size = Size { width: 4, height: 32 };
-
-    fn paint(canvas: &Canvas, number: u64, rows: Range<u32>) {
-        canvas.band(number, SIZE, rows).unwrap().pixels().fill(number as u32);
-    }
-
-    #[test]
-    fn a_band_is_shown_once_it_is_dropped_and_the_rest_is_reported_stale() {
-        let canvas = Canvas::new();
-        paint(&canvas, 7, 0..32);
-        paint(&canvas, 8, 8..16);
-        let view = canvas.view();
-        assert_eq!(&view.pixels()[7 * 4..9 * 4], [7, 7, 7, 7, 8, 8, 8, 8]);
-        assert_eq!(*view.coverage(), Coverage { newest: Some(8), oldest: Some(7), stale: vec![0..8, 16..32] });
-        drop(view);
-        paint(&canvas, 8, 0..8);
-        paint(&canvas, 8, 16..32);
-        assert!(canvas.coverage().is_whole());
-    }
-
-    #[test]
-    fn a_late_band_is_refused_where_newer_rows_are_shown_and_taken_where_not() {
-        let canvas = Canvas::new();
-        paint(&canvas, 1, 0..32);
-        paint(&canvas, 3, 0..16);
-        assert!(canvas.band(2, SIZE, 8..24).is_none());
-        assert!(canvas.band(2, SIZE, 16..32).is_some());
-        assert!(canvas.band(3, SIZE, 0..16).is_some(), "the same picture may come again");
-    }
-
-    #[test]
-    fn an_aborted_band_keeps_its_old_number_and_a_cut_one_only_its_first_rows() {
-        let canvas = Canvas::new();
-        paint(&canvas, 1, 0..32);
-        canvas.band(2, SIZE, 0..16).unwrap().abort();
-        assert_eq!(canvas.coverage().newest, Some(1));
-        canvas.band(2, SIZE, 16..32).unwrap().commit_first(8);
-        assert_eq!(canvas.coverage().stale, [0..16, 24..32]);
-    }
-
-    #[test]
-    fn a_new_size_stretches_the_old_picture_and_an_older_size_is_late() {
-        let canvas = Canvas::new();
-        paint(&canvas, 1, 0..16);
-        paint(&canvas, 2, 16..32);
-        let large = Size { width: 8, height: 64 };
-        drop(canvas.band(3, large, 0..8).unwrap());
-        assert!(canvas.band(2, SIZE, 0..8).is_none());
-        let view = canvas.view();
-        assert_eq!((view.size(), view.pixels()[8 * 31], view.pixels()[8 * 32]), (large, 1, 2));
-        assert_eq!((view.coverage().newest, view.coverage().oldest), (Some(3), Some(1)));
-    }
-
-    #[test]
-    fn impossible_sizes_and_rows_are_refused() {
-        let canvas = Canvas::new();
-        let (empty, high) = (Size { width: 0, height: 8 }, Size { width: 8, height: MAX_SIDE + 1 });
-        assert!(canvas.band(1, empty, 0..8).is_none());
-        assert!(canvas.band(1, high, 0..8).is_none());
-        assert!(canvas.band(1, SIZE, 24..33).is_none());
-        assert!(canvas.band(1, SIZE, 8..8).is_none());
-        assert_eq!(canvas.size(), Size { width: 0, height: 0 });
-    }
-
-    #[test]
-    fn another_sender_may_count_from_its_own_start() {
-        let canvas = Canvas::new();
-        paint(&canvas, 9, 0..32);
-        let mut held = canvas.band(10, SIZE, 0..8).unwrap();
-        held.pixels().fill(10);
-        canvas.forget_numbers();
-        drop(held);
-        assert_eq!(canvas.coverage().newest, None);
-        paint(&canvas, 0, 0..8);
-        let view = canvas.view();
-        assert_eq!((view.coverage().newest, view.coverage().oldest, view.pixels()[8 * 4]), (Some(0), None, 9));
-    }
-
-    #[test]
-    fn the_same_rows_are_lent_to_one_thread_at_a_time() {
-        let canvas = Canvas::new();
-        let held = canvas.band(1, SIZE, 0..16).unwrap();
-        let (sender, receiver) = mpsc::channel();
-        std::thread::scope(|scope| {
-            let other = sender.clone();
-            let canvas = &canvas;
-            scope.spawn(move || {
-                let _second = canvas.band(1, SIZE, 8..24).unwrap();
-                other.send("second").unwrap();
-            });
-            // The rows below do not overlap: they are lent while the first are held.
-            drop(canvas.band(1, SIZE, 24..32).unwrap());
-            let early = receiver.recv_timeout(std::time::Duration::from_millis(50));
-            sender.send("first").unwrap();
-            drop(held);
-            assert!(early.is_err(), "lent twice");
-        });
-        drop(sender);
-        assert_eq!(receiver.iter().collect::<Vec<_>>(), ["first", "second"]);
-    }
-
-    #[test]
-    fn threads_writing_bands_and_sizes_never_show_a_torn_row_to_a_reader() {
-        const PICTURES: u64 = if cfg!(miri) { 8 } else { 2000 };
-        let canvas = Canvas::new();
-        let writers_are_done = AtomicBool::new(false);
-        let size_of = |number: u64| Size { width: 4 + (number / 5 % 3) as u32, height: 32 };
-        std::thread::scope(|scope| {
-            let writers: Vec<_> = (0..4u32)
-                .map(|band| {
-                    let canvas = &canvas;
-                    scope.spawn(move || {
-                        for number in 0..PICTURES {
-                            let rows = band * 8..band * 8 + 8;
-                            if let Some(mut rows) = canvas.band(number, size_of(number), rows) {
-                                rows.pixels().fill(number as u32);
-                            }
-                        }
-                    })
-                })
-                .collect();
-            let (canvas, done) = (&canvas, &writers_are_done);
-            let reader = scope.spawn(move || {
-                let mut views = 0;
-                while !done.load(Ordering::Acquire) || views == 0 {
-                    let view = canvas.view();
-                    let width = view.size().width.max(1) as usize;
-                    for band in view.pixels().chunks(width * 8) {
-                        assert!(band.iter().all(|pixel| *pixel == band[0]), "a torn band");
-                    }
-                    views += 1;
-                }
-            });
-            writers.into_iter().for_each(|writer| writer.join().unwrap());
-            writers_are_done.store(true, Ordering::Release);
-            reader.join().unwrap();
-        });
-        let view = canvas.view();
-        assert!(view.coverage().is_whole());
-        assert!(view.pixels().iter().all(|pixel| u64::from(*pixel) == PICTURES - 1));
-    }
-}
+#[path = "canvas_tests.rs"]
+mod tests;

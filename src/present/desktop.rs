@@ -15,6 +15,8 @@ use x11rb::protocol::xproto::{
 use x11rb::rust_connection::RustConnection;
 use x11rb::wrapper::ConnectionExt as _;
 
+use super::canvas::View;
+use super::direct::Direct;
 use super::scale::Rect;
 use crate::picture::Size;
 
@@ -38,6 +40,7 @@ pub(super) struct Desktop {
     is_fullscreen: bool,
     /// Where the window was before it was laid over the screen; only without a window manager.
     before: Option<Rect>,
+    direct: Direct,
 }
 
 impl Desktop {
@@ -46,7 +49,15 @@ impl Desktop {
         let (connection, screen) = RustConnection::connect(None).map_err(|error| error.to_string())?;
         let root = connection.setup().roots.get(screen).ok_or("it has no screen")?.root;
         let atoms = Atoms::new(&connection).map_err(|error| error.to_string())?.reply().map_err(|error| error.to_string())?;
-        Ok(Desktop { connection, root, atoms, window: x11rb::NONE, is_fullscreen: false, before: None })
+        Ok(Desktop {
+            connection,
+            root,
+            atoms,
+            window: x11rb::NONE,
+            is_fullscreen: false,
+            before: None,
+            direct: Direct::default(),
+        })
     }
 
     /// The monitors' places, the primary one first; the whole screen where the server knows of none.
@@ -105,6 +116,11 @@ impl Desktop {
             }
         }
         Ok(exposed)
+    }
+
+    /// Shows the picture on all of the window, which must be as large; see [`Direct::show`].
+    pub(super) fn show(&mut self, view: &View<'_>) -> bool {
+        self.direct.show(&self.connection, self.window, view)
     }
 
     /// Whether the window covers its monitor, as far as the window manager has said.

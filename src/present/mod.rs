@@ -4,8 +4,10 @@
 
 pub mod canvas;
 mod desktop;
+mod direct;
 pub mod keys;
 pub mod overlay;
+mod pixels;
 pub mod renderer;
 mod scale;
 pub mod speaker;

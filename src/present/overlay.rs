@@ -63,6 +63,12 @@ impl Overlay {
         self.note = Some(Note { text: format!("volume {percent:3} %"), level: Some(percent), until });
     }
 
+    /// Whether there is nothing to draw.
+    pub fn is_empty(&self, now: Instant) -> bool {
+        let note = self.note.as_ref().is_some_and(|note| now < note.until);
+        self.lines.is_empty() && !(self.help || self.muted || self.frozen || note)
+    }
+
     /// Draws it on a window of `size`; `pixels` holds `size.width * size.height` words.
     pub fn draw(&self, now: Instant, pixels: &mut [u32], size: Size) {
         let mut page = Page::new(pixels, size);

@@ -70,6 +70,8 @@ pub struct Look {
 /// What was handed to the display.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown {
+    /// Whether the pixels were copied for it on this side; else the display read the canvas itself.
+    pub copied: bool,
     /// When the display had taken it.
     pub at: Instant,
     /// The window's size.
@@ -80,6 +82,8 @@ pub struct Shown {
 pub struct Window {
     surface: Surface,
     desktop: Desktop,
+    /// No shared memory is wanted.
+    plain: bool,
     scaler: Scaler,
     keys: Keys,
     clicks: Clicks,
@@ -132,6 +136,7 @@ impl Window {
         let mut window = Window {
             surface,
             desktop,
+            plain,
             scaler: Scaler::new(),
             keys,
             clicks: Clicks::default(),
@@ -147,9 +152,13 @@ impl Window {
         Ok(window)
     }
 
-    /// Shows the picture with `overlay` over it; returns once the display has it. The view ends as soon as it is copied, so
-    /// that decoding goes on while the display works.
+    /// Shows the picture with `overlay` over it; returns once the display has it. With nothing over it and a window of its size the
+    /// display reads the canvas itself; else the view ends as soon as it is copied, so that decoding goes on while the display works.
     pub fn show(&mut self, view: View<'_>, overlay: &Overlay, look: Look) -> Result<Shown, Error> {
+        let bare = !self.plain && look.greyed.is_none() && overlay.is_empty(Instant::now());
+        if bare && view.size() == self.surface.size() && self.desktop.show(&view) {
+            return Ok(self.note_painted(false));
+        }
         let scaler = &mut self.scaler;
         let paint = |pixels: &mut [u32], window: Size| {
             let size = view.size();
@@ -166,7 +175,7 @@ impl Window {
             overlay.draw(Instant::now(), pixels, window);
         };
         self.surface.paint(paint).map_err(Error::Present)?;
-        Ok(self.note_painted())
+        Ok(self.note_painted(true))
     }
 
     /// Shows `text` on black: what is waited for before the first picture.
@@ -177,11 +186,11 @@ impl Window {
             overlay.draw(Instant::now(), pixels, window);
         };
         self.surface.paint(paint).map_err(Error::Present)?;
-        Ok(self.note_painted())
+        Ok(self.note_painted(true))
     }
 
-    fn note_painted(&mut self) -> Shown {
-        let shown = Shown { at: Instant::now(), window: self.surface.size() };
+    fn note_painted(&mut self, copied: bool) -> Shown {
+        let shown = Shown { copied, at: Instant::now(), window: self.surface.size() };
         self.painted = Some(shown);
         self.exposed = false;
         shown
