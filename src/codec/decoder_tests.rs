@@ -1,8 +1,8 @@
 //! Slices decoded, whole and in part, and what is refused.
 
-use super::super::raw::Compressor;
-use super::super::testing::{self, SAMPLINGS, drawn, planes_from, psnr};
 use super::*;
+use crate::codec::raw::Compressor;
+use crate::codec::testing::{self, SAMPLINGS, drawn, planes_from, psnr};
 
 const SIZE: Size = Size { width: 160, height: 96 };
 const OLD: u32 = 0x0012_3456;
@@ -79,12 +79,12 @@ fn the_size_of_slices_is_that_of_one_jpeg() {
     let size = Size { width: 1280, height: 720 };
     let planes = testing::planes(size, Sampling::Yuv420, 1);
     let mut jpeg = vec![0; Compressor::bound(size, Sampling::Yuv420)];
-    let input = super::super::raw::Planes {
+    let input = crate::codec::raw::Planes {
         planes: [&planes, &planes[1280 * 720..], &planes[1280 * 720 * 5 / 4..]],
         strides: [1280, 640, 640],
     };
     let whole = Compressor::new().unwrap().compress(input, Sampling::Yuv420, size, 90, &mut jpeg).unwrap();
-    let bands = super::super::bands::Bands::new(size, Sampling::Yuv420, whole, 4);
+    let bands = crate::codec::bands::Bands::new(size, Sampling::Yuv420, whole, 4);
     let mut back = vec![0; planes.len()];
     let (mut sum, mut decoder) = (0, Decoder::new().unwrap());
     for index in 0..bands.count() {
