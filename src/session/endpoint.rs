@@ -5,14 +5,18 @@
 //! loopback, link-local and private addresses. A link whose TCP connection broke without a goodbye lives on by its keys: its
 //! datagrams go on, and the peer comes back with its resume token.
 
+mod endings;
+mod notices;
+
+pub use notices::{Counters, Incoming, Notice};
+
 use super::admission::{self, MAX_PEERS};
 use super::link::{self, Advance, Fault, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
 use super::{HostId, Output, StreamId};
 use crate::crypto::{self, Side};
 use crate::media::clock::Epoch;
-use crate::time::MediaTime;
-use crate::wire::datagram::{Header, Message};
+use crate::wire::datagram::Header;
 use crate::wire::preamble::Refusal;
 use crate::wire::record::{Hello, Reason, Record};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,35 +31,6 @@ const KEY_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// No datagram so long after TCP was up: something blocks UDP.
 const UDP_PATIENCE: Duration = Duration::from_secs(2);
-
-/// What the role is told.
-#[derive(Debug)]
-pub enum Notice {
-    /// A peer said hello. `replaces` is its earlier link, which is gone.
-    Up {
-        /// The new link.
-        link: LinkId,
-        /// The earlier one.
-        replaces: Option<LinkId>,
-    },
-    /// Datagrams go both ways now.
-    Path(LinkId),
-    /// TCP is up, but no datagram came for two seconds.
-    NoUdp(LinkId, SocketAddr),
-    /// A link is gone for good, and why.
-    Down(LinkId, Option<Reason>, String),
-    /// Somebody was turned away.
-    TurnedAway(SocketAddr, String),
-    /// A host could not be reached; it is dialled again unless `fatal`, or nobody is dialled again.
-    Unreachable {
-        /// Which host.
-        host: HostId,
-        /// What happened.
-        sentence: String,
-        /// Dialling again will not help.
-        fatal: bool,
-    },
-}
 
 struct Host {
     dialling: bool,
@@ -75,19 +50,6 @@ pub struct Config {
     pub reconnect: bool,
     /// This process's media clock.
     pub epoch: Epoch,
-}
-
-/// Counters of what was turned away.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Datagrams that were not for us or no datagrams of ours.
-    pub unknown: u64,
-    /// Datagrams that did not open.
-    pub forged: u64,
-    /// Datagrams that came twice.
-    pub replayed: u64,
-    /// Connections turned away, thrown out or gone before their hello.
-    pub turned_away: u64,
 }
 
 /// See the module text.
@@ -378,87 +340,6 @@ impl Endpoint {
         }
     }
 
-    fn fail(&mut self, now: Instant, id: LinkId, fault: Fault) {
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let (remote, began) = (link.remote, link.began);
-        let host = self.hosts.iter().position(|host| host.link == Some(id));
-        match fault {
-            Fault::TurnedAway(refusal, sentence) => {
-                link.turn_away(refusal, &sentence);
-                self.counters.turned_away += 1;
-                self.notices.push_back(Notice::TurnedAway(remote, sentence));
-                self.remove(id);
-            }
-            Fault::Refused(sentence) => {
-                self.remove(id);
-                if let Some(host) = host {
-                    self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
-                }
-            }
-            Fault::Protocol(sentence) => {
-                let greeted = link.hello.is_some();
-                self.goodbye(id, Reason::Protocol, &sentence);
-                match (greeted, host) {
-                    (true, _) => self.down(id, Some(Reason::Protocol), sentence),
-                    (false, Some(host)) => {
-                        self.remove(id);
-                        self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
-                    }
-                    (false, None) => {
-                        self.counters.turned_away += 1;
-                        self.notices.push_back(Notice::TurnedAway(remote, sentence));
-                        self.remove(id);
-                    }
-                }
-            }
-            Fault::Left(reason, sentence) => {
-                let greeted = link.hello.is_some();
-                if let Some(host) = host {
-                    match reason {
-                        Reason::Busy => {
-                            let sentence = format!("{remote} shows somebody else: {sentence}");
-                            self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
-                        }
-                        Reason::Replaced => {}
-                        _ => self.redial(now, host, began),
-                    }
-                }
-                if greeted { self.down(id, Some(reason), sentence) } else { self.remove(id) }
-            }
-        }
-    }
-
-    fn down(&mut self, id: LinkId, reason: Option<Reason>, sentence: String) {
-        let greeted = self.links.get(&id).is_some_and(|link| link.hello.is_some());
-        self.remove(id);
-        if greeted {
-            self.notices.push_back(Notice::Down(id, reason, sentence));
-        }
-    }
-
-    /// Forgets a link; what it still had to say is written before its connection closes.
-    fn remove(&mut self, id: LinkId) {
-        let Some(mut link) = self.links.remove(&id) else { return };
-        self.by_connection.remove(&link.connection());
-        self.warned.remove(&id);
-        if let Some(stream) = link.stream {
-            self.by_stream.remove(&stream);
-            let mut last = Vec::new();
-            if link.writable {
-                link.poll_stream(&mut last);
-            }
-            if !last.is_empty() {
-                self.farewells.push_back((stream, last));
-            }
-            self.closes.push_back(stream);
-        }
-        for host in &mut self.hosts {
-            if host.link == Some(id) {
-                host.link = None;
-            }
-        }
-    }
-
     /// Whatever is due by now.
     pub fn handle_timeout(&mut self, now: Instant) {
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
@@ -558,24 +439,4 @@ impl Endpoint {
         let link = self.links.get_mut(&id).filter(|link| link.is_up() && link.writable)?;
         Some((link.stream?, link))
     }
-}
-
-/// What a datagram holds for the role. Every packet number is told, for gaps in them are how loss shows.
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack for one call")]
-pub enum Incoming<'a> {
-    /// A message.
-    Message(u64, Message<'a>),
-    /// A clock exchange.
-    Clock {
-        /// Its packet number.
-        number: u64,
-        /// When we asked.
-        asked: Instant,
-        /// When it came there.
-        received: MediaTime,
-        /// When it was answered there.
-        replied: MediaTime,
-    },
-    /// Dealt with already.
-    Control(u64),
 }

@@ -1,0 +1,90 @@
+//! How links end: by a fault, a farewell, or their age; what is still said, who is told, whether the host is dialled again.
+
+use super::super::HostId;
+use super::super::link::{Fault, LinkId};
+use super::{Endpoint, Notice};
+use crate::wire::record::Reason;
+use std::time::Instant;
+
+impl Endpoint {
+    pub(super) fn fail(&mut self, now: Instant, id: LinkId, fault: Fault) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let (remote, began) = (link.remote, link.began);
+        let host = self.hosts.iter().position(|host| host.link == Some(id));
+        match fault {
+            Fault::TurnedAway(refusal, sentence) => {
+                link.turn_away(refusal, &sentence);
+                self.counters.turned_away += 1;
+                self.notices.push_back(Notice::TurnedAway(remote, sentence));
+                self.remove(id);
+            }
+            Fault::Refused(sentence) => {
+                self.remove(id);
+                if let Some(host) = host {
+                    self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
+                }
+            }
+            Fault::Protocol(sentence) => {
+                let greeted = link.hello.is_some();
+                self.goodbye(id, Reason::Protocol, &sentence);
+                match (greeted, host) {
+                    (true, _) => self.down(id, Some(Reason::Protocol), sentence),
+                    (false, Some(host)) => {
+                        self.remove(id);
+                        self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
+                    }
+                    (false, None) => {
+                        self.counters.turned_away += 1;
+                        self.notices.push_back(Notice::TurnedAway(remote, sentence));
+                        self.remove(id);
+                    }
+                }
+            }
+            Fault::Left(reason, sentence) => {
+                let greeted = link.hello.is_some();
+                if let Some(host) = host {
+                    match reason {
+                        Reason::Busy => {
+                            let sentence = format!("{remote} shows somebody else: {sentence}");
+                            self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
+                        }
+                        Reason::Replaced => {}
+                        _ => self.redial(now, host, began),
+                    }
+                }
+                if greeted { self.down(id, Some(reason), sentence) } else { self.remove(id) }
+            }
+        }
+    }
+
+    pub(super) fn down(&mut self, id: LinkId, reason: Option<Reason>, sentence: String) {
+        let greeted = self.links.get(&id).is_some_and(|link| link.hello.is_some());
+        self.remove(id);
+        if greeted {
+            self.notices.push_back(Notice::Down(id, reason, sentence));
+        }
+    }
+
+    /// Forgets a link; what it still had to say is written before its connection closes.
+    pub(super) fn remove(&mut self, id: LinkId) {
+        let Some(mut link) = self.links.remove(&id) else { return };
+        self.by_connection.remove(&link.connection());
+        self.warned.remove(&id);
+        if let Some(stream) = link.stream {
+            self.by_stream.remove(&stream);
+            let mut last = Vec::new();
+            if link.writable {
+                link.poll_stream(&mut last);
+            }
+            if !last.is_empty() {
+                self.farewells.push_back((stream, last));
+            }
+            self.closes.push_back(stream);
+        }
+        for host in &mut self.hosts {
+            if host.link == Some(id) {
+                host.link = None;
+            }
+        }
+    }
+}
