@@ -29,6 +29,8 @@ const SMOOTH_S: f64 = 2.0;
 const SLEW: f64 = 4e-3;
 /// More than this is moved at once: it would take a quarter of a minute.
 const JUMP: f64 = 0.06;
+/// A latency beyond this is no habit of a path: the sender's machine slept and its clock is not known anew yet, or an outage just ended.
+const BELIEVED_S: f64 = 1.0;
 /// A silence longer than this says nothing about the time between.
 const LONGEST_S: f64 = 1.0;
 
@@ -68,11 +70,14 @@ impl Hold {
 
     /// Capture to speaker, as measured; `None` while no sound is played.
     pub fn sound_is(&mut self, latency: Option<Duration>) {
-        self.sound = latency.map(|latency| latency.as_secs_f64());
+        self.sound = latency.map(|latency| latency.as_secs_f64()).filter(|latency| *latency <= BELIEVED_S);
     }
 
     /// A picture was shown at `now`, so long after its capture as it would have been had it not been held.
     pub fn picture_was(&mut self, now: Instant, unheld: Duration) {
+        if unheld.as_secs_f64() > BELIEVED_S {
+            return;
+        }
         let passed = self.seen.replace(now).map_or(0.0, |seen| now.saturating_duration_since(seen).as_secs_f64());
         let (passed, unheld) = (passed.min(LONGEST_S), unheld.as_secs_f64());
         let old = self.picture.unwrap_or(unheld);
@@ -151,6 +156,14 @@ mod tests {
         assert!((-LATEST..-LATEST + 0.02).contains(&lip), "{lip}");
         hold.sound_is(None);
         assert_eq!(hold.picture_due(), None, "without sound there is nothing to wait for");
+    }
+
+    #[test]
+    fn a_clock_that_jumped_holds_nothing_for_seconds() {
+        let mut hold = Hold::new(Latency::Auto);
+        hold.sound_is(Some(ms(20_050)));
+        assert!(pictures(&mut hold, start(), 5, ms(20_016)).iter().all(Option::is_none));
+        assert_eq!(hold.picture_due(), None);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //!
 //! **Choice.** What counts is not blocks but *excursions*. One lateness and everything that comes in its shadow (twice its
 //! height, so the burst that ends a stall) is one excursion of its highest value; and what to be ready for is the **second
-//! highest** excursion of the last ten seconds. Two are a habit and count within milliseconds; one is an accident.
+//! highest** excursion of the last ten seconds. Two are a habit and count within milliseconds; one is an accident. What comes just
+//! after a silence is what an outage held up: its lateness is the outage's, and does not count.
 //!
 //! **Rejected.** A percentile over blocks (NetEq): the burst after a stall is thirty late blocks. A decaying maximum or mean
 //! plus deviations (RFC 3550): moved by one stall, or blind to rare regular ones.
@@ -20,6 +21,11 @@ const PIECE: Duration = Duration::from_secs(1);
 /// The shadow of an excursion is at least and at most so long.
 const SHADOW_LEAST_S: f64 = 0.02;
 const SHADOW_MOST_S: f64 = 0.5;
+
+/// Nothing for so long is an outage.
+const SILENCE: Duration = Duration::from_millis(500);
+/// What it held up has come after this: a sender keeps 200 ms of sound.
+const AFTERMATH: Duration = Duration::from_millis(300);
 
 #[derive(Debug, Clone, Copy)]
 struct Piece {
@@ -44,12 +50,14 @@ pub struct Window {
     began: Option<Instant>,
     /// The excursion going on: its highest value and until when it casts its shadow.
     open: Option<(f64, Instant)>,
+    last: Option<Instant>,
+    aftermath: Option<Instant>,
 }
 
 impl Window {
     /// Empty.
     pub fn new() -> Self {
-        Window { pieces: [EMPTY; PIECES], current: 0, began: None, open: None }
+        Window { pieces: [EMPTY; PIECES], current: 0, began: None, open: None, last: None, aftermath: None }
     }
 
     /// Something was late by `value` seconds.
@@ -57,6 +65,12 @@ impl Window {
         self.turn(now);
         let piece = &mut self.pieces[self.current];
         piece.least = piece.least.min(value);
+        if self.last.replace(now).is_some_and(|last| now >= last + SILENCE) {
+            self.aftermath = Some(now + AFTERMATH);
+        }
+        if self.aftermath.is_some_and(|until| now < until) {
+            return;
+        }
         let height = value - self.least().unwrap_or(value);
         match self.open {
             Some((peak, until)) if now < until => {
@@ -149,6 +163,22 @@ mod tests {
         }
         window.record(start + ms(10_250), 0.25);
         assert!((window.ready_for().unwrap() - 0.25).abs() < 1e-9, "the second within ten seconds counts at once");
+    }
+
+    /// An outage longer than the window, so that nothing is known after it; then 200 ms of backlog in two bursts.
+    #[test]
+    fn what_an_outage_held_up_is_no_jitter() {
+        let (start, mut window) = (start(), Window::new());
+        for n in (0..1000u64).chain(3000..3500) {
+            let at = n * 10;
+            let late = match at {
+                30_000..30_100 => 30_180 - at,
+                30_100..30_200 => 30_210 - at,
+                _ => n % 3,
+            };
+            window.record(start + ms(at + late), late as f64 * 1e-3);
+        }
+        assert!(window.ready_for().unwrap() <= 2e-3 + 1e-9, "{:?}", window.ready_for());
     }
 
     #[test]

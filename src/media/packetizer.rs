@@ -110,6 +110,12 @@ impl Log {
         Cursor { slice: self.end().slice - of_newest, fragment: 0 }
     }
 
+    /// The first slice that is of `picture` or a later one.
+    pub fn picture(&self, picture: u64) -> Cursor {
+        let earlier = self.slices.iter().take_while(|slice| slice.picture < picture).count() as u64;
+        Cursor { slice: self.first + earlier, fragment: 0 }
+    }
+
     /// `cursor`, or the oldest place still there.
     pub fn clamp(&self, cursor: Cursor) -> Cursor {
         cursor.max(Cursor { slice: self.first, fragment: 0 })

@@ -2,8 +2,8 @@
 //!
 //! All addresses of a name are tried in the resolver's order, the next one [`STAGGER`] after the last or as soon as that
 //! failed, all side by side; the first to answer wins (the heart of RFC 8305). A host that is dialled again while it is being dialled
-//! gets fresh attempts beside the old ones: after an outage an old attempt may sit in TCP's back-off for seconds. One answer comes
-//! for all of them.
+//! gets fresh attempts beside the old ones: after an outage an old attempt may sit in TCP's back-off for seconds. They do not outlive
+//! the old ones, so that a host dialled again and again is looked up anew. One answer comes for all of them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -46,6 +46,8 @@ struct Dial {
     /// When the next waiting address may be tried beside those under way.
     next_at: Instant,
     failure: Option<(Failure, SocketAddr)>,
+    /// When the last attempt ends, once it was dialled again.
+    until: Option<Instant>,
 }
 
 struct Attempt {
@@ -78,13 +80,14 @@ impl Dials {
         if let Some(dial) = self.under_way.get_mut(&host) {
             dial.waiting = dial.addresses.iter().copied().collect();
             dial.next_at = now;
+            dial.until = dial.until.or_else(|| dial.attempts.back().map(|attempt| attempt.deadline));
             self.advance(now, host);
             return None;
         }
         let addresses: Vec<SocketAddr> = resolve::literal(name, *port).into_iter().collect();
         let wanted = addresses.is_empty().then(|| (name.clone(), *port));
         let waiting = addresses.iter().copied().collect();
-        let dial = Dial { addresses, waiting, attempts: VecDeque::new(), next_at: now, failure: None };
+        let dial = Dial { addresses, waiting, attempts: VecDeque::new(), next_at: now, failure: None, until: None };
         self.under_way.insert(host, dial);
         if wanted.is_none() {
             self.advance(now, host);
@@ -163,7 +166,8 @@ impl Dials {
             let Some(to) = dial.waiting.pop_front() else { break };
             match connect(to, self.source).and_then(|socket| self.watcher.watch(socket, false, true)) {
                 Ok(socket) => {
-                    dial.attempts.push_back(Attempt { socket, to, deadline: now + TIMEOUT });
+                    let deadline = dial.until.map_or(now + TIMEOUT, |until| until.min(now + TIMEOUT));
+                    dial.attempts.push_back(Attempt { socket, to, deadline });
                     if dial.attempts.len() > MOST_ATTEMPTS {
                         dial.attempts.pop_front();
                     }
@@ -264,8 +268,14 @@ mod tests {
     fn the_failure_that_tells_most_is_the_one_told() {
         let at = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), 9688);
         let now = Instant::now();
-        let mut dial =
-            Dial { addresses: Vec::new(), waiting: VecDeque::new(), attempts: VecDeque::new(), next_at: now, failure: None };
+        let mut dial = Dial {
+            addresses: Vec::new(),
+            waiting: VecDeque::new(),
+            attempts: VecDeque::new(),
+            next_at: now,
+            failure: None,
+            until: None,
+        };
         dial.note(Failure::NoRoute, at("fd00::1"));
         dial.note(Failure::Refused, at("10.0.0.1"));
         dial.note(Failure::TimedOut, at("10.0.0.2"));

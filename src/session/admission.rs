@@ -30,7 +30,7 @@ pub(super) fn gives_way(links: &BTreeMap<LinkId, Link>, address: IpAddr) -> Opti
 
 /// Whether there is no room for one more peer.
 pub(super) fn is_full(links: &BTreeMap<LinkId, Link>) -> bool {
-    links.values().filter(|link| link.hello.is_some()).count() >= MAX_PEERS
+    links.values().filter(|link| link.hello.is_some() && link.retired.is_none()).count() >= MAX_PEERS
 }
 
 /// Loopback, link-local or private: a network somebody here is in charge of.

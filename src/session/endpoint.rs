@@ -3,13 +3,16 @@
 //! A stranger costs little and for a short time: [`admission::MAX_HANDSHAKES`] connections before their hello, [`admission::MAX_PER_ADDRESS`] of one
 //! address, each for [`link::HANDSHAKE`]; the oldest gives way. Without a key a waiting side lets in only
 //! loopback, link-local and private addresses. A link whose TCP connection broke without a goodbye lives on by its keys: its
-//! datagrams go on, and the peer comes back with its resume token.
+//! datagrams go on, and the peer comes back with its resume token (`comeback`; whom we dial and when is `hosts`').
 
+mod comeback;
 mod endings;
+mod hosts;
 mod notices;
 
 pub use notices::{Counters, Incoming, Notice};
 
+use self::hosts::Hosts;
 use super::admission::{self, MAX_PEERS};
 use super::link::{self, Advance, Fault, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
@@ -23,22 +26,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Between two tries to dial a host.
-const REDIAL: Duration = Duration::from_millis(500);
-
-/// How long keys live without TCP: a pulled cable, a suspended laptop.
-const KEY_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How long keys live without a word from the peer: a pulled cable, a suspended laptop.
+pub const KEY_LIFE: Duration = Duration::from_secs(15 * 60);
 
 /// No datagram so long after TCP was up: something blocks UDP.
 const UDP_PATIENCE: Duration = Duration::from_secs(2);
-
-struct Host {
-    dialling: bool,
-    next: Option<Instant>,
-    link: Option<LinkId>,
-    /// What the peer gave us to come back with.
-    resume: [u8; 16],
-}
 
 /// How an endpoint is set up.
 pub struct Config {
@@ -58,12 +50,14 @@ pub struct Endpoint {
     links: BTreeMap<LinkId, Link>,
     by_stream: BTreeMap<StreamId, LinkId>,
     by_connection: BTreeMap<u32, LinkId>,
-    hosts: Vec<Host>,
+    hosts: Hosts,
     closes: VecDeque<StreamId>,
     /// Last words of links that are gone: (stream, bytes).
     farewells: VecDeque<(StreamId, Vec<u8>)>,
     notices: VecDeque<Notice>,
     warned: BTreeSet<LinkId>,
+    /// Links that do not read what they are told.
+    deaf: VecDeque<LinkId>,
     next_link: u64,
     plain: Vec<u8>,
     counters: Counters,
@@ -73,7 +67,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Dials its hosts from the first poll on.
     pub fn new(now: Instant, config: Config) -> Self {
-        let hosts = (0..config.hosts).map(|_| Host { dialling: false, next: Some(now), link: None, resume: [0; 16] }).collect();
+        let hosts = Hosts::new(now, config.hosts, config.reconnect);
         Endpoint {
             config,
             links: BTreeMap::new(),
@@ -84,6 +78,7 @@ impl Endpoint {
             farewells: VecDeque::new(),
             notices: VecDeque::new(),
             warned: BTreeSet::new(),
+            deaf: VecDeque::new(),
             next_link: 0,
             plain: Vec::new(),
             counters: Counters::default(),
@@ -138,18 +133,18 @@ impl Endpoint {
 
     /// How a dial ended.
     pub fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
-        let Some(place) = self.hosts.get_mut(host.0) else { return };
-        place.dialling = false;
         match outcome {
             Ok((stream, _)) if self.stopped => self.closes.push_back(stream),
             Ok((stream, remote)) => {
-                if let Some(id) = self.add(now, Side::Dialler, stream, remote) {
-                    self.hosts[host.0].link = Some(id);
-                    self.hosts[host.0].next = None;
+                let Some(id) = self.add(now, Side::Dialler, stream, remote) else { return self.hosts.failed(now, host) };
+                match self.hosts.connected(host, id) {
+                    Ok(Some(evicted)) => self.remove(evicted),
+                    Ok(None) => {}
+                    Err(()) => self.remove(id),
                 }
             }
             Err(sentence) => {
-                place.next = self.config.reconnect.then_some(now + REDIAL);
+                self.hosts.failed(now, host);
                 self.notices.push_back(Notice::Unreachable { host, sentence, fatal: false });
             }
         }
@@ -175,21 +170,22 @@ impl Endpoint {
     }
 
     /// Bytes came over TCP. Follow with [`Endpoint::next_record`] until it says `None`.
-    pub fn handle_stream(&mut self, stream: StreamId, bytes: &[u8]) -> Option<LinkId> {
+    pub fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) -> Option<LinkId> {
         let id = *self.by_stream.get(&stream)?;
-        self.links.get_mut(&id)?.receive(bytes);
+        self.links.get_mut(&id)?.receive(now, bytes);
+        self.stream_lives(id);
         Some(id)
     }
 
     /// The next record on a link that is for the role.
     pub fn next_record(&mut self, now: Instant, id: LinkId) -> Option<Record<'_>> {
         loop {
-            let resume = self.resume_for(id);
+            let resume = self.hosts.resume(id);
             let link = self.links.get_mut(&id)?;
             let advanced = link.advance(now, &self.config.me, resume, &mut self.plain);
             match advanced {
                 Ok(Advance::Hungry) => return None,
-                Ok(Advance::Greeted) => self.greeted(id),
+                Ok(Advance::Greeted) => self.greeted(now, id),
                 Ok(Advance::Record) => match Record::decode(&self.plain) {
                     Ok(Record::Goodbye(reason, sentence)) => self.fail(now, id, Fault::Left(reason, sentence)),
                     Ok(Record::Hello(_)) => self.fail(now, id, Fault::Protocol("a second hello".to_string())),
@@ -206,55 +202,27 @@ impl Endpoint {
         Record::decode(&self.plain).ok()
     }
 
-    fn resume_for(&self, id: LinkId) -> [u8; 16] {
-        self.hosts.iter().find(|host| host.link == Some(id)).map_or([0; 16], |host| host.resume)
-    }
-
-    fn greeted(&mut self, id: LinkId) {
-        let Some(hello) = self.links.get(&id).and_then(|link| link.hello.clone()) else { return };
-        if let Some(host) = self.hosts.iter_mut().find(|host| host.link == Some(id)) {
-            host.resume = hello.token;
-        }
-        // It comes back: by the token we gave it, or (it dialled and we dialled too) by a link to the same process.
-        let replaces = self.links.iter().find(|(other, link)| {
-            **other != id && link.hello.as_ref().is_some_and(|earlier| earlier.id == hello.id) && {
-                link.token == hello.resume || link.side == Side::Dialler
-            }
-        });
-        let replaces = replaces.map(|(other, _)| *other);
-        if let Some(other) = replaces {
-            self.goodbye(other, Reason::Replaced, "");
-            self.remove(other);
-        }
-        self.notices.push_back(Notice::Up { link: id, replaces });
-    }
-
     /// A TCP connection is gone.
     pub fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
         let Some(id) = self.by_stream.remove(&stream) else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         link.stream = None;
-        let greeted = link.hello.is_some();
-        let (remote, began) = (link.remote, link.began);
-        if let Some(host) = self.hosts.iter_mut().position(|host| host.link == Some(id)) {
-            if !greeted {
+        if link.retired.is_some() {
+            return;
+        }
+        let (remote, began, greeted) = (link.remote, link.began, link.hello.is_some());
+        let keeps = greeted && self.config.reconnect;
+        if let Some(host) = self.hosts.of(id) {
+            if !greeted && self.hosts.link(host).is_none() {
                 let sentence = format!("{remote} closed the connection before saying what it is: is that `send` or `recv`?");
-                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: false });
+                self.notices.push_back(Notice::Unreachable { host, sentence, fatal: false });
             }
-            self.redial(now, host, began);
+            self.hosts.broke(now, host, began, keeps);
         } else if !greeted {
             self.counters.turned_away += 1;
         }
-        if !greeted || !self.config.reconnect {
+        if !keeps {
             self.down(id, None, "the connection broke".to_string());
-        }
-    }
-
-    /// Dials again, at once where the link had lasted: one that ends as soon as it began would be dialled without a pause.
-    fn redial(&mut self, now: Instant, host: usize, began: Instant) {
-        if self.config.reconnect && !self.stopped {
-            let lasted = self.hosts[host].next.is_none() && now >= began + REDIAL;
-            self.hosts[host].next = Some(now + if lasted { REDIAL / 10 } else { REDIAL });
         }
     }
 
@@ -277,7 +245,12 @@ impl Endpoint {
             self.counters.unknown += 1;
             return None;
         };
-        match path.open(now, &self.config.epoch, from, header, bytes) {
+        let heard = path.heard();
+        let opened = path.open(now, &self.config.epoch, from, header, bytes);
+        if opened.is_ok() {
+            self.heard(now, id, heard);
+        }
+        match opened {
             Ok(Opened::Message(number, message)) => Some((id, Incoming::Message(number, message))),
             Ok(Opened::Clock(number, asked, received, replied)) => {
                 Some((id, Incoming::Clock { number, asked, received, replied }))
@@ -304,8 +277,9 @@ impl Endpoint {
 
     /// Queues a record on a link.
     pub fn send(&mut self, id: LinkId, record: &Record<'_>) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.send(record);
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if !link.send(record) {
+            self.deaf.push_back(id);
         }
     }
 
@@ -331,9 +305,7 @@ impl Endpoint {
     /// Leaves everybody; nobody is dialled any more.
     pub fn stop(&mut self, sentence: &str) {
         self.stopped = true;
-        for host in &mut self.hosts {
-            host.next = None;
-        }
+        self.hosts.stop();
         let all: Vec<LinkId> = self.links.keys().copied().collect();
         for id in all {
             self.leave(id, Reason::Quit, sentence);
@@ -345,43 +317,46 @@ impl Endpoint {
         let ids: Vec<LinkId> = self.links.keys().copied().collect();
         for id in ids {
             let Some(link) = self.links.get_mut(&id) else { continue };
+            if let Some(until) = link.retired {
+                if now >= until {
+                    self.remove(id);
+                }
+                continue;
+            }
+            let (began, silent_since) = (link.began, link.silent_since());
             let Some(path) = &mut link.path else {
-                if now >= link.began + link::HANDSHAKE {
+                if now >= began + link::HANDSHAKE {
                     self.handshake_expired(now, id);
                 }
                 continue;
             };
             path.handle_timeout(now);
-            if path.heard().is_none() && now >= link.began + UDP_PATIENCE && !self.warned.contains(&id) {
+            let mute = path.is_mute();
+            if mute && now >= began + UDP_PATIENCE && !self.warned.contains(&id) {
                 self.warned.insert(id);
                 self.notices.push_back(Notice::NoUdp(id, link.remote));
             }
-            let silent_since = path.heard().unwrap_or(link.began);
-            if link.stream.is_none() && now >= silent_since + KEY_LIFE {
-                self.down(id, None, "it did not come back".to_string());
+            if (link.stream.is_none() || !mute) && now >= silent_since + KEY_LIFE {
+                self.goodbye(id, Reason::Renew, "the keys have grown old");
+                self.lose(now, id, "it did not come back");
                 continue;
             }
-            let quiet = path.address().is_some() && path.is_quiet(now);
-            if quiet && let Some(host) = self.hosts.iter().position(|host| host.link == Some(id)) {
-                // The path is gone and TCP does not know yet: dial afresh beside it.
-                let place = &mut self.hosts[host];
-                if place.next.is_none() && !place.dialling && self.config.reconnect && !self.stopped {
-                    place.next = Some(now + REDIAL);
-                }
-            }
+            self.look_for_silence(now, id);
         }
     }
 
     fn handshake_expired(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
         let (remote, began) = (link.remote, link.began);
-        let host = self.hosts.iter().position(|host| host.link == Some(id));
+        let host = self.hosts.of(id);
         self.remove(id);
         match host {
             Some(host) => {
-                let sentence = format!("{remote} accepted the connection and then said nothing: is that `send` or `recv`?");
-                self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: false });
-                self.redial(now, host, began);
+                if self.hosts.link(host).is_none() {
+                    let sentence = format!("{remote} accepted the connection and then said nothing: is that `send` or `recv`?");
+                    self.notices.push_back(Notice::Unreachable { host, sentence, fatal: false });
+                }
+                self.hosts.broke(now, host, began, false);
             }
             None => self.counters.turned_away += 1,
         }
@@ -390,17 +365,24 @@ impl Endpoint {
     /// When [`Endpoint::handle_timeout`] or [`Endpoint::poll`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         let links = self.links.iter().filter_map(|(id, link)| {
+            if link.retired.is_some() {
+                return link.retired;
+            }
             let Some(path) = &link.path else { return Some(link.began + link::HANDSHAKE) };
-            let complaint = (path.heard().is_none() && !self.warned.contains(id)).then_some(link.began + UDP_PATIENCE);
-            let end = link.stream.is_none().then(|| path.heard().unwrap_or(link.began) + KEY_LIFE);
-            complaint.into_iter().chain(end).chain(path.deadline()).min()
+            let mute = path.is_mute();
+            let complaint = (mute && !self.warned.contains(id)).then_some(link.began + UDP_PATIENCE);
+            let end = (link.stream.is_none() || !mute).then(|| link.silent_since() + KEY_LIFE);
+            let silence = self.hosts.using(*id).and_then(|_| link.silence_deadline());
+            complaint.into_iter().chain(end).chain(silence).chain(path.deadline()).min()
         });
-        let hosts = self.hosts.iter().filter(|host| !host.dialling).filter_map(|host| host.next);
-        links.chain(hosts).min()
+        links.chain(self.hosts.deadline()).min()
     }
 
     /// The next thing to do about connections and control datagrams; `None` when there is nothing left.
     pub fn poll<Event>(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<Output<Event>> {
+        while let Some(id) = self.deaf.pop_front() {
+            self.lose(now, id, "it does not read what it is told");
+        }
         if let Some((stream, bytes)) = self.farewells.pop_front() {
             buffer.extend_from_slice(&bytes);
             return Some(Output::Stream { stream });
@@ -408,30 +390,21 @@ impl Endpoint {
         if let Some(stream) = self.closes.pop_front() {
             return Some(Output::Close { stream });
         }
-        for (place, host) in self.hosts.iter_mut().enumerate() {
-            if host.next.is_some_and(|next| now >= next) && !host.dialling {
-                host.dialling = true;
-                host.next = None;
-                return Some(Output::Dial { host: HostId(place) });
-            }
+        if let Some(host) = self.hosts.poll(now) {
+            return Some(Output::Dial { host });
         }
         for link in self.links.values_mut() {
             if let Some(stream) = link.stream.filter(|_| link.writable && link.has_outgoing()) {
                 link.poll_stream(buffer);
                 return Some(Output::Stream { stream });
             }
-            if let Some(path) = &mut link.path
+            if let Some(path) = link.path.as_mut().filter(|_| link.retired.is_none())
                 && let Some(to) = path.poll_control(now, &self.config.epoch, buffer)
             {
                 return Some(Output::Datagrams { to, segment: buffer.len(), len: buffer.len() });
             }
         }
         None
-    }
-
-    /// The links that said hello.
-    pub fn greeted_links(&self) -> impl Iterator<Item = LinkId> + '_ {
-        self.links.iter().filter(|(_, link)| link.hello.is_some()).map(|(id, _)| *id)
     }
 
     /// A link to seal sound on, if it takes any now.

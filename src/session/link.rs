@@ -17,14 +17,20 @@ use crate::wire::preamble::{self, Answer, Opening, Refusal, Role};
 use crate::wire::record::{Hello, Reason, Record};
 use crate::wire::{self, VERSION};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 /// Opening, handshake and hello must be done by then: a stranger may hold a place no longer.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
-/// Control records waiting to be written: a handful in honest use; more means the peer does not read, and it gets no more of them.
+/// Control records waiting to be written: a handful in honest use; more means the peer does not read, and its link is closed.
 const MAX_QUEUED: usize = 64;
+
+/// Three probes and a little: a peer unheard for this long may be behind a connection that hangs.
+pub const SILENT: Duration = Duration::from_millis(750);
+
+/// One of us has changed its address: TCP gets this long to show that it came along, a probe's time.
+const DOUBT: Duration = Duration::from_millis(250);
 
 /// Names a link; never used twice in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,6 +116,14 @@ pub struct Link {
     pub hello: Option<Hello>,
     /// With this it may come back.
     pub token: [u8; 16],
+    /// The token of the link before it, for a peer whose two dials crossed.
+    pub former_token: Option<[u8; 16]>,
+    /// Until then it only takes what was on its way when another link replaced it.
+    pub retired: Option<Instant>,
+    /// Its TCP connection may hang.
+    pub suspect: bool,
+    stream_heard: Instant,
+    doubted: Option<Instant>,
     stage: Stage,
     inbox: Vec<u8>,
     outgoing: VecDeque<Outgoing>,
@@ -136,6 +150,11 @@ impl Link {
             path: None,
             hello: None,
             token: crypto::random(),
+            former_token: None,
+            retired: None,
+            suspect: false,
+            stream_heard: now,
+            doubted: None,
             stage: Stage::Listening,
             inbox: Vec::new(),
             outgoing: VecDeque::new(),
@@ -157,7 +176,8 @@ impl Link {
     }
 
     /// Bytes came; [`Link::advance`] makes something of them.
-    pub fn receive(&mut self, bytes: &[u8]) {
+    pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
+        (self.stream_heard, self.suspect, self.doubted) = (now, false, None);
         if !matches!(self.stage, Stage::Over) {
             self.inbox.extend_from_slice(bytes);
         }
@@ -274,7 +294,7 @@ impl Link {
     }
 
     fn say_hello(&mut self, me: &Identity, resume: [u8; 16]) {
-        self.send(&Record::Hello(Hello {
+        let hello = Record::Hello(Hello {
             role: me.role,
             pictures: me.pictures,
             sound: me.sound,
@@ -285,7 +305,8 @@ impl Link {
             connection: self.local_connection,
             key: *self.local_key.as_bytes(),
             name: me.name.clone(),
-        }));
+        });
+        self.send(&hello);
     }
 
     fn greet(
@@ -331,13 +352,61 @@ impl Link {
         Fault::Protocol(format!("record of {len} bytes from {}: {error}", self.remote))
     }
 
-    /// Queues a record. A peer that does not read its control records is closed.
-    pub fn send(&mut self, record: &Record<'_>) {
+    /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. `false`: the peer
+    /// does not read its records.
+    pub fn send(&mut self, record: &Record<'_>) -> bool {
+        if self.stream.is_none() {
+            return true;
+        }
         let mut plain = Vec::new();
         record.encode(&mut plain);
-        if self.outgoing.len() < MAX_QUEUED {
+        let room = self.outgoing.len() < MAX_QUEUED;
+        if room {
             self.outgoing.push_back(Outgoing::Record(plain));
         }
+        room
+    }
+
+    /// When a datagram, or its hello, came last.
+    pub fn silent_since(&self) -> Instant {
+        self.path.as_ref().and_then(Path::heard).map_or(self.began, |heard| heard.max(self.began))
+    }
+
+    /// One of us is at another address than before.
+    pub fn doubt(&mut self, now: Instant) {
+        self.doubted.get_or_insert(now);
+    }
+
+    /// Whether the connection is given up from now on: the peer was heard by datagrams once and is no more, or saw us move, and nothing
+    /// came over TCP meanwhile.
+    pub fn turns_suspect(&mut self, now: Instant) -> bool {
+        let turns = self.silence_deadline().is_some_and(|deadline| now >= deadline);
+        self.suspect |= turns;
+        turns
+    }
+
+    /// Gives the connection up where nothing came over it since the last datagram before a silence.
+    pub fn gave_nothing_since(&mut self, last: Instant) -> bool {
+        self.suspect |= self.stream.is_some() && self.stream_heard <= last;
+        self.suspect
+    }
+
+    /// Whether somebody else may have its place: its connection broke or hangs, or nothing is heard of it; of the newcomer's own machine it
+    /// is believed sooner that it started again.
+    pub fn is_gone(&self, now: Instant, newcomer: IpAddr) -> bool {
+        let quiet = self.path.as_ref().is_some_and(|path| path.heard().is_some() && path.is_quiet(now));
+        let restarted = newcomer == self.remote.ip() && now >= self.silent_since() + SILENT;
+        self.stream.is_none() || self.suspect || quiet || restarted
+    }
+
+    /// When [`Link::turns_suspect`].
+    pub fn silence_deadline(&self) -> Option<Instant> {
+        let proved = self.path.as_ref().is_some_and(|path| path.address().is_some());
+        if self.stream.is_none() || self.suspect || !proved {
+            return None;
+        }
+        let silence = self.silent_since().max(self.stream_heard) + SILENT;
+        Some(self.doubted.map_or(silence, |doubted| silence.min(doubted + DOUBT)))
     }
 
     /// Queues a sentence in clear for somebody turned away before the handshake.

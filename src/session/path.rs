@@ -135,6 +135,12 @@ pub struct Path {
     candidate: Option<Candidate>,
     pending: VecDeque<Control>,
     heard: Option<Instant>,
+    /// Nothing was opened with these keys.
+    mute: bool,
+    /// The challenge that came last.
+    challenged: Option<[u8; 8]>,
+    /// Another came after it, or the peer proved to be elsewhere.
+    doubted: bool,
     pings: u32,
     next_ping: Instant,
     rtt: Rtt,
@@ -154,10 +160,44 @@ impl Path {
             candidate: dialled.map(|address| Candidate::new(now, address, true)),
             pending: VecDeque::new(),
             heard: None,
+            mute: true,
+            challenged: None,
+            doubted: false,
             pings: 0,
             next_ping: now,
             rtt: Rtt::default(),
         }
+    }
+
+    /// The same peer came back with new keys. What was known of it holds on; where it is, only if it was heard there until `since`: then
+    /// media need not wait for a challenge to go to and fro.
+    pub fn inherit(&mut self, now: Instant, former: &Path, since: Instant) {
+        (self.heard, self.rtt) = (former.heard, former.rtt);
+        if former.heard.is_some_and(|heard| heard >= since) {
+            (self.address, self.next_ping) = (former.address, now);
+        }
+    }
+
+    /// Nothing ever came.
+    pub fn is_mute(&self) -> bool {
+        self.mute
+    }
+
+    /// Asks the peer to prove again where it is, and its clock anew: it was silent for long.
+    pub fn challenge_anew(&mut self, now: Instant) {
+        if let (Some(address), None) = (self.address, &self.candidate) {
+            self.candidate = Some(Candidate::new(now, address, false));
+        }
+        self.look_anew(now);
+    }
+
+    fn look_anew(&mut self, now: Instant) {
+        (self.pings, self.next_ping) = (0, now);
+    }
+
+    /// Whether one of us was found at another address since the last call: the peer challenged us anew, or proved to be elsewhere.
+    pub fn take_doubt(&mut self) -> bool {
+        std::mem::take(&mut self.doubted)
     }
 
     /// The connection id the peer puts on datagrams to us.
@@ -207,6 +247,7 @@ impl Path {
         let plain = self.opener.open(number, head, sealed).map_err(|_| Rejected::Forged)?;
         self.replay.accept(number);
         self.heard = Some(now);
+        self.mute = false;
         let message = Message::decode(plain).map_err(|_| Rejected::Malformed)?;
         let elsewhere = self.address != Some(from);
         let known = self.candidate.as_ref().is_some_and(|candidate| candidate.address == from || candidate.dialled);
@@ -214,7 +255,13 @@ impl Path {
             self.candidate = Some(Candidate::new(now, from, false));
         }
         match message {
-            Message::Challenge(token) => self.queue(Control::Response(from, token)),
+            Message::Challenge(token) => {
+                if self.challenged.replace(token).is_some_and(|before| before != token) {
+                    self.doubted = true;
+                    self.look_anew(now);
+                }
+                self.queue(Control::Response(from, token));
+            }
             Message::Response(token) => {
                 if self.handle_response(now, from, token) {
                     return Ok(Opened::Validated(number));
@@ -239,6 +286,7 @@ impl Path {
         let proved = self.candidate.as_ref().is_some_and(|candidate| candidate.address == from && candidate.token == token);
         if proved {
             self.candidate = None;
+            self.doubted |= self.address.is_some_and(|address| address != from);
             self.address = Some(from);
             self.next_ping = now;
         }

@@ -131,6 +131,8 @@ pub enum Event {
 /// All state of the sender that is shown.
 struct Source {
     link: LinkId,
+    /// The link before it, of which the last may still be on its way.
+    former: Option<LinkId>,
     id: [u8; 16],
     clock: Estimate,
     depacketizer: Depacketizer,
@@ -219,6 +221,11 @@ impl Session {
         self.source.as_ref().is_some_and(|source| source.link == link)
     }
 
+    /// Whether pictures that come over `link` are the source's.
+    fn is_of_source(&self, link: LinkId) -> bool {
+        self.source.as_ref().is_some_and(|source| source.link == link || source.former == Some(link))
+    }
+
     fn sender_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
         let Some(hello) = self.endpoint.hello(link) else { return };
         let (id, name, film) = (hello.id, hello.name.clone(), hello.patient);
@@ -227,7 +234,7 @@ impl Session {
         if let Some(source) = &mut self.source {
             if replaces == Some(source.link) || (source.id == id && source.link != link) {
                 // The same process came back: its numbers go on, its packet numbers start afresh.
-                source.link = link;
+                source.former = Some(std::mem::replace(&mut source.link, link));
                 source.tracker = Tracker::new(source.depacketizer.is_patient());
                 source.hearing.reconnected();
                 self.events.push_back(Event::SenderUp { name, address, again: true, film });
@@ -235,9 +242,8 @@ impl Session {
             }
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
             let shown = source.link;
-            let silent = self.endpoint.path(shown).is_some_and(|path| path.heard().is_some() && path.is_quiet(now));
-            let broken = silent || self.endpoint.link(shown).is_none_or(|link| link.stream.is_none());
-            if !broken {
+            let gone = self.endpoint.link(shown).is_none_or(|link| link.is_gone(now, address.ip()));
+            if !gone {
                 self.endpoint.leave(link, Reason::Busy, "this receiver shows another sender");
                 return;
             }
@@ -251,6 +257,7 @@ impl Session {
         let limits = if patient { PATIENT_LIMITS } else { LIVE_LIMITS };
         self.source = Some(Source {
             link,
+            former: None,
             id,
             clock: Estimate::new(),
             depacketizer: Depacketizer::new(limits),
@@ -267,13 +274,15 @@ impl Session {
         self.events.push_back(Event::SenderUp { name, address, again: false, film });
     }
 
-    fn handle_message(&mut self, now: Instant, number: u64, message: &Message<'_>, bytes: usize) {
+    fn handle_message(&mut self, now: Instant, (link, number): (LinkId, u64), message: &Message<'_>, bytes: usize) {
         let Some(source) = &mut self.source else { return };
         source.report.received += 1;
         source.report.bytes += bytes as u64;
         self.stats.datagrams += 1;
         self.stats.bytes += bytes as u64;
-        source.number_came(now, number, matches!(message, Message::Fragment(..)));
+        if link == source.link {
+            source.number_came(now, number, matches!(message, Message::Fragment(..)));
+        }
         match message {
             Message::Fragment(head, payload) if self.pictures => {
                 match source.depacketizer.push(now, *head, payload) {
@@ -453,8 +462,8 @@ impl Core for Session {
     fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
         let len = bytes.len();
         match self.endpoint.handle_datagram(now, from, bytes) {
-            Some((link, Incoming::Message(number, message))) if self.is_source(link) => {
-                self.handle_message(now, number, &message, len);
+            Some((link, Incoming::Message(number, message))) if self.is_of_source(link) => {
+                self.handle_message(now, (link, number), &message, len);
             }
             Some((link, Incoming::Clock { number, asked, received, replied })) if self.is_source(link) => {
                 let Some(source) = &mut self.source else { return };
@@ -482,7 +491,7 @@ impl Core for Session {
     }
 
     fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
-        let Some(link) = self.endpoint.handle_stream(stream, bytes) else { return };
+        let Some(link) = self.endpoint.handle_stream(now, stream, bytes) else { return };
         loop {
             // Sound is copied out of the endpoint's buffer, for taking it needs the rest of us.
             enum Got {

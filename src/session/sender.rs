@@ -211,13 +211,17 @@ impl Session {
         let earlier = replaces.and_then(|old| self.peers.remove(&old));
         let again = earlier.is_some();
         let (cursor, sound) = match (&earlier, self.patient) {
-            (Some(earlier), _) => (earlier.cursor, earlier.sound),
+            // What was on its way when the connection broke cannot be asked for under the new packet numbers.
+            (Some(earlier), true) => (self.log.picture(earlier.report.settled), self.sound.first()),
             (None, true) if self.stats.peers_seen == 0 => (self.log.clamp(Cursor { slice: 0, fragment: 0 }), self.sound.first()),
-            (None, _) => (self.log.newest_picture(), self.sound.end()),
+            (_, false) | (None, true) => (self.log.newest_picture(), self.sound.end()),
         };
         self.stats.peers_seen += 1;
         let first = self.log.slice(cursor.slice).map_or(self.pictures, |slice| slice.picture);
-        let report = earlier.map_or(Report { settled: first, ..Report::default() }, |earlier| earlier.report);
+        let report = earlier.map_or(Report { settled: first, ..Report::default() }, |earlier| {
+            // Packet numbers begin anew, and with them the order of reports.
+            Report { highest: 0, ..earlier.report }
+        });
         let stats = PeerStats { name: name.clone(), address: address.to_string(), ..PeerStats::default() };
         let peer = Peer::new(cursor, sound, (pictures, wants_sound), report, stats);
         self.peers.insert(link, peer);
@@ -337,7 +341,12 @@ impl Session {
         let stale = if self.patient { MediaTime::ZERO } else { media.saturating_sub(sound_log::STALE) };
         for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.wants_sound && peer.copies.is_on(now)) {
             let Some(path) = self.endpoint.path(*id) else { continue };
-            let Some(to) = path.usable(now) else { continue };
+            let Some(to) = path.usable(now) else {
+                if !self.patient {
+                    peer.copies.skip_to(self.sound.end());
+                }
+                continue;
+            };
             let segment = peer.copies.fill(now, stale, &self.sound, path, buffer);
             if let Some(pieces) = buffer.len().checked_div(segment) {
                 peer.stats.copies += pieces as u64;
@@ -441,7 +450,7 @@ impl Core for Session {
     }
 
     fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
-        if let Some(link) = self.endpoint.handle_stream(stream, bytes) {
+        if let Some(link) = self.endpoint.handle_stream(now, stream, bytes) {
             // A receiver's records are all the endpoint's; others are ignored.
             while self.endpoint.next_record(now, link).is_some() {}
         }

@@ -70,6 +70,11 @@ impl SoundCopies {
         self.until = self.until.max(Some(now + GOOD_FOR));
     }
 
+    /// Nothing passes: what was caught meanwhile is not copied when it does again, for it would be late by the outage, and sound with it.
+    pub fn skip_to(&mut self, next: u64) {
+        (self.next, self.piece) = (self.next.max(next), 0);
+    }
+
     /// Whether copies flow.
     pub fn is_on(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now < until)

@@ -29,10 +29,13 @@ pub struct Figures {
     pub resent: f64,
     /// The largest error of the estimate of the sender's clock.
     pub clock_us: f64,
+    /// From the path's return to the first new picture; 0 where nothing goes away.
+    #[serde(default)]
+    pub back_ms: f64,
 }
 
 impl Figures {
-    fn columns(&self) -> [(&'static str, f64); 12] {
+    fn columns(&self) -> [(&'static str, f64); 13] {
         [
             ("p50_ms", self.p50_ms),
             ("p95_ms", self.p95_ms),
@@ -46,6 +49,7 @@ impl Figures {
             ("overhead", self.overhead),
             ("resent", self.resent),
             ("clock_us", self.clock_us),
+            ("back_ms", self.back_ms),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! TCP between the hosts of a [`World`]: who dials whom, what the kernels do, and what the programs are told of it.
 //!
-//! A machine that is up and does not listen refuses; so, for simplicity, does one that is off. Opening costs a round trip.
+//! A machine that is up and does not listen refuses; so, for simplicity, does one that is off. Opening costs a round trip. As in
+//! `net::dial` a host that is dialled while it is being dialled gets a second attempt beside the first, and one answer comes for both.
 
 use super::harness::{Event, World};
 use super::tcp::{End, Segment};
@@ -17,6 +18,8 @@ pub struct Connection {
     pub ends: [End; 2],
     pub host: HostId,
     tries: u32,
+    /// One end has left its address: nothing passes, and nobody is told.
+    cut: bool,
 }
 
 fn stream(connection: u64, side: usize) -> StreamId {
@@ -38,8 +41,43 @@ impl World {
         }
     }
 
+    pub(super) fn wake_connections(&mut self, node: usize) {
+        let due: Vec<_> = self
+            .connections
+            .iter()
+            .flat_map(|(id, c)| [(*id, c, 0), (*id, c, 1)])
+            .filter_map(|(id, c, side)| (c.nodes[side] == node).then_some((id, side, c.ends[side].timer?)))
+            .collect();
+        for (id, side, at) in due {
+            self.schedule(at, Event::Retransmit(id, side, at));
+        }
+    }
+
+    pub(super) fn cut_connections(&mut self, node: usize) {
+        for connection in self.connections.values_mut().filter(|connection| connection.nodes.contains(&node)) {
+            connection.cut = true;
+        }
+    }
+
+    /// Whether other attempts of the same dial are under way.
+    fn has_others(&self, id: u64) -> bool {
+        let Some(connection) = self.connections.get(&id) else { return false };
+        let (node, host) = (connection.nodes[0], connection.host);
+        self.connections.iter().any(|(other, c)| *other != id && c.nodes[0] == node && c.host == host && !c.ends[0].established)
+    }
+
+    /// An attempt failed; the last one's end is the dial's.
+    fn fail_attempt(&mut self, id: u64, why: &str) {
+        let last = !self.has_others(id);
+        let Some(connection) = self.connections.remove(&id) else { return };
+        if last {
+            let (node, host) = (connection.nodes[0], connection.host);
+            self.input(node, |program, at| program.handle_dialled(at, host, Err(why.to_string())));
+        }
+    }
+
     pub(super) fn travel_tcp(&mut self, id: u64, from_side: usize, len: usize, event: Event) {
-        let Some(connection) = self.connections.get(&id) else { return };
+        let Some(connection) = self.connections.get(&id).filter(|connection| !connection.cut) else { return };
         let now = Duration::from_nanos(self.now);
         if self.tcp_outage.is_some_and(|(from, to)| (from..to).contains(&now)) {
             return;
@@ -56,7 +94,8 @@ impl World {
         let to = self.nodes[node].hosts[host.0];
         let from = SocketAddr::new(self.nodes[node].udp.ip(), 40_000 + (id % 20_000) as u16);
         let ends = [End::new(), End::new()];
-        self.connections.insert(id, Connection { nodes: [node, usize::MAX], addresses: [from, to], ends, host, tries: 0 });
+        self.connections
+            .insert(id, Connection { nodes: [node, usize::MAX], addresses: [from, to], ends, host, tries: 0, cut: false });
         self.travel_tcp(id, 0, 0, Event::Syn(id));
         self.schedule(self.now + 1_000_000_000, Event::SynTimeout(id));
     }
@@ -64,13 +103,11 @@ impl World {
     pub(super) fn handle_syn_timeout(&mut self, id: u64) {
         let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[0].established) else { return };
         connection.tries += 1;
-        let (tries, node, host) = (connection.tries, connection.nodes[0], connection.host);
-        if tries < 4 {
+        if connection.tries < 2 {
             self.travel_tcp(id, 0, 0, Event::Syn(id));
-            self.schedule(self.now + (1_000_000_000 << tries), Event::SynTimeout(id));
+            self.schedule(self.now + 2_000_000_000, Event::SynTimeout(id));
         } else {
-            self.connections.remove(&id);
-            self.input(node, |program, at| program.handle_dialled(at, host, Err("connection timed out".to_string())));
+            self.fail_attempt(id, "connection timed out");
         }
     }
 
@@ -95,13 +132,14 @@ impl World {
     }
 
     fn listener(&self, to: SocketAddr) -> Option<usize> {
-        self.nodes.iter().rposition(|node| node.alive && node.udp.ip() == to.ip() && node.hosts.is_empty())
+        self.nodes.iter().rposition(|node| node.alive && node.udp.ip() == to.ip() && node.listens)
     }
 
     pub(super) fn handle_syn_ack(&mut self, id: u64) {
         let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[0].established) else { return };
         connection.ends[0].established = true;
         let (node, host, to) = (connection.nodes[0], connection.host, connection.addresses[1]);
+        self.connections.retain(|_, c| c.nodes[0] != node || c.host != host || c.ends[0].established);
         self.input(node, |program, at| program.handle_dialled(at, host, Ok((stream(id, 0), to))));
     }
 
@@ -194,10 +232,10 @@ impl World {
     }
 
     pub(super) fn handle_refused(&mut self, id: u64) {
-        let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[0].established) else { return };
-        let (node, host) = (connection.nodes[0], connection.host);
-        self.connections.remove(&id);
-        self.input(node, |program, at| program.handle_dialled(at, host, Err("connection refused".to_string())));
+        if self.connections.get(&id).is_none_or(|c| c.ends[0].established) {
+            return;
+        }
+        self.fail_attempt(id, "connection refused");
     }
 
     pub(super) fn handle_retransmit(&mut self, id: u64, side: usize, at: u64) {

@@ -52,6 +52,8 @@ pub trait Program {
     fn tick(&mut self, at: Moment, tick: Tick);
     /// Deals with its own events; `None` where there was one.
     fn poll(&mut self, at: Moment, buffer: &mut Vec<u8>) -> Option<Output<()>>;
+    /// It was suspended and goes on: camera and sound card begin anew.
+    fn wake(&mut self, at: Moment);
     /// True times of ticks it wants.
     fn take_ticks(&mut self) -> Vec<(u64, Tick)>;
 }
@@ -64,6 +66,8 @@ pub(super) struct Node {
     pub(super) timer: u64,
     pub(super) spin: (u64, u32),
     pub(super) alive: bool,
+    /// It takes connections.
+    pub(super) listens: bool,
 }
 
 /// A datagram seen on its way.
@@ -172,8 +176,9 @@ impl World {
     pub fn start(&mut self, ip: &str, clock: Oscillator, hosts: &[&str], program: Box<dyn Program>) -> usize {
         let address = |ip: &str| SocketAddr::new(ip.parse().unwrap(), PORT);
         let id = self.nodes.len();
-        let hosts = hosts.iter().map(|host| address(host)).collect();
-        self.nodes.push(Node { clock, udp: address(ip), program, hosts, timer: 0, spin: (0, 0), alive: true });
+        let hosts: Vec<SocketAddr> = hosts.iter().map(|host| address(host)).collect();
+        let listens = hosts.is_empty();
+        self.nodes.push(Node { clock, udp: address(ip), program, hosts, timer: 0, spin: (0, 0), alive: true, listens });
         self.by_address.insert(address(ip), id);
         self.drain(id);
         id
@@ -184,6 +189,33 @@ impl World {
         self.nodes[node].alive = false;
         let address = self.nodes[node].udp;
         self.by_address.remove(&address);
+    }
+
+    /// A node that dials takes connections, too.
+    pub fn listen(&mut self, node: usize) {
+        self.nodes[node].listens = true;
+    }
+
+    /// The machine sleeps: what comes is lost, nothing runs.
+    pub fn suspend(&mut self, node: usize) {
+        self.nodes[node].alive = false;
+    }
+
+    /// It goes on where it was; its clock may or may not have stood still.
+    pub fn wake(&mut self, node: usize) {
+        self.nodes[node].alive = true;
+        self.wake_connections(node);
+        self.input(node, |program, at| {
+            program.wake(at);
+            program.handle_timeout(at);
+        });
+    }
+
+    /// The cable goes into another socket: new address, and connections of the old one are heard of no more.
+    pub fn move_to(&mut self, node: usize, ip: &str) {
+        let to = SocketAddr::new(ip.parse().unwrap(), PORT);
+        self.rebind(node, to);
+        self.cut_connections(node);
     }
 
     /// A NAT gives a node another address; TCP connections live on.
@@ -250,7 +282,7 @@ impl World {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Timer(node, timer) => {
-                if self.nodes[node].timer == timer {
+                if self.nodes[node].timer == timer && self.nodes[node].alive {
                     self.count_spin(node);
                     self.input(node, |program, at| program.handle_timeout(at));
                 }

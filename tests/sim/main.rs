@@ -11,6 +11,7 @@ mod limits;
 mod netem;
 mod oscillator;
 mod receiving;
+mod returns;
 mod scenarios;
 mod sending;
 mod sounds;

@@ -9,15 +9,28 @@ use std::time::{Duration, Instant};
 pub struct Oscillator {
     offset: u64,
     ppb: i64,
+    /// From, to, in true time: it stands still, as the monotonic clock of a suspended machine.
+    stands: (u64, u64),
 }
 
 impl Oscillator {
     pub fn new(offset: Duration, ppm: f64) -> Self {
-        Oscillator { offset: offset.as_nanos() as u64, ppb: (ppm * 1000.0) as i64 }
+        Oscillator { offset: offset.as_nanos() as u64, ppb: (ppm * 1000.0) as i64, stands: (0, 0) }
+    }
+
+    /// The same, but it stands still for a while.
+    pub fn standing(self, from: Duration, to: Duration) -> Self {
+        Oscillator { stands: (from.as_nanos() as u64, to.as_nanos() as u64), ..self }
+    }
+
+    fn runs(&self, at: u64) -> u64 {
+        let (from, to) = self.stands;
+        at - (at.clamp(from, to) - from)
     }
 
     /// What it shows at a true time, in nanoseconds.
     pub fn shows(&self, at: u64) -> u64 {
+        let at = self.runs(at);
         let drift = i128::from(at) * i128::from(self.ppb) / 1_000_000_000;
         self.offset + (i128::from(at) + drift) as u64
     }
@@ -26,6 +39,10 @@ impl Oscillator {
     pub fn when(&self, shown: u64) -> u64 {
         let since = i128::from(shown.saturating_sub(self.offset));
         let mut at = (since * 1_000_000_000 / (1_000_000_000 + i128::from(self.ppb))) as u64;
+        let (from, to) = self.stands;
+        if to > from && at >= from {
+            at += to - from;
+        }
         at = at.saturating_sub(1);
         while self.shows(at) < shown {
             at += 1;

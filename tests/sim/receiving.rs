@@ -55,10 +55,22 @@ pub struct Watched {
     pub first_whole: Option<u64>,
     /// True times at which pictures were whole, where a scenario asks.
     pub whole_at: Vec<u64>,
+    /// Every picture shown, in order.
+    pub shown: Vec<Shown>,
+    /// The most bytes of unfinished slices.
+    pub assembly_bytes: u64,
     pub stats: ReceiverStats,
     pub log: Vec<(u64, String)>,
     pub finished: Option<u64>,
     pub senders: Vec<(u64, String)>,
+}
+
+/// A picture on the screen.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown {
+    pub at: u64,
+    pub picture: u64,
+    pub latency: u64,
 }
 
 pub struct Receiving {
@@ -132,7 +144,7 @@ impl Receiving {
             watched.first_whole.get_or_insert(at.true_ns);
             watched.whole_at.push(at.true_ns);
             drop(watched);
-            self.show(at, capture);
+            self.show(at, slice.picture, capture);
         } else {
             self.captures.insert(slice.picture, capture);
         }
@@ -153,7 +165,7 @@ impl Receiving {
         self.watched.borrow_mut().parts += 1;
     }
 
-    fn show(&mut self, at: Moment, capture: MediaTime) {
+    fn show(&mut self, at: Moment, picture: u64, capture: MediaTime) {
         let Some(source) = &self.shown_source else { return };
         let captured = source.borrow().true_time(capture);
         let ready = at.true_ns + DECODE;
@@ -167,6 +179,7 @@ impl Receiving {
         let shown = ready.max(due.unwrap_or(0)).max(watched.shown_at.last().copied().unwrap_or(0));
         watched.latencies.push(shown.saturating_sub(captured));
         watched.shown_at.push(shown);
+        watched.shown.push(Shown { at: at.true_ns, picture, latency: shown.saturating_sub(captured) });
         watched.held.push(shown - ready);
         if let Some((_, mapping)) = self.mapping {
             let unheld = at.local + Duration::from_nanos(DECODE);
@@ -191,7 +204,7 @@ impl Receiving {
             watched.partial += 1;
             drop(watched);
             if let Some(capture) = capture {
-                self.show(at, capture);
+                self.show(at, settled.picture, capture);
             }
         } else {
             watched.lost += 1;
@@ -237,7 +250,11 @@ impl Receiving {
             Event::NoUdp(address) => sentence = Some(format!("no udp {address}")),
             Event::TurnedAway(from, why) => sentence = Some(format!("turned away {from}: {why}")),
             Event::Unreachable { sentence: why, fatal, .. } => sentence = Some(format!("unreachable fatal={fatal}: {why}")),
-            Event::Stats(stats) => self.watched.borrow_mut().stats = *stats,
+            Event::Stats(stats) => {
+                let mut watched = self.watched.borrow_mut();
+                watched.assembly_bytes = watched.assembly_bytes.max(stats.assembly_bytes);
+                watched.stats = *stats;
+            }
         }
         if let Some(sentence) = sentence {
             self.watched.borrow_mut().log.push((at.true_ns / 1_000_000, sentence));
@@ -317,6 +334,12 @@ impl Program for Receiving {
             Output::Close { stream } => Some(Output::Close { stream }),
             Output::Dial { host } => Some(Output::Dial { host }),
             Output::Wait(deadline) => Some(Output::Wait(deadline)),
+        }
+    }
+
+    fn wake(&mut self, at: Moment) {
+        if self.speaking {
+            self.ticks.push((self.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
         }
     }
 

@@ -54,8 +54,23 @@ impl Skews {
     pub const USUAL: Skews = Skews { sender: 12.0, receiver: -9.0, microphone: 31.0, speaker: -24.0 };
 }
 
+/// Both machines' clocks may stand still for a while, from and to.
+pub type Pauses = ((Duration, Duration), (Duration, Duration));
+
 pub fn sending(world: &mut World, ip: &str, skews: Skews, stream: Stream, hosts: &[&str]) -> (usize, Rc<RefCell<Source>>) {
-    let clocks = (Oscillator::new(secs(5000), skews.sender), Oscillator::new(secs(1), skews.microphone));
+    sending_with(world, ip, skews, stream, hosts, (Duration::ZERO, Duration::ZERO))
+}
+
+fn sending_with(
+    world: &mut World,
+    ip: &str,
+    skews: Skews,
+    stream: Stream,
+    hosts: &[&str],
+    (from, to): (Duration, Duration),
+) -> (usize, Rc<RefCell<Source>>) {
+    let clock = Oscillator::new(secs(5000), skews.sender).standing(from, to);
+    let clocks = (clock, Oscillator::new(secs(1), skews.microphone));
     let name = format!("camera at {} ms", world.now / 1_000_000);
     let (program, source) = Sending::new(world.base, world.now, &name, clocks, hosts.len(), stream);
     let ticks: Box<dyn Program> = program;
@@ -63,7 +78,19 @@ pub fn sending(world: &mut World, ip: &str, skews: Skews, stream: Stream, hosts:
 }
 
 pub fn receiving(world: &mut World, ip: &str, skews: Skews, patient: bool, sources: &Sources, hosts: &[&str]) -> (usize, Shared) {
-    let clock = Oscillator::new(secs(1200), skews.receiver);
+    receiving_with(world, ip, skews, patient, sources, hosts, (Duration::ZERO, Duration::ZERO))
+}
+
+fn receiving_with(
+    world: &mut World,
+    ip: &str,
+    skews: Skews,
+    patient: bool,
+    sources: &Sources,
+    hosts: &[&str],
+    (from, to): (Duration, Duration),
+) -> (usize, Shared) {
+    let clock = Oscillator::new(secs(1200), skews.receiver).standing(from, to);
     let clocks = (clock, Oscillator::new(secs(77), skews.speaker));
     let (program, shared) = Receiving::new(world.base, world.now, ip, clocks, hosts.len(), patient, sources);
     (world.start(ip, clock, hosts, program), shared)
@@ -77,6 +104,17 @@ impl Pair {
         let (sender, source) = sending(&mut world, CAMERA, skews, stream, &[]);
         let sources: Sources = Rc::new(RefCell::new(vec![source.clone()]));
         let (receiver, (watched, speaker)) = receiving(&mut world, SCREEN, skews, patient, &sources, &[CAMERA]);
+        Pair { world, sender, receiver, source, sources, watched, speaker }
+    }
+
+    /// A camera and a screen whose clocks stand still for a while.
+    pub fn with_pauses(of: u64, params: &Params, (sender, receiver): Pauses) -> Pair {
+        let mut world = World::new(seed(of), Params::lan());
+        world.connect(CAMERA, SCREEN, params);
+        let (sender, source) = sending_with(&mut world, CAMERA, Skews::USUAL, Stream::camera(), &[], sender);
+        let sources: Sources = Rc::new(RefCell::new(vec![source.clone()]));
+        let (receiver, (watched, speaker)) =
+            receiving_with(&mut world, SCREEN, Skews::USUAL, false, &sources, &[CAMERA], receiver);
         Pair { world, sender, receiver, source, sources, watched, speaker }
     }
 
@@ -120,6 +158,7 @@ pub fn figures(source: &Source, watched: &Watched, speaker: &Speaker, bytes: u64
         overhead: bytes as f64 / source.body_bytes as f64,
         resent: source.resent() as f64,
         clock_us: watched.clock_error as f64 / 1e3,
+        back_ms: 0.0,
     }
 }
 

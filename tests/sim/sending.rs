@@ -111,6 +111,11 @@ pub struct Sending {
     clock: Oscillator,
     microphone: Oscillator,
     start: u64,
+    /// A picture, and what the sender's clock showed when it was caught: the others are counted from it.
+    first: (u64, u64),
+    first_block: (u64, u64),
+    /// The picture and the block that are due: after a suspension there may be two ticks for each.
+    due: (u64, u64),
     commands: Vec<Command>,
     ticks: Vec<(u64, Tick)>,
     /// Of a film: when its first picture was due, whether it is held back, whether it is over.
@@ -176,6 +181,9 @@ impl Sending {
             clock,
             microphone,
             start,
+            first: (0, clock.shows(start + 1_000_000)),
+            first_block: (0, microphone.shows(start + 1_000_000)),
+            due: (0, 0),
             commands: Vec::new(),
             ticks,
             film: None,
@@ -218,9 +226,9 @@ impl Sending {
         self.commands.push(Command::Slice(slice));
     }
 
-    fn push_sound(&mut self, capture: MediaTime) {
+    /// `first`: the number of the block's first frame, by the crystal that counts them.
+    fn push_sound(&mut self, capture: MediaTime, first: u64) {
         let mut source = self.source.borrow_mut();
-        let first = source.blocks * BLOCK_FRAMES as u64;
         source.blocks += 1;
         let channels = self.stream.channels;
         let mut samples = Vec::with_capacity(BLOCK_FRAMES * 2 * usize::from(channels));
@@ -233,33 +241,41 @@ impl Sending {
     }
 
     fn camera(&mut self, at: Moment, picture: u64) {
+        if picture != self.due.0 {
+            return;
+        }
+        self.due.0 += 1;
         let shown = self.clock.shows(at.true_ns);
         let encode = self.stream.encode.as_nanos() as u64;
         for slice in 0..self.stream.slices {
             let ready = shown + encode * (u64::from(slice) + 1) / u64::from(self.stream.slices);
             self.ticks.push((self.clock.when(ready), Tick::Slice(picture, slice)));
         }
-        let first = self.clock.shows(self.start + 1_000_000);
-        let next = first + (picture + 1) * self.stream.period.as_nanos() as u64;
-        self.ticks.push((self.clock.when(next), Tick::Camera(picture + 1)));
+        self.ticks.push((self.captured(picture + 1), Tick::Camera(picture + 1)));
     }
 
     /// The true time of picture `picture`'s capture.
     fn captured(&self, picture: u64) -> u64 {
-        let first = self.clock.shows(self.start + 1_000_000);
-        self.clock.when(first + picture * self.stream.period.as_nanos() as u64)
+        let (number, shown) = self.first;
+        self.clock.when(shown + picture.saturating_sub(number) * self.stream.period.as_nanos() as u64)
     }
 
     fn microphone(&mut self, at: Moment, block: u64) {
+        if block != self.due.1 {
+            return;
+        }
+        self.due.1 += 1;
         // The block that just ended began one block ago, on the microphone's own clock.
         let shown = self.microphone.shows(at.true_ns);
         let began = self.microphone.when(shown - BLOCK.as_nanos() as u64);
         if block > 0 {
             let capture = self.source.borrow().media(began);
-            self.push_sound(capture);
+            let since = self.microphone.shows(began) - self.microphone.shows(self.start + 1_000_000);
+            let blocks = (since + BLOCK.as_nanos() as u64 / 2) / BLOCK.as_nanos() as u64;
+            self.push_sound(capture, blocks * BLOCK_FRAMES as u64);
         }
-        let first = self.microphone.shows(self.start + 1_000_000);
-        let next = first + (block + 1) * BLOCK.as_nanos() as u64;
+        let (number, shown) = self.first_block;
+        let next = shown + (block + 1 - number) * BLOCK.as_nanos() as u64;
         self.ticks.push((self.microphone.when(next), Tick::Microphone(block + 1)));
     }
 
@@ -274,7 +290,7 @@ impl Sending {
         let blocks = self.source.borrow().blocks;
         for block in blocks..(picture * period / BLOCK.as_nanos() as u64) {
             let capture = self.source.borrow().media(began + block * BLOCK.as_nanos() as u64);
-            self.push_sound(capture);
+            self.push_sound(capture, block * BLOCK_FRAMES as u64);
         }
         if picture == length {
             self.over = true;
@@ -383,6 +399,23 @@ impl Program for Sending {
                 debug_assert!(deadline.is_none_or(|deadline| self.base.nanos(deadline) > 0), "before all clocks");
                 Some(Output::Wait(deadline))
             }
+        }
+    }
+
+    fn wake(&mut self, at: Moment) {
+        // The tick of the next picture, and of the next block, went by unheard.
+        let next = self.source.borrow().pictures;
+        self.first = (next, self.clock.shows(at.true_ns));
+        self.due.0 = next;
+        self.ticks.push((at.true_ns, Tick::Camera(next)));
+        if self.stream.channels > 0 {
+            let block = self.source.borrow().blocks + 1;
+            self.due.1 = block;
+            // On the grid of its blocks, so that its frames keep their numbers.
+            let (first, period) = (self.microphone.shows(self.start + 1_000_000), BLOCK.as_nanos() as u64);
+            let passed = (self.microphone.shows(at.true_ns) - first) / period;
+            self.first_block = (block, first + (passed + 2) * period);
+            self.ticks.push((self.microphone.when(self.first_block.1), Tick::Microphone(block)));
         }
     }
 

@@ -1,6 +1,5 @@
 //! How links end: by a fault, a farewell, or their age; what is still said, who is told, whether the host is dialled again.
 
-use super::super::HostId;
 use super::super::link::{Fault, LinkId};
 use super::{Endpoint, Notice};
 use crate::wire::record::Reason;
@@ -9,8 +8,11 @@ use std::time::Instant;
 impl Endpoint {
     pub(super) fn fail(&mut self, now: Instant, id: LinkId, fault: Fault) {
         let Some(link) = self.links.get_mut(&id) else { return };
+        if link.retired.is_some() {
+            return;
+        }
         let (remote, began) = (link.remote, link.began);
-        let host = self.hosts.iter().position(|host| host.link == Some(id));
+        let host = self.hosts.of(id);
         match fault {
             Fault::TurnedAway(refusal, sentence) => {
                 link.turn_away(refusal, &sentence);
@@ -21,7 +23,8 @@ impl Endpoint {
             Fault::Refused(sentence) => {
                 self.remove(id);
                 if let Some(host) = host {
-                    self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
+                    self.hosts.give_up(host);
+                    self.notices.push_back(Notice::Unreachable { host, sentence, fatal: true });
                 }
             }
             Fault::Protocol(sentence) => {
@@ -30,8 +33,9 @@ impl Endpoint {
                 match (greeted, host) {
                     (true, _) => self.down(id, Some(Reason::Protocol), sentence),
                     (false, Some(host)) => {
+                        self.hosts.give_up(host);
                         self.remove(id);
-                        self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
+                        self.notices.push_back(Notice::Unreachable { host, sentence, fatal: true });
                     }
                     (false, None) => {
                         self.counters.turned_away += 1;
@@ -45,16 +49,26 @@ impl Endpoint {
                 if let Some(host) = host {
                     match reason {
                         Reason::Busy => {
+                            self.hosts.give_up(host);
                             let sentence = format!("{remote} shows somebody else: {sentence}");
-                            self.notices.push_back(Notice::Unreachable { host: HostId(host), sentence, fatal: true });
+                            self.notices.push_back(Notice::Unreachable { host, sentence, fatal: true });
                         }
                         Reason::Replaced => {}
-                        _ => self.redial(now, host, began),
+                        _ => self.hosts.broke(now, host, began, false),
                     }
                 }
                 if greeted { self.down(id, Some(reason), sentence) } else { self.remove(id) }
             }
         }
+    }
+
+    /// A link is gone and its host, if it has one, is dialled anew.
+    pub(super) fn lose(&mut self, now: Instant, id: LinkId, why: &str) {
+        let Some(began) = self.links.get(&id).map(|link| link.began) else { return };
+        if let Some(host) = self.hosts.of(id) {
+            self.hosts.broke(now, host, began, true);
+        }
+        self.down(id, None, why.to_string());
     }
 
     pub(super) fn down(&mut self, id: LinkId, reason: Option<Reason>, sentence: String) {
@@ -81,10 +95,6 @@ impl Endpoint {
             }
             self.closes.push_back(stream);
         }
-        for host in &mut self.hosts {
-            if host.link == Some(id) {
-                host.link = None;
-            }
-        }
+        self.hosts.removed(id);
     }
 }

@@ -1,0 +1,125 @@
+//! How a peer comes back: noticing that its connection hangs, and putting a new link in the place of the old one.
+//!
+//! A new link replaces an earlier one to the same process where the peer shows the token it was given, or where we dialled the same host
+//! again. What was proved of the peer's address holds on, so that pictures go on at once under the new keys; the earlier link is
+//! *retired*: for [`RETIRED`] it still opens what was on its way, then it goes without a word.
+//!
+//! Where both sides dial each other two links come up at once. Both must drop the same one: kept is the one dialled by the process with
+//! the smaller id. Which is greeted first differs between the two, so nothing else would do.
+
+use super::super::link::{LinkId, SILENT};
+use super::{Endpoint, Notice};
+use crate::crypto::Side;
+use std::time::{Duration, Instant};
+
+/// What a replaced link may still take: more than any round trip.
+const RETIRED: Duration = Duration::from_secs(1);
+
+impl Endpoint {
+    /// A link's peer said hello.
+    pub(super) fn greeted(&mut self, now: Instant, id: LinkId) {
+        let Some(link) = self.links.get(&id) else { return };
+        let Some(hello) = link.hello.clone() else { return };
+        let (side, host) = (link.side, self.hosts.of(id));
+        let in_use = host.and_then(|host| self.hosts.link(host));
+        let mut earlier = self.links.iter().filter(|(other, link)| {
+            **other != id && link.retired.is_none() && link.hello.as_ref().is_some_and(|earlier| earlier.id == hello.id)
+        });
+        // It comes back by the token we gave it, or because we dialled it again; or both of us dialled.
+        let earlier = earlier.find_map(|(other, link)| {
+            let knows = link.token == hello.resume || link.former_token == Some(hello.resume);
+            let comes_back = if side == Side::Listener { knows } else { in_use == Some(*other) };
+            let crossed = link.side != side;
+            (comes_back || crossed).then_some((*other, comes_back, crossed && link.stream.is_some() && !link.suspect))
+        });
+        if let Some((other, _, true)) = earlier
+            && (side == Side::Dialler) != (self.config.me.id < hello.id)
+        {
+            // Theirs is kept: our dial led to it.
+            let token = self.hello(other).map_or([0; 16], |hello| hello.token);
+            self.retire(now, id);
+            if let Some(host) = host {
+                self.take_over(host, other, token);
+            }
+            return;
+        }
+        if let Some((other, comes_back, _)) = earlier {
+            self.inherit(now, id, other, comes_back);
+            let host = self.hosts.using(other);
+            self.retire(now, other);
+            if let Some(host) = host {
+                self.take_over(host, id, hello.token);
+            }
+        }
+        if let Some(host) = host {
+            self.take_over(host, id, hello.token);
+        }
+        self.notices.push_back(Notice::Up { link: id, replaces: earlier.map(|(other, ..)| other) });
+        if self.links.get(&id).and_then(|link| link.path.as_ref()).is_some_and(|path| path.address().is_some()) {
+            self.notices.push_back(Notice::Path(id));
+        }
+    }
+
+    fn take_over(&mut self, host: super::HostId, id: LinkId, token: [u8; 16]) {
+        for late in self.hosts.greeted(host, id, token) {
+            self.remove(late);
+        }
+    }
+
+    fn inherit(&mut self, now: Instant, id: LinkId, from: LinkId, proved: bool) {
+        let Some(mut former) = self.links.remove(&from) else { return };
+        if let Some(link) = self.links.get_mut(&id) {
+            link.former_token = Some(former.token);
+            if let (Some(path), Some(before), true) = (&mut link.path, &mut former.path, proved) {
+                path.inherit(now, before, now.checked_sub(SILENT).unwrap_or(now));
+            }
+        }
+        self.links.insert(from, former);
+    }
+
+    fn retire(&mut self, now: Instant, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.retired = Some(now + RETIRED);
+        }
+        self.hosts.removed(id);
+    }
+
+    /// A datagram of this link opened; `before`: when one did last.
+    pub(super) fn heard(&mut self, now: Instant, id: LinkId, before: Option<Instant>) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.path.as_mut().is_some_and(super::Path::take_doubt) {
+            link.doubt(now);
+        }
+        let Some(before) = before.filter(|before| now >= *before + SILENT) else { return };
+        let hangs = link.gave_nothing_since(before);
+        let Some(host) = self.hosts.using(id) else {
+            // We cannot dial, and the other side may have slept and know of no silence: a challenge tells it to look at its connection.
+            if let Some(path) = link.path.as_mut().filter(|_| hangs) {
+                path.challenge_anew(now);
+            }
+            return;
+        };
+        if hangs {
+            // We may have been asleep ourselves, and not have noticed the silence before it ended.
+            self.hosts.silent(now, host);
+        }
+        if let Some(evicted) = self.hosts.heard_again(now, host) {
+            self.remove(evicted);
+        }
+    }
+
+    /// Bytes came over TCP: it does not hang.
+    pub(super) fn stream_lives(&mut self, id: LinkId) {
+        if let Some(host) = self.hosts.using(id) {
+            self.hosts.well(host);
+        }
+    }
+
+    /// Dials afresh beside a connection that seems to hang.
+    pub(super) fn look_for_silence(&mut self, now: Instant, id: LinkId) {
+        let Some(host) = self.hosts.using(id) else { return };
+        if self.links.get_mut(&id).is_some_and(|link| link.turns_suspect(now)) {
+            self.hosts.silent(now, host);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Whom we dial, and when.
+//!
+//! **Problem.** After an outage the picture comes back by itself, as UDP is probed four times a second. TCP does not: its retransmission
+//! timer has doubled all along (RFC 6298 §5.5), so its next try may be a minute away, and where the cable was pulled or the address
+//! changed nothing ever says that the connection is dead. Sound would be gone for as long.
+//!
+//! **Choice.** A host whose connection broke, or whose peer has been silent for three probes (`endpoint` says which), is *lost*: it is
+//! dialled every [`REDIAL`], each time with a fresh connection beside those under way, for the old ones sit in the same back-off. When
+//! a datagram comes again it is dialled at once. The first connection to say hello wins, the others are dropped. A host never met
+//! is dialled one connection at a time, so that its failure is told.
+//!
+//! **Rejected.** A TCP user timeout or keepalive: set by the kernel's clock, in seconds, and says nothing of when the path is back. Waiting for
+//! TCP: 1.2 s after an outage of 5 s, up to a minute after longer ones.
+//!
+//! Capacity: [`MAX_ATTEMPTS`] connections of a host that shake hands. One that is dialled because a datagram came takes the oldest's place.
+
+use super::super::HostId;
+use super::super::link::LinkId;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Between two tries to dial a host.
+pub const REDIAL: Duration = Duration::from_millis(500);
+
+/// A connection that had lasted is dialled again after this: the other side may be closing its own end still.
+const REDIAL_LASTED: Duration = Duration::from_millis(50);
+
+/// Connections of one host shaking hands at once: one less than a waiting side lets one address have (`admission`).
+pub const MAX_ATTEMPTS: usize = 3;
+
+struct Host {
+    /// It was asked to be dialled since, and there is no answer.
+    dialling: Option<Instant>,
+    /// When it was last asked to be.
+    dialled: Option<Instant>,
+    /// When to dial next.
+    next: Option<Instant>,
+    /// Dial on and on, beside what is under way.
+    lost: bool,
+    /// The connection in use.
+    link: Option<LinkId>,
+    /// Those shaking hands, oldest first.
+    attempts: VecDeque<LinkId>,
+    /// What the peer gave us to come back with.
+    resume: [u8; 16],
+}
+
+/// See the module text.
+pub(super) struct Hosts {
+    hosts: Vec<Host>,
+    reconnect: bool,
+}
+
+impl Hosts {
+    /// So many hosts, to be dialled from `now` on; `reconnect`: and again.
+    pub fn new(now: Instant, count: usize, reconnect: bool) -> Self {
+        let host = || Host {
+            dialling: None,
+            dialled: None,
+            next: Some(now),
+            lost: false,
+            link: None,
+            attempts: VecDeque::new(),
+            resume: [0; 16],
+        };
+        Hosts { hosts: std::iter::repeat_with(host).take(count).collect(), reconnect }
+    }
+
+    /// The host a link belongs to.
+    pub fn of(&self, link: LinkId) -> Option<HostId> {
+        self.hosts.iter().position(|host| host.link == Some(link) || host.attempts.contains(&link)).map(HostId)
+    }
+
+    /// The host that this link is in use for.
+    pub fn using(&self, link: LinkId) -> Option<HostId> {
+        self.hosts.iter().position(|host| host.link == Some(link)).map(HostId)
+    }
+
+    /// The link in use for a host.
+    pub fn link(&self, host: HostId) -> Option<LinkId> {
+        self.hosts.get(host.0)?.link
+    }
+
+    /// What a link's peer gave us to come back with; zeros if nothing.
+    pub fn resume(&self, link: LinkId) -> [u8; 16] {
+        self.of(link).map_or([0; 16], |host| self.hosts[host.0].resume)
+    }
+
+    /// A dial brought this connection. Gives the attempt that makes room for it; `Err`: it is not wanted any more.
+    pub fn connected(&mut self, host: HostId, link: LinkId) -> Result<Option<LinkId>, ()> {
+        let host = self.hosts.get_mut(host.0).ok_or(())?;
+        host.dialling = None;
+        if host.link.is_some() && !host.lost {
+            return Err(());
+        }
+        if !host.lost {
+            host.next = None;
+        }
+        let evicted = if host.attempts.len() >= MAX_ATTEMPTS { host.attempts.pop_front() } else { None };
+        host.attempts.push_back(link);
+        Ok(evicted)
+    }
+
+    /// A dial failed.
+    pub fn failed(&mut self, now: Instant, host: HostId) {
+        let Some(host) = self.hosts.get_mut(host.0) else { return };
+        let took_long = host.dialling.take().is_some_and(|began| now >= began + REDIAL);
+        if self.reconnect && (host.link.is_none() || host.lost) {
+            let pause = host.dialled.map_or(now, |dialled| dialled + REDIAL);
+            host.next = Some(if took_long { now } else { pause.max(now) });
+        }
+    }
+
+    /// A connection said hello: it is in use from now on. Gives those that came too late.
+    pub fn greeted(&mut self, host: HostId, link: LinkId, token: [u8; 16]) -> Vec<LinkId> {
+        let Some(host) = self.hosts.get_mut(host.0) else { return Vec::new() };
+        (host.link, host.resume, host.lost, host.next) = (Some(link), token, false, None);
+        host.attempts.drain(..).filter(|other| *other != link).collect()
+    }
+
+    /// The connection in use, or an attempt, ended and lives by its keys at most: dialled again, at once where it had lasted, for one
+    /// that ends as soon as it began would be dialled without a pause. `keeps`: by its keys the link goes on.
+    pub fn broke(&mut self, now: Instant, host: HostId, began: Instant, keeps: bool) {
+        let Some(host) = self.hosts.get_mut(host.0).filter(|_| self.reconnect) else { return };
+        let soon = now + if now >= began + REDIAL { REDIAL_LASTED } else { REDIAL };
+        host.next = Some(host.next.map_or(soon, |next| next.min(soon)));
+        host.lost |= keeps;
+    }
+
+    /// Nothing is heard through the connection in use.
+    pub fn silent(&mut self, now: Instant, host: HostId) {
+        if let Some(host) = self.hosts.get_mut(host.0).filter(|host| self.reconnect && !host.lost) {
+            host.lost = true;
+            host.next = Some(host.next.map_or(now, |next| next.min(now)));
+        }
+    }
+
+    /// Something was heard after a silence: whatever stood in the way is gone. Gives the attempt that makes room for a fresh one.
+    pub fn heard_again(&mut self, now: Instant, host: HostId) -> Option<LinkId> {
+        let host = self.hosts.get_mut(host.0).filter(|host| self.reconnect && host.lost)?;
+        host.next = Some(now);
+        if host.attempts.len() >= MAX_ATTEMPTS { host.attempts.pop_front() } else { None }
+    }
+
+    /// The connection in use works after all.
+    pub fn well(&mut self, host: HostId) {
+        if let Some(host) = self.hosts.get_mut(host.0) {
+            (host.lost, host.next) = (false, None);
+        }
+    }
+
+    /// A link is gone. A host that is lost stays so: with its keys grown old it is met anew.
+    pub fn removed(&mut self, link: LinkId) {
+        for host in &mut self.hosts {
+            host.link = host.link.filter(|used| *used != link);
+            host.attempts.retain(|attempt| *attempt != link);
+        }
+    }
+
+    /// Dialling it again is of no use.
+    pub fn give_up(&mut self, host: HostId) {
+        if let Some(host) = self.hosts.get_mut(host.0) {
+            (host.lost, host.next) = (false, None);
+        }
+    }
+
+    /// Nobody is dialled any more.
+    pub fn stop(&mut self) {
+        self.reconnect = false;
+        for host in &mut self.hosts {
+            (host.next, host.lost) = (None, false);
+        }
+    }
+
+    /// When [`Hosts::poll`] has somebody to dial.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.hosts.iter().filter(|host| host.may_dial()).filter_map(|host| host.next).min()
+    }
+
+    /// Whom to dial now.
+    pub fn poll(&mut self, now: Instant) -> Option<HostId> {
+        let due = |host: &Host| host.may_dial() && host.next.is_some_and(|next| now >= next);
+        let place = self.hosts.iter().position(due)?;
+        let host = &mut self.hosts[place];
+        host.dialling.get_or_insert(now);
+        host.dialled = Some(now);
+        host.next = host.lost.then(|| now + REDIAL);
+        Some(HostId(place))
+    }
+}
+
+impl Host {
+    fn may_dial(&self) -> bool {
+        if self.lost { self.attempts.len() < MAX_ATTEMPTS } else { self.dialling.is_none() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: HostId = HostId(0);
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// One host, met at `start` over link 0.
+    fn met(start: Instant) -> Hosts {
+        let mut hosts = Hosts::new(start, 1, true);
+        assert_eq!(hosts.poll(start), Some(HOST));
+        assert_eq!(hosts.connected(HOST, LinkId(0)), Ok(None));
+        assert_eq!(hosts.greeted(HOST, LinkId(0), [1; 16]), []);
+        assert_eq!((hosts.poll(start + ms(9000)), hosts.deadline()), (None, None));
+        hosts
+    }
+
+    #[test]
+    fn a_host_never_met_is_dialled_one_connection_at_a_time() {
+        let start = Instant::now();
+        let mut hosts = Hosts::new(start, 1, true);
+        assert_eq!(hosts.poll(start), Some(HOST));
+        assert_eq!((hosts.poll(start + ms(2000)), hosts.deadline()), (None, None), "its answer is waited for");
+        hosts.failed(start + ms(3000), HOST);
+        assert_eq!(hosts.poll(start + ms(3000)), Some(HOST), "a dial that took long is followed by the next");
+        hosts.failed(start + ms(3001), HOST);
+        assert_eq!(hosts.deadline(), Some(start + ms(3500)), "one that was refused is not repeated at once");
+    }
+
+    #[test]
+    fn a_lost_host_is_dialled_twice_a_second_whatever_became_of_the_dials_before() {
+        let start = Instant::now();
+        let mut hosts = met(start);
+        hosts.silent(start + ms(10_000), HOST);
+        let mut dials = 0;
+        for at in (10_000..12_000).step_by(50) {
+            dials += usize::from(hosts.poll(start + ms(at)).is_some());
+        }
+        assert_eq!(dials, 4);
+        assert_eq!(hosts.heard_again(start + ms(12_010), HOST), None);
+        assert_eq!(hosts.poll(start + ms(12_010)), Some(HOST), "at once when something is heard");
+    }
+
+    #[test]
+    fn connections_that_hang_are_few_and_the_oldest_gives_way_when_the_path_is_back() {
+        let start = Instant::now();
+        let mut hosts = met(start);
+        hosts.silent(start, HOST);
+        for link in 1..=MAX_ATTEMPTS as u64 {
+            assert_eq!(hosts.connected(HOST, LinkId(link)), Ok(None));
+        }
+        assert_eq!((hosts.poll(start + ms(5000)), hosts.deadline()), (None, None));
+        assert_eq!(hosts.heard_again(start + ms(5000), HOST), Some(LinkId(1)));
+        assert_eq!(hosts.poll(start + ms(5000)), Some(HOST));
+        assert_eq!(hosts.connected(HOST, LinkId(9)), Ok(None));
+        assert_eq!(hosts.greeted(HOST, LinkId(9), [2; 16]), [LinkId(2), LinkId(3)], "the first hello wins");
+        assert_eq!(hosts.connected(HOST, LinkId(10)), Err(()), "what comes later is not wanted");
+        assert_eq!((hosts.resume(LinkId(9)), hosts.deadline()), ([2; 16], None));
+    }
+
+    #[test]
+    fn a_connection_that_had_lasted_is_dialled_again_at_once_and_one_that_had_not_after_a_pause() {
+        let start = Instant::now();
+        let mut hosts = met(start);
+        hosts.broke(start + ms(9000), HOST, start, true);
+        assert_eq!(hosts.deadline(), Some(start + ms(9050)));
+        let mut hosts = met(start);
+        hosts.broke(start + ms(20), HOST, start, false);
+        assert_eq!(hosts.deadline(), Some(start + ms(520)));
+        hosts.stop();
+        assert_eq!(hosts.deadline(), None);
+    }
+}

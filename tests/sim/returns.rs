@@ -1,0 +1,296 @@
+//! Coming back: whatever goes away and returns, the picture returns by itself, within half a second, and at the latency it had.
+//!
+//! A scenario says when the path (or the process, or the machine) is back. From then on it is measured: until the first whole picture
+//! (`back_ms`), that picture's latency (a backlog would be old), and the latency of the rest against that before.
+
+use super::ceilings::{Figures, check};
+use super::harness::World;
+use super::netem::Params;
+use super::receiving::Shown;
+use super::scenarios::{CAMERA, Pair, SCREEN, Skews, ms, receiving, secs, seed, sending};
+use super::sending::Stream;
+use std::time::Duration;
+
+/// A second address of the receiver.
+const CABLE: &str = "10.0.0.22";
+
+/// A picture that missed the first datagram's way back, milliseconds: one period and a little.
+const FRESH: f64 = 40.0;
+
+/// And in the first second.
+const LEARNING: f64 = 500.0;
+
+/// The receiver's link is a home network: 5 ms each way.
+fn home() -> Params {
+    Params { delay: ms(5), jitter: ms(1), rate: 100_000_000, queue: ms(50), ..Params::default() }
+}
+
+fn median(shown: &[Shown]) -> f64 {
+    let mut latencies: Vec<u64> = shown.iter().map(|shown| shown.latency).collect();
+    latencies.sort_unstable();
+    latencies.get(latencies.len() / 2).map_or(f64::NAN, |nanos| *nanos as f64 / 1e6)
+}
+
+/// Runs until `length`; the path was well until `goes` and is again from `returns` on.
+fn comes_back(name: &str, mut pair: Pair, goes: Duration, returns: Duration, length: Duration) -> Pair {
+    pair.world.run_until(length);
+    let (goes, returns) = (goes.as_nanos() as u64, returns.as_nanos() as u64);
+    let watched = pair.watched.borrow();
+    let story = || format!("{name}\nreceiver {:?}\nsender {:?}", watched.log, pair.source.borrow().log);
+    let before: Vec<Shown> = watched.shown.iter().filter(|shown| shown.at < goes).copied().collect();
+    let after: Vec<Shown> = watched.shown.iter().filter(|shown| shown.at >= returns).copied().collect();
+    let first = after.first().unwrap_or_else(|| panic!("nothing came back: {}", story()));
+    let (was, is) = (median(&before[30..]), median(&after));
+    println!(
+        "{name:<28} back after {:>4} ms, the first at {:>5.1} ms, p50 {was:>5.1} before and {is:>5.1} ms after",
+        (first.at - returns) / 1_000_000,
+        first.latency as f64 / 1e6
+    );
+    // A picture that was on its way when the sender died may come later than it would have.
+    // A clock that stood still is known anew after three pings; until then lips may be kept with a voice that is measured wrongly.
+    let limit = |shown: &Shown| was + if shown.at < returns + 1_000_000_000 { LEARNING } else { FRESH };
+    let fresh = after
+        .iter()
+        .filter(|shown| shown.latency as f64 / 1e6 > limit(shown))
+        .map(|shown| (shown.at / 1_000_000, shown.latency / 1_000_000))
+        .collect::<Vec<_>>();
+    assert_eq!(fresh, [], "old pictures were shown: {}", story());
+    assert!(is < was + 1.0, "latency went from {was} to {is} ms: {}", story());
+    let mut last = None;
+    for shown in &watched.shown {
+        // Another sender counts from 0 again.
+        let ascends = last.is_none_or(|last: Shown| shown.picture > last.picture) || watched.senders.len() > 1;
+        assert!(ascends, "picture {} after {last:?}", shown.picture);
+        last = Some(*shown);
+    }
+    assert!(watched.assembly_bytes < 2 << 20, "{} bytes of unfinished slices", watched.assembly_bytes);
+    assert!(pair.source.borrow().stats.log_bytes < 16 << 20);
+    let expected = (length.as_nanos() as u64 - returns) / 33_333_333;
+    assert!(after.len() as u64 + 20 > expected, "{} pictures of {expected} after it: {}", after.len(), story());
+    let back_ms = (first.at - returns) as f64 / 1e6;
+    drop(watched);
+    let mut figures = Figures { back_ms, ..pair.figures() };
+    if name.ends_with("sleeps") {
+        // A clock stood still: the estimate of before is wrong by that, until the first pings say so.
+        figures.clock_us = 0.0;
+    }
+    check(name, &figures);
+    pair
+}
+
+/// Sound is heard again so soon after the path is back.
+fn sound_is_back(pair: &Pair, returns: Duration, within: Duration) {
+    let (speaker, returns) = (pair.speaker.borrow(), returns.as_nanos() as u64);
+    let first = speaker.latencies.iter().find(|(at, _)| *at >= returns);
+    let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
+    let after = first.map(|(at, _)| Duration::from_nanos(at - returns));
+    println!("{:<28} sound back after {after:?}", "");
+    assert!(after.is_some_and(|after| after <= within), "sound came back after {after:?}\n{:?}\n{:?}", watched.log, source.log);
+}
+
+fn vanishes(name: &str, of: u64, outage: Duration) -> Pair {
+    let (goes, returns) = (secs(4), secs(4) + outage);
+    let params = Params { outages: vec![(goes, returns)], ..home() };
+    let pair = Pair::new(of, &params, Skews::USUAL, Stream::camera());
+    let pair = comes_back(name, pair, goes, returns, returns + secs(8));
+    assert_eq!(pair.watched.borrow().senders.last().map(|(_, name)| name.as_str()), Some("camera at 0 ms"));
+    assert!(!pair.watched.borrow().log.iter().any(|(_, what)| what.starts_with("down")), "{:?}", pair.watched.borrow().log);
+    pair
+}
+
+#[test]
+fn vanish_1s() {
+    let pair = vanishes("vanish_1s", 40, secs(1));
+    sound_is_back(&pair, secs(5), ms(700));
+    assert!(!pair.watched.borrow().log.iter().any(|(_, what)| what.starts_with("quiet")), "a second is not worth a word");
+}
+
+#[test]
+fn vanish_10s() {
+    let pair = vanishes("vanish_10s", 41, secs(10));
+    sound_is_back(&pair, secs(14), ms(700));
+    let watched = pair.watched.borrow();
+    let quiet: Vec<_> = watched.log.iter().filter(|(_, what)| what.starts_with("quiet")).collect();
+    assert!(matches!(&quiet[..], [(6900..7200, _), (14_000..14_500, _)]), "said once each way: {quiet:?}");
+}
+
+/// Keys live for a quarter of an hour: the same link goes on.
+#[test]
+fn vanish_10min() {
+    let pair = vanishes("vanish_10min", 42, secs(600));
+    sound_is_back(&pair, secs(604), ms(700));
+}
+
+/// After twenty minutes both sides have given the keys up, and meet anew.
+#[test]
+fn vanish_20min() {
+    let (goes, returns) = (secs(4), secs(1204));
+    let params = Params { outages: vec![(goes, returns)], ..home() };
+    let pair = Pair::new(43, &params, Skews::USUAL, Stream::small());
+    let pair = comes_back("vanish_20min", pair, goes, returns, returns + secs(8));
+    let watched = pair.watched.borrow();
+    let said: Vec<_> = watched.log.iter().filter(|(_, what)| what.starts_with("down") || what.starts_with("up")).collect();
+    assert!(matches!(&said[..], [_, (903_900..905_000, _), (1_204_000..1_204_500, _)]), "{said:?}");
+}
+
+/// The sender dials: it never hears anything over TCP that would tell it how its connection is.
+#[test]
+fn vanish_10s_dialled_by_the_sender() {
+    let (goes, returns) = (secs(4), secs(14));
+    let mut world = World::new(seed(44), Params::lan());
+    world.connect(CAMERA, SCREEN, &Params { outages: vec![(goes, returns)], ..home() });
+    let sources = super::receiving::Sources::default();
+    let (receiver, (watched, speaker)) = receiving(&mut world, SCREEN, Skews::USUAL, false, &sources, &[]);
+    let (sender, source) = sending(&mut world, CAMERA, Skews::USUAL, Stream::camera(), &[SCREEN]);
+    sources.borrow_mut().push(source.clone());
+    let pair = Pair { world, sender, receiver, source, sources, watched, speaker };
+    let pair = comes_back("vanish_10s_sender_dials", pair, goes, returns, secs(22));
+    sound_is_back(&pair, returns, ms(700));
+}
+
+fn replaced(name: &str, of: u64, kill: bool, pick: fn(&Pair) -> usize, again: fn(&mut Pair)) {
+    let mut pair = Pair::new(of, &home(), Skews::USUAL, Stream::camera());
+    let gone = pick(&pair);
+    pair.world.at(secs(4), move |world| if kill { world.kill(gone) } else { world.power_off(gone) });
+    pair.world.run_until(secs(6));
+    again(&mut pair);
+    comes_back(name, pair, secs(4), secs(6), secs(12));
+}
+
+fn new_sender(pair: &mut Pair) {
+    let (node, second) = sending(&mut pair.world, CAMERA, Skews { sender: 40.0, ..Skews::USUAL }, Stream::camera(), &[]);
+    pair.sources.borrow_mut().push(second.clone());
+    (pair.sender, pair.source) = (node, second);
+}
+
+fn new_receiver(pair: &mut Pair) {
+    let before = pair.watched.borrow().shown.clone();
+    let (node, (watched, speaker)) = receiving(&mut pair.world, SCREEN, Skews::USUAL, false, &pair.sources, &[CAMERA]);
+    watched.borrow_mut().shown = before;
+    (pair.receiver, pair.watched, pair.speaker) = (node, watched, speaker);
+}
+
+#[test]
+fn sender_killed_and_restarted() {
+    replaced("sender_killed", 45, true, |pair| pair.sender, new_sender);
+}
+
+#[test]
+fn sender_loses_power_and_is_restarted() {
+    replaced("sender_off_and_on", 46, false, |pair| pair.sender, new_sender);
+}
+
+#[test]
+fn receiver_killed_and_restarted() {
+    replaced("receiver_killed", 47, true, |pair| pair.receiver, new_receiver);
+}
+
+#[test]
+fn receiver_loses_power_and_is_restarted() {
+    replaced("receiver_off_and_on", 48, false, |pair| pair.receiver, new_receiver);
+}
+
+/// From Wi-Fi to cable: another address, and the old TCP connection is dead without anybody saying so.
+#[test]
+fn the_receivers_address_changes_and_tcp_is_dead() {
+    let mut pair = Pair::new(49, &home(), Skews::USUAL, Stream::camera());
+    pair.world.connect(CAMERA, CABLE, &home());
+    let receiver = pair.receiver;
+    pair.world.at(secs(4), move |world| world.move_to(receiver, CABLE));
+    let pair = comes_back("wifi_to_cable", pair, secs(4), secs(4), secs(12));
+    sound_is_back(&pair, ms(4100), ms(1200));
+    assert_eq!(pair.watched.borrow().log.iter().filter(|(_, what)| what.starts_with("up")).count(), 2, "it resumed once");
+}
+
+/// The sender, which waits, gets another address that its receiver cannot know; it comes back to the old one.
+#[test]
+fn the_senders_address_goes_and_comes_back_and_tcp_is_dead() {
+    let mut pair = Pair::new(50, &home(), Skews::USUAL, Stream::camera());
+    let sender = pair.sender;
+    pair.world.at(secs(4), move |world| world.move_to(sender, "10.0.0.11"));
+    pair.world.at(ms(4900), move |world| world.move_to(sender, CAMERA));
+    let pair = comes_back("sender_moves", pair, secs(4), ms(4900), secs(12));
+    sound_is_back(&pair, ms(5000), ms(1500));
+}
+
+/// A NAT gives datagrams another port; TCP does not notice, and is left alone.
+#[test]
+fn a_nat_rebinds_datagrams_only() {
+    let mut pair = Pair::new(51, &home(), Skews::USUAL, Stream::camera());
+    let receiver = pair.receiver;
+    pair.world.at(secs(4), move |world| world.rebind(receiver, "10.0.0.2:50505".parse().unwrap()));
+    let pair = comes_back("nat_rebinding", pair, secs(4), secs(4), secs(10));
+    assert_eq!(pair.watched.borrow().senders.len(), 1, "one connection all the time: {:?}", pair.watched.borrow().log);
+    assert_eq!(pair.speaker.borrow().gap(), Duration::ZERO, "TCP does not care");
+}
+
+/// Datagrams stop passing for a while, TCP goes on: the sound is not disturbed by it.
+#[test]
+fn datagrams_are_dead_for_a_while() {
+    let mut pair = Pair::new(52, &home(), Skews::USUAL, Stream::camera());
+    pair.world.at(secs(4), |world| world.udp_blocked = true);
+    pair.world.at(secs(9), |world| world.udp_blocked = false);
+    let pair = comes_back("udp_dead_5s", pair, secs(4), secs(9), secs(14));
+    assert_eq!(pair.speaker.borrow().gap(), Duration::ZERO);
+    assert_eq!(pair.watched.borrow().senders.len(), 1, "{:?}", pair.watched.borrow().log);
+}
+
+/// The machine sleeps. `stands`: its clock stood still meanwhile, as Linux' does; else it has jumped.
+fn suspended(name: &str, of: u64, sender: bool, stands: bool) {
+    let (from, to) = (secs(5), secs(25));
+    let pause = if stands { (from, to) } else { (Duration::ZERO, Duration::ZERO) };
+    let none = (Duration::ZERO, Duration::ZERO);
+    let mut pair = Pair::with_pauses(of, &home(), if sender { (pause, none) } else { (none, pause) });
+    let node = if sender { pair.sender } else { pair.receiver };
+    pair.world.at(from, move |world| world.suspend(node));
+    pair.world.at(to, move |world| world.wake(node));
+    let pair = comes_back(name, pair, from, to, secs(33));
+    sound_is_back(&pair, to, ms(2500));
+    let lip = pair.speaker.borrow().latencies.iter().filter(|(at, _)| *at > 28_000_000_000).map(|(_, latency)| *latency).max();
+    assert!(lip.is_some_and(|latency| latency < 130_000_000), "sound is {lip:?} ns late after it");
+}
+
+#[test]
+fn the_sender_is_suspended_and_its_clock_stands_still() {
+    suspended("sender_sleeps", 53, true, true);
+}
+
+#[test]
+fn the_sender_is_stopped_and_its_clock_goes_on() {
+    suspended("sender_stopped", 54, true, false);
+}
+
+#[test]
+fn the_receiver_is_suspended_and_its_clock_stands_still() {
+    suspended("receiver_sleeps", 55, false, true);
+}
+
+#[test]
+fn the_receiver_is_stopped_and_its_clock_goes_on() {
+    suspended("receiver_stopped", 56, false, false);
+}
+
+/// Both sides dial each other and both wait: two links come up at once, both drop the same one, and what remains resumes after an outage.
+#[test]
+fn both_sides_dial_each_other() {
+    for (of, late) in [(57, 0), (58, 1), (59, 7), (60, 12), (61, 15), (62, 400)] {
+        let mut world = World::new(seed(of), Params::lan());
+        let (goes, returns) = (secs(4), secs(8));
+        world.connect(CAMERA, SCREEN, &Params { outages: vec![(goes, returns)], ..home() });
+        let sources = super::receiving::Sources::default();
+        let (sender, source) = sending(&mut world, CAMERA, Skews::USUAL, Stream::camera(), &[SCREEN]);
+        sources.borrow_mut().push(source.clone());
+        world.listen(sender);
+        world.run_until(ms(late));
+        let (receiver, (watched, speaker)) = receiving(&mut world, SCREEN, Skews::USUAL, false, &sources, &[CAMERA]);
+        world.listen(receiver);
+        let mut pair = Pair { world, sender, receiver, source, sources, watched, speaker };
+        pair.world.run_until(secs(3));
+        assert_eq!(pair.source.borrow().stats.peers.len(), 1, "one peer, whoever dialled: {:?}", pair.source.borrow().log);
+        let pair = comes_back("both_dial", pair, goes, returns, secs(16));
+        sound_is_back(&pair, returns, ms(700));
+        assert_eq!(pair.source.borrow().stats.peers.len(), 1, "{:?}", pair.source.borrow().log);
+        let down = pair.watched.borrow().log.iter().filter(|(_, what)| what.starts_with("down")).count();
+        assert_eq!(down, 0, "{:?}", pair.watched.borrow().log);
+    }
+}
