@@ -113,6 +113,35 @@ mod tests {
         }
     }
 
+    /// A chord, gaps of any length at any distance: what is added to its own largest step is the slope of the fades and no more.
+    #[test]
+    fn whatever_is_missing_of_a_chord_no_step_is_larger_than_its_own_and_a_fades() {
+        let chord = |n: usize| {
+            let sine = |hertz: f64| (std::f64::consts::TAU * hertz * n as f64 / 48_000.0).sin() / 3.0;
+            [(sine(311.0) + sine(997.0) + sine(2503.0)) as f32; 2]
+        };
+        let own = step(&(0..48_000).map(chord).collect::<Vec<_>>());
+        let fades = 2.0 / FADE_IN as f32 + 1.0 / FADE_OUT as f32;
+        let mut dice = 7u32;
+        let mut roll = |most: usize| {
+            dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (dice >> 8) as usize % most + 1
+        };
+        // Blocks lost of a stream that plays; and shreds, where a fade is mirrored into the next before it ended.
+        for (block, sound, times) in [(480, 720, 1.0), (1, 1, 1.0)] {
+            let (mut concealer, mut out, mut n) = (Concealer::new(), Vec::new(), 0);
+            for _ in 0..2000 {
+                for (frames, there) in [(sound + roll(300), true), (block * roll(300 / block + 3), false)] {
+                    for _ in 0..frames {
+                        out.push(concealer.frame(there.then(|| chord(n))));
+                        n += 1;
+                    }
+                }
+            }
+            assert!(step(&out) < own + times * fades, "{} against {own} and {fades}", step(&out));
+        }
+    }
+
     #[test]
     fn a_long_gap_is_silent_after_twenty_milliseconds_and_full_again_five_after_its_end() {
         let mut concealer = Concealer::new();

@@ -64,7 +64,7 @@ impl SoundCopies {
 
     fn begin(&mut self, now: Instant, next: u64, pieces: u8, log: &SoundLog) {
         if !self.is_on(now) {
-            (self.next, self.piece) = (self.next.max(next).max(log.end().saturating_sub(MOST_BEHIND)), 0);
+            (self.next, self.piece) = (self.next.max(next.min(log.end())).max(log.end().saturating_sub(MOST_BEHIND)), 0);
         }
         self.pieces = pieces;
         self.until = self.until.max(Some(now + GOOD_FOR));
@@ -120,5 +120,122 @@ impl SoundCopies {
             (self.next, self.piece) = if turn + 1 < self.pieces.max(2) { (self.next, turn + 1) } else { (self.next + 1, 0) };
         }
         if segment == 0 { 0 } else { segment + Path::OVERHEAD + Piece::HEAD_LEN }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::path::{Keys, Opened};
+    use super::super::sound_log::SoundBlock;
+    use super::*;
+    use crate::crypto::Key;
+    use crate::media::clock::Epoch;
+    use crate::wire::datagram::Header;
+    use std::net::SocketAddr;
+
+    const OURS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
+
+    struct Rig {
+        start: Instant,
+        log: SoundLog,
+        copies: SoundCopies,
+        sender: Path,
+        receiver: Path,
+    }
+
+    impl Rig {
+        #[expect(clippy::disallowed_methods)] // one real instant to count from
+        fn new() -> Rig {
+            let (start, local_key, remote_key) = (Instant::now(), Key::from_bytes([1; 32]), Key::from_bytes([2; 32]));
+            let keys = Keys { local_connection: 1, local_key, remote_connection: 2, remote_key };
+            let sender = Path::new(start, &keys, None);
+            let Keys { local_connection, local_key, remote_connection, remote_key } = keys;
+            let keys = Keys {
+                local_connection: remote_connection,
+                local_key: remote_key,
+                remote_connection: local_connection,
+                remote_key: local_key,
+            };
+            let receiver = Path::new(start, &keys, None);
+            Rig { start, log: SoundLog::new(false), copies: SoundCopies::default(), sender, receiver }
+        }
+
+        fn catch(&mut self, blocks: u64) {
+            for number in self.log.end()..self.log.end() + blocks {
+                let capture = MediaTime::from_nanos(number * 10_000_000);
+                self.log.push(SoundBlock { capture, channels: 2, samples: vec![number as u8; 1920] });
+            }
+        }
+
+        fn wanted(&mut self, at_ms: u64, next: u64, pieces: u8) {
+            self.copies.handle_wanted(self.start + Duration::from_millis(at_ms), Wanted { next, pieces }, &self.log);
+        }
+
+        /// Number and index of the pieces sent at this moment, run by run.
+        fn sent(&mut self, at_ms: u64) -> Vec<Vec<(u64, u8)>> {
+            let now = self.start + Duration::from_millis(at_ms);
+            let stale = MediaTime::from_nanos(at_ms * 1_000_000).saturating_sub(Duration::from_millis(200));
+            let mut runs = Vec::new();
+            loop {
+                let mut buffer = Vec::new();
+                let segment = self.copies.fill(now, stale, &self.log, &mut self.sender, &mut buffer);
+                if segment == 0 {
+                    return runs;
+                }
+                assert!(segment <= super::super::peer::DATAGRAM && buffer.len().is_multiple_of(segment), "{segment}");
+                let open = |datagram: &mut [u8]| {
+                    let header = Header::decode(datagram).unwrap();
+                    match self.receiver.open(now, &Epoch::new(self.start), OURS, header, datagram) {
+                        Ok(Opened::Message(_, Message::Piece(piece))) => (piece.number, piece.index),
+                        _ => panic!("no piece"),
+                    }
+                };
+                runs.push(buffer.chunks_mut(segment).map(open).collect());
+            }
+        }
+    }
+
+    #[test]
+    fn halves_go_at_once_and_what_recovers_them_with_the_next_block() {
+        let mut rig = Rig::new();
+        rig.catch(10);
+        assert_eq!(rig.sent(100), Vec::<Vec<_>>::new(), "nobody asked");
+        rig.wanted(100, 9, 4);
+        assert_eq!(rig.sent(100).concat(), [(9, 0), (9, 1)], "the peer has the block before");
+        rig.catch(1);
+        assert_eq!(rig.sent(110).concat(), [(10, 0), (10, 1), (9, 2), (9, 3)]);
+        rig.wanted(115, 10, 3);
+        rig.catch(2);
+        assert_eq!(rig.sent(120).concat(), [(11, 0), (11, 1), (10, 2), (12, 0), (12, 1), (11, 2)]);
+        rig.wanted(125, 13, 0);
+        rig.catch(1);
+        assert!(rig.sent(130).is_empty(), "no more were wanted");
+    }
+
+    #[test]
+    fn only_what_is_fresh_and_not_there_is_copied_in_short_runs_and_a_request_does_not_last() {
+        let mut rig = Rig::new();
+        rig.catch(32);
+        rig.wanted(320, 0, 2);
+        let runs = rig.sent(320);
+        assert!(runs.iter().all(|run| run.len() <= MAX_RUN));
+        let numbers: Vec<u64> = runs.concat().iter().map(|(number, _)| *number).collect();
+        assert_eq!((numbers[0], numbers.len()), (12, 40), "200 ms of it");
+        rig.catch(1);
+        assert!(rig.sent(821).is_empty(), "half a second later nobody is there");
+        rig.wanted(830, u64::MAX, 2);
+        rig.catch(50);
+        assert!(!rig.sent(831).is_empty(), "a number from nowhere stops nothing");
+    }
+
+    #[test]
+    fn tcp_waits_only_while_copies_flow_and_never_until_sound_is_stale() {
+        let mut rig = Rig::new();
+        let (start, ms) = (rig.start, Duration::from_millis);
+        assert_eq!(rig.copies.hold(start, ms(5)), Duration::ZERO);
+        rig.copies.tcp_is_behind(start, 0, &rig.log);
+        assert_eq!(rig.copies.hold(start, ms(5)), ms(75));
+        assert_eq!(rig.copies.hold(start, ms(500)), MOST_HELD);
+        assert_eq!(rig.copies.hold(start + GOOD_FOR, ms(5)), Duration::ZERO);
     }
 }
