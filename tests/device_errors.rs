@@ -66,10 +66,49 @@ fn a_camera_that_is_busy_or_forbidden_says_what_to_do() {
 }
 
 #[test]
-fn a_camera_unplugged_in_use_ends_send_and_tells_who_watches_why() {
+fn a_camera_unplugged_in_use_comes_back_under_another_number_and_nobody_leaves() {
+    let here = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("plugged-{}", std::process::id()));
+    let port = free_port();
+    let settings = [("EMUCAM_UNPLUG_AT", "40"), ("EMUCAM_REPLUG_WHEN", here.to_str().unwrap()), ("EMUCAM_MOVE", "4")];
+    let mut send = start(SEND, &format!("--no-audio -p {port} --stats json"), &settings);
+    send.said("waiting on port");
+    let mut recv = start(RECV, &format!("--no-window --no-audio --host 127.0.0.1:{port} --stats json"), &[]);
+    recv.stats_with(|stats| stats["whole"].as_u64() >= Some(10));
+    send.said(&format!("warning: {CAMERA} is unplugged; plug it in again (send goes on with it)"));
+    // It is looked for meanwhile, and the link lives.
+    let before = recv.stats();
+    let still = recv.stats();
+    assert_eq!(before["whole"], still["whole"], "no picture without a camera");
+    assert_eq!(still["quiet"], false, "{still}");
+    std::fs::write(&here, "").unwrap();
+    send.said("the camera is back: Emulated Camera (/dev/video4): YUYV");
+    recv.stats_with(|stats| stats["whole"].as_u64() >= before["whole"].as_u64().map(|whole| whole + 30));
+    // Nobody watches, then somebody does: it is found where it was last.
+    assert_eq!(recv.stop(Signal::SIGTERM), 0);
+    send.said("nobody watches");
+    let mut recv = start(RECV, &format!("--no-window --no-audio --host 127.0.0.1:{port} --stats json"), &[]);
+    recv.stats_with(|stats| stats["whole"].as_u64() >= Some(10));
+    assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
+    assert_eq!((times(&send, "is unplugged"), times(&send, "is back")), (1, 1), "{}", send.heard());
+    std::fs::remove_file(here).unwrap();
+}
+
+/// While it is away `send` stops at once when told to.
+#[test]
+fn a_camera_that_stays_away_keeps_nobody_from_stopping() {
+    let port = free_port();
+    let mut send = start(SEND, &format!("--no-audio -p {port}"), &[("EMUCAM_UNPLUG_AT", "40")]);
+    send.said("waiting on port");
+    let mut recv = start(RECV, &format!("--no-window --no-audio --host 127.0.0.1:{port} --stats json"), &[]);
+    send.said("is unplugged");
+    assert_eq!((send.stop(Signal::SIGTERM), recv.stop(Signal::SIGTERM)), (0, 0));
+}
+
+#[test]
+fn without_reconnecting_a_camera_unplugged_in_use_ends_send_and_tells_who_watches_why() {
     for microphone in ["--no-audio", ""] {
         let port = free_port();
-        let mut send = start(SEND, &format!("{microphone} -p {port}"), &[("EMUCAM_UNPLUG_AT", "40")]);
+        let mut send = start(SEND, &format!("{microphone} -p {port} --no-reconnect"), &[("EMUCAM_UNPLUG_AT", "40")]);
         send.said("waiting on port");
         let mut recv = start(RECV, &format!("--no-window --no-audio --host 127.0.0.1:{port} --stats json"), &[]);
         recv.stats_with(|stats| stats["whole"].as_u64() >= Some(10));

@@ -17,6 +17,7 @@
  *     EMUCAM_PAD=bytes        padding behind every row;  EMUCAM_HIDE_STRIDE=1  and the driver does not say so
  *     EMUCAM_OPEN_ERRNO=e     opening fails;  EMUCAM_BUSY=1  somebody else streams
  *     EMUCAM_UNPLUG_AT=n      from picture n on the device is gone;  EMUCAM_REPLUG=1  it is back once everybody closed it
+ *     EMUCAM_REPLUG_WHEN=file it is back once this file exists;  EMUCAM_MOVE=n  as /dev/videoN and the node after it
  *     EMUCAM_STALL_AT=n       no picture after n until the stream is stopped, once;  EMUCAM_STALLS=k  k times
  *     EMUCAM_HANG_AT=n        after picture n waiting never returns, not even for a signal
  *     EMUCAM_FAIL_AT=n EMUCAM_FAIL_ERRNO=e   the first buffer asked for after picture n fails with e, once
@@ -164,7 +165,15 @@ static int past(const char *name) {
     return at && sequence >= (unsigned)at;
 }
 
-static int unplugged(void) { return past("EMUCAM_UNPLUG_AT") && !replugged; }
+static int unplugged(void) {
+    if (!past("EMUCAM_UNPLUG_AT") || replugged) return 0;
+    const char *when = getenv("EMUCAM_REPLUG_WHEN");
+    for (int i = 0; i < MAX_FDS; i++)
+        if (handles[i].node) return 1;
+    replugged = when && !system_call(SYS_faccessat, AT_FDCWD, (long)when, F_OK, 0, 0, 0);
+    return !replugged;
+}
+static int first_node(void) { return replugged ? number("EMUCAM_MOVE", 0) : 0; }
 static int stalled(void) { return past("EMUCAM_STALL_AT") && stalls < number("EMUCAM_STALLS", 1); }
 static int hangs(void) { return past("EMUCAM_HANG_AT"); }
 
@@ -465,7 +474,7 @@ static int node_of_path(const char *path) {
     int nodes = number("EMUCAM_NODES", 2);
     for (int i = 0; path && i < nodes; i++) {
         char name[32];
-        snprintf(name, sizeof name, "/dev/video%d", i);
+        snprintf(name, sizeof name, "/dev/video%d", first_node() + i);
         if (!strcmp(path, name)) return i;
     }
     return -1;
@@ -603,6 +612,6 @@ struct dirent64 *readdir64(DIR *directory) {
     entry.d_ino = 1;
     entry.d_type = DT_CHR;
     entry.d_reclen = sizeof entry;
-    snprintf(entry.d_name, sizeof entry.d_name, "video%d", dev_given++);
+    snprintf(entry.d_name, sizeof entry.d_name, "video%d", first_node() + dev_given++);
     return &entry;
 }

@@ -4,6 +4,7 @@
 //! then played to its end whoever leaves.
 
 mod encode;
+mod keeper;
 mod preview;
 mod report;
 mod source;

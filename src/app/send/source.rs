@@ -5,6 +5,7 @@ use super::super::args::send::{Sound as SoundSource, Source};
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::encode::Encoder;
+use super::keeper::{Keeper, SharedPlan};
 use crate::capture::camera::{self, Camera};
 use crate::capture::file::{self, Film};
 use crate::capture::microphone::Microphone;
@@ -15,7 +16,7 @@ use crate::picture::{Picture, Size};
 use crate::slot::Slot;
 use crate::sound::Block;
 use crate::wire::record::Format;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// The test picture's size and rate where the user asks for none.
@@ -29,7 +30,7 @@ const SOUND_AHEAD: usize = 20;
 
 /// Where pictures come from, made ready.
 enum Pictures {
-    Camera(camera::Plan),
+    Camera(SharedPlan),
     Film(file::Plan),
     Stdin(Option<(u32, u32)>),
     Test(Size, (u32, u32)),
@@ -67,7 +68,7 @@ impl Plan {
                 let request = camera::Request { which: which.clone(), size, fps };
                 let plan = Camera::probe(&request).code(ExitCode::Device)?;
                 tracing::info!("camera {}", plan.chosen());
-                Pictures::Camera(plan)
+                Pictures::Camera(Arc::new(Mutex::new(plan)))
             }
             Source::Stdin => Pictures::Stdin(config.fps.map(|fps| (fps.num, fps.den))),
             Source::Test => {
@@ -137,7 +138,10 @@ impl Plan {
     /// What peers are told.
     pub fn format(&self) -> Format {
         let (size, rate, variable) = match &self.pictures {
-            Pictures::Camera(plan) => (Some(plan.chosen().size), (plan.chosen().fps, 1), false),
+            Pictures::Camera(plan) => {
+                let plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
+                (Some(plan.chosen().size), (plan.chosen().fps, 1), false)
+            }
             Pictures::Film(plan) => plan
                 .video
                 .as_ref()
@@ -177,7 +181,7 @@ fn find_microphone(which: Option<&str>, required: Option<&str>) -> Result<Option
 }
 
 enum Device {
-    Camera(Camera),
+    Camera(Arc<Keeper>),
     Film(Film),
     Stdin(Live),
     Test { _pattern: Pattern },
@@ -206,7 +210,9 @@ impl Running {
             false => (Slot::newest(), Slot::dropping(SOUND_AHEAD)),
         };
         let device = match &plan.pictures {
-            Pictures::Camera(plan) => Device::Camera(Camera::open(plan, pictures.clone()).code(ExitCode::Device)?),
+            Pictures::Camera(camera) => {
+                Device::Camera(Keeper::open(camera, config.common.reconnect, plan.has_sound()).code(ExitCode::Device)?)
+            }
             Pictures::Film(plan) => {
                 Device::Film(Film::open(plan.clone(), pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
             }
@@ -242,12 +248,17 @@ impl Running {
             }
         })?;
         let (slot, to) = (self.pictures.clone(), encoder.clone());
+        let keeper = match &self.device {
+            Device::Camera(keeper) => Some(keeper.clone()),
+            _ => None,
+        };
         let watch_pictures = !matches!(self.device, Device::None);
         // A microphone never ends; it has nothing to go with once the camera is gone or stdin at its end.
         let end_sound = matches!(self.device, Device::Camera(_) | Device::Stdin(_)).then(|| self.sound.clone());
         self.carriers.push(thread::Builder::new().name("encode-0".into()).spawn(move || {
             if watch_pictures {
-                while let Some(picture) = slot.take() {
+                let next = || keeper.as_ref().map_or_else(|| slot.take(), |keeper| keeper.take());
+                while let Some(picture) = next() {
                     to.encode(picture);
                 }
             }
@@ -264,13 +275,16 @@ impl Running {
 
     /// Pictures captured but replaced by a newer one before they were encoded.
     pub fn replaced(&self) -> u64 {
-        self.pictures.dropped()
+        match &self.device {
+            Device::Camera(keeper) => keeper.replaced(),
+            _ => self.pictures.dropped(),
+        }
     }
 
     /// Damaged pictures a camera gave.
     pub fn damaged(&self) -> u64 {
         match &self.device {
-            Device::Camera(camera) => camera.counters().damaged,
+            Device::Camera(keeper) => keeper.damaged(),
             _ => 0,
         }
     }
@@ -278,7 +292,7 @@ impl Running {
     /// Why it ended.
     pub fn outcome(&self) -> Result<(), Failure> {
         let failed = match &self.device {
-            Device::Camera(camera) => camera.failed().map(|error| Err(error).code(ExitCode::Device)),
+            Device::Camera(keeper) => keeper.failed().map(|error| Err(error).code(ExitCode::Device)),
             Device::Film(film) => film.failed().map(|error| Err(error).code(ExitCode::Failed)),
             Device::Stdin(stdin) => stdin.failed().map(|error| Err(error).code(ExitCode::Failed)),
             Device::Test { .. } | Device::None => None,
@@ -292,6 +306,9 @@ impl Drop for Running {
         // The slots' ends: the device's threads and ours both notice.
         self.pictures.close();
         self.sound.close();
+        if let Device::Camera(keeper) = &self.device {
+            keeper.stop();
+        }
         self.device = Device::None;
         for carrier in self.carriers.drain(..) {
             let finished = carrier.join();

@@ -1,0 +1,143 @@
+//! Keeps a camera: one that is unplugged is said so once, looked for, and opened again where it comes back, perhaps as another
+//! `/dev/videoN`. Meanwhile peers stay and sound goes on.
+//!
+//! Whoever takes pictures waits here; nobody else is needed. A camera that is gone has closed its slot, so each gets a slot of its own. It
+//! is looked for by its lasting name (`camera::Plan::again`) every [`LOOK`], and no other is taken: a person who pulled a camera out
+//! has not asked for the one in the lid. A directory watch would be told some milliseconds after a node appears and before its permissions
+//! are set; a look costs under a millisecond.
+
+use crate::capture::camera::{self, Camera};
+use crate::picture::Picture;
+use crate::slot::Slot;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Between two looks for a camera that is gone.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What to open, and where that camera was seen last: it may come back elsewhere while nobody watches.
+pub type SharedPlan = Arc<Mutex<camera::Plan>>;
+
+struct State {
+    camera: Option<Camera>,
+    pictures: Arc<Slot<Picture>>,
+    /// Why there is no camera.
+    failed: Option<camera::Error>,
+    /// Counted by cameras before this one.
+    damaged: u64,
+    replaced: u64,
+    stopped: bool,
+}
+
+/// See the module text.
+pub struct Keeper {
+    plan: SharedPlan,
+    patient: bool,
+    sound: bool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Keeper {
+    /// Opens the camera. `patient`: one that is gone is waited for, from the start if need be. `sound`: there is some to go on with.
+    pub fn open(plan: &SharedPlan, patient: bool, sound: bool) -> Result<Arc<Keeper>, camera::Error> {
+        let pictures = Slot::newest();
+        let (camera, failed) = match Camera::open(&lock(plan), pictures.clone()) {
+            Ok(camera) => (Some(camera), None),
+            Err(error @ camera::Error::Unplugged { .. }) if patient => {
+                pictures.close();
+                (None, Some(error))
+            }
+            Err(error) => return Err(error),
+        };
+        let state = Mutex::new(State { camera, pictures, failed, damaged: 0, replaced: 0, stopped: false });
+        Ok(Arc::new(Keeper { plan: plan.clone(), patient, sound, state, changed: Condvar::new() }))
+    }
+
+    /// The next picture, however long its camera was away; `None` when the keeper was stopped, or may not wait.
+    pub fn take(&self) -> Option<Picture> {
+        loop {
+            let pictures = lock(&self.state).pictures.clone();
+            if let Some(picture) = pictures.take() {
+                return Some(picture);
+            }
+            if !self.find_again() {
+                return None;
+            }
+        }
+    }
+
+    fn find_again(&self) -> bool {
+        let mut state = lock(&self.state);
+        if let Some(camera) = state.camera.take() {
+            state.damaged += camera.counters().damaged;
+            state.failed = camera.failed();
+            drop(state);
+            drop(camera); // which may wait for its driver
+            state = lock(&self.state);
+        }
+        let Some(why) = state.failed.clone().filter(|_| self.patient && !state.stopped) else { return false };
+        drop(state);
+        let meanwhile = if self.sound { "; sound goes on" } else { "" };
+        tracing::warn!("{why} (send goes on with it{meanwhile})");
+        loop {
+            match self.look() {
+                Ok((camera, pictures)) => {
+                    let mut state = lock(&self.state);
+                    state.replaced += state.pictures.dropped();
+                    if state.stopped {
+                        return false;
+                    }
+                    tracing::info!("the camera is back: {}", camera.chosen());
+                    (state.camera, state.pictures, state.failed) = (Some(camera), pictures, None);
+                    return true;
+                }
+                Err(error) => tracing::trace!("the camera is not back: {error}"),
+            }
+            let state = lock(&self.state);
+            let waited = self.changed.wait_timeout_while(state, LOOK, |state| !state.stopped);
+            if waited.unwrap_or_else(PoisonError::into_inner).0.stopped {
+                return false;
+            }
+        }
+    }
+
+    fn look(&self) -> Result<(Camera, Arc<Slot<Picture>>), camera::Error> {
+        let again = lock(&self.plan).again().clone();
+        let plan = Camera::probe(&again)?;
+        let pictures = Slot::newest();
+        let camera = Camera::open(&plan, pictures.clone())?;
+        *lock(&self.plan) = plan;
+        Ok((camera, pictures))
+    }
+
+    /// Ends [`Keeper::take`], which then lets go of the camera.
+    pub fn stop(&self) {
+        let mut state = lock(&self.state);
+        state.stopped = true;
+        state.pictures.close();
+        self.changed.notify_all();
+    }
+
+    /// Why there is no camera, where that is the end.
+    pub fn failed(&self) -> Option<camera::Error> {
+        lock(&self.state).failed.clone().filter(|_| !self.patient)
+    }
+
+    /// Pictures of all its cameras that were replaced by newer ones before they were taken.
+    pub fn replaced(&self) -> u64 {
+        let state = lock(&self.state);
+        state.replaced + state.pictures.dropped()
+    }
+
+    /// Damaged pictures its cameras gave.
+    pub fn damaged(&self) -> u64 {
+        let state = lock(&self.state);
+        state.damaged + state.camera.as_ref().map_or(0, |camera| camera.counters().damaged)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is kept is whole at any moment.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
