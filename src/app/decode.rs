@@ -2,7 +2,8 @@
 //!
 //! A picture is *ready* when its last slice is decoded, or, in part, when the session settles it without the rest. Only the newest
 //! ready picture is kept for the screen. Capacity: [`WAITING`] slices; when decoding is that far behind, the oldest are dropped, and
-//! newer pictures cover the place.
+//! newer pictures cover the place. After a stall (the process stopped, a window that blocked) the sockets give seconds of pictures at
+//! once: those that did not begin to be decoded and are two behind the newest are passed over.
 
 use crate::codec::decoder::Decoder;
 use crate::picture::Size;
@@ -12,6 +13,7 @@ use crate::time::MediaTime;
 use crate::wire::slice::Head;
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -77,6 +79,33 @@ struct Shared {
     jobs: Arc<Slot<Job>>,
     recycle: Box<dyn Fn(Vec<u8>) + Send + Sync>,
     newest: Mutex<Option<u64>>,
+    order: Mutex<Order>,
+    passed_over: AtomicU64,
+}
+
+/// Which pictures are worth decoding. One that began is finished, so that a slow decoder shows whole pictures, too.
+#[derive(Default)]
+struct Order {
+    newest: u64,
+    begun: Option<u64>,
+}
+
+impl Order {
+    fn came(&mut self, picture: u64) {
+        self.newest = self.newest.max(picture);
+    }
+
+    /// Whether this picture is (still) worth decoding.
+    fn begins(&mut self, picture: u64) -> bool {
+        if self.begun.is_some_and(|begun| picture <= begun) {
+            return true;
+        }
+        let worth = picture + 1 >= self.newest;
+        if worth {
+            self.begun = Some(picture);
+        }
+        worth
+    }
 }
 
 /// The threads; dropping it joins them.
@@ -101,6 +130,8 @@ impl Pool {
             jobs,
             recycle: Box::new(recycle),
             newest: Mutex::default(),
+            order: Mutex::default(),
+            passed_over: AtomicU64::new(0),
         });
         let mut pool = Pool { shared, threads: Vec::new() };
         for number in 0..workers {
@@ -118,7 +149,7 @@ impl Pool {
 
     /// Slices dropped because decoding was behind.
     pub fn dropped(&self) -> u64 {
-        self.shared.jobs.dropped()
+        self.shared.jobs.dropped() + self.shared.passed_over.load(Ordering::Relaxed)
     }
 }
 
@@ -142,6 +173,7 @@ pub struct Inlet(Arc<Shared>);
 impl Inlet {
     /// Decode this.
     pub fn push(&self, job: Job) {
+        lock(&self.0.order).came(job.picture);
         // Closed only when the program ends.
         let _ = self.0.jobs.push(job);
     }
@@ -158,6 +190,7 @@ impl Inlet {
     pub fn start_over(&self) {
         lock(&self.0.counts).clear();
         *lock(&self.0.newest) = None;
+        *lock(&self.0.order) = Order::default();
         self.0.canvas.forget_numbers();
     }
 }
@@ -165,7 +198,11 @@ impl Inlet {
 impl Shared {
     fn serve(&self, mut decoder: Decoder) {
         while let Some(job) = self.jobs.take() {
-            self.decode(&mut decoder, &job);
+            if lock(&self.order).begins(job.picture) {
+                self.decode(&mut decoder, &job);
+            } else {
+                self.passed_over.fetch_add(1, Ordering::Relaxed);
+            }
             (self.recycle)(job.body);
         }
     }
@@ -254,4 +291,32 @@ impl Shared {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_backlog_only_the_newest_is_decoded_and_what_began_is_finished() {
+        let mut order = Order::default();
+        order.came(10);
+        assert!(order.begins(10));
+        (11..=130).for_each(|picture| order.came(picture));
+        assert!(order.begins(10), "its other slices");
+        let worth: Vec<u64> = (11..=130).filter(|picture| order.begins(*picture)).collect();
+        assert_eq!(worth, [129, 130]);
+    }
+
+    #[test]
+    fn a_decoder_that_never_keeps_up_still_shows_every_other_picture_or_so() {
+        let (mut order, mut worth) = (Order::default(), Vec::new());
+        // Three pictures come while one is decoded.
+        for picture in 0..300 {
+            order.came((picture + 1) * 3);
+            let next = worth.last().map_or(0, |last| last + 1);
+            worth.extend((next..=(picture + 1) * 3).find(|picture| order.begins(*picture)));
+        }
+        assert!(worth.len() == 300 && worth.last() >= Some(&896), "{:?}", worth.last());
+    }
 }

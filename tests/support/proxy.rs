@@ -19,6 +19,7 @@ pub struct Proxy {
     stop: Arc<AtomicBool>,
     passed: Arc<AtomicU64>,
     lost: Arc<AtomicU64>,
+    cut: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -29,16 +30,23 @@ impl Proxy {
 
     /// The same, and TCP stands still now and then.
     pub fn stalling(front: u16, back: u16, one_in: u64, seed: u64, stalls: Stalls) -> Proxy {
-        let proxy = Proxy { stop: Arc::default(), passed: Arc::default(), lost: Arc::default() };
+        let proxy = Proxy { stop: Arc::default(), passed: Arc::default(), lost: Arc::default(), cut: Arc::default() };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, front)).unwrap();
         listener.set_nonblocking(true).unwrap();
         let stop = Arc::clone(&proxy.stop);
-        thread::spawn(move || accept(&listener, back, stalls, &stop));
+        let cut = Arc::clone(&proxy.cut);
+        thread::spawn(move || accept(&listener, back, &Way { stalls, cut, began: Instant::now() }, &stop));
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, front)).unwrap();
-        let lossy = Lossy { one_in, random: seed | 1, passed: Arc::clone(&proxy.passed), lost: Arc::clone(&proxy.lost) };
+        let cut = Arc::clone(&proxy.cut);
+        let lossy = Lossy { cut, one_in, random: seed | 1, passed: Arc::clone(&proxy.passed), lost: Arc::clone(&proxy.lost) };
         let stop = Arc::clone(&proxy.stop);
         thread::spawn(move || there(&socket, back, &lossy, &stop));
         proxy
+    }
+
+    /// The cable is out: datagrams are lost, TCP hangs, nobody is told; or it is in again.
+    pub fn cut(&self, cut: bool) {
+        self.cut.store(cut, Ordering::Relaxed);
     }
 
     /// Datagrams that were passed on, and those that were not.
@@ -76,6 +84,15 @@ struct Lossy {
     random: u64,
     passed: Arc<AtomicU64>,
     lost: Arc<AtomicU64>,
+    cut: Arc<AtomicBool>,
+}
+
+/// How TCP passes.
+#[derive(Clone)]
+struct Way {
+    stalls: Stalls,
+    cut: Arc<AtomicBool>,
+    began: Instant,
 }
 
 impl Lossy {
@@ -84,16 +101,19 @@ impl Lossy {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
-        let arrives = !(self.random >> 11).is_multiple_of(self.one_in);
+        let arrives = !self.cut.load(Ordering::Relaxed) && !(self.random >> 11).is_multiple_of(self.one_in);
         let count = if arrives { &self.passed } else { &self.lost };
         count.fetch_add(1, Ordering::Relaxed);
         arrives
     }
 }
 
-fn accept(listener: &TcpListener, back: u16, stalls: Stalls, stop: &AtomicBool) {
-    let began = Instant::now();
+fn accept(listener: &TcpListener, back: u16, way: &Way, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
+        if way.cut.load(Ordering::Relaxed) {
+            thread::sleep(TURN);
+            continue;
+        }
         match listener.accept() {
             Ok((client, _)) => {
                 client.set_nonblocking(false).unwrap();
@@ -102,7 +122,8 @@ fn accept(listener: &TcpListener, back: u16, stalls: Stalls, stop: &AtomicBool) 
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     to.set_nodelay(true).unwrap();
-                    thread::spawn(move || carry(from, to, stalls, began));
+                    let way = way.clone();
+                    thread::spawn(move || carry(from, to, &way));
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(TURN),
@@ -111,10 +132,15 @@ fn accept(listener: &TcpListener, back: u16, stalls: Stalls, stop: &AtomicBool) 
     }
 }
 
-fn carry(mut from: TcpStream, mut to: TcpStream, stalls: Stalls, began: Instant) {
+fn carry(mut from: TcpStream, mut to: TcpStream, way: &Way) {
     let mut buffer = [0; 16 << 10];
     while let Ok(n @ 1..) = from.read(&mut buffer) {
-        stalls.wait(began);
+        way.stalls.wait(way.began);
+        if way.cut.load(Ordering::Relaxed) {
+            // It hangs for good: what was on its way is lost, as behind a NAT that forgot the connection.
+            std::mem::forget((from, to));
+            return;
+        }
         if to.write_all(&buffer[..n]).is_err() {
             break;
         }
