@@ -5,7 +5,7 @@
 use eyeline::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, TAG};
 use eyeline::picture::{Sampling, Size};
 use eyeline::time::MediaTime;
-use eyeline::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Report, Shard};
+use eyeline::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Report, Shard, Train, Trains};
 use eyeline::wire::preamble::{self, Answer, Opening, Refusal, Role};
 use eyeline::wire::record::{End, Format, Hello, Reason, Record};
 use eyeline::wire::slice::{Head, Tables};
@@ -68,6 +68,9 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         last_indices: &[0, 7, 0, 8],
         payload: b"shards",
     };
+    let mut trains = Trains::default();
+    trains.push(Train { first: 0x1111_1111, packets: 0x1212, at_us: 0x1313_1313, span_us: 0x1414_1414, bytes: 0x1515_1515 });
+    trains.push(Train { first: 0x2121_2121, packets: 0x2222, at_us: 0x2323_2323, span_us: 0x2424_2424, bytes: 0x2525_2525 });
     let report = Report {
         highest: 0x0101_0101_0101_0101,
         received: 0x0202_0202_0202_0202,
@@ -75,8 +78,8 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         bytes: 0x0404_0404_0404_0404,
         settled: 0x0505_0505_0505_0505,
         shown: 0x0606_0606,
-        queue_us: 0x0707_0707,
-        jitter_us: 0x0808_0808,
+        wait_ms: 0x0707,
+        trains,
     };
     let pong = Message::Pong {
         asked: 0x0102_0304_0506_0708,
@@ -100,7 +103,8 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         ("response", Message::Response(*b"12345678"), 9),
         ("ping", Message::Ping(0x0102_0304_0506_0708), 9),
         ("pong", pong, 25),
-        ("report", Message::Report(report), 53),
+        ("report", Message::Report(report), 84),
+        ("report-empty", Message::Report(Report { trains: Trains::default(), ..report }), 48),
         ("probe", Message::Probe(0x0102), 3),
         ("probe-ack", Message::ProbeAck(0x0102), 3),
         ("piece", Message::Piece(piece), 29),

@@ -106,6 +106,9 @@ pub struct Limits {
     pub newest_wins: bool,
 }
 
+/// A picture may take so long from its first fragment to its last, however slowly it comes.
+const LONGEST: Duration = Duration::from_secs(2);
+
 /// Bytes of the length in front of a slice.
 const LENGTH_PREFIX: usize = 4;
 
@@ -122,6 +125,8 @@ struct Assembly {
 
 struct Picture {
     number: u64,
+    /// When it was first heard of.
+    begun: Instant,
     /// When it is given up.
     deadline: Instant,
     /// Empty until its first fragment.
@@ -177,6 +182,8 @@ impl Depacketizer {
         self.open_up_to(now, number);
         let oldest = self.pictures.front().map_or(number, |picture| picture.number);
         let Some(picture) = self.pictures.get_mut((number - oldest) as usize) else { return Pushed::Late };
+        // A picture that is still coming in is not late: on a slow path it takes longer than the wait.
+        picture.deadline = picture.deadline.max((now + self.limits.wait).min(picture.begun + LONGEST));
         if picture.slices.is_empty() {
             let spare = &mut self.spare;
             picture.slices.extend((0..=head.last_slice).map(|_| spare.pop().unwrap_or_default()));
@@ -221,7 +228,7 @@ impl Depacketizer {
         }
         while open <= number {
             let deadline = now + self.limits.wait;
-            self.pictures.push_back(Picture { number: open, deadline, slices: Vec::new(), whole_slices: 0 });
+            self.pictures.push_back(Picture { number: open, begun: now, deadline, slices: Vec::new(), whole_slices: 0 });
             open += 1;
         }
     }
@@ -275,6 +282,11 @@ impl Depacketizer {
     /// When the oldest unsettled picture is given up.
     pub fn deadline(&self) -> Option<Instant> {
         self.pictures.front().map(|picture| picture.deadline)
+    }
+
+    /// When the newest unsettled picture is given up.
+    pub fn last_deadline(&self) -> Option<Instant> {
+        self.pictures.back().map(|picture| picture.deadline)
     }
 
     /// Whether pictures are begun and not whole: something is worth asking for.

@@ -61,6 +61,11 @@ impl Log {
         Log { slices: VecDeque::new(), first: 0, bytes: 0, limits, spare: Vec::new() }
     }
 
+    /// How long pictures are kept from now on.
+    pub fn set_age(&mut self, age: Duration) {
+        self.limits.age = age;
+    }
+
     /// Adds a slice as it comes from the encoder and forgets what is over the limits.
     pub fn push(&mut self, slice: Slice) {
         let newest = slice.picture;
@@ -124,6 +129,19 @@ impl Log {
     /// The slice at a place, if it is (still) there.
     pub fn slice(&self, slice: u64) -> Option<&Slice> {
         self.slices.get(usize::try_from(slice.checked_sub(self.first)?).ok()?)
+    }
+
+    /// All slices there are of the picture that the slice at a place belongs to, by their index.
+    pub fn picture(&self, any: u64) -> Vec<&Slice> {
+        let Some(at) = any.checked_sub(self.first).map(|at| at as usize).filter(|at| *at < self.slices.len()) else {
+            return Vec::new();
+        };
+        let number = self.slices[at].picture;
+        let before = self.slices.range(..at).rev().take_while(|slice| slice.picture == number);
+        let after = self.slices.range(at..).take_while(|slice| slice.picture == number);
+        let mut slices: Vec<&Slice> = before.chain(after).collect();
+        slices.sort_unstable_by_key(|slice| slice.index);
+        slices
     }
 
     /// Slices held, for the stats.

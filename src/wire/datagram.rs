@@ -18,6 +18,9 @@ pub const HEADER_LEN: usize = 8;
 /// Bytes of a fragment before its payload.
 pub const FRAGMENT_LEN: usize = 11;
 
+/// Bytes of a shard before its last indices.
+pub const SHARD_LEN: usize = 10;
+
 /// The most missing ranges a NACK names: what does not fit is named by the next one.
 pub const MAX_RANGES: usize = 64;
 
@@ -139,6 +142,48 @@ pub struct Nack {
     pub missing: Ranges,
 }
 
+/// How one picture's packets arrived: what `media/train.rs` needs to know of the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Train {
+    /// Low half of its first packet's number.
+    pub first: u32,
+    /// How many numbers further its last one is.
+    pub packets: u16,
+    /// When the first came, µs of the receiver's clock, low half.
+    pub at_us: u32,
+    /// From then until the last came, µs.
+    pub span_us: u32,
+    /// Bytes of datagrams that came after the first.
+    pub bytes: u32,
+}
+
+/// The most trains in a report: a tenth of a second of 80 pictures a second.
+pub const MAX_TRAINS: usize = 8;
+
+/// Trains, oldest first; where there are too many, the oldest go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Trains {
+    trains: [Train; MAX_TRAINS],
+    len: usize,
+}
+
+impl Trains {
+    /// Adds one behind those already there.
+    pub fn push(&mut self, train: Train) {
+        if self.len == MAX_TRAINS {
+            self.trains.rotate_left(1);
+            self.len -= 1;
+        }
+        self.trains[self.len] = train;
+        self.len += 1;
+    }
+
+    /// What is in it.
+    pub fn as_slice(&self) -> &[Train] {
+        &self.trains[..self.len]
+    }
+}
+
 /// How reception goes; every 100 ms, and what ends a film's wait for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Report {
@@ -154,10 +199,10 @@ pub struct Report {
     pub settled: u64,
     /// Pictures shown or written.
     pub shown: u32,
-    /// Mean one-way delay above the least seen, µs.
-    pub queue_us: u32,
-    /// How far packets scatter around their expected arrival, µs (RFC 3550, 6.4.1).
-    pub jitter_us: u32,
+    /// How long after it should have come a picture is waited for, ms.
+    pub wait_ms: u16,
+    /// How the pictures since the last report arrived.
+    pub trains: Trains,
 }
 
 /// A recovery or original shard of forward error correction over a run of fragments of one picture.
@@ -370,22 +415,43 @@ impl Report {
         for field in [self.highest, self.received, self.lost, self.bytes, self.settled] {
             out.extend_from_slice(&field.to_be_bytes());
         }
-        for field in [self.shown, self.queue_us, self.jitter_us] {
-            out.extend_from_slice(&field.to_be_bytes());
+        out.extend_from_slice(&self.shown.to_be_bytes());
+        out.extend_from_slice(&self.wait_ms.to_be_bytes());
+        out.push(self.trains.as_slice().len() as u8);
+        for train in self.trains.as_slice() {
+            out.extend_from_slice(&train.first.to_be_bytes());
+            out.extend_from_slice(&train.packets.to_be_bytes());
+            for field in [train.at_us, train.span_us, train.bytes] {
+                out.extend_from_slice(&field.to_be_bytes());
+            }
         }
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Report, Error> {
-        Ok(Report {
+        let mut report = Report {
             highest: reader.u64("highest number")?,
             received: reader.u64("received count")?,
             lost: reader.u64("lost count")?,
             bytes: reader.u64("byte count")?,
             settled: reader.u64("settled picture")?,
             shown: reader.u32("shown count")?,
-            queue_us: reader.u32("queue delay")?,
-            jitter_us: reader.u32("jitter")?,
-        })
+            wait_ms: reader.u16("wait")?,
+            trains: Trains::default(),
+        };
+        let len = reader.u8("train count")?;
+        if usize::from(len) > MAX_TRAINS {
+            return Err(reader.invalid("train count", u64::from(len), 1));
+        }
+        for _ in 0..len {
+            report.trains.push(Train {
+                first: reader.u32("train start")?,
+                packets: reader.u16("train length")?,
+                at_us: reader.u32("train time")?,
+                span_us: reader.u32("train span")?,
+                bytes: reader.u32("train bytes")?,
+            });
+        }
+        Ok(report)
     }
 }
 

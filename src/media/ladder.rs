@@ -1,0 +1,245 @@
+//! What a picture may cost, and how to make it cost that: quality, then size, then frame rate.
+//!
+//! **Problem.** The path takes so many bytes a second; a JPEG encoder is told a quality and answers with bytes that depend on the picture.
+//! **Choice.** The bytes of the last pictures, put back to what they would have been at quality 80 and full size, predict the
+//! next one: relative costs of qualities and sizes hardly depend on the picture ([`COSTS`]). The quality is solved for. Below
+//! [`FLOOR`] squares show, and a smaller picture scaled up looks better than squares: then the size goes down a step, and up again
+//! when the larger one would have [`RISE`] (the distance between the two keeps it from swinging). At the smallest size pictures are left out,
+//! evenly. **Rejected.** A control loop on the quality alone: takes seconds to settle and swings with each cut of the scene; encoding twice:
+//! costs the latency we are after.
+//!
+//! A camera's own JPEG is passed through while what it costs fits, and encoded anew while it does not.
+
+use super::rate_control::Bitrate;
+use std::time::Duration;
+
+/// Relative bytes of qualities: `cargo bench --bench quality`, medians of a photograph, frames of films, fractals and test pictures, 4:2:0.
+const COSTS: [(u8, f64); 14] = [
+    (5, 0.25),
+    (10, 0.31),
+    (20, 0.40),
+    (30, 0.47),
+    (40, 0.54),
+    (50, 0.61),
+    (60, 0.69),
+    (70, 0.82),
+    (75, 0.89),
+    (80, 1.0),
+    (85, 1.13),
+    (90, 1.39),
+    (95, 1.84),
+    (100, 3.7),
+];
+
+/// Below this quality a size less is tried.
+const FLOOR: f64 = 30.0;
+
+/// A size more is tried when it would have this quality.
+const RISE: f64 = 45.0;
+
+/// The least quality, at the smallest size.
+const LEAST: f64 = 10.0;
+
+/// Sizes in eighths of the picture's side.
+const SIZES: [u8; 5] = [8, 6, 4, 3, 2];
+
+/// Bytes grow with the side to this power (the same bench): less than the area, for a smaller picture has more detail a pixel.
+const POWER: f64 = 1.7;
+
+/// At most so many pictures are left out for each that is sent.
+const MOST_SKIPPED: u32 = 14;
+
+/// How the next picture is to be encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// JPEG quality.
+    pub quality: u8,
+    /// Side in eighths, 2 to 8.
+    pub eighths: u8,
+    /// One picture of so many is sent.
+    pub every: u32,
+    /// A camera's own JPEG may go as it is.
+    pub as_it_is: bool,
+}
+
+/// See the module text.
+pub struct Ladder {
+    best: u8,
+    /// Only the quality may change: a film skips nothing and keeps its size.
+    quality_only: bool,
+    target: Option<Bitrate>,
+    /// Bytes of a picture at quality 80 and full size.
+    whole: Option<f64>,
+    /// Bytes of a camera's own pictures.
+    foreign: Option<f64>,
+    passing: bool,
+    rung: usize,
+    period: Duration,
+}
+
+impl Ladder {
+    /// Quality `best` while nothing is held back; `period` from picture to picture, as far as it is known.
+    pub fn new(best: u8, quality_only: bool, period: Duration) -> Self {
+        let period = if period.is_zero() { Duration::from_micros(33_333) } else { period };
+        Ladder { best: best.max(1), quality_only, target: None, whole: None, foreign: None, passing: true, rung: 0, period }
+    }
+
+    /// What the path takes for pictures; `None` for no limit.
+    pub fn set_target(&mut self, target: Option<Bitrate>) {
+        self.target = target;
+    }
+
+    /// The time between two pictures as the source gives them.
+    pub fn note_period(&mut self, period: Duration) {
+        if !period.is_zero() && period < Duration::from_secs(1) {
+            self.period = (self.period * 15 + period) / 16;
+        }
+    }
+
+    /// A camera gave a JPEG of so many bytes.
+    pub fn note_foreign(&mut self, bytes: usize) {
+        self.foreign = Some(self.foreign.map_or(bytes as f64, |mean| mean + (bytes as f64 - mean) / 4.0));
+    }
+
+    /// A picture of quality and size `step` took so many bytes.
+    pub fn note_encoded(&mut self, step: Step, bytes: usize) {
+        let whole = bytes as f64 / (cost(f64::from(step.quality)) * size_cost(step.eighths));
+        // A new scene is believed at once when it costs more: it is what fills the queue.
+        self.whole = Some(self.whole.map_or(whole, |mean| if whole > mean { whole } else { mean + (whole - mean) / 4.0 }));
+    }
+
+    /// How to encode the next picture.
+    pub fn step(&mut self) -> Step {
+        let best = Step { quality: self.best, eighths: 8, every: 1, as_it_is: true };
+        let Some(target) = self.target else {
+            (self.rung, self.passing) = (0, true);
+            return best;
+        };
+        let budget = target.bytes() * self.period.as_secs_f64();
+        if let Some(foreign) = self.foreign {
+            // What goes as it is has no quality to be solved for, so it needs some room.
+            self.passing = foreign < budget * if self.passing { 1.0 } else { 0.85 };
+            if self.passing {
+                self.rung = 0;
+                return best;
+            }
+        }
+        // Until one was encoded anew, the camera's own is the best guess.
+        let Some(whole) = self.whole.or(self.foreign) else { return best };
+        let quality_at = |rung: usize| quality(budget / (whole * size_cost(SIZES[rung])));
+        let last = if self.quality_only { 0 } else { SIZES.len() - 1 };
+        while self.rung < last && quality_at(self.rung) < FLOOR {
+            self.rung += 1;
+        }
+        while self.rung > 0 && quality_at(self.rung - 1) >= RISE.min(f64::from(self.best)) {
+            self.rung -= 1;
+        }
+        let quality = quality_at(self.rung).min(f64::from(self.best)).max(LEAST.min(f64::from(self.best)));
+        let least = whole * size_cost(SIZES[self.rung]) * cost(quality);
+        let every =
+            if self.quality_only { 1 } else { ((least / budget) - 0.1).ceil().clamp(1.0, f64::from(MOST_SKIPPED + 1)) as u32 };
+        Step { quality: quality as u8, eighths: SIZES[self.rung], every, as_it_is: false }
+    }
+}
+
+fn size_cost(eighths: u8) -> f64 {
+    (f64::from(eighths) / 8.0).powf(POWER)
+}
+
+/// Bytes relative to quality 80.
+fn cost(quality: f64) -> f64 {
+    let at = COSTS.iter().position(|(q, _)| f64::from(*q) >= quality).unwrap_or(COSTS.len() - 1).max(1);
+    let ((q0, c0), (q1, c1)) = (COSTS[at - 1], COSTS[at]);
+    let part = ((quality - f64::from(q0)) / f64::from(q1 - q0)).clamp(0.0, 1.0);
+    c0 + part * (c1 - c0)
+}
+
+/// The quality of so many bytes relative to quality 80.
+fn quality(relative: f64) -> f64 {
+    let at = COSTS.iter().position(|(_, c)| *c >= relative).unwrap_or(COSTS.len() - 1).max(1);
+    let ((q0, c0), (q1, c1)) = (COSTS[at - 1], COSTS[at]);
+    let part = ((relative - c0) / (c1 - c0)).clamp(0.0, 1.0);
+    f64::from(q0) + part * f64::from(q1 - q0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PERIOD: Duration = Duration::from_micros(33_333);
+
+    /// What an encoder would answer for a picture of `whole` bytes at quality 80, whose costs are a little unlike ours.
+    fn encode(whole: f64, step: Step) -> usize {
+        (whole * cost(f64::from(step.quality)).powf(1.15) * size_cost(step.eighths).powf(0.9)) as usize
+    }
+
+    fn settle(ladder: &mut Ladder, whole: f64) -> (Step, f64) {
+        let (mut step, mut rate) = (ladder.step(), 0.0);
+        for _ in 0..30 {
+            step = ladder.step();
+            let bytes = encode(whole, step);
+            ladder.note_encoded(step, bytes);
+            rate = bytes as f64 / PERIOD.as_secs_f64() / f64::from(step.every);
+        }
+        (step, rate)
+    }
+
+    #[test]
+    fn without_a_target_all_is_at_its_best() {
+        let mut ladder = Ladder::new(90, false, PERIOD);
+        let (step, _) = settle(&mut ladder, 1e6);
+        assert_eq!(step, Step { quality: 90, eighths: 8, every: 1, as_it_is: true });
+    }
+
+    #[test]
+    fn quality_goes_first_then_size_then_rate_and_each_target_is_met() {
+        let mut seen = Vec::new();
+        for target in [30_000_000, 12_000_000, 5_000_000, 2_000_000, 800_000, 200_000] {
+            let mut ladder = Ladder::new(80, false, PERIOD);
+            ladder.set_target(Some(Bitrate(target)));
+            let (step, rate) = settle(&mut ladder, 100_000.0);
+            assert!(rate <= 1.1 * target as f64 / 8.0, "{target}: {rate} with {step:?}");
+            assert!(rate >= (0.5 * target as f64 / 8.0).min(0.95 * 3e6), "{target}: {rate} with {step:?}");
+            seen.push((step.quality, step.eighths, step.every));
+        }
+        assert!(seen[0] == (80, 8, 1) && (35..60).contains(&seen[1].0) && seen[1].1 == 8, "{seen:?}");
+        assert!(seen.is_sorted_by_key(|(_, eighths, every)| (8 - eighths, *every)), "{seen:?}");
+        assert!(seen[5].1 == 2 && seen[5].2 > 1, "{seen:?}");
+    }
+
+    #[test]
+    fn a_target_that_swings_a_little_does_not_change_the_size() {
+        let mut ladder = Ladder::new(80, false, PERIOD);
+        let mut sizes = Vec::new();
+        for turn in 0..200 {
+            ladder.set_target(Some(Bitrate(9_500_000 + 1_000_000 * (turn % 3))));
+            let step = ladder.step();
+            ladder.note_encoded(step, encode(100_000.0, step));
+            sizes.push(step.eighths);
+        }
+        sizes.dedup();
+        assert!(sizes.len() <= 2, "{sizes:?}");
+    }
+
+    #[test]
+    fn a_film_keeps_its_size_and_all_its_pictures() {
+        let mut ladder = Ladder::new(80, true, PERIOD);
+        ladder.set_target(Some(Bitrate(500_000)));
+        let (step, _) = settle(&mut ladder, 100_000.0);
+        assert_eq!((step.eighths, step.every, step.quality), (8, 1, 10));
+    }
+
+    #[test]
+    fn a_cameras_jpeg_is_encoded_anew_only_while_it_does_not_fit() {
+        let mut ladder = Ladder::new(80, false, PERIOD);
+        ladder.note_foreign(100_000);
+        let mut as_it_is = |target: Option<u64>| {
+            ladder.set_target(target.map(Bitrate));
+            ladder.step().as_it_is
+        };
+        assert!(as_it_is(None) && as_it_is(Some(30_000_000)));
+        assert!(!as_it_is(Some(20_000_000)));
+        assert!(!as_it_is(Some(25_000_000)), "it would be cut again at once");
+        assert!(as_it_is(Some(30_000_000)));
+    }
+}

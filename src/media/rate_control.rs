@@ -1,0 +1,361 @@
+//! How fast a path is, when that matters: one controller a receiver.
+//!
+//! **Problem.** A live picture should be as good as the path takes, and not one bit better: what the path cannot take waits in some
+//! router's queue and makes everything late. A path has to be left alone while it is fast enough (pacing and caution cost
+//! latency), must be understood within a second when it is not, and found again when it grows.
+//!
+//! **Choice.** Each picture is a burst, and each burst measures the path ([`super::train`]): its first packet shows the queue
+//! that stood there before it, its spreading the speed of the narrowest link.
+//! * *No bottleneck* is where we begin: no rate, no pacing. [`STREAK`] pictures in a row that were held up, on a path whose speed
+//!   our bytes nearly fill, show one.
+//! * *Held*: the capacity is the median of the last trains' speeds. A queue that stands through a whole report (its least delay, as
+//!   in CoDel, RFC 8289: bursts come and go, a standing queue stays) means too much: the capacity is what came through, and what stands in the
+//!   queue is taken off the pictures to come, so the delay is gone after a few of them. No queue means room: the
+//!   capacity follows faster trains by 8 % a report (they are paced at 2.5 times the capacity, so new room shows at once) and creeps
+//!   up 0.5 % where they show nothing.
+//! * A path that takes twice what we send for three seconds is no bottleneck any more.
+//!
+//! Delay is measured against the least of the last ten to twenty seconds, which follows the skew of two clocks, and against twice the usual
+//! scatter: on Wi-Fi a packet is late for many reasons. Loss alone is no evidence: radio loses packets on idle paths, and what it loses FEC
+//! and NACKs bring back; a full queue loses packets, too, but shows in the delay first.
+//!
+//! **Rejected.** Loss-based control (fills the queue until it overflows: 200 ms late). GCC's trendline filter (draft-ietf-rmcat-gcc):
+//! needs the arrival of every packet and seconds to grow back. BBR: probes by sending more for whole round trips; our bursts probe anyway.
+
+use super::train::Passage;
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// Bits a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bitrate(pub u64);
+
+impl Bitrate {
+    /// From bytes a second.
+    pub fn from_bytes(bytes: f64) -> Self {
+        Bitrate((bytes * 8.0) as u64)
+    }
+
+    /// Bytes a second.
+    pub fn bytes(self) -> f64 {
+        self.0 as f64 / 8.0
+    }
+}
+
+impl fmt::Display for Bitrate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..1_000_000 => write!(f, "{} kbit/s", self.0 / 1000),
+            _ => write!(f, "{:.1} Mbit/s", self.0 as f64 / 1e6),
+        }
+    }
+}
+
+/// Pictures in a row that were held up before a bottleneck is believed in.
+const STREAK: u32 = 4;
+
+/// A picture held up for longer than this, and twice the usual scatter, waited behind others.
+const HELD_UP: Duration = Duration::from_millis(8);
+
+/// A queue that stands for longer than this, and twice the usual scatter, is too long.
+const TOO_LONG: Duration = Duration::from_millis(15);
+
+/// The scatter counts up to this: with a fast rise of the delay it rises, too, and must not hide it.
+const MAX_SCATTER: Duration = Duration::from_micros(12_500);
+
+/// Trains whose median is the capacity.
+const SPEEDS: usize = 5;
+
+/// A train of fewer bytes or less time measures the clock.
+const LEAST_TRAIN: (u32, Duration) = (2400, Duration::from_millis(1));
+
+/// Of its capacity a path is given this much: what it is not given drains what bursts left.
+const SHARE: f64 = 0.92;
+
+/// No path is held to less: sound and control alone need as much. Bytes a second.
+const LEAST: f64 = 12_500.0;
+
+/// After a standing queue faster trains are not followed for so long, twice as long after each further one up to the second: what they
+/// show belongs to somebody else.
+const BAR: Duration = Duration::from_millis(250);
+const MAX_BAR: Duration = Duration::from_secs(2);
+
+/// How long a path must have taken more than twice what it got before it is no bottleneck any more.
+const ROOMY: Duration = Duration::from_secs(3);
+
+/// Half of the window of the least delay.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// See the module text.
+pub struct Controller {
+    capacity: Option<f64>,
+    speeds: VecDeque<f64>,
+    streak: u32,
+    /// The least delay of this window and of the one before, µs on the difference of two clocks.
+    least: [Option<i64>; 2],
+    window_ends: Option<Instant>,
+    /// Mean difference of the delays of two pictures' first packets, µs.
+    scatter: f64,
+    last_first: Option<i64>,
+    deaf_until: Option<Instant>,
+    /// Faster trains are not followed until then; and for so long after the next standing queue.
+    barred_until: Option<Instant>,
+    bar: Duration,
+    roomy_since: Option<Instant>,
+    standing: Duration,
+}
+
+impl Controller {
+    /// Knows of no bottleneck.
+    pub fn new() -> Self {
+        Controller {
+            capacity: None,
+            speeds: VecDeque::with_capacity(SPEEDS),
+            streak: 0,
+            least: [None; 2],
+            window_ends: None,
+            scatter: 0.0,
+            last_first: None,
+            deaf_until: None,
+            barred_until: None,
+            bar: BAR,
+            roomy_since: None,
+            standing: Duration::ZERO,
+        }
+    }
+
+    /// What may be sent; `None` where no bottleneck is known.
+    pub fn rate(&self) -> Option<Bitrate> {
+        self.capacity.map(|capacity| Bitrate::from_bytes(capacity * SHARE))
+    }
+
+    /// The path's speed as far as it is known: what bursts are paced by.
+    pub fn capacity(&self) -> Option<Bitrate> {
+        self.capacity.map(Bitrate::from_bytes)
+    }
+
+    /// The queue that stood on the path through the last report.
+    pub fn standing(&self) -> Duration {
+        self.standing
+    }
+
+    /// A report came: how pictures passed, while `offered` bytes a second were sent. Says how many bytes stand in a queue and are to be
+    /// held back.
+    pub fn handle_report(&mut self, now: Instant, passages: &[Passage], offered: f64, rtt: Duration) -> Option<f64> {
+        let mut standing = i64::MAX;
+        for passage in passages {
+            let base = self.note_delay(now, passage);
+            standing = standing.min(passage.first_us.min(passage.last_us) - base);
+            let held_up = micros(HELD_UP) + 2 * self.scatter();
+            self.streak = if passage.first_us - base > held_up { self.streak + 1 } else { 0 };
+            self.note_speed(passage);
+        }
+        if passages.is_empty() {
+            return None;
+        }
+        self.standing = Duration::from_micros(standing.max(0) as u64);
+        let median = self.median()?;
+        match self.capacity {
+            None => {
+                let shown = self.streak >= STREAK && offered > 0.7 * median;
+                shown.then(|| self.shrink(now, standing, median, rtt))
+            }
+            Some(capacity) => self.hold(now, standing, capacity, median, offered, rtt),
+        }
+    }
+
+    fn hold(&mut self, now: Instant, standing: i64, capacity: f64, median: f64, offered: f64, rtt: Duration) -> Option<f64> {
+        if standing > micros(TOO_LONG) + 2 * self.scatter() {
+            self.roomy_since = None;
+            if self.deaf_until.is_some_and(|until| now < until) {
+                return None;
+            }
+            // Who shares the path (our own sound over TCP does) makes trains look faster than what is left for us.
+            let speed = if median < 0.92 * capacity { median } else { (capacity * 0.92).max(median * 0.5) };
+            self.barred_until = Some(now + self.bar);
+            self.bar = (self.bar * 2).min(MAX_BAR);
+            return Some(self.shrink(now, standing, speed, rtt));
+        }
+        let barred = self.barred_until.is_some_and(|until| now < until);
+        if !barred && self.barred_until.is_some_and(|until| now > until + MAX_BAR) {
+            self.bar = BAR;
+        }
+        let grown = if median > 1.05 * capacity && !barred { (capacity * 1.08).min(median) } else { capacity * 1.005 };
+        self.capacity = Some(grown);
+        if offered * 2.0 > grown {
+            self.roomy_since = None;
+        } else if now >= *self.roomy_since.get_or_insert(now) + ROOMY {
+            *self = Controller { least: self.least, window_ends: self.window_ends, scatter: self.scatter, ..Controller::new() };
+        }
+        None
+    }
+
+    /// The path takes `speed` and no more; what stands in its queue is the answer.
+    fn shrink(&mut self, now: Instant, standing: i64, speed: f64, rtt: Duration) -> f64 {
+        self.capacity = Some(speed.max(LEAST));
+        let queue = Duration::from_micros(standing.max(0) as u64);
+        // What was sent before the sender knew still arrives late; it is not evidence of anything new.
+        self.deaf_until = Some(now + rtt + queue + Duration::from_millis(150));
+        speed * queue.as_secs_f64()
+    }
+
+    /// Says the least delay there was lately.
+    fn note_delay(&mut self, now: Instant, passage: &Passage) -> i64 {
+        if now >= *self.window_ends.get_or_insert(now + WINDOW) {
+            self.window_ends = Some(now + WINDOW);
+            self.least = [None, self.least[0]];
+        }
+        let delay = passage.first_us.min(passage.last_us);
+        self.least[0] = Some(self.least[0].map_or(delay, |least| least.min(delay)));
+        if let Some(last) = self.last_first.replace(passage.first_us) {
+            let difference = passage.first_us.saturating_sub(last).unsigned_abs().min(MAX_SCATTER.as_micros() as u64 * 4);
+            self.scatter += (difference as f64 - self.scatter) / 32.0;
+        }
+        self.least.into_iter().flatten().min().unwrap_or(delay)
+    }
+
+    fn scatter(&self) -> i64 {
+        (self.scatter as i64).min(micros(MAX_SCATTER))
+    }
+
+    fn note_speed(&mut self, passage: &Passage) {
+        if passage.bytes < LEAST_TRAIN.0 || passage.span < LEAST_TRAIN.1 {
+            return;
+        }
+        // A train that arrives as it left was not held up by the path: the path is faster than that, nobody knows how much.
+        let spread = passage.growth() * 10 > passage.span * 3;
+        let speed = passage.speed();
+        if spread || self.capacity.is_none_or(|capacity| speed > capacity) {
+            if self.speeds.len() == SPEEDS {
+                self.speeds.pop_front();
+            }
+            self.speeds.push_back(speed);
+        }
+    }
+
+    fn median(&self) -> Option<f64> {
+        let mut sorted: Vec<f64> = self.speeds.iter().copied().collect();
+        sorted.sort_unstable_by(f64::total_cmp);
+        sorted.get(sorted.len() / 2).copied()
+    }
+}
+
+impl Default for Controller {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    duration.as_micros() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A queue in front of a link of `speed` bytes a second, pictures of what the controller allows, reports of three.
+    struct Path {
+        now: Instant,
+        us: f64,
+        busy_us: f64,
+        speed: f64,
+        jitter: fn(u64) -> f64,
+        skip: f64,
+        controller: Controller,
+        sent: f64,
+        longest: f64,
+    }
+
+    const PERIOD_US: f64 = 33_333.0;
+
+    impl Path {
+        fn new(speed: f64) -> Path {
+            let controller = Controller::new();
+            let now = Instant::now();
+            Path { now, us: 0.0, busy_us: 0.0, speed, jitter: |_| 0.0, skip: 0.0, controller, sent: 0.0, longest: 0.0 }
+        }
+
+        /// Sends for so long at most `natural` bytes a second.
+        fn run(&mut self, time: Duration, natural: f64) {
+            let reports = (time.as_secs_f64() * 10.0) as u64;
+            (self.sent, self.longest) = (0.0, 0.0);
+            for report in 0..reports {
+                let mut passages = Vec::new();
+                let mut offered = 0.0;
+                for _ in 0..3 {
+                    let rate = self.controller.rate().map_or(natural, |rate| rate.bytes().min(natural));
+                    let bytes = rate * PERIOD_US / 1e6;
+                    self.us += PERIOD_US;
+                    let pace = self.controller.capacity().map_or(125e6, |capacity| capacity.bytes() * 2.5);
+                    let held = self.skip.min(bytes);
+                    self.skip -= held;
+                    if held > 0.0 {
+                        continue;
+                    }
+                    offered += bytes * 10.0;
+                    self.sent += bytes;
+                    let first = self.busy_us.max(self.us) + (self.jitter)(report);
+                    let sending = bytes / pace * 1e6;
+                    let last = (self.busy_us.max(self.us) + bytes / self.speed * 1e6).max(self.us + sending);
+                    self.busy_us = last;
+                    self.longest = self.longest.max(first - self.us);
+                    passages.push(Passage {
+                        first_us: (first - self.us) as i64,
+                        last_us: (last - self.us - sending) as i64,
+                        span: Duration::from_micros((last - first).max(1.0) as u64),
+                        bytes: bytes as u32,
+                    });
+                }
+                self.now += Duration::from_millis(100);
+                let excess = self.controller.handle_report(self.now, &passages, offered, Duration::from_millis(2));
+                self.skip += excess.unwrap_or(0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_fast_enough_is_left_alone() {
+        for natural in [0.3e6, 2e6, 8e6] {
+            let mut path = Path::new(12.5e6);
+            path.run(Duration::from_secs(60), natural);
+            assert_eq!(path.controller.rate(), None, "{natural}");
+        }
+    }
+
+    #[test]
+    fn scatter_alone_is_no_bottleneck() {
+        let mut path = Path::new(12.5e6);
+        path.jitter = |report| (report * 7919 % 31) as f64 * 1000.0;
+        path.run(Duration::from_secs(120), 3e6);
+        assert_eq!(path.controller.rate(), None);
+    }
+
+    #[test]
+    fn a_cliff_is_found_within_a_second_and_its_queue_drained() {
+        let mut path = Path::new(12.5e6);
+        path.run(Duration::from_secs(5), 3e6);
+        path.speed = 1e6;
+        path.run(Duration::from_secs(1), 3e6);
+        let rate = path.controller.rate().expect("a bottleneck").bytes();
+        assert!((0.8e6..1e6).contains(&rate), "{rate}");
+        path.run(Duration::from_secs(1), 3e6);
+        path.run(Duration::from_secs(10), 3e6);
+        assert!(path.sent > 8.5e6, "it takes 10e6 and got {}", path.sent);
+        assert!(path.longest < 30e3, "a picture waited {} us", path.longest);
+    }
+
+    #[test]
+    fn new_room_is_taken_within_five_seconds_and_then_nothing_is_held() {
+        let mut path = Path::new(1e6);
+        path.run(Duration::from_secs(10), 3e6);
+        assert!(path.controller.rate().is_some());
+        path.speed = 5e6;
+        path.run(Duration::from_secs(4), 3e6);
+        path.run(Duration::from_secs(1), 3e6);
+        assert!(path.sent > 0.95 * 3e6, "{}", path.sent);
+        path.run(Duration::from_secs(20), 2e6);
+        assert_eq!(path.controller.rate(), None);
+    }
+}
