@@ -53,7 +53,8 @@ impl Pair {
             sound: false,
             patient: false,
         };
-        let send = sender::Config { me: me(Role::Sender, 1), hosts: 0, reconnect: false, epoch, format: Format::default() };
+        let send =
+            sender::Config { me: me(Role::Sender, 1), hosts: 0, reconnect: false, epoch, format: Format::default(), cap: None };
         let recv = receiver::Config { me: me(Role::Receiver, 2), hosts: 1, reconnect: false, epoch };
         let mut pair = Pair {
             now,

@@ -132,7 +132,7 @@ impl Log {
     }
 
     /// All slices there are of the picture that the slice at a place belongs to, by their index.
-    pub fn picture(&self, any: u64) -> Vec<&Slice> {
+    pub fn slices_of(&self, any: u64) -> Vec<&Slice> {
         let Some(at) = any.checked_sub(self.first).map(|at| at as usize).filter(|at| *at < self.slices.len()) else {
             return Vec::new();
         };

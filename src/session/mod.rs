@@ -6,8 +6,10 @@
 
 pub mod admission;
 pub mod endpoint;
+mod flow;
 mod hearing;
 pub mod link;
+mod parity;
 pub mod path;
 mod peer;
 pub mod receiver;

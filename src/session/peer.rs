@@ -3,23 +3,30 @@
 //! Each peer has cursors of its own into what all share, so none slows another. Capacity: [`MAX_RESEND`] fragments to be sent
 //! again; what is asked for beyond that is not.
 
+use super::flow::Flow;
+use super::parity::Parity;
 use super::path::Path;
 use super::sent::{Piece, Sent};
 use super::sound_copies::SoundCopies;
 use super::stats::PeerStats;
+use crate::media::clock::Epoch;
 use crate::media::packetizer::{Cursor, Log};
+use crate::media::{fec, pacer};
 use crate::time::MediaTime;
-use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, Report};
+use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, Report, SHARD_LEN};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Bytes of a datagram: fits every path (RFC 9000 §14 asks for 1200 as well), tunnels included.
+/// Bytes of a datagram with a fragment: fits every path (RFC 9000 §14 asks for 1200 as well), tunnels included.
 pub const DATAGRAM: usize = 1200;
+
+/// A shard over fragments of that length is longer: by its length and by two bytes for each slice it spans. It still fits where IPv6 passes.
+const _: () = assert!(DATAGRAM - FRAGMENT_LEN + SHARD_LEN + fec::LENGTH + 1 + 2 * fec::MAX_RUN <= 1280 - 48);
 
 /// Payload bytes of a fragment in a datagram of `DATAGRAM` bytes.
 const PAYLOAD: usize = DATAGRAM - Path::OVERHEAD - FRAGMENT_LEN;
 
-/// Datagrams in one run: what a GSO send takes at most (64), and below 64 KiB.
+/// Datagrams in one run: what a GSO send takes at most (64), and below 64 KiB. Paced, [`pacer::RUN`].
 const MAX_RUN: usize = 48;
 
 /// Fragments waiting to be sent again to one peer: a burst of the log's size; more is a peer that asks for everything.
@@ -45,15 +52,31 @@ pub(super) struct Peer {
     pub end_sent: bool,
     /// What is counted of it.
     pub stats: PeerStats,
+    /// How fast it may be sent to.
+    pub flow: Flow,
     sent: Sent,
     resend: VecDeque<Piece>,
+    /// Shards of the picture that was sent last, to follow it; those of a newer one replace them.
+    parity: VecDeque<Vec<u8>>,
+    /// The picture being sent, and how many of its slices were, from the first on.
+    slices: (u64, u8),
+}
+
+/// What all peers share.
+pub(super) struct Shared<'a> {
+    /// The slices.
+    pub log: &'a Log,
+    /// Nothing is skipped.
+    pub patient: bool,
+    /// Makes shards.
+    pub parity: &'a mut Parity,
 }
 
 impl Peer {
     /// One that was sent nothing yet.
-    pub fn new(cursor: Cursor, sound: u64, wants: (bool, bool), report: Report, stats: PeerStats) -> Self {
+    pub fn new(cursor: Cursor, sound: u64, wants: (bool, bool), report: Report, stats: PeerStats, flow: Flow) -> Self {
         let (pictures, wants_sound) = wants;
-        let (sent, resend) = (Sent::new(), VecDeque::new());
+        let (sent, resend, parity, slices) = (Sent::new(), VecDeque::new(), VecDeque::new(), (0, 0));
         Peer {
             cursor,
             sound,
@@ -64,14 +87,40 @@ impl Peer {
             report,
             end_sent: false,
             stats,
+            flow,
             sent,
             resend,
+            parity,
+            slices,
         }
     }
 
     /// Whether anything is there to be sent to it.
     pub fn wants_pictures(&self, log: &Log) -> bool {
-        self.validated && self.pictures && (log.clamp(self.cursor) < log.end() || !self.resend.is_empty())
+        let waiting = !self.resend.is_empty() || !self.parity.is_empty();
+        self.validated && self.pictures && (waiting || log.clamp(self.cursor) < log.end())
+    }
+
+    /// Until when it may be sent nothing, if anything is there to be sent and has to wait.
+    pub fn holds(&self, now: Instant, log: &Log) -> Option<Instant> {
+        let next = if self.resend.is_empty() && self.parity.is_empty() {
+            log.slice(log.clamp(self.cursor).slice).map(|slice| slice.picture)
+        } else {
+            None
+        };
+        self.flow.holds(now, next)
+    }
+
+    /// It told how reception goes.
+    pub fn handle_report(&mut self, now: Instant, report: Report, epoch: &Epoch, rtt: Duration) {
+        self.flow.handle_report(now, &report, &self.sent, epoch, rtt);
+        self.flow.note_loss(&self.report, &report, rtt);
+        self.report = report;
+    }
+
+    /// Whether older pictures are worth keeping for it: those it takes long to be sent.
+    pub fn is_slow(&self) -> bool {
+        self.flow.is_paced()
     }
 
     /// It misses packets: what was in them is queued again, unless it was caught before `horizon` and is of no use any more.
@@ -87,21 +136,60 @@ impl Peer {
     }
 
     /// Appends a run of datagrams and says the length of each but the last; 0 if there is nothing to send.
-    pub fn fill(&mut self, now: Instant, log: &Log, path: &mut Path, patient: bool, buffer: &mut Vec<u8>) -> usize {
-        let segment = match self.fill_resends(now, log, path, buffer) {
-            0 => self.fill_fresh(now, log, path, patient, buffer),
-            segment => segment,
-        };
+    pub fn fill(&mut self, now: Instant, shared: &mut Shared<'_>, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
+        let run = if self.flow.is_paced() { pacer::RUN } else { MAX_RUN };
+        let mut fresh = None;
+        let mut segment = self.fill_resends(now, run, shared.log, path, buffer);
+        if segment == 0 {
+            segment = self.fill_parity(run, path, buffer);
+        }
+        if segment == 0 {
+            (segment, fresh) = self.fill_fresh(now, run, shared, path, buffer);
+        }
         if segment > 0 {
+            let datagrams = buffer.len().div_ceil(segment);
+            let fresh = fresh.map(|picture| (picture, buffer.len() - datagrams * (Path::OVERHEAD + FRAGMENT_LEN)));
+            self.flow.sent(now, (datagrams, buffer.len()), fresh);
             self.stats.bytes += buffer.len() as u64;
-            self.stats.datagrams += buffer.len().div_ceil(segment) as u64;
+            self.stats.datagrams += datagrams as u64;
         }
         segment
     }
 
-    fn fill_resends(&mut self, now: Instant, log: &Log, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
+    /// All shards of one run of slices have one length, those of another may be shorter.
+    fn fill_parity(&mut self, run: usize, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
         let mut segment = 0;
-        for _ in 0..MAX_RUN {
+        for _ in 0..run {
+            let Some(message) = self.parity.front() else { break };
+            let len = message.len() + Path::OVERHEAD;
+            if segment != 0 && len > segment {
+                break;
+            }
+            path.seal(buffer, |out| out.extend_from_slice(message));
+            self.parity.pop_front();
+            self.stats.parity += 1;
+            segment = segment.max(len);
+            if len < segment {
+                break;
+            }
+        }
+        segment
+    }
+
+    /// A slice was sent to its end: if its picture was, its shards follow, where the path needs any.
+    fn slice_sent(&mut self, slice: u64, shared: &mut Shared<'_>) {
+        let Some((picture, count)) = shared.log.slice(slice).map(|slice| (slice.picture, slice.count)) else { return };
+        self.slices = if self.slices.0 == picture { (picture, self.slices.1.saturating_add(1)) } else { (picture, 1) };
+        let loss = self.flow.unmended_loss();
+        if self.slices.1 == count && loss > 0.0 && !shared.patient {
+            self.parity.clear();
+            self.parity.extend(shared.parity.messages(shared.log, slice, PAYLOAD, loss).iter().cloned());
+        }
+    }
+
+    fn fill_resends(&mut self, now: Instant, run: usize, log: &Log, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
+        let mut segment = 0;
+        for _ in 0..run {
             let Some(piece) = self.resend.front().copied() else { break };
             let Some(slice) = log.slice(piece.slice) else {
                 self.resend.pop_front();
@@ -124,23 +212,33 @@ impl Peer {
         segment
     }
 
-    fn fill_fresh(&mut self, now: Instant, log: &Log, path: &mut Path, patient: bool, buffer: &mut Vec<u8>) -> usize {
+    fn fill_fresh(
+        &mut self,
+        now: Instant,
+        run: usize,
+        shared: &mut Shared<'_>,
+        path: &mut Path,
+        buffer: &mut Vec<u8>,
+    ) -> (usize, Option<u64>) {
+        let (log, patient) = (shared.log, shared.patient);
         let newest = log.newest_picture();
         let mut cursor = log.clamp(self.cursor);
-        if !patient && cursor < newest {
-            // Newest wins: of the picture before the newest the rest may still go out, of older ones nothing.
+        // Newest wins: of the picture before the newest the rest may still go out, of older ones nothing. On a slow path what was begun is
+        // finished, for nothing else would ever be whole there.
+        let finish = self.flow.is_paced() && log.slice(cursor.slice).is_some_and(|slice| self.flow.began(slice.picture));
+        if !patient && !finish && cursor < newest {
             let behind = log.slice(cursor.slice).zip(log.slice(newest.slice)).map_or(0, |(old, new)| new.picture - old.picture);
-            if behind > 1 {
+            if behind > u64::from(!self.flow.is_paced()) {
                 self.stats.skipped += behind - 1;
                 cursor = newest;
             }
         }
         let Some(slice) = log.slice(cursor.slice) else {
             self.cursor = cursor;
-            return 0;
+            return (0, None);
         };
-        let last = slice.fragments(PAYLOAD);
-        for _ in 0..MAX_RUN {
+        let (last, picture, sending) = (slice.fragments(PAYLOAD), slice.picture, cursor.slice);
+        for _ in 0..run {
             let (head, payload) = slice.fragment(cursor.fragment, PAYLOAD);
             let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
             self.sent.record(now, number, Piece { slice: cursor.slice, fragment: cursor.fragment, again: 0 });
@@ -151,6 +249,9 @@ impl Peer {
             }
         }
         self.cursor = cursor;
-        buffer.len().min(DATAGRAM)
+        if cursor.slice > sending {
+            self.slice_sent(sending, shared);
+        }
+        (buffer.len().min(DATAGRAM), Some(picture))
     }
 }

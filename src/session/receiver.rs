@@ -13,8 +13,10 @@ use super::{Core, HostId, Output, StreamId};
 use crate::media::clock::{Epoch, Estimate, Mapping};
 use crate::media::depacketizer::{Depacketizer, Limits, Part, Pushed, Settled, Slice};
 use crate::media::nack::Tracker;
+use crate::media::recovery::Recovery;
+use crate::media::train::Collector;
 use crate::time::MediaTime;
-use crate::wire::datagram::{Message, Report};
+use crate::wire::datagram::{FragmentHead, Message, Report};
 use crate::wire::record::{End, Format, Reason, Record};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -22,6 +24,9 @@ use std::time::{Duration, Instant};
 
 /// Between two reports.
 const REPORT: Duration = Duration::from_millis(100);
+
+/// A picture of which nothing came for so long has passed, or lost its end.
+const TRAIN_OVER: Duration = Duration::from_millis(20);
 
 /// Between two statistics.
 const STATS: Duration = Duration::from_secs(1);
@@ -137,6 +142,8 @@ struct Source {
     clock: Estimate,
     depacketizer: Depacketizer,
     tracker: Tracker,
+    trains: Collector,
+    recovery: Recovery,
     report: Report,
     next_report: Instant,
     quiet: bool,
@@ -164,13 +171,15 @@ pub struct Session {
 }
 
 impl Source {
-    /// Whether anything that is missing is wanted: of a picture that began, or, patient, of any.
-    fn asks(&self) -> bool {
-        self.depacketizer.is_waiting() || self.depacketizer.is_patient()
+    /// Whether anything that is missing is wanted: of a picture that began and whose deadline an answer meets, or, patient, of any.
+    fn asks(&self, now: Instant, rtt: Duration) -> bool {
+        let in_time = || self.depacketizer.last_deadline().is_some_and(|deadline| now + rtt <= deadline);
+        self.depacketizer.is_patient() || (self.depacketizer.is_waiting() && in_time())
     }
 
     /// A datagram came, `data` if it carried a piece of a picture.
     fn number_came(&mut self, now: Instant, number: u64, data: bool) {
+        self.report.received += 1;
         self.tracker.received(now, number, data);
         self.hearing.datagram_came(now, number);
     }
@@ -237,6 +246,7 @@ impl Session {
                 source.former = Some(std::mem::replace(&mut source.link, link));
                 source.tracker = Tracker::new(source.depacketizer.is_patient());
                 source.hearing.reconnected();
+                source.trains = Collector::default();
                 self.events.push_back(Event::SenderUp { name, address, again: true, film });
                 return;
             }
@@ -262,6 +272,8 @@ impl Session {
             clock: Estimate::new(),
             depacketizer: Depacketizer::new(limits),
             tracker: Tracker::new(patient),
+            trains: Collector::default(),
+            recovery: Recovery::default(),
             report: Report::default(),
             next_report: now + REPORT,
             quiet: false,
@@ -276,7 +288,6 @@ impl Session {
 
     fn handle_message(&mut self, now: Instant, (link, number): (LinkId, u64), message: &Message<'_>, bytes: usize) {
         let Some(source) = &mut self.source else { return };
-        source.report.received += 1;
         source.report.bytes += bytes as u64;
         self.stats.datagrams += 1;
         self.stats.bytes += bytes as u64;
@@ -285,15 +296,15 @@ impl Session {
         }
         match message {
             Message::Fragment(head, payload) if self.pictures => {
-                match source.depacketizer.push(now, *head, payload) {
-                    Pushed::Stored => {}
-                    Pushed::Slice { slice, whole } => {
-                        self.stats.slices += 1;
-                        self.events.push_back(Event::Slice(slice, whole));
-                    }
-                    Pushed::Late => self.stats.late += 1,
-                    Pushed::Bad => self.stats.bad += 1,
-                }
+                source.trains.push(head.picture, number, bytes, self.endpoint.epoch().media_time(now).as_nanos() / 1000);
+                source.recovery.push_fragment(now, *head, payload);
+                self.take_fragment(now, *head, payload);
+                self.take_recovered(now);
+                self.settle(now);
+            }
+            Message::Shard(shard) if self.pictures => {
+                source.recovery.push_shard(now, shard);
+                self.take_recovered(now);
                 self.settle(now);
             }
             Message::Piece(piece) if self.sound => {
@@ -303,6 +314,26 @@ impl Session {
             }
             // A receiver is asked for nothing; the rest is the path's.
             _ => {}
+        }
+    }
+
+    fn take_fragment(&mut self, now: Instant, head: FragmentHead, payload: &[u8]) {
+        let Some(source) = &mut self.source else { return };
+        match source.depacketizer.push(now, head, payload) {
+            Pushed::Stored => {}
+            Pushed::Slice { slice, whole } => {
+                self.stats.slices += 1;
+                self.events.push_back(Event::Slice(slice, whole));
+            }
+            Pushed::Late => self.stats.late += 1,
+            Pushed::Bad => self.stats.bad += 1,
+        }
+    }
+
+    fn take_recovered(&mut self, now: Instant) {
+        while let Some((head, payload)) = self.source.as_mut().and_then(|source| source.recovery.poll()) {
+            self.stats.recovered += 1;
+            self.take_fragment(now, head, &payload);
         }
     }
 
@@ -350,8 +381,12 @@ impl Session {
     }
 
     fn ask(&mut self, now: Instant) {
-        let Some(source) = self.source.as_mut().filter(|source| source.asks()) else { return };
-        let rtt = self.endpoint.path(source.link).map_or(Duration::ZERO, |path| path.rtt().smoothed + path.rtt().deviation);
+        let Some(source) = &mut self.source else { return };
+        let measured = self.endpoint.path(source.link).map(|path| path.rtt()).unwrap_or_default();
+        if !source.asks(now, measured.smoothed) {
+            return;
+        }
+        let rtt = measured.smoothed + measured.deviation;
         let patience = source.depacketizer.wait().as_millis() as u16;
         // A film's sender keeps what is not settled, however old; live, a late answer is of no use.
         let patience = if source.depacketizer.is_patient() { u16::MAX } else { patience.saturating_mul(2) };
@@ -369,6 +404,10 @@ impl Session {
         let settled = source.depacketizer.settled();
         source.report.settled = self.written.map_or(settled, |written| settled.min(written));
         source.report.shown = self.shown;
+        source.report.wait_ms =
+            if source.depacketizer.is_patient() { u16::MAX } else { source.depacketizer.wait().as_millis() as u16 };
+        let now_us = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
+        source.report.trains = source.trains.take(now_us, TRAIN_OVER.as_micros() as u64);
         self.endpoint.control(source.link, Control::Report(source.report));
     }
 
@@ -425,9 +464,9 @@ impl Session {
             deadlines.extend(source.depacketizer.deadline());
             deadlines.extend(source.hearing.deadline(now).filter(|_| source.wants_copies));
             let link = source.link;
-            if source.asks() {
-                let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed + path.rtt().deviation);
-                deadlines.extend(self.source.as_ref().and_then(|source| source.tracker.deadline(rtt)));
+            let measured = self.endpoint.path(link).map(|path| path.rtt()).unwrap_or_default();
+            if let Some(source) = self.source.as_ref().filter(|source| source.asks(now, measured.smoothed)) {
+                deadlines.extend(source.tracker.deadline(measured.smoothed + measured.deviation));
             }
             if let Some(heard) = self.endpoint.path(link).and_then(|path| path.heard())
                 && self.source.as_ref().is_some_and(|source| !source.quiet)

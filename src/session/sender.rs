@@ -5,8 +5,10 @@
 //! film's reader back meanwhile. One peer never slows another: each has its own cursor, and a silent one stops counting.
 
 use super::endpoint::{self, Endpoint, Incoming, Notice};
+use super::flow::Flow;
 use super::link::{Identity, LinkId};
-use super::peer::Peer;
+use super::parity::Parity;
+use super::peer::{Peer, Shared};
 use super::sound_copies;
 pub use super::sound_log::SoundBlock;
 use super::sound_log::{self, SoundLog};
@@ -14,6 +16,7 @@ use super::stats::{PeerStats, SenderStats};
 use super::{Core, HostId, Output, StreamId};
 use crate::media::clock::Epoch;
 use crate::media::packetizer::{Cursor, Limits, Log, Slice};
+use crate::media::rate_control::Bitrate;
 use crate::time::MediaTime;
 use crate::wire::datagram::{Message, Nack, Report};
 use crate::wire::record::{End, Format, Reason, Record};
@@ -21,6 +24,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
+
+/// Nothing older than this is of use to a live receiver.
+const LIVE_AGE: Duration = Duration::from_millis(300);
+
+/// But to one on a slow path, which takes so long to be sent a picture made for better ones.
+const SLOW_AGE: Duration = Duration::from_secs(2);
+
+/// Bytes a second of a channel of sound, with what records, segments and headers add to it.
+const SOUND_RATE: f64 = 96_000.0 * 1.06;
+
+/// More than any path.
+const UNLIMITED: Bitrate = Bitrate(u64::MAX);
 
 /// Pictures a film may be ahead of the slowest peer: reports come every 100 ms, so this is never reached while all is well.
 const WINDOW: u64 = 60;
@@ -49,6 +64,8 @@ pub struct Config {
     pub epoch: Epoch,
     /// What the stream is.
     pub format: Format,
+    /// No receiver is sent more, by the user's wish.
+    pub cap: Option<Bitrate>,
 }
 
 /// What the application says.
@@ -94,6 +111,8 @@ pub enum Event {
     Watched(bool),
     /// Whether a film's reader must wait.
     Pressure(bool),
+    /// What the best receiver's path takes for pictures, whenever it is another; `None` for no limit.
+    Target(Option<Bitrate>),
     /// UDP does not pass to this peer.
     NoUdp(SocketAddr),
     /// Somebody was turned away.
@@ -119,12 +138,15 @@ pub struct Session {
     patient: bool,
     format: Format,
     log: Log,
+    parity: Parity,
     sound: SoundLog,
     pictures: u64,
     peers: BTreeMap<LinkId, Peer>,
     events: VecDeque<Event>,
     watched: bool,
     pressure: bool,
+    cap: Option<Bitrate>,
+    target: Option<Bitrate>,
     end: Option<(End, Instant)>,
     finished: bool,
     turn: Option<LinkId>,
@@ -142,8 +164,7 @@ impl Session {
         let limits = match patient {
             // A film's log is cut by what is settled; these only bound what a vanished peer leaves behind.
             true => Limits { age: Duration::from_secs(6), bytes: 2 * WINDOW_BYTES },
-            // Nothing older than this is of use to any live receiver.
-            false => Limits { age: Duration::from_millis(300), bytes: 16 << 20 },
+            false => Limits { age: LIVE_AGE, bytes: 16 << 20 },
         };
         let epoch = config.epoch;
         let endpoint = endpoint::Config { me: config.me, hosts: config.hosts, reconnect: config.reconnect, epoch };
@@ -152,12 +173,15 @@ impl Session {
             patient,
             format: config.format,
             log: Log::new(limits),
+            parity: Parity::default(),
             sound: SoundLog::new(patient),
             pictures: 0,
             peers: BTreeMap::new(),
             events: VecDeque::new(),
             watched: false,
             pressure: false,
+            cap: config.cap,
+            target: None,
             end: None,
             finished: false,
             turn: None,
@@ -204,7 +228,7 @@ impl Session {
         self.update_watched(now);
     }
 
-    fn peer_up(&mut self, _now: Instant, link: LinkId, replaces: Option<LinkId>) {
+    fn peer_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
         let Some(hello) = self.endpoint.hello(link) else { return };
         let (name, pictures, wants_sound) = (hello.name.clone(), hello.pictures, hello.sound);
         let address = self.endpoint.link(link).map(|link| link.remote).unwrap_or(SocketAddr::from(([0; 4], 0)));
@@ -218,13 +242,11 @@ impl Session {
         };
         self.stats.peers_seen += 1;
         let first = self.log.slice(cursor.slice).map_or(self.pictures, |slice| slice.picture);
-        let report = earlier.map_or(Report { settled: first, ..Report::default() }, |earlier| {
-            // Packet numbers begin anew, and with them the order of reports.
-            Report { highest: 0, ..earlier.report }
-        });
+        let report = Report { settled: earlier.map_or(first, |earlier| earlier.report.settled), ..Report::default() };
         let stats = PeerStats { name: name.clone(), address: address.to_string(), ..PeerStats::default() };
-        let peer = Peer::new(cursor, sound, (pictures, wants_sound), report, stats);
+        let peer = Peer::new(cursor, sound, (pictures, wants_sound), report, stats, Flow::new(now, self.cap));
         self.peers.insert(link, peer);
+        self.update_target(now);
         self.endpoint.send(link, &Record::Format(Format { first, ..self.format }));
         self.events.push_back(Event::PeerUp { peer: link, name, address, again });
     }
@@ -262,15 +284,41 @@ impl Session {
         }
     }
 
+    /// The encoder follows the best receiver. What nothing may be left out of, a film, follows the user's cap alone.
+    fn update_target(&mut self, now: Instant) {
+        let sound = f64::from(self.format.channels) * SOUND_RATE;
+        // Copies are in a peer's accounts; what goes by TCP is not.
+        let wants = |peer: &Peer| if peer.wants_sound && !peer.copies.is_on(now) { sound } else { 0.0 };
+        let target = if self.patient {
+            self.cap.map(|cap| Bitrate::from_bytes((cap.bytes() - sound).max(cap.bytes() / 4.0)))
+        } else {
+            let slow = self.peers.values().any(Peer::is_slow);
+            self.log.set_age(if slow { SLOW_AGE } else { LIVE_AGE });
+            let endpoint = &mut self.endpoint;
+            let watching = self.peers.iter().filter(|(id, peer)| {
+                peer.validated && peer.pictures && endpoint.path(**id).is_some_and(|path| !path.is_quiet(now))
+            });
+            let targets = watching.map(|(_, peer)| peer.flow.for_pictures(wants(peer)).unwrap_or(UNLIMITED));
+            targets.max().or(self.target).filter(|target| *target < UNLIMITED)
+        };
+        let near = |a: Bitrate, b: Bitrate| a.0.abs_diff(b.0) * 50 < a.0;
+        if !matches!((target, self.target), (Some(new), Some(old)) if near(new, old)) && target != self.target {
+            self.target = target;
+            self.events.push_back(Event::Target(target));
+        }
+    }
+
     fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>) {
         let Some(peer) = self.peers.get_mut(&link) else { return };
         match message {
             Message::Report(report) => {
                 if report.highest >= peer.report.highest {
                     let settled = report.settled.min(self.pictures).max(peer.report.settled);
-                    peer.report = Report { settled, ..*report };
+                    let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+                    peer.handle_report(now, Report { settled, ..*report }, &self.endpoint.epoch(), rtt);
                 }
                 self.update_pressure(now);
+                self.update_target(now);
             }
             Message::Nack(nack) => self.handle_nack(now, link, nack),
             Message::Wanted(wanted) => peer.copies.handle_wanted(now, *wanted, &self.sound),
@@ -293,7 +341,8 @@ impl Session {
             let (id, to) = self.next_in_turn(now)?;
             self.turn = Some(id);
             let (Some(peer), Some(path)) = (self.peers.get_mut(&id), self.endpoint.path(id)) else { return None };
-            let segment = peer.fill(now, &self.log, path, self.patient, buffer);
+            let mut shared = Shared { log: &self.log, patient: self.patient, parity: &mut self.parity };
+            let segment = peer.fill(now, &mut shared, path, buffer);
             // Nothing comes of a peer whose fragments to repeat have left the log; then it wants nothing any more.
             if segment > 0 {
                 return Some((to, segment));
@@ -306,7 +355,7 @@ impl Session {
         let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
         let until = self.turn.map_or(Bound::Excluded(LinkId(0)), Bound::Included);
         let in_turn = self.peers.range((after, Bound::Unbounded)).chain(self.peers.range((Bound::Unbounded, until)));
-        let mut wanting = in_turn.filter(|(_, peer)| peer.wants_pictures(&self.log));
+        let mut wanting = in_turn.filter(|(_, peer)| peer.wants_pictures(&self.log) && peer.holds(now, &self.log).is_none());
         wanting.find_map(|(id, _)| Some((*id, self.endpoint.link(*id)?.path.as_ref()?.usable(now)?)))
     }
 
@@ -339,7 +388,11 @@ impl Session {
     fn poll_copies(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
         let media = self.endpoint.epoch().media_time(now);
         let stale = if self.patient { MediaTime::ZERO } else { media.saturating_sub(sound_log::STALE) };
+        let sound = f64::from(self.format.channels) * SOUND_RATE;
         for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.wants_sound && peer.copies.is_on(now)) {
+            if let Some(speed) = peer.flow.known().0 {
+                peer.copies.keep_below(speed.bytes(), sound);
+            }
             let Some(path) = self.endpoint.path(*id) else { continue };
             let Some(to) = path.usable(now) else {
                 if !self.patient {
@@ -352,6 +405,7 @@ impl Session {
                 peer.stats.copies += pieces as u64;
                 peer.stats.datagrams += pieces as u64;
                 peer.stats.bytes += buffer.len() as u64;
+                peer.flow.sent(now, (pieces, buffer.len()), None);
                 return Some((to, segment));
             }
         }
@@ -391,14 +445,19 @@ impl Session {
                 one.address = path.address().map_or(one.address, |address| address.to_string());
             }
             one.report = peer.report;
+            (one.capacity, one.queue) = peer.flow.known();
             stats.peers.push(one);
         }
         self.events.push_back(Event::Stats(Box::new(stats)));
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self, now: Instant) -> Option<Instant> {
         let end = self.end.filter(|_| !self.finished).map(|(_, deadline)| deadline);
-        self.endpoint.deadline().into_iter().chain([self.next_stats]).chain(end).min()
+        let usable =
+            |id: &LinkId| self.endpoint.link(*id).is_some_and(|link| link.path.as_ref().is_some_and(|p| p.usable(now).is_some()));
+        let held = self.peers.iter().filter(|(id, peer)| peer.wants_pictures(&self.log) && usable(id));
+        let held = held.filter_map(|(_, peer)| peer.holds(now, &self.log)).min();
+        self.endpoint.deadline().into_iter().chain([self.next_stats]).chain(end).chain(held).min()
     }
 }
 
@@ -486,6 +545,6 @@ impl Core for Session {
         if let Some((to, segment)) = self.poll_copies(now, buffer).or_else(|| self.poll_media(now, buffer)) {
             return Output::Datagrams { to, segment, len: buffer.len() };
         }
-        Output::Wait(self.deadline())
+        Output::Wait(self.deadline(now))
     }
 }

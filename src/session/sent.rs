@@ -49,6 +49,13 @@ impl Sent {
         self.next = number + 1;
     }
 
+    /// When the packet left whose number has this low half and lies nearest to the last one's.
+    pub fn left(&self, low: u32) -> Option<Instant> {
+        let number = crate::seq::widen(low, self.next);
+        let entry = self.entries[number as usize % LEN].as_ref().filter(|entry| entry.number == number)?;
+        Some(entry.at)
+    }
+
     /// Hands out what a NACK misses, each packet once.
     pub fn take_lost(&mut self, now: Instant, nack: &Nack, rtt: Duration, mut lost: impl FnMut(Piece)) {
         let oldest = self.next.saturating_sub(LEN as u64);

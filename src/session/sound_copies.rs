@@ -27,6 +27,9 @@ const MOST_HELD: Duration = Duration::from_millis(150);
 /// A block TCP has not taken for so long is behind.
 pub(super) const BEHIND: Duration = Duration::from_millis(35);
 
+/// Copies with what recovers them may take this much of a path; the blocks alone are sent in any case.
+const MOST_SHARE: f64 = 0.25;
+
 /// Datagrams in one run: 16 KiB, a fraction of what GSO takes, so that pictures are not kept waiting.
 const MAX_RUN: usize = 16;
 
@@ -73,6 +76,13 @@ impl SoundCopies {
     /// Nothing passes: what was caught meanwhile is not copied when it does again, for it would be late by the outage, and sound with it.
     pub fn skip_to(&mut self, next: u64) {
         (self.next, self.piece) = (self.next.max(next), 0);
+    }
+
+    /// On a path whose bottleneck is known, losses come of what we send: pieces that recover others may not make it worse. `speed` is what
+    /// it takes and `sound` what the blocks alone are, bytes a second.
+    pub fn keep_below(&mut self, speed: f64, sound: f64) {
+        let most = (speed * MOST_SHARE / sound.max(1.0) * 2.0) as u8;
+        self.pieces = self.pieces.min(most.max(2));
     }
 
     /// Whether copies flow.

@@ -1,6 +1,7 @@
 //! What the session counts, once a second, for `--stats json` and the overlay. The README explains the fields.
 
 use super::endpoint::Counters;
+use crate::media::rate_control::Bitrate;
 use crate::wire::datagram::Report;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct PeerStats {
     pub bytes: u64,
     /// Fragments sent again.
     pub resent: u64,
+    /// Shards of forward error correction sent.
+    pub parity: u64,
     /// NACKs that came.
     pub nacks: u64,
     /// Pictures skipped because it was behind.
@@ -52,6 +55,10 @@ pub struct PeerStats {
     pub quiet: bool,
     /// Its last report.
     pub report: Report,
+    /// What its path takes, where that is less than it could be sent.
+    pub capacity: Option<Bitrate>,
+    /// The queue that stands on its path.
+    pub queue: Duration,
 }
 
 /// A receiver's counters since its start.
@@ -73,6 +80,8 @@ pub struct ReceiverStats {
     pub lost_packets: u64,
     /// NACKs sent.
     pub nacks: u64,
+    /// Fragments that forward error correction brought back.
+    pub recovered: u64,
     /// Fragments that were not needed: came twice or too late.
     pub late: u64,
     /// Fragments that contradicted themselves.

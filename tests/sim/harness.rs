@@ -134,6 +134,8 @@ pub struct World {
     pub tap: Option<Vec<Captured>>,
     /// What was sent to each address over UDP.
     pub sent_to: BTreeMap<SocketAddr, Traffic>,
+    /// Bytes that arrived at each host, UDP and TCP.
+    pub arrived: BTreeMap<IpAddr, u64>,
     /// From, to: TCP's segments are lost while datagrams pass.
     pub tcp_outage: Option<(Duration, Duration)>,
     /// A firewall that lets no datagram through.
@@ -158,6 +160,7 @@ impl World {
             seed,
             tap: None,
             sent_to: BTreeMap::new(),
+            arrived: BTreeMap::new(),
             tcp_outage: None,
             udp_blocked: false,
             queue: BinaryHeap::new(),
@@ -235,6 +238,14 @@ impl World {
         let key = (from.parse().unwrap(), to.parse().unwrap());
         let seed = self.link_seed(key);
         self.links.insert(key, Link::new(params, seed));
+    }
+
+    /// Changes both directions between two hosts from now on.
+    pub fn retune(&mut self, a: &str, b: &str, change: impl Fn(&mut Params)) {
+        let (a, b): (IpAddr, IpAddr) = (a.parse().unwrap(), b.parse().unwrap());
+        for key in [(a, b), (b, a)] {
+            change(&mut self.links.get_mut(&key).expect("a link between them").params);
+        }
     }
 
     fn link_seed(&self, (from, to): (IpAddr, IpAddr)) -> u64 {
@@ -353,7 +364,9 @@ impl World {
             let seed = self.link_seed(key);
             self.links.insert(key, Link::new(self.default.clone(), seed));
         }
-        self.links.get_mut(&key).map_or([None; 2], |link| link.transit(now, len))
+        let fate = self.links.get_mut(&key).map_or([None; 2], |link| link.transit(now, len));
+        *self.arrived.entry(to).or_default() += if fate[0].is_some() { len as u64 } else { 0 };
+        fate
     }
 
     fn travel_udp(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {

@@ -20,7 +20,10 @@ use std::time::Instant;
 fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> sender::Session {
     let mut me = identity(Role::Sender, "camera", false);
     me.psk = psk.cloned();
-    sender::Session::new(now, sender::Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format: Format::default() })
+    sender::Session::new(
+        now,
+        sender::Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format: Format::default(), cap: None },
+    )
 }
 
 fn receiver(now: Instant, hosts: usize, psk: Option<&Psk>) -> receiver::Session {

@@ -9,7 +9,9 @@ use super::netem::Dice;
 use super::oscillator::{Base, Oscillator};
 use super::speaker::sample;
 use eyeline::media::clock::Epoch;
+use eyeline::media::ladder::{Ladder, Step};
 use eyeline::media::packetizer::Slice;
+use eyeline::media::rate_control::Bitrate;
 use eyeline::picture::{Sampling, Size};
 use eyeline::session::link::Identity;
 use eyeline::session::sender::{Command, Config, Event, Session, SoundBlock};
@@ -27,6 +29,9 @@ use std::time::Duration;
 
 pub const BLOCK: Duration = Duration::from_millis(10);
 
+/// A slice's length and head.
+const HEAD: usize = 32;
+
 /// What is sent.
 #[derive(Clone)]
 pub struct Stream {
@@ -39,6 +44,8 @@ pub struct Stream {
     pub channels: u8,
     /// A film of so many pictures, which waits for a watcher and skips nothing.
     pub film: Option<u64>,
+    /// The user's `--bitrate`.
+    pub cap: Option<Bitrate>,
 }
 
 impl Stream {
@@ -51,6 +58,7 @@ impl Stream {
             encode: Duration::from_millis(6),
             channels: 2,
             film: None,
+            cap: None,
         }
     }
 
@@ -75,6 +83,10 @@ pub struct Source {
     pub finished: Option<u64>,
     pub pressed: u32,
     pub watched: bool,
+    /// What the encoder was told, and when.
+    pub targets: Vec<(u64, Option<Bitrate>)>,
+    /// How each picture was encoded: true time of capture and step; pictures left out have none.
+    pub steps: Vec<(u64, Step)>,
 }
 
 impl Source {
@@ -122,6 +134,10 @@ pub struct Sending {
     film: Option<u64>,
     held: bool,
     over: bool,
+    ladder: Ladder,
+    /// The camera's picture, the number it was sent under, its slices' bytes.
+    current: (u64, usize),
+    encoded: u64,
 }
 
 /// The scan of a slice is a function of its number, so that the receiver can tell any other content.
@@ -151,7 +167,7 @@ impl Sending {
         let now = base.instant(clock.shows(start));
         let format = Format { rate: (30, 1), size: (1280, 720), channels: stream.channels, ..Format::default() };
         let me = identity(Role::Sender, name, stream.film.is_some());
-        let config = Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format };
+        let config = Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format, cap: stream.cap };
         let source = Rc::new(RefCell::new(Source {
             name: name.to_string(),
             clock,
@@ -165,6 +181,8 @@ impl Sending {
             finished: None,
             pressed: 0,
             watched: false,
+            targets: Vec::new(),
+            steps: Vec::new(),
         }));
         let mut ticks = Vec::new();
         if stream.film.is_none() {
@@ -173,7 +191,12 @@ impl Sending {
                 ticks.push((start + 1_000_000, Tick::Microphone(0)));
             }
         }
+        let ladder = Ladder::new(80, stream.film.is_some(), stream.period);
+        let current = (0, stream.slice_bytes);
         let sending = Sending {
+            ladder,
+            current,
+            encoded: 0,
             session: Session::new(now, config),
             stream,
             source: source.clone(),
@@ -212,7 +235,7 @@ impl Sending {
         let mut body = vec![0; 4];
         head.encode(&mut body);
         let at = body.len();
-        body.resize(at + self.stream.slice_bytes, 0);
+        body.resize(at + self.current.1, 0);
         fill_scan(picture, index, &mut body[at..]);
         let len = (body.len() - 4) as u32;
         body[..4].copy_from_slice(&len.to_be_bytes());
@@ -245,13 +268,24 @@ impl Sending {
             return;
         }
         self.due.0 += 1;
+        let step = self.ladder.step();
+        self.ticks.push((self.captured(picture + 1), Tick::Camera(picture + 1)));
+        if !picture.is_multiple_of(u64::from(step.every)) {
+            return;
+        }
+        // What an encoder would make of it: not quite what the ladder thinks.
+        let (quality, side) = (f64::from(step.quality) / 80.0, f64::from(step.eighths) / 8.0);
+        let bytes = (self.stream.slice_bytes as f64 * quality.powf(0.9) * side.powf(1.7)) as usize;
+        self.ladder.note_encoded(step, (bytes + HEAD) * usize::from(self.stream.slices));
+        self.source.borrow_mut().steps.push((at.true_ns, step));
+        self.current = (self.encoded, bytes.max(100));
+        self.encoded += 1;
         let shown = self.clock.shows(at.true_ns);
         let encode = self.stream.encode.as_nanos() as u64;
         for slice in 0..self.stream.slices {
             let ready = shown + encode * (u64::from(slice) + 1) / u64::from(self.stream.slices);
             self.ticks.push((self.clock.when(ready), Tick::Slice(picture, slice)));
         }
-        self.ticks.push((self.captured(picture + 1), Tick::Camera(picture + 1)));
     }
 
     /// The true time of picture `picture`'s capture.
@@ -330,6 +364,10 @@ impl Sending {
                 }
                 self.held = on;
             }
+            Event::Target(target) => {
+                self.ladder.set_target(target);
+                source.targets.push((at.true_ns, target));
+            }
             Event::Stats(stats) => source.stats = *stats,
             Event::Finished => {
                 note("finished".to_string());
@@ -373,7 +411,7 @@ impl Program for Sending {
             Tick::Camera(picture) => self.camera(at, picture),
             Tick::Slice(picture, index) => {
                 let capture = self.source.borrow().media(self.captured(picture));
-                let slice = self.slice(picture, index, capture);
+                let slice = self.slice(self.current.0, index, capture);
                 self.push_slice(slice);
             }
             Tick::Microphone(block) => self.microphone(at, block),

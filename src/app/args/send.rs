@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::{Command, Common, CommonFlags, Env, Fps, Wrong, device, units};
+use crate::media::rate_control::Bitrate;
 use crate::picture::Size;
 
 /// Where pictures come from.
@@ -56,6 +57,8 @@ pub struct Send {
     pub quality: u8,
     /// Scale pictures to this width before encoding.
     pub width: Option<u32>,
+    /// No receiver is ever sent more than this.
+    pub bitrate: Option<Bitrate>,
     /// Show a window of what is sent.
     pub preview: bool,
 }
@@ -131,6 +134,10 @@ struct Flags {
     #[arg(long, value_name = "N", value_parser = units::width, help_heading = "Picture")]
     width: Option<u32>,
 
+    /// Never send a receiver more than this, like 8M or 800k bits a second [default: what the path takes]
+    #[arg(short, long, value_name = "R", value_parser = units::bitrate, help_heading = "Picture")]
+    bitrate: Option<Bitrate>,
+
     /// Show a window of what is sent
     #[arg(long, help_heading = "Picture")]
     preview: bool,
@@ -169,6 +176,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Send>, Wrong> {
         fps: flags.fps,
         quality: flags.quality,
         width: flags.width,
+        bitrate: flags.bitrate,
         preview: flags.preview,
     })))
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::media::rate_control::Bitrate;
 use crate::picture::Size;
 
 /// The largest side of a picture that travels (a limit of the protocol, so that no peer can ask for more memory).
@@ -13,6 +14,9 @@ pub const MAX_SIDE: u32 = 8192;
 
 /// Below this a picture has less than one JPEG block row of colour.
 const MIN_SIDE: u32 = 16;
+
+/// Below this not even the smallest picture comes once a second.
+const LEAST_BITRATE: u64 = 100_000;
 
 /// Longer than anybody leaves a program running by a flag; keeps deadlines far from overflow.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 86_400);
@@ -108,6 +112,30 @@ pub(super) fn running_time(text: &str) -> Result<Duration, String> {
         None => duration(text)?,
     };
     if time.is_zero() { Err("it must be longer than nothing, for example 10s".into()) } else { Ok(time) }
+}
+
+/// Bits a second: `8M`, `800k`, `2.5Mbit/s`. A bare number is refused: nobody means 8 bits a second.
+pub(super) fn bitrate(text: &str) -> Result<Bitrate, String> {
+    let wrong = || "write bits a second like 8M, 2.5M or 800k".to_string();
+    if decimal(text).is_some() {
+        return Err(format!("a rate needs its unit: {text}M or {text}k (bits a second)"));
+    }
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+    let number = decimal(&text[..unit_at]).ok_or_else(wrong)?;
+    let factor = match text[unit_at..].trim().to_ascii_lowercase().as_str() {
+        "k" | "kbit" | "kbit/s" | "kbps" => 1e3,
+        "m" | "mbit" | "mbit/s" | "mbps" => 1e6,
+        "g" | "gbit" | "gbit/s" | "gbps" => 1e9,
+        _ => return Err(wrong()),
+    };
+    let bits = number * factor;
+    if bits < LEAST_BITRATE as f64 {
+        return Err(format!("{} is the least: sound and control need as much", Bitrate(LEAST_BITRATE)));
+    }
+    if bits > 1e12 {
+        return Err("that is more than any network carries".into());
+    }
+    Ok(Bitrate(bits as u64))
 }
 
 /// Digits with at most one point: no sign, exponent, `inf` or `nan`.

@@ -96,7 +96,7 @@ impl Report {
                 "role": "recv",
                 "whole": stats.whole, "partial": stats.partial, "lost": stats.lost,
                 "shown": shown, "shown_in_part": self.partial, "fps": fps,
-                "slices": stats.slices, "slices_dropped": slices_dropped, "late_fragments": stats.late,
+                "slices": stats.slices, "slices_dropped": slices_dropped, "late_fragments": stats.late, "recovered": stats.recovered,
                 "bad_fragments": stats.bad, "datagrams": stats.datagrams, "bytes": stats.bytes, "mbit_s": mbit,
                 "lost_packets": stats.lost_packets, "nacks": stats.nacks, "rtt_ms": ms(stats.rtt),
                 "latency_ms": {

@@ -5,9 +5,11 @@ use super::source::{Plan, scaled};
 use crate::codec::encoder::{self, Settings};
 use crate::codec::scale;
 use crate::media::clock::Epoch;
+use crate::media::ladder::{Ladder, Step};
 use crate::media::packetizer::Slice;
+use crate::media::rate_control::Bitrate;
 use crate::net::Commands;
-use crate::picture::{Picture, Pool, Size};
+use crate::picture::{Body, Picture, Pool, Size};
 use crate::session::sender::{Command, SoundBlock};
 use crate::sound::Block;
 use crate::time::MediaTime;
@@ -34,7 +36,8 @@ pub struct Encoder {
     commands: Commands<Command>,
     buffers: Pool,
     epoch: Epoch,
-    quality: u8,
+    steps: Mutex<Steps>,
+    film: bool,
     period: Duration,
     keep: Duration,
     width: Option<u32>,
@@ -46,6 +49,7 @@ pub struct Encoder {
     bytes: AtomicU64,
     failed: AtomicU64,
     passed: AtomicU64,
+    left_out: AtomicU64,
 }
 
 impl Encoder {
@@ -68,13 +72,16 @@ impl Encoder {
             slices.command(Command::Slice(Slice { picture, index, count, capture, body }));
         };
         let (rate, base) = format.rate;
+        let period = if rate == 0 { Duration::ZERO } else { Duration::from_secs(base.into()) / rate };
+        let ladder = Ladder::new(config.quality, plan.is_film(), period);
         Ok(Encoder {
             pool: encoder::Pool::new(workers, on_slice)?,
             commands,
             buffers: Pool::new(),
             epoch,
-            quality: config.quality,
-            period: if rate == 0 { Duration::ZERO } else { Duration::from_secs(base.into()) / rate },
+            steps: Mutex::new(Steps { ladder, last: None, turn: 0 }),
+            film: plan.is_film(),
+            period,
             keep: if plan.is_film() { FILM_KEEP } else { LIVE_KEEP },
             width: if plan.is_film() { None } else { plan.width },
             next: AtomicU64::new(0),
@@ -85,6 +92,7 @@ impl Encoder {
             bytes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             passed: AtomicU64::new(0),
+            left_out: AtomicU64::new(0),
         })
     }
 
@@ -96,17 +104,17 @@ impl Encoder {
         }
         drop(held);
         let begun = Instant::now();
-        let size = picture.size;
-        let picture = match self.width.filter(|width| *width != picture.size.width) {
-            Some(width) => match scale::to_size(picture, scaled(size, width), &self.buffers) {
-                Ok(picture) => picture,
-                Err(error) => return self.lost(&error),
-            },
-            None => picture,
+        let Some(step) = self.steps.lock().unwrap_or_else(PoisonError::into_inner).next(&picture, self.film) else {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        let picture = match self.fit(picture, step) {
+            Ok(picture) => picture,
+            Err(error) => return self.lost(&error),
         };
         self.announce(picture.size);
         let capture = self.epoch.media_time(picture.captured);
-        let settings = Settings { quality: self.quality, period: self.period, keep: self.keep };
+        let settings = Settings { quality: step.quality, period: self.period * step.every, keep: self.keep };
         let number = self.next.load(Ordering::Relaxed);
         match self.pool.encode(number, picture, capture, settings) {
             Ok(encoded) => {
@@ -115,9 +123,29 @@ impl Encoder {
                 self.bytes.fetch_add(encoded.bytes as u64, Ordering::Relaxed);
                 self.passed.fetch_add(u64::from(encoded.passed_through), Ordering::Relaxed);
                 self.encode_us.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+                if !encoded.passed_through {
+                    let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+                    steps.ladder.note_encoded(step, encoded.bytes);
+                }
             }
             Err(error) => self.lost(&error),
         }
+    }
+
+    /// The picture at the size the user and the path want; a camera's JPEG that may not go as it is becomes planes.
+    fn fit(&self, picture: Picture, step: Step) -> Result<Picture, encoder::Error> {
+        let wanted = self.width.map_or(picture.size, |width| scaled(picture.size, width));
+        let size = match step.eighths {
+            8 => wanted,
+            eighths => scaled(wanted, (wanted.width * u32::from(eighths) / 8).next_multiple_of(2)),
+        };
+        let anew = matches!(picture.body, Body::Jpeg(_)) && !step.as_it_is;
+        if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }
+    }
+
+    /// What the best receiver's path takes for pictures.
+    pub fn set_target(&self, target: Option<Bitrate>) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).ladder.set_target(target);
     }
 
     fn lost(&self, error: &dyn std::error::Error) {
@@ -155,7 +183,31 @@ impl Encoder {
             bytes: self.bytes.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
             passed_through: self.passed.load(Ordering::Relaxed),
+            left_out: self.left_out.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// How each picture is to be encoded, one after the other.
+struct Steps {
+    ladder: Ladder,
+    /// When the last picture was caught.
+    last: Option<Instant>,
+    turn: u32,
+}
+
+impl Steps {
+    /// For the next picture; `None` where it is to be left out.
+    fn next(&mut self, picture: &Picture, film: bool) -> Option<Step> {
+        if let Some(last) = self.last.replace(picture.captured) {
+            self.ladder.note_period(picture.captured.saturating_duration_since(last));
+        }
+        if let Body::Jpeg(jpeg) = &picture.body {
+            self.ladder.note_foreign(jpeg.len());
+        }
+        let step = self.ladder.step();
+        self.turn = self.turn.wrapping_add(1);
+        (film || self.turn.is_multiple_of(step.every)).then_some(step)
     }
 }
 
@@ -170,4 +222,6 @@ pub struct Counters {
     pub failed: u64,
     /// Pictures passed through as the camera made them.
     pub passed_through: u64,
+    /// Pictures left out because the path does not take them.
+    pub left_out: u64,
 }

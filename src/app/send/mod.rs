@@ -63,7 +63,8 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         patient: plan.is_film(),
     };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
-    let core = sender::Config { me, hosts, reconnect: config.common.reconnect, epoch, format: plan.format() };
+    let reconnect = config.common.reconnect;
+    let core = sender::Config { me, hosts, reconnect, epoch, format: plan.format(), cap: config.bitrate };
     let on_event = notes.clone();
     let net = net::spawn(Session::new(now, core), where_to, move |event| drop(on_event.send(Note::Net(event))))
         .code(ExitCode::Failed)?;
@@ -175,6 +176,7 @@ impl Send<'_> {
                 }
             }
             Event::Pressure(on) => self.encoder.hold(on),
+            Event::Target(target) => self.encoder.set_target(target),
             Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, sentence, fatal } => {

@@ -42,10 +42,11 @@ impl Report {
             .map(|peer| {
                 json!({
                     "name": peer.name, "address": peer.address, "datagrams": peer.datagrams, "bytes": peer.bytes,
-                    "resent": peer.resent, "nacks": peer.nacks, "skipped": peer.skipped, "blocks": peer.blocks,
+                    "resent": peer.resent, "parity": peer.parity, "nacks": peer.nacks, "skipped": peer.skipped, "blocks": peer.blocks,
                     "stale_blocks": peer.stale_blocks, "copies": peer.copies, "rtt_ms": stats::ms(peer.rtt), "quiet": peer.quiet,
                     "received": peer.report.received, "lost": peer.report.lost, "shown": peer.report.shown,
-                    "settled": peer.report.settled,
+                    "settled": peer.report.settled, "capacity_mbit_s": peer.capacity.map(|rate| stats::round(rate.0 as f64 / 1e6)),
+                    "queue_ms": stats::ms(peer.queue),
                 })
             })
             .collect();
@@ -53,7 +54,7 @@ impl Report {
             "role": "send", "pictures": stats.pictures, "fps": pictures, "slices": stats.slices,
             "encoded_bytes": counters.bytes, "bytes": sent,
             "mbit_s": stats::mbit(sent.saturating_sub(self.bytes)),
-            "encode_ms": stats::round(encode_ms), "passed_through": counters.passed_through,
+            "encode_ms": stats::round(encode_ms), "passed_through": counters.passed_through, "left_out": counters.left_out,
             "replaced": running.map_or(0, Running::replaced), "damaged": running.map_or(0, Running::damaged),
             "failed": counters.failed, "blocks": stats.blocks, "log_bytes": stats.log_bytes,
             "rejected": stats::rejected(stats.counters, refused), "peers": peers,
