@@ -312,15 +312,11 @@ impl Depacketizer {
         }
     }
 
-    /// Gives up every unsettled picture below `end`, and says how each ended.
-    pub fn give_up(&mut self, end: u64) -> Vec<Settled> {
-        let mut given_up = Vec::new();
-        while let Some(front) = self.pictures.front_mut().filter(|picture| picture.number < end) {
-            // Past deadlines settle in the ordinary way.
-            let past = front.deadline;
-            given_up.extend(self.poll_settled(past));
-        }
-        given_up
+    /// Gives up the next unsettled picture below `end`, and says how it ended; what came of it is then there to be polled.
+    pub fn give_up(&mut self, end: u64) -> Option<Settled> {
+        // Past deadlines settle in the ordinary way.
+        let past = self.pictures.front().filter(|picture| picture.number < end)?.deadline;
+        self.poll_settled(past)
     }
 
     /// The stream ends before picture `end`: what did not come of it is waited for, too.

@@ -428,7 +428,8 @@ impl Session {
         let blocks = !self.sound || source.blocks.unwrap_or(0) >= end.blocks;
         if (pictures && blocks) || now >= deadline || gone {
             source.end = None;
-            for settled in source.depacketizer.give_up(end.pictures) {
+            while let Some(settled) = source.depacketizer.give_up(end.pictures) {
+                self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(Event::Part));
                 self.stats.partial += u64::from(settled.count > 0);
                 self.stats.lost += u64::from(settled.count == 0);
                 self.events.push_back(Event::Settled(settled));

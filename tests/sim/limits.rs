@@ -410,3 +410,83 @@ fn a_bad_record_closes_that_peer_with_a_reason() {
     });
     assert!(down.is_some_and(|sentence| sentence.contains("record kind cannot be 200")), "{down:?}");
 }
+
+/// Carries datagrams both ways at one moment until both have nothing to say; `arrives` is asked for those to the receiver, and hears how
+/// many went before.
+fn exchange(
+    receiver: &mut receiver::Session,
+    sender: &mut sender::Session,
+    now: Instant,
+    mut arrives: impl FnMut(usize) -> bool,
+) -> Vec<receiver::Event> {
+    let (mut count, mut events) = (0, Vec::new());
+    for _ in 0..8 {
+        let there = drain(receiver, now);
+        for (_, mut bytes) in there.datagrams {
+            sender.handle_datagram(now, private(2, 9688), &mut bytes);
+        }
+        events.extend(there.events);
+        sender.handle_timeout(now);
+        let back = drain(sender, now);
+        for (_, mut bytes) in back.datagrams {
+            count += 1;
+            if arrives(count) {
+                receiver.handle_datagram(now, private(1, 9688), &mut bytes);
+            }
+        }
+        for (_, bytes) in back.stream {
+            receiver.handle_stream(now, StreamId(1), &bytes);
+        }
+    }
+    events
+}
+
+/// The sender says that its stream is over and leaves; what came of its last picture is shown.
+#[test]
+fn the_end_gives_out_what_came_of_the_last_picture() {
+    let now = Base::new().instant(1_000_000_000);
+    let (mut receiver, mut sender) = (receiver(now, 1, None), sender(now, 0, None));
+    meet(&mut receiver, &mut sender, now);
+    receiver.handle_timeout(now);
+    exchange(&mut receiver, &mut sender, now, |_| true);
+    picture(&mut sender, now, 0, 100_000);
+    exchange(&mut receiver, &mut sender, now, |_| true);
+    picture(&mut sender, now, 1, 100_000);
+    let mut events = exchange(&mut receiver, &mut sender, now, |count| count < 40);
+    // There is no time to ask for the rest.
+    sender.handle_command(now, sender::Command::End);
+    events.extend(exchange(&mut receiver, &mut sender, now, |_| false));
+    sender.handle_command(now, sender::Command::Stop("the source is over".to_string()));
+    events.extend(exchange(&mut receiver, &mut sender, now, |_| false));
+    events.extend(drain(&mut receiver, now).events);
+    let what = |event: &receiver::Event| match event {
+        receiver::Event::Part(part) => Some(format!("part of {}", part.picture)),
+        receiver::Event::Settled(settled) => Some(format!("settled {} of {}", settled.slices, settled.count)),
+        receiver::Event::Finished => Some("finished".to_string()),
+        _ => None,
+    };
+    let said: Vec<String> = events.iter().filter_map(what).collect();
+    assert_eq!(said, ["part of 1", "settled 0 of 1", "finished"]);
+}
+
+/// A peer that keeps its connection and reads nothing is closed, with a reason.
+#[test]
+fn a_peer_that_reads_no_records_is_closed() {
+    let now = Base::new().instant(1_000_000_000);
+    let mut session = sender(now, 0, None);
+    let _raw = Raw::join(&mut session, now);
+    drain(&mut session, now);
+    session.handle_writable(now, StreamId(9), false);
+    for _ in 0..64 {
+        session.handle_command(now, sender::Command::Format(Format::default()));
+    }
+    assert_eq!(drain(&mut session, now).closed, []);
+    session.handle_command(now, sender::Command::Format(Format::default()));
+    let drained = drain(&mut session, now);
+    assert_eq!(drained.closed, [StreamId(9)]);
+    let down = drained.events.iter().find_map(|event| match event {
+        sender::Event::PeerDown { sentence, .. } => Some(sentence.as_str()),
+        _ => None,
+    });
+    assert_eq!(down, Some("it does not read what it is told"));
+}
