@@ -7,6 +7,8 @@
 mod gate;
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/proxy.rs"]
+mod proxy;
 mod screen;
 #[path = "support/sound_server.rs"]
 mod sound_server;
@@ -23,6 +25,7 @@ use eyeline::picture::Size;
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use program::{Out, Program, RECV, SEND, command, free_port, send};
+use proxy::Proxy;
 use screen::{Area, PATIENCE, Screen, Shot};
 use sound_server::SoundServer;
 use x11rb::protocol::xproto::{ConfigureWindowAux, ConnectionExt as _, InputFocus, Window};
@@ -325,4 +328,51 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     let after = recv.stats_with(|stats| stats["partial"].as_u64() >= before["partial"].as_u64().map(|partial| partial + 3));
     assert!(after["shown_in_part"].as_u64() >= Some(3), "{after}");
     until("whole pictures again", || Some(screen.shot("band-after")).filter(|shot| read(shot) > stuck[0] + 5));
+}
+
+/// How many pixels of `place` have a colour.
+fn coloured(shot: &Shot, place: Area) -> usize {
+    let pixels = (place.y..place.y + place.height).flat_map(|y| (place.x..place.x + place.width).map(move |x| (x, y)));
+    let colour = |pixel: u32| {
+        let channels = [16, 8, 0].map(|shift| pixel >> shift & 255);
+        channels.iter().max() > channels.iter().min().map(|least| least + 40).as_ref()
+    };
+    pixels.filter(|(x, y)| colour(shot.at(*x, *y))).count()
+}
+
+/// The cable is pulled: after three seconds the last picture is grey under "no signal 3 s", the time counts up, and half a second after
+/// the cable is back the picture moves in colour again.
+#[test]
+fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
+    let screen = Screen::with_manager(1280, 800);
+    let (front, back) = (free_port(), free_port());
+    let mut send = send(&format!("{TEST} -p {back}"));
+    send.said("waiting on port");
+    let proxy = Proxy::start(front, back, u64::MAX, 1);
+    let mut recv = on(&screen, RECV, &format!("--host 127.0.0.1:{front} --stats json"));
+    recv.said("is sending");
+    let id = window(&screen);
+    screen.x.configure_window(id, &ConfigureWindowAux::new().width(640).height(480)).unwrap().check().unwrap();
+    let area = until("the size asked for", || Some(screen.area(id)).filter(|area| (area.width, area.height) == (640, 480)));
+    goes_on(&screen, "before", area, 0);
+    let colours = coloured(&screen.shot("before"), area);
+    assert!(colours > 10_000, "{colours}");
+
+    proxy.cut(true);
+    recv.said("no signal for 3 s");
+    until("grey", || (coloured(&screen.shot("lost"), area) < colours / 50).then_some(()));
+    let (first, began) = (screen.shot("lost"), Instant::now());
+    // The words change, and nothing else does.
+    let next = until("the next second", || Some(screen.shot("lost-later")).filter(|shot| changed(&first, shot, area) > 20));
+    assert!(began.elapsed() < Duration::from_millis(1500) && changed(&first, &next, area) < 5000);
+
+    proxy.cut(false);
+    let began = Instant::now();
+    until("colours", || (coloured(&screen.shot("again"), area) > colours / 2).then_some(()));
+    let back = began.elapsed();
+    println!("in colour {} ms after the cable was back", back.as_millis());
+    assert!(back < Duration::from_millis(500), "{back:?}");
+    let again = until("a picture", || seen(&screen.shot("again"), area));
+    goes_on(&screen, "again", area, again);
+    assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
 }
