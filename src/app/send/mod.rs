@@ -1,6 +1,7 @@
 //! `send`: sources → encoder → net, and the words about it.
 //!
-//! The source runs only while somebody watches: the camera's light is off otherwise. A film starts with its first watcher and is
+//! The source runs only while somebody watches: the camera's light is off otherwise. Who is only unheard is waited for with the source open:
+//! many a camera needs longer to start than an outage lasts. A film starts with its first watcher and is
 //! then played to its end whoever leaves.
 
 mod encode;
@@ -37,6 +38,9 @@ enum Note {
 
 /// How long `send` waits without events when a preview window wants its turn.
 const PREVIEW_TURN: Duration = Duration::from_millis(10);
+
+/// The source stays open so long for peers that are silent and did not leave.
+const LINGER: Duration = Duration::from_secs(10);
 
 /// Runs `send` to its exit code.
 pub fn run(config: &args::Send) -> ExitCode {
@@ -85,6 +89,8 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         preview,
         report: Report::new(config.common.stats_json),
         deadline: config.common.duration.map(|duration| now + duration),
+        linked: 0,
+        closes: None,
         ending: None,
         last_words: "it was told to stop".to_string(),
     };
@@ -106,6 +112,10 @@ struct Send<'a> {
     preview: Option<Preview>,
     report: Report,
     deadline: Option<Instant>,
+    /// Peers that said hello and not goodbye.
+    linked: usize,
+    /// When the source closes, if nobody is heard of.
+    closes: Option<Instant>,
     /// The source is over and this is how the program will end.
     ending: Option<Result<ExitCode, Failure>>,
     /// Why we leave, in words for those who watch.
@@ -126,7 +136,11 @@ impl Send<'_> {
             {
                 return Ok(ExitCode::Ok);
             }
-            let until = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if self.closes.is_some_and(|closes| Instant::now() >= closes) {
+                self.close();
+            }
+            let until = self.deadline.into_iter().chain(self.closes).min();
+            let until = until.map(|until| until.saturating_duration_since(Instant::now()));
             let turn = self.preview.is_some().then_some(PREVIEW_TURN);
             let note = match until.into_iter().chain(turn).min() {
                 Some(timeout) => inbox.recv_timeout(timeout),
@@ -157,10 +171,15 @@ impl Send<'_> {
         match event {
             Event::PeerUp { name, address, again, .. } => {
                 self.hosts.reached();
+                self.linked += usize::from(!again);
                 let verb = if again { "is back" } else { "watches" };
                 tracing::info!("{name} ({address}) {verb}");
             }
             Event::PeerDown { name, sentence, reason, .. } => {
+                self.linked = self.linked.saturating_sub(1);
+                if self.linked == 0 && self.closes.is_some() {
+                    self.close();
+                }
                 let why = if sentence.is_empty() { "it quit" } else { &sentence };
                 tracing::info!("{name} is gone: {why}");
                 let dialled = matches!(self.config.common.meet, Meet::Dial(_));
@@ -169,12 +188,12 @@ impl Send<'_> {
                     return Ok(Some(ExitCode::PeerLost));
                 }
             }
-            Event::Watched(true) => self.start()?,
-            Event::Watched(false) => {
-                if !self.plan.is_film() && !self.plan.runs_unwatched() && self.running.take().is_some() {
-                    tracing::info!("nobody watches: the source is closed until somebody does");
-                }
+            Event::Watched(true) => {
+                self.closes = None;
+                self.start()?;
             }
+            Event::Watched(false) if self.linked > 0 => self.closes = Some(Instant::now() + LINGER),
+            Event::Watched(false) => self.close(),
             Event::Pressure(on) => self.encoder.hold(on),
             Event::Target(target) => self.encoder.set_target(target),
             Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
@@ -188,6 +207,14 @@ impl Send<'_> {
             Event::Finished => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),
         }
         Ok(None)
+    }
+
+    /// Nobody watches.
+    fn close(&mut self) {
+        self.closes = None;
+        if !self.plan.is_film() && !self.plan.runs_unwatched() && self.running.take().is_some() {
+            tracing::info!("nobody watches: the source is closed until somebody does");
+        }
     }
 
     /// The source closed its slots and the encoder drained them.
