@@ -37,7 +37,7 @@ pub struct Screen {
     frozen: Option<Arc<Canvas>>,
     quiet_since: Option<Instant>,
     seen: bool,
-    /// The size of the picture the window was last fitted to.
+    /// The size of the picture the window was last fitted to; smaller ones of its shape are scaled up to it.
     fitted: Size,
 }
 
@@ -80,13 +80,13 @@ impl Screen {
 
     /// Shows the canvas; says when its pixels were with the display.
     pub fn show(&mut self, canvas: &Arc<Canvas>) -> Result<Instant, Failure> {
-        self.seen = true;
+        let first = !std::mem::replace(&mut self.seen, true);
         self.quiet_since = None;
         if self.frozen.is_some() {
             return Ok(Instant::now());
         }
         let size = canvas.size();
-        if size != self.fitted {
+        if first || !holds(self.fitted, size) {
             self.window.fit(size);
             self.fitted = size;
         }
@@ -175,4 +175,30 @@ fn copy(canvas: &Canvas) -> Option<Canvas> {
     band.pixels().copy_from_slice(view.pixels());
     drop(band);
     Some(copy)
+}
+
+/// Whether a window made for a picture of `fitted` stays as it is for one of `size`: a sender whose path has become narrow makes
+/// pictures smaller, and that should cost sharpness, not make the window jump. It grows, for one that began small.
+fn holds(fitted: Size, size: Size) -> bool {
+    let (across, down) = (u64::from(fitted.width) * u64::from(size.height), u64::from(fitted.height) * u64::from(size.width));
+    // Scaled sides are rounded.
+    let alike = across.abs_diff(down) * 50 <= across.max(down);
+    alike && size.width <= fitted.width && size.height <= fitted.height
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_stays_for_a_smaller_picture_of_its_shape_and_for_no_other() {
+        let size = |width, height| Size { width, height };
+        let hd = size(1280, 720);
+        for smaller in [size(1280, 720), size(640, 360), size(854, 480), size(426, 240)] {
+            assert!(holds(hd, smaller), "{smaller:?}");
+        }
+        for other in [size(1920, 1080), size(640, 480), size(960, 720), size(1280, 640), size(360, 640)] {
+            assert!(!holds(hd, other), "{other:?}");
+        }
+    }
 }
