@@ -256,56 +256,70 @@ impl Watch {
     }
 }
 
+/// Datagrams that came and that did not.
+#[derive(Default, Clone, Copy)]
+struct Tenth {
+    came: i64,
+    lost: i64,
+}
+
 /// How many datagrams are lost, by the gaps in their numbers; what comes late is no loss.
 #[derive(Default)]
 struct Loss {
     next: u64,
-    /// Lost and come, of this quarter of a second and of the four before it.
-    quarters: [(i64, i64); 5],
+    /// Of this tenth of a second and of the ten before it.
+    tenths: [Tenth; 11],
+    /// The number that was next when this tenth began.
+    from: u64,
     began: Option<Instant>,
     /// Share of losses, smoothed over some seconds.
     share: f64,
 }
 
 impl Loss {
-    const QUARTER: Duration = Duration::from_millis(250);
+    const TENTH: Duration = Duration::from_millis(100);
 
-    /// What a quarter weighs in the share: five seconds' memory.
-    const WEIGHT: f64 = 0.05;
+    /// What seems lost may only be overtaken: for so long after a tenth it is not looked at.
+    const GRACE: Duration = Duration::from_millis(10);
+
+    /// What a tenth weighs in the share: five seconds' memory.
+    const WEIGHT: f64 = 0.02;
 
     fn came(&mut self, now: Instant, number: u64) {
         self.turn(now);
-        let [current, ..] = &mut self.quarters;
-        current.1 += 1;
+        let [current, ..] = &mut self.tenths;
+        current.came += 1;
         if number >= self.next {
             // A jump beyond a second's packets is a peer that says anything.
-            current.0 += i64::try_from(number - self.next).unwrap_or(i64::MAX).min(10_000);
+            current.lost += i64::try_from(number - self.next).unwrap_or(i64::MAX).min(10_000);
             self.next = number.saturating_add(1);
         } else {
-            current.0 -= 1;
+            // It was only overtaken.
+            self.tenths[usize::from(number < self.from)].lost -= 1;
         }
     }
 
     fn turn(&mut self, now: Instant) {
         let began = *self.began.get_or_insert(now);
-        if now < began + Self::QUARTER {
+        if now < began + Self::TENTH {
             return;
         }
-        let (lost, came) = self.quarters[0];
+        let Tenth { came, lost } = self.tenths[0];
         if came > 0 {
             let share = lost.max(0) as f64 / (lost.max(0) + came) as f64;
             // The first losses count at once: pieces are wanted now.
             self.share = if self.share == 0.0 { share } else { self.share + (share - self.share) * Self::WEIGHT };
         }
-        self.quarters.rotate_right(1);
-        self.quarters[0] = (0, 0);
+        self.tenths.rotate_right(1);
+        (self.tenths[0], self.from) = (Tenth::default(), self.next);
         self.began = Some(now);
     }
 
-    /// Whether datagrams are being lost. Of the quarter that goes on nothing is said: what seems lost may only be overtaken.
+    /// Whether datagrams are being lost. Of the tenth that goes on nothing is said.
     fn is_lossy(&mut self, now: Instant) -> bool {
         self.turn(now);
-        self.quarters[1..].iter().map(|(lost, _)| lost).sum::<i64>() >= LOSSY
+        let settled = if self.began.is_some_and(|began| now >= began + Self::GRACE) { 1 } else { 2 };
+        self.tenths[settled..].iter().map(|tenth| tenth.lost).sum::<i64>() >= LOSSY
     }
 
     fn share(&self) -> f64 {
