@@ -31,6 +31,10 @@ pub struct Pair {
     /// The receiving core.
     pub recv: receiver::Session,
     buffer: Vec<u8>,
+    /// What the sender sent and the receiver has not been given: runs of datagrams, and how long each datagram of a run is.
+    under_way: Vec<(Vec<u8>, usize)>,
+    /// Buffers for more.
+    spare: Vec<Vec<u8>>,
     picture: u64,
     /// Datagrams from the sender so far.
     pub datagrams: u64,
@@ -62,6 +66,8 @@ impl Pair {
             send: sender::Session::new(now, send),
             recv: receiver::Session::new(now, recv),
             buffer: Vec::new(),
+            under_way: Vec::new(),
+            spare: Vec::new(),
             picture: 0,
             datagrams: 0,
             slices: 0,
@@ -74,30 +80,45 @@ impl Pair {
         pair
     }
 
-    fn step(&mut self) {
-        self.now += PERIOD;
-        self.send.handle_timeout(self.now);
-        self.recv.handle_timeout(self.now);
-        self.pump();
-    }
-
     /// One picture of slices this long goes through.
     pub fn picture(&mut self, lengths: &[usize]) {
         self.step();
+        self.send(lengths);
+        self.receive();
+    }
+
+    /// The sender cuts and seals a picture of slices this long.
+    pub fn send(&mut self, lengths: &[usize]) {
         let capture: MediaTime = self.epoch.media_time(self.now);
         for (index, len) in lengths.iter().enumerate() {
             let mut body = ((*len - 4) as u32).to_be_bytes().to_vec();
             body.resize(*len, 0x5A);
             let slice = Slice { picture: self.picture, index: index as u8, count: lengths.len() as u8, capture, body };
             self.send.handle_command(self.now, Command::Slice(slice));
-            self.pump();
+            self.pump_sender();
         }
         self.picture += 1;
     }
 
-    /// Carries everything over until both have nothing more to say.
-    fn pump(&mut self) {
-        while self.pump_sender() | self.pump_receiver() {}
+    /// The receiver opens what was sent and puts it together.
+    pub fn receive(&mut self) {
+        for (mut run, segment) in std::mem::take(&mut self.under_way) {
+            for datagram in run.chunks_mut(segment) {
+                self.recv.handle_datagram(self.now, address(1), datagram);
+            }
+            self.pump_receiver();
+            self.spare.push(run);
+        }
+    }
+
+    /// Time goes on, and both say what they have to say.
+    pub fn step(&mut self) {
+        self.now += PERIOD;
+        self.send.handle_timeout(self.now);
+        self.recv.handle_timeout(self.now);
+        while self.pump_sender() | self.pump_receiver() | !self.under_way.is_empty() {
+            self.receive();
+        }
     }
 
     fn pump_sender(&mut self) -> bool {
@@ -105,10 +126,10 @@ impl Pair {
         loop {
             match self.send.poll(self.now, &mut self.buffer) {
                 Output::Datagrams { segment, len, .. } => {
-                    for datagram in self.buffer[..len].chunks_mut(segment) {
-                        self.datagrams += 1;
-                        self.recv.handle_datagram(self.now, address(1), datagram);
-                    }
+                    self.datagrams += len.div_ceil(segment) as u64;
+                    self.buffer.truncate(len);
+                    let next = self.spare.pop().unwrap_or_default();
+                    self.under_way.push((std::mem::replace(&mut self.buffer, next), segment));
                 }
                 Output::Stream { .. } => self.recv.handle_stream(self.now, STREAM, &self.buffer),
                 Output::Wait(_) => return said,
