@@ -1,7 +1,7 @@
 //! The glass bench: each peer in turn plays the same live picture, and the time is read off the displayed pixels.
 
 use crate::clock::sleep_until;
-use crate::peers::{Kind, Peer};
+use crate::peers::{ALL, Kind, Peer};
 use crate::play::{Line, Stage};
 use crate::report::{self, Column, Row};
 use crate::rig::{self, Running};
@@ -54,16 +54,27 @@ pub struct Options {
     pub seconds: f64,
     /// How often everything is done; figures are medians.
     pub runs: usize,
-    /// Whom.
-    pub peers: Vec<&'static Peer>,
+    /// Whom; `None` is everybody, but at sizes above 1080p, which no peer keeps up with, Eyeline and the floor alone.
+    pub peers: Option<Vec<&'static Peer>>,
+    /// The only processors anything may use, the meter too; empty is all.
+    pub cores: Vec<usize>,
     /// Where `send` and `recv` are.
     pub programs: PathBuf,
     /// Where the peers' scripts are.
     pub scripts: PathBuf,
 }
 
+impl Options {
+    fn peers(&self, case: Case) -> impl Iterator<Item = &'static Peer> {
+        let small = case.height <= 1080;
+        let usual = ALL.iter().filter(move |peer| small || matches!(peer.key, "show" | "eyeline"));
+        self.peers.clone().unwrap_or_else(|| usual.collect()).into_iter()
+    }
+}
+
 /// Runs everything and prints the tables.
 pub fn run(options: &Options) -> Result<(), String> {
+    rig::stay_on(&options.cores)?;
     if !rig::own_network() {
         rig::progress(
             "no network of our own (needs root or user namespaces): Mbit/s will count everybody's bytes, and the MTU is the loopback's",
@@ -74,7 +85,7 @@ pub fn run(options: &Options) -> Result<(), String> {
         let mut frames = scene::render(shape);
         let probes = Probes::new(shape, &frames);
         let plain = source::plain_jpeg_bytes(shape, &frames)?;
-        let mut rows: Vec<(&Peer, Vec<Row>)> = options.peers.iter().map(|peer| (*peer, Vec::new())).collect();
+        let mut rows: Vec<(&Peer, Vec<Row>)> = options.peers(*case).map(|peer| (peer, Vec::new())).collect();
         for run in 1..=options.runs {
             for (peer, rows) in &mut rows {
                 let mut meter = Meter { options, case: *case, shape, probes: &probes, plain };

@@ -35,6 +35,7 @@ eyeline-bench COMMAND [--name value]...
 
   glass          every peer plays the same live picture; the time is read off the displayed pixels
                    --sizes 640x480@30,1280x720@30,...   --seconds N   --runs N   --quick
+                   --cores 0,1 (everything on these processors alone)
                    --only KEY,... (show jpeg gst-jpeg gst-h264 ffplay python eyeline eyeline-2 eyeline-jpegs)
   idle           what a sender costs that nobody watches, and how soon the first picture is there
   receivers N    what each further receiver costs the sender [50]
@@ -91,10 +92,11 @@ fn try_main(words: Vec<String>) -> Result<bool, String> {
 fn options(words: &[String]) -> Result<glass::Options, String> {
     let sizes = |text: &str| text.split(',').map(str::parse).collect::<Result<Vec<_>, String>>();
     let mut options = glass::Options {
-        cases: sizes("640x480@30,1280x720@30,1280x720@60,1920x1080@30")?,
+        cases: sizes("640x480@30,1280x720@30,1280x720@60,1920x1080@30,3840x2160@30")?,
         seconds: 20.0,
         runs: 1,
-        peers: peers::ALL.iter().collect(),
+        peers: None,
+        cores: Vec::new(),
         programs: PathBuf::from("target/release"),
         scripts: PathBuf::from("benches/glass/peers"),
     };
@@ -118,8 +120,9 @@ fn options(words: &[String]) -> Result<glass::Options, String> {
                 if let Some(key) = unknown {
                     return Err(format!("--only: nobody is called {key:?}"));
                 }
-                options.peers = peers::ALL.iter().filter(|peer| keys.contains(&peer.key)).collect();
+                options.peers = Some(peers::ALL.iter().filter(|peer| keys.contains(&peer.key)).collect());
             }
+            "--cores" => options.cores = value.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| bad())?,
             "--programs" => options.programs = value.into(),
             "--scripts" => options.scripts = value.into(),
             _ => return Err(format!("{word} is no option\n{USAGE}")),

@@ -135,6 +135,21 @@ impl Launch<'_> {
     }
 }
 
+/// Keeps this process and all it starts on these processors; none named are all. To be called before there is any other thread.
+pub fn stay_on(cores: &[usize]) -> Result<(), String> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    if cores.iter().any(|core| *core >= libc::CPU_SETSIZE as usize) {
+        return Err(format!("there are no processors {cores:?}"));
+    }
+    // SAFETY: reads a set that lives through the call.
+    match unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set_of(cores)) } {
+        0 => Ok(()),
+        _ => Err(format!("cannot stay on processors {cores:?}: {}", std::io::Error::last_os_error())),
+    }
+}
+
 fn set_of(cores: &[usize]) -> libc::cpu_set_t {
     // SAFETY: all zero is the empty set; the core numbers are small.
     unsafe {
