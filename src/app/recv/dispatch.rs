@@ -4,6 +4,7 @@
 use super::super::decode::Job;
 use super::files;
 use super::gate::Gate;
+use super::stall::Stall;
 use super::{Note, SharedFeed, SharedHold, SharedMapping, lock};
 use crate::media::depacketizer::Part;
 use crate::session::receiver::Event;
@@ -20,6 +21,9 @@ pub struct Dispatch {
     mapping: SharedMapping,
     hold: SharedHold,
     notes: Sender<Note>,
+    stall: Stall,
+    /// The sender skips nothing, and nothing of it is skipped here.
+    film: bool,
 }
 
 /// Where slices to be decoded go: known only once the net thread's commands are, for used buffers go back there.
@@ -46,7 +50,7 @@ impl Dispatch {
         (mapping, hold): (SharedMapping, SharedHold),
         notes: Sender<Note>,
     ) -> Self {
-        Dispatch { feed, files, decoder: Outlet::default(), mapping, hold, notes }
+        Dispatch { feed, files, decoder: Outlet::default(), mapping, hold, notes, stall: Stall::default(), film: false }
     }
 
     /// To say later who decodes.
@@ -66,12 +70,22 @@ impl Dispatch {
         (*lock(&self.mapping))?.to_local(head.capture).checked_add(held)
     }
 
+    /// Whether this slice lay in the kernel while we stood still.
+    fn is_backlog(&mut self, now: Instant, body: &[u8]) -> bool {
+        let Ok((head, _)) = Head::decode(body) else { return false };
+        let Some(mapping) = (*lock(&self.mapping)).filter(|_| !self.film) else { return false };
+        self.stall.is_backlog(now, now.saturating_duration_since(mapping.to_local(head.capture)))
+    }
+
     fn handle(&mut self, event: Event) {
         match event {
             Event::Slice(slice, _) => {
                 let received = Instant::now();
                 if let Some(files) = &mut self.files {
                     files.slice(&slice, received);
+                }
+                if self.is_backlog(received, slice.body()) {
+                    return;
                 }
                 if let Some(decoder) = self.decoder.get() {
                     let (picture, count, due) = (slice.picture, slice.count, self.due(slice.body()));
@@ -116,6 +130,7 @@ impl Dispatch {
             event => {
                 match &event {
                     Event::SenderUp { again: false, film, .. } => {
+                        (self.stall, self.film) = (Stall::default(), *film);
                         if let Some(decoder) = self.decoder.get() {
                             decoder.start_over();
                         }

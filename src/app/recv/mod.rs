@@ -8,6 +8,7 @@ mod files;
 mod gate;
 mod report;
 mod screen;
+mod stall;
 
 use super::args::{self, Meet};
 use super::decode;
