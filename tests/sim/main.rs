@@ -19,3 +19,4 @@ mod sending;
 mod sounds;
 mod speaker;
 mod tcp;
+mod walk;
