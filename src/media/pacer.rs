@@ -22,6 +22,10 @@ const NEARLY_EMPTY: Duration = Duration::from_millis(12);
 /// What is sent in one go builds no longer queue than this: a large picture on a slow path goes at the path's speed from there on.
 const DEEPEST: Duration = Duration::from_millis(50);
 
+/// More than this is never thought to stand there at once: a receiver that was not scheduled looks the same, and waiting for it would
+/// be a freeze for nothing.
+const MOST_ADDED: Duration = Duration::from_millis(150);
+
 /// The model never thinks of more: what is older was dropped by any queue.
 const MOST: Duration = Duration::from_secs(1);
 
@@ -50,6 +54,11 @@ impl Pacer {
         }
     }
 
+    /// What it was told of the path.
+    pub fn speed(&self) -> Option<f64> {
+        self.speed
+    }
+
     /// Whether anything is held back at all.
     pub fn is_on(&self) -> bool {
         self.speed.is_some()
@@ -58,8 +67,9 @@ impl Pacer {
     /// So much more stands in the queue than was thought.
     pub fn add_queued(&mut self, now: Instant, bytes: f64) {
         self.drain(now);
-        let most = self.speed.unwrap_or(0.0) * MOST.as_secs_f64();
-        self.queued = (self.queued + bytes).min(most);
+        let speed = self.speed.unwrap_or(0.0);
+        let bytes = bytes.min(speed * MOST_ADDED.as_secs_f64());
+        self.queued = (self.queued + bytes).min(speed * MOST.as_secs_f64());
     }
 
     /// Until when the next run has to wait; `None` if it need not.

@@ -8,7 +8,8 @@
 //! [`drift::Card`](super::drift::Card)). Neither depends on when anything arrived, so jitter does not enter the loop.
 //! * **Target.** What was seen of arrivals (lateness of each block against its capture) and of requests (how far ahead and how
 //!   much the card asks) is kept in two [`jitter::Window`](super::jitter::Window)s. The target is the latency at which the second worst of both in
-//!   ten seconds still meet, but never less than a buffer of [`Config::floor`]; it rises at once and falls by 3 ms/s.
+//!   ten seconds still meet, but never less than a buffer of [`Config::floor`]; it rises at once and falls by 3 ms/s, but at once where it
+//!   is 100 ms too high.
 //! * **Small errors** (60 ms late, 25 early) are resampled away, ±0.5 % at most.
 //! * **Large ones** are jumped over or waited for with a crossfade: after a stall the backlog is shed at once, if there is one.
 //! * **Nothing there**: fade out, wait until a block more than the next request is there. It is played from its beginning, late
@@ -44,6 +45,8 @@ const MARGIN_S: f64 = 2e-3;
 const SPREAD_MARGIN: f64 = 0.125;
 /// How fast the target falls. The resampler could do 5 ms/s; below that it never saturates.
 const FALL: f64 = 3e-3;
+/// A target that would have to fall for longer than half a minute falls at once.
+const FAR_S: f64 = 0.1;
 /// An error beyond this is jumped over: it would be heard as late for longer than 12 s.
 const JUMP_S: f64 = 60e-3;
 /// Sound that much before its target is held: the buffer has just been too small, and would be for another five seconds.
@@ -316,7 +319,9 @@ impl Playout {
         if let (Some(wanted), true) = (self.wanted, self.trusted) {
             least = least.max(wanted.as_secs_f64());
         }
-        self.target = Some(self.target.map_or(least, |old| least.max(old - FALL * passed)));
+        // A path that has become far better is not waited for: the window has remembered it for ten seconds, and pictures wait for the sound.
+        let fallen = |old: f64| if old - least > FAR_S { least } else { least.max(old - FALL * passed) };
+        self.target = Some(self.target.map_or(least, fallen));
     }
 
     /// Decides from where to go on at `at`, and how fast.

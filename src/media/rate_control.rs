@@ -11,8 +11,8 @@
 //! * *Held*: the capacity is the median of the last trains' speeds. A queue that stands through a whole report (its least delay, as
 //!   in CoDel, RFC 8289: bursts come and go, a standing queue stays) means too much: the capacity is what came through, and what stands in the
 //!   queue is taken off the pictures to come, so the delay is gone after a few of them. No queue means room: the
-//!   capacity follows faster trains by 8 % a report (they are paced at 2.5 times the capacity, so new room shows at once) and creeps
-//!   up 0.5 % where they show nothing.
+//!   capacity follows faster trains by 8 % a report (they are paced at 2.5 times the capacity, so new room shows at once) and, as fast, where trains are not
+//!   spread at all; else it creeps up 0.5 %.
 //! * A path that takes twice what we send for three seconds is no bottleneck any more.
 //!
 //! Delay is measured against the least of the last ten to twenty seconds, which follows the skew of two clocks, and against twice the usual
@@ -55,7 +55,7 @@ impl fmt::Display for Bitrate {
 /// Pictures in a row that were held up before a bottleneck is believed in.
 const STREAK: u32 = 4;
 
-/// A picture held up for longer than this, and twice the usual scatter, waited behind others.
+/// A picture held up for longer than this, and three times the usual scatter, waited behind others.
 const HELD_UP: Duration = Duration::from_millis(8);
 
 /// A queue that stands for longer than this, and twice the usual scatter, is too long.
@@ -66,6 +66,9 @@ const MAX_SCATTER: Duration = Duration::from_micros(12_500);
 
 /// Trains whose median is the capacity.
 const SPEEDS: usize = 5;
+
+/// Trains in a row that were not spread after which the path is believed to have room.
+const UNSPREAD: u32 = 4;
 
 /// A train of fewer bytes or less time measures the clock.
 const LEAST_TRAIN: (u32, Duration) = (2400, Duration::from_millis(1));
@@ -92,6 +95,8 @@ pub struct Controller {
     capacity: Option<f64>,
     speeds: VecDeque<f64>,
     streak: u32,
+    /// Trains in a row that were not spread.
+    unspread: u32,
     /// The least delay of this window and of the one before, µs on the difference of two clocks.
     least: [Option<i64>; 2],
     window_ends: Option<Instant>,
@@ -113,6 +118,7 @@ impl Controller {
             capacity: None,
             speeds: VecDeque::with_capacity(SPEEDS),
             streak: 0,
+            unspread: 0,
             least: [None; 2],
             window_ends: None,
             scatter: 0.0,
@@ -147,11 +153,14 @@ impl Controller {
         for passage in passages {
             let base = self.note_delay(now, passage);
             standing = standing.min(passage.first_us.min(passage.last_us) - base);
-            let held_up = micros(HELD_UP) + 2 * self.scatter();
+            let held_up = micros(HELD_UP) + 3 * self.scatter();
             self.streak = if passage.first_us - base > held_up { self.streak + 1 } else { 0 };
-            self.note_speed(passage);
+            let spread = self.note_speed(passage);
+            self.unspread = if spread { 0 } else { self.unspread.saturating_add(1) };
         }
         if passages.is_empty() {
+            // Nothing was held up, for nothing was let through: the next one will tell.
+            self.capacity = self.capacity.map(|capacity| capacity * 1.02);
             return None;
         }
         self.standing = Duration::from_micros(standing.max(0) as u64);
@@ -181,7 +190,13 @@ impl Controller {
         if !barred && self.barred_until.is_some_and(|until| now > until + MAX_BAR) {
             self.bar = BAR;
         }
-        let grown = if median > 1.05 * capacity && !barred { (capacity * 1.08).min(median) } else { capacity * 1.005 };
+        // Trains that were not spread, or too small to tell, say that there is room, not how much.
+        let unspread = self.unspread >= UNSPREAD;
+        let grown = match (barred, unspread, median > 1.05 * capacity) {
+            (false, true, _) => capacity * 1.08,
+            (false, false, true) => (capacity * 1.08).min(median),
+            _ => capacity * 1.005,
+        };
         self.capacity = Some(grown);
         if offered * 2.0 > grown {
             self.roomy_since = None;
@@ -219,9 +234,10 @@ impl Controller {
         (self.scatter as i64).min(micros(MAX_SCATTER))
     }
 
-    fn note_speed(&mut self, passage: &Passage) {
+    /// Says whether the path spread the train: then its speed is the path's.
+    fn note_speed(&mut self, passage: &Passage) -> bool {
         if passage.bytes < LEAST_TRAIN.0 || passage.span < LEAST_TRAIN.1 {
-            return;
+            return false;
         }
         // A train that arrives as it left was not held up by the path: the path is faster than that, nobody knows how much.
         let spread = passage.growth() * 10 > passage.span * 3;
@@ -232,6 +248,7 @@ impl Controller {
             }
             self.speeds.push_back(speed);
         }
+        spread
     }
 
     fn median(&self) -> Option<f64> {

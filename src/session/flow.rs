@@ -17,6 +17,9 @@ const LEAST_SHARE: f64 = 0.25;
 /// Headers of IPv4 and UDP around each datagram, bytes.
 const HEADERS: usize = 28;
 
+/// Of the path's speed sound is thought to take this much at most.
+const MOST_SOUND: f64 = 0.6;
+
 /// A cap is a promise, an encoder's aim is not that good.
 const BELOW_CAP: f64 = 0.97;
 
@@ -99,7 +102,7 @@ impl Flow {
         let (since, (all, fresh)) = (self.reported.0, self.reported.1);
         let elapsed = now.saturating_duration_since(since).as_secs_f64();
         let (all, fresh) = ((self.sent.0 - all) as f64, (self.sent.1 - fresh) as f64);
-        if elapsed < 0.01 || count == 0 {
+        if elapsed < 0.01 {
             return;
         }
         self.reported = (now, self.sent);
@@ -175,6 +178,15 @@ impl Flow {
             self.sent.1 += fresh as u64;
             self.begun = self.begun.max(Some(picture));
         }
+    }
+
+    /// Sound left beside the pictures, `rate` bytes a second of it. It waits for nothing, and on a path that is thought to take hardly more
+    /// than sound it may not hold pictures back for ever.
+    pub fn sent_sound(&mut self, now: Instant, datagrams: usize, bytes: usize, rate: f64) {
+        let bytes = bytes + datagrams * HEADERS;
+        let share = self.pacer.speed().map_or(1.0, |speed| (speed * MOST_SOUND / rate.max(1.0)).min(1.0));
+        self.pacer.add_queued(now, bytes as f64 * share);
+        self.sent.0 += bytes as u64;
     }
 
     /// Whether some of this picture was sent.

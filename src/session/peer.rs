@@ -118,6 +118,13 @@ impl Peer {
         self.report = report;
     }
 
+    /// Nothing was heard of it for long: what it could ask for is of no use when it is back, and it may never be.
+    pub fn forget(&mut self) {
+        self.sent.forget();
+        self.resend = VecDeque::new();
+        self.parity = VecDeque::new();
+    }
+
     /// Whether older pictures are worth keeping for it: those it takes long to be sent.
     pub fn is_slow(&self) -> bool {
         self.flow.is_paced()

@@ -405,7 +405,7 @@ impl Session {
                 peer.stats.copies += pieces as u64;
                 peer.stats.datagrams += pieces as u64;
                 peer.stats.bytes += buffer.len() as u64;
-                peer.flow.sent(now, (pieces, buffer.len()), None);
+                peer.flow.sent_sound(now, pieces, buffer.len(), sound);
                 return Some((to, segment));
             }
         }
@@ -442,6 +442,9 @@ impl Session {
             if let Some(path) = self.endpoint.path(*id) {
                 one.rtt = path.rtt().smoothed;
                 one.quiet = path.is_quiet(now);
+                if one.quiet {
+                    peer.forget();
+                }
                 one.address = path.address().map_or(one.address, |address| address.to_string());
             }
             one.report = peer.report;

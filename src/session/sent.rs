@@ -40,11 +40,19 @@ pub struct Sent {
 impl Sent {
     /// Nothing yet.
     pub fn new() -> Self {
-        Sent { entries: vec![None; LEN], next: 0 }
+        Sent { entries: Vec::new(), next: 0 }
+    }
+
+    /// Gives its memory back: nobody will ask, or it is asked in vain.
+    pub fn forget(&mut self) {
+        self.entries = Vec::new();
     }
 
     /// Remembers a packet.
     pub fn record(&mut self, at: Instant, number: u64, piece: Piece) {
+        if self.entries.is_empty() {
+            self.entries = vec![None; LEN];
+        }
         self.entries[number as usize % LEN] = Some(Entry { number, piece, at, asked: false });
         self.next = number + 1;
     }
@@ -52,7 +60,7 @@ impl Sent {
     /// When the packet left whose number has this low half and lies nearest to the last one's.
     pub fn left(&self, low: u32) -> Option<Instant> {
         let number = crate::seq::widen(low, self.next);
-        let entry = self.entries[number as usize % LEN].as_ref().filter(|entry| entry.number == number)?;
+        let entry = self.entries.get(number as usize % LEN)?.as_ref().filter(|entry| entry.number == number)?;
         Some(entry.at)
     }
 
@@ -69,7 +77,7 @@ impl Sent {
             // What was sent less than a round trip ago may simply not have arrived when the question was asked.
             let sure = |entry: &Entry| entry.at + rtt <= now;
             for number in nack.highest.saturating_add(1).max(oldest)..self.next {
-                if self.entries[number as usize % LEN].as_ref().is_some_and(sure) {
+                if self.entries.get(number as usize % LEN).is_some_and(|entry| entry.as_ref().is_some_and(sure)) {
                     self.take(number, &mut lost);
                 }
             }
@@ -77,7 +85,7 @@ impl Sent {
     }
 
     fn take(&mut self, number: u64, lost: &mut impl FnMut(Piece)) {
-        if let Some(entry) = &mut self.entries[number as usize % LEN]
+        if let Some(Some(entry)) = self.entries.get_mut(number as usize % LEN)
             && entry.number == number
             && !entry.asked
             && entry.piece.again < MAX_AGAIN

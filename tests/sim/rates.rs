@@ -93,6 +93,6 @@ fn one_slow_of_sixteen() {
     );
     let watched = pair.watched.borrow();
     // A picture of 100 KB takes 130 ms of such a link, beside 1.6 Mbit/s of sound and its copies 200 to 300.
-    assert!(watched.whole >= 40, "{} whole, {} partial", watched.whole, watched.partial);
-    assert!(watched.partial <= 14, "{} whole, {} partial", watched.whole, watched.partial);
+    assert!(watched.whole >= 35, "{} whole, {} partial", watched.whole, watched.partial);
+    assert!(watched.partial <= 24, "{} whole, {} partial", watched.whole, watched.partial);
 }

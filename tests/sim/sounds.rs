@@ -57,7 +57,7 @@ fn a_path_that_loses_nothing_carries_no_copy() {
         let mut pair = Pair::new(of, &params, Skews::USUAL, Stream::camera());
         pair.world.tap = Some(Vec::new());
         pair.world.run_until(secs(30));
-        assert_eq!(copies(&pair), 0, "scenario {of}");
+        assert_eq!(copies(&pair), 0, "scenario {of} {:?} resent {}", pair.source.borrow().targets, pair.source.borrow().resent());
         let stats = &pair.watched.borrow().stats;
         assert_eq!((stats.copied_blocks, stats.duplicate_blocks), (0, 0), "scenario {of}");
         assert!(stats.blocks > 2800, "{}", stats.blocks);

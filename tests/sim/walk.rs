@@ -54,7 +54,15 @@ fn walk(of: u64) {
         }
         story.push(format!(
             "{} s: {:?} +{:?} loss {} bursts {} reorder {} rate {} queue {:?} outage {:?}",
-            at.as_secs(), next.delay, next.jitter, next.loss, next.bursts.enter, next.reorder, next.rate, next.queue, next.outages
+            at.as_secs(),
+            next.delay,
+            next.jitter,
+            next.loss,
+            next.bursts.enter,
+            next.reorder,
+            next.rate,
+            next.queue,
+            next.outages
         ));
         pair.world.at(at, move |world| retune(world, &next));
     }
@@ -69,7 +77,16 @@ fn walk(of: u64) {
     pair.world.run_until(calm + secs(AFTER));
 
     let (watched, source, speaker) = (pair.watched.borrow(), pair.source.borrow(), pair.speaker.borrow());
-    let told = || format!("walk {of}\n{}\nreceiver {:?}\nsender {:?}\ntargets {:?}", story.join("\n"), watched.log, source.log, source.targets.last());
+    let told = || {
+        format!(
+            "walk {of}\n{}\nreceiver {:?}\nsender {:?}\ntargets {:?} step {:?}",
+            story.join("\n"),
+            watched.log,
+            source.log,
+            source.targets.iter().rev().take(12).collect::<Vec<_>>(),
+            source.steps.last()
+        )
+    };
     let settled: Vec<u64> = watched.settled.iter().map(|settled| settled.picture).collect();
     assert!(settled.is_sorted_by(|a, b| a < b), "a picture came twice or behind a later one: {}", told());
     let from = (calm + secs(AFTER - 4)).as_nanos() as u64;
