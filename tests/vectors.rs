@@ -5,9 +5,10 @@
 use eyeline::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, TAG};
 use eyeline::picture::{Sampling, Size};
 use eyeline::time::MediaTime;
-use eyeline::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Report, Shard, Train, Trains};
+use eyeline::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
 use eyeline::wire::preamble::{self, Answer, Opening, Refusal, Role};
 use eyeline::wire::record::{End, Format, Hello, Reason, Record};
+use eyeline::wire::report::{Report, Train, Trains};
 use eyeline::wire::slice::{Head, Tables};
 use eyeline::wire::sound::{Piece, Sound, Wanted};
 use std::collections::BTreeMap;

@@ -8,7 +8,7 @@
 //! quick enough, for an answer costs only what was lost. **Rejected.** XOR parity (RFC 5109): one loss a group, and losses come in
 //! groups; codes over several pictures (FlexFEC, RFC 8627): wait for later pictures; fountain codes: for large blocks.
 //!
-//! The code is `reed-solomon-simd`'s (Leopard, Lin, Al-Naffouri, Han, Chung 2016: O(n log n) over GF(2^16)): 0.03 ms for such a picture.
+//! The code is `reed-solomon-simd`'s (Leopard, Lin, Al-Naffouri, Han, Chung 2016: O(n log n) over GF(2^16)): `cargo bench --bench protocol -- fec` has 0.035 ms for making and 0.55 ms for mending a picture of 97 KB.
 
 use reed_solomon_simd::{ReedSolomonDecoder, ReedSolomonEncoder};
 

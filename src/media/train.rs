@@ -8,7 +8,7 @@
 //!
 //! Capacity: [`MAX_TRAINS`] a report; the oldest go.
 
-use crate::wire::datagram::{MAX_TRAINS, Train, Trains};
+use crate::wire::report::{MAX_TRAINS, Train, Trains};
 use std::time::Duration;
 
 /// The receiver's side: fragments in, trains out.

@@ -8,7 +8,7 @@ use crate::media::clock::Epoch;
 use crate::media::pacer::Pacer;
 use crate::media::rate_control::{Bitrate, Controller};
 use crate::media::train::Passage;
-use crate::wire::datagram::{MAX_TRAINS, Report};
+use crate::wire::report::{MAX_TRAINS, Report};
 use std::time::{Duration, Instant};
 
 /// Whatever sound and repairs take, pictures keep this share of the path.

@@ -13,7 +13,8 @@ use crate::media::clock::Epoch;
 use crate::media::packetizer::{Cursor, Log};
 use crate::media::{fec, pacer};
 use crate::time::MediaTime;
-use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, Report, SHARD_LEN};
+use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, SHARD_LEN};
+use crate::wire::report::Report;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -4,20 +4,25 @@
 //! shown is told "busy"; when the shown one's connection broke, the newcomer is taken. All state of a sender is in
 //! [`Source`], so that several could be kept one day.
 
+mod events;
+
+pub use events::{Command, Config, Event};
+
 use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::hearing::Hearing;
-use super::link::{Identity, LinkId};
+use super::link::LinkId;
 use super::path::Control;
 use super::stats::ReceiverStats;
 use super::{Core, HostId, Output, StreamId};
-use crate::media::clock::{Epoch, Estimate, Mapping};
-use crate::media::depacketizer::{Depacketizer, Limits, Part, Pushed, Settled, Slice};
+use crate::media::clock::Estimate;
+use crate::media::depacketizer::{Depacketizer, Limits, Pushed};
 use crate::media::nack::Tracker;
 use crate::media::recovery::Recovery;
 use crate::media::train::Collector;
 use crate::time::MediaTime;
-use crate::wire::datagram::{FragmentHead, Message, Report};
+use crate::wire::datagram::{FragmentHead, Message};
 use crate::wire::record::{End, Format, Reason, Record};
+use crate::wire::report::Report;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -42,96 +47,6 @@ const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: 64 << 20, wait: Du
 
 /// After the end record the rest is waited for this long.
 const END_WAIT: Duration = Duration::from_secs(2);
-
-/// How a receiver is set up.
-pub struct Config {
-    /// Who we are; `patient` when a file is written.
-    pub me: Identity,
-    /// How many hosts to dial.
-    pub hosts: usize,
-    /// Dial or wait again when the sender is lost.
-    pub reconnect: bool,
-    /// This process's clock.
-    pub epoch: Epoch,
-}
-
-/// What the application says.
-pub enum Command {
-    /// So many pictures were shown so far.
-    Shown(u32),
-    /// Every picture below this number is written: a film's sender may go on.
-    Written(u64),
-    /// A used slice's buffer.
-    Recycle(Vec<u8>),
-    /// Say goodbye, with this sentence.
-    Stop(String),
-}
-
-/// What the application is told.
-pub enum Event {
-    /// A sender is here.
-    SenderUp {
-        /// Its name.
-        name: String,
-        /// Where it is.
-        address: SocketAddr,
-        /// It was here before and continues.
-        again: bool,
-        /// It skips nothing: it plays a film.
-        film: bool,
-    },
-    /// What it sends.
-    Format(Format),
-    /// Datagrams flow.
-    Path,
-    /// A slice is whole; `whole` if that made the picture whole.
-    Slice(Slice, bool),
-    /// What came of a slice whose picture will not become whole; before that picture's [`Event::Settled`].
-    Part(Part),
-    /// A picture is whole, or will not become so. In order, each number once.
-    Settled(Settled),
-    /// A block of sound.
-    Sound {
-        /// Its number.
-        number: u64,
-        /// When its first sample was caught.
-        capture: MediaTime,
-        /// 1 or 2.
-        channels: u8,
-        /// Interleaved s16, little endian.
-        samples: Vec<u8>,
-    },
-    /// How the sender's clock maps to ours, whenever it is known better.
-    Clock(Mapping),
-    /// How much there is in all; then [`Event::Finished`].
-    End(End),
-    /// Everything is here, or was waited for.
-    Finished,
-    /// Nothing was heard from the sender for so long that it counts as lost (only shown), or it is back.
-    Quiet(bool),
-    /// The sender is gone.
-    SenderDown {
-        /// What it said, if it said goodbye.
-        reason: Option<Reason>,
-        /// Why.
-        sentence: String,
-    },
-    /// UDP does not pass.
-    NoUdp(SocketAddr),
-    /// Somebody was turned away.
-    TurnedAway(SocketAddr, String),
-    /// A host cannot be reached.
-    Unreachable {
-        /// Which.
-        host: HostId,
-        /// What happened.
-        sentence: String,
-        /// It is not dialled again.
-        fatal: bool,
-    },
-    /// Once a second.
-    Stats(Box<ReceiverStats>),
-}
 
 /// All state of the sender that is shown.
 struct Source {

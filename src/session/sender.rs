@@ -4,38 +4,31 @@
 //! (a film), nothing is skipped: what is sent is kept until every responsive peer has settled it, and [`Event::Pressure`] holds the
 //! film's reader back meanwhile. One peer never slows another: each has its own cursor, and a silent one stops counting.
 
+mod events;
+mod target;
+
+pub use super::sound_log::SoundBlock;
+pub use events::{Command, Config, Event};
+
 use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::flow::Flow;
-use super::link::{Identity, LinkId};
+use super::link::LinkId;
 use super::parity::Parity;
 use super::peer::{Peer, Shared};
 use super::sound_copies;
-pub use super::sound_log::SoundBlock;
 use super::sound_log::{self, SoundLog};
 use super::stats::{PeerStats, SenderStats};
 use super::{Core, HostId, Output, StreamId};
-use crate::media::clock::Epoch;
 use crate::media::packetizer::{Cursor, Limits, Log, Slice};
 use crate::media::rate_control::Bitrate;
 use crate::time::MediaTime;
-use crate::wire::datagram::{Message, Nack, Report};
-use crate::wire::record::{End, Format, Reason, Record};
+use crate::wire::datagram::{Message, Nack};
+use crate::wire::record::{End, Format, Record};
+use crate::wire::report::Report;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
-
-/// Nothing older than this is of use to a live receiver.
-const LIVE_AGE: Duration = Duration::from_millis(300);
-
-/// But to one on a slow path, which takes so long to be sent a picture made for better ones.
-const SLOW_AGE: Duration = Duration::from_secs(2);
-
-/// Bytes a second of a channel of sound, with what records, segments and headers add to it.
-const SOUND_RATE: f64 = 96_000.0 * 1.06;
-
-/// More than any path.
-const UNLIMITED: Bitrate = Bitrate(u64::MAX);
 
 /// Pictures a film may be ahead of the slowest peer: reports come every 100 ms, so this is never reached while all is well.
 const WINDOW: u64 = 60;
@@ -51,86 +44,6 @@ const LONE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// After the end, peers have this long to ask for what they miss (they wait 2 s) and say goodbye.
 const LAST_CALL: Duration = Duration::from_millis(2500);
-
-/// How a sender is set up.
-pub struct Config {
-    /// Who we are; `patient` for a film.
-    pub me: Identity,
-    /// How many hosts to dial.
-    pub hosts: usize,
-    /// Dial again when a link is lost.
-    pub reconnect: bool,
-    /// The media clock's epoch.
-    pub epoch: Epoch,
-    /// What the stream is.
-    pub format: Format,
-    /// No receiver is sent more, by the user's wish.
-    pub cap: Option<Bitrate>,
-}
-
-/// What the application says.
-pub enum Command {
-    /// A slice is encoded. Pictures are numbered from 0 without gaps, in order; slices of a picture come in any order.
-    Slice(Slice),
-    /// A block of sound was caught.
-    Sound(SoundBlock),
-    /// The stream changed.
-    Format(Format),
-    /// The film is over.
-    End,
-    /// Say goodbye to everybody, with this sentence.
-    Stop(String),
-}
-
-/// What the application is told.
-#[derive(Debug)]
-pub enum Event {
-    /// A peer said hello.
-    PeerUp {
-        /// Its link.
-        peer: LinkId,
-        /// Its name.
-        name: String,
-        /// Where it is.
-        address: SocketAddr,
-        /// It was here before.
-        again: bool,
-    },
-    /// A peer is gone.
-    PeerDown {
-        /// Its link.
-        peer: LinkId,
-        /// Its name.
-        name: String,
-        /// What it said, if it said goodbye.
-        reason: Option<Reason>,
-        /// Why.
-        sentence: String,
-    },
-    /// Whether anybody watches: the camera may be opened, or closed.
-    Watched(bool),
-    /// Whether a film's reader must wait.
-    Pressure(bool),
-    /// What the best receiver's path takes for pictures, whenever it is another; `None` for no limit.
-    Target(Option<Bitrate>),
-    /// UDP does not pass to this peer.
-    NoUdp(SocketAddr),
-    /// Somebody was turned away.
-    TurnedAway(SocketAddr, String),
-    /// A host cannot be reached.
-    Unreachable {
-        /// Which.
-        host: HostId,
-        /// What happened.
-        sentence: String,
-        /// It is not dialled again.
-        fatal: bool,
-    },
-    /// Once a second.
-    Stats(Box<SenderStats>),
-    /// After [`Command::End`]: everybody has everything, or had time enough.
-    Finished,
-}
 
 /// See the module text.
 pub struct Session {
@@ -164,7 +77,7 @@ impl Session {
         let limits = match patient {
             // A film's log is cut by what is settled; these only bound what a vanished peer leaves behind.
             true => Limits { age: Duration::from_secs(6), bytes: 2 * WINDOW_BYTES },
-            false => Limits { age: LIVE_AGE, bytes: 16 << 20 },
+            false => Limits { age: target::LIVE_AGE, bytes: 16 << 20 },
         };
         let epoch = config.epoch;
         let endpoint = endpoint::Config { me: config.me, hosts: config.hosts, reconnect: config.reconnect, epoch };
@@ -284,30 +197,6 @@ impl Session {
         }
     }
 
-    /// The encoder follows the best receiver. What nothing may be left out of, a film, follows the user's cap alone.
-    fn update_target(&mut self, now: Instant) {
-        let sound = f64::from(self.format.channels) * SOUND_RATE;
-        // Copies are in a peer's accounts; what goes by TCP is not.
-        let wants = |peer: &Peer| if peer.wants_sound && !peer.copies.is_on(now) { sound } else { 0.0 };
-        let target = if self.patient {
-            self.cap.map(|cap| Bitrate::from_bytes((cap.bytes() - sound).max(cap.bytes() / 4.0)))
-        } else {
-            let slow = self.peers.values().any(Peer::is_slow);
-            self.log.set_age(if slow { SLOW_AGE } else { LIVE_AGE });
-            let endpoint = &mut self.endpoint;
-            let watching = self.peers.iter().filter(|(id, peer)| {
-                peer.validated && peer.pictures && endpoint.path(**id).is_some_and(|path| !path.is_quiet(now))
-            });
-            let targets = watching.map(|(_, peer)| peer.flow.for_pictures(wants(peer)).unwrap_or(UNLIMITED));
-            targets.max().or(self.target).filter(|target| *target < UNLIMITED)
-        };
-        let near = |a: Bitrate, b: Bitrate| a.0.abs_diff(b.0) * 50 < a.0;
-        if !matches!((target, self.target), (Some(new), Some(old)) if near(new, old)) && target != self.target {
-            self.target = target;
-            self.events.push_back(Event::Target(target));
-        }
-    }
-
     fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>) {
         let Some(peer) = self.peers.get_mut(&link) else { return };
         match message {
@@ -388,7 +277,7 @@ impl Session {
     fn poll_copies(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
         let media = self.endpoint.epoch().media_time(now);
         let stale = if self.patient { MediaTime::ZERO } else { media.saturating_sub(sound_log::STALE) };
-        let sound = f64::from(self.format.channels) * SOUND_RATE;
+        let sound = f64::from(self.format.channels) * target::SOUND_RATE;
         for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.wants_sound && peer.copies.is_on(now)) {
             if let Some(speed) = peer.flow.known().0 {
                 peer.copies.keep_below(speed.bytes(), sound);

@@ -2,7 +2,7 @@
 
 use super::endpoint::Counters;
 use crate::media::rate_control::Bitrate;
-use crate::wire::datagram::Report;
+use crate::wire::report::Report;
 use std::time::Duration;
 
 /// A sender's counters since its start.

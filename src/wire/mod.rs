@@ -6,6 +6,7 @@
 pub mod datagram;
 pub mod preamble;
 pub mod record;
+pub mod report;
 pub mod slice;
 pub mod sound;
 
