@@ -289,7 +289,7 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
         if bytes.len() < 100 {
             return true; // no picture
         }
-        if last.elapsed() > Duration::from_millis(100) {
+        if last.elapsed() > Duration::from_millis(150) {
             before.extend((!losing).then_some(runs));
             before.sort_unstable();
             (runs, hit) = (0, false);
