@@ -359,3 +359,27 @@ fn with_a_latency_given_pictures_are_shown_that_long_after_they_were_taken() {
         assert_eq!(recv.stop(Signal::SIGTERM), 0);
     }
 }
+
+/// Quality, size and rate give way, in this order, and the cap holds whatever the picture would cost.
+#[test]
+fn with_a_bit_rate_given_no_receiver_is_sent_more_and_the_picture_bends() {
+    for (cap, size, least_fps) in [("3M", "1280x720", 25), ("400k", "1280x720", 5)] {
+        let port = free_port();
+        let mut send = send(&format!("--test --no-audio -s {size} -b {cap} -p {port} --stats json"));
+        send.said("waiting on port");
+        let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+        shows(&mut recv);
+        // The first picture is made before anything is known of what it costs.
+        for _ in 0..2 {
+            send.stats();
+        }
+        let limit = if cap == "3M" { 3.0 } else { 0.4 };
+        for _ in 0..3 {
+            let stats = send.stats();
+            assert!(stats["mbit_s"].as_f64().is_some_and(|rate| rate <= limit && rate > limit / 2.0), "{cap}: {stats}");
+            assert!(number(&stats, "fps") >= least_fps, "{cap}: {stats}");
+        }
+        assert_eq!(recv.stop(Signal::SIGINT), 0);
+        assert_eq!(send.stop(Signal::SIGTERM), 0);
+    }
+}

@@ -2,13 +2,13 @@
 //!
 //! Problem: tell loss from reordering quickly, ask in time, and never ask for ever. Choice: gaps in the packet numbers are
 //! the evidence (every datagram has one, whatever it carries, RFC 9002 §6.1): a number is lost once [`REORDER_PACKETS`] later
-//! ones came or [`REORDER_TIME`] went by. It is asked for at once, and again after one and a half round trips, for the
-//! question itself can be lost; the answer travels under a new number, so if *it* is lost that shows as a gap of its own.
-//! The end of a picture has nothing behind it that would show the gap, so a picture that stays unfinished for
-//! [`TAIL_TIME`] asks for "whatever you sent after the last I have". Rejected: asking by picture, slice and fragment:
-//! needs to know what a wholly lost slice or picture would have looked like. Live, four questions are enough: later ones would be
-//! answered too late. A file that is written asks for as long as its pictures are waited for, ever more seldom. Rejected: acknowledging everything, as QUIC
-//! does: costs bytes on a clean link.
+//! ones came or [`REORDER_TIME`] went by; on a path that is seen to overtake, once as long went by as it does, and a quarter. It
+//! is asked for at once, and again after one and a half round trips, for the question itself can be lost; the answer travels
+//! under a new number, so if *it* is lost that shows as a gap of its own. The end of a picture has nothing behind it that would
+//! show the gap, so a picture that stays unfinished for [`TAIL_TIME`] asks for "whatever you sent after the last I have". Live, four
+//! questions are enough: later ones would be answered too late. A file that is written asks for as long as its pictures are waited
+//! for, ever more seldom. Rejected: asking by picture, slice and fragment: needs to know what a wholly lost slice or picture would have
+//! looked like; acknowledging everything, as QUIC does: costs bytes on a clean link.
 
 use crate::wire::datagram::{Nack, Ranges};
 use std::collections::VecDeque;
@@ -19,6 +19,10 @@ const REORDER_PACKETS: u64 = 3;
 
 /// Time after which it does when fewer come: longer than a switch or a Wi-Fi aggregate reorders.
 const REORDER_TIME: Duration = Duration::from_millis(3);
+
+/// A path that overtakes is given up to this, for this long after it last did (RFC 8985 §6.2 has such a window).
+const MOST_OVERTAKEN: Duration = Duration::from_millis(10);
+const OVERTAKEN_FOR: Duration = Duration::from_secs(10);
 
 /// Quiet time in an unfinished picture after which its tail is asked for: an encoder's pause between slices is shorter.
 const TAIL_TIME: Duration = Duration::from_millis(8);
@@ -58,12 +62,14 @@ pub struct Tracker {
     tail_due: Option<Instant>,
     tail_asked: u8,
     lost: u64,
+    /// How long packets are overtaken on this path, and until when that is believed.
+    overtaken: Option<(Duration, Instant)>,
 }
 
 impl Tracker {
     /// Expects packet number 0 next. `patient` asks until [`Tracker::settle`], else a few times.
     pub fn new(patient: bool) -> Self {
-        Tracker { patient, next: 0, missing: VecDeque::new(), tail_due: None, tail_asked: 0, lost: 0 }
+        Tracker { patient, next: 0, missing: VecDeque::new(), tail_due: None, tail_asked: 0, lost: 0, overtaken: None }
     }
 
     /// A packet came (not a duplicate); `data` if it carried a piece of a picture.
@@ -81,7 +87,11 @@ impl Tracker {
             }
             self.next = number + 1;
         } else if let Ok(at) = self.missing.binary_search_by_key(&number, |missing| missing.number) {
-            self.missing.remove(at);
+            if let Some(missing) = self.missing.remove(at)
+                && missing.asked > 0
+            {
+                self.was_only_overtaken(now, now.saturating_duration_since(missing.noticed));
+            }
         }
         if data {
             self.tail_due = Some(now + TAIL_TIME);
@@ -110,16 +120,31 @@ impl Tracker {
         }
     }
 
+    /// It was asked for and was not lost: on this path a gap is given so long, and a quarter, for a while.
+    fn was_only_overtaken(&mut self, now: Instant, by: Duration) {
+        let longest = self.window(now).max(by + by / 4).min(MOST_OVERTAKEN);
+        self.overtaken = Some((longest, now + OVERTAKEN_FOR));
+    }
+
+    /// How long a gap is given on a path that overtakes.
+    fn window(&self, now: Instant) -> Duration {
+        self.overtaken.filter(|(_, until)| now < *until).map_or(Duration::ZERO, |(window, _)| window)
+    }
+
     fn is_lost(&self, missing: &Missing, now: Instant) -> bool {
-        self.next > missing.number + REORDER_PACKETS || now >= missing.noticed + REORDER_TIME
+        now >= self.lost_at(missing, now)
+    }
+
+    fn lost_at(&self, missing: &Missing, now: Instant) -> Instant {
+        let many_later = self.next > missing.number + REORDER_PACKETS;
+        missing.noticed + if many_later { self.window(now) } else { REORDER_TIME.max(self.window(now)) }
     }
 
     /// When [`Tracker::poll`] will have something to ask, if it is to be polled.
-    pub fn deadline(&self, rtt: Duration) -> Option<Instant> {
+    pub fn deadline(&self, now: Instant, rtt: Duration) -> Option<Instant> {
         let packets = self.missing.iter().filter(|missing| self.may_ask(missing.asked)).map(|missing| match missing.last_asked {
             Some(asked) => asked + self.repeat_after(rtt, missing.asked),
-            None if self.next > missing.number + REORDER_PACKETS => missing.noticed,
-            None => missing.noticed + REORDER_TIME,
+            None => self.lost_at(missing, now),
         });
         packets.chain(self.tail_due).min()
     }
@@ -145,7 +170,8 @@ impl Tracker {
         for at in 0..self.missing.len() {
             let missing = &self.missing[at];
             let due = missing.last_asked.is_none_or(|last| now >= last + self.repeat_after(rtt, missing.asked));
-            if !self.is_lost(missing, now) || !due || !self.may_ask(missing.asked) {
+            // What was asked for once counts as lost, however long gaps are given meanwhile.
+            if (missing.asked == 0 && !self.is_lost(missing, now)) || !due || !self.may_ask(missing.asked) {
                 continue;
             }
             if !ranges.push(missing.number) {
@@ -195,7 +221,7 @@ mod tests {
         // 2 has four later packets, 3 only three.
         assert_eq!(asked(tracker.poll(start, RTT, 50)), [Range { first: 2, count: 2 }]);
         assert_eq!(asked(tracker.poll(start, RTT, 50)), []);
-        let later = tracker.deadline(RTT).unwrap();
+        let later = tracker.deadline(start, RTT).unwrap();
         assert_eq!(later, start + MIN_REPEAT);
         assert_eq!(asked(tracker.poll(later, RTT, 50)), [Range { first: 2, count: 2 }]);
     }
@@ -211,11 +237,34 @@ mod tests {
     }
 
     #[test]
+    fn on_a_path_that_overtakes_a_gap_is_given_as_long() {
+        let (mut tracker, start) = (Tracker::new(false), Instant::now());
+        let ms = Duration::from_millis;
+        for number in [0, 2, 3, 4, 5] {
+            tracker.received(start, number, true);
+        }
+        assert_eq!(asked(tracker.poll(start, RTT, 50)), [Range { first: 1, count: 1 }]);
+        tracker.received(start + ms(4), 1, true);
+        for number in [7, 8, 9, 10] {
+            tracker.received(start + ms(5), number, true);
+        }
+        assert_eq!(asked(tracker.poll(start + ms(5), RTT, 50)), []);
+        assert_eq!(tracker.deadline(start + ms(5), RTT), Some(start + ms(10)), "4 ms and a quarter");
+        assert_eq!(asked(tracker.poll(start + ms(10), RTT, 50)), [Range { first: 6, count: 1 }]);
+        // Nothing was overtaken for long: the next gap is a loss at once.
+        let later = start + Duration::from_secs(11);
+        for number in [12, 13, 14, 15] {
+            tracker.received(later, number, true);
+        }
+        assert!(asked(tracker.poll(later, RTT, 50)).contains(&Range { first: 11, count: 1 }));
+    }
+
+    #[test]
     fn the_end_of_an_unfinished_picture_is_asked_for_when_it_stays_quiet() {
         let (mut tracker, start) = (Tracker::new(false), Instant::now());
         tracker.received(start, 0, true);
         assert_eq!(tracker.poll(start, RTT, 50), None);
-        let nack = tracker.poll(tracker.deadline(RTT).unwrap(), RTT, 50).unwrap();
+        let nack = tracker.poll(tracker.deadline(start, RTT).unwrap(), RTT, 50).unwrap();
         assert_eq!((nack.tail, nack.highest, nack.missing.as_slice()), (true, 0, &[][..]));
     }
 
@@ -227,7 +276,7 @@ mod tests {
                 tracker.received(start, number, true);
             }
             let (mut gaps, mut tails, mut last) = (Vec::new(), 0, start);
-            while let Some(due) = tracker.deadline(RTT).filter(|due| *due < start + Duration::from_secs(2)) {
+            while let Some(due) = tracker.deadline(start, RTT).filter(|due| *due < start + Duration::from_secs(2)) {
                 let nack = tracker.poll(due, RTT, 50).expect("what is due is asked");
                 gaps.extend((!nack.missing.as_slice().is_empty()).then(|| due - std::mem::replace(&mut last, due)));
                 tails += u32::from(nack.tail);
@@ -251,7 +300,7 @@ mod tests {
             assert_eq!(asked, if patient { vec![Range { first: 1, count: 29 }] } else { Vec::new() });
             let end = start + GIVE_UP;
             tracker.settle(end);
-            assert_eq!((tracker.deadline(RTT), tracker.lost()), (None, 29), "patience ends, too");
+            assert_eq!((tracker.deadline(start, RTT), tracker.lost()), (None, 29), "patience ends, too");
         }
     }
 

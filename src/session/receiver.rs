@@ -382,7 +382,7 @@ impl Session {
             let link = source.link;
             let measured = self.endpoint.path(link).map(|path| path.rtt()).unwrap_or_default();
             if let Some(source) = self.source.as_ref().filter(|source| source.asks(now, measured.smoothed)) {
-                deadlines.extend(source.tracker.deadline(measured.smoothed + measured.deviation));
+                deadlines.extend(source.tracker.deadline(now, measured.smoothed + measured.deviation));
             }
             if let Some(heard) = self.endpoint.path(link).and_then(|path| path.heard())
                 && self.source.as_ref().is_some_and(|source| !source.quiet)
