@@ -9,6 +9,7 @@ pub mod fec;
 pub mod hold;
 pub mod jitter;
 pub mod ladder;
+pub mod loss;
 pub mod nack;
 pub mod pacer;
 pub mod packetizer;

@@ -86,12 +86,11 @@ impl Tracker {
                 self.missing.push_back(Missing { number, noticed: now, asked: 0, last_asked: None });
             }
             self.next = number + 1;
-        } else if let Ok(at) = self.missing.binary_search_by_key(&number, |missing| missing.number) {
-            if let Some(missing) = self.missing.remove(at)
-                && missing.asked > 0
-            {
-                self.was_only_overtaken(now, now.saturating_duration_since(missing.noticed));
-            }
+        } else if let Ok(at) = self.missing.binary_search_by_key(&number, |missing| missing.number)
+            && let Some(missing) = self.missing.remove(at)
+            && missing.asked > 0
+        {
+            self.was_only_overtaken(now, now.saturating_duration_since(missing.noticed));
         }
         if data {
             self.tail_due = Some(now + TAIL_TIME);

@@ -79,6 +79,9 @@ const SHARE: f64 = 0.92;
 /// No path is held to less: sound and control alone need as much. Bytes a second.
 const LEAST: f64 = 12_500.0;
 
+/// A path that takes more is no bottleneck. Bytes a second: 10 Gbit/s.
+const MOST: f64 = 1.25e9;
+
 /// After a standing queue faster trains are not followed for so long, twice as long after each further one up to the second: what they
 /// show belongs to somebody else.
 const BAR: Duration = Duration::from_millis(250);
@@ -160,7 +163,7 @@ impl Controller {
         }
         if passages.is_empty() {
             // Nothing was held up, for nothing was let through: the next one will tell.
-            self.capacity = self.capacity.map(|capacity| capacity * 1.02);
+            self.capacity = self.capacity.map(|capacity| capacity * 1.02).filter(|capacity| *capacity < MOST);
             return None;
         }
         self.standing = Duration::from_micros(standing.max(0) as u64);
@@ -197,7 +200,7 @@ impl Controller {
             (false, false, true) => (capacity * 1.08).min(median),
             _ => capacity * 1.005,
         };
-        self.capacity = Some(grown);
+        self.capacity = Some(grown).filter(|grown| *grown < MOST);
         if offered * 2.0 > grown {
             self.roomy_since = None;
         } else if now >= *self.roomy_since.get_or_insert(now) + ROOMY {
@@ -339,6 +342,17 @@ mod tests {
             path.run(Duration::from_secs(60), natural);
             assert_eq!(path.controller.rate(), None, "{natural}");
         }
+    }
+
+    #[test]
+    fn a_source_that_pauses_for_hours_leaves_no_bottleneck_behind() {
+        let mut path = Path::new(1e6);
+        path.run(Duration::from_secs(10), 3e6);
+        assert!(path.controller.rate().is_some());
+        for second in 0..3600 {
+            path.controller.handle_report(path.now + Duration::from_secs(second), &[], 0.0, Duration::from_millis(2));
+        }
+        assert_eq!(path.controller.rate(), None);
     }
 
     #[test]

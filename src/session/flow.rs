@@ -5,6 +5,7 @@
 
 use super::sent::Sent;
 use crate::media::clock::Epoch;
+use crate::media::loss::Loss;
 use crate::media::pacer::Pacer;
 use crate::media::rate_control::{Bitrate, Controller};
 use crate::media::train::Passage;
@@ -39,53 +40,13 @@ pub(super) struct Flow {
     loss: Loss,
 }
 
-/// How much of what is sent is lost, and whether asking mends it.
-struct Loss {
-    /// Means over about one second and about ten.
-    means: [f64; 2],
-    /// The shares of the last reports: losses come in bursts.
-    last: [f64; RECENT],
-    at: usize,
-    /// Reports so far.
-    reports: f64,
-    /// How often a lost packet can be sent until its picture is given up.
-    chances: i32,
-}
-
-/// Reports whose worst counts as a burst: three seconds.
-const RECENT: usize = 30;
-
-/// Reports of them with a loss that make it a habit of the path: what happens once is over when shards could follow.
-const HABIT: usize = 3;
-
-/// Where more than this is lost, nothing passes for a while; no redundancy helps, and none is needed afterwards.
-const OUTAGE: f64 = 0.5;
-
-/// Asking once takes this much longer than a round trip: until a gap counts as a loss, and the answer's place in the queue.
-const ASKING: Duration = Duration::from_millis(6);
-
-/// More askings than any path needs.
-const MANY: i32 = 16;
-
-/// Less is an accident, not the path's way.
-const LEAST_LOSS: f64 = 0.002;
-
 impl Flow {
     /// A path nothing is known of; `cap` is the user's.
     pub fn new(now: Instant, cap: Option<Bitrate>) -> Self {
         let mut pacer = Pacer::new(now);
         pacer.set_speed(now, cap.map(Bitrate::bytes));
         let controller = Controller::new();
-        Flow {
-            controller,
-            pacer,
-            cap,
-            sent: (0, 0),
-            reported: (now, (0, 0)),
-            fresh_share: 1.0,
-            begun: None,
-            loss: Loss { means: [0.0; 2], last: [0.0; RECENT], at: 0, reports: 0.0, chances: MANY },
-        }
+        Flow { controller, pacer, cap, sent: (0, 0), reported: (now, (0, 0)), fresh_share: 1.0, begun: None, loss: Loss::new() }
     }
 
     /// The receiver told how pictures arrived.
@@ -117,41 +78,17 @@ impl Flow {
         }
     }
 
-    /// What was lost between two reports; whether that can be mended by asking depends on how long the receiver waits.
+    /// What was lost between two reports.
     pub fn note_loss(&mut self, before: &Report, now: &Report, rtt: Duration) {
+        let wait = (now.wait_ms < u16::MAX).then(|| Duration::from_millis(now.wait_ms.into()));
         // Every datagram has a number, so what is missing between the highest ones was lost, or will be counted as come next time.
         let (sent, came) = (now.highest.saturating_sub(before.highest), now.received.saturating_sub(before.received));
-        let wait = Duration::from_millis(now.wait_ms.into());
-        let asked = if now.wait_ms == u16::MAX { f64::INFINITY } else { wait.as_secs_f64() / (rtt + ASKING).as_secs_f64() };
-        // The last answer may come too late, so it is not counted on.
-        self.loss.chances = (asked as i32).clamp(1, MANY);
-        if sent < 10 {
-            return;
-        }
-        let share = sent.saturating_sub(came) as f64 / sent as f64;
-        if share > OUTAGE {
-            return;
-        }
-        self.loss.reports += 1.0;
-        for (mean, of) in self.loss.means.iter_mut().zip([10.0, 100.0]) {
-            *mean += (share - *mean) / self.loss.reports.min(of);
-        }
-        self.loss.last[self.loss.at] = share;
-        self.loss.at = (self.loss.at + 1) % RECENT;
+        self.loss.note(sent, came, wait, rtt);
     }
 
-    /// The share of packets that are lost however often there is time to ask: what forward error correction is for.
+    /// The share of packets that forward error correction is for.
     pub fn unmended_loss(&self) -> f64 {
-        let [fast, slow] = self.loss.means;
-        let mean = fast.max(slow);
-        let left = |loss: f64| loss.powi(self.loss.chances);
-        let lossy = self.loss.last.iter().filter(|share| **share > 0.0).count();
-        if left(mean) < LEAST_LOSS || lossy < HABIT.min(self.loss.reports as usize) {
-            return 0.0;
-        }
-        // Dice alone make the worst of thirty reports nearly twice the mean; what is beyond that comes in bursts.
-        let worst = self.loss.last.iter().copied().fold(0.0, f64::max);
-        left(mean.max(worst * 0.5))
+        self.loss.unmended()
     }
 
     /// What pictures may take beside `sound` bytes a second of sound; `None` for no limit.
