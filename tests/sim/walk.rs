@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long the path is bad, and how long it is good before and after.
 const CALM: u64 = 4;
 const STORM: u64 = 16;
-const AFTER: u64 = 14;
+const AFTER: u64 = 20;
 
 /// Any path: most are bearable, some are not.
 fn path(dice: &mut Dice) -> Params {
