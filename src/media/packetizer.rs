@@ -49,16 +49,12 @@ pub struct Log {
     first: u64,
     bytes: usize,
     limits: Limits,
-    spare: Vec<Vec<u8>>,
 }
-
-/// Buffers kept for the encoder: one picture's worth of slices.
-const SPARE: usize = crate::wire::slice::MAX_SLICES;
 
 impl Log {
     /// An empty log.
     pub fn new(limits: Limits) -> Self {
-        Log { slices: VecDeque::new(), first: 0, bytes: 0, limits, spare: Vec::new() }
+        Log { slices: VecDeque::new(), first: 0, bytes: 0, limits }
     }
 
     /// How long pictures are kept from now on.
@@ -85,9 +81,6 @@ impl Log {
         if let Some(old) = self.slices.pop_front() {
             self.first += 1;
             self.bytes -= old.body.len();
-            if self.spare.len() < SPARE {
-                self.spare.push(old.body);
-            }
         }
     }
 
@@ -96,11 +89,6 @@ impl Log {
         while self.slices.front().is_some_and(|slice| slice.picture < picture) {
             self.pop_front();
         }
-    }
-
-    /// Buffers of forgotten slices, for the encoder to use again.
-    pub fn take_spare(&mut self) -> Option<Vec<u8>> {
-        self.spare.pop()
     }
 
     /// The place behind everything.

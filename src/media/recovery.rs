@@ -48,7 +48,6 @@ pub struct Recovery {
     held: VecDeque<Held>,
     decoder: Decoder,
     recovered: VecDeque<(FragmentHead, Vec<u8>)>,
-    count: u64,
 }
 
 impl Recovery {
@@ -105,11 +104,6 @@ impl Recovery {
         self.recovered.pop_front()
     }
 
-    /// Fragments recovered so far.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
     /// What is held of a picture; `None` if it is older than all that is held.
     fn picture(&mut self, picture: u32) -> Option<&mut Held> {
         if let Some(at) = self.held.iter().position(|held| held.picture == picture) {
@@ -146,11 +140,10 @@ impl Recovery {
             .range((run.first_slice, 0)..=(run.end_slice(), u16::MAX))
             .filter_map(|(at, range)| Some((run.place(*at)?, &bytes[range.clone()])));
         let shards = run.shards.iter().map(|(index, range)| (usize::from(*index), &bytes[range.clone()]));
-        let (recovered, count) = (&mut self.recovered, &mut self.count);
+        let recovered = &mut self.recovered;
         let code = (originals, usize::from(run.recovery), run.len);
         self.decoder.decode(code, present, shards, |place, payload| {
             if let Some((slice, index, last_index)) = run.at(place).filter(|_| !payload.is_empty()) {
-                *count += 1;
                 recovered.push_back((
                     FragmentHead { picture, slice, last_slice: run.last_slice, index, last_index },
                     payload.to_vec(),
@@ -250,7 +243,6 @@ mod tests {
         }
         let back: Vec<_> = std::iter::from_fn(|| recovery.poll()).collect();
         assert_eq!(back, [fragments[1].clone(), fragments[3].clone(), fragments[5].clone()]);
-        assert_eq!(recovery.count(), 3);
     }
 
     #[test]
