@@ -89,7 +89,7 @@ impl Shared {
         let now = Instant::now();
         let due = due.and_then(|due| due.checked_sub(state.lead)).filter(|due| *due > now);
         if due.is_none() && state.items.is_empty() && !state.passing {
-            // Still under the lock: the thread finds nothing meanwhile.
+            // Still under the lock: the thread finds nothing meanwhile. What is not held was released as it came.
             return self.hand_on(item);
         }
         let last = state.items.back().map_or(now, |(last, _)| *last);
@@ -106,10 +106,7 @@ impl Shared {
 
     fn hand_on(&self, item: Item) {
         match item {
-            Item::Slice(mut job) => {
-                job.released = Instant::now();
-                self.inlet.push(job);
-            }
+            Item::Slice(job) => self.inlet.push(job),
             Item::SettledInPart(picture) => self.inlet.settled_in_part(picture),
         }
     }
@@ -126,10 +123,13 @@ impl Shared {
                     state = self.changed.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0;
                 }
                 Some(_) => {
-                    let Some((_, item)) = state.items.pop_front() else { continue };
+                    let Some((_, mut item)) = state.items.pop_front() else { continue };
                     state.bytes -= item.len();
                     state.passing = true;
                     drop(state);
+                    if let Item::Slice(job) = &mut item {
+                        job.released = Instant::now();
+                    }
                     self.hand_on(item);
                     state = lock(&self.state);
                     state.passing = false;
