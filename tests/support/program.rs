@@ -9,6 +9,8 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -235,13 +237,17 @@ fn read_lines(
     });
 }
 
-/// A port nobody uses, for UDP and TCP alike; below those the kernel gives to whoever dials.
+/// A port nobody uses, for UDP and TCP alike; below those the kernel gives to whoever dials. It is this process's until it ends: a name
+/// in the abstract namespace stands for it, so that no other test, here or in another process, takes it before the program has it.
 pub fn free_port() -> u16 {
     let mut random = [0; 2];
     loop {
         File::open("/dev/urandom").unwrap().read_exact(&mut random).unwrap();
         let port = 10_000 + u16::from_le_bytes(random) % 22_000;
+        let name = SocketAddr::from_abstract_name(format!("eyeline-test-port-{port}")).unwrap();
+        let Ok(place) = UnixListener::bind_addr(&name) else { continue };
         if TcpListener::bind(("::", port)).is_ok() && UdpSocket::bind(("::", port)).is_ok() {
+            std::mem::forget(place);
             return port;
         }
     }
