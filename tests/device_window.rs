@@ -309,6 +309,75 @@ fn keys_are_understood_and_q_ends_it() {
     assert!(shower.exit().success());
 }
 
+/// What each key does under this layout: its place, with shift or not, and the action or nothing.
+fn under_layout(layout: &str, strokes: &[(&str, bool, &str)]) {
+    let screen = Screen::with_manager(800, 600);
+    let (shower, _) = begin(&screen, "");
+    screen.layout(layout);
+    for (place, is_shifted, action) in strokes {
+        screen.strike(place, *is_shifted);
+        if action.is_empty() {
+            // The next one's action is the first to be heard then.
+            continue;
+        }
+        assert_eq!(shower.until("action"), format!("action {action}"), "{layout}: {place}, shift {is_shifted}");
+    }
+}
+
+const BY_PLACE: [(&str, bool, &str); 11] = [
+    ("AC04", false, "ToggleFullscreen"),
+    ("AC04", true, "ToggleFullscreen"),
+    ("AB07", false, "Mute"),
+    ("AD08", false, "Stats"),
+    ("AC06", false, "Help"),
+    ("SPCE", false, "Freeze"),
+    ("AE09", false, "VolumeDown"),
+    ("AE10", false, "VolumeUp"),
+    ("KP9", false, "VolumeDown"),
+    ("KP0", false, "VolumeUp"),
+    ("AD01", false, "Quit"),
+];
+
+#[test]
+fn under_a_russian_layout_letters_count_by_their_place_and_the_question_mark_by_its_symbol() {
+    under_layout("ru", &[&[("AE07", true, "Help")][..], &BY_PLACE[..]].concat());
+}
+
+#[test]
+fn under_a_greek_layout_letters_count_by_their_place() {
+    under_layout("gr", &[&[("AB10", true, "Help")][..], &BY_PLACE[..]].concat());
+}
+
+#[test]
+fn under_a_french_layout_letters_count_by_their_symbol_and_digits_need_no_shift() {
+    let strokes = [
+        // An a and a comma, which stand where q and m are on a US keyboard.
+        ("AD01", false, ""),
+        ("AB07", false, ""),
+        ("AE09", false, "VolumeDown"),
+        ("AE09", true, "VolumeDown"),
+        ("AE10", false, "VolumeUp"),
+        ("KP0", false, "VolumeUp"),
+        ("AC10", false, "Mute"),
+        ("AB07", true, "Help"),
+        ("AC01", false, "Quit"),
+    ];
+    under_layout("fr", &strokes);
+}
+
+#[test]
+fn a_layout_that_is_switched_while_it_runs_counts_at_once() {
+    let screen = Screen::with_manager(800, 600);
+    let (shower, _) = begin(&screen, "");
+    for (layout, place, action) in
+        [("fr", "AC10", "Mute"), ("us", "AB07", "Mute"), ("ru", "AB07", "Mute"), ("fr", "AC01", "Quit")]
+    {
+        screen.layout(layout);
+        screen.strike(place, false);
+        assert_eq!(shower.until("action"), format!("action {action}"), "{layout}");
+    }
+}
+
 #[test]
 fn a_double_click_asks_for_full_screen() {
     // Without a manager: one looks at clicks first and passes them on in its own time.

@@ -1,8 +1,11 @@
-//! What the window toolkit lacks: screen size, full screen, exposures, and a screen that stays awake.
+//! What the window toolkit lacks: screen size, full screen, exposures, keys by symbol and place, and a screen that stays awake.
 //!
 //! A second connection to the X server, in safe Rust, on the window that minifb made. Full screen is asked of the window
 //! manager (EWMH 1.5, `_NET_WM_STATE`); where none is running the window itself is laid over the screen.
 
+use std::time::Instant;
+
+use tracing::warn;
 use x11rb::connection::Connection;
 use x11rb::errors::{ConnectionError, ReplyError};
 use x11rb::protocol::Event;
@@ -17,6 +20,8 @@ use x11rb::wrapper::ConnectionExt as _;
 
 use super::canvas::View;
 use super::direct::Direct;
+use super::keymap::Keymap;
+use super::keys::Keys;
 use super::scale::Rect;
 use crate::picture::Size;
 
@@ -41,6 +46,7 @@ pub(super) struct Desktop {
     /// Where the window was before it was laid over the screen; only without a window manager.
     before: Option<Rect>,
     direct: Direct,
+    keymap: Keymap,
 }
 
 impl Desktop {
@@ -57,6 +63,7 @@ impl Desktop {
             is_fullscreen: false,
             before: None,
             direct: Direct::default(),
+            keymap: Keymap::default(),
         })
     }
 
@@ -83,10 +90,14 @@ impl Desktop {
         self.monitors().first().map(|monitor| monitor.size)
     }
 
-    /// Takes charge of a window: hears of its exposures, names its class, and keeps the screen awake.
+    /// Takes charge of a window: hears of its keys and exposures, names its class, and keeps the screen awake.
     pub(super) fn adopt(&mut self, window: Window) -> Result<(), ReplyError> {
         self.window = window;
-        let events = EventMask::EXPOSURE | EventMask::PROPERTY_CHANGE;
+        match Keymap::listen(&self.connection)? {
+            true => self.keymap = Keymap::ask(&self.connection)?,
+            false => warn!("the keys of the window do nothing: this display has no keyboard extension (XKEYBOARD)"),
+        }
+        let events = EventMask::EXPOSURE | EventMask::PROPERTY_CHANGE | EventMask::KEY_PRESS | EventMask::KEY_RELEASE;
         // What was painted stays where it is while the window is resized, instead of flashing black.
         let attributes = ChangeWindowAttributesAux::new().event_mask(events).bit_gravity(Gravity::CENTER);
         self.connection.change_window_attributes(window, &attributes)?.check()?;
@@ -103,12 +114,15 @@ impl Desktop {
         Ok(())
     }
 
-    /// Handles what the server said since; whether a part of the window was uncovered and must be painted again.
-    pub(super) fn poll(&mut self) -> Result<bool, ReplyError> {
+    /// Handles what the server said since, keys to `keys`; whether a part of the window was uncovered and must be painted again.
+    pub(super) fn poll(&mut self, keys: &mut Keys, now: Instant) -> Result<bool, ReplyError> {
         let mut exposed = false;
         while let Some(event) = self.connection.poll_for_event()? {
             match event {
                 Event::Expose(_) => exposed = true,
+                Event::KeyPress(event) => keys.press(&self.keymap, event.detail, event.state, now),
+                Event::KeyRelease(event) => keys.release(event.detail),
+                Event::XkbMapNotify(_) | Event::XkbNewKeyboardNotify(_) => self.keymap = Keymap::ask(&self.connection)?,
                 Event::PropertyNotify(event) if event.atom == self.atoms._NET_WM_STATE => {
                     self.is_fullscreen = self.states()?.contains(&self.atoms._NET_WM_STATE_FULLSCREEN);
                 }

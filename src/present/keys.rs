@@ -1,15 +1,15 @@
 //! What the person at the window wants: keys and double clicks become [`Action`]s.
 //!
-//! Letters and named keys are taken by key, the rest by the character typed, so `?` is found wherever the keyboard layout
-//! keeps it. A key held down repeats only where repeating makes sense (volume). Nothing is lost between two polls: the
-//! window calls back for every press.
+//! A key is taken first by the symbol it types, then by what else it types with or without Shift (digits of a French keyboard, the
+//! keypad without Num Lock), then by its place: where a layout has no `q` at all, the key that is `q` on a US keyboard is it. A key
+//! held down repeats only where repeating makes sense (volume).
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use minifb::Key;
+use x11rb::protocol::xproto::KeyButMask;
+
+use super::keymap::{Keymap, Stroke};
 
 /// What was asked for at the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,57 +38,30 @@ pub enum Action {
 /// held key after 0.66 s by default, then every 40 ms.
 const REPEAT: Duration = Duration::from_millis(900);
 
+/// The actions collected since they were last taken.
 #[derive(Default)]
-struct Pressed {
+pub(super) struct Keys {
     actions: Vec<Action>,
+    /// Keys that are down, by their code, and when their last press came.
     held: HashMap<u8, Instant>,
-    /// The press being reported gave an action already: its character gives no second one.
-    taken: bool,
 }
-
-/// The actions collected since they were last taken. Clones share them.
-#[derive(Clone, Default)]
-pub(super) struct Keys(Rc<RefCell<Pressed>>);
 
 impl Keys {
-    pub(super) fn take(&self) -> Vec<Action> {
-        std::mem::take(&mut self.0.borrow_mut().actions)
+    pub(super) fn take(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
     }
 
-    fn key(&self, key: Key, is_down: bool, now: Instant) {
-        let mut pressed = self.0.borrow_mut();
-        if !is_down {
-            pressed.held.remove(&(key as u8));
-            return;
-        }
-        let before = pressed.held.insert(key as u8, now);
+    /// A key went down, or repeats.
+    pub(super) fn press(&mut self, map: &Keymap, code: u8, state: KeyButMask, now: Instant) {
+        let before = self.held.insert(code, now);
         let repeats = before.is_some_and(|before| now.duration_since(before) < REPEAT);
-        let action = by_key(key);
-        pressed.taken = action.is_some();
-        if let Some(action) = action.filter(|action| !repeats || may_repeat(*action)) {
-            pressed.actions.push(action);
-        }
+        let action = meaning(map, &map.stroke(code, state));
+        self.actions.extend(action.filter(|action| !repeats || may_repeat(*action)));
     }
 
-    fn character(&self, character: char) {
-        let mut pressed = self.0.borrow_mut();
-        if !std::mem::take(&mut pressed.taken)
-            && let Some(action) = by_character(character)
-        {
-            pressed.actions.push(action);
-        }
-    }
-}
-
-impl minifb::InputCallback for Keys {
-    fn add_char(&mut self, character: u32) {
-        if let Some(character) = char::from_u32(character) {
-            self.character(character);
-        }
-    }
-
-    fn set_key_state(&mut self, key: Key, is_down: bool) {
-        self.key(key, is_down, Instant::now());
+    /// A key went up.
+    pub(super) fn release(&mut self, code: u8) {
+        self.held.remove(&code);
     }
 }
 
@@ -96,25 +69,41 @@ fn may_repeat(action: Action) -> bool {
     matches!(action, Action::VolumeUp | Action::VolumeDown)
 }
 
-fn by_key(key: Key) -> Option<Action> {
-    Some(match key {
-        Key::Q => Action::Quit,
-        Key::F | Key::F11 => Action::ToggleFullscreen,
-        Key::Escape => Action::LeaveFullscreen,
-        Key::Space => Action::Freeze,
-        Key::M => Action::Mute,
-        Key::Key9 | Key::NumPad9 => Action::VolumeDown,
-        Key::Key0 | Key::NumPad0 => Action::VolumeUp,
-        Key::I => Action::Stats,
-        Key::H | Key::F1 => Action::Help,
-        _ => return None,
-    })
+/// Symbols that are no characters, by their number in X11's keysymdef.h.
+mod keysym {
+    pub const ESCAPE: u32 = 0xff1b;
+    pub const F1: u32 = 0xffbe;
+    pub const F11: u32 = 0xffc8;
+    pub const KEYPAD_0: u32 = 0xffb0;
+    pub const KEYPAD_9: u32 = 0xffb9;
+}
+
+/// Where a US keyboard has the keys of the window, by XKB's names of places.
+const PLACES: [(&[u8; 4], char); 7] =
+    [(b"AD01", 'q'), (b"AC04", 'f'), (b"AB07", 'm'), (b"AE09", '9'), (b"AE10", '0'), (b"AD08", 'i'), (b"AC06", 'h')];
+
+/// The place of the question mark, which there is on Shift.
+const QUESTION_MARK: &[u8; 4] = b"AB10";
+
+fn meaning(map: &Keymap, stroke: &Stroke) -> Option<Action> {
+    let by_level = || stroke.common.into_iter().filter(|symbol| is_digit_or_letter(*symbol)).find_map(by_symbol);
+    by_symbol(stroke.symbol).or_else(by_level).or_else(|| by_place(map, stroke))
+}
+
+fn by_symbol(symbol: u32) -> Option<Action> {
+    match symbol {
+        keysym::ESCAPE => Some(Action::LeaveFullscreen),
+        keysym::F11 => Some(Action::ToggleFullscreen),
+        keysym::F1 => Some(Action::Help),
+        symbol => by_character(character(symbol)?),
+    }
 }
 
 fn by_character(character: char) -> Option<Action> {
     Some(match character {
         'q' => Action::Quit,
         'f' => Action::ToggleFullscreen,
+        ' ' => Action::Freeze,
         'm' => Action::Mute,
         '9' => Action::VolumeDown,
         '0' => Action::VolumeUp,
@@ -122,6 +111,30 @@ fn by_character(character: char) -> Option<Action> {
         '?' | 'h' => Action::Help,
         _ => return None,
     })
+}
+
+/// Only where the layout has no such character of its own: on a French keyboard the `a` in the place of `q` is an `a`.
+fn by_place(map: &Keymap, stroke: &Stroke) -> Option<Action> {
+    let there = PLACES.iter().find(|(place, _)| **place == stroke.place).map(|(_, character)| *character);
+    let wanted = there.or((stroke.place == *QUESTION_MARK && stroke.shift).then_some('?'))?;
+    // The keypad's digits say nothing of the row's.
+    let is_wanted = |symbol| !is_keypad(symbol) && character(symbol) == Some(wanted);
+    if map.has(stroke.group, is_wanted) { None } else { by_character(wanted) }
+}
+
+/// The ASCII character of a symbol, in lower case, the keypad's digits among them.
+fn character(symbol: u32) -> Option<char> {
+    let ascii = if is_keypad(symbol) { symbol - keysym::KEYPAD_0 + u32::from('0') } else { symbol };
+    let printable = (0x20..0x7f).contains(&ascii);
+    printable.then(|| char::from_u32(ascii)).flatten().map(|character| character.to_ascii_lowercase())
+}
+
+fn is_keypad(symbol: u32) -> bool {
+    (keysym::KEYPAD_0..=keysym::KEYPAD_9).contains(&symbol)
+}
+
+fn is_digit_or_letter(symbol: u32) -> bool {
+    character(symbol).is_some_and(|character| character.is_ascii_alphanumeric())
 }
 
 /// Finds double clicks in the button's state as it is polled.
@@ -153,16 +166,41 @@ impl Clicks {
 
 #[cfg(test)]
 mod tests {
+    use super::super::keymap::tests::keymap;
     use super::*;
 
     const PRESS: Duration = Duration::from_millis(40);
 
+    const PLAIN: u16 = 0;
+    const SHIFT: u16 = 1;
+
+    fn us() -> Keymap {
+        let both = |plain: char, shifted: char| [u32::from(plain), u32::from(shifted)];
+        keymap(&[
+            ("AD01", &[both('q', 'Q')]),
+            ("AC04", &[both('f', 'F')]),
+            ("AB07", &[both('m', 'M')]),
+            ("AE09", &[both('9', '(')]),
+            ("AB10", &[both('/', '?')]),
+            ("SPCE", &[both(' ', ' ')]),
+        ])
+    }
+
+    fn presses(map: &Keymap, strokes: &[(u8, u16)]) -> Vec<Action> {
+        let (mut keys, now) = (Keys::default(), Instant::now());
+        for (code, state) in strokes {
+            keys.press(map, *code, KeyButMask::from(*state), now);
+            keys.release(*code);
+        }
+        keys.take()
+    }
+
     #[test]
     fn a_press_and_release_between_two_polls_is_not_lost() {
-        let (keys, now) = (Keys::default(), Instant::now());
-        for key in [Key::F, Key::Space] {
-            keys.key(key, true, now);
-            keys.key(key, false, now);
+        let (mut keys, now, map) = (Keys::default(), Instant::now(), us());
+        for code in [11, 15] {
+            keys.press(&map, code, KeyButMask::from(PLAIN), now);
+            keys.release(code);
         }
         assert_eq!(keys.take(), [Action::ToggleFullscreen, Action::Freeze]);
         assert_eq!(keys.take(), []);
@@ -170,33 +208,58 @@ mod tests {
 
     #[test]
     fn a_held_key_repeats_for_volume_alone() {
-        let (keys, now) = (Keys::default(), Instant::now());
+        let (mut keys, now, map) = (Keys::default(), Instant::now(), us());
         for step in 0..3 {
-            keys.key(Key::M, true, now + PRESS * step);
-            keys.key(Key::Key9, true, now + PRESS * step);
+            keys.press(&map, 12, KeyButMask::from(PLAIN), now + PRESS * step);
+            keys.press(&map, 13, KeyButMask::from(PLAIN), now + PRESS * step);
         }
         assert_eq!(keys.take(), [Action::Mute, Action::VolumeDown, Action::VolumeDown, Action::VolumeDown]);
     }
 
     #[test]
     fn a_key_whose_release_went_to_another_window_works_again() {
-        let (keys, now) = (Keys::default(), Instant::now());
-        keys.key(Key::F, true, now);
-        keys.key(Key::F, true, now + REPEAT);
+        let (mut keys, now, map) = (Keys::default(), Instant::now(), us());
+        keys.press(&map, 11, KeyButMask::from(PLAIN), now);
+        keys.press(&map, 11, KeyButMask::from(PLAIN), now + REPEAT);
         assert_eq!(keys.take().len(), 2);
     }
 
     #[test]
-    fn a_character_counts_once_and_only_where_its_key_did_not() {
-        let (keys, now) = (Keys::default(), Instant::now());
-        keys.key(Key::M, true, now);
-        keys.character('m');
-        assert_eq!(keys.take(), [Action::Mute]);
-        keys.key(Key::Slash, true, now);
-        keys.character('?');
-        keys.character('9'); // French: the digits are on shift, and their keys are unknown
-        keys.character('ç');
-        assert_eq!(keys.take(), [Action::Help, Action::VolumeDown]);
+    fn a_symbol_counts_wherever_the_layout_keeps_it_and_digits_without_shift() {
+        assert_eq!(presses(&us(), &[(14, SHIFT), (10, SHIFT), (13, SHIFT)]), [Action::Help, Action::Quit, Action::VolumeDown]);
+        // Of a French keyboard: a, q, 9 and what is on its plain level, the keypad without Num Lock.
+        let (ccedilla, page_up) = (0xe7, 0xff9a);
+        let french = keymap(&[
+            ("AD01", &[['a' as u32, 'A' as u32]]),
+            ("AC01", &[['q' as u32, 'Q' as u32]]),
+            ("AE09", &[[ccedilla, '9' as u32]]),
+            ("KP9", &[[page_up, keysym::KEYPAD_9]]),
+        ]);
+        assert_eq!(presses(&french, &[(10, PLAIN), (10, SHIFT)]), [], "an a is an a, whatever stands there elsewhere");
+        assert_eq!(presses(&french, &[(11, PLAIN)]), [Action::Quit]);
+        assert_eq!(presses(&french, &[(12, PLAIN), (12, SHIFT), (13, PLAIN), (13, SHIFT)]), [Action::VolumeDown; 4]);
+    }
+
+    #[test]
+    fn where_a_layout_has_no_such_letter_the_key_in_its_us_place_is_it() {
+        let (shorti, semicolon, arabic_nine, arabic_question) = (0x6ca, 0x3b, 0x5e9, 0x5bf);
+        let russian = keymap(&[("AD01", &[[shorti, 0x6ea]]), ("AE09", &[['9' as u32, '(' as u32]])]);
+        assert_eq!(presses(&russian, &[(10, PLAIN), (10, SHIFT), (11, PLAIN)]), [Action::Quit, Action::Quit, Action::VolumeDown]);
+        let greek = keymap(&[("AD01", &[[semicolon, ':' as u32]])]);
+        assert_eq!(presses(&greek, &[(10, PLAIN)]), [Action::Quit], "although a semicolon is a character of ours");
+        let arabic = keymap(&[
+            ("AE09", &[[arabic_nine, '(' as u32]]),
+            ("KP9", &[[0xff9a, keysym::KEYPAD_9]]),
+            ("AB10", &[['/' as u32, arabic_question]]),
+        ]);
+        assert_eq!(presses(&arabic, &[(10, PLAIN), (12, PLAIN), (12, SHIFT)]), [Action::VolumeDown, Action::Help]);
+    }
+
+    #[test]
+    fn the_layout_in_use_decides_and_not_the_others_of_the_keyboard() {
+        let both = keymap(&[("AD01", &[['q' as u32, 'Q' as u32], [0x6ca, 0x6ea]]), ("AC01", &[['a' as u32, 'A' as u32]; 2])]);
+        let second = 1 << 13;
+        assert_eq!(presses(&both, &[(10, PLAIN), (10, second), (11, second)]), [Action::Quit, Action::Quit]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod canvas;
 mod desktop;
 mod direct;
+mod keymap;
 pub mod keys;
 pub mod overlay;
 mod pixels;

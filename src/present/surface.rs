@@ -60,7 +60,7 @@ impl Surface {
         }
         self.plain.resize(size.width as usize * size.height as usize, 0);
         draw(&mut self.plain, size);
-        // This polls the events as well: keys come by callback, so none is lost.
+        // This polls the events as well: nothing is lost by it, for keys come over the second connection.
         self.window.update_with_buffer(&self.plain, size.width as usize, size.height as usize).map_err(|error| error.to_string())
     }
 

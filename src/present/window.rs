@@ -125,8 +125,6 @@ impl Window {
         let mut window = minifb::Window::new(&title, size.width as usize, size.height as usize, how)
             .map_err(|error| Error::Open(error.to_string()))?;
         window.set_target_fps(0); // else every poll sleeps
-        let keys = Keys::default();
-        window.set_input_callback(Box::new(keys.clone()));
         // Its round trip puts the window on the screen before the requests below, which go another way, speak of it.
         window.update();
         let surface = Surface::new(window, plain);
@@ -138,7 +136,7 @@ impl Window {
             desktop,
             plain,
             scaler: Scaler::new(),
-            keys,
+            keys: Keys::default(),
             clicks: Clicks::default(),
             title,
             asked: size,
@@ -205,12 +203,12 @@ impl Window {
     /// What was asked for at the window since the last call. Never sleeps; call it every 10 ms or so.
     pub fn events(&mut self) -> Vec<Action> {
         self.surface.update();
-        match self.desktop.poll() {
+        let (now, (is_down, place)) = (Instant::now(), self.surface.pointer());
+        match self.desktop.poll(&mut self.keys, now) {
             Ok(exposed) => self.exposed |= exposed,
             Err(error) => debug!("the display said: {error}"),
         }
         let mut actions = self.keys.take();
-        let (now, (is_down, place)) = (Instant::now(), self.surface.pointer());
         if self.clicks.poll(is_down, place, now) {
             actions.push(Action::ToggleFullscreen);
         }

@@ -205,6 +205,42 @@ impl Screen {
         self.x.flush().unwrap();
     }
 
+    /// Gives the keyboard another layout, as a desktop's settings do.
+    pub fn layout(&self, layout: &str) {
+        let mut command = Command::new("setxkbmap");
+        command.args(["-display", &self.name, "-layout", layout]);
+        let status = command.status().expect("this test needs setxkbmap (package x11-xkb-utils)");
+        assert!(status.success(), "setxkbmap {layout}: {status}");
+    }
+
+    /// Presses and releases the key in this place, which has the same code whatever the layout, with shift where wanted.
+    pub fn strike(&self, place: &str, is_shifted: bool) {
+        // Codes of every X server on Linux: those of the kernel and eight.
+        let code = match place {
+            "AD01" => 24,
+            "AC01" => 38,
+            "AC04" => 41,
+            "AB07" => 58,
+            "AE07" => 16,
+            "AE09" => 18,
+            "AE10" => 19,
+            "AD08" => 31,
+            "AC06" => 43,
+            "SPCE" => 65,
+            "KP9" => 81,
+            "KP0" => 90,
+            "AC10" => 47,
+            "AB10" => 61,
+            other => panic!("no code for {other}"),
+        };
+        const SHIFT: u8 = 50;
+        let fake = |kind, code| drop(self.x.xtest_fake_input(kind, code, 0, self.root, 0, 0, 0).unwrap());
+        let shift = is_shifted.then_some(SHIFT);
+        shift.into_iter().chain([code]).for_each(|code| fake(KEY_PRESS_EVENT, code));
+        [code].into_iter().chain(shift).for_each(|code| fake(KEY_RELEASE_EVENT, code));
+        self.x.flush().unwrap();
+    }
+
     pub fn point(&self, x: i32, y: i32) {
         self.x.xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, self.root, x as i16, y as i16, 0).unwrap().check().unwrap();
     }
