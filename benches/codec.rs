@@ -47,7 +47,7 @@ fn planes(size: Size) -> Vec<u8> {
 }
 
 fn picture(size: Size, planes: &[u8]) -> Picture {
-    Picture { captured: Instant::now(), size, body: Body::Planes(Sampling::Yuv420, planes.to_vec().into()) }
+    Picture::new(Instant::now(), size, Body::Planes(Sampling::Yuv420, planes.to_vec().into()))
 }
 
 /// The slices of one picture, without their lengths, once the estimate has settled.

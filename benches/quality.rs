@@ -16,7 +16,7 @@ const QUALITIES: [u8; 14] = [5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 
 fn bytes(pool: &Pool, picture: &Picture, quality: u8) -> f64 {
     let settings = Settings { quality, period: Duration::from_millis(33), keep: Duration::ZERO };
     let Body::Planes(sampling, planes) = &picture.body else { unreachable!("it was decoded") };
-    let copy = Picture { captured: picture.captured, size: picture.size, body: Body::Planes(*sampling, planes.to_vec().into()) };
+    let copy = Picture::new(picture.captured, picture.size, Body::Planes(*sampling, planes.to_vec().into()));
     pool.encode(0, copy, MediaTime::ZERO, settings).expect("it encodes").bytes as f64
 }
 
@@ -26,7 +26,7 @@ fn main() {
     for path in std::env::args().skip(1).filter(|argument| !argument.starts_with("--")) {
         let jpeg = std::fs::read(&path).expect("a JPEG");
         let (size, sampling, planes) = passthrough::decode(&jpeg, &buffers).expect("a JPEG");
-        let picture = Picture { captured: Instant::now(), size, body: Body::Planes(sampling, planes) };
+        let picture = Picture::new(Instant::now(), size, Body::Planes(sampling, planes));
         let at_80 = bytes(&pool, &picture, 80);
         let costs: Vec<_> = QUALITIES.iter().map(|quality| format!("{:.2}", bytes(&pool, &picture, *quality) / at_80)).collect();
         let half = Size { width: size.width / 2, height: size.height / 2 };

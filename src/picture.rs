@@ -60,14 +60,101 @@ pub enum Body {
     Jpeg(Buffer),
 }
 
+/// How the stored pixels are to be turned to be seen: rows become columns if `transposed`, then each row, each column is reversed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Turn {
+    /// Rows become columns.
+    pub transposed: bool,
+    /// Then left and right change places.
+    pub flip_x: bool,
+    /// Then top and bottom change places.
+    pub flip_y: bool,
+}
+
+impl Turn {
+    /// From an orientation as Exif numbers them, 1 to 8; other numbers say nothing.
+    pub fn from_exif(orientation: u16) -> Self {
+        let (transposed, flip_x, flip_y) = match orientation {
+            2 => (false, true, false),
+            3 => (false, true, true),
+            4 => (false, false, true),
+            5 => (true, false, false),
+            6 => (true, true, false),
+            7 => (true, true, true),
+            8 => (true, false, true),
+            _ => (false, false, false),
+        };
+        Turn { transposed, flip_x, flip_y }
+    }
+
+    /// Whether it cannot be done by turning alone.
+    pub fn is_mirrored(self) -> bool {
+        self.transposed ^ self.flip_x ^ self.flip_y
+    }
+}
+
+/// How stored pixels become the picture that is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Width to height of a stored pixel.
+    pub aspect: (u32, u32),
+    /// How it is turned, after its pixels were made square.
+    pub turn: Turn,
+}
+
+impl View {
+    /// Square pixels, upright.
+    pub const PLAIN: View = View { aspect: (1, 1), turn: Turn { transposed: false, flip_x: false, flip_y: false } };
+
+    /// Neither side of a pixel is more times as long as the other in anything that was ever made; more is a mistake in a header.
+    const MOST: u64 = 16;
+
+    /// With this aspect of a pixel, or square ones where it says nothing sensible.
+    pub fn with_aspect(self, (across, down): (u32, u32)) -> Self {
+        let (wide, high) = (u64::from(across), u64::from(down));
+        let sound = wide > 0 && high > 0 && wide <= high * Self::MOST && high <= wide * Self::MOST;
+        let aspect = if sound && across != down { (across, down) } else { (1, 1) };
+        View { aspect, ..self }
+    }
+
+    /// The size at which a picture stored at this size is seen. The side that grows is changed, so that nothing is lost.
+    pub fn seen(self, stored: Size) -> Size {
+        let (across, down) = self.aspect;
+        let stretch = |length: u32, by: u32, of: u32| {
+            let stretched = (u64::from(length) * u64::from(by) + u64::from(of) / 2) / u64::from(of.max(1));
+            u32::try_from(stretched).unwrap_or(u32::MAX)
+        };
+        let square = if across >= down {
+            Size { width: stretch(stored.width, across, down), ..stored }
+        } else {
+            Size { height: stretch(stored.height, down, across), ..stored }
+        };
+        if self.turn.transposed { Size { width: square.height, height: square.width } } else { square }
+    }
+}
+
 /// One picture as a source gives it.
 pub struct Picture {
     /// When the light was caught (the driver's stamp where there is one), on this machine's clock.
     pub captured: Instant,
-    /// Size in pixels; for a JPEG, what its frame header says.
+    /// Size in pixels as stored; for a JPEG, what its frame header says.
     pub size: Size,
+    /// How it is meant to be seen.
+    pub view: View,
     /// The pixels.
     pub body: Body,
+}
+
+impl Picture {
+    /// One that is to be seen as it is stored.
+    pub fn new(captured: Instant, size: Size, body: Body) -> Self {
+        Picture { captured, size, view: View::PLAIN, body }
+    }
+
+    /// Upright, with square pixels.
+    pub fn seen(&self) -> Size {
+        self.view.seen(self.size)
+    }
 }
 
 /// Bytes that go back to their [`Pool`] when dropped, so that a picture costs no allocation and no page faults.
@@ -143,6 +230,25 @@ mod tests {
         assert_eq!(Sampling::Yuv420.bytes(size), 15 + 2 * 3 * 2);
         assert_eq!(Sampling::Yuv422.bytes(size), 15 + 2 * 3 * 3);
         assert_eq!(Sampling::Grey.bytes(size), 15);
+    }
+
+    #[test]
+    fn pixels_become_square_and_pictures_upright() {
+        let stored = Size { width: 720, height: 576 };
+        let seen =
+            |aspect, orientation| View { turn: Turn::from_exif(orientation), ..View::PLAIN.with_aspect(aspect) }.seen(stored);
+        assert_eq!(seen((64, 45), 1), Size { width: 1024, height: 576 });
+        assert_eq!(seen((64, 45), 6), Size { width: 576, height: 1024 });
+        assert_eq!(seen((1, 2), 4), Size { width: 720, height: 1152 });
+        for senseless in [(0, 0), (0, 1), (1, 0), (1000, 1), (1, u32::MAX)] {
+            assert_eq!(seen(senseless, 99), stored, "{senseless:?}");
+        }
+    }
+
+    #[test]
+    fn half_of_the_orientations_are_mirrored() {
+        let mirrored: Vec<u16> = (1..=8).filter(|&number| Turn::from_exif(number).is_mirrored()).collect();
+        assert_eq!(mirrored, [2, 4, 5, 7]);
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn show(alarm: &Alarm, slot: &Slot<Picture>, start: Instant, size: Size, rate: R
         let mut planes = pool.take(artist.bytes());
         // The number wraps after four years of 30 a second.
         artist.draw(&mut planes, k as u32, time, wall);
-        if !alarm.wait(captured) || slot.push(Picture { captured, size, body: Body::Planes(Sampling::Yuv420, planes) }).is_err() {
+        if !alarm.wait(captured) || slot.push(Picture::new(captured, size, Body::Planes(Sampling::Yuv420, planes))).is_err() {
             return;
         }
         k = next_picture(k, rate, start.elapsed());

@@ -1,10 +1,13 @@
-//! Live pictures on stdin: y4m (8 bit), or baseline JPEGs one after the other. What they are is seen from their first bytes.
+//! Live pictures on stdin: y4m (8 bit), or baseline JPEGs one after the other, with or without the heads of a multipart stream
+//! (`multipart/x-mixed-replace`) between them. What they are is seen from their first bytes.
 //!
 //! Live means: each picture is stamped when its first byte arrived, and is given on as soon as its last one has; the writer sets the
 //! pace. There is no sound. A y4m picture is read straight into a pooled buffer, and widened to full range part by part while the rest still comes.
 
+mod companions;
 mod header;
 mod input;
+mod jpeg_notes;
 mod jpegs;
 mod range;
 
@@ -16,14 +19,18 @@ use std::time::Instant;
 
 use tracing::warn;
 
+use self::companions::Companions;
 use self::input::{Input, Stop};
 use self::jpegs::{MAX_PICTURE, Step, Walker};
 use crate::capture::rate::Rate;
-use crate::picture::{Body, Picture, Pool, Sampling};
+use crate::picture::{Body, Picture, Pool, Sampling, View};
 use crate::slot::Slot;
 
 /// Enough for most pictures of a stream of JPEGs; grows for larger ones.
 const CHUNK: usize = 256 << 10;
+
+/// Line ends, or the head of an HTTP answer or of its first part, before the first JPEG.
+const PREAMBLES: [&[u8]; 6] = [b"\r", b"\n", b" ", b"--", b"HTTP/", b"Content-"];
 
 /// Why stdin gives no pictures.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -51,8 +58,11 @@ pub enum Error {
     #[error("the y4m stream on stdin lost its step: no FRAME where picture {0} should begin")]
     Step(u64),
     /// Progressive and the like.
-    #[error("the JPEGs on stdin are {0}; only baseline ones are taken")]
+    #[error("the JPEGs on stdin are {0}; only baseline ones are taken: let ffmpeg convert them, `-f mjpeg -pix_fmt yuvj420p`")]
     Jpeg(&'static str),
+    /// It began like pictures, and had none.
+    #[error("there was not one whole picture on stdin; what comes must be y4m or JPEGs")]
+    NoPicture,
     /// The system says so.
     #[error("cannot read stdin: {0}")]
     Read(String),
@@ -119,7 +129,10 @@ impl Drop for Live {
 
 /// How reading ended.
 enum End {
+    /// The input did.
     Clean,
+    /// Nobody wants more.
+    Told,
     Failed(Error),
 }
 
@@ -132,7 +145,7 @@ impl From<Error> for End {
 impl From<Stop> for End {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Told => End::Clean,
+            Stop::Told => End::Told,
             // A writer that was interrupted; everything before was given.
             Stop::Cut => {
                 warn!("stdin ended in the middle of a picture");
@@ -146,35 +159,42 @@ impl From<Stop> for End {
 
 impl From<crate::slot::Closed> for End {
     fn from(_: crate::slot::Closed) -> Self {
-        End::Clean
+        End::Told
     }
 }
 
 impl Shared {
     fn run(&self, input: Input) {
-        if let End::Failed(error) = self.read(input) {
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-        }
+        let mut given = 0;
+        let failed = match self.read(input, &mut given) {
+            End::Failed(error) => Some(error),
+            End::Clean if given == 0 => Some(Error::NoPicture),
+            End::Clean | End::Told => None,
+        };
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failed;
         self.pictures.close();
     }
 
-    fn read(&self, mut input: Input) -> End {
+    /// Reads to the end; `given` counts the pictures.
+    fn read(&self, mut input: Input, given: &mut u64) -> End {
         let ended = match input.peek(header::MAGIC.len()) {
             Err(stop) => return stop.into(),
             Ok([]) => return Error::Nothing.into(),
-            Ok([0xFF, 0xD8, ..]) => self.read_jpegs(&mut input),
-            Ok(first) if first == header::MAGIC => self.read_y4m(&mut input),
+            Ok(first) if first == header::MAGIC => self.read_y4m(&mut input, given),
+            Ok([0xFF, 0xD8, ..]) => self.read_jpegs(&mut input, given),
+            Ok(first) if PREAMBLES.iter().any(|preamble| first.starts_with(preamble)) => self.read_jpegs(&mut input, given),
             Ok(_) => return Error::Unknown.into(),
         };
         ended.unwrap_or_else(|end| end)
     }
 
-    fn read_y4m(&self, input: &mut Input) -> Result<End, End> {
+    fn read_y4m(&self, input: &mut Input, given: &mut u64) -> Result<End, End> {
         let Some((line, _)) = input.line(header::MAX_LINE)? else { return Ok(End::Clean) };
         let header = header::parse(&line)?;
         if let Some(rate) = header.rate {
             let _ = self.rate.set(rate);
         }
+        let view = View::PLAIN.with_aspect(header.aspect);
         let (bytes, luma) = (header.sampling.bytes(header.size), Sampling::Grey.bytes(header.size));
         let pool = Pool::new();
         for number in 0.. {
@@ -192,15 +212,18 @@ impl Shared {
                     range::widen(part, from, luma);
                 }
             })?;
-            self.pictures.push(Picture { captured, size: header.size, body: Body::Planes(header.sampling, planes) })?;
+            let picture = Picture::new(captured, header.size, Body::Planes(header.sampling, planes));
+            self.pictures.push(Picture { view, ..picture })?;
+            *given += 1;
         }
         Ok(End::Clean)
     }
 
-    fn read_jpegs(&self, input: &mut Input) -> Result<End, End> {
+    fn read_jpegs(&self, input: &mut Input, given: &mut u64) -> Result<End, End> {
         let (mut walker, pool) = (Walker::default(), Pool::new());
         let mut buffer = vec![0; CHUNK];
         let (mut start, mut end, mut skipped) = (0, 0, 0u64);
+        let (mut companions, mut adjacent) = (Companions::default(), false);
         // When the byte at `start` came: it was in the last read whenever a picture or garbage has just ended before it.
         let mut came = Instant::now();
         loop {
@@ -225,21 +248,31 @@ impl Shared {
                     end += n;
                 }
                 Step::Garbage(n) => {
-                    if skipped == 0 {
-                        warn!("skipping what lies between the JPEGs on stdin and belongs to none");
+                    if !is_text(&buffer[start..start + n]) {
+                        if skipped == 0 {
+                            warn!("skipping what lies between the JPEGs on stdin and belongs to none");
+                        }
+                        skipped += n as u64;
                     }
-                    skipped += n as u64;
+                    adjacent = false;
                     start += n;
                     came = input.arrived();
                 }
-                Step::Picture(n, size) => {
-                    let mut jpeg = pool.take(n);
-                    jpeg.copy_from_slice(&buffer[start..start + n]);
+                Step::Picture(n, jpeg) => {
+                    if !companions.is_one(&jpeg, n, adjacent) {
+                        let mut bytes = pool.take(n);
+                        bytes.copy_from_slice(&buffer[start..start + n]);
+                        let picture = Picture::new(came, jpeg.size, Body::Jpeg(bytes));
+                        self.pictures.push(Picture { view: jpeg.view(), ..picture })?;
+                        *given += 1;
+                    }
+                    adjacent = true;
                     start += n;
-                    self.pictures.push(Picture { captured: came, size, body: Body::Jpeg(jpeg) })?;
                     came = input.arrived();
                 }
-                Step::Refused(why) => return Err(Error::Jpeg(why).into()),
+                // One of another kind among good ones costs itself.
+                Step::Refused(n, _) if *given > 0 => start += n,
+                Step::Refused(_, why) => return Err(Error::Jpeg(why).into()),
             }
         }
         if start < end {
@@ -250,6 +283,11 @@ impl Shared {
         }
         Ok(End::Clean)
     }
+}
+
+/// Whether it can be the head of a part, or line ends.
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | b'\t' | b' '..=b'~'))
 }
 
 #[cfg(test)]

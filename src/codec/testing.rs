@@ -76,7 +76,7 @@ pub fn planes(size: Size, sampling: Sampling, seed: u64) -> Vec<u8> {
 }
 
 pub fn picture(size: Size, body: Body) -> Picture {
-    Picture { captured: Instant::now(), size, body }
+    Picture::new(Instant::now(), size, body)
 }
 
 /// The head of a slice of ours.

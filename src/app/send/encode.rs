@@ -9,7 +9,7 @@ use crate::media::ladder::{Ladder, Step};
 use crate::media::packetizer::Slice;
 use crate::media::rate_control::Bitrate;
 use crate::net::Commands;
-use crate::picture::{Body, Picture, Pool, Size};
+use crate::picture::{Body, Picture, Pool, Size, View};
 use crate::session::sender::{Command, SoundBlock};
 use crate::sound::Block;
 use crate::time::MediaTime;
@@ -48,6 +48,8 @@ pub struct Encoder {
     encode_us: AtomicU64,
     bytes: AtomicU64,
     failed: AtomicU64,
+    /// The last failure.
+    why_failed: Mutex<Option<String>>,
     passed: AtomicU64,
     left_out: AtomicU64,
 }
@@ -91,6 +93,7 @@ impl Encoder {
             encode_us: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            why_failed: Mutex::default(),
             passed: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
         })
@@ -132,14 +135,15 @@ impl Encoder {
         }
     }
 
-    /// The picture at the size the user and the path want; a camera's JPEG that may not go as it is becomes planes.
+    /// The picture upright, with square pixels, at the size the user and the path want; a camera's JPEG that may not go as it is becomes planes.
     fn fit(&self, picture: Picture, step: Step) -> Result<Picture, encoder::Error> {
-        let wanted = self.width.map_or(picture.size, |width| scaled(picture.size, width));
+        let seen = picture.seen();
+        let wanted = self.width.map_or(seen, |width| scaled(seen, width));
         let size = match step.eighths {
             8 => wanted,
             eighths => scaled(wanted, (wanted.width * u32::from(eighths) / 8).next_multiple_of(2)),
         };
-        let anew = matches!(picture.body, Body::Jpeg(_)) && !step.as_it_is;
+        let anew = picture.view != View::PLAIN || (matches!(picture.body, Body::Jpeg(_)) && !step.as_it_is);
         if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }
     }
 
@@ -148,8 +152,16 @@ impl Encoder {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).ladder.set_target(target);
     }
 
+    /// Why there is nothing to see, where pictures came and none of them could be used.
+    pub fn useless(&self) -> Option<String> {
+        let why = self.why_failed.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let failed = self.failed.load(Ordering::Relaxed);
+        (self.next.load(Ordering::Relaxed) == 0).then(|| format!("not one of {failed} pictures could be used: {why}"))
+    }
+
     fn lost(&self, error: &dyn std::error::Error) {
         self.failed.fetch_add(1, Ordering::Relaxed);
+        *self.why_failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         tracing::debug!("a picture was left out: {error}");
     }
 
@@ -202,7 +214,7 @@ impl Steps {
         if let Some(last) = self.last.replace(picture.captured) {
             self.ladder.note_period(picture.captured.saturating_duration_since(last));
         }
-        if let Body::Jpeg(jpeg) = &picture.body {
+        if let (Body::Jpeg(jpeg), View::PLAIN) = (&picture.body, picture.view) {
             self.ladder.note_foreign(jpeg.len());
         }
         let step = self.ladder.step();

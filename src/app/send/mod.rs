@@ -220,7 +220,8 @@ impl Send<'_> {
     /// The source closed its slots and the encoder drained them.
     fn source_ended(&mut self) -> Result<Option<ExitCode>, Failure> {
         let Some(running) = self.running.take() else { return Ok(None) };
-        let outcome = running.outcome();
+        let useless = self.encoder.useless().map_or(Ok(()), |why| Err(Failure::new(ExitCode::Failed, why)));
+        let outcome = running.outcome().and(useless);
         match &outcome {
             Ok(()) => tracing::info!("{} is over", self.plan.what()),
             // The stream has not come to its end: who watches is told what happened, and waits for the next.

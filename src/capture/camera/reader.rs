@@ -281,7 +281,7 @@ impl<'a> Intake<'a> {
         match self.picture(&filled) {
             Ok((size, body)) => {
                 self.quiet = false;
-                self.shared.give(Picture { captured: filled.captured, size, body });
+                self.shared.give(Picture::new(filled.captured, size, body));
             }
             Err(why) => {
                 self.shared.count().damaged.fetch_add(1, Ordering::Relaxed);

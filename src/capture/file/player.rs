@@ -230,7 +230,7 @@ impl Player {
         let Some(size) = self.plan.video.as_ref().map(|video| video.size) else { return };
         while let Some(Timed { time, stray, data }) = self.feed.pop_picture() {
             let Some(captured) = self.clock.wait(Stream::Pictures, time, !stray) else { return };
-            let picture = Picture { captured, size, body: Body::Planes(Sampling::Yuv420, data) };
+            let picture = Picture::new(captured, size, Body::Planes(Sampling::Yuv420, data));
             if self.clock.pushing(Stream::Pictures, || self.pictures.push(picture)).is_err() {
                 return self.stop();
             }

@@ -18,6 +18,8 @@ const MAX_SIDE: u32 = 8192;
 pub struct Header {
     /// In pixels.
     pub size: Size,
+    /// Width to height of a pixel; 0:0 where it is not known.
+    pub aspect: (u32, u32),
     /// How the planes are sampled.
     pub sampling: Sampling,
     /// Whether black is 0 and white 255; else 16 and 235.
@@ -34,7 +36,7 @@ pub fn parse(line: &[u8]) -> Result<Header, Error> {
     if words.next().map(str::as_bytes) != Some(MAGIC) {
         return Err(wrong("it does not begin with YUV4MPEG2".into()));
     }
-    let (mut width, mut height, mut rate) = (None, None, None);
+    let (mut width, mut height, mut rate, mut aspect) = (None, None, None, (0, 0));
     let (mut sampling, mut full_range) = (Sampling::Yuv420, false);
     for word in words {
         let (tag, value) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
@@ -42,17 +44,23 @@ pub fn parse(line: &[u8]) -> Result<Header, Error> {
             "W" => width = Some(side(value)?),
             "H" => height = Some(side(value)?),
             "F" => rate = Rate::parse(value),
+            "A" => aspect = ratio(value).unwrap_or((0, 0)),
             "C" => sampling = colour(value)?,
             // What is not said is limited, as every writer means it.
             "X" => full_range = if let Some(range) = value.strip_prefix("COLORRANGE=") { range == "FULL" } else { full_range },
-            // Interlacing and aspect change no byte of a picture; unknown tags are to be ignored.
+            // Interlacing changes no byte of a picture; unknown tags are to be ignored.
             _ => {}
         }
     }
     let (Some(width), Some(height)) = (width, height) else {
         return Err(wrong("it has no width (W) or no height (H)".into()));
     };
-    Ok(Header { size: Size { width, height }, sampling, full_range, rate })
+    Ok(Header { size: Size { width, height }, aspect, sampling, full_range, rate })
+}
+
+fn ratio(value: &str) -> Option<(u32, u32)> {
+    let (across, down) = value.split_once(':')?;
+    Some((across.parse().ok()?, down.parse().ok()?))
 }
 
 fn side(value: &str) -> Result<u32, Error> {
@@ -89,7 +97,10 @@ mod tests {
         let header = parse(LINE).unwrap();
         let size = Size { width: 640, height: 480 };
         let rate = Rate::new(30_000, 1001);
-        assert_eq!(header, Header { size, sampling: Sampling::Yuv422, full_range: true, rate });
+        assert_eq!(header, Header { size, aspect: (1, 1), sampling: Sampling::Yuv422, full_range: true, rate });
+        for (line, aspect) in [("A64:45", (64, 45)), ("A0:0", (0, 0)), ("A5", (0, 0)), ("A-1:1", (0, 0))] {
+            assert_eq!(parse(format!("YUV4MPEG2 W720 H576 {line}").as_bytes()).unwrap().aspect, aspect);
+        }
     }
 
     #[test]

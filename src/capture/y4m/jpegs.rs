@@ -3,7 +3,8 @@
 //! Markers are walked, not searched: an EOI inside a thumbnail or a comment ends nothing. What lies between pictures is skipped and counted. When
 //! a picture breaks off, everything walked so far is given up, so no byte is looked at twice.
 
-use crate::picture::Size;
+use super::jpeg_notes::Notes;
+use crate::picture::{Size, View};
 
 /// Longest picture taken; an 8192x8192 one at quality 95 has about 30 MB.
 pub const MAX_PICTURE: usize = 32 << 20;
@@ -18,10 +19,28 @@ pub enum Step {
     More,
     /// So many bytes are of no picture.
     Garbage(usize),
-    /// So many bytes are a picture of this size.
-    Picture(usize, Size),
-    /// A picture that is not baseline; why in a few words.
-    Refused(&'static str),
+    /// So many bytes are a picture.
+    Picture(usize, Jpeg),
+    /// So many bytes begin a picture that is not taken; why in a few words.
+    Refused(usize, &'static str),
+}
+
+/// What a picture's head says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jpeg {
+    /// As stored.
+    pub size: Size,
+    /// Without colours.
+    pub grey: bool,
+    /// What else it says.
+    pub notes: Notes,
+}
+
+impl Jpeg {
+    /// How it is to be seen.
+    pub fn view(&self) -> View {
+        self.notes.view
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,13 +57,15 @@ enum State {
 pub struct Walker {
     state: State,
     at: usize,
-    size: Option<Size>,
+    /// Size, and whether it is without colours.
+    frame: Option<(Size, bool)>,
     scanned: bool,
+    notes: Notes,
 }
 
 impl Default for Walker {
     fn default() -> Self {
-        Walker { state: State::Outside, at: 0, size: None, scanned: false }
+        Walker { state: State::Outside, at: 0, frame: None, scanned: false, notes: Notes::default() }
     }
 }
 
@@ -103,15 +124,13 @@ impl Walker {
     fn marker(&mut self, code: u8, bytes: &[u8]) -> Option<Step> {
         match code {
             0xD9 => {
-                let whole = self.size.filter(|_| self.scanned).map(|size| Step::Picture(self.at + 2, size));
+                let notes = std::mem::take(&mut self.notes);
+                let frame = self.frame.filter(|_| self.scanned);
+                let whole = frame.map(|(size, grey)| Step::Picture(self.at + 2, Jpeg { size, grey, notes }));
                 return Some(whole.unwrap_or(Step::Garbage(self.at + 2)));
             }
             // What stands alone has no place here; SOI is where the next picture begins.
             0x00 | 0x01 | 0xD0..=0xD8 => return Some(Step::Garbage(self.at)),
-            0xC2 => return Some(Step::Refused("progressive")),
-            0xC1 | 0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => {
-                return Some(Step::Refused("extended, arithmetic or lossless"));
-            }
             _ => {}
         }
         let Some(&[high, low]) = bytes.get(self.at + 2..self.at + 4) else { return Some(Step::More) };
@@ -121,12 +140,14 @@ impl Walker {
         }
         let Some(segment) = bytes.get(self.at + 4..end) else { return Some(Step::More) };
         match code {
-            0xC0 => match frame_size(segment).filter(|_| self.size.is_none()) {
-                Some(size) => self.size = Some(size),
-                None => return Some(Step::Garbage(self.at + 2)),
+            0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => match frame(code, segment, self.notes.transform) {
+                Frame::Taken(size, grey) if self.frame.is_none() => self.frame = Some((size, grey)),
+                Frame::Refused(why) => return Some(Step::Refused(self.at + 2, why)),
+                _ => return Some(Step::Garbage(self.at + 2)),
             },
-            0xDA if self.size.is_none() => return Some(Step::Garbage(self.at + 2)),
+            0xDA if self.frame.is_none() => return Some(Step::Garbage(self.at + 2)),
             0xDA => (self.state, self.scanned) = (State::Scan, true),
+            0xE0..=0xEF if self.frame.is_none() => self.notes.take(code, segment),
             _ => {}
         }
         self.at = end;
@@ -134,12 +155,41 @@ impl Walker {
     }
 }
 
-/// The size in a baseline frame header (T.81, B.2.2) of grey or three-component pictures of 8 bit.
-fn frame_size(segment: &[u8]) -> Option<Size> {
-    let &[8, h1, h0, w1, w0, components @ (1 | 3), ref rest @ ..] = segment else { return None };
+/// What a frame header means for us.
+enum Frame {
+    /// Baseline, of this size; `true` for one without colours.
+    Taken(Size, bool),
+    /// Another kind of JPEG.
+    Refused(&'static str),
+    /// No header at all.
+    Wrong,
+}
+
+/// Reads a frame header (T.81, B.2.2 and table B.1). `transform` is what an Adobe marker said.
+fn frame(code: u8, segment: &[u8], transform: Option<u8>) -> Frame {
+    let &[precision, h1, h0, w1, w0, components, ref rest @ ..] = segment else { return Frame::Wrong };
+    match (code, precision) {
+        (0xC9 | 0xCA | 0xCD..=0xCE, _) => return Frame::Refused("arithmetic coded"),
+        (0xC3 | 0xC7 | 0xCB | 0xCF, _) => return Frame::Refused("lossless"),
+        (0xC5 | 0xC6, _) => return Frame::Refused("hierarchical"),
+        (_, 12) => return Frame::Refused("of 12 bit"),
+        (0xC2, _) => return Frame::Refused("progressive"),
+        (0xC1, 8) => return Frame::Refused("extended"),
+        (_, 8) => {}
+        _ => return Frame::Wrong,
+    }
     let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
-    let sound = rest.len() == 3 * usize::from(components) && (1..=MAX_SIDE).contains(&width) && (1..=MAX_SIDE).contains(&height);
-    sound.then(|| Size { width: width.into(), height: height.into() })
+    let sides = 1..=MAX_SIDE;
+    if rest.len() != 3 * usize::from(components) || !sides.contains(&width) || !sides.contains(&height) {
+        return Frame::Wrong;
+    }
+    match (components, transform) {
+        (1, _) => Frame::Taken(Size { width: width.into(), height: height.into() }, true),
+        (3, _) => Frame::Taken(Size { width: width.into(), height: height.into() }, false),
+        (4, Some(2)) => Frame::Refused("YCCK (four inks, for printing)"),
+        (4, _) => Frame::Refused("CMYK (four inks, for printing)"),
+        _ => Frame::Wrong,
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +201,7 @@ mod tests {
         [&[0xFF, code][..], &(body.len() as u16 + 2).to_be_bytes(), body].concat()
     }
 
-    fn frame(code: u8, width: u16, height: u16) -> Vec<u8> {
+    fn header(code: u8, width: u16, height: u16) -> Vec<u8> {
         let (h, w) = (height.to_be_bytes(), width.to_be_bytes());
         segment(code, &[8, h[0], h[1], w[0], w[1], 1, 1, 0x11, 0])
     }
@@ -160,7 +210,7 @@ mod tests {
     fn picture(comment: &[u8], scan: &[u8], width: u16) -> Vec<u8> {
         let stuffed: Vec<u8> = scan.iter().flat_map(|&byte| if byte == 0xFF { vec![0xFF, 0] } else { vec![byte] }).collect();
         let head =
-            [vec![0xFF, 0xD8], segment(0xFE, comment), frame(0xC0, width, 16), segment(0xDA, &[1, 1, 0, 0, 63, 0])].concat();
+            [vec![0xFF, 0xD8], segment(0xFE, comment), header(0xC0, width, 16), segment(0xDA, &[1, 1, 0, 0, 63, 0])].concat();
         [head, vec![0xFF, 0xD0], stuffed, vec![0xFF, 0xD9]].concat()
     }
 
@@ -181,7 +231,7 @@ mod tests {
                     pictures.push(stream[start..start + n].to_vec());
                     start += n;
                 }
-                Step::Refused(why) => panic!("{why}"),
+                Step::Refused(_, why) => panic!("{why}"),
             }
         }
     }
@@ -212,11 +262,10 @@ mod tests {
                 match walker.walk(&bytes[start..end]) {
                     Step::More if end == bytes.len() => break,
                     Step::More => end = (end + piece).min(bytes.len()),
-                    Step::Garbage(n) | Step::Picture(n, _) => {
+                    Step::Garbage(n) | Step::Picture(n, _) | Step::Refused(n, _) => {
                         prop_assert!(n > 0 && start + n <= end);
                         start += n;
                     }
-                    Step::Refused(_) => break,
                 }
             }
         }
@@ -226,7 +275,8 @@ mod tests {
     fn a_thumbnail_in_a_comment_ends_nothing() {
         let thumbnail = picture(b"", b"small", 16);
         let whole = picture(&thumbnail, b"large", 640);
-        assert_eq!(Walker::default().walk(&whole), Step::Picture(whole.len(), Size { width: 640, height: 16 }));
+        let jpeg = Jpeg { size: Size { width: 640, height: 16 }, grey: true, notes: Notes::default() };
+        assert_eq!(Walker::default().walk(&whole), Step::Picture(whole.len(), jpeg));
     }
 
     #[test]
@@ -239,9 +289,23 @@ mod tests {
 
     #[test]
     fn what_is_not_baseline_is_refused_and_what_is_too_large_is_skipped() {
-        let progressive = [vec![0xFF, 0xD8], frame(0xC2, 640, 480)].concat();
-        assert_eq!(Walker::default().walk(&progressive), Step::Refused("progressive"));
-        let huge = [vec![0xFF, 0xD8], frame(0xC0, 8193, 480)].concat();
+        let of = |code, precision, components: u8, adobe: Option<u8>| {
+            let head = [precision, 1, 0xE0, 2, 0x80, components];
+            let header = segment(code, &[&head[..], &[1, 0x11, 0].repeat(components.into())].concat());
+            let adobe = adobe.map_or(vec![], |transform| segment(0xEE, &[b"Adobe\0d\0\0\0\0", &[transform][..]].concat()));
+            match Walker::default().walk(&[vec![0xFF, 0xD8], adobe, header].concat()) {
+                Step::Refused(n, why) if n > 0 => why,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!([of(0xC2, 8, 3, None), of(0xC1, 8, 3, None), of(0xC3, 8, 3, None)], ["progressive", "extended", "lossless"]);
+        assert_eq!(
+            [of(0xC1, 12, 3, None), of(0xC0, 12, 1, None), of(0xC9, 8, 3, None)],
+            ["of 12 bit", "of 12 bit", "arithmetic coded"]
+        );
+        let inks = [of(0xC0, 8, 4, Some(2)), of(0xC0, 8, 4, Some(0)), of(0xC0, 8, 4, None)];
+        assert_eq!(inks.map(|why| &why[..4]), ["YCCK", "CMYK", "CMYK"]);
+        let huge = [vec![0xFF, 0xD8], header(0xC0, 8193, 480)].concat();
         assert!(matches!(Walker::default().walk(&huge), Step::Garbage(_)));
         let endless = [picture(b"", b"", 640).split_last_chunk::<2>().unwrap().0, &vec![0; MAX_PICTURE][..]].concat();
         assert_eq!(Walker::default().walk(&endless), Step::Garbage(endless.len()));

@@ -77,6 +77,7 @@ fn every_truncation_gives_the_whole_pictures_before_it_and_ends() {
         match end {
             0 => assert!(matches!(failed, Some(Error::Nothing))),
             1..9 => assert!(matches!(failed, Some(Error::Unknown))),
+            _ if seen.is_empty() => assert!(failed.is_some(), "cut at {end}"),
             _ => assert!(failed.is_none(), "cut at {end}: {failed:?}"),
         }
     }
@@ -115,26 +116,93 @@ fn a_picture_is_stamped_when_it_begins_and_a_silent_pipe_can_be_left() {
     assert!(pictures.is_closed());
 }
 
+/// A flat JPEG of this width and three quarters the height.
+fn flat(level: u8, width: usize, format: turbojpeg::PixelFormat) -> Vec<u8> {
+    let (height, bytes) = (width * 3 / 4, format.size());
+    let pixels = vec![level; width * height * bytes];
+    let image = turbojpeg::Image { pixels: &pixels[..], width, pitch: width * bytes, height, format };
+    let subsamp = if format == turbojpeg::PixelFormat::GRAY { turbojpeg::Subsamp::Gray } else { turbojpeg::Subsamp::Sub2x2 };
+    turbojpeg::compress(image, 80, subsamp).unwrap().to_vec()
+}
+
+fn coloured(level: u8) -> Vec<u8> {
+    flat(level, 64, turbojpeg::PixelFormat::RGB)
+}
+
+/// The JPEGs that came out must be these.
+fn assert_jpegs(seen: &[Picture], sent: &[&[u8]]) {
+    assert_eq!(seen.len(), sent.len());
+    for (seen, sent) in seen.iter().zip(sent) {
+        let Body::Jpeg(jpeg) = &seen.body else { panic!("a JPEG stays one") };
+        assert!(&jpeg[..] == *sent);
+    }
+}
+
 #[test]
 fn jpegs_are_passed_through_byte_for_byte_and_progressive_ones_refused() {
-    let compress = |level: u8| {
-        let pixels = vec![level; 64 * 48 * 3];
-        let image =
-            turbojpeg::Image { pixels: &pixels[..], width: 64, pitch: 64 * 3, height: 48, format: turbojpeg::PixelFormat::RGB };
-        turbojpeg::compress(image, 80, turbojpeg::Subsamp::Sub2x2).unwrap().to_vec()
-    };
-    let sent: Vec<Vec<u8>> = [10, 100, 200].map(compress).into();
+    let sent: Vec<Vec<u8>> = [10, 100, 200].map(coloured).into();
     let (seen, failed) = fed(vec![sent[0].clone(), vec![0; 7], sent[1].clone(), sent[2].clone()]);
     assert!(failed.is_none());
-    assert_eq!(seen.len(), 3);
-    for (seen, sent) in seen.iter().zip(&sent) {
-        let Body::Jpeg(jpeg) = &seen.body else { panic!("a JPEG stays one") };
-        assert_eq!((&jpeg[..], seen.size), (&sent[..], Size { width: 64, height: 48 }));
-    }
+    assert_jpegs(&seen, &[&sent[0], &sent[1], &sent[2]]);
+    assert_eq!(seen[0].size, Size { width: 64, height: 48 });
     let mut progressive = sent[0].clone();
     let frame = progressive.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     progressive[frame + 1] = 0xC2;
-    assert!(matches!(fed(vec![progressive]).1, Some(Error::Jpeg("progressive"))));
+    assert!(matches!(fed(vec![progressive.clone()]).1, Some(Error::Jpeg("progressive"))));
+    let (seen, failed) = fed(vec![sent[0].clone(), progressive, sent[1].clone()]);
+    assert!(failed.is_none(), "one among good ones costs itself");
+    assert_jpegs(&seen, &[&sent[0], &sent[1]]);
+}
+
+#[test]
+fn a_gain_map_behind_each_picture_is_no_picture() {
+    let (main, map) = (coloured(100), flat(77, 16, turbojpeg::PixelFormat::GRAY));
+    let (seen, failed) = fed(vec![[main.clone(), map].concat(); 5]);
+    assert!(failed.is_none());
+    assert_jpegs(&seen, &[&main[..]; 5]);
+}
+
+#[test]
+fn line_ends_and_the_heads_of_a_multipart_stream_are_no_damage() {
+    let jpeg = coloured(100);
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=b\r\n\r\n".to_vec();
+    let head =
+        |first: &str| format!("{first}--b\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n", jpeg.len()).into_bytes();
+    for parts in [
+        vec![vec![b'\n'], jpeg.clone(), jpeg.clone()],
+        vec![head(""), jpeg.clone(), head("\r\n"), jpeg.clone(), b"\r\n--b--\r\n".to_vec()],
+        vec![answer, head("\r\n"), jpeg.clone(), head("\r\n"), jpeg.clone()],
+    ] {
+        let (seen, failed) = fed(parts);
+        assert!(failed.is_none(), "{failed:?}");
+        assert_jpegs(&seen, &[&jpeg, &jpeg]);
+    }
+}
+
+#[test]
+fn input_without_a_picture_is_a_failure() {
+    let jpeg = coloured(100);
+    for parts in [
+        vec![y4m("W4 H2 Cmono", &[])],
+        vec![jpeg[..jpeg.len() - 9].to_vec()],
+        vec![vec![0xFF, 0xD8], vec![7; 9000]],
+        vec![b"--- a diff\n+++ of files\n".to_vec()],
+    ] {
+        let (seen, failed) = fed(parts);
+        assert!(seen.is_empty() && matches!(failed, Some(Error::NoPicture)), "{failed:?}");
+    }
+}
+
+#[test]
+fn pixels_that_are_not_square_and_pictures_that_lie_on_their_side_say_so() {
+    let (seen, failed) = fed(vec![y4m("W4 H2 A64:45 Cmono", &[vec![1; 8]])]);
+    assert!(failed.is_none());
+    assert_eq!(seen[0].view.aspect, (64, 45));
+    let jpeg = coloured(100);
+    let exif = b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let (seen, failed) = fed(vec![[&jpeg[..2], exif, &jpeg[2..]].concat()]);
+    assert!(failed.is_none());
+    assert_eq!((seen[0].size, seen[0].seen()), (Size { width: 64, height: 48 }, Size { width: 48, height: 64 }));
 }
 
 #[test]
