@@ -206,6 +206,12 @@ fn a_name_is_cut_at_a_character_and_control_characters_are_replaced() {
     let mut bytes = Vec::new();
     Record::Goodbye(Reason::Quit, "\x1b[2Jhi".to_string()).encode(&mut bytes);
     assert_eq!(Record::decode(&bytes), Ok(Record::Goodbye(Reason::Quit, "\u{fffd}[2Jhi".to_string())));
+    // What hides, or turns the text around it, is as little let through to a terminal or a title.
+    for c in ['\u{202e}', '\u{200b}', '\u{feff}', '\u{e000}'] {
+        let mut bytes = Vec::new();
+        Record::Goodbye(Reason::Quit, format!("a{c}b")).encode(&mut bytes);
+        assert_eq!(Record::decode(&bytes), Ok(Record::Goodbye(Reason::Quit, "a\u{fffd}b".to_string())));
+    }
 }
 
 fn heads() -> Vec<(&'static str, Head<'static>)> {

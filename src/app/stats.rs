@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use super::status::ExitCode;
 use crate::session::endpoint::Counters;
+use crate::wire::text::printable;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::Duration;
@@ -29,9 +30,11 @@ pub fn rejected(counters: Counters, refused: u64) -> Value {
     json!({ "unknown": unknown, "forged": forged, "replayed": replayed, "connections": turned_away + refused })
 }
 
-/// One line on stdout, for the commands that print and end.
+/// Lines on stdout, for the commands that print and end.
 pub fn line(text: &str) -> ExitCode {
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    // What devices call themselves stands in it.
+    let text: Vec<String> = text.lines().map(printable).collect();
+    match writeln!(std::io::stdout().lock(), "{}", text.join("\n")) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::Failed,
         _ => ExitCode::Ok,
     }

@@ -1,7 +1,7 @@
 //! How a program behaves towards the person and the shell that started it: lines on stderr, signals, exit codes.
 //!
-//! stdout is never touched here. A line is plain text: what a peer or a device calls itself may stand in it, so control characters
-//! are shown, not obeyed. SIGPIPE is ignored (Rust's start-up does that): a reader that went away is an error of the write.
+//! stdout is never touched here. A line is plain text: what a peer, a device or a film calls itself may stand in it, so control
+//! characters are shown, not obeyed, and those that hide or turn text around are replaced (`wire::text`). SIGPIPE is ignored (Rust's start-up does that): a reader that went away is an error of the write.
 
 use std::fmt::{self, Write as _};
 use std::io::{Read, Write as _};
@@ -21,6 +21,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer as _, filter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::args::{Log, Verbosity};
+use crate::wire::text::{REPLACEMENT, is_printable};
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +107,7 @@ fn line(level: Level, color: bool, seconds: Option<f64>, text: &str) -> String {
             // A list inside one message: its lines are indented, so that none can pass for a message of ours.
             '\n' => line.push_str("\n  "),
             c if c.is_control() => line.extend(c.escape_default()),
-            c => line.push(c),
+            c => line.push(if is_printable(c) { c } else { REPLACEMENT }),
         }
     }
     line.push('\n');
@@ -208,6 +209,8 @@ mod tests {
     fn a_name_cannot_command_the_terminal_or_forge_a_line() {
         let name = "cam\x1b[2J\r\nerror: pay here\u{9b}";
         assert_eq!(line(Level::INFO, false, None, name), "cam\\u{1b}[2J\\r\n  error: pay here\\u{9b}\n");
+        let turned = "film \u{202e}gpj.exe\u{200b} of \u{e000}";
+        assert_eq!(line(Level::WARN, false, None, turned), "warning: film \u{fffd}gpj.exe\u{fffd} of \u{fffd}\n");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::overlay::{self, Overlay};
 use super::scale::Scaler;
 use super::surface::Surface;
 use crate::picture::Size;
+use crate::wire::text::printable;
 
 /// Without a new picture the window is painted this often: notes end, figures change, and a display may have lost it.
 const REPAINT: Duration = Duration::from_millis(100);
@@ -255,7 +256,7 @@ impl Window {
         }
     }
 
-    /// Sets the title; what cannot be printed is left out.
+    /// Sets the title, made printable.
     pub fn set_title(&mut self, title: &str) {
         let title = printable(title);
         if title != self.title {
@@ -278,10 +279,6 @@ fn initial_size(picture: Size, screen: Option<Size>) -> Size {
     let factor = share(screen.width, picture.width).min(share(screen.height, picture.height)).min(1.0);
     let side = |length: u32| ((f64::from(length) * factor).round() as u32).clamp(1, MAX_SIDE);
     Size { width: side(picture.width), height: side(picture.height) }
-}
-
-fn printable(title: &str) -> String {
-    title.chars().filter(|character| !character.is_control()).collect()
 }
 
 /// A silence as people say it.
@@ -310,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_title_loses_what_cannot_be_printed() {
-        assert_eq!(printable("lab\0 camera\n – 30 fps"), "lab camera – 30 fps");
+        assert_eq!(printable("lab\0camera\u{202e} – 30 fps"), "lab\u{fffd}camera\u{fffd} – 30 fps");
     }
 
     #[test]

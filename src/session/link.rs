@@ -15,6 +15,7 @@ use super::path::{Keys, Path};
 use crate::crypto::{self, Handshake, Psk, Side, Transport};
 use crate::wire::preamble::{self, Answer, Opening, Refusal, Role};
 use crate::wire::record::{Hello, Reason, Record};
+use crate::wire::text::printable;
 use crate::wire::{self, VERSION};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -285,7 +286,7 @@ impl Link {
         };
         let answer = Answer::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
         if answer.refusal.is_some() || answer.version != VERSION {
-            let sentence: String = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).collect();
+            let sentence = printable(&String::from_utf8_lossy(&body));
             return Err(Fault::Refused(format!("{} turned us away: {sentence}", self.remote)));
         }
         handshake.read(&body).map_err(broken)?;

@@ -9,6 +9,7 @@ pub mod record;
 pub mod report;
 pub mod slice;
 pub mod sound;
+pub mod text;
 
 /// The protocol's version. A side that speaks another one says so in a sentence and leaves.
 pub const VERSION: u8 = 1;
@@ -93,11 +94,10 @@ impl<'a> Reader<'a> {
         Ok(u64::from_be_bytes(self.array(field)?))
     }
 
-    /// A byte of length and that much UTF-8; what is not UTF-8 or a control character is replaced, for it will be shown.
+    /// A byte of length and that much UTF-8, made [`text::printable`], for it will be shown.
     pub fn text(&mut self, field: &'static str) -> Result<String, Error> {
         let len = self.u8(field)?;
-        let text = String::from_utf8_lossy(self.bytes(usize::from(len), field)?);
-        Ok(text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect())
+        Ok(text::printable(&String::from_utf8_lossy(self.bytes(usize::from(len), field)?)))
     }
 
     /// All that is left.
