@@ -55,7 +55,15 @@ fn who_has_another_key_or_none_is_turned_away_with_a_sentence_and_the_waiting_si
         let mut send = send(&format!("{TEST} -p {port} {waiting}"));
         send.said("waiting on port");
         let mut stranger = recv(&format!("--host 127.0.0.1:{port} {dialling}"));
-        fails(&mut stranger, 1, &format!("127.0.0.1:{port} turned us away: {sentence}"));
+        let refusal = format!("127.0.0.1:{port} turned us away: {sentence}");
+        if dialling.is_empty() {
+            fails(&mut stranger, 1, &refusal);
+        } else {
+            // Who has a key is not ended by what proves nothing.
+            stranger.said(&format!("warning: {refusal} (dialling on until it answers)"));
+            assert_eq!(stranger.stop(Signal::SIGTERM), 0);
+            fails(&mut recv(&format!("--host 127.0.0.1:{port} {dialling} --no-reconnect")), 4, &refusal);
+        }
         assert!(send.said("was turned away").ends_with(&format!("was turned away: {sentence}")), "{}", send.heard());
         let mut friend = recv(&format!("--host 127.0.0.1:{port} {waiting}"));
         friend.said("is sending");
@@ -93,10 +101,21 @@ fn a_port_that_is_taken_is_named_with_who_has_it() {
 }
 
 #[test]
-fn an_unknown_host_ends_the_program_and_one_of_two_does_not() {
+fn an_unknown_host_is_dialled_on_as_an_address_is_and_said_once() {
     let unknown = "unknown host no-such-host.invalid (";
-    for mut program in [recv("--host no-such-host.invalid"), send(&format!("{TEST} --host no-such-host.invalid"))] {
-        assert_eq!(program.ended(), 1, "{}", program.heard());
+    for mut program in
+        [recv("--stats json --host no-such-host.invalid"), send(&format!("{TEST} --stats json --host no-such-host.invalid"))]
+    {
+        let line = program.said(unknown);
+        assert!(line.starts_with("warning: ") && line.ends_with("(dialling on until it answers)"), "{line}");
+        (0..3).for_each(|_| drop(program.stats()));
+        assert_eq!(times(&program, unknown), 1, "{}", program.heard());
+        assert_eq!(program.stop(Signal::SIGTERM), 0);
+    }
+    for mut program in
+        [recv("--no-reconnect --host no-such-host.invalid"), send(&format!("{TEST} --no-reconnect --host no-such-host.invalid"))]
+    {
+        assert_eq!(program.ended(), 4, "{}", program.heard());
         assert!(program.said("error: ").starts_with(&format!("error: {unknown}")), "{}", program.heard());
         assert_eq!(times(&program, unknown), 1, "{}", program.heard());
     }
@@ -109,6 +128,40 @@ fn an_unknown_host_ends_the_program_and_one_of_two_does_not() {
     recv.said("is sending");
     send.said("watches");
     assert_eq!(times(&send, unknown), 1, "{}", send.heard());
+    assert_eq!(send.stop(Signal::SIGTERM), 0);
+}
+
+#[test]
+fn a_link_local_address_without_its_interface_ends_it_with_the_cure() {
+    for mut program in [recv("--host fe80::1"), send(&format!("{TEST} --host fe80::1"))] {
+        assert_eq!(program.ended(), 1, "{}", program.heard());
+        let line = program.said("error: ");
+        assert!(line.starts_with("error: fe80::1 is on one interface's network only: add %INTERFACE, "), "{line}");
+    }
+    let mut elsewhere = recv("--host fe80::1%no-such-if --no-reconnect");
+    assert_eq!(elsewhere.ended(), 4, "{}", elsewhere.heard());
+    assert!(
+        elsewhere.said("error: ").starts_with("error: there is no interface no-such-if: this machine has "),
+        "{}",
+        elsewhere.heard()
+    );
+}
+
+#[test]
+fn a_program_without_file_descriptors_says_that_it_is_the_one_and_goes_on() {
+    let port = free_port();
+    let mut command = Command::new("bash");
+    let line = format!("ulimit -n 24; exec {SEND} {TEST} -p {port}");
+    command.args(["-c", &line]).env_remove("EYELINE_KEY");
+    let mut send = Program::launch(command, Stdio::null(), Out::Stats);
+    send.said("waiting on port");
+    let strangers: Vec<_> = (0..32).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
+    let line = send.said("a connection is not taken in");
+    let own = "this program has no file descriptor left (it may have 24): raise that with `ulimit -n`";
+    assert!(line.starts_with("warning: ") && line.contains(own), "{line}");
+    drop(strangers);
+    let mut recv = recv(&format!("--host 127.0.0.1:{port}"));
+    recv.said("is sending");
     assert_eq!(send.stop(Signal::SIGTERM), 0);
 }
 

@@ -6,6 +6,7 @@ use super::status::ExitCode;
 use crate::crypto::Psk;
 use crate::net;
 use crate::session::HostId;
+use crate::session::unreachable::Unreachable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -63,51 +64,74 @@ pub fn warn_no_udp(peer: SocketAddr, meet: &Meet) {
     );
 }
 
-/// What became of the hosts to dial. Each trouble is said once, not twice a second.
+/// What became of the hosts to dial. An outage is worth a line, not two a second; another trouble of the same outage is news once, and no sooner
+/// than [`Hosts::NEWS`] after the last line: two that take turns do not fill the screen.
 pub struct Hosts {
     names: Vec<String>,
     reconnect: bool,
-    said: BTreeMap<HostId, String>,
+    outages: BTreeMap<HostId, Outage>,
     hopeless: BTreeSet<HostId>,
     ever_reached: bool,
 }
 
+/// What was said of a host since it was last reached. Capacity: [`Outage::KINDS`].
+struct Outage {
+    said: Vec<Unreachable>,
+    at: Instant,
+}
+
+impl Outage {
+    /// More different troubles than this are not told of one outage.
+    const KINDS: usize = 8;
+}
+
 impl Hosts {
+    const NEWS: Duration = Duration::from_secs(60);
+
     /// None reached yet.
     pub fn new(common: &Common) -> Self {
         let names = match &common.meet {
             Meet::Wait(_) => Vec::new(),
             Meet::Dial(hosts) => hosts.iter().map(|host| format!("{host}")).collect(),
         };
-        Hosts { names, reconnect: common.reconnect, said: BTreeMap::new(), hopeless: BTreeSet::new(), ever_reached: false }
+        Hosts { names, reconnect: common.reconnect, outages: BTreeMap::new(), hopeless: BTreeSet::new(), ever_reached: false }
     }
 
     /// A peer said hello: from now on trouble is news again.
     pub fn reached(&mut self) {
-        self.said.clear();
+        self.outages.clear();
         self.ever_reached = true;
     }
 
-    /// A host could not be reached. Fails when no host is left to try: each turned us away, has a name that means nothing, or is not
-    /// dialled again.
-    pub fn unreachable(&mut self, host: HostId, sentence: &str, fatal: bool) -> Result<(), Failure> {
-        // A name that was good once may be so again: name servers fail like other machines.
-        let refused = fatal || (sentence.starts_with("unknown host") && !self.ever_reached);
-        if refused || !self.reconnect {
+    /// A host could not be reached; `fatal`: and will not be dialled again. Fails when no host is left to dial.
+    pub fn unreachable(&mut self, now: Instant, host: HostId, error: &Unreachable, fatal: bool) -> Result<(), Failure> {
+        if fatal || !self.reconnect {
             self.hopeless.insert(host);
             if self.hopeless.len() >= self.names.len() {
-                let code = if refused && !self.ever_reached { ExitCode::Failed } else { ExitCode::PeerLost };
-                return Err(Failure::new(code, sentence));
+                let code = if fatal && !self.ever_reached { ExitCode::Failed } else { ExitCode::PeerLost };
+                return Err(Failure::new(code, error.to_string()));
             }
         }
-        if self.said.get(&host).is_none_or(|said| said != sentence) {
-            self.said.insert(host, sentence.to_string());
+        if self.is_news(now, host, error) {
             match fatal || !self.reconnect {
-                true => tracing::error!("{sentence}"),
-                false => tracing::warn!("{sentence} (dialling on until it answers)"),
+                true => tracing::error!("{error}"),
+                false => tracing::warn!("{error} (dialling on until it answers)"),
             }
         }
         Ok(())
+    }
+
+    fn is_news(&mut self, now: Instant, host: HostId, error: &Unreachable) -> bool {
+        let Some(outage) = self.outages.get_mut(&host) else {
+            self.outages.insert(host, Outage { said: vec![error.clone()], at: now });
+            return true;
+        };
+        let news = now >= outage.at + Self::NEWS && outage.said.len() < Outage::KINDS && !outage.said.contains(error);
+        if news {
+            outage.said.push(error.clone());
+            outage.at = now;
+        }
+        news
     }
 }
 
@@ -150,6 +174,7 @@ impl Doorman {
 mod tests {
     use super::super::args::{Command, Env, recv};
     use super::*;
+    use crate::session::unreachable::DialError;
 
     fn hosts(flags: &str) -> Hosts {
         match recv::parse(format!("recv {flags}").split(' ').map(std::ffi::OsString::from), &Env::default()) {
@@ -158,29 +183,55 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_host_that_may_answer_later_is_dialled_on_and_one_that_never_will_ends_it() {
-        let mut one = hosts("--host camera");
-        assert!(one.unreachable(HostId(0), "nobody is waiting", false).is_ok());
-        assert_eq!(one.unreachable(HostId(0), "it turned us away", true).expect_err("no use").code, ExitCode::Failed);
-        let mut one = hosts("--host camera");
-        assert_eq!(one.unreachable(HostId(0), "unknown host camera", false).expect_err("no use").code, ExitCode::Failed);
-        let mut one = hosts("--host camera --no-reconnect");
-        assert_eq!(one.unreachable(HostId(0), "nobody is waiting", false).expect_err("once").code, ExitCode::PeerLost);
-        let mut one = hosts("--host camera");
-        one.reached();
-        assert!(one.unreachable(HostId(0), "unknown host camera", false).is_ok(), "its name was good once");
-        assert_eq!(one.unreachable(HostId(0), "it has a key now", true).expect_err("no use").code, ExitCode::PeerLost);
+    fn unknown(name: &str) -> Unreachable {
+        DialError::UnknownName { name: name.to_string(), why: "Name or service not known".to_string() }.into()
+    }
+
+    fn nobody() -> Unreachable {
+        DialError::Refused { host: "camera:9688".to_string(), port: 9688 }.into()
     }
 
     #[test]
-    fn one_unknown_host_however_often_dialled_does_not_give_up_the_others() {
+    fn a_host_that_may_answer_later_is_dialled_on_and_one_that_never_will_ends_it() {
+        let now = Instant::now();
+        for error in [nobody(), unknown("camera")] {
+            let mut one = hosts("--host camera");
+            assert!(one.unreachable(now, HostId(0), &error, false).is_ok(), "it may be there later: {error}");
+            assert_eq!(one.unreachable(now, HostId(0), &error, true).expect_err("no use").code, ExitCode::Failed);
+            let mut one = hosts("--host camera --no-reconnect");
+            assert_eq!(one.unreachable(now, HostId(0), &error, false).expect_err("once").code, ExitCode::PeerLost);
+            let mut one = hosts("--host camera");
+            one.reached();
+            assert_eq!(one.unreachable(now, HostId(0), &error, true).expect_err("no use").code, ExitCode::PeerLost);
+        }
+    }
+
+    #[test]
+    fn one_hopeless_host_however_often_told_does_not_give_up_the_others() {
+        let now = Instant::now();
         let mut two = hosts("--host camera");
         two.names.push("other:9688".to_string());
         for _ in 0..5 {
-            assert!(two.unreachable(HostId(0), "unknown host camera", false).is_ok());
+            assert!(two.unreachable(now, HostId(0), &nobody(), true).is_ok());
         }
-        assert!(two.unreachable(HostId(1), "unknown host other", false).is_err(), "none is left");
+        assert!(two.unreachable(now, HostId(1), &nobody(), true).is_err(), "none is left");
+    }
+
+    #[test]
+    fn an_outage_is_worth_one_line_and_another_trouble_of_it_one_a_minute_later() {
+        let (mut one, start) = (hosts("--host camera"), Instant::now());
+        let (mut lines, mut second) = (Vec::new(), 0);
+        while second < 600 {
+            for error in [nobody(), unknown("camera")] {
+                if one.is_news(start + Duration::from_secs(second), HostId(0), &error) {
+                    lines.push((second, error));
+                }
+            }
+            second += 1;
+        }
+        assert_eq!(lines, [(0, nobody()), (60, unknown("camera"))], "two that take turns");
+        one.reached();
+        assert!(one.is_news(start + Duration::from_secs(601), HostId(0), &nobody()), "the next outage is news");
     }
 
     #[test]

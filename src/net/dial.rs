@@ -1,7 +1,8 @@
-//! Dialling: from a host of the command line to a TCP connection, or one sentence that says why not.
+//! Dialling: from a host of the command line to a TCP connection, or why there is none.
 //!
-//! All addresses of a name are tried in the resolver's order, the next one [`STAGGER`] after the last or as soon as that
-//! failed, all side by side; the first to answer wins (the heart of RFC 8305). A host that is dialled again while it is being dialled
+//! All addresses of a name are tried, IPv6 and IPv4 in turn (`resolve`), the next one [`STAGGER`] after the last or as soon as that
+//! failed, all side by side; the first to answer wins (RFC 8305), and datagrams follow it. Where the core knows of a place beside those,
+//! it is tried first, while the name is still being looked up. They fail as one: with the failure that tells most. A host that is dialled again while it is being dialled
 //! gets fresh attempts beside the old ones: after an outage an old attempt may sit in TCP's back-off for seconds. They do not outlive
 //! the old ones, so that a host dialled again and again is looked up anew. One answer comes for all of them.
 
@@ -15,8 +16,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::address::toward_core;
 use super::poll::{Watched, Watcher};
-use super::resolve;
+use super::{resolve, shortage};
 use crate::session::HostId;
+use crate::session::unreachable::DialError;
 
 /// How long one attempt may take. TCP repeats its first packet after 1 s, so two of them may be lost.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,7 +28,7 @@ const STAGGER: Duration = Duration::from_millis(250);
 const MOST_ATTEMPTS: usize = 8;
 
 /// How a dial ended.
-pub(super) type Outcome = Result<(Watched<TcpStream>, SocketAddr), String>;
+pub(super) type Outcome = Result<(Watched<TcpStream>, SocketAddr), DialError>;
 
 /// The dials under way.
 pub(super) struct Dials {
@@ -39,13 +41,14 @@ pub(super) struct Dials {
 }
 
 struct Dial {
-    /// Empty while the name is being looked up.
+    /// The name is being looked up.
+    looking: bool,
     addresses: Vec<SocketAddr>,
     waiting: VecDeque<SocketAddr>,
     attempts: VecDeque<Attempt>,
     /// When the next waiting address may be tried beside those under way.
     next_at: Instant,
-    failure: Option<(Failure, SocketAddr)>,
+    failure: Option<DialError>,
     /// When the last attempt ends, once it was dialled again.
     until: Option<Instant>,
 }
@@ -56,15 +59,6 @@ struct Attempt {
     deadline: Instant,
 }
 
-/// Why an address did not answer; the later ones tell more.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Failure {
-    Other(String),
-    NoRoute,
-    TimedOut,
-    Refused,
-}
-
 impl Dials {
     pub(super) fn new(watcher: Watcher, hosts: Vec<(String, u16)>, bind: IpAddr) -> Dials {
         let source = (!bind.is_unspecified()).then_some(bind);
@@ -72,40 +66,51 @@ impl Dials {
     }
 
     /// Starts to dial, or dials afresh. A name is given back to be looked up; its answer goes to [`Dials::handle_resolved`].
-    pub(super) fn start(&mut self, now: Instant, host: HostId) -> Option<(String, u16)> {
+    /// `also`: a place to try beside the addresses that the host is given by.
+    pub(super) fn start(&mut self, now: Instant, host: HostId, also: Option<SocketAddr>) -> Option<(String, u16)> {
         let Some((name, port)) = self.hosts.get(host.0) else {
-            self.outcomes.push_back((host, Err(format!("there is no host number {} to dial: please report this", host.0))));
+            let why = "it is not among those to dial: please report this".to_string();
+            self.outcomes.push_back((host, Err(DialError::Other { host: format!("host number {}", host.0), why })));
             return None;
         };
         if let Some(dial) = self.under_way.get_mut(&host) {
+            dial.try_first(also);
             dial.waiting = dial.addresses.iter().copied().collect();
             dial.next_at = now;
             dial.until = dial.until.or_else(|| dial.attempts.back().map(|attempt| attempt.deadline));
             self.advance(now, host);
             return None;
         }
-        let addresses: Vec<SocketAddr> = resolve::literal(name, *port).into_iter().collect();
-        let wanted = addresses.is_empty().then(|| (name.clone(), *port));
-        let waiting = addresses.iter().copied().collect();
-        let dial = Dial { addresses, waiting, attempts: VecDeque::new(), next_at: now, failure: None, until: None };
-        self.under_way.insert(host, dial);
-        if wanted.is_none() {
-            self.advance(now, host);
+        let given = resolve::literal(name, *port);
+        if let Some(error) = given.and_then(resolve::without_zone) {
+            self.outcomes.push_back((host, Err(error)));
+            return None;
         }
+        let mut dial = Dial {
+            looking: given.is_none(),
+            addresses: given.into_iter().collect(),
+            waiting: given.into_iter().collect(),
+            attempts: VecDeque::new(),
+            next_at: now,
+            failure: None,
+            until: None,
+        };
+        let wanted = dial.looking.then(|| (name.clone(), *port));
+        dial.try_first(also);
+        self.under_way.insert(host, dial);
+        self.advance(now, host);
         wanted
     }
 
     /// The resolver's answer.
-    pub(super) fn handle_resolved(&mut self, now: Instant, host: HostId, answer: Result<Vec<SocketAddr>, String>) {
+    pub(super) fn handle_resolved(&mut self, now: Instant, host: HostId, answer: Result<Vec<SocketAddr>, DialError>) {
         let Some(dial) = self.under_way.get_mut(&host) else { return };
+        dial.looking = false;
         match answer {
-            Ok(addresses) => {
-                dial.waiting = addresses.iter().copied().collect();
-                dial.addresses = addresses;
-                self.advance(now, host);
-            }
-            Err(sentence) => self.end(host, Err(sentence)),
+            Ok(addresses) => addresses.into_iter().for_each(|address| dial.try_last(address)),
+            Err(error) => dial.note(error),
         }
+        self.advance(now, host);
     }
 
     /// An event of one of our sockets. `false`: it is none of ours.
@@ -122,7 +127,7 @@ impl Dials {
             }
             Err(error) => {
                 if let Some(attempt) = dial.attempts.remove(at) {
-                    dial.note(Failure::of(&error), attempt.to);
+                    dial.note(failure(&self.hosts[host.0], attempt.to, &error));
                 }
                 dial.next_at = now;
                 self.advance(now, host);
@@ -145,7 +150,7 @@ impl Dials {
             // Attempts are in the order of their deadlines.
             while let Some(to) = dial.attempts.front().filter(|attempt| attempt.deadline <= now).map(|attempt| attempt.to) {
                 dial.attempts.pop_front();
-                dial.note(Failure::TimedOut, to);
+                dial.note(timed_out(&self.hosts[host.0], to));
             }
             self.advance(now, host);
         }
@@ -159,9 +164,6 @@ impl Dials {
     /// Starts the attempts that are due, and ends a dial that has none left.
     fn advance(&mut self, now: Instant, host: HostId) {
         let Some(dial) = self.under_way.get_mut(&host) else { return };
-        if dial.addresses.is_empty() {
-            return; // still being looked up
-        }
         while dial.attempts.is_empty() || dial.next_at <= now {
             let Some(to) = dial.waiting.pop_front() else { break };
             match connect(to, self.source).and_then(|socket| self.watcher.watch(socket, false, true)) {
@@ -173,17 +175,14 @@ impl Dials {
                     }
                     dial.next_at = now + STAGGER;
                 }
-                Err(error) => dial.note(Failure::of(&error), to),
+                Err(error) => dial.note(failure(&self.hosts[host.0], to, &error)),
             }
         }
-        if dial.attempts.is_empty() {
-            let (failure, to) = match dial.failure.take() {
-                Some(failure) => failure,
-                None => (Failure::TimedOut, dial.addresses[0]),
-            };
+        if dial.attempts.is_empty() && !dial.looking {
             let (name, port) = &self.hosts[host.0];
-            let sentence = failure.sentence(name, *port, to);
-            self.end(host, Err(sentence));
+            let error =
+                dial.failure.take().unwrap_or_else(|| DialError::TimedOut { host: format!("{name}:{port}"), port: *port });
+            self.end(host, Err(error));
         }
     }
 
@@ -194,10 +193,25 @@ impl Dials {
 }
 
 impl Dial {
+    /// A place to be tried before the others.
+    fn try_first(&mut self, place: Option<SocketAddr>) {
+        if let Some(place) = place.filter(|place| !self.addresses.contains(place)) {
+            self.addresses.insert(0, place);
+            self.waiting.push_front(place);
+        }
+    }
+
+    fn try_last(&mut self, place: SocketAddr) {
+        if !self.addresses.contains(&place) {
+            self.addresses.push(place);
+            self.waiting.push_back(place);
+        }
+    }
+
     /// Keeps the failure that tells most.
-    fn note(&mut self, failure: Failure, to: SocketAddr) {
-        if self.failure.as_ref().is_none_or(|(known, _)| *known < failure) {
-            self.failure = Some((failure, to));
+    fn note(&mut self, failure: DialError) {
+        if self.failure.as_ref().is_none_or(|known| tells(known) < tells(&failure)) {
+            self.failure = Some(failure);
         }
     }
 }
@@ -219,30 +233,44 @@ impl Attempt {
     }
 }
 
-impl Failure {
-    fn of(error: &io::Error) -> Failure {
-        match error.raw_os_error() {
-            Some(libc::ECONNREFUSED) => Failure::Refused,
-            Some(libc::ETIMEDOUT) => Failure::TimedOut,
-            Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EADDRNOTAVAIL) => Failure::NoRoute,
-            _ => Failure::Other(error.to_string()),
-        }
+/// How much a failure tells: of several addresses of one name, the one that is told.
+fn tells(failure: &DialError) -> u8 {
+    match failure {
+        DialError::Other { .. } => 0,
+        DialError::UnknownName { .. } | DialError::NoAddress { .. } => 1,
+        DialError::NoRoute { .. } => 2,
+        DialError::TimedOut { .. } => 3,
+        DialError::Refused { .. } => 4,
+        DialError::NoZone { .. } | DialError::UnknownZone { .. } => 5,
+        // Ours, whatever the others say.
+        DialError::Shortage { .. } => 6,
     }
+}
 
-    fn sentence(&self, name: &str, port: u16, to: SocketAddr) -> String {
-        let given = resolve::literal(name, port).is_some();
-        let host = if given { to.to_string() } else { format!("{name}:{port} ({})", to.ip()) };
-        match self {
-            Failure::Refused => {
-                format!("nobody is waiting on {host}: is `send` or `recv` running there, and on port {port}?")
-            }
-            Failure::TimedOut => format!(
-                "{host} does not answer: check the address, that the machine is on, and that its firewall lets TCP and UDP port \
-                 {port} in"
-            ),
-            Failure::NoRoute => format!("there is no route to {host}: check the address and this machine's network"),
-            Failure::Other(error) => format!("{host} cannot be reached: {error}"),
-        }
+/// The host as it was given, and the address where that is another.
+fn told_as(host: &(String, u16), to: SocketAddr) -> String {
+    let (name, port) = host;
+    match resolve::literal(name, *port) {
+        Some(given) if given == to => to.to_string(),
+        Some(given) => format!("{given} ({})", to.ip()),
+        None => format!("{name}:{port} ({})", to.ip()),
+    }
+}
+
+fn timed_out(host: &(String, u16), to: SocketAddr) -> DialError {
+    DialError::TimedOut { host: told_as(host, to), port: host.1 }
+}
+
+fn failure(given: &(String, u16), to: SocketAddr, error: &io::Error) -> DialError {
+    let (host, port) = (told_as(given, to), given.1);
+    if let Some(shortage) = shortage::of(error) {
+        return DialError::Shortage { host, shortage };
+    }
+    match error.raw_os_error() {
+        Some(libc::ECONNREFUSED) => DialError::Refused { host, port },
+        Some(libc::ETIMEDOUT) => DialError::TimedOut { host, port },
+        Some(libc::ENETUNREACH | libc::EHOSTUNREACH | libc::ENETDOWN | libc::EADDRNOTAVAIL) => DialError::NoRoute { host },
+        _ => DialError::Other { host, why: error.to_string() },
     }
 }
 
@@ -263,33 +291,133 @@ fn connect(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
+
+    fn at(ip: &str) -> SocketAddr {
+        SocketAddr::new(ip.parse().expect("an address"), 9688)
+    }
+
+    fn dials(name: &str, port: u16) -> Dials {
+        let watcher = Watcher::new().expect("a poller");
+        Dials::new(watcher, vec![(name.to_string(), port)], "::".parse().expect("an address"))
+    }
+
+    const HOST: HostId = HostId(0);
 
     #[test]
-    fn the_failure_that_tells_most_is_the_one_told() {
-        let at = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), 9688);
-        let now = Instant::now();
+    fn the_failure_that_tells_most_is_the_one_told_and_a_shortage_of_ours_before_all() {
+        let camera = ("camera".to_string(), 9688);
+        let failed = |code, ip| failure(&camera, at(ip), &io::Error::from_raw_os_error(code));
         let mut dial = Dial {
+            looking: false,
             addresses: Vec::new(),
             waiting: VecDeque::new(),
             attempts: VecDeque::new(),
-            next_at: now,
+            next_at: Instant::now(),
             failure: None,
             until: None,
         };
-        dial.note(Failure::NoRoute, at("fd00::1"));
-        dial.note(Failure::Refused, at("10.0.0.1"));
-        dial.note(Failure::TimedOut, at("10.0.0.2"));
-        assert_eq!(dial.failure, Some((Failure::Refused, at("10.0.0.1"))));
+        dial.note(failed(libc::ENETUNREACH, "fd00::1"));
+        dial.note(failed(libc::ECONNREFUSED, "10.0.0.1"));
+        dial.note(failed(libc::ETIMEDOUT, "10.0.0.2"));
+        assert_eq!(dial.failure, Some(DialError::Refused { host: "camera:9688 (10.0.0.1)".to_string(), port: 9688 }));
+        dial.note(failed(libc::EMFILE, "10.0.0.3"));
+        assert!(matches!(dial.failure, Some(DialError::Shortage { .. })), "{:?}", dial.failure);
     }
 
     #[test]
     fn failures_name_host_port_and_what_to_do() {
-        let to: SocketAddr = "10.0.0.1:9688".parse().expect("an address");
-        let refused = Failure::Refused.sentence("camera", 9688, to);
-        assert_eq!(refused, "nobody is waiting on camera:9688 (10.0.0.1): is `send` or `recv` running there, and on port 9688?");
-        let silent = Failure::TimedOut.sentence("10.0.0.1", 9688, to);
+        let camera = ("camera".to_string(), 9688);
+        let failed = |code| failure(&camera, at("10.0.0.1"), &io::Error::from_raw_os_error(code)).to_string();
+        assert_eq!(
+            failed(libc::ECONNREFUSED),
+            "nobody is waiting on camera:9688 (10.0.0.1): is `send` or `recv` running there, and on port 9688?"
+        );
+        let silent = timed_out(&("10.0.0.1".to_string(), 9688), at("10.0.0.1")).to_string();
         assert!(silent.starts_with("10.0.0.1:9688 does not answer") && silent.contains("firewall"), "{silent}");
-        let error = io::Error::from_raw_os_error(libc::EHOSTUNREACH);
-        assert!(Failure::of(&error).sentence("camera", 1, to).starts_with("there is no route to camera:1 (10.0.0.1)"));
+        assert!(failed(libc::EHOSTUNREACH).starts_with("there is no route to camera:9688 (10.0.0.1)"));
+    }
+
+    /// A port of loopback that refuses, and one that is waited on.
+    fn ports() -> (TcpListener, SocketAddr, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
+        let open = listener.local_addr().expect("bound");
+        let closed = TcpListener::bind("127.0.0.2:0").expect("loopback").local_addr().expect("bound");
+        (listener, open, closed)
+    }
+
+    /// A port that answers nothing: as many wait to be taken in as may.
+    fn silent() -> (Socket, Vec<Socket>, SocketAddr) {
+        let new = || Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let listener = new();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 4], 0)).into()).expect("loopback");
+        listener.listen(0).expect("it listens");
+        let address = listener.local_addr().expect("bound");
+        let waiting = (0..4).map(|_| {
+            let socket = new();
+            socket.set_nonblocking(true).expect("a flag");
+            let _ = socket.connect(&address);
+            socket
+        });
+        let waiting = waiting.collect();
+        (listener, waiting, address.as_socket().expect("IPv4"))
+    }
+
+    /// Until the dial ends: what the poller of the net thread would do.
+    fn outcome(dials: &mut Dials) -> Outcome {
+        let mut events = polling::Events::new();
+        loop {
+            if let Some((_, outcome)) = dials.poll() {
+                return outcome;
+            }
+            events.clear();
+            let poller = dials.watcher.poller().clone();
+            let until = dials.deadline().expect("something is awaited");
+            poller.wait_deadline(&mut events, until).expect("it polls");
+            for event in events.iter() {
+                dials.handle_event(Instant::now(), event.key);
+            }
+            dials.handle_timeout(Instant::now());
+        }
+    }
+
+    #[test]
+    fn all_addresses_of_a_name_are_tried_and_the_one_that_answers_wins() {
+        let (_listener, open, closed) = ports();
+        let mut dials = dials("camera", open.port());
+        assert_eq!(dials.start(Instant::now(), HOST, None), Some(("camera".to_string(), open.port())));
+        let (_full, _waiting, silent) = silent();
+        dials.handle_resolved(Instant::now(), HOST, Ok(vec![silent, closed, open]));
+        assert_eq!(outcome(&mut dials).expect("one of them answers").1, open);
+        assert!(dials.under_way.is_empty());
+    }
+
+    #[test]
+    fn all_addresses_of_a_name_fail_as_one() {
+        let (_listener, _, closed) = ports();
+        let mut dials = dials("camera", closed.port());
+        dials.start(Instant::now(), HOST, None);
+        let other = SocketAddr::new("127.0.0.3".parse().expect("an address"), closed.port());
+        dials.handle_resolved(Instant::now(), HOST, Ok(vec![closed, other]));
+        assert!(matches!(outcome(&mut dials), Err(DialError::Refused { .. })));
+        assert!(dials.poll().is_none() && dials.under_way.is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_place_that_the_core_knows_is_tried_while_the_name_is_looked_up_and_whatever_comes_of_that() {
+        let (_listener, open, _) = ports();
+        let mut dials = dials("camera", open.port());
+        assert!(dials.start(Instant::now(), HOST, Some(open)).is_some());
+        let unknown = DialError::UnknownName { name: "camera".to_string(), why: "gone".to_string() };
+        dials.handle_resolved(Instant::now(), HOST, Err(unknown));
+        assert_eq!(outcome(&mut dials).expect("it answers").1, open);
+    }
+
+    #[test]
+    fn a_link_local_address_without_its_interface_is_not_dialled_at_all() {
+        let mut dials = dials("fe80::1", 9688);
+        assert_eq!(dials.start(Instant::now(), HOST, None), None);
+        assert!(matches!(dials.poll(), Some((HOST, Err(DialError::NoZone { .. })))));
+        assert!(dials.under_way.is_empty());
     }
 }

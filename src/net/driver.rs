@@ -21,6 +21,7 @@ use super::poll::Watcher;
 use super::stats::Stats;
 use super::tcp::{Listener, Read, Streams, Written};
 use super::{Config, Error, resolve, udp};
+use crate::session::unreachable::DialError;
 use crate::session::{Core, HostId, Output, StreamId};
 
 /// Outputs carried out before sockets are looked at again.
@@ -295,8 +296,8 @@ where
                         self.core.handle_stream_closed(now, stream);
                     }
                 }
-                Output::Dial { host } => {
-                    self.dial(now, host);
+                Output::Dial { host, also } => {
+                    self.dial(now, host, also);
                     self.tell_dials();
                 }
                 Output::Event(event) => (self.on_event)(event),
@@ -309,12 +310,13 @@ where
         self.unfinished = true;
     }
 
-    fn dial(&mut self, now: Instant, host: HostId) {
-        if let Some((name, port)) = self.dials.start(now, host) {
+    fn dial(&mut self, now: Instant, host: HostId, also: Option<SocketAddr>) {
+        if let Some((name, port)) = self.dials.start(now, host, also) {
             let inbox = Arc::clone(&self.inbox);
+            let host_text = name.clone();
             if let Err(error) = resolve::spawn(name, port, move |answer| inbox.push_resolved((host, answer))) {
-                let sentence = format!("a host name cannot be looked up, for want of a thread: {error}");
-                self.dials.handle_resolved(now, host, Err(sentence));
+                let why = format!("there is no thread to look the name up ({error})");
+                self.dials.handle_resolved(now, host, Err(DialError::Other { host: host_text, why }));
             }
         }
     }

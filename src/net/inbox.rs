@@ -12,12 +12,13 @@ use std::thread::{self, ThreadId};
 use polling::Poller;
 
 use crate::session::HostId;
+use crate::session::unreachable::DialError;
 
 /// Commands that may wait: a quarter of a second of the finest slicing there is (128 slices a picture at 30 a second).
 pub(super) const CAPACITY: usize = 1024;
 
 /// A looked-up name.
-pub(super) type Resolved = (HostId, Result<Vec<SocketAddr>, String>);
+pub(super) type Resolved = (HostId, Result<Vec<SocketAddr>, DialError>);
 
 pub(super) struct Inbox<Command> {
     state: Mutex<State<Command>>,

@@ -18,6 +18,7 @@ mod holder;
 mod inbox;
 mod poll;
 mod resolve;
+mod shortage;
 mod stats;
 mod tcp;
 #[cfg(test)]

@@ -4,10 +4,11 @@
 //! nothing but its channel.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::thread;
 
-use super::address;
+use super::{address, shortage};
+use crate::session::unreachable::DialError;
 
 /// How many addresses of one name are tried. A name with more is a load balancer's, not a camera's.
 const MOST_ADDRESSES: usize = 8;
@@ -18,37 +19,86 @@ pub(super) fn literal(host: &str, port: u16) -> Option<SocketAddr> {
     host.parse::<IpAddr>().ok().map(|ip| address::toward_core(SocketAddr::new(ip, port)))
 }
 
-/// Looks a name up on its own thread and hands the answer, at least one address or a sentence, to `answer`.
+/// Looks a name up on its own thread and hands the answer, at least one address or why there is none, to `answer`.
 pub(super) fn spawn(
     host: String,
     port: u16,
-    answer: impl FnOnce(Result<Vec<SocketAddr>, String>) + Send + 'static,
+    answer: impl FnOnce(Result<Vec<SocketAddr>, DialError>) + Send + 'static,
 ) -> io::Result<()> {
     thread::Builder::new().name("resolve".into()).spawn(move || answer(look_up(&host, port)))?;
     Ok(())
 }
 
-fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
-    let found = (host, port).to_socket_addrs().map_err(|error| {
-        let why = error.to_string();
-        let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
-        format!("unknown host {host} ({why}): check its spelling and the network, or give its address")
-    })?;
-    let mut addresses: Vec<SocketAddr> = Vec::new();
-    for found in found.map(address::toward_core) {
-        if addresses.len() < MOST_ADDRESSES && !addresses.contains(&found) {
-            addresses.push(found);
+fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    let found = (host, port).to_socket_addrs().map_err(|error| not_found(host, &error))?;
+    let addresses = interleave(found.map(address::toward_core));
+    if addresses.is_empty() {
+        return Err(DialError::NoAddress { name: host.to_string() });
+    }
+    match addresses[..] {
+        [only] => without_zone(only).map_or(Ok(addresses), Err),
+        _ => Ok(addresses),
+    }
+}
+
+fn not_found(name: &str, error: &io::Error) -> DialError {
+    if let Some(shortage) = shortage::of(error).or_else(shortage::now) {
+        return DialError::Shortage { host: name.to_string(), shortage };
+    }
+    if let Some((address, zone)) = name.split_once('%')
+        && address.parse::<Ipv6Addr>().is_ok()
+    {
+        return DialError::UnknownZone { zone: zone.to_string(), interfaces: link_local_interfaces() };
+    }
+    let why = error.to_string();
+    let why = why.strip_prefix("failed to lookup address information: ").unwrap_or(&why);
+    DialError::UnknownName { name: name.to_string(), why: why.to_string() }
+}
+
+/// IPv6 and IPv4 in turn, IPv6 first, each in the resolver's order (RFC 8305 §4): one family that is broken costs one head start, however
+/// many addresses of it there are.
+fn interleave(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    let mut families = [Vec::new(), Vec::new()];
+    for address in found {
+        let family = &mut families[usize::from(address.is_ipv4())];
+        if !family.contains(&address) {
+            family.push(address);
         }
     }
-    if addresses.is_empty() {
-        return Err(format!("the name {host} has no address: give the host's address instead"));
+    let longest = families[0].len().max(families[1].len());
+    (0..longest).flat_map(|at| families.iter().filter_map(move |family| family.get(at))).copied().take(MOST_ADDRESSES).collect()
+}
+
+/// What is wrong with a link-local address that names no interface.
+pub(super) fn without_zone(address: SocketAddr) -> Option<DialError> {
+    match address {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0 => {
+            Some(DialError::NoZone { address: *v6.ip(), interfaces: link_local_interfaces() })
+        }
+        _ => None,
     }
-    Ok(addresses)
+}
+
+/// Interfaces of this machine that have link-local addresses, so that one can be reached there.
+fn link_local_interfaces() -> Vec<String> {
+    // Address, index, length of prefix, scope, flags, name; scope 20 is the link.
+    let table = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let mut names: Vec<String> = table
+        .lines()
+        .filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [_, _, _, "20", _, name] => Some(name.to_string()),
+            _ => None,
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddrV6;
 
     #[test]
     fn addresses_are_understood_with_and_without_brackets_and_names_are_not_taken_for_them() {
@@ -67,7 +117,27 @@ mod tests {
         found.sort();
         found.dedup();
         assert_eq!(found.len(), len);
-        let sentence = look_up("no-such-host.invalid", 7).expect_err("reserved never to exist");
-        assert!(sentence.starts_with("unknown host no-such-host.invalid ("), "{sentence}");
+        let error = look_up("no-such-host.invalid", 7).expect_err("reserved never to exist");
+        assert!(matches!(&error, DialError::UnknownName { name, .. } if name == "no-such-host.invalid"), "{error:?}");
+    }
+
+    #[test]
+    fn addresses_are_tried_ipv6_first_and_the_families_in_turn() {
+        let at = |ip: &str| SocketAddr::new(ip.parse().expect("an address"), 7);
+        let found = ["10.0.0.1", "10.0.0.2", "10.0.0.1", "2001:db8::1", "2001:db8::2", "10.0.0.3"].map(at);
+        let expected = ["2001:db8::1", "10.0.0.1", "2001:db8::2", "10.0.0.2", "10.0.0.3"].map(at);
+        assert_eq!(interleave(found.into_iter()), expected);
+        let many = (1..=20).map(|n| at(&format!("10.0.0.{n}")));
+        assert_eq!(interleave(many).len(), MOST_ADDRESSES);
+    }
+
+    #[test]
+    fn a_link_local_address_wants_its_interface_and_one_that_is_not_there_is_named() {
+        let bare = literal("fe80::1", 7).expect("an address");
+        assert!(matches!(without_zone(bare), Some(DialError::NoZone { .. })));
+        let zoned = SocketAddrV6::new("fe80::1".parse().expect("an address"), 7, 0, 2).into();
+        assert_eq!((without_zone(zoned), without_zone(literal("::1", 7).expect("an address"))), (None, None));
+        let error = look_up("fe80::1%no-such-if0", 7).expect_err("there is no such interface");
+        assert!(matches!(&error, DialError::UnknownZone { zone, .. } if zone == "no-such-if0"), "{error:?}");
     }
 }

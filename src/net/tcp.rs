@@ -17,11 +17,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::libc;
 use socket2::SockRef;
 
 use super::address::toward_core;
 use super::poll::{Watched, Watcher};
+use super::shortage;
 use super::stats::Stats;
 use crate::session::StreamId;
 
@@ -37,18 +37,21 @@ const NOT_SENT: u32 = 16 << 10;
 const READ: usize = 64 << 10;
 /// How long the listener rests when the system has no room for a connection.
 const REST: Duration = Duration::from_millis(200);
+/// Between two words about that.
+const COMPLAIN: Duration = Duration::from_secs(60);
 
 /// Takes connections in.
 pub(super) struct Listener {
     watched: Watched<TcpListener>,
     resting_until: Option<Instant>,
-    complained: bool,
+    /// When it was last said that there is no room.
+    complained: Option<Instant>,
 }
 
 impl Listener {
     pub(super) fn new(socket: TcpListener, watcher: &Watcher) -> io::Result<Listener> {
         socket.set_nonblocking(true)?;
-        Ok(Listener { watched: watcher.watch(socket, true, false)?, resting_until: None, complained: false })
+        Ok(Listener { watched: watcher.watch(socket, true, false)?, resting_until: None, complained: None })
     }
 
     pub(super) fn key(&self) -> usize {
@@ -61,16 +64,17 @@ impl Listener {
             match self.watched.get().accept() {
                 Ok((socket, from)) => return Some((socket, toward_core(from))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) if is_shortage(&error) => {
+                Err(error) => {
+                    let Some(shortage) = shortage::of(&error) else { continue }; // it was gone before it was taken in
                     // The connection stays in the backlog and would be announced for ever.
                     self.watched.set_interest(false, false);
                     self.resting_until = Some(now + REST);
-                    if !mem::replace(&mut self.complained, true) {
-                        tracing::warn!("no room for another connection ({error}): close programs, or raise `ulimit -n`");
+                    if self.complained.is_none_or(|at| now >= at + COMPLAIN) {
+                        self.complained = Some(now);
+                        tracing::warn!("a connection is not taken in: {shortage}");
                     }
                     return None;
                 }
-                Err(_) => {} // it was gone before it was taken in
             }
         }
     }
@@ -85,10 +89,6 @@ impl Listener {
             self.watched.set_interest(true, false);
         }
     }
-}
-
-fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// What became of bytes given to a connection.

@@ -16,6 +16,7 @@ use self::hosts::Hosts;
 use super::admission::{self, MAX_PEERS};
 use super::link::{self, Advance, Fault, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
+use super::unreachable::{DialError, Unreachable};
 use super::{HostId, Output, StreamId};
 use crate::crypto::{self, Side};
 use crate::media::clock::Epoch;
@@ -132,7 +133,7 @@ impl Endpoint {
     }
 
     /// How a dial ended.
-    pub fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+    pub fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
         match outcome {
             Ok((stream, _)) if self.stopped => self.closes.push_back(stream),
             Ok((stream, remote)) => {
@@ -143,9 +144,14 @@ impl Endpoint {
                     Err(()) => self.remove(id),
                 }
             }
-            Err(sentence) => {
-                self.hosts.failed(now, host);
-                self.notices.push_back(Notice::Unreachable { host, sentence, fatal: false });
+            Err(error) => {
+                let fatal = error.is_final();
+                if fatal {
+                    self.hosts.give_up(host)
+                } else {
+                    self.hosts.failed(now, host)
+                }
+                self.notices.push_back(Notice::Unreachable { host, error: error.into(), fatal });
             }
         }
     }
@@ -213,9 +219,11 @@ impl Endpoint {
         let (remote, began, greeted) = (link.remote, link.began, link.hello.is_some());
         let keeps = greeted && self.config.reconnect;
         if let Some(host) = self.hosts.of(id) {
+            if greeted {
+                self.hosts.met(host);
+            }
             if !greeted && self.hosts.link(host).is_none() {
-                let sentence = format!("{remote} closed the connection before saying what it is: is that `send` or `recv`?");
-                self.notices.push_back(Notice::Unreachable { host, sentence, fatal: false });
+                self.notices.push_back(Notice::Unreachable { host, error: Unreachable::HungUp(remote), fatal: false });
             }
             self.hosts.broke(now, host, began, keeps);
         } else if !greeted {
@@ -256,6 +264,9 @@ impl Endpoint {
                 Some((id, Incoming::Clock { number, asked, received, replied }))
             }
             Ok(Opened::Validated(number)) => {
+                if let Some(host) = self.hosts.of(id) {
+                    self.hosts.met(host);
+                }
                 self.notices.push_back(Notice::Path(id));
                 Some((id, Incoming::Control(number)))
             }
@@ -353,8 +364,7 @@ impl Endpoint {
         match host {
             Some(host) => {
                 if self.hosts.link(host).is_none() {
-                    let sentence = format!("{remote} accepted the connection and then said nothing: is that `send` or `recv`?");
-                    self.notices.push_back(Notice::Unreachable { host, sentence, fatal: false });
+                    self.notices.push_back(Notice::Unreachable { host, error: Unreachable::Silent(remote), fatal: false });
                 }
                 self.hosts.broke(now, host, began, false);
             }
@@ -391,7 +401,7 @@ impl Endpoint {
             return Some(Output::Close { stream });
         }
         if let Some(host) = self.hosts.poll(now) {
-            return Some(Output::Dial { host });
+            return Some(Output::Dial { host, also: self.proved_place(host) });
         }
         for link in self.links.values_mut() {
             if let Some(stream) = link.stream.filter(|_| link.writable && link.has_outgoing()) {

@@ -12,6 +12,7 @@
 
 use super::StreamId;
 use super::path::{Keys, Path};
+use super::unreachable::Unreachable;
 use crate::crypto::{self, Handshake, Psk, Side, Transport};
 use crate::wire::preamble::{self, Answer, Opening, Refusal, Role};
 use crate::wire::record::{Hello, Reason, Record};
@@ -58,8 +59,8 @@ pub struct Identity {
 /// Why a link ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The other side turned us away, or what answers is not Eyeline: dialling again will not help.
-    Refused(String),
+    /// The other side turned us away, or what answers is not Eyeline.
+    Refused(Unreachable),
     /// We turn the other side away: it is told this sentence.
     TurnedAway(Refusal, String),
     /// It broke the protocol.
@@ -214,10 +215,7 @@ impl Link {
                     let sentence = "This is Eyeline, a camera link; what came is not Eyeline.\n".to_string();
                     Fault::TurnedAway(Refusal::Other, sentence)
                 }
-                Side::Dialler => Fault::Refused(format!(
-                    "another program answers at {}: it is not Eyeline (is --port right on both sides?)",
-                    self.remote
-                )),
+                Side::Dialler => Fault::Refused(Unreachable::NotEyeline(self.remote)),
             });
         }
         let Some(head) = self.inbox.first_chunk::<{ preamble::LEN }>().copied() else { return Ok(None) };
@@ -285,9 +283,13 @@ impl Link {
             return Ok((Stage::Dialling(Box::new(handshake)), Some(Advance::Hungry)));
         };
         let answer = Answer::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
-        if answer.refusal.is_some() || answer.version != VERSION {
+        if let Some(refusal) = answer.refusal {
             let sentence = printable(&String::from_utf8_lossy(&body));
-            return Err(Fault::Refused(format!("{} turned us away: {sentence}", self.remote)));
+            return Err(Fault::Refused(Unreachable::TurnedAway { from: self.remote, refusal, sentence }));
+        }
+        if answer.version != VERSION {
+            let sentence = format!("it speaks version {} of the protocol and we {VERSION}: update the older", answer.version);
+            return Err(Fault::Refused(Unreachable::TurnedAway { from: self.remote, refusal: Refusal::Version, sentence }));
         }
         handshake.read(&body).map_err(broken)?;
         self.say_hello(me, resume);

@@ -18,9 +18,11 @@ pub mod sent;
 mod sound_copies;
 mod sound_log;
 pub mod stats;
+pub mod unreachable;
 
 use std::net::SocketAddr;
 use std::time::Instant;
+use unreachable::DialError;
 
 /// Names one TCP connection. Chosen by the driver, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -57,6 +59,8 @@ pub enum Output<Event> {
     Dial {
         /// Which host.
         host: HostId,
+        /// Its peer proved by datagrams to be there: to be dialled beside the addresses that the host is given by.
+        also: Option<SocketAddr>,
     },
     /// For the application.
     Event(Event),
@@ -77,8 +81,8 @@ pub trait Core {
     fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]);
     /// Somebody connected to our TCP port.
     fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr);
-    /// How an [`Output::Dial`] ended: the connection and the address it reached, or one sentence saying why not.
-    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>);
+    /// How an [`Output::Dial`] ended: the connection and the address it reached, or why not.
+    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>);
     /// Bytes came over a TCP connection.
     fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]);
     /// A TCP connection is gone. Said once for each connection, also after our own [`Output::Close`].

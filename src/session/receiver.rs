@@ -13,6 +13,7 @@ use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::hearing::Hearing;
 use super::link::LinkId;
 use super::stats::ReceiverStats;
+use super::unreachable::DialError;
 use super::{Core, HostId, Output, StreamId};
 use crate::media::clock::Estimate;
 use crate::media::depacketizer::{Depacketizer, Limits, Pushed};
@@ -125,8 +126,8 @@ impl Session {
                 }
                 Notice::Down(..) => {}
                 Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
-                Notice::Unreachable { host, sentence, fatal } => {
-                    self.events.push_back(Event::Unreachable { host, sentence, fatal });
+                Notice::Unreachable { host, error, fatal } => {
+                    self.events.push_back(Event::Unreachable { host, error, fatal });
                 }
             }
         }
@@ -345,7 +346,7 @@ impl Core for Session {
         self.endpoint.handle_accepted(now, stream, from);
     }
 
-    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
         self.endpoint.handle_dialled(now, host, outcome);
     }
 

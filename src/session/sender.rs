@@ -18,6 +18,7 @@ use super::peer::{Peer, Shared};
 use super::sound_copies;
 use super::sound_log::{self, SoundLog};
 use super::stats::{PeerStats, SenderStats};
+use super::unreachable::DialError;
 use super::{Core, HostId, Output, StreamId};
 use crate::media::packetizer::{Cursor, Limits, Log, Slice};
 use crate::media::rate_control::Bitrate;
@@ -133,8 +134,8 @@ impl Session {
                     }
                 }
                 Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
-                Notice::Unreachable { host, sentence, fatal } => {
-                    self.events.push_back(Event::Unreachable { host, sentence, fatal });
+                Notice::Unreachable { host, error, fatal } => {
+                    self.events.push_back(Event::Unreachable { host, error, fatal });
                 }
             }
         }
@@ -396,7 +397,7 @@ impl Core for Session {
         self.endpoint.handle_accepted(now, stream, from);
     }
 
-    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
         self.endpoint.handle_dialled(now, host, outcome);
     }
 

@@ -5,6 +5,7 @@
 
 use super::harness::{Event, World};
 use super::tcp::{End, Segment};
+use eyeline::session::unreachable::DialError;
 use eyeline::session::{HostId, StreamId};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -67,12 +68,12 @@ impl World {
     }
 
     /// An attempt failed; the last one's end is the dial's.
-    fn fail_attempt(&mut self, id: u64, why: &str) {
+    fn fail_attempt(&mut self, id: u64, why: impl Fn(SocketAddr) -> DialError) {
         let last = !self.has_others(id);
         let Some(connection) = self.connections.remove(&id) else { return };
         if last {
-            let (node, host) = (connection.nodes[0], connection.host);
-            self.input(node, |program, at| program.handle_dialled(at, host, Err(why.to_string())));
+            let (node, host, error) = (connection.nodes[0], connection.host, why(connection.addresses[1]));
+            self.input(node, |program, at| program.handle_dialled(at, host, Err(error)));
         }
     }
 
@@ -88,10 +89,18 @@ impl World {
         }
     }
 
-    pub(super) fn dial(&mut self, node: usize, host: HostId) {
+    /// Dials where the host was given, and beside it where else the core knows it to be.
+    pub(super) fn dial(&mut self, node: usize, host: HostId, also: Option<SocketAddr>) {
+        let given = self.nodes[node].hosts[host.0];
+        self.attempt(node, host, given);
+        if let Some(also) = also.filter(|also| *also != given) {
+            self.attempt(node, host, also);
+        }
+    }
+
+    fn attempt(&mut self, node: usize, host: HostId, to: SocketAddr) {
         let id = self.next_connection;
         self.next_connection += 1;
-        let to = self.nodes[node].hosts[host.0];
         let from = SocketAddr::new(self.nodes[node].udp.ip(), 40_000 + (id % 20_000) as u16);
         let ends = [End::new(), End::new()];
         self.connections
@@ -107,7 +116,7 @@ impl World {
             self.travel_tcp(id, 0, 0, Event::Syn(id));
             self.schedule(self.now + 2_000_000_000, Event::SynTimeout(id));
         } else {
-            self.fail_attempt(id, "connection timed out");
+            self.fail_attempt(id, |to| DialError::TimedOut { host: to.to_string(), port: to.port() });
         }
     }
 
@@ -235,7 +244,7 @@ impl World {
         if self.connections.get(&id).is_none_or(|c| c.ends[0].established) {
             return;
         }
-        self.fail_attempt(id, "connection refused");
+        self.fail_attempt(id, |to| DialError::Refused { host: to.to_string(), port: to.port() });
     }
 
     pub(super) fn handle_retransmit(&mut self, id: u64, side: usize, at: u64) {

@@ -8,6 +8,7 @@ use super::connections::Connection;
 use super::netem::{Link, Params};
 use super::oscillator::{Base, Oscillator};
 use super::tcp::Segment;
+use eyeline::session::unreachable::DialError;
 use eyeline::session::{HostId, Output, StreamId};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -44,7 +45,7 @@ pub enum Tick {
 pub trait Program {
     fn handle_datagram(&mut self, at: Moment, from: SocketAddr, bytes: &mut [u8]);
     fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr);
-    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), String>);
+    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>);
     fn handle_stream(&mut self, at: Moment, stream: StreamId, bytes: &[u8]);
     fn handle_stream_closed(&mut self, at: Moment, stream: StreamId);
     fn handle_writable(&mut self, at: Moment, stream: StreamId, writable: bool);
@@ -338,7 +339,7 @@ impl World {
                 }
                 Output::Stream { stream } => self.write(stream, &buffer),
                 Output::Close { stream } => self.close(stream),
-                Output::Dial { host } => self.dial(node, host),
+                Output::Dial { host, also } => self.dial(node, host, also),
                 Output::Event(()) => {}
                 Output::Wait(deadline) => {
                     self.nodes[node].timer += 1;

@@ -126,42 +126,53 @@ fn answer(bytes: &[u8]) -> (Answer, String) {
 
 /// Lets a dialling core and a waiting one meet, until both have nothing more to say over TCP. What each side was told.
 fn meet<D: Core, W: Core>(dialler: &mut D, waiter: &mut W, now: Instant) -> (Vec<D::Event>, Vec<W::Event>) {
-    let (mut to_dialler, mut to_waiter) = (Vec::new(), Vec::new());
     let first = drain(dialler, now);
     assert_eq!(first.dials, 1);
-    dialler.handle_dialled(now, HostId(0), Ok((StreamId(1), private(1, 9688))));
-    waiter.handle_accepted(now, StreamId(2), private(2, 40_000));
+    connect(dialler, waiter, now, (StreamId(1), StreamId(2)))
+}
+
+/// Brings what was dialled to the waiting side, over these connections.
+fn connect<D: Core, W: Core>(
+    dialler: &mut D,
+    waiter: &mut W,
+    now: Instant,
+    (ours, theirs): (StreamId, StreamId),
+) -> (Vec<D::Event>, Vec<W::Event>) {
+    let (mut to_dialler, mut to_waiter) = (Vec::new(), Vec::new());
+    dialler.handle_dialled(now, HostId(0), Ok((ours, private(1, 9688))));
+    waiter.handle_accepted(now, theirs, private(2, 40_000));
     let mut open = [true, true];
     for _ in 0..10 {
         let there = drain(dialler, now);
         for (_, bytes) in there.stream {
-            waiter.handle_stream(now, StreamId(2), &bytes);
+            waiter.handle_stream(now, theirs, &bytes);
         }
         to_dialler.extend(there.events);
         if !there.closed.is_empty() && std::mem::take(&mut open[1]) {
-            waiter.handle_stream_closed(now, StreamId(2));
+            waiter.handle_stream_closed(now, theirs);
         }
         let back = drain(waiter, now);
         for (_, bytes) in back.stream {
-            dialler.handle_stream(now, StreamId(1), &bytes);
+            dialler.handle_stream(now, ours, &bytes);
         }
         to_waiter.extend(back.events);
         if !back.closed.is_empty() && std::mem::take(&mut open[0]) {
-            dialler.handle_stream_closed(now, StreamId(1));
+            dialler.handle_stream_closed(now, ours);
         }
     }
     (to_dialler, to_waiter)
 }
 
-fn refusals(events: &[receiver::Event]) -> Vec<(&str, bool)> {
-    let refused = |event| match event {
-        &receiver::Event::Unreachable { ref sentence, fatal, .. } => Some((sentence.as_str(), fatal)),
+fn refusals(events: &[receiver::Event]) -> Vec<(String, bool)> {
+    let refused = |event: &receiver::Event| match event {
+        receiver::Event::Unreachable { error, fatal, .. } => Some((error.to_string(), *fatal)),
         _ => None,
     };
     events.iter().filter_map(refused).collect()
 }
 
-/// Both sides learn in words what is wrong with the keys, and the dialler does not try again.
+/// Both sides learn in words what is wrong with the keys. A dialler without one does not try again; one that has a key does, for whoever
+/// turns it away has proved nothing.
 #[test]
 fn keys_that_do_not_fit_are_told_in_words() {
     let now = Base::new().instant(0);
@@ -174,14 +185,67 @@ fn keys_that_do_not_fit_are_told_in_words() {
         let (mut waiter, mut dialler) = (sender(now, 0, waits), receiver(now, 1, dials));
         let (to_dialler, to_waiter) = meet(&mut dialler, &mut waiter, now);
         let refused = refusals(&to_dialler);
-        assert!(matches!(refused[..], [(sentence, true)] if sentence.contains(words)), "{words}: {refused:?}");
+        let told = matches!(&refused[..], [(sentence, fatal)] if sentence.contains(words) && *fatal == dials.is_none());
+        assert!(told, "{words}: {refused:?}");
         assert!(matches!(&to_waiter[..], [sender::Event::TurnedAway(_, sentence)] if sentence.contains(words)), "{to_waiter:?}");
         dialler.handle_timeout(now + secs(10));
-        assert_eq!(drain(&mut dialler, now + secs(10)).dials, 0, "{words}: dialling again will not help");
+        assert_eq!(drain(&mut dialler, now + secs(10)).dials, usize::from(dials.is_some()), "{words}");
     }
     let (mut waiter, mut dialler) = (sender(now, 0, Some(&one)), receiver(now, 1, Some(&one)));
     let (to_dialler, _) = meet(&mut dialler, &mut waiter, now);
     assert!(to_dialler.iter().any(|event| matches!(event, receiver::Event::SenderUp { .. })), "equal keys meet");
+}
+
+/// Runs a core that wants to dial until it does.
+fn until_it_dials<C: Core>(core: &mut C, mut now: Instant) -> Instant {
+    let begins = now;
+    while drain(core, now).dials == 0 {
+        now += ms(50);
+        assert!(now < begins + secs(20), "it does not dial any more");
+        core.handle_timeout(now);
+    }
+    now
+}
+
+/// What answers proves nothing before the handshake: whatever it says, a dialler that was connected before, or has a key, dials on, ever more
+/// seldom, and is connected again when its peer is.
+#[test]
+fn a_refusal_after_a_good_session_is_redialled() {
+    let key = Psk::derive("one").expect("a key");
+    let answer =
+        |version, refusal, body: &[u8]| [&Answer { version, refusal, len: body.len() as u16 }.encode()[..], body].concat();
+    let answers = [
+        answer(1, Some(Refusal::KeyWrong), b"the two sides have different keys"),
+        answer(1, Some(Refusal::Role), b"both sides run `recv`"),
+        answer(1, Some(Refusal::Other), b""),
+        answer(9, None, &[7; 48]),
+        answer(1, None, &[7; 48]),
+        b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+        b"\0\x17\xff".to_vec(),
+    ];
+    for psk in [None, Some(&key)] {
+        let start = Base::new().instant(0);
+        let (mut waiter, mut dialler) = (sender(start, 0, psk), receiver(start, 1, psk));
+        meet(&mut dialler, &mut waiter, start);
+        let broke = start + secs(1);
+        dialler.handle_stream_closed(broke, StreamId(1));
+        waiter.handle_stream_closed(broke, StreamId(2));
+        let (mut now, mut pauses) = (broke, Vec::new());
+        for (stream, bytes) in (10..).zip(&answers) {
+            let dials = until_it_dials(&mut dialler, now);
+            pauses.push((dials - now).as_millis());
+            now = dials;
+            dialler.handle_dialled(now, HostId(0), Ok((StreamId(stream), private(1, 9688))));
+            drain(&mut dialler, now);
+            dialler.handle_stream(now, StreamId(stream), bytes);
+            let told = refusals(&drain(&mut dialler, now).events);
+            assert!(matches!(&told[..], [(_, false)]), "it is not given up: {told:?}");
+        }
+        assert_eq!(pauses, [50, 500, 1000, 2000, 4000, 8000, 10_000]);
+        let now = until_it_dials(&mut dialler, now);
+        let (to_dialler, _) = connect(&mut dialler, &mut waiter, now, (StreamId(90), StreamId(91)));
+        assert!(to_dialler.iter().any(|event| matches!(event, receiver::Event::SenderUp { .. })), "its peer is there again");
+    }
 }
 
 #[test]
@@ -190,7 +254,7 @@ fn two_receivers_are_told_what_to_run() {
     let (mut waiter, mut dialler) = (receiver(now, 0, None), receiver(now, 1, None));
     let (to_dialler, to_waiter) = meet(&mut dialler, &mut waiter, now);
     let refused = refusals(&to_dialler);
-    assert!(matches!(refused[..], [(sentence, true)] if sentence.contains("both sides run `recv`")), "{refused:?}");
+    assert!(matches!(&refused[..], [(sentence, true)] if sentence.contains("both sides run `recv`")), "{refused:?}");
     assert!(matches!(&to_waiter[..], [receiver::Event::TurnedAway(..)]));
 }
 

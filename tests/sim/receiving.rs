@@ -12,6 +12,7 @@ use eyeline::media::depacketizer::{Part, Settled, Slice};
 use eyeline::media::hold::Hold;
 use eyeline::session::receiver::{Command, Config, Event, Session};
 use eyeline::session::stats::ReceiverStats;
+use eyeline::session::unreachable::DialError;
 use eyeline::session::{Core, HostId, Output, StreamId};
 use eyeline::time::MediaTime;
 use eyeline::wire::preamble::Role;
@@ -249,7 +250,7 @@ impl Receiving {
             Event::Quiet(on) => sentence = Some(format!("quiet {on}")),
             Event::NoUdp(address) => sentence = Some(format!("no udp {address}")),
             Event::TurnedAway(from, why) => sentence = Some(format!("turned away {from}: {why}")),
-            Event::Unreachable { sentence: why, fatal, .. } => sentence = Some(format!("unreachable fatal={fatal}: {why}")),
+            Event::Unreachable { error: why, fatal, .. } => sentence = Some(format!("unreachable fatal={fatal}: {why}")),
             Event::Stats(stats) => {
                 let mut watched = self.watched.borrow_mut();
                 watched.assembly_bytes = watched.assembly_bytes.max(stats.assembly_bytes);
@@ -292,7 +293,7 @@ impl Program for Receiving {
         self.session.handle_accepted(at.local, stream, from);
     }
 
-    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
         self.session.handle_dialled(at.local, host, outcome);
     }
 
@@ -332,7 +333,7 @@ impl Program for Receiving {
             Output::Datagrams { to, segment, len } => Some(Output::Datagrams { to, segment, len }),
             Output::Stream { stream } => Some(Output::Stream { stream }),
             Output::Close { stream } => Some(Output::Close { stream }),
-            Output::Dial { host } => Some(Output::Dial { host }),
+            Output::Dial { host, also } => Some(Output::Dial { host, also }),
             Output::Wait(deadline) => Some(Output::Wait(deadline)),
         }
     }

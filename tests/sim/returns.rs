@@ -213,6 +213,44 @@ fn the_senders_address_goes_and_comes_back_and_tcp_is_dead() {
     sound_is_back(&pair, ms(5000), ms(1500));
 }
 
+/// Where the waiting side moves to, and stays.
+const ELSEWHERE: &str = "10.0.0.11";
+
+/// From the fourth second on nothing is at the old address.
+fn deserted() -> Params {
+    Params { outages: vec![(secs(4), secs(1000))], ..home() }
+}
+
+fn moves_for_good(name: &str, mut pair: Pair, waits: usize) {
+    pair.world.at(secs(4), move |world| world.move_to(waits, ELSEWHERE));
+    let pair = comes_back(name, pair, secs(4), secs(4), secs(12));
+    sound_is_back(&pair, secs(4), ms(1500));
+    let log = [pair.watched.borrow().log.clone(), pair.source.borrow().log.clone()].concat();
+    assert!(!log.iter().any(|(_, what)| what.starts_with("unreachable")), "no warning stands while pictures run: {log:?}");
+}
+
+/// The waiting sender gets another address for good: its receiver learns by datagrams where it is, and dials it there.
+#[test]
+fn the_waiting_sender_moves_for_good_and_tcp_follows() {
+    let mut pair = Pair::new(63, &deserted(), Skews::USUAL, Stream::camera());
+    pair.world.connect(ELSEWHERE, SCREEN, &home());
+    let sender = pair.sender;
+    moves_for_good("sender_moves_away", pair, sender);
+}
+
+#[test]
+fn the_waiting_receiver_moves_for_good_and_tcp_follows() {
+    let mut world = World::new(seed(64), Params::lan());
+    world.connect(CAMERA, SCREEN, &deserted());
+    world.connect(CAMERA, ELSEWHERE, &home());
+    let sources = super::receiving::Sources::default();
+    let (receiver, (watched, speaker)) = receiving(&mut world, SCREEN, Skews::USUAL, false, &sources, &[]);
+    let (sender, source) = sending(&mut world, CAMERA, Skews::USUAL, Stream::camera(), &[SCREEN]);
+    sources.borrow_mut().push(source.clone());
+    let pair = Pair { world, sender, receiver, source, sources, watched, speaker };
+    moves_for_good("receiver_moves_away", pair, receiver);
+}
+
 /// A NAT gives datagrams another port; TCP does not notice, and is left alone.
 #[test]
 fn a_nat_rebinds_datagrams_only() {

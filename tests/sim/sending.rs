@@ -16,6 +16,7 @@ use eyeline::picture::{Sampling, Size};
 use eyeline::session::link::Identity;
 use eyeline::session::sender::{Command, Config, Event, Session, SoundBlock};
 use eyeline::session::stats::SenderStats;
+use eyeline::session::unreachable::DialError;
 use eyeline::session::{Core, HostId, Output, StreamId};
 use eyeline::sound::{BLOCK_FRAMES, RATE};
 use eyeline::time::MediaTime;
@@ -347,7 +348,7 @@ impl Sending {
             Event::PeerDown { name, reason, sentence, .. } => note(format!("down {name} {reason:?} {sentence}")),
             Event::NoUdp(address) => note(format!("no udp {address}")),
             Event::TurnedAway(from, sentence) => note(format!("turned away {from}: {sentence}")),
-            Event::Unreachable { sentence, fatal, .. } => note(format!("unreachable fatal={fatal}: {sentence}")),
+            Event::Unreachable { error, fatal, .. } => note(format!("unreachable fatal={fatal}: {error}")),
             Event::Watched(on) => {
                 note(format!("watched {on}"));
                 source.watched = on;
@@ -386,7 +387,7 @@ impl Program for Sending {
         self.session.handle_accepted(at.local, stream, from);
     }
 
-    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
         self.session.handle_dialled(at.local, host, outcome);
     }
 
@@ -432,7 +433,7 @@ impl Program for Sending {
             Output::Datagrams { to, segment, len } => Some(Output::Datagrams { to, segment, len }),
             Output::Stream { stream } => Some(Output::Stream { stream }),
             Output::Close { stream } => Some(Output::Close { stream }),
-            Output::Dial { host } => Some(Output::Dial { host }),
+            Output::Dial { host, also } => Some(Output::Dial { host, also }),
             Output::Wait(deadline) => {
                 debug_assert!(deadline.is_none_or(|deadline| self.base.nanos(deadline) > 0), "before all clocks");
                 Some(Output::Wait(deadline))

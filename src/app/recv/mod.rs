@@ -272,8 +272,8 @@ impl Recv<'_> {
             }
             Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
-            Event::Unreachable { host, sentence, fatal } => {
-                return self.hosts.unreachable(host, &sentence, fatal).map(|()| None);
+            Event::Unreachable { host, error, fatal } => {
+                return self.hosts.unreachable(Instant::now(), host, &error, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
                 let sound = self.speaker.as_ref().map(|(_, feed)| lock(feed).stats());

@@ -198,8 +198,8 @@ impl Send<'_> {
             Event::Target(target) => self.encoder.set_target(target),
             Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
-            Event::Unreachable { host, sentence, fatal } => {
-                return self.hosts.unreachable(host, &sentence, fatal).map(|()| None);
+            Event::Unreachable { host, error, fatal } => {
+                return self.hosts.unreachable(Instant::now(), host, &error, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
                 self.report.print(&stats, self.net.counters().turned_away, &self.encoder, self.running.as_ref())?;

@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::{Config, Counters, Handle, spawn};
+use crate::session::unreachable::DialError;
 use crate::session::{Core, HostId, Output, StreamId};
 
 /// After this without an event a test has failed.
@@ -47,7 +48,7 @@ enum Do {
 enum Heard {
     Datagram(SocketAddr, Vec<u8>),
     Accepted(StreamId, SocketAddr),
-    Dialled(usize, Result<(StreamId, SocketAddr), String>),
+    Dialled(usize, Result<(StreamId, SocketAddr), DialError>),
     Bytes(StreamId, Vec<u8>),
     Closed(StreamId),
     Writable(StreamId, bool),
@@ -81,7 +82,7 @@ impl Core for Toy {
                 self.outputs.extend(bytes.chunks(1 << 16).map(|bytes| (Output::Stream { stream }, bytes.to_vec())));
             }
             Do::Close(stream) => self.outputs.push_back((Output::Close { stream }, Vec::new())),
-            Do::Dial(host) => self.outputs.push_back((Output::Dial { host: HostId(host) }, Vec::new())),
+            Do::Dial(host) => self.outputs.push_back((Output::Dial { host: HostId(host), also: None }, Vec::new())),
             Do::Wake(at) => self.wake = Some(at),
             Do::Nag => self.nags = Some(now),
         }
@@ -95,7 +96,7 @@ impl Core for Toy {
         self.say(Heard::Accepted(stream, from));
     }
 
-    fn handle_dialled(&mut self, _: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), String>) {
+    fn handle_dialled(&mut self, _: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
         self.say(Heard::Dialled(host.0, outcome));
     }
 
@@ -202,7 +203,7 @@ impl Net {
         }
     }
 
-    fn hear_dialled(&self) -> Result<(StreamId, SocketAddr), String> {
+    fn hear_dialled(&self) -> Result<(StreamId, SocketAddr), DialError> {
         match self.hear() {
             Heard::Dialled(0, outcome) => outcome,
             other => panic!("{other:?} instead of the end of a dial"),

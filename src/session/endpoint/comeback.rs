@@ -10,6 +10,7 @@
 use super::super::link::{LinkId, SILENT};
 use super::{Endpoint, Notice};
 use crate::crypto::Side;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// What a replaced link may still take: more than any round trip.
@@ -113,6 +114,19 @@ impl Endpoint {
         if let Some(host) = self.hosts.using(id) {
             self.hosts.well(host);
         }
+    }
+
+    /// Where a host's peer proved by datagrams to be: a waiting side that moved is known there before its name is, and an address that was
+    /// given for it will never be its own again. TCP has the port that was dialled, for a waiting side has UDP and TCP on one port.
+    pub(super) fn proved_place(&self, host: super::HostId) -> Option<SocketAddr> {
+        let link = self.links.get(&self.hosts.link(host)?)?;
+        let proved = link.path.as_ref()?.address()?;
+        let mut place = link.remote;
+        if proved.ip() != place.ip() {
+            place = proved;
+            place.set_port(link.remote.port());
+        }
+        Some(place)
     }
 
     /// Dials afresh beside a connection that seems to hang.

@@ -1,6 +1,8 @@
 //! How links end: by a fault, a farewell, or their age; what is still said, who is told, whether the host is dialled again.
 
+use super::super::HostId;
 use super::super::link::{Fault, LinkId};
+use super::super::unreachable::Unreachable;
 use super::{Endpoint, Notice};
 use crate::wire::record::Reason;
 use std::time::Instant;
@@ -20,22 +22,25 @@ impl Endpoint {
                 self.notices.push_back(Notice::TurnedAway(remote, sentence));
                 self.remove(id);
             }
-            Fault::Refused(sentence) => {
+            Fault::Refused(error) => {
                 self.remove(id);
                 if let Some(host) = host {
-                    self.hosts.give_up(host);
-                    self.notices.push_back(Notice::Unreachable { host, sentence, fatal: true });
+                    self.refused(now, host, error, false);
                 }
             }
             Fault::Protocol(sentence) => {
                 let greeted = link.hello.is_some();
                 self.goodbye(id, Reason::Protocol, &sentence);
                 match (greeted, host) {
-                    (true, _) => self.down(id, Some(Reason::Protocol), sentence),
+                    (true, _) => {
+                        if let Some(host) = host {
+                            self.hosts.turned_away(now, host);
+                        }
+                        self.down(id, Some(Reason::Protocol), sentence);
+                    }
                     (false, Some(host)) => {
-                        self.hosts.give_up(host);
                         self.remove(id);
-                        self.notices.push_back(Notice::Unreachable { host, sentence, fatal: true });
+                        self.refused(now, host, Unreachable::Broken { from: remote, sentence }, false);
                     }
                     (false, None) => {
                         self.counters.turned_away += 1;
@@ -49,17 +54,34 @@ impl Endpoint {
                 if let Some(host) = host {
                     match reason {
                         Reason::Busy => {
-                            self.hosts.give_up(host);
-                            let sentence = format!("{remote} shows somebody else: {sentence}");
-                            self.notices.push_back(Notice::Unreachable { host, sentence, fatal: true });
+                            let proved = self.config.me.psk.is_some();
+                            self.refused(now, host, Unreachable::Busy { from: remote, sentence: sentence.clone() }, proved);
                         }
                         Reason::Replaced => {}
-                        _ => self.hosts.broke(now, host, began, false),
+                        _ => {
+                            if greeted {
+                                self.hosts.met(host);
+                            }
+                            self.hosts.broke(now, host, began, false);
+                        }
                     }
                 }
                 if greeted { self.down(id, Some(reason), sentence) } else { self.remove(id) }
             }
         }
+    }
+
+    /// What answers for a host does not want us, or is no peer. Without a proof (`proved`) anybody on the path can say so: it ends a dialler
+    /// only where nothing speaks against it, and never one that has a key or was connected before. Those dial on, ever more seldom.
+    fn refused(&mut self, now: Instant, host: HostId, error: Unreachable, proved: bool) {
+        let keyed = self.config.me.psk.is_some();
+        let fatal = !self.hosts.was_met(host) && (proved || !keyed);
+        if fatal {
+            self.hosts.give_up(host)
+        } else {
+            self.hosts.turned_away(now, host)
+        }
+        self.notices.push_back(Notice::Unreachable { host, error, fatal });
     }
 
     /// A link is gone and its host, if it has one, is dialled anew.

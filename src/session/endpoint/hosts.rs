@@ -25,6 +25,9 @@ pub const REDIAL: Duration = Duration::from_millis(500);
 /// A connection that had lasted is dialled again after this: the other side may be closing its own end still.
 const REDIAL_LASTED: Duration = Duration::from_millis(50);
 
+/// A host whose answers help nobody is dialled again after [`REDIAL`], then after twice as long, and at last so seldom.
+pub const SELDOM: Duration = Duration::from_secs(10);
+
 /// Connections of one host shaking hands at once: one less than a waiting side lets one address have (`admission`).
 pub const MAX_ATTEMPTS: usize = 3;
 
@@ -43,6 +46,10 @@ struct Host {
     attempts: VecDeque<LinkId>,
     /// What the peer gave us to come back with.
     resume: [u8; 16],
+    /// It was connected once: more than a hello, for who shows another sender says hello as well.
+    met: bool,
+    /// Answers in a row that did not want us.
+    refusals: u32,
 }
 
 /// See the module text.
@@ -62,6 +69,8 @@ impl Hosts {
             link: None,
             attempts: VecDeque::new(),
             resume: [0; 16],
+            met: false,
+            refusals: 0,
         };
         Hosts { hosts: std::iter::repeat_with(host).take(count).collect(), reconnect }
     }
@@ -104,6 +113,8 @@ impl Hosts {
     /// A dial failed.
     pub fn failed(&mut self, now: Instant, host: HostId) {
         let Some(host) = self.hosts.get_mut(host.0) else { return };
+        // What turned us away answers no more.
+        host.refusals = 0;
         let took_long = host.dialling.take().is_some_and(|began| now >= began + REDIAL);
         if self.reconnect && (host.link.is_none() || host.lost) {
             let pause = host.dialled.map_or(now, |dialled| dialled + REDIAL);
@@ -115,6 +126,7 @@ impl Hosts {
     pub fn greeted(&mut self, host: HostId, link: LinkId, token: [u8; 16]) -> Vec<LinkId> {
         let Some(host) = self.hosts.get_mut(host.0) else { return Vec::new() };
         (host.link, host.resume, host.lost, host.next) = (Some(link), token, false, None);
+        host.refusals = 0;
         host.attempts.drain(..).filter(|other| *other != link).collect()
     }
 
@@ -157,6 +169,25 @@ impl Hosts {
         }
     }
 
+    /// A link of it did what links are for.
+    pub fn met(&mut self, host: HostId) {
+        if let Some(host) = self.hosts.get_mut(host.0) {
+            host.met = true;
+        }
+    }
+
+    /// Whether one ever did.
+    pub fn was_met(&self, host: HostId) -> bool {
+        self.hosts.get(host.0).is_some_and(|host| host.met)
+    }
+
+    /// What answers for it does not want us, or is no peer.
+    pub fn turned_away(&mut self, now: Instant, host: HostId) {
+        let Some(host) = self.hosts.get_mut(host.0).filter(|_| self.reconnect) else { return };
+        host.refusals = host.refusals.saturating_add(1);
+        host.next = Some(now + host.pause());
+    }
+
     /// Dialling it again is of no use.
     pub fn give_up(&mut self, host: HostId) {
         if let Some(host) = self.hosts.get_mut(host.0) {
@@ -184,12 +215,18 @@ impl Hosts {
         let host = &mut self.hosts[place];
         host.dialling.get_or_insert(now);
         host.dialled = Some(now);
-        host.next = host.lost.then(|| now + REDIAL);
+        host.next = host.lost.then(|| now + host.pause());
         Some(HostId(place))
     }
 }
 
 impl Host {
+    /// Between two tries.
+    fn pause(&self) -> Duration {
+        // A shift by more than this is beyond the longest anyway.
+        (REDIAL * (1 << self.refusals.saturating_sub(1).min(8))).min(SELDOM)
+    }
+
     fn may_dial(&self) -> bool {
         if self.lost { self.attempts.len() < MAX_ATTEMPTS } else { self.dialling.is_none() }
     }
@@ -256,6 +293,28 @@ mod tests {
         assert_eq!(hosts.greeted(HOST, LinkId(9), [2; 16]), [LinkId(2), LinkId(3)], "the first hello wins");
         assert_eq!(hosts.connected(HOST, LinkId(10)), Err(()), "what comes later is not wanted");
         assert_eq!((hosts.resume(LinkId(9)), hosts.deadline()), ([2; 16], None));
+    }
+
+    #[test]
+    fn what_turns_us_away_is_dialled_ever_more_seldom_until_somebody_says_hello() {
+        let start = Instant::now();
+        let mut hosts = met(start);
+        hosts.removed(LinkId(0));
+        let (mut now, mut pauses) = (start, Vec::new());
+        for link in 1..=7 {
+            hosts.turned_away(now, HOST);
+            let next = hosts.deadline().expect("it is dialled again");
+            pauses.push((next - now).as_millis());
+            assert_eq!(hosts.poll(next), Some(HOST));
+            assert_eq!(hosts.connected(HOST, LinkId(link)), Ok(None));
+            hosts.removed(LinkId(link));
+            now = next;
+        }
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
+        assert_eq!(hosts.connected(HOST, LinkId(9)), Ok(None));
+        hosts.greeted(HOST, LinkId(9), [3; 16]);
+        hosts.turned_away(now, HOST);
+        assert_eq!(hosts.deadline(), Some(now + REDIAL), "a hello makes it well again");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::super::HostId;
 use super::super::link::LinkId;
+use super::super::unreachable::Unreachable;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
 use crate::wire::record::Reason;
@@ -31,7 +32,7 @@ pub enum Notice {
         /// Which host.
         host: HostId,
         /// What happened.
-        sentence: String,
+        error: Unreachable,
         /// Dialling again will not help.
         fatal: bool,
     },

@@ -5,6 +5,7 @@ use crate::media::depacketizer::{Part, Settled, Slice};
 use crate::session::HostId;
 use crate::session::link::Identity;
 use crate::session::stats::ReceiverStats;
+use crate::session::unreachable::Unreachable;
 use crate::time::MediaTime;
 use crate::wire::record::{End, Format, Reason};
 use std::net::SocketAddr;
@@ -91,7 +92,7 @@ pub enum Event {
         /// Which.
         host: HostId,
         /// What happened.
-        sentence: String,
+        error: Unreachable,
         /// It is not dialled again.
         fatal: bool,
     },

@@ -7,6 +7,7 @@ use crate::session::HostId;
 use crate::session::link::{Identity, LinkId};
 use crate::session::sound_log::SoundBlock;
 use crate::session::stats::SenderStats;
+use crate::session::unreachable::Unreachable;
 use crate::wire::record::{Format, Reason};
 use std::net::SocketAddr;
 
@@ -80,7 +81,7 @@ pub enum Event {
         /// Which.
         host: HostId,
         /// What happened.
-        sentence: String,
+        error: Unreachable,
         /// It is not dialled again.
         fatal: bool,
     },
