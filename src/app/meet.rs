@@ -53,17 +53,6 @@ pub fn announce(program: &str, meet: &Meet, keyed: bool, local: SocketAddr) {
     }
 }
 
-/// TCP passes and UDP does not.
-pub fn warn_no_udp(peer: SocketAddr, meet: &Meet) {
-    let port = match meet {
-        Meet::Wait(address) => address.port(),
-        Meet::Dial(_) => peer.port(),
-    };
-    tracing::warn!(
-        "TCP reaches {peer}, but no UDP comes through: pictures need UDP port {port}; open it in the firewall of the waiting side"
-    );
-}
-
 /// What became of the hosts to dial. An outage is worth a line, not two a second; another trouble of the same outage is news once, and no sooner
 /// than [`Hosts::NEWS`] after the last line: two that take turns do not fill the screen.
 pub struct Hosts {
@@ -135,41 +124,6 @@ impl Hosts {
     }
 }
 
-/// Says who was turned away, and does not let strangers fill the screen with it. Capacity: [`Doorman::LINES`] lines each
-/// [`Doorman::WHILE`]; the same sentence for one address is said once in it.
-#[derive(Default)]
-pub struct Doorman {
-    said: Vec<(IpAddr, String, Instant)>,
-    unsaid: u64,
-}
-
-impl Doorman {
-    const LINES: usize = 3;
-    const WHILE: Duration = Duration::from_secs(10);
-
-    /// Somebody was turned away.
-    pub fn turned_away(&mut self, from: SocketAddr, sentence: &str) {
-        if let Some(line) = self.line(Instant::now(), from, sentence.trim()) {
-            tracing::warn!("{line}");
-        }
-    }
-
-    fn line(&mut self, now: Instant, from: SocketAddr, sentence: &str) -> Option<String> {
-        self.said.retain(|(.., at)| now < *at + Self::WHILE);
-        let again = self.said.iter().any(|(ip, said, _)| *ip == from.ip() && said == sentence);
-        if again || self.said.len() >= Self::LINES {
-            self.unsaid += 1;
-            return None;
-        }
-        self.said.push((from.ip(), sentence.to_string(), now));
-        let others = match std::mem::take(&mut self.unsaid) {
-            0 => String::new(),
-            others => format!(" (and {others} connections before it)"),
-        };
-        Some(format!("{from} was turned away: {sentence}{others}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::args::{Command, Env, recv};
@@ -232,17 +186,5 @@ mod tests {
         assert_eq!(lines, [(0, nobody()), (60, unknown("camera"))], "two that take turns");
         one.reached();
         assert!(one.is_news(start + Duration::from_secs(601), HostId(0), &nobody()), "the next outage is news");
-    }
-
-    #[test]
-    fn who_knocks_a_thousand_times_gets_a_few_lines_and_a_number() {
-        let (mut doorman, start) = (Doorman::default(), Instant::now());
-        let from: SocketAddr = "10.0.0.7:1234".parse().expect("an address");
-        let first = doorman.line(start, from, "what came is not Eyeline");
-        assert_eq!(first.as_deref(), Some("10.0.0.7:1234 was turned away: what came is not Eyeline"));
-        let lines = (0..1000).filter_map(|n| doorman.line(start, from, &format!("a message of {n} bytes"))).count();
-        assert_eq!(lines, Doorman::LINES - 1);
-        let later = doorman.line(start + Doorman::WHILE, from, "the keys differ");
-        assert_eq!(later.as_deref(), Some("10.0.0.7:1234 was turned away: the keys differ (and 998 connections before it)"));
     }
 }

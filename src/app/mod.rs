@@ -5,6 +5,7 @@
 pub mod args;
 mod decode;
 mod devices;
+mod doorman;
 mod failure;
 mod meet;
 mod recv;

@@ -12,6 +12,7 @@ mod stall;
 
 use super::args::{self, Meet};
 use super::decode;
+use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
 use super::status::{ExitCode, Stop};
@@ -133,7 +134,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         mapping,
         hold,
         hosts: meet::Hosts::new(&config.common),
-        doorman: meet::Doorman::default(),
+        doorman: Doorman::default(),
         report: Report::new(config.common.stats_json),
         shown: 0,
         deadline: config.common.duration.map(|duration| now + duration),
@@ -179,7 +180,7 @@ struct Recv<'a> {
     mapping: SharedMapping,
     hold: SharedHold,
     hosts: meet::Hosts,
-    doorman: meet::Doorman,
+    doorman: Doorman,
     report: Report,
     shown: u32,
     deadline: Option<Instant>,
@@ -250,7 +251,7 @@ impl Recv<'_> {
         match event {
             Event::SenderUp { name, address, again, .. } => {
                 self.hosts.reached();
-                tracing::info!("{name} ({address}) {}", if again { "is back" } else { "is sending" });
+                self.doorman.peer(&format!("{name} ({address}) {}", if again { "is back" } else { "is sending" }));
                 if let Some(screen) = &mut self.screen {
                     screen.sender(&name);
                 }
@@ -270,12 +271,13 @@ impl Recv<'_> {
                 // Files are finished by `finish`.
                 return Ok(Some(ExitCode::Ok));
             }
-            Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
+            Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, error, fatal } => {
                 return self.hosts.unreachable(Instant::now(), host, &error, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
+                self.doorman.second();
                 let sound = self.speaker.as_ref().map(|(_, feed)| lock(feed).stats());
                 let dropped = self.pool.as_ref().map_or(0, decode::Pool::dropped);
                 let lines = self.report.second(&stats, self.net.counters().turned_away, self.shown, sound, dropped)?;
@@ -296,7 +298,7 @@ impl Recv<'_> {
             ("", None) => "the connection broke",
             (sentence, _) => sentence,
         };
-        tracing::info!("the sender is gone: {why}");
+        self.doorman.peer(&format!("the sender is gone: {why}"));
         if let Some(screen) = &mut self.screen {
             screen.quiet(Some(Instant::now()));
         }

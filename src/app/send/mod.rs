@@ -11,6 +11,7 @@ mod report;
 mod source;
 
 use super::args::{self, Meet};
+use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
 use super::status::{ExitCode, Stop};
@@ -85,7 +86,7 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         stop,
         running: None,
         hosts: meet::Hosts::new(&config.common),
-        doorman: meet::Doorman::default(),
+        doorman: Doorman::default(),
         preview,
         report: Report::new(config.common.stats_json),
         deadline: config.common.duration.map(|duration| now + duration),
@@ -108,7 +109,7 @@ struct Send<'a> {
     stop: Stop,
     running: Option<Running>,
     hosts: meet::Hosts,
-    doorman: meet::Doorman,
+    doorman: Doorman,
     preview: Option<Preview>,
     report: Report,
     deadline: Option<Instant>,
@@ -173,7 +174,7 @@ impl Send<'_> {
                 self.hosts.reached();
                 self.linked += usize::from(!again);
                 let verb = if again { "is back" } else { "watches" };
-                tracing::info!("{name} ({address}) {verb}");
+                self.doorman.peer(&format!("{name} ({address}) {verb}"));
             }
             Event::PeerDown { name, sentence, reason, .. } => {
                 self.linked = self.linked.saturating_sub(1);
@@ -181,7 +182,7 @@ impl Send<'_> {
                     self.close();
                 }
                 let why = if sentence.is_empty() { "it quit" } else { &sentence };
-                tracing::info!("{name} is gone: {why}");
+                self.doorman.peer(&format!("{name} is gone: {why}"));
                 let dialled = matches!(self.config.common.meet, Meet::Dial(_));
                 if !self.config.common.reconnect && self.ending.is_none() && (dialled || reason.is_none()) {
                     tracing::error!("the peer is lost and --no-reconnect was given");
@@ -196,12 +197,13 @@ impl Send<'_> {
             Event::Watched(false) => self.close(),
             Event::Pressure(on) => self.encoder.hold(on),
             Event::Target(target) => self.encoder.set_target(target),
-            Event::NoUdp(address) => meet::warn_no_udp(address, &self.config.common.meet),
+            Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, error, fatal } => {
                 return self.hosts.unreachable(Instant::now(), host, &error, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
+                self.doorman.second();
                 self.report.print(&stats, self.net.counters().turned_away, &self.encoder, self.running.as_ref())?;
             }
             Event::Finished => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),

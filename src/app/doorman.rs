@@ -1,0 +1,158 @@
+//! Lines that others can cause as often as they like: who joins and leaves, who is turned away, whom UDP does not reach. A stranger who
+//! knocks a thousand times a second fills neither a screen nor a disk with them.
+//!
+//! Capacity: of each kind so many lines each [`WHILE`]; what is not said is counted, and the count is said once a [`WHILE`].
+
+use super::args::Meet;
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// Long enough that a steady stream of lines is read like a clock's, not like a fire's.
+const WHILE: Duration = Duration::from_secs(60);
+
+/// Who came or left: a handful of people with their hands on it cause no more.
+const PEERS: usize = 10;
+
+/// Strangers turned away, and peers without UDP: one line each helps, more of the same does not.
+const TROUBLES: usize = 5;
+
+/// See the module text.
+pub struct Doorman {
+    peers: Lines,
+    strangers: Lines,
+    no_udp: Lines,
+}
+
+impl Default for Doorman {
+    fn default() -> Self {
+        Doorman { peers: Lines::new(PEERS), strangers: Lines::new(TROUBLES), no_udp: Lines::new(TROUBLES) }
+    }
+}
+
+impl Doorman {
+    /// Somebody came or left.
+    pub fn peer(&mut self, line: &str) {
+        if self.peers.may_say(Instant::now(), None) {
+            tracing::info!("{line}");
+        }
+    }
+
+    /// Somebody was turned away.
+    pub fn turned_away(&mut self, from: SocketAddr, sentence: &str) {
+        let sentence = sentence.trim();
+        if self.strangers.may_say(Instant::now(), Some((from.ip(), sentence.to_string()))) {
+            tracing::warn!("{from} was turned away: {sentence}");
+        }
+    }
+
+    /// TCP passes and UDP does not.
+    pub fn no_udp(&mut self, peer: SocketAddr, meet: &Meet) {
+        let port = match meet {
+            Meet::Wait(address) => address.port(),
+            Meet::Dial(_) => peer.port(),
+        };
+        if self.no_udp.may_say(Instant::now(), Some((peer.ip(), String::new()))) {
+            tracing::warn!(
+                "TCP reaches {peer}, but no UDP comes through: pictures need UDP port {port}; open it in the firewall of the waiting \
+                 side"
+            );
+        }
+    }
+
+    /// To be called about once a second: tells how many lines were not said.
+    pub fn second(&mut self) {
+        let now = Instant::now();
+        if let Some(count) = self.peers.take_unsaid(now) {
+            tracing::info!("{count} more came or left in the last minute");
+        }
+        if let Some(count) = self.strangers.take_unsaid(now) {
+            tracing::warn!("{count} more connections were turned away in the last minute");
+        }
+        if let Some(count) = self.no_udp.take_unsaid(now) {
+            tracing::warn!("to {count} more connections no UDP came through in the last minute");
+        }
+    }
+}
+
+/// The lines of one kind.
+struct Lines {
+    most: usize,
+    /// When each was said, oldest first, and what makes another the same.
+    said: VecDeque<(Instant, Option<Key>)>,
+    /// How many were not said, and since when.
+    unsaid: Option<(u64, Instant)>,
+}
+
+/// Lines of the same address and sentence are said once each [`WHILE`].
+type Key = (IpAddr, String);
+
+impl Lines {
+    fn new(most: usize) -> Self {
+        Lines { most, said: VecDeque::new(), unsaid: None }
+    }
+
+    fn may_say(&mut self, now: Instant, key: Option<Key>) -> bool {
+        while self.said.front().is_some_and(|(at, _)| now >= *at + WHILE) {
+            self.said.pop_front();
+        }
+        let again = key.is_some() && self.said.iter().any(|(_, said)| *said == key);
+        let may = !again && self.said.len() < self.most;
+        if may {
+            self.said.push_back((now, key));
+        } else {
+            self.unsaid.get_or_insert((0, now)).0 += 1;
+        }
+        may
+    }
+
+    fn take_unsaid(&mut self, now: Instant) -> Option<u64> {
+        self.unsaid.take_if(|(_, since)| now >= *since + WHILE).map(|(count, _)| count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(host: u8, sentence: &str) -> Option<Key> {
+        Some((IpAddr::from([10, 0, 0, host]), sentence.to_string()))
+    }
+
+    #[test]
+    fn who_knocks_a_thousand_times_gets_a_few_lines_and_a_number() {
+        let (mut lines, start) = (Lines::new(TROUBLES), Instant::now());
+        assert!(lines.may_say(start, key(7, "what came is not Eyeline")));
+        assert!(!lines.may_say(start, key(7, "what came is not Eyeline")), "the same is said once");
+        let more = (0..1000).filter(|n| lines.may_say(start, key(7, &format!("a message of {n} bytes")))).count();
+        assert_eq!(more, TROUBLES - 1);
+        assert_eq!(lines.take_unsaid(start + WHILE - Duration::from_millis(1)), None, "once a minute");
+        assert_eq!(lines.take_unsaid(start + WHILE), Some(1 + 1000 - (TROUBLES as u64 - 1)));
+        assert_eq!(lines.take_unsaid(start + WHILE), None);
+        assert!(lines.may_say(start + WHILE, key(7, "what came is not Eyeline")), "after a minute it is news again");
+    }
+
+    #[test]
+    fn whoever_joins_and_leaves_all_day_fills_no_disk() {
+        let (mut lines, start) = (Lines::new(PEERS), Instant::now());
+        let (mut said, mut counts, mut counted) = (0, 0, 0);
+        for second in 0..3600 {
+            let now = start + Duration::from_secs(second);
+            said += (0..10).filter(|_| lines.may_say(now, None)).count() as u64;
+            if let Some(count) = lines.take_unsaid(now) {
+                counts += 1;
+                counted += count;
+            }
+        }
+        assert!(said <= 60 * PEERS as u64 && (50..=60).contains(&counts), "{said} lines and {counts} counts in an hour");
+        let unsaid = lines.unsaid.map_or(0, |(count, _)| count);
+        assert_eq!(said + counted + unsaid, 36_000, "none is forgotten");
+    }
+
+    #[test]
+    fn a_few_people_are_named_each() {
+        let (mut lines, start) = (Lines::new(PEERS), Instant::now());
+        assert!((0..PEERS).all(|_| lines.may_say(start, None)));
+        assert_eq!(lines.take_unsaid(start + WHILE * 2), None);
+    }
+}
