@@ -145,6 +145,7 @@ fn hello() -> Hello {
         pictures: true,
         sound: true,
         patient: false,
+        skips: false,
         id: [1; 16],
         resume: [2; 16],
         token: [3; 16],
@@ -162,6 +163,7 @@ fn records() -> Vec<(&'static str, Record<'static>)> {
             "hello-sender",
             Record::Hello(Hello { role: Role::Sender, sound: false, patient: true, name: String::new(), ..hello() }),
         ),
+        ("hello-skips", Record::Hello(Hello { skips: true, ..hello() })),
         ("format", Record::Format(format)),
         ("sound", Record::Sound(SOUND)),
         ("end", Record::End(End { pictures: 0x0102, blocks: 0x0304 })),
@@ -171,6 +173,8 @@ fn records() -> Vec<(&'static str, Record<'static>)> {
         ("goodbye-failed", Record::Goodbye(Reason::Failed, String::new())),
         ("goodbye-renew", Record::Goodbye(Reason::Renew, String::new())),
         ("goodbye-replaced", Record::Goodbye(Reason::Replaced, String::new())),
+        ("heard-not", Record::Heard(false)),
+        ("heard", Record::Heard(true)),
     ]
 }
 

@@ -9,6 +9,7 @@ mod comeback;
 mod endings;
 mod hosts;
 mod notices;
+mod udp;
 
 pub use notices::{Counters, Incoming, Notice};
 
@@ -195,6 +196,7 @@ impl Endpoint {
                 Ok(Advance::Record) => match Record::decode(&self.plain) {
                     Ok(Record::Goodbye(reason, sentence)) => self.fail(now, id, Fault::Left(reason, sentence)),
                     Ok(Record::Hello(_)) => self.fail(now, id, Fault::Protocol("a second hello".to_string())),
+                    Ok(Record::Heard(heard)) => self.told_heard(now, id, heard),
                     // Decoded again below: the borrow checker cannot see that this arm ends the loop.
                     Ok(_) => break,
                     Err(error) => {
@@ -342,6 +344,7 @@ impl Endpoint {
                 continue;
             };
             path.handle_timeout(now);
+            let watched = link.stream.is_some();
             let mute = path.is_mute();
             if mute && now >= began + UDP_PATIENCE && !self.warned.contains(&id) {
                 self.warned.insert(id);
@@ -351,6 +354,9 @@ impl Endpoint {
                 self.goodbye(id, Reason::Renew, "the keys have grown old");
                 self.lose(now, id, "it did not come back");
                 continue;
+            }
+            if watched {
+                self.watch_udp(now, id, silent_since);
             }
             self.look_for_silence(now, id);
         }
@@ -383,7 +389,8 @@ impl Endpoint {
             let complaint = (mute && !self.warned.contains(id)).then_some(link.began + UDP_PATIENCE);
             let end = (link.stream.is_none() || !mute).then(|| link.silent_since() + KEY_LIFE);
             let silence = self.hosts.using(*id).and_then(|_| link.silence_deadline());
-            complaint.into_iter().chain(end).chain(silence).chain(path.deadline()).min()
+            let udp = link.stream.and_then(|_| link.udp.deadline(link.silent_since()));
+            complaint.into_iter().chain(end).chain(silence).chain(udp).chain(path.deadline()).min()
         });
         links.chain(self.hosts.deadline()).min()
     }

@@ -12,6 +12,7 @@
 
 use super::StreamId;
 use super::path::{Keys, Path};
+use super::udp_watch::UdpWatch;
 use super::unreachable::Unreachable;
 use crate::crypto::{self, Handshake, Psk, Side, Transport};
 use crate::wire::preamble::{self, Answer, Opening, Refusal, Role};
@@ -124,6 +125,8 @@ pub struct Link {
     pub retired: Option<Instant>,
     /// Its TCP connection may hang.
     pub suspect: bool,
+    /// Whether datagrams pass as TCP does.
+    pub udp: UdpWatch,
     stream_heard: Instant,
     doubted: Option<Instant>,
     stage: Stage,
@@ -155,6 +158,7 @@ impl Link {
             former_token: None,
             retired: None,
             suspect: false,
+            udp: UdpWatch::default(),
             stream_heard: now,
             doubted: None,
             stage: Stage::Listening,
@@ -180,6 +184,7 @@ impl Link {
     /// Bytes came; [`Link::advance`] makes something of them.
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
         (self.stream_heard, self.suspect, self.doubted) = (now, false, None);
+        self.udp.stream_came(now);
         if !matches!(self.stage, Stage::Over) {
             self.inbox.extend_from_slice(bytes);
         }
@@ -302,6 +307,7 @@ impl Link {
             pictures: me.pictures,
             sound: me.sound,
             patient: me.patient,
+            skips: true,
             id: me.id,
             resume,
             token: self.token,
@@ -368,6 +374,11 @@ impl Link {
             self.outgoing.push_back(Outgoing::Record(plain));
         }
         room
+    }
+
+    /// Tells the peer whether its datagrams come, if it knows that record.
+    pub fn tell_heard(&mut self, heard: bool) -> bool {
+        !self.hello.as_ref().is_some_and(|hello| hello.skips) || self.send(&Record::Heard(heard))
     }
 
     /// When a datagram, or its hello, came last.

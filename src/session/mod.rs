@@ -18,6 +18,7 @@ pub mod sent;
 mod sound_copies;
 mod sound_log;
 pub mod stats;
+pub mod udp_watch;
 pub mod unreachable;
 
 use std::net::SocketAddr;

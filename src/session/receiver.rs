@@ -363,7 +363,7 @@ impl Core for Session {
                 Some(Record::Format(format)) => Got::Format(format),
                 Some(Record::Sound(sound)) => Got::Sound(sound.number, sound.capture, sound.channels, sound.samples.to_vec()),
                 Some(Record::End(end)) => Got::End(end),
-                Some(Record::Hello(_) | Record::Goodbye(..)) => continue,
+                Some(Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_)) => continue,
                 None => break,
             };
             // The hello of this link may have come in the same bytes.

@@ -19,6 +19,8 @@ pub struct Hello {
     pub pictures: bool,
     /// A sender has sound, a receiver wants it.
     pub sound: bool,
+    /// It skips records of kinds that it does not know, and knows [`Record::Heard`].
+    pub skips: bool,
     /// A sender sends a film and skips nothing; a receiver writes a file and waits for retransmissions.
     pub patient: bool,
     /// Random, the same for the life of the process.
@@ -96,6 +98,8 @@ pub enum Record<'a> {
     End(End),
     /// I leave, and why.
     Goodbye(Reason, String),
+    /// Whether datagrams of yours reach me.
+    Heard(bool),
 }
 
 mod kind {
@@ -104,12 +108,14 @@ mod kind {
     pub const SOUND: u8 = 3;
     pub const END: u8 = 4;
     pub const GOODBYE: u8 = 5;
+    pub const HEARD: u8 = 64;
 }
 
 const RECEIVER: u8 = 1;
 const PICTURES: u8 = 2;
 const SOUND: u8 = 4;
 const PATIENT: u8 = 8;
+const SKIPS: u8 = 16;
 
 impl<'a> Record<'a> {
     /// Appends the record's plain bytes.
@@ -139,6 +145,7 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(&[kind::GOODBYE, *reason as u8]);
                 put_text(out, sentence);
             }
+            Record::Heard(heard) => out.extend_from_slice(&[kind::HEARD, u8::from(*heard)]),
         }
     }
 
@@ -163,6 +170,10 @@ impl<'a> Record<'a> {
                 };
                 Record::Goodbye(reason, reader.text("sentence")?)
             }
+            kind::HEARD => match reader.u8("heard")? {
+                heard @ 0..=1 => Record::Heard(heard == 1),
+                other => return Err(reader.invalid("heard", u64::from(other), 1)),
+            },
             _ => return Err(reader.invalid("record kind", u64::from(kind), 1)),
         };
         reader.end().map(|()| record)
@@ -175,7 +186,8 @@ impl Hello {
         let flags = flag(self.role == Role::Receiver, RECEIVER)
             | flag(self.pictures, PICTURES)
             | flag(self.sound, SOUND)
-            | flag(self.patient, PATIENT);
+            | flag(self.patient, PATIENT)
+            | flag(self.skips, SKIPS);
         out.extend_from_slice(&[kind::HELLO, flags]);
         for field in [&self.id, &self.resume, &self.token] {
             out.extend_from_slice(field);
@@ -192,6 +204,7 @@ impl Hello {
             pictures: flags & PICTURES != 0,
             sound: flags & SOUND != 0,
             patient: flags & PATIENT != 0,
+            skips: flags & SKIPS != 0,
             id: reader.array("id")?,
             resume: reader.array("resume token")?,
             token: reader.array("token")?,

@@ -141,6 +141,8 @@ pub struct World {
     pub tcp_outage: Option<(Duration, Duration)>,
     /// A firewall that lets no datagram through.
     pub udp_blocked: bool,
+    /// One that lets none through to this address.
+    pub udp_blocked_to: Option<IpAddr>,
     queue: BinaryHeap<Entry>,
     order: u64,
     pub(super) nodes: Vec<Node>,
@@ -164,6 +166,7 @@ impl World {
             arrived: BTreeMap::new(),
             tcp_outage: None,
             udp_blocked: false,
+            udp_blocked_to: None,
             queue: BinaryHeap::new(),
             order: 0,
             nodes: Vec::new(),
@@ -378,7 +381,7 @@ impl World {
         if let Some(tap) = &mut self.tap {
             tap.push(Captured { from, to, bytes: bytes.clone() });
         }
-        if self.udp_blocked {
+        if self.udp_blocked || self.udp_blocked_to == Some(to.ip()) {
             return;
         }
         for at in self.transit(from.ip(), to.ip(), bytes.len() + UDP_OVERHEAD).into_iter().flatten() {

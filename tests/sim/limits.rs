@@ -321,6 +321,7 @@ impl Raw {
             pictures: true,
             sound: false,
             patient: false,
+            skips: true,
             id: [9; 16],
             resume: [0; 16],
             token: [8; 16],

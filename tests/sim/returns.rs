@@ -95,7 +95,47 @@ fn vanishes(name: &str, of: u64, outage: Duration) -> Pair {
     let pair = comes_back(name, pair, goes, returns, returns + secs(8));
     assert_eq!(pair.watched.borrow().senders.last().map(|(_, name)| name.as_str()), Some("camera at 0 ms"));
     assert!(!pair.watched.borrow().log.iter().any(|(_, what)| what.starts_with("down")), "{:?}", pair.watched.borrow().log);
+    assert!(no_udp(&pair).iter().all(Vec::is_empty), "TCP was gone as well");
     pair
+}
+
+/// When each side said that no UDP comes through.
+fn no_udp(pair: &Pair) -> [Vec<u64>; 2] {
+    let said = |log: &[(u64, String)]| log.iter().filter(|(_, what)| what.starts_with("no udp")).map(|(at, _)| *at).collect();
+    [said(&pair.watched.borrow().log), said(&pair.source.borrow().log)]
+}
+
+/// UDP is cut in the middle of a run, one way or both, and TCP goes on: both sides say so, once and in time, whoever dials, with sound and
+/// without.
+#[test]
+fn udp_that_is_cut_in_mid_run_is_named_by_both_sides_within_three_seconds() {
+    for (of, sound) in [(65, true), (66, false)] {
+        for sender_dials in [false, true] {
+            for blocked_to in [None, Some(CAMERA), Some(SCREEN)] {
+                let mut world = World::new(seed(of), Params::lan());
+                world.connect(CAMERA, SCREEN, &home());
+                let stream = if sound { Stream::camera() } else { Stream::small() };
+                let sources = super::receiving::Sources::default();
+                let (to_camera, to_screen): (&[&str], &[&str]) = if sender_dials { (&[], &[SCREEN]) } else { (&[CAMERA], &[]) };
+                let wait_first = |world: &mut World| receiving(world, SCREEN, Skews::USUAL, false, &sources, to_camera);
+                let early = sender_dials.then(|| wait_first(&mut world));
+                let (sender, source) = sending(&mut world, CAMERA, Skews::USUAL, stream, to_screen);
+                sources.borrow_mut().push(source.clone());
+                let (receiver, (watched, speaker)) = early.unwrap_or_else(|| wait_first(&mut world));
+                let mut pair = Pair { world, sender, receiver, source, sources: sources.clone(), watched, speaker };
+                pair.world.at(secs(4), move |world| match blocked_to {
+                    None => world.udp_blocked = true,
+                    Some(to) => world.udp_blocked_to = Some(to.parse().expect("an address")),
+                });
+                pair.world.run_until(secs(8));
+                let case = format!("sound {sound}, sender dials {sender_dials}, blocked to {blocked_to:?}");
+                let said = no_udp(&pair);
+                println!("{case}: {said:?}");
+                let story = || format!("{case}: {:?}\n{:?}", pair.watched.borrow().log, pair.source.borrow().log);
+                assert!(said.iter().all(|said| matches!(said[..], [4000..=7000])), "{said:?} {}", story());
+            }
+        }
+    }
 }
 
 #[test]

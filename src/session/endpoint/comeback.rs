@@ -87,6 +87,7 @@ impl Endpoint {
 
     /// A datagram of this link opened; `before`: when one did last.
     pub(super) fn heard(&mut self, now: Instant, id: LinkId, before: Option<Instant>) {
+        self.udp_is_heard(id);
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.path.as_mut().is_some_and(super::Path::take_doubt) {
             link.doubt(now);

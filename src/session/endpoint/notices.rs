@@ -21,7 +21,7 @@ pub enum Notice {
     },
     /// Datagrams go both ways now.
     Path(LinkId),
-    /// TCP is up, but no datagram came for two seconds.
+    /// TCP goes on, but no datagram came for two seconds, or the peer says so of ours.
     NoUdp(LinkId, SocketAddr),
     /// A link is gone for good, and why.
     Down(LinkId, Option<Reason>, String),
