@@ -16,7 +16,7 @@ use eyeline::wire::slice::Head;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-const SETTINGS: Settings = Settings { quality: 80, period: Duration::ZERO, keep: Duration::ZERO };
+const SETTINGS: Settings = Settings { quality: 80, period: Duration::ZERO, keep: Duration::ZERO, position: None };
 const HEIGHTS: [u32; 2] = [720, 1080];
 
 fn main() {

@@ -4,7 +4,7 @@
 //! that; nothing after them asks for range or matrix again.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Width and height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,6 +141,9 @@ pub struct Picture {
     pub size: Size,
     /// How it is meant to be seen.
     pub view: View,
+    /// Its time in its film, all passes of a loop counted; `None` of a live one. `captured` says when it was played, and moves later
+    /// for all that follows where the player had to stand still.
+    pub position: Option<Duration>,
     /// The pixels.
     pub body: Body,
 }
@@ -148,7 +151,7 @@ pub struct Picture {
 impl Picture {
     /// One that is to be seen as it is stored.
     pub fn new(captured: Instant, size: Size, body: Body) -> Self {
-        Picture { captured, size, view: View::PLAIN, body }
+        Picture { captured, size, view: View::PLAIN, position: None, body }
     }
 
     /// Upright, with square pixels.

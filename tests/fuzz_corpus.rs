@@ -81,6 +81,7 @@ fn band(sampling: Sampling) -> Vec<u8> {
         keep: Duration::ZERO,
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
+        position: None,
     };
     let planes: Vec<u8> = (0..sampling.bytes(size)).map(|at| (at * 37 % 251) as u8).collect();
     let body = BandEncoder::new().expect("starts").encode(&planes, &head).expect("encodes");

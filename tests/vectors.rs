@@ -231,11 +231,13 @@ fn heads() -> Vec<(&'static str, Head<'static>)> {
         keep: Duration::from_millis(300),
         queued: Duration::from_micros(1230),
         encoded: Duration::from_micros(4560),
+        position: None,
     };
     let foreign = Head { tables: Tables::Foreign(b"\xFF\xDBtables"), sampling: Sampling::Yuv422, restart: 0, ..own };
     let grey = Head { sampling: Sampling::Grey, tables: Tables::Own(100), ..own };
     let full = Head { sampling: Sampling::Yuv444, tables: Tables::Own(1), top: 0, rows: 720, ..own };
-    vec![("own", own), ("foreign", foreign), ("grey", grey), ("full", full)]
+    let film = Head { position: Some(Duration::from_nanos(0x2122_2324_2526_2728)), ..own };
+    vec![("own", own), ("foreign", foreign), ("grey", grey), ("full", full), ("film", film)]
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::raw::{self, Compressor, Planes, plane_sizes};
 use super::tables;
 use crate::picture::{Sampling, Size};
-use crate::wire::slice::{FIXED_LEN, Head, Tables};
+use crate::wire::slice::{Head, Tables};
 
 /// One thread's means to encode a band. After the first bands of a size only the bodies are allocated: they live as long as they
 /// may be retransmitted, and the allocator serves that size from its lists.
@@ -42,8 +42,9 @@ impl BandEncoder {
         }
         let len = self.compressor.compress(planes, head.sampling, band, quality, &mut self.jpeg)?;
         let scan = &self.jpeg[tables::header_len(head.sampling)..len - 2];
-        let mut body = Vec::with_capacity(4 + FIXED_LEN + scan.len());
-        body.extend_from_slice(&((FIXED_LEN + scan.len()) as u32).to_be_bytes());
+        let len = head.len() + scan.len();
+        let mut body = Vec::with_capacity(4 + len);
+        body.extend_from_slice(&(len as u32).to_be_bytes());
         head.encode(&mut body);
         body.extend_from_slice(scan);
         Ok(body)

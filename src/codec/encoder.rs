@@ -69,6 +69,8 @@ pub struct Settings {
     pub period: Duration,
     /// How long after capture a slice will still be retransmitted.
     pub keep: Duration,
+    /// The picture's time in its film; `None` of a live one.
+    pub position: Option<Duration>,
 }
 
 /// What a picture became.
@@ -298,6 +300,7 @@ impl Job {
             keep: self.settings.keep,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
+            position: self.settings.position,
         };
         let mut body = encoder.encode(&self.planes, &head)?;
         self.bytes.fetch_add(body.len(), Ordering::Relaxed);

@@ -12,7 +12,7 @@ use super::segments::{self, Layout, Refusal, parse};
 use super::tables::{self, DHT, DQT, DRI, EOI, SOF0, SOI, SOS};
 use crate::picture::{self, Buffer, Sampling, Size};
 use crate::time::MediaTime;
-use crate::wire::slice::{FIXED_LEN, Head, MAX_LEN, MAX_SLICES, MAX_TABLES, Tables};
+use crate::wire::slice::{Head, MAX_LEN, MAX_SLICES, MAX_TABLES, Tables};
 use Refusal::{Damaged, Unfit};
 use std::ops::Range;
 use std::time::Duration;
@@ -48,8 +48,9 @@ pub fn split(jpeg: &[u8], capture: MediaTime, settings: Settings) -> Result<Vec<
             keep: settings.keep,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
+            position: settings.position,
         };
-        let len = FIXED_LEN + 2 + parts.tables.len() + cut.bytes.len();
+        let len = head.len() + cut.bytes.len();
         if 4 + len > MAX_LEN {
             return Err(Unfit("a slice of it would be longer than 4 MiB"));
         }

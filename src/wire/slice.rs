@@ -5,14 +5,15 @@
 //!
 //! ```text
 //!  0      1       2       4        6     8      10         12        20       22      24      26       28
-//!  kind   quality width   height   top   rows   restart    capture   period   keep    queued  encoded  [u16 length ++ tables] scan…
-//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16      u16 ms  u16     u16
+//!  kind   quality width   height   top   rows   restart    capture   period   keep    queued  encoded  [position] [u16 length ++ tables] scan…
+//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16      u16 ms  u16     u16      u64 ns
 //! ```
 //!
-//! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bit 7 foreign (tables follow). `period` is the nominal time
+//! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bit 6 of a film (its position follows), bit 7 foreign (tables follow). `period` is the nominal time
 //! between pictures in units of 100 µs, 0 unknown; `keep` is how long after capture the sender will still retransmit. `queued` is
 //! the time from capture until the encoder took the picture, `encoded` from then until this slice was ready, both in units of
-//! 10 µs, so that the receiver can split the latency it shows by stage.
+//! 10 µs, so that the receiver can split the latency it shows by stage. `position` is the picture's time in its film: `capture` says when
+//! it was played, and a player that stood still plays the rest of its film later.
 
 use super::{Error, Reader};
 use crate::picture::{Sampling, Size};
@@ -35,6 +36,7 @@ pub const MAX_SLICES: usize = 128;
 pub const MAX_TABLES: usize = 4096;
 
 const FOREIGN: u8 = 0x80;
+const FILM: u8 = 0x40;
 
 /// How the JPEG around the scan is rebuilt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,8 @@ pub struct Head<'a> {
     pub queued: Duration,
     /// From then until this slice was ready. Kept likewise.
     pub encoded: Duration,
+    /// The picture's time in its film, all passes of a loop counted; `None` of a live one.
+    pub position: Option<Duration>,
 }
 
 /// Time in units of 10 µs, held at the end of 16 bits.
@@ -85,6 +89,12 @@ pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
 }
 
 impl<'a> Head<'a> {
+    /// Bytes of the head.
+    pub fn len(&self) -> usize {
+        let tables = if let Tables::Foreign(tables) = self.tables { 2 + tables.len() } else { 0 };
+        FIXED_LEN + if self.position.is_some() { 8 } else { 0 } + tables
+    }
+
     /// Appends the head's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let sampling = match self.sampling {
@@ -97,7 +107,8 @@ impl<'a> Head<'a> {
             Tables::Own(quality) => (0, quality),
             Tables::Foreign(_) => (FOREIGN, 0),
         };
-        out.extend_from_slice(&[sampling | foreign, quality]);
+        let film = if self.position.is_some() { FILM } else { 0 };
+        out.extend_from_slice(&[sampling | film | foreign, quality]);
         for field in [self.size.width as u16, self.size.height as u16, self.top, self.rows, self.restart] {
             out.extend_from_slice(&field.to_be_bytes());
         }
@@ -108,6 +119,9 @@ impl<'a> Head<'a> {
         out.extend_from_slice(&keep.to_be_bytes());
         out.extend_from_slice(&tens_of_micros(self.queued).to_be_bytes());
         out.extend_from_slice(&tens_of_micros(self.encoded).to_be_bytes());
+        if let Some(position) = self.position {
+            out.extend_from_slice(&u64::try_from(position.as_nanos()).unwrap_or(u64::MAX).to_be_bytes());
+        }
         if let Tables::Foreign(tables) = self.tables {
             debug_assert!(tables.len() <= MAX_TABLES, "the codec limits what it passes through");
             out.extend_from_slice(&(tables.len() as u16).to_be_bytes());
@@ -119,7 +133,7 @@ impl<'a> Head<'a> {
     pub fn decode(body: &'a [u8]) -> Result<(Head<'a>, &'a [u8]), Error> {
         let mut reader = Reader::new(body);
         let kind = reader.u8("slice kind")?;
-        let sampling = match kind & !FOREIGN {
+        let sampling = match kind & !(FOREIGN | FILM) {
             0 => Sampling::Grey,
             1 => Sampling::Yuv420,
             2 => Sampling::Yuv422,
@@ -148,6 +162,7 @@ impl<'a> Head<'a> {
         let keep = Duration::from_millis(u64::from(reader.u16("keep time")?));
         let queued = Duration::from_micros(u64::from(reader.u16("queued time")?) * 10);
         let encoded = Duration::from_micros(u64::from(reader.u16("encoded time")?) * 10);
+        let position = if kind & FILM != 0 { Some(Duration::from_nanos(reader.u64("position")?)) } else { None };
         let tables = if foreign {
             let len = usize::from(reader.u16("table length")?);
             if len > MAX_TABLES {
@@ -158,7 +173,7 @@ impl<'a> Head<'a> {
             Tables::Own(quality)
         };
         let size = Size { width: u32::from(width), height: u32::from(height) };
-        Ok((Head { sampling, tables, size, top, rows, restart, capture, period, keep, queued, encoded }, reader.rest()))
+        Ok((Head { sampling, tables, size, top, rows, restart, capture, period, keep, queued, encoded, position }, reader.rest()))
     }
 }
 
@@ -179,14 +194,18 @@ mod tests {
             keep: Duration::from_millis(100),
             queued: Duration::from_micros(1_230),
             encoded: Duration::from_micros(45_670),
+            position: None,
         }
     }
 
     #[test]
     fn a_head_comes_back_with_its_scan() {
-        for head in [head(), Head { tables: Tables::Foreign(&[1, 2, 3]), sampling: Sampling::Grey, ..head() }] {
+        let foreign = Head { tables: Tables::Foreign(&[1, 2, 3]), sampling: Sampling::Grey, ..head() };
+        let film = Head { position: Some(Duration::from_nanos(0x2122_2324_2526_2728)), ..foreign };
+        for head in [head(), foreign, film] {
             let mut body = Vec::new();
             head.encode(&mut body);
+            assert_eq!(body.len(), head.len());
             body.extend_from_slice(b"scan");
             assert_eq!(Head::decode(&body), Ok((head, &b"scan"[..])));
         }
@@ -195,7 +214,7 @@ mod tests {
     #[test]
     fn every_truncated_head_is_refused() {
         let mut body = Vec::new();
-        Head { tables: Tables::Foreign(&[7; 9]), ..head() }.encode(&mut body);
+        Head { tables: Tables::Foreign(&[7; 9]), position: Some(Duration::ZERO), ..head() }.encode(&mut body);
         for len in 0..body.len() {
             assert!(Head::decode(&body[..len]).is_err(), "{len}");
         }

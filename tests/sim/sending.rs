@@ -232,6 +232,7 @@ impl Sending {
             keep: Duration::from_millis(300),
             queued: Duration::ZERO,
             encoded: self.stream.encode,
+            position: None,
         };
         let mut body = vec![0; 4];
         head.encode(&mut body);

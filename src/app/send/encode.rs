@@ -106,7 +106,7 @@ impl Encoder {
             held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
         }
         drop(held);
-        let begun = Instant::now();
+        let (begun, position) = (Instant::now(), picture.position);
         let Some(step) = self.steps.lock().unwrap_or_else(PoisonError::into_inner).next(&picture, self.film) else {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return;
@@ -117,7 +117,7 @@ impl Encoder {
         };
         self.announce(picture.size);
         let capture = self.epoch.media_time(picture.captured);
-        let settings = Settings { quality: step.quality, period: self.period * step.every, keep: self.keep };
+        let settings = Settings { quality: step.quality, period: self.period * step.every, keep: self.keep, position };
         let number = self.next.load(Ordering::Relaxed);
         match self.pool.encode(number, picture, capture, settings) {
             Ok(encoded) => {
@@ -163,6 +163,15 @@ impl Encoder {
         self.failed.fetch_add(1, Ordering::Relaxed);
         *self.why_failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
         tracing::debug!("a picture was left out: {error}");
+    }
+
+    /// The rate that a stream says of itself; what the user says of it stands.
+    pub fn set_rate(&self, rate: (u32, u32)) {
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.rate.0 == 0 {
+            announced.rate = rate;
+            self.commands.command(Command::Format(*announced));
+        }
     }
 
     /// Tells the session when the size is another than it was told.

@@ -231,6 +231,7 @@ impl Player {
         while let Some(Timed { time, stray, data }) = self.feed.pop_picture() {
             let Some(captured) = self.clock.wait(Stream::Pictures, time, !stray) else { return };
             let picture = Picture::new(captured, size, Body::Planes(Sampling::Yuv420, data));
+            let picture = Picture { position: Some(time), ..picture };
             if self.clock.pushing(Stream::Pictures, || self.pictures.push(picture)).is_err() {
                 return self.stop();
             }

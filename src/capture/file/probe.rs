@@ -44,6 +44,8 @@ pub struct Video {
     pub rate: Rate,
     /// Whether pictures come at uneven times.
     pub variable: bool,
+    /// A rate at which each picture has a place of its own, or nearly: `rate`, unless they come at uneven times.
+    pub grid: Rate,
 }
 
 /// A film's sound.
@@ -213,8 +215,11 @@ fn plan_video(path: &Path, stream: &Stream, options: &Options) -> Result<Video, 
     let parse = |rate: &Option<String>| rate.as_deref().and_then(Rate::parse);
     let finest = parse(&stream.r_frame_rate);
     let average = parse(&stream.avg_frame_rate).or(finest).unwrap_or(Rate::PAL);
-    let constant = finest.and_then(|rate| constant_rate(&stamps(path, stream.index).ok()?, rate));
-    Ok(Video { index: stream.index, size, rate: constant.unwrap_or(average), variable: constant.is_none() })
+    let stamps = stamps(path, stream.index).unwrap_or_default();
+    let constant = finest.filter(|_| !stamps.is_empty()).and_then(|rate| constant_rate(&stamps, rate));
+    let rate = constant.unwrap_or(average);
+    let grid = constant.unwrap_or_else(|| grid(&stamps, finest.unwrap_or(average), average));
+    Ok(Video { index: stream.index, size, rate, variable: constant.is_none(), grid })
 }
 
 /// `a:b`; `None` for the many ways to say "unknown".
@@ -298,9 +303,34 @@ fn constant_rate(stamps: &[Duration], finest: Rate) -> Option<Rate> {
     if even { Rate::new(finest.num(), den) } else { None }
 }
 
+/// The rate of a recording that is to show each of these uneven pictures at its time. `finest` is what all of them are multiples of, and for
+/// many a container that is 1000 or 90,000: then the shortest usual distance decides. More than 60 nobody records such a film with.
+fn grid(stamps: &[Duration], finest: Rate, average: Rate) -> Rate {
+    const MOST: u32 = 60;
+    if finest.per_second() <= f64::from(MOST) {
+        return finest;
+    }
+    let mut distances: Vec<Duration> = stamps.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    distances.sort_unstable();
+    let short =
+        distances.get(distances.len() / 10).map_or(average.period(), |distance| distance.min(&average.period()).to_owned());
+    let rate = (1.0 / short.as_secs_f64()).round().clamp(1.0, f64::from(MOST)) as u32;
+    Rate::new(rate, 1).unwrap_or(average)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn uneven_pictures_are_recorded_at_a_rate_that_has_a_place_for_each() {
+        let rate = |num| Rate::new(num, 1).unwrap();
+        assert_eq!(grid(&[], rate(50), rate(13)), rate(50));
+        let stamps: Vec<Duration> = [0, 33, 67, 133, 167, 300, 333, 366, 400, 700].map(Duration::from_millis).into();
+        assert_eq!(grid(&stamps, rate(1000), rate(13)), rate(30));
+        assert_eq!(grid(&[], rate(1000), rate(13)), rate(13));
+        assert_eq!(grid(&[Duration::ZERO; 4], rate(1000), rate(13)), rate(60));
+    }
 
     fn rounded(rate: Rate, count: u64) -> Vec<Duration> {
         (0..count).map(|k| Duration::from_millis((rate.at(k).as_nanos() as u64 + 500_000) / 1_000_000)).collect()
