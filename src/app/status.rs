@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use signal_hook::SigId;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -132,7 +132,7 @@ impl Visit for Text {
     }
 }
 
-/// Set by the first SIGINT or SIGTERM; the second ends the process at once with 128 + its number. One a process.
+/// Set by the first SIGINT, SIGTERM or SIGHUP; the second ends the process at once with 128 + its number. One a process.
 pub struct Stop {
     flag: Arc<AtomicBool>,
     pokes: Vec<SigId>,
@@ -147,12 +147,13 @@ struct Waker {
 }
 
 impl Stop {
-    /// Takes over both signals. `wake` is called on a thread of its own when the first one comes: it may send on a channel, close a slot
+    /// Takes over these signals, but SIGHUP where it is ignored: then whoever started us (`nohup`) wants us to outlive the terminal. `wake` is called on a thread of its own when the first one comes: it may send on a channel, close a slot
     /// or poke a poller, so that whoever waits there looks at [`Stop::requested`].
     pub fn on_signals(wake: impl Fn() + Send + 'static) -> std::io::Result<Stop> {
         let mut stop = Stop { flag: Arc::default(), pokes: Vec::new(), waker: None };
         let (poke, mut poked) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             // The order is the rule: the check for a second signal runs before the flag says that there was a first.
             signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.flag.clone())?;
             signal_hook::flag::register(signal, stop.flag.clone())?;
@@ -173,6 +174,13 @@ impl Stop {
     pub fn requested(&self) -> bool {
         self.flag.load(Ordering::SeqCst)
     }
+}
+
+/// Whether this process was started with the signal ignored. `/proc` tells it without taking the handler's place.
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 impl Drop for Stop {
