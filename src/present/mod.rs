@@ -5,6 +5,7 @@
 pub mod canvas;
 mod desktop;
 mod direct;
+pub mod exit_hook;
 mod keymap;
 pub mod keys;
 pub mod overlay;
