@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use eyeline::picture::{Sampling, Size};
-use eyeline::present::writers::{Timeline, Writer, wav, y4m};
+use eyeline::present::writers::{Moment, Overwrite, Rate, Target, Timeline, Writer, wav, y4m};
 use eyeline::time::MediaTime;
 
 struct Folder(PathBuf);
@@ -21,6 +21,10 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+fn target(path: &Path) -> Target {
+    Target::claim(Some(path), Overwrite::Own).unwrap()
 }
 
 /// The values ffprobe finds, in its own order.
@@ -49,15 +53,16 @@ fn ffmpeg_reads_every_sampling_with_full_range_and_the_right_colours() {
         [(Sampling::Grey, "gray"), (Sampling::Yuv420, "yuv420p"), (Sampling::Yuv422, "yuv422p"), (Sampling::Yuv444, "yuv444p")]
     {
         let path = folder.0.join(format!("{name}.y4m"));
-        let pace = y4m::Pace::Constant(y4m::Rate::new(30_000, 1001));
-        let mut writer = y4m::Writer::create(Some(&path), pace, Timeline::new()).unwrap();
+        let rate = Rate::new(30_000, 1001);
+        let mut writer = y4m::Writer::create(target(&path), Timeline::new()).unwrap();
         // Full-range BT.601: (76, 85, 255) is red; without its colours it is grey 76.
         let luma = (size.width * size.height) as usize;
         let chroma = (sampling.bytes(size) - luma) / 2;
         for number in 0..3 {
             let planes = [vec![76; luma], vec![85; chroma], vec![255; chroma]].concat().into();
             let captured = MediaTime::from_nanos(number * 33_366_667);
-            writer.write(y4m::Picture { session: 1, number, captured, size, sampling, planes }).unwrap();
+            let moment = Moment { session: 1, captured, position: None };
+            writer.write(y4m::Picture { moment, number, rate, size, sampling, planes }).unwrap();
         }
         writer.finish().unwrap();
         let found = probe(&path, "stream=width,height,pix_fmt,color_range,r_frame_rate,nb_read_frames");
@@ -72,10 +77,11 @@ fn ffmpeg_reads_every_sampling_with_full_range_and_the_right_colours() {
 fn ffmpeg_reads_the_sound_with_its_length() {
     let folder = Folder::new("sound");
     let path = folder.0.join("a.wav");
-    let mut writer = wav::Writer::create(&path, wav::Lead::Sound, Timeline::new()).unwrap();
+    let mut writer = wav::Writer::create(target(&path), wav::Lead::Sound, Timeline::new()).unwrap();
     for number in [0, 1, 4] {
         let samples = [100, -100].repeat(480);
-        writer.write(wav::Block { session: 1, number, captured: MediaTime::ZERO, channels: 2, samples }).unwrap();
+        let captured = MediaTime::from_nanos(number * 10_000_000);
+        writer.write(wav::Block { session: 1, number, captured, channels: 2, samples, film: false }).unwrap();
     }
     writer.finish().unwrap();
     let found = probe(&path, "stream=codec_name,sample_rate,channels,duration_ts");

@@ -8,8 +8,9 @@
 mod program;
 
 use nix::sys::signal::Signal;
-use program::{Program, RECV, SEND, free_port, recv, send};
+use program::{Out, Program, RECV, SEND, command, free_port, recv, send};
 use serde_json::Value;
+use std::process::{Command, Stdio};
 
 /// A small picture: what is tried here is who gets it.
 const TEST: &str = "--test -s 320x240 -r 30 --stats json";
@@ -383,4 +384,61 @@ fn with_a_bit_rate_given_no_receiver_is_sent_more_and_the_picture_bends() {
         assert_eq!(recv.stop(Signal::SIGINT), 0);
         assert_eq!(send.stop(Signal::SIGTERM), 0);
     }
+}
+
+/// The names of a recording that nobody else writes.
+fn recording(name: &str) -> [std::path::PathBuf; 2] {
+    ["y4m", "wav"].map(|kind| std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.{kind}")))
+}
+
+/// A sender of picture and tone, and who writes both, once there is a second of them.
+fn recorded(command: Command, name: &str) -> (Program, Program, [std::path::PathBuf; 2]) {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let files = recording(name);
+    let mut command = command;
+    command.args(["--no-window", "--no-audio", "--stats", "json", "--host", &format!("127.0.0.1:{port}")]);
+    command.arg("--output").arg(&files[0]).arg("--audio-output").arg(&files[1]);
+    let mut recv = Program::launch(command, Stdio::null(), Out::Stats);
+    recv.stats_with(|stats| number(stats, "whole") >= 60);
+    (send, recv, files)
+}
+
+/// Bytes of samples that the header of a WAV file promises, and those that are there.
+fn wav_bytes(path: &std::path::Path) -> (u64, u64) {
+    let there = std::fs::metadata(path).unwrap().len() - 44;
+    let reader = hound::WavReader::open(path).unwrap();
+    (u64::from(reader.len()) * 2, there)
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_recv_in_order_and_one_it_was_to_outlive_does_not() {
+    let (mut send, mut recv, [pictures, sound]) = recorded(command(RECV, ""), "hangup");
+    assert_eq!(recv.stop(Signal::SIGHUP), 0);
+    recv.said("hangup.wav: ");
+    let (promised, there) = wav_bytes(&sound);
+    assert_eq!(promised, there);
+    assert!(std::fs::metadata(pictures).unwrap().len() > 0);
+    assert_eq!(send.stop(Signal::SIGHUP), 0);
+
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$0\" \"$@\"", RECV]).env_remove("EYELINE_KEY").env_remove("DISPLAY");
+    let (mut send, mut recv, _) = recorded(nohup, "nohup");
+    recv.signal(Signal::SIGHUP);
+    recv.forget_stats();
+    goes_on(&mut recv);
+    goes_on(&mut recv);
+    assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
+}
+
+#[test]
+fn whoever_is_killed_leaves_files_that_lack_a_second_at_most() {
+    let (mut send, recv, [pictures, sound]) = recorded(command(RECV, ""), "killed");
+    recv.signal(Signal::SIGKILL);
+    drop(recv);
+    let (promised, there) = wav_bytes(&sound);
+    assert!(promised <= there && there - promised <= 2 * 48_000, "{promised} of {there}");
+    assert!(std::fs::read(pictures).unwrap().starts_with(b"YUV4MPEG2 W320 H240 F30:1 "));
+    assert_eq!(send.stop(Signal::SIGTERM), 0);
 }

@@ -76,6 +76,16 @@ pub struct Live {
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a y4m header says.
+pub struct Stated(Arc<Shared>);
+
+impl Stated {
+    /// The nominal rate.
+    pub fn rate(&self) -> Option<Rate> {
+        self.0.rate.get().copied()
+    }
+}
+
 struct Shared {
     pictures: Arc<Slot<Picture>>,
     rate: OnceLock<Rate>,
@@ -106,9 +116,9 @@ impl Live {
         Ok(Live { shared, tell: Some(tell), thread: Some(thread) })
     }
 
-    /// The nominal rate, once a y4m header said one.
-    pub fn rate(&self) -> Option<Rate> {
-        self.shared.rate.get().copied()
+    /// What the stream says of itself, once it has.
+    pub fn header(&self) -> Stated {
+        Stated(self.shared.clone())
     }
 
     /// Why it ended, if neither at the end of its input nor because it was told to.

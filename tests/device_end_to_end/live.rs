@@ -41,7 +41,9 @@ fn jpegs_on_stdin_arrive_with_their_own_tables_and_scan_data() {
     ] {
         let (path, wanted) = jpegs_of(&dir, name, how);
         let input = ["-framerate", "15", "-f", "mjpeg", "-i", &path, "-c", "copy", "-f", "mjpeg", "-"];
-        let arrived = jpegs(&played(&dir, &input, &format!("out-{name}")));
+        let mut arrived = jpegs(&played(&dir, &input, &format!("out-{name}")));
+        // One stands for those that were missing after it.
+        arrived.dedup();
         // Live, the newest wins, and the first may be gone before anybody watches.
         assert!(arrived.len() > PLAYED / 2 && arrived.len() <= PLAYED, "{name}: {} of {PLAYED}", arrived.len());
         let mut rest = wanted.iter();
@@ -57,5 +59,6 @@ fn a_y4m_stream_on_stdin_arrives_with_its_size() {
     let input = ["-f", "lavfi", "-i", "testsrc2=s=322x182:r=15:d=2", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"];
     let arrived = Y4m::parse(&played(&dir, &input, "out.y4m"));
     assert_eq!(arrived.size, (322, 182));
-    assert!(arrived.pictures.len() > PLAYED / 2 && arrived.pictures.len() <= PLAYED, "{}", arrived.pictures.len());
+    assert!(arrived.header.contains(" F15:1 "), "{}", arrived.header);
+    assert!(arrived.pictures.len() > PLAYED / 2 && arrived.pictures.len() <= PLAYED + 1, "{}", arrived.pictures.len());
 }

@@ -36,6 +36,8 @@ pub struct Env {
     pub stderr_is_terminal: bool,
     /// stdout is shown to a person.
     pub stdout_is_terminal: bool,
+    /// A person is there: types into stdin, or reads stderr.
+    pub on_terminal: bool,
 }
 
 impl Env {
@@ -47,6 +49,7 @@ impl Env {
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             stderr_is_terminal: std::io::stderr().is_terminal() && !dumb,
             stdout_is_terminal: std::io::stdout().is_terminal(),
+            on_terminal: std::io::stdin().is_terminal() || std::io::stderr().is_terminal(),
         }
     }
 }

@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 
 use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
 use crate::media::hold::Latency;
+use crate::present::writers::Overwrite;
 
 /// Where sound is played.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct Recv {
     pub output: Option<Output>,
     /// The WAV file sound is written to, if any.
     pub audio_output: Option<PathBuf>,
+    /// What files may be written over.
+    pub overwrite: Overwrite,
     /// When pictures and sound are due.
     pub latency: Latency,
 }
@@ -73,7 +76,10 @@ who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 
 /// Names that promise something else than what is written.
-const OTHER_KINDS: [&str; 10] = ["mp4", "mkv", "webm", "mov", "avi", "ts", "png", "jpg", "jpeg", "wav"];
+const OTHER_KINDS: [&str; 20] = [
+    "mp4", "mkv", "webm", "mov", "avi", "ts", "mpg", "flv", "gif", "png", "jpg", "jpeg", "wav", "mp3", "m4a", "aac", "ogg",
+    "opus", "flac", "wma",
+];
 
 /// Show and play what `send` sends from another machine, with the least latency
 #[derive(Parser, Debug)]
@@ -111,6 +117,10 @@ struct Flags {
     #[arg(long, value_name = "FILE", help_heading = "What to do with it")]
     audio_output: Option<PathBuf>,
 
+    /// Write over whatever is there by these names: on a terminal they must be new, elsewhere new or files of yours
+    #[arg(long, help_heading = "What to do with it")]
+    overwrite: bool,
+
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -124,8 +134,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
     if let Some(aside) = flags.common.aside(env) {
         return Ok(aside);
     }
-    let mut warnings = Vec::new();
-    let output = flags.output.map(|path| output(path, &mut warnings));
+    let output = flags.output.map(output).transpose()?;
     if output.as_ref().is_some_and(|output| output.path.is_none()) {
         if flags.common.stats.is_some() {
             return Err(Wrong::conflict("--output - and --stats json both want stdout: give --output a file"));
@@ -139,6 +148,12 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         if path.as_os_str() == "-" {
             return Err(Wrong::conflict("--audio-output needs a file: only pictures can go to stdout"));
         }
+        if let Some(kind) = other_kind(path, &["wav", "wave"]) {
+            let name = path.display();
+            return Err(Wrong::conflict(format!(
+                "--audio-output writes WAV, and {name} promises {kind}: give it a .wav name, and convert that: ffmpeg -i sound.wav {name}"
+            )));
+        }
         if output.as_ref().is_some_and(|output| output.path.as_ref() == Some(path)) {
             return Err(Wrong::conflict("--output and --audio-output name the same file: give each its own"));
         }
@@ -148,9 +163,14 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         None => Speaker::Default,
         Some(which) => Speaker::Named(which),
     };
-    let common = flags.common.resolve(Vec::from_iter(flags.host), env, warnings)?;
+    let common = flags.common.resolve(Vec::from_iter(flags.host), env, Vec::new())?;
     let (window, fullscreen, audio_output, latency) = (!flags.no_window, flags.fullscreen, flags.audio_output, flags.latency);
-    Ok(Command::Run(Box::new(Recv { common, window, fullscreen, speaker, output, audio_output, latency })))
+    let overwrite = match (flags.overwrite, env.on_terminal) {
+        (true, _) => Overwrite::Anything,
+        (false, true) => Overwrite::Nothing,
+        (false, false) => Overwrite::Own,
+    };
+    Ok(Command::Run(Box::new(Recv { common, window, fullscreen, speaker, output, audio_output, overwrite, latency })))
 }
 
 /// The longest latency: what is held fits memory, and nobody talks over more.
@@ -168,19 +188,24 @@ fn latency(text: &str) -> Result<Latency, String> {
     }
 }
 
-fn output(path: PathBuf, warnings: &mut Vec<String>) -> Output {
+fn output(path: PathBuf) -> Result<Output, Wrong> {
     if path.as_os_str() == "-" {
-        return Output { path: None, format: Format::Y4m };
+        return Ok(Output { path: None, format: Format::Y4m });
     }
-    let extension = extension(&path);
-    let format = if matches!(extension.as_str(), "mjpeg" | "mjpg") { Format::Mjpeg } else { Format::Y4m };
-    if OTHER_KINDS.contains(&extension.as_str()) {
-        warnings.push(format!(
-            "{0} will hold y4m whatever its name says; for .{extension} pipe it: recv --output - | ffmpeg -i - {0}",
-            path.display()
-        ));
+    if let Some(kind) = other_kind(&path, &[]) {
+        let name = path.display();
+        return Err(Wrong::conflict(format!(
+            "--output writes y4m or .mjpeg, and {name} promises {kind}; pipe it: recv --output - | ffmpeg -i - {name}"
+        )));
     }
-    Output { path: Some(path), format }
+    let format = if matches!(extension(&path).as_str(), "mjpeg" | "mjpg") { Format::Mjpeg } else { Format::Y4m };
+    Ok(Output { path: Some(path), format })
+}
+
+/// The kind of file that this name promises, if it is one that is not written. A pipe or device is none, whatever its name.
+fn other_kind(path: &Path, written: &[&str]) -> Option<String> {
+    let extension = extension(path);
+    (OTHER_KINDS.contains(&extension.as_str()) && !written.contains(&extension.as_str())).then(|| format!(".{extension}"))
 }
 
 fn extension(path: &Path) -> String {
@@ -260,11 +285,28 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_promises_another_format_is_taken_with_a_warning() {
-        let recv = config("recv --output talk.mp4");
-        assert_eq!(recv.output.unwrap().format, Format::Y4m);
-        assert!(recv.common.warnings[0].contains("recv --output - | ffmpeg -i - talk.mp4"));
-        assert!(config("recv --output talk.y4m").common.warnings.is_empty());
+    fn a_name_that_promises_another_format_is_refused_with_the_cure() {
+        assert!(refusal("recv --output talk.mp4").contains("recv --output - | ffmpeg -i - talk.mp4"));
+        assert!(refusal("recv --output talk.WAV").contains("promises .wav"));
+        let sentence = refusal("recv --audio-output talk.mp3");
+        assert!(
+            sentence.contains("writes WAV, and talk.mp3 promises .mp3") && sentence.contains("ffmpeg -i sound.wav talk.mp3"),
+            "{sentence}"
+        );
+        assert!(config("recv --output talk.y4m --audio-output talk.wav").common.warnings.is_empty());
+        assert!(config("recv --output plain --audio-output plain.pcm").common.warnings.is_empty());
+    }
+
+    #[test]
+    fn a_person_is_asked_before_a_file_is_written_over_and_a_script_is_not() {
+        let terminal = Env { on_terminal: true, ..Env::default() };
+        let overwrite = |line: &str, env: &Env| match parse(line.split_whitespace().map(OsString::from), env) {
+            Ok(Command::Run(config)) => config.overwrite,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(overwrite("recv --output a", &Env::default()), Overwrite::Own);
+        assert_eq!(overwrite("recv --output a", &terminal), Overwrite::Nothing);
+        assert_eq!(overwrite("recv --output a --overwrite", &terminal), Overwrite::Anything);
     }
 
     #[test]

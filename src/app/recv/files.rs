@@ -5,7 +5,7 @@
 //! that are written ([`Command::Written`]). Of a live stream the oldest are dropped when the disk is slower than the camera, and the
 //! writer fills the hole. [`BLOCKS`] blocks of sound likewise.
 
-use super::super::args::recv::{Format as Kind, Output, Recv};
+use super::super::args::recv::{Format as Kind, Recv};
 use super::super::decode::Ready;
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
@@ -16,16 +16,17 @@ use crate::codec::stitch::Stitcher;
 use crate::media::depacketizer::{Part, Settled, Slice};
 use crate::net::Commands;
 use crate::picture::{Pool, Sampling, Size};
-use crate::present::writers::{self, Threaded, Timeline, Written, mjpeg, wav, y4m};
+use crate::present::exit_hook::ExitHook;
+use crate::present::writers::{self, Moment, Rate, Target, Threaded, Timeline, Written, mjpeg, wav, y4m};
 use crate::session::receiver::Command;
 use crate::slot::Slot;
 use crate::time::MediaTime;
 use crate::wire::record::Format;
 use crate::wire::slice::Head;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -47,9 +48,8 @@ struct Unit {
     session: u64,
     picture: u64,
     collected: Collected,
-    rate: Format,
-    /// Of a film.
-    film: bool,
+    /// Of the stream, where the sender says one.
+    rate: Option<Rate>,
 }
 
 type WriterThread = JoinHandle<Result<Option<Written>, writers::Error>>;
@@ -62,6 +62,8 @@ pub struct Files {
     notes: Sender<Note>,
     commands: Back,
     written: Arc<AtomicU32>,
+    /// Where there is a window: Xlib may end the process.
+    _exit: Option<ExitHook>,
 }
 
 /// The way back to the session: known once the net thread is there.
@@ -76,19 +78,23 @@ impl Files {
         let timeline = Timeline::new();
         let commands = Back::default();
         let written = Arc::default();
-        let mut files = Files { units: None, pictures: None, sound: None, notes: notes.clone(), commands, written };
+        let mut files = Files { units: None, pictures: None, sound: None, notes: notes.clone(), commands, written, _exit: None };
+        // Dropped by each writer's thread when its file is finished.
+        let (finished, all_finished) = mpsc::channel::<()>();
         if let Some(path) = &config.audio_output {
             let lead = if config.output.is_some() { wav::Lead::Pictures } else { wav::Lead::Sound };
-            let writer = wav::Writer::create(path, lead, timeline.clone()).code(ExitCode::Failed)?;
+            let target = Target::claim(Some(path), config.overwrite).code(ExitCode::Failed)?;
+            let writer = wav::Writer::create(target, lead, timeline.clone()).code(ExitCode::Failed)?;
             let queue = Slot::dropping(BLOCKS);
+            let writer = Finishing { writer, _finished: finished.clone() };
             let thread = Threaded::spawn("write-sound", queue.clone(), writer).code(ExitCode::Failed)?;
             files.sound = Some((queue, thread));
         }
         if let Some(output) = &config.output {
-            check_creatable(output)?;
+            let target = Target::claim(output.path.as_deref(), config.overwrite).code(ExitCode::Failed)?;
             let units = Slot::dropping(PICTURES);
             let worker = Worker {
-                output: output.clone(),
+                format: output.format,
                 units: units.clone(),
                 // Where there is a window, latency is what the window shows.
                 ready: (!config.window).then(|| ready.clone()),
@@ -98,9 +104,31 @@ impl Files {
                 notes: notes.clone(),
             };
             let decoder = Decoder::new().code(ExitCode::Failed)?;
-            let thread = thread::Builder::new().name("write-decode".into()).spawn(move || worker.run(decoder));
+            let thread = thread::Builder::new().name("write-decode".into()).spawn(move || {
+                let outcome = worker.run(target, decoder);
+                drop(finished);
+                outcome
+            });
             files.pictures = Some(thread.code(ExitCode::Failed)?);
             files.units = Some(units);
+        } else {
+            drop(finished);
+        }
+        if config.window {
+            let (units, sound) = (files.units.clone(), files.sound.as_ref().map(|(queue, _)| queue.clone()));
+            files._exit = Some(ExitHook::new(move || {
+                if let Some(units) = units {
+                    units.close();
+                }
+                if let Some(sound) = sound {
+                    sound.close();
+                }
+                // Nothing is ever sent: it ends when all are dropped.
+                let _ = all_finished.recv_timeout(PATIENCE);
+                // What a thread keeps for itself is gone on this one, the log's buffer too.
+                let _ =
+                    writeln!(std::io::stderr(), "error: the display is gone, or it took the window away; the files are finished");
+            }));
         }
         Ok(Some(files))
     }
@@ -160,14 +188,22 @@ impl Files {
     }
 }
 
-/// The writer is made when the stream's rate is known; whether the file can be made at all is found out now.
-fn check_creatable(output: &Output) -> Result<(), Failure> {
-    let Some(path) = &output.path else { return Ok(()) };
-    if path.exists() && !path.is_file() && !path.is_dir() {
-        return Ok(()); // a pipe or device: opening it may wait for its reader
+/// A writer that is heard of when its file is finished.
+struct Finishing<W> {
+    writer: W,
+    _finished: Sender<()>,
+}
+
+impl<W: writers::Writer> writers::Writer for Finishing<W> {
+    type Unit = W::Unit;
+
+    fn write(&mut self, unit: W::Unit) -> Result<(), writers::Error> {
+        self.writer.write(unit)
     }
-    let opened = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    opened.map(drop).map_err(|cause| writers::Error::Create { path: path.clone(), cause }).code(ExitCode::Failed)
+
+    fn finish(self) -> Result<Written, writers::Error> {
+        self.writer.finish()
+    }
 }
 
 /// What came of a picture, and when the last of it did.
@@ -230,7 +266,8 @@ impl Inlet {
         self.collected = self.collected.split_off(&settled.picture);
         // Nothing came of it: the gap in the numbers tells the writer.
         let Some(collected) = collected else { return };
-        let unit = Unit { session: self.session, picture: settled.picture, collected, rate: self.format, film: self.film };
+        let rate = Rate::new(self.format.rate.0, self.format.rate.1);
+        let unit = Unit { session: self.session, picture: settled.picture, collected, rate };
         if units.push(unit).is_err() {
             self.tell();
         }
@@ -240,7 +277,7 @@ impl Inlet {
     pub fn sound(&mut self, number: u64, captured: MediaTime, channels: u8, samples: &[u8]) {
         let Some(sound) = &self.sound else { return };
         let samples = samples.as_chunks::<2>().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
-        let block = wav::Block { session: self.session, number, captured, channels, samples };
+        let block = wav::Block { session: self.session, number, captured, channels, samples, film: self.film };
         if sound.push(block).is_err() {
             self.tell();
         }
@@ -257,7 +294,7 @@ impl Inlet {
 
 /// Decodes settled pictures and hands them to the writer's thread.
 struct Worker {
-    output: Output,
+    format: Kind,
     units: Arc<Slot<Unit>>,
     ready: Option<Arc<Slot<Ready>>>,
     timeline: Timeline,
@@ -279,8 +316,8 @@ struct Planes {
 }
 
 impl Worker {
-    fn run(self, mut decoder: Decoder) -> Result<Option<Written>, writers::Error> {
-        let mut sink = None;
+    fn run(self, target: Target, mut decoder: Decoder) -> Result<Option<Written>, writers::Error> {
+        let (mut sink, mut target) = (None, Some(target));
         let mut planes: Option<Planes> = None;
         let mut stitcher = None;
         let pool = Pool::new();
@@ -289,27 +326,23 @@ impl Worker {
             let heads: Vec<_> = slices.iter().flatten().filter_map(|body| Head::decode(body).ok()).collect();
             let Some(head) = heads.first().map(|(head, _)| *head) else { continue };
             let encoded = heads.iter().map(|(head, _)| head.encoded).max().unwrap_or_default();
-            let sink = match &mut sink {
-                Some(sink) => sink,
-                none => none.insert(self.open(&unit.rate, unit.film)?),
-            };
+            if let Some(target) = target.take() {
+                sink = Some(self.open(target)?);
+            }
+            let Some(sink) = &sink else { continue };
+            let moment = Moment { session: unit.session, captured: head.capture, position: head.position };
+            let (number, rate) = (unit.picture, unit.rate);
             let taken = match sink {
                 Sink::Y4m(thread) => {
                     let planes = planes.get_or_insert_with(|| Planes::grey(head.size, head.sampling));
                     planes.draw(&mut decoder, slices, parts);
                     let mut copy = pool.take(planes.bytes.len());
                     copy.copy_from_slice(&planes.bytes);
-                    thread.push(y4m::Picture {
-                        session: unit.session,
-                        number: unit.picture,
-                        captured: head.capture,
-                        size: planes.size,
-                        sampling: planes.sampling,
-                        planes: copy,
-                    })
+                    let (size, sampling) = (planes.size, planes.sampling);
+                    thread.push(y4m::Picture { moment, number, rate, size, sampling, planes: copy })
                 }
                 Sink::Mjpeg(thread) => match join(&mut stitcher, slices) {
-                    Ok(jpeg) => thread.push(mjpeg::Picture { session: unit.session, captured: head.capture, jpeg }),
+                    Ok(jpeg) => thread.push(mjpeg::Picture { moment, number, rate, jpeg }),
                     Err(error) => {
                         tracing::warn!("picture {} is left out of the file: {error}", unit.picture);
                         Ok(())
@@ -342,22 +375,15 @@ impl Worker {
         }
     }
 
-    fn open(&self, format: &Format, film: bool) -> Result<Sink, writers::Error> {
-        let path = self.output.path.as_deref().map(Path::new);
-        let rate = y4m::Rate::new(format.rate.0, format.rate.1);
+    fn open(&self, target: Target) -> Result<Sink, writers::Error> {
         let timeline = self.timeline.clone();
-        Ok(match self.output.format {
+        Ok(match self.format {
             Kind::Y4m => {
-                let pace = match (format.variable, film) {
-                    (true, _) => y4m::Pace::Variable(rate),
-                    (false, true) => y4m::Pace::Numbered(rate),
-                    (false, false) => y4m::Pace::Constant(rate),
-                };
-                let writer = y4m::Writer::create(path, pace, timeline)?;
+                let writer = y4m::Writer::create(target, timeline)?;
                 Sink::Y4m(Threaded::spawn("write-y4m", Slot::waiting(DECODED), writer)?)
             }
             Kind::Mjpeg => {
-                let writer = mjpeg::Writer::create(path, timeline)?;
+                let writer = mjpeg::Writer::create(target, timeline)?;
                 Sink::Mjpeg(Threaded::spawn("write-mjpeg", Slot::waiting(DECODED), writer)?)
             }
         })

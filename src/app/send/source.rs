@@ -145,7 +145,7 @@ impl Plan {
             Pictures::Film(plan) => plan
                 .video
                 .as_ref()
-                .map_or((None, (0, 1), false), |video| (Some(video.size), (video.rate.num(), video.rate.den()), video.variable)),
+                .map_or((None, (0, 1), false), |video| (Some(video.size), (video.grid.num(), video.grid.den()), video.variable)),
             Pictures::Stdin(rate) => (None, rate.unwrap_or((0, 1)), true),
             Pictures::Test(size, rate) => (Some(*size), *rate, false),
             Pictures::None => (None, (0, 1), false),
@@ -253,12 +253,20 @@ impl Running {
             _ => None,
         };
         let watch_pictures = !matches!(self.device, Device::None);
+        let header = match &self.device {
+            Device::Stdin(live) => Some(live.header()),
+            _ => None,
+        };
         // A microphone never ends; it has nothing to go with once the camera is gone or stdin at its end.
         let end_sound = matches!(self.device, Device::Camera(_) | Device::Stdin(_)).then(|| self.sound.clone());
         self.carriers.push(thread::Builder::new().name("encode-0".into()).spawn(move || {
             if watch_pictures {
                 let next = || keeper.as_ref().map_or_else(|| slot.take(), |keeper| keeper.take());
                 while let Some(picture) = next() {
+                    // Known by its first picture, if ever.
+                    if let Some(rate) = header.as_ref().and_then(|header| header.rate()) {
+                        to.set_rate((rate.num(), rate.den()));
+                    }
                     to.encode(picture);
                 }
             }

@@ -109,7 +109,7 @@ fn a_picture_is_stamped_when_it_begins_and_a_silent_pipe_can_be_left() {
     writer.write_all(b"5678").unwrap();
     let picture = pictures.take().unwrap();
     assert!((before..after).contains(&picture.captured));
-    assert_eq!(live.rate(), Rate::new(50, 1));
+    assert_eq!(live.header().rate(), Rate::new(50, 1));
     let since = Instant::now();
     drop(live);
     assert!(since.elapsed() < Duration::from_secs(1), "the writer's end is still open and silent");

@@ -1,11 +1,11 @@
 //! The bytes of a file or of stdout, written unit by unit: a unit that does not fit is cut off again, so that what is there
-//! stays well-formed. Knows no format.
+//! stays well-formed. What may be written over is settled first ([`Target`]). Knows no format.
 
-use std::fs::File;
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use super::Error;
 
@@ -51,30 +51,136 @@ impl Medium for Stdout {
     }
 }
 
+/// What may be written over. Pipes and devices are written to whatever is said: nothing of theirs is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Whatever the name leads to.
+    Anything,
+    /// Regular files of this user, by their own name: a script runs again, and a link that somebody laid leads nowhere.
+    Own,
+    /// No file: a person is there to be asked.
+    Nothing,
+}
+
+/// A name made sure of before anything is written: a file that was there is untouched until then, one that was not is made, and gone
+/// again if nothing is written.
+pub struct Target {
+    path: Option<PathBuf>,
+    claim: Claim,
+}
+
+enum Claim {
+    Stdout,
+    /// Made here.
+    New(File),
+    /// Was there.
+    Old(File),
+    /// A pipe or a device: opening it may wait for its reader.
+    Later,
+    Taken,
+}
+
+impl Target {
+    /// For this path, or stdout where there is none.
+    pub fn claim(path: Option<&Path>, overwrite: Overwrite) -> Result<Self, Error> {
+        let Some(path) = path else { return Ok(Target { path: None, claim: Claim::Stdout }) };
+        let create = |cause| Error::Create { path: path.into(), cause };
+        let refuse = |what: String| Err(Error::Taken { path: path.into(), what });
+        let mut options = OpenOptions::new();
+        options.write(true);
+        let there = match overwrite {
+            Overwrite::Anything => fs::metadata(path),
+            _ => fs::symlink_metadata(path),
+        };
+        let claim = match there {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // A link that leads nowhere is followed by who says so, and never by accident.
+                let options = if overwrite == Overwrite::Anything { options.create(true) } else { options.create_new(true) };
+                Claim::New(options.open(path).map_err(create)?)
+            }
+            Err(error) => return Err(create(error)),
+            Ok(there) if there.is_symlink() => {
+                let leads_to = fs::metadata(path).is_ok_and(|end| is_special(&end));
+                // /dev/stdout is a link, too.
+                if !(leads_to || path.starts_with("/dev") || path.starts_with("/proc")) {
+                    let end = fs::read_link(path).unwrap_or_default();
+                    return refuse(format!("is a link to {}", end.display()));
+                }
+                Claim::Later
+            }
+            Ok(there) if is_special(&there) => Claim::Later,
+            Ok(there) if there.is_dir() => return Err(create(ErrorKind::IsADirectory.into())),
+            Ok(_) if overwrite == Overwrite::Nothing => return refuse("is there already".into()),
+            Ok(there) if overwrite == Overwrite::Own && there.uid() != nix::unistd::geteuid().as_raw() => {
+                return refuse("belongs to another user".into());
+            }
+            Ok(_) => {
+                let flags = if overwrite == Overwrite::Anything { 0 } else { nix::libc::O_NOFOLLOW };
+                Claim::Old(options.custom_flags(flags).open(path).map_err(create)?)
+            }
+        };
+        Ok(Target { path: Some(path.into()), claim })
+    }
+}
+
+fn is_special(there: &Metadata) -> bool {
+    !there.is_file() && !there.is_dir() && !there.is_symlink()
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let (Some(path), Claim::New(_)) = (&self.path, &self.claim) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 /// See the module text.
 pub(super) struct Sink {
     name: String,
     medium: Box<dyn Medium>,
     /// Bytes of whole units.
     whole: u64,
+    /// A file that was not there before: gone again if nothing was written.
+    new: Option<PathBuf>,
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if let Some(path) = self.new.take().filter(|_| self.whole == 0) {
+            let _ = fs::remove_file(path);
+        }
+    }
 }
 
 impl Sink {
-    /// A new file, or stdout where no path is given.
-    pub fn open(path: Option<&Path>) -> Result<Self, Error> {
-        let Some(path) = path else {
-            // Not `std::io::Stdout`: it looks for line ends in every picture.
-            let file = io::stdout().as_fd().try_clone_to_owned();
-            let file = file.map_err(|cause| Error::Create { path: "/dev/stdout".into(), cause })?;
-            return Ok(Sink { name: "stdout".into(), medium: Box::new(Stdout(file.into())), whole: 0 });
+    /// From here on what was there is gone.
+    pub fn open(mut target: Target) -> Result<Self, Error> {
+        let path = target.path.clone().unwrap_or_else(|| "/dev/stdout".into());
+        let create = |cause| Error::Create { path: path.clone(), cause };
+        let mut new = None;
+        let medium: Box<dyn Medium> = match std::mem::replace(&mut target.claim, Claim::Taken) {
+            Claim::Stdout => {
+                // Not `std::io::Stdout`: it looks for line ends in every picture.
+                let file = io::stdout().as_fd().try_clone_to_owned().map_err(create)?;
+                return Ok(Sink { name: "stdout".into(), medium: Box::new(Stdout(file.into())), whole: 0, new });
+            }
+            Claim::New(file) => {
+                new = Some(path.clone());
+                Box::new(file)
+            }
+            Claim::Old(file) => {
+                file.set_len(0).map_err(create)?;
+                Box::new(file)
+            }
+            Claim::Later | Claim::Taken => Box::new(File::create(&path).map_err(create)?),
         };
-        let file = File::create(path).map_err(|cause| Error::Create { path: path.into(), cause })?;
-        Ok(Sink { name: path.display().to_string(), medium: Box::new(file), whole: 0 })
+        Ok(Sink { name: path.display().to_string(), medium, whole: 0, new })
     }
 
     #[cfg(test)]
     pub fn to(medium: impl Medium + 'static) -> Self {
-        Sink { name: "test".into(), medium: Box::new(medium), whole: 0 }
+        Sink { name: "test".into(), medium: Box::new(medium), whole: 0, new: None }
     }
 
     /// The path as given, or `stdout`.
@@ -174,6 +280,69 @@ pub(super) mod tests {
         }
     }
 
+    /// A name that may be written to.
+    pub fn target(path: impl AsRef<Path>) -> Target {
+        Target::claim(Some(path.as_ref()), Overwrite::Own).unwrap()
+    }
+
+    fn refusal(path: &Path, overwrite: Overwrite) -> String {
+        let error = Target::claim(Some(path), overwrite).map(drop).unwrap_err();
+        assert!(matches!(error, Error::Taken { .. }), "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn what_is_there_is_written_over_only_where_that_was_said() {
+        let (file, link) = (Temporary::new("there"), Temporary::new("link"));
+        fs::write(&file.0, "old").unwrap();
+        std::os::unix::fs::symlink(&file.0, &link.0).unwrap();
+        let sentence = refusal(&file.0, Overwrite::Nothing);
+        assert!(sentence.ends_with("is there already; give another name, or say --overwrite"), "{sentence}");
+        for overwrite in [Overwrite::Own, Overwrite::Nothing] {
+            let sentence = refusal(&link.0, overwrite);
+            assert!(sentence.contains(&format!("is a link to {}", file.0.display())), "{sentence}");
+        }
+        drop(Target::claim(Some(&file.0), Overwrite::Own).unwrap());
+        assert_eq!(fs::read(&file.0).unwrap(), b"old", "it is there until something is written");
+        for (path, overwrite) in [(&file.0, Overwrite::Own), (&link.0, Overwrite::Anything)] {
+            let mut sink = Sink::open(Target::claim(Some(path), overwrite).unwrap()).unwrap();
+            assert_eq!(fs::read(&file.0).unwrap(), b"");
+            sink.unit(&[b"new"]).unwrap();
+            assert_eq!(fs::read(&file.0).unwrap(), b"new");
+        }
+        fs::remove_file(&file.0).unwrap();
+        refusal(&link.0, Overwrite::Own);
+        assert!(!file.0.exists(), "a link that leads nowhere is not followed");
+    }
+
+    #[test]
+    fn files_of_other_users_are_refused_and_pipes_and_devices_are_not() {
+        for overwrite in [Overwrite::Own, Overwrite::Nothing, Overwrite::Anything] {
+            Sink::open(Target::claim(Some(Path::new("/dev/null")), overwrite).unwrap()).map(drop).unwrap();
+            drop(Target::claim(Some(Path::new("/dev/stdout")), overwrite).unwrap());
+        }
+        let pipe = Temporary::new("pipe");
+        nix::unistd::mkfifo(&pipe.0, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        drop(Target::claim(Some(&pipe.0), Overwrite::Nothing).unwrap());
+        assert!(pipe.0.exists());
+        if !nix::unistd::geteuid().is_root() {
+            assert!(refusal(Path::new("/etc/passwd"), Overwrite::Own).contains("belongs to another user"));
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_not_there_is_gone_again_if_nothing_was_written() {
+        let path = Temporary::new("gone");
+        let claimed = target(&path.0);
+        assert!(path.0.exists(), "whether it can be made is found out at the start");
+        drop(claimed);
+        assert!(!path.0.exists());
+        drop(Sink::open(target(&path.0)).unwrap());
+        assert!(!path.0.exists());
+        Sink::open(target(&path.0)).unwrap().unit(&[b"something"]).unwrap();
+        assert!(path.0.exists());
+    }
+
     #[test]
     fn a_unit_that_does_not_fit_leaves_no_trace() {
         let disk = SmallDisk::of(10);
@@ -199,12 +368,12 @@ pub(super) mod tests {
 
     #[test]
     fn a_full_device_a_missing_folder_and_a_reader_that_left_are_told_apart() {
-        let mut full = Sink::open(Some(Path::new("/dev/full"))).unwrap();
+        let mut full = Sink::open(target("/dev/full")).unwrap();
         let error = full.unit(&[b"anything"]).unwrap_err();
         let sentence = full.error(error, "nothing".into()).to_string();
         assert!(sentence.starts_with("no space left for /dev/full (") && sentence.contains("it keeps nothing"), "{sentence}");
         assert!(std::error::Error::source(&full.error(ErrorKind::StorageFull.into(), String::new())).is_none(), "said twice");
-        let missing = Sink::open(Some(Path::new("/nonexistent/a.y4m"))).map(drop).unwrap_err();
+        let missing = Target::claim(Some(Path::new("/nonexistent/a.y4m")), Overwrite::Own).map(drop).unwrap_err();
         assert!(missing.to_string().starts_with("cannot create /nonexistent/a.y4m: "), "{missing}");
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);

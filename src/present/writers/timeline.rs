@@ -1,29 +1,74 @@
-//! Where a moment of a sender's media clock lies in the files: what makes picture and sound start together.
+//! Where a moment of a sender's media clock lies in the files: what makes picture and sound start together, and stay together.
 //!
 //! Time zero of the files is the capture time of the first picture written, or of the first sound where no pictures are.
 //! When `recv` meets another session (the sender was started anew, so its media clock began again), its first picture or sound
 //! follows what is written by then. Shared by the writers' threads; each asks a few times a picture or block at most.
+//!
+//! *A film that stood still.* Capture times say when a film was played; where its player or the network made it wait, everything after
+//! is later. A picture's position in its film says what was waited: capture less position grows by it. Pictures leave those steps here
+//! ([`Film`]), and sound, which has only capture times, is corrected by the step before or after it.
+//!
+//! *Nothing for a long time* is cut to [`LONGEST_HOLE`] for all writers alike: what lies further behind the end of the longest file is
+//! moved there, and everything after it with it. Where only pictures are missing, sound goes on and the hole keeps its length.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use super::LONGEST_HOLE;
 use crate::time::MediaTime;
 
 /// A writer can be this many sessions behind the other: its queue holds a second or so, and a session lasts longer than that.
 const SESSIONS_KEPT: usize = 4;
 
+/// Steps and cuts remembered: a writer is some seconds behind the other at most, and each takes a tenth of a second or more.
+const KEPT: usize = 64;
+
+/// When a picture was caught, and where it stands in its film if it is of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Grows whenever another sender, or the same one started anew, is shown.
+    pub session: u64,
+    /// On that session's media clock.
+    pub captured: MediaTime,
+    /// Time in the film; `None` of live pictures.
+    pub position: Option<Duration>,
+}
+
+/// Where sound lies, in nanoseconds from the start of the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// If the film has not stood still since the picture before it.
+    pub before: i64,
+    /// If it is in step with the picture after it; `None` while no such picture is known.
+    pub after: Option<i64>,
+}
+
+/// What pictures of a film said.
+struct Film {
+    /// Capture less position of the first picture.
+    base: i128,
+    /// From these capture times on, how much later than `base` the film is.
+    steps: VecDeque<(MediaTime, i64)>,
+    /// Capture time of the last picture.
+    newest: MediaTime,
+}
+
 struct Session {
     id: u64,
     first: MediaTime,
     /// Nanoseconds from the start of the files.
-    at: u64,
+    at: i64,
+    film: Option<Film>,
+    /// What was cut out: from where, and how much. Each speaks of places from which those before it were cut.
+    cuts: VecDeque<(i64, i64)>,
 }
 
 #[derive(Default)]
 struct State {
     sessions: VecDeque<Session>,
-    /// Nanoseconds from the start of the files to the end of the longest.
-    end: u64,
+    /// Nanoseconds from the start of the files to the end of the longest, or to what is about to be written there.
+    end: i64,
 }
 
 /// Shared by all writers of one run. Clones are the same timeline.
@@ -38,41 +83,109 @@ impl Timeline {
         Self::default()
     }
 
-    /// Nanoseconds from the start of the files to `captured`; negative before it. `None` while the session has not begun, and for
-    /// ever when it is an old one.
-    pub(super) fn position(&self, session: u64, captured: MediaTime) -> Option<i64> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.sessions.iter().find(|known| known.id == session).map(|known| known.position(captured))
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The same; a newer session than all before begins with this moment.
-    pub(super) fn begin(&self, session: u64, captured: MediaTime) -> Option<i64> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = state.sessions.iter().find(|known| known.id == session) {
-            return Some(known.position(captured));
-        }
-        if state.sessions.back().is_some_and(|newest| newest.id > session) {
-            return None;
-        }
-        let begun = Session { id: session, first: captured, at: state.end };
-        let position = begun.position(captured);
-        if state.sessions.len() == SESSIONS_KEPT {
-            state.sessions.pop_front();
-        }
-        state.sessions.push_back(begun);
-        Some(position)
+    /// Nanoseconds from the start of the files to a picture; negative before it. A newer session than all before begins with it;
+    /// `None` for ever when its session is an old one.
+    pub(super) fn picture(&self, moment: Moment) -> Option<i64> {
+        let mut state = self.lock();
+        let end = state.end;
+        let session = state.begin(moment.session, moment.captured)?;
+        let stood = session.note(moment);
+        let at = session.place(moment.captured, stood, end);
+        state.end = state.end.max(at);
+        Some(at)
+    }
+
+    /// The same for sound. Its session must have been begun by a picture, unless it is `alone`.
+    pub(super) fn sound(&self, session: u64, captured: MediaTime, alone: bool) -> Option<Place> {
+        let mut state = self.lock();
+        let end = state.end;
+        let session = if alone { state.begin(session, captured)? } else { state.find(session)? };
+        let Some(film) = &session.film else {
+            let at = session.place(captured, 0, end);
+            state.end = state.end.max(at);
+            return Some(Place { before: at, after: Some(at) });
+        };
+        let earlier = film.steps.iter().rfind(|(from, _)| *from <= captured).or(film.steps.front());
+        let before = earlier.map_or(0, |(_, stood)| *stood);
+        let later = film.steps.iter().find(|(from, _)| *from > captured).map(|(_, stood)| *stood);
+        let after = later.or((film.newest >= captured).then_some(before));
+        let after = after.map(|stood| session.place(captured, stood, end));
+        // Where the film stood still this lies too far off, and nothing is to be cut for it.
+        let before = session.cut(session.raw(captured, before));
+        state.end = state.end.max(after.unwrap_or(0));
+        Some(Place { before, after })
     }
 
     /// Something is written up to here.
     pub(super) fn reached(&self, nanos: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.end = state.end.max(nanos);
+        let mut state = self.lock();
+        state.end = state.end.max(i64::try_from(nanos).unwrap_or(i64::MAX));
+    }
+}
+
+impl State {
+    fn find(&mut self, id: u64) -> Option<&mut Session> {
+        self.sessions.iter_mut().find(|known| known.id == id)
+    }
+
+    fn begin(&mut self, id: u64, captured: MediaTime) -> Option<&mut Session> {
+        if self.find(id).is_none() {
+            if self.sessions.back().is_some_and(|newest| newest.id > id) {
+                return None;
+            }
+            if self.sessions.len() == SESSIONS_KEPT {
+                self.sessions.pop_front();
+            }
+            self.sessions.push_back(Session { id, first: captured, at: self.end, film: None, cuts: VecDeque::new() });
+        }
+        self.find(id)
     }
 }
 
 impl Session {
-    fn position(&self, captured: MediaTime) -> i64 {
-        i64::try_from(self.at).unwrap_or(i64::MAX).saturating_add(captured.signed_since(self.first))
+    /// Remembers where this picture stands in its film; says for how long the film has stood still before it.
+    fn note(&mut self, moment: Moment) -> i64 {
+        let Some(position) = moment.position else { return 0 };
+        let shift = i128::from(moment.captured.as_nanos()) - i128::try_from(position.as_nanos()).unwrap_or(i128::MAX);
+        let new = || Film { base: shift, steps: VecDeque::new(), newest: moment.captured };
+        let film = self.film.get_or_insert_with(new);
+        let stood = i64::try_from(shift - film.base).unwrap_or(i64::MAX);
+        if film.steps.back().is_none_or(|(_, known)| *known != stood) {
+            if film.steps.len() == KEPT {
+                film.steps.pop_front();
+            }
+            film.steps.push_back((moment.captured, stood));
+        }
+        film.newest = film.newest.max(moment.captured);
+        stood
+    }
+
+    fn raw(&self, captured: MediaTime, stood: i64) -> i64 {
+        self.at.saturating_add(captured.signed_since(self.first)).saturating_sub(stood)
+    }
+
+    fn cut(&self, place: i64) -> i64 {
+        self.cuts.iter().fold(place, |place, &(from, cut)| if place > from { from.max(place.saturating_sub(cut)) } else { place })
+    }
+
+    /// Where it lies; a hole behind the `end` of all files that is too long is cut.
+    fn place(&mut self, captured: MediaTime, stood: i64, end: i64) -> i64 {
+        let place = self.cut(self.raw(captured, stood));
+        let furthest = end.saturating_add(LONGEST_HOLE.as_nanos() as i64);
+        if place <= furthest {
+            return place;
+        }
+        if self.cuts.len() == KEPT {
+            // Nobody asks for what lies before it any more.
+            let oldest = self.cuts.pop_front();
+            self.at = self.at.saturating_sub(oldest.map_or(0, |(_, cut)| cut));
+        }
+        self.cuts.push_back((end, place - furthest));
+        furthest
     }
 }
 
@@ -80,36 +193,93 @@ impl Session {
 mod tests {
     use super::*;
 
+    const MS: u64 = 1_000_000;
+    const S: i64 = 1_000_000_000;
+
     fn at(nanos: u64) -> MediaTime {
         MediaTime::from_nanos(nanos)
+    }
+
+    fn live(session: u64, nanos: u64) -> Moment {
+        Moment { session, captured: at(nanos), position: None }
+    }
+
+    fn film(captured_ms: u64, position_ms: u64) -> Moment {
+        Moment { session: 1, captured: at(captured_ms * MS), position: Some(Duration::from_millis(position_ms)) }
+    }
+
+    fn sound(timeline: &Timeline, session: u64, nanos: u64) -> Option<i64> {
+        timeline.sound(session, at(nanos), false).map(|place| place.before)
     }
 
     #[test]
     fn the_first_moment_is_zero_and_others_lie_around_it() {
         let timeline = Timeline::new();
-        assert_eq!(timeline.position(1, at(500)), None);
-        assert_eq!(timeline.begin(1, at(500)), Some(0));
-        assert_eq!((timeline.begin(1, at(700)), timeline.position(1, at(480))), (Some(200), Some(-20)));
+        assert_eq!(sound(&timeline, 1, 500), None);
+        assert_eq!(timeline.picture(live(1, 500)), Some(0));
+        assert_eq!((timeline.picture(live(1, 700)), sound(&timeline, 1, 480)), (Some(200), Some(-20)));
     }
 
     #[test]
     fn another_session_follows_what_is_written() {
         let timeline = Timeline::new();
-        timeline.begin(1, at(1_000_000));
+        timeline.picture(live(1, 1_000_000));
         timeline.reached(300);
         timeline.reached(200);
-        assert_eq!(timeline.begin(2, at(7)), Some(300));
-        assert_eq!(timeline.position(2, at(8)), Some(301));
-        assert_eq!(timeline.position(1, at(1_000_100)), Some(100), "the session before is still known to the slower writer");
-        assert_eq!(timeline.begin(0, at(0)), None, "an older one is not begun again");
+        assert_eq!(timeline.picture(live(2, 7)), Some(300));
+        assert_eq!(sound(&timeline, 2, 8), Some(301));
+        assert_eq!(sound(&timeline, 1, 1_000_100), Some(100), "the session before is still known to the slower writer");
+        assert_eq!(timeline.picture(live(0, 0)), None, "an older one is not begun again");
     }
 
     #[test]
     fn no_moment_a_peer_invents_overflows() {
         let timeline = Timeline::new();
-        timeline.begin(1, at(0));
+        timeline.picture(live(1, 0));
         timeline.reached(u64::MAX);
-        assert_eq!(timeline.begin(2, at(0)), Some(i64::MAX));
-        assert_eq!(timeline.position(2, at(u64::MAX)), Some(i64::MAX));
+        assert_eq!(timeline.picture(live(2, 0)), Some(i64::MAX));
+        assert_eq!(timeline.picture(live(2, u64::MAX)), Some(i64::MAX));
+        for position in [Duration::ZERO, Duration::MAX] {
+            assert!(timeline.picture(Moment { position: Some(position), ..live(2, 9) }).is_some());
+        }
+        assert!(timeline.sound(2, at(u64::MAX), false).is_some());
+    }
+
+    #[test]
+    fn a_film_that_stood_still_lasts_no_longer_for_it() {
+        let timeline = Timeline::new();
+        assert_eq!(timeline.picture(film(500, 80)), Some(0));
+        assert_eq!(timeline.picture(film(540, 120)), Some(40 * MS as i64));
+        assert_eq!(timeline.picture(film(1580, 160)), Some(80 * MS as i64), "it stood still for a second");
+        let place = |ms| timeline.sound(1, at(ms * MS), false).unwrap();
+        let ms = |ms: i64| ms * MS as i64;
+        assert_eq!(place(530), Place { before: ms(30), after: Some(ms(30 - 1000)) });
+        assert_eq!(place(1570), Place { before: ms(1070), after: Some(ms(70)) }, "sound moved first");
+        assert_eq!(place(1580), Place { before: ms(80), after: Some(ms(80)) });
+        assert_eq!(place(1590), Place { before: ms(90), after: None }, "what comes after nobody knows yet");
+    }
+
+    #[test]
+    fn a_long_hole_is_cut_for_everybody_and_one_in_the_pictures_alone_is_not() {
+        let timeline = Timeline::new();
+        timeline.picture(live(1, 0));
+        timeline.reached(S as u64);
+        let minute = 60 * S as u64;
+        assert_eq!(timeline.picture(live(1, minute)), Some(11 * S), "ten seconds behind the end of all files");
+        assert_eq!(sound(&timeline, 1, minute + 5), Some(11 * S + 5));
+        assert_eq!(sound(&timeline, 1, minute - 5), Some(11 * S - 5), "what came before it, too");
+        assert_eq!(sound(&timeline, 1, S as u64 / 2), Some(S / 2), "what came before the hole stays where it was");
+        timeline.reached(40 * S as u64);
+        assert_eq!(timeline.picture(live(1, minute + 30 * S as u64)), Some(41 * S), "sound went on meanwhile");
+    }
+
+    #[test]
+    fn cuts_without_end_are_forgotten_in_order() {
+        let timeline = Timeline::new();
+        timeline.picture(live(1, 0));
+        for k in 1..200u64 {
+            timeline.reached(k * S as u64);
+            assert_eq!(timeline.picture(live(1, k * 100 * S as u64)), Some((k as i64 * 10 + 1) * S));
+        }
     }
 }

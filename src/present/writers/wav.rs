@@ -1,16 +1,20 @@
 //! WAV: s16 samples at 48 kHz as the sender caught them, before any resampling (RIFF WAVE, format 1).
 //!
-//! Sound is placed by its block numbers: block n lies n blocks after the first, what is missing between is silence. Time decides
-//! only where a session's first block goes: sample 0 of the file is what was caught together with the first picture written,
-//! so earlier sound is cut and later sound preceded by silence, to the sample. Until that picture is there blocks are held.
+//! Sample 0 of the file is what was caught together with the first picture written, so earlier sound is cut and later sound preceded by
+//! silence, to the sample. Until that picture is there blocks are held. From there on block n lies n blocks after the first, what is
+//! missing between is silence, as long as that agrees with the time ([`JUMP`]): where the microphone was gone for a while, or a loop of a
+//! film has less sound than pictures, the time decides. Between two such moments a sound card's clock walks away from the sender's, by a
+//! second in three hours; [`SLEW`] has it brought back sample by sample.
+//!
+//! Of a film the time is its own, corrected for where it stood still by the pictures before and after (`timeline.rs`); a block that
+//! seems far off waits for the latter.
 //!
 //! The header is written over once a second of sound, so that a file left by a crash plays up to its last second; and at the end.
 //! Mono or stereo is decided by the first block; others are converted.
 
 use std::collections::VecDeque;
-use std::path::Path;
 
-use super::sink::Sink;
+use super::sink::{Sink, Target};
 use super::{Error, LONGEST_HOLE, Timeline, Written};
 use crate::sound::{BLOCK_FRAMES, RATE};
 use crate::time::MediaTime;
@@ -24,6 +28,12 @@ const HELD: usize = 300;
 
 /// Frames filling a hole at most.
 const LONGEST_FRAMES: u64 = RATE as u64 * LONGEST_HOLE.as_secs();
+
+/// Frames that time and number may differ by: 40 ms, a picture of 25 a second. Where they differ by more, sound was not captured.
+const JUMP: i128 = 1920;
+
+/// Frames by which they differ before sound is stretched: 5 ms. Below it stamps wobble.
+const SLEW: i128 = 240;
 
 /// Whose first unit is time zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +56,8 @@ pub struct Block {
     pub channels: u8,
     /// Interleaved; `BLOCK_FRAMES` a channel, fewer where a film ends.
     pub samples: Vec<i16>,
+    /// Of a film: its samples follow each other exactly.
+    pub film: bool,
 }
 
 /// The session being written.
@@ -54,6 +66,8 @@ struct Run {
     /// Where block 0 would begin, in frames of the file. Negative where sound began before the picture.
     origin: i128,
     last: u64,
+    /// Whether sound is being stretched (1) or shortened (-1) until it is back at its time.
+    slewing: i128,
 }
 
 /// See the module text.
@@ -74,9 +88,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A new file.
-    pub fn create(path: &Path, lead: Lead, timeline: Timeline) -> Result<Self, Error> {
-        Self::to(Sink::open(Some(path))?, lead, timeline)
+    /// Writes to what was claimed.
+    pub fn create(target: Target, lead: Lead, timeline: Timeline) -> Result<Self, Error> {
+        Self::to(Sink::open(target)?, lead, timeline)
     }
 
     fn to(sink: Sink, lead: Lead, timeline: Timeline) -> Result<Self, Error> {
@@ -167,29 +181,41 @@ impl Writer {
         Ok(())
     }
 
-    /// Where block 0 of this block's session would begin; `None` while that is not known.
-    fn origin(&self, block: &Block, alone: bool) -> Option<i128> {
-        let position = match self.lead {
-            Lead::Pictures if !alone => self.timeline.position(block.session, block.captured)?,
-            _ => self.timeline.begin(block.session, block.captured)?,
+    /// Where this block would begin by its number and by its time, in frames of the file; `None` while that is not known.
+    fn begins(&self, block: &Block, alone: bool) -> Option<(i128, i128)> {
+        let run = self.run.as_ref().filter(|run| run.session == block.session);
+        let by_number = run.map(|run| run.origin + i128::from(block.number) * BLOCK_FRAMES as i128);
+        if let Some(by_number) = by_number.filter(|_| block.film && self.lead == Lead::Sound) {
+            // Nobody says how long it stood still; its samples follow each other.
+            return Some((by_number, by_number));
+        }
+        let place = self.timeline.sound(block.session, block.captured, alone || self.lead == Lead::Sound)?;
+        let frames = |nanos: i64| (i128::from(nanos) * i128::from(RATE) + 500_000_000).div_euclid(1_000_000_000);
+        let (before, after) = (frames(place.before), place.after.map(frames));
+        let Some(by_number) = by_number else {
+            // What lies far off is the work of a wrong clock: such sound begins at once.
+            let (start, free) = (after.unwrap_or(before), i128::from(self.frames));
+            let near = (start - free).unsigned_abs() <= u128::from(LONGEST_FRAMES);
+            let start = if near { start } else { free };
+            return Some((start, start));
         };
-        let rate = i128::from(RATE);
-        let start = (i128::from(position) * rate + 500_000_000).div_euclid(1_000_000_000);
-        // What lies far off is the work of a wrong clock: such sound begins at once.
-        let free = i128::from(self.frames);
-        let near = (start - free).unsigned_abs() <= u128::from(LONGEST_FRAMES);
-        Some(if near { start } else { free } - i128::from(block.number) * BLOCK_FRAMES as i128)
+        match after {
+            _ if (before - by_number).abs() <= JUMP => Some((by_number, before)),
+            Some(after) if (after - by_number).abs() < (before - by_number).abs() => Some((by_number, after)),
+            Some(_) => Some((by_number, before)),
+            None => alone.then_some((by_number, by_number)),
+        }
     }
 
     /// Writes the held blocks whose place is known; all of them when sound is `alone`.
     fn release(&mut self, alone: bool) -> Result<(), Error> {
         while let Some(block) = self.held.front() {
-            let continued = self.run.as_ref().filter(|run| run.session == block.session).map(|run| (run.origin, Some(run.last)));
-            let known = continued.or_else(|| self.origin(block, alone || self.held.len() > HELD).map(|origin| (origin, None)));
-            // Held for the first picture of its session; or its session is over, and only its writer was slow.
-            let Some((origin, last)) = known else {
+            let last = self.run.as_ref().filter(|run| run.session == block.session).map(|run| run.last);
+            let alone = alone || self.held.len() > HELD;
+            // Held for the first picture of its session, or the next one; or its session is over, and only its writer was slow.
+            let Some(place) = self.begins(block, alone) else {
                 let newest = self.held.back().is_some_and(|newest| newest.session != block.session);
-                if !(newest || alone || self.held.len() > HELD) {
+                if !(newest || alone) {
                     break;
                 }
                 self.held.pop_front();
@@ -201,13 +227,12 @@ impl Writer {
                 self.left_out += 1;
                 continue;
             }
-            self.run = Some(Run { session: block.session, origin, last: block.number });
-            self.place(block)?;
+            self.place(block, place)?;
         }
         Ok(())
     }
 
-    fn place(&mut self, block: Block) -> Result<(), Error> {
+    fn place(&mut self, block: Block, (by_number, by_time): (i128, i128)) -> Result<(), Error> {
         let channels = match self.channels {
             Some(channels) => channels,
             None => {
@@ -217,15 +242,15 @@ impl Writer {
                 block.channels
             }
         };
-        let Some(run) = &mut self.run else { return Ok(()) };
-        let mut start = run.origin + i128::from(block.number) * BLOCK_FRAMES as i128;
-        let hole = start - i128::from(self.frames);
-        if hole > i128::from(LONGEST_FRAMES) {
-            let cut = hole - i128::from(LONGEST_FRAMES);
-            run.origin -= cut;
-            start -= cut;
-        }
-        let samples = converted(block.samples, block.channels, channels);
+        let off = by_time - by_number;
+        let start = if off.abs() > JUMP { by_time } else { by_number };
+        let slewing = self.run.as_ref().filter(|run| run.session == block.session).map_or(0, |run| run.slewing);
+        let goes_on = off.signum() == slewing;
+        // One frame more or less in a block is 2 ‰, which nobody hears.
+        let stretch = if !block.film && off.abs() <= JUMP && (off.abs() > SLEW || goes_on) { off.signum() } else { 0 };
+        let origin = start + stretch - i128::from(block.number) * BLOCK_FRAMES as i128;
+        self.run = Some(Run { session: block.session, origin, last: block.number, slewing: stretch });
+        let samples = stretched(converted(block.samples, block.channels, channels), channels, stretch);
         match u64::try_from(start - i128::from(self.frames)) {
             Ok(hole) => self.silence(hole)?,
             Err(_) => {
@@ -237,6 +262,24 @@ impl Writer {
         }
         self.append(&samples)
     }
+}
+
+/// The same sound in one frame more (1) or less (-1): each frame lies between two of the old ones.
+fn stretched(samples: Vec<i16>, channels: u8, by: i128) -> Vec<i16> {
+    let channels = usize::from(channels);
+    let frames = samples.len() / channels;
+    let Some(wanted) = usize::try_from(frames as i128 + by).ok().filter(|&wanted| by != 0 && wanted > 1) else { return samples };
+    let mut out = Vec::with_capacity(wanted * channels);
+    for k in 0..wanted {
+        let at = (k * (frames - 1)) as f32 / (wanted - 1) as f32;
+        let (first, part) = (at as usize, at.fract());
+        let second = (first + 1).min(frames - 1);
+        for channel in 0..channels {
+            let [a, b] = [first, second].map(|frame| f32::from(samples[frame * channels + channel]));
+            out.push((a + (b - a) * part).round() as i16);
+        }
+    }
+    out
 }
 
 fn nanos(frames: u64) -> u64 {

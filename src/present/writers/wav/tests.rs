@@ -1,8 +1,10 @@
 //! Tests of the WAV writer. Every sample of block n has the value n + 1, so that silence is told apart.
 
+use super::super::Moment;
 use super::super::Writer as _;
-use super::super::sink::tests::{SmallDisk, Temporary};
+use super::super::sink::tests::{SmallDisk, Temporary, target};
 use super::*;
+use std::time::Duration;
 
 /// A block lasts 10 ms.
 const BLOCK: u64 = 10_000_000;
@@ -10,7 +12,11 @@ const LEN: usize = BLOCK_FRAMES;
 
 fn block(number: u64, nanos: u64) -> Block {
     let samples = vec![number as i16 + 1; LEN];
-    Block { session: 1, number, captured: MediaTime::from_nanos(nanos), channels: 1, samples }
+    Block { session: 1, number, captured: MediaTime::from_nanos(nanos), channels: 1, samples, film: false }
+}
+
+fn picture(timeline: &Timeline, session: u64, nanos: u64) {
+    timeline.picture(Moment { session, captured: MediaTime::from_nanos(nanos), position: None });
 }
 
 fn writer(disk: &SmallDisk, lead: Lead, timeline: &Timeline) -> Writer {
@@ -44,8 +50,8 @@ fn alone(blocks: impl IntoIterator<Item = Block>) -> (Vec<(i16, usize)>, Written
 }
 
 #[test]
-fn blocks_stand_one_after_the_other_whatever_their_times_say() {
-    let (found, written) = alone([block(5, 0), block(6, BLOCK + 3_000_000), block(7, BLOCK)]);
+fn blocks_stand_one_after_the_other_however_their_stamps_wobble() {
+    let (found, written) = alone([block(5, 0), block(6, BLOCK + 3_000_000), block(7, 2 * BLOCK - 4_000_000)]);
     assert_eq!((found, written.units, written.filled), (vec![(6, LEN), (7, LEN), (8, LEN)], 3 * LEN as u64, 0));
 }
 
@@ -67,7 +73,7 @@ fn sound_starts_with_the_first_picture_to_the_sample() {
     writer.write(block(0, 1_000_000_000)).unwrap();
     writer.write(block(1, 1_010_000_000)).unwrap();
     assert_eq!(disk.content().len(), HEADER, "held until the picture is there");
-    timeline.begin(1, MediaTime::from_nanos(1_015_062_501));
+    picture(&timeline, 1, 1_015_062_501);
     writer.write(block(2, 1_020_000_000)).unwrap();
     writer.finish().unwrap();
     assert_eq!(runs(&disk.content()), [(2, LEN / 2 - 3), (3, LEN)]);
@@ -77,7 +83,7 @@ fn sound_starts_with_the_first_picture_to_the_sample() {
 fn sound_that_begins_after_the_picture_is_preceded_by_silence() {
     let disk = SmallDisk::of(1 << 20);
     let timeline = Timeline::new();
-    timeline.begin(1, MediaTime::from_nanos(1_000_000_000));
+    picture(&timeline, 1, 1_000_000_000);
     let mut writer = writer(&disk, Lead::Pictures, &timeline);
     writer.write(block(9, 1_002_500_000)).unwrap();
     writer.finish().unwrap();
@@ -108,17 +114,17 @@ fn what_is_held_at_the_end_is_written() {
 #[test]
 fn another_session_starts_where_the_files_are() {
     let next = |number, nanos| Block { session: 2, ..block(number, nanos) };
-    let (found, _) = alone([block(7, 500), block(8, 500), next(0, 20), next(2, 20)]);
+    let (found, _) = alone([block(7, 500), block(8, BLOCK), next(0, 20), next(2, 2 * BLOCK)]);
     assert_eq!(found, [(8, LEN), (9, LEN), (1, LEN), (0, LEN), (3, LEN)]);
     // With pictures: the second session's picture stands at 30 ms of the files, its sound begins 5 ms later.
     let disk = SmallDisk::of(1 << 20);
     let timeline = Timeline::new();
     let mut writer = writer(&disk, Lead::Pictures, &timeline);
-    timeline.begin(1, MediaTime::from_nanos(0));
+    picture(&timeline, 1, 0);
     writer.write(block(0, 0)).unwrap();
     timeline.reached(30_000_000);
     writer.write(next(0, 5_000_000)).unwrap();
-    timeline.begin(2, MediaTime::from_nanos(0));
+    picture(&timeline, 2, 0);
     writer.write(next(1, 15_000_000)).unwrap();
     writer.finish().unwrap();
     assert_eq!(runs(&disk.content()), [(1, LEN), (0, 2 * LEN + 240), (1, LEN), (2, LEN)]);
@@ -126,25 +132,83 @@ fn another_session_starts_where_the_files_are() {
 
 #[test]
 fn a_hole_no_network_makes_is_cut_to_ten_seconds() {
-    let (found, _) = alone([block(0, 0), block(1 << 50, 0), block((1 << 50) + 2, u64::MAX)]);
+    let (found, _) = alone([block(0, 0), block(1 << 50, u64::MAX / 4), block((1 << 50) + 2, u64::MAX / 4 + 2 * BLOCK)]);
     assert_eq!(found, [(1, LEN), (0, 480_000), (1, LEN), (0, LEN), (3, LEN)]);
     let disk = SmallDisk::of(1 << 20);
     let timeline = Timeline::new();
-    timeline.begin(1, MediaTime::from_nanos(0));
+    picture(&timeline, 1, 0);
     let mut writer = writer(&disk, Lead::Pictures, &timeline);
-    writer.write(block(u64::MAX, u64::MAX)).unwrap();
+    writer.write(block(u64::MAX, 0)).unwrap();
     writer.finish().unwrap();
-    assert_eq!(runs(&disk.content()), [(0, LEN)], "a clock that is far off does not move sound");
+    assert_eq!(runs(&disk.content()), [(0, LEN)], "a number that is far off does not move sound");
+}
+
+#[test]
+fn a_microphone_that_was_gone_for_a_while_leaves_silence_of_that_length() {
+    let (found, written) = alone([0, 1, 2].map(|n| block(n, n * BLOCK + if n == 2 { 3_000_000_000 } else { 0 })));
+    assert_eq!((found, written.filled), (vec![(1, LEN), (2, LEN), (0, 144_000), (3, LEN)], 144_000));
+}
+
+#[test]
+fn a_sound_card_that_runs_slower_than_the_clock_does_not_walk_away_from_it() {
+    // 0.1 % in 40 s: 40 ms, and stamps that wobble by 2 ms.
+    for (length, expected) in [(10_010_000, 4000 * 480 + 1920), (9_990_000, 4000 * 480 - 1920)] {
+        let disk = SmallDisk::of(10 << 20);
+        let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
+        for n in 0..4000 {
+            writer.write(block(n, n * length + n % 3 * 1_000_000)).unwrap();
+            let due = (n * length / 1000 * 48 / 1000) as i64;
+            assert!((writer.frames as i64 - LEN as i64 - due).abs() < 480, "block {n}");
+        }
+        let written = writer.finish().unwrap();
+        assert!(written.units.abs_diff(expected) < 480, "{}", written.units);
+        assert_eq!(written.filled, 0);
+    }
+}
+
+#[test]
+fn a_stretched_block_is_the_same_sound() {
+    let ramp: Vec<i16> = (0..480).flat_map(|k| [k * 10, -k * 10]).collect();
+    for (by, len) in [(1, 481), (-1, 479), (0, 480)] {
+        let out = stretched(ramp.clone(), 2, by);
+        assert_eq!((out.len(), &out[..2], &out[out.len() - 2..]), (2 * len, &[0, 0][..], &[4790, -4790][..]));
+        assert!(out.chunks(2).zip(0..).all(|(frame, k)| (frame[0] - k * 10).abs() <= 10 && frame[1] == -frame[0]));
+    }
+    assert_eq!(stretched(vec![7], 1, -1), [7]);
+}
+
+#[test]
+fn the_sound_of_a_film_keeps_to_its_pictures_whether_it_stood_still_or_has_none_for_a_while() {
+    let disk = SmallDisk::of(1 << 20);
+    let timeline = Timeline::new();
+    let picture = |captured_ms: u64, position_ms| {
+        let captured = MediaTime::from_nanos(captured_ms * 1_000_000);
+        timeline.picture(Moment { session: 1, captured, position: Some(Duration::from_millis(position_ms)) });
+    };
+    let sound = |number, ms: u64| Block { film: true, ..block(number, ms * 1_000_000) };
+    let mut writer = writer(&disk, Lead::Pictures, &timeline);
+    picture(0, 0);
+    writer.write(sound(0, 0)).unwrap();
+    // For a second it stands still; then 200 ms without sound.
+    writer.write(sound(1, 1010)).unwrap();
+    writer.write(sound(2, 1220)).unwrap();
+    assert_eq!(disk.content().len(), HEADER + 2 * LEN, "nobody knows yet whether it stood still");
+    picture(1040, 40);
+    writer.write(sound(3, 1230)).unwrap();
+    picture(1240, 240);
+    writer.write(sound(4, 1240)).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(runs(&disk.content()), [(1, LEN), (2, LEN), (0, 200 * 48), (3, LEN), (4, LEN), (5, LEN)]);
 }
 
 #[test]
 fn the_first_block_decides_between_mono_and_stereo() {
-    let stereo = |number| Block { channels: 2, samples: [10, 20].repeat(LEN), ..block(number, 0) };
+    let stereo = |number| Block { channels: 2, samples: [10, 20].repeat(LEN), ..block(number, number * BLOCK) };
     let (found, _) = alone([block(0, 0), stereo(1)]);
     assert_eq!(found, [(1, LEN), (15, LEN)]);
     let disk = SmallDisk::of(1 << 20);
     let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
-    for block in [stereo(0), block(1, 0)] {
+    for block in [stereo(0), block(1, BLOCK)] {
         writer.write(block).unwrap();
     }
     writer.finish().unwrap();
@@ -167,7 +231,7 @@ fn a_file_without_an_end_plays_up_to_its_last_second() {
     let disk = SmallDisk::of(1 << 20);
     let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
     for number in 0..250 {
-        writer.write(block(number, 0)).unwrap();
+        writer.write(block(number, number * BLOCK)).unwrap();
     }
     let content = disk.content();
     assert_eq!(hound::WavReader::new(&content[..]).unwrap().duration(), 96_000);
@@ -176,7 +240,7 @@ fn a_file_without_an_end_plays_up_to_its_last_second() {
 #[test]
 fn a_recording_without_sound_is_a_valid_empty_file() {
     let path = Temporary::new("empty.wav");
-    let writer = Writer::create(&path.0, Lead::Sound, Timeline::new()).unwrap();
+    let writer = Writer::create(target(&path.0), Lead::Sound, Timeline::new()).unwrap();
     assert_eq!(writer.finish().unwrap().sentence, format!("{}: 0.00 s of sound", path.0.display()));
     assert_eq!(hound::WavReader::open(&path.0).unwrap().duration(), 0);
 }
@@ -186,11 +250,11 @@ fn a_full_disk_leaves_whole_blocks_a_true_header_and_one_sentence() {
     let disk = SmallDisk::of(HEADER + 2 * 2 * LEN + 7);
     let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
     writer.write(block(0, 0)).unwrap();
-    writer.write(block(1, 0)).unwrap();
-    let error = writer.write(block(2, 0)).unwrap_err().to_string();
+    writer.write(block(1, BLOCK)).unwrap();
+    let error = writer.write(block(2, 2 * BLOCK)).unwrap_err().to_string();
     assert!(error.starts_with("no space left for test") && error.contains("it keeps 0.02 s of sound"), "{error}");
     assert_eq!(runs(&disk.content()), [(1, LEN), (2, LEN)]);
-    let error = Writer::create(Path::new("/dev/full"), Lead::Sound, Timeline::new()).map(drop).unwrap_err();
+    let error = Writer::create(target("/dev/full"), Lead::Sound, Timeline::new()).map(drop).unwrap_err();
     assert!(matches!(error, Error::Full { .. }), "{error}");
 }
 
@@ -201,7 +265,7 @@ fn at_four_gibibytes_it_stops_with_a_true_header() {
     writer.write(block(0, 0)).unwrap();
     assert_eq!(writer.most, (u64::from(u32::MAX) - 44) / 2);
     writer.most = LEN as u64 + 100;
-    let error = writer.write(block(1, 0)).unwrap_err();
+    let error = writer.write(block(1, BLOCK)).unwrap_err();
     assert!(matches!(error, Error::TooLong { .. }), "{error}");
     assert_eq!(runs(&disk.content()), [(1, LEN), (2, 100)]);
 }
