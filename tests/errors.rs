@@ -13,7 +13,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use gate::{Gate, Way};
@@ -283,6 +283,24 @@ fn udp_that_is_blocked_is_named_with_its_port_and_the_firewall_on_both_sides() {
     }
     (0..2).for_each(|_| drop(recv.stats()));
     assert_eq!((times(&recv, "no UDP"), times(&send, "no UDP")), (1, 1), "{}", recv.heard());
+    assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
+}
+
+#[test]
+fn udp_that_is_cut_in_the_middle_of_a_run_is_named_by_both_sides_though_there_is_no_sound() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let cut = Arc::new(AtomicBool::new(false));
+    let closed = cut.clone();
+    let gate = Gate::start(port, move |_: Way, _: &[u8]| !closed.load(Ordering::Relaxed));
+    let mut recv = recv(&format!("--host 127.0.0.1:{} --stats json", gate.port));
+    recv.stats_with(|stats| stats["whole"].as_u64() >= Some(30));
+    cut.store(true, Ordering::Relaxed);
+    for (program, named) in [(&mut recv, gate.port), (&mut send, port)] {
+        let line = program.said("no UDP comes through");
+        assert!(line.contains(&format!("pictures need UDP port {named}; open it in the firewall")), "{line}");
+    }
     assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
 }
 
