@@ -134,3 +134,22 @@ fn the_examples_of_the_help_are_right_usage() {
     }
     assert!(parsed >= 10, "only {parsed} examples found");
 }
+
+/// A child of ours is found in `ps`, may be replaced by another program of its name, and writes logs: it is not given the key.
+#[test]
+fn the_programs_that_read_films_are_not_given_the_key() {
+    let place = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("key-of-children");
+    std::fs::create_dir_all(&place).unwrap();
+    let (probe, environment) = (place.join("ffprobe"), place.join("environment"));
+    std::fs::write(&probe, "#!/bin/sh\nenv >\"${0%/*}/environment\"\nexit 1\n").unwrap();
+    std::fs::set_permissions(&probe, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let film = place.join("film.mp4");
+    std::fs::write(&film, b"no film").unwrap();
+    let path = format!("{}:{}", place.display(), std::env::var("PATH").unwrap());
+    let mut send = program(SEND, &["--file", film.to_str().unwrap(), "--bind", "127.0.0.1", "--port", "9731"]);
+    let output = send.env("PATH", path).env("EYELINE_KEY", "correct horse battery staple").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let given = std::fs::read_to_string(environment).unwrap();
+    assert!(given.contains("PATH="), "{given}");
+    assert!(!given.contains("EYELINE_KEY") && !given.contains("horse"), "{given}");
+}

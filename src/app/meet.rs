@@ -11,8 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// The key both sides must have, made ready.
+/// The key both sides must have, made ready. Where there is one, no other process of this user may look into our memory from now on, and no
+/// core file is left: the key is in both.
 pub fn psk(common: &Common) -> Result<Option<Psk>, Failure> {
+    if common.key.is_some() {
+        nix::sys::prctl::set_dumpable(false).code(ExitCode::Failed)?;
+    }
     common.key.as_ref().map(|key| Psk::derive(key.expose())).transpose().code(ExitCode::Failed)
 }
 
@@ -135,6 +139,14 @@ mod tests {
             Ok(Command::Run(config)) => Hosts::new(&config.common),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn where_there_is_a_key_nobody_looks_into_our_memory() {
+        let flags = ["recv", "--host", "camera", "--key", "correct horse battery staple"].map(std::ffi::OsString::from);
+        let Ok(Command::Run(config)) = recv::parse(flags, &Env::default()) else { panic!("right flags") };
+        assert!(psk(&config.common).is_ok_and(|psk| psk.is_some()));
+        assert_eq!(nix::sys::prctl::get_dumpable(), Ok(false));
     }
 
     fn unknown(name: &str) -> Unreachable {

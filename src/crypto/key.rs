@@ -4,6 +4,7 @@
 //! Where passphrases come from (flag, file, environment) is the application's affair. Argon2id is RFC 9106.
 
 use super::Error;
+use zeroize::Zeroize;
 
 /// Argon2id memory: 19 MiB, OWASP's first recommendation, and little enough for a small board.
 const ARGON2_KIB: u32 = 19 * 1024;
@@ -45,8 +46,7 @@ impl Key {
 
 impl Drop for Key {
     fn drop(&mut self) {
-        self.0.fill(0);
-        std::hint::black_box(&self.0); // keeps the fill from being optimised away
+        self.0.zeroize();
     }
 }
 

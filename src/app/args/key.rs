@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// The name of the environment variable.
 pub const VARIABLE: &str = "EYELINE_KEY";
@@ -17,9 +18,9 @@ const MAX_LINE: u64 = 4096;
 /// Shorter keys are taken, with a warning: whoever records the start of a session can try keys at leisure.
 const SHORT: usize = 12;
 
-/// A passphrase. Never printed.
+/// A passphrase. Never printed, and overwritten when dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key(String);
+pub struct Key(Zeroizing<String>);
 
 impl Key {
     /// The passphrase, for the handshake.
@@ -67,18 +68,19 @@ fn check(key: &str, place: &str) -> Result<Key, String> {
             "{place} is empty: without a key leave it out, with one it must hold it; `--key new` prints a strong one"
         )),
         "new" => Err(format!("{place} holds the word `new`, which is no key: `--key new` prints a strong one to put there")),
-        key => Ok(Key(key.into())),
+        key => Ok(Key(Zeroizing::new(key.into()))),
     }
 }
 
-fn first_line(path: &Path, warnings: &mut Vec<String>) -> Result<String, String> {
+fn first_line(path: &Path, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, String> {
     let unreadable = |error: std::io::Error| format!("cannot read key file {}: {error}", path.display());
     let file = File::open(path).map_err(unreadable)?;
     let about = file.metadata().map_err(unreadable)?;
     if about.is_file() && about.mode() & 0o077 != 0 {
         warnings.push(format!("key file {0} can be read by others on this machine: chmod 600 {0}", path.display()));
     }
-    let mut line = String::new();
+    // As long as it may become: growing would leave copies behind.
+    let mut line = Zeroizing::new(String::with_capacity(MAX_LINE as usize));
     BufReader::new(file.take(MAX_LINE)).read_line(&mut line).map_err(unreadable)?;
     if line.len() as u64 == MAX_LINE {
         return Err(format!(
@@ -150,6 +152,6 @@ mod tests {
 
     #[test]
     fn a_key_is_never_shown() {
-        assert_eq!(format!("{:?}", Key("secret".into())), "Key(..)");
+        assert_eq!(format!("{:?}", Key(Zeroizing::new("secret".into()))), "Key(..)");
     }
 }

@@ -253,7 +253,7 @@ impl Player {
 
 /// The one ffmpeg command a pass is played by.
 fn play_command(plan: &Plan) -> Command {
-    let mut command = Command::new("ffmpeg");
+    let mut command = probe::tool("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-v", "error"]);
     probe::input_arguments(&mut command, &plan.path);
     if let Some(Video { index, size, .. }) = &plan.video {

@@ -157,8 +157,15 @@ pub fn not_started(program: &'static str, error: &io::Error) -> Error {
     }
 }
 
+/// One of ffmpeg's programs, to be run on a file from anywhere. It is no business of it, or of what it may start, which key we have.
+pub fn tool(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_remove("EYELINE_KEY");
+    command
+}
+
 fn ask(path: &Path, questions: &[&str]) -> Result<Vec<u8>, Error> {
-    let mut command = Command::new("ffprobe");
+    let mut command = tool("ffprobe");
     command.args(["-v", "error"]).args(questions);
     input_arguments(&mut command, path);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
