@@ -81,7 +81,9 @@ fn a_reader_of_the_help_that_went_away_is_no_failure() {
 fn wrong_usage_is_one_message_a_hint_and_exit_code_2() {
     for (path, args, part) in [
         (SEND, &["--frobnicate"][..], "unexpected argument '--frobnicate'"),
-        (SEND, &["camera.local"], "unexpected argument 'camera.local'"),
+        (RECV, &["camera.local", "lab.local"], "unexpected argument 'lab.local'"),
+        (RECV, &["camera.local", "--host", "lab.local"], "cannot be used with"),
+        (SEND, &["./talk.mp4"], "files are named by a flag, like --file"),
         (SEND, &["--size", "huge"], "write a size like 1280x720"),
         (SEND, &["--test", "--camera", "0"], "cannot be used with"),
         (SEND, &["--no-video", "--no-audio"], "cannot be used with"),
@@ -98,6 +100,18 @@ fn wrong_usage_is_one_message_a_hint_and_exit_code_2() {
     ] {
         let error = refusal(path, args);
         assert!(error.contains(part), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn the_list_is_json_where_that_is_asked_for() {
+    for path in [SEND, RECV] {
+        let output = run(path, &["--list", "--stats", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+        for part in ["cameras", "microphones", "speakers"] {
+            assert!(object[part].is_array(), "{part}: {object}");
+        }
     }
 }
 

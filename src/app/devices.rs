@@ -2,24 +2,58 @@
 
 use super::stats;
 use super::status::ExitCode;
-use crate::capture::{camera, microphone};
+use crate::capture::camera::{self, Description};
+use crate::capture::microphone;
 use crate::present::speaker;
 use crate::sound_card::Listed;
+use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// Prints the list on stdout: it is what was asked for.
-pub fn list() -> ExitCode {
+/// Prints the list on stdout, for people or as one object: it is what was asked for.
+pub fn list(as_json: bool) -> ExitCode {
+    let (cameras, microphones, speakers) = (camera::list(), microphone::list(), speaker::list());
+    if as_json {
+        return stats::line(&object(&cameras, &microphones, &speakers).to_string());
+    }
     let mut text = String::from("Cameras (--camera):\n");
-    let cameras = camera::list();
     if cameras.is_empty() {
         text.push_str("  none\n");
     }
     for camera in cameras {
         let _ = writeln!(text, "  {}", camera.to_string().replace('\n', "\n  "));
     }
-    sounds(&mut text, "Microphones (--mic)", &microphone::list());
-    sounds(&mut text, "Speakers (--speaker)", &speaker::list());
+    sounds(&mut text, "Microphones (--mic)", &microphones);
+    sounds(&mut text, "Speakers (--speaker)", &speakers);
     stats::line(text.trim_end())
+}
+
+fn object(cameras: &[Description], microphones: &[Listed], speakers: &[Listed]) -> Value {
+    let cameras: Vec<_> = cameras.iter().map(camera).collect();
+    let sounds = |devices: &[Listed]| devices.iter().map(sound).collect::<Vec<_>>();
+    json!({ "cameras": cameras, "microphones": sounds(microphones), "speakers": sounds(speakers) })
+}
+
+fn camera(camera: &Description) -> Value {
+    let modes: Vec<_> = camera
+        .modes
+        .iter()
+        .map(|mode| {
+            let (seconds, pictures) = mode.rate.interval();
+            let fps = stats::round(f64::from(pictures) / f64::from(seconds));
+            json!({ "format": mode.format.to_string(), "width": mode.size.width, "height": mode.size.height, "fps": fps })
+        })
+        .collect();
+    json!({
+        "path": camera.path, "name": camera.name, "by_id": camera.by_id, "modes": modes,
+        "not_used": camera.other_formats, "note": camera.note,
+    })
+}
+
+fn sound(device: &Listed) -> Value {
+    json!({
+        "index": device.index, "name": device.name, "id": device.id, "channels": device.channels, "default": device.default,
+        "monitor": device.monitor,
+    })
 }
 
 fn sounds(text: &mut String, title: &str, devices: &[Listed]) {
@@ -31,5 +65,33 @@ fn sounds(text: &mut String, title: &str, devices: &[Listed]) {
         let default = if device.default { ", the default" } else { "" };
         let monitor = if device.monitor { ", what this machine plays" } else { "" };
         let _ = writeln!(text, "  {}  {} ({} channels{default}{monitor})", device.index, device.name, device.channels);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::camera::{Format, Mode, Rate};
+    use crate::picture::Size;
+
+    #[test]
+    fn a_program_reads_what_a_person_is_told() {
+        let rate = Rate::new(30000, 1001).expect("a rate");
+        let mode = Mode { format: Format::Mjpeg, size: Size { width: 1280, height: 720 }, rate };
+        let camera = Description {
+            path: "/dev/video0".into(),
+            name: "Lid \"HD\"".into(),
+            by_id: None,
+            modes: vec![mode],
+            other_formats: vec!["H264".into()],
+            note: None,
+        };
+        let microphone =
+            Listed { index: 1, name: "USB".into(), id: "alsa_input.usb".into(), default: true, monitor: false, channels: 2 };
+        let object = object(&[camera], &[microphone], &[]);
+        assert_eq!(object["cameras"][0]["name"], "Lid \"HD\"");
+        assert_eq!(object["cameras"][0]["modes"][0], json!({ "format": "MJPEG", "width": 1280, "height": 720, "fps": 29.97 }));
+        assert_eq!((&object["microphones"][0]["index"], &object["microphones"][0]["default"]), (&json!(1), &json!(true)));
+        assert_eq!(object["speakers"], json!([]));
     }
 }

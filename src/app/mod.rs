@@ -40,16 +40,16 @@ fn run<Config>(
             }
             work(*config)
         }
-        Ok(Command::List(log)) => list(log),
+        Ok(Command::List(log, json)) => list(log, json),
         Ok(Command::NewKey) => new_key(),
         Err(error) => usage(&error),
     };
     code.into()
 }
 
-fn list(log: Log) -> ExitCode {
+fn list(log: Log, json: bool) -> ExitCode {
     status::install(log);
-    devices::list()
+    devices::list(json)
 }
 
 fn new_key() -> ExitCode {

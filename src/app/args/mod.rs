@@ -59,8 +59,8 @@ impl Env {
 pub enum Command<Config> {
     /// Its work.
     Run(Box<Config>),
-    /// `--list`: print devices and their modes, then end.
-    List(Log),
+    /// `--list`: print devices and their modes, as JSON or for people, then end.
+    List(Log, bool),
     /// `--key new`: print a strong passphrase, then end.
     NewKey,
 }
@@ -90,7 +90,7 @@ pub struct Log {
 /// How the two programs find each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Meet {
-    /// `--host`: dial these, at least one.
+    /// HOST or `--host`: dial these, at least one.
     Dial(Vec<Host>),
     /// Wait on this address, UDP and TCP.
     Wait(SocketAddr),
@@ -123,7 +123,7 @@ struct CommonFlags {
     port: u16,
 
     /// Address of this machine to wait on; the default is every one
-    #[arg(long, value_name = "ADDR", value_parser = units::address, conflicts_with = "host", help_heading = "Connection")]
+    #[arg(long, value_name = "ADDR", value_parser = units::address, conflicts_with_all = ["host", "dial"], help_heading = "Connection")]
     bind: Option<IpAddr>,
 
     /// End when the peer is gone (exit 4); do not dial or wait again
@@ -138,7 +138,7 @@ struct CommonFlags {
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     key_file: Option<PathBuf>,
 
-    /// List cameras with their modes, microphones and speakers, then end
+    /// List cameras with their modes, microphones and speakers, then end; as JSON with `--stats json`
     #[arg(long)]
     list: bool,
 
@@ -146,7 +146,7 @@ struct CommonFlags {
     #[arg(long, value_name = "DUR", value_parser = units::running_time)]
     duration: Option<Duration>,
 
-    /// Print measurements on stdout; json is one object a second
+    /// Print measurements on stdout; json is one object a second, and one of totals at the end
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     stats: Option<StatsFormat>,
 
@@ -203,7 +203,7 @@ impl CommonFlags {
     /// What was asked when it is not the program's work.
     fn aside<Config>(&self, env: &Env) -> Option<Command<Config>> {
         if self.list {
-            Some(Command::List(self.log(env)))
+            Some(Command::List(self.log(env), self.stats.is_some()))
         } else if self.key.as_deref() == Some("new") {
             Some(Command::NewKey)
         } else {
@@ -219,7 +219,7 @@ impl CommonFlags {
         for text in hosts {
             let host = Host { name: text.name, port: text.port.unwrap_or(self.port) };
             if dial.contains(&host) {
-                return Err(Wrong::conflict(format!("--host {host} is given twice; it is dialled once and kept")));
+                return Err(Wrong::conflict(format!("host {host} is given twice; it is dialled once and kept")));
             }
             dial.push(host);
         }
@@ -252,6 +252,14 @@ where
     Flags: clap::Parser,
 {
     resolve(Flags::try_parse_from(args)?).map_err(|Wrong(kind, sentence)| Flags::command().error(kind, sentence))
+}
+
+/// HOST without its flag. What is a file here is rather meant to be sent or written.
+fn dial(text: &str) -> Result<units::HostText, String> {
+    if text.contains('/') || std::path::Path::new(text).is_file() {
+        return Err("this is a file, and a host is wanted here: files are named by a flag, like --file or --output".into());
+    }
+    units::host(text)
 }
 
 /// A device as the user names it; not empty.
@@ -295,8 +303,17 @@ mod tests {
     }
 
     #[test]
+    fn a_host_is_taken_without_its_flag_too() {
+        let host = |name: &str, port| Host { name: name.into(), port };
+        assert_eq!(common("send 127.0.0.1").meet, Meet::Dial(vec![host("127.0.0.1", PORT)]));
+        assert_eq!(common("send lab --host attic -p 7").meet, Meet::Dial(vec![host("lab", 7), host("attic", 7)]));
+        assert!(refusal("send lab --host lab").contains("is given twice"));
+        assert!(refusal("send lab --bind ::").contains("cannot be used with"));
+    }
+
+    #[test]
     fn a_host_given_twice_is_refused_however_it_is_written() {
-        assert!(refusal("send --host lab --host lab:9688").contains("--host lab:9688 is given twice"));
+        assert!(refusal("send --host lab --host lab:9688").contains("host lab:9688 is given twice"));
     }
 
     #[test]
@@ -343,7 +360,8 @@ mod tests {
     #[test]
     fn listing_and_a_new_key_are_commands_of_their_own() {
         let parse = |line: &str| send::parse(line.split(' ').map(OsString::from), &Env::default()).unwrap();
-        assert!(matches!(parse("send --list -v"), Command::List(Log { verbosity: Verbosity::Verbose, .. })));
+        assert!(matches!(parse("send --list -v"), Command::List(Log { verbosity: Verbosity::Verbose, .. }, false)));
+        assert!(matches!(parse("send --list --stats json"), Command::List(_, true)));
         assert!(matches!(parse("send --key new"), Command::NewKey));
     }
 

@@ -71,7 +71,7 @@ Examples:
 
 Keys in the window: q quit, f or F11 fullscreen, Esc leaves it, space freeze,
 m mute, 9/0 volume, i figures, ? help.
-Who is given --host dials, who is not waits. All is encrypted; without a key,
+Who is given a host dials, who is not waits. All is encrypted; without a key,
 who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 
@@ -85,6 +85,10 @@ const OTHER_KINDS: [&str; 20] = [
 #[derive(Parser, Debug)]
 #[command(name = "recv", version, after_help = EXAMPLES, max_term_width = 110, disable_help_flag = true, disable_version_flag = true)]
 struct Flags {
+    /// Dial a send that waits: name or address[:port]; the same as --host [default: wait]
+    #[arg(value_name = "HOST", value_parser = super::dial, conflicts_with = "host")]
+    dial: Option<units::HostText>,
+
     /// Dial a send that waits: name or address[:port] [default: wait]
     #[arg(long, value_name = "HOST", value_parser = units::host, help_heading = "Connection")]
     host: Option<units::HostText>,
@@ -163,7 +167,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         None => Speaker::Default,
         Some(which) => Speaker::Named(which),
     };
-    let common = flags.common.resolve(Vec::from_iter(flags.host), env, Vec::new())?;
+    let common = flags.common.resolve(Vec::from_iter(flags.host.or(flags.dial)), env, Vec::new())?;
     let (window, fullscreen, audio_output, latency) = (!flags.no_window, flags.fullscreen, flags.audio_output, flags.latency);
     let overwrite = match (flags.overwrite, env.on_terminal) {
         (true, _) => Overwrite::Anything,
@@ -251,6 +255,9 @@ mod tests {
     fn one_host_is_dialled() {
         assert!(matches!(config("recv --host camera.local").common.meet, Meet::Dial(hosts) if hosts.len() == 1));
         assert!(refusal("recv --host a --host b").contains("cannot be used multiple times"));
+        assert_eq!(config("recv camera.local").common.meet, config("recv --host camera.local").common.meet);
+        assert!(refusal("recv a --host b").contains("cannot be used with"));
+        assert!(refusal("recv a b").contains("unexpected argument 'b'"));
     }
 
     #[test]

@@ -73,8 +73,8 @@ Examples:
   send --test                     no devices needed: a test picture and a tone
   ffmpeg -i rtsp://door/ -f yuv4mpegpipe - | send --file -
 
-Who is given --host dials, who is not waits: on the other machine run
-`recv --host THIS-MACHINE`, or plain `recv` where this `send` dials. All is
+Who is given a host dials, who is not waits: on the other machine run
+`recv THIS-MACHINE`, or plain `recv` where this `send` dials. All is
 encrypted; without a key, who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 
@@ -82,6 +82,10 @@ Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 #[derive(Parser, Debug)]
 #[command(name = "send", version, after_help = EXAMPLES, max_term_width = 110, disable_help_flag = true, disable_version_flag = true)]
 struct Flags {
+    /// Dial recvs that wait: names or addresses[:port]; the same as --host [default: wait]
+    #[arg(value_name = "HOST", value_parser = super::dial)]
+    dial: Vec<units::HostText>,
+
     /// Dial a recv that waits: name or address[:port]; may be repeated [default: wait]
     #[arg(long, value_name = "HOST", value_parser = units::host, help_heading = "Connection")]
     host: Vec<units::HostText>,
@@ -165,7 +169,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Send>, Wrong> {
     if flags.fps.is_some() && matches!(source, Source::Film { .. }) {
         warnings.push("--fps has no effect: a film goes at its own pace".into());
     }
-    let common = flags.common.resolve(flags.host, env, warnings)?;
+    let common = flags.common.resolve([flags.dial, flags.host].concat(), env, warnings)?;
     Ok(Command::Run(Box::new(Send {
         common,
         source,
@@ -260,6 +264,12 @@ mod tests {
         for line in ["send --loop", "send --test --loop", "send --file - --loop"] {
             assert!(refusal(line).contains("--loop needs a film"), "{line}");
         }
+    }
+
+    #[test]
+    fn a_film_without_its_flag_is_not_taken_for_a_host() {
+        assert!(refusal("send films/talk.mp4").contains("files are named by a flag, like --file"));
+        assert!(refusal("send Cargo.toml").contains("files are named by a flag"), "it is here");
     }
 
     #[test]
