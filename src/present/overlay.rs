@@ -1,19 +1,21 @@
-//! Words over the picture: figures, badges, a passing note, the page of keys.
+//! Words over the picture: figures, badges, a passing note, the page of keys, a notice in the middle.
 //!
-//! Pure drawing on `0x00RRGGBB` words, cut at every border, in an 8x8 font scaled with the window. The words and the time
-//! come from the caller; nothing is kept here but the passing note and when it ends.
+//! What is said is chosen here, where it stands in `layout.rs`, how it is drawn in `page.rs`. The words and the time come from the
+//! caller; nothing is kept here but the passing note and when it ends.
+
+mod layout;
+mod page;
 
 use std::time::{Duration, Instant};
 
-use font8x8::{BASIC_FONTS, BLOCK_FONTS, BOX_FONTS, GREEK_FONTS, LATIN_FONTS, UnicodeFonts};
-
 use crate::picture::Size;
+use layout::{Block, Layout, Line, Place};
+use page::Page;
 
 const WHITE: u32 = 0x00f2_f2f2;
 const GREY: u32 = 0x00b4_b4b4;
 const AMBER: u32 = 0x00ff_c24b;
 const RED: u32 = 0x00ff_6b5e;
-const GLYPH: i64 = 8;
 
 /// What is drawn over the picture.
 #[derive(Debug, Clone, Default)]
@@ -38,15 +40,38 @@ struct Note {
 
 /// The page of keys: what to press, what it does.
 const KEYS: [(&str, &str); 8] = [
-    ("q", "quit"),
-    ("f, F11", "full screen (or double click)"),
-    ("Esc", "leave full screen"),
-    ("Space", "freeze the picture"),
-    ("m", "mute the sound"),
-    ("9  0", "volume down, up"),
-    ("i", "figures"),
-    ("?, h", "this page"),
+    ("q       ", "quit"),
+    ("f, F11  ", "full screen (or double click)"),
+    ("Esc     ", "leave full screen"),
+    ("Space   ", "freeze the picture"),
+    ("m       ", "mute the sound"),
+    ("9  0    ", "volume down, up"),
+    ("i       ", "figures"),
+    ("?, h    ", "this page"),
 ];
+
+/// The same in few words, for a small window.
+const SHORT_KEYS: [(&str, &str); 8] = [
+    ("q     ", "quit"),
+    ("f     ", "full screen"),
+    ("Esc   ", "leave it"),
+    ("Space ", "freeze"),
+    ("m     ", "mute"),
+    ("9 0   ", "volume"),
+    ("i     ", "figures"),
+    ("?     ", "this page"),
+];
+
+/// Said below a notice of a window without a picture.
+const HINT: &str = "? keys, q quit";
+
+/// A sentence in the middle of the window; lines as the text has them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Notice<'a> {
+    pub text: &'a str,
+    /// Also says which keys help.
+    pub hint: bool,
+}
 
 impl Overlay {
     /// How long a passing note stays.
@@ -69,32 +94,45 @@ impl Overlay {
         self.lines.is_empty() && !(self.help || self.muted || self.frozen || note)
     }
 
-    /// Draws it on a window of `size`; `pixels` holds `size.width * size.height` words.
-    pub fn draw(&self, now: Instant, pixels: &mut [u32], size: Size) {
+    /// Draws it, and a notice if there is one, on a window of `size`; `pixels` holds `size.width * size.height` words.
+    pub(super) fn draw(&self, now: Instant, notice: Option<Notice<'_>>, pixels: &mut [u32], size: Size) {
         let mut page = Page::new(pixels, size);
-        if !self.lines.is_empty() {
-            let lines: Vec<_> = self.lines.iter().map(|line| vec![(WHITE, line.as_str())]).collect();
-            page.boxed(&lines, Place::TopLeft, page.scale, 0);
+        let mut layout = Layout::new(size);
+        // In the order of what is hidden last where there is no room for all.
+        let help = self.help.then(help);
+        let notice = notice.map(|notice| {
+            let hint = if notice.hint && !self.help { vec![vec![], vec![(GREY, HINT)]] } else { vec![] };
+            let lines = notice.text.lines().map(|line| vec![(WHITE, line)]).chain(hint);
+            Block { larger: true, ..Block::new(lines.collect(), &[Place::Middle, Place::Bottom, Place::Top]) }
+        });
+        let figures = (!self.lines.is_empty()).then(|| {
+            let lines = self.lines.iter().map(|line| vec![(WHITE, line.as_str())]);
+            Block::new(lines.collect(), &[Place::TopLeft, Place::BottomLeft])
+        });
+        let blocks: Vec<_> = help.into_iter().chain(notice).chain(figures).collect();
+        for placed in layout.arrange(&blocks) {
+            page.boxed(&placed);
         }
         let badges = [(self.muted, RED, "muted"), (self.frozen, AMBER, "frozen")];
-        let badges: Vec<_> = badges.iter().filter(|badge| badge.0).map(|badge| vec![(badge.1, badge.2)]).collect();
+        let badges: Vec<Line> = badges.iter().filter(|badge| badge.0).map(|badge| vec![(badge.1, badge.2)]).collect();
         if !badges.is_empty() {
-            page.boxed(&badges, Place::TopRight, page.scale, 0);
+            const CORNERS: [Place; 4] = [Place::TopRight, Place::BottomRight, Place::BottomLeft, Place::TopLeft];
+            layout.add(&Block::new(badges, &CORNERS)).inspect(|placed| page.boxed(placed));
         }
         if let Some(note) = self.note.as_ref().filter(|note| now < note.until) {
-            page.note(note);
-        }
-        if self.help {
-            page.help();
+            let line = vec![(WHITE, note.text.as_str())];
+            let block = Block { bar: note.level, ..Block::new(vec![line], &[Place::Bottom, Place::Top, Place::BottomRight]) };
+            // It passes: rather over the others than not at all.
+            page.boxed(&layout.add(&block).unwrap_or_else(|| Layout::new(size).force(&block)));
         }
     }
 }
 
-/// Writes one sentence into the middle of the window.
-pub(super) fn notice(text: &str, pixels: &mut [u32], size: Size) {
-    let mut page = Page::new(pixels, size);
-    let lines: Vec<_> = text.lines().map(|line| vec![(WHITE, line)]).collect();
-    page.boxed(&lines, Place::Middle, page.scale + 1, 0);
+fn help() -> Block<'static> {
+    let keys = |keys: &'static [(&str, &str)]| keys.iter().map(|(key, does)| vec![(AMBER, *key), (WHITE, *does)]);
+    let page = [vec![(GREY, "Keys")], vec![]].into_iter().chain(keys(&KEYS)).collect();
+    let short = Some(keys(&SHORT_KEYS).collect());
+    Block { short, ..Block::new(page, &[Place::Middle, Place::Right, Place::Bottom]) }
 }
 
 /// Takes the colour and half the light out of a picture that is no longer alive.
@@ -107,143 +145,16 @@ pub(super) fn grey(pixels: &mut [u32]) {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Place {
-    TopLeft,
-    TopRight,
-    Middle,
-    Bottom,
-}
-
-/// A line is pieces of text in their colours.
-type Line<'a> = Vec<(u32, &'a str)>;
-
-struct Page<'a> {
-    pixels: &'a mut [u32],
-    width: i64,
-    height: i64,
-    /// Window pixels for a dot of the font.
-    scale: i64,
-}
-
-impl<'a> Page<'a> {
-    fn new(pixels: &'a mut [u32], size: Size) -> Self {
-        let (width, height) = (i64::from(size.width), i64::from(size.height));
-        // Twice on the windows of a desktop; more where the whole window is read from further away.
-        let scale = match height {
-            ..240 => 1,
-            240..1200 => 2,
-            1200..1800 => 3,
-            _ => 4,
-        };
-        Page { pixels, width, height, scale }
-    }
-
-    /// A dark box holding `lines` and `more` free pixels below them; says where those begin and how wide they are.
-    fn boxed(&mut self, lines: &[Line], place: Place, scale: i64, more: i64) -> (i64, i64, i64) {
-        let columns = lines.iter().map(|line| columns(line)).max().unwrap_or(0);
-        let rows = lines.len() as i64;
-        let outer = |scale: i64| (columns * GLYPH * scale + 10 * scale, rows * (GLYPH + 3) * scale + 5 * scale + more);
-        // Smaller letters rather than cut ones.
-        let fits = |scale: &i64| outer(*scale).0 <= self.width && outer(*scale).1 <= self.height;
-        let scale = (1..=scale).rev().find(fits).unwrap_or(1);
-        let (width, height) = outer(scale);
-        let margin = 4 * scale;
-        let (x, y) = match place {
-            Place::TopLeft => (margin, margin),
-            Place::TopRight => (self.width - width - margin, margin),
-            Place::Middle => ((self.width - width) / 2, (self.height - height) / 2),
-            Place::Bottom => ((self.width - width) / 2, self.height - height - 4 * margin),
-        };
-        self.shade(x, y, width, height);
-        let left = x + 5 * scale;
-        let mut top = y + 4 * scale;
-        for line in lines {
-            let mut at = left;
-            for (colour, text) in line {
-                at = self.text(at, top, scale, *colour, text);
-            }
-            top += (GLYPH + 3) * scale;
-        }
-        (left, top - scale, width - 10 * scale)
-    }
-
-    fn note(&mut self, note: &Note) {
-        let thick = 3 * self.scale;
-        let more = if note.level.is_some() { thick + 2 * self.scale } else { 0 };
-        let line = vec![(WHITE, note.text.as_str())];
-        let (x, y, width) = self.boxed(&[line], Place::Bottom, self.scale, more);
-        if let Some(level) = note.level {
-            let filled = width * i64::from(level) / 100;
-            self.fill(x, y, width, thick, 0x0050_5050);
-            self.fill(x, y, filled, thick, WHITE);
-        }
-    }
-
-    fn help(&mut self) {
-        let wide = KEYS.iter().map(|(key, _)| key.len()).max().unwrap_or(0) + 2;
-        let keys: Vec<_> = KEYS.iter().map(|(key, does)| (format!("{key:wide$}"), *does)).collect();
-        let mut lines: Vec<Line> = vec![vec![(GREY, "Keys")], vec![]];
-        lines.extend(keys.iter().map(|(key, does)| vec![(AMBER, key.as_str()), (WHITE, *does)]));
-        self.boxed(&lines, Place::Middle, self.scale, 0);
-    }
-
-    /// The part of a span that lies within `0..end`.
-    fn within(start: i64, length: i64, end: i64) -> std::ops::Range<usize> {
-        let (first, last) = (start.clamp(0, end), (start + length).clamp(0, end));
-        first as usize..last.max(first) as usize
-    }
-
-    fn rows(&mut self, x: i64, y: i64, width: i64, height: i64) -> impl Iterator<Item = &mut [u32]> {
-        let columns = Self::within(x, width, self.width);
-        let rows = Self::within(y, height, self.height);
-        let stride = self.width as usize;
-        self.pixels.chunks_exact_mut(stride).take(rows.end).skip(rows.start).map(move |row| &mut row[columns.clone()])
-    }
-
-    fn fill(&mut self, x: i64, y: i64, width: i64, height: i64, colour: u32) {
-        self.rows(x, y, width, height).for_each(|row| row.fill(colour));
-    }
-
-    /// A quarter of the light stays: the picture is still seen, and white letters read on it.
-    fn shade(&mut self, x: i64, y: i64, width: i64, height: i64) {
-        self.rows(x, y, width, height).flatten().for_each(|pixel| *pixel = *pixel >> 2 & 0x003f_3f3f);
-    }
-
-    /// Says where the text ended.
-    fn text(&mut self, mut x: i64, y: i64, scale: i64, colour: u32, text: &str) -> i64 {
-        for character in text.chars() {
-            for (row, dots) in (0..).zip(glyph(character)) {
-                for column in (0..GLYPH).filter(|column| dots >> column & 1 == 1) {
-                    self.fill(x + column * scale, y + row * scale, scale, scale, colour);
-                }
-            }
-            x += GLYPH * scale;
-        }
-        x
-    }
-}
-
-fn columns(line: &Line) -> i64 {
-    line.iter().map(|(_, text)| text.chars().count() as i64).sum()
-}
-
-/// The eight rows of a character, leftmost dot in the lowest bit; a question mark where the font has none.
-fn glyph(character: char) -> [u8; 8] {
-    let found = BASIC_FONTS.get(character).or_else(|| LATIN_FONTS.get(character)).or_else(|| GREEK_FONTS.get(character));
-    let found = found.or_else(|| BOX_FONTS.get(character)).or_else(|| BLOCK_FONTS.get(character));
-    found.or_else(|| BASIC_FONTS.get('?')).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::page::glyph;
     use super::*;
 
     const SIZE: Size = Size { width: 320, height: 200 };
 
     fn drawn(overlay: &Overlay, now: Instant) -> Vec<u32> {
         let mut pixels = vec![0x00ff_ffff; (SIZE.width * SIZE.height) as usize];
-        overlay.draw(now, &mut pixels, SIZE);
+        overlay.draw(now, None, &mut pixels, SIZE);
         pixels
     }
 
@@ -305,8 +216,8 @@ mod tests {
         for (width, height) in [(1, 1), (1, 40), (40, 1), (17, 23), (100, 9)] {
             let size = Size { width, height };
             let mut pixels = vec![0x00ff_ffff; (width * height) as usize];
-            overlay.draw(now, &mut pixels, size);
-            notice("no signal", &mut pixels, size);
+            let notice = Some(Notice { text: "no signal", hint: true });
+            overlay.draw(now, notice, &mut pixels, size);
             assert!(pixels.iter().any(|pixel| *pixel != 0x00ff_ffff), "{size}");
         }
     }

@@ -16,7 +16,7 @@ use super::canvas::{MAX_SIDE, View};
 use super::desktop::Desktop;
 pub use super::keys::Action;
 use super::keys::{Clicks, Keys};
-use super::overlay::{self, Overlay};
+use super::overlay::{self, Notice, Overlay};
 use super::scale::Scaler;
 use super::surface::Surface;
 use crate::picture::Size;
@@ -63,9 +63,11 @@ pub struct Options {
 
 /// How the picture is shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Look {
+pub struct Look<'a> {
     /// The picture is this old and its sender silent: grey, with "no signal".
     pub greyed: Option<Duration>,
+    /// What is waited for then; may be empty.
+    pub awaited: &'a str,
 }
 
 /// What was handed to the display.
@@ -153,7 +155,7 @@ impl Window {
 
     /// Shows the picture with `overlay` over it; returns once the display has it. With nothing over it and a window of its size the
     /// display reads the canvas itself; else the view ends as soon as it is copied, so that decoding goes on while the display works.
-    pub fn show(&mut self, view: View<'_>, overlay: &Overlay, look: Look) -> Result<Shown, Error> {
+    pub fn show(&mut self, view: View<'_>, overlay: &Overlay, look: Look<'_>) -> Result<Shown, Error> {
         let bare = !self.plain && look.greyed.is_none() && overlay.is_empty(Instant::now());
         if bare && view.size() == self.surface.size() && self.desktop.show(&view) {
             return Ok(self.note_painted(false));
@@ -169,20 +171,24 @@ impl Window {
             drop(view);
             if let Some(silent) = look.greyed {
                 overlay::grey(pixels);
-                overlay::notice(&format!("no signal {}", spoken(silent)), pixels, window);
+                let text = match look.awaited {
+                    "" => format!("no signal {}", spoken(silent)),
+                    awaited => format!("no signal {}\n{awaited}", spoken(silent)),
+                };
+                overlay.draw(Instant::now(), Some(Notice { text: &text, hint: false }), pixels, window);
+            } else {
+                overlay.draw(Instant::now(), None, pixels, window);
             }
-            overlay.draw(Instant::now(), pixels, window);
         };
         self.surface.paint(paint).map_err(Error::Present)?;
         Ok(self.note_painted(true))
     }
 
-    /// Shows `text` on black: what is waited for before the first picture.
+    /// Shows `text` on black: what is waited for before the first picture; below it, which keys help.
     pub fn show_nothing(&mut self, text: &str, overlay: &Overlay) -> Result<Shown, Error> {
         let paint = |pixels: &mut [u32], window: Size| {
             pixels.fill(0);
-            overlay::notice(text, pixels, window);
-            overlay.draw(Instant::now(), pixels, window);
+            overlay.draw(Instant::now(), Some(Notice { text, hint: true }), pixels, window);
         };
         self.surface.paint(paint).map_err(Error::Present)?;
         Ok(self.note_painted(true))

@@ -94,7 +94,7 @@ impl Screen {
     }
 
     fn paint(&mut self, canvas: &Arc<Canvas>) -> Result<Instant, Failure> {
-        let look = Look { greyed: self.quiet_since.map(|since| since.elapsed()) };
+        let look = Look { greyed: self.quiet_since.map(|since| since.elapsed()), awaited: "" };
         let canvas = self.frozen.as_ref().unwrap_or(canvas);
         let shown = self.window.show(canvas.view(), &self.overlay, look).map_err(lost)?;
         Ok(shown.at)
