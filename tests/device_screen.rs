@@ -168,7 +168,51 @@ fn the_test_picture_is_in_the_window_and_every_key_does_what_the_help_says() {
     });
     screen.key('q' as u32);
     assert_eq!(recv.ended(), 0, "{}", recv.heard());
-    send.said("is gone: it was told to stop");
+    send.said("stopped watching");
+}
+
+/// Waits for the window to be called so.
+fn titled(screen: &Screen, window: Window, title: &str) {
+    let name = screen.atom("_NET_WM_NAME");
+    until(&format!("the title {title:?}"), || (screen.bytes(window, name) == title.as_bytes()).then_some(()));
+}
+
+#[test]
+fn window_title_and_line_say_what_is_awaited() {
+    let screen = Screen::with_manager(1280, 800);
+    let port = free_port();
+    let mut recv = on(&screen, RECV, &format!("127.0.0.1:{port} --no-audio --stats json"));
+    let id = window(&screen);
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let name = name.trim();
+    titled(&screen, id, &format!("dialling 127.0.0.1:{port} - Eyeline"));
+    recv.said("dialling on until it answers");
+    let white = |shot: &Shot| shot.pixels.iter().filter(|pixel| **pixel == 0x00f2_f2f2).count();
+    until("words about it", || (white(&screen.shot("awaited")) > 2000).then_some(()));
+    let mut send_sound = send(&format!("--test --no-video -p {port}"));
+    recv.said(&format!("{name} (127.0.0.1:{port}) is sending sound only"));
+    titled(&screen, id, &format!("{name}, sound only - Eyeline"));
+    drop(screen.shot("sound-only"));
+    assert_eq!(send_sound.stop(Signal::SIGTERM), 0);
+    recv.said(&format!("{name} stopped sending"));
+    recv.said(&format!("dialling 127.0.0.1:{port}"));
+    titled(&screen, id, &format!("dialling 127.0.0.1:{port} - Eyeline"));
+    let mut send_pictures = send(&format!("{TEST} -p {port}"));
+    titled(&screen, id, &format!("{name} - Eyeline"));
+    recv.stats_with(|stats| stats["shown"].as_u64() > Some(5));
+    // Of a sender that is gone no figures are shown as if they were now.
+    screen.key('i' as u32);
+    assert_eq!(send_pictures.stop(Signal::SIGTERM), 0);
+    let gone = recv.stats_with(|stats| stats["quiet"] == true);
+    assert!(gone["rtt_ms"].is_null(), "{gone}");
+    drop(screen.shot("gone"));
+    drop(recv);
+    let mut waits = on(&screen, RECV, &format!("-p {port} --no-audio"));
+    let id = window(&screen);
+    titled(&screen, id, &format!("waiting on port {port} - Eyeline"));
+    drop(screen.shot("waiting"));
+    screen.key('q' as u32);
+    assert_eq!(waits.ended(), 0, "{}", waits.heard());
 }
 
 #[test]
@@ -216,7 +260,7 @@ fn the_preview_shows_what_is_sent_and_its_q_ends_send() {
     goes_on(&screen, "preview", area, number);
     screen.key('q' as u32);
     assert_eq!(send.ended(), 0, "{}", send.heard());
-    recv.said("the sender is gone: it was told to stop");
+    recv.said("stopped sending");
 }
 
 /// The loudest sample of a second, a beep among them, as it leaves the speaker.

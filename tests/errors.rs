@@ -176,7 +176,7 @@ fn where_nobody_waits_it_is_said_once_and_dialled_on_until_somebody_does() {
     recv.said("is sending");
     assert_eq!(times(&recv, &nobody), 1, "{}", recv.heard());
     assert_eq!(send.stop(Signal::SIGTERM), 0);
-    recv.said("the sender is gone: it was told to stop");
+    recv.said("stopped sending");
     recv.said(&nobody); // it is news again
 }
 

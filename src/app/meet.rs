@@ -8,7 +8,7 @@ use crate::net;
 use crate::session::HostId;
 use crate::session::unreachable::Unreachable;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// The key both sides must have, made ready. Where there is one, no other process of this user may look into our memory from now on, and no
@@ -35,24 +35,6 @@ pub fn net_config(meet: &Meet) -> (net::Config, usize) {
             let hosts: Vec<_> = hosts.iter().map(|host| (host.name.clone(), host.port)).collect();
             let count = hosts.len();
             (net::Config { bind: IpAddr::V6(Ipv6Addr::UNSPECIFIED), port: 0, listen: false, hosts }, count)
-        }
-    }
-}
-
-/// Says where we wait or whom we dial, and who is let in.
-pub fn announce(program: &str, meet: &Meet, keyed: bool, local: SocketAddr) {
-    let other = if program == "send" { "recv" } else { "send" };
-    match meet {
-        Meet::Wait(_) => {
-            let who = match keyed {
-                true => "whoever has the key is let in",
-                false => "without --key anybody of a private network is let in",
-            };
-            tracing::info!("waiting on port {} (UDP and TCP) for `{other} --host {}`; {who}", local.port(), machine_name());
-        }
-        Meet::Dial(hosts) => {
-            let names: Vec<_> = hosts.iter().map(|host| format!("{host}")).collect();
-            tracing::info!("dialling {}", names.join(", "));
         }
     }
 }

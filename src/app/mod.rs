@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 pub mod args;
+mod awaited;
 mod decode;
 mod devices;
 mod doorman;

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::status::ExitCode;
+use crate::net;
 use crate::session::endpoint::Counters;
 use crate::wire::text::printable;
 use serde_json::{Value, json};
@@ -21,6 +22,27 @@ pub fn ms(time: Duration) -> f64 {
 /// Mbit/s of what went in one second.
 pub fn mbit(bytes: u64) -> f64 {
     round(bytes as f64 * 8.0 / 1e6)
+}
+
+/// Adds what the kernel would not send, or said about what was sent before.
+pub fn add_errors(object: &mut Value, counters: &net::Counters) {
+    object["too_long"] = counters.too_long.into();
+    object["send_errors"] = counters.send_errors.into();
+    object["receive_errors"] = counters.receive_errors.into();
+}
+
+/// Makes of a second's object that of a whole run: without what was so at the last moment alone.
+pub fn make_total(object: &mut Value, run: Duration, now: &[&str]) {
+    object["total"] = true.into();
+    object["seconds"] = round(run.as_secs_f64()).into();
+    if let Some(object) = object.as_object_mut() {
+        object.retain(|field, _| !now.contains(&field.as_str()));
+    }
+}
+
+/// A number a second, of a whole run.
+pub fn a_second(number: f64, run: Duration) -> f64 {
+    round(number / run.as_secs_f64().max(1e-3))
 }
 
 /// What was turned away.
@@ -56,9 +78,21 @@ pub fn print(object: &Value) -> Result<(), Failure> {
     }
 }
 
-/// Times of one second, for their percentiles. Capacity: [`Times::MOST`] samples; more are not taken.
+/// Over which time percentiles are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// The second that just ended.
+    Second,
+    /// From the start on.
+    Run,
+}
+
+/// Times of one second, and how those of the whole run are spread. Capacity: [`Times::MOST`] samples a second; more are not taken.
 #[derive(Debug, Default)]
-pub struct Times(Vec<Duration>);
+pub struct Times {
+    second: Vec<Duration>,
+    run: Spread,
+}
 
 impl Times {
     /// Five seconds at 240 a second, should a second be reported late.
@@ -66,26 +100,72 @@ impl Times {
 
     /// One more.
     pub fn push(&mut self, time: Duration) {
-        if self.0.len() < Self::MOST {
-            self.0.push(time);
+        if self.second.len() < Self::MOST {
+            self.second.push(time);
+        }
+        self.run.push(time);
+    }
+
+    /// p50, p95 and p99 of this second by nearest rank; `None` without samples.
+    pub fn percentiles(&mut self) -> Option<[Duration; 3]> {
+        self.second.sort_unstable();
+        let last = self.second.len().checked_sub(1)?;
+        Some([50, 95, 99].map(|percent| self.second[(self.second.len() * percent).div_ceil(100).saturating_sub(1).min(last)]))
+    }
+
+    /// The same as JSON, of this second or of the run.
+    pub fn value(&mut self, span: Span) -> Value {
+        let percentiles = match span {
+            Span::Second => self.percentiles(),
+            Span::Run => self.run.percentiles(),
+        };
+        match percentiles {
+            Some([p50, p95, p99]) => json!({ "p50": ms(p50), "p95": ms(p95), "p99": ms(p99) }),
+            None => Value::Null,
         }
     }
 
-    /// p50, p95 and p99 by nearest rank; `None` without samples.
-    pub fn percentiles(&mut self) -> Option<[Duration; 3]> {
-        self.0.sort_unstable();
-        let last = self.0.len().checked_sub(1)?;
-        Some([50, 95, 99].map(|percent| self.0[(self.0.len() * percent).div_ceil(100).saturating_sub(1).min(last)]))
+    /// The second is over.
+    pub fn next_second(&mut self) {
+        self.second.clear();
+    }
+}
+
+/// How times are spread, to within half a percent, however many there are: counted in buckets, each a hundredth wider than the one
+/// below. Capacity: an hour; what is longer counts as that.
+#[derive(Debug, Default)]
+struct Spread {
+    counts: Vec<u64>,
+    total: u64,
+}
+
+impl Spread {
+    const STEP: f64 = 1.01;
+    const LONGEST: Duration = Duration::from_secs(3600);
+
+    fn push(&mut self, time: Duration) {
+        let micros = time.min(Self::LONGEST).as_micros().max(1) as f64;
+        let bucket = (micros.ln() / Self::STEP.ln()).round() as usize;
+        if bucket >= self.counts.len() {
+            self.counts.resize(bucket + 1, 0);
+        }
+        self.counts[bucket] += 1;
+        self.total += 1;
     }
 
-    /// The same as JSON, and starts afresh.
-    pub fn take(&mut self) -> Value {
-        let value = match self.percentiles() {
-            Some([p50, p95, p99]) => json!({ "p50": ms(p50), "p95": ms(p95), "p99": ms(p99) }),
-            None => Value::Null,
-        };
-        self.0.clear();
-        value
+    fn percentiles(&self) -> Option<[Duration; 3]> {
+        if self.total == 0 {
+            return None;
+        }
+        Some([50, 95, 99].map(|percent| {
+            let rank = (self.total * percent).div_ceil(100);
+            let mut below = 0;
+            let bucket = self.counts.iter().position(|count| {
+                below += count;
+                below >= rank
+            });
+            Duration::from_secs_f64(Self::STEP.powf(bucket.unwrap_or(0) as f64) / 1e6)
+        }))
     }
 }
 
@@ -99,5 +179,23 @@ mod tests {
         assert_eq!(times.percentiles(), None);
         (1..=100).rev().for_each(|ms| times.push(Duration::from_millis(ms)));
         assert_eq!(times.percentiles(), Some([50, 95, 99].map(Duration::from_millis)));
+    }
+
+    #[test]
+    fn percentiles_of_a_run_are_right_to_half_a_percent_after_any_number_of_seconds() {
+        let mut times = Times::default();
+        assert_eq!(times.value(Span::Run), Value::Null);
+        for _ in 0..20 {
+            (1..=1000).for_each(|ms| times.push(Duration::from_millis(ms)));
+            times.next_second();
+        }
+        assert_eq!(times.percentiles(), None);
+        let run = times.value(Span::Run);
+        for (name, wanted) in [("p50", 500.0), ("p95", 950.0), ("p99", 990.0)] {
+            let seen = run[name].as_f64().unwrap_or(0.0);
+            assert!((seen / wanted - 1.0_f64).abs() < 0.006, "{name}: {seen}");
+        }
+        times.push(Duration::ZERO);
+        times.push(Duration::MAX);
     }
 }

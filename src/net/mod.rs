@@ -16,6 +16,7 @@ mod dial;
 mod driver;
 mod holder;
 mod inbox;
+pub mod own;
 mod poll;
 mod resolve;
 mod shortage;
@@ -149,8 +150,12 @@ impl<Command> Handle<Command> {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    /// The same as dropping it.
-    pub fn stop(self) {}
+    /// The same as dropping it; says what went through in all.
+    pub fn stop(self) -> Counters {
+        let stats = Arc::clone(&self.stats);
+        drop(self);
+        stats.snapshot()
+    }
 }
 
 impl<Command> Drop for Handle<Command> {

@@ -37,6 +37,9 @@ const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WA
 /// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
 const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: 64 << 20, wait: Duration::from_secs(2), newest_wins: false };
 
+/// What a second sender is told, after the receiver's name.
+const BUSY: &str = "already shows another sender: stop that one, or start another recv there with another --port";
+
 /// After the end record the rest is waited for this long.
 const END_WAIT: Duration = Duration::from_secs(2);
 
@@ -144,7 +147,7 @@ impl Session {
 
     fn sender_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
         let Some(hello) = self.endpoint.hello(link) else { return };
-        let (id, name, film) = (hello.id, hello.name.clone(), hello.patient);
+        let (id, name, film, pictures) = (hello.id, hello.name.clone(), hello.patient, hello.pictures);
         let patient = film || self.patient;
         let address = self.endpoint.link(link).map_or(SocketAddr::from(([0; 4], 0)), |link| link.remote);
         if let Some(source) = &mut self.source {
@@ -154,14 +157,14 @@ impl Session {
                 source.tracker = Tracker::new(source.depacketizer.is_patient());
                 source.hearing.reconnected();
                 source.trains = Collector::default();
-                self.events.push_back(Event::SenderUp { name, address, again: true, film });
+                self.events.push_back(Event::SenderUp { name, address, again: true, film, pictures });
                 return;
             }
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
             let shown = source.link;
             let gone = self.endpoint.link(shown).is_none_or(|link| link.is_gone(now, address.ip()));
             if !gone {
-                self.endpoint.leave(link, Reason::Busy, "this receiver shows another sender");
+                self.endpoint.leave(link, Reason::Busy, BUSY);
                 return;
             }
             let old = source.link;
@@ -190,7 +193,7 @@ impl Session {
             last_picture: None,
             end: None,
         });
-        self.events.push_back(Event::SenderUp { name, address, again: false, film });
+        self.events.push_back(Event::SenderUp { name, address, again: false, film, pictures });
     }
 
     fn handle_message(&mut self, now: Instant, (link, number): (LinkId, u64), message: &Message<'_>, bytes: usize) {
@@ -313,6 +316,7 @@ impl Core for Session {
                 }
             }
             Command::Stop(sentence) => {
+                self.tell_stats();
                 self.endpoint.stop(&sentence);
                 self.source = None;
             }

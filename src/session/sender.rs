@@ -129,8 +129,8 @@ impl Session {
                 Notice::NoUdp(_, address) => self.events.push_back(Event::NoUdp(address)),
                 Notice::Down(link, reason, sentence) => {
                     if let Some(peer) = self.peers.remove(&link) {
-                        let name = peer.stats.name;
-                        self.events.push_back(Event::PeerDown { peer: link, name, reason, sentence });
+                        let (name, complete) = (peer.stats.name, peer.end_sent);
+                        self.events.push_back(Event::PeerDown { peer: link, name, reason, sentence, complete });
                     }
                 }
                 Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
@@ -324,6 +324,11 @@ impl Session {
             return;
         }
         self.next_stats = (self.next_stats + STATS_PERIOD).max(now);
+        self.tell_stats(now);
+    }
+
+    /// What was counted so far.
+    fn tell_stats(&mut self, now: Instant) {
         let mut stats = self.stats.clone();
         stats.log_bytes = self.log.bytes() as u64;
         stats.counters = self.endpoint.counters();
@@ -380,6 +385,7 @@ impl Core for Session {
                 self.end = Some((End { pictures: self.pictures, blocks }, now + LAST_CALL));
             }
             Command::Stop(sentence) => {
+                self.tell_stats(now);
                 self.endpoint.stop(&sentence);
                 self.peers.clear();
             }

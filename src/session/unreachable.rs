@@ -37,7 +37,7 @@ pub enum Unreachable {
         sentence: String,
     },
     /// It shows somebody else.
-    #[error("{from} shows somebody else: {sentence}")]
+    #[error("{from} {sentence}")]
     Busy {
         /// Who.
         from: SocketAddr,

@@ -68,7 +68,7 @@ fn a_reader_of_the_pipe_that_has_seen_enough_ends_recv_in_order() {
     stdout.read_exact(&mut some).unwrap();
     drop(stdout);
     assert_eq!(recv.ended(), 0, "{}", recv.heard());
-    send.said("is gone");
+    send.said("stopped watching");
     assert_eq!(send.stop(Signal::SIGTERM), 0);
 }
 

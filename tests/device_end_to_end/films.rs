@@ -60,6 +60,7 @@ impl Sent {
         let mut recv = recv(&format!("--host 127.0.0.1:{dialled} {files}"));
         recv.said("the end: everything is here");
         assert_eq!(recv.ended(), 0, "recv, {name}");
+        send.said("has seen the whole film");
         assert_eq!(send.ended(), 0, "send, {name}");
         if let Some((proxy, _)) = proxy {
             let (passed, lost) = proxy.counts();

@@ -10,7 +10,8 @@ mod report;
 mod screen;
 mod stall;
 
-use super::args::{self, Meet};
+use super::args;
+use super::awaited::{self, Awaited};
 use super::decode;
 use super::doorman::Doorman;
 use super::failure::{Code, Failure};
@@ -117,7 +118,8 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         .code(ExitCode::Failed)?;
     let gate = pool.as_ref().map(|pool| Gate::new(pool.inlet())).transpose().code(ExitCode::Failed)?;
     outlet.decode_with(gate.as_ref().map(|(gate, _)| gate.clone()));
-    meet::announce("recv", &config.common.meet, config.common.key.is_some(), net.local_addr());
+    awaited::announce("recv", &config.common.meet, config.common.key.is_some(), net.local_addr());
+    let awaited = Awaited::new("recv", &config.common.meet, net.local_addr());
 
     let mut recv = Recv {
         config,
@@ -134,6 +136,8 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         mapping,
         hold,
         hosts: meet::Hosts::new(&config.common),
+        awaited,
+        sender: None,
         doorman: Doorman::default(),
         report: Report::new(config.common.stats_json),
         shown: 0,
@@ -165,6 +169,14 @@ fn open_speaker(config: &args::Recv) -> Result<Option<(Speaker, SharedFeed)>, Fa
     }
 }
 
+/// Who is shown.
+struct Sender {
+    name: String,
+    /// Else it sends sound alone.
+    pictures: bool,
+    quiet: bool,
+}
+
 struct Recv<'a> {
     config: &'a args::Recv,
     net: net::Handle<Command>,
@@ -180,6 +192,8 @@ struct Recv<'a> {
     mapping: SharedMapping,
     hold: SharedHold,
     hosts: meet::Hosts,
+    awaited: Awaited,
+    sender: Option<Sender>,
     doorman: Doorman,
     report: Report,
     shown: u32,
@@ -188,6 +202,7 @@ struct Recv<'a> {
 
 impl Recv<'_> {
     fn run(&mut self) -> Result<ExitCode, Failure> {
+        self.tell_screen();
         loop {
             let now = Instant::now();
             if self.stop.requested() || self.deadline.is_some_and(|deadline| now >= deadline) {
@@ -249,12 +264,19 @@ impl Recv<'_> {
 
     fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
         match event {
-            Event::SenderUp { name, address, again, .. } => {
+            Event::SenderUp { name, address, again, pictures, .. } => {
                 self.hosts.reached();
-                self.doorman.peer(&format!("{name} ({address}) {}", if again { "is back" } else { "is sending" }));
+                self.awaited.reached();
+                let sends = if pictures { "is sending" } else { "is sending sound only" };
+                self.doorman.peer(&format!("{name} ({address}) {}", if again { "is back" } else { sends }));
+                self.sender = Some(Sender { name, pictures, quiet: false });
                 if let Some(screen) = &mut self.screen {
-                    screen.sender(&name);
+                    screen.quiet(None);
+                    if !pictures {
+                        screen.forget();
+                    }
                 }
+                self.tell_screen();
             }
             Event::SenderDown { reason, sentence } => return self.sender_down(&sentence, reason),
             Event::Quiet(quiet) => {
@@ -264,23 +286,30 @@ impl Recv<'_> {
                 if let Some(screen) = &mut self.screen {
                     screen.quiet(quiet.then(|| Instant::now() - crate::session::path::QUIET));
                 }
+                if let Some(sender) = &mut self.sender {
+                    sender.quiet = quiet;
+                }
+                self.tell_screen();
             }
             Event::Finished => {
                 tracing::info!("the end: everything is here");
-                self.net.command(Command::Stop("it has everything".to_string()));
+                self.net.command(Command::Stop(String::new()));
                 // Files are finished by `finish`.
                 return Ok(Some(ExitCode::Ok));
             }
             Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, error, fatal } => {
+                if self.sender.is_none() {
+                    self.awaited.unanswered();
+                    self.tell_screen();
+                }
                 return self.hosts.unreachable(Instant::now(), host, &error, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
                 self.doorman.second();
-                let sound = self.speaker.as_ref().map(|(_, feed)| lock(feed).stats());
-                let dropped = self.pool.as_ref().map_or(0, decode::Pool::dropped);
-                let lines = self.report.second(&stats, self.net.counters().turned_away, self.shown, sound, dropped)?;
+                let outside = outside(self.net.counters(), self.shown, self.speaker.as_ref(), self.pool.as_ref());
+                let lines = self.report.second(&stats, &outside)?;
                 if let Some(screen) = &mut self.screen {
                     screen.figures(lines);
                 }
@@ -293,12 +322,8 @@ impl Recv<'_> {
     }
 
     fn sender_down(&mut self, sentence: &str, reason: Option<Reason>) -> Result<Option<ExitCode>, Failure> {
-        let why = match (sentence, reason) {
-            ("", Some(_)) => "it quit",
-            ("", None) => "the connection broke",
-            (sentence, _) => sentence,
-        };
-        self.doorman.peer(&format!("the sender is gone: {why}"));
+        let name = self.sender.take().map_or_else(|| "the sender".to_string(), |sender| sender.name);
+        self.doorman.peer(&awaited::parting(&name, "stopped sending", reason, sentence));
         if let Some(screen) = &mut self.screen {
             screen.quiet(Some(Instant::now()));
         }
@@ -306,17 +331,42 @@ impl Recv<'_> {
             tracing::error!("the peer is lost and --no-reconnect was given");
             return Ok(Some(ExitCode::PeerLost));
         }
-        match &self.config.common.meet {
-            Meet::Wait(_) => tracing::info!("waiting for a sender"),
-            Meet::Dial(_) => tracing::info!("dialling again"),
-        }
+        tracing::info!("{}", self.awaited.sentence());
+        self.tell_screen();
         Ok(None)
+    }
+
+    /// Says in the window what is waited for.
+    fn tell_screen(&mut self) {
+        let Some(screen) = &mut self.screen else { return };
+        match &self.sender {
+            None => {
+                screen.awaits(self.awaited.sentence(), self.awaited.place());
+                return screen.wants(self.awaited.sentence());
+            }
+            Some(Sender { name, quiet: true, .. }) => {
+                screen.awaits(format!("no signal from {name}"), &format!("{name}, no signal"))
+            }
+            Some(Sender { name, pictures: false, .. }) => {
+                screen.awaits(format!("sound only\nfrom {name}"), &format!("{name}, sound only"))
+            }
+            Some(Sender { name, .. }) => screen.awaits(format!("{name} is here: its first picture is on its way"), name),
+        }
+        screen.wants(String::new());
     }
 
     /// Files are finished and devices released, however it ended.
     fn finish(mut self, ended: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
-        self.net.command(Command::Stop("it was told to stop".to_string()));
-        self.net.stop();
+        self.net.command(Command::Stop(String::new()));
+        let counters = self.net.stop();
+        // The last counts came with the farewell.
+        let last = self.inbox.try_iter().filter_map(|note| match note {
+            Note::Net(Event::Stats(stats)) => Some(stats),
+            _ => None,
+        });
+        if let Some(stats) = last.last() {
+            self.report.total(&stats, &outside(counters, self.shown, self.speaker.as_ref(), self.pool.as_ref()));
+        }
         self.screen = None;
         self.speaker = None;
         self.gate = None;
@@ -324,4 +374,14 @@ impl Recv<'_> {
         let written = self.files.take().map_or(Ok(()), Files::finish);
         ended.and_then(|code| written.map(|()| code))
     }
+}
+
+fn outside(
+    net: net::Counters,
+    shown: u32,
+    speaker: Option<&(Speaker, SharedFeed)>,
+    pool: Option<&decode::Pool>,
+) -> report::Outside {
+    let sound = speaker.map(|(_, feed)| lock(feed)).map(|feed| (feed.stats(), feed.dropped()));
+    report::Outside { net, shown, sound, slices_dropped: pool.map_or(0, decode::Pool::dropped) }
 }

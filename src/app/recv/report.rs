@@ -2,14 +2,16 @@
 
 use super::super::decode::Ready;
 use super::super::failure::Failure;
-use super::super::stats::{self, Times, ms};
+use super::super::stats::{self, Span, Times, ms};
 use crate::media::playout;
+use crate::net;
 use crate::picture::Size;
 use crate::session::stats::ReceiverStats;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Latencies of one second, in all and by stage.
+/// Latencies, in all and by stage.
 #[derive(Default)]
 struct Stages {
     all: Times,
@@ -21,6 +23,33 @@ struct Stages {
     present: Times,
 }
 
+impl Stages {
+    fn each(&mut self) -> [(&'static str, &mut Times); 7] {
+        let Stages { all, queue, encode, network, hold, decode, present } = self;
+        [
+            ("all", all),
+            ("queue", queue),
+            ("encode", encode),
+            ("network", network),
+            ("hold", hold),
+            ("decode", decode),
+            ("present", present),
+        ]
+    }
+}
+
+/// What is counted outside the session.
+pub struct Outside {
+    /// By the net thread.
+    pub net: net::Counters,
+    /// Pictures shown.
+    pub shown: u32,
+    /// By the speaker, and blocks that it did not take.
+    pub sound: Option<(playout::Stats, u64)>,
+    /// Slices that were not decoded.
+    pub slices_dropped: u64,
+}
+
 /// Remembers the second before, for rates.
 pub struct Report {
     print: bool,
@@ -30,6 +59,7 @@ pub struct Report {
     interval: Times,
     last_shown: Option<Instant>,
     before: (u64, u64, u32),
+    started: Instant,
     picture: Option<Size>,
 }
 
@@ -44,6 +74,7 @@ impl Report {
             interval: Times::default(),
             last_shown: None,
             before: (0, 0, 0),
+            started: Instant::now(),
             picture: None,
         }
     }
@@ -75,66 +106,81 @@ impl Report {
         stages.present.push(at.saturating_duration_since(ready.decoded));
     }
 
-    /// One second is over: prints it where asked, and gives the overlay's lines. `refused`: connections there was no room for.
-    pub fn second(
-        &mut self,
-        stats: &ReceiverStats,
-        refused: u64,
-        shown: u32,
-        sound: Option<playout::Stats>,
-        slices_dropped: u64,
-    ) -> Result<Vec<String>, Failure> {
+    /// One second is over: prints it where asked, and gives the overlay's lines.
+    pub fn second(&mut self, stats: &ReceiverStats, outside: &Outside) -> Result<Vec<String>, Failure> {
         let (bytes, lost, shown_before) = self.before;
-        let fps = shown.saturating_sub(shown_before);
+        let fps = outside.shown.saturating_sub(shown_before);
         let mbit = stats::mbit(stats.bytes.saturating_sub(bytes));
-        let total = self.stages.all.percentiles();
-        let lips = self.lips.take();
-        let lines = self.lines(stats, fps, mbit, (total, lips), stats.lost_packets.saturating_sub(lost));
+        let lines = self.lines(stats, fps, mbit, stats.lost_packets.saturating_sub(lost));
         if self.print {
-            let lip = |n: usize| lips.map(|lips| stats::round(lips[n]));
-            let object = json!({
-                "role": "recv",
-                "whole": stats.whole, "partial": stats.partial, "lost": stats.lost,
-                "shown": shown, "shown_in_part": self.partial, "fps": fps,
-                "slices": stats.slices, "slices_dropped": slices_dropped, "late_fragments": stats.late, "recovered": stats.recovered,
-                "bad_fragments": stats.bad, "datagrams": stats.datagrams, "bytes": stats.bytes, "mbit_s": mbit,
-                "lost_packets": stats.lost_packets, "nacks": stats.nacks, "rtt_ms": ms(stats.rtt),
-                "latency_ms": {
-                    "all": self.stages.all.take(), "queue": self.stages.queue.take(),
-                    "encode": self.stages.encode.take(), "network": self.stages.network.take(),
-                    "hold": self.stages.hold.take(), "decode": self.stages.decode.take(), "present": self.stages.present.take(),
-                },
-                "interval_ms": self.interval.take(),
-                "blocks": stats.blocks, "copied_blocks": stats.copied_blocks, "duplicate_blocks": stats.duplicate_blocks,
-                "sound": sound.map(describe), "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
-                "assembly_bytes": stats.assembly_bytes, "quiet": stats.quiet,
-                "rejected": stats::rejected(stats.counters, refused),
-            });
+            let mut object = self.object(stats, outside, Span::Second);
+            (object["fps"], object["mbit_s"]) = (fps.into(), mbit.into());
             stats::print(&object)?;
         }
-        self.stages = Stages::default();
-        self.interval = Times::default();
-        self.before = (stats.bytes, stats.lost_packets, shown);
+        self.stages.each().into_iter().for_each(|(_, times)| times.next_second());
+        self.interval.next_second();
+        self.lips.next_second();
+        self.before = (stats.bytes, stats.lost_packets, outside.shown);
         Ok(lines)
     }
 
-    fn lines(
-        &self,
-        stats: &ReceiverStats,
-        fps: u32,
-        mbit: f64,
-        (total, lips): (Option<[Duration; 3]>, Option<[f64; 3]>),
-        lost: u64,
-    ) -> Vec<String> {
+    /// It is over: prints what came of all of it, where asked.
+    pub fn total(&mut self, stats: &ReceiverStats, outside: &Outside) {
+        if !self.print {
+            return;
+        }
+        let run = self.started.elapsed();
+        let mut object = self.object(stats, outside, Span::Run);
+        object["fps"] = stats::a_second(outside.shown.into(), run).into();
+        object["mbit_s"] = stats::a_second(stats.bytes as f64 * 8.0 / 1e6, run).into();
+        stats::make_total(&mut object, run, &["rtt_ms", "assembly_bytes", "quiet"]);
+        if let Some(sound) = object["sound"].as_object_mut() {
+            sound.retain(|field, _| !SOUND_NOW.contains(&field.as_str()));
+        }
+        // Whoever read the seconds before may have left.
+        let _ = stats::print(&object);
+    }
+
+    fn object(&mut self, stats: &ReceiverStats, outside: &Outside, span: Span) -> Value {
+        let lips = self.lips.percentiles(span);
+        let lip = |n: usize| lips.map(|lips| stats::round(lips[n]));
+        let latency: serde_json::Map<_, _> =
+            self.stages.each().into_iter().map(|(name, times)| (name.to_string(), times.value(span))).collect();
+        let mut object = json!({
+            "role": "recv",
+            "whole": stats.whole, "partial": stats.partial, "lost": stats.lost,
+            "shown": outside.shown, "shown_in_part": self.partial,
+            "slices": stats.slices, "slices_dropped": outside.slices_dropped,
+            "late_fragments": stats.late, "recovered": stats.recovered, "bad_fragments": stats.bad,
+            "datagrams": stats.datagrams, "bytes": stats.bytes,
+            "lost_packets": stats.lost_packets, "nacks": stats.nacks,
+            // Of a peer that is gone it is not known.
+            "rtt_ms": (!stats.quiet).then(|| ms(stats.rtt)),
+            "latency_ms": latency, "interval_ms": self.interval.value(span),
+            "blocks": stats.blocks, "copied_blocks": stats.copied_blocks, "duplicate_blocks": stats.duplicate_blocks,
+            "sound": outside.sound.map(|(sound, dropped)| describe(sound, dropped)),
+            "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
+            "assembly_bytes": stats.assembly_bytes, "quiet": stats.quiet,
+            "rejected": stats::rejected(stats.counters, outside.net.turned_away),
+        });
+        stats::add_errors(&mut object, &outside.net);
+        object
+    }
+
+    /// What the overlay says. Of a peer that is gone or silent nothing is known now, and nothing is said.
+    fn lines(&mut self, stats: &ReceiverStats, fps: u32, mbit: f64, lost: u64) -> Vec<String> {
+        if stats.quiet {
+            return vec!["no figures: no signal".to_string()];
+        }
         let size = self.picture.map_or_else(|| "no picture".to_string(), |size| size.to_string());
         let mut lines = vec![
             format!("{size}  {fps} pictures/s  {mbit:.1} Mbit/s"),
             format!("loss {lost} packets/s  {} partial  {} lost", stats.partial, stats.lost),
         ];
-        if let Some([p50, p95, _]) = total {
-            lines.push(format!("latency p50 {:.1} ms  p95 {:.1} ms", ms(p50), ms(p95)));
+        if let Some([p50, p95, _]) = self.stages.all.percentiles() {
+            lines.push(format!("latency  p50 {:.1} ms  p95 {:.1} ms", ms(p50), ms(p95)));
         }
-        if let Some([_, lip, _]) = lips {
+        if let Some([_, lip, _]) = self.lips.percentiles(Span::Second) {
             let word = if lip < 0.0 { "late" } else { "early" };
             lines.push(format!("sound {:.1} ms {word}", lip.abs()));
         }
@@ -143,33 +189,105 @@ impl Report {
     }
 }
 
-/// Lip errors of one second: each picture's latency less that of the sound heard as it was shown, ms. Capacity: [`Lips::MOST`].
+/// Fields of `sound` that are about this moment.
+const SOUND_NOW: [&str; 5] = ["level_ms", "target_ms", "jitter_ms", "latency_ms", "correction_ppm"];
+
+/// Lip errors: each picture's latency less that of the sound heard as it was shown, ms. Those of one second as they are, at most
+/// [`Lips::MOST`]; those of the run counted by whole milliseconds, to [`Lips::WIDEST`] either way.
 #[derive(Default)]
-struct Lips(Vec<f64>);
+struct Lips {
+    second: Vec<f64>,
+    run: BTreeMap<i16, u64>,
+}
 
 impl Lips {
     /// As many as pictures are measured.
     const MOST: usize = 1200;
 
+    /// Sound is held for 2 s at most.
+    const WIDEST: f64 = 5000.0;
+
     fn push(&mut self, picture: Duration, sound: Duration) {
-        if self.0.len() < Self::MOST {
-            self.0.push((picture.as_secs_f64() - sound.as_secs_f64()) * 1e3);
+        let lip = (picture.as_secs_f64() - sound.as_secs_f64()) * 1e3;
+        if self.second.len() < Self::MOST {
+            self.second.push(lip);
+        }
+        *self.run.entry(lip.clamp(-Self::WIDEST, Self::WIDEST).round() as i16).or_default() += 1;
+    }
+
+    /// The 5th, 50th and 95th percentile by nearest rank.
+    fn percentiles(&mut self, span: Span) -> Option<[f64; 3]> {
+        match span {
+            Span::Second => {
+                self.second.sort_unstable_by(f64::total_cmp);
+                let at = |percent: usize| self.second.get((self.second.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+                Some([at(5)?, at(50)?, at(95)?])
+            }
+            Span::Run => {
+                let total: u64 = self.run.values().sum();
+                let at = |percent: u64| {
+                    let mut left = (total * percent).div_ceil(100).max(1);
+                    self.run.iter().find_map(|(lip, count)| {
+                        left = left.saturating_sub(*count);
+                        (left == 0).then(|| f64::from(*lip))
+                    })
+                };
+                Some([at(5)?, at(50)?, at(95)?])
+            }
         }
     }
 
-    /// The 5th, 50th and 95th percentile by nearest rank; starts afresh.
-    fn take(&mut self) -> Option<[f64; 3]> {
-        let mut lips = std::mem::take(&mut self.0);
-        lips.sort_unstable_by(f64::total_cmp);
-        let at = |percent: usize| lips.get((lips.len() * percent).div_ceil(100).saturating_sub(1)).copied();
-        Some([at(5)?, at(50)?, at(95)?])
+    /// The second is over.
+    fn next_second(&mut self) {
+        self.second.clear();
     }
 }
 
-fn describe(sound: playout::Stats) -> Value {
+fn describe(sound: playout::Stats, dropped: u64) -> Value {
     json!({
         "level_ms": ms(sound.level), "target_ms": ms(sound.target), "jitter_ms": ms(sound.jitter),
         "latency_ms": sound.latency.map(ms), "underflows": sound.underflows, "concealed_frames": sound.concealed,
-        "late_blocks": sound.late, "shed_frames": sound.shed, "correction_ppm": stats::round(sound.correction_ppm),
+        "late_blocks": sound.late, "shed_frames": sound.shed, "dropped_blocks": dropped,
+        "correction_ppm": stats::round(sound.correction_ppm),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outside() -> Outside {
+        let net = net::Counters { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Counters::default() };
+        Outside { net, shown: 60, sound: Some((playout::Stats::default(), 9)), slices_dropped: 0 }
+    }
+
+    #[test]
+    fn what_the_kernel_refused_and_the_speaker_did_not_take_is_told() {
+        let object = Report::new(true).object(&ReceiverStats::default(), &outside(), Span::Second);
+        let told = ["too_long", "send_errors", "receive_errors"].map(|field| object[field].as_u64());
+        assert_eq!((told, object["sound"]["dropped_blocks"].as_u64()), ([Some(3), Some(5), Some(7)], Some(9)));
+    }
+
+    #[test]
+    fn of_a_peer_that_is_gone_no_figures_are_shown_as_if_they_were_now() {
+        let mut report = Report::new(false);
+        let here = ReceiverStats { rtt: Duration::from_millis(20), ..ReceiverStats::default() };
+        let gone = ReceiverStats { quiet: true, ..here.clone() };
+        let lines = |report: &mut Report, stats| report.second(stats, &outside()).expect("nothing is printed");
+        assert!(lines(&mut report, &here).contains(&"round trip 20.0 ms".to_string()));
+        assert_eq!(lines(&mut report, &gone), ["no figures: no signal"]);
+        assert_eq!(report.object(&here, &outside(), Span::Second)["rtt_ms"], 20.0);
+        assert_eq!(report.object(&gone, &outside(), Span::Second)["rtt_ms"], Value::Null);
+    }
+
+    #[test]
+    fn lip_errors_of_a_run_are_counted_by_the_millisecond() {
+        let mut lips = Lips::default();
+        assert_eq!(lips.percentiles(Span::Run), None);
+        for picture in 1..=100 {
+            lips.push(Duration::from_millis(picture), Duration::from_millis(50));
+            lips.next_second();
+        }
+        assert_eq!((lips.percentiles(Span::Second), lips.percentiles(Span::Run)), (None, Some([-45.0, 0.0, 45.0])));
+    }
 }

@@ -36,6 +36,10 @@ pub struct Screen {
     /// A copy of the picture the user froze.
     frozen: Option<Arc<Canvas>>,
     quiet_since: Option<Instant>,
+    /// What is said where there is no picture.
+    awaited: String,
+    /// What is said below a picture whose sender left.
+    wanted: String,
     seen: bool,
     /// The size of the picture the window was last fitted to; smaller ones of its shape are scaled up to it.
     fitted: Size,
@@ -54,15 +58,27 @@ impl Screen {
             volume: 100,
             frozen: None,
             quiet_since: None,
+            awaited: String::new(),
+            wanted: String::new(),
             seen: false,
             fitted: FIRST_SIZE,
         })
     }
 
-    /// Who is shown.
-    pub fn sender(&mut self, name: &str) {
-        self.window.set_title(&format!("{name} - Eyeline"));
-        self.quiet_since = None;
+    /// What is waited for while there is no picture, and the window's title.
+    pub fn awaits(&mut self, sentence: String, title: &str) {
+        self.window.set_title(&format!("{title} - Eyeline"));
+        self.awaited = sentence;
+    }
+
+    /// What is said below a picture whose sender left; nothing while there is a sender.
+    pub fn wants(&mut self, sentence: String) {
+        self.wanted = sentence;
+    }
+
+    /// The picture of before is nobody's any more: its sender's place was taken by one that sends none.
+    pub fn forget(&mut self) {
+        self.seen = false;
     }
 
     /// Since when nothing is heard.
@@ -94,7 +110,7 @@ impl Screen {
     }
 
     fn paint(&mut self, canvas: &Arc<Canvas>) -> Result<Instant, Failure> {
-        let look = Look { greyed: self.quiet_since.map(|since| since.elapsed()), awaited: "" };
+        let look = Look { greyed: self.quiet_since.map(|since| since.elapsed()), awaited: &self.wanted };
         let canvas = self.frozen.as_ref().unwrap_or(canvas);
         let shown = self.window.show(canvas.view(), &self.overlay, look).map_err(lost)?;
         Ok(shown.at)
@@ -113,7 +129,7 @@ impl Screen {
             if self.seen {
                 self.paint(canvas)?;
             } else {
-                self.window.show_nothing("waiting for a sender", &self.overlay).map_err(lost)?;
+                self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?;
             }
         }
         Ok(Turn::Go)

@@ -6,6 +6,7 @@
 //! has not asked for the one in the lid. A directory watch would be told some milliseconds after a node appears and before its permissions
 //! are set; a look costs under a millisecond.
 
+use super::source::Counts;
 use crate::capture::camera::{self, Camera};
 use crate::picture::Picture;
 use crate::slot::Slot;
@@ -23,9 +24,8 @@ struct State {
     pictures: Arc<Slot<Picture>>,
     /// Why there is no camera.
     failed: Option<camera::Error>,
-    /// Counted by cameras before this one.
-    damaged: u64,
-    replaced: u64,
+    /// By cameras before this one.
+    counted: Counts,
     stopped: bool,
 }
 
@@ -50,7 +50,7 @@ impl Keeper {
             }
             Err(error) => return Err(error),
         };
-        let state = Mutex::new(State { camera, pictures, failed, damaged: 0, replaced: 0, stopped: false });
+        let state = Mutex::new(State { camera, pictures, failed, counted: Counts::default(), stopped: false });
         Ok(Arc::new(Keeper { plan: plan.clone(), patient, sound, state, changed: Condvar::new() }))
     }
 
@@ -70,7 +70,7 @@ impl Keeper {
     fn find_again(&self) -> bool {
         let mut state = lock(&self.state);
         if let Some(camera) = state.camera.take() {
-            state.damaged += camera.counters().damaged;
+            state.counted = state.counted + counts(&camera);
             state.failed = camera.failed();
             drop(state);
             drop(camera); // which may wait for its driver
@@ -84,7 +84,7 @@ impl Keeper {
             match self.look() {
                 Ok((camera, pictures)) => {
                     let mut state = lock(&self.state);
-                    state.replaced += state.pictures.dropped();
+                    state.counted.replaced += state.pictures.dropped();
                     if state.stopped {
                         return false;
                     }
@@ -124,17 +124,19 @@ impl Keeper {
         lock(&self.state).failed.clone().filter(|_| !self.patient)
     }
 
-    /// Pictures of all its cameras that were replaced by newer ones before they were taken.
-    pub fn replaced(&self) -> u64 {
+    /// What all its cameras lost.
+    pub fn counts(&self) -> Counts {
         let state = lock(&self.state);
-        state.replaced + state.pictures.dropped()
+        let replaced = Counts { replaced: state.pictures.dropped(), ..Counts::default() };
+        let now = state.camera.as_ref().map(counts).unwrap_or_default();
+        state.counted + now + replaced
     }
+}
 
-    /// Damaged pictures its cameras gave.
-    pub fn damaged(&self) -> u64 {
-        let state = lock(&self.state);
-        state.damaged + state.camera.as_ref().map_or(0, |camera| camera.counters().damaged)
-    }
+/// What one camera lost.
+fn counts(camera: &Camera) -> Counts {
+    let camera::Counters { damaged, missed, .. } = camera.counters();
+    Counts { damaged, missed, ..Counts::default() }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,6 +11,7 @@ mod report;
 mod source;
 
 use super::args::{self, Meet};
+use super::awaited::{self, Awaited};
 use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
@@ -20,6 +21,7 @@ use crate::net;
 use crate::session::link::Identity;
 use crate::session::sender::{self, Command, Event, Session};
 use crate::wire::preamble::Role;
+use crate::wire::record::Reason;
 use encode::Encoder;
 use preview::Preview;
 use report::Report;
@@ -73,7 +75,8 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let on_event = notes.clone();
     let net = net::spawn(Session::new(now, core), where_to, move |event| drop(on_event.send(Note::Net(event))))
         .code(ExitCode::Failed)?;
-    meet::announce("send", &config.common.meet, config.common.key.is_some(), net.local_addr());
+    awaited::announce("send", &config.common.meet, config.common.key.is_some(), net.local_addr());
+    let awaited = Awaited::new("send", &config.common.meet, net.local_addr());
 
     let tap = preview.as_ref().map(Preview::tap);
     let encoder = Encoder::new(config, &plan, epoch, net.commands(), tap).code(ExitCode::Failed)?;
@@ -85,7 +88,9 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         notes,
         stop,
         running: None,
+        counted: source::Counts::default(),
         hosts: meet::Hosts::new(&config.common),
+        awaited,
         doorman: Doorman::default(),
         preview,
         report: Report::new(config.common.stats_json),
@@ -93,10 +98,10 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         linked: 0,
         closes: None,
         ending: None,
-        last_words: "it was told to stop".to_string(),
+        last_words: String::new(),
     };
     let ended = send.run(&inbox);
-    send.finish();
+    send.finish(&inbox);
     ended
 }
 
@@ -108,7 +113,10 @@ struct Send<'a> {
     notes: mpsc::Sender<Note>,
     stop: Stop,
     running: Option<Running>,
+    /// By sources that were closed again.
+    counted: source::Counts,
     hosts: meet::Hosts,
+    awaited: Awaited,
     doorman: Doorman,
     preview: Option<Preview>,
     report: Report,
@@ -125,6 +133,7 @@ struct Send<'a> {
 
 impl Send<'_> {
     fn run(&mut self, inbox: &Receiver<Note>) -> Result<ExitCode, Failure> {
+        self.tell_preview();
         if self.plan.runs_unwatched() {
             self.start()?;
         }
@@ -172,17 +181,22 @@ impl Send<'_> {
         match event {
             Event::PeerUp { name, address, again, .. } => {
                 self.hosts.reached();
+                self.awaited.reached();
+                self.tell_preview();
                 self.linked += usize::from(!again);
                 let verb = if again { "is back" } else { "watches" };
                 self.doorman.peer(&format!("{name} ({address}) {verb}"));
             }
-            Event::PeerDown { name, sentence, reason, .. } => {
+            Event::PeerDown { name, sentence, reason, complete, .. } => {
                 self.linked = self.linked.saturating_sub(1);
                 if self.linked == 0 && self.closes.is_some() {
                     self.close();
                 }
-                let why = if sentence.is_empty() { "it quit" } else { &sentence };
-                self.doorman.peer(&format!("{name} is gone: {why}"));
+                let line = match (reason, complete && sentence.is_empty()) {
+                    (Some(Reason::Quit), true) => format!("{name} has seen the whole film"),
+                    _ => awaited::parting(&name, "stopped watching", reason, &sentence),
+                };
+                self.doorman.peer(&line);
                 let dialled = matches!(self.config.common.meet, Meet::Dial(_));
                 if !self.config.common.reconnect && self.ending.is_none() && (dialled || reason.is_none()) {
                     tracing::error!("the peer is lost and --no-reconnect was given");
@@ -200,11 +214,16 @@ impl Send<'_> {
             Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, error, fatal } => {
+                if self.linked == 0 {
+                    self.awaited.unanswered();
+                    self.tell_preview();
+                }
                 return self.hosts.unreachable(Instant::now(), host, &error, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
                 self.doorman.second();
-                self.report.print(&stats, self.net.counters().turned_away, &self.encoder, self.running.as_ref())?;
+                let source = self.counts();
+                self.report.second(&stats, &self.net.counters(), self.encoder.counters(), source)?;
             }
             Event::Finished => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),
         }
@@ -214,7 +233,12 @@ impl Send<'_> {
     /// Nobody watches.
     fn close(&mut self) {
         self.closes = None;
-        if !self.plan.is_film() && !self.plan.runs_unwatched() && self.running.take().is_some() {
+        if !self.plan.is_film()
+            && !self.plan.runs_unwatched()
+            && let Some(running) = self.running.take()
+        {
+            self.counted = self.counted + running.counts();
+            drop(running);
             tracing::info!("nobody watches: the source is closed until somebody does");
         }
     }
@@ -222,6 +246,7 @@ impl Send<'_> {
     /// The source closed its slots and the encoder drained them.
     fn source_ended(&mut self) -> Result<Option<ExitCode>, Failure> {
         let Some(running) = self.running.take() else { return Ok(None) };
+        self.counted = self.counted + running.counts();
         let useless = self.encoder.useless().map_or(Ok(()), |why| Err(Failure::new(ExitCode::Failed, why)));
         let outcome = running.outcome().and(useless);
         match &outcome {
@@ -238,12 +263,33 @@ impl Send<'_> {
         Ok(None)
     }
 
-    fn finish(mut self) {
+    /// Says in the preview what is waited for.
+    fn tell_preview(&mut self) {
+        if let Some(preview) = &mut self.preview {
+            preview.awaits(self.awaited.sentence());
+        }
+    }
+
+    /// What the sources of this run counted.
+    fn counts(&self) -> source::Counts {
+        self.running.as_ref().map_or(self.counted, |running| self.counted + running.counts())
+    }
+
+    fn finish(mut self, inbox: &Receiver<Note>) {
         self.encoder.hold(false);
+        let source = self.counts();
         self.running = None;
         let sentence = if self.ending.is_some() { "the source is over".to_string() } else { self.last_words };
         self.net.command(Command::Stop(sentence));
-        // Dropping the handle writes the goodbyes.
-        self.net.stop();
+        // This writes the goodbyes.
+        let counters = self.net.stop();
+        // The last counts came with them.
+        let last = inbox.try_iter().filter_map(|note| match note {
+            Note::Net(Event::Stats(stats)) => Some(stats),
+            _ => None,
+        });
+        if let Some(stats) = last.last() {
+            self.report.total(&stats, &counters, self.encoder.counters(), source);
+        }
     }
 }

@@ -27,6 +27,7 @@ pub struct Preview {
     canvas: Arc<Canvas>,
     ready: Arc<Slot<decode::Ready>>,
     pool: decode::Pool,
+    awaited: String,
     seen: bool,
 }
 
@@ -42,7 +43,7 @@ impl Preview {
         let window = Window::open(&options).map_err(lost)?;
         let (canvas, ready) = (Arc::new(Canvas::new()), Slot::newest());
         let pool = decode::Pool::new(WORKERS, canvas.clone(), ready.clone(), drop).code(ExitCode::Failed)?;
-        Ok(Preview { window, overlay: Overlay::default(), canvas, ready, pool, seen: false })
+        Ok(Preview { window, overlay: Overlay::default(), canvas, ready, pool, awaited: String::new(), seen: false })
     }
 
     /// What the encoder shows its slices to.
@@ -53,6 +54,11 @@ impl Preview {
             let (body, present, released) = (body.to_vec(), None, received);
             inlet.push(Job { picture, count, body, start: 0, present, received, released });
         })
+    }
+
+    /// What is said while nobody watches yet.
+    pub fn awaits(&mut self, sentence: String) {
+        self.awaited = sentence;
     }
 
     /// Shows what is new and looks at the keys; false once the user closed it.
@@ -73,7 +79,7 @@ impl Preview {
         if self.seen && (new || changed || self.window.wants_paint()) {
             self.window.show(self.canvas.view(), &self.overlay, Look::default()).map_err(lost)?;
         } else if self.window.wants_paint() {
-            self.window.show_nothing("nobody watches yet", &self.overlay).map_err(lost)?;
+            self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?;
         }
         Ok(true)
     }

@@ -2,10 +2,12 @@
 
 use super::super::failure::Failure;
 use super::super::stats;
-use super::encode::{Counters, Encoder};
-use super::source::Running;
+use super::encode::Counters;
+use super::source::Counts;
+use crate::net;
 use crate::session::stats::SenderStats;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::Instant;
 
 /// Remembers the second before, for rates.
 pub struct Report {
@@ -13,53 +15,114 @@ pub struct Report {
     pictures: u64,
     bytes: u64,
     counters: Counters,
+    started: Instant,
 }
 
 impl Report {
     /// `on`: the user asked for it.
     pub fn new(on: bool) -> Self {
-        Report { on, pictures: 0, bytes: 0, counters: Counters::default() }
+        Report { on, pictures: 0, bytes: 0, counters: Counters::default(), started: Instant::now() }
     }
 
-    /// Prints one second. `refused`: connections there was no room for.
-    pub fn print(
+    /// Prints one second.
+    pub fn second(
         &mut self,
         stats: &SenderStats,
-        refused: u64,
-        encoder: &Encoder,
-        running: Option<&Running>,
+        net: &net::Counters,
+        counters: Counters,
+        source: Counts,
     ) -> Result<(), Failure> {
         if !self.on {
             return Ok(());
         }
-        let counters = encoder.counters();
         let sent: u64 = stats.peers.iter().map(|peer| peer.bytes).sum();
         let pictures = stats.pictures - self.pictures;
-        let encode_ms = (counters.encode_us - self.counters.encode_us) as f64 / 1000.0 / (pictures.max(1)) as f64;
-        let peers: Vec<_> = stats
-            .peers
-            .iter()
-            .map(|peer| {
-                json!({
-                    "name": peer.name, "address": peer.address, "datagrams": peer.datagrams, "bytes": peer.bytes,
-                    "resent": peer.resent, "parity": peer.parity, "nacks": peer.nacks, "skipped": peer.skipped, "blocks": peer.blocks,
-                    "stale_blocks": peer.stale_blocks, "copies": peer.copies, "rtt_ms": stats::ms(peer.rtt), "quiet": peer.quiet,
-                    "received": peer.report.received, "lost": peer.report.lost, "shown": peer.report.shown,
-                    "settled": peer.report.settled, "capacity_mbit_s": peer.capacity.map(|rate| stats::round(rate.0 as f64 / 1e6)),
-                    "queue_ms": stats::ms(peer.queue),
-                })
-            })
-            .collect();
-        let object = json!({
-            "role": "send", "pictures": stats.pictures, "fps": pictures, "slices": stats.slices,
-            "encoded_bytes": counters.bytes, "bytes": sent,
-            "mbit_s": stats::mbit(sent.saturating_sub(self.bytes)),
-            "encode_ms": stats::round(encode_ms), "passed_through": counters.passed_through, "left_out": counters.left_out,
-            "replaced": running.map_or(0, Running::replaced), "damaged": running.map_or(0, Running::damaged),
-            "failed": counters.failed, "blocks": stats.blocks, "log_bytes": stats.log_bytes,
-            "rejected": stats::rejected(stats.counters, refused), "peers": peers,
-        });
+        let mut object = object(stats, net, counters, source);
+        object["fps"] = pictures.into();
+        object["bytes"] = sent.into();
+        object["mbit_s"] = stats::mbit(sent.saturating_sub(self.bytes)).into();
+        object["encode_ms"] = encode_ms(counters.encode_us - self.counters.encode_us, pictures).into();
         (self.pictures, self.bytes, self.counters) = (stats.pictures, sent, counters);
         stats::print(&object)
+    }
+
+    /// It is over: prints what came of all of it.
+    pub fn total(&self, stats: &SenderStats, net: &net::Counters, counters: Counters, source: Counts) {
+        if !self.on {
+            return;
+        }
+        let run = self.started.elapsed();
+        let mut object = object(stats, net, counters, source);
+        object["fps"] = stats::a_second(stats.pictures as f64, run).into();
+        object["bytes"] = net.bytes_out.into();
+        object["mbit_s"] = stats::a_second(net.bytes_out as f64 * 8.0 / 1e6, run).into();
+        object["encode_ms"] = encode_ms(counters.encode_us, stats.pictures).into();
+        object["peers_seen"] = stats.peers_seen.into();
+        stats::make_total(&mut object, run, &["log_bytes"]);
+        // Whoever read the seconds before may have left.
+        let _ = stats::print(&object);
+    }
+}
+
+fn encode_ms(micros: u64, pictures: u64) -> f64 {
+    stats::round(micros as f64 / 1000.0 / pictures.max(1) as f64)
+}
+
+fn object(stats: &SenderStats, net: &net::Counters, counters: Counters, source: Counts) -> Value {
+    let peers: Vec<_> = stats
+        .peers
+        .iter()
+        .map(|peer| {
+            // Of a peer that is gone it is not known.
+            let now = |value: f64| (!peer.quiet).then_some(value);
+            let capacity = peer.capacity.and_then(|rate| now(stats::round(rate.0 as f64 / 1e6)));
+            json!({
+                "name": peer.name, "address": peer.address, "datagrams": peer.datagrams, "bytes": peer.bytes,
+                "resent": peer.resent, "parity": peer.parity, "nacks": peer.nacks, "skipped": peer.skipped, "blocks": peer.blocks,
+                "stale_blocks": peer.stale_blocks, "copies": peer.copies, "rtt_ms": now(stats::ms(peer.rtt)), "quiet": peer.quiet,
+                "received": peer.report.received, "lost": peer.report.lost, "shown": peer.report.shown,
+                "settled": peer.report.settled, "capacity_mbit_s": capacity, "queue_ms": now(stats::ms(peer.queue)),
+            })
+        })
+        .collect();
+    let mut object = json!({
+        "role": "send", "pictures": stats.pictures, "slices": stats.slices, "encoded_bytes": counters.bytes,
+        "passed_through": counters.passed_through, "left_out": counters.left_out, "failed": counters.failed,
+        "replaced": source.replaced, "damaged": source.damaged, "missed": source.missed,
+        "blocks": stats.blocks, "lost_frames": source.lost_frames, "dropped_blocks": source.dropped_blocks,
+        "log_bytes": stats.log_bytes, "rejected": stats::rejected(stats.counters, net.turned_away), "peers": peers,
+    });
+    stats::add_errors(&mut object, net);
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::rate_control::Bitrate;
+    use crate::session::stats::PeerStats;
+    use std::time::Duration;
+
+    fn made(stats: &SenderStats) -> Value {
+        let net = net::Counters { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Counters::default() };
+        let source = Counts { missed: Some(2), lost_frames: 480, dropped_blocks: 4, ..Counts::default() };
+        object(stats, &net, Counters::default(), source)
+    }
+
+    #[test]
+    fn what_the_kernel_the_camera_and_the_microphone_lost_is_told() {
+        let object = made(&SenderStats::default());
+        let told = ["too_long", "send_errors", "receive_errors", "missed", "lost_frames", "dropped_blocks"];
+        assert_eq!(told.map(|field| object[field].as_u64()), [3, 5, 7, 2, 480, 4].map(Some));
+    }
+
+    #[test]
+    fn what_was_measured_of_a_peer_that_is_silent_is_not_shown_as_if_it_were_now() {
+        let (rtt, queue, capacity) = (Duration::from_millis(20), Duration::from_millis(4), Some(Bitrate(8_000_000)));
+        let here = PeerStats { rtt, queue, capacity, ..PeerStats::default() };
+        let silent = PeerStats { quiet: true, ..here.clone() };
+        let object = made(&SenderStats { peers: vec![here, silent], ..SenderStats::default() });
+        let now = |peer: usize| ["rtt_ms", "queue_ms", "capacity_mbit_s"].map(|field| object["peers"][peer][field].as_f64());
+        assert_eq!((now(0), now(1)), ([Some(20.0), Some(4.0), Some(8.0)], [None; 3]));
     }
 }

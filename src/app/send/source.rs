@@ -40,6 +40,8 @@ enum Pictures {
 /// See the module text.
 pub struct Plan {
     pictures: Pictures,
+    /// Whether pictures are wanted of it.
+    video: bool,
     /// Which one, as typed; opened once already, to see that it works.
     microphone: Option<Option<String>>,
     channels: u8,
@@ -97,7 +99,7 @@ impl Plan {
             return Err(Failure::new(ExitCode::Device, "there is no sound to send, and --require-audio asks for it"));
         }
         let microphone = microphone.map(|(which, _)| which);
-        Ok(Plan { pictures, microphone, channels, width: config.width })
+        Ok(Plan { pictures, video: config.video, microphone, channels, width: config.width })
     }
 
     /// Whether pictures will be sent.
@@ -105,7 +107,7 @@ impl Plan {
         match &self.pictures {
             Pictures::Film(plan) => plan.video.is_some(),
             Pictures::None => false,
-            _ => true,
+            _ => self.video,
         }
     }
 
@@ -147,7 +149,8 @@ impl Plan {
                 .as_ref()
                 .map_or((None, (0, 1), false), |video| (Some(video.size), (video.grid.num(), video.grid.den()), video.variable)),
             Pictures::Stdin(rate) => (None, rate.unwrap_or((0, 1)), true),
-            Pictures::Test(size, rate) => (Some(*size), *rate, false),
+            Pictures::Test(size, rate) if self.video => (Some(*size), *rate, false),
+            Pictures::Test(..) => (None, (0, 1), false),
             Pictures::None => (None, (0, 1), false),
         };
         let size = size.map(|size| self.width.filter(|_| !self.is_film()).map_or(size, |width| scaled(size, width)));
@@ -188,10 +191,39 @@ enum Device {
     None,
 }
 
+/// What sources lost before it came to be encoded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Pictures replaced by a newer one before they were encoded.
+    pub replaced: u64,
+    /// Damaged pictures a camera gave.
+    pub damaged: u64,
+    /// Pictures a camera's driver lost for want of a buffer; `None` where no driver says.
+    pub missed: Option<u64>,
+    /// Frames of sound lost on the way out of the microphone's callback.
+    pub lost_frames: u64,
+    /// Blocks of sound dropped because nobody took them in time.
+    pub dropped_blocks: u64,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Counts;
+
+    fn add(self, more: Counts) -> Counts {
+        Counts {
+            replaced: self.replaced + more.replaced,
+            damaged: self.damaged + more.damaged,
+            missed: self.missed.into_iter().chain(more.missed).reduce(|a, b| a + b),
+            lost_frames: self.lost_frames + more.lost_frames,
+            dropped_blocks: self.dropped_blocks + more.dropped_blocks,
+        }
+    }
+}
+
 /// A source at work: device threads, and the threads that carry what they give to the encoder and the session.
 pub struct Running {
     device: Device,
-    _microphone: Option<Microphone>,
+    microphone: Option<Microphone>,
     pictures: Arc<Slot<Picture>>,
     sound: Arc<Slot<Block>>,
     carriers: Vec<JoinHandle<()>>,
@@ -235,7 +267,7 @@ impl Running {
                 .ok(),
             None => None,
         };
-        let mut running = Running { device, _microphone: microphone, pictures, sound, carriers: Vec::new() };
+        let mut running = Running { device, microphone, pictures, sound, carriers: Vec::new() };
         running.carry(encoder, ended).code(ExitCode::Failed)?;
         Ok(running)
     }
@@ -281,20 +313,14 @@ impl Running {
         Ok(())
     }
 
-    /// Pictures captured but replaced by a newer one before they were encoded.
-    pub fn replaced(&self) -> u64 {
-        match &self.device {
-            Device::Camera(keeper) => keeper.replaced(),
-            _ => self.pictures.dropped(),
-        }
-    }
-
-    /// Damaged pictures a camera gave.
-    pub fn damaged(&self) -> u64 {
-        match &self.device {
-            Device::Camera(keeper) => keeper.damaged(),
-            _ => 0,
-        }
+    /// What it lost so far.
+    pub fn counts(&self) -> Counts {
+        let camera = match &self.device {
+            Device::Camera(keeper) => keeper.counts(),
+            _ => Counts { replaced: self.pictures.dropped(), ..Counts::default() },
+        };
+        let lost_frames = self.microphone.as_ref().map_or(0, Microphone::lost_frames);
+        Counts { lost_frames, dropped_blocks: self.sound.dropped(), ..camera }
     }
 
     /// Why it ended.

@@ -46,6 +46,8 @@ pub enum Event {
         again: bool,
         /// It skips nothing: it plays a film.
         film: bool,
+        /// It sends pictures; else sound alone.
+        pictures: bool,
     },
     /// What it sends.
     Format(Format),

@@ -67,6 +67,11 @@ impl Session {
             return;
         }
         self.next_stats = (self.next_stats + STATS).max(now);
+        self.tell_stats();
+    }
+
+    /// What was counted so far.
+    pub(super) fn tell_stats(&mut self) {
         self.stats.counters = self.endpoint.counters();
         self.stats.quiet = self.source.as_ref().is_none_or(|source| source.quiet);
         if let Some(source) = &self.source {

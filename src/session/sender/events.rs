@@ -65,6 +65,8 @@ pub enum Event {
         reason: Option<Reason>,
         /// Why.
         sentence: String,
+        /// It was given all of the film, and its end.
+        complete: bool,
     },
     /// Whether anybody watches: the camera may be opened, or closed.
     Watched(bool),

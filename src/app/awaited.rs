@@ -1,0 +1,173 @@
+//! What is waited for, in words: on stderr, in a window without a picture, and in its title.
+
+use super::args::{Meet, PORT};
+use super::meet;
+use crate::net::own;
+use crate::wire::record::Reason;
+use std::net::{IpAddr, SocketAddr};
+
+/// More addresses of one machine help nobody.
+const MOST_ADDRESSES: usize = 3;
+
+/// Where the other program is to find us, or where we look for it.
+pub struct Awaited {
+    /// "waiting on port 9688", "dialling robot.local:9688": what a window is called.
+    place: String,
+    /// What helps, or how it stands.
+    more: String,
+    dials: bool,
+}
+
+impl Awaited {
+    /// For `program`, "send" or "recv", which waits on `local` or dials.
+    pub fn new(program: &str, meet: &Meet, local: SocketAddr) -> Awaited {
+        match meet {
+            Meet::Wait(address) => {
+                let addresses = own::addresses(address.ip());
+                Awaited {
+                    place: format!("waiting on port {}", local.port()),
+                    more: format!("run `{}`", command(other(program), addresses.first().copied(), local.port())),
+                    dials: false,
+                }
+            }
+            Meet::Dial(hosts) => {
+                let names: Vec<_> = hosts.iter().map(|host| format!("{host}")).collect();
+                Awaited { place: format!("dialling {}", names.join(", ")), more: String::new(), dials: true }
+            }
+        }
+    }
+
+    /// A host did not answer.
+    pub fn unanswered(&mut self) {
+        if self.dials {
+            self.more = "nobody answers yet".to_string();
+        }
+    }
+
+    /// A peer is here: what was said of hosts that did not answer is over.
+    pub fn reached(&mut self) {
+        if self.dials {
+            self.more.clear();
+        }
+    }
+
+    /// In a few words.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// And what helps, or how it stands.
+    pub fn sentence(&self) -> String {
+        if self.more.is_empty() { self.place.clone() } else { format!("{}: {}", self.place, self.more) }
+    }
+}
+
+/// What is said of a peer that left: "vm stopped sending". `did`: what it does no more.
+pub fn parting(name: &str, did: &str, reason: Option<Reason>, sentence: &str) -> String {
+    match (reason, sentence) {
+        (None, "") => format!("{name} is gone: the connection broke"),
+        (None | Some(Reason::Protocol), _) => format!("{name} is gone: {sentence}"),
+        (Some(_), "") => format!("{name} {did}"),
+        (Some(_), _) => format!("{name} {did}: {sentence}"),
+    }
+}
+
+/// Says where we wait or whom we dial, and who is let in.
+pub fn announce(program: &str, meet: &Meet, keyed: bool, local: SocketAddr) {
+    match meet {
+        Meet::Wait(address) => {
+            let whom = invitation(other(program), address.ip(), &own::addresses(address.ip()), local.port());
+            tracing::info!("waiting on port {} (UDP and TCP); {whom}", local.port());
+            let who = match keyed {
+                true => "whoever has the key is let in",
+                false => "without --key anybody of a private network is let in",
+            };
+            tracing::info!("{who}");
+        }
+        Meet::Dial(hosts) => {
+            let names: Vec<_> = hosts.iter().map(|host| format!("{host}")).collect();
+            tracing::info!("dialling {}", names.join(", "));
+        }
+    }
+}
+
+fn other(program: &str) -> &'static str {
+    if program == "send" { "recv" } else { "send" }
+}
+
+/// What to run on the other machine.
+fn invitation(other: &str, bound: IpAddr, addresses: &[IpAddr], port: u16) -> String {
+    let first = command(other, addresses.first().copied(), port);
+    if bound.is_loopback() {
+        return format!("only this machine reaches {bound}: {first}");
+    }
+    if addresses.is_empty() {
+        return format!("this machine has no address yet; once it has, on the other machine: {first}");
+    }
+    let others: Vec<_> = addresses.iter().skip(1).take(MOST_ADDRESSES - 1).map(|address| place(*address, port)).collect();
+    let others = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
+    format!("on the other machine: {first}{others}")
+}
+
+fn command(other: &str, address: Option<IpAddr>, port: u16) -> String {
+    let host = match address {
+        Some(address) => place(address, port),
+        None if port == PORT => meet::machine_name(),
+        None => format!("{}:{port}", meet::machine_name()),
+    };
+    format!("{other} --host {host}")
+}
+
+/// As `--host` takes it.
+fn place(address: IpAddr, port: u16) -> String {
+    if port == PORT { address.to_string() } else { SocketAddr::new(address, port).to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::Host;
+    use super::*;
+
+    fn invited(bound: &str, addresses: &[&str], port: u16) -> String {
+        let parse = |address: &&str| address.parse().expect("an address");
+        invitation("recv", parse(&bound), &addresses.iter().map(parse).collect::<Vec<_>>(), port)
+    }
+
+    #[test]
+    fn the_other_machine_is_told_an_address_that_works_with_its_port_where_it_is_not_the_usual_one() {
+        assert_eq!(invited("::", &["192.168.1.17"], 9688), "on the other machine: recv --host 192.168.1.17");
+        assert_eq!(invited("::", &["192.168.1.17"], 25001), "on the other machine: recv --host 192.168.1.17:25001");
+        let several = invited("::", &["192.168.1.17", "10.8.0.2", "fd00::5", "fd00::6"], 25001);
+        assert_eq!(several, "on the other machine: recv --host 192.168.1.17:25001 (also 10.8.0.2:25001, [fd00::5]:25001)");
+        assert_eq!(invited("::", &["fd00::5"], 9688), "on the other machine: recv --host fd00::5");
+    }
+
+    #[test]
+    fn a_peer_that_left_is_said_to_have_stopped_and_one_that_was_lost_to_be_gone() {
+        let said = |reason, sentence| parting("vm", "stopped sending", reason, sentence);
+        assert_eq!(said(Some(Reason::Quit), ""), "vm stopped sending");
+        assert_eq!(said(Some(Reason::Quit), "the camera is unplugged"), "vm stopped sending: the camera is unplugged");
+        assert_eq!(said(None, ""), "vm is gone: the connection broke");
+        assert_eq!(said(Some(Reason::Protocol), "it sent nonsense"), "vm is gone: it sent nonsense");
+    }
+
+    #[test]
+    fn who_waits_where_nobody_else_comes_is_told_so() {
+        assert_eq!(invited("127.0.0.1", &["127.0.0.1"], 5000), "only this machine reaches 127.0.0.1: recv --host 127.0.0.1:5000");
+        assert!(invited("::", &[], 9688).starts_with("this machine has no address yet; once it has"));
+    }
+
+    #[test]
+    fn a_host_that_does_not_answer_is_said_to_until_somebody_does() {
+        let meet = Meet::Dial(vec![Host { name: "robot.local".into(), port: 9688 }]);
+        let mut awaited = Awaited::new("recv", &meet, SocketAddr::from(([0; 4], 0)));
+        assert_eq!(awaited.sentence(), "dialling robot.local:9688");
+        awaited.unanswered();
+        assert_eq!(awaited.sentence(), "dialling robot.local:9688: nobody answers yet");
+        awaited.reached();
+        assert_eq!((awaited.sentence().as_str(), awaited.place()), ("dialling robot.local:9688", "dialling robot.local:9688"));
+        let meet = Meet::Wait(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let awaited = Awaited::new("recv", &meet, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        assert_eq!(awaited.sentence(), "waiting on port 5000: run `send --host 127.0.0.1:5000`");
+    }
+}
