@@ -74,7 +74,12 @@ pub fn jpeg_band(data: &[u8]) {
 
 /// A sender with valid keys that says anything: `data` is a script of steps, each `kind u8 ++ length u16 ++ bytes`.
 pub fn receiver(data: &[u8]) {
-    let mut sender = Sender::join();
+    for film in [false, true] {
+        script(data, Sender::join(film));
+    }
+}
+
+fn script(data: &[u8], mut sender: Sender) {
     let mut rest = data;
     for _ in 0..1000 {
         let Some((head, more)) = rest.split_first_chunk::<3>() else { return };
@@ -108,7 +113,7 @@ struct Sender {
 }
 
 impl Sender {
-    fn join() -> Sender {
+    fn join(film: bool) -> Sender {
         #[allow(clippy::disallowed_methods)] // one real instant to count from
         let now = Instant::now() + Duration::from_secs(1000);
         let me = Identity {
@@ -140,7 +145,7 @@ impl Sender {
         let Ok(Record::Hello(hello)) = Record::decode(&plain) else { unreachable!("they say hello first") };
         (sender.connection, sender.sealer) = (hello.connection, Some(Sealer::new(&Key::from_bytes(hello.key))));
         sender.transport = Some(transport);
-        let ours = Hello { role: Role::Sender, connection: 7, key: [7; 32], id: [2; 16], ..hello };
+        let ours = Hello { role: Role::Sender, patient: film, connection: 7, key: [7; 32], id: [2; 16], ..hello };
         plain.clear();
         Record::Hello(ours).encode(&mut plain);
         sender.record(&plain);

@@ -143,6 +143,17 @@ impl<T> Slot<T> {
         self.room.notify_all();
     }
 
+    /// The same, and what is inside is dropped.
+    pub fn discard(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        let values = std::mem::take(&mut state.values);
+        drop(state);
+        drop(values);
+        self.filled.notify_all();
+        self.room.notify_all();
+    }
+
     /// Whether it was closed (values may still be inside).
     pub fn is_closed(&self) -> bool {
         self.lock().closed
@@ -198,6 +209,14 @@ mod tests {
         (0..1000).for_each(|value| slot.push(value).unwrap());
         slot.close();
         assert_eq!(consumers.into_iter().map(|consumer| consumer.join().unwrap()).sum::<usize>(), 1000);
+    }
+
+    #[test]
+    fn discarding_drops_what_nobody_took() {
+        let slot = Slot::waiting(2);
+        slot.push('a').unwrap();
+        slot.discard();
+        assert_eq!((slot.push('b'), slot.take()), (Err(Closed), None));
     }
 
     #[test]

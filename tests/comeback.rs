@@ -97,4 +97,6 @@ fn a_stopped_process_goes_on_with_the_newest_picture_and_not_with_its_backlog() 
         }
     }
     assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
+    let blamed = |program: &Program| program.heard().contains("no UDP comes through");
+    assert!(!blamed(&recv) && !blamed(&send), "no firewall stood still: {} {}", recv.heard(), send.heard());
 }

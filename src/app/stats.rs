@@ -48,8 +48,10 @@ pub fn a_second(number: f64, run: Duration) -> f64 {
 /// What was turned away.
 /// `refused`: connections there was no room for.
 pub fn rejected(counters: Counters, refused: u64) -> Value {
-    let Counters { unknown, forged, replayed, turned_away } = counters;
-    json!({ "unknown": unknown, "forged": forged, "replayed": replayed, "connections": turned_away + refused })
+    let Counters { unknown, skipped, forged, replayed, turned_away } = counters;
+    json!({
+        "unknown": unknown, "skipped": skipped, "forged": forged, "replayed": replayed, "connections": turned_away + refused,
+    })
 }
 
 /// Lines on stdout, for the commands that print and end.

@@ -22,4 +22,4 @@ pub mod tables;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

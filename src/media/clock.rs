@@ -53,6 +53,11 @@ const CONTRADICTION_S: f64 = 10e-3;
 /// So many contradictions in a row are a new clock.
 const CONTRADICTIONS: u32 = 3;
 
+/// Clocks are known to within far less: what was caught later than this from now was not.
+const FUTURE: Duration = Duration::from_secs(1);
+/// Nothing is longer on its way, nor kept so long by anybody.
+const PAST: Duration = Duration::from_secs(60);
+
 /// `a - b` in nanoseconds, signed, held at the ends of `i64` (292 years).
 pub(crate) fn nanos_between(a: Instant, b: Instant) -> i64 {
     let nanos = |d: Duration| i64::try_from(d.as_nanos()).unwrap_or(i64::MAX);
@@ -112,6 +117,12 @@ impl Mapping {
         let ahead = i128::from(media.as_nanos()) - self.media;
         let local = ahead - (ahead as f64 * (self.skew / (1.0 + self.skew))) as i128;
         offset(self.local, i64::try_from(local).unwrap_or(if local > 0 { i64::MAX } else { i64::MIN + 1 }))
+    }
+
+    /// When that which is here `now` was caught, on our clock; `None` where a peer says what cannot be.
+    pub fn captured(&self, capture: MediaTime, now: Instant) -> Option<Instant> {
+        let captured = self.to_local(capture);
+        (captured.saturating_duration_since(now) <= FUTURE && now.saturating_duration_since(captured) <= PAST).then_some(captured)
     }
 
     /// The media time of our instant, held at the ends of the sender's clock.

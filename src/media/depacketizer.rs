@@ -109,6 +109,10 @@ pub struct Limits {
 /// A picture may take so long from its first fragment to its last, however slowly it comes.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// Pictures of a gap that are settled one by one: half a minute at 30 a second. Nobody walks through a longer one; what is settled goes on
+/// behind it.
+const WALKED: u64 = 1000;
+
 /// Bytes of the length in front of a slice.
 const LENGTH_PREFIX: usize = 4;
 
@@ -147,6 +151,8 @@ pub struct Depacketizer {
     pictures: VecDeque<Picture>,
     /// Every picture below is settled. None before the first fragment: a late joiner starts anywhere.
     next: Option<u64>,
+    /// Number after the newest picture of which anything came.
+    end: u64,
     bytes: usize,
     spare: Vec<Assembly>,
     parts: VecDeque<Part>,
@@ -157,7 +163,7 @@ impl Depacketizer {
     /// Empty.
     pub fn new(limits: Limits) -> Self {
         let (pictures, parts) = (VecDeque::new(), VecDeque::new());
-        Depacketizer { limits, pictures, next: None, bytes: 0, spare: Vec::new(), parts, sorted: Vec::new() }
+        Depacketizer { limits, pictures, next: None, end: 0, bytes: 0, spare: Vec::new(), parts, sorted: Vec::new() }
     }
 
     /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture).
@@ -176,10 +182,16 @@ impl Depacketizer {
         if number.saturating_sub(expected) > 216_000 {
             return Pushed::Bad;
         }
+        if number.saturating_sub(expected) > WALKED && !self.pictures.is_empty() {
+            // What is unfinished is settled first. After an outage as long as that nothing is.
+            self.pictures.iter_mut().for_each(|picture| picture.deadline = now);
+            return Pushed::Late;
+        }
         if number < *self.next.get_or_insert(number) {
             return Pushed::Late;
         }
         self.open_up_to(now, number);
+        self.end = self.end.max(number + 1);
         let oldest = self.pictures.front().map_or(number, |picture| picture.number);
         let Some(picture) = self.pictures.get_mut((number - oldest) as usize) else { return Pushed::Late };
         // A picture that is still coming in is not late: on a slow path it takes longer than the wait.
@@ -224,7 +236,10 @@ impl Depacketizer {
         // Pictures that would be settled as lost at once need no place in the row.
         let first_kept = (number + 1).saturating_sub(self.limits.pictures as u64);
         if self.pictures.is_empty() && open < first_kept {
-            open = open.max(first_kept);
+            if first_kept - next > WALKED {
+                self.next = Some(first_kept);
+            }
+            open = first_kept;
         }
         while open <= number {
             let deadline = now + self.limits.wait;
@@ -297,6 +312,11 @@ impl Depacketizer {
     /// Every picture below this is settled.
     pub fn settled(&self) -> u64 {
         self.next.unwrap_or(0)
+    }
+
+    /// Number after the newest picture of which anything came.
+    pub fn end(&self) -> u64 {
+        self.end
     }
 
     /// Bytes of unfinished slices.

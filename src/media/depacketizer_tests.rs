@@ -104,22 +104,6 @@ fn a_lost_picture_is_told_in_its_turn() {
     assert_eq!(settled(&mut depacketizer, now), [whole(5), lost(6), lost(7), lost(8), whole(9)]);
 }
 
-/// Walking the row once for each picture of it would take most of a minute here.
-#[test]
-fn a_claimed_gap_of_an_hour_is_settled_in_one_walk() {
-    let now = Instant::now();
-    let mut depacketizer = Depacketizer::new(LIVE);
-    let half = |picture| fragments(picture, 1, 100, 60).remove(0);
-    for (head, payload) in [half(5), half(216_005)] {
-        depacketizer.push(now, head, &payload);
-    }
-    let settled = settled(&mut depacketizer, now);
-    assert_eq!(settled.len(), 216_001 - LIVE.pictures);
-    assert!(settled.iter().all(|settled| settled.slices == 0));
-    let (head, payload) = half(500_000);
-    assert!(matches!(depacketizer.push(now, head, &payload), Pushed::Bad), "more than an hour");
-}
-
 #[test]
 fn patience_waits_for_the_oldest_and_keeps_the_rest_in_order() {
     let now = Instant::now();
@@ -175,4 +159,21 @@ fn a_slice_whose_length_lies_is_refused() {
     let (head, mut payload) = fragments(0, 1, 100, 1000).remove(0);
     payload[3] += 1;
     assert!(matches!(depacketizer.push(now, head, &payload), Pushed::Bad));
+}
+
+/// A number that jumps settles what was begun, and nobody counts through the gap.
+#[test]
+fn a_gap_longer_than_half_a_minute_is_not_walked_through() {
+    let (mut depacketizer, start) = (Depacketizer::new(LIVE), Instant::now());
+    let head = |picture| FragmentHead { picture, slice: 0, last_slice: 0, index: 0, last_index: 1 };
+    depacketizer.push(start, head(5), &[0; 10]);
+    assert!(matches!(depacketizer.push(start, head(200_000), &[0; 10]), Pushed::Late));
+    assert_eq!(depacketizer.poll_settled(start).map(|settled| settled.picture), Some(5));
+    assert!(matches!(depacketizer.push(start, head(200_000), &[0; 10]), Pushed::Stored));
+    let late = start + Duration::from_secs(5);
+    let settled: Vec<u64> = std::iter::from_fn(|| depacketizer.poll_settled(late)).map(|settled| settled.picture).collect();
+    assert!(settled.len() <= LIVE.pictures && settled.last() == Some(&200_000), "{settled:?}");
+    for far in [200_001 + (1 << 31) - 2, 500_000] {
+        assert!(matches!(depacketizer.push(late, head(far), &[0; 10]), Pushed::Bad), "{far}");
+    }
 }

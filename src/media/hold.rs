@@ -63,11 +63,6 @@ impl Hold {
         Hold { latency, ..Hold::default() }
     }
 
-    /// Another sender: what was measured says nothing about it.
-    pub fn reset(&mut self) {
-        *self = Hold::new(self.latency);
-    }
-
     /// Capture to speaker, as measured; `None` while no sound is played.
     pub fn sound_is(&mut self, latency: Option<Duration>) {
         self.sound = latency.map(|latency| latency.as_secs_f64()).filter(|latency| *latency <= BELIEVED_S);
@@ -188,7 +183,5 @@ mod tests {
         hold.sound_is(Some(ms(700)));
         hold.picture_was(start(), ms(900));
         assert_eq!((hold.picture_due(), hold.sound_due()), (Some(ms(80)), Some(ms(80))));
-        hold.reset();
-        assert_eq!(hold.picture_due(), Some(ms(80)));
     }
 }

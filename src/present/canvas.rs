@@ -1,4 +1,4 @@
-//! The picture being shown: `0x00RRGGBB` words which decode threads write and the presenter reads.
+//! The picture of one sender being shown: `0x00RRGGBB` words which decode threads write and the presenter reads.
 //!
 //! Every decoded band goes straight into its rows, so a picture is never copied on its way to the window. Each row
 //! remembers which picture it is of: a lost band leaves the rows of an older picture standing, and a late band never
@@ -38,8 +38,6 @@ struct State {
     rows: Vec<Option<u64>>,
     /// The newest picture any band was asked for: only a newer one may change the size.
     newest: Option<u64>,
-    /// Counts the senders, so that a band of the one before cannot commit its number.
-    sender: u64,
     bands: Vec<Range<u32>>,
     views: usize,
     waiting_views: usize,
@@ -71,7 +69,6 @@ impl Canvas {
             pixels: Pixels::new(0),
             rows: Vec::new(),
             newest: None,
-            sender: 0,
             bands: Vec::new(),
             views: 0,
             waiting_views: 0,
@@ -118,8 +115,7 @@ impl Canvas {
         assert!(last <= state.pixels.len(), "the canvas is as large as its size says");
         // SAFETY: within the pixels, by the line above. No reference to them is made here.
         let pixels = NonNull::slice_from_raw_parts(unsafe { state.pixels.first().add(first) }, last - first);
-        let sender = state.sender;
-        Some(BandMut { canvas: self, sender, number, rows, width: size.width, pixels, keep: None, lifetime: PhantomData })
+        Some(BandMut { canvas: self, number, rows, width: size.width, pixels, keep: None, lifetime: PhantomData })
     }
 
     /// Lends the whole picture for reading; waits for the bands being written, and writers wait meanwhile.
@@ -147,22 +143,11 @@ impl Canvas {
         self.lock().size
     }
 
-    /// Forgets which picture each row is of, but keeps the pixels: another sender counts its pictures from its own start.
-    /// Bands held at that moment will not count; no more of the former sender's may be asked for.
-    pub fn forget_numbers(&self) {
-        let mut state = self.lock();
-        state.newest = None;
-        state.sender += 1;
-        state.rows.fill(None);
-    }
-
-    fn release_band(&self, sender: u64, number: u64, rows: &Range<u32>, count: u32) {
+    fn release_band(&self, number: u64, rows: &Range<u32>, count: u32) {
         let mut state = self.lock();
         state.bands.retain(|band| band != rows);
-        if state.sender == sender {
-            let last = rows.end.min(rows.start.saturating_add(count));
-            state.rows[rows.start as usize..last as usize].fill(Some(number));
-        }
+        let last = rows.end.min(rows.start.saturating_add(count));
+        state.rows[rows.start as usize..last as usize].fill(Some(number));
         drop(state);
         self.released.notify_all();
     }
@@ -231,7 +216,6 @@ impl State {
 /// Rows of one picture, lent for writing. Dropping it says they now show that picture.
 pub struct BandMut<'a> {
     canvas: &'a Canvas,
-    sender: u64,
     number: u64,
     rows: Range<u32>,
     width: u32,
@@ -281,7 +265,7 @@ impl BandMut<'_> {
 impl Drop for BandMut<'_> {
     fn drop(&mut self) {
         let count = if std::thread::panicking() { 0 } else { self.keep.unwrap_or(u32::MAX) };
-        self.canvas.release_band(self.sender, self.number, &self.rows, count);
+        self.canvas.release_band(self.number, &self.rows, count);
     }
 }
 

@@ -70,20 +70,6 @@ fn impossible_sizes_and_rows_are_refused() {
 }
 
 #[test]
-fn another_sender_may_count_from_its_own_start() {
-    let canvas = Canvas::new();
-    paint(&canvas, 9, 0..32);
-    let mut held = canvas.band(10, SIZE, 0..8).unwrap();
-    held.pixels().fill(10);
-    canvas.forget_numbers();
-    drop(held);
-    assert_eq!(canvas.coverage().newest, None);
-    paint(&canvas, 0, 0..8);
-    let view = canvas.view();
-    assert_eq!((view.coverage().newest, view.coverage().oldest, view.pixels()[8 * 4]), (Some(0), None, 9));
-}
-
-#[test]
 fn the_same_rows_are_lent_to_one_thread_at_a_time() {
     let canvas = Canvas::new();
     let held = canvas.band(1, SIZE, 0..16).unwrap();

@@ -17,10 +17,12 @@ use self::hosts::Hosts;
 use super::admission::{self, MAX_PEERS};
 use super::link::{self, Advance, Fault, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
+use super::standstill::Standstill;
 use super::unreachable::{DialError, Unreachable};
 use super::{HostId, Output, StreamId};
 use crate::crypto::{self, Side};
 use crate::media::clock::Epoch;
+use crate::wire;
 use crate::wire::datagram::Header;
 use crate::wire::preamble::Refusal;
 use crate::wire::record::{Hello, Reason, Record};
@@ -63,6 +65,7 @@ pub struct Endpoint {
     next_link: u64,
     plain: Vec<u8>,
     counters: Counters,
+    standstill: Standstill,
     stopped: bool,
 }
 
@@ -84,6 +87,7 @@ impl Endpoint {
             next_link: 0,
             plain: Vec::new(),
             counters: Counters::default(),
+            standstill: Standstill::default(),
             stopped: false,
         }
     }
@@ -111,6 +115,21 @@ impl Endpoint {
     /// A link's datagram path.
     pub fn path(&mut self, id: LinkId) -> Option<&mut Path> {
         self.links.get_mut(&id)?.path.as_mut()
+    }
+
+    /// The role waits until then, or until something comes.
+    pub fn waits(&mut self, deadline: Option<Instant>) {
+        self.standstill.waits(deadline);
+    }
+
+    /// To be asked before each input: whether this process stood still until now. What did not come meanwhile, or comes late, is no
+    /// evidence about the network: it lay in the sockets.
+    pub fn wakes(&mut self, now: Instant) -> bool {
+        let stood_still = self.standstill.wakes(now);
+        if stood_still {
+            self.links.values_mut().filter_map(|link| link.path.as_mut()).for_each(|path| path.stood_still(now));
+        }
+        stood_still
     }
 
     /// What happened, oldest first.
@@ -199,6 +218,7 @@ impl Endpoint {
                     Ok(Record::Heard(heard)) => self.told_heard(now, id, heard),
                     // Decoded again below: the borrow checker cannot see that this arm ends the loop.
                     Ok(_) => break,
+                    Err(wire::Error::Unknown { .. }) => self.counters.skipped += 1,
                     Err(error) => {
                         let fault = link.nonsense(&error, self.plain.len());
                         self.fail(now, id, fault);
@@ -273,6 +293,10 @@ impl Endpoint {
                 Some((id, Incoming::Control(number)))
             }
             Ok(Opened::Done(number)) => Some((id, Incoming::Control(number))),
+            Ok(Opened::Skipped(number)) => {
+                self.counters.skipped += 1;
+                Some((id, Incoming::Control(number)))
+            }
             Err(Rejected::Replayed) => {
                 self.counters.replayed += 1;
                 None
@@ -281,7 +305,7 @@ impl Endpoint {
                 self.counters.forged += 1;
                 None
             }
-            Err(Rejected::Malformed) => {
+            Err(Rejected::Short) => {
                 self.counters.unknown += 1;
                 None
             }
@@ -346,7 +370,7 @@ impl Endpoint {
             path.handle_timeout(now);
             let watched = link.stream.is_some();
             let mute = path.is_mute();
-            if mute && now >= began + UDP_PATIENCE && !self.warned.contains(&id) {
+            if path.mute_since().is_some_and(|since| now >= since + UDP_PATIENCE) && !self.warned.contains(&id) {
                 self.warned.insert(id);
                 self.notices.push_back(Notice::NoUdp(id, link.remote));
             }
@@ -386,7 +410,7 @@ impl Endpoint {
             }
             let Some(path) = &link.path else { return Some(link.began + link::HANDSHAKE) };
             let mute = path.is_mute();
-            let complaint = (mute && !self.warned.contains(id)).then_some(link.began + UDP_PATIENCE);
+            let complaint = path.mute_since().filter(|_| !self.warned.contains(id)).map(|since| since + UDP_PATIENCE);
             let end = (link.stream.is_none() || !mute).then(|| link.silent_since() + KEY_LIFE);
             let silence = self.hosts.using(*id).and_then(|_| link.silence_deadline());
             let udp = link.stream.and_then(|_| link.udp.deadline(link.silent_since()));

@@ -11,6 +11,10 @@
 //! evidence; where TCP is late again soon after, for twice as long, up to [`MOST_HOLD`]. Loss also says how many pieces of each block are
 //! wanted (`media/sound_pieces.rs`).
 //!
+//! **A standstill is no lateness.** Where pictures flow, sound is late only if datagrams come meanwhile: from a sender that was stopped, or through a path that
+//! is out, nothing comes. When everything comes again after a silence, or we stood still ourselves, it is on its way: for [`EXCUSED`]
+//! nothing is called late, and what our own full socket dropped meanwhile is not called lost.
+//!
 //! **Rejected.** The sender's view (bytes not yet acknowledged): not to be had without asking the kernel, and a path late. Copies
 //! of everything always: 1.6 Mbit/s. Asking for single blocks: a round trip late each time.
 //!
@@ -53,11 +57,22 @@ const GIVEN_UP: u64 = 30;
 /// Sound that did not come for so long has stopped; loss says nothing about it.
 const STOPPED: Duration = Duration::from_secs(1);
 
+/// Where pictures flow, neither a datagram nor a block for so long means that the sender, or the path, stood still. Pings alone come less
+/// often: there a silence says nothing, and sound that is late is called so at once.
+const SILENCE: Duration = Duration::from_millis(100);
+
+/// For so long after somebody stood still sound is not called late, for it is on its way: TCP starts again, the sender catches up.
+const EXCUSED: Duration = Duration::from_millis(500);
+
 /// Above this share of losses both recovery pieces are wanted, below it one.
 const HEAVY: f64 = 0.015;
 
 /// Pieces wanted where TCP stalls and datagrams are not lost, where few are, where many are.
 const PIECES_BY_LOSS: [u8; 3] = [2, 3, PIECES as u8];
+
+/// Places in [`Hearing::excused`].
+const LATENESS: usize = 0;
+const LOSSES: usize = 1;
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,29 +103,36 @@ pub(super) struct Hearing {
     ended: Option<Instant>,
     /// A last request is owed: no more copies.
     farewell: bool,
+    datagrams: Datagrams,
+    /// Until when late sound is no evidence, and lost datagrams are none.
+    excused: [Option<Instant>; 2],
     counts: Counts,
 }
 
 impl Hearing {
-    /// Of a sender nothing was heard of.
-    pub fn new() -> Self {
+    /// Of a sender nothing was heard of. Packets below number `first` are no news.
+    pub fn new(first: u64) -> Self {
         Hearing {
             seen: Window::new(),
             next: 0,
             assembly: Assembly::new(),
-            loss: Loss::default(),
+            loss: Loss { next: first, from: first, ..Loss::default() },
             watch: Watch::default(),
             asking: None,
             hold: HOLD,
             ended: None,
             farewell: false,
+            datagrams: Datagrams::default(),
+            excused: [None; 2],
             counts: Counts::default(),
         }
     }
 
     /// A block came over TCP; whether it is the first copy of it.
     pub fn block_came(&mut self, now: Instant, number: u64, capture: MediaTime, frames: usize) -> bool {
-        self.watch.came_over_tcp(now, capture);
+        if !self.is_excused(now, LATENESS) {
+            self.watch.came_over_tcp(now, capture);
+        }
         self.assembly.forget(number);
         self.came(now, number, capture, frames)
     }
@@ -139,7 +161,22 @@ impl Hearing {
 
     /// A datagram of this packet number came, whatever it carried.
     pub fn datagram_came(&mut self, now: Instant, number: u64) {
-        self.loss.came(now, number);
+        if self.datagrams.came(now) && self.watch.heard_at.is_none_or(|at| now >= at + SILENCE) {
+            self.excused[LATENESS] = Some(now + EXCUSED);
+        }
+        match self.is_excused(now, LOSSES) {
+            true => self.loss.pass(number),
+            false => self.loss.came(now, number),
+        }
+    }
+
+    /// This process stood still until now: what comes late, or was dropped from a full socket, says nothing.
+    pub fn stood_still(&mut self, now: Instant) {
+        self.excused = [Some(now + EXCUSED); 2];
+    }
+
+    fn is_excused(&self, now: Instant, what: usize) -> bool {
+        self.excused[what].is_some_and(|until| now < until)
     }
 
     /// The connection is another one: its packets are counted anew, blocks go on.
@@ -166,8 +203,10 @@ impl Hearing {
     /// Looks for evidence, and for the end of what it asked for.
     fn look(&mut self, now: Instant) {
         let flows = self.watch.heard_at.is_some_and(|at| now < at + STOPPED);
-        let late = self.asking.is_none() && self.watch.due().is_some_and(|due| now >= due);
-        let lossy = flows && self.loss.is_lossy(now);
+        // Where no datagram comes either, it is not TCP that is late, and no request would arrive.
+        let overdue = |due: Instant| now >= due && self.datagrams.flow_since(due);
+        let late = self.asking.is_none() && !self.is_excused(now, LATENESS) && self.watch.due().is_some_and(overdue);
+        let lossy = flows && !self.is_excused(now, LOSSES) && self.loss.is_lossy(now);
         if late && flows {
             let relapse = self.ended.is_some_and(|ended| now < ended + RELAPSE);
             self.hold = if relapse { (self.hold * 2).min(MOST_HOLD) } else { HOLD };
@@ -256,6 +295,42 @@ impl Watch {
     }
 }
 
+/// How often datagrams come.
+#[derive(Default)]
+struct Datagrams {
+    last: Option<Instant>,
+    /// The longest time between two, of this half of the window and of the one before.
+    longest: [Duration; 2],
+    began: Option<Instant>,
+}
+
+impl Datagrams {
+    /// Half the time for which the longest pause is remembered: a few pings.
+    const HALF: Duration = Duration::from_secs(1);
+
+    /// One came. Whether a silence ended with it that was none of the usual pauses.
+    fn came(&mut self, now: Instant) -> bool {
+        let pause = self.last.replace(now).map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        if self.are_frequent() && pause >= SILENCE {
+            return true;
+        }
+        match self.began {
+            Some(began) if now < began + Self::HALF => self.longest[0] = self.longest[0].max(pause),
+            _ => (self.longest, self.began) = ([pause, self.longest[0]], Some(now)),
+        }
+        false
+    }
+
+    fn are_frequent(&self) -> bool {
+        self.began.is_some() && self.longest[0].max(self.longest[1]) < SILENCE
+    }
+
+    /// Whether one came since `due`, or would come too seldom to tell.
+    fn flow_since(&self, due: Instant) -> bool {
+        !self.are_frequent() || self.last.is_some_and(|last| last >= due)
+    }
+}
+
 /// Datagrams that came and that did not.
 #[derive(Default, Clone, Copy)]
 struct Tenth {
@@ -297,6 +372,12 @@ impl Loss {
             // It was only overtaken.
             self.tenths[usize::from(number < self.from)].lost -= 1;
         }
+    }
+
+    /// This packet came, and what did not come before it says nothing.
+    fn pass(&mut self, number: u64) {
+        self.next = self.next.max(number.saturating_add(1));
+        self.from = self.next;
     }
 
     fn turn(&mut self, now: Instant) {

@@ -44,7 +44,7 @@ fn piece(hearing: &mut Hearing, at: Instant, number: u64, index: u8) -> Option<W
 
 #[test]
 fn while_tcp_is_in_time_within_its_jitter_nothing_is_wanted() {
-    let (mut hearing, start, mut wanted) = (Hearing::new(), start(), Vec::new());
+    let (mut hearing, start, mut wanted) = (Hearing::new(0), start(), Vec::new());
     for number in 0..3000 {
         tcp(&mut hearing, start, number, 2 + number * 7 % 18, &mut wanted);
         hearing.datagram_came(start + ms(number * 10), number);
@@ -55,7 +55,7 @@ fn while_tcp_is_in_time_within_its_jitter_nothing_is_wanted() {
 
 #[test]
 fn a_block_that_does_not_come_is_noticed_and_copies_end_ten_seconds_later_with_a_word() {
-    let (mut hearing, start, mut wanted) = (Hearing::new(), start(), Vec::new());
+    let (mut hearing, start, mut wanted) = (Hearing::new(0), start(), Vec::new());
     for number in 0..200 {
         tcp(&mut hearing, start, number, 1, &mut wanted);
     }
@@ -86,7 +86,7 @@ fn a_block_that_does_not_come_is_noticed_and_copies_end_ten_seconds_later_with_a
 
 #[test]
 fn what_relapses_is_held_twice_as_long() {
-    let (mut hearing, start, mut wanted) = (Hearing::new(), start(), Vec::new());
+    let (mut hearing, start, mut wanted) = (Hearing::new(0), start(), Vec::new());
     let mut began = start;
     for expected in [10, 20, 40, 80, 160, 160] {
         let from = (began - start).as_millis() as u64 / 10;
@@ -111,7 +111,7 @@ fn what_relapses_is_held_twice_as_long() {
 #[test]
 fn lost_datagrams_are_evidence_before_any_sound_is_late_and_overtaken_ones_are_none() {
     for (step, pieces) in [(250, 3), (20, 4)] {
-        let (mut hearing, start, mut wanted) = (Hearing::new(), start(), Vec::new());
+        let (mut hearing, start, mut wanted) = (Hearing::new(0), start(), Vec::new());
         let mut packet = 0;
         for number in 0..100 {
             tcp(&mut hearing, start, number, 1, &mut wanted);
@@ -136,7 +136,7 @@ fn lost_datagrams_are_evidence_before_any_sound_is_late_and_overtaken_ones_are_n
 
 #[test]
 fn a_block_is_told_once_whichever_way_it_comes_first() {
-    let (mut hearing, now) = (Hearing::new(), start());
+    let (mut hearing, now) = (Hearing::new(0), start());
     assert!(hearing.block_came(now, 0, capture(0), 480));
     assert_eq!(piece(&mut hearing, now, 0, 0), None);
     assert_eq!(piece(&mut hearing, now, 1, 3), None);

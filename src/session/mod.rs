@@ -17,6 +17,7 @@ pub mod sender;
 pub mod sent;
 mod sound_copies;
 mod sound_log;
+mod standstill;
 pub mod stats;
 pub mod udp_watch;
 pub mod unreachable;

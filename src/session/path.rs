@@ -35,14 +35,20 @@ const CHALLENGE: Duration = Duration::from_millis(100);
 /// Challenges to an address that a datagram came from; the address we dialled is challenged for as long as the link lives.
 const MAX_CHALLENGES: u32 = 10;
 
+/// A peer that is there is heard as often: it pings.
+const HEARD_WITHIN: Duration = Duration::from_millis(300);
+
+/// What lay in queues while somebody stood still has passed so long after.
+const SETTLES: Duration = Duration::from_millis(300);
+
 /// A peer unheard for this long is *quiet*: it gets no media, only pings.
 pub const QUIET: Duration = Duration::from_secs(3);
 
-/// Why a datagram was not taken. All are counted, none hurts.
+/// Why a datagram was not opened. All are counted, none hurts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejected {
-    /// Too short, or no message.
-    Malformed,
+    /// Too short for a header.
+    Short,
     /// Came twice, or is too old to tell.
     Replayed,
     /// Does not open: forged or damaged.
@@ -122,6 +128,8 @@ pub enum Opened<'a> {
     Validated(u64),
     /// Dealt with.
     Done(u64),
+    /// Authentic, but no message known here: a newer peer's, or nonsense. It came, so it is no loss.
+    Skipped(u64),
 }
 
 /// See the module text.
@@ -136,8 +144,10 @@ pub struct Path {
     candidate: Option<Candidate>,
     pending: VecDeque<Control>,
     heard: Option<Instant>,
-    /// Nothing was opened with these keys.
-    mute: bool,
+    /// When something came after a silence.
+    resumed: Option<Instant>,
+    /// Since when nothing was opened with these keys; `None` once something was.
+    mute_since: Option<Instant>,
     /// The challenge that came last.
     challenged: Option<[u8; 8]>,
     /// Another came after it, or the peer proved to be elsewhere.
@@ -161,7 +171,8 @@ impl Path {
             candidate: dialled.map(|address| Candidate::new(now, address, true)),
             pending: VecDeque::new(),
             heard: None,
-            mute: true,
+            resumed: None,
+            mute_since: Some(now),
             challenged: None,
             doubted: false,
             pings: 0,
@@ -181,7 +192,23 @@ impl Path {
 
     /// Nothing ever came.
     pub fn is_mute(&self) -> bool {
-        self.mute
+        self.mute_since.is_some()
+    }
+
+    /// Since when something could have come and nothing did; `None` once something has.
+    pub fn mute_since(&self) -> Option<Instant> {
+        self.mute_since
+    }
+
+    /// This process stood still until now: what did not come may lie in the socket.
+    pub fn stood_still(&mut self, now: Instant) {
+        self.mute_since = self.mute_since.map(|_| now);
+    }
+
+    /// Whether the peer is there and has been for a while: what is late then is late by the path, not because one of us stood still.
+    pub fn is_steady(&self, now: Instant) -> bool {
+        let since = |at: Option<Instant>, within: Duration| at.is_some_and(|at| now < at + within);
+        since(self.heard, HEARD_WITHIN) && !since(self.resumed, SETTLES)
     }
 
     /// Asks the peer to prove again where it is, and its clock anew: it was silent for long.
@@ -244,17 +271,19 @@ impl Path {
         if !self.replay.would_accept(number) {
             return Err(Rejected::Replayed);
         }
-        let (head, sealed) = bytes.split_at_mut_checked(HEADER_LEN).ok_or(Rejected::Malformed)?;
+        let (head, sealed) = bytes.split_at_mut_checked(HEADER_LEN).ok_or(Rejected::Short)?;
         let plain = self.opener.open(number, head, sealed).map_err(|_| Rejected::Forged)?;
         self.replay.accept(number);
-        self.heard = Some(now);
-        self.mute = false;
-        let message = Message::decode(plain).map_err(|_| Rejected::Malformed)?;
+        if self.heard.replace(now).is_some_and(|heard| now >= heard + HEARD_WITHIN) {
+            self.resumed = Some(now);
+        }
+        self.mute_since = None;
         let elsewhere = self.address != Some(from);
         let known = self.candidate.as_ref().is_some_and(|candidate| candidate.address == from || candidate.dialled);
         if elsewhere && !known {
             self.candidate = Some(Candidate::new(now, from, false));
         }
+        let Ok(message) = Message::decode(plain) else { return Ok(Opened::Skipped(number)) };
         match message {
             Message::Challenge(token) => {
                 if self.challenged.replace(token).is_some_and(|before| before != token) {
@@ -272,7 +301,7 @@ impl Path {
             Message::Pong { asked, received, replied } => {
                 let asked = epoch.instant(MediaTime::from_nanos(asked));
                 if asked > now {
-                    return Err(Rejected::Malformed);
+                    return Ok(Opened::Skipped(number));
                 }
                 self.rtt.sample((now - asked).saturating_sub(replied.saturating_since(received)));
                 return Ok(Opened::Clock(number, asked, received, replied));

@@ -1,115 +1,63 @@
 //! The receiving side: one sender is shown, what it sends is put together, what is missing is asked for.
 //!
-//! Slices leave as events the moment they are whole; pictures are settled in order. Another sender that dials in while one is
-//! shown is told "busy"; when the shown one's connection broke, the newcomer is taken. All state of a sender is in
-//! [`Source`], so that several could be kept one day.
+//! Slices leave as events the moment they are whole; pictures are settled in order. Who is shown, where several senders want to be, is
+//! `contest`'s text. All state of the sender that is shown is in [`Source`], and goes with it.
 
+mod contest;
 mod events;
+mod source;
 mod telling;
 
 pub use events::{Command, Config, Event};
+pub use source::SenderId;
 
+use self::contest::{Waiter, Waiting};
+use self::source::{Connection, LIVE_WAIT, Source, Wants, Who};
 use super::endpoint::{self, Endpoint, Incoming, Notice};
-use super::hearing::Hearing;
 use super::link::LinkId;
 use super::stats::ReceiverStats;
 use super::unreachable::DialError;
 use super::{Core, HostId, Output, StreamId};
-use crate::media::clock::Estimate;
-use crate::media::depacketizer::{Depacketizer, Limits, Pushed};
-use crate::media::nack::Tracker;
-use crate::media::recovery::Recovery;
-use crate::media::train::Collector;
+use crate::media::depacketizer::{Pushed, Slice};
 use crate::time::MediaTime;
 use crate::wire::datagram::{FragmentHead, Message};
 use crate::wire::record::{End, Format, Reason, Record};
-use crate::wire::report::Report;
+use crate::wire::slice::Head;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-
-/// A picture is shown in part one picture period after it should have come, within these bounds.
-const LIVE_WAIT: (Duration, Duration) = (Duration::from_millis(16), Duration::from_millis(50));
-
-/// Live pictures being put together at once, and their bytes.
-const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, newest_wins: true };
-
-/// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
-const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: 64 << 20, wait: Duration::from_secs(2), newest_wins: false };
+use std::time::Instant;
 
 /// What a second sender is told, after the receiver's name.
 const BUSY: &str = "already shows another sender: stop that one, or start another recv there with another --port";
 
-/// After the end record the rest is waited for this long.
-const END_WAIT: Duration = Duration::from_secs(2);
-
-/// All state of the sender that is shown.
-struct Source {
-    link: LinkId,
-    /// The link before it, of which the last may still be on its way.
-    former: Option<LinkId>,
-    id: [u8; 16],
-    clock: Estimate,
-    depacketizer: Depacketizer,
-    tracker: Tracker,
-    trains: Collector,
-    recovery: Recovery,
-    report: Report,
-    next_report: Instant,
-    quiet: bool,
-    hearing: Hearing,
-    /// Copies of sound help: nothing of it waits for what TCP brings late.
-    wants_copies: bool,
-    blocks: Option<u64>,
-    last_picture: Option<(Instant, Duration)>,
-    end: Option<(End, Instant)>,
-}
-
 /// See the module text.
 pub struct Session {
     endpoint: Endpoint,
-    patient: bool,
-    sound: bool,
-    pictures: bool,
+    wants: Wants,
     source: Option<Source>,
+    waiting: Waiting,
+    next_sender: u64,
     events: VecDeque<Event>,
     stats: ReceiverStats,
-    shown: u32,
-    /// Where a file is written, the sender is told of pictures in it, not of pictures that came.
-    written: Option<u64>,
+    /// What senders and connections that are gone counted.
+    past: telling::Past,
     next_stats: Instant,
-}
-
-impl Source {
-    /// Whether anything that is missing is wanted: of a picture that began and whose deadline an answer meets, or, patient, of any.
-    fn asks(&self, now: Instant, rtt: Duration) -> bool {
-        let in_time = || self.depacketizer.last_deadline().is_some_and(|deadline| now + rtt <= deadline);
-        self.depacketizer.is_patient() || (self.depacketizer.is_waiting() && in_time())
-    }
-
-    /// A datagram came, `data` if it carried a piece of a picture.
-    fn number_came(&mut self, now: Instant, number: u64, data: bool) {
-        self.report.received += 1;
-        self.tracker.received(now, number, data);
-        self.hearing.datagram_came(now, number);
-    }
 }
 
 impl Session {
     /// A receiver nobody has found yet.
     pub fn new(now: Instant, config: Config) -> Self {
         let Config { me, hosts, reconnect, epoch } = config;
-        let (patient, sound, pictures) = (me.patient, me.sound, me.pictures);
+        let wants = Wants { pictures: me.pictures, sound: me.sound, patient: me.patient };
         Session {
             endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch }),
-            patient,
-            sound,
-            pictures,
+            wants,
             source: None,
+            waiting: Waiting::default(),
+            next_sender: 0,
             events: VecDeque::new(),
             stats: ReceiverStats::default(),
-            shown: 0,
-            written: None,
+            past: telling::Past::default(),
             next_stats: now + telling::STATS,
         }
     }
@@ -124,10 +72,11 @@ impl Session {
                 Notice::NoUdp(..) => {}
                 Notice::Down(link, reason, sentence) if self.is_source(link) => {
                     self.finish_end(now, true);
-                    self.source = None;
-                    self.events.push_back(Event::SenderDown { reason, sentence });
+                    self.sender_down(now, reason, sentence);
                 }
-                Notice::Down(..) => {}
+                Notice::Down(link, ..) => {
+                    self.waiting.remove(link);
+                }
                 Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
                 Notice::Unreachable { host, error, fatal } => {
                     self.events.push_back(Event::Unreachable { host, error, fatal });
@@ -137,89 +86,191 @@ impl Session {
     }
 
     fn is_source(&self, link: LinkId) -> bool {
-        self.source.as_ref().is_some_and(|source| source.link == link)
+        self.source.as_ref().is_some_and(|source| source.connection.link == link)
     }
 
     /// Whether pictures that come over `link` are the source's.
     fn is_of_source(&self, link: LinkId) -> bool {
-        self.source.as_ref().is_some_and(|source| source.link == link || source.former == Some(link))
+        self.source.as_ref().is_some_and(|source| source.connection.link == link || source.former == Some(link))
     }
 
+    /// An input comes.
+    fn wakes(&mut self, now: Instant) {
+        if self.endpoint.wakes(now)
+            && let Some(source) = &mut self.source
+        {
+            source.hearing.stood_still(now);
+        }
+    }
+
+    /// A sender said hello.
     fn sender_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
         let Some(hello) = self.endpoint.hello(link) else { return };
         let (id, name, film, pictures) = (hello.id, hello.name.clone(), hello.patient, hello.pictures);
-        let patient = film || self.patient;
-        let address = self.endpoint.link(link).map_or(SocketAddr::from(([0; 4], 0)), |link| link.remote);
+        let address = self.address(link);
+        if let Some(waited) = replaces {
+            self.waiting.remove(waited);
+        }
         if let Some(source) = &mut self.source {
-            if replaces == Some(source.link) || (source.id == id && source.link != link) {
+            let shown = source.connection.link;
+            if replaces == Some(shown) || (source.who.id == id && shown != link) {
                 // The same process came back: its numbers go on, its packet numbers start afresh.
-                source.former = Some(std::mem::replace(&mut source.link, link));
-                source.tracker = Tracker::new(source.depacketizer.is_patient());
-                source.hearing.reconnected();
-                source.trains = Collector::default();
-                self.events.push_back(Event::SenderUp { name, address, again: true, film, pictures });
+                self.past.add_connection(source);
+                source.reconnected(link);
+                let sender = source.sender;
+                self.events.push_back(Event::SenderUp { sender, name, address, again: true, film, pictures });
                 return;
             }
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
-            let shown = source.link;
             let gone = self.endpoint.link(shown).is_none_or(|link| link.is_gone(now, address.ip()));
             if !gone {
-                self.endpoint.leave(link, Reason::Busy, BUSY);
+                if source.proof.is_proven() && !source.proof.gives_way(now) {
+                    self.endpoint.leave(link, Reason::Busy, BUSY);
+                } else {
+                    let connection = Connection::new(link, film || self.wants.patient);
+                    self.waiting.add(Waiter { connection, format: None });
+                }
                 return;
             }
-            let old = source.link;
-            self.endpoint.leave(old, Reason::Replaced, "");
-            self.source = None;
+            self.endpoint.leave(shown, Reason::Replaced, "");
+            self.drop_source();
             let sentence = "another sender took its place".to_string();
             self.events.push_back(Event::SenderDown { reason: None, sentence });
         }
-        self.written = None;
-        let limits = if patient { PATIENT_LIMITS } else { LIVE_LIMITS };
-        self.source = Some(Source {
-            link,
-            former: None,
-            id,
-            clock: Estimate::new(),
-            depacketizer: Depacketizer::new(limits),
-            tracker: Tracker::new(patient),
-            trains: Collector::default(),
-            recovery: Recovery::default(),
-            report: Report::default(),
-            next_report: now + telling::REPORT,
-            quiet: false,
-            hearing: Hearing::new(),
-            wants_copies: self.sound && !(film && self.patient),
-            blocks: None,
-            last_picture: None,
-            end: None,
-        });
-        self.events.push_back(Event::SenderUp { name, address, again: false, film, pictures });
+        let connection = Connection::new(link, film || self.wants.patient);
+        self.show(now, Waiter { connection, format: None });
+    }
+
+    fn address(&self, link: LinkId) -> SocketAddr {
+        self.endpoint.link(link).map_or(SocketAddr::from(([0; 4], 0)), |link| link.remote)
+    }
+
+    /// From now on this sender is the one that is shown.
+    fn show(&mut self, now: Instant, waiter: Waiter) {
+        let Waiter { connection, format } = waiter;
+        let link = connection.link;
+        let Some(hello) = self.endpoint.hello(link) else { return };
+        let (film, pictures) = (hello.patient, hello.pictures);
+        let (who, name) = (Who { id: hello.id, film }, hello.name.clone());
+        let sender = SenderId(self.next_sender);
+        self.next_sender += 1;
+        self.source = Some(Source::new(now, sender, who, connection, self.wants));
+        let address = self.address(link);
+        self.events.push_back(Event::SenderUp { sender, name, address, again: false, film, pictures });
+        if let Some(format) = format {
+            self.take_format(now, format);
+        }
+    }
+
+    /// The sender that is shown is gone; who waited longest is next.
+    fn sender_down(&mut self, now: Instant, reason: Option<Reason>, sentence: String) {
+        self.drop_source();
+        self.events.push_back(Event::SenderDown { reason, sentence });
+        if let Some(waiter) = self.waiting.first().and_then(|link| self.waiting.remove(link)) {
+            self.show(now, waiter);
+        }
+    }
+
+    fn drop_source(&mut self) {
+        if let Some(source) = self.source.take() {
+            self.past.add_source(&source);
+        }
+    }
+
+    /// Sound or a piece of a picture came from a sender that waits: it takes the place of one that sends nothing.
+    fn media_came(&mut self, now: Instant, link: LinkId) {
+        if self.source.as_ref().is_none_or(|source| !source.proof.gives_way(now)) {
+            return;
+        }
+        let Some(waiter) = self.waiting.remove(link) else { return };
+        if let Some(source) = self.source.take() {
+            self.past.add_source(&source);
+            self.waiting.add(Waiter { connection: source.connection, format: source.format });
+            let sentence = "it sends nothing, and another sender does".to_string();
+            self.events.push_back(Event::SenderDown { reason: None, sentence });
+        }
+        self.show(now, waiter);
+    }
+
+    /// A slice or a block of the source came. The first settles who is shown.
+    fn sent(&mut self, now: Instant) {
+        if self.source.as_mut().is_some_and(|source| source.proof.sent(now)) {
+            for link in self.waiting.take() {
+                self.endpoint.leave(link, Reason::Busy, BUSY);
+            }
+        }
+    }
+
+    fn take_format(&mut self, now: Instant, format: Format) {
+        let Some(source) = &mut self.source else { return };
+        if source.depacketizer.is_patient() {
+            source.depacketizer.begin_at(now, format.first);
+        }
+        // A sender may say it as often as it likes; it is news once.
+        if source.format.replace(format) != Some(format) {
+            self.events.push_back(Event::Format(format));
+        }
+    }
+
+    fn take_incoming(&mut self, now: Instant, link: LinkId, incoming: &Incoming<'_>, len: usize) {
+        let (number, data) = match incoming {
+            Incoming::Message(number, message) => (*number, matches!(message, Message::Fragment(..) | Message::Piece(_))),
+            Incoming::Clock { number, .. } | Incoming::Control(number) => (*number, false),
+        };
+        if data {
+            self.media_came(now, link);
+        }
+        if let Some(waiter) = self.waiting.get(link) {
+            return waiter.connection.datagram_came(now, number, len, data);
+        }
+        match incoming {
+            Incoming::Message(number, message) if self.is_of_source(link) => {
+                self.handle_message(now, (link, *number), message, len);
+            }
+            Incoming::Clock { number, asked, received, replied } if self.is_source(link) => {
+                let Some(source) = &mut self.source else { return };
+                source.datagram_came(now, *number, len, false);
+                source.clock.sample(now, *asked, *received, *replied);
+                self.events.extend(source.clock.mapping().map(Event::Clock));
+            }
+            Incoming::Control(number) if self.is_source(link) => {
+                if let Some(source) = &mut self.source {
+                    source.datagram_came(now, *number, len, false);
+                }
+            }
+            _ => {}
+        }
     }
 
     fn handle_message(&mut self, now: Instant, (link, number): (LinkId, u64), message: &Message<'_>, bytes: usize) {
         let Some(source) = &mut self.source else { return };
-        source.report.bytes += bytes as u64;
         self.stats.datagrams += 1;
         self.stats.bytes += bytes as u64;
-        if link == source.link {
-            source.number_came(now, number, matches!(message, Message::Fragment(..)));
+        // Packet numbers, and what is told of them, are a connection's.
+        let current = link == source.connection.link;
+        if current {
+            source.datagram_came(now, number, bytes, matches!(message, Message::Fragment(..)));
         }
         match message {
-            Message::Fragment(head, payload) if self.pictures => {
-                source.trains.push(head.picture, number, bytes, self.endpoint.epoch().media_time(now).as_nanos() / 1000);
+            Message::Fragment(head, payload) if self.wants.pictures => {
+                source.proof.piece_came(now);
+                if current {
+                    let at = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
+                    source.connection.trains.push(head.picture, number, bytes, at);
+                }
                 source.recovery.push_fragment(now, *head, payload);
                 self.take_fragment(now, *head, payload);
                 self.take_recovered(now);
                 self.settle(now);
             }
-            Message::Shard(shard) if self.pictures => {
+            Message::Shard(shard) if self.wants.pictures => {
                 source.recovery.push_shard(now, shard);
                 self.take_recovered(now);
                 self.settle(now);
             }
-            Message::Piece(piece) if self.sound => {
+            Message::Piece(piece) if self.wants.sound => {
                 if let Some(whole) = source.hearing.piece_came(now, piece) {
-                    self.take_sound(whole.number, whole.capture, whole.channels, whole.samples);
+                    self.take_sound(now, whole.number, whole.capture, whole.channels, whole.samples);
                 }
             }
             // A receiver is asked for nothing; the rest is the path's.
@@ -232,8 +283,12 @@ impl Session {
         match source.depacketizer.push(now, head, payload) {
             Pushed::Stored => {}
             Pushed::Slice { slice, whole } => {
+                let evidence = source.proof.wants_evidence(now) && is_one(&slice);
                 self.stats.slices += 1;
                 self.events.push_back(Event::Slice(slice, whole));
+                if evidence {
+                    self.sent(now);
+                }
             }
             Pushed::Late => self.stats.late += 1,
             Pushed::Bad => self.stats.bad += 1,
@@ -248,9 +303,10 @@ impl Session {
     }
 
     /// The first copy of a block is here.
-    fn take_sound(&mut self, number: u64, capture: MediaTime, channels: u8, samples: Vec<u8>) {
+    fn take_sound(&mut self, now: Instant, number: u64, capture: MediaTime, channels: u8, samples: Vec<u8>) {
         let Some(source) = &mut self.source else { return };
-        source.blocks = source.blocks.max(Some(number.saturating_add(1)));
+        source.blocks = source.blocks.max(number.saturating_add(1));
+        self.sent(now);
         self.stats.blocks += 1;
         self.events.push_back(Event::Sound { number, capture, channels, samples });
     }
@@ -265,7 +321,7 @@ impl Session {
             } else {
                 self.stats.lost += 1;
             }
-            if settled.count > 0 && !self.patient {
+            if settled.count > 0 && !self.wants.patient {
                 // The wait follows the picture period as it is seen.
                 let period = source
                     .last_picture
@@ -279,37 +335,54 @@ impl Session {
             self.events.push_back(Event::Settled(settled));
         }
         if !source.depacketizer.is_waiting() {
-            source.tracker.settle(now);
+            source.connection.tracker.settle(now);
         }
     }
 
-    /// After the end record: finished when both last numbers are there, or the wait is over, or (`gone`) nothing more can come.
+    /// Finishes a stream that has ended. `gone`: nothing more can come. A film, or what a file is written of, is over with it; a live sender
+    /// whom somebody only watches is left, and the next one may come.
     fn finish_end(&mut self, now: Instant, gone: bool) {
+        let wants = self.wants;
         let Some(source) = &mut self.source else { return };
-        let Some((end, deadline)) = source.end else { return };
-        let pictures = !self.pictures || source.depacketizer.settled() >= end.pictures;
-        let blocks = !self.sound || source.blocks.unwrap_or(0) >= end.blocks;
-        if (pictures && blocks) || now >= deadline || gone {
-            source.end = None;
-            while let Some(settled) = source.depacketizer.give_up(end.pictures) {
-                self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(Event::Part));
-                self.stats.partial += u64::from(settled.count > 0);
-                self.stats.lost += u64::from(settled.count == 0);
-                self.events.push_back(Event::Settled(settled));
-            }
-            self.events.push_back(Event::Finished);
+        let Some(end) = source.has_ended(now, wants, gone) else { return };
+        while let Some(settled) = source.depacketizer.give_up(end) {
+            self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(Event::Part));
+            self.stats.partial += u64::from(settled.count > 0);
+            self.stats.lost += u64::from(settled.count == 0);
+            self.events.push_back(Event::Settled(settled));
+        }
+        self.events.push_back(Event::Finished);
+        let (link, watched) = (source.connection.link, !source.who.film && !wants.patient);
+        if watched && !gone {
+            self.endpoint.part(now, link, "");
+            self.sender_down(now, Some(Reason::Quit), "its stream is over".to_string());
         }
     }
+}
+
+/// Whether it can be a slice of a picture: any bytes can be called one.
+fn is_one(slice: &Slice) -> bool {
+    Head::decode(slice.body()).is_ok()
 }
 
 impl Core for Session {
     type Command = Command;
     type Event = Event;
 
-    fn handle_command(&mut self, _now: Instant, command: Command) {
+    fn handle_command(&mut self, now: Instant, command: Command) {
+        self.wakes(now);
+        let of = |sender: SenderId| move |source: &&mut Source| source.sender == sender;
         match command {
-            Command::Shown(count) => self.shown = count,
-            Command::Written(next) => self.written = Some(next),
+            Command::Shown(sender, more) => {
+                if let Some(source) = self.source.as_mut().filter(of(sender)) {
+                    source.connection.report.shown = source.connection.report.shown.saturating_add(more);
+                }
+            }
+            Command::Written(sender, next) => {
+                if let Some(source) = self.source.as_mut().filter(of(sender)) {
+                    source.written = Some(next);
+                }
+            }
             Command::Recycle(bytes) => {
                 if let Some(source) = &mut self.source {
                     source.depacketizer.recycle(bytes);
@@ -318,43 +391,34 @@ impl Core for Session {
             Command::Stop(sentence) => {
                 self.tell_stats();
                 self.endpoint.stop(&sentence);
-                self.source = None;
+                self.drop_source();
+                self.waiting = Waiting::default();
             }
         }
     }
 
     fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
+        self.wakes(now);
         let len = bytes.len();
-        match self.endpoint.handle_datagram(now, from, bytes) {
-            Some((link, Incoming::Message(number, message))) if self.is_of_source(link) => {
-                self.handle_message(now, (link, number), &message, len);
-            }
-            Some((link, Incoming::Clock { number, asked, received, replied })) if self.is_source(link) => {
-                let Some(source) = &mut self.source else { return };
-                source.number_came(now, number, false);
-                source.clock.sample(now, asked, received, replied);
-                self.events.extend(source.clock.mapping().map(Event::Clock));
-            }
-            Some((link, Incoming::Control(number))) if self.is_source(link) => {
-                if let Some(source) = &mut self.source {
-                    source.number_came(now, number, false);
-                }
-            }
-            _ => {}
+        if let Some((link, incoming)) = self.endpoint.handle_datagram(now, from, bytes) {
+            self.take_incoming(now, link, &incoming, len);
         }
         self.ask(now);
         self.want_sound(now);
     }
 
     fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
+        self.wakes(now);
         self.endpoint.handle_accepted(now, stream, from);
     }
 
     fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
+        self.wakes(now);
         self.endpoint.handle_dialled(now, host, outcome);
     }
 
     fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
+        self.wakes(now);
         let Some(link) = self.endpoint.handle_stream(now, stream, bytes) else { return };
         loop {
             // Sound is copied out of the endpoint's buffer, for taking it needs the rest of us.
@@ -372,43 +436,48 @@ impl Core for Session {
             };
             // The hello of this link may have come in the same bytes.
             self.take_notices(now);
+            match &got {
+                Got::Sound(..) => self.media_came(now, link),
+                Got::Format(format) => {
+                    if let Some(waiter) = self.waiting.get(link) {
+                        waiter.format = Some(*format);
+                    }
+                }
+                Got::End(_) => {}
+            }
             if !self.is_source(link) {
                 continue;
             }
             match got {
-                Got::Format(format) => {
-                    if let Some(source) = self.source.as_mut().filter(|source| source.depacketizer.is_patient()) {
-                        source.depacketizer.begin_at(now, format.first);
-                    }
-                    self.events.push_back(Event::Format(format));
-                }
+                Got::Format(format) => self.take_format(now, format),
                 Got::Sound(number, capture, channels, samples) => {
                     let frames = samples.len() / (2 * usize::from(channels));
-                    let Some(source) = self.source.as_mut().filter(|_| self.sound) else { continue };
+                    let Some(source) = self.source.as_mut().filter(|_| self.wants.sound) else { continue };
                     if source.hearing.block_came(now, number, capture, frames) {
-                        self.take_sound(number, capture, channels, samples);
+                        self.take_sound(now, number, capture, channels, samples);
                     }
                 }
                 Got::End(end) => {
-                    if let Some(source) = &mut self.source {
-                        source.end = Some((end, now + END_WAIT));
-                        source.depacketizer.expect_up_to(now, end.pictures);
+                    if self.source.as_mut().is_some_and(|source| source.end_said(now, end)) {
+                        self.events.push_back(Event::End(end));
                     }
-                    self.events.push_back(Event::End(end));
                 }
             }
         }
     }
 
     fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
+        self.wakes(now);
         self.endpoint.handle_stream_closed(now, stream);
     }
 
-    fn handle_writable(&mut self, _now: Instant, stream: StreamId, writable: bool) {
+    fn handle_writable(&mut self, now: Instant, stream: StreamId, writable: bool) {
+        self.wakes(now);
         self.endpoint.handle_writable(stream, writable);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        self.wakes(now);
         self.endpoint.handle_timeout(now);
         self.settle(now);
         self.ask(now);
@@ -428,6 +497,8 @@ impl Core for Session {
         if let Some(output) = self.endpoint.poll(now, buffer) {
             return output;
         }
-        Output::Wait(self.deadline(now))
+        let deadline = self.deadline(now);
+        self.endpoint.waits(deadline);
+        Output::Wait(deadline)
     }
 }

@@ -258,9 +258,14 @@ impl Session {
                 continue;
             }
             let rtt = self.endpoint.path(*id).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+            // TCP takes nothing of a peer that stands still, either: its buffers are full.
+            let steady = self.endpoint.path(*id).is_some_and(|path| path.is_steady(now));
             let Some((stream, link)) = self.endpoint.writable(*id) else {
                 let waiting = self.sound.block(peer.sound);
-                if !self.patient && waiting.is_some_and(|block| media.saturating_since(block.capture) > sound_copies::BEHIND) {
+                if steady
+                    && !self.patient
+                    && waiting.is_some_and(|block| media.saturating_since(block.capture) > sound_copies::BEHIND)
+                {
                     peer.copies.tcp_is_behind(now, peer.sound, &self.sound);
                 }
                 continue;
@@ -364,6 +369,7 @@ impl Core for Session {
     type Event = Event;
 
     fn handle_command(&mut self, now: Instant, command: Command) {
+        self.endpoint.wakes(now);
         match command {
             Command::Slice(slice) => {
                 self.push_slice(slice);
@@ -393,6 +399,7 @@ impl Core for Session {
     }
 
     fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
+        self.endpoint.wakes(now);
         // The endpoint lends the message, so what it needs of us is taken out first.
         if let Some((link, Incoming::Message(_, message))) = self.endpoint.handle_datagram(now, from, bytes) {
             self.handle_message(now, link, &message);
@@ -400,14 +407,17 @@ impl Core for Session {
     }
 
     fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
+        self.endpoint.wakes(now);
         self.endpoint.handle_accepted(now, stream, from);
     }
 
     fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
+        self.endpoint.wakes(now);
         self.endpoint.handle_dialled(now, host, outcome);
     }
 
     fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
+        self.endpoint.wakes(now);
         if let Some(link) = self.endpoint.handle_stream(now, stream, bytes) {
             // A receiver's records are all the endpoint's; others are ignored.
             while self.endpoint.next_record(now, link).is_some() {}
@@ -415,14 +425,17 @@ impl Core for Session {
     }
 
     fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
+        self.endpoint.wakes(now);
         self.endpoint.handle_stream_closed(now, stream);
     }
 
-    fn handle_writable(&mut self, _now: Instant, stream: StreamId, writable: bool) {
+    fn handle_writable(&mut self, now: Instant, stream: StreamId, writable: bool) {
+        self.endpoint.wakes(now);
         self.endpoint.handle_writable(stream, writable);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
+        self.endpoint.wakes(now);
         self.endpoint.handle_timeout(now);
         self.update_pressure(now);
         self.report_stats(now);
@@ -444,6 +457,8 @@ impl Core for Session {
         if let Some((to, segment)) = self.poll_copies(now, buffer).or_else(|| self.poll_media(now, buffer)) {
             return Output::Datagrams { to, segment, len: buffer.len() };
         }
-        Output::Wait(self.deadline(now))
+        let deadline = self.deadline(now);
+        self.endpoint.waits(deadline);
+        Output::Wait(deadline)
     }
 }

@@ -281,7 +281,7 @@ impl<'a> Message<'a> {
             },
             kind::REPORT => Message::Report(Report::decode(&mut reader)?),
             kind::PROBE_ACK => Message::ProbeAck(reader.u16("probe number")?),
-            _ => return Err(reader.invalid("message kind", u64::from(kind), 1)),
+            kind => return Err(Error::Unknown { field: "message kind", kind }),
         };
         reader.end().map(|()| message)
     }

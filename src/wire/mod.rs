@@ -35,6 +35,14 @@ pub enum Error {
         /// Where it stands.
         at: usize,
     },
+    /// A kind of message or record that this version does not know: skip it.
+    #[error("{field} {kind} is not known here")]
+    Unknown {
+        /// Whether it is a message or a record.
+        field: &'static str,
+        /// The kind.
+        kind: u8,
+    },
     /// There is more than the message.
     #[error("{extra} bytes too many after {len}")]
     Trailing {

@@ -111,6 +111,9 @@ mod kind {
     pub const HEARD: u8 = 64;
 }
 
+/// Numbers of pictures end here, so that those after them can be counted: ten thousand years at 1000 a second are fewer.
+const MOST_PICTURES: u64 = 1 << 62;
+
 const RECEIVER: u8 = 1;
 const PICTURES: u8 = 2;
 const SOUND: u8 = 4;
@@ -174,7 +177,7 @@ impl<'a> Record<'a> {
                 heard @ 0..=1 => Record::Heard(heard == 1),
                 other => return Err(reader.invalid("heard", u64::from(other), 1)),
             },
-            _ => return Err(reader.invalid("record kind", u64::from(kind), 1)),
+            kind => return Err(Error::Unknown { field: "record kind", kind }),
         };
         reader.end().map(|()| record)
     }
@@ -231,6 +234,9 @@ impl Format {
             return Err(reader.invalid("channels", u64::from(channels), 1));
         }
         let first = reader.u64("first picture")?;
+        if first > MOST_PICTURES {
+            return Err(reader.invalid("first picture", first, 8));
+        }
         Ok(Format { rate, variable, size, channels, first })
     }
 }

@@ -73,7 +73,7 @@ impl World {
         let Some(connection) = self.connections.remove(&id) else { return };
         if last {
             let (node, host, error) = (connection.nodes[0], connection.host, why(connection.addresses[1]));
-            self.input(node, |program, at| program.handle_dialled(at, host, Err(error)));
+            self.input(node, move |program, at| program.handle_dialled(at, host, Err(error)));
         }
     }
 
@@ -133,7 +133,7 @@ impl World {
                     connection.ends[1].established = true;
                 }
                 self.travel_tcp(id, 1, 0, Event::SynAck(id));
-                self.input(node, |program, at| program.handle_accepted(at, stream(id, 1), from));
+                self.input(node, move |program, at| program.handle_accepted(at, stream(id, 1), from));
             }
             // The machine is there, the program is not. (A machine that is off answers nothing, and looks the same from here.)
             None => self.travel_tcp(id, 1, 0, Event::Refused(id)),
@@ -149,7 +149,7 @@ impl World {
         connection.ends[0].established = true;
         let (node, host, to) = (connection.nodes[0], connection.host, connection.addresses[1]);
         self.connections.retain(|_, c| c.nodes[0] != node || c.host != host || c.ends[0].established);
-        self.input(node, |program, at| program.handle_dialled(at, host, Ok((stream(id, 0), to))));
+        self.input(node, move |program, at| program.handle_dialled(at, host, Ok((stream(id, 0), to))));
     }
 
     pub(super) fn write(&mut self, to: StreamId, bytes: &[u8]) {
@@ -170,7 +170,7 @@ impl World {
         self.schedule(
             self.now,
             Event::Call(Box::new(move |world| {
-                world.input(node, |program, at| program.handle_stream_closed(at, stream(id, side)));
+                world.input(node, move |program, at| program.handle_stream_closed(at, stream(id, side)));
             })),
         );
     }
@@ -180,7 +180,7 @@ impl World {
         connection.ends[side].closed = true;
         let node = connection.nodes[side];
         if node != usize::MAX {
-            self.input(node, |program, at| program.handle_stream_closed(at, stream(id, side)));
+            self.input(node, move |program, at| program.handle_stream_closed(at, stream(id, side)));
         }
     }
 
@@ -199,7 +199,7 @@ impl World {
                 let at = self.moment(node);
                 self.nodes[node].program.handle_writable(at, stream(id, side), writable);
             } else {
-                self.input(node, |program, at| program.handle_writable(at, stream(id, side), writable));
+                self.input(node, move |program, at| program.handle_writable(at, stream(id, side), writable));
             }
         }
     }
@@ -233,7 +233,7 @@ impl World {
             return;
         }
         if !came.bytes.is_empty() {
-            self.input(node, |program, at| program.handle_stream(at, stream(id, side), &came.bytes));
+            self.input(node, move |program, at| program.handle_stream(at, stream(id, side), &came.bytes));
         }
         if came.fin {
             self.tell_closed(id, side);

@@ -11,7 +11,7 @@ use super::tcp::Segment;
 use eyeline::session::unreachable::DialError;
 use eyeline::session::{HostId, Output, StreamId};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -69,7 +69,14 @@ pub(super) struct Node {
     pub(super) alive: bool,
     /// It takes connections.
     pub(super) listens: bool,
+    /// The process is stopped: what its kernel keeps for it.
+    stopped: Option<VecDeque<Input>>,
 }
+
+type Input = Box<dyn FnOnce(&mut dyn Program, Moment)>;
+
+/// Datagrams and pieces of streams that a kernel keeps for a process that does not read: 208 KiB, Linux's default, of them.
+const KEPT: usize = 180;
 
 /// A datagram seen on its way.
 #[derive(Clone)]
@@ -185,7 +192,17 @@ impl World {
         let id = self.nodes.len();
         let hosts: Vec<SocketAddr> = hosts.iter().map(|host| address(host)).collect();
         let listens = hosts.is_empty();
-        self.nodes.push(Node { clock, udp: address(ip), program, hosts, timer: 0, spin: (0, 0), alive: true, listens });
+        self.nodes.push(Node {
+            clock,
+            udp: address(ip),
+            program,
+            hosts,
+            timer: 0,
+            spin: (0, 0),
+            alive: true,
+            listens,
+            stopped: None,
+        });
         self.by_address.insert(address(ip), id);
         self.drain(id);
         id
@@ -212,6 +229,23 @@ impl World {
     pub fn wake(&mut self, node: usize) {
         self.nodes[node].alive = true;
         self.wake_connections(node);
+        self.input(node, |program, at| {
+            program.wake(at);
+            program.handle_timeout(at);
+        });
+    }
+
+    /// The process is stopped (SIGSTOP): its kernel goes on, keeps what comes and drops what is too much; cameras and sound cards go on.
+    pub fn stop(&mut self, node: usize) {
+        self.nodes[node].stopped = Some(VecDeque::new());
+    }
+
+    /// It goes on, with what its kernel kept.
+    pub fn go_on(&mut self, node: usize) {
+        let kept = self.nodes[node].stopped.take().unwrap_or_default();
+        for input in kept {
+            self.input(node, input);
+        }
         self.input(node, |program, at| {
             program.wake(at);
             program.handle_timeout(at);
@@ -286,8 +320,10 @@ impl World {
     }
 
     /// An input to a node, then everything it wants done.
-    pub(super) fn input(&mut self, node: usize, input: impl FnOnce(&mut dyn Program, Moment)) {
-        if self.nodes[node].alive {
+    pub(super) fn input(&mut self, node: usize, input: impl FnOnce(&mut dyn Program, Moment) + 'static) {
+        if let Some(kept) = &mut self.nodes[node].stopped {
+            kept.push_back(Box::new(input));
+        } else if self.nodes[node].alive {
             let at = self.moment(node);
             input(&mut *self.nodes[node].program, at);
             self.drain(node);
@@ -297,17 +333,20 @@ impl World {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Timer(node, timer) => {
-                if self.nodes[node].timer == timer && self.nodes[node].alive {
+                if self.nodes[node].timer == timer && self.runs(node) {
                     self.count_spin(node);
                     self.input(node, |program, at| program.handle_timeout(at));
                 }
             }
             Event::Datagram { from, to, mut bytes } => {
-                if let Some(node) = self.by_address.get(&to).copied() {
-                    self.input(node, |program, at| program.handle_datagram(at, from, &mut bytes));
+                if let Some(node) = self.by_address.get(&to).copied()
+                    && self.nodes[node].stopped.as_ref().is_none_or(|kept| kept.len() < KEPT)
+                {
+                    self.input(node, move |program, at| program.handle_datagram(at, from, &mut bytes));
                 }
             }
-            Event::Tick(node, tick) => self.input(node, |program, at| program.tick(at, tick)),
+            Event::Tick(node, _) if !self.runs(node) => {}
+            Event::Tick(node, tick) => self.input(node, move |program, at| program.tick(at, tick)),
             Event::Call(call) => call(self),
             Event::Syn(id) => self.handle_syn(id),
             Event::SynAck(id) => self.handle_syn_ack(id),
@@ -317,6 +356,10 @@ impl World {
             Event::Reset(id, side) => self.tell_closed(id, side),
             Event::Retransmit(id, side, at) => self.handle_retransmit(id, side, at),
         }
+    }
+
+    fn runs(&self, node: usize) -> bool {
+        self.nodes[node].alive && self.nodes[node].stopped.is_none()
     }
 
     fn count_spin(&mut self, node: usize) {

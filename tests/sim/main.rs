@@ -18,5 +18,6 @@ mod scenarios;
 mod sending;
 mod sounds;
 mod speaker;
+mod strangers;
 mod tcp;
 mod walk;

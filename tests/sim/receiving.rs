@@ -10,7 +10,7 @@ use super::speaker::Speaker;
 use eyeline::media::clock::{Epoch, Mapping};
 use eyeline::media::depacketizer::{Part, Settled, Slice};
 use eyeline::media::hold::Hold;
-use eyeline::session::receiver::{Command, Config, Event, Session};
+use eyeline::session::receiver::{Command, Config, Event, SenderId, Session};
 use eyeline::session::stats::ReceiverStats;
 use eyeline::session::unreachable::DialError;
 use eyeline::session::{Core, HostId, Output, StreamId};
@@ -88,7 +88,9 @@ pub struct Receiving {
     mapping: Option<(u64, Mapping)>,
     captures: BTreeMap<u64, MediaTime>,
     commands: Vec<Command>,
-    shown: u32,
+    sender: SenderId,
+    /// As it is before anything is measured.
+    hold: Option<Hold>,
     scan: Vec<u8>,
 }
 
@@ -125,7 +127,8 @@ impl Receiving {
             mapping: None,
             captures: BTreeMap::new(),
             commands: Vec::new(),
-            shown: 0,
+            sender: SenderId::default(),
+            hold: None,
             scan: Vec::new(),
         };
         (Box::new(receiving), (watched, speaker))
@@ -191,8 +194,7 @@ impl Receiving {
         speaker.set_target(watched.hold.sound_due());
         watched.hold.sound_is(speaker.latency());
         drop((watched, speaker));
-        self.shown += 1;
-        self.commands.push(Command::Shown(self.shown));
+        self.commands.push(Command::Shown(self.sender, 1));
     }
 
     fn settle(&mut self, at: Moment, settled: Settled) {
@@ -223,13 +225,15 @@ impl Receiving {
                 self.speaker.borrow_mut().push(at, number, capture, channels, &samples);
             }
             Event::Clock(mapping) => self.take_clock(at, mapping),
-            Event::SenderUp { name, again, .. } => {
+            Event::SenderUp { sender, name, again, .. } => {
+                self.sender = sender;
                 self.shown_source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
                 self.watched.borrow_mut().senders.push((at.true_ns, name.clone()));
                 if !again {
                     self.mapping = None;
                     self.speaker.borrow_mut().reset();
-                    self.watched.borrow_mut().hold.reset();
+                    let fresh = self.hold.get_or_insert_with(|| self.watched.borrow().hold.clone()).clone();
+                    self.watched.borrow_mut().hold = fresh;
                     self.captures.clear();
                 }
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));

@@ -372,3 +372,25 @@ fn both_sides_dial_each_other() {
         assert_eq!(down, 0, "{:?}", pair.watched.borrow().log);
     }
 }
+
+/// A process that stood still makes nothing late, and nothing lost, on the network: no copies of sound are asked for, and no firewall is
+/// blamed.
+#[test]
+fn a_standstill_is_not_the_networks() {
+    for (of, receiver, length) in [(60, true, ms(300)), (61, true, secs(3)), (62, false, ms(300)), (63, false, secs(3))] {
+        let mut pair = Pair::new(of, &home(), Skews::USUAL, Stream::camera());
+        pair.world.run_until(secs(6));
+        let node = if receiver { pair.receiver } else { pair.sender };
+        pair.world.stop(node);
+        pair.world.run_until(secs(6) + length);
+        let shown = pair.watched.borrow().shown.len();
+        pair.world.go_on(node);
+        pair.world.run_until(secs(12) + length);
+        let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
+        let story = format!("receiver: {receiver}, {length:?}: {:?} {:?}", watched.log, source.log);
+        assert!(watched.shown.len() > shown + 120, "it goes on: {story}");
+        assert_eq!((watched.stats.copied_blocks, watched.stats.duplicate_blocks), (0, 0), "copies were sent: {story}");
+        let blamed = |log: &[(u64, String)]| log.iter().any(|(_, what)| what.starts_with("no udp"));
+        assert!(!blamed(&watched.log) && !blamed(&source.log), "{story}");
+    }
+}

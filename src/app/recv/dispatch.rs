@@ -5,9 +5,11 @@ use super::super::decode::Job;
 use super::files;
 use super::gate::Gate;
 use super::stall::Stall;
-use super::{Note, SharedFeed, SharedHold, SharedMapping, lock};
+use super::track::{Current, Track};
+use super::{Note, SharedFeed, lock};
 use crate::media::depacketizer::Part;
-use crate::session::receiver::Event;
+use crate::media::hold::Hold;
+use crate::session::receiver::{Event, SenderId};
 use crate::wire::slice::Head;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
@@ -18,8 +20,11 @@ pub struct Dispatch {
     feed: Option<SharedFeed>,
     files: Option<files::Inlet>,
     decoder: Outlet,
-    mapping: SharedMapping,
-    hold: SharedHold,
+    /// The sender that is shown, here and for the main thread.
+    track: Arc<Track>,
+    current: Current,
+    /// As it is before anything is measured.
+    hold: Hold,
     notes: Sender<Note>,
     stall: Stall,
     /// The sender skips nothing, and nothing of it is skipped here.
@@ -47,10 +52,11 @@ impl Dispatch {
     pub fn new(
         feed: Option<SharedFeed>,
         files: Option<files::Inlet>,
-        (mapping, hold): (SharedMapping, SharedHold),
+        (current, hold): (Current, Hold),
         notes: Sender<Note>,
     ) -> Self {
-        Dispatch { feed, files, decoder: Outlet::default(), mapping, hold, notes, stall: Stall::default(), film: false }
+        let (decoder, track) = (Outlet::default(), current.get());
+        Dispatch { feed, files, decoder, track, current, hold, notes, stall: Stall::default(), film: false }
     }
 
     /// To say later who decodes.
@@ -63,18 +69,39 @@ impl Dispatch {
         move |event| self.handle(event)
     }
 
-    /// When the picture of this slice is to be seen; `None`: at once.
-    fn due(&self, body: &[u8]) -> Option<Instant> {
-        let held = lock(&self.hold).picture_due()?;
+    /// When the picture of this slice, which is here `now`, was caught, on our clock.
+    fn captured(&self, now: Instant, body: &[u8]) -> Option<Instant> {
         let (head, _) = Head::decode(body).ok()?;
-        (*lock(&self.mapping))?.to_local(head.capture).checked_add(held)
+        (*lock(&self.track.mapping))?.captured(head.capture, now)
+    }
+
+    /// When the picture of this slice is to be seen; `None`: at once. Nothing is caught in the future, so no sender has us wait longer
+    /// than we hold.
+    fn due(&self, now: Instant, body: &[u8]) -> Option<Instant> {
+        let held = lock(&self.track.hold).picture_due()?;
+        self.captured(now, body)?.min(now).checked_add(held)
     }
 
     /// Whether this slice lay in the kernel while we stood still.
     fn is_backlog(&mut self, now: Instant, body: &[u8]) -> bool {
-        let Ok((head, _)) = Head::decode(body) else { return false };
-        let Some(mapping) = (*lock(&self.mapping)).filter(|_| !self.film) else { return false };
-        self.stall.is_backlog(now, now.saturating_duration_since(mapping.to_local(head.capture)))
+        let Some(captured) = self.captured(now, body).filter(|_| !self.film) else { return false };
+        self.stall.is_backlog(now, now.saturating_duration_since(captured))
+    }
+
+    /// Another sender: nothing that is kept of the last one is of use for it.
+    fn start_over(&mut self, sender: SenderId, film: bool) {
+        (self.stall, self.film) = (Stall::default(), film);
+        self.track = Track::new(sender, self.hold.clone());
+        self.current.replace(self.track.clone());
+        if let Some(decoder) = self.decoder.get() {
+            decoder.clear();
+        }
+        if let Some(files) = &mut self.files {
+            files.start_over(sender, film);
+        }
+        if let Some(feed) = &self.feed {
+            lock(feed).reset();
+        }
     }
 
     fn handle(&mut self, event: Event) {
@@ -88,9 +115,10 @@ impl Dispatch {
                     return;
                 }
                 if let Some(decoder) = self.decoder.get() {
-                    let (picture, count, due) = (slice.picture, slice.count, self.due(slice.body()));
+                    let (picture, count, due) = (slice.picture, slice.count, self.due(received, slice.body()));
                     let (body, present, released) = (slice.into_bytes(), None, received);
-                    decoder.push(Job { picture, count, body, start: 4, present, received, released }, due);
+                    let reel = self.track.reel.clone();
+                    decoder.push(Job { reel, picture, count, body, start: 4, present, received, released }, due);
                 }
             }
             Event::Part(part) => {
@@ -100,8 +128,9 @@ impl Dispatch {
                 }
                 if let Some(decoder) = self.decoder.get() {
                     let Part { picture, count, body, present, ended, .. } = part;
-                    let (present, due, released) = (Some((present, ended)), self.due(&body), received);
-                    decoder.push(Job { picture, count, body, start: 0, present, received, released }, due);
+                    let (present, due, released) = (Some((present, ended)), self.due(received, &body), received);
+                    let reel = self.track.reel.clone();
+                    decoder.push(Job { reel, picture, count, body, start: 0, present, received, released }, due);
                 }
             }
             Event::Settled(settled) => {
@@ -109,7 +138,7 @@ impl Dispatch {
                     files.settled(settled);
                 }
                 if let Some(decoder) = self.decoder.get().filter(|_| !settled.is_whole()) {
-                    decoder.settled_in_part(settled.picture);
+                    decoder.settled_in_part(&self.track.reel, settled.picture);
                 }
             }
             Event::Sound { number, capture, channels, samples } => {
@@ -122,26 +151,14 @@ impl Dispatch {
                 }
             }
             Event::Clock(mapping) => {
-                *lock(&self.mapping) = Some(mapping);
+                *lock(&self.track.mapping) = Some(mapping);
                 if let Some(feed) = &self.feed {
                     lock(feed).mapping(mapping);
                 }
             }
             event => {
                 match &event {
-                    Event::SenderUp { again: false, film, .. } => {
-                        (self.stall, self.film) = (Stall::default(), *film);
-                        if let Some(decoder) = self.decoder.get() {
-                            decoder.start_over();
-                        }
-                        if let Some(files) = &mut self.files {
-                            files.start_over(*film);
-                        }
-                        if let Some(feed) = &self.feed {
-                            lock(feed).reset();
-                        }
-                        lock(&self.hold).reset();
-                    }
+                    Event::SenderUp { sender, again: false, film, .. } => self.start_over(*sender, *film),
                     Event::Format(format) => {
                         if let Some(files) = &mut self.files {
                             files.format(*format);
@@ -152,6 +169,78 @@ impl Dispatch {
                 // The main thread goes last; what comes after that nobody wants.
                 let _ = self.notes.send(Note::Net(event));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::decode::Pool;
+    use crate::codec::testing;
+    use crate::media::clock::Mapping;
+    use crate::media::depacketizer::Slice;
+    use crate::media::hold::Latency;
+    use crate::picture::{Sampling, Size};
+    use crate::slot::Slot;
+    use crate::time::MediaTime;
+    use std::net::SocketAddr;
+    use std::sync::mpsc::{self, Receiver};
+    use std::time::Duration;
+
+    fn slice(picture: u64, capture: MediaTime) -> Event {
+        let size = Size { width: 16, height: 16 };
+        let planes = testing::planes(size, Sampling::Grey, picture);
+        let head = Head { capture, ..testing::head(size, Sampling::Grey, 80, 0, 16) };
+        let body = [&[0; 4][..], &testing::slice(&planes, &head)].concat();
+        Event::Slice(Slice::new(picture, 0, 1, body), true)
+    }
+
+    fn up(sender: u64) -> Event {
+        let (name, address) = (String::new(), SocketAddr::from(([10, 0, 0, 1], 1)));
+        Event::SenderUp { sender: SenderId(sender), name, address, again: false, film: false, pictures: true }
+    }
+
+    /// Pictures held for 200 ms, as `--latency 200` asks; buffers come back when they are decoded.
+    fn dispatch() -> (Dispatch, Pool, crate::app::recv::gate::Keeper, Receiver<()>) {
+        let hold = Hold::new(Latency::Fixed(Duration::from_millis(200)));
+        let current = Current::new(Track::new(SenderId::default(), hold.clone()));
+        let dispatch = Dispatch::new(None, None, (current, hold), mpsc::channel().0);
+        let (tell, told) = mpsc::channel();
+        let pool = Pool::new(1, Slot::newest(), move |_| tell.send(()).unwrap_or_default()).unwrap();
+        let (gate, keeper) = Gate::new(pool.inlet()).unwrap();
+        dispatch.outlet().decode_with(Some(gate));
+        (dispatch, pool, keeper, told)
+    }
+
+    #[test]
+    fn a_newcomers_pictures_are_not_judged_by_the_clock_of_the_sender_before() {
+        let (mut dispatch, _pool, _keeper, told) = dispatch();
+        dispatch.handle(up(0));
+        // By this clock what is caught now is due in half a minute, and what was caught at 0 is long past.
+        let ahead = MediaTime::ZERO.saturating_add(Duration::from_secs(30));
+        dispatch.handle(Event::Clock(Mapping::assumed(Instant::now() + Duration::from_secs(30), ahead)));
+        let (before, mapping) = (dispatch.track.clone(), *lock(&dispatch.track.mapping));
+        assert!(mapping.is_some());
+        dispatch.handle(up(1));
+        assert!(lock(&dispatch.track.mapping).is_none(), "until its first pong nothing is known of its clock");
+        assert_eq!(dispatch.current.get().reel.sender(), SenderId(1));
+        dispatch.handle(slice(0, ahead));
+        told.recv_timeout(Duration::from_secs(20)).expect("a picture of an unknown clock is due at once");
+        // A late word of the former clock changes what nobody looks at any more.
+        *lock(&before.mapping) = mapping;
+        dispatch.handle(slice(1, ahead));
+        told.recv_timeout(Duration::from_secs(20)).expect("so is the next");
+    }
+
+    #[test]
+    fn capture_times_that_cannot_be_hold_nothing_up() {
+        let (mut dispatch, _pool, _keeper, told) = dispatch();
+        dispatch.handle(up(0));
+        dispatch.handle(Event::Clock(Mapping::assumed(Instant::now(), MediaTime::ZERO.saturating_add(Duration::from_secs(900)))));
+        for (picture, nanos) in [(0, u64::MAX), (1, 0), (2, i64::MAX as u64), (3, 900_900_000_000), (4, 1 << 62)] {
+            dispatch.handle(slice(picture, MediaTime::from_nanos(nanos)));
+            told.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| panic!("picture {picture} is held"));
         }
     }
 }

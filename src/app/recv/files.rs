@@ -18,7 +18,7 @@ use crate::net::Commands;
 use crate::picture::{Pool, Sampling, Size};
 use crate::present::exit_hook::ExitHook;
 use crate::present::writers::{self, Moment, Rate, Target, Threaded, Timeline, Written, mjpeg, wav, y4m};
-use crate::session::receiver::Command;
+use crate::session::receiver::{Command, SenderId};
 use crate::slot::Slot;
 use crate::time::MediaTime;
 use crate::wire::record::Format;
@@ -228,8 +228,8 @@ pub struct Inlet {
 
 impl Inlet {
     /// Another sender, or the same started anew.
-    pub fn start_over(&mut self, film: bool) {
-        self.session += 1;
+    pub fn start_over(&mut self, sender: SenderId, film: bool) {
+        self.session = sender.0;
         self.film = film;
         self.collected.clear();
     }
@@ -355,14 +355,15 @@ impl Worker {
             let decoded = Instant::now();
             self.written.fetch_add(1, Ordering::Relaxed);
             if let Some(commands) = self.back.get() {
-                commands.command(Command::Written(unit.picture + 1));
+                commands.command(Command::Written(SenderId(unit.session), unit.picture + 1));
             }
             if let Some(ready) = &self.ready {
                 let whole = slices.iter().all(Option::is_some);
                 let (picture, capture, queued, received) = (unit.picture, head.capture, head.queued, *received);
                 // Closed only when the program ends.
                 let (size, released) = (head.size, received);
-                let _ = ready.push(Ready { picture, size, capture, queued, encoded, received, released, decoded, whole });
+                let sender = SenderId(unit.session);
+                let _ = ready.push(Ready { sender, picture, size, capture, queued, encoded, received, released, decoded, whole });
             }
         }
         // After an early end nobody need collect any more.

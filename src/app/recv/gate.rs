@@ -5,7 +5,7 @@
 //!
 //! Capacity: [`MOST_BYTES`]; above it the oldest go on before their time, nothing is lost.
 
-use super::super::decode::{Inlet, Job};
+use super::super::decode::{Inlet, Job, Reel};
 use super::lock;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -17,7 +17,7 @@ const MOST_BYTES: usize = 64 << 20;
 
 enum Item {
     Slice(Job),
-    SettledInPart(u64),
+    SettledInPart(Arc<Reel>, u64),
 }
 
 #[derive(Default)]
@@ -62,17 +62,15 @@ impl Gate {
     }
 
     /// Nothing more will come of this picture; what came of it may wait here.
-    pub fn settled_in_part(&self, picture: u64) {
-        self.0.pass(Item::SettledInPart(picture), None);
+    pub fn settled_in_part(&self, reel: &Arc<Reel>, picture: u64) {
+        self.0.pass(Item::SettledInPart(reel.clone(), picture), None);
     }
 
     /// Another sender: what waits is of the last one.
-    pub fn start_over(&self) {
+    pub fn clear(&self) {
         let mut state = lock(&self.0.state);
         state.items.clear();
         state.bytes = 0;
-        drop(state);
-        self.0.inlet.start_over();
     }
 
     /// A picture was shown so long after its last slice was let go.
@@ -107,7 +105,7 @@ impl Shared {
     fn hand_on(&self, item: Item) {
         match item {
             Item::Slice(job) => self.inlet.push(job),
-            Item::SettledInPart(picture) => self.inlet.settled_in_part(picture),
+            Item::SettledInPart(reel, picture) => self.inlet.settled_in_part(&reel, picture),
         }
     }
 
@@ -143,7 +141,7 @@ impl Item {
     fn len(&self) -> usize {
         match self {
             Item::Slice(job) => job.body.len(),
-            Item::SettledInPart(_) => 0,
+            Item::SettledInPart(..) => 0,
         }
     }
 }
@@ -164,7 +162,7 @@ impl Drop for Keeper {
 mod tests {
     use super::*;
     use crate::app::decode::Pool;
-    use crate::present::canvas::Canvas;
+    use crate::session::receiver::SenderId;
     use crate::slot::Slot;
     use std::sync::mpsc;
 
@@ -172,7 +170,7 @@ mod tests {
     fn gate() -> (Gate, Keeper, Pool, mpsc::Receiver<(Instant, Vec<u8>)>) {
         let (to, passed) = mpsc::channel();
         let recycle = move |body| to.send((Instant::now(), body)).unwrap();
-        let pool = Pool::new(1, Arc::new(Canvas::new()), Slot::newest(), recycle).unwrap();
+        let pool = Pool::new(1, Slot::newest(), recycle).unwrap();
         let (gate, keeper) = Gate::new(pool.inlet()).unwrap();
         (gate, keeper, pool, passed)
     }
@@ -180,7 +178,8 @@ mod tests {
     fn job(number: u8, len: usize) -> Job {
         let (received, present) = (Instant::now(), None);
         let body = [&[number][..], &vec![0; len]].concat();
-        Job { picture: u64::from(number), count: 1, body, start: 0, present, received, released: received }
+        let reel = Reel::new(SenderId::default());
+        Job { reel, picture: u64::from(number), count: 1, body, start: 0, present, received, released: received }
     }
 
     #[test]
@@ -191,7 +190,7 @@ mod tests {
         assert_eq!(passed.recv().unwrap().1[0], 0);
         gate.push(job(1, 10), Some(start + Duration::from_millis(60)));
         gate.push(job(2, 10), Some(start + Duration::from_millis(120)));
-        gate.settled_in_part(2);
+        gate.settled_in_part(&Reel::new(SenderId::default()), 2);
         gate.push(job(3, 10), None);
         for (number, after) in [(1, 60), (2, 120), (3, 120)] {
             let (at, body) = passed.recv().unwrap();
@@ -218,7 +217,7 @@ mod tests {
         }
         let early: Vec<u8> = (0..3).map(|_| passed.recv().unwrap().1[0]).collect();
         assert_eq!(early, [0, 1, 2], "the oldest");
-        gate.start_over();
+        gate.clear();
         gate.push(job(77, 1), None);
         assert_eq!(passed.recv().unwrap().1[0], 77);
     }

@@ -9,6 +9,7 @@ mod gate;
 mod report;
 mod screen;
 mod stall;
+mod track;
 
 use super::args;
 use super::awaited::{self, Awaited};
@@ -17,14 +18,14 @@ use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
 use super::status::{ExitCode, Stop};
-use crate::media::clock::{Epoch, Mapping};
+use crate::media::clock::Epoch;
 use crate::media::hold::Hold;
 use crate::media::playout;
 use crate::net;
 use crate::present::canvas::Canvas;
 use crate::present::speaker::{self, Speaker};
 use crate::session::link::Identity;
-use crate::session::receiver::{self, Command, Event, Session};
+use crate::session::receiver::{self, Command, Event, SenderId, Session};
 use crate::slot::{Slot, Taken};
 use crate::wire::preamble::Role;
 use crate::wire::record::Reason;
@@ -36,6 +37,7 @@ use screen::{Screen, Turn};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use track::{Current, Track};
 
 /// What the main thread is told beside pictures. A few a second.
 pub(super) enum Note {
@@ -49,12 +51,6 @@ const TURN: Duration = Duration::from_millis(25);
 
 /// More threads than this gain nothing at the sizes there are.
 const MAX_WORKERS: usize = 4;
-
-/// The sender's clock as it is known now, shared by all who turn capture times into local ones.
-type SharedMapping = Arc<Mutex<Option<Mapping>>>;
-
-/// When pictures and sound are due, shared by who holds them and who measures.
-type SharedHold = Arc<Mutex<Hold>>;
 
 /// The speaker's ear: the net thread feeds it, the keys of the window turn it down. Not the audio callback's side.
 type SharedFeed = Arc<Mutex<speaker::Feed>>;
@@ -91,17 +87,16 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
     let core = receiver::Config { me, hosts, reconnect: config.common.reconnect, epoch: Epoch::new(now) };
-    let canvas = Arc::new(Canvas::new());
-    let mapping = SharedMapping::default();
-    let hold = Arc::new(Mutex::new(Hold::new(config.latency)));
+    let hold = Hold::new(config.latency);
     if let Some((_, feed)) = &speaker {
-        lock(feed).target(lock(&hold).sound_due());
+        lock(feed).target(hold.sound_due());
     }
+    let current = Current::new(Track::new(SenderId::default(), hold.clone()));
 
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
     let decodes = config.window || files.is_none();
     let feed = speaker.as_ref().map(|(_, feed)| feed.clone());
-    let dispatch = Dispatch::new(feed, files.as_ref().map(Files::inlet), (mapping.clone(), hold.clone()), notes);
+    let dispatch = Dispatch::new(feed, files.as_ref().map(Files::inlet), (current.clone(), hold), notes);
     let outlet = dispatch.outlet();
     let net = net::spawn(Session::new(now, core), where_to, dispatch.into_callback()).code(ExitCode::Failed)?;
     if let Some(files) = &files {
@@ -112,7 +107,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let pool = decodes
         .then(|| {
             let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
-            decode::Pool::new(workers, canvas.clone(), ready.clone(), move |body| recycle.leave(Command::Recycle(body)))
+            decode::Pool::new(workers, ready.clone(), move |body| recycle.leave(Command::Recycle(body)))
         })
         .transpose()
         .code(ExitCode::Failed)?;
@@ -132,15 +127,15 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         speaker,
         gate,
         pool,
-        canvas,
-        mapping,
-        hold,
+        canvas: Arc::default(),
+        current,
         hosts: meet::Hosts::new(&config.common),
         awaited,
         sender: None,
         doorman: Doorman::default(),
         report: Report::new(config.common.stats_json),
         shown: 0,
+        film: false,
         deadline: config.common.duration.map(|duration| now + duration),
     };
     let ended = recv.run();
@@ -188,15 +183,17 @@ struct Recv<'a> {
     speaker: Option<(Speaker, SharedFeed)>,
     gate: Option<(Gate, gate::Keeper)>,
     pool: Option<decode::Pool>,
+    /// Of the picture that was shown last.
     canvas: Arc<Canvas>,
-    mapping: SharedMapping,
-    hold: SharedHold,
+    current: Current,
     hosts: meet::Hosts,
     awaited: Awaited,
     sender: Option<Sender>,
     doorman: Doorman,
     report: Report,
     shown: u32,
+    /// The sender that is shown skips nothing, and when it ends so do we.
+    film: bool,
     deadline: Option<Instant>,
 }
 
@@ -231,24 +228,30 @@ impl Recv<'_> {
     }
 
     fn show(&mut self, ready: decode::Ready) -> Result<(), Failure> {
+        let track = self.current.get();
+        // The last of a sender whose place another has taken.
+        if track.reel.sender() != ready.sender {
+            return Ok(());
+        }
+        self.canvas = track.reel.canvas().clone();
         let at = match &mut self.screen {
             Some(screen) => screen.show(&self.canvas)?,
             None => ready.decoded,
         };
         // Where a file is written and no window open, shown means written.
         let written = self.files.as_ref().filter(|_| self.pool.is_none()).map(Files::written);
-        self.shown = written.unwrap_or(self.shown + 1);
-        self.net.leave(Command::Shown(self.shown));
+        let shown = written.unwrap_or(self.shown + 1);
+        self.net.leave(Command::Shown(ready.sender, shown - std::mem::replace(&mut self.shown, shown)));
         self.report.size(ready.size);
         if let Some((gate, _)) = &self.gate {
             gate.took(at.saturating_duration_since(ready.released));
         }
-        let Some(mapping) = *lock(&self.mapping) else {
+        let mapping = *lock(&track.mapping);
+        let Some(captured) = mapping.and_then(|mapping| mapping.captured(ready.capture, at)) else {
             self.report.shown(&ready, at, None, None);
             return Ok(());
         };
-        let captured = mapping.to_local(ready.capture);
-        let mut hold = lock(&self.hold);
+        let mut hold = lock(&track.hold);
         let held = ready.released.saturating_duration_since(ready.received);
         hold.picture_was(at, at.saturating_duration_since(captured).saturating_sub(held));
         let sound = self.speaker.as_ref().and_then(|(_, feed)| {
@@ -264,7 +267,8 @@ impl Recv<'_> {
 
     fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
         match event {
-            Event::SenderUp { name, address, again, pictures, .. } => {
+            Event::SenderUp { name, address, again, pictures, film, .. } => {
+                self.film = film;
                 self.hosts.reached();
                 self.awaited.reached();
                 let sends = if pictures { "is sending" } else { "is sending sound only" };
@@ -291,6 +295,8 @@ impl Recv<'_> {
                 }
                 self.tell_screen();
             }
+            // A live sender that is only watched has been left; the next one may come.
+            Event::Finished if !self.film && self.files.is_none() && self.config.common.reconnect => {}
             Event::Finished => {
                 tracing::info!("the end: everything is here");
                 self.net.command(Command::Stop(String::new()));

@@ -1,15 +1,15 @@
 //! `--preview`: a window of what is sent, decoded from the very slices that go out.
 
-use super::super::decode::{self, Inlet, Job};
+use super::super::decode::{self, Inlet, Job, Reel};
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::encode::Tap;
 use super::source::Plan;
 use crate::picture::Size;
-use crate::present::canvas::Canvas;
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
 use crate::present::window::{self, Look, Options, Window};
+use crate::session::receiver::SenderId;
 use crate::slot::{Slot, Taken};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const WAIT: Duration = Duration::from_millis(5);
 pub struct Preview {
     window: Window,
     overlay: Overlay,
-    canvas: Arc<Canvas>,
+    reel: Arc<Reel>,
     ready: Arc<Slot<decode::Ready>>,
     pool: decode::Pool,
     awaited: String,
@@ -41,18 +41,18 @@ impl Preview {
         };
         let options = Options { title: format!("{} - Eyeline preview", plan.what()), size, fullscreen: false };
         let window = Window::open(&options).map_err(lost)?;
-        let (canvas, ready) = (Arc::new(Canvas::new()), Slot::newest());
-        let pool = decode::Pool::new(WORKERS, canvas.clone(), ready.clone(), drop).code(ExitCode::Failed)?;
-        Ok(Preview { window, overlay: Overlay::default(), canvas, ready, pool, awaited: String::new(), seen: false })
+        let (reel, ready) = (Reel::new(SenderId::default()), Slot::newest());
+        let pool = decode::Pool::new(WORKERS, ready.clone(), drop).code(ExitCode::Failed)?;
+        Ok(Preview { window, overlay: Overlay::default(), reel, ready, pool, awaited: String::new(), seen: false })
     }
 
     /// What the encoder shows its slices to.
     pub fn tap(&self) -> Tap {
-        let inlet: Inlet = self.pool.inlet();
+        let (inlet, reel): (Inlet, _) = (self.pool.inlet(), self.reel.clone());
         Box::new(move |picture, count, body| {
             let received = Instant::now();
             let (body, present, released) = (body.to_vec(), None, received);
-            inlet.push(Job { picture, count, body, start: 0, present, received, released });
+            inlet.push(Job { reel: reel.clone(), picture, count, body, start: 0, present, received, released });
         })
     }
 
@@ -77,7 +77,7 @@ impl Preview {
             }
         }
         if self.seen && (new || changed || self.window.wants_paint()) {
-            self.window.show(self.canvas.view(), &self.overlay, Look::default()).map_err(lost)?;
+            self.window.show(self.reel.canvas().view(), &self.overlay, Look::default()).map_err(lost)?;
         } else if self.window.wants_paint() {
             self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?;
         }

@@ -43,6 +43,8 @@ pub enum Notice {
 pub struct Counters {
     /// Datagrams that were not for us or no datagrams of ours.
     pub unknown: u64,
+    /// Datagrams and records of a peer that hold no message known here: skipped.
+    pub skipped: u64,
     /// Datagrams that did not open.
     pub forged: u64,
     /// Datagrams that came twice.
@@ -67,6 +69,6 @@ pub enum Incoming<'a> {
         /// When it was answered there.
         replied: MediaTime,
     },
-    /// Dealt with already.
+    /// Dealt with already, or skipped.
     Control(u64),
 }

@@ -1,5 +1,6 @@
 //! What a receiving session is made with, what the application says to it, and what it is told.
 
+use super::source::SenderId;
 use crate::media::clock::{Epoch, Mapping};
 use crate::media::depacketizer::{Part, Settled, Slice};
 use crate::session::HostId;
@@ -24,10 +25,10 @@ pub struct Config {
 
 /// What the application says.
 pub enum Command {
-    /// So many pictures were shown so far.
-    Shown(u32),
-    /// Every picture below this number is written: a film's sender may go on.
-    Written(u64),
+    /// So many more pictures of this sender were shown.
+    Shown(SenderId, u32),
+    /// Every picture of this sender below this number is written: a film's sender may go on.
+    Written(SenderId, u64),
     /// A used slice's buffer.
     Recycle(Vec<u8>),
     /// Say goodbye, with this sentence.
@@ -38,6 +39,8 @@ pub enum Command {
 pub enum Event {
     /// A sender is here.
     SenderUp {
+        /// What it is called in commands. What comes from now on is its.
+        sender: SenderId,
         /// Its name.
         name: String,
         /// Where it is.
@@ -49,7 +52,7 @@ pub enum Event {
         /// It sends pictures; else sound alone.
         pictures: bool,
     },
-    /// What it sends.
+    /// What it sends, whenever that changes.
     Format(Format),
     /// Datagrams flow.
     Path,
@@ -74,7 +77,7 @@ pub enum Event {
     Clock(Mapping),
     /// How much there is in all; then [`Event::Finished`].
     End(End),
-    /// Everything is here, or was waited for.
+    /// Everything is here, or was waited for. A live sender that is only watched (no file is written) is then left.
     Finished,
     /// Nothing was heard from the sender for so long that it counts as lost (only shown), or it is back.
     Quiet(bool),

@@ -1,7 +1,7 @@
 //! What a receiver tells its sender (reports, what it misses, what sound it wants) and the application (quiet, statistics), and
 //! when it has to be woken for that.
 
-use super::{Event, Session};
+use super::{Event, Session, Source};
 use crate::session::path::{Control, QUIET};
 use std::time::{Duration, Instant};
 
@@ -14,17 +14,40 @@ pub(super) const TRAIN_OVER: Duration = Duration::from_millis(20);
 /// Between two statistics.
 pub(super) const STATS: Duration = Duration::from_secs(1);
 
+/// What senders and connections that are gone counted.
+#[derive(Default)]
+pub(super) struct Past {
+    lost: u64,
+    copied: u64,
+    duplicates: u64,
+}
+
+impl Past {
+    /// Its connection is about to be another one.
+    pub fn add_connection(&mut self, source: &Source) {
+        self.lost += source.connection.tracker.lost();
+    }
+
+    /// It is about to go.
+    pub fn add_source(&mut self, source: &Source) {
+        self.add_connection(source);
+        let counts = source.hearing.counts();
+        self.copied += counts.copied;
+        self.duplicates += counts.duplicates;
+    }
+}
+
 impl Session {
     pub(super) fn want_sound(&mut self, now: Instant) {
         let Some(source) = self.source.as_mut().filter(|source| source.wants_copies) else { return };
         if let Some(wanted) = source.hearing.poll(now) {
-            self.endpoint.control(source.link, Control::Wanted(wanted));
+            self.endpoint.control(source.connection.link, Control::Wanted(wanted));
         }
     }
 
     pub(super) fn ask(&mut self, now: Instant) {
         let Some(source) = &mut self.source else { return };
-        let measured = self.endpoint.path(source.link).map(|path| path.rtt()).unwrap_or_default();
+        let measured = self.endpoint.path(source.connection.link).map(|path| path.rtt()).unwrap_or_default();
         if !source.asks(now, measured.smoothed) {
             return;
         }
@@ -32,30 +55,29 @@ impl Session {
         let patience = source.depacketizer.wait().as_millis() as u16;
         // A film's sender keeps what is not settled, however old; live, a late answer is of no use.
         let patience = if source.depacketizer.is_patient() { u16::MAX } else { patience.saturating_mul(2) };
-        if let Some(nack) = source.tracker.poll(now, rtt, patience) {
+        if let Some(nack) = source.connection.tracker.poll(now, rtt, patience) {
             self.stats.nacks += 1;
-            self.endpoint.control(source.link, Control::Nack(Box::new(nack)));
+            self.endpoint.control(source.connection.link, Control::Nack(Box::new(nack)));
         }
     }
 
     pub(super) fn report(&mut self, now: Instant) {
         let Some(source) = self.source.as_mut().filter(|source| now >= source.next_report) else { return };
         source.next_report = now + REPORT;
-        source.report.highest = source.tracker.next_expected().saturating_sub(1);
-        source.report.lost = source.tracker.lost();
-        let settled = source.depacketizer.settled();
-        source.report.settled = self.written.map_or(settled, |written| settled.min(written));
-        source.report.shown = self.shown;
-        source.report.wait_ms =
-            if source.depacketizer.is_patient() { u16::MAX } else { source.depacketizer.wait().as_millis() as u16 };
+        let (settled, connection) = (source.depacketizer.settled(), &mut source.connection);
+        let report = &mut connection.report;
+        report.highest = connection.tracker.next_expected().saturating_sub(1);
+        report.lost = connection.tracker.lost();
+        report.settled = source.written.map_or(settled, |written| settled.min(written));
+        report.wait_ms = if source.depacketizer.is_patient() { u16::MAX } else { source.depacketizer.wait().as_millis() as u16 };
         let now_us = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
-        source.report.trains = source.trains.take(now_us, TRAIN_OVER.as_micros() as u64);
-        self.endpoint.control(source.link, Control::Report(source.report));
+        report.trains = connection.trains.take(now_us, TRAIN_OVER.as_micros() as u64);
+        self.endpoint.control(connection.link, Control::Report(*report));
     }
 
     pub(super) fn watch_quiet(&mut self, now: Instant) {
         let Some(source) = &mut self.source else { return };
-        let quiet = self.endpoint.path(source.link).is_none_or(|path| path.heard().is_some() && path.is_quiet(now));
+        let quiet = self.endpoint.path(source.connection.link).is_none_or(|path| path.heard().is_some() && path.is_quiet(now));
         if quiet != source.quiet {
             source.quiet = quiet;
             self.events.push_back(Event::Quiet(quiet));
@@ -75,11 +97,12 @@ impl Session {
         self.stats.counters = self.endpoint.counters();
         self.stats.quiet = self.source.as_ref().is_none_or(|source| source.quiet);
         if let Some(source) = &self.source {
-            self.stats.lost_packets = source.tracker.lost();
+            self.stats.lost_packets = self.past.lost + source.connection.tracker.lost();
             let heard = source.hearing.counts();
-            (self.stats.copied_blocks, self.stats.duplicate_blocks) = (heard.copied, heard.duplicates);
+            self.stats.copied_blocks = self.past.copied + heard.copied;
+            self.stats.duplicate_blocks = self.past.duplicates + heard.duplicates;
             self.stats.assembly_bytes = source.depacketizer.bytes() as u64;
-            let link = source.link;
+            let link = source.connection.link;
             self.stats.rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
         }
         self.events.push_back(Event::Stats(Box::new(self.stats.clone())));
@@ -90,13 +113,13 @@ impl Session {
         deadlines.extend(self.endpoint.deadline());
         if let Some(source) = &self.source {
             deadlines.push(source.next_report);
-            deadlines.extend(source.end.map(|(_, deadline)| deadline));
+            deadlines.extend(source.end_deadline());
             deadlines.extend(source.depacketizer.deadline());
             deadlines.extend(source.hearing.deadline(now).filter(|_| source.wants_copies));
-            let link = source.link;
+            let link = source.connection.link;
             let measured = self.endpoint.path(link).map(|path| path.rtt()).unwrap_or_default();
             if let Some(source) = self.source.as_ref().filter(|source| source.asks(now, measured.smoothed)) {
-                deadlines.extend(source.tracker.deadline(now, measured.smoothed + measured.deviation));
+                deadlines.extend(source.connection.tracker.deadline(now, measured.smoothed + measured.deviation));
             }
             if let Some(heard) = self.endpoint.path(link).and_then(|path| path.heard())
                 && self.source.as_ref().is_some_and(|source| !source.quiet)

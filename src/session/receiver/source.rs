@@ -1,0 +1,181 @@
+//! All state of one sender: dropped and made anew with another. And of one connection to it, made anew when it comes back.
+
+use super::contest::Proof;
+use super::telling;
+use crate::media::clock::Estimate;
+use crate::media::depacketizer::{Depacketizer, Limits};
+use crate::media::nack::Tracker;
+use crate::media::recovery::Recovery;
+use crate::media::train::Collector;
+use crate::session::hearing::Hearing;
+use crate::session::link::LinkId;
+use crate::wire::record::{End, Format};
+use crate::wire::report::Report;
+use std::time::{Duration, Instant};
+
+/// A picture is shown in part one picture period after it should have come, within these bounds.
+pub(super) const LIVE_WAIT: (Duration, Duration) = (Duration::from_millis(16), Duration::from_millis(50));
+
+/// Live pictures being put together at once, and their bytes.
+const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, newest_wins: true };
+
+/// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
+const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: 64 << 20, wait: Duration::from_secs(2), newest_wins: false };
+
+/// After the end record the rest is waited for this long.
+const END_WAIT: Duration = Duration::from_secs(2);
+
+/// Names a sender across all its connections; never used twice in a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct SenderId(pub u64);
+
+/// What is counted since the connection began (PROTOCOL.md §5.8).
+pub(super) struct Connection {
+    pub link: LinkId,
+    pub tracker: Tracker,
+    pub trains: Collector,
+    pub report: Report,
+}
+
+impl Connection {
+    pub fn new(link: LinkId, patient: bool) -> Self {
+        Connection { link, tracker: Tracker::new(patient), trains: Collector::default(), report: Report::default() }
+    }
+
+    /// A datagram of so many bytes opened, `data` if it carried a piece of a picture.
+    pub fn datagram_came(&mut self, now: Instant, number: u64, bytes: usize, data: bool) {
+        self.report.received += 1;
+        self.report.bytes += bytes as u64;
+        self.tracker.received(now, number, data);
+    }
+}
+
+/// How far a stream is from its end.
+pub(super) enum Ending {
+    /// Nothing was said of it.
+    Open,
+    /// So much there is in all; what is missing is waited for until then.
+    Said(End, Instant),
+    /// It is over.
+    Over,
+}
+
+/// What a sender is, by its hello.
+pub(super) struct Who {
+    /// Of its process.
+    pub id: [u8; 16],
+    /// It skips nothing.
+    pub film: bool,
+}
+
+/// What we want of it.
+#[derive(Clone, Copy)]
+pub(super) struct Wants {
+    pub pictures: bool,
+    pub sound: bool,
+    /// A file is written.
+    pub patient: bool,
+}
+
+/// See the module text.
+pub(super) struct Source {
+    pub sender: SenderId,
+    pub who: Who,
+    pub connection: Connection,
+    /// The link before it, of which the last may still be on its way.
+    pub former: Option<LinkId>,
+    pub clock: Estimate,
+    pub depacketizer: Depacketizer,
+    pub recovery: Recovery,
+    pub next_report: Instant,
+    pub quiet: bool,
+    pub hearing: Hearing,
+    /// Copies of sound help: nothing of it waits for what TCP brings late.
+    pub wants_copies: bool,
+    /// Number after the last block of sound.
+    pub blocks: u64,
+    /// Where a file is written, the sender is told of pictures in it, not of pictures that came.
+    pub written: Option<u64>,
+    pub last_picture: Option<(Instant, Duration)>,
+    pub format: Option<Format>,
+    pub proof: Proof,
+    pub ending: Ending,
+}
+
+impl Source {
+    pub fn new(now: Instant, sender: SenderId, who: Who, connection: Connection, wants: Wants) -> Self {
+        let limits = if who.film || wants.patient { PATIENT_LIMITS } else { LIVE_LIMITS };
+        Source {
+            sender,
+            former: None,
+            clock: Estimate::new(),
+            depacketizer: Depacketizer::new(limits),
+            recovery: Recovery::default(),
+            next_report: now + telling::REPORT,
+            quiet: false,
+            hearing: Hearing::new(connection.tracker.next_expected()),
+            wants_copies: wants.sound && !(who.film && wants.patient),
+            blocks: 0,
+            written: None,
+            last_picture: None,
+            format: None,
+            proof: Proof::new(),
+            ending: Ending::Open,
+            who,
+            connection,
+        }
+    }
+
+    /// The same process came back: pictures and blocks go on, and all that is counted by connection starts afresh.
+    pub fn reconnected(&mut self, link: LinkId) {
+        let fresh = Connection::new(link, self.depacketizer.is_patient());
+        self.former = Some(std::mem::replace(&mut self.connection, fresh).link);
+        self.hearing.reconnected();
+    }
+
+    /// A datagram came over the connection, `data` if it carried a piece of a picture.
+    pub fn datagram_came(&mut self, now: Instant, number: u64, bytes: usize, data: bool) {
+        self.connection.datagram_came(now, number, bytes, data);
+        self.hearing.datagram_came(now, number);
+    }
+
+    /// Whether anything that is missing is wanted: of a picture that began and whose deadline an answer meets, or, patient, of any.
+    pub fn asks(&self, now: Instant, rtt: Duration) -> bool {
+        let in_time = || self.depacketizer.last_deadline().is_some_and(|deadline| now + rtt <= deadline);
+        self.depacketizer.is_patient() || (self.depacketizer.is_waiting() && in_time())
+    }
+
+    /// The sender says that its stream ends. Believed once, of a sender that said what it sends, and not where more than that came; whether
+    /// it sent anything at all is asked when the stream ends ([`Source::has_ended`]), for the record may overtake the last picture.
+    pub fn end_said(&mut self, now: Instant, end: End) -> bool {
+        let contradicts = end.pictures < self.depacketizer.end() || end.blocks < self.blocks;
+        if !matches!(self.ending, Ending::Open) || self.format.is_none() || contradicts {
+            return false;
+        }
+        self.ending = Ending::Said(end, now + END_WAIT);
+        self.depacketizer.expect_up_to(now, end.pictures);
+        true
+    }
+
+    /// Number after the last picture, once everything is here, or the wait is over, or (`gone`) nothing more can come. Said once.
+    pub fn has_ended(&mut self, now: Instant, wants: Wants, gone: bool) -> Option<u64> {
+        let Ending::Said(end, deadline) = self.ending else { return None };
+        let pictures = !wants.pictures || self.depacketizer.settled() >= end.pictures;
+        let blocks = !wants.sound || self.blocks >= end.blocks;
+        let here = pictures && blocks && self.proof.is_proven();
+        if !here && now < deadline && !gone {
+            return None;
+        }
+        let proven = self.proof.is_proven();
+        self.ending = if proven { Ending::Over } else { Ending::Open };
+        proven.then_some(end.pictures)
+    }
+
+    /// When the end is waited for no longer.
+    pub fn end_deadline(&self) -> Option<Instant> {
+        match self.ending {
+            Ending::Said(_, deadline) => Some(deadline),
+            Ending::Open | Ending::Over => None,
+        }
+    }
+}

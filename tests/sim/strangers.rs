@@ -1,0 +1,439 @@
+//! Senders made by hand, at a receiver that waits: what they may say that it does not know, and what they do not get by it.
+
+use super::limits::{challenge, drain, private, receiver};
+use super::oscillator::Base;
+use super::scenarios::{ms, secs};
+use super::sending::identity;
+use eyeline::crypto::{Handshake, Key, Opener, Sealer, Side, Transport};
+use eyeline::media::clock::Epoch;
+use eyeline::picture::{Sampling, Size};
+use eyeline::session::receiver::{Command, Config, Event, SenderId, Session};
+use eyeline::session::{Core, StreamId};
+use eyeline::time::MediaTime;
+use eyeline::wire::datagram::{FragmentHead, Header, Message};
+use eyeline::wire::preamble::{Answer, Opening, Role};
+use eyeline::wire::record::{End, Format, Hello, Reason, Record};
+use eyeline::wire::report::Report;
+use eyeline::wire::slice::{Head, Tables};
+use eyeline::wire::sound::Sound;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Kinds no version uses so far, of datagrams and of records.
+const UNKNOWN: [u8; 8] = [0, 9, 14, 63, 90, 100, 200, 255];
+
+/// The receiver, and what it did.
+struct Victim {
+    session: Session,
+    now: Instant,
+    events: Vec<Event>,
+    closed: Vec<StreamId>,
+    datagrams: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+impl Victim {
+    fn new(patient: bool) -> Victim {
+        let now = Base::new().instant(1_000_000_000);
+        let session = match patient {
+            false => receiver(now, 0, None),
+            true => {
+                let me = identity(Role::Receiver, "file", true);
+                Session::new(now, Config { me, hosts: 0, reconnect: true, epoch: Epoch::new(now) })
+            }
+        };
+        Victim { session, now, events: Vec::new(), closed: Vec::new(), datagrams: Vec::new() }
+    }
+
+    fn drain(&mut self) -> Vec<u8> {
+        let drained = drain(&mut self.session, self.now);
+        self.events.extend(drained.events);
+        self.closed.extend(drained.closed);
+        self.datagrams.extend(drained.datagrams);
+        drained.stream.into_iter().flat_map(|(_, bytes)| bytes).collect()
+    }
+
+    /// Time goes by, in steps of ten milliseconds.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += ms(10);
+            self.session.handle_timeout(self.now);
+            self.drain();
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let up = |event: &Event| match event {
+            Event::SenderUp { name, again, .. } => Some(format!("{name}{}", if *again { " again" } else { "" })),
+            Event::SenderDown { .. } => Some("down".to_string()),
+            Event::Finished => Some("finished".to_string()),
+            _ => None,
+        };
+        self.events.iter().filter_map(up).collect()
+    }
+
+    fn finished(&self) -> usize {
+        self.events.iter().filter(|event| matches!(event, Event::Finished)).count()
+    }
+}
+
+/// A sender that says what it is told to.
+struct Stranger {
+    stream: StreamId,
+    address: SocketAddr,
+    transport: Transport,
+    opener: Opener,
+    sealer: Sealer,
+    mine: u32,
+    theirs: u32,
+    token: [u8; 16],
+    next: u64,
+    started: Instant,
+}
+
+impl Stranger {
+    fn join(victim: &mut Victim, host: u8) -> Stranger {
+        Stranger::come(victim, host, u64::from(host), [0; 16], false)
+    }
+
+    /// Of its datagrams none arrives.
+    fn join_without_udp(victim: &mut Victim, host: u8) -> Stranger {
+        Stranger::greet(victim, host, u64::from(host), [0; 16], false)
+    }
+
+    /// Comes in as everybody does and proves its address.
+    fn come(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
+        let mut stranger = Stranger::greet(victim, host, stream, resume, patient);
+        stranger.datagram(victim, &Message::Challenge([1; 8]));
+        victim.session.handle_timeout(victim.now);
+        victim.drain();
+        let tokens: Vec<_> = stranger.heard(victim).iter().filter_map(|plain| challenge(plain)).collect();
+        if let [.., token] = tokens[..] {
+            stranger.datagram(victim, &Message::Response(token));
+        }
+        stranger
+    }
+
+    fn greet(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
+        let (address, stream, now) = (private(host, 9688), StreamId(stream), victim.now);
+        let opening = Opening::new(Role::Sender, false, 32).encode();
+        let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
+        victim.session.handle_accepted(now, stream, private(host, 50_000));
+        victim.session.handle_stream(now, stream, &[&opening[..], &handshake.write().expect("writes")].concat());
+        let came = victim.drain();
+        let (answer, body) = came.split_first_chunk::<8>().expect("an answer");
+        let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
+        handshake.read(&body[..len]).expect("shakes");
+        let mut transport = handshake.into_transport().expect("shaken");
+        let mut plain = Vec::new();
+        transport.open(&body[len + 2..], &mut plain).expect("opens");
+        let Ok(Record::Hello(theirs)) = Record::decode(&plain) else { panic!("no hello") };
+        let (key, mine) = (Key::random(), 1000 + u32::from(host) * 16 + stream.0 as u32);
+        let hello = Hello {
+            role: Role::Sender,
+            pictures: true,
+            sound: true,
+            skips: true,
+            patient,
+            id: [host; 16],
+            resume,
+            token: [host; 16],
+            connection: mine,
+            key: *key.as_bytes(),
+            name: format!("host {host}"),
+        };
+        let (opener, sealer) = (Opener::new(&key), Sealer::new(&Key::from_bytes(theirs.key)));
+        let (theirs, token) = (theirs.connection, theirs.token);
+        let (next, started) = (0, now);
+        let mut stranger = Stranger { stream, address, transport, opener, sealer, mine, theirs, token, next, started };
+        stranger.record(victim, &Record::Hello(hello));
+        stranger
+    }
+
+    fn record(&mut self, victim: &mut Victim, record: &Record<'_>) {
+        let mut plain = Vec::new();
+        record.encode(&mut plain);
+        self.raw_record(victim, &plain);
+    }
+
+    fn raw_record(&mut self, victim: &mut Victim, plain: &[u8]) {
+        let mut sealed = Vec::new();
+        self.transport.seal(plain, &mut sealed).expect("seals");
+        victim.session.handle_stream(victim.now, self.stream, &sealed);
+        victim.drain();
+    }
+
+    fn datagram(&mut self, victim: &mut Victim, message: &Message<'_>) {
+        let mut plain = Vec::new();
+        message.encode(&mut plain);
+        self.raw_datagram(victim, plain);
+    }
+
+    fn raw_datagram(&mut self, victim: &mut Victim, mut plain: Vec<u8>) {
+        let header = Header { connection: self.theirs, number: self.next as u32 }.encode();
+        let tag = self.sealer.seal(self.next, &header, &mut plain);
+        self.next += 1;
+        victim.session.handle_datagram(victim.now, self.address, &mut [&header[..], &plain, &tag].concat());
+        victim.drain();
+    }
+
+    fn format(&mut self, victim: &mut Victim) {
+        let format = Format { rate: (30, 1), size: (64, 48), channels: 1, ..Format::default() };
+        self.record(victim, &Record::Format(format));
+    }
+
+    /// A picture in one datagram.
+    fn picture(&mut self, victim: &mut Victim, number: u32) {
+        let capture = MediaTime::from_nanos((victim.now - self.started).as_nanos() as u64);
+        let head = Head {
+            sampling: Sampling::Grey,
+            tables: Tables::Own(80),
+            size: Size { width: 64, height: 48 },
+            top: 0,
+            rows: 48,
+            restart: 0,
+            capture,
+            period: ms(33),
+            keep: ms(300),
+            queued: Duration::ZERO,
+            encoded: Duration::ZERO,
+            position: None,
+        };
+        let mut body = vec![0; 4];
+        head.encode(&mut body);
+        body.resize(body.len() + 100, 0);
+        let len = body.len() as u32 - 4;
+        body[..4].copy_from_slice(&len.to_be_bytes());
+        let head = FragmentHead { picture: number, slice: 0, last_slice: 0, index: 0, last_index: 0 };
+        self.datagram(victim, &Message::Fragment(head, &body));
+    }
+
+    fn sound(&mut self, victim: &mut Victim, number: u64) {
+        let capture = MediaTime::from_nanos(number * 10_000_000);
+        self.record(victim, &Record::Sound(Sound { number, capture, channels: 1, samples: &[0; 960] }));
+    }
+
+    /// What it was sent since the last call, opened.
+    fn heard(&self, victim: &mut Victim) -> Vec<Vec<u8>> {
+        let mine = |bytes: &[u8]| Header::decode(bytes).is_ok_and(|header| header.connection == self.mine);
+        let (ours, others) = std::mem::take(&mut victim.datagrams).into_iter().partition(|(_, bytes)| mine(bytes));
+        victim.datagrams = others;
+        let open = |(_, mut bytes): (SocketAddr, Vec<u8>)| {
+            let number = u64::from(Header::decode(&bytes).expect("a header").number);
+            let (head, sealed) = bytes.split_at_mut(8);
+            self.opener.open(number, head, sealed).expect("opens").to_vec()
+        };
+        Vec::into_iter(ours).map(open).collect()
+    }
+
+    /// The last report it was sent.
+    fn report(&self, victim: &mut Victim) -> Report {
+        let report = |plain: &Vec<u8>| match Message::decode(plain) {
+            Ok(Message::Report(report)) => Some(report),
+            _ => None,
+        };
+        self.heard(victim).iter().rev().find_map(report).expect("a report every 100 ms")
+    }
+}
+
+/// A later version's messages between pictures and sound: no NACK, no copy of sound, no loss in the reports, and the link goes on.
+#[test]
+fn kinds_it_does_not_know_are_skipped_and_are_no_loss() {
+    let mut victim = Victim::new(false);
+    let mut newer = Stranger::join(&mut victim, 1);
+    newer.format(&mut victim);
+    for number in 0..120 {
+        newer.picture(&mut victim, number);
+        for kind in UNKNOWN {
+            newer.raw_datagram(&mut victim, [&[kind][..], &[7; 40]].concat());
+            newer.raw_record(&mut victim, &[kind, 1, 2, 3]);
+        }
+        // Malformed ones of kinds it knows came as well.
+        newer.raw_datagram(&mut victim, vec![1, 0, 0]);
+        newer.raw_datagram(&mut victim, Vec::new());
+        for block in 0..3 {
+            newer.sound(&mut victim, u64::from(number) * 3 + block);
+            victim.pass(ms(10));
+        }
+    }
+    let heard = newer.heard(&mut victim);
+    let asks = |plain: &&Vec<u8>| matches!(Message::decode(plain), Ok(Message::Nack(_) | Message::Wanted(_)));
+    assert_eq!(heard.iter().filter(asks).count(), 0, "nothing is missing");
+    victim.pass(ms(200));
+    let report = newer.report(&mut victim);
+    assert_eq!((report.highest + 1, report.received, report.lost), (newer.next, newer.next, 0));
+    assert_eq!((victim.closed.as_slice(), victim.names().as_slice()), (&[][..], &["host 1".to_string()][..]));
+}
+
+/// A hello, and then nothing but pings: a sender that sends takes its place, whenever it comes.
+#[test]
+fn a_mute_sender_gives_way() {
+    for later in [ms(100), secs(20)] {
+        let mut victim = Victim::new(false);
+        let mut mute = Stranger::join(&mut victim, 1);
+        for _ in 0..later.as_millis() / 100 {
+            mute.datagram(&mut victim, &Message::Ping(5));
+            victim.pass(ms(100));
+        }
+        let mut other_mute = Stranger::join(&mut victim, 2);
+        let mut real = Stranger::join(&mut victim, 3);
+        assert_eq!(victim.closed, [], "nobody is told that we are busy before anybody sends");
+        real.format(&mut victim);
+        other_mute.datagram(&mut victim, &Message::Ping(5));
+        real.picture(&mut victim, 0);
+        assert_eq!(victim.names(), ["host 1", "down", "host 3"]);
+        assert!(victim.events.iter().any(|event| matches!(event, Event::Format(_))), "what it said while it waited is told");
+        assert_eq!(victim.events.iter().filter(|event| matches!(event, Event::Slice(..))).count(), 1);
+        let mut closed = std::mem::take(&mut victim.closed);
+        closed.sort_unstable();
+        assert_eq!(closed, [StreamId(1), StreamId(2)], "who sends nothing is told that we are busy");
+        // Now there is one that sends: who comes later is told at once.
+        Stranger::join(&mut victim, 4);
+        assert_eq!(std::mem::take(&mut victim.closed), [StreamId(4)]);
+        // Reports count the whole connection: a sender that waited has lost nothing.
+        victim.pass(ms(200));
+        let report = real.report(&mut victim);
+        assert_eq!((report.highest + 1, report.received, report.lost), (real.next, real.next, 0));
+        // It falls silent, and only pings; another sends.
+        for _ in 0..60 {
+            real.datagram(&mut victim, &Message::Ping(5));
+            victim.pass(ms(100));
+        }
+        let mut next = Stranger::join(&mut victim, 5);
+        next.sound(&mut victim, 0);
+        assert_eq!(victim.names()[3..], ["down", "host 5"]);
+        assert_eq!(victim.closed, [StreamId(3)]);
+    }
+}
+
+/// Pieces that never make a slice, and slices that are none, hold a place no longer than a picture may take.
+#[test]
+fn who_sends_rubbish_gives_way_like_one_who_sends_nothing() {
+    let mut victim = Victim::new(false);
+    let mut stranger = Stranger::join(&mut victim, 1);
+    for number in 0..30 {
+        let head = FragmentHead { picture: number, slice: 0, last_slice: 0, index: 0, last_index: 0 };
+        stranger.datagram(&mut victim, &Message::Fragment(head, &[0, 0, 0, 4, 1, 2, 3, 4]));
+        victim.pass(ms(100));
+    }
+    let mut real = Stranger::join(&mut victim, 2);
+    real.picture(&mut victim, 0);
+    assert_eq!(victim.names(), ["host 1", "down", "host 2"]);
+}
+
+/// An end is believed of a sender that said what it sends, sent some of it, and does not contradict what came; and once.
+#[test]
+fn an_end_without_media_ends_nothing() {
+    let mut victim = Victim::new(false);
+    let mut stranger = Stranger::come(&mut victim, 1, 1, [0; 16], true);
+    let end = |pictures, blocks| Record::End(End { pictures, blocks });
+    stranger.record(&mut victim, &end(0, 0));
+    victim.pass(secs(3));
+    stranger.format(&mut victim);
+    for absurd in [0, 10, u64::MAX] {
+        stranger.record(&mut victim, &end(absurd, absurd));
+    }
+    victim.pass(secs(3));
+    stranger.record(&mut victim, &Record::Goodbye(Reason::Quit, "bye".to_string()));
+    victim.pass(secs(3));
+    assert_eq!(victim.names(), ["host 1", "down"], "nothing was sent, nothing ends");
+
+    let mut real = Stranger::come(&mut victim, 2, 2, [0; 16], true);
+    real.format(&mut victim);
+    for number in 0..10 {
+        real.picture(&mut victim, number);
+        victim.pass(ms(30));
+    }
+    real.record(&mut victim, &end(9, 0));
+    victim.pass(secs(3));
+    assert_eq!(victim.finished(), 0, "more came than it says there is");
+    real.record(&mut victim, &end(10, 0));
+    victim.pass(ms(20));
+    for _ in 0..3 {
+        real.record(&mut victim, &end(10, 0));
+        victim.pass(secs(3));
+    }
+    assert_eq!(victim.finished(), 1, "a stream ends once");
+}
+
+/// What is missing at the end is waited for two seconds, however often the end is said.
+#[test]
+fn an_end_that_is_said_again_and_again_is_not_put_off() {
+    let mut victim = Victim::new(false);
+    let mut sender = Stranger::join(&mut victim, 1);
+    sender.format(&mut victim);
+    sender.picture(&mut victim, 0);
+    for _ in 0..4 {
+        sender.record(&mut victim, &Record::End(End { pictures: 1, blocks: 5 }));
+        victim.pass(secs(1));
+    }
+    // A live sender that is only watched is left then, and the next may come.
+    assert_eq!(victim.names(), ["host 1", "finished", "down"]);
+    assert_eq!(victim.closed, [StreamId(1)]);
+    Stranger::join(&mut victim, 2).picture(&mut victim, 0);
+    assert_eq!(victim.names().last().map(String::as_str), Some("host 2"));
+}
+
+/// Everything in a report but the pictures counts from where its connection began, also where the last of the one before comes late.
+#[test]
+fn a_report_counts_from_where_its_connection_began() {
+    let mut victim = Victim::new(false);
+    let mut first = Stranger::join(&mut victim, 1);
+    first.format(&mut victim);
+    for number in 0..100 {
+        first.picture(&mut victim, number);
+        victim.session.handle_command(victim.now, Command::Shown(SenderId(0), 1));
+        victim.pass(ms(30));
+    }
+    victim.pass(ms(200));
+    assert_eq!(first.report(&mut victim).shown, 100);
+    let mut second = Stranger::come(&mut victim, 1, 7, first.token, false);
+    assert_eq!(victim.names(), ["host 1", "host 1 again"]);
+    second.picture(&mut victim, 100);
+    first.picture(&mut victim, 101);
+    second.picture(&mut victim, 102);
+    victim.session.handle_command(victim.now, Command::Shown(SenderId(0), 3));
+    victim.pass(ms(200));
+    let report = second.report(&mut victim);
+    assert_eq!((report.highest + 1, report.received, report.lost), (second.next, second.next, 0));
+    assert_eq!((report.settled, report.shown), (103, 3));
+    assert!(report.bytes < 1000, "{} bytes of a few datagrams", report.bytes);
+}
+
+/// A disk that is slow to say that a film is written speaks of that film, not of the next.
+#[test]
+fn what_was_written_and_shown_of_a_former_sender_says_nothing_of_the_next() {
+    let mut victim = Victim::new(true);
+    let mut first = Stranger::come(&mut victim, 1, 1, [0; 16], true);
+    first.format(&mut victim);
+    first.picture(&mut victim, 0);
+    first.record(&mut victim, &Record::Goodbye(Reason::Quit, String::new()));
+    let mut second = Stranger::come(&mut victim, 2, 2, [0; 16], true);
+    second.format(&mut victim);
+    for number in 0..5 {
+        second.picture(&mut victim, number);
+    }
+    victim.session.handle_command(victim.now, Command::Written(SenderId(1), 4));
+    victim.session.handle_command(victim.now, Command::Written(SenderId(0), 1));
+    victim.session.handle_command(victim.now, Command::Shown(SenderId(0), 9));
+    victim.pass(ms(200));
+    let report = second.report(&mut victim);
+    assert_eq!((report.settled, report.shown), (4, 0));
+}
+
+/// The process is stopped before the first datagram comes: it did not look. Only time that it watched counts.
+#[test]
+fn a_standstill_is_not_called_a_firewall() {
+    let mut victim = Victim::new(false);
+    let mut stranger = Stranger::join_without_udp(&mut victim, 1);
+    stranger.format(&mut victim);
+    victim.pass(ms(300));
+    victim.now += secs(5);
+    victim.session.handle_timeout(victim.now);
+    victim.drain();
+    victim.pass(ms(1900));
+    let blamed = |victim: &Victim| victim.events.iter().any(|event| matches!(event, Event::NoUdp(_)));
+    assert!(!blamed(&victim), "two seconds have not been watched");
+    victim.pass(ms(200));
+    assert!(blamed(&victim));
+}
