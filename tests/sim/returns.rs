@@ -265,6 +265,9 @@ fn moves_for_good(name: &str, mut pair: Pair, waits: usize) {
     pair.world.at(secs(4), move |world| world.move_to(waits, ELSEWHERE));
     let pair = comes_back(name, pair, secs(4), secs(4), secs(12));
     sound_is_back(&pair, secs(4), ms(1500));
+    // Sound comes by datagrams meanwhile: what follows is the connection.
+    let again = |(at, what): &(u64, String)| (4000..5500).contains(at) && what.starts_with("up") && what.ends_with("again");
+    assert!(pair.watched.borrow().log.iter().any(again), "TCP is back: {:?}", pair.watched.borrow().log);
     let log = [pair.watched.borrow().log.clone(), pair.source.borrow().log.clone()].concat();
     assert!(!log.iter().any(|(_, what)| what.starts_with("unreachable")), "no warning stands while pictures run: {log:?}");
 }
