@@ -206,7 +206,7 @@ fn output(path: PathBuf) -> Result<Output, Wrong> {
     Ok(Output { path: Some(path), format })
 }
 
-/// The kind of file that this name promises, if it is one that is not written. A pipe or device is none, whatever its name.
+/// The kind of file that this name promises, if it is one that is not written.
 fn other_kind(path: &Path, written: &[&str]) -> Option<String> {
     let extension = extension(path);
     (OTHER_KINDS.contains(&extension.as_str()) && !written.contains(&extension.as_str())).then(|| format!(".{extension}"))
