@@ -4,12 +4,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "plays in real time")]
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use eyeline::capture::file::{Error, Film, Options, Plan};
+use eyeline::capture::file::{Error, Film, Options, Plan, address};
 use eyeline::capture::rate::Rate;
 use eyeline::capture::y4m::{self, Live};
 use eyeline::picture::{Body, Picture, Sampling, Size};
@@ -400,10 +401,7 @@ fn a_film_can_be_left_at_any_moment_and_its_child_is_gone() {
     drop(film);
     assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
     assert!(pictures.is_closed() && sound.is_closed());
-    let mine = format!("file:{}", path.display());
-    let running =
-        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    assert_eq!(running.filter(|line| String::from_utf8_lossy(line).contains(&mine)).count(), 0);
+    assert_eq!(children(&path), 0);
 }
 
 #[test]
@@ -432,12 +430,244 @@ fn what_is_no_film_is_told_in_one_clear_line() {
     };
     assert_eq!(said("missing.mp4"), "there is no file missing.mp4");
     assert_eq!(said("empty.mp4"), "empty.mp4 is not a film that ffmpeg can play: it is empty");
-    assert_eq!(said("text.mp4"), "text.mp4 is not a film that ffmpeg can play: Invalid data found when processing input");
+    assert_eq!(said("text.mp4"), "text.mp4 is not a film that ffmpeg can play: moov atom not found");
     assert_eq!(said("notes.txt"), "notes.txt is not a film that ffmpeg can play: it is text");
     assert!(said("").contains("it is a directory"));
     let silent = film("silent.mkv", "-f lavfi -i testsrc2=s=160x90:r=30:d=0.2 -c:v libx264");
     let options = Options { want_video: false, ..Options::default() };
     assert!(matches!(Film::probe(&silent, &options), Err(Error::Nothing { wanted: "sound", .. })));
+}
+
+/// How bright the middle row is at these columns.
+fn middle<const N: usize>(picture: &Seen, columns: [u32; N]) -> [u8; N] {
+    columns.map(|x| picture.luma(x, picture.size.height / 2))
+}
+
+#[test]
+fn pictures_of_another_shape_are_fitted_into_the_first_ones_with_black_beside_them() {
+    let part = |name: &str, size: &str, extra: &str| {
+        let path = film(name, &format!("-f lavfi -i color=white:s={size}:r=10:d=0.5 {extra} -c:v libx264 -bf 0 -f mpegts"));
+        std::fs::read(path).unwrap()
+    };
+    let whole = Path::new(env!("CARGO_TARGET_TMPDIR")).join("films/turns.ts");
+    let parts =
+        [part("wide.ts", "320x240", ""), part("tall.ts", "240x320", ""), part("squeezed.ts", "320x240", "-vf setsar=1/2")];
+    std::fs::write(&whole, parts.concat()).unwrap();
+    let played = play(probe(&whole));
+    assert!(played.pictures.iter().all(|picture| picture.size == size(320, 240)));
+    // Tall ones and those with narrow pixels have bars of 70 and 80 columns.
+    let seen: Vec<_> = played.pictures.iter().map(|picture| middle(picture, [0, 66, 74, 96, 104, 160, 319])).collect();
+    let like = |bright: [bool; 7]| {
+        seen.iter().filter(|row| row.map(|luma| luma > 200) == bright && row.iter().all(|luma| !(3..200).contains(luma))).count()
+    };
+    assert!(like([true; 7]) >= 4, "{seen:?}");
+    assert!(like([false, false, true, true, true, true, false]) >= 4, "{seen:?}");
+    assert!(like([false, false, false, true, true, true, false]) >= 4, "{seen:?}");
+}
+
+/// A JPEG with its left half white and this Exif orientation.
+fn jpeg_on_its_side(name: &str, orientation: u8) -> PathBuf {
+    let draw = "drawbox=x=0:y=0:w=160:h=240:c=white:t=fill";
+    let path = film(name, &format!("-f lavfi -i color=black:s=320x240:d=0.04,{draw} -frames:v 1 -q:v 2"));
+    let bytes = std::fs::read(&path).unwrap();
+    let exif =
+        [&b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"[..], &[orientation, 0, 0, 0], &[0; 4]].concat();
+    std::fs::write(&path, [&bytes[..2], &exif, &bytes[2..]].concat()).unwrap();
+    path
+}
+
+/// Plays a still for a moment.
+fn play_still(path: &Path) -> Seen {
+    let plan = Plan { still: Some(Duration::ZERO), ..probe(path) };
+    assert!(plan.video.as_ref().unwrap().still);
+    play(plan).pictures.remove(0)
+}
+
+#[test]
+fn a_still_is_turned_and_mirrored_as_its_orientation_says() {
+    for (orientation, upright, white) in [
+        (1, size(320, 240), (10, 120)),
+        (2, size(320, 240), (310, 120)),
+        (5, size(240, 320), (120, 10)),
+        (6, size(240, 320), (120, 10)),
+        (8, size(240, 320), (120, 310)),
+    ] {
+        let picture = play_still(&jpeg_on_its_side(&format!("exif{orientation}.jpg"), orientation));
+        assert_eq!(picture.size, upright, "orientation {orientation}");
+        let dark = (picture.size.width - 1 - white.0, picture.size.height - 1 - white.1);
+        assert!(picture.luma(white.0, white.1) > 200 && picture.luma(dark.0, dark.1) < 50, "orientation {orientation}");
+    }
+}
+
+#[test]
+fn a_mirrored_film_is_mirrored_and_not_turned_by_half() {
+    let draw = "drawbox=x=0:y=0:w=160:h=120:c=white:t=fill";
+    let path = film("mirrored.mp4", &format!("-f lavfi -i color=black:s=320x240:r=10:d=0.3,{draw} -c:v libx264"));
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The matrix of the track's header: 40 bytes behind the version of a version 0 header.
+    let matrix = bytes.windows(4).position(|word| word == b"tkhd").unwrap() + 4 + 40;
+    assert_eq!(bytes[matrix..matrix + 4], 0x1_0000u32.to_be_bytes());
+    bytes[matrix..matrix + 4].copy_from_slice(&(-0x1_0000i32).to_be_bytes());
+    bytes[matrix + 24..matrix + 28].copy_from_slice(&(320u32 << 16).to_be_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let played = play(probe(&path));
+    let corners = [(10, 10), (310, 10), (10, 230), (310, 230)].map(|(x, y)| played.pictures[0].luma(x, y) > 200);
+    assert_eq!(corners, [false, true, false, false]);
+}
+
+#[test]
+fn pictures_woven_of_two_fields_are_taken_apart() {
+    let woven = "geq=lum='16+219*gt(mod(X+N*8,64),32)':cb=128:cr=128,tinterlace=mode=interleave_top";
+    let coded = "-c:v mpeg2video -q:v 2 -flags +ildct+ilme";
+    let path = film("woven.mpg", &format!("-f lavfi -i color=black:s=64x64:r=50:d=1,{woven} {coded}"));
+    let combs = |plan: Plan| {
+        let played = play(plan);
+        let picture = &played.pictures[played.pictures.len() / 2];
+        let places = (8..55).flat_map(|y| (0..64).map(move |x| (x, y)));
+        places.filter(|&(x, y)| picture.luma(x, y).abs_diff(picture.luma(x, y + 1)) > 100).count()
+    };
+    let plan = probe(&path);
+    let mut as_they_are = plan.clone();
+    as_they_are.video.as_mut().unwrap().treatment.interlaced = false;
+    assert_eq!((combs(plan), combs(as_they_are) > 300), (0, true));
+}
+
+#[test]
+fn what_is_transparent_lies_on_black() {
+    let clear = "geq=r=255:g=255:b=255:a='255*gte(X,80)'";
+    let path = film("clear.png", &format!("-f lavfi -i color=white:s=160x120:d=0.04,format=rgba,{clear} -frames:v 1"));
+    let picture = play_still(&path);
+    assert_eq!(middle(&picture, [10, 70, 90, 150]).map(|luma| luma > 200), [false, false, true, true]);
+    assert!(picture.luma(10, 60) < 3);
+}
+
+#[test]
+fn a_still_is_decoded_once_and_given_again_and_at_once_to_whoever_comes() {
+    let path = film("still.png", "-f lavfi -i testsrc2=s=320x240:d=0.04 -frames:v 1");
+    let plan = Film::probe(&path, &Options { looped: true, still: None, ..Options::default() }).unwrap();
+    let (pictures, sound) = (Slot::waiting(2), Slot::waiting(2));
+    let film = Film::open(plan, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
+    let next = || Seen::of(&pictures.take().unwrap());
+    let first = next();
+    film.show_again();
+    let (second, third) = (next(), next());
+    assert!(first.planes == second.planes && second.planes == third.planes);
+    let (again, usual) = (second.captured - first.captured, third.captured - second.captured);
+    assert!(again < usual, "{again:?} for who came, {usual:?} else");
+    assert_eq!(children(&path), 0);
+    drop(film);
+    assert!(pictures.is_closed());
+    // Not looped it ends by itself.
+    let played = play(Plan { still: Some(Duration::from_millis(700)), ..probe(&path) });
+    assert!((1..=2).contains(&played.pictures.len()), "{} in 700 ms", played.pictures.len());
+}
+
+/// How many processes have this film in their command line.
+fn children(path: &Path) -> usize {
+    let mine = format!("file:{}", path.display());
+    let running =
+        std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    running.filter(|line| String::from_utf8_lossy(line).contains(&mine)).count()
+}
+
+#[test]
+fn a_short_loop_is_decoded_once() {
+    let path = film("short-loop.mkv", "-f lavfi -i testsrc2=s=160x90:r=25:d=0.4 -c:v ffv1");
+    let plan = Film::probe(&path, &Options { looped: true, ..Options::default() }).unwrap();
+    let (pictures, sound) = (Slot::waiting(1), Slot::waiting(1));
+    let film = Film::open(plan, Arc::clone(&pictures), sound).unwrap();
+    let seen: Vec<Seen> = (0..40).map(|_| Seen::of(&pictures.take().unwrap())).collect();
+    assert_eq!(children(&path), 0);
+    drop(film);
+    for (k, picture) in seen.iter().enumerate() {
+        assert!(picture.planes == seen[k % 10].planes, "{k}");
+    }
+    assert_times(seen.iter().map(|picture| picture.captured), Duration::ZERO, |k| Duration::from_millis(40 * k as u64));
+}
+
+#[test]
+fn a_percent_sign_is_part_of_a_name_and_what_is_cut_off_is_told_so() {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("percent");
+    std::fs::create_dir_all(&dir).unwrap();
+    let plain = film("plain.png", "-f lavfi -i color=white:s=64x48:d=0.04 -frames:v 1");
+    std::fs::copy(&plain, dir.join("a%03d.png")).unwrap();
+    let other = film("other.png", "-f lavfi -i color=black:s=32x24:d=0.04 -frames:v 1");
+    std::fs::copy(&other, dir.join("a001.png")).unwrap();
+    let picture = play_still(&dir.join("a%03d.png"));
+    assert_eq!((picture.size, picture.is_white()), (size(64, 48), true));
+
+    let whole = film("to-cut.mp4", "-f lavfi -i testsrc2=s=160x90:r=30:d=1 -c:v libx264");
+    let cut = dir.join("cut.mp4");
+    let bytes = std::fs::read(whole).unwrap();
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let error = Film::probe(&cut, &Options::default()).unwrap_err().to_string();
+    assert!(error.ends_with("is not a film that ffmpeg can play: moov atom not found"), "{error}");
+}
+
+/// Answers every request with these bytes; gives the address.
+fn web_server(bytes: Vec<u8>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/film.mkv", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (Ok(mut stream), bytes) = (stream, bytes.clone()) else { return };
+            std::thread::spawn(move || {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request);
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
+                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes));
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_film_on_a_web_server_is_played_at_its_own_pace() {
+    let path = film("web.mkv", "-f lavfi -i testsrc2=s=160x90:r=25:d=1 -c:v ffv1");
+    let address = web_server(std::fs::read(path).unwrap());
+    assert!(matches!(address::connect(Path::new(&address), &Options::default()), Ok(address::Opened::Film)));
+    let played = play(probe(Path::new(&address)));
+    assert_eq!(played.pictures.len(), 25);
+    assert_times(played.times(), Duration::ZERO, |k| Duration::from_millis(40 * k as u64));
+}
+
+#[test]
+fn what_comes_live_from_an_address_goes_out_as_it_comes_over_one_connection() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("http://127.0.0.1:{port}");
+    // This server serves one client and is gone.
+    let source = "-f lavfi -i testsrc2=s=160x90:r=25 -f lavfi -i sine=440 -t 4 -c:v mpeg2video -c:a mp2 -f mpegts -listen 1";
+    let mut server = Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-re"])
+        .args(source.split_whitespace())
+        .arg(&address)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    let connection = loop {
+        match address::connect(Path::new(&address), &Options::default()) {
+            Ok(address::Opened::Live(connection)) => break connection,
+            Ok(address::Opened::Film) => panic!("it has no length"),
+            // Its port is not open yet.
+            Err(Error::Address { why, .. }) if why.contains("refused") => assert!(server.try_wait().unwrap().is_none()),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!((connection.size, connection.channels), (Some(size(160, 90)), 2));
+    let (pictures, sound) = (Slot::newest(), Slot::dropping(2000));
+    let live = address::Address::open(connection, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
+    let seen: Vec<Seen> = std::iter::from_fn(|| pictures.take()).map(|picture| Seen::of(&picture)).collect();
+    assert!(seen.len() > 10 && live.failed().is_none(), "{} pictures, {:?}", seen.len(), live.failed());
+    assert!(seen.windows(2).all(|pair| pair[0].captured <= pair[1].captured));
+    assert!(seen.iter().all(|picture| picture.captured <= picture.taken));
+    let blocks = std::iter::from_fn(|| sound.take()).count();
+    assert!(blocks > 100, "{blocks} blocks of sound");
+    drop(live);
+    let _ = server.wait();
+    let gone =
+        address::connect(Path::new(&address), &Options::default()).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(gone.starts_with(&format!("cannot read {address}: ffmpeg says: ")) && gone.contains("refused"), "{gone}");
 }
 
 /// What ffmpeg writes into a pipe, as the live source takes it.

@@ -5,15 +5,21 @@
 //!  (raw pictures and PCM in Matroska)     └─ film sound ───── Slot<Block>
 //! ```
 //!
-//! ffmpeg decodes, turns upright, squares the pixels, scales and converts to full-range BT.601; here times are made exact
-//! (`timeline.rs`), waited for (`clock.rs`) and kept from blocking each other (`feed.rs`). Each pass of a looped film is a child of its own,
-//! and begins where the longer of the last pass's pictures and sound ended, so the two never drift apart.
+//! ffmpeg decodes, deinterlaces, turns upright, squares the pixels, lays what is transparent on black, fits each picture into the first one's
+//! shape and converts to full-range BT.601; here times are made exact (`timeline.rs`), waited for (`clock.rs`) and kept from blocking
+//! each other (`feed.rs`). Each pass of a looped film begins where the longer of the last pass's pictures and sound ended, so the two never
+//! drift apart. A short one is decoded once and kept (`kept.rs`); else each pass is a child of its own. A still is decoded once and given
+//! again at a low rate. What comes live from an address has no clock of ours: `address.rs`.
 //!
 //! A picture is pushed when its time has come. Where a slot makes us wait, the clock of the whole film moves later: nothing is skipped.
 
+pub mod address;
 mod clock;
+mod command;
 mod feed;
+mod kept;
 mod matroska;
+mod origin;
 mod player;
 mod probe;
 mod timeline;
@@ -24,8 +30,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub use self::origin::{Origin, is_address};
 use self::player::Player;
-pub use self::probe::{Plan, Sound, Video};
+pub use self::probe::{Plan, Sound, Treatment, Video};
 use crate::picture::{Picture, Size};
 use crate::slot::Slot;
 use crate::sound::Block;
@@ -46,11 +53,18 @@ pub struct Options {
     pub want_video: bool,
     /// Play its sound, if it has some.
     pub want_audio: bool,
+    /// How long a single picture is shown; without, until it is stopped.
+    pub still: Option<Duration>,
+}
+
+impl Options {
+    /// How long a single picture is shown where nobody says so.
+    pub const STILL: Duration = Duration::from_secs(5);
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { width: None, size: None, looped: false, want_video: true, want_audio: true }
+        Options { width: None, size: None, looped: false, want_video: true, want_audio: true, still: Some(Options::STILL) }
     }
 }
 
@@ -72,10 +86,12 @@ pub enum Error {
         why: String,
     },
     /// No such file.
-    #[error("there is no file {}", path.display())]
+    #[error("there is no file {}{cure}", path.display())]
     NoFile {
         /// The name given.
         path: PathBuf,
+        /// What to do, where that can be told from the name.
+        cure: &'static str,
     },
     /// It cannot be opened.
     #[error("cannot read {}: {why}", path.display())]
@@ -109,6 +125,14 @@ pub enum Error {
         /// Their size.
         size: Size,
     },
+    /// An address gives nothing, or nothing more.
+    #[error("cannot read {}: ffmpeg says: {why}", address.display())]
+    Address {
+        /// The address given.
+        address: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
     /// ffmpeg gave up.
     #[error("{} could not be played to its end: ffmpeg says: {why}", path.display())]
     Broken {
@@ -129,9 +153,14 @@ pub struct Film {
 }
 
 impl Film {
-    /// Learns what the film is made of. Takes about a tenth of a second; plays nothing.
+    /// Learns what the film is made of. Takes some tenths of a second; plays nothing.
     pub fn probe(path: &Path, options: &Options) -> Result<Plan, Error> {
-        probe::probe(path, options)
+        Self::probe_at(Origin::of(path)?, options)
+    }
+
+    /// As [`Film::probe`], of a film on stdin or at an address.
+    pub fn probe_at(origin: Origin, options: &Options) -> Result<Plan, Error> {
+        probe::probe(origin, options)
     }
 
     /// Starts to play: the first picture's time is a moment after ffmpeg gives it. Slots should be [`Slot::waiting`]; both are closed at the end.
@@ -150,6 +179,11 @@ impl Film {
         }
         film.reader = Some(spawn("film reader", &player, move |player| player.run(pipes, givers))?);
         Ok(film)
+    }
+
+    /// Somebody new watches: a still is given again at once.
+    pub fn show_again(&self) {
+        self.player.show_again();
     }
 
     /// Why it ended, if neither at its end nor because it was told to.

@@ -21,6 +21,9 @@ impl Rate {
     /// What a film plays at that does not say: 25, as ffmpeg takes it.
     pub const PAL: Rate = Rate { num: 25, den: 1 };
 
+    /// Two a second: often enough for what does not move.
+    pub const TWO: Rate = Rate { num: 2, den: 1 };
+
     /// `num / den` pictures a second, if that is more than one a minute and at most [`Rate::MAX`] a second.
     pub fn new(num: u32, den: u32) -> Option<Self> {
         let (num64, den64) = (u64::from(num), u64::from(den));

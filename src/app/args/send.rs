@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
+use clap::builder::TypedValueParser;
 
 use super::{Command, Common, CommonFlags, Env, Fps, Wrong, device, units};
 use crate::media::rate_control::Bitrate;
@@ -70,8 +71,9 @@ Examples:
   send --list                     which cameras, modes and microphones there are
   send --camera 1 -s 720p -r 60   another camera, in a mode of your choice
   send --file talk.mp4 --loop     a film, over and over
+  send --file rtsp://door/        a network camera, or whatever else ffmpeg reads
   send --test                     no devices needed: a test picture and a tone
-  ffmpeg -i rtsp://door/ -f yuv4mpegpipe - | send --file -
+  ffmpeg -f x11grab -i :0 -f yuv4mpegpipe - | send --file -
 
 Who is given a host dials, who is not waits: on the other machine run
 `recv THIS-MACHINE`, or plain `recv` where this `send` dials. All is
@@ -94,8 +96,8 @@ struct Flags {
     #[arg(long, value_name = "WHICH", value_parser = device, group = "source", help_heading = "What to send")]
     camera: Option<String>,
 
-    /// A film with its sound, at its own pace; `-` takes live y4m or JPEGs from stdin
-    #[arg(long, value_name = "PATH", group = "source", help_heading = "What to send")]
+    /// A film with its sound, at its own pace, a still, or an address like rtsp://DOOR/; `-` takes live y4m or JPEGs from stdin
+    #[arg(long, value_name = "PATH", value_parser = film_name(), allow_hyphen_values = true, group = "source", help_heading = "What to send")]
     file: Option<PathBuf>,
 
     /// A test picture and a tone: no device needed
@@ -148,6 +150,15 @@ struct Flags {
 
     #[command(flatten)]
     common: CommonFlags,
+}
+
+/// Names of films are taken as they are; what begins with a dash is nearly always a flag whose neighbour lost its value.
+fn film_name() -> impl TypedValueParser<Value = PathBuf> {
+    clap::builder::OsStringValueParser::new().try_map(|name| {
+        let dash = name.len() > 1 && name.as_encoded_bytes().starts_with(b"-");
+        let cure = || format!("a name that begins with a dash is written ./{}", name.to_string_lossy());
+        if dash { Err(cure()) } else { Ok(PathBuf::from(name)) }
+    })
 }
 
 /// Reads the command line of `send`, the program's name first.
@@ -209,11 +220,11 @@ fn sound(flags: &Flags, source: &Source) -> Result<Option<Sound>, Wrong> {
         Source::Film { .. } if flags.mic.is_some() => Err(Wrong::conflict("a film has its own sound: leave out --mic or --file")),
         Source::Film { .. } => Ok(Some(Sound::Source)),
         Source::Test if flags.mic.is_none() => Ok(Some(Sound::Source)),
-        // Whoever pipes pictures in has not asked to be listened to.
         Source::Stdin if flags.mic.is_none() && flags.require_audio => {
             Err(Wrong::conflict("--require-audio: there is no sound on stdin; add --mic WHICH"))
         }
-        Source::Stdin if flags.mic.is_none() => Ok(None),
+        // A film on stdin has its own. Whoever pipes pictures in has not asked to be listened to.
+        Source::Stdin if flags.mic.is_none() => Ok(Some(Sound::Source)),
         Source::Camera(_) | Source::Stdin | Source::Test => Ok(Some(Sound::Microphone(flags.mic.clone()))),
     }
 }
@@ -260,6 +271,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_begins_with_a_dash_is_told_how_to_be_written() {
+        for line in ["send --file -dash.mp4", "send --file=-dash.mp4"] {
+            assert!(refusal(line).contains("a name that begins with a dash is written ./-dash.mp4"), "{}", refusal(line));
+        }
+        assert_eq!(config("send --file ./-dash.mp4").source, Source::Film { path: "./-dash.mp4".into(), looped: false });
+    }
+
+    #[test]
     fn only_a_film_can_start_again() {
         for line in ["send --loop", "send --test --loop", "send --file - --loop"] {
             assert!(refusal(line).contains("--loop needs a film"), "{line}");
@@ -278,7 +297,7 @@ mod tests {
         let microphone = |which: &str| Some(Sound::Microphone(Some(which.into())));
         assert_eq!([sound("send --test"), sound("send --file a.mp4")], [Some(Sound::Source), Some(Sound::Source)]);
         assert_eq!([sound("send --test --mic 1"), sound("send --file - --mic usb")], [microphone("1"), microphone("usb")]);
-        assert_eq!([sound("send --file -"), sound("send --no-audio")], [None, None]);
+        assert_eq!([sound("send --file -"), sound("send --no-audio")], [Some(Sound::Source), None]);
         assert!(refusal("send --file a.mp4 --mic 1").contains("a film has its own sound"));
         assert!(refusal("send --file - --require-audio").contains("add --mic WHICH"));
     }

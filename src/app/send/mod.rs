@@ -5,6 +5,7 @@
 //! then played to its end whoever leaves.
 
 mod encode;
+mod films;
 mod keeper;
 mod preview;
 mod report;
@@ -184,6 +185,9 @@ impl Send<'_> {
                 self.awaited.reached();
                 self.tell_preview();
                 self.linked += usize::from(!again);
+                if let Some(running) = &self.running {
+                    running.show_again();
+                }
                 let verb = if again { "is back" } else { "watches" };
                 self.doorman.peer(&format!("{name} ({address}) {verb}"));
             }

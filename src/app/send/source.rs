@@ -5,9 +5,11 @@ use super::super::args::send::{Sound as SoundSource, Source};
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::encode::Encoder;
+use super::films::{a_second, at, options, planned};
 use super::keeper::{Keeper, SharedPlan};
 use crate::capture::camera::{self, Camera};
-use crate::capture::file::{self, Film};
+use crate::capture::file::address::{Address, Connection};
+use crate::capture::file::{self, Film, Origin};
 use crate::capture::microphone::Microphone;
 use crate::capture::pattern::{self, Pattern};
 use crate::capture::rate::Rate;
@@ -29,9 +31,15 @@ const FILM_AHEAD: usize = 2;
 const SOUND_AHEAD: usize = 20;
 
 /// Where pictures come from, made ready.
-enum Pictures {
+pub enum Pictures {
     Camera(SharedPlan),
     Film(file::Plan),
+    /// Live, from an address: connected until it is started.
+    Address {
+        connection: Mutex<Option<Connection>>,
+        size: Option<Size>,
+        channels: u8,
+    },
     Stdin(Option<(u32, u32)>),
     Test(Size, (u32, u32)),
     None,
@@ -53,16 +61,15 @@ impl Plan {
     /// Finds out what there is, and says so; devices stay closed.
     pub fn make(config: &args::Send) -> Result<Plan, Failure> {
         let size = config.size;
+        let own_sound = matches!(config.sound, Some(SoundSource::Source));
         let pictures = match &config.source {
-            Source::Film { path, looped } => {
-                let options = file::Options {
-                    width: config.width,
-                    size: None,
-                    looped: *looped,
-                    want_video: config.video,
-                    want_audio: config.sound.is_some(),
-                };
-                Pictures::Film(Film::probe(path, &options).code(ExitCode::Failed)?)
+            Source::Film { path, .. } => at(config, path)?,
+            Source::Stdin if Origin::stdin().is_some() => {
+                if config.sound.is_some() && !own_sound {
+                    return Err(Failure::new(ExitCode::Usage, "a film on stdin has its own sound: leave out --mic"));
+                }
+                let origin = Origin::stdin().ok_or_else(|| Failure::new(ExitCode::Failed, "stdin is closed"))?;
+                planned(Film::probe_at(origin, &options(config)).code(ExitCode::Failed)?)
             }
             _ if !config.video && config.source != Source::Test => Pictures::None,
             Source::Camera(which) => {
@@ -76,7 +83,10 @@ impl Plan {
             Source::Test => {
                 let size = size.unwrap_or(TEST.0);
                 let size = config.width.map_or(size, |width| scaled(size, width));
-                Pictures::Test(size, config.fps.map_or(TEST.1, |fps| (fps.num, fps.den)))
+                let rate = config.fps.map_or(TEST.1, |fps| (fps.num, fps.den));
+                let what = if config.video { format!("{size}, {}", a_second(rate)) } else { "no picture".into() };
+                tracing::info!("test picture: {what}, {}", if own_sound { "with a tone" } else { "without a tone" });
+                Pictures::Test(size, rate)
             }
         };
         // Without either there is no going on.
@@ -91,6 +101,7 @@ impl Plan {
         let channels = match (&pictures, &config.sound) {
             (_, None) => 0,
             (Pictures::Film(plan), _) => plan.sound.as_ref().map_or(0, |sound| sound.channels),
+            (Pictures::Address { channels, .. }, _) => *channels,
             (Pictures::Test(..), Some(SoundSource::Source)) => 1,
             (_, Some(SoundSource::Microphone(_))) => microphone.as_ref().map_or(0, |(_, channels)| *channels),
             _ => 0,
@@ -106,6 +117,7 @@ impl Plan {
     pub fn has_pictures(&self) -> bool {
         match &self.pictures {
             Pictures::Film(plan) => plan.video.is_some(),
+            Pictures::Address { size, .. } => size.is_some(),
             Pictures::None => false,
             _ => self.video,
         }
@@ -121,9 +133,9 @@ impl Plan {
         matches!(self.pictures, Pictures::Film(_))
     }
 
-    /// Whether it runs from the start: who writes to our stdin must not be held up.
+    /// Whether it runs from the start: who writes to our stdin must not be held up, nor a connection that was made.
     pub fn runs_unwatched(&self) -> bool {
-        matches!(self.pictures, Pictures::Stdin(_))
+        matches!(self.pictures, Pictures::Stdin(_) | Pictures::Address { .. })
     }
 
     /// What to call it.
@@ -131,6 +143,7 @@ impl Plan {
         match &self.pictures {
             Pictures::Camera(_) => "the camera",
             Pictures::Film(_) => "the film",
+            Pictures::Address { .. } => "the stream",
             Pictures::Stdin(_) => "stdin",
             Pictures::Test(..) => "the test picture",
             Pictures::None => "the microphone",
@@ -148,6 +161,7 @@ impl Plan {
                 .video
                 .as_ref()
                 .map_or((None, (0, 1), false), |video| (Some(video.size), (video.grid.num(), video.grid.den()), video.variable)),
+            Pictures::Address { size, .. } => (*size, (0, 1), true),
             Pictures::Stdin(rate) => (None, rate.unwrap_or((0, 1)), true),
             Pictures::Test(size, rate) if self.video => (Some(*size), *rate, false),
             Pictures::Test(..) => (None, (0, 1), false),
@@ -186,6 +200,7 @@ fn find_microphone(which: Option<&str>, required: Option<&str>) -> Result<Option
 enum Device {
     Camera(Arc<Keeper>),
     Film(Film),
+    Address(Address),
     Stdin(Live),
     Test { _pattern: Pattern },
     None,
@@ -247,6 +262,11 @@ impl Running {
             }
             Pictures::Film(plan) => {
                 Device::Film(Film::open(plan.clone(), pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
+            }
+            Pictures::Address { connection, .. } => {
+                let connection = connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let connection = connection.ok_or_else(|| Failure::new(ExitCode::Failed, "the stream was closed"))?;
+                Device::Address(Address::open(connection, pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
             }
             Pictures::Stdin(_) => Device::Stdin(Live::stdin(pictures.clone()).code(ExitCode::Failed)?),
             Pictures::Test(size, rate) => {
@@ -313,6 +333,13 @@ impl Running {
         Ok(())
     }
 
+    /// Somebody new watches: what does not move is given again at once.
+    pub fn show_again(&self) {
+        if let Device::Film(film) = &self.device {
+            film.show_again();
+        }
+    }
+
     /// What it lost so far.
     pub fn counts(&self) -> Counts {
         let camera = match &self.device {
@@ -328,6 +355,7 @@ impl Running {
         let failed = match &self.device {
             Device::Camera(keeper) => keeper.failed().map(|error| Err(error).code(ExitCode::Device)),
             Device::Film(film) => film.failed().map(|error| Err(error).code(ExitCode::Failed)),
+            Device::Address(address) => address.failed().map(|error| Err(error).code(ExitCode::Failed)),
             Device::Stdin(stdin) => stdin.failed().map(|error| Err(error).code(ExitCode::Failed)),
             Device::Test { .. } | Device::None => None,
         };

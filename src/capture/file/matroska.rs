@@ -112,6 +112,18 @@ impl<R: Read> Packets<R> {
         Ok(Packets { file, video, audio, tick, frame: Frame::default() })
     }
 
+    /// The pictures' size, if there are pictures; as the head says, which the caller checks against what comes.
+    pub fn size(&self) -> Option<(u64, u64)> {
+        let track = self.file.tracks().iter().find(|track| track.track_type() == TrackType::Video)?;
+        track.video().map(|video| (video.pixel_width().get(), video.pixel_height().get()))
+    }
+
+    /// The sound's channels, if there is sound.
+    pub fn channels(&self) -> Option<u64> {
+        let track = self.file.tracks().iter().find(|track| track.track_type() == TrackType::Audio)?;
+        track.audio().map(|audio| audio.channels().get())
+    }
+
     /// The next packet; `None` at the end, clean or not.
     pub fn next(&mut self) -> Result<Option<Packet<'_>>, DemuxError> {
         while self.file.next_frame(&mut self.frame)? {

@@ -1,7 +1,7 @@
-//! Plays a film: runs the child of each pass, reads it, and gives out what is due.
+//! Plays a film: runs the child of each pass, or plays again what was kept of the first, and gives out what is due.
 
-use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::process::{Child, ChildStderr, ChildStdout, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,23 @@ use tracing::warn;
 
 use super::clock::Clock;
 use super::feed::{self, Feed, Timed};
+use super::kept::Kept;
 use super::matroska::{Packets, Stream};
 use super::timeline::{Pictures, Sounds};
 use super::words::Words;
-use super::{Error, Plan, Sound, Video, probe, words};
-use crate::picture::{Body, Picture, Pool, Sampling};
+use super::{Error, Plan, command, probe, words};
+use crate::picture::{Body, Picture, Pool, Sampling, Size};
 use crate::slot::Slot;
-use crate::sound::{self, Block};
+use crate::sound::Block;
 
 /// A pipe large enough that ffmpeg is not woken for every page of a picture; what an unprivileged process may ask for.
 const PIPE: i32 = 1 << 20;
 
 /// How long after the first packet the film begins: decoders start unevenly, and a film that stands still in its first moment looks broken.
 const PREROLL: Duration = Duration::from_millis(200);
+
+/// A still is given again no sooner than this, however many begin to watch.
+const STILL_LEAST: Duration = Duration::from_millis(100);
 
 /// What the threads of one film share.
 pub struct Player {
@@ -32,6 +36,37 @@ pub struct Player {
     sound: Arc<Slot<Block>>,
     child: Mutex<Option<Child>>,
     failure: Mutex<Option<Error>>,
+    still: Mutex<Still>,
+    still_changed: Condvar,
+}
+
+/// What is asked of a still.
+#[derive(Default)]
+struct Still {
+    again: bool,
+    stopped: bool,
+}
+
+/// One pass on its way through the timelines.
+struct Pass<'a> {
+    begin: Duration,
+    pictures: Pictures,
+    sounds: &'a mut Sounds,
+    sound_began: bool,
+    pool: &'a Pool,
+    picture_bytes: usize,
+}
+
+/// Why a packet was not taken.
+enum Refused {
+    Stopped,
+    Wrong(String),
+}
+
+impl From<feed::Stopped> for Refused {
+    fn from(_: feed::Stopped) -> Self {
+        Refused::Stopped
+    }
 }
 
 /// A child's pipes: what it plays and what it says.
@@ -41,7 +76,17 @@ impl Player {
     /// Nothing runs yet.
     pub fn new(plan: Plan, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Self {
         let feed = Feed::new(plan.video.is_some(), plan.sound.is_some());
-        Player { plan, clock: Clock::default(), feed, pictures, sound, child: Mutex::default(), failure: Mutex::default() }
+        Player {
+            plan,
+            clock: Clock::default(),
+            feed,
+            pictures,
+            sound,
+            child: Mutex::default(),
+            failure: Mutex::default(),
+            still: Mutex::default(),
+            still_changed: Condvar::new(),
+        }
     }
 
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
@@ -71,8 +116,16 @@ impl Player {
         // In this order: a child started after the kill would have seen the clock stopped.
         self.clock.stop();
         self.feed.stop();
+        self.still.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
+        self.still_changed.notify_all();
         self.close();
         self.kill();
+    }
+
+    /// Has a still given again soon.
+    pub fn show_again(&self) {
+        self.still.lock().unwrap_or_else(PoisonError::into_inner).again = true;
+        self.still_changed.notify_all();
     }
 
     fn close(&self) {
@@ -83,7 +136,7 @@ impl Player {
     /// Starts ffmpeg for the next pass.
     pub fn start_child(&self) -> Result<Pipes, Error> {
         let mut slot = self.child();
-        let mut command = play_command(&self.plan);
+        let mut command = command::play(&self.plan);
         let mut child = command.spawn().map_err(|error| probe::not_started("ffmpeg", &error))?;
         let pipes = child.stdout.take().zip(child.stderr.take());
         if self.clock.stopped() {
@@ -114,43 +167,60 @@ impl Player {
     fn play(&self, first: Pipes) -> Result<Duration, Error> {
         let pool = Pool::new();
         let mut sounds = Sounds::new(self.plan.sound.as_ref().map_or(1, |sound| sound.channels));
-        let mut pipes = first;
-        let mut begin = Duration::ZERO;
-        loop {
-            let end = self.pass(pipes, begin, &pool, &mut sounds)?;
-            if !self.plan.looped || self.clock.stopped() {
-                if let Some((time, samples)) = sounds.rest() {
-                    let _ = self.feed.push_sound(time, samples);
-                }
-                return Ok(end);
-            }
-            begin = end;
-            pipes = self.start_child()?;
+        let still = self.plan.video.as_ref().is_some_and(|video| video.still);
+        let looped = self.plan.looped && !still;
+        let mut kept = looped.then(Kept::default);
+        let mut end = self.pass(first, self.begin_pass(Duration::ZERO, &mut sounds, &pool), kept.as_mut())?;
+        let kept = kept.and_then(Kept::whole);
+        while looped && !self.clock.stopped() {
+            let pass = self.begin_pass(end, &mut sounds, &pool);
+            end = match &kept {
+                Some(packets) => self.again(packets, pass),
+                None => self.pass(self.start_child()?, pass, None)?,
+            };
         }
+        if let Some((time, samples)) = sounds.rest() {
+            let _ = self.feed.push_sound(time, samples);
+        }
+        Ok(end)
+    }
+
+    fn begin_pass<'a>(&self, begin: Duration, sounds: &'a mut Sounds, pool: &'a Pool) -> Pass<'a> {
+        let video = self.plan.video.as_ref();
+        let pictures = Pictures::new(
+            video.filter(|video| !video.variable).map(|video| video.rate),
+            video.map_or(Duration::ZERO, |video| video.rate.period()),
+        );
+        let picture_bytes = video.map_or(0, |video| Sampling::Yuv420.bytes(video.size));
+        Pass { begin, pictures, sounds, sound_began: false, pool, picture_bytes }
     }
 
     /// Reads one child to its end; says when both pictures and sound have ended.
-    fn pass(&self, (stdout, stderr): Pipes, begin: Duration, pool: &Pool, sounds: &mut Sounds) -> Result<Duration, Error> {
+    fn pass(&self, (stdout, stderr): Pipes, mut pass: Pass<'_>, kept: Option<&mut Kept>) -> Result<Duration, Error> {
         let listener = std::thread::Builder::new().name("film words".into()).spawn(move || words::listen(stderr));
-        let video = self.plan.video.as_ref();
-        let rate = video.map(|video| video.rate);
-        let mut pictures = Pictures::new(
-            video.filter(|video| !video.variable).map(|video| video.rate),
-            rate.map_or(Duration::ZERO, |rate| rate.period()),
-        );
-        let outcome = self.read(stdout, begin, pool, &mut pictures, sounds);
+        let outcome = self.read(stdout, &mut pass, kept);
         if outcome.is_err() || self.clock.stopped() {
             self.kill();
         }
         // When the child has closed its stderr it is ending; then the wait is short.
         let words = listener.map_err(|error| Error::Thread(error.to_string()))?.join().unwrap_or_default();
         let status = self.child().take().map(|mut child| child.wait());
-        let end = pictures.end().max(sounds.end());
+        let end = pass.end();
         if self.clock.stopped() {
             return Ok(end);
         }
-        self.judge(outcome, status, words, end > begin)?;
+        self.judge(outcome, status, words, end > pass.begin)?;
         Ok(end)
+    }
+
+    /// Plays what was kept once more; says when it ends.
+    fn again(&self, packets: &[(Stream, Duration, Vec<u8>)], mut pass: Pass<'_>) -> Duration {
+        for (stream, stamp, bytes) in packets {
+            if self.feed_packet(&mut pass, *stream, *stamp, bytes).is_err() {
+                break;
+            }
+        }
+        pass.end()
     }
 
     fn judge(
@@ -160,12 +230,12 @@ impl Player {
         words: Words,
         played: bool,
     ) -> Result<(), Error> {
-        let broken = |why| Error::Broken { path: self.plan.path.clone(), why };
+        let broken = |why| Error::Broken { path: self.plan.origin.name.clone(), why };
         let succeeded = matches!(&status, Some(Ok(status)) if status.success());
         match (outcome, words.last) {
             (Ok(()), None) if succeeded && played => Ok(()),
             (Ok(()), Some(last)) if succeeded && played => {
-                let path = self.plan.path.display();
+                let path = self.plan.origin.name.display();
                 warn!("{path} is damaged and was played as far as it goes: ffmpeg says: {last} ({} lines)", words.lines);
                 Ok(())
             }
@@ -179,39 +249,39 @@ impl Player {
         }
     }
 
-    fn read(
-        &self,
-        stdout: ChildStdout,
-        begin: Duration,
-        pool: &Pool,
-        pictures: &mut Pictures,
-        sounds: &mut Sounds,
-    ) -> Result<(), String> {
-        let size = self.plan.video.as_ref().map(|video| video.size);
-        let picture_bytes = size.map_or(0, |size| Sampling::Yuv420.bytes(size));
-        let mut packets = Packets::open(stdout, picture_bytes).map_err(|error| error.to_string())?;
-        let mut sound_began = false;
+    fn read(&self, stdout: ChildStdout, pass: &mut Pass<'_>, mut kept: Option<&mut Kept>) -> Result<(), String> {
+        let mut packets = Packets::open(stdout, pass.picture_bytes).map_err(|error| error.to_string())?;
         while let Some((stream, stamp, bytes)) = packets.next().map_err(|error| error.to_string())? {
             self.clock.begin(Instant::now() + PREROLL);
-            let stamp = begin + stamp;
-            let pushed = match stream {
-                Stream::Pictures if bytes.len() == picture_bytes => {
-                    let mut pixels = pool.take(bytes.len());
-                    pixels.copy_from_slice(bytes);
-                    self.feed.push_picture(pictures.time(stamp), pixels)
-                }
-                Stream::Pictures => return Err(format!("a picture of {} bytes where {picture_bytes} were due", bytes.len())),
-                Stream::Sound => {
-                    // Only where a pass begins does a stamp place the sound; after that samples are counted.
-                    let place = (!std::mem::replace(&mut sound_began, true)).then_some(stamp);
-                    self.feed_sound(sounds, place, bytes)
-                }
-            };
-            if pushed.is_err() {
-                break;
+            if let Some(kept) = &mut kept {
+                kept.push(stream, stamp, bytes);
+            }
+            match self.feed_packet(pass, stream, stamp, bytes) {
+                Ok(()) => {}
+                Err(Refused::Stopped) => break,
+                Err(Refused::Wrong(why)) => return Err(why),
             }
         }
         Ok(())
+    }
+
+    fn feed_packet(&self, pass: &mut Pass<'_>, stream: Stream, stamp: Duration, bytes: &[u8]) -> Result<(), Refused> {
+        let stamp = pass.begin + stamp;
+        match stream {
+            Stream::Pictures if bytes.len() == pass.picture_bytes => {
+                let mut pixels = pass.pool.take(bytes.len());
+                pixels.copy_from_slice(bytes);
+                Ok(self.feed.push_picture(pass.pictures.time(stamp), pixels)?)
+            }
+            Stream::Pictures => {
+                Err(Refused::Wrong(format!("a picture of {} bytes where {} were due", bytes.len(), pass.picture_bytes)))
+            }
+            Stream::Sound => {
+                // Only where a pass begins does a stamp place the sound; after that samples are counted.
+                let place = (!std::mem::replace(&mut pass.sound_began, true)).then_some(stamp);
+                Ok(self.feed_sound(pass.sounds, place, bytes)?)
+            }
+        }
     }
 
     fn feed_sound(&self, sounds: &mut Sounds, place: Option<Duration>, bytes: &[u8]) -> Result<(), feed::Stopped> {
@@ -227,13 +297,45 @@ impl Player {
 
     /// Gives each picture out when its time has come.
     pub fn give_pictures(&self) {
-        let Some(size) = self.plan.video.as_ref().map(|video| video.size) else { return };
+        let Some((size, still)) = self.plan.video.as_ref().map(|video| (video.size, video.still)) else { return };
         while let Some(Timed { time, stray, data }) = self.feed.pop_picture() {
             let Some(captured) = self.clock.wait(Stream::Pictures, time, !stray) else { return };
+            if still {
+                return self.show_still(&data, size);
+            }
             let picture = Picture::new(captured, size, Body::Planes(Sampling::Yuv420, data));
             let picture = Picture { position: Some(time), ..picture };
             if self.clock.pushing(Stream::Pictures, || self.pictures.push(picture)).is_err() {
                 return self.stop();
+            }
+        }
+    }
+
+    /// Gives the only picture again and again, each time as caught now.
+    fn show_still(&self, planes: &[u8], size: Size) {
+        let period = self.plan.video.as_ref().map_or(Duration::ZERO, |video| video.rate.period());
+        let until = self.plan.still.filter(|_| !self.plan.looped).map(|shown| Instant::now() + shown);
+        let pool = Pool::new();
+        loop {
+            let mut copy = pool.take(planes.len());
+            copy.copy_from_slice(planes);
+            let shown = Instant::now();
+            if self.pictures.push(Picture::new(shown, size, Body::Planes(Sampling::Yuv420, copy))).is_err() {
+                return self.stop();
+            }
+            let mut still = self.still.lock().unwrap_or_else(PoisonError::into_inner);
+            loop {
+                let now = Instant::now();
+                if still.stopped || until.is_some_and(|until| now >= until) {
+                    return;
+                }
+                let next = shown + if still.again { STILL_LEAST } else { period };
+                if now >= next {
+                    still.again = false;
+                    break;
+                }
+                let wake = until.map_or(next, |until| until.min(next));
+                still = self.still_changed.wait_timeout(still, wake - now).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
     }
@@ -251,30 +353,9 @@ impl Player {
     }
 }
 
-/// The one ffmpeg command a pass is played by.
-fn play_command(plan: &Plan) -> Command {
-    let mut command = probe::tool("ffmpeg");
-    command.args(["-nostdin", "-hide_banner", "-v", "error"]);
-    probe::input_arguments(&mut command, &plan.path);
-    if let Some(Video { index, size, .. }) = &plan.video {
-        let filter = format!(
-            "scale={}:{}:flags=bicubic+accurate_rnd:out_range=full:out_color_matrix=bt601,format=yuvj420p",
-            size.width, size.height
-        );
-        command.args(["-map", &format!("0:{index}"), "-c:v", "rawvideo", "-vf", &filter]);
-        // Without a time base of its own the encoder rounds every stamp to a multiple of the nominal period.
-        command.args(["-fps_mode", "passthrough", "-enc_time_base", "1:90000"]);
+impl Pass<'_> {
+    /// When both pictures and sound have ended.
+    fn end(&self) -> Duration {
+        self.pictures.end().max(self.sounds.end())
     }
-    if let Some(Sound { index, channels }) = &plan.sound {
-        // `async=1` fills holes in the stamps with silence, so that counting samples and reading stamps come to the same.
-        let filter = format!("aresample={}:async=1", sound::RATE);
-        command.args(["-map", &format!("0:{index}"), "-c:a", "pcm_s16le", "-af", &filter, "-ac", &channels.to_string()]);
-    }
-    // Metadata would make the head long. A stream that has ended must not make the muxer hoard the other for ten seconds, its default.
-    command.args(["-map_metadata", "-1", "-map_chapters", "-1", "-max_interleave_delta", "500000"]);
-    command.args(["-f", "matroska", "-live", "1", "pipe:1"]);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Ctrl-C is for us: a child that dies of it would look like a broken film.
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
-    command
 }

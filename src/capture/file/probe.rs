@@ -1,15 +1,14 @@
 //! What a film is made of, asked of `ffprobe` before anything is played.
 
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Error, Options};
+use super::{Error, Options, Origin};
 use crate::capture::rate::Rate;
-use crate::picture::Size;
+use crate::picture::{Size, Turn, View};
 
 /// Neither side of a picture is longer, anywhere in Eyeline.
 const MAX_SIDE: u32 = 8192;
@@ -20,17 +19,28 @@ const MAX_ANSWER: u64 = 4 << 20;
 /// How many packets' stamps decide whether the rate is constant: ten seconds of most films, found without decoding.
 const STAMPS: usize = 300;
 
+/// How many packets are decoded to see what pictures are like: the first picture, and whether it is woven of two fields.
+const LOOK: &str = "%+#4";
+
+/// How often a still is given again. Whoever joins is given it at once; this is for what was lost on the way and for files, and costs
+/// next to nothing at any size up to 4K.
+const STILL: Rate = Rate::TWO;
+
 /// How a film will be played.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The film.
-    pub path: PathBuf,
+    pub origin: Origin,
     /// Its pictures, if it has some and they are wanted.
     pub video: Option<Video>,
     /// Its sound, if it has some and it is wanted.
     pub sound: Option<Sound>,
     /// Whether it starts again at its end.
     pub looped: bool,
+    /// How long it plays, where it says so.
+    pub length: Option<Duration>,
+    /// How long a still is shown; without, until it is stopped.
+    pub still: Option<Duration>,
 }
 
 /// A film's pictures.
@@ -46,6 +56,21 @@ pub struct Video {
     pub variable: bool,
     /// A rate at which each picture has a place of its own, or nearly: `rate`, unless they come at uneven times.
     pub grid: Rate,
+    /// Whether it is one picture alone.
+    pub still: bool,
+    /// What else is to be done to pictures.
+    pub treatment: Treatment,
+}
+
+/// What is done to pictures before they are scaled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Treatment {
+    /// They are woven of two fields.
+    pub interlaced: bool,
+    /// They have transparent parts.
+    pub alpha: bool,
+    /// They are mirrored, which not every ffmpeg undoes.
+    pub mirrored: Option<Turn>,
 }
 
 /// A film's sound.
@@ -67,6 +92,26 @@ struct Answer {
 #[derive(Deserialize)]
 struct Format {
     format_name: Option<String>,
+    duration: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Look {
+    #[serde(default)]
+    frames: Vec<Frame>,
+}
+
+/// A decoded picture as ffprobe tells of it.
+#[derive(Deserialize)]
+struct Frame {
+    width: Option<u32>,
+    height: Option<u32>,
+    pix_fmt: Option<String>,
+    sample_aspect_ratio: Option<String>,
+    #[serde(default)]
+    interlaced_frame: u8,
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +121,8 @@ struct Stream {
     codec_name: Option<String>,
     width: Option<u32>,
     height: Option<u32>,
+    pix_fmt: Option<String>,
+    field_order: Option<String>,
     sample_aspect_ratio: Option<String>,
     r_frame_rate: Option<String>,
     avg_frame_rate: Option<String>,
@@ -97,56 +144,34 @@ struct Disposition {
 #[derive(Deserialize)]
 struct SideData {
     rotation: Option<f64>,
+    displaymatrix: Option<String>,
 }
 
 /// See [`super::Film::probe`].
-pub fn probe(path: &Path, options: &Options) -> Result<Plan, Error> {
-    check_readable(path)?;
-    let answer = ask(path, &["-print_format", "json", "-show_streams", "-show_format"])?;
+pub fn probe(origin: Origin, options: &Options) -> Result<Plan, Error> {
+    let path = origin.name.clone();
+    let answer = ask(&origin, &["-print_format", "json", "-show_streams", "-show_format"])?;
     let answer: Answer = serde_json::from_slice(&answer)
-        .map_err(|error| Error::NotFilm { path: path.into(), why: format!("ffprobe's answer is not understood: {error}") })?;
+        .map_err(|error| Error::NotFilm { path: path.clone(), why: format!("ffprobe's answer is not understood: {error}") })?;
     // ffmpeg plays any text file as a terminal's screen; nobody means that.
     if answer.format.as_ref().and_then(|format| format.format_name.as_deref()) == Some("tty") {
-        return Err(Error::NotFilm { path: path.into(), why: "it is text".into() });
+        return Err(Error::NotFilm { path, why: "it is text".into() });
     }
-    let video = if options.want_video { best(&answer.streams, "video") } else { None };
-    let video = video.map(|stream| plan_video(path, stream, options)).transpose()?;
     let sound = if options.want_audio { best(&answer.streams, "audio") } else { None };
     let sound = sound.map(|stream| Sound { index: stream.index, channels: if stream.channels == Some(1) { 1 } else { 2 } });
+    let video = if options.want_video { best(&answer.streams, "video") } else { None };
+    let video = video.map(|stream| plan_video(&origin, stream, sound.is_none(), options)).transpose()?;
     if video.is_none() && sound.is_none() {
         let wanted = match (options.want_video, options.want_audio) {
             (true, false) => "pictures",
             (false, true) => "sound",
             _ => "pictures or sound",
         };
-        return Err(Error::Nothing { path: path.into(), wanted });
+        return Err(Error::Nothing { path, wanted });
     }
-    Ok(Plan { path: path.into(), video, sound, looped: options.looped })
-}
-
-fn check_readable(path: &Path) -> Result<(), Error> {
-    let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Error::NoFile { path: path.into() },
-        _ => Error::Unreadable { path: path.into(), why: error.to_string() },
-    };
-    let meta = std::fs::metadata(path).map_err(unreadable)?;
-    if meta.is_dir() {
-        return Err(Error::Unreadable { path: path.into(), why: "it is a directory; name one film in it".into() });
-    }
-    if !meta.is_file() {
-        return Err(Error::Unreadable { path: path.into(), why: "it is not a regular file; pipe it into `--file -`".into() });
-    }
-    if meta.len() == 0 {
-        return Err(Error::NotFilm { path: path.into(), why: "it is empty".into() });
-    }
-    std::fs::File::open(path).map_err(unreadable).map(drop)
-}
-
-/// Names the film so that ffmpeg takes it for a file, whatever it is called, and so that it opens nothing on a network in its name.
-pub fn input_arguments(command: &mut Command, path: &Path) {
-    let mut url = std::ffi::OsString::from("file:");
-    url.push(path);
-    command.args(["-protocol_whitelist", "file", "-i"]).arg(url);
+    let seconds = answer.format.and_then(|format| format.duration?.parse().ok());
+    let length = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    Ok(Plan { origin, video, sound, looped: options.looped, length, still: options.still })
 }
 
 /// A child that cannot be started, as an error: nearly always it is not installed.
@@ -164,11 +189,11 @@ pub fn tool(program: &str) -> Command {
     command
 }
 
-fn ask(path: &Path, questions: &[&str]) -> Result<Vec<u8>, Error> {
+fn ask(origin: &Origin, questions: &[&str]) -> Result<Vec<u8>, Error> {
     let mut command = tool("ffprobe");
     command.args(["-v", "error"]).args(questions);
-    input_arguments(&mut command, path);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    origin.arguments(&mut command);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| not_started("ffprobe", &error))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     // Its words are few; taken on a thread all the same, so that a full pipe can never stop it.
@@ -185,8 +210,8 @@ fn ask(path: &Path, questions: &[&str]) -> Result<Vec<u8>, Error> {
         (Ok(_), Ok(status)) => {
             let last = words.last.unwrap_or_else(|| format!("ffprobe ended with {status}"));
             // "file:NAME: Invalid data found ..." says the name once more.
-            let why = last.rsplit(": ").next().unwrap_or(&last).to_owned();
-            Err(Error::NotFilm { path: path.into(), why })
+            let last = last.rsplit(": ").next().unwrap_or(&last).to_owned();
+            Err(Error::NotFilm { path: origin.name.clone(), why: words.telling.unwrap_or(last) })
         }
         (Err(error), _) | (_, Err(error)) => Err(Error::NotStarted { program: "ffprobe", why: error.to_string() }),
     }
@@ -207,26 +232,68 @@ fn best<'a>(streams: &'a [Stream], kind: &str) -> Option<&'a Stream> {
     fitting.find(|stream| stream.disposition.default == 1).or(Some(first))
 }
 
-fn plan_video(path: &Path, stream: &Stream, options: &Options) -> Result<Video, Error> {
-    let (Some(width @ 1..), Some(height @ 1..)) = (stream.width, stream.height) else {
-        return Err(Error::NotFilm { path: path.into(), why: "its pictures have no size; it may be damaged".into() });
+fn plan_video(origin: &Origin, stream: &Stream, alone: bool, options: &Options) -> Result<Video, Error> {
+    // A film that cannot be decoded at its beginning is still played from where it can.
+    let index = stream.index.to_string();
+    let look = ["-select_streams", &index, "-read_intervals", LOOK, "-show_frames", "-print_format", "json"];
+    let look: Option<Look> = ask(origin, &look).ok().and_then(|answer| serde_json::from_slice(&answer).ok());
+    let frames = look.map(|look| look.frames).unwrap_or_default();
+    let first = frames.first();
+    let width = first.and_then(|frame| frame.width).or(stream.width);
+    let height = first.and_then(|frame| frame.height).or(stream.height);
+    let (Some(width @ 1..), Some(height @ 1..)) = (width, height) else {
+        return Err(Error::NotFilm { path: origin.name.clone(), why: "its pictures have no size; it may be damaged".into() });
     };
-    let aspect = stream.sample_aspect_ratio.as_deref().and_then(parse_aspect).unwrap_or((1, 1));
-    let quarter_turns =
-        stream.side_data_list.iter().find_map(|data| data.rotation).map_or(0, |degrees| (degrees / 90.0).round() as i64);
-    let upright = upright(Size { width, height }, aspect, quarter_turns % 2 != 0);
-    let size = scaled(upright, options);
+    let aspect = [first.and_then(|frame| frame.sample_aspect_ratio.as_deref()), stream.sample_aspect_ratio.as_deref()];
+    let aspect = aspect.into_iter().flatten().find_map(parse_aspect).unwrap_or((1, 1));
+    let side_data = first.map_or(&[][..], |frame| &frame.side_data_list[..]);
+    let turn = side_data.iter().chain(&stream.side_data_list).find_map(turn_of).unwrap_or_default();
+    let size = scaled(View { turn, ..View::PLAIN.with_aspect(aspect) }.seen(Size { width, height }), options);
     if size.width > MAX_SIDE || size.height > MAX_SIDE || size.width == 0 || size.height == 0 {
-        return Err(Error::TooLarge { path: path.into(), size });
+        return Err(Error::TooLarge { path: origin.name.clone(), size });
     }
+    let fields = stream.field_order.as_deref().is_some_and(|order| matches!(order, "tt" | "bb" | "tb" | "bt"));
+    let format = first.and_then(|frame| frame.pix_fmt.as_deref()).or(stream.pix_fmt.as_deref());
+    let treatment = Treatment {
+        interlaced: fields || frames.iter().any(|frame| frame.interlaced_frame == 1),
+        alpha: format.is_some_and(has_alpha),
+        mirrored: Some(turn).filter(|turn| turn.is_mirrored()),
+    };
     let parse = |rate: &Option<String>| rate.as_deref().and_then(Rate::parse);
     let finest = parse(&stream.r_frame_rate);
     let average = parse(&stream.avg_frame_rate).or(finest).unwrap_or(Rate::PAL);
-    let stamps = stamps(path, stream.index).unwrap_or_default();
-    let constant = finest.filter(|_| !stamps.is_empty()).and_then(|rate| constant_rate(&stamps, rate));
+    let (packets, stamps) = stamps(origin, stream.index).unwrap_or_default();
+    let still = packets == 1 && alone;
+    if still {
+        return Ok(Video { index: stream.index, size, rate: STILL, variable: false, grid: STILL, still, treatment });
+    }
+    let constant = finest.filter(|_| packets > 0).and_then(|rate| constant_rate(&stamps, rate));
     let rate = constant.unwrap_or(average);
     let grid = constant.unwrap_or_else(|| grid(&stamps, finest.unwrap_or(average), average));
-    Ok(Video { index: stream.index, size, rate, variable: constant.is_none(), grid })
+    Ok(Video { index: stream.index, size, rate, variable: constant.is_none(), grid, still, treatment })
+}
+
+/// ffmpeg's names of pixel formats with transparent parts.
+fn has_alpha(format: &str) -> bool {
+    ["rgba", "bgra", "argb", "abgr", "gbrap", "yuva", "ya8", "ya16", "pal8", "ayuv", "vuya"]
+        .iter()
+        .any(|name| format.starts_with(name))
+}
+
+/// The turn a display matrix makes (ISO 14496-12, 6.2.2), to the nearest quarter.
+fn turn_of(data: &SideData) -> Option<Turn> {
+    if let Some(matrix) = &data.displaymatrix {
+        // Three rows, each with its number and a colon in front.
+        let words = matrix.split_whitespace().filter(|word| !word.ends_with(':'));
+        let numbers: Vec<i64> = words.map_while(|word| word.parse().ok()).collect();
+        if let &[a, b, _, c, d, ..] = &numbers[..] {
+            let transposed = b.unsigned_abs() > a.unsigned_abs();
+            let (x, y) = if transposed { (c, b) } else { (a, d) };
+            return Some(Turn { transposed, flip_x: x < 0, flip_y: y < 0 });
+        }
+    }
+    let quarters = (data.rotation? / 90.0).round() as i64;
+    Some(Turn::from_exif([1, 8, 3, 6][quarters.rem_euclid(4) as usize]))
 }
 
 /// `a:b`; `None` for the many ways to say "unknown".
@@ -234,20 +301,6 @@ fn parse_aspect(text: &str) -> Option<(u32, u32)> {
     let (across, down) = text.split_once(':')?;
     let (across, down) = (across.parse().ok()?, down.parse().ok()?);
     (across > 0 && down > 0).then_some((across, down))
-}
-
-/// `stored` with square pixels, and turned if it is to be turned. The side that grows is changed, so that nothing is lost.
-fn upright(stored: Size, (across, down): (u32, u32), turned: bool) -> Size {
-    let stretch = |length: u32, by: u32, of: u32| {
-        let stretched = (u64::from(length) * u64::from(by) + u64::from(of) / 2) / u64::from(of);
-        u32::try_from(stretched).unwrap_or(u32::MAX)
-    };
-    let square = if across >= down {
-        Size { width: stretch(stored.width, across, down), ..stored }
-    } else {
-        Size { height: stretch(stored.height, down, across), ..stored }
-    };
-    if turned { Size { width: square.height, height: square.width } } else { square }
 }
 
 /// `from` scaled to the width asked for, else to fit into the size asked for; the aspect is kept.
@@ -271,19 +324,20 @@ fn scaled(from: Size, options: &Options) -> Size {
     }
 }
 
-/// When the first pictures are shown, in order.
-fn stamps(path: &Path, index: u32) -> Result<Vec<Duration>, Error> {
+/// How many of the first packets there are, and when those that say so are shown, in order.
+fn stamps(origin: &Origin, index: u32) -> Result<(usize, Vec<Duration>), Error> {
     let (index, interval) = (index.to_string(), format!("%+#{STAMPS}"));
     let questions =
         ["-select_streams", &index, "-read_intervals", &interval, "-show_entries", "packet=pts_time", "-of", "csv=p=0"];
-    let answer = ask(path, &questions)?;
+    let answer = ask(origin, &questions)?;
     // Decoders reorder: packets come in the order of decoding. Times before zero are moved up; only distances matter here.
     let text = String::from_utf8_lossy(&answer);
+    let packets = text.lines().filter(|line| !line.trim().is_empty()).count();
     let seconds = text.lines().filter_map(|line| line.trim_end_matches(',').parse::<f64>().ok()).filter(|s| s.abs() < 1e9);
     let mut nanos: Vec<i64> = seconds.map(|seconds| (seconds * 1e9) as i64).collect();
     nanos.sort_unstable();
     let first = nanos.first().copied().unwrap_or(0);
-    Ok(nanos.into_iter().map(|at| Duration::from_nanos(at.abs_diff(first))).collect())
+    Ok((packets, nanos.into_iter().map(|at| Duration::from_nanos(at.abs_diff(first))).collect()))
 }
 
 /// The constant rate these stamps have, if they have one. `finest` is a rate all of them are multiples of.
@@ -365,11 +419,27 @@ mod tests {
     }
 
     #[test]
-    fn pixels_become_square_and_pictures_upright() {
-        let stored = Size { width: 720, height: 576 };
-        assert_eq!(upright(stored, (64, 45), false), Size { width: 1024, height: 576 });
-        assert_eq!(upright(stored, (64, 45), true), Size { width: 576, height: 1024 });
-        assert_eq!(upright(stored, (1, 2), false), Size { width: 720, height: 1152 });
+    fn a_display_matrix_turns_and_mirrors_as_exif_does() {
+        let turn = |a: i64, b: i64, c: i64, d: i64| {
+            let matrix = format!("\n00000000: {a} {b} 0\n00000001: {c} {d} 0\n00000002: 20971520 0 1073741824\n");
+            turn_of(&SideData { rotation: Some(45.0), displaymatrix: Some(matrix) }).unwrap()
+        };
+        let one = 65536;
+        let matrices = [
+            (one, 0, 0, one),
+            (-one, 0, 0, one),
+            (-one, 0, 0, -one),
+            (one, 0, 0, -one),
+            (0, one, one, 0),
+            (0, one, -one, 0),
+            (0, -one, -one, 0),
+            (0, -one, one, 0),
+        ];
+        for (orientation, (a, b, c, d)) in (1..).zip(matrices) {
+            assert_eq!(turn(a, b, c, d), Turn::from_exif(orientation), "{orientation}");
+        }
+        let rotation = |degrees| turn_of(&SideData { rotation: Some(degrees), displaymatrix: None }).unwrap();
+        assert_eq!([rotation(-90.0), rotation(90.0), rotation(180.0)], [6, 8, 3].map(Turn::from_exif));
     }
 
     #[test]

@@ -10,6 +10,8 @@ const KEPT: usize = 4096;
 pub struct Words {
     /// Its last line, if it said anything.
     pub last: Option<String>,
+    /// The first thing a part of it said: nearer to the cause than the last line, which says that it did not work.
+    pub telling: Option<String>,
     /// How many lines it said.
     pub lines: u64,
 }
@@ -33,13 +35,16 @@ pub fn listen(mut from: impl Read) -> Words {
     }
     let text = String::from_utf8_lossy(&tail);
     let clean = |line: &str| line.chars().filter(|c| !c.is_control()).collect::<String>();
-    let last = text.lines().map(clean).rfind(|line| !line.trim().is_empty());
-    // ffmpeg names the part of itself that speaks: "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55d0c] moov atom not found".
-    let last = last.map(|line| match line.split_once("] ") {
-        Some((part, rest)) if part.starts_with('[') && part.contains(" @ 0x") => rest.trim().to_owned(),
-        _ => line.trim().to_owned(),
-    });
-    Words { last, lines }
+    let lines_left: Vec<String> = text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
+    let telling = lines_left.iter().find_map(|line| part(line).map(str::to_owned));
+    let last = lines_left.last().map(|line| part(line).unwrap_or(line.trim()).to_owned());
+    Words { last, telling, lines }
+}
+
+/// What a part of ffmpeg says: "moov atom not found" of "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55d0c] moov atom not found".
+pub fn part(line: &str) -> Option<&str> {
+    let (name, rest) = line.split_once("] ")?;
+    (name.starts_with('[') && name.contains(" @ 0x")).then(|| rest.trim())
 }
 
 #[cfg(test)]
@@ -53,5 +58,7 @@ mod tests {
         let words = listen(said.as_bytes());
         assert_eq!((words.last.as_deref(), words.lines), (Some("moov atom not found"), 10_002));
         assert_eq!(listen(&b""[..]).last, None);
+        let words = listen(&b"[mov @ 0x1] moov atom not found\na.mp4: Invalid data found when processing input\n"[..]);
+        assert_eq!(words.telling.as_deref(), Some("moov atom not found"));
     }
 }

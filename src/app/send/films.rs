@@ -1,0 +1,95 @@
+//! Films and addresses as sources: found out about, and said what will be sent of them.
+
+use super::super::args;
+use super::super::args::send::Source;
+use super::super::failure::{Code, Failure};
+use super::super::status::ExitCode;
+use super::source::Pictures;
+use crate::capture::file::address::{self, Opened};
+use crate::capture::file::{self, Film};
+use crate::capture::rate::Rate;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// How the user wants a film played.
+pub fn options(config: &args::Send) -> file::Options {
+    let looped = matches!(config.source, Source::Film { looped: true, .. });
+    file::Options {
+        width: config.width,
+        size: None,
+        looped,
+        want_video: config.video,
+        want_audio: config.sound.is_some(),
+        // Who says how long it is to go on means the picture too.
+        still: (!looped && config.common.duration.is_none()).then_some(file::Options::STILL),
+    }
+}
+
+/// A film by its name, or what is at an address.
+pub fn at(config: &args::Send, path: &Path) -> Result<Pictures, Failure> {
+    let options = options(config);
+    if file::is_address(path.as_os_str())
+        && let Opened::Live(connection) = address::connect(path, &options).code(ExitCode::Failed)?
+    {
+        if options.looped {
+            return Err(Failure::new(ExitCode::Usage, format!("{} is live: leave out --loop", path.display())));
+        }
+        let (size, channels) = (connection.size, connection.channels);
+        let pictures = size.map_or("no picture".into(), |size| format!("live, {size}"));
+        tracing::info!("{}: {pictures}, {}", path.display(), if channels > 0 { "with sound" } else { "without sound" });
+        return Ok(Pictures::Address { connection: Mutex::new(Some(connection)), size, channels });
+    }
+    Ok(planned(Film::probe(path, &options).code(ExitCode::Failed)?))
+}
+
+/// Says what will be sent of a film.
+pub fn planned(plan: file::Plan) -> Pictures {
+    let mut parts = Vec::new();
+    if let Some(video) = &plan.video {
+        parts.push(video.size.to_string());
+        if !video.still {
+            let about = if video.variable { "about " } else { "" };
+            parts.push(format!("{about}{}", a_second((video.rate.num(), video.rate.den()))));
+        }
+    }
+    let length = match &plan.video {
+        Some(video) if video.still => {
+            plan.still.filter(|_| !plan.looped).map_or("a still".into(), |still| format!("a still for {} s", still.as_secs()))
+        }
+        _ => plan.length.map_or("of unknown length".into(), clock),
+    };
+    parts.push(if plan.looped { format!("{length}, over and over") } else { length });
+    parts.push(match (&plan.sound, &plan.video) {
+        (Some(_), Some(_)) => "with sound".into(),
+        (Some(_), None) => "sound alone".into(),
+        (None, _) => "without sound".into(),
+    });
+    tracing::info!("{}: {}", plan.origin.name.display(), parts.join(", "));
+    Pictures::Film(plan)
+}
+
+/// `29.97 pictures a second`.
+pub fn a_second((num, den): (u32, u32)) -> String {
+    let rate = Rate::new(num, den).unwrap_or(Rate::DEFAULT);
+    format!("{rate} pictures a second")
+}
+
+/// A length as players show it: `0:05`, `1:02:03`.
+fn clock(length: Duration) -> String {
+    let seconds = (length.as_millis() + 500) / 1000;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_is_said_as_players_show_it() {
+        let said = [0, 5_400, 65_000, 3_723_000].map(|ms| clock(Duration::from_millis(ms)));
+        assert_eq!(said, ["0:00", "0:05", "1:05", "1:02:03"]);
+        assert_eq!(a_second((30_000, 1001)), "29.97 pictures a second");
+    }
+}
