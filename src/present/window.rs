@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn a_title_loses_what_cannot_be_printed() {
+    fn a_title_shows_what_cannot_be_printed_as_one_sign() {
         assert_eq!(printable("lab\0camera\u{202e} – 30 fps"), "lab\u{fffd}camera\u{fffd} – 30 fps");
     }
 
