@@ -656,7 +656,7 @@ fn what_comes_live_from_an_address_goes_out_as_it_comes_over_one_connection() {
     };
     assert_eq!((connection.size, connection.channels), (Some(size(160, 90)), 2));
     let (pictures, sound) = (Slot::newest(), Slot::dropping(2000));
-    let live = address::Address::open(connection, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
+    let live = address::Address::open(*connection, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
     let seen: Vec<Seen> = std::iter::from_fn(|| pictures.take()).map(|picture| Seen::of(&picture)).collect();
     assert!(seen.len() > 10 && live.failed().is_none(), "{} pictures, {:?}", seen.len(), live.failed());
     assert!(seen.windows(2).all(|pair| pair[0].captured <= pair[1].captured));

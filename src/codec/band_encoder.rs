@@ -42,7 +42,7 @@ impl BandEncoder {
         }
         let len = self.compressor.compress(planes, head.sampling, band, quality, &mut self.jpeg)?;
         let scan = &self.jpeg[tables::header_len(head.sampling)..len - 2];
-        let len = head.len() + scan.len();
+        let len = head.encoded_len() + scan.len();
         let mut body = Vec::with_capacity(4 + len);
         body.extend_from_slice(&(len as u32).to_be_bytes());
         head.encode(&mut body);

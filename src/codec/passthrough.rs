@@ -50,7 +50,7 @@ pub fn split(jpeg: &[u8], capture: MediaTime, settings: Settings) -> Result<Vec<
             encoded: Duration::ZERO,
             position: settings.position,
         };
-        let len = head.len() + cut.bytes.len();
+        let len = head.encoded_len() + cut.bytes.len();
         if 4 + len > MAX_LEN {
             return Err(Unfit("a slice of it would be longer than 4 MiB"));
         }

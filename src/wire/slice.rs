@@ -90,7 +90,7 @@ pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
 
 impl<'a> Head<'a> {
     /// Bytes of the head.
-    pub fn len(&self) -> usize {
+    pub fn encoded_len(&self) -> usize {
         let tables = if let Tables::Foreign(tables) = self.tables { 2 + tables.len() } else { 0 };
         FIXED_LEN + if self.position.is_some() { 8 } else { 0 } + tables
     }
@@ -205,7 +205,7 @@ mod tests {
         for head in [head(), foreign, film] {
             let mut body = Vec::new();
             head.encode(&mut body);
-            assert_eq!(body.len(), head.len());
+            assert_eq!(body.len(), head.encoded_len());
             body.extend_from_slice(b"scan");
             assert_eq!(Head::decode(&body), Ok((head, &b"scan"[..])));
         }

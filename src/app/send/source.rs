@@ -36,7 +36,7 @@ pub enum Pictures {
     Film(file::Plan),
     /// Live, from an address: connected until it is started.
     Address {
-        connection: Mutex<Option<Connection>>,
+        connection: Mutex<Option<Box<Connection>>>,
         size: Option<Size>,
         channels: u8,
     },
@@ -266,7 +266,7 @@ impl Running {
             Pictures::Address { connection, .. } => {
                 let connection = connection.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let connection = connection.ok_or_else(|| Failure::new(ExitCode::Failed, "the stream was closed"))?;
-                Device::Address(Address::open(connection, pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
+                Device::Address(Address::open(*connection, pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
             }
             Pictures::Stdin(_) => Device::Stdin(Live::stdin(pictures.clone()).code(ExitCode::Failed)?),
             Pictures::Test(size, rate) => {

@@ -31,7 +31,7 @@ const MAX_LINE: u64 = 64 << 10;
 /// What an address turned out to be.
 pub enum Opened {
     /// A live source, connected.
-    Live(Connection),
+    Live(Box<Connection>),
     /// A film: to be played as one.
     Film,
 }
@@ -89,7 +89,7 @@ pub fn connect(address: &Path, options: &Options) -> Result<Opened, Error> {
         Some(_) => return over(child, words, "its pictures are larger than 8192x8192"),
         None => None,
     };
-    Ok(Opened::Live(Connection { name: address.into(), child, packets, words, size, channels }))
+    Ok(Opened::Live(Box::new(Connection { name: address.into(), child, packets, words, size, channels })))
 }
 
 fn is_web(address: &Path) -> bool {
