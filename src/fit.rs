@@ -1,6 +1,6 @@
-//! Pictures of any size and sampling made to fit one of a given size and sampling: turned, scaled as a whole, black bars where the
-//! shape differs. Planes are full-range Y, Cb, Cr, tight, one after the other; each is scaled for itself, so a change of sampling is
-//! nothing but another size of the two colour planes.
+//! Pictures of any size and sampling made to fit one of a given size and sampling: turned, scaled as a whole, black bars where
+//! the shape differs. Planes are full-range Y, Cb, Cr, tight, one after the other; each is scaled for itself, so a change of
+//! sampling is nothing but another size of the two colour planes.
 
 use fast_image_resize::images::{CroppedImageMut, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};

@@ -60,7 +60,8 @@ pub enum Body {
     Jpeg(Buffer),
 }
 
-/// How the stored pixels are to be turned to be seen: rows become columns if `transposed`, then each row, each column is reversed.
+/// How the stored pixels are to be turned to be seen: rows become columns if `transposed`, then each row, each column is
+/// reversed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Turn {
     /// Rows become columns.
@@ -141,8 +142,8 @@ pub struct Picture {
     pub size: Size,
     /// How it is meant to be seen.
     pub view: View,
-    /// Its time in its film, all passes of a loop counted; `None` of a live one. `captured` says when it was played, and moves later
-    /// for all that follows where the player had to stand still.
+    /// Its time in its film, all passes of a loop counted; `None` of a live one. `captured` says when it was played, and moves
+    /// later for all that follows where the player had to stand still.
     pub position: Option<Duration>,
     /// The pixels.
     pub body: Body,

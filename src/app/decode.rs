@@ -80,8 +80,8 @@ struct Count {
     announced: bool,
 }
 
-/// One sender's pictures: the canvas they go to, what is counted of them, which are worth decoding. Another sender counts its pictures
-/// from its own start, so it gets a reel of its own; what is under way of the one before goes to the one before.
+/// One sender's pictures: the canvas they go to, what is counted of them, which are worth decoding. Another sender counts its
+/// pictures from its own start, so it gets a reel of its own; what is under way of the one before goes to the one before.
 pub struct Reel {
     sender: SenderId,
     canvas: Arc<Canvas>,
@@ -367,8 +367,8 @@ mod tests {
         Job { reel: reel.clone(), picture, count: 1, body, start: 0, present, received, released: received }
     }
 
-    /// A sender that has counted far is started again while decoding is behind: what of it waits, and what comes after its end, takes no
-    /// place from the pictures of the new one, which are counted from 0.
+    /// A sender that has counted far is started again while decoding is behind: what of it waits, and what comes after its end,
+    /// takes no place from the pictures of the new one, which are counted from 0.
     #[test]
     fn a_sender_that_is_started_again_is_seen_at_once_however_far_decoding_is_behind() {
         // A decoder that is slow as long as we want: it gives its first buffer back only when it is let.

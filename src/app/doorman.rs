@@ -1,5 +1,5 @@
-//! Lines that others can cause as often as they like: who joins and leaves, who is turned away, whom UDP does not reach. A stranger who
-//! knocks a thousand times a second fills neither a screen nor a disk with them.
+//! Lines that others can cause as often as they like: who joins and leaves, who is turned away, whom UDP does not reach. A
+//! stranger who knocks a thousand times a second fills neither a screen nor a disk with them.
 //!
 //! Capacity: of each kind so many lines each [`WHILE`]; what is not said is counted, and the count is said once a [`WHILE`].
 

@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// The key both sides must have, made ready. Where there is one, no other process of this user may look into our memory from now on, and no
-/// core file is left: the key is in both.
+/// The key both sides must have, made ready. Where there is one, no other process of this user may look into our memory from now
+/// on, and no core file is left: the key is in both.
 pub fn psk(common: &Common) -> Result<Option<Psk>, Failure> {
     if common.key.is_some() {
         nix::sys::prctl::set_dumpable(false).code(ExitCode::Failed)?;
@@ -39,8 +39,8 @@ pub fn net_config(meet: &Meet) -> (net::Config, usize) {
     }
 }
 
-/// What became of the hosts to dial. An outage is worth a line, not two a second; another trouble of the same outage is news once, and no sooner
-/// than [`Hosts::NEWS`] after the last line: two that take turns do not fill the screen.
+/// What became of the hosts to dial. An outage is worth a line, not two a second; another trouble of the same outage is news
+/// once, and no sooner than [`Hosts::NEWS`] after the last line: two that take turns do not fill the screen.
 pub struct Hosts {
     names: Vec<String>,
     reconnect: bool,

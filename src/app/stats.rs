@@ -89,7 +89,8 @@ pub enum Span {
     Run,
 }
 
-/// Times of one second, and how those of the whole run are spread. Capacity: [`Times::MOST`] samples a second; more are not taken.
+/// Times of one second, and how those of the whole run are spread. Capacity: [`Times::MOST`] samples a second; more are not
+/// taken.
 #[derive(Debug, Default)]
 pub struct Times {
     second: Vec<Duration>,
@@ -133,8 +134,8 @@ impl Times {
     }
 }
 
-/// How times are spread, to within half a percent, however many there are: counted in buckets, each a hundredth wider than the one
-/// below. Capacity: an hour; what is longer counts as that.
+/// How times are spread, to within half a percent, however many there are: counted in buckets, each a hundredth wider than the
+/// one below. Capacity: an hour; what is longer counts as that.
 #[derive(Debug, Default)]
 struct Spread {
     counts: Vec<u64>,

@@ -1,7 +1,8 @@
 //! How a program behaves towards the person and the shell that started it: lines on stderr, signals, exit codes.
 //!
 //! stdout is never touched here. A line is plain text: what a peer, a device or a film calls itself may stand in it, so control
-//! characters are shown, not obeyed, and those that hide or turn text around are replaced (`wire::text`). SIGPIPE is ignored (Rust's start-up does that): a reader that went away is an error of the write.
+//! characters are shown, not obeyed, and those that hide or turn text around are replaced (`wire::text`). SIGPIPE is ignored
+//! (Rust's start-up does that): a reader that went away is an error of the write.
 
 use std::fmt::{self, Write as _};
 use std::io::{Read, Write as _};
@@ -147,8 +148,9 @@ struct Waker {
 }
 
 impl Stop {
-    /// Takes over these signals, but SIGHUP where it is ignored: then whoever started us (`nohup`) wants us to outlive the terminal. `wake` is called on a thread of its own when the first one comes: it may send on a channel, close a slot
-    /// or poke a poller, so that whoever waits there looks at [`Stop::requested`].
+    /// Takes over these signals, but SIGHUP where it is ignored: then whoever started us (`nohup`) wants us to outlive the
+    /// terminal. `wake` is called on a thread of its own when the first one comes: it may send on a channel, close a slot or poke
+    /// a poller, so that whoever waits there looks at [`Stop::requested`].
     pub fn on_signals(wake: impl Fn() + Send + 'static) -> std::io::Result<Stop> {
         let mut stop = Stop { flag: Arc::default(), pokes: Vec::new(), waker: None };
         let (poke, mut poked) = UnixStream::pair()?;

@@ -5,11 +5,12 @@
 //!  (raw pictures and PCM in Matroska)     └─ film sound ───── Slot<Block>
 //! ```
 //!
-//! ffmpeg decodes, deinterlaces, turns upright, squares the pixels, lays what is transparent on black, fits each picture into the first one's
-//! shape and converts to full-range BT.601; here times are made exact (`timeline.rs`), waited for (`clock.rs`) and kept from blocking
-//! each other (`feed.rs`). Each pass of a looped film begins where the longer of the last pass's pictures and sound ended, so the two never
-//! drift apart. A short one is decoded once and kept (`kept.rs`); else each pass is a child of its own. A still is decoded once and given
-//! again at a low rate. What comes live from an address has no clock of ours: `address.rs`.
+//! ffmpeg decodes, deinterlaces, turns upright, squares the pixels, lays what is transparent on black, fits each picture into the
+//! first one's shape and converts to full-range BT.601; here times are made exact (`timeline.rs`), waited for (`clock.rs`) and
+//! kept from blocking each other (`feed.rs`). Each pass of a looped film begins where the longer of the last pass's pictures and
+//! sound ended, so the two never drift apart. A short one is decoded once and kept (`kept.rs`); else each pass is a child of its
+//! own. A still is decoded once and given again at a low rate. What comes live from an address has no clock of ours:
+//! `address.rs`.
 //!
 //! A picture is pushed when its time has come. Where a slot makes us wait, the clock of the whole film moves later: nothing is skipped.
 

@@ -1,5 +1,5 @@
-//! A picture as it is to be seen, and at another size (`--width`, a narrow path): planes are turned and scaled, a camera's JPEG is
-//! decoded for it.
+//! A picture as it is to be seen, and at another size (`--width`, a narrow path): planes are turned and scaled, a camera's JPEG
+//! is decoded for it.
 
 use super::encoder::Error;
 use super::passthrough;

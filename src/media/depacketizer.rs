@@ -109,8 +109,8 @@ pub struct Limits {
 /// A picture may take so long from its first fragment to its last, however slowly it comes.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// Pictures of a gap that are settled one by one: half a minute at 30 a second. Nobody walks through a longer one; what is settled goes on
-/// behind it.
+/// Pictures of a gap that are settled one by one: half a minute at 30 a second. Nobody walks through a longer one; what is
+/// settled goes on behind it.
 const WALKED: u64 = 1000;
 
 /// Bytes of the length in front of a slice.

@@ -43,7 +43,8 @@ const MAX_MISSING: usize = 2048;
 /// and the oldest is the one that is waited for.
 const MAX_MISSING_PATIENT: usize = 8192;
 
-/// Lost packets counted of one gap: three seconds of 400 Mbit/s, after which a peer is quiet and sent nothing. More is a number that jumped.
+/// Lost packets counted of one gap: three seconds of 400 Mbit/s, after which a peer is quiet and sent nothing. More is a number
+/// that jumped.
 const MOST_LOST: u64 = 100_000;
 
 /// Patient, a packet missing for so long belongs to a picture that is given up: as long as the receiver waits for one.

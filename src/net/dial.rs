@@ -1,10 +1,11 @@
 //! Dialling: from a host of the command line to a TCP connection, or why there is none.
 //!
-//! All addresses of a name are tried, IPv6 and IPv4 in turn (`resolve`), the next one [`STAGGER`] after the last or as soon as that
-//! failed, all side by side; the first to answer wins (RFC 8305), and datagrams follow it. Where the core knows of a place beside those,
-//! it is tried first, while the name is still being looked up. They fail as one: with the failure that tells most. A host that is dialled again while it is being dialled
-//! gets fresh attempts beside the old ones: after an outage an old attempt may sit in TCP's back-off for seconds. They do not outlive
-//! the old ones, so that a host dialled again and again is looked up anew. One answer comes for all of them.
+//! All addresses of a name are tried, IPv6 and IPv4 in turn (`resolve`), the next one [`STAGGER`] after the last or as soon as
+//! that failed, all side by side; the first to answer wins (RFC 8305), and datagrams follow it. Where the core knows of a place
+//! beside those, it is tried first, while the name is still being looked up. They fail as one: with the failure that tells most.
+//! A host that is dialled again while it is being dialled gets fresh attempts beside the old ones: after an outage an old attempt
+//! may sit in TCP's back-off for seconds. They do not outlive the old ones, so that a host dialled again and again is looked up
+//! anew. One answer comes for all of them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

@@ -8,8 +8,8 @@ use nix::net::if_::InterfaceFlags;
 /// Somewhere on the Internet, where nothing is ever sent: the networks of documentation (RFC 5737, RFC 3849).
 const FAR: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)), IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
-/// The addresses by which others reach a socket bound to `bound`, the most likely first: that of the default route, then IPv4 before
-/// IPv6. Empty where there are none; link-local ones, which need the other side's interface, are left out.
+/// The addresses by which others reach a socket bound to `bound`, the most likely first: that of the default route, then IPv4
+/// before IPv6. Empty where there are none; link-local ones, which need the other side's interface, are left out.
 pub fn addresses(bound: IpAddr) -> Vec<IpAddr> {
     if !bound.is_unspecified() {
         return vec![bound];

@@ -55,8 +55,8 @@ fn not_found(name: &str, error: &io::Error) -> DialError {
     DialError::UnknownName { name: name.to_string(), why: why.to_string() }
 }
 
-/// IPv6 and IPv4 in turn, IPv6 first, each in the resolver's order (RFC 8305 §4): one family that is broken costs one head start, however
-/// many addresses of it there are.
+/// IPv6 and IPv4 in turn, IPv6 first, each in the resolver's order (RFC 8305 §4): one family that is broken costs one head start,
+/// however many addresses of it there are.
 fn interleave(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut families = [Vec::new(), Vec::new()];
     for address in found {

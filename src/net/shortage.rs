@@ -1,5 +1,5 @@
-//! Out of file descriptors, or of memory for sockets: seen in accepting, dialling and looking up, and always told as our own trouble,
-//! not the peer's or the network's.
+//! Out of file descriptors, or of memory for sockets: seen in accepting, dialling and looking up, and always told as our own
+//! trouble, not the peer's or the network's.
 
 use std::fs::File;
 use std::io;
@@ -19,8 +19,8 @@ pub(super) fn of(error: &io::Error) -> Option<Shortage> {
     }
 }
 
-/// Whether there is none left just now. The resolver opens files and sockets of its own, and where it cannot it says that name servers
-/// do not answer.
+/// Whether there is none left just now. The resolver opens files and sockets of its own, and where it cannot it says that name
+/// servers do not answer.
 pub(super) fn now() -> Option<Shortage> {
     of(&File::open("/dev/null").err()?)
 }

@@ -1,8 +1,8 @@
 //! What the keys of the keyboard type, as the X server's XKB tables say (X Keyboard Extension, protocol specification 1.0).
 //!
-//! A pure copy of the tables; the server says when they are others. A key has a *place*, named alike on every keyboard (`AD01` is the
-//! first letter of the upper row, `AE09` the ninth digit), up to four *groups* (the layouts a user switches between), and in each
-//! group a symbol for each *level* (plain, with Shift, with AltGr…).
+//! A pure copy of the tables; the server says when they are others. A key has a *place*, named alike on every keyboard (`AD01` is
+//! the first letter of the upper row, `AE09` the ninth digit), up to four *groups* (the layouts a user switches between), and in
+//! each group a symbol for each *level* (plain, with Shift, with AltGr…).
 
 use x11rb::connection::RequestConnection as _;
 use x11rb::errors::ReplyError;

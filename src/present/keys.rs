@@ -1,8 +1,8 @@
 //! What the person at the window wants: keys and double clicks become [`Action`]s.
 //!
-//! A key is taken first by the symbol it types, then by what else it types with or without Shift (digits of a French keyboard, the
-//! keypad without Num Lock), then by its place: where a layout has no `q` at all, the key that is `q` on a US keyboard is it. A key
-//! held down repeats only where repeating makes sense (volume).
+//! A key is taken first by the symbol it types, then by what else it types with or without Shift (digits of a French keyboard,
+//! the keypad without Num Lock), then by its place: where a layout has no `q` at all, the key that is `q` on a US keyboard is it.
+//! A key held down repeats only where repeating makes sense (volume).
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

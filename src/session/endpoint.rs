@@ -122,8 +122,8 @@ impl Endpoint {
         self.standstill.waits(deadline);
     }
 
-    /// To be asked before each input: whether this process stood still until now. What did not come meanwhile, or comes late, is no
-    /// evidence about the network: it lay in the sockets.
+    /// To be asked before each input: whether this process stood still until now. What did not come meanwhile, or comes late, is
+    /// no evidence about the network: it lay in the sockets.
     pub fn wakes(&mut self, now: Instant) -> bool {
         let stood_still = self.standstill.wakes(now);
         if stood_still {

@@ -11,9 +11,10 @@
 //! evidence; where TCP is late again soon after, for twice as long, up to [`MOST_HOLD`]. Loss also says how many pieces of each block are
 //! wanted (`media/sound_pieces.rs`).
 //!
-//! **A standstill is no lateness.** Where pictures flow, sound is late only if datagrams come meanwhile: from a sender that was stopped, or through a path that
-//! is out, nothing comes. When everything comes again after a silence, or we stood still ourselves, it is on its way: for [`EXCUSED`]
-//! nothing is called late, and what our own full socket dropped meanwhile is not called lost.
+//! **A standstill is no lateness.** Where pictures flow, sound is late only if datagrams come meanwhile: from a sender that was
+//! stopped, or through a path that is out, nothing comes. When everything comes again after a silence, or we stood still
+//! ourselves, it is on its way: for [`EXCUSED`] nothing is called late, and what our own full socket dropped meanwhile is not
+//! called lost.
 //!
 //! **Rejected.** The sender's view (bytes not yet acknowledged): not to be had without asking the kernel, and a path late. Copies
 //! of everything always: 1.6 Mbit/s. Asking for single blocks: a round trip late each time.
@@ -57,11 +58,12 @@ const GIVEN_UP: u64 = 30;
 /// Sound that did not come for so long has stopped; loss says nothing about it.
 const STOPPED: Duration = Duration::from_secs(1);
 
-/// Where pictures flow, neither a datagram nor a block for so long means that the sender, or the path, stood still. Pings alone come less
-/// often: there a silence says nothing, and sound that is late is called so at once.
+/// Where pictures flow, neither a datagram nor a block for so long means that the sender, or the path, stood still. Pings alone
+/// come less often: there a silence says nothing, and sound that is late is called so at once.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// For so long after somebody stood still sound is not called late, for it is on its way: TCP starts again, the sender catches up.
+/// For so long after somebody stood still sound is not called late, for it is on its way: TCP starts again, the sender catches
+/// up.
 const EXCUSED: Duration = Duration::from_millis(500);
 
 /// Above this share of losses both recovery pieces are wanted, below it one.

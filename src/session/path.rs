@@ -205,7 +205,8 @@ impl Path {
         self.mute_since = self.mute_since.map(|_| now);
     }
 
-    /// Whether the peer is there and has been for a while: what is late then is late by the path, not because one of us stood still.
+    /// Whether the peer is there and has been for a while: what is late then is late by the path, not because one of us stood
+    /// still.
     pub fn is_steady(&self, now: Instant) -> bool {
         let since = |at: Option<Instant>, within: Duration| at.is_some_and(|at| now < at + within);
         since(self.heard, HEARD_WITHIN) && !since(self.resumed, SETTLES)

@@ -1,7 +1,7 @@
 //! The receiving side: one sender is shown, what it sends is put together, what is missing is asked for.
 //!
-//! Slices leave as events the moment they are whole; pictures are settled in order. Who is shown, where several senders want to be, is
-//! `contest`'s text. All state of the sender that is shown is in [`Source`], and goes with it.
+//! Slices leave as events the moment they are whole; pictures are settled in order. Who is shown, where several senders want to
+//! be, is `contest`'s text. All state of the sender that is shown is in [`Source`], and goes with it.
 
 mod contest;
 mod events;
@@ -339,8 +339,8 @@ impl Session {
         }
     }
 
-    /// Finishes a stream that has ended. `gone`: nothing more can come. A film, or what a file is written of, is over with it; a live sender
-    /// whom somebody only watches is left, and the next one may come.
+    /// Finishes a stream that has ended. `gone`: nothing more can come. A film, or what a file is written of, is over with it; a
+    /// live sender whom somebody only watches is left, and the next one may come.
     fn finish_end(&mut self, now: Instant, gone: bool) {
         let wants = self.wants;
         let Some(source) = &mut self.source else { return };

@@ -1,7 +1,7 @@
 //! Notices that this process stood still: stopped, starved, swapped out.
 //!
-//! What comes late because we did not look is no evidence about the network. A core says when it wants to be woken; who wakes it much
-//! later than that, with a timer or with anything else, did not run in between.
+//! What comes late because we did not look is no evidence about the network. A core says when it wants to be woken; who wakes it
+//! much later than that, with a timer or with anything else, did not run in between.
 
 use std::time::{Duration, Instant};
 

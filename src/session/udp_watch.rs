@@ -1,20 +1,21 @@
 //! Noticing that datagrams no longer pass while TCP does: a port that was closed in the middle of a run.
 //!
-//! **Problem.** Silence alone says nothing: the cable may be out, the other machine asleep. Only where something comes over TCP *while*
-//! nothing comes over UDP is it UDP that is cut. TCP is often still by itself: a receiver says nothing over it, a sender without sound
-//! neither; and where datagrams are lost one way only, the side they come from hears well and knows of nothing.
+//! **Problem.** Silence alone says nothing: the cable may be out, the other machine asleep. Only where something comes over TCP
+//! *while* nothing comes over UDP is it UDP that is cut. TCP is often still by itself: a receiver says nothing over it, a sender
+//! without sound neither; and where datagrams are lost one way only, the side they come from hears well and knows of nothing.
 //!
-//! **Choice.** After [`SILENCE`] without a datagram a side says so over TCP, once (`Record::Heard(false)`). Who gets that and hears well
-//! answers that it does (`Heard(true)`); who does not will ask by itself. Whatever comes over TCP from then on is the evidence; where still no
-//! datagram came [`GRACE`] later, UDP is cut: after an outage of both, TCP may be back a little sooner than the next ping. Who is told that
-//! it is not heard waits as long for the word to be taken back, which is what its peer does with the next datagram.
+//! **Choice.** After [`SILENCE`] without a datagram a side says so over TCP, once (`Record::Heard(false)`). Who gets that and
+//! hears well answers that it does (`Heard(true)`); who does not will ask by itself. Whatever comes over TCP from then on is the
+//! evidence; where still no datagram came [`GRACE`] later, UDP is cut: after an outage of both, TCP may be back a little sooner
+//! than the next ping. Who is told that it is not heard waits as long for the word to be taken back, which is what its peer does
+//! with the next datagram.
 //!
 //! **Rejected.** That TCP takes what we write: the kernel of a stopped process does so for seconds.
 
 use std::time::{Duration, Instant};
 
-/// No datagram for so long: six pings. With what it takes to notice that TCP hangs (`link::SILENT`), for then the silence is one of a fresh
-/// link, and with [`GRACE`], less than three seconds.
+/// No datagram for so long: six pings. With what it takes to notice that TCP hangs (`link::SILENT`), for then the silence is one
+/// of a fresh link, and with [`GRACE`], less than three seconds.
 pub const SILENCE: Duration = Duration::from_millis(1500);
 
 /// From the evidence to the word: two pings.

@@ -1,4 +1,5 @@
-//! Why a host cannot be reached. Types, for what is done about it hangs on them; what they print is for people and decides nothing.
+//! Why a host cannot be reached. Types, for what is done about it hangs on them; what they print is for people and decides
+//! nothing.
 
 use crate::wire::preamble::Refusal;
 use std::net::{Ipv6Addr, SocketAddr};

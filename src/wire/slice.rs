@@ -9,11 +9,11 @@
 //!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16      u16 ms  u16     u16      u64 ns
 //! ```
 //!
-//! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bit 6 of a film (its position follows), bit 7 foreign (tables follow). `period` is the nominal time
-//! between pictures in units of 100 µs, 0 unknown; `keep` is how long after capture the sender will still retransmit. `queued` is
-//! the time from capture until the encoder took the picture, `encoded` from then until this slice was ready, both in units of
-//! 10 µs, so that the receiver can split the latency it shows by stage. `position` is the picture's time in its film: `capture` says when
-//! it was played, and a player that stood still plays the rest of its film later.
+//! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bit 6 of a film (its position follows), bit 7 foreign (tables
+//! follow). `period` is the nominal time between pictures in units of 100 µs, 0 unknown; `keep` is how long after capture the
+//! sender will still retransmit. `queued` is the time from capture until the encoder took the picture, `encoded` from then until
+//! this slice was ready, both in units of 10 µs, so that the receiver can split the latency it shows by stage. `position` is the
+//! picture's time in its film: `capture` says when it was played, and a player that stood still plays the rest of its film later.
 
 use super::{Error, Reader};
 use crate::picture::{Sampling, Size};

@@ -7,14 +7,14 @@
 /// Stands for a character that is not shown.
 pub const REPLACEMENT: char = '\u{fffd}';
 
-/// The text with every character replaced that must not reach a terminal or a window. Of the same number of characters; none of them
-/// is a control character, a line end included.
+/// The text with every character replaced that must not reach a terminal or a window. Of the same number of characters; none of
+/// them is a control character, a line end included.
 pub fn printable(text: &str) -> String {
     text.chars().map(|c| if is_printable(c) { c } else { REPLACEMENT }).collect()
 }
 
-/// Whether a character may be shown as it is: it is no control character, steers no direction of writing (Unicode's Bidi_Control), takes
-/// room (Default_Ignorable_Code_Point), and means the same everywhere (no private use, no noncharacter).
+/// Whether a character may be shown as it is: it is no control character, steers no direction of writing (Unicode's
+/// Bidi_Control), takes room (Default_Ignorable_Code_Point), and means the same everywhere (no private use, no noncharacter).
 pub fn is_printable(c: char) -> bool {
     !c.is_control() && !is_invisible(c) && !is_private(c)
 }
@@ -22,7 +22,8 @@ pub fn is_printable(c: char) -> bool {
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-        // Zero width, left-to-right and right-to-left marks; line and paragraph ends; embeddings, overrides; word joiner to isolates.
+        // Zero width, left-to-right and right-to-left marks; line and paragraph ends; embeddings, overrides; word joiner to
+        // isolates.
         | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')

@@ -235,7 +235,8 @@ impl World {
         });
     }
 
-    /// The process is stopped (SIGSTOP): its kernel goes on, keeps what comes and drops what is too much; cameras and sound cards go on.
+    /// The process is stopped (SIGSTOP): its kernel goes on, keeps what comes and drops what is too much; cameras and sound cards
+    /// go on.
     pub fn stop(&mut self, node: usize) {
         self.nodes[node].stopped = Some(VecDeque::new());
     }

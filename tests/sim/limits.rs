@@ -173,8 +173,8 @@ fn refusals(events: &[receiver::Event]) -> Vec<(String, bool)> {
     events.iter().filter_map(refused).collect()
 }
 
-/// Both sides learn in words what is wrong with the keys. A dialler without one does not try again; one that has a key does, for whoever
-/// turns it away has proved nothing.
+/// Both sides learn in words what is wrong with the keys. A dialler without one does not try again; one that has a key does, for
+/// whoever turns it away has proved nothing.
 #[test]
 fn keys_that_do_not_fit_are_told_in_words() {
     let now = Base::new().instant(0);
@@ -209,8 +209,8 @@ fn until_it_dials<C: Core>(core: &mut C, mut now: Instant) -> Instant {
     now
 }
 
-/// What answers proves nothing before the handshake: whatever it says, a dialler that was connected before, or has a key, dials on, ever more
-/// seldom, and is connected again when its peer is.
+/// What answers proves nothing before the handshake: whatever it says, a dialler that was connected before, or has a key, dials
+/// on, ever more seldom, and is connected again when its peer is.
 #[test]
 fn a_refusal_after_a_good_session_is_redialled() {
     let key = Psk::derive("one").expect("a key");

@@ -105,8 +105,8 @@ fn no_udp(pair: &Pair) -> [Vec<u64>; 2] {
     [said(&pair.watched.borrow().log), said(&pair.source.borrow().log)]
 }
 
-/// UDP is cut in the middle of a run, one way or both, and TCP goes on: both sides say so, once and in time, whoever dials, with sound and
-/// without.
+/// UDP is cut in the middle of a run, one way or both, and TCP goes on: both sides say so, once and in time, whoever dials, with
+/// sound and without.
 #[test]
 fn udp_that_is_cut_in_mid_run_is_named_by_both_sides_within_three_seconds() {
     for (of, sound) in [(65, true), (66, false)] {
@@ -376,8 +376,8 @@ fn both_sides_dial_each_other() {
     }
 }
 
-/// A process that stood still makes nothing late, and nothing lost, on the network: no copies of sound are asked for, and no firewall is
-/// blamed.
+/// A process that stood still makes nothing late, and nothing lost, on the network: no copies of sound are asked for, and no
+/// firewall is blamed.
 #[test]
 fn a_standstill_is_not_the_networks() {
     for (of, receiver, length) in [(60, true, ms(300)), (61, true, secs(3)), (62, false, ms(300)), (63, false, secs(3))] {

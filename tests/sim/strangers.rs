@@ -236,7 +236,8 @@ impl Stranger {
     }
 }
 
-/// A later version's messages between pictures and sound: no NACK, no copy of sound, no loss in the reports, and the link goes on.
+/// A later version's messages between pictures and sound: no NACK, no copy of sound, no loss in the reports, and the link goes
+/// on.
 #[test]
 fn kinds_it_does_not_know_are_skipped_and_are_no_loss() {
     let mut victim = Victim::new(false);
@@ -374,7 +375,8 @@ fn an_end_that_is_said_again_and_again_is_not_put_off() {
     assert_eq!(victim.names().last().map(String::as_str), Some("host 2"));
 }
 
-/// Everything in a report but the pictures counts from where its connection began, also where the last of the one before comes late.
+/// Everything in a report but the pictures counts from where its connection began, also where the last of the one before comes
+/// late.
 #[test]
 fn a_report_counts_from_where_its_connection_began() {
     let mut victim = Victim::new(false);

@@ -237,8 +237,9 @@ fn read_lines(
     });
 }
 
-/// A port nobody uses, for UDP and TCP alike; below those the kernel gives to whoever dials. It is this process's until it ends: a name
-/// in the abstract namespace stands for it, so that no other test, here or in another process, takes it before the program has it.
+/// A port nobody uses, for UDP and TCP alike; below those the kernel gives to whoever dials. It is this process's until it ends:
+/// a name in the abstract namespace stands for it, so that no other test, here or in another process, takes it before the program
+/// has it.
 pub fn free_port() -> u16 {
     let mut random = [0; 2];
     loop {

@@ -75,8 +75,8 @@ impl Dispatch {
         (*lock(&self.track.mapping))?.captured(head.capture, now)
     }
 
-    /// When the picture of this slice is to be seen; `None`: at once. Nothing is caught in the future, so no sender has us wait longer
-    /// than we hold.
+    /// When the picture of this slice is to be seen; `None`: at once. Nothing is caught in the future, so no sender has us wait
+    /// longer than we hold.
     fn due(&self, now: Instant, body: &[u8]) -> Option<Instant> {
         let held = lock(&self.track.hold).picture_due()?;
         self.captured(now, body)?.min(now).checked_add(held)

@@ -1,4 +1,5 @@
-//! All that is kept of the sender that is shown. Another sender gets another: what is under way of the one before cannot reach it.
+//! All that is kept of the sender that is shown. Another sender gets another: what is under way of the one before cannot reach
+//! it.
 
 use super::super::decode::Reel;
 use super::lock;

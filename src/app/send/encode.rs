@@ -135,7 +135,8 @@ impl Encoder {
         }
     }
 
-    /// The picture upright, with square pixels, at the size the user and the path want; a camera's JPEG that may not go as it is becomes planes.
+    /// The picture upright, with square pixels, at the size the user and the path want; a camera's JPEG that may not go as it is
+    /// becomes planes.
     fn fit(&self, picture: Picture, step: Step) -> Result<Picture, encoder::Error> {
         let seen = picture.seen();
         let wanted = self.width.map_or(seen, |width| scaled(seen, width));

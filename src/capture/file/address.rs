@@ -1,10 +1,10 @@
 //! What `ffmpeg` reads from an address (`rtsp://…`, `http://…`): live, the newest wins, or a film that lies there.
 //!
-//! One connection is made and kept, for many a source serves only one: nothing is asked of `ffprobe` first. Which of both it is, is told
-//! by the length that `ffmpeg` says on opening. A film that lies on a server is then opened as any other.
+//! One connection is made and kept, for many a source serves only one: nothing is asked of `ffprobe` first. Which of both it is,
+//! is told by the length that `ffmpeg` says on opening. A film that lies on a server is then opened as any other.
 //!
-//! Live pictures go out as they come. Their time is their stamp on the clock of the source, which is related to ours by the earliest
-//! arrival: that of the least delay (`Base`).
+//! Live pictures go out as they come. Their time is their stamp on the clock of the source, which is related to ours by the
+//! earliest arrival: that of the least delay (`Base`).
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -166,8 +166,8 @@ fn listen(from: impl Read, opened: &Sender<Length>) -> Option<String> {
 
 /// The earliest arrivals: where the zero of the source's stamps lies on our clock.
 ///
-/// It rises by a thousandth of the time that goes by, more than two clocks drift apart, so that it follows a slower one too; and at once
-/// where a source stood still for a second.
+/// It rises by a thousandth of the time that goes by, more than two clocks drift apart, so that it follows a slower one too; and
+/// at once where a source stood still for a second.
 #[derive(Default)]
 struct Base {
     start: Option<(Instant, Instant)>,

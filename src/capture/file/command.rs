@@ -24,7 +24,8 @@ pub fn play(plan: &Plan) -> Command {
         let filter = format!("aresample={}:async=1", sound::RATE);
         command.args(["-map", &format!("0:{index}"), "-c:a", "pcm_s16le", "-af", &filter, "-ac", &channels.to_string()]);
     }
-    // Metadata would make the head long. A stream that has ended must not make the muxer hoard the other for ten seconds, its default.
+    // Metadata would make the head long. A stream that has ended must not make the muxer hoard the other for ten seconds, its
+    // default.
     command.args(["-map_metadata", "-1", "-map_chapters", "-1", "-max_interleave_delta", "500000"]);
     command.args(["-f", "matroska", "-live", "1", "pipe:1"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::matroska::Stream;
 
-/// So many bytes of pictures and sound are kept at most: six seconds of 640x480 at 25 a second, some pictures of 4K. A longer film is
-/// decoded anew for each pass, which costs little against a pass of its length.
+/// So many bytes of pictures and sound are kept at most: six seconds of 640x480 at 25 a second, some pictures of 4K. A longer
+/// film is decoded anew for each pass, which costs little against a pass of its length.
 pub const MOST: usize = 64 << 20;
 
 /// What one pass was made of, in order.

@@ -1,7 +1,7 @@
 //! Where a film lies, as `ffmpeg` is told it: a file under any name, a file on stdin, or an address it reads over the network.
 //!
-//! `ffmpeg` reads meaning into names: a scheme, options, `%03d` for a row of pictures. A file is given as `file:NAME`, which ends all but
-//! the last; where there is a `%`, it is opened here and given as the child's stdin, which has no name at all.
+//! `ffmpeg` reads meaning into names: a scheme, options, `%03d` for a row of pictures. A file is given as `file:NAME`, which ends
+//! all but the last; where there is a `%`, it is opened here and given as the child's stdin, which has no name at all.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

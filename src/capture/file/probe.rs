@@ -22,8 +22,8 @@ const STAMPS: usize = 300;
 /// How many packets are decoded to see what pictures are like: the first picture, and whether it is woven of two fields.
 const LOOK: &str = "%+#4";
 
-/// How often a still is given again. Whoever joins is given it at once; this is for what was lost on the way and for files, and costs
-/// next to nothing at any size up to 4K.
+/// How often a still is given again. Whoever joins is given it at once; this is for what was lost on the way and for files, and
+/// costs next to nothing at any size up to 4K.
 const STILL: Rate = Rate::TWO;
 
 /// How a film will be played.
@@ -182,7 +182,8 @@ pub fn not_started(program: &'static str, error: &io::Error) -> Error {
     }
 }
 
-/// One of ffmpeg's programs, to be run on a file from anywhere. It is no business of it, or of what it may start, which key we have.
+/// One of ffmpeg's programs, to be run on a file from anywhere. It is no business of it, or of what it may start, which key we
+/// have.
 pub fn tool(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env_remove("EYELINE_KEY");
@@ -364,8 +365,9 @@ fn constant_rate(stamps: &[Duration], finest: Rate) -> Option<Rate> {
     if even { Rate::new(finest.num(), den) } else { None }
 }
 
-/// The rate of a recording that is to show each of these uneven pictures at its time. `finest` is what all of them are multiples of, and for
-/// many a container that is 1000 or 90,000: then the shortest usual distance decides. More than 60 nobody records such a film with.
+/// The rate of a recording that is to show each of these uneven pictures at its time. `finest` is what all of them are multiples
+/// of, and for many a container that is 1000 or 90,000: then the shortest usual distance decides. More than 60 nobody records
+/// such a film with.
 fn grid(stamps: &[Duration], finest: Rate, average: Rate) -> Rate {
     const MOST: u32 = 60;
     if finest.per_second() <= f64::from(MOST) {

@@ -1,9 +1,9 @@
-//! Tells a picture's companions from the pictures of a stream: phones put a gain map, a depth map or a large thumbnail behind each picture,
-//! as JPEGs of their own in the same file.
+//! Tells a picture's companions from the pictures of a stream: phones put a gain map, a depth map or a large thumbnail behind
+//! each picture, as JPEGs of their own in the same file.
 //!
-//! What is one: a picture right behind another whose index (MPF) names one of that length; one that says it is a gain map; and, since
-//! indexes are often lost on the way, a single smaller grey one right behind one with colours. Two such in a row are a camera that
-//! changed its mind, and are taken.
+//! What is one: a picture right behind another whose index (MPF) names one of that length; one that says it is a gain map; and,
+//! since indexes are often lost on the way, a single smaller grey one right behind one with colours. Two such in a row are a
+//! camera that changed its mind, and are taken.
 
 use super::jpegs::Jpeg;
 

@@ -1,5 +1,6 @@
-//! What segments of a JPEG beside the picture say about it: how it is to be turned (Exif 2.32, 4.6.4), how wide its pixels are (JFIF 1.02),
-//! which further pictures belong to it (CIPA DC-007, MPF), and that it is itself a gain map (ISO 21496-1, Adobe's `hdrgm`).
+//! What segments of a JPEG beside the picture say about it: how it is to be turned (Exif 2.32, 4.6.4), how wide its pixels are
+//! (JFIF 1.02), which further pictures belong to it (CIPA DC-007, MPF), and that it is itself a gain map (ISO 21496-1, Adobe's
+//! `hdrgm`).
 //!
 //! Cameras write much nonsense here: what cannot be read says nothing, and never makes a picture unusable.
 

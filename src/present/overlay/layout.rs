@@ -1,7 +1,7 @@
 //! Where words stand in a window: whole, in its border, and no box over another.
 //!
-//! Letters are as large as the window's height makes them comfortable, and become smaller, words fewer, lines broken, before anything
-//! is cut or hidden. Only a window smaller than the least of all this cuts words off. Pure arithmetic, in window pixels.
+//! Letters are as large as the window's height makes them comfortable, and become smaller, words fewer, lines broken, before
+//! anything is cut or hidden. Only a window smaller than the least of all this cuts words off. Pure arithmetic, in window pixels.
 
 use crate::picture::Size;
 

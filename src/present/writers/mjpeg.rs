@@ -1,5 +1,6 @@
-//! JPEGs one after the other: what many tools call MJPEG or a `.mjpg` stream. It says neither rate nor times; so each picture stands at
-//! its place at the stream's rate (`placing.rs`), as it came, repeated where others are missing. The rate is told at the end.
+//! JPEGs one after the other: what many tools call MJPEG or a `.mjpg` stream. It says neither rate nor times; so each picture
+//! stands at its place at the stream's rate (`placing.rs`), as it came, repeated where others are missing. The rate is told at
+//! the end.
 
 use super::placing::{Due, Placing, Rate};
 use super::sink::{Sink, Target};

@@ -1,9 +1,9 @@
 //! What is received, written to files and pipes: [`y4m`] and [`mjpeg`] for pictures, [`wav`] for sound.
 //!
 //! Each writer takes whole units (a picture, a block of sound) in the order of their numbers and leaves a well-formed file behind
-//! whatever happens: a unit that could not be written whole is cut off again. Each unit is placed by its time; where that lies in the
-//! files is settled by the [`Timeline`] both share, so that picture and sound start together and stay together. Writing may block on a disk or a pipe, so each runs on a [`Threaded`]
-//! of its own.
+//! whatever happens: a unit that could not be written whole is cut off again. Each unit is placed by its time; where that lies in
+//! the files is settled by the [`Timeline`] both share, so that picture and sound start together and stay together. Writing may
+//! block on a disk or a pipe, so each runs on a [`Threaded`] of its own.
 
 pub mod mjpeg;
 mod placing;
@@ -23,8 +23,8 @@ pub use placing::Rate;
 pub use sink::{Overwrite, Target};
 pub use timeline::{Moment, Timeline};
 
-/// Where nothing comes, neither pictures nor sound, the hole is filled (pictures repeated, silence) up to this long; a longer one is cut
-/// to it. An outage of a few seconds keeps its length, and no number a peer invents can fill the disk.
+/// Where nothing comes, neither pictures nor sound, the hole is filled (pictures repeated, silence) up to this long; a longer one
+/// is cut to it. An outage of a few seconds keeps its length, and no number a peer invents can fill the disk.
 pub const LONGEST_HOLE: Duration = Duration::from_secs(10);
 
 /// Why a writer ended early. What was written whole before stays and is well-formed. Each sentence is complete: no error stands

@@ -1,12 +1,12 @@
 //! Which frame of a file of constant rate each picture is: the one of its time. What the y4m and the MJPEG writer share.
 //!
-//! Picture n of the file shows what was caught n periods after its start. Holes are filled by repeating the picture before, whoever made
-//! them: a loss, a camera that slowed down in the dark, a film without pictures for a while. Where more pictures come than the rate has
-//! room for, some are left out. So picture and sound stay within one period of each other to the end. Jitter of up to a period moves
-//! nothing: within it, the numbers of pictures decide.
+//! Picture n of the file shows what was caught n periods after its start. Holes are filled by repeating the picture before,
+//! whoever made them: a loss, a camera that slowed down in the dark, a film without pictures for a while. Where more pictures
+//! come than the rate has room for, some are left out. So picture and sound stay within one period of each other to the end.
+//! Jitter of up to a period moves nothing: within it, the numbers of pictures decide.
 //!
-//! The rate is what the sender says of its stream. Where it says none, the first pictures' capture times tell: they are held until a
-//! second of them is there ([`ENOUGH`]), for a rate once written cannot be changed.
+//! The rate is what the sender says of its stream. Where it says none, the first pictures' capture times tell: they are held
+//! until a second of them is there ([`ENOUGH`]), for a rate once written cannot be changed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -63,8 +63,8 @@ impl Rate {
     /// What is taken where there was one picture only.
     const DEFAULT: Rate = Rate { num: 30, den: 1 };
 
-    /// `None` for what cannot be one, or is beyond any camera (240 a second) or slide show (one in ten seconds): a peer's word must not
-    /// decide how much is repeated.
+    /// `None` for what cannot be one, or is beyond any camera (240 a second) or slide show (one in ten seconds): a peer's word
+    /// must not decide how much is repeated.
     pub fn new(num: u32, den: u32) -> Option<Self> {
         let plausible = den > 0 && u64::from(num) <= 240 * u64::from(den) && u64::from(num) * 10 >= u64::from(den);
         plausible.then_some(Rate { num, den })
@@ -83,7 +83,8 @@ impl Rate {
         u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 
-    /// The rate of pictures caught at these times, in nanoseconds: the usual distance counts, not what was lost or held up between.
+    /// The rate of pictures caught at these times, in nanoseconds: the usual distance counts, not what was lost or held up
+    /// between.
     fn measured(times: &[i64]) -> Self {
         let mut distances: Vec<i64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
         distances.retain(|&distance| distance >= NEAREST.as_nanos() as i64);

@@ -62,8 +62,8 @@ pub enum Overwrite {
     Nothing,
 }
 
-/// A name made sure of before anything is written: a file that was there is untouched until then, one that was not is made, and gone
-/// again if nothing is written.
+/// A name made sure of before anything is written: a file that was there is untouched until then, one that was not is made, and
+/// gone again if nothing is written.
 pub struct Target {
     path: Option<PathBuf>,
     claim: Claim,

@@ -4,12 +4,13 @@
 //! When `recv` meets another session (the sender was started anew, so its media clock began again), its first picture or sound
 //! follows what is written by then. Shared by the writers' threads; each asks a few times a picture or block at most.
 //!
-//! *A film that stood still.* Capture times say when a film was played; where its player or the network made it wait, everything after
-//! is later. A picture's position in its film says what was waited: capture less position grows by it. Pictures leave those steps here
-//! ([`Film`]), and sound, which has only capture times, is corrected by the step before or after it.
+//! *A film that stood still.* Capture times say when a film was played; where its player or the network made it wait, everything
+//! after is later. A picture's position in its film says what was waited: capture less position grows by it. Pictures leave those
+//! steps here ([`Film`]), and sound, which has only capture times, is corrected by the step before or after it.
 //!
-//! *Nothing for a long time* is cut to [`LONGEST_HOLE`] for all writers alike: what lies further behind the end of the longest file is
-//! moved there, and everything after it with it. Where only pictures are missing, sound goes on and the hole keeps its length.
+//! *Nothing for a long time* is cut to [`LONGEST_HOLE`] for all writers alike: what lies further behind the end of the longest
+//! file is moved there, and everything after it with it. Where only pictures are missing, sound goes on and the hole keeps its
+//! length.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,13 +1,13 @@
 //! WAV: s16 samples at 48 kHz as the sender caught them, before any resampling (RIFF WAVE, format 1).
 //!
-//! Sample 0 of the file is what was caught together with the first picture written, so earlier sound is cut and later sound preceded by
-//! silence, to the sample. Until that picture is there blocks are held. From there on block n lies n blocks after the first, what is
-//! missing between is silence, as long as that agrees with the time ([`JUMP`]): where the microphone was gone for a while, or a loop of a
-//! film has less sound than pictures, the time decides. Between two such moments a sound card's clock walks away from the sender's, by a
-//! second in three hours; [`SLEW`] has it brought back sample by sample.
+//! Sample 0 of the file is what was caught together with the first picture written, so earlier sound is cut and later sound
+//! preceded by silence, to the sample. Until that picture is there blocks are held. From there on block n lies n blocks after the
+//! first, what is missing between is silence, as long as that agrees with the time ([`JUMP`]): where the microphone was gone for
+//! a while, or a loop of a film has less sound than pictures, the time decides. Between two such moments a sound card's clock
+//! walks away from the sender's, by a second in three hours; [`SLEW`] has it brought back sample by sample.
 //!
-//! Of a film the time is its own, corrected for where it stood still by the pictures before and after (`timeline.rs`); a block that
-//! seems far off waits for the latter.
+//! Of a film the time is its own, corrected for where it stood still by the pictures before and after (`timeline.rs`); a block
+//! that seems far off waits for the latter.
 //!
 //! The header is written over once a second of sound, so that a file left by a crash plays up to its last second; and at the end.
 //! Mono or stereo is decided by the first block; others are converted.

@@ -117,8 +117,9 @@ impl Endpoint {
         }
     }
 
-    /// Where a host's peer proved by datagrams to be: a waiting side that moved is known there before its name is, and an address that was
-    /// given for it will never be its own again. TCP has the port that was dialled, for a waiting side has UDP and TCP on one port.
+    /// Where a host's peer proved by datagrams to be: a waiting side that moved is known there before its name is, and an address
+    /// that was given for it will never be its own again. TCP has the port that was dialled, for a waiting side has UDP and TCP
+    /// on one port.
     pub(super) fn proved_place(&self, host: super::HostId) -> Option<SocketAddr> {
         let link = self.links.get(&self.hosts.link(host)?)?;
         let proved = link.path.as_ref()?.address()?;

@@ -71,7 +71,8 @@ impl Endpoint {
         }
     }
 
-    /// Says goodbye to a peer of whom nothing more is wanted; its host, if it has one, is dialled again as after a goodbye of its own.
+    /// Says goodbye to a peer of whom nothing more is wanted; its host, if it has one, is dialled again as after a goodbye of its
+    /// own.
     pub fn part(&mut self, now: Instant, id: LinkId, sentence: &str) {
         let Some(began) = self.links.get(&id).map(|link| link.began) else { return };
         if let Some(host) = self.hosts.of(id) {
@@ -80,8 +81,9 @@ impl Endpoint {
         self.leave(id, Reason::Quit, sentence);
     }
 
-    /// What answers for a host does not want us, or is no peer. Without a proof (`proved`) anybody on the path can say so: it ends a dialler
-    /// only where nothing speaks against it, and never one that has a key or was connected before. Those dial on, ever more seldom.
+    /// What answers for a host does not want us, or is no peer. Without a proof (`proved`) anybody on the path can say so: it
+    /// ends a dialler only where nothing speaks against it, and never one that has a key or was connected before. Those dial on,
+    /// ever more seldom.
     fn refused(&mut self, now: Instant, host: HostId, error: Unreachable, proved: bool) {
         let keyed = self.config.me.psk.is_some();
         let fatal = !self.hosts.was_met(host) && (proved || !keyed);

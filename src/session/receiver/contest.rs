@@ -1,14 +1,15 @@
 //! Which sender is shown, where there are several: the one that sends.
 //!
-//! **Problem.** A receiver shows one sender and tells the next that it is busy. A hello costs nothing: whoever says one and then sends
-//! nothing, by malice or because its camera hangs, would hold the receiver for ever.
+//! **Problem.** A receiver shows one sender and tells the next that it is busy. A hello costs nothing: whoever says one and then
+//! sends nothing, by malice or because its camera hangs, would hold the receiver for ever.
 //!
-//! **Choice.** A sender holds its place by what it sends: a slice that is one, or a block of sound ([`Proof`]). Until there is one,
-//! others who say hello are not told that we are busy: they *wait* ([`Waiting`]), and who sends first is taken. Once somebody has proved
-//! to send, those who wait are told that we are busy. A sender that proved it and then fell silent for [`MUTE`] may be taken over, too.
+//! **Choice.** A sender holds its place by what it sends: a slice that is one, or a block of sound ([`Proof`]). Until there is
+//! one, others who say hello are not told that we are busy: they *wait* ([`Waiting`]), and who sends first is taken. Once
+//! somebody has proved to send, those who wait are told that we are busy. A sender that proved it and then fell silent for
+//! [`MUTE`] may be taken over, too.
 //!
-//! **Rejected.** Taking the newcomer's word at once: two honest senders that start together would throw each other out. A time limit
-//! alone: the newcomer would be told "busy" before it is over, and go.
+//! **Rejected.** Taking the newcomer's word at once: two honest senders that start together would throw each other out. A time
+//! limit alone: the newcomer would be told "busy" before it is over, and go.
 //!
 //! Capacity: the peers there may be (`admission`); of one that waits only packet numbers and its format are kept.
 

@@ -139,14 +139,16 @@ impl Source {
         self.hearing.datagram_came(now, number);
     }
 
-    /// Whether anything that is missing is wanted: of a picture that began and whose deadline an answer meets, or, patient, of any.
+    /// Whether anything that is missing is wanted: of a picture that began and whose deadline an answer meets, or, patient, of
+    /// any.
     pub fn asks(&self, now: Instant, rtt: Duration) -> bool {
         let in_time = || self.depacketizer.last_deadline().is_some_and(|deadline| now + rtt <= deadline);
         self.depacketizer.is_patient() || (self.depacketizer.is_waiting() && in_time())
     }
 
-    /// The sender says that its stream ends. Believed once, of a sender that said what it sends, and not where more than that came; whether
-    /// it sent anything at all is asked when the stream ends ([`Source::has_ended`]), for the record may overtake the last picture.
+    /// The sender says that its stream ends. Believed once, of a sender that said what it sends, and not where more than that
+    /// came; whether it sent anything at all is asked when the stream ends ([`Source::has_ended`]), for the record may overtake
+    /// the last picture.
     pub fn end_said(&mut self, now: Instant, end: End) -> bool {
         let contradicts = end.pictures < self.depacketizer.end() || end.blocks < self.blocks;
         if !matches!(self.ending, Ending::Open) || self.format.is_none() || contradicts {
