@@ -197,7 +197,8 @@ impl Send<'_> {
                     self.close();
                 }
                 let line = match (reason, complete && sentence.is_empty()) {
-                    (Some(Reason::Quit), true) => format!("{name} has seen the whole film"),
+                    (Some(Reason::Quit), true) if self.plan.is_film() => format!("{name} has seen the whole film"),
+                    (Some(Reason::Quit), true) => format!("{name} has seen everything"),
                     _ => awaited::parting(&name, "stopped watching", reason, &sentence),
                 };
                 self.doorman.peer(&line);
