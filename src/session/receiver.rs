@@ -190,6 +190,11 @@ impl Session {
             self.events.push_back(Event::SenderDown { reason: None, sentence });
         }
         self.show(now, waiter);
+        // Half a block of sound took it the place: like a piece of a picture it counts as an attempt, or two who send no more than
+        // halves would change places with every one.
+        if let Some(source) = &mut self.source {
+            source.proof.tries(now);
+        }
     }
 
     /// A slice or a block of the source came. The first settles who is shown.
@@ -253,7 +258,7 @@ impl Session {
         }
         match message {
             Message::Fragment(head, payload) if self.wants.pictures => {
-                source.proof.piece_came(now);
+                source.proof.tries(now);
                 if current {
                     let at = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
                     source.connection.trains.push(head.picture, number, bytes, at);
@@ -437,13 +442,13 @@ impl Core for Session {
             // The hello of this link may have come in the same bytes.
             self.take_notices(now);
             match &got {
-                Got::Sound(..) => self.media_came(now, link),
+                Got::Sound(..) if self.wants.sound => self.media_came(now, link),
+                Got::Sound(..) | Got::End(_) => {}
                 Got::Format(format) => {
                     if let Some(waiter) = self.waiting.get(link) {
                         waiter.format = Some(*format);
                     }
                 }
-                Got::End(_) => {}
             }
             if !self.is_source(link) {
                 continue;

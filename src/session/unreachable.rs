@@ -65,6 +65,12 @@ pub enum DialError {
         /// The name.
         name: String,
     },
+    /// All its addresses are link-local, and a name says no interface.
+    #[error("{name} has no address but a link-local one yet: give that address with %INTERFACE instead, or wait for another")]
+    LinkLocalAlone {
+        /// The name.
+        name: String,
+    },
     /// A link-local address means another machine on every interface, and none is named.
     #[error("{address} is on one interface's network only: add %INTERFACE, {}", example(*address, interfaces))]
     NoZone {
@@ -187,7 +193,8 @@ mod tests {
     fn only_what_no_network_can_mend_is_final() {
         let name = "robot.local".to_string();
         assert!(!DialError::UnknownName { name: name.clone(), why: "Name or service not known".to_string() }.is_final());
-        assert!(!DialError::NoAddress { name }.is_final());
+        assert!(!DialError::NoAddress { name: name.clone() }.is_final());
+        assert!(!DialError::LinkLocalAlone { name }.is_final());
         assert!(DialError::NoZone { address: Ipv6Addr::LOCALHOST, interfaces: Vec::new() }.is_final());
     }
 }

@@ -15,7 +15,7 @@ use eyeline::wire::preamble::{Answer, Opening, Role};
 use eyeline::wire::record::{End, Format, Hello, Reason, Record};
 use eyeline::wire::report::Report;
 use eyeline::wire::slice::{Head, Tables};
-use eyeline::wire::sound::Sound;
+use eyeline::wire::sound::{Piece, Sound};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -438,4 +438,20 @@ fn a_standstill_is_not_called_a_firewall() {
     assert!(!blamed(&victim), "two seconds have not been watched");
     victim.pass(ms(200));
     assert!(blamed(&victim));
+}
+
+/// Half a block takes the place of who sends nothing, and is an attempt: the next half takes it back from nobody.
+#[test]
+fn two_that_send_halves_of_blocks_do_not_change_places_with_each() {
+    let mut victim = Victim::new(false);
+    let mut first = Stranger::join(&mut victim, 1);
+    let mut second = Stranger::join(&mut victim, 2);
+    let half = [0; 480];
+    for number in 0..50 {
+        for stranger in [&mut second, &mut first] {
+            let half = Piece { number, capture: MediaTime::ZERO, channels: 1, frames: 480, index: 0, payload: &half };
+            stranger.datagram(&mut victim, &Message::Piece(half));
+        }
+    }
+    assert_eq!(victim.names().iter().filter(|name| *name == "down").count(), 1, "{:?}", victim.names());
 }

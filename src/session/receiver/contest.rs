@@ -30,7 +30,7 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// What a sender has shown of itself.
 pub(super) struct Proof {
-    /// When the first piece of a picture came.
+    /// When the first piece of a picture, or of a block that took the place, came.
     tried: Option<Instant>,
     /// When a slice or a block came last.
     sent: Option<Instant>,
@@ -42,8 +42,8 @@ impl Proof {
         Proof { tried: None, sent: None }
     }
 
-    /// A piece of a picture came.
-    pub fn piece_came(&mut self, now: Instant) {
+    /// A piece of something came.
+    pub fn tries(&mut self, now: Instant) {
         self.tried.get_or_insert(now);
     }
 
@@ -122,8 +122,8 @@ mod tests {
     fn who_sends_nothing_gives_way_at_once_and_who_sends_only_when_it_has_long_stopped() {
         let (mut proof, start) = (Proof::new(), start());
         assert!(proof.gives_way(start));
-        proof.piece_came(start);
-        proof.piece_came(start + ms(1500));
+        proof.tries(start);
+        proof.tries(start + ms(1500));
         assert!(!proof.gives_way(start + ms(1999)), "its first picture may be on its way");
         assert!(proof.gives_way(start + PROVE), "pieces that never make a slice are no picture");
         assert!(proof.sent(start + PROVE) && !proof.sent(start + PROVE + ms(40)));
