@@ -23,6 +23,7 @@ mod matroska;
 mod origin;
 mod player;
 mod probe;
+mod silence;
 mod timeline;
 mod words;
 
@@ -95,7 +96,7 @@ pub enum Error {
         cure: &'static str,
     },
     /// It cannot be opened.
-    #[error("cannot read {}: {why}", path.display())]
+    #[error("cannot read {}: {why}", address::shown(path))]
     Unreadable {
         /// The name given.
         path: PathBuf,
@@ -103,7 +104,7 @@ pub enum Error {
         why: String,
     },
     /// ffmpeg makes nothing of it.
-    #[error("{} is not a film that ffmpeg can play: {why}", path.display())]
+    #[error("{} is not a film that ffmpeg can play: {why}", address::shown(path))]
     NotFilm {
         /// The name given.
         path: PathBuf,
@@ -111,7 +112,7 @@ pub enum Error {
         why: String,
     },
     /// It has nothing of what is wanted.
-    #[error("{} has no {wanted}", path.display())]
+    #[error("{} has no {wanted}", address::shown(path))]
     Nothing {
         /// The name given.
         path: PathBuf,
@@ -119,7 +120,7 @@ pub enum Error {
         wanted: &'static str,
     },
     /// Its pictures have more than 8192 pixels on a side.
-    #[error("the pictures of {} would be {size}; at most 8192x8192 can be sent: scale them with --width", path.display())]
+    #[error("the pictures of {} would be {size}; at most 8192x8192 can be sent: scale them with --width", address::shown(path))]
     TooLarge {
         /// The name given.
         path: PathBuf,
@@ -127,7 +128,7 @@ pub enum Error {
         size: Size,
     },
     /// An address gives nothing, or nothing more.
-    #[error("cannot read {}: ffmpeg says: {why}", address.display())]
+    #[error("cannot read {}: {why}", address::shown(address))]
     Address {
         /// The address given.
         address: PathBuf,
@@ -135,7 +136,7 @@ pub enum Error {
         why: String,
     },
     /// ffmpeg gave up.
-    #[error("{} could not be played to its end: ffmpeg says: {why}", path.display())]
+    #[error("{} could not be played to its end: ffmpeg says: {why}", address::shown(path))]
     Broken {
         /// The name given.
         path: PathBuf,

@@ -29,18 +29,19 @@ pub fn options(config: &args::Send) -> file::Options {
 /// A film by its name, or what is at an address.
 pub fn at(config: &args::Send, path: &Path) -> Result<Pictures, Failure> {
     let options = options(config);
-    if file::is_address(path.as_os_str())
-        && let Opened::Live(connection) = address::connect(path, &options).code(ExitCode::Failed)?
-    {
-        if options.looped {
-            return Err(Failure::new(ExitCode::Usage, format!("{} is live: leave out --loop", path.display())));
-        }
-        let (size, channels) = (connection.size, connection.channels);
-        let pictures = size.map_or("no picture".into(), |size| format!("live, {size}"));
-        tracing::info!("{}: {pictures}, {}", path.display(), if channels > 0 { "with sound" } else { "without sound" });
-        return Ok(Pictures::Address { connection: Mutex::new(Some(connection)), size, channels });
+    let film = || Ok(planned(Film::probe(path, &options).code(ExitCode::Failed)?));
+    if !file::is_address(path.as_os_str()) {
+        return film();
     }
-    Ok(planned(Film::probe(path, &options).code(ExitCode::Failed)?))
+    tracing::info!("connecting to {}", address::shown(path));
+    let Opened::Live(connection) = address::connect(path, &options).code(ExitCode::Failed)? else { return film() };
+    if options.looped {
+        return Err(Failure::new(ExitCode::Usage, format!("{} is live: leave out --loop", address::shown(path))));
+    }
+    let (size, channels) = (connection.size, connection.channels);
+    let pictures = size.map_or("no picture".into(), |size| format!("live, {size}"));
+    tracing::info!("{}: {pictures}, {}", address::shown(path), if channels > 0 { "with sound" } else { "without sound" });
+    Ok(Pictures::Address { connection: Mutex::new(Some(connection)), size, channels })
 }
 
 /// Says what will be sent of a film.
@@ -65,7 +66,7 @@ pub fn planned(plan: file::Plan) -> Pictures {
         (Some(_), None) => "sound alone".into(),
         (None, _) => "without sound".into(),
     });
-    tracing::info!("{}: {}", plan.origin.name.display(), parts.join(", "));
+    tracing::info!("{}: {}", address::shown(&plan.origin.name), parts.join(", "));
     Pictures::Film(plan)
 }
 

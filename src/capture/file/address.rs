@@ -9,12 +9,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::matroska::{Packets, Stream};
+use super::silence::{Awaited, OVER, Silence, given_up};
 use super::timeline::Sounds;
 use super::words::part;
 use super::{Error, Options, probe};
@@ -40,15 +41,16 @@ pub enum Opened {
 pub struct Connection {
     name: PathBuf,
     child: Child,
-    packets: Packets<ChildStdout>,
+    packets: Packets<Awaited<ChildStdout>>,
     words: JoinHandle<Option<String>>,
+    silence: Silence,
     /// The pictures' size, if it has pictures.
     pub size: Option<Size>,
     /// The sound's channels; 0 where there is none.
     pub channels: u8,
 }
 
-/// Connects, and waits for the first pictures and sound.
+/// Connects, and waits for the first pictures and sound, for as long as a source may be silent.
 pub fn connect(address: &Path, options: &Options) -> Result<Opened, Error> {
     let failed = |why: String| Error::Address { address: address.into(), why };
     let mut child = command(address, options).spawn().map_err(|error| probe::not_started("ffmpeg", &error))?;
@@ -66,11 +68,12 @@ pub fn connect(address: &Path, options: &Options) -> Result<Opened, Error> {
     };
     let over = |mut child: Child, words: JoinHandle<Option<String>>, why: &str| {
         end(&mut child);
-        Err(failed(words.join().ok().flatten().unwrap_or_else(|| why.to_owned())))
+        Err(failed(words.join().ok().flatten().map_or_else(|| why.to_owned(), |said| quoted(&said, address))))
     };
     // Servers of live streams pace them; of a film on a web server nobody does.
-    match open.recv() {
-        Err(_) => return over(child, words, "ffmpeg cannot open it"),
+    match open.recv_timeout(OVER) {
+        Err(RecvTimeoutError::Disconnected) => return over(child, words, "ffmpeg cannot open it"),
+        Err(RecvTimeoutError::Timeout) => return over(child, words, &given_up()),
         Ok(Length::Known) if is_web(address) => {
             end(&mut child);
             let _ = words.join();
@@ -79,9 +82,10 @@ pub fn connect(address: &Path, options: &Options) -> Result<Opened, Error> {
         Ok(_) => {}
     }
     let largest = Sampling::Yuv420.bytes(Size { width: MAX_SIDE as u32, height: MAX_SIDE as u32 });
-    let packets = match Packets::open(stdout, largest) {
+    let silence = Silence::default();
+    let packets = match Packets::open(Awaited::new(stdout, shown(address), silence.clone()), largest) {
         Ok(packets) => packets,
-        Err(_) => return over(child, words, "nothing came from it"),
+        Err(_) => return over(child, words, &silence.why().unwrap_or_else(|| "nothing came from it".into())),
     };
     let channels = packets.channels().unwrap_or(0).min(2) as u8;
     let size = match packets.size() {
@@ -89,7 +93,23 @@ pub fn connect(address: &Path, options: &Options) -> Result<Opened, Error> {
         Some(_) => return over(child, words, "its pictures are larger than 8192x8192"),
         None => None,
     };
-    Ok(Opened::Live(Box::new(Connection { name: address.into(), child, packets, words, size, channels })))
+    Ok(Opened::Live(Box::new(Connection { name: address.into(), child, packets, words, silence, size, channels })))
+}
+
+/// An address as it may stand in a log: without the name and the password that many a camera wants in it.
+pub fn shown(address: &Path) -> String {
+    let text = address.display().to_string();
+    let Some((scheme, rest)) = text.split_once("://") else { return text };
+    let host_ends = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..host_ends].rfind('@') {
+        Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
+        None => text,
+    }
+}
+
+/// What ffmpeg says of an address, which it likes to repeat.
+fn quoted(said: &str, address: &Path) -> String {
+    format!("ffmpeg says: {}", said.replace(&address.display().to_string(), &shown(address)))
 }
 
 fn is_web(address: &Path) -> bool {
@@ -128,8 +148,8 @@ fn command(address: &Path, options: &Options) -> Command {
     // A stream that is late holds the other for a tenth of a second at most.
     command.args(["-map_metadata", "-1", "-map_chapters", "-1", "-max_interleave_delta", "100000", "-flush_packets", "1"]);
     command.args(["-f", "matroska", "-live", "1", "pipe:1"]);
+    // In our own process group: Ctrl-C while it connects must end it with us.
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command
 }
 
@@ -212,7 +232,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Address {
     /// Gives out what comes. Slots should be [`Slot::newest`] and [`Slot::dropping`]; both are closed at the end.
     pub fn open(connection: Connection, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Address, Error> {
-        let Connection { name, child, mut packets, words, size, channels } = connection;
+        let Connection { name, child, mut packets, words, silence, size, channels } = connection;
         let child = Arc::new(Mutex::new(child));
         let failure = Arc::new(Mutex::new(None));
         let mut address = Address {
@@ -228,9 +248,11 @@ impl Address {
             let said = words.join().ok().flatten();
             let _ = lock(&child).wait();
             let why = match (ended, said) {
+                (Ended::Over { .. }, _) if silence.why().is_some() => silence.why(),
                 (Ended::Told | Ended::Over { given: true }, _) => None,
                 (Ended::Broken(why), _) => Some(why),
-                (Ended::Over { given: false }, said) => Some(said.unwrap_or_else(|| "nothing came from it".into())),
+                (Ended::Over { given: false }, Some(said)) => Some(quoted(&said, &name)),
+                (Ended::Over { given: false }, None) => Some("nothing came from it".into()),
             };
             *lock(&failure) = why.map(|why| Error::Address { address: name, why });
             pictures.close();
@@ -373,6 +395,15 @@ mod tests {
         let refused =
             "[tcp @ 0x55] [error] Connection to tcp://a:1 failed: Connection refused\n[error] tcp://a:1: Connection refused\n";
         assert_eq!(heard(refused).0.as_deref(), Some("Connection to tcp://a:1 failed: Connection refused"));
+    }
+
+    #[test]
+    fn what_is_secret_in_an_address_is_not_shown() {
+        let shown = |address: &str| shown(Path::new(address));
+        assert_eq!(shown("rtsp://admin:p%2F@ss@door:554/a@b"), "rtsp://door:554/a@b");
+        assert_eq!(shown("http://door?user=a@b"), "http://door?user=a@b");
+        assert_eq!(quoted("rtsp://a:b@door/: gone", Path::new("rtsp://a:b@door/")), "ffmpeg says: rtsp://door/: gone");
+        assert_eq!(shown("film@home.mp4"), "film@home.mp4");
     }
 
     #[test]
