@@ -31,11 +31,13 @@ impl Default for Doorman {
 }
 
 impl Doorman {
-    /// Somebody came or left.
-    pub fn peer(&mut self, line: &str) {
-        if self.peers.may_say(Instant::now(), None) {
+    /// Somebody came or left. Whether it was said: what follows from it is not said either where it was not.
+    pub fn peer(&mut self, line: &str) -> bool {
+        let may = self.peers.may_say(Instant::now(), None);
+        if may {
             tracing::info!("{line}");
         }
+        may
     }
 
     /// Somebody was turned away.

@@ -45,8 +45,7 @@ pub fn a_second(number: f64, run: Duration) -> f64 {
     round(number / run.as_secs_f64().max(1e-3))
 }
 
-/// What was turned away.
-/// `refused`: connections there was no room for.
+/// What was turned away; `refused`: connections there was no room for.
 pub fn rejected(counters: Counters, refused: u64) -> Value {
     let Counters { unknown, skipped, forged, replayed, turned_away } = counters;
     json!({

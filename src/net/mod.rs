@@ -66,7 +66,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Why the net thread could not start.
+/// Why the net thread could not start, or is no more.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Somebody else has the port.
@@ -94,6 +94,9 @@ pub enum Error {
     /// The operating system refused a socket or a thread.
     #[error("the operating system gives no socket or thread ({0}): close programs, or raise `ulimit -n`")]
     System(#[from] io::Error),
+    /// A defect.
+    #[error("the network thread has ended: please report what is said above this")]
+    Ended,
 }
 
 /// Starts the net thread with a core. `on_event` is called on it for every event and must return soon.
@@ -145,9 +148,12 @@ impl<Command> Handle<Command> {
         self.stats.snapshot()
     }
 
-    /// Whether the thread is still at work. It ends by itself only by a defect.
-    pub fn is_running(&self) -> bool {
-        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    /// Fails where the thread has ended, which it does by itself only by a defect.
+    pub fn check(&self) -> Result<(), Error> {
+        match &self.thread {
+            Some(thread) if !thread.is_finished() => Ok(()),
+            _ => Err(Error::Ended),
+        }
     }
 
     /// The same as dropping it; says what went through in all.

@@ -17,11 +17,12 @@ type Hook = Box<dyn FnOnce() + Send>;
 static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 static REGISTER: Once = Once::new();
 
-/// While it lives, its hook runs if the process exits. One a process: a second takes the place of the first.
+/// While it lives, its hook runs if the process exits. One a process at a time: a second would take the place of the first, and be
+/// taken away with it.
 pub struct ExitHook(());
 
 impl ExitHook {
-    /// `hook` runs on the thread that calls `exit`, once.
+    /// `hook` runs on the thread that calls `exit`, once. Where it is dropped instead, that must need no hook of its own.
     pub fn new(hook: impl FnOnce() + Send + 'static) -> Self {
         *HOOK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
         REGISTER.call_once(|| {

@@ -1,5 +1,5 @@
 //! On the net thread: who gets what. Slices go to the decoder and the file, sound to the speaker and the file, the rest to the
-//! main thread. Nothing here waits but for a film's file, which holds the net thread no longer than its disk does.
+//! main thread. Nothing here waits: a slot that is full loses its oldest.
 
 use super::super::decode::Job;
 use super::files;

@@ -92,7 +92,8 @@ impl Shared {
         }
         let last = state.items.back().map_or(now, |(last, _)| *last);
         state.bytes += item.len();
-        // A picture that is due before the one before it (the hold just shrank) draws that one along: newest wins.
+        // A picture that is due before the one before it (the hold just shrank) draws that one along: newest wins. One whose time
+        // is over goes behind the last.
         let due = due.unwrap_or(last);
         for (earlier, _) in state.items.iter_mut().rev().take_while(|(earlier, _)| *earlier > due) {
             *earlier = due;

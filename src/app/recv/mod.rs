@@ -34,7 +34,7 @@ use files::Files;
 use gate::Gate;
 use report::Report;
 use screen::{Screen, Turn};
-use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use track::{Current, Track};
@@ -205,15 +205,14 @@ impl Recv<'_> {
             if self.stop.requested() || self.deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(ExitCode::Ok);
             }
+            self.net.check().code(ExitCode::Failed)?;
             if let Taken::Value(ready) = self.ready.take_until(now + TURN, Instant::now) {
                 self.show(ready)?;
             }
-            loop {
-                let ended = match self.inbox.try_recv() {
-                    Ok(Note::Net(event)) => self.handle(event)?,
-                    Ok(Note::FileEnded) => Some(ExitCode::Ok),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => Some(ExitCode::Failed),
+            while let Ok(note) = self.inbox.try_recv() {
+                let ended = match note {
+                    Note::Net(event) => self.handle(event)?,
+                    Note::FileEnded => Some(ExitCode::Ok),
                 };
                 if let Some(code) = ended {
                     return Ok(code);
@@ -329,7 +328,7 @@ impl Recv<'_> {
 
     fn sender_down(&mut self, sentence: &str, reason: Option<Reason>) -> Result<Option<ExitCode>, Failure> {
         let name = self.sender.take().map_or_else(|| "the sender".to_string(), |sender| sender.name);
-        self.doorman.peer(&awaited::parting(&name, "stopped sending", reason, sentence));
+        let said = self.doorman.peer(&awaited::parting(&name, "stopped sending", reason, sentence));
         if let Some(screen) = &mut self.screen {
             screen.quiet(Some(Instant::now()));
         }
@@ -337,7 +336,9 @@ impl Recv<'_> {
             tracing::error!("the peer is lost and --no-reconnect was given");
             return Ok(Some(ExitCode::PeerLost));
         }
-        tracing::info!("{}", self.awaited.sentence());
+        if said {
+            tracing::info!("{}", self.awaited.sentence());
+        }
         self.tell_screen();
         Ok(None)
     }

@@ -28,7 +28,7 @@ use preview::Preview;
 use report::Report;
 use source::{Plan, Running};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 /// What the main thread waits for. Few a second at most: slices and sound do not pass here.
@@ -42,6 +42,9 @@ enum Note {
 
 /// How long `send` waits without events when a preview window wants its turn.
 const PREVIEW_TURN: Duration = Duration::from_millis(10);
+
+/// So often it is looked whether the net thread, which else says something every second, is still there.
+const TURN: Duration = Duration::from_secs(5);
 
 /// The source stays open so long for peers that are silent and did not leave.
 const LINGER: Duration = Duration::from_secs(10);
@@ -142,6 +145,7 @@ impl Send<'_> {
             if self.stop.requested() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(ExitCode::Ok);
             }
+            self.net.check().code(ExitCode::Failed)?;
             if let Some(preview) = &mut self.preview
                 && !preview.turn()?
             {
@@ -152,16 +156,11 @@ impl Send<'_> {
             }
             let until = self.deadline.into_iter().chain(self.closes).min();
             let until = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let turn = self.preview.is_some().then_some(PREVIEW_TURN);
-            let note = match until.into_iter().chain(turn).min() {
-                Some(timeout) => inbox.recv_timeout(timeout),
-                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            };
-            let ended = match note {
+            let turn = if self.preview.is_some() { PREVIEW_TURN } else { TURN };
+            let ended = match inbox.recv_timeout(until.map_or(turn, |until| until.min(turn))) {
                 Ok(Note::Net(event)) => self.handle(event)?,
                 Ok(Note::SourceEnded) => self.source_ended()?,
-                Ok(Note::Signal) | Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(ExitCode::Failed),
+                Ok(Note::Signal) | Err(_) => None,
             };
             if let Some(code) = ended {
                 return Ok(code);
@@ -263,6 +262,7 @@ impl Send<'_> {
             }
             Err(failure) => tracing::error!("{failure}"),
         }
+        self.last_words = "the source is over".to_string();
         self.ending = Some(outcome.map(|()| ExitCode::Ok).map_err(Failure::said));
         self.net.command(Command::End);
         Ok(None)
@@ -284,8 +284,7 @@ impl Send<'_> {
         self.encoder.hold(false);
         let source = self.counts();
         self.running = None;
-        let sentence = if self.ending.is_some() { "the source is over".to_string() } else { self.last_words };
-        self.net.command(Command::Stop(sentence));
+        self.net.command(Command::Stop(self.last_words));
         // This writes the goodbyes.
         let counters = self.net.stop();
         // The last counts came with them.
