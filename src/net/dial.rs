@@ -242,7 +242,7 @@ fn tells(failure: &DialError) -> u8 {
         DialError::NoRoute { .. } => 2,
         DialError::TimedOut { .. } => 3,
         DialError::Refused { .. } => 4,
-        DialError::NoZone { .. } | DialError::UnknownZone { .. } => 5,
+        DialError::NoZone { .. } | DialError::UnknownZone { .. } | DialError::LinkLocalAlone { .. } => 5,
         // Ours, whatever the others say.
         DialError::Shortage { .. } => 6,
     }

@@ -31,10 +31,11 @@ impl Watcher {
     }
 
     /// Watches a socket until the returned value is dropped. It belongs to the returned value.
-    pub(super) fn watch<S: AsFd + AsRawFd>(&self, source: S, readable: bool, writable: bool) -> io::Result<Watched<S>> {
+    pub(super) fn watch<S: AsFd + AsRawFd + 'static>(&self, source: S, readable: bool, writable: bool) -> io::Result<Watched<S>> {
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
         // SAFETY: the source must be deleted from the poller before it is closed. It moves into a `Watched`, which gives it out
-        // by shared reference only and deletes it when dropped, before its fields are.
+        // by shared reference only and deletes it when dropped, before its fields are. It owns it (`'static`): one that is
+        // forgotten closes nothing.
         unsafe { self.poller.add_with_mode(&source, Event::new(key, readable, writable), PollMode::Level)? };
         let interest = Cell::new((readable, writable));
         Ok(Watched { poller: Arc::clone(&self.poller), key, interest, source })

@@ -31,14 +31,18 @@ pub(super) fn spawn(
 
 fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     let found = (host, port).to_socket_addrs().map_err(|error| not_found(host, &error))?;
-    let addresses = interleave(found.map(address::toward_core));
+    of_use(host, interleave(found.map(address::toward_core)))
+}
+
+/// A link-local address without its interface cannot be dialled. A name may have nothing else for a while: its host still waits for
+/// another from its network.
+fn of_use(name: &str, mut addresses: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, DialError> {
+    let name = name.to_string();
     if addresses.is_empty() {
-        return Err(DialError::NoAddress { name: host.to_string() });
+        return Err(DialError::NoAddress { name });
     }
-    match addresses[..] {
-        [only] => without_zone(only).map_or(Ok(addresses), Err),
-        _ => Ok(addresses),
-    }
+    addresses.retain(|address| without_zone(*address).is_none());
+    if addresses.is_empty() { Err(DialError::LinkLocalAlone { name }) } else { Ok(addresses) }
 }
 
 fn not_found(name: &str, error: &io::Error) -> DialError {
@@ -99,6 +103,14 @@ fn link_local_interfaces() -> Vec<String> {
 mod tests {
     use super::*;
     use std::net::SocketAddrV6;
+
+    #[test]
+    fn link_local_addresses_of_a_name_are_left_out_and_no_end_where_there_is_no_other() {
+        let [local, other]: [SocketAddr; 2] = ["[fe80::1]:7", "10.0.0.1:7"].map(|address| address.parse().expect("an address"));
+        assert_eq!(of_use("robot.local", vec![local, other]), Ok(vec![other]));
+        let alone = of_use("robot.local", vec![local]).expect_err("nothing to dial");
+        assert!(matches!(alone, DialError::LinkLocalAlone { .. }) && !alone.is_final(), "it may have another in a moment");
+    }
 
     #[test]
     fn addresses_are_understood_with_and_without_brackets_and_names_are_not_taken_for_them() {
