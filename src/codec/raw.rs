@@ -49,7 +49,8 @@ pub enum Error {
 pub enum Outcome {
     /// Without complaint.
     Clean,
-    /// The data was cut or odd; some pixels may be wrong.
+    /// The data was cut or odd: some pixels may be wrong. The library says the same where it gave up after a warning; then the rest is
+    /// what was in the buffer before.
     Warned,
 }
 
@@ -120,8 +121,8 @@ fn check_size(size: Size) -> Result<(), Error> {
 /// An owned `tjhandle`.
 struct Handle(NonNull<std::ffi::c_void>);
 
-// SAFETY: a handle is a heap object without thread affinity; the library keeps no thread-local state but its last message,
-// which is read on the thread and right after the call that wrote it.
+// SAFETY: a handle is a heap object without thread affinity; the library keeps no thread-local state but what the processor can do,
+// found anew on each thread, and its last message, which is read on the thread and right after the call that wrote it.
 unsafe impl Send for Handle {}
 
 impl Handle {
@@ -227,7 +228,7 @@ impl Compressor {
         let mut buffer: *mut c_uchar = out.as_mut_ptr();
         let mut len = out.len() as raw::size_t;
         // SAFETY: each source has the rows of `plane_sizes` at its stride (checked above), which is what the library reads; with
-        // NOREALLOC it writes at most `len` bytes at `buffer` and keeps neither pointer.
+        // NOREALLOC it writes at most `len` bytes at `buffer`. The addresses of these two it keeps, and sets anew before it uses them.
         let code = unsafe {
             raw::tj3CompressFromYUVPlanes8(
                 self.handle.as_ptr(),
@@ -309,7 +310,8 @@ impl Decompressor {
 
     /// Reads the header. Fails where it is not one of a picture of at most [`MAX_SIDE`]².
     pub fn info(&mut self, jpeg: &[u8]) -> Result<Info, Error> {
-        // SAFETY: reads at most `len` bytes at the pointer and keeps neither after the call.
+        // SAFETY: reads at most `len` bytes at the pointer, which it keeps and sets anew before the next read. Of tables without a
+        // picture it says the size of the picture before; whoever decodes them is told that there is no picture.
         let code = unsafe { raw::tj3DecompressHeader(self.handle.as_ptr(), jpeg.as_ptr(), jpeg.len() as raw::size_t) };
         if code != 0 {
             let error = self.handle.error();

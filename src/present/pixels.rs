@@ -11,6 +11,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 
@@ -36,10 +37,12 @@ impl Pixels {
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let Some(bytes) = Self::bytes(len) else { return Pixels { first: NonNull::dangling(), len: 0, file: None, id } };
         let (protection, flags) = (ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED);
-        let file = memfd_create(c"eyeline-canvas", MFdFlags::MFD_CLOEXEC).ok().map(File::from);
-        let file = file.filter(|file| file.set_len(bytes.get() as u64).is_ok());
+        let file = memfd_create(c"eyeline-canvas", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING).ok().map(File::from);
+        // The X server is given the file: neither it nor who else gets at it may take memory away under our mapping.
+        let seals = FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL);
+        let file = file.filter(|file| file.set_len(bytes.get() as u64).is_ok() && fcntl(file, seals).is_ok());
         let shared = file.and_then(|file| {
-            // SAFETY: a new mapping, where the system likes, of a file that nobody else knows and that is as long.
+            // SAFETY: a new mapping, where the system likes, of a file that nobody else knows yet and that stays as long.
             let start = unsafe { mmap(None, bytes, protection, flags, &file, 0) };
             Some((start.ok()?, Some(file)))
         });
@@ -108,6 +111,7 @@ mod tests {
         let mut last = [0; 4];
         file.read_exact_at(&mut last, LEAD as u64 + 4 * 999).unwrap();
         assert_eq!(u32::from_ne_bytes(last), 0x1234_5678);
+        assert!(file.set_len(0).is_err(), "memory would be taken away under the mapping");
         assert_ne!(pixels.id(), Pixels::new(1).id());
     }
 

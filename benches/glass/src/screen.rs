@@ -50,7 +50,7 @@ impl Framebuffer {
         let (header, version, width, height, bits, stride, colours) =
             (field(0), field(1), field(4), field(5), field(11), field(12), field(19));
         let pixels = header + colours * 12;
-        if version != 7 || bits != 32 || pixels + stride * height > length {
+        if version != 7 || bits != 32 || pixels + stride * height > length || width * 4 > stride || pixels % 4 != 0 {
             return Err(format!("{}: not a 32-bit XWD file", path.display()));
         }
         Ok(Framebuffer { map, pixels, stride, width, height, length })
