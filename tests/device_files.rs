@@ -54,7 +54,7 @@ fn ffmpeg_reads_every_sampling_with_full_range_and_the_right_colours() {
     {
         let path = folder.0.join(format!("{name}.y4m"));
         let rate = Rate::new(30_000, 1001);
-        let mut writer = y4m::Writer::create(target(&path), Timeline::new()).unwrap();
+        let mut writer = y4m::Writer::new(target(&path), Timeline::new());
         // Full-range BT.601: (76, 85, 255) is red; without its colours it is grey 76.
         let luma = (size.width * size.height) as usize;
         let chroma = (sampling.bytes(size) - luma) / 2;
@@ -77,7 +77,7 @@ fn ffmpeg_reads_every_sampling_with_full_range_and_the_right_colours() {
 fn ffmpeg_reads_the_sound_with_its_length() {
     let folder = Folder::new("sound");
     let path = folder.0.join("a.wav");
-    let mut writer = wav::Writer::create(target(&path), wav::Lead::Sound, Timeline::new()).unwrap();
+    let mut writer = wav::Writer::new(target(&path), wav::Lead::Sound, Timeline::new());
     for number in [0, 1, 4] {
         let samples = [100, -100].repeat(480);
         let captured = MediaTime::from_nanos(number * 10_000_000);

@@ -389,33 +389,3 @@ fn without_a_display_it_is_said_before_anybody_is_told_that_we_are_here() {
         "{line}"
     );
 }
-
-#[test]
-fn a_link_is_not_followed_to_a_file_that_is_written_over() {
-    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("link-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let (kept, link) = (dir.join("kept"), dir.join("link.y4m"));
-    std::fs::write(&kept, "precious").unwrap();
-    std::os::unix::fs::symlink(&kept, &link).unwrap();
-    for flag in ["--output", "--audio-output"] {
-        let mut recv = recv(&format!("-p {} {flag} {}", free_port(), link.display()));
-        let line = format!("{} is a link to {}; give another name, or say --overwrite", link.display(), kept.display());
-        fails(&mut recv, 1, &line);
-    }
-    assert_eq!(std::fs::read(&kept).unwrap(), b"precious");
-    let mut said = recv(&format!("-p {} --output {} --overwrite", free_port(), link.display()));
-    said.said("waiting on port");
-    assert_eq!(said.stop(Signal::SIGTERM), 0);
-    said.said("no picture came: nothing is written");
-    assert_eq!(std::fs::read(&kept).unwrap(), b"precious", "nothing was written over it");
-    std::fs::remove_dir_all(dir).unwrap();
-}
-
-#[test]
-fn where_no_picture_came_no_file_is_left() {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("none-{}.y4m", std::process::id()));
-    let mut recv = recv(&format!("-p {} --output {}", free_port(), path.display()));
-    recv.said("waiting on port");
-    assert_eq!(recv.stop(Signal::SIGTERM), 0);
-    assert!(!path.exists());
-}

@@ -25,6 +25,7 @@ use crate::wire::record::Format;
 use crate::wire::slice::Head;
 use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, OnceLock};
@@ -75,26 +76,28 @@ impl Files {
         if config.output.is_none() && config.audio_output.is_none() {
             return Ok(None);
         }
+        // Both names, before anything is made.
+        let claim = |path: Option<&Path>| Target::claim(path, config.overwrite).code(ExitCode::Failed);
+        let pictures = config.output.as_ref().map(|output| Ok((output.format, claim(output.path.as_deref())?))).transpose()?;
+        let sound = config.audio_output.as_deref().map(|path| claim(Some(path))).transpose()?;
         let timeline = Timeline::new();
         let commands = Back::default();
         let written = Arc::default();
         let mut files = Files { units: None, pictures: None, sound: None, notes: notes.clone(), commands, written, _exit: None };
         // Dropped by each writer's thread when its file is finished.
         let (finished, all_finished) = mpsc::channel::<()>();
-        if let Some(path) = &config.audio_output {
-            let lead = if config.output.is_some() { wav::Lead::Pictures } else { wav::Lead::Sound };
-            let target = Target::claim(Some(path), config.overwrite).code(ExitCode::Failed)?;
-            let writer = wav::Writer::create(target, lead, timeline.clone()).code(ExitCode::Failed)?;
+        if let Some(target) = sound {
+            let lead = if pictures.is_some() { wav::Lead::Pictures } else { wav::Lead::Sound };
+            let writer = wav::Writer::new(target, lead, timeline.clone());
             let queue = Slot::dropping(BLOCKS);
             let writer = Finishing { writer, _finished: finished.clone() };
             let thread = Threaded::spawn("write-sound", queue.clone(), writer).code(ExitCode::Failed)?;
             files.sound = Some((queue, thread));
         }
-        if let Some(output) = &config.output {
-            let target = Target::claim(output.path.as_deref(), config.overwrite).code(ExitCode::Failed)?;
+        if let Some((format, target)) = pictures {
             let units = Slot::dropping(PICTURES);
             let worker = Worker {
-                format: output.format,
+                format,
                 units: units.clone(),
                 // Where there is a window, latency is what the window shows.
                 ready: (!config.window).then(|| ready.clone()),
@@ -158,25 +161,25 @@ impl Files {
     }
 
     /// Writes what came and says what the files hold.
-    pub fn finish(self) -> Result<(), Failure> {
+    pub fn finish(mut self) -> Result<(), Failure> {
         let mut outcomes = Vec::new();
         if let Some(units) = &self.units {
             units.close();
         }
-        if let Some(thread) = self.pictures {
+        if let Some(thread) = self.pictures.take() {
             match thread.join() {
-                Ok(outcome) => outcomes.push(outcome),
+                Ok(outcome) => outcomes.push(("picture", outcome)),
                 Err(payload) => std::panic::resume_unwind(payload),
             }
         }
-        if let Some((_, thread)) = self.sound {
-            outcomes.push(thread.finish(PATIENCE).map(Some));
+        if let Some((_, thread)) = self.sound.take() {
+            outcomes.push(("sound", thread.finish(PATIENCE).map(Some)));
         }
         let mut failed = Ok(());
-        for outcome in outcomes {
+        for (what, outcome) in outcomes {
             match outcome {
-                Ok(Some(written)) => tracing::info!("{}", written.sentence),
-                Ok(None) => tracing::warn!("no picture came: nothing is written"),
+                Ok(Some(written)) if written.units > 0 => tracing::info!("{}", written.sentence),
+                Ok(_) => tracing::warn!("no {what} came: nothing is written"),
                 Err(error @ writers::Error::ReaderGone) => tracing::info!("{error}"),
                 Err(error) => {
                     tracing::error!("{error}");
@@ -185,6 +188,18 @@ impl Files {
             }
         }
         failed
+    }
+}
+
+impl Drop for Files {
+    /// Of a run that ended before anything could come: the writers let go of what they claimed.
+    fn drop(&mut self) {
+        if let Some(units) = &self.units {
+            units.close();
+        }
+        if let Some(thread) = self.pictures.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -380,11 +395,11 @@ impl Worker {
         let timeline = self.timeline.clone();
         Ok(match self.format {
             Kind::Y4m => {
-                let writer = y4m::Writer::create(target, timeline)?;
+                let writer = y4m::Writer::new(target, timeline);
                 Sink::Y4m(Threaded::spawn("write-y4m", Slot::waiting(DECODED), writer)?)
             }
             Kind::Mjpeg => {
-                let writer = mjpeg::Writer::create(target, timeline)?;
+                let writer = mjpeg::Writer::new(target, timeline);
                 Sink::Mjpeg(Threaded::spawn("write-mjpeg", Slot::waiting(DECODED), writer)?)
             }
         })

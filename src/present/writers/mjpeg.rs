@@ -30,9 +30,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes to what was claimed.
-    pub fn create(target: Target, timeline: Timeline) -> Result<Self, Error> {
-        Ok(Self::to(Sink::open(target)?, timeline))
+    /// Writes to what was claimed, from the first picture on.
+    pub fn new(target: Target, timeline: Timeline) -> Self {
+        Self::to(Sink::new(target), timeline)
     }
 
     fn to(sink: Sink, timeline: Timeline) -> Self {
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn pictures_are_written_byte_for_byte() {
         let path = Temporary::new("a.mjpeg");
-        let mut writer = Writer::create(target(&path.0), Timeline::new()).unwrap();
+        let mut writer = Writer::new(target(&path.0), Timeline::new());
         writer.write(picture(0, b"\xff\xd8one\xff\xd9")).unwrap();
         writer.write(picture(1, b"\xff\xd8two\xff\xd9")).unwrap();
         let written = writer.finish().unwrap();

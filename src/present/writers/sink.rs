@@ -1,5 +1,6 @@
 //! The bytes of a file or of stdout, written unit by unit: a unit that does not fit is cut off again, so that what is there
-//! stays well-formed. What may be written over is settled first ([`Target`]). Knows no format.
+//! stays well-formed. What may be written over is settled first ([`Target`]), and is written over only when there is a first unit.
+//! Knows no format.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -127,6 +128,22 @@ fn is_special(there: &Metadata) -> bool {
     !there.is_file() && !there.is_dir() && !there.is_symlink()
 }
 
+impl Target {
+    /// What was there is gone from here on. May wait for the reader of a pipe.
+    fn open(&mut self) -> io::Result<Box<dyn Medium>> {
+        Ok(match std::mem::replace(&mut self.claim, Claim::Taken) {
+            Claim::New(file) => Box::new(file),
+            Claim::Old(file) => {
+                file.set_len(0)?;
+                Box::new(file)
+            }
+            Claim::Later => Box::new(File::create(self.path.as_deref().unwrap_or(Path::new("")))?),
+            // Not `std::io::Stdout`: it looks for line ends in every picture.
+            Claim::Stdout | Claim::Taken => Box::new(Stdout(io::stdout().as_fd().try_clone_to_owned()?.into())),
+        })
+    }
+}
+
 impl Drop for Target {
     fn drop(&mut self) {
         if let (Some(path), Claim::New(_)) = (&self.path, &self.claim) {
@@ -135,10 +152,16 @@ impl Drop for Target {
     }
 }
 
+enum State {
+    /// Nothing was to be written yet.
+    Claimed(Target),
+    Open(Box<dyn Medium>),
+}
+
 /// See the module text.
 pub(super) struct Sink {
     name: String,
-    medium: Box<dyn Medium>,
+    state: State,
     /// Bytes of whole units.
     whole: u64,
     /// A file that was not there before: gone again if nothing was written.
@@ -154,33 +177,15 @@ impl Drop for Sink {
 }
 
 impl Sink {
-    /// From here on what was there is gone.
-    pub fn open(mut target: Target) -> Result<Self, Error> {
-        let path = target.path.clone().unwrap_or_else(|| "/dev/stdout".into());
-        let create = |cause| Error::Create { path: path.clone(), cause };
-        let mut new = None;
-        let medium: Box<dyn Medium> = match std::mem::replace(&mut target.claim, Claim::Taken) {
-            Claim::Stdout => {
-                // Not `std::io::Stdout`: it looks for line ends in every picture.
-                let file = io::stdout().as_fd().try_clone_to_owned().map_err(create)?;
-                return Ok(Sink { name: "stdout".into(), medium: Box::new(Stdout(file.into())), whole: 0, new });
-            }
-            Claim::New(file) => {
-                new = Some(path.clone());
-                Box::new(file)
-            }
-            Claim::Old(file) => {
-                file.set_len(0).map_err(create)?;
-                Box::new(file)
-            }
-            Claim::Later | Claim::Taken => Box::new(File::create(&path).map_err(create)?),
-        };
-        Ok(Sink { name: path.display().to_string(), medium, whole: 0, new })
+    /// Leaves everything as it is until the first unit.
+    pub fn new(target: Target) -> Self {
+        let name = target.path.as_ref().map_or_else(|| "stdout".into(), |path| path.display().to_string());
+        Sink { name, state: State::Claimed(target), whole: 0, new: None }
     }
 
     #[cfg(test)]
     pub fn to(medium: impl Medium + 'static) -> Self {
-        Sink { name: "test".into(), medium: Box::new(medium), whole: 0, new: None }
+        Sink { name: "test".into(), state: State::Open(Box::new(medium)), whole: 0, new: None }
     }
 
     /// The path as given, or `stdout`.
@@ -188,12 +193,26 @@ impl Sink {
         &self.name
     }
 
+    fn medium(&mut self) -> io::Result<&mut Box<dyn Medium>> {
+        if let State::Claimed(target) = &mut self.state {
+            let new = matches!(target.claim, Claim::New(_)).then(|| target.path.clone()).flatten();
+            let medium = target.open()?;
+            (self.state, self.new) = (State::Open(medium), new);
+        }
+        match &mut self.state {
+            State::Open(medium) => Ok(medium),
+            State::Claimed(_) => Err(ErrorKind::NotFound.into()),
+        }
+    }
+
     /// Writes one unit made of parts, whole or not at all.
     pub fn unit(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        let whole = self.whole;
+        let medium = self.medium()?;
         for part in parts {
-            if let Err(error) = self.medium.write_all(part) {
+            if let Err(error) = medium.write_all(part) {
                 // A pipe or a device cannot be cut; the error that led here says more than that one.
-                let _ = self.medium.truncate(self.whole);
+                let _ = medium.truncate(whole);
                 return Err(error);
             }
         }
@@ -201,15 +220,16 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes over bytes of an earlier unit.
+    /// Writes over bytes of an earlier unit; nothing where there is none.
     pub fn rewrite(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.medium.rewrite(at, bytes)
+        if self.whole == 0 { Ok(()) } else { self.medium()?.rewrite(at, bytes) }
     }
 
     /// The error for the user; `kept` says what is in the file.
     pub fn error(&self, cause: io::Error, kept: String) -> Error {
         let name = self.name.clone();
         match cause.kind() {
+            _ if matches!(self.state, State::Claimed(_)) => Error::Create { path: name.into(), cause },
             ErrorKind::BrokenPipe => Error::ReaderGone,
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => Error::Full { name, kept, cause },
             _ => Error::Write { name, kept, cause },
@@ -305,8 +325,10 @@ pub(super) mod tests {
         drop(Target::claim(Some(&file.0), Overwrite::Own).unwrap());
         assert_eq!(fs::read(&file.0).unwrap(), b"old", "it is there until something is written");
         for (path, overwrite) in [(&file.0, Overwrite::Own), (&link.0, Overwrite::Anything)] {
-            let mut sink = Sink::open(Target::claim(Some(path), overwrite).unwrap()).unwrap();
-            assert_eq!(fs::read(&file.0).unwrap(), b"");
+            fs::write(&file.0, "quite old").unwrap();
+            let mut sink = Sink::new(Target::claim(Some(path), overwrite).unwrap());
+            sink.rewrite(0, b"new").unwrap();
+            assert_eq!(fs::read(&file.0).unwrap(), b"quite old", "nothing is written yet");
             sink.unit(&[b"new"]).unwrap();
             assert_eq!(fs::read(&file.0).unwrap(), b"new");
         }
@@ -318,7 +340,7 @@ pub(super) mod tests {
     #[test]
     fn files_of_other_users_are_refused_and_pipes_and_devices_are_not() {
         for overwrite in [Overwrite::Own, Overwrite::Nothing, Overwrite::Anything] {
-            Sink::open(Target::claim(Some(Path::new("/dev/null")), overwrite).unwrap()).map(drop).unwrap();
+            Sink::new(Target::claim(Some(Path::new("/dev/null")), overwrite).unwrap()).unit(&[b"anything"]).unwrap();
             drop(Target::claim(Some(Path::new("/dev/stdout")), overwrite).unwrap());
         }
         let pipe = Temporary::new("pipe");
@@ -337,9 +359,9 @@ pub(super) mod tests {
         assert!(path.0.exists(), "whether it can be made is found out at the start");
         drop(claimed);
         assert!(!path.0.exists());
-        drop(Sink::open(target(&path.0)).unwrap());
+        drop(Sink::new(target(&path.0)));
         assert!(!path.0.exists());
-        Sink::open(target(&path.0)).unwrap().unit(&[b"something"]).unwrap();
+        Sink::new(target(&path.0)).unit(&[b"something"]).unwrap();
         assert!(path.0.exists());
     }
 
@@ -368,7 +390,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_full_device_a_missing_folder_and_a_reader_that_left_are_told_apart() {
-        let mut full = Sink::open(target("/dev/full")).unwrap();
+        let mut full = Sink::new(target("/dev/full"));
         let error = full.unit(&[b"anything"]).unwrap_err();
         let sentence = full.error(error, "nothing".into()).to_string();
         assert!(sentence.starts_with("no space left for /dev/full (") && sentence.contains("it keeps nothing"), "{sentence}");

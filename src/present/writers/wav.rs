@@ -9,7 +9,7 @@
 //! Of a film the time is its own, corrected for where it stood still by the pictures before and after (`timeline.rs`); a block
 //! that seems far off waits for the latter.
 //!
-//! The header is written over once a second of sound, so that a file left by a crash plays up to its last second; and at the end.
+//! The header comes with the first samples and is written over once a second of sound, so that a file left by a crash plays up to its last second; and at the end.
 //! Mono or stereo is decided by the first block; others are converted.
 
 use std::collections::VecDeque;
@@ -88,18 +88,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes to what was claimed.
-    pub fn create(target: Target, lead: Lead, timeline: Timeline) -> Result<Self, Error> {
-        Self::to(Sink::open(target)?, lead, timeline)
+    /// Writes to what was claimed, from the first sample on.
+    pub fn new(target: Target, lead: Lead, timeline: Timeline) -> Self {
+        Self::to(Sink::new(target), lead, timeline)
     }
 
-    fn to(sink: Sink, lead: Lead, timeline: Timeline) -> Result<Self, Error> {
+    fn to(sink: Sink, lead: Lead, timeline: Timeline) -> Self {
         let (channels, held, run) = (None, VecDeque::new(), None);
         let (frames, stated, silent, left_out, most) = (0, 0, 0, 0, 0);
-        let mut writer = Writer { sink, timeline, lead, channels, held, run, frames, stated, silent, left_out, most };
-        let header = writer.header();
-        writer.sink.unit(&[&header]).map_err(|error| writer.error(error))?;
-        Ok(writer)
+        Writer { sink, timeline, lead, channels, held, run, frames, stated, silent, left_out, most }
     }
 
     fn error(&self, cause: std::io::Error) -> Error {
@@ -152,8 +149,12 @@ impl Writer {
         let channels = usize::from(self.channels.unwrap_or(1));
         let room = usize::try_from(self.most - self.frames).unwrap_or(usize::MAX).saturating_mul(channels);
         let fitting = &samples[..samples.len().min(room)];
+        if samples.is_empty() {
+            return Ok(());
+        }
+        let header = if self.frames == 0 { &self.header()[..] } else { &[] };
         let bytes: Vec<u8> = fitting.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        let outcome = self.sink.unit(&[&bytes]);
+        let outcome = self.sink.unit(&[header, &bytes]);
         if outcome.is_ok() {
             self.frames += (fitting.len() / channels) as u64;
             self.timeline.reached(nanos(self.frames));

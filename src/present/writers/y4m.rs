@@ -39,9 +39,9 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Writes to what was claimed.
-    pub fn create(target: Target, timeline: Timeline) -> Result<Self, Error> {
-        Ok(Self::to(Sink::open(target)?, timeline))
+    /// Writes to what was claimed, from the first picture on.
+    pub fn new(target: Target, timeline: Timeline) -> Self {
+        Self::to(Sink::new(target), timeline)
     }
 
     fn to(sink: Sink, timeline: Timeline) -> Self {

@@ -20,7 +20,7 @@ fn picture(timeline: &Timeline, session: u64, nanos: u64) {
 }
 
 fn writer(disk: &SmallDisk, lead: Lead, timeline: &Timeline) -> Writer {
-    Writer::to(Sink::to(disk.clone()), lead, timeline.clone()).unwrap()
+    Writer::to(Sink::to(disk.clone()), lead, timeline.clone())
 }
 
 /// What a reader of WAV files finds: value and length of each run of equal samples.
@@ -72,7 +72,7 @@ fn sound_starts_with_the_first_picture_to_the_sample() {
     let mut writer = writer(&disk, Lead::Pictures, &timeline);
     writer.write(block(0, 1_000_000_000)).unwrap();
     writer.write(block(1, 1_010_000_000)).unwrap();
-    assert_eq!(disk.content().len(), HEADER, "held until the picture is there");
+    assert_eq!(disk.content().len(), 0, "held until the picture is there");
     picture(&timeline, 1, 1_015_062_501);
     writer.write(block(2, 1_020_000_000)).unwrap();
     writer.finish().unwrap();
@@ -97,7 +97,7 @@ fn without_any_picture_sound_starts_by_itself_after_three_seconds() {
     for number in 0..HELD as u64 {
         writer.write(block(number, number * BLOCK)).unwrap();
     }
-    assert_eq!(disk.content().len(), HEADER);
+    assert_eq!(disk.content().len(), 0);
     writer.write(block(300, 300 * BLOCK)).unwrap();
     assert_eq!(disk.content().len(), HEADER + 301 * LEN * 2);
 }
@@ -238,11 +238,22 @@ fn a_file_without_an_end_plays_up_to_its_last_second() {
 }
 
 #[test]
-fn a_recording_without_sound_is_a_valid_empty_file() {
-    let path = Temporary::new("empty.wav");
-    let writer = Writer::create(target(&path.0), Lead::Sound, Timeline::new()).unwrap();
-    assert_eq!(writer.finish().unwrap().sentence, format!("{}: 0.00 s of sound", path.0.display()));
-    assert_eq!(hound::WavReader::open(&path.0).unwrap().duration(), 0);
+fn a_file_that_was_there_is_untouched_until_there_is_sound_and_a_new_one_is_gone_without() {
+    let (old, new) = (Temporary::new("old.wav"), Temporary::new("new.wav"));
+    std::fs::write(&old.0, "precious").unwrap();
+    for path in [&old.0, &new.0] {
+        let mut writer = Writer::new(target(path), Lead::Pictures, Timeline::new());
+        // Of a session that is over, and of which no picture was seen.
+        writer.write(block(0, 0)).unwrap();
+        writer.write(Block { session: 2, channels: 3, ..block(0, 0) }).unwrap();
+        drop(writer);
+        assert_eq!(Writer::new(target(path), Lead::Sound, Timeline::new()).finish().unwrap().units, 0);
+    }
+    assert_eq!((std::fs::read(&old.0).unwrap(), new.0.exists()), (b"precious".to_vec(), false));
+    let mut writer = Writer::new(target(&old.0), Lead::Sound, Timeline::new());
+    writer.write(block(0, 0)).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(runs(&std::fs::read(&old.0).unwrap()), [(1, LEN)]);
 }
 
 #[test]
@@ -254,7 +265,8 @@ fn a_full_disk_leaves_whole_blocks_a_true_header_and_one_sentence() {
     let error = writer.write(block(2, 2 * BLOCK)).unwrap_err().to_string();
     assert!(error.starts_with("no space left for test") && error.contains("it keeps 0.02 s of sound"), "{error}");
     assert_eq!(runs(&disk.content()), [(1, LEN), (2, LEN)]);
-    let error = Writer::create(target("/dev/full"), Lead::Sound, Timeline::new()).map(drop).unwrap_err();
+    let mut writer = Writer::new(target("/dev/full"), Lead::Sound, Timeline::new());
+    let error = writer.write(block(0, 0)).unwrap_err();
     assert!(matches!(error, Error::Full { .. }), "{error}");
 }
 

@@ -50,7 +50,7 @@ fn the_header_says_size_rate_sampling_and_range() {
     {
         let path = Temporary::new(word);
         let rate = Rate::new(30_000, 1001);
-        let mut writer = Writer::create(target(&path.0), Timeline::new()).unwrap();
+        let mut writer = Writer::new(target(&path.0), Timeline::new());
         let size = Size { width: 5, height: 3 };
         let planes = (0..sampling.bytes(size) as u8).collect::<Vec<u8>>();
         writer.write(Picture { rate, size, sampling, planes: planes.clone().into(), ..picture(0, 0) }).unwrap();
@@ -150,7 +150,7 @@ fn an_unknown_rate_is_measured_and_every_picture_is_there() {
 #[test]
 fn nothing_is_left_where_no_picture_came() {
     let path = Temporary::new("none.y4m");
-    let writer = Writer::create(target(&path.0), Timeline::new()).unwrap();
+    let writer = Writer::new(target(&path.0), Timeline::new());
     assert_eq!(writer.finish().unwrap().units, 0);
     assert!(!path.0.exists());
 }
