@@ -5,7 +5,7 @@
 use super::placing::{Due, Placing, Rate};
 use super::sink::{Sink, Target};
 use super::y4m::count;
-use super::{Error, Moment, Timeline, Written};
+use super::{Error, Moment, Progress, Timeline, Written};
 
 /// One picture as the sender encoded it.
 pub struct Picture {
@@ -77,6 +77,10 @@ impl super::Writer for Writer {
             sentence += &format!("; {left_out} more came late or had no place at this rate");
         }
         Ok(Written { name, units: self.pictures, filled: self.repeated, left_out, sentence })
+    }
+
+    fn progress(&self) -> Progress {
+        self.sink.progress()
     }
 }
 

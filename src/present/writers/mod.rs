@@ -14,18 +14,21 @@ pub mod y4m;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crate::slot::{Closed, Slot};
 
 pub use placing::Rate;
-pub use sink::{Overwrite, Target};
+pub use sink::{Overwrite, Progress, Target};
 pub use timeline::{Moment, Timeline};
 
 /// Where nothing comes, neither pictures nor sound, the hole is filled (pictures repeated, silence) up to this long; a longer one
 /// is cut to it. An outage of a few seconds keeps its length, and no number a peer invents can fill the disk.
 pub const LONGEST_HOLE: Duration = Duration::from_secs(10);
+
+/// A pipe or a disk that takes nothing for so long is given up at the end.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a writer ended early. What was written whole before stays and is well-formed. Each sentence is complete: no error stands
 /// behind it that would be printed a second time.
@@ -78,10 +81,10 @@ pub enum Error {
     /// Nobody reads the pipe any more: a normal end.
     #[error("whoever read the pictures went away")]
     ReaderGone,
-    /// The rest could not be written in the time given: a pipe nobody reads, a disk that hangs.
+    /// Nothing went into it for [`PATIENCE`]: a pipe nobody reads, a disk that hangs.
     #[error("{name} takes nothing any more; what was not written by now is lost")]
     Stuck {
-        /// The thread's name, which says what it writes.
+        /// The file, or `stdout`.
         name: String,
     },
     /// No thread could be started.
@@ -112,6 +115,8 @@ pub trait Writer {
     fn write(&mut self, unit: Self::Unit) -> Result<(), Error>;
     /// Brings the file to its end.
     fn finish(self) -> Result<Written, Error>;
+    /// Of the file that is written in the end.
+    fn progress(&self) -> Progress;
 }
 
 /// A writer on its own named thread behind a bounded queue.
@@ -119,10 +124,11 @@ pub trait Writer {
 /// What a full queue does is the choice of who made the [`Slot`]: [`Slot::waiting`] pushes back (a film: nothing is skipped),
 /// [`Slot::dropping`] gives up the oldest (live: a slow disk must not hold up the screen; the writer then fills the hole).
 pub struct Threaded<Unit> {
-    name: String,
     queue: Arc<Slot<Unit>>,
     outcome: Receiver<Result<Written, Error>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    progress: Progress,
+    patience: Duration,
 }
 
 impl<Unit: Send + 'static> Threaded<Unit> {
@@ -132,6 +138,7 @@ impl<Unit: Send + 'static> Threaded<Unit> {
         W: Writer<Unit = Unit> + Send + 'static,
     {
         let (tell, outcome) = mpsc::channel();
+        let progress = writer.progress();
         let units = queue.clone();
         let work = move || {
             let result = loop {
@@ -146,7 +153,7 @@ impl<Unit: Send + 'static> Threaded<Unit> {
             let _ = tell.send(result);
         };
         let thread = std::thread::Builder::new().name(name.into()).spawn(work).map_err(Error::Thread)?;
-        Ok(Threaded { name: name.into(), queue, outcome, thread: Some(thread) })
+        Ok(Threaded { queue, outcome, thread: Some(thread), progress, patience: PATIENCE })
     }
 
     /// Hands over one unit; `Closed` once the writer has ended early: [`Threaded::finish`] says why.
@@ -159,29 +166,26 @@ impl<Unit: Send + 'static> Threaded<Unit> {
         self.queue.is_closed()
     }
 
-    /// Writes what is queued, ends the file and the thread. A thread that hangs in a pipe or a disk for longer than `patience` is
-    /// abandoned.
-    pub fn finish(mut self, patience: Duration) -> Result<Written, Error> {
-        self.queue.close();
-        match self.outcome.recv_timeout(patience) {
-            Ok(result) => {
-                self.join();
-                result
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                self.thread = None;
-                Err(Error::Stuck { name: self.name.clone() })
-            }
-            // The thread ended without a word: it panicked, and `join` lets everybody hear it.
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                self.join();
-                Err(Error::Stuck { name: self.name.clone() })
-            }
-        }
+    /// Of its file.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 }
 
 impl<Unit> Threaded<Unit> {
+    /// Writes what is queued, ends the file and the thread. A slow disk is waited for; a thread that hangs in one, or in a pipe, is
+    /// abandoned after [`PATIENCE`]. To be called once.
+    pub fn finish(&mut self) -> Result<Written, Error> {
+        self.queue.close();
+        let outcome = while_moving(|| self.outcome.recv_timeout(self.patience), || self.progress.bytes());
+        if matches!(outcome, Err(RecvTimeoutError::Timeout)) {
+            self.thread = None;
+        }
+        // A thread that ended without a word panicked; this lets everybody hear it.
+        self.join();
+        outcome.unwrap_or_else(|_| Err(Error::Stuck { name: self.progress.name().into() }))
+    }
+
     fn join(&mut self) {
         if let Some(Err(panic)) = self.thread.take().map(std::thread::JoinHandle::join)
             && !std::thread::panicking()
@@ -192,10 +196,25 @@ impl<Unit> Threaded<Unit> {
 }
 
 impl<Unit> Drop for Threaded<Unit> {
-    /// Ends the file like [`Threaded::finish`], without a limit and without a word.
+    /// Ends the file like [`Threaded::finish`], without a word.
     fn drop(&mut self) {
-        self.queue.close();
-        self.join();
+        if self.thread.is_some() {
+            let _ = self.finish();
+        }
+    }
+}
+
+/// What `wait` says in the end: after a timeout it is asked again, as long as `bytes` has moved.
+fn while_moving<T>(
+    mut wait: impl FnMut() -> Result<T, RecvTimeoutError>,
+    bytes: impl Fn() -> u64,
+) -> Result<T, RecvTimeoutError> {
+    loop {
+        let before = bytes();
+        match wait() {
+            Err(RecvTimeoutError::Timeout) if bytes() != before => {}
+            outcome => return outcome,
+        }
     }
 }
 
@@ -204,50 +223,86 @@ mod tests {
     use super::*;
 
     /// Remembers units; refuses the one called "bad"; hangs on "hang" until the test ends.
-    struct Memory(Vec<&'static str>, Option<Receiver<()>>);
+    #[derive(Default)]
+    struct Memory {
+        units: Vec<&'static str>,
+        hang: Option<Receiver<()>>,
+        progress: Progress,
+    }
 
     impl Writer for Memory {
         type Unit = &'static str;
         fn write(&mut self, unit: &'static str) -> Result<(), Error> {
             match unit {
                 "bad" => return Err(Error::ReaderGone),
-                "hang" => drop(self.1.take().unwrap().recv()),
-                unit => self.0.push(unit),
+                "hang" => drop(self.hang.take().unwrap().recv()),
+                unit => self.units.push(unit),
             }
+            self.progress.add(unit.len());
             Ok(())
         }
         fn finish(self) -> Result<Written, Error> {
-            let units = self.0.len() as u64;
-            Ok(Written { name: "memory".into(), units, filled: 0, left_out: 0, sentence: self.0.join(" ") })
+            let units = self.units.len() as u64;
+            Ok(Written { name: "memory".into(), units, filled: 0, left_out: 0, sentence: self.units.join(" ") })
+        }
+        fn progress(&self) -> Progress {
+            self.progress.clone()
         }
     }
 
     #[test]
     fn what_was_pushed_is_written_in_order_before_finish_returns() {
-        let threaded = Threaded::spawn("memory", Slot::waiting(2), Memory(vec![], None)).unwrap();
+        let mut threaded = Threaded::spawn("memory", Slot::waiting(2), Memory::default()).unwrap();
         for unit in ["a", "b", "c", "d", "e"] {
             threaded.push(unit).unwrap();
         }
-        assert_eq!(threaded.finish(Duration::from_secs(60)).unwrap().sentence, "a b c d e");
+        assert_eq!(threaded.finish().unwrap().sentence, "a b c d e");
     }
 
     #[test]
     fn after_an_error_nothing_is_taken_and_finish_says_why() {
-        let threaded = Threaded::spawn("memory", Slot::waiting(1), Memory(vec![], None)).unwrap();
+        let mut threaded = Threaded::spawn("memory", Slot::waiting(1), Memory::default()).unwrap();
         threaded.push("bad").unwrap();
         // The queue holds one: somewhere in the next three the writer is gone, and the producer is not left waiting.
         let closed = (0..3).any(|_| threaded.push("more").is_err());
         assert!(closed && threaded.ended());
-        assert!(matches!(threaded.finish(Duration::from_secs(60)), Err(Error::ReaderGone)));
+        assert!(matches!(threaded.finish(), Err(Error::ReaderGone)));
+    }
+
+    /// One that hangs until what comes with it is dropped.
+    fn hanging() -> (Threaded<&'static str>, mpsc::Sender<()>) {
+        let (release, held) = mpsc::channel();
+        let memory = Memory { hang: Some(held), progress: Progress::of("a pipe"), ..Memory::default() };
+        let mut threaded = Threaded::spawn("memory", Slot::waiting(1), memory).unwrap();
+        threaded.patience = Duration::from_millis(1);
+        threaded.push("hang").unwrap();
+        (threaded, release)
     }
 
     #[test]
     fn a_writer_that_hangs_is_abandoned_when_patience_ends() {
-        let (release, held) = mpsc::channel();
-        let threaded = Threaded::spawn("memory", Slot::waiting(1), Memory(vec![], Some(held))).unwrap();
-        threaded.push("hang").unwrap();
-        let error = threaded.finish(Duration::from_millis(1)).unwrap_err();
-        assert!(matches!(&error, Error::Stuck { name } if name == "memory"), "{error}");
+        let (mut threaded, release) = hanging();
+        let error = threaded.finish().unwrap_err();
+        assert!(matches!(&error, Error::Stuck { name } if name == "a pipe"), "{error}");
         drop(release);
+        let (threaded, release) = hanging();
+        drop(threaded);
+        drop(release);
+    }
+
+    #[test]
+    fn a_writer_that_is_only_slow_is_waited_for() {
+        let bytes = std::cell::Cell::new(0);
+        let wait = |slow: u64, left: u64| {
+            let calls = std::cell::Cell::new(0);
+            let wait = || {
+                calls.set(calls.get() + 1);
+                bytes.set(bytes.get() + u64::from(calls.get() <= slow));
+                if calls.get() > left { Ok(calls.get()) } else { Err(RecvTimeoutError::Timeout) }
+            };
+            while_moving(wait, || bytes.get())
+        };
+        assert_eq!(wait(100, 100), Ok(101), "something was written in each of a hundred times");
+        assert_eq!(wait(3, 100), Err(RecvTimeoutError::Timeout), "in three, and then no more");
     }
 }

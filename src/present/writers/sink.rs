@@ -7,8 +7,13 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Error;
+
+/// Bytes written at once: so little that the slowest disk there is shows progress.
+const CHUNK: usize = 1 << 20;
 
 /// What units are written to. A file; in tests something smaller.
 pub(super) trait Medium: Write + Send {
@@ -152,6 +157,30 @@ impl Drop for Target {
     }
 }
 
+/// How much went into a file, for who waits for its end: it stands still where nobody reads a pipe, or a disk hangs.
+#[derive(Clone, Default)]
+pub struct Progress(Arc<(String, AtomicU64)>);
+
+impl Progress {
+    pub(super) fn of(name: impl Into<String>) -> Self {
+        Progress(Arc::new((name.into(), AtomicU64::new(0))))
+    }
+
+    /// The path as given, or `stdout`.
+    pub fn name(&self) -> &str {
+        &self.0.0
+    }
+
+    /// Bytes written so far, those of cut units too.
+    pub fn bytes(&self) -> u64 {
+        self.0.1.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add(&self, bytes: usize) {
+        self.0.1.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
 enum State {
     /// Nothing was to be written yet.
     Claimed(Target),
@@ -160,7 +189,7 @@ enum State {
 
 /// See the module text.
 pub(super) struct Sink {
-    name: String,
+    progress: Progress,
     state: State,
     /// Bytes of whole units.
     whole: u64,
@@ -180,17 +209,22 @@ impl Sink {
     /// Leaves everything as it is until the first unit.
     pub fn new(target: Target) -> Self {
         let name = target.path.as_ref().map_or_else(|| "stdout".into(), |path| path.display().to_string());
-        Sink { name, state: State::Claimed(target), whole: 0, new: None }
+        Sink { progress: Progress::of(name), state: State::Claimed(target), whole: 0, new: None }
     }
 
     #[cfg(test)]
     pub fn to(medium: impl Medium + 'static) -> Self {
-        Sink { name: "test".into(), state: State::Open(Box::new(medium)), whole: 0, new: None }
+        Sink { progress: Progress::of("test"), state: State::Open(Box::new(medium)), whole: 0, new: None }
     }
 
     /// The path as given, or `stdout`.
     pub fn name(&self) -> &str {
-        &self.name
+        self.progress.name()
+    }
+
+    /// Moves with every part of a unit.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
     }
 
     fn medium(&mut self) -> io::Result<&mut Box<dyn Medium>> {
@@ -207,14 +241,15 @@ impl Sink {
 
     /// Writes one unit made of parts, whole or not at all.
     pub fn unit(&mut self, parts: &[&[u8]]) -> io::Result<()> {
-        let whole = self.whole;
+        let (whole, progress) = (self.whole, self.progress.clone());
         let medium = self.medium()?;
-        for part in parts {
+        for part in parts.iter().flat_map(|part| part.chunks(CHUNK)) {
             if let Err(error) = medium.write_all(part) {
                 // A pipe or a device cannot be cut; the error that led here says more than that one.
                 let _ = medium.truncate(whole);
                 return Err(error);
             }
+            progress.add(part.len());
         }
         self.whole += parts.iter().map(|part| part.len() as u64).sum::<u64>();
         Ok(())
@@ -227,7 +262,7 @@ impl Sink {
 
     /// The error for the user; `kept` says what is in the file.
     pub fn error(&self, cause: io::Error, kept: String) -> Error {
-        let name = self.name.clone();
+        let name = self.name().to_string();
         match cause.kind() {
             _ if matches!(self.state, State::Claimed(_)) => Error::Create { path: name.into(), cause },
             ErrorKind::BrokenPipe => Error::ReaderGone,
@@ -241,7 +276,7 @@ impl Sink {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     /// A disk of so many bytes; the last write is taken in part, as a real one does.
     #[derive(Clone)]

@@ -15,7 +15,7 @@
 use std::collections::VecDeque;
 
 use super::sink::{Sink, Target};
-use super::{Error, LONGEST_HOLE, Timeline, Written};
+use super::{Error, LONGEST_HOLE, Progress, Timeline, Written};
 use crate::sound::{BLOCK_FRAMES, RATE};
 use crate::time::MediaTime;
 
@@ -318,6 +318,10 @@ impl super::Writer for Writer {
             sentence += &format!(", {seconds:.2} s of it silence where sound was missing");
         }
         Ok(Written { name, units: self.frames, filled: self.silent, left_out: self.left_out, sentence })
+    }
+
+    fn progress(&self) -> Progress {
+        self.sink.progress()
     }
 }
 

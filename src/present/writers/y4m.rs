@@ -6,7 +6,7 @@
 
 use super::placing::{Due, Placing, Rate};
 use super::sink::{Sink, Target};
-use super::{Error, Moment, Timeline, Written};
+use super::{Error, Moment, Progress, Timeline, Written};
 use crate::fit::Fit;
 use crate::picture::{Buffer, Sampling, Size};
 
@@ -119,6 +119,10 @@ impl super::Writer for Writer {
             sentence += &format!("; {} more came late or had no place at this rate", self.left_out);
         }
         Ok(Written { name, units: self.frames, filled: self.repeated, left_out: self.left_out, sentence })
+    }
+
+    fn progress(&self) -> Progress {
+        self.sink.progress()
     }
 }
 

@@ -1,0 +1,219 @@
+//! On `write-decode`: settled pictures are decoded in order, or joined to one JPEG each, and handed to the thread that writes them.
+//! What did not come of a picture is what its own sender showed there before, or black or grey.
+
+use super::super::super::args::recv::Format as Kind;
+use super::super::super::decode::Ready;
+use super::super::Note;
+use super::Back;
+use crate::codec::decoder::Decoder;
+use crate::codec::raw::PlanesMut;
+use crate::codec::stitch::Stitcher;
+use crate::media::depacketizer::Part;
+use crate::picture::{Pool, Sampling, Size};
+use crate::present::writers::{self, Moment, Progress, Rate, Target, Threaded, Timeline, Written, mjpeg, y4m};
+use crate::session::receiver::{Command, SenderId};
+use crate::slot::{Closed, Slot};
+use crate::wire::slice::Head;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::Instant;
+
+/// Decoded pictures between decoder and disk.
+const DECODED: usize = 4;
+
+/// A settled picture: its number, and what came of it.
+pub(super) struct Unit {
+    pub session: u64,
+    pub picture: u64,
+    pub collected: Collected,
+    /// Of the stream, where the sender says one.
+    pub rate: Option<Rate>,
+}
+
+/// What came of a picture, and when the last of it did.
+pub(super) struct Collected {
+    pub slices: Vec<Option<Vec<u8>>>,
+    pub parts: Vec<Part>,
+    pub received: Instant,
+}
+
+/// Who is told of pictures that are written.
+pub(super) struct Told {
+    /// `None` where there is a window: latency is what the window shows.
+    pub ready: Option<Arc<Slot<Ready>>>,
+    pub back: Back,
+    pub written: Arc<AtomicU32>,
+    pub notes: Sender<Note>,
+}
+
+/// See the module text.
+pub(super) struct Decoding {
+    sink: Sink,
+    decoder: Decoder,
+    before: Before,
+    pool: Pool,
+    told: Told,
+}
+
+enum Sink {
+    Y4m(Threaded<y4m::Picture>),
+    Mjpeg(Threaded<mjpeg::Picture>),
+}
+
+impl Sink {
+    fn finish(&mut self) -> Result<Written, writers::Error> {
+        match self {
+            Sink::Y4m(thread) => thread.finish(),
+            Sink::Mjpeg(thread) => thread.finish(),
+        }
+    }
+}
+
+/// What fills the holes of the next picture.
+#[derive(Default)]
+struct Before {
+    planes: Option<Planes>,
+    stitcher: Option<Stitcher>,
+}
+
+/// The picture as it stands: bands that did not come keep their last good pixels.
+struct Planes {
+    size: Size,
+    sampling: Sampling,
+    bytes: Vec<u8>,
+}
+
+impl Decoding {
+    /// Starts the thread that writes to what was claimed.
+    pub fn new(kind: Kind, target: Target, timeline: Timeline, told: Told) -> anyhow::Result<Self> {
+        let sink = match kind {
+            Kind::Y4m => {
+                let writer = y4m::Writer::new(target, timeline);
+                Sink::Y4m(Threaded::spawn("write-y4m", Slot::waiting(DECODED), writer)?)
+            }
+            Kind::Mjpeg => {
+                let writer = mjpeg::Writer::new(target, timeline);
+                Sink::Mjpeg(Threaded::spawn("write-mjpeg", Slot::waiting(DECODED), writer)?)
+            }
+        };
+        let (decoder, pool) = (Decoder::new()?, Pool::new());
+        Ok(Decoding { sink, decoder, before: Before::default(), pool, told })
+    }
+
+    /// Decodes a picture that has this head, among others, and hands it on.
+    fn hand_on(&mut self, unit: &Unit, head: &Head<'_>) -> Result<(), Closed> {
+        let Collected { slices, parts, .. } = &unit.collected;
+        let moment = Moment { session: unit.session, captured: head.capture, position: head.position };
+        let (number, rate) = (unit.picture, unit.rate);
+        match &self.sink {
+            Sink::Y4m(thread) => {
+                let planes = self.before.planes.get_or_insert_with(|| Planes::grey(head.size, head.sampling));
+                planes.draw(&mut self.decoder, slices, parts);
+                let mut copy = self.pool.take(planes.bytes.len());
+                copy.copy_from_slice(&planes.bytes);
+                let (size, sampling) = (planes.size, planes.sampling);
+                thread.push(y4m::Picture { moment, number, rate, size, sampling, planes: copy })
+            }
+            Sink::Mjpeg(thread) => match join(&mut self.before.stitcher, slices) {
+                Ok(jpeg) => thread.push(mjpeg::Picture { moment, number, rate, jpeg }),
+                Err(error) => {
+                    tracing::warn!("picture {} is left out of the file: {error}", unit.picture);
+                    Ok(())
+                }
+            },
+        }
+    }
+}
+
+impl writers::Writer for Decoding {
+    type Unit = Unit;
+
+    fn write(&mut self, unit: Unit) -> Result<(), writers::Error> {
+        let heads = unit.collected.slices.iter().flatten().filter_map(|body| Some(Head::decode(body).ok()?.0));
+        let heads: Vec<_> = heads.collect();
+        let Some(head) = heads.first() else { return Ok(()) };
+        let encoded = heads.iter().map(|head| head.encoded).max().unwrap_or_default();
+        if self.hand_on(&unit, head).is_err() {
+            // After an early end nobody need collect any more.
+            let _ = self.told.notes.send(Note::FileEnded);
+            return self.sink.finish().map(drop);
+        }
+        let decoded = Instant::now();
+        self.told.written.fetch_add(1, Ordering::Relaxed);
+        let (sender, picture, size) = (SenderId(unit.session), unit.picture, head.size);
+        if let Some(commands) = self.told.back.get() {
+            commands.command(Command::Written(sender, picture + 1));
+        }
+        if let Some(ready) = &self.told.ready {
+            let whole = unit.collected.slices.iter().all(Option::is_some);
+            let (capture, queued, received) = (head.capture, head.queued, unit.collected.received);
+            // Closed only when the program ends.
+            let released = received;
+            let _ = ready.push(Ready { sender, picture, size, capture, queued, encoded, received, released, decoded, whole });
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Written, writers::Error> {
+        self.sink.finish()
+    }
+
+    fn progress(&self) -> Progress {
+        match &self.sink {
+            Sink::Y4m(thread) => thread.progress(),
+            Sink::Mjpeg(thread) => thread.progress(),
+        }
+    }
+}
+
+/// One JPEG of a picture's slices; the stitcher remembers what fills the holes.
+fn join(stitcher: &mut Option<Stitcher>, slices: &[Option<Vec<u8>>]) -> anyhow::Result<Vec<u8>> {
+    let stitcher = match stitcher {
+        Some(stitcher) => stitcher,
+        none => none.insert(Stitcher::new()?),
+    };
+    let bodies: Vec<&[u8]> = slices.iter().flatten().map(Vec::as_slice).collect();
+    Ok(stitcher.push(&bodies)?)
+}
+
+impl Planes {
+    /// Black luma, neutral colour.
+    fn grey(size: Size, sampling: Sampling) -> Self {
+        let luma = size.width as usize * size.height as usize;
+        let mut bytes = vec![128; sampling.bytes(size)];
+        bytes[..luma].fill(0);
+        Planes { size, sampling, bytes }
+    }
+
+    /// The planes from a luma row on.
+    fn band(&mut self, top: u32) -> PlanesMut<'_> {
+        let (luma, rest) = self.bytes.split_at_mut(self.size.width as usize * self.size.height as usize);
+        let chroma = self.sampling.chroma(self.size).unwrap_or(Size { width: 0, height: 0 });
+        let (cb, cr) = rest.split_at_mut(chroma.width as usize * chroma.height as usize);
+        let down = self.size.height.div_ceil(chroma.height.max(1));
+        let strides = [self.size.width as usize, chroma.width as usize, chroma.width as usize];
+        let rows = [top as usize, (top / down) as usize, (top / down) as usize];
+        let [luma, cb, cr] = [(luma, 0), (cb, 1), (cr, 2)].map(|(plane, at)| &mut plane[rows[at] * strides[at]..]);
+        PlanesMut { planes: [luma, cb, cr], strides }
+    }
+
+    /// Draws the slices that came.
+    fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>], parts: &[Part]) {
+        let whole = slices.iter().flatten().map(|body| (body.as_slice(), None));
+        for (body, part) in whole.chain(parts.iter().map(|part| (part.body.as_slice(), Some(part)))) {
+            let Ok((head, _)) = Head::decode(body) else { continue };
+            if (head.size, head.sampling) != (self.size, self.sampling) {
+                *self = Planes::grey(head.size, head.sampling);
+            }
+            let band = self.band(u32::from(head.top));
+            let drawn = match part {
+                None => decoder.decode_planes(body, band),
+                Some(part) => decoder.decode_planes_part(body, &part.present, part.ended, band),
+            };
+            if let Err(error) = drawn {
+                tracing::debug!("a slice did not decode: {error}");
+            }
+        }
+    }
+}
