@@ -82,7 +82,9 @@ enum Claim {
     /// Was there.
     Old(File),
     /// A pipe or a device: opening it may wait for its reader.
-    Later,
+    Special,
+    /// A regular file that was given to us open.
+    Descriptor,
     Taken,
 }
 
@@ -106,15 +108,16 @@ impl Target {
             }
             Err(error) => return Err(create(error)),
             Ok(there) if there.is_symlink() => {
-                let leads_to = fs::metadata(path).is_ok_and(|end| is_special(&end));
-                // /dev/stdout is a link, too.
-                if !(leads_to || path.starts_with("/dev") || path.starts_with("/proc")) {
+                if fs::metadata(path).is_ok_and(|end| is_special(&end)) {
+                    Claim::Special
+                } else if is_descriptor(path) {
+                    Claim::Descriptor
+                } else {
                     let end = fs::read_link(path).unwrap_or_default();
                     return refuse(format!("is a link to {}", end.display()));
                 }
-                Claim::Later
             }
-            Ok(there) if is_special(&there) => Claim::Later,
+            Ok(there) if is_special(&there) => Claim::Special,
             Ok(there) if there.is_dir() => return Err(create(ErrorKind::IsADirectory.into())),
             Ok(_) if overwrite == Overwrite::Nothing => return refuse("is there already".into()),
             Ok(there) if overwrite == Overwrite::Own && there.uid() != nix::unistd::geteuid().as_raw() => {
@@ -133,16 +136,33 @@ fn is_special(there: &Metadata) -> bool {
     !there.is_file() && !there.is_dir() && !there.is_symlink()
 }
 
+/// Whether it names what this process was given open: links, too, but none that anybody lays. What else lies below /dev is like
+/// any other place: everybody may write to /dev/shm.
+fn is_descriptor(path: &Path) -> bool {
+    let number = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u32>().is_ok());
+    let among_them = [Path::new("/dev/fd"), Path::new("/proc/self/fd")].into_iter().any(|folder| path.parent() == Some(folder));
+    path == Path::new("/dev/stdout") || path == Path::new("/dev/stderr") || (number && among_them)
+}
+
 impl Target {
     /// What was there is gone from here on. May wait for the reader of a pipe.
     fn open(&mut self) -> io::Result<Box<dyn Medium>> {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
         Ok(match std::mem::replace(&mut self.claim, Claim::Taken) {
             Claim::New(file) => Box::new(file),
             Claim::Old(file) => {
                 file.set_len(0)?;
                 Box::new(file)
             }
-            Claim::Later => Box::new(File::create(self.path.as_deref().unwrap_or(Path::new("")))?),
+            Claim::Special => {
+                let file = OpenOptions::new().write(true).open(path)?;
+                // The name may lead elsewhere by now.
+                if file.metadata()?.is_file() {
+                    return Err(io::Error::other("it was no file when recv began, and is one now"));
+                }
+                Box::new(file)
+            }
+            Claim::Descriptor => Box::new(File::create(path)?),
             // Not `std::io::Stdout`: it looks for line ends in every picture.
             Claim::Stdout | Claim::Taken => Box::new(Stdout(io::stdout().as_fd().try_clone_to_owned()?.into())),
         })
@@ -370,6 +390,33 @@ pub(super) mod tests {
         fs::remove_file(&file.0).unwrap();
         refusal(&link.0, Overwrite::Own);
         assert!(!file.0.exists(), "a link that leads nowhere is not followed");
+    }
+
+    #[test]
+    fn a_link_below_dev_is_followed_to_nothing_but_what_was_given_to_us_open() {
+        let file = Temporary::new("kept");
+        let link = Temporary(Path::new("/dev/shm").join(format!("eyeline-{}-link", std::process::id())));
+        fs::write(&file.0, "precious").unwrap();
+        let lead_to = |end: &Path| {
+            let _ = fs::remove_file(&link.0);
+            std::os::unix::fs::symlink(end, &link.0).unwrap();
+        };
+        lead_to(&file.0);
+        for overwrite in [Overwrite::Own, Overwrite::Nothing] {
+            refusal(&link.0, overwrite);
+        }
+        let given = OpenOptions::new().append(true).open(&file.0).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&given).to_string();
+        for folder in ["/dev/fd", "/proc/self/fd"] {
+            drop(Target::claim(Some(&Path::new(folder).join(&number)), Overwrite::Nothing).unwrap());
+            refusal(&Path::new(folder).join("..").join("exe"), Overwrite::Nothing);
+        }
+        lead_to(Path::new("/dev/null"));
+        let mut sink = Sink::new(Target::claim(Some(&link.0), Overwrite::Own).unwrap());
+        lead_to(&file.0);
+        let error = sink.unit(&[b"anything"]).unwrap_err();
+        assert!(matches!(sink.error(error, String::new()), Error::Create { .. }));
+        assert_eq!(fs::read(&file.0).unwrap(), b"precious");
     }
 
     #[test]
