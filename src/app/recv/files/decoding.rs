@@ -70,9 +70,10 @@ impl Sink {
     }
 }
 
-/// What fills the holes of the next picture.
+/// What fills the holes of the next picture: of one sender alone, for nobody is shown what another sent.
 #[derive(Default)]
 struct Before {
+    session: u64,
     planes: Option<Planes>,
     stitcher: Option<Stitcher>,
 }
@@ -103,6 +104,9 @@ impl Decoding {
 
     /// Decodes a picture that has this head, among others, and hands it on.
     fn hand_on(&mut self, unit: &Unit, head: &Head<'_>) -> Result<(), Closed> {
+        if self.before.session != unit.session {
+            self.before = Before { session: unit.session, ..Before::default() };
+        }
         let Collected { slices, parts, .. } = &unit.collected;
         let moment = Moment { session: unit.session, captured: head.capture, position: head.position };
         let (number, rate) = (unit.picture, unit.rate);
@@ -215,5 +219,54 @@ impl Planes {
                 tracing::debug!("a slice did not decode: {error}");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::testing;
+    use crate::present::writers::{Overwrite, Writer as _};
+
+    const SIZE: Size = Size { width: 16, height: 64 };
+
+    /// The slice of a grey picture that begins at this row; four make one.
+    fn slice(luma: u8, top: u32) -> Vec<u8> {
+        let planes = vec![luma; (SIZE.width * SIZE.height) as usize];
+        testing::slice(&planes, &testing::head(SIZE, Sampling::Grey, 80, top, 16))
+    }
+
+    fn unit(session: u64, luma: u8, tops: &[u32]) -> Unit {
+        let slices = [0, 16, 32, 48].map(|top| tops.contains(&top).then(|| slice(luma, top))).into();
+        let collected = Collected { slices, parts: Vec::new(), received: Instant::now() };
+        Unit { session, picture: 0, collected, rate: Rate::new(10, 1) }
+    }
+
+    /// What is in a file of these pictures.
+    fn written(kind: Kind, name: &str, units: impl IntoIterator<Item = Unit>) -> Vec<u8> {
+        let path = std::env::temp_dir().join(format!("eyeline-{}-{name}", std::process::id()));
+        let target = Target::claim(Some(&path), Overwrite::Own).unwrap();
+        let told = Told { ready: None, back: Back::default(), written: Arc::default(), notes: std::sync::mpsc::channel().0 };
+        let mut decoding = Decoding::new(kind, target, Timeline::new(), told).unwrap();
+        units.into_iter().for_each(|unit| decoding.write(unit).unwrap());
+        assert_eq!(decoding.finish().unwrap().units, 2);
+        let content = std::fs::read(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        content
+    }
+
+    #[test]
+    fn nothing_of_the_sender_before_fills_the_holes_of_the_next() {
+        let both = || [unit(1, 200, &[0, 16, 32, 48]), unit(2, 100, &[16])];
+        let y4m = written(Kind::Y4m, "holes.y4m", both());
+        let frame = (SIZE.width * SIZE.height) as usize;
+        let [first, second] = [2, 1].map(|back| &y4m[y4m.len() - back * frame - (back - 1) * 6..][..frame]);
+        assert!(first.iter().all(|luma| luma.abs_diff(200) < 3));
+        for (band, luma) in second.chunks(16 * 16).zip([0u8, 100, 0, 0]) {
+            assert!(band.iter().all(|found| found.abs_diff(luma) < 3), "{luma}: {band:?}");
+        }
+        let mjpeg = written(Kind::Mjpeg, "holes.mjpeg", both());
+        let alone = Stitcher::new().unwrap().push(&[&slice(100, 16)]).unwrap();
+        assert!(mjpeg.ends_with(&alone), "as if nothing had been before it");
     }
 }
