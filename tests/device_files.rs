@@ -1,7 +1,10 @@
 //! What other programs make of the files Eyeline writes: ffmpeg reads them with the size, the colours and the length meant.
 
+#![allow(clippy::disallowed_methods, reason = "when something came, for what writes it")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use eyeline::picture::{Sampling, Size};
 use eyeline::present::writers::{Moment, Overwrite, Rate, Target, Timeline, Writer, wav, y4m};
@@ -61,7 +64,7 @@ fn ffmpeg_reads_every_sampling_with_full_range_and_the_right_colours() {
         for number in 0..3 {
             let planes = [vec![76; luma], vec![85; chroma], vec![255; chroma]].concat().into();
             let captured = MediaTime::from_nanos(number * 33_366_667);
-            let moment = Moment { session: 1, captured, position: None };
+            let moment = Moment { session: 1, captured, position: None, received: Instant::now() };
             writer.write(y4m::Picture { moment, number, rate, size, sampling, planes }).unwrap();
         }
         writer.finish().unwrap();
@@ -81,7 +84,8 @@ fn ffmpeg_reads_the_sound_with_its_length() {
     for number in [0, 1, 4] {
         let samples = [100, -100].repeat(480);
         let captured = MediaTime::from_nanos(number * 10_000_000);
-        writer.write(wav::Block { session: 1, number, captured, channels: 2, samples, film: false }).unwrap();
+        let received = Instant::now();
+        writer.write(wav::Block { session: 1, number, captured, received, channels: 2, samples, film: false }).unwrap();
     }
     writer.finish().unwrap();
     let found = probe(&path, "stream=codec_name,sample_rate,channels,duration_ts");

@@ -252,7 +252,8 @@ impl Inlet {
     pub fn sound(&mut self, number: u64, captured: MediaTime, channels: u8, samples: &[u8]) {
         let Some(sound) = &self.sound else { return };
         let samples = samples.as_chunks::<2>().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
-        let block = wav::Block { session: self.session, number, captured, channels, samples, film: self.film };
+        let (session, film, received) = (self.session, self.film, Instant::now());
+        let block = wav::Block { session, number, captured, received, channels, samples, film };
         if sound.push(block).is_err() {
             self.tell();
         }

@@ -86,14 +86,15 @@ impl super::Writer for Writer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Writer as _;
     use super::super::sink::tests::{SmallDisk, Temporary, target};
+    use super::super::{Writer as _, arrival};
     use super::*;
     use crate::time::MediaTime;
 
     /// Ten a second.
     fn picture(number: u64, jpeg: &[u8]) -> Picture {
-        let moment = Moment { session: 1, captured: MediaTime::from_nanos(number * 100_000_000), position: None };
+        let (captured, received) = (MediaTime::from_nanos(number * 100_000_000), arrival(number * 100_000_000));
+        let moment = Moment { session: 1, captured, position: None, received };
         Picture { moment, number, rate: Rate::new(10, 1), jpeg: jpeg.to_vec() }
     }
 

@@ -24,8 +24,12 @@ pub use sink::{Overwrite, Progress, Target};
 pub use timeline::{Moment, Timeline};
 
 /// Where nothing comes, neither pictures nor sound, the hole is filled (pictures repeated, silence) up to this long; a longer one
-/// is cut to it. An outage of a few seconds keeps its length, and no number a peer invents can fill the disk.
+/// is cut to it. An outage of a few seconds keeps its length.
 pub const LONGEST_HOLE: Duration = Duration::from_secs(10);
+
+/// Holes make no file longer than the time since its first unit came by more than this: no number and no time that a peer invents
+/// fills the disk. What a sender kept for us comes at once, of a film 10 s of sound, and lost packets were waited for before it.
+pub const LONGEST_LEAD: Duration = Duration::from_secs(20);
 
 /// A pipe or a disk that takes nothing for so long is given up at the end.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -216,6 +220,13 @@ fn while_moving<T>(
             outcome => return outcome,
         }
     }
+}
+
+/// When what was caught at this time of a sender's clock is here, in tests.
+#[cfg(test)]
+fn arrival(nanos: u64) -> std::time::Instant {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    *START.get_or_init(std::time::Instant::now) + Duration::from_nanos(nanos)
 }
 
 #[cfg(test)]

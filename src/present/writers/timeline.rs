@@ -11,12 +11,15 @@
 //! *Nothing for a long time* is cut to [`LONGEST_HOLE`] for all writers alike: what lies further behind the end of the longest
 //! file is moved there, and everything after it with it. Where only pictures are missing, sound goes on and the hole keeps its
 //! length.
+//!
+//! *Times are a peer's word.* Nothing lies further from the start of the files than the time since then, on our own clock, and
+//! [`LONGEST_LEAD`]: what a sender says it caught in the meantime cannot have taken longer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::LONGEST_HOLE;
+use super::{LONGEST_HOLE, LONGEST_LEAD};
 use crate::time::MediaTime;
 
 /// A writer can be this many sessions behind the other: its queue holds a second or so, and a session lasts longer than that.
@@ -34,6 +37,8 @@ pub struct Moment {
     pub captured: MediaTime,
     /// Time in the film; `None` of live pictures.
     pub position: Option<Duration>,
+    /// When the last of it came, on our clock.
+    pub received: Instant,
 }
 
 /// Where sound lies, in nanoseconds from the start of the files.
@@ -70,6 +75,8 @@ struct State {
     sessions: VecDeque<Session>,
     /// Nanoseconds from the start of the files to the end of the longest, or to what is about to be written there.
     end: i64,
+    /// When the first picture or sound came.
+    began: Option<Instant>,
 }
 
 /// Shared by all writers of one run. Clones are the same timeline.
@@ -92,21 +99,21 @@ impl Timeline {
     /// `None` for ever when its session is an old one.
     pub(super) fn picture(&self, moment: Moment) -> Option<i64> {
         let mut state = self.lock();
-        let end = state.end;
+        let ends = state.ends(moment.received);
         let session = state.begin(moment.session, moment.captured)?;
         let stood = session.note(moment);
-        let at = session.place(moment.captured, stood, end);
+        let at = session.place(moment.captured, stood, ends);
         state.end = state.end.max(at);
         Some(at)
     }
 
     /// The same for sound. Its session must have been begun by a picture, unless it is `alone`.
-    pub(super) fn sound(&self, session: u64, captured: MediaTime, alone: bool) -> Option<Place> {
+    pub(super) fn sound(&self, session: u64, captured: MediaTime, received: Instant, alone: bool) -> Option<Place> {
         let mut state = self.lock();
-        let end = state.end;
+        let ends = state.ends(received);
         let session = if alone { state.begin(session, captured)? } else { state.find(session)? };
         let Some(film) = &session.film else {
-            let at = session.place(captured, 0, end);
+            let at = session.place(captured, 0, ends);
             state.end = state.end.max(at);
             return Some(Place { before: at, after: Some(at) });
         };
@@ -114,11 +121,16 @@ impl Timeline {
         let before = earlier.map_or(0, |(_, stood)| *stood);
         let later = film.steps.iter().find(|(from, _)| *from > captured).map(|(_, stood)| *stood);
         let after = later.or((film.newest >= captured).then_some(before));
-        let after = after.map(|stood| session.place(captured, stood, end));
+        let after = after.map(|stood| session.place(captured, stood, ends));
         // Where the film stood still this lies too far off, and nothing is to be cut for it.
         let before = session.cut(session.raw(captured, before));
         state.end = state.end.max(after.unwrap_or(0));
         Some(Place { before, after })
+    }
+
+    /// Nanoseconds from the start of the files beyond which nothing lies that came by then.
+    pub(super) fn furthest(&self, received: Instant) -> i64 {
+        self.lock().ends(received).furthest
     }
 
     /// Something is written up to here.
@@ -128,7 +140,23 @@ impl Timeline {
     }
 }
 
+/// Where the files end, in nanoseconds from their start.
+#[derive(Clone, Copy)]
+struct Ends {
+    /// By now.
+    end: i64,
+    /// At most, with what has just come.
+    furthest: i64,
+}
+
 impl State {
+    fn ends(&mut self, received: Instant) -> Ends {
+        let elapsed = received.saturating_duration_since(*self.began.get_or_insert(received));
+        // No clock is wrong by more than a hundredth; one that is a little fast must not be cut after a day.
+        let furthest = (elapsed + elapsed / 100).saturating_add(LONGEST_LEAD).as_nanos();
+        Ends { end: self.end, furthest: i64::try_from(furthest).unwrap_or(i64::MAX) }
+    }
+
     fn find(&mut self, id: u64) -> Option<&mut Session> {
         self.sessions.iter_mut().find(|known| known.id == id)
     }
@@ -173,10 +201,10 @@ impl Session {
         self.cuts.iter().fold(place, |place, &(from, cut)| if place > from { from.max(place.saturating_sub(cut)) } else { place })
     }
 
-    /// Where it lies; a hole behind the `end` of all files that is too long is cut.
-    fn place(&mut self, captured: MediaTime, stood: i64, end: i64) -> i64 {
+    /// Where it lies; a hole behind the end of all files that is too long, or cannot be, is cut.
+    fn place(&mut self, captured: MediaTime, stood: i64, ends: Ends) -> i64 {
         let place = self.cut(self.raw(captured, stood));
-        let furthest = end.saturating_add(LONGEST_HOLE.as_nanos() as i64);
+        let furthest = ends.end.saturating_add(LONGEST_HOLE.as_nanos() as i64).min(ends.furthest);
         if place <= furthest {
             return place;
         }
@@ -185,13 +213,14 @@ impl Session {
             let oldest = self.cuts.pop_front();
             self.at = self.at.saturating_sub(oldest.map_or(0, |(_, cut)| cut));
         }
-        self.cuts.push_back((end, place - furthest));
+        self.cuts.push_back((ends.end.min(furthest), place - furthest));
         furthest
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::arrival;
     use super::*;
 
     const MS: u64 = 1_000_000;
@@ -202,15 +231,15 @@ mod tests {
     }
 
     fn live(session: u64, nanos: u64) -> Moment {
-        Moment { session, captured: at(nanos), position: None }
+        Moment { session, captured: at(nanos), position: None, received: arrival(nanos) }
     }
 
     fn film(captured_ms: u64, position_ms: u64) -> Moment {
-        Moment { session: 1, captured: at(captured_ms * MS), position: Some(Duration::from_millis(position_ms)) }
+        Moment { position: Some(Duration::from_millis(position_ms)), ..live(1, captured_ms * MS) }
     }
 
     fn sound(timeline: &Timeline, session: u64, nanos: u64) -> Option<i64> {
-        timeline.sound(session, at(nanos), false).map(|place| place.before)
+        timeline.sound(session, at(nanos), arrival(nanos), false).map(|place| place.before)
     }
 
     #[test]
@@ -238,12 +267,13 @@ mod tests {
         let timeline = Timeline::new();
         timeline.picture(live(1, 0));
         timeline.reached(u64::MAX);
-        assert_eq!(timeline.picture(live(2, 0)), Some(i64::MAX));
-        assert_eq!(timeline.picture(live(2, u64::MAX)), Some(i64::MAX));
+        for nanos in [0, u64::MAX] {
+            assert_eq!(timeline.picture(live(2, nanos)), Some(LONGEST_LEAD.as_nanos() as i64));
+        }
         for position in [Duration::ZERO, Duration::MAX] {
             assert!(timeline.picture(Moment { position: Some(position), ..live(2, 9) }).is_some());
         }
-        assert!(timeline.sound(2, at(u64::MAX), false).is_some());
+        assert!(timeline.sound(2, at(u64::MAX), arrival(u64::MAX), false).is_some());
     }
 
     #[test]
@@ -252,7 +282,7 @@ mod tests {
         assert_eq!(timeline.picture(film(500, 80)), Some(0));
         assert_eq!(timeline.picture(film(540, 120)), Some(40 * MS as i64));
         assert_eq!(timeline.picture(film(1580, 160)), Some(80 * MS as i64), "it stood still for a second");
-        let place = |ms| timeline.sound(1, at(ms * MS), false).unwrap();
+        let place = |ms| timeline.sound(1, at(ms * MS), arrival(ms * MS), false).unwrap();
         let ms = |ms: i64| ms * MS as i64;
         assert_eq!(place(530), Place { before: ms(30), after: Some(ms(30 - 1000)) });
         assert_eq!(place(1570), Place { before: ms(1070), after: Some(ms(70)) }, "sound moved first");
@@ -272,6 +302,32 @@ mod tests {
         assert_eq!(sound(&timeline, 1, S as u64 / 2), Some(S / 2), "what came before the hole stays where it was");
         timeline.reached(40 * S as u64);
         assert_eq!(timeline.picture(live(1, minute + 30 * S as u64)), Some(41 * S), "sound went on meanwhile");
+    }
+
+    #[test]
+    fn nothing_lies_further_off_than_the_time_that_passed_and_what_was_kept_for_us() {
+        let timeline = Timeline::new();
+        let lead = LONGEST_LEAD.as_nanos() as i64;
+        // All of it comes within a second; the clock it tells of runs a hundred times as fast.
+        for k in 0..1000 {
+            let at = timeline.picture(Moment { received: arrival(k * MS), ..live(1, k * S as u64 / 10) }).unwrap();
+            assert!(at <= lead + (k * MS * 101 / 100) as i64, "picture {k}: {at}");
+        }
+        // Sound that is written makes no room for pictures.
+        timeline.reached(3600 * S as u64);
+        let flood = timeline.picture(Moment { received: arrival(S as u64), ..live(1, 3600 * S as u64) });
+        assert!(flood <= Some(lead + S * 101 / 100), "{flood:?}");
+    }
+
+    #[test]
+    fn a_clock_that_runs_a_little_fast_is_not_cut_after_a_day() {
+        let timeline = Timeline::new();
+        for second in 0..100_000 {
+            // By 500 millionths.
+            let captured = second * 1_000_500_000;
+            let moment = Moment { received: arrival(second * S as u64), ..live(1, captured) };
+            assert_eq!(timeline.picture(moment), Some(captured as i64));
+        }
     }
 
     #[test]

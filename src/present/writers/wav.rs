@@ -9,10 +9,14 @@
 //! Of a film the time is its own, corrected for where it stood still by the pictures before and after (`timeline.rs`); a block
 //! that seems far off waits for the latter.
 //!
+//! Neither number nor time makes a hole that is longer than the time that passed and what was kept for us (`Timeline::furthest`):
+//! it is cut, and what follows moves with it.
+//!
 //! The header comes with the first samples and is written over once a second of sound, so that a file left by a crash plays up to its last second; and at the end.
 //! Mono or stereo is decided by the first block; others are converted.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use super::sink::{Sink, Target};
 use super::{Error, LONGEST_HOLE, Progress, Timeline, Written};
@@ -52,6 +56,8 @@ pub struct Block {
     pub number: u64,
     /// When its first sample was caught, on that session's media clock.
     pub captured: MediaTime,
+    /// When it came, on our clock.
+    pub received: Instant,
     /// 1 or 2.
     pub channels: u8,
     /// Interleaved; `BLOCK_FRAMES` a channel, fewer where a film ends.
@@ -190,8 +196,7 @@ impl Writer {
             // Nobody says how long it stood still; its samples follow each other.
             return Some((by_number, by_number));
         }
-        let place = self.timeline.sound(block.session, block.captured, alone || self.lead == Lead::Sound)?;
-        let frames = |nanos: i64| (i128::from(nanos) * i128::from(RATE) + 500_000_000).div_euclid(1_000_000_000);
+        let place = self.timeline.sound(block.session, block.captured, block.received, alone || self.lead == Lead::Sound)?;
         let (before, after) = (frames(place.before), place.after.map(frames));
         let Some(by_number) = by_number else {
             // What lies far off is the work of a wrong clock: such sound begins at once.
@@ -245,6 +250,7 @@ impl Writer {
         };
         let off = by_time - by_number;
         let start = if off.abs() > JUMP { by_time } else { by_number };
+        let start = start.min(frames(self.timeline.furthest(block.received)).max(i128::from(self.frames)));
         let slewing = self.run.as_ref().filter(|run| run.session == block.session).map_or(0, |run| run.slewing);
         let goes_on = off.signum() == slewing;
         // One frame more or less in a block is 2 ‰, which nobody hears.
@@ -281,6 +287,10 @@ fn stretched(samples: Vec<i16>, channels: u8, by: i128) -> Vec<i16> {
         }
     }
     out
+}
+
+fn frames(nanos: i64) -> i128 {
+    (i128::from(nanos) * i128::from(RATE) + 500_000_000).div_euclid(1_000_000_000)
 }
 
 fn nanos(frames: u64) -> u64 {

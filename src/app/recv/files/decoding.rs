@@ -107,8 +107,9 @@ impl Decoding {
         if self.before.session != unit.session {
             self.before = Before { session: unit.session, ..Before::default() };
         }
-        let Collected { slices, parts, .. } = &unit.collected;
-        let moment = Moment { session: unit.session, captured: head.capture, position: head.position };
+        let Collected { slices, parts, received } = &unit.collected;
+        let (captured, position, received) = (head.capture, head.position, *received);
+        let moment = Moment { session: unit.session, captured, position, received };
         let (number, rate) = (unit.picture, unit.rate);
         match &self.sink {
             Sink::Y4m(thread) => {

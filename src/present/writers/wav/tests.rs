@@ -1,8 +1,8 @@
 //! Tests of the WAV writer. Every sample of block n has the value n + 1, so that silence is told apart.
 
-use super::super::Moment;
 use super::super::Writer as _;
 use super::super::sink::tests::{SmallDisk, Temporary, target};
+use super::super::{LONGEST_LEAD, Moment, arrival};
 use super::*;
 use std::time::Duration;
 
@@ -12,11 +12,12 @@ const LEN: usize = BLOCK_FRAMES;
 
 fn block(number: u64, nanos: u64) -> Block {
     let samples = vec![number as i16 + 1; LEN];
-    Block { session: 1, number, captured: MediaTime::from_nanos(nanos), channels: 1, samples, film: false }
+    let (captured, received) = (MediaTime::from_nanos(nanos), arrival(nanos));
+    Block { session: 1, number, captured, received, channels: 1, samples, film: false }
 }
 
 fn picture(timeline: &Timeline, session: u64, nanos: u64) {
-    timeline.picture(Moment { session, captured: MediaTime::from_nanos(nanos), position: None });
+    timeline.picture(Moment { session, captured: MediaTime::from_nanos(nanos), position: None, received: arrival(nanos) });
 }
 
 fn writer(disk: &SmallDisk, lead: Lead, timeline: &Timeline) -> Writer {
@@ -40,7 +41,7 @@ fn runs(content: &[u8]) -> Vec<(i16, usize)> {
 
 /// What is written of these blocks when sound is written alone.
 fn alone(blocks: impl IntoIterator<Item = Block>) -> (Vec<(i16, usize)>, Written) {
-    let disk = SmallDisk::of(10 << 20);
+    let disk = SmallDisk::of(20 << 20);
     let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
     for block in blocks {
         writer.write(block).unwrap();
@@ -143,6 +144,50 @@ fn a_hole_no_network_makes_is_cut_to_ten_seconds() {
     assert_eq!(runs(&disk.content()), [(0, LEN)], "a number that is far off does not move sound");
 }
 
+/// The most that may be written of what comes within 10 ms.
+const MOST: u64 = RATE as u64 * LONGEST_LEAD.as_secs() + 2 * LEN as u64;
+
+#[test]
+fn what_comes_at_once_fills_no_more_than_what_can_have_been_kept_for_us() {
+    for film in [true, false] {
+        // By its number an hour after the first, or 26 days; by their times ten seconds after each other.
+        let numbers = [360_000, u64::MAX].map(|number| vec![block(0, 0), block(number, BLOCK)]);
+        let times = (0..50).map(|n| Block { received: arrival(BLOCK), ..block(n, n * 10_000_000_000) }).collect();
+        for blocks in numbers.into_iter().chain([times]) {
+            let (_, written) = alone(blocks.into_iter().map(|block| Block { film, ..block }));
+            assert!(written.units <= MOST + 50 * LEN as u64, "{}", written.sentence);
+        }
+    }
+}
+
+#[test]
+fn a_film_of_which_minutes_are_missing_keeps_its_length_and_goes_on_behind_a_hole_that_cannot_be() {
+    let film = |number, nanos| Block { film: true, ..block(number, nanos) };
+    let minutes = 18_000;
+    let (found, _) = alone([film(0, 0), film(minutes, minutes * BLOCK), film(minutes + 1, (minutes + 1) * BLOCK)]);
+    assert_eq!(found[1], (0, (minutes as usize - 1) * LEN), "what a sender could not keep while nothing came through");
+    assert_eq!(found.len(), 4);
+    // The numbers jump by an hour in a moment: what follows is where it belongs behind the cut.
+    let (found, _) = alone([film(0, 0), film(360_000, BLOCK), film(360_001, 2 * BLOCK), film(360_003, 4 * BLOCK)]);
+    assert!(found[1].0 == 0 && (found[1].1 as u64) <= MOST, "{found:?}");
+    assert_eq!(found[2..].iter().map(|(_, frames)| *frames).collect::<Vec<_>>(), [LEN, LEN, LEN, LEN]);
+}
+
+#[test]
+fn a_microphone_that_was_gone_for_three_minutes_while_pictures_came_is_silent_for_three_minutes() {
+    let disk = SmallDisk::of(20 << 20);
+    let timeline = Timeline::new();
+    let mut writer = writer(&disk, Lead::Pictures, &timeline);
+    picture(&timeline, 1, 0);
+    writer.write(block(0, 0)).unwrap();
+    (0..1800).for_each(|k| picture(&timeline, 1, k * 10 * BLOCK));
+    for number in [1, 2] {
+        writer.write(block(number, 180_000_000_000 + number * BLOCK)).unwrap();
+    }
+    writer.finish().unwrap();
+    assert_eq!(runs(&disk.content()), [(1, LEN), (0, 18_000 * LEN), (2, LEN), (3, LEN)]);
+}
+
 #[test]
 fn a_microphone_that_was_gone_for_a_while_leaves_silence_of_that_length() {
     let (found, written) = alone([0, 1, 2].map(|n| block(n, n * BLOCK + if n == 2 { 3_000_000_000 } else { 0 })));
@@ -182,8 +227,9 @@ fn the_sound_of_a_film_keeps_to_its_pictures_whether_it_stood_still_or_has_none_
     let disk = SmallDisk::of(1 << 20);
     let timeline = Timeline::new();
     let picture = |captured_ms: u64, position_ms| {
-        let captured = MediaTime::from_nanos(captured_ms * 1_000_000);
-        timeline.picture(Moment { session: 1, captured, position: Some(Duration::from_millis(position_ms)) });
+        let (captured, received) = (captured_ms * 1_000_000, arrival(captured_ms * 1_000_000));
+        let (captured, position) = (MediaTime::from_nanos(captured), Some(Duration::from_millis(position_ms)));
+        timeline.picture(Moment { session: 1, captured, position, received });
     };
     let sound = |number, ms: u64| Block { film: true, ..block(number, ms * 1_000_000) };
     let mut writer = writer(&disk, Lead::Pictures, &timeline);

@@ -2,6 +2,7 @@
 
 use super::super::Writer as _;
 use super::super::sink::tests::{SmallDisk, Temporary, target};
+use super::super::{LONGEST_LEAD, arrival};
 use super::*;
 use crate::time::MediaTime;
 use std::time::Duration;
@@ -12,7 +13,8 @@ const SIZE: Size = Size { width: 2, height: 2 };
 /// Live, of a stream that says ten a second.
 fn picture(number: u64, ms: u64) -> Picture {
     let planes = vec![number as u8; 6].into();
-    let moment = Moment { session: 1, captured: MediaTime::from_nanos(ms * MS), position: None };
+    let (captured, received) = (MediaTime::from_nanos(ms * MS), arrival(ms * MS));
+    let moment = Moment { session: 1, captured, position: None, received };
     Picture { moment, number, rate: Rate::new(10, 1), size: SIZE, sampling: Sampling::Yuv420, planes }
 }
 
@@ -112,6 +114,17 @@ fn a_hole_no_network_makes_is_cut_and_what_follows_is_not() {
     assert_eq!((lumas.len(), summary.filled), (102, 100));
     let (lumas, _) = written([picture(0, 0), picture(3000, 300_000), picture(3001, 300_100), picture(3003, 300_300)]);
     assert_eq!(lumas.len(), 102 + 1 + 2, "after the cut one period is one frame again");
+}
+
+#[test]
+fn pictures_that_come_at_once_fill_no_more_than_what_can_have_been_kept_for_us() {
+    let most = 10 * LONGEST_LEAD.as_secs() as usize;
+    let moment = |n, ms| Moment { received: arrival(n), ..picture(n, ms).moment };
+    // Ten seconds after each other, and a film that goes on from elsewhere with each.
+    let (live, _) = written((0..50).map(|n| Picture { moment: moment(n, n * 10_000), ..picture(n, 0) }));
+    let film = |n| Moment { position: Some(Duration::from_secs(n * 10)), ..moment(n, 0) };
+    let (film, _) = written((0..50).map(|n| Picture { moment: film(n), ..picture(n, 0) }));
+    assert!(live.len() <= most + 2 && film.len() <= most + 2, "{} and {} of {most}", live.len(), film.len());
 }
 
 #[test]
