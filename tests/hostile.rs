@@ -8,15 +8,20 @@ mod gate;
 #[path = "support/program.rs"]
 mod program;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use eyeline::crypto::{Handshake, Key, Side};
+use eyeline::session::places::{MAX_OF_ADDRESS, MAX_PEERS, MUTE};
+use eyeline::wire::preamble::{Opening, Role};
+use eyeline::wire::record::{Hello, Record};
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use program::{Program, free_port, recv, send};
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 const TEST: &str = "--test -s 640x480 -r 30 --stats json";
 const DATAGRAMS: usize = 20_000;
@@ -203,6 +208,60 @@ fn a_strangers_handshake_is_ended_in_time_and_a_peer_still_gets_in() {
         assert_eq!(stream.read(&mut [0; 64]).unwrap_or(0), 0, "nobody said hello");
     }
     assert!(begun.elapsed() < Duration::from_secs(15), "a handshake may take 5 s");
+}
+
+/// Shakes hands from this address of the machine and says hello, as a receiver that will never say more.
+fn idle_peer(port: u16, from: [u8; 4]) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let opening = Opening::new(Role::Receiver, false, 32).encode();
+    let mut handshake = Handshake::new(Side::Dialler, None, &opening).unwrap();
+    stream.write_all(&[&opening[..], &handshake.write().unwrap()].concat()).unwrap();
+    let mut answer = [0; 8 + 48];
+    stream.read_exact(&mut answer).unwrap();
+    handshake.read(&answer[8..]).unwrap();
+    let (mut transport, key) = (handshake.into_transport().unwrap(), Key::random());
+    let hello = Hello {
+        role: Role::Receiver,
+        pictures: true,
+        sound: true,
+        patient: false,
+        skips: true,
+        id: *key.as_bytes().first_chunk().unwrap(),
+        resume: [0; 16],
+        token: [1; 16],
+        connection: 1,
+        key: *key.as_bytes(),
+        name: "idle".to_string(),
+    };
+    let (mut plain, mut sealed) = (Vec::new(), Vec::new());
+    Record::Hello(hello).encode(&mut plain);
+    transport.seal(&plain, &mut sealed).unwrap();
+    stream.write_all(&sealed).unwrap();
+    stream
+}
+
+/// As many hellos as there are places for peers, from four addresses, and not a word more.
+#[test]
+fn idle_peers_on_every_place_keep_nobody_out() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let idle: Vec<TcpStream> = (0..MAX_PEERS).map(|n| idle_peer(port, [127, 0, 1, (n / MAX_OF_ADDRESS) as u8])).collect();
+    let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    recv.stats_with(|stats| number(stats, "whole") > 10);
+    for mut stream in idle {
+        let end = std::iter::repeat_with(|| stream.read(&mut [0; 4096])).find(|read| !matches!(read, Ok(1..)));
+        // A reset is an end as well.
+        let waits = matches!(end, Some(Err(error)) if error.kind() == ErrorKind::WouldBlock);
+        assert!(!waits, "it keeps its place for longer than {MUTE:?}");
+    }
+    recv.forget_stats();
+    let shown = number(&recv.stats(), "whole");
+    recv.stats_with(|stats| number(stats, "whole") > shown + 15);
 }
 
 /// An authentic datagram, held back on its way and sent from an address of the attacker's choice: all it gets is challenges, which

@@ -90,7 +90,7 @@ impl Hosts {
         if self.is_news(now, host, error) {
             match fatal || !self.reconnect {
                 true => tracing::error!("{error}"),
-                false => tracing::warn!("{error} (dialling on until it answers)"),
+                false => tracing::warn!("{error} (dialling on until {})", awaited(error)),
             }
         }
         Ok(())
@@ -107,6 +107,14 @@ impl Hosts {
             outage.at = now;
         }
         news
+    }
+}
+
+/// What ends the trouble.
+fn awaited(error: &Unreachable) -> &'static str {
+    match error {
+        Unreachable::Full { .. } => "there is one",
+        _ => "it answers",
     }
 }
 

@@ -185,6 +185,8 @@ where
             if let Some(stream) = self.streams.admit(socket) {
                 self.core.handle_accepted(now, stream, from);
                 self.drain();
+                // Who wants to be let in has spoken already, and is known by it from those who only knock, before the next one is.
+                self.read(stream);
             }
         }
     }
@@ -195,13 +197,17 @@ where
             self.drain();
         }
         if event.readable {
-            match self.streams.read(stream) {
-                Read::Bytes(bytes) => self.core.handle_stream(Instant::now(), stream, bytes),
-                Read::Nothing => return,
-                Read::Ended => self.core.handle_stream_closed(Instant::now(), stream),
-            }
-            self.drain();
+            self.read(stream);
         }
+    }
+
+    fn read(&mut self, stream: StreamId) {
+        match self.streams.read(stream) {
+            Read::Bytes(bytes) => self.core.handle_stream(Instant::now(), stream, bytes),
+            Read::Nothing => return,
+            Read::Ended => self.core.handle_stream_closed(Instant::now(), stream),
+        }
+        self.drain();
     }
 
     fn handle_inbox(&mut self) {

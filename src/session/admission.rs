@@ -1,5 +1,5 @@
 //! Who gets in before anybody said who they are: few strangers at a time, fewer of one address, and without a key only those of a
-//! local network.
+//! local network. Those who did are `places`' matter.
 
 use super::link::{Link, LinkId};
 use crate::crypto::Side;
@@ -12,25 +12,18 @@ pub const MAX_HANDSHAKES: usize = 32;
 /// Of them, from one address.
 pub const MAX_PER_ADDRESS: usize = 4;
 
-/// Peers: a class or a grid, and what one sender's uplink could ever feed.
-pub const MAX_PEERS: usize = 256;
-
-/// The stranger that gives way to a newcomer from `address`: the oldest of that address, or of all, where there are too many.
+/// The stranger that gives way to a newcomer from `address`: of that address, or of all, where there are too many. Those that have
+/// said nothing first, of them the oldest: who wants to be let in speaks at once.
 pub(super) fn gives_way(links: &BTreeMap<LinkId, Link>, address: IpAddr) -> Option<LinkId> {
     let strangers = || links.iter().filter(|(_, link)| link.hello.is_none() && link.side == Side::Listener);
     let neighbours = || strangers().filter(|(_, link)| link.remote.ip() == address);
     if neighbours().count() >= MAX_PER_ADDRESS {
-        neighbours().min_by_key(|(_, link)| link.began).map(|(id, _)| *id)
+        neighbours().min_by_key(|(_, link)| (link.has_spoken(), link.began)).map(|(id, _)| *id)
     } else if strangers().count() >= MAX_HANDSHAKES {
-        strangers().min_by_key(|(_, link)| link.began).map(|(id, _)| *id)
+        strangers().min_by_key(|(_, link)| (link.has_spoken(), link.began)).map(|(id, _)| *id)
     } else {
         None
     }
-}
-
-/// Whether there is no room for one more peer.
-pub(super) fn is_full(links: &BTreeMap<LinkId, Link>) -> bool {
-    links.values().filter(|link| link.hello.is_some() && link.retired.is_none()).count() >= MAX_PEERS
 }
 
 /// Loopback, link-local or private: a network somebody here is in charge of.

@@ -2,7 +2,7 @@
 //!
 //! A stranger costs little and for a short time: [`admission::MAX_HANDSHAKES`] connections before their hello, [`admission::MAX_PER_ADDRESS`] of one
 //! address, each for [`link::HANDSHAKE`]; the oldest gives way. Without a key a waiting side lets in only
-//! loopback, link-local and private addresses. A link whose TCP connection broke without a goodbye lives on by its keys: its
+//! loopback, link-local and private addresses. Where all places are taken, who is of the least use gives way ([`places`]). A link whose TCP connection broke without a goodbye lives on by its keys: its
 //! datagrams go on, and the peer comes back with its resume token (`comeback`; whom we dial and when is `hosts`').
 
 mod comeback;
@@ -14,9 +14,10 @@ mod udp;
 pub use notices::{Counters, Incoming, Notice};
 
 use self::hosts::Hosts;
-use super::admission::{self, MAX_PEERS};
+use super::admission;
 use super::link::{self, Advance, Fault, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
+use super::places;
 use super::standstill::Standstill;
 use super::unreachable::{DialError, Unreachable};
 use super::{HostId, Output, StreamId};
@@ -147,8 +148,8 @@ impl Endpoint {
         if self.config.me.psk.is_none() && !admission::is_private(from.ip()) {
             let sentence = "without a key only private addresses are let in: start both sides with the same --key";
             self.fail(now, id, Fault::TurnedAway(Refusal::Address, sentence.to_string()));
-        } else if admission::is_full(&self.links) {
-            self.fail(now, id, Fault::TurnedAway(Refusal::Full, format!("{MAX_PEERS} peers are here already")));
+        } else if let Some(limit) = places::none(now, &self.links, from.ip(), self.config.me.psk.is_some()) {
+            self.fail(now, id, Fault::TurnedAway(Refusal::Full, limit.to_string()));
         }
     }
 
@@ -379,6 +380,10 @@ impl Endpoint {
                 self.lose(now, id, "it did not come back");
                 continue;
             }
+            if link.mute_deadline().is_some_and(|deadline| now >= deadline) {
+                self.turn_out(id, "nothing of it came by UDP, nor by TCP after its hello");
+                continue;
+            }
             if watched {
                 self.watch_udp(now, id, silent_since);
             }
@@ -414,7 +419,7 @@ impl Endpoint {
             let end = (link.stream.is_none() || !mute).then(|| link.silent_since() + KEY_LIFE);
             let silence = self.hosts.using(*id).and_then(|_| link.silence_deadline());
             let udp = link.stream.and_then(|_| link.udp.deadline(link.silent_since()));
-            complaint.into_iter().chain(end).chain(silence).chain(udp).chain(path.deadline()).min()
+            complaint.into_iter().chain(end).chain(silence).chain(udp).chain(link.mute_deadline()).chain(path.deadline()).min()
         });
         links.chain(self.hosts.deadline()).min()
     }

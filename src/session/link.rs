@@ -12,6 +12,7 @@
 
 use super::StreamId;
 use super::path::{Keys, Path};
+use super::places::MUTE;
 use super::udp_watch::UdpWatch;
 use super::unreachable::Unreachable;
 use crate::crypto::{self, Handshake, Psk, Side, Transport};
@@ -127,6 +128,8 @@ pub struct Link {
     pub suspect: bool,
     /// Whether datagrams pass as TCP does.
     pub udp: UdpWatch,
+    /// A record came behind the hello.
+    pub told: bool,
     stream_heard: Instant,
     doubted: Option<Instant>,
     stage: Stage,
@@ -159,6 +162,7 @@ impl Link {
             retired: None,
             suspect: false,
             udp: UdpWatch::default(),
+            told: false,
             stream_heard: now,
             doubted: None,
             stage: Stage::Listening,
@@ -200,6 +204,7 @@ impl Link {
                 Stage::Greeting(transport) => self.greet(now, transport, me, plain)?,
                 Stage::Up(mut transport) => {
                     let got = self.open_record(&mut transport, plain)?;
+                    self.told |= got;
                     (Stage::Up(transport), Some(if got { Advance::Record } else { Advance::Hungry }))
                 }
                 Stage::Over => (Stage::Over, Some(Advance::Hungry)),
@@ -289,8 +294,11 @@ impl Link {
         };
         let answer = Answer::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
         if let Some(refusal) = answer.refusal {
-            let sentence = printable(&String::from_utf8_lossy(&body));
-            return Err(Fault::Refused(Unreachable::TurnedAway { from: self.remote, refusal, sentence }));
+            let (from, sentence) = (self.remote, printable(&String::from_utf8_lossy(&body)));
+            return Err(Fault::Refused(match refusal {
+                Refusal::Full => Unreachable::Full { from, sentence },
+                refusal => Unreachable::TurnedAway { from, refusal, sentence },
+            }));
         }
         if answer.version != VERSION {
             let sentence = format!("it speaks version {} of the protocol and we {VERSION}: update the older", answer.version);
@@ -435,6 +443,17 @@ impl Link {
     /// The connection id the peer puts on datagrams to us.
     pub fn connection(&self) -> u32 {
         self.local_connection
+    }
+
+    /// Whether the other side has said anything that may be an opening.
+    pub fn has_spoken(&self) -> bool {
+        !matches!(self.stage, Stage::Listening) || !self.inbox.is_empty()
+    }
+
+    /// Until when a peer that connected to us and has shown no sign of life since its hello keeps its place.
+    pub fn mute_deadline(&self) -> Option<Instant> {
+        let mute_since = self.path.as_ref()?.mute_since()?;
+        (self.side == Side::Listener && self.stream.is_some() && !self.told).then(|| mute_since + MUTE)
     }
 
     /// Whether records may be sealed.

@@ -12,6 +12,7 @@ pub mod link;
 mod parity;
 pub mod path;
 mod peer;
+pub mod places;
 pub mod receiver;
 pub mod sender;
 pub mod sent;

@@ -29,6 +29,14 @@ pub enum Unreachable {
         /// Why, for people: its words, made printable.
         sentence: String,
     },
+    /// It has no place for one more peer, and may have one later.
+    #[error("{from} has no place for one more: {sentence}")]
+    Full {
+        /// Who.
+        from: SocketAddr,
+        /// What there are too many of, in its words, made printable.
+        sentence: String,
+    },
     /// It broke the protocol before its hello.
     #[error("{from} breaks the protocol: {sentence}")]
     Broken {

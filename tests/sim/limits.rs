@@ -19,7 +19,7 @@ use eyeline::wire::slice::{Head, Tables};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> sender::Session {
+pub(super) fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> sender::Session {
     let mut me = identity(Role::Sender, "camera", false);
     me.psk = psk.cloned();
     sender::Session::new(
@@ -40,7 +40,7 @@ pub(super) struct Drained<Event> {
     pub closed: Vec<StreamId>,
     pub datagrams: Vec<(SocketAddr, Vec<u8>)>,
     pub events: Vec<Event>,
-    dials: usize,
+    pub dials: usize,
 }
 
 pub(super) fn drain<C: Core>(core: &mut C, now: Instant) -> Drained<C::Event> {
@@ -121,7 +121,7 @@ fn without_a_key_a_public_address_is_told_to_use_one() {
     assert_eq!(drain(&mut keyed, start).closed, [], "with a key everybody may try");
 }
 
-fn answer(bytes: &[u8]) -> (Answer, String) {
+pub(super) fn answer(bytes: &[u8]) -> (Answer, String) {
     let (head, body) = bytes.split_first_chunk().expect("an answer");
     (Answer::decode(head).expect("Eyeline"), String::from_utf8_lossy(body).into_owned())
 }
@@ -199,7 +199,7 @@ fn keys_that_do_not_fit_are_told_in_words() {
 }
 
 /// Runs a core that wants to dial until it does.
-fn until_it_dials<C: Core>(core: &mut C, mut now: Instant) -> Instant {
+pub(super) fn until_it_dials<C: Core>(core: &mut C, mut now: Instant) -> Instant {
     let begins = now;
     while drain(core, now).dials == 0 {
         now += ms(50);
@@ -290,7 +290,7 @@ fn what_is_not_this_version_of_eyeline_is_told_so() {
 }
 
 /// A receiver made by hand, which does what no honest one would.
-struct Raw {
+pub(super) struct Raw {
     transport: Transport,
     opener: Opener,
     sealer: Sealer,
@@ -302,13 +302,34 @@ struct Raw {
 impl Raw {
     /// Comes in as everybody does and proves its address.
     fn join(session: &mut sender::Session, now: Instant) -> Raw {
-        let address = private(9, 9688);
-        let len = 32;
-        let opening = Opening::new(Role::Receiver, false, len).encode();
-        let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
-        session.handle_accepted(now, StreamId(9), private(9, 50_000));
-        session.handle_stream(now, StreamId(9), &[&opening[..], &handshake.write().expect("writes")].concat());
-        let came: Vec<u8> = drain(session, now).stream.concat_bytes();
+        let mut raw = Raw::greet(session, now, (9, 9), None).0.expect("it is let in");
+        raw.send(session, now, &Message::Challenge([1; 8]));
+        session.handle_timeout(now);
+        let datagrams = drain(session, now).datagrams;
+        let tokens: Vec<_> = raw.open(datagrams).into_iter().filter_map(|(_, plain)| challenge(&plain)).collect();
+        assert_eq!(tokens.len(), 1, "one challenge to a new address");
+        raw.send(session, now, &Message::Response(tokens[0]));
+        raw
+    }
+
+    /// Comes from this host over this connection and says hello, if it is let in so far; what the other side did meanwhile.
+    pub fn greet(
+        session: &mut sender::Session,
+        now: Instant,
+        (host, stream): (u8, u64),
+        psk: Option<&Psk>,
+    ) -> (Option<Raw>, Drained<sender::Event>) {
+        let (address, stream) = (private(host, 9688), StreamId(stream));
+        let len = if psk.is_some() { 48 } else { 32 };
+        let opening = Opening::new(Role::Receiver, psk.is_some(), len).encode();
+        let mut handshake = Handshake::new(Side::Dialler, psk, &opening).expect("starts");
+        session.handle_accepted(now, stream, private(host, 50_000));
+        session.handle_stream(now, stream, &[&opening[..], &handshake.write().expect("writes")].concat());
+        let accepted = drain(session, now);
+        if accepted.closed.contains(&stream) {
+            return (None, accepted);
+        }
+        let came: Vec<u8> = accepted.stream.concat_bytes();
         let (answer, body) = came.split_first_chunk::<8>().expect("an answer");
         let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
         handshake.read(&body[..len]).expect("shakes");
@@ -334,20 +355,13 @@ impl Raw {
         let (mut plain, mut sealed) = (Vec::new(), Vec::new());
         Record::Hello(hello).encode(&mut plain);
         transport.seal(&plain, &mut sealed).expect("seals");
-        session.handle_stream(now, StreamId(9), &sealed);
-        drain(session, now);
+        session.handle_stream(now, stream, &sealed);
+        let greeted = drain(session, now);
         let (opener, sealer) = (Opener::new(&key), Sealer::new(&Key::from_bytes(theirs.key)));
-        let mut raw = Raw { transport, opener, sealer, connection: theirs.connection, next: 0, address };
-        raw.send(session, now, &Message::Challenge([1; 8]));
-        session.handle_timeout(now);
-        let datagrams = drain(session, now).datagrams;
-        let tokens: Vec<_> = raw.open(datagrams).into_iter().filter_map(|(_, plain)| challenge(&plain)).collect();
-        assert_eq!(tokens.len(), 1, "one challenge to a new address");
-        raw.send(session, now, &Message::Response(tokens[0]));
-        raw
+        (Some(Raw { transport, opener, sealer, connection: theirs.connection, next: 0, address }), greeted)
     }
 
-    fn send(&mut self, session: &mut sender::Session, now: Instant, message: &Message<'_>) {
+    pub fn send(&mut self, session: &mut sender::Session, now: Instant, message: &Message<'_>) {
         let header = Header { connection: self.connection, number: self.next as u32 }.encode();
         let mut body = Vec::new();
         message.encode(&mut body);

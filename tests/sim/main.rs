@@ -6,6 +6,7 @@ mod attacks;
 mod ceilings;
 mod clocks;
 mod connections;
+mod crowds;
 mod harness;
 mod limits;
 mod losses;

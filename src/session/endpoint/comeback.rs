@@ -8,8 +8,10 @@
 //! the smaller id. Which is greeted first differs between the two, so nothing else would do.
 
 use super::super::link::{LinkId, SILENT};
+use super::super::places::{self, Place};
 use super::{Endpoint, Notice};
 use crate::crypto::Side;
+use crate::wire::record::Reason;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -52,12 +54,34 @@ impl Endpoint {
                 self.take_over(host, id, hello.token);
             }
         }
+        if earlier.is_none() && side == Side::Listener && !self.find_place(now, id) {
+            return;
+        }
         if let Some(host) = host {
             self.take_over(host, id, hello.token);
         }
         self.notices.push_back(Notice::Up { link: id, replaces: earlier.map(|(other, ..)| other) });
         if self.links.get(&id).and_then(|link| link.path.as_ref()).is_some_and(|path| path.address().is_some()) {
             self.notices.push_back(Notice::Path(id));
+        }
+    }
+
+    /// Makes place for a peer that is none that comes back; `false`: there is none, and the peer is gone.
+    fn find_place(&mut self, now: Instant, id: LinkId) -> bool {
+        let Some(remote) = self.links.get(&id).map(|link| link.remote) else { return false };
+        match places::place(now, &self.links, remote.ip(), self.config.me.psk.is_some(), Some(id)) {
+            Place::Free => true,
+            Place::Of(idler) => {
+                self.turn_out(idler, "all places were taken, and somebody else needed one");
+                true
+            }
+            Place::Taken(limit) => {
+                let sentence = limit.to_string();
+                self.leave(id, Reason::Failed, &sentence);
+                self.counters.turned_away += 1;
+                self.notices.push_back(Notice::TurnedAway(remote, sentence));
+                false
+            }
         }
     }
 

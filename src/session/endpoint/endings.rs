@@ -83,10 +83,11 @@ impl Endpoint {
 
     /// What answers for a host does not want us, or is no peer. Without a proof (`proved`) anybody on the path can say so: it
     /// ends a dialler only where nothing speaks against it, and never one that has a key or was connected before. Those dial on,
-    /// ever more seldom.
+    /// ever more seldom; and so does who finds all places taken, for that passes.
     fn refused(&mut self, now: Instant, host: HostId, error: Unreachable, proved: bool) {
         let keyed = self.config.me.psk.is_some();
-        let fatal = !self.hosts.was_met(host) && (proved || !keyed);
+        let passes = matches!(error, Unreachable::Full { .. });
+        let fatal = !passes && !self.hosts.was_met(host) && (proved || !keyed);
         if fatal {
             self.hosts.give_up(host)
         } else {
@@ -102,6 +103,12 @@ impl Endpoint {
             self.hosts.broke(now, host, began, true);
         }
         self.down(id, None, why.to_string());
+    }
+
+    /// A peer has to leave, and is told why.
+    pub(super) fn turn_out(&mut self, id: LinkId, why: &str) {
+        self.goodbye(id, Reason::Failed, why);
+        self.down(id, Some(Reason::Failed), why.to_string());
     }
 
     pub(super) fn down(&mut self, id: LinkId, reason: Option<Reason>, sentence: String) {

@@ -1,0 +1,233 @@
+//! More peers than there are places: who gives way to a newcomer, and what is said to whom none gives way.
+
+use super::limits::{Drained, Raw, answer, drain, private, receiver, sender, until_it_dials};
+use super::oscillator::Base;
+use super::scenarios::{ms, secs};
+use eyeline::crypto::Psk;
+use eyeline::session::places::{MAX_OF_ADDRESS, MAX_PEERS, MUTE};
+use eyeline::session::{Core, HostId, StreamId, receiver as receiving, sender as sending};
+use eyeline::wire::datagram::Message;
+use eyeline::wire::preamble::{Answer, Refusal};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+const NOBODY: [u64; 0] = [];
+
+/// A waiting sender and receivers made by hand, each over the connection of its number.
+struct Crowd {
+    session: sending::Session,
+    now: Instant,
+    key: Option<Psk>,
+    here: BTreeMap<u64, Raw>,
+    next: u64,
+    closed: Vec<u64>,
+}
+
+impl Crowd {
+    fn new(key: Option<&Psk>) -> Crowd {
+        let now = Base::new().instant(1_000_000_000);
+        let session = sender(now, 0, key);
+        Crowd { session, now, key: key.cloned(), here: BTreeMap::new(), next: 1, closed: Vec::new() }
+    }
+
+    /// One more from this host. `Err`: what it was told instead of an answer.
+    fn join(&mut self, host: u8) -> Result<u64, (Answer, String)> {
+        let number = self.next;
+        self.next += 1;
+        let (raw, did) = Raw::greet(&mut self.session, self.now, (host, number), self.key.as_ref());
+        self.note(&did);
+        match raw {
+            Some(raw) => {
+                self.here.insert(number, raw);
+                Ok(number)
+            }
+            None => Err(answer(&did.stream[0].1)),
+        }
+    }
+
+    fn note(&mut self, did: &Drained<sending::Event>) {
+        self.closed.extend(did.closed.iter().map(|stream| stream.0));
+    }
+
+    /// So many from each of these hosts, who speak by UDP as well.
+    fn fill(&mut self, hosts: impl Iterator<Item = u8>, each: usize) {
+        for host in hosts {
+            for _ in 0..each {
+                let number = self.join(host).expect("there is room");
+                self.ping(&[number]);
+            }
+        }
+    }
+
+    fn ping(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(raw) = self.here.get_mut(number) {
+                raw.send(&mut self.session, self.now, &Message::Ping(0));
+            }
+        }
+        let did = drain(&mut self.session, self.now);
+        self.note(&did);
+    }
+
+    /// Time goes by, and all but these speak, four times a second.
+    fn pass(&mut self, time: Duration, silent: &[u64]) {
+        let speak: Vec<u64> = self.here.keys().copied().filter(|number| !silent.contains(number)).collect();
+        let end = self.now + time;
+        let mut speaks = self.now;
+        while self.now < end {
+            // Smaller steps than what looks like a process that stood still.
+            self.now += ms(25);
+            self.session.handle_timeout(self.now);
+            let due = self.now >= speaks;
+            self.ping(if due { &speak } else { &[] });
+            speaks = if due { self.now + ms(250) } else { speaks };
+        }
+    }
+
+    /// Its connection breaks, without a goodbye.
+    fn breaks(&mut self, number: u64) {
+        self.session.handle_stream_closed(self.now, StreamId(number));
+    }
+
+    fn take_closed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.closed)
+    }
+}
+
+/// As many hellos as there are places, and never a datagram: whoever comes gets a place, and after three seconds all are free.
+#[test]
+fn the_256_mute_peers_give_way() {
+    let mut crowd = Crowd::new(None);
+    for number in 0..MAX_PEERS {
+        crowd.join((number / MAX_OF_ADDRESS) as u8).expect("there is room");
+    }
+    assert_eq!(crowd.take_closed(), NOBODY);
+    let real = crowd.join(200).expect("a mute peer gives way");
+    assert_eq!(crowd.take_closed(), [1], "the oldest");
+    crowd.ping(&[real]);
+    // They come again and again: who speaks keeps its place.
+    for number in 0..MAX_PEERS {
+        crowd.join((number / MAX_OF_ADDRESS) as u8).expect("the mute ones give way to each other");
+    }
+    assert!(!crowd.take_closed().contains(&real));
+    let mute: Vec<u64> = crowd.here.keys().copied().filter(|number| *number != real).collect();
+    crowd.pass(MUTE - ms(250), &mute);
+    assert_eq!(crowd.take_closed(), NOBODY);
+    crowd.pass(ms(500), &mute);
+    let closed = crowd.take_closed();
+    assert_eq!((closed.len(), closed.contains(&real)), (MAX_PEERS - 1, false), "nobody holds a place without a word");
+}
+
+#[test]
+fn one_address_has_few_places_and_more_with_the_key() {
+    let mut crowd = Crowd::new(None);
+    crowd.fill(1..2, MAX_OF_ADDRESS);
+    let (told, sentence) = crowd.join(1).expect_err("its neighbours are all of use");
+    assert_eq!((told.refusal, sentence.contains("of one address")), (Some(Refusal::Full), true), "{sentence}");
+    assert_eq!(crowd.take_closed(), [MAX_OF_ADDRESS as u64 + 1], "none gave way");
+    crowd.join(2).expect("other addresses have room");
+    // One of them dies: its own neighbour takes the place.
+    crowd.pass(secs(4), &[7]);
+    assert_eq!(crowd.take_closed(), NOBODY);
+    crowd.join(1).expect("one is of no use");
+    assert_eq!(crowd.take_closed(), [7]);
+
+    let key = Psk::derive("one").expect("a key");
+    let mut keyed = Crowd::new(Some(&key));
+    keyed.fill(1..2, MAX_OF_ADDRESS + 10);
+    assert_eq!(keyed.take_closed(), NOBODY);
+}
+
+/// Connections that broke, peers that only keep theirs: the longest silent of the first go before any of the second.
+#[test]
+fn peers_that_died_give_way_oldest_first() {
+    let mut crowd = Crowd::new(None);
+    crowd.fill(1..5, MAX_OF_ADDRESS);
+    let (quiet, later, earlier) = (5, 30, 70);
+    crowd.pass(secs(1), &[quiet]);
+    crowd.pass(secs(1), &[quiet, earlier]);
+    crowd.pass(secs(5), &[quiet, earlier, later]);
+    crowd.breaks(later);
+    crowd.breaks(earlier);
+    // A connection that breaks while datagrams come is about to be dialled again.
+    crowd.breaks(100);
+    assert_eq!(crowd.take_closed(), NOBODY);
+    let events = |crowd: &mut Crowd, host| {
+        let number = crowd.next;
+        crowd.next += 1;
+        let (raw, did) = Raw::greet(&mut crowd.session, crowd.now, (host, number), None);
+        crowd.note(&did);
+        crowd.here.insert(number, raw.expect("somebody gives way"));
+        crowd.ping(&[number]);
+        let down = |event: &sending::Event| match event {
+            sending::Event::PeerDown { sentence, .. } => Some(sentence.clone()),
+            _ => None,
+        };
+        did.events.iter().filter_map(down).collect::<Vec<_>>()
+    };
+    for host in [10, 11] {
+        let down = events(&mut crowd, host);
+        assert!(matches!(&down[..], [sentence] if sentence.contains("all places were taken")), "{down:?}");
+    }
+    assert_eq!(crowd.take_closed(), NOBODY, "those two had no connection left");
+    events(&mut crowd, 12);
+    assert_eq!(crowd.take_closed(), [quiet]);
+    crowd.ping(&[earlier, later]);
+    let spare: Vec<u64> = vec![earlier, later];
+    crowd.pass(ms(250), &spare);
+    assert_eq!(crowd.take_closed(), NOBODY, "all others are as they were");
+}
+
+/// Peers that do all that peers do, from four addresses: the fifth gets its share, down to one each.
+#[test]
+fn a_crowd_gives_way_to_an_address_that_has_less() {
+    let key = Psk::derive("one").expect("a key");
+    let mut crowd = Crowd::new(Some(&key));
+    crowd.fill(1..5, MAX_PEERS / 4);
+    let last = crowd.next - 1;
+    let newcomer = crowd.join(9).expect("the crowd gives way");
+    assert_eq!(crowd.take_closed(), [last], "the one that came last of the largest");
+    crowd.ping(&[newcomer]);
+
+    let mut even = Crowd::new(Some(&key));
+    even.fill(0..=255, 1);
+    let (told, sentence) = even.join(3).expect_err("nobody has more than this address would have");
+    assert_eq!((told.refusal, sentence.as_str()), (Some(Refusal::Full), "all 256 places are taken"));
+    // One is missing: whoever dials may be it, which its hello will show.
+    even.breaks(50);
+    assert!(even.join(3).is_ok(), "it is heard to the end");
+    even.pass(ms(10), &[]);
+    assert_eq!(even.take_closed(), [257, 258], "and told then that there is no place");
+}
+
+/// "Full" passes: who is told so dials on, ever more seldom, also without a key and when it was never connected.
+#[test]
+fn where_all_places_are_taken_the_dialler_tries_again() {
+    let mut now = Base::new().instant(0);
+    let mut dialler = receiver(now, 1, None);
+    let sentence = "all 256 places are taken";
+    let full = Answer { version: 1, refusal: Some(Refusal::Full), len: sentence.len() as u16 }.encode();
+    let mut pauses = Vec::new();
+    assert_eq!(drain(&mut dialler, now).dials, 1);
+    for stream in 1..7 {
+        let stream = StreamId(stream);
+        dialler.handle_dialled(now, HostId(0), Ok((stream, private(1, 9688))));
+        drain(&mut dialler, now);
+        dialler.handle_stream(now, stream, &[&full[..], sentence.as_bytes()].concat());
+        let did = drain(&mut dialler, now);
+        dialler.handle_stream_closed(now, stream);
+        let told: Vec<_> = did
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                receiving::Event::Unreachable { error, fatal, .. } => Some((error.to_string(), *fatal)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [(format!("10.0.1.1:9688 has no place for one more: {sentence}"), false)]);
+        let next = until_it_dials(&mut dialler, now);
+        pauses.push((next - now).as_millis());
+        now = next;
+    }
+    assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 10_000]);
+}
