@@ -368,7 +368,9 @@ impl Endpoint {
                 }
                 continue;
             };
-            path.handle_timeout(now);
+            if path.handle_timeout(now) {
+                self.notices.push_back(Notice::Path(id));
+            }
             let watched = link.stream.is_some();
             let mute = path.is_mute();
             if path.mute_since().is_some_and(|since| now >= since + UDP_PATIENCE) && !self.warned.contains(&id) {

@@ -22,6 +22,7 @@ mod standstill;
 pub mod stats;
 pub mod udp_watch;
 pub mod unreachable;
+mod whereabouts;
 
 use std::net::SocketAddr;
 use std::time::Instant;

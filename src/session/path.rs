@@ -1,11 +1,10 @@
 //! The datagram side of one link: sealing and opening, where the peer is, whether it is still there.
 //!
-//! A peer is its keys, not its address. An address counts only after it echoed a random sealed challenge sent to it, so nobody
-//! can aim our video at a third party (RFC 9000 §8.2); until then nothing but challenges and answers goes there. When a sealed
-//! datagram comes from somewhere else, that address is challenged while the old one stays in use.
+//! Where the peer is, and which address has yet to prove itself, is `whereabouts`' text.
 //!
 //! Capacity: [`MAX_PENDING`] control messages; on overflow the oldest is dropped: each is sent again by its own timer.
 
+use super::whereabouts::Whereabouts;
 use crate::crypto::{Key, Opener, Sealer, TAG, Window};
 use crate::media::clock::Epoch;
 use crate::seq;
@@ -28,12 +27,6 @@ const EAGER_PINGS: u32 = 10;
 
 /// Between two pings afterwards: also what keeps a NAT's mapping and shows that the peer is there.
 const PING: Duration = Duration::from_millis(250);
-
-/// Between two challenges to one address.
-const CHALLENGE: Duration = Duration::from_millis(100);
-
-/// Challenges to an address that a datagram came from; the address we dialled is challenged for as long as the link lives.
-const MAX_CHALLENGES: u32 = 10;
 
 /// A peer that is there is heard as often: it pings.
 const HEARD_WITHIN: Duration = Duration::from_millis(300);
@@ -74,15 +67,6 @@ pub enum Control {
     ProbeAck(u16),
     /// What is wanted of sound beside TCP.
     Wanted(Wanted),
-}
-
-struct Candidate {
-    address: SocketAddr,
-    token: [u8; 8],
-    sent: u32,
-    next: Instant,
-    /// We were told to go there: never given up.
-    dialled: bool,
 }
 
 /// Round-trip time: the least seen lately and a smoothed one (RFC 6298).
@@ -140,8 +124,7 @@ pub struct Path {
     remote_connection: u32,
     sealer: Sealer,
     next: u64,
-    address: Option<SocketAddr>,
-    candidate: Option<Candidate>,
+    whereabouts: Whereabouts,
     pending: VecDeque<Control>,
     heard: Option<Instant>,
     /// When something came after a silence.
@@ -167,8 +150,7 @@ impl Path {
             remote_connection: keys.remote_connection,
             sealer: Sealer::new(&keys.remote_key),
             next: 0,
-            address: None,
-            candidate: dialled.map(|address| Candidate::new(now, address, true)),
+            whereabouts: Whereabouts::new(now, dialled),
             pending: VecDeque::new(),
             heard: None,
             resumed: None,
@@ -186,7 +168,8 @@ impl Path {
     pub fn inherit(&mut self, now: Instant, former: &Path, since: Instant) {
         (self.heard, self.rtt) = (former.heard, former.rtt);
         if former.heard.is_some_and(|heard| heard >= since) {
-            (self.address, self.next_ping) = (former.address, now);
+            self.whereabouts.inherit(former.address());
+            self.next_ping = now;
         }
     }
 
@@ -214,9 +197,7 @@ impl Path {
 
     /// Asks the peer to prove again where it is, and its clock anew: it was silent for long.
     pub fn challenge_anew(&mut self, now: Instant) {
-        if let (Some(address), None) = (self.address, &self.candidate) {
-            self.candidate = Some(Candidate::new(now, address, false));
-        }
+        self.whereabouts.challenge_anew(now);
         self.look_anew(now);
     }
 
@@ -236,12 +217,12 @@ impl Path {
 
     /// Where media goes: proved, and heard from lately.
     pub fn usable(&self, now: Instant) -> Option<SocketAddr> {
-        self.address.filter(|_| !self.is_quiet(now))
+        self.address().filter(|_| !self.is_quiet(now))
     }
 
     /// Where the peer last proved to be.
     pub fn address(&self) -> Option<SocketAddr> {
-        self.address
+        self.whereabouts.address()
     }
 
     /// Unheard for too long, or never heard.
@@ -268,7 +249,7 @@ impl Path {
         header: Header,
         bytes: &'a mut [u8],
     ) -> Result<Opened<'a>, Rejected> {
-        let number = seq::widen(header.number, self.replay.next_expected());
+        let (number, len) = (seq::widen(header.number, self.replay.next_expected()), bytes.len());
         if !self.replay.would_accept(number) {
             return Err(Rejected::Replayed);
         }
@@ -279,11 +260,7 @@ impl Path {
             self.resumed = Some(now);
         }
         self.mute_since = None;
-        let elsewhere = self.address != Some(from);
-        let known = self.candidate.as_ref().is_some_and(|candidate| candidate.address == from || candidate.dialled);
-        if elsewhere && !known {
-            self.candidate = Some(Candidate::new(now, from, false));
-        }
+        self.whereabouts.came(now, from, len);
         let Ok(message) = Message::decode(plain) else { return Ok(Opened::Skipped(number)) };
         match message {
             Message::Challenge(token) => {
@@ -291,10 +268,14 @@ impl Path {
                     self.doubted = true;
                     self.look_anew(now);
                 }
+                self.whereabouts.answering(from);
                 self.queue(Control::Response(from, token));
             }
             Message::Response(token) => {
-                if self.handle_response(now, from, token) {
+                let rtt = (self.rtt.smoothed > Duration::ZERO).then(|| self.rtt.smoothed + 2 * self.rtt.deviation);
+                let before = self.address();
+                if self.whereabouts.handle_response(now, from, token, rtt) {
+                    self.proved(now, before);
                     return Ok(Opened::Validated(number));
                 }
             }
@@ -313,15 +294,10 @@ impl Path {
         Ok(Opened::Done(number))
     }
 
-    fn handle_response(&mut self, now: Instant, from: SocketAddr, token: [u8; 8]) -> bool {
-        let proved = self.candidate.as_ref().is_some_and(|candidate| candidate.address == from && candidate.token == token);
-        if proved {
-            self.candidate = None;
-            self.doubted |= self.address.is_some_and(|address| address != from);
-            self.address = Some(from);
-            self.next_ping = now;
-        }
-        proved
+    /// An address was proved; `before`: the one until now.
+    fn proved(&mut self, now: Instant, before: Option<SocketAddr>) {
+        self.doubted |= before.is_some() && before != self.address();
+        self.next_ping = now;
     }
 
     /// Queues a control message.
@@ -332,47 +308,41 @@ impl Path {
         self.pending.push_back(control);
     }
 
-    /// Whatever is due by now becomes a control message.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        if let Some(candidate) = &mut self.candidate
-            && now >= candidate.next
-        {
-            if candidate.sent >= MAX_CHALLENGES && !candidate.dialled {
-                self.candidate = None;
-            } else {
-                candidate.sent += 1;
-                candidate.next = now + CHALLENGE;
-                let challenge = Control::Challenge(candidate.address, candidate.token);
-                self.queue(challenge);
-            }
+    /// Whatever is due by now becomes a control message. Whether the peer is at another address from now on.
+    pub fn handle_timeout(&mut self, now: Instant) -> bool {
+        let (before, mut challenges) = (self.address(), Vec::new());
+        let moved = self.whereabouts.handle_timeout(now, |to, token| challenges.push(Control::Challenge(to, token)));
+        challenges.into_iter().for_each(|challenge| self.queue(challenge));
+        if moved {
+            self.proved(now, before);
         }
-        if self.address.is_some() && now >= self.next_ping {
+        if self.address().is_some() && now >= self.next_ping {
             self.pings += 1;
             self.next_ping = now + if self.pings <= EAGER_PINGS { EAGER_PING } else { PING };
             self.queue(Control::Ping);
         }
+        moved
     }
 
     /// When [`Path::handle_timeout`] has something to do; never, while no address is known to ask.
     pub fn deadline(&self) -> Option<Instant> {
-        let ping = self.address.map(|_| self.next_ping);
-        let challenge = self.candidate.as_ref().map(|candidate| candidate.next);
-        ping.into_iter().chain(challenge).min()
+        let ping = self.address().map(|_| self.next_ping);
+        ping.into_iter().chain(self.whereabouts.deadline()).min()
     }
 
     /// Seals one waiting control message into `out` and says where it goes.
     pub fn poll_control(&mut self, now: Instant, epoch: &Epoch, out: &mut Vec<u8>) -> Option<SocketAddr> {
         while let Some(control) = self.pending.pop_front() {
-            let time = epoch.media_time(now);
+            let (time, address) = (epoch.media_time(now), self.address());
             let (to, message) = match control {
                 Control::Challenge(to, token) => (Some(to), Message::Challenge(token)),
                 Control::Response(to, token) => (Some(to), Message::Response(token)),
-                Control::Ping => (self.address, Message::Ping(time.as_nanos())),
-                Control::Pong(asked, received) => (self.address, Message::Pong { asked, received, replied: time }),
-                Control::Nack(nack) => (self.address, Message::Nack(*nack)),
-                Control::Report(report) => (self.address, Message::Report(report)),
-                Control::ProbeAck(number) => (self.address, Message::ProbeAck(number)),
-                Control::Wanted(wanted) => (self.address, Message::Wanted(wanted)),
+                Control::Ping => (address, Message::Ping(time.as_nanos())),
+                Control::Pong(asked, received) => (address, Message::Pong { asked, received, replied: time }),
+                Control::Nack(nack) => (address, Message::Nack(*nack)),
+                Control::Report(report) => (address, Message::Report(report)),
+                Control::ProbeAck(number) => (address, Message::ProbeAck(number)),
+                Control::Wanted(wanted) => (address, Message::Wanted(wanted)),
             };
             if let Some(to) = to {
                 self.seal(out, |out| message.encode(out));
@@ -397,10 +367,4 @@ impl Path {
 
     /// Bytes a datagram has beside its message.
     pub const OVERHEAD: usize = HEADER_LEN + TAG;
-}
-
-impl Candidate {
-    fn new(now: Instant, address: SocketAddr, dialled: bool) -> Self {
-        Candidate { address, token: crate::crypto::random(), sent: 0, next: now, dialled }
-    }
 }

@@ -296,12 +296,12 @@ pub(super) struct Raw {
     sealer: Sealer,
     connection: u32,
     next: u64,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Raw {
     /// Comes in as everybody does and proves its address.
-    fn join(session: &mut sender::Session, now: Instant) -> Raw {
+    pub fn join(session: &mut sender::Session, now: Instant) -> Raw {
         let mut raw = Raw::greet(session, now, (9, 9), None).0.expect("it is let in");
         raw.send(session, now, &Message::Challenge([1; 8]));
         session.handle_timeout(now);
@@ -371,7 +371,7 @@ impl Raw {
     }
 
     /// Packet numbers and plain messages.
-    fn open(&self, datagrams: Vec<(SocketAddr, Vec<u8>)>) -> Vec<(u64, Vec<u8>)> {
+    pub fn open(&self, datagrams: Vec<(SocketAddr, Vec<u8>)>) -> Vec<(u64, Vec<u8>)> {
         let open = |(to, mut bytes): (SocketAddr, Vec<u8>)| {
             assert_eq!(to, self.address);
             let header = Header::decode(&bytes).expect("a header");
@@ -400,7 +400,7 @@ impl ConcatBytes for Vec<(StreamId, Vec<u8>)> {
     }
 }
 
-fn picture(session: &mut sender::Session, now: Instant, number: u64, bytes: usize) {
+pub(super) fn picture(session: &mut sender::Session, now: Instant, number: u64, bytes: usize) {
     let mut body = ((bytes - 4) as u32).to_be_bytes().to_vec();
     let size = Size { width: 64, height: 48 };
     let (sampling, tables, none) = (Sampling::Grey, Tables::Own(80), Duration::ZERO);

@@ -10,6 +10,7 @@ mod crowds;
 mod harness;
 mod limits;
 mod losses;
+mod moves;
 mod netem;
 mod oscillator;
 mod rates;
