@@ -4,25 +4,38 @@
 use super::link::{Link, LinkId};
 use crate::crypto::Side;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Connections before their hello.
 pub const MAX_HANDSHAKES: usize = 32;
 
-/// Of them, from one address.
+/// Of them, from one address, or one network where nobody shares it ([`network`]).
 pub const MAX_PER_ADDRESS: usize = 4;
 
 /// The stranger that gives way to a newcomer from `address`: of that address, or of all, where there are too many. Those that have
 /// said nothing first, of them the oldest: who wants to be let in speaks at once.
 pub(super) fn gives_way(links: &BTreeMap<LinkId, Link>, address: IpAddr) -> Option<LinkId> {
     let strangers = || links.iter().filter(|(_, link)| link.hello.is_none() && link.side == Side::Listener);
-    let neighbours = || strangers().filter(|(_, link)| link.remote.ip() == address);
+    let neighbours = || strangers().filter(|(_, link)| network(link.remote.ip()) == network(address));
     if neighbours().count() >= MAX_PER_ADDRESS {
         neighbours().min_by_key(|(_, link)| (link.has_spoken(), link.began)).map(|(id, _)| *id)
     } else if strangers().count() >= MAX_HANDSHAKES {
         strangers().min_by_key(|(_, link)| (link.has_spoken(), link.began)).map(|(id, _)| *id)
     } else {
         None
+    }
+}
+
+/// What counts as one address: of IPv6 the network's 64 bits, for who has one such network has 2⁶⁴ addresses. Not on the local link and
+/// in unique local networks, where everybody is in the same one.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(address) => IpAddr::V4(address),
+            None if address.is_unique_local() || address.is_unicast_link_local() => IpAddr::V6(address),
+            None => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> 64))),
+        },
+        address => address,
     }
 }
 

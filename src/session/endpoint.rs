@@ -15,6 +15,7 @@ pub use notices::{Counters, Incoming, Notice};
 
 use self::hosts::Hosts;
 use super::admission;
+use super::guesses::Guesses;
 use super::link::{self, Advance, Fault, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
 use super::places;
@@ -66,6 +67,7 @@ pub struct Endpoint {
     next_link: u64,
     plain: Vec<u8>,
     counters: Counters,
+    guesses: Guesses,
     standstill: Standstill,
     stopped: bool,
 }
@@ -88,6 +90,7 @@ impl Endpoint {
             next_link: 0,
             plain: Vec::new(),
             counters: Counters::default(),
+            guesses: Guesses::default(),
             standstill: Standstill::default(),
             stopped: false,
         }
@@ -150,6 +153,10 @@ impl Endpoint {
             self.fail(now, id, Fault::TurnedAway(Refusal::Address, sentence.to_string()));
         } else if let Some(limit) = places::none(now, &self.links, from.ip(), self.config.me.psk.is_some()) {
             self.fail(now, id, Fault::TurnedAway(Refusal::Full, limit.to_string()));
+        } else if let Some(wait) = self.guesses.wait(now, from.ip())
+            && let Some(link) = self.links.get_mut(&id)
+        {
+            link.held_until = Some(now + wait);
         }
     }
 
@@ -363,8 +370,12 @@ impl Endpoint {
             }
             let (began, silent_since) = (link.began, link.silent_since());
             let Some(path) = &mut link.path else {
+                let held = link.held_until;
                 if now >= began + link::HANDSHAKE {
                     self.handshake_expired(now, id);
+                } else if held.is_some_and(|until| now >= until) {
+                    // It gets as far as our answer: nothing for the role can be behind an opening.
+                    self.next_record(now, id);
                 }
                 continue;
             };
@@ -415,7 +426,9 @@ impl Endpoint {
             if link.retired.is_some() {
                 return link.retired;
             }
-            let Some(path) = &link.path else { return Some(link.began + link::HANDSHAKE) };
+            let Some(path) = &link.path else {
+                return link.held_until.into_iter().chain([link.began + link::HANDSHAKE]).min();
+            };
             let mute = path.is_mute();
             let complaint = path.mute_since().filter(|_| !self.warned.contains(id)).map(|since| since + UDP_PATIENCE);
             let end = (link.stream.is_none() || !mute).then(|| link.silent_since() + KEY_LIFE);

@@ -27,6 +27,9 @@ use std::time::{Duration, Instant};
 /// Opening, handshake and hello must be done by then: a stranger may hold a place no longer.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
 
+/// An opening and the longest handshake message.
+const MAX_OPENING: usize = preamble::LEN + preamble::MAX_BODY;
+
 /// Control records waiting to be written: a handful in honest use; more means the peer does not read, and its link is closed.
 const MAX_QUEUED: usize = 64;
 
@@ -130,6 +133,8 @@ pub struct Link {
     pub udp: UdpWatch,
     /// A record came behind the hello.
     pub told: bool,
+    /// The opening is not looked at before.
+    pub held_until: Option<Instant>,
     stream_heard: Instant,
     doubted: Option<Instant>,
     stage: Stage,
@@ -163,6 +168,7 @@ impl Link {
             suspect: false,
             udp: UdpWatch::default(),
             told: false,
+            held_until: None,
             stream_heard: now,
             doubted: None,
             stage: Stage::Listening,
@@ -189,8 +195,10 @@ impl Link {
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
         (self.stream_heard, self.suspect, self.doubted) = (now, false, None);
         self.udp.stream_came(now);
+        // Nobody says more before the answer than an opening.
+        let room = if self.held_until.is_some() { MAX_OPENING.saturating_sub(self.inbox.len()) } else { bytes.len() };
         if !matches!(self.stage, Stage::Over) {
-            self.inbox.extend_from_slice(bytes);
+            self.inbox.extend_from_slice(&bytes[..room.min(bytes.len())]);
         }
     }
 
@@ -199,7 +207,11 @@ impl Link {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let (stage, done) = match stage {
-                Stage::Listening => self.answer(me, resume)?,
+                Stage::Listening if self.held_until.is_some_and(|until| now < until) => (stage, Some(Advance::Hungry)),
+                Stage::Listening => {
+                    self.held_until = None;
+                    self.answer(me, resume)?
+                }
                 Stage::Dialling(handshake) => self.hear_answer(*handshake, me, resume)?,
                 Stage::Greeting(transport) => self.greet(now, transport, me, plain)?,
                 Stage::Up(mut transport) => {

@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod endpoint;
 mod flow;
+mod guesses;
 mod hearing;
 pub mod link;
 mod parity;

@@ -4,6 +4,7 @@ use super::super::HostId;
 use super::super::link::{Fault, LinkId};
 use super::super::unreachable::Unreachable;
 use super::{Endpoint, Notice};
+use crate::wire::preamble::Refusal;
 use crate::wire::record::Reason;
 use std::time::Instant;
 
@@ -17,6 +18,9 @@ impl Endpoint {
         let host = self.hosts.of(id);
         match fault {
             Fault::TurnedAway(refusal, sentence) => {
+                if refusal == Refusal::KeyWrong {
+                    self.guesses.wrong(now, remote.ip());
+                }
                 link.turn_away(refusal, &sentence);
                 self.counters.turned_away += 1;
                 self.notices.push_back(Notice::TurnedAway(remote, sentence));

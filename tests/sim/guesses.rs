@@ -1,0 +1,59 @@
+//! Somebody dials on and on with keys that may be right.
+
+use super::limits::{answer, drain, private, sender};
+use super::oscillator::Base;
+use super::scenarios::{ms, secs};
+use eyeline::crypto::{Handshake, Psk, Side};
+use eyeline::session::{Core, StreamId, sender as sending};
+use eyeline::wire::preamble::{Opening, Refusal, Role};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Says its opening over this connection.
+fn knocks(session: &mut sending::Session, now: Instant, stream: StreamId, from: SocketAddr, key: &Psk) {
+    let opening = Opening::new(Role::Receiver, true, 48).encode();
+    let mut handshake = Handshake::new(Side::Dialler, Some(key), &opening).expect("starts");
+    session.handle_accepted(now, stream, from);
+    session.handle_stream(now, stream, &[&opening[..], &handshake.write().expect("writes")].concat());
+}
+
+/// How long it is until the answer to an opening comes, and what it is.
+fn answered(session: &mut sending::Session, now: &mut Instant, stream: StreamId) -> (Duration, Option<Refusal>) {
+    let begun = *now;
+    loop {
+        let came = drain(session, *now).stream;
+        if let Some((_, bytes)) = came.iter().find(|(to, _)| *to == stream) {
+            return (*now - begun, answer(bytes).0.refusal);
+        }
+        *now += ms(5);
+        assert!(*now < begun + secs(6), "never answered");
+        session.handle_timeout(*now);
+    }
+}
+
+#[test]
+fn wrong_keys_are_answered_ever_later_and_the_right_one_gets_in() {
+    let mut now = Base::new().instant(1_000_000_000);
+    let (right, wrong) = (Psk::derive("right").expect("a key"), Psk::derive("wrong").expect("a key"));
+    let mut session = sender(now, 0, Some(&right));
+    let (begun, mut stream, mut waits) = (now, 0, Vec::new());
+    while now < begun + secs(60) {
+        stream += 1;
+        knocks(&mut session, now, StreamId(stream), private(7, 50_000), &wrong);
+        let (wait, refusal) = answered(&mut session, &mut now, StreamId(stream));
+        assert_eq!(refusal, Some(Refusal::KeyWrong));
+        session.handle_stream_closed(now, StreamId(stream));
+        waits.push(wait.as_millis());
+    }
+    assert_eq!(waits[..5], [0, 0, 0, 125, 250], "somebody may mistype");
+    assert!(waits.len() < 45, "{} guesses in a minute", waits.len());
+    knocks(&mut session, now, StreamId(1000), private(8, 50_000), &right);
+    assert_eq!(answered(&mut session, &mut now, StreamId(1000)), (Duration::ZERO, None), "nobody else waits");
+    knocks(&mut session, now, StreamId(1001), private(7, 50_001), &right);
+    let (wait, refusal) = answered(&mut session, &mut now, StreamId(1001));
+    assert!(refusal.is_none() && wait <= secs(2), "who shares the address waits, and is let in: {wait:?}");
+    knocks(&mut session, now, StreamId(1002), private(7, 50_002), &right);
+    session.handle_stream(now, StreamId(1002), &[0; 60_000]);
+    let (_, refusal) = answered(&mut session, &mut now, StreamId(1002));
+    assert!(refusal.is_none(), "what it says too early is not kept");
+}
