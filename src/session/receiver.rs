@@ -12,7 +12,7 @@ pub use events::{Command, Config, Event};
 pub use source::SenderId;
 
 use self::contest::{Waiter, Waiting};
-use self::source::{Connection, LIVE_WAIT, Source, Wants, Who};
+use self::source::{Connection, LIVE_WAIT, Source, Wants};
 use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::link::LinkId;
 use super::stats::ReceiverStats;
@@ -106,15 +106,15 @@ impl Session {
     /// A sender said hello.
     fn sender_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
         let Some(hello) = self.endpoint.hello(link) else { return };
-        let (id, name, film, pictures) = (hello.id, hello.name.clone(), hello.patient, hello.pictures);
+        let (name, film, pictures) = (hello.name.clone(), hello.patient, hello.pictures);
         let address = self.address(link);
         if let Some(waited) = replaces {
             self.waiting.remove(waited);
         }
         if let Some(source) = &mut self.source {
             let shown = source.connection.link;
-            if replaces == Some(shown) || (source.who.id == id && shown != link) {
-                // The same process came back: its numbers go on, its packet numbers start afresh.
+            if replaces == Some(shown) {
+                // The same process came back, by its token: its id others know as well. Its numbers go on, its packet numbers start afresh.
                 self.past.add_connection(source);
                 source.reconnected(link);
                 let sender = source.sender;
@@ -151,10 +151,10 @@ impl Session {
         let link = connection.link;
         let Some(hello) = self.endpoint.hello(link) else { return };
         let (film, pictures) = (hello.patient, hello.pictures);
-        let (who, name) = (Who { id: hello.id, film }, hello.name.clone());
+        let name = hello.name.clone();
         let sender = SenderId(self.next_sender);
         self.next_sender += 1;
-        self.source = Some(Source::new(now, sender, who, connection, self.wants));
+        self.source = Some(Source::new(now, sender, film, connection, self.wants));
         let address = self.address(link);
         self.events.push_back(Event::SenderUp { sender, name, address, again: false, film, pictures });
         if let Some(format) = format {
@@ -357,7 +357,7 @@ impl Session {
             self.events.push_back(Event::Settled(settled));
         }
         self.events.push_back(Event::Finished);
-        let (link, watched) = (source.connection.link, !source.who.film && !wants.patient);
+        let (link, watched) = (source.connection.link, !source.film && !wants.patient);
         if watched && !gone {
             self.endpoint.part(now, link, "");
             self.sender_down(now, Some(Reason::Quit), "its stream is over".to_string());

@@ -23,4 +23,5 @@ mod sounds;
 mod speaker;
 mod strangers;
 mod tcp;
+mod tokens;
 mod walk;

@@ -23,16 +23,16 @@ use std::time::{Duration, Instant};
 const UNKNOWN: [u8; 8] = [0, 9, 14, 63, 90, 100, 200, 255];
 
 /// The receiver, and what it did.
-struct Victim {
-    session: Session,
-    now: Instant,
-    events: Vec<Event>,
-    closed: Vec<StreamId>,
-    datagrams: Vec<(SocketAddr, Vec<u8>)>,
+pub(super) struct Victim {
+    pub session: Session,
+    pub now: Instant,
+    pub events: Vec<Event>,
+    pub closed: Vec<StreamId>,
+    pub datagrams: Vec<(SocketAddr, Vec<u8>)>,
 }
 
 impl Victim {
-    fn new(patient: bool) -> Victim {
+    pub fn new(patient: bool) -> Victim {
         let now = Base::new().instant(1_000_000_000);
         let session = match patient {
             false => receiver(now, 0, None),
@@ -53,7 +53,7 @@ impl Victim {
     }
 
     /// Time goes by, in steps of ten milliseconds.
-    fn pass(&mut self, time: Duration) {
+    pub fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
             self.now += ms(10);
@@ -62,7 +62,7 @@ impl Victim {
         }
     }
 
-    fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         let up = |event: &Event| match event {
             Event::SenderUp { name, again, .. } => Some(format!("{name}{}", if *again { " again" } else { "" })),
             Event::SenderDown { .. } => Some("down".to_string()),
@@ -78,7 +78,7 @@ impl Victim {
 }
 
 /// A sender that says what it is told to.
-struct Stranger {
+pub(super) struct Stranger {
     stream: StreamId,
     address: SocketAddr,
     transport: Transport,
@@ -86,13 +86,13 @@ struct Stranger {
     sealer: Sealer,
     mine: u32,
     theirs: u32,
-    token: [u8; 16],
+    pub token: [u8; 16],
     next: u64,
     started: Instant,
 }
 
 impl Stranger {
-    fn join(victim: &mut Victim, host: u8) -> Stranger {
+    pub fn join(victim: &mut Victim, host: u8) -> Stranger {
         Stranger::come(victim, host, u64::from(host), [0; 16], false)
     }
 
@@ -104,17 +104,32 @@ impl Stranger {
     /// Comes in as everybody does and proves its address.
     fn come(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
         let mut stranger = Stranger::greet(victim, host, stream, resume, patient);
-        stranger.datagram(victim, &Message::Challenge([1; 8]));
-        victim.session.handle_timeout(victim.now);
-        victim.drain();
-        let tokens: Vec<_> = stranger.heard(victim).iter().filter_map(|plain| challenge(plain)).collect();
-        if let [.., token] = tokens[..] {
-            stranger.datagram(victim, &Message::Response(token));
-        }
+        stranger.prove(victim);
         stranger
     }
 
+    /// The same, and it says that it is the process of this id.
+    pub fn come_as(victim: &mut Victim, (host, id): (u8, u8), stream: u64, resume: [u8; 16]) -> Stranger {
+        let mut stranger = Stranger::greet_as(victim, (host, id), stream, resume, false);
+        stranger.prove(victim);
+        stranger
+    }
+
+    fn prove(&mut self, victim: &mut Victim) {
+        self.datagram(victim, &Message::Challenge([1; 8]));
+        victim.session.handle_timeout(victim.now);
+        victim.drain();
+        let tokens: Vec<_> = self.heard(victim).iter().filter_map(|plain| challenge(plain)).collect();
+        if let [.., token] = tokens[..] {
+            self.datagram(victim, &Message::Response(token));
+        }
+    }
+
     fn greet(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
+        Stranger::greet_as(victim, (host, host), stream, resume, patient)
+    }
+
+    fn greet_as(victim: &mut Victim, (host, id): (u8, u8), stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
         let (address, stream, now) = (private(host, 9688), StreamId(stream), victim.now);
         let opening = Opening::new(Role::Sender, false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
@@ -135,7 +150,7 @@ impl Stranger {
             sound: true,
             skips: true,
             patient,
-            id: [host; 16],
+            id: [id; 16],
             resume,
             token: [host; 16],
             connection: mine,
@@ -150,7 +165,7 @@ impl Stranger {
         stranger
     }
 
-    fn record(&mut self, victim: &mut Victim, record: &Record<'_>) {
+    pub fn record(&mut self, victim: &mut Victim, record: &Record<'_>) {
         let mut plain = Vec::new();
         record.encode(&mut plain);
         self.raw_record(victim, &plain);
@@ -177,13 +192,13 @@ impl Stranger {
         victim.drain();
     }
 
-    fn format(&mut self, victim: &mut Victim) {
+    pub fn format(&mut self, victim: &mut Victim) {
         let format = Format { rate: (30, 1), size: (64, 48), channels: 1, ..Format::default() };
         self.record(victim, &Record::Format(format));
     }
 
     /// A picture in one datagram.
-    fn picture(&mut self, victim: &mut Victim, number: u32) {
+    pub fn picture(&mut self, victim: &mut Victim, number: u32) {
         let capture = MediaTime::from_nanos((victim.now - self.started).as_nanos() as u64);
         let head = Head {
             sampling: Sampling::Grey,

@@ -60,14 +60,6 @@ pub(super) enum Ending {
     Over,
 }
 
-/// What a sender is, by its hello.
-pub(super) struct Who {
-    /// Of its process.
-    pub id: [u8; 16],
-    /// It skips nothing.
-    pub film: bool,
-}
-
 /// What we want of it.
 #[derive(Clone, Copy)]
 pub(super) struct Wants {
@@ -80,7 +72,8 @@ pub(super) struct Wants {
 /// See the module text.
 pub(super) struct Source {
     pub sender: SenderId,
-    pub who: Who,
+    /// It skips nothing.
+    pub film: bool,
     pub connection: Connection,
     /// The link before it, of which the last may still be on its way.
     pub former: Option<LinkId>,
@@ -103,8 +96,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub fn new(now: Instant, sender: SenderId, who: Who, connection: Connection, wants: Wants) -> Self {
-        let limits = if who.film || wants.patient { PATIENT_LIMITS } else { LIVE_LIMITS };
+    pub fn new(now: Instant, sender: SenderId, film: bool, connection: Connection, wants: Wants) -> Self {
+        let limits = if film || wants.patient { PATIENT_LIMITS } else { LIVE_LIMITS };
         Source {
             sender,
             former: None,
@@ -114,14 +107,14 @@ impl Source {
             next_report: now + telling::REPORT,
             quiet: false,
             hearing: Hearing::new(connection.tracker.next_expected()),
-            wants_copies: wants.sound && !(who.film && wants.patient),
+            wants_copies: wants.sound && !(film && wants.patient),
             blocks: 0,
             written: None,
             last_picture: None,
             format: None,
             proof: Proof::new(),
             ending: Ending::Open,
-            who,
+            film,
             connection,
         }
     }
