@@ -204,6 +204,9 @@ impl Pool {
     /// A picture being captured, one in the slot, one being encoded, one more for an uneven moment.
     pub const SPARE: usize = 4;
 
+    /// A larger one is freed: 7680x4320 at 4:2:0.
+    const SPARE_BYTES: usize = 48 << 20;
+
     /// An empty pool.
     pub fn new() -> Self {
         Self::default()
@@ -218,7 +221,7 @@ impl Pool {
 
     fn put_back(&self, bytes: Vec<u8>) {
         let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < Self::SPARE {
+        if spare.len() < Self::SPARE && bytes.capacity() <= Self::SPARE_BYTES {
             spare.push(bytes);
         }
     }

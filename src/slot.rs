@@ -2,7 +2,8 @@
 //!
 //! Capacity and overflow are chosen where the slot is made: [`Slot::newest`] holds one value and a newer one replaces it
 //! (live pictures: newest wins); [`Slot::dropping`] holds a few and drops the oldest (live sound); [`Slot::waiting`] makes
-//! the producer wait (films: nothing is skipped). What was dropped is counted. Not for audio callbacks: it locks.
+//! the producer wait (films: nothing is skipped). [`Slot::dropping_bytes`] and [`Slot::waiting_bytes`] are full by bytes as well,
+//! where others say how large a value is. What was dropped is counted. Not for audio callbacks: it locks.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,9 +32,13 @@ pub enum Taken<T> {
 
 struct State<T> {
     values: VecDeque<T>,
+    bytes: usize,
     closed: bool,
     dropped: u64,
 }
+
+/// Bytes that values may weigh together, and how one is weighed.
+type MostBytes<T> = (usize, fn(&T) -> usize);
 
 /// See the module text.
 pub struct Slot<T> {
@@ -43,29 +48,41 @@ pub struct Slot<T> {
     /// A value was taken, or it was closed.
     room: Condvar,
     capacity: usize,
+    most_bytes: Option<MostBytes<T>>,
     overflow: Overflow,
 }
 
 impl<T> Slot<T> {
-    fn with(capacity: usize, overflow: Overflow) -> Arc<Self> {
+    fn with(capacity: usize, most_bytes: Option<MostBytes<T>>, overflow: Overflow) -> Arc<Self> {
         assert!(capacity > 0, "a slot holds at least one value");
-        let state = State { values: VecDeque::with_capacity(capacity), closed: false, dropped: 0 };
-        Arc::new(Slot { state: Mutex::new(state), filled: Condvar::new(), room: Condvar::new(), capacity, overflow })
+        let state = State { values: VecDeque::with_capacity(capacity), bytes: 0, closed: false, dropped: 0 };
+        let (filled, room) = (Condvar::new(), Condvar::new());
+        Arc::new(Slot { state: Mutex::new(state), filled, room, capacity, most_bytes, overflow })
     }
 
     /// One place; a newer value replaces the one nobody took.
     pub fn newest() -> Arc<Self> {
-        Self::with(1, Overflow::DropOldest)
+        Self::with(1, None, Overflow::DropOldest)
     }
 
     /// `capacity` places; when full the oldest value is dropped.
     pub fn dropping(capacity: usize) -> Arc<Self> {
-        Self::with(capacity, Overflow::DropOldest)
+        Self::with(capacity, None, Overflow::DropOldest)
+    }
+
+    /// The same, and the oldest values are dropped as well while all weigh more than `bytes`; the last one always has a place.
+    pub fn dropping_bytes(capacity: usize, bytes: usize, weigh: fn(&T) -> usize) -> Arc<Self> {
+        Self::with(capacity, Some((bytes, weigh)), Overflow::DropOldest)
     }
 
     /// `capacity` places; when full the producer waits.
     pub fn waiting(capacity: usize) -> Arc<Self> {
-        Self::with(capacity, Overflow::Wait)
+        Self::with(capacity, None, Overflow::Wait)
+    }
+
+    /// The same, and it is full as well where one more value would make it weigh more than `bytes`; one always has a place.
+    pub fn waiting_bytes(capacity: usize, bytes: usize, weigh: fn(&T) -> usize) -> Arc<Self> {
+        Self::with(capacity, Some((bytes, weigh)), Overflow::Wait)
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -75,16 +92,24 @@ impl<T> Slot<T> {
 
     /// Puts a value in; says `Closed` once the slot was closed.
     pub fn push(&self, value: T) -> Result<(), Closed> {
-        let mut state = self.lock();
-        while self.overflow == Overflow::Wait && state.values.len() >= self.capacity && !state.closed {
+        let (weight, mut state) = (self.weight(&value), self.lock());
+        while self.overflow == Overflow::Wait && self.is_full(&state, weight) && !state.closed {
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.closed {
             return Err(Closed);
         }
-        // The replaced value is dropped after the lock is gone: freeing a picture takes time.
-        let replaced = (state.values.len() >= self.capacity).then(|| state.values.pop_front()).flatten();
-        state.dropped += u64::from(replaced.is_some());
+        // Replaced values are dropped after the lock is gone: freeing a picture takes time.
+        let mut replaced = None;
+        let mut more = Vec::new();
+        while self.is_full(&state, weight)
+            && let Some(oldest) = self.pop(&mut state)
+        {
+            state.dropped += 1;
+            // A list is made only where one value does not make room for another.
+            more.extend(replaced.replace(oldest));
+        }
+        state.bytes += weight;
         state.values.push_back(value);
         drop(state);
         self.filled.notify_one();
@@ -128,8 +153,19 @@ impl<T> Slot<T> {
         self.pop(&mut self.lock())
     }
 
+    fn weight(&self, value: &T) -> usize {
+        self.most_bytes.map_or(0, |(_, weigh)| weigh(value))
+    }
+
+    /// Whether a value of this weight has no place beside those inside.
+    fn is_full(&self, state: &State<T>, weight: usize) -> bool {
+        let heavy = self.most_bytes.is_some_and(|(most, _)| !state.values.is_empty() && state.bytes + weight > most);
+        heavy || state.values.len() >= self.capacity
+    }
+
     fn pop(&self, state: &mut State<T>) -> Option<T> {
         let value = state.values.pop_front()?;
+        state.bytes -= self.weight(&value);
         if self.overflow == Overflow::Wait {
             self.room.notify_one();
         }
@@ -147,6 +183,7 @@ impl<T> Slot<T> {
     pub fn discard(&self) {
         let mut state = self.lock();
         state.closed = true;
+        state.bytes = 0;
         let values = std::mem::take(&mut state.values);
         drop(state);
         drop(values);
@@ -209,6 +246,37 @@ mod tests {
         (0..1000).for_each(|value| slot.push(value).unwrap());
         slot.close();
         assert_eq!(consumers.into_iter().map(|consumer| consumer.join().unwrap()).sum::<usize>(), 1000);
+    }
+
+    #[test]
+    fn a_slot_that_counts_bytes_drops_the_oldest_until_the_newest_fits_and_refuses_none() {
+        let slot = Slot::dropping_bytes(8, 100, |value: &Vec<u8>| value.len());
+        for len in [40, 40, 20, 70, 300, 1] {
+            slot.push(vec![0; len]).unwrap();
+        }
+        assert_eq!((slot.take().map(|value| value.len()), slot.dropped()), (Some(1), 5));
+        slot.push(vec![0; 99]).unwrap();
+        slot.push(vec![0; 1]).unwrap();
+        assert_eq!(slot.dropped(), 5, "what was taken weighs nothing any more");
+    }
+
+    #[test]
+    fn a_slot_that_counts_bytes_makes_the_producer_wait_and_takes_one_however_heavy() {
+        let slot = Slot::waiting_bytes(8, 100, |value: &Vec<u8>| value.len());
+        let producer = {
+            let slot = slot.clone();
+            std::thread::spawn(move || {
+                [300, 60, 60, 10].into_iter().for_each(|len| slot.push(vec![0; len]).unwrap());
+                slot.close();
+            })
+        };
+        let mut seen = Vec::new();
+        while let Some(value) = slot.take() {
+            seen.push(value.len());
+            assert!(slot.lock().bytes <= 100);
+        }
+        producer.join().unwrap();
+        assert_eq!((seen, slot.dropped()), (vec![300, 60, 60, 10], 0));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
+#[path = "support/by_hand.rs"]
+mod by_hand;
 #[path = "support/gate.rs"]
 mod gate;
 #[path = "support/program.rs"]
@@ -10,18 +12,21 @@ mod program;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use eyeline::crypto::{Handshake, Key, Side};
+use by_hand::ByHand;
+use eyeline::codec::encoder::{EncodedSlice, Pool, Settings};
+use eyeline::picture::{Body, Picture, Sampling, Size};
 use eyeline::session::places::{MAX_OF_ADDRESS, MAX_PEERS, MUTE};
-use eyeline::wire::preamble::{Opening, Role};
-use eyeline::wire::record::{Hello, Record};
+use eyeline::time::MediaTime;
+use eyeline::wire::datagram::{FragmentHead, Message};
+use eyeline::wire::preamble::Role;
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
-use program::{Program, free_port, recv, send};
+use program::{Out, Program, free_port, recv, send};
 use serde_json::Value;
-use socket2::{Domain, Socket, Type};
 
 const TEST: &str = "--test -s 640x480 -r 30 --stats json";
 const DATAGRAMS: usize = 20_000;
@@ -210,38 +215,9 @@ fn a_strangers_handshake_is_ended_in_time_and_a_peer_still_gets_in() {
     assert!(begun.elapsed() < Duration::from_secs(15), "a handshake may take 5 s");
 }
 
-/// Shakes hands from this address of the machine and says hello, as a receiver that will never say more.
-fn idle_peer(port: u16, from: [u8; 4]) -> TcpStream {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
-    socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
-    let mut stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let opening = Opening::new(Role::Receiver, false, 32).encode();
-    let mut handshake = Handshake::new(Side::Dialler, None, &opening).unwrap();
-    stream.write_all(&[&opening[..], &handshake.write().unwrap()].concat()).unwrap();
-    let mut answer = [0; 8 + 48];
-    stream.read_exact(&mut answer).unwrap();
-    handshake.read(&answer[8..]).unwrap();
-    let (mut transport, key) = (handshake.into_transport().unwrap(), Key::random());
-    let hello = Hello {
-        role: Role::Receiver,
-        pictures: true,
-        sound: true,
-        patient: false,
-        skips: true,
-        id: *key.as_bytes().first_chunk().unwrap(),
-        resume: [0; 16],
-        token: [1; 16],
-        connection: 1,
-        key: *key.as_bytes(),
-        name: "idle".to_string(),
-    };
-    let (mut plain, mut sealed) = (Vec::new(), Vec::new());
-    Record::Hello(hello).encode(&mut plain);
-    transport.seal(&plain, &mut sealed).unwrap();
-    stream.write_all(&sealed).unwrap();
-    stream
+/// A peer for each place, from four addresses.
+fn everywhere(port: u16, role: Role) -> impl Iterator<Item = ByHand> {
+    (0..MAX_PEERS).map(move |n| ByHand::greet(port, [127, 0, 1, (n / MAX_OF_ADDRESS) as u8], role))
 }
 
 /// As many hellos as there are places for peers, from four addresses, and not a word more.
@@ -250,11 +226,11 @@ fn idle_peers_on_every_place_keep_nobody_out() {
     let port = free_port();
     let mut send = send(&format!("{TEST} -p {port}"));
     send.said("waiting on port");
-    let idle: Vec<TcpStream> = (0..MAX_PEERS).map(|n| idle_peer(port, [127, 0, 1, (n / MAX_OF_ADDRESS) as u8])).collect();
+    let idle: Vec<ByHand> = everywhere(port, Role::Receiver).collect();
     let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
     recv.stats_with(|stats| number(stats, "whole") > 10);
-    for mut stream in idle {
-        let end = std::iter::repeat_with(|| stream.read(&mut [0; 4096])).find(|read| !matches!(read, Ok(1..)));
+    for mut peer in idle {
+        let end = std::iter::repeat_with(|| peer.stream.read(&mut [0; 4096])).find(|read| !matches!(read, Ok(1..)));
         // A reset is an end as well.
         let waits = matches!(end, Some(Err(error)) if error.kind() == ErrorKind::WouldBlock);
         assert!(!waits, "it keeps its place for longer than {MUTE:?}");
@@ -303,4 +279,98 @@ fn an_authentic_datagram_from_a_forged_address_brings_no_video_there() {
     let before = recv.stats();
     recv.stats_with(|stats| number(stats, "whole") > number(&before, "whole") + 15);
     assert_eq!(number(&before, "lost"), 0, "{before}");
+}
+
+/// What ARCHITECTURE.md says that `send` holds at most, its own pictures aside.
+const SEND_CEILING: u64 = 512 << 20;
+
+/// The same of `recv`, and the canvas of the largest picture.
+const RECV_CEILING: u64 = (800 + 256) << 20;
+
+/// The most memory the process ever held, in bytes.
+fn peak(program: &Program) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() << 10
+}
+
+/// On every place a peer that holds back the end of its longest record, and before them strangers that hold back their openings.
+#[test]
+fn peers_on_every_place_that_say_half_of_all_they_may_cost_no_more_than_is_stated() {
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    recv.stats_with(|stats| number(stats, "whole") > 10);
+    let socket = UdpSocket::bind("127.0.1.0:0").unwrap();
+    let mut peers: Vec<ByHand> = everywhere(port, Role::Receiver).take(MAX_PEERS - 1).collect();
+    for peer in &mut peers {
+        peer.send(&socket, port, &Message::Challenge([1; 8]));
+        // It may be closed on us in the middle.
+        let _ = peer.stream.write_all(&[&[0xff, 0xff][..], &[0; 60_000]].concat());
+    }
+    let mut garbage = Garbage(0xbb67_ae85_84ca_a73b);
+    let strangers = knock(port, &mut garbage);
+    flood(port, &mut garbage);
+    recv.forget_stats();
+    let shown = number(&recv.stats(), "whole");
+    recv.stats_with(|stats| number(stats, "whole") > shown + 15);
+    let peak = peak(&send);
+    println!("send: {} MiB", peak >> 20);
+    assert!(peak < SEND_CEILING, "{peak} bytes");
+    drop((peers, strangers));
+}
+
+/// The slices of one picture as large as pictures may be, and as heavy as noise makes it.
+fn enormous() -> Vec<EncodedSlice> {
+    let size = Size { width: 8192, height: 8192 };
+    let mut garbage = Garbage(0x3c6e_f372_fe94_f82b);
+    let mut noise = vec![0; Sampling::Grey.bytes(size)];
+    noise.chunks_exact_mut(8).for_each(|bytes| bytes.copy_from_slice(&garbage.next().to_be_bytes()));
+    let (tell, told) = mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let pool = Pool::new(2, move |slice| tell.lock().unwrap().send(slice).unwrap()).unwrap();
+    let picture = Picture::new(Instant::now(), size, Body::Planes(Sampling::Grey, noise.into()));
+    let settings = Settings { quality: 80, period: Duration::ZERO, keep: Duration::ZERO, position: None };
+    pool.encode(0, picture, MediaTime::ZERO, settings).unwrap();
+    drop(pool);
+    told.iter().collect()
+}
+
+/// A sender of pictures as large as can be, faster than anybody decodes them, some whole and some without their end, to a receiver
+/// that decodes and one that writes them.
+#[test]
+fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
+    const PAYLOAD: usize = 1100;
+    let slices = enormous();
+    let bytes: usize = slices.iter().map(|slice| slice.body.len()).sum();
+    for output in ["", "--output -"] {
+        let port = free_port();
+        let args = format!("--no-window --no-audio -p {port} {output}");
+        let mut recv = Program::spawn(program::RECV, &args, Stdio::null(), Out::Raw);
+        recv.said("waiting on port");
+        let mut written = recv.stdout();
+        std::thread::spawn(move || std::io::copy(&mut written, &mut std::io::sink()));
+        let mut sender = ByHand::greet(port, [127, 0, 0, 1], Role::Sender);
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let pause = mpsc::channel::<()>();
+        for picture in 0..6 {
+            for slice in &slices {
+                let last = slice.body.len().div_ceil(PAYLOAD) - 1;
+                // Of every third slice the end is held back.
+                let sent = slice.body.chunks(PAYLOAD).enumerate().filter(|(index, _)| slice.index % 3 > 0 || *index < last);
+                for (index, payload) in sent {
+                    let (last_slice, index, last_index) = (slice.count - 1, index as u16, last as u16);
+                    let head = FragmentHead { picture, slice: slice.index, last_slice, index, last_index };
+                    sender.send(&socket, port, &Message::Fragment(head, payload));
+                }
+                // Nothing is waited for but the time.
+                let _ = pause.1.recv_timeout(Duration::from_millis(2));
+            }
+        }
+        let peak = peak(&recv);
+        println!("recv {output}: {} MiB of {} MiB a picture", peak >> 20, bytes >> 20);
+        assert!(peak < RECV_CEILING, "{peak} bytes");
+        assert_eq!(recv.stop(Signal::SIGTERM), 0);
+    }
 }

@@ -1,7 +1,7 @@
 //! Slices → canvas, on several threads, each slice as it comes.
 //!
 //! A picture is *ready* when its last slice is decoded, or, in part, when the session settles it without the rest. Only the newest
-//! ready picture is kept for the screen. Capacity: [`WAITING`] slices; when decoding is that far behind, the oldest are dropped, and
+//! ready picture is kept for the screen. Capacity: [`WAITING`] slices of [`WAITING_BYTES`]; when decoding is that far behind, the oldest are dropped, and
 //! newer pictures cover the place. After a stall (the process stopped, a window that blocked) the sockets give seconds of pictures at
 //! once: those that did not begin to be decoded and are two behind the newest are passed over.
 
@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// Slices waiting to be decoded: two pictures of as many slices as there can be.
 const WAITING: usize = 2 * crate::wire::slice::MAX_SLICES;
+
+/// Their bytes: more than two pictures of any camera; a slice may have 4 MiB.
+const WAITING_BYTES: usize = 64 << 20;
 
 /// Pictures whose slices are counted at once: the session assembles two, and one more may be in the queue.
 const COUNTED: usize = 8;
@@ -167,7 +170,7 @@ impl Pool {
         ready: Arc<Slot<Ready>>,
         recycle: impl Fn(Vec<u8>) + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
-        let jobs = Slot::dropping(WAITING);
+        let jobs = Slot::dropping_bytes(WAITING, WAITING_BYTES, |job: &Job| job.body.len());
         let shared = Arc::new(Shared {
             ready,
             jobs,

@@ -116,6 +116,12 @@ const WALKED: u64 = 1000;
 /// Bytes of the length in front of a slice.
 const LENGTH_PREFIX: usize = 4;
 
+/// What is kept of a fragment beside its payload, which may be one byte.
+const PART: usize = std::mem::size_of::<(u16, u32)>();
+
+/// A buffer up to this size is used again; 384 of them may wait. Slices are a tenth of that.
+const KEPT: usize = 128 << 10;
+
 /// Fragments of a slice as they came, until all are there.
 #[derive(Default)]
 struct Assembly {
@@ -204,18 +210,17 @@ impl Depacketizer {
         let Some(assembly) = picture.slices.get_mut(usize::from(head.slice)).filter(|_| count == head.last_slice + 1) else {
             return Pushed::Bad;
         };
-        let before = assembly.bytes.len();
+        let before = assembly.weight();
         match assembly.push(head, payload) {
             Stored::Part => {
-                self.bytes += assembly.bytes.len() - before;
+                self.bytes += assembly.weight() - before;
                 Pushed::Stored
             }
             Stored::Late => Pushed::Late,
             Stored::Bad => Pushed::Bad,
             Stored::Whole => {
-                self.bytes += assembly.bytes.len() - before;
                 let mut bytes = self.sorted.pop().unwrap_or_default();
-                self.bytes -= assembly.bytes.len();
+                self.bytes -= before;
                 let good = assembly.sort_into(&mut bytes);
                 assembly.finish();
                 if !good {
@@ -266,15 +271,19 @@ impl Depacketizer {
         let settled = Settled { picture: picture.number, slices: picture.whole_slices, count: picture.slices.len() as u8 };
         for (index, mut assembly) in picture.slices.into_iter().enumerate() {
             if let Some((body, present, ended)) = assembly.part() {
-                if self.parts.len() == MAX_SLICES {
+                // With the holes in them they are up to four times what came.
+                let held = |parts: &VecDeque<Part>| parts.iter().map(|part| part.body.len()).sum::<usize>();
+                while self.parts.len() == MAX_SLICES
+                    || !self.parts.is_empty() && held(&self.parts) + body.len() > self.limits.bytes
+                {
                     self.parts.pop_front();
                 }
                 let (picture, index, count) = (picture.number, index as u8, settled.count);
                 self.parts.push_back(Part { picture, index, count, body, present, ended });
             }
-            self.bytes -= assembly.bytes.len();
+            self.bytes -= assembly.weight();
             assembly.clear();
-            if self.spare.len() < 2 * MAX_SLICES {
+            if self.spare.len() < 2 * MAX_SLICES && assembly.bytes.capacity().max(assembly.parts.capacity() * PART) <= KEPT {
                 self.spare.push(assembly);
             }
         }
@@ -319,14 +328,14 @@ impl Depacketizer {
         self.end
     }
 
-    /// Bytes of unfinished slices.
+    /// Bytes of unfinished slices, and of what is kept to put them in order.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Takes a used slice's buffer back.
     pub fn recycle(&mut self, mut bytes: Vec<u8>) {
-        if self.sorted.len() < MAX_SLICES {
+        if self.sorted.len() < MAX_SLICES && bytes.capacity() <= KEPT {
             bytes.clear();
             self.sorted.push(bytes);
         }
@@ -436,6 +445,11 @@ impl Assembly {
         }
         let said = u32::from_be_bytes(*self.bytes[first.1.clone()].first_chunk()?) as usize;
         Some((body, present, last.0 == self.last_index && said == end - LENGTH_PREFIX))
+    }
+
+    /// Bytes it holds.
+    fn weight(&self) -> usize {
+        self.bytes.len() + PART * self.parts.len()
     }
 
     fn finish(&mut self) {

@@ -26,6 +26,10 @@ fn fragments(picture: u64, slices: u8, len: usize, payload: usize) -> Vec<(Fragm
     all
 }
 
+fn start() -> Instant {
+    Instant::now()
+}
+
 fn settled(depacketizer: &mut Depacketizer, now: Instant) -> Vec<Settled> {
     std::iter::from_fn(|| depacketizer.poll_settled(now)).collect()
 }
@@ -176,4 +180,30 @@ fn a_gap_longer_than_half_a_minute_is_not_walked_through() {
     for far in [200_001 + (1 << 31) - 2, 500_000] {
         assert!(matches!(depacketizer.push(late, head(far), &[0; 10]), Pushed::Bad), "{far}");
     }
+}
+
+/// A fragment of one byte is remembered by more than that.
+#[test]
+fn fragments_of_one_byte_weigh_what_they_cost() {
+    let (mut depacketizer, now) = (Depacketizer::new(LIVE), start());
+    for index in 0..60_000 {
+        depacketizer.push(now, FragmentHead { picture: 0, slice: 0, last_slice: 0, index, last_index: u16::MAX }, &[7]);
+    }
+    assert_eq!(depacketizer.bytes(), 60_000 * 9);
+}
+
+/// Slices as large as can be, again and again: what they lay in is given back.
+#[test]
+fn buffers_of_enormous_slices_are_not_kept() {
+    let (mut depacketizer, now) = (Depacketizer::new(PATIENT), start());
+    for picture in 0..20 {
+        for (head, payload) in fragments(picture, 1, MAX_LEN - 4, 60_000) {
+            if let Pushed::Slice { slice, .. } = depacketizer.push(now, head, &payload) {
+                depacketizer.recycle(slice.into_bytes());
+            }
+        }
+        settled(&mut depacketizer, now);
+    }
+    let kept = depacketizer.sorted.iter().chain(depacketizer.spare.iter().map(|spare| &spare.bytes)).map(Vec::capacity);
+    assert!(kept.sum::<usize>() < 1 << 20);
 }

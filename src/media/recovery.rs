@@ -18,6 +18,9 @@ const PICTURES: usize = 2;
 /// Bytes kept of a picture: more than any that is worth being sent live.
 const MAX_BYTES: usize = 8 << 20;
 
+/// What is kept of a fragment beside its payload, which may be one byte: its place in a tree.
+const PLACE: usize = 64;
+
 /// So long after the last shard fragments are still copied: loss, and with it the need for shards, comes and goes.
 const GOES_ON: Duration = Duration::from_secs(5);
 
@@ -60,7 +63,9 @@ impl Recovery {
             return;
         }
         let Some(held) = self.picture(head.picture) else { return };
-        if held.bytes.len() + payload.len() <= MAX_BYTES && !held.fragments.contains_key(&(head.slice, head.index)) {
+        if held.bytes.len() + PLACE * held.fragments.len() + payload.len() <= MAX_BYTES
+            && !held.fragments.contains_key(&(head.slice, head.index))
+        {
             let range = held.keep(payload);
             held.fragments.insert((head.slice, head.index), range);
             self.mend(head.picture, head.slice);

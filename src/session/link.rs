@@ -30,6 +30,12 @@ pub const HANDSHAKE: Duration = Duration::from_secs(5);
 /// An opening and the longest handshake message.
 const MAX_OPENING: usize = preamble::LEN + preamble::MAX_BODY;
 
+/// Bytes of a sealed hello: 87, a name of 255 at most, and the tag.
+const MAX_HELLO: usize = 512;
+
+/// Memory for what comes that is kept from one read to the next.
+const KEPT: usize = 4096;
+
 /// Control records waiting to be written: a handful in honest use; more means the peer does not read, and its link is closed.
 const MAX_QUEUED: usize = 64;
 
@@ -198,6 +204,8 @@ impl Link {
         // Nobody says more before the answer than an opening.
         let room = if self.held_until.is_some() { MAX_OPENING.saturating_sub(self.inbox.len()) } else { bytes.len() };
         if !matches!(self.stage, Stage::Over) {
+            // Exactly, for hundreds may hold half a record each.
+            self.inbox.reserve_exact(room.min(bytes.len()));
             self.inbox.extend_from_slice(&bytes[..room.min(bytes.len())]);
         }
     }
@@ -223,6 +231,9 @@ impl Link {
             };
             self.stage = stage;
             if let Some(done) = done {
+                if self.inbox.is_empty() && self.inbox.capacity() > KEPT {
+                    self.inbox = Vec::new();
+                }
                 return Ok(done);
             }
         }
@@ -345,6 +356,10 @@ impl Link {
         me: &Identity,
         plain: &mut Vec<u8>,
     ) -> Result<(Stage, Option<Advance>), Fault> {
+        let claimed = self.inbox.first_chunk::<2>().map(|len| usize::from(u16::from_be_bytes(*len)));
+        if claimed.is_some_and(|len| len > MAX_HELLO) {
+            return Err(Fault::Protocol("no hello after the handshake".to_string()));
+        }
         if !self.open_record(&mut transport, plain)? {
             return Ok((Stage::Greeting(transport), Some(Advance::Hungry)));
         }

@@ -1,7 +1,7 @@
 //! `--output` and `--audio-output`: pictures are collected until they are settled, decoded in order on a thread of their own
 //! (`decoding.rs`), and written on another; sound goes to its writer as it comes.
 //!
-//! Capacity: [`PICTURES`] settled pictures wait to be decoded; a film's sender stops far below that, for it is told only of pictures
+//! Capacity: [`PICTURES`] settled pictures of [`PICTURE_BYTES`] wait to be decoded; a film's sender stops far below that, for it is told only of pictures
 //! that are written ([`Command::Written`]). Of a live stream the oldest are dropped when the disk is slower than the camera, and the
 //! writer fills the hole. [`BLOCKS`] blocks of sound likewise.
 
@@ -31,6 +31,10 @@ use std::time::Instant;
 
 /// Settled pictures waiting: four times what a film's sender lets be under way.
 const PICTURES: usize = 240;
+
+/// Their bytes, and those of pictures that are not settled yet: twice what a film's sender lets be under way, and what is over is
+/// dropped, the oldest first. A picture may claim 128 slices of 4 MiB.
+const PICTURE_BYTES: usize = 64 << 20;
 
 /// Blocks of sound waiting: ten seconds.
 const BLOCKS: usize = 1000;
@@ -70,7 +74,7 @@ impl Files {
         if let Some(target) = sound {
             let lead = if pictures.is_some() { wav::Lead::Pictures } else { wav::Lead::Sound };
             let writer = wav::Writer::new(target, lead, timeline.clone());
-            files.sound = Some(spawn("write-sound", BLOCKS, writer, &finished)?);
+            files.sound = Some(spawn("write-sound", Slot::dropping(BLOCKS), writer, &finished)?);
         }
         if let Some((format, target)) = pictures {
             let told = Told {
@@ -80,7 +84,8 @@ impl Files {
                 notes: notes.clone(),
             };
             let decoding = Decoding::new(format, target, timeline, told).code(ExitCode::Failed)?;
-            files.pictures = Some(spawn("write-decode", PICTURES, decoding, &finished)?);
+            let queue = Slot::dropping_bytes(PICTURES, PICTURE_BYTES, |unit: &Unit| unit.collected.bytes);
+            files.pictures = Some(spawn("write-decode", queue, decoding, &finished)?);
         }
         drop(finished);
         if config.window {
@@ -110,6 +115,7 @@ impl Files {
             pictures: self.pictures.as_ref().map(|(queue, _)| queue.clone()),
             sound: self.sound.as_ref().map(|(queue, _)| queue.clone()),
             collected: BTreeMap::new(),
+            bytes: 0,
             session: 0,
             film: false,
             format: Format::default(),
@@ -155,12 +161,16 @@ impl Files {
     }
 }
 
-/// A writer behind a queue of this length, of which the oldest are given up.
-fn spawn<W>(name: &str, length: usize, writer: W, finished: &Sender<()>) -> Result<Writing<W::Unit>, Failure>
+/// A writer behind this queue.
+fn spawn<W>(
+    name: &str,
+    queue: Arc<Slot<W::Unit>>,
+    writer: W,
+    finished: &Sender<()>,
+) -> Result<Writing<W::Unit>, Failure>
 where
     W: writers::Writer<Unit: Send + 'static> + Send + 'static,
 {
-    let queue = Slot::dropping(length);
     let writer = Finishing { writer, _finished: finished.clone() };
     let thread = Threaded::spawn(name, queue.clone(), writer).code(ExitCode::Failed)?;
     Ok((queue, thread))
@@ -194,6 +204,8 @@ pub struct Inlet {
     sound: Option<Arc<Slot<wav::Block>>>,
     /// Slices of unsettled pictures: as many as the session assembles.
     collected: BTreeMap<u64, Collected>,
+    /// Of all of them.
+    bytes: usize,
     session: u64,
     film: bool,
     format: Format,
@@ -207,6 +219,7 @@ impl Inlet {
         self.session = sender.0;
         self.film = film;
         self.collected.clear();
+        self.bytes = 0;
     }
 
     /// What the stream is.
@@ -216,11 +229,12 @@ impl Inlet {
 
     /// A slice is whole.
     pub fn slice(&mut self, slice: &Slice, received: Instant) {
-        if self.pictures.is_some() {
-            let none = || Collected { slices: vec![None; usize::from(slice.count)], parts: Vec::new(), received };
-            let collected = self.collected.entry(slice.picture).or_insert_with(none);
+        if self.pictures.is_some() && self.make_room(slice.picture, slice.body().len()) {
+            let collected = self.collected.entry(slice.picture).or_insert_with(|| Collected::new(slice.count, received));
             collected.received = received;
             if let Some(place) = collected.slices.get_mut(usize::from(slice.index)) {
+                collected.bytes += slice.body().len();
+                self.bytes += slice.body().len();
                 *place = Some(slice.body().to_vec());
             }
         }
@@ -228,10 +242,23 @@ impl Inlet {
 
     /// What came of an unfinished slice.
     pub fn part(&mut self, part: &Part, received: Instant) {
-        if self.pictures.is_some() {
-            let none = || Collected { slices: vec![None; usize::from(part.count)], parts: Vec::new(), received };
-            self.collected.entry(part.picture).or_insert_with(none).parts.push(part.clone());
+        if self.pictures.is_some() && self.make_room(part.picture, part.body.len()) {
+            let collected = self.collected.entry(part.picture).or_insert_with(|| Collected::new(part.count, received));
+            collected.bytes += part.body.len();
+            self.bytes += part.body.len();
+            collected.parts.push(part.clone());
         }
+    }
+
+    /// Whether so many bytes more of this picture may be kept; older ones that are not settled go first.
+    fn make_room(&mut self, picture: u64, bytes: usize) -> bool {
+        while self.bytes + bytes > PICTURE_BYTES {
+            match self.collected.first_entry().filter(|oldest| *oldest.key() < picture) {
+                Some(oldest) => self.bytes -= oldest.remove().bytes,
+                None => return false,
+            }
+        }
+        true
     }
 
     /// A picture is complete or will not become so.
@@ -239,6 +266,7 @@ impl Inlet {
         let Some(pictures) = &self.pictures else { return };
         let collected = self.collected.remove(&settled.picture);
         self.collected = self.collected.split_off(&settled.picture);
+        self.bytes = self.collected.values().map(|collected| collected.bytes).sum();
         // Nothing came of it: the gap in the numbers tells the writer.
         let Some(collected) = collected else { return };
         let rate = Rate::new(self.format.rate.0, self.format.rate.1);

@@ -22,6 +22,9 @@ use std::time::Instant;
 /// Decoded pictures between decoder and disk.
 const DECODED: usize = 4;
 
+/// Their bytes, beyond one: four of 3840x2160.
+const DECODED_BYTES: usize = 64 << 20;
+
 /// A settled picture: its number, and what came of it.
 pub(super) struct Unit {
     pub session: u64,
@@ -35,7 +38,15 @@ pub(super) struct Unit {
 pub(super) struct Collected {
     pub slices: Vec<Option<Vec<u8>>>,
     pub parts: Vec<Part>,
+    pub bytes: usize,
     pub received: Instant,
+}
+
+impl Collected {
+    /// Nothing yet of a picture of so many slices.
+    pub fn new(count: u8, received: Instant) -> Self {
+        Collected { slices: vec![None; usize::from(count)], parts: Vec::new(), bytes: 0, received }
+    }
 }
 
 /// Who is told of pictures that are written.
@@ -91,11 +102,13 @@ impl Decoding {
         let sink = match kind {
             Kind::Y4m => {
                 let writer = y4m::Writer::new(target, timeline);
-                Sink::Y4m(Threaded::spawn("write-y4m", Slot::waiting(DECODED), writer)?)
+                let queue = Slot::waiting_bytes(DECODED, DECODED_BYTES, |picture: &y4m::Picture| picture.planes.len());
+                Sink::Y4m(Threaded::spawn("write-y4m", queue, writer)?)
             }
             Kind::Mjpeg => {
                 let writer = mjpeg::Writer::new(target, timeline);
-                Sink::Mjpeg(Threaded::spawn("write-mjpeg", Slot::waiting(DECODED), writer)?)
+                let queue = Slot::waiting_bytes(DECODED, DECODED_BYTES, |picture: &mjpeg::Picture| picture.jpeg.len());
+                Sink::Mjpeg(Threaded::spawn("write-mjpeg", queue, writer)?)
             }
         };
         let (decoder, pool) = (Decoder::new()?, Pool::new());
@@ -107,7 +120,7 @@ impl Decoding {
         if self.before.session != unit.session {
             self.before = Before { session: unit.session, ..Before::default() };
         }
-        let Collected { slices, parts, received } = &unit.collected;
+        let Collected { slices, parts, received, .. } = &unit.collected;
         let (captured, position, received) = (head.capture, head.position, *received);
         let moment = Moment { session: unit.session, captured, position, received };
         let (number, rate) = (unit.picture, unit.rate);
@@ -239,7 +252,7 @@ mod tests {
 
     fn unit(session: u64, luma: u8, tops: &[u32]) -> Unit {
         let slices = [0, 16, 32, 48].map(|top| tops.contains(&top).then(|| slice(luma, top))).into();
-        let collected = Collected { slices, parts: Vec::new(), received: Instant::now() };
+        let collected = Collected { slices, ..Collected::new(0, Instant::now()) };
         Unit { session, picture: 0, collected, rate: Rate::new(10, 1) }
     }
 
