@@ -8,8 +8,8 @@ use socket2::{Domain, Socket, Type};
 
 use super::{Config, Error, Protocol, holder};
 
-/// Connections that may wait to be taken in: more than a class that comes in at once.
-const BACKLOG: i32 = 128;
+/// Connections that may wait to be taken in: more than a flood brings between two turns, so that it costs nobody its place.
+const BACKLOG: i32 = 1024;
 /// How often another free port is tried when UDP has not got the one TCP got.
 const TRIES: usize = 16;
 
