@@ -179,16 +179,18 @@ impl<T> Slot<T> {
         self.room.notify_all();
     }
 
-    /// The same, and what is inside is dropped.
-    pub fn discard(&self) {
+    /// The same, and what is inside is dropped. How many values that were.
+    pub fn discard(&self) -> usize {
         let mut state = self.lock();
         state.closed = true;
         state.bytes = 0;
         let values = std::mem::take(&mut state.values);
         drop(state);
+        let count = values.len();
         drop(values);
         self.filled.notify_all();
         self.room.notify_all();
+        count
     }
 
     /// Whether it was closed (values may still be inside).

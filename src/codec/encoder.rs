@@ -16,7 +16,7 @@ use crate::time::MediaTime;
 use crate::wire::slice::{self, Head, Tables};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -102,6 +102,8 @@ struct Front {
 struct Shared {
     on_slice: Box<OnSlice>,
     post: Mutex<Post>,
+    /// Bands not begun yet are left out.
+    stopped: AtomicBool,
     buffers: picture::Pool,
 }
 
@@ -146,7 +148,12 @@ impl Pool {
     /// `workers` (at least 1) bands are encoded at once, one of them by the thread that calls [`Pool::encode`]. `on_slice` is called from
     /// all of them.
     pub fn new(workers: usize, on_slice: impl Fn(EncodedSlice) + Send + Sync + 'static) -> Result<Pool, Error> {
-        let shared = Shared { on_slice: Box::new(on_slice), post: Mutex::default(), buffers: picture::Pool::new() };
+        let shared = Shared {
+            on_slice: Box::new(on_slice),
+            post: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            buffers: picture::Pool::new(),
+        };
         let front = Mutex::new(Front { encoder: BandEncoder::new()?, estimate: Estimate::default() });
         let mut pool = Pool { shared: Arc::new(shared), threads: Vec::new(), front };
         for number in 1..workers {
@@ -197,7 +204,7 @@ impl Pool {
         for thread in self.threads.iter().take(bands.count() - 1) {
             thread.thread().unpark();
         }
-        job.work(&mut front.encoder, &*self.shared.on_slice);
+        job.work(&mut front.encoder, &self.shared);
         while job.left.load(Ordering::Acquire) != 0 {
             thread::park();
         }
@@ -210,6 +217,11 @@ impl Pool {
         let bytes = job.bytes.load(Ordering::Relaxed);
         front.estimate.learn(size, sampling, quality, bytes);
         Ok(Encoded { slices: bands.count(), bytes, passed_through: false })
+    }
+
+    /// At the end: of the picture in work, and of any that follows, no more is encoded. A large one takes a second.
+    pub fn stop(&self) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
     }
 
     fn pass_through(
@@ -256,7 +268,7 @@ impl Shared {
                 post.job.clone().filter(|job| job.next.load(Ordering::Relaxed) < job.bands.count())
             };
             match job {
-                Some(job) => job.work(encoder, &*self.on_slice),
+                Some(job) => job.work(encoder, self),
                 None => thread::park(),
             }
         }
@@ -265,13 +277,16 @@ impl Shared {
 
 impl Job {
     /// Encodes bands until none is left to take.
-    fn work(&self, encoder: &mut BandEncoder, on_slice: &OnSlice) {
+    fn work(&self, encoder: &mut BandEncoder, shared: &Shared) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             if index >= self.bands.count() {
                 return;
             }
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.band(index, encoder, on_slice)));
+            let outcome = match shared.stopped.load(Ordering::Relaxed) {
+                true => Ok(Ok(())),
+                false => catch_unwind(AssertUnwindSafe(|| self.band(index, encoder, &*shared.on_slice))),
+            };
             let failure = match outcome {
                 Ok(Ok(())) => None,
                 Ok(Err(error)) => Some(Failure::Error(error)),
@@ -329,6 +344,17 @@ mod tests {
 
     fn encode(pool: &Pool, number: u64, size: Size, body: Body) -> Result<Encoded, Error> {
         pool.encode(number, picture(size, body), MediaTime::from_nanos(number), SETTINGS)
+    }
+
+    #[test]
+    fn a_pool_that_is_stopped_leaves_out_what_it_has_not_begun() {
+        let (pool, receiver) = pool(2);
+        let body = || Body::Planes(Sampling::Grey, vec![7; SIZE.width as usize * SIZE.height as usize].into());
+        let whole = encode(&pool, 0, SIZE, body()).unwrap();
+        assert_eq!(receiver.try_iter().count(), whole.slices);
+        pool.stop();
+        encode(&pool, 1, SIZE, body()).unwrap();
+        assert_eq!(receiver.try_iter().count(), 0);
     }
 
     #[test]

@@ -24,10 +24,10 @@ use decoding::{Collected, Decoding, Told, Unit};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Settled pictures waiting: four times what a film's sender lets be under way.
 const PICTURES: usize = 240;
@@ -35,6 +35,9 @@ const PICTURES: usize = 240;
 /// Their bytes, and those of pictures that are not settled yet: twice what a film's sender lets be under way, and what is over is
 /// dropped, the oldest first. A picture may claim 128 slices of 4 MiB.
 const PICTURE_BYTES: usize = 64 << 20;
+
+/// Whoever is told to stop decodes what waits for so long: all of it, where decoding keeps up.
+const HURRY: Duration = Duration::from_millis(300);
 
 /// Blocks of sound waiting: ten seconds.
 const BLOCKS: usize = 1000;
@@ -49,6 +52,8 @@ pub struct Files {
     notes: Sender<Note>,
     commands: Back,
     written: Arc<AtomicU32>,
+    /// What is not decoded yet is left out.
+    hurry: Arc<AtomicBool>,
     /// Where there is a window: Xlib may end the process.
     _exit: Option<ExitHook>,
 }
@@ -67,8 +72,8 @@ impl Files {
         let pictures = config.output.as_ref().map(|output| Ok((output.format, claim(output.path.as_deref())?))).transpose()?;
         let sound = config.audio_output.as_deref().map(|path| claim(Some(path))).transpose()?;
         let timeline = Timeline::new();
-        let (commands, written) = (Back::default(), Arc::default());
-        let mut files = Files { pictures: None, sound: None, notes: notes.clone(), commands, written, _exit: None };
+        let (commands, written, hurry) = (Back::default(), Arc::default(), Arc::default());
+        let mut files = Files { pictures: None, sound: None, notes: notes.clone(), commands, written, hurry, _exit: None };
         // Dropped by each writer's thread when its file is finished.
         let (finished, all_finished) = mpsc::channel::<()>();
         if let Some(target) = sound {
@@ -81,6 +86,7 @@ impl Files {
                 ready: (!config.window).then(|| ready.clone()),
                 back: files.commands.clone(),
                 written: files.written.clone(),
+                hurry: files.hurry.clone(),
                 notes: notes.clone(),
             };
             let decoding = Decoding::new(format, target, timeline, told).code(ExitCode::Failed)?;
@@ -134,14 +140,24 @@ impl Files {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Writes what came and says what the files hold. Who takes nothing is waited for no longer than [`PATIENCE`].
-    pub fn finish(self) -> Result<(), Failure> {
+    /// Writes what came and says what the files hold. Who takes nothing is waited for no longer than [`PATIENCE`]. `told`: we were told
+    /// to stop, and what takes longer than [`HURRY`] to be decoded is left out.
+    pub fn finish(mut self, told: bool) -> Result<(), Failure> {
         // Neither waits for the other.
         if let Some((queue, _)) = &self.pictures {
             queue.close();
         }
         if let Some((queue, _)) = &self.sound {
             queue.close();
+        }
+        if let Some((queue, thread)) = self.pictures.as_mut().filter(|_| told)
+            && !thread.ends_within(HURRY)
+        {
+            self.hurry.store(true, Ordering::Relaxed);
+            let left = queue.discard();
+            if left > 0 {
+                tracing::warn!("told to stop: the last {left} pictures that came were not written in time");
+            }
         }
         let sound = self.sound.map(|(_, mut thread)| ("sound", thread.finish()));
         let pictures = self.pictures.map(|(_, mut thread)| ("picture", thread.finish()));
@@ -162,12 +178,7 @@ impl Files {
 }
 
 /// A writer behind this queue.
-fn spawn<W>(
-    name: &str,
-    queue: Arc<Slot<W::Unit>>,
-    writer: W,
-    finished: &Sender<()>,
-) -> Result<Writing<W::Unit>, Failure>
+fn spawn<W>(name: &str, queue: Arc<Slot<W::Unit>>, writer: W, finished: &Sender<()>) -> Result<Writing<W::Unit>, Failure>
 where
     W: writers::Writer<Unit: Send + 'static> + Send + 'static,
 {

@@ -378,7 +378,8 @@ impl Recv<'_> {
         self.speaker = None;
         self.gate = None;
         self.pool = None;
-        let written = self.files.take().map_or(Ok(()), Files::finish);
+        let told = self.stop.requested();
+        let written = self.files.take().map_or(Ok(()), |files| files.finish(told));
         ended.and_then(|code| written.map(|()| code))
     }
 }

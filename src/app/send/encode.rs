@@ -198,6 +198,12 @@ impl Encoder {
         self.released.notify_all();
     }
 
+    /// At the end: what is not encoded yet is left out, and nobody waits.
+    pub fn stop(&self) {
+        self.pool.stop();
+        self.hold(false);
+    }
+
     /// Counters since the start.
     pub fn counters(&self) -> Counters {
         Counters {

@@ -281,7 +281,8 @@ impl Send<'_> {
     }
 
     fn finish(mut self, inbox: &Receiver<Note>) {
-        self.encoder.hold(false);
+        // A source that came to its end is encoded.
+        self.encoder.stop();
         let source = self.counts();
         self.running = None;
         self.net.command(Command::Stop(self.last_words));

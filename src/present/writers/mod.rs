@@ -130,6 +130,8 @@ pub trait Writer {
 pub struct Threaded<Unit> {
     queue: Arc<Slot<Unit>>,
     outcome: Receiver<Result<Written, Error>>,
+    /// It ended before it was asked how.
+    early: Option<Result<Written, Error>>,
     thread: Option<std::thread::JoinHandle<()>>,
     progress: Progress,
     patience: Duration,
@@ -157,7 +159,7 @@ impl<Unit: Send + 'static> Threaded<Unit> {
             let _ = tell.send(result);
         };
         let thread = std::thread::Builder::new().name(name.into()).spawn(work).map_err(Error::Thread)?;
-        Ok(Threaded { queue, outcome, thread: Some(thread), progress, patience: PATIENCE })
+        Ok(Threaded { queue, outcome, early: None, thread: Some(thread), progress, patience: PATIENCE })
     }
 
     /// Hands over one unit; `Closed` once the writer has ended early: [`Threaded::finish`] says why.
@@ -181,13 +183,28 @@ impl<Unit> Threaded<Unit> {
     /// abandoned after [`PATIENCE`]. To be called once.
     pub fn finish(&mut self) -> Result<Written, Error> {
         self.queue.close();
-        let outcome = while_moving(|| self.outcome.recv_timeout(self.patience), || self.progress.bytes());
+        let outcome = match self.early.take() {
+            Some(outcome) => Ok(outcome),
+            None => while_moving(|| self.outcome.recv_timeout(self.patience), || self.progress.bytes()),
+        };
         if matches!(outcome, Err(RecvTimeoutError::Timeout)) {
             self.thread = None;
         }
         // A thread that ended without a word panicked; this lets everybody hear it.
         self.join();
         outcome.unwrap_or_else(|_| Err(Error::Stuck { name: self.progress.name().into() }))
+    }
+
+    /// Whether what is queued is written, and the file brought to its end, in this time. Nothing more is taken.
+    pub fn ends_within(&mut self, time: Duration) -> bool {
+        self.queue.close();
+        match self.outcome.recv_timeout(time) {
+            Ok(outcome) => self.early = Some(outcome),
+            // Without a word: it panicked, which `finish` lets everybody hear.
+            Err(RecvTimeoutError::Disconnected) => {}
+            Err(RecvTimeoutError::Timeout) => return false,
+        }
+        true
     }
 
     fn join(&mut self) {
@@ -259,6 +276,22 @@ mod tests {
         fn progress(&self) -> Progress {
             self.progress.clone()
         }
+    }
+
+    #[test]
+    fn a_writer_is_asked_whether_it_ends_in_time_and_finished_either_way() {
+        let (release, hang) = mpsc::channel();
+        let memory = || Memory { hang: None, ..Memory::default() };
+        let mut slow = Threaded::spawn("memory", Slot::waiting(2), Memory { hang: Some(hang), ..memory() }).unwrap();
+        slow.push("hang").unwrap();
+        slow.push("last").unwrap();
+        assert!(!slow.ends_within(Duration::from_millis(1)));
+        drop(release);
+        assert_eq!(slow.finish().unwrap().sentence, "last");
+        let mut quick = Threaded::spawn("memory", Slot::waiting(2), memory()).unwrap();
+        quick.push("all").unwrap();
+        assert!(quick.ends_within(Duration::from_secs(60)));
+        assert_eq!(quick.finish().unwrap().sentence, "all");
     }
 
     #[test]

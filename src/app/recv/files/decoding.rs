@@ -15,7 +15,7 @@ use crate::session::receiver::{Command, SenderId};
 use crate::slot::{Closed, Slot};
 use crate::wire::slice::Head;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
@@ -55,6 +55,8 @@ pub(super) struct Told {
     pub ready: Option<Arc<Slot<Ready>>>,
     pub back: Back,
     pub written: Arc<AtomicU32>,
+    /// Whether what is not decoded yet is left out.
+    pub hurry: Arc<AtomicBool>,
     pub notes: Sender<Note>,
 }
 
@@ -127,7 +129,9 @@ impl Decoding {
         match &self.sink {
             Sink::Y4m(thread) => {
                 let planes = self.before.planes.get_or_insert_with(|| Planes::grey(head.size, head.sampling));
-                planes.draw(&mut self.decoder, slices, parts);
+                if !planes.draw(&mut self.decoder, slices, parts, &self.told.hurry) {
+                    return Ok(());
+                }
                 let mut copy = self.pool.take(planes.bytes.len());
                 copy.copy_from_slice(&planes.bytes);
                 let (size, sampling) = (planes.size, planes.sampling);
@@ -148,6 +152,9 @@ impl writers::Writer for Decoding {
     type Unit = Unit;
 
     fn write(&mut self, unit: Unit) -> Result<(), writers::Error> {
+        if self.told.hurry.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let heads = unit.collected.slices.iter().flatten().filter_map(|body| Some(Head::decode(body).ok()?.0));
         let heads: Vec<_> = heads.collect();
         let Some(head) = heads.first() else { return Ok(()) };
@@ -156,6 +163,9 @@ impl writers::Writer for Decoding {
             // After an early end nobody need collect any more.
             let _ = self.told.notes.send(Note::FileEnded);
             return self.sink.finish().map(drop);
+        }
+        if self.told.hurry.load(Ordering::Relaxed) {
+            return Ok(());
         }
         let decoded = Instant::now();
         self.told.written.fetch_add(1, Ordering::Relaxed);
@@ -216,10 +226,13 @@ impl Planes {
         PlanesMut { planes: [luma, cb, cr], strides }
     }
 
-    /// Draws the slices that came.
-    fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>], parts: &[Part]) {
+    /// Draws the slices that came; `false` where it is to `hurry` and some were left out.
+    fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>], parts: &[Part], hurry: &AtomicBool) -> bool {
         let whole = slices.iter().flatten().map(|body| (body.as_slice(), None));
         for (body, part) in whole.chain(parts.iter().map(|part| (part.body.as_slice(), Some(part)))) {
+            if hurry.load(Ordering::Relaxed) {
+                return false;
+            }
             let Ok((head, _)) = Head::decode(body) else { continue };
             if (head.size, head.sampling) != (self.size, self.sampling) {
                 *self = Planes::grey(head.size, head.sampling);
@@ -233,6 +246,7 @@ impl Planes {
                 tracing::debug!("a slice did not decode: {error}");
             }
         }
+        true
     }
 }
 
@@ -260,9 +274,13 @@ mod tests {
     fn written(kind: Kind, name: &str, units: impl IntoIterator<Item = Unit>) -> Vec<u8> {
         let path = std::env::temp_dir().join(format!("eyeline-{}-{name}", std::process::id()));
         let target = Target::claim(Some(&path), Overwrite::Own).unwrap();
-        let told = Told { ready: None, back: Back::default(), written: Arc::default(), notes: std::sync::mpsc::channel().0 };
+        let (written, hurry, notes) = (Arc::default(), Arc::default(), std::sync::mpsc::channel().0);
+        let told = Told { ready: None, back: Back::default(), written, hurry: Arc::clone(&hurry), notes };
         let mut decoding = Decoding::new(kind, target, Timeline::new(), told).unwrap();
         units.into_iter().for_each(|unit| decoding.write(unit).unwrap());
+        // Who is told to hurry leaves out whatever comes now.
+        hurry.store(true, Ordering::Relaxed);
+        decoding.write(unit(2, 0, &[0])).unwrap();
         assert_eq!(decoding.finish().unwrap().units, 2);
         let content = std::fs::read(&path).unwrap();
         std::fs::remove_file(path).unwrap();
