@@ -24,7 +24,7 @@ use decoding::{Collected, Decoding, Told, Unit};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -52,8 +52,7 @@ pub struct Files {
     notes: Sender<Note>,
     commands: Back,
     written: Arc<AtomicU32>,
-    /// What is not decoded yet is left out.
-    hurry: Arc<AtomicBool>,
+    timeline: Timeline,
     /// Where there is a window: Xlib may end the process.
     _exit: Option<ExitHook>,
 }
@@ -72,13 +71,13 @@ impl Files {
         let pictures = config.output.as_ref().map(|output| Ok((output.format, claim(output.path.as_deref())?))).transpose()?;
         let sound = config.audio_output.as_deref().map(|path| claim(Some(path))).transpose()?;
         let timeline = Timeline::new();
-        let (commands, written, hurry) = (Back::default(), Arc::default(), Arc::default());
-        let mut files = Files { pictures: None, sound: None, notes: notes.clone(), commands, written, hurry, _exit: None };
+        let (commands, written) = (Back::default(), Arc::default());
+        let mut files = Files { pictures: None, sound: None, notes: notes.clone(), commands, written, timeline, _exit: None };
         // Dropped by each writer's thread when its file is finished.
         let (finished, all_finished) = mpsc::channel::<()>();
         if let Some(target) = sound {
             let lead = if pictures.is_some() { wav::Lead::Pictures } else { wav::Lead::Sound };
-            let writer = wav::Writer::new(target, lead, timeline.clone());
+            let writer = wav::Writer::new(target, lead, files.timeline.clone());
             files.sound = Some(spawn("write-sound", Slot::dropping(BLOCKS), writer, &finished)?);
         }
         if let Some((format, target)) = pictures {
@@ -86,10 +85,9 @@ impl Files {
                 ready: (!config.window).then(|| ready.clone()),
                 back: files.commands.clone(),
                 written: files.written.clone(),
-                hurry: files.hurry.clone(),
                 notes: notes.clone(),
             };
-            let decoding = Decoding::new(format, target, timeline, told).code(ExitCode::Failed)?;
+            let decoding = Decoding::new(format, target, files.timeline.clone(), told).code(ExitCode::Failed)?;
             let queue = Slot::dropping_bytes(PICTURES, PICTURE_BYTES, |unit: &Unit| unit.collected.bytes);
             files.pictures = Some(spawn("write-decode", queue, decoding, &finished)?);
         }
@@ -153,7 +151,7 @@ impl Files {
         if let Some((queue, thread)) = self.pictures.as_mut().filter(|_| told)
             && !thread.ends_within(HURRY)
         {
-            self.hurry.store(true, Ordering::Relaxed);
+            self.timeline.hurry();
             let left = queue.discard();
             if left > 0 {
                 tracing::warn!("told to stop: the last {left} pictures that came were not written in time");

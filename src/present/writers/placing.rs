@@ -136,6 +136,11 @@ pub(super) struct Placing<P> {
 pub(super) type Due<P> = Vec<(u64, P)>;
 
 impl<P> Placing<P> {
+    /// Whether holes are to be filled.
+    pub fn fills(&self) -> bool {
+        !self.timeline.hurries()
+    }
+
     pub fn new(timeline: Timeline) -> Self {
         Placing { timeline, rate: None, early: VecDeque::new(), held: 0, seen: None, frames: 0, left_out: 0 }
     }

@@ -16,6 +16,7 @@
 //! [`LONGEST_LEAD`]: what a sender says it caught in the meantime cannot have taken longer.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -83,12 +84,23 @@ struct State {
 #[derive(Clone, Default)]
 pub struct Timeline {
     state: Arc<Mutex<State>>,
+    hurries: Arc<AtomicBool>,
 }
 
 impl Timeline {
     /// With nothing on it.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Whoever waits for the files waits no longer: what is not decoded yet is left out, and holes are not filled any more.
+    pub fn hurry(&self) {
+        self.hurries.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said.
+    pub fn hurries(&self) -> bool {
+        self.hurries.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

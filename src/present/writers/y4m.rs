@@ -83,6 +83,9 @@ impl Writer {
             // Sound may have begun before the first picture: then that one stands for what was not seen.
             let before = self.last.take();
             for _ in 0..repeats {
+                if !self.placing.fills() {
+                    break;
+                }
                 self.frame(before.as_ref().unwrap_or(&planes))?;
                 self.repeated += 1;
             }

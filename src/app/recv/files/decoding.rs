@@ -15,7 +15,7 @@ use crate::session::receiver::{Command, SenderId};
 use crate::slot::{Closed, Slot};
 use crate::wire::slice::Head;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
@@ -55,8 +55,6 @@ pub(super) struct Told {
     pub ready: Option<Arc<Slot<Ready>>>,
     pub back: Back,
     pub written: Arc<AtomicU32>,
-    /// Whether what is not decoded yet is left out.
-    pub hurry: Arc<AtomicBool>,
     pub notes: Sender<Note>,
 }
 
@@ -66,6 +64,7 @@ pub(super) struct Decoding {
     decoder: Decoder,
     before: Before,
     pool: Pool,
+    timeline: Timeline,
     told: Told,
 }
 
@@ -101,6 +100,7 @@ struct Planes {
 impl Decoding {
     /// Starts the thread that writes to what was claimed.
     pub fn new(kind: Kind, target: Target, timeline: Timeline, told: Told) -> anyhow::Result<Self> {
+        let ours = timeline.clone();
         let sink = match kind {
             Kind::Y4m => {
                 let writer = y4m::Writer::new(target, timeline);
@@ -114,7 +114,7 @@ impl Decoding {
             }
         };
         let (decoder, pool) = (Decoder::new()?, Pool::new());
-        Ok(Decoding { sink, decoder, before: Before::default(), pool, told })
+        Ok(Decoding { sink, decoder, before: Before::default(), pool, timeline: ours, told })
     }
 
     /// Decodes a picture that has this head, among others, and hands it on.
@@ -129,7 +129,7 @@ impl Decoding {
         match &self.sink {
             Sink::Y4m(thread) => {
                 let planes = self.before.planes.get_or_insert_with(|| Planes::grey(head.size, head.sampling));
-                if !planes.draw(&mut self.decoder, slices, parts, &self.told.hurry) {
+                if !planes.draw(&mut self.decoder, slices, parts, &self.timeline) {
                     return Ok(());
                 }
                 let mut copy = self.pool.take(planes.bytes.len());
@@ -152,7 +152,7 @@ impl writers::Writer for Decoding {
     type Unit = Unit;
 
     fn write(&mut self, unit: Unit) -> Result<(), writers::Error> {
-        if self.told.hurry.load(Ordering::Relaxed) {
+        if self.timeline.hurries() {
             return Ok(());
         }
         let heads = unit.collected.slices.iter().flatten().filter_map(|body| Some(Head::decode(body).ok()?.0));
@@ -164,7 +164,7 @@ impl writers::Writer for Decoding {
             let _ = self.told.notes.send(Note::FileEnded);
             return self.sink.finish().map(drop);
         }
-        if self.told.hurry.load(Ordering::Relaxed) {
+        if self.timeline.hurries() {
             return Ok(());
         }
         let decoded = Instant::now();
@@ -226,11 +226,11 @@ impl Planes {
         PlanesMut { planes: [luma, cb, cr], strides }
     }
 
-    /// Draws the slices that came; `false` where it is to `hurry` and some were left out.
-    fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>], parts: &[Part], hurry: &AtomicBool) -> bool {
+    /// Draws the slices that came; `false` where there is a hurry and some were left out.
+    fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>], parts: &[Part], timeline: &Timeline) -> bool {
         let whole = slices.iter().flatten().map(|body| (body.as_slice(), None));
         for (body, part) in whole.chain(parts.iter().map(|part| (part.body.as_slice(), Some(part)))) {
-            if hurry.load(Ordering::Relaxed) {
+            if timeline.hurries() {
                 return false;
             }
             let Ok((head, _)) = Head::decode(body) else { continue };
@@ -274,12 +274,12 @@ mod tests {
     fn written(kind: Kind, name: &str, units: impl IntoIterator<Item = Unit>) -> Vec<u8> {
         let path = std::env::temp_dir().join(format!("eyeline-{}-{name}", std::process::id()));
         let target = Target::claim(Some(&path), Overwrite::Own).unwrap();
-        let (written, hurry, notes) = (Arc::default(), Arc::default(), std::sync::mpsc::channel().0);
-        let told = Told { ready: None, back: Back::default(), written, hurry: Arc::clone(&hurry), notes };
-        let mut decoding = Decoding::new(kind, target, Timeline::new(), told).unwrap();
+        let (timeline, notes) = (Timeline::new(), std::sync::mpsc::channel().0);
+        let told = Told { ready: None, back: Back::default(), written: Arc::default(), notes };
+        let mut decoding = Decoding::new(kind, target, timeline.clone(), told).unwrap();
         units.into_iter().for_each(|unit| decoding.write(unit).unwrap());
         // Who is told to hurry leaves out whatever comes now.
-        hurry.store(true, Ordering::Relaxed);
+        timeline.hurry();
         decoding.write(unit(2, 0, &[0])).unwrap();
         assert_eq!(decoding.finish().unwrap().units, 2);
         let content = std::fs::read(&path).unwrap();

@@ -195,3 +195,14 @@ fn a_full_disk_leaves_whole_frames_and_one_sentence() {
     assert!(error.starts_with("no space left for test") && error.contains("it keeps 2 pictures"), "{error}");
     assert_eq!(lumas(&disk.content()), [0, 1]);
 }
+
+#[test]
+fn where_nobody_waits_any_longer_holes_stay_open() {
+    let (disk, timeline) = (SmallDisk::of(1 << 20), Timeline::new());
+    let mut writer = Writer::to(Sink::to(disk.clone()), timeline.clone());
+    (0..5).for_each(|number| writer.write(picture(number, number * 100)).unwrap());
+    timeline.hurry();
+    writer.write(picture(40, 4000)).unwrap();
+    let summary = writer.finish().unwrap();
+    assert_eq!((lumas(&disk.content()), summary.filled), (vec![0, 1, 2, 3, 4, 40], 0));
+}
