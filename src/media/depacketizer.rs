@@ -1,7 +1,7 @@
 //! Fragments → slices → pictures, and when a picture is given up.
 //!
-//! Slices leave the moment they are whole, in any order: the receiver decodes them as they come. Pictures are *settled* in
-//! order, each once: whole, in part, or lost. Live, a picture is settled when it is whole, when its deadline passes, or when two newer
+//! Slices leave the moment they are whole, in any order: the receiver decodes them as they come. Pictures are *settled* in order,
+//! each once: whole, in part, or lost. Live, a picture is settled when it is whole, when its deadline passes, or when two newer
 //! ones began; patient (a file is being written), only when it is whole or was waited for long enough.
 //!
 //! Capacity: [`Limits`]. Memory grows with bytes that came, not with what their heads claim: fragments are stored one behind the
@@ -113,6 +113,9 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// settled goes on behind it.
 const WALKED: u64 = 1000;
 
+/// Pictures more than usual that may begin before one is given up where packets overtake: 150 ms at 60 a second.
+const MOST_BEGUN: usize = 9;
+
 /// Bytes of the length in front of a slice.
 const LENGTH_PREFIX: usize = 4;
 
@@ -159,6 +162,8 @@ pub struct Depacketizer {
     next: Option<u64>,
     /// Number after the newest picture of which anything came.
     end: u64,
+    /// How much longer a picture is waited for on a path that overtakes, and how many newer ones may have begun meanwhile.
+    overtaken: (Duration, usize),
     bytes: usize,
     spare: Vec<Assembly>,
     parts: VecDeque<Part>,
@@ -169,7 +174,17 @@ impl Depacketizer {
     /// Empty.
     pub fn new(limits: Limits) -> Self {
         let (pictures, parts) = (VecDeque::new(), VecDeque::new());
-        Depacketizer { limits, pictures, next: None, end: 0, bytes: 0, spare: Vec::new(), parts, sorted: Vec::new() }
+        Depacketizer {
+            limits,
+            pictures,
+            next: None,
+            end: 0,
+            overtaken: (Duration::ZERO, 0),
+            bytes: 0,
+            spare: Vec::new(),
+            parts,
+            sorted: Vec::new(),
+        }
     }
 
     /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture).
@@ -201,7 +216,7 @@ impl Depacketizer {
         let oldest = self.pictures.front().map_or(number, |picture| picture.number);
         let Some(picture) = self.pictures.get_mut((number - oldest) as usize) else { return Pushed::Late };
         // A picture that is still coming in is not late: on a slow path it takes longer than the wait.
-        picture.deadline = picture.deadline.max((now + self.limits.wait).min(picture.begun + LONGEST));
+        picture.deadline = picture.deadline.max((now + self.limits.wait + self.overtaken.0).min(picture.begun + LONGEST));
         if picture.slices.is_empty() {
             let spare = &mut self.spare;
             picture.slices.extend((0..=head.last_slice).map(|_| spare.pop().unwrap_or_default()));
@@ -239,7 +254,7 @@ impl Depacketizer {
         let next = *self.next.get_or_insert(number);
         let mut open = self.pictures.back().map_or(next, |picture| picture.number + 1);
         // Pictures that would be settled as lost at once need no place in the row.
-        let first_kept = (number + 1).saturating_sub(self.limits.pictures as u64);
+        let first_kept = (number + 1).saturating_sub(self.most_pictures() as u64);
         if self.pictures.is_empty() && open < first_kept {
             if first_kept - next > WALKED {
                 self.next = Some(first_kept);
@@ -247,7 +262,7 @@ impl Depacketizer {
             open = first_kept;
         }
         while open <= number {
-            let deadline = now + self.limits.wait;
+            let deadline = now + self.limits.wait + self.overtaken.0;
             self.pictures.push_back(Picture { number: open, begun: now, deadline, slices: Vec::new(), whole_slices: 0 });
             open += 1;
         }
@@ -262,7 +277,7 @@ impl Depacketizer {
             self.next = Some(next + 1);
             return Some(Settled { picture: next, slices: 0, count: 0 });
         }
-        let crowded = self.pictures.len() > self.limits.pictures || self.bytes > self.limits.bytes;
+        let crowded = self.pictures.len() > self.most_pictures() || self.bytes > self.limits.bytes;
         // Asked last: a peer that claims a gap of an hour would have us walk through it for each of its pictures.
         if !front.is_whole() && now < front.deadline && !crowded && !self.is_outrun() {
             return None;
@@ -300,7 +315,7 @@ impl Depacketizer {
     /// Whether the oldest picture is no longer the newest worth showing.
     fn is_outrun(&self) -> bool {
         let mut newer = self.pictures.iter().skip(1).filter(|picture| !picture.slices.is_empty());
-        self.limits.newest_wins && (newer.clone().nth(1).is_some() || newer.any(Picture::is_whole))
+        self.limits.newest_wins && (newer.clone().nth(1 + self.overtaken.1).is_some() || newer.any(Picture::is_whole))
     }
 
     /// When the oldest unsettled picture is given up.
@@ -370,6 +385,17 @@ impl Depacketizer {
     /// How long a picture is waited for from now on.
     pub fn set_wait(&mut self, wait: Duration) {
         self.limits.wait = wait;
+    }
+
+    /// Packets are overtaken by so much: a picture is waited for as much longer, and the pictures of that time, one each
+    /// `period`, may begin before it is given up, at most [`MOST_BEGUN`].
+    pub fn set_overtaken(&mut self, by: Duration, period: Duration) {
+        let begun = by.as_nanos().div_ceil(period.as_nanos().max(1)).min(MOST_BEGUN as u128) as usize;
+        self.overtaken = if self.is_patient() { (Duration::ZERO, 0) } else { (by, begun) };
+    }
+
+    fn most_pictures(&self) -> usize {
+        self.limits.pictures + self.overtaken.1
     }
 }
 

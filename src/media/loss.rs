@@ -1,13 +1,43 @@
 //! How much of what is sent is lost for good: what forward error correction is to be sized for.
 //!
-//! **Problem.** Redundancy must be there before the loss, follow it up within a report and down again, cost nothing where asking mends
-//! it, and not follow an outage, which no redundancy survives. **Choice.** The share of packet numbers that did not come between two
-//! reports, as two means (one second, ten) of which the greater counts, and the worst of three seconds at half its worth, for
-//! losses come in bursts (Gilbert 1960). What asking mends is taken off: where a picture is waited for long enough to be asked for `n`
-//! times, a share `p` leaves `p^n`. Losses count once they are a habit ([`HABIT`]). **Rejected.** The receiver's count of packets given
-//! up: comes late, and does not know what was mended; a maximum over ten seconds: one scan of a Wi-Fi card would cost a quarter more bytes for ten.
+//! **Problem.** Redundancy must be there before the loss, follow it up within a report and down again, cost nothing where asking
+//! mends it, and not follow an outage, which no redundancy survives. **Choice.** The share of packet numbers that did not come
+//! between two reports, as two means (one second, ten) of which the greater counts, and the worst of three seconds at half its
+//! worth, for losses come in bursts (Gilbert 1960). What asking mends is taken off: where a picture is waited for long enough to
+//! be asked for `n` times, a share `p` leaves `p^n`. Losses count once they are a habit ([`HABIT`]). **Rejected.** The receiver's
+//! count of packets given up: comes late, and does not know what was mended; a maximum over ten seconds: one scan of a Wi-Fi card
+//! would cost a quarter more bytes for ten.
 
 use std::time::Duration;
+
+/// Packets that never came, told from those that are only late, out of how many are missing at each report.
+///
+/// On a path that keeps order, what is missing is lost. Where packets overtake, some are always missing and come: there only what
+/// was missing through two reports counts, and only what is more than ever was.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Missing {
+    last: u64,
+    counted: u64,
+    /// Reports for which overtaking is still believed in.
+    overtaking: u32,
+}
+
+/// Ten seconds of reports.
+const OVERTAKING: u32 = 100;
+
+impl Missing {
+    /// At a report so many packets below the highest are missing, since the beginning. Says how many of them were lost since the
+    /// last call.
+    pub fn note(&mut self, missing: u64) -> u64 {
+        let late = missing < self.last;
+        self.overtaking = if late { OVERTAKING } else { self.overtaking.saturating_sub(1) };
+        let lost = if self.overtaking > 0 { missing.min(self.last) } else { missing };
+        self.last = missing;
+        let fresh = lost.saturating_sub(self.counted);
+        self.counted += fresh;
+        fresh
+    }
+}
 
 /// Reports whose worst counts as a burst: three seconds.
 const RECENT: usize = 30;
@@ -49,8 +79,8 @@ impl Loss {
         Loss { means: [0.0; 2], last: [0.0; RECENT], at: 0, reports: 0.0, chances: MANY }
     }
 
-    /// Between two reports `sent` packets left and `came` of them arrived; the receiver waits for a picture for `wait`, or as long as it
-    /// takes.
+    /// Between two reports `sent` packets left and `came` of them arrived; the receiver waits for a picture for `wait`, or as
+    /// long as it takes.
     pub fn note(&mut self, sent: u64, came: u64, wait: Option<Duration>, rtt: Duration) {
         let asked = wait.map_or(f64::INFINITY, |wait| wait.as_secs_f64() / (rtt + ASKING).as_secs_f64());
         // The last answer may come too late, so it is not counted on.
@@ -130,6 +160,18 @@ mod tests {
     fn neither_an_accident_nor_an_outage_is_a_habit() {
         assert_eq!(after([0; 20].into_iter().chain([40, 0]), WAIT, FAR), 0.0);
         assert_eq!(after([0; 20].into_iter().chain([100; 30]).chain([80, 0, 0]), WAIT, FAR), 0.0);
+    }
+
+    #[test]
+    fn what_is_only_late_is_not_lost() {
+        let (mut missing, mut lost) = (Missing::default(), 0);
+        for report in 0..300 {
+            // Up to thirty of them are under way behind others; from the hundredth report on five are lost in each.
+            lost += missing.note((report * 7919) % 31 + 5 * u64::saturating_sub(report, 100));
+        }
+        assert!((960..1040).contains(&lost), "{lost}");
+        let mut in_order = Missing::default();
+        assert_eq!([3, 3, 10].map(|total| in_order.note(total)), [3, 0, 7], "in order, nothing is waited for");
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! Which packets are missing, and when to ask for them again.
 //!
-//! Problem: tell loss from reordering quickly, ask in time, and never ask for ever. Choice: gaps in the packet numbers are
-//! the evidence (every datagram has one, whatever it carries, RFC 9002 §6.1): a number is lost once [`REORDER_PACKETS`] later
-//! ones came or [`REORDER_TIME`] went by; on a path that is seen to overtake, once as long went by as it does, and a quarter. It
-//! is asked for at once, and again after one and a half round trips, for the question itself can be lost; the answer travels
-//! under a new number, so if *it* is lost that shows as a gap of its own. The end of a picture has nothing behind it that would
-//! show the gap, so a picture that stays unfinished for [`TAIL_TIME`] asks for "whatever you sent after the last I have". Live, four
-//! questions are enough: later ones would be answered too late. A file that is written asks for as long as its pictures are waited
-//! for, ever more seldom. Rejected: asking by picture, slice and fragment: needs to know what a wholly lost slice or picture would have
-//! looked like; acknowledging everything, as QUIC does: costs bytes on a clean link.
+//! Problem: tell loss from reordering quickly, ask in time, and never ask for ever. Choice: gaps in the packet numbers are the
+//! evidence (every datagram has one, whatever it carries, RFC 9002 §6.1): a number is lost once [`REORDER_PACKETS`] later ones
+//! came or [`REORDER_TIME`] went by; on a path that is seen to overtake, once as long went by as it does, and a quarter (RFC 8985
+//! §6.2 has such a window): by a few milliseconds after the first time, by more once it is a habit. Pictures are waited for as
+//! much longer. It is asked for at once, and again after one and a half round trips, for the question itself can be lost; the
+//! answer travels under a new number, so if *it* is lost that shows as a gap of its own. The end of a picture has nothing behind
+//! it that would show the gap, so a picture that stays unfinished for [`TAIL_TIME`] asks for "whatever you sent after the last I
+//! have". Live, four questions are enough: later ones would be answered too late. A file that is written asks for as long as its
+//! pictures are waited for, ever more seldom. Rejected: asking by picture, slice and fragment: needs to know what a wholly lost
+//! slice or picture would have looked like; acknowledging everything, as QUIC does: costs bytes on a clean link.
 
 use crate::wire::datagram::{Nack, Ranges};
 use std::collections::VecDeque;
@@ -20,9 +21,16 @@ const REORDER_PACKETS: u64 = 3;
 /// Time after which it does when fewer come: longer than a switch or a Wi-Fi aggregate reorders.
 const REORDER_TIME: Duration = Duration::from_millis(3);
 
-/// A path that overtakes is given up to this, for this long after it last did (RFC 8985 §6.2 has such a window).
-const MOST_OVERTAKEN: Duration = Duration::from_millis(10);
+/// A packet that was only overtaken though it was asked for makes gaps be given up to this, for this long after it last happened.
+const SOON_OVERTAKEN: Duration = Duration::from_millis(10);
 const OVERTAKEN_FOR: Duration = Duration::from_secs(10);
+
+/// Longer ones count once there were so many of them in [`OVERTAKEN_FOR`]: one packet that took another way makes no later loss
+/// wait.
+const HABIT: usize = 4;
+
+/// And no gap is given longer than this: what is so late is of no use to a live picture.
+const MOST_OVERTAKEN: Duration = Duration::from_millis(150);
 
 /// Quiet time in an unfinished picture after which its tail is asked for: an encoder's pause between slices is shorter.
 const TAIL_TIME: Duration = Duration::from_millis(8);
@@ -39,8 +47,8 @@ const MAX_REPEAT: Duration = Duration::from_millis(200);
 /// Missing packets remembered; on overflow the oldest are given up. Live, more than a picture's are of no use.
 const MAX_MISSING: usize = 2048;
 
-/// Patient, as many as the sender remembers: after an outage hundreds are missing that are on their way again under other numbers,
-/// and the oldest is the one that is waited for.
+/// Patient, as many as the sender remembers: after an outage hundreds are missing that are on their way again under other
+/// numbers, and the oldest is the one that is waited for.
 const MAX_MISSING_PATIENT: usize = 8192;
 
 /// Lost packets counted of one gap: three seconds of 400 Mbit/s, after which a peer is quiet and sent nothing. More is a number
@@ -68,12 +76,25 @@ pub struct Tracker {
     lost: u64,
     /// How long packets are overtaken on this path, and until when that is believed.
     overtaken: Option<(Duration, Instant)>,
+    /// The longest times of this half of [`OVERTAKEN_FOR`] and of the one before, longest first; and when this half ends.
+    longest: [[Duration; HABIT]; 2],
+    half_ends: Option<Instant>,
 }
 
 impl Tracker {
     /// Expects packet number 0 next. `patient` asks until [`Tracker::settle`], else a few times.
     pub fn new(patient: bool) -> Self {
-        Tracker { patient, next: 0, missing: VecDeque::new(), tail_due: None, tail_asked: 0, lost: 0, overtaken: None }
+        Tracker {
+            patient,
+            next: 0,
+            missing: VecDeque::new(),
+            tail_due: None,
+            tail_asked: 0,
+            lost: 0,
+            overtaken: None,
+            longest: [[Duration::ZERO; HABIT]; 2],
+            half_ends: None,
+        }
     }
 
     /// A packet came (not a duplicate); `data` if it carried a piece of a picture.
@@ -92,18 +113,21 @@ impl Tracker {
             self.next = number + 1;
         } else if let Ok(at) = self.missing.binary_search_by_key(&number, |missing| missing.number)
             && let Some(missing) = self.missing.remove(at)
-            && missing.asked > 0
         {
-            self.was_only_overtaken(now, now.saturating_duration_since(missing.noticed));
+            let by = now.saturating_duration_since(missing.noticed);
+            if missing.asked > 0 {
+                self.was_only_overtaken(now, by);
+            }
+            self.note_overtaken(now, by);
         }
         if data {
-            self.tail_due = Some(now + TAIL_TIME);
+            self.tail_due = Some(now + TAIL_TIME.max(self.window(now)));
             self.tail_asked = 0;
         }
     }
 
-    /// Every picture that began is whole or given up. Live, nothing that is missing is wanted any more; patient, it may be all there is
-    /// of a picture that did not begin.
+    /// Every picture that began is whole or given up. Live, nothing that is missing is wanted any more; patient, it may be all
+    /// there is of a picture that did not begin.
     pub fn settle(&mut self, now: Instant) {
         self.tail_due = None;
         if self.patient {
@@ -125,13 +149,38 @@ impl Tracker {
 
     /// It was asked for and was not lost: on this path a gap is given so long, and a quarter, for a while.
     fn was_only_overtaken(&mut self, now: Instant, by: Duration) {
-        let longest = self.window(now).max(by + by / 4).min(MOST_OVERTAKEN);
-        self.overtaken = Some((longest, now + OVERTAKEN_FOR));
+        let before = self.overtaken.filter(|(_, until)| now < *until).map_or(Duration::ZERO, |(window, _)| window);
+        self.overtaken = Some((before.max(by + by / 4).min(SOON_OVERTAKEN), now + OVERTAKEN_FOR));
+    }
+
+    fn note_overtaken(&mut self, now: Instant, by: Duration) {
+        self.turn(now);
+        let longest = &mut self.longest[0];
+        let at = longest.partition_point(|longer| *longer >= by);
+        if at < HABIT {
+            longest[at..].rotate_right(1);
+            longest[at] = by;
+        }
+    }
+
+    /// Forgets what is older than [`OVERTAKEN_FOR`].
+    fn turn(&mut self, now: Instant) {
+        let ends = *self.half_ends.get_or_insert(now + OVERTAKEN_FOR / 2);
+        if now >= ends {
+            let before = if now >= ends + OVERTAKEN_FOR / 2 { [Duration::ZERO; HABIT] } else { self.longest[0] };
+            self.longest = [[Duration::ZERO; HABIT], before];
+            self.half_ends = Some(now + OVERTAKEN_FOR / 2);
+        }
     }
 
     /// How long a gap is given on a path that overtakes.
-    fn window(&self, now: Instant) -> Duration {
-        self.overtaken.filter(|(_, until)| now < *until).map_or(Duration::ZERO, |(window, _)| window)
+    pub fn window(&self, now: Instant) -> Duration {
+        let soon = self.overtaken.filter(|(_, until)| now < *until).map_or(Duration::ZERO, |(window, _)| window);
+        let old = self.half_ends.is_none_or(|ends| now >= ends + OVERTAKEN_FOR / 2);
+        let mut both = [self.longest[0], self.longest[1]].concat();
+        both.sort_unstable();
+        let habit = if old { Duration::ZERO } else { both[both.len() - HABIT] };
+        soon.max((habit + habit / 4).min(MOST_OVERTAKEN))
     }
 
     fn is_lost(&self, missing: &Missing, now: Instant) -> bool {
@@ -260,6 +309,23 @@ mod tests {
             tracker.received(later, number, true);
         }
         assert!(asked(tracker.poll(later, RTT, 50)).contains(&Range { first: 11, count: 1 }));
+    }
+
+    #[test]
+    fn a_path_that_overtakes_by_much_is_given_as_much_once_it_does_so_again_and_again() {
+        let (mut tracker, start) = (Tracker::new(false), Instant::now());
+        let ms = Duration::from_millis;
+        for turn in 0..HABIT as u64 {
+            let at = start + ms(100 * turn);
+            assert!(tracker.window(at) <= SOON_OVERTAKEN, "{:?} after {turn}", tracker.window(at));
+            for number in [1, 2, 3, 4] {
+                tracker.received(at, 10 * turn + number, true);
+            }
+            tracker.received(at + ms(40), 10 * turn, true);
+        }
+        assert_eq!(tracker.window(start + ms(400)), ms(50), "40 ms and a quarter");
+        assert_eq!(tracker.window(start + ms(4000)), ms(50));
+        assert!(tracker.window(start + ms(11_000)) <= SOON_OVERTAKEN, "it is forgotten");
     }
 
     #[test]

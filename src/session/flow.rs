@@ -5,7 +5,7 @@
 
 use super::sent::Sent;
 use crate::media::clock::Epoch;
-use crate::media::loss::Loss;
+use crate::media::loss::{Loss, Missing};
 use crate::media::pacer::Pacer;
 use crate::media::rate_control::{Bitrate, Controller};
 use crate::media::train::Passage;
@@ -38,6 +38,7 @@ pub(super) struct Flow {
     /// The picture that was begun last.
     begun: Option<u64>,
     loss: Loss,
+    missing: Missing,
 }
 
 impl Flow {
@@ -46,7 +47,17 @@ impl Flow {
         let mut pacer = Pacer::new(now);
         pacer.set_speed(now, cap.map(Bitrate::bytes));
         let controller = Controller::new();
-        Flow { controller, pacer, cap, sent: (0, 0), reported: (now, (0, 0)), fresh_share: 1.0, begun: None, loss: Loss::new() }
+        Flow {
+            controller,
+            pacer,
+            cap,
+            sent: (0, 0),
+            reported: (now, (0, 0)),
+            fresh_share: 1.0,
+            begun: None,
+            loss: Loss::new(),
+            missing: Missing::default(),
+        }
     }
 
     /// The receiver told how pictures arrived.
@@ -81,9 +92,11 @@ impl Flow {
     /// What was lost between two reports.
     pub fn note_loss(&mut self, before: &Report, now: &Report, rtt: Duration) {
         let wait = (now.wait_ms < u16::MAX).then(|| Duration::from_millis(now.wait_ms.into()));
-        // Every datagram has a number, so what is missing between the highest ones was lost, or will be counted as come next time.
-        let (sent, came) = (now.highest.saturating_sub(before.highest), now.received.saturating_sub(before.received));
-        self.loss.note(sent, came, wait, rtt);
+        // Every datagram has a number, so what is missing below the highest one was lost, or is late.
+        let packets = now.highest.saturating_sub(before.highest);
+        let below = now.highest.saturating_add(u64::from(now.received > 0));
+        let lost = self.missing.note(below.saturating_sub(now.received)).min(packets);
+        self.loss.note(packets, packets - lost, wait, rtt);
     }
 
     /// The share of packets that forward error correction is for.

@@ -118,7 +118,7 @@ impl Hearing {
             seen: Window::new(),
             next: 0,
             assembly: Assembly::new(),
-            loss: Loss { next: first, from: first, ..Loss::default() },
+            loss: Loss::beginning(first),
             watch: Watch::default(),
             asking: None,
             hold: HOLD,
@@ -161,8 +161,13 @@ impl Hearing {
         fresh
     }
 
-    /// A datagram of this packet number came, whatever it carried.
-    pub fn datagram_came(&mut self, now: Instant, number: u64) {
+    /// A datagram of this packet number came, whatever it carried, on a path that overtakes by so much.
+    pub fn datagram_came(&mut self, now: Instant, number: u64, overtaken: Duration) {
+        if overtaken > self.loss.grace {
+            // What seemed to be lost until now may have come since.
+            self.loss.share = 0.0;
+        }
+        self.loss.grace = Loss::GRACE.max(overtaken);
         if self.datagrams.came(now) && self.watch.heard_at.is_none_or(|at| now >= at + SILENCE) {
             self.excused[LATENESS] = Some(now + EXCUSED);
         }
@@ -208,7 +213,8 @@ impl Hearing {
         // Where no datagram comes either, it is not TCP that is late, and no request would arrive.
         let overdue = |due: Instant| now >= due && self.datagrams.flow_since(due);
         let late = self.asking.is_none() && !self.is_excused(now, LATENESS) && self.watch.due().is_some_and(overdue);
-        let lossy = flows && !self.is_excused(now, LOSSES) && self.loss.is_lossy(now);
+        // To TCP a packet that is overtaken by many is a lost one.
+        let lossy = flows && !self.is_excused(now, LOSSES) && (self.loss.is_lossy(now) || self.loss.grace > Loss::GRACE);
         if late && flows {
             let relapse = self.ended.is_some_and(|ended| now < ended + RELAPSE);
             self.hold = if relapse { (self.hold * 2).min(MOST_HOLD) } else { HOLD };
@@ -338,6 +344,8 @@ impl Datagrams {
 struct Tenth {
     came: i64,
     lost: i64,
+    /// The number that was next when it began.
+    from: u64,
 }
 
 /// How many datagrams are lost, by the gaps in their numbers; what comes late is no loss.
@@ -346,9 +354,9 @@ struct Loss {
     next: u64,
     /// Of this tenth of a second and of the ten before it.
     tenths: [Tenth; 11],
-    /// The number that was next when this tenth began.
-    from: u64,
     began: Option<Instant>,
+    /// What seems lost may only be overtaken: for so long after a tenth it is not looked at.
+    grace: Duration,
     /// Share of losses, smoothed over some seconds.
     share: f64,
 }
@@ -356,7 +364,7 @@ struct Loss {
 impl Loss {
     const TENTH: Duration = Duration::from_millis(100);
 
-    /// What seems lost may only be overtaken: for so long after a tenth it is not looked at.
+    /// On a path that is not known to overtake.
     const GRACE: Duration = Duration::from_millis(10);
 
     /// What a tenth weighs in the share: five seconds' memory.
@@ -372,14 +380,21 @@ impl Loss {
             self.next = number.saturating_add(1);
         } else {
             // It was only overtaken.
-            self.tenths[usize::from(number < self.from)].lost -= 1;
+            if let Some(tenth) = self.tenths.iter_mut().find(|tenth| number >= tenth.from) {
+                tenth.lost -= 1;
+            }
         }
     }
 
-    /// This packet came, and what did not come before it says nothing.
+    /// What has a number below `first` says nothing.
+    fn beginning(first: u64) -> Loss {
+        Loss { next: first, tenths: [Tenth { from: first, ..Tenth::default() }; 11], ..Loss::default() }
+    }
+
+    /// This packet came, and what did not come before it says nothing, however late it comes.
     fn pass(&mut self, number: u64) {
         self.next = self.next.max(number.saturating_add(1));
-        self.from = self.next;
+        self.tenths.iter_mut().for_each(|tenth| tenth.from = self.next);
     }
 
     fn turn(&mut self, now: Instant) {
@@ -387,22 +402,29 @@ impl Loss {
         if now < began + Self::TENTH {
             return;
         }
-        let Tenth { came, lost } = self.tenths[0];
+        self.tenths.rotate_right(1);
+        self.tenths[0] = Tenth { from: self.next, ..Tenth::default() };
+        self.began = Some(now);
+        let newest = if self.grace > Self::GRACE { self.settled(now) } else { 1 };
+        let Tenth { came, lost, .. } = self.tenths[newest];
         if came > 0 {
             let share = lost.max(0) as f64 / (lost.max(0) + came) as f64;
             // The first losses count at once: pieces are wanted now.
             self.share = if self.share == 0.0 { share } else { self.share + (share - self.share) * Self::WEIGHT };
         }
-        self.tenths.rotate_right(1);
-        (self.tenths[0], self.from) = (Tenth::default(), self.next);
-        self.began = Some(now);
     }
 
     /// Whether datagrams are being lost. Of the tenth that goes on nothing is said.
     fn is_lossy(&mut self, now: Instant) -> bool {
         self.turn(now);
-        let settled = if self.began.is_some_and(|began| now >= began + Self::GRACE) { 1 } else { 2 };
-        self.tenths[settled..].iter().map(|tenth| tenth.lost).sum::<i64>() >= LOSSY
+        self.tenths[self.settled(now)..].iter().map(|tenth| tenth.lost).sum::<i64>() >= LOSSY
+    }
+
+    /// The first tenth of which everything came that will.
+    fn settled(&self, now: Instant) -> usize {
+        let passed = self.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        let open = self.grace.saturating_sub(passed).as_nanos().div_ceil(Self::TENTH.as_nanos());
+        1 + (open as usize).min(self.tenths.len() - 2)
     }
 
     fn share(&self) -> f64 {

@@ -47,7 +47,7 @@ fn while_tcp_is_in_time_within_its_jitter_nothing_is_wanted() {
     let (mut hearing, start, mut wanted) = (Hearing::new(0), start(), Vec::new());
     for number in 0..3000 {
         tcp(&mut hearing, start, number, 2 + number * 7 % 18, &mut wanted);
-        hearing.datagram_came(start + ms(number * 10), number);
+        hearing.datagram_came(start + ms(number * 10), number, Duration::ZERO);
     }
     assert_eq!(wanted, []);
     assert_eq!(hearing.deadline(start + ms(30_020)).map(|due| due > start + ms(30_020)), Some(true), "it watches");
@@ -124,7 +124,7 @@ fn lost_datagrams_are_evidence_before_any_sound_is_late_and_overtaken_ones_are_n
                 };
                 packet += 1;
                 if number < 30 || shown % step != 0 {
-                    hearing.datagram_came(start + ms(number * 10), shown);
+                    hearing.datagram_came(start + ms(number * 10), shown, Duration::ZERO);
                 }
             }
             wanted.extend(hearing.poll(start + ms(number * 10 + 2)));
@@ -150,7 +150,7 @@ fn a_block_is_told_once_whichever_way_it_comes_first() {
     assert_eq!(hearing.next, 91 - GIVEN_UP, "what is 300 ms behind is not waited for");
     hearing.block_came(now, u64::MAX, MediaTime::from_nanos(u64::MAX), 480);
     hearing.block_came(now, u64::MAX - 1, MediaTime::from_nanos(u64::MAX), 480);
-    hearing.datagram_came(now, u64::MAX);
+    hearing.datagram_came(now, u64::MAX, Duration::ZERO);
     assert!(
         hearing.poll(now + ms(3000)).is_none() && hearing.deadline(now).is_none_or(|due| due > now),
         "no sane peer says that"

@@ -334,6 +334,7 @@ impl Session {
                 source.last_picture = Some((now, period));
                 if !source.depacketizer.is_patient() {
                     source.depacketizer.set_wait(period.clamp(LIVE_WAIT.0, LIVE_WAIT.1));
+                    source.depacketizer.set_overtaken(source.connection.tracker.window(now), period);
                 }
             }
             self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(Event::Part));

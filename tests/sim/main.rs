@@ -7,6 +7,7 @@ mod ceilings;
 mod clocks;
 mod connections;
 mod crowds;
+mod delays;
 mod guesses;
 mod harness;
 mod limits;

@@ -1,7 +1,7 @@
 //! One direction of a link: delay, jitter, loss (single and in bursts), reordering, duplicates, a rate with a drop-tail queue, and
 //! outages. Seeded: the same seed gives the same fate to the same packets.
 //!
-//! Jitter keeps order, as queues do; only `reorder` lets a packet be overtaken. Names and meanings follow Linux' `tc-netem`.
+//! Jitter keeps order, as queues do; only `reorder` and `scatter` let a packet be overtaken. Names and meanings follow Linux' `tc-netem`.
 
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub struct Params {
     /// Probability of being overtaken: `reorder_by` is added to the delay and what comes later does not wait.
     pub reorder: f64,
     pub reorder_by: Duration,
+    /// Uniform, added to the delay of each packet by itself: order is not kept.
+    pub scatter: Duration,
     pub duplicate: f64,
     /// Bits a second; 0 for no limit.
     pub rate: u64,
@@ -134,6 +136,9 @@ impl Link {
         let arrival = sent + nanos(p.delay) + (self.dice.unit() * nanos(p.jitter) as f64) as u64;
         if self.dice.happens(p.reorder) {
             return Some(arrival + nanos(p.reorder_by));
+        }
+        if p.scatter > Duration::ZERO {
+            return Some(arrival + (self.dice.unit() * nanos(p.scatter) as f64) as u64);
         }
         self.last_arrival = self.last_arrival.max(arrival);
         Some(self.last_arrival)

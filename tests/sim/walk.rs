@@ -28,7 +28,7 @@ fn path(dice: &mut Dice) -> Params {
         duplicate: pick(&[0.0, 0.0, 0.1]),
         rate: pick(&[1e9, 1e8, 4e7, 1e7, 4e6]) as u64,
         queue: micros(pick(&[20_000.0, 200_000.0])),
-        outages: Vec::new(),
+        ..Params::default()
     }
 }
 

@@ -129,7 +129,7 @@ impl Source {
     /// A datagram came over the connection, `data` if it carried a piece of a picture.
     pub fn datagram_came(&mut self, now: Instant, number: u64, bytes: usize, data: bool) {
         self.connection.datagram_came(now, number, bytes, data);
-        self.hearing.datagram_came(now, number);
+        self.hearing.datagram_came(now, number, self.connection.tracker.window(now));
     }
 
     /// Whether anything that is missing is wanted: of a picture that began and whose deadline an answer meets, or, patient, of

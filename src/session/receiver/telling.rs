@@ -52,7 +52,7 @@ impl Session {
             return;
         }
         let rtt = measured.smoothed + measured.deviation;
-        let patience = source.depacketizer.wait().as_millis() as u16;
+        let patience = (source.depacketizer.wait() + source.connection.tracker.window(now)).as_millis() as u16;
         // A film's sender keeps what is not settled, however old; live, a late answer is of no use.
         let patience = if source.depacketizer.is_patient() { u16::MAX } else { patience.saturating_mul(2) };
         if let Some(nack) = source.connection.tracker.poll(now, rtt, patience) {
