@@ -5,8 +5,10 @@
 //!
 //! **Choice.** What counts is not blocks but *excursions*. One lateness and everything that comes in its shadow (twice its
 //! height, so the burst that ends a stall) is one excursion of its highest value; and what to be ready for is the **second
-//! highest** excursion of the last ten seconds. Two are a habit and count within milliseconds; one is an accident. What comes just
-//! after a silence is what an outage held up: its lateness is the outage's, and does not count.
+//! highest** excursion of the last ten seconds. Two are a habit and count within milliseconds; one is an accident. However many
+//! excursions there are, they are one once it shows that between them nothing came in time: a queue that filled and drained holds
+//! up everything for a second or three, and is gone for good. While it stands, it counts. What comes just after a silence is what
+//! an outage held up: its lateness is the outage's, and does not count.
 //!
 //! **Rejected.** A percentile over blocks (NetEq): the burst after a stall is thirty late blocks. A decaying maximum or mean
 //! plus deviations (RFC 3550): moved by one stall, or blind to rare regular ones.
@@ -27,6 +29,10 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// What it held up has come after this: a sender keeps 200 ms of sound.
 const AFTERMATH: Duration = Duration::from_millis(300);
 
+/// In time is what is late by less than this, or than this share of the excursions before.
+const IN_TIME_S: f64 = 0.005;
+const IN_TIME_SHARE: f64 = 0.05;
+
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     least: f64,
@@ -37,9 +43,12 @@ const EMPTY: Piece = Piece { least: f64::INFINITY, highest: [f64::NEG_INFINITY; 
 
 impl Piece {
     fn keep(&mut self, peak: f64) {
-        let [first, second] = self.highest;
-        self.highest = [first.max(peak), second.max(first.min(peak))];
+        self.highest = two_highest(self.highest, peak);
     }
+}
+
+fn two_highest([first, second]: [f64; 2], peak: f64) -> [f64; 2] {
+    [first.max(peak), second.max(first.min(peak))]
 }
 
 /// A window over lateness in seconds. The zero is the caller's, and may be anywhere.
@@ -50,6 +59,10 @@ pub struct Window {
     began: Option<Instant>,
     /// The excursion going on: its highest value and until when it casts its shadow.
     open: Option<(f64, Instant)>,
+    /// Something came in time since it reached that value.
+    returned: bool,
+    /// The two highest of the excursions between which nothing came in time, and since when.
+    hill: Option<([f64; 2], Instant)>,
     last: Option<Instant>,
     aftermath: Option<Instant>,
 }
@@ -57,7 +70,16 @@ pub struct Window {
 impl Window {
     /// Empty.
     pub fn new() -> Self {
-        Window { pieces: [EMPTY; PIECES], current: 0, began: None, open: None, last: None, aftermath: None }
+        Window {
+            pieces: [EMPTY; PIECES],
+            current: 0,
+            began: None,
+            open: None,
+            returned: false,
+            hill: None,
+            last: None,
+            aftermath: None,
+        }
     }
 
     /// Something was late by `value` seconds.
@@ -71,20 +93,50 @@ impl Window {
         if self.aftermath.is_some_and(|until| now < until) {
             return;
         }
-        let height = value - self.least().unwrap_or(value);
+        let least = self.least().unwrap_or(value);
+        let height = value - least;
         match self.open {
             Some((peak, until)) if now < until => {
                 if value > peak {
-                    self.open = Some((value, now + shadow(height)));
+                    (self.open, self.returned) = (Some((value, now + shadow(height))), false);
                 }
             }
             open => {
-                if let Some((peak, _)) = open {
-                    self.pieces[self.current].keep(peak);
+                match open {
+                    Some((peak, _)) if self.returned => self.pieces[self.current].keep(peak),
+                    Some((peak, _)) => {
+                        let (peaks, _) = self.hill.get_or_insert(([f64::NEG_INFINITY; 2], now));
+                        *peaks = two_highest(*peaks, peak);
+                    }
+                    None => {}
                 }
-                self.open = Some((value, now + shadow(height)));
+                (self.open, self.returned) = (Some((value, now + shadow(height))), false);
             }
         }
+        self.end_hill(now, value, least);
+    }
+
+    /// What comes in time ends a hill: it was one excursion, with the one that goes on. One that lasts for as long as anything is
+    /// remembered is how the path is.
+    fn end_hill(&mut self, now: Instant, value: f64, least: f64) {
+        let peak = self.open.map_or(value, |(peak, _)| peak);
+        let highest = self.hill.map_or(peak, |([highest, _], _)| highest.max(peak));
+        let in_time = value - least <= ((highest - least) * IN_TIME_SHARE).max(IN_TIME_S);
+        let piece = &mut self.pieces[self.current];
+        match self.hill {
+            Some(_) if in_time => {
+                piece.keep(highest);
+                // The rest of its shadow hides nothing but what comes now.
+                self.open = self.open.map(|(_, until)| (value, until));
+                self.hill = None;
+            }
+            Some((peaks, since)) if now >= since + PIECE * PIECES as u32 => {
+                piece.highest = two_highest(two_highest(piece.highest, peaks[0]), peaks[1]);
+                self.hill = None;
+            }
+            _ => {}
+        }
+        self.returned |= in_time;
     }
 
     /// Makes room for `now`: pieces older than the window are emptied.
@@ -112,7 +164,8 @@ impl Window {
         let least = self.least()?;
         let mut both = EMPTY;
         let open = self.open.map(|(peak, _)| peak);
-        for peak in self.pieces.iter().flat_map(|p| p.highest).chain(open) {
+        let hill = self.hill.into_iter().flat_map(|(peaks, _)| peaks);
+        for peak in self.pieces.iter().flat_map(|p| p.highest).chain(hill).chain(open) {
             both.keep(peak);
         }
         Some(both.highest[1].max(least))
@@ -125,6 +178,7 @@ impl Window {
             piece.highest = piece.highest.map(|peak| peak + by);
         }
         self.open = self.open.map(|(peak, until)| (peak + by, until));
+        self.hill = self.hill.map(|(peaks, since)| (peaks.map(|peak| peak + by), since));
     }
 }
 
@@ -163,6 +217,27 @@ mod tests {
         }
         window.record(start + ms(10_250), 0.25);
         assert!((window.ready_for().unwrap() - 0.25).abs() < 1e-9, "the second within ten seconds counts at once");
+    }
+
+    #[test]
+    fn a_queue_that_fills_and_drains_counts_while_it_stands_and_is_one_accident_afterwards() {
+        let (start, mut window) = (start(), Window::new());
+        for n in 0..1400u64 {
+            // From 2 to 3 s a queue grows to half a second, stands there for two seconds, then drains in one.
+            let late = match n {
+                200..300 => (n - 200) * 5,
+                300..500 => 500 - n % 3,
+                500..600 => (600 - n) * 5,
+                _ => n % 3,
+            };
+            window.record(start + ms(n * 10 + late), late as f64 * 1e-3);
+            let ready = window.ready_for().unwrap();
+            match n {
+                410..570 => assert!(ready >= 0.4, "{ready} at {n}"),
+                600.. => assert!(ready <= 0.5 * IN_TIME_SHARE, "{ready} at {n}"),
+                _ => {}
+            }
+        }
     }
 
     /// An outage longer than the window, so that nothing is known after it; then 200 ms of backlog in two bursts.

@@ -22,10 +22,6 @@ const NEARLY_EMPTY: Duration = Duration::from_millis(12);
 /// What is sent in one go builds no longer queue than this: a large picture on a slow path goes at the path's speed from there on.
 const DEEPEST: Duration = Duration::from_millis(50);
 
-/// More than this is never thought to stand there at once: a receiver that was not scheduled looks the same, and waiting for it would
-/// be a freeze for nothing.
-const MOST_ADDED: Duration = Duration::from_millis(150);
-
 /// The model never thinks of more: what is older was dropped by any queue.
 const MOST: Duration = Duration::from_secs(1);
 
@@ -54,6 +50,13 @@ impl Pacer {
         }
     }
 
+    /// How long what leaves now is thought to wait.
+    pub fn queue(&self, now: Instant) -> Duration {
+        let Some(speed) = self.speed else { return Duration::ZERO };
+        let left = self.queued - now.saturating_duration_since(self.at).as_secs_f64() * speed;
+        Duration::from_secs_f64((left / speed).clamp(0.0, MOST.as_secs_f64()))
+    }
+
     /// What it was told of the path.
     pub fn speed(&self) -> Option<f64> {
         self.speed
@@ -68,7 +71,6 @@ impl Pacer {
     pub fn add_queued(&mut self, now: Instant, bytes: f64) {
         self.drain(now);
         let speed = self.speed.unwrap_or(0.0);
-        let bytes = bytes.min(speed * MOST_ADDED.as_secs_f64());
         self.queued = (self.queued + bytes).min(speed * MOST.as_secs_f64());
     }
 

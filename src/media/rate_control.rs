@@ -58,6 +58,10 @@ const STREAK: u32 = 4;
 /// A picture held up for longer than this, and three times the usual scatter, waited behind others.
 const HELD_UP: Duration = Duration::from_millis(8);
 
+/// One held up for longer than this, and by so much longer than the one before, counts as two.
+const FAR: Duration = Duration::from_millis(60);
+const GROWS: Duration = Duration::from_millis(10);
+
 /// A queue that stands for longer than this, and twice the usual scatter, is too long.
 const TOO_LONG: Duration = Duration::from_millis(15);
 
@@ -90,6 +94,9 @@ const MAX_BAR: Duration = Duration::from_secs(2);
 /// How long a path must have taken more than twice what it got before it is no bottleneck any more.
 const ROOMY: Duration = Duration::from_secs(3);
 
+/// No queue is believed to be longer.
+const LONGEST: Duration = Duration::from_secs(1);
+
 /// Half of the window of the least delay.
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -98,6 +105,8 @@ pub struct Controller {
     capacity: Option<f64>,
     speeds: VecDeque<f64>,
     streak: u32,
+    /// By how much the last picture was held up, µs.
+    late: i64,
     /// Trains in a row that were not spread.
     unspread: u32,
     /// The least delay of this window and of the one before, µs on the difference of two clocks.
@@ -121,6 +130,7 @@ impl Controller {
             capacity: None,
             speeds: VecDeque::with_capacity(SPEEDS),
             streak: 0,
+            late: 0,
             unspread: 0,
             least: [None; 2],
             window_ends: None,
@@ -152,26 +162,45 @@ impl Controller {
     /// A report came: how pictures passed, while `offered` bytes a second were sent. Says how many bytes stand in a queue and are to be
     /// held back.
     pub fn handle_report(&mut self, now: Instant, passages: &[Passage], offered: f64, rtt: Duration) -> Option<f64> {
-        let mut standing = i64::MAX;
+        let (mut standing, mut newest) = (i64::MAX, 0);
+        let mut uneven = 0;
         for passage in passages {
             let base = self.note_delay(now, passage);
             standing = standing.min(passage.first_us.min(passage.last_us) - base);
             let held_up = micros(HELD_UP) + 3 * self.scatter();
-            self.streak = if passage.first_us - base > held_up { self.streak + 1 } else { 0 };
-            let spread = self.note_speed(passage);
-            self.unspread = if spread { 0 } else { self.unspread.saturating_add(1) };
+            let shape = Shape::of(passage);
+            uneven += usize::from(shape == Shape::AsItLeft);
+            let late = passage.first_us - base;
+            // A queue that grows from picture to picture cannot be waited for: its end comes later and later.
+            let grows = late > micros(FAR) && late > self.late + micros(GROWS);
+            self.late = late;
+            self.streak = match late > held_up && shape != Shape::AsItLeft {
+                true => self.streak + 1 + u32::from(grows),
+                false => 0,
+            };
+            // The queue grew while this was on its way here as it did while it was on its way there, unless it was full.
+            newest = (passage.last_us - base).saturating_mul(if passage.holed { 1 } else { 2 });
+            self.note_speed(passage, shape);
+            self.unspread = if shape == Shape::Spread { 0 } else { self.unspread.saturating_add(1) };
         }
         if passages.is_empty() {
-            // Nothing was held up, for nothing was let through: the next one will tell.
-            self.capacity = self.capacity.map(|capacity| capacity * 1.02).filter(|capacity| *capacity < MOST);
+            // Nothing was held up, for nothing was let through: the next one will tell. Not so while a queue drains.
+            let draining = self.deaf_until.is_some_and(|until| now < until);
+            let growing = self.capacity.filter(|_| !draining);
+            self.capacity = growing
+                .map(|capacity| capacity * 1.02)
+                .filter(|capacity| *capacity < MOST)
+                .or(self.capacity.filter(|_| draining));
             return None;
         }
+        // What one late packet holds up is no queue, however long it is.
+        let standing = if uneven * 2 > passages.len() { 0 } else { standing };
         self.standing = Duration::from_micros(standing.max(0) as u64);
         let median = self.median()?;
         match self.capacity {
             None => {
                 let shown = self.streak >= STREAK && offered > 0.7 * median;
-                shown.then(|| self.shrink(now, standing, median, rtt))
+                shown.then(|| self.shrink(now, newest, median, rtt))
             }
             Some(capacity) => self.hold(now, standing, capacity, median, offered, rtt),
         }
@@ -212,7 +241,7 @@ impl Controller {
     /// The path takes `speed` and no more; what stands in its queue is the answer.
     fn shrink(&mut self, now: Instant, standing: i64, speed: f64, rtt: Duration) -> f64 {
         self.capacity = Some(speed.max(LEAST));
-        let queue = Duration::from_micros(standing.max(0) as u64);
+        let queue = Duration::from_micros(standing.clamp(0, micros(LONGEST)) as u64);
         // What was sent before the sender knew still arrives late; it is not evidence of anything new.
         self.deaf_until = Some(now + rtt + queue + Duration::from_millis(150));
         speed * queue.as_secs_f64()
@@ -237,27 +266,52 @@ impl Controller {
         (self.scatter as i64).min(micros(MAX_SCATTER))
     }
 
-    /// Says whether the path spread the train: then its speed is the path's.
-    fn note_speed(&mut self, passage: &Passage) -> bool {
-        if passage.bytes < LEAST_TRAIN.0 || passage.span < LEAST_TRAIN.1 {
-            return false;
+    fn note_speed(&mut self, passage: &Passage, shape: Shape) {
+        if self.capacity.is_none() && self.streak == 0 {
+            // Only of pictures that were held up it is known that they had the path's speed.
+            self.speeds.clear();
         }
-        // A train that arrives as it left was not held up by the path: the path is faster than that, nobody knows how much.
-        let spread = passage.growth() * 10 > passage.span * 3;
         let speed = passage.speed();
-        if spread || self.capacity.is_none_or(|capacity| speed > capacity) {
+        let tells = match shape {
+            Shape::Small => false,
+            Shape::Spread => true,
+            Shape::AsItLeft => self.capacity.is_none_or(|capacity| speed > capacity),
+        };
+        if tells {
             if self.speeds.len() == SPEEDS {
                 self.speeds.pop_front();
             }
             self.speeds.push_back(speed);
         }
-        spread
     }
 
     fn median(&self) -> Option<f64> {
         let mut sorted: Vec<f64> = self.speeds.iter().copied().collect();
         sorted.sort_unstable_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied()
+    }
+}
+
+/// What the path did to a train.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Too small to tell.
+    Small,
+    /// It arrived slower than it left, all along: its speed is the path's.
+    Spread,
+    /// It was not held up by the path, or only its beginning was, by a late packet: the path is faster, nobody knows how much.
+    AsItLeft,
+}
+
+impl Shape {
+    fn of(passage: &Passage) -> Shape {
+        if passage.bytes < LEAST_TRAIN.0 || passage.span < LEAST_TRAIN.1 {
+            Shape::Small
+        } else if passage.growth() * 10 > passage.span * 3 && (passage.even || passage.holed) {
+            Shape::Spread
+        } else {
+            Shape::AsItLeft
+        }
     }
 }
 
@@ -326,6 +380,7 @@ mod tests {
                         last_us: (last - self.us - sending) as i64,
                         span: Duration::from_micros((last - first).max(1.0) as u64),
                         bytes: bytes as u32,
+                        ..Passage::NONE
                     });
                 }
                 self.now += Duration::from_millis(100);

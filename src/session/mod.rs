@@ -5,6 +5,7 @@
 //! asks the time. Randomness it takes from the operating system.
 
 pub mod admission;
+mod arrivals;
 pub mod endpoint;
 mod flow;
 mod guesses;

@@ -3,7 +3,7 @@
 //! Each peer has cursors of its own into what all share, so none slows another. Capacity: [`MAX_RESEND`] fragments to be sent
 //! again; what is asked for beyond that is not.
 
-use super::flow::Flow;
+use super::flow::{Flow, Told};
 use super::parity::Parity;
 use super::path::Path;
 use super::sent::{Piece, Sent};
@@ -114,9 +114,14 @@ impl Peer {
 
     /// It told how reception goes.
     pub fn handle_report(&mut self, now: Instant, report: Report, epoch: &Epoch, rtt: Duration) {
-        self.flow.handle_report(now, &report, &self.sent, epoch, rtt);
-        self.flow.note_loss(&self.report, &report, rtt);
+        let told = Told { sent: &self.sent, epoch, rtt };
+        self.flow.handle_report(now, (&self.report, &report), told);
         self.report = report;
+    }
+
+    /// What goes to it over TCP, where `sound` is what the blocks are, bytes a second. Copies are in its accounts.
+    pub fn over_tcp(&self, now: Instant, sound: f64) -> f64 {
+        if self.wants_sound && !self.copies.is_on(now) { sound } else { 0.0 }
     }
 
     /// Nothing was heard of it for long: what it could ask for is of no use when it is back, and it may never be.
@@ -209,7 +214,7 @@ impl Peer {
                 break;
             }
             let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
-            self.sent.record(now, number, piece);
+            self.sent.record(now, number, piece, slice.picture, len);
             self.resend.pop_front();
             self.stats.resent += 1;
             segment = segment.max(len);
@@ -248,8 +253,11 @@ impl Peer {
         let (last, picture, sending) = (slice.fragments(PAYLOAD), slice.picture, cursor.slice);
         for _ in 0..run {
             let (head, payload) = slice.fragment(cursor.fragment, PAYLOAD);
+            let before = buffer.len();
             let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
-            self.sent.record(now, number, Piece { slice: cursor.slice, fragment: cursor.fragment, again: 0 });
+            let len = buffer.len() - before;
+            let piece = Piece { slice: cursor.slice, fragment: cursor.fragment, again: 0 };
+            self.sent.record(now, number, piece, picture, len);
             cursor.fragment += 1;
             if cursor.fragment == last {
                 cursor = Cursor { slice: cursor.slice + 1, fragment: 0 };

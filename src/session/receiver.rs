@@ -261,7 +261,7 @@ impl Session {
                 source.proof.tries(now);
                 if current {
                     let at = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
-                    source.connection.trains.push(head.picture, number, bytes, at);
+                    source.connection.trains.push(head, number, bytes, at);
                 }
                 source.recovery.push_fragment(now, *head, payload);
                 self.take_fragment(now, *head, payload);

@@ -251,12 +251,12 @@ impl Session {
 
     /// Sound for the next peer whose TCP connection takes any.
     fn poll_sound(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<StreamId> {
-        let media = self.endpoint.epoch().media_time(now);
-        let stale = media.saturating_sub(sound_log::STALE);
+        let (media, sound, live) = (self.endpoint.epoch().media_time(now), self.sound_rate(), !self.patient);
         for (id, peer) in &mut self.peers {
             if !self.sound.skip_gone(peer) {
                 continue;
             }
+            let stale = media.saturating_sub(sound_log::stale_behind(peer.flow.queue(now)));
             let rtt = self.endpoint.path(*id).map_or(Duration::ZERO, |path| path.rtt().smoothed);
             // TCP takes nothing of a peer that stands still, either: its buffers are full.
             let steady = self.endpoint.path(*id).is_some_and(|path| path.is_steady(now));
@@ -270,7 +270,8 @@ impl Session {
                 }
                 continue;
             };
-            let hold = if self.end.is_some() { Duration::ZERO } else { peer.copies.hold(now, rtt) };
+            let speed = peer.flow.known().0.filter(|_| live).map(Bitrate::bytes);
+            let hold = if self.end.is_some() { Duration::ZERO } else { peer.copies.hold(now, rtt, (speed, sound)) };
             self.sound.fill_stream((stale, media.saturating_sub(hold)), peer, link, &mut self.scratch, buffer);
             if !buffer.is_empty() {
                 return Some(stream);
@@ -282,8 +283,7 @@ impl Session {
     /// Copies of sound for a peer that wants them.
     fn poll_copies(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
         let media = self.endpoint.epoch().media_time(now);
-        let stale = if self.patient { MediaTime::ZERO } else { media.saturating_sub(sound_log::STALE) };
-        let sound = f64::from(self.format.channels) * target::SOUND_RATE;
+        let sound = self.sound_rate();
         for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.wants_sound && peer.copies.is_on(now)) {
             if let Some(speed) = peer.flow.known().0 {
                 peer.copies.keep_below(speed.bytes(), sound);
@@ -295,6 +295,8 @@ impl Session {
                 }
                 continue;
             };
+            let stale = sound_log::stale_behind(peer.flow.queue(now));
+            let stale = if self.patient { MediaTime::ZERO } else { media.saturating_sub(stale) };
             let segment = peer.copies.fill(now, stale, &self.sound, path, buffer);
             if let Some(pieces) = buffer.len().checked_div(segment) {
                 peer.stats.copies += pieces as u64;

@@ -23,10 +23,26 @@ pub struct Piece {
     pub again: u8,
 }
 
+/// A packet that was sent.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet {
+    /// Its whole number.
+    pub number: u64,
+    /// When it left.
+    pub left: Instant,
+    /// The picture it has a piece of.
+    pub picture: u64,
+    /// Its bytes with every header of ours.
+    pub len: u32,
+}
+
 #[derive(Clone, Copy)]
 struct Entry {
     number: u64,
     piece: Piece,
+    /// Its picture, and its length with every header.
+    picture: u64,
+    len: u16,
     at: Instant,
     asked: bool,
 }
@@ -48,20 +64,33 @@ impl Sent {
         self.entries = Vec::new();
     }
 
-    /// Remembers a packet.
-    pub fn record(&mut self, at: Instant, number: u64, piece: Piece) {
+    /// Remembers a packet of a picture, `len` bytes long.
+    pub fn record(&mut self, at: Instant, number: u64, piece: Piece, picture: u64, len: usize) {
         if self.entries.is_empty() {
             self.entries = vec![None; LEN];
         }
-        self.entries[number as usize % LEN] = Some(Entry { number, piece, at, asked: false });
+        let len = u16::try_from(len).unwrap_or(u16::MAX);
+        self.entries[number as usize % LEN] = Some(Entry { number, piece, picture, len, at, asked: false });
         self.next = number + 1;
     }
 
-    /// When the packet left whose number has this low half and lies nearest to the last one's.
-    pub fn left(&self, low: u32) -> Option<Instant> {
+    /// The packet whose number has this low half and lies nearest to the last one's.
+    pub fn packet(&self, low: u32) -> Option<Packet> {
         let number = crate::seq::widen(low, self.next);
-        let entry = self.entries.get(number as usize % LEN)?.as_ref().filter(|entry| entry.number == number)?;
-        Some(entry.at)
+        let entry = self.entry(number)?;
+        Some(Packet { number, left: entry.at, picture: entry.picture, len: entry.len.into() })
+    }
+
+    /// Bytes of a picture's packets from this one on that were sent for the first time.
+    pub fn bytes_from(&self, packet: &Packet) -> u32 {
+        let end = self.next.min(packet.number.saturating_add(LEN as u64));
+        let entries = (packet.number..end).filter_map(|number| self.entry(number)).filter(|entry| entry.piece.again == 0);
+        // Another picture's packet ends it: a picture is sent in one go.
+        entries.take_while(|entry| entry.picture == packet.picture).map(|entry| u32::from(entry.len)).sum()
+    }
+
+    fn entry(&self, number: u64) -> Option<&Entry> {
+        self.entries.get(number as usize % LEN)?.as_ref().filter(|entry| entry.number == number)
     }
 
     /// Hands out what a NACK misses, each packet once.
@@ -111,7 +140,7 @@ mod tests {
     fn a_packet_is_handed_out_once_and_only_if_it_was_sent() {
         let (mut sent, now) = (Sent::new(), Instant::now());
         for number in 0..10_000 {
-            sent.record(now, number, Piece { slice: number, fragment: 0, again: 0 });
+            sent.record(now, number, Piece { slice: number, fragment: 0, again: 0 }, 0, 1200);
         }
         let mut missing = Ranges::new();
         for number in [5, 9_998, 9_999, 10_000, 77_777] {
@@ -130,7 +159,7 @@ mod tests {
         let (mut sent, start) = (Sent::new(), Instant::now());
         let ms = Duration::from_millis;
         for number in 0..5 {
-            sent.record(start + ms(number), number, Piece { slice: number, fragment: 0, again: 0 });
+            sent.record(start + ms(number), number, Piece { slice: number, fragment: 0, again: 0 }, 0, 1200);
         }
         let nack = Nack { highest: 1, tail: true, patience_ms: 50, missing: Ranges::new() };
         let mut lost = Vec::new();

@@ -8,7 +8,7 @@
 //! Holds no block: a number, and the log is asked.
 
 use super::path::Path;
-use super::sound_log::SoundLog;
+use super::sound_log::{self, SoundLog};
 use crate::media::sound_pieces;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
@@ -95,9 +95,15 @@ impl SoundCopies {
         number < self.have
     }
 
-    /// For how long after its capture a block is kept from TCP, `rtt` away.
-    pub fn hold(&self, now: Instant, rtt: Duration) -> Duration {
-        if self.is_on(now) { (rtt + SAID_WITHIN).min(MOST_HELD) } else { Duration::ZERO }
+    /// For how long after its capture a block is kept from TCP, `rtt` away. A path that is known to take `speed` and has no room
+    /// for the `sound` of both gets it once: what copies do not bring is stale before TCP would have it.
+    pub fn hold(&self, now: Instant, rtt: Duration, (speed, sound): (Option<f64>, f64)) -> Duration {
+        let narrow = speed.is_some_and(|speed| speed * MOST_SHARE < sound);
+        match (self.is_on(now), narrow) {
+            (false, _) => Duration::ZERO,
+            (true, false) => (rtt + SAID_WITHIN).min(MOST_HELD),
+            (true, true) => sound_log::STALE,
+        }
     }
 
     /// Appends pieces of one length and says it; 0 if there is nothing to send. What was caught before `stale` is left out.
@@ -242,10 +248,11 @@ mod tests {
     fn tcp_waits_only_while_copies_flow_and_never_until_sound_is_stale() {
         let mut rig = Rig::new();
         let (start, ms) = (rig.start, Duration::from_millis);
-        assert_eq!(rig.copies.hold(start, ms(5)), Duration::ZERO);
+        assert_eq!(rig.copies.hold(start, ms(5), (None, 0.0)), Duration::ZERO);
         rig.copies.tcp_is_behind(start, 0, &rig.log);
-        assert_eq!(rig.copies.hold(start, ms(5)), ms(75));
-        assert_eq!(rig.copies.hold(start, ms(500)), MOST_HELD);
-        assert_eq!(rig.copies.hold(start + GOOD_FOR, ms(5)), Duration::ZERO);
+        assert_eq!(rig.copies.hold(start, ms(5), (Some(1e6), 1e5)), ms(75));
+        assert_eq!(rig.copies.hold(start, ms(500), (None, 1e5)), MOST_HELD);
+        assert_eq!(rig.copies.hold(start, ms(5), (Some(3e5), 1e5)), sound_log::STALE, "no room for both");
+        assert_eq!(rig.copies.hold(start + GOOD_FOR, ms(5), (None, 0.0)), Duration::ZERO);
     }
 }

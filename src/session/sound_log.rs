@@ -14,6 +14,12 @@ use std::time::Duration;
 /// Live sound older than this is dropped before it is sealed: it could only be heard late.
 pub(super) const STALE: Duration = Duration::from_millis(200);
 
+/// The age from which it is, where what leaves now waits for so long in a queue on the path: behind a long one all sound would
+/// come too late, and would only keep the queue from draining.
+pub(super) fn stale_behind(queue: Duration) -> Duration {
+    STALE.saturating_sub(queue)
+}
+
 /// Blocks of live sound kept: the stale limit and some.
 const LIVE_BLOCKS: usize = 32;
 

@@ -1,7 +1,8 @@
 //! One direction of a link: delay, jitter, loss (single and in bursts), reordering, duplicates, a rate with a drop-tail queue, and
 //! outages. Seeded: the same seed gives the same fate to the same packets.
 //!
-//! Jitter keeps order, as queues do; only `reorder` and `scatter` let a packet be overtaken. Names and meanings follow Linux' `tc-netem`.
+//! Jitter keeps order, as queues do; only `reorder` and `scatter` let a packet be overtaken. Names and meanings follow Linux'
+//! `tc-netem`.
 
 use std::time::Duration;
 

@@ -8,12 +8,12 @@ use eyeline::media::rate_control::Bitrate;
 use std::time::Duration;
 
 /// A link of so many Mbit/s with 200 ms of drop-tail queue.
-fn narrow(mbit: u64) -> Params {
+pub fn narrow(mbit: u64) -> Params {
     Params { delay: ms(5), jitter: ms(1), rate: mbit * 1_000_000, queue: ms(200), ..Params::default() }
 }
 
-/// Bytes over UDP from `from` to `to`, and the share of the path's that is.
-fn share(pair: &mut Pair, from: Duration, to: Duration, mbit: u64) -> f64 {
+/// Which share of a path of so many Mbit/s what arrived from `from` to `to` is.
+pub fn share(pair: &mut Pair, from: Duration, to: Duration, mbit: u64) -> f64 {
     let sent = |pair: &Pair| {
         let to_screen = pair.world.arrived.iter().filter(|(to, _)| to.to_string() == SCREEN);
         to_screen.map(|(_, bytes)| *bytes).sum::<u64>()
@@ -25,7 +25,7 @@ fn share(pair: &mut Pair, from: Duration, to: Duration, mbit: u64) -> f64 {
 }
 
 /// Pictures shown from `from` on: percentile of their latency but for what they were held for the sound, ms.
-fn latency(pair: &Pair, from: Duration, percent: usize) -> f64 {
+pub fn latency(pair: &Pair, from: Duration, percent: usize) -> f64 {
     let watched = pair.watched.borrow();
     let shown = watched.shown_at.iter().zip(watched.latencies.iter().zip(&watched.held));
     let shown = shown.filter(|(at, _)| **at >= from.as_nanos() as u64);

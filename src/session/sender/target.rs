@@ -12,17 +12,20 @@ pub(super) const LIVE_AGE: Duration = Duration::from_millis(300);
 const SLOW_AGE: Duration = Duration::from_secs(2);
 
 /// Bytes a second of a channel of sound, with what records, segments and headers add to it.
-pub(super) const SOUND_RATE: f64 = 96_000.0 * 1.06;
+const SOUND_RATE: f64 = 96_000.0 * 1.06;
 
 /// More than any path.
 const UNLIMITED: Bitrate = Bitrate(u64::MAX);
 
 impl Session {
+    /// Bytes a second of all channels.
+    pub(super) fn sound_rate(&self) -> f64 {
+        f64::from(self.format.channels) * SOUND_RATE
+    }
+
     /// The encoder follows the best receiver. What nothing may be left out of, a film, follows the user's cap alone.
     pub(super) fn update_target(&mut self, now: Instant) {
-        let sound = f64::from(self.format.channels) * SOUND_RATE;
-        // Copies are in a peer's accounts; what goes by TCP is not.
-        let wants = |peer: &Peer| if peer.wants_sound && !peer.copies.is_on(now) { sound } else { 0.0 };
+        let sound = self.sound_rate();
         let target = if self.patient {
             self.cap.map(|cap| Bitrate::from_bytes((cap.bytes() - sound).max(cap.bytes() / 4.0)))
         } else {
@@ -32,7 +35,7 @@ impl Session {
             let watching = self.peers.iter().filter(|(id, peer)| {
                 peer.validated && peer.pictures && endpoint.path(**id).is_some_and(|path| !path.is_quiet(now))
             });
-            let targets = watching.map(|(_, peer)| peer.flow.for_pictures(wants(peer)).unwrap_or(UNLIMITED));
+            let targets = watching.map(|(_, peer)| peer.flow.for_pictures(peer.over_tcp(now, sound)).unwrap_or(UNLIMITED));
             targets.max().or(self.target).filter(|target| *target < UNLIMITED)
         };
         let near = |a: Bitrate, b: Bitrate| a.0.abs_diff(b.0) * 50 < a.0;
