@@ -14,6 +14,7 @@ pub mod nack;
 pub mod pacer;
 pub mod packetizer;
 pub mod playout;
+pub mod policer;
 pub mod rate_control;
 pub mod recovery;
 pub mod resampler;

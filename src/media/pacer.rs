@@ -14,7 +14,10 @@ use std::time::{Duration, Instant};
 pub const RUN: usize = 8;
 
 /// How much faster than the path bursts go.
-const FASTER: f64 = 2.5;
+pub const FASTER: f64 = 2.5;
+
+/// Where what is too much is dropped, a burst is no measurement, and a shallow bucket takes hardly any.
+pub const POLICED: f64 = 1.1;
 
 /// A picture begins when no more than this stands in the queue.
 const NEARLY_EMPTY: Duration = Duration::from_millis(12);
@@ -29,6 +32,8 @@ const MOST: Duration = Duration::from_secs(1);
 pub struct Pacer {
     /// Bytes a second: what bursts are measured by, and what the queue drains with.
     speed: Option<f64>,
+    /// How much faster than that bursts go.
+    faster: f64,
     next: Instant,
     /// Bytes in the queue as it was `at`.
     queued: f64,
@@ -38,7 +43,7 @@ pub struct Pacer {
 impl Pacer {
     /// Lets everything through.
     pub fn new(now: Instant) -> Self {
-        Pacer { speed: None, next: now, queued: 0.0, at: now }
+        Pacer { speed: None, faster: FASTER, next: now, queued: 0.0, at: now }
     }
 
     /// The path's speed in bytes a second; `None` to let everything through.
@@ -48,6 +53,11 @@ impl Pacer {
         if speed.is_none() {
             self.queued = 0.0;
         }
+    }
+
+    /// How much faster than the path bursts go: [`FASTER`] or [`POLICED`].
+    pub fn set_faster(&mut self, faster: f64) {
+        self.faster = faster;
     }
 
     /// How long what leaves now is thought to wait.
@@ -100,7 +110,7 @@ impl Pacer {
         self.queued += bytes as f64;
         // A late wake-up is made up for by one run at once, not by all that were missed.
         let from = self.next.max(now.checked_sub(Duration::from_millis(1)).unwrap_or(now));
-        self.next = from + Duration::from_secs_f64(bytes as f64 / (speed * FASTER));
+        self.next = from + Duration::from_secs_f64(bytes as f64 / (speed * self.faster));
     }
 
     fn drain(&mut self, now: Instant) {

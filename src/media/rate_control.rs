@@ -78,7 +78,7 @@ const UNSPREAD: u32 = 4;
 const LEAST_TRAIN: (u32, Duration) = (2400, Duration::from_millis(1));
 
 /// Of its capacity a path is given this much: what it is not given drains what bursts left.
-const SHARE: f64 = 0.92;
+pub const SHARE: f64 = 0.92;
 
 /// No path is held to less: sound and control alone need as much. Bytes a second.
 const LEAST: f64 = 12_500.0;

@@ -1,14 +1,16 @@
 //! How fast one receiver may be sent to: its reports go in, out come the pace of its bursts and what is left for pictures.
 //!
-//! It joins [`rate_control`](crate::media::rate_control), [`pacer`](crate::media::pacer) and the user's cap, and keeps the accounts
-//! they need: what was offered between two reports, and how much of it was pictures sent for the first time.
+//! It joins [`rate_control`](crate::media::rate_control) (paths that queue what is too much), [`policer`](crate::media::policer)
+//! (paths that drop it), [`pacer`](crate::media::pacer) and the user's cap, and keeps the accounts they need: what was offered
+//! between two reports, what of it came, and how much of it was pictures sent for the first time.
 
 use super::arrivals;
 use super::sent::Sent;
 use crate::media::clock::Epoch;
 use crate::media::loss::{Loss, Missing};
-use crate::media::pacer::Pacer;
-use crate::media::rate_control::{Bitrate, Controller};
+use crate::media::pacer::{self, Pacer};
+use crate::media::policer::{Detector, Seen};
+use crate::media::rate_control::{Bitrate, Controller, SHARE};
 use crate::wire::report::Report;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,9 @@ const MOST_SOUND: f64 = 0.6;
 /// A cap is a promise, an encoder's aim is not that good.
 const BELOW_CAP: f64 = 0.97;
 
+/// What waits longer than this on its way waits in a queue.
+const QUEUED: Duration = Duration::from_millis(15);
+
 /// What a report is understood by.
 pub(super) struct Told<'a> {
     /// What was sent.
@@ -32,6 +37,8 @@ pub(super) struct Told<'a> {
     pub epoch: &'a Epoch,
     /// Round-trip time.
     pub rtt: Duration,
+    /// Bytes a second of sound that go over TCP.
+    pub sound: f64,
 }
 
 /// Bytes sent with every header.
@@ -48,13 +55,14 @@ struct Account {
 /// See the module text.
 pub(super) struct Flow {
     controller: Controller,
+    policer: Detector,
     pacer: Pacer,
     cap: Option<Bitrate>,
     sent: Account,
     /// When the last report came, and `sent` as it was then.
     reported: (Instant, Account),
-    /// Slices sent for the first time among all that was sent of pictures, a second's mean.
-    fresh_share: f64,
+    /// Slices sent for the first time among all that was sent of pictures, a second's mean; `None` where it is to be learnt anew.
+    fresh_share: Option<f64>,
     /// Copies of sound, bytes a second, a mean over some reports.
     copies: f64,
     /// The picture that was begun last.
@@ -70,11 +78,12 @@ impl Flow {
         pacer.set_speed(now, cap.map(Bitrate::bytes));
         Flow {
             controller: Controller::new(),
+            policer: Detector::new(),
             pacer,
             cap,
             sent: Account::default(),
             reported: (now, Account::default()),
-            fresh_share: 1.0,
+            fresh_share: Some(1.0),
             copies: 0.0,
             begun: None,
             loss: Loss::new(),
@@ -82,9 +91,10 @@ impl Flow {
         }
     }
 
-    /// The receiver told how pictures arrived, after what it told `before`.
+    /// The receiver told how pictures arrived, after what it told `before`; beside that it is sent `sound` bytes a second over
+    /// TCP.
     pub fn handle_report(&mut self, now: Instant, (before, report): (&Report, &Report), told: Told<'_>) {
-        let Told { sent, epoch, rtt } = told;
+        let Told { sent, epoch, rtt, sound } = told;
         // Every datagram has a number, so what is missing below the highest one was lost, or is late.
         let packets = report.highest.saturating_sub(before.highest);
         let below = report.highest.saturating_add(u64::from(report.received > 0));
@@ -101,13 +111,27 @@ impl Flow {
         let copies = a_second(self.sent.copies, counted.copies);
         if pictures > 0.0 {
             let share = a_second(self.sent.fresh, counted.fresh) / pictures;
-            self.fresh_share += (share - self.fresh_share) / 10.0;
+            self.fresh_share = Some(self.fresh_share.map_or(share, |mean| mean + (share - mean) / 10.0));
         }
         self.copies += (copies - self.copies) / 3.0;
         self.reported = (now, self.sent);
         let offered = pictures + copies;
         let excess = self.controller.handle_report(now, &arrivals::passages(report, sent, epoch), offered, rtt);
+        let came = report.received.saturating_sub(before.received);
+        let bytes = report.bytes.saturating_sub(before.bytes).saturating_add(came.saturating_mul(HEADERS as u64));
+        let arrived = bytes as f64 / elapsed + sound;
+        let queued = self.controller.standing() > QUEUED;
+        let before = self.policer.limit();
+        let ours = self.policer.handle_report(now, Seen { packets, lost, arrived, offered: offered + sound, queued, rtt });
+        if ours {
+            // What was lost by our own doing calls for less, not for more.
+            self.loss = Loss::new();
+        }
+        if ours || self.policer.limit().is_some_and(|limit| before.is_none_or(|before| limit < before)) {
+            self.fresh_share = None;
+        }
         self.pacer.set_speed(now, self.limits().min().map(Bitrate::bytes));
+        self.pacer.set_faster(if self.policer.limit().is_some() { pacer::POLICED } else { pacer::FASTER });
         if let Some(excess) = excess {
             self.pacer.add_queued(now, excess);
         }
@@ -115,7 +139,8 @@ impl Flow {
 
     /// The speeds that bursts may not exceed for long.
     fn limits(&self) -> impl Iterator<Item = Bitrate> {
-        self.controller.capacity().into_iter().chain(self.cap)
+        let policed = self.policer.limit().map(Bitrate::from_bytes);
+        self.controller.capacity().into_iter().chain(policed).chain(self.cap)
     }
 
     /// The share of packets that forward error correction is for.
@@ -126,9 +151,10 @@ impl Flow {
     /// What pictures may take beside `sound` bytes a second of sound; `None` for no limit.
     pub fn for_pictures(&self, sound: f64) -> Option<Bitrate> {
         let cap = self.cap.map(|cap| Bitrate::from_bytes(cap.bytes() * BELOW_CAP));
-        let rate = self.controller.rate().into_iter().chain(cap).min()?.bytes();
+        let policed = self.policer.limit().map(|limit| Bitrate::from_bytes(limit * SHARE));
+        let rate = self.controller.rate().into_iter().chain(policed).chain(cap).min()?.bytes();
         let left = (rate - sound - self.copies).max(rate * LEAST_SHARE);
-        Some(Bitrate::from_bytes(left * self.fresh_share.max(LEAST_SHARE)))
+        Some(Bitrate::from_bytes(left * self.fresh_share.unwrap_or(1.0).max(LEAST_SHARE)))
     }
 
     /// Until when nothing may be sent, `picture` being what is next; `None` for now. What is sent again belongs to no new
@@ -172,7 +198,8 @@ impl Flow {
 
     /// What the path takes, where that is known to matter, and the queue that stands in it.
     pub fn known(&self) -> (Option<Bitrate>, Duration) {
-        (self.controller.capacity(), self.controller.standing())
+        let policed = self.policer.limit().map(Bitrate::from_bytes);
+        (self.controller.capacity().into_iter().chain(policed).min(), self.controller.standing())
     }
 
     /// How long what leaves now will wait on a path whose bottleneck is known to queue.

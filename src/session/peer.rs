@@ -113,8 +113,8 @@ impl Peer {
     }
 
     /// It told how reception goes.
-    pub fn handle_report(&mut self, now: Instant, report: Report, epoch: &Epoch, rtt: Duration) {
-        let told = Told { sent: &self.sent, epoch, rtt };
+    pub fn handle_report(&mut self, now: Instant, report: Report, epoch: &Epoch, (rtt, sound): (Duration, f64)) {
+        let told = Told { sent: &self.sent, epoch, rtt, sound: self.over_tcp(now, sound) };
         self.flow.handle_report(now, (&self.report, &report), told);
         self.report = report;
     }

@@ -199,13 +199,14 @@ impl Session {
     }
 
     fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>) {
+        let sound = self.sound_rate();
         let Some(peer) = self.peers.get_mut(&link) else { return };
         match message {
             Message::Report(report) => {
                 if report.highest >= peer.report.highest {
                     let settled = report.settled.min(self.pictures).max(peer.report.settled);
                     let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
-                    peer.handle_report(now, Report { settled, ..*report }, &self.endpoint.epoch(), rtt);
+                    peer.handle_report(now, Report { settled, ..*report }, &self.endpoint.epoch(), (rtt, sound));
                 }
                 self.update_pressure(now);
                 self.update_target(now);

@@ -287,6 +287,12 @@ impl World {
         }
     }
 
+    /// Packets offered to one direction of a link so far, and how many of them it dropped.
+    pub fn fate(&self, from: &str, to: &str) -> (u64, u64) {
+        let link = self.links.get(&(from.parse().unwrap(), to.parse().unwrap()));
+        link.map_or((0, 0), |link| (link.offered, link.dropped))
+    }
+
     fn link_seed(&self, (from, to): (IpAddr, IpAddr)) -> u64 {
         let text = format!("{from}>{to}");
         text.bytes().fold(self.seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))

@@ -15,6 +15,7 @@ mod losses;
 mod moves;
 mod netem;
 mod oscillator;
+mod policers;
 mod rates;
 mod receiving;
 mod returns;

@@ -1,8 +1,8 @@
-//! One direction of a link: delay, jitter, loss (single and in bursts), reordering, duplicates, a rate with a drop-tail queue, and
-//! outages. Seeded: the same seed gives the same fate to the same packets.
+//! One direction of a link: delay, jitter, loss (single and in bursts), reordering, duplicates, a rate with a drop-tail queue or
+//! with none at all (a policer), and outages. Seeded: the same seed gives the same fate to the same packets.
 //!
 //! Jitter keeps order, as queues do; only `reorder` and `scatter` let a packet be overtaken. Names and meanings follow Linux'
-//! `tc-netem`.
+//! `tc-netem` and the `police` action of `tc`.
 
 use std::time::Duration;
 
@@ -51,6 +51,15 @@ pub struct Bursts {
     pub loss: f64,
 }
 
+/// What is over the rate is dropped, nothing waits: a token bucket (RFC 2697's committed burst).
+#[derive(Clone, Copy)]
+pub struct Policer {
+    /// Bits a second.
+    pub rate: u64,
+    /// Bytes that may come at once.
+    pub bucket: u64,
+}
+
 #[derive(Clone, Default)]
 pub struct Params {
     pub delay: Duration,
@@ -68,6 +77,7 @@ pub struct Params {
     pub rate: u64,
     /// What does not fit into so much queueing is dropped.
     pub queue: Duration,
+    pub policer: Option<Policer>,
     /// From, to: nothing passes.
     pub outages: Vec<(Duration, Duration)>,
 }
@@ -90,6 +100,8 @@ pub struct Link {
     dice: Dice,
     /// The transmitter is busy until then.
     busy: u64,
+    /// Bytes the policer has left, and when it had them.
+    tokens: (f64, u64),
     bad: bool,
     last_arrival: u64,
     pub offered: u64,
@@ -102,7 +114,8 @@ fn nanos(duration: Duration) -> u64 {
 
 impl Link {
     pub fn new(params: Params, seed: u64) -> Link {
-        Link { params, dice: Dice::new(seed), busy: 0, bad: false, last_arrival: 0, offered: 0, dropped: 0 }
+        let tokens = (f64::INFINITY, 0);
+        Link { params, dice: Dice::new(seed), busy: 0, tokens, bad: false, last_arrival: 0, offered: 0, dropped: 0 }
     }
 
     /// When a packet of `len` bytes that leaves at `now` arrives: never, once, or twice.
@@ -118,6 +131,16 @@ impl Link {
         let p = &self.params;
         if p.outages.iter().any(|(from, to)| (nanos(*from)..nanos(*to)).contains(&now)) {
             return None;
+        }
+        if let Some(policer) = p.policer {
+            let (left, at) = self.tokens;
+            let fresh = policer.rate as f64 / 8.0 * (now - at) as f64 / 1e9;
+            let left = (left + fresh).min(policer.bucket as f64);
+            let passes = left >= len as f64;
+            self.tokens = (if passes { left - len as f64 } else { left }, now);
+            if !passes {
+                return None;
+            }
         }
         let begin = self.busy.max(now);
         if let Some(sending) = (len as u64 * 8 * 1_000_000_000).checked_div(p.rate) {

@@ -1,0 +1,443 @@
+//! A path that drops what is over its rate and queues nothing (a policer), found by its losses: one detector a receiver.
+//!
+//! **Problem.** A policer (a token bucket: Flach et al., "An Internet-Wide Analysis of Traffic Policing", 2016) shows nothing in
+//! the delay: [`super::rate_control`] sees a fast path. What is sent above the rate is lost, so asking and forward error
+//! correction send yet more of it, and no picture is ever whole. But loss alone is no evidence: radio loses as much on an idle
+//! path, and to send less mends nothing there.
+//!
+//! **Choice.** A policer's losses follow from what is sent, dice do not: so a suspicion is *tested*. Less is sent than what
+//! arrives, which is what a policer passes, and if most of the loss goes with it, it was one.
+//! * *Suspicion*: no queue, and report after report loses more than any code mends ([`HEAVY`]). Less is not waited for: what is
+//!   lost is sent again and insured, so whatever is above a policer's rate soon becomes as much.
+//! * *Test*: [`CAREFUL`] of what arrived, for a third of a second. What is lost even so is the path's own (`residual`). If it is
+//!   little, or no less than in the test before, that is the end; else what arrives now is tested, for a full bucket made the
+//!   first measurement too high.
+//! * *Held*: room is looked for as slowly as a deep bucket asks for, after a rest that doubles as long as the limit is found
+//!   where it was. More loss than the residual then is another suspicion; at a limit that has held, only if it lasts. Who has had
+//!   more than twice what is sent for a while is held no more.
+//!
+//! **Rejected.** Loss as the rate's measure on every path (TCP's way): 1 % of dice at 60 ms would leave 2 Mbit/s. Two lossy
+//! intervals of equal throughput (BBR's long-term sampler): a camera sends the same all the time, so dice look like that, too.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Reports that are looked at together, and how many of them are enough.
+const WINDOW: usize = 5;
+const ENOUGH: usize = 3;
+
+/// What no code mends: `fec.rs` sends 0.6 shards for each original at most.
+const HEAVY: f64 = 0.3;
+
+/// Less loss is no reason to hold anything back.
+const LITTLE: f64 = 0.02;
+
+/// With more loss than this left, what is sent in a test may still be too much.
+const MUCH: f64 = 0.05;
+
+/// Of what arrived so much is sent in a test: the rest fills the bucket.
+const CAREFUL: f64 = 0.85;
+
+/// Of the loss there was, a test of what was the reason leaves at most this share; with more than that it may have been part of
+/// the reason.
+const LEFT: f64 = 0.5;
+const LESS: f64 = 0.7;
+
+/// What left before a test still arrives, or does not, for a round trip and so long, and is told in the report after that.
+const DEAF: Duration = Duration::from_millis(250);
+
+/// After a test that failed the next one waits so long, and twice as long each time.
+const REFUTED: Duration = Duration::from_secs(10);
+const MOST_REFUTED: Duration = Duration::from_secs(320);
+
+/// Rests before room is looked for: the first one, and those after a limit was found again.
+const FIRST_REST: Duration = Duration::from_millis(500);
+const REST: Duration = Duration::from_secs(2);
+const MOST_REST: Duration = Duration::from_secs(8);
+
+/// Reports in a row with losses at a limit that has held: one bad moment of a radio is no other limit.
+const LASTING: u32 = 10;
+
+/// A limit no more than this above the last one is the same.
+const SAME: f64 = 1.25;
+
+/// How fast room is looked for, a report: a bucket of a quarter of a second is empty when the limit is 10 % too high, which costs
+/// as much of half a second every few. Of a limit that was measured once, faster; and where room was found.
+const GROWTH: f64 = 1.002;
+const FIRST_GROWTH: f64 = 1.005;
+const FOUND_GROWTH: f64 = 1.06;
+
+/// Room is looked for while so much of the limit is used.
+const USED: f64 = 0.7;
+
+/// How long a path must have had more than twice what is sent before it is held no more.
+const ROOMY: Duration = Duration::from_secs(10);
+
+/// Fewer packets between two reports say nothing.
+const FEW: u64 = 10;
+
+/// What passes less, bytes a second, passes nothing: sound and control alone need as much.
+const LOWEST: f64 = 12_500.0;
+
+/// What was seen between two reports.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// Packets that left.
+    pub packets: u64,
+    /// Those of them that did not come.
+    pub lost: u64,
+    /// Bytes a second that arrived with every header, of all that passes to this receiver.
+    pub arrived: f64,
+    /// Bytes a second that were sent.
+    pub offered: f64,
+    /// Packets waited in a queue: whatever was lost, a policer did not do it.
+    pub queued: bool,
+    /// Round-trip time.
+    pub rtt: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// No limit is known, and none is suspected before this.
+    Free(Option<Instant>),
+    Test(Test),
+    Held(Held),
+}
+
+/// The path is suspected to pass `rate` bytes a second.
+#[derive(Debug, Clone, Copy)]
+struct Test {
+    rate: f64,
+    /// The loss that is to go: of the test before, and of the suspicion.
+    loss: f64,
+    worst: f64,
+    /// What left from then on is judged.
+    from: Instant,
+    /// A rate that took most of the loss.
+    found: Option<f64>,
+    /// What was before.
+    held: Option<Held>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    limit: f64,
+    /// Where it was when losses were seen last, and whether they were more than once.
+    base: f64,
+    again: bool,
+    /// The share of packets the path loses anyway, and reports in a row with more.
+    residual: f64,
+    lossy: u32,
+    /// How long the limit stays after losses, and until when it does.
+    rest: Duration,
+    rests_until: Instant,
+    roomy_since: Option<Instant>,
+}
+
+impl Held {
+    /// Room is being looked for: losses tell of where it ends, and not that what passed until now is too much.
+    fn is_sure(&self) -> bool {
+        self.again && self.limit > self.base
+    }
+}
+
+/// See the module text.
+pub struct Detector {
+    state: State,
+    window: VecDeque<Seen>,
+    /// How long nothing will be suspected after a test that fails.
+    refuted: Duration,
+}
+
+impl Detector {
+    /// Suspects nothing.
+    pub fn new() -> Self {
+        Detector { state: State::Free(None), window: VecDeque::with_capacity(WINDOW), refuted: REFUTED }
+    }
+
+    /// What may be sent, bytes a second; `None` where nothing is known to limit it.
+    pub fn limit(&self) -> Option<f64> {
+        match self.state {
+            State::Free(_) => None,
+            State::Test(test) => Some(test.rate * CAREFUL),
+            State::Held(held) => Some(held.limit),
+        }
+    }
+
+    /// A report came. Says whether losses so far were of our own making: what was learnt from them is to be forgotten.
+    pub fn handle_report(&mut self, now: Instant, seen: Seen) -> bool {
+        let deaf = matches!(self.state, State::Test(test) if now < test.from);
+        // A tenth of a second in which hardly anything came is an outage's edge.
+        let outage = seen.packets >= FEW && seen.arrived < LOWEST;
+        if seen.queued || deaf || outage {
+            self.window.clear();
+        } else if seen.packets >= FEW {
+            if self.window.len() == WINDOW {
+                self.window.pop_front();
+            }
+            self.window.push_back(seen);
+        }
+        let judged = seen.packets >= FEW && self.window.len() >= ENOUGH;
+        match self.state {
+            State::Free(not_before) => {
+                if judged && not_before.is_none_or(|until| now >= until) && self.is_suspect() {
+                    self.test(now, seen.rtt, None, None);
+                }
+                false
+            }
+            State::Test(test) if seen.queued => {
+                self.state = test.held.map_or(State::Free(None), State::Held);
+                false
+            }
+            State::Test(test) => judged && self.judge(now, seen.rtt, test),
+            State::Held(held) => {
+                self.hold(now, seen, held, judged);
+                false
+            }
+        }
+    }
+
+    /// The last [`ENOUGH`] reports.
+    fn last(&self) -> impl Iterator<Item = &Seen> {
+        self.window.iter().rev().take(ENOUGH)
+    }
+
+    /// The middle one of the last arrivals: a bucket that was full makes the first one too high.
+    fn arrived(&self) -> f64 {
+        let mut arrived: Vec<f64> = self.last().map(|seen| seen.arrived).collect();
+        arrived.sort_unstable_by(f64::total_cmp);
+        arrived.get(arrived.len() / 2).copied().unwrap_or(LOWEST)
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.last().all(|seen| seen.lost as f64 > HEAVY * seen.packets as f64)
+    }
+
+    fn test(&mut self, now: Instant, rtt: Duration, held: Option<Held>, before: Option<Test>) {
+        let (found, worst) = before.map_or((None, None), |test| (Some(test.rate), Some(test.worst)));
+        let (rate, loss) = (self.arrived(), share(self.last()));
+        self.state = State::Test(Test { rate, loss, worst: worst.unwrap_or(loss), from: now + rtt + DEAF, found, held });
+        self.window.clear();
+    }
+
+    fn judge(&mut self, now: Instant, rtt: Duration, test: Test) -> bool {
+        let loss = share(self.last());
+        let less = loss <= test.loss * LESS;
+        if less && loss > MUCH {
+            self.test(now, rtt, test.held, Some(test));
+            return true;
+        }
+        let found = if less { Some(test.rate) } else { test.found }.filter(|_| loss <= test.worst * LEFT);
+        self.state = match (found, test.held) {
+            (Some(rate), held) => {
+                let limit = rate / (1.0 - loss.min(LEFT));
+                let limit = held.filter(Held::is_sure).map_or(limit, |held| limit.max(held.base));
+                let rest = match held {
+                    None => FIRST_REST,
+                    Some(held) if held.again && held.limit < held.base * SAME => (held.rest * 2).min(MOST_REST),
+                    Some(_) => REST,
+                };
+                let (again, rests_until) = (held.is_some(), now + rest);
+                State::Held(Held { limit, base: limit, again, residual: loss, lossy: 0, rest, rests_until, roomy_since: None })
+            }
+            (None, Some(held)) => State::Held(Held { residual: loss, lossy: 0, rests_until: now + held.rest, ..held }),
+            (None, None) => State::Free(Some(now + self.refuted)),
+        };
+        self.refuted = if found.is_some() { REFUTED } else { (self.refuted * 2).min(MOST_REFUTED) };
+        self.window.clear();
+        found.is_some()
+    }
+
+    fn hold(&mut self, now: Instant, seen: Seen, mut held: Held, judged: bool) {
+        if judged {
+            let (loss, packets) = (share(self.window.iter()), self.window.iter().map(|seen| seen.packets).sum::<u64>());
+            let dice = 2.0 * ((held.residual + 0.01) / packets as f64).sqrt();
+            let excess = loss > held.residual + LITTLE + dice;
+            held.lossy = if excess { held.lossy + 1 } else { 0 };
+            if excess && (held.is_sure() || !held.again || held.lossy >= LASTING) {
+                self.test(now, seen.rtt, Some(held), None);
+                return;
+            }
+            held.residual = held.residual.min(held.residual * 0.9 + loss * 0.1);
+        }
+        let found = held.limit > held.base * SAME;
+        // What nobody uses shows nothing.
+        if now >= held.rests_until && (found || seen.offered > held.limit * USED) {
+            held.limit *= match (found, held.again) {
+                (true, _) => FOUND_GROWTH,
+                (_, true) => GROWTH,
+                (_, false) => FIRST_GROWTH,
+            };
+        }
+        let roomy = seen.offered * 2.0 < held.limit;
+        held.roomy_since = if roomy { held.roomy_since.or(Some(now)) } else { None };
+        match held.roomy_since {
+            Some(since) if now >= since + ROOMY => *self = Detector::new(),
+            _ => self.state = State::Held(held),
+        }
+    }
+}
+
+/// Of what left so much did not come.
+fn share<'a>(reports: impl Iterator<Item = &'a Seen>) -> f64 {
+    let (lost, packets) = reports.fold((0, 0), |(lost, all), seen| (lost + seen.lost, all + seen.packets));
+    lost as f64 / packets.max(1) as f64
+}
+
+impl Default for Detector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A path that a camera is sent over in reports of a tenth of a second: a token bucket, then dice.
+    struct Path {
+        now: Instant,
+        /// Bytes a second, and the most that the bucket holds.
+        rate: f64,
+        bucket: f64,
+        tokens: f64,
+        dice: f64,
+        detector: Detector,
+        seed: u64,
+    }
+
+    /// What happened in a while: of what was sent so much was dropped, and of what passes so much was used.
+    struct Span {
+        dropped: f64,
+        used: f64,
+    }
+
+    const CAMERA: f64 = 3e6;
+    const PACKET: f64 = 1000.0;
+
+    impl Path {
+        fn new(rate: f64, bucket: f64, dice: f64) -> Path {
+            Path { now: Instant::now(), rate, bucket, tokens: bucket, dice, detector: Detector::new(), seed: 1 }
+        }
+
+        fn unit(&mut self) -> f64 {
+            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.seed >> 11) as f64 / (1u64 << 53) as f64
+        }
+
+        fn run(&mut self, time: Duration) -> Span {
+            let (mut sent, mut came) = (0, 0);
+            for _ in 0..time.as_millis() / 100 {
+                let offered = self.detector.limit().unwrap_or(f64::INFINITY).min(CAMERA);
+                let packets = (offered * 0.1 / PACKET) as u64;
+                let mut passed = 0;
+                for _ in 0..packets {
+                    self.tokens = (self.tokens + self.rate * 0.1 / packets as f64).min(self.bucket);
+                    if self.tokens >= PACKET {
+                        self.tokens -= PACKET;
+                        passed += u64::from(self.unit() >= self.dice);
+                    }
+                }
+                self.now += Duration::from_millis(100);
+                let (lost, arrived) = (packets - passed, passed as f64 * PACKET * 10.0);
+                let rtt = Duration::from_millis(20);
+                self.detector.handle_report(self.now, Seen { packets, lost, arrived, offered, queued: false, rtt });
+                (sent, came) = (sent + packets, came + passed);
+            }
+            let dropped = (sent - came) as f64 / sent as f64;
+            Span { dropped, used: came as f64 * PACKET / time.as_secs_f64() / self.rate.min(CAMERA) }
+        }
+    }
+
+    #[test]
+    fn what_a_policer_passes_is_found_within_two_seconds_and_held() {
+        for rate in [0.3e6, 0.6e6, 1.2e6, 1.8e6] {
+            for bucket in [20e3, 150e3] {
+                let mut path = Path::new(rate, bucket, 0.0);
+                path.run(Duration::from_secs(2));
+                let span = path.run(Duration::from_secs(60));
+                assert!(span.dropped < 0.05 && span.used > 0.8, "{rate} {bucket}: {} {}", span.dropped, span.used);
+            }
+        }
+    }
+
+    #[test]
+    fn dice_are_no_policer_however_they_fall() {
+        for dice in [0.01, 0.05, 0.1, 0.2] {
+            let mut path = Path::new(f64::MAX, 1e6, dice);
+            for second in 0..300 {
+                path.run(Duration::from_secs(1));
+                assert_eq!(path.detector.limit(), None, "{dice} after {second} s");
+            }
+        }
+        // What looks like one is tested more and more seldom.
+        let mut path = Path::new(f64::MAX, 1e6, 0.4);
+        let limited = (0..3000).filter(|_| {
+            path.run(Duration::from_millis(100));
+            path.detector.limit().is_some()
+        });
+        assert!(limited.count() < 60);
+    }
+
+    #[test]
+    fn what_the_path_loses_beside_a_policer_is_not_mistaken_for_it() {
+        let mut path = Path::new(1.2e6, 40e3, 0.1);
+        path.run(Duration::from_secs(3));
+        let span = path.run(Duration::from_secs(60));
+        assert!(span.dropped < 0.1 + 0.05 && span.used > 0.75, "{} {}", span.dropped, span.used);
+    }
+
+    #[test]
+    fn losses_that_come_while_a_limit_is_held_do_not_lower_it_for_good() {
+        let mut path = Path::new(1.2e6, 40e3, 0.0);
+        path.run(Duration::from_secs(5));
+        path.dice = 0.1;
+        path.run(Duration::from_secs(10));
+        let span = path.run(Duration::from_secs(20));
+        assert!(span.used > 0.75, "{}", span.used);
+    }
+
+    #[test]
+    fn bad_moments_of_a_radio_do_not_wear_a_limit_down() {
+        let mut path = Path::new(1.2e6, 40e3, 0.0);
+        path.run(Duration::from_secs(10));
+        for _ in 0..60 {
+            path.dice = 0.4;
+            path.run(Duration::from_millis(200));
+            path.dice = 0.0;
+            path.run(Duration::from_millis(2800));
+        }
+        let span = path.run(Duration::from_secs(10));
+        assert!(span.used > 0.75, "{}", span.used);
+    }
+
+    #[test]
+    fn a_policer_that_is_gone_holds_nothing_after_a_while() {
+        let mut path = Path::new(0.6e6, 40e3, 0.0);
+        path.run(Duration::from_secs(10));
+        assert!(path.detector.limit().is_some());
+        path.rate = f64::MAX;
+        path.run(Duration::from_secs(60));
+        assert_eq!(path.detector.limit(), None);
+    }
+
+    #[test]
+    fn an_outage_is_no_policer() {
+        let mut path = Path::new(f64::MAX, 1e6, 0.999);
+        path.run(Duration::from_secs(2));
+        path.dice = 0.0;
+        path.run(Duration::from_secs(1));
+        assert_eq!(path.detector.limit(), None);
+    }
+
+    #[test]
+    fn what_is_lost_behind_a_queue_is_no_policers() {
+        let (mut detector, now) = (Detector::new(), Instant::now());
+        for report in 0..100 {
+            let rtt = Duration::from_millis(20);
+            let seen = Seen { packets: 300, lost: 200, arrived: 1e5, offered: 3e5, queued: true, rtt };
+            detector.handle_report(now + Duration::from_millis(100 * report), seen);
+        }
+        assert_eq!(detector.limit(), None);
+    }
+}
