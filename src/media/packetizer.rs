@@ -91,6 +91,13 @@ impl Log {
         }
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        while !self.slices.is_empty() {
+            self.pop_front();
+        }
+    }
+
     /// The place behind everything.
     pub fn end(&self) -> Cursor {
         Cursor { slice: self.first + self.slices.len() as u64, fragment: 0 }

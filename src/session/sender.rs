@@ -389,6 +389,7 @@ impl Core for Session {
                     self.endpoint.send(*id, &Record::Format(Format { first, ..format }));
                 }
             }
+            Command::Closed => self.log.clear(),
             Command::End => {
                 let blocks = self.sound.end();
                 self.end = Some((End { pictures: self.pictures, blocks }, now + LAST_CALL));

@@ -291,6 +291,23 @@ fn late_joiner() {
     assert_eq!(pair.source.borrow().stats.peers.len(), 2);
 }
 
+/// Nobody watches for a while, and the camera is closed. Who comes then sees nothing of what was caught before.
+#[test]
+fn who_comes_after_the_source_was_closed_begins_with_what_is_caught_then() {
+    let stream = Stream { closes: true, channels: 0, ..Stream::camera() };
+    let mut pair = Pair::new(9, &Params::lan(), Skews::USUAL, stream);
+    let first = pair.receiver;
+    pair.world.at(secs(2), move |world| world.power_off(first));
+    pair.world.connect(CAMERA, "10.0.0.3", &Params::lan());
+    pair.world.run_until(secs(9));
+    assert!(!pair.source.borrow().watched, "nobody watches: {:?}", pair.source.borrow().log);
+    let (_, (late, _)) = receiving(&mut pair.world, "10.0.0.3", Skews::USUAL, false, &pair.sources, &[CAMERA]);
+    pair.world.run_until(secs(11));
+    let late = late.borrow();
+    let oldest = late.latencies.iter().max().expect("it saw something") / 1_000_000;
+    assert!(oldest < 200, "a picture of {oldest} ms ago was shown as if it were live");
+}
+
 /// The power of one of two receivers goes. The other notices nothing, and the sender stops sending to the one that is gone.
 #[test]
 fn receiver_vanishes() {

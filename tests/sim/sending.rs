@@ -47,6 +47,8 @@ pub struct Stream {
     pub film: Option<u64>,
     /// The user's `--bitrate`.
     pub cap: Option<Bitrate>,
+    /// The camera is closed while nobody watches.
+    pub closes: bool,
 }
 
 impl Stream {
@@ -60,6 +62,7 @@ impl Stream {
             channels: 2,
             film: None,
             cap: None,
+            closes: false,
         }
     }
 
@@ -272,6 +275,9 @@ impl Sending {
         self.due.0 += 1;
         let step = self.ladder.step();
         self.ticks.push((self.captured(picture + 1), Tick::Camera(picture + 1)));
+        if self.is_closed() {
+            return;
+        }
         if !picture.is_multiple_of(u64::from(step.every)) {
             return;
         }
@@ -288,6 +294,10 @@ impl Sending {
             let ready = shown + encode * (u64::from(slice) + 1) / u64::from(self.stream.slices);
             self.ticks.push((self.clock.when(ready), Tick::Slice(picture, slice)));
         }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.stream.closes && !self.source.borrow().watched
     }
 
     /// The true time of picture `picture`'s capture.
@@ -353,6 +363,9 @@ impl Sending {
             Event::Watched(on) => {
                 note(format!("watched {on}"));
                 source.watched = on;
+                if !on && self.stream.closes {
+                    self.commands.push(Command::Closed);
+                }
                 if on && self.stream.film.is_some() && self.film.is_none() {
                     self.film = Some(at.true_ns);
                     self.ticks.push((at.true_ns, Tick::Film));
@@ -411,6 +424,7 @@ impl Program for Sending {
     fn tick(&mut self, at: Moment, tick: Tick) {
         match tick {
             Tick::Camera(picture) => self.camera(at, picture),
+            Tick::Slice(..) if self.is_closed() => {}
             Tick::Slice(picture, index) => {
                 let capture = self.source.borrow().media(self.captured(picture));
                 let slice = self.slice(self.current.0, index, capture);

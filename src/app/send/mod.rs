@@ -243,6 +243,8 @@ impl Send<'_> {
         {
             self.counted = self.counted + running.counts();
             drop(running);
+            // What was caught last would be shown to the next as if it were live.
+            self.net.command(Command::Closed);
             tracing::info!("nobody watches: the source is closed until somebody does");
         }
     }

@@ -35,6 +35,8 @@ pub enum Command {
     Sound(SoundBlock),
     /// The stream changed.
     Format(Format),
+    /// The live source is closed, for nobody watches: whoever comes next begins with its next picture.
+    Closed,
     /// The film is over.
     End,
     /// Say goodbye to everybody, with this sentence.
