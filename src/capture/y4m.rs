@@ -44,7 +44,9 @@ pub enum Error {
     #[error("nothing came on stdin; does the program before the pipe run?")]
     Nothing,
     /// Neither y4m nor JPEG.
-    #[error("what comes on stdin is neither y4m nor JPEGs; let ffmpeg write `-f yuv4mpegpipe` or `-f mjpeg`")]
+    #[error(
+        "what comes on stdin is neither y4m nor JPEGs; let ffmpeg write `-f yuv4mpegpipe` or `-f mjpeg` (a film: --file FILM)"
+    )]
     Unknown,
     /// A y4m header that cannot be.
     #[error("the y4m header on stdin is wrong: {0}")]

@@ -256,7 +256,7 @@ where
 
 /// HOST without its flag. What is a file here is rather meant to be sent or written.
 fn dial(text: &str) -> Result<units::HostText, String> {
-    if text.contains('/') || std::path::Path::new(text).is_file() {
+    if text.contains('/') && !text.contains("://") || std::path::Path::new(text).is_file() {
         return Err("this is a file, and a host is wanted here: files are named by a flag, like --file or --output".into());
     }
     units::host(text)

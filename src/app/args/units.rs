@@ -237,6 +237,9 @@ pub(super) fn host(text: &str) -> Result<HostText, String> {
         Some((name, text)) => (name, Some(port(text)?)),
         None => (text, None),
     };
+    if !name.is_empty() && name.chars().all(|c| c.is_ascii_digit()) {
+        return Err(format!("{name} is a number: write HOST:{name} where it is a port, or give it as --port {name}"));
+    }
     let plausible = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
     if name.is_empty() || name.starts_with('-') || name.len() > 253 || !name.chars().all(plausible) {
         return Err("write a name or an address, like camera.local, 192.168.1.20 or [::1]:9688".into());
@@ -329,9 +332,20 @@ mod tests {
         ] {
             assert_eq!(host(text), wanted, "{text}");
         }
-        for text in
-            ["", ":9688", "a:b:c", "[::1", "[::1]9688", "[camera]:1", "name:0", "name:65536", "udp://x", "two words", "-x", "a:"]
-        {
+        for text in [
+            "",
+            ":9688",
+            "a:b:c",
+            "[::1",
+            "[::1]9688",
+            "[camera]:1",
+            "name:0",
+            "name:65536",
+            "udp://x",
+            "two words",
+            "-x",
+            "9688",
+        ] {
             assert!(host(text).is_err(), "{text}");
         }
         assert_eq!(Host { name: "::1".into(), port: 7 }.to_string(), "[::1]:7");
