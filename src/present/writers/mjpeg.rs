@@ -3,9 +3,9 @@
 //! the end.
 
 use super::placing::{Due, Placing, Rate};
-use super::sink::{Sink, Target};
+use super::sink::Sink;
 use super::y4m::count;
-use super::{Error, Moment, Progress, Timeline, Written};
+use super::{Error, Moment, Progress, Target, Timeline, Written};
 
 /// One picture as the sender encoded it.
 pub struct Picture {

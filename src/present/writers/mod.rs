@@ -8,6 +8,7 @@
 pub mod mjpeg;
 mod placing;
 mod sink;
+mod target;
 mod timeline;
 pub mod wav;
 pub mod y4m;
@@ -20,7 +21,8 @@ use std::time::Duration;
 use crate::slot::{Closed, Slot};
 
 pub use placing::Rate;
-pub use sink::{Overwrite, Progress, Target};
+pub use sink::Progress;
+pub use target::{Overwrite, Target};
 pub use timeline::{Moment, Timeline};
 
 /// Where nothing comes, neither pictures nor sound, the hole is filled (pictures repeated, silence) up to this long; a longer one
@@ -179,8 +181,8 @@ impl<Unit: Send + 'static> Threaded<Unit> {
 }
 
 impl<Unit> Threaded<Unit> {
-    /// Writes what is queued, ends the file and the thread. A slow disk is waited for; a thread that hangs in one, or in a pipe, is
-    /// abandoned after [`PATIENCE`]. To be called once.
+    /// Writes what is queued, ends the file and the thread. A slow disk is waited for; a thread that hangs in one, or in a pipe,
+    /// is abandoned after [`PATIENCE`]. To be called once.
     pub fn finish(&mut self) -> Result<Written, Error> {
         self.queue.close();
         let outcome = match self.early.take() {

@@ -12,14 +12,15 @@
 //! Neither number nor time makes a hole that is longer than the time that passed and what was kept for us (`Timeline::furthest`):
 //! it is cut, and what follows moves with it.
 //!
-//! The header comes with the first samples and is written over once a second of sound, so that a file left by a crash plays up to its last second; and at the end.
+//! The header comes with the first samples and is written over once a second of sound, so that a file left by a crash plays up to
+//! its last second; and at the end.
 //! Mono or stereo is decided by the first block; others are converted.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::sink::{Sink, Target};
-use super::{Error, LONGEST_HOLE, Progress, Timeline, Written};
+use super::sink::Sink;
+use super::{Error, LONGEST_HOLE, Progress, Target, Timeline, Written};
 use crate::sound::{BLOCK_FRAMES, RATE};
 use crate::time::MediaTime;
 

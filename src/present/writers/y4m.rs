@@ -5,8 +5,8 @@
 //! Which frame of the file a picture is, and how often it is repeated, is decided by its time (`placing.rs`).
 
 use super::placing::{Due, Placing, Rate};
-use super::sink::{Sink, Target};
-use super::{Error, Moment, Progress, Timeline, Written};
+use super::sink::Sink;
+use super::{Error, Moment, Progress, Target, Timeline, Written};
 use crate::fit::Fit;
 use crate::picture::{Buffer, Sampling, Size};
 

@@ -1,0 +1,222 @@
+//! Which names may be written to, and what may be written over. Settled at the start, before there is anything to write
+//! (`sink.rs`).
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use super::sink::{Medium, Stdout};
+
+/// What may be written over. Pipes and devices are written to whatever is said: nothing of theirs is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overwrite {
+    /// Whatever the name leads to.
+    Anything,
+    /// Regular files of this user, by their own name: a script runs again, and a link that somebody laid leads nowhere.
+    Own,
+    /// No file: a person is there to be asked.
+    Nothing,
+}
+
+/// A name made sure of before anything is written: a file that was there is untouched until then, one that was not is made, and
+/// gone again if nothing is written.
+pub struct Target {
+    path: Option<PathBuf>,
+    claim: Claim,
+}
+
+enum Claim {
+    Stdout,
+    /// Made here.
+    New(File),
+    /// Was there.
+    Old(File),
+    /// A pipe or a device: opening it may wait for its reader.
+    Special,
+    /// A regular file that was given to us open.
+    Descriptor,
+    Taken,
+}
+
+impl Target {
+    /// For this path, or stdout where there is none.
+    pub fn claim(path: Option<&Path>, overwrite: Overwrite) -> Result<Self, Error> {
+        let Some(path) = path else { return Ok(Target { path: None, claim: Claim::Stdout }) };
+        let create = |cause| Error::Create { path: path.into(), cause };
+        let refuse = |what: String| Err(Error::Taken { path: path.into(), what });
+        let mut options = OpenOptions::new();
+        options.write(true);
+        let there = match overwrite {
+            Overwrite::Anything => fs::metadata(path),
+            _ => fs::symlink_metadata(path),
+        };
+        let claim = match there {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // A link that leads nowhere is followed by who says so, and never by accident.
+                let options = if overwrite == Overwrite::Anything { options.create(true) } else { options.create_new(true) };
+                Claim::New(options.open(path).map_err(create)?)
+            }
+            Err(error) => return Err(create(error)),
+            Ok(there) if there.is_symlink() => {
+                if fs::metadata(path).is_ok_and(|end| is_special(&end)) {
+                    Claim::Special
+                } else if is_descriptor(path) {
+                    Claim::Descriptor
+                } else {
+                    let end = fs::read_link(path).unwrap_or_default();
+                    return refuse(format!("is a link to {}", end.display()));
+                }
+            }
+            Ok(there) if is_special(&there) => Claim::Special,
+            Ok(there) if there.is_dir() => return Err(create(ErrorKind::IsADirectory.into())),
+            Ok(_) if overwrite == Overwrite::Nothing => return refuse("is there already".into()),
+            Ok(there) if overwrite == Overwrite::Own && there.uid() != nix::unistd::geteuid().as_raw() => {
+                return refuse("belongs to another user".into());
+            }
+            Ok(_) => {
+                let flags = if overwrite == Overwrite::Anything { 0 } else { nix::libc::O_NOFOLLOW };
+                Claim::Old(options.custom_flags(flags).open(path).map_err(create)?)
+            }
+        };
+        Ok(Target { path: Some(path.into()), claim })
+    }
+}
+
+fn is_special(there: &Metadata) -> bool {
+    !there.is_file() && !there.is_dir() && !there.is_symlink()
+}
+
+/// Whether it names what this process was given open: links, too, but none that anybody lays. What else lies below /dev is like
+/// any other place: everybody may write to /dev/shm.
+fn is_descriptor(path: &Path) -> bool {
+    let number = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.parse::<u32>().is_ok());
+    let among_them = [Path::new("/dev/fd"), Path::new("/proc/self/fd")].into_iter().any(|folder| path.parent() == Some(folder));
+    path == Path::new("/dev/stdout") || path == Path::new("/dev/stderr") || (number && among_them)
+}
+
+impl Target {
+    /// The path as given, or `stdout`.
+    pub(super) fn name(&self) -> String {
+        self.path.as_ref().map_or_else(|| "stdout".into(), |path| path.display().to_string())
+    }
+
+    /// The file, if it was not there before.
+    pub(super) fn made(&self) -> Option<&Path> {
+        self.path.as_deref().filter(|_| matches!(self.claim, Claim::New(_)))
+    }
+
+    /// What was there is gone from here on. May wait for the reader of a pipe.
+    pub(super) fn open(&mut self) -> io::Result<Box<dyn Medium>> {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        Ok(match std::mem::replace(&mut self.claim, Claim::Taken) {
+            Claim::New(file) => Box::new(file),
+            Claim::Old(file) => {
+                file.set_len(0)?;
+                Box::new(file)
+            }
+            Claim::Special => {
+                let file = OpenOptions::new().write(true).open(path)?;
+                // The name may lead elsewhere by now.
+                if file.metadata()?.is_file() {
+                    return Err(io::Error::other("it was no file when recv began, and is one now"));
+                }
+                Box::new(file)
+            }
+            Claim::Descriptor => Box::new(File::create(path)?),
+            // Not `std::io::Stdout`: it looks for line ends in every picture.
+            Claim::Stdout | Claim::Taken => Box::new(Stdout(io::stdout().as_fd().try_clone_to_owned()?.into())),
+        })
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if let Some(path) = self.made() {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sink::Sink;
+    use super::super::sink::tests::Temporary;
+    use super::*;
+
+    fn refusal(path: &Path, overwrite: Overwrite) -> String {
+        let error = Target::claim(Some(path), overwrite).map(drop).unwrap_err();
+        assert!(matches!(error, Error::Taken { .. }), "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn what_is_there_is_written_over_only_where_that_was_said() {
+        let (file, link) = (Temporary::new("there"), Temporary::new("link"));
+        fs::write(&file.0, "old").unwrap();
+        std::os::unix::fs::symlink(&file.0, &link.0).unwrap();
+        let sentence = refusal(&file.0, Overwrite::Nothing);
+        assert!(sentence.ends_with("is there already; give another name, or say --overwrite"), "{sentence}");
+        for overwrite in [Overwrite::Own, Overwrite::Nothing] {
+            let sentence = refusal(&link.0, overwrite);
+            assert!(sentence.contains(&format!("is a link to {}", file.0.display())), "{sentence}");
+        }
+        drop(Target::claim(Some(&file.0), Overwrite::Own).unwrap());
+        assert_eq!(fs::read(&file.0).unwrap(), b"old", "it is there until something is written");
+        for (path, overwrite) in [(&file.0, Overwrite::Own), (&link.0, Overwrite::Anything)] {
+            fs::write(&file.0, "quite old").unwrap();
+            let mut sink = Sink::new(Target::claim(Some(path), overwrite).unwrap());
+            sink.rewrite(0, b"new").unwrap();
+            assert_eq!(fs::read(&file.0).unwrap(), b"quite old", "nothing is written yet");
+            sink.unit(&[b"new"]).unwrap();
+            assert_eq!(fs::read(&file.0).unwrap(), b"new");
+        }
+        fs::remove_file(&file.0).unwrap();
+        refusal(&link.0, Overwrite::Own);
+        assert!(!file.0.exists(), "a link that leads nowhere is not followed");
+    }
+
+    #[test]
+    fn a_link_below_dev_is_followed_to_nothing_but_what_was_given_to_us_open() {
+        let file = Temporary::new("kept");
+        let link = Temporary(Path::new("/dev/shm").join(format!("eyeline-{}-link", std::process::id())));
+        fs::write(&file.0, "precious").unwrap();
+        let lead_to = |end: &Path| {
+            let _ = fs::remove_file(&link.0);
+            std::os::unix::fs::symlink(end, &link.0).unwrap();
+        };
+        lead_to(&file.0);
+        for overwrite in [Overwrite::Own, Overwrite::Nothing] {
+            refusal(&link.0, overwrite);
+        }
+        let given = OpenOptions::new().append(true).open(&file.0).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&given).to_string();
+        for folder in ["/dev/fd", "/proc/self/fd"] {
+            drop(Target::claim(Some(&Path::new(folder).join(&number)), Overwrite::Nothing).unwrap());
+            refusal(&Path::new(folder).join("..").join("exe"), Overwrite::Nothing);
+        }
+        lead_to(Path::new("/dev/null"));
+        let mut sink = Sink::new(Target::claim(Some(&link.0), Overwrite::Own).unwrap());
+        lead_to(&file.0);
+        let error = sink.unit(&[b"anything"]).unwrap_err();
+        assert!(matches!(sink.error(error, String::new()), Error::Create { .. }));
+        assert_eq!(fs::read(&file.0).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn files_of_other_users_are_refused_and_pipes_and_devices_are_not() {
+        for overwrite in [Overwrite::Own, Overwrite::Nothing, Overwrite::Anything] {
+            Sink::new(Target::claim(Some(Path::new("/dev/null")), overwrite).unwrap()).unit(&[b"anything"]).unwrap();
+            drop(Target::claim(Some(Path::new("/dev/stdout")), overwrite).unwrap());
+        }
+        let pipe = Temporary::new("pipe");
+        nix::unistd::mkfifo(&pipe.0, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        drop(Target::claim(Some(&pipe.0), Overwrite::Nothing).unwrap());
+        assert!(pipe.0.exists());
+        if !nix::unistd::geteuid().is_root() {
+            assert!(refusal(Path::new("/etc/passwd"), Overwrite::Own).contains("belongs to another user"));
+        }
+    }
+}
