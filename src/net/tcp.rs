@@ -27,7 +27,7 @@ use crate::session::StreamId;
 
 /// Open connections: 256 peers and 32 that are still shaking hands, as the session limits them; and some for those it has yet to
 /// close: a newcomer is admitted before the one that gives way to it leaves.
-const MOST_STREAMS: usize = 288 + 32;
+pub(super) const MOST_STREAMS: usize = 288 + 32;
 /// Connections that only wait for the other side to close; with one more the oldest is dropped.
 const MOST_LINGERING: usize = 32;
 /// How long the other side has to read our last words: a few round trips of a bad network.

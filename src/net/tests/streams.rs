@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use super::*;
+use crate::net::tcp::MOST_STREAMS;
 
 #[test]
 fn a_slow_reader_makes_the_stream_unwritable_and_everything_arrives_in_the_end() {
@@ -47,12 +48,12 @@ fn urgent_bytes_are_bytes_and_do_not_keep_the_thread_awake() {
 #[test]
 fn connections_beyond_the_limit_are_closed_at_once_and_make_room_when_others_end() {
     let net = Net::start(V4, true, &[]);
-    let mut open: Vec<(TcpStream, StreamId)> = (0..288).map(|_| connect(&net, V4)).collect();
+    let mut open: Vec<(TcpStream, StreamId)> = (0..MOST_STREAMS).map(|_| connect(&net, V4)).collect();
     let mut beyond = TcpStream::connect((V4, net.port())).expect("the backlog takes it");
     beyond.set_read_timeout(Some(LIMIT)).expect("a limit");
     assert_eq!(beyond.read(&mut [0; 1]).expect("closed, not silent"), 0);
     assert_eq!(net.counters().turned_away, 1);
-    let (socket, stream) = open.pop().expect("288 of them");
+    let (socket, stream) = open.pop().expect("as many as there may be");
     drop(socket);
     assert_eq!(net.hear(), Heard::Closed(stream));
     let (_socket, another) = connect(&net, V4);
