@@ -33,6 +33,9 @@ const MAX_RUN: usize = 48;
 /// Fragments waiting to be sent again to one peer: a burst of the log's size; more is a peer that asks for everything.
 const MAX_RESEND: usize = 8192;
 
+/// A film's viewer gets on while it settles so many pictures in the time of `sender/film.rs`: two a second are a slide show.
+const LEAST_SETTLED: u64 = 4;
+
 /// See the module text.
 pub(super) struct Peer {
     /// The next fragment it has not been sent.
@@ -61,6 +64,8 @@ pub(super) struct Peer {
     parity: VecDeque<Vec<u8>>,
     /// The picture being sent, and how many of its slices were, from the first on.
     slices: (u64, u8),
+    /// When it had settled everything, or settled enough more than the number given.
+    progress: (Instant, u64),
 }
 
 /// What all peers share.
@@ -75,7 +80,14 @@ pub(super) struct Shared<'a> {
 
 impl Peer {
     /// One that was sent nothing yet.
-    pub fn new(cursor: Cursor, sound: u64, wants: (bool, bool), report: Report, stats: PeerStats, flow: Flow) -> Self {
+    pub fn new(
+        now: Instant,
+        (cursor, sound): (Cursor, u64),
+        wants: (bool, bool),
+        report: Report,
+        stats: PeerStats,
+        flow: Flow,
+    ) -> Self {
         let (pictures, wants_sound) = wants;
         let (sent, resend, parity, slices) = (Sent::new(), VecDeque::new(), VecDeque::new(), (0, 0));
         Peer {
@@ -93,7 +105,21 @@ impl Peer {
             resend,
             parity,
             slices,
+            progress: (now, report.settled),
         }
+    }
+
+    /// A film has so many pictures by now. Whether the peer gets on with them is seen here.
+    pub fn note_progress(&mut self, now: Instant, pictures: u64) {
+        let settled = self.report.settled;
+        if settled >= pictures.min(self.progress.1 + LEAST_SETTLED) {
+            self.progress = (now, settled);
+        }
+    }
+
+    /// When it last had settled everything, or enough more than before.
+    pub fn progress(&self) -> Instant {
+        self.progress.0
     }
 
     /// Whether anything is there to be sent to it.

@@ -286,8 +286,9 @@ impl Session {
     fn take_fragment(&mut self, now: Instant, head: FragmentHead, payload: &[u8]) {
         let Some(source) = &mut self.source else { return };
         match source.depacketizer.push(now, head, payload) {
-            Pushed::Stored => {}
+            Pushed::Stored => source.goes_on(now),
             Pushed::Slice { slice, whole } => {
+                source.goes_on(now);
                 let evidence = source.proof.wants_evidence(now) && is_one(&slice);
                 self.stats.slices += 1;
                 self.events.push_back(Event::Slice(slice, whole));
@@ -310,6 +311,7 @@ impl Session {
     /// The first copy of a block is here.
     fn take_sound(&mut self, now: Instant, number: u64, capture: MediaTime, channels: u8, samples: Vec<u8>) {
         let Some(source) = &mut self.source else { return };
+        source.goes_on(now);
         source.blocks = source.blocks.max(number.saturating_add(1));
         self.sent(now);
         self.stats.blocks += 1;

@@ -5,6 +5,7 @@
 //! film's reader back meanwhile. One peer never slows another: each has its own cursor, and a silent one stops counting.
 
 mod events;
+mod film;
 mod target;
 
 pub use super::sound_log::SoundBlock;
@@ -30,21 +31,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
-
-/// Pictures a film may be ahead of the slowest peer: reports come every 100 ms, so this is never reached while all is well.
-const WINDOW: u64 = 60;
-
-/// Bytes of slices a film may have under way.
-const WINDOW_BYTES: usize = 24 << 20;
-
-/// A film's peer unheard for this long no longer holds the others back. They ping four times and report ten times a second.
-const UNRESPONSIVE: Duration = Duration::from_millis(400);
-
-/// A film's only peer is waited for this long.
-const LONE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// After the end, peers have this long to ask for what they miss (they wait 2 s) and say goodbye.
-const LAST_CALL: Duration = Duration::from_millis(2500);
 
 /// See the module text.
 pub struct Session {
@@ -77,7 +63,7 @@ impl Session {
         let patient = config.me.patient;
         let limits = match patient {
             // A film's log is cut by what is settled; these only bound what a vanished peer leaves behind.
-            true => Limits { age: Duration::from_secs(6), bytes: 2 * WINDOW_BYTES },
+            true => Limits { age: Duration::from_secs(6), bytes: 2 * film::WINDOW_BYTES },
             false => Limits { age: target::LIVE_AGE, bytes: 16 << 20 },
         };
         let epoch = config.epoch;
@@ -158,7 +144,8 @@ impl Session {
         let first = self.log.slice(cursor.slice).map_or(self.pictures, |slice| slice.picture);
         let report = Report { settled: earlier.map_or(first, |earlier| earlier.report.settled), ..Report::default() };
         let stats = PeerStats { name: name.clone(), address: address.to_string(), ..PeerStats::default() };
-        let peer = Peer::new(cursor, sound, (pictures, wants_sound), report, stats, Flow::new(now, self.cap));
+        let flow = Flow::new(now, self.cap);
+        let peer = Peer::new(now, (cursor, sound), (pictures, wants_sound), report, stats, flow);
         self.peers.insert(link, peer);
         self.update_target(now);
         self.endpoint.send(link, &Record::Format(Format { first, ..self.format }));
@@ -175,29 +162,6 @@ impl Session {
         }
     }
 
-    /// A film's log is cut, and its reader held back or let go.
-    fn update_pressure(&mut self, now: Instant) {
-        if !self.patient {
-            return;
-        }
-        let patience = if self.peers.len() == 1 { LONE_PATIENCE } else { UNRESPONSIVE };
-        let endpoint = &mut self.endpoint;
-        let responsive = self.peers.iter().filter(|(id, peer)| {
-            let heard = endpoint.path(**id).and_then(|path| path.heard());
-            peer.pictures && peer.validated && heard.is_some_and(|heard| now < heard + patience)
-        });
-        let settled = responsive.map(|(_, peer)| peer.report.settled).min();
-        if let Some(settled) = settled {
-            self.log.settle(settled);
-        }
-        let ahead = settled.map_or(0, |settled| self.pictures.saturating_sub(settled));
-        let pressure = settled.is_some() && (ahead >= WINDOW || self.log.bytes() >= WINDOW_BYTES);
-        if pressure != self.pressure {
-            self.pressure = pressure;
-            self.events.push_back(Event::Pressure(pressure));
-        }
-    }
-
     fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>) {
         let sound = self.sound_rate();
         let Some(peer) = self.peers.get_mut(&link) else { return };
@@ -205,8 +169,12 @@ impl Session {
             Message::Report(report) => {
                 if report.highest >= peer.report.highest {
                     let settled = report.settled.min(self.pictures).max(peer.report.settled);
+                    let moved = settled > peer.report.settled;
                     let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
                     peer.handle_report(now, Report { settled, ..*report }, &self.endpoint.epoch(), (rtt, sound));
+                    if moved {
+                        self.wait_on(now);
+                    }
                 }
                 self.update_pressure(now);
                 self.update_target(now);
@@ -233,9 +201,14 @@ impl Session {
             self.turn = Some(id);
             let (Some(peer), Some(path)) = (self.peers.get_mut(&id), self.endpoint.path(id)) else { return None };
             let mut shared = Shared { log: &self.log, patient: self.patient, parity: &mut self.parity };
+            let before = peer.cursor;
             let segment = peer.fill(now, &mut shared, path, buffer);
+            let moved = peer.cursor > before;
             // Nothing comes of a peer whose fragments to repeat have left the log; then it wants nothing any more.
             if segment > 0 {
+                if moved {
+                    self.wait_on(now);
+                }
                 return Some((to, segment));
             }
         }
@@ -273,8 +246,10 @@ impl Session {
             };
             let speed = peer.flow.known().0.filter(|_| live).map(Bitrate::bytes);
             let hold = if self.end.is_some() { Duration::ZERO } else { peer.copies.hold(now, rtt, (speed, sound)) };
-            self.sound.fill_stream((stale, media.saturating_sub(hold)), peer, link, &mut self.scratch, buffer);
+            let until = film::sound_until(self.patient, peer, &self.log, &self.sound).min(media.saturating_sub(hold));
+            self.sound.fill_stream((stale, until), peer, link, &mut self.scratch, buffer);
             if !buffer.is_empty() {
+                self.wait_on(now);
                 return Some(stream);
             }
         }
@@ -298,7 +273,8 @@ impl Session {
             };
             let stale = sound_log::stale_behind(peer.flow.queue(now));
             let stale = if self.patient { MediaTime::ZERO } else { media.saturating_sub(stale) };
-            let segment = peer.copies.fill(now, stale, &self.sound, path, buffer);
+            let until = film::sound_until(self.patient, peer, &self.log, &self.sound);
+            let segment = peer.copies.fill(now, (stale, until), &self.sound, path, buffer);
             if let Some(pieces) = buffer.len().checked_div(segment) {
                 peer.stats.copies += pieces as u64;
                 peer.stats.datagrams += pieces as u64;
@@ -308,23 +284,6 @@ impl Session {
             }
         }
         None
-    }
-
-    /// After the end: tells each peer once it was given everything, and finishes once all have left or had time enough.
-    fn update_end(&mut self, now: Instant) {
-        let Some((end, deadline)) = self.end else { return };
-        let blocks = self.sound.end();
-        for (id, peer) in &mut self.peers {
-            let pictures_done = peer.cursor >= self.log.end() || !peer.pictures;
-            if !peer.end_sent && pictures_done && (peer.sound >= blocks || !peer.wants_sound) {
-                peer.end_sent = true;
-                self.endpoint.send(*id, &Record::End(end));
-            }
-        }
-        if !self.finished && (self.peers.is_empty() || now >= deadline) {
-            self.finished = true;
-            self.events.push_back(Event::Finished);
-        }
     }
 
     fn report_stats(&mut self, now: Instant) {
@@ -392,7 +351,7 @@ impl Core for Session {
             Command::Closed => self.log.clear(),
             Command::End => {
                 let blocks = self.sound.end();
-                self.end = Some((End { pictures: self.pictures, blocks }, now + LAST_CALL));
+                self.end = Some((End { pictures: self.pictures, blocks }, now + film::LAST_CALL));
             }
             Command::Stop(sentence) => {
                 self.tell_stats(now);

@@ -106,14 +106,22 @@ impl SoundCopies {
         }
     }
 
-    /// Appends pieces of one length and says it; 0 if there is nothing to send. What was caught before `stale` is left out.
-    pub fn fill(&mut self, now: Instant, stale: MediaTime, log: &SoundLog, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
+    /// Appends pieces of one length and says it; 0 if there is nothing to send. What was caught before the first of `times` is
+    /// left out, what was caught after the second waits.
+    pub fn fill(
+        &mut self,
+        now: Instant,
+        times: (MediaTime, MediaTime),
+        log: &SoundLog,
+        path: &mut Path,
+        buffer: &mut Vec<u8>,
+    ) -> usize {
         if !self.is_on(now) {
             return 0;
         }
-        let (mut segment, mut run) = (0, 0);
+        let ((stale, until), mut segment, mut run) = (times, 0, 0);
         self.next = self.next.max(log.first());
-        while let Some(block) = log.block(self.next) {
+        while let Some(block) = log.block(self.next).filter(|block| block.capture <= until) {
             let turn = self.piece;
             // Halves of this block, then what recovers the one before.
             let (number, index) = if turn < 2 { (Some(self.next), turn) } else { (self.next.checked_sub(1), turn) };
@@ -194,7 +202,8 @@ mod tests {
             let mut runs = Vec::new();
             loop {
                 let mut buffer = Vec::new();
-                let segment = self.copies.fill(now, stale, &self.log, &mut self.sender, &mut buffer);
+                let segment =
+                    self.copies.fill(now, (stale, MediaTime::from_nanos(u64::MAX)), &self.log, &mut self.sender, &mut buffer);
                 if segment == 0 {
                     return runs;
                 }

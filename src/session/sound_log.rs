@@ -24,7 +24,7 @@ pub(super) fn stale_behind(queue: Duration) -> Duration {
 const LIVE_BLOCKS: usize = 32;
 
 /// Blocks of a film's sound kept: what `Pressure` lets run ahead, and some.
-const PATIENT_BLOCKS: usize = 1000;
+pub(super) const PATIENT_BLOCKS: usize = 1000;
 
 /// Bytes of records handed to TCP at once: as much as TCP_NOTSENT_LOWAT lets it hold.
 const STREAM_CHUNK: usize = 16 << 10;

@@ -8,6 +8,7 @@ mod clocks;
 mod connections;
 mod crowds;
 mod delays;
+mod films;
 mod guesses;
 mod harness;
 mod limits;

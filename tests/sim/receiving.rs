@@ -63,6 +63,10 @@ pub struct Watched {
     pub stats: ReceiverStats,
     pub log: Vec<(u64, String)>,
     pub finished: Option<u64>,
+    /// It says of nothing that it has it: its disk is full.
+    pub stuck: bool,
+    /// By how much a block of sound that came was ahead of the newest picture shown, at most, once there was one.
+    pub sound_ahead: Duration,
     pub senders: Vec<(u64, String)>,
 }
 
@@ -91,6 +95,7 @@ pub struct Receiving {
     sender: SenderId,
     /// As it is before anything is measured.
     hold: Option<Hold>,
+    newest: Option<MediaTime>,
     scan: Vec<u8>,
 }
 
@@ -129,6 +134,7 @@ impl Receiving {
             commands: Vec::new(),
             sender: SenderId::default(),
             hold: None,
+            newest: None,
             scan: Vec::new(),
         };
         (Box::new(receiving), (watched, speaker))
@@ -172,6 +178,7 @@ impl Receiving {
     fn show(&mut self, at: Moment, picture: u64, capture: MediaTime) {
         let Some(source) = &self.shown_source else { return };
         let captured = source.borrow().true_time(capture);
+        self.newest = self.newest.max(Some(capture));
         let ready = at.true_ns + DECODE;
         let mut watched = self.watched.borrow_mut();
         // A file is written as it comes; only what is seen is held.
@@ -221,7 +228,11 @@ impl Receiving {
             Event::Part(part) => self.take_part(&part),
             Event::Settled(settled) => self.settle(at, settled),
             Event::Sound { number, capture, channels, samples } => {
-                self.watched.borrow_mut().blocks.push(number);
+                let mut watched = self.watched.borrow_mut();
+                watched.blocks.push(number);
+                let ahead = self.newest.map_or(Duration::ZERO, |newest| capture.saturating_since(newest));
+                watched.sound_ahead = watched.sound_ahead.max(ahead);
+                drop(watched);
                 self.speaker.borrow_mut().push(at, number, capture, channels, &samples);
             }
             Event::Clock(mapping) => self.take_clock(at, mapping),
@@ -229,6 +240,9 @@ impl Receiving {
                 self.sender = sender;
                 self.shown_source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
                 self.watched.borrow_mut().senders.push((at.true_ns, name.clone()));
+                if self.watched.borrow().stuck {
+                    self.commands.push(Command::Written(sender, 0));
+                }
                 if !again {
                     self.mapping = None;
                     self.speaker.borrow_mut().reset();

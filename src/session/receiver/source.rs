@@ -22,7 +22,7 @@ const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WA
 /// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
 const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: 64 << 20, wait: Duration::from_secs(2), newest_wins: false };
 
-/// After the end record the rest is waited for this long.
+/// After the end record the rest is waited for this long from the last piece of it that came.
 const END_WAIT: Duration = Duration::from_secs(2);
 
 /// Names a sender across all its connections; never used twice in a session.
@@ -137,6 +137,13 @@ impl Source {
     pub fn asks(&self, now: Instant, rtt: Duration) -> bool {
         let in_time = || self.depacketizer.last_deadline().is_some_and(|deadline| now + rtt <= deadline);
         self.depacketizer.is_patient() || (self.depacketizer.is_waiting() && in_time())
+    }
+
+    /// Something new came: if the end was told, the rest has time from now on.
+    pub fn goes_on(&mut self, now: Instant) {
+        if let Ending::Said(_, deadline) = &mut self.ending {
+            *deadline = now + END_WAIT;
+        }
     }
 
     /// The sender says that its stream ends. Believed once, of a sender that said what it sends, and not where more than that
