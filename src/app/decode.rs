@@ -1,9 +1,10 @@
 //! Slices → canvas, on several threads, each slice as it comes.
 //!
-//! A picture is *ready* when its last slice is decoded, or, in part, when the session settles it without the rest. Only the newest
-//! ready picture is kept for the screen. Capacity: [`WAITING`] slices of [`WAITING_BYTES`]; when decoding is that far behind, the oldest are dropped, and
-//! newer pictures cover the place. After a stall (the process stopped, a window that blocked) the sockets give seconds of pictures at
-//! once: those that did not begin to be decoded and are two behind the newest are passed over.
+//! A picture is *ready* when its last slice is decoded, or, in part, when the session settles it without the rest. Only the
+//! newest ready picture is kept for the screen. Capacity: [`WAITING`] slices of [`WAITING_BYTES`]; when decoding is that far
+//! behind, the oldest are dropped, and newer pictures cover the place. After a stall (the process stopped, a window that
+//! blocked) the sockets give seconds of pictures at once: those that did not begin to be decoded and are two behind the newest
+//! are passed over.
 
 use crate::codec::decoder::Decoder;
 use crate::picture::Size;

@@ -8,11 +8,11 @@
 //! that stood there before it, its spreading the speed of the narrowest link.
 //! * *No bottleneck* is where we begin: no rate, no pacing. [`STREAK`] pictures in a row that were held up, on a path whose speed
 //!   our bytes nearly fill, show one.
-//! * *Held*: the capacity is the median of the last trains' speeds. A queue that stands through a whole report (its least delay, as
-//!   in CoDel, RFC 8289: bursts come and go, a standing queue stays) means too much: the capacity is what came through, and what stands in the
-//!   queue is taken off the pictures to come, so the delay is gone after a few of them. No queue means room: the
-//!   capacity follows faster trains by 8 % a report (they are paced at 2.5 times the capacity, so new room shows at once) and, as fast, where trains are not
-//!   spread at all; else it creeps up 0.5 %.
+//! * *Held*: the capacity is the median of the last trains' speeds. A queue that stands through a whole report (its least
+//!   delay, as in CoDel, RFC 8289: bursts come and go, a standing queue stays) means too much: the capacity is what came
+//!   through, and what stands in the queue is taken off the pictures to come, so the delay is gone after a few of them. No
+//!   queue means room: the capacity follows faster trains by 8 % a report (they are paced at 2.5 times the capacity, so new
+//!   room shows at once) and, as fast, where trains are not spread at all; else it creeps up 0.5 %.
 //! * A path that takes twice what we send for three seconds is no bottleneck any more.
 //!
 //! Delay is measured against the least of the last ten to twenty seconds, which follows the skew of two clocks, and against twice the usual

@@ -4,12 +4,12 @@
 //! 5 % and 60 ms it carries less than stereo needs. The sender cannot see that: its kernel took the bytes. Copies beside it cost as much
 //! as the sound itself, so on a clean link there must be none.
 //!
-//! **Choice.** Who hears decides. Sound is *behind* when the next block is [`LATE`] later than the earliest of the last seconds would
-//! have had it come (and later than its usual jitter), or when datagrams are being lost ([`LOSSY`] in a second): what loses those loses TCP's segments, and at the first
-//! loss of sound it is too late to ask. Then [`Wanted`] is said, every [`ASK`], which also tells what came, so that the sender
-//! need not give TCP what is here already. As long as copies come TCP shows nothing, so they are wanted for [`HOLD`] after the last
-//! evidence; where TCP is late again soon after, for twice as long, up to [`MOST_HOLD`]. Loss also says how many pieces of each block are
-//! wanted (`media/sound_pieces.rs`).
+//! **Choice.** Who hears decides. Sound is *behind* when the next block is [`LATE`] later than the earliest of the last seconds
+//! would have had it come (and later than its usual jitter), or when datagrams are being lost ([`LOSSY`] in a second): what
+//! loses those loses TCP's segments, and at the first loss of sound it is too late to ask. Then [`Wanted`] is said, every
+//! [`ASK`], which also tells what came, so that the sender need not give TCP what is here already. As long as copies come TCP
+//! shows nothing, so they are wanted for [`HOLD`] after the last evidence; where TCP is late again soon after, for twice as
+//! long, up to [`MOST_HOLD`]. Loss also says how many pieces of each block are wanted (`media/sound_pieces.rs`).
 //!
 //! **A standstill is no lateness.** Where pictures flow, sound is late only if datagrams come meanwhile: from a sender that was
 //! stopped, or through a path that is out, nothing comes. When everything comes again after a silence, or we stood still

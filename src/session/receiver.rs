@@ -114,7 +114,8 @@ impl Session {
         if let Some(source) = &mut self.source {
             let shown = source.connection.link;
             if replaces == Some(shown) {
-                // The same process came back, by its token: its id others know as well. Its numbers go on, its packet numbers start afresh.
+                // The same process came back, by its token: its id others know as well. Its numbers go on, its packet numbers
+                // start afresh.
                 self.past.add_connection(source);
                 source.reconnected(link);
                 let sender = source.sender;

@@ -1,9 +1,9 @@
 //! `--output` and `--audio-output`: pictures are collected until they are settled, decoded in order on a thread of their own
 //! (`decoding.rs`), and written on another; sound goes to its writer as it comes.
 //!
-//! Capacity: [`PICTURES`] settled pictures of [`PICTURE_BYTES`] wait to be decoded; a film's sender stops far below that, for it is told only of pictures
-//! that are written ([`Command::Written`]). Of a live stream the oldest are dropped when the disk is slower than the camera, and the
-//! writer fills the hole. [`BLOCKS`] blocks of sound likewise.
+//! Capacity: [`PICTURES`] settled pictures of [`PICTURE_BYTES`] wait to be decoded; a film's sender stops far below that, for
+//! it is told only of pictures that are written ([`Command::Written`]). Of a live stream the oldest are dropped when the disk
+//! is slower than the camera, and the writer fills the hole. [`BLOCKS`] blocks of sound likewise.
 
 mod decoding;
 
