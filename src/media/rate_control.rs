@@ -174,7 +174,9 @@ impl Controller {
             // A queue that grows from picture to picture cannot be waited for: its end comes later and later.
             let grows = late > micros(FAR) && late > self.late + micros(GROWS);
             self.late = late;
-            self.streak = match late > held_up && shape != Shape::AsItLeft {
+            // What waited in a queue leaves it one by one; what comes all at once waited for one late packet.
+            let at_once = passage.bytes >= LEAST_TRAIN.0 && passage.span < LEAST_TRAIN.1;
+            self.streak = match late > held_up && shape != Shape::AsItLeft && !at_once {
                 true => self.streak + 1 + u32::from(grows),
                 false => 0,
             };
@@ -416,6 +418,28 @@ mod tests {
         path.jitter = |report| (report * 7919 % 31) as f64 * 1000.0;
         path.run(Duration::from_secs(120), 3e6);
         assert_eq!(path.controller.rate(), None);
+    }
+
+    /// Jitter that keeps order: one packet is late, and what left behind it comes with it.
+    #[test]
+    fn pictures_that_come_all_at_once_waited_in_no_queue() {
+        let mut controller = Controller::new();
+        let passage = |late: i64, span: i64| Passage {
+            first_us: late,
+            last_us: late + span,
+            span: Duration::from_micros(span as u64),
+            bytes: 28_000,
+            ..Passage::NONE
+        };
+        let now = Instant::now();
+        controller.handle_report(now, &[passage(0, 0)], 0.9e6, Duration::from_millis(2));
+        for report in 1..100 {
+            let late = passage(60_000, 0);
+            let passages = [passage(60_000, 30_000), late, late];
+            let at = now + Duration::from_millis(100 * report);
+            controller.handle_report(at, &passages, 0.9e6, Duration::from_millis(2));
+            assert_eq!(controller.rate(), None);
+        }
     }
 
     #[test]

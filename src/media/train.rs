@@ -4,7 +4,7 @@
 //! Keshav 1991; Dovrolis, Ramanathan, Moore 2001). So each picture measures the path: when its first packet came, how long the
 //! others took and how many bytes that was. The sender knows when those packets left; with both it has the path's delay, its
 //! growth and its speed. A picture of more than a few packets is told of in two halves: what a narrow link spreads it spreads
-//! evenly, while jitter that keeps order holds up a picture's beginning and lets the rest come at once behind it
+//! evenly, while jitter that keeps order holds up one packet and lets the rest come at once behind it
 //! ([`Passage::even`]). Rejected: a time stamp in each datagram (bytes on every path for what few paths need), and the receiver's
 //! own estimate (it does not know when a packet left).
 //!
@@ -97,7 +97,7 @@ pub struct Passage {
     pub span: Duration,
     /// Bytes that came after the first packet.
     pub bytes: u32,
-    /// Its second half was spread as its first was, as far as is known: the path's speed did that, and not one late packet.
+    /// Both its halves were spread alike, as far as is known: the path's speed did that, and not one late packet.
     pub even: bool,
     /// It lost so many of its packets that those that came say little of its shape.
     pub holed: bool,
@@ -125,13 +125,14 @@ impl Passage {
     pub fn and(&self, second: &Passage, after: Duration, bytes: u32) -> Passage {
         let grew = |half: &Passage| half.last_us.saturating_sub(half.first_us);
         let a_byte = |half: &Passage| grew(half) as f64 / f64::from(half.bytes.max(1));
-        let tells = second.bytes >= LEAST_HALF && grew(self) >= LEAST_GROWTH;
+        let tells = second.bytes >= LEAST_HALF && grew(self).max(grew(second)) >= LEAST_GROWTH;
+        let (slower, faster) = if a_byte(self) > a_byte(second) { (self, second) } else { (second, self) };
         Passage {
             first_us: self.first_us,
             last_us: second.last_us,
             span: after + second.span,
             bytes: self.bytes.saturating_add(bytes).saturating_add(second.bytes),
-            even: !tells || a_byte(second) >= a_byte(self) / 2.0,
+            even: !tells || a_byte(faster) >= a_byte(slower) / 2.0,
             holed: false,
         }
     }
@@ -219,6 +220,7 @@ mod tests {
         assert_eq!((narrow.first_us, narrow.last_us, narrow.bytes, narrow.even), (0, 19_000, 25_200, true));
         assert_eq!(narrow.span, Duration::from_millis(19));
         assert!(!both(half(60_000, 95_000), half(95_000, 99_000)).even);
+        assert!(!both(half(60_000, 61_000), half(61_000, 99_000)).even, "the late packet was in its second half");
         assert!(both(half(500, 900), half(900, 100)).even, "a fast path spreads nothing");
     }
 }
