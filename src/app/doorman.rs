@@ -4,6 +4,7 @@
 //! Capacity: of each kind so many lines each [`WHILE`]; what is not said is counted, and the count is said once a [`WHILE`].
 
 use super::args::Meet;
+use crate::session::mtu;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -14,19 +15,24 @@ const WHILE: Duration = Duration::from_secs(60);
 /// Who came or left: a handful of people with their hands on it cause no more.
 const PEERS: usize = 10;
 
-/// Strangers turned away, and peers without UDP: one line each helps, more of the same does not.
+/// Strangers turned away, peers without UDP or on paths that take no pictures: one line each helps, more of the same does not.
 const TROUBLES: usize = 5;
+
+/// The IP MTU a path needs for pictures: IPv6's headers are the longer ones.
+const LEAST_MTU: usize = mtu::FLOOR + 48;
 
 /// See the module text.
 pub struct Doorman {
     peers: Lines,
     strangers: Lines,
     no_udp: Lines,
+    narrow: Lines,
 }
 
 impl Default for Doorman {
     fn default() -> Self {
-        Doorman { peers: Lines::new(PEERS), strangers: Lines::new(TROUBLES), no_udp: Lines::new(TROUBLES) }
+        let [strangers, no_udp, narrow] = std::array::from_fn(|_| Lines::new(TROUBLES));
+        Doorman { peers: Lines::new(PEERS), strangers, no_udp, narrow }
     }
 }
 
@@ -62,6 +68,21 @@ impl Doorman {
         }
     }
 
+    /// Nothing long enough for a piece of a picture passes between us and a peer, or it does again.
+    pub fn narrow(&mut self, name: &str, peer: SocketAddr, narrow: bool) {
+        if !self.narrow.may_say(Instant::now(), Some((peer.ip(), narrow.to_string()))) {
+            return;
+        }
+        if narrow {
+            tracing::warn!(
+                "small packets pass between us and {name} ({peer}), those of pictures do not: set the MTU of the VPN or tunnel \
+                 between to {LEAST_MTU} or more"
+            );
+        } else {
+            tracing::info!("packets of pictures pass again between us and {name} ({peer})");
+        }
+    }
+
     /// To be called about once a second: tells how many lines were not said.
     pub fn second(&mut self) {
         let now = Instant::now();
@@ -73,6 +94,9 @@ impl Doorman {
         }
         if let Some(count) = self.no_udp.take_unsaid(now) {
             tracing::warn!("to {count} more connections no UDP came through in the last minute");
+        }
+        if let Some(count) = self.narrow.take_unsaid(now) {
+            tracing::warn!("the packets of pictures stopped or began to pass {count} more times in the last minute");
         }
     }
 }

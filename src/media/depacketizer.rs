@@ -225,7 +225,11 @@ impl Depacketizer {
         let Some(assembly) = picture.slices.get_mut(usize::from(head.slice)).filter(|_| count == head.last_slice + 1) else {
             return Pushed::Bad;
         };
-        let before = assembly.weight();
+        let mut before = assembly.weight();
+        if assembly.is_cut_anew(head) {
+            (self.bytes, before) = (self.bytes - before, 0);
+            assembly.clear();
+        }
         match assembly.push(head, payload) {
             Stored::Part => {
                 self.bytes += assembly.weight() - before;
@@ -407,14 +411,20 @@ enum Stored {
 }
 
 impl Assembly {
+    /// A slice of which pieces came is cut into more of them: the path takes no longer ones any more, and those that came fit no others.
+    fn is_cut_anew(&self, head: FragmentHead) -> bool {
+        !self.done && !self.parts.is_empty() && head.last_index > self.last_index
+    }
+
     fn push(&mut self, head: FragmentHead, payload: &[u8]) -> Stored {
-        if self.done || self.parts.iter().any(|(index, _)| *index == head.index) {
-            return Stored::Late;
-        }
         if self.parts.is_empty() {
             self.last_index = head.last_index;
         }
-        if self.last_index != head.last_index || self.bytes.len() + payload.len() > MAX_LEN {
+        let former = head.last_index < self.last_index;
+        if self.done || former || self.parts.iter().any(|(index, _)| *index == head.index) {
+            return Stored::Late;
+        }
+        if self.bytes.len() + payload.len() > MAX_LEN {
             return Stored::Bad;
         }
         self.parts.push((head.index, self.bytes.len() as u32));

@@ -207,3 +207,24 @@ fn buffers_of_enormous_slices_are_not_kept() {
     let kept = depacketizer.sorted.iter().chain(depacketizer.spare.iter().map(|spare| &spare.bytes)).map(Vec::capacity);
     assert!(kept.sum::<usize>() < 1 << 20);
 }
+
+/// The path takes shorter datagrams from one moment to the next: the slice comes anew in more pieces, and what is late of the old ones hurts
+/// nothing.
+#[test]
+fn a_slice_that_is_cut_anew_comes_whole_out_of_its_new_pieces() {
+    let now = start();
+    let (old, new) = (fragments(3, 1, 5000, 1400), fragments(3, 1, 5000, 900));
+    let mut depacketizer = Depacketizer::new(PATIENT);
+    let push =
+        |depacketizer: &mut Depacketizer, (head, payload): &(FragmentHead, Vec<u8>)| depacketizer.push(now, *head, payload);
+    assert!(matches!(push(&mut depacketizer, &old[0]), Pushed::Stored));
+    assert!(matches!(push(&mut depacketizer, &old[3]), Pushed::Stored), "its last one is shorter");
+    for piece in &new[1..] {
+        assert!(matches!(push(&mut depacketizer, piece), Pushed::Stored));
+        assert!(matches!(push(&mut depacketizer, &old[1]), Pushed::Late));
+    }
+    let Pushed::Slice { slice: came, whole: true } = push(&mut depacketizer, &new[0]) else { panic!("whole") };
+    assert_eq!(came.body(), &slice(3, 0, 1, 5000).body[4..]);
+    assert_eq!(depacketizer.bytes(), 0);
+    assert!(matches!(push(&mut depacketizer, &fragments(3, 1, 5000, 100)[0]), Pushed::Late), "it is done");
+}

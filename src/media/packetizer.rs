@@ -112,7 +112,7 @@ impl Log {
 
     /// The first slice that is of `picture` or a later one.
     pub fn picture(&self, picture: u64) -> Cursor {
-        let earlier = self.slices.iter().take_while(|slice| slice.picture < picture).count() as u64;
+        let earlier = self.slices.partition_point(|slice| slice.picture < picture) as u64;
         Cursor { slice: self.first + earlier, fragment: 0 }
     }
 

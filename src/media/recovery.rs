@@ -24,12 +24,14 @@ const PLACE: usize = 64;
 /// So long after the last shard fragments are still copied: loss, and with it the need for shards, comes and goes.
 const GOES_ON: Duration = Duration::from_secs(5);
 
+/// (slice, fragment) → the slice's last fragment, and where in `bytes`.
+type Fragments = BTreeMap<(u8, u16), (u16, Range<usize>)>;
+
 #[derive(Default)]
 struct Held {
     picture: u32,
     bytes: Vec<u8>,
-    /// (slice, fragment) → where in `bytes`.
-    fragments: BTreeMap<(u8, u16), Range<usize>>,
+    fragments: Fragments,
     runs: Vec<Run>,
 }
 
@@ -63,11 +65,11 @@ impl Recovery {
             return;
         }
         let Some(held) = self.picture(head.picture) else { return };
-        if held.bytes.len() + PLACE * held.fragments.len() + payload.len() <= MAX_BYTES
-            && !held.fragments.contains_key(&(head.slice, head.index))
-        {
+        let known = held.fragments.get(&(head.slice, head.index)).is_some_and(|(last, _)| *last >= head.last_index);
+        let weight = held.bytes.len() + PLACE * held.fragments.len();
+        if weight + payload.len() <= MAX_BYTES && !known {
             let range = held.keep(payload);
-            held.fragments.insert((head.slice, head.index), range);
+            held.fragments.insert((head.slice, head.index), (head.last_index, range));
             self.mend(head.picture, head.slice);
         }
     }
@@ -133,21 +135,21 @@ impl Recovery {
         let Held { bytes, fragments, runs, .. } = held;
         let Some(run) = runs.iter_mut().find(|run| run.has(slice) && !run.done) else { return };
         let originals = run.originals();
-        let came = fragments.range((run.first_slice, 0)..=(run.end_slice(), u16::MAX)).count();
+        let came = run.of_code(fragments).count();
         if came + run.shards.len() < originals && came < originals {
             return;
         }
-        run.done = true;
         if came >= originals {
+            run.done = true;
             return;
         }
-        let present = fragments
-            .range((run.first_slice, 0)..=(run.end_slice(), u16::MAX))
-            .filter_map(|(at, range)| Some((run.place(*at)?, &bytes[range.clone()])));
+        let present: Vec<_> = run.of_code(fragments).map(|(place, range)| (place, &bytes[range.clone()])).collect();
         let shards = run.shards.iter().map(|(index, range)| (usize::from(*index), &bytes[range.clone()]));
         let recovered = &mut self.recovered;
         let code = (originals, usize::from(run.recovery), run.len);
-        self.decoder.decode(code, present, shards, |place, payload| {
+        run.done = true;
+        let run = &*run;
+        self.decoder.decode(code, present.into_iter(), shards, |place, payload| {
             if let Some((slice, index, last_index)) = run.at(place).filter(|_| !payload.is_empty()) {
                 recovered.push_back((
                     FragmentHead { picture, slice, last_slice: run.last_slice, index, last_index },
@@ -174,6 +176,17 @@ impl Run {
     fn end_slice(&self) -> u8 {
         // `Shard::decode` made sure that the run lies within the picture's slices.
         self.first_slice + (self.last_indices.len() - 1) as u8
+    }
+
+    /// The places of the fragments that are of this code: of a slice that was cut anew, those that were cut as the shards'.
+    fn of_code<'a>(&'a self, fragments: &'a Fragments) -> impl Iterator<Item = (usize, &'a Range<usize>)> {
+        let all = fragments.range((self.first_slice, 0)..=(self.end_slice(), u16::MAX));
+        let of_code = all.filter(move |((slice, _), (last, _))| self.last_index(*slice) == Some(*last));
+        of_code.filter_map(move |(at, (_, range))| Some((self.place(*at)?, range)))
+    }
+
+    fn last_index(&self, slice: u8) -> Option<u16> {
+        self.last_indices.get(usize::from(slice.checked_sub(self.first_slice)?)).copied()
     }
 
     fn has(&self, slice: u8) -> bool {
@@ -204,10 +217,10 @@ mod tests {
     use super::*;
     use crate::media::fec::Encoder;
 
-    type Fragments = Vec<(FragmentHead, Vec<u8>)>;
+    type Pieces = Vec<(FragmentHead, Vec<u8>)>;
 
     /// Three slices of 3, 1 and 2 fragments, and the shards over them.
-    fn picture(number: u32, recovery: u8) -> (Fragments, Vec<Vec<u8>>) {
+    fn picture(number: u32, recovery: u8) -> (Pieces, Vec<Vec<u8>>) {
         let mut fragments = Vec::new();
         for (slice, count) in [3u16, 1, 2].into_iter().enumerate() {
             for index in 0..count {
@@ -262,6 +275,27 @@ mod tests {
         assert_eq!(recovery.held.len(), 1);
         recovery.push_fragment(now + Duration::from_secs(6), fragments[1].0, &fragments[1].1);
         assert!(recovery.held.is_empty());
+    }
+
+    #[test]
+    fn pieces_of_another_cut_are_of_no_code() {
+        let now = Instant::now();
+        let mut recovery = Recovery::default();
+        let (fragments, shards) = picture(7, 3);
+        recovery.push_shard(now, &shard(7, 0, &shards));
+        recovery.push_shard(now, &shard(7, 1, &shards));
+        // Slice 0 came in four pieces before the path took three, or the other way round.
+        for index in 0..3 {
+            let head = FragmentHead { index, last_index: 3, ..fragments[0].0 };
+            recovery.push_fragment(now, head, &[9; 60]);
+        }
+        for at in [3, 4, 5] {
+            recovery.push_fragment(now, fragments[at].0, &fragments[at].1);
+        }
+        assert!(recovery.poll().is_none(), "three of six, and two shards");
+        recovery.push_shard(now, &shard(7, 2, &shards));
+        let back: Vec<_> = std::iter::from_fn(|| recovery.poll()).collect();
+        assert_eq!(back, fragments[..3]);
     }
 
     #[test]

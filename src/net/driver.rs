@@ -154,6 +154,7 @@ where
     fn handle_socket(&mut self, event: Event) {
         if event.key == self.udp.key() {
             if event.writable && self.udp.resume(&self.out) {
+                self.tell_too_long(Instant::now());
                 self.drain();
             }
             if event.readable {
@@ -291,6 +292,7 @@ where
                     self.out.truncate(len);
                     bytes += len;
                     self.udp.send(to, segment, &self.out);
+                    self.tell_too_long(now);
                 }
                 Output::Stream { stream } => {
                     if self.streams.write(stream, &mut self.out) == Written::Partly {
@@ -314,6 +316,13 @@ where
             }
         }
         self.unfinished = true;
+    }
+
+    /// Always within a drain, or before one.
+    fn tell_too_long(&mut self, now: Instant) {
+        if let Some((to, len)) = self.udp.take_too_long() {
+            self.core.handle_too_long(now, to, len);
+        }
     }
 
     fn dial(&mut self, now: Instant, host: HostId, also: Option<SocketAddr>) {

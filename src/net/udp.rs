@@ -20,7 +20,8 @@ use super::stats::Stats;
 /// What is asked of the kernel to receive into: two pictures of 2 MB that come while we are busy.
 const ASKED_TO_RECEIVE: usize = 4 << 20;
 /// What is asked of the kernel to send from. Less than for receiving, on purpose: what lies there cannot be superseded by a newer
-/// picture, and holds sound back behind it. Linux counts twice this, 0.8 s of a 10 Mbit/s link. A longer burst waits with the core.
+/// picture, and holds sound back behind it. Linux counts twice this, 0.8 s of a 10 Mbit/s link. A longer burst waits with the
+/// core.
 const ASKED_TO_SEND: usize = 512 << 10;
 /// Below this the receive buffer is worth a line: a picture of full HD at high quality.
 const SMALL_BUFFER: usize = 1 << 20;
@@ -38,6 +39,8 @@ pub(super) struct Socket {
     buffers: Box<[u8]>,
     metas: [RecvMeta; BATCH_SIZE],
     pending: Option<Run>,
+    /// Where a datagram went that was too long, and its length, until somebody asks.
+    too_long: Option<(SocketAddr, usize)>,
     stats: Arc<Stats>,
 }
 
@@ -63,7 +66,7 @@ impl Socket {
         let metas = [RecvMeta::default(); BATCH_SIZE];
         let most_segments = state.max_gso_segments();
         let watched = watcher.watch(socket, true, false)?;
-        Ok(Socket { watched, state, most_segments, is_v6, buffers, metas, pending: None, stats })
+        Ok(Socket { watched, state, most_segments, is_v6, buffers, metas, pending: None, too_long: None, stats })
     }
 
     pub(super) fn key(&self) -> usize {
@@ -124,6 +127,11 @@ impl Socket {
         self.pending.is_some()
     }
 
+    /// Where the last run was too long for, and its segments' length. Told once.
+    pub(super) fn take_too_long(&mut self) -> Option<(SocketAddr, usize)> {
+        self.too_long.take()
+    }
+
     fn push(&mut self, bytes: &[u8]) -> bool {
         let Some(run) = &mut self.pending else { return true };
         let (socket, state) = (self.watched.get(), &self.state);
@@ -134,6 +142,9 @@ impl Socket {
             if let Ok(state) = UdpSocketState::new(socket.into()) {
                 self.state = state;
             }
+        }
+        if sent == Sent::TooLong {
+            self.too_long = Some((toward_core(run.to), run.segment));
         }
         if sent != Sent::Blocked {
             self.pending = None;

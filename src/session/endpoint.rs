@@ -302,6 +302,7 @@ impl Endpoint {
                 Some((id, Incoming::Control(number)))
             }
             Ok(Opened::Done(number)) => Some((id, Incoming::Control(number))),
+            Ok(Opened::Probe { number, lost }) => Some((id, Incoming::Probe { number, lost })),
             Ok(Opened::Skipped(number)) => {
                 self.counters.skipped += 1;
                 Some((id, Incoming::Control(number)))
@@ -318,6 +319,13 @@ impl Endpoint {
                 self.counters.unknown += 1;
                 None
             }
+        }
+    }
+
+    /// The kernel takes no datagram of this length to this address.
+    pub fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize) {
+        for path in self.links.values_mut().filter_map(|link| link.path.as_mut()).filter(|path| path.address() == Some(to)) {
+            path.refused(now, len);
         }
     }
 

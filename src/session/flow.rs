@@ -5,6 +5,7 @@
 //! between two reports, what of it came, and how much of it was pictures sent for the first time.
 
 use super::arrivals;
+use super::path::Path;
 use super::sent::Sent;
 use crate::media::clock::Epoch;
 use crate::media::loss::{Loss, Missing};
@@ -35,8 +36,8 @@ pub(super) struct Told<'a> {
     pub sent: &'a Sent,
     /// Our clock.
     pub epoch: &'a Epoch,
-    /// Round-trip time.
-    pub rtt: Duration,
+    /// How it gets there: the round-trip time, and which losses were probes.
+    pub path: &'a mut Path,
     /// Bytes a second of sound that go over TCP.
     pub sound: f64,
 }
@@ -94,11 +95,13 @@ impl Flow {
     /// The receiver told how pictures arrived, after what it told `before`; beside that it is sent `sound` bytes a second over
     /// TCP.
     pub fn handle_report(&mut self, now: Instant, (before, report): (&Report, &Report), told: Told<'_>) {
-        let Told { sent, epoch, rtt, sound } = told;
+        let Told { sent, epoch, path, sound } = told;
+        let rtt = path.rtt().smoothed;
         // Every datagram has a number, so what is missing below the highest one was lost, or is late.
         let packets = report.highest.saturating_sub(before.highest);
         let below = report.highest.saturating_add(u64::from(report.received > 0));
         let lost = self.missing.note(below.saturating_sub(report.received)).min(packets);
+        let lost = lost - path.forgive(lost);
         let wait = (report.wait_ms < u16::MAX).then(|| Duration::from_millis(report.wait_ms.into()));
         self.loss.note(packets, packets - lost, wait, rtt);
         let (since, counted) = self.reported;

@@ -11,11 +11,13 @@ mod flow;
 mod guesses;
 mod hearing;
 pub mod link;
+pub mod mtu;
 mod parity;
 pub mod path;
 mod peer;
 pub mod places;
 pub mod receiver;
+pub mod repairs;
 pub mod sender;
 pub mod sent;
 mod sound_copies;
@@ -85,6 +87,8 @@ pub trait Core {
     fn handle_command(&mut self, now: Instant, command: Self::Command);
     /// A datagram came in. The bytes are opened in place.
     fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]);
+    /// A datagram of this length could not be sent to this address: the interface, or the path as far as it is known, takes less.
+    fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize);
     /// Somebody connected to our TCP port.
     fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr);
     /// How an [`Output::Dial`] ended: the connection and the address it reached, or why not.

@@ -4,6 +4,7 @@
 //!
 //! Capacity: [`MAX_PENDING`] control messages; on overflow the oldest is dropped: each is sent again by its own timer.
 
+use super::mtu::Search;
 use super::whereabouts::Whereabouts;
 use crate::crypto::{Key, Opener, Sealer, TAG, Window};
 use crate::media::clock::Epoch;
@@ -27,6 +28,9 @@ const EAGER_PINGS: u32 = 10;
 
 /// Between two pings afterwards: also what keeps a NAT's mapping and shows that the peer is there.
 const PING: Duration = Duration::from_millis(250);
+
+/// Probes of the path wait so long for the first ping to be under way: longer than a large one takes on 10 Mbit/s.
+const AFTER_PING: Duration = Duration::from_millis(10);
 
 /// A peer that is there is heard as often: it pings.
 const HEARD_WITHIN: Duration = Duration::from_millis(300);
@@ -63,6 +67,8 @@ pub enum Control {
     Nack(Box<Nack>),
     /// How reception goes.
     Report(Report),
+    /// Does a datagram of this many bytes pass, as short as can be for 0? Its number comes back.
+    Probe(u16, usize),
     /// A probe of this number came.
     ProbeAck(u16),
     /// What is wanted of sound beside TCP.
@@ -112,6 +118,13 @@ pub enum Opened<'a> {
     Validated(u64),
     /// Dealt with.
     Done(u64),
+    /// A short probe, and the number of the packet before it, which was a long one and did not come: that is no loss.
+    Probe {
+        /// Its packet number.
+        number: u64,
+        /// The number before it.
+        lost: u64,
+    },
     /// Authentic, but no message known here: a newer peer's, or nonsense. It came, so it is no loss.
     Skipped(u64),
 }
@@ -138,6 +151,11 @@ pub struct Path {
     pings: u32,
     next_ping: Instant,
     rtt: Rtt,
+    search: Search,
+    /// The peer's probe that came last.
+    probed: Option<u16>,
+    /// Large datagrams that left.
+    large: u64,
 }
 
 impl Path {
@@ -160,6 +178,9 @@ impl Path {
             pings: 0,
             next_ping: now,
             rtt: Rtt::default(),
+            search: Search::default(),
+            probed: None,
+            large: 0,
         }
     }
 
@@ -218,6 +239,55 @@ impl Path {
     /// Where media goes: proved, and heard from lately.
     pub fn usable(&self, now: Instant) -> Option<SocketAddr> {
         self.address().filter(|_| !self.is_quiet(now))
+    }
+
+    /// Where pictures go, and the longest datagram the path is known to take.
+    pub fn carries(&self, now: Instant) -> Option<(SocketAddr, usize)> {
+        self.usable(now).zip(self.search.size())
+    }
+
+    /// The longest datagram the path is known to take; `None` where it takes nothing large.
+    pub fn size(&self) -> Option<usize> {
+        self.search.size()
+    }
+
+    /// Nothing that could carry a piece of a picture passes.
+    pub fn is_too_narrow(&self) -> bool {
+        self.search.size().is_none()
+    }
+
+    /// Looks for the longest datagram the path takes, for it may be another one. The clock is asked first: probes are long, and what waits
+    /// behind them measures them.
+    pub fn search(&mut self, now: Instant) {
+        self.search.path_may_be_another(now + AFTER_PING);
+    }
+
+    fn probe(&mut self, now: Instant) {
+        let answer = self.rtt.smoothed + self.rtt.deviation * 2;
+        while let Some((number, size)) = self.search.poll(now, answer) {
+            self.queue(Control::Probe(number, size));
+            self.queue(Control::Probe(number.wrapping_add(1), 0));
+        }
+    }
+
+    /// So many large datagrams left.
+    pub fn large_left(&mut self, datagrams: u64) {
+        self.large += datagrams;
+    }
+
+    /// The peer reports that so many datagrams came.
+    pub fn reported(&mut self, now: Instant, came: u64) {
+        self.search.reported(now, self.next, self.large, came);
+    }
+
+    /// How many of so many lost packets may have been probes that were too long for the path.
+    pub fn forgive(&mut self, lost: u64) -> u64 {
+        self.search.forgive(lost)
+    }
+
+    /// The kernel takes no datagram of this length for where the peer is.
+    pub fn refused(&mut self, now: Instant, len: usize) {
+        self.search.refused(now, len);
     }
 
     /// Where the peer last proved to be.
@@ -288,7 +358,15 @@ impl Path {
                 self.rtt.sample((now - asked).saturating_sub(replied.saturating_since(received)));
                 return Ok(Opened::Clock(number, asked, received, replied));
             }
-            Message::Probe(number) => self.queue(Control::ProbeAck(number)),
+            Message::Probe(probe) => {
+                self.queue(Control::ProbeAck(probe));
+                let before = self.probed.replace(probe);
+                // Numbers begin at 0, and the long ones, which may be lost, are even.
+                if probe % 2 == 1 && before != Some(probe.wrapping_sub(1)) {
+                    return Ok(Opened::Probe { number, lost: number.saturating_sub(1) });
+                }
+            }
+            Message::ProbeAck(number) => self.search.acknowledged(now, number, self.rtt.deviation),
             message => return Ok(Opened::Message(number, message)),
         }
         Ok(Opened::Done(number))
@@ -316,6 +394,10 @@ impl Path {
         if moved {
             self.proved(now, before);
         }
+        if self.is_quiet(now) {
+            self.search.postpone(now + PING);
+        }
+        self.probe(now);
         if self.address().is_some() && now >= self.next_ping {
             self.pings += 1;
             self.next_ping = now + if self.pings <= EAGER_PINGS { EAGER_PING } else { PING };
@@ -327,13 +409,21 @@ impl Path {
     /// When [`Path::handle_timeout`] has something to do; never, while no address is known to ask.
     pub fn deadline(&self) -> Option<Instant> {
         let ping = self.address().map(|_| self.next_ping);
-        ping.into_iter().chain(self.whereabouts.deadline()).min()
+        ping.into_iter().chain(self.whereabouts.deadline()).chain(self.search.deadline()).min()
     }
 
     /// Seals one waiting control message into `out` and says where it goes.
     pub fn poll_control(&mut self, now: Instant, epoch: &Epoch, out: &mut Vec<u8>) -> Option<SocketAddr> {
         while let Some(control) = self.pending.pop_front() {
             let (time, address) = (epoch.media_time(now), self.address());
+            if let (Control::Probe(number, size), Some(to)) = (&control, address) {
+                self.seal(out, |out| {
+                    let end = out.len() + size.saturating_sub(Self::OVERHEAD);
+                    Message::Probe(*number).encode(out);
+                    out.resize(end.max(out.len()), 0);
+                });
+                return Some(to);
+            }
             let (to, message) = match control {
                 Control::Challenge(to, token) => (Some(to), Message::Challenge(token)),
                 Control::Response(to, token) => (Some(to), Message::Response(token)),
@@ -341,6 +431,7 @@ impl Path {
                 Control::Pong(asked, received) => (address, Message::Pong { asked, received, replied: time }),
                 Control::Nack(nack) => (address, Message::Nack(*nack)),
                 Control::Report(report) => (address, Message::Report(report)),
+                Control::Probe(number, _) => (None, Message::Probe(number)),
                 Control::ProbeAck(number) => (address, Message::ProbeAck(number)),
                 Control::Wanted(wanted) => (address, Message::Wanted(wanted)),
             };

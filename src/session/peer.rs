@@ -1,34 +1,42 @@
 //! One receiver, as the sender sees it: how far it was sent the log, what it asked for again, what it reported.
 //!
-//! Each peer has cursors of its own into what all share, so none slows another. Capacity: [`MAX_RESEND`] fragments to be sent
-//! again; what is asked for beyond that is not.
+//! Each peer has cursors of its own into what all share, so none slows another, and its slices are cut for its own path: the log
+//! holds them whole. A slice is cut anew only where the path takes less than it did when the slice was begun, and then into more
+//! fragments than before, by which its receiver knows. Capacity: [`MAX_RESEND`] fragments to be sent again; what is asked for
+//! beyond that, and beyond what `repairs.rs` allows, may be asked for later.
 
 use super::flow::{Flow, Told};
+use super::mtu;
 use super::parity::Parity;
 use super::path::Path;
+use super::repairs::Repairs;
 use super::sent::{Piece, Sent};
 use super::sound_copies::SoundCopies;
 use super::stats::PeerStats;
 use crate::media::clock::Epoch;
-use crate::media::packetizer::{Cursor, Log};
+use crate::media::packetizer::{Cursor, Log, Slice};
 use crate::media::{fec, pacer};
 use crate::time::MediaTime;
 use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, SHARD_LEN};
 use crate::wire::report::Report;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Bytes of a datagram with a fragment: fits every path (RFC 9000 §14 asks for 1200 as well), tunnels included.
-pub const DATAGRAM: usize = 1200;
+/// A shard over fragments is longer than they are: by its length, made even, and by two bytes for each slice it spans. What the
+/// path takes is left to it.
+const SHARD_MORE: usize = SHARD_LEN + fec::LENGTH + 1 + 2 * fec::MAX_RUN - FRAGMENT_LEN;
 
-/// A shard over fragments of that length is longer: by its length and by two bytes for each slice it spans. It still fits where IPv6 passes.
-const _: () = assert!(DATAGRAM - FRAGMENT_LEN + SHARD_LEN + fec::LENGTH + 1 + 2 * fec::MAX_RUN <= 1280 - 48);
+/// Payload bytes of a fragment where the path takes datagrams of `size` bytes.
+const fn payload_of(size: usize) -> usize {
+    size - SHARD_MORE - Path::OVERHEAD - FRAGMENT_LEN
+}
 
-/// Payload bytes of a fragment in a datagram of `DATAGRAM` bytes.
-const PAYLOAD: usize = DATAGRAM - Path::OVERHEAD - FRAGMENT_LEN;
+/// Bytes in one run: 48 datagrams of 1200 bytes, below the 64 KiB a GSO send takes. Paced, [`pacer::RUN`] of them, however long
+/// they are: it is bytes that fill a queue.
+const MAX_RUN: usize = 48 * 1200;
 
-/// Datagrams in one run: what a GSO send takes at most (64), and below 64 KiB. Paced, [`pacer::RUN`].
-const MAX_RUN: usize = 48;
+/// See [`MAX_RUN`].
+const PACED_RUN: usize = pacer::RUN * 1200;
 
 /// Fragments waiting to be sent again to one peer: a burst of the log's size; more is a peer that asks for everything.
 const MAX_RESEND: usize = 8192;
@@ -62,8 +70,16 @@ pub(super) struct Peer {
     resend: VecDeque<Piece>,
     /// Shards of the picture that was sent last, to follow it; those of a newer one replace them.
     parity: VecDeque<Vec<u8>>,
-    /// The picture being sent, and how many of its slices were, from the first on.
-    slices: (u64, u8),
+    /// What may be repeated.
+    pub repairs: Repairs,
+    /// It was said that nothing large reaches it.
+    pub too_narrow: bool,
+    /// The picture being sent, how many of its slices were, from the first on, and what they were cut into, 0 for no one length.
+    slices: (u64, u8, usize),
+    /// The length of the payloads the slice at the cursor is cut into, and its picture.
+    cut: (usize, u64),
+    /// Slices of the log that were cut anew, and into what.
+    cut_anew: BTreeMap<u64, u16>,
     /// When it had settled everything, or settled enough more than the number given.
     progress: (Instant, u64),
 }
@@ -86,10 +102,10 @@ impl Peer {
         wants: (bool, bool),
         report: Report,
         stats: PeerStats,
-        flow: Flow,
+        (flow, repairs): (Flow, Repairs),
     ) -> Self {
         let (pictures, wants_sound) = wants;
-        let (sent, resend, parity, slices) = (Sent::new(), VecDeque::new(), VecDeque::new(), (0, 0));
+        let (sent, resend, parity) = (Sent::new(), VecDeque::new(), VecDeque::new());
         Peer {
             cursor,
             sound,
@@ -104,7 +120,11 @@ impl Peer {
             sent,
             resend,
             parity,
-            slices,
+            repairs,
+            too_narrow: false,
+            slices: (u64::MAX, 0, 0),
+            cut: (0, u64::MAX),
+            cut_anew: BTreeMap::new(),
             progress: (now, report.settled),
         }
     }
@@ -139,8 +159,9 @@ impl Peer {
     }
 
     /// It told how reception goes.
-    pub fn handle_report(&mut self, now: Instant, report: Report, epoch: &Epoch, (rtt, sound): (Duration, f64)) {
-        let told = Told { sent: &self.sent, epoch, rtt, sound: self.over_tcp(now, sound) };
+    pub fn handle_report(&mut self, now: Instant, report: Report, epoch: &Epoch, (path, sound): (&mut Path, f64)) {
+        path.reported(now, report.received);
+        let told = Told { sent: &self.sent, epoch, path, sound: self.over_tcp(now, sound) };
         self.flow.handle_report(now, (&self.report, &report), told);
         self.report = report;
     }
@@ -162,33 +183,59 @@ impl Peer {
         self.flow.is_paced()
     }
 
-    /// It misses packets: what was in them is queued again, unless it was caught before `horizon` and is of no use any more.
-    pub fn handle_nack(&mut self, now: Instant, nack: &Nack, rtt: Duration, horizon: MediaTime, log: &Log) {
+    /// It misses packets: what was in them is queued again, unless it was caught before `horizon` and is of no use any more, as
+    /// far as it may be repeated. The path takes datagrams of `size` bytes.
+    pub fn handle_nack(&mut self, now: Instant, nack: &Nack, (rtt, size): (Duration, usize), horizon: MediaTime, log: &Log) {
         self.stats.nacks += 1;
-        let resend = &mut self.resend;
-        self.sent.take_lost(now, nack, rtt, |piece| {
-            let wanted = log.slice(piece.slice).is_some_and(|slice| slice.capture >= horizon);
-            if wanted && resend.len() < MAX_RESEND {
+        let payload = payload_of(size);
+        let Peer { sent, resend, repairs, cut_anew, .. } = self;
+        sent.take_lost(now, nack, rtt, |piece| {
+            let Some(slice) = log.slice(piece.slice).filter(|slice| slice.capture >= horizon) else { return true };
+            if cut_anew.get(&piece.slice).is_some_and(|cut| *cut != piece.cut) {
+                return true;
+            }
+            let anew = usize::from(piece.cut) > payload;
+            let payload_len = || slice.fragment(piece.fragment, piece.cut.into()).1.len();
+            let bytes = if anew { slice.body.len() } else { payload_len() + Path::OVERHEAD + FRAGMENT_LEN };
+            if resend.len() >= MAX_RESEND || !repairs.take(now, bytes) {
+                return false;
+            }
+            if anew {
+                cut(cut_anew, resend, log, piece, payload);
+            } else {
                 resend.push_back(piece);
             }
+            true
         });
     }
 
-    /// Appends a run of datagrams and says the length of each but the last; 0 if there is nothing to send.
-    pub fn fill(&mut self, now: Instant, shared: &mut Shared<'_>, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
-        let run = if self.flow.is_paced() { pacer::RUN } else { MAX_RUN };
+    /// Appends a run of datagrams and says the length of each but the last; 0 if there is nothing to send. None is longer than
+    /// `size`.
+    pub fn fill(
+        &mut self,
+        now: Instant,
+        shared: &mut Shared<'_>,
+        (path, size): (&mut Path, usize),
+        buffer: &mut Vec<u8>,
+    ) -> usize {
+        let run = if self.flow.is_paced() { PACED_RUN } else { MAX_RUN };
+        let (run, payload) = ((run / (size - SHARD_MORE)).max(1), payload_of(size));
         let mut fresh = None;
-        let mut segment = self.fill_resends(now, run, shared.log, path, buffer);
+        let mut segment = self.fill_resends(now, (run, payload), shared.log, path, buffer);
         if segment == 0 {
-            segment = self.fill_parity(run, path, buffer);
+            segment = self.fill_parity(run, size, path, buffer);
         }
         if segment == 0 {
-            (segment, fresh) = self.fill_fresh(now, run, shared, path, buffer);
+            (segment, fresh) = self.fill_fresh(now, (run, payload), shared, path, buffer);
         }
         if segment > 0 {
             let datagrams = buffer.len().div_ceil(segment);
+            if fresh.is_some() {
+                self.repairs.sent(now, buffer.len());
+            }
             let fresh = fresh.map(|picture| (picture, buffer.len() - datagrams * (Path::OVERHEAD + FRAGMENT_LEN)));
             self.flow.sent(now, (datagrams, buffer.len()), fresh);
+            path.large_left(buffer.chunks(segment).filter(|datagram| datagram.len() > mtu::LARGE).count() as u64);
             self.stats.bytes += buffer.len() as u64;
             self.stats.datagrams += datagrams as u64;
         }
@@ -196,7 +243,9 @@ impl Peer {
     }
 
     /// All shards of one run of slices have one length, those of another may be shorter.
-    fn fill_parity(&mut self, run: usize, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
+    fn fill_parity(&mut self, run: usize, size: usize, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
+        // Those of a picture that was cut for a path that took more.
+        self.parity.retain(|message| message.len() + Path::OVERHEAD <= size);
         let mut segment = 0;
         for _ in 0..run {
             let Some(message) = self.parity.front() else { break };
@@ -215,26 +264,46 @@ impl Peer {
         segment
     }
 
-    /// A slice was sent to its end: if its picture was, its shards follow, where the path needs any.
-    fn slice_sent(&mut self, slice: u64, shared: &mut Shared<'_>) {
+    /// A slice was sent to its end: if its picture was, its shards follow, where the path needs any, as far as they may.
+    fn slice_sent(&mut self, now: Instant, slice: u64, shared: &mut Shared<'_>) {
         let Some((picture, count)) = shared.log.slice(slice).map(|slice| (slice.picture, slice.count)) else { return };
-        self.slices = if self.slices.0 == picture { (picture, self.slices.1.saturating_add(1)) } else { (picture, 1) };
+        let cut = self.cut.0;
+        let (of, slices, one) = self.slices;
+        self.slices =
+            if of == picture { (of, slices.saturating_add(1), if one == cut { cut } else { 0 }) } else { (picture, 1, cut) };
         let loss = self.flow.unmended_loss();
-        if self.slices.1 == count && loss > 0.0 && !shared.patient {
+        if self.slices.1 == count && self.slices.2 == cut && loss > 0.0 && !shared.patient {
             self.parity.clear();
-            self.parity.extend(shared.parity.messages(shared.log, slice, PAYLOAD, loss).iter().cloned());
+            let messages = shared.parity.messages(shared.log, slice, cut, loss).iter();
+            let repairs = &mut self.repairs;
+            self.parity.extend(messages.take_while(|message| repairs.take(now, message.len() + Path::OVERHEAD)).cloned());
         }
     }
 
-    fn fill_resends(&mut self, now: Instant, run: usize, log: &Log, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
-        let mut segment = 0;
-        for _ in 0..run {
-            let Some(piece) = self.resend.front().copied() else { break };
+    fn fill_resends(
+        &mut self,
+        now: Instant,
+        (run, payload): (usize, usize),
+        log: &Log,
+        path: &mut Path,
+        buffer: &mut Vec<u8>,
+    ) -> usize {
+        let (mut segment, mut left) = (0, run);
+        while let Some(piece) = self.resend.front().copied().filter(|_| left > 0) {
             let Some(slice) = log.slice(piece.slice) else {
                 self.resend.pop_front();
                 continue;
             };
-            let (head, payload) = slice.fragment(piece.fragment, PAYLOAD);
+            if usize::from(piece.cut) > payload {
+                self.resend.pop_front();
+                self.repairs.give_back(slice.fragment(piece.fragment, piece.cut.into()).1.len() + Path::OVERHEAD + FRAGMENT_LEN);
+                if self.cut_anew.get(&piece.slice).is_none_or(|cut| *cut == piece.cut) {
+                    self.repairs.took(now, slice.body.len());
+                    cut(&mut self.cut_anew, &mut self.resend, log, piece, payload);
+                }
+                continue;
+            }
+            let (head, payload) = slice.fragment(piece.fragment, piece.cut.into());
             let len = payload.len() + Path::OVERHEAD + FRAGMENT_LEN;
             if segment != 0 && len > segment {
                 break;
@@ -243,7 +312,7 @@ impl Peer {
             self.sent.record(now, number, piece, slice.picture, len);
             self.resend.pop_front();
             self.stats.resent += 1;
-            segment = segment.max(len);
+            (segment, left) = (segment.max(len), left - 1);
             if len < segment {
                 break;
             }
@@ -254,7 +323,7 @@ impl Peer {
     fn fill_fresh(
         &mut self,
         now: Instant,
-        run: usize,
+        (run, payload): (usize, usize),
         shared: &mut Shared<'_>,
         path: &mut Path,
         buffer: &mut Vec<u8>,
@@ -262,8 +331,8 @@ impl Peer {
         let (log, patient) = (shared.log, shared.patient);
         let newest = log.newest_picture();
         let mut cursor = log.clamp(self.cursor);
-        // Newest wins: of the picture before the newest the rest may still go out, of older ones nothing. On a slow path what was begun is
-        // finished, for nothing else would ever be whole there.
+        // Newest wins: of the picture before the newest the rest may still go out, of older ones nothing. On a slow path what was
+        // begun is finished, for nothing else would ever be whole there.
         let finish = self.flow.is_paced() && log.slice(cursor.slice).is_some_and(|slice| self.flow.began(slice.picture));
         if !patient && !finish && cursor < newest {
             let behind = log.slice(cursor.slice).zip(log.slice(newest.slice)).map_or(0, |(old, new)| new.picture - old.picture);
@@ -276,13 +345,22 @@ impl Peer {
             self.cursor = cursor;
             return (0, None);
         };
-        let (last, picture, sending) = (slice.fragments(PAYLOAD), slice.picture, cursor.slice);
+        // A picture is cut into one length, for its shards' sake, unless the path takes no more of it.
+        if payload < self.cut.0 && cursor.fragment > 0 {
+            self.cut.0 = anew(slice, self.cut.0, payload);
+            self.cut_anew.insert(cursor.slice, self.cut.0 as u16);
+            cursor.fragment = 0;
+        } else if cursor.fragment == 0 && (payload < self.cut.0 || slice.picture != self.cut.1) {
+            self.cut = (payload, slice.picture);
+        }
+        let cut = self.cut.0;
+        let (last, picture, sending) = (slice.fragments(cut), slice.picture, cursor.slice);
         for _ in 0..run {
-            let (head, payload) = slice.fragment(cursor.fragment, PAYLOAD);
+            let (head, payload) = slice.fragment(cursor.fragment, cut);
             let before = buffer.len();
             let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
             let len = buffer.len() - before;
-            let piece = Piece { slice: cursor.slice, fragment: cursor.fragment, again: 0 };
+            let piece = Piece { slice: cursor.slice, fragment: cursor.fragment, cut: cut as u16, again: 0 };
             self.sent.record(now, number, piece, picture, len);
             cursor.fragment += 1;
             if cursor.fragment == last {
@@ -292,8 +370,24 @@ impl Peer {
         }
         self.cursor = cursor;
         if cursor.slice > sending {
-            self.slice_sent(sending, shared);
+            self.slice_sent(now, sending, shared);
         }
-        (buffer.len().min(DATAGRAM), Some(picture))
+        (buffer.len().min(cut + Path::OVERHEAD + FRAGMENT_LEN), Some(picture))
     }
+}
+
+/// The length of payloads a slice is cut into anew, none longer than `payload`: more of them than the `former` ones, so that its
+/// receiver can tell them from those.
+fn anew(slice: &Slice, former: usize, payload: usize) -> usize {
+    payload.min(slice.body.len().saturating_sub(1) / usize::from(slice.fragments(former).max(1))).max(1)
+}
+
+/// Queues all of the slice a piece is of, cut anew.
+fn cut(cut_anew: &mut BTreeMap<u64, u16>, resend: &mut VecDeque<Piece>, log: &Log, piece: Piece, payload: usize) {
+    let Some(slice) = log.slice(piece.slice) else { return };
+    let cut = anew(slice, piece.cut.into(), payload);
+    let oldest = log.clamp(Cursor { slice: 0, fragment: 0 }).slice;
+    cut_anew.retain(|slice, _| *slice >= oldest);
+    cut_anew.insert(piece.slice, cut as u16);
+    resend.extend((0..slice.fragments(cut)).map(|fragment| Piece { fragment, cut: cut as u16, ..piece }));
 }

@@ -5,6 +5,7 @@
 
 mod contest;
 mod events;
+mod narrow;
 mod source;
 mod telling;
 
@@ -221,12 +222,15 @@ impl Session {
     fn take_incoming(&mut self, now: Instant, link: LinkId, incoming: &Incoming<'_>, len: usize) {
         let (number, data) = match incoming {
             Incoming::Message(number, message) => (*number, matches!(message, Message::Fragment(..) | Message::Piece(_))),
-            Incoming::Clock { number, .. } | Incoming::Control(number) => (*number, false),
+            Incoming::Clock { number, .. } | Incoming::Control(number) | Incoming::Probe { number, .. } => (*number, false),
         };
         if data {
             self.media_came(now, link);
         }
         if let Some(waiter) = self.waiting.get(link) {
+            if let Incoming::Probe { lost, .. } = incoming {
+                waiter.connection.is_no_loss(now, *lost);
+            }
             return waiter.connection.datagram_came(now, number, len, data);
         }
         match incoming {
@@ -241,6 +245,12 @@ impl Session {
             }
             Incoming::Control(number) if self.is_source(link) => {
                 if let Some(source) = &mut self.source {
+                    source.datagram_came(now, *number, len, false);
+                }
+            }
+            Incoming::Probe { number, lost } if self.is_source(link) => {
+                if let Some(source) = &mut self.source {
+                    source.is_no_loss(now, *lost);
                     source.datagram_came(now, *number, len, false);
                 }
             }
@@ -261,6 +271,7 @@ impl Session {
             Message::Fragment(head, payload) if self.wants.pictures => {
                 source.proof.tries(now);
                 if current {
+                    source.connection.piece_came(now, *head);
                     let at = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
                     source.connection.trains.push(head, number, bytes, at);
                 }
@@ -414,6 +425,11 @@ impl Core for Session {
         }
         self.ask(now);
         self.want_sound(now);
+    }
+
+    fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize) {
+        self.wakes(now);
+        self.endpoint.handle_too_long(now, to, len);
     }
 
     fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {

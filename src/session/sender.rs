@@ -16,6 +16,7 @@ use super::flow::Flow;
 use super::link::LinkId;
 use super::parity::Parity;
 use super::peer::{Peer, Shared};
+use super::repairs::Repairs;
 use super::sound_copies;
 use super::sound_log::{self, SoundLog};
 use super::stats::{PeerStats, SenderStats};
@@ -110,6 +111,9 @@ impl Session {
                             peer.cursor = self.log.newest_picture();
                         }
                         peer.validated = true;
+                        if let Some(path) = self.endpoint.path(link).filter(|_| peer.pictures) {
+                            path.search(now);
+                        }
                     }
                 }
                 Notice::NoUdp(_, address) => self.events.push_back(Event::NoUdp(address)),
@@ -142,9 +146,11 @@ impl Session {
         };
         self.stats.peers_seen += 1;
         let first = self.log.slice(cursor.slice).map_or(self.pictures, |slice| slice.picture);
-        let report = Report { settled: earlier.map_or(first, |earlier| earlier.report.settled), ..Report::default() };
+        let settled = earlier.as_ref().map_or(first, |earlier| earlier.report.settled);
+        let report = Report { settled, ..Report::default() };
         let stats = PeerStats { name: name.clone(), address: address.to_string(), ..PeerStats::default() };
-        let flow = Flow::new(now, self.cap);
+        let repairs = earlier.map_or_else(|| Repairs::new(now, self.patient), |earlier| earlier.repairs);
+        let flow = (Flow::new(now, self.cap), repairs);
         let peer = Peer::new(now, (cursor, sound), (pictures, wants_sound), report, stats, flow);
         self.peers.insert(link, peer);
         self.update_target(now);
@@ -170,8 +176,10 @@ impl Session {
                 if report.highest >= peer.report.highest {
                     let settled = report.settled.min(self.pictures).max(peer.report.settled);
                     let moved = settled > peer.report.settled;
-                    let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
-                    peer.handle_report(now, Report { settled, ..*report }, &self.endpoint.epoch(), (rtt, sound));
+                    let epoch = self.endpoint.epoch();
+                    if let Some(path) = self.endpoint.path(link) {
+                        peer.handle_report(now, Report { settled, ..*report }, &epoch, (path, sound));
+                    }
                     if moved {
                         self.wait_on(now);
                     }
@@ -187,22 +195,24 @@ impl Session {
     }
 
     fn handle_nack(&mut self, now: Instant, link: LinkId, nack: &Nack) {
-        let rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+        let Some(path) = self.endpoint.path(link) else { return };
+        let rtt = path.rtt().smoothed;
+        let Some((_, size)) = path.carries(now) else { return };
         let horizon = self.endpoint.epoch().media_time(now).saturating_sub(Duration::from_millis(u64::from(nack.patience_ms)));
         if let Some(peer) = self.peers.get_mut(&link) {
-            peer.handle_nack(now, nack, rtt, horizon, &self.log);
+            peer.handle_nack(now, nack, (rtt, size), horizon, &self.log);
         }
     }
 
     /// One run of datagrams for the next peer in turn that wants any.
     fn poll_media(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
         loop {
-            let (id, to) = self.next_in_turn(now)?;
+            let (id, (to, size)) = self.next_in_turn(now)?;
             self.turn = Some(id);
             let (Some(peer), Some(path)) = (self.peers.get_mut(&id), self.endpoint.path(id)) else { return None };
             let mut shared = Shared { log: &self.log, patient: self.patient, parity: &mut self.parity };
             let before = peer.cursor;
-            let segment = peer.fill(now, &mut shared, path, buffer);
+            let segment = peer.fill(now, &mut shared, (path, size), buffer);
             let moved = peer.cursor > before;
             // Nothing comes of a peer whose fragments to repeat have left the log; then it wants nothing any more.
             if segment > 0 {
@@ -214,13 +224,13 @@ impl Session {
         }
     }
 
-    /// The next peer after the last one served that has something to be sent, and where it is.
-    fn next_in_turn(&self, now: Instant) -> Option<(LinkId, SocketAddr)> {
+    /// The next peer after the last one served that has something to be sent, where it is, and the longest datagram for it.
+    fn next_in_turn(&self, now: Instant) -> Option<(LinkId, (SocketAddr, usize))> {
         let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
         let until = self.turn.map_or(Bound::Excluded(LinkId(0)), Bound::Included);
         let in_turn = self.peers.range((after, Bound::Unbounded)).chain(self.peers.range((Bound::Unbounded, until)));
         let mut wanting = in_turn.filter(|(_, peer)| peer.wants_pictures(&self.log) && peer.holds(now, &self.log).is_none());
-        wanting.find_map(|(id, _)| Some((*id, self.endpoint.link(*id)?.path.as_ref()?.usable(now)?)))
+        wanting.find_map(|(id, _)| Some((*id, self.endpoint.link(*id)?.path.as_ref()?.carries(now)?)))
     }
 
     /// Sound for the next peer whose TCP connection takes any.
@@ -280,6 +290,9 @@ impl Session {
                 peer.stats.datagrams += pieces as u64;
                 peer.stats.bytes += buffer.len() as u64;
                 peer.flow.sent_sound(now, pieces, buffer.len(), sound);
+                let fresh = (buffer.len() as f64 * peer.copies.fresh_share()) as usize;
+                peer.repairs.sent(now, fresh);
+                peer.repairs.took(now, buffer.len() - fresh);
                 return Some((to, segment));
             }
         }
@@ -307,6 +320,12 @@ impl Session {
                 if one.quiet {
                     peer.forget();
                 }
+                one.path_mtu = path.size().unwrap_or(0) as u64;
+                if path.is_too_narrow() != peer.too_narrow {
+                    peer.too_narrow = path.is_too_narrow();
+                    let (name, address) = (one.name.clone(), path.address().unwrap_or(SocketAddr::from(([0; 4], 0))));
+                    self.events.push_back(Event::Narrow { name, address, narrow: peer.too_narrow });
+                }
                 one.address = path.address().map_or(one.address, |address| address.to_string());
             }
             one.report = peer.report;
@@ -318,8 +337,9 @@ impl Session {
 
     fn deadline(&self, now: Instant) -> Option<Instant> {
         let end = self.end.filter(|_| !self.finished).map(|(_, deadline)| deadline);
-        let usable =
-            |id: &LinkId| self.endpoint.link(*id).is_some_and(|link| link.path.as_ref().is_some_and(|p| p.usable(now).is_some()));
+        let usable = |id: &LinkId| {
+            self.endpoint.link(*id).is_some_and(|link| link.path.as_ref().is_some_and(|p| p.carries(now).is_some()))
+        };
         let held = self.peers.iter().filter(|(id, peer)| peer.wants_pictures(&self.log) && usable(id));
         let held = held.filter_map(|(_, peer)| peer.holds(now, &self.log)).min();
         self.endpoint.deadline().into_iter().chain([self.next_stats]).chain(end).chain(held).min()
@@ -367,6 +387,11 @@ impl Core for Session {
         if let Some((link, Incoming::Message(_, message))) = self.endpoint.handle_datagram(now, from, bytes) {
             self.handle_message(now, link, &message);
         }
+    }
+
+    fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize) {
+        self.endpoint.wakes(now);
+        self.endpoint.handle_too_long(now, to, len);
     }
 
     fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {

@@ -19,6 +19,8 @@ pub struct Piece {
     pub slice: u64,
     /// Which fragment of it.
     pub fragment: u16,
+    /// The length of the payloads it was cut into.
+    pub cut: u16,
     /// How often it was sent before.
     pub again: u8,
 }
@@ -93,14 +95,17 @@ impl Sent {
         self.entries.get(number as usize % LEN)?.as_ref().filter(|entry| entry.number == number)
     }
 
-    /// Hands out what a NACK misses, each packet once.
-    pub fn take_lost(&mut self, now: Instant, nack: &Nack, rtt: Duration, mut lost: impl FnMut(Piece)) {
+    /// Hands out what a NACK misses, each packet until `lost` says that it is sent again.
+    pub fn take_lost(&mut self, now: Instant, nack: &Nack, rtt: Duration, mut lost: impl FnMut(Piece) -> bool) {
         let oldest = self.next.saturating_sub(LEN as u64);
+        let mut from = oldest;
         for range in nack.missing.as_slice() {
             let end = range.first.saturating_add(u64::from(range.count)).min(self.next);
-            for number in range.first.max(oldest)..end {
+            // They are in order; what names one packet many times costs no more than once.
+            for number in range.first.max(from)..end {
                 self.take(number, &mut lost);
             }
+            from = from.max(end);
         }
         if nack.tail {
             // What was sent less than a round trip ago may simply not have arrived when the question was asked.
@@ -113,14 +118,13 @@ impl Sent {
         }
     }
 
-    fn take(&mut self, number: u64, lost: &mut impl FnMut(Piece)) {
+    fn take(&mut self, number: u64, lost: &mut impl FnMut(Piece) -> bool) {
         if let Some(Some(entry)) = self.entries.get_mut(number as usize % LEN)
             && entry.number == number
             && !entry.asked
             && entry.piece.again < MAX_AGAIN
         {
-            entry.asked = true;
-            lost(Piece { again: entry.piece.again + 1, ..entry.piece });
+            entry.asked = lost(Piece { again: entry.piece.again + 1, ..entry.piece });
         }
     }
 }
@@ -140,7 +144,7 @@ mod tests {
     fn a_packet_is_handed_out_once_and_only_if_it_was_sent() {
         let (mut sent, now) = (Sent::new(), Instant::now());
         for number in 0..10_000 {
-            sent.record(now, number, Piece { slice: number, fragment: 0, again: 0 }, 0, 1200);
+            sent.record(now, number, Piece { slice: number, fragment: 0, cut: 1165, again: 0 }, 0, 1200);
         }
         let mut missing = Ranges::new();
         for number in [5, 9_998, 9_999, 10_000, 77_777] {
@@ -149,9 +153,27 @@ mod tests {
         let nack = Nack { highest: 9_999, tail: false, patience_ms: 50, missing };
         let mut lost = Vec::new();
         for _ in 0..2 {
-            sent.take_lost(now, &nack, Duration::ZERO, |piece| lost.push(piece.slice));
+            sent.take_lost(now, &nack, Duration::ZERO, |piece| {
+                lost.push(piece.slice);
+                true
+            });
         }
         assert_eq!(lost, [9_998, 9_999], "5 is forgotten, the others were never sent");
+    }
+
+    #[test]
+    fn what_was_sent_often_enough_is_not_sent_again() {
+        let (mut sent, now) = (Sent::new(), Instant::now());
+        sent.record(now, 0, Piece { slice: 1, fragment: 0, cut: 1165, again: MAX_AGAIN }, 0, 1200);
+        sent.record(now, 1, Piece { slice: 2, fragment: 0, cut: 1165, again: MAX_AGAIN - 1 }, 0, 1200);
+        let mut missing = Ranges::new();
+        assert!(missing.push(0) && missing.push(1));
+        let mut lost = Vec::new();
+        sent.take_lost(now, &Nack { highest: 1, tail: false, patience_ms: 50, missing }, Duration::ZERO, |piece| {
+            lost.push((piece.slice, piece.again));
+            true
+        });
+        assert_eq!(lost, [(2, MAX_AGAIN)]);
     }
 
     #[test]
@@ -159,11 +181,16 @@ mod tests {
         let (mut sent, start) = (Sent::new(), Instant::now());
         let ms = Duration::from_millis;
         for number in 0..5 {
-            sent.record(start + ms(number), number, Piece { slice: number, fragment: 0, again: 0 }, 0, 1200);
+            sent.record(start + ms(number), number, Piece { slice: number, fragment: 0, cut: 1165, again: 0 }, 0, 1200);
         }
         let nack = Nack { highest: 1, tail: true, patience_ms: 50, missing: Ranges::new() };
         let mut lost = Vec::new();
-        sent.take_lost(start + ms(7), &nack, ms(4), |piece| lost.push(piece.slice));
-        assert_eq!(lost, [2, 3]);
+        for taken in [false, true, true] {
+            sent.take_lost(start + ms(7), &nack, ms(4), |piece| {
+                lost.push(piece.slice);
+                taken
+            });
+        }
+        assert_eq!(lost, [2, 3, 2, 3], "what was not taken may be asked for again");
     }
 }

@@ -95,6 +95,11 @@ impl SoundCopies {
         number < self.have
     }
 
+    /// What of the copies is the blocks themselves, which TCP is late with; the rest repeats them.
+    pub fn fresh_share(&self) -> f64 {
+        2.0 / f64::from(self.pieces.max(2))
+    }
+
     /// For how long after its capture a block is kept from TCP, `rtt` away. A path that is known to take `speed` and has no room
     /// for the `sound` of both gets it once: what copies do not bring is stale before TCP would have it.
     pub fn hold(&self, now: Instant, rtt: Duration, (speed, sound): (Option<f64>, f64)) -> Duration {
@@ -207,7 +212,7 @@ mod tests {
                 if segment == 0 {
                     return runs;
                 }
-                assert!(segment <= super::super::peer::DATAGRAM && buffer.len().is_multiple_of(segment), "{segment}");
+                assert!(segment <= 1232 && buffer.len().is_multiple_of(segment), "{segment}");
                 let open = |datagram: &mut [u8]| {
                     let header = Header::decode(datagram).unwrap();
                     match self.receiver.open(now, &Epoch::new(self.start), OURS, header, datagram) {

@@ -59,6 +59,8 @@ pub struct PeerStats {
     pub capacity: Option<Bitrate>,
     /// The queue that stands on its path.
     pub queue: Duration,
+    /// The longest datagram its path is known to take, in bytes without IP and UDP headers; 0 where nothing large passes.
+    pub path_mtu: u64,
 }
 
 /// A receiver's counters since its start.

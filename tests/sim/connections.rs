@@ -84,7 +84,9 @@ impl World {
             return;
         }
         let (from, to) = (connection.addresses[from_side].ip(), connection.addresses[1 - from_side].ip());
-        if let Some(at) = self.transit(from, to, len + TCP_OVERHEAD)[0] {
+        // The kernel looks for itself how long a segment may be.
+        let len = (len + TCP_OVERHEAD).min(self.takes(from, to));
+        if let Some(at) = self.transit(from, to, len)[0] {
             self.schedule(at, event);
         }
     }

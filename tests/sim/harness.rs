@@ -44,6 +44,7 @@ pub enum Tick {
 /// One process: a session core and what stands for the rest of the application.
 pub trait Program {
     fn handle_datagram(&mut self, at: Moment, from: SocketAddr, bytes: &mut [u8]);
+    fn handle_too_long(&mut self, at: Moment, to: SocketAddr, len: usize);
     fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr);
     fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>);
     fn handle_stream(&mut self, at: Moment, stream: StreamId, bytes: &[u8]);
@@ -146,6 +147,8 @@ pub struct World {
     pub arrived: BTreeMap<IpAddr, u64>,
     /// From, to: TCP's segments are lost while datagrams pass.
     pub tcp_outage: Option<(Duration, Duration)>,
+    /// What every host's interface takes, IP header included: the kernel refuses longer datagrams.
+    pub interface_mtu: usize,
     /// A firewall that lets no datagram through.
     pub udp_blocked: bool,
     /// One that lets none through to this address.
@@ -172,6 +175,7 @@ impl World {
             sent_to: BTreeMap::new(),
             arrived: BTreeMap::new(),
             tcp_outage: None,
+            interface_mtu: 1500,
             udp_blocked: false,
             udp_blocked_to: None,
             queue: BinaryHeap::new(),
@@ -386,6 +390,10 @@ impl World {
                 Output::Datagrams { to, segment, len } => {
                     let from = self.nodes[node].udp;
                     assert!(segment > 0 && len <= buffer.len(), "an empty run");
+                    if segment + UDP_OVERHEAD > self.interface_mtu {
+                        self.nodes[node].program.handle_too_long(at, to, segment);
+                        continue;
+                    }
                     for datagram in buffer[..len].chunks(segment) {
                         self.travel_udp(from, to, datagram.to_vec());
                     }
@@ -410,6 +418,11 @@ impl World {
         for (at, tick) in self.nodes[node].program.take_ticks() {
             self.schedule(at, Event::Tick(node, tick));
         }
+    }
+
+    /// The longest packet that passes.
+    pub(super) fn takes(&self, from: IpAddr, to: IpAddr) -> usize {
+        self.links.get(&(from, to)).map(|link| link.params.mtu).filter(|mtu| *mtu > 0).unwrap_or(usize::MAX)
     }
 
     pub(super) fn transit(&mut self, from: IpAddr, to: IpAddr, len: usize) -> [Option<u64>; 2] {

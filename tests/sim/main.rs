@@ -14,6 +14,7 @@ mod harness;
 mod limits;
 mod losses;
 mod moves;
+mod mtus;
 mod netem;
 mod oscillator;
 mod policers;

@@ -39,7 +39,7 @@ impl Watched {
         self.raw.send(&mut self.session, self.now, message);
     }
 
-    /// Time goes by; what is sent meanwhile, opened, with its address and length.
+    /// Time goes by; what is sent meanwhile, opened, with its address and length. Probes of the path are answered.
     fn pass(&mut self, time: Duration) -> Vec<(SocketAddr, usize, Vec<u8>)> {
         let (end, mut sent) = (self.now + time, Vec::new());
         while self.now < end {
@@ -48,7 +48,12 @@ impl Watched {
             for (to, bytes) in drain(&mut self.session, self.now).datagrams {
                 let len = bytes.len();
                 self.raw.address = to;
-                sent.extend(self.raw.open(vec![(to, bytes)]).into_iter().map(|(_, plain)| (to, len, plain)));
+                for (_, plain) in self.raw.open(vec![(to, bytes)]) {
+                    if let Ok(Message::Probe(number)) = Message::decode(&plain) {
+                        self.send(to, &Message::ProbeAck(number));
+                    }
+                    sent.push((to, len, plain));
+                }
             }
         }
         sent
@@ -61,7 +66,12 @@ impl Watched {
         let sent = drain(&mut self.session, self.now).datagrams;
         let mut to: Vec<_> = sent.iter().filter(|(_, bytes)| bytes.len() > 1000).map(|(to, _)| *to).collect();
         to.dedup();
-        assert_eq!(to.len(), 1, "a picture goes to one address");
+        assert_eq!(
+            to.len(),
+            1,
+            "a picture goes to one address: {:?}",
+            sent.iter().map(|(to, bytes)| (*to, bytes.len())).collect::<Vec<_>>()
+        );
         to[0]
     }
 }

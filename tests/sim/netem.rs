@@ -78,6 +78,8 @@ pub struct Params {
     /// What does not fit into so much queueing is dropped.
     pub queue: Duration,
     pub policer: Option<Policer>,
+    /// Longer packets, IP header included, vanish without a word (a black hole of RFC 2923); 0 for no limit.
+    pub mtu: usize,
     /// From, to: nothing passes.
     pub outages: Vec<(Duration, Duration)>,
 }
@@ -130,6 +132,9 @@ impl Link {
     fn survive(&mut self, now: u64, len: usize) -> Option<u64> {
         let p = &self.params;
         if p.outages.iter().any(|(from, to)| (nanos(*from)..nanos(*to)).contains(&now)) {
+            return None;
+        }
+        if p.mtu > 0 && len > p.mtu {
             return None;
         }
         if let Some(policer) = p.policer {

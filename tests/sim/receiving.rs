@@ -267,6 +267,7 @@ impl Receiving {
             }
             Event::Quiet(on) => sentence = Some(format!("quiet {on}")),
             Event::NoUdp(address) => sentence = Some(format!("no udp {address}")),
+            Event::Narrow { narrow, .. } => sentence = Some(format!("narrow {narrow}")),
             Event::TurnedAway(from, why) => sentence = Some(format!("turned away {from}: {why}")),
             Event::Unreachable { error: why, fatal, .. } => sentence = Some(format!("unreachable fatal={fatal}: {why}")),
             Event::Stats(stats) => {
@@ -305,6 +306,10 @@ impl Receiving {
 impl Program for Receiving {
     fn handle_datagram(&mut self, at: Moment, from: SocketAddr, bytes: &mut [u8]) {
         self.session.handle_datagram(at.local, from, bytes);
+    }
+
+    fn handle_too_long(&mut self, at: Moment, to: SocketAddr, len: usize) {
+        self.session.handle_too_long(at.local, to, len);
     }
 
     fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr) {

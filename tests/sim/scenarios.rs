@@ -337,7 +337,7 @@ fn film(of: u64) -> Pair {
     let numbers: Vec<u64> = watched.settled.iter().map(|settled| settled.picture).collect();
     assert_eq!(numbers, (0..1500).collect::<Vec<_>>(), "in order, each once\n{:?}\n{:?}", source.log, watched.log);
     let broken: Vec<_> = watched.settled.iter().filter(|settled| !settled.is_whole()).collect();
-    assert!(broken.is_empty(), "{broken:?}");
+    assert!(broken.is_empty(), "{broken:?}\n{:?}\n{:?}\n{:?}", source.log, watched.log, source.stats.peers);
     assert_eq!(watched.blocks, (0..1500).collect::<Vec<_>>(), "sound, too\n{:?}\n{:?}", source.log, watched.log);
     assert!(source.pressed > 0, "an outage of 1.2 s at 100 pictures a second is beyond the window of 60");
     let ended = watched.finished.unwrap_or_else(|| panic!("it ended\n{:?}\n{:?}", source.log, watched.log));

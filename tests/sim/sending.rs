@@ -358,6 +358,7 @@ impl Sending {
             Event::PeerUp { name, again, .. } => note(format!("up {name}{}", if again { " again" } else { "" })),
             Event::PeerDown { name, reason, sentence, .. } => note(format!("down {name} {reason:?} {sentence}")),
             Event::NoUdp(address) => note(format!("no udp {address}")),
+            Event::Narrow { narrow, .. } => note(format!("narrow {narrow}")),
             Event::TurnedAway(from, sentence) => note(format!("turned away {from}: {sentence}")),
             Event::Unreachable { error, fatal, .. } => note(format!("unreachable fatal={fatal}: {error}")),
             Event::Watched(on) => {
@@ -395,6 +396,10 @@ impl Sending {
 impl Program for Sending {
     fn handle_datagram(&mut self, at: Moment, from: SocketAddr, bytes: &mut [u8]) {
         self.session.handle_datagram(at.local, from, bytes);
+    }
+
+    fn handle_too_long(&mut self, at: Moment, to: SocketAddr, len: usize) {
+        self.session.handle_too_long(at.local, to, len);
     }
 
     fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr) {

@@ -303,6 +303,7 @@ impl Recv<'_> {
                 return Ok(Some(ExitCode::Ok));
             }
             Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
+            Event::Narrow { address, narrow } => self.doorman.narrow("the sender", address, narrow),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, error, fatal } => {
                 if self.sender.is_none() {

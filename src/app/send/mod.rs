@@ -216,6 +216,7 @@ impl Send<'_> {
             Event::Pressure(on) => self.encoder.hold(on),
             Event::Target(target) => self.encoder.set_target(target),
             Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
+            Event::Narrow { name, address, narrow } => self.doorman.narrow(&name, address, narrow),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, error, fatal } => {
                 if self.linked == 0 {

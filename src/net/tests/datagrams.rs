@@ -43,6 +43,7 @@ fn datagrams_that_cannot_be_sent_are_counted_and_the_next_one_goes() {
     let (one, other) = (Net::start(V4, false, &[]), Net::start(V4, false, &[]));
     let to = SocketAddr::new(V4, other.port());
     one.tell(Do::Send { to, segment: 65_508, bytes: bytes(65_508) }); // longer than any datagram
+    assert_eq!(one.hear(), Heard::TooLong(to, 65_508), "the core is told");
     one.tell(Do::Send { to: "[::1]:9".parse().expect("an address"), segment: 9, bytes: bytes(9) }); // not with this socket
     one.tell(Do::Send { to: SocketAddr::new(V4, 0), segment: 10, bytes: bytes(100) }); // no such port
     let nobody = UdpSocket::bind((V4, 0)).and_then(|socket| socket.local_addr()).expect("a port nobody has any more");

@@ -47,6 +47,7 @@ enum Do {
 #[derive(Debug, PartialEq, Eq)]
 enum Heard {
     Datagram(SocketAddr, Vec<u8>),
+    TooLong(SocketAddr, usize),
     Accepted(StreamId, SocketAddr),
     Dialled(usize, Result<(StreamId, SocketAddr), DialError>),
     Bytes(StreamId, Vec<u8>),
@@ -90,6 +91,10 @@ impl Core for Toy {
 
     fn handle_datagram(&mut self, _: Instant, from: SocketAddr, bytes: &mut [u8]) {
         self.say(Heard::Datagram(from, bytes.to_vec()));
+    }
+
+    fn handle_too_long(&mut self, _: Instant, to: SocketAddr, len: usize) {
+        self.say(Heard::TooLong(to, len));
     }
 
     fn handle_accepted(&mut self, _: Instant, stream: StreamId, from: SocketAddr) {

@@ -71,4 +71,11 @@ pub enum Incoming<'a> {
     },
     /// Dealt with already, or skipped.
     Control(u64),
+    /// Dealt with, too, and says that the packet before it, which did not come, is no loss.
+    Probe {
+        /// Its packet number.
+        number: u64,
+        /// The number before it.
+        lost: u64,
+    },
 }

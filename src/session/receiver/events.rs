@@ -88,6 +88,13 @@ pub enum Event {
         /// Why.
         sentence: String,
     },
+    /// Whether small datagrams of the sender come and those of pictures do not: the path takes none so long.
+    Narrow {
+        /// Where the sender is.
+        address: SocketAddr,
+        /// They do not; or they do again.
+        narrow: bool,
+    },
     /// UDP does not pass.
     NoUdp(SocketAddr),
     /// Somebody was turned away.

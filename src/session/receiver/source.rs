@@ -1,6 +1,7 @@
 //! All state of one sender: dropped and made anew with another. And of one connection to it, made anew when it comes back.
 
 use super::contest::Proof;
+use super::narrow::Narrow;
 use super::telling;
 use crate::media::clock::Estimate;
 use crate::media::depacketizer::{Depacketizer, Limits};
@@ -9,6 +10,7 @@ use crate::media::recovery::Recovery;
 use crate::media::train::Collector;
 use crate::session::hearing::Hearing;
 use crate::session::link::LinkId;
+use crate::wire::datagram::FragmentHead;
 use crate::wire::record::{End, Format};
 use crate::wire::report::Report;
 use std::time::{Duration, Instant};
@@ -35,11 +37,13 @@ pub(super) struct Connection {
     pub tracker: Tracker,
     pub trains: Collector,
     pub report: Report,
+    narrow: Narrow,
 }
 
 impl Connection {
     pub fn new(link: LinkId, patient: bool) -> Self {
-        Connection { link, tracker: Tracker::new(patient), trains: Collector::default(), report: Report::default() }
+        let (trains, report, narrow) = (Collector::default(), Report::default(), Narrow::default());
+        Connection { link, tracker: Tracker::new(patient), trains, report, narrow }
     }
 
     /// A datagram of so many bytes opened, `data` if it carried a piece of a picture.
@@ -47,6 +51,28 @@ impl Connection {
         self.report.received += 1;
         self.report.bytes += bytes as u64;
         self.tracker.received(now, number, data);
+    }
+
+    /// This packet was a probe that was too long for the path.
+    pub fn is_no_loss(&mut self, now: Instant, number: u64) {
+        self.tracker.received(now, number, false);
+    }
+
+    /// It was this piece. The last ones of slices are short, and pass where no others do.
+    pub fn piece_came(&mut self, now: Instant, head: FragmentHead) {
+        if head.index < head.last_index || head.last_index == 0 {
+            self.narrow.piece_came(now, self.report.received, self.missing());
+        }
+    }
+
+    /// Packets that did not come, of those whose numbers are known.
+    fn missing(&self) -> u64 {
+        self.tracker.next_expected().saturating_sub(self.report.received)
+    }
+
+    /// Whether nothing long comes although something else does, when that changes.
+    pub fn watch_narrow(&mut self, now: Instant) -> Option<bool> {
+        self.narrow.poll(now, self.report.received, self.missing())
     }
 }
 
@@ -129,6 +155,12 @@ impl Source {
     /// A datagram came over the connection, `data` if it carried a piece of a picture.
     pub fn datagram_came(&mut self, now: Instant, number: u64, bytes: usize, data: bool) {
         self.connection.datagram_came(now, number, bytes, data);
+        self.hearing.datagram_came(now, number, self.connection.tracker.window(now));
+    }
+
+    /// This packet was a probe that was too long for the path: it is asked for by nobody, and the path loses nothing.
+    pub fn is_no_loss(&mut self, now: Instant, number: u64) {
+        self.connection.is_no_loss(now, number);
         self.hearing.datagram_came(now, number, self.connection.tracker.window(now));
     }
 

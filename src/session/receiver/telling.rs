@@ -73,6 +73,10 @@ impl Session {
         let now_us = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
         report.trains = connection.trains.take(now_us, TRAIN_OVER.as_micros() as u64);
         self.endpoint.control(connection.link, Control::Report(*report));
+        let narrow = connection.watch_narrow(now).filter(|_| self.wants.pictures);
+        if let Some((narrow, address)) = narrow.zip(self.endpoint.path(connection.link).and_then(|path| path.address())) {
+            self.events.push_back(Event::Narrow { address, narrow });
+        }
     }
 
     pub(super) fn watch_quiet(&mut self, now: Instant) {

@@ -78,6 +78,15 @@ pub enum Event {
     Target(Option<Bitrate>),
     /// UDP does not pass to this peer.
     NoUdp(SocketAddr),
+    /// Whether the path to a peer takes nothing that could carry a piece of a picture: its pictures wait.
+    Narrow {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        address: SocketAddr,
+        /// It does not; or it does again.
+        narrow: bool,
+    },
     /// Somebody was turned away.
     TurnedAway(SocketAddr, String),
     /// A host cannot be reached.

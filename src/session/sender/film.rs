@@ -96,7 +96,7 @@ impl Session {
 /// Until which capture time a film's sound may go to a peer now: on a path slower than the film it waits for the picture.
 pub(super) fn sound_until(patient: bool, peer: &Peer, log: &Log, sound: &SoundLog) -> MediaTime {
     let end_of_time = MediaTime::from_nanos(u64::MAX);
-    let sees = peer.pictures && peer.validated;
+    let sees = peer.pictures && peer.validated && !peer.too_narrow;
     let room = sound.end().saturating_sub(peer.sound) + SOUND_ROOM < sound_log::PATIENT_BLOCKS as u64;
     if !patient || !sees || !room {
         return end_of_time;
