@@ -2,8 +2,8 @@
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use eyeline::picture::Size;
 use eyeline::present::canvas::Canvas;
+use eyeline_proto::picture::Size;
 
 fn main() {
     divan::main();

@@ -10,9 +10,9 @@ use eyeline::codec::decoder::Decoder;
 use eyeline::codec::encoder::{EncodedSlice, Pool, Settings};
 use eyeline::codec::raw::PlanesMut;
 use eyeline::codec::{passthrough, stitch};
-use eyeline::picture::{Body, Picture, Sampling, Size};
-use eyeline::time::MediaTime;
-use eyeline::wire::slice::Head;
+use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::slice::Head;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 

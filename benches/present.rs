@@ -3,10 +3,10 @@
 //! connection to the display, without shared memory.
 
 use divan::Bencher;
-use eyeline::picture::Size;
 use eyeline::present::canvas::Canvas;
 use eyeline::present::overlay::Overlay;
 use eyeline::present::window::{Look, Options, Window};
+use eyeline_proto::picture::Size;
 
 fn main() {
     divan::main();

@@ -6,7 +6,7 @@ mod pair;
 
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use eyeline::media::fec;
+use eyeline_proto::media::fec;
 use pair::Pair;
 use std::cell::RefCell;
 

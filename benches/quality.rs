@@ -7,8 +7,8 @@
 
 use eyeline::codec::encoder::{Pool, Settings};
 use eyeline::codec::{passthrough, scale};
-use eyeline::picture::{self, Body, Picture, Size};
-use eyeline::time::MediaTime;
+use eyeline_proto::picture::{self, Body, Picture, Size};
+use eyeline_proto::time::MediaTime;
 use std::time::{Duration, Instant};
 
 const QUALITIES: [u8; 14] = [5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 100];

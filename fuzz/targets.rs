@@ -3,15 +3,15 @@
 //! Nothing here may panic, whatever the bytes. What is accepted is written again and must come out the same.
 
 use eyeline::codec::decoder::Decoder;
-use eyeline::crypto::{Handshake, Key, Sealer, Side, Transport};
-use eyeline::media::clock::Epoch;
-use eyeline::session::link::Identity;
-use eyeline::session::receiver::{Config, Event, Session};
-use eyeline::session::{Core, Output, StreamId};
-use eyeline::wire::datagram::{Header, Message};
-use eyeline::wire::preamble::{Answer, Opening, Role};
-use eyeline::wire::record::{Hello, Record};
-use eyeline::wire::slice::{Head, MAX_LEN};
+use eyeline_proto::crypto::{Handshake, Key, Sealer, Side, Transport};
+use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::receiver::{Config, Event, Session};
+use eyeline_proto::session::{Core, Output, StreamId};
+use eyeline_proto::wire::datagram::{Header, Message};
+use eyeline_proto::wire::preamble::{Answer, Opening, Role};
+use eyeline_proto::wire::record::{Hello, Record};
+use eyeline_proto::wire::slice::{Head, MAX_LEN};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

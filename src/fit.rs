@@ -5,7 +5,7 @@
 use fast_image_resize::images::{CroppedImageMut, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::picture::{Sampling, Size, Turn};
+use eyeline_proto::picture::{Sampling, Size, Turn};
 
 /// Full-range black, and no colour.
 const BLACK: [u8; 3] = [0, 128, 128];

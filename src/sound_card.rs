@@ -14,7 +14,7 @@ use std::time::Duration;
 use cpal::traits::{DeviceTrait as _, HostTrait as _};
 use cpal::{BufferSize, HostId, SampleFormat, StreamConfig};
 
-use crate::sound::RATE;
+use eyeline_proto::sound::RATE;
 
 mod life;
 

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use emulator::emulator;
 use eyeline::capture::camera::{self, Camera, Chosen, Error, Format, Request};
-use eyeline::picture::{Body, Picture, Sampling, Size};
 use eyeline::slot::{Slot, Taken};
+use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 
 const INSIDE: &str = "EYELINE_EMULATED_CAMERA";
 const JPEGS: usize = 4;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use eyeline::picture::{Sampling, Size};
 use eyeline::present::writers::{Moment, Overwrite, Rate, Target, Timeline, Writer, wav, y4m};
-use eyeline::time::MediaTime;
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::time::MediaTime;
 
 struct Folder(PathBuf);
 

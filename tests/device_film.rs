@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use eyeline::capture::file::{Error, Film, Options, Plan, address};
 use eyeline::capture::rate::Rate;
 use eyeline::capture::y4m::{self, Live};
-use eyeline::picture::{Body, Picture, Sampling, Size};
 use eyeline::slot::Slot;
-use eyeline::sound::{BLOCK_FRAMES, Block, RATE};
+use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 
 /// Makes a film by the arguments of an ffmpeg command without input, and names it.
 fn film(name: &str, arguments: &str) -> PathBuf {

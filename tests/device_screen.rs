@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use eyeline::capture::pattern::read_number;
-use eyeline::picture::Size;
+use eyeline_proto::picture::Size;
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use program::{Out, Program, RECV, SEND, command, free_port, send};

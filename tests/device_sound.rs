@@ -22,11 +22,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use eyeline::capture::microphone::{self, Microphone};
-use eyeline::media::clock::{Epoch, Mapping};
-use eyeline::media::playout::{Config, Stats};
 use eyeline::present::speaker::{self, Speaker};
 use eyeline::slot::{Slot, Taken};
-use eyeline::time::MediaTime;
+use eyeline_proto::media::clock::{Epoch, Mapping};
+use eyeline_proto::media::playout::{Config, Stats};
+use eyeline_proto::time::MediaTime;
 use nix::sys::signal::Signal;
 use program::{Program, RECV, SEND, free_port};
 use proxy::{Proxy, Stalls};
@@ -161,7 +161,7 @@ struct Link {
 }
 
 impl Link {
-    fn start(sound: Arc<Slot<eyeline::sound::Block>>, mut feed: speaker::Feed) -> Self {
+    fn start(sound: Arc<Slot<eyeline_proto::sound::Block>>, mut feed: speaker::Feed) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stats = Arc::new(Mutex::new((Stats::default(), 0)));
         let (stopped, told) = (stop.clone(), stats.clone());

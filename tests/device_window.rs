@@ -13,10 +13,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use eyeline::picture::Size;
 use eyeline::present::canvas::Canvas;
 use eyeline::present::overlay::Overlay;
 use eyeline::present::window::{Action, Look, Options, Window};
+use eyeline_proto::picture::Size;
 use screen::{Area, PATIENCE, Screen, Shot};
 use x11rb::protocol::xproto::{AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateWindowAux, InputFocus, WindowClass};
 

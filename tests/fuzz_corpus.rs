@@ -6,9 +6,9 @@
 mod targets;
 
 use eyeline::codec::band_encoder::BandEncoder;
-use eyeline::picture::{Sampling, Size};
-use eyeline::time::MediaTime;
-use eyeline::wire::slice::{Head, Tables};
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::slice::{Head, Tables};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ fn replay(name: &str, target: fn(&[u8]), seeds: impl Fn() -> Vec<(String, Vec<u8
 
 /// The lines of a file of vectors.
 fn vectors(file: &str) -> Vec<(String, Vec<u8>)> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(file);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("proto/tests/vectors").join(file);
     let text = std::fs::read_to_string(path).expect("the vectors are committed");
     let unhex = |text: &str| {
         text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()

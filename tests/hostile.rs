@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
 use eyeline::codec::encoder::{EncodedSlice, Pool, Settings};
-use eyeline::picture::{Body, Picture, Sampling, Size};
-use eyeline::session::places::{MAX_OF_ADDRESS, MAX_PEERS, MUTE};
-use eyeline::time::MediaTime;
-use eyeline::wire::datagram::{FragmentHead, Message};
-use eyeline::wire::preamble::Role;
+use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS, MUTE};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::datagram::{FragmentHead, Message};
+use eyeline_proto::wire::preamble::Role;
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use program::{Out, Program, free_port, recv, send};

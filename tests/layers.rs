@@ -1,10 +1,13 @@
 //! Imports point down the layers, and the core asks nothing of the world. Both are read from the source text itself.
 //!
-//! A small lexer (comments, strings and lifetimes aside) finds every path that starts at `crate`, `eyeline`, `self` or `super`,
-//! resolves it to the module of the crate it names, and compares layers. Macros are read like any other text.
+//! A small lexer (comments, strings and lifetimes aside) finds every path that starts at `crate`, `eyeline`, `eyeline_proto`, `self` or
+//! `super`, resolves it to the module of the crate it names, and compares layers. Macros are read like any other text.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
+
+/// The crates' sources: the programs', and what is decided without devices. Their modules share one order.
+const SOURCES: [&str; 2] = ["src", "proto/src"];
 
 /// From the top down. A module may import what stands in a later line: not its own line, not an earlier one.
 const LAYERS: [&[&str]; 8] = [
@@ -136,7 +139,7 @@ fn faults(path: &str, source: &str) -> Vec<String> {
             word if token(at + 1) == "::" && (at == 0 || token(at - 1) != "::") => {
                 let start = match word {
                     "crate" if own != "bin" => Some(at + 2),
-                    "eyeline" => Some(at + 2),
+                    "eyeline" | "eyeline_proto" => Some(at + 2),
                     "super" | "self" => {
                         let inline = braces.iter().filter(|(inline, _)| *inline).count();
                         root(&tokens, at, if own == "bin" { usize::MAX } else { module.len() + inline })
@@ -224,15 +227,16 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn imports_point_down_the_layers_and_the_core_leaves_the_world_alone() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut files = Vec::new();
-    rust_files(&src, &mut files);
-    assert!(files.len() > 10, "only {} files found under {}", files.len(), src.display());
     let mut all = String::new();
-    for file in &files {
-        let path = file.strip_prefix(&src).unwrap().to_str().unwrap();
-        for fault in faults(path, &std::fs::read_to_string(file).unwrap()) {
-            writeln!(all, "  {fault}").unwrap();
+    for src in SOURCES.map(|src| Path::new(env!("CARGO_MANIFEST_DIR")).join(src)) {
+        let mut files = Vec::new();
+        rust_files(&src, &mut files);
+        assert!(files.len() > 10, "only {} files found under {}", files.len(), src.display());
+        for file in &files {
+            let path = file.strip_prefix(&src).unwrap().to_str().unwrap();
+            for fault in faults(path, &std::fs::read_to_string(file).unwrap()) {
+                writeln!(all, "  {fault}").unwrap();
+            }
         }
     }
     assert!(all.is_empty(), "\n{all}");
@@ -250,6 +254,7 @@ fn planted_imports_are_caught() {
         ("codec/jpeg.rs", "mod tests { use super::super::super::present; }"),
         ("codec/jpeg.rs", "use self::super::super::app;"),
         ("wire/record.rs", "use eyeline::crypto::seal;"),
+        ("bin/send.rs", "use eyeline_proto::session;"),
         ("slot.rs", "use super::time::MediaTime;"),
         ("wire/record.rs", "use crate::*;"),
         ("bin/send.rs", "use eyeline::{app, session};"),
@@ -280,6 +285,7 @@ fn what_points_down_is_left_alone() {
         ("media/fec.rs", "#[cfg(test)] mod tests { use std::sync::Arc; fn f() { std::thread::current(); } }"),
         ("media/fec.rs", "fn f(thread: u32) -> u32 { thread }"),
         ("net/mod.rs", "use std::sync::{Arc, Mutex}; use std::thread;"),
+        ("net/mod.rs", "use eyeline_proto::session::Core;"),
         ("media/fec.rs", "use other::crate_like::net; fn f<'crate_>(c: char) -> bool { c == '\\'' }"),
     ] {
         assert_eq!(faults(path, source), Vec::<String>::new(), "in {path}: {source}");

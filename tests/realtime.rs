@@ -13,10 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use eyeline::capture::microphone;
-use eyeline::media::clock::Mapping;
-use eyeline::media::playout::Config;
 use eyeline::present::speaker::Feed;
-use eyeline::time::MediaTime;
+use eyeline_proto::media::clock::Mapping;
+use eyeline_proto::media::playout::Config;
+use eyeline_proto::time::MediaTime;
 
 thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
@@ -136,7 +136,7 @@ fn the_microphones_callback_neither_allocates_nor_waits() {
 }
 
 /// Ten seconds of a speaker's callbacks against everything a network and a user do to it.
-fn ten_seconds(channels: u16) -> (u64, u64, eyeline::media::playout::Stats) {
+fn ten_seconds(channels: u16) -> (u64, u64, eyeline_proto::media::playout::Stats) {
     let (mut feed, mut renderer) = Feed::detached(channels, Config::default());
     let begin = start();
     let sound: Vec<i16> = (0..960).map(|n| (n * 30) as i16).collect();

@@ -1,14 +1,14 @@
 //! A sender's and a receiver's core, joined in memory: the protocol path from a slice to a slice, without a network.
 
-use eyeline::media::clock::Epoch;
-use eyeline::media::packetizer::Slice;
-use eyeline::session::link::Identity;
-use eyeline::session::receiver::{self, Event};
-use eyeline::session::sender::{self, Command};
-use eyeline::session::{Core, HostId, Output, StreamId};
-use eyeline::time::MediaTime;
-use eyeline::wire::preamble::Role;
-use eyeline::wire::record::Format;
+use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::packetizer::Slice;
+use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::receiver::{self, Event};
+use eyeline_proto::session::sender::{self, Command};
+use eyeline_proto::session::{Core, HostId, Output, StreamId};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::preamble::Role;
+use eyeline_proto::wire::record::Format;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,7 @@
 use super::args::{Meet, PORT};
 use super::meet;
 use crate::net::own;
-use crate::wire::record::Reason;
+use eyeline_proto::wire::record::Reason;
 use std::net::{IpAddr, SocketAddr};
 
 /// More addresses of one machine help nobody.

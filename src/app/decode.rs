@@ -7,12 +7,12 @@
 //! are passed over.
 
 use crate::codec::decoder::Decoder;
-use crate::picture::Size;
 use crate::present::canvas::Canvas;
-use crate::session::receiver::SenderId;
 use crate::slot::Slot;
-use crate::time::MediaTime;
-use crate::wire::slice::Head;
+use eyeline_proto::picture::Size;
+use eyeline_proto::session::receiver::SenderId;
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::slice::Head;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Slices waiting to be decoded: two pictures of as many slices as there can be.
-const WAITING: usize = 2 * crate::wire::slice::MAX_SLICES;
+const WAITING: usize = 2 * eyeline_proto::wire::slice::MAX_SLICES;
 
 /// Their bytes: more than two pictures of any camera; a slice may have 4 MiB.
 const WAITING_BYTES: usize = 64 << 20;
@@ -357,8 +357,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::codec::testing;
-    use crate::picture::Sampling;
     use crate::slot::Taken;
+    use eyeline_proto::picture::Sampling;
     use std::sync::mpsc;
 
     const SIZE: Size = Size { width: 16, height: 16 };

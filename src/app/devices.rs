@@ -72,7 +72,7 @@ fn sounds(text: &mut String, title: &str, devices: &[Listed]) {
 mod tests {
     use super::*;
     use crate::capture::camera::{Format, Mode, Rate};
-    use crate::picture::Size;
+    use eyeline_proto::picture::Size;
 
     #[test]
     fn a_program_reads_what_a_person_is_told() {

@@ -4,7 +4,7 @@
 //! Capacity: of each kind so many lines each [`WHILE`]; what is not said is counted, and the count is said once a [`WHILE`].
 
 use super::args::Meet;
-use crate::session::mtu;
+use eyeline_proto::session::mtu;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};

@@ -3,10 +3,10 @@
 use super::args::{Common, Meet};
 use super::failure::{Code, Failure};
 use super::status::ExitCode;
-use crate::crypto::Psk;
 use crate::net;
-use crate::session::HostId;
-use crate::session::unreachable::Unreachable;
+use eyeline_proto::crypto::Psk;
+use eyeline_proto::session::HostId;
+use eyeline_proto::session::unreachable::Unreachable;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
@@ -122,7 +122,7 @@ fn awaited(error: &Unreachable) -> &'static str {
 mod tests {
     use super::super::args::{Command, Env, recv};
     use super::*;
-    use crate::session::unreachable::DialError;
+    use eyeline_proto::session::unreachable::DialError;
 
     fn hosts(flags: &str) -> Hosts {
         match recv::parse(format!("recv {flags}").split(' ').map(std::ffi::OsString::from), &Env::default()) {

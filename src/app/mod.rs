@@ -54,7 +54,7 @@ fn list(log: Log, json: bool) -> ExitCode {
 }
 
 fn new_key() -> ExitCode {
-    stats::line(&crate::crypto::strong_passphrase())
+    stats::line(&eyeline_proto::crypto::strong_passphrase())
 }
 
 /// Wrong usage, or the help and the version that were asked for.

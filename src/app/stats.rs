@@ -3,8 +3,8 @@
 use super::failure::Failure;
 use super::status::ExitCode;
 use crate::net;
-use crate::session::endpoint::Counters;
-use crate::wire::text::printable;
+use eyeline_proto::session::endpoint::Counters;
+use eyeline_proto::wire::text::printable;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::time::Duration;

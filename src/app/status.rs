@@ -22,7 +22,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer as _, filter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::args::{Log, Verbosity};
-use crate::wire::text::{REPLACEMENT, is_printable};
+use eyeline_proto::wire::text::{REPLACEMENT, is_printable};
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,9 +35,9 @@ use std::time::Duration;
 pub use self::origin::{Origin, is_address};
 use self::player::Player;
 pub use self::probe::{Plan, Sound, Treatment, Video};
-use crate::picture::{Picture, Size};
 use crate::slot::Slot;
-use crate::sound::Block;
+use eyeline_proto::picture::{Picture, Size};
+use eyeline_proto::sound::Block;
 
 /// How far a stamp in milliseconds can be from its picture's exact time: it and the first one were each rounded by half of one.
 const STAMP_ERROR: Duration = Duration::from_micros(1100);

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use cpal::traits::{DeviceTrait as _, StreamTrait as _};
 use cpal::{FromSample, SampleFormat, SizedSample};
 
-use crate::media::drift::Card;
 use crate::slot::{Closed, Slot};
-use crate::sound::{BLOCK_FRAMES, Block, RATE};
 use crate::sound_card::{self, Chosen, Direction, Keeper, Listed, Lost, Pulse, Watch};
+use eyeline_proto::media::drift::Card;
+use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 
 pub use crate::sound_card::Error;
 
@@ -306,7 +306,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::clock::seconds_between;
+    use eyeline_proto::media::clock::seconds_between;
 
     /// Runs callbacks of these sizes through the rings; frame `n` has the value `n`.
     fn blocks(channels: u16, sizes: impl IntoIterator<Item = usize>, wobble: f64) -> Vec<(f64, Block)> {

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use self::draw::{Layout, Rect, read_number};
 use crate::capture::rate::Rate;
-use crate::picture::{Body, Picture, Pool, Sampling, Size};
 use crate::slot::Slot;
-use crate::sound::{BLOCK_FRAMES, Block, RATE};
+use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 
 /// How long flash and beep last.
 const FLASH: Duration = Duration::from_millis(100);

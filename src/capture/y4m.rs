@@ -23,8 +23,8 @@ use self::companions::Companions;
 use self::input::{Input, Stop};
 use self::jpegs::{MAX_PICTURE, Step, Walker};
 use crate::capture::rate::Rate;
-use crate::picture::{Body, Picture, Pool, Sampling, View};
 use crate::slot::Slot;
+use eyeline_proto::picture::{Body, Picture, Pool, Sampling, View};
 
 /// Enough for most pictures of a stream of JPEGs; grows for larger ones.
 const CHUNK: usize = 256 << 10;

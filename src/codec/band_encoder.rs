@@ -5,8 +5,8 @@
 
 use super::raw::{self, Compressor, Planes, plane_sizes};
 use super::tables;
-use crate::picture::{Sampling, Size};
-use crate::wire::slice::{Head, Tables};
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::wire::slice::{Head, Tables};
 
 /// One thread's means to encode a band. After the first bands of a size only the bodies are allocated: they live as long as they
 /// may be retransmitted, and the allocator serves that size from its lists.

@@ -7,8 +7,8 @@
 
 use super::raw::Compressor;
 use super::tables;
-use crate::picture::{Sampling, Size};
-use crate::wire::slice::{MAX_LEN, MAX_SLICES};
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::wire::slice::{MAX_LEN, MAX_SLICES};
 
 /// What a slice should weigh: eight datagrams of 1200 bytes.
 pub const SLICE_BYTES: usize = 8 * 1200;

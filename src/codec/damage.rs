@@ -5,8 +5,8 @@
 use super::decoder::Decoder;
 use super::testing::{self, Random, SAMPLINGS, drawn, planes_from};
 use super::{scan, tables};
-use crate::picture::{Sampling, Size};
-use crate::wire::slice::Head;
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::wire::slice::Head;
 
 const SIZE: Size = Size { width: 160, height: 96 };
 /// What was on the canvas before.

@@ -9,9 +9,9 @@ use super::raw::{self, Decompressor, Outcome, PlanesMut, plane_sizes};
 use super::scan::{self, Run};
 use super::segments::{Layout, Refusal, parse};
 use super::tables::{self, EOI, SOI};
-use crate::picture::{Sampling, Size};
-use crate::wire;
-use crate::wire::slice::{Head, MAX_LEN, Tables};
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::wire;
+use eyeline_proto::wire::slice::{Head, MAX_LEN, Tables};
 use std::ops::Range;
 
 /// Scratch memory beyond this many pixels (4K) is given back after use.

@@ -1,7 +1,7 @@
 //! Pictures ↔ JPEG slices, in parallel, both ways.
 //!
 //! A picture is cut into horizontal bands ([`bands`]); each band becomes one baseline JPEG with a restart marker after each MCU
-//! row, of which only a [`crate::wire::slice::Head`] and the scan data travel. [`encoder`] makes slices, [`decoder`] draws them, [`passthrough`] cuts
+//! row, of which only a [`eyeline_proto::wire::slice::Head`] and the scan data travel. [`encoder`] makes slices, [`decoder`] draws them, [`passthrough`] cuts
 //! a camera's own JPEG without decoding it, [`stitch`] joins the slices of a picture to one JPEG again. [`tables`], [`segments`]
 //! and [`scan`] know the format (ITU-T T.81); [`raw`] alone calls libjpeg-turbo.
 

@@ -10,10 +10,10 @@ use super::raw::{Compressor, Decompressor, Outcome, PlanesMut};
 use super::scan::{self, Run};
 use super::segments::{self, Layout, Refusal, parse};
 use super::tables::{self, DHT, DQT, DRI, EOI, SOF0, SOI, SOS};
-use crate::picture::{self, Buffer, Sampling, Size};
-use crate::time::MediaTime;
-use crate::wire::slice::{Head, MAX_LEN, MAX_SLICES, MAX_TABLES, Tables};
 use Refusal::{Damaged, Unfit};
+use eyeline_proto::picture::{self, Buffer, Sampling, Size};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::slice::{Head, MAX_LEN, MAX_SLICES, MAX_TABLES, Tables};
 use std::ops::Range;
 use std::time::Duration;
 

@@ -6,8 +6,8 @@
 
 #![allow(unsafe_code)]
 
-use crate::picture::{Sampling, Size};
-use crate::wire::slice::MAX_SIDE;
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::wire::slice::MAX_SIDE;
 use std::ffi::{CStr, c_int, c_uchar, c_uint};
 use std::ptr::NonNull;
 use turbojpeg::raw;

@@ -4,7 +4,7 @@
 use super::encoder::Error;
 use super::passthrough;
 use crate::fit::{self, Fit};
-use crate::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
 
 /// The picture as it is meant to be seen, with square pixels, at `size`, which has (nearly) the aspect of [`Picture::seen`].
 pub fn to_size(picture: Picture, size: Size, pool: &Pool) -> Result<Picture, Error> {
@@ -37,7 +37,7 @@ mod tests {
     use super::super::testing::{self, SAMPLINGS};
     use super::super::{segments, stitch};
     use super::*;
-    use crate::picture::{Turn, View};
+    use eyeline_proto::picture::{Turn, View};
     use std::time::Instant;
 
     /// A white quarter above on the left of black, as planes.

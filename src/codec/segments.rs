@@ -5,8 +5,8 @@
 //! decoder. Bytes may come from a hostile peer.
 
 use super::tables::{self, DHT, DQT, DRI, SOF0, SOS};
-use crate::picture::{Sampling, Size};
-use crate::wire::slice::MAX_SIDE;
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::wire::slice::MAX_SIDE;
 
 /// Why a JPEG is not one that travels as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

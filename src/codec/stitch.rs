@@ -11,9 +11,9 @@ use super::raw::{self, PlanesMut};
 use super::scan;
 use super::segments::{self, Layout, Refusal, parse};
 use super::tables::{self, EOI, RST0, SOI};
-use crate::picture::{Sampling, Size};
-use crate::wire;
-use crate::wire::slice::{Head, Tables};
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::wire;
+use eyeline_proto::wire::slice::{Head, Tables};
 
 /// Why slices did not make a picture.
 #[derive(Debug, thiserror::Error)]

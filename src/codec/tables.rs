@@ -3,7 +3,7 @@
 //! Invariant: [`header`] gives byte for byte what libjpeg-turbo writes in front of the scan for the same values. The tables are
 //! those of ITU-T T.81 Annex K; quality scales them by the IJG's formula (`jpeg_set_quality`, `force_baseline`).
 
-use crate::picture::{Sampling, Size};
+use eyeline_proto::picture::{Sampling, Size};
 
 /// Start of image.
 pub const SOI: u8 = 0xD8;

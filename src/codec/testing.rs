@@ -5,9 +5,9 @@ use super::decoder::{Decoded, Decoder};
 use super::encoder::Settings;
 use super::raw::PlanesMut;
 use super::tables;
-use crate::picture::{Body, Picture, Sampling, Size};
-use crate::time::MediaTime;
-use crate::wire::slice::{Head, Tables};
+use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::slice::{Head, Tables};
 use std::time::{Duration, Instant};
 
 pub const SAMPLINGS: [Sampling; 4] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];

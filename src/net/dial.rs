@@ -18,8 +18,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::address::toward_core;
 use super::poll::{Watched, Watcher};
 use super::{resolve, shortage};
-use crate::session::HostId;
-use crate::session::unreachable::DialError;
+use eyeline_proto::session::HostId;
+use eyeline_proto::session::unreachable::DialError;
 
 /// How long one attempt may take. TCP repeats its first packet after 1 s, so two of them may be lost.
 const TIMEOUT: Duration = Duration::from_secs(3);

@@ -21,8 +21,8 @@ use super::poll::Watcher;
 use super::stats::Stats;
 use super::tcp::{Listener, Read, Streams, Written};
 use super::{Config, Error, resolve, udp};
-use crate::session::unreachable::DialError;
-use crate::session::{Core, HostId, Output, StreamId};
+use eyeline_proto::session::unreachable::DialError;
+use eyeline_proto::session::{Core, HostId, Output, StreamId};
 
 /// Outputs carried out before sockets are looked at again.
 const DRAIN_OUTPUTS: usize = 64;

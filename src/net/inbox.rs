@@ -11,8 +11,8 @@ use std::thread::{self, ThreadId};
 
 use polling::Poller;
 
-use crate::session::HostId;
-use crate::session::unreachable::DialError;
+use eyeline_proto::session::HostId;
+use eyeline_proto::session::unreachable::DialError;
 
 /// Commands that may wait: a quarter of a second of the finest slicing there is (128 slices a picture at 30 a second).
 pub(super) const CAPACITY: usize = 1024;

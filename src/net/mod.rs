@@ -32,7 +32,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use crate::session::Core;
+use eyeline_proto::session::Core;
 use inbox::Inbox;
 pub use stats::Counters;
 use stats::Stats;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::thread;
 
 use super::{address, shortage};
-use crate::session::unreachable::DialError;
+use eyeline_proto::session::unreachable::DialError;
 
 /// How many addresses of one name are tried. A name with more is a load balancer's, not a camera's.
 const MOST_ADDRESSES: usize = 8;

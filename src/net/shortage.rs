@@ -7,7 +7,7 @@ use std::io;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::session::unreachable::Shortage;
+use eyeline_proto::session::unreachable::Shortage;
 
 /// What there is none left of, if that is what the error says.
 pub(super) fn of(error: &io::Error) -> Option<Shortage> {

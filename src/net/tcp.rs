@@ -23,7 +23,7 @@ use super::address::toward_core;
 use super::poll::{Watched, Watcher};
 use super::shortage;
 use super::stats::Stats;
-use crate::session::StreamId;
+use eyeline_proto::session::StreamId;
 
 /// Open connections: 256 peers and 32 that are still shaking hands, as the session limits them; and some for those it has yet to
 /// close: a newcomer is admitted before the one that gives way to it leaves.

@@ -19,7 +19,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::pixels::{LEAD, Pixels};
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 
 /// The longest side of a picture: four times 1080p each way, and 256 MiB of pixels at most.
 pub const MAX_SIDE: u32 = 8192;

@@ -23,7 +23,7 @@ use super::direct::Direct;
 use super::keymap::Keymap;
 use super::keys::Keys;
 use super::scale::Rect;
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 
 x11rb::atom_manager! {
     /// Names the window manager and we agree on.

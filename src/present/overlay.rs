@@ -8,7 +8,7 @@ mod page;
 
 use std::time::{Duration, Instant};
 
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 use layout::{Block, Layout, Line, Place};
 use page::Page;
 

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use cpal::FromSample;
 
-use crate::media::clock::Mapping;
-use crate::media::playout::{Block, Config, Playout, Stats};
-use crate::sound::RATE;
-use crate::time::MediaTime;
+use eyeline_proto::media::clock::Mapping;
+use eyeline_proto::media::playout::{Block, Config, Playout, Stats};
+use eyeline_proto::sound::RATE;
+use eyeline_proto::time::MediaTime;
 
 /// Messages on their way to the callback.
 const RING: usize = 128;

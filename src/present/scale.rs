@@ -8,7 +8,7 @@ use std::ops::Range;
 use fast_image_resize::images::{CroppedImageMut, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 
 /// Part of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

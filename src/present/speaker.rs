@@ -13,8 +13,8 @@ use cpal::traits::{DeviceTrait as _, StreamTrait as _};
 use cpal::{FromSample, SampleFormat, SizedSample};
 
 use super::renderer::{Renderer, Shared};
-use crate::media::playout::Config;
 use crate::sound_card::{self, Chosen, Direction, Keeper, Listed, Pulse, Watch};
+use eyeline_proto::media::playout::Config;
 
 pub use super::renderer::Feed;
 pub use crate::sound_card::Error;

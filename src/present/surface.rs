@@ -12,7 +12,7 @@ use raw_window_handle::{DisplayHandle, HandleError, HasDisplayHandle, HasWindowH
 use tracing::warn;
 
 use super::canvas::MAX_SIDE;
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 
 type Shared = softbuffer::Surface<DisplayHandle<'static>, WindowHandle<'static>>;
 

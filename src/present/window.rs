@@ -19,8 +19,8 @@ use super::keys::{Clicks, Keys};
 use super::overlay::{self, Notice, Overlay};
 use super::scale::Scaler;
 use super::surface::Surface;
-use crate::picture::Size;
-use crate::wire::text::printable;
+use eyeline_proto::picture::Size;
+use eyeline_proto::wire::text::printable;
 
 /// Without a new picture the window is painted this often: notes end, figures change, and a display may have lost it.
 const REPAINT: Duration = Duration::from_millis(100);

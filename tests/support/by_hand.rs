@@ -4,10 +4,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-use eyeline::crypto::{Handshake, Key, Sealer, Side};
-use eyeline::wire::datagram::{Header, Message};
-use eyeline::wire::preamble::{Opening, Role};
-use eyeline::wire::record::{Hello, Record};
+use eyeline_proto::crypto::{Handshake, Key, Sealer, Side};
+use eyeline_proto::wire::datagram::{Header, Message};
+use eyeline_proto::wire::preamble::{Opening, Role};
+use eyeline_proto::wire::record::{Hello, Record};
 use socket2::{Domain, Socket, Type};
 
 pub struct ByHand {

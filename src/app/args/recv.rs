@@ -8,8 +8,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
-use crate::media::hold::Latency;
 use crate::present::writers::Overwrite;
+use eyeline_proto::media::hold::Latency;
 
 /// Where sound is played.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use clap::Parser;
 use clap::builder::TypedValueParser;
 
 use super::{Command, Common, CommonFlags, Env, Fps, Wrong, device, units};
-use crate::media::rate_control::Bitrate;
-use crate::picture::Size;
+use eyeline_proto::media::rate_control::Bitrate;
+use eyeline_proto::picture::Size;
 
 /// Where pictures come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use crate::media::rate_control::Bitrate;
-use crate::picture::Size;
+use eyeline_proto::media::rate_control::Bitrate;
+use eyeline_proto::picture::Size;
 
 /// The largest side of a picture that travels (a limit of the protocol, so that no peer can ask for more memory).
 pub const MAX_SIDE: u32 = 8192;

@@ -163,8 +163,8 @@ impl Drop for Keeper {
 mod tests {
     use super::*;
     use crate::app::decode::Pool;
-    use crate::session::receiver::SenderId;
     use crate::slot::Slot;
+    use eyeline_proto::session::receiver::SenderId;
     use std::sync::mpsc;
 
     /// A gate before a pool that decodes nothing; the bodies come back in the order in which they passed.

@@ -18,18 +18,18 @@ use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
 use super::status::{ExitCode, Stop};
-use crate::media::clock::Epoch;
-use crate::media::hold::Hold;
-use crate::media::playout;
 use crate::net;
 use crate::present::canvas::Canvas;
 use crate::present::speaker::{self, Speaker};
-use crate::session::link::Identity;
-use crate::session::receiver::{self, Command, Event, SenderId, Session};
 use crate::slot::{Slot, Taken};
-use crate::wire::preamble::Role;
-use crate::wire::record::Reason;
 use dispatch::Dispatch;
+use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::hold::Hold;
+use eyeline_proto::media::playout;
+use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::receiver::{self, Command, Event, SenderId, Session};
+use eyeline_proto::wire::preamble::Role;
+use eyeline_proto::wire::record::Reason;
 use files::Files;
 use gate::Gate;
 use report::Report;
@@ -79,7 +79,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let me = Identity {
         role: Role::Receiver,
         psk: meet::psk(&config.common)?,
-        id: crate::crypto::random(),
+        id: eyeline_proto::crypto::random(),
         name: meet::machine_name(),
         pictures: true,
         sound: speaker.is_some() || config.audio_output.is_some(),
@@ -287,7 +287,7 @@ impl Recv<'_> {
                     tracing::warn!("no signal for 3 s: waiting for it to come back");
                 }
                 if let Some(screen) = &mut self.screen {
-                    screen.quiet(quiet.then(|| Instant::now() - crate::session::path::QUIET));
+                    screen.quiet(quiet.then(|| Instant::now() - eyeline_proto::session::path::QUIET));
                 }
                 if let Some(sender) = &mut self.sender {
                     sender.quiet = quiet;

@@ -3,10 +3,10 @@
 use super::super::decode::Ready;
 use super::super::failure::Failure;
 use super::super::stats::{self, Span, Times, ms};
-use crate::media::playout;
 use crate::net;
-use crate::picture::Size;
-use crate::session::stats::ReceiverStats;
+use eyeline_proto::media::playout;
+use eyeline_proto::picture::Size;
+use eyeline_proto::session::stats::ReceiverStats;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

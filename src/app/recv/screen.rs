@@ -3,11 +3,11 @@
 use super::super::failure::Failure;
 use super::super::status::ExitCode;
 use super::{SharedFeed, lock};
-use crate::picture::Size;
 use crate::present::canvas::Canvas;
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
 use crate::present::window::{self, Look, Window};
+use eyeline_proto::picture::Size;
 use std::sync::Arc;
 use std::time::Instant;
 

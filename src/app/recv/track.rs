@@ -3,9 +3,9 @@
 
 use super::super::decode::Reel;
 use super::lock;
-use crate::media::clock::Mapping;
-use crate::media::hold::Hold;
-use crate::session::receiver::SenderId;
+use eyeline_proto::media::clock::Mapping;
+use eyeline_proto::media::hold::Hold;
+use eyeline_proto::session::receiver::SenderId;
 use std::sync::{Arc, Mutex};
 
 /// See the module text.

@@ -8,8 +8,8 @@
 
 use super::source::Counts;
 use crate::capture::camera::{self, Camera};
-use crate::picture::Picture;
 use crate::slot::Slot;
+use eyeline_proto::picture::Picture;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 

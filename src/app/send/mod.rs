@@ -17,13 +17,13 @@ use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
 use super::status::{ExitCode, Stop};
-use crate::media::clock::Epoch;
 use crate::net;
-use crate::session::link::Identity;
-use crate::session::sender::{self, Command, Event, Session};
-use crate::wire::preamble::Role;
-use crate::wire::record::Reason;
 use encode::Encoder;
+use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::sender::{self, Command, Event, Session};
+use eyeline_proto::wire::preamble::Role;
+use eyeline_proto::wire::record::Reason;
 use preview::Preview;
 use report::Report;
 use source::{Plan, Running};
@@ -67,7 +67,7 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let me = Identity {
         role: Role::Sender,
         psk: meet::psk(&config.common)?,
-        id: crate::crypto::random(),
+        id: eyeline_proto::crypto::random(),
         name: meet::machine_name(),
         pictures: plan.has_pictures(),
         sound: plan.has_sound(),

@@ -5,12 +5,12 @@ use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::encode::Tap;
 use super::source::Plan;
-use crate::picture::Size;
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
 use crate::present::window::{self, Look, Options, Window};
-use crate::session::receiver::SenderId;
 use crate::slot::{Slot, Taken};
+use eyeline_proto::picture::Size;
+use eyeline_proto::session::receiver::SenderId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

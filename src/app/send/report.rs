@@ -5,7 +5,7 @@ use super::super::stats;
 use super::encode::Counters;
 use super::source::Counts;
 use crate::net;
-use crate::session::stats::SenderStats;
+use eyeline_proto::session::stats::SenderStats;
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -100,8 +100,8 @@ fn object(stats: &SenderStats, net: &net::Counters, counters: Counters, source: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::rate_control::Bitrate;
-    use crate::session::stats::PeerStats;
+    use eyeline_proto::media::rate_control::Bitrate;
+    use eyeline_proto::session::stats::PeerStats;
     use std::time::Duration;
 
     fn made(stats: &SenderStats) -> Value {

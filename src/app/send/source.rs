@@ -14,10 +14,10 @@ use crate::capture::microphone::Microphone;
 use crate::capture::pattern::{self, Pattern};
 use crate::capture::rate::Rate;
 use crate::capture::y4m::Live;
-use crate::picture::{Picture, Size};
 use crate::slot::Slot;
-use crate::sound::Block;
-use crate::wire::record::Format;
+use eyeline_proto::picture::{Picture, Size};
+use eyeline_proto::sound::Block;
+use eyeline_proto::wire::record::Format;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -176,7 +176,7 @@ impl Plan {
 /// `size` at another width, with the same aspect.
 pub fn scaled(size: Size, width: u32) -> Size {
     let height = (u64::from(size.height) * u64::from(width) + u64::from(size.width) / 2) / u64::from(size.width.max(1));
-    Size { width, height: u32::try_from(height).unwrap_or(u32::MAX).clamp(1, crate::wire::slice::MAX_SIDE.into()) }
+    Size { width, height: u32::try_from(height).unwrap_or(u32::MAX).clamp(1, eyeline_proto::wire::slice::MAX_SIDE.into()) }
 }
 
 /// Which one and its channels, if there is one to open later. None is no reason to stop, unless it is `required`: then this is what else

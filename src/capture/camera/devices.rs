@@ -20,7 +20,7 @@ use v4l::{Device, FourCC, Fraction};
 use super::Error;
 use super::modes::{self, Format, Mode, Rate, Steps, Wish};
 use super::raw::Colours;
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 
 /// `V4L2_CID_EXPOSURE_AUTO_PRIORITY`, "Exposure, Dynamic Framerate": lets a camera halve its rate in dim light.
 const EXPOSURE_DYNAMIC_FRAMERATE: u32 = 0x009a_0903;

@@ -5,7 +5,7 @@
 //! Payload MJPEG 3.3): they are put in, so that what goes on is a JPEG by itself. What passes is baseline, 8 bit, one
 //! interleaved scan with all its tables; nothing here decodes.
 
-use crate::picture::{Buffer, Pool, Size};
+use eyeline_proto::picture::{Buffer, Pool, Size};
 
 /// Less than this is no picture (the shortest header with tables is longer).
 const TINY: usize = 128;

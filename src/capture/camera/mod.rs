@@ -21,9 +21,9 @@ use std::sync::Arc;
 pub use devices::Description;
 pub use modes::{Format, Mode, Rate};
 
-use crate::picture::{Picture, Size};
 use crate::slot::Slot;
 use devices::Node;
+use eyeline_proto::picture::{Picture, Size};
 use modes::Wish;
 
 /// Modes tried in turn when a driver refuses what it offered.

@@ -8,7 +8,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 
 /// The largest picture taken without being asked: beyond it a picture costs more time than it shows detail in a window.
 pub const BOUND: Size = Size { width: 1280, height: 720 };

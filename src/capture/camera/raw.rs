@@ -4,7 +4,7 @@
 //! 0–255 on the way, correctly rounded, in 16-bit arithmetic that the compiler turns into vectors (a table would not be).
 //! Rows may be padded. A buffer too short for its rows is refused.
 
-use crate::picture::{Buffer, Pool, Sampling, Size};
+use eyeline_proto::picture::{Buffer, Pool, Sampling, Size};
 
 /// How a raw picture's numbers are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

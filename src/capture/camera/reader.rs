@@ -19,7 +19,7 @@ use super::source::{self, Broken, Filled, Source};
 use super::watch::Shared;
 use super::{Chosen, Error, Plan};
 use super::{mjpeg, raw};
-use crate::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
 
 /// Ends a wait in the driver. Ignored by default and used by nobody else, so it can hit nothing but the wait.
 const KICK: Signal = Signal::SIGURG;

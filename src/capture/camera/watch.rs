@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use super::reader::{Orders, Reader};
 use super::{Chosen, Counters, Error, Plan};
-use crate::picture::Picture;
 use crate::slot::Slot;
+use eyeline_proto::picture::Picture;
 
 /// Without a picture for this long a camera counts as stalled (or four of its picture periods, if it is that slow).
 const PATIENCE: Duration = Duration::from_secs(2);

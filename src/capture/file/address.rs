@@ -19,9 +19,9 @@ use super::silence::{Awaited, OVER, Silence, given_up};
 use super::timeline::Sounds;
 use super::words::part;
 use super::{Error, Options, probe};
-use crate::picture::{Body, Picture, Pool, Sampling, Size};
 use crate::slot::{Closed, Slot};
-use crate::sound::{self, Block};
+use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::sound::{self, Block};
 
 /// Neither side of a picture is longer, anywhere in Eyeline.
 const MAX_SIDE: u64 = 8192;

@@ -3,8 +3,8 @@
 use std::process::{Command, Stdio};
 
 use super::{Plan, Sound, Video, probe};
-use crate::picture::Size;
-use crate::sound;
+use eyeline_proto::picture::Size;
+use eyeline_proto::sound;
 
 /// The one ffmpeg command a pass is played by.
 pub fn play(plan: &Plan) -> Command {

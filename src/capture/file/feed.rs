@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::picture::Buffer;
+use eyeline_proto::picture::Buffer;
 
 /// A second of 720p, half of one of 1080p: enough for a decoder's uneven moments and for the next pass's child to start.
 const PICTURES: usize = 48 << 20;

@@ -14,9 +14,9 @@ use super::matroska::{Packets, Stream};
 use super::timeline::{Pictures, Sounds};
 use super::words::Words;
 use super::{Error, Plan, command, probe, words};
-use crate::picture::{Body, Picture, Pool, Sampling, Size};
 use crate::slot::Slot;
-use crate::sound::Block;
+use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::sound::Block;
 
 /// A pipe large enough that ffmpeg is not woken for every page of a picture; what an unprivileged process may ask for.
 const PIPE: i32 = 1 << 20;

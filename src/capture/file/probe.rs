@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Error, Options, Origin};
 use crate::capture::rate::Rate;
-use crate::picture::{Size, Turn, View};
+use eyeline_proto::picture::{Size, Turn, View};
 
 /// Neither side of a picture is longer, anywhere in Eyeline.
 const MAX_SIDE: u32 = 8192;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::STAMP_ERROR;
 use crate::capture::rate::Rate;
-use crate::sound::{BLOCK_FRAMES, RATE};
+use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
 
 /// The times of one pass through a film's pictures.
 pub struct Pictures {

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use font8x8::UnicodeFonts;
 
-use crate::picture::{Sampling, Size};
+use eyeline_proto::picture::{Sampling, Size};
 
 /// Luma of the ground that things move on.
 const GROUND: u8 = 24;

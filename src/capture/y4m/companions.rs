@@ -43,7 +43,7 @@ impl Companions {
 mod tests {
     use super::super::jpeg_notes::Notes;
     use super::*;
-    use crate::picture::Size;
+    use eyeline_proto::picture::Size;
 
     fn jpeg(width: u32, grey: bool) -> Jpeg {
         Jpeg { size: Size { width, height: width / 2 }, grey, notes: Notes::default() }

@@ -2,7 +2,7 @@
 
 use super::Error;
 use crate::capture::rate::Rate;
-use crate::picture::{Sampling, Size};
+use eyeline_proto::picture::{Sampling, Size};
 
 /// What the stream begins with.
 pub const MAGIC: &[u8] = b"YUV4MPEG2";

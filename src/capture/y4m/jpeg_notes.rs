@@ -6,7 +6,7 @@
 
 use memchr::memmem;
 
-use crate::picture::{Turn, View};
+use eyeline_proto::picture::{Turn, View};
 
 /// More pictures in one file than any camera puts there.
 const MOST_COMPANIONS: usize = 16;

@@ -4,7 +4,7 @@
 //! a picture breaks off, everything walked so far is given up, so no byte is looked at twice.
 
 use super::jpeg_notes::Notes;
-use crate::picture::{Size, View};
+use eyeline_proto::picture::{Size, View};
 
 /// Longest picture taken; an 8192x8192 one at quality 95 has about 30 MB.
 pub const MAX_PICTURE: usize = 32 << 20;

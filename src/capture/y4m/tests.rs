@@ -1,7 +1,7 @@
 //! The live source against a real pipe.
 
 use super::*;
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 use std::io::Write;
 use std::time::Duration;
 

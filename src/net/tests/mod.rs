@@ -13,8 +13,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::{Config, Counters, Handle, spawn};
-use crate::session::unreachable::DialError;
-use crate::session::{Core, HostId, Output, StreamId};
+use eyeline_proto::session::unreachable::DialError;
+use eyeline_proto::session::{Core, HostId, Output, StreamId};
 
 /// After this without an event a test has failed.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 //! Letters are as large as the window's height makes them comfortable, and become smaller, words fewer, lines broken, before
 //! anything is cut or hidden. Only a window smaller than the least of all this cuts words off. Pure arithmetic, in window pixels.
 
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 
 /// Dots of a letter, across and down.
 pub(super) const GLYPH: i64 = 8;

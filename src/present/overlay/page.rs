@@ -4,7 +4,7 @@ use font8x8::{BASIC_FONTS, BLOCK_FONTS, BOX_FONTS, GREEK_FONTS, LATIN_FONTS, Uni
 
 use super::WHITE;
 use super::layout::{GLYPH, Placed};
-use crate::picture::Size;
+use eyeline_proto::picture::Size;
 
 /// The part of a bar that is not filled.
 const EMPTY: u32 = 0x0050_5050;

@@ -89,7 +89,7 @@ mod tests {
     use super::super::sink::tests::{SmallDisk, Temporary, target};
     use super::super::{Writer as _, arrival};
     use super::*;
-    use crate::time::MediaTime;
+    use eyeline_proto::time::MediaTime;
 
     /// Ten a second.
     fn picture(number: u64, jpeg: &[u8]) -> Picture {

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{LONGEST_HOLE, LONGEST_LEAD};
-use crate::time::MediaTime;
+use eyeline_proto::time::MediaTime;
 
 /// A writer can be this many sessions behind the other: its queue holds a second or so, and a session lasts longer than that.
 const SESSIONS_KEPT: usize = 4;

@@ -21,8 +21,8 @@ use std::time::Instant;
 
 use super::sink::Sink;
 use super::{Error, LONGEST_HOLE, Progress, Target, Timeline, Written};
-use crate::sound::{BLOCK_FRAMES, RATE};
-use crate::time::MediaTime;
+use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
+use eyeline_proto::time::MediaTime;
 
 /// Bytes before the samples.
 const HEADER: usize = 44;

@@ -8,7 +8,7 @@ use super::placing::{Due, Placing, Rate};
 use super::sink::Sink;
 use super::{Error, Moment, Progress, Target, Timeline, Written};
 use crate::fit::Fit;
-use crate::picture::{Buffer, Sampling, Size};
+use eyeline_proto::picture::{Buffer, Sampling, Size};
 
 /// One decoded picture.
 pub struct Picture {

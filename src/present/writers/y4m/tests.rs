@@ -4,7 +4,7 @@ use super::super::Writer as _;
 use super::super::sink::tests::{SmallDisk, Temporary, target};
 use super::super::{LONGEST_LEAD, arrival};
 use super::*;
-use crate::time::MediaTime;
+use eyeline_proto::time::MediaTime;
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;

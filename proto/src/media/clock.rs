@@ -65,7 +65,7 @@ pub(crate) fn nanos_between(a: Instant, b: Instant) -> i64 {
 }
 
 /// `a - b` in seconds, signed.
-pub(crate) fn seconds_between(a: Instant, b: Instant) -> f64 {
+pub fn seconds_between(a: Instant, b: Instant) -> f64 {
     nanos_between(a, b) as f64 * 1e-9
 }
 

@@ -7,7 +7,7 @@ use super::ceilings::check;
 use super::netem::Params;
 use super::scenarios::{Pair, Skews, ms, secs};
 use super::sending::Stream;
-use eyeline::media::hold::{EARLIEST, Hold, LATEST, Latency};
+use eyeline_proto::media::hold::{EARLIEST, Hold, LATEST, Latency};
 use std::time::Duration;
 
 /// Playout, clock estimate and controller have so long to settle.
@@ -53,7 +53,7 @@ fn day(name: &str, of: u64, (hosts, cards): (f64, f64), latency: Latency) {
     pair.world.run_until(secs(3600 * hours()));
 
     let after = pair.speaker.borrow().stats();
-    let steps = |stats: eyeline::media::playout::Stats| (stats.underflows, stats.concealed, stats.shed, stats.late);
+    let steps = |stats: eyeline_proto::media::playout::Stats| (stats.underflows, stats.concealed, stats.shed, stats.late);
     assert_eq!(steps(before), steps(after), "an audible step");
     let off = pair.speaker.borrow().level_off();
     assert!(off < ms(10), "the buffer was {off:?} off its target");

@@ -3,9 +3,9 @@
 use super::limits::{answer, drain, private, sender};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
-use eyeline::crypto::{Handshake, Psk, Side};
-use eyeline::session::{Core, StreamId, sender as sending};
-use eyeline::wire::preamble::{Opening, Refusal, Role};
+use eyeline_proto::crypto::{Handshake, Psk, Side};
+use eyeline_proto::session::{Core, StreamId, sender as sending};
+use eyeline_proto::wire::preamble::{Opening, Refusal, Role};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

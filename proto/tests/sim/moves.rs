@@ -3,8 +3,8 @@
 use super::limits::{Raw, challenge, drain, picture, private, sender};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
-use eyeline::session::{Core, sender as sending};
-use eyeline::wire::datagram::Message;
+use eyeline_proto::session::{Core, sender as sending};
+use eyeline_proto::wire::datagram::Message;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

@@ -4,9 +4,9 @@ use super::limits::{drain, private, receiver, sender};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
 use super::strangers::{Stranger, Victim};
-use eyeline::crypto::Psk;
-use eyeline::session::{Core, HostId, StreamId, receiver as receiving, sender as sending};
-use eyeline::wire::record::{Reason, Record};
+use eyeline_proto::crypto::Psk;
+use eyeline_proto::session::{Core, HostId, StreamId, receiver as receiving, sender as sending};
+use eyeline_proto::wire::record::{Reason, Record};
 
 /// A sender that is shown, and sends.
 fn shown() -> (Victim, Stranger) {

@@ -5,8 +5,8 @@
 
 use super::harness::{Event, World};
 use super::tcp::{End, Segment};
-use eyeline::session::unreachable::DialError;
-use eyeline::session::{HostId, StreamId};
+use eyeline_proto::session::unreachable::DialError;
+use eyeline_proto::session::{HostId, StreamId};
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use super::clocks::lips;
 use super::netem::{Bursts, Params};
 use super::scenarios::{Pair, Skews, lossy, ms, run, secs};
 use super::sending::Stream;
-use eyeline::media::hold::{Hold, Latency};
+use eyeline_proto::media::hold::{Hold, Latency};
 use std::time::Duration;
 
 fn copies(pair: &Pair) -> u64 {

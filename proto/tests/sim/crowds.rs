@@ -3,11 +3,11 @@
 use super::limits::{Drained, Raw, answer, drain, private, receiver, sender, until_it_dials};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
-use eyeline::crypto::Psk;
-use eyeline::session::places::{MAX_OF_ADDRESS, MAX_PEERS, MUTE};
-use eyeline::session::{Core, HostId, StreamId, receiver as receiving, sender as sending};
-use eyeline::wire::datagram::Message;
-use eyeline::wire::preamble::{Answer, Refusal};
+use eyeline_proto::crypto::Psk;
+use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS, MUTE};
+use eyeline_proto::session::{Core, HostId, StreamId, receiver as receiving, sender as sending};
+use eyeline_proto::wire::datagram::Message;
+use eyeline_proto::wire::preamble::{Answer, Refusal};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

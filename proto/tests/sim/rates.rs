@@ -4,7 +4,7 @@ use super::ceilings::check;
 use super::netem::Params;
 use super::scenarios::{CAMERA, Pair, SCREEN, Skews, ms, receiving, run, secs};
 use super::sending::Stream;
-use eyeline::media::rate_control::Bitrate;
+use eyeline_proto::media::rate_control::Bitrate;
 use std::time::Duration;
 
 /// A link of so many Mbit/s with 200 ms of drop-tail queue.

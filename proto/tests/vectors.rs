@@ -2,15 +2,15 @@
 //!
 //! A vector that changes is another protocol: raise `wire::VERSION` with it. `EYELINE_WRITE_VECTORS=1` writes the files anew.
 
-use eyeline::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, TAG};
-use eyeline::picture::{Sampling, Size};
-use eyeline::time::MediaTime;
-use eyeline::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
-use eyeline::wire::preamble::{self, Answer, Opening, Refusal, Role};
-use eyeline::wire::record::{End, Format, Hello, Reason, Record};
-use eyeline::wire::report::{Report, Train, Trains};
-use eyeline::wire::slice::{Head, Tables};
-use eyeline::wire::sound::{Piece, Sound, Wanted};
+use eyeline_proto::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, TAG};
+use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
+use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal, Role};
+use eyeline_proto::wire::record::{End, Format, Hello, Reason, Record};
+use eyeline_proto::wire::report::{Report, Train, Trains};
+use eyeline_proto::wire::slice::{Head, Tables};
+use eyeline_proto::wire::sound::{Piece, Sound, Wanted};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;

@@ -6,10 +6,10 @@
 use super::harness::Moment;
 use super::oscillator::{Base, Oscillator};
 use super::sending::Source;
-use eyeline::media::clock::Mapping;
-use eyeline::media::playout::{Block, Config, Playout, Stats};
-use eyeline::sound::{BLOCK_FRAMES, RATE};
-use eyeline::time::MediaTime;
+use eyeline_proto::media::clock::Mapping;
+use eyeline_proto::media::playout::{Block, Config, Playout, Stats};
+use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
+use eyeline_proto::time::MediaTime;
 use std::time::Duration;
 
 /// How far the sound card plays ahead of what it asks for.

@@ -15,7 +15,7 @@ fn a_film_over_a_path_slower_than_itself_keeps_its_end_and_its_sound_in_step() {
     let said = || format!("{:?}\n{:?}", source.log, watched.log);
     let numbers: Vec<u64> = watched.settled.iter().map(|settled| settled.picture).collect();
     assert_eq!(numbers, (0..250).collect::<Vec<_>>(), "{}", said());
-    assert!(watched.settled.iter().all(eyeline::media::depacketizer::Settled::is_whole), "{}", said());
+    assert!(watched.settled.iter().all(eyeline_proto::media::depacketizer::Settled::is_whole), "{}", said());
     assert_eq!(watched.blocks.len() as u64, source.blocks, "{}", said());
     assert!(watched.finished.is_some(), "{}", said());
     // The picture's own way through 200 ms of queue is part of it.
