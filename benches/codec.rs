@@ -7,8 +7,9 @@
 
 use divan::{Bencher, black_box};
 use eyeline::codec::decoder::Decoder;
-use eyeline::codec::encoder::{EncodedSlice, Pool, Settings};
+use eyeline::codec::encoder::{EncodedSlice, Pool};
 use eyeline::codec::raw::PlanesMut;
+use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, stitch};
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;

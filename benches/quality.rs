@@ -5,7 +5,8 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a program for developers")]
 
-use eyeline::codec::encoder::{Pool, Settings};
+use eyeline::codec::encoder::Pool;
+use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, scale};
 use eyeline_proto::picture::{self, Body, Picture, Size};
 use eyeline_proto::time::MediaTime;

@@ -17,9 +17,11 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
-use eyeline::codec::encoder::{EncodedSlice, Pool, Settings};
+use eyeline::codec::encoder::{EncodedSlice, Pool};
+use eyeline::codec::settings::Settings;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
-use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS, MUTE};
+use eyeline_proto::session::link::MUTE;
+use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::preamble::Role;

@@ -1,9 +1,10 @@
 //! Imports point down the layers, and the core asks nothing of the world. Both are read from the source text itself.
 //!
 //! A small lexer (comments, strings and lifetimes aside) finds every path that starts at `crate`, `eyeline`, `eyeline_proto`, `self` or
-//! `super`, resolves it to the module of the crate it names, and compares layers. Macros are read like any other text.
+//! `super`, resolves it to the module of the crate it names, and compares layers. Macros are read like any other text. Of what stands
+//! in one folder it also sees whether it imports in a circle: a file and the folder of its name count as one, and tests do not count.
 
-use std::fmt::Write;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The crates' sources: the programs', and what is decided without devices. Their modules share one order.
@@ -111,28 +112,28 @@ fn block_comment(text: &str) -> usize {
     text.len()
 }
 
-/// What is wrong with one file, one sentence each. `path` starts below `src`: `media/clock.rs`.
-fn faults(path: &str, source: &str) -> Vec<String> {
+/// The module a file is: `media/clock.rs` is `media::clock`.
+fn module_of(path: &str) -> Vec<&str> {
     let stem = path.strip_suffix(".rs").unwrap_or(path);
     let mut module: Vec<&str> = stem.split('/').collect();
     if module.last() == Some(&"mod") || stem == "lib" {
         module.pop();
     }
+    module
+}
+
+/// What is wrong with one file, one sentence each. `path` starts below `src`: `media/clock.rs`.
+fn faults(path: &str, source: &str) -> Vec<String> {
+    let module = module_of(path);
     let Some(&own) = module.first() else { return Vec::new() };
     let Some(own_layer) = layer(own) else { return vec![format!("{path}: `{own}` stands in no layer of tests/layers.rs")] };
     let tokens: Vec<String> = tokens(source);
     let token = |at: usize| tokens.get(at).map_or("", String::as_str);
     let mut faults = Vec::new();
-    // One entry a brace: whether it opens an inline module, and whether that is a test.
     let mut braces: Vec<(bool, bool)> = Vec::new();
     for at in 0..tokens.len() {
         match token(at) {
-            "{" => {
-                let inline = at >= 2 && token(at - 2) == "mod";
-                let attribute: Vec<&str> = (at.saturating_sub(9)..at.saturating_sub(2)).map(token).collect();
-                let test = inline && attribute.join("").ends_with("#[cfg(test)]");
-                braces.push((inline, test));
-            }
+            "{" => braces.push(opens_module(&tokens, at)),
             "}" => {
                 braces.pop();
             }
@@ -158,6 +159,14 @@ fn faults(path: &str, source: &str) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Whether a brace opens an inline module, and whether that is a test.
+fn opens_module(tokens: &[String], at: usize) -> (bool, bool) {
+    let token = |at: usize| tokens.get(at).map_or("", String::as_str);
+    let inline = at >= 2 && token(at - 2) == "mod";
+    let attribute: Vec<&str> = (at.saturating_sub(9)..at.saturating_sub(2)).map(token).collect();
+    (inline, inline && attribute.join("").ends_with("#[cfg(test)]"))
 }
 
 /// Where the path goes on after enough `super`s to reach the crate's root; `None` when it stays below.
@@ -214,6 +223,97 @@ fn fault(path: &str, own: &str, own_layer: usize, name: &str) -> Option<String> 
     })
 }
 
+/// All the paths that begin here, a `{group}` spelt out.
+fn paths(tokens: &[String], start: usize) -> Vec<Vec<String>> {
+    let token = |at: usize| tokens.get(at).map_or("", String::as_str);
+    if token(start) != "{" {
+        let is_word = token(start).starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        if !is_word {
+            return vec![Vec::new()];
+        }
+        let rest = if token(start + 1) == "::" { paths(tokens, start + 2) } else { vec![Vec::new()] };
+        return rest.into_iter().map(|rest| [vec![token(start).to_string()], rest].concat()).collect();
+    }
+    let (mut all, mut depth, mut wanted) = (Vec::new(), 0, false);
+    for at in start..tokens.len() {
+        match token(at) {
+            "{" => (depth, wanted) = (depth + 1, depth == 0),
+            "}" if depth == 1 => break,
+            "}" => depth -= 1,
+            "," => wanted = depth == 1,
+            _ if wanted => {
+                all.extend(paths(tokens, at));
+                wanted = false;
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// What a file imports of its neighbours: the folder, its own name in there, and theirs. Names of types are among them.
+fn neighbours(path: &str, source: &str) -> BTreeSet<(String, String, String)> {
+    let module = module_of(path);
+    let mut found = BTreeSet::new();
+    if path.ends_with("_tests.rs") || path.ends_with("/tests.rs") || path.contains("/tests/") {
+        return found;
+    }
+    let tokens: Vec<String> = tokens(source);
+    let token = |at: usize| tokens.get(at).map_or("", String::as_str);
+    let mut braces: Vec<(bool, bool)> = Vec::new();
+    for at in 0..tokens.len() {
+        match token(at) {
+            "{" => braces.push(opens_module(&tokens, at)),
+            "}" => {
+                braces.pop();
+            }
+            word @ ("crate" | "self" | "super")
+                if token(at + 1) == "::" && (at == 0 || token(at - 1) != "::") && !braces.iter().any(|(_, test)| *test) =>
+            {
+                let (mut depth, mut start) = (module.len() + braces.iter().filter(|(inline, _)| *inline).count(), at);
+                while matches!(token(start), "super" | "self") && token(start + 1) == "::" {
+                    depth = depth.saturating_sub(usize::from(token(start) == "super"));
+                    start += 2;
+                }
+                let (base, start) = if word == "crate" { (0, at + 2) } else { (depth.min(module.len()), start) };
+                for names in paths(&tokens, start) {
+                    let full: Vec<&str> = module[..base].iter().copied().chain(names.iter().map(String::as_str)).collect();
+                    let shared = full.iter().zip(&module).take_while(|(a, b)| a == b).count();
+                    if let (Some(own), Some(other)) = (module.get(shared), full.get(shared)) {
+                        found.insert((module[..shared].join("/"), own.to_string(), other.to_string()));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The circles among the neighbours of each folder, one sentence each. `files`: path below `src`, and text.
+fn circles(files: &[(String, String)]) -> BTreeSet<String> {
+    let mut imports: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+    for (path, source) in files {
+        for (folder, own, other) in neighbours(path, source) {
+            imports.entry((folder, own)).or_default().insert(other);
+        }
+    }
+    let reaches = |folder: &str, from: &str| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![from.to_string()]);
+        while let Some(next) = open.pop() {
+            let others = imports.get(&(folder.to_string(), next)).into_iter().flatten();
+            open.extend(others.filter(|other| seen.insert((*other).clone())).cloned());
+        }
+        seen
+    };
+    let circle = |(folder, own): &(String, String)| {
+        let mine = reaches(folder, own);
+        let circle: Vec<&String> = mine.iter().filter(|other| reaches(folder, other).contains(own)).collect();
+        (circle.len() > 1).then(|| format!("{folder}: {circle:?} import each other in a circle"))
+    };
+    imports.keys().filter_map(circle).collect()
+}
+
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -225,21 +325,51 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-#[test]
-fn imports_point_down_the_layers_and_the_core_leaves_the_world_alone() {
-    let mut all = String::new();
-    for src in SOURCES.map(|src| Path::new(env!("CARGO_MANIFEST_DIR")).join(src)) {
+/// Paths below each crate's `src`, and texts.
+fn sources() -> Vec<Vec<(String, String)>> {
+    let read = |src: &str| {
+        let src = Path::new(env!("CARGO_MANIFEST_DIR")).join(src);
         let mut files = Vec::new();
         rust_files(&src, &mut files);
         assert!(files.len() > 10, "only {} files found under {}", files.len(), src.display());
-        for file in &files {
-            let path = file.strip_prefix(&src).unwrap().to_str().unwrap();
-            for fault in faults(path, &std::fs::read_to_string(file).unwrap()) {
-                writeln!(all, "  {fault}").unwrap();
-            }
-        }
+        let below = |file: &PathBuf| file.strip_prefix(&src).unwrap().to_str().unwrap().to_string();
+        files.iter().map(|file| (below(file), std::fs::read_to_string(file).unwrap())).collect()
+    };
+    SOURCES.map(read).into()
+}
+
+#[test]
+fn imports_point_down_the_layers_and_the_core_leaves_the_world_alone() {
+    let faults = sources().concat().iter().flat_map(|(path, source)| faults(path, source)).collect::<Vec<_>>();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn no_neighbours_import_each_other_in_a_circle() {
+    let circles: Vec<String> = sources().iter().flat_map(|files| circles(files)).collect();
+    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+}
+
+#[test]
+fn planted_circles_are_caught() {
+    let files = |all: &[(&str, &str)]| all.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect::<Vec<_>>();
+    for planted in [
+        &[("a/b.rs", "use super::c::C;"), ("a/c.rs", "use crate::a::b;")][..],
+        &[("a/b.rs", "use super::{d, c::{self, C}};"), ("a/c.rs", "fn f() { super::d::f() }"), ("a/d.rs", "use super::b::B;")],
+        &[("a/b/mod.rs", "use super::c;"), ("a/c/x.rs", "use super::super::b::B;")],
+        &[("a/b.rs", "use super::c;"), ("a/b/x.rs", ""), ("a/c.rs", "use crate::a::{b::x, e};")],
+        &[("a/b.rs", "mod inner { use super::super::c; }"), ("a/c.rs", "use super::b;")],
+    ] {
+        assert_eq!(circles(&files(planted)).len(), 1, "{planted:?}");
     }
-    assert!(all.is_empty(), "\n{all}");
+    for fine in [
+        &[("a/b.rs", "use super::c::C;"), ("a/c.rs", "#[cfg(test)] mod tests { use crate::a::b; }")][..],
+        &[("a/b.rs", "use super::c; mod x; use self::x::X;"), ("a/b/x.rs", "use super::B;"), ("a/c.rs", "use super::d;")],
+        &[("a/b.rs", "use super::c;"), ("a/c_tests.rs", "use super::b;"), ("a/c.rs", "// use super::b;")],
+        &[("a/b.rs", "use super::c;"), ("e/c.rs", "use crate::a::b;")],
+    ] {
+        assert!(circles(&files(fine)).is_empty(), "{fine:?}");
+    }
 }
 
 #[test]

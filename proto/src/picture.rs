@@ -6,6 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+/// The longest side of a picture, pixels: more than any camera gives live.
+pub const MAX_SIDE: u32 = 8192;
+
 /// Width and height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Size {
@@ -13,6 +16,19 @@ pub struct Size {
     pub width: u32,
     /// Rows.
     pub height: u32,
+}
+
+impl Size {
+    /// At another width, with the same aspect; at least a row, at most [`MAX_SIDE`] of them.
+    pub fn at_width(self, width: u32) -> Size {
+        let height = (u64::from(self.height) * u64::from(width) + u64::from(self.width) / 2) / u64::from(self.width.max(1));
+        Size { width, height: u32::try_from(height).unwrap_or(u32::MAX).clamp(1, MAX_SIDE) }
+    }
+
+    /// Whether a picture may have this size: no side is empty or longer than [`MAX_SIDE`].
+    pub fn is_possible(self) -> bool {
+        (1..=MAX_SIDE).contains(&self.width) && (1..=MAX_SIDE).contains(&self.height)
+    }
 }
 
 impl std::fmt::Display for Size {

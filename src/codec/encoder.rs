@@ -10,6 +10,7 @@ use super::bands::{Bands, Estimate};
 use super::passthrough;
 use super::raw;
 use super::segments::Refusal;
+use super::settings::{Error, Settings};
 use super::tables;
 use eyeline_proto::picture::{self, Body, Buffer, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
@@ -20,30 +21,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
-
-/// Why a picture gave no slices.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The encoder refused it.
-    #[error(transparent)]
-    Raw(#[from] raw::Error),
-    /// The camera's JPEG is broken.
-    #[error("{0}; the next one may be whole")]
-    Refused(#[from] Refusal),
-    /// The source gave fewer bytes than its size and sampling take.
-    #[error("a picture of {size} came with {len} bytes instead of {needed}: its source is at fault")]
-    Short {
-        /// Its size.
-        size: Size,
-        /// What came.
-        len: usize,
-        /// What it takes.
-        needed: usize,
-    },
-    /// No thread could be started.
-    #[error("cannot start an encoder thread ({0}): ask for fewer workers or raise the limit on processes")]
-    Thread(std::io::Error),
-}
 
 /// One slice, ready for the packetizer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,19 +35,6 @@ pub struct EncodedSlice {
     pub capture: MediaTime,
     /// `u32 length of the rest ++ head ++ scan` (`wire::slice`).
     pub body: Vec<u8>,
-}
-
-/// What can change from picture to picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settings {
-    /// 1–100; of no effect on what is passed through.
-    pub quality: u8,
-    /// Nominal time to the next picture; zero if unknown.
-    pub period: Duration,
-    /// How long after capture a slice will still be retransmitted.
-    pub keep: Duration,
-    /// The picture's time in its film; `None` of a live one.
-    pub position: Option<Duration>,
 }
 
 /// What a picture became.

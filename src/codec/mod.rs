@@ -16,6 +16,7 @@ pub mod raw;
 pub mod scale;
 pub mod scan;
 pub mod segments;
+pub mod settings;
 pub mod stitch;
 pub mod tables;
 

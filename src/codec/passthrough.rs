@@ -5,10 +5,10 @@
 //! baseline JPEG of our samplings is [`Refusal::Unfit`] and can be [`decode`]d to be encoded afresh.
 
 use super::bands::SLICE_BYTES;
-use super::encoder::{Error, Settings};
 use super::raw::{Compressor, Decompressor, Outcome, PlanesMut};
 use super::scan::{self, Run};
 use super::segments::{self, Layout, Refusal, parse};
+use super::settings::{Error, Settings};
 use super::tables::{self, DHT, DQT, DRI, EOI, SOF0, SOI, SOS};
 use Refusal::{Damaged, Unfit};
 use eyeline_proto::picture::{self, Buffer, Sampling, Size};

@@ -6,8 +6,7 @@
 
 #![allow(unsafe_code)]
 
-use eyeline_proto::picture::{Sampling, Size};
-use eyeline_proto::wire::slice::MAX_SIDE;
+use eyeline_proto::picture::{MAX_SIDE, Sampling, Size};
 use std::ffi::{CStr, c_int, c_uchar, c_uint};
 use std::ptr::NonNull;
 use turbojpeg::raw;
@@ -114,8 +113,7 @@ fn check_rows(sampling: Sampling, size: Size, lens: [usize; 3], strides: [usize;
 }
 
 fn check_size(size: Size) -> Result<(), Error> {
-    let side = 1..=u32::from(MAX_SIDE);
-    if side.contains(&size.width) && side.contains(&size.height) { Ok(()) } else { Err(Error::Limits(size)) }
+    if size.is_possible() { Ok(()) } else { Err(Error::Limits(size)) }
 }
 
 /// An owned `tjhandle`.
@@ -297,7 +295,7 @@ impl Decompressor {
 
     /// A new one.
     pub fn new() -> Result<Self, Error> {
-        let pixels = c_int::from(MAX_SIDE) * c_int::from(MAX_SIDE);
+        let pixels = (MAX_SIDE * MAX_SIDE) as c_int;
         let settings = [
             (raw::TJPARAM_TJPARAM_MAXPIXELS, pixels),
             (raw::TJPARAM_TJPARAM_SCANLIMIT, Self::SCANS),

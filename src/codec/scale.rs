@@ -1,8 +1,8 @@
 //! A picture as it is to be seen, and at another size (`--width`, a narrow path): planes are turned and scaled, a camera's JPEG
 //! is decoded for it.
 
-use super::encoder::Error;
 use super::passthrough;
+use super::settings::Error;
 use crate::fit::{self, Fit};
 use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
 

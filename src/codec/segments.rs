@@ -6,7 +6,6 @@
 
 use super::tables::{self, DHT, DQT, DRI, SOF0, SOS};
 use eyeline_proto::picture::{Sampling, Size};
-use eyeline_proto::wire::slice::MAX_SIDE;
 
 /// Why a JPEG is not one that travels as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -154,8 +153,8 @@ fn frame_header(payload: &[u8], at: usize) -> Result<Frame, Refusal> {
     if rest.len() != 3 * count {
         return Err(Damaged("its frame header has a wrong length"));
     }
-    let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
-    if precision != 8 || !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
+    let size = Size { width: u16::from_be_bytes([w1, w0]).into(), height: u16::from_be_bytes([h1, h0]).into() };
+    if precision != 8 || !size.is_possible() {
         return Err(Unfit("its samples are not of 8 bits, or its size is beyond 8192 by 8192"));
     }
     let mut components = [(0, 0); 3];
@@ -181,7 +180,6 @@ fn frame_header(payload: &[u8], at: usize) -> Result<Frame, Refusal> {
     if components.map(|(id, _)| id) == *b"RGB" {
         return Err(Unfit("its components are red, green and blue"));
     }
-    let size = Size { width: u32::from(width), height: u32::from(height) };
     Ok(Frame { layout: Layout { sampling, size, restart: 0, height_at: at + 1 }, components, count, tall })
 }
 

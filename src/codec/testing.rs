@@ -2,8 +2,8 @@
 
 use super::band_encoder::BandEncoder;
 use super::decoder::{Decoded, Decoder};
-use super::encoder::Settings;
 use super::raw::PlanesMut;
+use super::settings::Settings;
 use super::tables;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;

@@ -21,9 +21,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::pixels::{LEAD, Pixels};
 use eyeline_proto::picture::Size;
 
-/// The longest side of a picture: four times 1080p each way, and 256 MiB of pixels at most.
-pub const MAX_SIDE: u32 = 8192;
-
 /// See the module text.
 pub struct Canvas {
     state: Mutex<State>,
@@ -88,10 +85,10 @@ impl Canvas {
     /// Lends `rows` of picture `number`, which is `size` large, for writing; waits for whoever holds them.
     ///
     /// `None` where these rows show a newer picture already, where `size` is that of an older picture, and where `size` is
-    /// empty or above [`MAX_SIDE`] or `rows` do not lie within it. A newer picture of another size resizes the canvas;
+    /// empty or above [`MAX_SIDE`](eyeline_proto::picture::MAX_SIDE) or `rows` do not lie within it. A newer picture of another size resizes the canvas;
     /// what it showed is stretched to fit, so that bands still missing do not show black.
     pub fn band(&self, number: u64, size: Size, rows: Range<u32>) -> Option<BandMut<'_>> {
-        let fits = (1..=MAX_SIDE).contains(&size.width) && (1..=MAX_SIDE).contains(&size.height);
+        let fits = size.is_possible();
         if !fits || rows.start >= rows.end || rows.end > size.height {
             return None;
         }

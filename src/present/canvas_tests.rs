@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use super::*;
+use eyeline_proto::picture::MAX_SIDE;
 
 const SIZE: Size = Size { width: 4, height: 32 };
 

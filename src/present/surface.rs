@@ -11,8 +11,7 @@ use std::num::NonZeroU32;
 use raw_window_handle::{DisplayHandle, HandleError, HasDisplayHandle, HasWindowHandle, RawWindowHandle, WindowHandle};
 use tracing::warn;
 
-use super::canvas::MAX_SIDE;
-use eyeline_proto::picture::Size;
+use eyeline_proto::picture::{MAX_SIDE, Size};
 
 type Shared = softbuffer::Surface<DisplayHandle<'static>, WindowHandle<'static>>;
 

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 use minifb::{ScaleMode, WindowOptions};
 use tracing::debug;
 
-use super::canvas::{MAX_SIDE, View};
+use super::canvas::View;
 use super::desktop::Desktop;
 pub use super::keys::Action;
 use super::keys::{Clicks, Keys};
 use super::overlay::{self, Notice, Overlay};
 use super::scale::Scaler;
 use super::surface::Surface;
-use eyeline_proto::picture::Size;
+use eyeline_proto::picture::{MAX_SIDE, Size};
 use eyeline_proto::wire::text::printable;
 
 /// Without a new picture the window is painted this often: notes end, figures change, and a display may have lost it.

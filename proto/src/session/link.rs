@@ -12,7 +12,6 @@
 
 use super::StreamId;
 use super::path::{Keys, Path};
-use super::places::MUTE;
 use super::udp_watch::UdpWatch;
 use super::unreachable::Unreachable;
 use crate::crypto::{self, Handshake, Psk, Side, Transport};
@@ -23,6 +22,10 @@ use crate::wire::{self, VERSION};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
+
+/// A peer that connected to us has this long after its hello to show any sign of life: a datagram, or a record where UDP does not
+/// pass, which each side tells the other after half of that time (`udp_watch`).
+pub const MUTE: Duration = Duration::from_secs(3);
 
 /// Opening, handshake and hello must be done by then: a stranger may hold a place no longer.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);

@@ -5,6 +5,8 @@
 //! fragments than before, by which its receiver knows. Capacity: [`MAX_RESEND`] fragments to be sent again; what is asked for
 //! beyond that, and beyond what `repairs.rs` allows, may be asked for later.
 
+mod sound;
+
 use super::flow::{Flow, Told};
 use super::mtu;
 use super::parity::Parity;

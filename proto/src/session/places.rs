@@ -16,7 +16,7 @@ use super::link::{Link, LinkId};
 use crate::crypto::Side;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Peers: a class or a grid, and what one sender's uplink could ever feed.
 pub const MAX_PEERS: usize = 256;
@@ -24,10 +24,6 @@ pub const MAX_PEERS: usize = 256;
 /// Peers of one address where nobody has a key: a wall of screens on one machine. A quarter of all, so that four addresses are
 /// needed to take every place.
 pub const MAX_OF_ADDRESS: usize = 64;
-
-/// A peer that connected to us has this long after its hello to show any sign of life: a datagram, or a record where UDP does not
-/// pass, which each side tells the other after half of that time (`udp_watch`).
-pub const MUTE: Duration = Duration::from_secs(3);
 
 /// Whether there is a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 mod contest;
 mod events;
 mod narrow;
+mod proof;
 mod source;
 mod telling;
 

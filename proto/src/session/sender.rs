@@ -237,7 +237,7 @@ impl Session {
     fn poll_sound(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<StreamId> {
         let (media, sound, live) = (self.endpoint.epoch().media_time(now), self.sound_rate(), !self.patient);
         for (id, peer) in &mut self.peers {
-            if !self.sound.skip_gone(peer) {
+            if !peer.skip_gone_sound(&self.sound) {
                 continue;
             }
             let stale = media.saturating_sub(sound_log::stale_behind(peer.flow.queue(now)));
@@ -257,7 +257,7 @@ impl Session {
             let speed = peer.flow.known().0.filter(|_| live).map(Bitrate::bytes);
             let hold = if self.end.is_some() { Duration::ZERO } else { peer.copies.hold(now, rtt, (speed, sound)) };
             let until = film::sound_until(self.patient, peer, &self.log, &self.sound).min(media.saturating_sub(hold));
-            self.sound.fill_stream((stale, until), peer, link, &mut self.scratch, buffer);
+            peer.fill_stream((stale, until), &self.sound, link, &mut self.scratch, buffer);
             if !buffer.is_empty() {
                 self.wait_on(now);
                 return Some(stream);

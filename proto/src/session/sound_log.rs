@@ -1,13 +1,9 @@
-//! The sound of a sender: one log of blocks for all peers, and how a peer's TCP connection is given what it has not been sent.
+//! The sound of a sender: one log of blocks for all peers.
 //!
 //! Capacity: live [`LIVE_BLOCKS`], of a film [`PATIENT_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with what is
-//! left, and of that live sound older than [`STALE`] is dropped before it is sealed. Both are counted as its stale blocks.
+//! left (`peer/sound.rs`).
 
-use super::link::Link;
-use super::peer::Peer;
 use crate::time::MediaTime;
-use crate::wire::record::Record;
-use crate::wire::sound::Sound;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -25,9 +21,6 @@ const LIVE_BLOCKS: usize = 32;
 
 /// Blocks of a film's sound kept: what `Pressure` lets run ahead, and some.
 pub(super) const PATIENT_BLOCKS: usize = 1000;
-
-/// Bytes of records handed to TCP at once: as much as TCP_NOTSENT_LOWAT lets it hold.
-const STREAM_CHUNK: usize = 16 << 10;
 
 /// Ten milliseconds of sound.
 pub struct SoundBlock {
@@ -48,7 +41,7 @@ impl SoundBlock {
 
 /// See the module text.
 pub(super) struct SoundLog {
-    patient: bool,
+    pub patient: bool,
     first: u64,
     blocks: VecDeque<SoundBlock>,
 }
@@ -82,43 +75,5 @@ impl SoundLog {
     /// A block, while it is kept.
     pub fn block(&self, number: u64) -> Option<&SoundBlock> {
         self.blocks.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
-    }
-
-    /// Moves a peer's cursor over what it cannot or does not want to be sent, or has; whether anything is left.
-    pub fn skip_gone(&self, peer: &mut Peer) -> bool {
-        while peer.copies.has(peer.sound) && peer.sound < self.end() {
-            peer.sound += 1;
-        }
-        let first = peer.sound.max(self.first);
-        peer.stats.stale_blocks += first - peer.sound;
-        peer.sound = if peer.wants_sound { first } else { self.end() };
-        peer.sound < self.end()
-    }
-
-    /// Appends records for a peer, from its cursor on; live, what was caught before `times.0` is dropped, and what was caught after
-    /// `times.1` waits, for a copy may bring it.
-    pub fn fill_stream(
-        &self,
-        times: (MediaTime, MediaTime),
-        peer: &mut Peer,
-        link: &mut Link,
-        scratch: &mut Vec<u8>,
-        buffer: &mut Vec<u8>,
-    ) {
-        let (stale, held) = times;
-        while let Some(block) = self.block(peer.sound) {
-            if buffer.len() >= STREAM_CHUNK || block.capture > held {
-                break;
-            }
-            if self.patient || block.capture >= stale {
-                let sound =
-                    Sound { number: peer.sound, capture: block.capture, channels: block.channels, samples: &block.samples };
-                link.seal_record(&Record::Sound(sound), scratch, buffer);
-                peer.stats.blocks += 1;
-            } else {
-                peer.stats.stale_blocks += 1;
-            }
-            peer.sound += 1;
-        }
     }
 }

@@ -9,6 +9,7 @@
 use super::preamble::Role;
 use super::sound::Sound;
 use super::{Error, Reader, put_text};
+use crate::picture::MAX_SIDE;
 
 /// First record of both sides: who I am, and how to reach me by UDP.
 #[derive(Clone, PartialEq, Eq)]
@@ -226,7 +227,7 @@ impl Format {
             flag => return Err(reader.invalid("variable flag", u64::from(flag), 1)),
         };
         let size = (reader.u16("width")?, reader.u16("height")?);
-        if size.0.max(size.1) > super::slice::MAX_SIDE {
+        if u32::from(size.0.max(size.1)) > MAX_SIDE {
             return Err(reader.invalid("picture size", u64::from(size.0.max(size.1)), 4));
         }
         let channels = reader.u8("channels")?;

@@ -16,7 +16,7 @@
 //! picture's time in its film: `capture` says when it was played, and a player that stood still plays the rest of its film later.
 
 use super::{Error, Reader};
-use crate::picture::{Sampling, Size};
+use crate::picture::{MAX_SIDE, Sampling, Size};
 use crate::time::MediaTime;
 use std::time::Duration;
 
@@ -25,9 +25,6 @@ pub const FIXED_LEN: usize = 28;
 
 /// The longest length prefix + head + scan: no camera's picture at 8192×8192 comes near it.
 pub const MAX_LEN: usize = 4 << 20;
-
-/// The largest picture, either way: 64 megapixels are more than any camera gives live.
-pub const MAX_SIDE: u16 = 8192;
 
 /// The most slices a picture is cut into: fits a byte with room, and keeps the overhead of heads small.
 pub const MAX_SLICES: usize = 128;
@@ -146,7 +143,7 @@ impl<'a> Head<'a> {
             return Err(reader.invalid("quality", u64::from(quality), 1));
         }
         let side = |reader: &mut Reader<'a>, field| match reader.u16(field)? {
-            side @ 1..=MAX_SIDE => Ok(side),
+            side if (1..=MAX_SIDE).contains(&side.into()) => Ok(side),
             side => Err(reader.invalid(field, u64::from(side), 2)),
         };
         let width = side(&mut reader, "picture width")?;

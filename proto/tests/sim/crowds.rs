@@ -4,7 +4,8 @@ use super::limits::{Drained, Raw, answer, drain, private, receiver, sender, unti
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
 use eyeline_proto::crypto::Psk;
-use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS, MUTE};
+use eyeline_proto::session::link::MUTE;
+use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::session::{Core, HostId, StreamId, receiver as receiving, sender as sending};
 use eyeline_proto::wire::datagram::Message;
 use eyeline_proto::wire::preamble::{Answer, Refusal};

@@ -7,10 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use eyeline_proto::media::rate_control::Bitrate;
-use eyeline_proto::picture::Size;
-
-/// The largest side of a picture that travels (a limit of the protocol, so that no peer can ask for more memory).
-pub const MAX_SIDE: u32 = 8192;
+use eyeline_proto::picture::{MAX_SIDE, Size};
 
 /// Below this a picture has less than one JPEG block row of colour.
 const MIN_SIDE: u32 = 16;

@@ -1,9 +1,9 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
 use super::super::args;
-use super::source::{Plan, scaled};
-use crate::codec::encoder::{self, Settings};
-use crate::codec::scale;
+use super::plan::Plan;
+use crate::codec::settings::{Error, Settings};
+use crate::codec::{encoder, scale};
 use crate::net::Commands;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::ladder::{Ladder, Step};
@@ -62,7 +62,7 @@ impl Encoder {
         epoch: Epoch,
         commands: Commands<Command>,
         tap: Option<Tap>,
-    ) -> Result<Self, encoder::Error> {
+    ) -> Result<Self, Error> {
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let format = plan.format();
         let slices = commands.clone();
@@ -137,12 +137,12 @@ impl Encoder {
 
     /// The picture upright, with square pixels, at the size the user and the path want; a camera's JPEG that may not go as it is
     /// becomes planes.
-    fn fit(&self, picture: Picture, step: Step) -> Result<Picture, encoder::Error> {
+    fn fit(&self, picture: Picture, step: Step) -> Result<Picture, Error> {
         let seen = picture.seen();
-        let wanted = self.width.map_or(seen, |width| scaled(seen, width));
+        let wanted = self.width.map_or(seen, |width| seen.at_width(width));
         let size = match step.eighths {
             8 => wanted,
-            eighths => scaled(wanted, (wanted.width * u32::from(eighths) / 8).next_multiple_of(2)),
+            eighths => wanted.at_width((wanted.width * u32::from(eighths) / 8).next_multiple_of(2)),
         };
         let anew = picture.view != View::PLAIN || (matches!(picture.body, Body::Jpeg(_)) && !step.as_it_is);
         if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }

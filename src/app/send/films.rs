@@ -4,7 +4,7 @@ use super::super::args;
 use super::super::args::send::Source;
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
-use super::source::Pictures;
+use super::pictures::Pictures;
 use crate::capture::file::address::{self, Opened};
 use crate::capture::file::{self, Film};
 use crate::capture::rate::Rate;

@@ -6,7 +6,8 @@
 //! has not asked for the one in the lid. A directory watch would be told some milliseconds after a node appears and before its permissions
 //! are set; a look costs under a millisecond.
 
-use super::source::Counts;
+use super::counts::Counts;
+use super::pictures::SharedPlan;
 use crate::capture::camera::{self, Camera};
 use crate::slot::Slot;
 use eyeline_proto::picture::Picture;
@@ -15,9 +16,6 @@ use std::time::Duration;
 
 /// Between two looks for a camera that is gone.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// What to open, and where that camera was seen last: it may come back elsewhere while nobody watches.
-pub type SharedPlan = Arc<Mutex<camera::Plan>>;
 
 struct State {
     camera: Option<Camera>,

@@ -4,9 +4,12 @@
 //! many a camera needs longer to start than an outage lasts. A film starts with its first watcher and is
 //! then played to its end whoever leaves.
 
+mod counts;
 mod encode;
 mod films;
 mod keeper;
+mod pictures;
+mod plan;
 mod preview;
 mod report;
 mod source;
@@ -18,15 +21,17 @@ use super::failure::{Code, Failure};
 use super::meet;
 use super::status::{ExitCode, Stop};
 use crate::net;
+use counts::Counts;
 use encode::Encoder;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::sender::{self, Command, Event, Session};
 use eyeline_proto::wire::preamble::Role;
 use eyeline_proto::wire::record::Reason;
+use plan::Plan;
 use preview::Preview;
 use report::Report;
-use source::{Plan, Running};
+use source::Running;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -92,7 +97,7 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         notes,
         stop,
         running: None,
-        counted: source::Counts::default(),
+        counted: Counts::default(),
         hosts: meet::Hosts::new(&config.common),
         awaited,
         doorman: Doorman::default(),
@@ -118,7 +123,7 @@ struct Send<'a> {
     stop: Stop,
     running: Option<Running>,
     /// By sources that were closed again.
-    counted: source::Counts,
+    counted: Counts,
     hosts: meet::Hosts,
     awaited: Awaited,
     doorman: Doorman,
@@ -279,7 +284,7 @@ impl Send<'_> {
     }
 
     /// What the sources of this run counted.
-    fn counts(&self) -> source::Counts {
+    fn counts(&self) -> Counts {
         self.running.as_ref().map_or(self.counted, |running| self.counted + running.counts())
     }
 

@@ -4,7 +4,7 @@ use super::super::decode::{self, Inlet, Job, Reel};
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::encode::Tap;
-use super::source::Plan;
+use super::plan::Plan;
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
 use crate::present::window::{self, Look, Options, Window};

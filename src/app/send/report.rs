@@ -2,8 +2,8 @@
 
 use super::super::failure::Failure;
 use super::super::stats;
+use super::counts::Counts;
 use super::encode::Counters;
-use super::source::Counts;
 use crate::net;
 use eyeline_proto::session::stats::SenderStats;
 use serde_json::{Value, json};

@@ -240,7 +240,7 @@ fn modes_of(device: &Device, format: Format, wish: Wish) -> Vec<Mode> {
     {
         sizes.push(Size { width: current.width, height: current.height });
     }
-    sizes.retain(|size| (1..=modes::MAX_EDGE).contains(&size.width) && (1..=modes::MAX_EDGE).contains(&size.height));
+    sizes.retain(|size| size.is_possible());
     let with_rates = |size: Size| rates_of(device, fourcc, size, wish).into_iter().map(move |rate| Mode { format, size, rate });
     sizes.into_iter().flat_map(with_rates).take(MAX_MODES).collect()
 }

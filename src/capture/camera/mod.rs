@@ -7,6 +7,7 @@
 //! open anew, with a new slot. MJPEG goes on as it came, raw formats as planes; encoding is somebody else's.
 
 mod devices;
+mod health;
 mod mjpeg;
 mod modes;
 mod raw;

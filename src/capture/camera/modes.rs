@@ -8,14 +8,12 @@
 use std::cmp::{Ordering, Reverse};
 use std::fmt;
 
-use eyeline_proto::picture::Size;
+use eyeline_proto::picture::{MAX_SIDE, Size};
 
 /// The largest picture taken without being asked: beyond it a picture costs more time than it shows detail in a window.
 pub const BOUND: Size = Size { width: 1280, height: 720 };
 /// The least rate at which movement looks like movement (the cinema's).
 pub const ENOUGH_FPS: u32 = 24;
-/// The longest edge that is used: the limit of a picture everywhere in Eyeline.
-pub const MAX_EDGE: u32 = 8192;
 
 /// What the camera delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -261,18 +259,18 @@ const COMMON_SIZES: [(u32, u32); 14] = [
     (3840, 2160),
 ];
 
-/// Of a driver that offers sizes in steps: the common ones among them, the smallest, the largest up to [`MAX_EDGE`], and the
+/// Of a driver that offers sizes in steps: the common ones among them, the smallest, the largest up to [`MAX_SIDE`], and the
 /// nearest to the one wished for.
 pub fn stepwise_sizes(width: Steps, height: Steps, wish: Option<Size>) -> Vec<Size> {
     let near = |size: Size| Size { width: width.snap(size.width), height: height.snap(size.height) };
     let common = COMMON_SIZES.iter().filter(|(w, h)| width.holds(*w) && height.holds(*h));
     let mut sizes: Vec<Size> = common.map(|&(width, height)| Size { width, height }).collect();
     sizes.push(Size { width: width.min, height: height.min });
-    sizes.push(near(Size { width: width.max.min(MAX_EDGE), height: height.max.min(MAX_EDGE) }));
+    sizes.push(near(Size { width: width.max.min(MAX_SIDE), height: height.max.min(MAX_SIDE) }));
     sizes.extend(wish.map(near));
     sizes.sort_by_key(|size| (size.width, size.height));
     sizes.dedup();
-    sizes.retain(|size| (1..=MAX_EDGE).contains(&size.width) && (1..=MAX_EDGE).contains(&size.height));
+    sizes.retain(|size| size.is_possible());
     sizes
 }
 
@@ -370,7 +368,7 @@ mod tests {
         }
         assert!(!sizes.iter().any(|size| size.width > 1920 || size.width % 16 != 0));
         let all = Steps { min: 1, max: u32::MAX, step: 0 };
-        assert!(stepwise_sizes(all, all, None).contains(&Size { width: MAX_EDGE, height: MAX_EDGE }));
+        assert!(stepwise_sizes(all, all, None).contains(&Size { width: MAX_SIDE, height: MAX_SIDE }));
     }
 
     #[test]

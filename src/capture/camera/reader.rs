@@ -5,7 +5,7 @@
 //! that fails, the whole camera, with pauses; after [`GIVE_UP`] of errors alone the camera has failed.
 
 use std::os::unix::thread::JoinHandleExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::devices::Layout;
-use super::modes::{self, Format, Mode};
+use super::health::{Orders, Shared};
+use super::modes::{Format, Mode};
 use super::source::{self, Broken, Filled, Source};
-use super::watch::Shared;
 use super::{Chosen, Error, Plan};
 use super::{mjpeg, raw};
 use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
@@ -37,20 +37,6 @@ const UNSETTLED: u32 = 2;
 const STEADY: u32 = 4;
 /// At least this long between two warnings of one kind.
 const WARN_EVERY: Duration = Duration::from_secs(10);
-
-/// What the watch tells its reader, and sees of it.
-#[derive(Default)]
-pub(super) struct Orders {
-    stop: AtomicBool,
-    kicked: AtomicBool,
-    returns: AtomicU64,
-}
-
-impl Orders {
-    pub fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-}
 
 /// A running reader, as its watch holds it.
 pub(super) struct Reader {
@@ -322,7 +308,7 @@ impl<'a> Intake<'a> {
         }
         let seen = self.odd.filter(|(odd, _)| *odd == size).map_or(0, |(_, seen)| seen) + 1;
         self.odd = Some((size, seen));
-        if seen >= STEADY && size.width.max(size.height) <= modes::MAX_EDGE {
+        if seen >= STEADY && size.is_possible() {
             tracing::warn!("the camera promised {} and gives {size}", self.size);
             self.size = size;
             self.odd = None;

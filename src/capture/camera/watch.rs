@@ -4,12 +4,12 @@
 //! [`PATIENCE`] without a picture its wait is interrupted, which makes it restart the stream, then the camera; a reader that
 //! does not even answer to that is left behind, holding whatever it holds, and a new one tries.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::reader::{Orders, Reader};
+use super::health::Shared;
+use super::reader::Reader;
 use super::{Chosen, Counters, Error, Plan};
 use crate::slot::Slot;
 use eyeline_proto::picture::Picture;
@@ -24,127 +24,6 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(30);
 const OPENING: Duration = Duration::from_secs(10);
 /// How long a reader may take to answer or to stop before it is left behind.
 const LET_GO: Duration = Duration::from_millis(200);
-/// `missed` while the source cannot say.
-const UNKNOWN: u64 = u64::MAX;
-
-/// The live counters.
-pub(super) struct Count {
-    pub pictures: AtomicU64,
-    pub damaged: AtomicU64,
-    pub reopened: AtomicU64,
-    missed: AtomicU64,
-}
-
-impl Count {
-    pub fn set_missed(&self, missed: Option<u64>) {
-        self.missed.store(missed.unwrap_or(UNKNOWN), Ordering::Relaxed);
-    }
-}
-
-#[derive(Default)]
-struct State {
-    stop: bool,
-    /// The reader in charge has ended.
-    ended: bool,
-    chosen: Option<Chosen>,
-    failed: Option<Error>,
-    /// A reader was left behind in its driver.
-    left_behind: bool,
-}
-
-/// What the reader, its watch and the camera's owner share.
-pub(super) struct Shared {
-    pictures: Arc<Slot<Picture>>,
-    state: Mutex<State>,
-    changed: Condvar,
-    count: Count,
-    started: Instant,
-    /// Nanoseconds from `started` to the last picture.
-    last_picture: AtomicU64,
-}
-
-impl Shared {
-    fn new(pictures: Arc<Slot<Picture>>) -> Self {
-        let zero = || AtomicU64::new(0);
-        let count = Count { pictures: zero(), damaged: zero(), reopened: zero(), missed: AtomicU64::new(UNKNOWN) };
-        let (state, changed) = (Mutex::default(), Condvar::new());
-        Shared { pictures, state, changed, count, started: Instant::now(), last_picture: zero() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every critical section is an assignment or two: a panic elsewhere leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn count(&self) -> &Count {
-        &self.count
-    }
-
-    pub fn pictures(&self) -> &Slot<Picture> {
-        &self.pictures
-    }
-
-    /// Hands a picture on.
-    pub fn give(&self, picture: Picture) {
-        self.last_picture.store(u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
-        self.count.pictures.fetch_add(1, Ordering::Relaxed);
-        // A closed slot is seen by the reader after each buffer.
-        let _ = self.pictures.push(picture);
-    }
-
-    /// Since the last picture, or the start.
-    pub fn silence(&self) -> Duration {
-        self.started.elapsed().saturating_sub(Duration::from_nanos(self.last_picture.load(Ordering::Acquire)))
-    }
-
-    pub fn opened(&self, orders: &Orders, chosen: Chosen) {
-        if !orders.stopped() {
-            self.lock().chosen = Some(chosen);
-            self.changed.notify_all();
-        }
-    }
-
-    pub fn was_opened(&self) -> bool {
-        self.lock().chosen.is_some()
-    }
-
-    pub fn left_behind(&self) -> bool {
-        self.lock().left_behind
-    }
-
-    /// The camera is gone for good; what a reader that was left behind says no longer counts.
-    pub fn fail(&self, orders: &Orders, error: Error) {
-        if !orders.stopped() {
-            self.lock().failed.get_or_insert(error);
-            self.pictures.close();
-            self.changed.notify_all();
-        }
-    }
-
-    pub fn ended(&self, orders: &Orders) {
-        if !orders.stopped() {
-            self.lock().ended = true;
-        }
-        self.changed.notify_all();
-    }
-
-    pub fn wake(&self) {
-        drop(self.lock());
-        self.changed.notify_all();
-    }
-
-    /// Waits for `time`, or until `over` (which is asked whenever something changed).
-    pub fn pause(&self, time: Duration, over: impl Fn() -> bool) {
-        let waiting = self.changed.wait_timeout_while(self.lock(), time, |_| !over());
-        drop(waiting.unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// Waits for `time`, or until the state is `wanted`; whether it is.
-    fn wait(&self, time: Duration, wanted: impl Fn(&State) -> bool) -> bool {
-        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| !wanted(state));
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-}
 
 /// A streaming camera's threads. Dropped, they are stopped.
 pub(super) struct Watch {
@@ -176,14 +55,7 @@ impl Watch {
     }
 
     pub fn counters(&self) -> Counters {
-        let count = &self.shared.count;
-        let missed = count.missed.load(Ordering::Relaxed);
-        Counters {
-            pictures: count.pictures.load(Ordering::Relaxed),
-            damaged: count.damaged.load(Ordering::Relaxed),
-            missed: (missed != UNKNOWN).then_some(missed),
-            reopened: count.reopened.load(Ordering::Relaxed),
-        }
+        self.shared.counters()
     }
 
     pub fn failed(&self) -> Option<Error> {
@@ -193,8 +65,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.shared.lock().stop = true;
-        self.shared.changed.notify_all();
+        self.shared.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

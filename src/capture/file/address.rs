@@ -20,11 +20,8 @@ use super::timeline::Sounds;
 use super::words::part;
 use super::{Error, Options, probe};
 use crate::slot::{Closed, Slot};
-use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::picture::{Body, MAX_SIDE, Picture, Pool, Sampling, Size};
 use eyeline_proto::sound::{self, Block};
-
-/// Neither side of a picture is longer, anywhere in Eyeline.
-const MAX_SIDE: u64 = 8192;
 
 /// Longer lines are nothing that is waited for.
 const MAX_LINE: u64 = 64 << 10;
@@ -81,15 +78,16 @@ pub fn connect(address: &Path, options: &Options) -> Result<Opened, Error> {
         }
         Ok(_) => {}
     }
-    let largest = Sampling::Yuv420.bytes(Size { width: MAX_SIDE as u32, height: MAX_SIDE as u32 });
+    let largest = Sampling::Yuv420.bytes(Size { width: MAX_SIDE, height: MAX_SIDE });
     let silence = Silence::default();
     let packets = match Packets::open(Awaited::new(stdout, shown(address), silence.clone()), largest) {
         Ok(packets) => packets,
         Err(_) => return over(child, words, &silence.why().unwrap_or_else(|| "nothing came from it".into())),
     };
     let channels = packets.channels().unwrap_or(0).min(2) as u8;
-    let size = match packets.size() {
-        Some((width @ 1..=MAX_SIDE, height @ 1..=MAX_SIDE)) => Some(Size { width: width as u32, height: height as u32 }),
+    let narrow = |side: u64| u32::try_from(side).unwrap_or(u32::MAX);
+    let size = match packets.size().map(|(width, height)| Size { width: narrow(width), height: narrow(height) }) {
+        Some(size) if size.is_possible() => Some(size),
         Some(_) => return over(child, words, "its pictures are larger than 8192x8192"),
         None => None,
     };

@@ -10,9 +10,6 @@ use super::{Error, Options, Origin};
 use crate::capture::rate::Rate;
 use eyeline_proto::picture::{Size, Turn, View};
 
-/// Neither side of a picture is longer, anywhere in Eyeline.
-const MAX_SIDE: u32 = 8192;
-
 /// A few kilobytes a stream; films have at most some dozens.
 const MAX_ANSWER: u64 = 4 << 20;
 
@@ -250,7 +247,7 @@ fn plan_video(origin: &Origin, stream: &Stream, alone: bool, options: &Options) 
     let side_data = first.map_or(&[][..], |frame| &frame.side_data_list[..]);
     let turn = side_data.iter().chain(&stream.side_data_list).find_map(turn_of).unwrap_or_default();
     let size = scaled(View { turn, ..View::PLAIN.with_aspect(aspect) }.seen(Size { width, height }), options);
-    if size.width > MAX_SIDE || size.height > MAX_SIDE || size.width == 0 || size.height == 0 {
+    if !size.is_possible() {
         return Err(Error::TooLarge { path: origin.name.clone(), size });
     }
     let fields = stream.field_order.as_deref().is_some_and(|order| matches!(order, "tt" | "bb" | "tb" | "bt"));

@@ -2,16 +2,13 @@
 
 use super::Error;
 use crate::capture::rate::Rate;
-use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::picture::{MAX_SIDE, Sampling, Size};
 
 /// What the stream begins with.
 pub const MAGIC: &[u8] = b"YUV4MPEG2";
 
 /// Header and frame lines are some dozens of bytes; longer ones are no y4m.
 pub const MAX_LINE: usize = 4096;
-
-/// Neither side of a picture is longer, anywhere in Eyeline.
-const MAX_SIDE: u32 = 8192;
 
 /// What every picture of the stream is like.
 #[derive(Debug, Clone, PartialEq, Eq)]

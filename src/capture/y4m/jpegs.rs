@@ -9,9 +9,6 @@ use eyeline_proto::picture::{Size, View};
 /// Longest picture taken; an 8192x8192 one at quality 95 has about 30 MB.
 pub const MAX_PICTURE: usize = 32 << 20;
 
-/// Neither side of a picture is longer, anywhere in Eyeline.
-const MAX_SIDE: u16 = 8192;
-
 /// What the walker found at the beginning of the bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
@@ -178,14 +175,13 @@ fn frame(code: u8, segment: &[u8], transform: Option<u8>) -> Frame {
         (_, 8) => {}
         _ => return Frame::Wrong,
     }
-    let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
-    let sides = 1..=MAX_SIDE;
-    if rest.len() != 3 * usize::from(components) || !sides.contains(&width) || !sides.contains(&height) {
+    let size = Size { width: u16::from_be_bytes([w1, w0]).into(), height: u16::from_be_bytes([h1, h0]).into() };
+    if rest.len() != 3 * usize::from(components) || !size.is_possible() {
         return Frame::Wrong;
     }
     match (components, transform) {
-        (1, _) => Frame::Taken(Size { width: width.into(), height: height.into() }, true),
-        (3, _) => Frame::Taken(Size { width: width.into(), height: height.into() }, false),
+        (1, _) => Frame::Taken(size, true),
+        (3, _) => Frame::Taken(size, false),
         (4, Some(2)) => Frame::Refused("YCCK (four inks, for printing)"),
         (4, _) => Frame::Refused("CMYK (four inks, for printing)"),
         _ => Frame::Wrong,

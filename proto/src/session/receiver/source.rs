@@ -1,7 +1,7 @@
 //! All state of one sender: dropped and made anew with another. And of one connection to it, made anew when it comes back.
 
-use super::contest::Proof;
 use super::narrow::Narrow;
+use super::proof::Proof;
 use super::telling;
 use crate::media::clock::Estimate;
 use crate::media::depacketizer::{Depacketizer, Limits};

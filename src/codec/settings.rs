@@ -1,0 +1,43 @@
+//! What is asked of an encoder, and why it may refuse.
+
+use super::raw;
+use super::segments::Refusal;
+use eyeline_proto::picture::Size;
+use std::time::Duration;
+
+/// What can change from picture to picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// 1–100; of no effect on what is passed through.
+    pub quality: u8,
+    /// Nominal time to the next picture; zero if unknown.
+    pub period: Duration,
+    /// How long after capture a slice will still be retransmitted.
+    pub keep: Duration,
+    /// The picture's time in its film; `None` of a live one.
+    pub position: Option<Duration>,
+}
+
+/// Why a picture gave no slices.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The encoder refused it.
+    #[error(transparent)]
+    Raw(#[from] raw::Error),
+    /// The camera's JPEG is broken.
+    #[error("{0}; the next one may be whole")]
+    Refused(#[from] Refusal),
+    /// The source gave fewer bytes than its size and sampling take.
+    #[error("a picture of {size} came with {len} bytes instead of {needed}: its source is at fault")]
+    Short {
+        /// Its size.
+        size: Size,
+        /// What came.
+        len: usize,
+        /// What it takes.
+        needed: usize,
+    },
+    /// No thread could be started.
+    #[error("cannot start an encoder thread ({0}): ask for fewer workers or raise the limit on processes")]
+    Thread(std::io::Error),
+}
