@@ -2,7 +2,6 @@
 //!
 //! Nothing here may panic, whatever the bytes. What is accepted is written again and must come out the same.
 
-use eyeline::codec::decoder::Decoder;
 use eyeline_proto::crypto::{Handshake, Key, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
@@ -48,28 +47,6 @@ pub fn slice_head(data: &[u8]) {
     head.encode(&mut again);
     again.extend_from_slice(scan);
     assert_eq!(again, data);
-}
-
-/// Head and scan of a slice, whole and in part, through the decoder. The first two bytes say what part of it came.
-pub fn jpeg_band(data: &[u8]) {
-    let Some((cut, body)) = data.split_first_chunk::<2>() else { return };
-    let Ok((head, _)) = Head::decode(body) else { return };
-    let (width, rows) = (head.size.width as usize, usize::from(head.rows));
-    // A large canvas takes long to clear and teaches nothing.
-    if width * rows > 1 << 18 {
-        return;
-    }
-    let mut decoder = Decoder::new().expect("libjpeg-turbo starts");
-    let mut pixels = vec![0; width * rows];
-    if let Ok(decoded) = decoder.decode_rgb(body, &mut pixels, width) {
-        assert!(decoded.rows <= rows as u32);
-    }
-    let cut = usize::from(u16::from_be_bytes(*cut)).min(body.len());
-    let hole = cut..(cut + 100).min(body.len());
-    let present = [0..hole.start, hole.end..body.len()];
-    if let Ok(decoded) = decoder.decode_rgb_part(body, &present, true, &mut pixels, width) {
-        assert!(decoded.rows <= rows as u32);
-    }
 }
 
 /// A sender with valid keys that says anything: `data` is a script of steps, each `kind u8 ++ length u16 ++ bytes`.

@@ -2,6 +2,8 @@
 //!
 //! `EYELINE_WRITE_CORPUS=1` writes the seeds anew; what a fuzzer found is put beside them by hand.
 
+#[path = "../fuzz/codec_targets.rs"]
+mod codec_targets;
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
@@ -90,7 +92,7 @@ fn band(sampling: Sampling) -> Vec<u8> {
 
 #[test]
 fn jpeg_bands_of_the_corpus_are_survived() {
-    replay("jpeg_band", targets::jpeg_band, || {
+    replay("jpeg_band", codec_targets::jpeg_band, || {
         let samplings =
             [("grey", Sampling::Grey), ("420", Sampling::Yuv420), ("422", Sampling::Yuv422), ("444", Sampling::Yuv444)];
         samplings.map(|(name, sampling)| (name.to_string(), [&[0, 90][..], &band(sampling)].concat())).to_vec()

@@ -1,7 +1,6 @@
-//! See `targets::jpeg_band`.
+//! See `codec_targets::jpeg_band`.
 #![no_main]
-#[path = "../targets.rs"]
-#[allow(dead_code)]
-mod targets;
+#[path = "../codec_targets.rs"]
+mod codec_targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::jpeg_band(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| codec_targets::jpeg_band(data));
