@@ -1,12 +1,14 @@
 //! Media timing and repair: pure values in, values out. Knows messages' contents, not peers.
 
 pub mod audio_buffer;
+pub mod backlog;
 pub mod clock;
 pub mod conceal;
 pub mod depacketizer;
 pub mod drift;
 pub mod fec;
 pub mod hold;
+pub mod hold_queue;
 pub mod jitter;
 pub mod ladder;
 pub mod loss;

@@ -4,9 +4,9 @@
 use super::super::decode::Job;
 use super::files;
 use super::gate::Gate;
-use super::stall::Stall;
 use super::track::{Current, Track};
 use super::{Note, SharedFeed, lock};
+use eyeline_proto::media::backlog::Backlog;
 use eyeline_proto::media::depacketizer::Part;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::session::receiver::{Event, SenderId};
@@ -26,7 +26,7 @@ pub struct Dispatch {
     /// As it is before anything is measured.
     hold: Hold,
     notes: Sender<Note>,
-    stall: Stall,
+    backlog: Backlog,
     /// The sender skips nothing, and nothing of it is skipped here.
     film: bool,
 }
@@ -56,7 +56,7 @@ impl Dispatch {
         notes: Sender<Note>,
     ) -> Self {
         let (decoder, track) = (Outlet::default(), current.get());
-        Dispatch { feed, files, decoder, track, current, hold, notes, stall: Stall::default(), film: false }
+        Dispatch { feed, files, decoder, track, current, hold, notes, backlog: Backlog::default(), film: false }
     }
 
     /// To say later who decodes.
@@ -85,12 +85,12 @@ impl Dispatch {
     /// Whether this slice lay in the kernel while we stood still.
     fn is_backlog(&mut self, now: Instant, body: &[u8]) -> bool {
         let Some(captured) = self.captured(now, body).filter(|_| !self.film) else { return false };
-        self.stall.is_backlog(now, now.saturating_duration_since(captured))
+        self.backlog.holds(now, now.saturating_duration_since(captured))
     }
 
     /// Another sender: nothing that is kept of the last one is of use for it.
     fn start_over(&mut self, sender: SenderId, film: bool) {
-        (self.stall, self.film) = (Stall::default(), film);
+        (self.backlog, self.film) = (Backlog::default(), film);
         self.track = Track::new(sender, self.hold.clone());
         self.current.replace(self.track.clone());
         if let Some(decoder) = self.decoder.get() {

@@ -1,19 +1,12 @@
-//! Slices wait here, still compressed, until their picture is due: what `--latency` and late sound ask for (`media/hold.rs`).
-//!
-//! They are let go so much earlier as decoding and presenting take, measured on the pictures before. What is due already goes straight
-//! through on the net thread's call; so does everything while nothing is held. Order is kept.
-//!
-//! Capacity: [`MOST_BYTES`]; above it the oldest go on before their time, nothing is lost.
+//! The thread around [`HoldQueue`]: slices that are due already, and all while nothing is held, pass on the net thread's call; the others
+//! when their time has come.
 
 use super::super::decode::{Inlet, Job, Reel};
 use super::lock;
-use std::collections::VecDeque;
+use eyeline_proto::media::hold_queue::HoldQueue;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-/// Two seconds, the most `--latency` takes, of 250 Mbit/s.
-const MOST_BYTES: usize = 64 << 20;
 
 enum Item {
     Slice(Job),
@@ -22,10 +15,7 @@ enum Item {
 
 #[derive(Default)]
 struct State {
-    items: VecDeque<(Instant, Item)>,
-    bytes: usize,
-    /// From a slice's release until its picture is shown, smoothed.
-    lead: Duration,
+    queue: HoldQueue<Item>,
     /// The gate's thread is handing on what it took: nothing may overtake it.
     passing: bool,
     closed: bool,
@@ -68,16 +58,12 @@ impl Gate {
 
     /// Another sender: what waits is of the last one.
     pub fn clear(&self) {
-        let mut state = lock(&self.0.state);
-        state.items.clear();
-        state.bytes = 0;
+        lock(&self.0.state).queue.clear();
     }
 
     /// A picture was shown so long after its last slice was let go.
     pub fn took(&self, lead: Duration) {
-        let mut state = lock(&self.0.state);
-        // A stall of the display is no reason to show the next pictures early.
-        state.lead = (state.lead * 7 + lead.min(Duration::from_millis(100))) / 8;
+        lock(&self.0.state).queue.took(lead);
     }
 }
 
@@ -85,20 +71,11 @@ impl Shared {
     fn pass(&self, item: Item, due: Option<Instant>) {
         let mut state = lock(&self.state);
         let now = Instant::now();
-        let due = due.and_then(|due| due.checked_sub(state.lead)).filter(|due| *due > now);
-        if due.is_none() && state.items.is_empty() && !state.passing {
+        if !state.passing && state.queue.passes(now, due) {
             // Still under the lock: the thread finds nothing meanwhile. What is not held was released as it came.
             return self.hand_on(item);
         }
-        let last = state.items.back().map_or(now, |(last, _)| *last);
-        state.bytes += item.len();
-        // A picture that is due before the one before it (the hold just shrank) draws that one along: newest wins. One whose time
-        // is over goes behind the last.
-        let due = due.unwrap_or(last);
-        for (earlier, _) in state.items.iter_mut().rev().take_while(|(earlier, _)| *earlier > due) {
-            *earlier = due;
-        }
-        state.items.push_back((due, item));
+        state.queue.push(now, due, item.len(), item);
         drop(state);
         self.changed.notify_one();
     }
@@ -112,28 +89,23 @@ impl Shared {
 
     fn keep(&self) {
         let mut state = lock(&self.state);
-        loop {
+        while !state.closed {
             let now = Instant::now();
-            let first = state.items.front().map(|(due, _)| *due);
-            match first {
-                _ if state.closed => return,
-                None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(due) if due > now && state.bytes <= MOST_BYTES => {
-                    state = self.changed.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0;
+            if let Some(mut item) = state.queue.pop(now) {
+                state.passing = true;
+                drop(state);
+                if let Item::Slice(job) = &mut item {
+                    job.released = Instant::now();
                 }
-                Some(_) => {
-                    let Some((_, mut item)) = state.items.pop_front() else { continue };
-                    state.bytes -= item.len();
-                    state.passing = true;
-                    drop(state);
-                    if let Item::Slice(job) = &mut item {
-                        job.released = Instant::now();
-                    }
-                    self.hand_on(item);
-                    state = lock(&self.state);
-                    state.passing = false;
-                }
+                self.hand_on(item);
+                state = lock(&self.state);
+                state.passing = false;
+                continue;
             }
+            state = match state.queue.deadline() {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(due) => self.changed.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0,
+            };
         }
     }
 }
@@ -198,28 +170,5 @@ mod tests {
             assert_eq!(body[0], number);
             assert!(at >= start + Duration::from_millis(after), "{number} passed {:?} after the start", at - start);
         }
-    }
-
-    #[test]
-    fn a_hold_that_shrinks_lets_go_what_waited_longer() {
-        let (gate, _keeper, _pool, passed) = gate();
-        let start = Instant::now();
-        gate.push(job(1, 10), Some(start + Duration::from_secs(3600)));
-        gate.push(job(2, 10), Some(start + Duration::from_millis(50)));
-        assert_eq!([passed.recv().unwrap().1[0], passed.recv().unwrap().1[0]], [1, 2]);
-    }
-
-    #[test]
-    fn more_than_it_may_hold_passes_before_its_time_and_another_sender_empties_it() {
-        let (gate, _keeper, _pool, passed) = gate();
-        let due = Instant::now() + Duration::from_secs(3600);
-        for number in 0..10 {
-            gate.push(job(number, MOST_BYTES / 8), Some(due));
-        }
-        let early: Vec<u8> = (0..3).map(|_| passed.recv().unwrap().1[0]).collect();
-        assert_eq!(early, [0, 1, 2], "the oldest");
-        gate.clear();
-        gate.push(job(77, 1), None);
-        assert_eq!(passed.recv().unwrap().1[0], 77);
     }
 }

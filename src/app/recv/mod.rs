@@ -8,7 +8,6 @@ mod files;
 mod gate;
 mod report;
 mod screen;
-mod stall;
 mod track;
 
 use super::args;

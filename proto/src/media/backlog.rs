@@ -19,15 +19,15 @@ const TOO_OLD: Duration = Duration::from_millis(100);
 
 /// See the module text.
 #[derive(Default)]
-pub struct Stall {
+pub struct Backlog {
     last: Option<Instant>,
     until: Option<Instant>,
     usual: Duration,
 }
 
-impl Stall {
-    /// A slice came at `now`, so long after its picture was caught. Whether it is of a backlog.
-    pub fn is_backlog(&mut self, now: Instant, age: Duration) -> bool {
+impl Backlog {
+    /// A slice came at `now`, so long after its picture was caught. Whether it lay there.
+    pub fn holds(&mut self, now: Instant, age: Duration) -> bool {
         if self.last.replace(now).is_some_and(|last| now >= last + SILENCE) {
             self.until = Some(now + AFTERMATH);
         }
@@ -49,26 +49,26 @@ mod tests {
 
     #[test]
     fn what_lay_in_the_kernel_is_left_out_and_the_first_fresh_picture_is_not() {
-        let (mut stall, start) = (Stall::default(), Instant::now());
+        let (mut backlog, start) = (Backlog::default(), Instant::now());
         for picture in 0..100 {
-            assert!(!stall.is_backlog(start + ms(picture * 33), ms(20)));
+            assert!(!backlog.holds(start + ms(picture * 33), ms(20)));
         }
         let back = start + ms(99 * 33 + 3000);
         for (n, age) in (0..10).map(|n| (n, 3000 - n * 33)) {
-            assert!(stall.is_backlog(back + ms(n) / 4, ms(age)), "{age} ms old");
+            assert!(backlog.holds(back + ms(n) / 4, ms(age)), "{age} ms old");
         }
-        assert!(!stall.is_backlog(back + ms(5), ms(25)), "the newest");
+        assert!(!backlog.holds(back + ms(5), ms(25)), "the newest");
     }
 
     #[test]
     fn a_path_that_is_slow_or_has_become_so_is_seen() {
-        let (mut stall, start) = (Stall::default(), Instant::now());
+        let (mut backlog, start) = (Backlog::default(), Instant::now());
         for picture in 0..100 {
-            assert!(!stall.is_backlog(start + ms(picture * 33), ms(400)));
+            assert!(!backlog.holds(start + ms(picture * 33), ms(400)));
         }
         let back = start + ms(99 * 33 + 500);
-        assert!(!stall.is_backlog(back, ms(450)));
-        let seen = (0..6).filter(|n| !stall.is_backlog(back + ms(1 + n * 33), ms(900))).count();
+        assert!(!backlog.holds(back, ms(450)));
+        let seen = (0..6).filter(|n| !backlog.holds(back + ms(1 + n * 33), ms(900))).count();
         assert!(seen >= 2, "a hundred milliseconds later");
     }
 }
