@@ -76,6 +76,9 @@ const ROOMY: Duration = Duration::from_secs(10);
 /// Fewer packets between two reports say nothing.
 const FEW: u64 = 10;
 
+/// So many reports are taken together at most: a second.
+const MERGED: f64 = 10.0;
+
 /// What passes less, bytes a second, passes nothing: sound and control alone need as much.
 const LOWEST: f64 = 12_500.0;
 
@@ -145,6 +148,8 @@ impl Held {
 pub struct Detector {
     state: State,
     window: VecDeque<Seen>,
+    /// Reports of too few packets, taken together, and how many they are.
+    few: Option<(f64, Seen)>,
     /// How long nothing will be suspected after a test that fails.
     refuted: Duration,
 }
@@ -152,7 +157,7 @@ pub struct Detector {
 impl Detector {
     /// Suspects nothing.
     pub fn new() -> Self {
-        Detector { state: State::Free(None), window: VecDeque::with_capacity(WINDOW), refuted: REFUTED }
+        Detector { state: State::Free(None), window: VecDeque::with_capacity(WINDOW), few: None, refuted: REFUTED }
     }
 
     /// What may be sent, bytes a second; `None` where nothing is known to limit it.
@@ -166,6 +171,7 @@ impl Detector {
 
     /// A report came. Says whether losses so far were of our own making: what was learnt from them is to be forgotten.
     pub fn handle_report(&mut self, now: Instant, seen: Seen) -> bool {
+        let Some(seen) = self.merge(seen) else { return false };
         let deaf = matches!(self.state, State::Test(test) if now < test.from);
         // A tenth of a second in which hardly anything came is an outage's edge.
         let outage = seen.packets >= FEW && seen.arrived < LOWEST;
@@ -185,7 +191,8 @@ impl Detector {
                 }
                 false
             }
-            State::Test(test) if seen.queued => {
+            // Nothing is left to judge by: what was before holds on.
+            State::Test(test) if seen.queued || seen.packets < FEW => {
                 self.state = test.held.map_or(State::Free(None), State::Held);
                 false
             }
@@ -195,6 +202,30 @@ impl Detector {
                 false
             }
         }
+    }
+
+    /// Reports of few packets are taken together until they say something, or [`MERGED`] of them said nothing.
+    fn merge(&mut self, seen: Seen) -> Option<Seen> {
+        let (count, sum) = match self.few.take() {
+            None => (1.0, seen),
+            Some((count, sum)) => {
+                let mean = |a: f64, b: f64| (a * count + b) / (count + 1.0);
+                let merged = Seen {
+                    packets: sum.packets + seen.packets,
+                    lost: sum.lost + seen.lost,
+                    arrived: mean(sum.arrived, seen.arrived),
+                    offered: mean(sum.offered, seen.offered),
+                    queued: sum.queued || seen.queued,
+                    rtt: seen.rtt,
+                };
+                (count + 1.0, merged)
+            }
+        };
+        if sum.packets < FEW && count < MERGED {
+            self.few = Some((count, sum));
+            return None;
+        }
+        Some(sum)
     }
 
     /// The last [`ENOUGH`] reports.
@@ -419,6 +450,20 @@ mod tests {
         path.rate = f64::MAX;
         path.run(Duration::from_secs(60));
         assert_eq!(path.detector.limit(), None);
+    }
+
+    #[test]
+    fn a_test_ends_however_few_packets_there_are() {
+        let (mut detector, start) = (Detector::new(), Instant::now());
+        let rtt = Duration::from_millis(20);
+        let report = |detector: &mut Detector, at: u64, packets, lost| {
+            let seen = Seen { packets, lost, arrived: 5e4, offered: 1e5, queued: false, rtt };
+            detector.handle_report(start + Duration::from_millis(100 * at), seen);
+            detector.limit()
+        };
+        assert!((0..20).any(|at| report(&mut detector, at, 30, 20).is_some()), "suspected");
+        // The path is free, and of single large packets there are three between two reports.
+        assert!((20..600).any(|at| report(&mut detector, at, 3, 0).is_none()), "{:?}", detector.limit());
     }
 
     #[test]

@@ -82,6 +82,9 @@ impl Recovery {
             return;
         }
         let indices = shard.last_indices.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+        if indices.clone().map(|last| usize::from(last) + 1).sum::<usize>() > MAX_ORIGINALS {
+            return;
+        }
         let range = held.bytes.len()..held.bytes.len() + shard.payload.len();
         let at = held.runs.iter().position(|run| run.first_slice == shard.first_slice).unwrap_or_else(|| {
             held.runs.push(Run {
@@ -98,7 +101,7 @@ impl Recovery {
         let run = &mut held.runs[at];
         // The first one says what the code is like; another that says otherwise belongs to no code of ours.
         let same = (run.recovery, run.len, run.last_slice) == (shard.recovery, shard.payload.len(), shard.last_slice);
-        if run.done || !same || !indices.eq(run.last_indices.iter().copied()) || run.originals() > MAX_ORIGINALS {
+        if run.done || !same || !indices.eq(run.last_indices.iter().copied()) {
             return;
         }
         run.shards.insert(shard.index, range);
@@ -310,7 +313,7 @@ mod tests {
         assert_eq!(recovery.held[0].runs[0].shards.len(), 1);
         let huge = [0xFF; 6];
         recovery.push_shard(now, &Shard { picture: 8, last_indices: &huge, ..shard(7, 0, &shards) });
-        assert!(recovery.held[1].runs[0].shards.is_empty(), "a code of 196,608 originals is claimed, not sent");
+        assert!(recovery.held[1].runs.is_empty(), "a code of 196,608 originals is claimed, not sent");
         recovery.push_shard(now, &shard(3, 0, &shards));
         assert_eq!(recovery.held.len(), 2, "a picture older than all that is held is over");
     }

@@ -102,6 +102,10 @@ impl Flow {
         let below = report.highest.saturating_add(u64::from(report.received > 0));
         let lost = self.missing.note(below.saturating_sub(report.received)).min(packets);
         let lost = lost - path.forgive(lost);
+        if path.take_narrowed() {
+            // What was lost was too long. Neither does a policer drop it, nor does the path lose what fits.
+            (self.policer, self.loss, self.fresh_share) = (Detector::new(), Loss::new(), None);
+        }
         let wait = (report.wait_ms < u16::MAX).then(|| Duration::from_millis(report.wait_ms.into()));
         self.loss.note(packets, packets - lost, wait, rtt);
         let (since, counted) = self.reported;

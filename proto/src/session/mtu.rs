@@ -11,8 +11,8 @@
 //! worst to lose; padding data to probe: a lost probe would be a lost piece of a picture; believing ICMP: anybody can send it; waiting
 //! for an answer for some round trips: while jitter grows, every size in use is doubted and left.
 //!
-//! Sizes are those of a datagram's UDP payload, so that IP headers, whichever they are, are in none of them. Capacity:
-//! [`MOST_CANDIDATES`] sizes looked into at once, [`REMEMBERED`] probes whose acknowledgement is still understood.
+//! Sizes are those of a datagram's UDP payload, so that IP headers, whichever they are, are in none of them. Capacity: the usual sizes
+//! and the floor looked into at once, [`REMEMBERED`] probes whose acknowledgement is still understood.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -60,18 +60,15 @@ const RAISE: Duration = Duration::from_secs(600);
 /// How often a path that takes nothing large is asked whether it does now.
 const BLOCKED_EVERY: Duration = Duration::from_millis(500);
 
-/// Datagrams longer than this are *large*: pieces of pictures, but for the last of each slice, which may be short and pass where
-/// no others do. Those of pictures cut for [`FLOOR`] have 968 bytes.
-pub const LARGE: usize = 960;
+/// Datagrams longer than this share of the size in use are *large*: pieces of pictures, but for the last of each slice, which may be
+/// short and pass where no others do.
+const LARGE: f64 = 7.0 / 8.0;
 
 /// Fewer large datagrams say nothing about the path.
 const FEW: u64 = 4;
 
 /// Probes whose acknowledgement is still understood.
 const REMEMBERED: usize = 32;
-
-/// Sizes looked into at once: the usual ones and the floor.
-const MOST_CANDIDATES: usize = USUAL.len() + 1;
 
 /// A size that may pass.
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +107,8 @@ pub struct Search {
     next_number: u16,
     /// Not even [`FLOOR`] passes.
     blocked: bool,
+    /// A size in use passes no more, and nobody has been told.
+    left: bool,
     raise: Option<Instant>,
     doubted: Option<Instant>,
     /// Datagrams that left, large ones among them, and datagrams that came, at the last look.
@@ -134,6 +133,7 @@ impl Search {
         }
         (self.too_large, self.raise) = (MOST + 1, None);
         self.candidates.clear();
+        self.probes.clear();
         self.ask_for_usual(now);
         self.doubt(now);
     }
@@ -153,9 +153,15 @@ impl Search {
         self.candidates.extend(open.map(|size| Candidate::new(now, *size, TRIES)));
     }
 
-    /// Whether it was begun.
-    pub fn is_on(&self) -> bool {
-        self.on
+    /// Whether a datagram of this length is one of those by which the size in use is judged.
+    pub fn is_large(&self, len: usize) -> bool {
+        len as f64 > self.confirmed.max(FLOOR) as f64 * LARGE
+    }
+
+    /// Whether a size that was in use was found not to pass, since the last call: what was lost of it was too long for the path, and tells
+    /// nothing else of it.
+    pub fn take_left(&mut self) -> bool {
+        std::mem::take(&mut self.left)
     }
 
     /// The longest datagram that may be sent; `None` where nothing large passes.
@@ -190,9 +196,10 @@ impl Search {
         self.too_large = self.too_large.min(len);
         self.candidates.retain(|candidate| candidate.size < len);
         if len <= FLOOR {
-            self.blocked = true;
+            (self.blocked, self.left) = (true, true);
             self.candidates = vec![Candidate::blocked(now)];
         } else if len <= self.confirmed {
+            self.left = true;
             self.restart(now);
         } else {
             self.go_on(now);
@@ -267,9 +274,10 @@ impl Search {
 
     fn failed(&mut self, now: Instant, size: usize) {
         if size <= FLOOR {
-            self.blocked = true;
+            (self.blocked, self.left) = (true, true);
             self.candidates = vec![Candidate::blocked(now)];
         } else if size <= self.confirmed {
+            self.left = true;
             self.restart(now);
         } else {
             self.too_large = self.too_large.min(size);
@@ -283,7 +291,7 @@ impl Search {
             return;
         }
         let top = self.too_large;
-        if self.confirmed < ETHERNET && top > self.confirmed + RESOLUTION && self.candidates.len() < MOST_CANDIDATES {
+        if self.confirmed < ETHERNET && top > self.confirmed + RESOLUTION {
             let middle = self.confirmed + (top.min(ETHERNET + RESOLUTION) - self.confirmed) / 2;
             self.candidates.push(Candidate::new(now, middle.min(ETHERNET), TRIES));
         } else if self.confirmed < MOST {

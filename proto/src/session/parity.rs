@@ -3,7 +3,7 @@
 //! Shards are made when a peer that needs them was sent the whole picture. The last picture's are kept, for the next peer is likely to
 //! need the same.
 
-use crate::media::fec::{self, MAX_RUN};
+use crate::media::fec::{self, MAX_ORIGINALS, MAX_RUN};
 use crate::media::packetizer::{Log, Slice};
 use crate::wire::datagram::{Message, Shard};
 
@@ -41,7 +41,8 @@ impl Parity {
         let Some(count) = slices.first().map(|slice| usize::from(slice.count)).filter(|count| *count == slices.len()) else {
             return Vec::new();
         };
-        let runs = count.div_ceil(MAX_RUN);
+        let fragments: usize = slices.iter().map(|slice| usize::from(slice.fragments(payload))).sum();
+        let runs = count.div_ceil(MAX_RUN).max(fragments.div_ceil(MAX_ORIGINALS)).min(count);
         let mut messages = Vec::new();
         // Runs of nearly one length: a short one would be the weakest.
         for run in slices.chunks(count.div_ceil(runs)) {

@@ -270,9 +270,14 @@ impl Path {
         }
     }
 
-    /// So many large datagrams left.
-    pub fn large_left(&mut self, datagrams: u64) {
-        self.large += datagrams;
+    /// A datagram with a piece of a picture left.
+    pub fn left(&mut self, len: usize) {
+        self.large += u64::from(self.search.is_large(len));
+    }
+
+    /// Whether it was found since the last call that the path takes less than it did.
+    pub fn take_narrowed(&mut self) -> bool {
+        self.search.take_left()
     }
 
     /// The peer reports that so many datagrams came.

@@ -8,7 +8,6 @@
 mod sound;
 
 use super::flow::{Flow, Told};
-use super::mtu;
 use super::parity::Parity;
 use super::path::Path;
 use super::repairs::Repairs;
@@ -196,14 +195,22 @@ impl Peer {
             if cut_anew.get(&piece.slice).is_some_and(|cut| *cut != piece.cut) {
                 return true;
             }
-            let anew = usize::from(piece.cut) > payload;
-            let payload_len = || slice.fragment(piece.fragment, piece.cut.into()).1.len();
-            let bytes = if anew { slice.body.len() } else { payload_len() + Path::OVERHEAD + FRAGMENT_LEN };
-            if resend.len() >= MAX_RESEND || !repairs.take(now, bytes) {
+            let len = slice.fragment(piece.fragment, piece.cut.into()).1.len();
+            let (cut, fragments) = match len > payload {
+                true => anew(slice, piece.cut.into(), payload),
+                false => (piece.cut.into(), 1),
+            };
+            let bytes = if len > payload { slice.body.len() } else { len };
+            let bytes = bytes + usize::from(fragments) * (Path::OVERHEAD + FRAGMENT_LEN);
+            if resend.len() + usize::from(fragments) > MAX_RESEND || !repairs.take(now, bytes) {
                 return false;
             }
-            if anew {
-                cut(cut_anew, resend, log, piece, payload);
+            let cut = cut as u16;
+            if len > payload {
+                let oldest = log.clamp(Cursor { slice: 0, fragment: 0 }).slice;
+                cut_anew.retain(|slice, _| *slice >= oldest);
+                cut_anew.insert(piece.slice, cut);
+                resend.extend((0..fragments).map(|fragment| Piece { fragment, cut, ..piece }));
             } else {
                 resend.push_back(piece);
             }
@@ -237,7 +244,7 @@ impl Peer {
             }
             let fresh = fresh.map(|picture| (picture, buffer.len() - datagrams * (Path::OVERHEAD + FRAGMENT_LEN)));
             self.flow.sent(now, (datagrams, buffer.len()), fresh);
-            path.large_left(buffer.chunks(segment).filter(|datagram| datagram.len() > mtu::LARGE).count() as u64);
+            buffer.chunks(segment).for_each(|datagram| path.left(datagram.len()));
             self.stats.bytes += buffer.len() as u64;
             self.stats.datagrams += datagrams as u64;
         }
@@ -290,27 +297,27 @@ impl Peer {
         path: &mut Path,
         buffer: &mut Vec<u8>,
     ) -> usize {
-        let (mut segment, mut left) = (0, run);
+        let (mut segment, mut left, mut let_go) = (0, run, false);
         while let Some(piece) = self.resend.front().copied().filter(|_| left > 0) {
             let Some(slice) = log.slice(piece.slice) else {
                 self.resend.pop_front();
                 continue;
             };
-            if usize::from(piece.cut) > payload {
+            let (head, piece_payload) = slice.fragment(piece.fragment, piece.cut.into());
+            let len = piece_payload.len() + Path::OVERHEAD + FRAGMENT_LEN;
+            if piece_payload.len() > payload {
+                // The path takes less than when it was asked for. It is asked for again, and then cut anew.
                 self.resend.pop_front();
-                self.repairs.give_back(slice.fragment(piece.fragment, piece.cut.into()).1.len() + Path::OVERHEAD + FRAGMENT_LEN);
-                if self.cut_anew.get(&piece.slice).is_none_or(|cut| *cut == piece.cut) {
-                    self.repairs.took(now, slice.body.len());
-                    cut(&mut self.cut_anew, &mut self.resend, log, piece, payload);
+                self.repairs.give_back(len);
+                if !std::mem::replace(&mut let_go, true) {
+                    self.sent.ask_anew(payload);
                 }
                 continue;
             }
-            let (head, payload) = slice.fragment(piece.fragment, piece.cut.into());
-            let len = payload.len() + Path::OVERHEAD + FRAGMENT_LEN;
             if segment != 0 && len > segment {
                 break;
             }
-            let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
+            let number = path.seal(buffer, |out| Message::Fragment(head, piece_payload).encode(out));
             self.sent.record(now, number, piece, slice.picture, len);
             self.resend.pop_front();
             self.stats.resent += 1;
@@ -348,8 +355,13 @@ impl Peer {
             return (0, None);
         };
         // A picture is cut into one length, for its shards' sake, unless the path takes no more of it.
+        if cursor.fragment > 0 && self.cut_anew.get(&cursor.slice).is_some_and(|cut| usize::from(*cut) != self.cut.0) {
+            // It was asked for, and all of it is sent by now, or waits to be.
+            self.cursor = Cursor { slice: cursor.slice + 1, fragment: 0 };
+            return self.fill_fresh(now, (run, payload), shared, path, buffer);
+        }
         if payload < self.cut.0 && cursor.fragment > 0 {
-            self.cut.0 = anew(slice, self.cut.0, payload);
+            self.cut.0 = anew(slice, self.cut.0, payload).0;
             self.cut_anew.insert(cursor.slice, self.cut.0 as u16);
             cursor.fragment = 0;
         } else if cursor.fragment == 0 && (payload < self.cut.0 || slice.picture != self.cut.1) {
@@ -378,18 +390,9 @@ impl Peer {
     }
 }
 
-/// The length of payloads a slice is cut into anew, none longer than `payload`: more of them than the `former` ones, so that its
-/// receiver can tell them from those.
-fn anew(slice: &Slice, former: usize, payload: usize) -> usize {
-    payload.min(slice.body.len().saturating_sub(1) / usize::from(slice.fragments(former).max(1))).max(1)
-}
-
-/// Queues all of the slice a piece is of, cut anew.
-fn cut(cut_anew: &mut BTreeMap<u64, u16>, resend: &mut VecDeque<Piece>, log: &Log, piece: Piece, payload: usize) {
-    let Some(slice) = log.slice(piece.slice) else { return };
-    let cut = anew(slice, piece.cut.into(), payload);
-    let oldest = log.clamp(Cursor { slice: 0, fragment: 0 }).slice;
-    cut_anew.retain(|slice, _| *slice >= oldest);
-    cut_anew.insert(piece.slice, cut as u16);
-    resend.extend((0..slice.fragments(cut)).map(|fragment| Piece { fragment, cut: cut as u16, ..piece }));
+/// The length of payloads a slice is cut into anew, none longer than `payload`, and how many there are: more than of the `former` ones, so
+/// that its receiver can tell them from those.
+fn anew(slice: &Slice, former: usize, payload: usize) -> (usize, u16) {
+    let cut = payload.min(slice.body.len().saturating_sub(1) / usize::from(slice.fragments(former).max(1))).max(1);
+    (cut, slice.fragments(cut))
 }

@@ -16,7 +16,7 @@ use super::link::{Link, LinkId};
 use crate::crypto::Side;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Peers: a class or a grid, and what one sender's uplink could ever feed.
 pub const MAX_PEERS: usize = 256;
@@ -24,6 +24,12 @@ pub const MAX_PEERS: usize = 256;
 /// Peers of one address where nobody has a key: a wall of screens on one machine. A quarter of all, so that four addresses are
 /// needed to take every place.
 pub const MAX_OF_ADDRESS: usize = 64;
+
+/// From a hello to the first datagram a slow path takes so long. A newcomer keeps its place meanwhile, …
+const FIRST: Duration = Duration::from_secs(1);
+
+/// … unless so many are mute: that is a flood, and each of them would come anew.
+const FLOOD: usize = 16;
 
 /// Whether there is a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,9 +99,11 @@ pub(super) fn place(
         return Place::Free;
     }
     let may = |link: &Link| !of_address || link.remote.ip() == address;
-    let idlers = peers().filter(|(_, link)| may(link)).filter_map(|(id, link)| Some((idle(now, link)?, id)));
-    if let Some((_, idler)) = idlers.min() {
-        return Place::Of(idler);
+    let idlers = || peers().filter(|(_, link)| may(link)).filter_map(|(id, link)| Some((idle(now, link)?, id)));
+    match idlers().min() {
+        Some((Idle::Mute(since), _)) if now < since + FIRST && idlers().count() < FLOOD => {}
+        Some((_, idler)) => return Place::Of(idler),
+        None => {}
     }
     if of_address {
         return Place::Taken(Limit::Address);

@@ -73,7 +73,10 @@ impl Repairs {
 
     fn pass(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.at = self.at.max(now);
+        if passed == 0.0 {
+            return;
+        }
+        self.at = now;
         self.fresh *= (-passed / self.memory.as_secs_f64()).exp();
         let most = self.fresh * self.share + TRICKLE;
         self.credit = (self.credit + passed * TRICKLE).min(most);

@@ -95,7 +95,8 @@ impl Sent {
         self.entries.get(number as usize % LEN)?.as_ref().filter(|entry| entry.number == number)
     }
 
-    /// Hands out what a NACK misses, each packet until `lost` says that it is sent again.
+    /// Hands out what a NACK misses, each packet once; ends where `lost` says that nothing more can be sent again now, and what was not
+    /// may be asked for anew.
     pub fn take_lost(&mut self, now: Instant, nack: &Nack, rtt: Duration, mut lost: impl FnMut(Piece) -> bool) {
         let oldest = self.next.saturating_sub(LEN as u64);
         let mut from = oldest;
@@ -103,7 +104,9 @@ impl Sent {
             let end = range.first.saturating_add(u64::from(range.count)).min(self.next);
             // They are in order; what names one packet many times costs no more than once.
             for number in range.first.max(from)..end {
-                self.take(number, &mut lost);
+                if !self.take(number, &mut lost) {
+                    return;
+                }
             }
             from = from.max(end);
         }
@@ -111,21 +114,32 @@ impl Sent {
             // What was sent less than a round trip ago may simply not have arrived when the question was asked.
             let sure = |entry: &Entry| entry.at + rtt <= now;
             for number in nack.highest.saturating_add(1).max(oldest)..self.next {
-                if self.entries.get(number as usize % LEN).is_some_and(|entry| entry.as_ref().is_some_and(sure)) {
-                    self.take(number, &mut lost);
+                let entry = self.entries.get(number as usize % LEN);
+                if entry.is_some_and(|entry| entry.as_ref().is_some_and(sure)) && !self.take(number, &mut lost) {
+                    return;
                 }
             }
         }
     }
 
-    fn take(&mut self, number: u64, lost: &mut impl FnMut(Piece) -> bool) {
+    /// What is cut into longer payloads is sent by nobody any more: it may be asked for anew.
+    pub fn ask_anew(&mut self, payload: usize) {
+        for entry in self.entries.iter_mut().flatten().filter(|entry| usize::from(entry.piece.cut) > payload) {
+            entry.asked = false;
+        }
+    }
+
+    /// Whether more may be taken.
+    fn take(&mut self, number: u64, lost: &mut impl FnMut(Piece) -> bool) -> bool {
         if let Some(Some(entry)) = self.entries.get_mut(number as usize % LEN)
             && entry.number == number
             && !entry.asked
             && entry.piece.again < MAX_AGAIN
         {
             entry.asked = lost(Piece { again: entry.piece.again + 1, ..entry.piece });
+            return entry.asked;
         }
+        true
     }
 }
 
@@ -191,6 +205,6 @@ mod tests {
                 taken
             });
         }
-        assert_eq!(lost, [2, 3, 2, 3], "what was not taken may be asked for again");
+        assert_eq!(lost, [2, 2, 3], "what was not taken may be asked for again");
     }
 }

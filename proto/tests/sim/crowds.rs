@@ -119,6 +119,21 @@ fn the_256_mute_peers_give_way() {
     assert_eq!((closed.len(), closed.contains(&real)), (MAX_PEERS - 1, false), "nobody holds a place without a word");
 }
 
+/// All places are of use but one that was just taken: its first datagram is on its way.
+#[test]
+fn who_has_just_come_is_not_thrown_out_by_the_next() {
+    let mut crowd = Crowd::new(None);
+    crowd.fill(0..255, 1);
+    let last = crowd.join(255).expect("there is room");
+    assert_eq!(crowd.here.len(), MAX_PEERS);
+    let (told, _) = crowd.join(7).expect_err("it may speak any moment");
+    assert_eq!(told.refusal, Some(Refusal::Full));
+    crowd.take_closed();
+    crowd.pass(ms(1100), &[last]);
+    crowd.join(7).expect("it never spoke");
+    assert_eq!(crowd.take_closed(), [last]);
+}
+
 #[test]
 fn one_address_has_few_places_and_more_with_the_key() {
     let mut crowd = Crowd::new(None);

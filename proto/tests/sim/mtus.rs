@@ -71,6 +71,8 @@ fn a_black_hole_is_left_within_a_second() {
     assert!(pair.watched.borrow().frozen < 1_000_000_000, "{} ms", pair.watched.borrow().frozen / 1_000_000);
     assert!(whole_since(&pair, secs(6)) > 6 * 30 - 6, "{} whole", whole_since(&pair, secs(6)));
     assert!((1040..=1072).contains(&found(&pair)), "{}", found(&pair));
+    let targets = &pair.source.borrow().targets;
+    assert!(targets.iter().all(|(_, target)| target.is_none()), "what was too long was dropped by no policer: {targets:?}");
 }
 
 /// The same for a film: slices that were begun are cut anew, and not one is missing.
