@@ -39,6 +39,8 @@ pub enum Tick {
     Microphone(u64),
     Film,
     Speaker(u64),
+    /// A picture that was held may be due.
+    Due,
 }
 
 /// One process: a session core and what stands for the rest of the application.

@@ -1,15 +1,17 @@
 //! A receiving process: the shipped `receiver::Session`, and in place of decoder, window and speaker what notes when something
 //! would have been seen or heard.
 //!
-//! Decoding and handing to the display take a fixed time after a picture's last slice. The speaker is in `speaker.rs`.
+//! Decoding and handing to the display take a fixed time after a picture's last slice was let go. The speaker is in `speaker.rs`.
 
 use super::harness::{Moment, Program, Tick};
 use super::oscillator::{Base, Oscillator};
 use super::sending::{Source, fill_scan, identity};
 use super::speaker::Speaker;
+use eyeline_proto::media::backlog::Backlog;
 use eyeline_proto::media::clock::{Epoch, Mapping};
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
 use eyeline_proto::media::hold::Hold;
+use eyeline_proto::media::hold_queue::HoldQueue;
 use eyeline_proto::session::receiver::{Command, Config, Event, SenderId, Session};
 use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::unreachable::DialError;
@@ -18,7 +20,7 @@ use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::preamble::Role;
 use eyeline_proto::wire::slice::Head;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -97,6 +99,20 @@ pub struct Receiving {
     hold: Option<Hold>,
     newest: Option<MediaTime>,
     scan: Vec<u8>,
+    /// The sender skips nothing, and nothing of it is skipped here.
+    film: bool,
+    backlog: Backlog,
+    /// Pictures of which slices were left out, for they lay in the kernel.
+    stale: BTreeSet<u64>,
+    queue: HoldQueue<Waiting>,
+}
+
+/// A picture that is whole, or settled in part.
+struct Waiting {
+    picture: u64,
+    capture: MediaTime,
+    /// When it was.
+    came: Moment,
 }
 
 /// The senders there are, by name; a scenario may add to them.
@@ -136,6 +152,10 @@ impl Receiving {
             hold: None,
             newest: None,
             scan: Vec::new(),
+            film: false,
+            backlog: Backlog::default(),
+            stale: BTreeSet::new(),
+            queue: HoldQueue::default(),
         };
         (Box::new(receiving), (watched, speaker))
     }
@@ -146,6 +166,11 @@ impl Receiving {
         fill_scan(slice.picture, slice.index, &mut self.scan);
         assert!(self.scan == scan, "picture {} slice {}: another content than was sent", slice.picture, slice.index);
         let capture = head.capture;
+        let captured = self.mapping.filter(|_| !self.film).and_then(|(_, mapping)| mapping.captured(capture, at.local));
+        if captured.is_some_and(|captured| self.backlog.holds(at.local, at.local.saturating_duration_since(captured))) {
+            self.stale.insert(slice.picture);
+        }
+        let stale = self.stale.contains(&slice.picture);
         let mut watched = self.watched.borrow_mut();
         let since = watched.last_band.map_or(0, |last| at.true_ns - last);
         watched.frozen = watched.frozen.max(since);
@@ -154,7 +179,9 @@ impl Receiving {
             watched.first_whole.get_or_insert(at.true_ns);
             watched.whole_at.push(at.true_ns);
             drop(watched);
-            self.show(at, slice.picture, capture);
+            if !stale {
+                self.show(at, slice.picture, capture);
+            }
         } else {
             self.captures.insert(slice.picture, capture);
         }
@@ -175,28 +202,50 @@ impl Receiving {
         self.watched.borrow_mut().parts += 1;
     }
 
+    /// A picture is here: it is shown when it is due.
     fn show(&mut self, at: Moment, picture: u64, capture: MediaTime) {
-        let Some(source) = &self.shown_source else { return };
-        let captured = source.borrow().true_time(capture);
         self.newest = self.newest.max(Some(capture));
-        let ready = at.true_ns + DECODE;
-        let mut watched = self.watched.borrow_mut();
         // A file is written as it comes; only what is seen is held.
-        let held = watched.hold.picture_due().filter(|_| !self.writes);
-        let due = held.zip(self.mapping).and_then(|(held, (_, mapping))| {
-            let due = mapping.to_local(capture).checked_add(held)?;
-            Some(self.clock.when(self.base.nanos(due)))
-        });
-        let shown = ready.max(due.unwrap_or(0)).max(watched.shown_at.last().copied().unwrap_or(0));
+        let held = self.watched.borrow().hold.picture_due().filter(|_| !self.writes);
+        let due = held
+            .zip(self.mapping)
+            .and_then(|(held, (_, mapping))| mapping.captured(capture, at.local)?.min(at.local).checked_add(held));
+        let waiting = Waiting { picture, capture, came: at };
+        if self.queue.passes(at.local, due) {
+            return self.see(at, &waiting);
+        }
+        self.queue.push(at.local, due, 0, waiting);
+        self.wake_when_due(at);
+    }
+
+    fn tell(&mut self, at: Moment) {
+        for command in std::mem::take(&mut self.commands) {
+            self.session.handle_command(at.local, command);
+        }
+    }
+
+    fn wake_when_due(&mut self, at: Moment) {
+        if let Some(due) = self.queue.deadline() {
+            self.ticks.push((self.clock.when(self.base.nanos(due)).max(at.true_ns + 1000), Tick::Due));
+        }
+    }
+
+    /// A picture is let go at `at`, and on the display as soon as it is decoded.
+    fn see(&mut self, at: Moment, Waiting { picture, capture, came }: &Waiting) {
+        let Some(source) = &self.shown_source else { return };
+        let captured = source.borrow().true_time(*capture);
+        let mut watched = self.watched.borrow_mut();
+        let shown = (at.true_ns + DECODE).max(watched.shown_at.last().copied().unwrap_or(0));
         watched.latencies.push(shown.saturating_sub(captured));
         watched.shown_at.push(shown);
-        watched.shown.push(Shown { at: at.true_ns, picture, latency: shown.saturating_sub(captured) });
-        watched.held.push(shown - ready);
+        watched.shown.push(Shown { at: came.true_ns, picture: *picture, latency: shown.saturating_sub(captured) });
+        watched.held.push(shown - DECODE - came.true_ns);
         if let Some((_, mapping)) = self.mapping {
-            let unheld = at.local + Duration::from_nanos(DECODE);
-            let unheld = unheld.saturating_duration_since(mapping.to_local(capture));
+            let unheld = came.local + Duration::from_nanos(DECODE);
+            let unheld = unheld.saturating_duration_since(mapping.to_local(*capture));
             watched.hold.picture_was(at.local, unheld);
         }
+        self.queue.took(Duration::from_nanos(DECODE));
         let mut speaker = self.speaker.borrow_mut();
         speaker.set_target(watched.hold.sound_due());
         watched.hold.sound_is(speaker.latency());
@@ -208,12 +257,13 @@ impl Receiving {
         let mut watched = self.watched.borrow_mut();
         watched.settled.push(settled);
         let capture = self.captures.remove(&settled.picture);
+        let stale = self.stale.remove(&settled.picture);
         if settled.is_whole() {
             watched.whole += 1;
         } else if settled.slices > 0 {
             watched.partial += 1;
             drop(watched);
-            if let Some(capture) = capture {
+            if let Some(capture) = capture.filter(|_| !stale) {
                 self.show(at, settled.picture, capture);
             }
         } else {
@@ -236,8 +286,8 @@ impl Receiving {
                 self.speaker.borrow_mut().push(at, number, capture, channels, &samples);
             }
             Event::Clock(mapping) => self.take_clock(at, mapping),
-            Event::SenderUp { sender, name, again, .. } => {
-                self.sender = sender;
+            Event::SenderUp { sender, name, again, film, .. } => {
+                (self.sender, self.film) = (sender, film);
                 self.shown_source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
                 self.watched.borrow_mut().senders.push((at.true_ns, name.clone()));
                 if self.watched.borrow().stuck {
@@ -249,6 +299,8 @@ impl Receiving {
                     let fresh = self.hold.get_or_insert_with(|| self.watched.borrow().hold.clone()).clone();
                     self.watched.borrow_mut().hold = fresh;
                     self.captures.clear();
+                    (self.backlog, self.stale) = (Backlog::default(), BTreeSet::new());
+                    self.queue.clear();
                 }
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));
             }
@@ -337,7 +389,17 @@ impl Program for Receiving {
     }
 
     fn tick(&mut self, at: Moment, tick: Tick) {
-        let Tick::Speaker(request) = tick else { unreachable!("a receiver wants no {tick:?}") };
+        let request = match tick {
+            Tick::Speaker(request) => request,
+            Tick::Due => {
+                while let Some(waiting) = self.queue.pop(at.local) {
+                    self.see(at, &waiting);
+                }
+                self.wake_when_due(at);
+                return self.tell(at);
+            }
+            _ => unreachable!("a receiver wants no {tick:?}"),
+        };
         let mut speaker = self.speaker.borrow_mut();
         let source = self.shown_source.as_ref().map(|source| source.borrow());
         speaker.fill(at, self.clock, source.as_deref());
@@ -348,9 +410,7 @@ impl Program for Receiving {
         match self.session.poll(at.local, buffer) {
             Output::Event(event) => {
                 self.handle_event(at, event);
-                for command in std::mem::take(&mut self.commands) {
-                    self.session.handle_command(at.local, command);
-                }
+                self.tell(at);
                 None
             }
             Output::Datagrams { to, segment, len } => Some(Output::Datagrams { to, segment, len }),

@@ -437,7 +437,7 @@ impl Program for Sending {
             }
             Tick::Microphone(block) => self.microphone(at, block),
             Tick::Film => self.film(at),
-            Tick::Speaker(_) => unreachable!("a sender has no speaker"),
+            Tick::Speaker(_) | Tick::Due => unreachable!("a sender shows nothing"),
         }
         for command in std::mem::take(&mut self.commands) {
             self.session.handle_command(at.local, command);
