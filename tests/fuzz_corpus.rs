@@ -137,7 +137,12 @@ fn scripts_of_the_corpus_are_survived_by_the_receiver() {
             ("noise", noise),
             ("far", far),
         ]
-        .map(|(name, bytes)| (name.to_string(), bytes))
-        .to_vec()
+        .into_iter()
+        .flat_map(|(name, bytes)| {
+            let mut film = bytes.clone();
+            film[0] |= targets::FILM;
+            [(name.to_string(), bytes), (format!("{name}-film"), film)]
+        })
+        .collect()
     });
 }
