@@ -72,9 +72,11 @@ impl Hosts {
         Hosts { names, reconnect: common.reconnect, outages: BTreeMap::new(), hopeless: BTreeSet::new(), ever_reached: false }
     }
 
-    /// A peer said hello: from now on trouble is news again.
-    pub fn reached(&mut self) {
-        self.outages.clear();
+    /// A peer said hello; this host's trouble, if it was one we dialled, is news again from now on.
+    pub fn reached(&mut self, host: Option<HostId>) {
+        if let Some(host) = host {
+            self.outages.remove(&host);
+        }
         self.ever_reached = true;
     }
 
@@ -157,7 +159,7 @@ mod tests {
             let mut one = hosts("--host camera --no-reconnect");
             assert_eq!(one.unreachable(now, HostId(0), &error, false).expect_err("once").code, ExitCode::PeerLost);
             let mut one = hosts("--host camera");
-            one.reached();
+            one.reached(Some(HostId(0)));
             assert_eq!(one.unreachable(now, HostId(0), &error, true).expect_err("no use").code, ExitCode::PeerLost);
         }
     }
@@ -174,6 +176,17 @@ mod tests {
     }
 
     #[test]
+    fn the_outage_of_a_host_goes_on_when_another_is_reached() {
+        let (mut two, now) = (hosts("--host camera"), Instant::now());
+        two.names.push("other:9688".to_string());
+        assert!(two.is_news(now, HostId(0), &nobody()) && two.is_news(now, HostId(1), &nobody()));
+        two.reached(Some(HostId(1)));
+        two.reached(None);
+        assert!(!two.is_news(now, HostId(0), &nobody()), "it was said");
+        assert!(two.is_news(now, HostId(1), &nobody()), "its next outage");
+    }
+
+    #[test]
     fn an_outage_is_worth_one_line_and_another_trouble_of_it_one_a_minute_later() {
         let (mut one, start) = (hosts("--host camera"), Instant::now());
         let (mut lines, mut second) = (Vec::new(), 0);
@@ -186,7 +199,7 @@ mod tests {
             second += 1;
         }
         assert_eq!(lines, [(0, nobody()), (60, unknown("camera"))], "two that take turns");
-        one.reached();
+        one.reached(Some(HostId(0)));
         assert!(one.is_news(start + Duration::from_secs(601), HostId(0), &nobody()), "the next outage is news");
     }
 }

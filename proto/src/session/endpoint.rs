@@ -117,6 +117,11 @@ impl Endpoint {
         self.links.get(&id)?.hello.as_ref()
     }
 
+    /// The host that a link belongs to, where we dialled.
+    pub fn host(&self, id: LinkId) -> Option<HostId> {
+        self.hosts.of(id)
+    }
+
     /// A link's datagram path.
     pub fn path(&mut self, id: LinkId) -> Option<&mut Path> {
         self.links.get_mut(&id)?.path.as_mut()
@@ -166,7 +171,7 @@ impl Endpoint {
         match outcome {
             Ok((stream, _)) if self.stopped => self.closes.push_back(stream),
             Ok((stream, remote)) => {
-                let Some(id) = self.add(now, Side::Dialler, stream, remote) else { return self.hosts.failed(now, host) };
+                let Some(id) = self.add(now, Side::Dialler, stream, remote) else { return self.hosts.failed(now, host, true) };
                 match self.hosts.connected(host, id) {
                     Ok(Some(evicted)) => self.remove(evicted),
                     Ok(None) => {}
@@ -178,7 +183,7 @@ impl Endpoint {
                 if fatal {
                     self.hosts.give_up(host)
                 } else {
-                    self.hosts.failed(now, host)
+                    self.hosts.failed(now, host, error.has_address())
                 }
                 self.notices.push_back(Notice::Unreachable { host, error: error.into(), fatal });
             }

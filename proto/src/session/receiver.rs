@@ -109,7 +109,7 @@ impl Session {
     fn sender_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
         let Some(hello) = self.endpoint.hello(link) else { return };
         let (name, film, pictures) = (hello.name.clone(), hello.patient, hello.pictures);
-        let address = self.address(link);
+        let (address, host) = (self.address(link), self.endpoint.host(link));
         if let Some(waited) = replaces {
             self.waiting.remove(waited);
         }
@@ -121,7 +121,7 @@ impl Session {
                 self.past.add_connection(source);
                 source.reconnected(link);
                 let sender = source.sender;
-                self.events.push_back(Event::SenderUp { sender, name, address, again: true, film, pictures });
+                self.events.push_back(Event::SenderUp { sender, name, address, host, again: true, film, pictures });
                 return;
             }
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
@@ -158,8 +158,8 @@ impl Session {
         let sender = SenderId(self.next_sender);
         self.next_sender += 1;
         self.source = Some(Source::new(now, sender, film, connection, self.wants));
-        let address = self.address(link);
-        self.events.push_back(Event::SenderUp { sender, name, address, again: false, film, pictures });
+        let (address, host) = (self.address(link), self.endpoint.host(link));
+        self.events.push_back(Event::SenderUp { sender, name, address, host, again: false, film, pictures });
         if let Some(format) = format {
             self.take_format(now, format);
         }

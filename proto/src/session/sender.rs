@@ -155,7 +155,7 @@ impl Session {
         self.peers.insert(link, peer);
         self.update_target(now);
         self.endpoint.send(link, &Record::Format(Format { first, ..self.format }));
-        self.events.push_back(Event::PeerUp { peer: link, name, address, again });
+        self.events.push_back(Event::PeerUp { peer: link, name, address, host: self.endpoint.host(link), again });
     }
 
     fn update_watched(&mut self, now: Instant) {

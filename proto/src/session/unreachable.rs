@@ -138,6 +138,18 @@ pub enum DialError {
 }
 
 impl DialError {
+    /// The host has an address, whatever became of dialling it.
+    pub fn has_address(&self) -> bool {
+        !matches!(
+            self,
+            DialError::UnknownName { .. }
+                | DialError::NoAddress { .. }
+                | DialError::LinkLocalAlone { .. }
+                | DialError::NoZone { .. }
+                | DialError::UnknownZone { .. }
+        )
+    }
+
     /// As it was given it can never be dialled, whatever changes elsewhere.
     pub fn is_final(&self) -> bool {
         matches!(self, DialError::NoZone { .. })

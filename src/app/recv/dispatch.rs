@@ -198,7 +198,7 @@ mod tests {
 
     fn up(sender: u64) -> Event {
         let (name, address) = (String::new(), SocketAddr::from(([10, 0, 0, 1], 1)));
-        Event::SenderUp { sender: SenderId(sender), name, address, again: false, film: false, pictures: true }
+        Event::SenderUp { sender: SenderId(sender), name, address, host: None, again: false, film: false, pictures: true }
     }
 
     /// Pictures held for 200 ms, as `--latency 200` asks; buffers come back when they are decoded.

@@ -265,9 +265,9 @@ impl Recv<'_> {
 
     fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
         match event {
-            Event::SenderUp { name, address, again, pictures, film, .. } => {
+            Event::SenderUp { name, address, host, again, pictures, film, .. } => {
                 self.film = film;
-                self.hosts.reached();
+                self.hosts.reached(host);
                 self.awaited.reached();
                 let sends = if pictures { "is sending" } else { "is sending sound only" };
                 self.doorman.peer(&format!("{name} ({address}) {}", if again { "is back" } else { sends }));

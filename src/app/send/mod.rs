@@ -184,8 +184,8 @@ impl Send<'_> {
 
     fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
         match event {
-            Event::PeerUp { name, address, again, .. } => {
-                self.hosts.reached();
+            Event::PeerUp { name, address, host, again, .. } => {
+                self.hosts.reached(host);
                 self.awaited.reached();
                 self.tell_preview();
                 self.linked += usize::from(!again);

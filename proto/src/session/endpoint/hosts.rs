@@ -28,6 +28,10 @@ const REDIAL_LASTED: Duration = Duration::from_millis(50);
 /// A host whose answers help nobody is dialled again after [`REDIAL`], then after twice as long, and at last so seldom.
 pub const SELDOM: Duration = Duration::from_secs(10);
 
+/// A name without an address is looked up again after [`REDIAL`], then after twice as long, and at last so seldom: a robot that was
+/// just switched on is met within seconds, and name servers are not asked twice a second for ever.
+pub const LOOK_UP: Duration = Duration::from_secs(5);
+
 /// Connections of one host shaking hands at once: one less than a waiting side lets one address have (`admission`).
 pub const MAX_ATTEMPTS: usize = 3;
 
@@ -50,6 +54,8 @@ struct Host {
     met: bool,
     /// Answers in a row that did not want us.
     refusals: u32,
+    /// Look-ups in a row that found no address.
+    unknown: u32,
 }
 
 /// See the module text.
@@ -71,6 +77,7 @@ impl Hosts {
             resume: [0; 16],
             met: false,
             refusals: 0,
+            unknown: 0,
         };
         Hosts { hosts: std::iter::repeat_with(host).take(count).collect(), reconnect }
     }
@@ -98,7 +105,7 @@ impl Hosts {
     /// A dial brought this connection. Gives the attempt that makes room for it; `Err`: it is not wanted any more.
     pub fn connected(&mut self, host: HostId, link: LinkId) -> Result<Option<LinkId>, ()> {
         let host = self.hosts.get_mut(host.0).ok_or(())?;
-        host.dialling = None;
+        (host.dialling, host.unknown) = (None, 0);
         if host.link.is_some() && !host.lost {
             return Err(());
         }
@@ -110,15 +117,16 @@ impl Hosts {
         Ok(evicted)
     }
 
-    /// A dial failed.
-    pub fn failed(&mut self, now: Instant, host: HostId) {
+    /// A dial failed; `found`: at an address, else none was found.
+    pub fn failed(&mut self, now: Instant, host: HostId, found: bool) {
         let Some(host) = self.hosts.get_mut(host.0) else { return };
         // What turned us away answers no more.
         host.refusals = 0;
+        host.unknown = if found { 0 } else { host.unknown.saturating_add(1) };
         let took_long = host.dialling.take().is_some_and(|began| now >= began + REDIAL);
         if self.reconnect && (host.link.is_none() || host.lost) {
-            let pause = host.dialled.map_or(now, |dialled| dialled + REDIAL);
-            host.next = Some(if took_long { now } else { pause.max(now) });
+            let pause = host.dialled.map_or(now, |dialled| dialled + host.pause());
+            host.next = Some(if took_long && found { now } else { pause.max(now) });
         }
     }
 
@@ -224,7 +232,8 @@ impl Host {
     /// Between two tries.
     fn pause(&self) -> Duration {
         // A shift by more than this is beyond the longest anyway.
-        (REDIAL * (1 << self.refusals.saturating_sub(1).min(8))).min(SELDOM)
+        let after = |tries: u32, longest: Duration| (REDIAL * (1 << tries.saturating_sub(1).min(8))).min(longest);
+        after(self.refusals, SELDOM).max(after(self.unknown, LOOK_UP))
     }
 
     fn may_dial(&self) -> bool {
@@ -258,9 +267,9 @@ mod tests {
         let mut hosts = Hosts::new(start, 1, true);
         assert_eq!(hosts.poll(start), Some(HOST));
         assert_eq!((hosts.poll(start + ms(2000)), hosts.deadline()), (None, None), "its answer is waited for");
-        hosts.failed(start + ms(3000), HOST);
+        hosts.failed(start + ms(3000), HOST, true);
         assert_eq!(hosts.poll(start + ms(3000)), Some(HOST), "a dial that took long is followed by the next");
-        hosts.failed(start + ms(3001), HOST);
+        hosts.failed(start + ms(3001), HOST, true);
         assert_eq!(hosts.deadline(), Some(start + ms(3500)), "one that was refused is not repeated at once");
     }
 
@@ -315,6 +324,24 @@ mod tests {
         hosts.greeted(HOST, LinkId(9), [3; 16]);
         hosts.turned_away(now, HOST);
         assert_eq!(hosts.deadline(), Some(now + REDIAL), "a hello makes it well again");
+    }
+
+    #[test]
+    fn a_name_without_an_address_is_looked_up_ever_more_seldom_until_one_is_found() {
+        let start = Instant::now();
+        let mut hosts = Hosts::new(start, 1, true);
+        let (mut now, mut pauses) = (start, Vec::new());
+        for took in [1, 1, 1, 1, 1, 7000, 1] {
+            assert_eq!(hosts.poll(now), Some(HOST));
+            hosts.failed(now + ms(took), HOST, false);
+            let next = hosts.deadline().expect("it is looked up again");
+            pauses.push((next - now).as_millis());
+            now = next;
+        }
+        assert_eq!(pauses, [500, 1000, 2000, 4000, 5000, 7000, 5000], "at once where the look-up itself took longer");
+        assert_eq!(hosts.poll(now), Some(HOST));
+        hosts.failed(now, HOST, true);
+        assert_eq!(hosts.deadline(), Some(now + REDIAL), "it has an address, and is dialled as any other");
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub enum Event {
         name: String,
         /// Where it is.
         address: SocketAddr,
+        /// The host that was dialled for it, if we dialled.
+        host: Option<HostId>,
         /// It was here before and continues.
         again: bool,
         /// It skips nothing: it plays a film.

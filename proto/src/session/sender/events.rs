@@ -54,6 +54,8 @@ pub enum Event {
         name: String,
         /// Where it is.
         address: SocketAddr,
+        /// The host that was dialled for it, if we dialled.
+        host: Option<HostId>,
         /// It was here before.
         again: bool,
     },
