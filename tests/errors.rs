@@ -329,7 +329,8 @@ fn a_full_disk_is_named_with_the_file_and_what_it_keeps() {
         assert_eq!(times(&recv, "error: "), 1, "{}", recv.heard());
         std::fs::remove_file(path).unwrap();
     }
-    let lost = "cannot create /nonexistent/a.y4m: No such file or directory (os error 2); does its folder exist, and may you write there?";
+    let lost =
+        "cannot create /nonexistent/a.y4m: there is no folder /nonexistent: make it (mkdir -p /nonexistent), or write elsewhere";
     fails(&mut recv(&format!("--host 127.0.0.1:{port} --output /nonexistent/a.y4m")), 1, lost);
 }
 

@@ -41,7 +41,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file could not be made.
-    #[error("cannot create {}: {cause}; does its folder exist, and may you write there?", path.display())]
+    #[error("cannot create {}: {}", path.display(), target::cure(path, cause))]
     Create {
         /// As given.
         path: PathBuf,

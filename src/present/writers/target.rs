@@ -85,6 +85,26 @@ impl Target {
     }
 }
 
+/// What keeps a file from being made by this name, and what to do.
+pub(super) fn cure(path: &Path, cause: &io::Error) -> String {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let named = folder.display();
+    match cause.kind() {
+        _ if path.is_dir() => "it is a folder: name a file in it".into(),
+        ErrorKind::IsADirectory => "it ends in /, as folders do: name a file in it".into(),
+        ErrorKind::NotFound if !folder.exists() => {
+            format!("there is no folder {named}: make it (mkdir -p {named}), or write elsewhere")
+        }
+        ErrorKind::NotADirectory => format!("{named} leads through a file that is no folder: write elsewhere"),
+        ErrorKind::PermissionDenied if path.exists() => "you may not write to it: give another name".into(),
+        ErrorKind::PermissionDenied => format!("you may not write in the folder {named}: write elsewhere"),
+        ErrorKind::ReadOnlyFilesystem => {
+            format!("nothing can be written in the folder {named}, it is read-only: write elsewhere")
+        }
+        _ => cause.to_string(),
+    }
+}
+
 fn is_special(there: &Metadata) -> bool {
     !there.is_file() && !there.is_dir() && !there.is_symlink()
 }
@@ -176,6 +196,25 @@ mod tests {
         fs::remove_file(&file.0).unwrap();
         refusal(&link.0, Overwrite::Own);
         assert!(!file.0.exists(), "a link that leads nowhere is not followed");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_told_why_and_what_to_do() {
+        let (folder, file) = (Temporary::new("folder"), Temporary::new("file"));
+        fs::create_dir_all(&folder.0).unwrap();
+        fs::write(&file.0, "").unwrap();
+        let told = |path: &Path| Target::claim(Some(path), Overwrite::Own).map(drop).unwrap_err().to_string();
+        assert_eq!(told(&folder.0), format!("cannot create {}: it is a folder: name a file in it", folder.0.display()));
+        let missing = folder.0.join("deep");
+        let sentence = format!("there is no folder {}: make it (mkdir -p ", missing.display());
+        assert!(told(&missing.join("a.y4m")).contains(&sentence), "{}", told(&missing.join("a.y4m")));
+        assert!(told(&file.0.join("a.y4m")).contains("leads through a file"), "{}", told(&file.0.join("a.y4m")));
+        fs::remove_dir(&folder.0).unwrap();
+        // Whoever runs the tests as root may write anywhere.
+        let (denied, sealed) = (io::Error::from(ErrorKind::PermissionDenied), io::Error::from(ErrorKind::ReadOnlyFilesystem));
+        assert_eq!(cure(&file.0, &denied), "you may not write to it: give another name");
+        assert_eq!(cure(Path::new("a.y4m"), &denied), "you may not write in the folder .: write elsewhere");
+        assert!(cure(Path::new("/mnt/a.y4m"), &sealed).contains("the folder /mnt, it is read-only"));
     }
 
     #[test]
