@@ -243,15 +243,42 @@ impl Wrong {
     }
 }
 
-/// Reads flags with clap, then lets `resolve` make the configuration.
-fn parse<Flags, Config>(
+/// Reads flags with clap, then lets `resolve` make the configuration. `Other` are the flags of the other program.
+fn parse<Flags, Other, Config>(
     args: impl IntoIterator<Item = OsString>,
     resolve: impl FnOnce(Flags) -> Result<Command<Config>, Wrong>,
 ) -> Result<Command<Config>, clap::Error>
 where
     Flags: clap::Parser,
+    Other: clap::Parser,
 {
-    resolve(Flags::try_parse_from(args)?).map_err(|Wrong(kind, sentence)| Flags::command().error(kind, sentence))
+    let flags = Flags::try_parse_from(args).map_err(|error| explain(error, &Flags::command(), &Other::command()))?;
+    resolve(flags).map_err(|Wrong(kind, sentence)| Flags::command().error(kind, sentence))
+}
+
+/// An unknown flag may be one of the other program. Without this it would be proposed as a HOST, which never begins with a dash.
+fn explain(mut error: clap::Error, ours: &clap::Command, theirs: &clap::Command) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    if error.kind() != ErrorKind::UnknownArgument {
+        return error;
+    }
+    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && theirs.get_arguments().any(|arg| is_called(arg, flag))
+    {
+        let (we, they) = (ours.get_name(), theirs.get_name());
+        let sentence = format!("{flag} is a flag of {they}, and this is {we}: give it to the `{they}` on the other machine");
+        return ours.clone().error(ErrorKind::UnknownArgument, sentence);
+    }
+    error.remove(ContextKind::Suggested);
+    error
+}
+
+/// Whether this is how a flag is written, long or short.
+fn is_called(arg: &clap::Arg, text: &str) -> bool {
+    let long = |name: &str| text.strip_prefix("--") == Some(name);
+    let short = |letter: char| text.strip_prefix('-').is_some_and(|rest| rest.chars().eq([letter]));
+    arg.get_long_and_visible_aliases().into_iter().flatten().any(long)
+        || arg.get_short_and_visible_aliases().into_iter().flatten().any(short)
 }
 
 /// HOST without its flag. What is a file here is rather meant to be sent or written.
@@ -379,5 +406,24 @@ mod tests {
         assert!(error.contains("--help"), "{error}");
         assert!(refusal("send --prot 5").contains("a similar argument exists: '--port'"));
         assert!(refusal("send --host lab --host lab").contains("try '--help'"));
+        assert!(!refusal("send --frobnicate").contains("-- --frobnicate"), "no host is called so");
+    }
+
+    #[test]
+    fn a_flag_of_the_other_program_is_told_apart_from_one_that_is_unknown() {
+        let recv = |line: &str| match recv::parse(line.split(' ').map(OsString::from), &Env::default()) {
+            Err(error) => error,
+            Ok(command) => panic!("{line}: {command:?}"),
+        };
+        for flag in ["--test", "--camera 0", "--camera=0", "--resolution 720p", "-s 720p", "-q50", "--preview"] {
+            let error = recv(&format!("recv {flag}"));
+            let told = error.to_string();
+            assert!(told.contains(" is a flag of send, and this is recv") && !told.contains("tip"), "{told}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        for flag in ["--output a.y4m", "--latency=80ms", "-f", "--fullscreen", "--no-window", "--speaker 1"] {
+            let told = refusal(&format!("send {flag}"));
+            assert!(told.contains(" is a flag of recv, and this is send: give it to the `recv` on the other machine"), "{told}");
+        }
     }
 }
