@@ -48,8 +48,7 @@ pub enum Error {
 pub enum Outcome {
     /// Without complaint.
     Clean,
-    /// The data was cut or odd: some pixels may be wrong. The library says the same where it gave up after a warning; then the rest is
-    /// what was in the buffer before.
+    /// The data was cut or odd: some pixels may be wrong, but all are of this picture.
     Warned,
 }
 
@@ -114,6 +113,11 @@ fn check_rows(sampling: Sampling, size: Size, lens: [usize; 3], strides: [usize;
 
 fn check_size(size: Size) -> Result<(), Error> {
     if size.is_possible() { Ok(()) } else { Err(Error::Limits(size)) }
+}
+
+/// After a warning; the library's words may be either's.
+fn gave_up() -> Error {
+    Error::Fatal("its data is broken, and the rest of it makes no sense".into())
 }
 
 /// An owned `tjhandle`.
@@ -347,6 +351,10 @@ impl Decompressor {
             return Err(Error::Room { what: "pixel", len: out.len(), needed });
         }
         self.expect(jpeg, size)?;
+        // The library says the same of a mere warning and of giving up after one, and then the rest is what was in the buffer before. It
+        // sets the top byte of every word it writes, the last one of the last row at the end.
+        let last = needed - 1;
+        let before = std::mem::replace(&mut out[last], 0);
         // SAFETY: the header of these very bytes says `size`, and `out` holds that many rows of `stride` words (both checked above),
         // so the library, which parses the same header again, stays inside; it reads at most `len` bytes of the JPEG.
         let code = unsafe {
@@ -359,7 +367,14 @@ impl Decompressor {
                 WORD as c_int,
             )
         };
-        self.finish(code)
+        let outcome = match self.finish(code) {
+            Ok(Outcome::Warned) if out[last] == 0 => Err(gave_up()),
+            outcome => outcome,
+        };
+        if outcome.is_err() && out[last] == 0 {
+            out[last] = before;
+        }
+        outcome
     }
 
     /// Decodes a JPEG of `size` into planes of [`plane_sizes`].
@@ -369,20 +384,34 @@ impl Decompressor {
         if self.expect(jpeg, size)?.sampling != Some(sampling) {
             return Err(Error::Sampling);
         }
-        let mut planes = out.planes.map(<[u8]>::as_mut_ptr);
         let mut strides = out.strides.map(|stride| stride as c_int);
-        // SAFETY: the header of these very bytes says `size` and `sampling`, and the planes hold the rows of `plane_sizes` for
-        // them (all checked above), which is what the library writes; it reads at most `len` bytes of the JPEG.
-        let code = unsafe {
-            raw::tj3DecompressToYUVPlanes8(
-                self.handle.as_ptr(),
-                jpeg.as_ptr(),
-                jpeg.len() as raw::size_t,
-                planes.as_mut_ptr(),
-                strides.as_mut_ptr(),
-            )
-        };
-        self.finish(code)
+        let luma = plane_sizes(sampling, size)[0];
+        let last = out.strides[0] * (luma.height as usize - 1) + luma.width as usize - 1;
+        let [y, cb, cr] = out.planes;
+        let before = y[last];
+        // As in `rgb`, but a sample may well be what was put there: twice it cannot be, for the same bytes give the same picture.
+        for mark in [0x55, 0xAA] {
+            y[last] = mark;
+            let mut planes = [y.as_mut_ptr(), cb.as_mut_ptr(), cr.as_mut_ptr()];
+            // SAFETY: the header of these very bytes says `size` and `sampling`, and the planes hold the rows of `plane_sizes` for
+            // them (all checked above), which is what the library writes; it reads at most `len` bytes of the JPEG.
+            let code = unsafe {
+                raw::tj3DecompressToYUVPlanes8(
+                    self.handle.as_ptr(),
+                    jpeg.as_ptr(),
+                    jpeg.len() as raw::size_t,
+                    planes.as_mut_ptr(),
+                    strides.as_mut_ptr(),
+                )
+            };
+            let outcome = self.finish(code);
+            if outcome == Ok(Outcome::Clean) || y[last] != mark {
+                return outcome;
+            }
+            y[last] = before;
+            outcome?;
+        }
+        Err(gave_up())
     }
 }
 

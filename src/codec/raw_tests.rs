@@ -60,3 +60,55 @@ fn a_word_is_red_green_blue_from_the_top_of_its_lower_three_bytes() {
     Compressor::new().unwrap().planes_from_rgb(&[0x00FF_0000], one, &mut planes).unwrap();
     assert_eq!(planes, [76, 85, 255], "red in BT.601");
 }
+
+const SQUARE: Size = Size { width: 16, height: 16 };
+
+/// A grey picture of several scans, of which the first is cut short, a mere warning, and the next begins with impossible tables.
+fn hopeless() -> Vec<u8> {
+    let mut jpeg = vec![0; Compressor::bound(SQUARE, Sampling::Grey)];
+    let planes = Planes { planes: [&[90; 256], &[], &[]], strides: [16, 0, 0] };
+    let len = Compressor::new().unwrap().compress(planes, Sampling::Grey, SQUARE, 80, &mut jpeg).unwrap();
+    jpeg.truncate(len);
+    let at = |marker: u8| jpeg.windows(2).position(|pair| pair == [0xFF, marker]).unwrap();
+    let (frame, scan) = (at(0xC0), at(0xDA));
+    jpeg[frame + 1] = 0xC2;
+    jpeg.truncate(scan + 10);
+    jpeg[scan + 8] = 0;
+    jpeg.extend_from_slice(&[0xFF, 0xC4, 0, 19, 0]);
+    jpeg.extend_from_slice(&[0xFF; 16]);
+    jpeg.extend_from_slice(&[0xFF, 0xD9]);
+    jpeg
+}
+
+#[test]
+fn a_picture_that_is_given_up_after_a_warning_is_an_error_and_leaves_nothing_to_be_taken_for_it() {
+    let (mut decompressor, jpeg) = (Decompressor::new().unwrap(), hopeless());
+    for old in [0xFF, 0x55, 0xAA, 0] {
+        let mut pixels = vec![u32::from_ne_bytes([old; 4]); 256];
+        let given_up = decompressor.rgb(&jpeg, SQUARE, &mut pixels, 16);
+        assert!(matches!(given_up, Err(Error::Fatal(_))), "{given_up:?}");
+        assert_eq!(pixels[255], u32::from_ne_bytes([old; 4]), "nor a mark of ours");
+        let mut luma = vec![old; 256];
+        let out = PlanesMut { planes: [&mut luma, &mut [], &mut []], strides: [16, 0, 0] };
+        let given_up = decompressor.planes(&jpeg, Sampling::Grey, SQUARE, out);
+        assert!(matches!(given_up, Err(Error::Fatal(_))), "{given_up:?}");
+        assert!(luma.iter().all(|sample| *sample == old));
+    }
+}
+
+#[test]
+fn a_picture_that_is_merely_cut_is_drawn_to_its_end_whatever_its_last_sample_is() {
+    for level in [0x55, 0xAA, 0] {
+        let mut jpeg = vec![0; Compressor::bound(SQUARE, Sampling::Grey)];
+        let planes = Planes { planes: [&[level; 256], &[], &[]], strides: [16, 0, 0] };
+        let len = Compressor::new().unwrap().compress(planes, Sampling::Grey, SQUARE, 100, &mut jpeg).unwrap();
+        jpeg.truncate(len - 3);
+        let mut decompressor = Decompressor::new().unwrap();
+        let mut pixels = vec![0; 256];
+        assert_eq!(decompressor.rgb(&jpeg, SQUARE, &mut pixels, 16), Ok(Outcome::Warned));
+        let mut luma = vec![0; 256];
+        let out = PlanesMut { planes: [&mut luma, &mut [], &mut []], strides: [16, 0, 0] };
+        assert_eq!(decompressor.planes(&jpeg, Sampling::Grey, SQUARE, out), Ok(Outcome::Warned));
+        assert!(luma[..64].iter().all(|found| found.abs_diff(level) < 3), "{level}");
+    }
+}
