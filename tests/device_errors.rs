@@ -173,6 +173,39 @@ fn a_sound_server_killed_in_use_is_said_once_and_sound_comes_back_with_it() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
+#[test]
+fn a_microphone_asked_for_by_its_name_must_be_there_and_is_waited_for_when_it_has_gone() {
+    let missing = format!("--test -s 320x240 --mic trombone -p {}", free_port());
+    fails(&mut start(SEND, &missing, &[]), 3, &format!("{NO_MICROPHONE}, or leave out --mic to go on without it"));
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("named-{}", std::process::id()));
+    let mut server = SoundServer::start(&dir);
+    let launch = |path: &str, args: &str| {
+        let mut command = command(path, args);
+        command.envs(SoundServer::environment(&dir)).env_remove("PULSE_RUNTIME_PATH").env("ALSA_CONFIG_PATH", "/dev/null");
+        Program::launch(command, Stdio::null(), Out::Stats)
+    };
+    let mut unknown = launch(SEND, &missing);
+    assert_eq!(unknown.ended(), 3, "{}", unknown.heard());
+    let line = unknown.said("error: ");
+    assert!(line.contains("no microphone is called \"trombone\"; there are: 0 virtmic"), "{line}");
+    let port = free_port();
+    let mut send = launch(SEND, &format!("--test -s 320x240 --mic virtmic -p {port}"));
+    send.said("waiting on port");
+    // Nobody watches yet, so it is closed.
+    server.kill();
+    let sound = dir.join("sound.wav");
+    let recv = format!("--no-window --no-audio --audio-output {} --host 127.0.0.1:{port} --stats json", sound.display());
+    let mut recv = launch(RECV, &recv);
+    send.said("warning: microphone virtmic is lost (it is not there)");
+    recv.stats_with(|stats| stats["whole"].as_u64() >= Some(10));
+    server.restart();
+    send.said("microphone virtmic is back");
+    recv.stats_with(|stats| stats["blocks"].as_u64() >= Some(50));
+    assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
+    drop(server);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
 /// A disk of a megabyte, in a mount namespace that ends with the program.
 #[test]
 fn a_disk_that_fills_keeps_what_was_written_and_says_how_much() {

@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait as _, StreamTrait as _};
@@ -154,10 +154,20 @@ struct Counters {
     reopened: AtomicU64,
 }
 
+/// A microphone that was found, to be opened later, whether it is there then or not.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// What finds it again; `None`: whatever is the default then.
+    which: Option<String>,
+    /// What people call it.
+    name: String,
+    /// 1 or 2.
+    pub channels: u16,
+}
+
 /// A microphone that is open, or being got back. Dropped: closed.
 pub struct Microphone {
-    name: String,
-    channels: u16,
+    known: Known,
     counters: Arc<Counters>,
     _keeper: Keeper,
 }
@@ -167,23 +177,57 @@ impl Microphone {
     /// until that is closed or this is dropped. Returns once sound flows.
     pub fn open(which: Option<&str>, sound: Arc<Slot<Block>>) -> Result<Microphone, Error> {
         let which = which.map(str::to_owned);
-        let counters = Arc::new(Counters::default());
         let (opened, outcome) = mpsc::sync_channel(1);
+        let (counters, keeper) = Self::start(move |counters, stop| {
+            let active = match open(which.as_deref(), 0) {
+                Ok(active) => active,
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            let Chosen { name, channels, id, .. } = &active.chosen;
+            // Numbers move when a device goes.
+            let known = Known { which: which.map(|_| id.clone()), name: name.clone(), channels: (*channels).clamp(1, 2) };
+            let _ = opened.send(Ok(known.clone()));
+            keep(active, &known, &sound, counters, stop);
+        })?;
+        let known = outcome.recv_timeout(sound_card::PATIENCE).map_err(|_| Error::Hangs)??;
+        Ok(Microphone { known, counters, _keeper: keeper })
+    }
+
+    /// Opens one that was found before. It may have gone since: then it is waited for.
+    pub fn reopen(known: &Known, sound: Arc<Slot<Block>>) -> Result<Microphone, Error> {
+        let asked = known.clone();
+        let (counters, keeper) = Self::start(move |counters, stop| {
+            let again = |shortest| open(asked.which.as_deref(), shortest);
+            let away = Lost::Gone("it is not there".into());
+            let active = again(0).ok();
+            let active = active.or_else(|| sound_card::get_back((Direction::Input, &asked.name), &away, &mut 0, stop, again));
+            if let Some(active) = active {
+                keep(active, &asked, &sound, counters, stop);
+            }
+        })?;
+        Ok(Microphone { known: known.clone(), counters, _keeper: keeper })
+    }
+
+    fn start(work: impl FnOnce(&Counters, &AtomicBool) + Send + 'static) -> Result<(Arc<Counters>, Keeper), Error> {
+        let counters = Arc::new(Counters::default());
         let counted = counters.clone();
-        let keeper =
-            Keeper::start("microphone", move |stop| keep(which, &sound, &counted, stop, &opened)).map_err(|_| Error::Hangs)?;
-        let (name, channels) = outcome.recv_timeout(sound_card::PATIENCE).map_err(|_| Error::Hangs)??;
-        Ok(Microphone { name, channels, counters, _keeper: keeper })
+        let keeper = Keeper::start("microphone", move |stop| work(&counted, stop)).map_err(|_| Error::Hangs)?;
+        Ok((counters, keeper))
+    }
+
+    /// To open it again later.
+    pub fn known(&self) -> &Known {
+        &self.known
     }
 
     /// What people call it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.known.name
     }
 
     /// 1 or 2.
     pub fn channels(&self) -> u16 {
-        self.channels
+        self.known.channels
     }
 
     /// Frames lost on the way out of the callback.
@@ -210,30 +254,13 @@ struct Active {
     watch: Watch,
 }
 
-/// The thread's life: open, pump, get back.
-fn keep(
-    mut which: Option<String>,
-    sound: &Slot<Block>,
-    counters: &Counters,
-    stop: &AtomicBool,
-    opened: &SyncSender<Result<(String, u16), Error>>,
-) {
-    let mut active = match open(which.as_deref(), 0) {
-        Ok(active) => active,
-        Err(error) => {
-            let _ = opened.send(Err(error));
-            return;
-        }
-    };
-    let _ = opened.send(Ok((active.chosen.name.clone(), active.chosen.channels.min(2))));
-    if which.is_some() {
-        which = Some(active.chosen.id.clone()); // numbers move when a device goes
-    }
+/// The thread's life from its open device on: pump, get back.
+fn keep(mut active: Active, known: &Known, sound: &Slot<Block>, counters: &Counters, stop: &AtomicBool) {
     let mut shortest = 0;
     while let Some(lost) = pump(&mut active, sound, counters, stop) {
         let name = active.chosen.name;
         sound_card::retire(active.stream, active.chosen.alsa);
-        let open = |shortest| open(which.as_deref(), shortest);
+        let open = |shortest| open(known.which.as_deref(), shortest);
         let Some(again) = sound_card::get_back((Direction::Input, &name), &lost, &mut shortest, stop, open) else { return };
         counters.reopened.fetch_add(1, Ordering::Relaxed);
         active = again;

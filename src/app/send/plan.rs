@@ -8,7 +8,7 @@ use super::films::{a_second, at, options, planned};
 use super::pictures::Pictures;
 use crate::capture::camera::{self, Camera};
 use crate::capture::file::{Film, Origin};
-use crate::capture::microphone::Microphone;
+use crate::capture::microphone::{self, Microphone};
 use crate::slot::Slot;
 use eyeline_proto::picture::Size;
 use eyeline_proto::wire::record::Format;
@@ -22,8 +22,8 @@ pub struct Plan {
     pub pictures: Pictures,
     /// Whether pictures are wanted of it.
     video: bool,
-    /// Which one, as typed; opened once already, to see that it works.
-    pub microphone: Option<Option<String>>,
+    /// Opened once already, to see that it works.
+    pub microphone: Option<microphone::Known>,
     channels: u8,
     /// What was said to a user about the width.
     pub width: Option<u32>,
@@ -61,10 +61,12 @@ impl Plan {
                 Pictures::Test(size, rate)
             }
         };
-        // Without either there is no going on.
+        // Without either there is no going on, and what was asked for by its name must be there.
+        let named = matches!(config.sound, Some(SoundSource::Microphone(Some(_))));
         let required = match &pictures {
             Pictures::None => Some("leave out --no-video"),
-            _ => config.require_audio.then_some("leave out --require-audio to go on without sound"),
+            _ if config.require_audio => Some("leave out --require-audio to go on without sound"),
+            _ => named.then_some("leave out --mic to go on without it"),
         };
         let microphone = match &config.sound {
             Some(SoundSource::Microphone(which)) => find_microphone(which.as_deref(), required)?,
@@ -75,13 +77,12 @@ impl Plan {
             (Pictures::Film(plan), _) => plan.sound.as_ref().map_or(0, |sound| sound.channels),
             (Pictures::Address { channels, .. }, _) => *channels,
             (Pictures::Test(..), Some(SoundSource::Source)) => 1,
-            (_, Some(SoundSource::Microphone(_))) => microphone.as_ref().map_or(0, |(_, channels)| *channels),
+            (_, Some(SoundSource::Microphone(_))) => microphone.as_ref().map_or(0, |known| known.channels as u8),
             _ => 0,
         };
         if config.require_audio && channels == 0 {
             return Err(Failure::new(ExitCode::Device, "there is no sound to send, and --require-audio asks for it"));
         }
-        let microphone = microphone.map(|(which, _)| which);
         Ok(Plan { pictures, video: config.video, microphone, channels, width: config.width })
     }
 
@@ -147,11 +148,11 @@ impl Plan {
 
 /// Which one and its channels, if there is one to open later. None is no reason to stop, unless it is `required`: then this is what else
 /// the user can do.
-fn find_microphone(which: Option<&str>, required: Option<&str>) -> Result<Option<(Option<String>, u8)>, Failure> {
+fn find_microphone(which: Option<&str>, required: Option<&str>) -> Result<Option<microphone::Known>, Failure> {
     match Microphone::open(which, Slot::dropping(1)) {
         Ok(microphone) => {
             tracing::info!("microphone {}", microphone.name());
-            Ok(Some((which.map(str::to_string), microphone.channels().clamp(1, 2) as u8)))
+            Ok(Some(microphone.known().clone()))
         }
         Err(error) => {
             if let Some(way_out) = required {

@@ -81,10 +81,10 @@ impl Running {
             Pictures::None => Device::None,
         };
         let microphone = match &plan.microphone {
-            // It was there when we started; if it is not now, pictures go on without it.
-            Some(which) => Microphone::open(which.as_deref(), sound.clone())
-                .map_err(|error| tracing::warn!("going on without sound: {error}"))
-                .ok(),
+            // It was there when we started; if it is not now, pictures go on and it is waited for.
+            Some(known) => {
+                Microphone::reopen(known, sound.clone()).map_err(|error| tracing::warn!("going on without sound: {error}")).ok()
+            }
             None => None,
         };
         let mut running = Running { device, microphone, pictures, sound, carriers: Vec::new() };
