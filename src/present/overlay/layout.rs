@@ -174,12 +174,16 @@ impl Layout {
         for style in larger.into_iter().chain([style]) {
             let columns = (self.width - 2 * (style.margin + style.side)) / (GLYPH * style.scale);
             let broken = || block.lines.iter().flat_map(|line| broken(line, columns.max(1) as usize)).collect();
-            // Figures and pages are rather made smaller than broken, a sentence is not, and a word only as a last resort.
-            let words = || block.lines.iter().flatten().flat_map(|(_, text)| text.split(' '));
+            // Figures and pages are rather made smaller than broken, a sentence is not, and a word or a command only as a last resort.
+            let words = || block.lines.iter().flatten().flat_map(|(_, text)| words(text));
             let breaks = style.scale == 1 || (block.larger && words().all(|word| word.chars().count() as i64 <= columns));
             for lines in [Some(block.lines.clone()), block.short.clone(), breaks.then(broken)].into_iter().flatten() {
                 let (width, height) = style.size(&lines, block.bar.is_some());
                 if width + 2 * style.margin > self.width || height + 2 * style.margin > self.height {
+                    continue;
+                }
+                // The picture is still to be seen: smaller letters, or fewer words, before more than half of it is covered.
+                if !block.larger && style.margin > 0 && 2 * width * height > self.width * self.height {
                     continue;
                 }
                 let areas = block.places.iter().map(|place| self.area(*place, style, width, height));
@@ -220,14 +224,32 @@ fn columns(line: &Line) -> i64 {
     line.iter().map(|(_, text)| text.chars().count() as i64).sum()
 }
 
-/// A line of one colour in lines no longer than `columns`, broken between parts (two spaces), else words, else anywhere.
+/// Words of a text; a command in backticks is one, for it is typed as it stands.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut inside = false;
+    text.split(move |letter| {
+        inside ^= letter == '`';
+        letter == ' ' && !inside
+    })
+}
+
+/// A line of one colour in lines no longer than `columns`, broken between parts (two spaces), else words, else in a command, else
+/// anywhere.
 fn broken<'a>(line: &Line<'a>, columns: usize) -> Vec<Line<'a>> {
     let [(colour, text)] = line[..] else { return vec![line.clone()] };
     let (mut rest, mut lines) = (text, Vec::new());
     while let Some((limit, _)) = rest.char_indices().nth(columns) {
         let (fits, next) = rest.split_at(limit);
-        let word = || if next.starts_with(' ') { Some(limit) } else { fits.rfind(' ') };
-        let at = fits.rfind("  ").filter(|at| *at > 0).or_else(word).filter(|at| *at > 0).unwrap_or(limit);
+        let parts = || fits.rfind("  ").filter(|at| *at > 0);
+        // The last end of a word that fits; all of them lie at a space.
+        let ends = words(rest).scan(0, |end, word| {
+            let at = *end + word.len();
+            *end = at + 1;
+            Some(at)
+        });
+        let word = ends.take_while(|at| *at <= limit).filter(|at| *at > 0).last();
+        let space = || if next.starts_with(' ') { Some(limit) } else { fits.rfind(' ').filter(|at| *at > 0) };
+        let at = parts().or(word).or_else(space).unwrap_or(limit);
         lines.push(vec![(colour, rest[..at].trim_end())]);
         rest = rest[at..].trim_start();
     }
@@ -314,6 +336,28 @@ mod tests {
     }
 
     #[test]
+    fn no_page_covers_more_than_half_of_the_picture_where_smaller_letters_do() {
+        for (width, height) in [(320, 240), (640, 480), (700, 240), (1280, 720), (1920, 1080)] {
+            for block in [keys(), figures()] {
+                let Area { width: across, height: down, .. } = Layout::new(Size { width, height }).arrange(&[block])[0].area;
+                assert!(2 * across * down <= i64::from(width * height), "{width}x{height}: {across}x{down}");
+            }
+        }
+        let tiny = &Layout::new(Size { width: 160, height: 120 }).arrange(&[keys()])[0];
+        assert_eq!((texts(tiny).len(), tiny.style), (8, Style::TIGHT));
+    }
+
+    #[test]
+    fn a_command_is_rather_made_smaller_than_broken() {
+        let waiting = "waiting on port 25001: run `send --host 192.168.1.17:25001`";
+        let sentence = || Block { larger: true, ..block(&[waiting], &[Place::Middle]) };
+        for (width, height) in [(320, 240), (640, 480), (1280, 720)] {
+            let placed = &Layout::new(Size { width, height }).arrange(&[sentence()])[0];
+            assert!(texts(placed).iter().any(|line| line.contains("`send --host 192.168.1.17:25001`")), "{:?}", texts(placed));
+        }
+    }
+
+    #[test]
     fn lines_are_broken_between_parts_then_words_then_anywhere() {
         let rows =
             |text: &'static str, columns| broken(&vec![(7, text)], columns).into_iter().map(|line| line[0].1).collect::<Vec<_>>();
@@ -321,6 +365,13 @@ mod tests {
         assert_eq!(rows("one two  three four", 10), ["one two", "three four"]);
         assert_eq!(rows("waiting for it", 7), ["waiting", "for it"]);
         assert_eq!(rows("überlanges", 4), ["über", "lang", "es"]);
+        let waiting = "waiting on port 9688: run `send --host 192.168.1.17`";
+        assert_eq!(
+            rows(waiting, 30),
+            ["waiting on port 9688: run", "`send --host 192.168.1.17`"],
+            "a command is typed as it stands"
+        );
+        assert_eq!(rows(waiting, 19), ["waiting on port", "9688: run", "`send --host", "192.168.1.17`"]);
     }
 
     #[test]
