@@ -2,9 +2,9 @@
 //!
 //! ```text
 //!  0   +---------------------------------------+------------+
-//!      |  seven colour bars of 75 %            |   flash    |   a square, 16-aligned, in the upper right corner
+//!      |  seven colour bars of 75 %            |   flash    |   a square, 16-aligned, in the upper right corner, on dark ground
 //!      |                                       +------------+
-//!  45% +----------------------------------------------------+
+//!  45% +---------------------------------------+------------+
 //!      |  12:34:56.789 UTC                                  |   the sender's wall clock when the picture is due
 //!      |  #000123  1280x720 30                              |   picture number, size, rate
 //!  65% +----------------------------------------------------+
@@ -106,7 +106,7 @@ impl Artist {
         let motion = Rect { x: 0, y: text, width, height: motion - text };
         let mut background = vec![128; Sampling::Yuv420.bytes(size)];
         let (luma, chroma) = background.split_at_mut((width * height) as usize);
-        draw_bars(luma, chroma, size, bars, layout.flash);
+        draw_bars(luma, chroma, size, bars, layout.flash.x);
         let mut canvas = Canvas { luma, size };
         canvas.fill(Rect { x: 0, y: bars, width, height: motion.y + motion.height - bars }, GROUND);
         for tick in 0..16 {
@@ -153,21 +153,22 @@ fn ycc([r, g, b]: [f32; 3]) -> [u8; 3] {
     [y, 128.0 + (b - y) * 0.564_334, 128.0 + (r - y) * 0.713_267].map(|value| value.round().clamp(0.0, 255.0) as u8)
 }
 
-fn draw_bars(luma: &mut [u8], chroma: &mut [u8], size: Size, end: u32, flash: Rect) {
+/// Bars in the first `across` columns, an even number, and the first `end` rows. Beside them is the ground of the flash, with no bar that
+/// is cut by it.
+fn draw_bars(luma: &mut [u8], chroma: &mut [u8], size: Size, end: u32, across: u32) {
     // White, yellow, cyan, green, magenta, red, blue: the binary numbers from 7 to 1 in the order of their brightness.
     let colours = [0b111u8, 0b110, 0b011, 0b010, 0b101, 0b100, 0b001];
     let colours = colours.map(|bits| ycc([2, 1, 0].map(|bit| if bits >> bit & 1 == 1 { 191.0 } else { 0.0 })));
     let bar = |x: u32, width: u32| (x * 7 / width) as usize;
     for row in luma.chunks_exact_mut(size.width as usize).take(end as usize) {
-        row.iter_mut().zip(0..).for_each(|(pixel, x)| *pixel = colours[bar(x, size.width)][0]);
+        let (bars, ground) = row.split_at_mut(across as usize);
+        bars.iter_mut().zip(0..).for_each(|(pixel, x)| *pixel = colours[bar(x, across)][0]);
+        ground.fill(GROUND);
     }
     let half = Size { width: size.width.div_ceil(2), height: size.height.div_ceil(2) };
     for (plane, component) in chroma.chunks_exact_mut((half.width * half.height) as usize).zip([1, 2]) {
-        for (y, row) in (0..end / 2).zip(plane.chunks_exact_mut(half.width as usize)) {
-            for (x, pixel) in (0..).zip(row) {
-                let under_flash = y < flash.height / 2 && (flash.x / 2..(flash.x + flash.width) / 2).contains(&x);
-                *pixel = if under_flash { 128 } else { colours[bar(x, half.width)][component] };
-            }
+        for row in plane.chunks_exact_mut(half.width as usize).take(end as usize / 2) {
+            row.iter_mut().zip(0..across / 2).for_each(|(pixel, x)| *pixel = colours[bar(x, across / 2)][component]);
         }
     }
 }
@@ -269,6 +270,23 @@ mod tests {
                 let chroma = 1280 * 720 + (at_y / 2 * 640 + at_x / 2) as usize;
                 assert_eq!((planes[chroma], planes[chroma + 640 * 360]), (128, 128));
             }
+        }
+    }
+
+    #[test]
+    fn no_bar_is_cut_by_the_flash() {
+        for (width, height) in [(1280, 720), (641, 359), (320, 240), (1000, 500)] {
+            let size = Size { width, height };
+            let (planes, flash) = (drawn(size, 7, Duration::from_millis(500)), Layout::of(size).flash);
+            let half = width.div_ceil(2);
+            let pixel = |x: u32, y: u32| {
+                let chroma = (width * height + y / 2 * half + x / 2) as usize;
+                [planes[(y * width + x) as usize], planes[chroma], planes[chroma + (half * height.div_ceil(2)) as usize]]
+            };
+            let row: Vec<_> = (0..width).map(|x| pixel(x, 2)[0]).collect();
+            let runs: Vec<_> = row.chunk_by(|a, b| a == b).map(<[u8]>::len).collect();
+            assert!(runs[..7].iter().all(|run| run.abs_diff(flash.x as usize / 7) <= 2), "{size}: seven bars alike, {runs:?}");
+            assert!((flash.x..width).all(|x| pixel(x, flash.height + 2) == [GROUND, 128, 128]), "{size}");
         }
     }
 
