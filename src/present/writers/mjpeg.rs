@@ -42,12 +42,15 @@ impl Writer {
     fn put(&mut self, due: Due<Vec<u8>>) -> Result<(), Error> {
         for (repeats, jpeg) in due {
             let before = self.last.as_ref().unwrap_or(&jpeg);
-            let repeated = (0..repeats).map(|_| before);
-            for one in repeated.chain([&jpeg]) {
+            for repeat in (0..=repeats).rev().map(|left| left > 0) {
+                if repeat && self.placing.hurries() {
+                    continue;
+                }
+                let one = if repeat { before } else { &jpeg };
                 self.sink.unit(&[one.as_slice()]).map_err(|error| self.sink.error(error, count(self.pictures)))?;
                 self.pictures += 1;
+                self.repeated += u64::from(repeat);
             }
-            self.repeated += repeats;
             self.last = Some(jpeg);
         }
         Ok(())

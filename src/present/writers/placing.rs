@@ -136,9 +136,9 @@ pub(super) struct Placing<P> {
 pub(super) type Due<P> = Vec<(u64, P)>;
 
 impl<P> Placing<P> {
-    /// Whether holes are to be filled.
-    pub fn fills(&self) -> bool {
-        !self.timeline.hurries()
+    /// Whether nothing more is to be begun.
+    pub fn hurries(&self) -> bool {
+        self.timeline.hurries()
     }
 
     pub fn new(timeline: Timeline) -> Self {

@@ -19,6 +19,8 @@ pub(super) trait Medium: Write + Send {
     fn truncate(&mut self, len: u64) -> io::Result<()>;
     /// Writes over what is there already.
     fn rewrite(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Whether [`Medium::truncate`] works: what went into a pipe is gone.
+    fn can_be_cut(&self) -> bool;
 }
 
 impl Medium for File {
@@ -29,6 +31,10 @@ impl Medium for File {
 
     fn rewrite(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         self.write_all_at(bytes, at)
+    }
+
+    fn can_be_cut(&self) -> bool {
+        self.metadata().is_ok_and(|file| file.is_file())
     }
 }
 
@@ -52,6 +58,10 @@ impl Medium for Stdout {
 
     fn rewrite(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
         Err(ErrorKind::NotSeekable.into())
+    }
+
+    fn can_be_cut(&self) -> bool {
+        false
     }
 }
 
@@ -138,9 +148,19 @@ impl Sink {
 
     /// Writes one unit made of parts, whole or not at all.
     pub fn unit(&mut self, parts: &[&[u8]]) -> io::Result<()> {
+        self.unit_unless(|| false, parts).map(drop)
+    }
+
+    /// The same, and given up in the middle, if it can be, once `hurries` says so. Whether it is written.
+    pub fn unit_unless(&mut self, hurries: impl Fn() -> bool, parts: &[&[u8]]) -> io::Result<bool> {
         let (whole, progress) = (self.whole, self.progress.clone());
         let medium = self.medium()?;
-        for part in parts.iter().flat_map(|part| part.chunks(CHUNK)) {
+        for (at, part) in parts.iter().flat_map(|part| part.chunks(CHUNK)).enumerate() {
+            // What is small is done as soon as cut.
+            if part.len() == CHUNK && at > 0 && hurries() && medium.can_be_cut() {
+                medium.truncate(whole)?;
+                return Ok(false);
+            }
             if let Err(error) = medium.write_all(part) {
                 // A pipe or a device cannot be cut; the error that led here says more than that one.
                 let _ = medium.truncate(whole);
@@ -149,7 +169,7 @@ impl Sink {
             progress.add(part.len());
         }
         self.whole += parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        Ok(())
+        Ok(true)
     }
 
     /// Writes over bytes of an earlier unit; nothing where there is none.
@@ -216,6 +236,10 @@ pub(super) mod tests {
             self.bytes.lock().unwrap()[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
             Ok(())
         }
+
+        fn can_be_cut(&self) -> bool {
+            true
+        }
     }
 
     /// A path of this test alone, removed at its end.
@@ -261,6 +285,26 @@ pub(super) mod tests {
         assert!(matches!(sink.error(error, "one unit".into()), Error::Full { kept, .. } if kept == "one unit"));
         sink.unit(&[b"7890"]).unwrap();
         assert_eq!(disk.content(), b"1234567890");
+    }
+
+    #[test]
+    fn a_large_unit_is_given_up_in_the_middle_where_there_is_a_hurry_and_none_of_a_pipe_is() {
+        let (disk, large) = (SmallDisk::of(8 * CHUNK), vec![7; 3 * CHUNK]);
+        let mut sink = Sink::to(disk.clone());
+        sink.unit(&[b"whole"]).unwrap();
+        let chunks = std::cell::Cell::new(0);
+        let hurries = || chunks.replace(chunks.get() + 1) == 1;
+        assert!(!sink.unit_unless(hurries, &[&large]).unwrap());
+        assert_eq!((disk.content(), sink.whole, chunks.get()), (b"whole".to_vec(), 5, 2));
+        assert!(sink.unit_unless(|| true, &[b"small"]).unwrap());
+        assert!(sink.unit_unless(|| false, &[&large]).unwrap());
+        let pipe = Temporary::new("hurried");
+        let mut sink = Sink::new(target("/dev/null"));
+        assert!(sink.unit_unless(|| true, &[&large]).unwrap(), "half a picture in it would spoil what follows");
+        let mut sink = Sink::new(target(&pipe.0));
+        assert!(!sink.unit_unless(|| true, &[&large]).unwrap());
+        drop(sink);
+        assert!(!pipe.0.exists(), "nothing was written");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Writer {
     sink: Sink,
     placing: Placing<Picture>,
     shape: Option<(Size, Sampling, Fit)>,
+    /// Goes before the first frame, and not without it.
+    header: String,
     /// The planes of the last frame written, for repeating.
     last: Option<Buffer>,
     frames: u64,
@@ -46,11 +48,12 @@ impl Writer {
 
     fn to(sink: Sink, timeline: Timeline) -> Self {
         let (shape, last) = (None, None);
-        Writer { sink, placing: Placing::new(timeline), shape, last, frames: 0, repeated: 0, left_out: 0 }
+        let header = String::new();
+        Writer { sink, placing: Placing::new(timeline), shape, header, last, frames: 0, repeated: 0, left_out: 0 }
     }
 
-    /// The planes in the shape of the file; the first picture decides it and writes the header.
-    fn shaped(&mut self, picture: Picture) -> Result<Buffer, Error> {
+    /// The planes in the shape of the file; the first picture decides it.
+    fn shaped(&mut self, picture: Picture) -> Buffer {
         let Picture { size, sampling, planes, .. } = picture;
         let Some((first_size, first_sampling, fit)) = &mut self.shape else {
             let sampling_word = match sampling {
@@ -60,18 +63,21 @@ impl Writer {
                 Sampling::Yuv444 => "444",
             };
             let (Rate { num, den }, Size { width, height }) = (self.placing.rate(), size);
-            let header = format!("YUV4MPEG2 W{width} H{height} F{num}:{den} Ip A1:1 C{sampling_word} XCOLORRANGE=FULL\n");
-            self.sink.unit(&[header.as_bytes()]).map_err(|error| self.sink.error(error, "nothing".into()))?;
+            self.header = format!("YUV4MPEG2 W{width} H{height} F{num}:{den} Ip A1:1 C{sampling_word} XCOLORRANGE=FULL\n");
             self.shape = Some((size, sampling, Fit::into(size, sampling)));
-            return Ok(planes);
+            return planes;
         };
         let same = (size, sampling) == (*first_size, *first_sampling);
-        Ok(if same { planes } else { fit.convert(size, sampling, &planes).into() })
+        if same { planes } else { fit.convert(size, sampling, &planes).into() }
     }
 
     fn frame(&mut self, planes: &[u8]) -> Result<(), Error> {
-        self.sink.unit(&[b"FRAME\n", planes]).map_err(|error| self.sink.error(error, count(self.frames)))?;
-        self.frames += 1;
+        let unit = self.sink.unit_unless(|| self.placing.hurries(), &[self.header.as_bytes(), b"FRAME\n", planes]);
+        let kept = || if self.frames == 0 { "nothing".into() } else { count(self.frames) };
+        if unit.map_err(|error| self.sink.error(error, kept()))? {
+            self.header.clear();
+            self.frames += 1;
+        }
         Ok(())
     }
 }
@@ -79,11 +85,11 @@ impl Writer {
 impl Writer {
     fn put(&mut self, due: Due<Picture>) -> Result<(), Error> {
         for (repeats, picture) in due {
-            let planes = self.shaped(picture)?;
+            let planes = self.shaped(picture);
             // Sound may have begun before the first picture: then that one stands for what was not seen.
             let before = self.last.take();
             for _ in 0..repeats {
-                if !self.placing.fills() {
+                if self.placing.hurries() {
                     break;
                 }
                 self.frame(before.as_ref().unwrap_or(&planes))?;
