@@ -379,6 +379,8 @@ fn without_a_display_it_is_said_before_anybody_is_told_that_we_are_here() {
     let mut send = send(&format!("{TEST} --preview -p {}", free_port()));
     fails(&mut send, 3, &said("leave out --preview"));
     assert_eq!((times(&recv, "waiting"), times(&send, "waiting")), (0, 0));
+    let mut recv = Program::start(RECV, &format!("--no-audio -p {} --output /nonexistent/a.y4m", free_port()));
+    fails(&mut recv, 1, "cannot create /nonexistent/a.y4m: there is no folder /nonexistent");
     let mut command = command(RECV, &format!("--no-audio -p {}", free_port()));
     command.env("DISPLAY", ":999");
     let mut recv = Program::launch(command, Stdio::null(), Out::Stats);

@@ -76,6 +76,29 @@ fn where_nothing_came_what_was_there_is_as_it_was_and_nothing_is_left_that_was_n
 }
 
 #[test]
+fn where_nothing_came_within_the_duration_the_exit_code_says_so() {
+    let folder = Folder::new("due");
+    let file = folder.0.join("new.y4m");
+    let port = free_port();
+    for files in [String::new(), format!("--output {}", file.display())] {
+        let recv = recv(&format!("-p {port} --duration 300ms {files}"));
+        fails(recv, 4, &format!("nothing came within --duration (waiting on port {port}: run `send --host "));
+    }
+    assert_eq!(folder.names(), Vec::<String>::new());
+    // Something comes, but not what was to be written.
+    let mut send = send(&format!("--test -s 64x48 --no-audio -p {port}"));
+    send.said("waiting on port");
+    let sound = folder.0.join("new.wav");
+    let mut silent = recv(&format!("--host 127.0.0.1:{port} --duration 2s --audio-output {}", sound.display()));
+    silent.said("warning: no sound came: nothing is written");
+    fails(silent, 1, "there was nothing to write");
+    let mut both =
+        recv(&format!("--host 127.0.0.1:{port} --duration 3s --output {} --audio-output {}", file.display(), sound.display()));
+    assert_eq!(both.ended(), 0, "{}", both.heard());
+    assert_eq!(folder.names(), ["new.y4m"]);
+}
+
+#[test]
 fn a_run_that_cannot_begin_leaves_every_file_as_it_was() {
     let folder = Folder::new("cannot");
     let (old, link) = (folder.precious("old.wav"), folder.0.join("link.y4m"));

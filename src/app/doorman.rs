@@ -83,9 +83,12 @@ impl Doorman {
         }
     }
 
-    /// To be called about once a second: tells how many lines were not said.
-    pub fn second(&mut self) {
+    /// To be called about once a second: tells how many lines were not said. So many more did not even come here.
+    pub fn second(&mut self, untold: u64) {
         let now = Instant::now();
+        if untold > 0 {
+            tracing::warn!("this program stood still: {untold} times somebody came, left or was turned away meanwhile");
+        }
         if let Some(count) = self.peers.take_unsaid(now) {
             tracing::info!("{count} more came or left in the last minute");
         }

@@ -9,6 +9,7 @@ mod devices;
 mod doorman;
 mod failure;
 mod meet;
+mod notes;
 mod recv;
 mod send;
 mod stats;

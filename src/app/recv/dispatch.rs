@@ -2,6 +2,7 @@
 //! main thread. Nothing here waits: a slot that is full loses its oldest.
 
 use super::super::decode::Job;
+use super::super::notes::Notes;
 use super::files;
 use super::gate::Gate;
 use super::track::{Current, Track};
@@ -11,7 +12,6 @@ use eyeline_proto::media::depacketizer::Part;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::session::receiver::{Event, SenderId};
 use eyeline_proto::wire::slice::Head;
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ pub struct Dispatch {
     current: Current,
     /// As it is before anything is measured.
     hold: Hold,
-    notes: Sender<Note>,
+    notes: Notes<Note>,
     backlog: Backlog,
     /// The sender skips nothing, and nothing of it is skipped here.
     film: bool,
@@ -53,7 +53,7 @@ impl Dispatch {
         feed: Option<SharedFeed>,
         files: Option<files::Inlet>,
         (current, hold): (Current, Hold),
-        notes: Sender<Note>,
+        notes: Notes<Note>,
     ) -> Self {
         let (decoder, track) = (Outlet::default(), current.get());
         Dispatch { feed, files, decoder, track, current, hold, notes, backlog: Backlog::default(), film: false }
@@ -166,8 +166,7 @@ impl Dispatch {
                     }
                     _ => {}
                 }
-                // The main thread goes last; what comes after that nobody wants.
-                let _ = self.notes.send(Note::Net(event));
+                self.notes.tell(Note::Net(event));
             }
         }
     }
@@ -205,7 +204,7 @@ mod tests {
     fn dispatch() -> (Dispatch, Pool, crate::app::recv::gate::Keeper, Receiver<()>) {
         let hold = Hold::new(Latency::Fixed(Duration::from_millis(200)));
         let current = Current::new(Track::new(SenderId::default(), hold.clone()));
-        let dispatch = Dispatch::new(None, None, (current, hold), mpsc::channel().0);
+        let dispatch = Dispatch::new(None, None, (current, hold), Notes::new());
         let (tell, told) = mpsc::channel();
         let pool = Pool::new(1, Slot::newest(), move |_| tell.send(()).unwrap_or_default()).unwrap();
         let (gate, keeper) = Gate::new(pool.inlet()).unwrap();

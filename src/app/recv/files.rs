@@ -10,6 +10,7 @@ mod decoding;
 use super::super::args::recv::Recv;
 use super::super::decode::Ready;
 use super::super::failure::{Code, Failure};
+use super::super::notes::Notes;
 use super::super::status::ExitCode;
 use super::Note;
 use crate::net::Commands;
@@ -49,10 +50,12 @@ type Writing<U> = (Arc<Slot<U>>, Threaded<U>);
 pub struct Files {
     pictures: Option<Writing<Unit>>,
     sound: Option<Writing<wav::Block>>,
-    notes: Sender<Note>,
+    notes: Notes<Note>,
     commands: Back,
     written: Arc<AtomicU32>,
     timeline: Timeline,
+    /// Since when nothing more is taken.
+    closed: Option<Instant>,
     /// Where there is a window: Xlib may end the process.
     _exit: Option<ExitHook>,
 }
@@ -62,7 +65,7 @@ pub type Back = Arc<OnceLock<Commands<Command>>>;
 
 impl Files {
     /// Opens what is asked for; `None` if nothing is.
-    pub fn open(config: &Recv, ready: &Arc<Slot<Ready>>, notes: &Sender<Note>) -> Result<Option<Files>, Failure> {
+    pub fn open(config: &Recv, ready: &Arc<Slot<Ready>>, notes: &Notes<Note>) -> Result<Option<Files>, Failure> {
         if config.output.is_none() && config.audio_output.is_none() {
             return Ok(None);
         }
@@ -72,7 +75,9 @@ impl Files {
         let sound = config.audio_output.as_deref().map(|path| claim(Some(path))).transpose()?;
         let timeline = Timeline::new();
         let (commands, written) = (Back::default(), Arc::default());
-        let mut files = Files { pictures: None, sound: None, notes: notes.clone(), commands, written, timeline, _exit: None };
+        let notes_to = notes.clone();
+        let mut files =
+            Files { pictures: None, sound: None, notes: notes_to, commands, written, timeline, closed: None, _exit: None };
         // Dropped by each writer's thread when its file is finished.
         let (finished, all_finished) = mpsc::channel::<()>();
         if let Some(target) = sound {
@@ -138,40 +143,49 @@ impl Files {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Writes what came and says what the files hold. Who takes nothing is waited for no longer than [`PATIENCE`]. `told`: we were told
-    /// to stop, and what takes longer than [`HURRY`] to be decoded is left out.
-    pub fn finish(mut self, told: bool) -> Result<(), Failure> {
-        // Neither waits for the other.
+    /// Takes nothing more; what came is written from now on. Neither file waits for the other. Since when that is.
+    pub fn close(&mut self) -> Instant {
         if let Some((queue, _)) = &self.pictures {
             queue.close();
         }
         if let Some((queue, _)) = &self.sound {
             queue.close();
         }
+        *self.closed.get_or_insert_with(Instant::now)
+    }
+
+    /// Writes what came and says what the files hold; whether they hold anything. Who takes nothing is waited for no longer than
+    /// [`PATIENCE`]. `told`: we were told to stop, and what takes longer than [`HURRY`] is left out.
+    pub fn finish(mut self, told: bool) -> Result<bool, Failure> {
+        let since = self.close();
         if let Some((queue, thread)) = self.pictures.as_mut().filter(|_| told)
-            && !thread.ends_within(HURRY)
+            && !thread.ends_within(HURRY.saturating_sub(since.elapsed()))
         {
             self.timeline.hurry();
-            let left = queue.discard();
-            if left > 0 {
-                tracing::warn!("told to stop: the last {left} pictures that came were not written in time");
-            }
+            queue.discard();
+            tracing::warn!("told to stop: the last pictures that came were not written in time");
         }
         let sound = self.sound.map(|(_, mut thread)| ("sound", thread.finish()));
         let pictures = self.pictures.map(|(_, mut thread)| ("picture", thread.finish()));
-        let mut failed = Ok(());
+        let mut anything = Ok(false);
         for (what, outcome) in pictures.into_iter().chain(sound) {
             match outcome {
-                Ok(written) if written.units > 0 => tracing::info!("{}", written.sentence),
+                Ok(written) if written.units > 0 => {
+                    anything = anything.map(|_| true);
+                    tracing::info!("{}", written.sentence);
+                }
                 Ok(_) => tracing::warn!("no {what} came: nothing is written"),
-                Err(error @ writers::Error::ReaderGone) => tracing::info!("{error}"),
+                Err(error @ writers::Error::ReaderGone) => {
+                    anything = anything.map(|_| true);
+                    tracing::info!("{error}");
+                }
                 Err(error) => {
                     tracing::error!("{error}");
-                    failed = Err(Failure::new(ExitCode::Failed, error.to_string()).said());
+                    anything = Err(Failure::new(ExitCode::Failed, error.to_string()).said());
                 }
             }
         }
-        failed
+        anything
     }
 }
 
@@ -218,7 +232,7 @@ pub struct Inlet {
     session: u64,
     film: bool,
     format: Format,
-    notes: Sender<Note>,
+    notes: Notes<Note>,
     told: bool,
 }
 
@@ -300,7 +314,7 @@ impl Inlet {
     fn tell(&mut self) {
         if !self.told {
             self.told = true;
-            let _ = self.notes.send(Note::FileEnded);
+            self.notes.tell(Note::FileEnded);
         }
     }
 }

@@ -16,6 +16,7 @@ use super::decode;
 use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
+use super::notes::{self, Notes};
 use super::status::{ExitCode, Stop};
 use crate::net;
 use crate::present::canvas::Canvas;
@@ -27,13 +28,13 @@ use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::playout;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::receiver::{self, Command, Event, SenderId, Session};
+use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::wire::preamble::Role;
 use eyeline_proto::wire::record::Reason;
 use files::Files;
 use gate::Gate;
 use report::Report;
 use screen::{Screen, Turn};
-use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use track::{Current, Track};
@@ -43,6 +44,23 @@ pub(super) enum Note {
     Net(Event),
     /// A file is not written any more; `Files::finish` knows why.
     FileEnded,
+}
+
+impl notes::Note for Note {
+    fn kind(&self) -> notes::Kind {
+        use notes::Kind;
+        match self {
+            Note::Net(Event::SenderUp { again: false, sender, .. }) => Kind::Came(sender.0),
+            // One is shown at a time.
+            Note::Net(Event::SenderDown { .. }) => Kind::Left(0),
+            Note::Net(Event::Unreachable { fatal: true, .. }) => Kind::Kept,
+            Note::Net(Event::Quiet(_)) => Kind::State(0),
+            Note::Net(Event::Stats(_)) => Kind::State(1),
+            Note::Net(Event::Finished) => Kind::State(2),
+            Note::FileEnded => Kind::State(3),
+            Note::Net(_) => Kind::Said,
+        }
+    }
 }
 
 /// How long the main thread waits for a picture before it looks at the keyboard.
@@ -64,14 +82,14 @@ pub fn run(config: &args::Recv) -> ExitCode {
 }
 
 fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
-    let (notes, inbox) = mpsc::channel();
+    let notes = Notes::new();
     let ready = Slot::newest();
     let wake = ready.clone();
     let stop = Stop::on_signals(move || wake.close()).code(ExitCode::Failed)?;
 
-    // Whatever cannot be had is found out before anybody is told that we are here.
-    let screen = config.window.then(|| Screen::open(config.fullscreen)).transpose()?;
+    // Whatever cannot be had is found out before anybody is told that we are here: first what was typed wrong, then devices.
     let files = Files::open(config, &ready, &notes)?;
+    let screen = config.window.then(|| Screen::open(config.fullscreen)).transpose()?;
     let speaker = open_speaker(config)?;
 
     let now = Instant::now();
@@ -95,7 +113,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
     let decodes = config.window || files.is_none();
     let feed = speaker.as_ref().map(|(_, feed)| feed.clone());
-    let dispatch = Dispatch::new(feed, files.as_ref().map(Files::inlet), (current.clone(), hold), notes);
+    let dispatch = Dispatch::new(feed, files.as_ref().map(Files::inlet), (current.clone(), hold), notes.clone());
     let outlet = dispatch.outlet();
     let net = net::spawn(Session::new(now, core), where_to, dispatch.into_callback()).code(ExitCode::Failed)?;
     if let Some(files) = &files {
@@ -118,7 +136,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let mut recv = Recv {
         config,
         net,
-        inbox,
+        notes,
         ready,
         stop,
         screen,
@@ -135,6 +153,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         report: Report::new(config.common.stats_json),
         shown: 0,
         film: false,
+        anything: false,
         deadline: config.common.duration.map(|duration| now + duration),
     };
     let ended = recv.run();
@@ -174,7 +193,7 @@ struct Sender {
 struct Recv<'a> {
     config: &'a args::Recv,
     net: net::Handle<Command>,
-    inbox: Receiver<Note>,
+    notes: Notes<Note>,
     ready: Arc<Slot<decode::Ready>>,
     stop: Stop,
     screen: Option<Screen>,
@@ -193,34 +212,52 @@ struct Recv<'a> {
     shown: u32,
     /// The sender that is shown skips nothing, and when it ends so do we.
     film: bool,
+    /// A picture or sound has come.
+    anything: bool,
     deadline: Option<Instant>,
 }
 
+/// How a run ended that did not fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The user wished it: a signal, a key, the window closed.
+    Told,
+    /// `--duration` is over.
+    Due,
+    /// All is here, or nobody takes any more of it.
+    Over,
+    /// The peer is lost and not waited for.
+    Lost,
+}
+
 impl Recv<'_> {
-    fn run(&mut self) -> Result<ExitCode, Failure> {
+    fn run(&mut self) -> Result<End, Failure> {
         self.tell_screen();
         loop {
             let now = Instant::now();
-            if self.stop.requested() || self.deadline.is_some_and(|deadline| now >= deadline) {
-                return Ok(ExitCode::Ok);
+            if self.stop.requested() {
+                return Ok(End::Told);
+            }
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(End::Due);
             }
             self.net.check().code(ExitCode::Failed)?;
             if let Taken::Value(ready) = self.ready.take_until(now + TURN, Instant::now) {
                 self.show(ready)?;
             }
-            while let Ok(note) = self.inbox.try_recv() {
+            while let Some(note) = self.notes.try_take() {
                 let ended = match note {
                     Note::Net(event) => self.handle(event)?,
-                    Note::FileEnded => Some(ExitCode::Ok),
+                    Note::FileEnded => Some(End::Over),
                 };
-                if let Some(code) = ended {
-                    return Ok(code);
+                if let Some(end) = ended {
+                    return Ok(end);
                 }
             }
             if let Some(screen) = &mut self.screen
                 && screen.turn(&self.canvas, self.speaker.as_ref().map(|(_, feed)| feed))? == Turn::Quit
             {
-                return Ok(ExitCode::Ok);
+                return Ok(End::Told);
             }
         }
     }
@@ -263,7 +300,7 @@ impl Recv<'_> {
         Ok(())
     }
 
-    fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
+    fn handle(&mut self, event: Event) -> Result<Option<End>, Failure> {
         match event {
             Event::SenderUp { name, address, host, again, pictures, film, .. } => {
                 self.film = film;
@@ -299,7 +336,7 @@ impl Recv<'_> {
                 tracing::info!("the end: everything is here");
                 self.net.command(Command::Stop(String::new()));
                 // Files are finished by `finish`.
-                return Ok(Some(ExitCode::Ok));
+                return Ok(Some(End::Over));
             }
             Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
             Event::Narrow { address, narrow } => self.doorman.narrow("the sender", address, narrow),
@@ -312,7 +349,8 @@ impl Recv<'_> {
                 return self.hosts.unreachable(Instant::now(), host, &error, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
-                self.doorman.second();
+                self.doorman.second(self.notes.take_untold());
+                self.anything |= brought_anything(&stats);
                 let outside = outside(self.net.counters(), self.shown, self.speaker.as_ref(), self.pool.as_ref());
                 let lines = self.report.second(&stats, &outside)?;
                 if let Some(screen) = &mut self.screen {
@@ -326,7 +364,7 @@ impl Recv<'_> {
         Ok(None)
     }
 
-    fn sender_down(&mut self, sentence: &str, reason: Option<Reason>) -> Result<Option<ExitCode>, Failure> {
+    fn sender_down(&mut self, sentence: &str, reason: Option<Reason>) -> Result<Option<End>, Failure> {
         let name = self.sender.take().map_or_else(|| "the sender".to_string(), |sender| sender.name);
         let said = self.doorman.peer(&awaited::parting(&name, "stopped sending", reason, sentence));
         if let Some(screen) = &mut self.screen {
@@ -334,7 +372,7 @@ impl Recv<'_> {
         }
         if !self.config.common.reconnect {
             tracing::error!("the peer is lost and --no-reconnect was given");
-            return Ok(Some(ExitCode::PeerLost));
+            return Ok(Some(End::Lost));
         }
         if said {
             tracing::info!("{}", self.awaited.sentence());
@@ -363,25 +401,49 @@ impl Recv<'_> {
     }
 
     /// Files are finished and devices released, however it ended.
-    fn finish(mut self, ended: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+    fn finish(mut self, ended: Result<End, Failure>) -> Result<ExitCode, Failure> {
+        let told = self.stop.requested();
+        // What came is written while the rest is brought to its end.
+        if let Some(files) = self.files.as_mut().filter(|_| told) {
+            files.close();
+        }
         self.net.command(Command::Stop(String::new()));
         let counters = self.net.stop();
         // The last counts came with the farewell.
-        let last = self.inbox.try_iter().filter_map(|note| match note {
+        let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
             Note::Net(Event::Stats(stats)) => Some(stats),
             _ => None,
         });
         if let Some(stats) = last.last() {
+            self.anything |= brought_anything(&stats);
             self.report.total(&stats, &outside(counters, self.shown, self.speaker.as_ref(), self.pool.as_ref()));
         }
         self.screen = None;
         self.speaker = None;
         self.gate = None;
         self.pool = None;
-        let told = self.stop.requested();
-        let written = self.files.take().map_or(Ok(()), |files| files.finish(told));
-        ended.and_then(|code| written.map(|()| code))
+        let written = self.files.take().map_or(Ok(true), |files| files.finish(told));
+        match (ended?, written?) {
+            (End::Due, _) if !self.anything => Err(nothing_came(self.sender.as_ref(), &self.awaited)),
+            // Whoever asked for a file and did not end it by hand looks for it next.
+            (End::Due | End::Over, false) => Err(Failure::new(ExitCode::Failed, "there was nothing to write")),
+            (End::Lost, _) => Ok(ExitCode::PeerLost),
+            (End::Told | End::Due | End::Over, _) => Ok(ExitCode::Ok),
+        }
     }
+}
+
+fn nothing_came(sender: Option<&Sender>, awaited: &Awaited) -> Failure {
+    let sentence = match sender {
+        Some(Sender { name, .. }) => format!("nothing came of {name} within --duration"),
+        None => format!("nothing came within --duration ({})", awaited.sentence()),
+    };
+    Failure::new(ExitCode::PeerLost, sentence)
+}
+
+/// Whether a picture or sound has come by now.
+fn brought_anything(stats: &ReceiverStats) -> bool {
+    stats.whole + stats.partial + stats.blocks > 0
 }
 
 fn outside(

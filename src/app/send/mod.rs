@@ -19,6 +19,7 @@ use super::awaited::{self, Awaited};
 use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
+use super::notes::{self, Notes};
 use super::status::{ExitCode, Stop};
 use crate::net;
 use counts::Counts;
@@ -33,7 +34,6 @@ use preview::Preview;
 use report::Report;
 use source::Running;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 /// What the main thread waits for. Few a second at most: slices and sound do not pass here.
@@ -43,6 +43,23 @@ enum Note {
     Signal,
     /// The source came to its end, or failed.
     SourceEnded,
+}
+
+impl notes::Note for Note {
+    fn kind(&self) -> notes::Kind {
+        use notes::Kind;
+        match self {
+            Note::Net(Event::PeerUp { peer, again: false, .. }) => Kind::Came(peer.0),
+            Note::Net(Event::PeerDown { peer, .. }) => Kind::Left(peer.0),
+            Note::Net(Event::Unreachable { fatal: true, .. } | Event::Finished) | Note::SourceEnded => Kind::Kept,
+            Note::Net(Event::Watched(_)) => Kind::State(0),
+            Note::Net(Event::Pressure(_)) => Kind::State(1),
+            Note::Net(Event::Target(_)) => Kind::State(2),
+            Note::Net(Event::Stats(_)) => Kind::State(3),
+            Note::Signal => Kind::State(4),
+            Note::Net(_) => Kind::Said,
+        }
+    }
 }
 
 /// How long `send` waits without events when a preview window wants its turn.
@@ -63,9 +80,9 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let plan = Plan::make(config)?;
     // Whatever cannot be had is found out before anybody is told that we are here.
     let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
-    let (notes, inbox) = mpsc::channel();
+    let notes = Notes::new();
     let on_signal = notes.clone();
-    let stop = Stop::on_signals(move || drop(on_signal.send(Note::Signal))).code(ExitCode::Failed)?;
+    let stop = Stop::on_signals(move || on_signal.tell(Note::Signal)).code(ExitCode::Failed)?;
 
     let now = Instant::now();
     let epoch = Epoch::new(now);
@@ -82,8 +99,8 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let reconnect = config.common.reconnect;
     let core = sender::Config { me, hosts, reconnect, epoch, format: plan.format(), cap: config.bitrate };
     let on_event = notes.clone();
-    let net = net::spawn(Session::new(now, core), where_to, move |event| drop(on_event.send(Note::Net(event))))
-        .code(ExitCode::Failed)?;
+    let net =
+        net::spawn(Session::new(now, core), where_to, move |event| on_event.tell(Note::Net(event))).code(ExitCode::Failed)?;
     awaited::announce("send", &config.common.meet, config.common.key.is_some(), net.local_addr());
     let awaited = Awaited::new("send", &config.common.meet, net.local_addr());
 
@@ -109,8 +126,8 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         ending: None,
         last_words: String::new(),
     };
-    let ended = send.run(&inbox);
-    send.finish(&inbox);
+    let ended = send.run();
+    send.finish();
     ended
 }
 
@@ -119,7 +136,7 @@ struct Send<'a> {
     plan: Plan,
     encoder: Arc<Encoder>,
     net: net::Handle<Command>,
-    notes: mpsc::Sender<Note>,
+    notes: Notes<Note>,
     stop: Stop,
     running: Option<Running>,
     /// By sources that were closed again.
@@ -141,7 +158,7 @@ struct Send<'a> {
 }
 
 impl Send<'_> {
-    fn run(&mut self, inbox: &Receiver<Note>) -> Result<ExitCode, Failure> {
+    fn run(&mut self) -> Result<ExitCode, Failure> {
         self.tell_preview();
         if self.plan.runs_unwatched() {
             self.start()?;
@@ -162,10 +179,10 @@ impl Send<'_> {
             let until = self.deadline.into_iter().chain(self.closes).min();
             let until = until.map(|until| until.saturating_duration_since(Instant::now()));
             let turn = if self.preview.is_some() { PREVIEW_TURN } else { TURN };
-            let ended = match inbox.recv_timeout(until.map_or(turn, |until| until.min(turn))) {
-                Ok(Note::Net(event)) => self.handle(event)?,
-                Ok(Note::SourceEnded) => self.source_ended()?,
-                Ok(Note::Signal) | Err(_) => None,
+            let ended = match self.notes.take_within(until.map_or(turn, |until| until.min(turn))) {
+                Some(Note::Net(event)) => self.handle(event)?,
+                Some(Note::SourceEnded) => self.source_ended()?,
+                Some(Note::Signal) | None => None,
             };
             if let Some(code) = ended {
                 return Ok(code);
@@ -176,8 +193,7 @@ impl Send<'_> {
     fn start(&mut self) -> Result<(), Failure> {
         if self.running.is_none() && self.ending.is_none() {
             let notes = self.notes.clone();
-            self.running =
-                Some(Running::start(&self.plan, self.config, &self.encoder, move || drop(notes.send(Note::SourceEnded)))?);
+            self.running = Some(Running::start(&self.plan, self.config, &self.encoder, move || notes.tell(Note::SourceEnded))?);
         }
         Ok(())
     }
@@ -231,7 +247,7 @@ impl Send<'_> {
                 return self.hosts.unreachable(Instant::now(), host, &error, fatal).map(|()| None);
             }
             Event::Stats(stats) => {
-                self.doorman.second();
+                self.doorman.second(self.notes.take_untold());
                 let source = self.counts();
                 self.report.second(&stats, &self.net.counters(), self.encoder.counters(), source)?;
             }
@@ -288,7 +304,7 @@ impl Send<'_> {
         self.running.as_ref().map_or(self.counted, |running| self.counted + running.counts())
     }
 
-    fn finish(mut self, inbox: &Receiver<Note>) {
+    fn finish(mut self) {
         // A source that came to its end is encoded.
         self.encoder.stop();
         let source = self.counts();
@@ -297,7 +313,7 @@ impl Send<'_> {
         // This writes the goodbyes.
         let counters = self.net.stop();
         // The last counts came with them.
-        let last = inbox.try_iter().filter_map(|note| match note {
+        let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
             Note::Net(Event::Stats(stats)) => Some(stats),
             _ => None,
         });

@@ -3,6 +3,7 @@
 
 use super::super::super::args::recv::Format as Kind;
 use super::super::super::decode::Ready;
+use super::super::super::notes::Notes;
 use super::super::Note;
 use super::Back;
 use crate::codec::decoder::Decoder;
@@ -16,7 +17,6 @@ use eyeline_proto::session::receiver::{Command, SenderId};
 use eyeline_proto::wire::slice::Head;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::Sender;
 use std::time::Instant;
 
 /// Decoded pictures between decoder and disk.
@@ -55,7 +55,7 @@ pub(super) struct Told {
     pub ready: Option<Arc<Slot<Ready>>>,
     pub back: Back,
     pub written: Arc<AtomicU32>,
-    pub notes: Sender<Note>,
+    pub notes: Notes<Note>,
 }
 
 /// See the module text.
@@ -161,7 +161,7 @@ impl writers::Writer for Decoding {
         let encoded = heads.iter().map(|head| head.encoded).max().unwrap_or_default();
         if self.hand_on(&unit, head).is_err() {
             // After an early end nobody need collect any more.
-            let _ = self.told.notes.send(Note::FileEnded);
+            self.told.notes.tell(Note::FileEnded);
             return self.sink.finish().map(drop);
         }
         if self.timeline.hurries() {
@@ -274,7 +274,7 @@ mod tests {
     fn written(kind: Kind, name: &str, units: impl IntoIterator<Item = Unit>) -> Vec<u8> {
         let path = std::env::temp_dir().join(format!("eyeline-{}-{name}", std::process::id()));
         let target = Target::claim(Some(&path), Overwrite::Own).unwrap();
-        let (timeline, notes) = (Timeline::new(), std::sync::mpsc::channel().0);
+        let (timeline, notes) = (Timeline::new(), Notes::new());
         let told = Told { ready: None, back: Back::default(), written: Arc::default(), notes };
         let mut decoding = Decoding::new(kind, target, timeline.clone(), told).unwrap();
         units.into_iter().for_each(|unit| decoding.write(unit).unwrap());
