@@ -71,14 +71,15 @@ impl Writer {
         if same { planes } else { fit.convert(size, sampling, &planes).into() }
     }
 
-    fn frame(&mut self, planes: &[u8]) -> Result<(), Error> {
+    fn frame(&mut self, planes: &[u8]) -> Result<bool, Error> {
         let unit = self.sink.unit_unless(|| self.placing.hurries(), &[self.header.as_bytes(), b"FRAME\n", planes]);
         let kept = || if self.frames == 0 { "nothing".into() } else { count(self.frames) };
-        if unit.map_err(|error| self.sink.error(error, kept()))? {
+        let written = unit.map_err(|error| self.sink.error(error, kept()))?;
+        if written {
             self.header.clear();
             self.frames += 1;
         }
-        Ok(())
+        Ok(written)
     }
 }
 
@@ -92,8 +93,7 @@ impl Writer {
                 if self.placing.hurries() {
                     break;
                 }
-                self.frame(before.as_ref().unwrap_or(&planes))?;
-                self.repeated += 1;
+                self.repeated += u64::from(self.frame(before.as_ref().unwrap_or(&planes))?);
             }
             self.frame(&planes)?;
             self.last = Some(planes);
