@@ -243,27 +243,27 @@ impl Wrong {
     }
 }
 
-/// Reads flags with clap, then lets `resolve` make the configuration. `Other` are the flags of the other program.
-fn parse<Flags, Other, Config>(
+/// Reads flags with clap, then lets `resolve` make the configuration.
+fn parse<Flags, Config>(
     args: impl IntoIterator<Item = OsString>,
     resolve: impl FnOnce(Flags) -> Result<Command<Config>, Wrong>,
 ) -> Result<Command<Config>, clap::Error>
 where
     Flags: clap::Parser,
-    Other: clap::Parser,
 {
-    let flags = Flags::try_parse_from(args).map_err(|error| explain(error, &Flags::command(), &Other::command()))?;
+    let flags = Flags::try_parse_from(args).map_err(|error| explain(error, &Flags::command()))?;
     resolve(flags).map_err(|Wrong(kind, sentence)| Flags::command().error(kind, sentence))
 }
 
 /// An unknown flag may be one of the other program. Without this it would be proposed as a HOST, which never begins with a dash.
-fn explain(mut error: clap::Error, ours: &clap::Command, theirs: &clap::Command) -> clap::Error {
+fn explain(mut error: clap::Error, ours: &clap::Command) -> clap::Error {
     use clap::error::{ContextKind, ContextValue};
     if error.kind() != ErrorKind::UnknownArgument {
         return error;
     }
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
-        && theirs.get_arguments().any(|arg| is_called(arg, flag))
+        && let mut programs = [send::command(), recv::command()].into_iter()
+        && let Some(theirs) = programs.find(|program| program.get_arguments().any(|arg| is_called(arg, flag)))
     {
         let (we, they) = (ours.get_name(), theirs.get_name());
         let sentence = format!("{flag} is a flag of {they}, and this is {we}: give it to the `{they}` on the other machine");

@@ -84,7 +84,7 @@ const OTHER_KINDS: [&str; 20] = [
 /// Show and play what `send` sends from another machine, with the least latency
 #[derive(Parser, Debug)]
 #[command(name = "recv", version, after_help = EXAMPLES, max_term_width = 110, disable_help_flag = true, disable_version_flag = true)]
-pub(super) struct Flags {
+struct Flags {
     /// Dial a send that waits: name or address[:port]; the same as --host [default: wait]
     #[arg(value_name = "HOST", value_parser = super::dial, conflicts_with = "host")]
     dial: Option<units::HostText>,
@@ -129,9 +129,14 @@ pub(super) struct Flags {
     common: CommonFlags,
 }
 
+/// What clap knows of it.
+pub(super) fn command() -> clap::Command {
+    <Flags as clap::CommandFactory>::command()
+}
+
 /// Reads the command line of `recv`, the program's name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Recv>, clap::Error> {
-    super::parse::<Flags, super::send::Flags, _>(args, |flags| resolve(flags, env))
+    super::parse(args, |flags: Flags| resolve(flags, env))
 }
 
 fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {

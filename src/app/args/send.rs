@@ -83,7 +83,7 @@ Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 /// Send a live camera and microphone to `recv` on another machine, with the least latency
 #[derive(Parser, Debug)]
 #[command(name = "send", version, after_help = EXAMPLES, max_term_width = 110, disable_help_flag = true, disable_version_flag = true)]
-pub(super) struct Flags {
+struct Flags {
     /// Dial recvs that wait: names or addresses[:port]; the same as --host [default: wait]
     #[arg(value_name = "HOST", value_parser = super::dial)]
     dial: Vec<units::HostText>,
@@ -161,9 +161,14 @@ fn film_name() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
+/// What clap knows of it.
+pub(super) fn command() -> clap::Command {
+    <Flags as clap::CommandFactory>::command()
+}
+
 /// Reads the command line of `send`, the program's name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Send>, clap::Error> {
-    super::parse::<Flags, super::recv::Flags, _>(args, |flags| resolve(flags, env))
+    super::parse(args, |flags: Flags| resolve(flags, env))
 }
 
 fn resolve(flags: Flags, env: &Env) -> Result<Command<Send>, Wrong> {
