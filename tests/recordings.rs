@@ -86,7 +86,7 @@ fn where_nothing_came_within_the_duration_the_exit_code_says_so() {
     }
     assert_eq!(folder.names(), Vec::<String>::new());
     // Something comes, but not what was to be written.
-    let mut send = send(&format!("--test -s 64x48 --no-audio -p {port}"));
+    let mut send = send(&format!("--test -s 320x240 --no-audio -p {port}"));
     send.said("waiting on port");
     let sound = folder.0.join("new.wav");
     let mut silent = recv(&format!("--host 127.0.0.1:{port} --duration 2s --audio-output {}", sound.display()));
