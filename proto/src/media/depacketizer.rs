@@ -253,6 +253,15 @@ impl Depacketizer {
         }
     }
 
+    /// All that is not whole comes anew, and may be cut otherwise: what came of it is of no use.
+    pub fn forget_pieces(&mut self) {
+        let unfinished = self.pictures.iter_mut().flat_map(|picture| &mut picture.slices).filter(|assembly| !assembly.done);
+        for assembly in unfinished {
+            self.bytes -= assembly.weight();
+            assembly.clear();
+        }
+    }
+
     /// Makes room in the row of pictures for `number`, counting the ones of which nothing came yet.
     fn open_up_to(&mut self, now: Instant, number: u64) {
         let next = *self.next.get_or_insert(number);

@@ -208,6 +208,20 @@ fn buffers_of_enormous_slices_are_not_kept() {
     assert!(kept.sum::<usize>() < 1 << 20);
 }
 
+#[test]
+fn what_is_sent_again_over_a_new_connection_may_be_cut_into_fewer_pieces() {
+    let now = start();
+    let (old, new) = (fragments(3, 1, 5000, 900), fragments(3, 1, 5000, 4000));
+    let mut depacketizer = Depacketizer::new(PATIENT);
+    for (head, payload) in &old[..3] {
+        assert!(matches!(depacketizer.push(now, *head, payload), Pushed::Stored));
+    }
+    depacketizer.forget_pieces();
+    assert_eq!(depacketizer.bytes(), 0);
+    assert!(matches!(depacketizer.push(now, new[0].0, &new[0].1), Pushed::Stored));
+    assert!(matches!(depacketizer.push(now, new[1].0, &new[1].1), Pushed::Slice { whole: true, .. }));
+}
+
 /// The path takes shorter datagrams from one moment to the next: the slice comes anew in more pieces, and what is late of the old ones hurts
 /// nothing.
 #[test]

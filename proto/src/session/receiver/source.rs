@@ -150,6 +150,10 @@ impl Source {
         let fresh = Connection::new(link, self.depacketizer.is_patient());
         self.former = Some(std::mem::replace(&mut self.connection, fresh).link);
         self.hearing.reconnected();
+        if self.film {
+            // Nothing is skipped: the sender begins again with the oldest picture that is not settled.
+            self.depacketizer.forget_pieces();
+        }
     }
 
     /// A datagram came over the connection, `data` if it carried a piece of a picture.
