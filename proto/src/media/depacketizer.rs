@@ -222,7 +222,9 @@ impl Depacketizer {
             picture.slices.extend((0..=head.last_slice).map(|_| spare.pop().unwrap_or_default()));
         }
         let count = picture.slices.len() as u8;
-        let Some(assembly) = picture.slices.get_mut(usize::from(head.slice)).filter(|_| count == head.last_slice + 1) else {
+        let Some(assembly) =
+            picture.slices.get_mut(usize::from(head.slice)).filter(|_| usize::from(count) == usize::from(head.last_slice) + 1)
+        else {
             return Pushed::Bad;
         };
         let mut before = assembly.weight();

@@ -363,6 +363,10 @@ impl<'a> Shard<'a> {
     fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
         let picture = reader.u32("picture number")?;
         let last_slice = reader.u8("last slice")?;
+        // What a shard mends is a fragment, and is held to what fragments are.
+        if usize::from(last_slice) >= super::slice::MAX_SLICES {
+            return Err(reader.invalid("last slice", u64::from(last_slice), 1));
+        }
         let first_slice = reader.u8("first slice")?;
         let slices = reader.u8("slice count")?;
         if slices == 0 || u16::from(first_slice) + u16::from(slices) > u16::from(last_slice) + 1 {
@@ -406,5 +410,20 @@ mod tests {
         assert!(matches!(refused(FragmentHead { slice: 4, ..good }), Error::Invalid { field: "slice", .. }));
         assert!(matches!(refused(FragmentHead { index: 8, ..good }), Error::Invalid { field: "fragment", .. }));
         assert!(matches!(refused(FragmentHead { last_slice: 128, ..good }), Error::Invalid { field: "last slice", .. }));
+    }
+
+    #[test]
+    fn a_shard_of_more_slices_than_a_picture_can_have_is_refused() {
+        let decoded = |last_slice: u8| {
+            let [last_indices, payload] = [&[0, 3][..], b"even"];
+            let shard = Shard { picture: 9, last_slice, first_slice: 0, index: 0, recovery: 1, last_indices, payload };
+            let mut bytes = Vec::new();
+            Message::Shard(shard).encode(&mut bytes);
+            Message::decode(&bytes).map(drop)
+        };
+        assert_eq!(decoded(127), Ok(()));
+        for last_slice in [128, 255] {
+            assert!(matches!(decoded(last_slice), Err(Error::Invalid { field: "last slice", at: 5, .. })), "{last_slice}");
+        }
     }
 }
