@@ -1,7 +1,7 @@
 //! All links of a process: who is let in, who is dialled again, which datagram belongs to whom. The same for both roles.
 //!
 //! A stranger costs little and for a short time: [`admission::MAX_HANDSHAKES`] connections before their hello,
-//! [`admission::MAX_PER_ADDRESS`] of one address, each for [`link::HANDSHAKE`]; the oldest gives way. Without a key a waiting
+//! [`admission::MAX_PER_ADDRESS`] of one address, each for [`link::HANDSHAKE`]; the oldest gives way, but where keys are guessed. Without a key a waiting
 //! side lets in only loopback, link-local and private addresses. Where all places are taken, who is of the least use gives way
 //! ([`places`]). A link whose TCP connection broke without a goodbye lives on by its keys: its datagrams go on, and the peer
 //! comes back with its resume token (`comeback`; whom we dial and when is `hosts`').
@@ -15,7 +15,7 @@ mod udp;
 pub use notices::{Counters, Incoming, Notice};
 
 use self::hosts::Hosts;
-use super::admission;
+use super::admission::{self, Room};
 use super::guesses::Guesses;
 use super::link::{self, Advance, Fault, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
@@ -149,9 +149,17 @@ impl Endpoint {
 
     /// Somebody connected.
     pub fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
-        if let Some(evicted) = admission::gives_way(&self.links, from.ip()) {
-            self.counters.turned_away += 1;
-            self.remove(evicted);
+        match admission::room(&self.links, from.ip()) {
+            Room::Free => {}
+            Room::InPlaceOf(evicted) => {
+                self.counters.turned_away += 1;
+                self.remove(evicted);
+            }
+            Room::Full => {
+                self.counters.turned_away += 1;
+                self.closes.push_back(stream);
+                return;
+            }
         }
         let Some(id) = self.add(now, Side::Listener, stream, from) else { return };
         if self.config.me.psk.is_none() && !admission::is_private(from.ip()) {

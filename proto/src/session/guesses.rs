@@ -7,7 +7,8 @@
 //! connections that an address may have before its hello (`admission`) that is two guesses a second, instead of thousands.
 //!
 //! **Rejected.** To refuse an address that guessed: behind one router, or a forwarded port, honest people share it with whoever
-//! guesses. This way the right key gets in, only later; but not while whoever guesses keeps all of the address' few connections busy.
+//! guesses. This way the right key gets in, only later: a connection that waits keeps its place (`admission`). Whoever guesses without
+//! end may be quicker to take each place that becomes free; who shares the address has to dial until it has one.
 //!
 //! Capacity: [`MAX_ADDRESSES`], as [`network`] counts them; of more, the one that guessed least lately is forgotten.
 

@@ -57,3 +57,24 @@ fn wrong_keys_are_answered_ever_later_and_the_right_one_gets_in() {
     let (_, refusal) = answered(&mut session, &mut now, StreamId(1002));
     assert!(refusal.is_none(), "what it says too early is not kept");
 }
+
+#[test]
+fn who_shares_an_address_with_a_guesser_keeps_the_place_it_got() {
+    let mut now = Base::new().instant(1_000_000_000);
+    let (right, wrong) = (Psk::derive("right").expect("a key"), Psk::derive("wrong").expect("a key"));
+    let mut session = sender(now, 0, Some(&right));
+    for stream in 0..20 {
+        knocks(&mut session, now, StreamId(stream), private(7, 50_000), &wrong);
+        answered(&mut session, &mut now, StreamId(stream));
+        session.handle_stream_closed(now, StreamId(stream));
+    }
+    (100..103).for_each(|stream| knocks(&mut session, now, StreamId(stream), private(7, 50_000), &wrong));
+    now += ms(500);
+    knocks(&mut session, now, StreamId(200), private(7, 50_001), &right);
+    now += ms(500);
+    (300..320).for_each(|stream| knocks(&mut session, now, StreamId(stream), private(7, 50_002), &wrong));
+    let turned_away = drain(&mut session, now).closed;
+    assert!((300..320).all(|stream| turned_away.contains(&StreamId(stream))), "they are one guess more: {turned_away:?}");
+    let (wait, refusal) = answered(&mut session, &mut now, StreamId(200));
+    assert!(refusal.is_none() && wait < secs(2), "it is let in: {wait:?}");
+}
