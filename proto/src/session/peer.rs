@@ -254,7 +254,7 @@ impl Peer {
     /// All shards of one run of slices have one length, those of another may be shorter.
     fn fill_parity(&mut self, run: usize, size: usize, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
         // Those of a picture that was cut for a path that took more.
-        self.parity.retain(|message| message.len() + Path::OVERHEAD <= size);
+        self.drop_shards(|len| len > size);
         let mut segment = 0;
         for _ in 0..run {
             let Some(message) = self.parity.front() else { break };
@@ -282,11 +282,24 @@ impl Peer {
             if of == picture { (of, slices.saturating_add(1), if one == cut { cut } else { 0 }) } else { (picture, 1, cut) };
         let loss = self.flow.unmended_loss();
         if self.slices.1 == count && self.slices.2 == cut && loss > 0.0 && !shared.patient {
-            self.parity.clear();
+            self.drop_shards(|_| true);
             let messages = shared.parity.messages(shared.log, slice, cut, loss).iter();
             let repairs = &mut self.repairs;
             self.parity.extend(messages.take_while(|message| repairs.take(now, message.len() + Path::OVERHEAD)).cloned());
         }
+    }
+
+    /// Shards that are not sent after all cost nothing: those whose datagrams have such a length.
+    fn drop_shards(&mut self, dropped: impl Fn(usize) -> bool) {
+        let Peer { parity, repairs, .. } = self;
+        parity.retain(|message| {
+            let len = message.len() + Path::OVERHEAD;
+            let kept = !dropped(len);
+            if !kept {
+                repairs.give_back(len);
+            }
+            kept
+        });
     }
 
     fn fill_resends(
