@@ -177,9 +177,7 @@ impl Tracker {
     pub fn window(&self, now: Instant) -> Duration {
         let soon = self.overtaken.filter(|(_, until)| now < *until).map_or(Duration::ZERO, |(window, _)| window);
         let old = self.half_ends.is_none_or(|ends| now >= ends + OVERTAKEN_FOR / 2);
-        let mut both = [self.longest[0], self.longest[1]].concat();
-        both.sort_unstable();
-        let habit = if old { Duration::ZERO } else { both[both.len() - HABIT] };
+        let habit = if old { Duration::ZERO } else { nth_longest(&self.longest) };
         soon.max((habit + habit / 4).min(MOST_OVERTAKEN))
     }
 
@@ -251,6 +249,17 @@ impl Tracker {
     pub fn lost(&self) -> u64 {
         self.lost
     }
+}
+
+/// The [`HABIT`]th longest of both, each of which has the longest first.
+fn nth_longest([one, other]: &[[Duration; HABIT]; 2]) -> Duration {
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    let mut longest = Duration::ZERO;
+    for _ in 0..HABIT {
+        let next = if one.peek() >= other.peek() { one.next() } else { other.next() };
+        longest = next.copied().unwrap_or_default();
+    }
+    longest
 }
 
 #[cfg(test)]
