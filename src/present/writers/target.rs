@@ -4,13 +4,14 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::sink::{Medium, Stdout};
 
-/// What may be written over. Pipes and devices are written to whatever is said: nothing of theirs is lost.
+/// What may be written over. Devices, and pipes of this user or of root, are written to whatever is said: nothing of theirs is lost. A
+/// pipe of somebody else would hand on what is seen here: who means it says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
     /// Whatever the name leads to.
@@ -35,8 +36,8 @@ enum Claim {
     /// Was there.
     Old(File),
     /// A pipe or a device: opening it may wait for its reader.
-    Special,
-    /// A regular file that was given to us open.
+    Special(Overwrite),
+    /// A file, pipe or device that was given to us open.
     Descriptor,
     Taken,
 }
@@ -61,16 +62,20 @@ impl Target {
             }
             Err(error) => return Err(create(error)),
             Ok(there) if there.is_symlink() => {
-                if fs::metadata(path).is_ok_and(|end| is_special(&end)) {
-                    Claim::Special
-                } else if is_descriptor(path) {
+                let end = fs::metadata(path).ok().filter(is_special);
+                if is_descriptor(path) {
                     Claim::Descriptor
+                } else if end.as_ref().is_some_and(|end| is_anothers_pipe(end, overwrite)) {
+                    return refuse("leads to a pipe of another user".into());
+                } else if end.is_some() {
+                    Claim::Special(overwrite)
                 } else {
                     let end = fs::read_link(path).unwrap_or_default();
                     return refuse(format!("is a link to {}", end.display()));
                 }
             }
-            Ok(there) if is_special(&there) => Claim::Special,
+            Ok(there) if is_anothers_pipe(&there, overwrite) => return refuse("is a pipe of another user".into()),
+            Ok(there) if is_special(&there) => Claim::Special(overwrite),
             Ok(there) if there.is_dir() => return Err(create(ErrorKind::IsADirectory.into())),
             Ok(_) if overwrite == Overwrite::Nothing => return refuse("is there already".into()),
             Ok(there) if overwrite == Overwrite::Own && there.uid() != nix::unistd::geteuid().as_raw() => {
@@ -109,6 +114,11 @@ fn is_special(there: &Metadata) -> bool {
     !there.is_file() && !there.is_dir() && !there.is_symlink()
 }
 
+fn is_anothers_pipe(there: &Metadata, overwrite: Overwrite) -> bool {
+    let ours = [0, nix::unistd::geteuid().as_raw()].contains(&there.uid());
+    there.file_type().is_fifo() && !ours && overwrite != Overwrite::Anything
+}
+
 /// Whether it names what this process was given open: links, too, but none that anybody lays. What else lies below /dev is like
 /// any other place: everybody may write to /dev/shm.
 fn is_descriptor(path: &Path) -> bool {
@@ -137,11 +147,14 @@ impl Target {
                 file.set_len(0)?;
                 Box::new(file)
             }
-            Claim::Special => {
+            Claim::Special(overwrite) => {
                 let file = OpenOptions::new().write(true).open(path)?;
                 // The name may lead elsewhere by now.
-                if file.metadata()?.is_file() {
+                let opened = file.metadata()?;
+                if opened.is_file() {
                     return Err(io::Error::other("it was no file when recv began, and is one now"));
+                } else if is_anothers_pipe(&opened, overwrite) {
+                    return Err(io::Error::other("it is a pipe of another user now"));
                 }
                 Box::new(file)
             }
@@ -254,6 +267,17 @@ mod tests {
         nix::unistd::mkfifo(&pipe.0, nix::sys::stat::Mode::S_IRWXU).unwrap();
         drop(Target::claim(Some(&pipe.0), Overwrite::Nothing).unwrap());
         assert!(pipe.0.exists());
+        // Only root can give a pipe away.
+        if nix::unistd::geteuid().is_root() {
+            nix::unistd::chown(&pipe.0, Some(nix::unistd::Uid::from_raw(12_345)), None).unwrap();
+            let link = Temporary::new("pipe-link");
+            std::os::unix::fs::symlink(&pipe.0, &link.0).unwrap();
+            for overwrite in [Overwrite::Own, Overwrite::Nothing] {
+                assert!(refusal(&pipe.0, overwrite).contains("is a pipe of another user"));
+                assert!(refusal(&link.0, overwrite).contains("leads to a pipe of another user"));
+            }
+            drop(Target::claim(Some(&pipe.0), Overwrite::Anything).unwrap());
+        }
         if !nix::unistd::geteuid().is_root() {
             assert!(refusal(Path::new("/etc/passwd"), Overwrite::Own).contains("belongs to another user"));
         }
