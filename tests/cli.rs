@@ -104,6 +104,16 @@ fn wrong_usage_is_one_message_a_hint_and_exit_code_2() {
 }
 
 #[test]
+fn a_test_picture_that_cannot_be_drawn_is_refused_before_anybody_watches() {
+    for size in [&["--size", "64x48"][..], &["--width", "40"]] {
+        let output = run(SEND, &[&["--test", "--port", "47113", "--duration", "1"], size].concat());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{size:?}: {error}");
+        assert!(error.contains("choose a --size between 64x64 and 8192x8192"), "{size:?}: {error}");
+    }
+}
+
+#[test]
 fn the_list_is_json_where_that_is_asked_for() {
     for path in [SEND, RECV] {
         let output = run(path, &["--list", "--stats", "json"]);

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub use self::draw::{Layout, Rect, read_number};
 use crate::capture::rate::Rate;
 use crate::slot::Slot;
-use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::picture::{Body, MAX_SIDE, Picture, Pool, Sampling, Size};
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 
 /// How long flash and beep last.
@@ -79,12 +79,17 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// Whether it can be drawn at this size: to be asked before anybody is promised a picture.
+    pub fn check(size: Size) -> Result<(), Error> {
+        let sides = 64..=MAX_SIDE;
+        if sides.contains(&size.width) && sides.contains(&size.height) { Ok(()) } else { Err(Error::Size(size)) }
+    }
+
     /// Starts. The slot of what is not wanted is closed.
     pub fn start(options: &Options, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Pattern, Error> {
         let Options { size, rate, want_video, want_audio } = *options;
-        let sides = 64..=8192;
-        if !sides.contains(&size.width) || !sides.contains(&size.height) {
-            return Err(Error::Size(size));
+        if want_video {
+            Pattern::check(size)?;
         }
         let start = Instant::now() + LEAD;
         let mut pattern = Pattern { alarm: Arc::default(), start, pictures, sound, threads: Vec::new() };

@@ -9,6 +9,7 @@ use super::pictures::Pictures;
 use crate::capture::camera::{self, Camera};
 use crate::capture::file::{Film, Origin};
 use crate::capture::microphone::{self, Microphone};
+use crate::capture::pattern::Pattern;
 use crate::slot::Slot;
 use eyeline_proto::picture::Size;
 use eyeline_proto::wire::record::Format;
@@ -55,6 +56,9 @@ impl Plan {
             Source::Test => {
                 let size = size.unwrap_or(TEST.0);
                 let size = config.width.map_or(size, |width| size.at_width(width));
+                if config.video {
+                    Pattern::check(size).code(ExitCode::Usage)?;
+                }
                 let rate = config.fps.map_or(TEST.1, |fps| (fps.num, fps.den));
                 let what = if config.video { format!("{size}, {}", a_second(rate)) } else { "no picture".into() };
                 tracing::info!("test picture: {what}, {}", if own_sound { "with a tone" } else { "without a tone" });
