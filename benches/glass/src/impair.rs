@@ -1,7 +1,7 @@
 //! A bad link in one direction, without any IO: packets and times in, packets out when they are due.
 //!
-//! A packet may be lost (at random, or in bursts), then waits for its turn at the bottleneck (a drop-tail queue), then flies (delay,
-//! jitter). It is the model of `tc netem` with a `tbf` before it, written anew because a kernel may lack both, and because what the
+//! A packet may be lost (at random, or in bursts), then waits for its turn at the bottleneck (a drop-tail queue) or is dropped there at
+//! once (a policer, a token bucket as in RFC 2697), then flies (delay, jitter). It is the model of `tc netem` with a `tbf` before it, written anew because a kernel may lack both, and because what the
 //! bench has to know is inside: what waits, and for how long. Every die is rolled by one generator from one seed.
 
 use std::cmp::Reverse;
@@ -66,6 +66,8 @@ pub enum Queue {
     Bytes(u64),
     /// In the time, us, the bottleneck needs for it at its present rate.
     Time(u64),
+    /// Nothing waits: a policer passes what its bucket has tokens for, a byte each, and holds so many of them at most.
+    Bucket(u64),
 }
 
 /// What happened to the packets so far.
@@ -111,6 +113,8 @@ pub struct Link {
     waiting_bytes: u64,
     /// When the first of `waiting` is through.
     served_us: u64,
+    /// Bytes that a policer lets pass at once, times 8,000,000, and when they were counted.
+    tokens: (u64, u64),
     /// Through the bottleneck: when each arrives, the order they went in, and the packet.
     flying: BinaryHeap<Reverse<(u64, u64, Vec<u8>)>>,
     number: u64,
@@ -134,6 +138,7 @@ impl Link {
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             served_us: 0,
+            tokens: (0, 0),
             flying: BinaryHeap::new(),
             number: 0,
             last_us: 0,
@@ -220,10 +225,14 @@ impl Link {
             self.fly(now, packet);
             return;
         }
+        if let (Some(rate), Queue::Bucket(size)) = (self.conditions.rate, self.conditions.queue) {
+            return self.police(now, packet, rate, size);
+        }
         let bytes = self.waiting_bytes + packet.len() as u64;
         let full = match self.conditions.queue {
             Queue::Bytes(most) => bytes > most,
             Queue::Time(most) => self.service_us(bytes) > most,
+            Queue::Bucket(_) => false,
         };
         // An empty queue takes any packet, or a small one would pass nothing at all.
         if full && !self.waiting.is_empty() {
@@ -235,6 +244,18 @@ impl Link {
         }
         self.waiting_bytes = bytes;
         self.waiting.push_back(packet);
+    }
+
+    fn police(&mut self, now: u64, packet: Vec<u8>, rate: u64, size: u64) {
+        let (tokens, at) = self.tokens;
+        let tokens = (tokens + (now - at) * rate).min(size * 8_000_000);
+        let costs = packet.len() as u64 * 8_000_000;
+        self.tokens = (tokens.saturating_sub(if tokens < costs { 0 } else { costs }), now);
+        if tokens < costs {
+            self.counts.dropped += 1;
+        } else {
+            self.fly(now, packet);
+        }
     }
 
     /// Lets through the bottleneck what is through by `now`.
@@ -384,6 +405,25 @@ mod tests {
             assert_eq!(out, [0, 1, 2, 3, 4], "{queue:?}");
             assert_eq!(link.counts().dropped, 15);
         }
+    }
+
+    #[test]
+    fn a_policer_passes_its_bucket_at_once_then_its_rate_and_delays_nothing() {
+        let policer = Conditions { rate: Some(8_000_000), queue: Queue::Bucket(5_000), ..Conditions::CLEAN };
+        let mut link = link(policer);
+        // A second fills no more than the bucket: five at once, and then each second one of what comes twice as fast as it may.
+        link.push(0, vec![0; 1000]);
+        let out = through(&mut link, 0, 1000, 0);
+        assert!(out.is_empty() && link.counts().dropped == 1, "it begins without tokens");
+        let at = |i: u64| 1_000_000 + i.saturating_sub(4) * 500;
+        let passed: Vec<u64> = (0..24)
+            .filter(|i| {
+                link.push(at(*i), vec![0; 1000]);
+                link.pop(at(*i)).is_some()
+            })
+            .collect();
+        assert_eq!(passed, [0, 1, 2, 3, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]);
+        assert_eq!(link.counts().dropped, 11);
     }
 
     #[test]

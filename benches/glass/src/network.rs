@@ -98,6 +98,8 @@ pub struct Rates {
     pub p50: [f64; 3],
     /// Share of the bottleneck's bits that came through in the second half.
     pub share: [f64; 3],
+    /// Share of the packets that the bottleneck dropped in the second half.
+    pub dropped: [f64; 3],
     /// Median time a packet waited before the bottleneck in the second half, ms.
     pub standing_ms: [f64; 3],
     /// Its 95th percentile.
@@ -249,6 +251,8 @@ impl Seen<'_> {
             rates.settle_ms[i] = self.settle_ms(from, to, before + BACK_MS);
             rates.p50[i] = self.p50(half, to);
             rates.share[i] = self.mbit(half, to, |sample| sample.counts.passed) / nominal as f64;
+            let packets = self.mbit(half, to, |sample| sample.counts.packets);
+            rates.dropped[i] = self.mbit(half, to, |sample| sample.counts.dropped) / packets;
             let mut standing: Vec<f64> = self
                 .samples
                 .iter()
@@ -284,7 +288,7 @@ impl Seen<'_> {
 impl Rates {
     fn nothing() -> Rates {
         let none = [f64::NAN; 3];
-        Rates { settle_ms: none, p50: none, share: none, standing_ms: none, standing95_ms: none }
+        Rates { settle_ms: none, p50: none, share: none, dropped: none, standing_ms: none, standing95_ms: none }
     }
 }
 

@@ -73,16 +73,16 @@ fn rates(outcomes: &Outcomes) {
         return;
     }
     println!(
-        "\n| rate, 10 s each | | whole % | shown % | longest freeze ms | latency back after ms | p50 ms | share of the rate % | standing queue p50 ms | p95 ms |"
+        "\n| rate, 10 s each | | whole % | shown % | longest freeze ms | latency back after ms | p50 ms | share of the rate % | dropped % | standing queue p50 ms | p95 ms |"
     );
-    println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (scenario, peer, outcome) in rows {
         let Some((outcome, rates)) = outcome.as_ref().and_then(|outcome| Some((outcome, outcome.rates?))) else {
-            println!("| {} | {} | failed | | | | | | | |", scenario.title, peer.title);
+            println!("| {} | {} | failed | | | | | | | | |", scenario.title, peer.title);
             continue;
         };
         println!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             scenario.title,
             peer.title,
             number(outcome.whole * 100.0, 1),
@@ -91,6 +91,7 @@ fn rates(outcomes: &Outcomes) {
             three(rates.settle_ms, 0),
             three(rates.p50, 0),
             three(rates.share.map(|share| share * 100.0), 0),
+            three(rates.dropped.map(|share| share * 100.0), 0),
             three(rates.standing_ms, 0),
             three(rates.standing95_ms, 0)
         );

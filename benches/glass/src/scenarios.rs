@@ -79,6 +79,24 @@ pub const SCENARIOS: &[Scenario] = &[
         usual: false,
         ..scenario("bloat", "20 → 5 → 20 Mbit/s, queue 500 KB", "loss0-rtt2", Script::Rates([20, 5, 20], Queue::Bytes(500_000)))
     },
+    Scenario {
+        usual: false,
+        ..scenario(
+            "policer",
+            "20 → 5 → 20 Mbit/s, policed, bucket 20 KB",
+            "loss0-rtt2",
+            Script::Rates([20, 5, 20], Queue::Bucket(20_000)),
+        )
+    },
+    Scenario {
+        usual: false,
+        ..scenario(
+            "policer-deep",
+            "20 → 5 → 20 Mbit/s, policed, bucket 150 KB",
+            "loss0-rtt2",
+            Script::Rates([20, 5, 20], Queue::Bucket(150_000)),
+        )
+    },
     scenario("pulled2", "pulled for 2 s", "loss0-rtt2", Script::Pulled(2)),
     scenario("pulled10", "pulled for 10 s", "loss0-rtt2", Script::Pulled(10)),
 ];
