@@ -187,12 +187,10 @@ impl Depacketizer {
         }
     }
 
-    /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture).
-    pub fn begin_at(&mut self, now: Instant, picture: u64) {
-        if self.next.is_none() {
-            self.next = Some(picture);
-            self.open_up_to(now, picture);
-        }
+    /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture). It is waited for
+    /// from when anything came: a film may be long in starting.
+    pub fn begin_at(&mut self, picture: u64) {
+        self.next.get_or_insert(picture);
     }
 
     /// A fragment came.

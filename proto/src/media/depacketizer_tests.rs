@@ -112,7 +112,7 @@ fn a_lost_picture_is_told_in_its_turn() {
 fn patience_waits_for_the_oldest_and_keeps_the_rest_in_order() {
     let now = Instant::now();
     let mut depacketizer = Depacketizer::new(PATIENT);
-    depacketizer.begin_at(now, 0);
+    depacketizer.begin_at(0);
     for picture in 1..20 {
         for (head, payload) in fragments(picture, 1, 100, 1000) {
             depacketizer.push(now, head, &payload);
@@ -123,6 +123,23 @@ fn patience_waits_for_the_oldest_and_keeps_the_rest_in_order() {
         depacketizer.push(now, head, &payload);
     }
     assert_eq!(settled(&mut depacketizer, now).len(), 20);
+}
+
+#[test]
+fn a_film_that_is_long_in_starting_loses_nothing_of_its_beginning() {
+    let told = Instant::now();
+    let mut depacketizer = Depacketizer::new(PATIENT);
+    depacketizer.begin_at(0);
+    let started = told + 3 * PATIENT.wait;
+    assert_eq!((settled(&mut depacketizer, started), depacketizer.deadline()), (vec![], None));
+    for (head, payload) in fragments(1, 1, 100, 1000) {
+        depacketizer.push(started, head, &payload);
+    }
+    assert_eq!(settled(&mut depacketizer, started + Duration::from_millis(1999)), [], "its first picture is still to come");
+    for (head, payload) in fragments(0, 1, 100, 1000) {
+        depacketizer.push(started, head, &payload);
+    }
+    assert_eq!(settled(&mut depacketizer, started).len(), 2);
 }
 
 #[test]

@@ -161,7 +161,7 @@ impl Session {
         let (address, host) = (self.address(link), self.endpoint.host(link));
         self.events.push_back(Event::SenderUp { sender, name, address, host, again: false, film, pictures });
         if let Some(format) = format {
-            self.take_format(now, format);
+            self.take_format(format);
         }
     }
 
@@ -209,10 +209,10 @@ impl Session {
         }
     }
 
-    fn take_format(&mut self, now: Instant, format: Format) {
+    fn take_format(&mut self, format: Format) {
         let Some(source) = &mut self.source else { return };
         if source.depacketizer.is_patient() {
-            source.depacketizer.begin_at(now, format.first);
+            source.depacketizer.begin_at(format.first);
         }
         // A sender may say it as often as it likes; it is news once.
         if source.format.replace(format) != Some(format) {
@@ -477,7 +477,7 @@ impl Core for Session {
                 continue;
             }
             match got {
-                Got::Format(format) => self.take_format(now, format),
+                Got::Format(format) => self.take_format(format),
                 Got::Sound(number, capture, channels, samples) => {
                     let frames = samples.len() / (2 * usize::from(channels));
                     let Some(source) = self.source.as_mut().filter(|_| self.wants.sound) else { continue };
