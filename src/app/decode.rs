@@ -1,19 +1,15 @@
 //! Slices → canvas, on several threads, each slice as it comes.
 //!
-//! A picture is *ready* when its last slice is decoded, or, in part, when the session settles it without the rest. Only the
-//! newest ready picture is kept for the screen. Capacity: [`WAITING`] slices of [`WAITING_BYTES`]; when decoding is that far
-//! behind, the oldest are dropped, and newer pictures cover the place. After a stall (the process stopped, a window that
-//! blocked) the sockets give seconds of pictures at once: those that did not begin to be decoded and are two behind the newest
-//! are passed over.
+//! Which are worth decoding and when a picture is ready decides [`Reel`]; only the newest ready picture is kept for the screen.
+//! Capacity: [`WAITING`] slices of [`WAITING_BYTES`]; when decoding is that far behind, the oldest are dropped, and newer pictures
+//! cover the place.
 
 use crate::codec::decoder::Decoder;
 use crate::present::canvas::Canvas;
 use crate::slot::Slot;
-use eyeline_proto::picture::Size;
+use eyeline_proto::media::reel::{self, Reel, Turn};
 use eyeline_proto::session::receiver::SenderId;
-use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::slice::Head;
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -26,16 +22,13 @@ const WAITING: usize = 2 * eyeline_proto::wire::slice::MAX_SLICES;
 /// Their bytes: more than two pictures of any camera; a slice may have 4 MiB.
 const WAITING_BYTES: usize = 64 << 20;
 
-/// Pictures whose slices are counted at once: the session assembles two, and one more may be in the queue.
-const COUNTED: usize = 8;
-
 /// At the end a thread has so long to finish its slice.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// One slice to decode.
 pub struct Job {
-    /// Whose picture it is of.
-    pub reel: Arc<Reel>,
+    /// Whose picture it is of, and where it goes.
+    pub reel: Arc<SharedReel>,
     /// The picture's number.
     pub picture: u64,
     /// Slices the picture has.
@@ -52,54 +45,20 @@ pub struct Job {
     pub released: Instant,
 }
 
-/// A picture on the canvas, with the moments of its way.
+/// A picture on a canvas.
 #[derive(Debug, Clone, Copy)]
 pub struct Ready {
-    /// Whose picture it is.
+    /// Whose it is.
     pub sender: SenderId,
-    /// Its number.
-    pub picture: u64,
-    /// Its size.
-    pub size: Size,
-    /// When the light was caught, on the sender's clock.
-    pub capture: MediaTime,
-    /// From capture to the encoder.
-    pub queued: Duration,
-    /// From there until its last slice was encoded.
-    pub encoded: Duration,
-    /// When its last slice came.
-    pub received: Instant,
-    /// When that was let go to be decoded.
-    pub released: Instant,
-    /// When that was decoded.
-    pub decoded: Instant,
-    /// Nothing is missing.
-    pub whole: bool,
+    /// What it is, with the moments of its way.
+    pub picture: reel::Ready,
 }
 
-struct Count {
-    ready: Ready,
-    done: u8,
-    of: u8,
-    announced: bool,
-}
-
-/// One sender's pictures: the canvas they go to, what is counted of them, which are worth decoding. Another sender counts its
-/// pictures from its own start, so it gets a reel of its own; what is under way of the one before goes to the one before.
-pub struct Reel {
+/// One sender's [`Reel`] and the canvas its pictures go to. What is under way of a sender goes to its own when another is shown.
+pub struct SharedReel {
     sender: SenderId,
     canvas: Arc<Canvas>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Another sender is shown.
-    ended: bool,
-    order: Order,
-    counts: VecDeque<Count>,
-    /// The newest picture that was announced.
-    newest: Option<u64>,
+    reel: Mutex<Reel>,
 }
 
 struct Shared {
@@ -111,35 +70,10 @@ struct Shared {
     ended: Condvar,
 }
 
-/// Which pictures are worth decoding. One that began is finished, so that a slow decoder shows whole pictures, too.
-#[derive(Default)]
-struct Order {
-    newest: u64,
-    begun: Option<u64>,
-}
-
-impl Order {
-    fn came(&mut self, picture: u64) {
-        self.newest = self.newest.max(picture);
-    }
-
-    /// Whether this picture is (still) worth decoding.
-    fn begins(&mut self, picture: u64) -> bool {
-        if self.begun.is_some_and(|begun| picture <= begun) {
-            return true;
-        }
-        let worth = picture + 1 >= self.newest;
-        if worth {
-            self.begun = Some(picture);
-        }
-        worth
-    }
-}
-
-impl Reel {
+impl SharedReel {
     /// Nothing of this sender has come yet.
     pub fn new(sender: SenderId) -> Arc<Self> {
-        Arc::new(Reel { sender, canvas: Arc::default(), state: Mutex::default() })
+        Arc::new(SharedReel { sender, canvas: Arc::default(), reel: Mutex::default() })
     }
 
     /// Whose it is.
@@ -154,7 +88,7 @@ impl Reel {
 
     /// Another sender is shown: nothing more of this one is decoded or gets ready.
     pub fn end(&self) {
-        lock(&self.state).ended = true;
+        lock(&self.reel).end();
     }
 }
 
@@ -225,16 +159,16 @@ pub struct Inlet(Arc<Shared>);
 impl Inlet {
     /// Decode this.
     pub fn push(&self, job: Job) {
-        lock(&job.reel.state).order.came(job.picture);
+        lock(&job.reel.reel).came(job.picture);
         // Closed only when the program ends.
         let _ = self.0.jobs.push(job);
     }
 
     /// Nothing more will come of this picture: show what there is.
-    pub fn settled_in_part(&self, reel: &Reel, picture: u64) {
-        let mut state = lock(&reel.state);
-        if let Some(place) = state.counts.iter().position(|count| count.ready.picture == picture) {
-            state.announce(place, &self.0.ready);
+    pub fn settled_in_part(&self, reel: &SharedReel, picture: u64) {
+        let mut pictures = lock(&reel.reel);
+        if let Some(ready) = pictures.settled_in_part(picture) {
+            self.0.announce(reel.sender, ready);
         }
     }
 }
@@ -251,11 +185,11 @@ impl Shared {
         }
         let _running = Running(self);
         while let Some(job) = self.jobs.take() {
-            let begins = lock(&job.reel.state).begins(job.picture);
-            match begins {
-                Some(true) => self.decode(&mut decoder, &job),
-                Some(false) => drop(self.passed_over.fetch_add(1, Ordering::Relaxed)),
-                None => {}
+            let turn = lock(&job.reel.reel).turn(job.picture);
+            match turn {
+                Turn::Decode => self.decode(&mut decoder, &job),
+                Turn::PassOver => drop(self.passed_over.fetch_add(1, Ordering::Relaxed)),
+                Turn::Ended => {}
             }
             (self.recycle)(job.body);
         }
@@ -294,58 +228,18 @@ impl Shared {
     }
 
     fn count(&self, job: &Job, head: &Head<'_>) {
-        let decoded = Instant::now();
-        let mut state = lock(&job.reel.state);
-        let place = match state.counts.iter().position(|count| count.ready.picture == job.picture) {
-            Some(place) => place,
-            None => {
-                if state.counts.len() == COUNTED {
-                    state.counts.pop_front();
-                }
-                let ready = Ready {
-                    sender: job.reel.sender,
-                    picture: job.picture,
-                    size: head.size,
-                    capture: head.capture,
-                    queued: head.queued,
-                    encoded: head.encoded,
-                    received: job.received,
-                    released: job.released,
-                    decoded,
-                    whole: false,
-                };
-                state.counts.push_back(Count { ready, done: 0, of: job.count, announced: false });
-                state.counts.len() - 1
-            }
-        };
-        let count = &mut state.counts[place];
-        count.done = count.done.saturating_add(1);
-        count.ready.encoded = count.ready.encoded.max(head.encoded);
-        count.ready.received = count.ready.received.max(job.received);
-        count.ready.released = count.ready.released.max(job.released);
-        count.ready.decoded = decoded;
-        if count.done == count.of {
-            count.ready.whole = true;
-            state.announce(place, &self.ready);
+        let Job { picture, count, received, released, .. } = *job;
+        let mut pictures = lock(&job.reel.reel);
+        let slice = reel::Decoded { picture, count, head, received, released, decoded: Instant::now() };
+        if let Some(ready) = pictures.decoded(&slice) {
+            self.announce(job.reel.sender, ready);
         }
     }
-}
 
-impl State {
-    /// Whether this picture is worth decoding; `None`: nothing of this sender is any more.
-    fn begins(&mut self, picture: u64) -> Option<bool> {
-        (!self.ended).then(|| self.order.begins(picture))
-    }
-
-    /// The picture counted at `place` is ready, where it is not older than one that was.
-    fn announce(&mut self, place: usize, ready: &Slot<Ready>) {
-        let Some(count) = self.counts.get_mut(place).filter(|count| !count.announced && !self.ended) else { return };
-        count.announced = true;
-        if self.newest.is_none_or(|newest| newest < count.ready.picture) {
-            self.newest = Some(count.ready.picture);
-            // Closed only when the program ends.
-            let _ = ready.push(count.ready);
-        }
+    /// Under the lock of the sender's reel: of two that get ready at once the newer is told last.
+    fn announce(&self, sender: SenderId, picture: reel::Ready) {
+        // Closed only when the program ends.
+        let _ = self.ready.push(Ready { sender, picture });
     }
 }
 
@@ -358,13 +252,13 @@ mod tests {
     use super::*;
     use crate::codec::testing;
     use crate::slot::Taken;
-    use eyeline_proto::picture::Sampling;
+    use eyeline_proto::picture::{Sampling, Size};
     use std::sync::mpsc;
 
     const SIZE: Size = Size { width: 16, height: 16 };
 
     /// A picture of one slice.
-    fn job(reel: &Arc<Reel>, picture: u64, size: Size) -> Job {
+    fn job(reel: &Arc<SharedReel>, picture: u64, size: Size) -> Job {
         let planes = testing::planes(size, Sampling::Grey, picture);
         let body = testing::slice(&planes, &testing::head(size, Sampling::Grey, 80, 0, size.height));
         let (received, present) = (Instant::now(), None);
@@ -385,7 +279,7 @@ mod tests {
             let _ = lock(&gate).recv();
         };
         let pool = Pool::new(1, ready.clone(), recycle).unwrap();
-        let (former, newcomer) = (Reel::new(SenderId(0)), Reel::new(SenderId(1)));
+        let (former, newcomer) = (SharedReel::new(SenderId(0)), SharedReel::new(SenderId(1)));
         let inlet = pool.inlet();
         inlet.push(job(&former, 17_999, SIZE));
         told.recv().unwrap();
@@ -403,7 +297,7 @@ mod tests {
             let Taken::Value(ready) = ready.take_until(Instant::now() + Duration::from_secs(20), Instant::now) else {
                 panic!("after {seen:?} nothing more gets ready");
             };
-            seen.push((ready.sender, ready.picture));
+            seen.push((ready.sender, ready.picture.picture));
         }
         assert_eq!(seen, [(SenderId(0), 17_999), (SenderId(1), 4), (SenderId(1), 5)], "of a backlog the newest two");
         assert_eq!(newcomer.canvas().coverage().newest, Some(5));
@@ -414,7 +308,7 @@ mod tests {
     fn at_the_end_nobody_waits_for_what_is_not_decoded_yet() {
         let (tell, told) = mpsc::channel::<usize>();
         let pool = Pool::new(1, Slot::newest(), move |body: Vec<u8>| tell.send(body.len()).unwrap_or_default()).unwrap();
-        let (reel, inlet, large) = (Reel::new(SenderId(0)), pool.inlet(), Size { width: 4096, height: 4096 });
+        let (reel, inlet, large) = (SharedReel::new(SenderId(0)), pool.inlet(), Size { width: 4096, height: 4096 });
         let first = job(&reel, 0, large);
         for picture in 0..40 {
             let (received, body) = (first.received, first.body.clone());
@@ -423,28 +317,5 @@ mod tests {
         }
         drop((pool, inlet));
         assert!(told.iter().count() < 5, "nearly all was dropped");
-    }
-
-    #[test]
-    fn of_a_backlog_only_the_newest_is_decoded_and_what_began_is_finished() {
-        let mut order = Order::default();
-        order.came(10);
-        assert!(order.begins(10));
-        (11..=130).for_each(|picture| order.came(picture));
-        assert!(order.begins(10), "its other slices");
-        let worth: Vec<u64> = (11..=130).filter(|picture| order.begins(*picture)).collect();
-        assert_eq!(worth, [129, 130]);
-    }
-
-    #[test]
-    fn a_decoder_that_never_keeps_up_still_shows_every_other_picture_or_so() {
-        let (mut order, mut worth) = (Order::default(), Vec::new());
-        // Three pictures come while one is decoded.
-        for picture in 0..300 {
-            order.came((picture + 1) * 3);
-            let next = worth.last().map_or(0, |last| last + 1);
-            worth.extend((next..=(picture + 1) * 3).find(|picture| order.begins(*picture)));
-        }
-        assert!(worth.len() == 300 && worth.last() >= Some(&896), "{:?}", worth.last());
     }
 }

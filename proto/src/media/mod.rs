@@ -19,6 +19,7 @@ pub mod playout;
 pub mod policer;
 pub mod rate_control;
 pub mod recovery;
+pub mod reel;
 pub mod resampler;
 pub mod sound_pieces;
 pub mod train;

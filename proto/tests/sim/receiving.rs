@@ -12,6 +12,7 @@ use eyeline_proto::media::clock::{Epoch, Mapping};
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::hold_queue::HoldQueue;
+use eyeline_proto::media::reel::{Decoded, Ready, Reel, Turn};
 use eyeline_proto::session::receiver::{Command, Config, Event, SenderId, Session};
 use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::unreachable::DialError;
@@ -20,10 +21,9 @@ use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::preamble::Role;
 use eyeline_proto::wire::slice::Head;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Decoding the last slice and handing the pixels to the display.
 const DECODE: u64 = 2_000_000;
@@ -92,7 +92,6 @@ pub struct Receiving {
     ticks: Vec<(u64, Tick)>,
     speaking: bool,
     mapping: Option<(u64, Mapping)>,
-    captures: BTreeMap<u64, MediaTime>,
     commands: Vec<Command>,
     sender: SenderId,
     /// As it is before anything is measured.
@@ -102,17 +101,22 @@ pub struct Receiving {
     /// The sender skips nothing, and nothing of it is skipped here.
     film: bool,
     backlog: Backlog,
-    /// Pictures of which slices were left out, for they lay in the kernel.
-    stale: BTreeSet<u64>,
     queue: HoldQueue<Waiting>,
+    /// When the queue is looked at next.
+    wakes: Option<u64>,
+    reel: Reel,
 }
 
-/// A picture that is whole, or settled in part.
+/// What waits until its picture is due, and when it came.
 struct Waiting {
-    picture: u64,
-    capture: MediaTime,
-    /// When it was.
+    what: What,
     came: Moment,
+}
+
+enum What {
+    Slice(Slice),
+    Part(u64),
+    SettledInPart(u64),
 }
 
 /// The senders there are, by name; a scenario may add to them.
@@ -146,7 +150,6 @@ impl Receiving {
             ticks: Vec::new(),
             speaking: false,
             mapping: None,
-            captures: BTreeMap::new(),
             commands: Vec::new(),
             sender: SenderId::default(),
             hold: None,
@@ -154,8 +157,9 @@ impl Receiving {
             scan: Vec::new(),
             film: false,
             backlog: Backlog::default(),
-            stale: BTreeSet::new(),
             queue: HoldQueue::default(),
+            wakes: None,
+            reel: Reel::default(),
         };
         (Box::new(receiving), (watched, speaker))
     }
@@ -167,10 +171,7 @@ impl Receiving {
         assert!(self.scan == scan, "picture {} slice {}: another content than was sent", slice.picture, slice.index);
         let capture = head.capture;
         let captured = self.mapping.filter(|_| !self.film).and_then(|(_, mapping)| mapping.captured(capture, at.local));
-        if captured.is_some_and(|captured| self.backlog.holds(at.local, at.local.saturating_duration_since(captured))) {
-            self.stale.insert(slice.picture);
-        }
-        let stale = self.stale.contains(&slice.picture);
+        let stale = captured.is_some_and(|captured| self.backlog.holds(at.local, at.local.saturating_duration_since(captured)));
         let mut watched = self.watched.borrow_mut();
         let since = watched.last_band.map_or(0, |last| at.true_ns - last);
         watched.frozen = watched.frozen.max(since);
@@ -178,21 +179,23 @@ impl Receiving {
         if whole {
             watched.first_whole.get_or_insert(at.true_ns);
             watched.whole_at.push(at.true_ns);
-            drop(watched);
-            if !stale {
-                self.show(at, slice.picture, capture);
-            }
-        } else {
-            self.captures.insert(slice.picture, capture);
         }
-        self.commands.push(Command::Recycle(slice.into_bytes()));
+        drop(watched);
+        if stale {
+            return self.commands.push(Command::Recycle(slice.into_bytes()));
+        }
+        if whole {
+            self.newest = self.newest.max(Some(capture));
+        }
+        let (due, len) = (self.due(at, capture), slice.body().len());
+        self.pass(at, What::Slice(slice), due, len);
     }
 
     /// What came of a slice stands where it belongs.
-    fn take_part(&mut self, part: &Part) {
+    fn take_part(&mut self, at: Moment, part: &Part) {
         let (head, scan) = Head::decode(&part.body).expect("the head is there");
         let scan_at = part.body.len() - scan.len();
-        self.captures.entry(part.picture).or_insert(head.capture);
+        let due = self.due(at, head.capture);
         self.scan.resize(scan.len(), 0);
         fill_scan(part.picture, part.index, &mut self.scan);
         for range in &part.present {
@@ -200,22 +203,55 @@ impl Receiving {
             assert!(self.scan[range.clone()] == scan[range.clone()], "picture {} slice {}: {range:?}", part.picture, part.index);
         }
         self.watched.borrow_mut().parts += 1;
+        self.pass(at, What::Part(part.picture), due, part.body.len());
     }
 
-    /// A picture is here: it is shown when it is due.
-    fn show(&mut self, at: Moment, picture: u64, capture: MediaTime) {
-        self.newest = self.newest.max(Some(capture));
-        // A file is written as it comes; only what is seen is held.
-        let held = self.watched.borrow().hold.picture_due().filter(|_| !self.writes);
-        let due = held
-            .zip(self.mapping)
-            .and_then(|(held, (_, mapping))| mapping.captured(capture, at.local)?.min(at.local).checked_add(held));
-        let waiting = Waiting { picture, capture, came: at };
+    /// When a picture that was caught then is to be seen; `None`: at once. A file is written as it comes; only what is seen is held.
+    fn due(&self, at: Moment, capture: MediaTime) -> Option<Instant> {
+        let held = self.watched.borrow().hold.picture_due().filter(|_| !self.writes)?;
+        let (_, mapping) = self.mapping?;
+        mapping.captured(capture, at.local)?.min(at.local).checked_add(held)
+    }
+
+    fn pass(&mut self, at: Moment, what: What, due: Option<Instant>, len: usize) {
+        let waiting = Waiting { what, came: at };
         if self.queue.passes(at.local, due) {
-            return self.see(at, &waiting);
+            return self.let_go(at, waiting);
         }
-        self.queue.push(at.local, due, 0, waiting);
+        self.queue.push(at.local, due, len, waiting);
         self.wake_when_due(at);
+    }
+
+    /// What is due is decoded at once.
+    fn let_go(&mut self, at: Moment, Waiting { what, came }: Waiting) {
+        let ready = match what {
+            What::Slice(slice) => {
+                let ready = self.decode(at, came, &slice);
+                self.commands.push(Command::Recycle(slice.into_bytes()));
+                ready
+            }
+            What::Part(picture) => {
+                self.reel.came(picture);
+                self.reel.turn(picture);
+                None
+            }
+            What::SettledInPart(picture) => self.reel.settled_in_part(picture),
+        };
+        if let Some(ready) = ready {
+            self.see(at, came, &ready);
+        }
+    }
+
+    fn decode(&mut self, at: Moment, came: Moment, slice: &Slice) -> Option<Ready> {
+        let picture = slice.picture;
+        self.reel.came(picture);
+        if self.reel.turn(picture) != Turn::Decode {
+            return None;
+        }
+        let (head, _) = Head::decode(slice.body()).expect("it had a head when it came");
+        let (count, received, released) = (slice.count, came.local, at.local);
+        let decoded = released + Duration::from_nanos(DECODE);
+        self.reel.decoded(&Decoded { picture, count, head: &head, received, released, decoded })
     }
 
     fn tell(&mut self, at: Moment) {
@@ -225,49 +261,46 @@ impl Receiving {
     }
 
     fn wake_when_due(&mut self, at: Moment) {
-        if let Some(due) = self.queue.deadline() {
-            self.ticks.push((self.clock.when(self.base.nanos(due)).max(at.true_ns + 1000), Tick::Due));
+        let Some(due) = self.queue.deadline() else { return };
+        let due = self.clock.when(self.base.nanos(due)).max(at.true_ns + 1000);
+        if self.wakes.is_none_or(|wakes| due < wakes) {
+            self.wakes = Some(due);
+            self.ticks.push((due, Tick::Due));
         }
     }
 
-    /// A picture is let go at `at`, and on the display as soon as it is decoded.
-    fn see(&mut self, at: Moment, Waiting { picture, capture, came }: &Waiting) {
+    /// A picture whose last slice came at `came` and was let go at `at`: it is on the display as soon as that is decoded.
+    fn see(&mut self, at: Moment, came: Moment, ready: &Ready) {
         let Some(source) = &self.shown_source else { return };
-        let captured = source.borrow().true_time(*capture);
+        let captured = source.borrow().true_time(ready.capture);
         let mut watched = self.watched.borrow_mut();
         let shown = (at.true_ns + DECODE).max(watched.shown_at.last().copied().unwrap_or(0));
         watched.latencies.push(shown.saturating_sub(captured));
         watched.shown_at.push(shown);
-        watched.shown.push(Shown { at: came.true_ns, picture: *picture, latency: shown.saturating_sub(captured) });
+        watched.shown.push(Shown { at: came.true_ns, picture: ready.picture, latency: shown.saturating_sub(captured) });
         watched.held.push(shown - DECODE - came.true_ns);
-        if let Some((_, mapping)) = self.mapping {
-            let unheld = came.local + Duration::from_nanos(DECODE);
-            let unheld = unheld.saturating_duration_since(mapping.to_local(*capture));
-            watched.hold.picture_was(at.local, unheld);
-        }
+        self.commands.push(Command::Shown(self.sender, 1));
         self.queue.took(Duration::from_nanos(DECODE));
+        let seen = at.local + Duration::from_nanos(DECODE);
+        let Some(captured) = self.mapping.and_then(|(_, mapping)| mapping.captured(ready.capture, seen)) else { return };
+        let held = ready.released.saturating_duration_since(ready.received);
+        watched.hold.picture_was(seen, seen.saturating_duration_since(captured).saturating_sub(held));
         let mut speaker = self.speaker.borrow_mut();
         speaker.set_target(watched.hold.sound_due());
         watched.hold.sound_is(speaker.latency());
-        drop((watched, speaker));
-        self.commands.push(Command::Shown(self.sender, 1));
     }
 
     fn settle(&mut self, at: Moment, settled: Settled) {
         let mut watched = self.watched.borrow_mut();
         watched.settled.push(settled);
-        let capture = self.captures.remove(&settled.picture);
-        let stale = self.stale.remove(&settled.picture);
-        if settled.is_whole() {
-            watched.whole += 1;
-        } else if settled.slices > 0 {
-            watched.partial += 1;
-            drop(watched);
-            if let Some(capture) = capture.filter(|_| !stale) {
-                self.show(at, settled.picture, capture);
-            }
-        } else {
-            watched.lost += 1;
+        match settled {
+            whole if whole.is_whole() => watched.whole += 1,
+            Settled { slices: 0, .. } => watched.lost += 1,
+            _ => watched.partial += 1,
+        }
+        drop(watched);
+        if !settled.is_whole() {
+            self.pass(at, What::SettledInPart(settled.picture), None, 0);
         }
     }
 
@@ -275,7 +308,7 @@ impl Receiving {
         let mut sentence = None;
         match event {
             Event::Slice(slice, whole) => self.take_slice(at, slice, whole),
-            Event::Part(part) => self.take_part(&part),
+            Event::Part(part) => self.take_part(at, &part),
             Event::Settled(settled) => self.settle(at, settled),
             Event::Sound { number, capture, channels, samples } => {
                 let mut watched = self.watched.borrow_mut();
@@ -298,8 +331,7 @@ impl Receiving {
                     self.speaker.borrow_mut().reset();
                     let fresh = self.hold.get_or_insert_with(|| self.watched.borrow().hold.clone()).clone();
                     self.watched.borrow_mut().hold = fresh;
-                    self.captures.clear();
-                    (self.backlog, self.stale) = (Backlog::default(), BTreeSet::new());
+                    (self.backlog, self.reel) = (Backlog::default(), Reel::default());
                     self.queue.clear();
                 }
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));
@@ -392,8 +424,9 @@ impl Program for Receiving {
         let request = match tick {
             Tick::Speaker(request) => request,
             Tick::Due => {
+                self.wakes = self.wakes.filter(|wakes| *wakes > at.true_ns);
                 while let Some(waiting) = self.queue.pop(at.local) {
-                    self.see(at, &waiting);
+                    self.let_go(at, waiting);
                 }
                 self.wake_when_due(at);
                 return self.tell(at);
@@ -422,6 +455,9 @@ impl Program for Receiving {
     }
 
     fn wake(&mut self, at: Moment) {
+        // Nothing of what was wanted while it slept has come.
+        self.wakes = None;
+        self.wake_when_due(at);
         if self.speaking {
             self.ticks.push((self.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
         }

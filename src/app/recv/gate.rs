@@ -1,7 +1,7 @@
 //! The thread around [`HoldQueue`]: slices that are due already, and all while nothing is held, pass on the net thread's call; the others
 //! when their time has come.
 
-use super::super::decode::{Inlet, Job, Reel};
+use super::super::decode::{Inlet, Job, SharedReel};
 use super::lock;
 use eyeline_proto::media::hold_queue::HoldQueue;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 enum Item {
     Slice(Job),
-    SettledInPart(Arc<Reel>, u64),
+    SettledInPart(Arc<SharedReel>, u64),
 }
 
 #[derive(Default)]
@@ -52,7 +52,7 @@ impl Gate {
     }
 
     /// Nothing more will come of this picture; what came of it may wait here.
-    pub fn settled_in_part(&self, reel: &Arc<Reel>, picture: u64) {
+    pub fn settled_in_part(&self, reel: &Arc<SharedReel>, picture: u64) {
         self.0.pass(Item::SettledInPart(reel.clone(), picture), None);
     }
 
@@ -151,7 +151,7 @@ mod tests {
     fn job(number: u8, len: usize) -> Job {
         let (received, present) = (Instant::now(), None);
         let body = [&[number][..], &vec![0; len]].concat();
-        let reel = Reel::new(SenderId::default());
+        let reel = SharedReel::new(SenderId::default());
         Job { reel, picture: u64::from(number), count: 1, body, start: 0, present, received, released: received }
     }
 
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(passed.recv().unwrap().1[0], 0);
         gate.push(job(1, 10), Some(start + Duration::from_millis(60)));
         gate.push(job(2, 10), Some(start + Duration::from_millis(120)));
-        gate.settled_in_part(&Reel::new(SenderId::default()), 2);
+        gate.settled_in_part(&SharedReel::new(SenderId::default()), 2);
         gate.push(job(3, 10), None);
         for (number, after) in [(1, 60), (2, 120), (3, 120)] {
             let (at, body) = passed.recv().unwrap();

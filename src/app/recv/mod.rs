@@ -262,10 +262,10 @@ impl Recv<'_> {
         }
     }
 
-    fn show(&mut self, ready: decode::Ready) -> Result<(), Failure> {
+    fn show(&mut self, decode::Ready { sender, picture: ready }: decode::Ready) -> Result<(), Failure> {
         let track = self.current.get();
         // The last of a sender whose place another has taken.
-        if track.reel.sender() != ready.sender {
+        if track.reel.sender() != sender {
             return Ok(());
         }
         self.canvas = track.reel.canvas().clone();
@@ -276,7 +276,7 @@ impl Recv<'_> {
         // Where a file is written and no window open, shown means written.
         let written = self.files.as_ref().filter(|_| self.pool.is_none()).map(Files::written);
         let shown = written.unwrap_or(self.shown + 1);
-        self.net.leave(Command::Shown(ready.sender, shown - std::mem::replace(&mut self.shown, shown)));
+        self.net.leave(Command::Shown(sender, shown - std::mem::replace(&mut self.shown, shown)));
         self.report.size(ready.size);
         if let Some((gate, _)) = &self.gate {
             gate.took(at.saturating_duration_since(ready.released));

@@ -1,10 +1,10 @@
 //! What `recv` measures: latency in all and by stage, for `--stats json` and for the overlay. The README explains the fields.
 
-use super::super::decode::Ready;
 use super::super::failure::Failure;
 use super::super::stats::{self, Span, Times, ms};
 use crate::net;
 use eyeline_proto::media::playout;
+use eyeline_proto::media::reel::Ready;
 use eyeline_proto::picture::Size;
 use eyeline_proto::session::stats::ReceiverStats;
 use serde_json::{Value, json};

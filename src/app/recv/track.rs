@@ -1,7 +1,7 @@
 //! All that is kept of the sender that is shown. Another sender gets another: what is under way of the one before cannot reach
 //! it.
 
-use super::super::decode::Reel;
+use super::super::decode::SharedReel;
 use super::lock;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::hold::Hold;
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 /// See the module text.
 pub struct Track {
     /// Its pictures.
-    pub reel: Arc<Reel>,
+    pub reel: Arc<SharedReel>,
     /// Its clock, as it is known now; `None` before the first answer to a ping.
     pub mapping: Mutex<Option<Mapping>>,
     /// When its pictures and its sound are due.
@@ -21,7 +21,7 @@ pub struct Track {
 impl Track {
     /// Nothing is known of this sender yet.
     pub fn new(sender: SenderId, hold: Hold) -> Arc<Self> {
-        Arc::new(Track { reel: Reel::new(sender), mapping: Mutex::default(), hold: Mutex::new(hold) })
+        Arc::new(Track { reel: SharedReel::new(sender), mapping: Mutex::default(), hold: Mutex::new(hold) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `--preview`: a window of what is sent, decoded from the very slices that go out.
 
-use super::super::decode::{self, Inlet, Job, Reel};
+use super::super::decode::{self, Inlet, Job, SharedReel};
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::encode::Tap;
@@ -24,7 +24,7 @@ const WAIT: Duration = Duration::from_millis(5);
 pub struct Preview {
     window: Window,
     overlay: Overlay,
-    reel: Arc<Reel>,
+    reel: Arc<SharedReel>,
     ready: Arc<Slot<decode::Ready>>,
     pool: decode::Pool,
     awaited: String,
@@ -41,7 +41,7 @@ impl Preview {
         };
         let options = Options { title: format!("{} - Eyeline preview", plan.what()), size, fullscreen: false };
         let window = Window::open(&options).map_err(lost)?;
-        let (reel, ready) = (Reel::new(SenderId::default()), Slot::newest());
+        let (reel, ready) = (SharedReel::new(SenderId::default()), Slot::newest());
         let pool = decode::Pool::new(WORKERS, ready.clone(), drop).code(ExitCode::Failed)?;
         Ok(Preview { window, overlay: Overlay::default(), reel, ready, pool, awaited: String::new(), seen: false })
     }

@@ -12,6 +12,7 @@ use crate::codec::stitch::Stitcher;
 use crate::present::writers::{self, Moment, Progress, Rate, Target, Threaded, Timeline, Written, mjpeg, y4m};
 use crate::slot::{Closed, Slot};
 use eyeline_proto::media::depacketizer::Part;
+use eyeline_proto::media::reel;
 use eyeline_proto::picture::{Pool, Sampling, Size};
 use eyeline_proto::session::receiver::{Command, SenderId};
 use eyeline_proto::wire::slice::Head;
@@ -178,7 +179,8 @@ impl writers::Writer for Decoding {
             let (capture, queued, received) = (head.capture, head.queued, unit.collected.received);
             // Closed only when the program ends.
             let released = received;
-            let _ = ready.push(Ready { sender, picture, size, capture, queued, encoded, received, released, decoded, whole });
+            let picture = reel::Ready { picture, size, capture, queued, encoded, received, released, decoded, whole };
+            let _ = ready.push(Ready { sender, picture });
         }
         Ok(())
     }
