@@ -4,7 +4,7 @@
 //! each importing only what is below it (`tests/layers.rs` checks both crates):
 //!
 //! ```text
-//! bin → app → {capture, codec, present, net} → {fit, sound_card} → {slot, eyeline_proto}
+//! bin → app → pipeline → {capture, codec, present, net} → {fit, sound_card} → {slot, eyeline_proto}
 //! ```
 //!
 //! See ARCHITECTURE.md for the house and PROTOCOL.md for the bytes.
@@ -17,6 +17,7 @@ pub mod capture;
 pub mod codec;
 pub mod fit;
 pub mod net;
+pub mod pipeline;
 pub mod present;
 pub mod slot;
 pub mod sound_card;

@@ -4,7 +4,6 @@
 
 pub mod args;
 mod awaited;
-mod decode;
 mod devices;
 mod doorman;
 mod failure;

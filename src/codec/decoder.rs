@@ -151,7 +151,7 @@ impl<'a> Band<'a> {
 
 impl Decoder {
     /// A new one.
-    pub fn new() -> Result<Self, Error> {
+    pub fn new() -> Result<Self, raw::Error> {
         Ok(Decoder { decompressor: Decompressor::new()?, jpeg: Vec::new(), luma: Vec::new(), pixels: Vec::new() })
     }
 

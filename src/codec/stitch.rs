@@ -5,7 +5,7 @@
 //! what was there in the picture before, or with grey.
 
 use super::band_encoder::BandEncoder;
-use super::decoder::{self, Decoder};
+use super::decoder::Decoder;
 use super::passthrough::renumber;
 use super::raw::{self, PlanesMut};
 use super::scan;
@@ -140,7 +140,7 @@ pub struct Stitcher {
 
 impl Stitcher {
     /// With no picture before.
-    pub fn new() -> Result<Self, decoder::Error> {
+    pub fn new() -> Result<Self, raw::Error> {
         Ok(Stitcher { last: Vec::new(), decoder: Decoder::new()?, encoder: BandEncoder::new()? })
     }
 

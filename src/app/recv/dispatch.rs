@@ -1,12 +1,13 @@
 //! On the net thread: who gets what. Slices go to the decoder and the file, sound to the speaker and the file, the rest to the
 //! main thread. Nothing here waits: a slot that is full loses its oldest.
 
-use super::super::decode::Job;
 use super::super::notes::Notes;
 use super::files;
-use super::gate::Gate;
-use super::track::{Current, Track};
-use super::{Note, SharedFeed, lock};
+use super::{Note, SharedFeed};
+use crate::pipeline::decode::Job;
+use crate::pipeline::hold_queue;
+use crate::pipeline::lock;
+use crate::pipeline::track::{Current, Track};
 use eyeline_proto::media::backlog::Backlog;
 use eyeline_proto::media::depacketizer::Part;
 use eyeline_proto::media::hold::Hold;
@@ -33,16 +34,16 @@ pub struct Dispatch {
 
 /// Where slices to be decoded go: known only once the net thread's commands are, for used buffers go back there.
 #[derive(Clone, Default)]
-pub struct Outlet(Arc<OnceLock<Option<Gate>>>);
+pub struct Outlet(Arc<OnceLock<Option<hold_queue::Inlet>>>);
 
 impl Outlet {
     /// Decode with these threads, or not at all.
-    pub fn decode_with(&self, gate: Option<Gate>) {
+    pub fn decode_with(&self, inlet: Option<hold_queue::Inlet>) {
         // Set once, by whoever made it.
-        let _ = self.0.set(gate);
+        let _ = self.0.set(inlet);
     }
 
-    fn get(&self) -> Option<&Gate> {
+    fn get(&self) -> Option<&hold_queue::Inlet> {
         self.0.get()?.as_ref()
     }
 }
@@ -175,8 +176,8 @@ impl Dispatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::decode::Pool;
     use crate::codec::testing;
+    use crate::pipeline::decode::Pool;
     use crate::slot::Slot;
     use eyeline_proto::media::clock::Mapping;
     use eyeline_proto::media::depacketizer::Slice;
@@ -201,20 +202,20 @@ mod tests {
     }
 
     /// Pictures held for 200 ms, as `--latency 200` asks; buffers come back when they are decoded.
-    fn dispatch() -> (Dispatch, Pool, crate::app::recv::gate::Keeper, Receiver<()>) {
+    fn dispatch() -> (Dispatch, Pool, hold_queue::Thread, Receiver<()>) {
         let hold = Hold::new(Latency::Fixed(Duration::from_millis(200)));
         let current = Current::new(Track::new(SenderId::default(), hold.clone()));
         let dispatch = Dispatch::new(None, None, (current, hold), Notes::new());
         let (tell, told) = mpsc::channel();
         let pool = Pool::new(1, Slot::newest(), move |_| tell.send(()).unwrap_or_default()).unwrap();
-        let (gate, keeper) = Gate::new(pool.inlet()).unwrap();
-        dispatch.outlet().decode_with(Some(gate));
-        (dispatch, pool, keeper, told)
+        let (inlet, thread) = hold_queue::Inlet::new(pool.inlet()).unwrap();
+        dispatch.outlet().decode_with(Some(inlet));
+        (dispatch, pool, thread, told)
     }
 
     #[test]
     fn a_newcomers_pictures_are_not_judged_by_the_clock_of_the_sender_before() {
-        let (mut dispatch, _pool, _keeper, told) = dispatch();
+        let (mut dispatch, _pool, _thread, told) = dispatch();
         dispatch.handle(up(0));
         // By this clock what is caught now is due in half a minute, and what was caught at 0 is long past.
         let ahead = MediaTime::ZERO.saturating_add(Duration::from_secs(30));
@@ -234,7 +235,7 @@ mod tests {
 
     #[test]
     fn capture_times_that_cannot_be_hold_nothing_up() {
-        let (mut dispatch, _pool, _keeper, told) = dispatch();
+        let (mut dispatch, _pool, _thread, told) = dispatch();
         dispatch.handle(up(0));
         dispatch.handle(Event::Clock(Mapping::assumed(Instant::now(), MediaTime::ZERO.saturating_add(Duration::from_secs(900)))));
         for (picture, nanos) in [(0, u64::MAX), (1, 0), (2, i64::MAX as u64), (3, 900_900_000_000), (4, 1 << 62)] {

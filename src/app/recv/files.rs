@@ -8,12 +8,12 @@
 mod decoding;
 
 use super::super::args::recv::Recv;
-use super::super::decode::Ready;
 use super::super::failure::{Code, Failure};
 use super::super::notes::Notes;
 use super::super::status::ExitCode;
 use super::Note;
 use crate::net::Commands;
+use crate::pipeline::decode::Ready;
 use crate::present::exit_hook::ExitHook;
 use crate::present::writers::{self, PATIENCE, Progress, Rate, Target, Threaded, Timeline, Written, wav};
 use crate::slot::Slot;

@@ -5,20 +5,19 @@
 
 mod dispatch;
 mod files;
-mod gate;
 mod report;
 mod screen;
-mod track;
 
 use super::args;
 use super::awaited::{self, Awaited};
-use super::decode;
 use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
 use super::notes::{self, Notes};
 use super::status::{ExitCode, Stop};
 use crate::net;
+use crate::pipeline::track::{Current, Track};
+use crate::pipeline::{decode, hold_queue, lock};
 use crate::present::canvas::Canvas;
 use crate::present::speaker::{self, Speaker};
 use crate::slot::{Slot, Taken};
@@ -32,12 +31,10 @@ use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::wire::preamble::Role;
 use eyeline_proto::wire::record::Reason;
 use files::Files;
-use gate::Gate;
 use report::Report;
 use screen::{Screen, Turn};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use track::{Current, Track};
 
 /// What the main thread is told beside pictures. A few a second.
 pub(super) enum Note {
@@ -71,10 +68,6 @@ const MAX_WORKERS: usize = 4;
 
 /// The speaker's ear: the net thread feeds it, the keys of the window turn it down. Not the audio callback's side.
 type SharedFeed = Arc<Mutex<speaker::Feed>>;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Runs `recv` to its exit code.
 pub fn run(config: &args::Recv) -> ExitCode {
@@ -128,8 +121,8 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         })
         .transpose()
         .code(ExitCode::Failed)?;
-    let gate = pool.as_ref().map(|pool| Gate::new(pool.inlet())).transpose().code(ExitCode::Failed)?;
-    outlet.decode_with(gate.as_ref().map(|(gate, _)| gate.clone()));
+    let holding = pool.as_ref().map(|pool| hold_queue::Inlet::new(pool.inlet())).transpose().code(ExitCode::Failed)?;
+    outlet.decode_with(holding.as_ref().map(|(inlet, _)| inlet.clone()));
     awaited::announce("recv", &config.common.meet, config.common.key.is_some(), net.local_addr());
     let awaited = Awaited::new("recv", &config.common.meet, net.local_addr());
 
@@ -142,7 +135,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         screen,
         files,
         speaker,
-        gate,
+        holding,
         pool,
         canvas: Arc::default(),
         current,
@@ -199,7 +192,7 @@ struct Recv<'a> {
     screen: Option<Screen>,
     files: Option<Files>,
     speaker: Option<(Speaker, SharedFeed)>,
-    gate: Option<(Gate, gate::Keeper)>,
+    holding: Option<(hold_queue::Inlet, hold_queue::Thread)>,
     pool: Option<decode::Pool>,
     /// Of the picture that was shown last.
     canvas: Arc<Canvas>,
@@ -278,8 +271,8 @@ impl Recv<'_> {
         let shown = written.unwrap_or(self.shown + 1);
         self.net.leave(Command::Shown(sender, shown - std::mem::replace(&mut self.shown, shown)));
         self.report.size(ready.size);
-        if let Some((gate, _)) = &self.gate {
-            gate.took(at.saturating_duration_since(ready.released));
+        if let Some((inlet, _)) = &self.holding {
+            inlet.took(at.saturating_duration_since(ready.released));
         }
         let mapping = *lock(&track.mapping);
         let Some(captured) = mapping.and_then(|mapping| mapping.captured(ready.capture, at)) else {
@@ -420,7 +413,7 @@ impl Recv<'_> {
         }
         self.screen = None;
         self.speaker = None;
-        self.gate = None;
+        self.holding = None;
         self.pool = None;
         let written = self.files.take().map_or(Ok(true), |files| files.finish(told));
         match (ended?, written?) {

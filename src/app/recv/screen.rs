@@ -2,7 +2,8 @@
 
 use super::super::failure::Failure;
 use super::super::status::ExitCode;
-use super::{SharedFeed, lock};
+use super::SharedFeed;
+use crate::pipeline::lock;
 use crate::present::canvas::Canvas;
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;

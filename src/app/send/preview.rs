@@ -1,10 +1,10 @@
 //! `--preview`: a window of what is sent, decoded from the very slices that go out.
 
-use super::super::decode::{self, Inlet, Job, SharedReel};
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::encode::Tap;
 use super::plan::Plan;
+use crate::pipeline::decode::{self, Inlet, Job, SharedReel};
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
 use crate::present::window::{self, Look, Options, Window};

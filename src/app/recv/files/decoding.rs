@@ -2,13 +2,13 @@
 //! What did not come of a picture is what its own sender showed there before, or black or grey.
 
 use super::super::super::args::recv::Format as Kind;
-use super::super::super::decode::Ready;
 use super::super::super::notes::Notes;
 use super::super::Note;
 use super::Back;
 use crate::codec::decoder::Decoder;
 use crate::codec::raw::PlanesMut;
 use crate::codec::stitch::Stitcher;
+use crate::pipeline::decode::Ready;
 use crate::present::writers::{self, Moment, Progress, Rate, Target, Threaded, Timeline, Written, mjpeg, y4m};
 use crate::slot::{Closed, Slot};
 use eyeline_proto::media::depacketizer::Part;

@@ -1,7 +1,7 @@
 //! The thread around [`HoldQueue`]: slices that are due already, and all while nothing is held, pass on the net thread's call; the others
 //! when their time has come.
 
-use super::super::decode::{Inlet, Job, SharedReel};
+use super::decode::{self, Job, SharedReel};
 use super::lock;
 use eyeline_proto::media::hold_queue::HoldQueue;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -16,7 +16,7 @@ enum Item {
 #[derive(Default)]
 struct State {
     queue: HoldQueue<Item>,
-    /// The gate's thread is handing on what it took: nothing may overtake it.
+    /// The thread is handing on what it took: nothing may overtake it.
     passing: bool,
     closed: bool,
 }
@@ -24,26 +24,26 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    inlet: Inlet,
+    inlet: decode::Inlet,
 }
 
-/// See the module text.
+/// Puts slices in; cheap to clone.
 #[derive(Clone)]
-pub struct Gate(Arc<Shared>);
+pub struct Inlet(Arc<Shared>);
 
-/// The gate's thread; dropping it lets go what waits, and joins.
-pub struct Keeper {
+/// Dropping it drops what waits, and joins.
+pub struct Thread {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Gate {
+impl Inlet {
     /// What passes goes to `inlet`.
-    pub fn new(inlet: Inlet) -> std::io::Result<(Gate, Keeper)> {
+    pub fn new(inlet: decode::Inlet) -> std::io::Result<(Inlet, Thread)> {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), inlet });
-        let keeper = shared.clone();
-        let thread = thread::Builder::new().name("hold".into()).spawn(move || keeper.keep())?;
-        Ok((Gate(shared.clone()), Keeper { shared, thread: Some(thread) }))
+        let ours = shared.clone();
+        let thread = thread::Builder::new().name("hold".into()).spawn(move || ours.keep())?;
+        Ok((Inlet(shared.clone()), Thread { shared, thread: Some(thread) }))
     }
 
     /// A slice of a picture that is to be seen at `due`, or at once.
@@ -119,7 +119,7 @@ impl Item {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Thread {
     fn drop(&mut self) {
         lock(&self.shared.state).closed = true;
         self.shared.changed.notify_all();
@@ -134,18 +134,18 @@ impl Drop for Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::decode::Pool;
+    use crate::pipeline::decode::Pool;
     use crate::slot::Slot;
     use eyeline_proto::session::receiver::SenderId;
     use std::sync::mpsc;
 
-    /// A gate before a pool that decodes nothing; the bodies come back in the order in which they passed.
-    fn gate() -> (Gate, Keeper, Pool, mpsc::Receiver<(Instant, Vec<u8>)>) {
+    /// A queue before a pool that decodes nothing; the bodies come back in the order in which they passed.
+    fn queue() -> (Inlet, Thread, Pool, mpsc::Receiver<(Instant, Vec<u8>)>) {
         let (to, passed) = mpsc::channel();
         let recycle = move |body| to.send((Instant::now(), body)).unwrap();
         let pool = Pool::new(1, Slot::newest(), recycle).unwrap();
-        let (gate, keeper) = Gate::new(pool.inlet()).unwrap();
-        (gate, keeper, pool, passed)
+        let (inlet, thread) = Inlet::new(pool.inlet()).unwrap();
+        (inlet, thread, pool, passed)
     }
 
     fn job(number: u8, len: usize) -> Job {
@@ -157,14 +157,14 @@ mod tests {
 
     #[test]
     fn what_is_due_passes_at_once_and_what_is_not_waits_for_its_time_in_order() {
-        let (gate, _keeper, _pool, passed) = gate();
+        let (inlet, _thread, _pool, passed) = queue();
         let start = Instant::now();
-        gate.push(job(0, 10), None);
+        inlet.push(job(0, 10), None);
         assert_eq!(passed.recv().unwrap().1[0], 0);
-        gate.push(job(1, 10), Some(start + Duration::from_millis(60)));
-        gate.push(job(2, 10), Some(start + Duration::from_millis(120)));
-        gate.settled_in_part(&SharedReel::new(SenderId::default()), 2);
-        gate.push(job(3, 10), None);
+        inlet.push(job(1, 10), Some(start + Duration::from_millis(60)));
+        inlet.push(job(2, 10), Some(start + Duration::from_millis(120)));
+        inlet.settled_in_part(&SharedReel::new(SenderId::default()), 2);
+        inlet.push(job(3, 10), None);
         for (number, after) in [(1, 60), (2, 120), (3, 120)] {
             let (at, body) = passed.recv().unwrap();
             assert_eq!(body[0], number);

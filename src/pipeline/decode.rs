@@ -4,7 +4,9 @@
 //! Capacity: [`WAITING`] slices of [`WAITING_BYTES`]; when decoding is that far behind, the oldest are dropped, and newer pictures
 //! cover the place.
 
+use super::lock;
 use crate::codec::decoder::Decoder;
+use crate::codec::raw;
 use crate::present::canvas::Canvas;
 use crate::slot::Slot;
 use eyeline_proto::media::reel::{self, Reel, Turn};
@@ -12,7 +14,7 @@ use eyeline_proto::session::receiver::SenderId;
 use eyeline_proto::wire::slice::Head;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,17 @@ const WAITING_BYTES: usize = 64 << 20;
 
 /// At the end a thread has so long to finish its slice.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Why there are no threads that decode.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The library gives no decoder.
+    #[error(transparent)]
+    Decoder(#[from] raw::Error),
+    /// The system gives no thread.
+    #[error(transparent)]
+    Thread(#[from] std::io::Error),
+}
 
 /// One slice to decode.
 pub struct Job {
@@ -104,7 +117,7 @@ impl Pool {
         workers: usize,
         ready: Arc<Slot<Ready>>,
         recycle: impl Fn(Vec<u8>) + Send + Sync + 'static,
-    ) -> anyhow::Result<Self> {
+    ) -> Result<Self, Error> {
         let jobs = Slot::dropping_bytes(WAITING, WAITING_BYTES, |job: &Job| job.body.len());
         let shared = Arc::new(Shared {
             ready,
@@ -241,10 +254,6 @@ impl Shared {
         // Closed only when the program ends.
         let _ = self.ready.push(Ready { sender, picture });
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! All that is kept of the sender that is shown. Another sender gets another: what is under way of the one before cannot reach
 //! it.
 
-use super::super::decode::SharedReel;
+use super::decode::SharedReel;
 use super::lock;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::hold::Hold;

@@ -1,0 +1,15 @@
+//! The threads that join what does not know each other: devices and encoder, network and decoder, decoder and files. It says nothing to
+//! people and knows no flags: what goes wrong is an error, what was counted a number, and `app` turns both into words.
+
+#![allow(clippy::disallowed_methods)] // between devices: asks the time
+
+pub mod decode;
+pub mod hold_queue;
+pub mod track;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a thread that panicked left behind is whole at any moment.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
