@@ -4,7 +4,9 @@
 #![allow(clippy::disallowed_methods)] // between devices: asks the time
 
 pub mod decode;
+pub mod fanout;
 pub mod hold_queue;
+pub mod record;
 pub mod track;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// A whole slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
     /// The picture's number.
     pub picture: u64,

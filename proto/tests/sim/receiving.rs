@@ -7,6 +7,7 @@ use super::harness::{Moment, Program, Tick};
 use super::oscillator::{Base, Oscillator};
 use super::sending::{Source, fill_scan, identity};
 use super::speaker::Speaker;
+use eyeline_proto::media::assemble::Assembly;
 use eyeline_proto::media::backlog::Backlog;
 use eyeline_proto::media::clock::{Epoch, Mapping};
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
@@ -105,6 +106,8 @@ pub struct Receiving {
     /// When the queue is looked at next.
     wakes: Option<u64>,
     reel: Reel,
+    /// What is written: whole pictures, in order, as they are settled.
+    assembly: Assembly,
 }
 
 /// What waits until its picture is due, and when it came.
@@ -160,6 +163,7 @@ impl Receiving {
             queue: HoldQueue::default(),
             wakes: None,
             reel: Reel::default(),
+            assembly: Assembly::new(64 << 20),
         };
         (Box::new(receiving), (watched, speaker))
     }
@@ -181,6 +185,10 @@ impl Receiving {
             watched.whole_at.push(at.true_ns);
         }
         drop(watched);
+        if self.writes {
+            self.newest = self.newest.max(whole.then_some(capture));
+            return self.assembly.slice(slice, at.local);
+        }
         if stale {
             return self.commands.push(Command::Recycle(slice.into_bytes()));
         }
@@ -192,7 +200,7 @@ impl Receiving {
     }
 
     /// What came of a slice stands where it belongs.
-    fn take_part(&mut self, at: Moment, part: &Part) {
+    fn take_part(&mut self, at: Moment, part: Part) {
         let (head, scan) = Head::decode(&part.body).expect("the head is there");
         let scan_at = part.body.len() - scan.len();
         let due = self.due(at, head.capture);
@@ -203,12 +211,15 @@ impl Receiving {
             assert!(self.scan[range.clone()] == scan[range.clone()], "picture {} slice {}: {range:?}", part.picture, part.index);
         }
         self.watched.borrow_mut().parts += 1;
+        if self.writes {
+            return self.assembly.part(part, at.local);
+        }
         self.pass(at, What::Part(part.picture), due, part.body.len());
     }
 
-    /// When a picture that was caught then is to be seen; `None`: at once. A file is written as it comes; only what is seen is held.
+    /// When a picture that was caught then is to be seen; `None`: at once.
     fn due(&self, at: Moment, capture: MediaTime) -> Option<Instant> {
-        let held = self.watched.borrow().hold.picture_due().filter(|_| !self.writes)?;
+        let held = self.watched.borrow().hold.picture_due()?;
         let (_, mapping) = self.mapping?;
         mapping.captured(capture, at.local)?.min(at.local).checked_add(held)
     }
@@ -299,7 +310,11 @@ impl Receiving {
             _ => watched.partial += 1,
         }
         drop(watched);
-        if !settled.is_whole() {
+        if self.writes {
+            if let Some(picture) = self.assembly.settled(settled) {
+                self.see(at, at, &picture.ready(at.local + Duration::from_nanos(DECODE)));
+            }
+        } else if !settled.is_whole() {
             self.pass(at, What::SettledInPart(settled.picture), None, 0);
         }
     }
@@ -308,7 +323,7 @@ impl Receiving {
         let mut sentence = None;
         match event {
             Event::Slice(slice, whole) => self.take_slice(at, slice, whole),
-            Event::Part(part) => self.take_part(at, &part),
+            Event::Part(part) => self.take_part(at, part),
             Event::Settled(settled) => self.settle(at, settled),
             Event::Sound { number, capture, channels, samples } => {
                 let mut watched = self.watched.borrow_mut();
@@ -332,6 +347,7 @@ impl Receiving {
                     let fresh = self.hold.get_or_insert_with(|| self.watched.borrow().hold.clone()).clone();
                     self.watched.borrow_mut().hold = fresh;
                     (self.backlog, self.reel) = (Backlog::default(), Reel::default());
+                    self.assembly.clear();
                     self.queue.clear();
                 }
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));

@@ -8,6 +8,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
+use crate::pipeline::record::Format;
 use crate::present::writers::Overwrite;
 use eyeline_proto::media::hold::Latency;
 
@@ -20,15 +21,6 @@ pub enum Speaker {
     Default,
     /// Index or name as typed.
     Named(String),
-}
-
-/// What pictures are written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Decoded planes, YUV4MPEG2.
-    Y4m,
-    /// JPEGs as they came, one after the other.
-    Mjpeg,
 }
 
 /// Where pictures are written.

@@ -1,9 +1,8 @@
 //! `recv`: net → decoder → screen, speaker and files, and the words about it.
 //!
-//! The net thread hands slices and sound straight to their threads ([`Dispatch`]); the main thread owns the window and is told of
+//! The net thread hands slices and sound straight to their threads ([`Fanout`]); the main thread owns the window and is told of
 //! pictures that are ready, and of everything a user wants to know.
 
-mod dispatch;
 mod files;
 mod report;
 mod screen;
@@ -16,12 +15,12 @@ use super::meet;
 use super::notes::{self, Notes};
 use super::status::{ExitCode, Stop};
 use crate::net;
+use crate::pipeline::fanout::{Fanout, SharedFeed};
 use crate::pipeline::track::{Current, Track};
 use crate::pipeline::{decode, hold_queue, lock};
 use crate::present::canvas::Canvas;
-use crate::present::speaker::{self, Speaker};
+use crate::present::speaker::Speaker;
 use crate::slot::{Slot, Taken};
-use dispatch::Dispatch;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::playout;
@@ -66,9 +65,6 @@ const TURN: Duration = Duration::from_millis(25);
 /// More threads than this gain nothing at the sizes there are.
 const MAX_WORKERS: usize = 4;
 
-/// The speaker's ear: the net thread feeds it, the keys of the window turn it down. Not the audio callback's side.
-type SharedFeed = Arc<Mutex<speaker::Feed>>;
-
 /// Runs `recv` to its exit code.
 pub fn run(config: &args::Recv) -> ExitCode {
     super::failure::conclude(try_run(config))
@@ -106,12 +102,14 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
     let decodes = config.window || files.is_none();
     let feed = speaker.as_ref().map(|(_, feed)| feed.clone());
-    let dispatch = Dispatch::new(feed, files.as_ref().map(Files::inlet), (current.clone(), hold), notes.clone());
-    let outlet = dispatch.outlet();
-    let net = net::spawn(Session::new(now, core), where_to, dispatch.into_callback()).code(ExitCode::Failed)?;
+    let recorder = files.as_ref().map(|files| files.recorder.inlet());
+    let on_event = notes.clone();
+    let fanout = Fanout::new(feed, recorder, (current.clone(), hold), move |event| on_event.tell(Note::Net(event)));
+    let outlet = fanout.outlet();
+    let net = net::spawn(Session::new(now, core), where_to, fanout.into_callback()).code(ExitCode::Failed)?;
     if let Some(files) = &files {
         // Set once.
-        let _ = files.back().set(net.commands());
+        let _ = files.recorder.back().set(net.commands());
     }
     let recycle = net.commands();
     let pool = decodes
@@ -267,7 +265,7 @@ impl Recv<'_> {
             None => ready.decoded,
         };
         // Where a file is written and no window open, shown means written.
-        let written = self.files.as_ref().filter(|_| self.pool.is_none()).map(Files::written);
+        let written = self.files.as_ref().filter(|_| self.pool.is_none()).map(|files| files.recorder.written());
         let shown = written.unwrap_or(self.shown + 1);
         self.net.leave(Command::Shown(sender, shown - std::mem::replace(&mut self.shown, shown)));
         self.report.size(ready.size);
@@ -350,7 +348,7 @@ impl Recv<'_> {
                     screen.figures(lines);
                 }
             }
-            // The dispatcher keeps these to itself.
+            // The fanout keeps these to itself.
             Event::Slice(..) | Event::Part(_) | Event::Settled(_) | Event::Sound { .. } | Event::Clock(_) => {}
             Event::Format(_) | Event::Path | Event::End(_) => {}
         }
@@ -398,7 +396,7 @@ impl Recv<'_> {
         let told = self.stop.requested();
         // What came is written while the rest is brought to its end.
         if let Some(files) = self.files.as_mut().filter(|_| told) {
-            files.close();
+            files.recorder.close();
         }
         self.net.command(Command::Stop(String::new()));
         let counters = self.net.stop();

@@ -2,7 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::status::ExitCode;
-use super::SharedFeed;
+use crate::pipeline::fanout::SharedFeed;
 use crate::pipeline::lock;
 use crate::present::canvas::Canvas;
 use crate::present::keys::Action;

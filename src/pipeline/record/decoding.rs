@@ -1,18 +1,15 @@
 //! On `write-decode`: settled pictures are decoded in order, or joined to one JPEG each, and handed to the thread that writes them.
 //! What did not come of a picture is what its own sender showed there before, or black or grey.
 
-use super::super::super::args::recv::Format as Kind;
-use super::super::super::notes::Notes;
-use super::super::Note;
-use super::Back;
+use super::super::decode::Ready;
+use super::{Back, Error, Format, Note, Tell};
 use crate::codec::decoder::Decoder;
 use crate::codec::raw::PlanesMut;
-use crate::codec::stitch::Stitcher;
-use crate::pipeline::decode::Ready;
+use crate::codec::stitch::{self, Stitcher};
 use crate::present::writers::{self, Moment, Progress, Rate, Target, Threaded, Timeline, Written, mjpeg, y4m};
 use crate::slot::{Closed, Slot};
-use eyeline_proto::media::depacketizer::Part;
-use eyeline_proto::media::reel;
+use eyeline_proto::media::assemble::AccessUnit;
+use eyeline_proto::media::depacketizer::Slice;
 use eyeline_proto::picture::{Pool, Sampling, Size};
 use eyeline_proto::session::receiver::{Command, SenderId};
 use eyeline_proto::wire::slice::Head;
@@ -26,28 +23,12 @@ const DECODED: usize = 4;
 /// Their bytes, beyond one: four of 3840x2160.
 const DECODED_BYTES: usize = 64 << 20;
 
-/// A settled picture: its number, and what came of it.
+/// A settled picture, and whose.
 pub(super) struct Unit {
     pub session: u64,
-    pub picture: u64,
-    pub collected: Collected,
+    pub picture: AccessUnit,
     /// Of the stream, where the sender says one.
     pub rate: Option<Rate>,
-}
-
-/// What came of a picture, and when the last of it did.
-pub(super) struct Collected {
-    pub slices: Vec<Option<Vec<u8>>>,
-    pub parts: Vec<Part>,
-    pub bytes: usize,
-    pub received: Instant,
-}
-
-impl Collected {
-    /// Nothing yet of a picture of so many slices.
-    pub fn new(count: u8, received: Instant) -> Self {
-        Collected { slices: vec![None; usize::from(count)], parts: Vec::new(), bytes: 0, received }
-    }
 }
 
 /// Who is told of pictures that are written.
@@ -56,7 +37,7 @@ pub(super) struct Told {
     pub ready: Option<Arc<Slot<Ready>>>,
     pub back: Back,
     pub written: Arc<AtomicU32>,
-    pub notes: Notes<Note>,
+    pub tell: Tell,
 }
 
 /// See the module text.
@@ -100,15 +81,15 @@ struct Planes {
 
 impl Decoding {
     /// Starts the thread that writes to what was claimed.
-    pub fn new(kind: Kind, target: Target, timeline: Timeline, told: Told) -> anyhow::Result<Self> {
+    pub fn new(format: Format, target: Target, timeline: Timeline, told: Told) -> Result<Self, Error> {
         let ours = timeline.clone();
-        let sink = match kind {
-            Kind::Y4m => {
+        let sink = match format {
+            Format::Y4m => {
                 let writer = y4m::Writer::new(target, timeline);
                 let queue = Slot::waiting_bytes(DECODED, DECODED_BYTES, |picture: &y4m::Picture| picture.planes.len());
                 Sink::Y4m(Threaded::spawn("write-y4m", queue, writer)?)
             }
-            Kind::Mjpeg => {
+            Format::Mjpeg => {
                 let writer = mjpeg::Writer::new(target, timeline);
                 let queue = Slot::waiting_bytes(DECODED, DECODED_BYTES, |picture: &mjpeg::Picture| picture.jpeg.len());
                 Sink::Mjpeg(Threaded::spawn("write-mjpeg", queue, writer)?)
@@ -118,19 +99,19 @@ impl Decoding {
         Ok(Decoding { sink, decoder, before: Before::default(), pool, timeline: ours, told })
     }
 
-    /// Decodes a picture that has this head, among others, and hands it on.
-    fn hand_on(&mut self, unit: &Unit, head: &Head<'_>) -> Result<(), Closed> {
+    /// Decodes a picture and hands it on.
+    fn hand_on(&mut self, unit: &Unit) -> Result<(), Closed> {
         if self.before.session != unit.session {
             self.before = Before { session: unit.session, ..Before::default() };
         }
-        let Collected { slices, parts, received, .. } = &unit.collected;
-        let (captured, position, received) = (head.capture, head.position, *received);
+        let picture = &unit.picture;
+        let (captured, position, received) = (picture.capture, picture.position, picture.received);
         let moment = Moment { session: unit.session, captured, position, received };
-        let (number, rate) = (unit.picture, unit.rate);
+        let (number, rate) = (picture.number, unit.rate);
         match &self.sink {
             Sink::Y4m(thread) => {
-                let planes = self.before.planes.get_or_insert_with(|| Planes::grey(head.size, head.sampling));
-                if !planes.draw(&mut self.decoder, slices, parts, &self.timeline) {
+                let planes = self.before.planes.get_or_insert_with(|| Planes::grey(picture.size, picture.sampling));
+                if !planes.draw(&mut self.decoder, picture, &self.timeline) {
                     return Ok(());
                 }
                 let mut copy = self.pool.take(planes.bytes.len());
@@ -138,10 +119,10 @@ impl Decoding {
                 let (size, sampling) = (planes.size, planes.sampling);
                 thread.push(y4m::Picture { moment, number, rate, size, sampling, planes: copy })
             }
-            Sink::Mjpeg(thread) => match join(&mut self.before.stitcher, slices) {
+            Sink::Mjpeg(thread) => match join(&mut self.before.stitcher, picture) {
                 Ok(jpeg) => thread.push(mjpeg::Picture { moment, number, rate, jpeg }),
                 Err(error) => {
-                    tracing::warn!("picture {} is left out of the file: {error}", unit.picture);
+                    (self.told.tell)(Note::LeftOut { picture: number, error });
                     Ok(())
                 }
             },
@@ -156,13 +137,9 @@ impl writers::Writer for Decoding {
         if self.timeline.hurries() {
             return Ok(());
         }
-        let heads = unit.collected.slices.iter().flatten().filter_map(|body| Some(Head::decode(body).ok()?.0));
-        let heads: Vec<_> = heads.collect();
-        let Some(head) = heads.first() else { return Ok(()) };
-        let encoded = heads.iter().map(|head| head.encoded).max().unwrap_or_default();
-        if self.hand_on(&unit, head).is_err() {
+        if self.hand_on(&unit).is_err() {
             // After an early end nobody need collect any more.
-            self.told.notes.tell(Note::FileEnded);
+            (self.told.tell)(Note::Ended);
             return self.sink.finish().map(drop);
         }
         if self.timeline.hurries() {
@@ -170,17 +147,13 @@ impl writers::Writer for Decoding {
         }
         let decoded = Instant::now();
         self.told.written.fetch_add(1, Ordering::Relaxed);
-        let (sender, picture, size) = (SenderId(unit.session), unit.picture, head.size);
+        let sender = SenderId(unit.session);
         if let Some(commands) = self.told.back.get() {
-            commands.command(Command::Written(sender, picture + 1));
+            commands.command(Command::Written(sender, unit.picture.number + 1));
         }
         if let Some(ready) = &self.told.ready {
-            let whole = unit.collected.slices.iter().all(Option::is_some);
-            let (capture, queued, received) = (head.capture, head.queued, unit.collected.received);
             // Closed only when the program ends.
-            let released = received;
-            let picture = reel::Ready { picture, size, capture, queued, encoded, received, released, decoded, whole };
-            let _ = ready.push(Ready { sender, picture });
+            let _ = ready.push(Ready { sender, picture: unit.picture.ready(decoded) });
         }
         Ok(())
     }
@@ -198,13 +171,13 @@ impl writers::Writer for Decoding {
 }
 
 /// One JPEG of a picture's slices; the stitcher remembers what fills the holes.
-fn join(stitcher: &mut Option<Stitcher>, slices: &[Option<Vec<u8>>]) -> anyhow::Result<Vec<u8>> {
+fn join(stitcher: &mut Option<Stitcher>, picture: &AccessUnit) -> Result<Vec<u8>, stitch::Error> {
     let stitcher = match stitcher {
         Some(stitcher) => stitcher,
         none => none.insert(Stitcher::new()?),
     };
-    let bodies: Vec<&[u8]> = slices.iter().flatten().map(Vec::as_slice).collect();
-    Ok(stitcher.push(&bodies)?)
+    let bodies: Vec<&[u8]> = picture.slices.iter().flatten().map(Slice::body).collect();
+    stitcher.push(&bodies)
 }
 
 impl Planes {
@@ -229,9 +202,9 @@ impl Planes {
     }
 
     /// Draws the slices that came; `false` where there is a hurry and some were left out.
-    fn draw(&mut self, decoder: &mut Decoder, slices: &[Option<Vec<u8>>], parts: &[Part], timeline: &Timeline) -> bool {
-        let whole = slices.iter().flatten().map(|body| (body.as_slice(), None));
-        for (body, part) in whole.chain(parts.iter().map(|part| (part.body.as_slice(), Some(part)))) {
+    fn draw(&mut self, decoder: &mut Decoder, picture: &AccessUnit, timeline: &Timeline) -> bool {
+        let whole = picture.slices.iter().flatten().map(|slice| (slice.body(), None));
+        for (body, part) in whole.chain(picture.parts.iter().map(|part| (part.body.as_slice(), Some(part)))) {
             if timeline.hurries() {
                 return false;
             }
@@ -257,6 +230,8 @@ mod tests {
     use super::*;
     use crate::codec::testing;
     use crate::present::writers::{Overwrite, Writer as _};
+    use eyeline_proto::media::assemble::Assembly;
+    use eyeline_proto::media::depacketizer::Settled;
 
     const SIZE: Size = Size { width: 16, height: 64 };
 
@@ -267,18 +242,22 @@ mod tests {
     }
 
     fn unit(session: u64, luma: u8, tops: &[u32]) -> Unit {
-        let slices = [0, 16, 32, 48].map(|top| tops.contains(&top).then(|| slice(luma, top))).into();
-        let collected = Collected { slices, ..Collected::new(0, Instant::now()) };
-        Unit { session, picture: 0, collected, rate: Rate::new(10, 1) }
+        let (mut assembly, picture) = (Assembly::new(1 << 20), 0);
+        for (index, top) in [0, 16, 32, 48].into_iter().enumerate().filter(|(_, top)| tops.contains(top)) {
+            let bytes = [&[0; 4][..], &slice(luma, top)].concat();
+            assembly.slice(Slice::new(picture, index as u8, 4, bytes), Instant::now());
+        }
+        let picture = assembly.settled(Settled { picture, slices: tops.len() as u8, count: 4 }).unwrap();
+        Unit { session, picture, rate: Rate::new(10, 1) }
     }
 
     /// What is in a file of these pictures.
-    fn written(kind: Kind, name: &str, units: impl IntoIterator<Item = Unit>) -> Vec<u8> {
+    fn written(format: Format, name: &str, units: impl IntoIterator<Item = Unit>) -> Vec<u8> {
         let path = std::env::temp_dir().join(format!("eyeline-{}-{name}", std::process::id()));
         let target = Target::claim(Some(&path), Overwrite::Own).unwrap();
-        let (timeline, notes) = (Timeline::new(), Notes::new());
-        let told = Told { ready: None, back: Back::default(), written: Arc::default(), notes };
-        let mut decoding = Decoding::new(kind, target, timeline.clone(), told).unwrap();
+        let timeline = Timeline::new();
+        let told = Told { ready: None, back: Back::default(), written: Arc::default(), tell: Arc::new(|_| ()) };
+        let mut decoding = Decoding::new(format, target, timeline.clone(), told).unwrap();
         units.into_iter().for_each(|unit| decoding.write(unit).unwrap());
         // Who is told to hurry leaves out whatever comes now.
         timeline.hurry();
@@ -292,14 +271,14 @@ mod tests {
     #[test]
     fn nothing_of_the_sender_before_fills_the_holes_of_the_next() {
         let both = || [unit(1, 200, &[0, 16, 32, 48]), unit(2, 100, &[16])];
-        let y4m = written(Kind::Y4m, "holes.y4m", both());
+        let y4m = written(Format::Y4m, "holes.y4m", both());
         let frame = (SIZE.width * SIZE.height) as usize;
         let [first, second] = [2, 1].map(|back| &y4m[y4m.len() - back * frame - (back - 1) * 6..][..frame]);
         assert!(first.iter().all(|luma| luma.abs_diff(200) < 3));
         for (band, luma) in second.chunks(16 * 16).zip([0u8, 100, 0, 0]) {
             assert!(band.iter().all(|found| found.abs_diff(luma) < 3), "{luma}: {band:?}");
         }
-        let mjpeg = written(Kind::Mjpeg, "holes.mjpeg", both());
+        let mjpeg = written(Format::Mjpeg, "holes.mjpeg", both());
         let alone = Stitcher::new().unwrap().push(&[&slice(100, 16)]).unwrap();
         assert!(mjpeg.ends_with(&alone), "as if nothing had been before it");
     }

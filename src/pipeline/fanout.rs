@@ -1,32 +1,32 @@
-//! On the net thread: who gets what. Slices go to the decoder and the file, sound to the speaker and the file, the rest to the
-//! main thread. Nothing here waits: a slot that is full loses its oldest.
+//! On the net thread: who gets what. Slices go to the decoder and the file, sound to the speaker and the file, the rest to whoever
+//! runs the program. Nothing here waits: a slot that is full loses its oldest.
 
-use super::super::notes::Notes;
-use super::files;
-use super::{Note, SharedFeed};
-use crate::pipeline::decode::Job;
-use crate::pipeline::hold_queue;
-use crate::pipeline::lock;
-use crate::pipeline::track::{Current, Track};
+use super::decode::Job;
+use super::track::{Current, Track};
+use super::{hold_queue, lock, record};
+use crate::present::speaker;
 use eyeline_proto::media::backlog::Backlog;
-use eyeline_proto::media::depacketizer::Part;
+use eyeline_proto::media::depacketizer::{Part, Slice};
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::session::receiver::{Event, SenderId};
 use eyeline_proto::wire::slice::Head;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
+/// The speaker's ear: the net thread feeds it, the main thread turns it down. Not the audio callback's side.
+pub type SharedFeed = Arc<Mutex<speaker::Feed>>;
+
 /// See the module text.
-pub struct Dispatch {
+pub struct Fanout {
     feed: Option<SharedFeed>,
-    files: Option<files::Inlet>,
+    files: Option<record::Inlet>,
     decoder: Outlet,
     /// The sender that is shown, here and for the main thread.
     track: Arc<Track>,
     current: Current,
     /// As it is before anything is measured.
     hold: Hold,
-    notes: Notes<Note>,
+    tell: Box<dyn FnMut(Event) + Send>,
     backlog: Backlog,
     /// The sender skips nothing, and nothing of it is skipped here.
     film: bool,
@@ -48,16 +48,17 @@ impl Outlet {
     }
 }
 
-impl Dispatch {
+impl Fanout {
     /// Nothing has come yet.
     pub fn new(
         feed: Option<SharedFeed>,
-        files: Option<files::Inlet>,
+        files: Option<record::Inlet>,
         (current, hold): (Current, Hold),
-        notes: Notes<Note>,
+        tell: impl FnMut(Event) + Send + 'static,
     ) -> Self {
         let (decoder, track) = (Outlet::default(), current.get());
-        Dispatch { feed, files, decoder, track, current, hold, notes, backlog: Backlog::default(), film: false }
+        let tell = Box::new(tell);
+        Fanout { feed, files, decoder, track, current, hold, tell, backlog: Backlog::default(), film: false }
     }
 
     /// To say later who decodes.
@@ -76,17 +77,52 @@ impl Dispatch {
         (*lock(&self.track.mapping))?.captured(head.capture, now)
     }
 
-    /// When the picture of this slice is to be seen; `None`: at once. Nothing is caught in the future, so no sender has us wait
-    /// longer than we hold.
-    fn due(&self, now: Instant, body: &[u8]) -> Option<Instant> {
+    /// When a picture that was caught then, on our clock, is to be seen; `None`: at once. Nothing is caught in the future, so no sender
+    /// has us wait longer than we hold.
+    fn due(&self, now: Instant, captured: Option<Instant>) -> Option<Instant> {
         let held = lock(&self.track.hold).picture_due()?;
-        self.captured(now, body)?.min(now).checked_add(held)
+        captured?.min(now).checked_add(held)
     }
 
-    /// Whether this slice lay in the kernel while we stood still.
-    fn is_backlog(&mut self, now: Instant, body: &[u8]) -> bool {
-        let Some(captured) = self.captured(now, body).filter(|_| !self.film) else { return false };
+    /// Whether a slice of it lay in the kernel while we stood still.
+    fn is_backlog(&mut self, now: Instant, captured: Option<Instant>) -> bool {
+        let Some(captured) = captured.filter(|_| !self.film) else { return false };
         self.backlog.holds(now, now.saturating_duration_since(captured))
+    }
+
+    /// A slice is whole. Its body is copied only where two want it.
+    fn slice(&mut self, slice: Slice) {
+        let received = Instant::now();
+        let captured = self.captured(received, slice.body());
+        let due = self.due(received, captured);
+        let stale = self.is_backlog(received, captured);
+        let decoder = self.decoder.get().filter(|_| !stale);
+        let files = self.files.as_mut().filter(|files| files.takes_pictures());
+        let Some(decoder) = decoder else {
+            return files.map_or((), |files| files.slice(slice, received));
+        };
+        if let Some(files) = files {
+            files.slice(slice.clone(), received);
+        }
+        let (picture, count, reel) = (slice.picture, slice.count, self.track.reel.clone());
+        let (body, present, released) = (slice.into_bytes(), None, received);
+        decoder.push(Job { reel, picture, count, body, start: 4, present, received, released }, due);
+    }
+
+    /// Something of a slice came.
+    fn part(&mut self, part: Part) {
+        let received = Instant::now();
+        let due = self.due(received, self.captured(received, &part.body));
+        let files = self.files.as_mut().filter(|files| files.takes_pictures());
+        let Some(decoder) = self.decoder.get() else {
+            return files.map_or((), |files| files.part(part, received));
+        };
+        if let Some(files) = files {
+            files.part(part.clone(), received);
+        }
+        let (Part { picture, count, body, present, ended, .. }, reel) = (part, self.track.reel.clone());
+        let (present, released) = (Some((present, ended)), received);
+        decoder.push(Job { reel, picture, count, body, start: 0, present, received, released }, due);
     }
 
     /// Another sender: nothing that is kept of the last one is of use for it.
@@ -107,33 +143,8 @@ impl Dispatch {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Slice(slice, _) => {
-                let received = Instant::now();
-                if let Some(files) = &mut self.files {
-                    files.slice(&slice, received);
-                }
-                if self.is_backlog(received, slice.body()) {
-                    return;
-                }
-                if let Some(decoder) = self.decoder.get() {
-                    let (picture, count, due) = (slice.picture, slice.count, self.due(received, slice.body()));
-                    let (body, present, released) = (slice.into_bytes(), None, received);
-                    let reel = self.track.reel.clone();
-                    decoder.push(Job { reel, picture, count, body, start: 4, present, received, released }, due);
-                }
-            }
-            Event::Part(part) => {
-                let received = Instant::now();
-                if let Some(files) = &mut self.files {
-                    files.part(&part, received);
-                }
-                if let Some(decoder) = self.decoder.get() {
-                    let Part { picture, count, body, present, ended, .. } = part;
-                    let (present, due, released) = (Some((present, ended)), self.due(received, &body), received);
-                    let reel = self.track.reel.clone();
-                    decoder.push(Job { reel, picture, count, body, start: 0, present, received, released }, due);
-                }
-            }
+            Event::Slice(slice, _) => self.slice(slice),
+            Event::Part(part) => self.part(part),
             Event::Settled(settled) => {
                 if let Some(files) = &mut self.files {
                     files.settled(settled);
@@ -167,7 +178,7 @@ impl Dispatch {
                     }
                     _ => {}
                 }
-                self.notes.tell(Note::Net(event));
+                (self.tell)(event);
             }
         }
     }
@@ -180,7 +191,6 @@ mod tests {
     use crate::pipeline::decode::Pool;
     use crate::slot::Slot;
     use eyeline_proto::media::clock::Mapping;
-    use eyeline_proto::media::depacketizer::Slice;
     use eyeline_proto::media::hold::Latency;
     use eyeline_proto::picture::{Sampling, Size};
     use eyeline_proto::time::MediaTime;
@@ -202,44 +212,44 @@ mod tests {
     }
 
     /// Pictures held for 200 ms, as `--latency 200` asks; buffers come back when they are decoded.
-    fn dispatch() -> (Dispatch, Pool, hold_queue::Thread, Receiver<()>) {
+    fn fanout() -> (Fanout, Pool, hold_queue::Thread, Receiver<()>) {
         let hold = Hold::new(Latency::Fixed(Duration::from_millis(200)));
         let current = Current::new(Track::new(SenderId::default(), hold.clone()));
-        let dispatch = Dispatch::new(None, None, (current, hold), Notes::new());
+        let fanout = Fanout::new(None, None, (current, hold), drop);
         let (tell, told) = mpsc::channel();
         let pool = Pool::new(1, Slot::newest(), move |_| tell.send(()).unwrap_or_default()).unwrap();
         let (inlet, thread) = hold_queue::Inlet::new(pool.inlet()).unwrap();
-        dispatch.outlet().decode_with(Some(inlet));
-        (dispatch, pool, thread, told)
+        fanout.outlet().decode_with(Some(inlet));
+        (fanout, pool, thread, told)
     }
 
     #[test]
     fn a_newcomers_pictures_are_not_judged_by_the_clock_of_the_sender_before() {
-        let (mut dispatch, _pool, _thread, told) = dispatch();
-        dispatch.handle(up(0));
+        let (mut fanout, _pool, _thread, told) = fanout();
+        fanout.handle(up(0));
         // By this clock what is caught now is due in half a minute, and what was caught at 0 is long past.
         let ahead = MediaTime::ZERO.saturating_add(Duration::from_secs(30));
-        dispatch.handle(Event::Clock(Mapping::assumed(Instant::now() + Duration::from_secs(30), ahead)));
-        let (before, mapping) = (dispatch.track.clone(), *lock(&dispatch.track.mapping));
+        fanout.handle(Event::Clock(Mapping::assumed(Instant::now() + Duration::from_secs(30), ahead)));
+        let (before, mapping) = (fanout.track.clone(), *lock(&fanout.track.mapping));
         assert!(mapping.is_some());
-        dispatch.handle(up(1));
-        assert!(lock(&dispatch.track.mapping).is_none(), "until its first pong nothing is known of its clock");
-        assert_eq!(dispatch.current.get().reel.sender(), SenderId(1));
-        dispatch.handle(slice(0, ahead));
+        fanout.handle(up(1));
+        assert!(lock(&fanout.track.mapping).is_none(), "until its first pong nothing is known of its clock");
+        assert_eq!(fanout.current.get().reel.sender(), SenderId(1));
+        fanout.handle(slice(0, ahead));
         told.recv_timeout(Duration::from_secs(20)).expect("a picture of an unknown clock is due at once");
         // A late word of the former clock changes what nobody looks at any more.
         *lock(&before.mapping) = mapping;
-        dispatch.handle(slice(1, ahead));
+        fanout.handle(slice(1, ahead));
         told.recv_timeout(Duration::from_secs(20)).expect("so is the next");
     }
 
     #[test]
     fn capture_times_that_cannot_be_hold_nothing_up() {
-        let (mut dispatch, _pool, _thread, told) = dispatch();
-        dispatch.handle(up(0));
-        dispatch.handle(Event::Clock(Mapping::assumed(Instant::now(), MediaTime::ZERO.saturating_add(Duration::from_secs(900)))));
+        let (mut fanout, _pool, _thread, told) = fanout();
+        fanout.handle(up(0));
+        fanout.handle(Event::Clock(Mapping::assumed(Instant::now(), MediaTime::ZERO.saturating_add(Duration::from_secs(900)))));
         for (picture, nanos) in [(0, u64::MAX), (1, 0), (2, i64::MAX as u64), (3, 900_900_000_000), (4, 1 << 62)] {
-            dispatch.handle(slice(picture, MediaTime::from_nanos(nanos)));
+            fanout.handle(slice(picture, MediaTime::from_nanos(nanos)));
             told.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| panic!("picture {picture} is held"));
         }
     }
