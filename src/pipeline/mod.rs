@@ -3,10 +3,15 @@
 
 #![allow(clippy::disallowed_methods)] // between devices: asks the time
 
+pub mod camera_supervisor;
+pub mod counts;
 pub mod decode;
+pub mod encode;
 pub mod fanout;
 pub mod hold_queue;
+pub mod pictures;
 pub mod record;
+pub mod source;
 pub mod track;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

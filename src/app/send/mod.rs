@@ -4,15 +4,10 @@
 //! many a camera needs longer to start than an outage lasts. A film starts with its first watcher and is
 //! then played to its end whoever leaves.
 
-mod counts;
-mod encode;
 mod films;
-mod keeper;
-mod pictures;
 mod plan;
 mod preview;
 mod report;
-mod source;
 
 use super::args::{self, Meet};
 use super::awaited::{self, Awaited};
@@ -22,8 +17,10 @@ use super::meet;
 use super::notes::{self, Notes};
 use super::status::{ExitCode, Stop};
 use crate::net;
-use counts::Counts;
-use encode::Encoder;
+use crate::pipeline::camera_supervisor;
+use crate::pipeline::counts::Counts;
+use crate::pipeline::encode::{self, Encoder};
+use crate::pipeline::source::{self, Running};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::sender::{self, Command, Event, Session};
@@ -32,7 +29,6 @@ use eyeline_proto::wire::record::Reason;
 use plan::Plan;
 use preview::Preview;
 use report::Report;
-use source::Running;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -105,7 +101,9 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let awaited = Awaited::new("send", &config.common.meet, net.local_addr());
 
     let tap = preview.as_ref().map(Preview::tap);
-    let encoder = Encoder::new(config, &plan, epoch, net.commands(), tap).code(ExitCode::Failed)?;
+    let (quality, format, film) = (config.quality, plan.format(), plan.is_film());
+    let encoding = encode::Config { quality, format, film, width: plan.width.filter(|_| !film), epoch };
+    let encoder = Encoder::new(encoding, net.commands(), tap).code(ExitCode::Failed)?;
     let mut send = Send {
         config,
         plan,
@@ -192,8 +190,14 @@ impl Send<'_> {
 
     fn start(&mut self) -> Result<(), Failure> {
         if self.running.is_none() && self.ending.is_none() {
-            let notes = self.notes.clone();
-            self.running = Some(Running::start(&self.plan, self.config, &self.encoder, move || notes.tell(Note::SourceEnded))?);
+            let (notes, sound) = (self.notes.clone(), self.plan.has_sound());
+            let tell = move |note| match note {
+                source::Note::Camera(note) => say_of_camera(&note, sound),
+                source::Note::NoSound(error) => tracing::warn!("going on without sound: {error}"),
+                source::Note::Ended => notes.tell(Note::SourceEnded),
+            };
+            let source = self.plan.source(self.config);
+            self.running = Some(coded(Running::start(&source, &self.encoder, tell))?);
         }
         Ok(())
     }
@@ -276,7 +280,7 @@ impl Send<'_> {
         let Some(running) = self.running.take() else { return Ok(None) };
         self.counted = self.counted + running.counts();
         let useless = self.encoder.useless().map_or(Ok(()), |why| Err(Failure::new(ExitCode::Failed, why)));
-        let outcome = running.outcome().and(useless);
+        let outcome = coded(running.outcome()).and(useless);
         match &outcome {
             Ok(()) => tracing::info!("{} is over", self.plan.what()),
             // The stream has not come to its end: who watches is told what happened, and waits for the next.
@@ -321,4 +325,21 @@ impl Send<'_> {
             self.report.total(&stats, &counters, self.encoder.counters(), source);
         }
     }
+}
+
+/// `sound`: there is some to go on with.
+fn say_of_camera(note: &camera_supervisor::Note, sound: bool) {
+    match note {
+        camera_supervisor::Note::Gone(why) => {
+            let meanwhile = if sound { "; sound goes on" } else { "" };
+            tracing::warn!("{why} (send goes on with it{meanwhile})");
+        }
+        camera_supervisor::Note::Back(chosen) => tracing::info!("the camera is back: {chosen}"),
+    }
+}
+
+/// With the exit code that a source's error means.
+fn coded<T>(outcome: Result<T, source::Error>) -> Result<T, Failure> {
+    let code = if matches!(outcome, Err(source::Error::Camera(_))) { ExitCode::Device } else { ExitCode::Failed };
+    outcome.code(code)
 }

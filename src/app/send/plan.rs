@@ -5,26 +5,28 @@ use super::super::args::send::{Sound as SoundSource, Source};
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::films::{a_second, at, options, planned};
-use super::pictures::Pictures;
 use crate::capture::camera::{self, Camera};
 use crate::capture::file::{Film, Origin};
 use crate::capture::microphone::{self, Microphone};
 use crate::capture::pattern::Pattern;
+use crate::pipeline::lock;
+use crate::pipeline::pictures::Pictures;
+use crate::pipeline::source;
 use crate::slot::Slot;
 use eyeline_proto::picture::Size;
 use eyeline_proto::wire::record::Format;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// The test picture's size and rate where the user asks for none.
 const TEST: (Size, (u32, u32)) = (Size { width: 1280, height: 720 }, (30, 1));
 
 /// See the module text.
 pub struct Plan {
-    pub pictures: Pictures,
+    pictures: Pictures,
     /// Whether pictures are wanted of it.
     video: bool,
     /// Opened once already, to see that it works.
-    pub microphone: Option<microphone::Known>,
+    microphone: Option<microphone::Known>,
     channels: u8,
     /// What was said to a user about the width.
     pub width: Option<u32>,
@@ -90,6 +92,13 @@ impl Plan {
         Ok(Plan { pictures, video: config.video, microphone, channels, width: config.width })
     }
 
+    /// How it is opened.
+    pub fn source<'a>(&'a self, config: &args::Send) -> source::Config<'a> {
+        let test = (self.video, self.microphone.is_none() && config.sound.is_some());
+        let (pictures, microphone) = (&self.pictures, self.microphone.as_ref());
+        source::Config { pictures, microphone, film: self.is_film(), patient: config.common.reconnect, test }
+    }
+
     /// Whether pictures will be sent.
     pub fn has_pictures(&self) -> bool {
         match &self.pictures {
@@ -131,7 +140,7 @@ impl Plan {
     pub fn format(&self) -> Format {
         let (size, rate, variable) = match &self.pictures {
             Pictures::Camera(plan) => {
-                let plan = plan.lock().unwrap_or_else(PoisonError::into_inner);
+                let plan = lock(plan);
                 (Some(plan.chosen().size), (plan.chosen().fps, 1), false)
             }
             Pictures::Film(plan) => plan

@@ -2,9 +2,9 @@
 
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
-use super::encode::Tap;
 use super::plan::Plan;
 use crate::pipeline::decode::{self, Inlet, Job, SharedReel};
+use crate::pipeline::encode::Tap;
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
 use crate::present::window::{self, Look, Options, Window};

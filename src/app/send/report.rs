@@ -2,9 +2,9 @@
 
 use super::super::failure::Failure;
 use super::super::stats;
-use super::counts::Counts;
-use super::encode::Counters;
 use crate::net;
+use crate::pipeline::counts::Counts;
+use crate::pipeline::encode::Counters;
 use eyeline_proto::session::stats::SenderStats;
 use serde_json::{Value, json};
 use std::time::Instant;

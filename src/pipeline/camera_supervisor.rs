@@ -1,4 +1,4 @@
-//! Keeps a camera: one that is unplugged is said so once, looked for, and opened again where it comes back, perhaps as another
+//! Keeps a camera: one that is unplugged is told once, looked for, and opened again where it comes back, perhaps as another
 //! `/dev/videoN`. Meanwhile peers stay and sound goes on.
 //!
 //! Whoever takes pictures waits here; nobody else is needed. A camera that is gone has closed its slot, so each gets a slot of its own. It
@@ -7,15 +7,24 @@
 //! are set; a look costs under a millisecond.
 
 use super::counts::Counts;
+use super::lock;
 use super::pictures::SharedPlan;
-use crate::capture::camera::{self, Camera};
+use crate::capture::camera::{self, Camera, Chosen};
 use crate::slot::Slot;
 use eyeline_proto::picture::Picture;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Between two looks for a camera that is gone.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// What is told of a camera, on the thread of whoever takes its pictures.
+pub enum Note {
+    /// It is gone, and looked for.
+    Gone(camera::Error),
+    /// It is back, with this.
+    Back(Chosen),
+}
 
 struct State {
     camera: Option<Camera>,
@@ -28,17 +37,21 @@ struct State {
 }
 
 /// See the module text.
-pub struct Keeper {
+pub struct Supervisor {
     plan: SharedPlan,
     patient: bool,
-    sound: bool,
+    tell: Box<dyn Fn(Note) + Send + Sync>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Keeper {
-    /// Opens the camera. `patient`: one that is gone is waited for, from the start if need be. `sound`: there is some to go on with.
-    pub fn open(plan: &SharedPlan, patient: bool, sound: bool) -> Result<Arc<Keeper>, camera::Error> {
+impl Supervisor {
+    /// Opens the camera. `patient`: one that is gone is waited for, from the start if need be, and that is told.
+    pub fn open(
+        plan: &SharedPlan,
+        patient: bool,
+        tell: impl Fn(Note) + Send + Sync + 'static,
+    ) -> Result<Arc<Supervisor>, camera::Error> {
         let pictures = Slot::newest();
         let (camera, failed) = match Camera::open(&lock(plan), pictures.clone()) {
             Ok(camera) => (Some(camera), None),
@@ -49,10 +62,11 @@ impl Keeper {
             Err(error) => return Err(error),
         };
         let state = Mutex::new(State { camera, pictures, failed, counted: Counts::default(), stopped: false });
-        Ok(Arc::new(Keeper { plan: plan.clone(), patient, sound, state, changed: Condvar::new() }))
+        let tell = Box::new(tell);
+        Ok(Arc::new(Supervisor { plan: plan.clone(), patient, tell, state, changed: Condvar::new() }))
     }
 
-    /// The next picture, however long its camera was away; `None` when the keeper was stopped, or may not wait.
+    /// The next picture, however long its camera was away; `None` when it was stopped, or may not wait.
     pub fn take(&self) -> Option<Picture> {
         loop {
             let pictures = lock(&self.state).pictures.clone();
@@ -76,8 +90,7 @@ impl Keeper {
         }
         let Some(why) = state.failed.clone().filter(|_| self.patient && !state.stopped) else { return false };
         drop(state);
-        let meanwhile = if self.sound { "; sound goes on" } else { "" };
-        tracing::warn!("{why} (send goes on with it{meanwhile})");
+        (self.tell)(Note::Gone(why));
         loop {
             match self.look() {
                 Ok((camera, pictures)) => {
@@ -86,7 +99,7 @@ impl Keeper {
                     if state.stopped {
                         return false;
                     }
-                    tracing::info!("the camera is back: {}", camera.chosen());
+                    (self.tell)(Note::Back(camera.chosen().clone()));
                     (state.camera, state.pictures, state.failed) = (Some(camera), pictures, None);
                     return true;
                 }
@@ -109,7 +122,7 @@ impl Keeper {
         Ok((camera, pictures))
     }
 
-    /// Ends [`Keeper::take`], which then lets go of the camera.
+    /// Ends [`Supervisor::take`], which then lets go of the camera.
     pub fn stop(&self) {
         let mut state = lock(&self.state);
         state.stopped = true;
@@ -135,9 +148,4 @@ impl Keeper {
 fn counts(camera: &Camera) -> Counts {
     let camera::Counters { damaged, missed, .. } = camera.counters();
     Counts { damaged, missed, ..Counts::default() }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is kept is whole at any moment.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

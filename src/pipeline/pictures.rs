@@ -11,15 +11,23 @@ pub type SharedPlan = Arc<Mutex<camera::Plan>>;
 
 /// Where pictures come from, made ready.
 pub enum Pictures {
+    /// A camera.
     Camera(SharedPlan),
+    /// A file, with its sound.
     Film(file::Plan),
     /// Live, from an address: connected until it is started.
     Address {
+        /// Taken by whoever starts it.
         connection: Mutex<Option<Box<Connection>>>,
+        /// Of its pictures, where it has any.
         size: Option<Size>,
+        /// Of its sound; 0 where it has none.
         channels: u8,
     },
+    /// What somebody pipes in; pictures a second as a fraction, where the user says so.
     Stdin(Option<(u32, u32)>),
+    /// The test picture; pictures a second as a fraction.
     Test(Size, (u32, u32)),
+    /// There are none, only sound.
     None,
 }

@@ -1,7 +1,5 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
-use super::super::args;
-use super::plan::Plan;
 use crate::codec::settings::{Error, Settings};
 use crate::codec::{encoder, scale};
 use crate::net::Commands;
@@ -30,6 +28,20 @@ const MAX_WORKERS: usize = 4;
 /// Sees each slice as it is sent: the preview.
 pub type Tap = Box<dyn Fn(u64, u8, &[u8]) + Send + Sync>;
 
+/// How pictures are to be encoded.
+pub struct Config {
+    /// JPEG quality where the path allows it, 1 to 100.
+    pub quality: u8,
+    /// What the session was told of them.
+    pub format: Format,
+    /// Nothing may be skipped.
+    pub film: bool,
+    /// No wider than this.
+    pub width: Option<u32>,
+    /// This process's clock.
+    pub epoch: Epoch,
+}
+
 /// See the module text.
 pub struct Encoder {
     pool: encoder::Pool,
@@ -56,15 +68,9 @@ pub struct Encoder {
 
 impl Encoder {
     /// Its threads wait for work.
-    pub fn new(
-        config: &args::Send,
-        plan: &Plan,
-        epoch: Epoch,
-        commands: Commands<Command>,
-        tap: Option<Tap>,
-    ) -> Result<Self, Error> {
+    pub fn new(config: Config, commands: Commands<Command>, tap: Option<Tap>) -> Result<Self, Error> {
+        let Config { quality, format, film, width, epoch } = config;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
-        let format = plan.format();
         let slices = commands.clone();
         let on_slice = move |slice: encoder::EncodedSlice| {
             if let Some(tap) = &tap {
@@ -75,17 +81,17 @@ impl Encoder {
         };
         let (rate, base) = format.rate;
         let period = if rate == 0 { Duration::ZERO } else { Duration::from_secs(base.into()) / rate };
-        let ladder = Ladder::new(config.quality, plan.is_film(), period);
+        let ladder = Ladder::new(quality, film, period);
         Ok(Encoder {
             pool: encoder::Pool::new(workers, on_slice)?,
             commands,
             buffers: Pool::new(),
             epoch,
             steps: Mutex::new(Steps { ladder, last: None, turn: 0 }),
-            film: plan.is_film(),
+            film,
             period,
-            keep: if plan.is_film() { FILM_KEEP } else { LIVE_KEEP },
-            width: if plan.is_film() { None } else { plan.width },
+            keep: if film { FILM_KEEP } else { LIVE_KEEP },
+            width,
             next: AtomicU64::new(0),
             announced: Mutex::new(format),
             held: Mutex::new(false),

@@ -1,23 +1,21 @@
 //! A source at work, opened when somebody watches.
 
-use super::super::args;
-use super::super::failure::{Code, Failure};
-use super::super::status::ExitCode;
+use super::camera_supervisor::{self, Supervisor};
 use super::counts::Counts;
 use super::encode::Encoder;
-use super::keeper::Keeper;
+use super::lock;
 use super::pictures::Pictures;
-use super::plan::Plan;
-use crate::capture::file::Film;
+use crate::capture::camera;
 use crate::capture::file::address::Address;
-use crate::capture::microphone::Microphone;
+use crate::capture::file::{self, Film};
+use crate::capture::microphone::{self, Known, Microphone};
 use crate::capture::pattern::{self, Pattern};
 use crate::capture::rate::Rate;
-use crate::capture::y4m::Live;
+use crate::capture::y4m::{self, Live};
 use crate::slot::Slot;
 use eyeline_proto::picture::Picture;
 use eyeline_proto::sound::Block;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 /// Pictures of a film decoded ahead: one being encoded, one ready.
@@ -26,8 +24,55 @@ const FILM_AHEAD: usize = 2;
 /// Blocks of sound between capture and the session; 20 are 200 ms, after which live sound is stale.
 const SOUND_AHEAD: usize = 20;
 
+/// Why a source cannot be opened, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The camera.
+    #[error(transparent)]
+    Camera(#[from] camera::Error),
+    /// The film, or what is at an address.
+    #[error(transparent)]
+    Film(#[from] file::Error),
+    /// Stdin.
+    #[error(transparent)]
+    Stdin(#[from] y4m::Error),
+    /// The test picture.
+    #[error(transparent)]
+    Test(#[from] pattern::Error),
+    /// The connection to an address was used before.
+    #[error("the stream was closed")]
+    Closed,
+    /// The system gives no thread.
+    #[error(transparent)]
+    Thread(#[from] std::io::Error),
+}
+
+/// What is told of a source at work, on its threads.
+pub enum Note {
+    /// Of the camera.
+    Camera(camera_supervisor::Note),
+    /// The microphone that was there cannot be opened now; pictures go on.
+    NoSound(microphone::Error),
+    /// It came to its end by itself.
+    Ended,
+}
+
+/// What is to be opened, and how.
+pub struct Config<'a> {
+    /// Where pictures come from.
+    pub pictures: &'a Pictures,
+    /// Where sound comes from, beside what comes with the pictures.
+    pub microphone: Option<&'a Known>,
+    /// Nothing may be skipped.
+    pub film: bool,
+    /// A camera that is gone is waited for.
+    pub patient: bool,
+    /// Of a test source, pictures and the tone.
+    pub test: (bool, bool),
+}
+
 enum Device {
-    Camera(Arc<Keeper>),
+    Camera(Arc<Supervisor>),
     Film(Film),
     Address(Address),
     Stdin(Live),
@@ -45,50 +90,45 @@ pub struct Running {
 }
 
 impl Running {
-    /// Opens the source. `ended` is called once it came to its end by itself.
+    /// Opens the source.
     pub fn start(
-        plan: &Plan,
-        config: &args::Send,
+        config: &Config<'_>,
         encoder: &Arc<Encoder>,
-        ended: impl Fn() + Send + 'static,
-    ) -> Result<Running, Failure> {
-        let (pictures, sound) = match plan.is_film() {
+        tell: impl Fn(Note) + Send + Sync + 'static,
+    ) -> Result<Running, Error> {
+        let tell = Arc::new(tell);
+        let (pictures, sound) = match config.film {
             true => (Slot::waiting(FILM_AHEAD), Slot::waiting(SOUND_AHEAD)),
             false => (Slot::newest(), Slot::dropping(SOUND_AHEAD)),
         };
-        let device = match &plan.pictures {
+        let device = match config.pictures {
             Pictures::Camera(camera) => {
-                Device::Camera(Keeper::open(camera, config.common.reconnect, plan.has_sound()).code(ExitCode::Device)?)
+                let tell = tell.clone();
+                Device::Camera(Supervisor::open(camera, config.patient, move |note| tell(Note::Camera(note)))?)
             }
-            Pictures::Film(plan) => {
-                Device::Film(Film::open(plan.clone(), pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
-            }
+            Pictures::Film(plan) => Device::Film(Film::open(plan.clone(), pictures.clone(), sound.clone())?),
             Pictures::Address { connection, .. } => {
-                let connection = connection.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let connection = connection.ok_or_else(|| Failure::new(ExitCode::Failed, "the stream was closed"))?;
-                Device::Address(Address::open(*connection, pictures.clone(), sound.clone()).code(ExitCode::Failed)?)
+                let connection = lock(connection).take().ok_or(Error::Closed)?;
+                Device::Address(Address::open(*connection, pictures.clone(), sound.clone())?)
             }
-            Pictures::Stdin(_) => Device::Stdin(Live::stdin(pictures.clone()).code(ExitCode::Failed)?),
+            Pictures::Stdin(_) => Device::Stdin(Live::stdin(pictures.clone())?),
             Pictures::Test(size, rate) => {
-                let give_sound = plan.microphone.is_none() && config.sound.is_some();
+                let (give_pictures, give_sound) = config.test;
                 let rate = Rate::new(rate.0, rate.1).unwrap_or(Rate::DEFAULT);
-                let options = pattern::Options { size: *size, rate, want_video: config.video, want_audio: give_sound };
+                let options = pattern::Options { size: *size, rate, want_video: give_pictures, want_audio: give_sound };
                 // The pattern closes the slot of what is not wanted of it; the microphone's is not its own.
                 let tone = if give_sound { sound.clone() } else { Slot::dropping(1) };
-                let pattern = Pattern::start(&options, pictures.clone(), tone).code(ExitCode::Failed)?;
+                let pattern = Pattern::start(&options, pictures.clone(), tone)?;
                 Device::Test { _pattern: pattern }
             }
             Pictures::None => Device::None,
         };
-        let microphone = match &plan.microphone {
-            // It was there when we started; if it is not now, pictures go on and it is waited for.
-            Some(known) => {
-                Microphone::reopen(known, sound.clone()).map_err(|error| tracing::warn!("going on without sound: {error}")).ok()
-            }
-            None => None,
-        };
+        // It was there when we started; if it is not now, pictures go on and it is waited for.
+        let microphone = config
+            .microphone
+            .and_then(|known| Microphone::reopen(known, sound.clone()).map_err(|error| tell(Note::NoSound(error))).ok());
         let mut running = Running { device, microphone, pictures, sound, carriers: Vec::new() };
-        running.carry(encoder, ended).code(ExitCode::Failed)?;
+        running.carry(encoder, move || tell(Note::Ended))?;
         Ok(running)
     }
 
@@ -100,8 +140,8 @@ impl Running {
             }
         })?;
         let (slot, to) = (self.pictures.clone(), encoder.clone());
-        let keeper = match &self.device {
-            Device::Camera(keeper) => Some(keeper.clone()),
+        let supervisor = match &self.device {
+            Device::Camera(supervisor) => Some(supervisor.clone()),
             _ => None,
         };
         let watch_pictures = !matches!(self.device, Device::None);
@@ -113,7 +153,7 @@ impl Running {
         let end_sound = matches!(self.device, Device::Camera(_) | Device::Stdin(_)).then(|| self.sound.clone());
         self.carriers.push(thread::Builder::new().name("encode-0".into()).spawn(move || {
             if watch_pictures {
-                let next = || keeper.as_ref().map_or_else(|| slot.take(), |keeper| keeper.take());
+                let next = || supervisor.as_ref().map_or_else(|| slot.take(), |supervisor| supervisor.take());
                 while let Some(picture) = next() {
                     // Known by its first picture, if ever.
                     if let Some(rate) = header.as_ref().and_then(|header| header.rate()) {
@@ -143,7 +183,7 @@ impl Running {
     /// What it lost so far.
     pub fn counts(&self) -> Counts {
         let camera = match &self.device {
-            Device::Camera(keeper) => keeper.counts(),
+            Device::Camera(supervisor) => supervisor.counts(),
             _ => Counts { replaced: self.pictures.dropped(), ..Counts::default() },
         };
         let lost_frames = self.microphone.as_ref().map_or(0, Microphone::lost_frames);
@@ -151,15 +191,15 @@ impl Running {
     }
 
     /// Why it ended.
-    pub fn outcome(&self) -> Result<(), Failure> {
+    pub fn outcome(&self) -> Result<(), Error> {
         let failed = match &self.device {
-            Device::Camera(keeper) => keeper.failed().map(|error| Err(error).code(ExitCode::Device)),
-            Device::Film(film) => film.failed().map(|error| Err(error).code(ExitCode::Failed)),
-            Device::Address(address) => address.failed().map(|error| Err(error).code(ExitCode::Failed)),
-            Device::Stdin(stdin) => stdin.failed().map(|error| Err(error).code(ExitCode::Failed)),
+            Device::Camera(supervisor) => supervisor.failed().map(Error::Camera),
+            Device::Film(film) => film.failed().map(Error::Film),
+            Device::Address(address) => address.failed().map(Error::Film),
+            Device::Stdin(stdin) => stdin.failed().map(Error::Stdin),
             Device::Test { .. } | Device::None => None,
         };
-        failed.unwrap_or(Ok(()))
+        failed.map_or(Ok(()), Err)
     }
 }
 
@@ -168,8 +208,8 @@ impl Drop for Running {
         // The slots' ends: the device's threads and ours both notice.
         self.pictures.close();
         self.sound.close();
-        if let Device::Camera(keeper) = &self.device {
-            keeper.stop();
+        if let Device::Camera(supervisor) = &self.device {
+            supervisor.stop();
         }
         self.device = Device::None;
         for carrier in self.carriers.drain(..) {
