@@ -55,6 +55,13 @@ impl Shot {
     pub fn at(&self, x: i32, y: i32) -> u32 {
         self.pixels[y as usize * self.width + x as usize]
     }
+
+    /// Pixels of this colour, or nearly: letters are smooth.
+    pub fn count(&self, place: Area, colour: u32) -> usize {
+        let near = |pixel: u32| [16, 8, 0].iter().all(|shift| (pixel >> shift & 0xff).abs_diff(colour >> shift & 0xff) <= 0x30);
+        let inside = |at: i32| (place.x + at % place.width, place.y + at / place.width);
+        (0..place.width * place.height).map(inside).filter(|(x, y)| near(self.at(*x, *y))).count()
+    }
 }
 
 /// A window's inside, in screen coordinates.
@@ -141,7 +148,9 @@ impl Screen {
     }
 
     pub fn bytes(&self, window: Window, property: u32) -> Vec<u8> {
-        self.x.get_property(false, window, property, AtomEnum::ANY, 0, 1024).unwrap().reply().unwrap().value
+        let reply = self.x.get_property(false, window, property, AtomEnum::ANY, 0, 1024).unwrap().reply();
+        // A window may vanish between the list and the question about it.
+        reply.map(|reply| reply.value).unwrap_or_default()
     }
 
     /// The viewable window whose class is Eyeline's.
@@ -149,10 +158,9 @@ impl Screen {
         let mut open = vec![self.root];
         while let Some(window) = open.pop() {
             if self.bytes(window, AtomEnum::WM_CLASS.into()).starts_with(b"eyeline\0") {
-                let attributes = self.x.get_window_attributes(window).unwrap().reply().unwrap();
+                let attributes = self.x.get_window_attributes(window).unwrap().reply().ok()?;
                 return (u8::from(attributes.map_state) == 2).then_some(window);
             }
-            // A window may vanish between the list and the question about it.
             open.extend(self.x.query_tree(window).unwrap().reply().map(|tree| tree.children).unwrap_or_default());
         }
         None
