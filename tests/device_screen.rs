@@ -188,8 +188,8 @@ fn window_title_and_line_say_what_is_awaited() {
     let name = name.trim();
     titled(&screen, id, &format!("dialling 127.0.0.1:{port} - Eyeline"));
     recv.said("dialling on until it answers");
-    let white = |shot: &Shot| shot.pixels.iter().filter(|pixel| **pixel == 0x00f2_f2f2).count();
-    until("words about it", || (white(&screen.shot("awaited")) > 2000).then_some(()));
+    let area = screen.area(id);
+    until("words about it", || (screen.shot("awaited").count(area, 0x00f2_f2f2) > 500).then_some(()));
     let mut send_sound = send(&format!("--test --no-video -p {port}"));
     recv.said(&format!("{name} (127.0.0.1:{port}) is sending sound only"));
     titled(&screen, id, &format!("{name}, sound only - Eyeline"));

@@ -8,6 +8,7 @@ mod direct;
 pub mod exit_hook;
 mod keymap;
 pub mod keys;
+mod letters;
 pub mod overlay;
 mod pixels;
 pub mod renderer;

@@ -16,6 +16,7 @@ use super::canvas::View;
 use super::desktop::Desktop;
 pub use super::keys::Action;
 use super::keys::{Clicks, Keys};
+use super::letters::Letters;
 use super::overlay::{self, Notice, Overlay};
 use super::scale::Scaler;
 use super::surface::Surface;
@@ -88,6 +89,7 @@ pub struct Window {
     /// No shared memory is wanted.
     plain: bool,
     scaler: Scaler,
+    letters: Letters,
     keys: Keys,
     clicks: Clicks,
     title: String,
@@ -139,6 +141,7 @@ impl Window {
             desktop,
             plain,
             scaler: Scaler::new(),
+            letters: Letters::new(),
             keys: Keys::default(),
             clicks: Clicks::default(),
             title,
@@ -160,7 +163,7 @@ impl Window {
         if bare && view.size() == self.surface.size() && self.desktop.show(&view) {
             return Ok(self.note_painted(false));
         }
-        let scaler = &mut self.scaler;
+        let (scaler, letters) = (&mut self.scaler, &self.letters);
         let paint = |pixels: &mut [u32], window: Size| {
             let size = view.size();
             if size.width == 0 || size.height == 0 {
@@ -175,9 +178,9 @@ impl Window {
                     "" => format!("no signal {}", spoken(silent)),
                     awaited => format!("no signal {}\n{awaited}", spoken(silent)),
                 };
-                overlay.draw(Instant::now(), Some(Notice { text: &text, hint: false }), pixels, window);
+                overlay.draw(letters, Instant::now(), Some(Notice { text: &text, hint: false }), pixels, window);
             } else {
-                overlay.draw(Instant::now(), None, pixels, window);
+                overlay.draw(letters, Instant::now(), None, pixels, window);
             }
         };
         self.surface.paint(paint).map_err(Error::Present)?;
@@ -186,9 +189,10 @@ impl Window {
 
     /// Shows `text` on black: what is waited for before the first picture; below it, which keys help.
     pub fn show_nothing(&mut self, text: &str, overlay: &Overlay) -> Result<Shown, Error> {
+        let letters = &self.letters;
         let paint = |pixels: &mut [u32], window: Size| {
             pixels.fill(0);
-            overlay.draw(Instant::now(), Some(Notice { text, hint: true }), pixels, window);
+            overlay.draw(letters, Instant::now(), Some(Notice { text, hint: true }), pixels, window);
         };
         self.surface.paint(paint).map_err(Error::Present)?;
         Ok(self.note_painted(true))
