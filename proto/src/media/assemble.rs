@@ -79,8 +79,10 @@ impl Assembly {
     }
 
     /// A slice is whole.
-    pub fn slice(&mut self, slice: Slice, received: Instant) {
+    pub fn slice(&mut self, mut slice: Slice, received: Instant) {
         let len = slice.body().len();
+        // What is kept is counted by its length: the room of a larger one before it is given back.
+        slice.trim();
         let Ok((head, _)) = Head::decode(slice.body()) else { return };
         let encoded = head.encoded;
         let Some(unit) = self.unit(slice.picture, slice.count, &head, len, received) else { return };

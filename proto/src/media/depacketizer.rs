@@ -26,6 +26,13 @@ pub struct Slice {
 }
 
 impl Slice {
+    /// Gives back the room of a much larger slice, whose buffer it came in.
+    pub fn trim(&mut self) {
+        if self.bytes.capacity() > 2 * self.bytes.len() {
+            self.bytes.shrink_to_fit();
+        }
+    }
+
     /// Head and scan.
     pub fn body(&self) -> &[u8] {
         &self.bytes[LENGTH_PREFIX..]
@@ -244,7 +251,7 @@ impl Depacketizer {
                 let good = assembly.sort_into(&mut bytes);
                 assembly.finish();
                 if !good {
-                    self.sorted.push(bytes);
+                    self.recycle(bytes);
                     return Pushed::Bad;
                 }
                 picture.whole_slices += 1;

@@ -259,3 +259,26 @@ fn a_slice_that_is_cut_anew_comes_whole_out_of_its_new_pieces() {
     assert_eq!(depacketizer.bytes(), 0);
     assert!(matches!(push(&mut depacketizer, &fragments(3, 1, 5000, 100)[0]), Pushed::Late), "it is done");
 }
+
+#[test]
+fn a_slice_out_of_order_keeps_no_room_of_a_larger_one_before_it() {
+    let now = Instant::now();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    let mut large = slice(0, 0, 1, 512 << 10).body;
+    large[..4].copy_from_slice(&1u32.to_be_bytes());
+    let lies = packetizer::Slice { body: large, ..slice(0, 0, 1, 512 << 10) };
+    let count = lies.fragments(1000);
+    for index in (0..count).rev() {
+        let (head, bytes) = lies.fragment(index, 1000);
+        depacketizer.push(now, head, bytes);
+    }
+    let small = slice(1, 0, 1, 50);
+    let mut whole = None;
+    for index in (0..small.fragments(20)).rev() {
+        let (head, bytes) = small.fragment(index, 20);
+        if let Pushed::Slice { slice, .. } = depacketizer.push(now, head, bytes) {
+            whole = Some(slice);
+        }
+    }
+    assert!(whole.unwrap().bytes.capacity() <= KEPT);
+}

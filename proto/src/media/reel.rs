@@ -15,9 +15,9 @@ use crate::wire::slice::Head;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Pictures whose slices are counted at once: the session assembles two, and one more may wait to be decoded, or a few where they are
-/// put together from packets that overtake each other.
-const COUNTED: usize = 8;
+/// Pictures whose slices are counted at once: as many as a film's sender has under way. Live there are eleven at most, where packets
+/// overtake each other, and one more may wait to be decoded.
+const COUNTED: usize = 64;
 
 /// A picture on the canvas, with the moments of its way.
 #[derive(Debug, Clone, Copy)]

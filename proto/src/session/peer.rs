@@ -176,7 +176,7 @@ impl Peer {
     pub fn forget(&mut self) {
         self.sent.forget();
         self.resend = VecDeque::new();
-        self.parity = VecDeque::new();
+        self.drop_shards(|_| true);
     }
 
     /// Whether older pictures are worth keeping for it: those it takes long to be sent.
