@@ -95,12 +95,14 @@ impl Supervisor {
             match self.look() {
                 Ok((camera, pictures)) => {
                     let mut state = lock(&self.state);
-                    state.counted.replaced += state.pictures.dropped();
                     if state.stopped {
                         return false;
                     }
-                    (self.tell)(Note::Back(camera.chosen().clone()));
+                    state.counted.replaced += state.pictures.dropped();
+                    let back = Note::Back(camera.chosen().clone());
                     (state.camera, state.pictures, state.failed) = (Some(camera), pictures, None);
+                    drop(state);
+                    (self.tell)(back);
                     return true;
                 }
                 Err(error) => tracing::trace!("the camera is not back: {error}"),

@@ -1,4 +1,4 @@
-//! `--output` and `--audio-output`: pictures are collected until they are settled, decoded in order on a thread of their own
+//! What is written to files: pictures are collected until they are settled, decoded in order on a thread of their own
 //! (`decoding.rs`), and written on another; sound goes to its writer as it comes.
 //!
 //! Capacity: [`PICTURES`] settled pictures of [`PICTURE_BYTES`] wait to be decoded; a film's sender stops far below that, for
