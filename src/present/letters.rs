@@ -5,13 +5,15 @@
 //! part of the program: DejaVu Sans has Latin, Greek, Cyrillic, Arabic and more, and its figures are all of one width, so that
 //! numbers that change stand still. What it lacks is looked for in the system's fonts. To read those takes a tenth of a second and
 //! more, so it is done when a letter is missing for the first time, on a thread of its own; until then a box stands for the letter,
-//! and for ever where no font has it. **Rejected.** The system's fonts from the start: every window would open later, for a letter
+//! and U+FFFD where no font has it. **Rejected.** The system's fonts from the start: every window would open later, for a letter
 //! that few need.
 //!
 //! Capacity: [`MAX_RUNS`] texts and [`MAX_IMAGES`] letters as they were drawn; beyond it all are forgotten and made anew.
 
 use cosmic_text::fontdb::{Database, Source};
+use cosmic_text::skrifa::{FontRef, MetadataProvider};
 use cosmic_text::{Attrs, Buffer, CacheKey, Family, FontSystem, Metrics, Shaping, SwashCache, SwashContent};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -33,14 +35,20 @@ pub(super) struct Letters(RefCell<Inner>);
 struct Inner {
     fonts: FontSystem,
     images: SwashCache,
-    runs: HashMap<(String, i64), Rc<Run>>,
+    /// By size, then by text.
+    runs: HashMap<i64, HashMap<String, Rc<Run>>>,
     system: System,
+    /// What fonts have, once all are known.
+    known: Option<Known>,
 }
+
+/// A bit for each character that some font has.
+struct Known(Vec<u64>);
 
 /// The fonts of this system.
 enum System {
     Unread,
-    Reading(JoinHandle<Database>),
+    Reading(JoinHandle<(Database, Known)>),
     Read,
 }
 
@@ -72,6 +80,7 @@ impl Letters {
             images: SwashCache::new(),
             runs: HashMap::new(),
             system: System::Unread,
+            known: None,
         }))
     }
 
@@ -118,13 +127,21 @@ impl Letters {
 impl Inner {
     fn run(&mut self, text: &str, em: i64) -> Rc<Run> {
         self.take_system_fonts();
-        if let Some(run) = self.runs.get(&(text.to_string(), em)) {
+        if let Some(run) = self.runs.get(&em).and_then(|runs| runs.get(text)) {
             return run.clone();
         }
+        // What no font has is not looked for in each of them again and again.
+        let lacks = |known: &Known| text.chars().any(|letter| !known.has(letter));
+        let shown = match self.known.as_ref().filter(|known| lacks(known)) {
+            Some(known) => {
+                text.chars().map(|letter| if known.has(letter) { letter } else { char::REPLACEMENT_CHARACTER }).collect()
+            }
+            None => Cow::Borrowed(text),
+        };
         let size = em as f32;
         let mut buffer = Buffer::new(&mut self.fonts, Metrics::new(size, size));
         buffer.set_size(&mut self.fonts, None, None);
-        buffer.set_text(&mut self.fonts, text, &Attrs::new().family(FAMILY), Shaping::Advanced, None);
+        buffer.set_text(&mut self.fonts, &shown, &Attrs::new().family(FAMILY), Shaping::Advanced, None);
         buffer.shape_until_scroll(&mut self.fonts, false);
         let line = buffer.layout_runs().next();
         let glyphs = line.iter().flat_map(|line| line.glyphs);
@@ -137,10 +154,10 @@ impl Inner {
             let reading = thread::Builder::new().name("fonts".into()).spawn(read_system_fonts);
             self.system = reading.map_or(System::Read, System::Reading);
         }
-        if self.runs.len() >= MAX_RUNS || self.images.image_cache.len() >= MAX_IMAGES {
+        if self.runs.values().map(HashMap::len).sum::<usize>() >= MAX_RUNS || self.images.image_cache.len() >= MAX_IMAGES {
             self.forget();
         }
-        self.runs.insert((text.to_string(), em), run.clone());
+        self.runs.entry(em).or_default().insert(text.to_string(), run.clone());
         run
     }
 
@@ -149,8 +166,9 @@ impl Inner {
             return;
         }
         if let System::Reading(thread) = std::mem::replace(&mut self.system, System::Read)
-            && let Ok(database) = thread.join()
+            && let Ok((database, known)) = thread.join()
         {
+            self.known = Some(known);
             self.fonts = FontSystem::new_with_locale_and_db(locale(), database);
             self.forget();
         }
@@ -162,11 +180,39 @@ impl Inner {
     }
 }
 
-fn read_system_fonts() -> Database {
+fn read_system_fonts() -> (Database, Known) {
     let mut database = Database::new();
     database.load_font_source(Source::Binary(Arc::new(FONT)));
     database.load_system_fonts();
-    database
+    let mut known = Known(Vec::new());
+    for face in database.faces() {
+        database.with_face_data(face.id, |data, index| {
+            if let Ok(font) = FontRef::from_index(data, index) {
+                font.charmap().mappings().for_each(|(letter, _)| known.add(letter));
+            }
+        });
+    }
+    (database, known)
+}
+
+impl Known {
+    fn add(&mut self, letter: u32) {
+        let word = letter as usize / 64;
+        // A font may claim what is no character.
+        if word <= char::MAX as usize / 64 {
+            self.0.resize(self.0.len().max(word + 1), 0);
+            self.0[word] |= 1 << (letter % 64);
+        }
+    }
+
+    /// Spaces, joiners and their like need no font.
+    fn has(&self, letter: char) -> bool {
+        let bit = || self.0.get(letter as usize / 64).is_some_and(|word| word >> (letter as u32 % 64) & 1 == 1);
+        letter.is_whitespace()
+            || letter.is_control()
+            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}')
+            || bit()
+    }
 }
 
 /// The user's language as BCP 47 has it, for Chinese, Japanese and Korean write some letters differently: `zh-TW` of `zh_TW.UTF-8`.
@@ -207,7 +253,6 @@ fn mixed(under: u32, over: u32, alpha: u8) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cosmic_text::skrifa::{FontRef, MetadataProvider};
 
     const SIZE: (i64, i64) = (400, 40);
 
@@ -269,21 +314,19 @@ mod tests {
         let System::Reading(thread) = std::mem::replace(&mut letters.0.borrow_mut().system, System::Read) else {
             panic!("they are not read")
         };
-        let database = thread.join().unwrap();
-        let known = database.faces().any(|face| {
-            let has = |data: &[u8], index| FontRef::from_index(data, index).is_ok_and(|font| font.charmap().map('漢').is_some());
-            database.with_face_data(face.id, has) == Some(true)
-        });
+        let (database, fonts) = thread.join().unwrap();
+        let known = fonts.has('漢');
+        assert!(fonts.has('a') && !fonts.has('\u{10fffe}'));
         {
             let inner = &mut *letters.0.borrow_mut();
-            inner.system = System::Reading(thread::spawn(move || database));
+            inner.system = System::Reading(thread::spawn(move || (database, fonts)));
             while !matches!(&inner.system, System::Reading(thread) if thread.is_finished()) {
                 thread::yield_now();
             }
         }
         let after = drawn(&letters, "漢", 24);
         assert_eq!(after != boxed, known, "it is drawn where a font has it");
-        drawn(&letters, "\u{10ffff}", 24);
+        assert_eq!(drawn(&letters, "\u{10fffe}", 24), drawn(&letters, "\u{fffd}", 24), "what no font has");
         assert!(matches!(letters.0.borrow().system, System::Read), "they are read once");
     }
 
@@ -298,7 +341,7 @@ mod tests {
         for number in 0..MAX_RUNS * 2 {
             letters.width(&number.to_string(), 9);
         }
-        assert!(letters.0.borrow().runs.len() <= MAX_RUNS);
+        assert!(letters.0.borrow().runs.values().map(HashMap::len).sum::<usize>() <= MAX_RUNS);
     }
 
     #[test]

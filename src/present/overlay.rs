@@ -86,7 +86,11 @@ impl Overlay {
     /// As [`Overlay::note`], with a bar filled to `percent`.
     pub fn note_volume(&mut self, percent: u8, now: Instant) {
         let (percent, until) = (percent.min(100), now + Self::NOTE);
-        self.note = Some(Note { text: format!("volume {percent:3} %"), level: Some(percent), until });
+        self.note = Some(Note {
+            text: format!("volume {} %", format!("{percent:3}").replace(' ', "\u{2007}")),
+            level: Some(percent),
+            until,
+        });
     }
 
     /// Whether there is nothing to draw.

@@ -158,7 +158,7 @@ impl Screen {
         let mut open = vec![self.root];
         while let Some(window) = open.pop() {
             if self.bytes(window, AtomEnum::WM_CLASS.into()).starts_with(b"eyeline\0") {
-                let attributes = self.x.get_window_attributes(window).unwrap().reply().ok()?;
+                let Ok(attributes) = self.x.get_window_attributes(window).unwrap().reply() else { continue };
                 return (u8::from(attributes.map_state) == 2).then_some(window);
             }
             open.extend(self.x.query_tree(window).unwrap().reply().map(|tree| tree.children).unwrap_or_default());

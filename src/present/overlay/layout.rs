@@ -136,31 +136,19 @@ impl<'l> Layout<'l> {
     /// Places as many of the blocks as have room together, the first rather than the last, all in one style; the first of them
     /// stands even where it is cut.
     pub(super) fn arrange<'a>(&mut self, blocks: &[Block<'a>]) -> Vec<Placed<'a>> {
+        // Made when first asked for, and once.
+        let mut styles: Vec<(Style, Vec<Vec<Placed<'a>>>)> = self.styles().map(|style| (style, Vec::new())).collect();
         for count in (1..=blocks.len()).rev() {
-            for style in self.styles() {
+            for (style, ways) in &mut styles {
+                ways.extend(blocks[ways.len()..].iter().map(|block| self.candidates(*style, block)));
                 let mut placed = Vec::new();
-                if self.arrange_in(style, &blocks[..count], &mut placed) {
+                if arrange_in(*style, &ways[..count], &mut placed) {
                     self.taken.extend(placed.iter().map(|placed| placed.area));
                     return placed;
                 }
             }
         }
         blocks.first().map(|block| self.force(block)).into_iter().collect()
-    }
-
-    fn arrange_in<'a>(&self, style: Style, blocks: &[Block<'a>], placed: &mut Vec<Placed<'a>>) -> bool {
-        let Some((block, others)) = blocks.split_first() else { return true };
-        for candidate in self.candidates(style, block) {
-            if placed.iter().any(|placed| touch(placed.area, candidate.area, style.margin)) {
-                continue;
-            }
-            placed.push(candidate);
-            if self.arrange_in(style, others, placed) {
-                return true;
-            }
-            placed.pop();
-        }
-        false
     }
 
     /// One more where there is room beside what stands already.
@@ -233,6 +221,22 @@ impl<'l> Layout<'l> {
         };
         Area { x, y, width, height }
     }
+}
+
+/// One of the ways of each block, so that none touches another.
+fn arrange_in<'a>(style: Style, ways: &[Vec<Placed<'a>>], placed: &mut Vec<Placed<'a>>) -> bool {
+    let Some((block, others)) = ways.split_first() else { return true };
+    for candidate in block {
+        if placed.iter().any(|placed| touch(placed.area, candidate.area, style.margin)) {
+            continue;
+        }
+        placed.push(candidate.clone());
+        if arrange_in(style, others, placed) {
+            return true;
+        }
+        placed.pop();
+    }
+    false
 }
 
 fn touch(a: Area, b: Area, apart: i64) -> bool {
