@@ -327,11 +327,11 @@ fn stamps_off_the_grid_of_the_nominal_rate_are_kept() {
 
 #[test]
 fn a_short_sound_neither_stops_the_pictures_nor_is_moved() {
-    // 31 MB of pictures, so that the film is not read to its end before the sound's last samples are due: pipe and queues hold a few.
-    let source = "-f lavfi -i color=red:s=640x360:r=30:d=3 -f lavfi -i sine=440:r=44100:d=0.2";
+    // 166 MB of pictures, so that the film is not read to its end before the sound's last samples are due: queues hold 128 MiB.
+    let source = "-f lavfi -i color=red:s=1280x720:r=30:d=4 -f lavfi -i sine=440:r=44100:d=0.2";
     let path = film("short.mkv", &format!("{source} -c:v libx264 -preset ultrafast -c:a aac"));
     let played = play(probe(&path));
-    assert_eq!(played.pictures.len(), 90);
+    assert_eq!(played.pictures.len(), 120);
     let lost = assert_times(played.times(), Duration::ZERO, |k| Rate::DEFAULT.at(k as u64));
     assert!(lost < Duration::from_secs(1), "{lost:?} were lost in waiting for the sound's last samples");
     assert_sound_is_whole(&played.blocks, 1);
