@@ -6,7 +6,9 @@
 //!
 //! *A film that stood still.* Capture times say when a film was played; where its player or the network made it wait, everything
 //! after is later. A picture's position in its film says what was waited: capture less position grows by it. Pictures leave those
-//! steps here ([`Film`]), and sound, which has only capture times, is corrected by the step before or after it.
+//! steps here ([`Film`]), and sound, which has only capture times, is corrected by the step before or after it. Sound from before
+//! the first picture has no step before it: how long its film stood still until that picture nobody says, and the numbers of what
+//! comes later place it (`wav.rs`).
 //!
 //! *Nothing for a long time* is cut to [`LONGEST_HOLE`] for all writers alike: what lies further behind the end of the longest
 //! file is moved there, and everything after it with it. Where only pictures are missing, sound goes on and the hole keeps its
@@ -45,10 +47,17 @@ pub struct Moment {
 /// Where sound lies, in nanoseconds from the start of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
-    /// If the film has not stood still since the picture before it.
-    pub before: i64,
+    /// If the film has not stood still since the picture before it; `None` where it comes before the film's first picture.
+    pub before: Option<i64>,
     /// If it is in step with the picture after it; `None` while no such picture is known.
     pub after: Option<i64>,
+}
+
+impl Place {
+    /// The place that nothing speaks against: both pictures around it say the same.
+    pub fn certain(self) -> Option<i64> {
+        self.before.filter(|_| self.before == self.after)
+    }
 }
 
 /// What pictures of a film said.
@@ -127,15 +136,17 @@ impl Timeline {
         let Some(film) = &session.film else {
             let at = session.place(captured, 0, ends);
             state.end = state.end.max(at);
-            return Some(Place { before: at, after: Some(at) });
+            return Some(Place { before: Some(at), after: Some(at) });
         };
-        let earlier = film.steps.iter().rfind(|(from, _)| *from <= captured).or(film.steps.front());
-        let before = earlier.map_or(0, |(_, stood)| *stood);
+        let earlier = film.steps.iter().rfind(|(from, _)| *from <= captured).map(|(_, stood)| *stood);
+        // Forgotten steps lie far before whatever still comes; before the first picture there is none.
+        let forgotten = film.steps.front().filter(|_| captured >= session.first).map(|(_, stood)| *stood);
+        let before = earlier.or(forgotten);
         let later = film.steps.iter().find(|(from, _)| *from > captured).map(|(_, stood)| *stood);
-        let after = later.or((film.newest >= captured).then_some(before));
+        let after = later.or(before.filter(|_| film.newest >= captured));
         let after = after.map(|stood| session.place(captured, stood, ends));
         // Where the film stood still this lies too far off, and nothing is to be cut for it.
-        let before = session.cut(session.raw(captured, before));
+        let before = before.map(|stood| session.cut(session.raw(captured, stood)));
         state.end = state.end.max(after.unwrap_or(0));
         Some(Place { before, after })
     }
@@ -251,7 +262,7 @@ mod tests {
     }
 
     fn sound(timeline: &Timeline, session: u64, nanos: u64) -> Option<i64> {
-        timeline.sound(session, at(nanos), arrival(nanos), false).map(|place| place.before)
+        timeline.sound(session, at(nanos), arrival(nanos), false)?.before
     }
 
     #[test]
@@ -296,10 +307,11 @@ mod tests {
         assert_eq!(timeline.picture(film(1580, 160)), Some(80 * MS as i64), "it stood still for a second");
         let place = |ms| timeline.sound(1, at(ms * MS), arrival(ms * MS), false).unwrap();
         let ms = |ms: i64| ms * MS as i64;
-        assert_eq!(place(530), Place { before: ms(30), after: Some(ms(30 - 1000)) });
-        assert_eq!(place(1570), Place { before: ms(1070), after: Some(ms(70)) }, "sound moved first");
-        assert_eq!(place(1580), Place { before: ms(80), after: Some(ms(80)) });
-        assert_eq!(place(1590), Place { before: ms(90), after: None }, "what comes after nobody knows yet");
+        assert_eq!(place(490), Place { before: None, after: Some(ms(-10)) }, "nobody knows what was before the first picture");
+        assert_eq!(place(530), Place { before: Some(ms(30)), after: Some(ms(30 - 1000)) });
+        assert_eq!(place(1570), Place { before: Some(ms(1070)), after: Some(ms(70)) }, "sound moved first");
+        assert_eq!(place(1580), Place { before: Some(ms(80)), after: Some(ms(80)) });
+        assert_eq!(place(1590), Place { before: Some(ms(90)), after: None }, "what comes after nobody knows yet");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! walks away from the sender's, by a second in three hours; [`SLEW`] has it brought back sample by sample.
 //!
 //! Of a film the time is its own, corrected for where it stood still by the pictures before and after (`timeline.rs`); a block
-//! that seems far off waits for the latter.
+//! that seems far off waits for the latter. What came before the first picture is counted back from a block after it.
 //!
 //! Neither number nor time makes a hole that is longer than the time that passed and what was kept for us (`Timeline::furthest`):
 //! it is cut, and what follows moves with it.
@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::sink::Sink;
+use super::timeline::Place;
 use super::{Error, LONGEST_HOLE, Progress, Target, Timeline, Written};
 use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
 use eyeline_proto::time::MediaTime;
@@ -192,26 +193,40 @@ impl Writer {
     /// Where this block would begin by its number and by its time, in frames of the file; `None` while that is not known.
     fn begins(&self, block: &Block, alone: bool) -> Option<(i128, i128)> {
         let run = self.run.as_ref().filter(|run| run.session == block.session);
-        let by_number = run.map(|run| run.origin + i128::from(block.number) * BLOCK_FRAMES as i128);
-        if let Some(by_number) = by_number.filter(|_| block.film && self.lead == Lead::Sound) {
-            // Nobody says how long it stood still; its samples follow each other.
-            return Some((by_number, by_number));
-        }
-        let place = self.timeline.sound(block.session, block.captured, block.received, alone || self.lead == Lead::Sound)?;
-        let (before, after) = (frames(place.before), place.after.map(frames));
-        let Some(by_number) = by_number else {
+        let Some(by_number) = run.map(|run| run.origin + i128::from(block.number) * BLOCK_FRAMES as i128) else {
             // What lies far off is the work of a wrong clock: such sound begins at once.
-            let (start, free) = (after.unwrap_or(before), i128::from(self.frames));
+            let (start, free) = (self.first_begins(block, alone)?, i128::from(self.frames));
             let near = (start - free).unsigned_abs() <= u128::from(LONGEST_FRAMES);
             let start = if near { start } else { free };
             return Some((start, start));
         };
-        match after {
+        if block.film && self.lead == Lead::Sound {
+            // Nobody says how long it stood still; its samples follow each other.
+            return Some((by_number, by_number));
+        }
+        let place = self.place_of(block, alone)?;
+        let Some(before) = place.before.map(frames) else { return Some((by_number, by_number)) };
+        match place.after.map(frames) {
             _ if (before - by_number).abs() <= JUMP => Some((by_number, before)),
             Some(after) if (after - by_number).abs() < (before - by_number).abs() => Some((by_number, after)),
             Some(_) => Some((by_number, before)),
             None => alone.then_some((by_number, by_number)),
         }
+    }
+
+    fn place_of(&self, block: &Block, alone: bool) -> Option<Place> {
+        self.timeline.sound(block.session, block.captured, block.received, alone || self.lead == Lead::Sound)
+    }
+
+    /// Where the first block of a session begins. Of a film it is counted back from one whose place is certain: while the first
+    /// picture was waited for the film may have stood still, and what was given before then has times that are too early.
+    fn first_begins(&self, block: &Block, alone: bool) -> Option<i128> {
+        let place = self.place_of(block, alone)?;
+        let later = self.held.iter().filter(|later| later.session == block.session && later.number >= block.number);
+        let certain = later.map(|later| (later.number - block.number, self.place_of(later, alone).and_then(Place::certain)));
+        let counted =
+            certain.filter_map(|(blocks, place)| Some(frames(place?) - i128::from(blocks) * BLOCK_FRAMES as i128)).next();
+        counted.or(place.after.or(place.before).filter(|_| alone || !block.film).map(frames))
     }
 
     /// Writes the held blocks whose place is known; all of them when sound is `alone`.

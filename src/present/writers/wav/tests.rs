@@ -248,6 +248,34 @@ fn the_sound_of_a_film_keeps_to_its_pictures_whether_it_stood_still_or_has_none_
 }
 
 #[test]
+fn the_sound_of_a_film_that_stood_still_before_its_first_picture_begins_with_it() {
+    let disk = SmallDisk::of(1 << 20);
+    let timeline = Timeline::new();
+    let picture = |captured_ms: u64, position_ms| {
+        let (captured, received) = (captured_ms * 1_000_000, arrival(captured_ms * 1_000_000));
+        let (captured, position) = (MediaTime::from_nanos(captured), Some(Duration::from_millis(position_ms)));
+        timeline.picture(Moment { session: 1, captured, position, received });
+    };
+    let sound = |number, ms: u64| Block { film: true, ..block(number, ms * 1_000_000) };
+    let mut writer = writer(&disk, Lead::Pictures, &timeline);
+    for number in 0..30 {
+        writer.write(sound(number, number * 10)).unwrap();
+    }
+    // The picture of the film's first moment comes 300 ms late: from there on all of the film is late by that.
+    picture(300, 0);
+    for number in 30..60 {
+        writer.write(sound(number, 300 + number * 10)).unwrap();
+    }
+    assert!(disk.content().is_empty(), "nobody knows yet whether it stood still after the picture, too");
+    picture(600, 300);
+    picture(900, 600);
+    writer.write(sound(60, 900)).unwrap();
+    let written = writer.finish().unwrap();
+    assert_eq!(runs(&disk.content()), (1..=61).map(|value| (value, LEN)).collect::<Vec<_>>());
+    assert_eq!((written.filled, written.left_out), (0, 0));
+}
+
+#[test]
 fn the_first_block_decides_between_mono_and_stereo() {
     let stereo = |number| Block { channels: 2, samples: [10, 20].repeat(LEN), ..block(number, number * BLOCK) };
     let (found, _) = alone([block(0, 0), stereo(1)]);
