@@ -8,8 +8,8 @@ use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::receiver::{Config, Event, Session};
 use eyeline_proto::session::{Core, Output, StreamId};
 use eyeline_proto::wire::datagram::{Header, Message};
-use eyeline_proto::wire::preamble::{Answer, Opening, Role};
-use eyeline_proto::wire::record::{Hello, Record};
+use eyeline_proto::wire::preamble::{Answer, Opening};
+use eyeline_proto::wire::record::{Hello, Media, Record};
 use eyeline_proto::wire::slice::{Head, MAX_LEN};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -95,21 +95,13 @@ impl Sender {
     fn join(film: bool) -> Sender {
         #[allow(clippy::disallowed_methods)] // one real instant to count from
         let now = Instant::now() + Duration::from_secs(1000);
-        let me = Identity {
-            role: Role::Receiver,
-            psk: None,
-            id: [1; 16],
-            name: String::new(),
-            pictures: true,
-            sound: true,
-            patient: false,
-        };
+        let me = Identity { offers: Media::NONE, wants: Media::LIVE, psk: None, id: [1; 16], name: String::new() };
         let session = Session::new(now, Config { me, hosts: 0, reconnect: true, epoch: Epoch::new(now) });
         let address = SocketAddr::from(([10, 0, 0, 1], 9688));
         let mut sender =
             Sender { session, now, address, transport: None, sealer: None, connection: 0, next: 0, said: Vec::new() };
         sender.session.handle_accepted(now, STREAM, address);
-        let opening = Opening::new(Role::Sender, false, 32).encode();
+        let opening = Opening::new(false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
         let first = [&opening[..], &handshake.write().expect("writes")].concat();
         sender.session.handle_stream(now, STREAM, &first);
@@ -124,7 +116,8 @@ impl Sender {
         let Ok(Record::Hello(hello)) = Record::decode(&plain) else { unreachable!("they say hello first") };
         (sender.connection, sender.sealer) = (hello.connection, Some(Sealer::new(&Key::from_bytes(hello.key))));
         sender.transport = Some(transport);
-        let ours = Hello { role: Role::Sender, patient: film, connection: 7, key: [7; 32], id: [2; 16], ..hello };
+        let offers = Media { lossless: film, ..Media::LIVE };
+        let ours = Hello { offers, wants: Media::NONE, connection: 7, key: [7; 32], id: [2; 16], ..hello };
         plain.clear();
         Record::Hello(ours).encode(&mut plain);
         sender.record(&plain);

@@ -261,12 +261,17 @@ fn another_version_is_told_which_side_to_update() {
     newer.write_all(&[7; 32]).unwrap();
     let mut answer = Vec::new();
     newer.read_to_end(&mut answer).unwrap();
-    let sentence = "and the dialling side 200: update the older";
+    let sentence = "the dialling side speaks protocol 200 and the waiting side protocol 2: update the waiting side";
     assert!(answer.starts_with(b"EYEL") && String::from_utf8_lossy(&answer).ends_with(sentence), "{answer:?}");
     send.said(sentence);
 
     let (port, _) = other_program(b"EYEL\xc8\x01\0\x0bupdate this", false);
-    fails(&mut recv(&format!("--host 127.0.0.1:{port}")), 1, &format!("127.0.0.1:{port} turned us away: update this"));
+    let newer = format!("the peer at 127.0.0.1:{port} speaks protocol 200: update this side");
+    fails(&mut recv(&format!("--host 127.0.0.1:{port}")), 1, &newer);
+    let answer = b"EYEL\x01\x01\0\x54this side speaks version 1 of the protocol and the dialling side 2: update the older";
+    let (port, _) = other_program(answer, false);
+    let older = format!("the peer at 127.0.0.1:{port} speaks protocol 1 (Eyeline 0.1): update it");
+    fails(&mut recv(&format!("--host 127.0.0.1:{port}")), 1, &older);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use eyeline_proto::session::link::MUTE;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
-use eyeline_proto::wire::preamble::Role;
+use eyeline_proto::wire::record::Media;
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use program::{Out, Program, free_port, recv, send};
@@ -218,8 +218,8 @@ fn a_strangers_handshake_is_ended_in_time_and_a_peer_still_gets_in() {
 }
 
 /// A peer for each place, from four addresses.
-fn everywhere(port: u16, role: Role) -> impl Iterator<Item = ByHand> {
-    (0..MAX_PEERS).map(move |n| ByHand::greet(port, [127, 0, 1, (n / MAX_OF_ADDRESS) as u8], role))
+fn everywhere(port: u16) -> impl Iterator<Item = ByHand> {
+    (0..MAX_PEERS).map(move |n| ByHand::greet(port, [127, 0, 1, (n / MAX_OF_ADDRESS) as u8], (Media::NONE, Media::LIVE)))
 }
 
 /// As many hellos as there are places for peers, from four addresses, and not a word more.
@@ -228,7 +228,7 @@ fn idle_peers_on_every_place_keep_nobody_out() {
     let port = free_port();
     let mut send = send(&format!("{TEST} -p {port}"));
     send.said("waiting on port");
-    let idle: Vec<ByHand> = everywhere(port, Role::Receiver).collect();
+    let idle: Vec<ByHand> = everywhere(port).collect();
     let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
     recv.stats_with(|stats| number(stats, "whole") > 10);
     for mut peer in idle {
@@ -305,7 +305,7 @@ fn peers_on_every_place_that_say_half_of_all_they_may_cost_no_more_than_is_state
     let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
     recv.stats_with(|stats| number(stats, "whole") > 10);
     let socket = UdpSocket::bind("127.0.1.0:0").unwrap();
-    let mut peers: Vec<ByHand> = everywhere(port, Role::Receiver).take(MAX_PEERS - 1).collect();
+    let mut peers: Vec<ByHand> = everywhere(port).take(MAX_PEERS - 1).collect();
     for peer in &mut peers {
         peer.send(&socket, port, &Message::Challenge([1; 8]));
         // It may be closed on us in the middle.
@@ -353,7 +353,7 @@ fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
         recv.said("waiting on port");
         let mut written = recv.stdout();
         std::thread::spawn(move || std::io::copy(&mut written, &mut std::io::sink()));
-        let mut sender = ByHand::greet(port, [127, 0, 0, 1], Role::Sender);
+        let mut sender = ByHand::greet(port, [127, 0, 0, 1], (Media::LIVE, Media::NONE));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let pause = mpsc::channel::<()>();
         for picture in 0..6 {

@@ -7,8 +7,7 @@ use eyeline_proto::session::receiver::{self, Event};
 use eyeline_proto::session::sender::{self, Command};
 use eyeline_proto::session::{Core, HostId, Output, StreamId};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::preamble::Role;
-use eyeline_proto::wire::record::Format;
+use eyeline_proto::wire::record::{Format, Media};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -48,18 +47,11 @@ impl Pair {
         #[expect(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
         let now = Instant::now();
         let epoch = Epoch::new(now);
-        let me = |role, id| Identity {
-            role,
-            psk: None,
-            id: [id; 16],
-            name: "bench".into(),
-            pictures: true,
-            sound: false,
-            patient: false,
-        };
-        let send =
-            sender::Config { me: me(Role::Sender, 1), hosts: 0, reconnect: false, epoch, format: Format::default(), cap: None };
-        let recv = receiver::Config { me: me(Role::Receiver, 2), hosts: 1, reconnect: false, epoch };
+        let pictures = Media { sound: false, ..Media::LIVE };
+        let me = |offers, wants, id| Identity { offers, wants, psk: None, id: [id; 16], name: "bench".into() };
+        let (format, sends, wants) = (Format::default(), me(pictures, Media::NONE, 1), me(Media::NONE, pictures, 2));
+        let send = sender::Config { me: sends, hosts: 0, reconnect: false, epoch, format, cap: None };
+        let recv = receiver::Config { me: wants, hosts: 1, reconnect: false, epoch };
         let mut pair = Pair {
             now,
             epoch,

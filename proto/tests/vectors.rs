@@ -6,11 +6,12 @@ use eyeline_proto::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, TAG};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
-use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal, Role};
-use eyeline_proto::wire::record::{End, Format, Hello, Reason, Record};
+use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
+use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record};
 use eyeline_proto::wire::report::{Report, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, Sound, Wanted};
+use eyeline_proto::wire::{Error, VERSION};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -141,11 +142,9 @@ fn every_datagram_message_has_its_committed_bytes_and_comes_back_from_them() {
 
 fn hello() -> Hello {
     Hello {
-        role: Role::Receiver,
-        pictures: true,
-        sound: true,
-        patient: false,
-        skips: false,
+        offers: Media::NONE,
+        wants: Media::LIVE,
+        capabilities: 0x0102_0304,
         id: [1; 16],
         resume: [2; 16],
         token: [3; 16],
@@ -156,14 +155,13 @@ fn hello() -> Hello {
 }
 
 fn records() -> Vec<(&'static str, Record<'static>)> {
+    let film = Media { pictures: true, sound: false, lossless: true };
+    let file = Media { pictures: false, sound: true, lossless: true };
     let format = Format { rate: (30_000, 1001), variable: true, size: (1280, 720), channels: 2, first: 0x0102_0304_0506_0708 };
     vec![
         ("hello-receiver", Record::Hello(hello())),
-        (
-            "hello-sender",
-            Record::Hello(Hello { role: Role::Sender, sound: false, patient: true, name: String::new(), ..hello() }),
-        ),
-        ("hello-skips", Record::Hello(Hello { skips: true, ..hello() })),
+        ("hello-sender", Record::Hello(Hello { offers: film, wants: Media::NONE, name: String::new(), ..hello() })),
+        ("hello-both", Record::Hello(Hello { offers: Media::LIVE, wants: file, ..hello() })),
         ("format", Record::Format(format)),
         ("sound", Record::Sound(SOUND)),
         ("end", Record::End(End { pictures: 0x0102, blocks: 0x0304 })),
@@ -196,6 +194,31 @@ fn every_record_has_its_committed_bytes_and_comes_back_from_them() {
         }
         if shortest == bytes.len() {
             assert!(Record::decode(&[bytes.as_slice(), &[0]].concat()).is_err(), "{name} with a byte behind it");
+        }
+    }
+}
+
+/// What a later program says more is skipped where that may be, and is a mistake elsewhere.
+#[test]
+fn fields_and_records_of_later_programs_are_skipped() {
+    let mut bytes = Vec::new();
+    Record::Hello(hello()).encode(&mut bytes);
+    let fields: &[u8] = &[0, 0, 0, 77, 0, 3, 1, 2, 3, 255, 1, 0];
+    let mut more = [&bytes, fields, &[9; 256]].concat();
+    assert_eq!(Record::decode(&more), Ok(Record::Hello(hello())));
+    (more[1], more[2]) = (more[1] | 0xF8, more[2] | 0xF8);
+    assert_eq!(Record::decode(&more), Ok(Record::Hello(hello())), "media that are not known");
+    for len in bytes.len() + 1..more.len() {
+        let whole = [3, 9].contains(&(len - bytes.len()));
+        assert_eq!(Record::decode(&more[..len]).is_ok(), whole, "cut to {len} bytes");
+    }
+    for kind in 0..=255 {
+        let bytes = [kind];
+        let decoded = Record::decode(&bytes);
+        match kind {
+            1..=6 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
+            64.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
+            _ => assert!(matches!(decoded, Err(Error::Invalid { field: "record kind", .. })), "{kind}"),
         }
     }
 }
@@ -262,7 +285,6 @@ fn every_slice_head_has_its_committed_bytes_and_comes_back_from_them() {
 fn openings_and_answers_have_their_committed_bytes() {
     let refusals = [
         ("answer-version", Refusal::Version),
-        ("answer-role", Refusal::Role),
         ("answer-key-missing", Refusal::KeyMissing),
         ("answer-key-wrong", Refusal::KeyWrong),
         ("answer-address", Refusal::Address),
@@ -270,12 +292,12 @@ fn openings_and_answers_have_their_committed_bytes() {
         ("answer-other", Refusal::Other),
     ];
     let mut written = vec![
-        ("opening-receiver", Opening::new(Role::Receiver, false, 32).encode().to_vec()),
-        ("opening-sender-keyed", Opening::new(Role::Sender, true, 48).encode().to_vec()),
-        ("answer", Answer { version: 1, refusal: None, len: 48 }.encode().to_vec()),
+        ("opening", Opening::new(false, 32).encode().to_vec()),
+        ("opening-keyed", Opening::new(true, 48).encode().to_vec()),
+        ("answer", Answer { version: VERSION, refusal: None, len: 48 }.encode().to_vec()),
     ];
     for (name, refusal) in refusals {
-        written.push((name, Answer { version: 1, refusal: Some(refusal), len: 300 }.encode().to_vec()));
+        written.push((name, Answer { version: VERSION, refusal: Some(refusal), len: 300 }.encode().to_vec()));
     }
     let stored = committed("preambles.hex", &written);
     for (name, bytes) in &stored {
@@ -345,7 +367,7 @@ fn transcript(passphrase: Option<&str>) -> Vec<(&'static str, Vec<u8>)> {
         Some(_) => "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2s",
     };
     let len = if psk.is_some() { 48 } else { 32 };
-    let opening = [b"EYEL".as_slice(), &[1, if psk.is_some() { 2 } else { 0 }, 0, len]].concat();
+    let opening = [b"EYEL".as_slice(), &[2, u8::from(psk.is_some()), 0, len]].concat();
     let builder = |ephemeral: &'static [u8; 32]| {
         let mut builder = snow::Builder::new(pattern.parse().expect("a pattern")).prologue(&opening).expect("set once");
         if let Some(psk) = &psk {
@@ -388,7 +410,7 @@ fn transcript(passphrase: Option<&str>) -> Vec<(&'static str, Vec<u8>)> {
     dialler.write_message(&hello_record, &mut record[2..]).expect("seals");
     let sealed_len = (hello_record.len() + 16) as u16;
     record[..2].copy_from_slice(&sealed_len.to_be_bytes());
-    let answer = [b"EYEL".as_slice(), &[1, 0, 0, 48]].concat();
+    let answer = [b"EYEL".as_slice(), &[2, 0, 0, 48]].concat();
     let (one, two) = if psk.is_some() { ("keyed-dialler", "keyed-listener") } else { ("dialler", "listener") };
     vec![(one, [opening, first, record].concat()), (two, [answer, second].concat())]
 }
@@ -398,6 +420,6 @@ fn the_conversation_over_tcp_has_its_committed_form() {
     let written = [transcript(None), transcript(Some("correct horse battery staple"))].concat();
     let stored = committed("handshakes.hex", &written);
     let lengths: Vec<usize> = written.iter().map(|(name, _)| stored[*name].len()).collect();
-    let hello = 2 + 93 + 16;
+    let hello = 2 + 98 + 16;
     assert_eq!(lengths, [8 + 32 + hello, 8 + 48, 8 + 48 + hello, 8 + 48]);
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use eyeline_proto::crypto::{Handshake, Key, Sealer, Side};
 use eyeline_proto::wire::datagram::{Header, Message};
-use eyeline_proto::wire::preamble::{Opening, Role};
-use eyeline_proto::wire::record::{Hello, Record};
+use eyeline_proto::wire::preamble::Opening;
+use eyeline_proto::wire::record::{Hello, Media, Record};
 use socket2::{Domain, Socket, Type};
 
 pub struct ByHand {
@@ -18,14 +18,14 @@ pub struct ByHand {
 }
 
 impl ByHand {
-    /// Shakes hands from this address of the machine and says hello.
-    pub fn greet(port: u16, from: [u8; 4], role: Role) -> ByHand {
+    /// Shakes hands from this address of the machine and says hello, with what it offers and wants.
+    pub fn greet(port: u16, from: [u8; 4], (offers, wants): (Media, Media)) -> ByHand {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
         socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
         let mut stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let opening = Opening::new(role, false, 32).encode();
+        let opening = Opening::new(false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).unwrap();
         stream.write_all(&[&opening[..], &handshake.write().unwrap()].concat()).unwrap();
         let mut answer = [0; 8 + 48];
@@ -40,11 +40,9 @@ impl ByHand {
         let Ok(Record::Hello(theirs)) = Record::decode(&plain) else { panic!("no hello") };
         let key = Key::random();
         let hello = Hello {
-            role,
-            pictures: true,
-            sound: true,
-            patient: false,
-            skips: true,
+            offers,
+            wants,
+            capabilities: 0,
             id: *key.as_bytes().first_chunk().unwrap(),
             resume: [0; 16],
             token: [1; 16],

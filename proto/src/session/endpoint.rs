@@ -233,7 +233,10 @@ impl Endpoint {
             let advanced = link.advance(now, &self.config.me, resume, &mut self.plain);
             match advanced {
                 Ok(Advance::Hungry) => return None,
-                Ok(Advance::Greeted) => self.greeted(now, id),
+                Ok(Advance::Greeted) => match link.hello.as_ref().and_then(|hello| self.config.me.misfit(hello)) {
+                    Some(misfit) => self.fail(now, id, Fault::Unfit(misfit)),
+                    None => self.greeted(now, id),
+                },
                 Ok(Advance::Record) => match Record::decode(&self.plain) {
                     Ok(Record::Goodbye(reason, sentence)) => self.fail(now, id, Fault::Left(reason, sentence)),
                     Ok(Record::Hello(_)) => self.fail(now, id, Fault::Protocol("a second hello".to_string())),

@@ -13,10 +13,10 @@
 use super::StreamId;
 use super::path::{Keys, Path};
 use super::udp_watch::UdpWatch;
-use super::unreachable::Unreachable;
+use super::unreachable::{Misfit, Unreachable};
 use crate::crypto::{self, Handshake, Psk, Side, Transport};
-use crate::wire::preamble::{self, Answer, Opening, Refusal, Role};
-use crate::wire::record::{Hello, Reason, Record};
+use crate::wire::preamble::{self, Answer, Opening, Refusal};
+use crate::wire::record::{Hello, Media, Reason, Record};
 use crate::wire::text::printable;
 use crate::wire::{self, VERSION};
 use std::collections::VecDeque;
@@ -33,8 +33,8 @@ pub const HANDSHAKE: Duration = Duration::from_secs(5);
 /// An opening and the longest handshake message.
 const MAX_OPENING: usize = preamble::LEN + preamble::MAX_BODY;
 
-/// Bytes of a sealed hello: 87, a name of 255 at most, and the tag.
-const MAX_HELLO: usize = 512;
+/// Bytes of a sealed hello: 92, a name of 255 at most, the tag, and 661 for what a later program says of itself.
+const MAX_HELLO: usize = 1024;
 
 /// Memory for what comes that is kept from one read to the next.
 const KEPT: usize = 4096;
@@ -54,20 +54,30 @@ pub struct LinkId(pub u64);
 
 /// Who we are, to every peer.
 pub struct Identity {
-    /// What we are.
-    pub role: Role,
+    /// What we have.
+    pub offers: Media,
+    /// What we want.
+    pub wants: Media,
     /// The shared key, where there is one.
     pub psk: Option<Psk>,
     /// Random, for the life of the process.
     pub id: [u8; 16],
     /// Shown at the other side.
     pub name: String,
-    /// We have (want) pictures.
-    pub pictures: bool,
-    /// We have (want) sound.
-    pub sound: bool,
-    /// We skip nothing (wait for everything).
-    pub patient: bool,
+}
+
+impl Identity {
+    /// Why a peer is of no use to us, nor we to it; `None` where one of us has something that the other wants.
+    pub fn misfit(&self, peer: &Hello) -> Option<Misfit> {
+        if self.offers.meets(peer.wants) || peer.offers.meets(self.wants) {
+            return None;
+        }
+        Some(match (self.wants.is_none() && peer.wants.is_none(), self.offers.is_none() && peer.offers.is_none()) {
+            (true, _) => Misfit::BothOffer,
+            (_, true) => Misfit::BothWant,
+            (false, false) => Misfit::Apart,
+        })
+    }
 }
 
 /// Why a link ends.
@@ -77,6 +87,8 @@ pub enum Fault {
     Refused(Unreachable),
     /// We turn the other side away: it is told this sentence.
     TurnedAway(Refusal, String),
+    /// Neither of us has what the other wants.
+    Unfit(Misfit),
     /// It broke the protocol.
     Protocol(String),
     /// It left, for this reason.
@@ -190,7 +202,7 @@ impl Link {
             let keyed = me.psk.is_some();
             // The first message's length goes into the opening, and the opening is the prologue.
             let len = if keyed { 48 } else { 32 };
-            let opening = Opening::new(me.role, keyed, len).encode();
+            let opening = Opening::new(keyed, len).encode();
             let mut handshake = Handshake::new(side, me.psk.as_ref(), &opening).map_err(broken)?;
             let message = handshake.write().map_err(broken)?;
             debug_assert_eq!(message.len(), usize::from(len));
@@ -224,7 +236,7 @@ impl Link {
                     self.answer(me, resume)?
                 }
                 Stage::Dialling(handshake) => self.hear_answer(*handshake, me, resume)?,
-                Stage::Greeting(transport) => self.greet(now, transport, me, plain)?,
+                Stage::Greeting(transport) => self.greet(now, transport, plain)?,
                 Stage::Up(mut transport) => {
                     let got = self.open_record(&mut transport, plain)?;
                     self.told |= got;
@@ -272,20 +284,13 @@ impl Link {
         let opening = Opening::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
         let turned_away = |refusal, sentence: &str| Err(Fault::TurnedAway(refusal, sentence.to_string()));
         if opening.version != VERSION {
+            let older = if opening.version < VERSION { "dialling" } else { "waiting" };
             let sentence = format!(
-                "this side speaks version {VERSION} of the protocol and the dialling side {}: update the older",
-                opening.version
+                "the dialling side speaks {} and the waiting side {}: update the {older} side",
+                preamble::spoken(opening.version),
+                preamble::spoken(VERSION)
             );
             return turned_away(Refusal::Version, &sentence);
-        }
-        if opening.role == me.role {
-            return turned_away(
-                Refusal::Role,
-                match me.role {
-                    Role::Sender => "both sides run `send`: run `recv` on one of them",
-                    Role::Receiver => "both sides run `recv`: run `send` on one of them",
-                },
-            );
         }
         if opening.keyed != me.psk.is_some() {
             return turned_away(
@@ -319,16 +324,16 @@ impl Link {
             return Ok((Stage::Dialling(Box::new(handshake)), Some(Advance::Hungry)));
         };
         let answer = Answer::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
+        // Another version's reasons are its own; where it goes on, what follows is another handshake.
+        if answer.version != VERSION {
+            return Err(Fault::Refused(Unreachable::Version { from: self.remote, version: answer.version }));
+        }
         if let Some(refusal) = answer.refusal {
             let (from, sentence) = (self.remote, printable(&String::from_utf8_lossy(&body)));
             return Err(Fault::Refused(match refusal {
                 Refusal::Full => Unreachable::Full { from, sentence },
                 refusal => Unreachable::TurnedAway { from, refusal, sentence },
             }));
-        }
-        if answer.version != VERSION {
-            let sentence = format!("it speaks version {} of the protocol and we {VERSION}: update the older", answer.version);
-            return Err(Fault::Refused(Unreachable::TurnedAway { from: self.remote, refusal: Refusal::Version, sentence }));
         }
         handshake.read(&body).map_err(broken)?;
         self.say_hello(me, resume);
@@ -337,11 +342,9 @@ impl Link {
 
     fn say_hello(&mut self, me: &Identity, resume: [u8; 16]) {
         let hello = Record::Hello(Hello {
-            role: me.role,
-            pictures: me.pictures,
-            sound: me.sound,
-            patient: me.patient,
-            skips: true,
+            offers: me.offers,
+            wants: me.wants,
+            capabilities: 0,
             id: me.id,
             resume,
             token: self.token,
@@ -356,7 +359,6 @@ impl Link {
         &mut self,
         now: Instant,
         mut transport: Box<Transport>,
-        me: &Identity,
         plain: &mut Vec<u8>,
     ) -> Result<(Stage, Option<Advance>), Fault> {
         let claimed = self.inbox.first_chunk::<2>().map(|len| usize::from(u16::from_be_bytes(*len)));
@@ -367,7 +369,7 @@ impl Link {
             return Ok((Stage::Greeting(transport), Some(Advance::Hungry)));
         }
         let hello = match Record::decode(plain).map_err(|error| self.nonsense(&error, plain.len()))? {
-            Record::Hello(hello) if hello.role != me.role => hello,
+            Record::Hello(hello) => hello,
             Record::Goodbye(reason, sentence) => return Err(Fault::Left(reason, sentence)),
             _ => return Err(Fault::Protocol("no hello after the handshake".to_string())),
         };
@@ -412,11 +414,6 @@ impl Link {
             self.outgoing.push_back(Outgoing::Record(plain));
         }
         room
-    }
-
-    /// Tells the peer whether its datagrams come, if it knows that record.
-    pub fn tell_heard(&mut self, heard: bool) -> bool {
-        !self.hello.as_ref().is_some_and(|hello| hello.skips) || self.send(&Record::Heard(heard))
     }
 
     /// When a datagram, or its hello, came last.

@@ -50,7 +50,7 @@ impl Session {
     /// A receiver nobody has found yet.
     pub fn new(now: Instant, config: Config) -> Self {
         let Config { me, hosts, reconnect, epoch } = config;
-        let wants = Wants { pictures: me.pictures, sound: me.sound, patient: me.patient };
+        let wants = Wants { pictures: me.wants.pictures, sound: me.wants.sound, patient: me.wants.lossless };
         Session {
             endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch }),
             wants,
@@ -108,7 +108,7 @@ impl Session {
     /// A sender said hello.
     fn sender_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
         let Some(hello) = self.endpoint.hello(link) else { return };
-        let (name, film, pictures) = (hello.name.clone(), hello.patient, hello.pictures);
+        let (name, film, pictures) = (hello.name.clone(), hello.offers.lossless, hello.offers.pictures);
         let (address, host) = (self.address(link), self.endpoint.host(link));
         if let Some(waited) = replaces {
             self.waiting.remove(waited);
@@ -153,7 +153,7 @@ impl Session {
         let Waiter { connection, format } = waiter;
         let link = connection.link;
         let Some(hello) = self.endpoint.hello(link) else { return };
-        let (film, pictures) = (hello.patient, hello.pictures);
+        let (film, pictures) = (hello.offers.lossless, hello.offers.pictures);
         let name = hello.name.clone();
         let sender = SenderId(self.next_sender);
         self.next_sender += 1;

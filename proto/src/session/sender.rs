@@ -61,7 +61,7 @@ const STATS_PERIOD: Duration = Duration::from_secs(1);
 impl Session {
     /// A sender nobody has found yet.
     pub fn new(now: Instant, config: Config) -> Self {
-        let patient = config.me.patient;
+        let patient = config.me.offers.lossless;
         let limits = match patient {
             // A film's log is cut by what is settled; these only bound what a vanished peer leaves behind.
             true => Limits { age: Duration::from_secs(6), bytes: 2 * film::WINDOW_BYTES },
@@ -134,7 +134,7 @@ impl Session {
 
     fn peer_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
         let Some(hello) = self.endpoint.hello(link) else { return };
-        let (name, pictures, wants_sound) = (hello.name.clone(), hello.pictures, hello.sound);
+        let (name, pictures, wants_sound) = (hello.name.clone(), hello.wants.pictures, hello.wants.sound);
         let address = self.endpoint.link(link).map(|link| link.remote).unwrap_or(SocketAddr::from(([0; 4], 0)));
         let earlier = replaces.and_then(|old| self.peers.remove(&old));
         let again = earlier.is_some();

@@ -1,7 +1,8 @@
 //! Why a host cannot be reached. Types, for what is done about it hangs on them; what they print is for people and decides
 //! nothing.
 
-use crate::wire::preamble::Refusal;
+use crate::wire::VERSION;
+use crate::wire::preamble::{self, Refusal};
 use std::net::{Ipv6Addr, SocketAddr};
 
 /// Why a host that is to be dialled is not a peer.
@@ -37,6 +38,22 @@ pub enum Unreachable {
         /// What there are too many of, in its words, made printable.
         sentence: String,
     },
+    /// It speaks another version of the protocol.
+    #[error("the peer at {from} speaks {}: update {}", preamble::spoken(*version), older(*version))]
+    Version {
+        /// Who.
+        from: SocketAddr,
+        /// The version.
+        version: u8,
+    },
+    /// Neither of us has what the other wants.
+    #[error("{from} turned us away: {misfit}")]
+    Unfit {
+        /// Who.
+        from: SocketAddr,
+        /// How they differ.
+        misfit: Misfit,
+    },
     /// It broke the protocol before its hello.
     #[error("{from} breaks the protocol: {sentence}")]
     Broken {
@@ -53,6 +70,27 @@ pub enum Unreachable {
         /// Its words.
         sentence: String,
     },
+}
+
+/// Why two sides are of no use to each other. Each reads it off the other's hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// Nobody wants anything.
+    #[error("both sides run `send`: run `recv` on one of them")]
+    BothOffer,
+    /// Nobody has anything.
+    #[error("both sides run `recv`: run `send` on one of them")]
+    BothWant,
+    /// Pictures alone are sent and sound alone is wanted, or the reverse.
+    #[error(
+        "what one side sends (pictures or sound) is not what the other wants: leave out --no-video or --no-audio on one of them"
+    )]
+    Apart,
+}
+
+/// Whom to update, where a peer speaks such a version.
+fn older(version: u8) -> &'static str {
+    if version < VERSION { "it" } else { "this side" }
 }
 
 /// Why no connection to a host came up. Made by whoever dials. `host` is the host as it was given, with its port and the address

@@ -12,7 +12,7 @@ pub mod sound;
 pub mod text;
 
 /// The protocol's version. A side that speaks another one says so in a sentence and leaves.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// Why bytes were not a message. `at` counts from the start of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum Error {
         /// Where it stands.
         at: usize,
     },
-    /// A kind of message or record that this version does not know: skip it.
+    /// A kind of message or record that a later program may know: skip it.
     #[error("{field} {kind} is not known here")]
     Unknown {
         /// Whether it is a message or a record.
@@ -106,6 +106,11 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, field: &'static str) -> Result<String, Error> {
         let len = self.u8(field)?;
         Ok(text::printable(&String::from_utf8_lossy(self.bytes(usize::from(len), field)?)))
+    }
+
+    /// Whether nothing is left.
+    pub fn is_empty(&self) -> bool {
+        self.at == self.bytes.len()
     }
 
     /// All that is left.

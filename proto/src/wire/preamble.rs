@@ -1,4 +1,4 @@
-//! The clear opening of a TCP connection: who speaks, which version, which role, with a key or without.
+//! The clear opening of a TCP connection: who speaks, which version, with a key or without.
 //!
 //! ```text
 //! dialler   "EYEL" version(u8) flags(u8) length(u16) ++ first handshake message
@@ -18,23 +18,12 @@ pub const LEN: usize = 8;
 /// The longest handshake message or sentence: a Noise NN message with an empty payload has 32 to 48 bytes.
 pub const MAX_BODY: usize = 512;
 
-/// What a side is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Gives picture and sound.
-    Sender,
-    /// Takes them.
-    Receiver,
-}
-
 /// Why a listener turns a dialler away before the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Refusal {
     /// Another version of the protocol.
     Version = 1,
-    /// Both sides send, or both receive.
-    Role = 2,
     /// One side has a key and the other has none.
     KeyMissing = 3,
     /// Keys differ.
@@ -52,8 +41,6 @@ pub enum Refusal {
 pub struct Opening {
     /// Its protocol version.
     pub version: u8,
-    /// Its role.
-    pub role: Role,
     /// Whether it has a key.
     pub keyed: bool,
     /// Bytes of the handshake message that follows.
@@ -76,21 +63,18 @@ pub struct Answer {
 #[error("that is not Eyeline")]
 pub struct NotEyeline;
 
-const SENDER: u8 = 1;
-const KEYED: u8 = 2;
+const KEYED: u8 = 1;
 
 impl Opening {
     /// Its bytes.
     pub fn encode(&self) -> [u8; LEN] {
-        let flags = if self.role == Role::Sender { SENDER } else { 0 } | if self.keyed { KEYED } else { 0 };
-        put([self.version, flags], self.len)
+        put([self.version, if self.keyed { KEYED } else { 0 }], self.len)
     }
 
-    /// From its bytes. Unknown flags are a later version's business.
+    /// From its bytes. Unknown flags are a later program's business, and those of another version mean nothing here.
     pub fn decode(bytes: &[u8; LEN]) -> Result<Opening, NotEyeline> {
         let ([version, flags], len) = take(bytes)?;
-        let role = if flags & SENDER != 0 { Role::Sender } else { Role::Receiver };
-        Ok(Opening { version, role, keyed: flags & KEYED != 0, len })
+        Ok(Opening { version, keyed: flags & KEYED != 0, len })
     }
 }
 
@@ -106,7 +90,6 @@ impl Answer {
         let refusal = match status {
             0 => None,
             1 => Some(Refusal::Version),
-            2 => Some(Refusal::Role),
             3 => Some(Refusal::KeyMissing),
             4 => Some(Refusal::KeyWrong),
             5 => Some(Refusal::Address),
@@ -114,6 +97,14 @@ impl Answer {
             _ => Some(Refusal::Other),
         };
         Ok(Answer { version, refusal, len })
+    }
+}
+
+/// A version of the protocol in words, with the programs that speak it where those can be told.
+pub fn spoken(version: u8) -> String {
+    match version {
+        1 => "protocol 1 (Eyeline 0.1)".to_string(),
+        version => format!("protocol {version}"),
     }
 }
 
@@ -134,8 +125,8 @@ fn take(bytes: &[u8; LEN]) -> Result<([u8; 2], u16), NotEyeline> {
 
 impl Opening {
     /// This version's opening.
-    pub fn new(role: Role, keyed: bool, len: u16) -> Self {
-        Opening { version: VERSION, role, keyed, len }
+    pub fn new(keyed: bool, len: u16) -> Self {
+        Opening { version: VERSION, keyed, len }
     }
 }
 
@@ -145,11 +136,9 @@ mod tests {
 
     #[test]
     fn openings_and_answers_come_back() {
-        for role in [Role::Sender, Role::Receiver] {
-            for keyed in [false, true] {
-                let opening = Opening::new(role, keyed, 48);
-                assert_eq!(Opening::decode(&opening.encode()), Ok(opening));
-            }
+        for keyed in [false, true] {
+            let opening = Opening::new(keyed, 48);
+            assert_eq!(Opening::decode(&opening.encode()), Ok(opening));
         }
         for refusal in [None, Some(Refusal::Version), Some(Refusal::KeyWrong), Some(Refusal::Full), Some(Refusal::Other)] {
             let answer = Answer { version: 7, refusal, len: 300 };

@@ -6,24 +6,57 @@
 //!
 //! Bodies are drawn in PROTOCOL.md §4.
 
-use super::preamble::Role;
 use super::sound::Sound;
 use super::{Error, Reader, put_text};
 use crate::picture::MAX_SIDE;
 
+/// Media that a side has or wants, and whether all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Media {
+    /// Pictures.
+    pub pictures: bool,
+    /// Sound.
+    pub sound: bool,
+    /// Nothing is skipped: whoever has it plays a film, whoever wants it writes a file and waits for retransmissions.
+    pub lossless: bool,
+}
+
+impl Media {
+    /// Pictures and sound as they happen: what is late may be skipped.
+    pub const LIVE: Media = Media { pictures: true, sound: true, lossless: false };
+
+    /// Neither pictures nor sound.
+    pub const NONE: Media = Media { pictures: false, sound: false, lossless: false };
+
+    /// Neither pictures nor sound.
+    pub fn is_none(self) -> bool {
+        !self.pictures && !self.sound
+    }
+
+    /// Whether there is anything in it of what is wanted.
+    pub fn meets(self, wanted: Media) -> bool {
+        (self.pictures && wanted.pictures) || (self.sound && wanted.sound)
+    }
+
+    fn encode(self) -> u8 {
+        u8::from(self.pictures) | u8::from(self.sound) << 1 | u8::from(self.lossless) << 2
+    }
+
+    /// Other bits are a later program's business.
+    fn decode(bits: u8) -> Media {
+        Media { pictures: bits & 1 != 0, sound: bits & 2 != 0, lossless: bits & 4 != 0 }
+    }
+}
+
 /// First record of both sides: who I am, and how to reach me by UDP.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hello {
-    /// What I am.
-    pub role: Role,
-    /// A sender has pictures, a receiver wants them.
-    pub pictures: bool,
-    /// A sender has sound, a receiver wants it.
-    pub sound: bool,
-    /// It skips records of kinds that it does not know, and knows [`Record::Heard`].
-    pub skips: bool,
-    /// A sender sends a film and skips nothing; a receiver writes a file and waits for retransmissions.
-    pub patient: bool,
+    /// What I have.
+    pub offers: Media,
+    /// What I want.
+    pub wants: Media,
+    /// What I can do beyond this version, a bit each; none is in use yet.
+    pub capabilities: u32,
     /// Random, the same for the life of the process.
     pub id: [u8; 16],
     /// The token you gave me earlier, zeros if none: I am the one you know.
@@ -40,7 +73,8 @@ pub struct Hello {
 
 impl std::fmt::Debug for Hello {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Hello {{ {:?} {:?}, connection {:08x} }}", self.role, self.name, self.connection)
+        let Hello { offers, wants, name, connection, .. } = self;
+        write!(f, "Hello {{ {name:?} offers {offers:?}, wants {wants:?}, connection {connection:08x} }}")
     }
 }
 
@@ -109,17 +143,15 @@ mod kind {
     pub const SOUND: u8 = 3;
     pub const END: u8 = 4;
     pub const GOODBYE: u8 = 5;
-    pub const HEARD: u8 = 64;
+    pub const HEARD: u8 = 6;
 }
+
+/// Kinds from here on are a later program's, and skipped where they are not known. Of those below each is known to all who speak
+/// this version.
+const FIRST_OPTIONAL: u8 = 64;
 
 /// Numbers of pictures end here, so that those after them can be counted: ten thousand years at 1000 a second are fewer.
 const MOST_PICTURES: u64 = 1 << 62;
-
-const RECEIVER: u8 = 1;
-const PICTURES: u8 = 2;
-const SOUND: u8 = 4;
-const PATIENT: u8 = 8;
-const SKIPS: u8 = 16;
 
 impl<'a> Record<'a> {
     /// Appends the record's plain bytes.
@@ -178,7 +210,8 @@ impl<'a> Record<'a> {
                 heard @ 0..=1 => Record::Heard(heard == 1),
                 other => return Err(reader.invalid("heard", u64::from(other), 1)),
             },
-            kind => return Err(Error::Unknown { field: "record kind", kind }),
+            kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),
+            kind => return Err(reader.invalid("record kind", u64::from(kind), 1)),
         };
         reader.end().map(|()| record)
     }
@@ -186,13 +219,8 @@ impl<'a> Record<'a> {
 
 impl Hello {
     fn encode(&self, out: &mut Vec<u8>) {
-        let flag = |on: bool, bit: u8| if on { bit } else { 0 };
-        let flags = flag(self.role == Role::Receiver, RECEIVER)
-            | flag(self.pictures, PICTURES)
-            | flag(self.sound, SOUND)
-            | flag(self.patient, PATIENT)
-            | flag(self.skips, SKIPS);
-        out.extend_from_slice(&[kind::HELLO, flags]);
+        out.extend_from_slice(&[kind::HELLO, self.offers.encode(), self.wants.encode()]);
+        out.extend_from_slice(&self.capabilities.to_be_bytes());
         for field in [&self.id, &self.resume, &self.token] {
             out.extend_from_slice(field);
         }
@@ -202,20 +230,24 @@ impl Hello {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Hello, Error> {
-        let flags = reader.u8("hello flags")?;
-        Ok(Hello {
-            role: if flags & RECEIVER != 0 { Role::Receiver } else { Role::Sender },
-            pictures: flags & PICTURES != 0,
-            sound: flags & SOUND != 0,
-            patient: flags & PATIENT != 0,
-            skips: flags & SKIPS != 0,
+        let hello = Hello {
+            offers: Media::decode(reader.u8("offers")?),
+            wants: Media::decode(reader.u8("wants")?),
+            capabilities: reader.u32("capabilities")?,
             id: reader.array("id")?,
             resume: reader.array("resume token")?,
             token: reader.array("token")?,
             connection: reader.u32("connection id")?,
             key: reader.array("datagram key")?,
             name: reader.text("name")?,
-        })
+        };
+        // What a later program has to say of itself. No type of field is known yet; they are walked over where they lie.
+        while !reader.is_empty() {
+            reader.u8("hello field")?;
+            let len = reader.u16("length of a hello field")?;
+            reader.bytes(usize::from(len), "hello field")?;
+        }
+        Ok(hello)
     }
 }
 

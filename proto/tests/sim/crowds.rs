@@ -7,6 +7,7 @@ use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::link::MUTE;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::session::{Core, HostId, StreamId, receiver as receiving, sender as sending};
+use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::Message;
 use eyeline_proto::wire::preamble::{Answer, Refusal};
 use std::collections::BTreeMap;
@@ -222,7 +223,7 @@ fn where_all_places_are_taken_the_dialler_tries_again() {
     let mut now = Base::new().instant(0);
     let mut dialler = receiver(now, 1, None);
     let sentence = "all 256 places are taken";
-    let full = Answer { version: 1, refusal: Some(Refusal::Full), len: sentence.len() as u16 }.encode();
+    let full = Answer { version: VERSION, refusal: Some(Refusal::Full), len: sentence.len() as u16 }.encode();
     let mut pauses = Vec::new();
     assert_eq!(drain(&mut dialler, now).dials, 1);
     for stream in 1..7 {

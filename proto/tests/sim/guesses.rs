@@ -5,13 +5,13 @@ use super::oscillator::Base;
 use super::scenarios::{ms, secs};
 use eyeline_proto::crypto::{Handshake, Psk, Side};
 use eyeline_proto::session::{Core, StreamId, sender as sending};
-use eyeline_proto::wire::preamble::{Opening, Refusal, Role};
+use eyeline_proto::wire::preamble::{Opening, Refusal};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Says its opening over this connection.
 fn knocks(session: &mut sending::Session, now: Instant, stream: StreamId, from: SocketAddr, key: &Psk) {
-    let opening = Opening::new(Role::Receiver, true, 48).encode();
+    let opening = Opening::new(true, 48).encode();
     let mut handshake = Handshake::new(Side::Dialler, Some(key), &opening).expect("starts");
     session.handle_accepted(now, stream, from);
     session.handle_stream(now, stream, &[&opening[..], &handshake.write().expect("writes")].concat());

@@ -2,7 +2,8 @@
 
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
-use super::sending::identity;
+use super::sending::{a_receiver, a_sender};
+use super::strangers::{UNKNOWN, of_a_later_program};
 use eyeline_proto::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::packetizer::Slice;
@@ -12,15 +13,16 @@ use eyeline_proto::session::link::HANDSHAKE;
 use eyeline_proto::session::repairs::{SHARE, TRICKLE};
 use eyeline_proto::session::{Core, HostId, Output, StreamId, receiver, sender};
 use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::{Header, Message, Nack, Ranges};
-use eyeline_proto::wire::preamble::{Answer, Opening, Refusal, Role};
-use eyeline_proto::wire::record::{Format, Hello, Record};
+use eyeline_proto::wire::preamble::{Answer, Opening, Refusal};
+use eyeline_proto::wire::record::{Format, Hello, Media, Record};
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 pub(super) fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> sender::Session {
-    let mut me = identity(Role::Sender, "camera", false);
+    let mut me = a_sender("camera", false);
     me.psk = psk.cloned();
     sender::Session::new(
         now,
@@ -29,7 +31,7 @@ pub(super) fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> sender::S
 }
 
 pub(super) fn receiver(now: Instant, hosts: usize, psk: Option<&Psk>) -> receiver::Session {
-    let mut me = identity(Role::Receiver, "screen", false);
+    let mut me = a_receiver("screen", false);
     me.psk = psk.cloned();
     receiver::Session::new(now, receiver::Config { me, hosts, reconnect: true, epoch: Epoch::new(now) })
 }
@@ -217,11 +219,11 @@ fn a_refusal_after_a_good_session_is_redialled() {
     let answer =
         |version, refusal, body: &[u8]| [&Answer { version, refusal, len: body.len() as u16 }.encode()[..], body].concat();
     let answers = [
-        answer(1, Some(Refusal::KeyWrong), b"the two sides have different keys"),
-        answer(1, Some(Refusal::Role), b"both sides run `recv`"),
-        answer(1, Some(Refusal::Other), b""),
+        answer(VERSION, Some(Refusal::KeyWrong), b"the two sides have different keys"),
+        answer(1, Some(Refusal::Version), b"update the older"),
+        answer(VERSION, Some(Refusal::Other), b""),
         answer(9, None, &[7; 48]),
-        answer(1, None, &[7; 48]),
+        answer(VERSION, None, &[7; 48]),
         b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
         b"\0\x17\xff".to_vec(),
     ];
@@ -251,25 +253,73 @@ fn a_refusal_after_a_good_session_is_redialled() {
 }
 
 #[test]
-fn two_receivers_are_told_what_to_run() {
+fn two_that_have_nothing_for_each_other_are_told_what_to_run() {
     let now = Base::new().instant(0);
     let (mut waiter, mut dialler) = (receiver(now, 0, None), receiver(now, 1, None));
     let (to_dialler, to_waiter) = meet(&mut dialler, &mut waiter, now);
     let refused = refusals(&to_dialler);
     assert!(matches!(&refused[..], [(sentence, true)] if sentence.contains("both sides run `recv`")), "{refused:?}");
-    assert!(matches!(&to_waiter[..], [receiver::Event::TurnedAway(..)]));
+    assert!(matches!(&to_waiter[..], [receiver::Event::TurnedAway(_, sentence)] if sentence.contains("both sides run `recv`")));
+    // One has sound alone, the other wants pictures alone.
+    let mut me = a_sender("microphone", false);
+    me.offers.pictures = false;
+    let config = sender::Config { me, hosts: 0, reconnect: true, epoch: Epoch::new(now), format: Format::default(), cap: None };
+    let mut waiter = sender::Session::new(now, config);
+    let mut me = a_receiver("screen", false);
+    me.wants.sound = false;
+    let mut dialler = receiver::Session::new(now, receiver::Config { me, hosts: 1, reconnect: true, epoch: Epoch::new(now) });
+    let (to_dialler, to_waiter) = meet(&mut dialler, &mut waiter, now);
+    let refused = refusals(&to_dialler);
+    assert!(matches!(&refused[..], [(sentence, true)] if sentence.contains("is not what the other wants")), "{refused:?}");
+    assert!(matches!(&to_waiter[..], [sender::Event::TurnedAway(..)]), "{to_waiter:?}");
+}
+
+/// What Eyeline 0.1 says first when it dials, and what it answers to an opening of this version: its words, byte for byte.
+#[test]
+fn eyeline_0_1_is_told_apart_and_told_what_to_do() {
+    let now = Base::new().instant(0);
+    for flags in [0, 1, 2, 3] {
+        let mut session = sender(now, 0, None);
+        session.handle_accepted(now, StreamId(5), private(3, 3));
+        let opening = [&b"EYEL\x01"[..], &[flags], b"\x00\x20", &[7; 32]].concat();
+        session.handle_stream(now, StreamId(5), &opening);
+        let drained = drain(&mut session, now);
+        // It shows the sentence of any answer whose status is not 0, whatever its version.
+        let sentence =
+            "the dialling side speaks protocol 1 (Eyeline 0.1) and the waiting side protocol 2: update the dialling side";
+        assert_eq!(drained.stream[0].1, [b"EYEL\x02\x01\x00\x6b", sentence.as_bytes()].concat());
+        assert_eq!(drained.closed, [StreamId(5)]);
+        assert!(matches!(&drained.events[..], [sender::Event::TurnedAway(_, told)] if told == sentence), "{:?}", drained.events);
+    }
+    let its_answer = b"this side speaks version 1 of the protocol and the dialling side 2: update the older";
+    let full = b"all 256 places are taken";
+    for (status, words) in [(1, &its_answer[..]), (6, &full[..])] {
+        let mut session = receiver(now, 1, None);
+        assert_eq!(drain(&mut session, now).dials, 1);
+        session.handle_dialled(now, HostId(0), Ok((StreamId(1), private(1, 9688))));
+        drain(&mut session, now);
+        let answer = [&b"EYEL\x01"[..], &[status, 0, words.len() as u8], words].concat();
+        session.handle_stream(now, StreamId(1), &answer);
+        let refused = refusals(&drain(&mut session, now).events);
+        let sentence = "the peer at 10.0.1.1:9688 speaks protocol 1 (Eyeline 0.1): update it";
+        assert!(matches!(&refused[..], [(told, true)] if told == sentence), "{refused:?}");
+    }
 }
 
 /// A browser, another version, an endless opening: a sentence or a goodbye, and the connection closes.
 #[test]
 fn what_is_not_this_version_of_eyeline_is_told_so() {
     let now = Base::new().instant(0);
-    let newer = [&Opening { version: 9, role: Role::Receiver, keyed: false, len: 32 }.encode()[..], &[0; 32]].concat();
-    let endless = Opening::new(Role::Receiver, false, 60_000).encode().to_vec();
-    let garbled = [&Opening::new(Role::Receiver, false, 31).encode()[..], &[0; 31]].concat();
+    let newer = [&Opening { version: 9, keyed: false, len: 32 }.encode()[..], &[0; 32]].concat();
+    let endless = Opening::new(false, 60_000).encode().to_vec();
+    let garbled = [&Opening::new(false, 31).encode()[..], &[0; 31]].concat();
     for (bytes, refusal, words) in [
         (b"GET / HTTP/1.1\r\n".to_vec(), Some(Refusal::Other), "not Eyeline"),
-        (newer, Some(Refusal::Version), "version 1 of the protocol and the dialling side 9"),
+        (
+            newer,
+            Some(Refusal::Version),
+            "the dialling side speaks protocol 9 and the waiting side protocol 2: update the waiting side",
+        ),
         (endless, None, ""),
         (garbled, None, ""),
     ] {
@@ -321,7 +371,7 @@ impl Raw {
     ) -> (Option<Raw>, Drained<sender::Event>) {
         let (address, stream) = (private(host, 9688), StreamId(stream));
         let len = if psk.is_some() { 48 } else { 32 };
-        let opening = Opening::new(Role::Receiver, psk.is_some(), len).encode();
+        let opening = Opening::new(psk.is_some(), len).encode();
         let mut handshake = Handshake::new(Side::Dialler, psk, &opening).expect("starts");
         session.handle_accepted(now, stream, private(host, 50_000));
         session.handle_stream(now, stream, &[&opening[..], &handshake.write().expect("writes")].concat());
@@ -340,11 +390,9 @@ impl Raw {
         let Ok(Record::Hello(theirs)) = Record::decode(&plain) else { panic!("no hello") };
         let key = Key::random();
         let hello = Hello {
-            role: Role::Receiver,
-            pictures: true,
-            sound: false,
-            patient: false,
-            skips: true,
+            offers: Media::NONE,
+            wants: Media { sound: false, ..Media::LIVE },
+            capabilities: !0,
             id: [9; 16],
             resume: [0; 16],
             token: [8; 16],
@@ -354,7 +402,7 @@ impl Raw {
         };
         let (mut plain, mut sealed) = (Vec::new(), Vec::new());
         Record::Hello(hello).encode(&mut plain);
-        transport.seal(&plain, &mut sealed).expect("seals");
+        transport.seal(&of_a_later_program(plain), &mut sealed).expect("seals");
         session.handle_stream(now, stream, &sealed);
         let greeted = drain(session, now);
         let (opener, sealer) = (Opener::new(&key), Sealer::new(&Key::from_bytes(theirs.key)));
@@ -362,9 +410,13 @@ impl Raw {
     }
 
     pub fn send(&mut self, session: &mut sender::Session, now: Instant, message: &Message<'_>) {
-        let header = Header { connection: self.connection, number: self.next as u32 }.encode();
         let mut body = Vec::new();
         message.encode(&mut body);
+        self.say(session, now, body);
+    }
+
+    fn say(&mut self, session: &mut sender::Session, now: Instant, mut body: Vec<u8>) {
+        let header = Header { connection: self.connection, number: self.next as u32 }.encode();
         let tag = self.sealer.seal(self.next, &header, &mut body);
         self.next += 1;
         session.handle_datagram(now, self.address, &mut [&header[..], &body, &tag].concat());
@@ -516,7 +568,34 @@ fn before_the_address_is_proved_no_picture_goes_there() {
     assert!(datagrams.iter().all(|(to, bytes)| *to == private(9, 9688) || bytes.len() == 33));
 }
 
-/// A peer whose records are nonsense is told so and closed; nobody else notices. One of an unknown kind is skipped.
+/// A receiver of a later version says more than we know: it goes on being sent to.
+#[test]
+fn what_a_later_receiver_says_is_skipped() {
+    let now = Base::new().instant(1_000_000_000);
+    let mut session = sender(now, 0, None);
+    let mut raw = Raw::join(&mut session, now);
+    drain(&mut session, now);
+    for kind in UNKNOWN {
+        raw.say(&mut session, now, [&[kind][..], &[7; 40]].concat());
+        let mut sealed = Vec::new();
+        raw.transport.seal(&[kind.max(64), 1, 2, 3], &mut sealed).expect("seals");
+        session.handle_stream(now, StreamId(9), &sealed);
+    }
+    picture(&mut session, now, 0, 5000);
+    let drained = drain(&mut session, now);
+    assert_eq!(drained.closed, []);
+    assert!(fragments(&raw.open(drained.datagrams)).len() > 4, "it is sent pictures");
+    let later = now + secs(1);
+    session.handle_timeout(later);
+    let stats = drain(&mut session, later).events.into_iter().find_map(|event| match event {
+        sender::Event::Stats(stats) => Some(stats.counters),
+        _ => None,
+    });
+    let skipped = 2 * UNKNOWN.len() as u64;
+    assert_eq!(stats.map(|counters| (counters.unknown, counters.skipped)), Some((0, skipped)));
+}
+
+/// A peer whose records are nonsense is told so and closed; nobody else notices.
 #[test]
 fn a_bad_record_closes_that_peer_with_a_reason() {
     let now = Base::new().instant(1_000_000_000);
@@ -524,9 +603,6 @@ fn a_bad_record_closes_that_peer_with_a_reason() {
     let mut raw = Raw::join(&mut session, now);
     drain(&mut session, now);
     let mut sealed = Vec::new();
-    raw.transport.seal(&[200, 1, 2, 3], &mut sealed).expect("seals");
-    session.handle_stream(now, StreamId(9), &std::mem::take(&mut sealed));
-    assert_eq!(drain(&mut session, now).closed, [], "a kind of a later version");
     // An end record that is cut off.
     raw.transport.seal(&[4, 1, 2, 3], &mut sealed).expect("seals");
     session.handle_stream(now, StreamId(9), &sealed);

@@ -5,7 +5,7 @@
 
 use super::harness::{Moment, Program, Tick};
 use super::oscillator::{Base, Oscillator};
-use super::sending::{Source, fill_scan, identity};
+use super::sending::{Source, a_receiver, fill_scan};
 use super::speaker::Speaker;
 use eyeline_proto::media::assemble::Assembly;
 use eyeline_proto::media::backlog::Backlog;
@@ -19,7 +19,6 @@ use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Core, HostId, Output, StreamId};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::preamble::Role;
 use eyeline_proto::wire::slice::Head;
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -138,7 +137,7 @@ impl Receiving {
         sources: &Sources,
     ) -> (Box<Receiving>, Shared) {
         let now = base.instant(clock.shows(start));
-        let me = identity(Role::Receiver, name, patient);
+        let me = a_receiver(name, patient);
         let watched = Rc::new(RefCell::new(Watched::default()));
         let speaker = Rc::new(RefCell::new(Speaker::new(base, speaker)));
         let receiving = Receiving {

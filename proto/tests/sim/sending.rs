@@ -20,8 +20,7 @@ use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Core, HostId, Output, StreamId};
 use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::preamble::Role;
-use eyeline_proto::wire::record::Format;
+use eyeline_proto::wire::record::{Format, Media};
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -149,12 +148,22 @@ pub fn fill_scan(picture: u64, slice: u8, scan: &mut [u8]) {
     Dice::new(picture << 8 | u64::from(slice)).fill(scan);
 }
 
-pub fn identity(role: Role, name: &str, patient: bool) -> Identity {
+/// Who sends pictures and sound.
+pub fn a_sender(name: &str, film: bool) -> Identity {
+    identity(name, Media { lossless: film, ..Media::LIVE }, Media::NONE)
+}
+
+/// Who wants pictures and sound.
+pub fn a_receiver(name: &str, file: bool) -> Identity {
+    identity(name, Media::NONE, Media { lossless: file, ..Media::LIVE })
+}
+
+fn identity(name: &str, offers: Media, wants: Media) -> Identity {
     let mut id = [0; 16];
     for (at, byte) in name.bytes().take(16).enumerate() {
         id[at] = byte;
     }
-    Identity { role, psk: None, id, name: name.to_string(), pictures: true, sound: true, patient }
+    Identity { offers, wants, psk: None, id, name: name.to_string() }
 }
 
 impl Sending {
@@ -170,7 +179,7 @@ impl Sending {
         let (clock, microphone) = clocks;
         let now = base.instant(clock.shows(start));
         let format = Format { rate: (30, 1), size: (1280, 720), channels: stream.channels, ..Format::default() };
-        let me = identity(Role::Sender, name, stream.film.is_some());
+        let me = a_sender(name, stream.film.is_some());
         let config = Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format, cap: stream.cap };
         let source = Rc::new(RefCell::new(Source {
             name: name.to_string(),

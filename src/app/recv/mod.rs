@@ -27,8 +27,7 @@ use eyeline_proto::media::playout;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::receiver::{self, Command, Event, SenderId, Session};
 use eyeline_proto::session::stats::ReceiverStats;
-use eyeline_proto::wire::preamble::Role;
-use eyeline_proto::wire::record::Reason;
+use eyeline_proto::wire::record::{Media, Reason};
 use files::Files;
 use report::Report;
 use screen::{Screen, Turn};
@@ -83,13 +82,11 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
 
     let now = Instant::now();
     let me = Identity {
-        role: Role::Receiver,
+        offers: Media::NONE,
+        wants: Media { pictures: true, sound: speaker.is_some() || config.audio_output.is_some(), lossless: files.is_some() },
         psk: meet::psk(&config.common)?,
         id: eyeline_proto::crypto::random(),
         name: meet::machine_name(),
-        pictures: true,
-        sound: speaker.is_some() || config.audio_output.is_some(),
-        patient: files.is_some(),
     };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
     let core = receiver::Config { me, hosts, reconnect: config.common.reconnect, epoch: Epoch::new(now) };

@@ -24,8 +24,7 @@ use crate::pipeline::source::{self, Running};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::sender::{self, Command, Event, Session};
-use eyeline_proto::wire::preamble::Role;
-use eyeline_proto::wire::record::Reason;
+use eyeline_proto::wire::record::{Media, Reason};
 use plan::Plan;
 use preview::Preview;
 use report::Report;
@@ -83,13 +82,11 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let now = Instant::now();
     let epoch = Epoch::new(now);
     let me = Identity {
-        role: Role::Sender,
+        offers: Media { pictures: plan.has_pictures(), sound: plan.has_sound(), lossless: plan.is_film() },
+        wants: Media::NONE,
         psk: meet::psk(&config.common)?,
         id: eyeline_proto::crypto::random(),
         name: meet::machine_name(),
-        pictures: plan.has_pictures(),
-        sound: plan.has_sound(),
-        patient: plan.is_film(),
     };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
     let reconnect = config.common.reconnect;

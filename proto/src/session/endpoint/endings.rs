@@ -32,6 +32,17 @@ impl Endpoint {
                     self.refused(now, host, error, false);
                 }
             }
+            Fault::Unfit(misfit) => {
+                let (sentence, proved) = (misfit.to_string(), self.config.me.psk.is_some());
+                self.leave(id, Reason::Failed, &sentence);
+                match host {
+                    Some(host) => self.refused(now, host, Unreachable::Unfit { from: remote, misfit }, proved),
+                    None => {
+                        self.counters.turned_away += 1;
+                        self.notices.push_back(Notice::TurnedAway(remote, sentence));
+                    }
+                }
+            }
             Fault::Protocol(sentence) => {
                 let greeted = link.hello.is_some();
                 self.goodbye(id, Reason::Protocol, &sentence);

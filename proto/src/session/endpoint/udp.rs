@@ -3,6 +3,7 @@
 use super::super::link::LinkId;
 use super::super::udp_watch::Todo;
 use super::{Endpoint, Notice};
+use crate::wire::record::Record;
 use std::time::Instant;
 
 impl Endpoint {
@@ -35,7 +36,7 @@ impl Endpoint {
         let Some(link) = self.links.get_mut(&id).filter(|link| link.retired.is_none()) else { return };
         match todo {
             Todo::Tell(heard) => {
-                if !link.tell_heard(heard) {
+                if !link.send(&Record::Heard(heard)) {
                     self.deaf.push_back(id);
                 }
             }

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 /// How a receiver is set up.
 pub struct Config {
-    /// Who we are; `patient` when a file is written.
+    /// Who we are; what we want is `lossless` when a file is written.
     pub me: Identity,
     /// How many hosts to dial.
     pub hosts: usize,

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 
 /// How a sender is set up.
 pub struct Config {
-    /// Who we are; `patient` for a film.
+    /// Who we are; what we offer is `lossless` for a film.
     pub me: Identity,
     /// How many hosts to dial.
     pub hosts: usize,
