@@ -22,6 +22,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use eyeline::capture::microphone::{self, Microphone};
+use eyeline::present::mixer::Mixer;
 use eyeline::present::speaker::{self, Speaker};
 use eyeline::slot::{Slot, Taken};
 use eyeline_proto::media::clock::{Epoch, Mapping};
@@ -161,7 +162,8 @@ struct Link {
 }
 
 impl Link {
-    fn start(sound: Arc<Slot<eyeline_proto::sound::Block>>, mut feed: speaker::Feed) -> Self {
+    fn start(sound: Arc<Slot<eyeline_proto::sound::Block>>, mixer: Mixer) -> Self {
+        let mut feed = mixer.voice().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stats = Arc::new(Mutex::new((Stats::default(), 0)));
         let (stopped, told) = (stop.clone(), stats.clone());
@@ -178,7 +180,7 @@ impl Link {
                     }
                 };
                 feed.block(Instant::now(), sequence, epoch.media_time(block.captured), block.channels, &block.samples);
-                *told.lock().unwrap() = (feed.stats(), feed.reopened());
+                *told.lock().unwrap() = (feed.stats(), mixer.reopened());
                 if stopped.load(Ordering::Acquire) {
                     return;
                 }
@@ -228,9 +230,9 @@ fn sound_goes_through_and_comes_back_when_its_server_was_killed() {
         let mut server = SoundServer::start(dir);
         let sound = Slot::dropping(20);
         let microphone = Microphone::open(Some("VIRT"), sound.clone()).unwrap();
-        let (speaker, feed) = Speaker::open(Some("speaker"), Config::default()).unwrap();
+        let speaker = Speaker::open(Some("speaker"), Config::default()).unwrap();
         println!("{} ({} channels) to {}", microphone.name(), microphone.channels(), speaker.name());
-        let link = Link::start(sound, feed);
+        let link = Link::start(sound, speaker.mixer().clone());
         check_tone(&server, dir, &link, "before");
 
         server.kill();

@@ -1,7 +1,7 @@
 //! The audio callbacks allocate nothing, free nothing and wait for nobody.
 //!
 //! What is driven here is what runs in the callbacks, [`Tap::capture`](microphone::Tap::capture) and
-//! [`Renderer::render`](speaker::Renderer::render), for ten seconds of sound with every trouble there is, while other threads
+//! the speaker's `Renderer::render`, for ten seconds of sound with every trouble there is, while other threads
 //! hold the other ends. The allocator counts what the armed thread does; the kernel counts how often it waited.
 
 #![allow(unsafe_code)] // a global allocator cannot be had without
@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use eyeline::capture::microphone;
-use eyeline::present::speaker::Feed;
+use eyeline::present::mixer::{Mixer, VOICES};
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::playout::Config;
 use eyeline_proto::time::MediaTime;
@@ -21,32 +21,39 @@ use eyeline_proto::time::MediaTime;
 thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    /// Asked for and not given back.
+    static BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
 struct Counting;
 
-fn count() {
+fn count(bytes: i64) {
     // Not there any more while a thread ends.
-    let _ = ARMED.try_with(|armed| armed.get().then(|| COUNT.with(|count| count.set(count.get() + 1))));
+    let _ = ARMED.try_with(|armed| {
+        if armed.get() {
+            COUNT.set(COUNT.get() + 1);
+            BYTES.set(BYTES.get() + bytes);
+        }
+    });
 }
 
 // SAFETY: every call is the system allocator's, unchanged; counting touches only constant-initialised thread locals, which
 // allocate nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size() as i64);
         // SAFETY: the caller's contract is passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
+        count(-(layout.size() as i64));
         // SAFETY: the caller's contract is passed on.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size as i64 - layout.size() as i64);
         // SAFETY: the caller's contract is passed on.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -135,9 +142,11 @@ fn the_microphones_callback_neither_allocates_nor_waits() {
     }
 }
 
-/// Ten seconds of a speaker's callbacks against everything a network and a user do to it.
+/// Ten seconds of a speaker's callbacks against everything a network and its users do to it, with all the voices it has: senders come
+/// and go, and there is always one that stays. Gives allocations, waits, and how the one fared.
 fn ten_seconds(channels: u16) -> (u64, u64, eyeline_proto::media::playout::Stats) {
-    let (mut feed, mut renderer) = Feed::detached(channels, Config::default());
+    let (mixer, mut renderer) = Mixer::detached(channels, Config::default());
+    let mut feeds: Vec<_> = (0..VOICES).map(|_| mixer.voice()).collect();
     let begin = start();
     let sound: Vec<i16> = (0..960).map(|n| (n * 30) as i16).collect();
     let mut out = vec![0.0f32; 960 * usize::from(channels)];
@@ -156,29 +165,43 @@ fn ten_seconds(channels: u16) -> (u64, u64, eyeline_proto::media::playout::Stats
         while next < due && !stalled {
             let stereo = next / 300 % 2 == 1;
             let samples = if stereo { &sound[..] } else { &sound[..480] };
-            let mut come = |number: u64| feed.block(now, number, capture(number), 1 + u8::from(stereo), samples);
-            match next % 97 {
-                13 => {}                                                    // lost
-                73 if next < 100 => assert!(come(next) && come(next - 60)), // late
-                15 => assert!(come(next) && come(next)),                    // twice
-                _ => assert!(come(next)),
+            for feed in feeds.iter_mut().flatten() {
+                let mut come = |number: u64| feed.block(now, number, capture(number), 1 + u8::from(stereo), samples);
+                match next % 97 {
+                    13 => {}                                                 // lost
+                    73 if next < 100 => drop((come(next), come(next - 60))), // late
+                    15 => drop((come(next), come(next))),                    // twice
+                    _ => drop(come(next)),
+                }
             }
             next += 1;
         }
-        match n % 400 {
-            50 => feed.mapping(Mapping::assumed(begin, MediaTime::from_nanos(n))),
-            100 => feed.mute(true),
-            150 => feed.mute(false),
-            200 => feed.volume(0.3),
-            250 => feed.target(Some(Duration::from_millis(200))),
-            300 => feed.target(None),
-            350 if n > 1000 => feed.reset(),
+        // All but the first come and go: at every moment another one, now and then without a word.
+        let guest = &mut feeds[1 + n as usize % (VOICES - 1)];
+        if n % 37 < 20 {
+            *guest = if guest.take().is_some() { None } else { mixer.voice() };
+        }
+        let of = n as usize % 2 * (n as usize % VOICES); // the first at every other turn
+        let feed = feeds[of].as_mut();
+        match (n % 400, feed) {
+            (50, Some(feed)) => feed.mapping(Mapping::assumed(begin, MediaTime::from_nanos(n))),
+            (100, Some(feed)) => feed.mute(true),
+            (150, _) => mixer.mute(true),
+            (151, _) => mixer.mute(false),
+            (160, Some(feed)) => feed.mute(false),
+            (200, Some(feed)) => feed.volume(0.3),
+            (201, _) => mixer.volume(2.0),
+            (250, Some(feed)) => feed.target(Some(Duration::from_millis(200))),
+            (300, Some(feed)) => feed.target(None),
+            (350, Some(feed)) if n > 1000 => feed.reset(),
             _ => {}
         }
         let part = &mut out[..frames * usize::from(channels)];
         allocations += counted(|| renderer.render(now, Duration::from_millis(15), part));
+        assert!(part.iter().all(|sample| sample.abs() <= 1.0));
     }
-    (allocations, waits() - before, feed.stats())
+    let stats = feeds[0].as_ref().map(|feed| feed.stats());
+    (allocations, waits() - before, stats.unwrap())
 }
 
 fn capture(block: u64) -> MediaTime {
@@ -186,11 +209,24 @@ fn capture(block: u64) -> MediaTime {
 }
 
 #[test]
-fn the_speakers_callback_neither_allocates_nor_waits_through_loss_stall_drift_and_keys() {
+fn the_speakers_callback_neither_allocates_nor_waits_while_sixteen_voices_come_and_go_through_loss_stall_drift_and_keys() {
     for channels in [1, 2, 6] {
         let (allocations, waited, stats) = ten_seconds(channels);
         println!("{stats:?}");
         assert!(allocations == 0 && waited < FEW, "{channels} channels: {allocations} allocations, {waited} waits");
         assert!(stats.underflows > 0 && stats.shed > 0 && stats.concealed > 0 && stats.late > 0 && stats.duplicates > 0);
     }
+}
+
+/// What the documentation of the renderer says: it is made once, with the device.
+#[test]
+fn a_voice_takes_less_than_a_megabyte() {
+    BYTES.set(0);
+    ARMED.set(true);
+    let (_mixer, renderer) = Mixer::detached(2, Config::default());
+    ARMED.set(false);
+    let each = BYTES.get() / VOICES as i64;
+    drop(renderer);
+    println!("a voice takes {each} bytes");
+    assert!((100_000..1_000_000).contains(&each), "{each}");
 }

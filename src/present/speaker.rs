@@ -1,22 +1,23 @@
-//! The speaker: what a net thread hands over, played at its time.
+//! The speaker: what net threads hand over, each sender's a voice of its [`Mixer`], played at its time.
 //!
-//! [`Feed`] takes it, [`Renderer`] plays it in the audio callback. The thread here opens the device
-//! and, when it is lost (unplugged, server restarted), opens it again for ever, each time with a fresh renderer.
+//! A [`Renderer`] plays them in the audio callback. The thread here opens the device and, when it is lost (unplugged, server
+//! restarted), opens it again for ever, each time with a fresh renderer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{self, SyncSender};
 use std::time::{Duration, Instant};
 
 use cpal::traits::{DeviceTrait as _, StreamTrait as _};
 use cpal::{FromSample, SampleFormat, SizedSample};
 
-use super::renderer::{Renderer, Shared};
+use super::mixer::Mixer;
+use super::renderer::Renderer;
 use crate::sound_card::{self, Chosen, Direction, Keeper, Listed, Pulse, Watch};
 use eyeline_proto::media::playout::Config;
 
-pub use super::renderer::Feed;
+pub use super::mixer::Feed;
 pub use crate::sound_card::Error;
 
 /// How often the thread looks after the stream.
@@ -24,20 +25,26 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A speaker that is open, or being got back. Dropped: closed.
 pub struct Speaker {
     name: String,
+    mixer: Mixer,
     _keeper: Keeper,
 }
 
 impl Speaker {
     /// Opens the device called `which` (number, name, part of a name; `None`: the default). Returns once it plays.
-    pub fn open(which: Option<&str>, config: Config) -> Result<(Speaker, Feed), Error> {
-        let shared = Arc::new(Shared::default());
-        let feed = Feed::new(shared.clone());
+    pub fn open(which: Option<&str>, config: Config) -> Result<Speaker, Error> {
+        let mixer = Mixer::new();
+        let shared = mixer.clone();
         let which = which.map(str::to_owned);
         let (opened, outcome) = mpsc::sync_channel(1);
         let keeper =
             Keeper::start("speaker", move |stop| keep(which, &shared, config, stop, &opened)).map_err(|_| Error::Hangs)?;
         let name = outcome.recv_timeout(sound_card::PATIENCE).map_err(|_| Error::Hangs)??;
-        Ok((Speaker { name, _keeper: keeper }, feed))
+        Ok(Speaker { name, mixer, _keeper: keeper })
+    }
+
+    /// What it plays.
+    pub fn mixer(&self) -> &Mixer {
+        &self.mixer
     }
 
     /// What people call it.
@@ -58,14 +65,8 @@ struct Active {
 }
 
 /// The thread's life: open, watch, get back.
-fn keep(
-    mut which: Option<String>,
-    shared: &Shared,
-    config: Config,
-    stop: &AtomicBool,
-    opened: &SyncSender<Result<String, Error>>,
-) {
-    let mut active = match open(which.as_deref(), 0, shared, config) {
+fn keep(mut which: Option<String>, mixer: &Mixer, config: Config, stop: &AtomicBool, opened: &SyncSender<Result<String, Error>>) {
+    let mut active = match open(which.as_deref(), 0, mixer, config) {
         Ok(active) => active,
         Err(error) => {
             let _ = opened.send(Err(error));
@@ -81,20 +82,20 @@ fn keep(
         let Some(lost) = active.watch.lost(Instant::now()) else { continue };
         let name = active.chosen.name;
         sound_card::retire(active.stream, active.chosen.alsa);
-        let open = |shortest| open(which.as_deref(), shortest, shared, config);
+        let open = |shortest| open(which.as_deref(), shortest, mixer, config);
         let Some(again) = sound_card::get_back((Direction::Output, &name), &lost, &mut shortest, stop, open) else { return };
-        shared.reopened.fetch_add(1, Ordering::Relaxed);
+        mixer.note_reopened();
         active = again;
     }
     sound_card::retire(active.stream, active.chosen.alsa);
 }
 
 /// Opens with the first of the buffer sizes from `shortest` on that is taken.
-fn open(which: Option<&str>, shortest: usize, shared: &Shared, config: Config) -> Result<Active, Error> {
+fn open(which: Option<&str>, shortest: usize, mixer: &Mixer, config: Config) -> Result<Active, Error> {
     let chosen = sound_card::choose(Direction::Output, which)?;
     let mut refused = None;
     for size in sound_card::BUFFER_SIZES.into_iter().skip(shortest) {
-        let mut renderer = shared.renderer(chosen.channels, config);
+        let mut renderer = mixer.renderer(chosen.channels, config);
         renderer.warm_up(sound_card::WARM_UP);
         let pulse = Arc::new(Pulse::default());
         let stream_config = chosen.config(size);

@@ -40,6 +40,13 @@ impl Concealer {
         }
     }
 
+    /// As new, in the memory there is.
+    pub fn reset(&mut self) {
+        self.recent.fill([0.0; 2]);
+        self.mirror.fill([0.0; 2]);
+        (self.next, self.made, self.mixed) = (0, FADE_OUT, 0);
+    }
+
     /// One frame out, for one frame in where there is one.
     pub fn frame(&mut self, sound: Option<[f32; 2]>) -> [f32; 2] {
         let out = match sound {

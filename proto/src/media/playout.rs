@@ -4,10 +4,10 @@
 //! cards, two computers), and sound must come out early, whole, and at a known time after it was caught, for days.
 //!
 //! **Choice.** One number is steered: the *latency* of the frame about to be played, from its capture time (through
-//! [`clock::Mapping`](super::clock::Mapping)) to the moment it leaves the speaker (the card's own stamp, smoothed by
-//! [`drift::Card`](super::drift::Card)). Neither depends on when anything arrived, so jitter does not enter the loop.
+//! [`clock::Mapping`](super::clock::Mapping)) to the moment it leaves the speaker (the card's own, from
+//! [`requests::Requests`](super::requests::Requests)). Neither depends on when anything arrived, so jitter does not enter the loop.
 //! * **Target.** What was seen of arrivals (lateness of each block against its capture) and of requests (how far ahead and how
-//!   much the card asks) is kept in two [`jitter::Window`](super::jitter::Window)s. The target is the latency at which the second worst of both in
+//!   much the card asks) is kept in [`jitter::Window`](super::jitter::Window)s. The target is the latency at which the second worst of both in
 //!   ten seconds still meet, but never less than a buffer of [`Config::floor`]; it rises at once and falls by 3 ms/s, but at once where it
 //!   is 100 ms too high.
 //! * **Small errors** (60 ms late, 25 early) are resampled away, ±0.5 % at most.
@@ -23,6 +23,9 @@
 //! **Rejected.** Steering the fill of the buffer (saws by a block and by jitter, knows no lip sync); time-stretching (NetEq:
 //! colours music, and at 30 ms has nothing left to win); dropping late blocks (turns every underflow into two gaps).
 //!
+//! One playout is one *voice*: what one sender says. Several play on one card, each with its own buffer, clock and latency; what they
+//! all must know of the card comes with each request. A voice with nothing to say costs next to nothing: silence is not resampled.
+//!
 //! Invariant: after [`Playout::new`] nothing here allocates, frees, locks or blocks; it is driven from the audio callback.
 
 use std::time::{Duration, Instant};
@@ -30,8 +33,9 @@ use std::time::{Duration, Instant};
 use super::audio_buffer::{AudioBuffer, Frame, Pushed};
 use super::clock::{Mapping, offset, seconds_between};
 use super::conceal::Concealer;
-use super::drift::{Card, Controller};
+use super::drift::Controller;
 use super::jitter::Window;
+use super::requests::Request;
 use super::resampler::{CHANNELS, Resampler};
 use crate::sound::{BLOCK_FRAMES, RATE};
 
@@ -62,12 +66,10 @@ const STALE_S: f64 = 0.2;
 const PATIENCE_S: f64 = 0.03;
 /// A mapping that moves by more is another clock: what was measured before says nothing.
 const OTHER_CLOCK_S: f64 = 1.0;
-/// A card that says it plays further ahead does not know.
-const FAR_AHEAD_S: f64 = 2.0;
 /// A block that more than so many later ones overtook was lost and mended: to wait for its like would make all sound as late.
 const OVERTAKEN: u64 = 2;
-/// Frames rendered at once.
-const CHUNK: usize = 480;
+/// After so many frames of silence the resampler holds nothing else: more than twice its taps.
+const SILENT: u32 = 480;
 
 /// What playout may be told beforehand.
 #[derive(Debug, Clone, Copy)]
@@ -121,11 +123,43 @@ struct Source {
     concealer: Concealer,
     playing: bool,
     heard: bool,
+    /// Frames of silence given out since the last that was none.
+    silent: u32,
     underflows: u64,
     concealed: u64,
 }
 
 impl Source {
+    fn new() -> Self {
+        Source {
+            buffer: AudioBuffer::new(),
+            concealer: Concealer::new(),
+            playing: false,
+            heard: false,
+            silent: SILENT,
+            underflows: 0,
+            concealed: 0,
+        }
+    }
+
+    /// As new, in the memory there is.
+    fn reset(&mut self) {
+        self.buffer.clear();
+        self.concealer.reset();
+        (self.playing, self.heard, self.silent) = (false, false, SILENT);
+        (self.underflows, self.concealed) = (0, 0);
+    }
+
+    /// Whether nothing but silence is left in the resampler, and nothing else comes.
+    fn is_silent(&self) -> bool {
+        !self.playing && self.silent >= SILENT
+    }
+
+    /// As many frames of nothing.
+    fn pass(&mut self, frames: usize) {
+        self.concealed += if self.heard { frames as u64 } else { 0 };
+    }
+
     fn pull(&mut self, out: &mut [f32]) {
         for frame in out.chunks_exact_mut(CHANNELS) {
             let sound = match self.playing.then(|| self.buffer.read()) {
@@ -141,7 +175,9 @@ impl Source {
                 }
             };
             self.concealed += u64::from(self.heard && sound.is_none());
-            frame.copy_from_slice(&self.concealer.frame(sound));
+            let out = self.concealer.frame(sound);
+            self.silent = if out == [0.0; CHANNELS] { self.silent.saturating_add(1) } else { 0 };
+            frame.copy_from_slice(&out);
         }
     }
 }
@@ -152,13 +188,12 @@ pub struct Playout {
     source: Source,
     resampler: Resampler,
     controller: Controller,
-    card: Card,
-    played: u64,
     mapping: Option<Mapping>,
     /// Whether the mapping came from pings.
     trusted: bool,
     arrivals: Window,
-    requests: Window,
+    /// What the card asked for last.
+    request: Option<Request>,
     /// How long sound has been played since the network, the card or the sender was new, seconds.
     since: f64,
     /// How long sound has been there and was not begun with, seconds.
@@ -166,7 +201,6 @@ pub struct Playout {
     /// Latency aimed at, seconds.
     target: Option<f64>,
     wanted: Option<Duration>,
-    rendered: Box<[f32]>,
     stats: Stats,
 }
 
@@ -175,27 +209,17 @@ impl Playout {
     pub fn new(config: Config) -> Self {
         Playout {
             config,
-            source: Source {
-                buffer: AudioBuffer::new(),
-                concealer: Concealer::new(),
-                playing: false,
-                heard: false,
-                underflows: 0,
-                concealed: 0,
-            },
+            source: Source::new(),
             resampler: Resampler::new(),
             controller: Controller::new(),
-            card: Card::new(RATE),
-            played: 0,
             mapping: None,
             trusted: false,
             arrivals: Window::new(),
-            requests: Window::new(),
+            request: None,
             since: 0.0,
             waited: 0.0,
             target: None,
             wanted: None,
-            rendered: vec![0.0; CHUNK * CHANNELS].into_boxed_slice(),
             stats: Stats::default(),
         }
     }
@@ -236,12 +260,14 @@ impl Playout {
         self.controller.moved();
     }
 
-    /// Another sender, or the same one from its beginning: forgets sound and clock, keeps the card.
+    /// As new, for another sender, in the memory there is.
     pub fn reset(&mut self) {
-        self.source.buffer.clear();
-        self.source.heard = false;
-        (self.mapping, self.trusted) = (None, false);
-        self.begin_anew();
+        self.source.reset();
+        self.resampler.reset();
+        self.controller = Controller::new();
+        (self.mapping, self.trusted, self.arrivals, self.request) = (None, false, Window::new(), None);
+        (self.since, self.waited, self.target, self.wanted) = (0.0, 0.0, None, None);
+        self.stats = Stats::default();
     }
 
     /// How the sender's clock runs, as pings say.
@@ -270,30 +296,21 @@ impl Playout {
         self.wanted = latency;
     }
 
-    /// Fills `out` (interleaved, `channels` a frame) with what leaves the speaker from `at` on.
-    pub fn fill(&mut self, now: Instant, at: Instant, out: &mut [f32], channels: usize) {
-        let Some(frames) = out.len().checked_div(channels).filter(|frames| *frames > 0) else { return };
-        let passed = frames as f64 / f64::from(RATE);
-        self.card.observe(self.played, at);
-        let at = self.card.instant(self.played).unwrap_or(at);
-        self.requests.record(now, seconds_between(at, now).clamp(0.0, FAR_AHEAD_S) + passed);
+    /// Fills `out`, interleaved stereo, with this voice's part of a request of as many frames. False where that is silence: then
+    /// `out` is left as it was.
+    pub fn fill(&mut self, request: &Request, out: &mut [f32]) -> bool {
+        let passed = request.seconds();
+        self.request = Some(*request);
         self.retarget(passed);
         self.stats.level = self.source.buffer.level();
-        let faster = self.steer(at, passed);
-        for part in out.chunks_mut(CHUNK * channels) {
-            let rendered = &mut self.rendered[..part.len() / channels * CHANNELS];
-            let source = &mut self.source;
-            self.resampler.fill(faster, rendered, |input| source.pull(input));
-            for (frame, sound) in part.chunks_mut(channels).zip(rendered.chunks_exact(CHANNELS)) {
-                if let [mono] = frame {
-                    *mono = (sound[0] + sound[1]) / 2.0;
-                } else {
-                    frame.fill(0.0);
-                    frame.iter_mut().zip(sound).for_each(|(to, from)| *to = *from);
-                }
-            }
+        let faster = self.steer(request.at, passed);
+        if self.source.is_silent() {
+            self.source.pass(request.frames);
+            return false;
         }
-        self.played += frames as u64;
+        let source = &mut self.source;
+        self.resampler.fill(faster, out, |input| source.pull(input));
+        true
     }
 
     /// Frames of the resampler, seconds.
@@ -303,14 +320,12 @@ impl Playout {
 
     /// Least lateness of arrivals and least demand of requests: what no buffer is needed for.
     fn base(&self) -> Option<f64> {
-        Some(self.arrivals.least()? + self.requests.least()?)
+        Some(self.arrivals.least()? + self.request?.least)
     }
 
     fn retarget(&mut self, passed: f64) {
-        let (Some(base), Some(arrivals), Some(requests)) = (self.base(), self.arrivals.ready_for(), self.requests.ready_for())
-        else {
-            return;
-        };
+        let (Some(base), Some(arrivals), Some(request)) = (self.base(), self.arrivals.ready_for(), self.request) else { return };
+        let requests = request.ready_for;
         let floor = base + self.config.floor.as_secs_f64() - BLOCK_S;
         let ceiling = base + self.config.ceiling.as_secs_f64() - BLOCK_S;
         let spread = arrivals + requests - base;
@@ -382,7 +397,7 @@ impl Playout {
             target_latency: self.target.filter(|_| self.trusted).map(seconds),
             jitter: seconds(jitter),
             correction_ppm: self.controller.ppm(),
-            card_ppm: self.card.ppm(),
+            card_ppm: self.request.map_or(0.0, |request| request.card_ppm),
             underflows: self.source.underflows,
             concealed: self.source.concealed,
             ..self.stats

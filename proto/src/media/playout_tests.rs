@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::media::clock::{Epoch, Estimate};
+use crate::media::requests::Requests;
 use crate::time::MediaTime;
 
 /// Parts per million by which each clock is fast.
@@ -37,6 +38,7 @@ struct World {
     clocks: Clocks,
     sound: Sound,
     playout: Playout,
+    requests: Requests,
     estimate: Estimate,
     pings: bool,
     /// The way of block `n` caught at `t`, and whether it arrives.
@@ -72,6 +74,7 @@ impl World {
             clocks,
             sound,
             playout: Playout::new(Config::default()),
+            requests: Requests::new(),
             estimate: Estimate::new(),
             pings: true,
             path: |n, _| Some(1e-3 + noise(n, 1) * 3e-3),
@@ -141,7 +144,10 @@ impl World {
         self.out.resize(frames as usize * 2, 0.0);
         let stamp = self.here(heard + (noise(self.callback, 4) - 0.5) * 4e-3);
         let now = self.here(t);
-        self.playout.fill(now, stamp, &mut self.out, 2);
+        let request = self.requests.next(now, stamp, frames as usize);
+        if !self.playout.fill(&request, &mut self.out) {
+            self.out.fill(0.0);
+        }
         self.callback += 1;
         self.asked += frames;
         (t, heard)
@@ -403,25 +409,8 @@ fn a_wanted_latency_is_met_at_once_and_given_up_at_once() {
 }
 
 #[test]
-fn one_channel_gets_the_mean_and_many_get_the_first_two() {
-    for (channels, expected) in [(1, vec![0.375]), (2, vec![0.5, 0.25]), (4, vec![0.5, 0.25, 0.0, 0.0])] {
-        let (mut playout, start) = (Playout::new(Config::default()), Instant::now());
-        let samples: Vec<i16> = [16384, 8192].repeat(480);
-        let mut out = vec![0.0; 480 * channels];
-        for n in 0..20u64 {
-            let now = start + Duration::from_millis(10 * n);
-            let capture = MediaTime::from_nanos(n * 10_000_000);
-            playout.push(now, &Block::new(n, capture, 2, &samples).unwrap());
-            playout.fill(now, now + Duration::from_millis(20), &mut out, channels);
-        }
-        let last = &out[out.len() - channels..];
-        assert!(last.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-3), "{last:?}");
-    }
-}
-
-#[test]
 fn nothing_a_sender_says_panics() {
-    let (mut playout, start) = (Playout::new(Config::default()), Instant::now());
+    let (mut playout, mut requests, start) = (Playout::new(Config::default()), Requests::new(), Instant::now());
     let mut out = [0.0; 960];
     let strange = [0, 1, 77, u64::MAX, u64::MAX / 2, 1 << 40];
     for (n, (&sequence, &capture)) in
@@ -432,10 +421,70 @@ fn nothing_a_sender_says_panics() {
         if n % 7 == 0 {
             playout.set_mapping(Mapping::assumed(now, MediaTime::from_nanos(capture)));
         }
-        playout.fill(now, now, &mut out, 2);
+        playout.fill(&requests.next(now, now, 480), &mut out);
         assert!(out.iter().all(|s| s.is_finite() && s.abs() <= 1.5));
         let _ = playout.stats();
     }
-    playout.fill(start, start, &mut out, 0);
-    playout.fill(start, start, &mut [], 2);
+    playout.fill(&requests.next(start, start, 0), &mut []);
+}
+
+/// Blocks of a constant, each pushed as it is caught, then nothing; what 10 ms requests made of it.
+fn said(
+    playout: &mut Playout,
+    requests: &mut Requests,
+    start: Instant,
+    (first, blocks, silent): (u64, u64, u64),
+) -> Vec<[f32; 2]> {
+    let mut heard = Vec::new();
+    for n in 0..blocks + silent {
+        let now = start + Duration::from_millis(10 * n);
+        if n < blocks {
+            let capture = MediaTime::from_nanos((first + n) * 10_000_000);
+            playout.push(now, &Block::new(first + n, capture, 2, &[8192; 960]).unwrap());
+        }
+        let mut out = [0.0; 960];
+        playout.fill(&requests.next(now, now + Duration::from_millis(20), 480), &mut out);
+        heard.extend(out.as_chunks().0);
+    }
+    heard
+}
+
+#[test]
+fn silence_is_not_resampled_and_nothing_is_lost_of_the_sound_around_it() {
+    let (mut playout, mut requests, start) = (Playout::new(Config::default()), Requests::new(), Instant::now());
+    assert!(!playout.fill(&requests.next(start, start, 480), &mut [0.0; 960]), "nothing was ever said");
+    let heard = said(&mut playout, &mut requests, start, (0, 50, 20));
+    let loud = heard.iter().filter(|frame| frame[0] > 0.24).count();
+    assert!((48 * 480..51 * 480).contains(&loud), "{loud}");
+    let later = start + Duration::from_secs(1);
+    assert!(!playout.fill(&requests.next(later, later, 480), &mut [0.0; 960]), "all was said");
+    let before = playout.stats().concealed;
+    playout.fill(&requests.next(later, later, 480), &mut [0.0; 960]);
+    assert_eq!(playout.stats().concealed, before + 480, "what is not heard is counted all the same");
+    let again = said(&mut playout, &mut requests, start + Duration::from_secs(2), (200, 50, 20));
+    assert!(again.iter().filter(|frame| frame[0] > 0.24).count() > 45 * 480);
+    let step = heard
+        .iter()
+        .chain(&again)
+        .map(|frame| frame[0])
+        .collect::<Vec<_>>()
+        .windows(2)
+        .map(|w| (w[1] - w[0]).abs())
+        .fold(0.0, f32::max);
+    assert!(step < 0.01, "a step of {step}");
+}
+
+#[test]
+fn a_voice_that_was_reset_is_as_new() {
+    let (mut old, mut requests, start) = (Playout::new(Config::default()), Requests::new(), Instant::now());
+    old.set_target(Some(Duration::from_millis(300)));
+    old.set_mapping(Mapping::assumed(start, MediaTime::from_nanos(5)));
+    said(&mut old, &mut requests, start, (7, 33, 0));
+    old.reset();
+    assert_eq!(old.stats(), Playout::new(Config::default()).stats());
+    let mut new = Playout::new(Config::default());
+    let (mut one, mut other) = (Requests::new(), Requests::new());
+    let later = start + Duration::from_secs(9);
+    assert_eq!(said(&mut old, &mut one, later, (0, 40, 10)), said(&mut new, &mut other, later, (0, 40, 10)));
+    assert_eq!(old.stats(), new.stats());
 }

@@ -43,6 +43,11 @@ impl Resampler {
         Resampler { inner, input }
     }
 
+    /// As new, in the memory there is.
+    pub fn reset(&mut self) {
+        self.inner.reset();
+    }
+
     /// Frames between what goes in and what comes out.
     pub fn delay(&self) -> usize {
         self.inner.output_delay()

@@ -8,6 +8,7 @@ use super::oscillator::{Base, Oscillator};
 use super::sending::Source;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::playout::{Block, Config, Playout, Stats};
+use eyeline_proto::media::requests::Requests;
 use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
 use eyeline_proto::time::MediaTime;
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub fn sample(number: u64) -> i16 {
 
 pub struct Speaker {
     playout: Playout,
+    card: Requests,
+    /// Frames without sound, and times there was none, of those that played before.
+    past: (u64, u64),
     clock: Oscillator,
     base: Base,
     first: u64,
@@ -49,6 +53,8 @@ impl Speaker {
         let playout = Playout::new(Config::default());
         Speaker {
             playout,
+            card: Requests::new(),
+            past: (0, 0),
             clock,
             base,
             first: 0,
@@ -99,12 +105,14 @@ impl Speaker {
     }
 
     pub fn reset(&mut self) {
+        let stats = self.playout.stats();
+        self.past = (self.past.0 + stats.concealed, self.past.1 + stats.underflows);
         self.playout.reset();
     }
 
     /// Sound that was not there when it was due.
     pub fn gap(&self) -> Duration {
-        Duration::from_secs_f64(self.playout.stats().concealed as f64 / f64::from(RATE))
+        Duration::from_secs_f64((self.past.0 + self.playout.stats().concealed) as f64 / f64::from(RATE))
     }
 
     /// Looks at one request in so many only.
@@ -130,7 +138,7 @@ impl Speaker {
 
     /// Times there was nothing to play.
     pub fn underflows(&self) -> u64 {
-        self.playout.stats().underflows
+        self.past.1 + self.playout.stats().underflows
     }
 
     /// The card asks. `host` is the clock of the machine it is in.
@@ -138,7 +146,9 @@ impl Speaker {
         let before = self.playout.stats();
         let out_true = at.true_ns + AHEAD;
         let leaves = self.base.instant(host.shows(out_true));
-        self.playout.fill(at.local, leaves, &mut self.out, 2);
+        if !self.playout.fill(&self.card.next(at.local, leaves, BLOCK_FRAMES), &mut self.out) {
+            self.out.fill(0.0);
+        }
         let after = self.playout.stats();
         if let Some((sum, count, worst)) = &mut self.level {
             *sum += after.level.as_secs_f64() - after.target.as_secs_f64() + 0.005;

@@ -155,9 +155,10 @@ fn open_speaker(config: &args::Recv) -> Result<Option<(Speaker, SharedFeed)>, Fa
         args::recv::Speaker::Named(name) => Some(name.as_str()),
     };
     match Speaker::open(which, playout::Config::default()) {
-        Ok((speaker, feed)) => {
+        Ok(speaker) => {
             tracing::info!("speaker {}", speaker.name());
-            Ok(Some((speaker, Arc::new(Mutex::new(feed)))))
+            let voice = speaker.mixer().voice();
+            Ok(voice.map(|voice| (speaker, Arc::new(Mutex::new(voice)))))
         }
         // Asked for by name it must be there; else pictures go on without it.
         Err(error) if which.is_some() => {
@@ -243,7 +244,7 @@ impl Recv<'_> {
                 }
             }
             if let Some(screen) = &mut self.screen
-                && screen.turn(&self.canvas, self.speaker.as_ref().map(|(_, feed)| feed))? == Turn::Quit
+                && screen.turn(&self.canvas, self.speaker.as_ref().map(|(speaker, _)| speaker.mixer()))? == Turn::Quit
             {
                 return Ok(End::Told);
             }

@@ -2,10 +2,9 @@
 
 use super::super::failure::Failure;
 use super::super::status::ExitCode;
-use crate::pipeline::fanout::SharedFeed;
-use crate::pipeline::lock;
 use crate::present::canvas::Canvas;
 use crate::present::keys::Action;
+use crate::present::mixer::Mixer;
 use crate::present::overlay::Overlay;
 use crate::present::window::{self, Look, Window};
 use eyeline_proto::picture::Size;
@@ -118,11 +117,11 @@ impl Screen {
     }
 
     /// Keys, and a new coat of paint where one is due.
-    pub fn turn(&mut self, canvas: &Arc<Canvas>, feed: Option<&SharedFeed>) -> Result<Turn, Failure> {
+    pub fn turn(&mut self, canvas: &Arc<Canvas>, mixer: Option<&Mixer>) -> Result<Turn, Failure> {
         let actions = self.window.events();
         let changed = !actions.is_empty();
         for action in actions {
-            if self.act(action, canvas, feed) == Turn::Quit {
+            if self.act(action, canvas, mixer) == Turn::Quit {
                 return Ok(Turn::Quit);
             }
         }
@@ -136,7 +135,7 @@ impl Screen {
         Ok(Turn::Go)
     }
 
-    fn act(&mut self, action: Action, canvas: &Arc<Canvas>, feed: Option<&SharedFeed>) -> Turn {
+    fn act(&mut self, action: Action, canvas: &Arc<Canvas>, mixer: Option<&Mixer>) -> Turn {
         let now = Instant::now();
         match action {
             Action::Quit => return Turn::Quit,
@@ -149,15 +148,15 @@ impl Screen {
                 };
                 self.overlay.frozen = self.frozen.is_some();
             }
-            Action::Mute => match feed {
-                Some(feed) => {
+            Action::Mute => match mixer {
+                Some(mixer) => {
                     self.overlay.muted = !self.overlay.muted;
-                    lock(feed).mute(self.overlay.muted);
+                    mixer.mute(self.overlay.muted);
                 }
                 None => self.overlay.note("there is no sound", now),
             },
-            Action::VolumeUp => self.set_volume(self.volume.saturating_add(VOLUME_STEP).min(100), feed, now),
-            Action::VolumeDown => self.set_volume(self.volume.saturating_sub(VOLUME_STEP), feed, now),
+            Action::VolumeUp => self.set_volume(self.volume.saturating_add(VOLUME_STEP).min(100), mixer, now),
+            Action::VolumeDown => self.set_volume(self.volume.saturating_sub(VOLUME_STEP), mixer, now),
             Action::Stats => {
                 self.figures = !self.figures;
                 self.overlay.lines = if self.figures { self.lines.clone() } else { Vec::new() };
@@ -167,11 +166,11 @@ impl Screen {
         Turn::Go
     }
 
-    fn set_volume(&mut self, volume: u8, feed: Option<&SharedFeed>, now: Instant) {
+    fn set_volume(&mut self, volume: u8, mixer: Option<&Mixer>, now: Instant) {
         self.volume = volume;
-        match feed {
-            Some(feed) => {
-                lock(feed).volume(f32::from(volume) / 100.0);
+        match mixer {
+            Some(mixer) => {
+                mixer.volume(f32::from(volume) / 100.0);
                 self.overlay.note_volume(volume, now);
             }
             None => self.overlay.note("there is no sound", now),

@@ -1,0 +1,231 @@
+//! Voices played through a mixer without a device, 10 ms at a time.
+
+use super::*;
+use crate::present::voice::{RAMP, RING};
+use eyeline_proto::media::playout::{Block, Playout};
+use eyeline_proto::media::requests::Requests;
+use eyeline_proto::time::MediaTime;
+use std::time::{Duration, Instant};
+
+/// Where each of a rig's steps is in time.
+fn at(start: Instant, n: u64) -> (Instant, MediaTime) {
+    (start + Duration::from_millis(10 * n), MediaTime::from_nanos(n * 10_000_000))
+}
+
+const AHEAD: Duration = Duration::from_millis(20);
+
+struct Rig {
+    mixer: Mixer,
+    renderer: Renderer,
+    feeds: Vec<Feed>,
+    start: Instant,
+    n: u64,
+}
+
+impl Rig {
+    fn new(voices: usize) -> Self {
+        let (mixer, renderer) = Mixer::detached(2, Config::default());
+        let feeds = (0..voices).map(|_| mixer.voice().unwrap()).collect();
+        Rig { mixer, renderer, feeds, start: Instant::now(), n: 0 }
+    }
+
+    /// Each feed says this; gives what is heard.
+    fn step(&mut self, sound: &[i16]) -> Vec<f32> {
+        let (now, capture) = at(self.start, self.n);
+        for feed in &mut self.feeds {
+            feed.block(now, self.n, capture, 1, sound);
+        }
+        let mut out = vec![0.0f32; 960];
+        self.renderer.render(now, AHEAD, &mut out);
+        self.n += 1;
+        out
+    }
+
+    /// Each feed says a constant of one quarter.
+    fn run(&mut self, steps: usize) -> Vec<f32> {
+        (0..steps).flat_map(|_| self.step(&[8192; 480])).collect()
+    }
+}
+
+fn near(sample: Option<&f32>, wanted: f32) -> bool {
+    sample.is_some_and(|sample| (sample - wanted).abs() < 1e-3)
+}
+
+/// Of stereo frames, the largest difference between neighbours.
+fn step(out: &[f32]) -> f32 {
+    out.windows(3).map(|w| (w[2] - w[0]).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn one_voice_alone_passes_bit_for_bit_as_its_playout_made_it() {
+    for channels in [1, 2, 6] {
+        let (mixer, mut renderer) = Mixer::detached(channels, Config::default());
+        let mut feed = mixer.voice().unwrap();
+        let (mut playout, mut requests, start) = (Playout::new(Config::default()), Requests::new(), Instant::now());
+        for n in 0..100 {
+            let (now, capture) = at(start, n);
+            let sound: Vec<i16> =
+                (0..960).map(|i| ((n * 480 + i / 2) as f64 * 0.05 + (i % 2) as f64).sin() * 29_000.0).map(|s| s as i16).collect();
+            assert!(feed.block(now, n, capture, 2, &sound));
+            playout.push(now, &Block::new(n, capture, 2, &sound).unwrap());
+            let mut out = vec![1.0f32; 480 * usize::from(channels)];
+            renderer.render(now, AHEAD, &mut out);
+            let mut expected = [0.0f32; 960];
+            playout.fill(&requests.next(now, now + AHEAD, 480), &mut expected);
+            for (out, expected) in out.chunks(usize::from(channels)).zip(expected.chunks(2)) {
+                match *out {
+                    [mono] => assert_eq!(mono, (expected[0] + expected[1]) / 2.0),
+                    [left, right, ref others @ ..] => {
+                        assert_eq!([left, right], expected);
+                        assert!(others.iter().all(|other| *other == 0.0));
+                    }
+                    [] => unreachable!(),
+                }
+            }
+        }
+        assert!(feed.stats().latency.is_none() && feed.stats().target > Duration::ZERO);
+    }
+}
+
+#[test]
+fn volume_and_mute_of_one_and_of_all_arrive_in_a_ramp_without_a_step() {
+    let mut rig = Rig::new(2);
+    rig.run(50);
+    assert!(near(rig.run(1).last(), 0.5));
+    rig.feeds[0].volume(0.5);
+    let mut seen = rig.run(5);
+    assert!(near(seen.last(), 0.375));
+    rig.feeds[0].mute(true);
+    seen.extend(rig.run(5));
+    assert!(near(seen.last(), 0.25));
+    rig.mixer.volume(0.5);
+    seen.extend(rig.run(5));
+    assert!(near(seen.last(), 0.125));
+    rig.mixer.mute(true);
+    seen.extend(rig.run(5));
+    assert_eq!(seen.last(), Some(&0.0));
+    rig.feeds[0].volume(f32::NAN);
+    rig.feeds[0].mute(false);
+    seen.extend(rig.run(5));
+    rig.mixer.volume(1.0);
+    rig.mixer.mute(false);
+    seen.extend(rig.run(5));
+    assert!(near(seen.last(), 0.5));
+    assert!(step(&seen) <= 0.5 * RAMP * 1.1, "{}", step(&seen));
+}
+
+#[test]
+fn a_sum_of_loud_voices_is_within_full_scale_and_no_rectangle() {
+    let mut rig = Rig::new(VOICES);
+    let mut heard = Vec::new();
+    for n in 0..100 {
+        let sound: Vec<i16> = (0..480).map(|i| ((f64::from(n * 480 + i) * 0.0575).sin() * 32_000.0) as i16).collect();
+        heard.extend(rig.step(&sound));
+    }
+    assert!(heard.iter().all(|sample| sample.abs() <= 1.0));
+    let settled = &heard[50 * 960..];
+    let power = settled.iter().map(|s| s * s).sum::<f32>() / settled.len() as f32;
+    assert!((0.4..0.55).contains(&power), "a tone's is 0.5, a rectangle's 1: {power}");
+}
+
+#[test]
+fn sixteen_take_a_voice_each_and_the_next_has_one_when_one_leaves() {
+    let mut rig = Rig::new(VOICES);
+    assert!(rig.mixer.voice().is_none());
+    rig.run(20);
+    rig.feeds.remove(3);
+    assert!(rig.mixer.voice().is_some());
+    assert!(rig.mixer.voice().is_some(), "it was dropped again");
+}
+
+#[test]
+fn who_leaves_fades_out_and_who_comes_in_its_place_begins_anew() {
+    let mut rig = Rig::new(1);
+    let mut seen = rig.run(50);
+    assert!(near(seen.last(), 0.25));
+    rig.feeds[0].mute(true);
+    rig.feeds[0].mute(false);
+    rig.feeds[0].target(Some(Duration::from_millis(400)));
+    rig.feeds.clear();
+    let faded = rig.run(2);
+    assert!(faded[..100].iter().all(|s| *s > 0.2) && faded[960..].iter().all(|s| *s == 0.0));
+    seen.extend(faded);
+    // All take a voice, so that one gets that place.
+    let feeds: Vec<_> = (0..VOICES).map(|_| rig.mixer.voice().unwrap()).collect();
+    assert!(feeds.iter().all(|feed| feed.stats() == Default::default() && feed.dropped() == 0));
+    rig.feeds = feeds;
+    rig.feeds.iter_mut().for_each(|feed| feed.volume(1.0 / 16.0));
+    let again = rig.run(30);
+    assert!(near(again.last(), 0.25), "each begins at its least latency: {:?}", again.last());
+    seen.extend(again);
+    assert!(rig.feeds.iter().all(|feed| feed.stats().late == 0 && feed.stats().overflows == 0));
+    assert!(step(&seen) < 0.25 * RAMP * 4.0, "{}", step(&seen));
+}
+
+#[test]
+fn what_a_holder_left_in_the_ring_is_not_the_next_ones() {
+    let mut rig = Rig::new(VOICES);
+    rig.run(1);
+    // No callback comes, rings are full; then all places change hands.
+    for n in 0..200 {
+        rig.feeds.iter_mut().for_each(|feed| {
+            feed.block(rig.start, 1000 + n, MediaTime::ZERO, 1, &[8192; 480]);
+        });
+    }
+    assert!(rig.feeds.iter().all(|feed| (200 - RING as u64..=201).contains(&feed.dropped())));
+    rig.feeds.clear();
+    rig.feeds = (0..VOICES).map(|_| rig.mixer.voice().unwrap()).collect();
+    rig.feeds.iter_mut().for_each(|feed| feed.mute(true));
+    rig.feeds[0].mute(false);
+    let heard = rig.run(50);
+    assert!(near(heard.last(), 0.25));
+    assert!(rig.feeds.iter().all(|feed| feed.stats().overflows + feed.stats().late == 0), "none of the blocks of before");
+}
+
+#[test]
+fn a_feed_whose_sender_is_another_counts_on() {
+    let mut rig = Rig::new(1);
+    rig.run(50);
+    rig.n += 200; // two seconds of nothing: underflow
+    rig.run(50);
+    let before = rig.feeds[0].stats();
+    assert!(before.concealed > 0);
+    rig.feeds[0].volume(0.5);
+    rig.feeds[0].reset();
+    rig.n = 3; // it counts its own blocks, at its own time
+    rig.start += Duration::from_secs(4);
+    let heard = rig.run(50);
+    assert!(near(heard.last(), 0.125), "what was set stays: {:?}", heard.last());
+    assert!(rig.feeds[0].stats().concealed >= before.concealed);
+    assert_eq!(rig.feeds[0].stats().late, before.late);
+}
+
+#[test]
+fn a_ring_nobody_empties_drops_new_blocks_and_counts_them() {
+    let mut rig = Rig::new(1);
+    let kept = (0..200).filter(|n| rig.feeds[0].block(rig.start, *n, MediaTime::ZERO, 1, &[0; 480])).count();
+    assert_eq!(kept, RING);
+    assert_eq!(rig.feeds[0].dropped(), 200 - kept as u64);
+    assert!(!rig.feeds[0].block(rig.start, 0, MediaTime::ZERO, 3, &[0; 480]), "three channels are no block");
+}
+
+#[test]
+fn a_new_renderer_is_told_what_the_old_one_knew_and_counters_go_on() {
+    let mut rig = Rig::new(2);
+    rig.run(50);
+    rig.feeds[1].mute(true);
+    rig.mixer.volume(0.5);
+    rig.n += 200; // two seconds of nothing: underflow
+    rig.run(50);
+    let before = rig.feeds[0].stats();
+    rig.renderer = rig.mixer.renderer(2, Config::default());
+    let out = rig.run(50);
+    assert!(out.iter().all(|s| s.abs() < 0.125 * 1.01) && near(out.last(), 0.125), "still muted, and half as loud");
+    assert!(before.concealed > 0 && rig.feeds[0].stats().concealed >= before.concealed, "{before:?}");
+    // A place that was given back while the renderer changed works for the next.
+    rig.renderer = rig.mixer.renderer(2, Config::default());
+    rig.feeds.clear();
+    rig.feeds = (0..VOICES).map(|_| rig.mixer.voice().unwrap()).collect();
+    rig.feeds.iter_mut().for_each(|feed| feed.volume(1.0 / 16.0));
+    assert!(near(rig.run(50).last(), 0.125));
+}
