@@ -154,7 +154,9 @@ impl Sender {
             loop {
                 match self.session.poll(self.now, &mut buffer) {
                     Output::Stream { .. } => self.said.extend_from_slice(&buffer),
-                    Output::Event(Event::Stats(stats)) => assert!(stats.assembly_bytes <= 2 * ((16 << 20) + MAX_LEN as u64)),
+                    Output::Event(Event::Stats(stats)) => {
+                        assert!(stats.total.assembly_bytes <= 2 * ((16 << 20) + MAX_LEN as u64))
+                    }
                     Output::Wait(deadline) if deadline.is_none_or(|deadline| deadline > self.now) => return,
                     Output::Wait(_) => break,
                     _ => {}

@@ -10,7 +10,7 @@ use crate::codec::raw;
 use crate::present::canvas::Canvas;
 use crate::slot::Slot;
 use eyeline_proto::media::reel::{self, Reel, Turn};
-use eyeline_proto::session::receiver::SenderId;
+use eyeline_proto::session::TrackId;
 use eyeline_proto::wire::slice::Head;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,14 +62,14 @@ pub struct Job {
 #[derive(Debug, Clone, Copy)]
 pub struct Ready {
     /// Whose it is.
-    pub sender: SenderId,
+    pub track: TrackId,
     /// What it is, with the moments of its way.
     pub picture: reel::Ready,
 }
 
 /// One sender's [`Reel`] and the canvas its pictures go to. What is under way of a sender goes to its own when another is shown.
 pub struct SharedReel {
-    sender: SenderId,
+    track: TrackId,
     canvas: Arc<Canvas>,
     reel: Mutex<Reel>,
 }
@@ -85,13 +85,13 @@ struct Shared {
 
 impl SharedReel {
     /// Nothing of this sender has come yet.
-    pub fn new(sender: SenderId) -> Arc<Self> {
-        Arc::new(SharedReel { sender, canvas: Arc::default(), reel: Mutex::default() })
+    pub fn new(track: TrackId) -> Arc<Self> {
+        Arc::new(SharedReel { track, canvas: Arc::default(), reel: Mutex::default() })
     }
 
     /// Whose it is.
-    pub fn sender(&self) -> SenderId {
-        self.sender
+    pub fn track(&self) -> TrackId {
+        self.track
     }
 
     /// Where its pictures are drawn.
@@ -181,7 +181,7 @@ impl Inlet {
     pub fn settled_in_part(&self, reel: &SharedReel, picture: u64) {
         let mut pictures = lock(&reel.reel);
         if let Some(ready) = pictures.settled_in_part(picture) {
-            self.0.announce(reel.sender, ready);
+            self.0.announce(reel.track, ready);
         }
     }
 }
@@ -245,14 +245,14 @@ impl Shared {
         let mut pictures = lock(&job.reel.reel);
         let slice = reel::Decoded { picture, count, head, received, released, decoded: Instant::now() };
         if let Some(ready) = pictures.decoded(&slice) {
-            self.announce(job.reel.sender, ready);
+            self.announce(job.reel.track, ready);
         }
     }
 
     /// Under the lock of the sender's reel: of two that get ready at once the newer is told last.
-    fn announce(&self, sender: SenderId, picture: reel::Ready) {
+    fn announce(&self, track: TrackId, picture: reel::Ready) {
         // Closed only when the program ends.
-        let _ = self.ready.push(Ready { sender, picture });
+        let _ = self.ready.push(Ready { track, picture });
     }
 }
 
@@ -262,9 +262,14 @@ mod tests {
     use crate::codec::testing;
     use crate::slot::Taken;
     use eyeline_proto::picture::{Sampling, Size};
+    use eyeline_proto::session::PeerId;
     use std::sync::mpsc;
 
     const SIZE: Size = Size { width: 16, height: 16 };
+
+    fn track(peer: u64) -> TrackId {
+        TrackId::only(PeerId(peer))
+    }
 
     /// A picture of one slice.
     fn job(reel: &Arc<SharedReel>, picture: u64, size: Size) -> Job {
@@ -288,7 +293,7 @@ mod tests {
             let _ = lock(&gate).recv();
         };
         let pool = Pool::new(1, ready.clone(), recycle).unwrap();
-        let (former, newcomer) = (SharedReel::new(SenderId(0)), SharedReel::new(SenderId(1)));
+        let (former, newcomer) = (SharedReel::new(track(0)), SharedReel::new(track(1)));
         let inlet = pool.inlet();
         inlet.push(job(&former, 17_999, SIZE));
         told.recv().unwrap();
@@ -302,13 +307,13 @@ mod tests {
         inlet.push(job(&newcomer, 5, SIZE));
         drop(go);
         let mut seen = Vec::new();
-        while seen.last() != Some(&(SenderId(1), 5)) {
+        while seen.last() != Some(&(track(1), 5)) {
             let Taken::Value(ready) = ready.take_until(Instant::now() + Duration::from_secs(20), Instant::now) else {
                 panic!("after {seen:?} nothing more gets ready");
             };
-            seen.push((ready.sender, ready.picture.picture));
+            seen.push((ready.track, ready.picture.picture));
         }
-        assert_eq!(seen, [(SenderId(0), 17_999), (SenderId(1), 4), (SenderId(1), 5)], "of a backlog the newest two");
+        assert_eq!(seen, [(track(0), 17_999), (track(1), 4), (track(1), 5)], "of a backlog the newest two");
         assert_eq!(newcomer.canvas().coverage().newest, Some(5));
         assert_eq!(newcomer.canvas().size(), SIZE);
     }
@@ -317,7 +322,7 @@ mod tests {
     fn at_the_end_nobody_waits_for_what_is_not_decoded_yet() {
         let (tell, told) = mpsc::channel::<usize>();
         let pool = Pool::new(1, Slot::newest(), move |body: Vec<u8>| tell.send(body.len()).unwrap_or_default()).unwrap();
-        let (reel, inlet, large) = (SharedReel::new(SenderId(0)), pool.inlet(), Size { width: 4096, height: 4096 });
+        let (reel, inlet, large) = (SharedReel::new(track(0)), pool.inlet(), Size { width: 4096, height: 4096 });
         let first = job(&reel, 0, large);
         for picture in 0..40 {
             let (received, body) = (first.received, first.body.clone());

@@ -8,7 +8,8 @@ use crate::present::speaker;
 use eyeline_proto::media::backlog::Backlog;
 use eyeline_proto::media::depacketizer::{Part, Slice};
 use eyeline_proto::media::hold::Hold;
-use eyeline_proto::session::receiver::{Event, SenderId};
+use eyeline_proto::session::TrackId;
+use eyeline_proto::session::receiver::Event;
 use eyeline_proto::wire::slice::Head;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -126,15 +127,15 @@ impl Fanout {
     }
 
     /// Another sender: nothing that is kept of the last one is of use for it.
-    fn start_over(&mut self, sender: SenderId, film: bool) {
+    fn start_over(&mut self, track: TrackId, film: bool) {
         (self.backlog, self.film) = (Backlog::default(), film);
-        self.track = Track::new(sender, self.hold.clone());
+        self.track = Track::new(track, self.hold.clone());
         self.current.replace(self.track.clone());
         if let Some(decoder) = self.decoder.get() {
             decoder.clear();
         }
         if let Some(files) = &mut self.files {
-            files.start_over(sender, film);
+            files.start_over(track, film);
         }
         if let Some(feed) = &self.feed {
             lock(feed).reset();
@@ -143,9 +144,9 @@ impl Fanout {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Slice(slice, _) => self.slice(slice),
-            Event::Part(part) => self.part(part),
-            Event::Settled(settled) => {
+            Event::Slice(_, slice) => self.slice(slice),
+            Event::Part(_, part) => self.part(part),
+            Event::Settled(_, settled) => {
                 if let Some(files) = &mut self.files {
                     files.settled(settled);
                 }
@@ -153,7 +154,7 @@ impl Fanout {
                     decoder.settled_in_part(&self.track.reel, settled.picture);
                 }
             }
-            Event::Sound { number, capture, channels, samples } => {
+            Event::Sound { number, capture, channels, samples, .. } => {
                 if let Some(files) = &mut self.files {
                     files.sound(number, capture, channels, &samples);
                 }
@@ -162,7 +163,7 @@ impl Fanout {
                     lock(feed).block(Instant::now(), number, capture, channels, &samples);
                 }
             }
-            Event::Clock(mapping) => {
+            Event::Clock(_, mapping) => {
                 *lock(&self.track.mapping) = Some(mapping);
                 if let Some(feed) = &self.feed {
                     lock(feed).mapping(mapping);
@@ -170,8 +171,8 @@ impl Fanout {
             }
             event => {
                 match &event {
-                    Event::SenderUp { sender, again: false, film, .. } => self.start_over(*sender, *film),
-                    Event::Format(format) => {
+                    Event::SenderUp { peer, again: false, film, .. } => self.start_over(TrackId::only(*peer), *film),
+                    Event::Format(_, format) => {
                         if let Some(files) = &mut self.files {
                             files.format(*format);
                         }
@@ -193,6 +194,7 @@ mod tests {
     use eyeline_proto::media::clock::Mapping;
     use eyeline_proto::media::hold::Latency;
     use eyeline_proto::picture::{Sampling, Size};
+    use eyeline_proto::session::PeerId;
     use eyeline_proto::time::MediaTime;
     use std::net::SocketAddr;
     use std::sync::mpsc::{self, Receiver};
@@ -203,18 +205,18 @@ mod tests {
         let planes = testing::planes(size, Sampling::Grey, picture);
         let head = Head { capture, ..testing::head(size, Sampling::Grey, 80, 0, 16) };
         let body = [&[0; 4][..], &testing::slice(&planes, &head)].concat();
-        Event::Slice(Slice::new(picture, 0, 1, body), true)
+        Event::Slice(TrackId::default(), Slice::new(picture, 0, 1, body))
     }
 
-    fn up(sender: u64) -> Event {
+    fn up(peer: u64) -> Event {
         let (name, address) = (String::new(), SocketAddr::from(([10, 0, 0, 1], 1)));
-        Event::SenderUp { sender: SenderId(sender), name, address, host: None, again: false, film: false, pictures: true }
+        Event::SenderUp { peer: PeerId(peer), name, address, host: None, again: false, film: false, pictures: true }
     }
 
     /// Pictures held for 200 ms, as `--latency 200` asks; buffers come back when they are decoded.
     fn fanout() -> (Fanout, Pool, hold_queue::Thread, Receiver<()>) {
         let hold = Hold::new(Latency::Fixed(Duration::from_millis(200)));
-        let current = Current::new(Track::new(SenderId::default(), hold.clone()));
+        let current = Current::new(Track::new(TrackId::default(), hold.clone()));
         let fanout = Fanout::new(None, None, (current, hold), drop);
         let (tell, told) = mpsc::channel();
         let pool = Pool::new(1, Slot::newest(), move |_| tell.send(()).unwrap_or_default()).unwrap();
@@ -229,12 +231,12 @@ mod tests {
         fanout.handle(up(0));
         // By this clock what is caught now is due in half a minute, and what was caught at 0 is long past.
         let ahead = MediaTime::ZERO.saturating_add(Duration::from_secs(30));
-        fanout.handle(Event::Clock(Mapping::assumed(Instant::now() + Duration::from_secs(30), ahead)));
+        fanout.handle(Event::Clock(PeerId(0), Mapping::assumed(Instant::now() + Duration::from_secs(30), ahead)));
         let (before, mapping) = (fanout.track.clone(), *lock(&fanout.track.mapping));
         assert!(mapping.is_some());
         fanout.handle(up(1));
         assert!(lock(&fanout.track.mapping).is_none(), "until its first pong nothing is known of its clock");
-        assert_eq!(fanout.current.get().reel.sender(), SenderId(1));
+        assert_eq!(fanout.current.get().reel.track(), TrackId::only(PeerId(1)));
         fanout.handle(slice(0, ahead));
         told.recv_timeout(Duration::from_secs(20)).expect("a picture of an unknown clock is due at once");
         // A late word of the former clock changes what nobody looks at any more.
@@ -247,7 +249,10 @@ mod tests {
     fn capture_times_that_cannot_be_hold_nothing_up() {
         let (mut fanout, _pool, _thread, told) = fanout();
         fanout.handle(up(0));
-        fanout.handle(Event::Clock(Mapping::assumed(Instant::now(), MediaTime::ZERO.saturating_add(Duration::from_secs(900)))));
+        fanout.handle(Event::Clock(
+            PeerId(0),
+            Mapping::assumed(Instant::now(), MediaTime::ZERO.saturating_add(Duration::from_secs(900))),
+        ));
         for (picture, nanos) in [(0, u64::MAX), (1, 0), (2, i64::MAX as u64), (3, 900_900_000_000), (4, 1 << 62)] {
             fanout.handle(slice(picture, MediaTime::from_nanos(nanos)));
             told.recv_timeout(Duration::from_secs(20)).unwrap_or_else(|_| panic!("picture {picture} is held"));

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
     use crate::pipeline::decode::Pool;
     use crate::slot::Slot;
-    use eyeline_proto::session::receiver::SenderId;
+    use eyeline_proto::session::TrackId;
     use std::sync::mpsc;
 
     /// A queue before a pool that decodes nothing; the bodies come back in the order in which they passed.
@@ -151,7 +151,7 @@ mod tests {
     fn job(number: u8, len: usize) -> Job {
         let (received, present) = (Instant::now(), None);
         let body = [&[number][..], &vec![0; len]].concat();
-        let reel = SharedReel::new(SenderId::default());
+        let reel = SharedReel::new(TrackId::default());
         Job { reel, picture: u64::from(number), count: 1, body, start: 0, present, received, released: received }
     }
 
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(passed.recv().unwrap().1[0], 0);
         inlet.push(job(1, 10), Some(start + Duration::from_millis(60)));
         inlet.push(job(2, 10), Some(start + Duration::from_millis(120)));
-        inlet.settled_in_part(&SharedReel::new(SenderId::default()), 2);
+        inlet.settled_in_part(&SharedReel::new(TrackId::default()), 2);
         inlet.push(job(3, 10), None);
         for (number, after) in [(1, 60), (2, 120), (3, 120)] {
             let (at, body) = passed.recv().unwrap();

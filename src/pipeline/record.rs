@@ -15,7 +15,8 @@ use crate::slot::Slot;
 use decoding::{Decoding, Told, Unit};
 use eyeline_proto::media::assemble::Assembly;
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
-use eyeline_proto::session::receiver::{Command, SenderId};
+use eyeline_proto::session::TrackId;
+use eyeline_proto::session::receiver::Command;
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Format as StreamFormat;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -172,7 +173,7 @@ impl Recorder {
             pictures: self.pictures.as_ref().map(|(queue, _)| queue.clone()),
             sound: self.sound.as_ref().map(|(queue, _)| queue.clone()),
             assembly: Assembly::new(PICTURE_BYTES),
-            session: 0,
+            track: TrackId::default(),
             film: false,
             format: StreamFormat::default(),
             tell: self.tell.clone(),
@@ -256,7 +257,7 @@ pub struct Inlet {
     pictures: Option<Arc<Slot<Unit>>>,
     sound: Option<Arc<Slot<wav::Block>>>,
     assembly: Assembly,
-    session: u64,
+    track: TrackId,
     film: bool,
     format: StreamFormat,
     tell: Tell,
@@ -265,8 +266,8 @@ pub struct Inlet {
 
 impl Inlet {
     /// Another sender, or the same started anew.
-    pub fn start_over(&mut self, sender: SenderId, film: bool) {
-        self.session = sender.0;
+    pub fn start_over(&mut self, track: TrackId, film: bool) {
+        self.track = track;
         self.film = film;
         self.assembly.clear();
     }
@@ -297,7 +298,7 @@ impl Inlet {
         // Nothing came of it: the gap in the numbers tells the writer.
         let Some(picture) = self.assembly.settled(settled) else { return };
         let rate = Rate::new(self.format.rate.0, self.format.rate.1);
-        let unit = Unit { session: self.session, picture, rate };
+        let unit = Unit { track: self.track, picture, rate };
         if pictures.push(unit).is_err() {
             self.tell_ended();
         }
@@ -307,7 +308,7 @@ impl Inlet {
     pub fn sound(&mut self, number: u64, captured: MediaTime, channels: u8, samples: &[u8]) {
         let Some(sound) = &self.sound else { return };
         let samples = samples.as_chunks::<2>().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
-        let (session, film, received) = (self.session, self.film, Instant::now());
+        let (session, film, received) = (self.track.peer.0, self.film, Instant::now());
         let block = wav::Block { session, number, captured, received, channels, samples, film };
         if sound.push(block).is_err() {
             self.tell_ended();

@@ -5,7 +5,7 @@ use super::decode::SharedReel;
 use super::lock;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::hold::Hold;
-use eyeline_proto::session::receiver::SenderId;
+use eyeline_proto::session::TrackId;
 use std::sync::{Arc, Mutex};
 
 /// See the module text.
@@ -20,8 +20,8 @@ pub struct Track {
 
 impl Track {
     /// Nothing is known of this sender yet.
-    pub fn new(sender: SenderId, hold: Hold) -> Arc<Self> {
-        Arc::new(Track { reel: SharedReel::new(sender), mapping: Mutex::default(), hold: Mutex::new(hold) })
+    pub fn new(track: TrackId, hold: Hold) -> Arc<Self> {
+        Arc::new(Track { reel: SharedReel::new(track), mapping: Mutex::default(), hold: Mutex::new(hold) })
     }
 }
 

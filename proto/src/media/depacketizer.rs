@@ -88,13 +88,8 @@ impl Settled {
 pub enum Pushed {
     /// Stored; its slice is not whole yet.
     Stored,
-    /// It made its slice whole; `last` if that made the picture whole.
-    Slice {
-        /// The slice.
-        slice: Slice,
-        /// The whole picture is there.
-        whole: bool,
-    },
+    /// It made its slice whole.
+    Slice(Slice),
     /// Not needed: came twice, or its picture is settled.
     Late,
     /// It contradicts what came before, or the slice it completed is not one.
@@ -255,8 +250,7 @@ impl Depacketizer {
                     return Pushed::Bad;
                 }
                 picture.whole_slices += 1;
-                let whole = picture.is_whole();
-                Pushed::Slice { slice: Slice { picture: number, index: head.slice, count, bytes }, whole }
+                Pushed::Slice(Slice { picture: number, index: head.slice, count, bytes })
             }
         }
     }

@@ -49,7 +49,7 @@ proptest! {
         let mut out = Vec::new();
         let shuffled = order.iter().map(|index| index.get(&all)).chain(all.iter().rev());
         for (head, payload) in shuffled {
-            if let Pushed::Slice { slice: whole, .. } = depacketizer.push(now, *head, payload) {
+            if let Pushed::Slice(whole) = depacketizer.push(now, *head, payload) {
                 prop_assert_eq!(&slice(3, whole.index, slices, len).body[4..], whole.body());
                 out.push(whole.index);
             }
@@ -215,7 +215,7 @@ fn buffers_of_enormous_slices_are_not_kept() {
     let (mut depacketizer, now) = (Depacketizer::new(PATIENT), start());
     for picture in 0..20 {
         for (head, payload) in fragments(picture, 1, MAX_LEN - 4, 60_000) {
-            if let Pushed::Slice { slice, .. } = depacketizer.push(now, head, &payload) {
+            if let Pushed::Slice(slice) = depacketizer.push(now, head, &payload) {
                 depacketizer.recycle(slice.into_bytes());
             }
         }
@@ -236,7 +236,8 @@ fn what_is_sent_again_over_a_new_connection_may_be_cut_into_fewer_pieces() {
     depacketizer.forget_pieces();
     assert_eq!(depacketizer.bytes(), 0);
     assert!(matches!(depacketizer.push(now, new[0].0, &new[0].1), Pushed::Stored));
-    assert!(matches!(depacketizer.push(now, new[1].0, &new[1].1), Pushed::Slice { whole: true, .. }));
+    assert!(matches!(depacketizer.push(now, new[1].0, &new[1].1), Pushed::Slice(_)));
+    assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices: 1, count: 1 }]);
 }
 
 /// The path takes shorter datagrams from one moment to the next: the slice comes anew in more pieces, and what is late of the old ones hurts
@@ -254,10 +255,11 @@ fn a_slice_that_is_cut_anew_comes_whole_out_of_its_new_pieces() {
         assert!(matches!(push(&mut depacketizer, piece), Pushed::Stored));
         assert!(matches!(push(&mut depacketizer, &old[1]), Pushed::Late));
     }
-    let Pushed::Slice { slice: came, whole: true } = push(&mut depacketizer, &new[0]) else { panic!("whole") };
+    let Pushed::Slice(came) = push(&mut depacketizer, &new[0]) else { panic!("whole") };
     assert_eq!(came.body(), &slice(3, 0, 1, 5000).body[4..]);
     assert_eq!(depacketizer.bytes(), 0);
     assert!(matches!(push(&mut depacketizer, &fragments(3, 1, 5000, 100)[0]), Pushed::Late), "it is done");
+    assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices: 1, count: 1 }]);
 }
 
 #[test]
@@ -276,7 +278,7 @@ fn a_slice_out_of_order_keeps_no_room_of_a_larger_one_before_it() {
     let mut whole = None;
     for index in (0..small.fragments(20)).rev() {
         let (head, bytes) = small.fragment(index, 20);
-        if let Pushed::Slice { slice, .. } = depacketizer.push(now, head, bytes) {
+        if let Pushed::Slice(slice) = depacketizer.push(now, head, bytes) {
             whole = Some(slice);
         }
     }

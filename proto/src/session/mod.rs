@@ -10,6 +10,7 @@ pub mod endpoint;
 mod flow;
 mod guesses;
 mod hearing;
+pub mod ids;
 pub mod link;
 pub mod mtu;
 mod parity;
@@ -28,6 +29,7 @@ pub mod udp_watch;
 pub mod unreachable;
 mod whereabouts;
 
+pub use ids::{PeerId, TrackId};
 use std::net::SocketAddr;
 use std::time::Instant;
 use unreachable::DialError;

@@ -11,15 +11,14 @@ mod source;
 mod telling;
 
 pub use events::{Command, Config, Event};
-pub use source::SenderId;
 
 use self::contest::{Waiter, Waiting};
 use self::source::{Connection, LIVE_WAIT, Source, Wants};
 use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::link::LinkId;
-use super::stats::ReceiverStats;
+use super::stats::Received;
 use super::unreachable::DialError;
-use super::{Core, HostId, Output, StreamId};
+use super::{Core, HostId, Output, PeerId, StreamId, TrackId};
 use crate::media::depacketizer::{Pushed, Slice};
 use crate::time::MediaTime;
 use crate::wire::datagram::{FragmentHead, Message};
@@ -38,11 +37,10 @@ pub struct Session {
     wants: Wants,
     source: Option<Source>,
     waiting: Waiting,
-    next_sender: u64,
+    next_peer: u64,
     events: VecDeque<Event>,
-    stats: ReceiverStats,
-    /// What senders and connections that are gone counted.
-    past: telling::Past,
+    /// What came of senders that are gone.
+    gone: Received,
     next_stats: Instant,
 }
 
@@ -56,10 +54,9 @@ impl Session {
             wants,
             source: None,
             waiting: Waiting::default(),
-            next_sender: 0,
+            next_peer: 0,
             events: VecDeque::new(),
-            stats: ReceiverStats::default(),
-            past: telling::Past::default(),
+            gone: Received::default(),
             next_stats: now + telling::STATS,
         }
     }
@@ -68,10 +65,11 @@ impl Session {
         while let Some(notice) = self.endpoint.poll_notice() {
             match notice {
                 Notice::Up { link, replaces } => self.sender_up(now, link, replaces),
-                Notice::Path(link) if self.is_source(link) => self.events.push_back(Event::Path),
+                Notice::NoUdp(link, address) => {
+                    let shown = self.source.as_ref().filter(|source| source.connection.link == link);
+                    self.events.extend(shown.map(|source| Event::NoUdp(source.track.peer, address)));
+                }
                 Notice::Path(_) => {}
-                Notice::NoUdp(link, address) if self.is_source(link) => self.events.push_back(Event::NoUdp(address)),
-                Notice::NoUdp(..) => {}
                 Notice::Down(link, reason, sentence) if self.is_source(link) => {
                     self.finish_end(now, true);
                     self.sender_down(now, reason, sentence);
@@ -118,10 +116,9 @@ impl Session {
             if replaces == Some(shown) {
                 // The same process came back, by its token: its id others know as well. Its numbers go on, its packet numbers
                 // start afresh.
-                self.past.add_connection(source);
                 source.reconnected(link);
-                let sender = source.sender;
-                self.events.push_back(Event::SenderUp { sender, name, address, host, again: true, film, pictures });
+                let peer = source.track.peer;
+                self.events.push_back(Event::SenderUp { peer, name, address, host, again: true, film, pictures });
                 return;
             }
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
@@ -136,9 +133,7 @@ impl Session {
                 return;
             }
             self.endpoint.leave(shown, Reason::Replaced, "");
-            self.drop_source();
-            let sentence = "another sender took its place".to_string();
-            self.events.push_back(Event::SenderDown { reason: None, sentence });
+            self.drop_source(None, "another sender took its place".to_string());
         }
         let connection = Connection::new(link, film || self.wants.patient);
         self.show(now, Waiter { connection, format: None });
@@ -155,11 +150,11 @@ impl Session {
         let Some(hello) = self.endpoint.hello(link) else { return };
         let (film, pictures) = (hello.offers.lossless, hello.offers.pictures);
         let name = hello.name.clone();
-        let sender = SenderId(self.next_sender);
-        self.next_sender += 1;
-        self.source = Some(Source::new(now, sender, film, connection, self.wants));
+        let peer = PeerId(self.next_peer);
+        self.next_peer += 1;
+        self.source = Some(Source::new(now, TrackId::only(peer), film, connection, self.wants));
         let (address, host) = (self.address(link), self.endpoint.host(link));
-        self.events.push_back(Event::SenderUp { sender, name, address, host, again: false, film, pictures });
+        self.events.push_back(Event::SenderUp { peer, name, address, host, again: false, film, pictures });
         if let Some(format) = format {
             self.take_format(format);
         }
@@ -167,17 +162,17 @@ impl Session {
 
     /// The sender that is shown is gone; who waited longest is next.
     fn sender_down(&mut self, now: Instant, reason: Option<Reason>, sentence: String) {
-        self.drop_source();
-        self.events.push_back(Event::SenderDown { reason, sentence });
+        self.drop_source(reason, sentence);
         if let Some(waiter) = self.waiting.first().and_then(|link| self.waiting.remove(link)) {
             self.show(now, waiter);
         }
     }
 
-    fn drop_source(&mut self) {
-        if let Some(source) = self.source.take() {
-            self.past.add_source(&source);
-        }
+    /// What there was of it is told as its.
+    fn drop_source(&mut self, reason: Option<Reason>, sentence: String) {
+        let Some(source) = self.source.take() else { return };
+        self.gone += &Received { assembly_bytes: 0, ..source.received() };
+        self.events.push_back(Event::SenderDown { peer: source.track.peer, reason, sentence });
     }
 
     /// Sound or a piece of a picture came from a sender that waits: it takes the place of one that sends nothing.
@@ -187,10 +182,10 @@ impl Session {
         }
         let Some(waiter) = self.waiting.remove(link) else { return };
         if let Some(source) = self.source.take() {
-            self.past.add_source(&source);
+            self.gone += &Received { assembly_bytes: 0, ..source.received() };
             self.waiting.add(Waiter { connection: source.connection, format: source.format });
             let sentence = "it sends nothing, and another sender does".to_string();
-            self.events.push_back(Event::SenderDown { reason: None, sentence });
+            self.events.push_back(Event::SenderDown { peer: source.track.peer, reason: None, sentence });
         }
         self.show(now, waiter);
         // Half a block of sound took it the place: like a piece of a picture it counts as an attempt, or two who send no more than
@@ -216,7 +211,7 @@ impl Session {
         }
         // A sender may say it as often as it likes; it is news once.
         if source.format.replace(format) != Some(format) {
-            self.events.push_back(Event::Format(format));
+            self.events.push_back(Event::Format(source.track, format));
         }
     }
 
@@ -242,7 +237,7 @@ impl Session {
                 let Some(source) = &mut self.source else { return };
                 source.datagram_came(now, *number, len, false);
                 source.clock.sample(now, *asked, *received, *replied);
-                self.events.extend(source.clock.mapping().map(Event::Clock));
+                self.events.extend(source.clock.mapping().map(|mapping| Event::Clock(source.track.peer, mapping)));
             }
             Incoming::Control(number) if self.is_source(link) => {
                 if let Some(source) = &mut self.source {
@@ -261,8 +256,8 @@ impl Session {
 
     fn handle_message(&mut self, now: Instant, (link, number): (LinkId, u64), message: &Message<'_>, bytes: usize) {
         let Some(source) = &mut self.source else { return };
-        self.stats.datagrams += 1;
-        self.stats.bytes += bytes as u64;
+        source.received.datagrams += 1;
+        source.received.bytes += bytes as u64;
         // Packet numbers, and what is told of them, are a connection's.
         let current = link == source.connection.link;
         if current {
@@ -302,23 +297,25 @@ impl Session {
         let Some(source) = &mut self.source else { return };
         match source.depacketizer.push(now, head, payload) {
             Pushed::Stored => source.goes_on(now),
-            Pushed::Slice { slice, whole } => {
+            Pushed::Slice(slice) => {
                 source.goes_on(now);
                 let evidence = source.proof.wants_evidence(now) && is_one(&slice);
-                self.stats.slices += 1;
-                self.events.push_back(Event::Slice(slice, whole));
+                source.received.slices += 1;
+                self.events.push_back(Event::Slice(source.track, slice));
                 if evidence {
                     self.sent(now);
                 }
             }
-            Pushed::Late => self.stats.late += 1,
-            Pushed::Bad => self.stats.bad += 1,
+            Pushed::Late => source.received.late += 1,
+            Pushed::Bad => source.received.bad += 1,
         }
     }
 
     fn take_recovered(&mut self, now: Instant) {
-        while let Some((head, payload)) = self.source.as_mut().and_then(|source| source.recovery.poll()) {
-            self.stats.recovered += 1;
+        while let Some(source) = &mut self.source
+            && let Some((head, payload)) = source.recovery.poll()
+        {
+            source.received.recovered += 1;
             self.take_fragment(now, head, &payload);
         }
     }
@@ -328,20 +325,22 @@ impl Session {
         let Some(source) = &mut self.source else { return };
         source.goes_on(now);
         source.blocks = source.blocks.max(number.saturating_add(1));
+        source.received.blocks += 1;
+        let track = source.track;
         self.sent(now);
-        self.stats.blocks += 1;
-        self.events.push_back(Event::Sound { number, capture, channels, samples });
+        self.events.push_back(Event::Sound { track, number, capture, channels, samples });
     }
 
     fn settle(&mut self, now: Instant) {
         let Some(source) = &mut self.source else { return };
+        let track = source.track;
         while let Some(settled) = source.depacketizer.poll_settled(now) {
             if settled.is_whole() {
-                self.stats.whole += 1;
+                source.received.whole += 1;
             } else if settled.count > 0 {
-                self.stats.partial += 1;
+                source.received.partial += 1;
             } else {
-                self.stats.lost += 1;
+                source.received.lost += 1;
             }
             if settled.count > 0 && !self.wants.patient {
                 // The wait follows the picture period as it is seen.
@@ -354,8 +353,8 @@ impl Session {
                     source.depacketizer.set_overtaken(source.connection.tracker.window(now), period);
                 }
             }
-            self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(Event::Part));
-            self.events.push_back(Event::Settled(settled));
+            self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(|part| Event::Part(track, part)));
+            self.events.push_back(Event::Settled(track, settled));
         }
         if !source.depacketizer.is_waiting() {
             source.connection.tracker.settle(now);
@@ -368,13 +367,14 @@ impl Session {
         let wants = self.wants;
         let Some(source) = &mut self.source else { return };
         let Some(end) = source.has_ended(now, wants, gone) else { return };
+        let track = source.track;
         while let Some(settled) = source.depacketizer.give_up(end) {
-            self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(Event::Part));
-            self.stats.partial += u64::from(settled.count > 0);
-            self.stats.lost += u64::from(settled.count == 0);
-            self.events.push_back(Event::Settled(settled));
+            self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(|part| Event::Part(track, part)));
+            source.received.partial += u64::from(settled.count > 0);
+            source.received.lost += u64::from(settled.count == 0);
+            self.events.push_back(Event::Settled(track, settled));
         }
-        self.events.push_back(Event::Finished);
+        self.events.push_back(Event::Finished(track));
         let (link, watched) = (source.connection.link, !source.film && !wants.patient);
         if watched && !gone {
             self.endpoint.part(now, link, "");
@@ -394,15 +394,15 @@ impl Core for Session {
 
     fn handle_command(&mut self, now: Instant, command: Command) {
         self.wakes(now);
-        let of = |sender: SenderId| move |source: &&mut Source| source.sender == sender;
+        let of = |track: TrackId| move |source: &&mut Source| source.track == track;
         match command {
-            Command::Shown(sender, more) => {
-                if let Some(source) = self.source.as_mut().filter(of(sender)) {
+            Command::Shown(track, more) => {
+                if let Some(source) = self.source.as_mut().filter(of(track)) {
                     source.connection.report.shown = source.connection.report.shown.saturating_add(more);
                 }
             }
-            Command::Written(sender, next) => {
-                if let Some(source) = self.source.as_mut().filter(of(sender)) {
+            Command::Written(track, next) => {
+                if let Some(source) = self.source.as_mut().filter(of(track)) {
                     source.written = Some(next);
                 }
             }
@@ -414,7 +414,7 @@ impl Core for Session {
             Command::Stop(sentence) => {
                 self.tell_stats();
                 self.endpoint.stop(&sentence);
-                self.drop_source();
+                self.source = None;
                 self.waiting = Waiting::default();
             }
         }
@@ -486,8 +486,8 @@ impl Core for Session {
                     }
                 }
                 Got::End(end) => {
-                    if self.source.as_mut().is_some_and(|source| source.end_said(now, end)) {
-                        self.events.push_back(Event::End(end));
+                    if let Some(source) = &mut self.source {
+                        source.end_said(now, end);
                     }
                 }
             }

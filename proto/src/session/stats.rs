@@ -1,5 +1,6 @@
 //! What the session counts, once a second, for `--stats json` and the overlay. The README explains the fields.
 
+use super::TrackId;
 use super::endpoint::Counters;
 use crate::media::rate_control::Bitrate;
 use crate::wire::report::Report;
@@ -66,6 +67,30 @@ pub struct PeerStats {
 /// A receiver's counters since its start.
 #[derive(Debug, Clone, Default)]
 pub struct ReceiverStats {
+    /// What came of all senders there were, added up.
+    pub total: Received,
+    /// The senders of now, in the order in which they came.
+    pub tracks: Vec<TrackStats>,
+    /// What was turned away.
+    pub counters: Counters,
+}
+
+/// What a receiver knows of one track.
+#[derive(Debug, Clone)]
+pub struct TrackStats {
+    /// Which.
+    pub track: TrackId,
+    /// What came of it since its sender came.
+    pub received: Received,
+    /// Round-trip time to its sender.
+    pub rtt: Duration,
+    /// Its sender is unheard for three seconds.
+    pub quiet: bool,
+}
+
+/// What came of a sender.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Received {
     /// Pictures that came whole.
     pub whole: u64,
     /// Pictures that came in part.
@@ -94,12 +119,33 @@ pub struct ReceiverStats {
     pub copied_blocks: u64,
     /// Blocks that came again.
     pub duplicate_blocks: u64,
-    /// Round-trip time.
-    pub rtt: Duration,
-    /// Bytes of unfinished slices held now.
+    /// Bytes of unfinished slices held now; none of a sender that is gone.
     pub assembly_bytes: u64,
-    /// What was turned away.
-    pub counters: Counters,
-    /// Unheard for three seconds, or nobody there.
-    pub quiet: bool,
+}
+
+impl std::ops::AddAssign<&Received> for Received {
+    fn add_assign(&mut self, more: &Received) {
+        let Received { whole, partial, lost, slices, datagrams, bytes, lost_packets, nacks, .. } = more;
+        let Received { recovered, late, bad, blocks, copied_blocks, duplicate_blocks, assembly_bytes, .. } = more;
+        let pairs = [
+            (&mut self.whole, whole),
+            (&mut self.partial, partial),
+            (&mut self.lost, lost),
+            (&mut self.slices, slices),
+            (&mut self.datagrams, datagrams),
+            (&mut self.bytes, bytes),
+            (&mut self.lost_packets, lost_packets),
+            (&mut self.nacks, nacks),
+            (&mut self.recovered, recovered),
+            (&mut self.late, late),
+            (&mut self.bad, bad),
+            (&mut self.blocks, blocks),
+            (&mut self.copied_blocks, copied_blocks),
+            (&mut self.duplicate_blocks, duplicate_blocks),
+            (&mut self.assembly_bytes, assembly_bytes),
+        ];
+        for (sum, more) in pairs {
+            *sum += more;
+        }
+    }
 }

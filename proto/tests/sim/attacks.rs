@@ -53,7 +53,7 @@ fn replayed_and_forged() {
     let sum = |of: fn(&eyeline_proto::session::endpoint::Counters) -> u64| counted.iter().map(of).sum::<u64>();
     assert_eq!(sum(|c| c.replayed) + sum(|c| c.forged) + sum(|c| c.unknown), 4 * injected, "{counted:?}");
     assert!(sum(|c| c.replayed) >= injected && sum(|c| c.forged) > injected && sum(|c| c.unknown) > injected / 2, "{counted:?}");
-    assert_eq!((watched.stats.bad, watched.stats.nacks, watched.senders.len()), (0, 0, 1));
+    assert_eq!((watched.stats.total.bad, watched.stats.total.nacks, watched.senders.len()), (0, 0, 1));
     assert!(!pair.world.sent_to.contains_key(&attacker()), "not one byte goes to the attacker");
 }
 

@@ -664,9 +664,9 @@ fn the_end_gives_out_what_came_of_the_last_picture() {
     events.extend(exchange(&mut receiver, &mut sender, now, |_| false));
     events.extend(drain(&mut receiver, now).events);
     let what = |event: &receiver::Event| match event {
-        receiver::Event::Part(part) => Some(format!("part of {}", part.picture)),
-        receiver::Event::Settled(settled) => Some(format!("settled {} of {}", settled.slices, settled.count)),
-        receiver::Event::Finished => Some("finished".to_string()),
+        receiver::Event::Part(_, part) => Some(format!("part of {}", part.picture)),
+        receiver::Event::Settled(_, settled) => Some(format!("settled {} of {}", settled.slices, settled.count)),
+        receiver::Event::Finished(_) => Some("finished".to_string()),
         _ => None,
     };
     let said: Vec<String> = events.iter().filter_map(what).collect();

@@ -13,7 +13,12 @@ fn lossy(name: &str, of: u64, params: &Params) -> Pair {
     let pair = run(name, Pair::new(of, params, Skews::USUAL, Stream::camera()), secs(30));
     let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
     let parity: u64 = source.stats.peers.iter().map(|peer| peer.parity).sum();
-    println!("{name}: {:.2} % whole, {} shards sent, {} fragments recovered", whole(&pair), parity, watched.stats.recovered);
+    println!(
+        "{name}: {:.2} % whole, {} shards sent, {} fragments recovered",
+        whole(&pair),
+        parity,
+        watched.stats.total.recovered
+    );
     assert!(source.targets.iter().all(|(_, target)| target.is_none()), "dice are no policer: {:?}", source.targets);
     drop((watched, source));
     pair

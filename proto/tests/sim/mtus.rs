@@ -122,7 +122,7 @@ fn each_viewer_has_its_own_cut_and_its_own_shards() {
     pair.world.run_until(secs(20));
     for watched in [pair.watched.borrow(), other.borrow()] {
         let all = watched.whole + watched.partial + watched.lost;
-        assert!(watched.whole * 100 >= all * 98 && watched.stats.bad == 0, "{} of {all} whole", watched.whole);
-        assert!(watched.stats.recovered > 100, "{}", watched.stats.recovered);
+        assert!(watched.whole * 100 >= all * 98 && watched.stats.total.bad == 0, "{} of {all} whole", watched.whole);
+        assert!(watched.stats.total.recovered > 100, "{}", watched.stats.total.recovered);
     }
 }

@@ -14,13 +14,14 @@ use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::hold_queue::HoldQueue;
 use eyeline_proto::media::reel::{Decoded, Ready, Reel, Turn};
-use eyeline_proto::session::receiver::{Command, Config, Event, SenderId, Session};
+use eyeline_proto::session::receiver::{Command, Config, Event, Session};
 use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Core, HostId, Output, StreamId};
+use eyeline_proto::session::{Core, HostId, Output, StreamId, TrackId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::slice::Head;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -93,7 +94,7 @@ pub struct Receiving {
     speaking: bool,
     mapping: Option<(u64, Mapping)>,
     commands: Vec<Command>,
-    sender: SenderId,
+    track: TrackId,
     /// As it is before anything is measured.
     hold: Option<Hold>,
     newest: Option<MediaTime>,
@@ -105,6 +106,8 @@ pub struct Receiving {
     /// When the queue is looked at next.
     wakes: Option<u64>,
     reel: Reel,
+    /// Slices that came of pictures that are not settled.
+    came: BTreeMap<u64, u8>,
     /// What is written: whole pictures, in order, as they are settled.
     assembly: Assembly,
 }
@@ -153,7 +156,7 @@ impl Receiving {
             speaking: false,
             mapping: None,
             commands: Vec::new(),
-            sender: SenderId::default(),
+            track: TrackId::default(),
             hold: None,
             newest: None,
             scan: Vec::new(),
@@ -162,12 +165,16 @@ impl Receiving {
             queue: HoldQueue::default(),
             wakes: None,
             reel: Reel::default(),
+            came: BTreeMap::new(),
             assembly: Assembly::new(64 << 20),
         };
         (Box::new(receiving), (watched, speaker))
     }
 
-    fn take_slice(&mut self, at: Moment, slice: Slice, whole: bool) {
+    fn take_slice(&mut self, at: Moment, slice: Slice) {
+        let came = self.came.entry(slice.picture).or_default();
+        *came += 1;
+        let whole = *came == slice.count;
         let (head, scan) = Head::decode(slice.body()).expect("a slice of ours has a head");
         self.scan.resize(scan.len(), 0);
         fill_scan(slice.picture, slice.index, &mut self.scan);
@@ -289,7 +296,7 @@ impl Receiving {
         watched.shown_at.push(shown);
         watched.shown.push(Shown { at: came.true_ns, picture: ready.picture, latency: shown.saturating_sub(captured) });
         watched.held.push(shown - DECODE - came.true_ns);
-        self.commands.push(Command::Shown(self.sender, 1));
+        self.commands.push(Command::Shown(self.track, 1));
         self.queue.took(Duration::from_nanos(DECODE));
         let seen = at.local + Duration::from_nanos(DECODE);
         let Some(captured) = self.mapping.and_then(|(_, mapping)| mapping.captured(ready.capture, seen)) else { return };
@@ -303,6 +310,7 @@ impl Receiving {
     fn settle(&mut self, at: Moment, settled: Settled) {
         let mut watched = self.watched.borrow_mut();
         watched.settled.push(settled);
+        self.came.remove(&settled.picture);
         match settled {
             whole if whole.is_whole() => watched.whole += 1,
             Settled { slices: 0, .. } => watched.lost += 1,
@@ -321,10 +329,10 @@ impl Receiving {
     fn handle_event(&mut self, at: Moment, event: Event) {
         let mut sentence = None;
         match event {
-            Event::Slice(slice, whole) => self.take_slice(at, slice, whole),
-            Event::Part(part) => self.take_part(at, part),
-            Event::Settled(settled) => self.settle(at, settled),
-            Event::Sound { number, capture, channels, samples } => {
+            Event::Slice(_, slice) => self.take_slice(at, slice),
+            Event::Part(_, part) => self.take_part(at, part),
+            Event::Settled(_, settled) => self.settle(at, settled),
+            Event::Sound { number, capture, channels, samples, .. } => {
                 let mut watched = self.watched.borrow_mut();
                 watched.blocks.push(number);
                 let ahead = self.newest.map_or(Duration::ZERO, |newest| capture.saturating_since(newest));
@@ -332,13 +340,13 @@ impl Receiving {
                 drop(watched);
                 self.speaker.borrow_mut().push(at, number, capture, channels, &samples);
             }
-            Event::Clock(mapping) => self.take_clock(at, mapping),
-            Event::SenderUp { sender, name, again, film, .. } => {
-                (self.sender, self.film) = (sender, film);
+            Event::Clock(_, mapping) => self.take_clock(at, mapping),
+            Event::SenderUp { peer, name, again, film, .. } => {
+                (self.track, self.film) = (TrackId::only(peer), film);
                 self.shown_source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
                 self.watched.borrow_mut().senders.push((at.true_ns, name.clone()));
                 if self.watched.borrow().stuck {
-                    self.commands.push(Command::Written(sender, 0));
+                    self.commands.push(Command::Written(self.track, 0));
                 }
                 if !again {
                     self.mapping = None;
@@ -347,31 +355,30 @@ impl Receiving {
                     self.watched.borrow_mut().hold = fresh;
                     (self.backlog, self.reel) = (Backlog::default(), Reel::default());
                     self.assembly.clear();
+                    self.came.clear();
                     self.queue.clear();
                 }
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));
             }
-            Event::SenderDown { reason, sentence: why } => sentence = Some(format!("down {reason:?} {why}")),
-            Event::Format(format) => {
+            Event::SenderDown { reason, sentence: why, .. } => sentence = Some(format!("down {reason:?} {why}")),
+            Event::Format(_, format) => {
                 if format.channels > 0 && !std::mem::replace(&mut self.speaking, true) {
                     self.ticks.push((self.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
                 }
                 sentence = Some(format!("format first={}", format.first));
             }
-            Event::Path => sentence = Some("path".to_string()),
-            Event::End(end) => sentence = Some(format!("end {end:?}")),
-            Event::Finished => {
+            Event::Finished(_) => {
                 self.watched.borrow_mut().finished = Some(at.true_ns);
                 sentence = Some("finished".to_string());
             }
-            Event::Quiet(on) => sentence = Some(format!("quiet {on}")),
-            Event::NoUdp(address) => sentence = Some(format!("no udp {address}")),
+            Event::Quiet(_, on) => sentence = Some(format!("quiet {on}")),
+            Event::NoUdp(_, address) => sentence = Some(format!("no udp {address}")),
             Event::Narrow { narrow, .. } => sentence = Some(format!("narrow {narrow}")),
             Event::TurnedAway(from, why) => sentence = Some(format!("turned away {from}: {why}")),
             Event::Unreachable { error: why, fatal, .. } => sentence = Some(format!("unreachable fatal={fatal}: {why}")),
             Event::Stats(stats) => {
                 let mut watched = self.watched.borrow_mut();
-                watched.assembly_bytes = watched.assembly_bytes.max(stats.assembly_bytes);
+                watched.assembly_bytes = watched.assembly_bytes.max(stats.total.assembly_bytes);
                 watched.stats = *stats;
             }
         }

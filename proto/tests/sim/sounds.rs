@@ -58,7 +58,7 @@ fn a_path_that_loses_nothing_carries_no_copy() {
         pair.world.tap = Some(Vec::new());
         pair.world.run_until(secs(30));
         assert_eq!(copies(&pair), 0, "scenario {of} {:?} resent {}", pair.source.borrow().targets, pair.source.borrow().resent());
-        let stats = &pair.watched.borrow().stats;
+        let stats = &pair.watched.borrow().stats.total;
         assert_eq!((stats.copied_blocks, stats.duplicate_blocks), (0, 0), "scenario {of}");
         assert!(stats.blocks > 2800, "{}", stats.blocks);
     }
@@ -80,7 +80,7 @@ fn a_stalled_tcp_makes_one_gap_and_the_latency_is_what_it_was() {
         let pieces = copies(&pair);
         // Ten seconds of two pieces a block, and what was asked for anew where the stall went on.
         assert!((1900..2400).contains(&pieces), "{pieces} pieces");
-        let stats = &pair.watched.borrow().stats;
+        let stats = &pair.watched.borrow().stats.total;
         assert!(stats.blocks > 2880 && stats.duplicate_blocks < 60, "{} blocks, {} twice", stats.blocks, stats.duplicate_blocks);
     }
 }

@@ -7,8 +7,8 @@ use super::sending::a_receiver;
 use eyeline_proto::crypto::{Handshake, Key, Opener, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::picture::{Sampling, Size};
-use eyeline_proto::session::receiver::{Command, Config, Event, SenderId, Session};
-use eyeline_proto::session::{Core, StreamId};
+use eyeline_proto::session::receiver::{Command, Config, Event, Session};
+use eyeline_proto::session::{Core, PeerId, StreamId, TrackId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Header, Message};
 use eyeline_proto::wire::preamble::{Answer, Opening};
@@ -66,15 +66,20 @@ impl Victim {
         let up = |event: &Event| match event {
             Event::SenderUp { name, again, .. } => Some(format!("{name}{}", if *again { " again" } else { "" })),
             Event::SenderDown { .. } => Some("down".to_string()),
-            Event::Finished => Some("finished".to_string()),
+            Event::Finished(_) => Some("finished".to_string()),
             _ => None,
         };
         self.events.iter().filter_map(up).collect()
     }
 
     fn finished(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Event::Finished)).count()
+        self.events.iter().filter(|event| matches!(event, Event::Finished(_))).count()
     }
+}
+
+/// What the so manieth sender sends.
+fn track(number: u64) -> TrackId {
+    TrackId::only(PeerId(number))
 }
 
 /// A sender that says what it is told to.
@@ -313,7 +318,7 @@ fn a_mute_sender_gives_way() {
         other_mute.datagram(&mut victim, &Message::Ping(5));
         real.picture(&mut victim, 0);
         assert_eq!(victim.names(), ["host 1", "down", "host 3"]);
-        assert!(victim.events.iter().any(|event| matches!(event, Event::Format(_))), "what it said while it waited is told");
+        assert!(victim.events.iter().any(|event| matches!(event, Event::Format(..))), "what it said while it waited is told");
         assert_eq!(victim.events.iter().filter(|event| matches!(event, Event::Slice(..))).count(), 1);
         let mut closed = std::mem::take(&mut victim.closed);
         closed.sort_unstable();
@@ -414,7 +419,7 @@ fn a_report_counts_from_where_its_connection_began() {
     first.format(&mut victim);
     for number in 0..100 {
         first.picture(&mut victim, number);
-        victim.session.handle_command(victim.now, Command::Shown(SenderId(0), 1));
+        victim.session.handle_command(victim.now, Command::Shown(track(0), 1));
         victim.pass(ms(30));
     }
     victim.pass(ms(200));
@@ -424,7 +429,7 @@ fn a_report_counts_from_where_its_connection_began() {
     second.picture(&mut victim, 100);
     first.picture(&mut victim, 101);
     second.picture(&mut victim, 102);
-    victim.session.handle_command(victim.now, Command::Shown(SenderId(0), 3));
+    victim.session.handle_command(victim.now, Command::Shown(track(0), 3));
     victim.pass(ms(200));
     let report = second.report(&mut victim);
     assert_eq!((report.highest + 1, report.received, report.lost), (second.next, second.next, 0));
@@ -445,9 +450,9 @@ fn what_was_written_and_shown_of_a_former_sender_says_nothing_of_the_next() {
     for number in 0..5 {
         second.picture(&mut victim, number);
     }
-    victim.session.handle_command(victim.now, Command::Written(SenderId(1), 4));
-    victim.session.handle_command(victim.now, Command::Written(SenderId(0), 1));
-    victim.session.handle_command(victim.now, Command::Shown(SenderId(0), 9));
+    victim.session.handle_command(victim.now, Command::Written(track(1), 4));
+    victim.session.handle_command(victim.now, Command::Written(track(0), 1));
+    victim.session.handle_command(victim.now, Command::Shown(track(0), 9));
     victim.pass(ms(200));
     let report = second.report(&mut victim);
     assert_eq!((report.settled, report.shown), (4, 0));
@@ -464,7 +469,7 @@ fn a_standstill_is_not_called_a_firewall() {
     victim.session.handle_timeout(victim.now);
     victim.drain();
     victim.pass(ms(1900));
-    let blamed = |victim: &Victim| victim.events.iter().any(|event| matches!(event, Event::NoUdp(_)));
+    let blamed = |victim: &Victim| victim.events.iter().any(|event| matches!(event, Event::NoUdp(..)));
     assert!(!blamed(&victim), "two seconds have not been watched");
     victim.pass(ms(200));
     assert!(blamed(&victim));

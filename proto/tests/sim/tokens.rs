@@ -70,11 +70,11 @@ fn recorded(session: &mut sending::Session, key: &Psk, now: std::time::Instant) 
     dialler.handle_dialled(now, HostId(0), Ok((StreamId(1), private(1, 9688))));
     session.handle_accepted(now, StreamId(1), private(2, 40_000));
     let mut recording = Recording { stream: Vec::new(), datagrams: Vec::new() };
-    let mut path = false;
+    let mut answered = false;
     for _ in 0..10 {
         dialler.handle_timeout(now);
         let there = drain(&mut dialler, now);
-        path |= there.events.iter().any(|event| matches!(event, receiving::Event::Path));
+        answered |= there.events.iter().any(|event| matches!(event, receiving::Event::Clock(..)));
         for (_, bytes) in there.stream {
             session.handle_stream(now, StreamId(1), &bytes);
             recording.stream.push(bytes);
@@ -92,7 +92,7 @@ fn recorded(session: &mut sending::Session, key: &Psk, now: std::time::Instant) 
             dialler.handle_datagram(now, private(1, 9688), &mut bytes);
         }
     }
-    assert!(path && recording.datagrams.len() > 3, "the session is one");
+    assert!(answered && recording.datagrams.len() > 3, "the session is one");
     recording
 }
 

@@ -71,7 +71,11 @@ fn walk(of: u64) {
     for second in 1..=CALM + STORM {
         pair.world.run_until(secs(second));
         let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
-        assert!(watched.stats.assembly_bytes < 20 << 20, "walk {of}: {} bytes are put together", watched.stats.assembly_bytes);
+        assert!(
+            watched.stats.total.assembly_bytes < 20 << 20,
+            "walk {of}: {} bytes are put together",
+            watched.stats.total.assembly_bytes
+        );
         assert!(source.stats.log_bytes < 17 << 20, "walk {of}: the log has {} bytes", source.stats.log_bytes);
     }
     pair.world.run_until(calm + secs(AFTER));

@@ -24,8 +24,9 @@ use crate::slot::{Slot, Taken};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::playout;
+use eyeline_proto::session::TrackId;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::receiver::{self, Command, Event, SenderId, Session};
+use eyeline_proto::session::receiver::{self, Command, Event, Session};
 use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::wire::record::{Media, Reason};
 use files::Files;
@@ -45,13 +46,13 @@ impl notes::Note for Note {
     fn kind(&self) -> notes::Kind {
         use notes::Kind;
         match self {
-            Note::Net(Event::SenderUp { again: false, sender, .. }) => Kind::Came(sender.0),
+            Note::Net(Event::SenderUp { again: false, peer, .. }) => Kind::Came(peer.0),
             // One is shown at a time.
             Note::Net(Event::SenderDown { .. }) => Kind::Left(0),
             Note::Net(Event::Unreachable { fatal: true, .. }) => Kind::Kept,
-            Note::Net(Event::Quiet(_)) => Kind::State(0),
+            Note::Net(Event::Quiet(..)) => Kind::State(0),
             Note::Net(Event::Stats(_)) => Kind::State(1),
-            Note::Net(Event::Finished) => Kind::State(2),
+            Note::Net(Event::Finished(_)) => Kind::State(2),
             Note::FileEnded => Kind::State(3),
             Note::Net(_) => Kind::Said,
         }
@@ -94,7 +95,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     if let Some((_, feed)) = &speaker {
         lock(feed).target(hold.sound_due());
     }
-    let current = Current::new(Track::new(SenderId::default(), hold.clone()));
+    let current = Current::new(Track::new(TrackId::default(), hold.clone()));
 
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
     let decodes = config.window || files.is_none();
@@ -251,10 +252,10 @@ impl Recv<'_> {
         }
     }
 
-    fn show(&mut self, decode::Ready { sender, picture: ready }: decode::Ready) -> Result<(), Failure> {
+    fn show(&mut self, decode::Ready { track: of, picture: ready }: decode::Ready) -> Result<(), Failure> {
         let track = self.current.get();
         // The last of a sender whose place another has taken.
-        if track.reel.sender() != sender {
+        if track.reel.track() != of {
             return Ok(());
         }
         self.canvas = track.reel.canvas().clone();
@@ -265,7 +266,7 @@ impl Recv<'_> {
         // Where a file is written and no window open, shown means written.
         let written = self.files.as_ref().filter(|_| self.pool.is_none()).map(|files| files.recorder.written());
         let shown = written.unwrap_or(self.shown + 1);
-        self.net.leave(Command::Shown(sender, shown - std::mem::replace(&mut self.shown, shown)));
+        self.net.leave(Command::Shown(of, shown - std::mem::replace(&mut self.shown, shown)));
         self.report.size(ready.size);
         if let Some((inlet, _)) = &self.holding {
             inlet.took(at.saturating_duration_since(ready.released));
@@ -306,8 +307,8 @@ impl Recv<'_> {
                 }
                 self.tell_screen();
             }
-            Event::SenderDown { reason, sentence } => return self.sender_down(&sentence, reason),
-            Event::Quiet(quiet) => {
+            Event::SenderDown { reason, sentence, .. } => return self.sender_down(&sentence, reason),
+            Event::Quiet(_, quiet) => {
                 if quiet {
                     tracing::warn!("no signal for 3 s: waiting for it to come back");
                 }
@@ -320,15 +321,15 @@ impl Recv<'_> {
                 self.tell_screen();
             }
             // A live sender that is only watched has been left; the next one may come.
-            Event::Finished if !self.film && self.files.is_none() && self.config.common.reconnect => {}
-            Event::Finished => {
+            Event::Finished(_) if !self.film && self.files.is_none() && self.config.common.reconnect => {}
+            Event::Finished(_) => {
                 tracing::info!("the end: everything is here");
                 self.net.command(Command::Stop(String::new()));
                 // Files are finished by `finish`.
                 return Ok(Some(End::Over));
             }
-            Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
-            Event::Narrow { address, narrow } => self.doorman.narrow("the sender", address, narrow),
+            Event::NoUdp(_, address) => self.doorman.no_udp(address, &self.config.common.meet),
+            Event::Narrow { address, narrow, .. } => self.doorman.narrow("the sender", address, narrow),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, error, fatal } => {
                 if self.sender.is_none() {
@@ -347,8 +348,8 @@ impl Recv<'_> {
                 }
             }
             // The fanout keeps these to itself.
-            Event::Slice(..) | Event::Part(_) | Event::Settled(_) | Event::Sound { .. } | Event::Clock(_) => {}
-            Event::Format(_) | Event::Path | Event::End(_) => {}
+            Event::Slice(..) | Event::Part(..) | Event::Settled(..) | Event::Sound { .. } | Event::Clock(..) => {}
+            Event::Format(..) => {}
         }
         Ok(None)
     }
@@ -432,7 +433,7 @@ fn nothing_came(sender: Option<&Sender>, awaited: &Awaited) -> Failure {
 
 /// Whether a picture or sound has come by now.
 fn brought_anything(stats: &ReceiverStats) -> bool {
-    stats.whole + stats.partial + stats.blocks > 0
+    stats.total.whole + stats.total.partial + stats.total.blocks > 0
 }
 
 fn outside(

@@ -6,7 +6,7 @@ use crate::net;
 use eyeline_proto::media::playout;
 use eyeline_proto::media::reel::Ready;
 use eyeline_proto::picture::Size;
-use eyeline_proto::session::stats::ReceiverStats;
+use eyeline_proto::session::stats::{ReceiverStats, TrackStats};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -110,8 +110,8 @@ impl Report {
     pub fn second(&mut self, stats: &ReceiverStats, outside: &Outside) -> Result<Vec<String>, Failure> {
         let (bytes, lost, shown_before) = self.before;
         let fps = outside.shown.saturating_sub(shown_before);
-        let mbit = stats::mbit(stats.bytes.saturating_sub(bytes));
-        let lines = self.lines(stats, fps, mbit, stats.lost_packets.saturating_sub(lost));
+        let mbit = stats::mbit(stats.total.bytes.saturating_sub(bytes));
+        let lines = self.lines(stats, fps, mbit, stats.total.lost_packets.saturating_sub(lost));
         if self.print {
             let mut object = self.object(stats, outside, Span::Second);
             (object["fps"], object["mbit_s"]) = (fps.into(), mbit.into());
@@ -120,7 +120,7 @@ impl Report {
         self.stages.each().into_iter().for_each(|(_, times)| times.next_second());
         self.interval.next_second();
         self.lips.next_second();
-        self.before = (stats.bytes, stats.lost_packets, outside.shown);
+        self.before = (stats.total.bytes, stats.total.lost_packets, outside.shown);
         Ok(lines)
     }
 
@@ -132,7 +132,7 @@ impl Report {
         let run = self.started.elapsed();
         let mut object = self.object(stats, outside, Span::Run);
         object["fps"] = stats::a_second(outside.shown.into(), run).into();
-        object["mbit_s"] = stats::a_second(stats.bytes as f64 * 8.0 / 1e6, run).into();
+        object["mbit_s"] = stats::a_second(stats.total.bytes as f64 * 8.0 / 1e6, run).into();
         stats::make_total(&mut object, run, &["rtt_ms", "assembly_bytes", "quiet"]);
         if let Some(sound) = object["sound"].as_object_mut() {
             sound.retain(|field, _| !SOUND_NOW.contains(&field.as_str()));
@@ -148,19 +148,19 @@ impl Report {
             self.stages.each().into_iter().map(|(name, times)| (name.to_string(), times.value(span))).collect();
         let mut object = json!({
             "role": "recv",
-            "whole": stats.whole, "partial": stats.partial, "lost": stats.lost,
+            "whole": stats.total.whole, "partial": stats.total.partial, "lost": stats.total.lost,
             "shown": outside.shown, "shown_in_part": self.partial,
-            "slices": stats.slices, "slices_dropped": outside.slices_dropped,
-            "late_fragments": stats.late, "recovered": stats.recovered, "bad_fragments": stats.bad,
-            "datagrams": stats.datagrams, "bytes": stats.bytes,
-            "lost_packets": stats.lost_packets, "nacks": stats.nacks,
+            "slices": stats.total.slices, "slices_dropped": outside.slices_dropped,
+            "late_fragments": stats.total.late, "recovered": stats.total.recovered, "bad_fragments": stats.total.bad,
+            "datagrams": stats.total.datagrams, "bytes": stats.total.bytes,
+            "lost_packets": stats.total.lost_packets, "nacks": stats.total.nacks,
             // Of a peer that is gone it is not known.
-            "rtt_ms": (!stats.quiet).then(|| ms(stats.rtt)),
+            "rtt_ms": here(stats).map(|track| ms(track.rtt)),
             "latency_ms": latency, "interval_ms": self.interval.value(span),
-            "blocks": stats.blocks, "copied_blocks": stats.copied_blocks, "duplicate_blocks": stats.duplicate_blocks,
+            "blocks": stats.total.blocks, "copied_blocks": stats.total.copied_blocks, "duplicate_blocks": stats.total.duplicate_blocks,
             "sound": outside.sound.map(|(sound, dropped)| describe(sound, dropped)),
             "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
-            "assembly_bytes": stats.assembly_bytes, "quiet": stats.quiet,
+            "assembly_bytes": stats.total.assembly_bytes, "quiet": here(stats).is_none(),
             "rejected": stats::rejected(stats.counters, outside.net.turned_away),
         });
         stats::add_errors(&mut object, &outside.net);
@@ -169,13 +169,11 @@ impl Report {
 
     /// What the overlay says. Of a peer that is gone or silent nothing is known now, and nothing is said.
     fn lines(&mut self, stats: &ReceiverStats, fps: u32, mbit: f64, lost: u64) -> Vec<String> {
-        if stats.quiet {
-            return vec!["no figures: no signal".to_string()];
-        }
+        let Some(here) = here(stats) else { return vec!["no figures: no signal".to_string()] };
         let size = self.picture.map_or_else(|| "no picture".to_string(), |size| size.to_string());
         let mut lines = vec![
             format!("{size}  {fps} pictures/s  {mbit:.1} Mbit/s"),
-            format!("loss {lost} packets/s  {} partial  {} lost", stats.partial, stats.lost),
+            format!("loss {lost} packets/s  {} partial  {} lost", stats.total.partial, stats.total.lost),
         ];
         if let Some([p50, p95, _]) = self.stages.all.percentiles() {
             lines.push(format!("latency  p50 {:.1} ms  p95 {:.1} ms", ms(p50), ms(p95)));
@@ -184,9 +182,14 @@ impl Report {
             let word = if lip < 0.0 { "late" } else { "early" };
             lines.push(format!("sound {:.1} ms {word}", lip.abs()));
         }
-        lines.push(format!("round trip {:.1} ms", ms(stats.rtt)));
+        lines.push(format!("round trip {:.1} ms", ms(here.rtt)));
         lines
     }
+}
+
+/// The one that is shown, if something is heard of it.
+fn here(stats: &ReceiverStats) -> Option<&TrackStats> {
+    stats.tracks.iter().find(|track| !track.quiet)
 }
 
 /// Fields of `sound` that are about this moment.
@@ -255,6 +258,8 @@ fn describe(sound: playout::Stats, dropped: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eyeline_proto::session::TrackId;
+    use eyeline_proto::session::stats::Received;
 
     fn outside() -> Outside {
         let net = net::Counters { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Counters::default() };
@@ -271,8 +276,9 @@ mod tests {
     #[test]
     fn of_a_peer_that_is_gone_no_figures_are_shown_as_if_they_were_now() {
         let mut report = Report::new(false);
-        let here = ReceiverStats { rtt: Duration::from_millis(20), ..ReceiverStats::default() };
-        let gone = ReceiverStats { quiet: true, ..here.clone() };
+        let (track, received) = (TrackId::default(), Received::default());
+        let shown = |quiet| TrackStats { track, received, rtt: Duration::from_millis(20), quiet };
+        let [here, gone] = [false, true].map(|quiet| ReceiverStats { tracks: vec![shown(quiet)], ..ReceiverStats::default() });
         let lines = |report: &mut Report, stats| report.second(stats, &outside()).expect("nothing is printed");
         assert!(lines(&mut report, &here).contains(&"round trip 20.0 ms".to_string()));
         assert_eq!(lines(&mut report, &gone), ["no figures: no signal"]);

@@ -10,7 +10,7 @@ use crate::present::overlay::Overlay;
 use crate::present::window::{self, Look, Options, Window};
 use crate::slot::{Slot, Taken};
 use eyeline_proto::picture::Size;
-use eyeline_proto::session::receiver::SenderId;
+use eyeline_proto::session::TrackId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ impl Preview {
         };
         let options = Options { title: format!("{} - Eyeline preview", plan.what()), size, fullscreen: false };
         let window = Window::open(&options).map_err(lost)?;
-        let (reel, ready) = (SharedReel::new(SenderId::default()), Slot::newest());
+        let (reel, ready) = (SharedReel::new(TrackId::default()), Slot::newest());
         let pool = decode::Pool::new(WORKERS, ready.clone(), drop).code(ExitCode::Failed)?;
         Ok(Preview { window, overlay: Overlay::default(), reel, ready, pool, awaited: String::new(), seen: false })
     }

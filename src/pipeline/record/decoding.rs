@@ -11,7 +11,8 @@ use crate::slot::{Closed, Slot};
 use eyeline_proto::media::assemble::AccessUnit;
 use eyeline_proto::media::depacketizer::Slice;
 use eyeline_proto::picture::{Pool, Sampling, Size};
-use eyeline_proto::session::receiver::{Command, SenderId};
+use eyeline_proto::session::TrackId;
+use eyeline_proto::session::receiver::Command;
 use eyeline_proto::wire::slice::Head;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -25,7 +26,7 @@ const DECODED_BYTES: usize = 64 << 20;
 
 /// A settled picture, and whose.
 pub(super) struct Unit {
-    pub session: u64,
+    pub track: TrackId,
     pub picture: AccessUnit,
     /// Of the stream, where the sender says one.
     pub rate: Option<Rate>,
@@ -67,7 +68,7 @@ impl Sink {
 /// What fills the holes of the next picture: of one sender alone, for nobody is shown what another sent.
 #[derive(Default)]
 struct Before {
-    session: u64,
+    track: TrackId,
     planes: Option<Planes>,
     stitcher: Option<Stitcher>,
 }
@@ -101,12 +102,12 @@ impl Decoding {
 
     /// Decodes a picture and hands it on.
     fn hand_on(&mut self, unit: &Unit) -> Result<(), Closed> {
-        if self.before.session != unit.session {
-            self.before = Before { session: unit.session, ..Before::default() };
+        if self.before.track != unit.track {
+            self.before = Before { track: unit.track, ..Before::default() };
         }
         let picture = &unit.picture;
         let (captured, position, received) = (picture.capture, picture.position, picture.received);
-        let moment = Moment { session: unit.session, captured, position, received };
+        let moment = Moment { session: unit.track.peer.0, captured, position, received };
         let (number, rate) = (picture.number, unit.rate);
         match &self.sink {
             Sink::Y4m(thread) => {
@@ -147,13 +148,12 @@ impl writers::Writer for Decoding {
         }
         let decoded = Instant::now();
         self.told.written.fetch_add(1, Ordering::Relaxed);
-        let sender = SenderId(unit.session);
         if let Some(commands) = self.told.back.get() {
-            commands.command(Command::Written(sender, unit.picture.number + 1));
+            commands.command(Command::Written(unit.track, unit.picture.number + 1));
         }
         if let Some(ready) = &self.told.ready {
             // Closed only when the program ends.
-            let _ = ready.push(Ready { sender, picture: unit.picture.ready(decoded) });
+            let _ = ready.push(Ready { track: unit.track, picture: unit.picture.ready(decoded) });
         }
         Ok(())
     }
@@ -232,6 +232,7 @@ mod tests {
     use crate::present::writers::{Overwrite, Writer as _};
     use eyeline_proto::media::assemble::Assembly;
     use eyeline_proto::media::depacketizer::Settled;
+    use eyeline_proto::session::PeerId;
 
     const SIZE: Size = Size { width: 16, height: 64 };
 
@@ -248,7 +249,7 @@ mod tests {
             assembly.slice(Slice::new(picture, index as u8, 4, bytes), Instant::now());
         }
         let picture = assembly.settled(Settled { picture, slices: tops.len() as u8, count: 4 }).unwrap();
-        Unit { session, picture, rate: Rate::new(10, 1) }
+        Unit { track: TrackId::only(PeerId(session)), picture, rate: Rate::new(10, 1) }
     }
 
     /// What is in a file of these pictures.

@@ -1,14 +1,13 @@
 //! What a receiving session is made with, what the application says to it, and what it is told.
 
-use super::source::SenderId;
 use crate::media::clock::{Epoch, Mapping};
 use crate::media::depacketizer::{Part, Settled, Slice};
-use crate::session::HostId;
 use crate::session::link::Identity;
 use crate::session::stats::ReceiverStats;
 use crate::session::unreachable::Unreachable;
+use crate::session::{HostId, PeerId, TrackId};
 use crate::time::MediaTime;
-use crate::wire::record::{End, Format, Reason};
+use crate::wire::record::{Format, Reason};
 use std::net::SocketAddr;
 
 /// How a receiver is set up.
@@ -25,11 +24,11 @@ pub struct Config {
 
 /// What the application says.
 pub enum Command {
-    /// So many more pictures of this sender were shown.
-    Shown(SenderId, u32),
-    /// Every picture of this sender below this number is written: a film's sender may go on.
-    Written(SenderId, u64),
-    /// A used slice's buffer.
+    /// So many more pictures of this track were shown.
+    Shown(TrackId, u32),
+    /// Every picture of this track below this number is written: a film's sender may go on.
+    Written(TrackId, u64),
+    /// A used slice's buffer, whose ever it was.
     Recycle(Vec<u8>),
     /// Say goodbye, with this sentence.
     Stop(String),
@@ -39,8 +38,8 @@ pub enum Command {
 pub enum Event {
     /// A sender is here.
     SenderUp {
-        /// What it is called in commands. What comes from now on is its.
-        sender: SenderId,
+        /// What it is called from now on.
+        peer: PeerId,
         /// Its name.
         name: String,
         /// Where it is.
@@ -55,17 +54,17 @@ pub enum Event {
         pictures: bool,
     },
     /// What it sends, whenever that changes.
-    Format(Format),
-    /// Datagrams flow.
-    Path,
-    /// A slice is whole; `whole` if that made the picture whole.
-    Slice(Slice, bool),
+    Format(TrackId, Format),
+    /// A slice is whole.
+    Slice(TrackId, Slice),
     /// What came of a slice whose picture will not become whole; before that picture's [`Event::Settled`].
-    Part(Part),
+    Part(TrackId, Part),
     /// A picture is whole, or will not become so. In order, each number once.
-    Settled(Settled),
+    Settled(TrackId, Settled),
     /// A block of sound.
     Sound {
+        /// Whose.
+        track: TrackId,
         /// Its number.
         number: u64,
         /// When its first sample was caught.
@@ -75,30 +74,33 @@ pub enum Event {
         /// Interleaved s16, little endian.
         samples: Vec<u8>,
     },
-    /// How the sender's clock maps to ours, whenever it is known better.
-    Clock(Mapping),
-    /// How much there is in all; then [`Event::Finished`].
-    End(End),
-    /// Everything is here, or was waited for. A live sender that is only watched (no file is written) is then left.
-    Finished,
-    /// Nothing was heard from the sender for so long that it counts as lost (only shown), or it is back.
-    Quiet(bool),
-    /// The sender is gone.
+    /// How a sender's clock maps to ours, whenever it is known better.
+    Clock(PeerId, Mapping),
+    /// The track has ended: everything is here, or was waited for. A live sender that is only watched (no file is written) is then
+    /// left.
+    Finished(TrackId),
+    /// Nothing was heard from a sender for so long that it counts as lost (only shown), or it is back.
+    Quiet(PeerId, bool),
+    /// A sender is gone.
     SenderDown {
+        /// Which.
+        peer: PeerId,
         /// What it said, if it said goodbye.
         reason: Option<Reason>,
         /// Why.
         sentence: String,
     },
-    /// Whether small datagrams of the sender come and those of pictures do not: the path takes none so long.
+    /// Whether small datagrams of a sender come and those of pictures do not: the path takes none so long.
     Narrow {
+        /// Which sender.
+        peer: PeerId,
         /// Where the sender is.
         address: SocketAddr,
         /// They do not; or they do again.
         narrow: bool,
     },
-    /// UDP does not pass.
-    NoUdp(SocketAddr),
+    /// UDP does not pass from this sender.
+    NoUdp(PeerId, SocketAddr),
     /// Somebody was turned away.
     TurnedAway(SocketAddr, String),
     /// A host cannot be reached.

@@ -8,8 +8,10 @@ use crate::media::depacketizer::{Depacketizer, Limits};
 use crate::media::nack::Tracker;
 use crate::media::recovery::Recovery;
 use crate::media::train::Collector;
+use crate::session::TrackId;
 use crate::session::hearing::Hearing;
 use crate::session::link::LinkId;
+use crate::session::stats::Received;
 use crate::wire::datagram::FragmentHead;
 use crate::wire::record::{End, Format};
 use crate::wire::report::Report;
@@ -26,10 +28,6 @@ const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: 64 << 20, wait: Du
 
 /// After the end record the rest is waited for this long from the last piece of it that came.
 const END_WAIT: Duration = Duration::from_secs(2);
-
-/// Names a sender across all its connections; never used twice in a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct SenderId(pub u64);
 
 /// What is counted since the connection began (PROTOCOL.md §5.8).
 pub(super) struct Connection {
@@ -97,7 +95,7 @@ pub(super) struct Wants {
 
 /// See the module text.
 pub(super) struct Source {
-    pub sender: SenderId,
+    pub track: TrackId,
     /// It skips nothing.
     pub film: bool,
     pub connection: Connection,
@@ -119,13 +117,17 @@ pub(super) struct Source {
     pub format: Option<Format>,
     pub proof: Proof,
     pub ending: Ending,
+    /// What is counted elsewhere is added by [`Source::received`].
+    pub received: Received,
+    /// Packets that its earlier connections lost.
+    lost_before: u64,
 }
 
 impl Source {
-    pub fn new(now: Instant, sender: SenderId, film: bool, connection: Connection, wants: Wants) -> Self {
+    pub fn new(now: Instant, track: TrackId, film: bool, connection: Connection, wants: Wants) -> Self {
         let limits = if film || wants.patient { PATIENT_LIMITS } else { LIVE_LIMITS };
         Source {
-            sender,
+            track,
             former: None,
             clock: Estimate::new(),
             depacketizer: Depacketizer::new(limits),
@@ -142,17 +144,32 @@ impl Source {
             ending: Ending::Open,
             film,
             connection,
+            received: Received::default(),
+            lost_before: 0,
         }
     }
 
     /// The same process came back: pictures and blocks go on, and all that is counted by connection starts afresh.
     pub fn reconnected(&mut self, link: LinkId) {
+        self.lost_before += self.connection.tracker.lost();
         let fresh = Connection::new(link, self.depacketizer.is_patient());
         self.former = Some(std::mem::replace(&mut self.connection, fresh).link);
         self.hearing.reconnected();
         if self.film {
             // Nothing is skipped: the sender begins again with the oldest picture that is not settled.
             self.depacketizer.forget_pieces();
+        }
+    }
+
+    /// What came of it so far.
+    pub fn received(&self) -> Received {
+        let heard = self.hearing.counts();
+        Received {
+            lost_packets: self.lost_before + self.connection.tracker.lost(),
+            copied_blocks: heard.copied,
+            duplicate_blocks: heard.duplicates,
+            assembly_bytes: self.depacketizer.bytes() as u64,
+            ..self.received
         }
     }
 
@@ -185,14 +202,13 @@ impl Source {
     /// The sender says that its stream ends. Believed once, of a sender that said what it sends, and not where more than that
     /// came; whether it sent anything at all is asked when the stream ends ([`Source::has_ended`]), for the record may overtake
     /// the last picture.
-    pub fn end_said(&mut self, now: Instant, end: End) -> bool {
+    pub fn end_said(&mut self, now: Instant, end: End) {
         let contradicts = end.pictures < self.depacketizer.end() || end.blocks < self.blocks;
         if !matches!(self.ending, Ending::Open) || self.format.is_none() || contradicts {
-            return false;
+            return;
         }
         self.ending = Ending::Said(end, now + END_WAIT);
         self.depacketizer.expect_up_to(now, end.pictures);
-        true
     }
 
     /// Number after the last picture, once everything is here, or the wait is over, or (`gone`) nothing more can come. Said once.

@@ -1,8 +1,9 @@
 //! What a receiver tells its sender (reports, what it misses, what sound it wants) and the application (quiet, statistics), and
 //! when it has to be woken for that.
 
-use super::{Event, Session, Source};
+use super::{Event, Session};
 use crate::session::path::{Control, QUIET};
+use crate::session::stats::{ReceiverStats, TrackStats};
 use std::time::{Duration, Instant};
 
 /// Between two reports.
@@ -13,29 +14,6 @@ pub(super) const TRAIN_OVER: Duration = Duration::from_millis(20);
 
 /// Between two statistics.
 pub(super) const STATS: Duration = Duration::from_secs(1);
-
-/// What senders and connections that are gone counted.
-#[derive(Default)]
-pub(super) struct Past {
-    lost: u64,
-    copied: u64,
-    duplicates: u64,
-}
-
-impl Past {
-    /// Its connection is about to be another one.
-    pub fn add_connection(&mut self, source: &Source) {
-        self.lost += source.connection.tracker.lost();
-    }
-
-    /// It is about to go.
-    pub fn add_source(&mut self, source: &Source) {
-        self.add_connection(source);
-        let counts = source.hearing.counts();
-        self.copied += counts.copied;
-        self.duplicates += counts.duplicates;
-    }
-}
 
 impl Session {
     pub(super) fn want_sound(&mut self, now: Instant) {
@@ -56,7 +34,7 @@ impl Session {
         // A film's sender keeps what is not settled, however old; live, a late answer is of no use.
         let patience = if source.depacketizer.is_patient() { u16::MAX } else { patience.saturating_mul(2) };
         if let Some(nack) = source.connection.tracker.poll(now, rtt, patience) {
-            self.stats.nacks += 1;
+            source.received.nacks += 1;
             self.endpoint.control(source.connection.link, Control::Nack(Box::new(nack)));
         }
     }
@@ -75,7 +53,7 @@ impl Session {
         self.endpoint.control(connection.link, Control::Report(*report));
         let narrow = connection.watch_narrow(now).filter(|_| self.wants.pictures);
         if let Some((narrow, address)) = narrow.zip(self.endpoint.path(connection.link).and_then(|path| path.address())) {
-            self.events.push_back(Event::Narrow { address, narrow });
+            self.events.push_back(Event::Narrow { peer: source.track.peer, address, narrow });
         }
     }
 
@@ -84,7 +62,7 @@ impl Session {
         let quiet = self.endpoint.path(source.connection.link).is_none_or(|path| path.heard().is_some() && path.is_quiet(now));
         if quiet != source.quiet {
             source.quiet = quiet;
-            self.events.push_back(Event::Quiet(quiet));
+            self.events.push_back(Event::Quiet(source.track.peer, quiet));
         }
     }
 
@@ -98,18 +76,14 @@ impl Session {
 
     /// What was counted so far.
     pub(super) fn tell_stats(&mut self) {
-        self.stats.counters = self.endpoint.counters();
-        self.stats.quiet = self.source.as_ref().is_none_or(|source| source.quiet);
+        let mut stats = ReceiverStats { total: self.gone, counters: self.endpoint.counters(), ..ReceiverStats::default() };
         if let Some(source) = &self.source {
-            self.stats.lost_packets = self.past.lost + source.connection.tracker.lost();
-            let heard = source.hearing.counts();
-            self.stats.copied_blocks = self.past.copied + heard.copied;
-            self.stats.duplicate_blocks = self.past.duplicates + heard.duplicates;
-            self.stats.assembly_bytes = source.depacketizer.bytes() as u64;
-            let link = source.connection.link;
-            self.stats.rtt = self.endpoint.path(link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+            let rtt = self.endpoint.path(source.connection.link).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+            let (track, received, quiet) = (source.track, source.received(), source.quiet);
+            stats.total += &received;
+            stats.tracks.push(TrackStats { track, received, rtt, quiet });
         }
-        self.events.push_back(Event::Stats(Box::new(self.stats.clone())));
+        self.events.push_back(Event::Stats(Box::new(stats)));
     }
 
     pub(super) fn deadline(&mut self, now: Instant) -> Option<Instant> {
