@@ -15,9 +15,9 @@ use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::slice::Head;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-const SETTINGS: Settings = Settings { quality: 80, period: Duration::ZERO, keep: Duration::ZERO, position: None };
+const SETTINGS: Settings = Settings { quality: 80, position: None };
 const HEIGHTS: [u32; 2] = [720, 1080];
 
 fn main() {

@@ -10,12 +10,12 @@ use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, scale};
 use eyeline_proto::picture::{self, Body, Picture, Size};
 use eyeline_proto::time::MediaTime;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const QUALITIES: [u8; 14] = [5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 100];
 
 fn bytes(pool: &Pool, picture: &Picture, quality: u8) -> f64 {
-    let settings = Settings { quality, period: Duration::from_millis(33), keep: Duration::ZERO, position: None };
+    let settings = Settings { quality, position: None };
     let Body::Planes(sampling, planes) = &picture.body else { unreachable!("it was decoded") };
     let copy = Picture::new(picture.captured, picture.size, Body::Planes(*sampling, planes.to_vec().into()));
     pool.encode(0, copy, MediaTime::ZERO, settings).expect("it encodes").bytes as f64

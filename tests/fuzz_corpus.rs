@@ -79,8 +79,6 @@ fn band(sampling: Sampling) -> Vec<u8> {
         rows: 32,
         restart: if matches!(sampling, Sampling::Grey | Sampling::Yuv444) { 6 } else { 3 },
         capture: MediaTime::ZERO,
-        period: Duration::ZERO,
-        keep: Duration::ZERO,
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
         position: None,

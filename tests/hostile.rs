@@ -333,7 +333,7 @@ fn enormous() -> Vec<EncodedSlice> {
     let tell = std::sync::Mutex::new(tell);
     let pool = Pool::new(2, move |slice| tell.lock().unwrap().send(slice).unwrap()).unwrap();
     let picture = Picture::new(Instant::now(), size, Body::Planes(Sampling::Grey, noise.into()));
-    let settings = Settings { quality: 80, period: Duration::ZERO, keep: Duration::ZERO, position: None };
+    let settings = Settings { quality: 80, position: None };
     pool.encode(0, picture, MediaTime::ZERO, settings).unwrap();
     drop(pool);
     told.iter().collect()

@@ -250,8 +250,6 @@ fn heads() -> Vec<(&'static str, Head<'static>)> {
         rows: 32,
         restart: 80,
         capture: MediaTime::from_nanos(0x0102_0304_0506_0708),
-        period: Duration::from_micros(33_300),
-        keep: Duration::from_millis(300),
         queued: Duration::from_micros(1230),
         encoded: Duration::from_micros(4560),
         position: None,
@@ -277,6 +275,9 @@ fn every_slice_head_has_its_committed_bytes_and_comes_back_from_them() {
         assert_eq!(Head::decode(&[bytes.as_slice(), b"scan"].concat()), Ok((head, &b"scan"[..])), "{name}");
         for len in 0..bytes.len() {
             assert!(Head::decode(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
+        }
+        for later in [0x08, 0x10, 0x20, 0x38, 0x04] {
+            assert!(Head::decode(&[&[bytes[0] | later], &bytes[1..]].concat()).is_err(), "{name} with bits {later:x}");
         }
     }
 }

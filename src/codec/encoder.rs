@@ -275,8 +275,6 @@ impl Job {
             rows: rows as u16,
             restart: tables::mcus(self.sampling, self.size).width as u16,
             capture: self.capture,
-            period: self.settings.period,
-            keep: self.settings.keep,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             position: self.settings.position,
@@ -340,10 +338,7 @@ mod tests {
                     let (len, body) = slice.body.split_at(4);
                     assert_eq!(u32::from_be_bytes(len.try_into().unwrap()) as usize, body.len());
                     let (head, _) = Head::decode(body).unwrap();
-                    assert_eq!(
-                        (head.capture, head.period, head.keep),
-                        (MediaTime::from_nanos(number), SETTINGS.period, SETTINGS.keep)
-                    );
+                    assert_eq!(head.capture, MediaTime::from_nanos(number));
                     let out = planes_from(&mut back, SIZE, sampling, u32::from(head.top));
                     assert!(!Decoder::new().unwrap().decode_planes(body, out).unwrap().suspect);
                 }

@@ -44,8 +44,6 @@ pub fn split(jpeg: &[u8], capture: MediaTime, settings: Settings) -> Result<Vec<
             rows: (end - top) as u16,
             restart: parts.layout.restart,
             capture,
-            period: settings.period,
-            keep: settings.keep,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             position: settings.position,

@@ -10,10 +10,6 @@ use std::time::Duration;
 pub struct Settings {
     /// 1–100; of no effect on what is passed through.
     pub quality: u8,
-    /// Nominal time to the next picture; zero if unknown.
-    pub period: Duration,
-    /// How long after capture a slice will still be retransmitted.
-    pub keep: Duration,
     /// The picture's time in its film; `None` of a live one.
     pub position: Option<Duration>,
 }

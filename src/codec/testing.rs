@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 pub const SAMPLINGS: [Sampling; 4] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];
 
-pub const SETTINGS: Settings =
-    Settings { quality: 80, period: Duration::from_micros(33_300), keep: Duration::from_millis(100), position: None };
+pub const SETTINGS: Settings = Settings { quality: 80, position: None };
 
 /// A small generator of numbers (xorshift64*): the same seed, the same picture.
 pub struct Random(pub u64);
@@ -90,8 +89,6 @@ pub fn head(size: Size, sampling: Sampling, quality: u8, top: u32, rows: u32) ->
         rows: rows as u16,
         restart: tables::mcus(sampling, size).width as u16,
         capture: MediaTime::from_nanos(7),
-        period: SETTINGS.period,
-        keep: SETTINGS.keep,
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
         position: None,

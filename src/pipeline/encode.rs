@@ -16,12 +16,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long after capture a live slice may be asked for again; a film's is kept until it is settled.
-const LIVE_KEEP: Duration = Duration::from_millis(200);
-
-/// See above; the field holds ms in 16 bits, and a receiver waits 2 s.
-const FILM_KEEP: Duration = Duration::from_secs(4);
-
 /// More threads than this gain nothing: at 1080p a band is 0.4 ms of work by then.
 const MAX_WORKERS: usize = 4;
 
@@ -50,8 +44,6 @@ pub struct Encoder {
     epoch: Epoch,
     steps: Mutex<Steps>,
     film: bool,
-    period: Duration,
-    keep: Duration,
     width: Option<u32>,
     next: AtomicU64,
     announced: Mutex<Format>,
@@ -89,8 +81,6 @@ impl Encoder {
             epoch,
             steps: Mutex::new(Steps { ladder, last: None, turn: 0 }),
             film,
-            period,
-            keep: if film { FILM_KEEP } else { LIVE_KEEP },
             width,
             next: AtomicU64::new(0),
             announced: Mutex::new(format),
@@ -123,7 +113,7 @@ impl Encoder {
         };
         self.announce(picture.size);
         let capture = self.epoch.media_time(picture.captured);
-        let settings = Settings { quality: step.quality, period: self.period * step.every, keep: self.keep, position };
+        let settings = Settings { quality: step.quality, position };
         let number = self.next.load(Ordering::Relaxed);
         match self.pool.encode(number, picture, capture, settings) {
             Ok(encoded) => {

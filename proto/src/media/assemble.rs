@@ -144,8 +144,6 @@ mod tests {
             rows: 8,
             restart: 1,
             capture: MediaTime::from_nanos(picture),
-            period: Duration::ZERO,
-            keep: Duration::ZERO,
             queued: Duration::from_millis(1),
             encoded: Duration::from_millis(encoded),
             position: None,

@@ -192,8 +192,6 @@ mod tests {
             rows: 8,
             restart: 1,
             capture: MediaTime::from_nanos(picture),
-            period: Duration::ZERO,
-            keep: Duration::ZERO,
             queued: ms(1),
             encoded: ms(100 - after),
             position: None,

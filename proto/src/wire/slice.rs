@@ -4,14 +4,14 @@
 //! `quality` and do not travel (the idea of RFC 2435); a camera's do, as the marker segments it wrote.
 //!
 //! ```text
-//!  0      1       2       4        6     8      10         12        20       22      24      26       28
-//!  kind   quality width   height   top   rows   restart    capture   period   keep    queued  encoded  [position] [u16 length ++ tables] scan…
-//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16      u16 ms  u16     u16      u64 ns
+//!  0      1       2       4        6     8      10         12        20      22       24
+//!  kind   quality width   height   top   rows   restart    capture   queued  encoded  [position] [u16 length ++ tables] scan…
+//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16     u16      u64 ns
 //! ```
 //!
-//! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bit 6 of a film (its position follows), bit 7 foreign (tables
-//! follow). `period` is the nominal time between pictures in units of 100 µs, 0 unknown; `keep` is how long after capture the
-//! sender will still retransmit. `queued` is the time from capture until the encoder took the picture, `encoded` from then until
+//! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bits 3–5 packing, bit 6 of a film (its position follows), bit 7
+//! foreign (tables follow). The packing says what the scan is of: 0, the rows of the band. A slice packed in a way that is not known
+//! cannot be drawn, and is refused alone. `queued` is the time from capture until the encoder took the picture, `encoded` from then until
 //! this slice was ready, both in units of 10 µs, so that the receiver can split the latency it shows by stage. `position` is the
 //! picture's time in its film: `capture` says when it was played, and a player that stood still plays the rest of its film later.
 
@@ -21,7 +21,7 @@ use crate::time::MediaTime;
 use std::time::Duration;
 
 /// Bytes of the fixed part.
-pub const FIXED_LEN: usize = 28;
+pub const FIXED_LEN: usize = 24;
 
 /// The longest length prefix + head + scan: no camera's picture at 8192×8192 comes near it.
 pub const MAX_LEN: usize = 4 << 20;
@@ -33,6 +33,8 @@ pub const MAX_SLICES: usize = 128;
 pub const MAX_TABLES: usize = 4096;
 
 const FOREIGN: u8 = 0x80;
+/// Bits of the packing.
+const PACKING: u8 = 0x38;
 const FILM: u8 = 0x40;
 
 /// How the JPEG around the scan is rebuilt.
@@ -62,10 +64,6 @@ pub struct Head<'a> {
     pub restart: u16,
     /// When the light was caught, on the sender's media clock.
     pub capture: MediaTime,
-    /// Nominal time to the next picture; zero if unknown. Kept in units of 100 µs.
-    pub period: Duration,
-    /// How long after capture the sender will still retransmit. Kept in ms.
-    pub keep: Duration,
     /// From capture until the encoder took the picture. Kept in units of 10 µs, at most 0.65 s.
     pub queued: Duration,
     /// From then until this slice was ready. Kept likewise.
@@ -81,8 +79,8 @@ fn tens_of_micros(time: Duration) -> u16 {
 
 /// Writes `queued` and `encoded` into a head that has its bytes already: how long it took is known only afterwards.
 pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
-    head[24..26].copy_from_slice(&tens_of_micros(queued).to_be_bytes());
-    head[26..FIXED_LEN].copy_from_slice(&tens_of_micros(encoded).to_be_bytes());
+    head[20..22].copy_from_slice(&tens_of_micros(queued).to_be_bytes());
+    head[22..FIXED_LEN].copy_from_slice(&tens_of_micros(encoded).to_be_bytes());
 }
 
 impl<'a> Head<'a> {
@@ -110,10 +108,6 @@ impl<'a> Head<'a> {
             out.extend_from_slice(&field.to_be_bytes());
         }
         out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
-        let period = (self.period.as_micros() / 100).min(u128::from(u16::MAX)) as u16;
-        let keep = self.keep.as_millis().min(u128::from(u16::MAX)) as u16;
-        out.extend_from_slice(&period.to_be_bytes());
-        out.extend_from_slice(&keep.to_be_bytes());
         out.extend_from_slice(&tens_of_micros(self.queued).to_be_bytes());
         out.extend_from_slice(&tens_of_micros(self.encoded).to_be_bytes());
         if let Some(position) = self.position {
@@ -130,12 +124,15 @@ impl<'a> Head<'a> {
     pub fn decode(body: &'a [u8]) -> Result<(Head<'a>, &'a [u8]), Error> {
         let mut reader = Reader::new(body);
         let kind = reader.u8("slice kind")?;
+        if kind & PACKING != 0 {
+            return Err(reader.invalid("packing", u64::from(kind & PACKING), 1));
+        }
         let sampling = match kind & !(FOREIGN | FILM) {
             0 => Sampling::Grey,
             1 => Sampling::Yuv420,
             2 => Sampling::Yuv422,
             3 => Sampling::Yuv444,
-            _ => return Err(reader.invalid("slice kind", u64::from(kind), 1)),
+            sampling => return Err(reader.invalid("sampling", u64::from(sampling), 1)),
         };
         let quality = reader.u8("quality")?;
         let foreign = kind & FOREIGN != 0;
@@ -155,8 +152,6 @@ impl<'a> Head<'a> {
         }
         let restart = reader.u16("restart interval")?;
         let capture = MediaTime::from_nanos(reader.u64("capture time")?);
-        let period = Duration::from_micros(u64::from(reader.u16("picture period")?) * 100);
-        let keep = Duration::from_millis(u64::from(reader.u16("keep time")?));
         let queued = Duration::from_micros(u64::from(reader.u16("queued time")?) * 10);
         let encoded = Duration::from_micros(u64::from(reader.u16("encoded time")?) * 10);
         let position = if kind & FILM != 0 { Some(Duration::from_nanos(reader.u64("position")?)) } else { None };
@@ -170,7 +165,7 @@ impl<'a> Head<'a> {
             Tables::Own(quality)
         };
         let size = Size { width: u32::from(width), height: u32::from(height) };
-        Ok((Head { sampling, tables, size, top, rows, restart, capture, period, keep, queued, encoded, position }, reader.rest()))
+        Ok((Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, position }, reader.rest()))
     }
 }
 
@@ -187,8 +182,6 @@ mod tests {
             rows: 32,
             restart: 80,
             capture: MediaTime::from_nanos(0x0102_0304_0506_0708),
-            period: Duration::from_micros(33_300),
-            keep: Duration::from_millis(100),
             queued: Duration::from_micros(1_230),
             encoded: Duration::from_micros(45_670),
             position: None,
@@ -214,6 +207,20 @@ mod tests {
         Head { tables: Tables::Foreign(&[7; 9]), position: Some(Duration::ZERO), ..head() }.encode(&mut body);
         for len in 0..body.len() {
             assert!(Head::decode(&body[..len]).is_err(), "{len}");
+        }
+    }
+
+    #[test]
+    fn a_packing_and_a_sampling_of_later_programs_are_refused() {
+        let mut body = Vec::new();
+        head().encode(&mut body);
+        for bits in 1..8 {
+            let later = [&[body[0] | bits << 3][..], &body[1..]].concat();
+            assert!(matches!(Head::decode(&later), Err(Error::Invalid { field: "packing", at: 0, .. })), "{bits}");
+        }
+        for sampling in 4..8 {
+            let later = [&[sampling][..], &body[1..]].concat();
+            assert!(matches!(Head::decode(&later), Err(Error::Invalid { field: "sampling", .. })), "{sampling}");
         }
     }
 

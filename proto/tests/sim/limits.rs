@@ -456,9 +456,8 @@ pub(super) fn picture(session: &mut sender::Session, now: Instant, number: u64, 
     let mut body = ((bytes - 4) as u32).to_be_bytes().to_vec();
     let size = Size { width: 64, height: 48 };
     let (sampling, tables, none) = (Sampling::Grey, Tables::Own(80), Duration::ZERO);
-    let (capture, period, keep, queued, encoded) = (MediaTime::ZERO, none, none, none, none);
-    Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, period, keep, queued, encoded, position: None }
-        .encode(&mut body);
+    let (capture, queued, encoded) = (MediaTime::ZERO, none, none);
+    Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None }.encode(&mut body);
     body.resize(bytes, 0);
     let slice = Slice { picture: number, index: 0, count: 1, capture: MediaTime::ZERO, body };
     session.handle_command(now, sender::Command::Slice(slice));

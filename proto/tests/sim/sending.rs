@@ -240,8 +240,6 @@ impl Sending {
             rows,
             restart: 80,
             capture,
-            period: self.stream.period,
-            keep: Duration::from_millis(300),
             queued: Duration::ZERO,
             encoded: self.stream.encode,
             position: None,

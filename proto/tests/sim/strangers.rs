@@ -204,6 +204,11 @@ impl Stranger {
 
     /// A picture in one datagram.
     pub fn picture(&mut self, victim: &mut Victim, number: u32) {
+        self.packed_picture(victim, number, 0);
+    }
+
+    /// The same, packed as the bits of its kind say.
+    fn packed_picture(&mut self, victim: &mut Victim, number: u32, packing: u8) {
         let capture = MediaTime::from_nanos((victim.now - self.started).as_nanos() as u64);
         let head = Head {
             sampling: Sampling::Grey,
@@ -213,8 +218,6 @@ impl Stranger {
             rows: 48,
             restart: 0,
             capture,
-            period: ms(33),
-            keep: ms(300),
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             position: None,
@@ -224,6 +227,7 @@ impl Stranger {
         body.resize(body.len() + 100, 0);
         let len = body.len() as u32 - 4;
         body[..4].copy_from_slice(&len.to_be_bytes());
+        body[4] |= packing;
         let head = FragmentHead { picture: number, slice: 0, last_slice: 0, index: 0, last_index: 0 };
         self.datagram(victim, &Message::Fragment(head, &body));
     }
@@ -299,6 +303,25 @@ fn unknown_kind_is_no_loss() {
     });
     let counted = stats.map(|counters| (counters.unknown, counters.skipped > 1000));
     assert_eq!(counted, Some((0, true)), "skipped, and not taken for a stranger's");
+}
+
+/// A slice that a later program packed in a way of its own cannot be drawn; what comes beside it can.
+#[test]
+fn a_slice_that_is_packed_in_an_unknown_way_costs_itself_alone() {
+    let mut victim = Victim::new(false);
+    let mut newer = Stranger::join(&mut victim, 1);
+    newer.format(&mut victim);
+    for number in 0..90 {
+        newer.packed_picture(&mut victim, number, if number % 3 == 0 { 0x08 } else { 0 });
+        victim.pass(ms(30));
+    }
+    let draws = |event: &Event| match event {
+        Event::Slice(_, slice) => Some(Head::decode(slice.body()).is_ok()),
+        _ => None,
+    };
+    let slices: Vec<bool> = victim.events.iter().filter_map(draws).collect();
+    assert_eq!((slices.len(), slices.iter().filter(|draws| **draws).count()), (90, 60));
+    assert_eq!((victim.closed.as_slice(), victim.names().as_slice()), (&[][..], &["host 1".to_string()][..]));
 }
 
 /// A hello, and then nothing but pings: a sender that sends takes its place, whenever it comes.
