@@ -111,21 +111,28 @@ fn scripts_of_the_corpus_are_survived_by_the_receiver() {
         let body = band(Sampling::Yuv422);
         let slice = [&(body.len() as u32).to_be_bytes()[..], &body].concat();
         let fragment = |picture: u8, index: u8, last: u8, payload: &[u8]| {
-            step(0, &[&[1, 0, 0, 0, picture, 0, 0, 0, index, 0, last][..], payload].concat())
+            step(0, &[&[1, 0, 0, 0, 0, picture, 0, 0, 0, index, 0, last][..], payload].concat())
         };
         let (one, two) = slice.split_at(slice.len() / 2);
         let picture = [fragment(0, 0, 1, one), fragment(0, 1, 1, two), wait(40)].concat();
         let holes = [fragment(3, 0, 2, one), wait(60), fragment(9, 2, 2, two), fragment(200, 0, 0, two), wait(5000)].concat();
-        let each = |file: &str, kind| vectors(file).iter().flat_map(|(_, bytes)| step(kind, bytes)).collect::<Vec<u8>>();
+        // Of the track that it has, and of those that the vectors are of.
+        let own = |bytes: &[u8]| {
+            let mut own = bytes.to_vec();
+            own[1] = 0;
+            own
+        };
+        let both = |kind, bytes: &[u8]| [step(kind, bytes), step(kind, &own(bytes))].concat();
+        let each = |file: &str, kind| vectors(file).iter().flat_map(|(_, bytes)| both(kind, bytes)).collect::<Vec<u8>>();
         let messages = [each("datagrams.hex", 0), wait(3), each("datagrams.hex", 2), wait(200)].concat();
         let records: Vec<u8> = vectors("records.hex")
             .iter()
             .filter(|(name, _)| !name.starts_with("hello") && !name.starts_with("goodbye"))
-            .flat_map(|(_, bytes)| step(1, bytes))
+            .flat_map(|(_, bytes)| both(1, bytes))
             .collect();
         let leaving = [records.clone(), each("records.hex", 1), wait(1000), step(5, &[]), wait(60_000)].concat();
         let noise = [step(3, &[0, 5, 1, 2, 3, 4, 5]), step(2, b"noise"), wait(10)].concat();
-        let far = [picture.clone(), step(0, &[1, 0, 3, 0x4B, 0xBF, 0, 0, 0, 0, 0, 0, 9]), wait(100)].concat();
+        let far = [picture.clone(), step(0, &[1, 0, 0, 3, 0x4B, 0xBF, 0, 0, 0, 0, 0, 0, 9]), wait(100)].concat();
         [
             ("picture", picture),
             ("holes", holes),

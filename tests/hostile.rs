@@ -24,7 +24,7 @@ use eyeline_proto::session::link::MUTE;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
-use eyeline_proto::wire::record::Media;
+use eyeline_proto::wire::record::{Media, OWN_TRACK};
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use program::{Out, Program, free_port, recv, send};
@@ -364,7 +364,7 @@ fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
                 for (index, payload) in sent {
                     let (last_slice, index, last_index) = (slice.count - 1, index as u16, last as u16);
                     let head = FragmentHead { picture, slice: slice.index, last_slice, index, last_index };
-                    sender.send(&socket, port, &Message::Fragment(head, payload));
+                    sender.send(&socket, port, &Message::Fragment(OWN_TRACK, head, payload));
                 }
                 // Nothing is waited for but the time.
                 let _ = pause.1.recv_timeout(Duration::from_millis(2));

@@ -7,8 +7,8 @@ use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
 use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
-use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record};
-use eyeline_proto::wire::report::{Report, Train, Trains};
+use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record, Track};
+use eyeline_proto::wire::report::{MAX_TRACKS, Report, TrackReport, TrackReports, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, Sound, Wanted};
 use eyeline_proto::wire::{Error, VERSION};
@@ -73,15 +73,16 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
     let mut trains = Trains::default();
     trains.push(Train { first: 0x1111_1111, packets: 0x1212, at_us: 0x1313_1313, span_us: 0x1414_1414, bytes: 0x1515_1515 });
     trains.push(Train { first: 0x2121_2121, packets: 0x2222, at_us: 0x2323_2323, span_us: 0x2424_2424, bytes: 0x2525_2525 });
+    let mut tracks = TrackReports::default();
+    tracks.put(TrackReport { track: 3, settled: 0x0505_0505_0505_0505, shown: 0x0606_0606, wait_ms: 0x0707 });
+    tracks.put(TrackReport { track: 9, settled: 0x0808_0808_0808_0808, shown: 0x0909_0909, wait_ms: 0x0A0A });
     let report = Report {
         highest: 0x0101_0101_0101_0101,
         received: 0x0202_0202_0202_0202,
         lost: 0x0303_0303_0303_0303,
         bytes: 0x0404_0404_0404_0404,
-        settled: 0x0505_0505_0505_0505,
-        shown: 0x0606_0606,
-        wait_ms: 0x0707,
         trains,
+        tracks,
     };
     let pong = Message::Pong {
         asked: 0x0102_0304_0506_0708,
@@ -89,7 +90,7 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         replied: MediaTime::from_nanos(0x2122_2324_2526_2728),
     };
     let piece = Piece {
-        number: 0x0102_0304_0506_0708,
+        number: 0x01_0203_0405,
         capture: MediaTime::from_nanos(0x1112_1314_1516_1718),
         channels: 2,
         frames: 3,
@@ -97,20 +98,22 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         payload: b"8 bytes.",
     };
     vec![
-        ("fragment", Message::Fragment(fragment, b"scan"), 12),
-        ("shard", Message::Shard(shard), 16),
+        ("fragment", Message::Fragment(3, fragment, b"scan"), 13),
+        ("shard", Message::Shard(3, shard), 17),
         ("nack", Message::Nack(nack()), 43),
         ("nack-empty", Message::Nack(Nack { tail: false, missing: Ranges::new(), ..nack() }), 13),
         ("challenge", Message::Challenge(*b"12345678"), 9),
         ("response", Message::Response(*b"12345678"), 9),
         ("ping", Message::Ping(0x0102_0304_0506_0708), 9),
         ("pong", pong, 25),
-        ("report", Message::Report(report), 84),
-        ("report-empty", Message::Report(Report { trains: Trains::default(), ..report }), 48),
+        ("report", Message::Report(report), 101),
+        ("report-empty", Message::Report(Report { trains: Trains::default(), tracks: TrackReports::default(), ..report }), 35),
+        ("report-track", Message::Report(Report { trains: Trains::default(), ..report }), 65),
         ("probe", Message::Probe(0x0102), 3),
         ("probe-ack", Message::ProbeAck(0x0102), 3),
-        ("piece", Message::Piece(piece), 29),
-        ("wanted", Message::Wanted(Wanted { next: 0x0102_0304_0506_0708, pieces: 3 }), 10),
+        ("piece", Message::Piece(3, piece), 20),
+        ("piece-mono", Message::Piece(3, Piece { channels: 1, frames: 4, payload: b"pair", ..piece }), 18),
+        ("wanted", Message::Wanted(3, Wanted { next: 0x0102_0304_0506_0708, pieces: 3 }), 11),
     ]
 }
 
@@ -132,12 +135,36 @@ fn every_datagram_message_has_its_committed_bytes_and_comes_back_from_them() {
         }
         assert!(Message::decode(&bytes[..fixed]).is_ok(), "{name}: {fixed} bytes are its least");
         kinds.push(bytes[0]);
-        let open_end = matches!(message, Message::Fragment(..) | Message::Shard(_) | Message::Probe(_));
+        let open_end = matches!(message, Message::Fragment(..) | Message::Shard(..) | Message::Piece(..) | Message::Probe(_));
         assert_eq!(Message::decode(&[bytes.as_slice(), &[0; 4]].concat()).is_ok(), open_end, "{name} with bytes behind it");
     }
     kinds.dedup();
     assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13], "each kind has a vector");
     assert!([0, 9, 14, 99, 255].iter().all(|kind| Message::decode(&[&[*kind][..], &[0; 60]].concat()).is_err()));
+}
+
+/// What no honest piece or report says.
+#[test]
+fn pieces_and_reports_that_cannot_be_are_refused() {
+    let piece =
+        |form: u8, payload: usize| [&[12, 3, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9][..], &[form], &vec![7; payload]].concat();
+    for (form, payload, frames) in [(0, 2, 2), (0x08, 2, 1), (0x04, 4, 2), (0x0F, 960, 479), (0, 480, 480)] {
+        match Message::decode(&piece(form, payload)) {
+            Ok(Message::Piece(3, piece)) => assert_eq!((piece.frames, piece.number), (frames, 1), "{form:x}"),
+            other => panic!("{form:x}: {other:?}"),
+        }
+    }
+    for (form, payload) in [(0, 0), (0, 3), (0x04, 2), (0x04, 6), (0, 482), (0x04, 964), (0x10, 2), (0x80, 2)] {
+        assert!(Message::decode(&piece(form, payload)).is_err(), "{form:x} of {payload} bytes");
+    }
+    let report = |tracks: &[u8]| {
+        let tracks =
+            [&[tracks.len() as u8][..], &tracks.iter().flat_map(|track| [&[*track][..], &[0; 14]].concat()).collect::<Vec<u8>>()]
+                .concat();
+        Message::decode(&[&[8][..], &[0; 32], &[0], &tracks].concat()).is_ok()
+    };
+    let numbers: Vec<u8> = (0..=MAX_TRACKS as u8).collect();
+    assert!(report(&[]) && report(&numbers[1..]) && !report(&numbers) && !report(&[4, 5, 4]));
 }
 
 fn hello() -> Hello {
@@ -158,13 +185,16 @@ fn records() -> Vec<(&'static str, Record<'static>)> {
     let film = Media { pictures: true, sound: false, lossless: true };
     let file = Media { pictures: false, sound: true, lossless: true };
     let format = Format { rate: (30_000, 1001), variable: true, size: (1280, 720), channels: 2, first: 0x0102_0304_0506_0708 };
+    let track = Track { number: 3, media: Media::LIVE, origin: [5; 16], label: "Küche".to_string(), format };
     vec![
         ("hello-receiver", Record::Hello(hello())),
         ("hello-sender", Record::Hello(Hello { offers: film, wants: Media::NONE, name: String::new(), ..hello() })),
         ("hello-both", Record::Hello(Hello { offers: Media::LIVE, wants: file, ..hello() })),
-        ("format", Record::Format(format)),
-        ("sound", Record::Sound(SOUND)),
-        ("end", Record::End(End { pictures: 0x0102, blocks: 0x0304 })),
+        ("track", Record::Track(track.clone())),
+        ("track-pictures", Record::Track(Track { media: film, format: Format { channels: 0, ..format }, ..track.clone() })),
+        ("track-sound", Record::Track(Track { media: file, format: Format { channels: 1, ..Format::default() }, ..track })),
+        ("sound", Record::Sound(3, SOUND)),
+        ("end", Record::End(3, End { pictures: 0x0102, blocks: 0x0304 })),
         ("goodbye-quit", Record::Goodbye(Reason::Quit, "bye".to_string())),
         ("goodbye-busy", Record::Goodbye(Reason::Busy, "this receiver shows another sender".to_string())),
         ("goodbye-protocol", Record::Goodbye(Reason::Protocol, String::new())),
@@ -188,7 +218,7 @@ fn every_record_has_its_committed_bytes_and_comes_back_from_them() {
     for (name, record) in records() {
         let bytes = &stored[name];
         assert_eq!(Record::decode(bytes).as_ref(), Ok(&record), "{name}");
-        let shortest = if matches!(record, Record::Sound(_)) { 22 } else { bytes.len() };
+        let shortest = if matches!(record, Record::Sound(..)) { 23 } else { bytes.len() };
         for len in 0..shortest {
             assert!(Record::decode(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
         }

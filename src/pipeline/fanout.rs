@@ -172,9 +172,9 @@ impl Fanout {
             event => {
                 match &event {
                     Event::SenderUp { peer, again: false, film, .. } => self.start_over(TrackId::only(*peer), *film),
-                    Event::Format(_, format) => {
+                    Event::Track(_, track) => {
                         if let Some(files) = &mut self.files {
-                            files.format(*format);
+                            files.format(track.format);
                         }
                     }
                     _ => {}

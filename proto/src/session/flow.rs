@@ -40,6 +40,8 @@ pub(super) struct Told<'a> {
     pub path: &'a mut Path,
     /// Bytes a second of sound that go over TCP.
     pub sound: f64,
+    /// How long after it should have come a picture is waited for; `None` where nothing is given up soon.
+    pub wait: Option<Duration>,
 }
 
 /// Bytes sent with every header.
@@ -95,7 +97,7 @@ impl Flow {
     /// The receiver told how pictures arrived, after what it told `before`; beside that it is sent `sound` bytes a second over
     /// TCP.
     pub fn handle_report(&mut self, now: Instant, (before, report): (&Report, &Report), told: Told<'_>) {
-        let Told { sent, epoch, path, sound } = told;
+        let Told { sent, epoch, path, sound, wait } = told;
         let rtt = path.rtt().smoothed;
         // Every datagram has a number, so what is missing below the highest one was lost, or is late.
         let packets = report.highest.saturating_sub(before.highest);
@@ -106,7 +108,6 @@ impl Flow {
             // What was lost was too long. Neither does a policer drop it, nor does the path lose what fits.
             (self.policer, self.loss, self.fresh_share) = (Detector::new(), Loss::new(), None);
         }
-        let wait = (report.wait_ms < u16::MAX).then(|| Duration::from_millis(report.wait_ms.into()));
         self.loss.note(packets, packets - lost, wait, rtt);
         let (since, counted) = self.reported;
         let elapsed = now.saturating_duration_since(since).as_secs_f64();

@@ -6,6 +6,7 @@
 use crate::media::fec::{self, MAX_ORIGINALS, MAX_RUN};
 use crate::media::packetizer::{Log, Slice};
 use crate::wire::datagram::{Message, Shard};
+use crate::wire::record::OWN_TRACK;
 
 /// See the module text.
 #[derive(Default)]
@@ -67,7 +68,7 @@ impl Parity {
         };
         self.encoder.encode(originals, recovery, |index, shard| {
             let mut message = Vec::with_capacity(shard.len() + 64);
-            Message::Shard(Shard { index: index as u8, payload: shard, ..head }).encode(&mut message);
+            Message::Shard(OWN_TRACK, Shard { index: index as u8, payload: shard, ..head }).encode(&mut message);
             messages.push(message);
         });
     }

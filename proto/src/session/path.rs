@@ -66,13 +66,13 @@ pub enum Control {
     /// Send again, please.
     Nack(Box<Nack>),
     /// How reception goes.
-    Report(Report),
+    Report(Box<Report>),
     /// Does a datagram of this many bytes pass, as short as can be for 0? Its number comes back.
     Probe(u16, usize),
     /// A probe of this number came.
     ProbeAck(u16),
-    /// What is wanted of sound beside TCP.
-    Wanted(Wanted),
+    /// What is wanted beside TCP of the sound of a track.
+    Wanted(u8, Wanted),
 }
 
 /// Round-trip time: the least seen lately and a smoothed one (RFC 6298).
@@ -435,10 +435,10 @@ impl Path {
                 Control::Ping => (address, Message::Ping(time.as_nanos())),
                 Control::Pong(asked, received) => (address, Message::Pong { asked, received, replied: time }),
                 Control::Nack(nack) => (address, Message::Nack(*nack)),
-                Control::Report(report) => (address, Message::Report(report)),
+                Control::Report(report) => (address, Message::Report(*report)),
                 Control::Probe(number, _) => (None, Message::Probe(number)),
                 Control::ProbeAck(number) => (address, Message::ProbeAck(number)),
-                Control::Wanted(wanted) => (address, Message::Wanted(wanted)),
+                Control::Wanted(track, wanted) => (address, Message::Wanted(track, wanted)),
             };
             if let Some(to) = to {
                 self.seal(out, |out| message.encode(out));

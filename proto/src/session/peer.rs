@@ -19,7 +19,8 @@ use crate::media::packetizer::{Cursor, Log, Slice};
 use crate::media::{fec, pacer};
 use crate::time::MediaTime;
 use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, SHARD_LEN};
-use crate::wire::report::Report;
+use crate::wire::record::OWN_TRACK;
+use crate::wire::report::{Report, TrackReport};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,8 @@ pub(super) struct Peer {
     pub validated: bool,
     /// Its last report.
     pub report: Report,
+    /// What it, or one before it, said of our track.
+    pub track: TrackReport,
     /// It was told of the end.
     pub end_sent: bool,
     /// What is counted of it.
@@ -101,7 +104,7 @@ impl Peer {
         now: Instant,
         (cursor, sound): (Cursor, u64),
         wants: (bool, bool),
-        report: Report,
+        settled: u64,
         stats: PeerStats,
         (flow, repairs): (Flow, Repairs),
     ) -> Self {
@@ -114,7 +117,8 @@ impl Peer {
             pictures,
             wants_sound,
             validated: false,
-            report,
+            report: Report::default(),
+            track: TrackReport { track: OWN_TRACK, settled, ..TrackReport::default() },
             end_sent: false,
             stats,
             flow,
@@ -126,13 +130,13 @@ impl Peer {
             slices: (u64::MAX, 0, 0),
             cut: (0, u64::MAX),
             cut_anew: BTreeMap::new(),
-            progress: (now, report.settled),
+            progress: (now, settled),
         }
     }
 
     /// A film has so many pictures by now. Whether the peer gets on with them is seen here.
     pub fn note_progress(&mut self, now: Instant, pictures: u64) {
-        let settled = self.report.settled;
+        let settled = self.track.settled;
         if settled >= pictures.min(self.progress.1 + LEAST_SETTLED) {
             self.progress = (now, settled);
         }
@@ -160,11 +164,21 @@ impl Peer {
     }
 
     /// It told how reception goes.
-    pub fn handle_report(&mut self, now: Instant, report: Report, epoch: &Epoch, (path, sound): (&mut Path, f64)) {
+    pub fn handle_report(&mut self, now: Instant, report: &Report, epoch: &Epoch, (path, sound): (&mut Path, f64)) {
         path.reported(now, report.received);
-        let told = Told { sent: &self.sent, epoch, path, sound: self.over_tcp(now, sound) };
-        self.flow.handle_report(now, (&self.report, &report), told);
-        self.report = report;
+        let wait = Some(self.track.wait_ms).filter(|wait| *wait < u16::MAX).map(|wait| Duration::from_millis(wait.into()));
+        let told = Told { sent: &self.sent, epoch, path, sound: self.over_tcp(now, sound), wait };
+        self.flow.handle_report(now, (&self.report, report), told);
+        self.report = *report;
+    }
+
+    /// It told how far it is with our track, which has so many pictures by now. Whether it settled any since; what it has settled
+    /// stays so, whatever it says.
+    pub fn handle_track(&mut self, told: TrackReport, pictures: u64) -> bool {
+        let settled = told.settled.min(pictures).max(self.track.settled);
+        let moved = settled > self.track.settled;
+        self.track = TrackReport { settled, ..told };
+        moved
     }
 
     /// What goes to it over TCP, where `sound` is what the blocks are, bytes a second. Copies are in its accounts.
@@ -330,7 +344,7 @@ impl Peer {
             if segment != 0 && len > segment {
                 break;
             }
-            let number = path.seal(buffer, |out| Message::Fragment(head, piece_payload).encode(out));
+            let number = path.seal(buffer, |out| Message::Fragment(OWN_TRACK, head, piece_payload).encode(out));
             self.sent.record(now, number, piece, slice.picture, len);
             self.resend.pop_front();
             self.stats.resent += 1;
@@ -385,7 +399,7 @@ impl Peer {
         for _ in 0..run {
             let (head, payload) = slice.fragment(cursor.fragment, cut);
             let before = buffer.len();
-            let number = path.seal(buffer, |out| Message::Fragment(head, payload).encode(out));
+            let number = path.seal(buffer, |out| Message::Fragment(OWN_TRACK, head, payload).encode(out));
             let len = buffer.len() - before;
             let piece = Piece { slice: cursor.slice, fragment: cursor.fragment, cut: cut as u16, again: 0 };
             self.sent.record(now, number, piece, picture, len);

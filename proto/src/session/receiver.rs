@@ -22,7 +22,7 @@ use super::{Core, HostId, Output, PeerId, StreamId, TrackId};
 use crate::media::depacketizer::{Pushed, Slice};
 use crate::time::MediaTime;
 use crate::wire::datagram::{FragmentHead, Message};
-use crate::wire::record::{End, Format, Reason, Record};
+use crate::wire::record::{End, Reason, Record, Track};
 use crate::wire::slice::Head;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -128,7 +128,7 @@ impl Session {
                     self.endpoint.leave(link, Reason::Busy, BUSY);
                 } else {
                     let connection = Connection::new(link, film || self.wants.patient);
-                    self.waiting.add(Waiter { connection, format: None });
+                    self.waiting.add(Waiter { connection, described: None });
                 }
                 return;
             }
@@ -136,7 +136,7 @@ impl Session {
             self.drop_source(None, "another sender took its place".to_string());
         }
         let connection = Connection::new(link, film || self.wants.patient);
-        self.show(now, Waiter { connection, format: None });
+        self.show(now, Waiter { connection, described: None });
     }
 
     fn address(&self, link: LinkId) -> SocketAddr {
@@ -145,7 +145,7 @@ impl Session {
 
     /// From now on this sender is the one that is shown.
     fn show(&mut self, now: Instant, waiter: Waiter) {
-        let Waiter { connection, format } = waiter;
+        let Waiter { connection, described } = waiter;
         let link = connection.link;
         let Some(hello) = self.endpoint.hello(link) else { return };
         let (film, pictures) = (hello.offers.lossless, hello.offers.pictures);
@@ -155,8 +155,8 @@ impl Session {
         self.source = Some(Source::new(now, TrackId::only(peer), film, connection, self.wants));
         let (address, host) = (self.address(link), self.endpoint.host(link));
         self.events.push_back(Event::SenderUp { peer, name, address, host, again: false, film, pictures });
-        if let Some(format) = format {
-            self.take_format(format);
+        if let Some(track) = described {
+            self.take_track(track);
         }
     }
 
@@ -183,7 +183,7 @@ impl Session {
         let Some(waiter) = self.waiting.remove(link) else { return };
         if let Some(source) = self.source.take() {
             self.gone += &Received { assembly_bytes: 0, ..source.received() };
-            self.waiting.add(Waiter { connection: source.connection, format: source.format });
+            self.waiting.add(Waiter { connection: source.connection, described: source.described });
             let sentence = "it sends nothing, and another sender does".to_string();
             self.events.push_back(Event::SenderDown { peer: source.track.peer, reason: None, sentence });
         }
@@ -204,20 +204,21 @@ impl Session {
         }
     }
 
-    fn take_format(&mut self, format: Format) {
+    fn take_track(&mut self, track: Track) {
         let Some(source) = &mut self.source else { return };
         if source.depacketizer.is_patient() {
-            source.depacketizer.begin_at(format.first);
+            source.depacketizer.begin_at(track.format.first);
         }
         // A sender may say it as often as it likes; it is news once.
-        if source.format.replace(format) != Some(format) {
-            self.events.push_back(Event::Format(source.track, format));
+        if source.described.as_ref() != Some(&track) {
+            source.described = Some(track.clone());
+            self.events.push_back(Event::Track(source.track, track));
         }
     }
 
     fn take_incoming(&mut self, now: Instant, link: LinkId, incoming: &Incoming<'_>, len: usize) {
         let (number, data) = match incoming {
-            Incoming::Message(number, message) => (*number, matches!(message, Message::Fragment(..) | Message::Piece(_))),
+            Incoming::Message(number, message) => (*number, matches!(message, Message::Fragment(..) | Message::Piece(..))),
             Incoming::Clock { number, .. } | Incoming::Control(number) | Incoming::Probe { number, .. } => (*number, false),
         };
         if data {
@@ -266,7 +267,7 @@ impl Session {
         match message {
             // All of it comes over the new connection, cut for that.
             Message::Fragment(..) if source.film && !current => {}
-            Message::Fragment(head, payload) if self.wants.pictures => {
+            Message::Fragment(_, head, payload) if self.wants.pictures => {
                 source.proof.tries(now);
                 if current {
                     source.connection.piece_came(now, *head);
@@ -278,12 +279,12 @@ impl Session {
                 self.take_recovered(now);
                 self.settle(now);
             }
-            Message::Shard(shard) if self.wants.pictures => {
+            Message::Shard(_, shard) if self.wants.pictures => {
                 source.recovery.push_shard(now, shard);
                 self.take_recovered(now);
                 self.settle(now);
             }
-            Message::Piece(piece) if self.wants.sound => {
+            Message::Piece(_, piece) if self.wants.sound => {
                 if let Some(whole) = source.hearing.piece_came(now, piece) {
                     self.take_sound(now, whole.number, whole.capture, whole.channels, whole.samples);
                 }
@@ -398,7 +399,7 @@ impl Core for Session {
         match command {
             Command::Shown(track, more) => {
                 if let Some(source) = self.source.as_mut().filter(of(track)) {
-                    source.connection.report.shown = source.connection.report.shown.saturating_add(more);
+                    source.connection.shown = source.connection.shown.saturating_add(more);
                 }
             }
             Command::Written(track, next) => {
@@ -451,14 +452,14 @@ impl Core for Session {
         loop {
             // Sound is copied out of the endpoint's buffer, for taking it needs the rest of us.
             enum Got {
-                Format(Format),
+                Track(Track),
                 Sound(u64, MediaTime, u8, Vec<u8>),
                 End(End),
             }
             let got = match self.endpoint.next_record(now, link) {
-                Some(Record::Format(format)) => Got::Format(format),
-                Some(Record::Sound(sound)) => Got::Sound(sound.number, sound.capture, sound.channels, sound.samples.to_vec()),
-                Some(Record::End(end)) => Got::End(end),
+                Some(Record::Track(track)) => Got::Track(track),
+                Some(Record::Sound(_, sound)) => Got::Sound(sound.number, sound.capture, sound.channels, sound.samples.to_vec()),
+                Some(Record::End(_, end)) => Got::End(end),
                 Some(Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_)) => continue,
                 None => break,
             };
@@ -467,9 +468,9 @@ impl Core for Session {
             match &got {
                 Got::Sound(..) if self.wants.sound => self.media_came(now, link),
                 Got::Sound(..) | Got::End(_) => {}
-                Got::Format(format) => {
+                Got::Track(track) => {
                     if let Some(waiter) = self.waiting.get(link) {
-                        waiter.format = Some(*format);
+                        waiter.described = Some(track.clone());
                     }
                 }
             }
@@ -477,7 +478,7 @@ impl Core for Session {
                 continue;
             }
             match got {
-                Got::Format(format) => self.take_format(format),
+                Got::Track(track) => self.take_track(track),
                 Got::Sound(number, capture, channels, samples) => {
                     let frames = samples.len() / (2 * usize::from(channels));
                     let Some(source) = self.source.as_mut().filter(|_| self.wants.sound) else { continue };

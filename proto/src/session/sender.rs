@@ -26,8 +26,7 @@ use crate::media::packetizer::{Cursor, Limits, Log, Slice};
 use crate::media::rate_control::Bitrate;
 use crate::time::MediaTime;
 use crate::wire::datagram::{Message, Nack};
-use crate::wire::record::{End, Format, Record};
-use crate::wire::report::Report;
+use crate::wire::record::{End, Format, Media, OWN_TRACK, Record, Track};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::ops::Bound;
@@ -140,22 +139,28 @@ impl Session {
         let again = earlier.is_some();
         let (cursor, sound) = match (&earlier, self.patient) {
             // What was on its way when the connection broke cannot be asked for under the new packet numbers.
-            (Some(earlier), true) => (self.log.picture(earlier.report.settled), self.sound.first()),
+            (Some(earlier), true) => (self.log.picture(earlier.track.settled), self.sound.first()),
             (None, true) if self.stats.peers_seen == 0 => (self.log.clamp(Cursor { slice: 0, fragment: 0 }), self.sound.first()),
             (_, false) | (None, true) => (self.log.newest_picture(), self.sound.end()),
         };
         self.stats.peers_seen += 1;
         let first = self.log.slice(cursor.slice).map_or(self.pictures, |slice| slice.picture);
-        let settled = earlier.as_ref().map_or(first, |earlier| earlier.report.settled);
-        let report = Report { settled, ..Report::default() };
+        let settled = earlier.as_ref().map_or(first, |earlier| earlier.track.settled);
         let stats = PeerStats { name: name.clone(), address: address.to_string(), ..PeerStats::default() };
         let repairs = earlier.map_or_else(|| Repairs::new(now, self.patient), |earlier| earlier.repairs);
         let flow = (Flow::new(now, self.cap), repairs);
-        let peer = Peer::new(now, (cursor, sound), (pictures, wants_sound), report, stats, flow);
+        let peer = Peer::new(now, (cursor, sound), (pictures, wants_sound), settled, stats, flow);
         self.peers.insert(link, peer);
         self.update_target(now);
-        self.endpoint.send(link, &Record::Format(Format { first, ..self.format }));
+        self.endpoint.send(link, &Record::Track(self.track(first)));
         self.events.push_back(Event::PeerUp { peer: link, name, address, host: self.endpoint.host(link), again });
+    }
+
+    /// What our track is, from this picture on.
+    fn track(&self, first: u64) -> Track {
+        let me = self.endpoint.me();
+        let (format, origin, label) = (Format { first, ..self.format }, me.id, me.name.clone());
+        Track { number: OWN_TRACK, media: Media { sound: format.channels > 0, ..me.offers }, origin, label, format }
     }
 
     fn update_watched(&mut self, now: Instant) {
@@ -174,11 +179,10 @@ impl Session {
         match message {
             Message::Report(report) => {
                 if report.highest >= peer.report.highest {
-                    let settled = report.settled.min(self.pictures).max(peer.report.settled);
-                    let moved = settled > peer.report.settled;
+                    let moved = report.tracks.get(OWN_TRACK).is_some_and(|told| peer.handle_track(told, self.pictures));
                     let epoch = self.endpoint.epoch();
                     if let Some(path) = self.endpoint.path(link) {
-                        peer.handle_report(now, Report { settled, ..*report }, &epoch, (path, sound));
+                        peer.handle_report(now, report, &epoch, (path, sound));
                     }
                     if moved {
                         self.wait_on(now);
@@ -188,7 +192,7 @@ impl Session {
                 self.update_target(now);
             }
             Message::Nack(nack) => self.handle_nack(now, link, nack),
-            Message::Wanted(wanted) => peer.copies.handle_wanted(now, *wanted, &self.sound),
+            Message::Wanted(_, wanted) => peer.copies.handle_wanted(now, *wanted, &self.sound),
             // A sender takes no media; the rest is the path's.
             _ => {}
         }
@@ -328,7 +332,7 @@ impl Session {
                 }
                 one.address = path.address().map_or(one.address, |address| address.to_string());
             }
-            one.report = peer.report;
+            (one.report, one.track) = (peer.report, peer.track);
             (one.capacity, one.queue) = peer.flow.known();
             stats.peers.push(one);
         }
@@ -363,9 +367,9 @@ impl Core for Session {
             }
             Command::Format(format) => {
                 self.format = format;
-                let first = self.pictures;
+                let track = Record::Track(self.track(self.pictures));
                 for id in self.peers.keys() {
-                    self.endpoint.send(*id, &Record::Format(Format { first, ..format }));
+                    self.endpoint.send(*id, &track);
                 }
             }
             Command::Closed => self.log.clear(),

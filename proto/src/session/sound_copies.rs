@@ -12,6 +12,7 @@ use super::sound_log::{self, SoundLog};
 use crate::media::sound_pieces;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
+use crate::wire::record::OWN_TRACK;
 use crate::wire::sound::{Piece, Wanted};
 use std::time::{Duration, Instant};
 
@@ -142,7 +143,8 @@ impl SoundCopies {
                 (segment, run) = (len, run + 1);
                 let (capture, samples) = (block.capture, &block.samples);
                 path.seal(buffer, |out| {
-                    Message::Piece(Piece { number, capture, channels, frames, index, payload: &[] }).encode(out);
+                    let piece = Piece { number, capture, channels, frames, index, payload: &[] };
+                    Message::Piece(OWN_TRACK, piece).encode(out);
                     sound_pieces::cut(samples, frames, channels, index, out);
                 });
             }
@@ -212,11 +214,11 @@ mod tests {
                 if segment == 0 {
                     return runs;
                 }
-                assert!(segment <= 1232 && buffer.len().is_multiple_of(segment), "{segment}");
+                assert!(segment <= 1000 && buffer.len().is_multiple_of(segment), "{segment}");
                 let open = |datagram: &mut [u8]| {
                     let header = Header::decode(datagram).unwrap();
                     match self.receiver.open(now, &Epoch::new(self.start), OURS, header, datagram) {
-                        Ok(Opened::Message(_, Message::Piece(piece))) => (piece.number, piece.index),
+                        Ok(Opened::Message(_, Message::Piece(_, piece))) => (piece.number, piece.index),
                         _ => panic!("no piece"),
                     }
                 };

@@ -3,7 +3,7 @@
 use super::TrackId;
 use super::endpoint::Counters;
 use crate::media::rate_control::Bitrate;
-use crate::wire::report::Report;
+use crate::wire::report::{Report, TrackReport};
 use std::time::Duration;
 
 /// A sender's counters since its start.
@@ -56,6 +56,8 @@ pub struct PeerStats {
     pub quiet: bool,
     /// Its last report.
     pub report: Report,
+    /// What it said last of our track.
+    pub track: TrackReport,
     /// What its path takes, where that is less than it could be sent.
     pub capacity: Option<Bitrate>,
     /// The queue that stands on its path.

@@ -16,11 +16,11 @@ use crate::time::MediaTime;
 /// Bytes before the sealed message.
 pub const HEADER_LEN: usize = 8;
 
-/// Bytes of a fragment before its payload.
-pub const FRAGMENT_LEN: usize = 11;
+/// Bytes of a fragment before its payload, kind and track included.
+pub const FRAGMENT_LEN: usize = 12;
 
-/// Bytes of a shard before its last indices.
-pub const SHARD_LEN: usize = 10;
+/// Bytes of a shard before its last indices, likewise.
+pub const SHARD_LEN: usize = 11;
 
 /// The most missing ranges a NACK names: what does not fit is named by the next one.
 pub const MAX_RANGES: usize = 64;
@@ -66,15 +66,14 @@ pub struct FragmentHead {
 }
 
 impl FragmentHead {
-    /// Its bytes, kind included.
-    pub fn encode(&self) -> [u8; FRAGMENT_LEN] {
+    fn encode(&self, track: u8) -> [u8; FRAGMENT_LEN] {
         let mut bytes = [0; FRAGMENT_LEN];
-        bytes[0] = kind::FRAGMENT;
-        bytes[1..5].copy_from_slice(&self.picture.to_be_bytes());
-        bytes[5] = self.slice;
-        bytes[6] = self.last_slice;
-        bytes[7..9].copy_from_slice(&self.index.to_be_bytes());
-        bytes[9..].copy_from_slice(&self.last_index.to_be_bytes());
+        bytes[..2].copy_from_slice(&[kind::FRAGMENT, track]);
+        bytes[2..6].copy_from_slice(&self.picture.to_be_bytes());
+        bytes[6] = self.slice;
+        bytes[7] = self.last_slice;
+        bytes[8..10].copy_from_slice(&self.index.to_be_bytes());
+        bytes[10..].copy_from_slice(&self.last_index.to_be_bytes());
         bytes
     }
 }
@@ -162,14 +161,14 @@ pub struct Shard<'a> {
     pub payload: &'a [u8],
 }
 
-/// What lies behind a datagram's seal.
+/// What lies behind a datagram's seal. What is of one track says its number first.
 #[expect(clippy::large_enum_variant, reason = "it lives on the stack for one call; a box would allocate for each datagram")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// A piece of a slice.
-    Fragment(FragmentHead, &'a [u8]),
-    /// Forward error correction.
-    Shard(Shard<'a>),
+    /// A piece of a slice of a track of the sender's.
+    Fragment(u8, FragmentHead, &'a [u8]),
+    /// Forward error correction of a track of the sender's.
+    Shard(u8, Shard<'a>),
     /// Send again, please.
     Nack(Nack),
     /// Prove that you are where this arrives.
@@ -193,10 +192,10 @@ pub enum Message<'a> {
     Probe(u16),
     /// A probe of this number came.
     ProbeAck(u16),
-    /// A piece of a block of sound that TCP is late with.
-    Piece(Piece<'a>),
-    /// Send such pieces, please, or no more of them.
-    Wanted(Wanted),
+    /// A piece of a block of sound that TCP is late with, of a track of the sender's.
+    Piece(u8, Piece<'a>),
+    /// Send such pieces, please, or no more of them, of a track of yours.
+    Wanted(u8, Wanted),
 }
 
 mod kind {
@@ -218,11 +217,14 @@ impl<'a> Message<'a> {
     /// Appends the message's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Message::Fragment(head, payload) => {
-                out.extend_from_slice(&head.encode());
+            Message::Fragment(track, head, payload) => {
+                out.extend_from_slice(&head.encode(*track));
                 out.extend_from_slice(payload);
             }
-            Message::Shard(shard) => shard.encode(out),
+            Message::Shard(track, shard) => {
+                out.extend_from_slice(&[kind::SHARD, *track]);
+                shard.encode(out);
+            }
             Message::Nack(nack) => nack.encode(out),
             Message::Challenge(token) => put_token(out, kind::CHALLENGE, token),
             Message::Response(token) => put_token(out, kind::RESPONSE, token),
@@ -240,12 +242,12 @@ impl<'a> Message<'a> {
                 out.push(kind::REPORT);
                 report.encode(out);
             }
-            Message::Piece(piece) => {
-                out.push(kind::PIECE);
+            Message::Piece(track, piece) => {
+                out.extend_from_slice(&[kind::PIECE, *track]);
                 piece.encode(out);
             }
-            Message::Wanted(wanted) => {
-                out.push(kind::WANTED);
+            Message::Wanted(track, wanted) => {
+                out.extend_from_slice(&[kind::WANTED, *track]);
                 wanted.encode(out);
             }
             Message::Probe(number) => {
@@ -265,9 +267,9 @@ impl<'a> Message<'a> {
         let kind = reader.u8("message kind")?;
         let message = match kind {
             kind::FRAGMENT => return Self::decode_fragment(reader),
-            kind::SHARD => return Shard::decode(reader).map(Message::Shard),
-            kind::PIECE => return Piece::decode(reader).map(Message::Piece),
-            kind::WANTED => return Wanted::decode(reader).map(Message::Wanted),
+            kind::SHARD => return Ok(Message::Shard(reader.u8("track")?, Shard::decode(reader)?)),
+            kind::PIECE => return Ok(Message::Piece(reader.u8("track")?, Piece::decode(reader)?)),
+            kind::WANTED => return Ok(Message::Wanted(reader.u8("track")?, Wanted::decode(reader)?)),
             // The padding behind a probe's number is its point.
             kind::PROBE => return Ok(Message::Probe(reader.u16("probe number")?)),
             kind::NACK => Message::Nack(Nack::decode(&mut reader)?),
@@ -286,7 +288,18 @@ impl<'a> Message<'a> {
         reader.end().map(|()| message)
     }
 
+    /// The track it is of, where it is of one.
+    pub fn track(&self) -> Option<u8> {
+        match self {
+            Message::Fragment(track, ..) | Message::Shard(track, _) | Message::Piece(track, _) | Message::Wanted(track, _) => {
+                Some(*track)
+            }
+            _ => None,
+        }
+    }
+
     fn decode_fragment(mut reader: Reader<'a>) -> Result<Message<'a>, Error> {
+        let track = reader.u8("track")?;
         let head = FragmentHead {
             picture: reader.u32("picture number")?,
             slice: reader.u8("slice")?,
@@ -295,17 +308,17 @@ impl<'a> Message<'a> {
             last_index: reader.u16("last fragment")?,
         };
         if usize::from(head.last_slice) >= super::slice::MAX_SLICES {
-            return Err(Error::Invalid { field: "last slice", value: u64::from(head.last_slice), at: 6 });
+            return Err(Error::Invalid { field: "last slice", value: u64::from(head.last_slice), at: 7 });
         }
         if head.slice > head.last_slice {
-            return Err(Error::Invalid { field: "slice", value: u64::from(head.slice), at: 5 });
+            return Err(Error::Invalid { field: "slice", value: u64::from(head.slice), at: 6 });
         }
         if head.index > head.last_index {
-            return Err(Error::Invalid { field: "fragment", value: u64::from(head.index), at: 7 });
+            return Err(Error::Invalid { field: "fragment", value: u64::from(head.index), at: 8 });
         }
         match reader.rest() {
             [] => Err(Error::Truncated { field: "fragment payload", len: FRAGMENT_LEN }),
-            payload => Ok(Message::Fragment(head, payload)),
+            payload => Ok(Message::Fragment(track, head, payload)),
         }
     }
 }
@@ -352,7 +365,6 @@ impl Nack {
 
 impl<'a> Shard<'a> {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.push(kind::SHARD);
         out.extend_from_slice(&self.picture.to_be_bytes());
         let slices = (self.last_indices.len() / 2) as u8;
         out.extend_from_slice(&[self.last_slice, self.first_slice, slices, self.index, self.recovery]);
@@ -403,7 +415,7 @@ mod tests {
     fn a_fragment_that_contradicts_itself_is_refused() {
         let refused = |head: FragmentHead| {
             let mut bytes = Vec::new();
-            Message::Fragment(head, b"x").encode(&mut bytes);
+            Message::Fragment(3, head, b"x").encode(&mut bytes);
             Message::decode(&bytes).unwrap_err()
         };
         let good = FragmentHead { picture: 9, slice: 1, last_slice: 3, index: 0, last_index: 7 };
@@ -418,12 +430,12 @@ mod tests {
             let [last_indices, payload] = [&[0, 3][..], b"even"];
             let shard = Shard { picture: 9, last_slice, first_slice: 0, index: 0, recovery: 1, last_indices, payload };
             let mut bytes = Vec::new();
-            Message::Shard(shard).encode(&mut bytes);
+            Message::Shard(3, shard).encode(&mut bytes);
             Message::decode(&bytes).map(drop)
         };
         assert_eq!(decoded(127), Ok(()));
         for last_slice in [128, 255] {
-            assert!(matches!(decoded(last_slice), Err(Error::Invalid { field: "last slice", at: 5, .. })), "{last_slice}");
+            assert!(matches!(decoded(last_slice), Err(Error::Invalid { field: "last slice", at: 6, .. })), "{last_slice}");
         }
     }
 }

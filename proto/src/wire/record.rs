@@ -96,16 +96,35 @@ pub enum Reason {
     Replaced = 5,
 }
 
-/// What the stream is; sent before its first picture and whenever it changes.
+/// Number of the track that a side has from its hello on, where it offers anything: its own camera and microphone. So far it is the
+/// only one.
+pub const OWN_TRACK: u8 = 0;
+
+/// What a track is; sent before its first picture or block, and whenever that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Track {
+    /// Its number among the sender's.
+    pub number: u8,
+    /// What it has of pictures and sound.
+    pub media: Media,
+    /// The id of the process whose camera and microphone it is of.
+    pub origin: [u8; 16],
+    /// A name to show, at most 255 bytes.
+    pub label: String,
+    /// How its pictures and sound are. What it has none of is as by default.
+    pub format: Format,
+}
+
+/// How the pictures and the sound of a track are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Format {
     /// Pictures in `rate.1` seconds; (0, _) where nobody knows.
     pub rate: (u32, u32),
     /// The time between pictures varies.
     pub variable: bool,
-    /// Picture size, 0×0 where there are none.
+    /// Picture size, 0×0 where nobody knows.
     pub size: (u16, u16),
-    /// Channels of sound, 0 where there is none.
+    /// Channels of sound, 0 without.
     pub channels: u8,
     /// The first picture that this peer is sent.
     pub first: u64,
@@ -125,12 +144,12 @@ pub struct End {
 pub enum Record<'a> {
     /// Who I am.
     Hello(Hello),
-    /// What the stream is.
-    Format(Format),
-    /// Ten milliseconds of sound.
-    Sound(Sound<'a>),
-    /// Nothing comes after these numbers.
-    End(End),
+    /// What a track is.
+    Track(Track),
+    /// Ten milliseconds of sound of a track.
+    Sound(u8, Sound<'a>),
+    /// Nothing comes of a track after these numbers.
+    End(u8, End),
     /// I leave, and why.
     Goodbye(Reason, String),
     /// Whether datagrams of yours reach me.
@@ -139,7 +158,7 @@ pub enum Record<'a> {
 
 mod kind {
     pub const HELLO: u8 = 1;
-    pub const FORMAT: u8 = 2;
+    pub const TRACK: u8 = 2;
     pub const SOUND: u8 = 3;
     pub const END: u8 = 4;
     pub const GOODBYE: u8 = 5;
@@ -158,22 +177,13 @@ impl<'a> Record<'a> {
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Record::Hello(hello) => hello.encode(out),
-            Record::Format(format) => {
-                out.push(kind::FORMAT);
-                out.extend_from_slice(&format.rate.0.to_be_bytes());
-                out.extend_from_slice(&format.rate.1.to_be_bytes());
-                out.push(u8::from(format.variable));
-                out.extend_from_slice(&format.size.0.to_be_bytes());
-                out.extend_from_slice(&format.size.1.to_be_bytes());
-                out.push(format.channels);
-                out.extend_from_slice(&format.first.to_be_bytes());
-            }
-            Record::Sound(sound) => {
-                out.push(kind::SOUND);
+            Record::Track(track) => track.encode(out),
+            Record::Sound(track, sound) => {
+                out.extend_from_slice(&[kind::SOUND, *track]);
                 sound.encode(out);
             }
-            Record::End(end) => {
-                out.push(kind::END);
+            Record::End(track, end) => {
+                out.extend_from_slice(&[kind::END, *track]);
                 out.extend_from_slice(&end.pictures.to_be_bytes());
                 out.extend_from_slice(&end.blocks.to_be_bytes());
             }
@@ -191,9 +201,12 @@ impl<'a> Record<'a> {
         let kind = reader.u8("record kind")?;
         let record = match kind {
             kind::HELLO => Record::Hello(Hello::decode(&mut reader)?),
-            kind::FORMAT => Record::Format(Format::decode(&mut reader)?),
-            kind::SOUND => return Sound::decode(reader).map(Record::Sound),
-            kind::END => Record::End(End { pictures: reader.u64("picture count")?, blocks: reader.u64("block count")? }),
+            kind::TRACK => Record::Track(Track::decode(&mut reader)?),
+            kind::SOUND => return Ok(Record::Sound(reader.u8("track")?, Sound::decode(reader)?)),
+            kind::END => {
+                let (track, pictures) = (reader.u8("track")?, reader.u64("picture count")?);
+                Record::End(track, End { pictures, blocks: reader.u64("block count")? })
+            }
             kind::GOODBYE => {
                 let reason = match reader.u8("reason")? {
                     0 => Reason::Quit,
@@ -214,6 +227,15 @@ impl<'a> Record<'a> {
             kind => return Err(reader.invalid("record kind", u64::from(kind), 1)),
         };
         reader.end().map(|()| record)
+    }
+
+    /// The track of the sender's that it is of, where it is of one.
+    pub fn track(&self) -> Option<u8> {
+        match self {
+            Record::Track(track) => Some(track.number),
+            Record::Sound(track, _) | Record::End(track, _) => Some(*track),
+            Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) => None,
+        }
     }
 }
 
@@ -251,10 +273,46 @@ impl Hello {
     }
 }
 
+impl Track {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[kind::TRACK, self.number, self.media.encode()]);
+        out.extend_from_slice(&self.origin);
+        put_text(out, &self.label);
+        let format = &self.format;
+        if self.media.pictures {
+            out.extend_from_slice(&format.rate.0.to_be_bytes());
+            out.extend_from_slice(&format.rate.1.to_be_bytes());
+            out.push(u8::from(format.variable));
+            out.extend_from_slice(&format.size.0.to_be_bytes());
+            out.extend_from_slice(&format.size.1.to_be_bytes());
+            out.extend_from_slice(&format.first.to_be_bytes());
+        }
+        if self.media.sound {
+            out.push(format.channels);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Track, Error> {
+        let (number, media) = (reader.u8("track")?, Media::decode(reader.u8("media")?));
+        let (origin, label) = (reader.array("origin")?, reader.text("label")?);
+        let mut format = Format::default();
+        if media.pictures {
+            format.decode_pictures(reader)?;
+        }
+        if media.sound {
+            format.channels = match reader.u8("channels")? {
+                channels @ 1..=2 => channels,
+                channels => return Err(reader.invalid("channels", u64::from(channels), 1)),
+            };
+        }
+        Ok(Track { number, media, origin, label, format })
+    }
+}
+
 impl Format {
-    fn decode(reader: &mut Reader<'_>) -> Result<Format, Error> {
-        let rate = (reader.u32("rate")?, reader.u32("rate base")?);
-        let variable = match reader.u8("variable flag")? {
+    fn decode_pictures(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
+        self.rate = (reader.u32("rate")?, reader.u32("rate base")?);
+        self.variable = match reader.u8("variable flag")? {
             flag @ 0..=1 => flag == 1,
             flag => return Err(reader.invalid("variable flag", u64::from(flag), 1)),
         };
@@ -262,14 +320,11 @@ impl Format {
         if u32::from(size.0.max(size.1)) > MAX_SIDE {
             return Err(reader.invalid("picture size", u64::from(size.0.max(size.1)), 4));
         }
-        let channels = reader.u8("channels")?;
-        if channels > 2 {
-            return Err(reader.invalid("channels", u64::from(channels), 1));
-        }
         let first = reader.u64("first picture")?;
         if first > MOST_PICTURES {
             return Err(reader.invalid("first picture", first, 8));
         }
-        Ok(Format { rate, variable, size, channels, first })
+        (self.size, self.first) = (size, first);
+        Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! How reception goes, in the receiver's words: the body of message 8 (PROTOCOL.md §5.8).
+//! How reception goes, in the receiver's words: the body of message 8 (PROTOCOL.md §5.8). What is of the path comes first, then what
+//! is of each track that the receiver takes.
 
 use super::{Error, Reader};
 
@@ -44,6 +45,53 @@ impl Trains {
     }
 }
 
+/// The most tracks in a report: as many as are shown at once.
+pub const MAX_TRACKS: usize = 16;
+
+/// How far a receiver is with a track.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TrackReport {
+    /// The sender's number of it.
+    pub track: u8,
+    /// Every picture below this number is settled: shown, written or given up.
+    pub settled: u64,
+    /// Pictures shown or written.
+    pub shown: u32,
+    /// How long after it should have come a picture is waited for, ms.
+    pub wait_ms: u16,
+}
+
+/// Tracks, each of them once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TrackReports {
+    tracks: [TrackReport; MAX_TRACKS],
+    len: usize,
+}
+
+impl TrackReports {
+    /// Puts this in the place of what was said of the same track. What there is no room for is left out.
+    pub fn put(&mut self, report: TrackReport) {
+        match self.tracks[..self.len].iter_mut().find(|earlier| earlier.track == report.track) {
+            Some(earlier) => *earlier = report,
+            None if self.len < MAX_TRACKS => {
+                self.tracks[self.len] = report;
+                self.len += 1;
+            }
+            None => {}
+        }
+    }
+
+    /// What is said of this track.
+    pub fn get(&self, track: u8) -> Option<TrackReport> {
+        self.as_slice().iter().find(|report| report.track == track).copied()
+    }
+
+    /// What is in it.
+    pub fn as_slice(&self) -> &[TrackReport] {
+        &self.tracks[..self.len]
+    }
+}
+
 /// How reception goes; every 100 ms, and what ends a film's wait for room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Report {
@@ -55,24 +103,18 @@ pub struct Report {
     pub lost: u64,
     /// Bytes of datagrams opened.
     pub bytes: u64,
-    /// Every picture below this number is settled: shown, written or given up.
-    pub settled: u64,
-    /// Pictures shown or written.
-    pub shown: u32,
-    /// How long after it should have come a picture is waited for, ms.
-    pub wait_ms: u16,
     /// How the pictures since the last report arrived.
     pub trains: Trains,
+    /// How far its tracks are.
+    pub tracks: TrackReports,
 }
 
 impl Report {
     /// Appends its bytes, kind left to the caller.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        for field in [self.highest, self.received, self.lost, self.bytes, self.settled] {
+        for field in [self.highest, self.received, self.lost, self.bytes] {
             out.extend_from_slice(&field.to_be_bytes());
         }
-        out.extend_from_slice(&self.shown.to_be_bytes());
-        out.extend_from_slice(&self.wait_ms.to_be_bytes());
         out.push(self.trains.as_slice().len() as u8);
         for train in self.trains.as_slice() {
             out.extend_from_slice(&train.first.to_be_bytes());
@@ -80,6 +122,13 @@ impl Report {
             for field in [train.at_us, train.span_us, train.bytes] {
                 out.extend_from_slice(&field.to_be_bytes());
             }
+        }
+        out.push(self.tracks.as_slice().len() as u8);
+        for TrackReport { track, settled, shown, wait_ms } in self.tracks.as_slice() {
+            out.push(*track);
+            out.extend_from_slice(&settled.to_be_bytes());
+            out.extend_from_slice(&shown.to_be_bytes());
+            out.extend_from_slice(&wait_ms.to_be_bytes());
         }
     }
 
@@ -90,10 +139,8 @@ impl Report {
             received: reader.u64("received count")?,
             lost: reader.u64("lost count")?,
             bytes: reader.u64("byte count")?,
-            settled: reader.u64("settled picture")?,
-            shown: reader.u32("shown count")?,
-            wait_ms: reader.u16("wait")?,
             trains: Trains::default(),
+            tracks: TrackReports::default(),
         };
         let len = reader.u8("train count")?;
         if usize::from(len) > MAX_TRAINS {
@@ -107,6 +154,19 @@ impl Report {
                 span_us: reader.u32("train span")?,
                 bytes: reader.u32("train bytes")?,
             });
+        }
+        let len = usize::from(reader.u8("track count")?);
+        if len > MAX_TRACKS {
+            return Err(reader.invalid("track count", len as u64, 1));
+        }
+        for place in 0..len {
+            let track = reader.u8("track")?;
+            if report.tracks.get(track).is_some() {
+                return Err(reader.invalid("track", u64::from(track), 1));
+            }
+            let (settled, shown) = (reader.u64("settled picture")?, reader.u32("shown count")?);
+            report.tracks.tracks[place] = TrackReport { track, settled, shown, wait_ms: reader.u16("wait")? };
+            report.tracks.len = place + 1;
         }
         Ok(report)
     }

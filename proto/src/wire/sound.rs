@@ -1,7 +1,6 @@
 //! Sound on the wire: a block as TCP carries it (`record.rs`), a piece of one as a datagram does, and the request for such pieces.
 //!
-//! A block of stereo is 1920 bytes and a datagram at most 1200 that may not be cut on its way; so beside TCP a block travels in
-//! halves. [`Piece::index`] 0 and 1 are the halves, 2 and 3 what makes good for two that are lost (`media/sound_pieces.rs`).
+//! A block of stereo is 1920 bytes, and a datagram that passes everywhere 1000; so beside TCP a block travels in halves. [`Piece::index`] 0 and 1 are the halves, 2 and 3 what makes good for two that are lost (`media/sound_pieces.rs`).
 
 use super::{Error, Reader};
 use crate::time::MediaTime;
@@ -14,6 +13,13 @@ const MAX_FRAMES: usize = 480;
 
 /// Pieces of a block: two halves, two to recover them from.
 pub const PIECES: usize = 4;
+
+/// In the last byte before a piece's payload: which piece it is, …
+const INDEX: u8 = 0x03;
+/// … that the block has two channels, …
+const STEREO: u8 = 0x04;
+/// … and that its last frame is half of a pair.
+const ODD: u8 = 0x08;
 
 /// A block of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +35,7 @@ pub struct Sound<'a> {
 }
 
 impl<'a> Sound<'a> {
-    /// Appends its bytes, kind left to the caller.
+    /// Appends its bytes, kind and track left to the caller.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.number.to_be_bytes());
         out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
@@ -39,7 +45,12 @@ impl<'a> Sound<'a> {
 
     /// The rest of a message.
     pub fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
-        let (number, capture, channels) = decode_head(&mut reader)?;
+        let number = reader.u64("block number")?;
+        let capture = MediaTime::from_nanos(reader.u64("capture time")?);
+        let channels = match reader.u8("channels")? {
+            channels @ 1..=2 => channels,
+            channels => return Err(reader.invalid("channels", u64::from(channels), 1)),
+        };
         let samples = reader.rest();
         if samples.is_empty() || samples.len() > MAX_SAMPLE_BYTES || !samples.len().is_multiple_of(2 * usize::from(channels)) {
             return Err(reader.invalid("sample bytes", samples.len() as u64, samples.len()));
@@ -48,19 +59,10 @@ impl<'a> Sound<'a> {
     }
 }
 
-fn decode_head(reader: &mut Reader<'_>) -> Result<(u64, MediaTime, u8), Error> {
-    let number = reader.u64("block number")?;
-    let capture = MediaTime::from_nanos(reader.u64("capture time")?);
-    match reader.u8("channels")? {
-        channels @ 1..=2 => Ok((number, capture, channels)),
-        channels => Err(reader.invalid("channels", u64::from(channels), 1)),
-    }
-}
-
 /// A piece of a block of sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece<'a> {
-    /// The block's number.
+    /// The block's number; 40 bits of it travel, enough for 300 years.
     pub number: u64,
     /// When the block's first sample was caught.
     pub capture: MediaTime,
@@ -75,38 +77,42 @@ pub struct Piece<'a> {
 }
 
 impl<'a> Piece<'a> {
-    /// Bytes of the message before the payload, kind included.
-    pub const HEAD_LEN: usize = 21;
+    /// Bytes of the message before the payload, kind and track included: with those around a message (`session::path`) a half of 10 ms of
+    /// stereo has 1000, as much as passes everywhere.
+    pub const HEAD_LEN: usize = 16;
 
     /// Bytes of every piece of a block.
     pub fn len_of(frames: u16, channels: u8) -> usize {
         usize::from(frames.div_ceil(2)) * 2 * usize::from(channels)
     }
 
-    /// Appends its bytes, kind left to the caller.
+    /// Appends its bytes, kind and track left to the caller.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.number.to_be_bytes());
+        debug_assert!(self.number < 1 << 40, "blocks are counted from 0");
+        out.extend_from_slice(&self.number.to_be_bytes()[3..]);
         out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
-        out.push(self.channels);
-        out.extend_from_slice(&self.frames.to_be_bytes());
-        out.push(self.index);
+        let odd = if self.frames % 2 == 1 { ODD } else { 0 };
+        out.push(self.index | if self.channels == 2 { STEREO } else { 0 } | odd);
         out.extend_from_slice(self.payload);
     }
 
     /// The rest of a message.
     pub fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
-        let (number, capture, channels) = decode_head(&mut reader)?;
-        let frames = reader.u16("frames")?;
-        if !(1..=MAX_FRAMES).contains(&usize::from(frames)) {
-            return Err(reader.invalid("frames", u64::from(frames), 2));
+        let mut number = [0; 8];
+        number[3..].copy_from_slice(reader.bytes(5, "block number")?);
+        let capture = MediaTime::from_nanos(reader.u64("capture time")?);
+        let form = reader.u8("piece")?;
+        if form & !(INDEX | STEREO | ODD) != 0 {
+            return Err(reader.invalid("piece", u64::from(form), 1));
         }
-        let index = reader.u8("piece")?;
-        if usize::from(index) >= PIECES {
-            return Err(reader.invalid("piece", u64::from(index), 1));
+        let (index, channels) = (form & INDEX, if form & STEREO != 0 { 2 } else { 1 });
+        let payload = reader.rest();
+        let halves = payload.len() / (2 * usize::from(channels));
+        let frames = (2 * halves).saturating_sub(usize::from(form & ODD != 0));
+        if !payload.len().is_multiple_of(2 * usize::from(channels)) || !(1..=MAX_FRAMES).contains(&frames) {
+            return Err(reader.invalid("piece's payload", payload.len() as u64, payload.len()));
         }
-        let payload = reader.bytes(Self::len_of(frames, channels), "piece's payload")?;
-        reader.end()?;
-        Ok(Piece { number, capture, channels, frames, index, payload })
+        Ok(Piece { number: u64::from_be_bytes(number), capture, channels, frames: frames as u16, index, payload })
     }
 }
 
@@ -120,7 +126,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Appends its bytes, kind left to the caller.
+    /// Appends its bytes, kind and track left to the caller.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.next.to_be_bytes());
         out.push(self.pieces);

@@ -361,7 +361,8 @@ impl Receiving {
                 sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));
             }
             Event::SenderDown { reason, sentence: why, .. } => sentence = Some(format!("down {reason:?} {why}")),
-            Event::Format(_, format) => {
+            Event::Track(_, track) => {
+                let format = track.format;
                 if format.channels > 0 && !std::mem::replace(&mut self.speaking, true) {
                     self.ticks.push((self.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
                 }

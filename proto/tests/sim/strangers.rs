@@ -10,9 +10,9 @@ use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::session::receiver::{Command, Config, Event, Session};
 use eyeline_proto::session::{Core, PeerId, StreamId, TrackId};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::datagram::{FragmentHead, Header, Message};
+use eyeline_proto::wire::datagram::{FragmentHead, Header, Message, Shard};
 use eyeline_proto::wire::preamble::{Answer, Opening};
-use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record};
+use eyeline_proto::wire::record::{End, Format, Hello, Media, OWN_TRACK, Reason, Record, Track};
 use eyeline_proto::wire::report::Report;
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, Sound};
@@ -198,8 +198,14 @@ impl Stranger {
     }
 
     pub fn format(&mut self, victim: &mut Victim) {
+        self.describe(victim, OWN_TRACK);
+    }
+
+    /// Says what a track is.
+    fn describe(&mut self, victim: &mut Victim, number: u8) {
         let format = Format { rate: (30, 1), size: (64, 48), channels: 1, ..Format::default() };
-        self.record(victim, &Record::Format(format));
+        let track = Track { number, media: Media::LIVE, origin: [1; 16], label: "camera".to_string(), format };
+        self.record(victim, &Record::Track(track));
     }
 
     /// A picture in one datagram.
@@ -229,12 +235,12 @@ impl Stranger {
         body[..4].copy_from_slice(&len.to_be_bytes());
         body[4] |= packing;
         let head = FragmentHead { picture: number, slice: 0, last_slice: 0, index: 0, last_index: 0 };
-        self.datagram(victim, &Message::Fragment(head, &body));
+        self.datagram(victim, &Message::Fragment(OWN_TRACK, head, &body));
     }
 
     fn sound(&mut self, victim: &mut Victim, number: u64) {
         let capture = MediaTime::from_nanos(number * 10_000_000);
-        self.record(victim, &Record::Sound(Sound { number, capture, channels: 1, samples: &[0; 960] }));
+        self.record(victim, &Record::Sound(OWN_TRACK, Sound { number, capture, channels: 1, samples: &[0; 960] }));
     }
 
     /// What it was sent since the last call, opened.
@@ -291,7 +297,7 @@ fn unknown_kind_is_no_loss() {
         }
     }
     let heard = newer.heard(&mut victim);
-    let asks = |plain: &&Vec<u8>| matches!(Message::decode(plain), Ok(Message::Nack(_) | Message::Wanted(_)));
+    let asks = |plain: &&Vec<u8>| matches!(Message::decode(plain), Ok(Message::Nack(_) | Message::Wanted(..)));
     assert_eq!(heard.iter().filter(asks).count(), 0, "nothing is missing");
     victim.pass(ms(200));
     let report = newer.report(&mut victim);
@@ -303,6 +309,45 @@ fn unknown_kind_is_no_loss() {
     });
     let counted = stats.map(|counters| (counters.unknown, counters.skipped > 1000));
     assert_eq!(counted, Some((0, true)), "skipped, and not taken for a stranger's");
+}
+
+/// A later program has more than one track. What is of another than its own is skipped: no mistake, no loss, nothing shown or played.
+#[test]
+fn what_is_of_a_track_that_is_not_there_is_skipped() {
+    let mut victim = Victim::new(false);
+    let mut newer = Stranger::join(&mut victim, 1);
+    newer.format(&mut victim);
+    newer.describe(&mut victim, 7);
+    for number in 0..60 {
+        newer.picture(&mut victim, number);
+        let head = FragmentHead { picture: 900 + number, slice: 0, last_slice: 0, index: 0, last_index: 0 };
+        newer.datagram(&mut victim, &Message::Fragment(7, head, &[0, 0, 0, 4, 1, 2, 3, 4]));
+        let [last_indices, payload] = [&[0, 0][..], b"even"];
+        let shard = Shard { picture: number, last_slice: 0, first_slice: 0, index: 0, recovery: 1, last_indices, payload };
+        newer.datagram(&mut victim, &Message::Shard(7, shard));
+        let (number, capture) = (u64::from(number), MediaTime::ZERO);
+        for index in 0..2 {
+            let half = Piece { number, capture, channels: 1, frames: 480, index, payload: &[0; 480] };
+            newer.datagram(&mut victim, &Message::Piece(7, half));
+        }
+        newer.record(&mut victim, &Record::Sound(7, Sound { number, capture, channels: 1, samples: &[0; 960] }));
+        newer.record(&mut victim, &Record::End(7, End { pictures: 0, blocks: 0 }));
+        victim.pass(ms(30));
+    }
+    victim.pass(ms(200));
+    let slices = victim.events.iter().filter(|event| matches!(event, Event::Slice(..))).count();
+    let sounds = victim.events.iter().filter(|event| matches!(event, Event::Sound { .. })).count();
+    let described = victim.events.iter().filter(|event| matches!(event, Event::Track(..))).count();
+    assert_eq!((slices, sounds, described), (60, 0, 1), "its own track alone");
+    let report = newer.report(&mut victim);
+    assert_eq!((report.highest + 1, report.received, report.lost), (newer.next, newer.next, 0));
+    assert_eq!(report.tracks.as_slice().iter().map(|track| (track.track, track.settled)).collect::<Vec<_>>(), [(OWN_TRACK, 60)]);
+    assert_eq!((victim.closed.as_slice(), victim.names().as_slice()), (&[][..], &["host 1".to_string()][..]));
+    let skipped = victim.events.iter().rev().find_map(|event| match event {
+        Event::Stats(stats) => Some((stats.counters.unknown, stats.counters.skipped)),
+        _ => None,
+    });
+    assert!(skipped.is_some_and(|(unknown, skipped)| unknown == 0 && skipped > 6 * 30), "{skipped:?}");
 }
 
 /// A slice that a later program packed in a way of its own cannot be drawn; what comes beside it can.
@@ -341,7 +386,7 @@ fn a_mute_sender_gives_way() {
         other_mute.datagram(&mut victim, &Message::Ping(5));
         real.picture(&mut victim, 0);
         assert_eq!(victim.names(), ["host 1", "down", "host 3"]);
-        assert!(victim.events.iter().any(|event| matches!(event, Event::Format(..))), "what it said while it waited is told");
+        assert!(victim.events.iter().any(|event| matches!(event, Event::Track(..))), "what it said while it waited is told");
         assert_eq!(victim.events.iter().filter(|event| matches!(event, Event::Slice(..))).count(), 1);
         let mut closed = std::mem::take(&mut victim.closed);
         closed.sort_unstable();
@@ -372,7 +417,7 @@ fn who_sends_rubbish_gives_way_like_one_who_sends_nothing() {
     let mut stranger = Stranger::join(&mut victim, 1);
     for number in 0..30 {
         let head = FragmentHead { picture: number, slice: 0, last_slice: 0, index: 0, last_index: 0 };
-        stranger.datagram(&mut victim, &Message::Fragment(head, &[0, 0, 0, 4, 1, 2, 3, 4]));
+        stranger.datagram(&mut victim, &Message::Fragment(OWN_TRACK, head, &[0, 0, 0, 4, 1, 2, 3, 4]));
         victim.pass(ms(100));
     }
     let mut real = Stranger::join(&mut victim, 2);
@@ -385,7 +430,7 @@ fn who_sends_rubbish_gives_way_like_one_who_sends_nothing() {
 fn an_end_without_media_ends_nothing() {
     let mut victim = Victim::new(false);
     let mut stranger = Stranger::come(&mut victim, 1, 1, [0; 16], true);
-    let end = |pictures, blocks| Record::End(End { pictures, blocks });
+    let end = |pictures, blocks| Record::End(OWN_TRACK, End { pictures, blocks });
     stranger.record(&mut victim, &end(0, 0));
     victim.pass(secs(3));
     stranger.format(&mut victim);
@@ -423,7 +468,7 @@ fn an_end_that_is_said_again_and_again_is_not_put_off() {
     sender.format(&mut victim);
     sender.picture(&mut victim, 0);
     for _ in 0..4 {
-        sender.record(&mut victim, &Record::End(End { pictures: 1, blocks: 5 }));
+        sender.record(&mut victim, &Record::End(OWN_TRACK, End { pictures: 1, blocks: 5 }));
         victim.pass(secs(1));
     }
     // A live sender that is only watched is left then, and the next may come.
@@ -446,7 +491,7 @@ fn a_report_counts_from_where_its_connection_began() {
         victim.pass(ms(30));
     }
     victim.pass(ms(200));
-    assert_eq!(first.report(&mut victim).shown, 100);
+    assert_eq!(first.report(&mut victim).tracks.get(OWN_TRACK).map(|track| track.shown), Some(100));
     let mut second = Stranger::come(&mut victim, 1, 7, first.token, false);
     assert_eq!(victim.names(), ["host 1", "host 1 again"]);
     second.picture(&mut victim, 100);
@@ -456,7 +501,8 @@ fn a_report_counts_from_where_its_connection_began() {
     victim.pass(ms(200));
     let report = second.report(&mut victim);
     assert_eq!((report.highest + 1, report.received, report.lost), (second.next, second.next, 0));
-    assert_eq!((report.settled, report.shown), (103, 3));
+    let track = report.tracks.get(OWN_TRACK).expect("its track");
+    assert_eq!((track.settled, track.shown), (103, 3));
     assert!(report.bytes < 1000, "{} bytes of a few datagrams", report.bytes);
 }
 
@@ -478,7 +524,8 @@ fn what_was_written_and_shown_of_a_former_sender_says_nothing_of_the_next() {
     victim.session.handle_command(victim.now, Command::Shown(track(0), 9));
     victim.pass(ms(200));
     let report = second.report(&mut victim);
-    assert_eq!((report.settled, report.shown), (4, 0));
+    let track = report.tracks.get(OWN_TRACK).expect("its track");
+    assert_eq!((track.settled, track.shown), (4, 0));
 }
 
 /// The process is stopped before the first datagram comes: it did not look. Only time that it watched counts.
@@ -508,7 +555,7 @@ fn two_that_send_halves_of_blocks_do_not_change_places_with_each() {
     for number in 0..50 {
         for stranger in [&mut second, &mut first] {
             let half = Piece { number, capture: MediaTime::ZERO, channels: 1, frames: 480, index: 0, payload: &half };
-            stranger.datagram(&mut victim, &Message::Piece(half));
+            stranger.datagram(&mut victim, &Message::Piece(OWN_TRACK, half));
         }
     }
     assert_eq!(victim.names().iter().filter(|name| *name == "down").count(), 1, "{:?}", victim.names());

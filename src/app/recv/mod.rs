@@ -349,7 +349,7 @@ impl Recv<'_> {
             }
             // The fanout keeps these to itself.
             Event::Slice(..) | Event::Part(..) | Event::Settled(..) | Event::Sound { .. } | Event::Clock(..) => {}
-            Event::Format(..) => {}
+            Event::Track(..) => {}
         }
         Ok(None)
     }

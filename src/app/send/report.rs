@@ -81,8 +81,8 @@ fn object(stats: &SenderStats, net: &net::Counters, counters: Counters, source: 
                 "resent": peer.resent, "parity": peer.parity, "nacks": peer.nacks, "skipped": peer.skipped, "blocks": peer.blocks,
                 "stale_blocks": peer.stale_blocks, "copies": peer.copies, "rtt_ms": now(stats::ms(peer.rtt)), "quiet": peer.quiet,
                 "path_mtu": (!peer.quiet).then_some(peer.path_mtu),
-                "received": peer.report.received, "lost": peer.report.lost, "shown": peer.report.shown,
-                "settled": peer.report.settled, "capacity_mbit_s": capacity, "queue_ms": now(stats::ms(peer.queue)),
+                "received": peer.report.received, "lost": peer.report.lost, "shown": peer.track.shown,
+                "settled": peer.track.settled, "capacity_mbit_s": capacity, "queue_ms": now(stats::ms(peer.queue)),
             })
         })
         .collect();

@@ -9,7 +9,7 @@ use crate::session::link::Link;
 use crate::session::sound_log::STALE;
 use crate::session::sound_log::SoundLog;
 use crate::time::MediaTime;
-use crate::wire::record::Record;
+use crate::wire::record::{OWN_TRACK, Record};
 use crate::wire::sound::Sound;
 
 /// Bytes of records handed to TCP at once: as much as TCP_NOTSENT_LOWAT lets it hold.
@@ -45,7 +45,7 @@ impl Peer {
             if log.patient || block.capture >= stale {
                 let (number, channels) = (self.sound, block.channels);
                 let sound = Sound { number, capture: block.capture, channels, samples: &block.samples };
-                link.seal_record(&Record::Sound(sound), scratch, buffer);
+                link.seal_record(&Record::Sound(OWN_TRACK, sound), scratch, buffer);
                 self.stats.blocks += 1;
             } else {
                 self.stats.stale_blocks += 1;

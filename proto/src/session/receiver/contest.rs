@@ -11,17 +11,17 @@
 //! **Rejected.** Taking the newcomer's word at once: two honest senders that start together would throw each other out. A time
 //! limit alone: the newcomer would be told "busy" before it is over, and go.
 //!
-//! Capacity: the peers there may be (`admission`); of one that waits only packet numbers and its format are kept.
+//! Capacity: the peers there may be (`admission`); of one that waits only packet numbers and what it says of its track are kept.
 
 use super::source::Connection;
 use crate::session::link::LinkId;
-use crate::wire::record::Format;
+use crate::wire::record::Track;
 use std::collections::BTreeMap;
 
 /// A sender that waits for its place.
 pub(super) struct Waiter {
     pub connection: Connection,
-    pub format: Option<Format>,
+    pub described: Option<Track>,
 }
 
 /// See the module text.

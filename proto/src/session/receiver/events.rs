@@ -7,7 +7,7 @@ use crate::session::stats::ReceiverStats;
 use crate::session::unreachable::Unreachable;
 use crate::session::{HostId, PeerId, TrackId};
 use crate::time::MediaTime;
-use crate::wire::record::{Format, Reason};
+use crate::wire::record::{Reason, Track};
 use std::net::SocketAddr;
 
 /// How a receiver is set up.
@@ -53,8 +53,8 @@ pub enum Event {
         /// It sends pictures; else sound alone.
         pictures: bool,
     },
-    /// What it sends, whenever that changes.
-    Format(TrackId, Format),
+    /// What a track is: what it has, its name, whose it is. Before anything else of it, mostly, and whenever that changes.
+    Track(TrackId, Track),
     /// A slice is whole.
     Slice(TrackId, Slice),
     /// What came of a slice whose picture will not become whole; before that picture's [`Event::Settled`].

@@ -13,7 +13,7 @@ use crate::session::hearing::Hearing;
 use crate::session::link::LinkId;
 use crate::session::stats::Received;
 use crate::wire::datagram::FragmentHead;
-use crate::wire::record::{End, Format};
+use crate::wire::record::{End, Track};
 use crate::wire::report::Report;
 use std::time::{Duration, Instant};
 
@@ -35,13 +35,15 @@ pub(super) struct Connection {
     pub tracker: Tracker,
     pub trains: Collector,
     pub report: Report,
+    /// Pictures shown or written.
+    pub shown: u32,
     narrow: Narrow,
 }
 
 impl Connection {
     pub fn new(link: LinkId, patient: bool) -> Self {
         let (trains, report, narrow) = (Collector::default(), Report::default(), Narrow::default());
-        Connection { link, tracker: Tracker::new(patient), trains, report, narrow }
+        Connection { link, tracker: Tracker::new(patient), trains, report, shown: 0, narrow }
     }
 
     /// A datagram of so many bytes opened, `data` if it carried a piece of a picture.
@@ -114,7 +116,8 @@ pub(super) struct Source {
     /// Where a file is written, the sender is told of pictures in it, not of pictures that came.
     pub written: Option<u64>,
     pub last_picture: Option<(Instant, Duration)>,
-    pub format: Option<Format>,
+    /// What it says that it sends.
+    pub described: Option<Track>,
     pub proof: Proof,
     pub ending: Ending,
     /// What is counted elsewhere is added by [`Source::received`].
@@ -139,7 +142,7 @@ impl Source {
             blocks: 0,
             written: None,
             last_picture: None,
-            format: None,
+            described: None,
             proof: Proof::new(),
             ending: Ending::Open,
             film,
@@ -204,7 +207,7 @@ impl Source {
     /// the last picture.
     pub fn end_said(&mut self, now: Instant, end: End) {
         let contradicts = end.pictures < self.depacketizer.end() || end.blocks < self.blocks;
-        if !matches!(self.ending, Ending::Open) || self.format.is_none() || contradicts {
+        if !matches!(self.ending, Ending::Open) || self.described.is_none() || contradicts {
             return;
         }
         self.ending = Ending::Said(end, now + END_WAIT);

@@ -4,6 +4,8 @@
 use super::{Event, Session};
 use crate::session::path::{Control, QUIET};
 use crate::session::stats::{ReceiverStats, TrackStats};
+use crate::wire::record::OWN_TRACK;
+use crate::wire::report::TrackReport;
 use std::time::{Duration, Instant};
 
 /// Between two reports.
@@ -19,7 +21,7 @@ impl Session {
     pub(super) fn want_sound(&mut self, now: Instant) {
         let Some(source) = self.source.as_mut().filter(|source| source.wants_copies) else { return };
         if let Some(wanted) = source.hearing.poll(now) {
-            self.endpoint.control(source.connection.link, Control::Wanted(wanted));
+            self.endpoint.control(source.connection.link, Control::Wanted(OWN_TRACK, wanted));
         }
     }
 
@@ -46,11 +48,12 @@ impl Session {
         let report = &mut connection.report;
         report.highest = connection.tracker.next_expected().saturating_sub(1);
         report.lost = connection.tracker.lost();
-        report.settled = source.written.map_or(settled, |written| settled.min(written));
-        report.wait_ms = if source.depacketizer.is_patient() { u16::MAX } else { source.depacketizer.wait().as_millis() as u16 };
+        let settled = source.written.map_or(settled, |written| settled.min(written));
+        let wait_ms = if source.depacketizer.is_patient() { u16::MAX } else { source.depacketizer.wait().as_millis() as u16 };
+        report.tracks.put(TrackReport { track: OWN_TRACK, settled, shown: connection.shown, wait_ms });
         let now_us = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
         report.trains = connection.trains.take(now_us, TRAIN_OVER.as_micros() as u64);
-        self.endpoint.control(connection.link, Control::Report(*report));
+        self.endpoint.control(connection.link, Control::Report(Box::new(*report)));
         let narrow = connection.watch_narrow(now).filter(|_| self.wants.pictures);
         if let Some((narrow, address)) = narrow.zip(self.endpoint.path(connection.link).and_then(|path| path.address())) {
             self.events.push_back(Event::Narrow { peer: source.track.peer, address, narrow });

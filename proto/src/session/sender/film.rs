@@ -8,7 +8,7 @@ use super::super::sound_log::{self, SoundLog};
 use super::{Event, Peer, Session};
 use crate::media::packetizer::Log;
 use crate::time::MediaTime;
-use crate::wire::record::Record;
+use crate::wire::record::{OWN_TRACK, Record};
 use std::time::{Duration, Instant};
 
 /// Pictures a film may be ahead of the slowest peer: reports come every 100 ms, so this is never reached while all is well.
@@ -54,7 +54,7 @@ impl Session {
             let heard = self.endpoint.path(*id).and_then(|path| path.heard());
             let holds = heard.is_some_and(|heard| now < heard + patience) && (alone || now < peer.progress() + STUCK);
             if peer.pictures && peer.validated && holds {
-                settled = Some(peer.report.settled.min(settled.unwrap_or(u64::MAX)));
+                settled = Some(peer.track.settled.min(settled.unwrap_or(u64::MAX)));
             }
         }
         if let Some(settled) = settled {
@@ -83,7 +83,7 @@ impl Session {
             let pictures_done = peer.cursor >= self.log.end() || !peer.pictures;
             if !peer.end_sent && pictures_done && (peer.sound >= blocks || !peer.wants_sound) {
                 peer.end_sent = true;
-                self.endpoint.send(*id, &Record::End(end));
+                self.endpoint.send(*id, &Record::End(OWN_TRACK, end));
             }
         }
         if !self.finished && (self.peers.is_empty() || now >= deadline) {
@@ -103,5 +103,5 @@ pub(super) fn sound_until(patient: bool, peer: &Peer, log: &Log, sound: &SoundLo
     }
     let until = |slice: u64, ahead| log.slice(slice).map_or(end_of_time, |slice| slice.capture.saturating_add(ahead));
     let sent = until(log.clamp(peer.cursor).slice, SOUND_AHEAD);
-    sent.min(until(log.picture(peer.report.settled).slice, SOUND_AHEAD_OF_SETTLED))
+    sent.min(until(log.picture(peer.track.settled).slice, SOUND_AHEAD_OF_SETTLED))
 }
