@@ -7,18 +7,18 @@
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 mod screen;
+#[path = "support/shower.rs"]
+mod shower;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use eyeline::present::canvas::Canvas;
 use eyeline::present::overlay::Overlay;
 use eyeline::present::window::{Action, Look, Options, Window};
 use eyeline_proto::picture::Size;
-use screen::{Area, PATIENCE, Screen, Shot};
-use x11rb::protocol::xproto::{AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateWindowAux, InputFocus, WindowClass};
+use screen::{Area, Screen, Shot};
+use shower::Shower;
+use x11rb::protocol::xproto::{AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateWindowAux, WindowClass};
 
 const PICTURE: Size = Size { width: 640, height: 480 };
 
@@ -34,11 +34,14 @@ fn paint(canvas: &Canvas, number: u64, size: Size) {
     }
 }
 
+/// The test that is the window.
+const CHILD: &str = "the_window_of_the_tests_below";
+
 /// Started by the tests below, never by itself. Reads commands, one a line, from its standard input.
 #[test]
 #[ignore = "it is the window the other tests look at"]
 fn the_window_of_the_tests_below() {
-    let how = std::env::var("EYELINE_TEST_WINDOW").expect("the tests below start this one");
+    let how = shower::how();
     let size = if how.contains("large") { Size { width: 3840, height: 2160 } } else { PICTURE };
     let options = Options { title: "pattern\0\n".into(), size, fullscreen: how.contains("full") };
     let opened = if how.contains("plain") { Window::open_plain(&options) } else { Window::open(&options) };
@@ -48,8 +51,7 @@ fn the_window_of_the_tests_below() {
     };
     let canvas = Canvas::new();
     paint(&canvas, 0, size);
-    let (sender, commands) = mpsc::channel();
-    std::thread::spawn(move || std::io::stdin().lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let commands = shower::commands();
     let (mut overlay, mut look, mut nothing) = (Overlay::default(), Look::default(), None);
     loop {
         // Stands in for the slot a picture comes through.
@@ -75,7 +77,7 @@ fn the_window_of_the_tests_below() {
                 Action::Help => overlay.help = !overlay.help,
                 Action::Mute => overlay.muted = !overlay.muted,
                 Action::Freeze => overlay.frozen = !overlay.frozen,
-                Action::VolumeUp | Action::VolumeDown | Action::Stats => {}
+                _ => {}
             }
         }
         if is_new || window.wants_paint() {
@@ -92,75 +94,6 @@ fn the_window_of_the_tests_below() {
     }
 }
 
-/// The child process with its window.
-struct Shower {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Shower {
-    fn start(screen: Option<&Screen>, how: &str) -> Shower {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "--ignored", "--nocapture", "the_window_of_the_tests_below"]).env("EYELINE_TEST_WINDOW", how);
-        match screen {
-            Some(screen) => command.env("DISPLAY", &screen.name),
-            None => command.env_remove("DISPLAY"),
-        };
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Shower { child, lines }
-    }
-
-    fn say(&mut self, command: &str) {
-        writeln!(self.child.stdin.as_mut().unwrap(), "{command}").unwrap();
-    }
-
-    /// Has the window look for events, at the least all that happened before; says what actions came of it.
-    fn poll(&mut self) -> Vec<String> {
-        self.say("poll");
-        let deadline = Instant::now() + PATIENCE;
-        let lines = std::iter::from_fn(|| self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok());
-        lines.take_while(|line| line != "done").filter(|line| line.starts_with("action")).collect()
-    }
-
-    /// Reads what the window prints until a line begins so.
-    fn until(&self, start: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("the window never said {start:?}"));
-            if line.starts_with(start) {
-                return line;
-            }
-        }
-    }
-
-    /// Looks each time the window painted, until `look` sees what it wants.
-    fn painted<T>(&self, what: &str, look: impl Fn() -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(seen) = look() {
-                return seen;
-            }
-            self.until("shown");
-        }
-        panic!("never seen: {what}");
-    }
-
-    fn exit(mut self) -> ExitStatus {
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Shower {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Whether the picture stands in this place, give or take what scaling rounds.
 fn shows(shot: &Shot, place: Area) -> bool {
     (0..=8).flat_map(|row| (0..=8).map(move |column| (column, row))).all(|(column, row)| {
@@ -172,15 +105,7 @@ fn shows(shot: &Shot, place: Area) -> bool {
 }
 
 fn begin(screen: &Screen, how: &str) -> (Shower, u32) {
-    let shower = Shower::start(Some(screen), how);
-    let window = shower.painted("the window", || {
-        screen.nudge_manager();
-        screen.find()
-    });
-    // Keys go to the window that has the focus; a manager gives it in its own time, without one nobody does.
-    screen.x.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME).unwrap().check().unwrap();
-    shower.painted("its focus", || (screen.x.get_input_focus().unwrap().reply().unwrap().focus == window).then_some(()));
-    (shower, window)
+    shower::begin(screen, CHILD, how)
 }
 
 fn whole(screen: &Screen) -> Area {
@@ -298,8 +223,16 @@ fn a_picture_larger_than_the_screen_begins_in_a_window_that_fits() {
 fn keys_are_understood_and_q_ends_it() {
     let screen = Screen::with_manager(1280, 768);
     let (shower, _) = begin(&screen, "");
-    let keys =
-        [(' ', "Freeze"), ('m', "Mute"), ('0', "VolumeUp"), ('9', "VolumeDown"), ('i', "Stats"), ('?', "Help"), ('h', "Help")];
+    let keys = [
+        (' ', "Freeze"),
+        ('m', "Mute"),
+        ('+', "VolumeUp"),
+        ('-', "VolumeDown"),
+        ('0', "All"),
+        ('9', "Pick(8)"),
+        ('i', "Stats"),
+        ('?', "Help"),
+    ];
     for (key, action) in keys {
         screen.key(key as u32);
         assert_eq!(shower.until("action"), format!("action {action}"));
@@ -331,10 +264,10 @@ const BY_PLACE: [(&str, bool, &str); 11] = [
     ("AD08", false, "Stats"),
     ("AC06", false, "Help"),
     ("SPCE", false, "Freeze"),
-    ("AE09", false, "VolumeDown"),
-    ("AE10", false, "VolumeUp"),
-    ("KP9", false, "VolumeDown"),
-    ("KP0", false, "VolumeUp"),
+    ("AE09", false, "Pick(8)"),
+    ("AE10", false, "All"),
+    ("KP9", false, "Pick(8)"),
+    ("KP0", false, "All"),
     ("AD01", false, "Quit"),
 ];
 
@@ -354,10 +287,10 @@ fn under_a_french_layout_letters_count_by_their_symbol_and_digits_need_no_shift(
         // An a and a comma, which stand where q and m are on a US keyboard.
         ("AD01", false, ""),
         ("AB07", false, ""),
-        ("AE09", false, "VolumeDown"),
-        ("AE09", true, "VolumeDown"),
-        ("AE10", false, "VolumeUp"),
-        ("KP0", false, "VolumeUp"),
+        ("AE09", false, "Pick(8)"),
+        ("AE09", true, "Pick(8)"),
+        ("AE10", false, "All"),
+        ("KP0", false, "All"),
         ("AC10", false, "Mute"),
         ("AB07", true, "Help"),
         ("AC01", false, "Quit"),
@@ -470,10 +403,10 @@ fn the_title_shows_what_cannot_be_printed_as_one_sign() {
 
 #[test]
 fn without_a_display_it_says_what_to_do() {
-    let line = Shower::start(None, "").until("error");
+    let line = Shower::start(CHILD, None, "").until("error");
     assert!(line.contains("DISPLAY is not set") && line.contains("desktop session"), "{line}");
     let mut screen = Screen::start(320, 200, &[]);
     screen.name = ":999".into();
-    let line = Shower::start(Some(&screen), "").until("error");
+    let line = Shower::start(CHILD, Some(&screen), "").until("error");
     assert!(line.contains(":999") && line.contains("Check DISPLAY"), "{line}");
 }

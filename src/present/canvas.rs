@@ -123,6 +123,16 @@ impl Canvas {
             state = self.wait(state);
         }
         state.waiting_views -= 1;
+        self.lend(state)
+    }
+
+    /// As [`Canvas::view`], but `None` where a band is being written.
+    pub fn try_view(&self) -> Option<View<'_>> {
+        let state = self.lock();
+        state.bands.is_empty().then(|| self.lend(state))
+    }
+
+    fn lend(&self, mut state: MutexGuard<'_, State>) -> View<'_> {
         state.views += 1;
         let pixels = NonNull::slice_from_raw_parts(state.pixels.first(), state.pixels.len());
         let memory = |file: &Arc<File>| Memory { id: state.pixels.id(), file: Arc::clone(file), offset: LEAD as u32 };

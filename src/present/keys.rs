@@ -1,8 +1,11 @@
-//! What the person at the window wants: keys and double clicks become [`Action`]s.
+//! What the person at the window wants: keys and clicks become [`Action`]s.
 //!
 //! A key is taken first by the symbol it types, then by what else it types with or without Shift (digits of a French keyboard,
-//! the keypad without Num Lock), then by its place: where a layout has no `q` at all, the key that is `q` on a US keyboard is it.
+//! the keypad without Num Lock), then by its place: where a layout has no `q` at all, the key that is `q` on a US keyboard is it. A key
+//! that types a digit is no volume key, whatever else it types (`-` on a French keyboard).
 //! A key held down repeats only where repeating makes sense (volume).
+//!
+//! Volume has the keys that browsers and most players give it, arrows and plus and minus, but not mpv's `9` and `0`: digits name tiles.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -24,10 +27,25 @@ pub enum Action {
     Freeze,
     /// `m`.
     Mute,
-    /// `0`.
+    /// Up, `+` or `=`, which is plus without Shift on many keyboards.
     VolumeUp,
-    /// `9`.
+    /// Down or `-`.
     VolumeDown,
+    /// A digit: that tile is to be large, counted from 0.
+    Pick(u8),
+    /// Tab: the next tile is to be large.
+    Next,
+    /// Shift and Tab: the tile before.
+    Previous,
+    /// `0`: all tiles are to be of one size.
+    All,
+    /// The left button went down at this place in the window, in its pixels; not of a double click's second.
+    Click {
+        /// From the left.
+        x: u32,
+        /// From the top.
+        y: u32,
+    },
     /// `i`.
     Stats,
     /// `?`, `h` or F1.
@@ -76,18 +94,42 @@ mod keysym {
     pub const F11: u32 = 0xffc8;
     pub const KEYPAD_0: u32 = 0xffb0;
     pub const KEYPAD_9: u32 = 0xffb9;
+    pub const TAB: u32 = 0xff09;
+    /// What Shift makes of Tab.
+    pub const LEFT_TAB: u32 = 0xfe20;
+    pub const UP: u32 = 0xff52;
+    pub const DOWN: u32 = 0xff54;
+    pub const KEYPAD_ADD: u32 = 0xffab;
+    pub const KEYPAD_SUBTRACT: u32 = 0xffad;
 }
 
 /// Where a US keyboard has the keys of the window, by XKB's names of places.
-const PLACES: [(&[u8; 4], char); 7] =
-    [(b"AD01", 'q'), (b"AC04", 'f'), (b"AB07", 'm'), (b"AE09", '9'), (b"AE10", '0'), (b"AD08", 'i'), (b"AC06", 'h')];
+const PLACES: [(&[u8; 4], char); 15] = [
+    (b"AD01", 'q'),
+    (b"AC04", 'f'),
+    (b"AB07", 'm'),
+    (b"AD08", 'i'),
+    (b"AC06", 'h'),
+    (b"AE01", '1'),
+    (b"AE02", '2'),
+    (b"AE03", '3'),
+    (b"AE04", '4'),
+    (b"AE05", '5'),
+    (b"AE06", '6'),
+    (b"AE07", '7'),
+    (b"AE08", '8'),
+    (b"AE09", '9'),
+    (b"AE10", '0'),
+];
 
 /// The place of the question mark, which there is on Shift.
 const QUESTION_MARK: &[u8; 4] = b"AB10";
 
 fn meaning(map: &Keymap, stroke: &Stroke) -> Option<Action> {
     let by_level = || stroke.common.into_iter().filter(|symbol| is_digit_or_letter(*symbol)).find_map(by_symbol);
-    by_symbol(stroke.symbol).or_else(by_level).or_else(|| by_place(map, stroke))
+    let has_digit = || stroke.common.into_iter().filter_map(character).any(|character| character.is_ascii_digit());
+    let typed = by_symbol(stroke.symbol).filter(|action| !(may_repeat(*action) && has_digit()));
+    typed.or_else(by_level).or_else(|| by_place(map, stroke))
 }
 
 fn by_symbol(symbol: u32) -> Option<Action> {
@@ -95,6 +137,10 @@ fn by_symbol(symbol: u32) -> Option<Action> {
         keysym::ESCAPE => Some(Action::LeaveFullscreen),
         keysym::F11 => Some(Action::ToggleFullscreen),
         keysym::F1 => Some(Action::Help),
+        keysym::TAB => Some(Action::Next),
+        keysym::LEFT_TAB => Some(Action::Previous),
+        keysym::UP | keysym::KEYPAD_ADD => Some(Action::VolumeUp),
+        keysym::DOWN | keysym::KEYPAD_SUBTRACT => Some(Action::VolumeDown),
         symbol => by_character(character(symbol)?),
     }
 }
@@ -105,8 +151,10 @@ fn by_character(character: char) -> Option<Action> {
         'f' => Action::ToggleFullscreen,
         ' ' => Action::Freeze,
         'm' => Action::Mute,
-        '9' => Action::VolumeDown,
-        '0' => Action::VolumeUp,
+        '+' | '=' => Action::VolumeUp,
+        '-' => Action::VolumeDown,
+        '0' => Action::All,
+        '1'..='9' => Action::Pick(character as u8 - b'1'),
         'i' => Action::Stats,
         '?' | 'h' => Action::Help,
         _ => return None,
@@ -137,7 +185,15 @@ fn is_digit_or_letter(symbol: u32) -> bool {
     character(symbol).is_some_and(|character| character.is_ascii_alphanumeric())
 }
 
-/// Finds double clicks in the button's state as it is polled.
+/// What a button that goes down is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clicked {
+    Once,
+    /// A double click's second.
+    Twice,
+}
+
+/// Finds clicks in the button's state as it is polled.
 #[derive(Default)]
 pub(super) struct Clicks {
     was_down: bool,
@@ -150,17 +206,17 @@ impl Clicks {
     /// Pixels a hand may move between two clicks that are meant as one.
     const MOVED: f32 = 8.0;
 
-    /// Whether a second click just began.
-    pub(super) fn poll(&mut self, is_down: bool, at: (f32, f32), now: Instant) -> bool {
+    /// Whether a click just began.
+    pub(super) fn poll(&mut self, is_down: bool, at: (f32, f32), now: Instant) -> Option<Clicked> {
         let pressed = is_down && !self.was_down;
         self.was_down = is_down;
         if !pressed {
-            return false;
+            return None;
         }
         let near = |(x, y): (f32, f32)| (x - at.0).abs() <= Self::MOVED && (y - at.1).abs() <= Self::MOVED;
         let second = self.last.is_some_and(|(when, place)| now.duration_since(when) <= Self::APART && near(place));
         self.last = if second { None } else { Some((now, at)) };
-        second
+        Some(if second { Clicked::Twice } else { Clicked::Once })
     }
 }
 
@@ -183,6 +239,11 @@ mod tests {
             ("AE09", &[both('9', '(')]),
             ("AB10", &[both('/', '?')]),
             ("SPCE", &[both(' ', ' ')]),
+            ("AE11", &[both('-', '_')]),
+            ("AE12", &[both('=', '+')]),
+            ("TAB", &[[keysym::TAB, keysym::LEFT_TAB]]),
+            ("UP", &[[keysym::UP; 2]]),
+            ("AE08", &[both('8', '*')]),
         ])
     }
 
@@ -210,10 +271,11 @@ mod tests {
     fn a_held_key_repeats_for_volume_alone() {
         let (mut keys, now, map) = (Keys::default(), Instant::now(), us());
         for step in 0..3 {
-            keys.press(&map, 12, KeyButMask::from(PLAIN), now + PRESS * step);
-            keys.press(&map, 13, KeyButMask::from(PLAIN), now + PRESS * step);
+            for code in [12, 13, 16] {
+                keys.press(&map, code, KeyButMask::from(PLAIN), now + PRESS * step);
+            }
         }
-        assert_eq!(keys.take(), [Action::Mute, Action::VolumeDown, Action::VolumeDown, Action::VolumeDown]);
+        assert_eq!(keys.take(), [Action::Mute, Action::Pick(8), Action::VolumeDown, Action::VolumeDown, Action::VolumeDown]);
     }
 
     #[test]
@@ -226,7 +288,10 @@ mod tests {
 
     #[test]
     fn a_symbol_counts_wherever_the_layout_keeps_it_and_digits_without_shift() {
-        assert_eq!(presses(&us(), &[(14, SHIFT), (10, SHIFT), (13, SHIFT)]), [Action::Help, Action::Quit, Action::VolumeDown]);
+        assert_eq!(presses(&us(), &[(14, SHIFT), (10, SHIFT), (13, SHIFT)]), [Action::Help, Action::Quit, Action::Pick(8)]);
+        let more = [(16, PLAIN), (17, PLAIN), (17, SHIFT), (18, PLAIN), (18, SHIFT), (19, PLAIN), (20, SHIFT)];
+        let (up, down) = (Action::VolumeUp, Action::VolumeDown);
+        assert_eq!(presses(&us(), &more), [down, up, up, Action::Next, Action::Previous, up, Action::Pick(7)]);
         // Of a French keyboard: a, q, 9 and what is on its plain level, the keypad without Num Lock.
         let (ccedilla, page_up) = (0xe7, 0xff9a);
         let french = keymap(&[
@@ -234,17 +299,19 @@ mod tests {
             ("AC01", &[['q' as u32, 'Q' as u32]]),
             ("AE09", &[[ccedilla, '9' as u32]]),
             ("KP9", &[[page_up, keysym::KEYPAD_9]]),
+            ("AE06", &[['-' as u32, '6' as u32]]),
         ]);
+        assert_eq!(presses(&french, &[(14, PLAIN), (14, SHIFT)]), [Action::Pick(5); 2], "no minus");
         assert_eq!(presses(&french, &[(10, PLAIN), (10, SHIFT)]), [], "an a is an a, whatever stands there elsewhere");
         assert_eq!(presses(&french, &[(11, PLAIN)]), [Action::Quit]);
-        assert_eq!(presses(&french, &[(12, PLAIN), (12, SHIFT), (13, PLAIN), (13, SHIFT)]), [Action::VolumeDown; 4]);
+        assert_eq!(presses(&french, &[(12, PLAIN), (12, SHIFT), (13, PLAIN), (13, SHIFT)]), [Action::Pick(8); 4]);
     }
 
     #[test]
     fn where_a_layout_has_no_such_letter_the_key_in_its_us_place_is_it() {
         let (shorti, semicolon, arabic_nine, arabic_question) = (0x6ca, 0x3b, 0x5e9, 0x5bf);
         let russian = keymap(&[("AD01", &[[shorti, 0x6ea]]), ("AE09", &[['9' as u32, '(' as u32]])]);
-        assert_eq!(presses(&russian, &[(10, PLAIN), (10, SHIFT), (11, PLAIN)]), [Action::Quit, Action::Quit, Action::VolumeDown]);
+        assert_eq!(presses(&russian, &[(10, PLAIN), (10, SHIFT), (11, PLAIN)]), [Action::Quit, Action::Quit, Action::Pick(8)]);
         let greek = keymap(&[("AD01", &[[semicolon, ':' as u32]])]);
         assert_eq!(presses(&greek, &[(10, PLAIN)]), [Action::Quit], "although a semicolon is a character of ours");
         let arabic = keymap(&[
@@ -252,7 +319,7 @@ mod tests {
             ("KP9", &[[0xff9a, keysym::KEYPAD_9]]),
             ("AB10", &[['/' as u32, arabic_question]]),
         ]);
-        assert_eq!(presses(&arabic, &[(10, PLAIN), (12, PLAIN), (12, SHIFT)]), [Action::VolumeDown, Action::Help]);
+        assert_eq!(presses(&arabic, &[(10, PLAIN), (12, PLAIN), (12, SHIFT)]), [Action::Pick(8), Action::Help]);
     }
 
     #[test]
@@ -267,16 +334,18 @@ mod tests {
         let now = Instant::now();
         let click = |clicks: &mut Clicks, at: (f32, f32), now| (clicks.poll(true, at, now), clicks.poll(false, at, now)).0;
         let mut clicks = Clicks::default();
-        assert!(!click(&mut clicks, (5.0, 5.0), now));
-        assert!(click(&mut clicks, (9.0, 5.0), now + PRESS));
-        assert!(!click(&mut clicks, (9.0, 5.0), now + PRESS * 2), "a third click starts anew");
-        assert!(!click(&mut clicks, (90.0, 5.0), now + PRESS * 3), "too far");
-        assert!(!click(&mut clicks, (90.0, 5.0), now + PRESS * 3 + Clicks::APART + PRESS), "too late");
+        let (once, twice) = (Some(Clicked::Once), Some(Clicked::Twice));
+        assert_eq!(click(&mut clicks, (5.0, 5.0), now), once);
+        assert_eq!(click(&mut clicks, (9.0, 5.0), now + PRESS), twice);
+        assert_eq!(click(&mut clicks, (9.0, 5.0), now + PRESS * 2), once, "a third click starts anew");
+        assert_eq!(click(&mut clicks, (90.0, 5.0), now + PRESS * 3), once, "too far");
+        assert_eq!(click(&mut clicks, (90.0, 5.0), now + PRESS * 3 + Clicks::APART + PRESS), once, "too late");
     }
 
     #[test]
     fn a_button_held_down_is_one_click() {
         let (mut clicks, now) = (Clicks::default(), Instant::now());
-        assert!((0..5).all(|step| !clicks.poll(true, (1.0, 1.0), now + PRESS * step)));
+        assert_eq!(clicks.poll(true, (1.0, 1.0), now), Some(Clicked::Once));
+        assert!((1..5).all(|step| clicks.poll(true, (1.0, 1.0), now + PRESS * step).is_none()));
     }
 }

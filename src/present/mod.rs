@@ -3,10 +3,12 @@
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 pub mod canvas;
+mod compositor;
 mod desktop;
 mod direct;
 pub mod exit_hook;
 mod feed;
+mod grid;
 mod keymap;
 pub mod keys;
 mod letters;
@@ -15,6 +17,7 @@ pub mod overlay;
 mod pixels;
 mod renderer;
 mod scale;
+pub mod scene;
 pub mod speaker;
 mod surface;
 mod voice;

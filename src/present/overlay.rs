@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::letters::Letters;
 use eyeline_proto::picture::Size;
-use layout::{Block, Layout, Line, Place};
+use layout::{Area, Block, Layout, Line, Place, Placed, Style};
 use page::Page;
 
 const WHITE: u32 = 0x00f2_f2f2;
@@ -40,25 +40,29 @@ struct Note {
 }
 
 /// The page of keys: what to press, what it does.
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 10] = [
     ("q", "quit"),
     ("f, F11", "full screen (or double click)"),
     ("Esc", "leave full screen"),
     ("Space", "freeze the picture"),
     ("m", "mute the sound"),
-    ("9  0", "volume down, up"),
+    ("↑ ↓, + -", "volume up, down"),
+    ("1…9, Tab", "one large (or click it)"),
+    ("0", "all of one size"),
     ("i", "figures"),
     ("?, h", "this page"),
 ];
 
 /// The same in few words, for a small window.
-const SHORT_KEYS: [(&str, &str); 8] = [
+const SHORT_KEYS: [(&str, &str); 10] = [
     ("q", "quit"),
     ("f", "full screen"),
     ("Esc", "leave it"),
     ("Space", "freeze"),
     ("m", "mute"),
-    ("9 0", "volume"),
+    ("↑ ↓", "volume"),
+    ("1…9", "one large"),
+    ("0", "all"),
     ("i", "figures"),
     ("?", "this page"),
 ];
@@ -138,6 +142,64 @@ fn help() -> Block<'static> {
     let page = [vec![(GREY, "Keys")], vec![]].into_iter().chain(keys(&KEYS)).collect();
     let short = Some(keys(&SHORT_KEYS).collect());
     Block { short, ..Block::new(page, &[Place::Middle, Place::Right, Place::Bottom]) }
+}
+
+/// What a tile says of itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Label<'a> {
+    /// The key that makes it large.
+    pub digit: Option<usize>,
+    /// Whose it is, in its lower edge; cut where there is no room for all.
+    pub name: &'a str,
+    /// Where the name begins, in pixels from the tile's left: where the picture does.
+    pub left: u32,
+    /// In the middle.
+    pub notice: Option<&'a str>,
+}
+
+/// A tile lower than this has no room for a name.
+const LEAST_LABELLED: i64 = 32;
+
+/// Writes on a tile of `size`; `pixels` holds `size.width * size.height` words.
+pub(super) fn label(letters: &Letters, label: Label<'_>, pixels: &mut [u32], size: Size) {
+    let (width, height) = (i64::from(size.width), i64::from(size.height));
+    let mut page = Page::new(letters, pixels, size);
+    if let Some(notice) = label.notice {
+        let block =
+            Block { larger: true, ..Block::new(notice.lines().map(|line| vec![(WHITE, line)]).collect(), &[Place::Middle]) };
+        for placed in Layout::new(letters, size).arrange(&[block]) {
+            page.boxed(&placed);
+        }
+    }
+    if height < LEAST_LABELLED {
+        return;
+    }
+    // A twentieth of its height, and what can be read.
+    let style = Style::roomy((height / 20).clamp(10, 28));
+    let left = i64::from(label.left);
+    let digit = label.digit.map(|digit| digit.to_string());
+    let begin = digit.as_ref().map_or(0, |digit| letters.width(digit, style.em) + style.em / 2);
+    let name = shortened(letters, label.name, style.em, width - left - begin - 2 * style.side);
+    let wide = if name.is_empty() { begin - style.em / 2 } else { begin + letters.width(&name, style.em) };
+    if wide <= 0 {
+        return;
+    }
+    let (wide, high) = (wide + 2 * style.side, style.pitch() + 2 * style.top);
+    let pieces = digit.iter().map(|digit| (GREY, digit.as_str(), 0)).chain([(WHITE, name.as_str(), begin)]);
+    let (line, columns) = pieces.map(|(colour, text, at)| ((colour, text), at)).unzip();
+    let area = Area { x: left, y: height - high, width: wide, height: high };
+    page.boxed(&Placed { area, style, lines: vec![line], columns, bar: None });
+}
+
+/// As much of a name as has room, with an ellipsis where that is not all.
+fn shortened(letters: &Letters, name: &str, em: i64, room: i64) -> String {
+    if letters.width(name, em) <= room {
+        return name.to_string();
+    }
+    let ends: Vec<usize> = name.char_indices().map(|(at, _)| at).collect();
+    let cut = |end: usize| format!("{}…", name[..end].trim_end());
+    let fits = ends.partition_point(|end| letters.width(&cut(*end), em) <= room);
+    fits.checked_sub(1).map_or_else(String::new, |last| cut(ends[last]))
 }
 
 /// Takes the colour and half the light out of a picture that is no longer alive.
@@ -244,8 +306,46 @@ mod tests {
     #[test]
     fn every_key_of_the_window_is_on_the_page_of_keys() {
         let page: String = KEYS.iter().map(|(key, _)| *key).collect();
-        for key in ["q", "f", "F11", "Esc", "Space", "m", "9", "0", "i", "?", "h"] {
+        for key in ["q", "f", "F11", "Esc", "Space", "m", "↑", "↓", "+", "-", "1…9", "Tab", "0", "i", "?", "h"] {
             assert!(page.contains(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_name_stands_in_the_lower_left_of_its_tile_and_is_cut_where_there_is_no_room() {
+        let letters = Letters::new();
+        let tile = |name: &str| {
+            let mut pixels = vec![0x00ff_ffff; (SIZE.width * SIZE.height) as usize];
+            label(&letters, Label { digit: Some(3), name, left: 0, notice: None }, &mut pixels, SIZE);
+            pixels
+        };
+        let dark = |pixels: &[u32]| {
+            pixels[(SIZE.width * (SIZE.height - 1)) as usize..].iter().take_while(|pixel| **pixel != 0x00ff_ffff).count()
+        };
+        let (none, short, long) = (tile(""), tile("Алёна"), tile(&"a very long name ".repeat(20)));
+        assert!(0 < dark(&none) && dark(&none) < dark(&short) && dark(&short) < 120, "{} {}", dark(&none), dark(&short));
+        assert!((SIZE.width as usize - 20..=SIZE.width as usize).contains(&dark(&long)), "{}", dark(&long));
+        assert!(short[..(SIZE.width * 150) as usize].iter().all(|pixel| *pixel == 0x00ff_ffff), "the rest is picture");
+        let whole = "a name";
+        assert_eq!(shortened(&letters, whole, 12, letters.width(whole, 12)), whole);
+        let less = shortened(&letters, whole, 12, letters.width(whole, 12) - 1);
+        assert!(less.ends_with('…') && whole.starts_with(less.trim_end_matches('…')), "{less}");
+        assert_eq!(shortened(&letters, whole, 12, 0), "");
+    }
+
+    #[test]
+    fn a_tile_of_any_size_takes_its_words() {
+        let letters = Letters::new();
+        for (width, height) in [(1, 1), (1, 90), (90, 1), (33, 33), (160, 90)] {
+            let size = Size { width, height };
+            let mut pixels = vec![0x00ff_ffff; (width * height) as usize];
+            label(
+                &letters,
+                Label { digit: None, name: "name", left: width / 3, notice: Some("no signal 3.2 s") },
+                &mut pixels,
+                size,
+            );
+            assert!(pixels.iter().any(|pixel| *pixel != 0x00ff_ffff), "{size}");
         }
     }
 

@@ -13,12 +13,14 @@ use minifb::{ScaleMode, WindowOptions};
 use tracing::debug;
 
 use super::canvas::View;
+use super::compositor::Compositor;
 use super::desktop::Desktop;
 pub use super::keys::Action;
-use super::keys::{Clicks, Keys};
+use super::keys::{Clicked, Clicks, Keys};
 use super::letters::Letters;
 use super::overlay::{self, Notice, Overlay};
 use super::scale::Scaler;
+use super::scene::{Scene, spoken};
 use super::surface::Surface;
 use eyeline_proto::picture::{MAX_SIDE, Size};
 use eyeline_proto::wire::text::printable;
@@ -89,6 +91,7 @@ pub struct Window {
     /// No shared memory is wanted.
     plain: bool,
     scaler: Scaler,
+    compositor: Compositor,
     letters: Letters,
     keys: Keys,
     clicks: Clicks,
@@ -141,6 +144,7 @@ impl Window {
             desktop,
             plain,
             scaler: Scaler::new(),
+            compositor: Compositor::new(),
             letters: Letters::new(),
             keys: Keys::default(),
             clicks: Clicks::default(),
@@ -187,6 +191,20 @@ impl Window {
         Ok(self.note_painted(true))
     }
 
+    /// Shows all tiles of a scene with `overlay` over them; says which new pictures are with the display now. Of a tile whose canvas is
+    /// being written the picture follows the next time.
+    pub fn show_scene<K: Copy + Eq>(&mut self, scene: &mut Scene<K>, overlay: &Overlay) -> Result<(Shown, Vec<K>), Error> {
+        let now = Instant::now();
+        let seen = self.compositor.compose(scene, self.surface.size(), &self.letters, now);
+        let (compositor, letters) = (&self.compositor, &self.letters);
+        let paint = |pixels: &mut [u32], window: Size| {
+            pixels.copy_from_slice(compositor.pixels());
+            overlay.draw(letters, now, None, pixels, window);
+        };
+        self.surface.paint(paint).map_err(Error::Present)?;
+        Ok((self.note_painted(true), seen))
+    }
+
     /// Shows `text` on black: what is waited for before the first picture; below it, which keys help.
     pub fn show_nothing(&mut self, text: &str, overlay: &Overlay) -> Result<Shown, Error> {
         let letters = &self.letters;
@@ -220,8 +238,10 @@ impl Window {
             Err(error) => debug!("the display said: {error}"),
         }
         let mut actions = self.keys.take();
-        if self.clicks.poll(is_down, place, now) {
-            actions.push(Action::ToggleFullscreen);
+        match self.clicks.poll(is_down, place, now) {
+            Some(Clicked::Once) => actions.push(Action::Click { x: place.0.max(0.0) as u32, y: place.1.max(0.0) as u32 }),
+            Some(Clicked::Twice) => actions.push(Action::ToggleFullscreen),
+            None => {}
         }
         self.move_pointer(place, now);
         if !self.surface.is_open() {
@@ -291,16 +311,6 @@ fn initial_size(picture: Size, screen: Option<Size>) -> Size {
     Size { width: side(picture.width), height: side(picture.height) }
 }
 
-/// A silence as people say it.
-fn spoken(silent: Duration) -> String {
-    match silent.as_secs() {
-        ..10 => format!("{:.1} s", silent.as_secs_f64()),
-        seconds @ 10..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -318,11 +328,5 @@ mod tests {
     #[test]
     fn a_title_shows_what_cannot_be_printed_as_one_sign() {
         assert_eq!(printable("lab\0camera\u{202e} – 30 fps"), "lab\u{fffd}camera\u{fffd} – 30 fps");
-    }
-
-    #[test]
-    fn a_silence_is_said_in_fitting_units() {
-        let said: Vec<_> = [3240, 59_900, 61_000, 7_260_000].map(Duration::from_millis).map(spoken).into();
-        assert_eq!(said, ["3.2 s", "59 s", "1 min 1 s", "2 h 1 min"]);
     }
 }

@@ -18,7 +18,6 @@ use crate::net;
 use crate::pipeline::fanout::{Fanout, SharedFeed};
 use crate::pipeline::track::{Current, Track};
 use crate::pipeline::{decode, hold_queue, lock};
-use crate::present::canvas::Canvas;
 use crate::present::speaker::Speaker;
 use crate::slot::{Slot, Taken};
 use eyeline_proto::media::clock::Epoch;
@@ -133,7 +132,6 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         speaker,
         holding,
         pool,
-        canvas: Arc::default(),
         current,
         hosts: meet::Hosts::new(&config.common),
         awaited,
@@ -174,6 +172,7 @@ fn open_speaker(config: &args::Recv) -> Result<Option<(Speaker, SharedFeed)>, Fa
 
 /// Who is shown.
 struct Sender {
+    track: TrackId,
     name: String,
     /// Else it sends sound alone.
     pictures: bool,
@@ -191,8 +190,6 @@ struct Recv<'a> {
     speaker: Option<(Speaker, SharedFeed)>,
     holding: Option<(hold_queue::Inlet, hold_queue::Thread)>,
     pool: Option<decode::Pool>,
-    /// Of the picture that was shown last.
-    canvas: Arc<Canvas>,
     current: Current,
     hosts: meet::Hosts,
     awaited: Awaited,
@@ -232,7 +229,8 @@ impl Recv<'_> {
                 return Ok(End::Due);
             }
             self.net.check().code(ExitCode::Failed)?;
-            if let Taken::Value(ready) = self.ready.take_until(now + TURN, Instant::now) {
+            let due = self.screen.as_ref().and_then(Screen::due).unwrap_or(now + TURN);
+            if let Taken::Value(ready) = self.ready.take_until(due.min(now + TURN), Instant::now) {
                 self.show(ready)?;
             }
             while let Some(note) = self.notes.try_take() {
@@ -245,7 +243,7 @@ impl Recv<'_> {
                 }
             }
             if let Some(screen) = &mut self.screen
-                && screen.turn(&self.canvas, self.speaker.as_ref().map(|(speaker, _)| speaker.mixer()))? == Turn::Quit
+                && screen.turn(self.speaker.as_ref().map(|(speaker, _)| speaker.mixer()))? == Turn::Quit
             {
                 return Ok(End::Told);
             }
@@ -258,9 +256,11 @@ impl Recv<'_> {
         if track.reel.track() != of {
             return Ok(());
         }
-        self.canvas = track.reel.canvas().clone();
         let at = match &mut self.screen {
-            Some(screen) => screen.show(&self.canvas)?,
+            Some(screen) => {
+                screen.show(of)?;
+                std::iter::from_fn(|| screen.seen()).last().map_or(ready.decoded, |(_, at)| at)
+            }
             None => ready.decoded,
         };
         // Where a file is written and no window open, shown means written.
@@ -292,19 +292,18 @@ impl Recv<'_> {
 
     fn handle(&mut self, event: Event) -> Result<Option<End>, Failure> {
         match event {
-            Event::SenderUp { name, address, host, again, pictures, film, .. } => {
+            Event::SenderUp { peer, name, address, host, again, pictures, film } => {
                 self.film = film;
                 self.hosts.reached(host);
                 self.awaited.reached();
                 let sends = if pictures { "is sending" } else { "is sending sound only" };
                 self.doorman.peer(&format!("{name} ({address}) {}", if again { "is back" } else { sends }));
-                self.sender = Some(Sender { name, pictures, quiet: false });
-                if let Some(screen) = &mut self.screen {
-                    screen.quiet(None);
-                    if !pictures {
-                        screen.forget();
-                    }
+                let (track, shown) = (TrackId::only(peer), self.current.get());
+                // Else another has taken its place already, and is announced next.
+                if let Some(screen) = self.screen.as_mut().filter(|_| shown.reel.track() == track) {
+                    screen.joins(track, name.clone(), shown.reel.canvas().clone());
                 }
+                self.sender = Some(Sender { track, name, pictures, quiet: false });
                 self.tell_screen();
             }
             Event::SenderDown { reason, sentence, .. } => return self.sender_down(&sentence, reason),
@@ -312,11 +311,11 @@ impl Recv<'_> {
                 if quiet {
                     tracing::warn!("no signal for 3 s: waiting for it to come back");
                 }
-                if let Some(screen) = &mut self.screen {
-                    screen.quiet(quiet.then(|| Instant::now() - eyeline_proto::session::path::QUIET));
-                }
                 if let Some(sender) = &mut self.sender {
                     sender.quiet = quiet;
+                    if let Some(screen) = &mut self.screen {
+                        screen.quiet(sender.track, quiet.then(|| Instant::now() - eyeline_proto::session::path::QUIET));
+                    }
                 }
                 self.tell_screen();
             }
@@ -355,11 +354,12 @@ impl Recv<'_> {
     }
 
     fn sender_down(&mut self, sentence: &str, reason: Option<Reason>) -> Result<Option<End>, Failure> {
-        let name = self.sender.take().map_or_else(|| "the sender".to_string(), |sender| sender.name);
-        let said = self.doorman.peer(&awaited::parting(&name, "stopped sending", reason, sentence));
-        if let Some(screen) = &mut self.screen {
-            screen.quiet(Some(Instant::now()));
+        let former = self.sender.take();
+        if let (Some(screen), Some(former)) = (&mut self.screen, &former) {
+            screen.leaves(former.track);
         }
+        let name = former.map_or_else(|| "the sender".to_string(), |sender| sender.name);
+        let said = self.doorman.peer(&awaited::parting(&name, "stopped sending", reason, sentence));
         if !self.config.common.reconnect {
             tracing::error!("the peer is lost and --no-reconnect was given");
             return Ok(Some(End::Lost));
@@ -379,13 +379,15 @@ impl Recv<'_> {
                 screen.awaits(self.awaited.sentence(), self.awaited.place());
                 return screen.wants(self.awaited.sentence());
             }
-            Some(Sender { name, quiet: true, .. }) => {
-                screen.awaits(format!("no signal from {name}"), &format!("{name}, no signal"))
+            Some(Sender { track, name, quiet, pictures }) => {
+                let (words, title) = match (quiet, pictures) {
+                    (true, _) => (format!("no signal from {name}"), format!("{name}, no signal")),
+                    (false, false) => (format!("sound only\nfrom {name}"), format!("{name}, sound only")),
+                    (false, true) => (format!("{name} is here: its first picture is on its way"), name.clone()),
+                };
+                screen.says(*track, words.clone());
+                screen.awaits(words, &title);
             }
-            Some(Sender { name, pictures: false, .. }) => {
-                screen.awaits(format!("sound only\nfrom {name}"), &format!("{name}, sound only"))
-            }
-            Some(Sender { name, .. }) => screen.awaits(format!("{name} is here: its first picture is on its way"), name),
         }
         screen.wants(String::new());
     }

@@ -1,4 +1,4 @@
-//! The window of `recv` and what its keys do.
+//! The window of `recv`, a tile for each track, and what its keys do.
 
 use super::super::failure::Failure;
 use super::super::status::ExitCode;
@@ -6,15 +6,18 @@ use crate::present::canvas::Canvas;
 use crate::present::keys::Action;
 use crate::present::mixer::Mixer;
 use crate::present::overlay::Overlay;
+use crate::present::scene::Scene;
 use crate::present::window::{self, Look, Window};
 use eyeline_proto::picture::Size;
+use eyeline_proto::session::TrackId;
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The window's size before the first picture says its own.
 const FIRST_SIZE: Size = Size { width: 1280, height: 720 };
 
-/// How much a press of 9 or 0 changes the volume, in percent.
+/// How much a press changes the volume, in percent.
 const VOLUME_STEP: u8 = 5;
 
 /// Whether the user wants more.
@@ -26,23 +29,26 @@ pub enum Turn {
     Quit,
 }
 
+/// Nobody sees more pictures a second in a window of many; one alone is shown the moment it is there.
+const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 60);
+
 /// See the module text.
 pub struct Screen {
     window: Window,
+    scene: Scene<TrackId>,
     overlay: Overlay,
     figures: bool,
     lines: Vec<String>,
     volume: u8,
-    /// A copy of the picture the user froze.
-    frozen: Option<Arc<Canvas>>,
-    quiet_since: Option<Instant>,
-    /// What is said where there is no picture.
+    /// What is said where nobody is shown.
     awaited: String,
     /// What is said below a picture whose sender left.
     wanted: String,
-    seen: bool,
     /// The size of the picture the window was last fitted to; smaller ones of its shape are scaled up to it.
-    fitted: Size,
+    fitted: Option<Size>,
+    painted: Option<Instant>,
+    /// Whose new pictures are with the display, and since when.
+    seen: VecDeque<(TrackId, Instant)>,
 }
 
 impl Screen {
@@ -52,20 +58,20 @@ impl Screen {
         let window = Window::open(&options).map_err(lost)?;
         Ok(Screen {
             window,
+            scene: Scene::new(),
             overlay: Overlay::default(),
             figures: false,
             lines: Vec::new(),
             volume: 100,
-            frozen: None,
-            quiet_since: None,
             awaited: String::new(),
             wanted: String::new(),
-            seen: false,
-            fitted: FIRST_SIZE,
+            fitted: None,
+            painted: None,
+            seen: VecDeque::new(),
         })
     }
 
-    /// What is waited for while there is no picture, and the window's title.
+    /// What is waited for while nobody is shown, and the window's title.
     pub fn awaits(&mut self, sentence: String, title: &str) {
         self.window.set_title(&format!("{title} - Eyeline"));
         self.awaited = sentence;
@@ -76,14 +82,24 @@ impl Screen {
         self.wanted = sentence;
     }
 
-    /// The picture of before is nobody's any more: its sender's place was taken by one that sends none.
-    pub fn forget(&mut self) {
-        self.seen = false;
+    /// A track is there; its pictures will be on `canvas`.
+    pub fn joins(&mut self, track: TrackId, name: String, canvas: Arc<Canvas>) {
+        self.scene.join(track, name, canvas);
     }
 
-    /// Since when nothing is heard.
-    pub fn quiet(&mut self, since: Option<Instant>) {
-        self.quiet_since = since;
+    /// A track is gone.
+    pub fn leaves(&mut self, track: TrackId) {
+        self.scene.leave(track, Instant::now());
+    }
+
+    /// Since when nothing is heard of a track's sender.
+    pub fn quiet(&mut self, track: TrackId, since: Option<Instant>) {
+        self.scene.quiet(track, since);
+    }
+
+    /// What is said of a track that shows no picture.
+    pub fn says(&mut self, track: TrackId, words: String) {
+        self.scene.say(track, words);
     }
 
     /// What the overlay of `i` says.
@@ -94,60 +110,79 @@ impl Screen {
         }
     }
 
-    /// Shows the canvas; says when its pixels were with the display.
-    pub fn show(&mut self, canvas: &Arc<Canvas>) -> Result<Instant, Failure> {
-        let first = !std::mem::replace(&mut self.seen, true);
-        self.quiet_since = None;
-        if self.frozen.is_some() {
-            return Ok(Instant::now());
+    /// A new picture of a track is on its canvas: shows it, at once where it is alone, else by [`Screen::due`]. See
+    /// [`Screen::seen`].
+    pub fn show(&mut self, track: TrackId) -> Result<(), Failure> {
+        if !self.scene.picture(track) {
+            // Nobody will see it, so nobody waits for that.
+            self.seen.push_back((track, Instant::now()));
+            return Ok(());
         }
-        let size = canvas.size();
-        if first || !holds(self.fitted, size) {
-            self.window.fit(size);
-            self.fitted = size;
+        if let [tile] = self.scene.tiles() {
+            let size = tile.canvas().size();
+            if !self.fitted.is_some_and(|fitted| holds(fitted, size)) {
+                self.window.fit(size);
+                self.fitted = Some(size);
+            }
         }
-        self.paint(canvas)
+        if self.due().is_some_and(|due| due <= Instant::now()) { self.paint() } else { Ok(()) }
     }
 
-    fn paint(&mut self, canvas: &Arc<Canvas>) -> Result<Instant, Failure> {
-        let look = Look { greyed: self.quiet_since.map(|since| since.elapsed()), awaited: &self.wanted };
-        let canvas = self.frozen.as_ref().unwrap_or(canvas);
-        let shown = self.window.show(canvas.view(), &self.overlay, look).map_err(lost)?;
-        Ok(shown.at)
+    /// Whose new picture is with the display, or will not be seen at all, and since when; each picture is named once, older ones of its
+    /// track with it.
+    pub fn seen(&mut self) -> Option<(TrackId, Instant)> {
+        self.seen.pop_front()
+    }
+
+    /// When [`Screen::turn`] has a picture to show that has come already.
+    pub fn due(&self) -> Option<Instant> {
+        let wait = if self.scene.tiles().len() > 1 { PERIOD } else { Duration::ZERO };
+        self.scene.is_fresh().then(|| self.painted.map_or_else(Instant::now, |painted| painted + wait))
+    }
+
+    fn paint(&mut self) -> Result<(), Failure> {
+        let at = match self.scene.tiles() {
+            [] => self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?.at,
+            [tile] if !tile.is_pictured() => self.window.show_nothing(tile.words(), &self.overlay).map_err(lost)?.at,
+            [tile] => {
+                let awaited = if tile.has_left() { self.wanted.as_str() } else { "" };
+                let look = Look { greyed: tile.silent(Instant::now()), awaited };
+                let at = self.window.show(tile.canvas().view(), &self.overlay, look).map_err(lost)?.at;
+                self.seen.extend(self.scene.take_fresh().map(|track| (track, at)));
+                at
+            }
+            _ => {
+                let (shown, tracks) = self.window.show_scene(&mut self.scene, &self.overlay).map_err(lost)?;
+                self.seen.extend(tracks.into_iter().map(|track| (track, shown.at)));
+                shown.at
+            }
+        };
+        self.painted = Some(at);
+        Ok(())
     }
 
     /// Keys, and a new coat of paint where one is due.
-    pub fn turn(&mut self, canvas: &Arc<Canvas>, mixer: Option<&Mixer>) -> Result<Turn, Failure> {
+    pub fn turn(&mut self, mixer: Option<&Mixer>) -> Result<Turn, Failure> {
         let actions = self.window.events();
         let changed = !actions.is_empty();
         for action in actions {
-            if self.act(action, canvas, mixer) == Turn::Quit {
+            if self.act(action, mixer) == Turn::Quit {
                 return Ok(Turn::Quit);
             }
         }
-        if changed || self.window.wants_paint() {
-            if self.seen {
-                self.paint(canvas)?;
-            } else {
-                self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?;
-            }
+        if changed || self.window.wants_paint() || self.due().is_some_and(|due| due <= Instant::now()) {
+            self.paint()?;
         }
         Ok(Turn::Go)
     }
 
-    fn act(&mut self, action: Action, canvas: &Arc<Canvas>, mixer: Option<&Mixer>) -> Turn {
+    fn act(&mut self, action: Action, mixer: Option<&Mixer>) -> Turn {
         let now = Instant::now();
         match action {
             Action::Quit => return Turn::Quit,
             Action::ToggleFullscreen => self.window.set_fullscreen(!self.window.is_fullscreen()),
             Action::LeaveFullscreen => self.window.set_fullscreen(false),
-            Action::Freeze => {
-                self.frozen = match self.frozen.take() {
-                    Some(_) => None,
-                    None => copy(canvas).map(Arc::new),
-                };
-                self.overlay.frozen = self.frozen.is_some();
-            }
+            Action::Freeze => self.overlay.frozen = self.scene.toggle_frozen(),
             Action::Mute => match mixer {
                 Some(mixer) => {
                     self.overlay.muted = !self.overlay.muted;
@@ -157,6 +192,11 @@ impl Screen {
             },
             Action::VolumeUp => self.set_volume(self.volume.saturating_add(VOLUME_STEP).min(100), mixer, now),
             Action::VolumeDown => self.set_volume(self.volume.saturating_sub(VOLUME_STEP), mixer, now),
+            Action::Pick(index) => self.scene.pick(index.into()),
+            Action::Next => self.scene.step(false),
+            Action::Previous => self.scene.step(true),
+            Action::All => self.scene.all(),
+            Action::Click { x, y } => self.scene.click(x, y, self.window.size()),
             Action::Stats => {
                 self.figures = !self.figures;
                 self.overlay.lines = if self.figures { self.lines.clone() } else { Vec::new() };
@@ -180,17 +220,6 @@ impl Screen {
 
 fn lost(error: window::Error) -> Failure {
     Failure::new(ExitCode::Device, format!("{error}, or use --no-window"))
-}
-
-/// The picture as it is now, on a canvas of its own.
-fn copy(canvas: &Canvas) -> Option<Canvas> {
-    let view = canvas.view();
-    let size = view.size();
-    let copy = Canvas::new();
-    let mut band = copy.band(0, size, 0..size.height)?;
-    band.pixels().copy_from_slice(view.pixels());
-    drop(band);
-    Some(copy)
 }
 
 /// Whether a window made for a picture of `fitted` stays as it is for one of `size`: a sender whose path has become narrow makes

@@ -69,7 +69,7 @@ pub(super) struct Style {
 const SMALL: i64 = 12;
 
 impl Style {
-    fn roomy(em: i64) -> Style {
+    pub(super) fn roomy(em: i64) -> Style {
         Style { em, side: em / 2, top: em / 4, margin: em / 2 }
     }
 
