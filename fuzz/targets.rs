@@ -96,7 +96,7 @@ impl Sender {
         #[allow(clippy::disallowed_methods)] // one real instant to count from
         let now = Instant::now() + Duration::from_secs(1000);
         let me = Identity { offers: Media::NONE, wants: Media::LIVE, psk: None, id: [1; 16], name: String::new() };
-        let session = Session::new(now, Config { me, hosts: 0, reconnect: true, epoch: Epoch::new(now) });
+        let session = Session::new(now, Config { me, hosts: 0, senders: 1, reconnect: true, epoch: Epoch::new(now) });
         let address = SocketAddr::from(([10, 0, 0, 1], 9688));
         let mut sender =
             Sender { session, now, address, transport: None, sealer: None, connection: 0, next: 0, said: Vec::new() };

@@ -51,7 +51,7 @@ impl Pair {
         let me = |offers, wants, id| Identity { offers, wants, psk: None, id: [id; 16], name: "bench".into() };
         let (format, sends, wants) = (Format::default(), me(pictures, Media::NONE, 1), me(Media::NONE, pictures, 2));
         let send = sender::Config { me: sends, hosts: 0, reconnect: false, epoch, format, cap: None };
-        let recv = receiver::Config { me: wants, hosts: 1, reconnect: false, epoch };
+        let recv = receiver::Config { me: wants, hosts: 1, senders: 1, reconnect: false, epoch };
         let mut pair = Pair {
             now,
             epoch,

@@ -43,7 +43,7 @@ impl Slice {
         Slice { picture, index, count, bytes }
     }
 
-    /// Gives the buffer back for [`Depacketizer::recycle`].
+    /// Gives the buffer back for [`Buffers::recycle`].
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -168,26 +168,42 @@ pub struct Depacketizer {
     /// How much longer a picture is waited for on a path that overtakes, and how many newer ones may have begun meanwhile.
     overtaken: (Duration, usize),
     bytes: usize,
-    spare: Vec<Assembly>,
+    /// Bytes there may be now, where that is less than its own limit.
+    room: usize,
     parts: VecDeque<Part>,
+}
+
+/// Buffers that were used and will be again, for any number of depacketizers. Capacity: two pictures of as many slices as there can be and
+/// as many whole slices, each of at most [`KEPT`] bytes.
+#[derive(Default)]
+pub struct Buffers {
+    spare: Vec<Assembly>,
     sorted: Vec<Vec<u8>>,
+}
+
+impl Buffers {
+    /// Takes a used slice's buffer back.
+    pub fn recycle(&mut self, mut bytes: Vec<u8>) {
+        if self.sorted.len() < MAX_SLICES && bytes.capacity() <= KEPT {
+            bytes.clear();
+            self.sorted.push(bytes);
+        }
+    }
+
+    fn keep(&mut self, mut assembly: Assembly) {
+        assembly.clear();
+        if self.spare.len() < 2 * MAX_SLICES && assembly.bytes.capacity().max(assembly.parts.capacity() * PART) <= KEPT {
+            self.spare.push(assembly);
+        }
+    }
 }
 
 impl Depacketizer {
     /// Empty.
     pub fn new(limits: Limits) -> Self {
         let (pictures, parts) = (VecDeque::new(), VecDeque::new());
-        Depacketizer {
-            limits,
-            pictures,
-            next: None,
-            end: 0,
-            overtaken: (Duration::ZERO, 0),
-            bytes: 0,
-            spare: Vec::new(),
-            parts,
-            sorted: Vec::new(),
-        }
+        let (overtaken, room) = ((Duration::ZERO, 0), limits.bytes);
+        Depacketizer { limits, pictures, next: None, end: 0, overtaken, bytes: 0, room, parts }
     }
 
     /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture). It is waited for
@@ -197,7 +213,7 @@ impl Depacketizer {
     }
 
     /// A fragment came.
-    pub fn push(&mut self, now: Instant, head: FragmentHead, payload: &[u8]) -> Pushed {
+    pub fn push(&mut self, now: Instant, head: FragmentHead, payload: &[u8], buffers: &mut Buffers) -> Pushed {
         let expected = self.pictures.back().map(|picture| picture.number).or(self.next).unwrap_or(u64::from(head.picture));
         let number = crate::seq::widen(head.picture, expected);
         // A peer may not make us count through a gap it only claims; no honest gap is as long as an hour at 60 a second.
@@ -219,7 +235,7 @@ impl Depacketizer {
         // A picture that is still coming in is not late: on a slow path it takes longer than the wait.
         picture.deadline = picture.deadline.max((now + self.limits.wait + self.overtaken.0).min(picture.begun + LONGEST));
         if picture.slices.is_empty() {
-            let spare = &mut self.spare;
+            let spare = &mut buffers.spare;
             picture.slices.extend((0..=head.last_slice).map(|_| spare.pop().unwrap_or_default()));
         }
         let count = picture.slices.len() as u8;
@@ -241,12 +257,12 @@ impl Depacketizer {
             Stored::Late => Pushed::Late,
             Stored::Bad => Pushed::Bad,
             Stored::Whole => {
-                let mut bytes = self.sorted.pop().unwrap_or_default();
+                let mut bytes = buffers.sorted.pop().unwrap_or_default();
                 self.bytes -= before;
                 let good = assembly.sort_into(&mut bytes);
                 assembly.finish();
                 if !good {
-                    self.recycle(bytes);
+                    buffers.recycle(bytes);
                     return Pushed::Bad;
                 }
                 picture.whole_slices += 1;
@@ -284,7 +300,7 @@ impl Depacketizer {
     }
 
     /// The next picture that is settled by now, in order.
-    pub fn poll_settled(&mut self, now: Instant) -> Option<Settled> {
+    pub fn poll_settled(&mut self, now: Instant, buffers: &mut Buffers) -> Option<Settled> {
         let next = self.next?;
         let front = self.pictures.front()?;
         if front.number > next {
@@ -292,14 +308,14 @@ impl Depacketizer {
             self.next = Some(next + 1);
             return Some(Settled { picture: next, slices: 0, count: 0 });
         }
-        let crowded = self.pictures.len() > self.most_pictures() || self.bytes > self.limits.bytes;
+        let crowded = self.pictures.len() > self.most_pictures() || self.bytes > self.limits.bytes.min(self.room);
         // Asked last: a peer that claims a gap of an hour would have us walk through it for each of its pictures.
         if !front.is_whole() && now < front.deadline && !crowded && !self.is_outrun() {
             return None;
         }
         let picture = self.pictures.pop_front()?;
         let settled = Settled { picture: picture.number, slices: picture.whole_slices, count: picture.slices.len() as u8 };
-        for (index, mut assembly) in picture.slices.into_iter().enumerate() {
+        for (index, assembly) in picture.slices.into_iter().enumerate() {
             if let Some((body, present, ended)) = assembly.part() {
                 // With the holes in them they are up to four times what came.
                 let held = |parts: &VecDeque<Part>| parts.iter().map(|part| part.body.len()).sum::<usize>();
@@ -312,10 +328,7 @@ impl Depacketizer {
                 self.parts.push_back(Part { picture, index, count, body, present, ended });
             }
             self.bytes -= assembly.weight();
-            assembly.clear();
-            if self.spare.len() < 2 * MAX_SLICES && assembly.bytes.capacity().max(assembly.parts.capacity() * PART) <= KEPT {
-                self.spare.push(assembly);
-            }
+            buffers.keep(assembly);
         }
         self.next = Some(picture.number + 1);
         Some(settled)
@@ -363,19 +376,16 @@ impl Depacketizer {
         self.bytes
     }
 
-    /// Takes a used slice's buffer back.
-    pub fn recycle(&mut self, mut bytes: Vec<u8>) {
-        if self.sorted.len() < MAX_SLICES && bytes.capacity() <= KEPT {
-            bytes.clear();
-            self.sorted.push(bytes);
-        }
+    /// From now on there may be so many bytes, or its own limit if that is less.
+    pub fn set_room(&mut self, bytes: usize) {
+        self.room = bytes;
     }
 
     /// Gives up the next unsettled picture below `end`, and says how it ended; what came of it is then there to be polled.
-    pub fn give_up(&mut self, end: u64) -> Option<Settled> {
+    pub fn give_up(&mut self, end: u64, buffers: &mut Buffers) -> Option<Settled> {
         // Past deadlines settle in the ordinary way.
         let past = self.pictures.front().filter(|picture| picture.number < end)?.deadline;
-        self.poll_settled(past)
+        self.poll_settled(past, buffers)
     }
 
     /// The stream ends before picture `end`: what did not come of it is waited for, too.

@@ -5,6 +5,40 @@ use crate::media::packetizer;
 use crate::time::MediaTime;
 use proptest::prelude::*;
 
+/// One with buffers of its own.
+struct Depacketizer {
+    inner: super::Depacketizer,
+    buffers: Buffers,
+}
+
+impl Depacketizer {
+    fn new(limits: Limits) -> Self {
+        Depacketizer { inner: super::Depacketizer::new(limits), buffers: Buffers::default() }
+    }
+
+    fn push(&mut self, now: Instant, head: FragmentHead, payload: &[u8]) -> Pushed {
+        self.inner.push(now, head, payload, &mut self.buffers)
+    }
+
+    fn poll_settled(&mut self, now: Instant) -> Option<Settled> {
+        self.inner.poll_settled(now, &mut self.buffers)
+    }
+}
+
+impl std::ops::Deref for Depacketizer {
+    type Target = super::Depacketizer;
+
+    fn deref(&self) -> &super::Depacketizer {
+        &self.inner
+    }
+}
+
+impl std::ops::DerefMut for Depacketizer {
+    fn deref_mut(&mut self) -> &mut super::Depacketizer {
+        &mut self.inner
+    }
+}
+
 const LIVE: Limits = Limits { pictures: 2, bytes: 1 << 20, wait: Duration::from_millis(33), newest_wins: true };
 const PATIENT: Limits = Limits { pictures: 64, bytes: 1 << 20, wait: Duration::from_secs(2), newest_wins: false };
 
@@ -216,12 +250,13 @@ fn buffers_of_enormous_slices_are_not_kept() {
     for picture in 0..20 {
         for (head, payload) in fragments(picture, 1, MAX_LEN - 4, 60_000) {
             if let Pushed::Slice(slice) = depacketizer.push(now, head, &payload) {
-                depacketizer.recycle(slice.into_bytes());
+                depacketizer.buffers.recycle(slice.into_bytes());
             }
         }
         settled(&mut depacketizer, now);
     }
-    let kept = depacketizer.sorted.iter().chain(depacketizer.spare.iter().map(|spare| &spare.bytes)).map(Vec::capacity);
+    let Buffers { sorted, spare } = &depacketizer.buffers;
+    let kept = sorted.iter().chain(spare.iter().map(|spare| &spare.bytes)).map(Vec::capacity);
     assert!(kept.sum::<usize>() < 1 << 20);
 }
 

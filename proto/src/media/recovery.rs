@@ -3,8 +3,8 @@
 //! It does nothing until a first shard comes, so a clean link pays nothing for it; from then on each fragment is copied, for a slice
 //! leaves the depacketizer the moment it is whole. What is recovered goes to the depacketizer like any fragment.
 //!
-//! Capacity: the [`PICTURES`] newest pictures, [`MAX_BYTES`] of fragments and shards each; what is over is not kept, and that picture
-//! cannot be mended.
+//! Capacity: the [`PICTURES`] newest pictures, [`MAX_BYTES`] of fragments and shards each, or less in all where there is no room for so
+//! much; what is over is not kept, and that picture cannot be mended.
 
 use super::fec::{Decoder, MAX_ORIGINALS};
 use crate::wire::datagram::{FragmentHead, Shard};
@@ -53,9 +53,26 @@ pub struct Recovery {
     held: VecDeque<Held>,
     decoder: Decoder,
     recovered: VecDeque<(FragmentHead, Vec<u8>)>,
+    /// Bytes there may be of all pictures; none: as many as there can be.
+    room: Option<usize>,
 }
 
 impl Recovery {
+    /// From now on there may be so many bytes.
+    pub fn set_room(&mut self, bytes: usize) {
+        self.room = Some(bytes);
+    }
+
+    /// Bytes that are kept.
+    pub fn bytes(&self) -> usize {
+        self.held.iter().map(Held::weight).sum()
+    }
+
+    /// Whether so many bytes more may be kept.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.room.is_none_or(|room| self.bytes() + bytes <= room)
+    }
+
     /// A fragment came.
     pub fn push_fragment(&mut self, now: Instant, head: FragmentHead, payload: &[u8]) {
         if self.on_until.is_none_or(|until| now >= until) {
@@ -64,10 +81,10 @@ impl Recovery {
             }
             return;
         }
+        let has_room = self.has_room(payload.len() + PLACE);
         let Some(held) = self.picture(head.picture) else { return };
         let known = held.fragments.get(&(head.slice, head.index)).is_some_and(|(last, _)| *last >= head.last_index);
-        let weight = held.bytes.len() + PLACE * held.fragments.len();
-        if weight + payload.len() <= MAX_BYTES && !known {
+        if has_room && held.weight() + payload.len() <= MAX_BYTES && !known {
             let range = held.keep(payload);
             held.fragments.insert((head.slice, head.index), (head.last_index, range));
             self.mend(head.picture, head.slice);
@@ -77,8 +94,9 @@ impl Recovery {
     /// A shard came.
     pub fn push_shard(&mut self, now: Instant, shard: &Shard<'_>) {
         self.on_until = Some(now + GOES_ON);
+        let has_room = self.has_room(shard.payload.len());
         let Some(held) = self.picture(shard.picture) else { return };
-        if held.bytes.len() + shard.payload.len() > MAX_BYTES {
+        if !has_room || held.bytes.len() + shard.payload.len() > MAX_BYTES {
             return;
         }
         let indices = shard.last_indices.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
@@ -164,6 +182,10 @@ impl Recovery {
 }
 
 impl Held {
+    fn weight(&self) -> usize {
+        self.bytes.len() + PLACE * self.fragments.len()
+    }
+
     fn keep(&mut self, bytes: &[u8]) -> Range<usize> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(bytes);

@@ -1,44 +1,49 @@
-//! The receiving side: one sender is shown, what it sends is put together, what is missing is asked for.
+//! The receiving side: what every sender sends is put together, what is missing is asked for.
 //!
-//! Slices leave as events the moment they are whole; pictures are settled in order. Who is shown, where several senders want to
-//! be, is `contest`'s text. All state of the sender that is shown is in [`Source`], and goes with it.
+//! All state of one sender is in an [`Inbound`], and goes with it; none hears of another. Who has a place, where more senders want to
+//! be than there are, is `contest`'s text; what all of them together may have us hold is `budget`'s.
+//!
+//! A datagram costs the same however many there are: only the sender it is of is asked what it wants. Sixteen links are looked
+//! through in a row, which is nothing beside opening it.
 
+mod budget;
 mod contest;
 mod events;
-mod narrow;
-mod proof;
-mod source;
-mod telling;
+mod inbound;
 
 pub use events::{Command, Config, Event};
 
 use self::contest::{Waiter, Waiting};
-use self::source::{Connection, LIVE_WAIT, Source, Wants};
+use self::inbound::{Block, Feedback, Inbound, Shared, Wants};
 use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::link::LinkId;
-use super::stats::Received;
+use super::path::Path;
+use super::stats::{Received, ReceiverStats, TrackStats};
 use super::unreachable::DialError;
 use super::{Core, HostId, Output, PeerId, StreamId, TrackId};
-use crate::media::depacketizer::{Pushed, Slice};
-use crate::time::MediaTime;
-use crate::wire::datagram::{FragmentHead, Message};
+use crate::wire::datagram::Message;
 use crate::wire::record::{End, Reason, Record, Track};
-use crate::wire::slice::Head;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// What a second sender is told, after the receiver's name.
-const BUSY: &str = "already shows another sender: stop that one, or start another recv there with another --port";
+/// The most senders that are received from at once: as many tiles as a window has room for that somebody still sees something in, and
+/// as many voices as are mixed.
+pub const MOST_SENDERS: usize = 16;
+
+/// Between two statistics.
+const STATS: Duration = Duration::from_secs(1);
 
 /// See the module text.
 pub struct Session {
     endpoint: Endpoint,
     wants: Wants,
-    source: Option<Source>,
+    /// How many there may be at once.
+    senders: usize,
+    /// In the order in which they came.
+    inbound: Vec<Inbound>,
     waiting: Waiting,
     next_peer: u64,
-    events: VecDeque<Event>,
+    shared: Shared,
     /// What came of senders that are gone.
     gone: Received,
     next_stats: Instant,
@@ -47,17 +52,18 @@ pub struct Session {
 impl Session {
     /// A receiver nobody has found yet.
     pub fn new(now: Instant, config: Config) -> Self {
-        let Config { me, hosts, reconnect, epoch } = config;
+        let Config { me, hosts, senders, reconnect, epoch } = config;
         let wants = Wants { pictures: me.wants.pictures, sound: me.wants.sound, patient: me.wants.lossless };
         Session {
             endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch }),
             wants,
-            source: None,
+            senders: senders.clamp(1, MOST_SENDERS),
+            inbound: Vec::new(),
             waiting: Waiting::default(),
             next_peer: 0,
-            events: VecDeque::new(),
+            shared: Shared::default(),
             gone: Received::default(),
-            next_stats: now + telling::STATS,
+            next_stats: now + STATS,
         }
     }
 
@@ -66,40 +72,39 @@ impl Session {
             match notice {
                 Notice::Up { link, replaces } => self.sender_up(now, link, replaces),
                 Notice::NoUdp(link, address) => {
-                    let shown = self.source.as_ref().filter(|source| source.connection.link == link);
-                    self.events.extend(shown.map(|source| Event::NoUdp(source.track.peer, address)));
+                    let peer = self.inbound.iter().find(|inbound| inbound.link() == link).map(|inbound| inbound.track.peer);
+                    self.shared.events.extend(peer.map(|peer| Event::NoUdp(peer, address)));
                 }
                 Notice::Path(_) => {}
-                Notice::Down(link, reason, sentence) if self.is_source(link) => {
-                    self.finish_end(now, true);
-                    self.sender_down(now, reason, sentence);
+                Notice::Down(link, reason, sentence) => {
+                    if let Some(place) = self.place(link) {
+                        self.inbound[place].finish_end(now, true, &mut self.shared);
+                        self.sender_down(now, place, reason, sentence);
+                    } else {
+                        self.waiting.remove(link);
+                    }
                 }
-                Notice::Down(link, ..) => {
-                    self.waiting.remove(link);
-                }
-                Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
+                Notice::TurnedAway(from, sentence) => self.shared.events.push_back(Event::TurnedAway(from, sentence)),
                 Notice::Unreachable { host, error, fatal } => {
-                    self.events.push_back(Event::Unreachable { host, error, fatal });
+                    self.shared.events.push_back(Event::Unreachable { host, error, fatal });
                 }
             }
         }
     }
 
-    fn is_source(&self, link: LinkId) -> bool {
-        self.source.as_ref().is_some_and(|source| source.connection.link == link)
+    /// Where the sender is whose link in use this is.
+    fn place(&self, link: LinkId) -> Option<usize> {
+        self.inbound.iter().position(|inbound| inbound.link() == link)
     }
 
-    /// Whether pictures that come over `link` are the source's.
-    fn is_of_source(&self, link: LinkId) -> bool {
-        self.source.as_ref().is_some_and(|source| source.connection.link == link || source.former == Some(link))
+    fn of_track(&mut self, track: TrackId) -> Option<&mut Inbound> {
+        self.inbound.iter_mut().find(|inbound| inbound.track == track)
     }
 
     /// An input comes.
     fn wakes(&mut self, now: Instant) {
-        if self.endpoint.wakes(now)
-            && let Some(source) = &mut self.source
-        {
-            source.hearing.stood_still(now);
+        if self.endpoint.wakes(now) {
+            self.inbound.iter_mut().for_each(|inbound| inbound.stood_still(now));
         }
     }
 
@@ -111,108 +116,99 @@ impl Session {
         if let Some(waited) = replaces {
             self.waiting.remove(waited);
         }
-        if let Some(source) = &mut self.source {
-            let shown = source.connection.link;
-            if replaces == Some(shown) {
-                // The same process came back, by its token: its id others know as well. Its numbers go on, its packet numbers
-                // start afresh.
-                source.reconnected(link);
-                let peer = source.track.peer;
-                self.events.push_back(Event::SenderUp { peer, name, address, host, again: true, film, pictures });
-                return;
-            }
+        if let Some(inbound) = self.inbound.iter_mut().find(|inbound| replaces == Some(inbound.link())) {
+            // The same process came back, by its token: its id others know as well. Its numbers go on, its packet numbers
+            // start afresh.
+            inbound.reconnected(link);
+            let peer = inbound.track.peer;
+            self.shared.events.push_back(Event::SenderUp { peer, name, address, host, again: true, film, pictures });
+            return;
+        }
+        let waiter = Waiter { feedback: Feedback::new(link, film || self.wants.patient), described: None };
+        if self.inbound.len() >= self.senders {
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
-            let gone = self.endpoint.link(shown).is_none_or(|link| link.is_gone(now, address.ip()));
-            if !gone {
-                if source.proof.is_proven() && !source.proof.gives_way(now) {
-                    self.endpoint.leave(link, Reason::Busy, BUSY);
+            let is_gone =
+                |inbound: &Inbound| self.endpoint.link(inbound.link()).is_none_or(|link| link.is_gone(now, address.ip()));
+            let Some(place) = self.inbound.iter().position(is_gone) else {
+                if self.inbound.iter().all(|inbound| inbound.proof.is_proven() && !inbound.proof.gives_way(now)) {
+                    self.turn_away(now, link);
                 } else {
-                    let connection = Connection::new(link, film || self.wants.patient);
-                    self.waiting.add(Waiter { connection, described: None });
+                    self.waiting.add(waiter);
                 }
                 return;
-            }
-            self.endpoint.leave(shown, Reason::Replaced, "");
-            self.drop_source(None, "another sender took its place".to_string());
+            };
+            self.endpoint.leave(self.inbound[place].link(), Reason::Replaced, "");
+            self.drop_sender(place, None, "another sender took its place");
         }
-        let connection = Connection::new(link, film || self.wants.patient);
-        self.show(now, Waiter { connection, described: None });
+        self.receive_from(now, waiter);
     }
 
     fn address(&self, link: LinkId) -> SocketAddr {
         self.endpoint.link(link).map_or(SocketAddr::from(([0; 4], 0)), |link| link.remote)
     }
 
-    /// From now on this sender is the one that is shown.
-    fn show(&mut self, now: Instant, waiter: Waiter) {
-        let Waiter { connection, described } = waiter;
-        let link = connection.link;
+    /// There is no place for this one.
+    fn turn_away(&mut self, now: Instant, link: LinkId) {
+        let (reason, sentence) = contest::no_place(self.senders);
+        self.endpoint.part(now, link, reason, &sentence);
+    }
+
+    /// From now on this sender has a place.
+    fn receive_from(&mut self, now: Instant, Waiter { feedback, described }: Waiter) {
+        let link = feedback.link;
         let Some(hello) = self.endpoint.hello(link) else { return };
         let (film, pictures) = (hello.offers.lossless, hello.offers.pictures);
         let name = hello.name.clone();
         let peer = PeerId(self.next_peer);
         self.next_peer += 1;
-        self.source = Some(Source::new(now, TrackId::only(peer), film, connection, self.wants));
+        let mut inbound = Inbound::new(now, TrackId::only(peer), film, feedback, self.wants);
         let (address, host) = (self.address(link), self.endpoint.host(link));
-        self.events.push_back(Event::SenderUp { peer, name, address, host, again: false, film, pictures });
+        self.shared.events.push_back(Event::SenderUp { peer, name, address, host, again: false, film, pictures });
         if let Some(track) = described {
-            self.take_track(track);
+            inbound.described(track, &mut self.shared);
         }
+        self.inbound.push(inbound);
     }
 
-    /// The sender that is shown is gone; who waited longest is next.
-    fn sender_down(&mut self, now: Instant, reason: Option<Reason>, sentence: String) {
-        self.drop_source(reason, sentence);
+    /// A sender is gone; who waited longest is next.
+    fn sender_down(&mut self, now: Instant, place: usize, reason: Option<Reason>, sentence: String) {
+        self.drop_sender(place, reason, &sentence);
         if let Some(waiter) = self.waiting.first().and_then(|link| self.waiting.remove(link)) {
-            self.show(now, waiter);
+            self.receive_from(now, waiter);
         }
     }
 
-    /// What there was of it is told as its.
-    fn drop_source(&mut self, reason: Option<Reason>, sentence: String) {
-        let Some(source) = self.source.take() else { return };
-        self.gone += &Received { assembly_bytes: 0, ..source.received() };
-        self.events.push_back(Event::SenderDown { peer: source.track.peer, reason, sentence });
+    /// It loses its place.
+    fn drop_sender(&mut self, place: usize, reason: Option<Reason>, sentence: &str) -> Waiter {
+        let inbound = self.inbound.remove(place);
+        self.gone += &Received { assembly_bytes: 0, ..inbound.received() };
+        let (peer, sentence) = (inbound.track.peer, sentence.to_string());
+        self.shared.events.push_back(Event::SenderDown { peer, reason, sentence });
+        let (feedback, described) = inbound.leave(&mut self.shared);
+        Waiter { feedback, described }
     }
 
     /// Sound or a piece of a picture came from a sender that waits: it takes the place of one that sends nothing.
     fn media_came(&mut self, now: Instant, link: LinkId) {
-        if self.source.as_ref().is_none_or(|source| !source.proof.gives_way(now)) {
-            return;
-        }
+        let Some(place) = self.inbound.iter().position(|inbound| inbound.proof.gives_way(now)) else { return };
         let Some(waiter) = self.waiting.remove(link) else { return };
-        if let Some(source) = self.source.take() {
-            self.gone += &Received { assembly_bytes: 0, ..source.received() };
-            self.waiting.add(Waiter { connection: source.connection, described: source.described });
-            let sentence = "it sends nothing, and another sender does".to_string();
-            self.events.push_back(Event::SenderDown { peer: source.track.peer, reason: None, sentence });
-        }
-        self.show(now, waiter);
+        let idler = self.drop_sender(place, None, "it sends nothing, and another sender does");
+        self.waiting.add(idler);
+        self.receive_from(now, waiter);
         // Half a block of sound took it the place: like a piece of a picture it counts as an attempt, or two who send no more than
         // halves would change places with every one.
-        if let Some(source) = &mut self.source {
-            source.proof.tries(now);
+        if let Some(inbound) = self.inbound.last_mut() {
+            inbound.proof.tries(now);
         }
     }
 
-    /// A slice or a block of the source came. The first settles who is shown.
-    fn sent(&mut self, now: Instant) {
-        if self.source.as_mut().is_some_and(|source| source.proof.sent(now)) {
-            for link in self.waiting.take() {
-                self.endpoint.leave(link, Reason::Busy, BUSY);
+    /// A slice or a block came of one that had sent none. Where all places are proved to be needed, nobody waits for one any longer.
+    fn proved(&mut self, now: Instant) {
+        let all = self.inbound.len() >= self.senders;
+        if all && self.inbound.iter().all(|inbound| inbound.proof.is_proven()) {
+            for link in std::mem::take(&mut self.waiting).into_links() {
+                self.turn_away(now, link);
             }
-        }
-    }
-
-    fn take_track(&mut self, track: Track) {
-        let Some(source) = &mut self.source else { return };
-        if source.depacketizer.is_patient() {
-            source.depacketizer.begin_at(track.format.first);
-        }
-        // A sender may say it as often as it likes; it is news once.
-        if source.described.as_ref() != Some(&track) {
-            source.described = Some(track.clone());
-            self.events.push_back(Event::Track(source.track, track));
         }
     }
 
@@ -221,172 +217,118 @@ impl Session {
             Incoming::Message(number, message) => (*number, matches!(message, Message::Fragment(..) | Message::Piece(..))),
             Incoming::Clock { number, .. } | Incoming::Control(number) | Incoming::Probe { number, .. } => (*number, false),
         };
-        if data {
+        if data && !self.waiting.is_empty() {
             self.media_came(now, link);
         }
         if let Some(waiter) = self.waiting.get(link) {
             if let Incoming::Probe { lost, .. } = incoming {
-                waiter.connection.is_no_loss(now, *lost);
+                waiter.feedback.is_no_loss(now, *lost);
             }
-            return waiter.connection.datagram_came(now, number, len, data);
+            return waiter.feedback.datagram_came(now, number, len, data);
         }
-        match incoming {
-            Incoming::Message(number, message) if self.is_of_source(link) => {
-                self.handle_message(now, (link, *number), message, len);
+        let Some(place) = self.inbound.iter().position(|inbound| inbound.is_of(link)) else { return };
+        let (inbound, shared) = (&mut self.inbound[place], &mut self.shared);
+        if let Incoming::Message(number, message) = incoming {
+            let at_us = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
+            if inbound.message(now, (link, *number), message, (len, at_us), shared) {
+                self.proved(now);
             }
-            Incoming::Clock { number, asked, received, replied } if self.is_source(link) => {
-                let Some(source) = &mut self.source else { return };
-                source.datagram_came(now, *number, len, false);
-                source.clock.sample(now, *asked, *received, *replied);
-                self.events.extend(source.clock.mapping().map(|mapping| Event::Clock(source.track.peer, mapping)));
+        } else if inbound.link() == link {
+            if let Incoming::Probe { lost, .. } = incoming {
+                inbound.is_no_loss(now, *lost);
             }
-            Incoming::Control(number) if self.is_source(link) => {
-                if let Some(source) = &mut self.source {
-                    source.datagram_came(now, *number, len, false);
-                }
+            inbound.datagram_came(now, number, len, false);
+            if let Incoming::Clock { asked, received, replied, .. } = incoming {
+                inbound.clock_came(now, *asked, *received, *replied, shared);
             }
-            Incoming::Probe { number, lost } if self.is_source(link) => {
-                if let Some(source) = &mut self.source {
-                    source.is_no_loss(now, *lost);
-                    source.datagram_came(now, *number, len, false);
-                }
-            }
-            _ => {}
+        }
+        self.request(now, place);
+    }
+
+    /// What is missing of this sender is asked for.
+    fn request(&mut self, now: Instant, place: usize) {
+        let Some(inbound) = self.inbound.get_mut(place) else { return };
+        let rtt = self.endpoint.path(inbound.link()).map(|path| path.rtt()).unwrap_or_default();
+        let link = inbound.link();
+        for control in inbound.requests(now, rtt) {
+            self.endpoint.control(link, control);
         }
     }
 
-    fn handle_message(&mut self, now: Instant, (link, number): (LinkId, u64), message: &Message<'_>, bytes: usize) {
-        let Some(source) = &mut self.source else { return };
-        source.received.datagrams += 1;
-        source.received.bytes += bytes as u64;
-        // Packet numbers, and what is told of them, are a connection's.
-        let current = link == source.connection.link;
-        if current {
-            source.datagram_came(now, number, bytes, matches!(message, Message::Fragment(..)));
-        }
-        match message {
-            // All of it comes over the new connection, cut for that.
-            Message::Fragment(..) if source.film && !current => {}
-            Message::Fragment(_, head, payload) if self.wants.pictures => {
-                source.proof.tries(now);
-                if current {
-                    source.connection.piece_came(now, *head);
-                    let at = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
-                    source.connection.trains.push(head, number, bytes, at);
-                }
-                source.recovery.push_fragment(now, *head, payload);
-                self.take_fragment(now, *head, payload);
-                self.take_recovered(now);
-                self.settle(now);
+    /// Finishes streams that have ended. A film, or what a file is written of, is over with it; a live sender whom somebody only
+    /// watches is left, and the next one may come.
+    fn finish_ends(&mut self, now: Instant) {
+        // Who takes the place of one that is left has not ended.
+        for place in (0..self.inbound.len()).rev() {
+            let inbound = &mut self.inbound[place];
+            if inbound.finish_end(now, false, &mut self.shared) && inbound.is_watched() {
+                self.endpoint.part(now, inbound.link(), Reason::Quit, "");
+                self.sender_down(now, place, Some(Reason::Quit), "its stream is over".to_string());
             }
-            Message::Shard(_, shard) if self.wants.pictures => {
-                source.recovery.push_shard(now, shard);
-                self.take_recovered(now);
-                self.settle(now);
-            }
-            Message::Piece(_, piece) if self.wants.sound => {
-                if let Some(whole) = source.hearing.piece_came(now, piece) {
-                    self.take_sound(now, whole.number, whole.capture, whole.channels, whole.samples);
-                }
-            }
-            // A receiver is asked for nothing; the rest is the path's.
-            _ => {}
         }
     }
 
-    fn take_fragment(&mut self, now: Instant, head: FragmentHead, payload: &[u8]) {
-        let Some(source) = &mut self.source else { return };
-        match source.depacketizer.push(now, head, payload) {
-            Pushed::Stored => source.goes_on(now),
-            Pushed::Slice(slice) => {
-                source.goes_on(now);
-                let evidence = source.proof.wants_evidence(now) && is_one(&slice);
-                source.received.slices += 1;
-                self.events.push_back(Event::Slice(source.track, slice));
-                if evidence {
-                    self.sent(now);
-                }
+    fn take_track(&mut self, link: LinkId, track: Track) {
+        if let Some(waiter) = self.waiting.get(link) {
+            waiter.described = Some(track);
+        } else if let Some(place) = self.place(link) {
+            self.inbound[place].described(track, &mut self.shared);
+        }
+    }
+
+    fn take_block(&mut self, now: Instant, link: LinkId, block: Block) {
+        if !self.wants.sound {
+            return;
+        }
+        self.media_came(now, link);
+        let Some(place) = self.place(link) else { return };
+        if self.inbound[place].block_came(now, block, &mut self.shared) {
+            self.proved(now);
+        }
+    }
+
+    /// All that time alone brings.
+    fn tend(&mut self, now: Instant) {
+        let at_us = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
+        for place in 0..self.inbound.len() {
+            self.inbound[place].settle(now, &mut self.shared);
+            self.request(now, place);
+            let inbound = &mut self.inbound[place];
+            let report = inbound.report(now, at_us);
+            let reported = report.is_some();
+            if let Some(report) = report {
+                self.endpoint.control(inbound.link(), report);
             }
-            Pushed::Late => source.received.late += 1,
-            Pushed::Bad => source.received.bad += 1,
+            let path = self.endpoint.path(inbound.link()).map(|path| &*path);
+            inbound.watch(now, path, reported, &mut self.shared);
+        }
+        if now >= self.next_stats {
+            self.next_stats = (self.next_stats + STATS).max(now);
+            self.tell_stats();
         }
     }
 
-    fn take_recovered(&mut self, now: Instant) {
-        while let Some(source) = &mut self.source
-            && let Some((head, payload)) = source.recovery.poll()
-        {
-            source.received.recovered += 1;
-            self.take_fragment(now, head, &payload);
+    /// What was counted so far.
+    fn tell_stats(&mut self) {
+        let mut stats = ReceiverStats { total: self.gone, counters: self.endpoint.counters(), ..ReceiverStats::default() };
+        for inbound in &self.inbound {
+            let rtt = self.endpoint.path(inbound.link()).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+            let (track, received, quiet) = (inbound.track, inbound.received(), inbound.is_quiet());
+            stats.total += &received;
+            stats.tracks.push(TrackStats { track, received, rtt, quiet });
         }
+        self.shared.events.push_back(Event::Stats(Box::new(stats)));
     }
 
-    /// The first copy of a block is here.
-    fn take_sound(&mut self, now: Instant, number: u64, capture: MediaTime, channels: u8, samples: Vec<u8>) {
-        let Some(source) = &mut self.source else { return };
-        source.goes_on(now);
-        source.blocks = source.blocks.max(number.saturating_add(1));
-        source.received.blocks += 1;
-        let track = source.track;
-        self.sent(now);
-        self.events.push_back(Event::Sound { track, number, capture, channels, samples });
+    fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let endpoint = &mut self.endpoint;
+        let inbound = self.inbound.iter().filter_map(|inbound| {
+            let path: Option<&Path> = endpoint.path(inbound.link()).map(|path| &*path);
+            inbound.deadline(now, path.map(Path::rtt).unwrap_or_default(), path.and_then(Path::heard))
+        });
+        let first = inbound.chain([self.next_stats]).min();
+        first.into_iter().chain(endpoint.deadline()).min()
     }
-
-    fn settle(&mut self, now: Instant) {
-        let Some(source) = &mut self.source else { return };
-        let track = source.track;
-        while let Some(settled) = source.depacketizer.poll_settled(now) {
-            if settled.is_whole() {
-                source.received.whole += 1;
-            } else if settled.count > 0 {
-                source.received.partial += 1;
-            } else {
-                source.received.lost += 1;
-            }
-            if settled.count > 0 && !self.wants.patient {
-                // The wait follows the picture period as it is seen.
-                let period = source
-                    .last_picture
-                    .map_or(LIVE_WAIT.1, |(at, period)| (period * 7 + now.saturating_duration_since(at).min(LIVE_WAIT.1)) / 8);
-                source.last_picture = Some((now, period));
-                if !source.depacketizer.is_patient() {
-                    source.depacketizer.set_wait(period.clamp(LIVE_WAIT.0, LIVE_WAIT.1));
-                    source.depacketizer.set_overtaken(source.connection.tracker.window(now), period);
-                }
-            }
-            self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(|part| Event::Part(track, part)));
-            self.events.push_back(Event::Settled(track, settled));
-        }
-        if !source.depacketizer.is_waiting() {
-            source.connection.tracker.settle(now);
-        }
-    }
-
-    /// Finishes a stream that has ended. `gone`: nothing more can come. A film, or what a file is written of, is over with it; a
-    /// live sender whom somebody only watches is left, and the next one may come.
-    fn finish_end(&mut self, now: Instant, gone: bool) {
-        let wants = self.wants;
-        let Some(source) = &mut self.source else { return };
-        let Some(end) = source.has_ended(now, wants, gone) else { return };
-        let track = source.track;
-        while let Some(settled) = source.depacketizer.give_up(end) {
-            self.events.extend(std::iter::from_fn(|| source.depacketizer.poll_part()).map(|part| Event::Part(track, part)));
-            source.received.partial += u64::from(settled.count > 0);
-            source.received.lost += u64::from(settled.count == 0);
-            self.events.push_back(Event::Settled(track, settled));
-        }
-        self.events.push_back(Event::Finished(track));
-        let (link, watched) = (source.connection.link, !source.film && !wants.patient);
-        if watched && !gone {
-            self.endpoint.part(now, link, "");
-            self.sender_down(now, Some(Reason::Quit), "its stream is over".to_string());
-        }
-    }
-}
-
-/// Whether it can be a slice of a picture: any bytes can be called one.
-fn is_one(slice: &Slice) -> bool {
-    Head::decode(slice.body()).is_ok()
 }
 
 impl Core for Session {
@@ -395,28 +337,23 @@ impl Core for Session {
 
     fn handle_command(&mut self, now: Instant, command: Command) {
         self.wakes(now);
-        let of = |track: TrackId| move |source: &&mut Source| source.track == track;
         match command {
             Command::Shown(track, more) => {
-                if let Some(source) = self.source.as_mut().filter(of(track)) {
-                    source.connection.shown = source.connection.shown.saturating_add(more);
+                if let Some(inbound) = self.of_track(track) {
+                    inbound.shown(more);
                 }
             }
             Command::Written(track, next) => {
-                if let Some(source) = self.source.as_mut().filter(of(track)) {
-                    source.written = Some(next);
+                if let Some(inbound) = self.of_track(track) {
+                    inbound.written(next);
                 }
             }
-            Command::Recycle(bytes) => {
-                if let Some(source) = &mut self.source {
-                    source.depacketizer.recycle(bytes);
-                }
-            }
+            Command::Recycle(bytes) => self.shared.buffers.recycle(bytes),
             Command::Stop(sentence) => {
                 self.tell_stats();
                 self.endpoint.stop(&sentence);
-                self.source = None;
-                self.waiting = Waiting::default();
+                self.inbound.clear();
+                (self.waiting, self.shared.budget) = Default::default();
             }
         }
     }
@@ -427,8 +364,6 @@ impl Core for Session {
         if let Some((link, incoming)) = self.endpoint.handle_datagram(now, from, bytes) {
             self.take_incoming(now, link, &incoming, len);
         }
-        self.ask(now);
-        self.want_sound(now);
     }
 
     fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize) {
@@ -453,42 +388,28 @@ impl Core for Session {
             // Sound is copied out of the endpoint's buffer, for taking it needs the rest of us.
             enum Got {
                 Track(Track),
-                Sound(u64, MediaTime, u8, Vec<u8>),
+                Sound(Block),
                 End(End),
             }
             let got = match self.endpoint.next_record(now, link) {
                 Some(Record::Track(track)) => Got::Track(track),
-                Some(Record::Sound(_, sound)) => Got::Sound(sound.number, sound.capture, sound.channels, sound.samples.to_vec()),
+                Some(Record::Sound(_, sound)) => {
+                    let (number, capture, channels, samples) =
+                        (sound.number, sound.capture, sound.channels, sound.samples.to_vec());
+                    Got::Sound(Block { number, capture, channels, samples })
+                }
                 Some(Record::End(_, end)) => Got::End(end),
                 Some(Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_)) => continue,
                 None => break,
             };
             // The hello of this link may have come in the same bytes.
             self.take_notices(now);
-            match &got {
-                Got::Sound(..) if self.wants.sound => self.media_came(now, link),
-                Got::Sound(..) | Got::End(_) => {}
-                Got::Track(track) => {
-                    if let Some(waiter) = self.waiting.get(link) {
-                        waiter.described = Some(track.clone());
-                    }
-                }
-            }
-            if !self.is_source(link) {
-                continue;
-            }
             match got {
-                Got::Track(track) => self.take_track(track),
-                Got::Sound(number, capture, channels, samples) => {
-                    let frames = samples.len() / (2 * usize::from(channels));
-                    let Some(source) = self.source.as_mut().filter(|_| self.wants.sound) else { continue };
-                    if source.hearing.block_came(now, number, capture, frames) {
-                        self.take_sound(now, number, capture, channels, samples);
-                    }
-                }
+                Got::Track(track) => self.take_track(link, track),
+                Got::Sound(block) => self.take_block(now, link, block),
                 Got::End(end) => {
-                    if let Some(source) = &mut self.source {
-                        source.end_said(now, end);
+                    if let Some(place) = self.place(link) {
+                        self.inbound[place].end_said(now, end);
                     }
                 }
             }
@@ -508,19 +429,14 @@ impl Core for Session {
     fn handle_timeout(&mut self, now: Instant) {
         self.wakes(now);
         self.endpoint.handle_timeout(now);
-        self.settle(now);
-        self.ask(now);
-        self.want_sound(now);
-        self.report(now);
-        self.watch_quiet(now);
-        self.report_stats(now);
+        self.tend(now);
     }
 
     fn poll(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Output<Event> {
         buffer.clear();
         self.take_notices(now);
-        self.finish_end(now, false);
-        if let Some(event) = self.events.pop_front() {
+        self.finish_ends(now);
+        if let Some(event) = self.shared.events.pop_front() {
             return Output::Event(event);
         }
         if let Some(output) = self.endpoint.poll(now, buffer) {

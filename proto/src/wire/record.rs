@@ -94,6 +94,8 @@ pub enum Reason {
     Renew = 4,
     /// A newer connection of the same peer took over.
     Replaced = 5,
+    /// It has no place for one more, and may have one later.
+    Full = 6,
 }
 
 /// Number of the track that a side has from its hello on, where it offers anything: its own camera and microphone. So far it is the
@@ -215,6 +217,7 @@ impl<'a> Record<'a> {
                     3 => Reason::Failed,
                     4 => Reason::Renew,
                     5 => Reason::Replaced,
+                    6 => Reason::Full,
                     other => return Err(reader.invalid("reason", u64::from(other), 1)),
                 };
                 Record::Goodbye(reason, reader.text("sentence")?)

@@ -34,7 +34,7 @@ pub(super) fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> sender::S
 pub(super) fn receiver(now: Instant, hosts: usize, psk: Option<&Psk>) -> receiver::Session {
     let mut me = a_receiver("screen", false);
     me.psk = psk.cloned();
-    receiver::Session::new(now, receiver::Config { me, hosts, reconnect: true, epoch: Epoch::new(now) })
+    receiver::Session::new(now, receiver::Config { me, hosts, senders: 1, reconnect: true, epoch: Epoch::new(now) })
 }
 
 /// What a core wanted, drained.
@@ -268,7 +268,8 @@ fn two_that_have_nothing_for_each_other_are_told_what_to_run() {
     let mut waiter = sender::Session::new(now, config);
     let mut me = a_receiver("screen", false);
     me.wants.sound = false;
-    let mut dialler = receiver::Session::new(now, receiver::Config { me, hosts: 1, reconnect: true, epoch: Epoch::new(now) });
+    let mut dialler =
+        receiver::Session::new(now, receiver::Config { me, hosts: 1, senders: 1, reconnect: true, epoch: Epoch::new(now) });
     let (to_dialler, to_waiter) = meet(&mut dialler, &mut waiter, now);
     let refused = refusals(&to_dialler);
     assert!(matches!(&refused[..], [(sentence, true)] if sentence.contains("is not what the other wants")), "{refused:?}");

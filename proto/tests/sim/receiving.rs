@@ -1,133 +1,40 @@
-//! A receiving process: the shipped `receiver::Session`, and in place of decoder, window and speaker what notes when something
-//! would have been seen or heard.
-//!
-//! Decoding and handing to the display take a fixed time after a picture's last slice was let go. The speaker is in `speaker.rs`.
+//! A receiving process: the shipped `receiver::Session`, with a [`Viewer`] of what its sender sends, or one of each of many. The speaker is
+//! in `speaker.rs`.
 
 use super::harness::{Moment, Program, Tick};
 use super::oscillator::{Base, Oscillator};
-use super::sending::{Source, a_receiver, fill_scan};
+use super::sending::{Source, a_receiver};
 use super::speaker::Speaker;
-use eyeline_proto::media::assemble::Assembly;
-use eyeline_proto::media::backlog::Backlog;
-use eyeline_proto::media::clock::{Epoch, Mapping};
-use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
-use eyeline_proto::media::hold::Hold;
-use eyeline_proto::media::hold_queue::HoldQueue;
-use eyeline_proto::media::reel::{Decoded, Ready, Reel, Turn};
+use super::viewer::{Desk, Viewer, Watched};
+use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::receiver::{Command, Config, Event, Session};
-use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Core, HostId, Output, StreamId, TrackId};
-use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::slice::Head;
+use eyeline_proto::session::{Core, HostId, Output, PeerId, StreamId, TrackId};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
-
-/// Decoding the last slice and handing the pixels to the display.
-const DECODE: u64 = 2_000_000;
-
-/// How long after the first exchange the clock estimate has to settle before it is measured.
-const CLOCK_SETTLES: u64 = 2_000_000_000;
-
-/// What was seen and heard.
-#[derive(Default)]
-pub struct Watched {
-    /// Capture to display, in true time, of pictures that were shown whole or in part.
-    pub latencies: Vec<u64>,
-    /// When each of them was shown, and by how much it was held for that.
-    pub shown_at: Vec<u64>,
-    pub held: Vec<u64>,
-    /// Decides when what is whole is shown; a scenario may put another in its place before it starts.
-    pub hold: Hold,
-    pub whole: u64,
-    pub partial: u64,
-    pub lost: u64,
-    /// True time at which a band was shown last, and the longest such gap.
-    pub last_band: Option<u64>,
-    pub frozen: u64,
-    /// The largest error of the clock estimate, once settled.
-    pub clock_error: u64,
-    pub skew_ppm: f64,
-    /// Unfinished slices that were drawn as far as they came.
-    pub parts: u64,
-    pub settled: Vec<Settled>,
-    pub blocks: Vec<u64>,
-    /// True time of the first whole picture.
-    pub first_whole: Option<u64>,
-    /// True times at which pictures were whole, where a scenario asks.
-    pub whole_at: Vec<u64>,
-    /// Every picture shown, in order.
-    pub shown: Vec<Shown>,
-    /// The most bytes of unfinished slices.
-    pub assembly_bytes: u64,
-    pub stats: ReceiverStats,
-    pub log: Vec<(u64, String)>,
-    pub finished: Option<u64>,
-    /// It says of nothing that it has it: its disk is full.
-    pub stuck: bool,
-    /// By how much a block of sound that came was ahead of the newest picture shown, at most, once there was one.
-    pub sound_ahead: Duration,
-    pub senders: Vec<(u64, String)>,
-}
-
-/// A picture on the screen.
-#[derive(Clone, Copy, Debug)]
-pub struct Shown {
-    pub at: u64,
-    pub picture: u64,
-    pub latency: u64,
-}
 
 pub struct Receiving {
     session: Session,
-    writes: bool,
-    clock: Oscillator,
-    base: Base,
+    desk: Desk,
     sources: Sources,
-    shown_source: Option<Rc<RefCell<Source>>>,
-    watched: Rc<RefCell<Watched>>,
-    speaker: Rc<RefCell<Speaker>>,
-    ticks: Vec<(u64, Tick)>,
+    /// How many senders may be received from at once.
+    senders: usize,
+    /// What is seen of the only sender there can be, whoever that is, and what the session says of nobody.
+    shared: Shared,
+    viewers: Vec<Viewer>,
+    /// Of many senders each has its own.
+    views: Views,
     speaking: bool,
-    mapping: Option<(u64, Mapping)>,
-    commands: Vec<Command>,
-    track: TrackId,
-    /// As it is before anything is measured.
-    hold: Option<Hold>,
-    newest: Option<MediaTime>,
-    scan: Vec<u8>,
-    /// The sender skips nothing, and nothing of it is skipped here.
-    film: bool,
-    backlog: Backlog,
-    queue: HoldQueue<Waiting>,
-    /// When the queue is looked at next.
-    wakes: Option<u64>,
-    reel: Reel,
-    /// Slices that came of pictures that are not settled.
-    came: BTreeMap<u64, u8>,
-    /// What is written: whole pictures, in order, as they are settled.
-    assembly: Assembly,
-}
-
-/// What waits until its picture is due, and when it came.
-struct Waiting {
-    what: What,
-    came: Moment,
-}
-
-enum What {
-    Slice(Slice),
-    Part(u64),
-    SettledInPart(u64),
 }
 
 /// The senders there are, by name; a scenario may add to them.
 pub type Sources = Rc<RefCell<Vec<Rc<RefCell<Source>>>>>;
 
 pub type Shared = (Rc<RefCell<Watched>>, Rc<RefCell<Speaker>>);
+
+/// What was seen of each of many senders, with its name, in the order in which they came.
+pub type Views = Rc<RefCell<Vec<(String, Rc<RefCell<Watched>>)>>>;
 
 impl Receiving {
     pub fn new(
@@ -139,274 +46,135 @@ impl Receiving {
         patient: bool,
         sources: &Sources,
     ) -> (Box<Receiving>, Shared) {
+        let mut receiving = Receiving::of_many(base, start, name, (clock, speaker), (hosts, 1), patient, sources).0;
+        let (watched, speaker) = receiving.shared.clone();
+        receiving.viewers.push(Viewer::new(watched, speaker));
+        let shared = receiving.shared.clone();
+        (receiving, shared)
+    }
+
+    /// One that receives from so many senders at once. They have no sound, for there is one speaker.
+    pub fn of_many(
+        base: Base,
+        start: u64,
+        name: &str,
+        (clock, speaker): (Oscillator, Oscillator),
+        (hosts, senders): (usize, usize),
+        patient: bool,
+        sources: &Sources,
+    ) -> (Box<Receiving>, Views, Rc<RefCell<Watched>>) {
         let now = base.instant(clock.shows(start));
         let me = a_receiver(name, patient);
         let watched = Rc::new(RefCell::new(Watched::default()));
         let speaker = Rc::new(RefCell::new(Speaker::new(base, speaker)));
+        let (commands, ticks, wakes, scan) = (Vec::new(), Vec::new(), None, Vec::new());
+        let views = Views::default();
         let receiving = Receiving {
-            session: Session::new(now, Config { me, hosts, reconnect: true, epoch: Epoch::new(now) }),
-            writes: patient,
-            clock,
-            base,
+            session: Session::new(now, Config { me, hosts, senders, reconnect: true, epoch: Epoch::new(now) }),
+            desk: Desk { writes: patient, clock, base, commands, ticks, wakes, scan },
             sources: sources.clone(),
-            shown_source: None,
-            watched: watched.clone(),
-            speaker: speaker.clone(),
-            ticks: Vec::new(),
+            senders,
+            shared: (watched.clone(), speaker),
+            viewers: Vec::new(),
+            views: views.clone(),
             speaking: false,
-            mapping: None,
-            commands: Vec::new(),
-            track: TrackId::default(),
-            hold: None,
-            newest: None,
-            scan: Vec::new(),
-            film: false,
-            backlog: Backlog::default(),
-            queue: HoldQueue::default(),
-            wakes: None,
-            reel: Reel::default(),
-            came: BTreeMap::new(),
-            assembly: Assembly::new(64 << 20),
         };
-        (Box::new(receiving), (watched, speaker))
-    }
-
-    fn take_slice(&mut self, at: Moment, slice: Slice) {
-        let came = self.came.entry(slice.picture).or_default();
-        *came += 1;
-        let whole = *came == slice.count;
-        let (head, scan) = Head::decode(slice.body()).expect("a slice of ours has a head");
-        self.scan.resize(scan.len(), 0);
-        fill_scan(slice.picture, slice.index, &mut self.scan);
-        assert!(self.scan == scan, "picture {} slice {}: another content than was sent", slice.picture, slice.index);
-        let capture = head.capture;
-        let captured = self.mapping.filter(|_| !self.film).and_then(|(_, mapping)| mapping.captured(capture, at.local));
-        let stale = captured.is_some_and(|captured| self.backlog.holds(at.local, at.local.saturating_duration_since(captured)));
-        let mut watched = self.watched.borrow_mut();
-        let since = watched.last_band.map_or(0, |last| at.true_ns - last);
-        watched.frozen = watched.frozen.max(since);
-        watched.last_band = Some(at.true_ns);
-        if whole {
-            watched.first_whole.get_or_insert(at.true_ns);
-            watched.whole_at.push(at.true_ns);
-        }
-        drop(watched);
-        if self.writes {
-            self.newest = self.newest.max(whole.then_some(capture));
-            return self.assembly.slice(slice, at.local);
-        }
-        if stale {
-            return self.commands.push(Command::Recycle(slice.into_bytes()));
-        }
-        if whole {
-            self.newest = self.newest.max(Some(capture));
-        }
-        let (due, len) = (self.due(at, capture), slice.body().len());
-        self.pass(at, What::Slice(slice), due, len);
-    }
-
-    /// What came of a slice stands where it belongs.
-    fn take_part(&mut self, at: Moment, part: Part) {
-        let (head, scan) = Head::decode(&part.body).expect("the head is there");
-        let scan_at = part.body.len() - scan.len();
-        let due = self.due(at, head.capture);
-        self.scan.resize(scan.len(), 0);
-        fill_scan(part.picture, part.index, &mut self.scan);
-        for range in &part.present {
-            let range = range.start.max(scan_at) - scan_at..range.end - scan_at;
-            assert!(self.scan[range.clone()] == scan[range.clone()], "picture {} slice {}: {range:?}", part.picture, part.index);
-        }
-        self.watched.borrow_mut().parts += 1;
-        if self.writes {
-            return self.assembly.part(part, at.local);
-        }
-        self.pass(at, What::Part(part.picture), due, part.body.len());
-    }
-
-    /// When a picture that was caught then is to be seen; `None`: at once.
-    fn due(&self, at: Moment, capture: MediaTime) -> Option<Instant> {
-        let held = self.watched.borrow().hold.picture_due()?;
-        let (_, mapping) = self.mapping?;
-        mapping.captured(capture, at.local)?.min(at.local).checked_add(held)
-    }
-
-    fn pass(&mut self, at: Moment, what: What, due: Option<Instant>, len: usize) {
-        let waiting = Waiting { what, came: at };
-        if self.queue.passes(at.local, due) {
-            return self.let_go(at, waiting);
-        }
-        self.queue.push(at.local, due, len, waiting);
-        self.wake_when_due(at);
-    }
-
-    /// What is due is decoded at once.
-    fn let_go(&mut self, at: Moment, Waiting { what, came }: Waiting) {
-        let ready = match what {
-            What::Slice(slice) => {
-                let ready = self.decode(at, came, &slice);
-                self.commands.push(Command::Recycle(slice.into_bytes()));
-                ready
-            }
-            What::Part(picture) => {
-                self.reel.came(picture);
-                self.reel.turn(picture);
-                None
-            }
-            What::SettledInPart(picture) => self.reel.settled_in_part(picture),
-        };
-        if let Some(ready) = ready {
-            self.see(at, came, &ready);
-        }
-    }
-
-    fn decode(&mut self, at: Moment, came: Moment, slice: &Slice) -> Option<Ready> {
-        let picture = slice.picture;
-        self.reel.came(picture);
-        if self.reel.turn(picture) != Turn::Decode {
-            return None;
-        }
-        let (head, _) = Head::decode(slice.body()).expect("it had a head when it came");
-        let (count, received, released) = (slice.count, came.local, at.local);
-        let decoded = released + Duration::from_nanos(DECODE);
-        self.reel.decoded(&Decoded { picture, count, head: &head, received, released, decoded })
+        (Box::new(receiving), views, watched)
     }
 
     fn tell(&mut self, at: Moment) {
-        for command in std::mem::take(&mut self.commands) {
+        for command in std::mem::take(&mut self.desk.commands) {
             self.session.handle_command(at.local, command);
         }
     }
 
-    fn wake_when_due(&mut self, at: Moment) {
-        let Some(due) = self.queue.deadline() else { return };
-        let due = self.clock.when(self.base.nanos(due)).max(at.true_ns + 1000);
-        if self.wakes.is_none_or(|wakes| due < wakes) {
-            self.wakes = Some(due);
-            self.ticks.push((due, Tick::Due));
+    /// Who watches what this peer sends.
+    fn viewer(&mut self, peer: PeerId) -> (&mut Viewer, &mut Desk) {
+        let place = self.viewers.iter().position(|viewer| self.senders == 1 || viewer.track.peer == peer);
+        (&mut self.viewers[place.expect("it came")], &mut self.desk)
+    }
+
+    fn sender_up(&mut self, at: Moment, peer: PeerId, name: &str, (again, film): (bool, bool)) {
+        if self.senders > 1 && !again {
+            let watched = Rc::new(RefCell::new(Watched::default()));
+            self.views.borrow_mut().push((name.to_string(), watched.clone()));
+            let mut viewer = Viewer::new(watched, self.shared.1.clone());
+            viewer.track = TrackId::only(peer);
+            self.viewers.push(viewer);
+        }
+        let source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
+        let (viewer, desk) = self.viewer(peer);
+        (viewer.track, viewer.film, viewer.shown_source) = (TrackId::only(peer), film, source);
+        viewer.watched.borrow_mut().senders.push((at.true_ns, name.to_string()));
+        if viewer.watched.borrow().stuck {
+            desk.commands.push(Command::Written(viewer.track, 0));
+        }
+        if !again {
+            viewer.start_over();
         }
     }
 
-    /// A picture whose last slice came at `came` and was let go at `at`: it is on the display as soon as that is decoded.
-    fn see(&mut self, at: Moment, came: Moment, ready: &Ready) {
-        let Some(source) = &self.shown_source else { return };
-        let captured = source.borrow().true_time(ready.capture);
-        let mut watched = self.watched.borrow_mut();
-        let shown = (at.true_ns + DECODE).max(watched.shown_at.last().copied().unwrap_or(0));
-        watched.latencies.push(shown.saturating_sub(captured));
-        watched.shown_at.push(shown);
-        watched.shown.push(Shown { at: came.true_ns, picture: ready.picture, latency: shown.saturating_sub(captured) });
-        watched.held.push(shown - DECODE - came.true_ns);
-        self.commands.push(Command::Shown(self.track, 1));
-        self.queue.took(Duration::from_nanos(DECODE));
-        let seen = at.local + Duration::from_nanos(DECODE);
-        let Some(captured) = self.mapping.and_then(|(_, mapping)| mapping.captured(ready.capture, seen)) else { return };
-        let held = ready.released.saturating_duration_since(ready.received);
-        watched.hold.picture_was(seen, seen.saturating_duration_since(captured).saturating_sub(held));
-        let mut speaker = self.speaker.borrow_mut();
-        speaker.set_target(watched.hold.sound_due());
-        watched.hold.sound_is(speaker.latency());
-    }
-
-    fn settle(&mut self, at: Moment, settled: Settled) {
-        let mut watched = self.watched.borrow_mut();
-        watched.settled.push(settled);
-        self.came.remove(&settled.picture);
-        match settled {
-            whole if whole.is_whole() => watched.whole += 1,
-            Settled { slices: 0, .. } => watched.lost += 1,
-            _ => watched.partial += 1,
-        }
-        drop(watched);
-        if self.writes {
-            if let Some(picture) = self.assembly.settled(settled) {
-                self.see(at, at, &picture.ready(at.local + Duration::from_nanos(DECODE)));
-            }
-        } else if !settled.is_whole() {
-            self.pass(at, What::SettledInPart(settled.picture), None, 0);
-        }
+    /// `what` is for the log of this peer's viewer.
+    fn note(&mut self, at: Moment, peer: PeerId, what: String) {
+        self.viewer(peer).0.watched.borrow_mut().log.push((at.true_ns / 1_000_000, what));
     }
 
     fn handle_event(&mut self, at: Moment, event: Event) {
-        let mut sentence = None;
+        let mut common = None;
         match event {
-            Event::Slice(_, slice) => self.take_slice(at, slice),
-            Event::Part(_, part) => self.take_part(at, part),
-            Event::Settled(_, settled) => self.settle(at, settled),
-            Event::Sound { number, capture, channels, samples, .. } => {
-                let mut watched = self.watched.borrow_mut();
-                watched.blocks.push(number);
-                let ahead = self.newest.map_or(Duration::ZERO, |newest| capture.saturating_since(newest));
-                watched.sound_ahead = watched.sound_ahead.max(ahead);
-                drop(watched);
-                self.speaker.borrow_mut().push(at, number, capture, channels, &samples);
+            Event::Slice(track, slice) => {
+                let (viewer, desk) = self.viewer(track.peer);
+                viewer.take_slice(at, slice, desk);
             }
-            Event::Clock(_, mapping) => self.take_clock(at, mapping),
+            Event::Part(track, part) => {
+                let (viewer, desk) = self.viewer(track.peer);
+                viewer.take_part(at, part, desk);
+            }
+            Event::Settled(track, settled) => {
+                let (viewer, desk) = self.viewer(track.peer);
+                viewer.settle(at, settled, desk);
+            }
+            Event::Sound { track, number, capture, channels, samples } => {
+                assert_eq!(self.senders, 1, "many senders have no sound here");
+                self.viewer(track.peer).0.take_sound(at, (number, capture, channels), &samples);
+            }
+            Event::Clock(peer, mapping) => {
+                let (viewer, desk) = self.viewer(peer);
+                viewer.take_clock(at, mapping, desk);
+            }
             Event::SenderUp { peer, name, again, film, .. } => {
-                (self.track, self.film) = (TrackId::only(peer), film);
-                self.shown_source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
-                self.watched.borrow_mut().senders.push((at.true_ns, name.clone()));
-                if self.watched.borrow().stuck {
-                    self.commands.push(Command::Written(self.track, 0));
-                }
-                if !again {
-                    self.mapping = None;
-                    self.speaker.borrow_mut().reset();
-                    let fresh = self.hold.get_or_insert_with(|| self.watched.borrow().hold.clone()).clone();
-                    self.watched.borrow_mut().hold = fresh;
-                    (self.backlog, self.reel) = (Backlog::default(), Reel::default());
-                    self.assembly.clear();
-                    self.came.clear();
-                    self.queue.clear();
-                }
-                sentence = Some(format!("up {name}{}", if again { " again" } else { "" }));
+                self.sender_up(at, peer, &name, (again, film));
+                self.note(at, peer, format!("up {name}{}", if again { " again" } else { "" }));
             }
-            Event::SenderDown { reason, sentence: why, .. } => sentence = Some(format!("down {reason:?} {why}")),
-            Event::Track(_, track) => {
-                let format = track.format;
+            Event::SenderDown { peer, reason, sentence } => {
+                self.note(at, peer, format!("down {reason:?} {sentence}"));
+                self.viewers.retain(|viewer| self.senders == 1 || viewer.track.peer != peer);
+            }
+            Event::Track(track, said) => {
+                let format = said.format;
                 if format.channels > 0 && !std::mem::replace(&mut self.speaking, true) {
-                    self.ticks.push((self.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
+                    self.desk.ticks.push((self.shared.1.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
                 }
-                sentence = Some(format!("format first={}", format.first));
+                self.note(at, track.peer, format!("format first={}", format.first));
             }
-            Event::Finished(_) => {
-                self.watched.borrow_mut().finished = Some(at.true_ns);
-                sentence = Some("finished".to_string());
+            Event::Finished(track) => {
+                self.viewer(track.peer).0.watched.borrow_mut().finished = Some(at.true_ns);
+                self.note(at, track.peer, "finished".to_string());
             }
-            Event::Quiet(_, on) => sentence = Some(format!("quiet {on}")),
-            Event::NoUdp(_, address) => sentence = Some(format!("no udp {address}")),
-            Event::Narrow { narrow, .. } => sentence = Some(format!("narrow {narrow}")),
-            Event::TurnedAway(from, why) => sentence = Some(format!("turned away {from}: {why}")),
-            Event::Unreachable { error: why, fatal, .. } => sentence = Some(format!("unreachable fatal={fatal}: {why}")),
+            Event::Quiet(peer, on) => self.note(at, peer, format!("quiet {on}")),
+            Event::NoUdp(peer, address) => self.note(at, peer, format!("no udp {address}")),
+            Event::Narrow { peer, narrow, .. } => self.note(at, peer, format!("narrow {narrow}")),
+            Event::TurnedAway(from, why) => common = Some(format!("turned away {from}: {why}")),
+            Event::Unreachable { error: why, fatal, .. } => common = Some(format!("unreachable fatal={fatal}: {why}")),
             Event::Stats(stats) => {
-                let mut watched = self.watched.borrow_mut();
+                let mut watched = self.shared.0.borrow_mut();
                 watched.assembly_bytes = watched.assembly_bytes.max(stats.total.assembly_bytes);
                 watched.stats = *stats;
             }
         }
-        if let Some(sentence) = sentence {
-            self.watched.borrow_mut().log.push((at.true_ns / 1_000_000, sentence));
+        if let Some(sentence) = common {
+            self.shared.0.borrow_mut().log.push((at.true_ns / 1_000_000, sentence));
         }
-    }
-
-    /// Each new estimate replaces the last, which is measured at the end of its life, where it is worst.
-    fn take_clock(&mut self, at: Moment, mapping: Mapping) {
-        let Some(source) = &self.shown_source else { return };
-        self.watched.borrow_mut().skew_ppm = mapping.skew_ppm();
-        self.speaker.borrow_mut().set_mapping(mapping);
-        let since = match &self.mapping {
-            Some((since, old)) if at.true_ns >= since + CLOCK_SETTLES => {
-                let truth = source.borrow().media(at.true_ns);
-                for mapping in [old, &mapping] {
-                    let error = self.base.nanos(mapping.to_local(truth)).abs_diff(self.clock.shows(at.true_ns));
-                    let mut watched = self.watched.borrow_mut();
-                    watched.clock_error = watched.clock_error.max(error);
-                }
-                *since
-            }
-            Some((since, _)) => *since,
-            None => at.true_ns,
-        };
-        self.mapping = Some((since, mapping));
     }
 }
 
@@ -447,19 +215,21 @@ impl Program for Receiving {
         let request = match tick {
             Tick::Speaker(request) => request,
             Tick::Due => {
-                self.wakes = self.wakes.filter(|wakes| *wakes > at.true_ns);
-                while let Some(waiting) = self.queue.pop(at.local) {
-                    self.let_go(at, waiting);
+                self.desk.wakes = self.desk.wakes.filter(|wakes| *wakes > at.true_ns);
+                for viewer in &mut self.viewers {
+                    while let Some(waiting) = viewer.queue.pop(at.local) {
+                        viewer.let_go(at, waiting, &mut self.desk);
+                    }
+                    viewer.wake_when_due(at, &mut self.desk);
                 }
-                self.wake_when_due(at);
                 return self.tell(at);
             }
             _ => unreachable!("a receiver wants no {tick:?}"),
         };
-        let mut speaker = self.speaker.borrow_mut();
-        let source = self.shown_source.as_ref().map(|source| source.borrow());
-        speaker.fill(at, self.clock, source.as_deref());
-        self.ticks.push((speaker.request(request + 1), Tick::Speaker(request + 1)));
+        let mut speaker = self.shared.1.borrow_mut();
+        let source = self.viewers[0].shown_source.as_ref().map(|source| source.borrow());
+        speaker.fill(at, self.desk.clock, source.as_deref());
+        self.desk.ticks.push((speaker.request(request + 1), Tick::Speaker(request + 1)));
     }
 
     fn poll(&mut self, at: Moment, buffer: &mut Vec<u8>) -> Option<Output<()>> {
@@ -479,14 +249,14 @@ impl Program for Receiving {
 
     fn wake(&mut self, at: Moment) {
         // Nothing of what was wanted while it slept has come.
-        self.wakes = None;
-        self.wake_when_due(at);
+        self.desk.wakes = None;
+        self.viewers.iter().for_each(|viewer| viewer.wake_when_due(at, &mut self.desk));
         if self.speaking {
-            self.ticks.push((self.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
+            self.desk.ticks.push((self.shared.1.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
         }
     }
 
     fn take_ticks(&mut self) -> Vec<(u64, Tick)> {
-        std::mem::take(&mut self.ticks)
+        std::mem::take(&mut self.desk.ticks)
     }
 }

@@ -6,9 +6,9 @@
 use super::ceilings::{Figures, check};
 use super::harness::World;
 use super::netem::Params;
-use super::receiving::Shown;
 use super::scenarios::{CAMERA, Pair, SCREEN, Skews, ms, receiving, secs, seed, sending};
 use super::sending::Stream;
+use super::viewer::Shown;
 use std::time::Duration;
 
 /// A second address of the receiver.

@@ -1,6 +1,6 @@
 //! Senders made by hand, at a receiver that waits: what they may say that it does not know, and what they do not get by it.
 
-use super::limits::{challenge, drain, private, receiver};
+use super::limits::{challenge, drain, private};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
 use super::sending::a_receiver;
@@ -33,14 +33,14 @@ pub(super) struct Victim {
 
 impl Victim {
     pub fn new(patient: bool) -> Victim {
+        Victim::of_many(patient, 1)
+    }
+
+    /// One that receives from so many at once.
+    pub fn of_many(patient: bool, senders: usize) -> Victim {
         let now = Base::new().instant(1_000_000_000);
-        let session = match patient {
-            false => receiver(now, 0, None),
-            true => {
-                let me = a_receiver("file", true);
-                Session::new(now, Config { me, hosts: 0, reconnect: true, epoch: Epoch::new(now) })
-            }
-        };
+        let me = a_receiver("file", patient);
+        let session = Session::new(now, Config { me, hosts: 0, senders, reconnect: true, epoch: Epoch::new(now) });
         Victim { session, now, events: Vec::new(), closed: Vec::new(), datagrams: Vec::new() }
     }
 
@@ -107,7 +107,7 @@ impl Stranger {
     }
 
     /// Comes in as everybody does and proves its address.
-    fn come(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
+    pub fn come(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
         let mut stranger = Stranger::greet(victim, host, stream, resume, patient);
         stranger.prove(victim);
         stranger
@@ -183,7 +183,7 @@ impl Stranger {
         victim.drain();
     }
 
-    fn datagram(&mut self, victim: &mut Victim, message: &Message<'_>) {
+    pub fn datagram(&mut self, victim: &mut Victim, message: &Message<'_>) {
         let mut plain = Vec::new();
         message.encode(&mut plain);
         self.raw_datagram(victim, plain);
@@ -257,7 +257,7 @@ impl Stranger {
     }
 
     /// The last report it was sent.
-    fn report(&self, victim: &mut Victim) -> Report {
+    pub fn report(&self, victim: &mut Victim) -> Report {
         let report = |plain: &Vec<u8>| match Message::decode(plain) {
             Ok(Message::Report(report)) => Some(report),
             _ => None,

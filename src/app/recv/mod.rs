@@ -89,7 +89,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         name: meet::machine_name(),
     };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
-    let core = receiver::Config { me, hosts, reconnect: config.common.reconnect, epoch: Epoch::new(now) };
+    let core = receiver::Config { me, hosts, senders: 1, reconnect: config.common.reconnect, epoch: Epoch::new(now) };
     let hold = Hold::new(config.latency);
     if let Some((_, feed)) = &speaker {
         lock(feed).target(hold.sound_due());

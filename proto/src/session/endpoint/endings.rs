@@ -72,6 +72,9 @@ impl Endpoint {
                             let proved = self.config.me.psk.is_some();
                             self.refused(now, host, Unreachable::Busy { from: remote, sentence: sentence.clone() }, proved);
                         }
+                        Reason::Full => {
+                            self.refused(now, host, Unreachable::Full { from: remote, sentence: sentence.clone() }, false)
+                        }
                         Reason::Replaced => {}
                         _ => {
                             if greeted {
@@ -86,14 +89,17 @@ impl Endpoint {
         }
     }
 
-    /// Says goodbye to a peer of whom nothing more is wanted; its host, if it has one, is dialled again as after a goodbye of its
-    /// own.
-    pub fn part(&mut self, now: Instant, id: LinkId, sentence: &str) {
+    /// Says goodbye to a peer of whom nothing more is wanted, or nothing now; its host, if it has one, is dialled again: as after a
+    /// goodbye of its own, or as one that has no place for us.
+    pub fn part(&mut self, now: Instant, id: LinkId, reason: Reason, sentence: &str) {
         let Some(began) = self.links.get(&id).map(|link| link.began) else { return };
         if let Some(host) = self.hosts.of(id) {
-            self.hosts.broke(now, host, began, false);
+            match reason {
+                Reason::Busy | Reason::Full => self.hosts.rests(now, host),
+                _ => self.hosts.broke(now, host, began, false),
+            }
         }
-        self.leave(id, Reason::Quit, sentence);
+        self.leave(id, reason, sentence);
     }
 
     /// What answers for a host does not want us, or is no peer. Without a proof (`proved`) anybody on the path can say so: it

@@ -196,6 +196,13 @@ impl Hosts {
         host.next = Some(now + host.pause());
     }
 
+    /// There is no place for it now: it is looked for again after a while.
+    pub fn rests(&mut self, now: Instant, host: HostId) {
+        if let Some(host) = self.hosts.get_mut(host.0).filter(|_| self.reconnect) {
+            host.next = Some(now + SELDOM);
+        }
+    }
+
     /// Dialling it again is of no use.
     pub fn give_up(&mut self, host: HostId) {
         if let Some(host) = self.hosts.get_mut(host.0) {

@@ -1,27 +1,38 @@
-//! Which sender is shown, where there are several: the one that sends.
+//! Which senders have a place, where there are more of them: those that send.
 //!
-//! **Problem.** A receiver shows one sender and tells the next that it is busy. A hello costs nothing: whoever says one and then
-//! sends nothing, by malice or because its camera hangs, would hold the receiver for ever.
+//! **Problem.** A receiver has places for so many senders and tells the next that there is none. A hello costs nothing: whoever
+//! says one and then sends nothing, by malice or because its camera hangs, would hold its place for ever.
 //!
-//! **Choice.** A sender holds its place by what it sends: a slice that is one, or a block of sound (`proof.rs`). Until there is
-//! one, others who say hello are not told that we are busy: they *wait* ([`Waiting`]), and who sends first is taken. Once
-//! somebody has proved to send, those who wait are told that we are busy. A sender that proved it and then fell silent for
-//! [`MUTE`](super::proof::MUTE) may be taken over, too.
+//! **Choice.** A sender holds its place by what it sends: a slice that is one, or a block of sound (`proof.rs`). Where all places
+//! are taken and not all of those who have them sent one, others who say hello are not turned away: they *wait* ([`Waiting`]), and
+//! who sends first is taken. Once all have proved to send, those who wait are told that there is no place. A sender that proved it
+//! and then fell silent for five seconds may be taken over, too.
 //!
 //! **Rejected.** Taking the newcomer's word at once: two honest senders that start together would throw each other out. A time
 //! limit alone: the newcomer would be told "busy" before it is over, and go.
 //!
-//! Capacity: the peers there may be (`admission`); of one that waits only packet numbers and what it says of its track are kept.
+//! Capacity: the peers there may be (`admission`); of one that waits only packet numbers and its format are kept.
 
-use super::source::Connection;
+use super::inbound::Feedback;
 use crate::session::link::LinkId;
-use crate::wire::record::Track;
+use crate::wire::record::{Reason, Track};
 use std::collections::BTreeMap;
 
 /// A sender that waits for its place.
 pub(super) struct Waiter {
-    pub connection: Connection,
+    pub feedback: Feedback,
     pub described: Option<Track>,
+}
+
+/// What one is told, after the receiver's name, where so many senders have all places there are, and whether that passes.
+pub(super) fn no_place(senders: usize) -> (Reason, String) {
+    match senders {
+        1 => {
+            let sentence = "already shows another sender: stop that one, or start another recv there with another --port";
+            (Reason::Busy, sentence.to_string())
+        }
+        most => (Reason::Full, format!("is full: it already receives from {most} senders, the most it takes")),
+    }
 }
 
 /// See the module text.
@@ -30,7 +41,7 @@ pub(super) struct Waiting(BTreeMap<LinkId, Waiter>);
 
 impl Waiting {
     pub fn add(&mut self, waiter: Waiter) {
-        self.0.insert(waiter.connection.link, waiter);
+        self.0.insert(waiter.feedback.link, waiter);
     }
 
     pub fn get(&mut self, link: LinkId) -> Option<&mut Waiter> {
@@ -41,13 +52,18 @@ impl Waiting {
         self.0.remove(&link)
     }
 
+    /// Nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The one that came first.
     pub fn first(&self) -> Option<LinkId> {
         self.0.keys().next().copied()
     }
 
     /// All of them, who wait no longer.
-    pub fn take(&mut self) -> impl Iterator<Item = LinkId> {
-        std::mem::take(&mut self.0).into_keys()
+    pub fn into_links(self) -> impl Iterator<Item = LinkId> {
+        self.0.into_keys()
     }
 }

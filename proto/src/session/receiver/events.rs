@@ -16,7 +16,9 @@ pub struct Config {
     pub me: Identity,
     /// How many hosts to dial.
     pub hosts: usize,
-    /// Dial or wait again when the sender is lost.
+    /// How many senders to receive from at once, at most [`MOST_SENDERS`](super::MOST_SENDERS).
+    pub senders: usize,
+    /// Dial or wait again when a sender is lost.
     pub reconnect: bool,
     /// This process's clock.
     pub epoch: Epoch,

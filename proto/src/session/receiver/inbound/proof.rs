@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Longer than any pause of a sender that sends: a camera that is plugged in again, a decoder that looks for its next picture.
-pub(super) const MUTE: Duration = Duration::from_secs(5);
+pub(in crate::session::receiver) const MUTE: Duration = Duration::from_secs(5);
 
 /// From the first piece of a picture to a whole slice: as long as a picture may take to come.
 const PROVE: Duration = Duration::from_secs(2);
@@ -12,7 +12,7 @@ const PROVE: Duration = Duration::from_secs(2);
 const FRESH: Duration = Duration::from_secs(1);
 
 /// What a sender has shown of itself.
-pub(super) struct Proof {
+pub(in crate::session::receiver) struct Proof {
     /// When the first piece of a picture, or of a block that took the place, came.
     tried: Option<Instant>,
     /// When a slice or a block came last.

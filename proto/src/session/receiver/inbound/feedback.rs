@@ -1,0 +1,125 @@
+//! What a sender is told of what came, and what is asked for again. All of it counts since its connection began (PROTOCOL.md §5.8), and
+//! is made anew when it comes back over another.
+
+use super::narrow::Narrow;
+use crate::media::depacketizer::Depacketizer;
+use crate::media::nack::Tracker;
+use crate::media::train::Collector;
+use crate::session::link::LinkId;
+use crate::session::path::Rtt;
+use crate::wire::datagram::{FragmentHead, Nack};
+use crate::wire::record::OWN_TRACK;
+use crate::wire::report::{Report, TrackReport};
+use std::time::{Duration, Instant};
+
+/// A picture of which nothing came for so long has passed, or lost its end.
+const TRAIN_OVER: Duration = Duration::from_millis(20);
+
+/// See the module text.
+pub(in crate::session::receiver) struct Feedback {
+    /// The connection.
+    pub link: LinkId,
+    tracker: Tracker,
+    trains: Collector,
+    report: Report,
+    /// Pictures shown or written.
+    shown: u32,
+    narrow: Narrow,
+}
+
+impl Feedback {
+    /// Nothing has come over this connection. `patient`: whatever is missing is asked for.
+    pub fn new(link: LinkId, patient: bool) -> Self {
+        let (trains, report, narrow) = (Collector::default(), Report::default(), Narrow::default());
+        Feedback { link, tracker: Tracker::new(patient), trains, report, shown: 0, narrow }
+    }
+
+    /// A datagram of so many bytes opened, `data` if it carried a piece of a picture.
+    pub fn datagram_came(&mut self, now: Instant, number: u64, bytes: usize, data: bool) {
+        self.report.received += 1;
+        self.report.bytes += bytes as u64;
+        self.tracker.received(now, number, data);
+    }
+
+    /// This packet was a probe that was too long for the path.
+    pub fn is_no_loss(&mut self, now: Instant, number: u64) {
+        self.tracker.received(now, number, false);
+    }
+
+    /// It was this piece, in packet `number` of so many bytes; at `at_us` on our media clock.
+    pub fn piece_came(&mut self, now: Instant, head: &FragmentHead, (number, bytes): (u64, usize), at_us: u64) {
+        // The last ones of slices are short, and pass where no others do.
+        if head.index < head.last_index || head.last_index == 0 {
+            self.narrow.piece_came(now, self.report.received, self.missing());
+        }
+        self.trains.push(head, number, bytes, at_us);
+    }
+
+    /// So many more pictures were shown.
+    pub fn shown(&mut self, more: u32) {
+        self.shown = self.shown.saturating_add(more);
+    }
+
+    /// Packets that did not come, of those whose numbers are known.
+    fn missing(&self) -> u64 {
+        self.tracker.next_expected().saturating_sub(self.report.received)
+    }
+
+    /// Packets given up.
+    pub fn lost(&self) -> u64 {
+        self.tracker.lost()
+    }
+
+    /// The number of the next packet in order.
+    pub fn next_expected(&self) -> u64 {
+        self.tracker.next_expected()
+    }
+
+    /// By how much packets are overtaken by later ones.
+    pub fn overtaken(&self, now: Instant) -> Duration {
+        self.tracker.window(now)
+    }
+
+    /// No picture waits for anything that is missing.
+    pub fn settle(&mut self, now: Instant) {
+        self.tracker.settle(now);
+    }
+
+    /// What to ask for again, where these pictures want it.
+    pub fn nack(&mut self, now: Instant, rtt: Rtt, pictures: &Depacketizer) -> Option<Nack> {
+        if !asks(now, rtt, pictures) {
+            return None;
+        }
+        let patience = (pictures.wait() + self.tracker.window(now)).as_millis() as u16;
+        // A film's sender keeps what is not settled, however old; live, a late answer is of no use.
+        let patience = if pictures.is_patient() { u16::MAX } else { patience.saturating_mul(2) };
+        self.tracker.poll(now, rtt.smoothed + rtt.deviation, patience)
+    }
+
+    /// When [`Feedback::nack`] has something to ask for.
+    pub fn nack_deadline(&self, now: Instant, rtt: Rtt, pictures: &Depacketizer) -> Option<Instant> {
+        asks(now, rtt, pictures).then(|| self.tracker.deadline(now, rtt.smoothed + rtt.deviation))?
+    }
+
+    /// How it went so far; `settled`: every picture below is settled, and written where it is to be.
+    pub fn report(&mut self, at_us: u64, settled: u64, pictures: &Depacketizer) -> Report {
+        let report = &mut self.report;
+        report.highest = self.tracker.next_expected().saturating_sub(1);
+        report.lost = self.tracker.lost();
+        let wait_ms = if pictures.is_patient() { u16::MAX } else { pictures.wait().as_millis() as u16 };
+        report.tracks.put(TrackReport { track: OWN_TRACK, settled, shown: self.shown, wait_ms });
+        report.trains = self.trains.take(at_us, TRAIN_OVER.as_micros() as u64);
+        *report
+    }
+
+    /// Whether nothing long comes although something else does, when that changes.
+    pub fn watch_narrow(&mut self, now: Instant) -> Option<bool> {
+        self.narrow.poll(now, self.report.received, self.missing())
+    }
+}
+
+/// Whether anything that is missing is wanted: of a picture that began and whose deadline an answer meets, or, patient, of any.
+fn asks(now: Instant, rtt: Rtt, pictures: &Depacketizer) -> bool {
+    let in_time = || pictures.last_deadline().is_some_and(|deadline| now + rtt.smoothed <= deadline);
+    pictures.is_patient() || (pictures.is_waiting() && in_time())
+}
