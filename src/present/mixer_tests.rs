@@ -174,6 +174,12 @@ fn what_a_holder_left_in_the_ring_is_not_the_next_ones() {
     }
     assert!(rig.feeds.iter().all(|feed| (200 - RING as u64..=201).contains(&feed.dropped())));
     rig.feeds.clear();
+    // Some come and go between two callbacks.
+    rig.run(2);
+    let brief: Vec<_> = (0..VOICES).map(|_| rig.mixer.voice().unwrap()).collect();
+    for mut feed in brief {
+        assert!(feed.block(rig.start, 5000, MediaTime::ZERO, 1, &[8192; 480]));
+    }
     rig.feeds = (0..VOICES).map(|_| rig.mixer.voice().unwrap()).collect();
     rig.feeds.iter_mut().for_each(|feed| feed.mute(true));
     rig.feeds[0].mute(false);

@@ -141,8 +141,6 @@ pub(super) struct Voice {
     gauges: Arc<Gauges>,
     playout: Playout,
     holder: u64,
-    /// The last holder that left: what is still in the ring of it goes.
-    left: u64,
     /// `None` while nothing was mixed: the first sound begins with the gain that is set.
     gain: Option<f32>,
 }
@@ -151,7 +149,7 @@ impl Voice {
     /// A voice and the end of its ring that is the feed's.
     pub(super) fn new(dials: Arc<Dials>, gauges: Arc<Gauges>, config: Config) -> (rtrb::Producer<Said>, Voice) {
         let (outbox, inbox) = rtrb::RingBuffer::new(RING);
-        let voice = Voice { inbox, dials, gauges, playout: Playout::new(config), holder: NOBODY, left: NOBODY, gain: None };
+        let voice = Voice { inbox, dials, gauges, playout: Playout::new(config), holder: NOBODY, gain: None };
         (outbox, voice)
     }
 
@@ -162,8 +160,9 @@ impl Voice {
             self.holder = holder;
         }
         while let Ok((from, _)) = self.inbox.peek() {
-            let (stale, now) = (*from <= self.left, *from == self.holder);
-            if !stale && !now {
+            // Of holders before, also of one that left between two callbacks, it goes; of the next one it waits.
+            let now = *from == self.holder;
+            if *from > self.holder {
                 break;
             }
             if let Ok((_, message)) = self.inbox.pop()
@@ -200,7 +199,7 @@ impl Voice {
         self.gain = Some(gain);
         if leaves && (!sounds || gain == 0.0) {
             self.playout.reset();
-            (self.left, self.holder, self.gain) = (self.holder, NOBODY, None);
+            (self.holder, self.gain) = (NOBODY, None);
         }
     }
 
