@@ -67,16 +67,16 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Why a peer is of no use to us, nor we to it; `None` where one of us has something that the other wants.
+    /// Why a peer is of no use to us, nor we to it; `None` where one of us has something and the other wants something. What one has may be
+    /// another thing than the other wants, sound and pictures say: that is seen at both ends, and may change.
     pub fn misfit(&self, peer: &Hello) -> Option<Misfit> {
-        if self.offers.meets(peer.wants) || peer.offers.meets(self.wants) {
-            return None;
+        if self.wants.is_none() && peer.wants.is_none() {
+            Some(Misfit::BothOffer)
+        } else if self.offers.is_none() && peer.offers.is_none() {
+            Some(Misfit::BothWant)
+        } else {
+            None
         }
-        Some(match (self.wants.is_none() && peer.wants.is_none(), self.offers.is_none() && peer.offers.is_none()) {
-            (true, _) => Misfit::BothOffer,
-            (_, true) => Misfit::BothWant,
-            (false, false) => Misfit::Apart,
-        })
     }
 }
 

@@ -81,11 +81,6 @@ pub enum Misfit {
     /// Nobody has anything.
     #[error("both sides run `recv`: run `send` on one of them")]
     BothWant,
-    /// Pictures alone are sent and sound alone is wanted, or the reverse.
-    #[error(
-        "what one side sends (pictures or sound) is not what the other wants: leave out --no-video or --no-audio on one of them"
-    )]
-    Apart,
 }
 
 /// Whom to update, where a peer speaks such a version.

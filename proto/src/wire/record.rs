@@ -33,11 +33,6 @@ impl Media {
         !self.pictures && !self.sound
     }
 
-    /// Whether there is anything in it of what is wanted.
-    pub fn meets(self, wanted: Media) -> bool {
-        (self.pictures && wanted.pictures) || (self.sound && wanted.sound)
-    }
-
     fn encode(self) -> u8 {
         u8::from(self.pictures) | u8::from(self.sound) << 1 | u8::from(self.lossless) << 2
     }
