@@ -59,7 +59,7 @@ fn a_pulled_cable_is_back_within_half_a_second_with_the_newest_picture() {
         let more = longest - away.as_secs_f64() * 1e3;
         println!("cut for {} ms: {more:.0} ms more without a picture; p50 {before:.1} and then {p50:.1} ms", away.as_millis());
         assert!(more < BACK, "{more} ms");
-        assert_eq!(recv.heard().contains("no signal for 3 s"), words, "{}", recv.heard());
+        assert_eq!(recv.heard().contains("for 3 s: waiting for it to come back"), words, "{}", recv.heard());
         // TCP hung as well: it was dialled afresh, and the peer is the same.
         recv.said("is back");
         as_before(&mut recv, before);

@@ -405,7 +405,7 @@ fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
     assert!(colours > 10_000, "{colours}");
 
     proxy.cut(true);
-    recv.said("no signal for 3 s");
+    recv.said("for 3 s: waiting for it to come back");
     until("grey", || (coloured(&screen.shot("lost"), area) < colours / 50).then_some(()));
     let (first, began) = (screen.shot("lost"), Instant::now());
     // The words change, and nothing else does.

@@ -19,7 +19,7 @@ pub enum Kind {
     /// Something to be said, or shown once: it is dropped.
     Said,
     /// How something stands now: it replaces the one of the same number.
-    State(u8),
+    State(u64),
     /// Somebody came, by this number.
     Came(u64),
     /// Somebody left: nothing is known of both, where nobody has looked since the other came.
@@ -100,9 +100,7 @@ impl<N: Note> State<N> {
                 true
             }
             Kind::Left(who) => {
-                // Where another came, as many are there as before.
-                let at = place(&|other| other == Kind::Came(who)).or_else(|| place(&|other| matches!(other, Kind::Came(_))));
-                let Some(at) = at else { return true };
+                let Some(at) = place(&|other| other == Kind::Came(who)) else { return true };
                 self.notes.remove(at);
                 self.untold += 2;
                 false
@@ -156,7 +154,7 @@ mod tests {
             match kind {
                 Kind::Came(_) => there += 1,
                 Kind::Left(_) => there -= 1,
-                Kind::State(which) => states[usize::from(which)] = Some(n),
+                Kind::State(which) => states[which as usize] = Some(n),
                 Kind::Kept => kept += 1,
                 Kind::Said => {}
             }

@@ -1,14 +1,14 @@
 //! Slices → canvas, on several threads, each slice as it comes.
 //!
-//! Which are worth decoding and when a picture is ready decides [`Reel`]; only the newest ready picture is kept for the screen.
-//! Capacity: [`WAITING`] slices of [`WAITING_BYTES`]; when decoding is that far behind, the oldest are dropped, and newer pictures
-//! cover the place.
+//! Which are worth decoding and when a picture is ready decides [`Reel`]; only the newest ready picture of a track is kept for the screen.
+//! Tracks take turns. Capacity: [`WAITING`] slices a track, all of [`WAITING_BYTES`]; when decoding is that far behind, the oldest of the
+//! track are dropped, and newer pictures cover the place.
 
+use super::fair_queue::{FairQueue, Lane};
 use super::lock;
 use crate::codec::decoder::Decoder;
 use crate::codec::raw;
 use crate::present::canvas::Canvas;
-use crate::slot::Slot;
 use eyeline_proto::media::reel::{self, Reel, Turn};
 use eyeline_proto::session::TrackId;
 use eyeline_proto::wire::slice::Head;
@@ -18,10 +18,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Slices waiting to be decoded: two pictures of as many slices as there can be.
+/// Slices of a track waiting to be decoded: two pictures of as many slices as there can be.
 const WAITING: usize = 2 * eyeline_proto::wire::slice::MAX_SLICES;
 
-/// Their bytes: more than two pictures of any camera; a slice may have 4 MiB.
+/// Bytes of those of all tracks: more than two pictures of any camera; a slice may have 4 MiB.
 const WAITING_BYTES: usize = 64 << 20;
 
 /// At the end a thread has so long to finish its slice.
@@ -40,16 +40,12 @@ pub enum Error {
 
 /// One slice to decode.
 pub struct Job {
-    /// Whose picture it is of, and where it goes.
-    pub reel: Arc<SharedReel>,
     /// The picture's number.
     pub picture: u64,
     /// Slices the picture has.
     pub count: u8,
     /// Head and scan.
-    pub body: Vec<u8>,
-    /// Where head and scan start in `body`.
-    pub start: usize,
+    pub body: Arc<[u8]>,
     /// Of an unfinished slice, the ranges of `body` that came, and whether its end did.
     pub present: Option<(Vec<Range<usize>>, bool)>,
     /// When it was whole, or given up.
@@ -61,37 +57,40 @@ pub struct Job {
 /// A picture on a canvas.
 #[derive(Debug, Clone, Copy)]
 pub struct Ready {
-    /// Whose it is.
+    /// Of which track.
     pub track: TrackId,
     /// What it is, with the moments of its way.
     pub picture: reel::Ready,
 }
 
-/// One sender's [`Reel`] and the canvas its pictures go to. What is under way of a sender goes to its own when another is shown.
+/// Where pictures that are ready are announced: of each track the newest.
+pub type Announced = Arc<FairQueue<Ready>>;
+
+/// A track's [`Reel`] and the canvas its pictures go to.
 pub struct SharedReel {
-    track: TrackId,
+    id: TrackId,
     canvas: Arc<Canvas>,
     reel: Mutex<Reel>,
+    ready: Lane<Ready>,
+}
+
+/// What waits to be decoded, and where it goes.
+struct Waiting {
+    reel: Arc<SharedReel>,
+    job: Job,
 }
 
 struct Shared {
-    ready: Arc<Slot<Ready>>,
-    jobs: Arc<Slot<Job>>,
-    recycle: Box<dyn Fn(Vec<u8>) + Send + Sync>,
+    jobs: Arc<FairQueue<Waiting>>,
     passed_over: AtomicU64,
     running: Mutex<usize>,
     ended: Condvar,
 }
 
 impl SharedReel {
-    /// Nothing of this sender has come yet.
-    pub fn new(track: TrackId) -> Arc<Self> {
-        Arc::new(SharedReel { track, canvas: Arc::default(), reel: Mutex::default() })
-    }
-
-    /// Whose it is.
-    pub fn track(&self) -> TrackId {
-        self.track
+    /// Nothing of this track has come yet.
+    pub fn new(id: TrackId, announced: &Announced) -> Arc<Self> {
+        Arc::new(SharedReel { id, canvas: Arc::default(), reel: Mutex::default(), ready: announced.lane() })
     }
 
     /// Where its pictures are drawn.
@@ -99,9 +98,15 @@ impl SharedReel {
         &self.canvas
     }
 
-    /// Another sender is shown: nothing more of this one is decoded or gets ready.
+    /// The track is over: nothing more of it is decoded or gets ready.
     pub fn end(&self) {
         lock(&self.reel).end();
+    }
+
+    /// Under the reel's lock: of two that get ready at once the newer is told last.
+    fn announce(&self, picture: reel::Ready) {
+        // Closed only when the program ends.
+        let _ = self.ready.push(Ready { track: self.id, picture });
     }
 }
 
@@ -112,21 +117,11 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// `workers` threads decode and announce on `ready`; used buffers go to `recycle`.
-    pub fn new(
-        workers: usize,
-        ready: Arc<Slot<Ready>>,
-        recycle: impl Fn(Vec<u8>) + Send + Sync + 'static,
-    ) -> Result<Self, Error> {
-        let jobs = Slot::dropping_bytes(WAITING, WAITING_BYTES, |job: &Job| job.body.len());
-        let shared = Arc::new(Shared {
-            ready,
-            jobs,
-            recycle: Box::new(recycle),
-            passed_over: AtomicU64::new(0),
-            running: Mutex::new(0),
-            ended: Condvar::new(),
-        });
+    /// So many threads decode.
+    pub fn new(workers: usize) -> Result<Self, Error> {
+        let jobs = FairQueue::dropping_bytes(WAITING, WAITING_BYTES, |waiting: &Waiting| waiting.job.body.len());
+        let (passed_over, running, ended) = (AtomicU64::new(0), Mutex::new(0), Condvar::new());
+        let shared = Arc::new(Shared { jobs, passed_over, running, ended });
         let mut pool = Pool { shared, threads: Vec::new() };
         for number in 0..workers {
             let (shared, decoder) = (pool.shared.clone(), Decoder::new()?);
@@ -137,9 +132,9 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Where jobs go; cheap to clone, for the net thread.
-    pub fn inlet(&self) -> Inlet {
-        Inlet(self.shared.clone())
+    /// Where a track's slices go, for the net thread. What waits goes with it.
+    pub fn inlet(&self, reel: Arc<SharedReel>) -> Inlet {
+        Inlet { lane: self.shared.jobs.lane(), reel }
     }
 
     /// Slices dropped because decoding was behind.
@@ -165,23 +160,25 @@ impl Drop for Pool {
     }
 }
 
-/// Puts slices in.
-#[derive(Clone)]
-pub struct Inlet(Arc<Shared>);
+/// Puts slices of one track in.
+pub struct Inlet {
+    lane: Lane<Waiting>,
+    reel: Arc<SharedReel>,
+}
 
 impl Inlet {
     /// Decode this.
     pub fn push(&self, job: Job) {
-        lock(&job.reel.reel).came(job.picture);
+        lock(&self.reel.reel).came(job.picture);
         // Closed only when the program ends.
-        let _ = self.0.jobs.push(job);
+        let _ = self.lane.push(Waiting { reel: self.reel.clone(), job });
     }
 
     /// Nothing more will come of this picture: show what there is.
-    pub fn settled_in_part(&self, reel: &SharedReel, picture: u64) {
-        let mut pictures = lock(&reel.reel);
+    pub fn settled_in_part(&self, picture: u64) {
+        let mut pictures = lock(&self.reel.reel);
         if let Some(ready) = pictures.settled_in_part(picture) {
-            self.0.announce(reel.track, ready);
+            self.reel.announce(ready);
         }
     }
 }
@@ -197,19 +194,20 @@ impl Shared {
             }
         }
         let _running = Running(self);
-        while let Some(job) = self.jobs.take() {
-            let turn = lock(&job.reel.reel).turn(job.picture);
+        while let Some(Waiting { reel, job }) = self.jobs.take() {
+            let turn = lock(&reel.reel).turn(job.picture);
             match turn {
-                Turn::Decode => self.decode(&mut decoder, &job),
+                Turn::Decode => reel.decode(&mut decoder, &job),
                 Turn::PassOver => drop(self.passed_over.fetch_add(1, Ordering::Relaxed)),
                 Turn::Ended => {}
             }
-            (self.recycle)(job.body);
         }
     }
+}
 
+impl SharedReel {
     fn decode(&self, decoder: &mut Decoder, job: &Job) {
-        let body = &job.body[job.start..];
+        let body = &*job.body;
         let head = match Head::decode(body) {
             Ok((head, _)) => head,
             Err(error) => {
@@ -218,7 +216,7 @@ impl Shared {
             }
         };
         let rows = u32::from(head.top)..u32::from(head.top) + u32::from(head.rows);
-        if let Some(mut band) = job.reel.canvas.band(job.picture, head.size, rows) {
+        if let Some(mut band) = self.canvas.band(job.picture, head.size, rows) {
             let stride = band.stride();
             let decoded = match &job.present {
                 None => decoder.decode_rgb(body, band.pixels(), stride),
@@ -242,17 +240,11 @@ impl Shared {
 
     fn count(&self, job: &Job, head: &Head<'_>) {
         let Job { picture, count, received, released, .. } = *job;
-        let mut pictures = lock(&job.reel.reel);
+        let mut pictures = lock(&self.reel);
         let slice = reel::Decoded { picture, count, head, received, released, decoded: Instant::now() };
         if let Some(ready) = pictures.decoded(&slice) {
-            self.announce(job.reel.track, ready);
+            self.announce(ready);
         }
-    }
-
-    /// Under the lock of the sender's reel: of two that get ready at once the newer is told last.
-    fn announce(&self, track: TrackId, picture: reel::Ready) {
-        // Closed only when the program ends.
-        let _ = self.ready.push(Ready { track, picture });
     }
 }
 
@@ -263,7 +255,7 @@ mod tests {
     use crate::slot::Taken;
     use eyeline_proto::picture::{Sampling, Size};
     use eyeline_proto::session::PeerId;
-    use std::sync::mpsc;
+    use std::sync::MutexGuard;
 
     const SIZE: Size = Size { width: 16, height: 16 };
 
@@ -272,64 +264,59 @@ mod tests {
     }
 
     /// A picture of one slice.
-    fn job(reel: &Arc<SharedReel>, picture: u64, size: Size) -> Job {
+    fn job(picture: u64, size: Size) -> Job {
         let planes = testing::planes(size, Sampling::Grey, picture);
-        let body = testing::slice(&planes, &testing::head(size, Sampling::Grey, 80, 0, size.height));
+        let body = testing::slice(&planes, &testing::head(size, Sampling::Grey, 80, 0, size.height)).into();
         let (received, present) = (Instant::now(), None);
-        Job { reel: reel.clone(), picture, count: 1, body, start: 0, present, received, released: received }
+        Job { picture, count: 1, body, present, received, released: received }
+    }
+
+    /// Keeps a pool's only thread busy until what it gives is dropped: with a slice of a track whose reel is locked.
+    fn busy<'a>(pool: &Pool, reel: &'a Arc<SharedReel>) -> (Inlet, MutexGuard<'a, Reel>) {
+        let (inlet, locked) = (pool.inlet(reel.clone()), lock(&reel.reel));
+        inlet.lane.push(Waiting { reel: reel.clone(), job: job(0, SIZE) }).unwrap();
+        (inlet, locked)
+    }
+
+    fn next(announced: &Announced) -> (TrackId, u64) {
+        match announced.take_until(Instant::now() + Duration::from_secs(20), Instant::now) {
+            Taken::Value(ready) => (ready.track, ready.picture.picture),
+            nothing => panic!("nothing more gets ready: {nothing:?}"),
+        }
     }
 
     /// A sender that has counted far is started again while decoding is behind: what of it waits, and what comes after its end,
     /// takes no place from the pictures of the new one, which are counted from 0.
     #[test]
     fn a_sender_that_is_started_again_is_seen_at_once_however_far_decoding_is_behind() {
-        // A decoder that is slow as long as we want: it gives its first buffer back only when it is let.
-        let (go, gate) = mpsc::channel::<()>();
-        let (tell, told) = mpsc::channel::<usize>();
-        let gate = Mutex::new(gate);
-        let ready = Slot::dropping(64);
-        let recycle = move |body: Vec<u8>| {
-            let _ = tell.send(body.len());
-            let _ = lock(&gate).recv();
-        };
-        let pool = Pool::new(1, ready.clone(), recycle).unwrap();
-        let (former, newcomer) = (SharedReel::new(track(0)), SharedReel::new(track(1)));
-        let inlet = pool.inlet();
-        inlet.push(job(&former, 17_999, SIZE));
-        told.recv().unwrap();
+        let (announced, pool) = (FairQueue::newest(), Pool::new(1).unwrap());
+        let blocking = SharedReel::new(track(9), &FairQueue::newest());
+        let (_lane, decoding_is_behind) = busy(&pool, &blocking);
+        let (former, newcomer) = (SharedReel::new(track(0), &announced), SharedReel::new(track(1), &announced));
+        let (before, after) = (pool.inlet(former.clone()), pool.inlet(newcomer.clone()));
         let larger = Size { width: 32, height: 16 };
-        (18_000..18_010).for_each(|picture| inlet.push(job(&former, picture, larger)));
+        (18_000..18_010).for_each(|picture| before.push(job(picture, larger)));
         former.end();
-        (0..5).for_each(|picture| inlet.push(job(&newcomer, picture, SIZE)));
+        (0..5).for_each(|picture| after.push(job(picture, SIZE)));
         // What a thread had in its hands when the sender changed.
-        inlet.push(job(&former, 18_010, larger));
-        inlet.settled_in_part(&former, 18_010);
-        inlet.push(job(&newcomer, 5, SIZE));
-        drop(go);
-        let mut seen = Vec::new();
-        while seen.last() != Some(&(track(1), 5)) {
-            let Taken::Value(ready) = ready.take_until(Instant::now() + Duration::from_secs(20), Instant::now) else {
-                panic!("after {seen:?} nothing more gets ready");
-            };
-            seen.push((ready.track, ready.picture.picture));
-        }
-        assert_eq!(seen, [(track(0), 17_999), (track(1), 4), (track(1), 5)], "of a backlog the newest two");
-        assert_eq!(newcomer.canvas().coverage().newest, Some(5));
-        assert_eq!(newcomer.canvas().size(), SIZE);
+        before.push(job(18_010, larger));
+        before.settled_in_part(18_010);
+        after.push(job(5, SIZE));
+        drop(decoding_is_behind);
+        while next(&announced) != (track(1), 5) {}
+        assert_eq!(former.canvas().size(), Canvas::new().size(), "nothing was drawn");
+        assert_eq!((newcomer.canvas().coverage().newest, newcomer.canvas().size()), (Some(5), SIZE));
     }
 
     #[test]
     fn at_the_end_nobody_waits_for_what_is_not_decoded_yet() {
-        let (tell, told) = mpsc::channel::<usize>();
-        let pool = Pool::new(1, Slot::newest(), move |body: Vec<u8>| tell.send(body.len()).unwrap_or_default()).unwrap();
-        let (reel, inlet, large) = (SharedReel::new(track(0)), pool.inlet(), Size { width: 4096, height: 4096 });
-        let first = job(&reel, 0, large);
-        for picture in 0..40 {
-            let (received, body) = (first.received, first.body.clone());
-            let released = received;
-            inlet.push(Job { reel: reel.clone(), picture, count: 1, body, start: 0, present: None, received, released });
-        }
-        drop((pool, inlet));
-        assert!(told.iter().count() < 5, "nearly all was dropped");
+        let (announced, pool) = (FairQueue::newest(), Pool::new(1).unwrap());
+        let (reel, large) = (SharedReel::new(track(0), &announced), Size { width: 4096, height: 4096 });
+        let inlet = pool.inlet(reel);
+        let body = job(0, large).body;
+        (0..40).for_each(|_| inlet.push(Job { body: body.clone(), count: 41, ..job(0, SIZE) }));
+        let jobs = pool.shared.jobs.clone();
+        drop(pool);
+        assert!(jobs.take().is_none(), "what waits is dropped");
     }
 }

@@ -1,9 +1,12 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
+use super::lock;
+use super::sink::EncodedSink;
 use crate::codec::settings::{Error, Settings};
 use crate::codec::{encoder, scale};
 use crate::net::Commands;
 use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::depacketizer;
 use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
@@ -18,9 +21,6 @@ use std::time::{Duration, Instant};
 
 /// More threads than this gain nothing: at 1080p a band is 0.4 ms of work by then.
 const MAX_WORKERS: usize = 4;
-
-/// Sees each slice as it is sent: the preview.
-pub type Tap = Box<dyn Fn(u64, u8, &[u8]) + Send + Sync>;
 
 /// How pictures are to be encoded.
 pub struct Config {
@@ -59,16 +59,17 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Its threads wait for work.
-    pub fn new(config: Config, commands: Commands<Command>, tap: Option<Tap>) -> Result<Self, Error> {
+    /// Its threads wait for work. `sink` is given each slice as it is sent.
+    pub fn new(config: Config, commands: Commands<Command>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Error> {
         let Config { quality, format, film, width, epoch } = config;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
-        let slices = commands.clone();
+        let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
         let on_slice = move |slice: encoder::EncodedSlice| {
-            if let Some(tap) = &tap {
-                tap(slice.picture, slice.count, &slice.body[4..]);
-            }
             let encoder::EncodedSlice { picture, index, count, capture, body } = slice;
+            if let Some(sink) = &sink {
+                let slice = depacketizer::Slice { picture, index, count, body: body[4..].into() };
+                lock(sink).slice(&slice, Instant::now());
+            }
             slices.command(Command::Slice(Slice { picture, index, count, capture, body }));
         };
         let (rate, base) = format.rate;

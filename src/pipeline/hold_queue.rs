@@ -1,35 +1,48 @@
-//! The thread around [`HoldQueue`]: slices that are due already, and all while nothing is held, pass on the net thread's call; the others
-//! when their time has come.
+//! The thread around [`HoldQueue`]s, one a track: slices that are due already, and all while nothing is held, pass on the net thread's call;
+//! the others when their time has come.
+//!
+//! Capacity: [`MOST_BYTES`] of all tracks, an equal share each; what is over goes on before its time.
 
-use super::decode::{self, Job, SharedReel};
+use super::decode::{self, Job};
 use super::lock;
-use eyeline_proto::media::hold_queue::HoldQueue;
+use eyeline_proto::media::hold_queue::{HoldQueue, MOST_BYTES};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 enum Item {
     Slice(Job),
-    SettledInPart(Arc<SharedReel>, u64),
+    SettledInPart(u64),
+}
+
+/// What is held of one track.
+struct Held {
+    queue: HoldQueue<Item>,
+    /// The thread is handing on what it took: nothing may overtake it.
+    passing: bool,
+    inlet: Arc<decode::Inlet>,
 }
 
 #[derive(Default)]
 struct State {
-    queue: HoldQueue<Item>,
-    /// The thread is handing on what it took: nothing may overtake it.
-    passing: bool,
+    tracks: BTreeMap<u64, Held>,
+    /// Names of tracks are never used twice.
+    next: u64,
     closed: bool,
 }
 
+#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    inlet: decode::Inlet,
 }
 
-/// Puts slices in; cheap to clone.
-#[derive(Clone)]
-pub struct Inlet(Arc<Shared>);
+/// Puts slices of one track in. Dropping it drops what waits.
+pub struct Inlet {
+    shared: Arc<Shared>,
+    track: u64,
+}
 
 /// Dropping it drops what waits, and joins.
 pub struct Thread {
@@ -37,72 +50,87 @@ pub struct Thread {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Inlet {
-    /// What passes goes to `inlet`.
-    pub fn new(inlet: decode::Inlet) -> std::io::Result<(Inlet, Thread)> {
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), inlet });
+impl Thread {
+    /// Holds nothing yet.
+    pub fn start() -> std::io::Result<Thread> {
+        let shared = Arc::<Shared>::default();
         let ours = shared.clone();
         let thread = thread::Builder::new().name("hold".into()).spawn(move || ours.keep())?;
-        Ok((Inlet(shared.clone()), Thread { shared, thread: Some(thread) }))
+        Ok(Thread { shared, thread: Some(thread) })
     }
 
+    /// A track more: what passes goes to `inlet`.
+    pub fn inlet(&self, inlet: decode::Inlet) -> Inlet {
+        let mut state = lock(&self.shared.state);
+        let track = state.next;
+        state.next += 1;
+        state.tracks.insert(track, Held { queue: HoldQueue::default(), passing: false, inlet: Arc::new(inlet) });
+        Inlet { shared: self.shared.clone(), track }
+    }
+}
+
+impl Inlet {
     /// A slice of a picture that is to be seen at `due`, or at once.
     pub fn push(&self, job: Job, due: Option<Instant>) {
-        self.0.pass(Item::Slice(job), due);
+        self.shared.pass(self.track, Item::Slice(job), due);
     }
 
     /// Nothing more will come of this picture; what came of it may wait here.
-    pub fn settled_in_part(&self, reel: &Arc<SharedReel>, picture: u64) {
-        self.0.pass(Item::SettledInPart(reel.clone(), picture), None);
-    }
-
-    /// Another sender: what waits is of the last one.
-    pub fn clear(&self) {
-        lock(&self.0.state).queue.clear();
+    pub fn settled_in_part(&self, picture: u64) {
+        self.shared.pass(self.track, Item::SettledInPart(picture), None);
     }
 
     /// A picture was shown so long after its last slice was let go.
     pub fn took(&self, lead: Duration) {
-        lock(&self.0.state).queue.took(lead);
+        if let Some(held) = lock(&self.shared.state).tracks.get_mut(&self.track) {
+            held.queue.took(lead);
+        }
+    }
+}
+
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        let ended = lock(&self.shared.state).tracks.remove(&self.track);
+        drop(ended);
     }
 }
 
 impl Shared {
-    fn pass(&self, item: Item, due: Option<Instant>) {
+    fn pass(&self, track: u64, item: Item, due: Option<Instant>) {
         let mut state = lock(&self.state);
+        let Some(held) = state.tracks.get_mut(&track) else { return };
         let now = Instant::now();
-        if !state.passing && state.queue.passes(now, due) {
+        if !held.passing && held.queue.passes(now, due) {
             // Still under the lock: the thread finds nothing meanwhile. What is not held was released as it came.
-            return self.hand_on(item);
+            return item.hand_on(&held.inlet);
         }
-        state.queue.push(now, due, item.len(), item);
+        held.queue.push(now, due, item.len(), item);
         drop(state);
         self.changed.notify_one();
-    }
-
-    fn hand_on(&self, item: Item) {
-        match item {
-            Item::Slice(job) => self.inlet.push(job),
-            Item::SettledInPart(reel, picture) => self.inlet.settled_in_part(&reel, picture),
-        }
     }
 
     fn keep(&self) {
         let mut state = lock(&self.state);
         while !state.closed {
             let now = Instant::now();
-            if let Some(mut item) = state.queue.pop(now) {
-                state.passing = true;
+            let share = MOST_BYTES / state.tracks.len().max(1);
+            let due = state.tracks.iter_mut().find_map(|(track, held)| Some((*track, held.queue.pop(now, share)?)));
+            if let Some((track, mut item)) = due {
+                let Some(held) = state.tracks.get_mut(&track) else { continue };
+                held.passing = true;
+                let inlet = held.inlet.clone();
                 drop(state);
                 if let Item::Slice(job) = &mut item {
                     job.released = Instant::now();
                 }
-                self.hand_on(item);
+                item.hand_on(&inlet);
                 state = lock(&self.state);
-                state.passing = false;
+                if let Some(held) = state.tracks.get_mut(&track) {
+                    held.passing = false;
+                }
                 continue;
             }
-            state = match state.queue.deadline() {
+            state = match state.tracks.values().filter_map(|held| held.queue.deadline()).min() {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(due) => self.changed.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0,
             };
@@ -111,10 +139,17 @@ impl Shared {
 }
 
 impl Item {
+    fn hand_on(self, inlet: &decode::Inlet) {
+        match self {
+            Item::Slice(job) => inlet.push(job),
+            Item::SettledInPart(picture) => inlet.settled_in_part(picture),
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Item::Slice(job) => job.body.len(),
-            Item::SettledInPart(..) => 0,
+            Item::SettledInPart(_) => 0,
         }
     }
 }
@@ -133,42 +168,60 @@ impl Drop for Thread {
 
 #[cfg(test)]
 mod tests {
+    use super::super::decode::{Pool, SharedReel};
+    use super::super::fair_queue::FairQueue;
     use super::*;
-    use crate::pipeline::decode::Pool;
-    use crate::slot::Slot;
-    use eyeline_proto::session::TrackId;
-    use std::sync::mpsc;
+    use crate::codec::testing;
+    use crate::slot::Taken;
+    use eyeline_proto::picture::{Sampling, Size};
+    use eyeline_proto::session::{PeerId, TrackId};
 
-    /// A queue before a pool that decodes nothing; the bodies come back in the order in which they passed.
-    fn queue() -> (Inlet, Thread, Pool, mpsc::Receiver<(Instant, Vec<u8>)>) {
-        let (to, passed) = mpsc::channel();
-        let recycle = move |body| to.send((Instant::now(), body)).unwrap();
-        let pool = Pool::new(1, Slot::newest(), recycle).unwrap();
-        let (inlet, thread) = Inlet::new(pool.inlet()).unwrap();
-        (inlet, thread, pool, passed)
+    fn track(peer: u64) -> TrackId {
+        TrackId::only(PeerId(peer))
     }
 
-    fn job(number: u8, len: usize) -> Job {
-        let (received, present) = (Instant::now(), None);
-        let body = [&[number][..], &vec![0; len]].concat();
-        let reel = SharedReel::new(TrackId::default());
-        Job { reel, picture: u64::from(number), count: 1, body, start: 0, present, received, released: received }
+    /// A picture of one slice.
+    fn job(picture: u64) -> Job {
+        let size = Size { width: 16, height: 16 };
+        let planes = testing::planes(size, Sampling::Grey, picture);
+        let body = testing::slice(&planes, &testing::head(size, Sampling::Grey, 80, 0, 16)).into();
+        let received = Instant::now();
+        Job { picture, count: 1, body, present: None, received, released: received }
     }
 
     #[test]
-    fn what_is_due_passes_at_once_and_what_is_not_waits_for_its_time_in_order() {
-        let (inlet, _thread, _pool, passed) = queue();
+    fn what_is_due_passes_at_once_and_what_is_not_waits_for_its_time_in_order_and_holds_up_no_other_track() {
+        let announced = FairQueue::newest();
+        let (pool, thread) = (Pool::new(1).unwrap(), Thread::start().unwrap());
+        let [held, other] = [0, 1].map(|peer| thread.inlet(pool.inlet(SharedReel::new(track(peer), &announced))));
+        let next = || match announced.take_until(Instant::now() + Duration::from_secs(20), Instant::now) {
+            Taken::Value(ready) => (ready.track.peer.0, ready.picture.picture),
+            nothing => panic!("nothing more gets ready: {nothing:?}"),
+        };
         let start = Instant::now();
-        inlet.push(job(0, 10), None);
-        assert_eq!(passed.recv().unwrap().1[0], 0);
-        inlet.push(job(1, 10), Some(start + Duration::from_millis(60)));
-        inlet.push(job(2, 10), Some(start + Duration::from_millis(120)));
-        inlet.settled_in_part(&SharedReel::new(TrackId::default()), 2);
-        inlet.push(job(3, 10), None);
-        for (number, after) in [(1, 60), (2, 120), (3, 120)] {
-            let (at, body) = passed.recv().unwrap();
-            assert_eq!(body[0], number);
-            assert!(at >= start + Duration::from_millis(after), "{number} passed {:?} after the start", at - start);
-        }
+        held.push(job(0), None);
+        assert_eq!(next(), (0, 0));
+        held.push(job(1), Some(start + Duration::from_millis(600)));
+        held.push(job(2), Some(start + Duration::from_millis(1200)));
+        held.push(job(3), None);
+        other.push(job(0), None);
+        assert_eq!(next(), (1, 0), "nothing holds the other track up");
+        assert_eq!(next(), (0, 1));
+        assert!(start.elapsed() >= Duration::from_millis(600));
+        // Of two that get ready at once the newer may be all that is announced.
+        while next() != (0, 3) {}
+        assert!(start.elapsed() >= Duration::from_millis(1200));
+    }
+
+    #[test]
+    fn what_is_held_of_a_track_goes_with_it() {
+        let announced = FairQueue::newest();
+        let (pool, thread) = (Pool::new(1).unwrap(), Thread::start().unwrap());
+        let inlet = thread.inlet(pool.inlet(SharedReel::new(track(0), &announced)));
+        let body = job(0).body;
+        inlet.push(Job { body: body.clone(), ..job(0) }, Some(Instant::now() + Duration::from_secs(3600)));
+        assert_eq!(Arc::strong_count(&body), 2);
+        drop(inlet);
+        assert_eq!(Arc::strong_count(&body), 1);
     }
 }

@@ -7,10 +7,13 @@ pub mod camera_supervisor;
 pub mod counts;
 pub mod decode;
 pub mod encode;
+pub mod fair_queue;
 pub mod fanout;
 pub mod hold_queue;
 pub mod pictures;
 pub mod record;
+pub mod show;
+pub mod sink;
 pub mod source;
 pub mod track;
 

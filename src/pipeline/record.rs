@@ -7,7 +7,8 @@
 
 mod decoding;
 
-use super::decode::Ready;
+use super::decode::Announced;
+use super::sink::{EncodedSink, Sound};
 use crate::codec::{raw, stitch};
 use crate::net::Commands;
 use crate::present::writers::{self, PATIENCE, Progress, Rate, Target, Threaded, Timeline, Written, wav};
@@ -17,7 +18,6 @@ use eyeline_proto::media::assemble::Assembly;
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
 use eyeline_proto::session::TrackId;
 use eyeline_proto::session::receiver::Command;
-use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Format as StreamFormat;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -83,7 +83,7 @@ pub struct Config {
     /// Sound.
     pub sound: Option<Target>,
     /// Where pictures that are written are announced, if anywhere.
-    pub ready: Option<Arc<Slot<Ready>>>,
+    pub ready: Option<Announced>,
     /// Who is told what happens.
     pub tell: Tell,
 }
@@ -150,7 +150,12 @@ impl Recorder {
         });
         let sound = sound.transpose()?;
         let pictures = pictures.map(|(format, target)| {
-            let told = Told { ready, back: commands.clone(), written: written.clone(), tell: tell.clone() };
+            let told = Told {
+                ready: ready.map(|ready| ready.lane()),
+                back: commands.clone(),
+                written: written.clone(),
+                tell: tell.clone(),
+            };
             let decoding = Decoding::new(format, target, timeline.clone(), told)?;
             let queue = Slot::dropping_bytes(PICTURES, PICTURE_BYTES, |unit: &Unit| unit.picture.bytes());
             spawn("write-decode", queue, decoding, &finished)
@@ -163,21 +168,16 @@ impl Recorder {
     /// For whoever sees the process end without us; once.
     pub fn last_resort(&mut self) -> Option<LastResort> {
         let all_finished = self.all_finished.take()?;
-        let Inlet { pictures, sound, .. } = self.inlet();
+        let Inlets { pictures, sound, .. } = self.inlets();
         Some(LastResort { pictures, sound, all_finished })
     }
 
     /// For the net thread.
-    pub fn inlet(&self) -> Inlet {
-        Inlet {
+    pub fn inlets(&self) -> Inlets {
+        Inlets {
             pictures: self.pictures.as_ref().map(|(queue, _)| queue.clone()),
             sound: self.sound.as_ref().map(|(queue, _)| queue.clone()),
-            assembly: Assembly::new(PICTURE_BYTES),
-            track: TrackId::default(),
-            film: false,
-            format: StreamFormat::default(),
             tell: self.tell.clone(),
-            told: false,
         }
     }
 
@@ -252,74 +252,75 @@ impl<W: writers::Writer> writers::Writer for Finishing<W> {
     }
 }
 
-/// On the net thread: collects slices until their picture is settled. Never waits.
-pub struct Inlet {
+/// What tracks' inlets are made of.
+#[derive(Clone)]
+pub struct Inlets {
     pictures: Option<Arc<Slot<Unit>>>,
     sound: Option<Arc<Slot<wav::Block>>>,
+    tell: Tell,
+}
+
+impl Inlets {
+    /// For one track. Tracks follow each other in the files.
+    pub fn track(&self, id: TrackId, film: bool) -> Inlet {
+        let (assembly, format) = (Assembly::new(PICTURE_BYTES), StreamFormat::default());
+        Inlet { to: self.clone(), assembly, id, film, format, told: false }
+    }
+}
+
+/// Of one track, on the net thread: collects slices until their picture is settled. Never waits.
+pub struct Inlet {
+    to: Inlets,
     assembly: Assembly,
-    track: TrackId,
+    id: TrackId,
     film: bool,
     format: StreamFormat,
-    tell: Tell,
     told: bool,
 }
 
 impl Inlet {
-    /// Another sender, or the same started anew.
-    pub fn start_over(&mut self, track: TrackId, film: bool) {
-        self.track = track;
-        self.film = film;
-        self.assembly.clear();
-    }
-
-    /// What the stream is.
-    pub fn format(&mut self, format: StreamFormat) {
-        self.format = format;
-    }
-
-    /// Whether pictures are written.
-    pub fn takes_pictures(&self) -> bool {
-        self.pictures.is_some()
-    }
-
-    /// A slice is whole.
-    pub fn slice(&mut self, slice: Slice, received: Instant) {
-        self.assembly.slice(slice, received);
-    }
-
-    /// What came of an unfinished slice.
-    pub fn part(&mut self, part: Part, received: Instant) {
-        self.assembly.part(part, received);
-    }
-
-    /// A picture is complete or will not become so.
-    pub fn settled(&mut self, settled: Settled) {
-        let Some(pictures) = &self.pictures else { return };
-        // Nothing came of it: the gap in the numbers tells the writer.
-        let Some(picture) = self.assembly.settled(settled) else { return };
-        let rate = Rate::new(self.format.rate.0, self.format.rate.1);
-        let unit = Unit { track: self.track, picture, rate };
-        if pictures.push(unit).is_err() {
-            self.tell_ended();
-        }
-    }
-
-    /// A block of sound came.
-    pub fn sound(&mut self, number: u64, captured: MediaTime, channels: u8, samples: &[u8]) {
-        let Some(sound) = &self.sound else { return };
-        let samples = samples.as_chunks::<2>().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
-        let (session, film, received) = (self.track.peer.0, self.film, Instant::now());
-        let block = wav::Block { session, number, captured, received, channels, samples, film };
-        if sound.push(block).is_err() {
-            self.tell_ended();
-        }
-    }
-
     /// A writer ended early: [`Recorder::finish`] tells why.
     fn tell_ended(&mut self) {
         if !self.told {
             self.told = true;
-            (self.tell)(Note::Ended);
+            (self.to.tell)(Note::Ended);
+        }
+    }
+}
+
+impl EncodedSink for Inlet {
+    fn format(&mut self, format: StreamFormat) {
+        self.format = format;
+    }
+
+    fn slice(&mut self, slice: &Slice, received: Instant) {
+        if self.to.pictures.is_some() {
+            self.assembly.slice(slice.clone(), received);
+        }
+    }
+
+    fn part(&mut self, part: &Part, received: Instant) {
+        if self.to.pictures.is_some() {
+            self.assembly.part(part.clone(), received);
+        }
+    }
+
+    fn settled(&mut self, settled: Settled) {
+        let Some(pictures) = &self.to.pictures else { return };
+        // Nothing came of it: the gap in the numbers tells the writer.
+        let Some(picture) = self.assembly.settled(settled) else { return };
+        let rate = Rate::new(self.format.rate.0, self.format.rate.1);
+        if pictures.push(Unit { track: self.id, picture, rate }).is_err() {
+            self.tell_ended();
+        }
+    }
+
+    fn sound(&mut self, sound: &Sound<'_>) {
+        let Some(blocks) = &self.to.sound else { return };
+        let &Sound { number, capture: captured, channels, received, .. } = sound;
+        let (session, film, samples) = (self.id.peer.0, self.film, sound.samples.to_vec());
+        if blocks.push(wav::Block { session, number, captured, received, channels, samples, film }).is_err() {
+            self.tell_ended();
         }
     }
 }

@@ -1,48 +1,143 @@
-//! All that is kept of the sender that is shown. Another sender gets another: what is under way of the one before cannot reach
-//! it.
+//! All of one sender that is shown and heard: its canvas, clock, hold and voice. Another sender, or the same one started anew, is a new
+//! [`Track`]; nothing is ever reset. The end of one is a drop, and what is under way of it goes with it.
 
-use super::decode::SharedReel;
-use super::lock;
+use super::decode::{Announced, Pool, Ready, SharedReel};
+use super::{hold_queue, lock};
+use crate::present::canvas::Canvas;
+use crate::present::mixer::Feed;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::hold::Hold;
+use eyeline_proto::media::playout;
 use eyeline_proto::session::TrackId;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// See the module text.
 pub struct Track {
-    /// Its pictures.
-    pub reel: Arc<SharedReel>,
+    id: TrackId,
+    reel: Arc<SharedReel>,
     /// Its clock, as it is known now; `None` before the first answer to a ping.
-    pub mapping: Mutex<Option<Mapping>>,
+    pub(super) mapping: Mutex<Option<Mapping>>,
     /// When its pictures and its sound are due.
-    pub hold: Mutex<Hold>,
+    pub(super) hold: Mutex<Hold>,
+    /// Where it is heard; `None` without a speaker.
+    pub(super) voice: Option<Mutex<Feed>>,
+    /// Where it is seen; `None` where nothing is decoded.
+    pub(super) pictures: Option<hold_queue::Inlet>,
+}
+
+/// What is told of a picture that was shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shown {
+    /// When it was caught, on our clock; `None` while the sender's is not known.
+    pub captured: Option<Instant>,
+    /// From capture to the speaker, of the sound that is played now.
+    pub sound: Option<Duration>,
+}
+
+/// The threads that tracks of pictures share.
+pub struct Screening {
+    pool: Pool,
+    thread: hold_queue::Thread,
+}
+
+impl Screening {
+    /// Decodes on so many threads, and holds what is to be shown later on one more.
+    pub fn start(workers: usize) -> Result<Self, super::decode::Error> {
+        Ok(Screening { pool: Pool::new(workers)?, thread: hold_queue::Thread::start()? })
+    }
+
+    /// Slices dropped because decoding was behind.
+    pub fn dropped(&self) -> u64 {
+        self.pool.dropped()
+    }
 }
 
 impl Track {
-    /// Nothing is known of this sender yet.
-    pub fn new(track: TrackId, hold: Hold) -> Arc<Self> {
-        Arc::new(Track { reel: SharedReel::new(track), mapping: Mutex::default(), hold: Mutex::new(hold) })
+    /// Nothing has come of it yet. `hold` is as it is before anything is measured.
+    pub fn new(
+        id: TrackId,
+        hold: Hold,
+        announced: &Announced,
+        screening: Option<&Screening>,
+        mut voice: Option<Feed>,
+    ) -> Arc<Self> {
+        let reel = SharedReel::new(id, announced);
+        let pictures = screening.map(|screening| screening.thread.inlet(screening.pool.inlet(reel.clone())));
+        if let Some(voice) = &mut voice {
+            voice.target(hold.sound_due());
+        }
+        let voice = voice.map(Mutex::new);
+        Arc::new(Track { id, reel, mapping: Mutex::default(), hold: Mutex::new(hold), voice, pictures })
+    }
+
+    /// Which it is.
+    pub fn id(&self) -> TrackId {
+        self.id
+    }
+
+    /// Where its pictures are drawn.
+    pub fn canvas(&self) -> &Arc<Canvas> {
+        self.reel.canvas()
+    }
+
+    /// What is heard of it: what playout is doing, and blocks dropped before it; `None` without a speaker.
+    pub fn sound(&self) -> Option<(playout::Stats, u64)> {
+        self.voice.as_ref().map(|voice| lock(voice)).map(|voice| (voice.stats(), voice.dropped()))
+    }
+
+    /// A picture of it was with the display at `at`: from this follows when the next ones, and sound, are due.
+    pub fn shown(&self, ready: &Ready, at: Instant) -> Shown {
+        let ready = &ready.picture;
+        if let Some(pictures) = &self.pictures {
+            pictures.took(at.saturating_duration_since(ready.released));
+        }
+        let Some(captured) = (*lock(&self.mapping)).and_then(|mapping| mapping.captured(ready.capture, at)) else {
+            return Shown::default();
+        };
+        let mut hold = lock(&self.hold);
+        let held = ready.released.saturating_duration_since(ready.received);
+        hold.picture_was(at, at.saturating_duration_since(captured).saturating_sub(held));
+        let sound = self.voice.as_ref().and_then(|voice| {
+            let mut voice = lock(voice);
+            voice.target(hold.sound_due());
+            voice.stats().latency
+        });
+        hold.sound_is(sound);
+        Shown { captured: Some(captured), sound }
     }
 }
 
-/// The track that is shown: the net thread puts another in its place, the main thread looks.
-#[derive(Clone)]
-pub struct Current(Arc<Mutex<Arc<Track>>>);
+impl Drop for Track {
+    fn drop(&mut self) {
+        self.reel.end();
+    }
+}
 
-impl Current {
-    /// Shows this one.
-    pub fn new(track: Arc<Track>) -> Self {
-        Current(Arc::new(Mutex::new(track)))
+/// The tracks there are: the net thread opens and ends them, the main thread looks.
+#[derive(Clone, Default)]
+pub struct Tracks(Arc<Mutex<BTreeMap<TrackId, Arc<Track>>>>);
+
+impl Tracks {
+    /// One more.
+    pub(super) fn add(&self, track: Arc<Track>) {
+        lock(&self.0).insert(track.id, track);
     }
 
-    /// From now on this one. Of the one before nothing more gets ready.
-    pub fn replace(&self, track: Arc<Track>) {
-        let former = std::mem::replace(&mut *lock(&self.0), track);
-        former.reel.end();
+    /// One less.
+    pub(super) fn remove(&self, id: TrackId) {
+        let ended = lock(&self.0).remove(&id);
+        drop(ended);
     }
 
-    /// The one that is shown.
-    pub fn get(&self) -> Arc<Track> {
-        lock(&self.0).clone()
+    /// The one that was opened last.
+    pub fn newest(&self) -> Option<Arc<Track>> {
+        lock(&self.0).values().next_back().cloned()
+    }
+
+    /// The one of this name, while there is one.
+    pub fn get(&self, id: TrackId) -> Option<Arc<Track>> {
+        lock(&self.0).get(&id).cloned()
     }
 }

@@ -11,9 +11,10 @@ use crate::wire::datagram::FragmentHead;
 use crate::wire::slice::{MAX_LEN, MAX_SLICES};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A whole slice.
+/// A whole slice. Clones share its bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
     /// The picture's number.
@@ -22,31 +23,8 @@ pub struct Slice {
     pub index: u8,
     /// How many slices the picture has.
     pub count: u8,
-    bytes: Vec<u8>,
-}
-
-impl Slice {
-    /// Gives back the room of a much larger slice, whose buffer it came in.
-    pub fn trim(&mut self) {
-        if self.bytes.capacity() > 2 * self.bytes.len() {
-            self.bytes.shrink_to_fit();
-        }
-    }
-
     /// Head and scan.
-    pub fn body(&self) -> &[u8] {
-        &self.bytes[LENGTH_PREFIX..]
-    }
-
-    /// A slice made elsewhere, `bytes` being `u32 length ++ head ++ scan`.
-    pub fn new(picture: u64, index: u8, count: u8, bytes: Vec<u8>) -> Self {
-        Slice { picture, index, count, bytes }
-    }
-
-    /// Gives the buffer back for [`Buffers::recycle`].
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
-    }
+    pub body: Arc<[u8]>,
 }
 
 /// What came of a slice whose picture was given up.
@@ -59,7 +37,7 @@ pub struct Part {
     /// How many slices the picture has.
     pub count: u8,
     /// Head and scan as far as anything came, zeros in the holes. The head is there.
-    pub body: Vec<u8>,
+    pub body: Arc<[u8]>,
     /// The bytes of `body` that came, in order.
     pub present: Vec<Range<usize>>,
     /// The slice's last byte came.
@@ -125,7 +103,7 @@ const LENGTH_PREFIX: usize = 4;
 /// What is kept of a fragment beside its payload, which may be one byte.
 const PART: usize = std::mem::size_of::<(u16, u32)>();
 
-/// A buffer up to this size is used again; 384 of them may wait. Slices are a tenth of that.
+/// A buffer up to this size is used again; 257 of them may wait. Slices are a tenth of that.
 const KEPT: usize = 128 << 10;
 
 /// Fragments of a slice as they came, until all are there.
@@ -173,23 +151,16 @@ pub struct Depacketizer {
     parts: VecDeque<Part>,
 }
 
-/// Buffers that were used and will be again, for any number of depacketizers. Capacity: two pictures of as many slices as there can be and
-/// as many whole slices, each of at most [`KEPT`] bytes.
+/// Buffers that were used and will be again, for any number of depacketizers. Capacity: two pictures of as many slices as there can be, and
+/// one slice, each of at most [`KEPT`] bytes.
 #[derive(Default)]
 pub struct Buffers {
     spare: Vec<Assembly>,
-    sorted: Vec<Vec<u8>>,
+    /// A slice whose fragments overtook each other is put in order here.
+    sorted: Vec<u8>,
 }
 
 impl Buffers {
-    /// Takes a used slice's buffer back.
-    pub fn recycle(&mut self, mut bytes: Vec<u8>) {
-        if self.sorted.len() < MAX_SLICES && bytes.capacity() <= KEPT {
-            bytes.clear();
-            self.sorted.push(bytes);
-        }
-    }
-
     fn keep(&mut self, mut assembly: Assembly) {
         assembly.clear();
         if self.spare.len() < 2 * MAX_SLICES && assembly.bytes.capacity().max(assembly.parts.capacity() * PART) <= KEPT {
@@ -257,16 +228,15 @@ impl Depacketizer {
             Stored::Late => Pushed::Late,
             Stored::Bad => Pushed::Bad,
             Stored::Whole => {
-                let mut bytes = buffers.sorted.pop().unwrap_or_default();
                 self.bytes -= before;
-                let good = assembly.sort_into(&mut bytes);
+                let body = assembly.body(&mut buffers.sorted);
                 assembly.finish();
-                if !good {
-                    buffers.recycle(bytes);
-                    return Pushed::Bad;
+                if buffers.sorted.capacity() > KEPT {
+                    buffers.sorted = Vec::new();
                 }
+                let Some(body) = body else { return Pushed::Bad };
                 picture.whole_slices += 1;
-                Pushed::Slice(Slice { picture: number, index: head.slice, count, bytes })
+                Pushed::Slice(Slice { picture: number, index: head.slice, count, body })
             }
         }
     }
@@ -325,7 +295,7 @@ impl Depacketizer {
                     self.parts.pop_front();
                 }
                 let (picture, index, count) = (picture.number, index as u8, settled.count);
-                self.parts.push_back(Part { picture, index, count, body, present, ended });
+                self.parts.push_back(Part { picture, index, count, body: body.into(), present, ended });
             }
             self.bytes -= assembly.weight();
             buffers.keep(assembly);
@@ -453,15 +423,18 @@ impl Assembly {
         if self.parts.len() == usize::from(self.last_index) + 1 { Stored::Whole } else { Stored::Part }
     }
 
-    /// The payloads in order of their index; false if the length in front does not say how long they are.
-    fn sort_into(&mut self, out: &mut Vec<u8>) -> bool {
-        out.clear();
-        if self.parts.is_sorted() {
-            std::mem::swap(out, &mut self.bytes);
+    /// The payloads in order of their index, without the length in front; `None` if that does not say how long they are. `sorted` is
+    /// where they are put in order, if they have to be.
+    fn body(&self, sorted: &mut Vec<u8>) -> Option<Arc<[u8]>> {
+        let bytes = if self.parts.is_sorted() {
+            &self.bytes
         } else {
-            self.copy_sorted(out);
-        }
-        out.first_chunk::<4>().is_some_and(|len| u32::from_be_bytes(*len) as usize == out.len() - LENGTH_PREFIX)
+            sorted.clear();
+            self.copy_sorted(sorted);
+            &*sorted
+        };
+        let (len, body) = bytes.split_first_chunk::<LENGTH_PREFIX>()?;
+        (u32::from_be_bytes(*len) as usize == body.len()).then(|| body.into())
     }
 
     fn copy_sorted(&self, out: &mut Vec<u8>) {

@@ -4,7 +4,7 @@
 //! through; so does everything while nothing is held. Order is kept: a picture that is due before the one before it (the hold just shrank)
 //! draws that one along, for newest wins; one whose time is over goes behind the last.
 //!
-//! Capacity: [`MOST_BYTES`]; above it the oldest go on before their time, nothing is lost.
+//! Capacity: as whoever asks says, [`MOST_BYTES`] for all queues together; above it the oldest go on before their time, nothing is lost.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -52,10 +52,10 @@ impl<T> HoldQueue<T> {
         self.items.push_back((release, bytes, item));
     }
 
-    /// The oldest item, if it is to be let go now.
-    pub fn pop(&mut self, now: Instant) -> Option<T> {
+    /// The oldest item, if it is to be let go now, or if more than `most` bytes are kept.
+    pub fn pop(&mut self, now: Instant, most: usize) -> Option<T> {
         let (release, ..) = self.items.front()?;
-        if *release > now && self.bytes <= MOST_BYTES {
+        if *release > now && self.bytes <= most {
             return None;
         }
         let (_, bytes, item) = self.items.pop_front()?;
@@ -66,12 +66,6 @@ impl<T> HoldQueue<T> {
     /// When [`HoldQueue::pop`], which had nothing, will have something.
     pub fn deadline(&self) -> Option<Instant> {
         self.items.front().map(|(release, ..)| *release)
-    }
-
-    /// Another sender: what waits is of the last one.
-    pub fn clear(&mut self) {
-        self.items.clear();
-        self.bytes = 0;
     }
 
     /// A picture was shown so long after its last slice was let go.
@@ -90,7 +84,7 @@ mod tests {
 
     /// All that is let go at `at`.
     fn passed(queue: &mut HoldQueue<u8>, at: Instant) -> Vec<u8> {
-        std::iter::from_fn(|| queue.pop(at)).collect()
+        std::iter::from_fn(|| queue.pop(at, MOST_BYTES)).collect()
     }
 
     #[test]
@@ -119,8 +113,7 @@ mod tests {
         let (mut queue, start) = (HoldQueue::default(), Instant::now());
         (0..10).for_each(|item| queue.push(start, Some(start + ms(3_600_000)), MOST_BYTES / 8, item));
         assert_eq!(passed(&mut queue, start), [0, 1]);
-        queue.clear();
-        assert!(queue.passes(start, None));
+        assert_eq!(queue.pop(start, MOST_BYTES / 2), Some(2), "a share of it");
     }
 
     #[test]
@@ -130,7 +123,7 @@ mod tests {
         queue.push(start, Some(start + ms(60)), 10, 1);
         assert!((ms(39)..ms(42)).contains(&(queue.deadline().unwrap() - start)));
         (0..100).for_each(|_| queue.took(ms(3000)));
-        queue.clear();
+        queue.pop(start + ms(60), MOST_BYTES);
         queue.push(start, Some(start + ms(160)), 10, 1);
         assert!(queue.deadline().unwrap() - start >= ms(60));
     }

@@ -348,7 +348,6 @@ impl Core for Session {
                     inbound.written(next);
                 }
             }
-            Command::Recycle(bytes) => self.shared.buffers.recycle(bytes),
             Command::Stop(sentence) => {
                 self.tell_stats();
                 self.endpoint.stop(&sentence);

@@ -7,6 +7,7 @@ use super::sending::{Source, a_receiver};
 use super::speaker::Speaker;
 use super::viewer::{Desk, Viewer, Watched};
 use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::hold_queue;
 use eyeline_proto::session::receiver::{Command, Config, Event, Session};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Core, HostId, Output, PeerId, StreamId, TrackId};
@@ -217,7 +218,7 @@ impl Program for Receiving {
             Tick::Due => {
                 self.desk.wakes = self.desk.wakes.filter(|wakes| *wakes > at.true_ns);
                 for viewer in &mut self.viewers {
-                    while let Some(waiting) = viewer.queue.pop(at.local) {
+                    while let Some(waiting) = viewer.queue.pop(at.local, hold_queue::MOST_BYTES) {
                         viewer.let_go(at, waiting, &mut self.desk);
                     }
                     viewer.wake_when_due(at, &mut self.desk);

@@ -361,7 +361,7 @@ fn a_slice_that_is_packed_in_an_unknown_way_costs_itself_alone() {
         victim.pass(ms(30));
     }
     let draws = |event: &Event| match event {
-        Event::Slice(_, slice) => Some(Head::decode(slice.body()).is_ok()),
+        Event::Slice(_, slice) => Some(Head::decode(&slice.body).is_ok()),
         _ => None,
     };
     let slices: Vec<bool> = victim.events.iter().filter_map(draws).collect();

@@ -149,9 +149,9 @@ impl Viewer {
         let fresh = self.hold.get_or_insert_with(|| self.watched.borrow().hold.clone()).clone();
         self.watched.borrow_mut().hold = fresh;
         (self.backlog, self.reel) = (Backlog::default(), Reel::default());
-        self.assembly.clear();
+        self.assembly = Assembly::new(64 << 20);
         self.came.clear();
-        self.queue.clear();
+        self.queue = HoldQueue::default();
     }
 
     pub fn take_sound(&mut self, at: Moment, (number, capture, channels): (u64, MediaTime, u8), samples: &[u8]) {
@@ -167,7 +167,7 @@ impl Viewer {
         let came = self.came.entry(slice.picture).or_default();
         *came += 1;
         let whole = *came == slice.count;
-        let (head, scan) = Head::decode(slice.body()).expect("a slice of ours has a head");
+        let (head, scan) = Head::decode(&slice.body).expect("a slice of ours has a head");
         desk.scan.resize(scan.len(), 0);
         fill_scan(slice.picture, slice.index, &mut desk.scan);
         assert!(desk.scan == scan, "picture {} slice {}: another content than was sent", slice.picture, slice.index);
@@ -188,12 +188,12 @@ impl Viewer {
             return self.assembly.slice(slice, at.local);
         }
         if stale {
-            return desk.commands.push(Command::Recycle(slice.into_bytes()));
+            return;
         }
         if whole {
             self.newest = self.newest.max(Some(capture));
         }
-        let (due, len) = (self.due(at, capture), slice.body().len());
+        let (due, len) = (self.due(at, capture), slice.body.len());
         self.pass(at, What::Slice(slice), (due, len), desk);
     }
 
@@ -234,11 +234,7 @@ impl Viewer {
     /// What is due is decoded at once.
     pub fn let_go(&mut self, at: Moment, Waiting { what, came }: Waiting, desk: &mut Desk) {
         let ready = match what {
-            What::Slice(slice) => {
-                let ready = self.decode(at, came, &slice);
-                desk.commands.push(Command::Recycle(slice.into_bytes()));
-                ready
-            }
+            What::Slice(slice) => self.decode(at, came, &slice),
             What::Part(picture) => {
                 self.reel.came(picture);
                 self.reel.turn(picture);
@@ -257,7 +253,7 @@ impl Viewer {
         if self.reel.turn(picture) != Turn::Decode {
             return None;
         }
-        let (head, _) = Head::decode(slice.body()).expect("it had a head when it came");
+        let (head, _) = Head::decode(&slice.body).expect("it had a head when it came");
         let (count, received, released) = (slice.count, came.local, at.local);
         let decoded = released + Duration::from_nanos(DECODE);
         self.reel.decoded(&Decoded { picture, count, head: &head, received, released, decoded })

@@ -5,11 +5,10 @@ use super::super::failure::{Code, Failure};
 use super::super::notes::Notes;
 use super::super::status::ExitCode;
 use super::Note;
-use crate::pipeline::decode::Ready;
+use crate::pipeline::decode::Announced;
 use crate::pipeline::record::{self, Outcome, Recorder};
 use crate::present::exit_hook::ExitHook;
 use crate::present::writers::{self, Target};
-use crate::slot::Slot;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +23,7 @@ pub struct Files {
 
 impl Files {
     /// Opens what is asked for; `None` if nothing is.
-    pub fn open(config: &Recv, ready: &Arc<Slot<Ready>>, notes: &Notes<Note>) -> Result<Option<Files>, Failure> {
+    pub fn open(config: &Recv, ready: &Announced, notes: &Notes<Note>) -> Result<Option<Files>, Failure> {
         if config.output.is_none() && config.audio_output.is_none() {
             return Ok(None);
         }

@@ -6,6 +6,7 @@
 mod files;
 mod report;
 mod screen;
+mod senders;
 
 use super::args;
 use super::awaited::{self, Awaited};
@@ -15,23 +16,26 @@ use super::meet;
 use super::notes::{self, Notes};
 use super::status::{ExitCode, Stop};
 use crate::net;
-use crate::pipeline::fanout::{Fanout, SharedFeed};
-use crate::pipeline::track::{Current, Track};
-use crate::pipeline::{decode, hold_queue, lock};
+use crate::pipeline::decode::{Announced, Ready};
+use crate::pipeline::fair_queue::FairQueue;
+use crate::pipeline::fanout::{self, Fanout};
+use crate::pipeline::track::{Screening, Shown, Tracks};
 use crate::present::speaker::Speaker;
-use crate::slot::{Slot, Taken};
+use crate::slot::Taken;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::playout;
-use eyeline_proto::session::TrackId;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::receiver::{self, Command, Event, Session};
 use eyeline_proto::session::stats::ReceiverStats;
+use eyeline_proto::session::{PeerId, TrackId};
 use eyeline_proto::wire::record::{Media, Reason};
 use files::Files;
 use report::Report;
 use screen::{Screen, Turn};
-use std::sync::{Arc, Mutex};
+use senders::{Sender, Senders};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the main thread is told beside pictures. A few a second.
@@ -46,13 +50,12 @@ impl notes::Note for Note {
         use notes::Kind;
         match self {
             Note::Net(Event::SenderUp { again: false, peer, .. }) => Kind::Came(peer.0),
-            // One is shown at a time.
-            Note::Net(Event::SenderDown { .. }) => Kind::Left(0),
+            Note::Net(Event::SenderDown { peer, .. }) => Kind::Left(peer.0),
             Note::Net(Event::Unreachable { fatal: true, .. }) => Kind::Kept,
-            Note::Net(Event::Quiet(..)) => Kind::State(0),
-            Note::Net(Event::Stats(_)) => Kind::State(1),
-            Note::Net(Event::Finished(_)) => Kind::State(2),
-            Note::FileEnded => Kind::State(3),
+            Note::Net(Event::Stats(_)) => Kind::State(0),
+            Note::FileEnded => Kind::State(1),
+            Note::Net(Event::Quiet(peer, _)) => Kind::State(2 * peer.0 + 2),
+            Note::Net(Event::Finished(track)) => Kind::State(2 * track.peer.0 + 3),
             Note::Net(_) => Kind::Said,
         }
     }
@@ -64,6 +67,9 @@ const TURN: Duration = Duration::from_millis(25);
 /// More threads than this gain nothing at the sizes there are.
 const MAX_WORKERS: usize = 4;
 
+/// A sender that is lost while others are seen keeps its tile for so long: a network is back by then, or a program started anew.
+const KEPT: Duration = Duration::from_secs(10);
+
 /// Runs `recv` to its exit code.
 pub fn run(config: &args::Recv) -> ExitCode {
     super::failure::conclude(try_run(config))
@@ -71,7 +77,7 @@ pub fn run(config: &args::Recv) -> ExitCode {
 
 fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let notes = Notes::new();
-    let ready = Slot::newest();
+    let ready: Announced = FairQueue::newest();
     let wake = ready.clone();
     let stop = Stop::on_signals(move || wake.close()).code(ExitCode::Failed)?;
 
@@ -89,35 +95,30 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         name: meet::machine_name(),
     };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
-    let core = receiver::Config { me, hosts, senders: 1, reconnect: config.common.reconnect, epoch: Epoch::new(now) };
+    // A file is of one sender.
+    let senders = if files.is_some() { 1 } else { receiver::MOST_SENDERS };
+    let core = receiver::Config { me, hosts, senders, reconnect: config.common.reconnect, epoch: Epoch::new(now) };
     let hold = Hold::new(config.latency);
-    if let Some((_, feed)) = &speaker {
-        lock(feed).target(hold.sound_due());
-    }
-    let current = Current::new(Track::new(TrackId::default(), hold.clone()));
-
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
     let decodes = config.window || files.is_none();
-    let feed = speaker.as_ref().map(|(_, feed)| feed.clone());
-    let recorder = files.as_ref().map(|files| files.recorder.inlet());
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
+    let screening = decodes.then(|| Screening::start(workers).map(Arc::new)).transpose().code(ExitCode::Failed)?;
+    let tracks = Tracks::default();
+    let opened_with = fanout::Config {
+        tracks: tracks.clone(),
+        announced: ready.clone(),
+        hold,
+        screening: screening.clone(),
+        mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
+        files: files.as_ref().map(|files| files.recorder.inlets()),
+    };
     let on_event = notes.clone();
-    let fanout = Fanout::new(feed, recorder, (current.clone(), hold), move |event| on_event.tell(Note::Net(event)));
-    let outlet = fanout.outlet();
+    let fanout = Fanout::new(opened_with, move |event| on_event.tell(Note::Net(event)));
     let net = net::spawn(Session::new(now, core), where_to, fanout.into_callback()).code(ExitCode::Failed)?;
     if let Some(files) = &files {
         // Set once.
         let _ = files.recorder.back().set(net.commands());
     }
-    let recycle = net.commands();
-    let pool = decodes
-        .then(|| {
-            let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
-            decode::Pool::new(workers, ready.clone(), move |body| recycle.leave(Command::Recycle(body)))
-        })
-        .transpose()
-        .code(ExitCode::Failed)?;
-    let holding = pool.as_ref().map(|pool| hold_queue::Inlet::new(pool.inlet())).transpose().code(ExitCode::Failed)?;
-    outlet.decode_with(holding.as_ref().map(|(inlet, _)| inlet.clone()));
     awaited::announce("recv", &config.common.meet, config.common.key.is_some(), net.local_addr());
     let awaited = Awaited::new("recv", &config.common.meet, net.local_addr());
 
@@ -130,16 +131,16 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         screen,
         files,
         speaker,
-        holding,
-        pool,
-        current,
+        screening,
+        tracks,
+        undisplayed: BTreeMap::new(),
+        lost: BTreeMap::new(),
         hosts: meet::Hosts::new(&config.common),
         awaited,
-        sender: None,
+        senders: Senders::new(),
         doorman: Doorman::default(),
         report: Report::new(config.common.stats_json),
         shown: 0,
-        film: false,
         anything: false,
         deadline: config.common.duration.map(|duration| now + duration),
     };
@@ -147,7 +148,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     recv.finish(ended)
 }
 
-fn open_speaker(config: &args::Recv) -> Result<Option<(Speaker, SharedFeed)>, Failure> {
+fn open_speaker(config: &args::Recv) -> Result<Option<Speaker>, Failure> {
     let which = match &config.speaker {
         args::recv::Speaker::Off => return Ok(None),
         args::recv::Speaker::Default => None,
@@ -156,8 +157,7 @@ fn open_speaker(config: &args::Recv) -> Result<Option<(Speaker, SharedFeed)>, Fa
     match Speaker::open(which, playout::Config::default()) {
         Ok(speaker) => {
             tracing::info!("speaker {}", speaker.name());
-            let voice = speaker.mixer().voice();
-            Ok(voice.map(|voice| (speaker, Arc::new(Mutex::new(voice)))))
+            Ok(Some(speaker))
         }
         // Asked for by name it must be there; else pictures go on without it.
         Err(error) if which.is_some() => {
@@ -170,35 +170,27 @@ fn open_speaker(config: &args::Recv) -> Result<Option<(Speaker, SharedFeed)>, Fa
     }
 }
 
-/// Who is shown.
-struct Sender {
-    track: TrackId,
-    name: String,
-    /// Else it sends sound alone.
-    pictures: bool,
-    quiet: bool,
-}
-
 struct Recv<'a> {
     config: &'a args::Recv,
     net: net::Handle<Command>,
     notes: Notes<Note>,
-    ready: Arc<Slot<decode::Ready>>,
+    ready: Announced,
     stop: Stop,
     screen: Option<Screen>,
     files: Option<Files>,
-    speaker: Option<(Speaker, SharedFeed)>,
-    holding: Option<(hold_queue::Inlet, hold_queue::Thread)>,
-    pool: Option<decode::Pool>,
-    current: Current,
+    speaker: Option<Speaker>,
+    screening: Option<Arc<Screening>>,
+    tracks: Tracks,
+    /// The newest picture of each track that is ready and not yet with the display.
+    undisplayed: BTreeMap<TrackId, Ready>,
+    /// Until when senders that were lost keep their tile.
+    lost: BTreeMap<TrackId, Instant>,
     hosts: meet::Hosts,
     awaited: Awaited,
-    sender: Option<Sender>,
+    senders: Senders,
     doorman: Doorman,
     report: Report,
     shown: u32,
-    /// The sender that is shown skips nothing, and when it ends so do we.
-    film: bool,
     /// A picture or sound has come.
     anything: bool,
     deadline: Option<Instant>,
@@ -242,96 +234,105 @@ impl Recv<'_> {
                     return Ok(end);
                 }
             }
-            if let Some(screen) = &mut self.screen
-                && screen.turn(self.speaker.as_ref().map(|(speaker, _)| speaker.mixer()))? == Turn::Quit
-            {
-                return Ok(End::Told);
+            if let Some(screen) = &mut self.screen {
+                if screen.turn(self.speaker.as_ref().map(Speaker::mixer))? == Turn::Quit {
+                    return Ok(End::Told);
+                }
+                self.lost.retain(|track, until| {
+                    let kept = *until > now;
+                    if !kept {
+                        screen.leaves(*track);
+                    }
+                    kept
+                });
+                self.take_displayed();
             }
         }
     }
 
-    fn show(&mut self, decode::Ready { track: of, picture: ready }: decode::Ready) -> Result<(), Failure> {
-        let track = self.current.get();
-        // The last of a sender whose place another has taken.
-        if track.reel.track() != of {
-            return Ok(());
-        }
-        let at = match &mut self.screen {
+    fn show(&mut self, ready: Ready) -> Result<(), Failure> {
+        match &mut self.screen {
+            None => self.displayed(&ready, ready.picture.decoded),
             Some(screen) => {
-                screen.show(of)?;
-                std::iter::from_fn(|| screen.seen()).last().map_or(ready.decoded, |(_, at)| at)
+                screen.show(ready.track)?;
+                self.undisplayed.insert(ready.track, ready);
+                self.take_displayed();
             }
-            None => ready.decoded,
-        };
-        // Where a file is written and no window open, shown means written.
-        let written = self.files.as_ref().filter(|_| self.pool.is_none()).map(|files| files.recorder.written());
-        let shown = written.unwrap_or(self.shown + 1);
-        self.net.leave(Command::Shown(of, shown - std::mem::replace(&mut self.shown, shown)));
-        self.report.size(ready.size);
-        if let Some((inlet, _)) = &self.holding {
-            inlet.took(at.saturating_duration_since(ready.released));
         }
-        let mapping = *lock(&track.mapping);
-        let Some(captured) = mapping.and_then(|mapping| mapping.captured(ready.capture, at)) else {
-            self.report.shown(&ready, at, None, None);
-            return Ok(());
-        };
-        let mut hold = lock(&track.hold);
-        let held = ready.released.saturating_duration_since(ready.received);
-        hold.picture_was(at, at.saturating_duration_since(captured).saturating_sub(held));
-        let sound = self.speaker.as_ref().and_then(|(_, feed)| {
-            let mut feed = lock(feed);
-            feed.target(hold.sound_due());
-            feed.stats().latency
-        });
-        hold.sound_is(sound);
-        drop(hold);
-        self.report.shown(&ready, at, Some(captured), sound);
         Ok(())
+    }
+
+    /// What the screen says is with the display.
+    fn take_displayed(&mut self) {
+        while let Some((track, at)) = self.screen.as_mut().and_then(Screen::seen) {
+            if let Some(ready) = self.undisplayed.remove(&track) {
+                self.displayed(&ready, at);
+            }
+        }
+    }
+
+    fn displayed(&mut self, ready: &Ready, at: Instant) {
+        // The last of a sender whose place another has taken.
+        let Some(track) = self.tracks.get(ready.track) else { return };
+        // Where a file is written and no window open, shown means written.
+        let written = self.files.as_ref().filter(|_| self.screening.is_none()).map(|files| files.recorder.written());
+        let shown = written.unwrap_or(self.shown + 1);
+        self.net.leave(Command::Shown(ready.track, shown - std::mem::replace(&mut self.shown, shown)));
+        let Shown { captured, sound } = track.shown(ready, at);
+        self.report.shown(ready, at, captured, sound);
     }
 
     fn handle(&mut self, event: Event) -> Result<Option<End>, Failure> {
         match event {
-            Event::SenderUp { peer, name, address, host, again, pictures, film } => {
-                self.film = film;
+            Event::SenderUp { peer, name, address, host, again, film, pictures } => {
                 self.hosts.reached(host);
                 self.awaited.reached();
                 let sends = if pictures { "is sending" } else { "is sending sound only" };
                 self.doorman.peer(&format!("{name} ({address}) {}", if again { "is back" } else { sends }));
-                let (track, shown) = (TrackId::only(peer), self.current.get());
-                // Else another has taken its place already, and is announced next.
-                if let Some(screen) = self.screen.as_mut().filter(|_| shown.reel.track() == track) {
-                    screen.joins(track, name.clone(), shown.reel.canvas().clone());
+                let track = TrackId::only(peer);
+                self.lost.remove(&track);
+                if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
+                    screen.joins(track, name.clone(), shown.canvas().clone());
                 }
-                self.sender = Some(Sender { track, name, pictures, quiet: false });
+                self.senders.insert(peer, Sender { name, pictures, film, quiet: false, finished: false });
                 self.tell_screen();
             }
-            Event::SenderDown { reason, sentence, .. } => return self.sender_down(&sentence, reason),
-            Event::Quiet(_, quiet) => {
+            Event::SenderDown { peer, reason, sentence } => return self.sender_down(peer, &sentence, reason),
+            Event::Quiet(peer, quiet) => {
+                let Some(sender) = self.senders.get_mut(&peer) else { return Ok(None) };
+                sender.quiet = quiet;
                 if quiet {
-                    tracing::warn!("no signal for 3 s: waiting for it to come back");
+                    tracing::warn!("no signal from {} for 3 s: waiting for it to come back", sender.name);
                 }
-                if let Some(sender) = &mut self.sender {
-                    sender.quiet = quiet;
-                    if let Some(screen) = &mut self.screen {
-                        screen.quiet(sender.track, quiet.then(|| Instant::now() - eyeline_proto::session::path::QUIET));
-                    }
+                if let Some(screen) = &mut self.screen {
+                    let since = quiet.then(|| Instant::now() - eyeline_proto::session::path::QUIET);
+                    screen.quiet(TrackId::only(peer), since);
                 }
                 self.tell_screen();
             }
-            // A live sender that is only watched has been left; the next one may come.
-            Event::Finished(_) if !self.film && self.files.is_none() && self.config.common.reconnect => {}
-            Event::Finished(_) => {
+            Event::Finished(track) => {
+                let Some(sender) = self.senders.get_mut(&track.peer) else { return Ok(None) };
+                // A live sender that is only watched has been left; the next one may come.
+                if !sender.film && self.files.is_none() && self.config.common.reconnect {
+                    return Ok(None);
+                }
+                sender.finished = true;
+                if !self.senders.values().all(|sender| sender.finished) {
+                    return Ok(None);
+                }
                 tracing::info!("the end: everything is here");
                 self.net.command(Command::Stop(String::new()));
                 // Files are finished by `finish`.
                 return Ok(Some(End::Over));
             }
             Event::NoUdp(_, address) => self.doorman.no_udp(address, &self.config.common.meet),
-            Event::Narrow { address, narrow, .. } => self.doorman.narrow("the sender", address, narrow),
+            Event::Narrow { peer, address, narrow } => {
+                let name = self.senders.get(&peer).map_or("the sender", |sender| &sender.name);
+                self.doorman.narrow(name, address, narrow);
+            }
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, error, fatal } => {
-                if self.sender.is_none() {
+                if self.senders.is_empty() {
                     self.awaited.unanswered();
                     self.tell_screen();
                 }
@@ -340,7 +341,8 @@ impl Recv<'_> {
             Event::Stats(stats) => {
                 self.doorman.second(self.notes.take_untold());
                 self.anything |= brought_anything(&stats);
-                let outside = outside(self.net.counters(), self.shown, self.speaker.as_ref(), self.pool.as_ref());
+                let sound = heard(self.speaker.as_ref(), &self.tracks);
+                let outside = outside(self.net.counters(), self.shown, sound, self.screening.as_deref());
                 let lines = self.report.second(&stats, &outside)?;
                 if let Some(screen) = &mut self.screen {
                     screen.figures(lines);
@@ -353,43 +355,49 @@ impl Recv<'_> {
         Ok(None)
     }
 
-    fn sender_down(&mut self, sentence: &str, reason: Option<Reason>) -> Result<Option<End>, Failure> {
-        let former = self.sender.take();
-        if let (Some(screen), Some(former)) = (&mut self.screen, &former) {
-            screen.leaves(former.track);
+    fn sender_down(&mut self, peer: PeerId, sentence: &str, reason: Option<Reason>) -> Result<Option<End>, Failure> {
+        let name = self.senders.remove(&peer).map_or_else(|| "the sender".to_string(), |sender| sender.name);
+        let track = TrackId::only(peer);
+        // One that is lost beside others keeps its place for a while: it may be back in a moment.
+        let lost = reason.is_none() && !self.senders.is_empty();
+        if let Some(screen) = &mut self.screen {
+            if lost {
+                screen.quiet(track, Some(Instant::now()));
+                self.lost.insert(track, Instant::now() + KEPT);
+            } else {
+                screen.leaves(track);
+            }
         }
-        let name = former.map_or_else(|| "the sender".to_string(), |sender| sender.name);
         let said = self.doorman.peer(&awaited::parting(&name, "stopped sending", reason, sentence));
-        if !self.config.common.reconnect {
-            tracing::error!("the peer is lost and --no-reconnect was given");
-            return Ok(Some(End::Lost));
-        }
-        if said {
-            tracing::info!("{}", self.awaited.sentence());
+        if self.senders.is_empty() {
+            if !self.config.common.reconnect {
+                tracing::error!("the peer is lost and --no-reconnect was given");
+                return Ok(Some(End::Lost));
+            }
+            if said {
+                tracing::info!("{}", self.awaited.sentence());
+            }
         }
         self.tell_screen();
         Ok(None)
     }
 
-    /// Says in the window what is waited for.
+    /// Says in the window what is waited for, and who shows no picture.
     fn tell_screen(&mut self) {
         let Some(screen) = &mut self.screen else { return };
-        match &self.sender {
+        for (peer, sender) in &self.senders {
+            screen.says(TrackId::only(*peer), sender.words());
+        }
+        match senders::title(&self.senders) {
+            Some(title) => {
+                screen.awaits(String::new(), &title);
+                screen.wants(String::new());
+            }
             None => {
                 screen.awaits(self.awaited.sentence(), self.awaited.place());
-                return screen.wants(self.awaited.sentence());
-            }
-            Some(Sender { track, name, quiet, pictures }) => {
-                let (words, title) = match (quiet, pictures) {
-                    (true, _) => (format!("no signal from {name}"), format!("{name}, no signal")),
-                    (false, false) => (format!("sound only\nfrom {name}"), format!("{name}, sound only")),
-                    (false, true) => (format!("{name} is here: its first picture is on its way"), name.clone()),
-                };
-                screen.says(*track, words.clone());
-                screen.awaits(words, &title);
+                screen.wants(self.awaited.sentence());
             }
         }
-        screen.wants(String::new());
     }
 
     /// Files are finished and devices released, however it ended.
@@ -408,15 +416,15 @@ impl Recv<'_> {
         });
         if let Some(stats) = last.last() {
             self.anything |= brought_anything(&stats);
-            self.report.total(&stats, &outside(counters, self.shown, self.speaker.as_ref(), self.pool.as_ref()));
+            let sound = heard(self.speaker.as_ref(), &self.tracks);
+            self.report.total(&stats, &outside(counters, self.shown, sound, self.screening.as_deref()));
         }
         self.screen = None;
         self.speaker = None;
-        self.holding = None;
-        self.pool = None;
+        self.screening = None;
         let written = self.files.take().map_or(Ok(true), |files| files.finish(told));
         match (ended?, written?) {
-            (End::Due, _) if !self.anything => Err(nothing_came(self.sender.as_ref(), &self.awaited)),
+            (End::Due, _) if !self.anything => Err(nothing_came(&self.senders, &self.awaited)),
             // Whoever asked for a file and did not end it by hand looks for it next.
             (End::Due | End::Over, false) => Err(Failure::new(ExitCode::Failed, "there was nothing to write")),
             (End::Lost, _) => Ok(ExitCode::PeerLost),
@@ -425,10 +433,11 @@ impl Recv<'_> {
     }
 }
 
-fn nothing_came(sender: Option<&Sender>, awaited: &Awaited) -> Failure {
-    let sentence = match sender {
-        Some(Sender { name, .. }) => format!("nothing came of {name} within --duration"),
-        None => format!("nothing came within --duration ({})", awaited.sentence()),
+fn nothing_came(senders: &Senders, awaited: &Awaited) -> Failure {
+    let names: Vec<_> = senders.values().map(|sender| sender.name.as_str()).collect();
+    let sentence = match names[..] {
+        [] => format!("nothing came within --duration ({})", awaited.sentence()),
+        _ => format!("nothing came of {} within --duration", names.join(", ")),
     };
     Failure::new(ExitCode::PeerLost, sentence)
 }
@@ -438,12 +447,16 @@ fn brought_anything(stats: &ReceiverStats) -> bool {
     stats.total.whole + stats.total.partial + stats.total.blocks > 0
 }
 
+/// What is played, and blocks dropped before that; `None` without a speaker.
+fn heard(speaker: Option<&Speaker>, tracks: &Tracks) -> Option<(playout::Stats, u64)> {
+    speaker.map(|_| tracks.newest().and_then(|track| track.sound()).unwrap_or_default())
+}
+
 fn outside(
     net: net::Counters,
     shown: u32,
-    speaker: Option<&(Speaker, SharedFeed)>,
-    pool: Option<&decode::Pool>,
+    sound: Option<(playout::Stats, u64)>,
+    screening: Option<&Screening>,
 ) -> report::Outside {
-    let sound = speaker.map(|(_, feed)| lock(feed)).map(|feed| (feed.stats(), feed.dropped()));
-    report::Outside { net, shown, sound, slices_dropped: pool.map_or(0, decode::Pool::dropped) }
+    report::Outside { net, shown, sound, slices_dropped: screening.map_or(0, Screening::dropped) }
 }

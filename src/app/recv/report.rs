@@ -3,9 +3,10 @@
 use super::super::failure::Failure;
 use super::super::stats::{self, Span, Times, ms};
 use crate::net;
+use crate::pipeline::decode;
 use eyeline_proto::media::playout;
-use eyeline_proto::media::reel::Ready;
 use eyeline_proto::picture::Size;
+use eyeline_proto::session::TrackId;
 use eyeline_proto::session::stats::{ReceiverStats, TrackStats};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -57,7 +58,7 @@ pub struct Report {
     lips: Lips,
     partial: u64,
     interval: Times,
-    last_shown: Option<Instant>,
+    last_shown: BTreeMap<TrackId, Instant>,
     before: (u64, u64, u32),
     started: Instant,
     picture: Option<Size>,
@@ -72,23 +73,20 @@ impl Report {
             lips: Lips::default(),
             partial: 0,
             interval: Times::default(),
-            last_shown: None,
+            last_shown: BTreeMap::new(),
             before: (0, 0, 0),
             started: Instant::now(),
             picture: None,
         }
     }
 
-    /// The picture's size, for the overlay.
-    pub fn size(&mut self, size: Size) {
-        self.picture = Some(size);
-    }
-
     /// A picture was handed to the display at `at`; its light was `captured` then, on our clock, and the `sound` that was heard then was
     /// so old.
-    pub fn shown(&mut self, ready: &Ready, at: Instant, captured: Option<Instant>, sound: Option<Duration>) {
+    pub fn shown(&mut self, ready: &decode::Ready, at: Instant, captured: Option<Instant>, sound: Option<Duration>) {
+        let decode::Ready { track, picture: ready } = ready;
+        self.picture = Some(ready.size);
         self.partial += u64::from(!ready.whole);
-        if let Some(last) = self.last_shown.replace(at) {
+        if let Some(last) = self.last_shown.insert(*track, at) {
             self.interval.push(at.saturating_duration_since(last));
         }
         let Some(captured) = captured else { return };
@@ -258,7 +256,6 @@ fn describe(sound: playout::Stats, dropped: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eyeline_proto::session::TrackId;
     use eyeline_proto::session::stats::Received;
 
     fn outside() -> Outside {

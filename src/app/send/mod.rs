@@ -9,7 +9,7 @@ mod plan;
 mod preview;
 mod report;
 
-use super::args::{self, Meet};
+use super::args;
 use super::awaited::{self, Awaited};
 use super::doorman::Doorman;
 use super::failure::{Code, Failure};
@@ -97,10 +97,10 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     awaited::announce("send", &config.common.meet, config.common.key.is_some(), net.local_addr());
     let awaited = Awaited::new("send", &config.common.meet, net.local_addr());
 
-    let tap = preview.as_ref().map(Preview::tap);
+    let shown = preview.as_ref().map(Preview::sink);
     let (quality, format, film) = (config.quality, plan.format(), plan.is_film());
     let encoding = encode::Config { quality, format, film, width: plan.width.filter(|_| !film), epoch };
-    let encoder = Encoder::new(encoding, net.commands(), tap).code(ExitCode::Failed)?;
+    let encoder = Encoder::new(encoding, net.commands(), shown).code(ExitCode::Failed)?;
     let mut send = Send {
         config,
         plan,
@@ -223,7 +223,7 @@ impl Send<'_> {
                     _ => awaited::parting(&name, "stopped watching", reason, &sentence),
                 };
                 self.doorman.peer(&line);
-                let dialled = matches!(self.config.common.meet, Meet::Dial(_));
+                let dialled = self.config.common.meet.wait.is_none();
                 if !self.config.common.reconnect && self.ending.is_none() && (dialled || reason.is_none()) {
                     tracing::error!("the peer is lost and --no-reconnect was given");
                     return Ok(Some(ExitCode::PeerLost));

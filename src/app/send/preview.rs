@@ -3,12 +3,16 @@
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::plan::Plan;
-use crate::pipeline::decode::{self, Inlet, Job, SharedReel};
-use crate::pipeline::encode::Tap;
+use crate::pipeline::decode::Announced;
+use crate::pipeline::fair_queue::FairQueue;
+use crate::pipeline::show::Show;
+use crate::pipeline::sink::EncodedSink;
+use crate::pipeline::track::{Screening, Track};
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
 use crate::present::window::{self, Look, Options, Window};
-use crate::slot::{Slot, Taken};
+use crate::slot::Taken;
+use eyeline_proto::media::hold::Hold;
 use eyeline_proto::picture::Size;
 use eyeline_proto::session::TrackId;
 use std::sync::Arc;
@@ -24,9 +28,9 @@ const WAIT: Duration = Duration::from_millis(5);
 pub struct Preview {
     window: Window,
     overlay: Overlay,
-    reel: Arc<SharedReel>,
-    ready: Arc<Slot<decode::Ready>>,
-    pool: decode::Pool,
+    track: Arc<Track>,
+    announced: Announced,
+    _screening: Screening,
     awaited: String,
     seen: bool,
 }
@@ -41,19 +45,15 @@ impl Preview {
         };
         let options = Options { title: format!("{} - Eyeline preview", plan.what()), size, fullscreen: false };
         let window = Window::open(&options).map_err(lost)?;
-        let (reel, ready) = (SharedReel::new(TrackId::default()), Slot::newest());
-        let pool = decode::Pool::new(WORKERS, ready.clone(), drop).code(ExitCode::Failed)?;
-        Ok(Preview { window, overlay: Overlay::default(), reel, ready, pool, awaited: String::new(), seen: false })
+        let (announced, screening) = (FairQueue::newest(), Screening::start(WORKERS).code(ExitCode::Failed)?);
+        let track = Track::new(TrackId::default(), Hold::default(), &announced, Some(&screening), None);
+        let (overlay, awaited) = (Overlay::default(), String::new());
+        Ok(Preview { window, overlay, track, announced, _screening: screening, awaited, seen: false })
     }
 
     /// What the encoder shows its slices to.
-    pub fn tap(&self) -> Tap {
-        let (inlet, reel): (Inlet, _) = (self.pool.inlet(), self.reel.clone());
-        Box::new(move |picture, count, body| {
-            let received = Instant::now();
-            let (body, present, released) = (body.to_vec(), None, received);
-            inlet.push(Job { reel: reel.clone(), picture, count, body, start: 0, present, received, released });
-        })
+    pub fn sink(&self) -> Box<dyn EncodedSink> {
+        Box::new(Show::new(self.track.clone(), false))
     }
 
     /// What is said while nobody watches yet.
@@ -63,7 +63,7 @@ impl Preview {
 
     /// Shows what is new and looks at the keys; false once the user closed it.
     pub fn turn(&mut self) -> Result<bool, Failure> {
-        let new = matches!(self.ready.take_until(Instant::now() + WAIT, Instant::now), Taken::Value(_));
+        let new = matches!(self.announced.take_until(Instant::now() + WAIT, Instant::now), Taken::Value(_));
         self.seen |= new;
         let mut changed = false;
         for action in self.window.events() {
@@ -77,7 +77,7 @@ impl Preview {
             }
         }
         if self.seen && (new || changed || self.window.wants_paint()) {
-            self.window.show(self.reel.canvas().view(), &self.overlay, Look::default()).map_err(lost)?;
+            self.window.show(self.track.canvas().view(), &self.overlay, Look::default()).map_err(lost)?;
         } else if self.window.wants_paint() {
             self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?;
         }

@@ -2,6 +2,7 @@
 //! What did not come of a picture is what its own sender showed there before, or black or grey.
 
 use super::super::decode::Ready;
+use super::super::fair_queue::Lane;
 use super::{Back, Error, Format, Note, Tell};
 use crate::codec::decoder::Decoder;
 use crate::codec::raw::PlanesMut;
@@ -9,7 +10,6 @@ use crate::codec::stitch::{self, Stitcher};
 use crate::present::writers::{self, Moment, Progress, Rate, Target, Threaded, Timeline, Written, mjpeg, y4m};
 use crate::slot::{Closed, Slot};
 use eyeline_proto::media::assemble::AccessUnit;
-use eyeline_proto::media::depacketizer::Slice;
 use eyeline_proto::picture::{Pool, Sampling, Size};
 use eyeline_proto::session::TrackId;
 use eyeline_proto::session::receiver::Command;
@@ -35,7 +35,7 @@ pub(super) struct Unit {
 /// Who is told of pictures that are written.
 pub(super) struct Told {
     /// `None` where there is a window: latency is what the window shows.
-    pub ready: Option<Arc<Slot<Ready>>>,
+    pub ready: Option<Lane<Ready>>,
     pub back: Back,
     pub written: Arc<AtomicU32>,
     pub tell: Tell,
@@ -68,7 +68,7 @@ impl Sink {
 /// What fills the holes of the next picture: of one sender alone, for nobody is shown what another sent.
 #[derive(Default)]
 struct Before {
-    track: TrackId,
+    session: u64,
     planes: Option<Planes>,
     stitcher: Option<Stitcher>,
 }
@@ -102,12 +102,13 @@ impl Decoding {
 
     /// Decodes a picture and hands it on.
     fn hand_on(&mut self, unit: &Unit) -> Result<(), Closed> {
-        if self.before.track != unit.track {
-            self.before = Before { track: unit.track, ..Before::default() };
+        let session = unit.track.peer.0;
+        if self.before.session != session {
+            self.before = Before { session, ..Before::default() };
         }
         let picture = &unit.picture;
         let (captured, position, received) = (picture.capture, picture.position, picture.received);
-        let moment = Moment { session: unit.track.peer.0, captured, position, received };
+        let moment = Moment { session, captured, position, received };
         let (number, rate) = (picture.number, unit.rate);
         match &self.sink {
             Sink::Y4m(thread) => {
@@ -148,12 +149,13 @@ impl writers::Writer for Decoding {
         }
         let decoded = Instant::now();
         self.told.written.fetch_add(1, Ordering::Relaxed);
+        let track = unit.track;
         if let Some(commands) = self.told.back.get() {
-            commands.command(Command::Written(unit.track, unit.picture.number + 1));
+            commands.command(Command::Written(track, unit.picture.number + 1));
         }
         if let Some(ready) = &self.told.ready {
             // Closed only when the program ends.
-            let _ = ready.push(Ready { track: unit.track, picture: unit.picture.ready(decoded) });
+            let _ = ready.push(Ready { track, picture: unit.picture.ready(decoded) });
         }
         Ok(())
     }
@@ -176,7 +178,7 @@ fn join(stitcher: &mut Option<Stitcher>, picture: &AccessUnit) -> Result<Vec<u8>
         Some(stitcher) => stitcher,
         none => none.insert(Stitcher::new()?),
     };
-    let bodies: Vec<&[u8]> = picture.slices.iter().flatten().map(Slice::body).collect();
+    let bodies: Vec<&[u8]> = picture.slices.iter().flatten().map(|slice| &*slice.body).collect();
     stitcher.push(&bodies)
 }
 
@@ -203,8 +205,8 @@ impl Planes {
 
     /// Draws the slices that came; `false` where there is a hurry and some were left out.
     fn draw(&mut self, decoder: &mut Decoder, picture: &AccessUnit, timeline: &Timeline) -> bool {
-        let whole = picture.slices.iter().flatten().map(|slice| (slice.body(), None));
-        for (body, part) in whole.chain(picture.parts.iter().map(|part| (part.body.as_slice(), Some(part)))) {
+        let whole = picture.slices.iter().flatten().map(|slice| (&*slice.body, None));
+        for (body, part) in whole.chain(picture.parts.iter().map(|part| (&*part.body, Some(part)))) {
             if timeline.hurries() {
                 return false;
             }
@@ -231,7 +233,7 @@ mod tests {
     use crate::codec::testing;
     use crate::present::writers::{Overwrite, Writer as _};
     use eyeline_proto::media::assemble::Assembly;
-    use eyeline_proto::media::depacketizer::Settled;
+    use eyeline_proto::media::depacketizer::{Settled, Slice};
     use eyeline_proto::session::PeerId;
 
     const SIZE: Size = Size { width: 16, height: 64 };
@@ -245,11 +247,11 @@ mod tests {
     fn unit(session: u64, luma: u8, tops: &[u32]) -> Unit {
         let (mut assembly, picture) = (Assembly::new(1 << 20), 0);
         for (index, top) in [0, 16, 32, 48].into_iter().enumerate().filter(|(_, top)| tops.contains(top)) {
-            let bytes = [&[0; 4][..], &slice(luma, top)].concat();
-            assembly.slice(Slice::new(picture, index as u8, 4, bytes), Instant::now());
+            let body = slice(luma, top).into();
+            assembly.slice(Slice { picture, index: index as u8, count: 4, body }, Instant::now());
         }
         let picture = assembly.settled(Settled { picture, slices: tops.len() as u8, count: 4 }).unwrap();
-        Unit { track: TrackId::only(PeerId(session)), picture, rate: Rate::new(10, 1) }
+        Unit { track: TrackId { peer: PeerId(session), track: 0 }, picture, rate: Rate::new(10, 1) }
     }
 
     /// What is in a file of these pictures.

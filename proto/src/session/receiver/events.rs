@@ -30,8 +30,6 @@ pub enum Command {
     Shown(TrackId, u32),
     /// Every picture of this track below this number is written: a film's sender may go on.
     Written(TrackId, u64),
-    /// A used slice's buffer, whose ever it was.
-    Recycle(Vec<u8>),
     /// Say goodbye, with this sentence.
     Stop(String),
 }

@@ -437,5 +437,5 @@ impl Inbound {
 
 /// Whether it can be a slice of a picture: any bytes can be called one.
 fn is_one(slice: &Slice) -> bool {
-    Head::decode(slice.body()).is_ok()
+    Head::decode(&slice.body).is_ok()
 }

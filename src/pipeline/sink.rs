@@ -1,0 +1,41 @@
+//! What takes a track's encoded pictures and its sound, as they come: the screen, a file, the preview.
+//!
+//! Each track has its own sinks; another track gets others, and the end of one is a drop. Nothing is decoded for a sink that does not want
+//! it, and bytes are shared, not copied. Called on the thread on which it comes, the net thread or the encoder's: nothing here may wait.
+
+use eyeline_proto::media::clock::Mapping;
+use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::record::Format;
+use std::time::Instant;
+
+/// A block of sound as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Sound<'a> {
+    /// The sender's number of it; a gap is a loss.
+    pub number: u64,
+    /// When its first sample was caught, on the sender's clock.
+    pub capture: MediaTime,
+    /// 1 or 2.
+    pub channels: u8,
+    /// Interleaved, 48 kHz; `BLOCK_FRAMES` a channel, fewer where a film ends.
+    pub samples: &'a [i16],
+    /// When it came.
+    pub received: Instant,
+}
+
+/// See the module text. A sink implements what it wants.
+pub trait EncodedSink: Send {
+    /// What the stream is, whenever that changes.
+    fn format(&mut self, _format: Format) {}
+    /// How the sender's clock maps to ours, whenever it is known better.
+    fn clock(&mut self, _mapping: Mapping) {}
+    /// A slice is whole.
+    fn slice(&mut self, _slice: &Slice, _received: Instant) {}
+    /// What came of a slice that will not become whole; before its picture is settled.
+    fn part(&mut self, _part: &Part, _received: Instant) {}
+    /// A picture is complete or will not become so. In order, each number once.
+    fn settled(&mut self, _settled: Settled) {}
+    /// A block of sound came.
+    fn sound(&mut self, _sound: &Sound<'_>) {}
+}
