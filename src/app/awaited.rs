@@ -1,6 +1,6 @@
 //! What is waited for, in words: on stderr, in a window without a picture, and in its title.
 
-use super::args::{Meet, PORT};
+use super::args::{Host, Meet, PORT};
 use super::meet;
 use crate::net::own;
 use eyeline_proto::wire::record::Reason;
@@ -13,42 +13,37 @@ const MOST_ADDRESSES: usize = 3;
 pub struct Awaited {
     /// "waiting on port 9688", "dialling robot.local:9688": what a window is called.
     place: String,
-    /// What helps, or how it stands.
-    more: String,
+    /// What helps.
+    help: String,
+    /// Hosts are dialled, and none answered.
+    unanswered: bool,
     dials: bool,
 }
 
 impl Awaited {
     /// For `program`, "send" or "recv", which waits on `local` or dials.
     pub fn new(program: &str, meet: &Meet, local: SocketAddr) -> Awaited {
-        match meet {
-            Meet::Wait(address) => {
-                let addresses = own::addresses(address.ip());
-                Awaited {
-                    place: format!("waiting on port {}", local.port()),
-                    more: format!("run `{}`", command(other(program), addresses.first().copied(), local.port())),
-                    dials: false,
-                }
-            }
-            Meet::Dial(hosts) => {
-                let names: Vec<_> = hosts.iter().map(|host| format!("{host}")).collect();
-                Awaited { place: format!("dialling {}", names.join(", ")), more: String::new(), dials: true }
-            }
+        let mut places = Vec::new();
+        let mut help = String::new();
+        if let Some(address) = meet.wait {
+            let addresses = own::addresses(address.ip());
+            places.push(format!("waiting on port {}", local.port()));
+            help = format!("run `{}`", command(other(program), addresses.first().copied(), local.port()));
         }
+        if !meet.dial.is_empty() {
+            places.push(dialling(&meet.dial));
+        }
+        Awaited { place: places.join(", "), help, unanswered: false, dials: !meet.dial.is_empty() }
     }
 
     /// A host did not answer.
     pub fn unanswered(&mut self) {
-        if self.dials {
-            self.more = "nobody answers yet".to_string();
-        }
+        self.unanswered = self.dials;
     }
 
     /// A peer is here: what was said of hosts that did not answer is over.
     pub fn reached(&mut self) {
-        if self.dials {
-            self.more.clear();
-        }
+        self.unanswered = false;
     }
 
     /// In a few words.
@@ -58,7 +53,8 @@ impl Awaited {
 
     /// And what helps, or how it stands.
     pub fn sentence(&self) -> String {
-        if self.more.is_empty() { self.place.clone() } else { format!("{}: {}", self.place, self.more) }
+        let more = if self.unanswered { "nobody answers yet" } else { &self.help };
+        if more.is_empty() { self.place.clone() } else { format!("{}: {more}", self.place) }
     }
 }
 
@@ -74,21 +70,23 @@ pub fn parting(name: &str, did: &str, reason: Option<Reason>, sentence: &str) ->
 
 /// Says where we wait or whom we dial, and who is let in.
 pub fn announce(program: &str, meet: &Meet, keyed: bool, local: SocketAddr) {
-    match meet {
-        Meet::Wait(address) => {
-            let whom = invitation(other(program), address.ip(), &own::addresses(address.ip()), local.port());
-            tracing::info!("waiting on port {} (UDP and TCP); {whom}", local.port());
-            let who = match keyed {
-                true => "whoever has the key is let in",
-                false => "without --key anybody of a private network is let in",
-            };
-            tracing::info!("{who}");
-        }
-        Meet::Dial(hosts) => {
-            let names: Vec<_> = hosts.iter().map(|host| format!("{host}")).collect();
-            tracing::info!("dialling {}", names.join(", "));
-        }
+    if let Some(address) = meet.wait {
+        let whom = invitation(other(program), address.ip(), &own::addresses(address.ip()), local.port());
+        tracing::info!("waiting on port {} (UDP and TCP); {whom}", local.port());
+        let who = match keyed {
+            true => "whoever has the key is let in",
+            false => "without --key anybody of a private network is let in",
+        };
+        tracing::info!("{who}");
     }
+    if !meet.dial.is_empty() {
+        tracing::info!("{}", dialling(&meet.dial));
+    }
+}
+
+fn dialling(hosts: &[Host]) -> String {
+    let names: Vec<_> = hosts.iter().map(|host| format!("{host}")).collect();
+    format!("dialling {}", names.join(", "))
 }
 
 fn other(program: &str) -> &'static str {
@@ -125,7 +123,6 @@ fn place(address: IpAddr, port: u16) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::args::Host;
     use super::*;
 
     fn invited(bound: &str, addresses: &[&str], port: u16) -> String {
@@ -159,15 +156,19 @@ mod tests {
 
     #[test]
     fn a_host_that_does_not_answer_is_said_to_until_somebody_does() {
-        let meet = Meet::Dial(vec![Host { name: "robot.local".into(), port: 9688 }]);
+        let robot = Host { name: "robot.local".into(), port: 9688 };
+        let meet = Meet { wait: None, dial: vec![robot.clone()] };
         let mut awaited = Awaited::new("recv", &meet, SocketAddr::from(([0; 4], 0)));
         assert_eq!(awaited.sentence(), "dialling robot.local:9688");
         awaited.unanswered();
         assert_eq!(awaited.sentence(), "dialling robot.local:9688: nobody answers yet");
         awaited.reached();
         assert_eq!((awaited.sentence().as_str(), awaited.place()), ("dialling robot.local:9688", "dialling robot.local:9688"));
-        let meet = Meet::Wait(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let wait = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let meet = Meet { wait, dial: Vec::new() };
         let awaited = Awaited::new("recv", &meet, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(awaited.sentence(), "waiting on port 5000: run `send --host 127.0.0.1:5000`");
+        let awaited = Awaited::new("recv", &Meet { wait, dial: vec![robot] }, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        assert_eq!(awaited.place(), "waiting on port 5000, dialling robot.local:9688");
     }
 }

@@ -56,9 +56,9 @@ impl Doorman {
 
     /// TCP passes and UDP does not.
     pub fn no_udp(&mut self, peer: SocketAddr, meet: &Meet) {
-        let port = match meet {
-            Meet::Wait(address) => address.port(),
-            Meet::Dial(_) => peer.port(),
+        let port = match meet.wait {
+            Some(address) if meet.dial.is_empty() => address.port(),
+            _ => peer.port(),
         };
         if self.no_udp.may_say(Instant::now(), Some((peer.ip(), String::new()))) {
             tracing::warn!(

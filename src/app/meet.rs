@@ -29,20 +29,18 @@ pub fn machine_name() -> String {
 
 /// What `net` is told, and how many hosts there are to dial.
 pub fn net_config(meet: &Meet) -> (net::Config, usize) {
-    match meet {
-        Meet::Wait(address) => (net::Config { bind: address.ip(), port: address.port(), listen: true, hosts: Vec::new() }, 0),
-        Meet::Dial(hosts) => {
-            let hosts: Vec<_> = hosts.iter().map(|host| (host.name.clone(), host.port)).collect();
-            let count = hosts.len();
-            (net::Config { bind: IpAddr::V6(Ipv6Addr::UNSPECIFIED), port: 0, listen: false, hosts }, count)
-        }
-    }
+    let hosts: Vec<_> = meet.dial.iter().map(|host| (host.name.clone(), host.port)).collect();
+    let (count, listen) = (hosts.len(), meet.wait.is_some());
+    let (bind, port) = meet.wait.map_or((IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), |address| (address.ip(), address.port()));
+    (net::Config { bind, port, listen, hosts }, count)
 }
 
 /// What became of the hosts to dial. An outage is worth a line, not two a second; another trouble of the same outage is news
 /// once, and no sooner than [`Hosts::NEWS`] after the last line: two that take turns do not fill the screen.
 pub struct Hosts {
     names: Vec<String>,
+    /// Somebody may dial us.
+    waits: bool,
     reconnect: bool,
     outages: BTreeMap<HostId, Outage>,
     hopeless: BTreeSet<HostId>,
@@ -65,11 +63,16 @@ impl Hosts {
 
     /// None reached yet.
     pub fn new(common: &Common) -> Self {
-        let names = match &common.meet {
-            Meet::Wait(_) => Vec::new(),
-            Meet::Dial(hosts) => hosts.iter().map(|host| format!("{host}")).collect(),
-        };
-        Hosts { names, reconnect: common.reconnect, outages: BTreeMap::new(), hopeless: BTreeSet::new(), ever_reached: false }
+        let names = common.meet.dial.iter().map(|host| format!("{host}")).collect();
+        let waits = common.meet.wait.is_some();
+        Hosts {
+            names,
+            waits,
+            reconnect: common.reconnect,
+            outages: BTreeMap::new(),
+            hopeless: BTreeSet::new(),
+            ever_reached: false,
+        }
     }
 
     /// A peer said hello; this host's trouble, if it was one we dialled, is news again from now on.
@@ -80,11 +83,11 @@ impl Hosts {
         self.ever_reached = true;
     }
 
-    /// A host could not be reached; `fatal`: and will not be dialled again. Fails when no host is left to dial.
+    /// A host could not be reached; `fatal`: and will not be dialled again. Fails when no host is left to dial, and nobody is waited for.
     pub fn unreachable(&mut self, now: Instant, host: HostId, error: &Unreachable, fatal: bool) -> Result<(), Failure> {
         if fatal || !self.reconnect {
             self.hopeless.insert(host);
-            if self.hopeless.len() >= self.names.len() {
+            if self.hopeless.len() >= self.names.len() && !self.waits {
                 let code = if fatal && !self.ever_reached { ExitCode::Failed } else { ExitCode::PeerLost };
                 return Err(Failure::new(code, error.to_string()));
             }

@@ -87,13 +87,13 @@ pub struct Log {
     pub color: bool,
 }
 
-/// How the two programs find each other.
+/// How the two programs find each other: by at least one of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Meet {
-    /// HOST or `--host`: dial these, at least one.
-    Dial(Vec<Host>),
+pub struct Meet {
     /// Wait on this address, UDP and TCP.
-    Wait(SocketAddr),
+    pub wait: Option<SocketAddr>,
+    /// HOST or `--host`: dial these.
+    pub dial: Vec<Host>,
 }
 
 /// What both programs are told.
@@ -122,8 +122,12 @@ struct CommonFlags {
     #[arg(short, long, value_name = "PORT", default_value_t = PORT, value_parser = units::port, help_heading = "Connection")]
     port: u16,
 
+    /// Wait as well, where --host dials
+    #[arg(long, help_heading = "Connection")]
+    wait: bool,
+
     /// Address of this machine to wait on; the default is every one
-    #[arg(long, value_name = "ADDR", value_parser = units::address, conflicts_with_all = ["host", "dial"], help_heading = "Connection")]
+    #[arg(long, value_name = "ADDR", value_parser = units::address, help_heading = "Connection")]
     bind: Option<IpAddr>,
 
     /// End when the peer is gone (exit 4); do not dial or wait again
@@ -223,11 +227,14 @@ impl CommonFlags {
             }
             dial.push(host);
         }
-        let meet = if dial.is_empty() {
-            Meet::Wait(SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port))
-        } else {
-            Meet::Dial(dial)
-        };
+        let waits = self.wait || dial.is_empty();
+        if self.bind.is_some() && !waits {
+            let sentence =
+                "--bind <ADDR> says where to wait, and --host <HOST> dials: leave one of them out, or say --wait to do both";
+            return Err(Wrong::conflict(sentence));
+        }
+        let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
+        let meet = Meet { wait, dial };
         let (reconnect, duration, stats_json) = (!self.no_reconnect, self.duration, self.stats.is_some());
         Ok(Common { meet, reconnect, duration, stats_json, key, log, warnings })
     }
@@ -316,26 +323,31 @@ mod tests {
         send::parse(line.split_whitespace().map(OsString::from), &Env::default()).unwrap_err().to_string()
     }
 
+    fn dials(dial: Vec<Host>) -> Meet {
+        Meet { wait: None, dial }
+    }
+
     #[test]
     fn without_a_host_it_waits_on_every_address() {
-        assert_eq!(common("send").meet, Meet::Wait("[::]:9688".parse().unwrap()));
-        assert_eq!(common("send --bind 192.168.1.20 -p 5000").meet, Meet::Wait("192.168.1.20:5000".parse().unwrap()));
+        let waits = |address: &str| Meet { wait: Some(address.parse().unwrap()), dial: Vec::new() };
+        assert_eq!(common("send").meet, waits("[::]:9688"));
+        assert_eq!(common("send --bind 192.168.1.20 -p 5000").meet, waits("192.168.1.20:5000"));
     }
 
     #[test]
     fn hosts_without_a_port_take_that_of_the_flag() {
         let host = |name: &str, port| Host { name: name.into(), port };
         let wanted = vec![host("lab", 5000), host("::1", 7), host("::1", 5000)];
-        assert_eq!(common("send --host lab --host [::1]:7 --host ::1 -p 5000").meet, Meet::Dial(wanted));
+        assert_eq!(common("send --host lab --host [::1]:7 --host ::1 -p 5000").meet, dials(wanted));
     }
 
     #[test]
     fn a_host_is_taken_without_its_flag_too() {
         let host = |name: &str, port| Host { name: name.into(), port };
-        assert_eq!(common("send 127.0.0.1").meet, Meet::Dial(vec![host("127.0.0.1", PORT)]));
-        assert_eq!(common("send lab --host attic -p 7").meet, Meet::Dial(vec![host("lab", 7), host("attic", 7)]));
+        assert_eq!(common("send 127.0.0.1").meet, dials(vec![host("127.0.0.1", PORT)]));
+        assert_eq!(common("send lab --host attic -p 7").meet, dials(vec![host("lab", 7), host("attic", 7)]));
         assert!(refusal("send lab --host lab").contains("is given twice"));
-        assert!(refusal("send lab --bind ::").contains("cannot be used with"));
+        assert!(refusal("send lab --bind ::").contains("leave one of them out"));
     }
 
     #[test]
@@ -347,6 +359,9 @@ mod tests {
     fn an_address_to_wait_on_is_refused_where_nobody_waits() {
         let error = refusal("send --host lab --bind ::");
         assert!(error.contains("--host <HOST>") && error.contains("--bind <ADDR>"), "{error}");
+        let both = common("send --host lab --wait --bind 127.0.0.1 -p 7").meet;
+        assert_eq!(both.wait, Some("127.0.0.1:7".parse().unwrap()));
+        assert_eq!(both.dial.len(), 1);
     }
 
     #[test]

@@ -58,6 +58,7 @@ Examples:
   recv                                        wait for a `send` to dial, then show it
   recv --host camera.local                    dial a `send` that waits on camera.local
   recv --host camera.local -f --speaker usb   fill the screen, sound on another speaker
+  recv --host lab --host attic                two cameras side by side
   recv --no-window --output a.y4m --audio-output a.wav
   recv --no-window --no-audio --output - | ffmpeg -i - talk.mp4
 
@@ -77,13 +78,13 @@ const OTHER_KINDS: [&str; 20] = [
 #[derive(Parser, Debug)]
 #[command(name = "recv", version, after_help = EXAMPLES, max_term_width = 110, disable_help_flag = true, disable_version_flag = true)]
 struct Flags {
-    /// Dial a send that waits: name or address[:port]; the same as --host [default: wait]
-    #[arg(value_name = "HOST", value_parser = super::dial, conflicts_with = "host")]
-    dial: Option<units::HostText>,
+    /// Dial sends that wait: names or addresses[:port]; the same as --host [default: wait]
+    #[arg(value_name = "HOST", value_parser = super::dial)]
+    dial: Vec<units::HostText>,
 
-    /// Dial a send that waits: name or address[:port] [default: wait]
+    /// Dial a send that waits: name or address[:port]; repeat it for more [default: wait]
     #[arg(long, value_name = "HOST", value_parser = units::host, help_heading = "Connection")]
-    host: Option<units::HostText>,
+    host: Vec<units::HostText>,
 
     /// No window: write, play or only measure
     #[arg(long, conflicts_with = "fullscreen", help_heading = "What to do with it")]
@@ -164,7 +165,11 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         None => Speaker::Default,
         Some(which) => Speaker::Named(which),
     };
-    let common = flags.common.resolve(Vec::from_iter(flags.host.or(flags.dial)), env, Vec::new())?;
+    let common = flags.common.resolve([flags.dial, flags.host].concat(), env, Vec::new())?;
+    if (output.is_some() || flags.audio_output.is_some()) && common.meet.dial.len() > 1 {
+        let sentence = "--output and --audio-output take one sender, and several hosts are given: start a `recv` with files of its own for each";
+        return Err(Wrong::conflict(sentence));
+    }
     let (window, fullscreen, audio_output, latency) = (!flags.no_window, flags.fullscreen, flags.audio_output, flags.latency);
     let overwrite = match (flags.overwrite, env.on_terminal) {
         (true, _) => Overwrite::Anything,
@@ -215,7 +220,6 @@ fn extension(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Meet;
     use super::*;
     use clap::CommandFactory;
 
@@ -249,12 +253,12 @@ mod tests {
     }
 
     #[test]
-    fn one_host_is_dialled() {
-        assert!(matches!(config("recv --host camera.local").common.meet, Meet::Dial(hosts) if hosts.len() == 1));
-        assert!(refusal("recv --host a --host b").contains("cannot be used multiple times"));
-        assert_eq!(config("recv camera.local").common.meet, config("recv --host camera.local").common.meet);
-        assert!(refusal("recv a --host b").contains("cannot be used with"));
-        assert!(refusal("recv a b").contains("unexpected argument 'b'"));
+    fn hosts_are_dialled_and_with_wait_others_may_come_too() {
+        let meet = |flags: &str| config(flags).common.meet;
+        assert_eq!(meet("recv a --host b").dial.len(), 2);
+        assert_eq!(meet("recv camera.local"), meet("recv --host camera.local"));
+        assert!(refusal("recv a b --audio-output x.wav").contains("take one sender"));
+        assert!(meet("recv a").wait.is_none() && meet("recv a --wait").wait.is_some());
     }
 
     #[test]
