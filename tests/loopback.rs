@@ -235,9 +235,9 @@ fn only_the_same_key_is_let_in_and_each_side_is_told_why_not() {
 }
 
 #[test]
-fn a_second_sender_is_told_that_the_receiver_is_busy_and_the_first_goes_on() {
-    let port = free_port();
-    let mut recv = recv(&format!("-p {port} --stats json"));
+fn a_second_sender_is_told_that_a_receiver_that_writes_a_file_is_busy_and_the_first_goes_on() {
+    let (port, file) = (free_port(), std::env::temp_dir().join(format!("eyeline-busy-{}.mjpeg", std::process::id())));
+    let mut recv = recv(&format!("-p {port} --stats json --overwrite --output {}", file.display()));
     recv.said("waiting on port");
     let mut first = send(&format!("{TEST} --host 127.0.0.1:{port}"));
     first.said("watches");
@@ -246,12 +246,37 @@ fn a_second_sender_is_told_that_the_receiver_is_busy_and_the_first_goes_on() {
     second.said("already shows another sender: stop that one, or start another recv there with another --port");
     assert_eq!(second.ended(), 4);
     goes_on(&mut recv);
-    assert_eq!(first.stop(Signal::SIGTERM), 0);
+    assert_eq!(recv.stop(Signal::SIGTERM), 0);
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn four_senders_are_received_at_once_and_one_that_leaves_or_falls_silent_disturbs_no_other() {
+    let (port, lab) = (free_port(), free_port());
+    let mut waiting = send(&format!("{TEST} -p {lab}"));
+    waiting.said("waiting on port");
+    let mut recv = recv(&format!("--host 127.0.0.1:{lab} --wait -p {port} --stats json"));
+    recv.said("waiting on port");
+    let mut dialling: Vec<Program> = (0..3).map(|_| send(&format!("{TEST} --host 127.0.0.1:{port}"))).collect();
+    let tracks = |stats: &Value| stats["tracks"].as_array().cloned().unwrap_or_default();
+    let heard =
+        |stats: &Value| tracks(stats).iter().filter(|track| track["quiet"] == false && track["whole"].as_u64() > Some(0)).count();
+    recv.stats_with(|stats| heard(stats) == 4);
+    assert_eq!(dialling.pop().unwrap().stop(Signal::SIGTERM), 0);
     recv.said("stopped sending");
-    let mut third = send(&format!("{TEST} --host 127.0.0.1:{port}"));
-    third.said("watches");
-    recv.said("is sending");
-    goes_on(&mut recv);
+    recv.stats_with(|stats| tracks(stats).len() == 3 && heard(stats) == 3);
+    dialling[0].signal(Signal::SIGSTOP);
+    recv.said("for 3 s: waiting for it to come back");
+    let before = recv.stats_with(|stats| tracks(stats).len() == 3 && heard(stats) == 2);
+    recv.stats_with(|stats| {
+        let both = tracks(&before).into_iter().zip(tracks(stats));
+        both.filter(|(before, now)| now["whole"].as_u64() > before["whole"].as_u64().map(|whole| whole + 5)).count() == 2
+    });
+    dialling[0].signal(Signal::SIGCONT);
+    recv.stats_with(|stats| heard(stats) == 3);
+    assert_eq!(waiting.stop(Signal::SIGTERM), 0);
+    recv.stats_with(|stats| tracks(stats).len() == 2 && heard(stats) == 2);
+    assert_eq!(recv.stop(Signal::SIGTERM), 0);
 }
 
 #[test]

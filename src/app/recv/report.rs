@@ -131,7 +131,7 @@ impl Report {
         let mut object = self.object(stats, outside, Span::Run);
         object["fps"] = stats::a_second(outside.shown.into(), run).into();
         object["mbit_s"] = stats::a_second(stats.total.bytes as f64 * 8.0 / 1e6, run).into();
-        stats::make_total(&mut object, run, &["rtt_ms", "assembly_bytes", "quiet"]);
+        stats::make_total(&mut object, run, &["rtt_ms", "assembly_bytes", "quiet", "tracks"]);
         if let Some(sound) = object["sound"].as_object_mut() {
             sound.retain(|field, _| !SOUND_NOW.contains(&field.as_str()));
         }
@@ -159,6 +159,7 @@ impl Report {
             "sound": outside.sound.map(|(sound, dropped)| describe(sound, dropped)),
             "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
             "assembly_bytes": stats.total.assembly_bytes, "quiet": here(stats).is_none(),
+            "tracks": stats.tracks.iter().map(of_track).collect::<Vec<_>>(),
             "rejected": stats::rejected(stats.counters, outside.net.turned_away),
         });
         stats::add_errors(&mut object, &outside.net);
@@ -183,6 +184,15 @@ impl Report {
         lines.push(format!("round trip {:.1} ms", ms(here.rtt)));
         lines
     }
+}
+
+/// What came of one sender. Of one that is gone or silent no round trip is known.
+fn of_track(track: &TrackStats) -> Value {
+    let came = &track.received;
+    json!({
+        "sender": track.track.peer.0, "whole": came.whole, "partial": came.partial, "lost": came.lost, "bytes": came.bytes,
+        "lost_packets": came.lost_packets, "blocks": came.blocks, "rtt_ms": (!track.quiet).then(|| ms(track.rtt)), "quiet": track.quiet,
+    })
 }
 
 /// The one that is shown, if something is heard of it.
