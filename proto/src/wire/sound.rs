@@ -1,6 +1,7 @@
 //! Sound on the wire: a block as TCP carries it (`record.rs`), a piece of one as a datagram does, and the request for such pieces.
 //!
-//! A block of stereo is 1920 bytes, and a datagram that passes everywhere 1000; so beside TCP a block travels in halves. [`Piece::index`] 0 and 1 are the halves, 2 and 3 what makes good for two that are lost (`media/sound_pieces.rs`).
+//! A block of stereo is 1920 bytes, and a datagram that passes everywhere 1000; so beside TCP a block travels in halves.
+//! [`Piece::index`] 0 and 1 are the halves, 2 and 3 what makes good for two that are lost (`media/sound_pieces.rs`).
 
 use super::{Error, Reader};
 use crate::time::MediaTime;
