@@ -208,6 +208,8 @@ impl Writer {
         let Some(before) = place.before.map(frames) else { return Some((by_number, by_number)) };
         match place.after.map(frames) {
             _ if (before - by_number).abs() <= JUMP => Some((by_number, before)),
+            // Between the two the film stood still more than once, and so long by then as the number says.
+            Some(after) if (after - JUMP..=before).contains(&by_number) => Some((by_number, by_number)),
             Some(after) if (after - by_number).abs() < (before - by_number).abs() => Some((by_number, after)),
             Some(_) => Some((by_number, before)),
             None => alone.then_some((by_number, by_number)),

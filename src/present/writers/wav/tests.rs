@@ -20,6 +20,17 @@ fn picture(timeline: &Timeline, session: u64, nanos: u64) {
     timeline.picture(Moment { session, captured: MediaTime::from_nanos(nanos), position: None, received: arrival(nanos) });
 }
 
+/// A picture of a film by its times in ms.
+fn film_picture(timeline: &Timeline, captured: u64, position: u64) {
+    let (captured, received) = (MediaTime::from_nanos(captured * 1_000_000), arrival(captured * 1_000_000));
+    timeline.picture(Moment { session: 1, captured, position: Some(Duration::from_millis(position)), received });
+}
+
+/// A block of its sound, caught at this ms.
+fn film_sound(number: u64, captured: u64) -> Block {
+    Block { film: true, ..block(number, captured * 1_000_000) }
+}
+
 fn writer(disk: &SmallDisk, lead: Lead, timeline: &Timeline) -> Writer {
     Writer::to(Sink::to(disk.clone()), lead, timeline.clone())
 }
@@ -226,12 +237,7 @@ fn a_stretched_block_is_the_same_sound() {
 fn the_sound_of_a_film_keeps_to_its_pictures_whether_it_stood_still_or_has_none_for_a_while() {
     let disk = SmallDisk::of(1 << 20);
     let timeline = Timeline::new();
-    let picture = |captured_ms: u64, position_ms| {
-        let (captured, received) = (captured_ms * 1_000_000, arrival(captured_ms * 1_000_000));
-        let (captured, position) = (MediaTime::from_nanos(captured), Some(Duration::from_millis(position_ms)));
-        timeline.picture(Moment { session: 1, captured, position, received });
-    };
-    let sound = |number, ms: u64| Block { film: true, ..block(number, ms * 1_000_000) };
+    let (picture, sound) = (|captured, position| film_picture(&timeline, captured, position), film_sound);
     let mut writer = writer(&disk, Lead::Pictures, &timeline);
     picture(0, 0);
     writer.write(sound(0, 0)).unwrap();
@@ -251,12 +257,7 @@ fn the_sound_of_a_film_keeps_to_its_pictures_whether_it_stood_still_or_has_none_
 fn the_sound_of_a_film_that_stood_still_before_its_first_picture_begins_with_it() {
     let disk = SmallDisk::of(1 << 20);
     let timeline = Timeline::new();
-    let picture = |captured_ms: u64, position_ms| {
-        let (captured, received) = (captured_ms * 1_000_000, arrival(captured_ms * 1_000_000));
-        let (captured, position) = (MediaTime::from_nanos(captured), Some(Duration::from_millis(position_ms)));
-        timeline.picture(Moment { session: 1, captured, position, received });
-    };
-    let sound = |number, ms: u64| Block { film: true, ..block(number, ms * 1_000_000) };
+    let (picture, sound) = (|captured, position| film_picture(&timeline, captured, position), film_sound);
     let mut writer = writer(&disk, Lead::Pictures, &timeline);
     for number in 0..30 {
         writer.write(sound(number, number * 10)).unwrap();
@@ -272,6 +273,25 @@ fn the_sound_of_a_film_that_stood_still_before_its_first_picture_begins_with_it(
     writer.write(sound(60, 900)).unwrap();
     let written = writer.finish().unwrap();
     assert_eq!(runs(&disk.content()), (1..=61).map(|value| (value, LEN)).collect::<Vec<_>>());
+    assert_eq!((written.filled, written.left_out), (0, 0));
+}
+
+#[test]
+fn the_sound_of_a_film_that_stood_still_twice_between_two_pictures_is_not_moved() {
+    let disk = SmallDisk::of(1 << 20);
+    let timeline = Timeline::new();
+    let (picture, sound) = (|captured, position| film_picture(&timeline, captured, position), film_sound);
+    let mut writer = writer(&disk, Lead::Pictures, &timeline);
+    picture(0, 0);
+    writer.write(sound(0, 0)).unwrap();
+    // By 110 ms before this block, and by 120 ms more before the one after it.
+    writer.write(sound(1, 10 + 110)).unwrap();
+    writer.write(sound(2, 20 + 230)).unwrap();
+    picture(40 + 230, 40);
+    (3..6).for_each(|number| writer.write(sound(number, number * 10 + 230)).unwrap());
+    picture(80 + 230, 80);
+    let written = writer.finish().unwrap();
+    assert_eq!(runs(&disk.content()), (1..=6).map(|value| (value, LEN)).collect::<Vec<_>>());
     assert_eq!((written.filled, written.left_out), (0, 0));
 }
 
