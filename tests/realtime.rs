@@ -193,7 +193,6 @@ fn ten_seconds(channels: u16) -> (u64, u64, eyeline_proto::media::playout::Stats
             (201, _) => mixer.volume(2.0),
             (250, Some(feed)) => feed.target(Some(Duration::from_millis(200))),
             (300, Some(feed)) => feed.target(None),
-            (350, Some(feed)) if n > 1000 => feed.reset(),
             _ => {}
         }
         let part = &mut out[..frames * usize::from(channels)];

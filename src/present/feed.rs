@@ -175,14 +175,6 @@ impl Feed {
         self.dials.set_gain(if self.muted { 0.0 } else { self.volume });
     }
 
-    /// Another sender comes: its sound, numbers and clock have nothing to do with the last one's.
-    pub fn reset(&mut self) {
-        let mut table = self.places.lock();
-        table.places[self.place].past = table.places[self.place].stats();
-        self.holder = table.lend(self.place);
-        self.mapping = None;
-    }
-
     /// What playout is doing; counters since this feed was made.
     pub fn stats(&self) -> Stats {
         self.places.lock().places[self.place].stats()
