@@ -25,4 +25,5 @@ pub mod reel;
 pub mod requests;
 pub mod resampler;
 pub mod sound_pieces;
+pub mod speech;
 pub mod train;
