@@ -64,7 +64,7 @@ fn the_window_of_the_tests_below() {
             Some(("grey", millis)) => look.greyed = Some(Duration::from_millis(millis.parse().unwrap())),
             Some(("nothing", text)) => nothing = Some(text.to_string()),
             Some(("title", text)) => window.set_title(text),
-            Some(("fit", width)) => window.fit(Size { width: width.parse().unwrap(), height: 500 }),
+            Some(("fit", width)) => drop(window.fit(Size { width: width.parse().unwrap(), height: 500 })),
             _ => {}
         }
         for action in window.events() {

@@ -193,6 +193,7 @@ fn ten_seconds(channels: u16) -> (u64, u64, eyeline_proto::media::playout::Stats
             (201, _) => mixer.volume(2.0),
             (250, Some(feed)) => feed.target(Some(Duration::from_millis(200))),
             (300, Some(feed)) => feed.target(None),
+            (_, Some(feed)) => drop(feed.levels()),
             _ => {}
         }
         let part = &mut out[..frames * usize::from(channels)];

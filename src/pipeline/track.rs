@@ -8,6 +8,7 @@ use crate::present::mixer::Feed;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::playout;
+use eyeline_proto::media::speech::Speech;
 use eyeline_proto::session::TrackId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -87,6 +88,11 @@ impl Track {
         self.voice.as_ref().map(|voice| lock(voice)).map(|voice| (voice.stats(), voice.dropped()))
     }
 
+    /// How loud it was since it was asked for last, as [`Feed::levels`]; `None` without a speaker.
+    fn levels(&self) -> Option<impl Iterator<Item = u8> + use<>> {
+        self.voice.as_ref().map(|voice| lock(voice).levels())
+    }
+
     /// A picture of it was with the display at `at`: from this follows when the next ones, and sound, are due.
     pub fn shown(&self, ready: &Ready, at: Instant) -> Shown {
         let ready = &ready.picture;
@@ -134,6 +140,13 @@ impl Tracks {
     /// The one that was opened last.
     pub fn newest(&self) -> Option<Arc<Track>> {
         lock(&self.0).values().next_back().cloned()
+    }
+
+    /// Tells how loud each was since it was asked for last.
+    pub fn heard(&self, speech: &mut Speech<TrackId>) {
+        for (id, track) in lock(&self.0).iter() {
+            track.levels().into_iter().flatten().for_each(|level| speech.heard(*id, level));
+        }
     }
 
     /// The one of this name, while there is one.

@@ -14,6 +14,10 @@ use eyeline_proto::picture::Size;
 /// A tile whose canvas was being written so often in a row is waited for: 50 ms at 60 times a second.
 const PATIENCE: u32 = 3;
 
+/// Around who speaks: so wide a part of the tile's shorter side, in so many pixels at least and at most.
+const RING: (u32, u32, u32) = (60, 2, 8);
+const RING_COLOUR: u32 = 0x0046_d369;
+
 /// What is behind and between tiles, and in one without a picture.
 const BEHIND: u32 = 0;
 const EMPTY: u32 = 0x0020_2020;
@@ -57,9 +61,9 @@ impl Compositor {
     ) -> Vec<K> {
         let places = scene.places(window);
         self.arrange(scene.tiles().iter().map(|tile| tile.serial).zip(places).collect(), window);
-        let mut seen = Vec::new();
+        let (mut seen, speaks) = (Vec::new(), scene.speaks);
         for (index, tile) in scene.tiles_mut().iter_mut().enumerate() {
-            let face = tile.face(index, now);
+            let face = tile.face(index, speaks == Some(tile.id), now);
             if (tile.fresh || self.drawn[index].face.as_ref() != Some(&face)) && self.draw(index, tile, &face, letters) {
                 self.drawn[index].face = Some(face);
                 tile.missed = 0;
@@ -97,24 +101,43 @@ impl Compositor {
             tile.missed += 1;
             return false;
         };
-        let left = match view.filter(|view| view.size().is_possible()) {
-            Some(view) => self.scaler.draw(view.pixels(), view.size(), &mut self.scratch, place.size).x,
+        let picture = match view.filter(|view| view.size().is_possible()) {
+            Some(view) => self.scaler.draw(view.pixels(), view.size(), &mut self.scratch, place.size),
             None => {
                 self.scratch.fill(EMPTY);
-                0
+                Rect { x: 0, y: 0, size: place.size }
             }
         };
         if face.greyed {
             overlay::grey(&mut self.scratch);
         }
-        let label = overlay::Label { digit: face.digit, name: &face.name, left, notice: face.notice.as_deref() };
+        let label = overlay::Label { digit: face.digit, name: &face.name, picture, notice: face.notice.as_deref() };
         overlay::label(letters, label, &mut self.scratch, place.size);
+        if face.speaks {
+            ring(&mut self.scratch, place.size);
+        }
         let (width, first) = (place.size.width as usize, place.x as usize);
         let rows = self.pixels.chunks_exact_mut(self.window.width as usize).skip(place.y as usize);
         for (row, tile) in rows.zip(self.scratch.chunks_exact(width)) {
             row[first..first + width].copy_from_slice(tile);
         }
         true
+    }
+}
+
+/// Along the edge of a tile of `size`; `pixels` holds `size.width * size.height` words.
+fn ring(pixels: &mut [u32], size: Size) {
+    let (part, least, most) = RING;
+    let (width, thick) = (size.width as usize, (size.width.min(size.height) / part).clamp(least, most) as usize);
+    let (edge, middle) = (thick * width, pixels.len().saturating_sub(2 * thick * width));
+    if middle == 0 || width <= 2 * thick {
+        return pixels.fill(RING_COLOUR);
+    }
+    pixels[..edge].fill(RING_COLOUR);
+    pixels[edge + middle..].fill(RING_COLOUR);
+    for row in pixels[edge..edge + middle].chunks_exact_mut(width) {
+        row[..thick].fill(RING_COLOUR);
+        row[width - thick..].fill(RING_COLOUR);
     }
 }
 
@@ -230,6 +253,54 @@ mod tests {
             scope.spawn(move || band.abort());
             assert_eq!(rig.compose(), [0]);
         });
+    }
+
+    #[test]
+    fn a_ring_stands_around_who_speaks_and_only_tiles_of_which_that_changed_are_composed_again() {
+        let mut rig = Rig::new(3);
+        (0..3).for_each(|id| rig.paint(id, 1));
+        rig.compose();
+        rig.scene.speaks(Some(1));
+        rig.spoil();
+        assert!(rig.compose().is_empty(), "it is no new picture");
+        assert_eq!((0..3).map(|id| rig.colour(id)).collect::<Vec<_>>(), [7, 1, 7], "within the ring is the picture");
+        let edges = |rig: &Rig, index: usize| {
+            let Rect { x, y, size } = rig.scene.places(WINDOW)[index];
+            let (right, bottom) = (x + size.width - 1, y + size.height - 1);
+            [(x, y), (right, y), (x, bottom), (right, bottom), (x, y + size.height / 2), (right, y + size.height / 2)]
+                .map(|(x, y)| rig.compositor.pixels()[(y * WINDOW.width + x) as usize])
+        };
+        assert_eq!((edges(&rig, 1), edges(&rig, 0)), ([RING_COLOUR; 6], [7; 6]));
+        rig.scene.speaks(Some(2));
+        rig.compose();
+        assert_eq!((edges(&rig, 1).contains(&RING_COLOUR), edges(&rig, 2)), (false, [RING_COLOUR; 6]));
+        for (width, height) in [(1, 1), (3, 90), (90, 3), (5, 5)] {
+            let mut pixels = vec![0; width * height];
+            ring(&mut pixels, Size { width: width as u32, height: height as u32 });
+            assert_eq!(pixels[0], RING_COLOUR);
+        }
+    }
+
+    #[test]
+    fn a_name_stands_within_a_picture_that_does_not_fill_its_tile() {
+        let mut rig = Rig::new(2);
+        rig.scene.join(0, "name".into(), rig.canvases[0].clone());
+        let (wide, tall) = (Size { width: 64, height: 8 }, Size { width: 8, height: 64 });
+        for (number, size) in [(100, wide), (101, tall)] {
+            rig.canvases[0].band(number, size, 0..size.height).unwrap().pixels().fill(0x00ff_ffff);
+            rig.scene.picture(0);
+            rig.compose();
+            let place = rig.scene.places(WINDOW)[0];
+            let picture = super::super::scale::letterbox(size, place.size);
+            let outside = |x: u32, y: u32| {
+                !(picture.x..picture.x + picture.size.width).contains(&x)
+                    || !(picture.y..picture.y + picture.size.height).contains(&y)
+            };
+            let pixel = |x: u32, y: u32| rig.compositor.pixels()[((place.y + y) * WINDOW.width + place.x + x) as usize];
+            let places = || (0..place.size.height).flat_map(|y| (0..place.size.width).map(move |x| (x, y)));
+            assert!(places().all(|(x, y)| !outside(x, y) || pixel(x, y) == 0), "{size}: bars stay black");
+            assert!(places().any(|(x, y)| !outside(x, y) && pixel(x, y) != 0x00ff_ffff), "{size}: the name is there");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::meter;
 use super::voice::{Dials, Gauges, Message, NOBODY, Said, Voice};
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::playout::{Block, Config, Stats};
@@ -122,6 +123,8 @@ pub struct Feed {
     volume: f32,
     muted: bool,
     dropped: u64,
+    /// Levels that were read, as the meter counts them.
+    levels: u8,
 }
 
 impl Feed {
@@ -136,8 +139,19 @@ impl Feed {
         table.places[place].past = Stats::default();
         let outbox = table.places[place].outbox.take();
         let (holder, generation) = (table.lend(place), places.generation.load(Ordering::Acquire));
-        let (places, mapping) = (places.clone(), None);
-        Some(Feed { places, place, holder, dials, generation, outbox, mapping, volume: 1.0, muted: false, dropped: 0 })
+        Some(Feed {
+            places: places.clone(),
+            place,
+            holder,
+            dials,
+            generation,
+            outbox,
+            mapping: None,
+            volume: 1.0,
+            muted: false,
+            dropped: 0,
+            levels: 0,
+        })
     }
 
     /// A block that `arrived` now: the sender's number, when its first frame was caught, 1 or 2 channels, interleaved samples
@@ -178,6 +192,13 @@ impl Feed {
     /// What playout is doing; counters since this feed was made.
     pub fn stats(&self) -> Stats {
         self.places.lock().places[self.place].stats()
+    }
+
+    /// How loud the voice was since the last call, before volume and mute: a level each 20 ms, as
+    /// [`speech`](eyeline_proto::media::speech) counts them; the newest seven where there were more.
+    pub fn levels(&mut self) -> impl Iterator<Item = u8> + use<> {
+        let newest = self.places.lock().places[self.place].gauges.levels(self.holder);
+        meter::levels(newest, &mut self.levels)
     }
 
     /// Blocks dropped before they reached the callback.

@@ -217,3 +217,31 @@ fn a_new_renderer_is_told_what_the_old_one_knew_and_counters_go_on() {
     rig.feeds.iter_mut().for_each(|feed| feed.volume(1.0 / 16.0));
     assert!(near(rig.run(50).last(), 0.125));
 }
+
+#[test]
+fn levels_are_of_each_voice_alone_and_before_the_listeners_volume() {
+    let mut rig = Rig::new(2);
+    rig.feeds[0].mute(true);
+    rig.run(50);
+    rig.feeds.iter_mut().for_each(|feed| drop(feed.levels()));
+    rig.run(10);
+    // A quarter of full scale is -12 dBFS.
+    for feed in &mut rig.feeds {
+        let levels: Vec<u8> = feed.levels().collect();
+        assert!((4..=6).contains(&levels.len()) && levels.iter().all(|level| (114..=115).contains(level)), "{levels:?}");
+        assert_eq!(feed.levels().count(), 0);
+    }
+    // Nobody says anything: silence is a level too.
+    rig.n += 100;
+    let mut out = vec![0.0f32; 960];
+    for step in 0..100 {
+        rig.renderer.render(at(rig.start, rig.n + step).0, AHEAD, &mut out);
+    }
+    assert_eq!(rig.feeds[1].levels().collect::<Vec<_>>(), [0; 7]);
+    // The next holder of the place has levels of its own.
+    rig.feeds.clear();
+    rig.n += 100;
+    rig.run(2);
+    rig.feeds = (0..VOICES).map(|_| rig.mixer.voice().unwrap()).collect();
+    assert!(rig.feeds.iter_mut().all(|feed| feed.levels().count() == 0));
+}

@@ -12,6 +12,7 @@ mod grid;
 mod keymap;
 pub mod keys;
 mod letters;
+mod meter;
 pub mod mixer;
 pub mod overlay;
 mod pixels;

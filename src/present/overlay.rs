@@ -9,6 +9,7 @@ mod page;
 use std::time::{Duration, Instant};
 
 use super::letters::Letters;
+use super::scale::Rect;
 use eyeline_proto::picture::Size;
 use layout::{Area, Block, Layout, Line, Place, Placed, Style};
 use page::Page;
@@ -149,20 +150,21 @@ fn help() -> Block<'static> {
 pub(super) struct Label<'a> {
     /// The key that makes it large.
     pub digit: Option<usize>,
-    /// Whose it is, in its lower edge; cut where there is no room for all.
+    /// Whose it is, in the lower edge of the picture; cut where there is no room for all.
     pub name: &'a str,
-    /// Where the name begins, in pixels from the tile's left: where the picture does.
-    pub left: u32,
+    /// Where the picture is in the tile.
+    pub picture: Rect,
     /// In the middle.
     pub notice: Option<&'a str>,
 }
 
-/// A tile lower than this has no room for a name.
+/// A picture lower than this has no room for a name.
 const LEAST_LABELLED: i64 = 32;
 
 /// Writes on a tile of `size`; `pixels` holds `size.width * size.height` words.
 pub(super) fn label(letters: &Letters, label: Label<'_>, pixels: &mut [u32], size: Size) {
-    let (width, height) = (i64::from(size.width), i64::from(size.height));
+    let Rect { x, y, size: Size { width, height } } = label.picture;
+    let [left, top, width, height] = [x, y, width, height].map(i64::from);
     let mut page = Page::new(letters, pixels, size);
     if let Some(notice) = label.notice {
         let block =
@@ -174,12 +176,11 @@ pub(super) fn label(letters: &Letters, label: Label<'_>, pixels: &mut [u32], siz
     if height < LEAST_LABELLED {
         return;
     }
-    // A twentieth of its height, and what can be read.
-    let style = Style::roomy((height / 20).clamp(10, 28));
-    let left = i64::from(label.left);
+    // A twentieth of the tile's height, and what can be read.
+    let style = Style::roomy((i64::from(size.height) / 20).clamp(10, 28));
     let digit = label.digit.map(|digit| digit.to_string());
     let begin = digit.as_ref().map_or(0, |digit| letters.width(digit, style.em) + style.em / 2);
-    let name = shortened(letters, label.name, style.em, width - left - begin - 2 * style.side);
+    let name = shortened(letters, label.name, style.em, width - begin - 2 * style.side);
     let wide = if name.is_empty() { begin - style.em / 2 } else { begin + letters.width(&name, style.em) };
     if wide <= 0 {
         return;
@@ -187,7 +188,7 @@ pub(super) fn label(letters: &Letters, label: Label<'_>, pixels: &mut [u32], siz
     let (wide, high) = (wide + 2 * style.side, style.pitch() + 2 * style.top);
     let pieces = digit.iter().map(|digit| (GREY, digit.as_str(), 0)).chain([(WHITE, name.as_str(), begin)]);
     let (line, columns) = pieces.map(|(colour, text, at)| ((colour, text), at)).unzip();
-    let area = Area { x: left, y: height - high, width: wide, height: high };
+    let area = Area { x: left, y: top + height - high, width: wide.min(width), height: high };
     page.boxed(&Placed { area, style, lines: vec![line], columns, bar: None });
 }
 
@@ -316,7 +317,8 @@ mod tests {
         let letters = Letters::new();
         let tile = |name: &str| {
             let mut pixels = vec![0x00ff_ffff; (SIZE.width * SIZE.height) as usize];
-            label(&letters, Label { digit: Some(3), name, left: 0, notice: None }, &mut pixels, SIZE);
+            let picture = Rect { x: 0, y: 0, size: SIZE };
+            label(&letters, Label { digit: Some(3), name, picture, notice: None }, &mut pixels, SIZE);
             pixels
         };
         let dark = |pixels: &[u32]| {
@@ -339,12 +341,9 @@ mod tests {
         for (width, height) in [(1, 1), (1, 90), (90, 1), (33, 33), (160, 90)] {
             let size = Size { width, height };
             let mut pixels = vec![0x00ff_ffff; (width * height) as usize];
-            label(
-                &letters,
-                Label { digit: None, name: "name", left: width / 3, notice: Some("no signal 3.2 s") },
-                &mut pixels,
-                size,
-            );
+            let picture = Rect { x: width / 3, y: 0, size: Size { width: width - width / 3, height } };
+            let label = Label { digit: None, name: "name", picture, notice: Some("no signal 3.2 s") };
+            super::label(&letters, label, &mut pixels, size);
             assert!(pixels.iter().any(|pixel| *pixel != 0x00ff_ffff), "{size}");
         }
     }

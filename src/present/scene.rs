@@ -16,6 +16,7 @@ use eyeline_proto::picture::Size;
 pub struct Scene<K> {
     tiles: Vec<Tile<K>>,
     large: Option<K>,
+    pub(super) speaks: Option<K>,
     /// Of the tile that joined last.
     serial: u64,
 }
@@ -51,6 +52,8 @@ pub(super) struct Face {
     pub(super) notice: Option<String>,
     pub(super) pictured: bool,
     pub(super) greyed: bool,
+    /// A ring around it says so.
+    pub(super) speaks: bool,
 }
 
 impl<K> Tile<K> {
@@ -79,7 +82,7 @@ impl<K> Tile<K> {
         self.left
     }
 
-    pub(super) fn face(&self, index: usize, now: Instant) -> Face {
+    pub(super) fn face(&self, index: usize, speaks: bool, now: Instant) -> Face {
         let silent = self.silent(now).map(|silent| format!("no signal {}", spoken(silent)));
         let words = (!self.pictured).then(|| self.words.clone()).filter(|words| !words.is_empty());
         Face {
@@ -88,6 +91,7 @@ impl<K> Tile<K> {
             notice: silent.or(words),
             pictured: self.pictured,
             greyed: self.quiet_since.is_some(),
+            speaks: speaks && self.quiet_since.is_none(),
         }
     }
 }
@@ -105,7 +109,7 @@ pub(super) fn spoken(silent: Duration) -> String {
 impl<K: Copy + Eq> Scene<K> {
     /// Of nobody.
     pub fn new() -> Self {
-        Scene { tiles: Vec::new(), large: None, serial: 0 }
+        Scene { tiles: Vec::new(), large: None, speaks: None, serial: 0 }
     }
 
     /// A sender is there; what it shows will be on `canvas`. `name` is printable. One that is back on the canvas it had goes on in its
@@ -155,6 +159,11 @@ impl<K: Copy + Eq> Scene<K> {
         if let Some(tile) = self.tile(id) {
             tile.quiet_since = since;
         }
+    }
+
+    /// Who speaks, for all to see where several are seen.
+    pub fn speaks(&mut self, id: Option<K>) {
+        self.speaks = id;
     }
 
     /// What is said of a sender that shows no picture.
@@ -372,10 +381,11 @@ mod tests {
     fn a_tile_says_how_long_it_is_quiet_and_what_is_waited_for_and_a_picture_ends_both() {
         let (mut scene, now) = (scene(11), Instant::now());
         scene.say(0, "sound only".into());
-        let face = |scene: &Scene<u8>, index: usize| scene.tiles()[index].face(index, now + Duration::from_millis(3240));
-        assert_eq!(face(&scene, 0).notice.as_deref(), Some("sound only"));
+        let face = |scene: &Scene<u8>, index: usize| scene.tiles()[index].face(index, true, now + Duration::from_millis(3240));
+        assert_eq!((face(&scene, 0).notice.as_deref(), face(&scene, 0).speaks), (Some("sound only"), true));
         scene.quiet(0, Some(now));
         assert_eq!((face(&scene, 0).notice.as_deref(), face(&scene, 0).greyed), (Some("no signal 3.2 s"), true));
+        assert!(!face(&scene, 0).speaks, "nothing is heard of who is quiet");
         scene.picture(0);
         assert_eq!((face(&scene, 0).notice, face(&scene, 0).greyed), (None, false));
         assert_eq!((face(&scene, 8).digit, face(&scene, 9).digit), (Some(9), None));

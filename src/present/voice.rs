@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::meter::Meter;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::playout::{Block, Config, Playout, Stats};
 use eyeline_proto::media::requests::Request;
@@ -80,16 +81,18 @@ fn duration(nanos: u64) -> Option<Duration> {
     nanos.checked_sub(1).map(Duration::from_nanos)
 }
 
-/// Playout's statistics in atomics: each value is right, two of them may be of neighbouring callbacks.
+/// Playout's statistics and the voice's newest levels in atomics: each value is right, two of them may be of neighbouring callbacks.
 #[derive(Debug, Default)]
 pub(super) struct Gauges {
     /// Whose they are.
     holder: AtomicU64,
     values: [AtomicU64; 13],
+    /// As the meter has them.
+    levels: AtomicU64,
 }
 
 impl Gauges {
-    fn store(&self, holder: u64, s: &Stats) {
+    fn store(&self, holder: u64, s: &Stats, levels: u64) {
         let values = [
             nanos(Some(s.level)),
             nanos(Some(s.target)),
@@ -106,7 +109,13 @@ impl Gauges {
             s.shed,
         ];
         self.values.iter().zip(values).for_each(|(gauge, value)| gauge.store(value, Ordering::Relaxed));
+        self.levels.store(levels, Ordering::Relaxed);
         self.holder.store(holder, Ordering::Release);
+    }
+
+    /// This holder's newest levels; none before its first callback.
+    pub(super) fn levels(&self, holder: u64) -> u64 {
+        if self.holder.load(Ordering::Acquire) == holder { self.levels.load(Ordering::Relaxed) } else { 0 }
     }
 
     /// What this holder's playout is doing; nothing before its first callback.
@@ -143,13 +152,15 @@ pub(super) struct Voice {
     holder: u64,
     /// `None` while nothing was mixed: the first sound begins with the gain that is set.
     gain: Option<f32>,
+    meter: Meter,
 }
 
 impl Voice {
     /// A voice and the end of its ring that is the feed's.
     pub(super) fn new(dials: Arc<Dials>, gauges: Arc<Gauges>, config: Config) -> (rtrb::Producer<Said>, Voice) {
         let (outbox, inbox) = rtrb::RingBuffer::new(RING);
-        let voice = Voice { inbox, dials, gauges, playout: Playout::new(config), holder: NOBODY, gain: None };
+        let voice =
+            Voice { inbox, dials, gauges, playout: Playout::new(config), holder: NOBODY, gain: None, meter: Meter::default() };
         (outbox, voice)
     }
 
@@ -191,22 +202,25 @@ impl Voice {
         // Nobody hears a step in silence.
         let mut gain = self.gain.filter(|_| sounds).unwrap_or(if leaves { 1.0 } else { wanted });
         if sounds {
+            self.meter.sound(scratch);
             for (to, from) in bus.chunks_exact_mut(CHANNELS).zip(scratch.chunks_exact(CHANNELS)) {
                 gain += (wanted - gain).clamp(-RAMP, RAMP);
                 to.iter_mut().zip(from).for_each(|(to, from)| *to += from * gain);
             }
+        } else {
+            self.meter.silence(scratch.len() / CHANNELS);
         }
         self.gain = Some(gain);
         if leaves && (!sounds || gain == 0.0) {
             self.playout.reset();
-            (self.holder, self.gain) = (NOBODY, None);
+            (self.holder, self.gain, self.meter) = (NOBODY, None, Meter::default());
         }
     }
 
     /// Says how it goes.
     pub(super) fn report(&self) {
         if self.holder != NOBODY {
-            self.gauges.store(self.holder, &self.playout.stats());
+            self.gauges.store(self.holder, &self.playout.stats(), self.meter.newest());
         }
     }
 }
@@ -233,7 +247,8 @@ mod tests {
             shed: 12,
         };
         let gauges = Gauges::default();
-        gauges.store(3, &stats);
+        gauges.store(3, &stats, 14);
         assert_eq!((gauges.load(3), gauges.load(4)), (stats, Stats::default()));
+        assert_eq!((gauges.levels(3), gauges.levels(4)), (14, 0));
     }
 }

@@ -273,17 +273,20 @@ impl Window {
         self.desktop.is_fullscreen()
     }
 
-    /// Makes the window as large as a picture, as when it is opened; not where it covers the screen, or has a size somebody
-    /// else gave it. The new size shows in a later [`Shown`].
-    pub fn fit(&mut self, picture: Size) {
+    /// Makes the window as large as a picture, as when it is opened; the new size shows in a later [`Shown`]. False, and nothing is
+    /// done, where it covers the screen, or has a size somebody else gave it.
+    pub fn fit(&mut self, picture: Size) -> bool {
+        if self.is_fullscreen() || self.surface.size() != self.asked {
+            return false;
+        }
         let size = initial_size(picture, self.desktop.screen());
-        if self.is_fullscreen() || self.surface.size() != self.asked || size == self.asked {
-            return;
+        if size != self.asked {
+            match self.desktop.resize(size) {
+                Ok(()) => self.asked = size,
+                Err(error) => debug!("another size: the display said: {error}"),
+            }
         }
-        match self.desktop.resize(size) {
-            Ok(()) => self.asked = size,
-            Err(error) => debug!("another size: the display said: {error}"),
-        }
+        true
     }
 
     /// Sets the title, made printable.

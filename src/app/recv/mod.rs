@@ -235,6 +235,7 @@ impl Recv<'_> {
                 }
             }
             if let Some(screen) = &mut self.screen {
+                screen.listen(&self.tracks);
                 if screen.turn(self.speaker.as_ref().map(Speaker::mixer))? == Turn::Quit {
                     return Ok(End::Told);
                 }

@@ -2,19 +2,21 @@
 
 use super::super::failure::Failure;
 use super::super::status::ExitCode;
+use crate::pipeline::track::Tracks;
 use crate::present::canvas::Canvas;
 use crate::present::keys::Action;
 use crate::present::mixer::Mixer;
 use crate::present::overlay::Overlay;
 use crate::present::scene::Scene;
 use crate::present::window::{self, Look, Window};
+use eyeline_proto::media::speech::Speech;
 use eyeline_proto::picture::Size;
 use eyeline_proto::session::TrackId;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The window's size before the first picture says its own.
+/// The window's size before the first picture says its own, and the least for several.
 const FIRST_SIZE: Size = Size { width: 1280, height: 720 };
 
 /// How much a press changes the volume, in percent.
@@ -46,6 +48,9 @@ pub struct Screen {
     wanted: String,
     /// The size of the picture the window was last fitted to; smaller ones of its shape are scaled up to it.
     fitted: Option<Size>,
+    /// It has room for several.
+    widened: bool,
+    speech: Speech<TrackId>,
     painted: Option<Instant>,
     /// Whose new pictures are with the display, and since when.
     seen: VecDeque<(TrackId, Instant)>,
@@ -66,6 +71,8 @@ impl Screen {
             awaited: String::new(),
             wanted: String::new(),
             fitted: None,
+            widened: false,
+            speech: Speech::new(),
             painted: None,
             seen: VecDeque::new(),
         })
@@ -100,6 +107,12 @@ impl Screen {
     /// What is said of a track that shows no picture.
     pub fn says(&mut self, track: TrackId, words: String) {
         self.scene.say(track, words);
+    }
+
+    /// Marks who speaks; to be told at every turn.
+    pub fn listen(&mut self, tracks: &Tracks) {
+        tracks.heard(&mut self.speech);
+        self.scene.speaks(self.speech.speaks(Instant::now()));
     }
 
     /// What the overlay of `i` says.
@@ -152,6 +165,9 @@ impl Screen {
                 at
             }
             _ => {
+                if !self.widened {
+                    self.widened = widen(&mut self.window);
+                }
                 let (shown, tracks) = self.window.show_scene(&mut self.scene, &self.overlay).map_err(lost)?;
                 self.seen.extend(tracks.into_iter().map(|track| (track, shown.at)));
                 shown.at
@@ -216,6 +232,12 @@ impl Screen {
             None => self.overlay.note("there is no sound", now),
         }
     }
+}
+
+/// Gives a window that was made for the small picture of one sender room for several; false where it must not be touched now.
+fn widen(window: &mut Window) -> bool {
+    let Size { width, height } = window.size();
+    (width >= FIRST_SIZE.width && height >= FIRST_SIZE.height) || window.fit(FIRST_SIZE)
 }
 
 fn lost(error: window::Error) -> Failure {
