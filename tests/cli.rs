@@ -81,7 +81,8 @@ fn a_reader_of_the_help_that_went_away_is_no_failure() {
 fn wrong_usage_is_one_message_a_hint_and_exit_code_2() {
     for (path, args, part) in [
         (SEND, &["--frobnicate"][..], "unexpected argument '--frobnicate'"),
-        (RECV, &["camera.local", "lab.local", "--output", "x.y4m"], "take one sender"),
+        (RECV, &["camera.local", "lab.local", "--output", "x.y4m"], "name it like '{name}.y4m'"),
+        (RECV, &["--output", "{name}.y4m", "--audio-output", "x.wav"], "put {name} into both"),
         (RECV, &["camera.local", "--host", "camera.local"], "is given twice"),
         (SEND, &["./talk.mp4"], "files are named by a flag, like --file"),
         (SEND, &["--size", "huge"], "write a size like 1280x720"),

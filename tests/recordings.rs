@@ -3,17 +3,31 @@
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
+#[path = "support/by_hand.rs"]
+mod by_hand;
 #[path = "support/program.rs"]
 mod program;
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
+use by_hand::ByHand;
+use eyeline::codec::encoder::Pool;
+use eyeline::codec::settings::Settings;
+use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::datagram::{FragmentHead, Message};
+use eyeline_proto::wire::record::{Media, OWN_TRACK};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
-use program::{Program, RECV, free_port, recv, send};
+use program::{Out, Program, RECV, SEND, free_port, recv, send};
 
 /// A folder of one test, gone with it.
 struct Folder(PathBuf);
@@ -156,4 +170,157 @@ fn a_reader_of_the_pictures_that_stands_still_keeps_nobody_from_the_end() {
     let there = fs::metadata(&sound).unwrap().len() - 44;
     assert_eq!(u64::from(hound::WavReader::open(&sound).unwrap().len()) * 2, there, "the sound beside it is whole");
     assert_eq!(send.stop(Signal::SIGTERM), 0);
+}
+
+/// The size of the grey pictures, and bytes of one in a file.
+const GREY: (usize, usize) = (96, 64);
+const PLANES: usize = GREY.0 * GREY.1 * 3 / 2;
+
+/// `send` with pictures of one grey, until it is told to stop.
+fn grey(luma: u8, port: u16) -> Program {
+    let mut send = Program::spawn(SEND, &format!("--file - -q 95 --host 127.0.0.1:{port}"), Stdio::piped(), Out::Stats);
+    let mut stdin = send.stdin();
+    let mut stream = format!("YUV4MPEG2 W{} H{} F20:1 Ip A1:1 C420jpeg XCOLORRANGE=FULL\n", GREY.0, GREY.1).into_bytes();
+    let frame = [&b"FRAME\n"[..], &vec![luma; GREY.0 * GREY.1], &vec![128; PLANES - GREY.0 * GREY.1]].concat();
+    thread::spawn(move || {
+        let pace = mpsc::channel::<()>();
+        loop {
+            stream.extend(&frame);
+            if stdin.write_all(&std::mem::take(&mut stream)).is_err() {
+                return;
+            }
+            // Nothing is waited for but the time.
+            let _ = pace.1.recv_timeout(Duration::from_millis(50));
+        }
+    });
+    send
+}
+
+/// How many pictures are in a file, all of which are of this grey.
+fn pictures_of(luma: u8, path: &Path) -> usize {
+    let bytes = fs::read(path).unwrap();
+    let header = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    let frames = bytes[header..].chunks(PLANES + 6);
+    frames.clone().for_each(|frame| {
+        assert!(frame.starts_with(b"FRAME\n") && frame.len() == PLANES + 6, "{}: no whole picture", path.display());
+        let strange = frame[6..][..GREY.0 * GREY.1].iter().find(|found| found.abs_diff(luma) > 4);
+        assert_eq!(strange, None, "{}: a picture of somebody else", path.display());
+    });
+    frames.count()
+}
+
+/// Waits until so many more pictures of each of the senders there are have come.
+fn more(recv: &mut Program, senders: usize, pictures: u64) {
+    recv.forget_stats();
+    let whole = |stats: &serde_json::Value| -> Vec<u64> {
+        stats["tracks"].as_array().unwrap().iter().map(|track| track["whole"].as_u64().unwrap()).collect()
+    };
+    let before = whole(&recv.stats_with(|stats| whole(stats).len() == senders));
+    recv.stats_with(|stats| {
+        whole(stats).iter().zip(&before).filter(|(now, before)| **now >= **before + pictures).count() == senders
+    });
+}
+
+#[test]
+fn each_sender_has_files_of_its_own_which_are_finished_when_it_leaves() {
+    let folder = Folder::new("each");
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_string();
+    let named = |behind: &str| folder.0.join(format!("{host}{behind}"));
+    // A recording of yesterday is no sender's to write over.
+    fs::write(named("-2.wav"), "precious").unwrap();
+    let port = free_port();
+    let pattern = folder.0.join("{name}");
+    let files = format!("--output {0}.y4m --audio-output {0}.wav", pattern.display());
+    let mut recv = recv(&format!("-p {port} --stats json {files}"));
+    recv.said("waiting on port");
+    let written = |behind: &str| {
+        format!("is written to {} and {}", named(&format!("{behind}.y4m")).display(), named(&format!("{behind}.wav")).display())
+    };
+    let first = grey(60, port);
+    recv.said(&written(""));
+    let mut second = grey(180, port);
+    recv.said(&written("-3"));
+    let third = send(&format!("--test -s 160x120 --host 127.0.0.1:{port}"));
+    recv.said(&written("-4"));
+    more(&mut recv, 3, 20);
+    assert_eq!(second.stop(Signal::SIGTERM), 0);
+    // The others go on, and its file can be looked at.
+    recv.said(&format!("{}: ", named("-3.y4m").display()));
+    assert!(pictures_of(180, &named("-3.y4m")) >= 20);
+    recv.said(&format!("no sound came of {host}: nothing is written"));
+    let fourth = grey(120, port);
+    recv.said(&written("-5"));
+    more(&mut recv, 3, 20);
+    assert_eq!(recv.stop(Signal::SIGTERM), 0, "{}", recv.heard());
+    let left = ["-2.wav", "-3.y4m", "-4.wav", "-4.y4m", "-5.y4m", ".y4m"].map(|behind| format!("{host}{behind}"));
+    assert_eq!(folder.names(), left);
+    assert!(is_precious(&named("-2.wav")));
+    assert!(pictures_of(60, &named(".y4m")) >= 40 && pictures_of(120, &named("-5.y4m")) >= 20);
+    assert!(fs::read(named("-4.y4m")).unwrap().starts_with(b"YUV4MPEG2 W160 H120 F30:1 "));
+    let wav = hound::WavReader::open(named("-4.wav")).unwrap();
+    let frame = 160 * 120 * 3 / 2 + 6;
+    let (heard, seen) =
+        (f64::from(wav.duration()) / 48_000.0, (fs::metadata(named("-4.y4m")).unwrap().len() / frame) as f64 / 30.0);
+    assert!((heard - seen).abs() < 1.0 && heard > 1.0, "{heard:.2} s of sound for {seen:.2} s of pictures");
+    drop((first, third, fourth));
+}
+
+#[test]
+fn a_sender_that_calls_itself_a_path_is_written_in_the_folder_and_nowhere_else() {
+    let folder = Folder::new("hostile");
+    fs::create_dir(folder.0.join("to")).unwrap();
+    let port = free_port();
+    let mut recv = recv(&format!("-p {port} --stats json --output {}/to/{{name}}.y4m", folder.0.display()));
+    recv.said("waiting on port");
+    let (tell, slices) = mpsc::channel();
+    let tell = std::sync::Mutex::new(tell);
+    let pool = Pool::new(1, move |slice| tell.lock().unwrap().send(slice).unwrap()).unwrap();
+    let size = Size { width: 96, height: 64 };
+    let picture = Picture::new(std::time::Instant::now(), size, Body::Planes(Sampling::Grey, vec![90; 96 * 64].into()));
+    pool.encode(0, picture, MediaTime::ZERO, Settings { quality: 80, position: None }).unwrap();
+    drop(pool);
+    let slices: Vec<_> = slices.iter().collect();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut senders = Vec::new();
+    for (name, file) in [("../evil", "_evil.y4m"), ("/etc/passwd", "_etc_passwd.y4m"), ("", "sender.y4m"), ("..", "sender-2.y4m")]
+    {
+        let mut sender = ByHand::called(name, port, [127, 0, 0, 1], (Media::LIVE, Media::NONE));
+        for slice in &slices {
+            let head = FragmentHead { picture: 0, slice: slice.index, last_slice: slice.count - 1, index: 0, last_index: 0 };
+            sender.send(&socket, port, &Message::Fragment(OWN_TRACK, head, &slice.body));
+        }
+        let line = recv.said(" is written to ");
+        assert!(line.ends_with(&format!("/to/{file}")), "{line}");
+        senders.push(sender);
+    }
+    recv.stats_with(|stats| stats["whole"] == senders.len());
+    assert_eq!(recv.stop(Signal::SIGTERM), 0, "{}", recv.heard());
+    assert_eq!(folder.names(), ["to"]);
+    let mut names: Vec<_> = fs::read_dir(folder.0.join("to")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["_etc_passwd.y4m", "_evil.y4m", "sender-2.y4m", "sender.y4m"]);
+}
+
+#[test]
+fn a_file_that_ends_early_ends_no_other_and_is_heard_of_in_the_exit_code() {
+    let folder = Folder::new("early");
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_string();
+    // The first sender's name leads to a disk that is full.
+    symlink("/dev/full", folder.0.join(format!("{host}.y4m"))).unwrap();
+    let port = free_port();
+    let mut recv = recv(&format!("-p {port} --stats json --overwrite --output {}/{{name}}.y4m", folder.0.display()));
+    recv.said("waiting on port");
+    let (_second, _first);
+    {
+        let mut first = grey(60, port);
+        recv.said(&format!("{host}.y4m"));
+        let second = grey(180, port);
+        recv.said(&format!("error: no space left for {}/{host}.y4m", folder.0.display()));
+        more(&mut recv, 2, 20);
+        assert_eq!(first.stop(Signal::SIGTERM), 0);
+        (_first, _second) = (first, second);
+    }
+    more(&mut recv, 1, 5);
+    assert_eq!(recv.stop(Signal::SIGTERM), 1, "{}", recv.heard());
+    assert!(pictures_of(180, &folder.0.join(format!("{host}-2.y4m"))) >= 20);
 }

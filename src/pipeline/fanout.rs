@@ -32,13 +32,25 @@ pub struct Config {
     pub files: Option<record::Inlets>,
 }
 
+/// What takes one track.
+struct Sinks {
+    shown: Box<dyn EncodedSink>,
+    written: Option<Box<dyn EncodedSink>>,
+}
+
 /// See the module text.
 pub struct Fanout {
     config: Config,
-    sinks: BTreeMap<TrackId, Vec<Box<dyn EncodedSink>>>,
+    sinks: BTreeMap<TrackId, Sinks>,
     /// Who was here, is gone and may come back.
     left: BTreeSet<PeerId>,
     tell: Box<dyn FnMut(Event) + Send>,
+}
+
+impl Sinks {
+    fn all(&mut self) -> impl Iterator<Item = &mut Box<dyn EncodedSink>> {
+        self.written.iter_mut().chain([&mut self.shown])
+    }
 }
 
 impl Fanout {
@@ -53,14 +65,18 @@ impl Fanout {
     }
 
     fn sinks(&mut self, track: TrackId) -> impl Iterator<Item = &mut Box<dyn EncodedSink>> {
-        self.sinks.get_mut(&track).into_iter().flatten()
+        self.sinks.get_mut(&track).into_iter().flat_map(Sinks::all)
     }
 
     /// A sender is here: it goes on where it was, or from the start.
     fn up(&mut self, peer: PeerId, again: bool, film: bool) {
         self.left.remove(&peer);
         let id = TrackId { peer, track: 0 };
-        if again && self.sinks.contains_key(&id) {
+        if again && let Some(sinks) = self.sinks.get_mut(&id) {
+            // Files that ended with it are not gone on with.
+            if sinks.written.is_none() {
+                sinks.written = written(&self.config, id, film);
+            }
             return;
         }
         let over: Vec<TrackId> = self.sinks.keys().copied().filter(|known| self.left.contains(&known.peer)).collect();
@@ -70,13 +86,19 @@ impl Fanout {
     }
 
     fn open(&mut self, id: TrackId, film: bool) {
-        let Config { tracks, announced, hold, screening, mixer, files } = &self.config;
+        let Config { tracks, announced, hold, screening, mixer, .. } = &self.config;
         let voice = mixer.as_ref().and_then(Mixer::voice);
         let track = Track::new(id, hold.clone(), announced, screening.as_deref(), voice);
         tracks.add(track.clone());
-        let shown: Box<dyn EncodedSink> = Box::new(Show::new(track, film));
-        let written = files.as_ref().map(|files| Box::new(files.track(id, film)) as Box<dyn EncodedSink>);
-        self.sinks.insert(id, written.into_iter().chain([shown]).collect());
+        let written = written(&self.config, id, film);
+        self.sinks.insert(id, Sinks { shown: Box::new(Show::new(track, film)), written });
+    }
+
+    /// All of these tracks that is to be written has come: files of their own are finished now, while what is seen of them may stay.
+    fn finish_files(&mut self, of: impl Fn(TrackId) -> bool) {
+        if self.config.files.as_ref().is_some_and(record::Inlets::are_of_each) {
+            self.sinks.iter_mut().filter(|(track, _)| of(**track)).for_each(|(_, sinks)| sinks.written = None);
+        }
     }
 
     fn end(&mut self, id: TrackId) {
@@ -97,12 +119,16 @@ impl Fanout {
             }
             Event::Clock(peer, mapping) => {
                 let theirs = self.sinks.iter_mut().filter(|(track, _)| track.peer == peer);
-                theirs.flat_map(|(_, sinks)| sinks).for_each(|sink| sink.clock(mapping));
+                theirs.flat_map(|(_, sinks)| sinks.all()).for_each(|sink| sink.clock(mapping));
             }
             event => {
                 match &event {
                     Event::SenderUp { peer, again, film, .. } => self.up(*peer, *again, *film),
-                    Event::SenderDown { peer, .. } => drop(self.left.insert(*peer)),
+                    Event::SenderDown { peer, .. } => {
+                        self.left.insert(*peer);
+                        self.finish_files(|track| track.peer == *peer);
+                    }
+                    Event::Finished(ended) => self.finish_files(|track| track == *ended),
                     Event::Track(track, announced) => self.sinks(*track).for_each(|sink| sink.format(announced.format)),
                     _ => {}
                 }
@@ -110,6 +136,11 @@ impl Fanout {
             }
         }
     }
+}
+
+/// What writes this track, if anything does.
+fn written(config: &Config, id: TrackId, film: bool) -> Option<Box<dyn EncodedSink>> {
+    config.files.as_ref().map(|files| Box::new(files.track(id, film)) as Box<dyn EncodedSink>)
 }
 
 #[cfg(test)]

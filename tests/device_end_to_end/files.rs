@@ -126,3 +126,49 @@ fn the_end_of_a_film_ends_everybody_who_watched_it_and_one_who_left_before_chang
     assert_eq!(Y4m::read(&outs[0]).pictures.len(), film.times().len());
     assert!((4..=film.times().len()).contains(&Y4m::read(&outs[1]).pictures.len()));
 }
+
+#[test]
+fn films_of_several_senders_are_each_whole_in_files_of_their_own() {
+    let dir = folder("each");
+    let films = [
+        Recipe { name: "one.mkv", ..SMALL },
+        Recipe {
+            name: "other.mkv",
+            size: "272x208",
+            filter: "trim=duration=1.2,hflip",
+            sound: "atrim=duration=1.2,volume=0.5",
+            ..SMALL
+        },
+    ];
+    let films = films.map(|recipe| recipe.make(&dir));
+    let out = dir.join("out");
+    let _ = std::fs::remove_dir_all(&out);
+    std::fs::create_dir(&out).unwrap();
+    let ports = [(); 2].map(|()| free_port());
+    let mut sends: Vec<_> =
+        films.iter().zip(ports).map(|(film, port)| send(&format!("--file {} -q 90 -p {port}", film.text()))).collect();
+    sends.iter_mut().for_each(|send| drop(send.said("waiting on port")));
+    let files = format!("--output {0}/{{name}}.y4m --audio-output {0}/{{name}}.wav", out.display());
+    let mut recv = recv(&format!("--host 127.0.0.1:{} --host 127.0.0.1:{} {files}", ports[0], ports[1]));
+    recv.said("the end: everything is here");
+    assert_eq!(recv.ended(), 0, "{}", recv.heard());
+    assert!(sends.iter_mut().all(|send| send.ended() == 0));
+    let mut arrived: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).collect();
+    arrived.retain(|path| path.extension().is_some_and(|kind| kind == "y4m"));
+    assert_eq!(arrived.len(), 2, "{}", recv.heard());
+    for (film, size) in films.iter().zip([(320, 240), (272, 208)]) {
+        let wanted = film.pictures(size);
+        // Who comes first has the name without a number.
+        let (path, pictures) =
+            arrived.iter().map(|path| (path, Y4m::read(path))).find(|(_, y4m)| y4m.size == size).expect("a file of this size");
+        assert_eq!(pictures.pictures.len(), wanted.len(), "{}", film.text());
+        for (k, (arrived, wanted)) in pictures.pictures.iter().zip(&wanted).enumerate() {
+            let alike = psnr(arrived, wanted);
+            assert!(alike >= 36.0, "{}, picture {k}: {alike:.1} dB", film.text());
+        }
+        let (sound, channels) = crate::measure::wav(&path.with_extension("wav"));
+        let wanted = film.sound(channels);
+        let (alike, _) = crate::measure::correlation(&sound, &wanted, -480..=480);
+        assert!(alike > 0.99 && sound.len().abs_diff(wanted.len()) < 4800, "{}: {alike}, {} samples", film.text(), sound.len());
+    }
+}

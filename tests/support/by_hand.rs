@@ -1,5 +1,7 @@
 //! A peer made by hand, over real sockets: comes in as everybody does, and says what it is told to.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -19,7 +21,12 @@ pub struct ByHand {
 
 impl ByHand {
     /// Shakes hands from this address of the machine and says hello, with what it offers and wants.
-    pub fn greet(port: u16, from: [u8; 4], (offers, wants): (Media, Media)) -> ByHand {
+    pub fn greet(port: u16, from: [u8; 4], media: (Media, Media)) -> ByHand {
+        ByHand::called("by hand", port, from, media)
+    }
+
+    /// The same by another name.
+    pub fn called(name: &str, port: u16, from: [u8; 4], (offers, wants): (Media, Media)) -> ByHand {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
         socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).unwrap();
@@ -48,7 +55,7 @@ impl ByHand {
             token: [1; 16],
             connection: 1,
             key: *key.as_bytes(),
-            name: "by hand".to_string(),
+            name: name.to_string(),
         };
         let (mut plain, mut sealed) = (Vec::new(), Vec::new());
         Record::Hello(hello).encode(&mut plain);

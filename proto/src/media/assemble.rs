@@ -4,7 +4,7 @@
 //! are one [`AccessUnit`]. A slice whose head cannot be is as good as lost. A picture of which no slice is whole gives none: the gap in the
 //! numbers tells the writer. Bodies are shared, never copied.
 //!
-//! Capacity: so many bytes of pictures that are not settled yet, as whoever makes it says; above it the oldest goes, never for the sake of
+//! Capacity: so many bytes of pictures that are not settled yet, as whoever has it says; above it the oldest goes, never for the sake of
 //! an older one.
 
 use super::depacketizer::{Part, Settled, Slice};
@@ -76,6 +76,16 @@ impl Assembly {
     /// Nothing has come. It holds so many bytes.
     pub fn new(limit: usize) -> Self {
         Assembly { units: BTreeMap::new(), bytes: 0, limit }
+    }
+
+    /// It holds so many bytes from now on. What is there already stays until the next slice comes.
+    pub fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Bytes of all bodies that it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// A slice is whole.

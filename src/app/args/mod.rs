@@ -5,6 +5,7 @@
 //! [`Common::warnings`], said once the log exists. Whether a device, film or host exists is found out by those who open it.
 
 mod key;
+pub mod pattern;
 pub mod recv;
 pub mod send;
 pub mod units;

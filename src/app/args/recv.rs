@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+use super::pattern::{self, Pattern};
 use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
 use crate::pipeline::record::Format;
 use crate::present::writers::Overwrite;
@@ -23,11 +24,22 @@ pub enum Speaker {
     Named(String),
 }
 
+/// Where pictures or sound are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Of one sender.
+    Stdout,
+    /// Of one sender.
+    File(PathBuf),
+    /// A file for each sender.
+    Each(Pattern),
+}
+
 /// Where pictures are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// A file, or stdout where there is none.
-    pub path: Option<PathBuf>,
+    /// Which file, or files.
+    pub place: Place,
     /// Decided by the file's name.
     pub format: Format,
 }
@@ -45,8 +57,8 @@ pub struct Recv {
     pub speaker: Speaker,
     /// Where pictures are written, if anywhere.
     pub output: Option<Output>,
-    /// The WAV file sound is written to, if any.
-    pub audio_output: Option<PathBuf>,
+    /// Where sound is written as WAV, if anywhere.
+    pub audio_output: Option<Place>,
     /// What files may be written over.
     pub overwrite: Overwrite,
     /// When pictures and sound are due.
@@ -60,6 +72,7 @@ Examples:
   recv --host camera.local -f --speaker usb   fill the screen, sound on another speaker
   recv --host lab --host attic                two cameras side by side
   recv --no-window --output a.y4m --audio-output a.wav
+  recv --output {name}.y4m --audio-output {name}.wav
   recv --no-window --no-audio --output - | ffmpeg -i - talk.mp4
 
 Keys in the window: q quit, f or F11 fullscreen, Esc leaves it, space freeze,
@@ -106,15 +119,17 @@ struct Flags {
     #[arg(long, value_name = "auto|DUR", value_parser = latency, default_value = "auto", help_heading = "What to do with it")]
     latency: Latency,
 
-    /// Write pictures as y4m, or, when its name ends in .mjpeg or .mjpg, as the JPEGs that came; `-` is y4m on stdout
+    /// Write pictures as y4m, or, when its name ends in .mjpeg or .mjpg, as the JPEGs that came; `-` is y4m on stdout. Of one
+    /// sender, or, where its name has `{name}` in it, a file for each, called by the sender's name
     #[arg(long, value_name = "FILE", help_heading = "What to do with it")]
     output: Option<PathBuf>,
 
-    /// Write sound as WAV, in step with --output
+    /// Write sound as WAV, in step with --output; of one sender, or with `{name}` a file for each
     #[arg(long, value_name = "FILE", help_heading = "What to do with it")]
     audio_output: Option<PathBuf>,
 
-    /// Write over whatever is there by these names: on a terminal they must be new, elsewhere new or files of yours
+    /// Write over whatever is there by these names: on a terminal they must be new, elsewhere new or files of yours; with
+    /// `{name}` files that are there are left, and a number makes the name new
     #[arg(long, help_heading = "What to do with it")]
     overwrite: bool,
 
@@ -137,7 +152,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         return Ok(aside);
     }
     let output = flags.output.map(output).transpose()?;
-    if output.as_ref().is_some_and(|output| output.path.is_none()) {
+    if output.as_ref().is_some_and(|output| output.place == Place::Stdout) {
         if flags.common.stats.is_some() {
             return Err(Wrong::conflict("--output - and --stats json both want stdout: give --output a file"));
         }
@@ -146,19 +161,9 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
             return Err(Wrong(ErrorKind::ValueValidation, sentence.into()));
         }
     }
-    if let Some(path) = &flags.audio_output {
-        if path.as_os_str() == "-" {
-            return Err(Wrong::conflict("--audio-output needs a file: only pictures can go to stdout"));
-        }
-        if let Some(kind) = other_kind(path, &["wav", "wave"]) {
-            let name = path.display();
-            return Err(Wrong::conflict(format!(
-                "--audio-output writes WAV, and {name} promises {kind}: give it a .wav name, and convert that: ffmpeg -i sound.wav {name}"
-            )));
-        }
-        if output.as_ref().is_some_and(|output| output.path.as_ref() == Some(path)) {
-            return Err(Wrong::conflict("--output and --audio-output name the same file: give each its own"));
-        }
+    let audio_output = flags.audio_output.map(audio_output).transpose()?;
+    if let (Some(output), Some(sound)) = (&output, &audio_output) {
+        fit(&output.place, sound)?;
     }
     let speaker = match flags.speaker {
         _ if flags.no_audio => Speaker::Off,
@@ -166,17 +171,27 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         Some(which) => Speaker::Named(which),
     };
     let common = flags.common.resolve([flags.dial, flags.host].concat(), env, Vec::new())?;
-    if (output.is_some() || flags.audio_output.is_some()) && common.meet.dial.len() > 1 {
-        let sentence = "--output and --audio-output take one sender, and several hosts are given: start a `recv` with files of its own for each";
-        return Err(Wrong::conflict(sentence));
-    }
-    let (window, fullscreen, audio_output, latency) = (!flags.no_window, flags.fullscreen, flags.audio_output, flags.latency);
+    let (window, fullscreen, latency) = (!flags.no_window, flags.fullscreen, flags.latency);
     let overwrite = match (flags.overwrite, env.on_terminal) {
         (true, _) => Overwrite::Anything,
         (false, true) => Overwrite::Nothing,
         (false, false) => Overwrite::Own,
     };
-    Ok(Command::Run(Box::new(Recv { common, window, fullscreen, speaker, output, audio_output, overwrite, latency })))
+    let recv = Recv { common, window, fullscreen, speaker, output, audio_output, overwrite, latency };
+    if recv.takes_one() && recv.common.meet.dial.len() > 1 {
+        let sentence = "without {name} a file takes one sender, and several hosts are given: name it like '{name}.y4m', or '{name}.wav' for \
+                        sound, and each sender has its own";
+        return Err(Wrong::conflict(sentence));
+    }
+    Ok(Command::Run(Box::new(recv)))
+}
+
+impl Recv {
+    /// Whether something is written that has room for one sender alone.
+    pub fn takes_one(&self) -> bool {
+        let places = self.output.iter().map(|output| &output.place).chain(&self.audio_output);
+        places.into_iter().any(|place| matches!(place, Place::Stdout | Place::File(_)))
+    }
 }
 
 /// The longest latency: what is held fits memory, and nobody talks over more.
@@ -196,7 +211,7 @@ fn latency(text: &str) -> Result<Latency, String> {
 
 fn output(path: PathBuf) -> Result<Output, Wrong> {
     if path.as_os_str() == "-" {
-        return Ok(Output { path: None, format: Format::Y4m });
+        return Ok(Output { place: Place::Stdout, format: Format::Y4m });
     }
     if let Some(kind) = other_kind(&path, &[]) {
         let name = path.display();
@@ -205,7 +220,43 @@ fn output(path: PathBuf) -> Result<Output, Wrong> {
         )));
     }
     let format = if matches!(extension(&path).as_str(), "mjpeg" | "mjpg") { Format::Mjpeg } else { Format::Y4m };
-    Ok(Output { path: Some(path), format })
+    Ok(Output { place: place("--output", path)?, format })
+}
+
+fn audio_output(path: PathBuf) -> Result<Place, Wrong> {
+    if path.as_os_str() == "-" {
+        return Err(Wrong::conflict("--audio-output needs a file: only pictures can go to stdout"));
+    }
+    if let Some(kind) = other_kind(&path, &["wav", "wave"]) {
+        let name = path.display();
+        return Err(Wrong::conflict(format!(
+            "--audio-output writes WAV, and {name} promises {kind}: give it a .wav name, and convert that: ffmpeg -i sound.wav {name}"
+        )));
+    }
+    place("--audio-output", path)
+}
+
+fn place(flag: &str, path: PathBuf) -> Result<Place, Wrong> {
+    if pattern::in_folder(&path, pattern::NAME) {
+        let path = path.display();
+        return Err(Wrong::conflict(format!("{flag} {path}: {{name}} can be in the name of a file, not of a folder")));
+    }
+    Ok(Pattern::of(&path).map_or(Place::File(path), Place::Each))
+}
+
+/// Whether pictures and sound can be written to these two.
+fn fit(output: &Place, sound: &Place) -> Result<(), Wrong> {
+    let sentence = match (output, sound) {
+        (one, other) if one == other => "--output and --audio-output name the same file: give each its own",
+        (Place::Each(_), Place::File(_)) => {
+            "--output has {name}, a file for each sender, and --audio-output takes one sender: put {name} into both, or into none"
+        }
+        (Place::Stdout | Place::File(_), Place::Each(_)) => {
+            "--audio-output has {name}, a file for each sender, and --output takes one sender: put {name} into both, or into none"
+        }
+        _ => return Ok(()),
+    };
+    Err(Wrong::conflict(sentence))
 }
 
 /// The kind of file that this name promises, if it is one that is not written.
@@ -257,7 +308,6 @@ mod tests {
         let meet = |flags: &str| config(flags).common.meet;
         assert_eq!(meet("recv a --host b").dial.len(), 2);
         assert_eq!(meet("recv camera.local"), meet("recv --host camera.local"));
-        assert!(refusal("recv a b --audio-output x.wav").contains("take one sender"));
         assert!(meet("recv a").wait.is_none() && meet("recv a --wait").wait.is_some());
     }
 
@@ -277,19 +327,39 @@ mod tests {
     fn sound_is_played_where_the_user_says() {
         assert_eq!(config("recv --speaker 1").speaker, Speaker::Named("1".into()));
         let silent = config("recv --no-audio --audio-output a.wav");
-        assert_eq!((silent.speaker, silent.audio_output), (Speaker::Off, Some("a.wav".into())));
+        assert_eq!((silent.speaker, silent.audio_output), (Speaker::Off, Some(Place::File("a.wav".into()))));
         assert!(refusal("recv --no-audio --speaker 1").contains("cannot be used with"));
     }
 
     #[test]
     fn the_name_of_the_output_decides_its_format() {
         let output = |line| config(line).output.unwrap();
-        let file = |name: &str, format| Output { path: Some(name.into()), format };
+        let file = |name: &str, format| Output { place: Place::File(name.into()), format };
         assert_eq!(output("recv --output a.mjpeg"), file("a.mjpeg", Format::Mjpeg));
         assert_eq!(output("recv --output a.MJPG"), file("a.MJPG", Format::Mjpeg));
         assert_eq!(output("recv --output a.y4m"), file("a.y4m", Format::Y4m));
         assert_eq!(output("recv --output plain"), file("plain", Format::Y4m));
-        assert_eq!(output("recv --output -"), Output { path: None, format: Format::Y4m });
+        assert_eq!(output("recv --output -"), Output { place: Place::Stdout, format: Format::Y4m });
+        let each = |name: &str, format| Output { place: Place::Each(Pattern::of(Path::new(name)).unwrap()), format };
+        assert_eq!(output("recv --output to/{name}.y4m"), each("to/{name}.y4m", Format::Y4m));
+        assert_eq!(output("recv --output of-{name}.MJPEG"), each("of-{name}.MJPEG", Format::Mjpeg));
+    }
+
+    #[test]
+    fn a_file_takes_one_sender_unless_each_has_its_own() {
+        for one in ["--output x.y4m", "--output -", "--audio-output x.wav"] {
+            assert!(config(&format!("recv {one}")).takes_one() && config(&format!("recv a --wait {one}")).takes_one(), "{one}");
+            let sentence = refusal(&format!("recv a b {one}"));
+            assert!(sentence.contains("without {name} a file takes one sender, and several hosts are given"), "{sentence}");
+        }
+        for each in ["--output {name}.y4m", "--audio-output {name}.wav", "--output {name}.mjpg --audio-output {name}.wav"] {
+            assert!(!config(&format!("recv a b --wait {each}")).takes_one(), "{each}");
+        }
+        for both in ["--output {name}.y4m --audio-output a.wav", "--output - --audio-output {name}.wav"] {
+            assert!(refusal(&format!("recv {both}")).contains("put {name} into both, or into none"), "{both}");
+        }
+        assert!(refusal("recv --output {name} --audio-output {name}").contains("the same file"));
+        assert!(refusal("recv --output {name}/a.y4m").contains("{name} can be in the name of a file, not of a folder"));
     }
 
     #[test]

@@ -1,80 +1,402 @@
 //! `--output` and `--audio-output`: claims the names, and says what the files hold in the end.
+//!
+//! Without `{name}` there is one set of files, claimed before anybody is told that we are here. With it each sender has its own, made when
+//! it comes and finished when it leaves; a failure of one is said at once and ends no other, and who fails for want of a name or of space
+//! is heard of in the exit code.
 
-use super::super::args::recv::Recv;
+use super::super::args::pattern::Pattern;
+use super::super::args::recv::{Place, Recv};
 use super::super::failure::{Code, Failure};
-use super::super::notes::Notes;
 use super::super::status::ExitCode;
-use super::Note;
+use crate::net::Commands;
 use crate::pipeline::decode::Announced;
-use crate::pipeline::record::{self, Outcome, Recorder};
+use crate::pipeline::lock;
+use crate::pipeline::record::{self, Format, Inlets, LastResort, Outcome, Queues, Recorder, What};
 use crate::present::exit_hook::ExitHook;
-use crate::present::writers::{self, Target};
+use crate::present::writers::{self, Overwrite, Target};
+use eyeline_proto::session::TrackId;
+use eyeline_proto::session::receiver::{Command, MOST_SENDERS};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// Bytes of decoded pictures between all decoders and the disk, beyond one each: four of 3840x2160.
+const DECODED: usize = 64 << 20;
+
+/// Files of one run: whoever may come and go as it likes fills no folder.
+const MOST_FILES: usize = 1000;
+
+/// Numbers behind a name: as many digits as [`Pattern`] has room for.
+const MOST_NUMBER: u32 = 9999;
 
 /// See the module text.
 pub struct Files {
-    /// What writes them.
-    pub recorder: Recorder,
+    inlets: Inlets,
+    names: Option<Names>,
+    writing: Vec<Writing>,
+    made_with: MadeWith,
+    last_resorts: LastResorts,
+    next: u64,
+    anything: bool,
+    /// A file ended before its sender did.
+    broken: bool,
+    failed: Option<Failure>,
     /// Where there is a window: Xlib may end the process.
     _exit: Option<ExitHook>,
 }
 
+/// What every set of files is made with.
+struct MadeWith {
+    ready: Option<Announced>,
+    back: record::Back,
+    tell: record::Tell,
+    decoded: usize,
+}
+
+type LastResorts = Arc<Mutex<BTreeMap<u64, LastResort>>>;
+
+/// One set of files.
+struct Writing {
+    key: u64,
+    /// Whose, where each sender has its own.
+    of: Option<Of>,
+    recorder: Recorder,
+    /// Pictures in it that were asked for.
+    counted: u32,
+}
+
+struct Of {
+    track: TrackId,
+    name: String,
+    paths: Vec<PathBuf>,
+}
+
 impl Files {
     /// Opens what is asked for; `None` if nothing is.
-    pub fn open(config: &Recv, ready: &Announced, notes: &Notes<Note>) -> Result<Option<Files>, Failure> {
-        if config.output.is_none() && config.audio_output.is_none() {
+    pub fn open(config: &Recv, ready: &Announced) -> Result<Option<Files>, Failure> {
+        let what = What { pictures: config.output.is_some(), sound: config.audio_output.is_some() };
+        if !what.pictures && !what.sound {
             return Ok(None);
         }
-        // Both names, before anything is made.
-        let claim = |path: Option<&Path>| Target::claim(path, config.overwrite).code(ExitCode::Failed);
-        let pictures = config.output.as_ref().map(|output| Ok((output.format, claim(output.path.as_deref())?))).transpose()?;
-        let sound = config.audio_output.as_deref().map(|path| claim(Some(path))).transpose()?;
+        let tell =
+            Arc::new(|left: record::LeftOut| tracing::warn!("picture {} is left out of the file: {}", left.picture, left.error));
+        let names = (!config.takes_one()).then(|| Names::of(config));
+        let decoded = if names.is_some() { DECODED / MOST_SENDERS } else { DECODED };
         // Latency is what the window shows, where there is one.
         let ready = (!config.window).then(|| ready.clone());
-        let notes = notes.clone();
-        let tell = Arc::new(move |note| match note {
-            record::Note::Ended => notes.tell(Note::FileEnded),
-            record::Note::LeftOut { picture, error } => tracing::warn!("picture {picture} is left out of the file: {error}"),
+        let made_with = MadeWith { ready, back: record::Back::default(), tell, decoded };
+        let last_resorts = LastResorts::default();
+        let mut files = Files {
+            inlets: Inlets::each(what),
+            names,
+            writing: Vec::new(),
+            made_with,
+            last_resorts: last_resorts.clone(),
+            next: 0,
+            anything: false,
+            broken: false,
+            failed: None,
+            _exit: config.window.then(|| ExitHook::new(move || finish_anyway(&last_resorts))),
+        };
+        if files.names.is_none() {
+            let (inlets, queues) = Inlets::one(what);
+            files.inlets = inlets;
+            // Both names, before anything is made.
+            let claim = |place: &Place| {
+                let path = match place {
+                    Place::File(path) => Some(path.as_path()),
+                    Place::Stdout | Place::Each(_) => None,
+                };
+                Target::claim(path, config.overwrite).code(ExitCode::Failed)
+            };
+            let pictures = config.output.as_ref().map(|output| Ok((output.format, claim(&output.place)?))).transpose()?;
+            let sound = config.audio_output.as_ref().map(claim).transpose()?;
+            files.start(None, queues, (pictures, sound))?;
+        }
+        Ok(Some(files))
+    }
+
+    fn start(&mut self, of: Option<Of>, queues: Queues, (pictures, sound): Targets) -> Result<(), Failure> {
+        let MadeWith { ready, back, tell, decoded } = &self.made_with;
+        let (ready, back, tell, decoded) = (ready.clone(), back.clone(), tell.clone(), *decoded);
+        let config = record::Config { queues, pictures, sound, decoded, ready, back, tell };
+        let mut recorder = Recorder::start(config).code(ExitCode::Failed)?;
+        let key = self.next;
+        self.next += 1;
+        if self._exit.is_some() {
+            lock(&self.last_resorts).extend(recorder.last_resort().map(|last_resort| (key, last_resort)));
+        }
+        self.writing.push(Writing { key, of, recorder, counted: 0 });
+        Ok(())
+    }
+
+    /// What tracks are written through.
+    pub fn inlets(&self) -> Inlets {
+        self.inlets.clone()
+    }
+
+    /// Where the session is told of what is written.
+    pub fn connect(&self, commands: Commands<Command>) {
+        // Set once.
+        let _ = self.made_with.back.set(commands);
+    }
+
+    /// A sender is here: where each has its own files, they are made now. Which, for the user.
+    pub fn sender_came(&mut self, track: TrackId, name: &str) -> Option<String> {
+        let names = self.names.as_mut()?;
+        let queues = self.inlets.take(track)?;
+        let claimed = names.claim(name);
+        let made = claimed.and_then(|(targets, paths)| {
+            let list: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+            let of = Of { track, name: name.to_string(), paths };
+            self.start(Some(of), queues.clone(), targets)?;
+            Ok(format!("{name} is written to {}", list.join(" and ")))
         });
-        let mut recorder = Recorder::start(record::Config { pictures, sound, ready, tell }).code(ExitCode::Failed)?;
-        let last_resort = if config.window { recorder.last_resort() } else { None };
-        let _exit = last_resort.map(|last_resort| {
-            ExitHook::new(move || {
-                let finished = if last_resort.finish() { "the files are finished" } else { "the files could not be finished" };
-                // What a thread keeps for itself is gone on this one, the log's buffer too.
-                let _ = writeln!(std::io::stderr(), "error: the display is gone, or it took the window away; {finished}");
-            })
-        });
-        Ok(Some(Files { recorder, _exit }))
+        match made {
+            Ok(sentence) => Some(sentence),
+            Err(failure) => {
+                queues.close();
+                self.fails(failure.code, &failure.to_string());
+                None
+            }
+        }
+    }
+
+    /// Said at once, and once.
+    fn fails(&mut self, code: ExitCode, sentence: &str) {
+        self.broken = true;
+        if self.failed.as_ref().is_none_or(|known| known.to_string() != sentence) {
+            tracing::error!("{sentence}");
+            self.failed = Some(Failure::new(code, sentence).said());
+        }
+    }
+
+    /// How many more pictures of this track are written than when this was asked last.
+    pub fn more_written(&mut self, track: TrackId) -> u32 {
+        let of_track = |writing: &&mut Writing| writing.of.as_ref().is_none_or(|of| of.track == track);
+        self.writing.iter_mut().find(of_track).map_or(0, |writing| {
+            let written = writing.recorder.written();
+            written - std::mem::replace(&mut writing.counted, written)
+        })
+    }
+
+    /// Looks for files that have come to their end, and says what they hold. Whether nothing is written any more, and not because
+    /// senders left.
+    pub fn are_over(&mut self) -> bool {
+        let ended: Vec<Writing> = self.writing.extract_if(.., |writing| writing.recorder.has_ended()).collect();
+        for writing in ended {
+            self.conclude(writing, false);
+        }
+        self.writing.is_empty() && (self.names.is_none() || self.broken)
+    }
+
+    /// Takes nothing more.
+    pub fn close(&mut self) {
+        for writing in &mut self.writing {
+            writing.recorder.close();
+        }
     }
 
     /// Writes what came and says what the files hold; whether they hold anything. `told`: we were told to stop.
-    pub fn finish(self, told: bool) -> Result<bool, Failure> {
-        let Outcome { pictures, sound, hurried } = self.recorder.finish(told);
+    pub fn finish(mut self, told: bool) -> Result<bool, Failure> {
+        // None waits for the end of another.
+        self.close();
+        for writing in std::mem::take(&mut self.writing) {
+            self.conclude(writing, told);
+        }
+        if self.names.is_some() && !self.anything && !self.broken {
+            tracing::warn!("nobody sent anything to write: nothing is written");
+        }
+        self.failed.map_or(Ok(self.anything), Err)
+    }
+
+    fn conclude(&mut self, Writing { key, of, recorder, .. }: Writing, told: bool) {
+        let Outcome { pictures, sound, hurried } = recorder.finish(told);
+        lock(&self.last_resorts).remove(&key);
         if hurried {
             tracing::warn!("told to stop: the last pictures that came were not written in time");
         }
-        let (pictures, sound) = (pictures.map(|outcome| ("picture", outcome)), sound.map(|outcome| ("sound", outcome)));
-        let mut anything = Ok(false);
-        for (what, outcome) in pictures.into_iter().chain(sound) {
+        let outcomes = [("picture", pictures), ("sound", sound)].map(|(what, outcome)| outcome.map(|outcome| (what, outcome)));
+        let nothing = |outcome: &Result<writers::Written, writers::Error>| matches!(outcome, Ok(written) if written.units == 0);
+        let empty = outcomes.iter().flatten().all(|(_, outcome)| nothing(outcome));
+        if let (Some(of), Some(names), true) = (&of, &mut self.names, empty) {
+            // Who sent nothing leaves no file and no word.
+            names.give_back(&of.paths);
+            return;
+        }
+        let whose = of.map(|of| format!(" of {}", of.name)).unwrap_or_default();
+        for (what, outcome) in outcomes.into_iter().flatten() {
             match outcome {
                 Ok(written) if written.units > 0 => {
-                    anything = anything.map(|_| true);
+                    self.anything = true;
                     tracing::info!("{}", written.sentence);
                 }
-                Ok(_) => tracing::warn!("no {what} came: nothing is written"),
+                Ok(_) => tracing::warn!("no {what} came{whose}: nothing is written"),
                 Err(error @ writers::Error::ReaderGone) => {
-                    anything = anything.map(|_| true);
+                    (self.anything, self.broken) = (true, true);
                     tracing::info!("{error}");
                 }
-                Err(error) => {
-                    tracing::error!("{error}");
-                    anything = Err(Failure::new(ExitCode::Failed, error.to_string()).said());
-                }
+                Err(error) => self.fails(ExitCode::Failed, &error.to_string()),
             }
         }
-        anything
+    }
+}
+
+/// The process ends without us.
+fn finish_anyway(last_resorts: &LastResorts) {
+    let (last_resorts, now) = (std::mem::take(&mut *lock(last_resorts)), Instant::now());
+    last_resorts.values().for_each(LastResort::close);
+    let unfinished = last_resorts.values().filter(|last_resort| !last_resort.finish(now)).count();
+    let finished = if unfinished == 0 { "the files are finished" } else { "the files could not be finished" };
+    // What a thread keeps for itself is gone on this one, the log's buffer too.
+    let _ = writeln!(std::io::stderr(), "error: the display is gone, or it took the window away; {finished}");
+}
+
+/// Where pictures and sound go.
+type Targets = (Option<(Format, Target)>, Option<Target>);
+
+/// Names of the files of this run, a set for each sender.
+struct Names {
+    pictures: Option<(Format, Pattern)>,
+    sound: Option<Pattern>,
+    overwrite: bool,
+    /// In small letters: some file systems do not tell them from large ones.
+    taken: BTreeSet<String>,
+}
+
+impl Names {
+    fn of(config: &Recv) -> Self {
+        let pattern = |place: &Place| match place {
+            Place::Each(pattern) => Some(pattern.clone()),
+            Place::Stdout | Place::File(_) => None,
+        };
+        Names {
+            pictures: config.output.as_ref().and_then(|output| Some((output.format, pattern(&output.place)?))),
+            sound: config.audio_output.as_ref().and_then(pattern),
+            overwrite: config.overwrite == Overwrite::Anything,
+            taken: BTreeSet::new(),
+        }
+    }
+
+    /// The files of a sender of this name, which become its own.
+    fn claim(&mut self, name: &str) -> Result<(Targets, Vec<PathBuf>), Failure> {
+        if self.taken.len() >= MOST_FILES {
+            let sentence = format!("no more senders are written: this run has made {MOST_FILES} files");
+            return Err(Failure::new(ExitCode::Failed, sentence));
+        }
+        for number in 1..=MOST_NUMBER {
+            let file = |pattern: &Pattern| pattern.file(name, number);
+            let paths = (self.pictures.as_ref().map(|(_, pattern)| file(pattern)), self.sound.as_ref().map(file));
+            // What is made for one that cannot be had is gone again with it.
+            let Some(pictures) = self.make(paths.0.as_deref())? else { continue };
+            let Some(sound) = self.make(paths.1.as_deref())? else { continue };
+            let pictures = self.pictures.as_ref().map(|(format, _)| *format).zip(pictures);
+            let paths: Vec<PathBuf> = [paths.0, paths.1].into_iter().flatten().collect();
+            self.taken.extend(paths.iter().map(|path| small(path)));
+            return Ok(((pictures, sound), paths));
+        }
+        Err(Failure::new(ExitCode::Failed, format!("{name} is not written: there are {MOST_NUMBER} files of this name")))
+    }
+
+    /// `None` where this name is not to be had; nothing where none is wanted.
+    fn make(&self, path: Option<&Path>) -> Result<Option<Option<Target>>, Failure> {
+        let Some(path) = path else { return Ok(Some(None)) };
+        if self.taken.contains(&small(path)) {
+            return Ok(None);
+        }
+        let target = if self.overwrite { Target::claim(Some(path), Overwrite::Anything).map(Some) } else { Target::make(path) };
+        Ok(target.code(ExitCode::Failed)?.map(Some))
+    }
+
+    /// Nothing was written to them.
+    fn give_back(&mut self, paths: &[PathBuf]) {
+        for path in paths {
+            self.taken.remove(&small(path));
+        }
+    }
+}
+
+fn small(path: &Path) -> String {
+    path.to_string_lossy().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of one test, gone with it.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("eyeline-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        fn names(&self, overwrite: bool) -> Names {
+            let pattern = |name: &str| Pattern::of(&self.0.join(name)).unwrap();
+            let pictures = Some((Format::Y4m, pattern("{name}.y4m")));
+            Names { pictures, sound: Some(pattern("{name}.wav")), overwrite, taken: BTreeSet::new() }
+        }
+
+        fn precious(&self, name: &str) -> PathBuf {
+            let path = self.0.join(name);
+            std::fs::write(&path, "precious").unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// What the files of a sender are called, which stay claimed.
+    fn claim(names: &mut Names, name: &str, kept: &mut Vec<Targets>) -> Vec<String> {
+        let (targets, paths) = names.claim(name).unwrap();
+        kept.push(targets);
+        paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_string()).collect()
+    }
+
+    #[test]
+    fn senders_of_one_name_have_numbers_and_pictures_and_sound_the_same() {
+        let (folder, mut kept) = (Folder::new("numbers"), Vec::new());
+        let mut names = folder.names(false);
+        assert_eq!(claim(&mut names, "attic", &mut kept), ["attic.y4m", "attic.wav"]);
+        assert_eq!(claim(&mut names, "attic", &mut kept), ["attic-2.y4m", "attic-2.wav"]);
+        assert_eq!(claim(&mut names, "ATTIC", &mut kept), ["ATTIC-3.y4m", "ATTIC-3.wav"], "one name where letters have no size");
+        assert_eq!(claim(&mut names, "attic-2", &mut kept), ["attic-2-2.y4m", "attic-2-2.wav"]);
+        drop(kept);
+        names.give_back(&[folder.0.join("attic-2.y4m"), folder.0.join("attic-2.wav")]);
+        assert_eq!(claim(&mut names, "attic", &mut Vec::new()), ["attic-2.y4m", "attic-2.wav"], "nothing was written to them");
+    }
+
+    #[test]
+    fn no_sender_writes_over_what_is_there_unless_that_was_said_and_never_over_another() {
+        let (folder, mut kept) = (Folder::new("there"), Vec::new());
+        let old = [folder.precious("attic.wav"), folder.precious("attic-2.y4m")];
+        assert_eq!(claim(&mut folder.names(false), "attic", &mut kept), ["attic-3.y4m", "attic-3.wav"]);
+        assert!(!folder.0.join("attic.y4m").exists(), "what was made for the first number is gone again");
+        let mut over = folder.names(true);
+        assert_eq!(claim(&mut over, "attic", &mut kept), ["attic.y4m", "attic.wav"]);
+        assert_eq!(claim(&mut over, "attic", &mut kept), ["attic-2.y4m", "attic-2.wav"]);
+        assert!(old.iter().all(|old| std::fs::read(old).unwrap() == b"precious"), "nothing was written");
+    }
+
+    #[test]
+    fn who_comes_again_and_again_fills_no_folder() {
+        let (folder, mut kept) = (Folder::new("many"), Vec::new());
+        let mut names = folder.names(false);
+        for sender in 0..MOST_FILES / 2 {
+            claim(&mut names, &format!("s{sender}"), &mut kept);
+            // What is kept open would be too much.
+            kept.clear();
+        }
+        let error = names.claim("one more").map(drop).unwrap_err();
+        assert_eq!(error.to_string(), "no more senders are written: this run has made 1000 files");
     }
 }

@@ -39,24 +39,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the main thread is told beside pictures. A few a second.
-pub(super) enum Note {
-    Net(Event),
-    /// A file is not written any more; `Files::finish` knows why.
-    FileEnded,
-}
+pub(super) struct Note(Event);
 
 impl notes::Note for Note {
     fn kind(&self) -> notes::Kind {
         use notes::Kind;
-        match self {
-            Note::Net(Event::SenderUp { again: false, peer, .. }) => Kind::Came(peer.0),
-            Note::Net(Event::SenderDown { peer, .. }) => Kind::Left(peer.0),
-            Note::Net(Event::Unreachable { fatal: true, .. }) => Kind::Kept,
-            Note::Net(Event::Stats(_)) => Kind::State(0),
-            Note::FileEnded => Kind::State(1),
-            Note::Net(Event::Quiet(peer, _)) => Kind::State(2 * peer.0 + 2),
-            Note::Net(Event::Finished(track)) => Kind::State(2 * track.peer.0 + 3),
-            Note::Net(_) => Kind::Said,
+        match &self.0 {
+            Event::SenderUp { again: false, peer, .. } => Kind::Came(peer.0),
+            Event::SenderDown { peer, .. } => Kind::Left(peer.0),
+            Event::Unreachable { fatal: true, .. } => Kind::Kept,
+            Event::Stats(_) => Kind::State(0),
+            Event::Quiet(peer, _) => Kind::State(2 * peer.0 + 1),
+            Event::Finished(track) => Kind::State(2 * track.peer.0 + 2),
+            _ => Kind::Said,
         }
     }
 }
@@ -82,7 +77,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let stop = Stop::on_signals(move || wake.close()).code(ExitCode::Failed)?;
 
     // Whatever cannot be had is found out before anybody is told that we are here: first what was typed wrong, then devices.
-    let files = Files::open(config, &ready, &notes)?;
+    let files = Files::open(config, &ready)?;
     let screen = config.window.then(|| Screen::open(config.fullscreen)).transpose()?;
     let speaker = open_speaker(config)?;
 
@@ -95,8 +90,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         name: meet::machine_name(),
     };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
-    // A file is of one sender.
-    let senders = if files.is_some() { 1 } else { receiver::MOST_SENDERS };
+    let senders = if config.takes_one() { 1 } else { receiver::MOST_SENDERS };
     let core = receiver::Config { me, hosts, senders, reconnect: config.common.reconnect, epoch: Epoch::new(now) };
     let hold = Hold::new(config.latency);
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
@@ -110,14 +104,13 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         hold,
         screening: screening.clone(),
         mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
-        files: files.as_ref().map(|files| files.recorder.inlets()),
+        files: files.as_ref().map(Files::inlets),
     };
     let on_event = notes.clone();
-    let fanout = Fanout::new(opened_with, move |event| on_event.tell(Note::Net(event)));
+    let fanout = Fanout::new(opened_with, move |event| on_event.tell(Note(event)));
     let net = net::spawn(Session::new(now, core), where_to, fanout.into_callback()).code(ExitCode::Failed)?;
     if let Some(files) = &files {
-        // Set once.
-        let _ = files.recorder.back().set(net.commands());
+        files.connect(net.commands());
     }
     awaited::announce("recv", &config.common.meet, config.common.key.is_some(), net.local_addr());
     let awaited = Awaited::new("recv", &config.common.meet, net.local_addr());
@@ -226,13 +219,12 @@ impl Recv<'_> {
                 self.show(ready)?;
             }
             while let Some(note) = self.notes.try_take() {
-                let ended = match note {
-                    Note::Net(event) => self.handle(event)?,
-                    Note::FileEnded => Some(End::Over),
-                };
-                if let Some(end) = ended {
+                if let Some(end) = self.handle(note.0)? {
                     return Ok(end);
                 }
+            }
+            if self.files.as_mut().is_some_and(Files::are_over) {
+                return Ok(End::Over);
             }
             if let Some(screen) = &mut self.screen {
                 screen.listen(&self.tracks);
@@ -276,9 +268,10 @@ impl Recv<'_> {
         // The last of a sender whose place another has taken.
         let Some(track) = self.tracks.get(ready.track) else { return };
         // Where a file is written and no window open, shown means written.
-        let written = self.files.as_ref().filter(|_| self.screening.is_none()).map(|files| files.recorder.written());
-        let shown = written.unwrap_or(self.shown + 1);
-        self.net.leave(Command::Shown(ready.track, shown - std::mem::replace(&mut self.shown, shown)));
+        let written = self.files.as_mut().filter(|_| self.screening.is_none()).map(|files| files.more_written(ready.track));
+        let more = written.unwrap_or(1);
+        self.shown += more;
+        self.net.leave(Command::Shown(ready.track, more));
         let Shown { captured, sound } = track.shown(ready, at);
         self.report.shown(ready, at, captured, sound);
     }
@@ -289,8 +282,11 @@ impl Recv<'_> {
                 self.hosts.reached(host);
                 self.awaited.reached();
                 let sends = if pictures { "is sending" } else { "is sending sound only" };
-                self.doorman.peer(&format!("{name} ({address}) {}", if again { "is back" } else { sends }));
+                let said = self.doorman.peer(&format!("{name} ({address}) {}", if again { "is back" } else { sends }));
                 let track = TrackId::only(peer);
+                if let Some(written) = self.files.as_mut().and_then(|files| files.sender_came(track, &name)).filter(|_| said) {
+                    tracing::info!("{written}");
+                }
                 self.lost.remove(&track);
                 if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
                     screen.joins(track, name.clone(), shown.canvas().clone());
@@ -313,18 +309,12 @@ impl Recv<'_> {
             }
             Event::Finished(track) => {
                 let Some(sender) = self.senders.get_mut(&track.peer) else { return Ok(None) };
-                // A live sender that is only watched has been left; the next one may come.
-                if !sender.film && self.files.is_none() && self.config.common.reconnect {
+                // A live sender is over, and the next one may come; but where there is one file for it, that is what was wanted.
+                if !sender.film && !self.config.takes_one() && self.config.common.reconnect {
                     return Ok(None);
                 }
                 sender.finished = true;
-                if !self.senders.values().all(|sender| sender.finished) {
-                    return Ok(None);
-                }
-                tracing::info!("the end: everything is here");
-                self.net.command(Command::Stop(String::new()));
-                // Files are finished by `finish`.
-                return Ok(Some(End::Over));
+                return Ok(self.all_is_here());
             }
             Event::NoUdp(_, address) => self.doorman.no_udp(address, &self.config.common.meet),
             Event::Narrow { peer, address, narrow } => {
@@ -356,6 +346,17 @@ impl Recv<'_> {
         Ok(None)
     }
 
+    /// The end, where everybody who is here has sent all there is.
+    fn all_is_here(&self) -> Option<End> {
+        if self.senders.is_empty() || !self.senders.values().all(|sender| sender.finished) {
+            return None;
+        }
+        tracing::info!("the end: everything is here");
+        self.net.command(Command::Stop(String::new()));
+        // Files are finished by `finish`.
+        Some(End::Over)
+    }
+
     fn sender_down(&mut self, peer: PeerId, sentence: &str, reason: Option<Reason>) -> Result<Option<End>, Failure> {
         let name = self.senders.remove(&peer).map_or_else(|| "the sender".to_string(), |sender| sender.name);
         let track = TrackId::only(peer);
@@ -380,7 +381,7 @@ impl Recv<'_> {
             }
         }
         self.tell_screen();
-        Ok(None)
+        Ok(self.all_is_here())
     }
 
     /// Says in the window what is waited for, and who shows no picture.
@@ -406,13 +407,13 @@ impl Recv<'_> {
         let told = self.stop.requested();
         // What came is written while the rest is brought to its end.
         if let Some(files) = self.files.as_mut().filter(|_| told) {
-            files.recorder.close();
+            files.close();
         }
         self.net.command(Command::Stop(String::new()));
         let counters = self.net.stop();
         // The last counts came with the farewell.
         let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
-            Note::Net(Event::Stats(stats)) => Some(stats),
+            Note(Event::Stats(stats)) => Some(stats),
             _ => None,
         });
         if let Some(stats) = last.last() {

@@ -3,15 +3,15 @@
 
 use super::super::decode::Ready;
 use super::super::fair_queue::Lane;
-use super::{Back, Error, Format, Note, Tell};
+use super::inlets::Unit;
+use super::{Back, Error, Format, LeftOut, Tell};
 use crate::codec::decoder::Decoder;
 use crate::codec::raw::PlanesMut;
 use crate::codec::stitch::{self, Stitcher};
-use crate::present::writers::{self, Moment, Progress, Rate, Target, Threaded, Timeline, Written, mjpeg, y4m};
+use crate::present::writers::{self, Moment, Progress, Target, Threaded, Timeline, Written, mjpeg, y4m};
 use crate::slot::{Closed, Slot};
 use eyeline_proto::media::assemble::AccessUnit;
 use eyeline_proto::picture::{Pool, Sampling, Size};
-use eyeline_proto::session::TrackId;
 use eyeline_proto::session::receiver::Command;
 use eyeline_proto::wire::slice::Head;
 use std::sync::Arc;
@@ -20,17 +20,6 @@ use std::time::Instant;
 
 /// Decoded pictures between decoder and disk.
 const DECODED: usize = 4;
-
-/// Their bytes, beyond one: four of 3840x2160.
-const DECODED_BYTES: usize = 64 << 20;
-
-/// A settled picture, and whose.
-pub(super) struct Unit {
-    pub track: TrackId,
-    pub picture: AccessUnit,
-    /// Of the stream, where the sender says one.
-    pub rate: Option<Rate>,
-}
 
 /// Who is told of pictures that are written.
 pub(super) struct Told {
@@ -81,18 +70,18 @@ struct Planes {
 }
 
 impl Decoding {
-    /// Starts the thread that writes to what was claimed.
-    pub fn new(format: Format, target: Target, timeline: Timeline, told: Told) -> Result<Self, Error> {
+    /// Starts the thread that writes to what was claimed. `decoded`: bytes that wait for it, beyond one picture.
+    pub fn new(format: Format, target: Target, decoded: usize, timeline: Timeline, told: Told) -> Result<Self, Error> {
         let ours = timeline.clone();
         let sink = match format {
             Format::Y4m => {
                 let writer = y4m::Writer::new(target, timeline);
-                let queue = Slot::waiting_bytes(DECODED, DECODED_BYTES, |picture: &y4m::Picture| picture.planes.len());
+                let queue = Slot::waiting_bytes(DECODED, decoded, |picture: &y4m::Picture| picture.planes.len());
                 Sink::Y4m(Threaded::spawn("write-y4m", queue, writer)?)
             }
             Format::Mjpeg => {
                 let writer = mjpeg::Writer::new(target, timeline);
-                let queue = Slot::waiting_bytes(DECODED, DECODED_BYTES, |picture: &mjpeg::Picture| picture.jpeg.len());
+                let queue = Slot::waiting_bytes(DECODED, decoded, |picture: &mjpeg::Picture| picture.jpeg.len());
                 Sink::Mjpeg(Threaded::spawn("write-mjpeg", queue, writer)?)
             }
         };
@@ -124,7 +113,7 @@ impl Decoding {
             Sink::Mjpeg(thread) => match join(&mut self.before.stitcher, picture) {
                 Ok(jpeg) => thread.push(mjpeg::Picture { moment, number, rate, jpeg }),
                 Err(error) => {
-                    (self.told.tell)(Note::LeftOut { picture: number, error });
+                    (self.told.tell)(LeftOut { picture: number, error });
                     Ok(())
                 }
             },
@@ -139,9 +128,13 @@ impl writers::Writer for Decoding {
         if self.timeline.hurries() {
             return Ok(());
         }
+        if let (Sink::Y4m(thread), Some(size)) = (&self.sink, largest(&unit.picture))
+            && !unit.held.tenant().takes_pixels(u64::from(size.width) * u64::from(size.height))
+        {
+            return Err(writers::Error::TooLarge { name: thread.progress().name().into(), size });
+        }
         if self.hand_on(&unit).is_err() {
             // After an early end nobody need collect any more.
-            (self.told.tell)(Note::Ended);
             return self.sink.finish().map(drop);
         }
         if self.timeline.hurries() {
@@ -170,6 +163,13 @@ impl writers::Writer for Decoding {
             Sink::Mjpeg(thread) => thread.progress(),
         }
     }
+}
+
+/// The largest picture that any slice of it says it is of.
+fn largest(picture: &AccessUnit) -> Option<Size> {
+    let bodies = picture.slices.iter().flatten().map(|slice| &slice.body).chain(picture.parts.iter().map(|part| &part.body));
+    let sizes = bodies.filter_map(|body| Some(Head::decode(body).ok()?.0.size));
+    sizes.max_by_key(|size| u64::from(size.width) * u64::from(size.height))
 }
 
 /// One JPEG of a picture's slices; the stitcher remembers what fills the holes.
@@ -229,12 +229,13 @@ impl Planes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::room::Room;
     use super::*;
     use crate::codec::testing;
-    use crate::present::writers::{Overwrite, Writer as _};
+    use crate::present::writers::{Overwrite, Rate, Writer as _};
     use eyeline_proto::media::assemble::Assembly;
     use eyeline_proto::media::depacketizer::{Settled, Slice};
-    use eyeline_proto::session::PeerId;
+    use eyeline_proto::session::{PeerId, TrackId};
 
     const SIZE: Size = Size { width: 16, height: 64 };
 
@@ -251,7 +252,8 @@ mod tests {
             assembly.slice(Slice { picture, index: index as u8, count: 4, body }, Instant::now());
         }
         let picture = assembly.settled(Settled { picture, slices: tops.len() as u8, count: 4 }).unwrap();
-        Unit { track: TrackId { peer: PeerId(session), track: 0 }, picture, rate: Rate::new(10, 1) }
+        let held = Room::default().tenant(false).hold(picture.bytes());
+        Unit { track: TrackId { peer: PeerId(session), track: 0 }, picture, rate: Rate::new(10, 1), held }
     }
 
     /// What is in a file of these pictures.
@@ -260,7 +262,7 @@ mod tests {
         let target = Target::claim(Some(&path), Overwrite::Own).unwrap();
         let timeline = Timeline::new();
         let told = Told { ready: None, back: Back::default(), written: Arc::default(), tell: Arc::new(|_| ()) };
-        let mut decoding = Decoding::new(format, target, timeline.clone(), told).unwrap();
+        let mut decoding = Decoding::new(format, target, 1 << 20, timeline.clone(), told).unwrap();
         units.into_iter().for_each(|unit| decoding.write(unit).unwrap());
         // Who is told to hurry leaves out whatever comes now.
         timeline.hurry();

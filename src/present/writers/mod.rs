@@ -15,10 +15,11 @@ pub mod y4m;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use crate::slot::{Closed, Slot};
+use eyeline_proto::picture::Size;
 
 pub use placing::Rate;
 pub use sink::Progress;
@@ -83,6 +84,14 @@ pub enum Error {
         name: String,
         /// What is in it.
         kept: String,
+    },
+    /// Planes of pictures are kept to fill holes with, and there is no room for so many.
+    #[error("{name}: pictures of {size} are too large to be written beside those of the other senders; write .mjpeg")]
+    TooLarge {
+        /// The file.
+        name: String,
+        /// Of the pictures.
+        size: Size,
     },
     /// Nobody reads the pipe any more: a normal end.
     #[error("whoever read the pictures went away")]
@@ -197,9 +206,23 @@ impl<Unit> Threaded<Unit> {
         outcome.unwrap_or_else(|_| Err(Error::Stuck { name: self.progress.name().into() }))
     }
 
+    /// Whether its file has come to its end, so or so; [`Threaded::finish`] says how.
+    pub fn has_ended(&mut self) -> bool {
+        match self.outcome.try_recv() {
+            Ok(outcome) => self.early = Some(outcome),
+            Err(TryRecvError::Empty) => return self.early.is_some(),
+            // Without a word: it panicked, which `finish` lets everybody hear; or it was said before.
+            Err(TryRecvError::Disconnected) => {}
+        }
+        true
+    }
+
     /// Whether what is queued is written, and the file brought to its end, in this time. Nothing more is taken.
     pub fn ends_within(&mut self, time: Duration) -> bool {
         self.queue.close();
+        if self.early.is_some() {
+            return true;
+        }
         match self.outcome.recv_timeout(time) {
             Ok(outcome) => self.early = Some(outcome),
             // Without a word: it panicked, which `finish` lets everybody hear.
@@ -313,6 +336,18 @@ mod tests {
         let closed = (0..3).any(|_| threaded.push("more").is_err());
         assert!(closed && threaded.ended());
         assert!(matches!(threaded.finish(), Err(Error::ReaderGone)));
+    }
+
+    #[test]
+    fn whether_it_has_ended_can_be_asked_as_often_as_one_likes() {
+        let (release, hang) = mpsc::channel();
+        let mut threaded = Threaded::spawn("memory", Slot::waiting(2), Memory { hang: Some(hang), ..Memory::default() }).unwrap();
+        threaded.push("hang").unwrap();
+        assert!(!threaded.has_ended());
+        drop(release);
+        assert!(threaded.ends_within(Duration::from_secs(60)));
+        assert!(threaded.has_ended() && threaded.has_ended() && threaded.ends_within(Duration::ZERO));
+        assert_eq!(threaded.finish().unwrap().sentence, "");
     }
 
     /// One that hangs until what comes with it is dropped.

@@ -90,6 +90,17 @@ impl Target {
     }
 }
 
+impl Target {
+    /// For a file that is not there yet; `None` where anything is there by this name, even a link that leads nowhere.
+    pub fn make(path: &Path) -> Result<Option<Self>, Error> {
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(file) => Ok(Some(Target { path: Some(path.into()), claim: Claim::New(file) })),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(None),
+            Err(cause) => Err(Error::Create { path: path.into(), cause }),
+        }
+    }
+}
+
 /// What keeps a file from being made by this name, and what to do.
 pub(super) fn cure(path: &Path, cause: &io::Error) -> String {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -209,6 +220,19 @@ mod tests {
         fs::remove_file(&file.0).unwrap();
         refusal(&link.0, Overwrite::Own);
         assert!(!file.0.exists(), "a link that leads nowhere is not followed");
+    }
+
+    #[test]
+    fn a_file_that_must_be_new_is_made_where_nothing_is_and_nowhere_else() {
+        let (file, link, pipe) = (Temporary::new("made"), Temporary::new("made-link"), Temporary::new("made-pipe"));
+        std::os::unix::fs::symlink(&file.0, &link.0).unwrap();
+        nix::unistd::mkfifo(&pipe.0, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!([&link, &pipe].into_iter().all(|there| Target::make(&there.0).unwrap().is_none()));
+        let target = Target::make(&file.0).unwrap().expect("nothing is there");
+        assert!(Target::make(&file.0).unwrap().is_none(), "it is there now");
+        drop(target);
+        assert!(!file.0.exists(), "and gone, for nothing was written");
+        assert!(matches!(Target::make(Path::new("/nonexistent/a.y4m")), Err(Error::Create { .. })));
     }
 
     #[test]

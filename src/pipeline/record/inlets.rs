@@ -1,0 +1,289 @@
+//! On the net thread: what comes of a track is put into the queues of its files. Nothing here waits.
+//!
+//! Either all tracks follow each other in one set of files, or each has its own. Its queues are there from its beginning, so that nothing is
+//! lost while somebody makes its files ([`Inlets::take`]); they close, and the files are finished, when its [`Inlet`] is dropped.
+//!
+//! Capacity of a track's queues: [`PICTURES`] settled pictures, and what the [`Room`] of all has for it, with what is not settled yet;
+//! [`BLOCKS`] blocks of sound. The oldest go, and the writer fills the hole; a film's sender stops far below that, for it is told only of
+//! pictures that are written. Of tracks that are over before somebody made their files [`FORGOTTEN`] are kept.
+
+use super::super::lock;
+use super::super::sink::{EncodedSink, Sound};
+use super::room::{Held, Room, Tenant};
+use crate::present::writers::{Rate, wav};
+use crate::slot::Slot;
+use eyeline_proto::media::assemble::{AccessUnit, Assembly};
+use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
+use eyeline_proto::session::TrackId;
+use eyeline_proto::wire::record::Format;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+/// Settled pictures waiting: four times what a film's sender lets be under way.
+const PICTURES: usize = 240;
+
+/// Blocks of sound waiting: ten seconds.
+const BLOCKS: usize = 1000;
+
+/// As many as there are senders at once.
+const FORGOTTEN: usize = 16;
+
+/// What is to be written of tracks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct What {
+    /// Pictures.
+    pub pictures: bool,
+    /// Sound.
+    pub sound: bool,
+}
+
+/// A settled picture, and whose.
+pub(super) struct Unit {
+    pub track: TrackId,
+    pub picture: AccessUnit,
+    /// Of the stream, where the sender says one.
+    pub rate: Option<Rate>,
+    /// Its bytes, for as long as it is kept.
+    pub held: Held,
+}
+
+/// What waits for one set of files. Clones are the same queues.
+#[derive(Clone)]
+pub struct Queues {
+    pub(super) pictures: Option<Arc<Slot<Unit>>>,
+    pub(super) sound: Option<Arc<Slot<wav::Block>>>,
+}
+
+impl Queues {
+    fn new(what: What) -> Self {
+        Queues { pictures: what.pictures.then(|| Slot::dropping(PICTURES)), sound: what.sound.then(|| Slot::dropping(BLOCKS)) }
+    }
+
+    /// Nothing more is taken; what is inside is written.
+    pub fn close(&self) {
+        if let Some(pictures) = &self.pictures {
+            pictures.close();
+        }
+        if let Some(sound) = &self.sound {
+            sound.close();
+        }
+    }
+}
+
+/// Queues of tracks whose files nobody has made yet.
+type Unopened = Arc<Mutex<BTreeMap<TrackId, Queues>>>;
+
+#[derive(Clone)]
+enum To {
+    One(Queues),
+    Each(What, Unopened),
+}
+
+/// What tracks' inlets are made of. Clones are the same.
+#[derive(Clone)]
+pub struct Inlets {
+    to: To,
+    room: Room,
+}
+
+impl Inlets {
+    /// All tracks follow each other behind these queues.
+    pub fn one(what: What) -> (Self, Queues) {
+        let queues = Queues::new(what);
+        (Inlets { to: To::One(queues.clone()), room: Room::default() }, queues)
+    }
+
+    /// Each track has its own.
+    pub fn each(what: What) -> Self {
+        Inlets { to: To::Each(what, Unopened::default()), room: Room::default() }
+    }
+
+    /// Whether a track's files end with it.
+    pub fn are_of_each(&self) -> bool {
+        matches!(self.to, To::Each(..))
+    }
+
+    /// For one track.
+    pub fn track(&self, id: TrackId, film: bool) -> Inlet {
+        let (queues, unopened) = match &self.to {
+            To::One(queues) => (queues.clone(), None),
+            To::Each(what, unopened) => {
+                let queues = Queues::new(*what);
+                lock(unopened).insert(id, queues.clone());
+                (queues, Some(unopened.clone()))
+            }
+        };
+        let tenant = self.room.tenant(film);
+        let (assembly, assembling) = (Assembly::new(0), tenant.hold(0));
+        Inlet { queues, unopened, tenant, assembly, assembling, id, film, format: Format::default(), came: false }
+    }
+
+    /// The queues of a track whose files are not made yet, for who makes them now.
+    pub fn take(&self, id: TrackId) -> Option<Queues> {
+        match &self.to {
+            To::One(_) => None,
+            To::Each(_, unopened) => lock(unopened).remove(&id),
+        }
+    }
+}
+
+/// Of one track: collects slices until their picture is settled.
+pub struct Inlet {
+    queues: Queues,
+    /// Where it has files of its own.
+    unopened: Option<Unopened>,
+    tenant: Arc<Tenant>,
+    assembly: Assembly,
+    /// Bytes of it.
+    assembling: Held,
+    id: TrackId,
+    film: bool,
+    format: Format,
+    came: bool,
+}
+
+impl Inlet {
+    /// Makes room for so many bytes more, if it can.
+    fn make_room(&mut self, bytes: usize) {
+        let Some(pictures) = &self.queues.pictures else { return };
+        while self.tenant.free() < bytes && pictures.try_take().is_some() {}
+        self.assembly.set_limit(self.assembling.bytes() + self.tenant.free());
+    }
+}
+
+impl EncodedSink for Inlet {
+    fn format(&mut self, format: Format) {
+        self.format = format;
+    }
+
+    fn slice(&mut self, slice: &Slice, received: Instant) {
+        if self.queues.pictures.is_some() {
+            self.make_room(slice.body.len());
+            self.assembly.slice(slice.clone(), received);
+            self.assembling.set(self.assembly.bytes());
+        }
+    }
+
+    fn part(&mut self, part: &Part, received: Instant) {
+        if self.queues.pictures.is_some() {
+            self.make_room(part.body.len());
+            self.assembly.part(part.clone(), received);
+            self.assembling.set(self.assembly.bytes());
+        }
+    }
+
+    fn settled(&mut self, settled: Settled) {
+        let Some(pictures) = &self.queues.pictures else { return };
+        let unit = self.assembly.settled(settled);
+        self.assembling.set(self.assembly.bytes());
+        // Nothing came of it: the gap in the numbers tells the writer.
+        let Some(picture) = unit else { return };
+        let rate = Rate::new(self.format.rate.0, self.format.rate.1);
+        let held = self.tenant.hold(picture.bytes());
+        self.came = true;
+        // Closed where its writer ended early, which who made it finds out.
+        let _ = pictures.push(Unit { track: self.id, picture, rate, held });
+    }
+
+    fn sound(&mut self, sound: &Sound<'_>) {
+        let Some(blocks) = &self.queues.sound else { return };
+        let &Sound { number, capture: captured, channels, received, .. } = sound;
+        let (session, film, samples) = (self.id.peer.0, self.film, sound.samples.to_vec());
+        self.came = true;
+        let _ = blocks.push(wav::Block { session, number, captured, received, channels, samples, film });
+    }
+}
+
+impl Drop for Inlet {
+    fn drop(&mut self) {
+        let Some(unopened) = &self.unopened else { return };
+        self.queues.close();
+        let mut unopened = lock(unopened);
+        if !self.came || unopened.len() > FORGOTTEN {
+            unopened.remove(&self.id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::testing;
+    use eyeline_proto::picture::{Sampling, Size};
+    use eyeline_proto::session::PeerId;
+
+    const PICTURES_ALONE: What = What { pictures: true, sound: false };
+
+    fn body() -> Arc<[u8]> {
+        let size = Size { width: 16, height: 16 };
+        testing::slice(&testing::planes(size, Sampling::Grey, 1), &testing::head(size, Sampling::Grey, 80, 0, 16)).into()
+    }
+
+    /// One whole picture comes.
+    fn picture(inlet: &mut Inlet, picture: u64) {
+        inlet.slice(&Slice { picture, index: 0, count: 1, body: body() }, Instant::now());
+        inlet.settled(Settled { picture, slices: 1, count: 1 });
+    }
+
+    fn numbers(queues: &Queues) -> Vec<u64> {
+        let pictures = queues.pictures.as_ref().unwrap();
+        std::iter::from_fn(|| pictures.try_take()).map(|unit| unit.picture.number).collect()
+    }
+
+    #[test]
+    fn each_track_has_its_own_queues_from_its_beginning_and_they_close_with_it() {
+        let inlets = Inlets::each(PICTURES_ALONE);
+        let [first, second] = [0, 1].map(|peer| TrackId::only(PeerId(peer)));
+        let (mut one, mut other) = (inlets.track(first, false), inlets.track(second, false));
+        picture(&mut one, 5);
+        picture(&mut other, 9);
+        let queues = inlets.take(first).unwrap();
+        assert!(inlets.take(first).is_none(), "once");
+        picture(&mut one, 6);
+        drop(one);
+        assert!(queues.pictures.as_ref().unwrap().is_closed());
+        assert_eq!(numbers(&queues), [5, 6]);
+        drop(other);
+        assert_eq!(numbers(&inlets.take(second).unwrap()), [9], "its files can still be made");
+    }
+
+    #[test]
+    fn of_those_who_come_and_go_while_nobody_makes_their_files_few_are_kept() {
+        let inlets = Inlets::each(PICTURES_ALONE);
+        for peer in 0..1000 {
+            let mut inlet = inlets.track(TrackId::only(PeerId(peer)), false);
+            if peer % 2 == 0 {
+                picture(&mut inlet, 0);
+            }
+        }
+        let kept = (0..1000).filter(|&peer| inlets.take(TrackId::only(PeerId(peer))).is_some()).count();
+        assert_eq!(kept, FORGOTTEN);
+    }
+
+    #[test]
+    fn tracks_of_one_set_of_files_follow_each_other() {
+        let (inlets, queues) = Inlets::one(PICTURES_ALONE);
+        for peer in 0..3 {
+            picture(&mut inlets.track(TrackId::only(PeerId(peer)), false), peer);
+        }
+        assert!(!queues.pictures.as_ref().unwrap().is_closed() && inlets.take(TrackId::default()).is_none());
+        assert_eq!(numbers(&queues), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_track_that_nobody_writes_loses_its_own_oldest_pictures_and_no_other_ones() {
+        let inlets = Inlets::each(PICTURES_ALONE);
+        let [first, second] = [0, 1].map(|peer| TrackId::only(PeerId(peer)));
+        let (mut heavy, mut light) = (inlets.track(first, false), inlets.track(second, false));
+        picture(&mut light, 0);
+        let head = body();
+        let body: Arc<[u8]> = [&head[..], &vec![7; 16 << 20]].concat().into();
+        for picture in 0..20 {
+            heavy.slice(&Slice { picture, index: 0, count: 1, body: body.clone() }, Instant::now());
+            heavy.settled(Settled { picture, slices: 1, count: 1 });
+        }
+        assert_eq!(numbers(&inlets.take(first).unwrap()), [13, 14, 15, 16, 17, 18, 19], "128 MiB less the other's share");
+        assert_eq!(numbers(&inlets.take(second).unwrap()), [0]);
+    }
+}
