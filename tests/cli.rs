@@ -83,6 +83,7 @@ fn wrong_usage_is_one_message_a_hint_and_exit_code_2() {
         (SEND, &["--frobnicate"][..], "unexpected argument '--frobnicate'"),
         (RECV, &["camera.local", "lab.local", "--output", "x.y4m"], "name it like '{name}.y4m'"),
         (RECV, &["--output", "{name}.y4m", "--audio-output", "x.wav"], "put {name} into both"),
+        (RECV, &["--output", "{mix}.y4m"], "{mix} is for sound"),
         (RECV, &["camera.local", "--host", "camera.local"], "is given twice"),
         (SEND, &["./talk.mp4"], "files are named by a flag, like --file"),
         (SEND, &["--size", "huge"], "write a size like 1280x720"),

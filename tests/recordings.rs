@@ -324,3 +324,30 @@ fn a_file_that_ends_early_ends_no_other_and_is_heard_of_in_the_exit_code() {
     assert_eq!(recv.stop(Signal::SIGTERM), 1, "{}", recv.heard());
     assert!(pictures_of(180, &folder.0.join(format!("{host}-2.y4m"))) >= 20);
 }
+
+#[test]
+fn the_sound_of_all_is_one_file_and_goes_on_when_one_of_them_leaves() {
+    let folder = Folder::new("mix");
+    let port = free_port();
+    let files = format!("--output {0}/{{name}}.y4m --audio-output {0}/{{mix}}.wav", folder.0.display());
+    let mut recv = recv(&format!("-p {port} --stats json {files}"));
+    recv.said("waiting on port");
+    let mut sends = [(); 2].map(|()| {
+        let send = send(&format!("--test -s 160x120 --host 127.0.0.1:{port}"));
+        recv.said(" is written to ");
+        send
+    });
+    more(&mut recv, 2, 30);
+    assert_eq!(sends[0].stop(Signal::SIGTERM), 0);
+    recv.said(".y4m: ");
+    more(&mut recv, 1, 30);
+    assert_eq!(recv.stop(Signal::SIGTERM), 0, "{}", recv.heard());
+    recv.said("mix.wav: ");
+    assert!(recv.heard().contains(" s of sound, of all together"), "{}", recv.heard());
+    assert_eq!(folder.names().len(), 3, "{:?}", folder.names());
+    let wav = hound::WavReader::open(folder.0.join("mix.wav")).unwrap();
+    assert_eq!((wav.spec().channels, wav.spec().sample_rate), (2, 48_000));
+    // Both were heard for a second, one of them for another.
+    assert!(wav.duration() > 2 * 40_000, "{} frames", wav.duration());
+    assert!(wav.into_samples::<i16>().any(|sample| sample.unwrap().unsigned_abs() > 1000));
+}

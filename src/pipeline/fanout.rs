@@ -35,7 +35,7 @@ pub struct Config {
 /// What takes one track.
 struct Sinks {
     shown: Box<dyn EncodedSink>,
-    written: Option<Box<dyn EncodedSink>>,
+    written: Vec<Box<dyn EncodedSink>>,
 }
 
 /// See the module text.
@@ -74,7 +74,7 @@ impl Fanout {
         let id = TrackId { peer, track: 0 };
         if again && let Some(sinks) = self.sinks.get_mut(&id) {
             // Files that ended with it are not gone on with.
-            if sinks.written.is_none() {
+            if sinks.written.is_empty() {
                 sinks.written = written(&self.config, id, film);
             }
             return;
@@ -97,7 +97,7 @@ impl Fanout {
     /// All of these tracks that is to be written has come: files of their own are finished now, while what is seen of them may stay.
     fn finish_files(&mut self, of: impl Fn(TrackId) -> bool) {
         if self.config.files.as_ref().is_some_and(record::Inlets::are_of_each) {
-            self.sinks.iter_mut().filter(|(track, _)| of(**track)).for_each(|(_, sinks)| sinks.written = None);
+            self.sinks.iter_mut().filter(|(track, _)| of(**track)).for_each(|(_, sinks)| sinks.written.clear());
         }
     }
 
@@ -138,9 +138,9 @@ impl Fanout {
     }
 }
 
-/// What writes this track, if anything does.
-fn written(config: &Config, id: TrackId, film: bool) -> Option<Box<dyn EncodedSink>> {
-    config.files.as_ref().map(|files| Box::new(files.track(id, film)) as Box<dyn EncodedSink>)
+/// All that writes this track.
+fn written(config: &Config, id: TrackId, film: bool) -> Vec<Box<dyn EncodedSink>> {
+    config.files.as_ref().map(|files| files.sinks(id, film)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What is written to files: pictures are collected until they are settled (`inlets.rs`), decoded in order on a thread of their own
 //! (`decoding.rs`), and written on another; sound goes to its writer as it comes. A [`Recorder`] is of one set of files: of all senders that
-//! follow each other, or of one.
+//! follow each other, of one, or of the sound of all of them mixed.
 
 mod decoding;
 mod inlets;
+mod mixing;
 mod room;
 
 pub use inlets::{Inlets, Queues, What};
@@ -11,7 +12,7 @@ pub use inlets::{Inlets, Queues, What};
 use super::decode::Announced;
 use crate::codec::{raw, stitch};
 use crate::net::Commands;
-use crate::present::writers::{self, PATIENCE, Progress, Target, Threaded, Timeline, Written, wav};
+use crate::present::writers::{self, PATIENCE, Progress, Target, Threaded, Timeline, Written, mix, wav};
 use crate::slot::Slot;
 use decoding::{Decoding, Told};
 use eyeline_proto::session::receiver::Command;
@@ -63,6 +64,8 @@ pub struct Config {
     pub pictures: Option<(Format, Target)>,
     /// Where sound goes.
     pub sound: Option<Target>,
+    /// Where the mix goes.
+    pub mix: Option<Target>,
     /// Bytes of decoded pictures that wait for the disk, beyond one.
     pub decoded: usize,
     /// Where pictures that are written are announced, if anywhere.
@@ -78,6 +81,7 @@ pub struct Recorder {
     queues: Queues,
     pictures: Option<Threaded<Unit>>,
     sound: Option<Threaded<wav::Block>>,
+    mix: Option<Threaded<mix::Block>>,
     written: Arc<AtomicU32>,
     timeline: Timeline,
     /// Since when nothing more is taken.
@@ -92,7 +96,7 @@ pub type Back = Arc<OnceLock<Commands<Command>>>;
 pub struct Outcome {
     /// Of pictures, where any were to be written.
     pub pictures: Option<Result<Written, writers::Error>>,
-    /// Of sound.
+    /// Of sound, mixed or not.
     pub sound: Option<Result<Written, writers::Error>>,
     /// Pictures that came were left out, for there was no time.
     pub hurried: bool,
@@ -120,7 +124,7 @@ impl LastResort {
 impl Recorder {
     /// Starts the threads that write.
     pub fn start(config: Config) -> Result<Recorder, Error> {
-        let Config { queues, pictures, sound, decoded, ready, back, tell } = config;
+        let Config { queues, pictures, sound, mix, decoded, ready, back, tell } = config;
         let timeline = Timeline::new();
         let written = Arc::<AtomicU32>::default();
         // Dropped by each writer's thread when its file is finished.
@@ -131,13 +135,16 @@ impl Recorder {
             spawn("write-sound", queue, writer, &finished)
         });
         let sound = sound.transpose()?;
+        let mix =
+            mix.zip(queues.mix.clone()).map(|(target, queue)| spawn("write-mix", queue, mix::Writer::new(target), &finished));
+        let mix = mix.transpose()?;
         let pictures = pictures.zip(queues.pictures.clone()).map(|((format, target), queue)| {
             let told = Told { ready: ready.map(|ready| ready.lane()), back, written: written.clone(), tell };
             let decoding = Decoding::new(format, target, decoded, timeline.clone(), told)?;
             spawn("write-decode", queue, decoding, &finished)
         });
         let pictures = pictures.transpose()?;
-        Ok(Recorder { queues, pictures, sound, written, timeline, closed: None, all_finished: Some(all_finished) })
+        Ok(Recorder { queues, pictures, sound, mix, written, timeline, closed: None, all_finished: Some(all_finished) })
     }
 
     /// For whoever sees the process end without us; once.
@@ -155,10 +162,11 @@ impl Recorder {
     pub fn has_ended(&mut self) -> bool {
         let pictures = self.pictures.as_mut().map(Threaded::has_ended);
         let sound = self.sound.as_mut().map(Threaded::has_ended);
-        if pictures.is_some_and(|ended| ended) || sound.is_some_and(|ended| ended) {
+        let ended = [pictures, sound, self.mix.as_mut().map(Threaded::has_ended)];
+        if ended.contains(&Some(true)) {
             self.close();
         }
-        pictures.unwrap_or(true) && sound.unwrap_or(true)
+        !ended.contains(&Some(false))
     }
 
     /// Takes nothing more; what came is written from now on. Neither file waits for the other. Since when that is.
@@ -182,6 +190,7 @@ impl Recorder {
             hurried = true;
         }
         let sound = self.sound.map(|mut thread| thread.finish());
+        let sound = sound.or(self.mix.map(|mut thread| thread.finish()));
         let pictures = self.pictures.map(|mut thread| thread.finish());
         Outcome { pictures, sound, hurried }
     }

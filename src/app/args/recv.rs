@@ -33,6 +33,8 @@ pub enum Place {
     File(PathBuf),
     /// A file for each sender.
     Each(Pattern),
+    /// Of all senders together: sound alone.
+    Mix(PathBuf),
 }
 
 /// Where pictures are written.
@@ -73,6 +75,7 @@ Examples:
   recv --host lab --host attic                two cameras side by side
   recv --no-window --output a.y4m --audio-output a.wav
   recv --output {name}.y4m --audio-output {name}.wav
+  recv --output {name}.y4m --audio-output {mix}.wav
   recv --no-window --no-audio --output - | ffmpeg -i - talk.mp4
 
 Keys in the window: q quit, f or F11 fullscreen, Esc leaves it, space freeze,
@@ -124,7 +127,8 @@ struct Flags {
     #[arg(long, value_name = "FILE", help_heading = "What to do with it")]
     output: Option<PathBuf>,
 
-    /// Write sound as WAV, in step with --output; of one sender, or with `{name}` a file for each
+    /// Write sound as WAV, in step with --output; of one sender, with `{name}` a file for each, with `{mix}` in its name
+    /// (which becomes "mix") one of all senders together
     #[arg(long, value_name = "FILE", help_heading = "What to do with it")]
     audio_output: Option<PathBuf>,
 
@@ -220,6 +224,9 @@ fn output(path: PathBuf) -> Result<Output, Wrong> {
         )));
     }
     let format = if matches!(extension(&path).as_str(), "mjpeg" | "mjpg") { Format::Mjpeg } else { Format::Y4m };
+    if path.to_string_lossy().contains(pattern::MIX) {
+        return Err(Wrong::conflict("{mix} is for sound: --audio-output {mix}.wav; --output takes {name}"));
+    }
     Ok(Output { place: place("--output", path)?, format })
 }
 
@@ -233,7 +240,18 @@ fn audio_output(path: PathBuf) -> Result<Place, Wrong> {
             "--audio-output writes WAV, and {name} promises {kind}: give it a .wav name, and convert that: ffmpeg -i sound.wav {name}"
         )));
     }
-    place("--audio-output", path)
+    if pattern::in_folder(&path, pattern::MIX) {
+        return Err(Wrong::conflict(format!(
+            "--audio-output {}: {{mix}} can be in the name of a file, not of a folder",
+            path.display()
+        )));
+    }
+    match (place("--audio-output", path.clone())?, pattern::mix(&path)) {
+        (Place::Each(_), Some(_)) => {
+            Err(Wrong::conflict("--audio-output takes {name}, a file for each sender, or {mix}, one of all"))
+        }
+        (place, mix) => Ok(mix.map_or(place, Place::Mix)),
+    }
 }
 
 fn place(flag: &str, path: PathBuf) -> Result<Place, Wrong> {
@@ -247,6 +265,9 @@ fn place(flag: &str, path: PathBuf) -> Result<Place, Wrong> {
 /// Whether pictures and sound can be written to these two.
 fn fit(output: &Place, sound: &Place) -> Result<(), Wrong> {
     let sentence = match (output, sound) {
+        (Place::File(one), Place::Mix(other)) if one == other => {
+            "--output and --audio-output name the same file: give each its own"
+        }
         (one, other) if one == other => "--output and --audio-output name the same file: give each its own",
         (Place::Each(_), Place::File(_)) => {
             "--output has {name}, a file for each sender, and --audio-output takes one sender: put {name} into both, or into none"
@@ -359,6 +380,13 @@ mod tests {
             assert!(refusal(&format!("recv {both}")).contains("put {name} into both, or into none"), "{both}");
         }
         assert!(refusal("recv --output {name} --audio-output {name}").contains("the same file"));
+        let mix = config("recv a b --output {name}.y4m --audio-output to/{mix}.wav");
+        assert!(!mix.takes_one() && mix.audio_output == Some(Place::Mix("to/mix.wav".into())));
+        assert!(config("recv a --output a.y4m --audio-output {mix}.wav").takes_one());
+        assert!(refusal("recv --output {mix}.y4m").contains("{mix} is for sound"));
+        assert!(refusal("recv --audio-output {mix}-{name}.wav").contains("or {mix}, one of all"));
+        assert!(refusal("recv --audio-output {mix}/a.wav").contains("not of a folder"));
+        assert!(refusal("recv --output mix --audio-output {mix}").contains("the same file"));
         assert!(refusal("recv --output {name}/a.y4m").contains("{name} can be in the name of a file, not of a folder"));
     }
 

@@ -1,7 +1,7 @@
 //! `--output` and `--audio-output`: claims the names, and says what the files hold in the end.
 //!
 //! Without `{name}` there is one set of files, claimed before anybody is told that we are here. With it each sender has its own, made when
-//! it comes and finished when it leaves; a failure of one is said at once and ends no other, and who fails for want of a name or of space
+//! it comes and finished when it leaves, and with `{mix}` the sound of all is one file more; a failure of one is said at once and ends no other, and who fails for want of a name or of space
 //! is heard of in the exit code.
 
 use super::super::args::pattern::Pattern;
@@ -82,7 +82,13 @@ impl Files {
         }
         let tell =
             Arc::new(|left: record::LeftOut| tracing::warn!("picture {} is left out of the file: {}", left.picture, left.error));
-        let names = (!config.takes_one()).then(|| Names::of(config));
+        let mixed = match &config.audio_output {
+            Some(Place::Mix(path)) => Some(path),
+            _ => None,
+        };
+        let what = What { sound: what.sound && mixed.is_none(), ..what };
+        let each = !config.takes_one() && (what.pictures || what.sound);
+        let names = each.then(|| Names::of(config));
         let decoded = if names.is_some() { DECODED / MOST_SENDERS } else { DECODED };
         // Latency is what the window shows, where there is one.
         let ready = (!config.window).then(|| ready.clone());
@@ -100,28 +106,37 @@ impl Files {
             failed: None,
             _exit: config.window.then(|| ExitHook::new(move || finish_anyway(&last_resorts))),
         };
-        if files.names.is_none() {
+        if config.takes_one() {
             let (inlets, queues) = Inlets::one(what);
             files.inlets = inlets;
             // Both names, before anything is made.
             let claim = |place: &Place| {
                 let path = match place {
                     Place::File(path) => Some(path.as_path()),
-                    Place::Stdout | Place::Each(_) => None,
+                    Place::Stdout | Place::Each(_) | Place::Mix(_) => None,
                 };
                 Target::claim(path, config.overwrite).code(ExitCode::Failed)
             };
             let pictures = config.output.as_ref().map(|output| Ok((output.format, claim(&output.place)?))).transpose()?;
-            let sound = config.audio_output.as_ref().map(claim).transpose()?;
-            files.start(None, queues, (pictures, sound))?;
+            let sound = config.audio_output.as_ref().filter(|_| what.sound).map(claim).transpose()?;
+            files.start(None, queues, Targets { pictures, sound, mix: None })?;
+        }
+        if let Some(path) = mixed {
+            let mix = Some(Target::claim(Some(path), config.overwrite).code(ExitCode::Failed)?);
+            let (inlets, queues) = files.inlets.clone().with_mix();
+            files.inlets = inlets;
+            files.start(None, queues, Targets { mix, ..Targets::default() })?;
+            if let Some(names) = &mut files.names {
+                names.taken.insert(small(path));
+            }
         }
         Ok(Some(files))
     }
 
-    fn start(&mut self, of: Option<Of>, queues: Queues, (pictures, sound): Targets) -> Result<(), Failure> {
+    fn start(&mut self, of: Option<Of>, queues: Queues, Targets { pictures, sound, mix }: Targets) -> Result<(), Failure> {
         let MadeWith { ready, back, tell, decoded } = &self.made_with;
         let (ready, back, tell, decoded) = (ready.clone(), back.clone(), tell.clone(), *decoded);
-        let config = record::Config { queues, pictures, sound, decoded, ready, back, tell };
+        let config = record::Config { queues, pictures, sound, mix, decoded, ready, back, tell };
         let mut recorder = Recorder::start(config).code(ExitCode::Failed)?;
         let key = self.next;
         self.next += 1;
@@ -175,7 +190,9 @@ impl Files {
 
     /// How many more pictures of this track are written than when this was asked last.
     pub fn more_written(&mut self, track: TrackId) -> u32 {
-        let of_track = |writing: &&mut Writing| writing.of.as_ref().is_none_or(|of| of.track == track);
+        // Who has files of its own is before or behind the mix, which has no pictures.
+        let each = self.names.is_some();
+        let of_track = |writing: &&mut Writing| writing.of.as_ref().map_or(!each, |of| of.track == track);
         self.writing.iter_mut().find(of_track).map_or(0, |writing| {
             let written = writing.recorder.written();
             written - std::mem::replace(&mut writing.counted, written)
@@ -186,10 +203,12 @@ impl Files {
     /// senders left.
     pub fn are_over(&mut self) -> bool {
         let ended: Vec<Writing> = self.writing.extract_if(.., |writing| writing.recorder.has_ended()).collect();
+        // What is not of one sender ends by itself only where it cannot go on.
+        let lasting = ended.iter().any(|writing| writing.of.is_none());
         for writing in ended {
             self.conclude(writing, false);
         }
-        self.writing.is_empty() && (self.names.is_none() || self.broken)
+        (lasting && self.names.is_none()) || (self.broken && self.writing.is_empty())
     }
 
     /// Takes nothing more.
@@ -255,7 +274,12 @@ fn finish_anyway(last_resorts: &LastResorts) {
 }
 
 /// Where pictures and sound go.
-type Targets = (Option<(Format, Target)>, Option<Target>);
+#[derive(Default)]
+struct Targets {
+    pictures: Option<(Format, Target)>,
+    sound: Option<Target>,
+    mix: Option<Target>,
+}
 
 /// Names of the files of this run, a set for each sender.
 struct Names {
@@ -270,7 +294,7 @@ impl Names {
     fn of(config: &Recv) -> Self {
         let pattern = |place: &Place| match place {
             Place::Each(pattern) => Some(pattern.clone()),
-            Place::Stdout | Place::File(_) => None,
+            Place::Stdout | Place::File(_) | Place::Mix(_) => None,
         };
         Names {
             pictures: config.output.as_ref().and_then(|output| Some((output.format, pattern(&output.place)?))),
@@ -295,7 +319,7 @@ impl Names {
             let pictures = self.pictures.as_ref().map(|(format, _)| *format).zip(pictures);
             let paths: Vec<PathBuf> = [paths.0, paths.1].into_iter().flatten().collect();
             self.taken.extend(paths.iter().map(|path| small(path)));
-            return Ok(((pictures, sound), paths));
+            return Ok((Targets { pictures, sound, mix: None }, paths));
         }
         Err(Failure::new(ExitCode::Failed, format!("{name} is not written: there are {MOST_NUMBER} files of this name")))
     }

@@ -9,8 +9,9 @@
 
 use super::super::lock;
 use super::super::sink::{EncodedSink, Sound};
+use super::mixing::{self, Mixing};
 use super::room::{Held, Room, Tenant};
-use crate::present::writers::{Rate, wav};
+use crate::present::writers::{Rate, mix, wav};
 use crate::slot::Slot;
 use eyeline_proto::media::assemble::{AccessUnit, Assembly};
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
@@ -29,7 +30,7 @@ const BLOCKS: usize = 1000;
 /// As many as there are senders at once.
 const FORGOTTEN: usize = 16;
 
-/// What is to be written of tracks.
+/// What is to be written of tracks, beside the mix of their sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct What {
     /// Pictures.
@@ -53,11 +54,13 @@ pub(super) struct Unit {
 pub struct Queues {
     pub(super) pictures: Option<Arc<Slot<Unit>>>,
     pub(super) sound: Option<Arc<Slot<wav::Block>>>,
+    pub(super) mix: Option<Arc<Slot<mix::Block>>>,
 }
 
 impl Queues {
     fn new(what: What) -> Self {
-        Queues { pictures: what.pictures.then(|| Slot::dropping(PICTURES)), sound: what.sound.then(|| Slot::dropping(BLOCKS)) }
+        let (pictures, sound) = (what.pictures.then(|| Slot::dropping(PICTURES)), what.sound.then(|| Slot::dropping(BLOCKS)));
+        Queues { pictures, sound, mix: None }
     }
 
     /// Nothing more is taken; what is inside is written.
@@ -67,6 +70,9 @@ impl Queues {
         }
         if let Some(sound) = &self.sound {
             sound.close();
+        }
+        if let Some(mix) = &self.mix {
+            mix.close();
         }
     }
 }
@@ -85,18 +91,25 @@ enum To {
 pub struct Inlets {
     to: To,
     room: Room,
+    mix: Option<Arc<Slot<mix::Block>>>,
 }
 
 impl Inlets {
     /// All tracks follow each other behind these queues.
     pub fn one(what: What) -> (Self, Queues) {
         let queues = Queues::new(what);
-        (Inlets { to: To::One(queues.clone()), room: Room::default() }, queues)
+        (Inlets { to: To::One(queues.clone()), room: Room::default(), mix: None }, queues)
     }
 
     /// Each track has its own.
     pub fn each(what: What) -> Self {
-        Inlets { to: To::Each(what, Unopened::default()), room: Room::default() }
+        Inlets { to: To::Each(what, Unopened::default()), room: Room::default(), mix: None }
+    }
+
+    /// And the sound of all goes behind these, mixed.
+    pub fn with_mix(self) -> (Self, Queues) {
+        let mix = Some(Slot::dropping(mixing::BLOCKS));
+        (Inlets { mix: mix.clone(), ..self }, Queues { pictures: None, sound: None, mix })
     }
 
     /// Whether a track's files end with it.
@@ -104,8 +117,15 @@ impl Inlets {
         matches!(self.to, To::Each(..))
     }
 
-    /// For one track.
-    pub fn track(&self, id: TrackId, film: bool) -> Inlet {
+    /// All that writes one track.
+    pub fn sinks(&self, id: TrackId, film: bool) -> Vec<Box<dyn EncodedSink>> {
+        let mixing = self.mix.as_ref().map(|blocks| Box::new(Mixing::new(blocks.clone(), id)) as Box<dyn EncodedSink>);
+        let own = !matches!(self.to, To::Each(What { pictures: false, sound: false }, _));
+        let own = own.then(|| Box::new(self.track(id, film)) as Box<dyn EncodedSink>);
+        own.into_iter().chain(mixing).collect()
+    }
+
+    fn track(&self, id: TrackId, film: bool) -> Inlet {
         let (queues, unopened) = match &self.to {
             To::One(queues) => (queues.clone(), None),
             To::Each(what, unopened) => {
@@ -129,7 +149,7 @@ impl Inlets {
 }
 
 /// Of one track: collects slices until their picture is settled.
-pub struct Inlet {
+struct Inlet {
     queues: Queues,
     /// Where it has files of its own.
     unopened: Option<Unopened>,

@@ -1,12 +1,14 @@
-//! What is received, written to files and pipes: [`y4m`] and [`mjpeg`] for pictures, [`wav`] for sound.
+//! What is received, written to files and pipes: [`y4m`] and [`mjpeg`] for pictures, [`wav`] for sound, [`mix`] for that of all.
 //!
 //! Each writer takes whole units (a picture, a block of sound) in the order of their numbers and leaves a well-formed file behind
 //! whatever happens: a unit that could not be written whole is cut off again. Each unit is placed by its time; where that lies in
 //! the files is settled by the [`Timeline`] both share, so that picture and sound start together and stay together. Writing may
 //! block on a disk or a pipe, so each runs on a [`Threaded`] of its own.
 
+pub mod mix;
 pub mod mjpeg;
 mod placing;
+mod riff;
 mod sink;
 mod target;
 mod timeline;

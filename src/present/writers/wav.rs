@@ -1,4 +1,4 @@
-//! WAV: s16 samples at 48 kHz as the sender caught them, before any resampling (RIFF WAVE, format 1).
+//! WAV: s16 samples at 48 kHz as the sender caught them, before any resampling (`riff.rs`).
 //!
 //! Sample 0 of the file is what was caught together with the first picture written, so earlier sound is cut and later sound
 //! preceded by silence, to the sample. Until that picture is there blocks are held. From there on block n lies n blocks after the
@@ -12,34 +12,30 @@
 //! Neither number nor time makes a hole that is longer than the time that passed and what was kept for us (`Timeline::furthest`):
 //! it is cut, and what follows moves with it.
 //!
-//! The header comes with the first samples and is written over once a second of sound, so that a file left by a crash plays up to
-//! its last second; and at the end.
 //! Mono or stereo is decided by the first block; others are converted.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::riff::Riff;
 use super::sink::Sink;
 use super::timeline::Place;
 use super::{Error, LONGEST_HOLE, Progress, Target, Timeline, Written};
 use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
 use eyeline_proto::time::MediaTime;
 
-/// Bytes before the samples.
-const HEADER: usize = 44;
-
 /// Blocks held for the first picture: 3 s. A picture can be 2 s late (a retransmission is waited for so long); if none has come
 /// by then, sound starts by itself.
 const HELD: usize = 300;
 
 /// Frames filling a hole at most.
-const LONGEST_FRAMES: u64 = RATE as u64 * LONGEST_HOLE.as_secs();
+pub(super) const LONGEST_FRAMES: u64 = RATE as u64 * LONGEST_HOLE.as_secs();
 
 /// Frames that time and number may differ by: 40 ms, a picture of 25 a second. Where they differ by more, sound was not captured.
-const JUMP: i128 = 1920;
+pub(super) const JUMP: i128 = 1920;
 
 /// Frames by which they differ before sound is stretched: 5 ms. Below it stamps wobble.
-const SLEW: i128 = 240;
+pub(super) const SLEW: i128 = 240;
 
 /// Whose first unit is time zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,19 +76,13 @@ struct Run {
 
 /// See the module text.
 pub struct Writer {
-    sink: Sink,
+    file: Riff,
     timeline: Timeline,
     lead: Lead,
-    channels: Option<u8>,
     held: VecDeque<Block>,
     run: Option<Run>,
-    frames: u64,
-    /// Frames when the header was last written.
-    stated: u64,
     silent: u64,
     left_out: u64,
-    /// Frames a file can hold.
-    most: u64,
 }
 
 impl Writer {
@@ -102,84 +92,18 @@ impl Writer {
     }
 
     fn to(sink: Sink, lead: Lead, timeline: Timeline) -> Self {
-        let (channels, held, run) = (None, VecDeque::new(), None);
-        let (frames, stated, silent, left_out, most) = (0, 0, 0, 0, 0);
-        Writer { sink, timeline, lead, channels, held, run, frames, stated, silent, left_out, most }
+        let (file, held, run) = (Riff::new(sink), VecDeque::new(), None);
+        Writer { file, timeline, lead, held, run, silent: 0, left_out: 0 }
     }
 
-    fn error(&self, cause: std::io::Error) -> Error {
-        self.sink.error(cause, self.kept())
-    }
-
-    fn kept(&self) -> String {
-        format!("{:.2} s of sound", self.frames as f64 / f64::from(RATE))
-    }
-
-    fn header(&self) -> [u8; HEADER] {
-        let channels = u16::from(self.channels.unwrap_or(1));
-        let align = 2 * channels;
-        // What counts bytes fits: `most` sees to it.
-        let data = (self.frames * u64::from(align)) as u32;
-        let mut header = [0; HEADER];
-        let mut at = 0;
-        let mut put = |bytes: &[u8]| {
-            header[at..at + bytes.len()].copy_from_slice(bytes);
-            at += bytes.len();
-        };
-        put(b"RIFF");
-        put(&(data + HEADER as u32 - 8).to_le_bytes());
-        put(b"WAVEfmt ");
-        put(&16u32.to_le_bytes());
-        put(&1u16.to_le_bytes()); // PCM
-        put(&channels.to_le_bytes());
-        put(&RATE.to_le_bytes());
-        put(&(RATE * u32::from(align)).to_le_bytes());
-        put(&align.to_le_bytes());
-        put(&16u16.to_le_bytes());
-        put(b"data");
-        put(&data.to_le_bytes());
-        header
-    }
-
-    fn state(&mut self) -> Result<(), Error> {
-        let header = self.header();
-        match self.sink.rewrite(0, &header) {
-            // A pipe or a device keeps the header it got.
-            Err(error) if error.kind() == std::io::ErrorKind::NotSeekable => {}
-            result => result.map_err(|error| self.error(error))?,
-        }
-        self.stated = self.frames;
-        Ok(())
-    }
-
-    /// Appends frames; the file is never longer than its header can say.
     fn append(&mut self, samples: &[i16]) -> Result<(), Error> {
-        let channels = usize::from(self.channels.unwrap_or(1));
-        let room = usize::try_from(self.most - self.frames).unwrap_or(usize::MAX).saturating_mul(channels);
-        let fitting = &samples[..samples.len().min(room)];
-        if samples.is_empty() {
-            return Ok(());
-        }
-        let header = if self.frames == 0 { &self.header()[..] } else { &[] };
-        let bytes: Vec<u8> = fitting.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        let outcome = self.sink.unit(&[header, &bytes]);
-        if outcome.is_ok() {
-            self.frames += (fitting.len() / channels) as u64;
-            self.timeline.reached(nanos(self.frames));
-        }
-        if outcome.is_err() || fitting.len() < samples.len() || self.frames >= self.stated + u64::from(RATE) {
-            let stated = self.state();
-            outcome.map_err(|error| self.error(error))?;
-            stated?;
-        }
-        if fitting.len() < samples.len() {
-            return Err(Error::TooLong { name: self.sink.name().into(), kept: self.kept() });
-        }
-        Ok(())
+        let outcome = self.file.append(samples);
+        self.timeline.reached(nanos(self.file.frames()));
+        outcome
     }
 
     fn silence(&mut self, mut frames: u64) -> Result<(), Error> {
-        let channels = usize::from(self.channels.unwrap_or(1));
+        let channels = usize::from(self.file.channels(1));
         let quiet = [0; 2 * BLOCK_FRAMES];
         self.silent += frames;
         while frames > 0 {
@@ -195,7 +119,7 @@ impl Writer {
         let run = self.run.as_ref().filter(|run| run.session == block.session);
         let Some(by_number) = run.map(|run| run.origin + i128::from(block.number) * BLOCK_FRAMES as i128) else {
             // What lies far off is the work of a wrong clock: such sound begins at once.
-            let (start, free) = (self.first_begins(block, alone)?, i128::from(self.frames));
+            let (start, free) = (self.first_begins(block, alone)?, i128::from(self.file.frames()));
             let near = (start - free).unsigned_abs() <= u128::from(LONGEST_FRAMES);
             let start = if near { start } else { free };
             return Some((start, start));
@@ -257,18 +181,10 @@ impl Writer {
     }
 
     fn place(&mut self, block: Block, (by_number, by_time): (i128, i128)) -> Result<(), Error> {
-        let channels = match self.channels {
-            Some(channels) => channels,
-            None => {
-                self.channels = Some(block.channels);
-                let bytes_a_frame = 2 * u64::from(block.channels);
-                self.most = (u64::from(u32::MAX) - HEADER as u64) / bytes_a_frame;
-                block.channels
-            }
-        };
+        let channels = self.file.channels(block.channels);
         let off = by_time - by_number;
         let start = if off.abs() > JUMP { by_time } else { by_number };
-        let start = start.min(frames(self.timeline.furthest(block.received)).max(i128::from(self.frames)));
+        let start = start.min(frames(self.timeline.furthest(block.received)).max(i128::from(self.file.frames())));
         let slewing = self.run.as_ref().filter(|run| run.session == block.session).map_or(0, |run| run.slewing);
         let goes_on = off.signum() == slewing;
         // One frame more or less in a block is 2 ‰, which nobody hears.
@@ -276,11 +192,11 @@ impl Writer {
         let origin = start + stretch - i128::from(block.number) * BLOCK_FRAMES as i128;
         self.run = Some(Run { session: block.session, origin, last: block.number, slewing: stretch });
         let samples = stretched(converted(block.samples, block.channels, channels), channels, stretch);
-        match u64::try_from(start - i128::from(self.frames)) {
+        match u64::try_from(start - i128::from(self.file.frames())) {
             Ok(hole) => self.silence(hole)?,
             Err(_) => {
                 // Begun before the picture, or over what the session before left: cut to the sample.
-                let early = usize::try_from(i128::from(self.frames) - start).unwrap_or(usize::MAX);
+                let early = usize::try_from(i128::from(self.file.frames()) - start).unwrap_or(usize::MAX);
                 let from = early.saturating_mul(usize::from(channels)).min(samples.len());
                 return self.append(&samples[from..]);
             }
@@ -290,7 +206,7 @@ impl Writer {
 }
 
 /// The same sound in one frame more (1) or less (-1): each frame lies between two of the old ones.
-fn stretched(samples: Vec<i16>, channels: u8, by: i128) -> Vec<i16> {
+pub(super) fn stretched(samples: Vec<i16>, channels: u8, by: i128) -> Vec<i16> {
     let channels = usize::from(channels);
     let frames = samples.len() / channels;
     let Some(wanted) = usize::try_from(frames as i128 + by).ok().filter(|&wanted| by != 0 && wanted > 1) else { return samples };
@@ -315,7 +231,7 @@ fn nanos(frames: u64) -> u64 {
     u64::try_from(u128::from(frames) * 1_000_000_000 / u128::from(RATE)).unwrap_or(u64::MAX)
 }
 
-fn converted(samples: Vec<i16>, from: u8, to: u8) -> Vec<i16> {
+pub(super) fn converted(samples: Vec<i16>, from: u8, to: u8) -> Vec<i16> {
     match (from, to) {
         (1, 2) => samples.iter().flat_map(|&sample| [sample, sample]).collect(),
         (2, 1) => samples.chunks_exact(2).map(|both| both[0].midpoint(both[1])).collect(),
@@ -338,18 +254,18 @@ impl super::Writer for Writer {
 
     fn finish(mut self) -> Result<Written, Error> {
         self.release(true)?;
-        self.state()?;
-        let name = self.sink.name().to_string();
-        let mut sentence = format!("{name}: {}", self.kept());
+        self.file.state()?;
+        let name = self.file.name().to_string();
+        let mut sentence = format!("{name}: {}", self.file.kept());
         if self.silent > 0 {
             let seconds = self.silent as f64 / f64::from(RATE);
             sentence += &format!(", {seconds:.2} s of it silence where sound was missing");
         }
-        Ok(Written { name, units: self.frames, filled: self.silent, left_out: self.left_out, sentence })
+        Ok(Written { name, units: self.file.frames(), filled: self.silent, left_out: self.left_out, sentence })
     }
 
     fn progress(&self) -> Progress {
-        self.sink.progress()
+        self.file.progress()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the WAV writer. Every sample of block n has the value n + 1, so that silence is told apart.
 
 use super::super::Writer as _;
+use super::super::riff::HEADER;
 use super::super::sink::tests::{SmallDisk, Temporary, target};
 use super::super::{LONGEST_LEAD, Moment, arrival};
 use super::*;
@@ -214,7 +215,7 @@ fn a_sound_card_that_runs_slower_than_the_clock_does_not_walk_away_from_it() {
         for n in 0..4000 {
             writer.write(block(n, n * length + n % 3 * 1_000_000)).unwrap();
             let due = (n * length / 1000 * 48 / 1000) as i64;
-            assert!((writer.frames as i64 - LEN as i64 - due).abs() < 480, "block {n}");
+            assert!((writer.file.frames() as i64 - LEN as i64 - due).abs() < 480, "block {n}");
         }
         let written = writer.finish().unwrap();
         assert!(written.units.abs_diff(expected) < 480, "{}", written.units);
@@ -369,8 +370,8 @@ fn at_four_gibibytes_it_stops_with_a_true_header() {
     let disk = SmallDisk::of(1 << 20);
     let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
     writer.write(block(0, 0)).unwrap();
-    assert_eq!(writer.most, (u64::from(u32::MAX) - 44) / 2);
-    writer.most = LEN as u64 + 100;
+    assert_eq!(*writer.file.most(), (u64::from(u32::MAX) - 44) / 2);
+    *writer.file.most() = LEN as u64 + 100;
     let error = writer.write(block(1, BLOCK)).unwrap_err();
     assert!(matches!(error, Error::TooLong { .. }), "{error}");
     assert_eq!(runs(&disk.content()), [(1, LEN), (2, 100)]);
