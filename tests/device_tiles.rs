@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use eyeline::present::canvas::Canvas;
 use eyeline::present::overlay::Overlay;
-use eyeline::present::scene::Scene;
-use eyeline::present::window::{Action, Options, Window};
+use eyeline::present::scene::{Marks, Scene};
+use eyeline::present::window::{Action, Bindings, Options, Window};
 use eyeline_proto::picture::Size;
 use screen::{Area, Screen, Shot};
 use shower::Shower;
@@ -56,6 +56,9 @@ fn paint(canvas: &Canvas, number: u64, size: Size, tile: usize) {
     }
 }
 
+/// What one's own picture is painted as: the last tile, which is not there then.
+const OWN: usize = 15;
+
 /// The test that is the window.
 const CHILD: &str = "the_window_of_the_tests_below";
 
@@ -63,9 +66,13 @@ const CHILD: &str = "the_window_of_the_tests_below";
 #[test]
 #[ignore = "it is the window the other tests look at"]
 fn the_window_of_the_tests_below() {
-    let _ = shower::how();
+    let how = shower::how();
     let options = Options { title: "tiles".into(), size: Size { width: 1280, height: 720 }, fullscreen: false };
     let mut window = Window::open(&options).unwrap();
+    if how == "call" {
+        window.bind(Bindings::Call);
+    }
+    let own = Arc::new(Canvas::new());
     let (commands, mut overlay, mut scene) = (shower::commands(), Overlay::default(), Scene::new());
     let canvases: Vec<Arc<Canvas>> = (0..16).map(|_| Arc::default()).collect();
     let mut number = 0;
@@ -86,6 +93,18 @@ fn the_window_of_the_tests_below() {
             }
             "sound" => scene.say(tile, "sound only".into()),
             "quiet" => scene.quiet(tile, Some(Instant::now() - Duration::from_secs(3))),
+            "mark" => scene.mark(tile, Marks { muted: true, camera_closed: false }),
+            "close" => scene.mark(tile, Marks { muted: true, camera_closed: true }),
+            "own" => {
+                number += 1;
+                paint(&own, number, Size { width: 640, height: 360 }, OWN);
+                scene.set_own(Some(own.clone()));
+                scene.own_picture();
+            }
+            "say" => {
+                let (name, text) = rest.split_once('|').unwrap();
+                overlay.said(name, text, Instant::now());
+            }
             "lines" => overlay.lines = rest.split('|').map(String::from).collect(),
             _ => {}
         }
@@ -101,12 +120,13 @@ fn the_window_of_the_tests_below() {
                 Action::Next => scene.step(false),
                 Action::Previous => scene.step(true),
                 Action::All => scene.all(),
+                Action::OwnPicture => drop(scene.toggle_own()),
                 Action::Click { x, y } => scene.click(x, y, window.size()),
                 _ => {}
             }
         }
         if is_new || window.wants_paint() {
-            let (shown, _) = window.show_scene(&mut scene, &overlay).unwrap();
+            let (shown, _) = window.show_scene(&mut scene, "waiting on port 9688", &overlay).unwrap();
             println!("\nshown {}", shown.window);
         }
         if command.is_ok() {
@@ -193,6 +213,82 @@ fn a_quiet_tile_greys_alone_and_words_stand_on_their_tiles() {
     // A new picture ends it.
     shower.say("picture 1");
     shows(&shower, &screen, ("again", area), |pixels| pixels[1] > 10_000);
+}
+
+const RETURN: u32 = 0xff0d;
+
+#[test]
+fn ones_own_picture_fills_the_window_until_somebody_comes_and_v_hides_it() {
+    let screen = Screen::with_manager(1400, 900);
+    let (mut shower, window) = shower::begin(&screen, CHILD, "call");
+    shower.say("own 0");
+    let area = screen.area(window);
+    shows(&shower, &screen, ("own", area), |pixels| pixels[OWN] > 400_000);
+    tiles(&mut shower, 0, 1);
+    shows(&shower, &screen, ("own-beside-one", area), |pixels| pixels[0] > 400_000 && (10_000..60_000).contains(&pixels[OWN]));
+    tiles(&mut shower, 1, 4);
+    ["mark 1", "close 2"].iter().for_each(|command| shower.say(command));
+    shows(&shower, &screen, ("own-beside-many", area), |pixels| pixels[2] < NONE && (10_000..60_000).contains(&pixels[OWN]));
+    screen.key('v' as u32);
+    shows(&shower, &screen, ("own-hidden", area), |pixels| pixels[OWN] < NONE);
+    screen.key('v' as u32);
+    shows(&shower, &screen, ("own-again", area), |pixels| (10_000..60_000).contains(&pixels[OWN]));
+}
+
+#[test]
+fn what_is_typed_is_said_in_the_letters_of_the_layout_and_what_others_write_stands_over_the_picture() {
+    let screen = Screen::with_manager(1400, 900);
+    let (mut shower, window) = shower::begin(&screen, CHILD, "call");
+    shower.say("own 0");
+    tiles(&mut shower, 0, 3);
+    let area = screen.area(window);
+    let (amber, left) =
+        (0x00ff_c24b, Area { y: area.y + area.height / 2, width: area.width / 2, height: area.height / 2, ..area });
+    let plain = screen.shot("unsaid").count(left, amber);
+    for words in [
+        "robot|hello, is anybody there?",
+        "Алёна Кузнецова|Да, я здесь, и вижу вас хорошо. И вас, и остальных тоже, и очень рада",
+        "محمد علي|مرحبا",
+    ] {
+        shower.say(&format!("say {words}"));
+    }
+    shower.painted("the words", || (screen.shot("said").count(left, amber) > plain + 200).then_some(()));
+    screen.key(RETURN);
+    assert_eq!(shower.until("action"), "action Typed");
+    "Hi q".chars().for_each(|letter| screen.key(letter as u32));
+    (0..4).for_each(|_| assert_eq!(shower.until("action"), "action Typed"));
+    drop(screen.shot("typed"));
+    screen.key(RETURN);
+    assert_eq!(shower.until("action"), "action Say(\"Hi q\")");
+    screen.layout("ru");
+    screen.key(RETURN);
+    screen.strike("AD01", false);
+    screen.strike("AD01", true);
+    screen.key(RETURN);
+    assert_eq!([(); 4].map(|()| shower.until("action"))[3], "action Say(\"йЙ\")");
+}
+
+/// The smallest windows, for eyes.
+#[test]
+fn words_and_ones_own_picture_have_room_in_a_small_window() {
+    let screen = Screen::with_manager(1400, 900);
+    let (mut shower, window) = shower::begin(&screen, CHILD, "call");
+    shower.say("own 0");
+    tiles(&mut shower, 0, 2);
+    shower.say("say robot|hello, is anybody there? I see nobody, and hear nobody, and it is late");
+    screen.key(RETURN);
+    for (width, height) in [(320, 240), (640, 480)] {
+        let size = ConfigureWindowAux::new().width(width).height(height);
+        screen.x.configure_window(window, &size).unwrap().check().unwrap();
+        shower.until(&format!("shown {width}x{height}"));
+        let name = format!("small-{width}x{height}");
+        shows(&shower, &screen, (&name, screen.area(window)), |pixels| pixels[OWN] > 1000);
+    }
+    screen.key(0xff1b);
+    screen.key('?' as u32);
+    shower.until("action Help");
+    shower.until("shown");
+    drop(screen.shot("small-help"));
 }
 
 /// For eyes, with `EYELINE_SCREENSHOTS`; what is looked for here is that all are seen.

@@ -10,6 +10,7 @@ mod failure;
 mod meet;
 mod notes;
 mod recv;
+mod screen;
 mod send;
 mod stats;
 pub mod status;

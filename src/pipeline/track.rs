@@ -88,6 +88,13 @@ impl Track {
         self.voice.as_ref().map(|voice| lock(voice)).map(|voice| (voice.stats(), voice.dropped()))
     }
 
+    /// How loud it is played, as [`Feed::volume`]; nothing without a speaker.
+    pub fn volume(&self, volume: f32) {
+        if let Some(voice) = &self.voice {
+            lock(voice).volume(volume);
+        }
+    }
+
     /// How loud it was since it was asked for last, as [`Feed::levels`]; `None` without a speaker.
     fn levels(&self) -> Option<impl Iterator<Item = u8> + use<>> {
         self.voice.as_ref().map(|voice| lock(voice).levels())

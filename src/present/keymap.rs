@@ -40,6 +40,8 @@ pub(super) struct Stroke {
     pub place: [u8; 4],
     /// Shift was held.
     pub shift: bool,
+    /// Control, Alt or a key with a logo was held: it is a command to somebody, and types nothing.
+    pub command: bool,
     /// The layout in use, from 0.
     pub group: usize,
 }
@@ -88,6 +90,7 @@ impl Keymap {
             common: [0; COMMON_LEVELS],
             place: name.map_or([0; 4], |name| name.name),
             shift: state & u16::from(KeyButMask::SHIFT) != 0,
+            command: state & u16::from(KeyButMask::CONTROL | KeyButMask::MOD1 | KeyButMask::MOD4) != 0,
             group: usize::from(state >> GROUP_SHIFT & 3),
         };
         if let Some(key) = key {

@@ -1,56 +1,18 @@
-//! What the person at the window wants: keys and clicks become [`Action`]s.
+//! What the person at the window does with the keyboard: keys become [`Action`]s, or letters of the line that is being typed.
 //!
-//! A key is taken first by the symbol it types, then by what else it types with or without Shift (digits of a French keyboard,
-//! the keypad without Num Lock), then by its place: where a layout has no `q` at all, the key that is `q` on a US keyboard is it. A key
-//! that types a digit is no volume key, whatever else it types (`-` on a French keyboard).
-//! A key held down repeats only where repeating makes sense (volume).
-//!
-//! Volume has the keys that browsers and most players give it, arrows and plus and minus, but not mpv's `9` and `0`: digits name tiles.
+//! What a key means stands in `bindings.rs`; while a line is open (`typing.rs`) no key means anything but what it types. A key held down
+//! repeats only where repeating makes sense: volume, and letters.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use x11rb::protocol::xproto::KeyButMask;
 
-use super::keymap::{Keymap, Stroke};
+use super::bindings::{self, keysym};
+use super::keymap::Keymap;
+use super::typing::{Line, Typed};
 
-/// What was asked for at the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// `q`, or the window was closed.
-    Quit,
-    /// `f`, F11 or a double click.
-    ToggleFullscreen,
-    /// Esc.
-    LeaveFullscreen,
-    /// Space.
-    Freeze,
-    /// `m`.
-    Mute,
-    /// Up, `+` or `=`, which is plus without Shift on many keyboards.
-    VolumeUp,
-    /// Down or `-`.
-    VolumeDown,
-    /// A digit: that tile is to be large, counted from 0.
-    Pick(u8),
-    /// Tab: the next tile is to be large.
-    Next,
-    /// Shift and Tab: the tile before.
-    Previous,
-    /// `0`: all tiles are to be of one size.
-    All,
-    /// The left button went down at this place in the window, in its pixels; not of a double click's second.
-    Click {
-        /// From the left.
-        x: u32,
-        /// From the top.
-        y: u32,
-    },
-    /// `i`.
-    Stats,
-    /// `?`, `h` or F1.
-    Help,
-}
+pub use super::bindings::{Action, Bindings};
 
 /// A press of a held key that is this long after the one before is a new press whose release went elsewhere: X repeats a
 /// held key after 0.66 s by default, then every 40 ms.
@@ -59,9 +21,11 @@ const REPEAT: Duration = Duration::from_millis(900);
 /// The actions collected since they were last taken.
 #[derive(Default)]
 pub(super) struct Keys {
+    bindings: Bindings,
     actions: Vec<Action>,
     /// Keys that are down, by their code, and when their last press came.
     held: HashMap<u8, Instant>,
+    line: Option<Line>,
 }
 
 impl Keys {
@@ -69,154 +33,56 @@ impl Keys {
         std::mem::take(&mut self.actions)
     }
 
+    /// From now on keys mean this.
+    pub(super) fn bind(&mut self, bindings: Bindings) {
+        self.bindings = bindings;
+    }
+
+    pub(super) fn bindings(&self) -> Bindings {
+        self.bindings
+    }
+
+    /// The line that is being typed.
+    pub(super) fn line(&self) -> Option<&Line> {
+        self.line.as_ref()
+    }
+
     /// A key went down, or repeats.
     pub(super) fn press(&mut self, map: &Keymap, code: u8, state: KeyButMask, now: Instant) {
         let before = self.held.insert(code, now);
         let repeats = before.is_some_and(|before| now.duration_since(before) < REPEAT);
-        let action = meaning(map, &map.stroke(code, state));
-        self.actions.extend(action.filter(|action| !repeats || may_repeat(*action)));
+        let stroke = map.stroke(code, state);
+        let is_enter = matches!(stroke.symbol, keysym::RETURN | keysym::KEYPAD_ENTER);
+        if repeats && (is_enter || stroke.symbol == keysym::ESCAPE) {
+            return;
+        }
+        match &mut self.line {
+            Some(line) => match line.press(&stroke) {
+                Typed::Nothing => {}
+                Typed::Changed => self.actions.push(Action::Typed),
+                Typed::Closed => {
+                    self.line = None;
+                    self.actions.push(Action::Typed);
+                }
+                Typed::Done(text) => {
+                    self.line = None;
+                    self.actions.push(Action::Say(text));
+                }
+            },
+            None if is_enter && self.bindings == Bindings::Call => {
+                self.line = Some(Line::default());
+                self.actions.push(Action::Typed);
+            }
+            None => {
+                let action = bindings::meaning(self.bindings, map, &stroke);
+                self.actions.extend(action.filter(|action| !repeats || bindings::may_repeat(action)));
+            }
+        }
     }
 
     /// A key went up.
     pub(super) fn release(&mut self, code: u8) {
         self.held.remove(&code);
-    }
-}
-
-fn may_repeat(action: Action) -> bool {
-    matches!(action, Action::VolumeUp | Action::VolumeDown)
-}
-
-/// Symbols that are no characters, by their number in X11's keysymdef.h.
-mod keysym {
-    pub const ESCAPE: u32 = 0xff1b;
-    pub const F1: u32 = 0xffbe;
-    pub const F11: u32 = 0xffc8;
-    pub const KEYPAD_0: u32 = 0xffb0;
-    pub const KEYPAD_9: u32 = 0xffb9;
-    pub const TAB: u32 = 0xff09;
-    /// What Shift makes of Tab.
-    pub const LEFT_TAB: u32 = 0xfe20;
-    pub const UP: u32 = 0xff52;
-    pub const DOWN: u32 = 0xff54;
-    pub const KEYPAD_ADD: u32 = 0xffab;
-    pub const KEYPAD_SUBTRACT: u32 = 0xffad;
-}
-
-/// Where a US keyboard has the keys of the window, by XKB's names of places.
-const PLACES: [(&[u8; 4], char); 15] = [
-    (b"AD01", 'q'),
-    (b"AC04", 'f'),
-    (b"AB07", 'm'),
-    (b"AD08", 'i'),
-    (b"AC06", 'h'),
-    (b"AE01", '1'),
-    (b"AE02", '2'),
-    (b"AE03", '3'),
-    (b"AE04", '4'),
-    (b"AE05", '5'),
-    (b"AE06", '6'),
-    (b"AE07", '7'),
-    (b"AE08", '8'),
-    (b"AE09", '9'),
-    (b"AE10", '0'),
-];
-
-/// The place of the question mark, which there is on Shift.
-const QUESTION_MARK: &[u8; 4] = b"AB10";
-
-fn meaning(map: &Keymap, stroke: &Stroke) -> Option<Action> {
-    let by_level = || stroke.common.into_iter().filter(|symbol| is_digit_or_letter(*symbol)).find_map(by_symbol);
-    let has_digit = || stroke.common.into_iter().filter_map(character).any(|character| character.is_ascii_digit());
-    let typed = by_symbol(stroke.symbol).filter(|action| !(may_repeat(*action) && has_digit()));
-    typed.or_else(by_level).or_else(|| by_place(map, stroke))
-}
-
-fn by_symbol(symbol: u32) -> Option<Action> {
-    match symbol {
-        keysym::ESCAPE => Some(Action::LeaveFullscreen),
-        keysym::F11 => Some(Action::ToggleFullscreen),
-        keysym::F1 => Some(Action::Help),
-        keysym::TAB => Some(Action::Next),
-        keysym::LEFT_TAB => Some(Action::Previous),
-        keysym::UP | keysym::KEYPAD_ADD => Some(Action::VolumeUp),
-        keysym::DOWN | keysym::KEYPAD_SUBTRACT => Some(Action::VolumeDown),
-        symbol => by_character(character(symbol)?),
-    }
-}
-
-fn by_character(character: char) -> Option<Action> {
-    Some(match character {
-        'q' => Action::Quit,
-        'f' => Action::ToggleFullscreen,
-        ' ' => Action::Freeze,
-        'm' => Action::Mute,
-        '+' | '=' => Action::VolumeUp,
-        '-' => Action::VolumeDown,
-        '0' => Action::All,
-        '1'..='9' => Action::Pick(character as u8 - b'1'),
-        'i' => Action::Stats,
-        '?' | 'h' => Action::Help,
-        _ => return None,
-    })
-}
-
-/// Only where the layout has no such character of its own: on a French keyboard the `a` in the place of `q` is an `a`.
-fn by_place(map: &Keymap, stroke: &Stroke) -> Option<Action> {
-    let there = PLACES.iter().find(|(place, _)| **place == stroke.place).map(|(_, character)| *character);
-    let wanted = there.or((stroke.place == *QUESTION_MARK && stroke.shift).then_some('?'))?;
-    // The keypad's digits say nothing of the row's.
-    let is_wanted = |symbol| !is_keypad(symbol) && character(symbol) == Some(wanted);
-    if map.has(stroke.group, is_wanted) { None } else { by_character(wanted) }
-}
-
-/// The ASCII character of a symbol, in lower case, the keypad's digits among them.
-fn character(symbol: u32) -> Option<char> {
-    let ascii = if is_keypad(symbol) { symbol - keysym::KEYPAD_0 + u32::from('0') } else { symbol };
-    let printable = (0x20..0x7f).contains(&ascii);
-    printable.then(|| char::from_u32(ascii)).flatten().map(|character| character.to_ascii_lowercase())
-}
-
-fn is_keypad(symbol: u32) -> bool {
-    (keysym::KEYPAD_0..=keysym::KEYPAD_9).contains(&symbol)
-}
-
-fn is_digit_or_letter(symbol: u32) -> bool {
-    character(symbol).is_some_and(|character| character.is_ascii_alphanumeric())
-}
-
-/// What a button that goes down is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Clicked {
-    Once,
-    /// A double click's second.
-    Twice,
-}
-
-/// Finds clicks in the button's state as it is polled.
-#[derive(Default)]
-pub(super) struct Clicks {
-    was_down: bool,
-    last: Option<(Instant, (f32, f32))>,
-}
-
-impl Clicks {
-    /// What most desktops use.
-    const APART: Duration = Duration::from_millis(400);
-    /// Pixels a hand may move between two clicks that are meant as one.
-    const MOVED: f32 = 8.0;
-
-    /// Whether a click just began.
-    pub(super) fn poll(&mut self, is_down: bool, at: (f32, f32), now: Instant) -> Option<Clicked> {
-        let pressed = is_down && !self.was_down;
-        self.was_down = is_down;
-        if !pressed {
-            return None;
-        }
-        let near = |(x, y): (f32, f32)| (x - at.0).abs() <= Self::MOVED && (y - at.1).abs() <= Self::MOVED;
-        let second = self.last.is_some_and(|(when, place)| now.duration_since(when) <= Self::APART && near(place));
-        self.last = if second { None } else { Some((now, at)) };
-        Some(if second { Clicked::Twice } else { Clicked::Once })
     }
 }
 
@@ -244,11 +110,19 @@ mod tests {
             ("TAB", &[[keysym::TAB, keysym::LEFT_TAB]]),
             ("UP", &[[keysym::UP; 2]]),
             ("AE08", &[both('8', '*')]),
+            ("RTRN", &[[keysym::RETURN; 2]]),
+            ("ESC", &[[keysym::ESCAPE; 2]]),
+            ("AB03", &[both('c', 'C')]),
+            ("AB04", &[both('v', 'V')]),
         ])
     }
 
     fn presses(map: &Keymap, strokes: &[(u8, u16)]) -> Vec<Action> {
-        let (mut keys, now) = (Keys::default(), Instant::now());
+        presses_of(&mut Keys::default(), map, strokes)
+    }
+
+    fn presses_of(keys: &mut Keys, map: &Keymap, strokes: &[(u8, u16)]) -> Vec<Action> {
+        let now = Instant::now();
         for (code, state) in strokes {
             keys.press(map, *code, KeyButMask::from(*state), now);
             keys.release(*code);
@@ -290,8 +164,8 @@ mod tests {
     fn a_symbol_counts_wherever_the_layout_keeps_it_and_digits_without_shift() {
         assert_eq!(presses(&us(), &[(14, SHIFT), (10, SHIFT), (13, SHIFT)]), [Action::Help, Action::Quit, Action::Pick(8)]);
         let more = [(16, PLAIN), (17, PLAIN), (17, SHIFT), (18, PLAIN), (18, SHIFT), (19, PLAIN), (20, SHIFT)];
-        let (up, down) = (Action::VolumeUp, Action::VolumeDown);
-        assert_eq!(presses(&us(), &more), [down, up, up, Action::Next, Action::Previous, up, Action::Pick(7)]);
+        let (up, down) = (|| Action::VolumeUp, || Action::VolumeDown);
+        assert_eq!(presses(&us(), &more), [down(), up(), up(), Action::Next, Action::Previous, up(), Action::Pick(7)]);
         // Of a French keyboard: a, q, 9 and what is on its plain level, the keypad without Num Lock.
         let (ccedilla, page_up) = (0xe7, 0xff9a);
         let french = keymap(&[
@@ -301,10 +175,10 @@ mod tests {
             ("KP9", &[[page_up, keysym::KEYPAD_9]]),
             ("AE06", &[['-' as u32, '6' as u32]]),
         ]);
-        assert_eq!(presses(&french, &[(14, PLAIN), (14, SHIFT)]), [Action::Pick(5); 2], "no minus");
+        assert_eq!(presses(&french, &[(14, PLAIN), (14, SHIFT)]), [Action::Pick(5), Action::Pick(5)], "no minus");
         assert_eq!(presses(&french, &[(10, PLAIN), (10, SHIFT)]), [], "an a is an a, whatever stands there elsewhere");
         assert_eq!(presses(&french, &[(11, PLAIN)]), [Action::Quit]);
-        assert_eq!(presses(&french, &[(12, PLAIN), (12, SHIFT), (13, PLAIN), (13, SHIFT)]), [Action::Pick(8); 4]);
+        assert_eq!(presses(&french, &[(12, PLAIN), (12, SHIFT), (13, PLAIN), (13, SHIFT)]), vec![Action::Pick(8); 4]);
     }
 
     #[test]
@@ -329,23 +203,51 @@ mod tests {
         assert_eq!(presses(&both, &[(10, PLAIN), (10, second), (11, second)]), [Action::Quit, Action::Quit]);
     }
 
-    #[test]
-    fn two_clicks_make_a_double_click_when_close_in_time_and_place() {
-        let now = Instant::now();
-        let click = |clicks: &mut Clicks, at: (f32, f32), now| (clicks.poll(true, at, now), clicks.poll(false, at, now)).0;
-        let mut clicks = Clicks::default();
-        let (once, twice) = (Some(Clicked::Once), Some(Clicked::Twice));
-        assert_eq!(click(&mut clicks, (5.0, 5.0), now), once);
-        assert_eq!(click(&mut clicks, (9.0, 5.0), now + PRESS), twice);
-        assert_eq!(click(&mut clicks, (9.0, 5.0), now + PRESS * 2), once, "a third click starts anew");
-        assert_eq!(click(&mut clicks, (90.0, 5.0), now + PRESS * 3), once, "too far");
-        assert_eq!(click(&mut clicks, (90.0, 5.0), now + PRESS * 3 + Clicks::APART + PRESS), once, "too late");
+    const ENTER: u8 = 21;
+    const ESCAPE: u8 = 22;
+
+    /// As in a call.
+    fn calling() -> Keys {
+        let mut keys = Keys::default();
+        keys.bind(Bindings::Call);
+        keys
     }
 
     #[test]
-    fn a_button_held_down_is_one_click() {
-        let (mut clicks, now) = (Clicks::default(), Instant::now());
-        assert_eq!(clicks.poll(true, (1.0, 1.0), now), Some(Clicked::Once));
-        assert!((1..5).all(|step| clicks.poll(true, (1.0, 1.0), now + PRESS * step).is_none()));
+    fn in_a_call_m_is_the_microphone_and_with_shift_the_speakers_and_c_and_v_are_ones_own_picture() {
+        let strokes = [(12, PLAIN), (12, SHIFT), (23, PLAIN), (24, PLAIN), (24, SHIFT)];
+        let wanted = [Action::Microphone, Action::Mute, Action::Camera, Action::OwnPicture, Action::OwnPicture];
+        assert_eq!(presses_of(&mut calling(), &us(), &strokes), wanted);
+        assert_eq!(presses(&us(), &strokes), [Action::Mute, Action::Mute], "who only watches has no microphone");
+        // Caps Lock is no Shift; a Russian keyboard has the letters in their US places.
+        let russian = keymap(&[("AB07", &[[0x6d8, 0x6f8]]), ("AB03", &[[0x6d3, 0x6f3]])]);
+        let seen = presses_of(&mut calling(), &russian, &[(10, PLAIN), (10, SHIFT), (11, PLAIN)]);
+        assert_eq!(seen, [Action::Microphone, Action::Mute, Action::Camera]);
+    }
+
+    #[test]
+    fn while_a_line_is_open_keys_type_and_do_nothing_else() {
+        let (mut keys, map) = (calling(), us());
+        let strokes = [(ENTER, PLAIN), (10, PLAIN), (15, PLAIN), (12, SHIFT), (18, PLAIN)];
+        assert_eq!(presses_of(&mut keys, &map, &strokes), vec![Action::Typed; 4], "Tab types nothing");
+        assert_eq!(keys.line().map(Line::text), Some("q M"));
+        assert_eq!(presses_of(&mut keys, &map, &[(ENTER, PLAIN)]), [Action::Say("q M".into())]);
+        assert_eq!(presses_of(&mut keys, &map, &[(10, PLAIN)]), [Action::Quit], "it is closed");
+        let strokes = [(ENTER, PLAIN), (10, PLAIN), (ESCAPE, PLAIN), (ESCAPE, PLAIN)];
+        let seen = presses_of(&mut keys, &map, &strokes);
+        assert_eq!(seen, [Action::Typed, Action::Typed, Action::Typed, Action::LeaveFullscreen], "nothing is said");
+        assert_eq!(presses(&map, &[(ENTER, PLAIN), (10, PLAIN)]), [Action::Quit], "who only watches cannot write");
+    }
+
+    #[test]
+    fn enter_held_down_opens_a_line_once_and_letters_repeat() {
+        let (mut keys, now, map) = (calling(), Instant::now(), us());
+        (0..3).for_each(|step| keys.press(&map, ENTER, KeyButMask::from(PLAIN), now + PRESS * step));
+        assert_eq!(keys.take(), [Action::Typed]);
+        (0..3).for_each(|step| keys.press(&map, 10, KeyButMask::from(PLAIN), now + PRESS * step));
+        assert_eq!((keys.take().len(), keys.line().map(Line::text)), (3, Some("qqq")));
+        keys.release(ENTER);
+        (0..3).for_each(|step| keys.press(&map, ESCAPE, KeyButMask::from(PLAIN), now + PRESS * step));
+        assert_eq!(keys.take(), [Action::Typed], "it closes the line and does not leave the full screen");
     }
 }

@@ -89,6 +89,13 @@ impl Letters {
         self.0.borrow_mut().run(text, em).width
     }
 
+    /// Whether the system's fonts are known: letters that were missing are of another width then.
+    pub(super) fn has_system_fonts(&self) -> bool {
+        let mut inner = self.0.borrow_mut();
+        inner.take_system_fonts();
+        inner.known.is_some()
+    }
+
     /// From one line to the next.
     pub(super) const fn pitch(em: i64) -> i64 {
         em + em / 4

@@ -2,7 +2,9 @@
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
+mod bindings;
 pub mod canvas;
+mod clicks;
 mod compositor;
 mod desktop;
 mod direct;
@@ -21,6 +23,7 @@ mod scale;
 pub mod scene;
 pub mod speaker;
 mod surface;
+pub mod typing;
 mod voice;
 pub mod window;
 pub mod writers;

@@ -1,18 +1,26 @@
-//! Words over the picture: figures, badges, a passing note, the page of keys, a notice in the middle.
+//! Words over the picture: figures, badges, a passing note, the page of keys, a notice in the middle, what others write.
 //!
-//! What is said is chosen here, where it stands in `layout.rs`, how it is drawn in `page.rs`. The words and the time come from
-//! the caller; nothing is kept here but the passing note and when it ends.
+//! What is said is chosen here, where it stands in `layout.rs` and `chat.rs`, how it is drawn in `page.rs`. The words and the time come
+//! from the caller; nothing is kept here but what passes, and when that ends.
 
+mod chat;
+mod help;
+mod label;
 mod layout;
 mod page;
 
 use std::time::{Duration, Instant};
 
+use super::bindings::Bindings;
 use super::letters::Letters;
 use super::scale::Rect;
+use super::typing::Line as TypedLine;
+use chat::Said;
 use eyeline_proto::picture::Size;
-use layout::{Area, Block, Layout, Line, Place, Placed, Style};
+use layout::{Area, Block, Layout, Line, Place};
 use page::Page;
+
+pub(super) use label::{Label, label};
 
 const WHITE: u32 = 0x00f2_f2f2;
 const GREY: u32 = 0x00b4_b4b4;
@@ -26,11 +34,16 @@ pub struct Overlay {
     pub lines: Vec<String>,
     /// Whether the page of keys is shown.
     pub help: bool,
-    /// Shows the badge "muted".
+    /// Shows that no sound of others is heard.
     pub muted: bool,
+    /// Shows that one's own microphone is muted.
+    pub microphone_muted: bool,
+    /// Shows that one's own camera is closed.
+    pub camera_closed: bool,
     /// Shows the badge "frozen".
     pub frozen: bool,
     note: Option<Note>,
+    said: Said,
 }
 
 #[derive(Debug, Clone)]
@@ -39,34 +52,6 @@ struct Note {
     level: Option<u8>,
     until: Instant,
 }
-
-/// The page of keys: what to press, what it does.
-const KEYS: [(&str, &str); 10] = [
-    ("q", "quit"),
-    ("f, F11", "full screen (or double click)"),
-    ("Esc", "leave full screen"),
-    ("Space", "freeze the picture"),
-    ("m", "mute the sound"),
-    ("↑ ↓, + -", "volume up, down"),
-    ("1…9, Tab", "one large (or click it)"),
-    ("0", "all of one size"),
-    ("i", "figures"),
-    ("?, h", "this page"),
-];
-
-/// The same in few words, for a small window.
-const SHORT_KEYS: [(&str, &str); 10] = [
-    ("q", "quit"),
-    ("f", "full screen"),
-    ("Esc", "leave it"),
-    ("Space", "freeze"),
-    ("m", "mute"),
-    ("↑ ↓", "volume"),
-    ("1…9", "one large"),
-    ("0", "all"),
-    ("i", "figures"),
-    ("?", "this page"),
-];
 
 /// Said below a notice of a window without a picture.
 const HINT: &str = "? keys, q quit";
@@ -77,6 +62,17 @@ pub(super) struct Notice<'a> {
     pub text: &'a str,
     /// Also says which keys help.
     pub hint: bool,
+}
+
+/// What is drawn beside an overlay's own words.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beside<'a> {
+    pub notice: Option<Notice<'a>>,
+    pub bindings: Bindings,
+    /// What is being typed.
+    pub line: Option<&'a TypedLine>,
+    /// Where no words stand: what is there is to be seen.
+    pub covered: Option<Rect>,
 }
 
 impl Overlay {
@@ -90,27 +86,56 @@ impl Overlay {
 
     /// As [`Overlay::note`], with a bar filled to `percent`.
     pub fn note_volume(&mut self, percent: u8, now: Instant) {
+        self.note_level("volume", percent, now);
+    }
+
+    /// As [`Overlay::note_volume`], of one sender.
+    pub fn note_volume_of(&mut self, name: &str, percent: u8, now: Instant) {
+        self.note_level(&format!("{name}: volume"), percent, now);
+    }
+
+    fn note_level(&mut self, what: &str, percent: u8, now: Instant) {
         let (percent, until) = (percent.min(100), now + Self::NOTE);
-        self.note = Some(Note {
-            text: format!("volume {} %", format!("{percent:3}").replace(' ', "\u{2007}")),
-            level: Some(percent),
-            until,
-        });
+        let figures = format!("{percent:3}").replace(' ', "\u{2007}");
+        self.note = Some(Note { text: format!("{what} {figures} %"), level: Some(percent), until });
+    }
+
+    /// Shows what somebody wrote for [`Said::SHOWN`]; both are printable.
+    pub fn said(&mut self, name: &str, text: &str, now: Instant) {
+        self.said.push(name, text, now);
     }
 
     /// Whether there is nothing to draw.
     pub fn is_empty(&self, now: Instant) -> bool {
         let note = self.note.as_ref().is_some_and(|note| now < note.until);
-        self.lines.is_empty() && !(self.help || self.muted || self.frozen || note)
+        self.lines.is_empty() && !self.help && !note && self.badges(Bindings::Watch).is_empty() && self.said.is_over(now)
     }
 
-    /// Draws it, and a notice if there is one, on a window of `size`; `pixels` holds `size.width * size.height` words.
-    pub(super) fn draw(&self, letters: &Letters, now: Instant, notice: Option<Notice<'_>>, pixels: &mut [u32], size: Size) {
+    fn badges(&self, bindings: Bindings) -> Vec<Line<'static>> {
+        let calls = bindings == Bindings::Call;
+        let badges = [
+            (self.microphone_muted, RED, "microphone muted"),
+            (self.muted, RED, if calls { "others muted" } else { "muted" }),
+            (self.camera_closed, RED, "camera closed"),
+            (self.frozen, AMBER, "frozen"),
+        ];
+        badges.iter().filter(|badge| badge.0).map(|badge| vec![(badge.1, badge.2)]).collect()
+    }
+
+    /// Draws it, and what stands beside it, on a window of `size`; `pixels` holds `size.width * size.height` words.
+    pub(super) fn draw(&self, letters: &Letters, now: Instant, beside: Beside<'_>, pixels: &mut [u32], size: Size) {
         let mut page = Page::new(letters, pixels, size);
         let mut layout = Layout::new(letters, size);
+        if let Some(Rect { x, y, size }) = beside.covered {
+            let [x, y, width, height] = [x, y, size.width, size.height].map(i64::from);
+            layout.take(Area { x, y, width, height });
+        }
+        for area in self.said.draw(letters, now, beside, &mut page, size) {
+            layout.take(area);
+        }
         // In the order of what is hidden last where there is no room for all.
-        let help = self.help.then(help);
-        let notice = notice.map(|notice| {
+        let help = self.help.then(|| help::page(beside.bindings));
+        let notice = beside.notice.map(|notice| {
             let hint = if notice.hint && !self.help { vec![vec![], vec![(GREY, HINT)]] } else { vec![] };
             let lines = notice.text.lines().map(|line| vec![(WHITE, line)]).chain(hint);
             Block { larger: true, ..Block::new(lines.collect(), &[Place::Middle, Place::Bottom, Place::Top]) }
@@ -123,8 +148,7 @@ impl Overlay {
         for placed in layout.arrange(&blocks) {
             page.boxed(&placed);
         }
-        let badges = [(self.muted, RED, "muted"), (self.frozen, AMBER, "frozen")];
-        let badges: Vec<Line> = badges.iter().filter(|badge| badge.0).map(|badge| vec![(badge.1, badge.2)]).collect();
+        let badges = self.badges(beside.bindings);
         if !badges.is_empty() {
             const CORNERS: [Place; 4] = [Place::TopRight, Place::BottomRight, Place::BottomLeft, Place::TopLeft];
             layout.add(&Block::new(badges, &CORNERS)).inspect(|placed| page.boxed(placed));
@@ -136,71 +160,6 @@ impl Overlay {
             page.boxed(&layout.add(&block).unwrap_or_else(|| Layout::new(letters, size).force(&block)));
         }
     }
-}
-
-fn help() -> Block<'static> {
-    let keys = |keys: &'static [(&str, &str)]| keys.iter().map(|(key, does)| vec![(AMBER, *key), (WHITE, *does)]);
-    let page = [vec![(GREY, "Keys")], vec![]].into_iter().chain(keys(&KEYS)).collect();
-    let short = Some(keys(&SHORT_KEYS).collect());
-    Block { short, ..Block::new(page, &[Place::Middle, Place::Right, Place::Bottom]) }
-}
-
-/// What a tile says of itself.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Label<'a> {
-    /// The key that makes it large.
-    pub digit: Option<usize>,
-    /// Whose it is, in the lower edge of the picture; cut where there is no room for all.
-    pub name: &'a str,
-    /// Where the picture is in the tile.
-    pub picture: Rect,
-    /// In the middle.
-    pub notice: Option<&'a str>,
-}
-
-/// A picture lower than this has no room for a name.
-const LEAST_LABELLED: i64 = 32;
-
-/// Writes on a tile of `size`; `pixels` holds `size.width * size.height` words.
-pub(super) fn label(letters: &Letters, label: Label<'_>, pixels: &mut [u32], size: Size) {
-    let Rect { x, y, size: Size { width, height } } = label.picture;
-    let [left, top, width, height] = [x, y, width, height].map(i64::from);
-    let mut page = Page::new(letters, pixels, size);
-    if let Some(notice) = label.notice {
-        let block =
-            Block { larger: true, ..Block::new(notice.lines().map(|line| vec![(WHITE, line)]).collect(), &[Place::Middle]) };
-        for placed in Layout::new(letters, size).arrange(&[block]) {
-            page.boxed(&placed);
-        }
-    }
-    if height < LEAST_LABELLED {
-        return;
-    }
-    // A twentieth of the tile's height, and what can be read.
-    let style = Style::roomy((i64::from(size.height) / 20).clamp(10, 28));
-    let digit = label.digit.map(|digit| digit.to_string());
-    let begin = digit.as_ref().map_or(0, |digit| letters.width(digit, style.em) + style.em / 2);
-    let name = shortened(letters, label.name, style.em, width - begin - 2 * style.side);
-    let wide = if name.is_empty() { begin - style.em / 2 } else { begin + letters.width(&name, style.em) };
-    if wide <= 0 {
-        return;
-    }
-    let (wide, high) = (wide + 2 * style.side, style.pitch() + 2 * style.top);
-    let pieces = digit.iter().map(|digit| (GREY, digit.as_str(), 0)).chain([(WHITE, name.as_str(), begin)]);
-    let (line, columns) = pieces.map(|(colour, text, at)| ((colour, text), at)).unzip();
-    let area = Area { x: left, y: top + height - high, width: wide.min(width), height: high };
-    page.boxed(&Placed { area, style, lines: vec![line], columns, bar: None });
-}
-
-/// As much of a name as has room, with an ellipsis where that is not all.
-fn shortened(letters: &Letters, name: &str, em: i64, room: i64) -> String {
-    if letters.width(name, em) <= room {
-        return name.to_string();
-    }
-    let ends: Vec<usize> = name.char_indices().map(|(at, _)| at).collect();
-    let cut = |end: usize| format!("{}…", name[..end].trim_end());
-    let fits = ends.partition_point(|end| letters.width(&cut(*end), em) <= room);
-    fits.checked_sub(1).map_or_else(String::new, |last| cut(ends[last]))
 }
 
 /// Takes the colour and half the light out of a picture that is no longer alive.
@@ -221,7 +180,7 @@ mod tests {
 
     fn drawn(overlay: &Overlay, now: Instant) -> Vec<u32> {
         let mut pixels = vec![0x00ff_ffff; (SIZE.width * SIZE.height) as usize];
-        overlay.draw(&Letters::new(), now, None, &mut pixels, SIZE);
+        overlay.draw(&Letters::new(), now, Beside::default(), &mut pixels, SIZE);
         pixels
     }
 
@@ -279,14 +238,16 @@ mod tests {
     fn words_are_cut_at_every_border_of_a_tiny_window() {
         let now = Instant::now();
         let mut overlay =
-            Overlay { lines: vec!["a line far too long".into(); 9], help: true, muted: true, frozen: true, note: None };
+            Overlay { lines: vec!["a line far too long".into(); 9], help: true, muted: true, frozen: true, ..Overlay::default() };
+        overlay.said("somebody", "words that are far too long", now);
         overlay.note_volume(70, now);
         let letters = Letters::new();
         for (width, height) in [(1, 1), (1, 40), (40, 1), (17, 23), (100, 9)] {
             let size = Size { width, height };
             let mut pixels = vec![0x00ff_ffff; (width * height) as usize];
             let notice = Some(Notice { text: "no signal", hint: true });
-            overlay.draw(&letters, now, notice, &mut pixels, size);
+            let covered = Some(Rect { x: width / 2, y: height / 2, size: Size { width: width / 2, height: height / 2 } });
+            overlay.draw(&letters, now, Beside { notice, covered, ..Beside::default() }, &mut pixels, size);
             assert!(pixels.iter().any(|pixel| *pixel != 0x00ff_ffff), "{size}");
         }
     }
@@ -302,50 +263,6 @@ mod tests {
         let help = drawn(&Overlay { help: true, ..Overlay::default() }, now);
         assert!(coloured(&help, false) && coloured(&help, true), "keys in amber, words in white");
         assert_eq!((at(&help, SIZE.width / 2, SIZE.height / 2) == 0x00ff_ffff, at(&help, 2, 2)), (false, 0x00ff_ffff));
-    }
-
-    #[test]
-    fn every_key_of_the_window_is_on_the_page_of_keys() {
-        let page: String = KEYS.iter().map(|(key, _)| *key).collect();
-        for key in ["q", "f", "F11", "Esc", "Space", "m", "↑", "↓", "+", "-", "1…9", "Tab", "0", "i", "?", "h"] {
-            assert!(page.contains(key), "{key}");
-        }
-    }
-
-    #[test]
-    fn a_name_stands_in_the_lower_left_of_its_tile_and_is_cut_where_there_is_no_room() {
-        let letters = Letters::new();
-        let tile = |name: &str| {
-            let mut pixels = vec![0x00ff_ffff; (SIZE.width * SIZE.height) as usize];
-            let picture = Rect { x: 0, y: 0, size: SIZE };
-            label(&letters, Label { digit: Some(3), name, picture, notice: None }, &mut pixels, SIZE);
-            pixels
-        };
-        let dark = |pixels: &[u32]| {
-            pixels[(SIZE.width * (SIZE.height - 1)) as usize..].iter().take_while(|pixel| **pixel != 0x00ff_ffff).count()
-        };
-        let (none, short, long) = (tile(""), tile("Алёна"), tile(&"a very long name ".repeat(20)));
-        assert!(0 < dark(&none) && dark(&none) < dark(&short) && dark(&short) < 120, "{} {}", dark(&none), dark(&short));
-        assert!((SIZE.width as usize - 20..=SIZE.width as usize).contains(&dark(&long)), "{}", dark(&long));
-        assert!(short[..(SIZE.width * 150) as usize].iter().all(|pixel| *pixel == 0x00ff_ffff), "the rest is picture");
-        let whole = "a name";
-        assert_eq!(shortened(&letters, whole, 12, letters.width(whole, 12)), whole);
-        let less = shortened(&letters, whole, 12, letters.width(whole, 12) - 1);
-        assert!(less.ends_with('…') && whole.starts_with(less.trim_end_matches('…')), "{less}");
-        assert_eq!(shortened(&letters, whole, 12, 0), "");
-    }
-
-    #[test]
-    fn a_tile_of_any_size_takes_its_words() {
-        let letters = Letters::new();
-        for (width, height) in [(1, 1), (1, 90), (90, 1), (33, 33), (160, 90)] {
-            let size = Size { width, height };
-            let mut pixels = vec![0x00ff_ffff; (width * height) as usize];
-            let picture = Rect { x: width / 3, y: 0, size: Size { width: width - width / 3, height } };
-            let label = Label { digit: None, name: "name", picture, notice: Some("no signal 3.2 s") };
-            super::label(&letters, label, &mut pixels, size);
-            assert!(pixels.iter().any(|pixel| *pixel != 0x00ff_ffff), "{size}");
-        }
     }
 
     #[test]

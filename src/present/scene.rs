@@ -1,148 +1,58 @@
-//! What the window shows: a tile for each sender, in the order they joined, and which of them is large.
+//! What the window shows: a tile for each sender, in the order they joined, which of them is large, and one's own picture.
 //!
 //! When one leaves, the last takes its place: one tile moves, and all others keep their place and their digit. The last of all stays when
 //! it leaves, grey, until another joins. Which sender is which is the caller's affair: `K` names it. Nothing here draws
 //! (`compositor.rs`), waits or asks the time.
 
+mod own;
+mod tile;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::canvas::Canvas;
 use super::grid;
 use super::scale::Rect;
 use eyeline_proto::picture::Size;
+pub use own::Own;
+pub use tile::{FULL_VOLUME, Marks, Tile};
+pub(super) use tile::{Face, spoken};
 
 /// See the module text.
 pub struct Scene<K> {
     tiles: Vec<Tile<K>>,
+    own: Own,
     large: Option<K>,
     pub(super) speaks: Option<K>,
     /// Of the tile that joined last.
     serial: u64,
 }
 
-/// One sender.
-pub struct Tile<K> {
-    pub(super) id: K,
-    /// No other tile ever has it.
-    pub(super) serial: u64,
-    canvas: Arc<Canvas>,
-    /// A copy of the picture the user froze.
-    frozen: Option<Arc<Canvas>>,
-    name: String,
-    quiet_since: Option<Instant>,
-    left: bool,
-    /// What is said while there is no picture.
-    words: String,
-    /// There has been a picture.
-    pictured: bool,
-    /// There is one that was not composed yet.
-    pub(super) fresh: bool,
-    /// How often in a row it was not composed because it was being written.
-    pub(super) missed: u32,
-}
-
-/// Everything seen of a tile but the picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Face {
-    /// The digit that makes it large.
-    pub(super) digit: Option<usize>,
-    pub(super) name: String,
-    /// In its middle.
-    pub(super) notice: Option<String>,
-    pub(super) pictured: bool,
-    pub(super) greyed: bool,
-    /// A ring around it says so.
-    pub(super) speaks: bool,
-}
-
-impl<K> Tile<K> {
-    /// What is shown of it.
-    pub fn canvas(&self) -> &Arc<Canvas> {
-        self.frozen.as_ref().unwrap_or(&self.canvas)
-    }
-
-    /// Whether it has a picture to show.
-    pub fn is_pictured(&self) -> bool {
-        self.pictured
-    }
-
-    /// What is said while it has none.
-    pub fn words(&self) -> &str {
-        &self.words
-    }
-
-    /// How long nothing has been heard of its sender.
-    pub fn silent(&self, now: Instant) -> Option<Duration> {
-        self.quiet_since.map(|since| now.saturating_duration_since(since))
-    }
-
-    /// Whether its sender is gone.
-    pub fn has_left(&self) -> bool {
-        self.left
-    }
-
-    pub(super) fn face(&self, index: usize, speaks: bool, now: Instant) -> Face {
-        let silent = self.silent(now).map(|silent| format!("no signal {}", spoken(silent)));
-        let words = (!self.pictured).then(|| self.words.clone()).filter(|words| !words.is_empty());
-        Face {
-            digit: Some(index + 1).filter(|digit| *digit < 10),
-            name: self.name.clone(),
-            notice: silent.or(words),
-            pictured: self.pictured,
-            greyed: self.quiet_since.is_some(),
-            speaks: speaks && self.quiet_since.is_none(),
-        }
-    }
-}
-
-/// A silence as people say it.
-pub(super) fn spoken(silent: Duration) -> String {
-    match silent.as_secs() {
-        ..10 => format!("{:.1} s", silent.as_secs_f64()),
-        seconds @ 10..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
 impl<K: Copy + Eq> Scene<K> {
     /// Of nobody.
     pub fn new() -> Self {
-        Scene { tiles: Vec::new(), large: None, speaks: None, serial: 0 }
+        Scene { tiles: Vec::new(), own: Own::default(), large: None, speaks: None, serial: 0 }
     }
 
     /// A sender is there; what it shows will be on `canvas`. `name` is printable. One that is back on the canvas it had goes on in its
     /// place.
     pub fn join(&mut self, id: K, name: String, canvas: Arc<Canvas>) {
-        if let Some(tile) = self.tile(id).filter(|tile| Arc::ptr_eq(&tile.canvas, &canvas)) {
+        if let Some(tile) = self.tile_mut(id).filter(|tile| Arc::ptr_eq(&tile.canvas, &canvas)) {
             (tile.name, tile.left, tile.quiet_since) = (name, false, None);
             return;
         }
         self.tiles.retain(|tile| tile.id != id && !tile.left);
         self.serial += 1;
-        self.tiles.push(Tile {
-            id,
-            serial: self.serial,
-            canvas,
-            frozen: None,
-            name,
-            quiet_since: None,
-            left: false,
-            words: String::new(),
-            pictured: false,
-            fresh: false,
-            missed: 0,
-        });
+        self.tiles.push(Tile::new(id, self.serial, name, canvas));
     }
 
     /// A sender is gone. Its last picture stays where there is nothing else to see, which is grey since `now`.
     pub fn leave(&mut self, id: K, now: Instant) {
         self.large = self.large.filter(|large| *large != id);
         match self.tiles.iter_mut().position(|tile| tile.id == id) {
-            Some(0) if self.tiles.len() == 1 && self.tiles[0].pictured => {
+            Some(0) if self.tiles.len() == 1 && self.tiles[0].is_pictured() => {
                 let tile = &mut self.tiles[0];
-                tile.left = true;
+                (tile.left, tile.fresh, tile.marks, tile.volume) = (true, false, Marks::default(), FULL_VOLUME);
                 tile.quiet_since.get_or_insert(now);
             }
             Some(at) => drop(self.tiles.swap_remove(at)),
@@ -150,13 +60,18 @@ impl<K: Copy + Eq> Scene<K> {
         }
     }
 
-    fn tile(&mut self, id: K) -> Option<&mut Tile<K>> {
+    /// The tile of a sender.
+    pub fn tile(&self, id: K) -> Option<&Tile<K>> {
+        self.tiles.iter().find(|tile| tile.id == id)
+    }
+
+    fn tile_mut(&mut self, id: K) -> Option<&mut Tile<K>> {
         self.tiles.iter_mut().find(|tile| tile.id == id)
     }
 
     /// Since when nothing is heard of a sender.
     pub fn quiet(&mut self, id: K, since: Option<Instant>) {
-        if let Some(tile) = self.tile(id) {
+        if let Some(tile) = self.tile_mut(id) {
             tile.quiet_since = since;
         }
     }
@@ -168,7 +83,7 @@ impl<K: Copy + Eq> Scene<K> {
 
     /// What is said of a sender that shows no picture.
     pub fn say(&mut self, id: K, words: String) {
-        if let Some(tile) = self.tile(id) {
+        if let Some(tile) = self.tile_mut(id) {
             tile.words = words;
         }
     }
@@ -176,18 +91,82 @@ impl<K: Copy + Eq> Scene<K> {
     /// A new picture is on a sender's canvas. False where it will not be seen: the sender is none of the scene's, or its picture is
     /// frozen.
     pub fn picture(&mut self, id: K) -> bool {
-        let Some(tile) = self.tile(id) else { return false };
-        tile.quiet_since = None;
-        if tile.frozen.is_some() {
-            return false;
-        }
-        (tile.pictured, tile.fresh) = (true, true);
-        true
+        self.tile_mut(id).is_some_and(Tile::picture)
     }
 
-    /// Whether a picture waits to be composed.
+    /// What a sender says of its devices.
+    pub fn mark(&mut self, id: K, marks: Marks) {
+        if let Some(tile) = self.tile_mut(id) {
+            tile.marks = marks;
+        }
+    }
+
+    /// The tile that keys are meant for which may be of one or of all: the large one, else the one under the pointer, where there are
+    /// several.
+    pub fn meant(&self, pointer: Option<(u32, u32)>, window: Size) -> Option<K> {
+        let several = self.tiles.len() > 1;
+        let under = || pointer.and_then(|(x, y)| self.at(x, y, window)).map(|index| self.tiles[index].id);
+        self.large_index().map(|index| self.tiles[index].id).or_else(under).filter(|_| several)
+    }
+
+    /// How loud a sender is played, in percent.
+    pub fn set_volume(&mut self, id: K, percent: u8) {
+        if let Some(tile) = self.tile_mut(id) {
+            tile.volume = percent;
+        }
+    }
+
+    /// One's own picture will be on `canvas`; `None` where there is no camera, or it is closed.
+    pub fn set_own(&mut self, canvas: Option<Arc<Canvas>>) {
+        self.own.set(canvas);
+    }
+
+    /// A new one is on one's own canvas.
+    pub fn own_picture(&mut self) {
+        self.own.picture();
+    }
+
+    /// Shows or hides one's own picture; says which.
+    pub fn toggle_own(&mut self) -> bool {
+        self.own.toggle()
+    }
+
+    /// Whether one's own picture is seen, in its corner or all over the window.
+    pub fn shows_own(&self) -> bool {
+        self.own.is_shown()
+    }
+
+    /// Whether one's own picture has all of the window, for nobody else is there.
+    pub(super) fn own_fills(&self) -> bool {
+        self.own.is_shown() && self.tiles.iter().all(Tile::has_left)
+    }
+
+    pub(super) fn own_mut(&mut self) -> &mut Own {
+        &mut self.own
+    }
+
+    /// Where one's own picture stands in a window, if it is seen there.
+    pub(super) fn own_place(&self, window: Size) -> Option<Rect> {
+        let whole = self.own_fills().then_some(Rect { x: 0, y: 0, size: window });
+        whole.or_else(|| self.own.corner(window))
+    }
+
+    /// The tile that is all there is to show, with nothing over its picture.
+    pub fn alone(&self) -> Option<&Tile<K>> {
+        match &self.tiles[..] {
+            [tile] if tile.is_plain() && !self.shows_own() => Some(tile),
+            _ => None,
+        }
+    }
+
+    /// Whether a picture of a sender waits to be composed.
     pub fn is_fresh(&self) -> bool {
-        self.tiles.iter().any(|tile| tile.fresh)
+        !self.own_fills() && self.tiles.iter().any(|tile| tile.fresh)
+    }
+
+    /// Whether one's own does.
+    pub fn is_own_fresh(&self) -> bool {
+        self.own.is_shown() && self.own.fresh
     }
 
     /// All tiles, in their places.
@@ -208,12 +187,9 @@ impl<K: Copy + Eq> Scene<K> {
 
     /// Holds all pictures as they are, or lets them go on; says which.
     pub fn toggle_frozen(&mut self) -> bool {
-        let thaw = self.tiles.iter().any(|tile| tile.frozen.is_some());
-        for tile in &mut self.tiles {
-            tile.frozen = if thaw || !tile.pictured { None } else { copy(&tile.canvas).map(Arc::new) };
-            tile.fresh |= thaw && tile.pictured;
-        }
-        self.tiles.iter().any(|tile| tile.frozen.is_some())
+        let on = !self.tiles.iter().any(Tile::is_frozen);
+        self.tiles.iter_mut().for_each(|tile| tile.freeze(on));
+        self.tiles.iter().any(Tile::is_frozen)
     }
 
     /// Makes that tile large, from 0. One alone is as large as can be.
@@ -240,14 +216,20 @@ impl<K: Copy + Eq> Scene<K> {
         self.large = None;
     }
 
-    /// Makes the tile large that is seen there.
+    /// Makes the tile large that is seen there; nothing where one's own picture stands over it.
     pub fn click(&mut self, x: u32, y: u32, window: Size) {
+        if let Some(index) = self.at(x, y, window) {
+            self.pick(index);
+        }
+    }
+
+    /// The tile that is seen there.
+    fn at(&self, x: u32, y: u32, window: Size) -> Option<usize> {
         let within = |place: &Rect| {
             (place.x..place.x + place.size.width).contains(&x) && (place.y..place.y + place.size.height).contains(&y)
         };
-        if let Some(index) = self.places(window).iter().position(within) {
-            self.pick(index);
-        }
+        let covered = self.own_place(window).is_some_and(|place| within(&place));
+        if covered { None } else { self.places(window).iter().position(within) }
     }
 
     fn large_index(&self) -> Option<usize> {
@@ -269,131 +251,5 @@ impl<K: Copy + Eq> Default for Scene<K> {
     }
 }
 
-/// The picture as it is now, on a canvas of its own.
-fn copy(canvas: &Canvas) -> Option<Canvas> {
-    let view = canvas.view();
-    let size = view.size();
-    let copy = Canvas::new();
-    let mut band = copy.band(0, size, 0..size.height)?;
-    band.pixels().copy_from_slice(view.pixels());
-    drop(band);
-    Some(copy)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WINDOW: Size = Size { width: 1280, height: 720 };
-
-    fn scene(count: u8) -> Scene<u8> {
-        let mut scene = Scene::new();
-        (0..count).for_each(|id| scene.join(id, format!("camera {id}"), Arc::default()));
-        scene
-    }
-
-    fn order(scene: &Scene<u8>) -> Vec<u8> {
-        scene.tiles().iter().map(|tile| tile.id).collect()
-    }
-
-    #[test]
-    fn tiles_stand_in_the_order_of_joining_and_one_alone_moves_when_another_leaves() {
-        let mut scene = scene(6);
-        assert_eq!(order(&scene), [0, 1, 2, 3, 4, 5]);
-        let before = scene.places(WINDOW);
-        scene.leave(1, Instant::now());
-        assert_eq!(order(&scene), [0, 5, 2, 3, 4]);
-        assert_eq!(scene.places(WINDOW)[..3], before[..3]);
-        scene.join(7, String::new(), Arc::default());
-        assert_eq!((order(&scene), scene.places(WINDOW)), (vec![0, 5, 2, 3, 4, 7], before));
-        scene.join(2, String::new(), Arc::default());
-        assert_eq!(order(&scene), [0, 5, 3, 4, 7, 2], "who joins again is the last to have joined");
-    }
-
-    #[test]
-    fn digits_tab_and_clicks_make_one_large_and_it_is_let_go_when_it_leaves() {
-        let mut scene = scene(4);
-        let large = |scene: &Scene<u8>| scene.large;
-        scene.pick(9);
-        assert_eq!(large(&scene), None);
-        scene.pick(2);
-        assert_eq!(large(&scene), Some(2));
-        let places = scene.places(WINDOW);
-        assert!(places.iter().all(|place| place.size.width <= places[2].size.width));
-        scene.step(false);
-        scene.step(false);
-        assert_eq!(large(&scene), Some(0), "round and round");
-        scene.step(true);
-        assert_eq!(large(&scene), Some(3));
-        scene.all();
-        scene.step(true);
-        assert_eq!(large(&scene), Some(3));
-        scene.all();
-        scene.click(1200, 700, WINDOW);
-        assert_eq!(large(&scene), Some(3));
-        scene.leave(3, Instant::now());
-        assert_eq!(large(&scene), None);
-        scene.all();
-        scene.click(5000, 1, WINDOW);
-        assert_eq!(large(&scene), None, "there is no tile");
-        Scene::<u8>::new().step(true);
-    }
-
-    #[test]
-    fn the_last_picture_stays_grey_until_another_sender_joins() {
-        let (mut scene, now) = (scene(1), Instant::now());
-        scene.leave(0, now);
-        assert!(scene.tiles().is_empty(), "there was no picture");
-        scene.join(1, String::new(), Arc::default());
-        assert!(scene.picture(1) && !scene.picture(0));
-        scene.quiet(1, Some(now));
-        scene.leave(1, now + Duration::from_secs(3));
-        let tile = &scene.tiles()[0];
-        assert!(tile.has_left());
-        assert_eq!(tile.silent(now + Duration::from_secs(5)), Some(Duration::from_secs(5)), "it counts from its last word");
-        let canvas = tile.canvas().clone();
-        scene.join(1, "again".into(), canvas);
-        let tile = &scene.tiles()[0];
-        assert!(!tile.has_left() && tile.silent(now).is_none() && tile.is_pictured(), "it is back");
-        scene.leave(1, now);
-        scene.join(2, String::new(), Arc::default());
-        assert_eq!(order(&scene), [2]);
-    }
-
-    #[test]
-    fn frozen_pictures_are_copies_and_new_ones_are_not_seen_until_they_go_on() {
-        let mut scene = scene(2);
-        let canvas = Arc::new(Canvas::new());
-        let size = Size { width: 2, height: 1 };
-        scene.join(5, String::new(), canvas.clone());
-        let paint = |number, colour| canvas.band(number, size, 0..1).unwrap().pixels().fill(colour);
-        paint(0, 1);
-        assert!(scene.picture(5) && scene.take_fresh() == Some(5) && !scene.is_fresh());
-        assert!(scene.toggle_frozen());
-        paint(1, 2);
-        assert!(!scene.picture(5) && !scene.is_fresh());
-        assert_eq!(scene.tiles()[2].canvas().view().pixels(), [1, 1]);
-        assert!(!scene.toggle_frozen() && scene.is_fresh());
-        assert_eq!(scene.tiles()[2].canvas().view().pixels(), [2, 2]);
-    }
-
-    #[test]
-    fn a_tile_says_how_long_it_is_quiet_and_what_is_waited_for_and_a_picture_ends_both() {
-        let (mut scene, now) = (scene(11), Instant::now());
-        scene.say(0, "sound only".into());
-        let face = |scene: &Scene<u8>, index: usize| scene.tiles()[index].face(index, true, now + Duration::from_millis(3240));
-        assert_eq!((face(&scene, 0).notice.as_deref(), face(&scene, 0).speaks), (Some("sound only"), true));
-        scene.quiet(0, Some(now));
-        assert_eq!((face(&scene, 0).notice.as_deref(), face(&scene, 0).greyed), (Some("no signal 3.2 s"), true));
-        assert!(!face(&scene, 0).speaks, "nothing is heard of who is quiet");
-        scene.picture(0);
-        assert_eq!((face(&scene, 0).notice, face(&scene, 0).greyed), (None, false));
-        assert_eq!((face(&scene, 8).digit, face(&scene, 9).digit), (Some(9), None));
-    }
-
-    #[test]
-    fn a_silence_is_said_in_fitting_units() {
-        let said: Vec<_> = [3240, 59_900, 61_000, 7_260_000].map(Duration::from_millis).map(spoken).into();
-        assert_eq!(said, ["3.2 s", "59 s", "1 min 1 s", "2 h 1 min"]);
-    }
-}
+mod tests;

@@ -13,12 +13,13 @@ use minifb::{ScaleMode, WindowOptions};
 use tracing::debug;
 
 use super::canvas::View;
+use super::clicks::{Clicked, Clicks};
 use super::compositor::Compositor;
 use super::desktop::Desktop;
-pub use super::keys::Action;
-use super::keys::{Clicked, Clicks, Keys};
+use super::keys::Keys;
+pub use super::keys::{Action, Bindings};
 use super::letters::Letters;
-use super::overlay::{self, Notice, Overlay};
+use super::overlay::{self, Beside, Notice, Overlay};
 use super::scale::Scaler;
 use super::scene::{Scene, spoken};
 use super::surface::Surface;
@@ -30,6 +31,9 @@ const REPAINT: Duration = Duration::from_millis(100);
 
 /// A pointer at rest this long over a full-screen picture is hidden.
 const HIDE_POINTER: Duration = Duration::from_secs(2);
+
+/// A pointer that moved so long ago still points at something.
+const POINTS: Duration = Duration::from_secs(3);
 
 /// Why there is no window, or no picture in it.
 #[derive(Debug, thiserror::Error)]
@@ -163,11 +167,11 @@ impl Window {
     /// Shows the picture with `overlay` over it; returns once the display has it. With nothing over it and a window of its size the
     /// display reads the canvas itself; else the view ends as soon as it is copied, so that decoding goes on while the display works.
     pub fn show(&mut self, view: View<'_>, overlay: &Overlay, look: Look<'_>) -> Result<Shown, Error> {
-        let bare = !self.plain && look.greyed.is_none() && overlay.is_empty(Instant::now());
+        let bare = !self.plain && look.greyed.is_none() && overlay.is_empty(Instant::now()) && self.keys.line().is_none();
         if bare && view.size() == self.surface.size() && self.desktop.show(&view) {
             return Ok(self.note_painted(false));
         }
-        let (scaler, letters) = (&mut self.scaler, &self.letters);
+        let (scaler, letters, beside) = (&mut self.scaler, &self.letters, beside(&self.keys));
         let paint = |pixels: &mut [u32], window: Size| {
             let size = view.size();
             if size.width == 0 || size.height == 0 {
@@ -182,24 +186,34 @@ impl Window {
                     "" => format!("no signal {}", spoken(silent)),
                     awaited => format!("no signal {}\n{awaited}", spoken(silent)),
                 };
-                overlay.draw(letters, Instant::now(), Some(Notice { text: &text, hint: false }), pixels, window);
+                let notice = Some(Notice { text: &text, hint: false });
+                overlay.draw(letters, Instant::now(), Beside { notice, ..beside }, pixels, window);
             } else {
-                overlay.draw(letters, Instant::now(), None, pixels, window);
+                overlay.draw(letters, Instant::now(), beside, pixels, window);
             }
         };
         self.surface.paint(paint).map_err(Error::Present)?;
         Ok(self.note_painted(true))
     }
 
-    /// Shows all tiles of a scene with `overlay` over them; says which new pictures are with the display now. Of a tile whose canvas is
-    /// being written the picture follows the next time.
-    pub fn show_scene<K: Copy + Eq>(&mut self, scene: &mut Scene<K>, overlay: &Overlay) -> Result<(Shown, Vec<K>), Error> {
+    /// Shows all tiles of a scene, and one's own picture in a corner, with `overlay` over them; says which new pictures are with the
+    /// display now. Of a tile whose canvas is being written the picture follows the next time. Where nobody but oneself is seen, `awaited`
+    /// is said over one's own picture.
+    pub fn show_scene<K: Copy + Eq>(
+        &mut self,
+        scene: &mut Scene<K>,
+        awaited: &str,
+        overlay: &Overlay,
+    ) -> Result<(Shown, Vec<K>), Error> {
         let now = Instant::now();
         let seen = self.compositor.compose(scene, self.surface.size(), &self.letters, now);
-        let (compositor, letters) = (&self.compositor, &self.letters);
+        let (compositor, letters, beside) = (&self.compositor, &self.letters, beside(&self.keys));
+        let alone = scene.own_fills();
         let paint = |pixels: &mut [u32], window: Size| {
-            pixels.copy_from_slice(compositor.pixels());
-            overlay.draw(letters, now, None, pixels, window);
+            let own = compositor.copy_to(pixels);
+            let notice = (alone && !awaited.is_empty()).then_some(Notice { text: awaited, hint: true });
+            let covered = own.filter(|_| !alone);
+            overlay.draw(letters, now, Beside { notice, covered, ..beside }, pixels, window);
         };
         self.surface.paint(paint).map_err(Error::Present)?;
         Ok((self.note_painted(true), seen))
@@ -207,10 +221,11 @@ impl Window {
 
     /// Shows `text` on black: what is waited for before the first picture; below it, which keys help.
     pub fn show_nothing(&mut self, text: &str, overlay: &Overlay) -> Result<Shown, Error> {
-        let letters = &self.letters;
+        let (letters, beside) = (&self.letters, beside(&self.keys));
         let paint = |pixels: &mut [u32], window: Size| {
             pixels.fill(0);
-            overlay.draw(letters, Instant::now(), Some(Notice { text, hint: true }), pixels, window);
+            let notice = Some(Notice { text, hint: true });
+            overlay.draw(letters, Instant::now(), Beside { notice, ..beside }, pixels, window);
         };
         self.surface.paint(paint).map_err(Error::Present)?;
         Ok(self.note_painted(true))
@@ -261,6 +276,11 @@ impl Window {
         }
     }
 
+    /// What keys mean from now on; the page of keys says so.
+    pub fn bind(&mut self, bindings: Bindings) {
+        self.keys.bind(bindings);
+    }
+
     /// Covers the screen, or returns to the window's own size. The new size shows in a later [`Shown`].
     pub fn set_fullscreen(&mut self, on: bool) {
         if let Err(error) = self.desktop.set_fullscreen(on) {
@@ -298,10 +318,22 @@ impl Window {
         }
     }
 
+    /// Where the pointer is in the window, in its pixels, if it was moved a moment ago: a mouse that lies about points at nothing.
+    pub fn pointed(&self) -> Option<(u32, u32)> {
+        let (Pointer { place: (x, y), moved, .. }, Size { width, height }) = (&self.pointer, self.size());
+        let inside = (0.0..width as f32).contains(x) && (0.0..height as f32).contains(y);
+        (inside && moved.elapsed() < POINTS).then_some((*x as u32, *y as u32))
+    }
+
     /// The window's size.
     pub fn size(&self) -> Size {
         self.surface.size()
     }
+}
+
+/// What the keyboard has to do with what is drawn.
+fn beside(keys: &Keys) -> Beside<'_> {
+    Beside { bindings: keys.bindings(), line: keys.line(), ..Beside::default() }
 }
 
 /// The picture's size, in the same shape no more than 90 % of the screen.

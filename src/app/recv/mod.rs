@@ -5,7 +5,6 @@
 
 mod files;
 mod report;
-mod screen;
 mod senders;
 
 use super::args;
@@ -14,12 +13,14 @@ use super::doorman::Doorman;
 use super::failure::{Code, Failure};
 use super::meet;
 use super::notes::{self, Notes};
+use super::screen::{Screen, Turn};
 use super::status::{ExitCode, Stop};
 use crate::net;
 use crate::pipeline::decode::{Announced, Ready};
 use crate::pipeline::fair_queue::FairQueue;
 use crate::pipeline::fanout::{self, Fanout};
 use crate::pipeline::track::{Screening, Shown, Tracks};
+use crate::present::keys::Bindings;
 use crate::present::speaker::Speaker;
 use crate::slot::Taken;
 use eyeline_proto::media::clock::Epoch;
@@ -32,7 +33,6 @@ use eyeline_proto::session::{PeerId, TrackId};
 use eyeline_proto::wire::record::{Media, Reason};
 use files::Files;
 use report::Report;
-use screen::{Screen, Turn};
 use senders::{Sender, Senders};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
 
     // Whatever cannot be had is found out before anybody is told that we are here: first what was typed wrong, then devices.
     let files = Files::open(config, &ready)?;
-    let screen = config.window.then(|| Screen::open(config.fullscreen)).transpose()?;
+    let screen = config.window.then(|| Screen::open(config.fullscreen, Bindings::Watch)).transpose()?;
     let speaker = open_speaker(config)?;
 
     let now = Instant::now();
@@ -227,8 +227,7 @@ impl Recv<'_> {
                 return Ok(End::Over);
             }
             if let Some(screen) = &mut self.screen {
-                screen.listen(&self.tracks);
-                if screen.turn(self.speaker.as_ref().map(Speaker::mixer))? == Turn::Quit {
+                if screen.turn(self.speaker.as_ref().map(Speaker::mixer), &self.tracks)? == Turn::Quit {
                     return Ok(End::Told);
                 }
                 self.lost.retain(|track, until| {

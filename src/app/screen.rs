@@ -1,13 +1,15 @@
-//! The window of `recv`, a tile for each track, and what its keys do.
+//! The window of `recv` and `call`: a tile for each track, one's own picture, and what keys do.
+//!
+//! What only the program can do (close a camera, send words) is a [`Wish`]; the rest is done here.
 
-use super::super::failure::Failure;
-use super::super::status::ExitCode;
+use super::failure::Failure;
+use super::status::ExitCode;
 use crate::pipeline::track::Tracks;
 use crate::present::canvas::Canvas;
-use crate::present::keys::Action;
+use crate::present::keys::{Action, Bindings};
 use crate::present::mixer::Mixer;
 use crate::present::overlay::Overlay;
-use crate::present::scene::Scene;
+use crate::present::scene::{Marks, Scene};
 use crate::present::window::{self, Look, Window};
 use eyeline_proto::media::speech::Speech;
 use eyeline_proto::picture::Size;
@@ -31,6 +33,17 @@ pub enum Turn {
     Quit,
 }
 
+/// What the person at the window wants of the program; only where keys are those of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// `m`: mute the microphone, or let it be heard again.
+    Microphone,
+    /// `c`: close the camera, or open it again.
+    Camera,
+    /// These words to all others: printable, not empty, 500 bytes at most.
+    Say(String),
+}
+
 /// Nobody sees more pictures a second in a window of many; one alone is shown the moment it is there.
 const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 60);
 
@@ -42,6 +55,8 @@ pub struct Screen {
     figures: bool,
     lines: Vec<String>,
     volume: u8,
+    /// Whose volume was changed last, `None`: that of all; and when.
+    meant: Option<(Option<TrackId>, Instant)>,
     /// What is said where nobody is shown.
     awaited: String,
     /// What is said below a picture whose sender left.
@@ -52,15 +67,19 @@ pub struct Screen {
     widened: bool,
     speech: Speech<TrackId>,
     painted: Option<Instant>,
+    /// There is something to paint that is no picture.
+    changed: bool,
     /// Whose new pictures are with the display, and since when.
     seen: VecDeque<(TrackId, Instant)>,
+    wishes: VecDeque<Wish>,
 }
 
 impl Screen {
-    /// Opens the window.
-    pub fn open(fullscreen: bool) -> Result<Screen, Failure> {
+    /// Opens the window, with keys that mean this.
+    pub fn open(fullscreen: bool, bindings: Bindings) -> Result<Screen, Failure> {
         let options = window::Options { title: "Eyeline".to_string(), size: FIRST_SIZE, fullscreen };
-        let window = Window::open(&options).map_err(lost)?;
+        let mut window = Window::open(&options).map_err(lost)?;
+        window.bind(bindings);
         Ok(Screen {
             window,
             scene: Scene::new(),
@@ -68,13 +87,16 @@ impl Screen {
             figures: false,
             lines: Vec::new(),
             volume: 100,
+            meant: None,
             awaited: String::new(),
             wanted: String::new(),
             fitted: None,
             widened: false,
             speech: Speech::new(),
             painted: None,
+            changed: false,
             seen: VecDeque::new(),
+            wishes: VecDeque::new(),
         })
     }
 
@@ -109,12 +131,6 @@ impl Screen {
         self.scene.say(track, words);
     }
 
-    /// Marks who speaks; to be told at every turn.
-    pub fn listen(&mut self, tracks: &Tracks) {
-        tracks.heard(&mut self.speech);
-        self.scene.speaks(self.speech.speaks(Instant::now()));
-    }
-
     /// What the overlay of `i` says.
     pub fn figures(&mut self, lines: Vec<String>) {
         self.lines = lines;
@@ -147,52 +163,61 @@ impl Screen {
         self.seen.pop_front()
     }
 
-    /// When [`Screen::turn`] has a picture to show that has come already.
+    /// When [`Screen::turn`] has a picture to show that has come already. One's own never hurries: who is seen alone beside it is shown
+    /// at once all the same.
     pub fn due(&self) -> Option<Instant> {
-        let wait = if self.scene.tiles().len() > 1 { PERIOD } else { Duration::ZERO };
-        self.scene.is_fresh().then(|| self.painted.map_or_else(Instant::now, |painted| painted + wait))
+        let wait = match (self.scene.is_fresh(), self.scene.is_own_fresh()) {
+            (true, _) if self.scene.tiles().len() == 1 => Duration::ZERO,
+            (false, false) => return None,
+            _ => PERIOD,
+        };
+        Some(self.painted.map_or_else(Instant::now, |painted| painted + wait))
     }
 
     fn paint(&mut self) -> Result<(), Failure> {
-        let at = match self.scene.tiles() {
-            [] => self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?.at,
-            [tile] if !tile.is_pictured() => self.window.show_nothing(tile.words(), &self.overlay).map_err(lost)?.at,
-            [tile] => {
+        let at = match (self.scene.alone(), self.scene.tiles()) {
+            (None, []) if !self.scene.shows_own() => self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?.at,
+            (Some(tile), _) if !tile.is_pictured() => self.window.show_nothing(tile.words(), &self.overlay).map_err(lost)?.at,
+            (Some(tile), _) => {
                 let awaited = if tile.has_left() { self.wanted.as_str() } else { "" };
                 let look = Look { greyed: tile.silent(Instant::now()), awaited };
                 let at = self.window.show(tile.canvas().view(), &self.overlay, look).map_err(lost)?.at;
                 self.seen.extend(self.scene.take_fresh().map(|track| (track, at)));
                 at
             }
-            _ => {
-                if !self.widened {
+            (None, tiles) => {
+                if tiles.len() > 1 && !self.widened {
                     self.widened = widen(&mut self.window);
                 }
-                let (shown, tracks) = self.window.show_scene(&mut self.scene, &self.overlay).map_err(lost)?;
+                let awaited = if tiles.is_empty() { &self.awaited } else { &self.wanted };
+                let (shown, tracks) = self.window.show_scene(&mut self.scene, awaited, &self.overlay).map_err(lost)?;
                 self.seen.extend(tracks.into_iter().map(|track| (track, shown.at)));
                 shown.at
             }
         };
+        self.changed = false;
         self.painted = Some(at);
         Ok(())
     }
 
-    /// Keys, and a new coat of paint where one is due.
-    pub fn turn(&mut self, mixer: Option<&Mixer>) -> Result<Turn, Failure> {
+    /// Keys, who speaks of these tracks, and a new coat of paint where one is due.
+    pub fn turn(&mut self, mixer: Option<&Mixer>, tracks: &Tracks) -> Result<Turn, Failure> {
+        tracks.heard(&mut self.speech);
+        self.scene.speaks(self.speech.speaks(Instant::now()));
         let actions = self.window.events();
-        let changed = !actions.is_empty();
+        self.changed |= !actions.is_empty();
         for action in actions {
-            if self.act(action, mixer) == Turn::Quit {
+            if self.act(action, mixer, tracks) == Turn::Quit {
                 return Ok(Turn::Quit);
             }
         }
-        if changed || self.window.wants_paint() || self.due().is_some_and(|due| due <= Instant::now()) {
+        if self.changed || self.window.wants_paint() || self.due().is_some_and(|due| due <= Instant::now()) {
             self.paint()?;
         }
         Ok(Turn::Go)
     }
 
-    fn act(&mut self, action: Action, mixer: Option<&Mixer>) -> Turn {
+    fn act(&mut self, action: Action, mixer: Option<&Mixer>, tracks: &Tracks) -> Turn {
         let now = Instant::now();
         match action {
             Action::Quit => return Turn::Quit,
@@ -206,8 +231,17 @@ impl Screen {
                 }
                 None => self.overlay.note("there is no sound", now),
             },
-            Action::VolumeUp => self.set_volume(self.volume.saturating_add(VOLUME_STEP).min(100), mixer, now),
-            Action::VolumeDown => self.set_volume(self.volume.saturating_sub(VOLUME_STEP), mixer, now),
+            Action::Microphone => self.wishes.push_back(Wish::Microphone),
+            Action::Camera => self.wishes.push_back(Wish::Camera),
+            Action::Say(text) => self.wishes.push_back(Wish::Say(text)),
+            // It is painted again, as after every action.
+            Action::Typed => {}
+            Action::OwnPicture => {
+                let shown = if self.scene.toggle_own() { "shown" } else { "hidden" };
+                self.overlay.note(format!("your own picture is {shown}"), now);
+            }
+            Action::VolumeUp => self.change_volume(|volume| volume.saturating_add(VOLUME_STEP).min(100), mixer, tracks, now),
+            Action::VolumeDown => self.change_volume(|volume| volume.saturating_sub(VOLUME_STEP), mixer, tracks, now),
             Action::Pick(index) => self.scene.pick(index.into()),
             Action::Next => self.scene.step(false),
             Action::Previous => self.scene.step(true),
@@ -222,15 +256,65 @@ impl Screen {
         Turn::Go
     }
 
-    fn set_volume(&mut self, volume: u8, mixer: Option<&Mixer>, now: Instant) {
-        self.volume = volume;
-        match mixer {
-            Some(mixer) => {
-                mixer.volume(f32::from(volume) / 100.0);
-                self.overlay.note_volume(volume, now);
-            }
-            None => self.overlay.note("there is no sound", now),
+    /// Of the tile that is meant, else of all. Whoever presses again means the same.
+    fn change_volume(&mut self, change: impl Fn(u8) -> u8, mixer: Option<&Mixer>, tracks: &Tracks, now: Instant) {
+        let Some(mixer) = mixer else { return self.overlay.note("there is no sound", now) };
+        let again = self.meant.filter(|(_, pressed)| now.saturating_duration_since(*pressed) < Overlay::NOTE);
+        let meant = again.map_or_else(|| self.scene.meant(self.window.pointed(), self.window.size()), |(meant, _)| meant);
+        self.meant = Some((meant, now));
+        let one = meant.and_then(|id| tracks.get(id).zip(self.scene.tile(id)));
+        if let Some((track, tile)) = one {
+            let volume = change(tile.volume());
+            track.volume(f32::from(volume) / 100.0);
+            self.overlay.note_volume_of(tile.name(), volume, now);
+            self.scene.set_volume(track.id(), volume);
+        } else {
+            self.volume = change(self.volume);
+            mixer.volume(f32::from(self.volume) / 100.0);
+            self.overlay.note_volume(self.volume, now);
         }
+    }
+}
+
+/// What a program needs whose user is seen, heard and read by the others.
+#[expect(dead_code, reason = "the program that calls is being written")]
+impl Screen {
+    /// What the sender of a track says of its devices.
+    pub fn marks(&mut self, track: TrackId, marks: Marks) {
+        self.scene.mark(track, marks);
+    }
+
+    /// Shows what somebody wrote, for ten seconds; both are printable.
+    pub fn said(&mut self, name: &str, text: &str) {
+        self.overlay.said(name, text, Instant::now());
+        self.changed = true;
+    }
+
+    /// One's own pictures will be on `canvas`, shown mirrored; `None` where there is no camera, or it is closed.
+    pub fn own(&mut self, canvas: Option<Arc<Canvas>>) {
+        self.scene.set_own(canvas);
+    }
+
+    /// A new picture is on one's own canvas; it is shown by [`Screen::turn`].
+    pub fn own_picture(&mut self) {
+        self.scene.own_picture();
+    }
+
+    /// Whether one's own microphone is muted, for the badge that says so.
+    pub fn microphone_muted(&mut self, muted: bool) {
+        self.overlay.microphone_muted = muted;
+        self.changed = true;
+    }
+
+    /// Whether one's own camera is closed, for the badge that says so.
+    pub fn camera_closed(&mut self, closed: bool) {
+        self.overlay.camera_closed = closed;
+        self.changed = true;
+    }
+
+    /// What is wanted next of the program.
+    pub fn wish(&mut self) -> Option<Wish> {
+        self.wishes.pop_front()
     }
 }
 

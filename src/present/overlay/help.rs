@@ -1,0 +1,68 @@
+//! The page of keys: what to press, and what it does.
+
+use super::super::bindings::Bindings;
+use super::layout::{Block, Line, Place};
+use super::{AMBER, GREY, WHITE};
+
+/// What to press and what it does, in full, and in few words for a small window; what that has no room for is left out there.
+type Key = ((&'static str, &'static str), Option<(&'static str, &'static str)>);
+
+const WATCH: [Key; 10] = [
+    (("q", "quit"), Some(("q", "quit"))),
+    (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
+    (("Esc", "leave full screen"), Some(("Esc", "leave it"))),
+    (("Space", "freeze the picture"), Some(("Space", "freeze"))),
+    (("m", "mute the sound"), Some(("m", "mute"))),
+    (("↑ ↓, + -", "volume up, down"), Some(("↑ ↓", "volume"))),
+    (("1…9, Tab", "one large (or click it)"), Some(("1…9", "one large"))),
+    (("0", "all of one size"), Some(("0", "all"))),
+    (("i", "figures"), Some(("i", "figures"))),
+    (("?, h", "this page"), Some(("?", "this page"))),
+];
+
+const CALL: [Key; 14] = [
+    (("q", "quit"), Some(("q", "quit"))),
+    (("m", "mute your microphone"), Some(("m", "mute yourself"))),
+    (("M", "mute the others"), Some(("M", "mute others"))),
+    (("c", "close your camera"), Some(("c", "close camera"))),
+    (("v", "hide your own picture"), Some(("v", "own picture"))),
+    (("Enter", "write to the others"), Some(("Enter", "write"))),
+    (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
+    (("Esc", "leave full screen"), None),
+    (("Space", "freeze the pictures"), None),
+    (("↑ ↓, + -", "volume up, down"), Some(("↑ ↓", "volume"))),
+    (("1…9, Tab", "one large (or click it)"), Some(("1…9", "one large"))),
+    (("0", "all of one size"), None),
+    (("i", "figures"), None),
+    (("?, h", "this page"), Some(("?", "this page"))),
+];
+
+/// The page where keys mean this.
+pub(super) fn page(bindings: Bindings) -> Block<'static> {
+    let keys: &[Key] = match bindings {
+        Bindings::Watch => &WATCH,
+        Bindings::Call => &CALL,
+    };
+    let row = |(key, does): (&'static str, &'static str)| -> Line<'static> { vec![(AMBER, key), (WHITE, does)] };
+    let rows = keys.iter().map(|(full, _)| row(*full));
+    let lines = [vec![(GREY, "Keys")], vec![]].into_iter().chain(rows).collect();
+    let short = Some(keys.iter().filter_map(|(_, short)| short.map(row)).collect());
+    Block { short, ..Block::new(lines, &[Place::Middle, Place::Right, Place::Bottom]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_window_is_on_the_page_of_keys() {
+        let watch = ["q", "f", "F11", "Esc", "Space", "m", "↑", "↓", "+", "-", "1…9", "Tab", "0", "i", "?", "h"];
+        let call = [&watch[..], &["M", "c", "v", "Enter"]].concat();
+        for (bindings, keys) in [(Bindings::Watch, &watch[..]), (Bindings::Call, &call[..])] {
+            let page: Vec<&str> = page(bindings).lines.iter().filter_map(|line| line.first()).map(|(_, key)| *key).collect();
+            for key in keys {
+                assert!(page.iter().any(|row| row.split([',', ' ']).any(|word| word == *key)), "{bindings:?}: {key}");
+            }
+        }
+    }
+}
