@@ -228,7 +228,12 @@ fn ones_own_picture_fills_the_window_until_somebody_comes_and_v_hides_it() {
     shows(&shower, &screen, ("own-beside-one", area), |pixels| pixels[0] > 400_000 && (10_000..60_000).contains(&pixels[OWN]));
     tiles(&mut shower, 1, 4);
     ["mark 1", "close 2"].iter().for_each(|command| shower.say(command));
-    shows(&shower, &screen, ("own-beside-many", area), |pixels| pixels[2] < NONE && (10_000..60_000).contains(&pixels[OWN]));
+    shows(&shower, &screen, ("own-beside-many", area), |pixels| {
+        [0, 1, 3].iter().all(|tile| pixels[*tile] > 40_000) && pixels[2] < NONE && (10_000..60_000).contains(&pixels[OWN])
+    });
+    let red = |area: Area| screen.shot("own-beside-many").count(area, 0x00ff_6b5e);
+    let right = Area { x: area.x + area.width / 2, y: area.y + area.height / 2 - 40, width: area.width / 2, height: 36 };
+    assert!(red(right) > 30, "the second is said to be muted");
     screen.key('v' as u32);
     shows(&shower, &screen, ("own-hidden", area), |pixels| pixels[OWN] < NONE);
     screen.key('v' as u32);
@@ -277,12 +282,14 @@ fn words_and_ones_own_picture_have_room_in_a_small_window() {
     tiles(&mut shower, 0, 2);
     shower.say("say robot|hello, is anybody there? I see nobody, and hear nobody, and it is late");
     screen.key(RETURN);
+    shower.until("action Typed");
     for (width, height) in [(320, 240), (640, 480)] {
         let size = ConfigureWindowAux::new().width(width).height(height);
         screen.x.configure_window(window, &size).unwrap().check().unwrap();
         shower.until(&format!("shown {width}x{height}"));
         let name = format!("small-{width}x{height}");
-        shows(&shower, &screen, (&name, screen.area(window)), |pixels| pixels[OWN] > 1000);
+        let area = screen.area(window);
+        shows(&shower, &screen, (&name, area), |pixels| (0..2).chain([OWN]).all(|tile| pixels[tile] > 1000));
     }
     screen.key(0xff1b);
     screen.key('?' as u32);
