@@ -332,7 +332,7 @@ impl Recv<'_> {
                 self.doorman.second(self.notes.take_untold());
                 self.anything |= brought_anything(&stats);
                 let sound = heard(self.speaker.as_ref(), &self.tracks);
-                let outside = outside(self.net.counters(), self.shown, sound, self.screening.as_deref());
+                let outside = outside(self.net.counters(), self.shown, sound, self.screening.as_deref(), &self.senders);
                 let lines = self.report.second(&stats, &outside)?;
                 if let Some(screen) = &mut self.screen {
                     screen.figures(lines);
@@ -418,7 +418,7 @@ impl Recv<'_> {
         if let Some(stats) = last.last() {
             self.anything |= brought_anything(&stats);
             let sound = heard(self.speaker.as_ref(), &self.tracks);
-            self.report.total(&stats, &outside(counters, self.shown, sound, self.screening.as_deref()));
+            self.report.total(&stats, &outside(counters, self.shown, sound, self.screening.as_deref(), &self.senders));
         }
         self.screen = None;
         self.speaker = None;
@@ -458,6 +458,8 @@ fn outside(
     shown: u32,
     sound: Option<(playout::Stats, u64)>,
     screening: Option<&Screening>,
+    senders: &Senders,
 ) -> report::Outside {
-    report::Outside { net, shown, sound, slices_dropped: screening.map_or(0, Screening::dropped) }
+    let names = senders.iter().map(|(peer, sender)| (*peer, sender.name.clone())).collect();
+    report::Outside { net, shown, sound, slices_dropped: screening.map_or(0, Screening::dropped), names }
 }

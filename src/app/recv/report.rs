@@ -6,8 +6,8 @@ use crate::net;
 use crate::pipeline::decode;
 use eyeline_proto::media::playout;
 use eyeline_proto::picture::Size;
-use eyeline_proto::session::TrackId;
 use eyeline_proto::session::stats::{ReceiverStats, TrackStats};
+use eyeline_proto::session::{PeerId, TrackId};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -49,6 +49,8 @@ pub struct Outside {
     pub sound: Option<(playout::Stats, u64)>,
     /// Slices that were not decoded.
     pub slices_dropped: u64,
+    /// What senders that are here call themselves.
+    pub names: BTreeMap<PeerId, String>,
 }
 
 /// Remembers the second before, for rates.
@@ -159,7 +161,7 @@ impl Report {
             "sound": outside.sound.map(|(sound, dropped)| describe(sound, dropped)),
             "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
             "assembly_bytes": stats.total.assembly_bytes, "quiet": here(stats).is_none(),
-            "tracks": stats.tracks.iter().map(of_track).collect::<Vec<_>>(),
+            "tracks": stats.tracks.iter().map(|track| of_track(track, &outside.names)).collect::<Vec<_>>(),
             "rejected": stats::rejected(stats.counters, outside.net.turned_away),
         });
         stats::add_errors(&mut object, &outside.net);
@@ -187,10 +189,10 @@ impl Report {
 }
 
 /// What came of one sender. Of one that is gone or silent no round trip is known.
-fn of_track(track: &TrackStats) -> Value {
+fn of_track(track: &TrackStats, names: &BTreeMap<PeerId, String>) -> Value {
     let came = &track.received;
     json!({
-        "sender": track.track.peer.0, "whole": came.whole, "partial": came.partial, "lost": came.lost, "bytes": came.bytes,
+        "sender": track.track.peer.0, "name": names.get(&track.track.peer), "whole": came.whole, "partial": came.partial, "lost": came.lost, "bytes": came.bytes,
         "lost_packets": came.lost_packets, "blocks": came.blocks, "rtt_ms": (!track.quiet).then(|| ms(track.rtt)), "quiet": track.quiet,
     })
 }
@@ -270,7 +272,13 @@ mod tests {
 
     fn outside() -> Outside {
         let net = net::Counters { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Counters::default() };
-        Outside { net, shown: 60, sound: Some((playout::Stats::default(), 9)), slices_dropped: 0 }
+        Outside {
+            net,
+            shown: 60,
+            sound: Some((playout::Stats::default(), 9)),
+            slices_dropped: 0,
+            names: BTreeMap::from([(PeerId(0), "attic".to_string())]),
+        }
     }
 
     #[test]
@@ -289,7 +297,8 @@ mod tests {
         let lines = |report: &mut Report, stats| report.second(stats, &outside()).expect("nothing is printed");
         assert!(lines(&mut report, &here).contains(&"round trip 20.0 ms".to_string()));
         assert_eq!(lines(&mut report, &gone), ["no figures: no signal"]);
-        assert_eq!(report.object(&here, &outside(), Span::Second)["rtt_ms"], 20.0);
+        let object = report.object(&here, &outside(), Span::Second);
+        assert_eq!((&object["rtt_ms"], &object["tracks"][0]["name"]), (&20.0.into(), &"attic".into()));
         assert_eq!(report.object(&gone, &outside(), Span::Second)["rtt_ms"], Value::Null);
     }
 

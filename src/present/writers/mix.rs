@@ -297,12 +297,14 @@ mod tests {
 
     #[test]
     fn too_loud_together_is_turned_down_and_not_clipped() {
-        let loud = |track| (0..50).map(move |n| block(track, n, 30_000, n * BLOCK, 0));
+        let loud = |track| (0..50).map(move |n| block(track, n, if n < 40 { 30_000 } else { 1000 }, n * BLOCK, 0));
         let mut both: Vec<Block> = loud(1).chain(loud(2)).collect();
         both.sort_by_key(|block| (block.number, block.track));
         let (runs, _) = mixed(both);
         assert_eq!(runs.iter().map(|(_, len)| len).sum::<usize>(), 50 * LEN);
-        assert!(runs.iter().all(|(value, _)| *value > 29_000), "{runs:?}");
+        assert!(runs.iter().any(|(value, len)| *value > 32_000 && *len > 30 * LEN), "{runs:?}");
+        // The gain stays down for a while, which a clipped sum would not.
+        assert!(runs.iter().any(|(value, _)| (900..1500).contains(value)), "{runs:?}");
     }
 
     #[test]
