@@ -161,7 +161,7 @@ impl<K: Copy + Eq> Scene<K> {
 
     /// Whether a picture of a sender waits to be composed.
     pub fn is_fresh(&self) -> bool {
-        !self.own_fills() && self.tiles.iter().any(|tile| tile.fresh)
+        self.tiles.iter().any(|tile| tile.fresh)
     }
 
     /// Whether one's own does.
