@@ -5,8 +5,7 @@
 use eyeline_proto::crypto::{Handshake, Key, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::receiver::{Config, Event, Session};
-use eyeline_proto::session::{Core, Output, StreamId};
+use eyeline_proto::session::{Config, Core, Event, Output, Session, StreamId};
 use eyeline_proto::wire::datagram::{Header, Message};
 use eyeline_proto::wire::preamble::{Answer, Opening};
 use eyeline_proto::wire::record::{Hello, Media, Record};
@@ -95,8 +94,9 @@ impl Sender {
     fn join(film: bool) -> Sender {
         #[allow(clippy::disallowed_methods)] // one real instant to count from
         let now = Instant::now() + Duration::from_secs(1000);
-        let me = Identity { offers: Media::NONE, wants: Media::LIVE, psk: None, id: [1; 16], name: String::new() };
-        let session = Session::new(now, Config { me, hosts: 0, senders: 1, reconnect: true, epoch: Epoch::new(now) });
+        let me =
+            Identity { offers: Media::NONE, wants: Media::LIVE, forwards: false, psk: None, id: [1; 16], name: String::new() };
+        let session = Session::new(now, Config { senders: 1, ..Config::new(me, Epoch::new(now)) });
         let address = SocketAddr::from(([10, 0, 0, 1], 9688));
         let mut sender =
             Sender { session, now, address, transport: None, sealer: None, connection: 0, next: 0, said: Vec::new() };
@@ -155,7 +155,7 @@ impl Sender {
                 match self.session.poll(self.now, &mut buffer) {
                     Output::Stream { .. } => self.said.extend_from_slice(&buffer),
                     Output::Event(Event::Stats(stats)) => {
-                        assert!(stats.total.assembly_bytes <= 2 * ((16 << 20) + MAX_LEN as u64))
+                        assert!(stats.receiving.total.assembly_bytes <= 2 * ((16 << 20) + MAX_LEN as u64))
                     }
                     Output::Wait(deadline) if deadline.is_none_or(|deadline| deadline > self.now) => return,
                     Output::Wait(_) => break,

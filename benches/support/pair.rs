@@ -3,11 +3,9 @@
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::receiver::{self, Event};
-use eyeline_proto::session::sender::{self, Command};
-use eyeline_proto::session::{Core, HostId, Output, StreamId};
+use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, Session, StreamId};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::record::{Format, Media};
+use eyeline_proto::wire::record::Media;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -26,9 +24,9 @@ pub struct Pair {
     now: Instant,
     epoch: Epoch,
     /// The sending core.
-    pub send: sender::Session,
+    pub send: Session,
     /// The receiving core.
-    pub recv: receiver::Session,
+    pub recv: Session,
     buffer: Vec<u8>,
     /// What the sender sent and the receiver has not been given: runs of datagrams, and how long each datagram of a run is.
     under_way: Vec<(Vec<u8>, usize)>,
@@ -48,15 +46,15 @@ impl Pair {
         let now = Instant::now();
         let epoch = Epoch::new(now);
         let pictures = Media { sound: false, ..Media::LIVE };
-        let me = |offers, wants, id| Identity { offers, wants, psk: None, id: [id; 16], name: "bench".into() };
-        let (format, sends, wants) = (Format::default(), me(pictures, Media::NONE, 1), me(Media::NONE, pictures, 2));
-        let send = sender::Config { me: sends, hosts: 0, reconnect: false, epoch, format, cap: None };
-        let recv = receiver::Config { me: wants, hosts: 1, senders: 1, reconnect: false, epoch };
+        let me = |offers, wants, id| Identity { offers, wants, forwards: false, psk: None, id: [id; 16], name: "bench".into() };
+        let (sends, wants) = (me(pictures, Media::NONE, 1), me(Media::NONE, pictures, 2));
+        let send = Config { reconnect: false, ..Config::new(sends, epoch) };
+        let recv = Config { hosts: 1, senders: 1, reconnect: false, ..Config::new(wants, epoch) };
         let mut pair = Pair {
             now,
             epoch,
-            send: sender::Session::new(now, send),
-            recv: receiver::Session::new(now, recv),
+            send: Session::new(now, send),
+            recv: Session::new(now, recv),
             buffer: Vec::new(),
             under_way: Vec::new(),
             spare: Vec::new(),

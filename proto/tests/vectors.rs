@@ -7,7 +7,7 @@ use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
 use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
-use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record, Track};
+use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record, Text, Track, Want};
 use eyeline_proto::wire::report::{MAX_TRACKS, Report, TrackReport, TrackReports, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, Sound, Wanted};
@@ -185,13 +185,20 @@ fn records() -> Vec<(&'static str, Record<'static>)> {
     let film = Media { pictures: true, sound: false, lossless: true };
     let file = Media { pictures: false, sound: true, lossless: true };
     let format = Format { rate: (30_000, 1001), variable: true, size: (1280, 720), channels: 2, first: 0x0102_0304_0506_0708 };
-    let track = Track { number: 3, media: Media::LIVE, origin: [5; 16], label: "Küche".to_string(), format };
+    let track =
+        Track {
+            number: 3, media: Media::LIVE, muted: false, closed: false, origin: [5; 16], label: "Küche".to_string(), format
+        };
+    let want = Want { pictures: true, sound: false, pixels: 0x0102_0304, rate: 0x0102_0304_0506_0708 };
+    let text = Text { origin: [5; 16], name: "Küche".to_string(), line: "Komm essen!".to_string() };
     vec![
         ("hello-receiver", Record::Hello(hello())),
         ("hello-sender", Record::Hello(Hello { offers: film, wants: Media::NONE, name: String::new(), ..hello() })),
         ("hello-both", Record::Hello(Hello { offers: Media::LIVE, wants: file, ..hello() })),
         ("track", Record::Track(track.clone())),
         ("track-pictures", Record::Track(Track { media: film, format: Format { channels: 0, ..format }, ..track.clone() })),
+        ("track-silent", Record::Track(Track { muted: true, closed: true, ..track.clone() })),
+        ("track-over", Record::Track(Track { media: Media::NONE, format: Format::default(), ..track.clone() })),
         ("track-sound", Record::Track(Track { media: file, format: Format { channels: 1, ..Format::default() }, ..track })),
         ("sound", Record::Sound(3, SOUND)),
         ("end", Record::End(3, End { pictures: 0x0102, blocks: 0x0304 })),
@@ -201,6 +208,10 @@ fn records() -> Vec<(&'static str, Record<'static>)> {
         ("goodbye-failed", Record::Goodbye(Reason::Failed, String::new())),
         ("goodbye-renew", Record::Goodbye(Reason::Renew, String::new())),
         ("goodbye-replaced", Record::Goodbye(Reason::Replaced, String::new())),
+        ("goodbye-full", Record::Goodbye(Reason::Full, String::new())),
+        ("text", Record::Text(text)),
+        ("want", Record::Want(3, want)),
+        ("want-nothing", Record::Want(3, Want::default())),
         ("heard-not", Record::Heard(false)),
         ("heard", Record::Heard(true)),
     ]
@@ -246,7 +257,7 @@ fn fields_and_records_of_later_programs_are_skipped() {
         let bytes = [kind];
         let decoded = Record::decode(&bytes);
         match kind {
-            1..=6 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
+            1..=8 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
             64.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
             _ => assert!(matches!(decoded, Err(Error::Invalid { field: "record kind", .. })), "{kind}"),
         }

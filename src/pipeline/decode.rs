@@ -260,7 +260,7 @@ mod tests {
     const SIZE: Size = Size { width: 16, height: 16 };
 
     fn track(peer: u64) -> TrackId {
-        TrackId::only(PeerId(peer))
+        TrackId::own(PeerId(peer))
     }
 
     /// A picture of one slice.

@@ -1,7 +1,6 @@
 //! On the net thread: each track's pictures and sound to its sinks, the rest to whoever runs the program. Nothing here waits.
 //!
-//! A track opens when its sender comes, and ends when another one comes after it was left: until then the sender may come back, and go on
-//! where it was.
+//! A track opens when it comes, and ends when another one comes after it was left: until then its last picture is seen.
 
 use super::decode::Announced;
 use super::record;
@@ -10,8 +9,7 @@ use super::sink::{EncodedSink, Sound};
 use super::track::{Screening, Track, Tracks};
 use crate::present::mixer::Mixer;
 use eyeline_proto::media::hold::Hold;
-use eyeline_proto::session::receiver::Event;
-use eyeline_proto::session::{PeerId, TrackId};
+use eyeline_proto::session::{Event, PeerId, TrackId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,8 +40,8 @@ struct Sinks {
 pub struct Fanout {
     config: Config,
     sinks: BTreeMap<TrackId, Sinks>,
-    /// Who was here, is gone and may come back.
-    left: BTreeSet<PeerId>,
+    /// Tracks that are gone, and seen until another comes.
+    left: BTreeSet<TrackId>,
     tell: Box<dyn FnMut(Event) + Send>,
 }
 
@@ -68,21 +66,19 @@ impl Fanout {
         self.sinks.get_mut(&track).into_iter().flat_map(Sinks::all)
     }
 
-    /// A sender is here: it goes on where it was, or from the start.
-    fn up(&mut self, peer: PeerId, again: bool, film: bool) {
-        self.left.remove(&peer);
-        let id = TrackId { peer, track: 0 };
-        if again && let Some(sinks) = self.sinks.get_mut(&id) {
-            // Files that ended with it are not gone on with.
-            if sinks.written.is_empty() {
-                sinks.written = written(&self.config, id, film);
-            }
-            return;
+    /// A track is there. Those that were left are over now.
+    fn up(&mut self, id: TrackId, film: bool) {
+        for over in std::mem::take(&mut self.left) {
+            self.end(over);
         }
-        let over: Vec<TrackId> = self.sinks.keys().copied().filter(|known| self.left.contains(&known.peer)).collect();
-        over.into_iter().for_each(|over| self.end(over));
-        self.left.clear();
         self.open(id, film);
+    }
+
+    /// A sender is back and goes on where it was; but not with files that ended with it.
+    fn back(&mut self, peer: PeerId, film: bool) {
+        for (id, sinks) in self.sinks.iter_mut().filter(|(id, sinks)| id.peer == peer && sinks.written.is_empty()) {
+            sinks.written = written(&self.config, *id, film);
+        }
     }
 
     fn open(&mut self, id: TrackId, film: bool) {
@@ -123,12 +119,13 @@ impl Fanout {
             }
             event => {
                 match &event {
-                    Event::SenderUp { peer, again, film, .. } => self.up(*peer, *again, *film),
-                    Event::SenderDown { peer, .. } => {
-                        self.left.insert(*peer);
-                        self.finish_files(|track| track.peer == *peer);
+                    Event::SenderUp { peer, again: true, film, .. } => self.back(*peer, *film),
+                    Event::TrackUp { track, film, .. } => self.up(*track, *film),
+                    Event::TrackDown(track) => {
+                        self.left.insert(*track);
+                        self.finish_files(|left| left == *track);
                     }
-                    Event::Finished(ended) => self.finish_files(|track| track == *ended),
+                    Event::Ended(ended) => self.finish_files(|track| track == *ended),
                     Event::Track(track, announced) => self.sinks(*track).for_each(|sink| sink.format(announced.format)),
                     _ => {}
                 }
@@ -165,16 +162,16 @@ mod tests {
         let planes = testing::planes(size, Sampling::Grey, picture);
         let head = Head { capture, ..testing::head(size, Sampling::Grey, 80, 0, 16) };
         let body = testing::slice(&planes, &head).into();
-        Event::Slice(TrackId::only(peer), Slice { picture, index: 0, count: 1, body })
+        Event::Slice(TrackId::own(peer), Slice { picture, index: 0, count: 1, body })
     }
 
-    fn up(peer: PeerId, again: bool) -> Event {
+    fn up(peer: PeerId) -> Event {
+        Event::TrackUp { track: TrackId::own(peer), name: String::new(), film: false }
+    }
+
+    fn back(peer: PeerId) -> Event {
         let (name, address) = (String::new(), SocketAddr::from(([10, 0, 0, 1], 1)));
-        Event::SenderUp { peer, name, address, host: None, again, film: false, pictures: true }
-    }
-
-    fn down(peer: PeerId) -> Event {
-        Event::SenderDown { peer, reason: None, sentence: String::new() }
+        Event::SenderUp { peer, name, address, host: None, again: true, film: false, pictures: true, forwards: false }
     }
 
     /// Pictures held for so long, as `--latency` asks.
@@ -203,7 +200,7 @@ mod tests {
     fn each_track_is_judged_by_its_own_clock() {
         let (mut fanout, _tracks, announced) = fanout(Duration::from_secs(60));
         let (capture, mapping) = clock();
-        PEERS.into_iter().for_each(|peer| fanout.handle(up(peer, false)));
+        PEERS.into_iter().for_each(|peer| fanout.handle(up(peer)));
         fanout.handle(Event::Clock(PEERS[0], mapping));
         PEERS.into_iter().for_each(|peer| fanout.handle(slice(peer, 0, capture)));
         let mut at_once = [next(&announced), next(&announced)];
@@ -215,27 +212,27 @@ mod tests {
     #[test]
     fn a_track_stays_while_its_sender_may_come_back_and_ends_when_another_takes_the_place() {
         let (mut fanout, tracks, announced) = fanout(Duration::from_millis(200));
-        let [id, other] = [PEERS[0], PEERS[1]].map(TrackId::only);
-        fanout.handle(up(PEERS[0], false));
+        let [id, other] = [PEERS[0], PEERS[1]].map(TrackId::own);
+        fanout.handle(up(PEERS[0]));
         let before = Arc::downgrade(&tracks.get(id).unwrap());
-        fanout.handle(down(PEERS[0]));
-        fanout.handle(up(PEERS[0], true));
+        fanout.handle(back(PEERS[0]));
         assert!(Arc::ptr_eq(&before.upgrade().unwrap(), &tracks.get(id).unwrap()), "it is the same");
-        fanout.handle(down(PEERS[0]));
-        fanout.handle(up(PEERS[1], false));
+        fanout.handle(Event::TrackDown(id));
+        assert!(tracks.get(id).is_some(), "what was seen last is seen on");
+        fanout.handle(up(PEERS[1]));
         assert!(tracks.get(id).is_none() && before.upgrade().is_none(), "nobody holds what is over");
         fanout.handle(slice(PEERS[0], 7, MediaTime::ZERO));
         fanout.handle(slice(PEERS[1], 0, MediaTime::ZERO));
         assert_eq!(next(&announced), (PEERS[1], 0), "what is late of the one before goes nowhere");
         assert!(tracks.get(other).is_some());
-        fanout.handle(up(PEERS[0], true));
+        fanout.handle(up(PEERS[0]));
         assert!(tracks.get(id).is_some(), "it came back after all");
     }
 
     #[test]
     fn capture_times_that_cannot_be_hold_nothing_up() {
         let (mut fanout, _tracks, announced) = fanout(Duration::from_millis(200));
-        fanout.handle(up(PEERS[0], false));
+        fanout.handle(up(PEERS[0]));
         fanout.handle(Event::Clock(PEERS[0], clock().1));
         for (picture, nanos) in [(0, u64::MAX), (1, 0), (2, i64::MAX as u64), (3, 900_900_000_000), (4, 1 << 62)] {
             fanout.handle(slice(PEERS[0], picture, MediaTime::from_nanos(nanos)));

@@ -177,7 +177,7 @@ mod tests {
     use eyeline_proto::session::{PeerId, TrackId};
 
     fn track(peer: u64) -> TrackId {
-        TrackId::only(PeerId(peer))
+        TrackId::own(PeerId(peer))
     }
 
     /// A picture of one slice.

@@ -15,7 +15,7 @@ use crate::net::Commands;
 use crate::present::writers::{self, PATIENCE, Progress, Target, Threaded, Timeline, Written, mix, wav};
 use crate::slot::Slot;
 use decoding::{Decoding, Told};
-use eyeline_proto::session::receiver::Command;
+use eyeline_proto::session::Command;
 use inlets::Unit;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};

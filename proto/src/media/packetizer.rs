@@ -49,12 +49,14 @@ pub struct Log {
     first: u64,
     bytes: usize,
     limits: Limits,
+    /// The newest picture and its first slice. What is forwarded may come in another order, late slices of older pictures behind it.
+    newest: Option<(u64, u64)>,
 }
 
 impl Log {
     /// An empty log.
     pub fn new(limits: Limits) -> Self {
-        Log { slices: VecDeque::new(), first: 0, bytes: 0, limits }
+        Log { slices: VecDeque::new(), first: 0, bytes: 0, limits, newest: None }
     }
 
     /// How long pictures are kept from now on.
@@ -65,6 +67,9 @@ impl Log {
     /// Adds a slice as it comes from the encoder and forgets what is over the limits.
     pub fn push(&mut self, slice: Slice) {
         let newest = slice.picture;
+        if self.newest.is_none_or(|(known, _)| newest > known) {
+            self.newest = Some((newest, self.end().slice));
+        }
         self.bytes += slice.body.len();
         let horizon = slice.capture.saturating_sub(self.limits.age);
         self.slices.push_back(slice);
@@ -105,9 +110,10 @@ impl Log {
 
     /// The first slice of the newest picture: where a new or late peer begins.
     pub fn newest_picture(&self) -> Cursor {
-        let Some(newest) = self.slices.back().map(|slice| slice.picture) else { return self.end() };
-        let of_newest = self.slices.iter().rev().take_while(|slice| slice.picture == newest).count() as u64;
-        Cursor { slice: self.end().slice - of_newest, fragment: 0 }
+        match self.newest {
+            Some((_, slice)) if !self.slices.is_empty() => self.clamp(Cursor { slice, fragment: 0 }),
+            _ => self.end(),
+        }
     }
 
     /// The first slice that is of `picture` or a later one.

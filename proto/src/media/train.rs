@@ -26,7 +26,7 @@ const LEAST_HALF: u32 = 2400;
 
 #[derive(Clone, Copy)]
 struct Open {
-    picture: u32,
+    picture: (u8, u32),
     /// It has reached the picture's second half.
     second: bool,
     first: u64,
@@ -37,12 +37,12 @@ struct Open {
 }
 
 impl Collector {
-    /// A fragment came in packet `number` of `len` bytes, at `at_us` of the receiver's clock.
-    pub fn push(&mut self, head: &FragmentHead, number: u64, len: usize, at_us: u64) {
-        let (picture, second) = (head.picture, is_of_second_half(head));
+    /// A fragment of a track came in packet `number` of `len` bytes, at `at_us` of the receiver's clock.
+    pub fn push(&mut self, track: u8, head: &FragmentHead, number: u64, len: usize, at_us: u64) {
+        let (picture, second) = ((track, head.picture), is_of_second_half(head));
         match &mut self.current {
             // Pictures' numbers wrap; what is behind is a late packet of an earlier one.
-            Some(open) if (picture.wrapping_sub(open.picture) as i32) < 0 => {}
+            Some(open) if open.picture.0 == track && (head.picture.wrapping_sub(open.picture.1) as i32) < 0 => {}
             // What was overtaken, or comes again.
             Some(open) if open.picture == picture && open.second && !second => {}
             Some(open) if open.picture == picture && (open.second || !second || open.bytes < LEAST_HALF) => {
@@ -165,7 +165,7 @@ mod tests {
         for (picture, number, at) in
             [(7, 100, 1000), (7, 101, 1500), (7, 103, 2000), (6, 104, 2100), (7, 102, 2200), (8, 105, 9000)]
         {
-            collector.push(&head(picture, 0, 1), number, 1200, at);
+            collector.push(0, &head(picture, 0, 1), number, 1200, at);
         }
         let trains = collector.take(9001, 4000);
         let train = Train { first: 100, packets: 3, at_us: 1000, span_us: 1000, bytes: 2400 };
@@ -179,7 +179,7 @@ mod tests {
     fn of_many_trains_the_newest_are_told() {
         let mut collector = Collector::default();
         for picture in 0..40 {
-            collector.push(&head(picture, 0, 1), picture.into(), 1200, u64::from(picture) * 1000);
+            collector.push(0, &head(picture, 0, 1), picture.into(), 1200, u64::from(picture) * 1000);
         }
         let trains = collector.take(1_000_000, 0);
         assert_eq!(trains.as_slice().len(), MAX_TRAINS);
@@ -200,10 +200,10 @@ mod tests {
         let trains = |packets: u64| {
             let mut collector = Collector::default();
             for number in 0..packets {
-                collector.push(&head(7, u8::from(number >= packets / 2), 1), number, 1200, number * 100);
+                collector.push(0, &head(7, u8::from(number >= packets / 2), 1), number, 1200, number * 100);
             }
             // A packet of the first half that was lost comes again.
-            collector.push(&head(7, 0, 1), packets, 1200, packets * 100);
+            collector.push(0, &head(7, 0, 1), packets, 1200, packets * 100);
             let trains = collector.take(99_000, 0);
             trains.as_slice().iter().map(|train| (train.first, train.packets, train.bytes)).collect::<Vec<_>>()
         };

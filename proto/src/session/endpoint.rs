@@ -28,7 +28,7 @@ use crate::media::clock::Epoch;
 use crate::wire;
 use crate::wire::datagram::Header;
 use crate::wire::preamble::Refusal;
-use crate::wire::record::{Hello, OWN_TRACK, Reason, Record};
+use crate::wire::record::{Hello, Reason, Record};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -73,11 +73,6 @@ pub struct Endpoint {
     stopped: bool,
 }
 
-/// Whether a track is one that we, or the peer, can have: each side has its own alone.
-fn is_known(track: Option<u8>) -> bool {
-    track.is_none_or(|track| track == OWN_TRACK)
-}
-
 impl Endpoint {
     /// Dials its hosts from the first poll on.
     pub fn new(now: Instant, config: Config) -> Self {
@@ -115,6 +110,11 @@ impl Endpoint {
     /// What was turned away so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// A datagram or record was of a track that is not there, or said too much: it was skipped.
+    pub fn skipped(&mut self) {
+        self.counters.skipped += 1;
     }
 
     /// A link, if it is (still) there.
@@ -251,7 +251,6 @@ impl Endpoint {
                     Ok(Record::Goodbye(reason, sentence)) => self.fail(now, id, Fault::Left(reason, sentence)),
                     Ok(Record::Hello(_)) => self.fail(now, id, Fault::Protocol("a second hello".to_string())),
                     Ok(Record::Heard(heard)) => self.told_heard(now, id, heard),
-                    Ok(record) if !is_known(record.track()) => self.counters.skipped += 1,
                     // Decoded again below: the borrow checker cannot see that this arm ends the loop.
                     Ok(_) => break,
                     Err(wire::Error::Unknown { .. }) => self.counters.skipped += 1,
@@ -317,7 +316,7 @@ impl Endpoint {
             self.heard(now, id, heard);
         }
         match opened {
-            Ok(Opened::Message(number, message)) if is_known(message.track()) => Some((id, Incoming::Message(number, message))),
+            Ok(Opened::Message(number, message)) => Some((id, Incoming::Message(number, message))),
             Ok(Opened::Clock(number, asked, received, replied)) => {
                 Some((id, Incoming::Clock { number, asked, received, replied }))
             }
@@ -330,8 +329,8 @@ impl Endpoint {
             }
             Ok(Opened::Done(number)) => Some((id, Incoming::Control(number))),
             Ok(Opened::Probe { number, lost }) => Some((id, Incoming::Probe { number, lost })),
-            // Of a track that is not there, or of no kind that is known.
-            Ok(Opened::Message(number, _) | Opened::Skipped(number)) => {
+            // Of no kind that is known.
+            Ok(Opened::Skipped(number)) => {
                 self.counters.skipped += 1;
                 Some((id, Incoming::Control(number)))
             }

@@ -68,8 +68,6 @@ pub(super) struct Flow {
     fresh_share: Option<f64>,
     /// Copies of sound, bytes a second, a mean over some reports.
     copies: f64,
-    /// The picture that was begun last.
-    begun: Option<u64>,
     loss: Loss,
     missing: Missing,
 }
@@ -88,7 +86,6 @@ impl Flow {
             reported: (now, Account::default()),
             fresh_share: Some(1.0),
             copies: 0.0,
-            begun: None,
             loss: Loss::new(),
             missing: Missing::default(),
         }
@@ -165,24 +162,19 @@ impl Flow {
         Some(Bitrate::from_bytes(left * self.fresh_share.unwrap_or(1.0).max(LEAST_SHARE)))
     }
 
-    /// Until when nothing may be sent, `picture` being what is next; `None` for now. What is sent again belongs to no new
-    /// picture.
-    pub fn holds(&self, now: Instant, picture: Option<u64>) -> Option<Instant> {
-        let new = picture.is_some_and(|picture| self.begun.is_none_or(|begun| picture > begun));
+    /// Until when nothing may be sent; `None` for now. `new`: what is next begins a picture. What is sent again never does.
+    pub fn holds(&self, now: Instant, new: bool) -> Option<Instant> {
         let run = self.pacer.holds(now);
         let picture = if new { self.pacer.holds_picture(now) } else { None };
         run.into_iter().chain(picture).max()
     }
 
-    /// A run of so many datagrams and bytes left, with `fresh` bytes of slices that were not sent before, of a picture.
-    pub fn sent(&mut self, now: Instant, (datagrams, bytes): (usize, usize), fresh: Option<(u64, usize)>) {
+    /// A run of so many datagrams and bytes left, with `fresh` bytes of slices that were not sent before.
+    pub fn sent(&mut self, now: Instant, (datagrams, bytes): (usize, usize), fresh: usize) {
         let bytes = bytes + datagrams * HEADERS;
         self.pacer.sent(now, bytes);
         self.sent.pictures += bytes as u64;
-        if let Some((picture, fresh)) = fresh {
-            self.sent.fresh += fresh as u64;
-            self.begun = self.begun.max(Some(picture));
-        }
+        self.sent.fresh += fresh as u64;
     }
 
     /// Sound left beside the pictures, `rate` bytes a second of it. It waits for nothing, and on a path that is thought to take
@@ -192,11 +184,6 @@ impl Flow {
         let share = self.pacer.speed().map_or(1.0, |speed| (speed * MOST_SOUND / rate.max(1.0)).min(1.0));
         self.pacer.add_queued(now, bytes as f64 * share);
         self.sent.copies += bytes as u64;
-    }
-
-    /// Whether some of this picture was sent.
-    pub fn began(&self, picture: u64) -> bool {
-        self.begun == Some(picture)
     }
 
     /// Whether runs have to be short.

@@ -16,7 +16,7 @@ use super::udp_watch::UdpWatch;
 use super::unreachable::{Misfit, Unreachable};
 use crate::crypto::{self, Handshake, Psk, Side, Transport};
 use crate::wire::preamble::{self, Answer, Opening, Refusal};
-use crate::wire::record::{Hello, Media, Reason, Record};
+use crate::wire::record::{FORWARDS, Hello, Media, Reason, Record};
 use crate::wire::text::printable;
 use crate::wire::{self, VERSION};
 use std::collections::VecDeque;
@@ -58,6 +58,8 @@ pub struct Identity {
     pub offers: Media,
     /// What we want.
     pub wants: Media,
+    /// Each one's tracks are forwarded to all others.
+    pub forwards: bool,
     /// The shared key, where there is one.
     pub psk: Option<Psk>,
     /// Random, for the life of the process.
@@ -72,7 +74,7 @@ impl Identity {
     pub fn misfit(&self, peer: &Hello) -> Option<Misfit> {
         if self.wants.is_none() && peer.wants.is_none() {
             Some(Misfit::BothOffer)
-        } else if self.offers.is_none() && peer.offers.is_none() {
+        } else if self.offers.is_none() && !self.forwards && peer.offers.is_none() && !peer.forwards() {
             Some(Misfit::BothWant)
         } else {
             None
@@ -344,7 +346,7 @@ impl Link {
         let hello = Record::Hello(Hello {
             offers: me.offers,
             wants: me.wants,
-            capabilities: 0,
+            capabilities: if me.forwards { FORWARDS } else { 0 },
             id: me.id,
             resume,
             token: self.token,

@@ -7,29 +7,38 @@
 pub mod admission;
 mod arrivals;
 pub mod endpoint;
+pub mod events;
 mod flow;
+mod forward;
 mod guesses;
 mod hearing;
 pub mod ids;
 pub mod link;
 pub mod mtu;
+mod outbound;
 mod parity;
 pub mod path;
 mod peer;
 pub mod places;
 pub mod receiver;
 pub mod repairs;
-pub mod sender;
+mod sender;
 pub mod sent;
+#[expect(clippy::module_inception)]
+mod session;
+mod shared;
 mod sound_copies;
-mod sound_log;
+pub mod sound_log;
 mod standstill;
 pub mod stats;
+mod talk;
 pub mod udp_watch;
 pub mod unreachable;
 mod whereabouts;
 
+pub use events::{Command, Config, Event};
 pub use ids::{PeerId, TrackId};
+pub use session::Session;
 use std::net::SocketAddr;
 use std::time::Instant;
 use unreachable::DialError;
@@ -78,7 +87,7 @@ pub enum Output<Event> {
     Wait(Option<Instant>),
 }
 
-/// A sans-IO session core: `sender::Session` or `receiver::Session`.
+/// A sans-IO session core: [`Session`].
 pub trait Core {
     /// What the application tells it.
     type Command;

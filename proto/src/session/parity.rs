@@ -6,11 +6,10 @@
 use crate::media::fec::{self, MAX_ORIGINALS, MAX_RUN};
 use crate::media::packetizer::{Log, Slice};
 use crate::wire::datagram::{Message, Shard};
-use crate::wire::record::OWN_TRACK;
 
 /// See the module text.
-#[derive(Default)]
 pub(super) struct Parity {
+    track: u8,
     encoder: fec::Encoder,
     made: Option<Made>,
 }
@@ -23,6 +22,11 @@ struct Made {
 }
 
 impl Parity {
+    /// Of this track, as its peers call it.
+    pub fn new(track: u8) -> Self {
+        Parity { track, encoder: fec::Encoder::default(), made: None }
+    }
+
     /// The shards of the picture the slice at `any` belongs to, for a path that loses `loss` of its packets, its fragments having `payload` bytes.
     /// None where the picture is not whole in the log.
     pub fn messages(&mut self, log: &Log, any: u64, payload: usize, loss: f64) -> &[Vec<u8>] {
@@ -66,9 +70,10 @@ impl Parity {
             last_indices: &last_indices,
             payload: &[],
         };
+        let track = self.track;
         self.encoder.encode(originals, recovery, |index, shard| {
             let mut message = Vec::with_capacity(shard.len() + 64);
-            Message::Shard(OWN_TRACK, Shard { index: index as u8, payload: shard, ..head }).encode(&mut message);
+            Message::Shard(track, Shard { index: index as u8, payload: shard, ..head }).encode(&mut message);
             messages.push(message);
         });
     }

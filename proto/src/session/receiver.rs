@@ -1,28 +1,29 @@
-//! The receiving side: what every sender sends is put together, what is missing is asked for.
+//! The receiving half of a session: what every sender sends is put together, what is missing is asked for.
 //!
 //! All state of one sender is in an [`Inbound`], and goes with it; none hears of another. Who has a place, where more senders want to
 //! be than there are, is `contest`'s text; what all of them together may have us hold is `budget`'s.
 //!
-//! A datagram costs the same however many there are: only the sender it is of is asked what it wants. Sixteen links are looked
+//! Which of the tracks that are told of are received is decided in one place ([`Receiver::choose_tracks`]): everybody's own; of those that
+//! are forwarded each once, none that comes from its origin itself and never our own; and no more than [`MOST_SENDERS`] in all.
+//!
+//! A datagram costs the same however many senders there are: only the one it is of is asked what it wants. Sixteen links are looked
 //! through in a row, which is nothing beside opening it.
 
 mod budget;
 mod contest;
-mod events;
 mod inbound;
 
-pub use events::{Command, Config, Event};
-
 use self::contest::{Waiter, Waiting};
-use self::inbound::{Block, Feedback, Inbound, Shared, Wants};
-use super::endpoint::{self, Endpoint, Incoming, Notice};
+pub(super) use self::inbound::Block;
+use self::inbound::{Described, Feedback, Inbound, Pool, Wants};
+use super::endpoint::{Endpoint, Incoming};
+use super::events::{Config, Event};
 use super::link::LinkId;
 use super::path::Path;
 use super::stats::{Received, ReceiverStats, TrackStats};
-use super::unreachable::DialError;
-use super::{Core, HostId, Output, PeerId, StreamId, TrackId};
+use super::{PeerId, TrackId};
 use crate::wire::datagram::Message;
-use crate::wire::record::{End, Reason, Record, Track};
+use crate::wire::record::{End, OWN_TRACK, Reason, Record, Track, Want};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -30,66 +31,51 @@ use std::time::{Duration, Instant};
 /// as many voices as are mixed.
 pub const MOST_SENDERS: usize = 16;
 
-/// Between two statistics.
-const STATS: Duration = Duration::from_secs(1);
-
 /// See the module text.
-pub struct Session {
-    endpoint: Endpoint,
+pub(super) struct Receiver {
     wants: Wants,
+    me: [u8; 16],
     /// How many there may be at once.
     senders: usize,
     /// In the order in which they came.
     inbound: Vec<Inbound>,
     waiting: Waiting,
-    next_peer: u64,
-    shared: Shared,
+    pool: Pool,
     /// What came of senders that are gone.
     gone: Received,
-    next_stats: Instant,
+    /// Links that were left: the other half has to let go of them, too.
+    left: Vec<(LinkId, Reason)>,
 }
 
-impl Session {
+impl Receiver {
     /// A receiver nobody has found yet.
-    pub fn new(now: Instant, config: Config) -> Self {
-        let Config { me, hosts, senders, reconnect, epoch } = config;
-        let wants = Wants { pictures: me.wants.pictures, sound: me.wants.sound, patient: me.wants.lossless };
-        Session {
-            endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch }),
-            wants,
-            senders: senders.clamp(1, MOST_SENDERS),
+    pub fn new(config: &Config) -> Self {
+        let wants = config.me.wants;
+        Receiver {
+            wants: Wants {
+                pictures: wants.pictures,
+                sound: wants.sound,
+                patient: wants.lossless,
+                leaves: config.me.offers.is_none() && !config.me.forwards,
+            },
+            me: config.me.id,
+            senders: config.senders.clamp(1, MOST_SENDERS),
             inbound: Vec::new(),
             waiting: Waiting::default(),
-            next_peer: 0,
-            shared: Shared::default(),
+            pool: Pool::default(),
             gone: Received::default(),
-            next_stats: now + STATS,
+            left: Vec::new(),
         }
     }
 
-    fn take_notices(&mut self, now: Instant) {
-        while let Some(notice) = self.endpoint.poll_notice() {
-            match notice {
-                Notice::Up { link, replaces } => self.sender_up(now, link, replaces),
-                Notice::NoUdp(link, address) => {
-                    let peer = self.inbound.iter().find(|inbound| inbound.link() == link).map(|inbound| inbound.track.peer);
-                    self.shared.events.extend(peer.map(|peer| Event::NoUdp(peer, address)));
-                }
-                Notice::Path(_) => {}
-                Notice::Down(link, reason, sentence) => {
-                    if let Some(place) = self.place(link) {
-                        self.inbound[place].finish_end(now, true, &mut self.shared);
-                        self.sender_down(now, place, reason, sentence);
-                    } else {
-                        self.waiting.remove(link);
-                    }
-                }
-                Notice::TurnedAway(from, sentence) => self.shared.events.push_back(Event::TurnedAway(from, sentence)),
-                Notice::Unreachable { host, error, fatal } => {
-                    self.shared.events.push_back(Event::Unreachable { host, error, fatal });
-                }
-            }
-        }
+    /// What is to be told, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.pool.events.pop_front()
+    }
+
+    /// A link that was left since the last call, and why.
+    pub fn poll_left(&mut self) -> Option<(LinkId, Reason)> {
+        self.left.pop()
     }
 
     /// Where the sender is whose link in use this is.
@@ -97,104 +83,171 @@ impl Session {
         self.inbound.iter().position(|inbound| inbound.link() == link)
     }
 
-    fn of_track(&mut self, track: TrackId) -> Option<&mut Inbound> {
-        self.inbound.iter_mut().find(|inbound| inbound.track == track)
+    fn of_peer(&mut self, peer: PeerId) -> Option<&mut Inbound> {
+        self.inbound.iter_mut().find(|inbound| inbound.peer == peer)
     }
 
-    /// An input comes.
-    fn wakes(&mut self, now: Instant) {
-        if self.endpoint.wakes(now) {
-            self.inbound.iter_mut().for_each(|inbound| inbound.stood_still(now));
+    /// So many more pictures of a track were shown.
+    pub fn shown(&mut self, track: TrackId, more: u32) {
+        if let Some(reception) = self.of_peer(track.peer).and_then(|inbound| inbound.reception(track.track)) {
+            reception.shown(more);
         }
     }
 
-    /// A sender said hello.
-    fn sender_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
-        let Some(hello) = self.endpoint.hello(link) else { return };
-        let (name, film, pictures) = (hello.name.clone(), hello.offers.lossless, hello.offers.pictures);
-        let (address, host) = (self.address(link), self.endpoint.host(link));
+    /// Every picture of a track below is written.
+    pub fn written(&mut self, track: TrackId, next: u64) {
+        if let Some(reception) = self.of_peer(track.peer).and_then(|inbound| inbound.reception(track.track)) {
+            reception.written(next);
+        }
+    }
+
+    /// What there is use for of a track is said to its sender.
+    pub fn want(&mut self, track: TrackId, want: Want, endpoint: &mut Endpoint) {
+        if let Some(inbound) = self.of_peer(track.peer) {
+            endpoint.send(inbound.link(), &Record::Want(track.track, want));
+        }
+    }
+
+    /// This process stood still until now.
+    pub fn stood_still(&mut self, now: Instant) {
+        self.inbound.iter_mut().for_each(|inbound| inbound.stood_still(now));
+    }
+
+    /// A peer that has something for us said hello over `link`, which replaces an earlier one of its.
+    pub fn peer_up(&mut self, now: Instant, (link, peer): (LinkId, PeerId), replaces: Option<LinkId>, endpoint: &mut Endpoint) {
+        let Some(hello) = endpoint.hello(link) else { return };
+        let (film, name) = (hello.offers.lossless, hello.name.clone());
         if let Some(waited) = replaces {
             self.waiting.remove(waited);
         }
-        if let Some(inbound) = self.inbound.iter_mut().find(|inbound| replaces == Some(inbound.link())) {
+        if let Some(place) = self.inbound.iter().position(|inbound| replaces == Some(inbound.link())) {
             // The same process came back, by its token: its id others know as well. Its numbers go on, its packet numbers
             // start afresh.
-            inbound.reconnected(link);
-            let peer = inbound.track.peer;
-            self.shared.events.push_back(Event::SenderUp { peer, name, address, host, again: true, film, pictures });
+            self.inbound[place].reconnected(now, link, name);
+            self.tell_up(place, true, endpoint);
             return;
         }
-        let waiter = Waiter { feedback: Feedback::new(link, film || self.wants.patient), described: None };
+        let feedback = Feedback::new(link, film || self.wants.patient);
+        let waiter = Waiter { peer, feedback, described: Described::default() };
         if self.inbound.len() >= self.senders {
+            let address = address(endpoint, link);
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
-            let is_gone =
-                |inbound: &Inbound| self.endpoint.link(inbound.link()).is_none_or(|link| link.is_gone(now, address.ip()));
+            let is_gone = |inbound: &Inbound| endpoint.link(inbound.link()).is_none_or(|link| link.is_gone(now, address.ip()));
             let Some(place) = self.inbound.iter().position(is_gone) else {
                 if self.inbound.iter().all(|inbound| inbound.proof.is_proven() && !inbound.proof.gives_way(now)) {
-                    self.turn_away(now, link);
+                    self.turn_away(now, link, endpoint);
                 } else {
                     self.waiting.add(waiter);
                 }
                 return;
             };
-            self.endpoint.leave(self.inbound[place].link(), Reason::Replaced, "");
+            let gone = self.inbound[place].link();
+            endpoint.leave(gone, Reason::Replaced, "");
+            self.left.push((gone, Reason::Replaced));
             self.drop_sender(place, None, "another sender took its place");
         }
-        self.receive_from(now, waiter);
-    }
-
-    fn address(&self, link: LinkId) -> SocketAddr {
-        self.endpoint.link(link).map_or(SocketAddr::from(([0; 4], 0)), |link| link.remote)
+        self.receive_from(now, waiter, endpoint);
     }
 
     /// There is no place for this one.
-    fn turn_away(&mut self, now: Instant, link: LinkId) {
+    fn turn_away(&mut self, now: Instant, link: LinkId, endpoint: &mut Endpoint) {
         let (reason, sentence) = contest::no_place(self.senders);
-        self.endpoint.part(now, link, reason, &sentence);
+        endpoint.part(now, link, reason, &sentence);
+        self.left.push((link, reason));
     }
 
     /// From now on this sender has a place.
-    fn receive_from(&mut self, now: Instant, Waiter { feedback, described }: Waiter) {
-        let link = feedback.link;
-        let Some(hello) = self.endpoint.hello(link) else { return };
-        let (film, pictures) = (hello.offers.lossless, hello.offers.pictures);
-        let name = hello.name.clone();
-        let peer = PeerId(self.next_peer);
-        self.next_peer += 1;
-        let mut inbound = Inbound::new(now, TrackId::only(peer), film, feedback, self.wants);
-        let (address, host) = (self.address(link), self.endpoint.host(link));
-        self.shared.events.push_back(Event::SenderUp { peer, name, address, host, again: false, film, pictures });
-        if let Some(track) = described {
-            inbound.described(track, &mut self.shared);
-        }
+    fn receive_from(&mut self, now: Instant, Waiter { peer, feedback, described }: Waiter, endpoint: &mut Endpoint) {
+        let Some(hello) = endpoint.hello(feedback.link) else { return };
+        let mut inbound = Inbound::new(now, peer, hello, feedback, self.wants);
+        inbound.described = described;
+        let offers = !hello.offers.is_none();
         self.inbound.push(inbound);
+        let place = self.inbound.len() - 1;
+        self.tell_up(place, false, endpoint);
+        if offers {
+            let inbound = &mut self.inbound[place];
+            let name = inbound.name.clone();
+            inbound.receive(OWN_TRACK, name, &mut self.pool);
+        }
+        self.choose_tracks();
+    }
+
+    fn tell_up(&mut self, place: usize, again: bool, endpoint: &Endpoint) {
+        let inbound = &self.inbound[place];
+        let link = inbound.link();
+        let (peer, name, forwards) = (inbound.peer, inbound.name.clone(), inbound.forwards);
+        let offers = endpoint.hello(link).map(|hello| hello.offers).unwrap_or_default();
+        let (film, pictures) = (offers.lossless, offers.pictures);
+        let (address, host) = (address(endpoint, link), endpoint.host(link));
+        self.pool.events.push_back(Event::SenderUp { peer, name, address, host, again, film, pictures, forwards });
+    }
+
+    /// Which of the tracks that are forwarded to us are received, and of the others which are not any more.
+    fn choose_tracks(&mut self) {
+        let own: Vec<[u8; 16]> = self
+            .inbound
+            .iter()
+            .filter(|inbound| inbound.tracks().any(|track| track == OWN_TRACK))
+            .map(|own| own.process)
+            .collect();
+        let mut origins = own;
+        origins.push(self.me);
+        for inbound in &mut self.inbound {
+            let mut wanted: Vec<(u8, String)> = Vec::new();
+            for track in inbound.described.iter().filter(|track| track.number != OWN_TRACK) {
+                // Ours counts among the origins, and is none of the tracks.
+                if origins.len() <= MOST_SENDERS && !origins.contains(&track.origin) {
+                    origins.push(track.origin);
+                    wanted.push((track.number, track.label.clone()));
+                }
+            }
+            let received: Vec<u8> = inbound.tracks().filter(|track| *track != OWN_TRACK).collect();
+            for track in received.iter().filter(|track| !wanted.iter().any(|(number, _)| number == *track)) {
+                inbound.let_go(*track, &mut self.pool);
+            }
+            for (track, name) in wanted.into_iter().filter(|(track, _)| !received.contains(track)) {
+                inbound.receive(track, name, &mut self.pool);
+            }
+        }
     }
 
     /// A sender is gone; who waited longest is next.
-    fn sender_down(&mut self, now: Instant, place: usize, reason: Option<Reason>, sentence: String) {
-        self.drop_sender(place, reason, &sentence);
+    fn sender_down(&mut self, now: Instant, place: usize, reason: Option<Reason>, sentence: &str, endpoint: &mut Endpoint) {
+        self.drop_sender(place, reason, sentence);
         if let Some(waiter) = self.waiting.first().and_then(|link| self.waiting.remove(link)) {
-            self.receive_from(now, waiter);
+            self.receive_from(now, waiter, endpoint);
         }
     }
 
     /// It loses its place.
     fn drop_sender(&mut self, place: usize, reason: Option<Reason>, sentence: &str) -> Waiter {
         let inbound = self.inbound.remove(place);
-        self.gone += &Received { assembly_bytes: 0, ..inbound.received() };
-        let (peer, sentence) = (inbound.track.peer, sentence.to_string());
-        self.shared.events.push_back(Event::SenderDown { peer, reason, sentence });
-        let (feedback, described) = inbound.leave(&mut self.shared);
-        Waiter { feedback, described }
+        self.gone += &Received { assembly_bytes: 0, ..inbound.received_in_all() };
+        let (peer, sentence) = (inbound.peer, sentence.to_string());
+        let (feedback, described) = inbound.leave(&mut self.pool);
+        self.pool.events.push_back(Event::SenderDown { peer, reason, sentence });
+        self.choose_tracks();
+        Waiter { peer, feedback, described }
+    }
+
+    /// A link is gone for good.
+    pub fn peer_down(&mut self, now: Instant, link: LinkId, reason: Option<Reason>, sentence: &str, endpoint: &mut Endpoint) {
+        if let Some(place) = self.place(link) {
+            self.inbound[place].finish_ends(now, true, &mut self.pool);
+            self.sender_down(now, place, reason, sentence, endpoint);
+        } else {
+            self.waiting.remove(link);
+        }
     }
 
     /// Sound or a piece of a picture came from a sender that waits: it takes the place of one that sends nothing.
-    fn media_came(&mut self, now: Instant, link: LinkId) {
+    fn media_came(&mut self, now: Instant, link: LinkId, endpoint: &mut Endpoint) {
         let Some(place) = self.inbound.iter().position(|inbound| inbound.proof.gives_way(now)) else { return };
         let Some(waiter) = self.waiting.remove(link) else { return };
         let idler = self.drop_sender(place, None, "it sends nothing, and another sender does");
         self.waiting.add(idler);
-        self.receive_from(now, waiter);
+        self.receive_from(now, waiter, endpoint);
         // Half a block of sound took it the place: like a piece of a picture it counts as an attempt, or two who send no more than
         // halves would change places with every one.
         if let Some(inbound) = self.inbound.last_mut() {
@@ -203,35 +256,46 @@ impl Session {
     }
 
     /// A slice or a block came of one that had sent none. Where all places are proved to be needed, nobody waits for one any longer.
-    fn proved(&mut self, now: Instant) {
+    fn proved(&mut self, now: Instant, endpoint: &mut Endpoint) {
         let all = self.inbound.len() >= self.senders;
         if all && self.inbound.iter().all(|inbound| inbound.proof.is_proven()) {
             for link in std::mem::take(&mut self.waiting).into_links() {
-                self.turn_away(now, link);
+                self.turn_away(now, link, endpoint);
             }
         }
     }
 
-    fn take_incoming(&mut self, now: Instant, link: LinkId, incoming: &Incoming<'_>, len: usize) {
+    /// A datagram of so many bytes came. Whether it was of a track that is received, or of none.
+    pub fn take_incoming(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        incoming: &Incoming<'_>,
+        len: usize,
+        endpoint: &mut Endpoint,
+    ) -> bool {
         let (number, data) = match incoming {
             Incoming::Message(number, message) => (*number, matches!(message, Message::Fragment(..) | Message::Piece(..))),
             Incoming::Clock { number, .. } | Incoming::Control(number) | Incoming::Probe { number, .. } => (*number, false),
         };
         if data && !self.waiting.is_empty() {
-            self.media_came(now, link);
+            self.media_came(now, link, endpoint);
         }
         if let Some(waiter) = self.waiting.get(link) {
             if let Incoming::Probe { lost, .. } = incoming {
                 waiter.feedback.is_no_loss(now, *lost);
             }
-            return waiter.feedback.datagram_came(now, number, len, data);
+            waiter.feedback.datagram_came(now, number, len, data);
+            return true;
         }
-        let Some(place) = self.inbound.iter().position(|inbound| inbound.is_of(link)) else { return };
-        let (inbound, shared) = (&mut self.inbound[place], &mut self.shared);
+        let Some(place) = self.inbound.iter().position(|inbound| inbound.is_of(link)) else { return true };
+        let (inbound, pool) = (&mut self.inbound[place], &mut self.pool);
+        let mut known = true;
         if let Incoming::Message(number, message) = incoming {
-            let at_us = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
-            if inbound.message(now, (link, *number), message, (len, at_us), shared) {
-                self.proved(now);
+            let at_us = endpoint.epoch().media_time(now).as_nanos() / 1000;
+            known = !data || message.track().is_none_or(|track| inbound.reception(track).is_some());
+            if inbound.message(now, (link, *number), message, (len, at_us), pool) {
+                self.proved(now, endpoint);
             }
         } else if inbound.link() == link {
             if let Incoming::Probe { lost, .. } = incoming {
@@ -239,210 +303,129 @@ impl Session {
             }
             inbound.datagram_came(now, number, len, false);
             if let Incoming::Clock { asked, received, replied, .. } = incoming {
-                inbound.clock_came(now, *asked, *received, *replied, shared);
+                inbound.clock_came(now, *asked, *received, *replied, pool);
             }
         }
-        self.request(now, place);
+        self.request(now, place, endpoint);
+        known
     }
 
     /// What is missing of this sender is asked for.
-    fn request(&mut self, now: Instant, place: usize) {
+    fn request(&mut self, now: Instant, place: usize, endpoint: &mut Endpoint) {
         let Some(inbound) = self.inbound.get_mut(place) else { return };
-        let rtt = self.endpoint.path(inbound.link()).map(|path| path.rtt()).unwrap_or_default();
+        let rtt = endpoint.path(inbound.link()).map(|path| path.rtt()).unwrap_or_default();
         let link = inbound.link();
         for control in inbound.requests(now, rtt) {
-            self.endpoint.control(link, control);
+            endpoint.control(link, control);
         }
     }
 
     /// Finishes streams that have ended. A film, or what a file is written of, is over with it; a live sender whom somebody only
     /// watches is left, and the next one may come.
-    fn finish_ends(&mut self, now: Instant) {
+    pub fn finish_ends(&mut self, now: Instant, endpoint: &mut Endpoint) {
         // Who takes the place of one that is left has not ended.
         for place in (0..self.inbound.len()).rev() {
             let inbound = &mut self.inbound[place];
-            if inbound.finish_end(now, false, &mut self.shared) && inbound.is_watched() {
-                self.endpoint.part(now, inbound.link(), Reason::Quit, "");
-                self.sender_down(now, place, Some(Reason::Quit), "its stream is over".to_string());
+            if inbound.finish_ends(now, false, &mut self.pool) && inbound.is_watched() {
+                let link = inbound.link();
+                endpoint.part(now, link, Reason::Quit, "");
+                self.left.push((link, Reason::Quit));
+                self.sender_down(now, place, Some(Reason::Quit), "its stream is over", endpoint);
             }
         }
     }
 
-    fn take_track(&mut self, link: LinkId, track: Track) {
+    /// A sender tells of a track.
+    pub fn take_track(&mut self, link: LinkId, track: Track) {
         if let Some(waiter) = self.waiting.get(link) {
-            waiter.described = Some(track);
+            waiter.described.told(track);
         } else if let Some(place) = self.place(link) {
-            self.inbound[place].described(track, &mut self.shared);
+            let (inbound, number) = (&mut self.inbound[place], track.number);
+            let (over, name) = (track.media.is_none(), track.label.clone());
+            if inbound.told(track, &mut self.pool) {
+                let received = inbound.reception(number).is_some();
+                if number == OWN_TRACK && over {
+                    inbound.let_go(number, &mut self.pool);
+                } else if number == OWN_TRACK && !received {
+                    inbound.receive(number, name, &mut self.pool);
+                }
+                self.choose_tracks();
+            }
         }
     }
 
-    fn take_block(&mut self, now: Instant, link: LinkId, block: Block) {
+    /// A block of sound came over TCP. Whether its track is received, or no sound is wanted.
+    pub fn take_block(&mut self, now: Instant, link: LinkId, track: u8, block: Block, endpoint: &mut Endpoint) -> bool {
         if !self.wants.sound {
-            return;
+            return true;
         }
-        self.media_came(now, link);
-        let Some(place) = self.place(link) else { return };
-        if self.inbound[place].block_came(now, block, &mut self.shared) {
-            self.proved(now);
+        self.media_came(now, link, endpoint);
+        let Some(place) = self.place(link) else { return true };
+        let inbound = &mut self.inbound[place];
+        let known = inbound.reception(track).is_some();
+        if inbound.block_came(now, track, block, &mut self.pool) {
+            self.proved(now, endpoint);
+        }
+        known
+    }
+
+    /// A sender says how much there is of a track in all.
+    pub fn take_end(&mut self, now: Instant, link: LinkId, track: u8, end: End) {
+        if let Some(place) = self.place(link) {
+            self.inbound[place].end_said(now, track, end);
         }
     }
 
     /// All that time alone brings.
-    fn tend(&mut self, now: Instant) {
-        let at_us = self.endpoint.epoch().media_time(now).as_nanos() / 1000;
+    pub fn tend(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        let at_us = endpoint.epoch().media_time(now).as_nanos() / 1000;
+        let mut untold = false;
         for place in 0..self.inbound.len() {
-            self.inbound[place].settle(now, &mut self.shared);
-            self.request(now, place);
+            self.inbound[place].settle(now, &mut self.pool);
+            self.request(now, place, endpoint);
             let inbound = &mut self.inbound[place];
             let report = inbound.report(now, at_us);
             let reported = report.is_some();
             if let Some(report) = report {
-                self.endpoint.control(inbound.link(), report);
+                endpoint.control(inbound.link(), report);
             }
-            let path = self.endpoint.path(inbound.link()).map(|path| &*path);
-            inbound.watch(now, path, reported, &mut self.shared);
+            let path = endpoint.path(inbound.link()).map(|path| &*path);
+            inbound.watch(now, path, reported, &mut self.pool);
+            untold |= inbound.forget_untold(now);
         }
-        if now >= self.next_stats {
-            self.next_stats = (self.next_stats + STATS).max(now);
-            self.tell_stats();
+        if untold {
+            self.choose_tracks();
         }
     }
 
     /// What was counted so far.
-    fn tell_stats(&mut self) {
-        let mut stats = ReceiverStats { total: self.gone, counters: self.endpoint.counters(), ..ReceiverStats::default() };
+    pub fn stats(&self, endpoint: &mut Endpoint) -> ReceiverStats {
+        let mut stats = ReceiverStats { total: self.gone, ..ReceiverStats::default() };
         for inbound in &self.inbound {
-            let rtt = self.endpoint.path(inbound.link()).map_or(Duration::ZERO, |path| path.rtt().smoothed);
-            let (track, received, quiet) = (inbound.track, inbound.received(), inbound.is_quiet());
-            stats.total += &received;
-            stats.tracks.push(TrackStats { track, received, rtt, quiet });
+            let rtt = endpoint.path(inbound.link()).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+            stats.total += &inbound.received_in_all();
+            let quiet = inbound.is_quiet();
+            stats.tracks.extend(inbound.received().map(|(track, received)| TrackStats { track, received, rtt, quiet }));
         }
-        self.shared.events.push_back(Event::Stats(Box::new(stats)));
+        stats
     }
 
-    fn deadline(&mut self, now: Instant) -> Option<Instant> {
-        let endpoint = &mut self.endpoint;
-        let inbound = self.inbound.iter().filter_map(|inbound| {
+    /// When something is to be done although nothing comes.
+    pub fn deadline(&self, now: Instant, endpoint: &mut Endpoint) -> Option<Instant> {
+        let of = |inbound: &Inbound| {
             let path: Option<&Path> = endpoint.path(inbound.link()).map(|path| &*path);
             inbound.deadline(now, path.map(Path::rtt).unwrap_or_default(), path.and_then(Path::heard))
-        });
-        let first = inbound.chain([self.next_stats]).min();
-        first.into_iter().chain(endpoint.deadline()).min()
+        };
+        self.inbound.iter().filter_map(of).min()
+    }
+
+    /// Everybody is left.
+    pub fn stop(&mut self) {
+        self.inbound.clear();
+        (self.waiting, self.pool.budget) = Default::default();
     }
 }
 
-impl Core for Session {
-    type Command = Command;
-    type Event = Event;
-
-    fn handle_command(&mut self, now: Instant, command: Command) {
-        self.wakes(now);
-        match command {
-            Command::Shown(track, more) => {
-                if let Some(inbound) = self.of_track(track) {
-                    inbound.shown(more);
-                }
-            }
-            Command::Written(track, next) => {
-                if let Some(inbound) = self.of_track(track) {
-                    inbound.written(next);
-                }
-            }
-            Command::Stop(sentence) => {
-                self.tell_stats();
-                self.endpoint.stop(&sentence);
-                self.inbound.clear();
-                (self.waiting, self.shared.budget) = Default::default();
-            }
-        }
-    }
-
-    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
-        self.wakes(now);
-        let len = bytes.len();
-        if let Some((link, incoming)) = self.endpoint.handle_datagram(now, from, bytes) {
-            self.take_incoming(now, link, &incoming, len);
-        }
-    }
-
-    fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize) {
-        self.wakes(now);
-        self.endpoint.handle_too_long(now, to, len);
-    }
-
-    fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
-        self.wakes(now);
-        self.endpoint.handle_accepted(now, stream, from);
-    }
-
-    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
-        self.wakes(now);
-        self.endpoint.handle_dialled(now, host, outcome);
-    }
-
-    fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
-        self.wakes(now);
-        let Some(link) = self.endpoint.handle_stream(now, stream, bytes) else { return };
-        loop {
-            // Sound is copied out of the endpoint's buffer, for taking it needs the rest of us.
-            enum Got {
-                Track(Track),
-                Sound(Block),
-                End(End),
-            }
-            let got = match self.endpoint.next_record(now, link) {
-                Some(Record::Track(track)) => Got::Track(track),
-                Some(Record::Sound(_, sound)) => {
-                    let (number, capture, channels, samples) =
-                        (sound.number, sound.capture, sound.channels, sound.samples.to_vec());
-                    Got::Sound(Block { number, capture, channels, samples })
-                }
-                Some(Record::End(_, end)) => Got::End(end),
-                Some(Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_)) => continue,
-                None => break,
-            };
-            // The hello of this link may have come in the same bytes.
-            self.take_notices(now);
-            match got {
-                Got::Track(track) => self.take_track(link, track),
-                Got::Sound(block) => self.take_block(now, link, block),
-                Got::End(end) => {
-                    if let Some(place) = self.place(link) {
-                        self.inbound[place].end_said(now, end);
-                    }
-                }
-            }
-        }
-    }
-
-    fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
-        self.wakes(now);
-        self.endpoint.handle_stream_closed(now, stream);
-    }
-
-    fn handle_writable(&mut self, now: Instant, stream: StreamId, writable: bool) {
-        self.wakes(now);
-        self.endpoint.handle_writable(stream, writable);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.wakes(now);
-        self.endpoint.handle_timeout(now);
-        self.tend(now);
-    }
-
-    fn poll(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Output<Event> {
-        buffer.clear();
-        self.take_notices(now);
-        self.finish_ends(now);
-        if let Some(event) = self.shared.events.pop_front() {
-            return Output::Event(event);
-        }
-        if let Some(output) = self.endpoint.poll(now, buffer) {
-            return output;
-        }
-        let deadline = self.deadline(now);
-        self.endpoint.waits(deadline);
-        Output::Wait(deadline)
-    }
+fn address(endpoint: &Endpoint, link: LinkId) -> SocketAddr {
+    endpoint.link(link).map_or(SocketAddr::from(([0; 4], 0)), |link| link.remote)
 }

@@ -1,227 +1,318 @@
-//! The sending side: one log of slices and one of sound for all peers, and a cursor into each for every peer.
+//! The sending half of a session: its tracks, each with one log for all peers, and the peers that are subscribed to them.
 //!
 //! Live, the newest picture wins: a peer whose cursor fell behind jumps to the newest picture, and loses what is between. Patient
 //! (a film), nothing is skipped: what is sent is kept until every responsive peer has settled it, and [`Event::Pressure`] holds the
-//! film's reader back meanwhile. One peer never slows another: each has its own cursor, and a silent one stops counting.
+//! film's reader back meanwhile. One peer never slows another: each has its own cursors, and a silent one stops counting.
+//!
+//! Our own camera and microphone are the track [`OWN_TRACK`]; what is forwarded is added by `forward.rs`. A peer is subscribed to every
+//! track but those of its own process.
 
-mod events;
 mod film;
 mod target;
 
-pub use super::sound_log::SoundBlock;
-pub use events::{Command, Config, Event};
-
-use super::endpoint::{self, Endpoint, Incoming, Notice};
+use self::film::Ending;
+pub(super) use self::target::most;
+use super::endpoint::Endpoint;
+use super::events::{Config, Event};
 use super::flow::Flow;
 use super::link::LinkId;
-use super::parity::Parity;
-use super::peer::{Peer, Shared};
+use super::outbound::Outbound;
+use super::peer::{Peer, Subscription};
 use super::repairs::Repairs;
-use super::sound_copies;
-use super::sound_log::{self, SoundLog};
+use super::shared::Shared;
+use super::sound_log::SoundBlock;
 use super::stats::{PeerStats, SenderStats};
-use super::unreachable::DialError;
-use super::{Core, HostId, Output, StreamId};
-use crate::media::packetizer::{Cursor, Limits, Log, Slice};
+use super::{PeerId, StreamId, sound_copies, sound_log};
+use crate::media::packetizer::{Cursor, Slice};
 use crate::media::rate_control::Bitrate;
 use crate::time::MediaTime;
 use crate::wire::datagram::{Message, Nack};
-use crate::wire::record::{End, Format, Media, OWN_TRACK, Record, Track};
-use std::collections::{BTreeMap, VecDeque};
+use crate::wire::record::{Format, Media, OWN_TRACK, Reason, Record, Track, Want};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
 /// See the module text.
-pub struct Session {
-    endpoint: Endpoint,
-    patient: bool,
-    format: Format,
-    log: Log,
-    parity: Parity,
-    sound: SoundLog,
-    pictures: u64,
+pub(super) struct Sender {
+    /// Our own track first, where there is one.
+    tracks: Vec<Outbound>,
     peers: BTreeMap<LinkId, Peer>,
-    events: VecDeque<Event>,
     watched: bool,
     pressure: bool,
     cap: Option<Bitrate>,
     target: Option<Bitrate>,
-    end: Option<(End, Instant)>,
-    finished: bool,
+    wanted: Want,
+    ending: Ending,
     turn: Option<LinkId>,
-    next_stats: Instant,
     scratch: Vec<u8>,
     stats: SenderStats,
 }
 
-const STATS_PERIOD: Duration = Duration::from_secs(1);
+/// All of it.
+pub(super) const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0 };
 
-impl Session {
+impl Sender {
     /// A sender nobody has found yet.
-    pub fn new(now: Instant, config: Config) -> Self {
-        let patient = config.me.offers.lossless;
-        let limits = match patient {
-            // A film's log is cut by what is settled; these only bound what a vanished peer leaves behind.
-            true => Limits { age: Duration::from_secs(6), bytes: 2 * film::WINDOW_BYTES },
-            false => Limits { age: target::LIVE_AGE, bytes: 16 << 20 },
-        };
-        let epoch = config.epoch;
-        let endpoint = endpoint::Config { me: config.me, hosts: config.hosts, reconnect: config.reconnect, epoch };
-        Session {
-            endpoint: Endpoint::new(now, endpoint),
-            patient,
-            format: config.format,
-            log: Log::new(limits),
-            parity: Parity::default(),
-            sound: SoundLog::new(patient),
-            pictures: 0,
+    pub fn new(config: &Config) -> Self {
+        let me = &config.me;
+        let own = (!me.offers.is_none()).then(|| {
+            let (format, origin, label) = (config.format, me.id, me.name.clone());
+            let track = Track { number: OWN_TRACK, media: me.offers, muted: false, closed: false, origin, label, format };
+            Outbound::new(described(track), me.offers.lossless)
+        });
+        Sender {
+            tracks: own.into_iter().collect(),
             peers: BTreeMap::new(),
-            events: VecDeque::new(),
             watched: false,
             pressure: false,
             cap: config.cap,
             target: None,
-            end: None,
-            finished: false,
+            wanted: ALL,
+            ending: Ending::Open,
             turn: None,
-            next_stats: now + STATS_PERIOD,
             scratch: Vec::new(),
             stats: SenderStats::default(),
         }
     }
 
-    fn push_slice(&mut self, slice: Slice) {
-        if slice.picture >= self.pictures {
-            self.pictures = slice.picture + 1;
-            self.stats.pictures += 1;
-        }
-        self.stats.slices += 1;
-        self.log.push(slice);
+    /// Our own track.
+    fn own(&mut self) -> Option<&mut Outbound> {
+        self.tracks.first_mut().filter(|track| track.number() == OWN_TRACK)
     }
 
-    fn take_notices(&mut self, now: Instant) {
-        while let Some(notice) = self.endpoint.poll_notice() {
-            match notice {
-                Notice::Up { link, replaces } => self.peer_up(now, link, replaces),
-                Notice::Path(link) => {
-                    if let Some(peer) = self.peers.get_mut(&link) {
-                        if !peer.validated && !self.patient {
-                            peer.cursor = self.log.newest_picture();
-                        }
-                        peer.validated = true;
-                        if let Some(path) = self.endpoint.path(link).filter(|_| peer.pictures) {
-                            path.search(now);
-                        }
-                    }
-                }
-                Notice::NoUdp(_, address) => self.events.push_back(Event::NoUdp(address)),
-                Notice::Down(link, reason, sentence) => {
-                    if let Some(peer) = self.peers.remove(&link) {
-                        let (name, complete) = (peer.stats.name, peer.end_sent);
-                        self.events.push_back(Event::PeerDown { peer: link, name, reason, sentence, complete });
-                    }
-                }
-                Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
-                Notice::Unreachable { host, error, fatal } => {
-                    self.events.push_back(Event::Unreachable { host, error, fatal });
-                }
+    /// Nothing of our own may be skipped.
+    fn is_patient(&self) -> bool {
+        self.tracks.first().is_some_and(|track| track.patient)
+    }
+
+    /// A slice of our own is encoded.
+    pub fn push_slice(&mut self, now: Instant, slice: Slice, shared: &mut Shared<'_>) {
+        let Some(own) = self.own() else { return };
+        let before = own.pictures;
+        own.push_slice(slice);
+        self.stats.pictures += self.tracks[0].pictures - before;
+        self.stats.slices += 1;
+        self.update_pressure(now, shared);
+    }
+
+    /// A block of our own was caught.
+    pub fn push_sound(&mut self, block: SoundBlock) {
+        if let Some(own) = self.own() {
+            own.sound.push(block);
+            self.stats.blocks += 1;
+        }
+    }
+
+    /// Our own track is something else from now on.
+    pub fn set_format(&mut self, format: Format, shared: &mut Shared<'_>) {
+        let Some(own) = self.own() else { return };
+        let track = described(Track { format, ..own.track.clone() });
+        self.describe(track, shared);
+    }
+
+    /// Our microphone is muted, our camera closed, or no longer.
+    pub fn set_silence(&mut self, muted: bool, closed: bool, shared: &mut Shared<'_>) {
+        let Some(own) = self.own() else { return };
+        if closed {
+            // What was caught last would be shown to the next as if it were live.
+            own.log.clear();
+        }
+        let track = Track { muted, closed, ..own.track.clone() };
+        self.describe(track, shared);
+    }
+
+    /// The live source is closed.
+    pub fn closed(&mut self) {
+        if let Some(own) = self.own() {
+            own.log.clear();
+        }
+    }
+
+    /// A track is there, or is something else from now on. A new one is sent to all whose process it is not of.
+    pub fn add(&mut self, now: Instant, track: Track, shared: &mut Shared<'_>) {
+        if self.tracks.iter().any(|known| known.number() == track.number) {
+            return self.describe(track, shared);
+        }
+        let (number, origin) = (track.number, track.origin);
+        let outbound = Outbound::new(track, false);
+        for (link, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.process != origin) {
+            peer.subscriptions.push(Subscription::new(now, number, outbound.newest(), 0));
+            shared.endpoint.send(*link, &Record::Track(outbound.track.clone()));
+        }
+        self.tracks.push(outbound);
+    }
+
+    fn describe(&mut self, track: Track, shared: &mut Shared<'_>) {
+        let Some(outbound) = self.tracks.iter_mut().find(|known| known.number() == track.number) else { return };
+        let first = outbound.pictures;
+        outbound.track = track;
+        let track = Record::Track(Track { format: Format { first, ..outbound.track.format }, ..outbound.track.clone() });
+        for (link, _) in self.peers.iter().filter(|(_, peer)| peer.process != outbound.track.origin) {
+            shared.endpoint.send(*link, &track);
+        }
+    }
+
+    /// A track that was forwarded is over: who had it is told.
+    pub fn remove(&mut self, number: u8, shared: &mut Shared<'_>) {
+        let Some(place) = self.tracks.iter().position(|track| track.number() == number) else { return };
+        let track = self.tracks.remove(place).track;
+        let over = Record::Track(Track { media: Media::NONE, format: Format::default(), ..track });
+        for (link, peer) in &mut self.peers {
+            if peer.subscription(number).is_some() {
+                peer.unsubscribe(number);
+                shared.endpoint.send(*link, &over);
             }
         }
-        self.update_watched(now);
     }
 
-    fn peer_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
-        let Some(hello) = self.endpoint.hello(link) else { return };
-        let (name, pictures, wants_sound) = (hello.name.clone(), hello.wants.pictures, hello.wants.sound);
-        let address = self.endpoint.link(link).map(|link| link.remote).unwrap_or(SocketAddr::from(([0; 4], 0)));
+    /// A track that is forwarded.
+    pub fn track(&mut self, number: u8) -> Option<&mut Outbound> {
+        self.tracks.iter_mut().find(|track| track.number() == number)
+    }
+
+    /// A line that somebody wrote goes to all who want anything, but those it comes from.
+    pub fn say(&self, text: &Record<'_>, from: Option<LinkId>, origin: [u8; 16], shared: &mut Shared<'_>) {
+        for (link, _) in self.peers.iter().filter(|(link, peer)| Some(**link) != from && peer.process != origin) {
+            shared.endpoint.send(*link, text);
+        }
+    }
+
+    /// A peer that wants something said hello over `link`, which replaces an earlier one of its.
+    pub fn peer_up(&mut self, now: Instant, (link, id): (LinkId, PeerId), replaces: Option<LinkId>, shared: &mut Shared<'_>) {
+        let Some(hello) = shared.endpoint.hello(link) else { return };
+        let (name, wants, process) = (hello.name.clone(), hello.wants, hello.id);
+        let address = shared.endpoint.link(link).map(|link| link.remote).unwrap_or(SocketAddr::from(([0; 4], 0)));
         let earlier = replaces.and_then(|old| self.peers.remove(&old));
         let again = earlier.is_some();
-        let (cursor, sound) = match (&earlier, self.patient) {
-            // What was on its way when the connection broke cannot be asked for under the new packet numbers.
-            (Some(earlier), true) => (self.log.picture(earlier.track.settled), self.sound.first()),
-            (None, true) if self.stats.peers_seen == 0 => (self.log.clamp(Cursor { slice: 0, fragment: 0 }), self.sound.first()),
-            (_, false) | (None, true) => (self.log.newest_picture(), self.sound.end()),
-        };
-        self.stats.peers_seen += 1;
-        let first = self.log.slice(cursor.slice).map_or(self.pictures, |slice| slice.picture);
-        let settled = earlier.as_ref().map_or(first, |earlier| earlier.track.settled);
         let stats = PeerStats { name: name.clone(), address: address.to_string(), ..PeerStats::default() };
-        let repairs = earlier.map_or_else(|| Repairs::new(now, self.patient), |earlier| earlier.repairs);
-        let flow = (Flow::new(now, self.cap), repairs);
-        let peer = Peer::new(now, (cursor, sound), (pictures, wants_sound), settled, stats, flow);
+        let (earlier, repairs) = match earlier {
+            Some(Peer { subscriptions, repairs, .. }) => (subscriptions, repairs),
+            None => (Vec::new(), Repairs::new(now, self.is_patient())),
+        };
+        let mut peer = Peer::new(id, (process, wants), stats, (Flow::new(now, self.cap), repairs));
+        for track in self.tracks.iter().filter(|track| track.track.origin != process) {
+            let earlier = earlier.iter().find(|earlier| earlier.track() == track.number());
+            let (cursor, sound) = match (earlier, track.patient) {
+                // What was on its way when the connection broke cannot be asked for under the new packet numbers.
+                (Some(earlier), true) => (track.log.picture(earlier.report.settled), track.sound.first()),
+                (None, true) if self.stats.peers_seen == 0 => {
+                    (track.log.clamp(Cursor { slice: 0, fragment: 0 }), track.sound.first())
+                }
+                (_, false) | (None, true) => track.newest(),
+            };
+            let first = track.log.slice(cursor.slice).map_or(track.pictures, |slice| slice.picture);
+            let settled = earlier.map_or(first, |earlier| earlier.report.settled);
+            let mut subscription = Subscription::new(now, track.number(), (cursor, sound), settled);
+            subscription.want = earlier.and_then(|earlier| earlier.want);
+            peer.subscriptions.push(subscription);
+            let format = Format { first, ..track.track.format };
+            shared.endpoint.send(link, &Record::Track(Track { format, ..track.track.clone() }));
+        }
+        self.stats.peers_seen += 1;
         self.peers.insert(link, peer);
-        self.update_target(now);
-        self.endpoint.send(link, &Record::Track(self.track(first)));
-        self.events.push_back(Event::PeerUp { peer: link, name, address, host: self.endpoint.host(link), again });
+        self.update_target(now, shared);
+        self.update_wanted(shared);
+        let host = shared.endpoint.host(link);
+        shared.events.push_back(Event::PeerUp { peer: id, name, address, host, again });
     }
 
-    /// What our track is, from this picture on.
-    fn track(&self, first: u64) -> Track {
-        let me = self.endpoint.me();
-        let (format, origin, label) = (Format { first, ..self.format }, me.id, me.name.clone());
-        Track { number: OWN_TRACK, media: Media { sound: format.channels > 0, ..me.offers }, origin, label, format }
+    /// Datagrams go to a peer and back.
+    pub fn path_up(&mut self, now: Instant, link: LinkId, shared: &mut Shared<'_>) {
+        let Some(peer) = self.peers.get_mut(&link) else { return };
+        let first = !std::mem::replace(&mut peer.validated, true);
+        for track in self.tracks.iter().filter(|track| first && !track.patient) {
+            if let Some(subscription) = peer.subscription(track.number()) {
+                subscription.cursor = track.log.newest_picture();
+            }
+        }
+        if let Some(path) = shared.endpoint.path(link).filter(|_| peer.wants.pictures) {
+            path.search(now);
+        }
     }
 
-    fn update_watched(&mut self, now: Instant) {
-        let endpoint = &mut self.endpoint;
+    /// A peer is gone.
+    pub fn peer_down(&mut self, link: LinkId, reason: Option<Reason>, sentence: &str, shared: &mut Shared<'_>) {
+        let Some(peer) = self.peers.remove(&link) else { return };
+        let complete = peer.subscriptions.iter().any(|subscription| subscription.end_sent);
+        let (name, sentence) = (peer.stats.name, sentence.to_string());
+        shared.events.push_back(Event::PeerDown { peer: peer.id, name, reason, sentence, complete });
+        self.update_wanted(shared);
+    }
+
+    /// Whether anybody watches.
+    pub fn update_watched(&mut self, now: Instant, shared: &mut Shared<'_>) {
+        let endpoint = &mut *shared.endpoint;
         let watched =
             self.peers.iter().any(|(id, peer)| peer.validated && endpoint.path(*id).is_some_and(|path| !path.is_quiet(now)));
         if watched != self.watched {
             self.watched = watched;
-            self.events.push_back(Event::Watched(watched));
+            shared.events.push_back(Event::Watched(watched));
         }
     }
 
-    fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>) {
-        let sound = self.sound_rate();
-        let Some(peer) = self.peers.get_mut(&link) else { return };
+    /// A datagram of a receiver's. Whether it was of a track that we have.
+    pub fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>, shared: &mut Shared<'_>) -> bool {
         match message {
             Message::Report(report) => {
+                let Some(peer) = self.peers.get_mut(&link) else { return true };
                 if report.highest >= peer.report.highest {
-                    let moved = report.tracks.get(OWN_TRACK).is_some_and(|told| peer.handle_track(told, self.pictures));
-                    let epoch = self.endpoint.epoch();
-                    if let Some(path) = self.endpoint.path(link) {
-                        peer.handle_report(now, report, &epoch, (path, sound));
-                    }
-                    if moved {
-                        self.wait_on(now);
+                    let epoch = shared.endpoint.epoch();
+                    if let Some(path) = shared.endpoint.path(link)
+                        && peer.handle_report(now, report, &epoch, &self.tracks, path)
+                    {
+                        self.ending.goes_on(now);
                     }
                 }
-                self.update_pressure(now);
-                self.update_target(now);
+                self.update_pressure(now, shared);
+                self.update_target(now, shared);
             }
-            Message::Nack(nack) => self.handle_nack(now, link, nack),
-            Message::Wanted(_, wanted) => peer.copies.handle_wanted(now, *wanted, &self.sound),
-            // A sender takes no media; the rest is the path's.
+            Message::Nack(nack) => self.handle_nack(now, link, nack, shared),
+            Message::Wanted(track, wanted) => {
+                let Some(sound) = self.tracks.iter().find(|known| known.number() == *track).map(|known| &known.sound) else {
+                    return false;
+                };
+                if let Some(subscription) = self.peers.get_mut(&link).and_then(|peer| peer.subscription(*track)) {
+                    subscription.copies.handle_wanted(now, *wanted, sound);
+                }
+            }
+            // Media is the receiving half's; the rest is the path's.
             _ => {}
+        }
+        true
+    }
+
+    fn handle_nack(&mut self, now: Instant, link: LinkId, nack: &Nack, shared: &mut Shared<'_>) {
+        let Some(path) = shared.endpoint.path(link) else { return };
+        let rtt = path.rtt().smoothed;
+        let Some((_, size)) = path.carries(now) else { return };
+        let horizon = shared.endpoint.epoch().media_time(now).saturating_sub(Duration::from_millis(u64::from(nack.patience_ms)));
+        if let Some(peer) = self.peers.get_mut(&link) {
+            peer.handle_nack(now, nack, (rtt, size), horizon, &self.tracks);
         }
     }
 
-    fn handle_nack(&mut self, now: Instant, link: LinkId, nack: &Nack) {
-        let Some(path) = self.endpoint.path(link) else { return };
-        let rtt = path.rtt().smoothed;
-        let Some((_, size)) = path.carries(now) else { return };
-        let horizon = self.endpoint.epoch().media_time(now).saturating_sub(Duration::from_millis(u64::from(nack.patience_ms)));
-        if let Some(peer) = self.peers.get_mut(&link) {
-            peer.handle_nack(now, nack, (rtt, size), horizon, &self.log);
-        }
+    /// What a receiver has use for. Whether it is of a track that we have.
+    pub fn handle_want(&mut self, link: LinkId, track: u8, want: Want, shared: &mut Shared<'_>) -> bool {
+        let Some(subscription) = self.peers.get_mut(&link).and_then(|peer| peer.subscription(track)) else { return false };
+        subscription.want = Some(want);
+        self.update_wanted(shared);
+        true
     }
 
     /// One run of datagrams for the next peer in turn that wants any.
-    fn poll_media(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
+    fn poll_media(&mut self, now: Instant, endpoint: &mut Endpoint, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
         loop {
-            let (id, (to, size)) = self.next_in_turn(now)?;
+            let (id, (to, size)) = self.next_in_turn(now, endpoint)?;
             self.turn = Some(id);
-            let (Some(peer), Some(path)) = (self.peers.get_mut(&id), self.endpoint.path(id)) else { return None };
-            let mut shared = Shared { log: &self.log, patient: self.patient, parity: &mut self.parity };
-            let before = peer.cursor;
-            let segment = peer.fill(now, &mut shared, (path, size), buffer);
-            let moved = peer.cursor > before;
+            let (Some(peer), Some(path)) = (self.peers.get_mut(&id), endpoint.path(id)) else { return None };
+            let before = peer.place();
+            let segment = peer.fill(now, &mut self.tracks, (path, size), buffer);
+            let moved = peer.place() > before;
             // Nothing comes of a peer whose fragments to repeat have left the log; then it wants nothing any more.
             if segment > 0 {
                 if moved {
-                    self.wait_on(now);
+                    self.ending.goes_on(now);
                 }
                 return Some((to, segment));
             }
@@ -229,96 +320,102 @@ impl Session {
     }
 
     /// The next peer after the last one served that has something to be sent, where it is, and the longest datagram for it.
-    fn next_in_turn(&self, now: Instant) -> Option<(LinkId, (SocketAddr, usize))> {
+    fn next_in_turn(&self, now: Instant, endpoint: &Endpoint) -> Option<(LinkId, (SocketAddr, usize))> {
         let after = self.turn.map_or(Bound::Unbounded, Bound::Excluded);
         let until = self.turn.map_or(Bound::Excluded(LinkId(0)), Bound::Included);
         let in_turn = self.peers.range((after, Bound::Unbounded)).chain(self.peers.range((Bound::Unbounded, until)));
-        let mut wanting = in_turn.filter(|(_, peer)| peer.wants_pictures(&self.log) && peer.holds(now, &self.log).is_none());
-        wanting.find_map(|(id, _)| Some((*id, self.endpoint.link(*id)?.path.as_ref()?.carries(now)?)))
+        let mut wanting =
+            in_turn.filter(|(_, peer)| peer.wants_pictures(&self.tracks) && peer.holds(now, &self.tracks).is_none());
+        wanting.find_map(|(id, _)| Some((*id, endpoint.link(*id)?.path.as_ref()?.carries(now)?)))
     }
 
     /// Sound for the next peer whose TCP connection takes any.
-    fn poll_sound(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<StreamId> {
-        let (media, sound, live) = (self.endpoint.epoch().media_time(now), self.sound_rate(), !self.patient);
+    pub fn poll_sound(&mut self, now: Instant, endpoint: &mut Endpoint, buffer: &mut Vec<u8>) -> Option<StreamId> {
+        let media = endpoint.epoch().media_time(now);
         for (id, peer) in &mut self.peers {
-            if !peer.skip_gone_sound(&self.sound) {
-                continue;
-            }
-            let stale = media.saturating_sub(sound_log::stale_behind(peer.flow.queue(now)));
-            let rtt = self.endpoint.path(*id).map_or(Duration::ZERO, |path| path.rtt().smoothed);
-            // TCP takes nothing of a peer that stands still, either: its buffers are full.
-            let steady = self.endpoint.path(*id).is_some_and(|path| path.is_steady(now));
-            let Some((stream, link)) = self.endpoint.writable(*id) else {
-                let waiting = self.sound.block(peer.sound);
-                if steady
-                    && !self.patient
-                    && waiting.is_some_and(|block| media.saturating_since(block.capture) > sound_copies::BEHIND)
-                {
-                    peer.copies.tcp_is_behind(now, peer.sound, &self.sound);
+            let (queue, speed) = (peer.flow.queue(now), peer.flow.known().0.map(Bitrate::bytes));
+            let rate = self.tracks.iter().map(Outbound::sound_rate).sum();
+            for track in &self.tracks {
+                let Some(place) = peer.subscriptions.iter().position(|known| known.track() == track.number()) else { continue };
+                if !peer.skip_gone_sound(place, &track.sound) {
+                    continue;
                 }
-                continue;
-            };
-            let speed = peer.flow.known().0.filter(|_| live).map(Bitrate::bytes);
-            let hold = if self.end.is_some() { Duration::ZERO } else { peer.copies.hold(now, rtt, (speed, sound)) };
-            let until = film::sound_until(self.patient, peer, &self.log, &self.sound).min(media.saturating_sub(hold));
-            peer.fill_stream((stale, until), &self.sound, link, &mut self.scratch, buffer);
-            if !buffer.is_empty() {
-                self.wait_on(now);
-                return Some(stream);
+                let stale = media.saturating_sub(sound_log::stale_behind(queue));
+                let rtt = endpoint.path(*id).map_or(Duration::ZERO, |path| path.rtt().smoothed);
+                // TCP takes nothing of a peer that stands still, either: its buffers are full.
+                let steady = endpoint.path(*id).is_some_and(|path| path.is_steady(now));
+                let Some((stream, link)) = endpoint.writable(*id) else {
+                    let subscription = &mut peer.subscriptions[place];
+                    let waiting = track.sound.block(subscription.sound);
+                    let late = |block: &SoundBlock| media.saturating_since(block.capture) > sound_copies::BEHIND;
+                    if steady && !track.patient && waiting.is_some_and(late) {
+                        subscription.copies.tcp_is_behind(now, subscription.sound, &track.sound);
+                    }
+                    continue;
+                };
+                let speed = speed.filter(|_| !track.patient);
+                let hold = match self.ending.is_open() {
+                    false => Duration::ZERO,
+                    true => peer.subscriptions[place].copies.hold(now, rtt, (speed, rate)),
+                };
+                let until = film::sound_until(peer, place, track).min(media.saturating_sub(hold));
+                peer.fill_stream(place, (stale, until), &track.sound, link, &mut self.scratch, buffer);
+                if !buffer.is_empty() {
+                    self.ending.goes_on(now);
+                    return Some(stream);
+                }
             }
         }
         None
     }
 
     /// Copies of sound for a peer that wants them.
-    fn poll_copies(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
-        let media = self.endpoint.epoch().media_time(now);
-        let sound = self.sound_rate();
-        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.wants_sound && peer.copies.is_on(now)) {
-            if let Some(speed) = peer.flow.known().0 {
-                peer.copies.keep_below(speed.bytes(), sound);
-            }
-            let Some(path) = self.endpoint.path(*id) else { continue };
-            let Some(to) = path.usable(now) else {
-                if !self.patient {
-                    peer.copies.skip_to(self.sound.end());
+    fn poll_copies(&mut self, now: Instant, endpoint: &mut Endpoint, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
+        let media = endpoint.epoch().media_time(now);
+        for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.wants.sound) {
+            let rate = self.tracks.iter().map(Outbound::sound_rate).sum();
+            for track in &self.tracks {
+                let Some(place) = peer.subscriptions.iter().position(|known| known.track() == track.number()) else { continue };
+                if !peer.subscriptions[place].copies.is_on(now) {
+                    continue;
                 }
-                continue;
-            };
-            let stale = sound_log::stale_behind(peer.flow.queue(now));
-            let stale = if self.patient { MediaTime::ZERO } else { media.saturating_sub(stale) };
-            let until = film::sound_until(self.patient, peer, &self.log, &self.sound);
-            let segment = peer.copies.fill(now, (stale, until), &self.sound, path, buffer);
-            if let Some(pieces) = buffer.len().checked_div(segment) {
-                peer.stats.copies += pieces as u64;
-                peer.stats.datagrams += pieces as u64;
-                peer.stats.bytes += buffer.len() as u64;
-                peer.flow.sent_sound(now, pieces, buffer.len(), sound);
-                let fresh = (buffer.len() as f64 * peer.copies.fresh_share()) as usize;
-                peer.repairs.sent(now, fresh);
-                peer.repairs.took(now, buffer.len() - fresh);
-                return Some((to, segment));
+                if let Some(speed) = peer.flow.known().0 {
+                    peer.subscriptions[place].copies.keep_below(speed.bytes(), rate);
+                }
+                let Some(path) = endpoint.path(*id) else { continue };
+                let Some(to) = path.usable(now) else {
+                    if !track.patient {
+                        peer.subscriptions[place].copies.skip_to(track.sound.end());
+                    }
+                    continue;
+                };
+                let stale = sound_log::stale_behind(peer.flow.queue(now));
+                let stale = if track.patient { MediaTime::ZERO } else { media.saturating_sub(stale) };
+                let until = film::sound_until(peer, place, track);
+                let copies = &mut peer.subscriptions[place].copies;
+                let segment = copies.fill(now, (stale, until), &track.sound, path, buffer);
+                if let Some(pieces) = buffer.len().checked_div(segment) {
+                    let fresh = (buffer.len() as f64 * copies.fresh_share()) as usize;
+                    peer.copied(now, (pieces, buffer.len()), fresh, rate);
+                    return Some((to, segment));
+                }
             }
         }
         None
     }
 
-    fn report_stats(&mut self, now: Instant) {
-        if now < self.next_stats {
-            return;
-        }
-        self.next_stats = (self.next_stats + STATS_PERIOD).max(now);
-        self.tell_stats(now);
+    /// The next datagrams: copies of sound, or pieces of pictures.
+    pub fn poll_datagrams(&mut self, now: Instant, endpoint: &mut Endpoint, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
+        self.poll_copies(now, endpoint, buffer).or_else(|| self.poll_media(now, endpoint, buffer))
     }
 
     /// What was counted so far.
-    fn tell_stats(&mut self, now: Instant) {
+    pub fn take_stats(&mut self, now: Instant, shared: &mut Shared<'_>) -> SenderStats {
         let mut stats = self.stats.clone();
-        stats.log_bytes = self.log.bytes() as u64;
-        stats.counters = self.endpoint.counters();
+        stats.log_bytes = self.tracks.iter().map(|track| track.log.bytes() as u64).sum();
         for (id, peer) in &mut self.peers {
             let mut one = peer.stats.clone();
-            if let Some(path) = self.endpoint.path(*id) {
+            if let Some(path) = shared.endpoint.path(*id) {
                 one.rtt = path.rtt().smoothed;
                 one.quiet = path.is_quiet(now);
                 if one.quiet {
@@ -328,129 +425,34 @@ impl Session {
                 if path.is_too_narrow() != peer.too_narrow {
                     peer.too_narrow = path.is_too_narrow();
                     let (name, address) = (one.name.clone(), path.address().unwrap_or(SocketAddr::from(([0; 4], 0))));
-                    self.events.push_back(Event::Narrow { name, address, narrow: peer.too_narrow });
+                    shared.events.push_back(Event::Narrow { name, address, narrow: peer.too_narrow });
                 }
                 one.address = path.address().map_or(one.address, |address| address.to_string());
             }
-            (one.report, one.track) = (peer.report, peer.track);
+            one.report = peer.report;
+            one.track = peer.subscription(OWN_TRACK).map(|own| own.report).unwrap_or_default();
             (one.capacity, one.queue) = peer.flow.known();
             stats.peers.push(one);
         }
-        self.events.push_back(Event::Stats(Box::new(stats)));
+        stats
     }
 
-    fn deadline(&self, now: Instant) -> Option<Instant> {
-        let end = self.end.filter(|_| !self.finished).map(|(_, deadline)| deadline);
-        let usable = |id: &LinkId| {
-            self.endpoint.link(*id).is_some_and(|link| link.path.as_ref().is_some_and(|p| p.carries(now).is_some()))
-        };
-        let held = self.peers.iter().filter(|(id, peer)| peer.wants_pictures(&self.log) && usable(id));
-        let held = held.filter_map(|(_, peer)| peer.holds(now, &self.log)).min();
-        self.endpoint.deadline().into_iter().chain([self.next_stats]).chain(end).chain(held).min()
+    /// When something is to be done although nothing comes.
+    pub fn deadline(&self, now: Instant, endpoint: &Endpoint) -> Option<Instant> {
+        let usable =
+            |id: &LinkId| endpoint.link(*id).is_some_and(|link| link.path.as_ref().is_some_and(|p| p.carries(now).is_some()));
+        let held = self.peers.iter().filter(|(id, peer)| peer.wants_pictures(&self.tracks) && usable(id));
+        let held = held.filter_map(|(_, peer)| peer.holds(now, &self.tracks)).min();
+        self.ending.deadline().into_iter().chain(held).min()
+    }
+
+    /// Everybody is left.
+    pub fn stop(&mut self) {
+        self.peers.clear();
     }
 }
 
-impl Core for Session {
-    type Command = Command;
-    type Event = Event;
-
-    fn handle_command(&mut self, now: Instant, command: Command) {
-        self.endpoint.wakes(now);
-        match command {
-            Command::Slice(slice) => {
-                self.push_slice(slice);
-                self.update_pressure(now);
-            }
-            Command::Sound(block) => {
-                self.sound.push(block);
-                self.stats.blocks += 1;
-            }
-            Command::Format(format) => {
-                self.format = format;
-                let track = Record::Track(self.track(self.pictures));
-                for id in self.peers.keys() {
-                    self.endpoint.send(*id, &track);
-                }
-            }
-            Command::Closed => self.log.clear(),
-            Command::End => {
-                let blocks = self.sound.end();
-                self.end = Some((End { pictures: self.pictures, blocks }, now + film::LAST_CALL));
-            }
-            Command::Stop(sentence) => {
-                self.tell_stats(now);
-                self.endpoint.stop(&sentence);
-                self.peers.clear();
-            }
-        }
-    }
-
-    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
-        self.endpoint.wakes(now);
-        // The endpoint lends the message, so what it needs of us is taken out first.
-        if let Some((link, Incoming::Message(_, message))) = self.endpoint.handle_datagram(now, from, bytes) {
-            self.handle_message(now, link, &message);
-        }
-    }
-
-    fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize) {
-        self.endpoint.wakes(now);
-        self.endpoint.handle_too_long(now, to, len);
-    }
-
-    fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
-        self.endpoint.wakes(now);
-        self.endpoint.handle_accepted(now, stream, from);
-    }
-
-    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
-        self.endpoint.wakes(now);
-        self.endpoint.handle_dialled(now, host, outcome);
-    }
-
-    fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
-        self.endpoint.wakes(now);
-        if let Some(link) = self.endpoint.handle_stream(now, stream, bytes) {
-            // A receiver's records are all the endpoint's; others are ignored.
-            while self.endpoint.next_record(now, link).is_some() {}
-        }
-    }
-
-    fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
-        self.endpoint.wakes(now);
-        self.endpoint.handle_stream_closed(now, stream);
-    }
-
-    fn handle_writable(&mut self, now: Instant, stream: StreamId, writable: bool) {
-        self.endpoint.wakes(now);
-        self.endpoint.handle_writable(stream, writable);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.endpoint.wakes(now);
-        self.endpoint.handle_timeout(now);
-        self.update_pressure(now);
-        self.report_stats(now);
-    }
-
-    fn poll(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Output<Event> {
-        buffer.clear();
-        self.take_notices(now);
-        self.update_end(now);
-        if let Some(event) = self.events.pop_front() {
-            return Output::Event(event);
-        }
-        if let Some(output) = self.endpoint.poll(now, buffer) {
-            return output;
-        }
-        if let Some(stream) = self.poll_sound(now, buffer) {
-            return Output::Stream { stream };
-        }
-        if let Some((to, segment)) = self.poll_copies(now, buffer).or_else(|| self.poll_media(now, buffer)) {
-            return Output::Datagrams { to, segment, len: buffer.len() };
-        }
-        let deadline = self.deadline(now);
-        self.endpoint.waits(deadline);
-        Output::Wait(deadline)
-    }
+/// A track whose sound is what its format says.
+fn described(track: Track) -> Track {
+    Track { media: Media { sound: track.format.channels > 0, ..track.media }, ..track }
 }

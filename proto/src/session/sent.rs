@@ -12,9 +12,11 @@ const LEN: usize = 8192;
 /// that asks for every packet it was ever sent cannot keep the sender busy with one picture.
 pub const MAX_AGAIN: u8 = 16;
 
-/// A fragment in the log.
+/// A fragment in the log of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece {
+    /// The track's number.
+    pub track: u8,
     /// Its slice, counted from the start of the session.
     pub slice: u64,
     /// Which fragment of it.
@@ -32,8 +34,8 @@ pub struct Packet {
     pub number: u64,
     /// When it left.
     pub left: Instant,
-    /// The picture it has a piece of.
-    pub picture: u64,
+    /// The picture it has a piece of, and of which track.
+    pub picture: (u8, u64),
     /// Its bytes with every header of ours.
     pub len: u32,
 }
@@ -80,7 +82,8 @@ impl Sent {
     pub fn packet(&self, low: u32) -> Option<Packet> {
         let number = crate::seq::widen(low, self.next);
         let entry = self.entry(number)?;
-        Some(Packet { number, left: entry.at, picture: entry.picture, len: entry.len.into() })
+        let picture = (entry.piece.track, entry.picture);
+        Some(Packet { number, left: entry.at, picture, len: entry.len.into() })
     }
 
     /// Bytes of a picture's packets from this one on that were sent for the first time.
@@ -88,7 +91,7 @@ impl Sent {
         let end = self.next.min(packet.number.saturating_add(LEN as u64));
         let entries = (packet.number..end).filter_map(|number| self.entry(number)).filter(|entry| entry.piece.again == 0);
         // Another picture's packet ends it: a picture is sent in one go.
-        entries.take_while(|entry| entry.picture == packet.picture).map(|entry| u32::from(entry.len)).sum()
+        entries.take_while(|entry| (entry.piece.track, entry.picture) == packet.picture).map(|entry| u32::from(entry.len)).sum()
     }
 
     fn entry(&self, number: u64) -> Option<&Entry> {
@@ -158,7 +161,7 @@ mod tests {
     fn a_packet_is_handed_out_once_and_only_if_it_was_sent() {
         let (mut sent, now) = (Sent::new(), Instant::now());
         for number in 0..10_000 {
-            sent.record(now, number, Piece { slice: number, fragment: 0, cut: 1165, again: 0 }, 0, 1200);
+            sent.record(now, number, Piece { track: 0, slice: number, fragment: 0, cut: 1165, again: 0 }, 0, 1200);
         }
         let mut missing = Ranges::new();
         for number in [5, 9_998, 9_999, 10_000, 77_777] {
@@ -178,8 +181,8 @@ mod tests {
     #[test]
     fn what_was_sent_often_enough_is_not_sent_again() {
         let (mut sent, now) = (Sent::new(), Instant::now());
-        sent.record(now, 0, Piece { slice: 1, fragment: 0, cut: 1165, again: MAX_AGAIN }, 0, 1200);
-        sent.record(now, 1, Piece { slice: 2, fragment: 0, cut: 1165, again: MAX_AGAIN - 1 }, 0, 1200);
+        sent.record(now, 0, Piece { track: 0, slice: 1, fragment: 0, cut: 1165, again: MAX_AGAIN }, 0, 1200);
+        sent.record(now, 1, Piece { track: 0, slice: 2, fragment: 0, cut: 1165, again: MAX_AGAIN - 1 }, 0, 1200);
         let mut missing = Ranges::new();
         assert!(missing.push(0) && missing.push(1));
         let mut lost = Vec::new();
@@ -195,7 +198,7 @@ mod tests {
         let (mut sent, start) = (Sent::new(), Instant::now());
         let ms = Duration::from_millis;
         for number in 0..5 {
-            sent.record(start + ms(number), number, Piece { slice: number, fragment: 0, cut: 1165, again: 0 }, 0, 1200);
+            sent.record(start + ms(number), number, Piece { track: 0, slice: number, fragment: 0, cut: 1165, again: 0 }, 0, 1200);
         }
         let nack = Nack { highest: 1, tail: true, patience_ms: 50, missing: Ranges::new() };
         let mut lost = Vec::new();

@@ -12,7 +12,6 @@ use super::sound_log::{self, SoundLog};
 use crate::media::sound_pieces;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
-use crate::wire::record::OWN_TRACK;
 use crate::wire::sound::{Piece, Wanted};
 use std::time::{Duration, Instant};
 
@@ -126,7 +125,7 @@ impl SoundCopies {
             return 0;
         }
         let ((stale, until), mut segment, mut run) = (times, 0, 0);
-        self.next = self.next.max(log.first());
+        self.next = log.held_from(self.next);
         while let Some(block) = log.block(self.next).filter(|block| block.capture <= until) {
             let turn = self.piece;
             // Halves of this block, then what recovers the one before.
@@ -144,11 +143,12 @@ impl SoundCopies {
                 let (capture, samples) = (block.capture, &block.samples);
                 path.seal(buffer, |out| {
                     let piece = Piece { number, capture, channels, frames, index, payload: &[] };
-                    Message::Piece(OWN_TRACK, piece).encode(out);
+                    Message::Piece(log.track, piece).encode(out);
                     sound_pieces::cut(samples, frames, channels, index, out);
                 });
             }
-            (self.next, self.piece) = if turn + 1 < self.pieces.max(2) { (self.next, turn + 1) } else { (self.next + 1, 0) };
+            (self.next, self.piece) =
+                if turn + 1 < self.pieces.max(2) { (self.next, turn + 1) } else { (log.held_from(self.next + 1), 0) };
         }
         if segment == 0 { 0 } else { segment + Path::OVERHEAD + Piece::HEAD_LEN }
     }
@@ -188,7 +188,7 @@ mod tests {
                 remote_key: local_key,
             };
             let receiver = Path::new(start, &keys, None);
-            Rig { start, log: SoundLog::new(false), copies: SoundCopies::default(), sender, receiver }
+            Rig { start, log: SoundLog::new(0, false), copies: SoundCopies::default(), sender, receiver }
         }
 
         fn catch(&mut self, blocks: u64) {

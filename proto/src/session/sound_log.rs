@@ -1,4 +1,7 @@
-//! The sound of a sender: one log of blocks for all peers.
+//! The sound of a track: one log of blocks for all peers.
+//!
+//! Of what is caught here every block is kept; of a track that is forwarded those that came, and what did not leaves a hole that cursors
+//! pass over ([`SoundLog::held_from`]).
 //!
 //! Capacity: live [`LIVE_BLOCKS`], of a film [`PATIENT_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with what is
 //! left (`peer/sound.rs`).
@@ -22,6 +25,9 @@ const LIVE_BLOCKS: usize = 32;
 /// Blocks of a film's sound kept: what `Pressure` lets run ahead, and some.
 pub(super) const PATIENT_BLOCKS: usize = 1000;
 
+/// Numbers of blocks end here, so that those after them can be counted: longer than anything lasts.
+const MOST_BLOCKS: u64 = 1 << 62;
+
 /// Ten milliseconds of sound.
 pub struct SoundBlock {
     /// When its first sample was caught.
@@ -41,25 +47,53 @@ impl SoundBlock {
 
 /// See the module text.
 pub(super) struct SoundLog {
+    /// The track, as its peers call it.
+    pub track: u8,
     pub patient: bool,
     first: u64,
-    blocks: VecDeque<SoundBlock>,
+    blocks: VecDeque<Option<SoundBlock>>,
 }
 
 impl SoundLog {
     /// Nothing was caught yet. `patient`: nothing grows stale.
-    pub fn new(patient: bool) -> Self {
-        SoundLog { patient, first: 0, blocks: VecDeque::new() }
+    pub fn new(track: u8, patient: bool) -> Self {
+        SoundLog { track, patient, first: 0, blocks: VecDeque::new() }
     }
 
-    /// A block was caught.
+    fn capacity(&self) -> usize {
+        if self.patient { PATIENT_BLOCKS } else { LIVE_BLOCKS }
+    }
+
+    /// The next block was caught.
     pub fn push(&mut self, block: SoundBlock) {
-        let capacity = if self.patient { PATIENT_BLOCKS } else { LIVE_BLOCKS };
-        if self.blocks.len() == capacity {
+        self.blocks.push_back(Some(block));
+        while self.blocks.len() > self.capacity() {
             self.blocks.pop_front();
             self.first += 1;
         }
-        self.blocks.push_back(block);
+    }
+
+    /// A block came whose number somebody else gave it. One that is older than all that is kept is let go.
+    pub fn put(&mut self, number: u64, block: SoundBlock) {
+        if number > MOST_BLOCKS {
+            return;
+        }
+        let capacity = self.capacity() as u64;
+        if self.blocks.is_empty() || number >= self.end().saturating_add(capacity) {
+            (self.first, self.blocks) = (number, VecDeque::from([Some(block)]));
+            return;
+        }
+        let Some(place) = number.checked_sub(self.first) else { return };
+        while self.end() <= number {
+            self.blocks.push_back(None);
+        }
+        if let Some(hole @ None) = self.blocks.get_mut(place as usize) {
+            *hole = Some(block);
+        }
+        while self.blocks.len() as u64 > capacity {
+            self.blocks.pop_front();
+            self.first += 1;
+        }
     }
 
     /// The number of the oldest block that is kept.
@@ -74,6 +108,42 @@ impl SoundLog {
 
     /// A block, while it is kept.
     pub fn block(&self, number: u64) -> Option<&SoundBlock> {
-        self.blocks.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+        self.blocks.get(usize::try_from(number.checked_sub(self.first)?).ok()?)?.as_ref()
+    }
+
+    /// The number of the first block from `number` on that is kept, or of the next that will be.
+    pub fn held_from(&self, number: u64) -> u64 {
+        let from = number.max(self.first);
+        (from..self.end()).find(|number| self.block(*number).is_some()).unwrap_or(from.max(self.end()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(number: u64) -> SoundBlock {
+        SoundBlock { capture: MediaTime::from_nanos(number * 10_000_000), channels: 1, samples: vec![0; 960] }
+    }
+
+    #[test]
+    fn what_did_not_come_of_a_forwarded_track_leaves_a_hole_that_is_passed_over_and_may_be_filled() {
+        let mut log = SoundLog::new(3, false);
+        for number in [100, 101, 104] {
+            log.put(number, block(number));
+        }
+        assert_eq!((log.first(), log.end()), (100, 105));
+        assert_eq!([100, 101, 102, 103, 104, 105].map(|number| log.held_from(number)), [100, 101, 104, 104, 104, 105]);
+        log.put(102, block(102));
+        assert_eq!(log.held_from(102), 102, "it came late");
+        log.put(99, block(99));
+        assert_eq!(log.first(), 100, "nobody waits for what came before the first");
+        log.put(10_000, block(10_000));
+        assert_eq!((log.first(), log.end()), (10_000, 10_001), "no peer makes us count through a gap");
+        log.put(10_031, block(10_031));
+        log.put(10_032, block(10_032));
+        assert_eq!((log.first(), log.end()), (10_001, 10_033), "as many as are kept of any");
+        log.put(u64::MAX, block(0));
+        assert_eq!(log.first(), 10_001, "nor is a number from nowhere believed");
     }
 }

@@ -6,6 +6,17 @@ use crate::media::rate_control::Bitrate;
 use crate::wire::report::{Report, TrackReport};
 use std::time::Duration;
 
+/// What a session counted since its start.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// What was sent.
+    pub sending: SenderStats,
+    /// What was received.
+    pub receiving: ReceiverStats,
+    /// What was turned away.
+    pub counters: Counters,
+}
+
 /// A sender's counters since its start.
 #[derive(Debug, Clone, Default)]
 pub struct SenderStats {
@@ -19,8 +30,6 @@ pub struct SenderStats {
     pub peers_seen: u64,
     /// Bytes of slices kept for retransmission now.
     pub log_bytes: u64,
-    /// What was turned away.
-    pub counters: Counters,
     /// The peers of now.
     pub peers: Vec<PeerStats>,
 }
@@ -71,10 +80,8 @@ pub struct PeerStats {
 pub struct ReceiverStats {
     /// What came of all senders there were, added up.
     pub total: Received,
-    /// The senders of now, in the order in which they came.
+    /// The tracks of now, in the order in which their senders came.
     pub tracks: Vec<TrackStats>,
-    /// What was turned away.
-    pub counters: Counters,
 }
 
 /// What a receiver knows of one track.
@@ -82,7 +89,7 @@ pub struct ReceiverStats {
 pub struct TrackStats {
     /// Which.
     pub track: TrackId,
-    /// What came of it since its sender came.
+    /// What came of it since it came; with the first of a sender what belongs to none.
     pub received: Received,
     /// Round-trip time to its sender.
     pub rtt: Duration,

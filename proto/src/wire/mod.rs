@@ -134,10 +134,15 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The beginning of a text, of at most so many bytes, cut at a character.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let end = (0..=text.len().min(most)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    &text[..end]
+}
+
 /// Appends a byte of length and at most 255 bytes of text, cut at a character.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
-    let end = (0..=text.len().min(255)).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    let text = &text[..end];
+    let text = cut(text, 255);
     out.push(text.len() as u8);
     out.extend_from_slice(text.as_bytes());
 }

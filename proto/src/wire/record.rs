@@ -7,7 +7,8 @@
 //! Bodies are drawn in PROTOCOL.md §4.
 
 use super::sound::Sound;
-use super::{Error, Reader, put_text};
+use super::text::printable;
+use super::{Error, Reader, cut, put_text};
 use crate::picture::MAX_SIDE;
 
 /// Media that a side has or wants, and whether all of it.
@@ -50,7 +51,7 @@ pub struct Hello {
     pub offers: Media,
     /// What I want.
     pub wants: Media,
-    /// What I can do beyond this version, a bit each; none is in use yet.
+    /// What I can do beyond what each does, a bit each ([`FORWARDS`]); others are a later program's.
     pub capabilities: u32,
     /// Random, the same for the life of the process.
     pub id: [u8; 16],
@@ -66,12 +67,22 @@ pub struct Hello {
     pub name: String,
 }
 
+impl Hello {
+    /// Whether it forwards each one's tracks to all others.
+    pub fn forwards(&self) -> bool {
+        self.capabilities & FORWARDS != 0
+    }
+}
+
 impl std::fmt::Debug for Hello {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Hello { offers, wants, name, connection, .. } = self;
         write!(f, "Hello {{ {name:?} offers {offers:?}, wants {wants:?}, connection {connection:08x} }}")
     }
 }
+
+/// Capability: I forward the tracks of each of my peers to all others. What I offer is my own track alone, which I may have none of.
+pub const FORWARDS: u32 = 1;
 
 /// Why a side leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -93,17 +104,21 @@ pub enum Reason {
     Full = 6,
 }
 
-/// Number of the track that a side has from its hello on, where it offers anything: its own camera and microphone. So far it is the
-/// only one.
+/// Number of the track that a side has from its hello on, where it offers anything: its own camera and microphone. Tracks that it
+/// forwards have others, each told of by a [`Track`] before anything of it.
 pub const OWN_TRACK: u8 = 0;
 
-/// What a track is; sent before its first picture or block, and whenever that changes.
+/// What a track is; sent before its first picture or block, and whenever that changes. One that has neither pictures nor sound is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
     /// Its number among the sender's.
     pub number: u8,
     /// What it has of pictures and sound.
     pub media: Media,
+    /// Its microphone is muted by who speaks into it: no sound comes for now.
+    pub muted: bool,
+    /// Its camera is closed by who sits before it: no pictures come for now.
+    pub closed: bool,
     /// The id of the process whose camera and microphone it is of.
     pub origin: [u8; 16],
     /// A name to show, at most 255 bytes.
@@ -125,6 +140,33 @@ pub struct Format {
     pub channels: u8,
     /// The first picture that this peer is sent.
     pub first: u64,
+}
+
+/// A line that somebody wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// The id of the process it was written at.
+    pub origin: [u8; 16],
+    /// Who wrote it, at most 255 bytes.
+    pub name: String,
+    /// What, at most [`MAX_TEXT`] bytes.
+    pub line: String,
+}
+
+/// Bytes of a line of text.
+pub const MAX_TEXT: usize = 500;
+
+/// The most a receiver has use for of a track of its peer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Want {
+    /// It is shown.
+    pub pictures: bool,
+    /// It is heard.
+    pub sound: bool,
+    /// Pixels that a picture is shown on; 0 where all are of use.
+    pub pixels: u32,
+    /// Bits a second that pictures may take; 0 for any.
+    pub rate: u64,
 }
 
 /// The end of a film: how much there was in all.
@@ -151,6 +193,10 @@ pub enum Record<'a> {
     Goodbye(Reason, String),
     /// Whether datagrams of yours reach me.
     Heard(bool),
+    /// Somebody says something.
+    Text(Text),
+    /// What I have use for of a track of yours.
+    Want(u8, Want),
 }
 
 mod kind {
@@ -160,6 +206,8 @@ mod kind {
     pub const END: u8 = 4;
     pub const GOODBYE: u8 = 5;
     pub const HEARD: u8 = 6;
+    pub const TEXT: u8 = 7;
+    pub const WANT: u8 = 8;
 }
 
 /// Kinds from here on are a later program's, and skipped where they are not known. Of those below each is known to all who speak
@@ -189,6 +237,13 @@ impl<'a> Record<'a> {
                 put_text(out, sentence);
             }
             Record::Heard(heard) => out.extend_from_slice(&[kind::HEARD, u8::from(*heard)]),
+            Record::Text(text) => text.encode(out),
+            Record::Want(track, want) => {
+                let media = Media { pictures: want.pictures, sound: want.sound, lossless: false };
+                out.extend_from_slice(&[kind::WANT, *track, media.encode()]);
+                out.extend_from_slice(&want.pixels.to_be_bytes());
+                out.extend_from_slice(&want.rate.to_be_bytes());
+            }
         }
     }
 
@@ -221,19 +276,16 @@ impl<'a> Record<'a> {
                 heard @ 0..=1 => Record::Heard(heard == 1),
                 other => return Err(reader.invalid("heard", u64::from(other), 1)),
             },
+            kind::TEXT => Record::Text(Text::decode(&mut reader)?),
+            kind::WANT => {
+                let (track, media) = (reader.u8("track")?, Media::decode(reader.u8("media")?));
+                let (pixels, rate) = (reader.u32("pixels")?, reader.u64("rate")?);
+                Record::Want(track, Want { pictures: media.pictures, sound: media.sound, pixels, rate })
+            }
             kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),
             kind => return Err(reader.invalid("record kind", u64::from(kind), 1)),
         };
         reader.end().map(|()| record)
-    }
-
-    /// The track of the sender's that it is of, where it is of one.
-    pub fn track(&self) -> Option<u8> {
-        match self {
-            Record::Track(track) => Some(track.number),
-            Record::Sound(track, _) | Record::End(track, _) => Some(*track),
-            Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) => None,
-        }
     }
 }
 
@@ -271,9 +323,38 @@ impl Hello {
     }
 }
 
+impl Text {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(kind::TEXT);
+        out.extend_from_slice(&self.origin);
+        put_text(out, &self.name);
+        let line = cut(&self.line, MAX_TEXT);
+        out.extend_from_slice(&(line.len() as u16).to_be_bytes());
+        out.extend_from_slice(line.as_bytes());
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Text, Error> {
+        let (origin, name) = (reader.array("origin")?, reader.text("name")?);
+        let len = usize::from(reader.u16("length of a text")?);
+        if len > MAX_TEXT {
+            return Err(reader.invalid("length of a text", len as u64, 2));
+        }
+        let line = printable(&String::from_utf8_lossy(reader.bytes(len, "text")?));
+        Ok(Text { origin, name, line })
+    }
+}
+
+/// Bits of a track's media beside what every media has.
+mod state {
+    pub const MUTED: u8 = 1 << 3;
+    pub const CLOSED: u8 = 1 << 4;
+}
+
 impl Track {
     fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[kind::TRACK, self.number, self.media.encode()]);
+        let muted = if self.muted { state::MUTED } else { 0 };
+        let closed = if self.closed { state::CLOSED } else { 0 };
+        out.extend_from_slice(&[kind::TRACK, self.number, self.media.encode() | muted | closed]);
         out.extend_from_slice(&self.origin);
         put_text(out, &self.label);
         let format = &self.format;
@@ -291,7 +372,8 @@ impl Track {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Track, Error> {
-        let (number, media) = (reader.u8("track")?, Media::decode(reader.u8("media")?));
+        let (number, bits) = (reader.u8("track")?, reader.u8("media")?);
+        let (media, muted, closed) = (Media::decode(bits), bits & state::MUTED != 0, bits & state::CLOSED != 0);
         let (origin, label) = (reader.array("origin")?, reader.text("label")?);
         let mut format = Format::default();
         if media.pictures {
@@ -303,7 +385,7 @@ impl Track {
                 channels => return Err(reader.invalid("channels", u64::from(channels), 1)),
             };
         }
-        Ok(Track { number, media, origin, label, format })
+        Ok(Track { number, media, muted, closed, origin, label, format })
     }
 }
 

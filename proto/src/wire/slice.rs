@@ -23,6 +23,9 @@ use std::time::Duration;
 /// Bytes of the fixed part.
 pub const FIXED_LEN: usize = 24;
 
+/// Where the time of capture lies.
+const CAPTURE: std::ops::Range<usize> = 12..20;
+
 /// The longest length prefix + head + scan: no camera's picture at 8192×8192 comes near it.
 pub const MAX_LEN: usize = 4 << 20;
 
@@ -81,6 +84,17 @@ fn tens_of_micros(time: Duration) -> u16 {
 pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
     head[20..22].copy_from_slice(&tens_of_micros(queued).to_be_bytes());
     head[22..FIXED_LEN].copy_from_slice(&tens_of_micros(encoded).to_be_bytes());
+}
+
+/// When the picture was caught that this head is of, whatever else is in it; `None` where it is too short for one.
+pub fn capture(head: &[u8]) -> Option<MediaTime> {
+    let bytes = head.get(CAPTURE).filter(|_| head.len() >= FIXED_LEN)?;
+    Some(MediaTime::from_nanos(u64::from_be_bytes(bytes.try_into().ok()?)))
+}
+
+/// Writes another time into a head that has one: by the clock of who passes the slice on.
+pub fn stamp_capture(head: &mut [u8], capture: MediaTime) {
+    head[CAPTURE].copy_from_slice(&capture.as_nanos().to_be_bytes());
 }
 
 impl<'a> Head<'a> {

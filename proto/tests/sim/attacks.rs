@@ -49,7 +49,7 @@ fn replayed_and_forged() {
     }
     let pair = run("replayed_and_forged", pair, secs(10));
     let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
-    let counted = [watched.stats.counters, source.stats.counters];
+    let counted = [watched.counters, source.counters];
     let sum = |of: fn(&eyeline_proto::session::endpoint::Counters) -> u64| counted.iter().map(of).sum::<u64>();
     assert_eq!(sum(|c| c.replayed) + sum(|c| c.forged) + sum(|c| c.unknown), 4 * injected, "{counted:?}");
     assert!(sum(|c| c.replayed) >= injected && sum(|c| c.forged) > injected && sum(|c| c.unknown) > injected / 2, "{counted:?}");

@@ -6,7 +6,7 @@ use super::scenarios::{ms, secs};
 use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::link::MUTE;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
-use eyeline_proto::session::{Core, HostId, StreamId, receiver as receiving, sender as sending};
+use eyeline_proto::session::{Core, Event, HostId, Session, StreamId};
 use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::Message;
 use eyeline_proto::wire::preamble::{Answer, Refusal};
@@ -17,7 +17,7 @@ const NOBODY: [u64; 0] = [];
 
 /// A waiting sender and receivers made by hand, each over the connection of its number.
 struct Crowd {
-    session: sending::Session,
+    session: Session,
     now: Instant,
     key: Option<Psk>,
     here: BTreeMap<u64, Raw>,
@@ -47,7 +47,7 @@ impl Crowd {
         }
     }
 
-    fn note(&mut self, did: &Drained<sending::Event>) {
+    fn note(&mut self, did: &Drained<Event>) {
         self.closed.extend(did.closed.iter().map(|stream| stream.0));
     }
 
@@ -176,8 +176,8 @@ fn peers_that_died_give_way_oldest_first() {
         crowd.note(&did);
         crowd.here.insert(number, raw.expect("somebody gives way"));
         crowd.ping(&[number]);
-        let down = |event: &sending::Event| match event {
-            sending::Event::PeerDown { sentence, .. } => Some(sentence.clone()),
+        let down = |event: &Event| match event {
+            Event::PeerDown { sentence, .. } => Some(sentence.clone()),
             _ => None,
         };
         did.events.iter().filter_map(down).collect::<Vec<_>>()
@@ -237,7 +237,7 @@ fn where_all_places_are_taken_the_dialler_tries_again() {
             .events
             .iter()
             .filter_map(|event| match event {
-                receiving::Event::Unreachable { error, fatal, .. } => Some((error.to_string(), *fatal)),
+                Event::Unreachable { error, fatal, .. } => Some((error.to_string(), *fatal)),
                 _ => None,
             })
             .collect();

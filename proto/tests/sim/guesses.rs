@@ -4,13 +4,13 @@ use super::limits::{answer, drain, private, sender};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
 use eyeline_proto::crypto::{Handshake, Psk, Side};
-use eyeline_proto::session::{Core, StreamId, sender as sending};
+use eyeline_proto::session::{Core, Session, StreamId};
 use eyeline_proto::wire::preamble::{Opening, Refusal};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Says its opening over this connection.
-fn knocks(session: &mut sending::Session, now: Instant, stream: StreamId, from: SocketAddr, key: &Psk) {
+fn knocks(session: &mut Session, now: Instant, stream: StreamId, from: SocketAddr, key: &Psk) {
     let opening = Opening::new(true, 48).encode();
     let mut handshake = Handshake::new(Side::Dialler, Some(key), &opening).expect("starts");
     session.handle_accepted(now, stream, from);
@@ -18,7 +18,7 @@ fn knocks(session: &mut sending::Session, now: Instant, stream: StreamId, from: 
 }
 
 /// How long it is until the answer to an opening comes, and what it is.
-fn answered(session: &mut sending::Session, now: &mut Instant, stream: StreamId) -> (Duration, Option<Refusal>) {
+fn answered(session: &mut Session, now: &mut Instant, stream: StreamId) -> (Duration, Option<Refusal>) {
     let begun = *now;
     loop {
         let came = drain(session, *now).stream;

@@ -11,30 +11,27 @@ use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::session::admission::{MAX_HANDSHAKES, MAX_PER_ADDRESS};
 use eyeline_proto::session::link::HANDSHAKE;
 use eyeline_proto::session::repairs::{SHARE, TRICKLE};
-use eyeline_proto::session::{Core, HostId, Output, StreamId, receiver, sender};
+use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, Session, StreamId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::{Header, Message, Nack, Ranges};
 use eyeline_proto::wire::preamble::{Answer, Opening, Refusal};
-use eyeline_proto::wire::record::{Format, Hello, Media, Record};
+use eyeline_proto::wire::record::{FORWARDS, Format, Hello, Media, Record};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::Wanted;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-pub(super) fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> sender::Session {
+pub(super) fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> Session {
     let mut me = a_sender("camera", false);
     me.psk = psk.cloned();
-    sender::Session::new(
-        now,
-        sender::Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format: Format::default(), cap: None },
-    )
+    Session::new(now, Config { hosts, ..Config::new(me, Epoch::new(now)) })
 }
 
-pub(super) fn receiver(now: Instant, hosts: usize, psk: Option<&Psk>) -> receiver::Session {
+pub(super) fn receiver(now: Instant, hosts: usize, psk: Option<&Psk>) -> Session {
     let mut me = a_receiver("screen", false);
     me.psk = psk.cloned();
-    receiver::Session::new(now, receiver::Config { me, hosts, senders: 1, reconnect: true, epoch: Epoch::new(now) })
+    Session::new(now, Config { hosts, senders: 1, ..Config::new(me, Epoch::new(now)) })
 }
 
 /// What a core wanted, drained.
@@ -116,7 +113,7 @@ fn without_a_key_a_public_address_is_told_to_use_one() {
     let (answer, sentence) = answer(&drained.stream[0].1);
     assert_eq!(answer.refusal, Some(Refusal::Address));
     assert!(sentence.contains("--key"), "{sentence}");
-    assert!(matches!(&drained.events[..], [sender::Event::TurnedAway(from, _)] if *from == public));
+    assert!(matches!(&drained.events[..], [Event::TurnedAway(from, _)] if *from == public));
 
     let key = Psk::derive("k").expect("a key");
     let mut keyed = sender(start, 0, Some(&key));
@@ -168,9 +165,9 @@ fn connect<D: Core, W: Core>(
     (to_dialler, to_waiter)
 }
 
-fn refusals(events: &[receiver::Event]) -> Vec<(String, bool)> {
-    let refused = |event: &receiver::Event| match event {
-        receiver::Event::Unreachable { error, fatal, .. } => Some((error.to_string(), *fatal)),
+fn refusals(events: &[Event]) -> Vec<(String, bool)> {
+    let refused = |event: &Event| match event {
+        Event::Unreachable { error, fatal, .. } => Some((error.to_string(), *fatal)),
         _ => None,
     };
     events.iter().filter_map(refused).collect()
@@ -192,13 +189,13 @@ fn keys_that_do_not_fit_are_told_in_words() {
         let refused = refusals(&to_dialler);
         let told = matches!(&refused[..], [(sentence, fatal)] if sentence.contains(words) && *fatal == dials.is_none());
         assert!(told, "{words}: {refused:?}");
-        assert!(matches!(&to_waiter[..], [sender::Event::TurnedAway(_, sentence)] if sentence.contains(words)), "{to_waiter:?}");
+        assert!(matches!(&to_waiter[..], [Event::TurnedAway(_, sentence)] if sentence.contains(words)), "{to_waiter:?}");
         dialler.handle_timeout(now + secs(10));
         assert_eq!(drain(&mut dialler, now + secs(10)).dials, usize::from(dials.is_some()), "{words}");
     }
     let (mut waiter, mut dialler) = (sender(now, 0, Some(&one)), receiver(now, 1, Some(&one)));
     let (to_dialler, _) = meet(&mut dialler, &mut waiter, now);
-    assert!(to_dialler.iter().any(|event| matches!(event, receiver::Event::SenderUp { .. })), "equal keys meet");
+    assert!(to_dialler.iter().any(|event| matches!(event, Event::SenderUp { .. })), "equal keys meet");
 }
 
 /// Runs a core that wants to dial until it does.
@@ -249,7 +246,7 @@ fn a_refusal_after_a_good_session_is_redialled() {
         assert_eq!(pauses, [50, 500, 1000, 2000, 4000, 8000, 10_000]);
         let now = until_it_dials(&mut dialler, now);
         let (to_dialler, _) = connect(&mut dialler, &mut waiter, now, (StreamId(90), StreamId(91)));
-        assert!(to_dialler.iter().any(|event| matches!(event, receiver::Event::SenderUp { .. })), "its peer is there again");
+        assert!(to_dialler.iter().any(|event| matches!(event, Event::SenderUp { .. })), "its peer is there again");
     }
 }
 
@@ -260,19 +257,18 @@ fn two_that_have_nothing_for_each_other_are_told_what_to_run() {
     let (to_dialler, to_waiter) = meet(&mut dialler, &mut waiter, now);
     let refused = refusals(&to_dialler);
     assert!(matches!(&refused[..], [(sentence, true)] if sentence.contains("both sides run `recv`")), "{refused:?}");
-    assert!(matches!(&to_waiter[..], [receiver::Event::TurnedAway(_, sentence)] if sentence.contains("both sides run `recv`")));
+    assert!(matches!(&to_waiter[..], [Event::TurnedAway(_, sentence)] if sentence.contains("both sides run `recv`")));
     // One has sound alone, the other wants pictures alone: it hears so, for the one may have pictures later.
     let mut me = a_sender("microphone", false);
     me.offers.pictures = false;
-    let config = sender::Config { me, hosts: 0, reconnect: true, epoch: Epoch::new(now), format: Format::default(), cap: None };
-    let mut waiter = sender::Session::new(now, config);
+    let config = Config::new(me, Epoch::new(now));
+    let mut waiter = Session::new(now, config);
     let mut me = a_receiver("screen", false);
     me.wants.sound = false;
-    let mut dialler =
-        receiver::Session::new(now, receiver::Config { me, hosts: 1, senders: 1, reconnect: true, epoch: Epoch::new(now) });
+    let mut dialler = Session::new(now, Config { hosts: 1, senders: 1, ..Config::new(me, Epoch::new(now)) });
     let (to_dialler, to_waiter) = meet(&mut dialler, &mut waiter, now);
-    assert!(to_dialler.iter().any(|event| matches!(event, receiver::Event::SenderUp { pictures: false, .. })));
-    assert!(to_waiter.iter().any(|event| matches!(event, sender::Event::PeerUp { .. })));
+    assert!(to_dialler.iter().any(|event| matches!(event, Event::SenderUp { pictures: false, .. })));
+    assert!(to_waiter.iter().any(|event| matches!(event, Event::PeerUp { .. })));
 }
 
 /// What Eyeline 0.1 says first when it dials, and what it answers to an opening of this version: its words, byte for byte.
@@ -290,7 +286,7 @@ fn eyeline_0_1_is_told_apart_and_told_what_to_do() {
             "the dialling side speaks protocol 1 (Eyeline 0.1) and the waiting side protocol 2: update the dialling side";
         assert_eq!(drained.stream[0].1, [b"EYEL\x02\x01\x00\x6b", sentence.as_bytes()].concat());
         assert_eq!(drained.closed, [StreamId(5)]);
-        assert!(matches!(&drained.events[..], [sender::Event::TurnedAway(_, told)] if told == sentence), "{:?}", drained.events);
+        assert!(matches!(&drained.events[..], [Event::TurnedAway(_, told)] if told == sentence), "{:?}", drained.events);
     }
     let its_answer = b"this side speaks version 1 of the protocol and the dialling side 2: update the older";
     let full = b"all 256 places are taken";
@@ -352,7 +348,7 @@ pub(super) struct Raw {
 
 impl Raw {
     /// Comes in as everybody does and proves its address.
-    pub fn join(session: &mut sender::Session, now: Instant) -> Raw {
+    pub fn join(session: &mut Session, now: Instant) -> Raw {
         let mut raw = Raw::greet(session, now, (9, 9), None).0.expect("it is let in");
         raw.send(session, now, &Message::Challenge([1; 8]));
         session.handle_timeout(now);
@@ -365,11 +361,11 @@ impl Raw {
 
     /// Comes from this host over this connection and says hello, if it is let in so far; what the other side did meanwhile.
     pub fn greet(
-        session: &mut sender::Session,
+        session: &mut Session,
         now: Instant,
         (host, stream): (u8, u64),
         psk: Option<&Psk>,
-    ) -> (Option<Raw>, Drained<sender::Event>) {
+    ) -> (Option<Raw>, Drained<Event>) {
         let (address, stream) = (private(host, 9688), StreamId(stream));
         let len = if psk.is_some() { 48 } else { 32 };
         let opening = Opening::new(psk.is_some(), len).encode();
@@ -393,7 +389,7 @@ impl Raw {
         let hello = Hello {
             offers: Media::NONE,
             wants: Media { sound: false, ..Media::LIVE },
-            capabilities: !0,
+            capabilities: !FORWARDS,
             id: [9; 16],
             resume: [0; 16],
             token: [8; 16],
@@ -410,13 +406,13 @@ impl Raw {
         (Some(Raw { transport, opener, sealer, connection: theirs.connection, next: 0, address }), greeted)
     }
 
-    pub fn send(&mut self, session: &mut sender::Session, now: Instant, message: &Message<'_>) {
+    pub fn send(&mut self, session: &mut Session, now: Instant, message: &Message<'_>) {
         let mut body = Vec::new();
         message.encode(&mut body);
         self.say(session, now, body);
     }
 
-    fn say(&mut self, session: &mut sender::Session, now: Instant, mut body: Vec<u8>) {
+    fn say(&mut self, session: &mut Session, now: Instant, mut body: Vec<u8>) {
         let header = Header { connection: self.connection, number: self.next as u32 }.encode();
         let tag = self.sealer.seal(self.next, &header, &mut body);
         self.next += 1;
@@ -453,7 +449,7 @@ impl ConcatBytes for Vec<(StreamId, Vec<u8>)> {
     }
 }
 
-pub(super) fn picture(session: &mut sender::Session, now: Instant, number: u64, bytes: usize) {
+pub(super) fn picture(session: &mut Session, now: Instant, number: u64, bytes: usize) {
     let mut body = ((bytes - 4) as u32).to_be_bytes().to_vec();
     let size = Size { width: 64, height: 48 };
     let (sampling, tables, none) = (Sampling::Grey, Tables::Own(80), Duration::ZERO);
@@ -461,7 +457,7 @@ pub(super) fn picture(session: &mut sender::Session, now: Instant, number: u64, 
     Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None }.encode(&mut body);
     body.resize(bytes, 0);
     let slice = Slice { picture: number, index: 0, count: 1, capture: MediaTime::ZERO, body };
-    session.handle_command(now, sender::Command::Slice(slice));
+    session.handle_command(now, Command::Slice(slice));
 }
 
 fn fragments(opened: &[(u64, Vec<u8>)]) -> Vec<u64> {
@@ -546,7 +542,7 @@ fn before_the_address_is_proved_no_picture_goes_there() {
     session.handle_timeout(now);
     picture(&mut session, now, 1, 100_000);
     let mut to_strange = Vec::new();
-    let mut check = |session: &mut sender::Session, strange: SocketAddr| {
+    let mut check = |session: &mut Session, strange: SocketAddr| {
         let datagrams = drain(session, now).datagrams;
         assert!(datagrams.iter().filter(|(to, _)| *to == private(9, 9688)).count() > 60, "the proved address goes on");
         for (to, bytes) in datagrams.into_iter().filter(|(to, _)| *to != private(9, 9688)) {
@@ -589,7 +585,7 @@ fn what_a_later_receiver_says_is_skipped() {
     let later = now + secs(1);
     session.handle_timeout(later);
     let stats = drain(&mut session, later).events.into_iter().find_map(|event| match event {
-        sender::Event::Stats(stats) => Some(stats.counters),
+        Event::Stats(stats) => Some(stats.counters),
         _ => None,
     });
     let skipped = 2 * UNKNOWN.len() as u64 + 1;
@@ -610,7 +606,7 @@ fn a_bad_record_closes_that_peer_with_a_reason() {
     let drained = drain(&mut session, now);
     assert_eq!(drained.closed, [StreamId(9)]);
     let down = drained.events.iter().find_map(|event| match event {
-        sender::Event::PeerDown { sentence, .. } => Some(sentence.as_str()),
+        Event::PeerDown { sentence, .. } => Some(sentence.as_str()),
         _ => None,
     });
     assert!(down.is_some_and(|sentence| sentence.contains("picture count is cut off")), "{down:?}");
@@ -618,12 +614,7 @@ fn a_bad_record_closes_that_peer_with_a_reason() {
 
 /// Carries datagrams both ways at one moment until both have nothing to say; `arrives` is asked for those to the receiver, and hears how
 /// many went before.
-fn exchange(
-    receiver: &mut receiver::Session,
-    sender: &mut sender::Session,
-    now: Instant,
-    mut arrives: impl FnMut(usize) -> bool,
-) -> Vec<receiver::Event> {
+fn exchange(receiver: &mut Session, sender: &mut Session, now: Instant, mut arrives: impl FnMut(usize) -> bool) -> Vec<Event> {
     let (mut count, mut events) = (0, Vec::new());
     for _ in 0..8 {
         let there = drain(receiver, now);
@@ -659,15 +650,15 @@ fn the_end_gives_out_what_came_of_the_last_picture() {
     picture(&mut sender, now, 1, 400_000);
     let mut events = exchange(&mut receiver, &mut sender, now, |count| count < 40);
     // There is no time to ask for the rest.
-    sender.handle_command(now, sender::Command::End);
+    sender.handle_command(now, Command::End);
     events.extend(exchange(&mut receiver, &mut sender, now, |_| false));
-    sender.handle_command(now, sender::Command::Stop("the source is over".to_string()));
+    sender.handle_command(now, Command::Stop("the source is over".to_string()));
     events.extend(exchange(&mut receiver, &mut sender, now, |_| false));
     events.extend(drain(&mut receiver, now).events);
-    let what = |event: &receiver::Event| match event {
-        receiver::Event::Part(_, part) => Some(format!("part of {}", part.picture)),
-        receiver::Event::Settled(_, settled) => Some(format!("settled {} of {}", settled.slices, settled.count)),
-        receiver::Event::Finished(_) => Some("finished".to_string()),
+    let what = |event: &Event| match event {
+        Event::Part(_, part) => Some(format!("part of {}", part.picture)),
+        Event::Settled(_, settled) => Some(format!("settled {} of {}", settled.slices, settled.count)),
+        Event::Ended(_) => Some("finished".to_string()),
         _ => None,
     };
     let said: Vec<String> = events.iter().filter_map(what).collect();
@@ -683,14 +674,14 @@ fn a_peer_that_reads_no_records_is_closed() {
     drain(&mut session, now);
     session.handle_writable(now, StreamId(9), false);
     for _ in 0..64 {
-        session.handle_command(now, sender::Command::Format(Format::default()));
+        session.handle_command(now, Command::Format(Format::default()));
     }
     assert_eq!(drain(&mut session, now).closed, []);
-    session.handle_command(now, sender::Command::Format(Format::default()));
+    session.handle_command(now, Command::Format(Format::default()));
     let drained = drain(&mut session, now);
     assert_eq!(drained.closed, [StreamId(9)]);
     let down = drained.events.iter().find_map(|event| match event {
-        sender::Event::PeerDown { sentence, .. } => Some(sentence.as_str()),
+        Event::PeerDown { sentence, .. } => Some(sentence.as_str()),
         _ => None,
     });
     assert_eq!(down, Some("it does not read what it is told"));

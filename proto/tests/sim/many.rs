@@ -13,7 +13,8 @@ use super::strangers::{Stranger, Victim};
 use super::viewer::Watched;
 use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::session::Core;
-use eyeline_proto::session::receiver::{Command, Event, MOST_SENDERS};
+use eyeline_proto::session::receiver::MOST_SENDERS;
+use eyeline_proto::session::{Command, Event};
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::record::{OWN_TRACK, Reason, Record};
 use std::cell::RefCell;
@@ -182,7 +183,7 @@ fn changes(victim: &Victim) -> (usize, usize) {
 /// Bytes that are put together, as the last statistics say.
 fn held(victim: &Victim) -> u64 {
     let held = |event: &Event| match event {
-        Event::Stats(stats) => Some(stats.total.assembly_bytes),
+        Event::Stats(stats) => Some(stats.receiving.total.assembly_bytes),
         _ => None,
     };
     victim.events.iter().rev().find_map(held).expect("once a second")

@@ -3,14 +3,14 @@
 use super::limits::{Raw, challenge, drain, picture, private, sender};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
-use eyeline_proto::session::{Core, sender as sending};
+use eyeline_proto::session::{Core, Session};
 use eyeline_proto::wire::datagram::Message;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// A waiting sender and one that watches it, from `HOME`.
 struct Watched {
-    session: sending::Session,
+    session: Session,
     now: Instant,
     raw: Raw,
     pictures: u64,

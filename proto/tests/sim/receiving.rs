@@ -1,4 +1,4 @@
-//! A receiving process: the shipped `receiver::Session`, with a [`Viewer`] of what its sender sends, or one of each of many. The speaker is
+//! A receiving process: the shipped `Session`, with a [`Viewer`] of what its sender sends, or one of each of many. The speaker is
 //! in `speaker.rs`.
 
 use super::harness::{Moment, Program, Tick};
@@ -8,9 +8,8 @@ use super::speaker::Speaker;
 use super::viewer::{Desk, Viewer, Watched};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::hold_queue;
-use eyeline_proto::session::receiver::{Command, Config, Event, Session};
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Core, HostId, Output, PeerId, StreamId, TrackId};
+use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, PeerId, Session, StreamId, TrackId};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -71,7 +70,7 @@ impl Receiving {
         let (commands, ticks, wakes, scan) = (Vec::new(), Vec::new(), None, Vec::new());
         let views = Views::default();
         let receiving = Receiving {
-            session: Session::new(now, Config { me, hosts, senders, reconnect: true, epoch: Epoch::new(now) }),
+            session: Session::new(now, Config { hosts, senders, ..Config::new(me, Epoch::new(now)) }),
             desk: Desk { writes: patient, clock, base, commands, ticks, wakes, scan },
             sources: sources.clone(),
             senders,
@@ -100,12 +99,12 @@ impl Receiving {
             let watched = Rc::new(RefCell::new(Watched::default()));
             self.views.borrow_mut().push((name.to_string(), watched.clone()));
             let mut viewer = Viewer::new(watched, self.shared.1.clone());
-            viewer.track = TrackId::only(peer);
+            viewer.track = TrackId::own(peer);
             self.viewers.push(viewer);
         }
         let source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
         let (viewer, desk) = self.viewer(peer);
-        (viewer.track, viewer.film, viewer.shown_source) = (TrackId::only(peer), film, source);
+        (viewer.track, viewer.film, viewer.shown_source) = (TrackId::own(peer), film, source);
         viewer.watched.borrow_mut().senders.push((at.true_ns, name.to_string()));
         if viewer.watched.borrow().stuck {
             desk.commands.push(Command::Written(viewer.track, 0));
@@ -158,20 +157,22 @@ impl Receiving {
                 }
                 self.note(at, track.peer, format!("format first={}", format.first));
             }
-            Event::Finished(track) => {
+            Event::Ended(track) => {
                 self.viewer(track.peer).0.watched.borrow_mut().finished = Some(at.true_ns);
                 self.note(at, track.peer, "finished".to_string());
             }
             Event::Quiet(peer, on) => self.note(at, peer, format!("quiet {on}")),
-            Event::NoUdp(peer, address) => self.note(at, peer, format!("no udp {address}")),
-            Event::Narrow { peer, narrow, .. } => self.note(at, peer, format!("narrow {narrow}")),
+            Event::NoUdp(address) => common = Some(format!("no udp {address}")),
+            Event::Narrow { narrow, .. } => common = Some(format!("narrow {narrow}")),
             Event::TurnedAway(from, why) => common = Some(format!("turned away {from}: {why}")),
             Event::Unreachable { error: why, fatal, .. } => common = Some(format!("unreachable fatal={fatal}: {why}")),
             Event::Stats(stats) => {
                 let mut watched = self.shared.0.borrow_mut();
-                watched.assembly_bytes = watched.assembly_bytes.max(stats.total.assembly_bytes);
-                watched.stats = *stats;
+                watched.assembly_bytes = watched.assembly_bytes.max(stats.receiving.total.assembly_bytes);
+                (watched.stats, watched.counters) = (stats.receiving, stats.counters);
             }
+            Event::TrackUp { .. } | Event::TrackDown(_) => {}
+            event => unreachable!("a receiver is not told of {event:?}"),
         }
         if let Some(sentence) = common {
             self.shared.0.borrow_mut().log.push((at.true_ns / 1_000_000, sentence));

@@ -1,4 +1,4 @@
-//! A sending process: the shipped `sender::Session`, and in place of camera, encoder, microphone and film what makes slices and
+//! A sending process: the shipped `Session`, and in place of camera, encoder, microphone and film what makes slices and
 //! blocks at their pace.
 //!
 //! The camera runs on the sender's clock, the microphone on a crystal of its own; both stamp what they catch with the sender's
@@ -13,11 +13,12 @@ use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::session::endpoint::Counters;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::sender::{Command, Config, Event, Session, SoundBlock};
+use eyeline_proto::session::sound_log::SoundBlock;
 use eyeline_proto::session::stats::SenderStats;
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Core, HostId, Output, StreamId};
+use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, Session, StreamId};
 use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::{Format, Media};
@@ -82,6 +83,7 @@ pub struct Source {
     pub body_bytes: u64,
     pub blocks: u64,
     pub stats: SenderStats,
+    pub counters: Counters,
     pub log: Vec<(u64, String)>,
     pub finished: Option<u64>,
     pub pressed: u32,
@@ -163,7 +165,7 @@ fn identity(name: &str, offers: Media, wants: Media) -> Identity {
     for (at, byte) in name.bytes().take(16).enumerate() {
         id[at] = byte;
     }
-    Identity { offers, wants, psk: None, id, name: name.to_string() }
+    Identity { offers, wants, forwards: false, psk: None, id, name: name.to_string() }
 }
 
 impl Sending {
@@ -180,7 +182,7 @@ impl Sending {
         let now = base.instant(clock.shows(start));
         let format = Format { rate: (30, 1), size: (1280, 720), channels: stream.channels, ..Format::default() };
         let me = a_sender(name, stream.film.is_some());
-        let config = Config { me, hosts, reconnect: true, epoch: Epoch::new(now), format, cap: stream.cap };
+        let config = Config { hosts, format, cap: stream.cap, ..Config::new(me, Epoch::new(now)) };
         let source = Rc::new(RefCell::new(Source {
             name: name.to_string(),
             clock,
@@ -190,6 +192,7 @@ impl Sending {
             body_bytes: 0,
             blocks: 0,
             stats: SenderStats::default(),
+            counters: Counters::default(),
             log: Vec::new(),
             finished: None,
             pressed: 0,
@@ -391,11 +394,12 @@ impl Sending {
                 self.ladder.set_target(target);
                 source.targets.push((at.true_ns, target));
             }
-            Event::Stats(stats) => source.stats = *stats,
-            Event::Finished => {
+            Event::Stats(stats) => (source.stats, source.counters) = (stats.sending, stats.counters),
+            Event::Delivered => {
                 note("finished".to_string());
                 source.finished = Some(at.true_ns);
             }
+            event => unreachable!("a sender is not told of {event:?}"),
         }
     }
 }

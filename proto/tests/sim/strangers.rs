@@ -7,12 +7,11 @@ use super::sending::a_receiver;
 use eyeline_proto::crypto::{Handshake, Key, Opener, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::picture::{Sampling, Size};
-use eyeline_proto::session::receiver::{Command, Config, Event, Session};
-use eyeline_proto::session::{Core, PeerId, StreamId, TrackId};
+use eyeline_proto::session::{Command, Config, Core, Event, PeerId, Session, StreamId, TrackId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Header, Message, Shard};
 use eyeline_proto::wire::preamble::{Answer, Opening};
-use eyeline_proto::wire::record::{End, Format, Hello, Media, OWN_TRACK, Reason, Record, Track};
+use eyeline_proto::wire::record::{End, FORWARDS, Format, Hello, Media, OWN_TRACK, Reason, Record, Track};
 use eyeline_proto::wire::report::Report;
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, Sound};
@@ -40,7 +39,7 @@ impl Victim {
     pub fn of_many(patient: bool, senders: usize) -> Victim {
         let now = Base::new().instant(1_000_000_000);
         let me = a_receiver("file", patient);
-        let session = Session::new(now, Config { me, hosts: 0, senders, reconnect: true, epoch: Epoch::new(now) });
+        let session = Session::new(now, Config { senders, ..Config::new(me, Epoch::new(now)) });
         Victim { session, now, events: Vec::new(), closed: Vec::new(), datagrams: Vec::new() }
     }
 
@@ -66,20 +65,20 @@ impl Victim {
         let up = |event: &Event| match event {
             Event::SenderUp { name, again, .. } => Some(format!("{name}{}", if *again { " again" } else { "" })),
             Event::SenderDown { .. } => Some("down".to_string()),
-            Event::Finished(_) => Some("finished".to_string()),
+            Event::Ended(_) => Some("finished".to_string()),
             _ => None,
         };
         self.events.iter().filter_map(up).collect()
     }
 
     fn finished(&self) -> usize {
-        self.events.iter().filter(|event| matches!(event, Event::Finished(_))).count()
+        self.events.iter().filter(|event| matches!(event, Event::Ended(_))).count()
     }
 }
 
 /// What the so manieth sender sends.
 fn track(number: u64) -> TrackId {
-    TrackId::only(PeerId(number))
+    TrackId::own(PeerId(number))
 }
 
 /// A sender that says what it is told to.
@@ -152,7 +151,7 @@ impl Stranger {
         let hello = Hello {
             offers: Media { lossless: patient, ..Media::LIVE },
             wants: Media::NONE,
-            capabilities: !0,
+            capabilities: !FORWARDS,
             id: [id; 16],
             resume,
             token: [host; 16],
@@ -204,7 +203,15 @@ impl Stranger {
     /// Says what a track is.
     fn describe(&mut self, victim: &mut Victim, number: u8) {
         let format = Format { rate: (30, 1), size: (64, 48), channels: 1, ..Format::default() };
-        let track = Track { number, media: Media::LIVE, origin: [1; 16], label: "camera".to_string(), format };
+        let track = Track {
+            number,
+            media: Media::LIVE,
+            muted: false,
+            closed: false,
+            origin: [1; 16],
+            label: "camera".to_string(),
+            format,
+        };
         self.record(victim, &Record::Track(track));
     }
 

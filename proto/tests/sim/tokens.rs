@@ -5,7 +5,7 @@ use super::oscillator::Base;
 use super::scenarios::{ms, secs};
 use super::strangers::{Stranger, Victim};
 use eyeline_proto::crypto::Psk;
-use eyeline_proto::session::{Core, HostId, StreamId, receiver as receiving, sender as sending};
+use eyeline_proto::session::{Core, Event, HostId, Session, StreamId};
 use eyeline_proto::wire::record::{Reason, Record};
 
 /// A sender that is shown, and sends.
@@ -64,7 +64,7 @@ struct Recording {
 }
 
 /// One session, from the opening until datagrams go both ways.
-fn recorded(session: &mut sending::Session, key: &Psk, now: std::time::Instant) -> Recording {
+fn recorded(session: &mut Session, key: &Psk, now: std::time::Instant) -> Recording {
     let mut dialler = receiver(now, 1, Some(key));
     drain(&mut dialler, now);
     dialler.handle_dialled(now, HostId(0), Ok((StreamId(1), private(1, 9688))));
@@ -74,7 +74,7 @@ fn recorded(session: &mut sending::Session, key: &Psk, now: std::time::Instant) 
     for _ in 0..10 {
         dialler.handle_timeout(now);
         let there = drain(&mut dialler, now);
-        answered |= there.events.iter().any(|event| matches!(event, receiving::Event::Clock(..)));
+        answered |= there.events.iter().any(|event| matches!(event, Event::Clock(..)));
         for (_, bytes) in there.stream {
             session.handle_stream(now, StreamId(1), &bytes);
             recording.stream.push(bytes);
@@ -114,7 +114,7 @@ fn a_recorded_keyed_session_opens_nothing_when_it_is_said_again() {
             events.extend(did.events);
         }
         assert_eq!(closed, [stream], "what follows the opening does not open");
-        assert!(matches!(&events[..], [sending::Event::TurnedAway(..)]), "{events:?}");
+        assert!(matches!(&events[..], [Event::TurnedAway(..)]), "{events:?}");
         for bytes in &recording.datagrams {
             session.handle_datagram(now, from, &mut bytes.clone());
             let did = drain(&mut session, now);

@@ -13,9 +13,9 @@ use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::hold_queue::HoldQueue;
 use eyeline_proto::media::reel::{Decoded, Ready, Reel, Turn};
-use eyeline_proto::session::TrackId;
-use eyeline_proto::session::receiver::Command;
+use eyeline_proto::session::endpoint::Counters;
 use eyeline_proto::session::stats::ReceiverStats;
+use eyeline_proto::session::{Command, TrackId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::slice::Head;
 use std::cell::RefCell;
@@ -61,6 +61,7 @@ pub struct Watched {
     /// The most bytes of unfinished slices.
     pub assembly_bytes: u64,
     pub stats: ReceiverStats,
+    pub counters: Counters,
     pub log: Vec<(u64, String)>,
     pub finished: Option<u64>,
     /// It says of nothing that it has it: its disk is full.

@@ -27,9 +27,9 @@ use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::playout;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::receiver::{self, Command, Event, Session};
+use eyeline_proto::session::receiver::MOST_SENDERS;
 use eyeline_proto::session::stats::ReceiverStats;
-use eyeline_proto::session::{PeerId, TrackId};
+use eyeline_proto::session::{self, Command, Event, PeerId, Session, TrackId};
 use eyeline_proto::wire::record::{Media, Reason};
 use files::Files;
 use report::Report;
@@ -50,7 +50,7 @@ impl notes::Note for Note {
             Event::Unreachable { fatal: true, .. } => Kind::Kept,
             Event::Stats(_) => Kind::State(0),
             Event::Quiet(peer, _) => Kind::State(2 * peer.0 + 1),
-            Event::Finished(track) => Kind::State(2 * track.peer.0 + 2),
+            Event::Ended(track) => Kind::State(2 * track.peer.0 + 2),
             _ => Kind::Said,
         }
     }
@@ -85,13 +85,15 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let me = Identity {
         offers: Media::NONE,
         wants: Media { pictures: true, sound: speaker.is_some() || config.audio_output.is_some(), lossless: files.is_some() },
+        forwards: false,
         psk: meet::psk(&config.common)?,
         id: eyeline_proto::crypto::random(),
         name: meet::machine_name(),
     };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
-    let senders = if config.takes_one() { 1 } else { receiver::MOST_SENDERS };
-    let core = receiver::Config { me, hosts, senders, reconnect: config.common.reconnect, epoch: Epoch::new(now) };
+    let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
+    let reconnect = config.common.reconnect;
+    let core = session::Config { hosts, senders, reconnect, ..session::Config::new(me, Epoch::new(now)) };
     let hold = Hold::new(config.latency);
     // Pictures are decoded for a window, or, where there is neither window nor file, to be measured.
     let decodes = config.window || files.is_none();
@@ -130,6 +132,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         lost: BTreeMap::new(),
         hosts: meet::Hosts::new(&config.common),
         awaited,
+        names: BTreeMap::new(),
         senders: Senders::new(),
         doorman: Doorman::default(),
         report: Report::new(config.common.stats_json),
@@ -180,6 +183,8 @@ struct Recv<'a> {
     lost: BTreeMap<TrackId, Instant>,
     hosts: meet::Hosts,
     awaited: Awaited,
+    /// Everybody who is here, by name.
+    names: BTreeMap<PeerId, String>,
     senders: Senders,
     doorman: Doorman,
     report: Report,
@@ -277,37 +282,56 @@ impl Recv<'_> {
 
     fn handle(&mut self, event: Event) -> Result<Option<End>, Failure> {
         match event {
-            Event::SenderUp { peer, name, address, host, again, film, pictures } => {
+            Event::SenderUp { peer, name, address, host, again, pictures, forwards, .. } => {
                 self.hosts.reached(host);
                 self.awaited.reached();
-                let sends = if pictures { "is sending" } else { "is sending sound only" };
-                let said = self.doorman.peer(&format!("{name} ({address}) {}", if again { "is back" } else { sends }));
-                let track = TrackId::only(peer);
-                if let Some(written) = self.files.as_mut().and_then(|files| files.sender_came(track, &name)).filter(|_| said) {
-                    tracing::info!("{written}");
+                let sends = match (again, forwards, pictures) {
+                    (true, ..) => "is back",
+                    (_, true, _) => "is a meeting point",
+                    (_, _, true) => "is sending",
+                    _ => "is sending sound only",
+                };
+                self.doorman.peer(&format!("{name} ({address}) {sends}"));
+                for (track, _) in self.senders.iter().filter(|(track, _)| track.peer == peer) {
+                    self.lost.remove(track);
+                }
+                self.names.insert(peer, name);
+                self.tell_screen();
+            }
+            Event::TrackUp { track, name, film } => {
+                if let Some(written) = self.files.as_mut().and_then(|files| files.sender_came(track, &name)) {
+                    self.doorman.peer(&written);
                 }
                 self.lost.remove(&track);
                 if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
                     screen.joins(track, name.clone(), shown.canvas().clone());
                 }
-                self.senders.insert(peer, Sender { name, pictures, film, quiet: false, finished: false });
+                self.senders.insert(track, Sender { name, pictures: true, film, quiet: false, finished: false });
                 self.tell_screen();
             }
+            Event::Track(track, told) => {
+                if let Some(sender) = self.senders.get_mut(&track) {
+                    sender.pictures = told.media.pictures;
+                    self.tell_screen();
+                }
+            }
+            Event::TrackDown(track) => self.track_down(track),
             Event::SenderDown { peer, reason, sentence } => return self.sender_down(peer, &sentence, reason),
             Event::Quiet(peer, quiet) => {
-                let Some(sender) = self.senders.get_mut(&peer) else { return Ok(None) };
-                sender.quiet = quiet;
-                if quiet {
-                    tracing::warn!("no signal from {} for 3 s: waiting for it to come back", sender.name);
+                if let Some(name) = self.names.get(&peer).filter(|_| quiet) {
+                    tracing::warn!("no signal from {name} for 3 s: waiting for it to come back");
                 }
-                if let Some(screen) = &mut self.screen {
-                    let since = quiet.then(|| Instant::now() - eyeline_proto::session::path::QUIET);
-                    screen.quiet(TrackId::only(peer), since);
+                let since = quiet.then(|| Instant::now() - eyeline_proto::session::path::QUIET);
+                for (track, sender) in self.senders.iter_mut().filter(|(track, _)| track.peer == peer) {
+                    sender.quiet = quiet;
+                    if let Some(screen) = &mut self.screen {
+                        screen.quiet(*track, since);
+                    }
                 }
                 self.tell_screen();
             }
-            Event::Finished(track) => {
-                let Some(sender) = self.senders.get_mut(&track.peer) else { return Ok(None) };
+            Event::Ended(track) => {
+                let Some(sender) = self.senders.get_mut(&track) else { return Ok(None) };
                 // A live sender is over, and the next one may come; but where there is one file for it, that is what was wanted.
                 if !sender.film && !self.config.takes_one() && self.config.common.reconnect {
                     return Ok(None);
@@ -315,14 +339,11 @@ impl Recv<'_> {
                 sender.finished = true;
                 return Ok(self.all_is_here());
             }
-            Event::NoUdp(_, address) => self.doorman.no_udp(address, &self.config.common.meet),
-            Event::Narrow { peer, address, narrow } => {
-                let name = self.senders.get(&peer).map_or("the sender", |sender| &sender.name);
-                self.doorman.narrow(name, address, narrow);
-            }
+            Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
+            Event::Narrow { name, address, narrow } => self.doorman.narrow(&name, address, narrow),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
             Event::Unreachable { host, error, fatal } => {
-                if self.senders.is_empty() {
+                if self.names.is_empty() {
                     self.awaited.unanswered();
                     self.tell_screen();
                 }
@@ -330,7 +351,7 @@ impl Recv<'_> {
             }
             Event::Stats(stats) => {
                 self.doorman.second(self.notes.take_untold());
-                self.anything |= brought_anything(&stats);
+                self.anything |= brought_anything(&stats.receiving);
                 let sound = heard(self.speaker.as_ref(), &self.tracks);
                 let outside = outside(self.net.counters(), self.shown, sound, self.screening.as_deref(), &self.senders);
                 let lines = self.report.second(&stats, &outside)?;
@@ -340,7 +361,8 @@ impl Recv<'_> {
             }
             // The fanout keeps these to itself.
             Event::Slice(..) | Event::Part(..) | Event::Settled(..) | Event::Sound { .. } | Event::Clock(..) => {}
-            Event::Track(..) => {}
+            // Of what is sent, and nothing is.
+            _ => {}
         }
         Ok(None)
     }
@@ -356,21 +378,32 @@ impl Recv<'_> {
         Some(End::Over)
     }
 
-    fn sender_down(&mut self, peer: PeerId, sentence: &str, reason: Option<Reason>) -> Result<Option<End>, Failure> {
-        let name = self.senders.remove(&peer).map_or_else(|| "the sender".to_string(), |sender| sender.name);
-        let track = TrackId::only(peer);
-        // One that is lost beside others keeps its place for a while: it may be back in a moment.
-        let lost = reason.is_none() && !self.senders.is_empty();
+    /// One that is lost beside others keeps its place for a while: it may be back in a moment.
+    fn track_down(&mut self, track: TrackId) {
+        self.senders.remove(&track);
         if let Some(screen) = &mut self.screen {
-            if lost {
+            if self.senders.is_empty() {
+                screen.leaves(track);
+            } else {
                 screen.quiet(track, Some(Instant::now()));
                 self.lost.insert(track, Instant::now() + KEPT);
-            } else {
+            }
+        }
+        self.tell_screen();
+    }
+
+    fn sender_down(&mut self, peer: PeerId, sentence: &str, reason: Option<Reason>) -> Result<Option<End>, Failure> {
+        let name = self.names.remove(&peer).unwrap_or_else(|| "the sender".to_string());
+        // One that said goodbye leaves no tile behind.
+        if reason.is_some()
+            && let Some(screen) = &mut self.screen
+        {
+            for (track, _) in self.lost.extract_if(.., |track, _| track.peer == peer) {
                 screen.leaves(track);
             }
         }
         let said = self.doorman.peer(&awaited::parting(&name, "stopped sending", reason, sentence));
-        if self.senders.is_empty() {
+        if self.names.is_empty() {
             if !self.config.common.reconnect {
                 tracing::error!("the peer is lost and --no-reconnect was given");
                 return Ok(Some(End::Lost));
@@ -386,8 +419,8 @@ impl Recv<'_> {
     /// Says in the window what is waited for, and who shows no picture.
     fn tell_screen(&mut self) {
         let Some(screen) = &mut self.screen else { return };
-        for (peer, sender) in &self.senders {
-            screen.says(TrackId::only(*peer), sender.words());
+        for (track, sender) in &self.senders {
+            screen.says(*track, sender.words());
         }
         match senders::title(&self.senders) {
             Some(title) => {
@@ -416,7 +449,7 @@ impl Recv<'_> {
             _ => None,
         });
         if let Some(stats) = last.last() {
-            self.anything |= brought_anything(&stats);
+            self.anything |= brought_anything(&stats.receiving);
             let sound = heard(self.speaker.as_ref(), &self.tracks);
             self.report.total(&stats, &outside(counters, self.shown, sound, self.screening.as_deref(), &self.senders));
         }
@@ -425,7 +458,7 @@ impl Recv<'_> {
         self.screening = None;
         let written = self.files.take().map_or(Ok(true), |files| files.finish(told));
         match (ended?, written?) {
-            (End::Due, _) if !self.anything => Err(nothing_came(&self.senders, &self.awaited)),
+            (End::Due, _) if !self.anything => Err(nothing_came(&self.names, &self.awaited)),
             // Whoever asked for a file and did not end it by hand looks for it next.
             (End::Due | End::Over, false) => Err(Failure::new(ExitCode::Failed, "there was nothing to write")),
             (End::Lost, _) => Ok(ExitCode::PeerLost),
@@ -434,8 +467,8 @@ impl Recv<'_> {
     }
 }
 
-fn nothing_came(senders: &Senders, awaited: &Awaited) -> Failure {
-    let names: Vec<_> = senders.values().map(|sender| sender.name.as_str()).collect();
+fn nothing_came(names: &BTreeMap<PeerId, String>, awaited: &Awaited) -> Failure {
+    let names: Vec<_> = names.values().map(String::as_str).collect();
     let sentence = match names[..] {
         [] => format!("nothing came within --duration ({})", awaited.sentence()),
         _ => format!("nothing came of {} within --duration", names.join(", ")),

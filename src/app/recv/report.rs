@@ -6,8 +6,8 @@ use crate::net;
 use crate::pipeline::decode;
 use eyeline_proto::media::playout;
 use eyeline_proto::picture::Size;
-use eyeline_proto::session::stats::{ReceiverStats, TrackStats};
-use eyeline_proto::session::{PeerId, TrackId};
+use eyeline_proto::session::TrackId;
+use eyeline_proto::session::stats::{Stats, TrackStats};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -107,11 +107,11 @@ impl Report {
     }
 
     /// One second is over: prints it where asked, and gives the overlay's lines.
-    pub fn second(&mut self, stats: &ReceiverStats, outside: &Outside) -> Result<Vec<String>, Failure> {
+    pub fn second(&mut self, stats: &Stats, outside: &Outside) -> Result<Vec<String>, Failure> {
         let (bytes, lost, shown_before) = self.before;
         let fps = outside.shown.saturating_sub(shown_before);
-        let mbit = stats::mbit(stats.total.bytes.saturating_sub(bytes));
-        let lines = self.lines(stats, fps, mbit, stats.total.lost_packets.saturating_sub(lost));
+        let mbit = stats::mbit(stats.receiving.total.bytes.saturating_sub(bytes));
+        let lines = self.lines(stats, fps, mbit, stats.receiving.total.lost_packets.saturating_sub(lost));
         if self.print {
             let mut object = self.object(stats, outside, Span::Second);
             (object["fps"], object["mbit_s"]) = (fps.into(), mbit.into());
@@ -120,19 +120,19 @@ impl Report {
         self.stages.each().into_iter().for_each(|(_, times)| times.next_second());
         self.interval.next_second();
         self.lips.next_second();
-        self.before = (stats.total.bytes, stats.total.lost_packets, outside.shown);
+        self.before = (stats.receiving.total.bytes, stats.receiving.total.lost_packets, outside.shown);
         Ok(lines)
     }
 
     /// It is over: prints what came of all of it, where asked.
-    pub fn total(&mut self, stats: &ReceiverStats, outside: &Outside) {
+    pub fn total(&mut self, stats: &Stats, outside: &Outside) {
         if !self.print {
             return;
         }
         let run = self.started.elapsed();
         let mut object = self.object(stats, outside, Span::Run);
         object["fps"] = stats::a_second(outside.shown.into(), run).into();
-        object["mbit_s"] = stats::a_second(stats.total.bytes as f64 * 8.0 / 1e6, run).into();
+        object["mbit_s"] = stats::a_second(stats.receiving.total.bytes as f64 * 8.0 / 1e6, run).into();
         stats::make_total(&mut object, run, &["rtt_ms", "assembly_bytes", "quiet", "tracks"]);
         if let Some(sound) = object["sound"].as_object_mut() {
             sound.retain(|field, _| !SOUND_NOW.contains(&field.as_str()));
@@ -141,27 +141,27 @@ impl Report {
         let _ = stats::print(&object);
     }
 
-    fn object(&mut self, stats: &ReceiverStats, outside: &Outside, span: Span) -> Value {
+    fn object(&mut self, stats: &Stats, outside: &Outside, span: Span) -> Value {
         let lips = self.lips.percentiles(span);
         let lip = |n: usize| lips.map(|lips| stats::round(lips[n]));
         let latency: serde_json::Map<_, _> =
             self.stages.each().into_iter().map(|(name, times)| (name.to_string(), times.value(span))).collect();
         let mut object = json!({
             "role": "recv",
-            "whole": stats.total.whole, "partial": stats.total.partial, "lost": stats.total.lost,
+            "whole": stats.receiving.total.whole, "partial": stats.receiving.total.partial, "lost": stats.receiving.total.lost,
             "shown": outside.shown, "shown_in_part": self.partial,
-            "slices": stats.total.slices, "slices_dropped": outside.slices_dropped,
-            "late_fragments": stats.total.late, "recovered": stats.total.recovered, "bad_fragments": stats.total.bad,
-            "datagrams": stats.total.datagrams, "bytes": stats.total.bytes,
-            "lost_packets": stats.total.lost_packets, "nacks": stats.total.nacks,
+            "slices": stats.receiving.total.slices, "slices_dropped": outside.slices_dropped,
+            "late_fragments": stats.receiving.total.late, "recovered": stats.receiving.total.recovered, "bad_fragments": stats.receiving.total.bad,
+            "datagrams": stats.receiving.total.datagrams, "bytes": stats.receiving.total.bytes,
+            "lost_packets": stats.receiving.total.lost_packets, "nacks": stats.receiving.total.nacks,
             // Of a peer that is gone it is not known.
             "rtt_ms": here(stats).map(|track| ms(track.rtt)),
             "latency_ms": latency, "interval_ms": self.interval.value(span),
-            "blocks": stats.total.blocks, "copied_blocks": stats.total.copied_blocks, "duplicate_blocks": stats.total.duplicate_blocks,
+            "blocks": stats.receiving.total.blocks, "copied_blocks": stats.receiving.total.copied_blocks, "duplicate_blocks": stats.receiving.total.duplicate_blocks,
             "sound": outside.sound.map(|(sound, dropped)| describe(sound, dropped)),
             "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
-            "assembly_bytes": stats.total.assembly_bytes, "quiet": here(stats).is_none(),
-            "tracks": stats.tracks.iter().map(|track| of_track(track, &outside.names)).collect::<Vec<_>>(),
+            "assembly_bytes": stats.receiving.total.assembly_bytes, "quiet": here(stats).is_none(),
+            "tracks": stats.receiving.tracks.iter().map(|track| of_track(track, &outside.names)).collect::<Vec<_>>(),
             "rejected": stats::rejected(stats.counters, outside.net.turned_away),
         });
         stats::add_errors(&mut object, &outside.net);
@@ -169,12 +169,12 @@ impl Report {
     }
 
     /// What the overlay says. Of a peer that is gone or silent nothing is known now, and nothing is said.
-    fn lines(&mut self, stats: &ReceiverStats, fps: u32, mbit: f64, lost: u64) -> Vec<String> {
+    fn lines(&mut self, stats: &Stats, fps: u32, mbit: f64, lost: u64) -> Vec<String> {
         let Some(here) = here(stats) else { return vec!["no figures: no signal".to_string()] };
         let size = self.picture.map_or_else(|| "no picture".to_string(), |size| size.to_string());
         let mut lines = vec![
             format!("{size}  {fps} pictures/s  {mbit:.1} Mbit/s"),
-            format!("loss {lost} packets/s  {} partial  {} lost", stats.total.partial, stats.total.lost),
+            format!("loss {lost} packets/s  {} partial  {} lost", stats.receiving.total.partial, stats.receiving.total.lost),
         ];
         if let Some([p50, p95, _]) = self.stages.all.percentiles() {
             lines.push(format!("latency  p50 {:.1} ms  p95 {:.1} ms", ms(p50), ms(p95)));
@@ -198,8 +198,8 @@ fn of_track(track: &TrackStats, names: &BTreeMap<PeerId, String>) -> Value {
 }
 
 /// The one that is shown, if something is heard of it.
-fn here(stats: &ReceiverStats) -> Option<&TrackStats> {
-    stats.tracks.iter().find(|track| !track.quiet)
+fn here(stats: &Stats) -> Option<&TrackStats> {
+    stats.receiving.tracks.iter().find(|track| !track.quiet)
 }
 
 /// Fields of `sound` that are about this moment.
@@ -269,6 +269,7 @@ fn describe(sound: playout::Stats, dropped: u64) -> Value {
 mod tests {
     use super::*;
     use eyeline_proto::session::stats::Received;
+    use eyeline_proto::session::stats::ReceiverStats;
 
     fn outside() -> Outside {
         let net = net::Counters { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Counters::default() };
@@ -283,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_refused_and_the_speaker_did_not_take_is_told() {
-        let object = Report::new(true).object(&ReceiverStats::default(), &outside(), Span::Second);
+        let object = Report::new(true).object(&Stats::default(), &outside(), Span::Second);
         let told = ["too_long", "send_errors", "receive_errors"].map(|field| object[field].as_u64());
         assert_eq!((told, object["sound"]["dropped_blocks"].as_u64()), ([Some(3), Some(5), Some(7)], Some(9)));
     }
@@ -293,7 +294,10 @@ mod tests {
         let mut report = Report::new(false);
         let (track, received) = (TrackId::default(), Received::default());
         let shown = |quiet| TrackStats { track, received, rtt: Duration::from_millis(20), quiet };
-        let [here, gone] = [false, true].map(|quiet| ReceiverStats { tracks: vec![shown(quiet)], ..ReceiverStats::default() });
+        let [here, gone] = [false, true].map(|quiet| Stats {
+            receiving: ReceiverStats { tracks: vec![shown(quiet)], ..ReceiverStats::default() },
+            ..Stats::default()
+        });
         let lines = |report: &mut Report, stats| report.second(stats, &outside()).expect("nothing is printed");
         assert!(lines(&mut report, &here).contains(&"round trip 20.0 ms".to_string()));
         assert_eq!(lines(&mut report, &gone), ["no figures: no signal"]);

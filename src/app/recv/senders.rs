@@ -1,9 +1,9 @@
 //! Who is here, and what is said of each where there is no picture.
 
-use eyeline_proto::session::PeerId;
+use eyeline_proto::session::TrackId;
 use std::collections::BTreeMap;
 
-/// One sender.
+/// One whose track is received.
 pub struct Sender {
     /// What it calls itself.
     pub name: String,
@@ -18,7 +18,7 @@ pub struct Sender {
 }
 
 /// See the module text.
-pub type Senders = BTreeMap<PeerId, Sender>;
+pub type Senders = BTreeMap<TrackId, Sender>;
 
 impl Sender {
     /// In its place in the window, while it shows nothing there.
@@ -54,17 +54,18 @@ pub fn title(senders: &Senders) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eyeline_proto::session::PeerId;
 
     #[test]
     fn a_window_is_called_by_the_one_it_shows_or_by_their_number() {
         let sender = |name: &str| Sender { name: name.into(), pictures: true, film: false, quiet: false, finished: false };
         let mut senders = Senders::new();
         assert_eq!(title(&senders), None);
-        senders.insert(PeerId(3), sender("attic"));
+        senders.insert(TrackId::own(PeerId(3)), sender("attic"));
         assert_eq!(title(&senders).as_deref(), Some("attic"));
-        senders.insert(PeerId(4), Sender { quiet: true, ..sender("cellar") });
+        senders.insert(TrackId::own(PeerId(4)), Sender { quiet: true, ..sender("cellar") });
         assert_eq!(title(&senders).as_deref(), Some("2 senders"));
-        senders.remove(&PeerId(3));
+        senders.remove(&TrackId::own(PeerId(3)));
         assert_eq!(title(&senders).as_deref(), Some("cellar, no signal"));
         assert_eq!(Sender { pictures: false, ..sender("attic") }.words(), "sound only\nfrom attic");
     }

@@ -23,7 +23,7 @@ use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::source::{self, Running};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::sender::{self, Command, Event, Session};
+use eyeline_proto::session::{self, Command, Event, Session};
 use eyeline_proto::wire::record::{Media, Reason};
 use plan::Plan;
 use preview::Preview;
@@ -46,7 +46,7 @@ impl notes::Note for Note {
         match self {
             Note::Net(Event::PeerUp { peer, again: false, .. }) => Kind::Came(peer.0),
             Note::Net(Event::PeerDown { peer, .. }) => Kind::Left(peer.0),
-            Note::Net(Event::Unreachable { fatal: true, .. } | Event::Finished) | Note::SourceEnded => Kind::Kept,
+            Note::Net(Event::Unreachable { fatal: true, .. } | Event::Delivered) | Note::SourceEnded => Kind::Kept,
             Note::Net(Event::Watched(_)) => Kind::State(0),
             Note::Net(Event::Pressure(_)) => Kind::State(1),
             Note::Net(Event::Target(_)) => Kind::State(2),
@@ -84,13 +84,15 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let me = Identity {
         offers: Media { pictures: plan.has_pictures(), sound: plan.has_sound(), lossless: plan.is_film() },
         wants: Media::NONE,
+        forwards: false,
         psk: meet::psk(&config.common)?,
         id: eyeline_proto::crypto::random(),
         name: meet::machine_name(),
     };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
     let reconnect = config.common.reconnect;
-    let core = sender::Config { me, hosts, reconnect, epoch, format: plan.format(), cap: config.bitrate };
+    let (format, cap) = (plan.format(), config.bitrate);
+    let core = session::Config { hosts, reconnect, format, cap, ..session::Config::new(me, epoch) };
     let on_event = notes.clone();
     let net =
         net::spawn(Session::new(now, core), where_to, move |event| on_event.tell(Note::Net(event))).code(ExitCode::Failed)?;
@@ -252,7 +254,10 @@ impl Send<'_> {
                 let source = self.counts();
                 self.report.second(&stats, &self.net.counters(), self.encoder.counters(), source)?;
             }
-            Event::Finished => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),
+            Event::Delivered => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),
+            Event::Text { name, line } => tracing::info!("{name}: {line}"),
+            // Of what is received, and nothing is.
+            _ => {}
         }
         Ok(None)
     }

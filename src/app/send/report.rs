@@ -5,7 +5,7 @@ use super::super::stats;
 use crate::net;
 use crate::pipeline::counts::Counts;
 use crate::pipeline::encode::Counters;
-use eyeline_proto::session::stats::SenderStats;
+use eyeline_proto::session::stats::Stats;
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -25,39 +25,33 @@ impl Report {
     }
 
     /// Prints one second.
-    pub fn second(
-        &mut self,
-        stats: &SenderStats,
-        net: &net::Counters,
-        counters: Counters,
-        source: Counts,
-    ) -> Result<(), Failure> {
+    pub fn second(&mut self, stats: &Stats, net: &net::Counters, counters: Counters, source: Counts) -> Result<(), Failure> {
         if !self.on {
             return Ok(());
         }
-        let sent: u64 = stats.peers.iter().map(|peer| peer.bytes).sum();
-        let pictures = stats.pictures - self.pictures;
+        let sent: u64 = stats.sending.peers.iter().map(|peer| peer.bytes).sum();
+        let pictures = stats.sending.pictures - self.pictures;
         let mut object = object(stats, net, counters, source);
         object["fps"] = pictures.into();
         object["bytes"] = sent.into();
         object["mbit_s"] = stats::mbit(sent.saturating_sub(self.bytes)).into();
         object["encode_ms"] = encode_ms(counters.encode_us - self.counters.encode_us, pictures).into();
-        (self.pictures, self.bytes, self.counters) = (stats.pictures, sent, counters);
+        (self.pictures, self.bytes, self.counters) = (stats.sending.pictures, sent, counters);
         stats::print(&object)
     }
 
     /// It is over: prints what came of all of it.
-    pub fn total(&self, stats: &SenderStats, net: &net::Counters, counters: Counters, source: Counts) {
+    pub fn total(&self, stats: &Stats, net: &net::Counters, counters: Counters, source: Counts) {
         if !self.on {
             return;
         }
         let run = self.started.elapsed();
         let mut object = object(stats, net, counters, source);
-        object["fps"] = stats::a_second(stats.pictures as f64, run).into();
+        object["fps"] = stats::a_second(stats.sending.pictures as f64, run).into();
         object["bytes"] = net.bytes_out.into();
         object["mbit_s"] = stats::a_second(net.bytes_out as f64 * 8.0 / 1e6, run).into();
-        object["encode_ms"] = encode_ms(counters.encode_us, stats.pictures).into();
-        object["peers_seen"] = stats.peers_seen.into();
+        object["encode_ms"] = encode_ms(counters.encode_us, stats.sending.pictures).into();
+        object["peers_seen"] = stats.sending.peers_seen.into();
         stats::make_total(&mut object, run, &["log_bytes"]);
         // Whoever read the seconds before may have left.
         let _ = stats::print(&object);
@@ -68,8 +62,9 @@ fn encode_ms(micros: u64, pictures: u64) -> f64 {
     stats::round(micros as f64 / 1000.0 / pictures.max(1) as f64)
 }
 
-fn object(stats: &SenderStats, net: &net::Counters, counters: Counters, source: Counts) -> Value {
+fn object(stats: &Stats, net: &net::Counters, counters: Counters, source: Counts) -> Value {
     let peers: Vec<_> = stats
+        .sending
         .peers
         .iter()
         .map(|peer| {
@@ -87,11 +82,11 @@ fn object(stats: &SenderStats, net: &net::Counters, counters: Counters, source: 
         })
         .collect();
     let mut object = json!({
-        "role": "send", "pictures": stats.pictures, "slices": stats.slices, "encoded_bytes": counters.bytes,
+        "role": "send", "pictures": stats.sending.pictures, "slices": stats.sending.slices, "encoded_bytes": counters.bytes,
         "passed_through": counters.passed_through, "left_out": counters.left_out, "failed": counters.failed,
         "replaced": source.replaced, "damaged": source.damaged, "missed": source.missed,
-        "blocks": stats.blocks, "lost_frames": source.lost_frames, "dropped_blocks": source.dropped_blocks,
-        "log_bytes": stats.log_bytes, "rejected": stats::rejected(stats.counters, net.turned_away), "peers": peers,
+        "blocks": stats.sending.blocks, "lost_frames": source.lost_frames, "dropped_blocks": source.dropped_blocks,
+        "log_bytes": stats.sending.log_bytes, "rejected": stats::rejected(stats.counters, net.turned_away), "peers": peers,
     });
     stats::add_errors(&mut object, net);
     object
@@ -102,9 +97,10 @@ mod tests {
     use super::*;
     use eyeline_proto::media::rate_control::Bitrate;
     use eyeline_proto::session::stats::PeerStats;
+    use eyeline_proto::session::stats::SenderStats;
     use std::time::Duration;
 
-    fn made(stats: &SenderStats) -> Value {
+    fn made(stats: &Stats) -> Value {
         let net = net::Counters { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Counters::default() };
         let source = Counts { missed: Some(2), lost_frames: 480, dropped_blocks: 4, ..Counts::default() };
         object(stats, &net, Counters::default(), source)
@@ -112,7 +108,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_the_camera_and_the_microphone_lost_is_told() {
-        let object = made(&SenderStats::default());
+        let object = made(&Stats::default());
         let told = ["too_long", "send_errors", "receive_errors", "missed", "lost_frames", "dropped_blocks"];
         assert_eq!(told.map(|field| object[field].as_u64()), [3, 5, 7, 2, 480, 4].map(Some));
     }
@@ -122,7 +118,8 @@ mod tests {
         let (rtt, queue, capacity) = (Duration::from_millis(20), Duration::from_millis(4), Some(Bitrate(8_000_000)));
         let here = PeerStats { rtt, queue, capacity, ..PeerStats::default() };
         let silent = PeerStats { quiet: true, ..here.clone() };
-        let object = made(&SenderStats { peers: vec![here, silent], ..SenderStats::default() });
+        let object =
+            made(&Stats { sending: SenderStats { peers: vec![here, silent], ..SenderStats::default() }, ..Stats::default() });
         let now = |peer: usize| ["rtt_ms", "queue_ms", "capacity_mbit_s"].map(|field| object["peers"][peer][field].as_f64());
         assert_eq!((now(0), now(1)), ([Some(20.0), Some(4.0), Some(8.0)], [None; 3]));
     }

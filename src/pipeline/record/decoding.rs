@@ -12,7 +12,7 @@ use crate::present::writers::{self, Moment, Progress, Target, Threaded, Timeline
 use crate::slot::{Closed, Slot};
 use eyeline_proto::media::assemble::AccessUnit;
 use eyeline_proto::picture::{Pool, Sampling, Size};
-use eyeline_proto::session::receiver::Command;
+use eyeline_proto::session::Command;
 use eyeline_proto::wire::slice::Head;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

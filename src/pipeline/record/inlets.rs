@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn each_track_has_its_own_queues_from_its_beginning_and_they_close_with_it() {
         let inlets = Inlets::each(PICTURES_ALONE);
-        let [first, second] = [0, 1].map(|peer| TrackId::only(PeerId(peer)));
+        let [first, second] = [0, 1].map(|peer| TrackId::own(PeerId(peer)));
         let (mut one, mut other) = (inlets.track(first, false), inlets.track(second, false));
         picture(&mut one, 5);
         picture(&mut other, 9);
@@ -272,12 +272,12 @@ mod tests {
     fn of_those_who_come_and_go_while_nobody_makes_their_files_few_are_kept() {
         let inlets = Inlets::each(PICTURES_ALONE);
         for peer in 0..1000 {
-            let mut inlet = inlets.track(TrackId::only(PeerId(peer)), false);
+            let mut inlet = inlets.track(TrackId::own(PeerId(peer)), false);
             if peer % 2 == 0 {
                 picture(&mut inlet, 0);
             }
         }
-        let kept = (0..1000).filter(|&peer| inlets.take(TrackId::only(PeerId(peer))).is_some()).count();
+        let kept = (0..1000).filter(|&peer| inlets.take(TrackId::own(PeerId(peer))).is_some()).count();
         assert_eq!(kept, FORGOTTEN);
     }
 
@@ -285,7 +285,7 @@ mod tests {
     fn tracks_of_one_set_of_files_follow_each_other() {
         let (inlets, queues) = Inlets::one(PICTURES_ALONE);
         for peer in 0..3 {
-            picture(&mut inlets.track(TrackId::only(PeerId(peer)), false), peer);
+            picture(&mut inlets.track(TrackId::own(PeerId(peer)), false), peer);
         }
         assert!(!queues.pictures.as_ref().unwrap().is_closed() && inlets.take(TrackId::default()).is_none());
         assert_eq!(numbers(&queues), [0, 1, 2]);
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_track_that_nobody_writes_loses_its_own_oldest_pictures_and_no_other_ones() {
         let inlets = Inlets::each(PICTURES_ALONE);
-        let [first, second] = [0, 1].map(|peer| TrackId::only(PeerId(peer)));
+        let [first, second] = [0, 1].map(|peer| TrackId::own(PeerId(peer)));
         let (mut heavy, mut light) = (inlets.track(first, false), inlets.track(second, false));
         picture(&mut light, 0);
         let head = body();

@@ -9,48 +9,63 @@ use crate::session::link::Link;
 use crate::session::sound_log::STALE;
 use crate::session::sound_log::SoundLog;
 use crate::time::MediaTime;
-use crate::wire::record::{OWN_TRACK, Record};
+use crate::wire::record::Record;
 use crate::wire::sound::Sound;
+use std::time::Instant;
 
 /// Bytes of records handed to TCP at once: as much as TCP_NOTSENT_LOWAT lets it hold.
 const STREAM_CHUNK: usize = 16 << 10;
 
 impl Peer {
-    /// Moves the cursor over what it cannot or does not want to be sent, or has; whether anything is left.
-    pub fn skip_gone_sound(&mut self, log: &SoundLog) -> bool {
-        while self.copies.has(self.sound) && self.sound < log.end() {
-            self.sound += 1;
+    /// Moves a subscription's cursor over what the peer cannot or does not want to be sent, or has; whether anything is left.
+    pub fn skip_gone_sound(&mut self, place: usize, log: &SoundLog) -> bool {
+        let subscription = &mut self.subscriptions[place];
+        while subscription.copies.has(subscription.sound) && subscription.sound < log.end() {
+            subscription.sound += 1;
         }
-        let first = self.sound.max(log.first());
-        self.stats.stale_blocks += first - self.sound;
-        self.sound = if self.wants_sound { first } else { log.end() };
-        self.sound < log.end()
+        let first = subscription.sound.max(log.first());
+        self.stats.stale_blocks += first - subscription.sound;
+        let hears = self.wants.sound && subscription.want.is_none_or(|want| want.sound);
+        subscription.sound = if hears { log.held_from(first) } else { log.end() };
+        subscription.sound < log.end()
     }
 
     /// Appends records from the cursor on; live, what was caught before `times.0` is dropped, and what was caught after `times.1`
     /// waits, for a copy may bring it.
     pub fn fill_stream(
         &mut self,
+        place: usize,
         times: (MediaTime, MediaTime),
         log: &SoundLog,
         link: &mut Link,
         scratch: &mut Vec<u8>,
         buffer: &mut Vec<u8>,
     ) {
-        let (stale, held) = times;
-        while let Some(block) = log.block(self.sound) {
+        let ((stale, held), subscription) = (times, &mut self.subscriptions[place]);
+        while let Some(block) = log.block(subscription.sound) {
             if buffer.len() >= STREAM_CHUNK || block.capture > held {
                 break;
             }
             if log.patient || block.capture >= stale {
-                let (number, channels) = (self.sound, block.channels);
+                let (number, channels) = (subscription.sound, block.channels);
                 let sound = Sound { number, capture: block.capture, channels, samples: &block.samples };
-                link.seal_record(&Record::Sound(OWN_TRACK, sound), scratch, buffer);
+                link.seal_record(&Record::Sound(log.track, sound), scratch, buffer);
                 self.stats.blocks += 1;
             } else {
                 self.stats.stale_blocks += 1;
             }
-            self.sound += 1;
+            subscription.sound = log.held_from(subscription.sound + 1);
         }
+    }
+
+    /// Pieces of sound left as datagrams, so many and of so many bytes, of which `fresh` are blocks themselves; `rate` is what they
+    /// are in a second.
+    pub fn copied(&mut self, now: Instant, (pieces, bytes): (usize, usize), fresh: usize, rate: f64) {
+        self.stats.copies += pieces as u64;
+        self.stats.datagrams += pieces as u64;
+        self.stats.bytes += bytes as u64;
+        self.flow.sent_sound(now, pieces, bytes, rate);
+        self.repairs.sent(now, fresh);
+        self.repairs.took(now, bytes - fresh);
     }
 }

@@ -13,15 +13,17 @@
 //!
 //! Capacity: the peers there may be (`admission`); of one that waits only packet numbers and its format are kept.
 
-use super::inbound::Feedback;
+use super::inbound::{Described, Feedback};
+use crate::session::PeerId;
 use crate::session::link::LinkId;
-use crate::wire::record::{Reason, Track};
+use crate::wire::record::Reason;
 use std::collections::BTreeMap;
 
 /// A sender that waits for its place.
 pub(super) struct Waiter {
+    pub peer: PeerId,
     pub feedback: Feedback,
-    pub described: Option<Track>,
+    pub described: Described,
 }
 
 /// What one is told, after the receiver's name, where so many senders have all places there are, and whether that passes.

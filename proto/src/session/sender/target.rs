@@ -1,47 +1,93 @@
-//! What the encoder is told to aim at: the best receiver's share, or the user's cap.
+//! What the encoder is told to aim at: the best receiver's share, or the user's cap, and the most that any receiver has use for.
 
-use super::{Event, Session};
+use super::{ALL, Event, Sender, Shared};
 use crate::media::rate_control::Bitrate;
+use crate::session::outbound::Outbound;
 use crate::session::peer::Peer;
-use std::time::{Duration, Instant};
-
-/// Nothing older than this is of use to a live receiver.
-pub(super) const LIVE_AGE: Duration = Duration::from_millis(300);
-
-/// But to one on a slow path, which takes so long to be sent a picture made for better ones.
-const SLOW_AGE: Duration = Duration::from_secs(2);
-
-/// Bytes a second of a channel of sound, with what records, segments and headers add to it.
-const SOUND_RATE: f64 = 96_000.0 * 1.06;
+use crate::wire::record::{OWN_TRACK, Want};
+use std::time::Instant;
 
 /// More than any path.
 const UNLIMITED: Bitrate = Bitrate(u64::MAX);
 
-impl Session {
-    /// Bytes a second of all channels.
-    pub(super) fn sound_rate(&self) -> f64 {
-        f64::from(self.format.channels) * SOUND_RATE
-    }
+/// All that one of two has use for. Who has none for pictures limits none.
+pub fn most(one: Want, other: Want) -> Want {
+    // 0 is no limit.
+    let larger = |a: u64, b: u64| if a == 0 || b == 0 { 0 } else { a.max(b) };
+    let (pixels, rate) = match (one.pictures, other.pictures) {
+        (true, false) => (one.pixels, one.rate),
+        (false, true) => (other.pixels, other.rate),
+        _ => (larger(one.pixels.into(), other.pixels.into()) as u32, larger(one.rate, other.rate)),
+    };
+    Want { pictures: one.pictures || other.pictures, sound: one.sound || other.sound, pixels, rate }
+}
 
+impl Sender {
     /// The encoder follows the best receiver. What nothing may be left out of, a film, follows the user's cap alone.
-    pub(super) fn update_target(&mut self, now: Instant) {
-        let sound = self.sound_rate();
-        let target = if self.patient {
+    pub fn update_target(&mut self, now: Instant, shared: &mut Shared<'_>) {
+        let Some(own) = self.tracks.first().filter(|own| own.number() == OWN_TRACK) else { return };
+        let target = if own.patient {
+            let sound = own.sound_rate();
             self.cap.map(|cap| Bitrate::from_bytes((cap.bytes() - sound).max(cap.bytes() / 4.0)))
         } else {
-            let slow = self.peers.values().any(Peer::is_slow);
-            self.log.set_age(if slow { SLOW_AGE } else { LIVE_AGE });
-            let endpoint = &mut self.endpoint;
-            let watching = self.peers.iter().filter(|(id, peer)| {
-                peer.validated && peer.pictures && endpoint.path(**id).is_some_and(|path| !path.is_quiet(now))
-            });
-            let targets = watching.map(|(_, peer)| peer.flow.for_pictures(peer.over_tcp(now, sound)).unwrap_or(UNLIMITED));
-            targets.max().or(self.target).filter(|target| *target < UNLIMITED)
+            self.share(now, OWN_TRACK, shared).or(self.target).filter(|target| *target < UNLIMITED)
         };
+        let slow = self.peers.values().any(Peer::is_slow);
+        self.tracks.iter_mut().for_each(|track| track.keep_longer(slow));
         let near = |a: Bitrate, b: Bitrate| a.0.abs_diff(b.0) * 50 < a.0;
         if !matches!((target, self.target), (Some(new), Some(old)) if near(new, old)) && target != self.target {
             self.target = target;
-            self.events.push_back(Event::Target(target));
+            shared.events.push_back(Event::Target(target));
+        }
+    }
+
+    /// What the best receiver's path takes for the pictures of a track, [`UNLIMITED`] where that is not known to matter; `None` where
+    /// nobody sees them. A path is shared by the tracks that are sent on it.
+    fn share(&self, now: Instant, number: u8, shared: &mut Shared<'_>) -> Option<Bitrate> {
+        let endpoint = &mut *shared.endpoint;
+        let watching = self.peers.iter().filter(|(id, peer)| {
+            peer.validated
+                && peer.wants.pictures
+                && peer.subscriptions.iter().any(|known| known.track() == number && known.sees())
+                && endpoint.path(**id).is_some_and(|path| !path.is_quiet(now))
+        });
+        let shares = watching.map(|(_, peer)| {
+            let among = peer.subscriptions.iter().filter(|known| known.sees()).count().max(1) as u64;
+            let whole = peer.flow.for_pictures(peer.over_tcp(now, &self.tracks));
+            whole.map_or(UNLIMITED, |whole| Bitrate(whole.0 / among))
+        });
+        shares.max()
+    }
+
+    /// The most that any receiver has use for of a track, and its path takes.
+    pub fn wanted_of(&self, now: Instant, number: u8, shared: &mut Shared<'_>) -> Want {
+        let want = self.wish(number);
+        match self.share(now, number, shared) {
+            Some(share) if share < UNLIMITED && (want.rate == 0 || share.0 < want.rate) => Want { rate: share.0, ..want },
+            _ => want,
+        }
+    }
+
+    /// The most that any receiver has use for of a track.
+    fn wish(&self, number: u8) -> Want {
+        let none = Want { pictures: false, sound: false, pixels: 1, rate: 1 };
+        self.peers.values().fold(none, |all, peer| {
+            let Some(subscription) = peer.subscriptions.iter().find(|known| known.track() == number) else { return all };
+            let want = subscription.want.unwrap_or(ALL);
+            let (pictures, sound) = (want.pictures && peer.wants.pictures, want.sound && peer.wants.sound);
+            most(all, Want { pictures, sound, ..want })
+        })
+    }
+
+    /// The encoder is told of what has changed; nothing while nobody is there.
+    pub fn update_wanted(&mut self, shared: &mut Shared<'_>) {
+        if self.peers.is_empty() || self.tracks.first().is_none_or(|own: &Outbound| own.number() != OWN_TRACK) {
+            return;
+        }
+        let wanted = self.wish(OWN_TRACK);
+        if wanted != self.wanted {
+            self.wanted = wanted;
+            shared.events.push_back(Event::Wanted(wanted));
         }
     }
 }

@@ -2,14 +2,12 @@
 //! is made anew when it comes back over another.
 
 use super::narrow::Narrow;
-use crate::media::depacketizer::Depacketizer;
 use crate::media::nack::Tracker;
 use crate::media::train::Collector;
 use crate::session::link::LinkId;
 use crate::session::path::Rtt;
 use crate::wire::datagram::{FragmentHead, Nack};
-use crate::wire::record::OWN_TRACK;
-use crate::wire::report::{Report, TrackReport};
+use crate::wire::report::{Report, TrackReport, TrackReports};
 use std::time::{Duration, Instant};
 
 /// A picture of which nothing came for so long has passed, or lost its end.
@@ -22,8 +20,6 @@ pub(in crate::session::receiver) struct Feedback {
     tracker: Tracker,
     trains: Collector,
     report: Report,
-    /// Pictures shown or written.
-    shown: u32,
     narrow: Narrow,
 }
 
@@ -31,7 +27,7 @@ impl Feedback {
     /// Nothing has come over this connection. `patient`: whatever is missing is asked for.
     pub fn new(link: LinkId, patient: bool) -> Self {
         let (trains, report, narrow) = (Collector::default(), Report::default(), Narrow::default());
-        Feedback { link, tracker: Tracker::new(patient), trains, report, shown: 0, narrow }
+        Feedback { link, tracker: Tracker::new(patient), trains, report, narrow }
     }
 
     /// A datagram of so many bytes opened, `data` if it carried a piece of a picture.
@@ -46,18 +42,13 @@ impl Feedback {
         self.tracker.received(now, number, false);
     }
 
-    /// It was this piece, in packet `number` of so many bytes; at `at_us` on our media clock.
-    pub fn piece_came(&mut self, now: Instant, head: &FragmentHead, (number, bytes): (u64, usize), at_us: u64) {
+    /// It was this piece of a track, in packet `number` of so many bytes; at `at_us` on our media clock.
+    pub fn piece_came(&mut self, now: Instant, (track, head): (u8, &FragmentHead), (number, bytes): (u64, usize), at_us: u64) {
         // The last ones of slices are short, and pass where no others do.
         if head.index < head.last_index || head.last_index == 0 {
             self.narrow.piece_came(now, self.report.received, self.missing());
         }
-        self.trains.push(head, number, bytes, at_us);
-    }
-
-    /// So many more pictures were shown.
-    pub fn shown(&mut self, more: u32) {
-        self.shown = self.shown.saturating_add(more);
+        self.trains.push(track, head, number, bytes, at_us);
     }
 
     /// Packets that did not come, of those whose numbers are known.
@@ -85,29 +76,23 @@ impl Feedback {
         self.tracker.settle(now);
     }
 
-    /// What to ask for again, where these pictures want it.
-    pub fn nack(&mut self, now: Instant, rtt: Rtt, pictures: &Depacketizer) -> Option<Nack> {
-        if !asks(now, rtt, pictures) {
-            return None;
-        }
-        let patience = (pictures.wait() + self.tracker.window(now)).as_millis() as u16;
-        // A film's sender keeps what is not settled, however old; live, a late answer is of no use.
-        let patience = if pictures.is_patient() { u16::MAX } else { patience.saturating_mul(2) };
-        self.tracker.poll(now, rtt.smoothed + rtt.deviation, patience)
+    /// What to ask for again, for pictures that are of use for so long after their capture, in ms.
+    pub fn nack(&mut self, now: Instant, rtt: Rtt, patience_ms: u16) -> Option<Nack> {
+        self.tracker.poll(now, rtt.smoothed + rtt.deviation, patience_ms)
     }
 
     /// When [`Feedback::nack`] has something to ask for.
-    pub fn nack_deadline(&self, now: Instant, rtt: Rtt, pictures: &Depacketizer) -> Option<Instant> {
-        asks(now, rtt, pictures).then(|| self.tracker.deadline(now, rtt.smoothed + rtt.deviation))?
+    pub fn nack_deadline(&self, now: Instant, rtt: Rtt) -> Option<Instant> {
+        self.tracker.deadline(now, rtt.smoothed + rtt.deviation)
     }
 
-    /// How it went so far; `settled`: every picture below is settled, and written where it is to be.
-    pub fn report(&mut self, at_us: u64, settled: u64, pictures: &Depacketizer) -> Report {
+    /// How it went so far, and how far its tracks are.
+    pub fn report(&mut self, at_us: u64, tracks: impl Iterator<Item = TrackReport>) -> Report {
         let report = &mut self.report;
         report.highest = self.tracker.next_expected().saturating_sub(1);
         report.lost = self.tracker.lost();
-        let wait_ms = if pictures.is_patient() { u16::MAX } else { pictures.wait().as_millis() as u16 };
-        report.tracks.put(TrackReport { track: OWN_TRACK, settled, shown: self.shown, wait_ms });
+        report.tracks = TrackReports::default();
+        tracks.for_each(|track| report.tracks.put(track));
         report.trains = self.trains.take(at_us, TRAIN_OVER.as_micros() as u64);
         *report
     }
@@ -116,10 +101,4 @@ impl Feedback {
     pub fn watch_narrow(&mut self, now: Instant) -> Option<bool> {
         self.narrow.poll(now, self.report.received, self.missing())
     }
-}
-
-/// Whether anything that is missing is wanted: of a picture that began and whose deadline an answer meets, or, patient, of any.
-fn asks(now: Instant, rtt: Rtt, pictures: &Depacketizer) -> bool {
-    let in_time = || pictures.last_deadline().is_some_and(|deadline| now + rtt.smoothed <= deadline);
-    pictures.is_patient() || (pictures.is_waiting() && in_time())
 }

@@ -1,0 +1,211 @@
+//! What a session is made with, what the application says to it, and what it is told.
+
+use super::link::Identity;
+use super::sound_log::SoundBlock;
+use super::stats::Stats;
+use super::unreachable::Unreachable;
+use super::{HostId, PeerId, TrackId};
+use crate::media::clock::{Epoch, Mapping};
+use crate::media::depacketizer::{self, Part, Settled};
+use crate::media::packetizer;
+use crate::media::rate_control::Bitrate;
+use crate::time::MediaTime;
+use crate::wire::record::{Format, Reason, Track, Want};
+use std::net::SocketAddr;
+
+/// How a session is set up.
+pub struct Config {
+    /// Who we are, what we offer (`lossless`: a film) and want (`lossless`: a file is written), whether we forward.
+    pub me: Identity,
+    /// How many hosts to dial.
+    pub hosts: usize,
+    /// Dial or wait again when a link is lost.
+    pub reconnect: bool,
+    /// This process's media clock.
+    pub epoch: Epoch,
+    /// What our own track is, where we offer one.
+    pub format: Format,
+    /// No receiver is sent more, by the user's wish.
+    pub cap: Option<Bitrate>,
+    /// How many senders to receive from at once, at most [`MOST_SENDERS`](super::receiver::MOST_SENDERS).
+    pub senders: usize,
+}
+
+impl Config {
+    /// Of a session that dials nobody, waits again for who is lost, and receives from as many as it may.
+    pub fn new(me: Identity, epoch: Epoch) -> Self {
+        let senders = super::receiver::MOST_SENDERS;
+        Config { me, hosts: 0, reconnect: true, epoch, format: Format::default(), cap: None, senders }
+    }
+}
+
+/// What the application says.
+pub enum Command {
+    /// A slice of our track is encoded. Pictures are numbered from 0 without gaps, in order; slices of a picture come in any order.
+    Slice(packetizer::Slice),
+    /// A block of our track's sound was caught.
+    Sound(SoundBlock),
+    /// Our stream changed.
+    Format(Format),
+    /// Our microphone is muted, our camera closed, or no longer.
+    Silence {
+        /// No sound comes.
+        muted: bool,
+        /// No pictures come.
+        closed: bool,
+    },
+    /// The live source is closed, for nobody watches: whoever comes next begins with its next picture.
+    Closed,
+    /// Our film is over.
+    End,
+    /// So many more pictures of this track were shown.
+    Shown(TrackId, u32),
+    /// Every picture of this track below this number is written: a film's sender may go on.
+    Written(TrackId, u64),
+    /// What we have use for of this track.
+    Want(TrackId, Want),
+    /// Say this to all; cut at [`MAX_TEXT`](crate::wire::record::MAX_TEXT) bytes.
+    Text(String),
+    /// Say goodbye to everybody, with this sentence.
+    Stop(String),
+}
+
+/// What the application is told.
+#[derive(Debug)]
+pub enum Event {
+    /// A peer that wants what we have said hello.
+    PeerUp {
+        /// What it is called from now on.
+        peer: PeerId,
+        /// Its name.
+        name: String,
+        /// Where it is.
+        address: SocketAddr,
+        /// The host that was dialled for it, if we dialled.
+        host: Option<HostId>,
+        /// It was here before.
+        again: bool,
+    },
+    /// A peer that wanted what we have is gone.
+    PeerDown {
+        /// Which.
+        peer: PeerId,
+        /// Its name.
+        name: String,
+        /// What it said, if it said goodbye.
+        reason: Option<Reason>,
+        /// Why.
+        sentence: String,
+        /// It was given all of the film, and its end.
+        complete: bool,
+    },
+    /// Whether anybody watches: the camera may be opened, or closed.
+    Watched(bool),
+    /// Whether a film's reader must wait.
+    Pressure(bool),
+    /// What the best receiver's path takes for our pictures, whenever it is another; `None` for no limit.
+    Target(Option<Bitrate>),
+    /// The most that any receiver has use for of our track, whenever that is something else.
+    Wanted(Want),
+    /// After [`Command::End`]: everybody has everything, or had time enough.
+    Delivered,
+    /// A peer that has something for us is here.
+    SenderUp {
+        /// What it is called from now on.
+        peer: PeerId,
+        /// Its name.
+        name: String,
+        /// Where it is.
+        address: SocketAddr,
+        /// The host that was dialled for it, if we dialled.
+        host: Option<HostId>,
+        /// It was here before and continues.
+        again: bool,
+        /// It skips nothing: it plays a film.
+        film: bool,
+        /// It sends pictures of its own; else sound alone, or nothing.
+        pictures: bool,
+        /// It forwards what others send to it.
+        forwards: bool,
+    },
+    /// A peer that had something for us is gone, or lost its place; all its tracks are.
+    SenderDown {
+        /// Which.
+        peer: PeerId,
+        /// What it said, if it said goodbye.
+        reason: Option<Reason>,
+        /// Why.
+        sentence: String,
+    },
+    /// Pictures and sound of a track are received from now on, under this name. What one sends itself is told of right after its
+    /// [`Event::SenderUp`].
+    TrackUp {
+        /// What it is called from now on.
+        track: TrackId,
+        /// Whose it is.
+        name: String,
+        /// Nothing is skipped: its sender plays a film.
+        film: bool,
+    },
+    /// A track is over.
+    TrackDown(TrackId),
+    /// What a track is: what it has, its name, whose it is. Before anything else of it, mostly, and whenever that changes.
+    Track(TrackId, Track),
+    /// A slice is whole.
+    Slice(TrackId, depacketizer::Slice),
+    /// What came of a slice whose picture will not become whole; before that picture's [`Event::Settled`].
+    Part(TrackId, Part),
+    /// A picture is whole, or will not become so. In order, each number once.
+    Settled(TrackId, Settled),
+    /// A block of sound.
+    Sound {
+        /// Whose.
+        track: TrackId,
+        /// Its number.
+        number: u64,
+        /// When its first sample was caught.
+        capture: MediaTime,
+        /// 1 or 2.
+        channels: u8,
+        /// Interleaved s16, little endian.
+        samples: Vec<u8>,
+    },
+    /// How a sender's clock maps to ours, whenever it is known better. All its tracks are by it.
+    Clock(PeerId, Mapping),
+    /// The track has ended: everything is here, or was waited for. A live sender that is only watched (no file is written) is then
+    /// left.
+    Ended(TrackId),
+    /// Nothing was heard from a sender for so long that it counts as lost (only shown), or it is back.
+    Quiet(PeerId, bool),
+    /// Somebody says something.
+    Text {
+        /// Who.
+        name: String,
+        /// What: one line, made printable.
+        line: String,
+    },
+    /// Whether small datagrams pass and those of pictures do not: the path takes none so long.
+    Narrow {
+        /// The peer's name.
+        name: String,
+        /// Where it is.
+        address: SocketAddr,
+        /// They do not; or they do again.
+        narrow: bool,
+    },
+    /// UDP does not pass between us and the peer there.
+    NoUdp(SocketAddr),
+    /// Somebody was turned away.
+    TurnedAway(SocketAddr, String),
+    /// A host cannot be reached.
+    Unreachable {
+        /// Which.
+        host: HostId,
+        /// What happened.
+        error: Unreachable,
+        /// It is not dialled again.
+        fatal: bool,
+    },
+    /// Once a second.
+    Stats(Box<Stats>),
+}

@@ -1,0 +1,167 @@
+//! What a meeting point does: every track that a peer sends of its own goes to all others, slices and blocks as they came, never decoded.
+//!
+//! A forwarded track has a number of ours ([`Numbers`]) and keeps its origin, its name, its pictures' and its blocks' numbers. Its times are
+//! by our clock, for ours is the only one that its receivers ask: the time in each slice's head is written anew. Until we know its
+//! sender's clock nothing of it is forwarded; that is a round trip. What is lost on the way here is mended here, and what is
+//! lost behind us there; what does not become whole in time is not forwarded at all.
+//!
+//! Only what comes from its origin itself is forwarded. So nothing goes round in circles, and two meeting points that dial each other are
+//! two meetings, in each of which the other is one camera.
+
+use super::events::Event;
+use super::sender::Sender;
+use super::shared::Shared;
+use super::sound_log::SoundBlock;
+use super::{PeerId, TrackId};
+use crate::media::clock::{Epoch, Mapping};
+use crate::media::packetizer;
+use crate::time::MediaTime;
+use crate::wire::record::{OWN_TRACK, Track, Want};
+use crate::wire::slice;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Bytes of the length in front of a slice.
+const LENGTH: usize = 4;
+
+/// Between two looks at what receivers want of what is forwarded.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// See the module text.
+#[derive(Default)]
+pub(super) struct Forward {
+    tracks: BTreeMap<PeerId, Forwarded>,
+    numbers: Numbers,
+    next_look: Option<Instant>,
+}
+
+struct Forwarded {
+    /// What our receivers call it, once we know what it is.
+    number: Option<u8>,
+    clock: Option<Mapping>,
+    /// What its sender was told that is wanted of it.
+    want: Option<Want>,
+}
+
+/// Numbers of tracks, each used again as late as can be.
+#[derive(Default)]
+struct Numbers {
+    last: u8,
+}
+
+impl Numbers {
+    fn next(&mut self, mut taken: impl FnMut(u8) -> bool) -> Option<u8> {
+        let after = |number: u8| if number == u8::MAX { OWN_TRACK + 1 } else { number + 1 };
+        let mut number = after(self.last);
+        while taken(number) {
+            if number == self.last {
+                return None;
+            }
+            number = after(number);
+        }
+        self.last = number;
+        Some(number)
+    }
+}
+
+impl Forward {
+    /// Looks at what the application is told, and passes on what others are to have.
+    pub fn pass(&mut self, now: Instant, event: &Event, sender: &mut Sender, shared: &mut Shared<'_>) {
+        match event {
+            Event::TrackUp { track, .. } if track.is_own() => {
+                let clock = self.tracks.remove(&track.peer).and_then(|known| known.clock);
+                self.tracks.insert(track.peer, Forwarded { number: None, clock, want: None });
+            }
+            Event::Track(track, told) if track.is_own() => self.described(now, *track, told, sender, shared),
+            Event::TrackDown(track) if track.is_own() => {
+                if let Some(number) = self.tracks.remove(&track.peer).and_then(|known| known.number) {
+                    sender.remove(number, shared);
+                }
+            }
+            Event::Clock(peer, mapping) => {
+                if let Some(known) = self.tracks.get_mut(peer) {
+                    known.clock = Some(*mapping);
+                }
+            }
+            Event::Slice(track, slice) => {
+                let Some((number, clock)) = self.known(*track) else { return };
+                let Some((body, capture)) = rebased(&slice.body, now, &clock, &shared.endpoint.epoch()) else { return };
+                let (picture, index, count) = (slice.picture, slice.index, slice.count);
+                if let Some(outbound) = sender.track(number) {
+                    outbound.push_slice(packetizer::Slice { picture, index, count, capture, body });
+                }
+            }
+            Event::Sound { track, number: block, capture, channels, samples } => {
+                let Some((number, clock)) = self.known(*track) else { return };
+                let Some(capture) = to_ours(*capture, now, &clock, &shared.endpoint.epoch()) else { return };
+                if let Some(outbound) = sender.track(number) {
+                    outbound.put_sound(*block, SoundBlock { capture, channels: *channels, samples: samples.clone() });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn known(&self, track: TrackId) -> Option<(u8, Mapping)> {
+        let known = self.tracks.get(&track.peer).filter(|_| track.is_own())?;
+        Some((known.number?, known.clock?))
+    }
+
+    fn described(&mut self, now: Instant, track: TrackId, told: &Track, sender: &mut Sender, shared: &mut Shared<'_>) {
+        let Some(known) = self.tracks.get_mut(&track.peer) else { return };
+        let number = known.number.or_else(|| self.numbers.next(|number| sender.track(number).is_some()));
+        let Some(number) = number else { return };
+        known.number = Some(number);
+        sender.add(now, Track { number, ..told.clone() }, shared);
+    }
+
+    /// What is to be said to senders of what others want of them, now and then.
+    pub fn wants(&mut self, now: Instant, sender: &Sender, shared: &mut Shared<'_>) -> Vec<(TrackId, Want)> {
+        if self.next_look.is_some_and(|next| now < next) {
+            return Vec::new();
+        }
+        self.next_look = (!self.tracks.is_empty()).then_some(now + LOOK);
+        let mut said = Vec::new();
+        for (peer, known) in &mut self.tracks {
+            let Some(number) = known.number else { continue };
+            let want = sender.wanted_of(now, number, shared);
+            if known.want.is_none_or(|known| is_news(&known, &want)) {
+                known.want = Some(want);
+                said.push((TrackId::own(*peer), want));
+            }
+        }
+        said
+    }
+
+    /// When [`Forward::wants`] has to be asked again.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.next_look
+    }
+
+    /// What others want of a peer's track, beside what we do.
+    pub fn want_of(&self, peer: PeerId) -> Option<Want> {
+        self.tracks.get(&peer)?.want
+    }
+}
+
+/// A rate that is told anew with every report would be a record each time: a fifth is.
+fn is_news(known: &Want, want: &Want) -> bool {
+    let near = known.rate.abs_diff(want.rate) * 5 < known.rate.max(want.rate);
+    let rate = if (known.rate == 0) != (want.rate == 0) { false } else { known.rate == want.rate || near };
+    !(rate && Want { rate: 0, ..*known } == Want { rate: 0, ..*want })
+}
+
+/// A time of a sender's clock, by ours.
+fn to_ours(capture: MediaTime, now: Instant, clock: &Mapping, epoch: &Epoch) -> Option<MediaTime> {
+    clock.captured(capture, now).map(|captured| epoch.media_time(captured))
+}
+
+/// A slice as our log has them, with its time by our clock; and that time.
+fn rebased(slice: &[u8], now: Instant, clock: &Mapping, epoch: &Epoch) -> Option<(Vec<u8>, MediaTime)> {
+    let capture = to_ours(slice::capture(slice)?, now, clock, epoch)?;
+    let mut body = Vec::with_capacity(LENGTH + slice.len());
+    body.extend_from_slice(&u32::try_from(slice.len()).ok()?.to_be_bytes());
+    body.extend_from_slice(slice);
+    slice::stamp_capture(&mut body[LENGTH..], capture);
+    Some((body, capture))
+}

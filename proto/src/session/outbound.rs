@@ -1,0 +1,81 @@
+//! One track that is sent: our own camera and microphone, or somebody else's that we forward. One log of slices and one of sound for all
+//! who are subscribed to it.
+
+use super::parity::Parity;
+use super::sound_log::{SoundBlock, SoundLog};
+use crate::media::packetizer::{Cursor, Limits, Log, Slice};
+use crate::wire::record::Track;
+use std::time::Duration;
+
+/// Nothing older than this is of use to a live receiver.
+const LIVE_AGE: Duration = Duration::from_millis(300);
+
+/// But to one on a slow path, which takes so long to be sent a picture made for better ones.
+const SLOW_AGE: Duration = Duration::from_secs(2);
+
+/// Bytes of a live track's slices.
+const LIVE_BYTES: usize = 16 << 20;
+
+/// Bytes of slices a film may have under way.
+pub(super) const FILM_BYTES: usize = 24 << 20;
+
+/// What is over in a film's log is cut by what is settled; this only bounds what a vanished peer leaves behind.
+const FILM: Limits = Limits { age: Duration::from_secs(6), bytes: 2 * FILM_BYTES };
+
+/// Bytes a second of a channel of sound, with what records, segments and headers add to it.
+const SOUND_RATE: f64 = 96_000.0 * 1.06;
+
+/// See the module text.
+pub(super) struct Outbound {
+    /// Nothing is skipped: a film of ours.
+    pub patient: bool,
+    /// What its receivers are told of it; the first picture is each one's own.
+    pub track: Track,
+    pub log: Log,
+    pub parity: Parity,
+    pub sound: SoundLog,
+    /// Number after its newest picture.
+    pub pictures: u64,
+}
+
+impl Outbound {
+    /// Nothing of it was caught yet.
+    pub fn new(track: Track, patient: bool) -> Self {
+        let limits = if patient { FILM } else { Limits { age: LIVE_AGE, bytes: LIVE_BYTES } };
+        let (log, parity, sound) = (Log::new(limits), Parity::new(track.number), SoundLog::new(track.number, patient));
+        Outbound { patient, track, log, parity, sound, pictures: 0 }
+    }
+
+    /// What its receivers call it.
+    pub fn number(&self) -> u8 {
+        self.track.number
+    }
+
+    /// A slice was encoded, or came.
+    pub fn push_slice(&mut self, slice: Slice) {
+        self.pictures = self.pictures.max(slice.picture + 1);
+        self.log.push(slice);
+    }
+
+    /// A block of a track that is forwarded.
+    pub fn put_sound(&mut self, number: u64, block: SoundBlock) {
+        self.sound.put(number, block);
+    }
+
+    /// Whether anybody needs pictures for longer, who is sent them slowly.
+    pub fn keep_longer(&mut self, slow: bool) {
+        if !self.patient {
+            self.log.set_age(if slow { SLOW_AGE } else { LIVE_AGE });
+        }
+    }
+
+    /// Bytes a second of all channels.
+    pub fn sound_rate(&self) -> f64 {
+        f64::from(self.track.format.channels) * SOUND_RATE
+    }
+
+    /// Where one begins that comes now.
+    pub fn newest(&self) -> (Cursor, u64) {
+        (self.log.newest_picture(), self.sound.end())
+    }
+}

@@ -1,0 +1,207 @@
+//! How far a peer is with one track: cursors into its logs, and how its slices are cut for this peer's path.
+//!
+//! The log holds slices whole. A slice is cut anew only where the path takes less than it did when the slice was begun, and then into
+//! more fragments than before, by which its receiver knows.
+
+use super::super::outbound::Outbound;
+use super::super::sent::Piece;
+use super::super::sound_copies::SoundCopies;
+use crate::media::packetizer::{Cursor, Log, Slice};
+use crate::wire::datagram::FragmentHead;
+use crate::wire::record::Want;
+use crate::wire::report::TrackReport;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// A film's viewer gets on while it settles so many pictures in the time of `sender/film.rs`: two a second are a slide show.
+const LEAST_SETTLED: u64 = 4;
+
+/// See the module text.
+pub(in super::super) struct Subscription {
+    /// The next fragment it has not been sent.
+    pub cursor: Cursor,
+    /// The next block of sound it has not been sent.
+    pub sound: u64,
+    /// What it is sent of sound beside TCP.
+    pub copies: SoundCopies,
+    /// What it, or one before it, said of the track.
+    pub report: TrackReport,
+    /// It was told of the end.
+    pub end_sent: bool,
+    /// What it has use for, if it said so.
+    pub want: Option<Want>,
+    /// The picture that was begun last.
+    begun: Option<u64>,
+    /// The picture being sent, how many of its slices were, from the first on, and what they were cut into, 0 for no one length.
+    slices: (u64, u8, usize),
+    /// The last slice of `begun` was sent.
+    ended: bool,
+    /// The length of the payloads the slice at the cursor is cut into, and its picture.
+    cut: (usize, u64),
+    /// Slices of the log that were cut anew, and into what.
+    cut_anew: BTreeMap<u64, u16>,
+    /// When it had settled everything, or settled enough more than the number given.
+    progress: (Instant, u64),
+}
+
+impl Subscription {
+    /// Of a track from these places on, of which every picture below `settled` is.
+    pub fn new(now: Instant, track: u8, (cursor, sound): (Cursor, u64), settled: u64) -> Self {
+        Subscription {
+            cursor,
+            sound,
+            copies: SoundCopies::default(),
+            report: TrackReport { track, settled, ..TrackReport::default() },
+            end_sent: false,
+            want: None,
+            begun: None,
+            slices: (u64::MAX, 0, 0),
+            ended: true,
+            cut: (0, u64::MAX),
+            cut_anew: BTreeMap::new(),
+            progress: (now, settled),
+        }
+    }
+
+    /// The track's number.
+    pub fn track(&self) -> u8 {
+        self.report.track
+    }
+
+    /// A film has so many pictures by now. Whether the peer gets on with them is seen here.
+    pub fn note_progress(&mut self, now: Instant, pictures: u64) {
+        let settled = self.report.settled;
+        if settled >= pictures.min(self.progress.1 + LEAST_SETTLED) {
+            self.progress = (now, settled);
+        }
+    }
+
+    /// When it last had settled everything, or enough more than before.
+    pub fn progress(&self) -> Instant {
+        self.progress.0
+    }
+
+    /// It told how far it is with the track, which has so many pictures by now. Whether it settled any since; what it has settled
+    /// stays so, whatever it says.
+    pub fn handle_report(&mut self, told: TrackReport, pictures: u64) -> bool {
+        let settled = told.settled.min(pictures).max(self.report.settled);
+        let moved = settled > self.report.settled;
+        self.report = TrackReport { settled, ..told };
+        moved
+    }
+
+    /// Whether its pictures are of use to the peer, if those of any are.
+    pub fn sees(&self) -> bool {
+        self.want.is_none_or(|want| want.pictures)
+    }
+
+    /// Whether the peer was not sent all there is of its pictures.
+    pub fn waits(&self, log: &Log) -> bool {
+        self.sees() && log.clamp(self.cursor) < log.end()
+    }
+
+    /// Whether no picture of it is under way.
+    pub fn is_at_an_end(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether what is next begins a picture.
+    pub fn begins(&self, log: &Log) -> bool {
+        let next = log.slice(log.clamp(self.cursor).slice).map(|slice| slice.picture);
+        next.is_some_and(|picture| self.begun.is_none_or(|begun| picture > begun))
+    }
+
+    /// Newest wins: of the picture before the newest the rest may still go out, of older ones nothing. On a slow path what was begun
+    /// is finished, for nothing else would ever be whole there. Says how many pictures are skipped.
+    pub fn catch_up(&mut self, track: &Outbound, paced: bool) -> u64 {
+        let log = &track.log;
+        self.cursor = log.clamp(self.cursor);
+        let (newest, mut skipped) = (log.newest_picture(), 0);
+        let finish = paced && log.slice(self.cursor.slice).is_some_and(|slice| self.begun == Some(slice.picture));
+        if !track.patient && !finish && self.cursor < newest {
+            let pictures = log.slice(self.cursor.slice).zip(log.slice(newest.slice));
+            let behind = pictures.map_or(0, |(old, new)| new.picture.saturating_sub(old.picture));
+            if behind > u64::from(!paced) {
+                (skipped, self.cursor) = (behind - 1, newest);
+            }
+        }
+        skipped
+    }
+
+    /// The slice at the cursor, made ready to be cut for a path whose fragments carry so much; `None` where there is none, or it need
+    /// not be sent any more.
+    pub fn sending(&mut self, log: &Log, payload: usize) -> Option<u64> {
+        let at = self.cursor;
+        let slice = log.slice(at.slice)?;
+        // A picture is cut into one length, for its shards' sake, unless the path takes no more of it.
+        if at.fragment > 0 && self.cut_anew.get(&at.slice).is_some_and(|cut| usize::from(*cut) != self.cut.0) {
+            // It was asked for, and all of it is sent by now, or waits to be.
+            self.cursor = Cursor { slice: at.slice + 1, fragment: 0 };
+            return None;
+        }
+        if payload < self.cut.0 && at.fragment > 0 {
+            self.cut.0 = anew(slice, self.cut.0, payload).0;
+            self.cut_anew.insert(at.slice, self.cut.0 as u16);
+            self.cursor.fragment = 0;
+        } else if at.fragment == 0 && (payload < self.cut.0 || slice.picture != self.cut.1) {
+            self.cut = (payload, slice.picture);
+        }
+        Some(at.slice)
+    }
+
+    /// The next fragment, its name and its picture; the cursor is behind it.
+    pub fn next_piece<'a>(&mut self, log: &'a Log) -> Option<(Piece, u64, (FragmentHead, &'a [u8]))> {
+        let (slice, cut) = (log.slice(self.cursor.slice)?, self.cut.0);
+        let fragment = slice.fragment(self.cursor.fragment, cut);
+        let piece =
+            Piece { track: self.track(), slice: self.cursor.slice, fragment: self.cursor.fragment, cut: cut as u16, again: 0 };
+        if self.begun.is_none_or(|begun| slice.picture > begun) {
+            (self.begun, self.ended) = (Some(slice.picture), false);
+        }
+        self.cursor.fragment += 1;
+        if self.cursor.fragment == slice.fragments(cut) {
+            self.cursor = Cursor { slice: self.cursor.slice + 1, fragment: 0 };
+        }
+        Some((piece, slice.picture, fragment))
+    }
+
+    /// Whether all of this slice was sent.
+    pub fn is_past(&self, slice: u64) -> bool {
+        self.cursor.slice > slice
+    }
+
+    /// What the slice that is being sent is cut into.
+    pub fn cut_of_slice(&self) -> usize {
+        self.cut.0
+    }
+
+    /// A slice was sent to its end. Where its picture was, and was cut into one length, says that length.
+    pub fn slice_sent(&mut self, slice: u64, log: &Log) -> Option<usize> {
+        let (picture, count) = log.slice(slice).map(|slice| (slice.picture, slice.count))?;
+        let cut = self.cut.0;
+        let (of, slices, one) = self.slices;
+        self.slices =
+            if of == picture { (of, slices.saturating_add(1), if one == cut { cut } else { 0 }) } else { (picture, 1, cut) };
+        self.ended |= self.slices.1 == count;
+        (self.slices.1 == count && self.slices.2 == cut).then_some(cut)
+    }
+
+    /// Whether this slice has been cut anew, and into other fragments.
+    pub fn is_cut_otherwise(&self, slice: u64, cut: u16) -> bool {
+        self.cut_anew.get(&slice).is_some_and(|anew| *anew != cut)
+    }
+
+    /// A slice is sent again, cut into payloads of this length.
+    pub fn cut_anew(&mut self, log: &Log, slice: u64, cut: usize) {
+        let oldest = log.clamp(Cursor { slice: 0, fragment: 0 }).slice;
+        self.cut_anew.retain(|slice, _| *slice >= oldest);
+        self.cut_anew.insert(slice, cut as u16);
+    }
+}
+
+/// The length of payloads a slice is cut into anew, none longer than `payload`, and how many there are: more than of the `former` ones, so
+/// that its receiver can tell them from those.
+pub fn anew(slice: &Slice, former: usize, payload: usize) -> (usize, u16) {
+    let cut = payload.min(slice.body.len().saturating_sub(1) / usize::from(slice.fragments(former).max(1))).max(1);
+    (cut, slice.fragments(cut))
+}

@@ -1,0 +1,326 @@
+//! What comes of one track: put together, settled, heard, ended. Made when the track comes and dropped with it.
+//!
+//! Slices leave as events the moment they are whole; pictures are settled in order.
+
+use super::super::budget;
+use super::ending::Ending;
+use super::proof::Proof;
+use super::{Block, Pool, Wants};
+use crate::media::depacketizer::{Depacketizer, Limits, Pushed, Settled, Slice};
+use crate::media::recovery::Recovery;
+use crate::session::TrackId;
+use crate::session::events::Event;
+use crate::session::hearing::Hearing;
+use crate::session::path::Rtt;
+use crate::session::stats::Received;
+use crate::wire::datagram::{FragmentHead, Message};
+use crate::wire::record::End;
+use crate::wire::report::TrackReport;
+use crate::wire::slice::Head;
+use crate::wire::sound::Wanted;
+use std::time::{Duration, Instant};
+
+/// A picture is shown in part one picture period after it should have come, within these bounds.
+const LIVE_WAIT: (Duration, Duration) = (Duration::from_millis(16), Duration::from_millis(50));
+
+/// Live pictures being put together at once, and their bytes.
+const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, newest_wins: true };
+
+/// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
+const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: budget::COMMON, wait: Duration::from_secs(2), newest_wins: false };
+
+/// See the module text.
+pub(in crate::session::receiver) struct Reception {
+    pub id: TrackId,
+    wants: Wants,
+    /// Its sender skips nothing.
+    film: bool,
+    depacketizer: Depacketizer,
+    recovery: Recovery,
+    /// Bytes of both, as the budget knows them.
+    held: usize,
+    hearing: Hearing,
+    /// Copies of sound help: nothing of it waits for what TCP brings late.
+    wants_copies: bool,
+    /// Number after the last block of sound.
+    blocks: u64,
+    /// Where a file is written, the sender is told of pictures in it, not of pictures that came.
+    written: Option<u64>,
+    /// Pictures shown or written, since its connection began.
+    shown: u32,
+    last_picture: Option<(Instant, Duration)>,
+    ending: Ending,
+    /// What is counted elsewhere is added by [`Reception::received`].
+    counts: Received,
+}
+
+impl Reception {
+    /// Nothing of it came yet. Packets below number `first` are none of its.
+    pub fn new(id: TrackId, film: bool, wants: Wants, first: u64) -> Self {
+        let limits = if film || wants.patient { PATIENT_LIMITS } else { LIVE_LIMITS };
+        Reception {
+            id,
+            wants,
+            film,
+            depacketizer: Depacketizer::new(limits),
+            recovery: Recovery::default(),
+            held: 0,
+            hearing: Hearing::new(first),
+            wants_copies: wants.sound && !(film && wants.patient),
+            blocks: 0,
+            written: None,
+            shown: 0,
+            last_picture: None,
+            ending: Ending::Open,
+            counts: Received::default(),
+        }
+    }
+
+    /// Its sender came back over another connection.
+    pub fn reconnected(&mut self) {
+        self.hearing.reconnected();
+        self.shown = 0;
+        if self.film {
+            // Nothing is skipped: the sender begins again with the oldest picture that is not settled.
+            self.depacketizer.forget_pieces();
+        }
+    }
+
+    /// What it holds is given back.
+    pub fn leave(self, pool: &mut Pool) {
+        pool.budget.changed(self.held, 0);
+    }
+
+    /// What came of it so far.
+    pub fn received(&self) -> Received {
+        let heard = self.hearing.counts();
+        Received {
+            copied_blocks: heard.copied,
+            duplicate_blocks: heard.duplicates,
+            assembly_bytes: self.depacketizer.bytes() as u64,
+            ..self.counts
+        }
+    }
+
+    /// This process stood still.
+    pub fn stood_still(&mut self, now: Instant) {
+        self.hearing.stood_still(now);
+    }
+
+    /// So many more pictures were shown.
+    pub fn shown(&mut self, more: u32) {
+        self.shown = self.shown.saturating_add(more);
+    }
+
+    /// Every picture below is written.
+    pub fn written(&mut self, next: u64) {
+        self.written = Some(next);
+    }
+
+    /// A datagram came over the connection in use, on a path that overtakes by so much.
+    pub fn datagram_came(&mut self, now: Instant, number: u64, overtaken: Duration) {
+        self.hearing.datagram_came(now, number, overtaken);
+    }
+
+    /// It begins with this picture, where all is waited for.
+    pub fn begins_at(&mut self, first: u64) {
+        if self.depacketizer.is_patient() {
+            self.depacketizer.begin_at(first);
+        }
+    }
+
+    /// A datagram of media, of so many bytes, which came over the connection in use (`current`) or the one before it. Says whether it
+    /// is the first that proves that its sender sends.
+    pub fn message(
+        &mut self,
+        now: Instant,
+        message: &Message<'_>,
+        (bytes, current, overtaken): (usize, bool, Duration),
+        proof: &mut Proof,
+        pool: &mut Pool,
+    ) -> bool {
+        self.counts.datagrams += 1;
+        self.counts.bytes += bytes as u64;
+        match message {
+            // All of it comes over the new connection, cut for that.
+            Message::Fragment(..) if self.film && !current => false,
+            Message::Fragment(_, head, payload) if self.wants.pictures => {
+                self.recovery.push_fragment(now, *head, payload);
+                let proved = self.take_fragment(now, *head, payload, proof, pool);
+                self.take_recovered(now, overtaken, proof, pool) | proved
+            }
+            Message::Shard(_, shard) if self.wants.pictures => {
+                self.recovery.push_shard(now, shard);
+                self.take_recovered(now, overtaken, proof, pool)
+            }
+            Message::Piece(_, piece) if self.wants.sound => self.hearing.piece_came(now, piece).is_some_and(|whole| {
+                let (number, capture, channels, samples) = (whole.number, whole.capture, whole.channels, whole.samples);
+                self.take_sound(now, Block { number, capture, channels, samples }, proof, pool)
+            }),
+            // The rest is the path's.
+            _ => false,
+        }
+    }
+
+    /// A block came over TCP. Says whether it is the first that proves that its sender sends.
+    pub fn block_came(&mut self, now: Instant, block: Block, proof: &mut Proof, pool: &mut Pool) -> bool {
+        let frames = block.samples.len() / (2 * usize::from(block.channels));
+        self.wants.sound
+            && self.hearing.block_came(now, block.number, block.capture, frames)
+            && self.take_sound(now, block, proof, pool)
+    }
+
+    fn take_fragment(&mut self, now: Instant, head: FragmentHead, payload: &[u8], proof: &mut Proof, pool: &mut Pool) -> bool {
+        match self.depacketizer.push(now, head, payload, &mut pool.buffers) {
+            Pushed::Stored => self.ending.goes_on(now),
+            Pushed::Slice(slice) => {
+                self.ending.goes_on(now);
+                let evidence = proof.wants_evidence(now) && is_one(&slice);
+                self.counts.slices += 1;
+                pool.events.push_back(Event::Slice(self.id, slice));
+                return evidence && proof.sent(now);
+            }
+            Pushed::Late => self.counts.late += 1,
+            Pushed::Bad => self.counts.bad += 1,
+        }
+        false
+    }
+
+    fn take_recovered(&mut self, now: Instant, overtaken: Duration, proof: &mut Proof, pool: &mut Pool) -> bool {
+        let mut proved = false;
+        while let Some((head, payload)) = self.recovery.poll() {
+            self.counts.recovered += 1;
+            proved |= self.take_fragment(now, head, &payload, proof, pool);
+        }
+        self.settle(now, overtaken, pool);
+        proved
+    }
+
+    /// The first copy of a block is here.
+    fn take_sound(&mut self, now: Instant, block: Block, proof: &mut Proof, pool: &mut Pool) -> bool {
+        self.ending.goes_on(now);
+        self.blocks = self.blocks.max(block.number.saturating_add(1));
+        self.counts.blocks += 1;
+        let (track, Block { number, capture, channels, samples }) = (self.id, block);
+        pool.events.push_back(Event::Sound { track, number, capture, channels, samples });
+        proof.sent(now)
+    }
+
+    /// What is whole, or is waited for no longer, on a path that overtakes by so much.
+    pub fn settle(&mut self, now: Instant, overtaken: Duration, pool: &mut Pool) {
+        let room = pool.budget.room(self.held);
+        // What is kept for shards makes no room of what is put together.
+        self.recovery.set_room(room / 2);
+        self.depacketizer.set_room(room - self.recovery.bytes().min(room / 2));
+        while let Some(settled) = self.depacketizer.poll_settled(now, &mut pool.buffers) {
+            self.count(settled);
+            if settled.count > 0 && !self.wants.patient {
+                // The wait follows the picture period as it is seen.
+                let period = self
+                    .last_picture
+                    .map_or(LIVE_WAIT.1, |(at, period)| (period * 7 + now.saturating_duration_since(at).min(LIVE_WAIT.1)) / 8);
+                self.last_picture = Some((now, period));
+                if !self.depacketizer.is_patient() {
+                    self.depacketizer.set_wait(period.clamp(LIVE_WAIT.0, LIVE_WAIT.1));
+                    self.depacketizer.set_overtaken(overtaken, period);
+                }
+            }
+            self.tell_settled(settled, pool);
+        }
+        let holds = self.depacketizer.bytes() + self.recovery.bytes();
+        pool.budget.changed(std::mem::replace(&mut self.held, holds), holds);
+    }
+
+    /// Whether a picture is begun and not whole.
+    pub fn is_waiting(&self) -> bool {
+        self.depacketizer.is_waiting()
+    }
+
+    fn count(&mut self, settled: Settled) {
+        let counter = match settled {
+            whole if whole.is_whole() => &mut self.counts.whole,
+            Settled { count: 0, .. } => &mut self.counts.lost,
+            _ => &mut self.counts.partial,
+        };
+        *counter += 1;
+    }
+
+    fn tell_settled(&mut self, settled: Settled, pool: &mut Pool) {
+        let track = self.id;
+        let parts = std::iter::from_fn(|| self.depacketizer.poll_part());
+        pool.events.extend(parts.map(|part| Event::Part(track, part)));
+        pool.events.push_back(Event::Settled(track, settled));
+    }
+
+    /// The sender says that its stream ends. Believed once, and not where more than that came; whether it sent anything at all is
+    /// asked when the stream ends ([`Reception::finish_end`]), for the record may overtake the last picture.
+    pub fn end_said(&mut self, now: Instant, end: End) {
+        let contradicts = end.pictures < self.depacketizer.end() || end.blocks < self.blocks;
+        if matches!(self.ending, Ending::Open) && !contradicts {
+            self.ending.said(now, end);
+            self.depacketizer.expect_up_to(now, end.pictures);
+        }
+    }
+
+    /// Number after the last picture, once everything is here, or the wait is over, or (`gone`) nothing more can come. Said once.
+    fn has_ended(&mut self, now: Instant, gone: bool, proof: &Proof) -> Option<u64> {
+        let Ending::Said(end, deadline) = self.ending else { return None };
+        let pictures = !self.wants.pictures || self.depacketizer.settled() >= end.pictures;
+        let blocks = !self.wants.sound || self.blocks >= end.blocks;
+        let proven = proof.is_proven();
+        if !(pictures && blocks && proven) && now < deadline && !gone {
+            return None;
+        }
+        self.ending = if proven { Ending::Over } else { Ending::Open };
+        proven.then_some(end.pictures)
+    }
+
+    /// Finishes a stream that has ended, and says whether it did just now. `gone`: nothing more can come.
+    pub fn finish_end(&mut self, now: Instant, gone: bool, proof: &Proof, pool: &mut Pool) -> bool {
+        let Some(end) = self.has_ended(now, gone, proof) else { return false };
+        while let Some(settled) = self.depacketizer.give_up(end, &mut pool.buffers) {
+            self.count(settled);
+            self.tell_settled(settled, pool);
+        }
+        pool.events.push_back(Event::Ended(self.id));
+        true
+    }
+
+    /// How long after their capture, in ms, its pictures are of use to it, where anything that is missing is wanted: of a picture that
+    /// began and whose deadline an answer meets, or, patient, of any.
+    pub fn patience(&self, now: Instant, rtt: Rtt, overtaken: Duration) -> Option<u16> {
+        let pictures = &self.depacketizer;
+        if pictures.is_patient() {
+            // A film's sender keeps what is not settled, however old.
+            return Some(u16::MAX);
+        }
+        let in_time = pictures.last_deadline().is_some_and(|deadline| now + rtt.smoothed <= deadline);
+        // Live, a late answer is of no use.
+        let patience = (pictures.wait() + overtaken).as_millis() as u16;
+        (pictures.is_waiting() && in_time).then(|| patience.saturating_mul(2))
+    }
+
+    /// What is wanted of its sound beside TCP, if anything is to be said of that.
+    pub fn wanted(&mut self, now: Instant) -> Option<Wanted> {
+        if self.wants_copies { self.hearing.poll(now) } else { None }
+    }
+
+    /// How far it is.
+    pub fn report(&self) -> TrackReport {
+        let pictures = &self.depacketizer;
+        let settled = self.written.map_or(pictures.settled(), |written| pictures.settled().min(written));
+        let wait_ms = if pictures.is_patient() { u16::MAX } else { pictures.wait().as_millis() as u16 };
+        TrackReport { track: self.id.track, settled, shown: self.shown, wait_ms }
+    }
+
+    /// When something is to be done although nothing comes.
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        let copies = self.hearing.deadline(now).filter(|_| self.wants_copies);
+        [self.ending.deadline(), self.depacketizer.deadline(), copies].into_iter().flatten().min()
+    }
+}
+
+/// Whether it can be a slice of a picture: any bytes can be called one.
+fn is_one(slice: &Slice) -> bool {
+    Head::decode(&slice.body).is_ok()
+}

@@ -1,0 +1,352 @@
+//! The one session of a process: its links, what it sends over them and what it receives.
+//!
+//! Every program is a configuration of it. Who offers something has tracks in the [`Sender`], who wants something takes others' with the
+//! [`Receiver`], who does both is a party of a call, and who forwards ([`Forward`]) besides is its meeting point. The two halves
+//! do not know each other: a link's datagrams and records go to the one they are for, its coming and going to both.
+
+use super::endpoint::{self, Endpoint, Incoming, Notice};
+use super::events::{Command, Config, Event};
+use super::forward::Forward;
+use super::link::LinkId;
+use super::receiver::{Block, Receiver};
+use super::sender::{self, Sender};
+use super::shared::Shared;
+use super::stats::Stats;
+use super::talk::Talk;
+use super::unreachable::DialError;
+use super::{Core, HostId, Output, PeerId, StreamId, TrackId};
+use crate::wire::record::{End, Reason, Record, Text, Track, Want};
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+/// Between two statistics.
+const STATS: Duration = Duration::from_secs(1);
+
+/// See the module text.
+pub struct Session {
+    endpoint: Endpoint,
+    sender: Sender,
+    receiver: Receiver,
+    forward: Option<Forward>,
+    talk: Talk,
+    /// Every link that said hello, and whose it is.
+    peers: BTreeMap<LinkId, PeerId>,
+    next_peer: u64,
+    /// What the application has use for of others' tracks, where it said so.
+    asked: BTreeMap<TrackId, Want>,
+    events: VecDeque<Event>,
+    next_stats: Instant,
+}
+
+/// A record that is for us, out of the endpoint's buffer: taking it needs the rest of us.
+enum Got {
+    Track(Track),
+    Sound(u8, Block),
+    End(u8, End),
+    Text(Text),
+    Want(u8, Want),
+}
+
+impl Session {
+    /// Of a process nobody has found yet.
+    pub fn new(now: Instant, config: Config) -> Self {
+        let (sender, receiver) = (Sender::new(&config), Receiver::new(&config));
+        let Config { me, hosts, reconnect, epoch, .. } = config;
+        let forward = me.forwards.then(Forward::default);
+        Session {
+            endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch }),
+            sender,
+            receiver,
+            forward,
+            talk: Talk::default(),
+            peers: BTreeMap::new(),
+            next_peer: 0,
+            asked: BTreeMap::new(),
+            events: VecDeque::new(),
+            next_stats: now + STATS,
+        }
+    }
+
+    /// An input comes.
+    fn wakes(&mut self, now: Instant) {
+        if self.endpoint.wakes(now) {
+            self.receiver.stood_still(now);
+        }
+    }
+
+    fn take_notices(&mut self, now: Instant) {
+        while let Some(notice) = self.endpoint.poll_notice() {
+            match notice {
+                Notice::Up { link, replaces } => self.peer_up(now, link, replaces),
+                Notice::Path(link) => {
+                    let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+                    self.sender.path_up(now, link, &mut shared);
+                }
+                Notice::NoUdp(link, address) => {
+                    if self.peers.contains_key(&link) {
+                        self.events.push_back(Event::NoUdp(address));
+                    }
+                }
+                Notice::Down(link, reason, sentence) => {
+                    self.receiver.peer_down(now, link, reason, &sentence, &mut self.endpoint);
+                    self.forget(link, reason, &sentence);
+                }
+                Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
+                Notice::Unreachable { host, error, fatal } => {
+                    self.events.push_back(Event::Unreachable { host, error, fatal });
+                }
+            }
+        }
+        while let Some((link, reason)) = self.receiver.poll_left() {
+            self.forget(link, Some(reason), "");
+        }
+        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        self.sender.update_watched(now, &mut shared);
+    }
+
+    fn peer_up(&mut self, now: Instant, link: LinkId, replaces: Option<LinkId>) {
+        let Some(hello) = self.endpoint.hello(link) else { return };
+        let (wants, has) = (!hello.wants.is_none(), !hello.offers.is_none() || hello.forwards());
+        let id = replaces.and_then(|former| self.peers.remove(&former)).unwrap_or_else(|| {
+            self.next_peer += 1;
+            PeerId(self.next_peer - 1)
+        });
+        self.peers.insert(link, id);
+        let me = self.endpoint.me();
+        let (offer, want) = (!me.offers.is_none() || me.forwards, !me.wants.is_none());
+        if wants && offer {
+            let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+            self.sender.peer_up(now, (link, id), replaces, &mut shared);
+        }
+        if has && want {
+            self.receiver.peer_up(now, (link, id), replaces, &mut self.endpoint);
+        }
+    }
+
+    /// A link is no more.
+    fn forget(&mut self, link: LinkId, reason: Option<Reason>, sentence: &str) {
+        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        self.sender.peer_down(link, reason, sentence, &mut shared);
+        self.talk.forget(link);
+        if let Some(peer) = self.peers.remove(&link) {
+            self.asked.retain(|track, _| track.peer != peer);
+        }
+    }
+
+    /// What there is use for of a track, by us and by those we forward it to, is said to its sender.
+    fn tell_want(&mut self, track: TrackId) {
+        let ours = self.asked.get(&track).copied().unwrap_or(sender::ALL);
+        let others = self.forward.as_ref().and_then(|forward| forward.want_of(track.peer)).filter(|_| track.is_own());
+        let want = others.map_or(ours, |others| sender::most(ours, others));
+        self.receiver.want(track, want, &mut self.endpoint);
+    }
+
+    fn take_record(&mut self, now: Instant, link: LinkId, got: Got) {
+        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        let known = match got {
+            Got::Track(track) => {
+                self.receiver.take_track(link, track);
+                true
+            }
+            Got::Sound(track, block) => self.receiver.take_block(now, link, track, block, &mut self.endpoint),
+            Got::End(track, end) => {
+                self.receiver.take_end(now, link, track, end);
+                true
+            }
+            Got::Want(track, want) => self.sender.handle_want(link, track, want, &mut shared),
+            Got::Text(text) => self.take_text(now, link, text),
+        };
+        if !known {
+            self.endpoint.skipped();
+        }
+    }
+
+    /// Somebody says something; whether it is taken.
+    fn take_text(&mut self, now: Instant, link: LinkId, text: Text) -> bool {
+        let Some(hello) = self.endpoint.hello(link) else { return true };
+        if self.endpoint.me().id == text.origin || !self.talk.takes(now, link, hello, &text) {
+            return false;
+        }
+        let (origin, direct) = (text.origin, text.origin == hello.id);
+        let name = if direct { hello.name.clone() } else { text.name };
+        self.events.push_back(Event::Text { name: name.clone(), line: text.line.clone() });
+        if self.forward.is_some() && direct {
+            let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+            self.sender.say(&Record::Text(Text { origin, name, line: text.line }), Some(link), origin, &mut shared);
+        }
+        true
+    }
+
+    /// All that time alone brings.
+    fn tend(&mut self, now: Instant) {
+        self.receiver.tend(now, &mut self.endpoint);
+        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        self.sender.update_pressure(now, &mut shared);
+        if let Some(forward) = &mut self.forward {
+            for (track, _) in forward.wants(now, &self.sender, &mut shared) {
+                self.tell_want(track);
+            }
+        }
+        if now >= self.next_stats {
+            self.next_stats = (self.next_stats + STATS).max(now);
+            self.tell_stats(now);
+        }
+    }
+
+    /// What was counted so far.
+    fn tell_stats(&mut self, now: Instant) {
+        let receiving = self.receiver.stats(&mut self.endpoint);
+        let counters = self.endpoint.counters();
+        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        let sending = self.sender.take_stats(now, &mut shared);
+        self.events.push_back(Event::Stats(Box::new(Stats { sending, receiving, counters })));
+    }
+
+    fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        let event = self.receiver.poll_event()?;
+        if let Some(forward) = &mut self.forward {
+            let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+            forward.pass(now, &event, &mut self.sender, &mut shared);
+        }
+        Some(event)
+    }
+
+    fn deadline(&mut self, now: Instant) -> Option<Instant> {
+        let forward = self.forward.as_ref().and_then(Forward::deadline);
+        let halves = [self.sender.deadline(now, &self.endpoint), self.receiver.deadline(now, &mut self.endpoint), forward];
+        halves.into_iter().flatten().chain(self.endpoint.deadline()).chain([self.next_stats]).min()
+    }
+}
+
+impl Core for Session {
+    type Command = Command;
+    type Event = Event;
+
+    fn handle_command(&mut self, now: Instant, command: Command) {
+        self.wakes(now);
+        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        match command {
+            Command::Slice(slice) => self.sender.push_slice(now, slice, &mut shared),
+            Command::Sound(block) => self.sender.push_sound(block),
+            Command::Format(format) => self.sender.set_format(format, &mut shared),
+            Command::Silence { muted, closed } => self.sender.set_silence(muted, closed, &mut shared),
+            Command::Closed => self.sender.closed(),
+            Command::End => self.sender.end(now),
+            Command::Shown(track, more) => self.receiver.shown(track, more),
+            Command::Written(track, next) => self.receiver.written(track, next),
+            Command::Want(track, want) => {
+                self.asked.insert(track, want);
+                self.tell_want(track);
+            }
+            Command::Text(line) => {
+                let (origin, name) = (self.endpoint.me().id, self.endpoint.me().name.clone());
+                let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+                self.sender.say(&Record::Text(Text { origin, name, line }), None, origin, &mut shared);
+            }
+            Command::Stop(sentence) => {
+                self.tell_stats(now);
+                self.endpoint.stop(&sentence);
+                self.sender.stop();
+                self.receiver.stop();
+                self.peers.clear();
+            }
+        }
+    }
+
+    fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]) {
+        self.wakes(now);
+        let len = bytes.len();
+        // The endpoint lends the message, so both halves look at what is theirs of it.
+        let Some((link, incoming)) = self.endpoint.handle_datagram(now, from, bytes) else { return };
+        let mut known = true;
+        if let Incoming::Message(_, message) = &incoming {
+            let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+            known = self.sender.handle_message(now, link, message, &mut shared);
+        }
+        known &= self.receiver.take_incoming(now, link, &incoming, len, &mut self.endpoint);
+        if !known {
+            self.endpoint.skipped();
+        }
+    }
+
+    fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize) {
+        self.wakes(now);
+        self.endpoint.handle_too_long(now, to, len);
+    }
+
+    fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
+        self.wakes(now);
+        self.endpoint.handle_accepted(now, stream, from);
+    }
+
+    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
+        self.wakes(now);
+        self.endpoint.handle_dialled(now, host, outcome);
+    }
+
+    fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
+        self.wakes(now);
+        let Some(link) = self.endpoint.handle_stream(now, stream, bytes) else { return };
+        loop {
+            let got = match self.endpoint.next_record(now, link) {
+                Some(Record::Track(track)) => Got::Track(track),
+                Some(Record::Sound(track, sound)) => {
+                    let (number, capture, channels, samples) =
+                        (sound.number, sound.capture, sound.channels, sound.samples.to_vec());
+                    Got::Sound(track, Block { number, capture, channels, samples })
+                }
+                Some(Record::End(track, end)) => Got::End(track, end),
+                Some(Record::Text(text)) => Got::Text(text),
+                Some(Record::Want(track, want)) => Got::Want(track, want),
+                Some(Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_)) => continue,
+                None => break,
+            };
+            // The hello of this link may have come in the same bytes.
+            self.take_notices(now);
+            self.take_record(now, link, got);
+        }
+    }
+
+    fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
+        self.wakes(now);
+        self.endpoint.handle_stream_closed(now, stream);
+    }
+
+    fn handle_writable(&mut self, now: Instant, stream: StreamId, writable: bool) {
+        self.wakes(now);
+        self.endpoint.handle_writable(stream, writable);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.wakes(now);
+        self.endpoint.handle_timeout(now);
+        self.tend(now);
+    }
+
+    fn poll(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Output<Event> {
+        buffer.clear();
+        self.take_notices(now);
+        self.receiver.finish_ends(now, &mut self.endpoint);
+        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        self.sender.update_end(now, &mut shared);
+        if let Some(event) = self.poll_event(now) {
+            return Output::Event(event);
+        }
+        if let Some(output) = self.endpoint.poll(now, buffer) {
+            return output;
+        }
+        if let Some(stream) = self.sender.poll_sound(now, &mut self.endpoint, buffer) {
+            return Output::Stream { stream };
+        }
+        if let Some((to, segment)) = self.sender.poll_datagrams(now, &mut self.endpoint, buffer) {
+            return Output::Datagrams { to, segment, len: buffer.len() };
+        }
+        let deadline = self.deadline(now);
+        self.endpoint.waits(deadline);
+        Output::Wait(deadline)
+    }
+}

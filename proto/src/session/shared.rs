@@ -1,0 +1,13 @@
+//! What the halves of a session have in common.
+
+use super::endpoint::Endpoint;
+use super::events::Event;
+use std::collections::VecDeque;
+
+/// Lent to a half for one call.
+pub(super) struct Shared<'a> {
+    /// All links.
+    pub endpoint: &'a mut Endpoint,
+    /// What the application is told, oldest first.
+    pub events: &'a mut VecDeque<Event>,
+}
