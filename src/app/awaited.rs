@@ -90,7 +90,11 @@ fn dialling(hosts: &[Host]) -> String {
 }
 
 fn other(program: &str) -> &'static str {
-    if program == "send" { "recv" } else { "send" }
+    match program {
+        "send" => "recv",
+        "recv" => "send",
+        _ => "call",
+    }
 }
 
 /// What to run on the other machine.

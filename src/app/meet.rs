@@ -6,18 +6,27 @@ use super::status::ExitCode;
 use crate::net;
 use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::HostId;
+use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::unreachable::Unreachable;
+use eyeline_proto::wire::record::Media;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// The key both sides must have, made ready. Where there is one, no other process of this user may look into our memory from now
 /// on, and no core file is left: the key is in both.
-pub fn psk(common: &Common) -> Result<Option<Psk>, Failure> {
+fn psk(common: &Common) -> Result<Option<Psk>, Failure> {
     if common.key.is_some() {
         nix::sys::prctl::set_dumpable(false).code(ExitCode::Failed)?;
     }
     common.key.as_ref().map(|key| Psk::derive(key.expose())).transpose().code(ExitCode::Failed)
+}
+
+/// Who we are, but for what we have and want.
+pub fn identity(common: &Common) -> Result<Identity, Failure> {
+    let name = common.name.clone().unwrap_or_else(machine_name);
+    let id = eyeline_proto::crypto::random();
+    Ok(Identity { offers: Media::NONE, wants: Media::NONE, forwards: false, psk: psk(common)?, id, name })
 }
 
 /// This machine's name, for the other side's window.

@@ -1,10 +1,12 @@
-//! The two programs: what was typed becomes a configuration, the configuration becomes a run, the run an exit code.
+//! The three programs: what was typed becomes a configuration, the configuration becomes a run, the run an exit code.
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 pub mod args;
 mod awaited;
+mod call;
 mod devices;
+mod door;
 mod doorman;
 mod failure;
 mod meet;
@@ -21,6 +23,11 @@ use status::ExitCode;
 /// `send`, from its command line to its exit code.
 pub fn run_send() -> std::process::ExitCode {
     run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, |send| send::run(&send))
+}
+
+/// `call`, from its command line to its exit code.
+pub fn run_call() -> std::process::ExitCode {
+    run(args::call::parse(std::env::args_os(), &Env::of_process()), |call| &call.send.common, |call| call::run(&call))
 }
 
 /// `recv`, from its command line to its exit code.

@@ -4,6 +4,7 @@
 //! Capacity: [`CAPACITY`] notes. When they are full, what is only said is dropped; of a state the newest counts; who came and who
 //! left cancel each other out. What is left beyond that is as many as there are peers.
 
+use eyeline_proto::session::{Event, TrackId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,33 @@ pub enum Kind {
     /// Somebody left: nothing is known of both, where nobody has looked since the other came.
     Left(u64),
 }
+
+/// What may become of what a session tells.
+pub fn kind_of(event: &Event) -> Kind {
+    // Numbers of states and of peers from here on are tracks'.
+    let of = |track: &TrackId| TRACKS | track.peer.0 << 8 | u64::from(track.track);
+    match event {
+        Event::PeerUp { peer, again: false, .. } => Kind::Came(2 * peer.0),
+        Event::PeerDown { peer, .. } => Kind::Left(2 * peer.0),
+        Event::SenderUp { peer, again: false, .. } => Kind::Came(2 * peer.0 + 1),
+        Event::SenderDown { peer, .. } => Kind::Left(2 * peer.0 + 1),
+        Event::TrackUp { track, .. } => Kind::Came(of(track)),
+        Event::TrackDown(track) => Kind::Left(of(track)),
+        Event::Unreachable { fatal: true, .. } | Event::Delivered => Kind::Kept,
+        Event::Watched(_) => Kind::State(1),
+        Event::Pressure(_) => Kind::State(2),
+        Event::Target(_) => Kind::State(3),
+        Event::Wanted(_) => Kind::State(4),
+        Event::Stats(_) => Kind::State(5),
+        Event::Quiet(peer, _) => Kind::State(8 + peer.0),
+        Event::Track(track, _) => Kind::State(of(track)),
+        Event::Ended(track) => Kind::State(of(track) | TRACKS >> 1),
+        _ => Kind::Said,
+    }
+}
+
+/// Set in the numbers of tracks.
+const TRACKS: u64 = 1 << 63;
 
 /// Something to tell the main thread.
 pub trait Note {

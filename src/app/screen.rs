@@ -277,7 +277,6 @@ impl Screen {
 }
 
 /// What a program needs whose user is seen, heard and read by the others.
-#[expect(dead_code, reason = "the program that calls is being written")]
 impl Screen {
     /// What the sender of a track says of its devices.
     pub fn marks(&mut self, track: TrackId, marks: Marks) {

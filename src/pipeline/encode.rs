@@ -15,8 +15,8 @@ use eyeline_proto::session::Command;
 use eyeline_proto::session::sound_log::SoundBlock;
 use eyeline_proto::sound::Block;
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::record::Format;
-use std::sync::atomic::{AtomicU64, Ordering};
+use eyeline_proto::wire::record::{Format, Want};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,8 @@ pub struct Encoder {
     why_failed: Mutex<Option<String>>,
     passed: AtomicU64,
     left_out: AtomicU64,
+    /// The user lets no sound, no pictures pass.
+    silent: [AtomicBool; 2],
 }
 
 impl Encoder {
@@ -81,7 +83,7 @@ impl Encoder {
             commands,
             buffers: Pool::new(),
             epoch,
-            steps: Mutex::new(Steps { ladder, last: None, turn: 0 }),
+            steps: Mutex::new(Steps { ladder, target: None, want: Want::ALL, last: None, turn: 0 }),
             film,
             width,
             next: AtomicU64::new(0),
@@ -94,6 +96,7 @@ impl Encoder {
             why_failed: Mutex::default(),
             passed: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
+            silent: [const { AtomicBool::new(false) }; 2],
         })
     }
 
@@ -104,6 +107,9 @@ impl Encoder {
             held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
         }
         drop(held);
+        if self.silent[1].load(Ordering::Relaxed) {
+            return;
+        }
         let (begun, position) = (Instant::now(), picture.position);
         let Some(step) = self.steps.lock().unwrap_or_else(PoisonError::into_inner).next(&picture, self.film) else {
             self.left_out.fetch_add(1, Ordering::Relaxed);
@@ -138,6 +144,7 @@ impl Encoder {
     fn fit(&self, picture: Picture, step: Step) -> Result<Picture, Error> {
         let seen = picture.seen();
         let wanted = self.width.map_or(seen, |width| seen.at_width(width));
+        let wanted = self.useful(wanted);
         let size = match step.eighths {
             8 => wanted,
             eighths => wanted.at_width((wanted.width * u32::from(eighths) / 8).next_multiple_of(2)),
@@ -146,9 +153,28 @@ impl Encoder {
         if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }
     }
 
+    /// The smallest size that shows all anybody has use for, in steps of an eighth of the side: a size that follows every turn of a window
+    /// would be another picture each time.
+    fn useful(&self, size: Size) -> Size {
+        let pixels = self.steps.lock().unwrap_or_else(PoisonError::into_inner).want.pixels;
+        let all = u64::from(size.width) * u64::from(size.height);
+        let enough = |eighths: &u32| all * u64::from(eighths * eighths) / 64 >= u64::from(pixels);
+        match (1..=8).find(enough) {
+            Some(eighths) if pixels > 0 && !self.film && eighths < 8 => {
+                size.at_width((size.width * eighths / 8).next_multiple_of(2))
+            }
+            _ => size,
+        }
+    }
+
     /// What the best receiver's path takes for pictures.
     pub fn set_target(&self, target: Option<Bitrate>) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).ladder.set_target(target);
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).target = target;
+    }
+
+    /// The most that anybody has use for: pictures are made no larger than they are shown, and none where none are.
+    pub fn set_wanted(&self, want: Want) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).want = want;
     }
 
     /// Why there is nothing to see, where pictures came and none of them could be used.
@@ -185,9 +211,18 @@ impl Encoder {
 
     /// Hands a block of sound to the session.
     pub fn send_sound(&self, block: Block) {
+        if self.silent[0].load(Ordering::Relaxed) {
+            return;
+        }
         let samples = block.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         let capture: MediaTime = self.epoch.media_time(block.captured);
         self.commands.command(Command::Sound(SoundBlock { capture, channels: block.channels, samples }));
+    }
+
+    /// Lets no sound (`muted`), no pictures (`closed`) pass.
+    pub fn silence(&self, muted: bool, closed: bool) {
+        self.silent[0].store(muted, Ordering::Relaxed);
+        self.silent[1].store(closed, Ordering::Relaxed);
     }
 
     /// A film's pictures wait (`true`) or go on.
@@ -217,6 +252,10 @@ impl Encoder {
 /// How each picture is to be encoded, one after the other.
 struct Steps {
     ladder: Ladder,
+    /// What the best receiver's path takes.
+    target: Option<Bitrate>,
+    /// What anybody has use for.
+    want: Want,
     /// When the last picture was caught.
     last: Option<Instant>,
     turn: u32,
@@ -231,9 +270,12 @@ impl Steps {
         if let (Body::Jpeg(jpeg), View::PLAIN) = (&picture.body, picture.view) {
             self.ladder.note_foreign(jpeg.len());
         }
+        let wanted = Some(self.want.rate).filter(|rate| *rate > 0 && !film).map(Bitrate);
+        self.ladder.set_target(self.target.into_iter().chain(wanted).min());
         let step = self.ladder.step();
         self.turn = self.turn.wrapping_add(1);
-        (film || self.turn.is_multiple_of(step.every)).then_some(step)
+        let sent = self.want.pictures && self.turn.is_multiple_of(step.every);
+        (film || sent).then_some(step)
     }
 }
 

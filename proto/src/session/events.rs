@@ -13,6 +13,10 @@ use crate::time::MediaTime;
 use crate::wire::record::{Format, Reason, Track, Want};
 use std::net::SocketAddr;
 
+/// The most senders that are received from at once, and the most tracks: as many tiles as a window has room for that somebody still
+/// sees something in, and as many voices as are mixed.
+pub const MOST_SENDERS: usize = 16;
+
 /// How a session is set up.
 pub struct Config {
     /// Who we are, what we offer (`lossless`: a film) and want (`lossless`: a file is written), whether we forward.
@@ -27,15 +31,14 @@ pub struct Config {
     pub format: Format,
     /// No receiver is sent more, by the user's wish.
     pub cap: Option<Bitrate>,
-    /// How many senders to receive from at once, at most [`MOST_SENDERS`](super::receiver::MOST_SENDERS).
+    /// How many senders to receive from at once, at most [`MOST_SENDERS`].
     pub senders: usize,
 }
 
 impl Config {
     /// Of a session that dials nobody, waits again for who is lost, and receives from as many as it may.
     pub fn new(me: Identity, epoch: Epoch) -> Self {
-        let senders = super::receiver::MOST_SENDERS;
-        Config { me, hosts: 0, reconnect: true, epoch, format: Format::default(), cap: None, senders }
+        Config { me, hosts: 0, reconnect: true, epoch, format: Format::default(), cap: None, senders: MOST_SENDERS }
     }
 }
 
@@ -85,6 +88,8 @@ pub enum Event {
         host: Option<HostId>,
         /// It was here before.
         again: bool,
+        /// It has something for us, too, or forwards.
+        sends: bool,
     },
     /// A peer that wanted what we have is gone.
     PeerDown {

@@ -20,7 +20,7 @@ mod parity;
 pub mod path;
 mod peer;
 pub mod places;
-pub mod receiver;
+mod receiver;
 pub mod repairs;
 mod sender;
 pub mod sent;
@@ -36,7 +36,7 @@ pub mod udp_watch;
 pub mod unreachable;
 mod whereabouts;
 
-pub use events::{Command, Config, Event};
+pub use events::{Command, Config, Event, MOST_SENDERS};
 pub use ids::{PeerId, TrackId};
 pub use session::Session;
 use std::net::SocketAddr;

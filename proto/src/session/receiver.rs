@@ -17,7 +17,7 @@ use self::contest::{Waiter, Waiting};
 pub(super) use self::inbound::Block;
 use self::inbound::{Described, Feedback, Inbound, Pool, Wants};
 use super::endpoint::{Endpoint, Incoming};
-use super::events::{Config, Event};
+use super::events::{Config, Event, MOST_SENDERS};
 use super::link::LinkId;
 use super::path::Path;
 use super::stats::{Received, ReceiverStats, TrackStats};
@@ -26,10 +26,6 @@ use crate::wire::datagram::Message;
 use crate::wire::record::{End, OWN_TRACK, Reason, Record, Track, Want};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-
-/// The most senders that are received from at once: as many tiles as a window has room for that somebody still sees something in, and
-/// as many voices as are mixed.
-pub const MOST_SENDERS: usize = 16;
 
 /// See the module text.
 pub(super) struct Receiver {

@@ -49,9 +49,6 @@ pub(super) struct Sender {
     stats: SenderStats,
 }
 
-/// All of it.
-pub(super) const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0 };
-
 impl Sender {
     /// A sender nobody has found yet.
     pub fn new(config: &Config) -> Self {
@@ -68,7 +65,7 @@ impl Sender {
             pressure: false,
             cap: config.cap,
             target: None,
-            wanted: ALL,
+            wanted: Want::ALL,
             ending: Ending::Open,
             turn: None,
             scratch: Vec::new(),
@@ -182,6 +179,7 @@ impl Sender {
     pub fn peer_up(&mut self, now: Instant, (link, id): (LinkId, PeerId), replaces: Option<LinkId>, shared: &mut Shared<'_>) {
         let Some(hello) = shared.endpoint.hello(link) else { return };
         let (name, wants, process) = (hello.name.clone(), hello.wants, hello.id);
+        let sends = !hello.offers.is_none() || hello.forwards();
         let address = shared.endpoint.link(link).map(|link| link.remote).unwrap_or(SocketAddr::from(([0; 4], 0)));
         let earlier = replaces.and_then(|old| self.peers.remove(&old));
         let again = earlier.is_some();
@@ -214,7 +212,7 @@ impl Sender {
         self.update_target(now, shared);
         self.update_wanted(shared);
         let host = shared.endpoint.host(link);
-        shared.events.push_back(Event::PeerUp { peer: id, name, address, host, again });
+        shared.events.push_back(Event::PeerUp { peer: id, name, address, host, again, sends });
     }
 
     /// Datagrams go to a peer and back.

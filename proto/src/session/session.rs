@@ -136,7 +136,7 @@ impl Session {
 
     /// What there is use for of a track, by us and by those we forward it to, is said to its sender.
     fn tell_want(&mut self, track: TrackId) {
-        let ours = self.asked.get(&track).copied().unwrap_or(sender::ALL);
+        let ours = self.asked.get(&track).copied().unwrap_or(Want::ALL);
         let others = self.forward.as_ref().and_then(|forward| forward.want_of(track.peer)).filter(|_| track.is_own());
         let want = others.map_or(ours, |others| sender::most(ours, others));
         self.receiver.want(track, want, &mut self.endpoint);

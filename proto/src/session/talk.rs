@@ -13,7 +13,7 @@ use std::time::Instant;
 const LINES: f64 = 5.0;
 
 /// As many speak through one meeting point.
-const THROUGH: f64 = super::receiver::MOST_SENDERS as f64;
+const THROUGH: f64 = super::events::MOST_SENDERS as f64;
 
 /// See the module text.
 #[derive(Default)]

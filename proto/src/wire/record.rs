@@ -169,6 +169,11 @@ pub struct Want {
     pub rate: u64,
 }
 
+impl Want {
+    /// All there is.
+    pub const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0 };
+}
+
 /// The end of a film: how much there was in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {

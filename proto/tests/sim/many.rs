@@ -13,7 +13,7 @@ use super::strangers::{Stranger, Victim};
 use super::viewer::Watched;
 use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::session::Core;
-use eyeline_proto::session::receiver::MOST_SENDERS;
+use eyeline_proto::session::MOST_SENDERS;
 use eyeline_proto::session::{Command, Event};
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::record::{OWN_TRACK, Reason, Record};

@@ -1,9 +1,10 @@
 //! The command line: text in, typed configuration out. The only place where what a user typed is judged.
 //!
-//! [`send::parse`] and [`recv::parse`] are pure but for reading a key file: what they need of the process lies in [`Env`].
+//! [`send::parse`], [`recv::parse`] and [`call::parse`] are pure but for reading a key file: what they need of the process lies in [`Env`].
 //! Wrong usage is a [`clap::Error`]: one message and a hint, exit code 2. What a user should merely know is a warning in
 //! [`Common::warnings`], said once the log exists. Whether a device, film or host exists is found out by those who open it.
 
+pub mod call;
 mod key;
 pub mod pattern;
 pub mod recv;
@@ -18,12 +19,13 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 
+pub use call::Call;
 pub use key::Key;
 pub use recv::Recv;
 pub use send::Send;
 pub use units::{Fps, Host};
 
-/// The port of both programs: UDP carries pictures, TCP of the same number sound and control.
+/// The port of all programs: UDP carries pictures, TCP of the same number sound and control.
 pub const PORT: u16 = 9688;
 
 /// What the command line is read against, beside the arguments themselves.
@@ -97,7 +99,7 @@ pub struct Meet {
     pub dial: Vec<Host>,
 }
 
-/// What both programs are told.
+/// What all programs are told.
 #[derive(Debug, Clone)]
 pub struct Common {
     /// Who dials and who waits.
@@ -106,6 +108,8 @@ pub struct Common {
     pub reconnect: bool,
     /// End by itself after this time.
     pub duration: Option<Duration>,
+    /// `--name`: what others call us; else this machine's name.
+    pub name: Option<String>,
     /// `--stats json`: one object a second on stdout.
     pub stats_json: bool,
     /// The shared key, if there is one.
@@ -117,7 +121,7 @@ pub struct Common {
 }
 
 #[derive(clap::Args, Debug)]
-#[command(next_help_heading = "Both programs")]
+#[command(next_help_heading = "All programs")]
 struct CommonFlags {
     /// Port: UDP for pictures, TCP for sound and control
     #[arg(short, long, value_name = "PORT", default_value_t = PORT, value_parser = units::port, help_heading = "Connection")]
@@ -142,6 +146,10 @@ struct CommonFlags {
     /// Take the key from the first line of FILE; without it $EYELINE_KEY is used
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     key_file: Option<PathBuf>,
+
+    /// What others see you called [default: this machine's name]
+    #[arg(long, value_name = "NAME", value_parser = units::name, help_heading = "Connection")]
+    name: Option<String>,
 
     /// List cameras with their modes, microphones and speakers, then end; as JSON with `--stats json`
     #[arg(long)]
@@ -237,7 +245,7 @@ impl CommonFlags {
         let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
         let meet = Meet { wait, dial };
         let (reconnect, duration, stats_json) = (!self.no_reconnect, self.duration, self.stats.is_some());
-        Ok(Common { meet, reconnect, duration, stats_json, key, log, warnings })
+        Ok(Common { meet, reconnect, duration, name: self.name, stats_json, key, log, warnings })
     }
 }
 
@@ -270,7 +278,7 @@ fn explain(mut error: clap::Error, ours: &clap::Command) -> clap::Error {
         return error;
     }
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
-        && let mut programs = [send::command(), recv::command()].into_iter()
+        && let mut programs = [send::command(), recv::command(), call::command()].into_iter()
         && let Some(theirs) = programs.find(|program| program.get_arguments().any(|arg| is_called(arg, flag)))
     {
         let (we, they) = (ours.get_name(), theirs.get_name());

@@ -201,7 +201,7 @@ impl Recv {
 /// The longest latency: what is held fits memory, and nobody talks over more.
 const MOST_LATENCY: Duration = Duration::from_secs(2);
 
-fn latency(text: &str) -> Result<Latency, String> {
+pub(super) fn latency(text: &str) -> Result<Latency, String> {
     if text == "auto" {
         return Ok(Latency::Auto);
     }

@@ -92,6 +92,20 @@ struct Flags {
     #[arg(long, value_name = "HOST", value_parser = units::host, help_heading = "Connection")]
     host: Vec<units::HostText>,
 
+    #[command(flatten)]
+    source: SourceFlags,
+
+    /// Show a window of what is sent
+    #[arg(long, conflicts_with = "no_video", help_heading = "Picture")]
+    preview: bool,
+
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+/// What is sent, and how.
+#[derive(clap::Args, Debug)]
+pub(super) struct SourceFlags {
     /// Camera: index, part of its name, or path [default: the first]
     #[arg(long, value_name = "WHICH", value_parser = device, group = "source", help_heading = "What to send")]
     camera: Option<String>,
@@ -112,11 +126,11 @@ struct Flags {
     #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to send")]
     mic: Option<String>,
 
-    /// Send sound alone
-    #[arg(long, conflicts_with_all = ["no_audio", "camera", "preview"], help_heading = "What to send")]
+    /// Send no pictures
+    #[arg(long, conflicts_with = "camera", help_heading = "What to send")]
     no_video: bool,
 
-    /// Send pictures alone
+    /// Send no sound
     #[arg(long, help_heading = "What to send")]
     no_audio: bool,
 
@@ -143,13 +157,6 @@ struct Flags {
     /// Never send a receiver more than this, like 8M or 800k bits a second [default: what the path takes]
     #[arg(short, long, value_name = "R", value_parser = units::bitrate, help_heading = "Picture")]
     bitrate: Option<Bitrate>,
-
-    /// Show a window of what is sent
-    #[arg(long, help_heading = "Picture")]
-    preview: bool,
-
-    #[command(flatten)]
-    common: CommonFlags,
 }
 
 /// Names of films are taken as they are; what begins with a dash is nearly always a flag whose neighbour lost its value.
@@ -175,33 +182,50 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Send>, Wrong> {
     if let Some(aside) = flags.common.aside(env) {
         return Ok(aside);
     }
-    let source = source(&flags)?;
-    let sound = sound(&flags, &source)?;
-    let mut warnings = Vec::new();
-    let live = matches!(source, Source::Camera(_) | Source::Test);
-    if flags.size.is_some() && !live {
-        warnings.push("--size has no effect: a film or a stream has its own size; --width scales it".into());
+    if flags.source.no_video && flags.source.no_audio {
+        return Err(Wrong::conflict("--no-video cannot be used with --no-audio: nothing would be left to send"));
     }
-    if flags.fps.is_some() && matches!(source, Source::Film { .. }) {
-        warnings.push("--fps has no effect: a film goes at its own pace".into());
-    }
-    let common = flags.common.resolve([flags.dial, flags.host].concat(), env, warnings)?;
-    Ok(Command::Run(Box::new(Send {
-        common,
-        source,
-        video: !flags.no_video,
-        sound,
-        require_audio: flags.require_audio,
-        size: flags.size,
-        fps: flags.fps,
-        quality: flags.quality,
-        width: flags.width,
-        bitrate: flags.bitrate,
-        preview: flags.preview,
-    })))
+    let preview = flags.preview;
+    let hosts = [flags.dial, flags.host].concat();
+    let send = flags.source.resolve(flags.common, hosts, env)?;
+    Ok(Command::Run(Box::new(Send { preview, ..send })))
 }
 
-fn source(flags: &Flags) -> Result<Source, Wrong> {
+impl SourceFlags {
+    /// What they ask for, sent to those whom the other flags name.
+    pub fn resolve(self, common: CommonFlags, hosts: Vec<units::HostText>, env: &Env) -> Result<Send, Wrong> {
+        let source = source(&self)?;
+        let sound = sound(&self, &source)?;
+        let mut warnings = Vec::new();
+        let live = matches!(source, Source::Camera(_) | Source::Test);
+        if self.size.is_some() && !live {
+            warnings.push("--size has no effect: a film or a stream has its own size; --width scales it".into());
+        }
+        if self.fps.is_some() && matches!(source, Source::Film { .. }) {
+            warnings.push("--fps has no effect: a film goes at its own pace".into());
+        }
+        Ok(Send {
+            common: common.resolve(hosts, env, warnings)?,
+            source,
+            video: !self.no_video,
+            sound,
+            require_audio: self.require_audio,
+            size: self.size,
+            fps: self.fps,
+            quality: self.quality,
+            width: self.width,
+            bitrate: self.bitrate,
+            preview: false,
+        })
+    }
+
+    /// No sound is wanted.
+    pub fn is_silent(&self) -> bool {
+        self.no_audio
+    }
+}
+
+fn source(flags: &SourceFlags) -> Result<Source, Wrong> {
     let source = match &flags.file {
         _ if flags.test => Source::Test,
         Some(path) if path.as_os_str() == "-" => Source::Stdin,
@@ -217,7 +241,7 @@ fn source(flags: &Flags) -> Result<Source, Wrong> {
     Ok(source)
 }
 
-fn sound(flags: &Flags, source: &Source) -> Result<Option<Sound>, Wrong> {
+fn sound(flags: &SourceFlags, source: &Source) -> Result<Option<Sound>, Wrong> {
     if flags.no_audio {
         return Ok(None);
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{MAX_SIDE, Size};
+use eyeline_proto::wire::text::printable;
 
 /// Below this a picture has less than one JPEG block row of colour.
 const MIN_SIDE: u32 = 16;
@@ -261,6 +262,16 @@ pub(super) fn port(text: &str) -> Result<u16, String> {
 pub(super) fn address(text: &str) -> Result<IpAddr, String> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().map_err(|_| "write an address of this machine, like 192.168.1.20, 0.0.0.0 or ::".into())
+}
+
+/// What somebody is called: not empty, without what hides or steers, of at most 255 bytes.
+pub fn name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("a name has at least one letter".into()),
+        name if name.len() > 255 => Err("a name has at most 255 bytes".into()),
+        name if printable(name) != name => Err("a name has no control characters, and none that are not seen".into()),
+        name => Ok(name.to_string()),
+    }
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use crate::pipeline::record::{self, Format, Inlets, LastResort, Outcome, Queues,
 use crate::present::exit_hook::ExitHook;
 use crate::present::writers::{self, Overwrite, Target};
 use eyeline_proto::session::Command;
+use eyeline_proto::session::MOST_SENDERS;
 use eyeline_proto::session::TrackId;
-use eyeline_proto::session::receiver::MOST_SENDERS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

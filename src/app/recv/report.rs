@@ -50,7 +50,7 @@ pub struct Outside {
     /// Slices that were not decoded.
     pub slices_dropped: u64,
     /// What senders that are here call themselves.
-    pub names: BTreeMap<PeerId, String>,
+    pub names: BTreeMap<TrackId, String>,
 }
 
 /// Remembers the second before, for rates.
@@ -189,10 +189,10 @@ impl Report {
 }
 
 /// What came of one sender. Of one that is gone or silent no round trip is known.
-fn of_track(track: &TrackStats, names: &BTreeMap<PeerId, String>) -> Value {
+fn of_track(track: &TrackStats, names: &BTreeMap<TrackId, String>) -> Value {
     let came = &track.received;
     json!({
-        "sender": track.track.peer.0, "name": names.get(&track.track.peer), "whole": came.whole, "partial": came.partial, "lost": came.lost, "bytes": came.bytes,
+        "sender": track.track.peer.0, "track": track.track.track, "name": names.get(&track.track), "whole": came.whole, "partial": came.partial, "lost": came.lost, "bytes": came.bytes,
         "lost_packets": came.lost_packets, "blocks": came.blocks, "rtt_ms": (!track.quiet).then(|| ms(track.rtt)), "quiet": track.quiet,
     })
 }
@@ -268,6 +268,7 @@ fn describe(sound: playout::Stats, dropped: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eyeline_proto::session::PeerId;
     use eyeline_proto::session::stats::Received;
     use eyeline_proto::session::stats::ReceiverStats;
 
@@ -278,7 +279,7 @@ mod tests {
             shown: 60,
             sound: Some((playout::Stats::default(), 9)),
             slices_dropped: 0,
-            names: BTreeMap::from([(PeerId(0), "attic".to_string())]),
+            names: BTreeMap::from([(TrackId::own(PeerId(0)), "attic".to_string())]),
         }
     }
 

@@ -9,6 +9,8 @@ pub struct Sender {
     pub name: String,
     /// Else it sends sound alone.
     pub pictures: bool,
+    /// Whoever sits there has closed the camera.
+    pub closed: bool,
     /// It skips nothing, and when it ends so do we.
     pub film: bool,
     /// Nothing is heard of it.
@@ -24,8 +26,9 @@ impl Sender {
     /// In its place in the window, while it shows nothing there.
     pub fn words(&self) -> String {
         let name = &self.name;
-        match (self.quiet, self.pictures) {
+        match (self.quiet, self.pictures && !self.closed) {
             (true, _) => format!("no signal from {name}"),
+            (false, false) if self.closed => format!("{name}\nhas closed the camera"),
             (false, false) => format!("sound only\nfrom {name}"),
             (false, true) => format!("{name} is here: its first picture is on its way"),
         }
@@ -58,7 +61,8 @@ mod tests {
 
     #[test]
     fn a_window_is_called_by_the_one_it_shows_or_by_their_number() {
-        let sender = |name: &str| Sender { name: name.into(), pictures: true, film: false, quiet: false, finished: false };
+        let sender =
+            |name: &str| Sender { name: name.into(), pictures: true, closed: false, film: false, quiet: false, finished: false };
         let mut senders = Senders::new();
         assert_eq!(title(&senders), None);
         senders.insert(TrackId::own(PeerId(3)), sender("attic"));

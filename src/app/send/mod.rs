@@ -1,34 +1,26 @@
-//! `send`: sources → encoder → net, and the words about it.
-//!
-//! The source runs only while somebody watches: the camera's light is off otherwise. Who is only unheard is waited for with the source open:
-//! many a camera needs longer to start than an outage lasts. A film starts with its first watcher and is
-//! then played to its end whoever leaves.
+//! `send`: our source for whoever wants it, and the words about it.
 
 mod films;
-mod plan;
+pub mod plan;
 mod preview;
 mod report;
+pub mod sending;
 
 use super::args;
-use super::awaited::{self, Awaited};
-use super::doorman::Doorman;
+use super::awaited;
+use super::door::Door;
 use super::failure::{Code, Failure};
 use super::meet;
 use super::notes::{self, Notes};
 use super::status::{ExitCode, Stop};
 use crate::net;
-use crate::pipeline::camera_supervisor;
-use crate::pipeline::counts::Counts;
-use crate::pipeline::encode::{self, Encoder};
-use crate::pipeline::source::{self, Running};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{self, Command, Event, Session};
 use eyeline_proto::wire::record::{Media, Reason};
 use plan::Plan;
 use preview::Preview;
-use report::Report;
-use std::sync::Arc;
+use sending::Sending;
 use std::time::{Duration, Instant};
 
 /// What the main thread waits for. Few a second at most: slices and sound do not pass here.
@@ -42,17 +34,10 @@ enum Note {
 
 impl notes::Note for Note {
     fn kind(&self) -> notes::Kind {
-        use notes::Kind;
         match self {
-            Note::Net(Event::PeerUp { peer, again: false, .. }) => Kind::Came(peer.0),
-            Note::Net(Event::PeerDown { peer, .. }) => Kind::Left(peer.0),
-            Note::Net(Event::Unreachable { fatal: true, .. } | Event::Delivered) | Note::SourceEnded => Kind::Kept,
-            Note::Net(Event::Watched(_)) => Kind::State(0),
-            Note::Net(Event::Pressure(_)) => Kind::State(1),
-            Note::Net(Event::Target(_)) => Kind::State(2),
-            Note::Net(Event::Stats(_)) => Kind::State(3),
-            Note::Signal => Kind::State(4),
-            Note::Net(_) => Kind::Said,
+            Note::Net(event) => notes::kind_of(event),
+            Note::SourceEnded => notes::Kind::Kept,
+            Note::Signal => notes::Kind::State(0),
         }
     }
 }
@@ -62,9 +47,6 @@ const PREVIEW_TURN: Duration = Duration::from_millis(10);
 
 /// So often it is looked whether the net thread, which else says something every second, is still there.
 const TURN: Duration = Duration::from_secs(5);
-
-/// The source stays open so long for peers that are silent and did not leave.
-const LINGER: Duration = Duration::from_secs(10);
 
 /// Runs `send` to its exit code.
 pub fn run(config: &args::Send) -> ExitCode {
@@ -81,45 +63,25 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
 
     let now = Instant::now();
     let epoch = Epoch::new(now);
-    let me = Identity {
-        offers: Media { pictures: plan.has_pictures(), sound: plan.has_sound(), lossless: plan.is_film() },
-        wants: Media::NONE,
-        forwards: false,
-        psk: meet::psk(&config.common)?,
-        id: eyeline_proto::crypto::random(),
-        name: meet::machine_name(),
-    };
+    let me = Identity { offers: plan.offers(), wants: Media::NONE, forwards: false, ..meet::identity(&config.common)? };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
-    let reconnect = config.common.reconnect;
-    let (format, cap) = (plan.format(), config.bitrate);
+    let (reconnect, format, cap) = (config.common.reconnect, plan.format(), config.bitrate);
     let core = session::Config { hosts, reconnect, format, cap, ..session::Config::new(me, epoch) };
     let on_event = notes.clone();
     let net =
         net::spawn(Session::new(now, core), where_to, move |event| on_event.tell(Note::Net(event))).code(ExitCode::Failed)?;
-    awaited::announce("send", &config.common.meet, config.common.key.is_some(), net.local_addr());
-    let awaited = Awaited::new("send", &config.common.meet, net.local_addr());
-
-    let shown = preview.as_ref().map(Preview::sink);
-    let (quality, format, film) = (config.quality, plan.format(), plan.is_film());
-    let encoding = encode::Config { quality, format, film, width: plan.width.filter(|_| !film), epoch };
-    let encoder = Encoder::new(encoding, net.commands(), shown).code(ExitCode::Failed)?;
+    let door = Door::open("send", &config.common, net.local_addr());
+    let (on_end, shown) = (notes.clone(), preview.as_ref().map(Preview::sink));
+    let sending = Sending::new(config, plan, epoch, net.commands(), shown, move || on_end.tell(Note::SourceEnded))?;
     let mut send = Send {
         config,
-        plan,
-        encoder: Arc::new(encoder),
+        sending,
         net,
         notes,
         stop,
-        running: None,
-        counted: Counts::default(),
-        hosts: meet::Hosts::new(&config.common),
-        awaited,
-        doorman: Doorman::default(),
+        door,
         preview,
-        report: Report::new(config.common.stats_json),
         deadline: config.common.duration.map(|duration| now + duration),
-        linked: 0,
-        closes: None,
         ending: None,
         last_words: String::new(),
     };
@@ -130,24 +92,13 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
 
 struct Send<'a> {
     config: &'a args::Send,
-    plan: Plan,
-    encoder: Arc<Encoder>,
+    sending: Sending<'a>,
     net: net::Handle<Command>,
     notes: Notes<Note>,
     stop: Stop,
-    running: Option<Running>,
-    /// By sources that were closed again.
-    counted: Counts,
-    hosts: meet::Hosts,
-    awaited: Awaited,
-    doorman: Doorman,
+    door: Door<'a>,
     preview: Option<Preview>,
-    report: Report,
     deadline: Option<Instant>,
-    /// Peers that said hello and not goodbye.
-    linked: usize,
-    /// When the source closes, if nobody is heard of.
-    closes: Option<Instant>,
     /// The source is over and this is how the program will end.
     ending: Option<Result<ExitCode, Failure>>,
     /// Why we leave, in words for those who watch.
@@ -157,9 +108,6 @@ struct Send<'a> {
 impl Send<'_> {
     fn run(&mut self) -> Result<ExitCode, Failure> {
         self.tell_preview();
-        if self.plan.runs_unwatched() {
-            self.start()?;
-        }
         loop {
             if self.stop.requested() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 return Ok(ExitCode::Ok);
@@ -170,10 +118,8 @@ impl Send<'_> {
             {
                 return Ok(ExitCode::Ok);
             }
-            if self.closes.is_some_and(|closes| Instant::now() >= closes) {
-                self.close();
-            }
-            let until = self.deadline.into_iter().chain(self.closes).min();
+            self.sending.turn(Instant::now(), &self.net);
+            let until = self.deadline.into_iter().chain(self.sending.due()).min();
             let until = until.map(|until| until.saturating_duration_since(Instant::now()));
             let turn = if self.preview.is_some() { PREVIEW_TURN } else { TURN };
             let ended = match self.notes.take_within(until.map_or(turn, |until| until.min(turn))) {
@@ -187,110 +133,49 @@ impl Send<'_> {
         }
     }
 
-    fn start(&mut self) -> Result<(), Failure> {
-        if self.running.is_none() && self.ending.is_none() {
-            let (notes, sound) = (self.notes.clone(), self.plan.has_sound());
-            let tell = move |note| match note {
-                source::Note::Camera(note) => say_of_camera(&note, sound),
-                source::Note::NoSound(error) => tracing::warn!("going on without sound: {error}"),
-                source::Note::Ended => notes.tell(Note::SourceEnded),
-            };
-            let source = self.plan.source(self.config);
-            self.running = Some(coded(Running::start(&source, &self.encoder, tell))?);
-        }
-        Ok(())
-    }
-
     fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
+        self.sending.handle(&event, &self.net)?;
+        if self.door.handle(&event, self.sending.linked() == 0)? {
+            self.tell_preview();
+        }
         match event {
             Event::PeerUp { name, address, host, again, .. } => {
-                self.hosts.reached(host);
-                self.awaited.reached();
+                self.door.reached(host);
                 self.tell_preview();
-                self.linked += usize::from(!again);
-                if let Some(running) = &self.running {
-                    running.show_again();
-                }
-                let verb = if again { "is back" } else { "watches" };
-                self.doorman.peer(&format!("{name} ({address}) {verb}"));
+                self.door.says(&format!("{name} ({address}) {}", if again { "is back" } else { "watches" }));
             }
             Event::PeerDown { name, sentence, reason, complete, .. } => {
-                self.linked = self.linked.saturating_sub(1);
-                if self.linked == 0 && self.closes.is_some() {
-                    self.close();
-                }
                 let line = match (reason, complete && sentence.is_empty()) {
-                    (Some(Reason::Quit), true) if self.plan.is_film() => format!("{name} has seen the whole film"),
+                    (Some(Reason::Quit), true) if self.sending.plan().is_film() => format!("{name} has seen the whole film"),
                     (Some(Reason::Quit), true) => format!("{name} has seen everything"),
                     _ => awaited::parting(&name, "stopped watching", reason, &sentence),
                 };
-                self.doorman.peer(&line);
+                self.door.says(&line);
                 let dialled = self.config.common.meet.wait.is_none();
                 if !self.config.common.reconnect && self.ending.is_none() && (dialled || reason.is_none()) {
                     tracing::error!("the peer is lost and --no-reconnect was given");
                     return Ok(Some(ExitCode::PeerLost));
                 }
             }
-            Event::Watched(true) => {
-                self.closes = None;
-                self.start()?;
-            }
-            Event::Watched(false) if self.linked > 0 => self.closes = Some(Instant::now() + LINGER),
-            Event::Watched(false) => self.close(),
-            Event::Pressure(on) => self.encoder.hold(on),
-            Event::Target(target) => self.encoder.set_target(target),
-            Event::NoUdp(address) => self.doorman.no_udp(address, &self.config.common.meet),
-            Event::Narrow { name, address, narrow } => self.doorman.narrow(&name, address, narrow),
-            Event::TurnedAway(from, sentence) => self.doorman.turned_away(from, &sentence),
-            Event::Unreachable { host, error, fatal } => {
-                if self.linked == 0 {
-                    self.awaited.unanswered();
-                    self.tell_preview();
-                }
-                return self.hosts.unreachable(Instant::now(), host, &error, fatal).map(|()| None);
-            }
             Event::Stats(stats) => {
-                self.doorman.second(self.notes.take_untold());
-                let source = self.counts();
-                self.report.second(&stats, &self.net.counters(), self.encoder.counters(), source)?;
+                self.door.second(self.notes.take_untold());
+                self.sending.second(&stats, &self.net)?;
             }
-            Event::Delivered => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),
             Event::Text { name, line } => tracing::info!("{name}: {line}"),
-            // Of what is received, and nothing is.
+            Event::Delivered => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),
             _ => {}
         }
         Ok(None)
     }
 
-    /// Nobody watches.
-    fn close(&mut self) {
-        self.closes = None;
-        if !self.plan.is_film()
-            && !self.plan.runs_unwatched()
-            && let Some(running) = self.running.take()
-        {
-            self.counted = self.counted + running.counts();
-            drop(running);
-            // What was caught last would be shown to the next as if it were live.
-            self.net.command(Command::Closed);
-            tracing::info!("nobody watches: the source is closed until somebody does");
-        }
-    }
-
-    /// The source closed its slots and the encoder drained them.
     fn source_ended(&mut self) -> Result<Option<ExitCode>, Failure> {
-        let Some(running) = self.running.take() else { return Ok(None) };
-        self.counted = self.counted + running.counts();
-        let useless = self.encoder.useless().map_or(Ok(()), |why| Err(Failure::new(ExitCode::Failed, why)));
-        let outcome = coded(running.outcome()).and(useless);
-        match &outcome {
-            Ok(()) => tracing::info!("{} is over", self.plan.what()),
-            // The stream has not come to its end: who watches is told what happened, and waits for the next.
-            Err(failure) if !self.plan.is_film() => {
-                self.last_words = failure.to_string();
-                return outcome.map(|()| None);
-            }
-            Err(failure) => tracing::error!("{failure}"),
+        let Some(outcome) = self.sending.source_ended() else { return Ok(None) };
+        // The stream has not come to its end: who watches is told what happened, and waits for the next.
+        if let Err(failure) = &outcome
+            && !self.sending.plan().is_film()
+        {
+            self.last_words = failure.to_string();
+            return outcome.map(|()| None);
         }
         self.last_words = "the source is over".to_string();
         self.ending = Some(outcome.map(|()| ExitCode::Ok).map_err(Failure::said));
@@ -301,20 +186,12 @@ impl Send<'_> {
     /// Says in the preview what is waited for.
     fn tell_preview(&mut self) {
         if let Some(preview) = &mut self.preview {
-            preview.awaits(self.awaited.sentence());
+            preview.awaits(self.door.sentence());
         }
     }
 
-    /// What the sources of this run counted.
-    fn counts(&self) -> Counts {
-        self.running.as_ref().map_or(self.counted, |running| self.counted + running.counts())
-    }
-
-    fn finish(mut self) {
-        // A source that came to its end is encoded.
-        self.encoder.stop();
-        let source = self.counts();
-        self.running = None;
+    fn finish(self) {
+        let ended = self.sending.finish();
         self.net.command(Command::Stop(self.last_words));
         // This writes the goodbyes.
         let counters = self.net.stop();
@@ -324,24 +201,7 @@ impl Send<'_> {
             _ => None,
         });
         if let Some(stats) = last.last() {
-            self.report.total(&stats, &counters, self.encoder.counters(), source);
+            ended.total(&stats, &counters);
         }
     }
-}
-
-/// `sound`: there is some to go on with.
-fn say_of_camera(note: &camera_supervisor::Note, sound: bool) {
-    match note {
-        camera_supervisor::Note::Gone(why) => {
-            let meanwhile = if sound { "; sound goes on" } else { "" };
-            tracing::warn!("{why} (send goes on with it{meanwhile})");
-        }
-        camera_supervisor::Note::Back(chosen) => tracing::info!("the camera is back: {chosen}"),
-    }
-}
-
-/// With the exit code that a source's error means.
-fn coded<T>(outcome: Result<T, source::Error>) -> Result<T, Failure> {
-    let code = if matches!(outcome, Err(source::Error::Camera(_))) { ExitCode::Device } else { ExitCode::Failed };
-    outcome.code(code)
 }

@@ -14,7 +14,7 @@ use crate::pipeline::pictures::Pictures;
 use crate::pipeline::source;
 use crate::slot::Slot;
 use eyeline_proto::picture::Size;
-use eyeline_proto::wire::record::Format;
+use eyeline_proto::wire::record::{Format, Media};
 use std::sync::{Arc, Mutex};
 
 /// The test picture's size and rate where the user asks for none.
@@ -92,10 +92,16 @@ impl Plan {
         Ok(Plan { pictures, video: config.video, microphone, channels, width: config.width })
     }
 
-    /// How it is opened.
-    pub fn source<'a>(&'a self, config: &args::Send) -> source::Config<'a> {
-        let test = (self.video, self.microphone.is_none() && config.sound.is_some());
-        let (pictures, microphone) = (&self.pictures, self.microphone.as_ref());
+    /// Whether its pictures can be closed while its sound goes on.
+    pub fn can_close(&self) -> bool {
+        matches!(self.pictures, Pictures::Camera(_) | Pictures::Test(..))
+    }
+
+    /// How it is opened; `closed`: without its pictures, where it can be.
+    pub fn source<'a>(&'a self, config: &args::Send, closed: bool) -> source::Config<'a> {
+        let test = (self.video && !closed, self.microphone.is_none() && config.sound.is_some());
+        let without = closed && matches!(self.pictures, Pictures::Camera(_));
+        let (pictures, microphone) = (if without { &Pictures::None } else { &self.pictures }, self.microphone.as_ref());
         source::Config { pictures, microphone, film: self.is_film(), patient: config.common.reconnect, test }
     }
 
@@ -112,6 +118,11 @@ impl Plan {
     /// Whether sound will be sent.
     pub fn has_sound(&self) -> bool {
         self.channels > 0
+    }
+
+    /// What peers are offered.
+    pub fn offers(&self) -> Media {
+        Media { pictures: self.has_pictures(), sound: self.has_sound(), lossless: self.is_film() }
     }
 
     /// Whether nothing may be skipped.

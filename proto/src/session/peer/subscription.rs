@@ -16,6 +16,9 @@ use std::time::Instant;
 /// A film's viewer gets on while it settles so many pictures in the time of `sender/film.rs`: two a second are a slide show.
 const LEAST_SETTLED: u64 = 4;
 
+/// A fragment that is sent for the first time: what it is called, its picture, its head and its bytes.
+pub type Fresh<'a> = (Piece, u64, (FragmentHead, &'a [u8]));
+
 /// See the module text.
 pub(in super::super) struct Subscription {
     /// The next fragment it has not been sent.
@@ -150,7 +153,7 @@ impl Subscription {
     }
 
     /// The next fragment, its name and its picture; the cursor is behind it.
-    pub fn next_piece<'a>(&mut self, log: &'a Log) -> Option<(Piece, u64, (FragmentHead, &'a [u8]))> {
+    pub fn next_piece<'a>(&mut self, log: &'a Log) -> Option<Fresh<'a>> {
         let (slice, cut) = (log.slice(self.cursor.slice)?, self.cut.0);
         let fragment = slice.fragment(self.cursor.fragment, cut);
         let piece =

@@ -1,6 +1,6 @@
 //! What the encoder is told to aim at: the best receiver's share, or the user's cap, and the most that any receiver has use for.
 
-use super::{ALL, Event, Sender, Shared};
+use super::{Event, Sender, Shared};
 use crate::media::rate_control::Bitrate;
 use crate::session::outbound::Outbound;
 use crate::session::peer::Peer;
@@ -73,7 +73,7 @@ impl Sender {
         let none = Want { pictures: false, sound: false, pixels: 1, rate: 1 };
         self.peers.values().fold(none, |all, peer| {
             let Some(subscription) = peer.subscriptions.iter().find(|known| known.track() == number) else { return all };
-            let want = subscription.want.unwrap_or(ALL);
+            let want = subscription.want.unwrap_or(Want::ALL);
             let (pictures, sound) = (want.pictures && peer.wants.pictures, want.sound && peer.wants.sound);
             most(all, Want { pictures, sound, ..want })
         })

@@ -1,0 +1,145 @@
+//! The command line of `call`.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use super::recv::Speaker;
+use super::send::{Send, SourceFlags};
+use super::{Command, CommonFlags, Env, Wrong, device, recv, units};
+use eyeline_proto::media::hold::Latency;
+
+/// What `call` is told.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// What is sent, and to whom; neither pictures nor sound where nobody sits here.
+    pub send: Send,
+    /// Whether there is a window.
+    pub window: bool,
+    /// Whether it starts filling the screen.
+    pub fullscreen: bool,
+    /// Where sound is played.
+    pub speaker: Speaker,
+    /// When pictures and sound are due.
+    pub latency: Latency,
+    /// Lines on stdin are said to all.
+    pub chat: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  call                       wait for others to dial, and see and hear them all
+  call --host lab.local      join the `call` that waits on lab.local
+  call --no-video            take part without a camera
+  call --no-video --no-audio --no-window
+                             a meeting point without a person
+  recv --host lab.local      watch a meeting; send --host lab.local adds a camera
+
+Who waits is the meeting point: what each one sends there goes to all others.
+There is no echo cancellation yet: use headphones.
+Keys in the window: q quit, m mute yourself, M mute the others, c close the
+camera, v your own picture, Enter say something, ? help.
+All is encrypted; without a key, who waits admits anybody of its local network.
+Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
+
+/// See and hear others, and be seen and heard: `call` on one machine, `call --host THERE` on the others
+#[derive(Parser, Debug)]
+#[command(name = "call", version, after_help = EXAMPLES, max_term_width = 110, disable_help_flag = true, disable_version_flag = true)]
+struct Flags {
+    /// Dial calls that wait: names or addresses[:port]; the same as --host [default: wait]
+    #[arg(value_name = "HOST", value_parser = super::dial)]
+    dial: Vec<units::HostText>,
+
+    /// Dial a call that waits: name or address[:port]; may be repeated [default: wait]
+    #[arg(long, value_name = "HOST", value_parser = units::host, help_heading = "Connection")]
+    host: Vec<units::HostText>,
+
+    #[command(flatten)]
+    source: SourceFlags,
+
+    /// No window: sound and words alone
+    #[arg(long, conflicts_with = "fullscreen", help_heading = "What to do with it")]
+    no_window: bool,
+
+    /// Fill the screen
+    #[arg(short, long, help_heading = "What to do with it")]
+    fullscreen: bool,
+
+    /// Speaker: index or part of its name [default: the system's]
+    #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to do with it")]
+    speaker: Option<String>,
+
+    /// From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at most)
+    #[arg(long, value_name = "auto|DUR", value_parser = recv::latency, default_value = "auto", help_heading = "What to do with it")]
+    latency: Latency,
+
+    /// Say to all what is typed on stdin, line by line
+    #[arg(long, help_heading = "What to do with it")]
+    chat: bool,
+
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+/// What clap knows of it.
+pub(super) fn command() -> clap::Command {
+    <Flags as clap::CommandFactory>::command()
+}
+
+/// Reads the command line of `call`, the program's name first.
+pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Call>, clap::Error> {
+    super::parse(args, |flags: Flags| resolve(flags, env))
+}
+
+fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
+    if let Some(aside) = flags.common.aside(env) {
+        return Ok(aside);
+    }
+    let speaker = match flags.speaker {
+        _ if flags.source.is_silent() => Speaker::Off,
+        None => Speaker::Default,
+        Some(which) => Speaker::Named(which),
+    };
+    let hosts = [flags.dial, flags.host].concat();
+    let send = flags.source.resolve(flags.common, hosts, env)?;
+    if flags.chat && matches!(send.source, super::send::Source::Stdin) {
+        return Err(Wrong::conflict("--chat and --file - both want stdin: leave one of them out"));
+    }
+    let (window, fullscreen, latency, chat) = (!flags.no_window, flags.fullscreen, flags.latency, flags.chat);
+    Ok(Command::Run(Box::new(Call { send, window, fullscreen, speaker, latency, chat })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::send::{Sound, Source};
+    use super::*;
+    use clap::CommandFactory;
+
+    fn config(line: &str) -> Call {
+        match parse(line.split_whitespace().map(OsString::from), &Env::default()) {
+            Ok(Command::Run(config)) => *config,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn clap_finds_no_fault_in_the_flags() {
+        Flags::command().debug_assert();
+    }
+
+    #[test]
+    fn a_call_sends_and_shows_unless_it_is_told_otherwise() {
+        let call = config("call --host lab --name Ada");
+        assert_eq!((&call.send.source, &call.send.sound), (&Source::Camera(None), &Some(Sound::Microphone(None))));
+        assert_eq!((call.window, call.speaker, call.send.common.name.as_deref()), (true, Speaker::Default, Some("Ada")));
+        let point = config("call --no-video --no-audio --no-window");
+        assert_eq!((point.send.video, point.send.sound, point.window, point.speaker), (false, None, false, Speaker::Off));
+    }
+
+    #[test]
+    fn two_readers_of_stdin_are_refused() {
+        let line = "call --file - --chat";
+        let error = parse(line.split_whitespace().map(OsString::from), &Env::default()).unwrap_err();
+        assert!(error.to_string().contains("both want stdin"), "{error}");
+    }
+}

@@ -1,0 +1,259 @@
+//! `call`: our camera and microphone for all others, theirs for us; and who waits passes each one's on to all others.
+//!
+//! It is `send` and `recv` in one session (`send/sending.rs`, `recv/viewing.rs`): one port, one window, one loop. What is said between
+//! people is here, and so is what one does to one's own devices.
+
+mod own;
+mod typed;
+
+use super::args;
+use super::awaited;
+use super::door::Door;
+use super::failure::{Code, Failure};
+use super::meet;
+use super::notes::{self, Notes};
+use super::recv::viewing::{self, Devices, Viewing};
+use super::screen::{Screen, Turn, Wish};
+use super::send::plan::Plan;
+use super::send::sending::Sending;
+use super::status::{ExitCode, Stop};
+use crate::net;
+use crate::present::keys::Bindings;
+use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::stats::Stats;
+use eyeline_proto::session::{self, Command, Event, Session};
+use eyeline_proto::wire::record::Media;
+use own::OwnPicture;
+use std::time::Instant;
+
+/// What the main thread is told beside pictures.
+pub enum Note {
+    Net(Event),
+    /// The source came to its end, or failed.
+    SourceEnded,
+    /// A line was typed where there is no window to type it in.
+    Typed(String),
+}
+
+impl notes::Note for Note {
+    fn kind(&self) -> notes::Kind {
+        match self {
+            Note::Net(event) => notes::kind_of(event),
+            Note::SourceEnded => notes::Kind::Kept,
+            Note::Typed(_) => notes::Kind::Said,
+        }
+    }
+}
+
+/// Runs `call` to its exit code.
+pub fn run(config: &args::Call) -> ExitCode {
+    super::failure::conclude(try_run(config))
+}
+
+fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
+    let (common, notes) = (&config.send.common, Notes::new());
+    let ready = viewing::announced();
+    let wake = ready.clone();
+    let stop = Stop::on_signals(move || wake.close()).code(ExitCode::Failed)?;
+
+    // Whatever cannot be had is found out before anybody is told that we are here.
+    let plan = Plan::make(&config.send)?;
+    let screen = config.window.then(|| Screen::open(config.fullscreen, Bindings::Call)).transpose()?;
+    let speaker = viewing::open_speaker(&config.speaker)?;
+
+    let now = Instant::now();
+    let epoch = Epoch::new(now);
+    // What nobody sees or hears here is still passed on.
+    let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..meet::identity(common)? };
+    let (where_to, hosts) = meet::net_config(&common.meet);
+    let (reconnect, format, cap) = (common.reconnect, plan.format(), config.send.bitrate);
+    let core = session::Config { hosts, reconnect, format, cap, ..session::Config::new(me, epoch) };
+    let devices = Devices { ready, screen, speaker, files: None };
+    let on_event = notes.clone();
+    let (viewing, on_event) = Viewing::new(devices, config.latency, (config.window, common.stats_json), move |event| {
+        on_event.tell(Note::Net(event));
+    })?;
+    let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
+    let door = Door::open("call", common, net.local_addr());
+    let own =
+        if plan.has_pictures() { viewing.screening().map(|screening| OwnPicture::new(screening, viewing.ready())) } else { None };
+    let sending = if plan.offers().is_none() {
+        None
+    } else {
+        let (on_end, sink) = (notes.clone(), own.as_ref().map(OwnPicture::sink));
+        Some(Sending::new(&config.send, plan, epoch, net.commands(), sink, move || on_end.tell(Note::SourceEnded))?)
+    };
+    if config.chat {
+        let typed = notes.clone();
+        typed::listen(move |line| typed.tell(Note::Typed(line))).code(ExitCode::Failed)?;
+    }
+    let deadline = common.duration.map(|duration| now + duration);
+    let (muted, closed) = (false, false);
+    let mut call = Call { config, net, notes, stop, viewing, sending, own, door, deadline, muted, closed };
+    let ended = call.run();
+    call.finish();
+    ended
+}
+
+struct Call<'a> {
+    config: &'a args::Call,
+    net: net::Handle<Command>,
+    notes: Notes<Note>,
+    stop: Stop,
+    viewing: Viewing,
+    /// None where nothing is sent: a meeting point without a person.
+    sending: Option<Sending<'a>>,
+    own: Option<OwnPicture>,
+    door: Door<'a>,
+    deadline: Option<Instant>,
+    /// Our microphone is.
+    muted: bool,
+    /// Our camera is.
+    closed: bool,
+}
+
+impl Call<'_> {
+    fn run(&mut self) -> Result<ExitCode, Failure> {
+        self.viewing.tell_screen(&self.door);
+        self.show_own();
+        loop {
+            let now = Instant::now();
+            if self.stop.requested() || self.deadline.is_some_and(|deadline| now >= deadline) {
+                return Ok(ExitCode::Ok);
+            }
+            self.net.check().code(ExitCode::Failed)?;
+            self.viewing.wait(now, &self.net)?;
+            while let Some(note) = self.notes.try_take() {
+                match note {
+                    Note::Net(event) => {
+                        if let Some(code) = self.handle(event)? {
+                            return Ok(code);
+                        }
+                    }
+                    Note::SourceEnded => self.source_ended()?,
+                    Note::Typed(line) => self.say(line),
+                }
+            }
+            if let Some(sending) = &mut self.sending {
+                sending.turn(now, &self.net);
+            }
+            if self.viewing.turn(now, &self.net)? == Turn::Quit {
+                return Ok(ExitCode::Ok);
+            }
+            while let Some(wish) = self.viewing.screen.as_mut().and_then(Screen::wish) {
+                self.grant(wish)?;
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
+        let linked = self.sending.as_ref().map_or(0, Sending::linked);
+        if self.door.handle(&event, linked == 0 && self.viewing.names.is_empty())? {
+            self.viewing.tell_screen(&self.door);
+        }
+        if let Some(sending) = &mut self.sending {
+            sending.handle(&event, &self.net)?;
+        }
+        match event {
+            // Who sends as well is told of as a sender.
+            Event::PeerUp { name, address, host, again, sends: false, .. } => {
+                self.door.reached(host);
+                self.door.says(&format!("{name} ({address}) {}", if again { "is back" } else { "watches" }));
+            }
+            Event::PeerDown { peer, name, sentence, reason, .. } if !self.viewing.names.contains_key(&peer) => {
+                self.door.says(&awaited::parting(&name, "stopped watching", reason, &sentence));
+            }
+            Event::Stats(stats) => {
+                self.door.second(self.notes.take_untold());
+                self.second(&stats)?;
+            }
+            Event::Text { name, line } => self.said(&name, &line),
+            Event::SenderDown { .. } => {
+                self.viewing.handle(event, &mut self.door);
+                if !self.config.send.common.reconnect && self.viewing.names.is_empty() {
+                    tracing::error!("the peer is lost and --no-reconnect was given");
+                    return Ok(Some(ExitCode::PeerLost));
+                }
+            }
+            event => self.viewing.handle(event, &mut self.door),
+        }
+        Ok(None)
+    }
+
+    fn second(&mut self, stats: &Stats) -> Result<(), Failure> {
+        if let Some(sending) = &mut self.sending {
+            sending.second(stats, &self.net)?;
+        }
+        self.viewing.second(stats, &self.net)
+    }
+
+    /// A film is over, or a device failed: we stay, and see and hear the others.
+    fn source_ended(&mut self) -> Result<(), Failure> {
+        let Some(outcome) = self.sending.as_mut().and_then(Sending::source_ended) else { return Ok(()) };
+        outcome?;
+        self.net.command(Command::End);
+        self.own = None;
+        self.show_own();
+        Ok(())
+    }
+
+    fn say(&mut self, line: String) {
+        let (name, line) = ("you".to_string(), line);
+        self.said(&name, &line);
+        self.net.command(Command::Text(line));
+    }
+
+    fn said(&mut self, name: &str, line: &str) {
+        tracing::info!("{name}: {line}");
+        if let Some(screen) = &mut self.viewing.screen {
+            screen.said(name, line);
+        }
+    }
+
+    /// What somebody at the window wants of his own devices.
+    fn grant(&mut self, wish: Wish) -> Result<(), Failure> {
+        match wish {
+            Wish::Say(line) => {
+                self.say(line);
+                return Ok(());
+            }
+            Wish::Microphone => self.muted = !self.muted,
+            Wish::Camera => self.closed = !self.closed,
+        }
+        let Some(sending) = &mut self.sending else { return Ok(()) };
+        let (muted, closed) = (self.muted, self.closed);
+        sending.silence(muted, closed, &self.net)?;
+        if let Some(screen) = &mut self.viewing.screen {
+            screen.microphone_muted(muted);
+            screen.camera_closed(closed);
+        }
+        self.show_own();
+        Ok(())
+    }
+
+    fn show_own(&mut self) {
+        let canvas = self.own.as_ref().filter(|_| !self.closed).map(|own| own.canvas().clone());
+        if let Some(screen) = &mut self.viewing.screen {
+            screen.own(canvas);
+        }
+    }
+
+    fn finish(mut self) {
+        let ended = self.sending.take().map(Sending::finish);
+        self.net.command(Command::Stop(String::new()));
+        // This writes the goodbyes.
+        let counters = self.net.stop();
+        // The last counts came with them.
+        let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
+            Note::Net(Event::Stats(stats)) => Some(stats),
+            _ => None,
+        });
+        if let Some(stats) = last.last() {
+            if let Some(ended) = &ended {
+                ended.total(&stats, &counters);
+            }
+            self.viewing.total(&stats, counters);
+        }
+    }
+}

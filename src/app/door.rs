@@ -1,0 +1,73 @@
+//! Whom we wait for and whom we dial, and what is said of them: the words that all programs have in common.
+
+use super::args::{Common, Meet};
+use super::awaited::{self, Awaited};
+use super::doorman::Doorman;
+use super::failure::Failure;
+use super::meet::Hosts;
+use eyeline_proto::session::{Event, HostId};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+/// See the module text.
+pub struct Door<'a> {
+    meet: &'a Meet,
+    hosts: Hosts,
+    awaited: Awaited,
+    doorman: Doorman,
+}
+
+impl<'a> Door<'a> {
+    /// Of `program`, which waits on `local` or dials: says so.
+    pub fn open(program: &str, common: &'a Common, local: SocketAddr) -> Self {
+        let meet = &common.meet;
+        awaited::announce(program, meet, common.key.is_some(), local);
+        let awaited = Awaited::new(program, meet, local);
+        Door { meet, hosts: Hosts::new(common), awaited, doorman: Doorman::default() }
+    }
+
+    /// A peer said hello, through this host where it was dialled.
+    pub fn reached(&mut self, host: Option<HostId>) {
+        self.hosts.reached(host);
+        self.awaited.reached();
+    }
+
+    /// Somebody came or left. Whether it was said.
+    pub fn says(&mut self, line: &str) -> bool {
+        self.doorman.peer(line)
+    }
+
+    /// What is waited for, in a sentence.
+    pub fn sentence(&self) -> String {
+        self.awaited.sentence()
+    }
+
+    /// The same in a few words.
+    pub fn place(&self) -> &str {
+        self.awaited.place()
+    }
+
+    /// A second is over, in which so many notes were not told.
+    pub fn second(&mut self, untold: u64) {
+        self.doorman.second(untold);
+    }
+
+    /// What concerns whoever is there, or is not; `alone`: nobody is. Says whether what is waited for is said otherwise now. Fails when no
+    /// host is left to dial, and nobody is waited for.
+    pub fn handle(&mut self, event: &Event, alone: bool) -> Result<bool, Failure> {
+        match event {
+            Event::NoUdp(address) => self.doorman.no_udp(*address, self.meet),
+            Event::Narrow { name, address, narrow } => self.doorman.narrow(name, *address, *narrow),
+            Event::TurnedAway(from, sentence) => self.doorman.turned_away(*from, sentence),
+            Event::Unreachable { host, error, fatal } => {
+                if alone {
+                    self.awaited.unanswered();
+                }
+                self.hosts.unreachable(Instant::now(), *host, error, *fatal)?;
+                return Ok(alone);
+            }
+            _ => {}
+        }
+        Ok(false)
+    }
+}

@@ -1,0 +1,347 @@
+//! All tracks that are received, seen and heard: screen, speaker and files, and the words about them.
+
+use super::super::args;
+use super::super::awaited;
+use super::super::door::Door;
+use super::super::failure::{Code, Failure};
+use super::super::screen::{Screen, Turn};
+use super::super::status::ExitCode;
+use super::files::Files;
+use super::report::{self, Report};
+use super::senders::{self, Sender, Senders};
+use crate::net;
+use crate::pipeline::decode::{Announced, Ready};
+use crate::pipeline::fair_queue::FairQueue;
+use crate::pipeline::fanout::{self, Fanout};
+use crate::pipeline::track::{Screening, Shown, Tracks};
+use crate::present::scene::Marks;
+use crate::present::speaker::Speaker;
+use crate::slot::Taken;
+use eyeline_proto::media::hold::{Hold, Latency};
+use eyeline_proto::media::playout;
+use eyeline_proto::session::stats::{ReceiverStats, Stats};
+use eyeline_proto::session::{Command, Event, PeerId, TrackId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long the main thread waits for a picture before it looks at the keyboard.
+const TURN: Duration = Duration::from_millis(25);
+
+/// More threads than this gain nothing at the sizes there are.
+const MAX_WORKERS: usize = 4;
+
+/// A sender that is lost while others are seen keeps its tile for so long: a network is back by then, or a program started anew.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// What is opened before anybody is told that we are here.
+pub struct Devices {
+    pub ready: Announced,
+    pub screen: Option<Screen>,
+    pub speaker: Option<Speaker>,
+    pub files: Option<Files>,
+}
+
+/// See the module text.
+pub struct Viewing {
+    ready: Announced,
+    pub screen: Option<Screen>,
+    pub files: Option<Files>,
+    pub speaker: Option<Speaker>,
+    screening: Option<Arc<Screening>>,
+    tracks: Tracks,
+    /// The newest picture of each track that is ready and not yet with the display.
+    undisplayed: BTreeMap<TrackId, Ready>,
+    /// Until when tracks that were lost keep their tile.
+    lost: BTreeMap<TrackId, Instant>,
+    /// Everybody who is here and has something for us, by name.
+    pub names: BTreeMap<PeerId, String>,
+    pub senders: Senders,
+    report: Report,
+    shown: u32,
+    /// A picture or sound has come.
+    pub anything: bool,
+}
+
+impl Viewing {
+    /// With these devices; pictures are decoded for a window, or, where `decodes`, to be measured. What comes is given to the callback,
+    /// and to `tell` what the main thread is to know of it.
+    pub fn new(
+        devices: Devices,
+        latency: Latency,
+        (decodes, stats_json): (bool, bool),
+        tell: impl FnMut(Event) + Send + 'static,
+    ) -> Result<(Self, impl FnMut(Event) + Send + 'static), Failure> {
+        let Devices { ready, screen, speaker, files } = devices;
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
+        let screening = decodes.then(|| Screening::start(workers).map(Arc::new)).transpose().code(ExitCode::Failed)?;
+        let tracks = Tracks::default();
+        let opened_with = fanout::Config {
+            tracks: tracks.clone(),
+            announced: ready.clone(),
+            hold: Hold::new(latency),
+            screening: screening.clone(),
+            mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
+            files: files.as_ref().map(Files::inlets),
+        };
+        let viewing = Viewing {
+            ready,
+            screen,
+            files,
+            speaker,
+            screening,
+            tracks,
+            undisplayed: BTreeMap::new(),
+            lost: BTreeMap::new(),
+            names: BTreeMap::new(),
+            senders: Senders::new(),
+            report: Report::new(stats_json),
+            shown: 0,
+            anything: false,
+        };
+        Ok((viewing, Fanout::new(opened_with, tell).into_callback()))
+    }
+
+    /// What decodes, if anything does.
+    pub fn screening(&self) -> Option<&Arc<Screening>> {
+        self.screening.as_ref()
+    }
+
+    /// Where pictures that are ready are announced.
+    pub fn ready(&self) -> &Announced {
+        &self.ready
+    }
+
+    /// Waits for a picture, at most for a turn, and shows it.
+    pub fn wait(&mut self, now: Instant, net: &net::Handle<Command>) -> Result<(), Failure> {
+        let due = self.screen.as_ref().and_then(Screen::due).unwrap_or(now + TURN);
+        if let Taken::Value(ready) = self.ready.take_until(due.min(now + TURN), Instant::now) {
+            self.show(ready, net)?;
+        }
+        Ok(())
+    }
+
+    /// Keys, and a new coat of paint where one is due.
+    pub fn turn(&mut self, now: Instant, net: &net::Handle<Command>) -> Result<Turn, Failure> {
+        let Some(screen) = &mut self.screen else { return Ok(Turn::Go) };
+        let turn = screen.turn(self.speaker.as_ref().map(Speaker::mixer), &self.tracks)?;
+        self.lost.retain(|track, until| {
+            let kept = *until > now;
+            if !kept {
+                screen.leaves(*track);
+            }
+            kept
+        });
+        self.take_displayed(net);
+        Ok(turn)
+    }
+
+    fn show(&mut self, ready: Ready, net: &net::Handle<Command>) -> Result<(), Failure> {
+        match &mut self.screen {
+            None => self.displayed(&ready, ready.picture.decoded, net),
+            // One's own: nobody sends it, and nobody measures it.
+            Some(screen) if self.tracks.get(ready.track).is_none() => screen.own_picture(),
+            Some(screen) => {
+                screen.show(ready.track)?;
+                self.undisplayed.insert(ready.track, ready);
+                self.take_displayed(net);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the screen says is with the display.
+    fn take_displayed(&mut self, net: &net::Handle<Command>) {
+        while let Some((track, at)) = self.screen.as_mut().and_then(Screen::seen) {
+            if let Some(ready) = self.undisplayed.remove(&track) {
+                self.displayed(&ready, at, net);
+            }
+        }
+    }
+
+    fn displayed(&mut self, ready: &Ready, at: Instant, net: &net::Handle<Command>) {
+        // The last of a sender whose place another has taken.
+        let Some(track) = self.tracks.get(ready.track) else { return };
+        // Where a file is written and no window open, shown means written.
+        let written = self.files.as_mut().filter(|_| self.screening.is_none()).map(|files| files.more_written(ready.track));
+        let more = written.unwrap_or(1);
+        self.shown += more;
+        net.leave(Command::Shown(ready.track, more));
+        let Shown { captured, sound } = track.shown(ready, at);
+        self.report.shown(ready, at, captured, sound);
+    }
+
+    /// What concerns those who send.
+    pub fn handle(&mut self, event: Event, door: &mut Door<'_>) {
+        match event {
+            Event::SenderUp { peer, name, address, host, again, pictures, forwards, .. } => {
+                door.reached(host);
+                let sends = match (again, forwards, pictures) {
+                    (true, ..) => "is back",
+                    (_, true, _) => "is here",
+                    (_, _, true) => "is sending",
+                    _ => "is sending sound only",
+                };
+                door.says(&format!("{name} ({address}) {sends}"));
+                self.lost.retain(|track, _| track.peer != peer || !self.senders.contains_key(track));
+                self.names.insert(peer, name);
+            }
+            Event::SenderDown { peer, reason, sentence } => {
+                let name = self.names.remove(&peer).unwrap_or_else(|| "the sender".to_string());
+                // One that said goodbye leaves no tile behind.
+                if reason.is_some()
+                    && let Some(screen) = &mut self.screen
+                {
+                    self.lost.retain(|track, _| {
+                        let leaves = track.peer == peer;
+                        if leaves {
+                            screen.leaves(*track);
+                        }
+                        !leaves
+                    });
+                }
+                let said = door.says(&awaited::parting(&name, "stopped sending", reason, &sentence));
+                if said && self.names.is_empty() {
+                    tracing::info!("{}", door.sentence());
+                }
+            }
+            Event::TrackUp { track, name, film } => {
+                if let Some(written) = self.files.as_mut().and_then(|files| files.sender_came(track, &name)) {
+                    door.says(&written);
+                }
+                self.lost.remove(&track);
+                if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
+                    screen.joins(track, name.clone(), shown.canvas().clone());
+                }
+                let sender = Sender { name, pictures: true, closed: false, film, quiet: false, finished: false };
+                self.senders.insert(track, sender);
+            }
+            Event::Track(track, told) => {
+                if let Some(sender) = self.senders.get_mut(&track) {
+                    (sender.pictures, sender.closed) = (told.media.pictures, told.closed);
+                    if let Some(screen) = &mut self.screen {
+                        screen.marks(track, Marks { muted: told.muted, camera_closed: told.closed });
+                    }
+                }
+            }
+            Event::TrackDown(track) => self.track_down(track),
+            Event::Quiet(peer, quiet) => {
+                if let Some(name) = self.names.get(&peer).filter(|_| quiet) {
+                    tracing::warn!("no signal from {name} for 3 s: waiting for it to come back");
+                }
+                let since = quiet.then(|| Instant::now() - eyeline_proto::session::path::QUIET);
+                for (track, sender) in self.senders.iter_mut().filter(|(track, _)| track.peer == peer) {
+                    sender.quiet = quiet;
+                    if let Some(screen) = &mut self.screen {
+                        screen.quiet(*track, since);
+                    }
+                }
+            }
+            // The fanout keeps the rest to itself, or it is another's.
+            _ => return,
+        }
+        self.tell_screen(door);
+    }
+
+    /// One that is lost beside others keeps its place for a while: it may be back in a moment.
+    fn track_down(&mut self, track: TrackId) {
+        self.senders.remove(&track);
+        let Some(screen) = &mut self.screen else { return };
+        if self.senders.is_empty() {
+            screen.leaves(track);
+        } else {
+            screen.quiet(track, Some(Instant::now()));
+            self.lost.insert(track, Instant::now() + KEPT);
+        }
+    }
+
+    /// Says in the window what is waited for, and who shows no picture.
+    pub fn tell_screen(&mut self, door: &Door<'_>) {
+        let Some(screen) = &mut self.screen else { return };
+        for (track, sender) in &self.senders {
+            screen.says(*track, sender.words());
+        }
+        match senders::title(&self.senders) {
+            Some(title) => {
+                screen.awaits(String::new(), &title);
+                screen.wants(String::new());
+            }
+            None => {
+                let sentence = match self.names.values().next() {
+                    Some(name) => format!("{name} is here, and sends nothing yet"),
+                    None => door.sentence(),
+                };
+                screen.awaits(sentence.clone(), door.place());
+                screen.wants(sentence);
+            }
+        }
+    }
+
+    /// Measures a second, prints it where asked, and shows it where wished.
+    pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
+        self.anything |= brought_anything(&stats.receiving);
+        let outside = self.outside(net.counters());
+        let lines = self.report.second(stats, &outside)?;
+        if let Some(screen) = &mut self.screen {
+            screen.figures(lines);
+        }
+        Ok(())
+    }
+
+    fn outside(&self, net: net::Counters) -> report::Outside {
+        // What is played, and blocks dropped before that; none without a speaker.
+        let sound = self.speaker.as_ref();
+        let sound = sound.map(|_| self.tracks.newest().and_then(|track| track.sound()).unwrap_or_default());
+        let slices_dropped = self.screening.as_ref().map_or(0, |screening| screening.dropped());
+        let names = self.senders.iter().map(|(track, sender)| (*track, sender.name.clone())).collect();
+        report::Outside { net, shown: self.shown, sound, slices_dropped, names }
+    }
+
+    /// The last counts came with the farewell: they are printed, where asked.
+    pub fn total(&mut self, stats: &Stats, counters: net::Counters) {
+        self.anything |= brought_anything(&stats.receiving);
+        let outside = self.outside(counters);
+        self.report.total(stats, &outside);
+    }
+
+    /// Devices are released and files finished; `told`: by the user's wish. Whether anything was written.
+    pub fn finish(mut self, told: bool) -> Result<bool, Failure> {
+        self.screen = None;
+        self.speaker = None;
+        self.screening = None;
+        self.files.take().map_or(Ok(true), |files| files.finish(told))
+    }
+}
+
+/// The speaker that is asked for, if it is there.
+pub fn open_speaker(wanted: &args::recv::Speaker) -> Result<Option<Speaker>, Failure> {
+    let which = match wanted {
+        args::recv::Speaker::Off => return Ok(None),
+        args::recv::Speaker::Default => None,
+        args::recv::Speaker::Named(name) => Some(name.as_str()),
+    };
+    match Speaker::open(which, playout::Config::default()) {
+        Ok(speaker) => {
+            tracing::info!("speaker {}", speaker.name());
+            Ok(Some(speaker))
+        }
+        // Asked for by name it must be there; else pictures go on without it.
+        Err(error) if which.is_some() => {
+            Err(Failure::new(ExitCode::Device, format!("{error}, or leave out --speaker to go on without sound")))
+        }
+        Err(error) => {
+            tracing::warn!("going on without sound: {error}, or say --no-audio");
+            Ok(None)
+        }
+    }
+}
+
+/// Where pictures that are ready are announced.
+pub fn announced() -> Announced {
+    FairQueue::newest()
+}
+
+/// Whether a picture or sound has come by now.
+fn brought_anything(stats: &ReceiverStats) -> bool {
+    stats.total.whole + stats.total.partial + stats.total.blocks > 0
+}

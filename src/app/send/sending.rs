@@ -1,0 +1,245 @@
+//! Our own source: opened while somebody watches, encoded, closed again.
+//!
+//! The source runs only while somebody watches: the camera's light is off otherwise. Who is only unheard is waited for with the source open:
+//! many a camera needs longer to start than an outage lasts. A film starts with its first watcher and is then played to its end whoever
+//! leaves.
+
+use super::super::args;
+use super::super::failure::{Code, Failure};
+use super::super::status::ExitCode;
+use super::plan::Plan;
+use super::report::Report;
+use crate::net;
+use crate::pipeline::camera_supervisor;
+use crate::pipeline::counts::Counts;
+use crate::pipeline::encode::{self, Encoder};
+use crate::pipeline::sink::EncodedSink;
+use crate::pipeline::source::{self, Running};
+use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::session::stats::Stats;
+use eyeline_proto::session::{Command, Event};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// The source stays open so long for peers that are silent and did not leave.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// See the module text.
+pub struct Sending<'a> {
+    config: &'a args::Send,
+    plan: Plan,
+    encoder: Arc<Encoder>,
+    /// Told when the source came to its end, or failed.
+    on_end: Arc<dyn Fn() + Send + Sync>,
+    running: Option<Running>,
+    /// Whether the end of what runs is news: not of one that we closed.
+    news: Arc<AtomicBool>,
+    /// By sources that were closed again.
+    counted: Counts,
+    report: Report,
+    /// Peers that said hello and not goodbye.
+    linked: usize,
+    /// When the source closes, if nobody is heard of.
+    closes: Option<Instant>,
+    /// It came to its end, and is opened no more.
+    over: bool,
+    /// The user closed the camera.
+    closed: bool,
+}
+
+impl<'a> Sending<'a> {
+    /// What the plan says, for those to whom `commands` leads; each slice that is sent goes to `sink` as well.
+    pub fn new(
+        config: &'a args::Send,
+        plan: Plan,
+        epoch: Epoch,
+        commands: net::Commands<Command>,
+        sink: Option<Box<dyn EncodedSink>>,
+        on_end: impl Fn() + Send + Sync + 'static,
+    ) -> Result<Self, Failure> {
+        let (quality, format, film) = (config.quality, plan.format(), plan.is_film());
+        let encoding = encode::Config { quality, format, film, width: plan.width.filter(|_| !film), epoch };
+        let encoder = Arc::new(Encoder::new(encoding, commands, sink).code(ExitCode::Failed)?);
+        let mut sending = Sending {
+            config,
+            plan,
+            encoder,
+            on_end: Arc::new(on_end),
+            running: None,
+            news: Arc::default(),
+            counted: Counts::default(),
+            report: Report::new(config.common.stats_json),
+            linked: 0,
+            closes: None,
+            over: false,
+            closed: false,
+        };
+        if sending.plan.runs_unwatched() {
+            sending.start()?;
+        }
+        Ok(sending)
+    }
+
+    /// What is sent.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Peers that said hello and not goodbye.
+    pub fn linked(&self) -> usize {
+        self.linked
+    }
+
+    /// When [`Sending::turn`] has something to do.
+    pub fn due(&self) -> Option<Instant> {
+        self.closes
+    }
+
+    /// Closes the source where nobody was heard of for long.
+    pub fn turn(&mut self, now: Instant, net: &net::Handle<Command>) {
+        if self.closes.is_some_and(|closes| now >= closes) {
+            self.close(net);
+        }
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        if self.running.is_none() && !self.over {
+            self.news = Arc::new(AtomicBool::new(true));
+            let (news, on_end, sound) = (self.news.clone(), self.on_end.clone(), self.plan.has_sound());
+            let tell = move |note| match note {
+                source::Note::Camera(note) => say_of_camera(&note, sound),
+                source::Note::NoSound(error) => tracing::warn!("going on without sound: {error}"),
+                source::Note::Ended if news.load(Ordering::Relaxed) => on_end(),
+                source::Note::Ended => {}
+            };
+            let source = self.plan.source(self.config, self.closed);
+            self.running = Some(coded(Running::start(&source, &self.encoder, tell))?);
+        }
+        Ok(())
+    }
+
+    /// What concerns those who watch.
+    pub fn handle(&mut self, event: &Event, net: &net::Handle<Command>) -> Result<(), Failure> {
+        match event {
+            Event::PeerUp { again, .. } => {
+                self.linked += usize::from(!again);
+                if let Some(running) = &self.running {
+                    running.show_again();
+                }
+            }
+            Event::PeerDown { .. } => {
+                self.linked = self.linked.saturating_sub(1);
+                if self.linked == 0 && self.closes.is_some() {
+                    self.close(net);
+                }
+            }
+            Event::Watched(true) => {
+                self.closes = None;
+                self.start()?;
+            }
+            Event::Watched(false) if self.linked > 0 => self.closes = Some(Instant::now() + LINGER),
+            Event::Watched(false) => self.close(net),
+            Event::Pressure(on) => self.encoder.hold(*on),
+            Event::Target(target) => self.encoder.set_target(*target),
+            Event::Wanted(want) => self.encoder.set_wanted(*want),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Prints a second's measurements, where asked.
+    pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
+        let source = self.counts();
+        self.report.second(stats, &net.counters(), self.encoder.counters(), source)
+    }
+
+    /// Nobody watches.
+    fn close(&mut self, net: &net::Handle<Command>) {
+        self.closes = None;
+        if !self.plan.is_film() && !self.plan.runs_unwatched() && self.stop(net) {
+            tracing::info!("nobody watches: the source is closed until somebody does");
+        }
+    }
+
+    fn stop(&mut self, net: &net::Handle<Command>) -> bool {
+        let Some(running) = self.running.take() else { return false };
+        self.counted = self.counted + running.counts();
+        self.news.store(false, Ordering::Relaxed);
+        drop(running);
+        // What was caught last would be shown to the next as if it were live.
+        net.command(Command::Closed);
+        true
+    }
+
+    /// The user mutes the microphone or closes the camera, or lets them go on: the others are told. A camera that is closed is let go
+    /// of, and its light is off.
+    pub fn silence(&mut self, muted: bool, closed: bool, net: &net::Handle<Command>) -> Result<(), Failure> {
+        self.encoder.silence(muted, closed);
+        net.command(Command::Silence { muted, closed });
+        if std::mem::replace(&mut self.closed, closed) != closed && self.plan.can_close() && self.stop(net) {
+            self.start()?;
+        }
+        Ok(())
+    }
+
+    /// The source closed its slots and the encoder drained them: how it ended, where it was running.
+    pub fn source_ended(&mut self) -> Option<Result<(), Failure>> {
+        let running = self.running.take()?;
+        self.over = true;
+        self.counted = self.counted + running.counts();
+        let useless = self.encoder.useless().map_or(Ok(()), |why| Err(Failure::new(ExitCode::Failed, why)));
+        let outcome = coded(running.outcome()).and(useless);
+        match &outcome {
+            Ok(()) => tracing::info!("{} is over", self.plan.what()),
+            Err(failure) if self.plan.is_film() => tracing::error!("{failure}"),
+            Err(_) => {}
+        }
+        Some(outcome)
+    }
+
+    /// What the sources of this run counted.
+    fn counts(&self) -> Counts {
+        self.running.as_ref().map_or(self.counted, |running| self.counted + running.counts())
+    }
+
+    /// It is over: the source is closed, and what comes out is printed by [`Ended::total`].
+    pub fn finish(mut self) -> Ended {
+        // A source that came to its end is encoded.
+        self.encoder.stop();
+        let source = self.counts();
+        self.running = None;
+        Ended { report: self.report, encoder: self.encoder, source }
+    }
+}
+
+/// What is left of a source that is closed.
+pub struct Ended {
+    report: Report,
+    encoder: Arc<Encoder>,
+    source: Counts,
+}
+
+impl Ended {
+    /// Prints what came of all of it, where asked.
+    pub fn total(&self, stats: &Stats, counters: &net::Counters) {
+        self.report.total(stats, counters, self.encoder.counters(), self.source);
+    }
+}
+
+/// `sound`: there is some to go on with.
+fn say_of_camera(note: &camera_supervisor::Note, sound: bool) {
+    match note {
+        camera_supervisor::Note::Gone(why) => {
+            let meanwhile = if sound { "; sound goes on" } else { "" };
+            tracing::warn!("{why} (send goes on with it{meanwhile})");
+        }
+        camera_supervisor::Note::Back(chosen) => tracing::info!("the camera is back: {chosen}"),
+    }
+}
+
+/// With the exit code that a source's error means.
+fn coded<T>(outcome: Result<T, source::Error>) -> Result<T, Failure> {
+    let code = if matches!(outcome, Err(source::Error::Camera(_))) { ExitCode::Device } else { ExitCode::Failed };
+    outcome.code(code)
+}
