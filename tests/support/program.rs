@@ -22,6 +22,7 @@ use serde_json::Value;
 
 pub const SEND: &str = env!("CARGO_BIN_EXE_send");
 pub const RECV: &str = env!("CARGO_BIN_EXE_recv");
+pub const CALL: &str = env!("CARGO_BIN_EXE_call");
 
 /// Longer than anything here takes on a machine that builds something else beside it.
 const PATIENCE: Duration = Duration::from_secs(60);

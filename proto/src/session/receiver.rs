@@ -4,7 +4,9 @@
 //! be than there are, is `contest`'s text; what all of them together may have us hold is `budget`'s.
 //!
 //! Which of the tracks that are told of are received is decided in one place ([`Receiver::choose_tracks`]): everybody's own; of those that
-//! are forwarded each once, none that comes from its origin itself and never our own; and no more than [`MOST_SENDERS`] in all.
+//! are forwarded each once, of the sender that came last, none that comes from its origin itself and never our own; and no more than
+//! [`MOST_SENDERS`] in all. Who is not heard of keeps no origin for itself: a meeting point that was killed says no goodbye, and the one
+//! that is started in its place forwards the same people.
 //!
 //! A datagram costs the same however many senders there are: only the one it is of is asked what it wants. Sixteen links are looked
 //! through in a row, which is nothing beside opening it.
@@ -181,15 +183,10 @@ impl Receiver {
 
     /// Which of the tracks that are forwarded to us are received, and of the others which are not any more.
     fn choose_tracks(&mut self) {
-        let own: Vec<[u8; 16]> = self
-            .inbound
-            .iter()
-            .filter(|inbound| inbound.tracks().any(|track| track == OWN_TRACK))
-            .map(|own| own.process)
-            .collect();
-        let mut origins = own;
+        let own = self.inbound.iter().filter(|inbound| !inbound.is_quiet() && inbound.tracks().any(|track| track == OWN_TRACK));
+        let mut origins: Vec<[u8; 16]> = own.map(|own| own.process).collect();
         origins.push(self.me);
-        for inbound in &mut self.inbound {
+        for inbound in self.inbound.iter_mut().rev() {
             let mut wanted: Vec<(u8, String)> = Vec::new();
             for track in inbound.described.iter().filter(|track| track.number != OWN_TRACK) {
                 // Ours counts among the origins, and is none of the tracks.
@@ -375,7 +372,7 @@ impl Receiver {
     /// All that time alone brings.
     pub fn tend(&mut self, now: Instant, endpoint: &mut Endpoint) {
         let at_us = endpoint.epoch().media_time(now).as_nanos() / 1000;
-        let mut untold = false;
+        let mut changed = false;
         for place in 0..self.inbound.len() {
             self.inbound[place].settle(now, &mut self.pool);
             self.request(now, place, endpoint);
@@ -386,10 +383,11 @@ impl Receiver {
                 endpoint.control(inbound.link(), report);
             }
             let path = endpoint.path(inbound.link()).map(|path| &*path);
+            let was_quiet = inbound.is_quiet();
             inbound.watch(now, path, reported, &mut self.pool);
-            untold |= inbound.forget_untold(now);
+            changed |= inbound.forget_untold(now) || inbound.is_quiet() != was_quiet;
         }
-        if untold {
+        if changed {
             self.choose_tracks();
         }
     }

@@ -52,8 +52,8 @@ pub struct Viewing {
     tracks: Tracks,
     /// The newest picture of each track that is ready and not yet with the display.
     undisplayed: BTreeMap<TrackId, Ready>,
-    /// Until when tracks that were lost keep their tile.
-    lost: BTreeMap<TrackId, Instant>,
+    /// Until when tracks that were lost keep their tile, and whose they are.
+    lost: BTreeMap<TrackId, (Instant, String)>,
     /// Everybody who is here and has something for us, by name.
     pub names: BTreeMap<PeerId, String>,
     pub senders: Senders,
@@ -125,7 +125,7 @@ impl Viewing {
     pub fn turn(&mut self, now: Instant, net: &net::Handle<Command>) -> Result<Turn, Failure> {
         let Some(screen) = &mut self.screen else { return Ok(Turn::Go) };
         let turn = screen.turn(self.speaker.as_ref().map(Speaker::mixer), &self.tracks)?;
-        self.lost.retain(|track, until| {
+        self.lost.retain(|track, (until, _)| {
             let kept = *until > now;
             if !kept {
                 screen.leaves(*track);
@@ -209,7 +209,15 @@ impl Viewing {
                 if let Some(written) = self.files.as_mut().and_then(|files| files.sender_came(track, &name)) {
                     door.says(&written);
                 }
-                self.lost.remove(&track);
+                // Who was lost has come back by another way.
+                let back: Vec<_> =
+                    self.lost.iter().filter(|(lost, (_, of))| **lost == track || *of == name).map(|(lost, _)| *lost).collect();
+                for lost in back {
+                    self.lost.remove(&lost);
+                    if let Some(screen) = self.screen.as_mut().filter(|_| lost != track) {
+                        screen.leaves(lost);
+                    }
+                }
                 if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
                     screen.joins(track, name.clone(), shown.canvas().clone());
                 }
@@ -245,13 +253,13 @@ impl Viewing {
 
     /// One that is lost beside others keeps its place for a while: it may be back in a moment.
     fn track_down(&mut self, track: TrackId) {
-        self.senders.remove(&track);
+        let name = self.senders.remove(&track).map(|sender| sender.name).unwrap_or_default();
         let Some(screen) = &mut self.screen else { return };
         if self.senders.is_empty() {
             screen.leaves(track);
         } else {
             screen.quiet(track, Some(Instant::now()));
-            self.lost.insert(track, Instant::now() + KEPT);
+            self.lost.insert(track, (Instant::now() + KEPT, name));
         }
     }
 

@@ -1,0 +1,121 @@
+//! `call` for real, on the loopback interface: everybody has everybody else's pictures, whatever becomes of one of them, and what is said
+//! reaches all.
+//!
+//! No device and no window; what is tried here is who gets what.
+
+#![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
+
+#[path = "support/program.rs"]
+mod program;
+
+use nix::sys::signal::Signal;
+use program::{CALL, Out, Program, free_port, recv, send};
+use serde_json::Value;
+use std::io::Write;
+use std::process::Stdio;
+
+const TEST: &str = "--test -s 320x240 -r 30";
+
+/// A person without window and speaker, whose stdin is said to all.
+fn call(name: &str, args: &str) -> Program {
+    let args = format!("--no-window --no-audio --chat {TEST} --stats json --name {name} {args}");
+    Program::spawn(CALL, &args, Stdio::piped(), Out::Stats)
+}
+
+/// Nobody, at a port.
+fn point(port: u16) -> Program {
+    Program::start(CALL, &format!("--no-window --no-audio --no-video --name point -p {port} --stats json"))
+}
+
+/// The names of those whose pictures come, in order, and how many came of each.
+fn seen(stats: &Value) -> Vec<(String, u64)> {
+    let tracks = stats["tracks"].as_array().cloned().unwrap_or_default();
+    let of = |track: &Value| {
+        let whole = track["whole"].as_u64().filter(|whole| *whole > 0 && track["quiet"] == false)?;
+        Some((track["name"].as_str()?.to_string(), whole))
+    };
+    let mut seen: Vec<_> = tracks.iter().filter_map(of).collect();
+    seen.sort();
+    seen
+}
+
+fn names(stats: &Value) -> Vec<String> {
+    seen(stats).into_iter().map(|(name, _)| name).collect()
+}
+
+/// Waits until pictures of exactly these come.
+fn sees(program: &mut Program, others: &[&str]) {
+    program.stats_with(|stats| stats["role"] == "recv" && names(stats) == others);
+}
+
+/// Waits until more pictures came of each of these.
+fn goes_on(program: &mut Program, others: &[&str]) {
+    let receiving = |stats: &Value| stats["role"] == "recv";
+    let before = seen(&program.stats_with(receiving));
+    let more = |stats: &Value, name: &str| {
+        let of = |seen: &[(String, u64)]| seen.iter().find(|(other, _)| other == name).map_or(0, |(_, whole)| *whole);
+        of(&seen(stats)) > of(&before) + 5
+    };
+    program.stats_with(|stats| receiving(stats) && others.iter().all(|name| more(stats, name)));
+}
+
+#[test]
+fn two_calls_see_and_read_each_other_also_where_both_dial() {
+    let (here, there) = (free_port(), free_port());
+    let mut ada = call("Ada", &format!("-p {here} --host 127.0.0.1:{there} --wait"));
+    let mut ben = call("Ben", &format!("-p {there} --host 127.0.0.1:{here} --wait"));
+    sees(&mut ada, &["Ben"]);
+    sees(&mut ben, &["Ada"]);
+    ada.stdin().write_all("how do you do\u{7}\n".as_bytes()).unwrap();
+    assert!(ben.said("Ada: ").ends_with("how do you do\u{fffd}"), "what steers a terminal is replaced");
+    ben.stop(Signal::SIGTERM);
+    ada.said("Ben stopped sending");
+    assert_eq!(ada.stop(Signal::SIGTERM), 0);
+}
+
+#[test]
+fn a_meeting_holds_whatever_becomes_of_one_of_them() {
+    let port = free_port();
+    let mut meeting = point(port);
+    meeting.said("waiting on port");
+    let at = format!("--host 127.0.0.1:{port}");
+    let (mut ada, mut ben) = (call("Ada", &at), call("Ben", &at));
+    let mut door = send(&format!("{TEST} --name door --stats json {at}"));
+    let mut watcher = recv(&format!("{at} --stats json"));
+    let here = "point (127.0.0.1";
+    sees(&mut ada, &["Ben", "door"]);
+    sees(&mut ben, &["Ada", "door"]);
+    sees(&mut watcher, &["Ada", "Ben", "door"]);
+    for one in [&mut ada, &mut ben, &mut watcher] {
+        one.said(here);
+    }
+    ada.stdin().write_all("hello\n".as_bytes()).unwrap();
+    for reader in [&mut ben, &mut watcher, &mut meeting] {
+        reader.said("Ada: hello");
+    }
+
+    // One stands still: the others go on without it, and it is there again.
+    ben.signal(Signal::SIGSTOP);
+    meeting.said("no signal from Ben");
+    goes_on(&mut ada, &["door"]);
+    goes_on(&mut watcher, &["Ada", "door"]);
+    ben.signal(Signal::SIGCONT);
+    goes_on(&mut ada, &["Ben", "door"]);
+    goes_on(&mut ben, &["Ada", "door"]);
+
+    // One leaves.
+    assert_eq!(door.stop(Signal::SIGTERM), 0);
+    sees(&mut ada, &["Ben"]);
+    sees(&mut watcher, &["Ada", "Ben"]);
+
+    // The meeting point is killed, and another stands in its place.
+    meeting.signal(Signal::SIGKILL);
+    drop(meeting);
+    let mut meeting = point(port);
+    for (one, others) in [(&mut ada, &["Ben"][..]), (&mut ben, &["Ada"]), (&mut watcher, &["Ada", "Ben"])] {
+        one.said(here);
+        sees(one, others);
+        goes_on(one, others);
+    }
+    assert_eq!(meeting.stop(Signal::SIGTERM), 0);
+}
