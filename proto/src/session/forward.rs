@@ -165,3 +165,45 @@ fn rebased(slice: &[u8], now: Instant, clock: &Mapping, epoch: &Epoch) -> Option
     slice::stamp_capture(&mut body[LENGTH..], capture);
     Some((body, capture))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_used_again_as_late_as_can_be_and_ours_never() {
+        let mut numbers = Numbers::default();
+        let taken = |number: u8| number == 2;
+        let given: Vec<Option<u8>> = (0..256).map(|_| numbers.next(taken)).collect();
+        assert_eq!(given[..3], [Some(1), Some(3), Some(4)]);
+        assert_eq!(given[253..], [Some(255), Some(1), Some(3)], "round and round");
+        assert!(!given.contains(&Some(OWN_TRACK)));
+        assert_eq!(numbers.next(|_| true), None, "all are taken");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods)] // one real instant to count from
+    fn a_slice_is_passed_on_as_it_came_but_for_its_time() {
+        let now = Instant::now() + Duration::from_secs(100);
+        let epoch = Epoch::new(now - Duration::from_secs(10));
+        let clock = Mapping::assumed(now, MediaTime::from_nanos(7_000_000_000));
+        let mut slice = vec![0xA5; 60];
+        slice::stamp_capture(&mut slice, MediaTime::from_nanos(6_900_000_000));
+        let (body, capture) = rebased(&slice, now, &clock, &epoch).expect("a slice");
+        assert_eq!(capture, MediaTime::from_nanos(9_900_000_000), "a tenth of a second ago, by our clock");
+        assert_eq!((&body[..4], slice::capture(&body[4..])), (&60u32.to_be_bytes()[..], Some(capture)));
+        slice::stamp_capture(&mut slice, capture);
+        assert_eq!(body[4..], slice, "nothing else is changed");
+        assert!(rebased(&slice[..20], now, &clock, &epoch).is_none(), "too short for a head");
+        slice::stamp_capture(&mut slice, MediaTime::from_nanos(u64::MAX));
+        assert!(rebased(&slice, now, &clock, &epoch).is_none(), "a time that cannot be");
+    }
+
+    #[test]
+    fn a_wish_that_hardly_changes_is_not_told_again() {
+        let want = |rate, pixels| Want { rate, pixels, ..Want::ALL };
+        assert!(!is_news(&want(1000, 0), &want(1000, 0)) && !is_news(&want(1000, 0), &want(1100, 0)));
+        assert!(is_news(&want(1000, 0), &want(1300, 0)) && is_news(&want(0, 0), &want(1000, 0)));
+        assert!(is_news(&want(1000, 0), &want(0, 0)) && is_news(&want(1000, 0), &want(1000, 99)));
+    }
+}

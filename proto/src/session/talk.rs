@@ -41,3 +41,36 @@ impl Talk {
         self.heard.remove(&link);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::record::{FORWARDS, Media};
+    use std::time::Duration;
+
+    fn hello(capabilities: u32) -> Hello {
+        let (offers, wants, zeros) = (Media::LIVE, Media::LIVE, [0; 16]);
+        let (id, resume, token) = ([1; 16], zeros, zeros);
+        Hello { offers, wants, capabilities, id, resume, token, connection: 0, key: [0; 32], name: String::new() }
+    }
+
+    fn line(origin: u8, line: &str) -> Text {
+        Text { origin: [origin; 16], name: String::new(), line: line.to_string() }
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods)] // one real instant to count from
+    fn five_lines_a_second_are_taken_and_only_of_who_says_them() {
+        let (mut talk, start) = (Talk::default(), Instant::now());
+        let mut taken = |from: u64, until: u64, link, hello: &Hello, text: &Text| {
+            let at = |ms| start + Duration::from_millis(ms);
+            (from..until).filter(|ms| talk.takes(at(*ms), LinkId(link), hello, text)).count()
+        };
+        assert_eq!(taken(0, 1000, 1, &hello(0), &line(1, "hi")), 5 + 4, "a thousand are said in this second");
+        assert_eq!(taken(1000, 2000, 1, &hello(0), &line(1, "hi")), 5);
+        assert_eq!(taken(1000, 2000, 2, &hello(0), &line(9, "I am somebody else")), 0);
+        assert_eq!(taken(3000, 4000, 1, &hello(0), &line(1, " \u{fffd}")), 5 + 4, "what is not seen was replaced");
+        assert_eq!(taken(5000, 6000, 1, &hello(0), &line(1, "  ")), 0, "nothing is said");
+        assert!(taken(1000, 2000, 3, &hello(FORWARDS), &line(9, "through a meeting point")) > 80);
+    }
+}
