@@ -2,7 +2,7 @@
 //!
 //! A forwarded track has a number of ours ([`Numbers`]) and keeps its origin, its name, its pictures' and its blocks' numbers. Its times are
 //! by our clock, for ours is the only one that its receivers ask: the time in each slice's head is written anew. Until we know its
-//! sender's clock nothing of it is forwarded; that is a round trip. What is lost on the way here is mended here, and what is
+//! sender's clock nobody is told of it; that is a round trip, and it begins with the next whole picture. What is lost on the way here is mended here, and what is
 //! lost behind us there; what does not become whole in time is not forwarded at all.
 //!
 //! Only what comes from its origin itself is forwarded. So nothing goes round in circles, and two meeting points that dial each other are
@@ -16,7 +16,7 @@ use super::{PeerId, TrackId};
 use crate::media::clock::{Epoch, Mapping};
 use crate::media::packetizer;
 use crate::time::MediaTime;
-use crate::wire::record::{OWN_TRACK, Track, Want};
+use crate::wire::record::{Format, OWN_TRACK, Track, Want};
 use crate::wire::slice;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -36,9 +36,13 @@ pub(super) struct Forward {
 }
 
 struct Forwarded {
-    /// What our receivers call it, once we know what it is.
+    /// What our receivers call it, once we know what it is, and its clock.
     number: Option<u8>,
+    /// What its sender told of it.
+    told: Option<Track>,
     clock: Option<Mapping>,
+    /// It begins with this picture: of those before not all was passed on.
+    first: u64,
     /// What its sender was told that is wanted of it.
     want: Option<Want>,
 }
@@ -70,21 +74,36 @@ impl Forward {
         match event {
             Event::TrackUp { track, .. } if track.is_own() => {
                 let clock = self.tracks.remove(&track.peer).and_then(|known| known.clock);
-                self.tracks.insert(track.peer, Forwarded { number: None, clock, want: None });
+                self.tracks.insert(track.peer, Forwarded { number: None, told: None, clock, first: 0, want: None });
             }
-            Event::Track(track, told) if track.is_own() => self.described(now, *track, told, sender, shared),
+            Event::Track(track, told) if track.is_own() => {
+                if let Some(known) = self.tracks.get_mut(&track.peer) {
+                    known.told = Some(told.clone());
+                }
+                self.tell(now, track.peer, sender, shared);
+            }
             Event::TrackDown(track) if track.is_own() => {
                 if let Some(number) = self.tracks.remove(&track.peer).and_then(|known| known.number) {
                     sender.remove(number, shared);
                 }
             }
             Event::Clock(peer, mapping) => {
-                if let Some(known) = self.tracks.get_mut(peer) {
-                    known.clock = Some(*mapping);
+                let Some(known) = self.tracks.get_mut(peer) else { return };
+                known.clock = Some(*mapping);
+                if known.number.is_none() {
+                    self.tell(now, *peer, sender, shared);
                 }
             }
             Event::Slice(track, slice) => {
-                let Some((number, clock)) = self.known(*track) else { return };
+                let Some((number, clock)) = self.known(*track) else {
+                    if let Some(known) = self.tracks.get_mut(&track.peer).filter(|_| track.is_own()) {
+                        known.first = known.first.max(slice.picture + 1);
+                    }
+                    return;
+                };
+                if self.tracks.get(&track.peer).is_some_and(|known| slice.picture < known.first) {
+                    return;
+                }
                 let Some((body, capture)) = rebased(&slice.body, now, &clock, &shared.endpoint.epoch()) else { return };
                 let (picture, index, count) = (slice.picture, slice.index, slice.count);
                 if let Some(outbound) = sender.track(number) {
@@ -107,12 +126,15 @@ impl Forward {
         Some((known.number?, known.clock?))
     }
 
-    fn described(&mut self, now: Instant, track: TrackId, told: &Track, sender: &mut Sender, shared: &mut Shared<'_>) {
-        let Some(known) = self.tracks.get_mut(&track.peer) else { return };
+    /// Others are told what a track is, as soon as all that is needed is known.
+    fn tell(&mut self, now: Instant, peer: PeerId, sender: &mut Sender, shared: &mut Shared<'_>) {
+        let Some(known) = self.tracks.get_mut(&peer) else { return };
+        let (Some(told), Some(_)) = (&known.told, &known.clock) else { return };
         let number = known.number.or_else(|| self.numbers.next(|number| sender.track(number).is_some()));
         let Some(number) = number else { return };
         known.number = Some(number);
-        sender.add(now, Track { number, ..told.clone() }, shared);
+        let format = Format { first: told.format.first.max(known.first), ..told.format };
+        sender.add(now, Track { number, format, ..told.clone() }, shared);
     }
 
     /// What is to be said to senders of what others want of them, now and then.

@@ -132,7 +132,8 @@ impl Sender {
             return self.describe(track, shared);
         }
         let (number, origin) = (track.number, track.origin);
-        let outbound = Outbound::new(track, false);
+        let mut outbound = Outbound::new(track, false);
+        outbound.pictures = outbound.track.format.first;
         for (link, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.process != origin) {
             peer.subscriptions.push(Subscription::new(now, number, outbound.newest(), 0));
             shared.endpoint.send(*link, &Record::Track(outbound.track.clone()));
