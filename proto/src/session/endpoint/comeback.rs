@@ -4,10 +4,13 @@
 //! again. What was proved of the peer's address holds on, so that pictures go on at once under the new keys; the earlier link is
 //! *retired*: for [`RETIRED`] it still opens what was on its way, then it goes without a word.
 //!
+//! A process that was killed says no goodbye, and its link would live on by its keys. Where another is met in its place it goes at once
+//! ([`Endpoint::drop_former`]), or whoever was started again would be there twice.
+//!
 //! Where both sides dial each other two links come up at once. Both must drop the same one: kept is the one dialled by the process with
 //! the smaller id. Which is greeted first differs between the two, so nothing else would do.
 
-use super::super::link::{LinkId, SILENT};
+use super::super::link::{Link, LinkId, SILENT};
 use super::super::places::{self, Place};
 use super::{Endpoint, Notice};
 use crate::crypto::Side;
@@ -54,8 +57,11 @@ impl Endpoint {
                 self.take_over(host, id, hello.token);
             }
         }
-        if earlier.is_none() && side == Side::Listener && !self.find_place(now, id) {
-            return;
+        if earlier.is_none() {
+            self.drop_former(now, id, in_use);
+            if side == Side::Listener && !self.find_place(now, id) {
+                return;
+            }
         }
         if let Some(host) = host {
             self.take_over(host, id, hello.token);
@@ -63,6 +69,26 @@ impl Endpoint {
         self.notices.push_back(Notice::Up { link: id, replaces: earlier.map(|(other, ..)| other) });
         if self.links.get(&id).and_then(|link| link.path.as_ref()).is_some_and(|path| path.address().is_some()) {
             self.notices.push_back(Notice::Path(id));
+        }
+    }
+
+    /// A process that we do not know is here, over link `id`. Who answers where we dialled again is there instead of the one before, whose
+    /// link was `dialled`; who comes from the machine of one whose connection is gone, or who is silent, under the same name, is that
+    /// one, started again.
+    fn drop_former(&mut self, now: Instant, id: LinkId, dialled: Option<LinkId>) {
+        let Some((ip, name)) = self.links.get(&id).and_then(|link| Some((link.remote.ip(), link.hello.as_ref()?.name.clone())))
+        else {
+            return;
+        };
+        let is_former = |(former, link): (&LinkId, &Link)| {
+            let named = link.hello.as_ref().is_some_and(|hello| hello.name == name);
+            let silent = link.stream.is_none() || now >= link.silent_since() + SILENT;
+            let started_again = named && silent && link.remote.ip() == ip && link.side == Side::Listener;
+            *former != id && link.retired.is_none() && (dialled == Some(*former) || started_again)
+        };
+        let former: Vec<LinkId> = self.links.iter().filter(|link| is_former(*link)).map(|(former, _)| *former).collect();
+        for former in former {
+            self.down(former, None, "another process is there in its place".to_string());
         }
     }
 
