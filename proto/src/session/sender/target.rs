@@ -25,6 +25,8 @@ pub fn most(one: Want, other: Want) -> Want {
 impl Sender {
     /// The encoder follows the best receiver. What nothing may be left out of, a film, follows the user's cap alone.
     pub fn update_target(&mut self, now: Instant, shared: &mut Shared<'_>) {
+        let slow = self.peers.values().any(Peer::is_slow);
+        self.tracks.iter_mut().for_each(|track| track.keep_longer(slow));
         let Some(own) = self.tracks.first().filter(|own| own.number() == OWN_TRACK) else { return };
         let target = if own.patient {
             let sound = own.sound_rate();
@@ -32,8 +34,6 @@ impl Sender {
         } else {
             self.share(now, OWN_TRACK, shared).or(self.target).filter(|target| *target < UNLIMITED)
         };
-        let slow = self.peers.values().any(Peer::is_slow);
-        self.tracks.iter_mut().for_each(|track| track.keep_longer(slow));
         let near = |a: Bitrate, b: Bitrate| a.0.abs_diff(b.0) * 50 < a.0;
         if !matches!((target, self.target), (Some(new), Some(old)) if near(new, old)) && target != self.target {
             self.target = target;
