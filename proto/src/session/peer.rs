@@ -134,7 +134,11 @@ impl Peer {
         let count = self.subscriptions.len();
         let current = self.subscriptions.iter().position(|subscription| subscription.track() == self.turn).unwrap_or(0);
         // A picture that is begun goes on before another track's begins, or none would measure the path.
-        let current = if self.subscriptions.get(current).is_some_and(Subscription::is_at_an_end) { current + 1 } else { current };
+        let at_an_end = |subscription: &Subscription| {
+            let of = tracks.iter().find(|track| track.number() == subscription.track());
+            of.is_none_or(|track| subscription.is_at_an_end(&track.log))
+        };
+        let current = if self.subscriptions.get(current).is_some_and(at_an_end) { current + 1 } else { current };
         (current..current + count).find_map(|place| waiting(place % count))
     }
 

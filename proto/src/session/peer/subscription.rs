@@ -103,9 +103,9 @@ impl Subscription {
         self.sees() && log.clamp(self.cursor) < log.end()
     }
 
-    /// Whether no picture of it is under way.
-    pub fn is_at_an_end(&self) -> bool {
-        self.ended
+    /// Whether no picture of it is under way: of one that is forwarded the rest may never come.
+    pub fn is_at_an_end(&self, log: &Log) -> bool {
+        self.ended || self.begins(log)
     }
 
     /// Whether what is next begins a picture.
