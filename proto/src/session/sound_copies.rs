@@ -3,7 +3,8 @@
 //! Copies are made for as long as the peer says that it wants them (`hearing.rs` decides that there), each request good for
 //! [`GOOD_FOR`]; and by the sender's own evidence, when TCP takes nothing or is gone. A block's halves are sent as soon as it is caught, its
 //! recovery pieces with the next block, so that one burst does not take both. While copies flow TCP is given only what they did not bring:
-//! a block waits for [`SoundCopies::hold`] until the peer may have said that it has it.
+//! a block waits for [`SoundCopies::hold`] until the peer may have said that it has it. A block of a forwarded track that comes late, behind
+//! others that were copied, is copied as soon as it is there, all its pieces at once: it has no time to lose.
 //!
 //! Holds no block: a number, and the log is asked.
 
@@ -13,6 +14,7 @@ use crate::media::sound_pieces;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
 use crate::wire::sound::{Piece, Wanted};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// A request is repeated every 40 ms; when so many in a row are lost the peer is not there.
@@ -42,9 +44,12 @@ pub(super) struct SoundCopies {
     until: Option<Instant>,
     /// Pieces of each block.
     pieces: u8,
-    /// The next block to be copied, and its next piece; the recovery pieces of the block before come behind its halves.
+    /// The next block to be copied, and its next piece; the recovery pieces of the block copied before come behind its halves.
     next: u64,
     piece: u8,
+    before: Option<u64>,
+    /// Blocks before it that were not there, and their next piece.
+    passed: VecDeque<(u64, u8)>,
     /// Every block below is there.
     have: u64,
 }
@@ -67,7 +72,7 @@ impl SoundCopies {
 
     fn begin(&mut self, now: Instant, next: u64, pieces: u8, log: &SoundLog) {
         if !self.is_on(now) {
-            (self.next, self.piece) = (self.next.max(next.min(log.end())).max(log.end().saturating_sub(MOST_BEHIND)), 0);
+            self.skip_to(next.min(log.end()).max(log.end().saturating_sub(MOST_BEHIND)));
         }
         self.pieces = pieces;
         self.until = self.until.max(Some(now + GOOD_FOR));
@@ -76,6 +81,8 @@ impl SoundCopies {
     /// Nothing passes: what was caught meanwhile is not copied when it does again, for it would be late by the outage, and sound with it.
     pub fn skip_to(&mut self, next: u64) {
         (self.next, self.piece) = (self.next.max(next), 0);
+        self.before = self.next.checked_sub(1);
+        self.passed.clear();
     }
 
     /// On a path whose bottleneck is known, losses come of what we send: pieces that recover others may not make it worse. `speed` is what
@@ -125,14 +132,10 @@ impl SoundCopies {
             return 0;
         }
         let ((stale, until), mut segment, mut run) = (times, 0, 0);
-        self.next = log.held_from(self.next);
-        while let Some(block) = log.block(self.next).filter(|block| block.capture <= until) {
-            let turn = self.piece;
-            // Halves of this block, then what recovers the one before.
-            let (number, index) = if turn < 2 { (Some(self.next), turn) } else { (self.next.checked_sub(1), turn) };
-            let block = if turn < 2 { Some(block) } else { number.and_then(|number| log.block(number)) };
-            let block = block
-                .filter(|block| block.capture >= stale && turn < self.pieces && number.is_some_and(|number| !self.has(number)));
+        self.pass_to(self.next, log);
+        while let Some((number, index)) = self.turn(until, log) {
+            let wanted = |number: &u64| index < self.pieces && !self.has(*number);
+            let block = number.filter(wanted).and_then(|number| log.block(number)).filter(|block| block.capture >= stale);
             if let (Some(block), Some(number)) = (block, number) {
                 let (channels, frames) = (block.channels, block.frames());
                 let len = Piece::len_of(frames, channels);
@@ -147,10 +150,48 @@ impl SoundCopies {
                     sound_pieces::cut(samples, frames, channels, index, out);
                 });
             }
-            (self.next, self.piece) =
-                if turn + 1 < self.pieces.max(2) { (self.next, turn + 1) } else { (log.held_from(self.next + 1), 0) };
+            self.turned(log);
         }
         if segment == 0 { 0 } else { segment + Path::OVERHEAD + Piece::HEAD_LEN }
+    }
+
+    /// The place of a block that came late.
+    fn late(&self, log: &SoundLog) -> Option<usize> {
+        self.passed.iter().position(|(number, _)| log.block(*number).is_some())
+    }
+
+    /// What is next: a block, if there is one, and which piece of it.
+    fn turn(&self, until: MediaTime, log: &SoundLog) -> Option<(Option<u64>, u8)> {
+        if let Some((number, piece)) = self.late(log).and_then(|place| self.passed.get(place)) {
+            return Some((Some(*number), *piece));
+        }
+        log.block(self.next).filter(|block| block.capture <= until)?;
+        // Halves of this block, then what recovers the one before.
+        Some((if self.piece < 2 { Some(self.next) } else { self.before }, self.piece))
+    }
+
+    fn turned(&mut self, log: &SoundLog) {
+        let pieces = self.pieces.max(2);
+        if let Some(place) = self.late(log) {
+            self.passed[place].1 += 1;
+            if self.passed[place].1 >= pieces {
+                self.passed.remove(place);
+            }
+        } else if self.piece + 1 < pieces {
+            self.piece += 1;
+        } else {
+            (self.before, self.piece) = (Some(self.next), 0);
+            self.pass_to(self.next + 1, log);
+        }
+    }
+
+    /// Moves on to the next block from `from` on that is there, and remembers those that are not, as long as they may come.
+    fn pass_to(&mut self, from: u64, log: &SoundLog) {
+        self.next = log.held_from(from);
+        self.passed.extend((from.max(log.first())..self.next).map(|number| (number, 0)));
+        while self.passed.front().is_some_and(|(number, _)| *number < log.first()) {
+            self.passed.pop_front();
+        }
     }
 }
 
@@ -242,6 +283,32 @@ mod tests {
         rig.wanted(125, 13, 0);
         rig.catch(1);
         assert!(rig.sent(130).is_empty(), "no more were wanted");
+    }
+
+    #[test]
+    fn a_block_that_comes_behind_others_is_copied_when_it_comes_and_whole() {
+        let mut rig = Rig::new();
+        let put = |rig: &mut Rig, number: u64| {
+            let capture = MediaTime::from_nanos(number * 10_000_000);
+            rig.log.put(number, SoundBlock { capture, channels: 2, samples: vec![0; 1920] });
+        };
+        put(&mut rig, 10);
+        rig.wanted(110, 10, 4);
+        assert_eq!(rig.sent(110).concat(), [(10, 0), (10, 1)]);
+        put(&mut rig, 12);
+        assert_eq!(
+            rig.sent(130).concat(),
+            [(12, 0), (12, 1), (10, 2), (10, 3)],
+            "11 did not come, and 10 is recovered all the same"
+        );
+        put(&mut rig, 11);
+        assert_eq!(rig.sent(140).concat(), [(11, 0), (11, 1), (11, 2), (11, 3)]);
+        put(&mut rig, 15);
+        assert_eq!(rig.sent(160).concat(), [(15, 0), (15, 1), (12, 2), (12, 3)]);
+        rig.wanted(165, 14, 4);
+        put(&mut rig, 13);
+        put(&mut rig, 14);
+        assert_eq!(rig.sent(170).concat(), [(14, 0), (14, 1), (14, 2), (14, 3)], "the peer has 13");
     }
 
     #[test]

@@ -26,8 +26,12 @@ impl Peer {
         let first = subscription.sound.max(log.first());
         self.stats.stale_blocks += first - subscription.sound;
         let hears = self.wants.sound && subscription.want.is_none_or(|want| want.sound);
-        subscription.sound = if hears { log.held_from(first) } else { log.end() };
-        subscription.sound < log.end()
+        if hears {
+            subscription.pass_to(first, log);
+        } else {
+            subscription.sound = log.end();
+        }
+        hears && subscription.next_block(log).is_some()
     }
 
     /// Appends records from the cursor on; live, what was caught before `times.0` is dropped, and what was caught after `times.1`
@@ -42,19 +46,19 @@ impl Peer {
         buffer: &mut Vec<u8>,
     ) {
         let ((stale, held), subscription) = (times, &mut self.subscriptions[place]);
-        while let Some(block) = log.block(subscription.sound) {
+        while let Some((number, block)) = subscription.next_block(log) {
             if buffer.len() >= STREAM_CHUNK || block.capture > held {
                 break;
             }
             if log.patient || block.capture >= stale {
-                let (number, channels) = (subscription.sound, block.channels);
+                let channels = block.channels;
                 let sound = Sound { number, capture: block.capture, channels, samples: &block.samples };
                 link.seal_record(&Record::Sound(log.track, sound), scratch, buffer);
                 self.stats.blocks += 1;
             } else {
                 self.stats.stale_blocks += 1;
             }
-            subscription.sound = log.held_from(subscription.sound + 1);
+            subscription.block_done(number, log);
         }
     }
 

@@ -6,11 +6,12 @@
 use super::super::outbound::Outbound;
 use super::super::sent::Piece;
 use super::super::sound_copies::SoundCopies;
+use super::super::sound_log::{SoundBlock, SoundLog};
 use crate::media::packetizer::{Cursor, Log, Slice};
 use crate::wire::datagram::FragmentHead;
 use crate::wire::record::Want;
 use crate::wire::report::TrackReport;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 /// A film's viewer gets on while it settles so many pictures in the time of `sender/film.rs`: two a second are a slide show.
@@ -25,6 +26,8 @@ pub(in super::super) struct Subscription {
     pub cursor: Cursor,
     /// The next block of sound it has not been sent.
     pub sound: u64,
+    /// Blocks before it that were not there when others behind them were sent: of a track that is forwarded they may come yet.
+    passed: VecDeque<u64>,
     /// What it is sent of sound beside TCP.
     pub copies: SoundCopies,
     /// What it, or one before it, said of the track.
@@ -53,6 +56,7 @@ impl Subscription {
         Subscription {
             cursor,
             sound,
+            passed: VecDeque::new(),
             copies: SoundCopies::default(),
             report: TrackReport { track, settled, ..TrackReport::default() },
             end_sent: false,
@@ -69,6 +73,30 @@ impl Subscription {
     /// The track's number.
     pub fn track(&self) -> u8 {
         self.report.track
+    }
+
+    /// Moves on to the next block from `from` on that is there. What is passed over is remembered as long as the log would keep it.
+    pub fn pass_to(&mut self, from: u64, log: &SoundLog) {
+        self.sound = log.held_from(from);
+        self.passed.extend(from.max(log.first())..self.sound);
+        while self.passed.front().is_some_and(|passed| *passed < log.first()) {
+            self.passed.pop_front();
+        }
+    }
+
+    /// The next block to be sent: one that came late, or the one at the cursor.
+    pub fn next_block<'a>(&self, log: &'a SoundLog) -> Option<(u64, &'a SoundBlock)> {
+        let late = self.passed.iter().copied().filter(|number| !self.copies.has(*number));
+        late.chain([self.sound]).find_map(|number| Some((number, log.block(number)?)))
+    }
+
+    /// This block was sent, or is let go.
+    pub fn block_done(&mut self, number: u64, log: &SoundLog) {
+        if number < self.sound {
+            self.passed.retain(|passed| *passed != number);
+        } else {
+            self.pass_to(number + 1, log);
+        }
     }
 
     /// A film has so many pictures by now. Whether the peer gets on with them is seen here.
