@@ -328,8 +328,14 @@ impl Receiver {
         }
     }
 
-    /// A sender tells of a track.
-    pub fn take_track(&mut self, link: LinkId, track: Track) {
+    /// A sender tells of a track. Whether it may: who does not forward has its own alone, and that is its own whatever it says.
+    pub fn take_track(&mut self, link: LinkId, mut track: Track, endpoint: &Endpoint) -> bool {
+        let Some(hello) = endpoint.hello(link) else { return true };
+        if track.number == OWN_TRACK {
+            track.origin = hello.id;
+        } else if !hello.forwards() {
+            return false;
+        }
         if let Some(waiter) = self.waiting.get(link) {
             waiter.described.told(track);
         } else if let Some(place) = self.place(link) {
@@ -345,6 +351,7 @@ impl Receiver {
                 self.choose_tracks();
             }
         }
+        true
     }
 
     /// A block of sound came over TCP. Whether its track is received, or no sound is wanted.

@@ -112,6 +112,9 @@ impl Session {
             self.next_peer += 1;
             PeerId(self.next_peer - 1)
         });
+        if let Some(former) = replaces {
+            self.talk.moved(former, link);
+        }
         self.peers.insert(link, id);
         let me = self.endpoint.me();
         let (offer, want) = (!me.offers.is_none() || me.forwards, !me.wants.is_none());
@@ -145,10 +148,7 @@ impl Session {
     fn take_record(&mut self, now: Instant, link: LinkId, got: Got) {
         let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
         let known = match got {
-            Got::Track(track) => {
-                self.receiver.take_track(link, track);
-                true
-            }
+            Got::Track(track) => self.receiver.take_track(link, track, &self.endpoint),
             Got::Sound(track, block) => self.receiver.take_block(now, link, track, block, &mut self.endpoint),
             Got::End(track, end) => {
                 self.receiver.take_end(now, link, track, end);
@@ -165,7 +165,10 @@ impl Session {
     /// Somebody says something; whether it is taken.
     fn take_text(&mut self, now: Instant, link: LinkId, text: Text) -> bool {
         let Some(hello) = self.endpoint.hello(link) else { return true };
-        if self.endpoint.me().id == text.origin || !self.talk.takes(now, link, hello, &text) {
+        // Who is linked to us says for itself what it says.
+        let of_other =
+            |other: &LinkId| *other != link && self.endpoint.hello(*other).is_some_and(|hello| hello.id == text.origin);
+        if self.endpoint.me().id == text.origin || self.peers.keys().any(of_other) || !self.talk.takes(now, link, hello, &text) {
             return false;
         }
         let (origin, direct) = (text.origin, text.origin == hello.id);

@@ -1,11 +1,10 @@
 //! Lines of text between people: how many of them one may say, and to whom they go.
 //!
-//! Capacity: [`LINES`] at once and as many a second, of each link; a link to a meeting point brings what all who are there say. What is more is
-//! let go and counted: it costs nobody his connection, for a person who holds a key down is no attacker.
+//! Capacity: [`LINES`] at once and as many a second of a peer's own, and [`THROUGH`] times that of others' which it passes on. What is
+//! more is let go and counted: it costs nobody his connection, for a person who holds a key down is no attacker.
 
 use super::link::LinkId;
-use crate::wire::record::Hello;
-use crate::wire::record::Text;
+use crate::wire::record::{Hello, Text};
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -18,22 +17,42 @@ const THROUGH: f64 = super::events::MOST_SENDERS as f64;
 /// See the module text.
 #[derive(Default)]
 pub(super) struct Talk {
-    heard: BTreeMap<LinkId, (Instant, f64)>,
+    heard: BTreeMap<LinkId, Heard>,
+}
+
+/// What may still be said over a link: by its peer itself, and by those it forwards.
+struct Heard {
+    since: Instant,
+    own: f64,
+    through: f64,
 }
 
 impl Talk {
     /// Whether a line that came over a link is taken: it is not empty, not too many came before it, and who forwards nothing speaks for
     /// itself.
     pub fn takes(&mut self, now: Instant, link: LinkId, hello: &Hello, text: &Text) -> bool {
-        let most = if hello.forwards() { LINES * THROUGH } else { LINES };
-        let (since, left) = self.heard.entry(link).or_insert((now, most));
-        *left = (*left + now.saturating_duration_since(*since).as_secs_f64() * most).min(most);
-        *since = now;
-        if *left < 1.0 || text.line.trim().is_empty() || (text.origin != hello.id && !hello.forwards()) {
+        let own = text.origin == hello.id;
+        if text.line.trim().is_empty() || !(own || hello.forwards()) {
+            return false;
+        }
+        let most = (LINES, LINES * THROUGH);
+        let heard = self.heard.entry(link).or_insert(Heard { since: now, own: most.0, through: most.1 });
+        let passed = now.saturating_duration_since(heard.since).as_secs_f64();
+        (heard.own, heard.through) = ((heard.own + passed * most.0).min(most.0), (heard.through + passed * most.1).min(most.1));
+        heard.since = now;
+        let left = if own { &mut heard.own } else { &mut heard.through };
+        if *left < 1.0 {
             return false;
         }
         *left -= 1.0;
         true
+    }
+
+    /// A link took another's place.
+    pub fn moved(&mut self, former: LinkId, link: LinkId) {
+        if let Some(heard) = self.heard.remove(&former) {
+            self.heard.insert(link, heard);
+        }
     }
 
     /// A link is gone.
