@@ -9,7 +9,7 @@ use super::netem::{Link, Params};
 use super::oscillator::{Base, Oscillator};
 use super::tcp::Segment;
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{HostId, Output, StreamId};
+use eyeline_proto::session::{Command, HostId, Output, StreamId};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -38,7 +38,8 @@ pub enum Tick {
     Slice(u64, u8),
     Microphone(u64),
     Film,
-    Speaker(u64),
+    /// Whose, and which request of its.
+    Speaker(u64, u64),
     /// A picture that was held may be due.
     Due,
 }
@@ -54,6 +55,8 @@ pub trait Program {
     fn handle_writable(&mut self, at: Moment, stream: StreamId, writable: bool);
     fn handle_timeout(&mut self, at: Moment);
     fn tick(&mut self, at: Moment, tick: Tick);
+    /// Somebody at it wants something.
+    fn command(&mut self, at: Moment, command: Command);
     /// Deals with its own events; `None` where there was one.
     fn poll(&mut self, at: Moment, buffer: &mut Vec<u8>) -> Option<Output<()>>;
     /// It was suspended and goes on: camera and sound card begin anew.
@@ -306,6 +309,11 @@ impl World {
 
     pub fn at(&mut self, at: Duration, call: impl FnOnce(&mut World) + 'static) {
         self.schedule(at.as_nanos() as u64, Event::Call(Box::new(call)));
+    }
+
+    /// Somebody at a node wants something.
+    pub fn command(&mut self, node: usize, command: Command) {
+        self.input(node, |program, at| program.command(at, command));
     }
 
     /// Puts a datagram on the wire as if it came from `from`.

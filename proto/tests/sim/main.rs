@@ -3,6 +3,7 @@
 //! `cargo test --test sim -- --nocapture` prints a table; `EYELINE_SIM_SEED=7` rolls other dice. Ceilings are in `ceilings.toml`.
 
 mod attacks;
+mod calls;
 mod ceilings;
 mod clocks;
 mod connections;
@@ -14,10 +15,12 @@ mod harness;
 mod limits;
 mod losses;
 mod many;
+mod meetings;
 mod moves;
 mod mtus;
 mod netem;
 mod oscillator;
+mod party;
 mod policers;
 mod rates;
 mod receiving;

@@ -5,8 +5,9 @@ use super::ceilings::check;
 use super::harness::World;
 use super::netem::Params;
 use super::oscillator::Oscillator;
-use super::receiving::{Receiving, Sources, Views};
-use super::scenarios::{Pair, SCREEN, Skews, figures, ms, receiving, secs, seed, sending};
+use super::party::Party;
+use super::receiving::{Sources, View, Views};
+use super::scenarios::{Pair, SCREEN, Skews, figures, ms, receiving, secs, seed, sending, start};
 use super::sending::{Source, Stream};
 use super::speaker::Speaker;
 use super::strangers::{Stranger, Victim};
@@ -37,8 +38,8 @@ impl Grid {
         let mut world = World::new(seed(of), Params::lan());
         let clock = Oscillator::new(secs(1200), Skews::USUAL.receiver);
         let sources = Sources::default();
-        let (base, start, clocks) = (world.base, world.now, (clock, clock));
-        let (program, views, common) = Receiving::of_many(base, start, SCREEN, clocks, (0, MOST_SENDERS), false, &sources);
+        let (program, (common, _), views) =
+            Party::receiving(start(&world, &[]), SCREEN, (clock, clock), MOST_SENDERS, false, &sources);
         world.start(SCREEN, clock, &[], program);
         Grid { world, nodes: Vec::new(), sources, views, common }
     }
@@ -64,7 +65,7 @@ impl Grid {
     }
 
     fn names(&self) -> Vec<String> {
-        self.views.borrow().iter().map(|(name, _)| name.clone()).collect()
+        self.views.borrow().iter().map(|view| view.name.clone()).collect()
     }
 }
 
@@ -83,7 +84,7 @@ fn grid_16() {
     let bytes = to_screen.map(|(_, traffic)| traffic.bytes).sum::<u64>() / MOST_SENDERS as u64;
     let no_sound = Speaker::new(grid.world.base, Oscillator::new(secs(1), 0.0));
     let mut worst = None;
-    for (place, (name, watched)) in views.iter().enumerate() {
+    for (place, View { name, watched, .. }) in views.iter().enumerate() {
         let source = &grid.sources.borrow()[place];
         let (source, watched) = (source.borrow(), watched.borrow());
         assert_eq!(source.name, *name, "in the order in which they came");
@@ -110,7 +111,7 @@ fn one_of_16_vanishes() {
     grid.world.run_until(secs(6));
     let (views, common) = (grid.views.borrow(), grid.common.borrow());
     assert_eq!(views.len(), MOST_SENDERS, "nobody came anew");
-    for (place, (name, watched)) in views.iter().enumerate() {
+    for (place, View { name, watched, .. }) in views.iter().enumerate() {
         let watched = watched.borrow();
         let told: Vec<&str> = watched.log.iter().map(|(_, what)| what.as_str()).filter(|what| what.contains("quiet")).collect();
         if place == gone {
@@ -141,7 +142,7 @@ fn the_17th_is_told_that_it_is_full_and_gets_the_place_when_one_leaves() {
     grid.world.run_until(secs(16));
     assert_eq!(grid.names().last(), Some(&late.borrow().name), "{:?}", late.borrow().log);
     assert_eq!(grid.names().len(), MOST_SENDERS + 1);
-    for (place, (name, watched)) in grid.views.borrow().iter().enumerate() {
+    for (place, View { name, watched, .. }) in grid.views.borrow().iter().enumerate() {
         let watched = watched.borrow();
         assert!(place == 3 || place == 16 || watched.log.iter().filter(|(_, what)| what.contains("up ")).count() == 1, "{name}");
         assert_eq!(watched.lost + watched.partial, 0, "{name}");

@@ -1,221 +1,220 @@
-//! A receiving process: the shipped `Session`, with a [`Viewer`] of what its sender sends, or one of each of many. The speaker is
-//! in `speaker.rs`.
+//! What receives in a process ([`Screen`]): a [`Viewer`] of what its sender sends, or one of each track of many. `party.rs` drives
+//! the shipped `Session` with it. The speaker is in `speaker.rs`.
 
-use super::harness::{Moment, Program, Tick};
+use super::harness::{Moment, Tick};
 use super::oscillator::{Base, Oscillator};
-use super::sending::{Source, a_receiver};
+use super::sending::Source;
 use super::speaker::Speaker;
 use super::viewer::{Desk, Viewer, Watched};
-use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::hold_queue;
-use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, PeerId, Session, StreamId, TrackId};
+use eyeline_proto::session::{Command, Event, PeerId, TrackId};
+use eyeline_proto::wire::record::Track;
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-pub struct Receiving {
-    session: Session,
-    desk: Desk,
+/// See the module text.
+pub struct Screen {
+    pub desk: Desk,
     sources: Sources,
     /// How many senders may be received from at once.
     senders: usize,
+    speaker: Oscillator,
     /// What is seen of the only sender there can be, whoever that is, and what the session says of nobody.
     shared: Shared,
     viewers: Vec<Viewer>,
-    /// Of many senders each has its own.
+    /// Of many senders each track has its own.
     views: Views,
-    speaking: bool,
+    /// Whose clock a peer's times are by, and how it maps to ours as far as that is known.
+    clocks: BTreeMap<PeerId, Clock>,
 }
+
+type Clock = (Option<Rc<RefCell<Source>>>, Option<Mapping>);
 
 /// The senders there are, by name; a scenario may add to them.
 pub type Sources = Rc<RefCell<Vec<Rc<RefCell<Source>>>>>;
 
 pub type Shared = (Rc<RefCell<Watched>>, Rc<RefCell<Speaker>>);
 
-/// What was seen of each of many senders, with its name, in the order in which they came.
-pub type Views = Rc<RefCell<Vec<(String, Rc<RefCell<Watched>>)>>>;
+/// What was seen and heard of each track of many, in the order in which they came.
+pub type Views = Rc<RefCell<Vec<View>>>;
 
-impl Receiving {
+/// What was seen and heard of a track.
+#[derive(Clone)]
+pub struct View {
+    /// Whose it is.
+    pub name: String,
+    pub track: TrackId,
+    pub watched: Rc<RefCell<Watched>>,
+    pub speaker: Rc<RefCell<Speaker>>,
+    /// True times at which it came, and was over.
+    pub came: u64,
+    pub gone: Option<u64>,
+}
+
+impl Screen {
+    /// One that receives from so many senders at once.
     pub fn new(
         base: Base,
-        start: u64,
-        name: &str,
         (clock, speaker): (Oscillator, Oscillator),
-        hosts: usize,
+        senders: usize,
         patient: bool,
         sources: &Sources,
-    ) -> (Box<Receiving>, Shared) {
-        let mut receiving = Receiving::of_many(base, start, name, (clock, speaker), (hosts, 1), patient, sources).0;
-        let (watched, speaker) = receiving.shared.clone();
-        receiving.viewers.push(Viewer::new(watched, speaker));
-        let shared = receiving.shared.clone();
-        (receiving, shared)
-    }
-
-    /// One that receives from so many senders at once. They have no sound, for there is one speaker.
-    pub fn of_many(
-        base: Base,
-        start: u64,
-        name: &str,
-        (clock, speaker): (Oscillator, Oscillator),
-        (hosts, senders): (usize, usize),
-        patient: bool,
-        sources: &Sources,
-    ) -> (Box<Receiving>, Views, Rc<RefCell<Watched>>) {
-        let now = base.instant(clock.shows(start));
-        let me = a_receiver(name, patient);
+    ) -> (Screen, Shared, Views) {
         let watched = Rc::new(RefCell::new(Watched::default()));
-        let speaker = Rc::new(RefCell::new(Speaker::new(base, speaker)));
+        let shared = (watched, Rc::new(RefCell::new(Speaker::new(base, speaker))));
         let (commands, ticks, wakes, scan) = (Vec::new(), Vec::new(), None, Vec::new());
         let views = Views::default();
-        let receiving = Receiving {
-            session: Session::new(now, Config { hosts, senders, ..Config::new(me, Epoch::new(now)) }),
+        let mut screen = Screen {
             desk: Desk { writes: patient, clock, base, commands, ticks, wakes, scan },
             sources: sources.clone(),
             senders,
-            shared: (watched.clone(), speaker),
+            speaker,
+            shared: shared.clone(),
             viewers: Vec::new(),
             views: views.clone(),
-            speaking: false,
+            clocks: BTreeMap::new(),
         };
-        (Box::new(receiving), views, watched)
-    }
-
-    fn tell(&mut self, at: Moment) {
-        for command in std::mem::take(&mut self.desk.commands) {
-            self.session.handle_command(at.local, command);
+        if senders == 1 {
+            screen.viewers.push(Viewer::new(0, shared.0.clone(), shared.1.clone()));
         }
+        (screen, shared, views)
     }
 
-    /// Who watches what this peer sends.
-    fn viewer(&mut self, peer: PeerId) -> (&mut Viewer, &mut Desk) {
-        let place = self.viewers.iter().position(|viewer| self.senders == 1 || viewer.track.peer == peer);
+    /// Who watches this track.
+    fn viewer(&mut self, track: TrackId) -> (&mut Viewer, &mut Desk) {
+        let place = self.viewers.iter().position(|viewer| self.senders == 1 || viewer.track == track);
         (&mut self.viewers[place.expect("it came")], &mut self.desk)
     }
 
+    fn source(&self, name: &str) -> Option<Rc<RefCell<Source>>> {
+        self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned()
+    }
+
     fn sender_up(&mut self, at: Moment, peer: PeerId, name: &str, (again, film): (bool, bool)) {
-        if self.senders > 1 && !again {
-            let watched = Rc::new(RefCell::new(Watched::default()));
-            self.views.borrow_mut().push((name.to_string(), watched.clone()));
-            let mut viewer = Viewer::new(watched, self.shared.1.clone());
-            viewer.track = TrackId::own(peer);
-            self.viewers.push(viewer);
+        let source = self.source(name);
+        self.clocks.entry(peer).or_insert((source.clone(), None));
+        if self.senders == 1 {
+            let (viewer, desk) = self.viewer(TrackId::own(peer));
+            (viewer.track, viewer.film) = (TrackId::own(peer), film);
+            (viewer.shown_source, viewer.clock_source) = (source.clone(), source);
+            viewer.watched.borrow_mut().senders.push((at.true_ns, name.to_string()));
+            if viewer.watched.borrow().stuck {
+                desk.commands.push(Command::Written(viewer.track, 0));
+            }
+            if !again {
+                viewer.start_over();
+            }
         }
-        let source = self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned();
-        let (viewer, desk) = self.viewer(peer);
-        (viewer.track, viewer.film, viewer.shown_source) = (TrackId::own(peer), film, source);
-        viewer.watched.borrow_mut().senders.push((at.true_ns, name.to_string()));
-        if viewer.watched.borrow().stuck {
-            desk.commands.push(Command::Written(viewer.track, 0));
+        self.note(at, Some(peer), &format!("up {name}{}", if again { " again" } else { "" }));
+    }
+
+    fn track_up(&mut self, at: Moment, track: TrackId, name: String, film: bool) {
+        if self.senders == 1 {
+            return;
         }
-        if !again {
-            viewer.start_over();
+        let watched = Rc::new(RefCell::new(Watched::default()));
+        let speaker = Rc::new(RefCell::new(Speaker::new(self.desk.base, self.speaker)));
+        watched.borrow_mut().log.push((at.true_ns / 1_000_000, format!("up {name}")));
+        let mut views = self.views.borrow_mut();
+        let mut viewer = Viewer::new(views.len() as u64, watched.clone(), speaker.clone());
+        (viewer.track, viewer.film, viewer.shown_source) = (track, film, self.source(&name));
+        views.push(View { name, track, watched, speaker, came: at.true_ns, gone: None });
+        let (clock, mapping) = self.clocks.get(&track.peer).cloned().expect("its sender came before");
+        viewer.clock_source = clock;
+        if let Some(mapping) = mapping {
+            viewer.take_clock(at, mapping, &self.desk);
+        }
+        self.viewers.push(viewer);
+    }
+
+    fn track_down(&mut self, at: Moment, track: TrackId) {
+        if self.senders > 1 {
+            self.viewers.retain(|viewer| viewer.track != track);
+            let mut views = self.views.borrow_mut();
+            let of_it = |view: &&mut View| view.track == track && view.gone.is_none();
+            views.iter_mut().find(of_it).expect("it came").gone = Some(at.true_ns);
         }
     }
 
-    /// `what` is for the log of this peer's viewer.
-    fn note(&mut self, at: Moment, peer: PeerId, what: String) {
-        self.viewer(peer).0.watched.borrow_mut().log.push((at.true_ns / 1_000_000, what));
+    fn described(&mut self, at: Moment, track: TrackId, said: Track) {
+        let format = said.format;
+        let (viewer, desk) = self.viewer(track);
+        if format.channels > 0 && !std::mem::replace(&mut viewer.speaking, true) {
+            desk.ticks.push((viewer.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(viewer.number, 0)));
+        }
+        let mut watched = viewer.watched.borrow_mut();
+        watched.log.push((at.true_ns / 1_000_000, format!("format first={}", format.first)));
+        watched.told.push(said);
     }
 
-    fn handle_event(&mut self, at: Moment, event: Event) {
-        let mut common = None;
+    /// For the log of this peer's viewers, or of nobody's.
+    fn note(&mut self, at: Moment, peer: Option<PeerId>, what: &str) {
+        let log = |watched: &Rc<RefCell<Watched>>| watched.borrow_mut().log.push((at.true_ns / 1_000_000, what.to_string()));
+        let of_peer = self.viewers.iter().filter(|viewer| peer == Some(viewer.track.peer));
+        let logged = of_peer.map(|viewer| log(&viewer.watched)).count();
+        if logged == 0 || self.senders > 1 {
+            log(&self.shared.0);
+        }
+    }
+
+    /// What a session tells its application; whether it is for who receives.
+    pub fn handle_event(&mut self, at: Moment, event: Event) -> bool {
         match event {
             Event::Slice(track, slice) => {
-                let (viewer, desk) = self.viewer(track.peer);
+                let (viewer, desk) = self.viewer(track);
                 viewer.take_slice(at, slice, desk);
             }
             Event::Part(track, part) => {
-                let (viewer, desk) = self.viewer(track.peer);
+                let (viewer, desk) = self.viewer(track);
                 viewer.take_part(at, part, desk);
             }
             Event::Settled(track, settled) => {
-                let (viewer, desk) = self.viewer(track.peer);
+                let (viewer, desk) = self.viewer(track);
                 viewer.settle(at, settled, desk);
             }
             Event::Sound { track, number, capture, channels, samples } => {
-                assert_eq!(self.senders, 1, "many senders have no sound here");
-                self.viewer(track.peer).0.take_sound(at, (number, capture, channels), &samples);
+                self.viewer(track).0.take_sound(at, (number, capture, channels), &samples);
             }
             Event::Clock(peer, mapping) => {
-                let (viewer, desk) = self.viewer(peer);
-                viewer.take_clock(at, mapping, desk);
-            }
-            Event::SenderUp { peer, name, again, film, .. } => {
-                self.sender_up(at, peer, &name, (again, film));
-                self.note(at, peer, format!("up {name}{}", if again { " again" } else { "" }));
-            }
-            Event::SenderDown { peer, reason, sentence } => {
-                self.note(at, peer, format!("down {reason:?} {sentence}"));
-                self.viewers.retain(|viewer| self.senders == 1 || viewer.track.peer != peer);
-            }
-            Event::Track(track, said) => {
-                let format = said.format;
-                if format.channels > 0 && !std::mem::replace(&mut self.speaking, true) {
-                    self.desk.ticks.push((self.shared.1.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
+                self.clocks.entry(peer).or_default().1 = Some(mapping);
+                for viewer in self.viewers.iter_mut().filter(|viewer| viewer.track.peer == peer) {
+                    viewer.take_clock(at, mapping, &self.desk);
                 }
-                self.note(at, track.peer, format!("format first={}", format.first));
             }
+            Event::SenderUp { peer, name, again, film, .. } => self.sender_up(at, peer, &name, (again, film)),
+            Event::SenderDown { peer, reason, sentence } => {
+                self.note(at, Some(peer), &format!("down {reason:?} {sentence}"));
+                self.clocks.remove(&peer);
+            }
+            Event::TrackUp { track, name, film } => self.track_up(at, track, name, film),
+            Event::TrackDown(track) => self.track_down(at, track),
+            Event::Track(track, said) => self.described(at, track, said),
             Event::Ended(track) => {
-                self.viewer(track.peer).0.watched.borrow_mut().finished = Some(at.true_ns);
-                self.note(at, track.peer, "finished".to_string());
+                self.viewer(track).0.watched.borrow_mut().finished = Some(at.true_ns);
+                self.note(at, Some(track.peer), "finished");
             }
-            Event::Quiet(peer, on) => self.note(at, peer, format!("quiet {on}")),
-            Event::NoUdp(address) => common = Some(format!("no udp {address}")),
-            Event::Narrow { narrow, .. } => common = Some(format!("narrow {narrow}")),
-            Event::TurnedAway(from, why) => common = Some(format!("turned away {from}: {why}")),
-            Event::Unreachable { error: why, fatal, .. } => common = Some(format!("unreachable fatal={fatal}: {why}")),
+            Event::Quiet(peer, on) => self.note(at, Some(peer), &format!("quiet {on}")),
+            Event::NoUdp(address) => self.note(at, None, &format!("no udp {address}")),
+            Event::Narrow { narrow, .. } => self.note(at, None, &format!("narrow {narrow}")),
+            Event::TurnedAway(from, why) => self.note(at, None, &format!("turned away {from}: {why}")),
+            Event::Unreachable { error: why, fatal, .. } => self.note(at, None, &format!("unreachable fatal={fatal}: {why}")),
+            Event::Text { name, line } => self.shared.0.borrow_mut().lines.push((at.true_ns, name, line)),
             Event::Stats(stats) => {
                 let mut watched = self.shared.0.borrow_mut();
                 watched.assembly_bytes = watched.assembly_bytes.max(stats.receiving.total.assembly_bytes);
                 (watched.stats, watched.counters) = (stats.receiving, stats.counters);
             }
-            Event::TrackUp { .. } | Event::TrackDown(_) => {}
-            event => unreachable!("a receiver is not told of {event:?}"),
+            _ => return false,
         }
-        if let Some(sentence) = common {
-            self.shared.0.borrow_mut().log.push((at.true_ns / 1_000_000, sentence));
-        }
-    }
-}
-
-impl Program for Receiving {
-    fn handle_datagram(&mut self, at: Moment, from: SocketAddr, bytes: &mut [u8]) {
-        self.session.handle_datagram(at.local, from, bytes);
+        true
     }
 
-    fn handle_too_long(&mut self, at: Moment, to: SocketAddr, len: usize) {
-        self.session.handle_too_long(at.local, to, len);
-    }
-
-    fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr) {
-        self.session.handle_accepted(at.local, stream, from);
-    }
-
-    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
-        self.session.handle_dialled(at.local, host, outcome);
-    }
-
-    fn handle_stream(&mut self, at: Moment, stream: StreamId, bytes: &[u8]) {
-        self.session.handle_stream(at.local, stream, bytes);
-    }
-
-    fn handle_stream_closed(&mut self, at: Moment, stream: StreamId) {
-        self.session.handle_stream_closed(at.local, stream);
-    }
-
-    fn handle_writable(&mut self, at: Moment, stream: StreamId, writable: bool) {
-        self.session.handle_writable(at.local, stream, writable);
-    }
-
-    fn handle_timeout(&mut self, at: Moment) {
-        self.session.handle_timeout(at.local);
-    }
-
-    fn tick(&mut self, at: Moment, tick: Tick) {
-        let request = match tick {
-            Tick::Speaker(request) => request,
+    /// Something is due.
+    pub fn tick(&mut self, at: Moment, tick: Tick) {
+        let (of, request) = match tick {
+            Tick::Speaker(of, request) => (of, request),
             Tick::Due => {
                 self.desk.wakes = self.desk.wakes.filter(|wakes| *wakes > at.true_ns);
                 for viewer in &mut self.viewers {
@@ -224,41 +223,26 @@ impl Program for Receiving {
                     }
                     viewer.wake_when_due(at, &mut self.desk);
                 }
-                return self.tell(at);
+                return;
             }
-            _ => unreachable!("a receiver wants no {tick:?}"),
+            _ => unreachable!("a screen wants no {tick:?}"),
         };
-        let mut speaker = self.shared.1.borrow_mut();
-        let source = self.viewers[0].shown_source.as_ref().map(|source| source.borrow());
+        let Some(viewer) = self.viewers.iter().find(|viewer| viewer.number == of) else { return };
+        let mut speaker = viewer.speaker.borrow_mut();
+        let source = viewer.shown_source.as_ref().map(|source| source.borrow());
         speaker.fill(at, self.desk.clock, source.as_deref());
-        self.desk.ticks.push((speaker.request(request + 1), Tick::Speaker(request + 1)));
+        self.desk.ticks.push((speaker.request(request + 1), Tick::Speaker(of, request + 1)));
     }
 
-    fn poll(&mut self, at: Moment, buffer: &mut Vec<u8>) -> Option<Output<()>> {
-        match self.session.poll(at.local, buffer) {
-            Output::Event(event) => {
-                self.handle_event(at, event);
-                self.tell(at);
-                None
-            }
-            Output::Datagrams { to, segment, len } => Some(Output::Datagrams { to, segment, len }),
-            Output::Stream { stream } => Some(Output::Stream { stream }),
-            Output::Close { stream } => Some(Output::Close { stream }),
-            Output::Dial { host, also } => Some(Output::Dial { host, also }),
-            Output::Wait(deadline) => Some(Output::Wait(deadline)),
-        }
-    }
-
-    fn wake(&mut self, at: Moment) {
-        // Nothing of what was wanted while it slept has come.
+    /// The machine was suspended and goes on: nothing of what was wanted while it slept has come.
+    pub fn wake(&mut self, at: Moment) {
         self.desk.wakes = None;
-        self.viewers.iter().for_each(|viewer| viewer.wake_when_due(at, &mut self.desk));
-        if self.speaking {
-            self.desk.ticks.push((self.shared.1.borrow_mut().begin(at.true_ns), Tick::Speaker(0)));
+        for viewer in &self.viewers {
+            viewer.wake_when_due(at, &mut self.desk);
+            if viewer.speaking {
+                let begins = viewer.speaker.borrow_mut().begin(at.true_ns);
+                self.desk.ticks.push((begins, Tick::Speaker(viewer.number, 0)));
+            }
         }
-    }
-
-    fn take_ticks(&mut self) -> Vec<(u64, Tick)> {
-        std::mem::take(&mut self.desk.ticks)
     }
 }

@@ -1,11 +1,12 @@
 //! The scenarios, one test each. Figures are held against `ceilings.toml`; what else must be true is asserted here.
 
 use super::ceilings::{Figures, check};
-use super::harness::{Program, World};
+use super::harness::World;
 use super::netem::{Bursts, Params};
 use super::oscillator::Oscillator;
-use super::receiving::{Receiving, Shared, Sources};
-use super::sending::{Sending, Source, Stream};
+use super::party::{Party, Start};
+use super::receiving::{Shared, Sources};
+use super::sending::{Source, Stream};
 use super::speaker::Speaker;
 use super::viewer::Watched;
 use std::cell::RefCell;
@@ -58,6 +59,11 @@ impl Skews {
 /// Both machines' clocks may stand still for a while, from and to.
 pub type Pauses = ((Duration, Duration), (Duration, Duration));
 
+/// Now, and it dials these hosts.
+pub fn start(world: &World, hosts: &[&str]) -> Start {
+    Start { base: world.base, at: world.now, hosts: hosts.len() }
+}
+
 pub fn sending(world: &mut World, ip: &str, skews: Skews, stream: Stream, hosts: &[&str]) -> (usize, Rc<RefCell<Source>>) {
     sending_with(world, ip, skews, stream, hosts, (Duration::ZERO, Duration::ZERO))
 }
@@ -73,9 +79,8 @@ fn sending_with(
     let clock = Oscillator::new(secs(5000), skews.sender).standing(from, to);
     let clocks = (clock, Oscillator::new(secs(1), skews.microphone));
     let name = format!("camera at {} ms", world.now / 1_000_000);
-    let (program, source) = Sending::new(world.base, world.now, &name, clocks, hosts.len(), stream);
-    let ticks: Box<dyn Program> = program;
-    (world.start(ip, clocks.0, hosts, ticks), source)
+    let (program, source) = Party::sending(start(world, hosts), &name, clocks, stream);
+    (world.start(ip, clocks.0, hosts, program), source)
 }
 
 pub fn receiving(world: &mut World, ip: &str, skews: Skews, patient: bool, sources: &Sources, hosts: &[&str]) -> (usize, Shared) {
@@ -93,7 +98,7 @@ fn receiving_with(
 ) -> (usize, Shared) {
     let clock = Oscillator::new(secs(1200), skews.receiver).standing(from, to);
     let clocks = (clock, Oscillator::new(secs(77), skews.speaker));
-    let (program, shared) = Receiving::new(world.base, world.now, ip, clocks, hosts.len(), patient, sources);
+    let (program, shared, _) = Party::receiving(start(world, hosts), ip, clocks, 1, patient, sources);
     (world.start(ip, clock, hosts, program), shared)
 }
 

@@ -1,14 +1,13 @@
-//! A sending process: the shipped `Session`, and in place of camera, encoder, microphone and film what makes slices and
-//! blocks at their pace.
+//! What sends in a process ([`Camera`]): in place of camera, encoder, microphone and film what makes slices and blocks at their pace.
+//! `party.rs` drives the shipped `Session` with it.
 //!
 //! The camera runs on the sender's clock, the microphone on a crystal of its own; both stamp what they catch with the sender's
 //! clock, as drivers do. A picture's slices are ready one after the other over its encode time.
 
-use super::harness::{Moment, Program, Tick};
+use super::harness::{Moment, Tick};
 use super::netem::Dice;
-use super::oscillator::{Base, Oscillator};
+use super::oscillator::Oscillator;
 use super::speaker::sample;
-use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
@@ -17,14 +16,12 @@ use eyeline_proto::session::endpoint::Counters;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::sound_log::SoundBlock;
 use eyeline_proto::session::stats::SenderStats;
-use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, Session, StreamId};
+use eyeline_proto::session::{Command, Event};
 use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::record::{Format, Media};
+use eyeline_proto::wire::record::{Format, Media, Want};
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -70,6 +67,29 @@ impl Stream {
     pub fn small() -> Stream {
         Stream { slices: 2, slice_bytes: 900, encode: Duration::from_millis(2), channels: 0, ..Stream::camera() }
     }
+
+    /// 15 KB a picture and mono: what a call of several sends.
+    pub fn call() -> Stream {
+        Stream { slices: 4, slice_bytes: 3800, encode: Duration::from_millis(4), channels: 1, ..Stream::camera() }
+    }
+
+    /// Neither camera nor microphone.
+    pub fn none() -> Stream {
+        Stream { slices: 0, channels: 0, ..Stream::camera() }
+    }
+
+    /// What a session says that it offers.
+    pub fn media(&self) -> Media {
+        Media { pictures: self.slices > 0, sound: self.channels > 0, lossless: self.film.is_some() }
+    }
+
+    /// What it says of it.
+    pub fn format(&self) -> Format {
+        if self.slices == 0 {
+            return Format::default();
+        }
+        Format { rate: (30, 1), size: (1280, 720), channels: self.channels, ..Format::default() }
+    }
 }
 
 /// What the world knows of a sender, shared with the scenario and its receivers.
@@ -80,6 +100,10 @@ pub struct Source {
     /// The microphone's crystal, and what it showed at its first frame; a film has none.
     microphone: Option<(Oscillator, u64)>,
     pub pictures: u64,
+    /// The true time at which each of them was caught.
+    pub captures: Vec<u64>,
+    /// Tells its pictures from all others'.
+    pub salt: u64,
     pub body_bytes: u64,
     pub blocks: u64,
     pub stats: SenderStats,
@@ -90,6 +114,8 @@ pub struct Source {
     pub watched: bool,
     /// What the encoder was told, and when.
     pub targets: Vec<(u64, Option<Bitrate>)>,
+    /// What it was told that anybody has use for, and when.
+    pub wanted: Vec<(u64, Want)>,
     /// How each picture was encoded: true time of capture and step; pictures left out have none.
     pub steps: Vec<(u64, Step)>,
 }
@@ -120,11 +146,10 @@ impl Source {
     }
 }
 
-pub struct Sending {
-    session: Session,
+/// See the module text.
+pub struct Camera {
     stream: Stream,
     source: Rc<RefCell<Source>>,
-    base: Base,
     clock: Oscillator,
     microphone: Oscillator,
     start: u64,
@@ -133,8 +158,10 @@ pub struct Sending {
     first_block: (u64, u64),
     /// The picture and the block that are due: after a suspension there may be two ticks for each.
     due: (u64, u64),
-    commands: Vec<Command>,
-    ticks: Vec<(u64, Tick)>,
+    pub commands: Vec<Command>,
+    pub ticks: Vec<(u64, Tick)>,
+    /// Who sits there muted the microphone, closed the camera.
+    silent: (bool, bool),
     /// Of a film: when its first picture was due, whether it is held back, whether it is over.
     film: Option<u64>,
     held: bool,
@@ -145,9 +172,15 @@ pub struct Sending {
     encoded: u64,
 }
 
-/// The scan of a slice is a function of its number, so that the receiver can tell any other content.
-pub fn fill_scan(picture: u64, slice: u8, scan: &mut [u8]) {
-    Dice::new(picture << 8 | u64::from(slice)).fill(scan);
+/// The scan of a slice is a function of its camera and its number, so that the receiver can tell any other content.
+pub fn fill_scan(salt: u64, picture: u64, slice: u8, scan: &mut [u8]) {
+    Dice::new(salt ^ (picture << 8 | u64::from(slice))).fill(scan);
+}
+
+/// Of a name.
+fn salt(name: &str) -> u64 {
+    let sum = name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(131).wrapping_add(byte.into()));
+    Dice::new(sum).next()
 }
 
 /// Who sends pictures and sound.
@@ -160,7 +193,7 @@ pub fn a_receiver(name: &str, file: bool) -> Identity {
     identity(name, Media::NONE, Media { lossless: file, ..Media::LIVE })
 }
 
-fn identity(name: &str, offers: Media, wants: Media) -> Identity {
+pub fn identity(name: &str, offers: Media, wants: Media) -> Identity {
     let mut id = [0; 16];
     for (at, byte) in name.bytes().take(16).enumerate() {
         id[at] = byte;
@@ -168,27 +201,18 @@ fn identity(name: &str, offers: Media, wants: Media) -> Identity {
     Identity { offers, wants, forwards: false, psk: None, id, name: name.to_string() }
 }
 
-impl Sending {
-    /// Starts at true time `start`, dialling `hosts` hosts.
-    pub fn new(
-        base: Base,
-        start: u64,
-        name: &str,
-        clocks: (Oscillator, Oscillator),
-        hosts: usize,
-        stream: Stream,
-    ) -> (Box<Sending>, Rc<RefCell<Source>>) {
+impl Camera {
+    /// Starts at true time `start`.
+    pub fn new(start: u64, name: &str, clocks: (Oscillator, Oscillator), stream: Stream) -> (Camera, Rc<RefCell<Source>>) {
         let (clock, microphone) = clocks;
-        let now = base.instant(clock.shows(start));
-        let format = Format { rate: (30, 1), size: (1280, 720), channels: stream.channels, ..Format::default() };
-        let me = a_sender(name, stream.film.is_some());
-        let config = Config { hosts, format, cap: stream.cap, ..Config::new(me, Epoch::new(now)) };
         let source = Rc::new(RefCell::new(Source {
             name: name.to_string(),
             clock,
             epoch_shows: clock.shows(start),
             microphone: (stream.film.is_none() && stream.channels > 0).then(|| (microphone, microphone.shows(start + 1_000_000))),
             pictures: 0,
+            captures: Vec::new(),
+            salt: salt(name),
             body_bytes: 0,
             blocks: 0,
             stats: SenderStats::default(),
@@ -198,25 +222,26 @@ impl Sending {
             pressed: 0,
             watched: false,
             targets: Vec::new(),
+            wanted: Vec::new(),
             steps: Vec::new(),
         }));
         let mut ticks = Vec::new();
         if stream.film.is_none() {
-            ticks.push((start + 1_000_000, Tick::Camera(0)));
+            if stream.slices > 0 {
+                ticks.push((start + 1_000_000, Tick::Camera(0)));
+            }
             if stream.channels > 0 {
                 ticks.push((start + 1_000_000, Tick::Microphone(0)));
             }
         }
         let ladder = Ladder::new(80, stream.film.is_some(), stream.period);
         let current = (0, stream.slice_bytes);
-        let sending = Sending {
+        let camera = Camera {
             ladder,
             current,
             encoded: 0,
-            session: Session::new(now, config),
             stream,
             source: source.clone(),
-            base,
             clock,
             microphone,
             start,
@@ -225,11 +250,17 @@ impl Sending {
             due: (0, 0),
             commands: Vec::new(),
             ticks,
+            silent: (false, false),
             film: None,
             held: false,
             over: false,
         };
-        (Box::new(sending), source)
+        (camera, source)
+    }
+
+    /// Who sits there mutes the microphone, or closes the camera.
+    pub fn silence(&mut self, muted: bool, closed: bool) {
+        self.silent = (muted, closed);
     }
 
     fn slice(&self, picture: u64, index: u8, capture: MediaTime) -> Slice {
@@ -251,7 +282,7 @@ impl Sending {
         head.encode(&mut body);
         let at = body.len();
         body.resize(at + self.current.1, 0);
-        fill_scan(picture, index, &mut body[at..]);
+        fill_scan(self.source.borrow().salt, picture, index, &mut body[at..]);
         let len = (body.len() - 4) as u32;
         body[..4].copy_from_slice(&len.to_be_bytes());
         Slice { picture, index, count, capture, body }
@@ -260,6 +291,10 @@ impl Sending {
     fn push_slice(&mut self, slice: Slice) {
         let mut source = self.source.borrow_mut();
         source.pictures = source.pictures.max(slice.picture + 1);
+        if source.captures.len() as u64 == slice.picture {
+            let captured = source.true_time(slice.capture);
+            source.captures.push(captured);
+        }
         source.body_bytes += slice.body.len() as u64;
         self.commands.push(Command::Slice(slice));
     }
@@ -307,7 +342,7 @@ impl Sending {
     }
 
     fn is_closed(&self) -> bool {
-        self.stream.closes && !self.source.borrow().watched
+        self.silent.1 || (self.stream.closes && !self.source.borrow().watched)
     }
 
     /// The true time of picture `picture`'s capture.
@@ -324,7 +359,7 @@ impl Sending {
         // The block that just ended began one block ago, on the microphone's own clock.
         let shown = self.microphone.shows(at.true_ns);
         let began = self.microphone.when(shown - BLOCK.as_nanos() as u64);
-        if block > 0 {
+        if block > 0 && !self.silent.0 {
             let capture = self.source.borrow().media(began);
             let since = self.microphone.shows(began) - self.microphone.shows(self.start + 1_000_000);
             let blocks = (since + BLOCK.as_nanos() as u64 / 2) / BLOCK.as_nanos() as u64;
@@ -361,17 +396,19 @@ impl Sending {
         self.ticks.push(((due + period).max(at.true_ns), Tick::Film));
     }
 
-    fn handle_event(&mut self, at: Moment, event: Event) {
+    /// What a session tells its application; whether it is for who sends.
+    pub fn handle_event(&mut self, at: Moment, event: &Event) -> bool {
         let mut source = self.source.borrow_mut();
         let mut note = |sentence: String| source.log.push((at.true_ns / 1_000_000, sentence));
         match event {
-            Event::PeerUp { name, again, .. } => note(format!("up {name}{}", if again { " again" } else { "" })),
+            Event::PeerUp { name, again, .. } => note(format!("up {name}{}", if *again { " again" } else { "" })),
             Event::PeerDown { name, reason, sentence, .. } => note(format!("down {name} {reason:?} {sentence}")),
             Event::NoUdp(address) => note(format!("no udp {address}")),
             Event::Narrow { narrow, .. } => note(format!("narrow {narrow}")),
             Event::TurnedAway(from, sentence) => note(format!("turned away {from}: {sentence}")),
             Event::Unreachable { error, fatal, .. } => note(format!("unreachable fatal={fatal}: {error}")),
             Event::Watched(on) => {
+                let on = *on;
                 note(format!("watched {on}"));
                 source.watched = on;
                 if !on && self.stream.closes {
@@ -383,6 +420,7 @@ impl Sending {
                 }
             }
             Event::Pressure(on) => {
+                let on = *on;
                 note(format!("pressure {on}"));
                 source.pressed += u32::from(on);
                 if self.held && !on {
@@ -391,53 +429,22 @@ impl Sending {
                 self.held = on;
             }
             Event::Target(target) => {
-                self.ladder.set_target(target);
-                source.targets.push((at.true_ns, target));
+                self.ladder.set_target(*target);
+                source.targets.push((at.true_ns, *target));
             }
-            Event::Stats(stats) => (source.stats, source.counters) = (stats.sending, stats.counters),
+            Event::Wanted(want) => source.wanted.push((at.true_ns, *want)),
+            Event::Stats(stats) => (source.stats, source.counters) = (stats.sending.clone(), stats.counters),
             Event::Delivered => {
                 note("finished".to_string());
                 source.finished = Some(at.true_ns);
             }
-            event => unreachable!("a sender is not told of {event:?}"),
+            _ => return false,
         }
-    }
-}
-
-impl Program for Sending {
-    fn handle_datagram(&mut self, at: Moment, from: SocketAddr, bytes: &mut [u8]) {
-        self.session.handle_datagram(at.local, from, bytes);
+        true
     }
 
-    fn handle_too_long(&mut self, at: Moment, to: SocketAddr, len: usize) {
-        self.session.handle_too_long(at.local, to, len);
-    }
-
-    fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr) {
-        self.session.handle_accepted(at.local, stream, from);
-    }
-
-    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
-        self.session.handle_dialled(at.local, host, outcome);
-    }
-
-    fn handle_stream(&mut self, at: Moment, stream: StreamId, bytes: &[u8]) {
-        self.session.handle_stream(at.local, stream, bytes);
-    }
-
-    fn handle_stream_closed(&mut self, at: Moment, stream: StreamId) {
-        self.session.handle_stream_closed(at.local, stream);
-    }
-
-    fn handle_writable(&mut self, at: Moment, stream: StreamId, writable: bool) {
-        self.session.handle_writable(at.local, stream, writable);
-    }
-
-    fn handle_timeout(&mut self, at: Moment) {
-        self.session.handle_timeout(at.local);
-    }
-
-    fn tick(&mut self, at: Moment, tick: Tick) {
+    /// Something is due.
+    pub fn tick(&mut self, at: Moment, tick: Tick) {
         match tick {
             Tick::Camera(picture) => self.camera(at, picture),
             Tick::Slice(..) if self.is_closed() => {}
@@ -448,36 +455,19 @@ impl Program for Sending {
             }
             Tick::Microphone(block) => self.microphone(at, block),
             Tick::Film => self.film(at),
-            Tick::Speaker(_) | Tick::Due => unreachable!("a sender shows nothing"),
-        }
-        for command in std::mem::take(&mut self.commands) {
-            self.session.handle_command(at.local, command);
+            Tick::Speaker(..) | Tick::Due => unreachable!("a camera shows nothing"),
         }
     }
 
-    fn poll(&mut self, at: Moment, buffer: &mut Vec<u8>) -> Option<Output<()>> {
-        match self.session.poll(at.local, buffer) {
-            Output::Event(event) => {
-                self.handle_event(at, event);
-                None
-            }
-            Output::Datagrams { to, segment, len } => Some(Output::Datagrams { to, segment, len }),
-            Output::Stream { stream } => Some(Output::Stream { stream }),
-            Output::Close { stream } => Some(Output::Close { stream }),
-            Output::Dial { host, also } => Some(Output::Dial { host, also }),
-            Output::Wait(deadline) => {
-                debug_assert!(deadline.is_none_or(|deadline| self.base.nanos(deadline) > 0), "before all clocks");
-                Some(Output::Wait(deadline))
-            }
-        }
-    }
-
-    fn wake(&mut self, at: Moment) {
+    /// The machine was suspended and goes on.
+    pub fn wake(&mut self, at: Moment) {
         // The tick of the next picture, and of the next block, went by unheard.
         let next = self.source.borrow().pictures;
         self.first = (next, self.clock.shows(at.true_ns));
         self.due.0 = next;
-        self.ticks.push((at.true_ns, Tick::Camera(next)));
+        if self.stream.slices > 0 {
+            self.ticks.push((at.true_ns, Tick::Camera(next)));
+        }
         if self.stream.channels > 0 {
             let block = self.source.borrow().blocks + 1;
             self.due.1 = block;
@@ -487,9 +477,5 @@ impl Program for Sending {
             self.first_block = (block, first + (passed + 2) * period);
             self.ticks.push((self.microphone.when(self.first_block.1), Tick::Microphone(block)));
         }
-    }
-
-    fn take_ticks(&mut self) -> Vec<(u64, Tick)> {
-        std::mem::take(&mut self.ticks)
     }
 }

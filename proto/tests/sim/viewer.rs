@@ -17,6 +17,7 @@ use eyeline_proto::session::endpoint::Counters;
 use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::{Command, TrackId};
 use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::record::Track;
 use eyeline_proto::wire::slice::Head;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -69,6 +70,12 @@ pub struct Watched {
     /// By how much a block of sound that came was ahead of the newest picture shown, at most, once there was one.
     pub sound_ahead: Duration,
     pub senders: Vec<(u64, String)>,
+    /// By how much the time that slices said they were caught at was off at most: of what is forwarded it is by another clock.
+    pub stamp_error: u64,
+    /// What was said of the track, each time.
+    pub told: Vec<Track>,
+    /// Lines that people said: true time, who, what.
+    pub lines: Vec<(u64, String, String)>,
 }
 
 /// A picture on the screen.
@@ -93,10 +100,16 @@ pub struct Desk {
 
 /// All that is kept of one sender.
 pub struct Viewer {
+    /// Tells its speaker from others'.
+    pub number: u64,
     pub track: TrackId,
     pub shown_source: Option<Rc<RefCell<Source>>>,
+    /// By whose clock it is told when things were caught: the sender's own, or a forwarder's.
+    pub clock_source: Option<Rc<RefCell<Source>>>,
     pub watched: Rc<RefCell<Watched>>,
     pub speaker: Rc<RefCell<Speaker>>,
+    /// It was asked for sound.
+    pub speaking: bool,
     pub mapping: Option<(u64, Mapping)>,
     /// As it is before anything is measured.
     pub hold: Option<Hold>,
@@ -125,10 +138,13 @@ pub enum What {
 }
 
 impl Viewer {
-    pub fn new(watched: Rc<RefCell<Watched>>, speaker: Rc<RefCell<Speaker>>) -> Viewer {
+    pub fn new(number: u64, watched: Rc<RefCell<Watched>>, speaker: Rc<RefCell<Speaker>>) -> Viewer {
         Viewer {
+            number,
+            speaking: false,
             track: TrackId::default(),
             shown_source: None,
+            clock_source: None,
             watched,
             speaker,
             mapping: None,
@@ -170,9 +186,10 @@ impl Viewer {
         let whole = *came == slice.count;
         let (head, scan) = Head::decode(&slice.body).expect("a slice of ours has a head");
         desk.scan.resize(scan.len(), 0);
-        fill_scan(slice.picture, slice.index, &mut desk.scan);
+        fill_scan(self.salt(), slice.picture, slice.index, &mut desk.scan);
         assert!(desk.scan == scan, "picture {} slice {}: another content than was sent", slice.picture, slice.index);
         let capture = head.capture;
+        self.check_stamp(at, slice.picture, capture);
         let captured = self.mapping.filter(|_| !self.film).and_then(|(_, mapping)| mapping.captured(capture, at.local));
         let stale = captured.is_some_and(|captured| self.backlog.holds(at.local, at.local.saturating_duration_since(captured)));
         let mut watched = self.watched.borrow_mut();
@@ -198,13 +215,27 @@ impl Viewer {
         self.pass(at, What::Slice(slice), (due, len), desk);
     }
 
+    fn salt(&self) -> u64 {
+        self.shown_source.as_ref().map_or(0, |source| source.borrow().salt)
+    }
+
+    /// A picture says that it was caught then.
+    fn check_stamp(&mut self, at: Moment, picture: u64, capture: MediaTime) {
+        let settled = self.mapping.is_some_and(|(since, _)| at.true_ns >= since + CLOCK_SETTLES);
+        if let (Some(clock), Some(source), true) = (&self.clock_source, &self.shown_source, settled) {
+            let (said, caught) = (clock.borrow().true_time(capture), source.borrow().captures[picture as usize]);
+            let mut watched = self.watched.borrow_mut();
+            watched.stamp_error = watched.stamp_error.max(said.abs_diff(caught));
+        }
+    }
+
     /// What came of a slice stands where it belongs.
     pub fn take_part(&mut self, at: Moment, part: Part, desk: &mut Desk) {
         let (head, scan) = Head::decode(&part.body).expect("the head is there");
         let scan_at = part.body.len() - scan.len();
         let due = self.due(at, head.capture);
         desk.scan.resize(scan.len(), 0);
-        fill_scan(part.picture, part.index, &mut desk.scan);
+        fill_scan(self.salt(), part.picture, part.index, &mut desk.scan);
         for range in &part.present {
             let range = range.start.max(scan_at) - scan_at..range.end - scan_at;
             assert!(desk.scan[range.clone()] == scan[range.clone()], "picture {} slice {}: {range:?}", part.picture, part.index);
@@ -272,7 +303,7 @@ impl Viewer {
     /// A picture whose last slice came at `came` and was let go at `at`: it is on the display as soon as that is decoded.
     fn see(&mut self, at: Moment, came: Moment, ready: &Ready, desk: &mut Desk) {
         let Some(source) = &self.shown_source else { return };
-        let captured = source.borrow().true_time(ready.capture);
+        let captured = source.borrow().captures[ready.picture as usize];
         let mut watched = self.watched.borrow_mut();
         let shown = (at.true_ns + DECODE).max(watched.shown_at.last().copied().unwrap_or(0));
         watched.latencies.push(shown.saturating_sub(captured));
@@ -311,7 +342,7 @@ impl Viewer {
 
     /// Each new estimate replaces the last, which is measured at the end of its life, where it is worst.
     pub fn take_clock(&mut self, at: Moment, mapping: Mapping, desk: &Desk) {
-        let Some(source) = &self.shown_source else { return };
+        let Some(source) = &self.clock_source else { return };
         self.watched.borrow_mut().skew_ppm = mapping.skew_ppm();
         self.speaker.borrow_mut().set_mapping(mapping);
         let since = match &self.mapping {
