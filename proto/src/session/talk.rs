@@ -92,4 +92,16 @@ mod tests {
         assert_eq!(taken(5000, 6000, 1, &hello(0), &line(1, "  ")), 0, "nothing is said");
         assert!(taken(1000, 2000, 3, &hello(FORWARDS), &line(9, "through a meeting point")) > 80);
     }
+
+    #[test]
+    #[expect(clippy::disallowed_methods)] // one real instant to count from
+    fn a_meeting_point_has_five_lines_of_its_own_and_who_comes_back_no_more_than_before() {
+        let (mut talk, now, point) = (Talk::default(), Instant::now(), hello(FORWARDS));
+        let taken = |talk: &mut Talk, link, origin| {
+            (0..200).filter(|_| talk.takes(now, LinkId(link), &point, &line(origin, "hi"))).count()
+        };
+        assert_eq!([1, 2, 3, 1].map(|origin| taken(&mut talk, 7, origin)), [5, 80, 0, 0]);
+        talk.moved(LinkId(7), LinkId(8));
+        assert_eq!([1, 2].map(|origin| taken(&mut talk, 8, origin)), [0, 0]);
+    }
 }
