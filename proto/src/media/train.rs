@@ -8,7 +8,10 @@
 //! ([`Passage::even`]). Rejected: a time stamp in each datagram (bytes on every path for what few paths need), and the receiver's
 //! own estimate (it does not know when a packet left).
 //!
-//! Capacity: [`MAX_TRAINS`] a report; the oldest go.
+//! Where pictures of several tracks share a path their packets interleave. A train is still of one picture, begun by its first packet that is
+//! newer than all of its track; what comes of other tracks meanwhile passed the same narrowest link and counts among its bytes.
+//!
+//! Capacity: [`MAX_TRAINS`] a report; the oldest go. The newest pictures of [`MAX_TRACKS`] tracks are known.
 
 use crate::wire::datagram::FragmentHead;
 use crate::wire::report::{MAX_TRAINS, Train, Trains};
@@ -19,7 +22,12 @@ use std::time::Duration;
 pub struct Collector {
     done: Trains,
     current: Option<Open>,
+    /// The newest picture of each track.
+    newest: Vec<(u8, u32)>,
 }
+
+/// More tracks than are received of a sender.
+const MAX_TRACKS: usize = 32;
 
 /// A half of fewer bytes is not told of by itself.
 const LEAST_HALF: u32 = 2400;
@@ -34,12 +42,15 @@ struct Open {
     at_us: u64,
     last_us: u64,
     bytes: u32,
+    /// Bytes of other tracks since.
+    between: u32,
 }
 
 impl Collector {
     /// A fragment of a track came in packet `number` of `len` bytes, at `at_us` of the receiver's clock.
     pub fn push(&mut self, track: u8, head: &FragmentHead, number: u64, len: usize, at_us: u64) {
         let (picture, second) = ((track, head.picture), is_of_second_half(head));
+        let is_newer = self.is_newer(picture);
         match &mut self.current {
             // Pictures' numbers wrap; what is behind is a late packet of an earlier one.
             Some(open) if open.picture.0 == track && (head.picture.wrapping_sub(open.picture.1) as i32) < 0 => {}
@@ -50,15 +61,34 @@ impl Collector {
                 if number > open.last && at_us >= open.last_us {
                     open.last = number;
                     open.last_us = at_us;
-                    open.bytes = open.bytes.saturating_add(len as u32);
+                    open.bytes = open.bytes.saturating_add(std::mem::take(&mut open.between)).saturating_add(len as u32);
                     open.second |= second;
                 }
             }
+            // The rest of a picture into which another track's came.
+            Some(open) if open.picture.0 != track && !is_newer => open.between = open.between.saturating_add(len as u32),
             _ => {
                 self.close();
-                self.current = Some(Open { picture, second, first: number, last: number, at_us, last_us: at_us, bytes: 0 });
+                let (first, last, last_us, bytes, between) = (number, number, at_us, 0, 0);
+                self.current = Some(Open { picture, second, first, last, at_us, last_us, bytes, between });
             }
         }
+    }
+
+    /// Whether a picture is newer than all that came of its track; it is the newest from now on.
+    fn is_newer(&mut self, (track, picture): (u8, u32)) -> bool {
+        let Some((_, newest)) = self.newest.iter_mut().find(|(of, _)| *of == track) else {
+            if self.newest.len() == MAX_TRACKS {
+                self.newest.remove(0);
+            }
+            self.newest.push((track, picture));
+            return true;
+        };
+        let newer = picture.wrapping_sub(*newest) as i32 > 0;
+        if newer {
+            *newest = picture;
+        }
+        newer
     }
 
     fn close(&mut self) {
@@ -173,6 +203,24 @@ mod tests {
         assert!(collector.take(12_999, 4000).as_slice().is_empty(), "8 may be under way");
         assert_eq!(collector.take(13_000, 4000).as_slice().len(), 1);
         assert!(collector.take(99_000, 4000).as_slice().is_empty());
+    }
+
+    #[test]
+    fn pictures_of_two_tracks_that_interleave_are_a_train_each_with_all_that_passed() {
+        let mut collector = Collector::default();
+        // Track 1's picture begins, track 2's comes in between, and both go on by turns.
+        let came = [(1, 7), (1, 7), (2, 90), (1, 7), (2, 90), (1, 7), (2, 90)];
+        for (number, (track, picture)) in came.into_iter().enumerate() {
+            collector.push(track, &head(picture, 0, 1), number as u64, 1200, number as u64 * 100);
+        }
+        // What was lost of the one before comes again.
+        collector.push(1, &head(6, 0, 1), 7, 1200, 700);
+        let trains = collector.take(99_000, 0);
+        let trains: Vec<_> =
+            trains.as_slice().iter().map(|train| (train.first, train.packets, train.span_us, train.bytes)).collect();
+        assert_eq!(trains, [(0, 1, 100, 1200), (2, 4, 400, 4 * 1200)], "12 bytes a microsecond, both");
+        collector.push(1, &head(8, 0, 1), 8, 1200, 100_000);
+        assert_eq!(collector.take(199_000, 0).as_slice().len(), 1, "the next picture is one again");
     }
 
     #[test]
