@@ -55,6 +55,9 @@ const MAX_MISSING_PATIENT: usize = 8192;
 /// that jumped.
 const MOST_LOST: u64 = 100_000;
 
+/// Live, a packet missing for so long is given up where pictures of some track are always waited for: nobody would send it again.
+const LIVE_GIVE_UP: Duration = Duration::from_millis(500);
+
 /// Patient, a packet missing for so long belongs to a picture that is given up: as long as the receiver waits for one.
 const GIVE_UP: Duration = Duration::from_secs(2);
 
@@ -141,7 +144,8 @@ impl Tracker {
     }
 
     fn give_up(&mut self, now: Instant) {
-        while self.missing.front().is_some_and(|missing| now >= missing.noticed + GIVE_UP) {
+        let after = if self.patient { GIVE_UP } else { LIVE_GIVE_UP };
+        while self.missing.front().is_some_and(|missing| now >= missing.noticed + after) {
             self.missing.pop_front();
             self.lost += 1;
         }
@@ -213,9 +217,7 @@ impl Tracker {
     /// What to ask for now. Call while pictures are unfinished; patient, always.
     pub fn poll(&mut self, now: Instant, rtt: Duration, patience_ms: u16) -> Option<Nack> {
         let highest = self.next.checked_sub(1)?;
-        if self.patient {
-            self.give_up(now);
-        }
+        self.give_up(now);
         let mut ranges = Ranges::new();
         for at in 0..self.missing.len() {
             let missing = &self.missing[at];
@@ -335,6 +337,17 @@ mod tests {
         assert_eq!(tracker.window(start + ms(400)), ms(50), "40 ms and a quarter");
         assert_eq!(tracker.window(start + ms(4000)), ms(50));
         assert!(tracker.window(start + ms(11_000)) <= SOON_OVERTAKEN, "it is forgotten");
+    }
+
+    #[test]
+    fn what_is_missing_for_long_is_given_up_though_some_picture_is_always_waited_for() {
+        let (mut tracker, start) = (Tracker::new(false), Instant::now());
+        for number in [0, 2, 3, 4, 5] {
+            tracker.received(start, number, true);
+        }
+        assert_eq!(asked(tracker.poll(start, RTT, 50)), [Range { first: 1, count: 1 }]);
+        tracker.poll(start + LIVE_GIVE_UP, RTT, 50);
+        assert_eq!(tracker.lost(), 1);
     }
 
     #[test]
