@@ -16,6 +16,8 @@
 //! ourselves, it is on its way: for [`EXCUSED`] nothing is called late, and what our own full socket dropped meanwhile is not
 //! called lost.
 //!
+//! **Silence is no lateness**, either: of a track that is muted, or is not wanted, nothing is due ([`Hearing::rests`]).
+//!
 //! **Rejected.** The sender's view (bytes not yet acknowledged): not to be had without asking the kernel, and a path late. Copies
 //! of everything always: 1.6 Mbit/s. Asking for single blocks: a round trip late each time.
 //!
@@ -180,6 +182,11 @@ impl Hearing {
     /// This process stood still until now: what comes late, or was dropped from a full socket, says nothing.
     pub fn stood_still(&mut self, now: Instant) {
         self.excused = [Some(now + EXCUSED); 2];
+    }
+
+    /// Nobody speaks from now on: what does not come is not late.
+    pub fn rests(&mut self) {
+        (self.watch.newest, self.watch.heard_at) = (None, None);
     }
 
     fn is_excused(&self, now: Instant, what: usize) -> bool {

@@ -182,6 +182,12 @@ impl Peer {
         whole.filter_map(of).map(Outbound::sound_rate).sum()
     }
 
+    /// The sound of all its tracks, bytes a second.
+    pub fn sound_rate(&self, tracks: &[Outbound]) -> f64 {
+        let of = |subscription: &Subscription| tracks.iter().find(|track| track.number() == subscription.track());
+        self.subscriptions.iter().filter_map(of).map(Outbound::sound_rate).sum()
+    }
+
     /// Nothing was heard of it for long: what it could ask for is of no use when it is back, and it may never be.
     pub fn forget(&mut self) {
         self.sent.forget();

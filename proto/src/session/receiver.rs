@@ -102,6 +102,9 @@ impl Receiver {
     /// What there is use for of a track is said to its sender.
     pub fn want(&mut self, track: TrackId, want: Want, endpoint: &mut Endpoint) {
         if let Some(inbound) = self.of_peer(track.peer) {
+            if let Some(reception) = inbound.reception(track.track) {
+                reception.hears(want.sound);
+            }
             endpoint.send(inbound.link(), &Record::Want(track.track, want));
         }
     }

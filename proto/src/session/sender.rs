@@ -333,7 +333,7 @@ impl Sender {
         let media = endpoint.epoch().media_time(now);
         for (id, peer) in &mut self.peers {
             let (queue, speed) = (peer.flow.queue(now), peer.flow.known().0.map(Bitrate::bytes));
-            let rate = self.tracks.iter().map(Outbound::sound_rate).sum();
+            let rate = peer.sound_rate(&self.tracks);
             for track in &self.tracks {
                 let Some(place) = peer.subscriptions.iter().position(|known| known.track() == track.number()) else { continue };
                 if !peer.skip_gone_sound(place, &track.sound) {
@@ -372,10 +372,11 @@ impl Sender {
     fn poll_copies(&mut self, now: Instant, endpoint: &mut Endpoint, buffer: &mut Vec<u8>) -> Option<(SocketAddr, usize)> {
         let media = endpoint.epoch().media_time(now);
         for (id, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.wants.sound) {
-            let rate = self.tracks.iter().map(Outbound::sound_rate).sum();
+            let rate = peer.sound_rate(&self.tracks);
             for track in &self.tracks {
                 let Some(place) = peer.subscriptions.iter().position(|known| known.track() == track.number()) else { continue };
-                if !peer.subscriptions[place].copies.is_on(now) {
+                let subscription = &peer.subscriptions[place];
+                if !subscription.copies.is_on(now) || !subscription.hears() {
                     continue;
                 }
                 if let Some(speed) = peer.flow.known().0 {

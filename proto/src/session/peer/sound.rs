@@ -25,7 +25,7 @@ impl Peer {
         }
         let first = subscription.sound.max(log.first());
         self.stats.stale_blocks += first - subscription.sound;
-        let hears = self.wants.sound && subscription.want.is_none_or(|want| want.sound);
+        let hears = self.wants.sound && subscription.hears();
         if hears {
             subscription.pass_to(first, log);
         } else {

@@ -126,6 +126,11 @@ impl Subscription {
         self.want.is_none_or(|want| want.pictures)
     }
 
+    /// And whether its sound is.
+    pub fn hears(&self) -> bool {
+        self.want.is_none_or(|want| want.sound)
+    }
+
     /// Whether the peer was not sent all there is of its pictures.
     pub fn waits(&self, log: &Log) -> bool {
         self.sees() && log.clamp(self.cursor) < log.end()

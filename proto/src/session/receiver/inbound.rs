@@ -276,10 +276,11 @@ impl Inbound {
         {
             told.push(number);
         }
-        let (first, of) = (track.format.first, track.origin);
+        let (first, of, muted) = (track.format.first, track.origin, track.muted);
         let was_anothers = self.described.get(number).is_some_and(|known| known.origin != of);
         if let Some(reception) = self.reception(number) {
             reception.begins_at(first);
+            reception.muted(muted);
         }
         let news = self.described.told(track);
         if was_anothers {

@@ -42,6 +42,8 @@ pub(in crate::session::receiver) struct Reception {
     hearing: Hearing,
     /// Copies of sound help: nothing of it waits for what TCP brings late.
     wants_copies: bool,
+    /// Its sender was told that there is no use for its sound.
+    unheard: bool,
     /// Number after the last block of sound.
     blocks: u64,
     /// Where a file is written, the sender is told of pictures in it, not of pictures that came.
@@ -67,6 +69,7 @@ impl Reception {
             held: 0,
             hearing: Hearing::new(first),
             wants_copies: wants.sound && !(film && wants.patient),
+            unheard: false,
             blocks: 0,
             written: None,
             shown: 0,
@@ -120,6 +123,19 @@ impl Reception {
     /// A datagram came over the connection in use, on a path that overtakes by so much.
     pub fn datagram_came(&mut self, now: Instant, number: u64, overtaken: Duration) {
         self.hearing.datagram_came(now, number, overtaken);
+    }
+
+    /// Its sender says that its microphone is muted, or is not.
+    pub fn muted(&mut self, muted: bool) {
+        if muted {
+            self.hearing.rests();
+        }
+    }
+
+    /// Its sender is told whether its sound is of use.
+    pub fn hears(&mut self, sound: bool) {
+        self.unheard = !sound;
+        self.muted(!sound);
     }
 
     /// It begins with this picture, where all is waited for.
@@ -302,7 +318,7 @@ impl Reception {
 
     /// What is wanted of its sound beside TCP, if anything is to be said of that.
     pub fn wanted(&mut self, now: Instant) -> Option<Wanted> {
-        if self.wants_copies { self.hearing.poll(now) } else { None }
+        if self.wants_copies && !self.unheard { self.hearing.poll(now) } else { None }
     }
 
     /// How far it is.
@@ -315,7 +331,7 @@ impl Reception {
 
     /// When something is to be done although nothing comes.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
-        let copies = self.hearing.deadline(now).filter(|_| self.wants_copies);
+        let copies = self.hearing.deadline(now).filter(|_| self.wants_copies && !self.unheard);
         [self.ending.deadline(), self.depacketizer.deadline(), copies].into_iter().flatten().min()
     }
 }
