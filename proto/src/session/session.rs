@@ -124,6 +124,11 @@ impl Session {
         }
         if has && want {
             self.receiver.peer_up(now, (link, id), replaces, &mut self.endpoint);
+            if replaces.is_some() {
+                // What was said while it was away did not reach it.
+                let asked: Vec<TrackId> = self.asked.keys().filter(|track| track.peer == id).copied().collect();
+                asked.into_iter().for_each(|track| self.tell_want(track));
+            }
         }
     }
 
