@@ -24,15 +24,22 @@ use std::time::{Duration, Instant};
 /// Bytes of the length in front of a slice.
 const LENGTH: usize = 4;
 
-/// Between two looks at what receivers want of what is forwarded.
+/// Between two looks at what receivers want of what is forwarded, if nothing happened.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// And where something did; and between two times that others are told what a track is: whoever says something else each
+/// moment is not passed on to all each time.
+const SOON: Duration = Duration::from_millis(100);
 
 /// See the module text.
 #[derive(Default)]
 pub(super) struct Forward {
     tracks: BTreeMap<PeerId, Forwarded>,
+    /// Of everybody who sends, as far as it is known.
+    clocks: BTreeMap<PeerId, Mapping>,
     numbers: Numbers,
     next_look: Option<Instant>,
+    looked: Option<Instant>,
 }
 
 struct Forwarded {
@@ -40,7 +47,9 @@ struct Forwarded {
     number: Option<u8>,
     /// What its sender told of it.
     told: Option<Track>,
-    clock: Option<Mapping>,
+    /// When others were told, and whether it is something else since.
+    passed: Option<Instant>,
+    news: bool,
     /// It begins with this picture: of those before not all was passed on.
     first: u64,
     /// What its sender was told that is wanted of it.
@@ -73,12 +82,15 @@ impl Forward {
     pub fn pass(&mut self, now: Instant, event: &Event, sender: &mut Sender, shared: &mut Shared<'_>) {
         match event {
             Event::TrackUp { track, .. } if track.is_own() => {
-                let clock = self.tracks.remove(&track.peer).and_then(|known| known.clock);
-                self.tracks.insert(track.peer, Forwarded { number: None, told: None, clock, first: 0, want: None });
+                let (number, told, passed, news, first, want) = (None, None, None, false, 0, None);
+                self.tracks.insert(track.peer, Forwarded { number, told, passed, news, first, want });
             }
             Event::Track(track, told) if track.is_own() => {
                 if let Some(known) = self.tracks.get_mut(&track.peer) {
-                    known.told = Some(told.clone());
+                    (known.told, known.news) = (Some(told.clone()), true);
+                    if known.passed.is_some_and(|passed| now < passed + SOON) {
+                        return self.look_soon(now);
+                    }
                 }
                 self.tell(now, track.peer, sender, shared);
             }
@@ -88,11 +100,13 @@ impl Forward {
                 }
             }
             Event::Clock(peer, mapping) => {
-                let Some(known) = self.tracks.get_mut(peer) else { return };
-                known.clock = Some(*mapping);
-                if known.number.is_none() {
+                self.clocks.insert(*peer, *mapping);
+                if self.tracks.get(peer).is_some_and(|known| known.number.is_none()) {
                     self.tell(now, *peer, sender, shared);
                 }
+            }
+            Event::SenderDown { peer, .. } => {
+                self.clocks.remove(peer);
             }
             Event::Slice(track, slice) => {
                 let Some((number, clock)) = self.known(*track) else {
@@ -123,39 +137,50 @@ impl Forward {
 
     fn known(&self, track: TrackId) -> Option<(u8, Mapping)> {
         let known = self.tracks.get(&track.peer).filter(|_| track.is_own())?;
-        Some((known.number?, known.clock?))
+        Some((known.number?, *self.clocks.get(&track.peer)?))
     }
 
     /// Others are told what a track is, as soon as all that is needed is known.
     fn tell(&mut self, now: Instant, peer: PeerId, sender: &mut Sender, shared: &mut Shared<'_>) {
         let Some(known) = self.tracks.get_mut(&peer) else { return };
-        let (Some(told), Some(_)) = (&known.told, &known.clock) else { return };
+        let (Some(told), true) = (&known.told, self.clocks.contains_key(&peer)) else { return };
         let number = known.number.or_else(|| self.numbers.next(|number| sender.track(number).is_some()));
         let Some(number) = number else { return };
-        known.number = Some(number);
+        (known.number, known.passed, known.news) = (Some(number), Some(now), false);
         let format = Format { first: told.format.first.max(known.first), ..told.format };
         sender.add(now, Track { number, format, ..told.clone() }, shared);
     }
 
-    /// What is to be said to senders of what others want of them, now and then.
-    pub fn wants(&mut self, now: Instant, sender: &Sender, shared: &mut Shared<'_>) -> Vec<(TrackId, Want)> {
+    /// Something happened that is to be looked at.
+    pub fn look_soon(&mut self, now: Instant) {
+        let soon = self.looked.map_or(now, |looked| now.max(looked + SOON));
+        self.next_look = Some(self.next_look.map_or(soon, |next| next.min(soon)));
+    }
+
+    /// Others are told what tracks have become, and now and then it is looked at what they want. Says of which tracks that is something else
+    /// than before.
+    pub fn look(&mut self, now: Instant, sender: &mut Sender, shared: &mut Shared<'_>) -> Vec<TrackId> {
         if self.next_look.is_some_and(|next| now < next) {
             return Vec::new();
         }
-        self.next_look = (!self.tracks.is_empty()).then_some(now + LOOK);
+        (self.next_look, self.looked) = ((!self.tracks.is_empty()).then_some(now + LOOK), Some(now));
+        let news: Vec<PeerId> = self.tracks.iter().filter(|(_, known)| known.news).map(|(peer, _)| *peer).collect();
+        for peer in news {
+            self.tell(now, peer, sender, shared);
+        }
         let mut said = Vec::new();
         for (peer, known) in &mut self.tracks {
             let Some(number) = known.number else { continue };
             let want = sender.wanted_of(now, number, shared);
             if known.want.is_none_or(|known| is_news(&known, &want)) {
                 known.want = Some(want);
-                said.push((TrackId::own(*peer), want));
+                said.push(TrackId::own(*peer));
             }
         }
         said
     }
 
-    /// When [`Forward::wants`] has to be asked again.
+    /// When [`Forward::look`] has to be asked again.
     pub fn deadline(&self) -> Option<Instant> {
         self.next_look
     }

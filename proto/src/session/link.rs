@@ -39,8 +39,11 @@ const MAX_HELLO: usize = 1024;
 /// Memory for what comes that is kept from one read to the next.
 const KEPT: usize = 4096;
 
-/// Control records waiting to be written: a handful in honest use; more means the peer does not read, and its link is closed.
-const MAX_QUEUED: usize = 64;
+/// Control records waiting to be written: a few dozen in honest use; more means the peer does not read, and its link is closed.
+const MAX_QUEUED: usize = 256;
+
+/// Behind so many a line of text is let go: what others say closes nobody's link who stands still meanwhile.
+const MAX_BEFORE_TEXT: usize = 64;
 
 /// Three probes and a little: a peer unheard for this long may be behind a connection that hangs.
 pub const SILENT: Duration = Duration::from_millis(750);
@@ -403,14 +406,26 @@ impl Link {
         Fault::Protocol(format!("record of {len} bytes from {}: {error}", self.remote))
     }
 
-    /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. `false`: the peer
-    /// does not read its records.
+    /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. What a track is, or
+    /// what is wanted of it, takes the place of what was said of that before and is not written yet. `false`: the peer does not read its
+    /// records.
     pub fn send(&mut self, record: &Record<'_>) -> bool {
         if self.stream.is_none() {
             return true;
         }
         let mut plain = Vec::new();
         record.encode(&mut plain);
+        if matches!(record, Record::Track(_) | Record::Want(..)) {
+            // Both begin with their kind and the track's number.
+            let of_it = |waiting: &&mut Outgoing| matches!(waiting, Outgoing::Record(bytes) if bytes.get(..2) == plain.get(..2));
+            if let Some(waiting) = self.outgoing.iter_mut().find(of_it) {
+                *waiting = Outgoing::Record(plain);
+                return true;
+            }
+        }
+        if matches!(record, Record::Text(_)) && self.outgoing.len() >= MAX_BEFORE_TEXT {
+            return true;
+        }
         let room = self.outgoing.len() < MAX_QUEUED;
         if room {
             self.outgoing.push_back(Outgoing::Record(plain));

@@ -1,17 +1,14 @@
 //! The receiving half of a session: what every sender sends is put together, what is missing is asked for.
 //!
 //! All state of one sender is in an [`Inbound`], and goes with it; none hears of another. Who has a place, where more senders want to
-//! be than there are, is `contest`'s text; what all of them together may have us hold is `budget`'s.
-//!
-//! Which of the tracks that are told of are received is decided in one place ([`Receiver::choose_tracks`]): everybody's own; of those that
-//! are forwarded each once, of the sender that came last, none that comes from its origin itself and never our own; and no more than
-//! [`MOST_SENDERS`] in all. Who is not heard of keeps no origin for itself: a meeting point that was killed says no goodbye, and the one
-//! that is started in its place forwards the same people.
+//! be than there are, is `contest`'s text; what all of them together may have us hold is `budget`'s; which
+//! of the tracks that are told of are received, `choice`'s.
 //!
 //! A datagram costs the same however many senders there are: only the one it is of is asked what it wants. Sixteen links are looked
 //! through in a row, which is nothing beside opening it.
 
 mod budget;
+mod choice;
 mod contest;
 mod inbound;
 
@@ -43,6 +40,8 @@ pub(super) struct Receiver {
     gone: Received,
     /// Links that were left: the other half has to let go of them, too.
     left: Vec<(LinkId, Reason)>,
+    /// A track that is to be received had to wait.
+    owed: bool,
 }
 
 impl Receiver {
@@ -63,6 +62,7 @@ impl Receiver {
             pool: Pool::default(),
             gone: Received::default(),
             left: Vec::new(),
+            owed: false,
         }
     }
 
@@ -145,7 +145,7 @@ impl Receiver {
             let gone = self.inbound[place].link();
             endpoint.leave(gone, Reason::Replaced, "");
             self.left.push((gone, Reason::Replaced));
-            self.drop_sender(place, None, "another sender took its place");
+            self.drop_sender(now, place, None, "another sender took its place");
         }
         self.receive_from(now, waiter, endpoint);
     }
@@ -162,16 +162,15 @@ impl Receiver {
         let Some(hello) = endpoint.hello(feedback.link) else { return };
         let mut inbound = Inbound::new(now, peer, hello, feedback, self.wants);
         inbound.described = described;
-        let offers = !hello.offers.is_none();
+        inbound.has_own = !hello.offers.is_none();
         self.inbound.push(inbound);
         let place = self.inbound.len() - 1;
         self.tell_up(place, false, endpoint);
-        if offers {
-            let inbound = &mut self.inbound[place];
-            let name = inbound.name.clone();
-            inbound.receive(OWN_TRACK, name, &mut self.pool);
+        let inbound = &mut self.inbound[place];
+        if inbound.has_own {
+            inbound.receive(OWN_TRACK, &mut self.pool);
         }
-        self.choose_tracks();
+        self.choose_tracks(now);
     }
 
     fn tell_up(&mut self, place: usize, again: bool, endpoint: &Endpoint) {
@@ -184,46 +183,22 @@ impl Receiver {
         self.pool.events.push_back(Event::SenderUp { peer, name, address, host, again, film, pictures, forwards });
     }
 
-    /// Which of the tracks that are forwarded to us are received, and of the others which are not any more.
-    fn choose_tracks(&mut self) {
-        let own = self.inbound.iter().filter(|inbound| !inbound.is_quiet() && inbound.tracks().any(|track| track == OWN_TRACK));
-        let mut origins: Vec<[u8; 16]> = own.map(|own| own.process).collect();
-        origins.push(self.me);
-        for inbound in self.inbound.iter_mut().rev() {
-            let mut wanted: Vec<(u8, String)> = Vec::new();
-            for track in inbound.described.iter().filter(|track| track.number != OWN_TRACK) {
-                // Ours counts among the origins, and is none of the tracks.
-                if origins.len() <= MOST_SENDERS && !origins.contains(&track.origin) {
-                    origins.push(track.origin);
-                    wanted.push((track.number, track.label.clone()));
-                }
-            }
-            let received: Vec<u8> = inbound.tracks().filter(|track| *track != OWN_TRACK).collect();
-            for track in received.iter().filter(|track| !wanted.iter().any(|(number, _)| number == *track)) {
-                inbound.let_go(*track, &mut self.pool);
-            }
-            for (track, name) in wanted.into_iter().filter(|(track, _)| !received.contains(track)) {
-                inbound.receive(track, name, &mut self.pool);
-            }
-        }
-    }
-
     /// A sender is gone; who waited longest is next.
     fn sender_down(&mut self, now: Instant, place: usize, reason: Option<Reason>, sentence: &str, endpoint: &mut Endpoint) {
-        self.drop_sender(place, reason, sentence);
+        self.drop_sender(now, place, reason, sentence);
         if let Some(waiter) = self.waiting.first().and_then(|link| self.waiting.remove(link)) {
             self.receive_from(now, waiter, endpoint);
         }
     }
 
     /// It loses its place.
-    fn drop_sender(&mut self, place: usize, reason: Option<Reason>, sentence: &str) -> Waiter {
+    fn drop_sender(&mut self, now: Instant, place: usize, reason: Option<Reason>, sentence: &str) -> Waiter {
         let inbound = self.inbound.remove(place);
         self.gone += &Received { assembly_bytes: 0, ..inbound.received_in_all() };
         let (peer, sentence) = (inbound.peer, sentence.to_string());
         let (feedback, described) = inbound.leave(&mut self.pool);
         self.pool.events.push_back(Event::SenderDown { peer, reason, sentence });
-        self.choose_tracks();
+        self.choose_tracks(now);
         Waiter { peer, feedback, described }
     }
 
@@ -241,7 +216,7 @@ impl Receiver {
     fn media_came(&mut self, now: Instant, link: LinkId, endpoint: &mut Endpoint) {
         let Some(place) = self.inbound.iter().position(|inbound| inbound.proof.gives_way(now)) else { return };
         let Some(waiter) = self.waiting.remove(link) else { return };
-        let idler = self.drop_sender(place, None, "it sends nothing, and another sender does");
+        let idler = self.drop_sender(now, place, None, "it sends nothing, and another sender does");
         self.waiting.add(idler);
         self.receive_from(now, waiter, endpoint);
         // Half a block of sound took it the place: like a piece of a picture it counts as an attempt, or two who send no more than
@@ -332,7 +307,7 @@ impl Receiver {
     }
 
     /// A sender tells of a track. Whether it may: who does not forward has its own alone, and that is its own whatever it says.
-    pub fn take_track(&mut self, link: LinkId, mut track: Track, endpoint: &Endpoint) -> bool {
+    pub fn take_track(&mut self, now: Instant, link: LinkId, mut track: Track, endpoint: &Endpoint) -> bool {
         let Some(hello) = endpoint.hello(link) else { return true };
         if track.number == OWN_TRACK {
             track.origin = hello.id;
@@ -342,16 +317,12 @@ impl Receiver {
         if let Some(waiter) = self.waiting.get(link) {
             waiter.described.told(track);
         } else if let Some(place) = self.place(link) {
-            let (inbound, number) = (&mut self.inbound[place], track.number);
-            let (over, name) = (track.media.is_none(), track.label.clone());
+            let (inbound, number, over) = (&mut self.inbound[place], track.number, track.media.is_none());
             if inbound.told(track, &mut self.pool) {
-                let received = inbound.reception(number).is_some();
-                if number == OWN_TRACK && over {
-                    inbound.let_go(number, &mut self.pool);
-                } else if number == OWN_TRACK && !received {
-                    inbound.receive(number, name, &mut self.pool);
+                if number == OWN_TRACK {
+                    inbound.has_own = !over;
                 }
-                self.choose_tracks();
+                self.choose_tracks(now);
             }
         }
         true
@@ -397,8 +368,8 @@ impl Receiver {
             inbound.watch(now, path, reported, &mut self.pool);
             changed |= inbound.forget_untold(now) || inbound.is_quiet() != was_quiet;
         }
-        if changed {
-            self.choose_tracks();
+        if changed || self.owed {
+            self.choose_tracks(now);
         }
     }
 

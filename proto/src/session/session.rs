@@ -130,6 +130,14 @@ impl Session {
                 asked.into_iter().for_each(|track| self.tell_want(track));
             }
         }
+        self.look_at_wants(now);
+    }
+
+    /// Who is forwarded to has changed, or what they want.
+    fn look_at_wants(&mut self, now: Instant) {
+        if let Some(forward) = &mut self.forward {
+            forward.look_soon(now);
+        }
     }
 
     /// A link is no more.
@@ -153,13 +161,17 @@ impl Session {
     fn take_record(&mut self, now: Instant, link: LinkId, got: Got) {
         let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
         let known = match got {
-            Got::Track(track) => self.receiver.take_track(link, track, &self.endpoint),
+            Got::Track(track) => self.receiver.take_track(now, link, track, &self.endpoint),
             Got::Sound(track, block) => self.receiver.take_block(now, link, track, block, &mut self.endpoint),
             Got::End(track, end) => {
                 self.receiver.take_end(now, link, track, end);
                 true
             }
-            Got::Want(track, want) => self.sender.handle_want(link, track, want, &mut shared),
+            Got::Want(track, want) => {
+                let known = self.sender.handle_want(link, track, want, &mut shared);
+                self.look_at_wants(now);
+                known
+            }
             Got::Text(text) => self.take_text(now, link, text),
         };
         if !known {
@@ -192,7 +204,7 @@ impl Session {
         let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.update_pressure(now, &mut shared);
         if let Some(forward) = &mut self.forward {
-            for (track, _) in forward.wants(now, &self.sender, &mut shared) {
+            for track in forward.look(now, &mut self.sender, &mut shared) {
                 self.tell_want(track);
             }
         }

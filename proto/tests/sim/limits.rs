@@ -3,7 +3,7 @@
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
 use super::sending::{a_receiver, a_sender};
-use super::strangers::{UNKNOWN, of_a_later_program};
+use super::strangers::{Stranger, UNKNOWN, Victim, of_a_later_program};
 use eyeline_proto::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::packetizer::Slice;
@@ -665,24 +665,40 @@ fn the_end_gives_out_what_came_of_the_last_picture() {
     assert_eq!(said, ["part of 1", "settled 0 of 1", "finished"]);
 }
 
-/// A peer that keeps its connection and reads nothing is closed, with a reason.
+/// A peer that keeps its connection, asks again and again whether it is heard and reads no answer is closed, with a reason.
 #[test]
 fn a_peer_that_reads_no_records_is_closed() {
+    let mut victim = Victim::new(false);
+    let mut stranger = Stranger::join(&mut victim, 9);
+    victim.session.handle_writable(victim.now, stranger.stream(), false);
+    let asks: Vec<Record<'_>> = (0..256).map(|_| Record::Heard(false)).collect();
+    stranger.records(&mut victim, &asks);
+    assert_eq!(victim.closed, []);
+    stranger.record(&mut victim, &Record::Heard(false));
+    victim.pass(ms(10));
+    assert_eq!(victim.closed, [stranger.stream()]);
+    let down = victim.events.iter().find_map(|event| match event {
+        Event::SenderDown { sentence, .. } => Some(sentence.as_str()),
+        _ => None,
+    });
+    assert_eq!(down, Some("it does not read what it is told"));
+}
+
+/// What a track is, told anew each moment, and what is said meanwhile close nobody's link who does not read for a while: of a track the last
+/// is told, of lines the first ones.
+#[test]
+fn a_peer_that_does_not_read_for_a_while_is_told_how_things_stand_then() {
     let now = Base::new().instant(1_000_000_000);
     let mut session = sender(now, 0, None);
     let _raw = Raw::join(&mut session, now);
     drain(&mut session, now);
     session.handle_writable(now, StreamId(9), false);
-    for _ in 0..64 {
-        session.handle_command(now, Command::Format(Format::default()));
+    for number in 0..1000 {
+        session.handle_command(now, Command::Format(Format { channels: 1 + number as u8 % 2, ..Format::default() }));
+        session.handle_command(now, Command::Text("so it is".to_string()));
     }
     assert_eq!(drain(&mut session, now).closed, []);
-    session.handle_command(now, Command::Format(Format::default()));
-    let drained = drain(&mut session, now);
-    assert_eq!(drained.closed, [StreamId(9)]);
-    let down = drained.events.iter().find_map(|event| match event {
-        Event::PeerDown { sentence, .. } => Some(sentence.as_str()),
-        _ => None,
-    });
-    assert_eq!(down, Some("it does not read what it is told"));
+    session.handle_writable(now, StreamId(9), true);
+    let written: usize = drain(&mut session, now).stream.iter().map(|(_, bytes)| bytes.len()).sum();
+    assert!(written < 64 * 80, "{written} bytes");
 }

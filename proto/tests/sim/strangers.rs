@@ -7,6 +7,7 @@ use super::sending::a_receiver;
 use eyeline_proto::crypto::{Handshake, Key, Opener, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Command, Config, Core, Event, PeerId, Session, StreamId, TrackId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Header, Message, Shard};
@@ -15,6 +16,7 @@ use eyeline_proto::wire::record::{End, FORWARDS, Format, Hello, Media, OWN_TRACK
 use eyeline_proto::wire::report::Report;
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, Sound};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ pub(super) struct Victim {
     pub events: Vec<Event>,
     pub closed: Vec<StreamId>,
     pub datagrams: Vec<(SocketAddr, Vec<u8>)>,
+    /// What was written to each connection and not read there.
+    written: BTreeMap<StreamId, Vec<u8>>,
 }
 
 impl Victim {
@@ -37,10 +41,15 @@ impl Victim {
 
     /// One that receives from so many at once.
     pub fn of_many(patient: bool, senders: usize) -> Victim {
+        Victim::with(a_receiver("file", patient), senders)
+    }
+
+    /// One that is this.
+    pub fn with(me: Identity, senders: usize) -> Victim {
         let now = Base::new().instant(1_000_000_000);
-        let me = a_receiver("file", patient);
         let session = Session::new(now, Config { senders, ..Config::new(me, Epoch::new(now)) });
-        Victim { session, now, events: Vec::new(), closed: Vec::new(), datagrams: Vec::new() }
+        let (events, closed, datagrams, written) = Default::default();
+        Victim { session, now, events, closed, datagrams, written }
     }
 
     fn drain(&mut self) -> Vec<u8> {
@@ -48,6 +57,9 @@ impl Victim {
         self.events.extend(drained.events);
         self.closed.extend(drained.closed);
         self.datagrams.extend(drained.datagrams);
+        for (stream, bytes) in &drained.stream {
+            self.written.entry(*stream).or_default().extend_from_slice(bytes);
+        }
         drained.stream.into_iter().flat_map(|(_, bytes)| bytes).collect()
     }
 
@@ -114,9 +126,21 @@ impl Stranger {
 
     /// The same, and it says that it is the process of this id.
     pub fn come_as(victim: &mut Victim, (host, id): (u8, u8), stream: u64, resume: [u8; 16]) -> Stranger {
-        let mut stranger = Stranger::greet_as(victim, (host, id), stream, resume, false);
+        let mut stranger = Stranger::greet_with(victim, (host, id), stream, |hello| hello.resume = resume);
         stranger.prove(victim);
         stranger
+    }
+
+    /// One whose hello says something else than others'.
+    pub fn come_with(victim: &mut Victim, host: u8, change: impl FnOnce(&mut Hello)) -> Stranger {
+        let mut stranger = Stranger::greet_with(victim, (host, host), host.into(), change);
+        stranger.prove(victim);
+        stranger
+    }
+
+    /// Its connection, as the victim calls it.
+    pub fn stream(&self) -> StreamId {
+        self.stream
     }
 
     fn prove(&mut self, victim: &mut Victim) {
@@ -130,10 +154,11 @@ impl Stranger {
     }
 
     fn greet(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
-        Stranger::greet_as(victim, (host, host), stream, resume, patient)
+        let change = |hello: &mut Hello| (hello.resume, hello.offers.lossless) = (resume, patient);
+        Stranger::greet_with(victim, (host, host), stream, change)
     }
 
-    fn greet_as(victim: &mut Victim, (host, id): (u8, u8), stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
+    fn greet_with(victim: &mut Victim, (host, id): (u8, u8), stream: u64, change: impl FnOnce(&mut Hello)) -> Stranger {
         let (address, stream, now) = (private(host, 9688), StreamId(stream), victim.now);
         let opening = Opening::new(false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
@@ -148,17 +173,19 @@ impl Stranger {
         transport.open(&body[len + 2..], &mut plain).expect("opens");
         let Ok(Record::Hello(theirs)) = Record::decode(&plain) else { panic!("no hello") };
         let (key, mine) = (Key::random(), 1000 + u32::from(host) * 16 + stream.0 as u32);
-        let hello = Hello {
-            offers: Media { lossless: patient, ..Media::LIVE },
+        let mut hello = Hello {
+            offers: Media::LIVE,
             wants: Media::NONE,
             capabilities: !FORWARDS,
             id: [id; 16],
-            resume,
+            resume: [0; 16],
             token: [host; 16],
             connection: mine,
             key: *key.as_bytes(),
             name: format!("host {host}"),
         };
+        change(&mut hello);
+        victim.written.remove(&stream);
         let (opener, sealer) = (Opener::new(&key), Sealer::new(&Key::from_bytes(theirs.key)));
         let (theirs, token) = (theirs.connection, theirs.token);
         let (next, started) = (0, now);
@@ -180,6 +207,50 @@ impl Stranger {
         self.transport.seal(plain, &mut sealed).expect("seals");
         victim.session.handle_stream(victim.now, self.stream, &sealed);
         victim.drain();
+    }
+
+    /// Many records that come at once.
+    pub fn records(&mut self, victim: &mut Victim, records: &[Record<'_>]) {
+        let (mut plain, mut sealed) = (Vec::new(), Vec::new());
+        for record in records {
+            plain.clear();
+            record.encode(&mut plain);
+            self.transport.seal(&plain, &mut sealed).expect("seals");
+        }
+        for read in sealed.chunks(16 << 10) {
+            victim.session.handle_stream(victim.now, self.stream, read);
+            victim.drain();
+        }
+    }
+
+    /// Says what a track of its is.
+    pub fn tell(&mut self, victim: &mut Victim, track: Track) {
+        self.record(victim, &Record::Track(track));
+    }
+
+    /// Tracks that it was told of since the last call.
+    pub fn tracks(&mut self, victim: &mut Victim) -> Vec<Track> {
+        let (written, mut rest, mut told) = (victim.written.remove(&self.stream).unwrap_or_default(), 0, Vec::new());
+        while let Some(len) = written.get(rest..rest + 2).map(|len| usize::from(u16::from_be_bytes([len[0], len[1]]))) {
+            let mut plain = Vec::new();
+            self.transport.open(&written[rest + 2..rest + 2 + len], &mut plain).expect("opens");
+            if let Ok(Record::Track(track)) = Record::decode(&plain) {
+                told.push(track);
+            }
+            rest += 2 + len;
+        }
+        told
+    }
+
+    /// Its clock is asked, and it answers.
+    pub fn answer_pings(&mut self, victim: &mut Victim) {
+        victim.pass(ms(300));
+        for plain in self.heard(victim) {
+            if let Ok(Message::Ping(asked)) = Message::decode(&plain) {
+                let shows = MediaTime::from_nanos((victim.now - self.started).as_nanos() as u64);
+                self.datagram(victim, &Message::Pong { asked, received: shows, replied: shows });
+            }
+        }
     }
 
     pub fn datagram(&mut self, victim: &mut Victim, message: &Message<'_>) {
@@ -217,11 +288,16 @@ impl Stranger {
 
     /// A picture in one datagram.
     pub fn picture(&mut self, victim: &mut Victim, number: u32) {
-        self.packed_picture(victim, number, 0);
+        self.packed_picture(victim, (OWN_TRACK, number), 0);
+    }
+
+    /// One of a track.
+    pub fn picture_of(&mut self, victim: &mut Victim, track: u8, number: u32) {
+        self.packed_picture(victim, (track, number), 0);
     }
 
     /// The same, packed as the bits of its kind say.
-    fn packed_picture(&mut self, victim: &mut Victim, number: u32, packing: u8) {
+    fn packed_picture(&mut self, victim: &mut Victim, (track, number): (u8, u32), packing: u8) {
         let capture = MediaTime::from_nanos((victim.now - self.started).as_nanos() as u64);
         let head = Head {
             sampling: Sampling::Grey,
@@ -242,7 +318,7 @@ impl Stranger {
         body[..4].copy_from_slice(&len.to_be_bytes());
         body[4] |= packing;
         let head = FragmentHead { picture: number, slice: 0, last_slice: 0, index: 0, last_index: 0 };
-        self.datagram(victim, &Message::Fragment(OWN_TRACK, head, &body));
+        self.datagram(victim, &Message::Fragment(track, head, &body));
     }
 
     fn sound(&mut self, victim: &mut Victim, number: u64) {
@@ -364,7 +440,7 @@ fn a_slice_that_is_packed_in_an_unknown_way_costs_itself_alone() {
     let mut newer = Stranger::join(&mut victim, 1);
     newer.format(&mut victim);
     for number in 0..90 {
-        newer.packed_picture(&mut victim, number, if number % 3 == 0 { 0x08 } else { 0 });
+        newer.packed_picture(&mut victim, (OWN_TRACK, number), if number % 3 == 0 { 0x08 } else { 0 });
         victim.pass(ms(30));
     }
     let draws = |event: &Event| match event {

@@ -12,6 +12,7 @@ pub(super) use feedback::Feedback;
 use self::proof::Proof;
 use self::reception::Reception;
 use super::budget::Budget;
+use super::choice::Begins;
 use crate::media::clock::Estimate;
 use crate::media::depacketizer::Buffers;
 use crate::session::events::Event;
@@ -21,7 +22,7 @@ use crate::session::stats::Received;
 use crate::session::{PeerId, TrackId};
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
-use crate::wire::record::{End, Hello, Track};
+use crate::wire::record::{End, Hello, OWN_TRACK, Track};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -100,6 +101,10 @@ pub(super) struct Inbound {
     film: bool,
     /// It forwards what others send to it.
     pub forwards: bool,
+    /// It has a track of its own.
+    pub has_own: bool,
+    /// How many of its tracks may begin now.
+    pub begins: Begins,
     /// It is left when its own stream is over, and somebody only watches: it has nothing else for us, nor we for it.
     leaves: bool,
     /// What counts since its connection began.
@@ -131,6 +136,8 @@ impl Inbound {
             wants,
             film: hello.offers.lossless,
             forwards: hello.forwards(),
+            has_own: false,
+            begins: Begins::new(now, hello.forwards()),
             leaves: wants.leaves && !hello.forwards(),
             former: None,
             clock: Estimate::new(),
@@ -224,8 +231,15 @@ impl Inbound {
         self.receptions.iter().map(|reception| reception.id.track)
     }
 
+    /// Whether this track is received.
+    pub fn receives(&self, track: u8) -> bool {
+        self.receptions.iter().any(|reception| reception.id.track == track)
+    }
+
     /// From now on this track is received.
-    pub fn receive(&mut self, track: u8, name: String, pool: &mut Pool) {
+    pub fn receive(&mut self, track: u8, pool: &mut Pool) {
+        let label = || self.described.get(track).map(|described| described.label.clone()).unwrap_or_default();
+        let name = if track == OWN_TRACK { self.name.clone() } else { label() };
         let (id, film) = (TrackId { peer: self.peer, track }, self.film);
         let mut reception = Reception::new(id, film, self.wants, self.feedback.next_expected());
         pool.events.push_back(Event::TrackUp { track: id, name, film });
@@ -287,9 +301,7 @@ impl Inbound {
             // The number is used again, for a track that is none of the one before.
             self.let_go(number, pool);
         }
-        if let Some(track) = self.described.get(number).filter(|_| news)
-            && self.receptions.iter().any(|reception| reception.id.track == number)
-        {
+        if let Some(track) = self.described.get(number).filter(|_| news && self.receives(number)) {
             pool.events.push_back(Event::Track(TrackId { peer: self.peer, track: number }, track.clone()));
         }
         news
