@@ -193,6 +193,20 @@ fn call_loss_5() {
     talked("call_loss_5", &gathering);
 }
 
+/// Who is muted while pictures flow is not asked for sound that is not late: there are no copies of it when it is back.
+#[test]
+fn who_is_muted_is_not_asked_for_copies_of_sound() {
+    let mut gathering = pair(94, &Params::lan(), false);
+    gathering.pass(secs(2));
+    for muted in [true, false, true, false] {
+        gathering.command(0, Command::Silence { muted, closed: false });
+        gathering.pass(secs(2));
+    }
+    let stats = gathering.source("ann").borrow().stats.peers[0].clone();
+    assert_eq!(stats.copies, 0, "{stats:?}");
+    assert!(gathering.view(1, "ann").watched.borrow().blocks.len() > 550);
+}
+
 /// Who mutes the microphone or closes the camera is known to, nothing of it comes, and all is back when it is opened again.
 #[test]
 fn who_is_muted_and_whose_camera_is_closed_is_told() {

@@ -1,0 +1,114 @@
+//! What receivers have use for: nobody is sent more, and who encodes is told the most that anybody has.
+
+use super::calls::Gathering;
+use super::meetings::POINT;
+use super::scenarios::{ms, secs};
+use super::sending::Stream;
+use eyeline_proto::session::Command;
+use eyeline_proto::wire::record::Want;
+
+/// Says what one has use for of another's track.
+fn wants(gathering: &mut Gathering, who: usize, whose: &str, want: Want) {
+    let track = gathering.view(who, whose).track;
+    gathering.command(who, Command::Want(track, want));
+}
+
+/// What the encoder of this one was told last.
+fn told(gathering: &Gathering, name: &str) -> Option<Want> {
+    gathering.source(name).borrow().wanted.last().map(|(_, want)| *want)
+}
+
+/// Pictures and blocks that came of another so far.
+fn came(gathering: &Gathering, who: usize, whose: &str) -> (u64, usize) {
+    let view = gathering.view(who, whose);
+    let watched = view.watched.borrow();
+    (watched.whole, watched.blocks.len())
+}
+
+const SMALL: Want = Want { pictures: true, sound: true, pixels: 320 * 180, rate: 0 };
+const HEARD: Want = Want { pictures: false, sound: true, pixels: 0, rate: 0 };
+const SEEN: Want = Want { pictures: true, sound: false, pixels: 0, rate: 2_000_000 };
+
+/// Two watch: who wants no pictures is sent none, and who wants no sound none of that; the other goes on. The encoder is told the most
+/// that any of them has use for.
+#[test]
+fn who_wants_no_pictures_is_sent_none_and_the_encoder_is_told_the_most_of_all() {
+    let mut gathering = Gathering::new(120);
+    gathering.send("10.0.6.1", "camera", Stream::call(), &[]);
+    let one = gathering.recv("10.0.6.2", "one", &["10.0.6.1"]);
+    let other = gathering.recv("10.0.6.3", "other", &["10.0.6.1"]);
+    gathering.pass(secs(1));
+    assert_eq!(told(&gathering, "camera"), None, "all is wanted, as was thought");
+    wants(&mut gathering, one, "camera", HEARD);
+    gathering.pass(ms(100));
+    let before = [one, other].map(|who| came(&gathering, who, "camera"));
+    gathering.pass(secs(2));
+    let after = [one, other].map(|who| came(&gathering, who, "camera"));
+    assert_eq!(after[0].0, before[0].0, "not one picture");
+    assert!(after[0].1 > before[0].1 + 190 && after[1].0 > before[1].0 + 58, "{before:?} {after:?}");
+    assert_eq!(told(&gathering, "camera"), None, "the other wants all still");
+    wants(&mut gathering, other, "camera", SMALL);
+    gathering.pass(ms(100));
+    assert_eq!(told(&gathering, "camera"), Some(SMALL));
+    wants(&mut gathering, one, "camera", SEEN);
+    gathering.pass(ms(100));
+    assert_eq!(told(&gathering, "camera"), Some(Want::ALL), "one has no limit of pixels, the other none of rate");
+    let before = came(&gathering, one, "camera");
+    gathering.pass(secs(2));
+    let after = came(&gathering, one, "camera");
+    assert!(after.1 == before.1 && after.0 > before.0 + 55, "{before:?} {after:?}");
+    wants(&mut gathering, one, "camera", HEARD);
+    wants(&mut gathering, other, "camera", HEARD);
+    gathering.pass(ms(100));
+    assert_eq!(told(&gathering, "camera").map(|want| (want.pictures, want.sound)), Some((false, true)), "nobody sees anything");
+}
+
+/// A meeting point without a person: what is wanted of a track is what those have use for to whom it is forwarded.
+#[test]
+fn a_forwarder_passes_the_wish_on() {
+    let mut gathering = Gathering::new(121);
+    let point = gathering.call(POINT, "point", Stream::none(), &[]);
+    let bob = gathering.call("10.0.4.2", "bob", Stream::call(), &[POINT]);
+    gathering.pass(secs(1));
+    // Nobody sees or hears anything there.
+    let nothing = Want { pictures: false, sound: false, pixels: 0, rate: 0 };
+    wants(&mut gathering, point, "bob", nothing);
+    gathering.pass(secs(1));
+    assert_eq!(told(&gathering, "bob").map(|want| (want.pictures, want.sound)), Some((false, false)));
+    let cid = gathering.call("10.0.4.3", "cid", Stream::call(), &[POINT]);
+    let began = gathering.world.now;
+    gathering.pass(secs(2));
+    assert_eq!(told(&gathering, "bob"), Some(Want::ALL), "there is one who wants all");
+    let first = gathering.view(cid, "bob").watched.borrow().first_whole.expect("it is seen");
+    assert!(first - began < 300_000_000, "after {} ms", (first - began) / 1_000_000);
+    wants(&mut gathering, cid, "bob", SMALL);
+    gathering.pass(secs(1));
+    assert_eq!(told(&gathering, "bob"), Some(SMALL));
+    wants(&mut gathering, cid, "bob", HEARD);
+    gathering.pass(secs(1));
+    assert_eq!(told(&gathering, "bob").map(|want| (want.pictures, want.sound)), Some((false, true)));
+    let before = came(&gathering, point, "bob");
+    gathering.pass(secs(1));
+    let after = came(&gathering, point, "bob");
+    assert!(after.0 == before.0 && after.1 > before.1 + 90, "not even the meeting point is sent pictures: {before:?} {after:?}");
+    assert!(gathering.sees(bob) == ["cid"] && came(&gathering, bob, "cid").0 > 100, "cid is seen by bob as before");
+}
+
+/// Who comes back over another connection is still sent only what it wants, also where it said so while it was away.
+#[test]
+fn what_is_wanted_outlives_a_connection() {
+    let mut gathering = Gathering::new(122);
+    gathering.send("10.0.6.1", "camera", Stream::call(), &[]);
+    let wall = gathering.recv("10.0.6.2", "wall", &["10.0.6.1"]);
+    gathering.pass(secs(1));
+    wants(&mut gathering, wall, "camera", SMALL);
+    gathering.pass(ms(100));
+    let node = gathering.members[wall].node;
+    gathering.world.move_to(node, "10.0.6.9");
+    gathering.pass(ms(100));
+    wants(&mut gathering, wall, "camera", HEARD);
+    gathering.pass(secs(4));
+    let log = gathering.source("camera").borrow().log.clone();
+    assert!(log.iter().any(|(_, what)| what.ends_with("again")), "{log:?}");
+    assert_eq!(told(&gathering, "camera").map(|want| (want.pictures, want.sound)), Some((false, true)), "{log:?}");
+}
