@@ -3,6 +3,7 @@
 use super::calls::{Gathering, worst};
 use super::ceilings::{Figures, check};
 use super::netem::Params;
+use super::rates::narrow;
 use super::receiving::View;
 use super::scenarios::{lossy, ms, secs};
 use super::sending::Stream;
@@ -102,6 +103,31 @@ fn of_a_meeting_one_loses_5_percent() {
     undisturbed(&gathering, &[0, 2, 3], &[0, 2, 3]);
     check("meeting_lossy_sees", &seen(&gathering, &[1], &[0, 2, 3]));
     check("meeting_sees_lossy", &seen(&gathering, &[0, 2, 3], &[1]));
+}
+
+/// One has 6 Mbit/s for what takes 11, of three. It sees all three, none late for long, and the others notice nothing of each other.
+#[test]
+fn of_a_meeting_one_has_a_narrow_path() {
+    let lan = Params::lan();
+    let mut gathering = meeting(109, [&lan, &lan, &narrow(6)]);
+    gathering.pass(secs(10));
+    all_meet(&gathering);
+    undisturbed(&gathering, &[0, 1, 2], &[0, 1, 2]);
+    for name in ["ann", "bob", "cid"] {
+        let view = gathering.view(3, name);
+        let watched = view.watched.borrow();
+        let shown = watched.shown.iter().filter(|shown| shown.at > secs(4).as_nanos() as u64);
+        let mut latencies: Vec<u64> = shown.map(|shown| shown.latency / 1_000_000).collect();
+        latencies.sort_unstable();
+        let (p50, p95) = (latencies[latencies.len() / 2], latencies[latencies.len() * 95 / 100]);
+        // Sound takes 2.3 Mbit/s, so eight pictures a second of each are left. One takes 20 ms, and waits for those of the two others.
+        println!("narrow: {} pictures of {name} in six seconds, p50 {p50} ms, p95 {p95} ms", latencies.len());
+        assert!(
+            latencies.len() > 36 && p50 < 80 && p95 < 120,
+            "{name}: {} pictures, p50 {p50} ms, p95 {p95} ms",
+            latencies.len()
+        );
+    }
 }
 
 /// Two lose 5 % both ways: what one sends the other loses on two hops.

@@ -9,6 +9,7 @@ use super::netem::Params;
 use super::scenarios::{CAMERA, Pair, SCREEN, Skews, ms, receiving, secs, seed, sending};
 use super::sending::Stream;
 use super::viewer::Shown;
+use eyeline_proto::media::hold::{Hold, Latency};
 use std::time::Duration;
 
 /// A second address of the receiver.
@@ -400,4 +401,29 @@ fn a_standstill_is_not_the_networks() {
         let blamed = |log: &[(u64, String)]| log.iter().any(|(_, what)| what.starts_with("no udp"));
         assert!(!blamed(&watched.log) && !blamed(&source.log), "{story}");
     }
+}
+
+/// A sender is killed and another started on its machine while half a second of the former's pictures are held back, as behind a
+/// decoder that does not keep up. None of those is taken for the other's, whose numbers begin anew, and its first is seen as soon as it may be.
+#[test]
+fn sender_swap_under_slow_decoder() {
+    let mut pair = Pair::new(124, &home(), Skews::USUAL, Stream { channels: 0, ..Stream::camera() });
+    pair.watched.borrow_mut().hold = Hold::new(Latency::Fixed(ms(500)));
+    let sender = pair.sender;
+    pair.world.at(secs(6), move |world| world.kill(sender));
+    pair.world.run_until(ms(6100));
+    let (_, second) = sending(&mut pair.world, CAMERA, Skews::USUAL, Stream { channels: 0, ..Stream::camera() }, &[]);
+    pair.sources.borrow_mut().push(second.clone());
+    pair.world.run_until(secs(10));
+    let watched = pair.watched.borrow();
+    assert_eq!(watched.senders.len(), 2, "{:?}", watched.log);
+    let up = watched.senders[1].0;
+    let of_second: Vec<Shown> = watched.shown.iter().copied().filter(|shown| shown.at > up).collect();
+    // Capture and encoding, 5 ms on the way; then it is held.
+    let first = watched.shown_at.iter().find(|at| **at > up + 400_000_000).map(|at| (at - up) / 1_000_000);
+    assert!(first.is_some_and(|first| first < 650), "seen {first:?} ms after it came");
+    assert!(of_second.len() > 80 && of_second[0].picture < 60, "{} pictures, from {:?} on", of_second.len(), of_second.first());
+    assert!(of_second.windows(2).all(|pair| pair[1].picture > pair[0].picture), "in order");
+    let late = of_second.iter().map(|shown| shown.latency / 1_000_000).max();
+    assert!(late < Some(560), "{late:?} ms");
 }
