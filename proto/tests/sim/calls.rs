@@ -105,7 +105,7 @@ impl Gathering {
 
     pub fn source(&self, name: &str) -> Rc<RefCell<Source>> {
         let sources = self.sources.borrow();
-        sources.iter().find(|source| source.borrow().name == name).expect("it is here").clone()
+        sources.iter().rfind(|source| source.borrow().name == name).expect("it is here").clone()
     }
 
     /// The figures of how one sees and hears another. Bytes are what came to it in all, for all that it saw.

@@ -30,9 +30,14 @@ pub const ALL: [&str; 4] = ["ann", "bob", "cid", "dan"];
 
 /// Everybody sees all others, and each once.
 fn all_meet(gathering: &Gathering) {
-    for (who, name) in ALL.into_iter().enumerate() {
-        let others: Vec<&str> = ALL.into_iter().filter(|other| *other != name).collect();
-        assert_eq!(gathering.sees(who), others, "{name}: {:?}", gathering.members[who].common.borrow().log);
+    all_see_once(gathering, &[0, 1, 2, 3]);
+}
+
+/// These do.
+fn all_see_once(gathering: &Gathering, who: &[usize]) {
+    for who in who {
+        let others: Vec<&str> = ALL.into_iter().filter(|other| *other != ALL[*who]).collect();
+        assert_eq!(gathering.sees(*who), others, "{}: {:?}", ALL[*who], gathering.members[*who].common.borrow().log);
     }
 }
 
@@ -192,6 +197,28 @@ fn of_a_meeting_one_leaves_and_another_comes() {
             watched.partial,
             watched.lost
         );
+    }
+}
+
+/// One is killed, says no goodbye, and is started again: all see him once, at once.
+#[test]
+fn of_a_meeting_one_is_killed_and_started_again() {
+    let lan = Params::lan();
+    let mut gathering = meeting(114, [&lan, &lan, &lan]);
+    gathering.pass(secs(2));
+    let node = gathering.members[1].node;
+    gathering.world.kill(node);
+    gathering.pass(secs(1));
+    let (ip, name) = OTHERS[0];
+    let again = gathering.call(ip, name, Stream::call(), &[POINT]);
+    gathering.pass(ms(500));
+    assert_eq!(gathering.sees(again), ["ann", "cid", "dan"]);
+    all_see_once(&gathering, &[0, 2, 3]);
+    gathering.pass(secs(2));
+    all_see_once(&gathering, &[0, 2, 3]);
+    undisturbed(&gathering, &[0, 2, 3], &[0, 2, 3]);
+    for who in [0, 2, 3] {
+        assert!(gathering.view(who, name).watched.borrow().whole > 60, "{} sees {name}", ALL[who]);
     }
 }
 

@@ -84,12 +84,14 @@ impl Party {
     fn new(
         start: Start,
         clock: Oscillator,
-        me: Identity,
+        mut me: Identity,
         config: impl FnOnce(Config) -> Config,
         camera: Option<Camera>,
         screen: Option<Screen>,
     ) -> Box<Party> {
         let now = start.base.instant(clock.shows(start.at));
+        // One that is started again under its name is another process.
+        me.id.iter_mut().zip(start.at.to_le_bytes()).for_each(|(byte, started)| *byte ^= started);
         let config = config(Config { hosts: start.hosts, ..Config::new(me, Epoch::new(now)) });
         Box::new(Party { session: Session::new(now, config), camera, screen })
     }

@@ -89,7 +89,7 @@ impl Screen {
     }
 
     fn source(&self, name: &str) -> Option<Rc<RefCell<Source>>> {
-        self.sources.borrow().iter().find(|source| source.borrow().name == name).cloned()
+        self.sources.borrow().iter().rfind(|source| source.borrow().name == name).cloned()
     }
 
     fn sender_up(&mut self, at: Moment, peer: PeerId, name: &str, (again, film): (bool, bool)) {
