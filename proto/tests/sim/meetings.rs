@@ -135,6 +135,20 @@ fn of_a_meeting_one_has_a_narrow_path() {
     }
 }
 
+/// A picture that takes a third of a second to one of them is kept for him until he has it, also where the meeting point has no camera.
+#[test]
+fn who_has_a_very_narrow_path_sees_whole_pictures_at_a_point_without_a_person() {
+    let mut gathering = Gathering::new(115);
+    gathering.call(POINT, "point", Stream::none(), &[]);
+    let large = Stream { slice_bytes: 10_000, channels: 0, ..Stream::call() };
+    gathering.call("10.0.4.2", "bob", large, &[POINT]);
+    gathering.world.connect(POINT, "10.0.4.3", &narrow(1));
+    let cid = gathering.call("10.0.4.3", "cid", Stream::none(), &[POINT]);
+    gathering.pass(secs(8));
+    let whole = gathering.view(cid, "bob").watched.borrow().whole;
+    assert!(whole >= 12, "{whole} pictures");
+}
+
 /// Two lose 5 % both ways: what one sends the other loses on two hops.
 #[test]
 fn of_a_meeting_two_lose_5_percent() {

@@ -84,6 +84,13 @@ fn a_forwarder_passes_the_wish_on() {
     wants(&mut gathering, cid, "bob", SMALL);
     gathering.pass(secs(1));
     assert_eq!(told(&gathering, "bob"), Some(SMALL));
+    for wait in [300, 430, 560, 690] {
+        wants(&mut gathering, cid, "bob", HEARD);
+        gathering.pass(ms(wait));
+        wants(&mut gathering, cid, "bob", SMALL);
+        gathering.pass(ms(30));
+        assert_eq!(told(&gathering, "bob"), Some(SMALL), "at once");
+    }
     wants(&mut gathering, cid, "bob", HEARD);
     gathering.pass(secs(1));
     assert_eq!(told(&gathering, "bob").map(|want| (want.pictures, want.sound)), Some((false, true)));

@@ -241,3 +241,27 @@ pub fn anew(slice: &Slice, former: usize, payload: usize) -> (usize, u16) {
     let cut = payload.min(slice.body.len().saturating_sub(1) / usize::from(slice.fragments(former).max(1))).max(1);
     (cut, slice.fragments(cut))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::packetizer::Limits;
+    use crate::time::MediaTime;
+    use std::time::Duration;
+
+    #[test]
+    #[expect(clippy::disallowed_methods)] // one real instant to count from
+    fn a_picture_of_which_a_slice_never_came_is_over_when_the_next_begins() {
+        let mut log = Log::new(Limits { age: Duration::from_secs(1), bytes: 1 << 20 });
+        let slice = |picture, index| Slice { picture, index, count: 2, capture: MediaTime::ZERO, body: vec![0; 100] };
+        let mut subscription = Subscription::new(Instant::now(), 1, (log.end(), 0), 0);
+        log.push(slice(1, 0));
+        let sending = subscription.sending(&log, 1000).expect("a slice");
+        assert!(subscription.next_piece(&log).is_some());
+        subscription.slice_sent(sending, &log);
+        assert!(!subscription.is_at_an_end(&log), "its other slice may come");
+        log.push(slice(2, 0));
+        log.push(slice(2, 1));
+        assert!(subscription.is_at_an_end(&log), "it did not");
+    }
+}
