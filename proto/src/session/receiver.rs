@@ -7,6 +7,7 @@
 //! A datagram costs the same however many senders there are: only the one it is of is asked what it wants. Sixteen links are looked
 //! through in a row, which is nothing beside opening it.
 
+mod begins;
 mod budget;
 mod choice;
 mod contest;

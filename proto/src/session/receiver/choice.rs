@@ -2,44 +2,17 @@
 //! to us himself, and never our own; and no more than [`MOST_SENDERS`] in all.
 //!
 //! What is received already stays, whatever others tell of: nobody loses his tile to one who comes later and forwards many; where one comes
-//! with a track of his own and there is no room, the sender that came last loses one. Of the rest that one is asked first. Who is not heard of keeps nothing that others have: a meeting point that was killed
-//! says no goodbye, and the one that is started in its place forwards the same people.
+//! with a track of his own and there is no room, the sender that came last loses one. Of the rest that one is asked first. Who is not
+//! heard of keeps nothing that others have: a meeting point that was killed says no goodbye, and the one that is started in its place
+//! forwards the same people.
 //!
-//! A track that begins costs a decoder, a voice and a tile; how often those of one sender begin anew is bounded ([`Begins`]).
+//! A track that begins costs a decoder, a voice and a tile; how often those of one sender begin anew is bounded (`begins.rs`).
 
 use super::Receiver;
 use super::inbound::Inbound;
 use crate::session::events::MOST_SENDERS;
 use crate::wire::record::OWN_TRACK;
 use std::time::Instant;
-
-/// So many tracks of a sender may begin at once: as many as there are, and some that are used again. Of one that does not forward, a few.
-const AT_ONCE: (f64, f64) = (2.0 * MOST_SENDERS as f64, 4.0);
-
-/// And so many a second.
-const A_SECOND: f64 = 1.0;
-
-/// How many tracks of a sender may begin now.
-pub(super) struct Begins {
-    left: f64,
-    most: f64,
-    since: Instant,
-}
-
-impl Begins {
-    pub fn new(now: Instant, forwards: bool) -> Self {
-        let most = if forwards { AT_ONCE.0 } else { AT_ONCE.1 };
-        Begins { left: most, most, since: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.since).as_secs_f64();
-        (self.left, self.since) = ((self.left + passed * A_SECOND).min(self.most), now);
-        let may = self.left >= 1.0;
-        self.left -= if may { 1.0 } else { 0.0 };
-        may
-    }
-}
 
 /// Who is asked first: whose track is received, whose is not, who is not heard of.
 fn rank(inbound: &Inbound, track: u8) -> u8 {
@@ -92,20 +65,5 @@ impl Receiver {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    #[expect(clippy::disallowed_methods)] // one real instant to count from
-    fn tracks_that_are_used_again_and_again_begin_once_a_second() {
-        let start = Instant::now();
-        let mut begins = Begins::new(start, false);
-        let mut taken = |millis| (0..10).filter(|_| begins.take(start + Duration::from_millis(millis))).count();
-        assert_eq!([0, 0, 500, 1000, 1500, 2000, 60_000].map(&mut taken), [4, 0, 0, 1, 0, 1, 4]);
     }
 }

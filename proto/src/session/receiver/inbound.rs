@@ -11,8 +11,8 @@ pub(super) use feedback::Feedback;
 
 use self::proof::Proof;
 use self::reception::Reception;
+use super::begins::Begins;
 use super::budget::Budget;
-use super::choice::Begins;
 use crate::media::clock::Estimate;
 use crate::media::depacketizer::Buffers;
 use crate::session::events::Event;
