@@ -27,6 +27,7 @@ use nix::sys::signal::Signal;
 use program::{Out, Program, RECV, SEND, command, free_port, send};
 use proxy::Proxy;
 use screen::{Area, PATIENCE, Screen, Shot};
+use serde_json::Value;
 use sound_server::SoundServer;
 use x11rb::protocol::xproto::{ConfigureWindowAux, ConnectionExt as _, InputFocus, Window};
 
@@ -262,6 +263,40 @@ fn the_preview_shows_what_is_sent_and_its_q_ends_send() {
     screen.key('q' as u32);
     assert_eq!(send.ended(), 0, "{}", send.heard());
     recv.said("stopped sending");
+}
+
+/// Bytes of a picture as `send` made them in the last second; `None` in a second without one.
+fn a_picture(before: &Value, now: &Value) -> Option<u64> {
+    let more = |field: &str| Some(now[field].as_u64()? - before[field].as_u64()?);
+    more("encoded_bytes")?.checked_div(more("pictures")?)
+}
+
+/// Waits until a picture takes as many bytes as wanted.
+fn costs(send: &mut Program, wanted: impl Fn(u64) -> bool) -> u64 {
+    let mut before = send.stats();
+    until("pictures that cost so much", || {
+        let now = send.stats();
+        let bytes = a_picture(&before, &now).filter(|bytes| wanted(*bytes));
+        before = now;
+        bytes
+    })
+}
+
+#[test]
+fn a_sender_makes_its_pictures_as_large_as_they_are_seen() {
+    let (screen, port) = (Screen::start(1280, 800, &[]), free_port());
+    let dials = || send(&format!("--test -s 1280x720 -r 15 --no-audio --stats json --host 127.0.0.1:{port}"));
+    let mut recv = on(&screen, RECV, &format!("--no-audio -p {port}"));
+    recv.said("waiting on port");
+    let mut one = dials();
+    let alone = costs(&mut one, |bytes| bytes > 0);
+    let mut others: Vec<Program> = (0..3).map(|_| dials()).collect();
+    let among_four = costs(&mut one, |bytes| bytes < alone / 2);
+    costs(&mut others[0], |bytes| bytes < alone / 2);
+    others.iter_mut().for_each(|other| assert_eq!(other.stop(Signal::SIGTERM), 0));
+    let again = costs(&mut one, |bytes| bytes > alone * 3 / 4);
+    eprintln!("bytes of a picture: alone {alone}, among four {among_four}, alone again {again}");
+    assert_eq!(recv.stop(Signal::SIGTERM), 0);
 }
 
 /// The loudest sample of a second, a beep among them, as it leaves the speaker.

@@ -157,6 +157,11 @@ impl Screen {
         if self.due().is_some_and(|due| due <= Instant::now()) { self.paint() } else { Ok(()) }
     }
 
+    /// On how many pixels each track is seen; `None` for as many as it has.
+    pub fn pixels(&self) -> Vec<(TrackId, Option<u32>)> {
+        self.scene.pixels(self.window.size())
+    }
+
     /// Whose new picture is with the display, or will not be seen at all, and since when; each picture is named once, older ones of its
     /// track with it.
     pub fn seen(&mut self) -> Option<(TrackId, Instant)> {

@@ -236,6 +236,13 @@ impl<K: Copy + Eq> Scene<K> {
         self.large.and_then(|large| self.tiles.iter().position(|tile| tile.id == large))
     }
 
+    /// How many pixels of a window each tile has; of one that is alone `None`, for it has them all.
+    pub fn pixels(&self, window: Size) -> Vec<(K, Option<u32>)> {
+        let alone = self.tiles.len() < 2;
+        let places = self.tiles.iter().zip(self.places(window));
+        places.map(|(tile, place)| (tile.id, (!alone).then_some(place.size.width * place.size.height))).collect()
+    }
+
     /// Where each tile stands in a window.
     pub(super) fn places(&self, window: Size) -> Vec<Rect> {
         match self.large_index() {

@@ -21,6 +21,7 @@ use eyeline_proto::media::hold::{Hold, Latency};
 use eyeline_proto::media::playout;
 use eyeline_proto::session::stats::{ReceiverStats, Stats};
 use eyeline_proto::session::{Command, Event, PeerId, TrackId};
+use eyeline_proto::wire::record::Want;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,6 +58,8 @@ pub struct Viewing {
     /// Everybody who is here and has something for us, by name.
     pub names: BTreeMap<PeerId, String>,
     pub senders: Senders,
+    /// What was asked of each track's sender last.
+    asked: BTreeMap<TrackId, Want>,
     report: Report,
     shown: u32,
     /// A picture or sound has come.
@@ -95,6 +98,7 @@ impl Viewing {
             lost: BTreeMap::new(),
             names: BTreeMap::new(),
             senders: Senders::new(),
+            asked: BTreeMap::new(),
             report: Report::new(stats_json),
             shown: 0,
             anything: false,
@@ -293,7 +297,22 @@ impl Viewing {
         if let Some(screen) = &mut self.screen {
             screen.figures(lines);
         }
+        self.ask(net);
         Ok(())
+    }
+
+    /// Asks each sender for no larger pictures than its tile shows. Files want all there is.
+    fn ask(&mut self, net: &net::Handle<Command>) {
+        let Some(screen) = self.screen.as_ref().filter(|_| self.files.is_none()) else { return };
+        self.asked.retain(|track, _| self.senders.contains_key(track));
+        for (track, pixels) in screen.pixels() {
+            let want = Want { pixels: pixels.unwrap_or(0), ..Want::ALL };
+            let known = self.asked.get(&track).copied().unwrap_or(Want::ALL);
+            if want != known && self.senders.contains_key(&track) {
+                self.asked.insert(track, want);
+                net.command(Command::Want(track, want));
+            }
+        }
     }
 
     fn outside(&self, net: net::Counters) -> report::Outside {
