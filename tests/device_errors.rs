@@ -74,7 +74,7 @@ fn a_camera_unplugged_in_use_comes_back_under_another_number_and_nobody_leaves()
     send.said("waiting on port");
     let mut recv = start(RECV, &format!("--no-window --no-audio --host 127.0.0.1:{port} --stats json"), &[]);
     recv.stats_with(|stats| stats["whole"].as_u64() >= Some(10));
-    send.said(&format!("warning: {CAMERA} is unplugged; plug it in again (send goes on with it)"));
+    send.said(&format!("warning: {CAMERA} is unplugged; plug it in again (it then goes on by itself)"));
     // It is looked for meanwhile, and the link lives.
     let before = recv.stats();
     let still = recv.stats();

@@ -168,7 +168,7 @@ fn a_program_without_file_descriptors_says_that_it_is_the_one_and_goes_on() {
 #[test]
 fn where_nobody_waits_it_is_said_once_and_dialled_on_until_somebody_does() {
     let port = free_port();
-    let nobody = format!("nobody is waiting on 127.0.0.1:{port}: is `send` or `recv` running there, and on port {port}?");
+    let nobody = format!("nobody is waiting on 127.0.0.1:{port}: is `send`, `recv` or `call` running there, and on port {port}?");
     let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
     recv.said(&format!("warning: {nobody} (dialling on until it answers)"));
     (0..3).for_each(|_| drop(recv.stats()));
@@ -183,7 +183,8 @@ fn where_nobody_waits_it_is_said_once_and_dialled_on_until_somebody_does() {
 #[test]
 fn where_nobody_waits_no_reconnect_ends_with_peer_lost() {
     let port = free_port();
-    let sentence = format!("nobody is waiting on 127.0.0.1:{port}: is `send` or `recv` running there, and on port {port}?");
+    let sentence =
+        format!("nobody is waiting on 127.0.0.1:{port}: is `send`, `recv` or `call` running there, and on port {port}?");
     fails(&mut recv(&format!("--host 127.0.0.1:{port} --no-reconnect")), 4, &sentence);
     fails(&mut send(&format!("{TEST} --host 127.0.0.1:{port} --no-reconnect")), 4, &sentence);
 }
@@ -222,7 +223,7 @@ fn another_program_on_the_port_is_recognised_by_its_first_bytes() {
 fn a_port_that_hangs_up_or_says_nothing_is_named_once_and_not_dialled_without_a_pause() {
     let (port, count) = other_program(b"", true);
     let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
-    let hangs_up = format!("127.0.0.1:{port} closed the connection before saying what it is: is that `send` or `recv`?");
+    let hangs_up = format!("127.0.0.1:{port} closed the connection before saying what it is: is that `send`, `recv` or `call`?");
     recv.said(&format!("warning: {hangs_up} (dialling on until it answers)"));
     (0..3).for_each(|_| drop(recv.stats()));
     let dialled = count.load(Ordering::Relaxed);
@@ -231,7 +232,7 @@ fn a_port_that_hangs_up_or_says_nothing_is_named_once_and_not_dialled_without_a_
     fails(&mut program::recv(&format!("--host 127.0.0.1:{port} --no-reconnect")), 4, &hangs_up);
 
     let (port, _) = other_program(b"", false);
-    let silent = format!("127.0.0.1:{port} accepted the connection and then said nothing: is that `send` or `recv`?");
+    let silent = format!("127.0.0.1:{port} accepted the connection and then said nothing: is that `send`, `recv` or `call`?");
     fails(&mut program::recv(&format!("--host 127.0.0.1:{port} --no-reconnect")), 4, &silent);
 }
 

@@ -332,7 +332,7 @@ mod tests {
         let failed = |code| failure(&camera, at("10.0.0.1"), &io::Error::from_raw_os_error(code)).to_string();
         assert_eq!(
             failed(libc::ECONNREFUSED),
-            "nobody is waiting on camera:9688 (10.0.0.1): is `send` or `recv` running there, and on port 9688?"
+            "nobody is waiting on camera:9688 (10.0.0.1): is `send`, `recv` or `call` running there, and on port 9688?"
         );
         let silent = timed_out(&("10.0.0.1".to_string(), 9688), at("10.0.0.1")).to_string();
         assert!(silent.starts_with("10.0.0.1:9688 does not answer") && silent.contains("firewall"), "{silent}");

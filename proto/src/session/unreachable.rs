@@ -12,10 +12,10 @@ pub enum Unreachable {
     #[error(transparent)]
     Dial(#[from] DialError),
     /// What answers closed the connection before its hello.
-    #[error("{0} closed the connection before saying what it is: is that `send` or `recv`?")]
+    #[error("{0} closed the connection before saying what it is: is that `send`, `recv` or `call`?")]
     HungUp(SocketAddr),
     /// What answers said nothing until the time for it was over.
-    #[error("{0} accepted the connection and then said nothing: is that `send` or `recv`?")]
+    #[error("{0} accepted the connection and then said nothing: is that `send`, `recv` or `call`?")]
     Silent(SocketAddr),
     /// The first bytes that came are not ours.
     #[error("another program answers at {0}: it is not Eyeline (is --port right on both sides?)")]
@@ -129,7 +129,7 @@ pub enum DialError {
         interfaces: Vec<String>,
     },
     /// Nothing listens at that port.
-    #[error("nobody is waiting on {host}: is `send` or `recv` running there, and on port {port}?")]
+    #[error("nobody is waiting on {host}: is `send`, `recv` or `call` running there, and on port {port}?")]
     Refused {
         /// See the type.
         host: String,

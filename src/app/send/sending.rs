@@ -231,8 +231,8 @@ impl Ended {
 fn say_of_camera(note: &camera_supervisor::Note, sound: bool) {
     match note {
         camera_supervisor::Note::Gone(why) => {
-            let meanwhile = if sound { "; sound goes on" } else { "" };
-            tracing::warn!("{why} (send goes on with it{meanwhile})");
+            let meanwhile = if sound { "; sound goes on meanwhile" } else { "" };
+            tracing::warn!("{why} (it then goes on by itself{meanwhile})");
         }
         camera_supervisor::Note::Back(chosen) => tracing::info!("the camera is back: {chosen}"),
     }
