@@ -4,24 +4,17 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use super::recv::Speaker;
+use super::recv::{ShowFlags, Showing};
 use super::send::{Send, SourceFlags};
-use super::{Command, CommonFlags, Env, Wrong, device, recv, units};
-use eyeline_proto::media::hold::Latency;
+use super::{Command, CommonFlags, Env, Wrong, units};
 
 /// What `call` is told.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// What is sent, and to whom; neither pictures nor sound where nobody sits here.
     pub send: Send,
-    /// Whether there is a window.
-    pub window: bool,
-    /// Whether it starts filling the screen.
-    pub fullscreen: bool,
-    /// Where sound is played.
-    pub speaker: Speaker,
-    /// When pictures and sound are due.
-    pub latency: Latency,
+    /// How the others are shown and heard.
+    pub showing: Showing,
     /// Lines on stdin are said to all.
     pub chat: bool,
 }
@@ -57,21 +50,8 @@ struct Flags {
     #[command(flatten)]
     source: SourceFlags,
 
-    /// No window: sound and words alone
-    #[arg(long, conflicts_with = "fullscreen", help_heading = "What to do with it")]
-    no_window: bool,
-
-    /// Fill the screen
-    #[arg(short, long, help_heading = "What to do with it")]
-    fullscreen: bool,
-
-    /// Speaker: index or part of its name [default: the system's]
-    #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to do with it")]
-    speaker: Option<String>,
-
-    /// From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at most)
-    #[arg(long, value_name = "auto|DUR", value_parser = recv::latency, default_value = "auto", help_heading = "What to do with it")]
-    latency: Latency,
+    #[command(flatten)]
+    show: ShowFlags,
 
     /// Say to all what is typed on stdin, line by line
     #[arg(long, help_heading = "What to do with it")]
@@ -95,22 +75,18 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
     if let Some(aside) = flags.common.aside(env) {
         return Ok(aside);
     }
-    let speaker = match flags.speaker {
-        _ if flags.source.is_silent() => Speaker::Off,
-        None => Speaker::Default,
-        Some(which) => Speaker::Named(which),
-    };
+    let showing = flags.show.resolve(flags.source.is_silent());
     let hosts = [flags.dial, flags.host].concat();
     let send = flags.source.resolve(flags.common, hosts, env)?;
     if flags.chat && matches!(send.source, super::send::Source::Stdin) {
         return Err(Wrong::conflict("--chat and --file - both want stdin: leave one of them out"));
     }
-    let (window, fullscreen, latency, chat) = (!flags.no_window, flags.fullscreen, flags.latency, flags.chat);
-    Ok(Command::Run(Box::new(Call { send, window, fullscreen, speaker, latency, chat })))
+    Ok(Command::Run(Box::new(Call { send, showing, chat: flags.chat })))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::recv::Speaker;
     use super::super::send::{Sound, Source};
     use super::*;
     use clap::CommandFactory;
@@ -131,9 +107,15 @@ mod tests {
     fn a_call_sends_and_shows_unless_it_is_told_otherwise() {
         let call = config("call --host lab --name Ada");
         assert_eq!((&call.send.source, &call.send.sound), (&Source::Camera(None), &Some(Sound::Microphone(None))));
-        assert_eq!((call.window, call.speaker, call.send.common.name.as_deref()), (true, Speaker::Default, Some("Ada")));
+        assert_eq!(
+            (call.showing.window, call.showing.speaker, call.send.common.name.as_deref()),
+            (true, Speaker::Default, Some("Ada"))
+        );
         let point = config("call --no-video --no-audio --no-window");
-        assert_eq!((point.send.video, point.send.sound, point.window, point.speaker), (false, None, false, Speaker::Off));
+        assert_eq!(
+            (point.send.video, point.send.sound, point.showing.window, point.showing.speaker),
+            (false, None, false, Speaker::Off)
+        );
     }
 
     #[test]

@@ -51,20 +51,14 @@ pub struct Output {
 pub struct Recv {
     /// What both programs are told.
     pub common: Common,
-    /// Whether there is a window.
-    pub window: bool,
-    /// Whether it starts filling the screen.
-    pub fullscreen: bool,
-    /// Where sound is played.
-    pub speaker: Speaker,
+    /// How it is shown and heard.
+    pub showing: Showing,
     /// Where pictures are written, if anywhere.
     pub output: Option<Output>,
     /// Where sound is written as WAV, if anywhere.
     pub audio_output: Option<Place>,
     /// What files may be written over.
     pub overwrite: Overwrite,
-    /// When pictures and sound are due.
-    pub latency: Latency,
 }
 
 const EXAMPLES: &str = "\
@@ -102,25 +96,12 @@ struct Flags {
     #[arg(long, value_name = "HOST", value_parser = units::host, help_heading = "Connection")]
     host: Vec<units::HostText>,
 
-    /// No window: write, play or only measure
-    #[arg(long, conflicts_with = "fullscreen", help_heading = "What to do with it")]
-    no_window: bool,
-
-    /// Fill the screen
-    #[arg(short, long, help_heading = "What to do with it")]
-    fullscreen: bool,
+    #[command(flatten)]
+    show: ShowFlags,
 
     /// Play no sound
     #[arg(long, help_heading = "What to do with it")]
     no_audio: bool,
-
-    /// Speaker: index or part of its name [default: the system's]
-    #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to do with it")]
-    speaker: Option<String>,
-
-    /// From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at most)
-    #[arg(long, value_name = "auto|DUR", value_parser = latency, default_value = "auto", help_heading = "What to do with it")]
-    latency: Latency,
 
     /// Write pictures as y4m, or, when its name ends in .mjpeg or .mjpg, as the JPEGs that came; `-` is y4m on stdout. Of one
     /// sender, or, where its name has `{name}` in it, a file for each, called by the sender's name
@@ -139,6 +120,52 @@ struct Flags {
 
     #[command(flatten)]
     common: CommonFlags,
+}
+
+/// How tracks are shown and heard, wherever they are.
+#[derive(clap::Args, Debug)]
+pub(super) struct ShowFlags {
+    /// No window: write, play or only measure
+    #[arg(long, conflicts_with = "fullscreen", help_heading = "What to do with it")]
+    no_window: bool,
+
+    /// Fill the screen
+    #[arg(short, long, help_heading = "What to do with it")]
+    fullscreen: bool,
+
+    /// Speaker: index or part of its name [default: the system's]
+    #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to do with it")]
+    speaker: Option<String>,
+
+    /// From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at
+    /// most)
+    #[arg(long, value_name = "auto|DUR", value_parser = latency, default_value = "auto", help_heading = "What to do with it")]
+    latency: Latency,
+}
+
+/// How tracks are shown and heard.
+#[derive(Debug, Clone)]
+pub struct Showing {
+    /// Whether there is a window.
+    pub window: bool,
+    /// Whether it starts filling the screen.
+    pub fullscreen: bool,
+    /// Where sound is played.
+    pub speaker: Speaker,
+    /// When pictures and sound are due.
+    pub latency: Latency,
+}
+
+impl ShowFlags {
+    /// What they say; `silent`: no sound is to be played.
+    pub fn resolve(self, silent: bool) -> Showing {
+        let speaker = match self.speaker {
+            _ if silent => Speaker::Off,
+            None => Speaker::Default,
+            Some(which) => Speaker::Named(which),
+        };
+        Showing { window: !self.no_window, fullscreen: self.fullscreen, speaker, latency: self.latency }
+    }
 }
 
 /// What clap knows of it.
@@ -169,19 +196,14 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
     if let (Some(output), Some(sound)) = (&output, &audio_output) {
         fit(&output.place, sound)?;
     }
-    let speaker = match flags.speaker {
-        _ if flags.no_audio => Speaker::Off,
-        None => Speaker::Default,
-        Some(which) => Speaker::Named(which),
-    };
+    let showing = flags.show.resolve(flags.no_audio);
     let common = flags.common.resolve([flags.dial, flags.host].concat(), env, Vec::new())?;
-    let (window, fullscreen, latency) = (!flags.no_window, flags.fullscreen, flags.latency);
     let overwrite = match (flags.overwrite, env.on_terminal) {
         (true, _) => Overwrite::Anything,
         (false, true) => Overwrite::Nothing,
         (false, false) => Overwrite::Own,
     };
-    let recv = Recv { common, window, fullscreen, speaker, output, audio_output, overwrite, latency };
+    let recv = Recv { common, showing, output, audio_output, overwrite };
     if recv.takes_one() && recv.common.meet.dial.len() > 1 {
         let sentence = "without {name} a file takes one sender, and several hosts are given: name it like '{name}.y4m', or '{name}.wav' for \
                         sound, and each sender has its own";
@@ -201,7 +223,7 @@ impl Recv {
 /// The longest latency: what is held fits memory, and nobody talks over more.
 const MOST_LATENCY: Duration = Duration::from_secs(2);
 
-pub(super) fn latency(text: &str) -> Result<Latency, String> {
+fn latency(text: &str) -> Result<Latency, String> {
     if text == "auto" {
         return Ok(Latency::Auto);
     }
@@ -320,7 +342,7 @@ mod tests {
     #[test]
     fn a_window_and_the_default_speaker_are_the_default() {
         let recv = config("recv");
-        assert_eq!((recv.window, recv.fullscreen, recv.speaker), (true, false, Speaker::Default));
+        assert_eq!((recv.showing.window, recv.showing.fullscreen, recv.showing.speaker), (true, false, Speaker::Default));
         assert_eq!((recv.output, recv.audio_output), (None, None));
     }
 
@@ -335,20 +357,20 @@ mod tests {
     #[test]
     fn without_a_window_nothing_can_fill_the_screen() {
         assert!(refusal("recv --no-window -f").contains("cannot be used with"));
-        assert!(config("recv -f").fullscreen);
+        assert!(config("recv -f").showing.fullscreen);
     }
 
     #[test]
     fn without_window_and_output_it_only_measures() {
         let recv = config("recv --no-window --stats json");
-        assert!(!recv.window && recv.output.is_none() && recv.common.stats_json);
+        assert!(!recv.showing.window && recv.output.is_none() && recv.common.stats_json);
     }
 
     #[test]
     fn sound_is_played_where_the_user_says() {
-        assert_eq!(config("recv --speaker 1").speaker, Speaker::Named("1".into()));
+        assert_eq!(config("recv --speaker 1").showing.speaker, Speaker::Named("1".into()));
         let silent = config("recv --no-audio --audio-output a.wav");
-        assert_eq!((silent.speaker, silent.audio_output), (Speaker::Off, Some(Place::File("a.wav".into()))));
+        assert_eq!((silent.showing.speaker, silent.audio_output), (Speaker::Off, Some(Place::File("a.wav".into()))));
         assert!(refusal("recv --no-audio --speaker 1").contains("cannot be used with"));
     }
 
@@ -417,10 +439,10 @@ mod tests {
 
     #[test]
     fn latency_is_a_time_with_its_unit_or_auto() {
-        assert_eq!(config("recv").latency, Latency::Auto);
-        assert_eq!(config("recv --latency auto").latency, Latency::Auto);
-        assert_eq!(config("recv --latency 80ms").latency, Latency::Fixed(Duration::from_millis(80)));
-        assert_eq!(config("recv --latency 1.5s").latency, Latency::Fixed(Duration::from_millis(1500)));
+        assert_eq!(config("recv").showing.latency, Latency::Auto);
+        assert_eq!(config("recv --latency auto").showing.latency, Latency::Auto);
+        assert_eq!(config("recv --latency 80ms").showing.latency, Latency::Fixed(Duration::from_millis(80)));
+        assert_eq!(config("recv --latency 1.5s").showing.latency, Latency::Fixed(Duration::from_millis(1500)));
         assert!(refusal("recv --latency 80").contains("80ms, or auto"));
         assert!(refusal("recv --latency 0s").contains("`auto` is as little"));
         assert!(refusal("recv --latency 3s").contains("at most 2s"));

@@ -59,8 +59,8 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
 
     // Whatever cannot be had is found out before anybody is told that we are here.
     let plan = Plan::make(&config.send)?;
-    let screen = config.window.then(|| Screen::open(config.fullscreen, Bindings::Call)).transpose()?;
-    let speaker = viewing::open_speaker(&config.speaker)?;
+    let screen = config.showing.window.then(|| Screen::open(config.showing.fullscreen, Bindings::Call)).transpose()?;
+    let speaker = viewing::open_speaker(&config.showing.speaker)?;
 
     let now = Instant::now();
     let epoch = Epoch::new(now);
@@ -71,9 +71,10 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     let core = session::Config { hosts, reconnect, format, cap, ..session::Config::new(me, epoch) };
     let devices = Devices { ready, screen, speaker, files: None };
     let on_event = notes.clone();
-    let (viewing, on_event) = Viewing::new(devices, config.latency, (config.window, common.stats_json), move |event| {
-        on_event.tell(Note::Net(event));
-    })?;
+    let (viewing, on_event) =
+        Viewing::new(devices, config.showing.latency, (config.showing.window, common.stats_json), move |event| {
+            on_event.tell(Note::Net(event));
+        })?;
     let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
     let door = Door::open("call", common, net.local_addr());
     let own =
@@ -199,8 +200,7 @@ impl Call<'_> {
     }
 
     fn say(&mut self, line: String) {
-        let (name, line) = ("you".to_string(), line);
-        self.said(&name, &line);
+        self.said("you", &line);
         self.net.command(Command::Text(line));
     }
 

@@ -92,7 +92,7 @@ impl Files {
         let names = each.then(|| Names::of(config));
         let decoded = if names.is_some() { DECODED / MOST_SENDERS } else { DECODED };
         // Latency is what the window shows, where there is one.
-        let ready = (!config.window).then(|| ready.clone());
+        let ready = (!config.showing.window).then(|| ready.clone());
         let made_with = MadeWith { ready, back: record::Back::default(), tell, decoded };
         let last_resorts = LastResorts::default();
         let mut files = Files {
@@ -105,7 +105,7 @@ impl Files {
             anything: false,
             broken: false,
             failed: None,
-            _exit: config.window.then(|| ExitHook::new(move || finish_anyway(&last_resorts))),
+            _exit: config.showing.window.then(|| ExitHook::new(move || finish_anyway(&last_resorts))),
         };
         if config.takes_one() {
             let (inlets, queues) = Inlets::one(what);

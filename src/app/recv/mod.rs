@@ -47,8 +47,8 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
 
     // Whatever cannot be had is found out before anybody is told that we are here: first what was typed wrong, then devices.
     let files = Files::open(config, &ready)?;
-    let screen = config.window.then(|| Screen::open(config.fullscreen, Bindings::Watch)).transpose()?;
-    let speaker = viewing::open_speaker(&config.speaker)?;
+    let screen = config.showing.window.then(|| Screen::open(config.showing.fullscreen, Bindings::Watch)).transpose()?;
+    let speaker = viewing::open_speaker(&config.showing.speaker)?;
 
     let now = Instant::now();
     let sound = speaker.is_some() || config.audio_output.is_some();
@@ -58,11 +58,12 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
     let reconnect = config.common.reconnect;
     let core = session::Config { hosts, senders, reconnect, ..session::Config::new(me, Epoch::new(now)) };
-    let decodes = config.window || files.is_none();
+    let decodes = config.showing.window || files.is_none();
     let devices = Devices { ready, screen, speaker, files };
     let on_event = notes.clone();
-    let (viewing, on_event) =
-        Viewing::new(devices, config.latency, (decodes, config.common.stats_json), move |event| on_event.tell(Note(event)))?;
+    let (viewing, on_event) = Viewing::new(devices, config.showing.latency, (decodes, config.common.stats_json), move |event| {
+        on_event.tell(Note(event))
+    })?;
     let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
     if let Some(files) = &viewing.files {
         files.connect(net.commands());
