@@ -1,5 +1,5 @@
-//! `call` for real, on the loopback interface: everybody has everybody else's pictures, whatever becomes of one of them, and what is said
-//! reaches all.
+//! `call` for real, on the loopback interface: everybody has everybody else's pictures, whatever becomes of one of them, and what
+//! is said reaches all.
 //!
 //! No device and no window; what is tried here is who gets what.
 

@@ -1,5 +1,5 @@
-//! Devices that are missing, busy, taken away or full, with the real binaries: the line that is printed, once, and the exit code. The
-//! camera is emulated (`emulated_camera.c`), the sound server is the test's own.
+//! Devices that are missing, busy, taken away or full, with the real binaries: the line that is printed, once, and the exit code.
+//! The camera is emulated (`emulated_camera.c`), the sound server is the test's own.
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 

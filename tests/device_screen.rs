@@ -1,5 +1,5 @@
-//! The real programs on a real X server (Xvfb): the test picture of `send` in the window of `recv` and in `--preview`, what the keys
-//! do to it, and what is seen of a picture that lost a band. `EYELINE_SCREENSHOTS=folder` keeps what the tests saw.
+//! The real programs on a real X server (Xvfb): the test picture of `send` in the window of `recv` and in `--preview`, what the
+//! keys do to it, and what is seen of a picture that lost a band. `EYELINE_SCREENSHOTS=folder` keeps what the tests saw.
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
@@ -73,8 +73,8 @@ fn luma(shot: &Shot, place: Area, size: Size) -> Vec<u8> {
     (0..width * height).map(|n| grey(at(n)) as u8).collect()
 }
 
-/// The number of the test picture seen in `place`; none where it cannot be one of the first two minutes, for a screenshot may catch a
-/// window half drawn.
+/// The number of the test picture seen in `place`; none where it cannot be one of the first two minutes, for a screenshot may
+/// catch a window half drawn.
 fn seen(shot: &Shot, place: Area) -> Option<u32> {
     Some(read_number(&luma(shot, place, PICTURE), PICTURE)).filter(|number| (1..3600).contains(number))
 }
@@ -344,8 +344,8 @@ fn m_9_and_0_change_what_is_heard() {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
-/// One encoder thread sends a picture's slices from the top down, each a run of full datagrams and a shorter one. The last runs of each
-/// picture, with the number in them, are lost, and so is every word back, so that nothing is sent again.
+/// One encoder thread sends a picture's slices from the top down, each a run of full datagrams and a shorter one. The last runs
+/// of each picture, with the number in them, are lost, and so is every word back, so that nothing is sent again.
 #[test]
 fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     // What the loopback interface is known to take after a round trip.
@@ -359,8 +359,8 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     send.said("waiting on port");
     let (losing, lost) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let (on_way, counted) = (losing.clone(), lost.clone());
-    // Runs of this picture so far, whether one of them was lost, and how many the pictures before had: a machine that stands still
-    // tears a picture apart, but not most of them.
+    // Runs of this picture so far, whether one of them was lost, and how many the pictures before had: a machine that stands
+    // still tears a picture apart, but not most of them.
     let (mut runs, mut hit, mut last, mut before) = (0, false, Instant::now(), Vec::new());
     let gate = Gate::start(port, move |way, bytes| {
         let losing = on_way.load(Ordering::Relaxed);
@@ -421,8 +421,8 @@ fn coloured(shot: &Shot, place: Area) -> usize {
     pixels.filter(|(x, y)| colour(shot.at(*x, *y))).count()
 }
 
-/// The cable is pulled: after three seconds the last picture is grey under "no signal 3 s", the time counts up, and half a second after
-/// the cable is back the picture moves in colour again.
+/// The cable is pulled: after three seconds the last picture is grey under "no signal 3 s", the time counts up, and half a second
+/// after the cable is back the picture moves in colour again.
 #[test]
 fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
     let screen = Screen::with_manager(1280, 800);

@@ -1,5 +1,5 @@
-//! Many senders in one real window on a real X server (Xvfb): where their tiles stand, what keys and clicks do to them, and what is
-//! written on them. `EYELINE_SCREENSHOTS=folder` keeps what the tests saw.
+//! Many senders in one real window on a real X server (Xvfb): where their tiles stand, what keys and clicks do to them, and what
+//! is written on them. `EYELINE_SCREENSHOTS=folder` keeps what the tests saw.
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
@@ -144,7 +144,8 @@ fn tiles(shower: &mut Shower, from: usize, to: usize) {
     }
 }
 
-/// How many pixels of each tile's picture are seen in `area`: rings and what is grey aside, and words but for the edges of letters.
+/// How many pixels of each tile's picture are seen in `area`: rings and what is grey aside, and words but for the edges of
+/// letters.
 fn seen(shot: &Shot, area: Area) -> Vec<usize> {
     let mut counts = vec![0; 16];
     for at in 0..area.width * area.height {

@@ -1,5 +1,5 @@
-//! What goes wrong between people and programs, with the real binaries: for each the line that is printed, once, and the exit code.
-//! No device and no display is needed.
+//! What goes wrong between people and programs, with the real binaries: for each the line that is printed, once, and the exit
+//! code. No device and no display is needed.
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 

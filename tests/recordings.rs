@@ -1,5 +1,5 @@
-//! What becomes of the files that `recv` is told to write, with the real programs: nothing is lost of what was there until there is
-//! something to write, nothing is left where there was not, and no reader that stands still keeps `recv` from its end.
+//! What becomes of the files that `recv` is told to write, with the real programs: nothing is lost of what was there until there
+//! is something to write, nothing is left where there was not, and no reader that stands still keeps `recv` from its end.
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 

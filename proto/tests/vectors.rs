@@ -394,8 +394,8 @@ fn every_flipped_bit_of_a_sealed_datagram_and_every_truncation_fails_to_open() {
     assert!(open(wrapped, 1).is_some());
 }
 
-/// The TCP conversation made with `snow` and `argon2` alone, as PROTOCOL.md §2 tells it; fixed ephemeral keys make its bytes the same
-/// each time. Both of our sides must understand it.
+/// The TCP conversation made with `snow` and `argon2` alone, as PROTOCOL.md §2 tells it; fixed ephemeral keys make its bytes the
+/// same each time. Both of our sides must understand it.
 fn transcript(passphrase: Option<&str>) -> Vec<(&'static str, Vec<u8>)> {
     let psk = passphrase.map(|passphrase| {
         let params = argon2::Params::new(19 * 1024, 2, 1, Some(32)).expect("fair");

@@ -52,8 +52,8 @@ impl<'a> Door<'a> {
         self.doorman.second(untold);
     }
 
-    /// What concerns whoever is there, or is not; `alone`: nobody is. Says whether what is waited for is said otherwise now. Fails when no
-    /// host is left to dial, and nobody is waited for.
+    /// What concerns whoever is there, or is not; `alone`: nobody is. Says whether what is waited for is said otherwise now.
+    /// Fails when no host is left to dial, and nobody is waited for.
     pub fn handle(&mut self, event: &Event, alone: bool) -> Result<bool, Failure> {
         match event {
             Event::NoUdp(address) => self.doorman.no_udp(*address, self.meet),

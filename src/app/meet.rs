@@ -92,7 +92,8 @@ impl Hosts {
         self.ever_reached = true;
     }
 
-    /// A host could not be reached; `fatal`: and will not be dialled again. Fails when no host is left to dial, and nobody is waited for.
+    /// A host could not be reached; `fatal`: and will not be dialled again. Fails when no host is left to dial, and nobody is
+    /// waited for.
     pub fn unreachable(&mut self, now: Instant, host: HostId, error: &Unreachable, fatal: bool) -> Result<(), Failure> {
         if fatal || !self.reconnect {
             self.hopeless.insert(host);

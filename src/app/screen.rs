@@ -162,14 +162,14 @@ impl Screen {
         self.scene.pixels(self.window.size())
     }
 
-    /// Whose new picture is with the display, or will not be seen at all, and since when; each picture is named once, older ones of its
-    /// track with it.
+    /// Whose new picture is with the display, or will not be seen at all, and since when; each picture is named once, older ones
+    /// of its track with it.
     pub fn seen(&mut self) -> Option<(TrackId, Instant)> {
         self.seen.pop_front()
     }
 
-    /// When [`Screen::turn`] has a picture to show that has come already. One's own never hurries: who is seen alone beside it is shown
-    /// at once all the same.
+    /// When [`Screen::turn`] has a picture to show that has come already. One's own never hurries: who is seen alone beside it is
+    /// shown at once all the same.
     pub fn due(&self) -> Option<Instant> {
         let wait = match (self.scene.is_fresh(), self.scene.is_own_fresh()) {
             (true, _) if self.scene.tiles().len() == 1 => Duration::ZERO,

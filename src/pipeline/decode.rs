@@ -1,8 +1,8 @@
 //! Slices → canvas, on several threads, each slice as it comes.
 //!
-//! Which are worth decoding and when a picture is ready decides [`Reel`]; only the newest ready picture of a track is kept for the screen.
-//! Tracks take turns. Capacity: [`WAITING`] slices a track, all of [`WAITING_BYTES`]; when decoding is that far behind, the oldest of the
-//! track are dropped, and newer pictures cover the place.
+//! Which are worth decoding and when a picture is ready decides [`Reel`]; only the newest ready picture of a track is kept for
+//! the screen. Tracks take turns. Capacity: [`WAITING`] slices a track, all of [`WAITING_BYTES`]; when decoding is that far
+//! behind, the oldest of the track are dropped, and newer pictures cover the place.
 
 use super::fair_queue::{FairQueue, Lane};
 use super::lock;

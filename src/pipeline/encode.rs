@@ -153,8 +153,8 @@ impl Encoder {
         if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }
     }
 
-    /// The smallest size that shows all anybody has use for, in steps of an eighth of the side: a size that follows every turn of a window
-    /// would be another picture each time.
+    /// The smallest size that shows all anybody has use for, in steps of an eighth of the side: a size that follows every turn of
+    /// a window would be another picture each time.
     fn useful(&self, size: Size) -> Size {
         let pixels = self.steps.lock().unwrap_or_else(PoisonError::into_inner).want.pixels;
         let all = u64::from(size.width) * u64::from(size.height);

@@ -90,7 +90,8 @@ impl Fanout {
         self.sinks.insert(id, Sinks { shown: Box::new(Show::new(track, film)), written });
     }
 
-    /// All of these tracks that is to be written has come: files of their own are finished now, while what is seen of them may stay.
+    /// All of these tracks that is to be written has come: files of their own are finished now, while what is seen of them may
+    /// stay.
     fn finish_files(&mut self, of: impl Fn(TrackId) -> bool) {
         if self.config.files.as_ref().is_some_and(record::Inlets::are_of_each) {
             self.sinks.iter_mut().filter(|(track, _)| of(**track)).for_each(|(_, sinks)| sinks.written.clear());

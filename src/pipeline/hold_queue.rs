@@ -1,5 +1,5 @@
-//! The thread around [`HoldQueue`]s, one a track: slices that are due already, and all while nothing is held, pass on the net thread's call;
-//! the others when their time has come.
+//! The thread around [`HoldQueue`]s, one a track: slices that are due already, and all while nothing is held, pass on the net
+//! thread's call; the others when their time has come.
 //!
 //! Capacity: [`MOST_BYTES`] of all tracks, an equal share each; what is over goes on before its time.
 

@@ -1,6 +1,6 @@
-//! What is written to files: pictures are collected until they are settled (`inlets.rs`), decoded in order on a thread of their own
-//! (`decoding.rs`), and written on another; sound goes to its writer as it comes. A [`Recorder`] is of one set of files: of all senders that
-//! follow each other, of one, or of the sound of all of them mixed.
+//! What is written to files: pictures are collected until they are settled (`inlets.rs`), decoded in order on a thread of their
+//! own (`decoding.rs`), and written on another; sound goes to its writer as it comes. A [`Recorder`] is of one set of files: of
+//! all senders that follow each other, of one, or of the sound of all of them mixed.
 
 mod decoding;
 mod inlets;
@@ -175,8 +175,8 @@ impl Recorder {
         *self.closed.get_or_insert_with(Instant::now)
     }
 
-    /// Writes what came. Who takes nothing is waited for no longer than [`PATIENCE`]. `told`: we were told to stop, and what takes
-    /// longer than [`HURRY`] is left out.
+    /// Writes what came. Who takes nothing is waited for no longer than [`PATIENCE`]. `told`: we were told to stop, and what
+    /// takes longer than [`HURRY`] is left out.
     pub fn finish(mut self, told: bool) -> Outcome {
         let since = self.close();
         let mut hurried = false;

@@ -1,5 +1,5 @@
-//! All of one sender that is shown and heard: its canvas, clock, hold and voice. Another sender, or the same one started anew, is a new
-//! [`Track`]; nothing is ever reset. The end of one is a drop, and what is under way of it goes with it.
+//! All of one sender that is shown and heard: its canvas, clock, hold and voice. Another sender, or the same one started anew, is
+//! a new [`Track`]; nothing is ever reset. The end of one is a drop, and what is under way of it goes with it.
 
 use super::decode::{Announced, Pool, Ready, SharedReel};
 use super::{hold_queue, lock};

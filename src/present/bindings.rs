@@ -1,10 +1,11 @@
 //! What keys of the window mean: strokes become [`Action`]s.
 //!
 //! A key is taken first by the symbol it types, then by what else it types with or without Shift (digits of a French keyboard,
-//! the keypad without Num Lock), then by its place: where a layout has no `q` at all, the key that is `q` on a US keyboard is it. A key
-//! that types a digit is no volume key, whatever else it types (`-` on a French keyboard).
+//! the keypad without Num Lock), then by its place: where a layout has no `q` at all, the key that is `q` on a US keyboard is it.
+//! A key that types a digit is no volume key, whatever else it types (`-` on a French keyboard).
 //!
-//! Volume has the keys that browsers and most players give it, arrows and plus and minus, but not mpv's `9` and `0`: digits name tiles.
+//! Volume has the keys that browsers and most players give it, arrows and plus and minus, but not mpv's `9` and `0`: digits name
+//! tiles.
 
 use super::keymap::{Keymap, Stroke};
 

@@ -1,8 +1,8 @@
 //! Many tiles in one window: composed in a buffer that is kept, of which only what changed is made anew.
 //!
-//! A tile changed when it has a new picture, or says something else. A canvas that is being written is not waited for: its tile stays as
-//! it is until the next time, but not for ever. When tiles move, or the window has another size, all is made anew. One's own picture
-//! stands over the tiles: it is kept beside them, and laid over them wherever they go.
+//! A tile changed when it has a new picture, or says something else. A canvas that is being written is not waited for: its tile
+//! stays as it is until the next time, but not for ever. When tiles move, or the window has another size, all is made anew. One's
+//! own picture stands over the tiles: it is kept beside them, and laid over them wherever they go.
 
 use std::time::Instant;
 
@@ -64,8 +64,8 @@ impl Compositor {
         }
     }
 
-    /// Copies all that was composed to `pixels`, `width * height` words of the window it was composed for; says which part of it one's
-    /// own picture covers.
+    /// Copies all that was composed to `pixels`, `width * height` words of the window it was composed for; says which part of it
+    /// one's own picture covers.
     pub(super) fn copy_to(&self, pixels: &mut [u32]) -> Option<Rect> {
         pixels.copy_from_slice(&self.pixels);
         self.own.lay_over(pixels, self.window);

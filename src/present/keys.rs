@@ -1,7 +1,7 @@
 //! What the person at the window does with the keyboard: keys become [`Action`]s, or letters of the line that is being typed.
 //!
-//! What a key means stands in `bindings.rs`; while a line is open (`typing.rs`) no key means anything but what it types. A key held down
-//! repeats only where repeating makes sense: volume, and letters.
+//! What a key means stands in `bindings.rs`; while a line is open (`typing.rs`) no key means anything but what it types. A key
+//! held down repeats only where repeating makes sense: volume, and letters.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -222,8 +222,8 @@ impl Known {
     }
 }
 
-/// The user's language as BCP 47 has it, for Chinese, Japanese and Korean write some letters differently: `zh-TW` of `zh_TW.UTF-8`.
-/// Of Japanese and Korean the language alone, which is what fonts are chosen by.
+/// The user's language as BCP 47 has it, for Chinese, Japanese and Korean write some letters differently: `zh-TW` of
+/// `zh_TW.UTF-8`. Of Japanese and Korean the language alone, which is what fonts are chosen by.
 fn locale() -> String {
     let named =
         ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));

@@ -1,7 +1,7 @@
 //! Words over the picture: figures, badges, a passing note, the page of keys, a notice in the middle, what others write.
 //!
-//! What is said is chosen here, where it stands in `layout.rs` and `chat.rs`, how it is drawn in `page.rs`. The words and the time come
-//! from the caller; nothing is kept here but what passes, and when that ends.
+//! What is said is chosen here, where it stands in `layout.rs` and `chat.rs`, how it is drawn in `page.rs`. The words and the
+//! time come from the caller; nothing is kept here but what passes, and when that ends.
 
 mod chat;
 mod help;

@@ -1,8 +1,8 @@
 //! What the window shows: a tile for each sender, in the order they joined, which of them is large, and one's own picture.
 //!
-//! When one leaves, the last takes its place: one tile moves, and all others keep their place and their digit. The last of all stays when
-//! it leaves, grey, until another joins. Which sender is which is the caller's affair: `K` names it. Nothing here draws
-//! (`compositor.rs`), waits or asks the time.
+//! When one leaves, the last takes its place: one tile moves, and all others keep their place and their digit. The last of all
+//! stays when it leaves, grey, until another joins. Which sender is which is the caller's affair: `K` names it. Nothing here
+//! draws (`compositor.rs`), waits or asks the time.
 
 mod own;
 mod tile;
@@ -34,8 +34,8 @@ impl<K: Copy + Eq> Scene<K> {
         Scene { tiles: Vec::new(), own: Own::default(), large: None, speaks: None, serial: 0 }
     }
 
-    /// A sender is there; what it shows will be on `canvas`. `name` is printable. One that is back on the canvas it had goes on in its
-    /// place.
+    /// A sender is there; what it shows will be on `canvas`. `name` is printable. One that is back on the canvas it had goes on
+    /// in its place.
     pub fn join(&mut self, id: K, name: String, canvas: Arc<Canvas>) {
         if let Some(tile) = self.tile_mut(id).filter(|tile| Arc::ptr_eq(&tile.canvas, &canvas)) {
             (tile.name, tile.left, tile.quiet_since) = (name, false, None);
@@ -88,8 +88,8 @@ impl<K: Copy + Eq> Scene<K> {
         }
     }
 
-    /// A new picture is on a sender's canvas. False where it will not be seen: the sender is none of the scene's, or its picture is
-    /// frozen.
+    /// A new picture is on a sender's canvas. False where it will not be seen: the sender is none of the scene's, or its picture
+    /// is frozen.
     pub fn picture(&mut self, id: K) -> bool {
         self.tile_mut(id).is_some_and(Tile::picture)
     }
@@ -101,8 +101,8 @@ impl<K: Copy + Eq> Scene<K> {
         }
     }
 
-    /// The tile that keys are meant for which may be of one or of all: the large one, else the one under the pointer, where there are
-    /// several.
+    /// The tile that keys are meant for which may be of one or of all: the large one, else the one under the pointer, where there
+    /// are several.
     pub fn meant(&self, pointer: Option<(u32, u32)>, window: Size) -> Option<K> {
         let several = self.tiles.len() > 1;
         let under = || pointer.and_then(|(x, y)| self.at(x, y, window)).map(|index| self.tiles[index].id);

@@ -1,7 +1,8 @@
 //! The line a person types: strokes become text, of any script whose letters the keyboard has.
 //!
-//! Keysyms become characters (`xkeysym`, the tables of X11's keysymdef.h). A dead key puts its accent on the letter after it, composed
-//! where Unicode has them in one character. Compose sequences and input methods are left out: they are a conversation with another program.
+//! Keysyms become characters (`xkeysym`, the tables of X11's keysymdef.h). A dead key puts its accent on the letter after it,
+//! composed where Unicode has them in one character. Compose sequences and input methods are left out: they are a conversation
+//! with another program.
 
 use std::mem;
 

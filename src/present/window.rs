@@ -164,8 +164,9 @@ impl Window {
         Ok(window)
     }
 
-    /// Shows the picture with `overlay` over it; returns once the display has it. With nothing over it and a window of its size the
-    /// display reads the canvas itself; else the view ends as soon as it is copied, so that decoding goes on while the display works.
+    /// Shows the picture with `overlay` over it; returns once the display has it. With nothing over it and a window of its size
+    /// the display reads the canvas itself; else the view ends as soon as it is copied, so that decoding goes on while the
+    /// display works.
     pub fn show(&mut self, view: View<'_>, overlay: &Overlay, look: Look<'_>) -> Result<Shown, Error> {
         let bare = !self.plain && look.greyed.is_none() && overlay.is_empty(Instant::now()) && self.keys.line().is_none();
         if bare && view.size() == self.surface.size() && self.desktop.show(&view) {
@@ -196,9 +197,9 @@ impl Window {
         Ok(self.note_painted(true))
     }
 
-    /// Shows all tiles of a scene, and one's own picture in a corner, with `overlay` over them; says which new pictures are with the
-    /// display now. Of a tile whose canvas is being written the picture follows the next time. Where nobody but oneself is seen, `awaited`
-    /// is said over one's own picture.
+    /// Shows all tiles of a scene, and one's own picture in a corner, with `overlay` over them; says which new pictures are with
+    /// the display now. Of a tile whose canvas is being written the picture follows the next time. Where nobody but oneself is
+    /// seen, `awaited` is said over one's own picture.
     pub fn show_scene<K: Copy + Eq>(
         &mut self,
         scene: &mut Scene<K>,
@@ -293,8 +294,8 @@ impl Window {
         self.desktop.is_fullscreen()
     }
 
-    /// Makes the window as large as a picture, as when it is opened; the new size shows in a later [`Shown`]. False, and nothing is
-    /// done, where it covers the screen, or has a size somebody else gave it.
+    /// Makes the window as large as a picture, as when it is opened; the new size shows in a later [`Shown`]. False, and nothing
+    /// is done, where it covers the screen, or has a size somebody else gave it.
     pub fn fit(&mut self, picture: Size) -> bool {
         if self.is_fullscreen() || self.surface.size() != self.asked {
             return false;
@@ -318,7 +319,8 @@ impl Window {
         }
     }
 
-    /// Where the pointer is in the window, in its pixels, if it was moved a moment ago: a mouse that lies about points at nothing.
+    /// Where the pointer is in the window, in its pixels, if it was moved a moment ago: a mouse that lies about points at
+    /// nothing.
     pub fn pointed(&self) -> Option<(u32, u32)> {
         let (Pointer { place: (x, y), moved, .. }, Size { width, height }) = (&self.pointer, self.size());
         let inside = (0.0..width as f32).contains(x) && (0.0..height as f32).contains(y);

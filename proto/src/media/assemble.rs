@@ -1,11 +1,11 @@
 //! Slices → whole pictures in order: what a file is made of.
 //!
-//! Slices and what came of unfinished ones are kept until the session settles their picture, which it does in order, each once; then they
-//! are one [`AccessUnit`]. A slice whose head cannot be is as good as lost. A picture of which no slice is whole gives none: the gap in the
-//! numbers tells the writer. Bodies are shared, never copied.
+//! Slices and what came of unfinished ones are kept until the session settles their picture, which it does in order, each once;
+//! then they are one [`AccessUnit`]. A slice whose head cannot be is as good as lost. A picture of which no slice is whole gives
+//! none: the gap in the numbers tells the writer. Bodies are shared, never copied.
 //!
-//! Capacity: so many bytes of pictures that are not settled yet, as whoever has it says; above it the oldest goes, never for the sake of
-//! an older one.
+//! Capacity: so many bytes of pictures that are not settled yet, as whoever has it says; above it the oldest goes, never for the
+//! sake of an older one.
 
 use super::depacketizer::{Part, Settled, Slice};
 use super::reel::Ready;

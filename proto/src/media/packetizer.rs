@@ -49,7 +49,8 @@ pub struct Log {
     first: u64,
     bytes: usize,
     limits: Limits,
-    /// The newest picture and its first slice. What is forwarded may come in another order, late slices of older pictures behind it.
+    /// The newest picture and its first slice. What is forwarded may come in another order, late slices of older pictures behind
+    /// it.
     newest: Option<(u64, u64)>,
 }
 

@@ -8,8 +8,9 @@
 //! ([`Passage::even`]). Rejected: a time stamp in each datagram (bytes on every path for what few paths need), and the receiver's
 //! own estimate (it does not know when a packet left).
 //!
-//! Where pictures of several tracks share a path their packets interleave. A train is still of one picture, begun by its first packet that is
-//! newer than all of its track; what comes of other tracks meanwhile passed the same narrowest link and counts among its bytes.
+//! Where pictures of several tracks share a path their packets interleave. A train is still of one picture, begun by its first
+//! packet that is newer than all of its track; what comes of other tracks meanwhile passed the same narrowest link and counts
+//! among its bytes.
 //!
 //! Capacity: [`MAX_TRAINS`] a report; the oldest go. The newest pictures of [`MAX_TRACKS`] tracks are known.
 

@@ -1,10 +1,10 @@
 //! All links of a process: who is let in, who is dialled again, which datagram belongs to whom. The same for both roles.
 //!
 //! A stranger costs little and for a short time: [`admission::MAX_HANDSHAKES`] connections before their hello,
-//! [`admission::MAX_PER_ADDRESS`] of one address, each for [`link::HANDSHAKE`]; the oldest gives way, but where keys are guessed. Without a key a waiting
-//! side lets in only loopback, link-local and private addresses. Where all places are taken, who is of the least use gives way
-//! ([`places`]). A link whose TCP connection broke without a goodbye lives on by its keys: its datagrams go on, and the peer
-//! comes back with its resume token (`comeback`; whom we dial and when is `hosts`').
+//! [`admission::MAX_PER_ADDRESS`] of one address, each for [`link::HANDSHAKE`]; the oldest gives way, but where keys are guessed.
+//! Without a key a waiting side lets in only loopback, link-local and private addresses. Where all places are taken, who is of
+//! the least use gives way ([`places`]). A link whose TCP connection broke without a goodbye lives on by its keys: its datagrams
+//! go on, and the peer comes back with its resume token (`comeback`; whom we dial and when is `hosts`').
 
 mod comeback;
 mod endings;

@@ -13,8 +13,8 @@ use crate::time::MediaTime;
 use crate::wire::record::{Format, Reason, Track, Want};
 use std::net::SocketAddr;
 
-/// The most senders that are received from at once, and the most tracks: as many tiles as a window has room for that somebody still
-/// sees something in, and as many voices as are mixed.
+/// The most senders that are received from at once, and the most tracks: as many tiles as a window has room for that somebody
+/// still sees something in, and as many voices as are mixed.
 pub const MOST_SENDERS: usize = 16;
 
 /// How a session is set up.
@@ -44,7 +44,8 @@ impl Config {
 
 /// What the application says.
 pub enum Command {
-    /// A slice of our track is encoded. Pictures are numbered from 0 without gaps, in order; slices of a picture come in any order.
+    /// A slice of our track is encoded. Pictures are numbered from 0 without gaps, in order; slices of a picture come in any
+    /// order.
     Slice(packetizer::Slice),
     /// A block of our track's sound was caught.
     Sound(SoundBlock),
@@ -177,8 +178,8 @@ pub enum Event {
     },
     /// How a sender's clock maps to ours, whenever it is known better. All its tracks are by it.
     Clock(PeerId, Mapping),
-    /// The track has ended: everything is here, or was waited for. A live sender that is only watched (no file is written) is then
-    /// left.
+    /// The track has ended: everything is here, or was waited for. A live sender that is only watched (no file is written) is
+    /// then left.
     Ended(TrackId),
     /// Nothing was heard from a sender for so long that it counts as lost (only shown), or it is back.
     Quiet(PeerId, bool),

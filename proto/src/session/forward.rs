@@ -1,12 +1,14 @@
-//! What a meeting point does: every track that a peer sends of its own goes to all others, slices and blocks as they came, never decoded.
+//! What a meeting point does: every track that a peer sends of its own goes to all others, slices and blocks as they came, never
+//! decoded.
 //!
-//! A forwarded track has a number of ours ([`Numbers`]) and keeps its origin, its name, its pictures' and its blocks' numbers. Its times are
-//! by our clock, for ours is the only one that its receivers ask: the time in each slice's head is written anew. Until we know its
-//! sender's clock nobody is told of it; that is a round trip, and it begins with the next whole picture. What is lost on the way here is mended here, and what is
-//! lost behind us there; what does not become whole in time is not forwarded at all.
+//! A forwarded track has a number of ours ([`Numbers`]) and keeps its origin, its name, its pictures' and its blocks' numbers.
+//! Its times are by our clock, for ours is the only one that its receivers ask: the time in each slice's head is written anew.
+//! Until we know its sender's clock nobody is told of it; that is a round trip, and it begins with the next whole picture. What
+//! is lost on the way here is mended here, and what is lost behind us there; what does not become whole in time is not forwarded
+//! at all.
 //!
-//! Only what comes from its origin itself is forwarded. So nothing goes round in circles, and two meeting points that dial each other are
-//! two meetings, in each of which the other is one camera.
+//! Only what comes from its origin itself is forwarded. So nothing goes round in circles, and two meeting points that dial each
+//! other are two meetings, in each of which the other is one camera.
 
 use super::events::Event;
 use super::sender::Sender;
@@ -157,8 +159,8 @@ impl Forward {
         self.next_look = Some(self.next_look.map_or(soon, |next| next.min(soon)));
     }
 
-    /// Others are told what tracks have become, and now and then it is looked at what they want. Says of which tracks that is something else
-    /// than before.
+    /// Others are told what tracks have become, and now and then it is looked at what they want. Says of which tracks that is
+    /// something else than before.
     pub fn look(&mut self, now: Instant, sender: &mut Sender, shared: &mut Shared<'_>) -> Vec<TrackId> {
         if self.next_look.is_some_and(|next| now < next) {
             return Vec::new();

@@ -256,7 +256,8 @@ impl Hearing {
 struct Watch {
     /// What times count from: an arrival and its capture.
     origin: Option<(Instant, MediaTime)>,
-    /// The least of arrival less capture, of this half of the window and of the one before, nanoseconds; and when this half began.
+    /// The least of arrival less capture, of this half of the window and of the one before, nanoseconds; and when this half
+    /// began.
     least: [i64; 2],
     began: Option<Instant>,
     /// Mean of arrivals over the least, nanoseconds: the jitter there is anyway.

@@ -72,8 +72,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Why a peer is of no use to us, nor we to it; `None` where one of us has something and the other wants something. What one has may be
-    /// another thing than the other wants, sound and pictures say: that is seen at both ends, and may change.
+    /// Why a peer is of no use to us, nor we to it; `None` where one of us has something and the other wants something. What one
+    /// has may be another thing than the other wants, sound and pictures say: that is seen at both ends, and may change.
     pub fn misfit(&self, peer: &Hello) -> Option<Misfit> {
         if self.wants.is_none() && peer.wants.is_none() {
             Some(Misfit::BothOffer)
@@ -406,9 +406,9 @@ impl Link {
         Fault::Protocol(format!("record of {len} bytes from {}: {error}", self.remote))
     }
 
-    /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. What a track is, or
-    /// what is wanted of it, takes the place of what was said of that before and is not written yet. `false`: the peer does not read its
-    /// records.
+    /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. What a track
+    /// is, or what is wanted of it, takes the place of what was said of that before and is not written yet. `false`: the peer
+    /// does not read its records.
     pub fn send(&mut self, record: &Record<'_>) -> bool {
         if self.stream.is_none() {
             return true;
@@ -443,8 +443,8 @@ impl Link {
         self.doubted.get_or_insert(now);
     }
 
-    /// Whether the connection is given up from now on: the peer was heard by datagrams once and is no more, or saw us move, and nothing
-    /// came over TCP meanwhile.
+    /// Whether the connection is given up from now on: the peer was heard by datagrams once and is no more, or saw us move, and
+    /// nothing came over TCP meanwhile.
     pub fn turns_suspect(&mut self, now: Instant) -> bool {
         let turns = self.silence_deadline().is_some_and(|deadline| now >= deadline);
         self.suspect |= turns;
@@ -457,8 +457,8 @@ impl Link {
         self.suspect
     }
 
-    /// Whether somebody else may have its place: its connection broke or hangs, or nothing is heard of it; of the newcomer's own machine it
-    /// is believed sooner that it started again.
+    /// Whether somebody else may have its place: its connection broke or hangs, or nothing is heard of it; of the newcomer's own
+    /// machine it is believed sooner that it started again.
     pub fn is_gone(&self, now: Instant, newcomer: IpAddr) -> bool {
         let quiet = self.path.as_ref().is_some_and(|path| path.heard().is_some() && path.is_quiet(now));
         let restarted = newcomer == self.remote.ip() && now >= self.silent_since() + SILENT;

@@ -1,5 +1,5 @@
-//! One track that is sent: our own camera and microphone, or somebody else's that we forward. One log of slices and one of sound for all
-//! who are subscribed to it.
+//! One track that is sent: our own camera and microphone, or somebody else's that we forward. One log of slices and one of sound
+//! for all who are subscribed to it.
 
 use super::parity::Parity;
 use super::sound_log::{SoundBlock, SoundLog};

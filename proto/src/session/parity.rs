@@ -1,7 +1,7 @@
 //! The sender's side of `media/fec.rs`: the recovery shards of a picture in the log, as messages ready to be sealed.
 //!
-//! Shards are made when a peer that needs them was sent the whole picture. The last picture's are kept, for the next peer is likely to
-//! need the same.
+//! Shards are made when a peer that needs them was sent the whole picture. The last picture's are kept, for the next peer is
+//! likely to need the same.
 
 use crate::media::fec::{self, MAX_ORIGINALS, MAX_RUN};
 use crate::media::packetizer::{Log, Slice};
@@ -27,8 +27,8 @@ impl Parity {
         Parity { track, encoder: fec::Encoder::default(), made: None }
     }
 
-    /// The shards of the picture the slice at `any` belongs to, for a path that loses `loss` of its packets, its fragments having `payload` bytes.
-    /// None where the picture is not whole in the log.
+    /// The shards of the picture the slice at `any` belongs to, for a path that loses `loss` of its packets, its fragments having
+    /// `payload` bytes. None where the picture is not whole in the log.
     pub fn messages(&mut self, log: &Log, any: u64, payload: usize, loss: f64) -> &[Vec<u8>] {
         // Losses that hardly differ need the same.
         let loss = (loss * 200.0).ceil() / 200.0;

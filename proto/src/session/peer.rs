@@ -1,10 +1,10 @@
-//! One receiver, as the sender sees it: what it asked for again, what it reported, how fast it may be sent to. How far it is with each
-//! track is a [`Subscription`]'s.
+//! One receiver, as the sender sees it: what it asked for again, what it reported, how fast it may be sent to. How far it is with
+//! each track is a [`Subscription`]'s.
 //!
-//! Nothing one peer does slows another: what all share are the tracks' logs, and each peer has cursors of its own into them. Among
-//! its tracks a peer is sent one picture after the other in turn; what it asked for again goes first. A run of datagrams is of one track.
-//! Capacity: [`MAX_RESEND`] fragments to be sent again; what is asked for beyond that, and beyond what `repairs.rs` allows, may be
-//! asked for later.
+//! Nothing one peer does slows another: what all share are the tracks' logs, and each peer has cursors of its own into them.
+//! Among its tracks a peer is sent one picture after the other in turn; what it asked for again goes first. A run of datagrams is
+//! of one track. Capacity: [`MAX_RESEND`] fragments to be sent again; what is asked for beyond that, and beyond what `repairs.rs`
+//! allows, may be asked for later.
 
 mod sound;
 mod subscription;
@@ -123,8 +123,8 @@ impl Peer {
         !self.resend.is_empty() || !self.parity.is_empty()
     }
 
-    /// The place of the subscription of which something is to be sent for the first time: the one whose picture is under way, or the
-    /// next in turn; and the place of its track.
+    /// The place of the subscription of which something is to be sent for the first time: the one whose picture is under way, or
+    /// the next in turn; and the place of its track.
     fn next_fresh(&self, tracks: &[Outbound]) -> Option<(usize, usize)> {
         let waiting = |place: usize| {
             let subscription = &self.subscriptions[place];

@@ -1,11 +1,11 @@
 //! The receiving half of a session: what every sender sends is put together, what is missing is asked for.
 //!
-//! All state of one sender is in an [`Inbound`], and goes with it; none hears of another. Who has a place, where more senders want to
-//! be than there are, is `contest`'s text; what all of them together may have us hold is `budget`'s; which
-//! of the tracks that are told of are received, `choice`'s.
+//! All state of one sender is in an [`Inbound`], and goes with it; none hears of another. Who has a place, where more senders
+//! want to be than there are, is `contest`'s text; what all of them together may have us hold is `budget`'s; which of the tracks
+//! that are told of are received, `choice`'s.
 //!
-//! A datagram costs the same however many senders there are: only the one it is of is asked what it wants. Sixteen links are looked
-//! through in a row, which is nothing beside opening it.
+//! A datagram costs the same however many senders there are: only the one it is of is asked what it wants. Sixteen links are
+//! looked through in a row, which is nothing beside opening it.
 
 mod begins;
 mod budget;
@@ -220,14 +220,15 @@ impl Receiver {
         let idler = self.drop_sender(now, place, None, "it sends nothing, and another sender does");
         self.waiting.add(idler);
         self.receive_from(now, waiter, endpoint);
-        // Half a block of sound took it the place: like a piece of a picture it counts as an attempt, or two who send no more than
-        // halves would change places with every one.
+        // Half a block of sound took it the place: like a piece of a picture it counts as an attempt, or two who send no more
+        // than halves would change places with every one.
         if let Some(inbound) = self.inbound.last_mut() {
             inbound.proof.tries(now);
         }
     }
 
-    /// A slice or a block came of one that had sent none. Where all places are proved to be needed, nobody waits for one any longer.
+    /// A slice or a block came of one that had sent none. Where all places are proved to be needed, nobody waits for one any
+    /// longer.
     fn proved(&mut self, now: Instant, endpoint: &mut Endpoint) {
         let all = self.inbound.len() >= self.senders;
         if all && self.inbound.iter().all(|inbound| inbound.proof.is_proven()) {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 /// Packet numbers remembered: a second of 80 Mbit/s.
 const LEN: usize = 8192;
 
-/// How often a fragment is sent again at most: a path that loses half of everything loses one in 60,000 of them for good, and a peer
-/// that asks for every packet it was ever sent cannot keep the sender busy with one picture.
+/// How often a fragment is sent again at most: a path that loses half of everything loses one in 60,000 of them for good, and a
+/// peer that asks for every packet it was ever sent cannot keep the sender busy with one picture.
 pub const MAX_AGAIN: u8 = 16;
 
 /// A fragment in the log of a track.
@@ -98,8 +98,8 @@ impl Sent {
         self.entries.get(number as usize % LEN)?.as_ref().filter(|entry| entry.number == number)
     }
 
-    /// Hands out what a NACK misses, each packet once; ends where `lost` says that nothing more can be sent again now, and what was not
-    /// may be asked for anew.
+    /// Hands out what a NACK misses, each packet once; ends where `lost` says that nothing more can be sent again now, and what
+    /// was not may be asked for anew.
     pub fn take_lost(&mut self, now: Instant, nack: &Nack, rtt: Duration, mut lost: impl FnMut(Piece) -> bool) {
         let oldest = self.next.saturating_sub(LEN as u64);
         let mut from = oldest;

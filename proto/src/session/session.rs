@@ -1,8 +1,8 @@
 //! The one session of a process: its links, what it sends over them and what it receives.
 //!
-//! Every program is a configuration of it. Who offers something has tracks in the [`Sender`], who wants something takes others' with the
-//! [`Receiver`], who does both is a party of a call, and who forwards ([`Forward`]) besides is its meeting point. The two halves
-//! do not know each other: a link's datagrams and records go to the one they are for, its coming and going to both.
+//! Every program is a configuration of it. Who offers something has tracks in the [`Sender`], who wants something takes others'
+//! with the [`Receiver`], who does both is a party of a call, and who forwards ([`Forward`]) besides is its meeting point. The
+//! two halves do not know each other: a link's datagrams and records go to the one they are for, its coming and going to both.
 
 use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::events::{Command, Config, Event};

@@ -1,10 +1,11 @@
 //! Copies of sound beside TCP, for one peer: what it wants, what it has, and which pieces it is sent.
 //!
 //! Copies are made for as long as the peer says that it wants them (`hearing.rs` decides that there), each request good for
-//! [`GOOD_FOR`]; and by the sender's own evidence, when TCP takes nothing or is gone. A block's halves are sent as soon as it is caught, its
-//! recovery pieces with the next block, so that one burst does not take both. While copies flow TCP is given only what they did not bring:
-//! a block waits for [`SoundCopies::hold`] until the peer may have said that it has it. A block of a forwarded track that comes late, behind
-//! others that were copied, is copied as soon as it is there, all its pieces at once: it has no time to lose.
+//! [`GOOD_FOR`]; and by the sender's own evidence, when TCP takes nothing or is gone. A block's halves are sent as soon as it is
+//! caught, its recovery pieces with the next block, so that one burst does not take both. While copies flow TCP is given only
+//! what they did not bring: a block waits for [`SoundCopies::hold`] until the peer may have said that it has it. A block of a
+//! forwarded track that comes late, behind others that were copied, is copied as soon as it is there, all its pieces at once: it
+//! has no time to lose.
 //!
 //! Holds no block: a number, and the log is asked.
 
@@ -78,15 +79,16 @@ impl SoundCopies {
         self.until = self.until.max(Some(now + GOOD_FOR));
     }
 
-    /// Nothing passes: what was caught meanwhile is not copied when it does again, for it would be late by the outage, and sound with it.
+    /// Nothing passes: what was caught meanwhile is not copied when it does again, for it would be late by the outage, and sound
+    /// with it.
     pub fn skip_to(&mut self, next: u64) {
         (self.next, self.piece) = (self.next.max(next), 0);
         self.before = self.next.checked_sub(1);
         self.passed.clear();
     }
 
-    /// On a path whose bottleneck is known, losses come of what we send: pieces that recover others may not make it worse. `speed` is what
-    /// it takes and `sound` what the blocks alone are, bytes a second.
+    /// On a path whose bottleneck is known, losses come of what we send: pieces that recover others may not make it worse.
+    /// `speed` is what it takes and `sound` what the blocks alone are, bytes a second.
     pub fn keep_below(&mut self, speed: f64, sound: f64) {
         let most = (speed * MOST_SHARE / sound.max(1.0) * 2.0) as u8;
         self.pieces = self.pieces.min(most.max(2));

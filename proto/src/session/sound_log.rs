@@ -1,10 +1,10 @@
 //! The sound of a track: one log of blocks for all peers.
 //!
-//! Of what is caught here every block is kept; of a track that is forwarded those that came, and what did not leaves a hole that cursors
-//! pass over ([`SoundLog::held_from`]).
+//! Of what is caught here every block is kept; of a track that is forwarded those that came, and what did not leaves a hole that
+//! cursors pass over ([`SoundLog::held_from`]).
 //!
-//! Capacity: live [`LIVE_BLOCKS`], of a film [`PATIENT_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with what is
-//! left (`peer/sound.rs`).
+//! Capacity: live [`LIVE_BLOCKS`], of a film [`PATIENT_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with what
+//! is left (`peer/sound.rs`).
 
 use crate::time::MediaTime;
 use std::collections::VecDeque;

@@ -1,7 +1,7 @@
 //! Lines of text between people: how many of them one may say, and to whom they go.
 //!
-//! Capacity: [`LINES`] at once and as many a second of a peer's own, and [`THROUGH`] times that of others' which it passes on. What is
-//! more is let go and counted: it costs nobody his connection, for a person who holds a key down is no attacker.
+//! Capacity: [`LINES`] at once and as many a second of a peer's own, and [`THROUGH`] times that of others' which it passes on.
+//! What is more is let go and counted: it costs nobody his connection, for a person who holds a key down is no attacker.
 
 use super::link::LinkId;
 use crate::wire::record::{Hello, Text};
@@ -28,8 +28,8 @@ struct Heard {
 }
 
 impl Talk {
-    /// Whether a line that came over a link is taken: it is not empty, not too many came before it, and who forwards nothing speaks for
-    /// itself.
+    /// Whether a line that came over a link is taken: it is not empty, not too many came before it, and who forwards nothing
+    /// speaks for itself.
     pub fn takes(&mut self, now: Instant, link: LinkId, hello: &Hello, text: &Text) -> bool {
         let own = text.origin == hello.id;
         if text.line.trim().is_empty() || !(own || hello.forwards()) {

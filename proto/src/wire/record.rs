@@ -81,7 +81,8 @@ impl std::fmt::Debug for Hello {
     }
 }
 
-/// Capability: I forward the tracks of each of my peers to all others. What I offer is my own track alone, which I may have none of.
+/// Capability: I forward the tracks of each of my peers to all others. What I offer is my own track alone, which I may have none
+/// of.
 pub const FORWARDS: u32 = 1;
 
 /// Why a side leaves.
@@ -108,7 +109,8 @@ pub enum Reason {
 /// forwards have others, each told of by a [`Track`] before anything of it.
 pub const OWN_TRACK: u8 = 0;
 
-/// What a track is; sent before its first picture or block, and whenever that changes. One that has neither pictures nor sound is over.
+/// What a track is; sent before its first picture or block, and whenever that changes. One that has neither pictures nor sound is
+/// over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Track {
     /// Its number among the sender's.

@@ -10,10 +10,11 @@
 //! ```
 //!
 //! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bits 3–5 packing, bit 6 of a film (its position follows), bit 7
-//! foreign (tables follow). The packing says what the scan is of: 0, the rows of the band. A slice packed in a way that is not known
-//! cannot be drawn, and is refused alone. `queued` is the time from capture until the encoder took the picture, `encoded` from then until
-//! this slice was ready, both in units of 10 µs, so that the receiver can split the latency it shows by stage. `position` is the
-//! picture's time in its film: `capture` says when it was played, and a player that stood still plays the rest of its film later.
+//! foreign (tables follow). The packing says what the scan is of: 0, the rows of the band. A slice packed in a way that is not
+//! known cannot be drawn, and is refused alone. `queued` is the time from capture until the encoder took the picture, `encoded`
+//! from then until this slice was ready, both in units of 10 µs, so that the receiver can split the latency it shows by stage.
+//! `position` is the picture's time in its film: `capture` says when it was played, and a player that stood still plays the rest
+//! of its film later.
 
 use super::{Error, Reader};
 use crate::picture::{MAX_SIDE, Sampling, Size};

@@ -57,8 +57,8 @@ fn replayed_and_forged() {
     assert!(!pair.world.sent_to.contains_key(&attacker()), "not one byte goes to the attacker");
 }
 
-/// Somebody on the path keeps the receiver's datagrams back and sends them on from an address of its own: they are genuine, so that
-/// address is challenged; but as it cannot answer, the picture never goes there.
+/// Somebody on the path keeps the receiver's datagrams back and sends them on from an address of its own: they are genuine, so
+/// that address is challenged; but as it cannot answer, the picture never goes there.
 #[test]
 fn genuine_datagrams_from_a_forged_address_bring_no_video_there() {
     let mut pair = Pair::new(21, &Params::lan(), Skews::USUAL, Stream::camera());

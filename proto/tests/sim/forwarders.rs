@@ -62,8 +62,8 @@ fn slices(victim: &Victim, of: (u64, u8)) -> usize {
     victim.events.iter().filter(of_it).count()
 }
 
-/// There are places for sixteen tracks. Who tells of 255 takes none that are others': neither of those that are received, nor of one who
-/// comes later with his own.
+/// There are places for sixteen tracks. Who tells of 255 takes none that are others': neither of those that are received, nor of
+/// one who comes later with his own.
 #[test]
 fn a_forwarder_that_tells_of_255_tracks_takes_no_place_of_others() {
     let mut victim = Victim::of_many(false, MOST_SENDERS);
@@ -168,8 +168,8 @@ fn pieces_of_tracks_that_are_not_there_are_skipped() {
     assert_eq!(skipped, Some((300, 0)));
 }
 
-/// At a meeting point one tells of his track ten thousand times, each time otherwise, and at last takes it back in between. The others are told
-/// now and then, and how it stands at last; also one who reads nothing meanwhile keeps his link.
+/// At a meeting point one tells of his track ten thousand times, each time otherwise, and at last takes it back in between. The
+/// others are told now and then, and how it stands at last; also one who reads nothing meanwhile keeps his link.
 #[test]
 fn who_floods_the_meeting_with_tracks_throws_nobody_out() {
     let mut victim = a_point();

@@ -1,8 +1,8 @@
 //! The world: virtual time, an event queue, hosts that run the shipped session cores, and links between their addresses.
 //!
 //! Each core is driven as its contract says: after every input it is polled until `Wait`, and woken exactly at the deadline it
-//! named, on its own host's clock. The harness panics where a core breaks its side: asks to be woken for ever at one moment, or writes to
-//! a connection that is not writable.
+//! named, on its own host's clock. The harness panics where a core breaks its side: asks to be woken for ever at one moment, or
+//! writes to a connection that is not writable.
 
 use super::connections::Connection;
 use super::netem::{Link, Params};

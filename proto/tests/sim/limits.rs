@@ -612,8 +612,8 @@ fn a_bad_record_closes_that_peer_with_a_reason() {
     assert!(down.is_some_and(|sentence| sentence.contains("picture count is cut off")), "{down:?}");
 }
 
-/// Carries datagrams both ways at one moment until both have nothing to say; `arrives` is asked for those to the receiver, and hears how
-/// many went before.
+/// Carries datagrams both ways at one moment until both have nothing to say; `arrives` is asked for those to the receiver, and
+/// hears how many went before.
 fn exchange(receiver: &mut Session, sender: &mut Session, now: Instant, mut arrives: impl FnMut(usize) -> bool) -> Vec<Event> {
     let (mut count, mut events) = (0, Vec::new());
     for _ in 0..8 {
@@ -684,8 +684,8 @@ fn a_peer_that_reads_no_records_is_closed() {
     assert_eq!(down, Some("it does not read what it is told"));
 }
 
-/// What a track is, told anew each moment, and what is said meanwhile close nobody's link who does not read for a while: of a track the last
-/// is told, of lines the first ones.
+/// What a track is, told anew each moment, and what is said meanwhile close nobody's link who does not read for a while: of a
+/// track the last is told, of lines the first ones.
 #[test]
 fn a_peer_that_does_not_read_for_a_while_is_told_how_things_stand_then() {
     let now = Base::new().instant(1_000_000_000);

@@ -1,5 +1,5 @@
-//! Many senders at one receiver: none is the worse for the others, there are no more of them than there may be, and what they have it
-//! hold is bounded for all together.
+//! Many senders at one receiver: none is the worse for the others, there are no more of them than there may be, and what they
+//! have it hold is bounded for all together.
 
 use super::ceilings::check;
 use super::harness::World;
@@ -196,8 +196,8 @@ fn piece(number: u32, slice: u8, index: u16) -> Message<'static> {
     Message::Fragment(OWN_TRACK, FragmentHead { picture: number, slice, last_slice: 127, index, last_index: 60 }, &BYTES)
 }
 
-/// 300 senders, each with a picture. The first sixteen stay, the others are turned away; then the sixteen send as much as they can of
-/// pictures that never become whole.
+/// 300 senders, each with a picture. The first sixteen stay, the others are turned away; then the sixteen send as much as they
+/// can of pictures that never become whole.
 #[test]
 fn three_hundred_senders_knock_and_sixteen_stay() {
     let mut victim = Victim::of_many(true, MOST_SENDERS);
@@ -236,7 +236,8 @@ fn three_hundred_senders_knock_and_sixteen_stay() {
     assert!(held(&victim) <= BUDGET, "{} bytes of {BUDGET} are held", held(&victim));
 }
 
-/// One sender takes all there is for everybody. Another still gets its own share, and no more; and all of it back when the first is gone.
+/// One sender takes all there is for everybody. Another still gets its own share, and no more; and all of it back when the first
+/// is gone.
 #[test]
 fn a_sender_of_a_huge_picture_takes_no_room_that_is_anothers() {
     let mut victim = Victim::of_many(true, MOST_SENDERS);

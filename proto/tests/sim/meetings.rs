@@ -110,7 +110,8 @@ fn of_a_meeting_one_loses_5_percent() {
     check("meeting_sees_lossy", &seen(&gathering, &[0, 2, 3], &[1]));
 }
 
-/// One has 6 Mbit/s for what takes 11, of three. It sees all three, none late for long, and the others notice nothing of each other.
+/// One has 6 Mbit/s for what takes 11, of three. It sees all three, none late for long, and the others notice nothing of each
+/// other.
 #[test]
 fn of_a_meeting_one_has_a_narrow_path() {
     let lan = Params::lan();
@@ -125,7 +126,8 @@ fn of_a_meeting_one_has_a_narrow_path() {
         let mut latencies: Vec<u64> = shown.map(|shown| shown.latency / 1_000_000).collect();
         latencies.sort_unstable();
         let (p50, p95) = (latencies[latencies.len() / 2], latencies[latencies.len() * 95 / 100]);
-        // Sound takes 2.3 Mbit/s, so eight pictures a second of each are left. One takes 20 ms, and waits for those of the two others.
+        // Sound takes 2.3 Mbit/s, so eight pictures a second of each are left. One takes 20 ms, and waits for those of the two
+        // others.
         println!("narrow: {} pictures of {name} in six seconds, p50 {p50} ms, p95 {p95} ms", latencies.len());
         assert!(
             latencies.len() > 36 && p50 < 80 && p95 < 120,
@@ -135,7 +137,8 @@ fn of_a_meeting_one_has_a_narrow_path() {
     }
 }
 
-/// A picture that takes a third of a second to one of them is kept for him until he has it, also where the meeting point has no camera.
+/// A picture that takes a third of a second to one of them is kept for him until he has it, also where the meeting point has no
+/// camera.
 #[test]
 fn who_has_a_very_narrow_path_sees_whole_pictures_at_a_point_without_a_person() {
     let mut gathering = Gathering::new(115);
@@ -284,7 +287,8 @@ fn a_meeting_point_stands_still() {
     }
 }
 
-/// A meeting point that has no camera itself forwards to a `recv` and from a `send` as well: `recv` gets all, `send` is seen by all.
+/// A meeting point that has no camera itself forwards to a `recv` and from a `send` as well: `recv` gets all, `send` is seen by
+/// all.
 #[test]
 fn recv_and_send_meet_at_a_point_without_a_person() {
     let mut gathering = Gathering::new(108);

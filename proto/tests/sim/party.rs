@@ -1,5 +1,5 @@
-//! A process: the shipped `Session` with what it has of a [`Camera`] and a [`Screen`]. A sender has the one, a receiver the other,
-//! a party of a call both.
+//! A process: the shipped `Session` with what it has of a [`Camera`] and a [`Screen`]. A sender has the one, a receiver the
+//! other, a party of a call both.
 
 use super::harness::{Moment, Program, Tick};
 use super::oscillator::{Base, Oscillator};

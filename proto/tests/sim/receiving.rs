@@ -1,5 +1,5 @@
-//! What receives in a process ([`Screen`]): a [`Viewer`] of what its sender sends, or one of each track of many. `party.rs` drives
-//! the shipped `Session` with it. The speaker is in `speaker.rs`.
+//! What receives in a process ([`Screen`]): a [`Viewer`] of what its sender sends, or one of each track of many. `party.rs`
+//! drives the shipped `Session` with it. The speaker is in `speaker.rs`.
 
 use super::harness::{Moment, Tick};
 use super::oscillator::{Base, Oscillator};

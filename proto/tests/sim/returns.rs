@@ -1,7 +1,7 @@
 //! Coming back: whatever goes away and returns, the picture returns by itself, within half a second, and at the latency it had.
 //!
-//! A scenario says when the path (or the process, or the machine) is back. From then on it is measured: until the first whole picture
-//! (`back_ms`), that picture's latency (a backlog would be old), and the latency of the rest against that before.
+//! A scenario says when the path (or the process, or the machine) is back. From then on it is measured: until the first whole
+//! picture (`back_ms`), that picture's latency (a backlog would be old), and the latency of the rest against that before.
 
 use super::ceilings::{Figures, check};
 use super::harness::World;
@@ -47,8 +47,8 @@ fn comes_back(name: &str, mut pair: Pair, goes: Duration, returns: Duration, len
         (first.at - returns) / 1_000_000,
         first.latency as f64 / 1e6
     );
-    // A picture that was on its way when the sender died may come later than it would have.
-    // A clock that stood still is known anew after three pings; until then lips may be kept with a voice that is measured wrongly.
+    // A picture that was on its way when the sender died may come later than it would have. A clock that stood still is known
+    // anew after three pings; until then lips may be kept with a voice that is measured wrongly.
     let limit = |shown: &Shown| was + if shown.at < returns + 1_000_000_000 { LEARNING } else { FRESH };
     let fresh = after
         .iter()
@@ -352,7 +352,8 @@ fn the_receiver_is_stopped_and_its_clock_goes_on() {
     suspended("receiver_stopped", 56, false, false);
 }
 
-/// Both sides dial each other and both wait: two links come up at once, both drop the same one, and what remains resumes after an outage.
+/// Both sides dial each other and both wait: two links come up at once, both drop the same one, and what remains resumes after an
+/// outage.
 #[test]
 fn both_sides_dial_each_other() {
     for (of, late) in [(57, 0), (58, 1), (59, 7), (60, 12), (61, 15), (62, 400)] {
@@ -404,7 +405,8 @@ fn a_standstill_is_not_the_networks() {
 }
 
 /// A sender is killed and another started on its machine while half a second of the former's pictures are held back, as behind a
-/// decoder that does not keep up. None of those is taken for the other's, whose numbers begin anew, and its first is seen as soon as it may be.
+/// decoder that does not keep up. None of those is taken for the other's, whose numbers begin anew, and its first is seen as soon
+/// as it may be.
 #[test]
 fn sender_swap_under_slow_decoder() {
     let mut pair = Pair::new(124, &home(), Skews::USUAL, Stream { channels: 0, ..Stream::camera() });

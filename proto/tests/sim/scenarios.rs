@@ -238,7 +238,8 @@ fn duplicates() {
     assert_eq!((watched.stats.total.nacks, watched.stats.total.late), (0, 0), "a copy is dropped before anybody looks into it");
 }
 
-/// The sender's crystal gains on the receiver's, 0.36 s in an hour, or loses as much: the latency stays, for pictures and for sound.
+/// The sender's crystal gains on the receiver's, 0.36 s in an hour, or loses as much: the latency stays, for pictures and for
+/// sound.
 fn skewed(name: &str, of: u64, ppm: f64, stream: Stream, length: Duration) {
     let skews = Skews { sender: ppm / 2.0, receiver: -ppm / 2.0, microphone: -ppm, speaker: ppm };
     let pair = run(name, Pair::new(of, &Params::lan(), skews, stream), length);
@@ -278,8 +279,8 @@ fn skew_sound_minus_100ppm() {
     skewed("skew_sound_minus_100ppm", 19, -100.0, Stream { channels: 1, ..Stream::small() }, secs(600));
 }
 
-/// One receiver from the start, another that comes ten seconds later on a worse link: it sees a picture within a frame period of its
-/// path, and the first notices nothing.
+/// One receiver from the start, another that comes ten seconds later on a worse link: it sees a picture within a frame period of
+/// its path, and the first notices nothing.
 #[test]
 fn late_joiner() {
     let mut pair = Pair::new(9, &Params::lan(), Skews::USUAL, Stream::camera());

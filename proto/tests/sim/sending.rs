@@ -1,5 +1,5 @@
-//! What sends in a process ([`Camera`]): in place of camera, encoder, microphone and film what makes slices and blocks at their pace.
-//! `party.rs` drives the shipped `Session` with it.
+//! What sends in a process ([`Camera`]): in place of camera, encoder, microphone and film what makes slices and blocks at their
+//! pace. `party.rs` drives the shipped `Session` with it.
 //!
 //! The camera runs on the sender's clock, the microphone on a crystal of its own; both stamp what they catch with the sender's
 //! clock, as drivers do. A picture's slices are ready one after the other over its encode time.

@@ -394,7 +394,8 @@ fn unknown_kind_is_no_loss() {
     assert_eq!(counted, Some((0, true)), "skipped, and not taken for a stranger's");
 }
 
-/// A later program has more than one track. What is of another than its own is skipped: no mistake, no loss, nothing shown or played.
+/// A later program has more than one track. What is of another than its own is skipped: no mistake, no loss, nothing shown or
+/// played.
 #[test]
 fn what_is_of_a_track_that_is_not_there_is_skipped() {
     let mut victim = Victim::new(false);

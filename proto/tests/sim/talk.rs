@@ -21,8 +21,8 @@ fn says(gathering: &mut Gathering, who: usize, line: &str) {
     gathering.pass(ms(100));
 }
 
-/// Everybody reads what anybody says, once and under the right name, and nobody what he said himself. So does a `recv`, and what is said
-/// there is read as well.
+/// Everybody reads what anybody says, once and under the right name, and nobody what he said himself. So does a `recv`, and what
+/// is said there is read as well.
 #[test]
 fn what_is_said_at_a_meeting_is_read_by_all_once() {
     let lan = Params::lan();
@@ -58,8 +58,8 @@ fn a_line_that_comes_by_two_ways_is_read_once() {
     assert_eq!((read(&gathering, bob), read(&gathering, cid)), (vec![line("cid", "twice")], vec![line("bob", "once")]));
 }
 
-/// One says a thousand lines a second, of 500 bytes each: five a second are read, and neither his link nor anybody's pictures are the
-/// worse for it.
+/// One says a thousand lines a second, of 500 bytes each: five a second are read, and neither his link nor anybody's pictures are
+/// the worse for it.
 #[test]
 fn chat_flood() {
     let lan = Params::lan();
@@ -124,7 +124,8 @@ fn lines(victim: &Victim) -> Vec<(&str, &str)> {
     pairs.flatten().collect()
 }
 
-/// Nobody speaks as somebody else who is there, nor as ourselves, whatever he says he may; and under one's own id one has one's own name.
+/// Nobody speaks as somebody else who is there, nor as ourselves, whatever he says he may; and under one's own id one has one's
+/// own name.
 #[test]
 fn who_claims_to_be_somebody_else_is_not_believed() {
     let mut victim = Victim::with(identity("screen", Media::LIVE, Media::LIVE), MOST_SENDERS);

@@ -29,8 +29,8 @@ const SMALL: Want = Want { pictures: true, sound: true, pixels: 320 * 180, rate:
 const HEARD: Want = Want { pictures: false, sound: true, pixels: 0, rate: 0 };
 const SEEN: Want = Want { pictures: true, sound: false, pixels: 0, rate: 2_000_000 };
 
-/// Two watch: who wants no pictures is sent none, and who wants no sound none of that; the other goes on. The encoder is told the most
-/// that any of them has use for.
+/// Two watch: who wants no pictures is sent none, and who wants no sound none of that; the other goes on. The encoder is told the
+/// most that any of them has use for.
 #[test]
 fn who_wants_no_pictures_is_sent_none_and_the_encoder_is_told_the_most_of_all() {
     let mut gathering = Gathering::new(120);

@@ -1,8 +1,8 @@
 //! Names of files with `{name}` in them: a file for each sender, called by what the sender calls itself.
 //!
-//! That is a peer's word. Whatever it says becomes one part of one file's name in the folder the user gave: no separator, no dot in front,
-//! nothing that a shell, an option parser or another file system takes for something else, and no longer than a name may be. Who is there
-//! twice has a number behind it, from 2 on.
+//! That is a peer's word. Whatever it says becomes one part of one file's name in the folder the user gave: no separator, no dot
+//! in front, nothing that a shell, an option parser or another file system takes for something else, and no longer than a name
+//! may be. Who is there twice has a number behind it, from 2 on.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

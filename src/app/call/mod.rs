@@ -1,7 +1,7 @@
 //! `call`: our camera and microphone for all others, theirs for us; and who waits passes each one's on to all others.
 //!
-//! It is `send` and `recv` in one session (`send/sending.rs`, `recv/viewing.rs`): one port, one window, one loop. What is said between
-//! people is here, and so is what one does to one's own devices.
+//! It is `send` and `recv` in one session (`send/sending.rs`, `recv/viewing.rs`): one port, one window, one loop. What is said
+//! between people is here, and so is what one does to one's own devices.
 
 mod own;
 mod typed;

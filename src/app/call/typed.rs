@@ -4,8 +4,8 @@ use eyeline_proto::wire::record::MAX_TEXT;
 use std::io::{self, BufRead, Read};
 use std::thread;
 
-/// Gives each line to `on_line`, on a thread that ends with stdin and else with the process: nobody can wake it. What is longer than may
-/// be said is said in pieces.
+/// Gives each line to `on_line`, on a thread that ends with stdin and else with the process: nobody can wake it. What is longer
+/// than may be said is said in pieces.
 pub fn listen(on_line: impl Fn(String) + Send + 'static) -> io::Result<()> {
     let read = move || {
         let mut stdin = io::stdin().lock();

@@ -1,8 +1,8 @@
 //! `--output` and `--audio-output`: claims the names, and says what the files hold in the end.
 //!
-//! Without `{name}` there is one set of files, claimed before anybody is told that we are here. With it each sender has its own, made when
-//! it comes and finished when it leaves, and with `{mix}` the sound of all is one file more; a failure of one is said at once and ends no other, and who fails for want of a name or of space
-//! is heard of in the exit code.
+//! Without `{name}` there is one set of files, claimed before anybody is told that we are here. With it each sender has its own,
+//! made when it comes and finished when it leaves, and with `{mix}` the sound of all is one file more; a failure of one is said
+//! at once and ends no other, and who fails for want of a name or of space is heard of in the exit code.
 
 use super::super::args::pattern::Pattern;
 use super::super::args::recv::{Place, Recv};

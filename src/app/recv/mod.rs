@@ -1,7 +1,7 @@
 //! `recv`: what others send to screen, speaker and files, and the words about it.
 //!
-//! The net thread hands slices and sound straight to their threads (`pipeline/fanout.rs`); the main thread owns the window and is told of
-//! pictures that are ready, and of everything a user wants to know.
+//! The net thread hands slices and sound straight to their threads (`pipeline/fanout.rs`); the main thread owns the window and is
+//! told of pictures that are ready, and of everything a user wants to know.
 
 mod files;
 mod report;

@@ -82,8 +82,8 @@ impl Report {
         }
     }
 
-    /// A picture was handed to the display at `at`; its light was `captured` then, on our clock, and the `sound` that was heard then was
-    /// so old.
+    /// A picture was handed to the display at `at`; its light was `captured` then, on our clock, and the `sound` that was heard
+    /// then was so old.
     pub fn shown(&mut self, ready: &decode::Ready, at: Instant, captured: Option<Instant>, sound: Option<Duration>) {
         let decode::Ready { track, picture: ready } = ready;
         self.picture = Some(ready.size);

@@ -67,8 +67,8 @@ pub struct Viewing {
 }
 
 impl Viewing {
-    /// With these devices; pictures are decoded for a window, or, where `decodes`, to be measured. What comes is given to the callback,
-    /// and to `tell` what the main thread is to know of it.
+    /// With these devices; pictures are decoded for a window, or, where `decodes`, to be measured. What comes is given to the
+    /// callback, and to `tell` what the main thread is to know of it.
     pub fn new(
         devices: Devices,
         latency: Latency,

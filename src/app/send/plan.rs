@@ -170,8 +170,8 @@ impl Plan {
     }
 }
 
-/// Which one and its channels, if there is one to open later. None is no reason to stop, unless it is `required`: then this is what else
-/// the user can do.
+/// Which one and its channels, if there is one to open later. None is no reason to stop, unless it is `required`: then this is
+/// what else the user can do.
 fn find_microphone(which: Option<&str>, required: Option<&str>) -> Result<Option<microphone::Known>, Failure> {
     match Microphone::open(which, Slot::dropping(1)) {
         Ok(microphone) => {

@@ -1,8 +1,8 @@
 //! Our own source: opened while somebody watches, encoded, closed again.
 //!
-//! The source runs only while somebody watches: the camera's light is off otherwise. Who is only unheard is waited for with the source open:
-//! many a camera needs longer to start than an outage lasts. A film starts with its first watcher and is then played to its end whoever
-//! leaves.
+//! The source runs only while somebody watches: the camera's light is off otherwise. Who is only unheard is waited for with the
+//! source open: many a camera needs longer to start than an outage lasts. A film starts with its first watcher and is then played
+//! to its end whoever leaves.
 
 use super::super::args;
 use super::super::failure::{Code, Failure};
@@ -172,8 +172,8 @@ impl<'a> Sending<'a> {
         true
     }
 
-    /// The user mutes the microphone or closes the camera, or lets them go on: the others are told. A camera that is closed is let go
-    /// of, and its light is off.
+    /// The user mutes the microphone or closes the camera, or lets them go on: the others are told. A camera that is closed is
+    /// let go of, and its light is off.
     pub fn silence(&mut self, muted: bool, closed: bool, net: &net::Handle<Command>) -> Result<(), Failure> {
         self.encoder.silence(muted, closed);
         net.command(Command::Silence { muted, closed });

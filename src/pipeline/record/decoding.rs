@@ -1,5 +1,5 @@
-//! On `write-decode`: settled pictures are decoded in order, or joined to one JPEG each, and handed to the thread that writes them.
-//! What did not come of a picture is what its own sender showed there before, or black or grey.
+//! On `write-decode`: settled pictures are decoded in order, or joined to one JPEG each, and handed to the thread that writes
+//! them. What did not come of a picture is what its own sender showed there before, or black or grey.
 
 use super::super::decode::Ready;
 use super::super::fair_queue::Lane;

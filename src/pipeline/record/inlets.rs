@@ -1,11 +1,12 @@
 //! On the net thread: what comes of a track is put into the queues of its files. Nothing here waits.
 //!
-//! Either all tracks follow each other in one set of files, or each has its own. Its queues are there from its beginning, so that nothing is
-//! lost while somebody makes its files ([`Inlets::take`]); they close, and the files are finished, when its [`Inlet`] is dropped.
+//! Either all tracks follow each other in one set of files, or each has its own. Its queues are there from its beginning, so that
+//! nothing is lost while somebody makes its files ([`Inlets::take`]); they close, and the files are finished, when its [`Inlet`]
+//! is dropped.
 //!
-//! Capacity of a track's queues: [`PICTURES`] settled pictures, and what the [`Room`] of all has for it, with what is not settled yet;
-//! [`BLOCKS`] blocks of sound. The oldest go, and the writer fills the hole; a film's sender stops far below that, for it is told only of
-//! pictures that are written. Of tracks that are over before somebody made their files [`FORGOTTEN`] are kept.
+//! Capacity of a track's queues: [`PICTURES`] settled pictures, and what the [`Room`] of all has for it, with what is not settled
+//! yet; [`BLOCKS`] blocks of sound. The oldest go, and the writer fills the hole; a film's sender stops far below that, for it is
+//! told only of pictures that are written. Of tracks that are over before somebody made their files [`FORGOTTEN`] are kept.
 
 use super::super::lock;
 use super::super::sink::{EncodedSink, Sound};

@@ -1,4 +1,5 @@
-//! On the net thread: a track's sound to the file of all, each block with the moment it was caught on our clock. Nothing here waits.
+//! On the net thread: a track's sound to the file of all, each block with the moment it was caught on our clock. Nothing here
+//! waits.
 
 use super::super::sink::{EncodedSink, Sound};
 use crate::present::writers::mix;

@@ -1,8 +1,8 @@
 //! What pictures may weigh that wait to be written: those of all tracks together, and of each.
 //!
-//! Every track has a share that is its own whatever others do: of a film more, for its sender has so much under way until it is told what
-//! is written, and nothing of it is skipped. What is left over goes to who needs it first. The pictures themselves, as a writer of planes
-//! keeps them, have a room of their own, by their area.
+//! Every track has a share that is its own whatever others do: of a film more, for its sender has so much under way until it is
+//! told what is written, and nothing of it is skipped. What is left over goes to who needs it first. The pictures themselves, as
+//! a writer of planes keeps them, have a room of their own, by their area.
 
 use super::super::lock;
 use eyeline_proto::picture::MAX_SIDE;

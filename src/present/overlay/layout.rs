@@ -1,8 +1,8 @@
 //! Where words stand in a window: whole, in its border, and no box over another.
 //!
 //! Letters are as large as the window's height makes them comfortable, and become smaller, words fewer, lines broken, before
-//! anything is cut or hidden. Only a window smaller than the least of all this cuts words off. The pieces of a line stand in columns, one
-//! below the other. Pure arithmetic, in window pixels, but for the widths of words, which `letters.rs` knows.
+//! anything is cut or hidden. Only a window smaller than the least of all this cuts words off. The pieces of a line stand in
+//! columns, one below the other. Pure arithmetic, in window pixels, but for the widths of words, which `letters.rs` knows.
 
 use super::super::letters::Letters;
 use eyeline_proto::picture::Size;
@@ -73,7 +73,8 @@ impl Style {
         Style { em, side: em / 2, top: em / 4, margin: em / 2 }
     }
 
-    /// For a window so high: letters of a little more than a fiftieth of a large one's height, and what can be read on a small one.
+    /// For a window so high: letters of a little more than a fiftieth of a large one's height, and what can be read on a small
+    /// one.
     pub(super) fn comfortable(height: i64) -> Style {
         Style::roomy((height / 45 + 5).clamp(Style::TIGHT.em, 96))
     }
@@ -92,8 +93,8 @@ impl Style {
     }
 }
 
-/// Where the pieces of each line begin, from the left of the first, and how wide all of it is: a piece stands right of the widest one
-/// that any line has in the column before, but for those that end a line.
+/// Where the pieces of each line begin, from the left of the first, and how wide all of it is: a piece stands right of the widest
+/// one that any line has in the column before, but for those that end a line.
 fn columns(letters: &Letters, em: i64, lines: &[Line]) -> (Vec<i64>, i64) {
     let mut begins = vec![0];
     let gap = em * 3 / 4;
@@ -191,7 +192,8 @@ impl<'l> Layout<'l> {
             let room = (self.width - 2 * (style.margin + style.side)).max(1);
             let wide = |text: &str| self.letters.width(text, style.em);
             let broken = || block.lines.iter().flat_map(|line| broken(line, room, &wide)).collect();
-            // Figures and pages are rather made smaller than broken, a sentence is not, and a word or a command only as a last resort.
+            // Figures and pages are rather made smaller than broken, a sentence is not, and a word or a command only as a last
+            // resort.
             let words = || block.lines.iter().flatten().flat_map(|(_, text)| words(text));
             let breaks = style.em <= SMALL || (block.larger && words().all(|word| wide(word) <= room));
             for lines in [Some(block.lines.clone()), block.short.clone(), breaks.then(broken)].into_iter().flatten() {
@@ -263,8 +265,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A line in lines no wider than `room`, as `width` says: each piece by itself, and that broken between words, else in a command, else
-/// anywhere. Pieces of several colours belong together.
+/// A line in lines no wider than `room`, as `width` says: each piece by itself, and that broken between words, else in a command,
+/// else anywhere. Pieces of several colours belong together.
 fn broken<'a>(line: &Line<'a>, room: i64, width: &impl Fn(&str) -> i64) -> Vec<Line<'a>> {
     let Some((colour, _)) = line.first().copied() else { return vec![line.clone()] };
     if line.iter().any(|piece| piece.0 != colour) {

@@ -1,13 +1,13 @@
-//! The sound of all senders in one WAV file, stereo: each block at the time it was caught on our clock, all of them added up, within full
-//! scale (`media::limiter`). One voice alone passes bit for bit.
+//! The sound of all senders in one WAV file, stereo: each block at the time it was caught on our clock, all of them added up,
+//! within full scale (`media::limiter`). One voice alone passes bit for bit.
 //!
-//! Block n of a sender lies n blocks after its first as long as that agrees with its time, as in a file of its own (`wav.rs`): where it does
-//! not, the time decides, and a sound card that runs away from it is brought back sample by sample. Time zero is the first block's.
-//! Where nobody is heard is silence, of [`LONGEST_HOLE`](super::LONGEST_HOLE) at most.
+//! Block n of a sender lies n blocks after its first as long as that agrees with its time, as in a file of its own (`wav.rs`):
+//! where it does not, the time decides, and a sound card that runs away from it is brought back sample by sample. Time zero is
+//! the first block's. Where nobody is heard is silence, of [`LONGEST_HOLE`](super::LONGEST_HOLE) at most.
 //!
-//! Sound is written when all who are heard have come so far, and a second has passed for who joins now; who is late is waited for for
-//! [`LATEST`], as much as is kept of a film. What comes later is left out. Neither numbers nor times that a peer invents make the file longer
-//! than the time that passed.
+//! Sound is written when all who are heard have come so far, and a second has passed for who joins now; who is late is waited for
+//! for [`LATEST`], as much as is kept of a film. What comes later is left out. Neither numbers nor times that a peer invents make
+//! the file longer than the time that passed.
 
 use super::riff::Riff;
 use super::sink::Sink;

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::sink::{Medium, Stdout};
 
-/// What may be written over. Devices, and pipes of this user or of root, are written to whatever is said: nothing of theirs is lost. A
-/// pipe of somebody else would hand on what is seen here: who means it says so.
+/// What may be written over. Devices, and pipes of this user or of root, are written to whatever is said: nothing of theirs is
+/// lost. A pipe of somebody else would hand on what is seen here: who means it says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overwrite {
     /// Whatever the name leads to.

@@ -4,11 +4,11 @@
 //! again. What was proved of the peer's address holds on, so that pictures go on at once under the new keys; the earlier link is
 //! *retired*: for [`RETIRED`] it still opens what was on its way, then it goes without a word.
 //!
-//! A process that was killed says no goodbye, and its link would live on by its keys. Where another is met in its place it goes at once
-//! ([`Endpoint::drop_former`]), or whoever was started again would be there twice.
+//! A process that was killed says no goodbye, and its link would live on by its keys. Where another is met in its place it goes
+//! at once ([`Endpoint::drop_former`]), or whoever was started again would be there twice.
 //!
-//! Where both sides dial each other two links come up at once. Both must drop the same one: kept is the one dialled by the process with
-//! the smaller id. Which is greeted first differs between the two, so nothing else would do.
+//! Where both sides dial each other two links come up at once. Both must drop the same one: kept is the one dialled by the
+//! process with the smaller id. Which is greeted first differs between the two, so nothing else would do.
 
 use super::super::link::{Link, LinkId, SILENT};
 use super::super::places::{self, Place};
@@ -72,9 +72,9 @@ impl Endpoint {
         }
     }
 
-    /// A process that we do not know is here, over link `id`. Who answers where we dialled again is there instead of the one before, whose
-    /// link was `dialled`; who comes from the machine of one whose connection is gone, or who is silent, under the same name, is that
-    /// one, started again.
+    /// A process that we do not know is here, over link `id`. Who answers where we dialled again is there instead of the one
+    /// before, whose link was `dialled`; who comes from the machine of one whose connection is gone, or who is silent, under the
+    /// same name, is that one, started again.
     fn drop_former(&mut self, now: Instant, id: LinkId, dialled: Option<LinkId>) {
         let Some((ip, name)) = self.links.get(&id).and_then(|link| Some((link.remote.ip(), link.hello.as_ref()?.name.clone())))
         else {
@@ -145,7 +145,8 @@ impl Endpoint {
         let Some(before) = before.filter(|before| now >= *before + SILENT) else { return };
         let hangs = link.gave_nothing_since(before);
         let Some(host) = self.hosts.using(id) else {
-            // We cannot dial, and the other side may have slept and know of no silence: a challenge tells it to look at its connection.
+            // We cannot dial, and the other side may have slept and know of no silence: a challenge tells it to look at its
+            // connection.
             if let Some(path) = link.path.as_mut().filter(|_| hangs) {
                 path.challenge_anew(now);
             }

@@ -1,7 +1,7 @@
 //! How a peer's TCP connection is given the sound it has not been sent.
 //!
-//! Where the cursor fell behind the log it goes on with what is left, and of that live sound older than [`STALE`] is dropped before it is
-//! sealed. Both are counted as stale blocks.
+//! Where the cursor fell behind the log it goes on with what is left, and of that live sound older than [`STALE`] is dropped
+//! before it is sealed. Both are counted as stale blocks.
 
 use super::Peer;
 use crate::session::link::Link;
@@ -62,8 +62,8 @@ impl Peer {
         }
     }
 
-    /// Pieces of sound left as datagrams, so many and of so many bytes, of which `fresh` are blocks themselves; `rate` is what they
-    /// are in a second.
+    /// Pieces of sound left as datagrams, so many and of so many bytes, of which `fresh` are blocks themselves; `rate` is what
+    /// they are in a second.
     pub fn copied(&mut self, now: Instant, (pieces, bytes): (usize, usize), fresh: usize, rate: f64) {
         self.stats.copies += pieces as u64;
         self.stats.datagrams += pieces as u64;

@@ -1,7 +1,7 @@
 //! How far a peer is with one track: cursors into its logs, and how its slices are cut for this peer's path.
 //!
-//! The log holds slices whole. A slice is cut anew only where the path takes less than it did when the slice was begun, and then into
-//! more fragments than before, by which its receiver knows.
+//! The log holds slices whole. A slice is cut anew only where the path takes less than it did when the slice was begun, and then
+//! into more fragments than before, by which its receiver knows.
 
 use super::super::outbound::Outbound;
 use super::super::sent::Piece;
@@ -75,7 +75,8 @@ impl Subscription {
         self.report.track
     }
 
-    /// Moves on to the next block from `from` on that is there. What is passed over is remembered as long as the log would keep it.
+    /// Moves on to the next block from `from` on that is there. What is passed over is remembered as long as the log would keep
+    /// it.
     pub fn pass_to(&mut self, from: u64, log: &SoundLog) {
         self.sound = log.held_from(from);
         self.passed.extend(from.max(log.first())..self.sound);
@@ -147,8 +148,8 @@ impl Subscription {
         next.is_some_and(|picture| self.begun.is_none_or(|begun| picture > begun))
     }
 
-    /// Newest wins: of the picture before the newest the rest may still go out, of older ones nothing. On a slow path what was begun
-    /// is finished, for nothing else would ever be whole there. Says how many pictures are skipped.
+    /// Newest wins: of the picture before the newest the rest may still go out, of older ones nothing. On a slow path what was
+    /// begun is finished, for nothing else would ever be whole there. Says how many pictures are skipped.
     pub fn catch_up(&mut self, track: &Outbound, paced: bool) -> u64 {
         let log = &track.log;
         self.cursor = log.clamp(self.cursor);
@@ -164,8 +165,8 @@ impl Subscription {
         skipped
     }
 
-    /// The slice at the cursor, made ready to be cut for a path whose fragments carry so much; `None` where there is none, or it need
-    /// not be sent any more.
+    /// The slice at the cursor, made ready to be cut for a path whose fragments carry so much; `None` where there is none, or it
+    /// need not be sent any more.
     pub fn sending(&mut self, log: &Log, payload: usize) -> Option<u64> {
         let at = self.cursor;
         let slice = log.slice(at.slice)?;
@@ -235,8 +236,8 @@ impl Subscription {
     }
 }
 
-/// The length of payloads a slice is cut into anew, none longer than `payload`, and how many there are: more than of the `former` ones, so
-/// that its receiver can tell them from those.
+/// The length of payloads a slice is cut into anew, none longer than `payload`, and how many there are: more than of the `former`
+/// ones, so that its receiver can tell them from those.
 pub fn anew(slice: &Slice, former: usize, payload: usize) -> (usize, u16) {
     let cut = payload.min(slice.body.len().saturating_sub(1) / usize::from(slice.fragments(former).max(1))).max(1);
     (cut, slice.fragments(cut))

@@ -3,7 +3,8 @@
 use crate::session::events::MOST_SENDERS;
 use std::time::Instant;
 
-/// So many tracks of a sender may begin at once: as many as there are, and some that are used again. Of one that does not forward, a few.
+/// So many tracks of a sender may begin at once: as many as there are, and some that are used again. Of one that does not
+/// forward, a few.
 const AT_ONCE: (f64, f64) = (2.0 * MOST_SENDERS as f64, 4.0);
 
 /// And so many a second.

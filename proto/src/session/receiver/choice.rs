@@ -1,10 +1,10 @@
-//! Which of the tracks that are told of are received: everybody's own; of those that are forwarded each origin once, none of one who is linked
-//! to us himself, and never our own; and no more than [`MOST_SENDERS`] in all.
+//! Which of the tracks that are told of are received: everybody's own; of those that are forwarded each origin once, none of one
+//! who is linked to us himself, and never our own; and no more than [`MOST_SENDERS`] in all.
 //!
-//! What is received already stays, whatever others tell of: nobody loses his tile to one who comes later and forwards many; where one comes
-//! with a track of his own and there is no room, the sender that came last loses one. Of the rest that one is asked first. Who is not
-//! heard of keeps nothing that others have: a meeting point that was killed says no goodbye, and the one that is started in its place
-//! forwards the same people.
+//! What is received already stays, whatever others tell of: nobody loses his tile to one who comes later and forwards many; where
+//! one comes with a track of his own and there is no room, the sender that came last loses one. Of the rest that one is asked
+//! first. Who is not heard of keeps nothing that others have: a meeting point that was killed says no goodbye, and the one that
+//! is started in its place forwards the same people.
 //!
 //! A track that begins costs a decoder, a voice and a tile; how often those of one sender begin anew is bounded (`begins.rs`).
 

@@ -1,5 +1,5 @@
-//! All state of one sender: its connection, its clock, and what comes of each of its tracks ([`Reception`]). Dropped with it, and made
-//! anew with another; nothing here knows of another sender but through [`Pool`].
+//! All state of one sender: its connection, its clock, and what comes of each of its tracks ([`Reception`]). Dropped with it, and
+//! made anew with another; nothing here knows of another sender but through [`Pool`].
 
 mod ending;
 mod feedback;
@@ -315,7 +315,8 @@ impl Inbound {
         self.described.0.len() < before
     }
 
-    /// A datagram of media, of so many bytes, at `at_us` on our media clock. Says whether it is the first that proves that it sends.
+    /// A datagram of media, of so many bytes, at `at_us` on our media clock. Says whether it is the first that proves that it
+    /// sends.
     pub fn message(
         &mut self,
         now: Instant,
@@ -413,7 +414,8 @@ impl Inbound {
         Some(Control::Report(Box::new(self.feedback.report(at_us, tracks))))
     }
 
-    /// What the application is told of its path: whether anything, and anything long, comes through. `reported`: it is time to look.
+    /// What the application is told of its path: whether anything, and anything long, comes through. `reported`: it is time to
+    /// look.
     pub fn watch(&mut self, now: Instant, path: Option<&Path>, reported: bool, pool: &mut Pool) {
         if reported
             && let Some(narrow) = self.feedback.watch_narrow(now).filter(|_| self.wants.pictures)

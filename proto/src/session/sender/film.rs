@@ -21,8 +21,8 @@ const UNRESPONSIVE: Duration = Duration::from_millis(400);
 /// A film's only peer is waited for this long.
 const LONE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A peer that settles fewer than `subscription::LEAST_SETTLED` pictures in this time no longer holds the film for the others: as long as
-/// a receiver waits for a picture before it settles it as it is.
+/// A peer that settles fewer than `subscription::LEAST_SETTLED` pictures in this time no longer holds the film for the others: as
+/// long as a receiver waits for a picture before it settles it as it is.
 const STUCK: Duration = Duration::from_secs(2);
 
 /// So long after anything moved for the last time (a picture or a block sent for the first time, a picture settled) peers have
@@ -126,8 +126,8 @@ impl Sender {
     }
 }
 
-/// Until which capture time a track's sound may go to a peer now, whose subscription it is: that of a film waits for the picture on a
-/// path slower than the film.
+/// Until which capture time a track's sound may go to a peer now, whose subscription it is: that of a film waits for the picture
+/// on a path slower than the film.
 pub(super) fn sound_until(peer: &Peer, place: usize, track: &Outbound) -> MediaTime {
     let end_of_time = MediaTime::from_nanos(u64::MAX);
     let (subscription, log) = (&peer.subscriptions[place], &track.log);

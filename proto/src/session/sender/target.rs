@@ -41,8 +41,8 @@ impl Sender {
         }
     }
 
-    /// What the best receiver's path takes for the pictures of a track, [`UNLIMITED`] where that is not known to matter; `None` where
-    /// nobody sees them. A path is shared by the tracks that are sent on it.
+    /// What the best receiver's path takes for the pictures of a track, [`UNLIMITED`] where that is not known to matter; `None`
+    /// where nobody sees them. A path is shared by the tracks that are sent on it.
     fn share(&self, now: Instant, number: u8, shared: &mut Shared<'_>) -> Option<Bitrate> {
         let endpoint = &mut *shared.endpoint;
         let watching = self.peers.iter().filter(|(id, peer)| {

@@ -1,5 +1,5 @@
-//! What a sender is told of what came, and what is asked for again. All of it counts since its connection began (PROTOCOL.md §5.8), and
-//! is made anew when it comes back over another.
+//! What a sender is told of what came, and what is asked for again. All of it counts since its connection began (PROTOCOL.md
+//! §5.8), and is made anew when it comes back over another.
 
 use super::narrow::Narrow;
 use crate::media::nack::Tracker;

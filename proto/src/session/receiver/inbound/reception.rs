@@ -145,8 +145,8 @@ impl Reception {
         }
     }
 
-    /// A datagram of media, of so many bytes, which came over the connection in use (`current`) or the one before it. Says whether it
-    /// is the first that proves that its sender sends.
+    /// A datagram of media, of so many bytes, which came over the connection in use (`current`) or the one before it. Says
+    /// whether it is the first that proves that its sender sends.
     pub fn message(
         &mut self,
         now: Instant,
@@ -302,8 +302,8 @@ impl Reception {
         true
     }
 
-    /// How long after their capture, in ms, its pictures are of use to it, where anything that is missing is wanted: of a picture that
-    /// began and whose deadline an answer meets, or, patient, of any.
+    /// How long after their capture, in ms, its pictures are of use to it, where anything that is missing is wanted: of a picture
+    /// that began and whose deadline an answer meets, or, patient, of any.
     pub fn patience(&self, now: Instant, rtt: Rtt, overtaken: Duration) -> Option<u16> {
         let pictures = &self.depacketizer;
         if pictures.is_patient() {
