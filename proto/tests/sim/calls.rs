@@ -121,26 +121,6 @@ impl Gathering {
     }
 }
 
-/// The larger of each.
-pub fn worst(all: impl IntoIterator<Item = Figures>) -> Figures {
-    let worse = |one: Figures, other: Figures| Figures {
-        p50_ms: one.p50_ms.max(other.p50_ms),
-        p95_ms: one.p95_ms.max(other.p95_ms),
-        p99_ms: one.p99_ms.max(other.p99_ms),
-        partial: one.partial.max(other.partial),
-        lost: one.lost.max(other.lost),
-        frozen_ms: one.frozen_ms.max(other.frozen_ms),
-        sound_ms: one.sound_ms.max(other.sound_ms),
-        lip_ms: one.lip_ms.max(other.lip_ms),
-        gap_ms: one.gap_ms.max(other.gap_ms),
-        overhead: one.overhead.max(other.overhead),
-        resent: one.resent.max(other.resent),
-        clock_us: one.clock_us.max(other.clock_us),
-        back_ms: one.back_ms.max(other.back_ms),
-    };
-    all.into_iter().reduce(worse).expect("somebody saw something")
-}
-
 const ANN: &str = "10.0.3.1";
 const BOB: &str = "10.0.3.2";
 
@@ -163,7 +143,7 @@ fn talked(name: &str, gathering: &Gathering) {
     for member in &gathering.members {
         assert_eq!(member.views.borrow().len(), 1, "{:?}", member.common.borrow().log);
     }
-    check(name, &worst([gathering.figures(0, "bob"), gathering.figures(1, "ann")]));
+    check(name, &Figures::worst([gathering.figures(0, "bob"), gathering.figures(1, "ann")]));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Paths whose delay varies though they are not full: jitter, reordering; and a queue that was full and is not any more.
 
-use super::ceilings::check;
+use super::ceilings::check_middle;
 use super::netem::Params;
 use super::rates::{latency, narrow};
 use super::scenarios::{CAMERA, Pair, SCREEN, Skews, ms, run, secs};
@@ -50,25 +50,27 @@ fn shown_late(pair: &Pair) -> f64 {
 /// From 30 Mbit/s to few, before a deep queue: it is found and drained, and three seconds later pictures are hardly later than
 /// where the path was never wider.
 fn narrowing(name: &str, of: u64, mbit: u64, queue: Duration) {
-    let params = |mbit| Params { queue, ..narrow(mbit) };
-    let mut always = Pair::new(of, &params(mbit), Skews::USUAL, small_camera());
-    always.world.run_until(secs(25));
-    let own = shown_late(&always);
-    let mut pair = Pair::new(of, &params(30), Skews::USUAL, small_camera());
-    pair.world.at(secs(10), move |world| world.retune(CAMERA, SCREEN, move |params| params.rate = mbit * 1_000_000));
-    pair.world.run_until(secs(25));
-    let drained = {
-        let watched = pair.watched.borrow();
-        let late = watched.shown.iter().zip(&watched.held).rev().find(|(shown, held)| shown.latency - **held > 200_000_000);
-        late.map_or(0, |(shown, _)| shown.at / 1_000_000)
-    };
-    let (after, unheld) = (shown_late(&pair), latency(&pair, secs(13), 95));
-    println!(
-        "{name}: {own:.1} ms always, {after:.1} from 13 s on ({unheld:.1} but for the sound); the last picture in the queue at {drained} ms"
-    );
-    assert!(drained < 11_500, "the queue stood until {drained} ms");
-    assert!(after <= 1.5 * own, "{after} ms, where the path's own is {own}");
-    check(name, &pair.figures());
+    check_middle(name, of, |of| {
+        let params = |mbit| Params { queue, ..narrow(mbit) };
+        let mut always = Pair::new(of, &params(mbit), Skews::USUAL, small_camera());
+        always.world.run_until(secs(25));
+        let own = shown_late(&always);
+        let mut pair = Pair::new(of, &params(30), Skews::USUAL, small_camera());
+        pair.world.at(secs(10), move |world| world.retune(CAMERA, SCREEN, move |params| params.rate = mbit * 1_000_000));
+        pair.world.run_until(secs(25));
+        let drained = {
+            let watched = pair.watched.borrow();
+            let late = watched.shown.iter().zip(&watched.held).rev().find(|(shown, held)| shown.latency - **held > 200_000_000);
+            late.map_or(0, |(shown, _)| shown.at / 1_000_000)
+        };
+        let (after, unheld) = (shown_late(&pair), latency(&pair, secs(13), 95));
+        println!(
+            "{name}: {own:.1} ms always, {after:.1} from 13 s on ({unheld:.1} but for the sound); the last picture in the queue at {drained} ms"
+        );
+        assert!(drained < 11_500, "the queue stood until {drained} ms");
+        assert!(after <= 1.5 * own, "{after} ms, where the path's own is {own}");
+        pair.figures()
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Meetings: one who waits forwards each one's pictures and sound to all others.
 
-use super::calls::{Gathering, worst};
+use super::calls::Gathering;
 use super::ceilings::{Figures, check};
 use super::netem::Params;
 use super::rates::narrow;
@@ -44,7 +44,7 @@ fn all_see_once(gathering: &Gathering, who: &[usize]) {
 /// How those of `who` see and hear those of `whose`.
 fn seen(gathering: &Gathering, who: &[usize], whose: &[usize]) -> Figures {
     let pairs = who.iter().flat_map(|who| whose.iter().map(move |whose| (*who, *whose)));
-    worst(pairs.filter(|(who, whose)| who != whose).map(|(who, whose)| gathering.figures(who, ALL[whose])))
+    Figures::worst(pairs.filter(|(who, whose)| who != whose).map(|(who, whose)| gathering.figures(who, ALL[whose])))
 }
 
 /// Whom `who` sees of `whose` lost nothing and stood never still.
@@ -72,7 +72,7 @@ fn meeting_of_4() {
     let mut gathering = meeting(100, [&lan, &lan, &lan]);
     gathering.pass(secs(6));
     all_meet(&gathering);
-    let direct = worst([seen(&gathering, &[0], &[1, 2, 3]), seen(&gathering, &[1, 2, 3], &[0])]);
+    let direct = Figures::worst([seen(&gathering, &[0], &[1, 2, 3]), seen(&gathering, &[1, 2, 3], &[0])]);
     let forwarded = seen(&gathering, &[1, 2, 3], &[1, 2, 3]);
     check("meeting_of_4_direct", &direct);
     check("meeting_of_4", &forwarded);
@@ -307,6 +307,6 @@ fn recv_and_send_meet_at_a_point_without_a_person() {
     assert_eq!(gathering.sees(cid), ["bob", "camera"]);
     assert_eq!(gathering.sees(wall), ["bob", "camera", "cid"]);
     let all = [(bob, "camera"), (bob, "cid"), (cid, "bob"), (wall, "bob"), (wall, "camera"), (wall, "cid")];
-    check("meeting_without_a_person", &worst(all.map(|(who, whose)| gathering.figures(who, whose))));
+    check("meeting_without_a_person", &Figures::worst(all.map(|(who, whose)| gathering.figures(who, whose))));
     assert!(gathering.members[camera].source.as_ref().is_some_and(|source| source.borrow().watched));
 }

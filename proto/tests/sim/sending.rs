@@ -20,15 +20,15 @@ use eyeline_proto::session::{Command, Event};
 use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::{Format, Media, Want};
-use eyeline_proto::wire::slice::{Head, Tables};
+use eyeline_proto::wire::slice::{self, Head, Tables};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 pub const BLOCK: Duration = Duration::from_millis(10);
 
-/// A slice's length and head.
-const HEAD: usize = 32;
+/// A slice's length and head, bytes.
+const HEAD: usize = 4 + slice::FIXED_LEN;
 
 /// What is sent.
 #[derive(Clone)]
