@@ -5,13 +5,15 @@
 
 #[path = "support/by_hand.rs"]
 mod by_hand;
+#[path = "support/garbage.rs"]
+mod garbage;
 #[path = "support/gate.rs"]
 mod gate;
 #[path = "support/program.rs"]
 mod program;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -25,33 +27,15 @@ use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::record::{Media, OWN_TRACK};
+use garbage::{CONNECTIONS, DATAGRAMS, Garbage, flood, knock};
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
-use program::{Out, Program, free_port, recv, send};
+use program::{CALL, Out, Program, RECV, free_port, recv, send};
 use serde_json::Value;
 
 const TEST: &str = "--test -s 640x480 -r 30 --stats json";
-const DATAGRAMS: usize = 20_000;
-const CONNECTIONS: usize = 1000;
 /// What may come and go with buffers that are filled for the first time.
 const GROWTH: u64 = 2 << 20;
-
-/// xorshift64: garbage that is the same each time.
-struct Garbage(u64);
-
-impl Garbage {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn bytes(&mut self, most: usize) -> Vec<u8> {
-        let len = self.next() as usize % most + 1;
-        (0..len).map(|_| self.next() as u8).collect()
-    }
-}
 
 /// Bytes of memory the process holds.
 fn resident(program: &Program) -> u64 {
@@ -66,53 +50,6 @@ fn number(stats: &Value, field: &str) -> u64 {
 fn rejected(stats: &Value) -> (u64, u64) {
     let of = |field: &str| stats["rejected"][field].as_u64().unwrap();
     (of("unknown") + of("forged") + of("replayed"), of("connections"))
-}
-
-/// Datagrams of every length: noise, and noise behind a header that looks like ours. In small runs, so that the kernel's buffer, which is
-/// shared with the stream, is not what is tried here.
-fn flood(port: u16, garbage: &mut Garbage) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let pause = mpsc::channel::<()>();
-    for n in 0..DATAGRAMS {
-        let mut bytes = garbage.bytes(1400);
-        if n % 3 == 0 && bytes.len() > 8 {
-            bytes[4..8].copy_from_slice(&(n as u32).to_be_bytes());
-        }
-        socket.send_to(&bytes, ("127.0.0.1", port)).unwrap();
-        if n % 20 == 19 {
-            // Nothing is waited for but the time.
-            let _ = pause.1.recv_timeout(Duration::from_millis(2));
-        }
-    }
-}
-
-/// Connections of six kinds; those that stay open stay so until the end.
-fn knock(port: u16, garbage: &mut Garbage) -> Vec<TcpStream> {
-    let mut open = Vec::new();
-    for n in 0..CONNECTIONS {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let mut opening = b"EYEL\x01\0\0\x20".to_vec();
-        opening[5] = n as u8 & 1; // either role: one of them is refused
-        match n % 6 {
-            0 => drop(stream.write_all(&garbage.bytes(4000))),
-            // Half open: not a word.
-            1 => {}
-            // Slow: the magic, and then nothing.
-            2 => stream.write_all(&opening[..(n / 6) % 8]).unwrap(),
-            // A right opening, then noise for a handshake and for records.
-            3 => {
-                stream.write_all(&opening).unwrap();
-                // It may be closed on us in the middle.
-                let _ = stream.write_all(&garbage.bytes(4000));
-            }
-            // A length that would be too much.
-            4 => stream.write_all(b"EYEL\x01\0\xff\xff").unwrap(),
-            // Closed again at once.
-            _ => drop(stream.shutdown(Shutdown::Both)),
-        }
-        open.push(stream);
-    }
-    open
 }
 
 /// The port of a dialling side's datagrams, as the kernel knows it.
@@ -132,32 +69,54 @@ fn udp_port(program: &Program) -> u16 {
     table.lines().find_map(ours).expect("it has a UDP socket")
 }
 
-/// Streams, lets strangers at `port`, and looks at the side they knock at.
-fn is_unmoved(mut victim: Program, mut receiver: Option<Program>, port: u16, garbage: &mut Garbage) {
-    {
-        let receiver = receiver.as_mut().unwrap_or(&mut victim);
-        receiver.stats_with(|stats| number(stats, "whole") >= 60);
-    }
+/// `call` without window and speaker.
+fn call(args: &str) -> Program {
+    Program::start(CALL, &format!("--no-window --no-audio {args}"))
+}
+
+/// The next statistics of what it receives; `call` has some of what it sends, too.
+fn received(program: &mut Program) -> Value {
+    program.stats_with(|stats| stats["role"] == "recv")
+}
+
+/// Waits until so many pictures came whole.
+fn has_received(program: &mut Program, pictures: u64) {
+    program.stats_with(|stats| stats["role"] == "recv" && number(stats, "whole") >= pictures);
+}
+
+/// Waits until more pictures came.
+fn goes_on(program: &mut Program) {
+    program.forget_stats();
+    let shown = number(&received(program), "whole");
+    has_received(program, shown + 16);
+}
+
+/// Streams, lets strangers at `port`, and looks at the first of the programs, which waits there; the last ones receive, so many.
+fn is_unmoved(programs: &mut [Program], receiving: usize, port: u16, garbage: &mut Garbage) {
+    let first_receiving = programs.len() - receiving;
+    programs[first_receiving..].iter_mut().for_each(|receiver| has_received(receiver, 60));
     // The first thousand fill what is filled once: tables, buffers, the allocator's places.
     drop(knock(port, garbage));
     flood(port, garbage);
+    let victim = &mut programs[0];
     victim.forget_stats();
-    let before = (rejected(&victim.stats()), resident(&victim));
+    let before = (rejected(&victim.stats()), resident(victim));
     let open = knock(port, garbage);
     flood(port, garbage);
     let wanted = (before.0.0 + DATAGRAMS as u64 - 100, before.0.1 + CONNECTIONS as u64 * 9 / 10);
     drop(open);
     let after = victim.stats_with(|stats| rejected(stats).0 >= wanted.0 && rejected(stats).1 >= wanted.1);
-    let memory = (before.1, resident(&victim));
+    let memory = (before.1, resident(victim));
     println!("{port}: rejected {:?} -> {:?}, resident {memory:?}", before.0, rejected(&after));
     assert!(memory.1 <= memory.0 + GROWTH, "from {} to {} bytes", memory.0, memory.1);
-    let receiver = receiver.as_mut().unwrap_or(&mut victim);
-    receiver.forget_stats();
-    let stats = receiver.stats();
-    println!("{stats}");
-    assert_eq!((number(&stats, "lost"), number(&stats, "partial")), (0, 0), "{stats}");
-    let shown = number(&stats, "whole");
-    receiver.stats_with(|stats| number(stats, "whole") > shown + 15);
+    for receiver in &mut programs[first_receiving..] {
+        receiver.forget_stats();
+        let stats = received(receiver);
+        println!("{stats}");
+        assert_eq!((number(&stats, "lost"), number(&stats, "partial")), (0, 0), "{stats}");
+        goes_on(receiver);
+    }
+    let victim = &mut programs[0];
     assert!(victim.heard().matches("was turned away").count() <= 30, "{}", victim.heard());
     assert_eq!(victim.stop(Signal::SIGTERM), 0);
 }
@@ -168,7 +127,7 @@ fn garbage_at_a_waiting_sender_is_counted_and_costs_nothing() {
     let mut send = send(&format!("{TEST} -p {port}"));
     send.said("waiting on port");
     let recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
-    is_unmoved(send, Some(recv), port, &mut Garbage(0x9e37_79b9_7f4a_7c15));
+    is_unmoved(&mut [send, recv], 1, port, &mut Garbage(0x9e37_79b9_7f4a_7c15));
 }
 
 #[test]
@@ -197,7 +156,16 @@ fn garbage_at_a_waiting_receiver_is_counted_and_costs_nothing() {
     let mut recv = recv(&format!("-p {port} --stats json"));
     recv.said("waiting on port");
     let _send = send(&format!("{TEST} --host 127.0.0.1:{port}"));
-    is_unmoved(recv, None, port, &mut Garbage(0x2545_f491_4f6c_dd1d));
+    is_unmoved(&mut [recv], 1, port, &mut Garbage(0x2545_f491_4f6c_dd1d));
+}
+
+#[test]
+fn garbage_at_a_waiting_call_is_counted_and_costs_nothing() {
+    let port = free_port();
+    let mut waiting = call(&format!("{TEST} -p {port}"));
+    waiting.said("waiting on port");
+    let dialling = call(&format!("{TEST} --host 127.0.0.1:{port}"));
+    is_unmoved(&mut [waiting, dialling], 2, port, &mut Garbage(0x510e_527f_ade6_82d1));
 }
 
 #[test]
@@ -217,29 +185,33 @@ fn a_strangers_handshake_is_ended_in_time_and_a_peer_still_gets_in() {
     assert!(begun.elapsed() < Duration::from_secs(15), "a handshake may take 5 s");
 }
 
-/// A peer for each place, from four addresses.
-fn everywhere(port: u16) -> impl Iterator<Item = ByHand> {
-    (0..MAX_PEERS).map(move |n| ByHand::greet(port, [127, 0, 1, (n / MAX_OF_ADDRESS) as u8], (Media::NONE, Media::LIVE)))
+/// A peer for each place, from four addresses, that wants all and offers this.
+fn everywhere(port: u16, offers: Media) -> impl Iterator<Item = ByHand> {
+    (0..MAX_PEERS).map(move |n| ByHand::greet(port, [127, 0, 1, (n / MAX_OF_ADDRESS) as u8], (offers, Media::LIVE)))
 }
+
+/// The programs that send, flags that leave out their devices, and what a peer may offer to each.
+const SENDING: [(&str, &str, Media); 2] = [(program::SEND, "", Media::NONE), (CALL, "--no-window --no-audio", Media::LIVE)];
 
 /// As many hellos as there are places for peers, from four addresses, and not a word more.
 #[test]
 fn idle_peers_on_every_place_keep_nobody_out() {
     let port = free_port();
-    let mut send = send(&format!("{TEST} -p {port}"));
-    send.said("waiting on port");
-    let idle: Vec<ByHand> = everywhere(port).collect();
-    let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
-    recv.stats_with(|stats| number(stats, "whole") > 10);
-    for mut peer in idle {
-        let end = std::iter::repeat_with(|| peer.stream.read(&mut [0; 4096])).find(|read| !matches!(read, Ok(1..)));
-        // A reset is an end as well.
-        let waits = matches!(end, Some(Err(error)) if error.kind() == ErrorKind::WouldBlock);
-        assert!(!waits, "it keeps its place for longer than {MUTE:?}");
+    for (path, flags, offers) in SENDING {
+        let mut waiting = Program::start(path, &format!("{flags} {TEST} -p {port}"));
+        waiting.said("waiting on port");
+        let idle: Vec<ByHand> = everywhere(port, offers).collect();
+        let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+        has_received(&mut recv, 11);
+        for mut peer in idle {
+            let end = std::iter::repeat_with(|| peer.stream.read(&mut [0; 4096])).find(|read| !matches!(read, Ok(1..)));
+            // A reset is an end as well.
+            let waits = matches!(end, Some(Err(error)) if error.kind() == ErrorKind::WouldBlock);
+            assert!(!waits, "it keeps its place for longer than {MUTE:?}");
+        }
+        goes_on(&mut recv);
+        assert_eq!(waiting.stop(Signal::SIGTERM), 0);
     }
-    recv.forget_stats();
-    let shown = number(&recv.stats(), "whole");
-    recv.stats_with(|stats| number(stats, "whole") > shown + 15);
 }
 
 /// An authentic datagram, held back on its way and sent from an address of the attacker's choice: all it gets is challenges, which
@@ -286,8 +258,11 @@ fn an_authentic_datagram_from_a_forged_address_brings_no_video_there() {
 /// What ARCHITECTURE.md says that `send` holds at most, its own pictures aside.
 const SEND_CEILING: u64 = 512 << 20;
 
-/// The same of `recv`, and the canvas of the largest picture.
-const RECV_CEILING: u64 = (800 + 256) << 20;
+/// The same of `recv`.
+const RECV_CEILING: u64 = 800 << 20;
+
+/// And the canvas of the largest picture.
+const CANVAS: u64 = 256 << 20;
 
 /// The most memory the process ever held, in bytes.
 fn peak(program: &Program) -> u64 {
@@ -300,27 +275,28 @@ fn peak(program: &Program) -> u64 {
 #[test]
 fn peers_on_every_place_that_say_half_of_all_they_may_cost_no_more_than_is_stated() {
     let port = free_port();
-    let mut send = send(&format!("{TEST} -p {port}"));
-    send.said("waiting on port");
-    let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
-    recv.stats_with(|stats| number(stats, "whole") > 10);
-    let socket = UdpSocket::bind("127.0.1.0:0").unwrap();
-    let mut peers: Vec<ByHand> = everywhere(port).take(MAX_PEERS - 1).collect();
-    for peer in &mut peers {
-        peer.send(&socket, port, &Message::Challenge([1; 8]));
-        // It may be closed on us in the middle.
-        let _ = peer.stream.write_all(&[&[0xff, 0xff][..], &[0; 60_000]].concat());
+    for ((path, flags, offers), ceiling) in SENDING.into_iter().zip([SEND_CEILING, SEND_CEILING + RECV_CEILING]) {
+        let mut waiting = Program::start(path, &format!("{flags} {TEST} -p {port}"));
+        waiting.said("waiting on port");
+        let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+        has_received(&mut recv, 11);
+        let socket = UdpSocket::bind("127.0.1.0:0").unwrap();
+        let mut peers: Vec<ByHand> = everywhere(port, offers).take(MAX_PEERS - 1).collect();
+        for peer in &mut peers {
+            peer.send(&socket, port, &Message::Challenge([1; 8]));
+            // It may be closed on us in the middle.
+            let _ = peer.stream.write_all(&[&[0xff, 0xff][..], &[0; 60_000]].concat());
+        }
+        let mut garbage = Garbage(0xbb67_ae85_84ca_a73b);
+        let strangers = knock(port, &mut garbage);
+        flood(port, &mut garbage);
+        goes_on(&mut recv);
+        let peak = peak(&waiting);
+        println!("{path}: {} MiB of {}", peak >> 20, ceiling >> 20);
+        assert!(peak < ceiling, "{peak} bytes");
+        drop((peers, strangers));
+        assert_eq!(waiting.stop(Signal::SIGTERM), 0);
     }
-    let mut garbage = Garbage(0xbb67_ae85_84ca_a73b);
-    let strangers = knock(port, &mut garbage);
-    flood(port, &mut garbage);
-    recv.forget_stats();
-    let shown = number(&recv.stats(), "whole");
-    recv.stats_with(|stats| number(stats, "whole") > shown + 15);
-    let peak = peak(&send);
-    println!("send: {} MiB", peak >> 20);
-    assert!(peak < SEND_CEILING, "{peak} bytes");
-    drop((peers, strangers));
 }
 
 /// The slices of one picture as large as pictures may be, and as heavy as noise makes it.
@@ -340,19 +316,24 @@ fn enormous() -> Vec<EncodedSlice> {
 }
 
 /// A sender of pictures as large as can be, faster than anybody decodes them, some whole and some without their end, to a receiver
-/// that decodes and one that writes them.
+/// that decodes, one that writes them, and one that passes them on.
 #[test]
 fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
     const PAYLOAD: usize = 1100;
     let slices = enormous();
     let bytes: usize = slices.iter().map(|slice| slice.body.len()).sum();
-    for output in ["", "--output -"] {
+    let (received, both) = (RECV_CEILING + CANVAS, SEND_CEILING + RECV_CEILING + CANVAS);
+    for (program, args, ceiling) in [(RECV, "", received), (RECV, "--output -", received), (CALL, "--test -s 320x240", both)] {
         let port = free_port();
-        let args = format!("--no-window --no-audio -p {port} {output}");
-        let mut recv = Program::spawn(program::RECV, &args, Stdio::null(), Out::Raw);
-        recv.said("waiting on port");
-        let mut written = recv.stdout();
+        let mut victim = Program::spawn(program, &format!("--no-window --no-audio -p {port} {args}"), Stdio::null(), Out::Raw);
+        victim.said("waiting on port");
+        let mut written = victim.stdout();
         std::thread::spawn(move || std::io::copy(&mut written, &mut std::io::sink()));
+        let watcher = (program == CALL).then(|| {
+            let mut watcher = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+            has_received(&mut watcher, 11);
+            watcher
+        });
         let mut sender = ByHand::greet(port, [127, 0, 0, 1], (Media::LIVE, Media::NONE));
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let pause = mpsc::channel::<()>();
@@ -370,9 +351,10 @@ fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
                 let _ = pause.1.recv_timeout(Duration::from_millis(2));
             }
         }
-        let peak = peak(&recv);
-        println!("recv {output}: {} MiB of {} MiB a picture", peak >> 20, bytes >> 20);
-        assert!(peak < RECV_CEILING, "{peak} bytes");
-        assert_eq!(recv.stop(Signal::SIGTERM), 0);
+        let peak = peak(&victim);
+        println!("{program} {args}: {} MiB of {} MiB a picture", peak >> 20, bytes >> 20);
+        assert!(peak < ceiling, "{peak} bytes");
+        assert_eq!(victim.stop(Signal::SIGTERM), 0);
+        drop(watcher);
     }
 }
