@@ -3,10 +3,11 @@
 use super::limits::{Drained, Raw, answer, drain, private, receiver, sender, until_it_dials};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
+use super::strangers::{Stranger, Victim};
 use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::link::MUTE;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
-use eyeline_proto::session::{Core, Event, HostId, Session, StreamId};
+use eyeline_proto::session::{Core, Event, HostId, MOST_SENDERS, Session, StreamId};
 use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::Message;
 use eyeline_proto::wire::preamble::{Answer, Refusal};
@@ -247,4 +248,46 @@ fn where_all_places_are_taken_the_dialler_tries_again() {
         now = next;
     }
     assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 10_000]);
+}
+
+/// Hellos of senders on all sixteen places, and nothing behind them but pings: whoever sends has a place from its first picture on, and
+/// those who send keep theirs, until there is none but of those.
+#[test]
+fn sixteen_mute_senders_give_way_to_each_that_sends() {
+    for later in [ms(100), secs(20)] {
+        let mut victim = Victim::of_many(false, MOST_SENDERS);
+        let slices = |victim: &Victim| victim.events.iter().filter(|event| matches!(event, Event::Slice(..))).count();
+        let places = 1..=MOST_SENDERS as u8;
+        let mut mute: Vec<Stranger> = places.clone().map(|host| Stranger::join(&mut victim, host)).collect();
+        let ping = |mute: &mut Vec<Stranger>, victim: &mut Victim| {
+            mute.iter_mut().for_each(|mute| mute.datagram(victim, &Message::Ping(5)));
+        };
+        for _ in 0..later.as_millis() / 100 {
+            ping(&mut mute, &mut victim);
+            victim.pass(ms(100));
+        }
+        assert_eq!((victim.names().len(), slices(&victim)), (MOST_SENDERS, 0), "{:?}", victim.names());
+        let mut real: Vec<Stranger> = Vec::new();
+        for host in places.map(|place| 100 + place) {
+            let mut one = Stranger::join(&mut victim, host);
+            assert_eq!(victim.closed, [], "nobody is told that all places are taken by those that send nothing");
+            one.format(&mut victim);
+            ping(&mut mute, &mut victim);
+            real.push(one);
+            let (picture, before) = (real.len() as u32, slices(&victim));
+            for (since, one) in real.iter_mut().rev().enumerate() {
+                one.picture(&mut victim, since as u32);
+            }
+            assert_eq!(slices(&victim) - before, picture as usize, "each picture of each is received, from its first on");
+            assert_eq!(victim.names().last(), Some(&format!("host {host}")));
+            victim.pass(ms(33));
+        }
+        let names = victim.names();
+        assert_eq!(names.iter().filter(|name| *name == "down").count(), MOST_SENDERS, "only mute ones: {names:?}");
+        let mut closed: Vec<u64> = std::mem::take(&mut victim.closed).iter().map(|stream| stream.0).collect();
+        closed.sort_unstable();
+        assert_eq!(closed, (1..=MOST_SENDERS as u64).collect::<Vec<_>>(), "now the mute ones are told so");
+        Stranger::join(&mut victim, 200);
+        assert_eq!(victim.closed, [StreamId(200)], "and whoever comes next");
+    }
 }

@@ -15,7 +15,7 @@ use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, Sessi
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::{Header, Message, Nack, Ranges};
-use eyeline_proto::wire::preamble::{Answer, Opening, Refusal};
+use eyeline_proto::wire::preamble::{Answer, MAX_BODY, Opening, Refusal};
 use eyeline_proto::wire::record::{FORWARDS, Format, Hello, Media, Record};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::Wanted;
@@ -100,6 +100,20 @@ fn one_address_has_few_half_open_connections_and_takes_no_place_of_others() {
         (0..10 - MAX_PER_ADDRESS as u64).map(StreamId).collect::<Vec<_>>(),
         "{MAX_PER_ADDRESS} at a time, its own"
     );
+}
+
+/// The connection is closed before a byte of what it promises has come; so nobody holds a place for the time of a handshake that none
+/// can be.
+#[test]
+fn who_promises_more_than_a_handshake_has_is_closed_at_once() {
+    let now = Base::new().instant(0);
+    for len in [MAX_BODY as u16 + 1, u16::MAX] {
+        let mut session = sender(now, 0, None);
+        session.handle_accepted(now, StreamId(1), private(1, 50_000));
+        session.handle_stream(now, StreamId(1), &Opening::new(false, len).encode());
+        let did = drain(&mut session, now);
+        assert_eq!((did.closed, did.stream), (vec![StreamId(1)], vec![]), "{len} bytes");
+    }
 }
 
 #[test]
