@@ -18,10 +18,20 @@ use std::thread;
 
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
-use program::{Out, Program, RECV, SEND, command, free_port, recv, send};
+use program::{CALL, Out, Program, RECV, SEND, command, free_port, recv, send};
 
 /// A small picture and no tone: what is tried here are words.
 const TEST: &str = "--test -s 320x240 --no-audio";
+
+/// `call` without window and speaker.
+fn call(args: &str) -> Program {
+    Program::start(CALL, &format!("--no-window {TEST} {args}"))
+}
+
+/// Each of the programs with these flags.
+fn each(args: &str) -> [Program; 3] {
+    [recv(args), send(&format!("{TEST} {args}")), call(args)]
+}
 
 /// How often `part` was said.
 fn times(program: &Program, part: &str) -> usize {
@@ -96,25 +106,20 @@ fn a_port_that_is_taken_is_named_with_who_has_it() {
         "TCP port {port} is taken by `send` (process {}): stop that program, or choose another port with --port",
         first.id()
     );
-    fails(&mut send(&format!("{TEST} -p {port}")), 1, &sentence);
-    fails(&mut recv(&format!("-p {port}")), 1, &sentence);
+    each(&format!("-p {port}")).iter_mut().for_each(|program| fails(program, 1, &sentence));
 }
 
 #[test]
 fn an_unknown_host_is_dialled_on_as_an_address_is_and_said_once() {
     let unknown = "unknown host no-such-host.invalid (";
-    for mut program in
-        [recv("--stats json --host no-such-host.invalid"), send(&format!("{TEST} --stats json --host no-such-host.invalid"))]
-    {
+    for mut program in each("--stats json --host no-such-host.invalid") {
         let line = program.said(unknown);
         assert!(line.starts_with("warning: ") && line.ends_with("(dialling on until it answers)"), "{line}");
         (0..3).for_each(|_| drop(program.stats()));
         assert_eq!(times(&program, unknown), 1, "{}", program.heard());
         assert_eq!(program.stop(Signal::SIGTERM), 0);
     }
-    for mut program in
-        [recv("--no-reconnect --host no-such-host.invalid"), send(&format!("{TEST} --no-reconnect --host no-such-host.invalid"))]
-    {
+    for mut program in each("--no-reconnect --host no-such-host.invalid") {
         assert_eq!(program.ended(), 4, "{}", program.heard());
         assert!(program.said("error: ").starts_with(&format!("error: {unknown}")), "{}", program.heard());
         assert_eq!(times(&program, unknown), 1, "{}", program.heard());
@@ -133,7 +138,7 @@ fn an_unknown_host_is_dialled_on_as_an_address_is_and_said_once() {
 
 #[test]
 fn a_link_local_address_without_its_interface_ends_it_with_the_cure() {
-    for mut program in [recv("--host fe80::1"), send(&format!("{TEST} --host fe80::1"))] {
+    for mut program in each("--host fe80::1") {
         assert_eq!(program.ended(), 1, "{}", program.heard());
         let line = program.said("error: ");
         assert!(line.starts_with("error: fe80::1 is on one interface's network only: add %INTERFACE, "), "{line}");
@@ -185,8 +190,7 @@ fn where_nobody_waits_no_reconnect_ends_with_peer_lost() {
     let port = free_port();
     let sentence =
         format!("nobody is waiting on 127.0.0.1:{port}: is `send`, `recv` or `call` running there, and on port {port}?");
-    fails(&mut recv(&format!("--host 127.0.0.1:{port} --no-reconnect")), 4, &sentence);
-    fails(&mut send(&format!("{TEST} --host 127.0.0.1:{port} --no-reconnect")), 4, &sentence);
+    each(&format!("--host 127.0.0.1:{port} --no-reconnect")).iter_mut().for_each(|program| fails(program, 4, &sentence));
 }
 
 /// Another program: says `banner` to whoever connects, and hangs up if `closes`. Counts connections.
@@ -213,9 +217,8 @@ fn another_program_on_the_port_is_recognised_by_its_first_bytes() {
     for (banner, closes) in [(&b"SSH-2.0-OpenSSH_9.2p1\r\n"[..], false), (b"HTTP/1.1 400 Bad Request\r\n\r\n", true)] {
         let (port, count) = other_program(banner, closes);
         let sentence = format!("another program answers at 127.0.0.1:{port}: it is not Eyeline (is --port right on both sides?)");
-        fails(&mut recv(&format!("--host 127.0.0.1:{port}")), 1, &sentence);
-        fails(&mut send(&format!("{TEST} --host 127.0.0.1:{port}")), 1, &sentence);
-        assert_eq!(count.load(Ordering::Relaxed), 2, "once each");
+        each(&format!("--host 127.0.0.1:{port}")).iter_mut().for_each(|program| fails(program, 1, &sentence));
+        assert_eq!(count.load(Ordering::Relaxed), 3, "once each");
     }
 }
 
@@ -268,11 +271,11 @@ fn another_version_is_told_which_side_to_update() {
 
     let (port, _) = other_program(b"EYEL\xc8\x01\0\x0bupdate this", false);
     let newer = format!("the peer at 127.0.0.1:{port} speaks protocol 200: update this side");
-    fails(&mut recv(&format!("--host 127.0.0.1:{port}")), 1, &newer);
+    each(&format!("--host 127.0.0.1:{port}")).iter_mut().for_each(|program| fails(program, 1, &newer));
     let answer = b"EYEL\x01\x01\0\x54this side speaks version 1 of the protocol and the dialling side 2: update the older";
     let (port, _) = other_program(answer, false);
     let older = format!("the peer at 127.0.0.1:{port} speaks protocol 1 (Eyeline 0.1): update it");
-    fails(&mut recv(&format!("--host 127.0.0.1:{port}")), 1, &older);
+    each(&format!("--host 127.0.0.1:{port}")).iter_mut().for_each(|program| fails(program, 1, &older));
 }
 
 #[test]
@@ -358,11 +361,14 @@ fn a_reader_of_stdout_that_went_away_ends_the_program_in_order_and_a_full_disk_d
     assert_eq!(with_stdout(RECV, &format!("{receive} --stats json"), gone()), (Some(0), vec![]));
     assert_eq!(with_stdout(RECV, &format!("{receive} --output -"), gone()), (Some(0), vec![]));
     let waits = format!("{TEST} -p {} --stats json", free_port());
+    let meets = format!("--no-window {waits}");
     assert_eq!(with_stdout(SEND, &waits, gone()), (Some(0), vec![]));
+    assert_eq!(with_stdout(CALL, &meets, gone()), (Some(0), vec![]));
     let statistics = "error: cannot write the statistics to stdout: No space left on device (os error 28); send them elsewhere, or leave \
                       out --stats";
     assert_eq!(with_stdout(RECV, &format!("{receive} --stats json"), full()), (Some(1), vec![statistics.to_string()]));
     assert_eq!(with_stdout(SEND, &waits, full()), (Some(1), vec![statistics.to_string()]));
+    assert_eq!(with_stdout(CALL, &meets, full()), (Some(1), vec![statistics.to_string()]));
     let (code, errors) = with_stdout(RECV, &format!("{receive} --output -"), full());
     assert!(code == Some(1) && errors.len() == 1 && errors[0].contains("no space left for stdout"), "{code:?} {errors:?}");
 }
@@ -382,9 +388,11 @@ fn without_a_display_it_is_said_before_anybody_is_told_that_we_are_here() {
     let said = |rest: &str| format!("there is no display to open a window on: {set} {rest}");
     let mut recv = Program::start(RECV, &format!("--no-audio -p {}", free_port()));
     fails(&mut recv, 3, &said("use --no-window"));
+    let mut call = Program::start(CALL, &format!("{TEST} -p {}", free_port()));
+    fails(&mut call, 3, &said("use --no-window"));
     let mut send = send(&format!("{TEST} --preview -p {}", free_port()));
     fails(&mut send, 3, &said("leave out --preview"));
-    assert_eq!((times(&recv, "waiting"), times(&send, "waiting")), (0, 0));
+    assert_eq!([&recv, &send, &call].map(|program| times(program, "waiting")), [0; 3]);
     let mut recv = Program::start(RECV, &format!("--no-audio -p {} --output /nonexistent/a.y4m", free_port()));
     recv.ended();
     assert!(recv.heard().contains("error: cannot create /nonexistent/a.y4m"), "before any device: {}", recv.heard());
