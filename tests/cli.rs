@@ -1,11 +1,16 @@
 //! The real programs' manners: help, version, exit codes and error lines. What each flag means is tested beside its parser.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use eyeline::app::args::{Env, recv, send};
+use clap::error::ErrorKind;
+use eyeline::app::args::{Env, call, recv, send};
 
 const SEND: &str = env!("CARGO_BIN_EXE_send");
 const RECV: &str = env!("CARGO_BIN_EXE_recv");
+const CALL: &str = env!("CARGO_BIN_EXE_call");
+const PROGRAMS: [&str; 3] = [SEND, RECV, CALL];
 
 /// The program with nothing in its environment that changes its words.
 fn program(path: &str, args: &[&str]) -> Command {
@@ -22,6 +27,34 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
+/// What the command line of this program, its name first, is refused with; `None`: it is right.
+fn judged(line: &[&str]) -> Option<clap::Error> {
+    let (words, env) = (line.iter().map(std::ffi::OsString::from), Env::default());
+    match line[0] {
+        "send" => send::parse(words, &env).err(),
+        "recv" => recv::parse(words, &env).err(),
+        "call" => call::parse(words, &env).err(),
+        other => panic!("{other} is none of ours"),
+    }
+}
+
+/// What a program says of itself.
+fn help(path: &str) -> String {
+    text(&run(path, &["--help"]).stdout).to_string()
+}
+
+fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap()
+}
+
+/// A file with a key in it, to be read.
+fn key_file() -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{}.key", std::process::id()));
+    std::fs::write(&path, "one-long-passphrase\n").unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    path.to_str().unwrap().to_string()
+}
+
 /// The error of a wrong command line, after checking how it was delivered.
 fn refusal(path: &str, args: &[&str]) -> String {
     let output = run(path, args);
@@ -35,7 +68,8 @@ fn refusal(path: &str, args: &[&str]) -> String {
 
 #[test]
 fn help_goes_to_stdout_and_is_a_normal_end() {
-    for (path, example) in [(SEND, "send --host lab.local"), (RECV, "recv --host camera.local")] {
+    let examples = ["send --host lab.local", "recv --host camera.local", "call --host lab.local"];
+    for (path, example) in PROGRAMS.into_iter().zip(examples) {
         for flag in ["-h", "--help"] {
             let output = run(path, &[flag]);
             assert_eq!(output.status.code(), Some(0), "{path} {flag}");
@@ -50,22 +84,101 @@ fn help_goes_to_stdout_and_is_a_normal_end() {
     }
 }
 
+/// The lines of a help that are about a flag: how it is written, and what is said of it.
+fn flags(help: &str) -> Vec<(&str, &str)> {
+    help.lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with('-'))
+        .map(|line| line.split_once("  ").unwrap_or((line, "")))
+        .collect()
+}
+
 #[test]
 fn every_flag_of_the_help_has_words_beside_it() {
-    for path in [SEND, RECV] {
-        let output = run(path, &["--help"]);
-        for line in text(&output.stdout).lines().filter(|line| line.trim_start().starts_with('-')) {
-            let said = line.trim_start().split_once("  ").map_or("", |(_, words)| words.trim());
-            assert!(!said.is_empty(), "{path}: {line}");
+    for path in PROGRAMS {
+        for (flag, said) in flags(&help(path)) {
+            assert!(!said.trim().is_empty(), "{path}: {flag}");
         }
     }
 }
 
+/// Something for each kind of value that a flag is said to take.
+fn value(kind: &str) -> &str {
+    match kind {
+        "HOST" => "lab.local",
+        "PORT" => "5000",
+        "ADDR" => "127.0.0.1",
+        "KEY" => "one-long-passphrase",
+        "NAME" => "Ada",
+        "DUR" | "auto|DUR" => "1.5s",
+        "FORMAT" => "json",
+        "WHEN" => "never",
+        "WHICH" => "usb",
+        "PATH" | "FILE" => "something",
+        "WxH" => "640x480",
+        "N" => "24",
+        "R" => "8M",
+        other => panic!("nothing is known for <{other}>"),
+    }
+}
+
+#[test]
+fn every_flag_of_the_help_is_accepted_as_it_is_written_there() {
+    let key = key_file();
+    for path in PROGRAMS {
+        let help = help(path);
+        let flags = flags(&help);
+        assert!(flags.len() > 15, "{help}");
+        for (flag, _) in flags {
+            for spelling in flag.split(", ") {
+                // Of `-p, --port <PORT>` the value is said once.
+                let kind = flag.split_once('<').map(|(_, kind)| kind.trim_end_matches('>'));
+                let word = spelling.split(' ').next().unwrap().trim_end_matches('.');
+                let value = kind.map(|kind| if word == "--key-file" { &key } else { value(kind) });
+                let line: Vec<&str> = [name(path), word].into_iter().chain(value).collect();
+                // What only makes sense beside another flag may say so.
+                let fine = [ErrorKind::ArgumentConflict, ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
+                let error = judged(&line).filter(|error| !fine.contains(&error.kind()));
+                assert!(error.is_none(), "{line:?}: {}", error.unwrap());
+            }
+        }
+    }
+}
+
+/// Every word that begins as a flag does.
+fn named_flags(text: &str) -> BTreeSet<&str> {
+    let parts = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    parts.filter(|part| part.strip_prefix("--").is_some_and(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))).collect()
+}
+
+/// A flag may be named in the words beside another, or in an example.
+#[test]
+fn no_help_names_a_flag_that_there_is_not_and_the_readme_names_all() {
+    let helps = PROGRAMS.map(help);
+    let lines: Vec<&str> = helps.iter().flat_map(|help| flags(help)).map(|(flag, _)| flag).collect();
+    let all: BTreeSet<&str> = lines.iter().flat_map(|line| named_flags(line)).collect();
+    let aliases = ["--resolution", "--framerate"];
+    for help in &helps {
+        let others: Vec<_> =
+            named_flags(help).into_iter().filter(|flag| !all.contains(flag) && !aliases.contains(flag)).collect();
+        assert!(others.is_empty(), "{others:?}:\n{help}");
+    }
+    let readme = readme();
+    let options = &readme[readme.find("## Options").unwrap()..];
+    let missing: Vec<_> = all.iter().filter(|flag| !named_flags(options).contains(*flag)).collect();
+    assert!(missing.is_empty(), "{missing:?} stand in no table of the README");
+}
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+}
+
 #[test]
 fn the_version_is_that_of_the_crate() {
-    for (path, name) in [(SEND, "send"), (RECV, "recv")] {
+    for path in PROGRAMS {
         let output = run(path, &["--version"]);
-        assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), &*format!("{name} {}\n", env!("CARGO_PKG_VERSION"))));
+        let wanted = format!("{} {}\n", name(path), env!("CARGO_PKG_VERSION"));
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), &*wanted));
     }
 }
 
@@ -99,6 +212,18 @@ fn wrong_usage_is_one_message_a_hint_and_exit_code_2() {
         (RECV, &["--port", "0"], "a port is a number from 1 to 65535"),
         (RECV, &["--duration", "5parsecs"], "500ms, 10s"),
         (RECV, &["--key-file", "/nonexistent/key"], "cannot read key file /nonexistent/key"),
+        (RECV, &["--output", "talk.mp4"], "recv --output - | ffmpeg -i - talk.mp4"),
+        (RECV, &["--output", "talk.wav"], "sound is written by --audio-output"),
+        (RECV, &["--audio-output", "talk.mp3"], "ffmpeg -i sound.wav talk.mp3"),
+        (RECV, &["--audio-output", "talk.y4m"], "pictures are written by --output"),
+        (CALL, &["--frobnicate"], "unexpected argument '--frobnicate'"),
+        (CALL, &["./talk.mp4"], "files are named by a flag, like --file"),
+        (CALL, &["--file", "-", "--chat"], "both want stdin"),
+        (CALL, &["--fullscreen", "--no-window"], "cannot be used with"),
+        (CALL, &["--output", "x.y4m"], "--output is a flag of recv, and this is call"),
+        (CALL, &["--preview"], "--preview is a flag of send, and this is call"),
+        (CALL, &["lab.local", "--host", "lab.local"], "is given twice"),
+        (CALL, &["--speaker", "1", "--no-audio"], "cannot be used with"),
     ] {
         let error = refusal(path, args);
         assert!(error.contains(part), "{args:?}: {error}");
@@ -117,7 +242,7 @@ fn a_test_picture_that_cannot_be_drawn_is_refused_before_anybody_watches() {
 
 #[test]
 fn the_list_is_json_where_that_is_asked_for() {
-    for path in [SEND, RECV] {
+    for path in PROGRAMS {
         let output = run(path, &["--list", "--stats", "json"]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
@@ -141,24 +266,43 @@ fn the_key_of_the_environment_is_judged_like_any_other_and_never_shown() {
     assert!(!text(&output.stdout).contains("hidden treasure"));
 }
 
+/// Judges each of our programs that is run in this line of a shell's; how many there are.
+fn are_right(line: &str, key: &str) -> usize {
+    let line = line.split(" #").next().unwrap().replace("cot.key", key);
+    let mut judged_lines = 0;
+    for command in line.split(['|', '&', '>']).map(|command| command.split("   ").next().unwrap().trim()) {
+        let words: Vec<&str> = command.split_whitespace().map(|word| word.trim_matches('\'')).collect();
+        if !matches!(words.first(), Some(&("send" | "recv" | "call"))) {
+            continue;
+        }
+        let error = judged(&words).filter(|error| error.exit_code() != 0);
+        assert!(error.is_none(), "{command}: {}", error.unwrap());
+        judged_lines += 1;
+    }
+    judged_lines
+}
+
 #[test]
 fn the_examples_of_the_help_are_right_usage() {
-    let mut parsed = 0;
-    for path in [SEND, RECV] {
-        let output = run(path, &["--help"]);
-        let examples = text(&output.stdout).lines().skip_while(|line| *line != "Examples:").filter(|line| line.starts_with("  "));
-        for call in examples.flat_map(|line| line.split('|')).map(str::trim) {
-            let words = call.split("   ").next().unwrap().split(' ').map(std::ffi::OsString::from);
-            let error = match call.split(' ').next() {
-                Some("send") => send::parse(words, &Env::default()).err(),
-                Some("recv") => recv::parse(words, &Env::default()).err(),
-                _ => continue,
-            };
-            assert!(error.is_none(), "{call}: {}", error.unwrap());
-            parsed += 1;
-        }
+    for path in PROGRAMS {
+        let help = help(path);
+        let examples = help.lines().skip_while(|line| *line != "Examples:").filter(|line| line.starts_with("  "));
+        let parsed: usize = examples.map(|example| are_right(example.trim(), "")).sum();
+        assert!(parsed >= 5, "{path}: only {parsed} examples found");
     }
-    assert!(parsed >= 10, "only {parsed} examples found");
+}
+
+#[test]
+fn the_commands_of_the_readme_are_right_usage() {
+    let (readme, key) = (readme(), key_file());
+    // Between the backticks of a line, or three of them, is what a machine reads.
+    let code = readme.split('`').skip(1).step_by(2).filter(|code| !code.contains('…'));
+    let lines = code.flat_map(|code| match code.split_once('\n') {
+        Some((_language @ ("" | "sh"), block)) => block.lines().map(str::to_string).collect(),
+        _ => vec![code.replace('\n', " ")],
+    });
+    let parsed: Vec<String> = lines.filter(|line| are_right(line, &key) > 0).collect();
+    assert!(parsed.len() > 30 && parsed.iter().filter(|line| line.starts_with("call ")).count() >= 2, "{parsed:?}");
 }
 
 /// A child of ours is found in `ps`, may be replaced by another program of its name, and writes logs: it is not given the key.

@@ -313,7 +313,7 @@ fn heard(server: &SoundServer) -> i32 {
 }
 
 #[test]
-fn m_9_and_0_change_what_is_heard() {
+fn m_plus_and_minus_change_what_is_heard() {
     let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("screen-{}", std::process::id()));
     let server = SoundServer::start(&dir);
     let screen = Screen::with_manager(800, 600);

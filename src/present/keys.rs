@@ -87,9 +87,31 @@ impl Keys {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::super::keymap::tests::keymap;
     use super::*;
+
+    /// What the key of this name asks for, as people call it: `Esc`, `F11`, `Up`, `M` (with Shift).
+    pub(crate) fn asked_by(bindings: Bindings, name: &str) -> Vec<Action> {
+        let symbol = match name {
+            "Esc" => keysym::ESCAPE,
+            "F1" => keysym::F1,
+            "F11" => keysym::F11,
+            "Tab" => keysym::TAB,
+            "Enter" => keysym::RETURN,
+            "Space" => u32::from(' '),
+            "Up" | "↑" => keysym::UP,
+            "Down" | "↓" => keysym::DOWN,
+            name => match name.chars().collect::<Vec<_>>()[..] {
+                [character] => character.into(),
+                _ => panic!("no key is called {name}"),
+            },
+        };
+        let state = if name.chars().all(char::is_uppercase) { SHIFT } else { PLAIN };
+        let mut keys = Keys::default();
+        keys.bind(bindings);
+        presses_of(&mut keys, &keymap(&[("AB05", &[[symbol; 2]])]), &[(10, state)])
+    }
 
     const PRESS: Duration = Duration::from_millis(40);
 

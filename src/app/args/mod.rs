@@ -6,6 +6,8 @@
 
 pub mod call;
 mod key;
+#[cfg(test)]
+mod keys_tests;
 pub mod pattern;
 pub mod recv;
 pub mod send;

@@ -72,17 +72,17 @@ Examples:
   recv --output {name}.y4m --audio-output {mix}.wav
   recv --no-window --no-audio --output - | ffmpeg -i - talk.mp4
 
-Keys in the window: q quit, f or F11 fullscreen, Esc leaves it, space freeze,
-m mute, 9/0 volume, i figures, ? help.
+Keys in the window: q quit, f or F11 full screen, Esc leaves it, Space freezes,
+m mutes, Up/Down or +/- volume, 1-9 or Tab one large, 0 all alike, i figures,
+? help.
 Who is given a host dials, who is not waits. All is encrypted; without a key,
 who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 
-/// Names that promise something else than what is written.
-const OTHER_KINDS: [&str; 20] = [
-    "mp4", "mkv", "webm", "mov", "avi", "ts", "mpg", "flv", "gif", "png", "jpg", "jpeg", "wav", "mp3", "m4a", "aac", "ogg",
-    "opus", "flac", "wma",
-];
+/// What the ends of names promise: pictures alone, pictures and sound, sound alone. Of each there is more than is written here.
+const PICTURES: [&str; 7] = ["y4m", "mjpeg", "mjpg", "gif", "png", "jpg", "jpeg"];
+const FILMS: [&str; 8] = ["mp4", "mkv", "webm", "mov", "avi", "ts", "mpg", "flv"];
+const SOUNDS: [&str; 9] = ["wav", "wave", "mp3", "m4a", "aac", "ogg", "opus", "flac", "wma"];
 
 /// Show and play what `send` sends from another machine, with the least latency
 #[derive(Parser, Debug)]
@@ -239,13 +239,18 @@ fn output(path: PathBuf) -> Result<Output, Wrong> {
     if path.as_os_str() == "-" {
         return Ok(Output { place: Place::Stdout, format: Format::Y4m });
     }
-    if let Some(kind) = other_kind(&path, &[]) {
-        let name = path.display();
-        return Err(Wrong::conflict(format!(
-            "--output writes y4m or .mjpeg, and {name} promises {kind}; pipe it: recv --output - | ffmpeg -i - {name}"
-        )));
+    let (kind, name) = (extension(&path), path.display());
+    let kind = kind.as_str();
+    let cure = match kind {
+        "y4m" | "mjpeg" | "mjpg" => None,
+        _ if SOUNDS.contains(&kind) => Some("sound is written by --audio-output".to_string()),
+        _ if PICTURES.contains(&kind) || FILMS.contains(&kind) => Some(format!("pipe it: recv --output - | ffmpeg -i - {name}")),
+        _ => None,
+    };
+    if let Some(cure) = cure {
+        return Err(Wrong::conflict(format!("--output writes y4m or .mjpeg, and {name} promises .{kind}; {cure}")));
     }
-    let format = if matches!(extension(&path).as_str(), "mjpeg" | "mjpg") { Format::Mjpeg } else { Format::Y4m };
+    let format = if matches!(kind, "mjpeg" | "mjpg") { Format::Mjpeg } else { Format::Y4m };
     if path.to_string_lossy().contains(pattern::MIX) {
         return Err(Wrong::conflict("{mix} is for sound: --audio-output {mix}.wav; --output takes {name}"));
     }
@@ -256,11 +261,17 @@ fn audio_output(path: PathBuf) -> Result<Place, Wrong> {
     if path.as_os_str() == "-" {
         return Err(Wrong::conflict("--audio-output needs a file: only pictures can go to stdout"));
     }
-    if let Some(kind) = other_kind(&path, &["wav", "wave"]) {
-        let name = path.display();
-        return Err(Wrong::conflict(format!(
-            "--audio-output writes WAV, and {name} promises {kind}: give it a .wav name, and convert that: ffmpeg -i sound.wav {name}"
-        )));
+    let (kind, name) = (extension(&path), path.display());
+    let kind = kind.as_str();
+    let cure = match kind {
+        "wav" | "wave" => None,
+        _ if PICTURES.contains(&kind) => Some("; pictures are written by --output".to_string()),
+        _ if FILMS.contains(&kind) || SOUNDS.contains(&kind) => Some(format!(", and convert that: ffmpeg -i sound.wav {name}")),
+        _ => None,
+    };
+    if let Some(cure) = cure {
+        let sentence = format!("--audio-output writes WAV, and {name} promises .{kind}: give it a .wav name{cure}");
+        return Err(Wrong::conflict(sentence));
     }
     if pattern::in_folder(&path, pattern::MIX) {
         return Err(Wrong::conflict(format!(
@@ -302,12 +313,7 @@ fn fit(output: &Place, sound: &Place) -> Result<(), Wrong> {
     Err(Wrong::conflict(sentence))
 }
 
-/// The kind of file that this name promises, if it is one that is not written.
-fn other_kind(path: &Path, written: &[&str]) -> Option<String> {
-    let extension = extension(path);
-    (OTHER_KINDS.contains(&extension.as_str()) && !written.contains(&extension.as_str())).then(|| format!(".{extension}"))
-}
-
+/// How its name ends, in lower case.
 fn extension(path: &Path) -> String {
     path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase()
 }
@@ -415,7 +421,11 @@ mod tests {
     #[test]
     fn a_name_that_promises_another_format_is_refused_with_the_cure() {
         assert!(refusal("recv --output talk.mp4").contains("recv --output - | ffmpeg -i - talk.mp4"));
-        assert!(refusal("recv --output talk.WAV").contains("promises .wav"));
+        assert!(refusal("recv --output talk.WAV").contains("promises .wav; sound is written by --audio-output"));
+        for pictures in ["y4m", "mjpeg", "MJPG", "png"] {
+            let sentence = refusal(&format!("recv --audio-output x.{pictures}"));
+            assert!(sentence.contains("give it a .wav name; pictures are written by --output"), "{sentence}");
+        }
         let sentence = refusal("recv --audio-output talk.mp3");
         assert!(
             sentence.contains("writes WAV, and talk.mp3 promises .mp3") && sentence.contains("ffmpeg -i sound.wav talk.mp3"),

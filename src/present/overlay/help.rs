@@ -52,7 +52,19 @@ pub(super) fn page(bindings: Bindings) -> Block<'static> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::keys::tests::asked_by;
     use super::*;
+
+    #[test]
+    fn every_key_on_the_page_of_keys_does_something() {
+        for bindings in [Bindings::Watch, Bindings::Call] {
+            for (_, row) in page(bindings).lines.iter().filter(|line| line.len() == 2).map(|line| line[0]) {
+                for key in row.split([',', ' ', '…']).filter(|key| !key.is_empty()) {
+                    assert_eq!(asked_by(bindings, key).len(), 1, "{bindings:?}: {key}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn every_key_of_the_window_is_on_the_page_of_keys() {
