@@ -4,13 +4,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "plays in real time")]
 
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use eyeline::capture::file::{Error, Film, Options, Plan, address};
+use eyeline::capture::file::{Error, Film, Options, Plan};
 use eyeline::capture::rate::Rate;
 use eyeline::capture::y4m::{self, Live};
 use eyeline::slot::Slot;
@@ -602,72 +601,6 @@ fn a_percent_sign_is_part_of_a_name_and_what_is_cut_off_is_told_so() {
     std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
     let error = Film::probe(&cut, &Options::default()).unwrap_err().to_string();
     assert!(error.ends_with("is not a film that ffmpeg can play: moov atom not found"), "{error}");
-}
-
-/// Answers every request with these bytes; gives the address.
-fn web_server(bytes: Vec<u8>) -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}/film.mkv", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (Ok(mut stream), bytes) = (stream, bytes.clone()) else { return };
-            std::thread::spawn(move || {
-                let mut request = [0; 4096];
-                let _ = stream.read(&mut request);
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", bytes.len());
-                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&bytes));
-            });
-        }
-    });
-    address
-}
-
-#[test]
-fn a_film_on_a_web_server_is_played_at_its_own_pace() {
-    let path = film("web.mkv", "-f lavfi -i testsrc2=s=160x90:r=25:d=1 -c:v ffv1");
-    let address = web_server(std::fs::read(path).unwrap());
-    assert!(matches!(address::connect(Path::new(&address), &Options::default()), Ok(address::Opened::Film)));
-    let played = play(probe(Path::new(&address)));
-    assert_eq!(played.pictures.len(), 25);
-    assert_times(played.times(), Duration::ZERO, |k| Duration::from_millis(40 * k as u64));
-}
-
-#[test]
-fn what_comes_live_from_an_address_goes_out_as_it_comes_over_one_connection() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("http://127.0.0.1:{port}");
-    // This server serves one client and is gone.
-    let source = "-f lavfi -i testsrc2=s=160x90:r=25 -f lavfi -i sine=440 -t 4 -c:v mpeg2video -c:a mp2 -f mpegts -listen 1";
-    let mut server = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-re"])
-        .args(source.split_whitespace())
-        .arg(&address)
-        .stdin(Stdio::null())
-        .spawn()
-        .unwrap();
-    let connection = loop {
-        match address::connect(Path::new(&address), &Options::default()) {
-            Ok(address::Opened::Live(connection)) => break connection,
-            Ok(address::Opened::Film) => panic!("it has no length"),
-            // Its port is not open yet.
-            Err(Error::Address { why, .. }) if why.contains("refused") => assert!(server.try_wait().unwrap().is_none()),
-            Err(error) => panic!("{error}"),
-        }
-    };
-    assert_eq!((connection.size, connection.channels), (Some(size(160, 90)), 2));
-    let (pictures, sound) = (Slot::newest(), Slot::dropping(2000));
-    let live = address::Address::open(*connection, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
-    let seen: Vec<Seen> = std::iter::from_fn(|| pictures.take()).map(|picture| Seen::of(&picture)).collect();
-    assert!(seen.len() > 10 && live.failed().is_none(), "{} pictures, {:?}", seen.len(), live.failed());
-    assert!(seen.windows(2).all(|pair| pair[0].captured <= pair[1].captured));
-    assert!(seen.iter().all(|picture| picture.captured <= picture.taken));
-    let blocks = std::iter::from_fn(|| sound.take()).count();
-    assert!(blocks > 100, "{blocks} blocks of sound");
-    drop(live);
-    let _ = server.wait();
-    let gone =
-        address::connect(Path::new(&address), &Options::default()).err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(gone.starts_with(&format!("cannot read {address}: ffmpeg says: ")) && gone.contains("refused"), "{gone}");
 }
 
 /// What ffmpeg writes into a pipe, as the live source takes it.

@@ -15,11 +15,13 @@
 //! A picture is pushed when its time has come. Where a slot makes us wait, the clock of the whole film moves later: nothing is skipped.
 
 pub mod address;
+mod arrival;
 mod clock;
 mod command;
 mod feed;
 mod kept;
 mod matroska;
+mod opening;
 mod origin;
 mod player;
 mod probe;

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use self::companions::Companions;
 use self::input::{Input, Stop};
@@ -207,6 +207,8 @@ impl Shared {
             let _ = self.rate.set(rate);
         }
         let view = View::PLAIN.with_aspect(header.aspect);
+        let rate = header.rate.map_or(String::new(), |rate| format!(", {rate} pictures a second"));
+        info!("stdin: y4m, {}{rate}", view.seen(header.size));
         let (bytes, luma) = (header.sampling.bytes(header.size), Sampling::Grey.bytes(header.size));
         let pool = Pool::new();
         for number in 0.. {
@@ -275,7 +277,11 @@ impl Shared {
                         let mut bytes = pool.take(n);
                         bytes.copy_from_slice(&buffer[start..start + n]);
                         let picture = Picture::new(came, jpeg.size, Body::Jpeg(bytes));
-                        self.pictures.push(Picture { view: jpeg.view(), ..picture })?;
+                        let view = jpeg.view();
+                        if *given == 0 {
+                            info!("stdin: JPEGs, {}", view.seen(jpeg.size));
+                        }
+                        self.pictures.push(Picture { view, ..picture })?;
                         *given += 1;
                     }
                     adjacent = true;

@@ -39,7 +39,8 @@ pub fn at(config: &args::Send, path: &Path) -> Result<Pictures, Failure> {
         return Err(Failure::new(ExitCode::Usage, format!("{} is live: leave out --loop", address::shown(path))));
     }
     let (size, channels) = (connection.size, connection.channels);
-    let pictures = size.map_or("no picture".into(), |size| format!("live, {size}"));
+    let rate = connection.rate.map_or(String::new(), |rate| format!(", {rate} pictures a second"));
+    let pictures = size.map_or("no picture".into(), |size| format!("live, {size}{rate}"));
     tracing::info!("{}: {pictures}, {}", address::shown(path), if channels > 0 { "with sound" } else { "without sound" });
     Ok(Pictures::Address { connection: Mutex::new(Some(connection)), size, channels })
 }

@@ -272,7 +272,7 @@ fn plan_video(origin: &Origin, stream: &Stream, alone: bool, options: &Options) 
 }
 
 /// ffmpeg's names of pixel formats with transparent parts.
-fn has_alpha(format: &str) -> bool {
+pub fn has_alpha(format: &str) -> bool {
     ["rgba", "bgra", "argb", "abgr", "gbrap", "yuva", "ya8", "ya16", "pal8", "ayuv", "vuya"]
         .iter()
         .any(|name| format.starts_with(name))
@@ -290,12 +290,17 @@ fn turn_of(data: &SideData) -> Option<Turn> {
             return Some(Turn { transposed, flip_x: x < 0, flip_y: y < 0 });
         }
     }
-    let quarters = (data.rotation? / 90.0).round() as i64;
-    Some(Turn::from_exif([1, 8, 3, 6][quarters.rem_euclid(4) as usize]))
+    Some(turn_by(data.rotation?))
+}
+
+/// The turn by so many degrees against the clock, to the nearest quarter.
+pub fn turn_by(degrees: f64) -> Turn {
+    let quarters = (degrees / 90.0).round() as i64;
+    Turn::from_exif([1, 8, 3, 6][quarters.rem_euclid(4) as usize])
 }
 
 /// `a:b`; `None` for the many ways to say "unknown".
-fn parse_aspect(text: &str) -> Option<(u32, u32)> {
+pub fn parse_aspect(text: &str) -> Option<(u32, u32)> {
     let (across, down) = text.split_once(':')?;
     let (across, down) = (across.parse().ok()?, down.parse().ok()?);
     (across > 0 && down > 0).then_some((across, down))
