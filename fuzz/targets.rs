@@ -2,14 +2,20 @@
 //!
 //! Nothing here may panic, whatever the bytes. What is accepted is written again and must come out the same.
 
-use eyeline_proto::crypto::{Handshake, Key, Sealer, Side, Transport};
+use eyeline_proto::crypto::{Handshake, Key, Opener, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::packetizer::Slice;
+use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::{Config, Core, Event, Output, Session, StreamId};
-use eyeline_proto::wire::datagram::{Header, Message};
+use eyeline_proto::session::sound_log::SoundBlock;
+use eyeline_proto::session::stats::Stats;
+use eyeline_proto::session::{Command, Config, Core, Event, Output, Session, StreamId};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::datagram::{FragmentHead, Header, Message};
 use eyeline_proto::wire::preamble::{Answer, Opening};
-use eyeline_proto::wire::record::{Hello, Media, Record};
-use eyeline_proto::wire::slice::{Head, MAX_LEN};
+use eyeline_proto::wire::record::{Format, Hello, Media, OWN_TRACK, Record, Track};
+use eyeline_proto::wire::slice::{Head, MAX_LEN, Tables};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -48,98 +54,132 @@ pub fn slice_head(data: &[u8]) {
     assert_eq!(again, data);
 }
 
-/// In the first byte of a script: the sender says that it has a film, of which nothing is skipped.
+/// In the first byte of a script: what is sent is a film, of which nothing is skipped.
 pub const FILM: u8 = 0x80;
 
-/// A sender with valid keys that says anything: `data` is a script of steps, each `kind u8 ++ length u16 ++ bytes`.
+/// The step that has no bytes, only a length: so many milliseconds go by.
+const WAIT: u8 = 4;
+
+/// A peer with valid keys that sends, and says anything: `data` is a script of steps, each `kind u8 ++ length u16 ++ bytes`.
 ///
-/// One sender a script, for joining costs two handshakes, more than most scripts.
+/// One peer a script, for joining costs two handshakes, more than most scripts.
 pub fn receiver(data: &[u8]) {
     let Some(first) = data.first() else { return };
-    let mut sender = Sender::join(first & FILM != 0);
-    let mut rest = data;
+    let mut victim = Victim::new(|now| Config { senders: 1, ..Config::new(identity(Media::NONE), Epoch::new(now)) });
+    let offers = Media { lossless: first & FILM != 0, ..Media::LIVE };
+    let mut sender = Peer::join(&mut victim, 1, (offers, Media::NONE));
+    play(data, 6, |kind, bytes, time| {
+        match kind {
+            WAIT => victim.wait(time),
+            kind => sender.step(&mut victim, kind, bytes),
+        }
+        victim.drain();
+    });
+}
+
+/// A peer with valid keys that wants all, offers all and says anything, to one that sends and forwards: steps as in [`receiver`], and
+/// two more, in which a picture is sent by the one it talks to, and by another peer whose pictures are forwarded.
+pub fn sender(data: &[u8]) {
+    talk_to_sender(data);
+}
+
+/// The same; the last statistics, if a second went by.
+pub fn talk_to_sender(data: &[u8]) -> Option<Stats> {
+    let first = data.first()?;
+    let all = Media { lossless: first & FILM != 0, ..Media::LIVE };
+    let format = Format { rate: (30, 1), size: (64, 48), channels: 1, ..Format::default() };
+    let me = Identity { forwards: true, ..identity(all) };
+    let mut victim = Victim::new(|now| Config { format, ..Config::new(me, Epoch::new(now)) });
+    let mut hostile = Peer::join(&mut victim, 1, (Media::LIVE, all));
+    hostile.prove(&mut victim);
+    let mut honest = Peer::join(&mut victim, 2, (Media::LIVE, Media::LIVE));
+    let (media, label) = (Media::LIVE, String::new());
+    let track = Track { number: OWN_TRACK, media, muted: false, closed: false, origin: [2; 16], label, format };
+    let mut plain = Vec::new();
+    Record::Track(track).encode(&mut plain);
+    honest.record(&mut victim, &plain);
+    let (mut own, mut forwarded) = (0, 0);
+    play(data, 8, |kind, bytes, time| {
+        match kind {
+            WAIT => victim.wait(time),
+            6 => {
+                victim.sends(own, bytes);
+                own += 1;
+            }
+            7 => {
+                let head = FragmentHead { picture: forwarded, slice: 0, last_slice: 0, index: 0, last_index: 0 };
+                let mut plain = Vec::new();
+                Message::Fragment(OWN_TRACK, head, &slice(victim.clock(), bytes)).encode(&mut plain);
+                honest.datagram(&mut victim, &plain);
+                forwarded += 1;
+            }
+            kind => hostile.step(&mut victim, kind, bytes),
+        }
+        victim.drain();
+    });
+    victim.stats
+}
+
+/// Takes the steps of a script one by one: which of so many kinds, its bytes, and of a wait the time.
+fn play(script: &[u8], kinds: u8, mut step: impl FnMut(u8, &[u8], Duration)) {
+    let mut rest = script;
     for _ in 0..1000 {
         let Some((head, more)) = rest.split_first_chunk::<3>() else { return };
         let len = usize::from(u16::from_be_bytes([head[1], head[2]]));
-        let kind = (head[0] & !FILM) % 6;
-        let (bytes, more) = if kind == 4 { (&[][..], more) } else { more.split_at(len.min(more.len())) };
-        match kind {
-            0 => sender.datagram(bytes),
-            1 => sender.record(bytes),
-            2 => sender.session.handle_datagram(sender.now, sender.address, &mut bytes.to_vec()),
-            3 => sender.session.handle_stream(sender.now, STREAM, bytes),
-            4 => sender.wait(Duration::from_millis(len as u64)),
-            _ => sender.session.handle_stream_closed(sender.now, STREAM),
-        }
-        sender.drain();
+        let kind = (head[0] & !FILM) % kinds;
+        let (bytes, more) = if kind == WAIT { (&[][..], more) } else { more.split_at(len.min(more.len())) };
+        step(kind, bytes, Duration::from_millis(len as u64));
         rest = more;
     }
 }
 
-const STREAM: StreamId = StreamId(1);
-
-/// The hostile sender, and the receiver it talks to.
-struct Sender {
-    session: Session,
-    now: Instant,
-    address: SocketAddr,
-    transport: Option<Transport>,
-    sealer: Option<Sealer>,
-    connection: u32,
-    next: u64,
-    said: Vec<u8>,
+fn identity(offers: Media) -> Identity {
+    Identity { offers, wants: Media::LIVE, forwards: false, psk: None, id: [1; 16], name: String::new() }
 }
 
-impl Sender {
-    fn join(film: bool) -> Sender {
+/// A picture of one slice, whose scan is this.
+fn slice(capture: MediaTime, scan: &[u8]) -> Vec<u8> {
+    let mut body = vec![0; 4];
+    let (sampling, tables, size) = (Sampling::Grey, Tables::Own(80), Size { width: 64, height: 48 });
+    let (queued, encoded) = (Duration::ZERO, Duration::ZERO);
+    Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None }.encode(&mut body);
+    body.extend_from_slice(scan);
+    let len = (body.len() - 4) as u32;
+    body[..4].copy_from_slice(&len.to_be_bytes());
+    body
+}
+
+/// The one that is talked to.
+struct Victim {
+    session: Session,
+    began: Instant,
+    now: Instant,
+    /// What it wrote to each connection, until that is shaken hands over.
+    said: BTreeMap<StreamId, Vec<u8>>,
+    /// What it sent to each address, until that is proved.
+    sent: BTreeMap<SocketAddr, Vec<Vec<u8>>>,
+    stats: Option<Stats>,
+}
+
+impl Victim {
+    fn new(config: impl FnOnce(Instant) -> Config) -> Victim {
         #[allow(clippy::disallowed_methods)] // one real instant to count from
         let now = Instant::now() + Duration::from_secs(1000);
-        let me =
-            Identity { offers: Media::NONE, wants: Media::LIVE, forwards: false, psk: None, id: [1; 16], name: String::new() };
-        let session = Session::new(now, Config { senders: 1, ..Config::new(me, Epoch::new(now)) });
-        let address = SocketAddr::from(([10, 0, 0, 1], 9688));
-        let mut sender =
-            Sender { session, now, address, transport: None, sealer: None, connection: 0, next: 0, said: Vec::new() };
-        sender.session.handle_accepted(now, STREAM, address);
-        let opening = Opening::new(false, 32).encode();
-        let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
-        let first = [&opening[..], &handshake.write().expect("writes")].concat();
-        sender.session.handle_stream(now, STREAM, &first);
-        sender.drain();
-        let said = std::mem::take(&mut sender.said);
-        let (answer, rest) = said.split_first_chunk().expect("an answer");
-        let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
-        handshake.read(&rest[..len]).expect("shakes");
-        let mut transport = handshake.into_transport().expect("shaken");
-        let mut plain = Vec::new();
-        transport.open(&rest[len + 2..], &mut plain).expect("their hello opens");
-        let Ok(Record::Hello(hello)) = Record::decode(&plain) else { unreachable!("they say hello first") };
-        (sender.connection, sender.sealer) = (hello.connection, Some(Sealer::new(&Key::from_bytes(hello.key))));
-        sender.transport = Some(transport);
-        let offers = Media { lossless: film, ..Media::LIVE };
-        let ours = Hello { offers, wants: Media::NONE, connection: 7, key: [7; 32], id: [2; 16], ..hello };
-        plain.clear();
-        Record::Hello(ours).encode(&mut plain);
-        sender.record(&plain);
-        sender.drain();
-        sender
+        let session = Session::new(now, config(now));
+        Victim { session, began: now, now, said: BTreeMap::new(), sent: BTreeMap::new(), stats: None }
     }
 
-    fn datagram(&mut self, message: &[u8]) {
-        let Some(sealer) = &self.sealer else { return };
-        let header = Header { connection: self.connection, number: self.next as u32 }.encode();
-        let mut body = message.to_vec();
-        let tag = sealer.seal(self.next, &header, &mut body);
-        self.next += 1;
-        self.session.handle_datagram(self.now, self.address, &mut [&header[..], &body, &tag].concat());
+    fn clock(&self) -> MediaTime {
+        MediaTime::from_nanos((self.now - self.began).as_nanos() as u64)
     }
 
-    fn record(&mut self, plain: &[u8]) {
-        let Some(transport) = &mut self.transport else { return };
-        let mut sealed = Vec::new();
-        if transport.seal(plain, &mut sealed).is_ok() {
-            self.session.handle_stream(self.now, STREAM, &sealed);
-        }
+    /// A picture of its own, and a block of sound.
+    fn sends(&mut self, picture: u64, scan: &[u8]) {
+        let capture = self.clock();
+        let slice = Slice { picture, index: 0, count: 1, capture, body: slice(capture, scan) };
+        self.session.handle_command(self.now, Command::Slice(slice));
+        let block = SoundBlock { capture, channels: 1, samples: vec![0; 960] };
+        self.session.handle_command(self.now, Command::Sound(block));
     }
 
     fn wait(&mut self, time: Duration) {
@@ -153,9 +193,20 @@ impl Sender {
         for _ in 0..1000 {
             loop {
                 match self.session.poll(self.now, &mut buffer) {
-                    Output::Stream { .. } => self.said.extend_from_slice(&buffer),
+                    Output::Stream { stream } => {
+                        if let Some(said) = self.said.get_mut(&stream) {
+                            said.extend_from_slice(&buffer);
+                        }
+                    }
+                    Output::Datagrams { to, segment, len } => {
+                        if let Some(sent) = self.sent.get_mut(&to) {
+                            sent.extend(buffer[..len].chunks(segment).map(<[u8]>::to_vec));
+                        }
+                    }
                     Output::Event(Event::Stats(stats)) => {
-                        assert!(stats.receiving.total.assembly_bytes <= 2 * ((16 << 20) + MAX_LEN as u64))
+                        assert!(stats.receiving.total.assembly_bytes <= 2 * ((16 << 20) + MAX_LEN as u64));
+                        assert!(stats.sending.log_bytes <= MOST_LOGGED);
+                        self.stats = Some(*stats);
                     }
                     Output::Wait(deadline) if deadline.is_none_or(|deadline| deadline > self.now) => return,
                     Output::Wait(_) => break,
@@ -165,5 +216,97 @@ impl Sender {
             self.session.handle_timeout(self.now);
         }
         panic!("it asks to be woken now for ever");
+    }
+}
+
+/// Bytes of pictures that are kept to be sent again: of a film, of what is forwarded beside it, and of each the last slice.
+const MOST_LOGGED: u64 = ((48 + 16) << 20) + 2 * MAX_LEN as u64;
+
+/// A peer made by hand.
+struct Peer {
+    stream: StreamId,
+    address: SocketAddr,
+    transport: Transport,
+    sealer: Sealer,
+    opener: Opener,
+    connection: u32,
+    next: u64,
+}
+
+impl Peer {
+    /// Shakes hands and says hello, with what it offers and wants; its number is its connection, its address and its id.
+    fn join(victim: &mut Victim, number: u8, (offers, wants): (Media, Media)) -> Peer {
+        let (stream, now) = (StreamId(number.into()), victim.now);
+        let address = SocketAddr::from(([10, 0, 0, number], 9688));
+        victim.said.insert(stream, Vec::new());
+        victim.session.handle_accepted(now, stream, address);
+        let opening = Opening::new(false, 32).encode();
+        let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
+        let first = [&opening[..], &handshake.write().expect("writes")].concat();
+        victim.session.handle_stream(now, stream, &first);
+        victim.drain();
+        let said = victim.said.remove(&stream).unwrap_or_default();
+        let (answer, rest) = said.split_first_chunk().expect("an answer");
+        let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
+        handshake.read(&rest[..len]).expect("shakes");
+        let mut transport = handshake.into_transport().expect("shaken");
+        let mut plain = Vec::new();
+        transport.open(&rest[len + 2..], &mut plain).expect("their hello opens");
+        let Ok(Record::Hello(theirs)) = Record::decode(&plain) else { unreachable!("they say hello first") };
+        let key = Key::from_bytes([7; 32]);
+        let (sealer, opener, connection) = (Sealer::new(&Key::from_bytes(theirs.key)), Opener::new(&key), theirs.connection);
+        let mut peer = Peer { stream, address, transport, sealer, opener, connection, next: 0 };
+        let ours = Hello { offers, wants, connection: 6 + u32::from(number), key: [7; 32], id: [1 + number; 16], ..theirs };
+        plain.clear();
+        Record::Hello(ours).encode(&mut plain);
+        peer.record(victim, &plain);
+        victim.drain();
+        peer
+    }
+
+    /// Shows that it gets what is sent to its address.
+    fn prove(&mut self, victim: &mut Victim) {
+        victim.sent.insert(self.address, Vec::new());
+        let mut plain = Vec::new();
+        Message::Challenge([1; 8]).encode(&mut plain);
+        self.datagram(victim, &plain);
+        victim.drain();
+        for mut sent in victim.sent.remove(&self.address).unwrap_or_default() {
+            let number = u64::from(Header::decode(&sent).expect("a header").number);
+            let (head, sealed) = sent.split_at_mut(8);
+            let Ok(Message::Challenge(token)) = Message::decode(self.opener.open(number, head, sealed).expect("opens")) else {
+                continue;
+            };
+            plain.clear();
+            Message::Response(token).encode(&mut plain);
+            self.datagram(victim, &plain);
+        }
+        victim.drain();
+    }
+
+    /// One of the steps that are a peer's.
+    fn step(&mut self, victim: &mut Victim, kind: u8, bytes: &[u8]) {
+        match kind {
+            0 => self.datagram(victim, bytes),
+            1 => self.record(victim, bytes),
+            2 => victim.session.handle_datagram(victim.now, self.address, &mut bytes.to_vec()),
+            3 => victim.session.handle_stream(victim.now, self.stream, bytes),
+            _ => victim.session.handle_stream_closed(victim.now, self.stream),
+        }
+    }
+
+    fn datagram(&mut self, victim: &mut Victim, message: &[u8]) {
+        let header = Header { connection: self.connection, number: self.next as u32 }.encode();
+        let mut body = message.to_vec();
+        let tag = self.sealer.seal(self.next, &header, &mut body);
+        self.next += 1;
+        victim.session.handle_datagram(victim.now, self.address, &mut [&header[..], &body, &tag].concat());
+    }
+
+    fn record(&mut self, victim: &mut Victim, plain: &[u8]) {
+        let mut sealed = Vec::new();
+        if self.transport.seal(plain, &mut sealed).is_ok() {
+            victim.session.handle_stream(victim.now, self.stream, &sealed);
+        }
     }
 }

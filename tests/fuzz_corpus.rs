@@ -10,6 +10,9 @@ mod targets;
 use eyeline::codec::band_encoder::BandEncoder;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::datagram::{Message, Nack, Ranges};
+use eyeline_proto::wire::record::{Record, Text, Want};
+use eyeline_proto::wire::report::{Report, TrackReport, Train};
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -150,4 +153,85 @@ fn scripts_of_the_corpus_are_survived_by_the_receiver() {
         })
         .collect()
     });
+}
+
+#[test]
+fn scripts_of_the_corpus_are_survived_by_the_sender() {
+    replay("sender", targets::sender, || {
+        // Its own picture, and one that it forwards: a few packets each, numbered from 0.
+        let sent = || [step(6, &[0x55; 3000]), step(7, &[0xAA; 900]), wait(33)].concat();
+        let stream: Vec<u8> = (0..6).flat_map(|_| sent()).collect();
+        let say = |message: &Message<'_>| {
+            let mut plain = Vec::new();
+            message.encode(&mut plain);
+            step(0, &plain)
+        };
+        let tell = |record: Record<'_>| {
+            let mut plain = Vec::new();
+            record.encode(&mut plain);
+            step(1, &plain)
+        };
+        let nack = |mut numbers: std::ops::Range<u64>, tail| {
+            let (highest, mut missing) = (numbers.end, Ranges::new());
+            assert!(numbers.all(|number| missing.push(number)));
+            say(&Message::Nack(Nack { highest, tail, patience_ms: 500, missing }))
+        };
+        let report = |highest, lost| {
+            let mut report =
+                Report { highest, received: highest - lost, lost, bytes: highest.saturating_mul(1000), ..Report::default() };
+            report.trains.push(Train { first: 2, packets: 3, at_us: 70_000, span_us: 900, bytes: 3000 });
+            for track in 0..3 {
+                report.tracks.put(TrackReport { track, settled: highest / 4, shown: 2, wait_ms: 50 });
+            }
+            say(&Message::Report(report))
+        };
+        let want = |track, pixels, rate| tell(Record::Want(track, Want { pixels, rate, ..Want::ALL }));
+        let text = |id: u8, line: &str| tell(Record::Text(Text { origin: [id; 16], name: "who".into(), line: line.into() }));
+        let asks = [nack(2..9, false), wait(5), nack(2..9, true), nack(0..40, true), wait(20)].concat();
+        let slow: Vec<u8> = (1..20).flat_map(|n| [sent(), report(n * 6, n * 2)].concat()).collect();
+        let wants = [want(0, 1, 0), sent(), want(1, 0, 1), want(9, 5, 5), sent(), want(0, 0, 1000), wait(500)].concat();
+        let own_line = text(2, "hello");
+        let texts = [own_line.repeat(7), text(9, "of another"), text(3, "in a name that is not its own"), wait(900)].concat();
+        let each = |file: &str, kind| vectors(file).iter().flat_map(|(_, bytes)| step(kind, bytes)).collect::<Vec<u8>>();
+        let records: Vec<u8> = vectors("records.hex")
+            .iter()
+            .filter(|(name, _)| !name.starts_with("hello") && !name.starts_with("goodbye"))
+            .flat_map(|(_, bytes)| step(1, bytes))
+            .collect();
+        let second = wait(1100);
+        let far = [nack(u64::MAX - 9..u64::MAX, true), report(u64::MAX, 0), wait(100), sent()].concat();
+        let leaving = [each("records.hex", 1), wait(1000), sent(), step(5, &[]), wait(60_000), sent()].concat();
+        [
+            ("asks", [&stream[..], &asks, &stream, &asks, &second].concat()),
+            ("slow", [slow, second].concat()),
+            ("wants", [&stream[..], &wants, &stream].concat()),
+            ("texts", [&stream[..], &texts].concat()),
+            ("messages", [&stream[..], &each("datagrams.hex", 0), &wait(3), &each("datagrams.hex", 2), &wait(200)].concat()),
+            ("records", [&stream[..], &records, &stream, &wait(2500)].concat()),
+            ("far", [&stream[..], &far].concat()),
+            ("leaving", [&stream[..], &leaving].concat()),
+        ]
+        .into_iter()
+        .flat_map(|(name, bytes)| {
+            let mut film = bytes.clone();
+            film[0] |= targets::FILM;
+            [(name.to_string(), bytes), (format!("{name}-film"), film)]
+        })
+        .collect()
+    });
+}
+
+/// The seeds are no use where what they say is turned away before it reaches anything.
+#[test]
+fn the_peer_of_the_scripts_is_sent_pictures_and_what_it_asks_for_and_is_believed() {
+    for (name, resends) in [("asks", true), ("asks-film", true), ("slow", false)] {
+        let script = std::fs::read(corpus("sender").join(name)).expect("the corpus is committed");
+        let stats = targets::talk_to_sender(&script).expect("a second goes by");
+        let [hostile, honest] = &stats.sending.peers[..] else { panic!("{name}: both are here") };
+        let asked = (hostile.nacks > 0, hostile.resent > 0);
+        assert!(hostile.bytes > 20_000 && asked == (resends, resends), "{name}: {hostile:?}");
+        assert!(hostile.report.received > 0 || resends, "{name}: {hostile:?}");
+        assert_eq!((honest.nacks, honest.resent), (0, 0), "{name}");
+        assert!(stats.receiving.total.whole >= 6, "{name}: what is forwarded came");
+    }
 }
