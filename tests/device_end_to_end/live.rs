@@ -8,8 +8,8 @@ use std::process::Stdio;
 /// Pictures played into `send`, two seconds of them.
 const PLAYED: usize = 30;
 
-/// Plays a file into `send --file -` at its own pace, and gives what `recv --output` wrote.
-fn played(dir: &std::path::Path, input: &[&str], output: &str) -> Vec<u8> {
+/// Plays a file into `send --file -` at its own pace, which says what it is; gives what `recv --output` wrote.
+fn played(dir: &std::path::Path, input: &[&str], said: &str, output: &str) -> Vec<u8> {
     let port = free_port();
     let out = dir.join(output);
     let mut recv = recv(&format!("-p {port} --output {}", out.display()));
@@ -17,6 +17,7 @@ fn played(dir: &std::path::Path, input: &[&str], output: &str) -> Vec<u8> {
     let mut player = ffmpeg(&["-re"]).args(input).stdout(Stdio::piped()).spawn().expect("ffmpeg is needed: apt install ffmpeg");
     let stdin = player.stdout.take().unwrap().into();
     let mut send = Program::spawn(SEND, &format!("--file - --host 127.0.0.1:{port}"), stdin, Out::Stats);
+    send.said(&format!("stdin: {said}"));
     recv.said("the end: everything is here");
     assert_eq!((recv.ended(), send.ended()), (0, 0));
     assert!(player.wait().unwrap().success());
@@ -41,7 +42,7 @@ fn jpegs_on_stdin_arrive_with_their_own_tables_and_scan_data() {
     ] {
         let (path, wanted) = jpegs_of(&dir, name, how);
         let input = ["-framerate", "15", "-f", "mjpeg", "-i", &path, "-c", "copy", "-f", "mjpeg", "-"];
-        let mut arrived = jpegs(&played(&dir, &input, &format!("out-{name}")));
+        let mut arrived = jpegs(&played(&dir, &input, "JPEGs, 320x240", &format!("out-{name}")));
         // One stands for those that were missing after it.
         arrived.dedup();
         // Live, the newest wins, and the first may be gone before anybody watches.
@@ -57,7 +58,7 @@ fn jpegs_on_stdin_arrive_with_their_own_tables_and_scan_data() {
 fn a_y4m_stream_on_stdin_arrives_with_its_size() {
     let dir = folder("stdin-y4m");
     let input = ["-f", "lavfi", "-i", "testsrc2=s=322x182:r=15:d=2", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"];
-    let arrived = Y4m::parse(&played(&dir, &input, "out.y4m"));
+    let arrived = Y4m::parse(&played(&dir, &input, "y4m, 322x182, 15 pictures a second", "out.y4m"));
     assert_eq!(arrived.size, (322, 182));
     assert!(arrived.header.contains(" F15:1 "), "{}", arrived.header);
     assert!(arrived.pictures.len() > PLAYED / 2 && arrived.pictures.len() <= PLAYED + 1, "{}", arrived.pictures.len());
