@@ -2,8 +2,9 @@
 //!
 //! Invariant: after any input the core is polled until it answers `Wait`, with two exceptions, and inputs may come between: while
 //! the kernel has no room for a run of datagrams the core is not asked for more (the run stays in the buffer it was polled into),
-//! and a drain longer than [`DRAIN_OUTPUTS`] or [`DRAIN_BYTES`] is interrupted to receive, then gone on with. Every step
-//! of a turn is bounded, so nothing starves; nothing is awaited but by the poller.
+//! and a drain longer than [`DRAIN_OUTPUTS`] or [`DRAIN_BYTES`] is interrupted to receive, then gone on with; but never among
+//! events, and no stream is read before those of the last one are told: what waits to be told is never more than one input made.
+//! Every step of a turn is bounded, so nothing starves; nothing is awaited but by the poller.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,7 +25,8 @@ use super::{Config, Error, resolve, udp};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Core, HostId, Output, StreamId};
 
-/// Outputs carried out before sockets are looked at again.
+/// Outputs carried out before sockets are looked at again, beside events: of those all are told, for they are no more than one
+/// input made, and while one waits nothing behind it gets out.
 const DRAIN_OUTPUTS: usize = 64;
 /// Bytes of datagrams sent before sockets are looked at again: some 450 datagrams, half a millisecond.
 const DRAIN_BYTES: usize = 512 << 10;
@@ -202,7 +204,11 @@ where
         }
     }
 
+    /// Only where all that came before is told: what a stream brings waits in the kernel, or at its sender, and not here.
     fn read(&mut self, stream: StreamId) {
+        if self.udp.is_blocked() {
+            return; // it is announced again
+        }
         match self.streams.read(stream) {
             Read::Bytes(bytes) => self.core.handle_stream(Instant::now(), stream, bytes),
             Read::Nothing => return,
@@ -276,15 +282,13 @@ where
 
     /// Carries out what the core wants until it waits, is blocked, or has had its share of this turn.
     fn drain(&mut self) {
-        let mut bytes = 0;
+        let (mut outputs, mut bytes) = (0, 0);
         self.unfinished = false;
-        for _ in 0..DRAIN_OUTPUTS {
+        while outputs < DRAIN_OUTPUTS && bytes < DRAIN_BYTES {
             if self.udp.is_blocked() {
                 return;
             }
-            if bytes >= DRAIN_BYTES {
-                break;
-            }
+            outputs += 1;
             self.out.clear();
             let now = Instant::now();
             match self.core.poll(now, &mut self.out) {
@@ -308,7 +312,10 @@ where
                     self.dial(now, host, also);
                     self.tell_dials();
                 }
-                Output::Event(event) => (self.on_event)(event),
+                Output::Event(event) => {
+                    outputs -= 1;
+                    (self.on_event)(event);
+                }
                 Output::Wait(deadline) => {
                     self.deadline = deadline;
                     return;

@@ -4,6 +4,7 @@
 
 mod commands;
 mod datagrams;
+mod floods;
 mod places;
 mod streams;
 
