@@ -120,7 +120,7 @@ pub struct Received {
     pub recovered: u64,
     /// Fragments that were not needed: came twice or too late.
     pub late: u64,
-    /// Fragments that contradicted themselves.
+    /// Fragments that contradicted themselves, and blocks of sound beyond what can have been spoken in that time.
     pub bad: u64,
     /// Blocks of sound that came.
     pub blocks: u64,

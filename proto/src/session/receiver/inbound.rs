@@ -4,6 +4,7 @@
 mod ending;
 mod feedback;
 mod narrow;
+mod pace;
 mod proof;
 mod reception;
 

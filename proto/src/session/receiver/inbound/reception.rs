@@ -4,6 +4,7 @@
 
 use super::super::budget;
 use super::ending::Ending;
+use super::pace::Pace;
 use super::proof::Proof;
 use super::{Block, Pool, Wants};
 use crate::media::depacketizer::{Depacketizer, Limits, Pushed, Settled, Slice};
@@ -40,6 +41,7 @@ pub(in crate::session::receiver) struct Reception {
     /// Bytes of both, as the budget knows them.
     held: usize,
     hearing: Hearing,
+    pace: Pace,
     /// Copies of sound help: nothing of it waits for what TCP brings late.
     wants_copies: bool,
     /// Its sender was told that there is no use for its sound.
@@ -68,6 +70,7 @@ impl Reception {
             recovery: Recovery::default(),
             held: 0,
             hearing: Hearing::new(first),
+            pace: Pace::new(film),
             wants_copies: wants.sound && !(film && wants.patient),
             unheard: false,
             blocks: 0,
@@ -214,6 +217,10 @@ impl Reception {
 
     /// The first copy of a block is here.
     fn take_sound(&mut self, now: Instant, block: Block, proof: &mut Proof, pool: &mut Pool) -> bool {
+        if !self.pace.takes(now) {
+            self.counts.bad += 1;
+            return false;
+        }
         self.ending.goes_on(now);
         self.blocks = self.blocks.max(block.number.saturating_add(1));
         self.counts.blocks += 1;
