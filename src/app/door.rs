@@ -58,6 +58,7 @@ impl<'a> Door<'a> {
         match event {
             Event::NoUdp(address) => self.doorman.no_udp(*address, self.meet),
             Event::Narrow { name, address, narrow } => self.doorman.narrow(name, *address, *narrow),
+            Event::TextLeftOut(count) => tracing::info!("{count} lines of chat were left out: too many came at once"),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(*from, sentence),
             Event::Unreachable { host, error, fatal } => {
                 if alone {

@@ -190,6 +190,8 @@ pub enum Event {
         /// What: one line, made printable.
         line: String,
     },
+    /// So many lines were left out in the last seconds: more was said than anybody reads.
+    TextLeftOut(u64),
     /// Whether small datagrams pass and those of pictures do not: the path takes none so long.
     Narrow {
         /// The peer's name.

@@ -211,6 +211,7 @@ impl Session {
         if now >= self.next_stats {
             self.next_stats = (self.next_stats + STATS).max(now);
             self.tell_stats(now);
+            self.events.extend(self.talk.take_left_out(now).map(Event::TextLeftOut));
         }
     }
 

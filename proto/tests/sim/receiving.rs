@@ -201,6 +201,7 @@ impl Screen {
             Event::TurnedAway(from, why) => self.note(at, None, &format!("turned away {from}: {why}")),
             Event::Unreachable { error: why, fatal, .. } => self.note(at, None, &format!("unreachable fatal={fatal}: {why}")),
             Event::Text { name, line } => self.shared.0.borrow_mut().lines.push((at.true_ns, name, line)),
+            Event::TextLeftOut(count) => self.note(at, None, &format!("{count} lines left out")),
             Event::Stats(stats) => {
                 let mut watched = self.shared.0.borrow_mut();
                 watched.assembly_bytes = watched.assembly_bytes.max(stats.receiving.total.assembly_bytes);

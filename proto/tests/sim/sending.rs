@@ -404,6 +404,7 @@ impl Camera {
             Event::PeerUp { name, again, .. } => note(format!("up {name}{}", if *again { " again" } else { "" })),
             Event::PeerDown { name, reason, sentence, .. } => note(format!("down {name} {reason:?} {sentence}")),
             Event::NoUdp(address) => note(format!("no udp {address}")),
+            Event::TextLeftOut(count) => note(format!("{count} lines left out")),
             Event::Narrow { narrow, .. } => note(format!("narrow {narrow}")),
             Event::TurnedAway(from, sentence) => note(format!("turned away {from}: {sentence}")),
             Event::Unreachable { error, fatal, .. } => note(format!("unreachable fatal={fatal}: {error}")),
