@@ -644,3 +644,17 @@ fn two_that_send_halves_of_blocks_do_not_change_places_with_each() {
     }
     assert_eq!(victim.names().iter().filter(|name| *name == "down").count(), 1, "{:?}", victim.names());
 }
+
+/// Sound at many times the pace of time: what an outage may have held back is taken, then no more than is spoken meanwhile.
+#[test]
+fn sound_is_taken_no_faster_than_it_can_have_been_spoken() {
+    let mut victim = Victim::new(false);
+    let mut stranger = Stranger::join(&mut victim, 1);
+    (0..3000).for_each(|number| stranger.sound(&mut victim, number));
+    let taken = |victim: &Victim| victim.events.iter().filter(|event| matches!(event, Event::Sound { .. })).count();
+    assert_eq!(taken(&victim), 505, "five seconds");
+    victim.now += Duration::from_secs(1);
+    (3000..6000).for_each(|number| stranger.sound(&mut victim, number));
+    assert_eq!(taken(&victim), 606, "and one more");
+    assert!(victim.closed.is_empty());
+}
