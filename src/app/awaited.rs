@@ -58,6 +58,9 @@ impl Awaited {
     }
 }
 
+/// What a watcher that left did.
+pub const NO_MORE_WATCHING: &str = "stopped watching";
+
 /// What is said of a peer that left: "vm stopped sending". `did`: what it does no more.
 pub fn parting(name: &str, did: &str, reason: Option<Reason>, sentence: &str) -> String {
     match (reason, sentence) {

@@ -125,7 +125,7 @@ struct Flags {
 /// How tracks are shown and heard, wherever they are.
 #[derive(clap::Args, Debug)]
 pub(super) struct ShowFlags {
-    /// No window: write, play or only measure
+    /// Open no window
     #[arg(long, conflicts_with = "fullscreen", help_heading = "What to do with it")]
     no_window: bool,
 

@@ -130,7 +130,7 @@ pub(super) struct SourceFlags {
     #[arg(long, conflicts_with = "camera", help_heading = "What to send")]
     no_video: bool,
 
-    /// Send no sound
+    /// Send no sound; a `call` plays none, either
     #[arg(long, help_heading = "What to send")]
     no_audio: bool,
 

@@ -22,9 +22,10 @@ use crate::present::keys::Bindings;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
-use eyeline_proto::session::{self, Command, Event, Session};
+use eyeline_proto::session::{self, Command, Event, PeerId, Session};
 use eyeline_proto::wire::record::Media;
 use own::OwnPicture;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// What the main thread is told beside pictures.
@@ -58,7 +59,7 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     let stop = Stop::on_signals(move || wake.close()).code(ExitCode::Failed)?;
 
     // Whatever cannot be had is found out before anybody is told that we are here.
-    let plan = Plan::make(&config.send)?;
+    let plan = Plan::make(&config.send, true)?;
     let screen = config.showing.window.then(|| Screen::open(config.showing.fullscreen, Bindings::Call)).transpose()?;
     let speaker = viewing::open_speaker(&config.showing.speaker)?;
 
@@ -91,10 +92,13 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     }
     let deadline = common.duration.map(|duration| now + duration);
     let (muted, closed) = (false, false);
-    let mut call = Call { config, net, notes, stop, viewing, sending, own, door, deadline, muted, closed };
+    let (peers, met, failed) = (BTreeSet::new(), false, None);
+    let mut call = Call { config, net, notes, stop, viewing, sending, own, door, deadline, peers, met, failed, muted, closed };
     let ended = call.run();
-    call.finish();
-    ended
+    // Why we leave, in words for the others.
+    let last_words = ended.as_ref().err().map(Failure::to_string).unwrap_or_default();
+    let failed = call.finish(last_words);
+    ended.and_then(|code| failed.map_or(Ok(code), Err))
 }
 
 struct Call<'a> {
@@ -108,6 +112,12 @@ struct Call<'a> {
     own: Option<OwnPicture>,
     door: Door<'a>,
     deadline: Option<Instant>,
+    /// Who sees and hears us, or what we forward.
+    peers: BTreeSet<PeerId>,
+    /// Somebody was here.
+    met: bool,
+    /// Our source did, and we stayed: how it will end.
+    failed: Option<Failure>,
     /// Our microphone is.
     muted: bool,
     /// Our camera is.
@@ -120,8 +130,11 @@ impl Call<'_> {
         self.show_own();
         loop {
             let now = Instant::now();
-            if self.stop.requested() || self.deadline.is_some_and(|deadline| now >= deadline) {
+            if self.stop.requested() {
                 return Ok(ExitCode::Ok);
+            }
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                return self.due();
             }
             self.net.check().code(ExitCode::Failed)?;
             self.viewing.wait(now, &self.net)?;
@@ -132,7 +145,7 @@ impl Call<'_> {
                             return Ok(code);
                         }
                     }
-                    Note::SourceEnded => self.source_ended()?,
+                    Note::SourceEnded => self.source_ended(),
                     Note::Typed(line) => self.say(line),
                 }
             }
@@ -148,36 +161,55 @@ impl Call<'_> {
         }
     }
 
+    /// `--duration` is over.
+    fn due(&self) -> Result<ExitCode, Failure> {
+        if self.met {
+            return Ok(ExitCode::Ok);
+        }
+        Err(Failure::new(ExitCode::PeerLost, format!("nobody came within --duration ({})", self.door.sentence())))
+    }
+
+    fn nobody_is_here(&self) -> bool {
+        self.peers.is_empty() && self.viewing.names.is_empty()
+    }
+
     fn handle(&mut self, event: Event) -> Result<Option<ExitCode>, Failure> {
-        let linked = self.sending.as_ref().map_or(0, Sending::linked);
-        if self.door.handle(&event, linked == 0 && self.viewing.names.is_empty())? {
+        if self.door.handle(&event, self.nobody_is_here())? {
             self.viewing.tell_screen(&self.door);
         }
         if let Some(sending) = &mut self.sending {
             sending.handle(&event, &self.net)?;
         }
+        let leaves = matches!(event, Event::PeerDown { .. } | Event::SenderDown { .. });
         match event {
-            // Who sends as well is told of as a sender.
-            Event::PeerUp { name, address, host, again, sends: false, .. } => {
+            Event::PeerUp { peer, name, address, host, again, sends, .. } => {
+                self.peers.insert(peer);
                 self.door.reached(host);
-                self.door.says(&format!("{name} ({address}) {}", if again { "is back" } else { "watches" }));
+                // Who sends as well is told of as a sender.
+                if !sends {
+                    self.door.says(&format!("{name} ({address}) {}", if again { "is back" } else { "watches" }));
+                }
             }
-            Event::PeerDown { peer, name, sentence, reason, .. } if !self.viewing.names.contains_key(&peer) => {
-                self.door.says(&awaited::parting(&name, "stopped watching", reason, &sentence));
+            Event::PeerDown { peer, name, sentence, reason, complete } => {
+                self.peers.remove(&peer);
+                if !self.viewing.names.contains_key(&peer) {
+                    self.door.says(&match &self.sending {
+                        Some(sending) => sending.parting(&name, reason, &sentence, complete),
+                        None => awaited::parting(&name, awaited::NO_MORE_WATCHING, reason, &sentence),
+                    });
+                }
             }
             Event::Stats(stats) => {
                 self.door.second(self.notes.take_untold());
                 self.second(&stats)?;
             }
             Event::Text { name, line } => self.said(&name, &line),
-            Event::SenderDown { .. } => {
-                self.viewing.handle(event, &mut self.door);
-                if !self.config.send.common.reconnect && self.viewing.names.is_empty() {
-                    tracing::error!("the peer is lost and --no-reconnect was given");
-                    return Ok(Some(ExitCode::PeerLost));
-                }
-            }
             event => self.viewing.handle(event, &mut self.door),
+        }
+        self.met |= !self.nobody_is_here();
+        if leaves && self.nobody_is_here() && !self.config.send.common.reconnect {
+            tracing::error!("the peer is lost and --no-reconnect was given");
+            return Ok(Some(ExitCode::PeerLost));
         }
         Ok(None)
     }
@@ -190,13 +222,18 @@ impl Call<'_> {
     }
 
     /// A film is over, or a device failed: we stay, and see and hear the others.
-    fn source_ended(&mut self) -> Result<(), Failure> {
-        let Some(outcome) = self.sending.as_mut().and_then(Sending::source_ended) else { return Ok(()) };
-        outcome?;
+    fn source_ended(&mut self) {
+        let Some(sending) = &mut self.sending else { return };
+        let Some(outcome) = sending.source_ended() else { return };
+        if let Err(failure) = outcome {
+            if !sending.plan().is_film() {
+                tracing::error!("{failure} (the others neither see nor hear us from now on)");
+            }
+            self.failed = Some(failure.said());
+        }
         self.net.command(Command::End);
         self.own = None;
         self.show_own();
-        Ok(())
     }
 
     fn say(&mut self, line: String) {
@@ -218,8 +255,9 @@ impl Call<'_> {
                 self.say(line);
                 return Ok(());
             }
-            Wish::Microphone => self.muted = !self.muted,
-            Wish::Camera => self.closed = !self.closed,
+            // There may be none to mute, or to close.
+            Wish::Microphone => self.muted ^= self.sending.as_ref().is_some_and(|sending| sending.plan().has_sound()),
+            Wish::Camera => self.closed ^= self.sending.as_ref().is_some_and(|sending| sending.plan().has_pictures()),
         }
         let Some(sending) = &mut self.sending else { return Ok(()) };
         let (muted, closed) = (self.muted, self.closed);
@@ -239,9 +277,10 @@ impl Call<'_> {
         }
     }
 
-    fn finish(mut self) {
+    /// Says goodbye; what failed on the way.
+    fn finish(mut self, last_words: String) -> Option<Failure> {
         let ended = self.sending.take().map(Sending::finish);
-        self.net.command(Command::Stop(String::new()));
+        self.net.command(Command::Stop(last_words));
         // This writes the goodbyes.
         let counters = self.net.stop();
         // The last counts came with them.
@@ -255,5 +294,6 @@ impl Call<'_> {
             }
             self.viewing.total(&stats, counters);
         }
+        self.failed
     }
 }

@@ -7,7 +7,6 @@ mod report;
 pub mod sending;
 
 use super::args;
-use super::awaited;
 use super::door::Door;
 use super::failure::{Code, Failure};
 use super::meet;
@@ -17,7 +16,7 @@ use crate::net;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{self, Command, Event, Session};
-use eyeline_proto::wire::record::{Media, Reason};
+use eyeline_proto::wire::record::Media;
 use plan::Plan;
 use preview::Preview;
 use sending::Sending;
@@ -54,7 +53,7 @@ pub fn run(config: &args::Send) -> ExitCode {
 }
 
 fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
-    let plan = Plan::make(config)?;
+    let plan = Plan::make(config, false)?;
     // Whatever cannot be had is found out before anybody is told that we are here.
     let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
     let notes = Notes::new();
@@ -145,12 +144,7 @@ impl Send<'_> {
                 self.door.says(&format!("{name} ({address}) {}", if again { "is back" } else { "watches" }));
             }
             Event::PeerDown { name, sentence, reason, complete, .. } => {
-                let line = match (reason, complete && sentence.is_empty()) {
-                    (Some(Reason::Quit), true) if self.sending.plan().is_film() => format!("{name} has seen the whole film"),
-                    (Some(Reason::Quit), true) => format!("{name} has seen everything"),
-                    _ => awaited::parting(&name, "stopped watching", reason, &sentence),
-                };
-                self.door.says(&line);
+                self.door.says(&self.sending.parting(&name, reason, &sentence, complete));
                 let dialled = self.config.common.meet.wait.is_none();
                 if !self.config.common.reconnect && self.ending.is_none() && (dialled || reason.is_none()) {
                     tracing::error!("the peer is lost and --no-reconnect was given");

@@ -33,8 +33,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Finds out what there is, and says so; devices stay closed.
-    pub fn make(config: &args::Send) -> Result<Plan, Failure> {
+    /// Finds out what there is, and says so; devices stay closed. `watches`: others are seen and heard as well, so it need not be
+    /// anything.
+    pub fn make(config: &args::Send, watches: bool) -> Result<Plan, Failure> {
         let size = config.size;
         let own_sound = matches!(config.sound, Some(SoundSource::Source));
         let pictures = match &config.source {
@@ -50,7 +51,7 @@ impl Plan {
             Source::Camera(which) => {
                 let fps = config.fps.map(|fps| fps.num.div_ceil(fps.den));
                 let request = camera::Request { which: which.clone(), size, fps };
-                let plan = Camera::probe(&request).code(ExitCode::Device)?;
+                let plan = Camera::probe(&request).map_err(|error| without(error, watches))?;
                 tracing::info!("camera {}", plan.chosen());
                 Pictures::Camera(Arc::new(Mutex::new(plan)))
             }
@@ -70,7 +71,7 @@ impl Plan {
         // Without either there is no going on, and what was asked for by its name must be there.
         let named = matches!(config.sound, Some(SoundSource::Microphone(Some(_))));
         let required = match &pictures {
-            Pictures::None => Some("leave out --no-video"),
+            Pictures::None if !watches => Some("leave out --no-video"),
             _ if config.require_audio => Some("leave out --require-audio to go on without sound"),
             _ => named.then_some("leave out --mic to go on without it"),
         };
@@ -168,6 +169,12 @@ impl Plan {
         let size = size.map_or((0, 0), |size| (size.width as u16, size.height as u16));
         Format { rate, variable, size, channels: self.channels, first: 0 }
     }
+}
+
+/// There is no such camera; `watches`: one can do without.
+fn without(error: camera::Error, watches: bool) -> Failure {
+    let way_out = if watches { ", or take part without one: `--no-video`" } else { "" };
+    Failure::new(ExitCode::Device, format!("{error}{way_out}"))
 }
 
 /// Which one and its channels, if there is one to open later. None is no reason to stop, unless it is `required`: then this is

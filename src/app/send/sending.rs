@@ -5,6 +5,7 @@
 //! to its end whoever leaves.
 
 use super::super::args;
+use super::super::awaited;
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use super::plan::Plan;
@@ -18,6 +19,7 @@ use crate::pipeline::source::{self, Running};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{Command, Event};
+use eyeline_proto::wire::record::Reason;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -146,6 +148,15 @@ impl<'a> Sending<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// What is said of a watcher that left; `complete`: it was given all there was.
+    pub fn parting(&self, name: &str, reason: Option<Reason>, sentence: &str, complete: bool) -> String {
+        match (reason, complete && sentence.is_empty()) {
+            (Some(Reason::Quit), true) if self.plan.is_film() => format!("{name} has seen the whole film"),
+            (Some(Reason::Quit), true) => format!("{name} has seen everything"),
+            _ => awaited::parting(name, awaited::NO_MORE_WATCHING, reason, sentence),
+        }
     }
 
     /// Prints a second's measurements, where asked.
