@@ -60,6 +60,51 @@ fn goes_on(program: &mut Program, others: &[&str]) {
 }
 
 #[test]
+fn a_call_to_which_nobody_comes_ends_as_recv_does() {
+    let mut alone = Program::start(CALL, &format!("--no-window --no-audio {TEST} -p {} --duration 100ms", free_port()));
+    assert_eq!(alone.ended(), 4, "{}", alone.heard());
+    assert!(alone.heard().contains("error: nobody came within --duration (waiting on port"), "{}", alone.heard());
+}
+
+/// Of the three things a call does none needs a device but the one that is wanted.
+#[test]
+fn who_has_no_devices_takes_part_without() {
+    let args = format!("--no-window --no-video -p {} --duration 100ms", free_port());
+    let mut watcher = Program::start(CALL, &args);
+    assert_eq!(watcher.ended(), 4, "{}", watcher.heard());
+}
+
+#[test]
+fn a_call_that_is_not_to_dial_again_ends_when_whom_it_dialled_leaves() {
+    let port = free_port();
+    let mut watcher = recv(&format!("-p {port}"));
+    watcher.said("waiting on port");
+    let dialling = format!("--no-window --no-audio {TEST} -p {} --host 127.0.0.1:{port} --no-reconnect", free_port());
+    let mut call = Program::start(CALL, &dialling);
+    watcher.said("is here");
+    assert_eq!(watcher.stop(Signal::SIGTERM), 0);
+    assert_eq!(call.ended(), 4, "{}", call.heard());
+    assert!(call.heard().contains("stopped watching"), "{}", call.heard());
+}
+
+/// The others are still seen, and what is wrong with ours is the exit code.
+#[test]
+fn a_call_whose_source_is_no_picture_goes_on_and_fails_at_its_end() {
+    let port = free_port();
+    let mut ada = call("Ada", &format!("-p {port}"));
+    ada.said("waiting on port");
+    let garbage = format!("--no-window --no-audio --file - --stats json --name Ben -p {} --host 127.0.0.1:{port}", free_port());
+    let mut ben = Program::spawn(CALL, &garbage, Stdio::piped(), Out::Stats);
+    let mut stdin = ben.stdin();
+    // Nobody reads on once it is seen what it is.
+    std::thread::spawn(move || stdin.write_all(&vec![b'x'; 3 << 20]));
+    ben.said("error: what comes on stdin is neither y4m nor JPEGs");
+    sees(&mut ben, &["Ada"]);
+    goes_on(&mut ben, &["Ada"]);
+    assert_eq!(ben.stop(Signal::SIGTERM), 1, "{}", ben.heard());
+}
+
+#[test]
 fn two_calls_see_and_read_each_other_also_where_both_dial() {
     let (here, there) = (free_port(), free_port());
     let mut ada = call("Ada", &format!("-p {here} --host 127.0.0.1:{there} --wait"));
