@@ -41,12 +41,21 @@ fn a_token_brings_its_process_back_from_any_address_and_each_time_it_is_dialled_
     let mut moved = Stranger::come_as(&mut victim, (3, 1), 2, first.token);
     moved.picture(&mut victim, 1);
     assert_eq!(victim.names(), ["host 1", "host 3 again"]);
-    // Its answer was lost, so it knows of no newer one.
-    let mut again = Stranger::come_as(&mut victim, (3, 1), 3, first.token);
-    again.picture(&mut victim, 2);
-    assert_eq!(victim.names(), ["host 1", "host 3 again", "host 3 again"]);
+    // Its answers were lost, so it knows of no newer one.
+    for attempt in 3..30 {
+        moved = Stranger::come_as(&mut victim, (3, 1), attempt.into(), first.token);
+        moved.picture(&mut victim, attempt);
+        assert_eq!(victim.names().last().map(String::as_str), Some("host 3 again"), "attempt {attempt}");
+    }
     victim.pass(secs(2));
-    assert_eq!(victim.closed, [StreamId(1), StreamId(2)], "one place, whatever it does");
+    assert_eq!(victim.closed, (1..29).map(StreamId).collect::<Vec<_>>(), "one place, whatever it does");
+    // A newer one was said: nobody needs the first any more.
+    let mut last = Stranger::come_as(&mut victim, (3, 1), 40, moved.token);
+    last.picture(&mut victim, 40);
+    assert_eq!(victim.names().last().map(String::as_str), Some("host 3 again"));
+    Stranger::come_as(&mut victim, (4, 1), 41, first.token);
+    victim.pass(secs(2));
+    assert!(!victim.names().iter().any(|name| name.starts_with("host 4")), "{:?}", victim.names());
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl Endpoint {
         });
         // It comes back by the token we gave it, or because we dialled it again; or both of us dialled.
         let earlier = earlier.find_map(|(other, link)| {
-            let knows = link.token == hello.resume || link.former_token == Some(hello.resume);
+            let knows = link.comes_back_with(&hello.resume);
             let comes_back = if side == Side::Listener { knows } else { in_use == Some(*other) };
             let crossed = link.side != side;
             (comes_back || crossed).then_some((*other, comes_back, crossed && link.stream.is_some() && !link.suspect))
@@ -50,7 +50,7 @@ impl Endpoint {
             return;
         }
         if let Some((other, comes_back, _)) = earlier {
-            self.inherit(now, id, other, comes_back);
+            self.inherit(now, id, (other, &hello.resume), comes_back);
             let host = self.hosts.using(other);
             self.retire(now, other);
             if let Some(host) = host {
@@ -117,10 +117,10 @@ impl Endpoint {
         }
     }
 
-    fn inherit(&mut self, now: Instant, id: LinkId, from: LinkId, proved: bool) {
+    fn inherit(&mut self, now: Instant, id: LinkId, (from, token): (LinkId, &[u8; 16]), proved: bool) {
         let Some(mut former) = self.links.remove(&from) else { return };
         if let Some(link) = self.links.get_mut(&id) {
-            link.former_token = Some(former.token);
+            link.follows(&former, token);
             if let (Some(path), Some(before), true) = (&mut link.path, &mut former.path, proved) {
                 path.inherit(now, before, now.checked_sub(SILENT).unwrap_or(now));
             }
