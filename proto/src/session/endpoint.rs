@@ -262,6 +262,7 @@ impl Endpoint {
                 Err(fault) => self.fail(now, id, fault),
             }
         }
+        self.hosts.confirmed(id);
         Record::decode(&self.plain).ok()
     }
 
@@ -324,6 +325,7 @@ impl Endpoint {
                 if let Some(host) = self.hosts.of(id) {
                     self.hosts.met(host);
                 }
+                self.hosts.confirmed(id);
                 self.notices.push_back(Notice::Path(id));
                 Some((id, Incoming::Control(number)))
             }

@@ -48,8 +48,10 @@ struct Host {
     link: Option<LinkId>,
     /// Those shaking hands, oldest first.
     attempts: VecDeque<LinkId>,
-    /// What the peer gave us to come back with.
+    /// What we come back with.
     resume: [u8; 16],
+    /// What the peer gave us over the connection in use.
+    given: [u8; 16],
     /// It was connected once: more than a hello, for who shows another sender says hello as well.
     met: bool,
     /// Answers in a row that did not want us.
@@ -75,6 +77,7 @@ impl Hosts {
             link: None,
             attempts: VecDeque::new(),
             resume: [0; 16],
+            given: [0; 16],
             met: false,
             refusals: 0,
             unknown: 0,
@@ -133,9 +136,20 @@ impl Hosts {
     /// A connection said hello: it is in use from now on. Gives those that came too late.
     pub fn greeted(&mut self, host: HostId, link: LinkId, token: [u8; 16]) -> Vec<LinkId> {
         let Some(host) = self.hosts.get_mut(host.0) else { return Vec::new() };
-        (host.link, host.resume, host.lost, host.next) = (Some(link), token, false, None);
+        (host.link, host.given, host.lost, host.next) = (Some(link), token, false, None);
+        if host.resume == [0; 16] {
+            host.resume = token;
+        }
         host.refusals = 0;
         host.attempts.drain(..).filter(|other| *other != link).collect()
+    }
+
+    /// The peer showed that it read our hello over this link: it knows by now what it gave us there. One that stood still answers many
+    /// attempts at once and may drop this one unread; what it gave before is known there until this is said.
+    pub fn confirmed(&mut self, link: LinkId) {
+        if let Some(host) = self.hosts.iter_mut().find(|host| host.link == Some(link)) {
+            host.resume = host.given;
+        }
     }
 
     /// The connection in use, or an attempt, ended and lives by its keys at most: dialled again, at once where it had lasted, for one
@@ -308,7 +322,9 @@ mod tests {
         assert_eq!(hosts.connected(HOST, LinkId(9)), Ok(None));
         assert_eq!(hosts.greeted(HOST, LinkId(9), [2; 16]), [LinkId(2), LinkId(3)], "the first hello wins");
         assert_eq!(hosts.connected(HOST, LinkId(10)), Err(()), "what comes later is not wanted");
-        assert_eq!((hosts.resume(LinkId(9)), hosts.deadline()), ([2; 16], None));
+        assert_eq!((hosts.resume(LinkId(9)), hosts.deadline()), ([1; 16], None), "it may not have read our hello");
+        hosts.confirmed(LinkId(9));
+        assert_eq!(hosts.resume(LinkId(9)), [2; 16]);
     }
 
     #[test]
