@@ -136,9 +136,10 @@ fn a_run_that_cannot_begin_leaves_every_file_as_it_was() {
 #[test]
 fn a_link_is_not_followed_to_a_file_that_is_written_over() {
     let folder = Folder::new("link");
-    let (kept, link) = (folder.precious("kept"), folder.0.join("link.y4m"));
-    symlink(&kept, &link).unwrap();
-    for flag in ["--output", "--audio-output"] {
+    let kept = folder.precious("kept");
+    let [link, sound] = ["link.y4m", "link.wav"].map(|name| folder.0.join(name));
+    [&link, &sound].iter().for_each(|link| symlink(&kept, link).unwrap());
+    for (flag, link) in [("--output", &link), ("--audio-output", &sound)] {
         let recv = recv(&format!("-p {} {flag} {}", free_port(), link.display()));
         let line = format!("{} is a link to {}; give another name, or say --overwrite", link.display(), kept.display());
         fails(recv, 1, &line);
