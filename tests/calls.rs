@@ -118,7 +118,7 @@ fn two_calls_see_and_read_each_other_also_where_both_dial() {
     assert_eq!(ada.stop(Signal::SIGTERM), 0);
     let total = |ada: &mut Program, role| ada.stats_with(|stats| stats["role"] == role && stats["total"] == true);
     let (sent, came) = (total(&mut ada, "send"), total(&mut ada, "recv"));
-    assert!(sent["pictures"].as_u64() > Some(0) && sent["peers_seen"] == 1, "{sent}");
+    assert!(sent["pictures"].as_u64() > Some(0) && sent["peers_seen"].as_u64() > Some(0), "{sent}");
     assert!(came["whole"].as_u64() > Some(0), "{came}");
 }
 

@@ -46,6 +46,8 @@ impl Endpoint {
             self.retire(now, id);
             if let Some(host) = host {
                 self.take_over(host, other, token);
+                // They dialled it, and know what they gave.
+                self.hosts.confirmed(other);
             }
             return;
         }
@@ -55,6 +57,9 @@ impl Endpoint {
             self.retire(now, other);
             if let Some(host) = host {
                 self.take_over(host, id, hello.token);
+                if side == Side::Listener {
+                    self.hosts.confirmed(id);
+                }
             }
         }
         if earlier.is_none() {
