@@ -12,6 +12,7 @@
 
 use super::StreamId;
 use super::path::{Keys, Path};
+use super::tokens::Tokens;
 use super::udp_watch::UdpWatch;
 use super::unreachable::{Misfit, Unreachable};
 use crate::crypto::{self, Handshake, Psk, Side, Transport};
@@ -131,9 +132,6 @@ enum Outgoing {
     Record(Vec<u8>),
 }
 
-/// So many tokens of former links are kept: a listen backlog holds more attempts, but a dialler makes one every few seconds.
-const MOST_FORMER: usize = 16;
-
 /// See the module text.
 pub struct Link {
     /// Its TCP connection, while there is one.
@@ -150,10 +148,8 @@ pub struct Link {
     pub path: Option<Path>,
     /// The peer's hello.
     pub hello: Option<Hello>,
-    /// With this it may come back.
-    pub token: [u8; 16],
-    /// Tokens of the links before it, the oldest first, from the one it came back with: see [`Link::comes_back_with`].
-    pub former_tokens: Vec<[u8; 16]>,
+    /// With these it may come back.
+    pub tokens: Tokens,
     /// Until then it only takes what was on its way when another link replaced it.
     pub retired: Option<Instant>,
     /// Its TCP connection may hang.
@@ -174,26 +170,6 @@ pub struct Link {
 }
 
 impl Link {
-    /// Whether its peer may say this token and is the same process then. Those before the last one hold until a newer one is said: where
-    /// we stood still, attempts lie in our backlog that all say the one that the peer had, for it read none of our answers.
-    pub fn comes_back_with(&self, token: &[u8; 16]) -> bool {
-        self.token == *token || self.former_tokens.contains(token)
-    }
-
-    /// The link before it was `former`, and its peer came back with `token`, or dialled as we did: what is older is worth nothing from now
-    /// on.
-    pub fn follows(&mut self, former: &Link, token: &[u8; 16]) {
-        self.former_tokens.clear();
-        if let Some(said) = former.former_tokens.iter().position(|former| former == token) {
-            self.former_tokens.extend(&former.former_tokens[said..]);
-        }
-        if self.former_tokens.len() == MOST_FORMER {
-            // The oldest is the one that it surely has.
-            self.former_tokens.remove(1);
-        }
-        self.former_tokens.push(former.token);
-    }
-
     /// A link on a fresh TCP connection. `connection` is unused among our links; `resume` is what the peer gave us earlier.
     pub fn new(
         now: Instant,
@@ -211,8 +187,7 @@ impl Link {
             writable: true,
             path: None,
             hello: None,
-            token: crypto::random(),
-            former_tokens: Vec::new(),
+            tokens: Tokens::new(crypto::random()),
             retired: None,
             suspect: false,
             udp: UdpWatch::default(),
@@ -375,7 +350,7 @@ impl Link {
             capabilities: if me.forwards { FORWARDS } else { 0 },
             id: me.id,
             resume,
-            token: self.token,
+            token: self.tokens.given(),
             connection: self.local_connection,
             key: *self.local_key.as_bytes(),
             name: me.name.clone(),

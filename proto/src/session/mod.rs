@@ -32,6 +32,7 @@ pub mod sound_log;
 mod standstill;
 pub mod stats;
 mod talk;
+mod tokens;
 pub mod udp_watch;
 pub mod unreachable;
 mod whereabouts;

@@ -33,7 +33,7 @@ impl Endpoint {
         });
         // It comes back by the token we gave it, or because we dialled it again; or both of us dialled.
         let earlier = earlier.find_map(|(other, link)| {
-            let knows = link.comes_back_with(&hello.resume);
+            let knows = link.tokens.know(&hello.resume);
             let comes_back = if side == Side::Listener { knows } else { in_use == Some(*other) };
             let crossed = link.side != side;
             (comes_back || crossed).then_some((*other, comes_back, crossed && link.stream.is_some() && !link.suspect))
@@ -125,7 +125,7 @@ impl Endpoint {
     fn inherit(&mut self, now: Instant, id: LinkId, (from, token): (LinkId, &[u8; 16]), proved: bool) {
         let Some(mut former) = self.links.remove(&from) else { return };
         if let Some(link) = self.links.get_mut(&id) {
-            link.follows(&former, token);
+            link.tokens.follow(&former.tokens, token);
             if let (Some(path), Some(before), true) = (&mut link.path, &mut former.path, proved) {
                 path.inherit(now, before, now.checked_sub(SILENT).unwrap_or(now));
             }
