@@ -77,8 +77,8 @@ pub fn receiver(data: &[u8]) {
     });
 }
 
-/// A peer with valid keys that wants all, offers all and says anything, to one that sends and forwards: steps as in [`receiver`], and
-/// two more, in which a picture is sent by the one it talks to, and by another peer whose pictures are forwarded.
+/// A peer with valid keys that wants all, offers all and says anything, to one that sends and forwards: steps as in [`receiver`],
+/// and two more, in which a picture is sent by the one it talks to, and by another peer whose pictures are forwarded.
 pub fn sender(data: &[u8]) {
     talk_to_sender(data);
 }

@@ -123,8 +123,8 @@ fn size(width: u32, height: u32) -> Size {
     Size { width, height }
 }
 
-/// Times must be as expected to within `off`, but for where this machine was too busy: there the film stands still for more than 100 ms,
-/// and all that follows is later by so much. Says how much that was in all.
+/// Times must be as expected to within `off`, but for where this machine was too busy: there the film stands still for more than
+/// 100 ms, and all that follows is later by so much. Says how much that was in all.
 fn assert_times(times: impl Iterator<Item = Instant>, off: Duration, expected: impl Fn(usize) -> Duration) -> Duration {
     let (mut start, mut lost) = (None, Duration::ZERO);
     for (k, time) in times.enumerate() {

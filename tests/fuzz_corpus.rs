@@ -136,7 +136,7 @@ fn scripts_of_the_corpus_are_survived_by_the_receiver() {
         let leaving = [records.clone(), each("records.hex", 1), wait(1000), step(5, &[]), wait(60_000)].concat();
         let noise = [step(3, &[0, 5, 1, 2, 3, 4, 5]), step(2, b"noise"), wait(10)].concat();
         let far = [picture.clone(), step(0, &[1, 0, 0, 3, 0x4B, 0xBF, 0, 0, 0, 0, 0, 0, 9]), wait(100)].concat();
-        [
+        live_and_film([
             ("picture", picture),
             ("holes", holes),
             ("messages", messages),
@@ -144,15 +144,18 @@ fn scripts_of_the_corpus_are_survived_by_the_receiver() {
             ("leaving", leaving),
             ("noise", noise),
             ("far", far),
-        ]
-        .into_iter()
-        .flat_map(|(name, bytes)| {
-            let mut film = bytes.clone();
-            film[0] |= targets::FILM;
-            [(name.to_string(), bytes), (format!("{name}-film"), film)]
-        })
-        .collect()
+        ])
     });
+}
+
+/// Each script of a live sender, and the same of a film.
+fn live_and_film<const N: usize>(scripts: [(&str, Vec<u8>); N]) -> Vec<(String, Vec<u8>)> {
+    let both = scripts.into_iter().flat_map(|(name, bytes)| {
+        let mut film = bytes.clone();
+        film[0] |= targets::FILM;
+        [(name.to_string(), bytes), (format!("{name}-film"), film)]
+    });
+    both.collect()
 }
 
 #[test]
@@ -201,7 +204,7 @@ fn scripts_of_the_corpus_are_survived_by_the_sender() {
         let second = wait(1100);
         let far = [nack(u64::MAX - 9..u64::MAX, true), report(u64::MAX, 0), wait(100), sent()].concat();
         let leaving = [each("records.hex", 1), wait(1000), sent(), step(5, &[]), wait(60_000), sent()].concat();
-        [
+        live_and_film([
             ("asks", [&stream[..], &asks, &stream, &asks, &second].concat()),
             ("slow", [slow, second].concat()),
             ("wants", [&stream[..], &wants, &stream].concat()),
@@ -210,14 +213,7 @@ fn scripts_of_the_corpus_are_survived_by_the_sender() {
             ("records", [&stream[..], &records, &stream, &wait(2500)].concat()),
             ("far", [&stream[..], &far].concat()),
             ("leaving", [&stream[..], &leaving].concat()),
-        ]
-        .into_iter()
-        .flat_map(|(name, bytes)| {
-            let mut film = bytes.clone();
-            film[0] |= targets::FILM;
-            [(name.to_string(), bytes), (format!("{name}-film"), film)]
-        })
-        .collect()
+        ])
     });
 }
 

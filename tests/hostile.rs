@@ -1,5 +1,5 @@
-//! Strangers at the port while a stream runs, with the real binaries: garbage, half-open and slow connections, forged addresses. It is
-//! counted, nothing grows, and no picture is lost.
+//! Strangers at the port while a stream runs, with the real binaries: garbage, half-open and slow connections, forged addresses.
+//! It is counted, nothing grows, and no picture is lost.
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
@@ -214,8 +214,8 @@ fn idle_peers_on_every_place_keep_nobody_out() {
     }
 }
 
-/// An authentic datagram, held back on its way and sent from an address of the attacker's choice: all it gets is challenges, which
-/// it cannot answer, and the video stays where it was.
+/// An authentic datagram, held back on its way and sent from an address of the attacker's choice: all it gets is challenges,
+/// which it cannot answer, and the video stays where it was.
 #[test]
 fn an_authentic_datagram_from_a_forged_address_brings_no_video_there() {
     let port = free_port();
@@ -315,8 +315,8 @@ fn enormous() -> Vec<EncodedSlice> {
     told.iter().collect()
 }
 
-/// A sender of pictures as large as can be, faster than anybody decodes them, some whole and some without their end, to a receiver
-/// that decodes, one that writes them, and one that passes them on.
+/// A sender of pictures as large as can be, faster than anybody decodes them, some whole and some without their end, to a
+/// receiver that decodes, one that writes them, and one that passes them on.
 #[test]
 fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
     const PAYLOAD: usize = 1100;

@@ -12,7 +12,8 @@
 //! own. A still is decoded once and given again at a low rate. What comes live from an address has no clock of ours:
 //! `address.rs`.
 //!
-//! A picture is pushed when its time has come. Where a slot makes us wait, the clock of the whole film moves later: nothing is skipped.
+//! A picture is pushed when its time has come. Where a slot makes us wait, the clock of the whole film moves later: nothing is
+//! skipped.
 
 pub mod address;
 mod arrival;
@@ -167,7 +168,8 @@ impl Film {
         probe::probe(origin, options)
     }
 
-    /// Starts to play: the first picture's time is a moment after ffmpeg gives it. Slots should be [`Slot::waiting`]; both are closed at the end.
+    /// Starts to play: the first picture's time is a moment after ffmpeg gives it. Slots should be [`Slot::waiting`]; both are
+    /// closed at the end.
     pub fn open(plan: Plan, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Film, Error> {
         let (video, audio) = (plan.video.is_some(), plan.sound.is_some());
         let player = Arc::new(Player::new(plan, pictures, sound));

@@ -1,8 +1,9 @@
 //! Live pictures on stdin: y4m (8 bit), or baseline JPEGs one after the other, with or without the heads of a multipart stream
 //! (`multipart/x-mixed-replace`) between them. What they are is seen from their first bytes.
 //!
-//! Live means: each picture is stamped when its first byte arrived, and is given on as soon as its last one has; the writer sets the
-//! pace. There is no sound. A y4m picture is read straight into a pooled buffer, and widened to full range part by part while the rest still comes.
+//! Live means: each picture is stamped when its first byte arrived, and is given on as soon as its last one has; the writer sets
+//! the pace. There is no sound. A y4m picture is read straight into a pooled buffer, and widened to full range part by part while
+//! the rest still comes.
 
 mod companions;
 mod header;

@@ -188,7 +188,8 @@ where
             if let Some(stream) = self.streams.admit(socket) {
                 self.core.handle_accepted(now, stream, from);
                 self.drain();
-                // Who wants to be let in has spoken already, and is known by it from those who only knock, before the next one is.
+                // Who wants to be let in has spoken already, and is known by it from those who only knock, before the next one
+                // is.
                 self.read(stream);
             }
         }

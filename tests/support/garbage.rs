@@ -45,8 +45,8 @@ impl Garbage {
     }
 }
 
-/// Datagrams of every length: noise, and noise behind a header that looks like ours. In small runs, so that the kernel's buffer, which is
-/// shared with the stream, is not what is tried here.
+/// Datagrams of every length: noise, and noise behind a header that looks like ours. In small runs, so that the kernel's buffer,
+/// which is shared with the stream, is not what is tried here.
 pub fn flood(port: u16, garbage: &mut Garbage) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let pause = mpsc::channel::<()>();
@@ -63,8 +63,8 @@ pub fn flood(port: u16, garbage: &mut Garbage) {
     }
 }
 
-/// Connections of eight kinds to a side without a key; those that stay open stay so until the end. What is answered shows how far each
-/// kind gets.
+/// Connections of eight kinds to a side without a key; those that stay open stay so until the end. What is answered shows how far
+/// each kind gets.
 pub fn knock(port: u16, garbage: &mut Garbage) -> Vec<TcpStream> {
     let right = Opening::new(false, MESSAGE);
     let mut open = Vec::new();

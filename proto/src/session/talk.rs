@@ -1,9 +1,9 @@
 //! Lines of text between people: how many of them one may say, and to whom they go.
 //!
-//! Capacity: [`LINES`] at once and as many a second of a peer's own; of all links together [`BURST`] at once and [`ALL`] a second,
-//! whatever they forward. Of what is left of those a link leaves as many as it took in the last [`MEMORY`], up to half of them all:
-//! so sixty who shout are heard in turn, and who says a word now and then is heard at once.
-//! What is more is let go and counted: it costs nobody his connection, for a person who holds a key down is no attacker.
+//! Capacity: [`LINES`] at once and as many a second of a peer's own; of all links together [`BURST`] at once and [`ALL`] a
+//! second, whatever they forward. Of what is left of those a link leaves as many as it took in the last [`MEMORY`], up to half of
+//! them all: so sixty who shout are heard in turn, and who says a word now and then is heard at once. What is more is let go and
+//! counted: it costs nobody his connection, for a person who holds a key down is no attacker.
 
 use super::link::LinkId;
 use crate::wire::record::{Hello, Text};

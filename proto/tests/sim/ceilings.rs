@@ -105,8 +105,8 @@ impl Figures {
 /// So many runs stand for a scenario where the dice decide much, as what a policer drops.
 const RUNS: u64 = 5;
 
-/// Runs a scenario with seeds from `of` on, and holds the middle of each column against its ceiling: the greatest of single runs are
-/// several times the usual ones, and a ceiling over those would guard nothing.
+/// Runs a scenario with seeds from `of` on, and holds the middle of each column against its ceiling: the greatest of single runs
+/// are several times the usual ones, and a ceiling over those would guard nothing.
 pub fn check_middle(scenario: &str, of: u64, run: impl FnMut(u64) -> Figures) {
     check(scenario, &Figures::each((0..RUNS).map(|turn| of + 100 * turn).map(run), middle));
 }

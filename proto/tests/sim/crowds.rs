@@ -250,8 +250,8 @@ fn where_all_places_are_taken_the_dialler_tries_again() {
     assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 10_000]);
 }
 
-/// Hellos of senders on all sixteen places, and nothing behind them but pings: whoever sends has a place from its first picture on, and
-/// those who send keep theirs, until there is none but of those.
+/// Hellos of senders on all sixteen places, and nothing behind them but pings: whoever sends has a place from its first picture
+/// on, and those who send keep theirs, until there is none but of those.
 #[test]
 fn sixteen_mute_senders_give_way_to_each_that_sends() {
     for later in [ms(100), secs(20)] {

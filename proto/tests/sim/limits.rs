@@ -102,8 +102,8 @@ fn one_address_has_few_half_open_connections_and_takes_no_place_of_others() {
     );
 }
 
-/// The connection is closed before a byte of what it promises has come; so nobody holds a place for the time of a handshake that none
-/// can be.
+/// The connection is closed before a byte of what it promises has come; so nobody holds a place for the time of a handshake that
+/// none can be.
 #[test]
 fn who_promises_more_than_a_handshake_has_is_closed_at_once() {
     let now = Base::new().instant(0);

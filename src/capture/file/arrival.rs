@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 /// At this distance it is looked whether stamps and arrivals still go together.
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// How much all of a window may be later than the one before, or than the earliest. Clocks drift by less than a thousandth of this.
+/// How much all of a window may be later than the one before, or than the earliest. Clocks drift by less than a thousandth of
+/// this.
 const SLACK: Duration = Duration::from_millis(50);
 
 /// So many windows in a row are no jam on the way any more.

@@ -12,7 +12,8 @@
 //! **Rejected.** A TCP user timeout or keepalive: set by the kernel's clock, in seconds, and says nothing of when the path is back. Waiting for
 //! TCP: 1.2 s after an outage of 5 s, up to a minute after longer ones.
 //!
-//! Capacity: [`MAX_ATTEMPTS`] connections of a host that shake hands. One that is dialled because a datagram came takes the oldest's place.
+//! Capacity: [`MAX_ATTEMPTS`] connections of a host that shake hands. One that is dialled because a datagram came takes the
+//! oldest's place.
 
 use super::super::HostId;
 use super::super::link::LinkId;
@@ -28,8 +29,8 @@ const REDIAL_LASTED: Duration = Duration::from_millis(50);
 /// A host whose answers help nobody is dialled again after [`REDIAL`], then after twice as long, and at last so seldom.
 pub const SELDOM: Duration = Duration::from_secs(10);
 
-/// A name without an address is looked up again after [`REDIAL`], then after twice as long, and at last so seldom: a robot that was
-/// just switched on is met within seconds, and name servers are not asked twice a second for ever.
+/// A name without an address is looked up again after [`REDIAL`], then after twice as long, and at last so seldom: a robot that
+/// was just switched on is met within seconds, and name servers are not asked twice a second for ever.
 pub const LOOK_UP: Duration = Duration::from_secs(5);
 
 /// Connections of one host shaking hands at once: one less than a waiting side lets one address have (`admission`).
@@ -144,16 +145,16 @@ impl Hosts {
         host.attempts.drain(..).filter(|other| *other != link).collect()
     }
 
-    /// The peer showed that it read our hello over this link: it knows by now what it gave us there. One that stood still answers many
-    /// attempts at once and may drop this one unread; what it gave before is known there until this is said.
+    /// The peer showed that it read our hello over this link: it knows by now what it gave us there. One that stood still answers
+    /// many attempts at once and may drop this one unread; what it gave before is known there until this is said.
     pub fn confirmed(&mut self, link: LinkId) {
         if let Some(host) = self.hosts.iter_mut().find(|host| host.link == Some(link)) {
             host.resume = host.given;
         }
     }
 
-    /// The connection in use, or an attempt, ended and lives by its keys at most: dialled again, at once where it had lasted, for one
-    /// that ends as soon as it began would be dialled without a pause. `keeps`: by its keys the link goes on.
+    /// The connection in use, or an attempt, ended and lives by its keys at most: dialled again, at once where it had lasted, for
+    /// one that ends as soon as it began would be dialled without a pause. `keeps`: by its keys the link goes on.
     pub fn broke(&mut self, now: Instant, host: HostId, began: Instant, keeps: bool) {
         let Some(host) = self.hosts.get_mut(host.0).filter(|_| self.reconnect) else { return };
         let soon = now + if now >= began + REDIAL { REDIAL_LASTED } else { REDIAL };
