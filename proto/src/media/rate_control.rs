@@ -159,9 +159,15 @@ impl Controller {
         self.standing
     }
 
-    /// A report came: how pictures passed, while `offered` bytes a second were sent. Says how many bytes stand in a queue and are to be
-    /// held back.
-    pub fn handle_report(&mut self, now: Instant, passages: &[Passage], offered: f64, rtt: Duration) -> Option<f64> {
+    /// A report came: how pictures passed, while `offered` bytes a second were sent and `arrived` came. Says how many bytes stand
+    /// in a queue and are to be held back.
+    pub fn handle_report(
+        &mut self,
+        now: Instant,
+        passages: &[Passage],
+        (offered, arrived): (f64, f64),
+        rtt: Duration,
+    ) -> Option<f64> {
         let (mut standing, mut newest) = (i64::MAX, 0);
         let mut uneven = 0;
         for passage in passages {
@@ -174,8 +180,9 @@ impl Controller {
             // A queue that grows from picture to picture cannot be waited for: its end comes later and later.
             let grows = late > micros(FAR) && late > self.late + micros(GROWS);
             self.late = late;
-            // What waited in a queue leaves it one by one; what comes all at once waited for one late packet.
-            let at_once = passage.bytes >= LEAST_TRAIN.0 && passage.span < LEAST_TRAIN.1;
+            // What waited in a queue leaves it one by one; what comes all at once waited for one late packet. Where most of it
+            // was lost, two that came together were perhaps neighbours in a queue that hands packets on in runs.
+            let at_once = !passage.holed && passage.bytes >= LEAST_TRAIN.0 && passage.span < LEAST_TRAIN.1;
             self.streak = match late > held_up && shape != Shape::AsItLeft && !at_once {
                 true => self.streak + 1 + u32::from(grows),
                 false => 0,
@@ -198,13 +205,16 @@ impl Controller {
         // What one late packet holds up is no queue, however long it is.
         let standing = if uneven * 2 > passages.len() { 0 } else { standing };
         self.standing = Duration::from_micros(standing.max(0) as u64);
-        let median = self.median()?;
+        let median = self.median();
         match self.capacity {
             None => {
-                let shown = self.streak >= STREAK && offered > 0.7 * median;
-                shown.then(|| self.shrink(now, newest, median, rtt))
+                // Too little is left of pictures before a full queue to show its speed, but what leaves it is that.
+                let holed = passages.iter().all(|passage| passage.holed);
+                let speed = median.or(holed.then_some(arrived))?;
+                let shown = self.streak >= STREAK && offered > 0.7 * speed;
+                shown.then(|| self.shrink(now, newest, speed, rtt))
             }
-            Some(capacity) => self.hold(now, standing, capacity, median, offered, rtt),
+            Some(capacity) => self.hold(now, standing, capacity, median.unwrap_or(capacity), offered, rtt),
         }
     }
 
@@ -386,7 +396,7 @@ mod tests {
                     });
                 }
                 self.now += Duration::from_millis(100);
-                let excess = self.controller.handle_report(self.now, &passages, offered, Duration::from_millis(2));
+                let excess = self.controller.handle_report(self.now, &passages, (offered, offered), Duration::from_millis(2));
                 self.skip += excess.unwrap_or(0.0);
             }
         }
@@ -407,7 +417,7 @@ mod tests {
         path.run(Duration::from_secs(10), 3e6);
         assert!(path.controller.rate().is_some());
         for second in 0..3600 {
-            path.controller.handle_report(path.now + Duration::from_secs(second), &[], 0.0, Duration::from_millis(2));
+            path.controller.handle_report(path.now + Duration::from_secs(second), &[], (0.0, 0.0), Duration::from_millis(2));
         }
         assert_eq!(path.controller.rate(), None);
     }
@@ -432,14 +442,30 @@ mod tests {
             ..Passage::NONE
         };
         let now = Instant::now();
-        controller.handle_report(now, &[passage(0, 0)], 0.9e6, Duration::from_millis(2));
+        controller.handle_report(now, &[passage(0, 0)], (0.9e6, 0.9e6), Duration::from_millis(2));
         for report in 1..100 {
             let late = passage(60_000, 0);
             let passages = [passage(60_000, 30_000), late, late];
             let at = now + Duration::from_millis(100 * report);
-            controller.handle_report(at, &passages, 0.9e6, Duration::from_millis(2));
+            controller.handle_report(at, &passages, (0.9e6, 0.9e6), Duration::from_millis(2));
             assert_eq!(controller.rate(), None);
         }
+    }
+
+    /// Of each picture two packets come together, 120 ms late, and the rest finds the queue full.
+    #[test]
+    fn a_queue_that_was_full_from_the_first_picture_on_is_found_by_what_leaves_it() {
+        let mut controller = Controller::new();
+        let passage = |late, holed| Passage { first_us: late, last_us: late, bytes: 2781, holed, ..Passage::NONE };
+        let now = Instant::now();
+        controller.handle_report(now, &[passage(0, false)], (1.5e6, 0.38e6), Duration::from_millis(2));
+        for report in 1..4 {
+            let late = passage(117_000, true);
+            let at = now + Duration::from_millis(100 * report);
+            controller.handle_report(at, &[late, late, late], (1.5e6, 0.38e6), Duration::from_millis(120));
+        }
+        let rate = controller.rate().expect("a bottleneck").bytes();
+        assert!((0.3e6..0.38e6).contains(&rate), "{rate}");
     }
 
     #[test]

@@ -121,10 +121,11 @@ impl Flow {
         self.copies += (copies - self.copies) / 3.0;
         self.reported = (now, self.sent);
         let offered = pictures + copies;
-        let excess = self.controller.handle_report(now, &arrivals::passages(report, sent, epoch), offered, rtt);
         let came = report.received.saturating_sub(before.received);
         let bytes = report.bytes.saturating_sub(before.bytes).saturating_add(came.saturating_mul(HEADERS as u64));
-        let arrived = bytes as f64 / elapsed + sound;
+        let arrived = bytes as f64 / elapsed;
+        let excess = self.controller.handle_report(now, &arrivals::passages(report, sent, epoch), (offered, arrived), rtt);
+        let arrived = arrived + sound;
         let queued = self.controller.standing() > QUEUED;
         let before = self.policer.limit();
         let ours = self.policer.handle_report(now, Seen { packets, lost, arrived, offered: offered + sound, queued, rtt });
