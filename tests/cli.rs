@@ -230,6 +230,32 @@ fn wrong_usage_is_one_message_a_hint_and_exit_code_2() {
     }
 }
 
+/// What a script gives where a variable of it is not set.
+#[test]
+fn a_value_that_is_empty_is_answered_with_what_to_write() {
+    for path in PROGRAMS {
+        let help = help(path);
+        let flags = flags(&help).into_iter().filter_map(|(flag, _)| flag.split_once(" <"));
+        let flags = flags.map(|(flag, kind)| (flag.rsplit(", ").next(), kind.trim_end_matches('>')));
+        let values: Vec<_> = flags.chain([(None, "HOST")]).collect();
+        assert!(values.len() > 8, "{help}");
+        for (flag, kind) in values {
+            let line: Vec<&str> = [name(path)].into_iter().chain(flag).chain([""]).collect();
+            let error = judged(&line).unwrap_or_else(|| panic!("{line:?} is taken"));
+            let cure = match kind {
+                "PATH" | "FILE" | "WHICH" => "name a ",
+                "PORT" => "a port is a number from ",
+                "KEY" => "without a key leave it out",
+                "NAME" => "without the flag ",
+                // What clap says, with what there is to choose from.
+                "FORMAT" | "WHEN" => "[possible values: ",
+                _ => "': write ",
+            };
+            assert!(error.exit_code() == 2 && error.to_string().contains(cure), "{line:?}: {error}");
+        }
+    }
+}
+
 #[test]
 fn a_test_picture_that_cannot_be_drawn_is_refused_before_anybody_watches() {
     for size in [&["--size", "64x48"][..], &["--width", "40"]] {

@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 
 pub use call::Call;
@@ -146,7 +147,7 @@ struct CommonFlags {
     key: Option<String>,
 
     /// Take the key from the first line of FILE; without it $EYELINE_KEY is used
-    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    #[arg(long, value_name = "FILE", value_parser = file(), help_heading = "Connection")]
     key_file: Option<PathBuf>,
 
     /// What others see you called [default: this machine's name]
@@ -305,6 +306,12 @@ fn dial(text: &str) -> Result<units::HostText, String> {
         return Err("this is a file, and a host is wanted here: files are named by a flag, like --file or --output".into());
     }
     units::host(text)
+}
+
+/// A file as the user names it; not empty, which is nearly always a variable of a script that was not set.
+fn file() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new()
+        .try_map(|name| if name.is_empty() { Err("name a file, or leave the flag out") } else { Ok(PathBuf::from(name)) })
 }
 
 /// A device as the user names it; not empty.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Parser;
-use clap::builder::TypedValueParser;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::{Command, Common, CommonFlags, Env, Fps, Wrong, device, units};
 use eyeline_proto::media::rate_control::Bitrate;
@@ -147,7 +147,7 @@ pub(super) struct SourceFlags {
     fps: Option<Fps>,
 
     /// JPEG quality, 1 to 100; JPEGs that a camera makes go as they are
-    #[arg(short, long, value_name = "N", default_value_t = 80, value_parser = clap::value_parser!(u8).range(1..=100), help_heading = "Picture")]
+    #[arg(short, long, value_name = "N", default_value_t = 80, value_parser = units::quality, help_heading = "Picture")]
     quality: u8,
 
     /// Scale pictures to this width; the height follows
@@ -161,10 +161,10 @@ pub(super) struct SourceFlags {
 
 /// Names of films are taken as they are; what begins with a dash is nearly always a flag whose neighbour lost its value.
 fn film_name() -> impl TypedValueParser<Value = PathBuf> {
-    clap::builder::OsStringValueParser::new().try_map(|name| {
-        let dash = name.len() > 1 && name.as_encoded_bytes().starts_with(b"-");
-        let cure = || format!("a name that begins with a dash is written ./{}", name.to_string_lossy());
-        if dash { Err(cure()) } else { Ok(PathBuf::from(name)) }
+    OsStringValueParser::new().try_map(|name| match name.as_encoded_bytes() {
+        [] => Err("name a film, a still or an address, `-` for stdin, or leave the flag out for the camera".to_string()),
+        [b'-', _, ..] => Err(format!("a name that begins with a dash is written ./{}", name.to_string_lossy())),
+        _ => Ok(PathBuf::from(name)),
     })
 }
 

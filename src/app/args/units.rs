@@ -178,6 +178,12 @@ pub(super) fn width(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("write a width between {MIN_SIDE} and {MAX_SIDE} pixels, like 640"))
 }
 
+/// How good JPEGs are: 1 to 100.
+pub(super) fn quality(text: &str) -> Result<u8, String> {
+    let quality = whole(text).and_then(|quality| u8::try_from(quality).ok());
+    quality.filter(|quality| (1..=100).contains(quality)).ok_or_else(|| "write a quality from 1 to 100, like 80".into())
+}
+
 fn whole(text: &str) -> Option<u32> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
@@ -267,7 +273,7 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
 /// What somebody is called: not empty, without what hides or steers, of at most 255 bytes.
 pub fn name(text: &str) -> Result<String, String> {
     match text.trim() {
-        "" => Err("a name has at least one letter".into()),
+        "" => Err("a name has at least one letter; without the flag it is this machine's name".into()),
         name if name.len() > 255 => Err("a name has at most 255 bytes".into()),
         name if printable(name) != name => Err("a name has no control characters, and none that are not seen".into()),
         name => Ok(name.to_string()),
