@@ -166,9 +166,17 @@ pub fn probe(origin: Origin, options: &Options) -> Result<Plan, Error> {
         };
         return Err(Error::Nothing { path, wanted });
     }
-    let seconds = answer.format.and_then(|format| format.duration?.parse().ok());
-    let length = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let length = answer.format.and_then(|format| length(&format));
     Ok(Plan { origin, video, sound, looped: options.looped, length, still: options.still })
+}
+
+/// How long a film plays. Not known of MPEG's streams: there the length is the distance of the last stamp from the first, and
+/// stamps start again where streams were joined.
+fn length(format: &Format) -> Option<Duration> {
+    if matches!(format.format_name.as_deref(), Some("mpegts" | "mpeg")) {
+        return None;
+    }
+    Duration::try_from_secs_f64(format.duration.as_ref()?.parse().ok()?).ok()
 }
 
 /// A child that cannot be started, as an error: nearly always it is not installed.
@@ -456,6 +464,16 @@ mod tests {
         let options = Options { size: Some(Size { width: 640, height: 180 }), ..Options::default() };
         assert_eq!(scaled(from, &options), Size { width: 320, height: 180 });
         assert_eq!(scaled(from, &Options::default()), from);
+    }
+
+    #[test]
+    fn a_length_is_believed_where_stamps_do_not_start_again() {
+        let said = |format: &str| {
+            let json = format!(r#"{{"format_name":"{format}","duration":"2.023222"}}"#);
+            length(&serde_json::from_str(&json).unwrap())
+        };
+        assert_eq!(said("mov,mp4,m4a,3gp,3g2,mj2"), Some(Duration::from_micros(2_023_222)));
+        assert_eq!([said("mpegts"), said("mpeg")], [None, None], "joined streams are as long as the last of them, or as nothing");
     }
 
     #[test]
