@@ -471,30 +471,3 @@ fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
     goes_on(&screen, "again", area, 0);
     assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
 }
-
-#[test]
-fn files_are_finished_when_the_window_is_destroyed_and_when_the_display_goes() {
-    for gone in ["window", "display"] {
-        let mut screen = Screen::start(800, 600, &[]);
-        let port = free_port();
-        let mut send = send(&format!("--test -s 320x240 -r 30 -p {port}"));
-        send.said("waiting on port");
-        let stem = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{gone}-gone"));
-        let (pictures, sound) = (stem.with_extension("y4m"), stem.with_extension("wav"));
-        let files = format!("--output {} --audio-output {}", pictures.display(), sound.display());
-        let mut recv = on(&screen, RECV, &format!("--host 127.0.0.1:{port} --no-audio {files} --stats json"));
-        recv.stats_with(|stats| stats["whole"].as_u64() >= Some(45));
-        if gone == "window" {
-            screen.x.destroy_window(screen.find().unwrap()).unwrap().check().unwrap();
-        } else {
-            screen.kill_server();
-        }
-        assert!(matches!(recv.ended(), 1 | 3), "{}", recv.heard());
-        let there = std::fs::metadata(&sound).unwrap().len() - 44;
-        assert_eq!(u64::from(hound::WavReader::open(&sound).unwrap().len()) * 2, there, "{gone}: {}", recv.heard());
-        let bytes = std::fs::read(&pictures).unwrap();
-        let header = bytes.iter().position(|&byte| byte == b'\n').unwrap() + 1;
-        assert_eq!((bytes.len() - header) % (6 + 320 * 240 * 3 / 2), 0, "{gone}: whole pictures");
-        assert_eq!(send.stop(Signal::SIGTERM), 0);
-    }
-}

@@ -9,6 +9,7 @@ mod devices;
 mod door;
 mod doorman;
 mod failure;
+mod last_will;
 mod meet;
 mod notes;
 mod recv;

@@ -8,6 +8,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::Duration;
 
 use polling::Poller;
 
@@ -108,6 +109,11 @@ impl<Command> Inbox<Command> {
         self.room.notify_all();
     }
 
+    /// Waits until commands are dropped, so long at most.
+    pub(super) fn wait_for_end(&self, limit: Duration) {
+        let _ = self.room.wait_timeout_while(self.lock(), limit, |state| !state.ended);
+    }
+
     fn wake(&self) {
         if let Err(error) = self.poller.notify() {
             tracing::error!("the net thread cannot be woken ({error}): please report this");
@@ -124,7 +130,7 @@ impl<Command> Inbox<Command> {
 mod tests {
     use super::*;
     use polling::Events;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     /// Whether the poller is woken within 20 ms.
     fn is_woken(poller: &Poller) -> bool {

@@ -31,6 +31,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use eyeline_proto::session::Core;
 use inbox::Inbox;
@@ -189,6 +190,12 @@ impl<Command> Commands<Command> {
     /// The same for what is not urgent: the net thread is not woken for it, but takes it when it is awake anyway.
     pub fn leave(&self, command: Command) {
         self.0.leave(command);
+    }
+
+    /// Stops the thread as dropping its [`Handle`] does, for whoever cannot do that, and waits for its end, so long at most.
+    pub fn stop(&self, limit: Duration) {
+        self.0.stop();
+        self.0.wait_for_end(limit);
     }
 }
 

@@ -1,12 +1,14 @@
 //! What is done before the process ends by somebody else's will.
 //!
 //! **Problem.** When the X server goes away, or another client destroys the window, Xlib calls `exit(1)` in the middle of
-//! whatever the thread with the window was doing: nothing unwinds, nothing is dropped, and files would end where they are.
+//! whatever the thread with the window was doing: nothing unwinds, nothing is dropped, files would end where they are, and peers
+//! would not be told.
 //!
 //! **Choice.** `exit` runs the functions registered with `atexit(3)`, on the thread that called it, while the other threads go
-//! on: there the files' writers can still be told to finish. **Rejected.** Xlib's own error handlers: they are set for the whole
-//! process by functions of a library that is loaded later by another crate, one of the two may not return either, and they would
-//! not see an `exit` of anybody else. Noticing it first on a connection of our own: a race that is lost now and then.
+//! on: there the files' writers and the net thread can still be told to finish. **Rejected.** Xlib's own error handlers: they
+//! are set for the whole process by functions of a library that is loaded later by another crate, one of the two may not return
+//! either, and they would not see an `exit` of anybody else. Noticing it first on a connection of our own: a race that is lost
+//! now and then.
 
 #![allow(unsafe_code)] // one call of `atexit`
 

@@ -5,7 +5,7 @@
 //! [`Window::wants_paint`] when none comes.
 //!
 //! Xlib ends the process (exit code 1, nothing unwound) when the X server goes away or another client destroys the window;
-//! that cannot be caught here. Whoever writes files next to a window finishes them in an [`super::exit_hook::ExitHook`].
+//! that cannot be caught here. What must be done all the same is done in an [`super::exit_hook::ExitHook`].
 
 use std::time::{Duration, Instant};
 

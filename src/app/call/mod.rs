@@ -10,6 +10,7 @@ use super::args;
 use super::awaited;
 use super::door::Door;
 use super::failure::{Code, Failure};
+use super::last_will::LastWill;
 use super::meet;
 use super::notes::{self, Notes};
 use super::recv::viewing::{self, Devices, Viewing};
@@ -18,6 +19,7 @@ use super::send::plan::Plan;
 use super::send::sending::Sending;
 use super::status::{ExitCode, Stop};
 use crate::net;
+use crate::present::exit_hook::ExitHook;
 use crate::present::keys::Bindings;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
@@ -60,6 +62,8 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
 
     // Whatever cannot be had is found out before anybody is told that we are here.
     let plan = Plan::make(&config.send, true)?;
+    let will = LastWill::default();
+    let _exit_hook = config.showing.window.then(|| will.hook());
     let screen = config.showing.window.then(|| Screen::open(config.showing.fullscreen, Bindings::Call)).transpose()?;
     let speaker = viewing::open_speaker(&config.showing.speaker)?;
 
@@ -77,6 +81,7 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
             on_event.tell(Note::Net(event));
         })?;
     let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
+    will.meets(net.commands());
     let door = Door::open("call", common, net.local_addr());
     let own =
         if plan.has_pictures() { viewing.screening().map(|screening| OwnPicture::new(screening, viewing.ready())) } else { None };
@@ -93,7 +98,8 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     let deadline = common.duration.map(|duration| now + duration);
     let (muted, closed) = (false, false);
     let (peers, met, failed) = (BTreeSet::new(), false, None);
-    let mut call = Call { config, net, notes, stop, viewing, sending, own, door, deadline, peers, met, failed, muted, closed };
+    let mut call =
+        Call { config, net, notes, stop, viewing, sending, own, door, deadline, peers, met, failed, muted, closed, _exit_hook };
     let ended = call.run();
     // Why we leave, in words for the others.
     let last_words = ended.as_ref().err().map(Failure::to_string).unwrap_or_default();
@@ -122,6 +128,7 @@ struct Call<'a> {
     muted: bool,
     /// Our camera is.
     closed: bool,
+    _exit_hook: Option<ExitHook>,
 }
 
 impl Call<'_> {

@@ -7,21 +7,18 @@
 use super::super::args::pattern::Pattern;
 use super::super::args::recv::{Place, Recv};
 use super::super::failure::{Code, Failure};
+use super::super::last_will::LastWill;
 use super::super::status::ExitCode;
 use crate::net::Commands;
 use crate::pipeline::decode::Announced;
-use crate::pipeline::lock;
-use crate::pipeline::record::{self, Format, Inlets, LastResort, Outcome, Queues, Recorder, What};
-use crate::present::exit_hook::ExitHook;
+use crate::pipeline::record::{self, Format, Inlets, Outcome, Queues, Recorder, What};
 use crate::present::writers::{self, Overwrite, Target};
 use eyeline_proto::session::Command;
 use eyeline_proto::session::MOST_SENDERS;
 use eyeline_proto::session::TrackId;
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::sync::Arc;
 
 /// Bytes of decoded pictures between all decoders and the disk, beyond one each: four of 3840x2160.
 const DECODED: usize = 64 << 20;
@@ -38,14 +35,12 @@ pub struct Files {
     names: Option<Names>,
     writing: Vec<Writing>,
     made_with: MadeWith,
-    last_resorts: LastResorts,
+    will: LastWill,
     next: u64,
     anything: bool,
     /// A file ended before its sender did.
     broken: bool,
     failed: Option<Failure>,
-    /// Where there is a window: Xlib may end the process.
-    _exit: Option<ExitHook>,
 }
 
 /// What every set of files is made with.
@@ -55,8 +50,6 @@ struct MadeWith {
     tell: record::Tell,
     decoded: usize,
 }
-
-type LastResorts = Arc<Mutex<BTreeMap<u64, LastResort>>>;
 
 /// One set of files.
 struct Writing {
@@ -75,8 +68,8 @@ struct Of {
 }
 
 impl Files {
-    /// Opens what is asked for; `None` if nothing is.
-    pub fn open(config: &Recv, ready: &Announced) -> Result<Option<Files>, Failure> {
+    /// Opens what is asked for, to be finished by `will` if not by us; `None` if nothing is.
+    pub fn open(config: &Recv, ready: &Announced, will: &LastWill) -> Result<Option<Files>, Failure> {
         let what = What { pictures: config.output.is_some(), sound: config.audio_output.is_some() };
         if !what.pictures && !what.sound {
             return Ok(None);
@@ -94,18 +87,16 @@ impl Files {
         // Latency is what the window shows, where there is one.
         let ready = (!config.showing.window).then(|| ready.clone());
         let made_with = MadeWith { ready, back: record::Back::default(), tell, decoded };
-        let last_resorts = LastResorts::default();
         let mut files = Files {
             inlets: Inlets::each(what),
             names,
             writing: Vec::new(),
             made_with,
-            last_resorts: last_resorts.clone(),
+            will: will.clone(),
             next: 0,
             anything: false,
             broken: false,
             failed: None,
-            _exit: config.showing.window.then(|| ExitHook::new(move || finish_anyway(&last_resorts))),
         };
         if config.takes_one() {
             let (inlets, queues) = Inlets::one(what);
@@ -141,8 +132,8 @@ impl Files {
         let mut recorder = Recorder::start(config).code(ExitCode::Failed)?;
         let key = self.next;
         self.next += 1;
-        if self._exit.is_some() {
-            lock(&self.last_resorts).extend(recorder.last_resort().map(|last_resort| (key, last_resort)));
+        if let Some(last_resort) = recorder.last_resort() {
+            self.will.writes(key, last_resort);
         }
         self.writing.push(Writing { key, of, recorder, counted: 0 });
         Ok(())
@@ -234,7 +225,7 @@ impl Files {
 
     fn conclude(&mut self, Writing { key, of, recorder, .. }: Writing, told: bool) {
         let Outcome { pictures, sound, hurried } = recorder.finish(told);
-        lock(&self.last_resorts).remove(&key);
+        self.will.wrote(key);
         if hurried {
             tracing::warn!("told to stop: the last pictures that came were not written in time");
         }
@@ -262,16 +253,6 @@ impl Files {
             }
         }
     }
-}
-
-/// The process ends without us.
-fn finish_anyway(last_resorts: &LastResorts) {
-    let (last_resorts, now) = (std::mem::take(&mut *lock(last_resorts)), Instant::now());
-    last_resorts.values().for_each(LastResort::close);
-    let unfinished = last_resorts.values().filter(|last_resort| !last_resort.finish(now)).count();
-    let finished = if unfinished == 0 { "the files are finished" } else { "the files could not be finished" };
-    // What a thread keeps for itself is gone on this one, the log's buffer too.
-    let _ = writeln!(std::io::stderr(), "error: the display is gone, or it took the window away; {finished}");
 }
 
 /// Where pictures and sound go.

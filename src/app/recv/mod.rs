@@ -11,11 +11,13 @@ pub mod viewing;
 use super::args;
 use super::door::Door;
 use super::failure::{Code, Failure};
+use super::last_will::LastWill;
 use super::meet;
 use super::notes::{self, Notes};
 use super::screen::{Screen, Turn};
 use super::status::{ExitCode, Stop};
 use crate::net;
+use crate::present::exit_hook::ExitHook;
 use crate::present::keys::Bindings;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
@@ -46,7 +48,9 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let stop = Stop::on_signals(move || wake.close()).code(ExitCode::Failed)?;
 
     // Whatever cannot be had is found out before anybody is told that we are here: first what was typed wrong, then devices.
-    let files = Files::open(config, &ready)?;
+    let will = LastWill::default();
+    let exit_hook = config.showing.window.then(|| will.hook());
+    let files = Files::open(config, &ready, &will)?;
     let screen = config.showing.window.then(|| Screen::open(config.showing.fullscreen, Bindings::Watch)).transpose()?;
     let speaker = viewing::open_speaker(&config.showing.speaker)?;
 
@@ -65,12 +69,13 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
         on_event.tell(Note(event))
     })?;
     let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
+    will.meets(net.commands());
     if let Some(files) = &viewing.files {
         files.connect(net.commands());
     }
     let door = Door::open("recv", &config.common, net.local_addr());
     let deadline = config.common.duration.map(|duration| now + duration);
-    let mut recv = Recv { config, net, notes, stop, viewing, door, deadline };
+    let mut recv = Recv { config, net, notes, stop, viewing, door, deadline, _exit_hook: exit_hook };
     let ended = recv.run();
     recv.finish(ended)
 }
@@ -83,6 +88,7 @@ struct Recv<'a> {
     viewing: Viewing,
     door: Door<'a>,
     deadline: Option<Instant>,
+    _exit_hook: Option<ExitHook>,
 }
 
 /// How a run ended that did not fail.

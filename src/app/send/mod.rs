@@ -9,10 +9,12 @@ pub mod sending;
 use super::args;
 use super::door::Door;
 use super::failure::{Code, Failure};
+use super::last_will::LastWill;
 use super::meet;
 use super::notes::{self, Notes};
 use super::status::{ExitCode, Stop};
 use crate::net;
+use crate::present::exit_hook::ExitHook;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{self, Command, Event, Session};
@@ -55,6 +57,8 @@ pub fn run(config: &args::Send) -> ExitCode {
 fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let plan = Plan::make(config, false)?;
     // Whatever cannot be had is found out before anybody is told that we are here.
+    let will = LastWill::default();
+    let exit_hook = config.preview.then(|| will.hook());
     let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
     let notes = Notes::new();
     let on_signal = notes.clone();
@@ -69,6 +73,7 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let on_event = notes.clone();
     let net =
         net::spawn(Session::new(now, core), where_to, move |event| on_event.tell(Note::Net(event))).code(ExitCode::Failed)?;
+    will.meets(net.commands());
     let door = Door::open("send", &config.common, net.local_addr());
     let (on_end, shown) = (notes.clone(), preview.as_ref().map(Preview::sink));
     let sending = Sending::new(config, plan, epoch, net.commands(), shown, move || on_end.tell(Note::SourceEnded))?;
@@ -83,6 +88,7 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         deadline: config.common.duration.map(|duration| now + duration),
         ending: None,
         last_words: String::new(),
+        _exit_hook: exit_hook,
     };
     let ended = send.run();
     send.finish();
@@ -102,6 +108,7 @@ struct Send<'a> {
     ending: Option<Result<ExitCode, Failure>>,
     /// Why we leave, in words for those who watch.
     last_words: String,
+    _exit_hook: Option<ExitHook>,
 }
 
 impl Send<'_> {

@@ -1,0 +1,71 @@
+//! What is still done where the display ends the process (`present/exit_hook.rs`): files are finished, and the others are told
+//! that we leave.
+//!
+//! It runs on the main thread while all others go on, and touches nothing that they could wait for.
+
+use crate::net::Commands;
+use crate::pipeline::lock;
+use crate::pipeline::record::LastResort;
+use crate::present::exit_hook::ExitHook;
+use eyeline_proto::session::Command;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Saying goodbye takes the net thread a fifth of a second at most, where it is not held up.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// See the module text.
+#[derive(Clone, Default)]
+pub struct LastWill(Arc<Mutex<Will>>);
+
+#[derive(Default)]
+struct Will {
+    /// By the key of each.
+    files: BTreeMap<u64, LastResort>,
+    net: Option<Commands<Command>>,
+}
+
+impl LastWill {
+    /// It is done while the hook lives: as long as there is a window.
+    pub fn hook(&self) -> ExitHook {
+        let will = self.0.clone();
+        ExitHook::new(move || std::mem::take(&mut *lock(&will)).execute())
+    }
+
+    /// Files that are to be finished.
+    pub fn writes(&self, key: u64, files: LastResort) {
+        lock(&self.0).files.insert(key, files);
+    }
+
+    /// They are.
+    pub fn wrote(&self, key: u64) {
+        lock(&self.0).files.remove(&key);
+    }
+
+    /// Through which the others are told.
+    pub fn meets(&self, net: Commands<Command>) {
+        lock(&self.0).net = Some(net);
+    }
+}
+
+impl Will {
+    fn execute(self) {
+        let now = Instant::now();
+        // What came is written while the others are told.
+        self.files.values().for_each(LastResort::close);
+        if let Some(net) = self.net {
+            net.command(Command::Stop(String::new()));
+            net.stop(GOODBYE);
+        }
+        let unfinished = self.files.values().filter(|files| !files.finish(now)).count();
+        let finished = match (self.files.len(), unfinished) {
+            (0, _) => "",
+            (_, 0) => "; the files are finished",
+            _ => "; the files could not be finished",
+        };
+        // What a thread keeps for itself is gone on this one, the log's buffer too.
+        let _ = writeln!(std::io::stderr(), "error: the display is gone, or it took the window away{finished}");
+    }
+}
