@@ -1,4 +1,4 @@
-//! What a sender costs that nobody watches, and what each further receiver costs it.
+//! What a sender costs that nobody watches, what a still and a short loop cost, and what each further receiver costs.
 
 use crate::clock::{now_us, sleep_until};
 use crate::glass::Options;
@@ -80,6 +80,59 @@ pub fn idle(options: &Options) -> Result<(), String> {
     println!(
         "from a receiver's start to its first picture written: {first:.0?} ms, at most {worst:.0} (wanted: less than 300 ms)"
     );
+    drop(sender);
+    loops(options)
+}
+
+/// The share of a core that a program uses from now on, with those it runs.
+fn share(sender: &Running, options: &Options) -> f64 {
+    let before = (now_us(), sender.cpu_ms_with_children());
+    sleep_ms((options.seconds * 1000.0) as u64);
+    (sender.cpu_ms_with_children() - before.1) / ((now_us() - before.0) as f64 / 1000.0)
+}
+
+/// Prints what a still and a film of two seconds cost that are sent over and over, while nobody watches and while somebody does; and
+/// beside it what the test picture costs, of which each is another.
+fn loops(options: &Options) -> Result<(), String> {
+    let (scratch, case) = (Scratch::new()?, options.cases[0]);
+    let source = format!("testsrc2=size={}x{}:rate={}", case.width, case.height, case.fps);
+    for (what, file, words) in [
+        ("a still", "still.png", "-frames:v 1"),
+        ("a film of 2 s", "film.mp4", "-t 2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p"),
+        ("the test picture", "", ""),
+    ] {
+        let port = free_port()?;
+        let mut command = send(options, port);
+        if !file.is_empty() {
+            let path = scratch.0.join(file);
+            let mut ffmpeg = Command::new("ffmpeg");
+            ffmpeg
+                .args(["-loglevel", "error", "-nostdin", "-f", "lavfi", "-i", &source])
+                .args(words.split_whitespace())
+                .arg(&path);
+            if !ffmpeg.status().map_err(|e| format!("ffmpeg: {e}"))?.success() {
+                return Err(format!("ffmpeg made no {file}"));
+            }
+            command = Command::new(options.programs.join("send"));
+            command.args(["--no-audio", "--quiet", "--bind", "127.0.0.1", "--port", &port.to_string(), "--loop", "--file"]);
+            command.arg(path);
+        }
+        let sender = launch(command, "send-loop", &scratch, Stdio::null())?;
+        sleep_ms(2000);
+        let unwatched = share(&sender, options);
+        let mut receiver = launch(recv(options, port), "recv-loop", &scratch, Stdio::null())?;
+        sleep_ms(2000);
+        let watched = share(&sender, options);
+        if !receiver.is_alive() {
+            return Err(format!("recv has ended: {}", receiver.words()));
+        }
+        let wanted = if file == "still.png" { " (wanted: less than 5 % of a core)" } else { "" };
+        println!(
+            "{what} ({case}), over and over: send uses {:.2} % of a core unwatched, {:.2} % watched{wanted}",
+            unwatched * 100.0,
+            watched * 100.0
+        );
+    }
     Ok(())
 }
 

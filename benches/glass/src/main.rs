@@ -37,7 +37,7 @@ eyeline-bench COMMAND [--name value]...
                    --sizes 640x480@30,1280x720@30,...   --seconds N   --runs N   --quick
                    --cores 0,1 (everything on these processors alone)
                    --only KEY,... (show jpeg gst-jpeg gst-h264 ffplay python eyeline eyeline-2 eyeline-jpegs)
-  idle           what a sender costs that nobody watches, and how soon the first picture is there
+  idle           what a sender costs that nobody watches, how soon the first picture is there, and what a still and a loop cost
   receivers N    what each further receiver costs the sender [50]
                    --sizes 1280x720@30 --seconds N
   network        each peer over a link that loses, delays, chokes or is pulled (root, or user namespaces and /dev/net/tun)
