@@ -214,6 +214,7 @@ fn records() -> Vec<(&'static str, Record<'static>)> {
         ("want-nothing", Record::Want(3, Want::default())),
         ("heard-not", Record::Heard(false)),
         ("heard", Record::Heard(true)),
+        ("same", Record::Same([0xA7; 32])),
     ]
 }
 
@@ -257,8 +258,8 @@ fn fields_and_records_of_later_programs_are_skipped() {
         let bytes = [kind];
         let decoded = Record::decode(&bytes);
         match kind {
-            1..=8 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
-            64.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
+            1..=8 | 64 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
+            65.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
             _ => assert!(matches!(decoded, Err(Error::Invalid { field: "record kind", .. })), "{kind}"),
         }
     }

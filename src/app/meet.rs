@@ -129,6 +129,7 @@ impl Hosts {
 fn awaited(error: &Unreachable) -> &'static str {
     match error {
         Unreachable::Full { .. } => "there is one",
+        Unreachable::Taken(_) => "that one is gone",
         _ => "it answers",
     }
 }

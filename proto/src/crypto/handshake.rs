@@ -106,6 +106,13 @@ impl Handshake {
         self.noise.is_handshake_finished()
     }
 
+    /// The handshake hash, once [`Handshake::is_finished`]: the same at both ends, and of no other connection (Noise §11.2). It is no secret.
+    pub fn hash(&self) -> [u8; 32] {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(self.noise.get_handshake_hash());
+        hash
+    }
+
     /// The sealed connection, once [`Handshake::is_finished`].
     pub fn into_transport(self) -> Result<Transport, Error> {
         Ok(Transport { noise: self.noise.into_transport_mode().map_err(|_| Error::Misuse)? })
@@ -213,6 +220,19 @@ mod tests {
         let mut out = b"before".to_vec();
         assert_eq!(one.seal(&vec![0; Transport::MAX_PLAIN + 1], &mut out), Err(Error::Misuse));
         assert_eq!(out, b"before");
+    }
+
+    #[test]
+    fn both_ends_have_one_handshake_hash_and_every_connection_another() {
+        let hashes = || {
+            let mut dialler = Handshake::new(Side::Dialler, None, b"").expect("starts");
+            let mut listener = Handshake::new(Side::Listener, None, b"").expect("starts");
+            listener.read(&dialler.write().expect("writes")).expect("reads");
+            dialler.read(&listener.write().expect("writes")).expect("reads");
+            (dialler.hash(), listener.hash())
+        };
+        let (one, other) = (hashes(), hashes());
+        assert!(one.0 == one.1 && other.0 == other.1 && one.0 != other.0);
     }
 
     #[test]

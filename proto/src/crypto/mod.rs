@@ -11,11 +11,13 @@
 mod handshake;
 mod key;
 mod replay;
+mod same;
 mod seal;
 
 pub use handshake::{Handshake, Side, Transport};
 pub use key::{Key, Psk, random, strong_passphrase};
 pub use replay::Window;
+pub use same::{prove_same, proves_same};
 pub use seal::{OpenError, Opener, Sealer, TAG};
 
 /// Why a key could not be made or a handshake did not come about.

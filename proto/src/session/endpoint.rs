@@ -6,6 +6,7 @@
 //! the least use gives way ([`places`]). A link whose TCP connection broke without a goodbye lives on by its keys: its datagrams
 //! go on, and the peer comes back with its resume token (`comeback`; whom we dial and when is `hosts`').
 
+mod claims;
 mod comeback;
 mod endings;
 mod hosts;
@@ -62,6 +63,8 @@ pub struct Endpoint {
     /// Last words of links that are gone: (stream, bytes).
     farewells: VecDeque<(StreamId, Vec<u8>)>,
     notices: VecDeque<Notice>,
+    /// Links that the role was told of: what they said before waits to be read.
+    admitted: VecDeque<LinkId>,
     warned: BTreeSet<LinkId>,
     /// Links that do not read what they are told.
     deaf: VecDeque<LinkId>,
@@ -86,6 +89,7 @@ impl Endpoint {
             closes: VecDeque::new(),
             farewells: VecDeque::new(),
             notices: VecDeque::new(),
+            admitted: VecDeque::new(),
             warned: BTreeSet::new(),
             deaf: VecDeque::new(),
             next_link: 0,
@@ -240,7 +244,14 @@ impl Endpoint {
         loop {
             let resume = self.hosts.resume(id);
             let link = self.links.get_mut(&id)?;
-            let advanced = link.advance(now, &self.config.me, resume, &mut self.plain);
+            let advanced = match link.claim.next() {
+                Some(held) => {
+                    self.plain = held;
+                    Ok(Advance::Record)
+                }
+                None => link.advance(now, &self.config.me, resume, &mut self.plain),
+            };
+            let open = link.claim.is_open();
             match advanced {
                 Ok(Advance::Hungry) => return None,
                 Ok(Advance::Greeted) => match link.hello.as_ref().and_then(|hello| self.config.me.misfit(hello)) {
@@ -251,6 +262,8 @@ impl Endpoint {
                     Ok(Record::Goodbye(reason, sentence)) => self.fail(now, id, Fault::Left(reason, sentence)),
                     Ok(Record::Hello(_)) => self.fail(now, id, Fault::Protocol("a second hello".to_string())),
                     Ok(Record::Heard(heard)) => self.told_heard(now, id, heard),
+                    Ok(Record::Same(proof)) => self.told_same(now, id, proof),
+                    Ok(_) if open => self.hold(now, id),
                     // Decoded again below: the borrow checker cannot see that this arm ends the loop.
                     Ok(_) => break,
                     Err(wire::Error::Unknown { .. }) => self.counters.skipped += 1,
@@ -266,6 +279,11 @@ impl Endpoint {
         Record::decode(&self.plain).ok()
     }
 
+    /// A link to read records of again: the role has been told of it since.
+    pub fn poll_admitted(&mut self) -> Option<LinkId> {
+        self.admitted.pop_front()
+    }
+
     /// A TCP connection is gone.
     pub fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
         let Some(id) = self.by_stream.remove(&stream) else { return };
@@ -274,7 +292,7 @@ impl Endpoint {
         if link.retired.is_some() {
             return;
         }
-        let (remote, began, greeted) = (link.remote, link.began, link.hello.is_some());
+        let (remote, began, greeted) = (link.remote, link.began, link.is_met());
         let keeps = greeted && self.config.reconnect;
         if let Some(host) = self.hosts.of(id) {
             if greeted {
@@ -313,6 +331,10 @@ impl Endpoint {
         };
         let heard = path.heard();
         let opened = path.open(now, &self.config.epoch, from, header, bytes);
+        if self.links.get(&id).is_some_and(|link| link.claim.is_open()) {
+            // Only its address is proved meanwhile.
+            return None;
+        }
         if opened.is_ok() {
             self.heard(now, id, heard);
         }
@@ -417,7 +439,12 @@ impl Endpoint {
                 }
                 continue;
             };
-            if path.handle_timeout(now) {
+            let proved = path.handle_timeout(now);
+            if link.claim.is_open() {
+                self.judge(now, id);
+                continue;
+            }
+            if proved {
                 self.notices.push_back(Notice::Path(id));
             }
             let watched = link.stream.is_some();
@@ -467,6 +494,9 @@ impl Endpoint {
             let Some(path) = &link.path else {
                 return link.held_until.into_iter().chain([link.began + link::HANDSHAKE]).min();
             };
+            if link.claim.is_open() {
+                return self.claim_deadline(*id).into_iter().chain(path.deadline()).min();
+            }
             let mute = path.is_mute();
             let complaint = path.mute_since().filter(|_| !self.warned.contains(id)).map(|since| since + UDP_PATIENCE);
             let end = (link.stream.is_none() || !mute).then(|| link.silent_since() + KEY_LIFE);

@@ -11,6 +11,7 @@
 //! Knows nothing of other links; limits that need to see them all are `endpoint`'s.
 
 use super::StreamId;
+use super::claim::Claim;
 use super::path::{Keys, Path};
 use super::tokens::Tokens;
 use super::udp_watch::UdpWatch;
@@ -150,6 +151,10 @@ pub struct Link {
     pub hello: Option<Hello>,
     /// With these it may come back.
     pub tokens: Tokens,
+    /// Whether its peer is the one it says, where another link's is, too.
+    pub claim: Claim,
+    /// The handshake hash, zeros before: it names this connection at both ends.
+    pub hash: [u8; 32],
     /// Until then it only takes what was on its way when another link replaced it.
     pub retired: Option<Instant>,
     /// Its TCP connection may hang.
@@ -188,6 +193,8 @@ impl Link {
             path: None,
             hello: None,
             tokens: Tokens::new(crypto::random()),
+            claim: Claim::default(),
+            hash: [0; 32],
             retired: None,
             suspect: false,
             udp: UdpWatch::default(),
@@ -313,6 +320,7 @@ impl Link {
         let message = handshake.write().map_err(broken)?;
         let answer = Answer { version: VERSION, refusal: None, len: message.len() as u16 };
         self.outgoing.push_back(Outgoing::Clear([&answer.encode()[..], &message].concat()));
+        self.hash = handshake.hash();
         self.say_hello(me, resume);
         Ok((Stage::Greeting(Box::new(handshake.into_transport().map_err(broken)?)), None))
     }
@@ -339,6 +347,7 @@ impl Link {
             }));
         }
         handshake.read(&body).map_err(broken)?;
+        self.hash = handshake.hash();
         self.say_hello(me, resume);
         Ok((Stage::Greeting(Box::new(handshake.into_transport().map_err(broken)?)), None))
     }
@@ -429,6 +438,25 @@ impl Link {
             self.outgoing.push_back(Outgoing::Record(plain));
         }
         room
+    }
+
+    /// Whether its peer said hello and is the one it says, for all that is known.
+    pub fn is_met(&self) -> bool {
+        self.hello.is_some() && !self.claim.is_open()
+    }
+
+    /// Whether it is in use and its peer says that it is the process of this id.
+    pub fn is_of(&self, id: &[u8; 16]) -> bool {
+        self.retired.is_none() && self.hello.as_ref().is_some_and(|hello| hello.id == *id)
+    }
+
+    /// From when on it does not live any more, if no more comes: its connection is gone or hangs, or datagrams came and are silent for
+    /// so long.
+    pub fn dead_from(&self, silence: Duration) -> Option<Instant> {
+        if self.stream.is_none() || self.suspect {
+            return Some(self.began);
+        }
+        self.path.as_ref().and_then(Path::heard).map(|heard| heard + silence)
     }
 
     /// When a datagram, or its hello, came last.

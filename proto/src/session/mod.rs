@@ -6,6 +6,7 @@
 
 pub mod admission;
 mod arrivals;
+mod claim;
 pub mod endpoint;
 pub mod events;
 mod flow;

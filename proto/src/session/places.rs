@@ -80,7 +80,7 @@ fn idle(now: Instant, link: &Link) -> Option<Idle> {
 }
 
 fn peers(links: &BTreeMap<LinkId, Link>, besides: Option<LinkId>) -> impl Iterator<Item = (LinkId, &Link)> {
-    let is_peer = move |(id, link): (&LinkId, &Link)| link.hello.is_some() && link.retired.is_none() && Some(*id) != besides;
+    let is_peer = move |(id, link): (&LinkId, &Link)| link.is_met() && link.retired.is_none() && Some(*id) != besides;
     links.iter().filter(move |(id, link)| is_peer((id, link))).map(|(id, link)| (*id, link))
 }
 

@@ -158,6 +158,28 @@ impl Session {
         self.receiver.want(track, want, &mut self.endpoint);
     }
 
+    /// What came over a link.
+    fn take_records(&mut self, now: Instant, link: LinkId) {
+        loop {
+            let got = match self.endpoint.next_record(now, link) {
+                Some(Record::Track(track)) => Got::Track(track),
+                Some(Record::Sound(track, sound)) => {
+                    let (number, capture, channels, samples) =
+                        (sound.number, sound.capture, sound.channels, sound.samples.to_vec());
+                    Got::Sound(track, Block { number, capture, channels, samples })
+                }
+                Some(Record::End(track, end)) => Got::End(track, end),
+                Some(Record::Text(text)) => Got::Text(text),
+                Some(Record::Want(track, want)) => Got::Want(track, want),
+                Some(Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) | Record::Same(_)) => continue,
+                None => break,
+            };
+            // The hello of this link may have come in the same bytes.
+            self.take_notices(now);
+            self.take_record(now, link, got);
+        }
+    }
+
     fn take_record(&mut self, now: Instant, link: LinkId, got: Got) {
         let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
         let known = match got {
@@ -311,24 +333,8 @@ impl Core for Session {
 
     fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
         self.wakes(now);
-        let Some(link) = self.endpoint.handle_stream(now, stream, bytes) else { return };
-        loop {
-            let got = match self.endpoint.next_record(now, link) {
-                Some(Record::Track(track)) => Got::Track(track),
-                Some(Record::Sound(track, sound)) => {
-                    let (number, capture, channels, samples) =
-                        (sound.number, sound.capture, sound.channels, sound.samples.to_vec());
-                    Got::Sound(track, Block { number, capture, channels, samples })
-                }
-                Some(Record::End(track, end)) => Got::End(track, end),
-                Some(Record::Text(text)) => Got::Text(text),
-                Some(Record::Want(track, want)) => Got::Want(track, want),
-                Some(Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_)) => continue,
-                None => break,
-            };
-            // The hello of this link may have come in the same bytes.
-            self.take_notices(now);
-            self.take_record(now, link, got);
+        if let Some(link) = self.endpoint.handle_stream(now, stream, bytes) {
+            self.take_records(now, link);
         }
     }
 
@@ -350,6 +356,9 @@ impl Core for Session {
 
     fn poll(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Output<Event> {
         buffer.clear();
+        while let Some(link) = self.endpoint.poll_admitted() {
+            self.take_records(now, link);
+        }
         self.take_notices(now);
         self.receiver.finish_ends(now, &mut self.endpoint);
         let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };

@@ -38,6 +38,9 @@ pub enum Unreachable {
         /// What there are too many of, in its words, made printable.
         sentence: String,
     },
+    /// It says the id of a peer that is here already, over another connection, and does not prove to be that one.
+    #[error("{0} says that it is a peer that is here already, and does not prove it")]
+    Taken(SocketAddr),
     /// It speaks another version of the protocol.
     #[error("the peer at {from} speaks {}: update {}", preamble::spoken(*version), older(*version))]
     Version {

@@ -204,6 +204,8 @@ pub enum Record<'a> {
     Text(Text),
     /// What I have use for of a track of yours.
     Want(u8, Want),
+    /// I am the one at another connection of yours, too: the proof ([`crate::crypto::prove_same`]).
+    Same([u8; 32]),
 }
 
 mod kind {
@@ -215,6 +217,7 @@ mod kind {
     pub const HEARD: u8 = 6;
     pub const TEXT: u8 = 7;
     pub const WANT: u8 = 8;
+    pub const SAME: u8 = 64;
 }
 
 /// Kinds from here on are a later program's, and skipped where they are not known. Of those below each is known to all who speak
@@ -250,6 +253,10 @@ impl<'a> Record<'a> {
                 out.extend_from_slice(&[kind::WANT, *track, media.encode()]);
                 out.extend_from_slice(&want.pixels.to_be_bytes());
                 out.extend_from_slice(&want.rate.to_be_bytes());
+            }
+            Record::Same(proof) => {
+                out.push(kind::SAME);
+                out.extend_from_slice(proof);
             }
         }
     }
@@ -289,6 +296,7 @@ impl<'a> Record<'a> {
                 let (pixels, rate) = (reader.u32("pixels")?, reader.u64("rate")?);
                 Record::Want(track, Want { pictures: media.pictures, sound: media.sound, pixels, rate })
             }
+            kind::SAME => Record::Same(reader.array("proof")?),
             kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),
             kind => return Err(reader.invalid("record kind", u64::from(kind), 1)),
         };

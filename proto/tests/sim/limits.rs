@@ -380,6 +380,9 @@ impl Raw {
         (host, stream): (u8, u64),
         psk: Option<&Psk>,
     ) -> (Option<Raw>, Drained<Event>) {
+        // A process of its own.
+        let mut id = [9; 16];
+        id[..8].copy_from_slice(&stream.to_be_bytes());
         let (address, stream) = (private(host, 9688), StreamId(stream));
         let len = if psk.is_some() { 48 } else { 32 };
         let opening = Opening::new(psk.is_some(), len).encode();
@@ -404,7 +407,7 @@ impl Raw {
             offers: Media::NONE,
             wants: Media { sound: false, ..Media::LIVE },
             capabilities: !FORWARDS,
-            id: [9; 16],
+            id,
             resume: [0; 16],
             token: [8; 16],
             connection: 99,
@@ -589,7 +592,7 @@ fn what_a_later_receiver_says_is_skipped() {
     for kind in UNKNOWN {
         raw.say(&mut session, now, [&[kind][..], &[7; 40]].concat());
         let mut sealed = Vec::new();
-        raw.transport.seal(&[kind.max(64), 1, 2, 3], &mut sealed).expect("seals");
+        raw.transport.seal(&[kind.max(65), 1, 2, 3], &mut sealed).expect("seals");
         session.handle_stream(now, StreamId(9), &sealed);
     }
     picture(&mut session, now, 0, 5000);

@@ -5,6 +5,7 @@
 mod attacks;
 mod calls;
 mod ceilings;
+mod claims;
 mod clocks;
 mod connections;
 mod crowds;

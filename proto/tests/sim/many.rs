@@ -204,7 +204,7 @@ fn three_hundred_senders_knock_and_sixteen_stay() {
     let mut here: Vec<Stranger> = Vec::new();
     for number in 0..300_u64 {
         let host = 1 + (number % 250) as u8;
-        let mut stranger = Stranger::come(&mut victim, host, 1 + number, [0; 16], false);
+        let mut stranger = Stranger::come_as(&mut victim, (host, 1 + number as u16), 1 + number, [0; 16]);
         stranger.format(&mut victim);
         stranger.picture(&mut victim, 0);
         here.push(stranger);
@@ -228,7 +228,7 @@ fn three_hundred_senders_knock_and_sixteen_stay() {
     // And twelve more.
     send(&mut victim, 2..6, 60);
     here[0].record(&mut victim, &Record::Goodbye(Reason::Quit, String::new()));
-    let mut late = Stranger::come(&mut victim, 251, 1000, [0; 16], false);
+    let mut late = Stranger::come_as(&mut victim, (251, 1000), 1000, [0; 16]);
     late.picture(&mut victim, 0);
     assert_eq!(changes(&victim), (MOST_SENDERS + 1, 1), "one has left, and who comes next has the place");
     victim.session.handle_command(victim.now, Command::Stop(String::new()));

@@ -8,8 +8,9 @@ use eyeline_proto::crypto::{Handshake, Key, Opener, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::{Command, Config, Core, Event, PeerId, Session, StreamId, TrackId};
+use eyeline_proto::session::{Command, Config, Core, Event, HostId, PeerId, Session, StreamId, TrackId};
 use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::{FragmentHead, Header, Message, Shard};
 use eyeline_proto::wire::preamble::{Answer, Opening};
 use eyeline_proto::wire::record::{End, FORWARDS, Format, Hello, Media, OWN_TRACK, Reason, Record, Track};
@@ -20,8 +21,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Kinds of datagrams that are not in use. From 64 on they are none of records, either.
-pub(super) const UNKNOWN: [u8; 9] = [0, 9, 16, 63, 64, 90, 100, 200, 255];
+/// Kinds of datagrams that are not in use. From 65 on they are none of records, either.
+pub(super) const UNKNOWN: [u8; 9] = [0, 9, 16, 63, 65, 90, 100, 200, 255];
 
 /// The receiver, and what it did.
 pub(super) struct Victim {
@@ -46,8 +47,13 @@ impl Victim {
 
     /// One that is this.
     pub fn with(me: Identity, senders: usize) -> Victim {
+        Victim::dialling(me, senders, 0)
+    }
+
+    /// One that dials so many hosts.
+    pub fn dialling(me: Identity, senders: usize, hosts: usize) -> Victim {
         let now = Base::new().instant(1_000_000_000);
-        let session = Session::new(now, Config { senders, ..Config::new(me, Epoch::new(now)) });
+        let session = Session::new(now, Config { senders, hosts, ..Config::new(me, Epoch::new(now)) });
         let (events, closed, datagrams, written) = Default::default();
         Victim { session, now, events, closed, datagrams, written }
     }
@@ -93,6 +99,14 @@ fn track(number: u64) -> TrackId {
     TrackId::own(PeerId(number))
 }
 
+/// The id of the so manieth process.
+fn process(number: u16) -> [u8; 16] {
+    let [high, low] = number.to_be_bytes();
+    let mut id = [low; 16];
+    id[0] ^= high;
+    id
+}
+
 /// A sender that says what it is told to.
 pub(super) struct Stranger {
     stream: StreamId,
@@ -103,6 +117,8 @@ pub(super) struct Stranger {
     mine: u32,
     theirs: u32,
     pub token: [u8; 16],
+    /// The handshake hash.
+    pub hash: [u8; 32],
     next: u64,
     started: Instant,
 }
@@ -125,15 +141,22 @@ impl Stranger {
     }
 
     /// The same, and it says that it is the process of this id.
-    pub fn come_as(victim: &mut Victim, (host, id): (u8, u8), stream: u64, resume: [u8; 16]) -> Stranger {
+    pub fn come_as(victim: &mut Victim, (host, id): (u8, u16), stream: u64, resume: [u8; 16]) -> Stranger {
         let mut stranger = Stranger::greet_with(victim, (host, id), stream, |hello| hello.resume = resume);
+        stranger.prove(victim);
+        stranger
+    }
+
+    /// The same, and it wants what the victim has.
+    pub fn takes_part_as(victim: &mut Victim, who: (u8, u16), stream: u64) -> Stranger {
+        let mut stranger = Stranger::greet_with(victim, who, stream, |hello| hello.wants = Media::LIVE);
         stranger.prove(victim);
         stranger
     }
 
     /// One whose hello says something else than others'.
     pub fn come_with(victim: &mut Victim, host: u8, change: impl FnOnce(&mut Hello)) -> Stranger {
-        let mut stranger = Stranger::greet_with(victim, (host, host), host.into(), change);
+        let mut stranger = Stranger::greet_with(victim, (host, host.into()), host.into(), change);
         stranger.prove(victim);
         stranger
     }
@@ -155,11 +178,11 @@ impl Stranger {
 
     fn greet(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
         let change = |hello: &mut Hello| (hello.resume, hello.offers.lossless) = (resume, patient);
-        Stranger::greet_with(victim, (host, host), stream, change)
+        Stranger::greet_with(victim, (host, host.into()), stream, change)
     }
 
-    fn greet_with(victim: &mut Victim, (host, id): (u8, u8), stream: u64, change: impl FnOnce(&mut Hello)) -> Stranger {
-        let (address, stream, now) = (private(host, 9688), StreamId(stream), victim.now);
+    fn greet_with(victim: &mut Victim, who: (u8, u16), stream: u64, change: impl FnOnce(&mut Hello)) -> Stranger {
+        let (host, stream, now) = (who.0, StreamId(stream), victim.now);
         let opening = Opening::new(false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
         victim.session.handle_accepted(now, stream, private(host, 50_000));
@@ -168,16 +191,46 @@ impl Stranger {
         let (answer, body) = came.split_first_chunk::<8>().expect("an answer");
         let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
         handshake.read(&body[..len]).expect("shakes");
+        Stranger::meet(victim, who, stream, (handshake, &body[len..]), change)
+    }
+
+    /// Is what the victim finds at a host that it dialled, says that it is the process of this id, and wants what the victim has.
+    pub fn answer_as(victim: &mut Victim, who: (u8, u16), stream: u64, dialled: HostId) -> Stranger {
+        let (stream, now) = (StreamId(stream), victim.now);
+        victim.session.handle_dialled(now, dialled, Ok((stream, private(who.0, 9688))));
+        let came = victim.drain();
+        let (opening, body) = came.split_first_chunk::<8>().expect("an opening");
+        let mut handshake = Handshake::new(Side::Listener, None, opening).expect("starts");
+        handshake.read(body).expect("shakes");
+        let message = handshake.write().expect("writes");
+        let answer = Answer { version: VERSION, refusal: None, len: message.len() as u16 }.encode();
+        victim.session.handle_stream(now, stream, &[&answer[..], &message].concat());
+        let came = victim.drain();
+        let mut stranger = Stranger::meet(victim, who, stream, (handshake, &came), |hello| hello.wants = Media::LIVE);
+        stranger.prove(victim);
+        stranger
+    }
+
+    /// After the handshake both say hello; the victim's has come.
+    fn meet(
+        victim: &mut Victim,
+        (host, id): (u8, u16),
+        stream: StreamId,
+        (handshake, came): (Handshake, &[u8]),
+        change: impl FnOnce(&mut Hello),
+    ) -> Stranger {
+        let (address, now) = (private(host, 9688), victim.now);
+        let hash = handshake.hash();
         let mut transport = handshake.into_transport().expect("shaken");
         let mut plain = Vec::new();
-        transport.open(&body[len + 2..], &mut plain).expect("opens");
+        transport.open(&came[2..], &mut plain).expect("opens");
         let Ok(Record::Hello(theirs)) = Record::decode(&plain) else { panic!("no hello") };
         let (key, mine) = (Key::random(), 1000 + u32::from(host) * 16 + stream.0 as u32);
         let mut hello = Hello {
             offers: Media::LIVE,
             wants: Media::NONE,
             capabilities: !FORWARDS,
-            id: [id; 16],
+            id: process(id),
             resume: [0; 16],
             token: [host; 16],
             connection: mine,
@@ -189,7 +242,7 @@ impl Stranger {
         let (opener, sealer) = (Opener::new(&key), Sealer::new(&Key::from_bytes(theirs.key)));
         let (theirs, token) = (theirs.connection, theirs.token);
         let (next, started) = (0, now);
-        let mut stranger = Stranger { stream, address, transport, opener, sealer, mine, theirs, token, next, started };
+        let mut stranger = Stranger { stream, address, transport, opener, sealer, mine, theirs, token, hash, next, started };
         let mut plain = Vec::new();
         Record::Hello(hello).encode(&mut plain);
         stranger.raw_record(victim, &of_a_later_program(plain));
@@ -230,13 +283,20 @@ impl Stranger {
 
     /// Tracks that it was told of since the last call.
     pub fn tracks(&mut self, victim: &mut Victim) -> Vec<Track> {
+        let track = |plain: Vec<u8>| match Record::decode(&plain) {
+            Ok(Record::Track(track)) => Some(track),
+            _ => None,
+        };
+        self.told(victim).into_iter().filter_map(track).collect()
+    }
+
+    /// Records that it was told since the last call, plain.
+    pub fn told(&mut self, victim: &mut Victim) -> Vec<Vec<u8>> {
         let (written, mut rest, mut told) = (victim.written.remove(&self.stream).unwrap_or_default(), 0, Vec::new());
         while let Some(len) = written.get(rest..rest + 2).map(|len| usize::from(u16::from_be_bytes([len[0], len[1]]))) {
             let mut plain = Vec::new();
             self.transport.open(&written[rest + 2..rest + 2 + len], &mut plain).expect("opens");
-            if let Ok(Record::Track(track)) = Record::decode(&plain) {
-                told.push(track);
-            }
+            told.push(plain);
             rest += 2 + len;
         }
         told
@@ -321,7 +381,7 @@ impl Stranger {
         self.datagram(victim, &Message::Fragment(track, head, &body));
     }
 
-    fn sound(&mut self, victim: &mut Victim, number: u64) {
+    pub fn sound(&mut self, victim: &mut Victim, number: u64) {
         let capture = MediaTime::from_nanos(number * 10_000_000);
         self.record(victim, &Record::Sound(OWN_TRACK, Sound { number, capture, channels: 1, samples: &[0; 960] }));
     }

@@ -1,7 +1,7 @@
 //! How a peer comes back: noticing that its connection hangs, and putting a new link in the place of the old one.
 //!
-//! A new link replaces an earlier one to the same process where the peer shows the token it was given, or where we dialled the same host
-//! again. What was proved of the peer's address holds on, so that pictures go on at once under the new keys; the earlier link is
+//! A new link replaces an earlier one to the same process where the peer shows the token it was given, where we dialled the same host
+//! again, or where it proves to be the same (`claims`). What was proved of the peer's address holds on, so that pictures go on at once under the new keys; the earlier link is
 //! *retired*: for [`RETIRED`] it still opens what was on its way, then it goes without a word.
 //!
 //! A process that was killed says no goodbye, and its link would live on by its keys. Where another is met in its place it goes
@@ -24,57 +24,88 @@ const RETIRED: Duration = Duration::from_secs(1);
 impl Endpoint {
     /// A link's peer said hello.
     pub(super) fn greeted(&mut self, now: Instant, id: LinkId) {
-        let Some(link) = self.links.get(&id) else { return };
-        let Some(hello) = link.hello.clone() else { return };
-        let (side, host) = (link.side, self.hosts.of(id));
-        let in_use = host.and_then(|host| self.hosts.link(host));
-        let mut earlier = self.links.iter().filter(|(other, link)| {
-            **other != id && link.retired.is_none() && link.hello.as_ref().is_some_and(|earlier| earlier.id == hello.id)
-        });
-        // It comes back by the token we gave it, or because we dialled it again; or both of us dialled.
-        let earlier = earlier.find_map(|(other, link)| {
-            let knows = link.tokens.know(&hello.resume);
-            let comes_back = if side == Side::Listener { knows } else { in_use == Some(*other) };
-            let crossed = link.side != side;
-            (comes_back || crossed).then_some((*other, comes_back, crossed && link.stream.is_some() && !link.suspect))
-        });
-        if let Some((other, _, true)) = earlier
-            && (side == Side::Dialler) != (self.config.me.id < hello.id)
-        {
-            // Theirs is kept: our dial led to it.
-            let token = self.hello(other).map_or([0; 16], |hello| hello.token);
-            self.retire(now, id);
-            if let Some(host) = host {
-                self.take_over(host, other, token);
-                // They dialled it, and know what they gave.
-                self.hosts.confirmed(other);
-            }
-            return;
-        }
-        if let Some((other, comes_back, _)) = earlier {
-            self.inherit(now, id, (other, &hello.resume), comes_back);
-            let host = self.hosts.using(other);
-            self.retire(now, other);
-            if let Some(host) = host {
-                self.take_over(host, id, hello.token);
-                if side == Side::Listener {
-                    self.hosts.confirmed(id);
+        let Some((link, hello)) = self.links.get(&id).and_then(|link| Some((link, link.hello.as_ref()?))) else { return };
+        let in_use = self.hosts.of(id).and_then(|host| self.hosts.link(host));
+        // It comes back by the token we gave it, or because we dialled it again.
+        let comes_back = |(other, earlier): &(&LinkId, &Link)| match link.side {
+            Side::Listener => earlier.tokens.know(&hello.resume),
+            Side::Dialler => in_use == Some(**other),
+        };
+        let mut earlier =
+            self.links.iter().filter(|(other, earlier)| **other != id && earlier.is_met() && earlier.is_of(&hello.id));
+        match earlier.find(comes_back).map(|(other, earlier)| (*other, earlier.side != link.side)) {
+            Some((other, true)) => self.same(now, id, other),
+            Some((other, false)) => self.replace(now, id, other, true),
+            None => {
+                if let Some(link) = self.links.get_mut(&id) {
+                    link.claim.open();
                 }
+                self.judge(now, id);
             }
         }
-        if earlier.is_none() {
-            self.drop_former(now, id, in_use);
-            if side == Side::Listener && !self.find_place(now, id) {
-                return;
-            }
+        self.judge_all(now);
+    }
+
+    /// A link is of the same process as another one is: one of them is kept.
+    pub(super) fn same(&mut self, now: Instant, id: LinkId, other: LinkId) {
+        let (Some(link), Some(earlier)) = (self.links.get(&id), self.links.get(&other)) else { return };
+        let smaller = link.hello.as_ref().is_some_and(|hello| self.config.me.id < hello.id);
+        let comes_first = match (link.side, earlier.side) {
+            (Side::Dialler, Side::Listener) => smaller,
+            (Side::Listener, Side::Dialler) => !smaller,
+            _ => link.hash < earlier.hash,
+        };
+        if comes_first || earlier.stream.is_none() || earlier.suspect {
+            return self.replace(now, id, other, true);
         }
+        let host = self.hosts.of(id);
+        let token = self.hello(other).map_or([0; 16], |hello| hello.token);
+        self.retire(now, id);
+        if let Some(host) = host {
+            self.take_over(host, other, token);
+            // They dialled it, and know what they gave; or it is in use already.
+            self.hosts.confirmed(other);
+        }
+    }
+
+    /// A link takes the place of another one; `proved`: both are of one process.
+    pub(super) fn replace(&mut self, now: Instant, id: LinkId, other: LinkId, proved: bool) {
+        let Some((side, hello)) = self.links.get(&id).and_then(|link| Some((link.side, link.hello.clone()?))) else { return };
+        self.inherit(now, id, (other, &hello.resume), proved);
+        let host = self.hosts.using(other);
+        self.retire(now, other);
         if let Some(host) = host {
             self.take_over(host, id, hello.token);
+            if side == Side::Listener {
+                self.hosts.confirmed(id);
+            }
         }
-        self.notices.push_back(Notice::Up { link: id, replaces: earlier.map(|(other, ..)| other) });
-        if self.links.get(&id).and_then(|link| link.path.as_ref()).is_some_and(|path| path.address().is_some()) {
+        self.comes_up(id, Some(other));
+    }
+
+    /// A link is of a process that has none yet.
+    pub(super) fn comes_new(&mut self, now: Instant, id: LinkId) {
+        let in_use = self.hosts.of(id).and_then(|host| self.hosts.link(host));
+        self.drop_former(now, id, in_use);
+        if self.links.get(&id).is_some_and(|link| link.side == Side::Dialler) || self.find_place(now, id) {
+            self.comes_up(id, None);
+        }
+    }
+
+    /// The role is told of a link.
+    fn comes_up(&mut self, id: LinkId, replaces: Option<LinkId>) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        link.claim.settle();
+        let token = link.hello.as_ref().map_or([0; 16], |hello| hello.token);
+        let proved = link.path.as_ref().is_some_and(|path| path.address().is_some());
+        if let Some(host) = self.hosts.of(id) {
+            self.take_over(host, id, token);
+        }
+        self.notices.push_back(Notice::Up { link: id, replaces });
+        if proved {
             self.notices.push_back(Notice::Path(id));
         }
+        self.admitted.push_back(id);
     }
 
     /// A process that we do not know is here, over link `id`. Who answers where we dialled again is there instead of the one
@@ -89,7 +120,7 @@ impl Endpoint {
             let named = link.hello.as_ref().is_some_and(|hello| hello.name == name);
             let silent = link.stream.is_none() || now >= link.silent_since() + SILENT;
             let started_again = named && silent && link.remote.ip() == ip && link.side == Side::Listener;
-            *former != id && link.retired.is_none() && (dialled == Some(*former) || started_again)
+            *former != id && link.is_met() && link.retired.is_none() && (dialled == Some(*former) || started_again)
         };
         let former: Vec<LinkId> = self.links.iter().filter(|link| is_former(*link)).map(|(former, _)| *former).collect();
         for former in former {
@@ -136,6 +167,7 @@ impl Endpoint {
     fn retire(&mut self, now: Instant, id: LinkId) {
         if let Some(link) = self.links.get_mut(&id) {
             link.retired = Some(now + RETIRED);
+            link.claim.settle();
         }
         self.hosts.removed(id);
     }

@@ -1,7 +1,7 @@
 //! How links end: by a fault, a farewell, or their age; what is still said, who is told, whether the host is dialled again.
 
 use super::super::HostId;
-use super::super::link::{Fault, LinkId};
+use super::super::link::{Fault, Link, LinkId};
 use super::super::unreachable::Unreachable;
 use super::{Endpoint, Notice};
 use crate::wire::preamble::Refusal;
@@ -44,7 +44,7 @@ impl Endpoint {
                 }
             }
             Fault::Protocol(sentence) => {
-                let greeted = link.hello.is_some();
+                let greeted = link.is_met();
                 self.goodbye(id, Reason::Protocol, &sentence);
                 match (greeted, host) {
                     (true, _) => {
@@ -65,7 +65,7 @@ impl Endpoint {
                 }
             }
             Fault::Left(reason, sentence) => {
-                let greeted = link.hello.is_some();
+                let greeted = link.is_met();
                 if let Some(host) = host {
                     match reason {
                         Reason::Busy => {
@@ -105,9 +105,9 @@ impl Endpoint {
     /// What answers for a host does not want us, or is no peer. Without a proof (`proved`) anybody on the path can say so: it
     /// ends a dialler only where nothing speaks against it, and never one that has a key or was connected before. Those dial on,
     /// ever more seldom; and so does who finds all places taken, for that passes.
-    fn refused(&mut self, now: Instant, host: HostId, error: Unreachable, proved: bool) {
+    pub(super) fn refused(&mut self, now: Instant, host: HostId, error: Unreachable, proved: bool) {
         let keyed = self.config.me.psk.is_some();
-        let passes = matches!(error, Unreachable::Full { .. });
+        let passes = matches!(error, Unreachable::Full { .. } | Unreachable::Taken(_));
         let fatal = !passes && !self.hosts.was_met(host) && (proved || !keyed);
         if fatal {
             self.hosts.give_up(host)
@@ -133,7 +133,7 @@ impl Endpoint {
     }
 
     pub(super) fn down(&mut self, id: LinkId, reason: Option<Reason>, sentence: String) {
-        let greeted = self.links.get(&id).is_some_and(|link| link.hello.is_some());
+        let greeted = self.links.get(&id).is_some_and(Link::is_met);
         self.remove(id);
         if greeted {
             self.notices.push_back(Notice::Down(id, reason, sentence));

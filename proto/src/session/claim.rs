@@ -1,0 +1,91 @@
+//! A peer that says the id of one that is here already: what it says is kept until it has proved to be that one, or is refused.
+//!
+//! Capacity: [`MOST_HELD`] bytes of records; [`MOST_PROOFS`] proofs, the newest, of each link.
+
+use super::link::LinkId;
+use crate::crypto::{prove_same, proves_same};
+use crate::wire::record::Record;
+use std::collections::VecDeque;
+
+/// Of sound and all else that a peer says in five seconds.
+const MOST_HELD: usize = 1 << 20;
+
+/// A process has seldom more than two links to another at once.
+const MOST_PROOFS: usize = 4;
+
+/// Of one link. One whose peer nobody else says to be has none of it.
+#[derive(Default)]
+pub struct Claim {
+    /// It is not known yet whether the peer is who it says.
+    open: bool,
+    /// What the peer said of other links of ours over this one.
+    proofs: VecDeque<[u8; 32]>,
+    /// Those of our links of which we said over this one that they are ours.
+    told: Vec<LinkId>,
+    /// Plain records, the oldest first.
+    held: VecDeque<Vec<u8>>,
+    bytes: usize,
+}
+
+/// What names a connection and is known only to its ends: its handshake hash, and the token that was given over it.
+pub type End<'a> = (&'a [u8; 32], &'a [u8; 16]);
+
+impl Claim {
+    /// The peer is here already, it says.
+    pub fn open(&mut self) {
+        self.open = true;
+    }
+
+    /// It is who it says, or nobody else is.
+    pub fn settle(&mut self) {
+        (self.open, self.told) = (false, Vec::new());
+    }
+
+    /// Whether that is not known yet.
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// What is to be said over this link, whose handshake hash is `over`, of another one, unless it was: `of.1` is the token that the
+    /// peer gave us over that.
+    pub fn tell(&mut self, over: &[u8; 32], other: LinkId, of: End<'_>) -> Option<Record<'static>> {
+        if self.told.contains(&other) {
+            return None;
+        }
+        self.told.push(other);
+        Some(Record::Same(prove_same(of.1, over, of.0)))
+    }
+
+    /// The peer says that it is at another link of ours.
+    pub fn hear(&mut self, proof: [u8; 32]) {
+        if self.proofs.len() >= MOST_PROOFS {
+            self.proofs.pop_front();
+        }
+        self.proofs.push_back(proof);
+    }
+
+    /// Whether it has said so of this one, over which we gave the token `of.1`.
+    pub fn proves(&self, over: &[u8; 32], of: End<'_>) -> bool {
+        self.proofs.iter().any(|proof| proves_same(proof, of.1, over, of.0))
+    }
+
+    /// Keeps a record; `false`: there are too many.
+    pub fn hold(&mut self, plain: Vec<u8>) -> bool {
+        // A short one takes more than its bytes.
+        self.bytes += plain.len() + size_of::<Vec<u8>>();
+        self.held.push_back(plain);
+        self.bytes <= MOST_HELD
+    }
+
+    /// The next record that was kept, once the peer is known.
+    pub fn next(&mut self) -> Option<Vec<u8>> {
+        if self.open {
+            return None;
+        }
+        let next = self.held.pop_front();
+        if next.is_none() {
+            (self.held, self.bytes) = (VecDeque::new(), 0);
+        }
+        next
+    }
+}
