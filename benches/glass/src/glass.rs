@@ -56,6 +56,8 @@ pub struct Options {
     pub runs: usize,
     /// Whom; `None` is everybody, but at sizes above 1080p, which no peer keeps up with, Eyeline and the floor alone.
     pub peers: Option<Vec<&'static Peer>>,
+    /// How many senders or members, one after the other; the usual ones where none are named.
+    pub counts: Vec<usize>,
     /// The only processors anything may use, the meter too; empty is all.
     pub cores: Vec<usize>,
     /// Where `send` and `recv` are.
@@ -65,6 +67,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// The size and rate of a measurement that has one: what was asked for, where that is one.
+    pub fn one(&self, usual: Case) -> Case {
+        if let [case] = self.cases[..] { case } else { usual }
+    }
+
     fn peers(&self, case: Case) -> impl Iterator<Item = &'static Peer> {
         let small = case.height <= 1080;
         let usual = ALL.iter().filter(move |peer| small || matches!(peer.key, "show" | "eyeline"));

@@ -6,8 +6,10 @@ mod clock;
 mod code;
 mod floors;
 mod glass;
+mod grid;
 mod impair;
 mod load;
+mod meeting;
 mod network;
 mod network_report;
 mod peers;
@@ -16,6 +18,7 @@ mod play;
 mod proxy;
 mod report;
 mod rig;
+mod said;
 mod scenarios;
 mod scene;
 mod screen;
@@ -40,6 +43,10 @@ eyeline-bench COMMAND [--name value]...
   idle           what a sender costs that nobody watches, how soon the first picture is there, and what a still and a loop cost
   receivers N    what each further receiver costs the sender [50]
                    --sizes 1280x720@30 --seconds N
+  grid           what a window costs that shows several senders, beside GStreamer's compositor
+                   --counts 1,2,4,9,16   --sizes 1280x720@30 (the window's too)   --seconds N   --runs N   --only eyeline,gst-jpeg
+  meeting        what a meeting point costs that forwards everybody to everybody, and what a picture waits there
+                   --counts 2,3,4,6 (members)   --sizes 640x480@30   --seconds N   --runs N
   network        each peer over a link that loses, delays, chokes or is pulled (root, or user namespaces and /dev/net/tun)
                    --scenario NAME (repeatable; loss{0,1,5,10}-rtt{2,60} rate pulled2 pulled10; bursts, wild, bloat only when named)
                    --only KEY,... (gst-jpeg gst-h264 ffplay ffplay-ts eyeline)   --seconds N   --seed N
@@ -80,6 +87,8 @@ fn try_main(words: Vec<String>) -> Result<bool, String> {
             let number = rest.first().and_then(|word| word.parse().ok());
             load::receivers(number.unwrap_or(50), &options(&rest[usize::from(number.is_some())..])?)
         }
+        "grid" => grid::run(&options(rest)?),
+        "meeting" => meeting::run(&options(rest)?),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())
@@ -96,6 +105,7 @@ fn options(words: &[String]) -> Result<glass::Options, String> {
         seconds: 20.0,
         runs: 1,
         peers: None,
+        counts: Vec::new(),
         cores: Vec::new(),
         programs: PathBuf::from("target/release"),
         scripts: PathBuf::from("benches/glass/peers"),
@@ -121,6 +131,12 @@ fn options(words: &[String]) -> Result<glass::Options, String> {
                     return Err(format!("--only: nobody is called {key:?}"));
                 }
                 options.peers = Some(peers::ALL.iter().filter(|peer| keys.contains(&peer.key)).collect());
+            }
+            "--counts" => {
+                options.counts = value.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| bad())?;
+                if options.counts.iter().any(|count| !(1..=16).contains(count)) {
+                    return Err(bad());
+                }
             }
             "--cores" => options.cores = value.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| bad())?,
             "--programs" => options.programs = value.into(),

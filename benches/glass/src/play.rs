@@ -165,7 +165,8 @@ fn collect(stdout: ChildStdout, lines: &Mutex<Vec<Line>>) {
     }
 }
 
-fn wait_for(mut there: impl FnMut() -> bool, program: &mut Running) -> Result<(), String> {
+/// Until something is there that `program` brings; an error when it ends before, or takes too long.
+pub fn wait_for(mut there: impl FnMut() -> bool, program: &mut Running) -> Result<(), String> {
     let give_up = now_us() + GIVE_UP_US;
     while !there() {
         if now_us() > give_up || !program.is_alive() {

@@ -283,6 +283,11 @@ impl Display {
         Ok(Display { server, name: format!(":{number}"), pixels })
     }
 
+    /// Processor time the server used so far, ms.
+    pub fn cpu_ms(&self) -> f64 {
+        self.server.cpu_ms()
+    }
+
     /// Whether the server still runs.
     pub fn is_alive(&mut self) -> bool {
         self.server.is_alive()

@@ -9,15 +9,14 @@ use crate::impair::Conditions;
 use crate::play::free_port;
 use crate::proxy::Proxy;
 use crate::rig::{self, Display, Launch, Running, Scratch};
+use crate::said::{Said, number};
 use crate::sound_server::SoundServer;
 use crate::stats::quantile;
 use crate::tun::{self, Cable, Side};
-use serde_json::Value;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Of 720p30, with a tone of two channels.
 const FILM_SECONDS: u32 = 20;
@@ -85,8 +84,8 @@ pub fn run(options: &Options) -> Result<bool, String> {
     let mut send = rig.send()?;
     let mut stays = rig.receiver("stays", true)?;
     let mut other = rig.receiver("other", false)?;
-    let said = [listen(&mut send)?, listen(&mut stays)?];
-    listen(&mut other)?;
+    let said = [Said::of(&mut send)?, Said::of(&mut stays)?];
+    Said::of(&mut other)?;
 
     println!(
         "| minute | send MiB | descriptors | peers | recv MiB | descriptors | latency p50 ms | sound's ms | underflows | concealed ms | not whole |"
@@ -105,7 +104,7 @@ pub fn run(options: &Options) -> Result<bool, String> {
         if index % 60 == KILL_AT {
             other.kill();
             other = rig.receiver("other", false)?;
-            listen(&mut other)?;
+            Said::of(&mut other)?;
         }
         let second = Second::of([&send, &stays], &said);
         if let Some(trace) = &mut trace {
@@ -193,27 +192,9 @@ fn film(path: &Path) -> Result<(), String> {
     if made.success() { Ok(()) } else { Err("ffmpeg made no film".into()) }
 }
 
-type Said = Arc<Mutex<Value>>;
-
-/// The latest line of its statistics.
-fn listen(program: &mut Running) -> Result<Said, String> {
-    let stdout = program.stdout().ok_or("no stdout")?;
-    let said = Said::default();
-    let latest = Arc::clone(&said);
-    std::thread::spawn(move || {
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if let Ok(value) = serde_json::from_str(&line) {
-                *latest.lock().unwrap_or_else(PoisonError::into_inner) = value;
-            }
-        }
-    });
-    Ok(said)
-}
-
 impl Second {
     fn of(programs: [&Running; 2], said: &[Said; 2]) -> Second {
-        let [send, recv] = said.each_ref().map(|said| said.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+        let [send, recv] = said.each_ref().map(Said::latest);
         Second {
             rss_mib: programs.map(Running::rss_mib),
             descriptors: programs.map(Running::descriptors),
