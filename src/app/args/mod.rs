@@ -285,7 +285,13 @@ fn explain(mut error: clap::Error, ours: &clap::Command) -> clap::Error {
         && let Some(theirs) = programs.find(|program| program.get_arguments().any(|arg| is_called(arg, flag)))
     {
         let (we, they) = (ours.get_name(), theirs.get_name());
-        let sentence = format!("{flag} is a flag of {they}, and this is {we}: give it to the `{they}` on the other machine");
+        let cure = match (we, they, flag.as_str()) {
+            ("call", _, "--preview") => "a call shows your own picture by itself, and v hides it".to_string(),
+            ("call", ..) => format!("start {they} beside it, where that is wanted"),
+            (_, "call", _) => "start `call`, which sends and receives".to_string(),
+            _ => format!("give it to the `{they}` on the other machine"),
+        };
+        let sentence = format!("{flag} is a flag of {they}, and this is {we}: {cure}");
         return ours.clone().error(ErrorKind::UnknownArgument, sentence);
     }
     error.remove(ContextKind::Suggested);
@@ -458,5 +464,13 @@ mod tests {
             let told = refusal(&format!("send {flag}"));
             assert!(told.contains(" is a flag of recv, and this is send: give it to the `recv` on the other machine"), "{told}");
         }
+        let told = recv("recv --chat").to_string();
+        assert!(told.contains("--chat is a flag of call, and this is recv: start `call`"), "{told}");
+        let call = |line: &str| match call::parse(line.split(' ').map(OsString::from), &Env::default()) {
+            Err(error) => error.to_string(),
+            Ok(command) => panic!("{line}: {command:?}"),
+        };
+        assert!(call("call --preview").contains("a call shows your own picture by itself"));
+        assert!(call("call --output a.y4m").contains("this is call: start recv beside it"));
     }
 }
