@@ -315,6 +315,25 @@ fn a_sender_makes_its_pictures_as_large_as_they_are_seen() {
     assert_eq!(recv.stop(Signal::SIGTERM), 0);
 }
 
+#[test]
+fn a_minimized_window_is_sent_no_pictures_and_has_them_at_once_when_it_is_seen_again() {
+    let screen = Screen::with_manager(1280, 800);
+    let port = free_port();
+    let mut send = send(&format!("{TEST} -p {port}"));
+    send.said("waiting on port");
+    let mut recv = on(&screen, RECV, &format!("--no-audio --host 127.0.0.1:{port} --stats json"));
+    let id = window(&screen);
+    twenty_more(&mut recv);
+    // 3: iconic (ICCCM 4.1.4).
+    screen.ask_manager(id, "WM_CHANGE_STATE", [3, 0, 0, 0, 0]);
+    let whole = std::cell::Cell::new(None);
+    let stats = recv.stats_with(|stats| whole.replace(stats["whole"].as_u64()) == stats["whole"].as_u64());
+    assert_eq!(stats["quiet"], false, "its sender is there all the same: {stats}");
+    screen.x.map_window(id).unwrap().check().unwrap();
+    twenty_more(&mut recv);
+    assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
+}
+
 /// The loudest sample of a second, a beep among them, as it leaves the speaker.
 fn heard(server: &SoundServer) -> i32 {
     let mut record = server.tool("parec");

@@ -162,6 +162,11 @@ impl Screen {
         self.scene.pixels(self.window.size())
     }
 
+    /// Whether the window is minimized, and nobody is seen.
+    pub fn is_hidden(&self) -> bool {
+        self.window.is_hidden()
+    }
+
     /// Whose new picture is with the display, or will not be seen at all, and since when; each picture is named once, older ones
     /// of its track with it.
     pub fn seen(&mut self) -> Option<(TrackId, Instant)> {

@@ -23,6 +23,13 @@ use std::time::{Duration, Instant};
 /// More threads than this gain nothing: at 1080p a band is 0.4 ms of work by then.
 const MAX_WORKERS: usize = 4;
 
+/// Sides of pictures that are shown smaller than they are, in 24ths: eighths, as the JPEG decoder scales, and what tiles of a
+/// grid of two, three or four in a row need.
+const USEFUL_SIZES: [u32; 10] = [3, 4, 6, 8, 9, 12, 15, 16, 18, 21];
+
+/// A picture of so many hundredths of the pixels asked for is enough: nobody sees that it is scaled by so little.
+const NEAR: u64 = 92;
+
 /// How pictures are to be encoded.
 pub struct Config {
     /// JPEG quality where the path allows it, 1 to 100.
@@ -45,6 +52,8 @@ pub struct Encoder {
     epoch: Epoch,
     steps: Mutex<Steps>,
     film: bool,
+    /// A sink of this process has use for every picture.
+    seen_here: bool,
     width: Option<u32>,
     next: AtomicU64,
     announced: Mutex<Format>,
@@ -66,6 +75,7 @@ impl Encoder {
     pub fn new(config: Config, commands: Commands<Command>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Error> {
         let Config { quality, format, film, width, epoch } = config;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
+        let seen_here = sink.is_some();
         let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
         let on_slice = move |slice: encoder::EncodedSlice| {
             let encoder::EncodedSlice { picture, index, count, capture, body } = slice;
@@ -85,6 +95,7 @@ impl Encoder {
             epoch,
             steps: Mutex::new(Steps { ladder, target: None, want: Want::ALL, last: None, turn: 0 }),
             film,
+            seen_here,
             width,
             next: AtomicU64::new(0),
             announced: Mutex::new(format),
@@ -111,7 +122,8 @@ impl Encoder {
             return;
         }
         let (begun, position) = (Instant::now(), picture.position);
-        let Some(step) = self.steps.lock().unwrap_or_else(PoisonError::into_inner).next(&picture, self.film) else {
+        let (film, seen_here) = (self.film, self.seen_here);
+        let Some(step) = self.steps.lock().unwrap_or_else(PoisonError::into_inner).next(&picture, film, seen_here) else {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         };
@@ -144,27 +156,14 @@ impl Encoder {
     fn fit(&self, picture: Picture, step: Step) -> Result<Picture, Error> {
         let seen = picture.seen();
         let wanted = self.width.map_or(seen, |width| seen.at_width(width));
-        let wanted = self.useful(wanted);
+        let pixels = self.steps.lock().unwrap_or_else(PoisonError::into_inner).want.pixels;
+        let wanted = if self.film { wanted } else { useful(wanted, pixels) };
         let size = match step.eighths {
             8 => wanted,
             eighths => wanted.at_width((wanted.width * u32::from(eighths) / 8).next_multiple_of(2)),
         };
         let anew = picture.view != View::PLAIN || (matches!(picture.body, Body::Jpeg(_)) && !step.as_it_is);
         if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }
-    }
-
-    /// The smallest size that shows all anybody has use for, in steps of an eighth of the side: a size that follows every turn of
-    /// a window would be another picture each time.
-    fn useful(&self, size: Size) -> Size {
-        let pixels = self.steps.lock().unwrap_or_else(PoisonError::into_inner).want.pixels;
-        let all = u64::from(size.width) * u64::from(size.height);
-        let enough = |eighths: &u32| all * u64::from(eighths * eighths) / 64 >= u64::from(pixels);
-        match (1..=8).find(enough) {
-            Some(eighths) if pixels > 0 && !self.film && eighths < 8 => {
-                size.at_width((size.width * eighths / 8).next_multiple_of(2))
-            }
-            _ => size,
-        }
     }
 
     /// What the best receiver's path takes for pictures.
@@ -174,7 +173,8 @@ impl Encoder {
 
     /// The most that anybody has use for: pictures are made no larger than they are shown, and none where none are.
     pub fn set_wanted(&self, want: Want) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).want = want;
+        let none = Want { pictures: false, ..Want::ALL };
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).want = if want.pictures { want } else { none };
     }
 
     /// Why there is nothing to see, where pictures came and none of them could be used.
@@ -249,6 +249,17 @@ impl Encoder {
     }
 }
 
+/// The smallest size that shows all anybody has use for, which is so many `pixels` (0: all there are), in steps of the side: one
+/// that follows every turn of a window would be another picture each time.
+fn useful(size: Size, pixels: u32) -> Size {
+    let all = u64::from(size.width) * u64::from(size.height);
+    let enough = |parts: &&u32| all * u64::from(**parts * **parts) / 576 * 100 >= u64::from(pixels) * NEAR;
+    match USEFUL_SIZES.iter().find(enough) {
+        Some(parts) if pixels > 0 => size.at_width((size.width * parts / 24).next_multiple_of(2)),
+        _ => size,
+    }
+}
+
 /// How each picture is to be encoded, one after the other.
 struct Steps {
     ladder: Ladder,
@@ -262,8 +273,9 @@ struct Steps {
 }
 
 impl Steps {
-    /// For the next picture; `None` where it is to be left out.
-    fn next(&mut self, picture: &Picture, film: bool) -> Option<Step> {
+    /// For the next picture; `None` where it is to be left out. Who is `seen_here` has use for pictures where
+    /// no receiver has.
+    fn next(&mut self, picture: &Picture, film: bool, seen_here: bool) -> Option<Step> {
         if let Some(last) = self.last.replace(picture.captured) {
             self.ladder.note_period(picture.captured.saturating_duration_since(last));
         }
@@ -274,7 +286,7 @@ impl Steps {
         self.ladder.set_target(self.target.into_iter().chain(wanted).min());
         let step = self.ladder.step();
         self.turn = self.turn.wrapping_add(1);
-        let sent = self.want.pictures && self.turn.is_multiple_of(step.every);
+        let sent = (self.want.pictures || seen_here) && self.turn.is_multiple_of(step.every);
         (film || sent).then_some(step)
     }
 }
@@ -292,4 +304,19 @@ pub struct Counters {
     pub passed_through: u64,
     /// Pictures left out because the path does not take them.
     pub left_out: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_is_made_as_small_as_a_grid_shows_it() {
+        let whole = Size { width: 1280, height: 720 };
+        let made = |width: u32, height: u32| useful(whole, width * height).to_string();
+        // Tiles of two, three and four in a row of a window of its size; of five, and of a row in a window a little larger.
+        let tiles = [(638, 358), (424, 238), (316, 177), (252, 141), (430, 241)];
+        assert_eq!(tiles.map(|(width, height)| made(width, height)), ["640x360", "426x240", "320x180", "320x180", "426x240"]);
+        assert_eq!([made(0, 0), made(1280, 720), made(4000, 3000), made(1, 1)], ["1280x720", "1280x720", "1280x720", "160x90"]);
+    }
 }

@@ -31,6 +31,8 @@ pub(super) struct Compositor {
     pixels: Vec<u32>,
     /// As they were composed last.
     drawn: Vec<Drawn>,
+    /// What the last composing made anew; `None`: all.
+    changed: Option<Vec<Rect>>,
     /// One tile.
     scratch: Vec<u32>,
     scaler: Scaler,
@@ -58,6 +60,7 @@ impl Compositor {
             window,
             pixels: Vec::new(),
             drawn: Vec::new(),
+            changed: None,
             scratch: Vec::new(),
             scaler: Scaler::new(),
             own: Inset::new(),
@@ -72,6 +75,23 @@ impl Compositor {
         self.own.place
     }
 
+    /// The parts that the last composing made anew, without one's own picture; `None`: all.
+    pub(super) fn changed(&self) -> Option<&[Rect]> {
+        self.changed.as_deref()
+    }
+
+    /// As [`Compositor::copy_to`] these parts alone.
+    pub(super) fn copy_parts(&self, parts: &[Rect], pixels: &mut [u32]) {
+        let width = self.window.width as usize;
+        for Rect { x, y, size } in parts {
+            for row in *y..y + size.height {
+                let first = row as usize * width + *x as usize;
+                let part = first..first + size.width as usize;
+                pixels[part.clone()].copy_from_slice(&self.pixels[part]);
+            }
+        }
+    }
+
     /// Brings the buffer up to date; says of which tiles new pictures are in it.
     pub(super) fn compose<K: Copy + Eq>(
         &mut self,
@@ -81,6 +101,7 @@ impl Compositor {
         now: Instant,
     ) -> Vec<K> {
         let own_place = scene.own_place(window);
+        self.changed = Some(Vec::new());
         self.own.draw(scene.own_mut(), own_place, &mut self.scaler);
         if scene.own_fills() {
             self.arrange(Vec::new(), window);
@@ -94,6 +115,9 @@ impl Compositor {
             let face = tile.face(several.then_some(index + 1), several && speaks == Some(tile.id), now);
             if (tile.fresh || self.drawn[index].face.as_ref() != Some(&face)) && self.draw(index, tile, &face, letters) {
                 self.drawn[index].face = Some(face);
+                if let Some(changed) = &mut self.changed {
+                    changed.push(self.drawn[index].place);
+                }
                 tile.missed = 0;
                 if std::mem::take(&mut tile.fresh) {
                     seen.push(tile.id);
@@ -108,7 +132,7 @@ impl Compositor {
         if window == self.window && places.iter().copied().eq(self.drawn.iter().map(|drawn| (drawn.serial, drawn.place))) {
             return;
         }
-        self.window = window;
+        (self.window, self.changed) = (window, None);
         self.pixels.clear();
         self.pixels.resize(window.width as usize * window.height as usize, BEHIND);
         self.drawn = places.into_iter().map(|(serial, place)| Drawn { serial, place, face: None }).collect();

@@ -15,6 +15,8 @@ struct Rig {
     canvases: Vec<Arc<Canvas>>,
     now: Instant,
     number: u64,
+    /// What a window shows that is painted no more than the compositor says.
+    display: Vec<u32>,
 }
 
 impl Rig {
@@ -22,7 +24,9 @@ impl Rig {
         let canvases: Vec<Arc<Canvas>> = (0..count).map(|_| Arc::default()).collect();
         let mut scene = Scene::new();
         (0..).zip(&canvases).for_each(|(id, canvas)| scene.join(id, String::new(), canvas.clone()));
-        Rig { compositor: Compositor::new(), letters: Letters::new(), scene, canvases, now: Instant::now(), number: 0 }
+        let (compositor, letters, now) = (Compositor::new(), Letters::new(), Instant::now());
+        let display = vec![9; (WINDOW.width * WINDOW.height) as usize];
+        Rig { compositor, letters, scene, canvases, now, number: 0, display }
     }
 
     fn paint(&mut self, id: usize, colour: u32) {
@@ -32,7 +36,13 @@ impl Rig {
     }
 
     fn compose(&mut self) -> Vec<usize> {
-        self.compositor.compose(&mut self.scene, WINDOW, &self.letters, self.now)
+        let seen = self.compositor.compose(&mut self.scene, WINDOW, &self.letters, self.now);
+        match self.compositor.changed() {
+            Some(parts) => self.compositor.copy_parts(parts, &mut self.display),
+            None => self.display.clone_from(&self.compositor.pixels),
+        }
+        assert!(self.display == self.compositor.pixels, "what was not said to have changed has not");
+        seen
     }
 
     /// The colour in the upper right of a tile, where nothing is said.
@@ -51,6 +61,7 @@ impl Rig {
     /// Spoils the buffer, so that it shows what is composed after it.
     fn spoil(&mut self) {
         self.compositor.pixels.fill(7);
+        self.display.fill(7);
     }
 }
 
@@ -65,6 +76,8 @@ fn only_the_tile_with_a_new_picture_is_composed_again() {
     rig.spoil();
     rig.paint(2, 0xff);
     assert_eq!(rig.compose(), [2]);
+    let place = rig.scene.places(WINDOW)[2];
+    assert_eq!(rig.compositor.changed(), Some(&[place][..]), "nothing else is painted anew");
     assert_eq!((0..4).map(|id| rig.colour(id)).collect::<Vec<_>>(), [7, 7, 0xff, 7]);
     rig.spoil();
     assert!(rig.compose().is_empty() && rig.pixels().iter().all(|pixel| *pixel == 7), "nothing changed");

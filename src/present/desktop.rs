@@ -33,6 +33,7 @@ x11rb::atom_manager! {
         _NET_WM_BYPASS_COMPOSITOR,
         _NET_WM_STATE,
         _NET_WM_STATE_FULLSCREEN,
+        _NET_WM_STATE_HIDDEN,
     }
 }
 
@@ -43,6 +44,9 @@ pub(super) struct Desktop {
     atoms: Atoms,
     window: Window,
     is_fullscreen: bool,
+    /// Some managers unmap a window that is minimized, others only say so.
+    is_unmapped: bool,
+    is_minimized: bool,
     /// Where the window was before it was laid over the screen; only without a window manager.
     before: Option<Rect>,
     direct: Direct,
@@ -61,6 +65,8 @@ impl Desktop {
             atoms,
             window: x11rb::NONE,
             is_fullscreen: false,
+            is_unmapped: false,
+            is_minimized: false,
             before: None,
             direct: Direct::default(),
             keymap: Keymap::default(),
@@ -97,7 +103,8 @@ impl Desktop {
             true => self.keymap = Keymap::ask(&self.connection)?,
             false => warn!("the keys of the window do nothing: this display has no keyboard extension (XKEYBOARD)"),
         }
-        let events = EventMask::EXPOSURE | EventMask::PROPERTY_CHANGE | EventMask::KEY_PRESS | EventMask::KEY_RELEASE;
+        let keys = EventMask::KEY_PRESS | EventMask::KEY_RELEASE;
+        let events = EventMask::EXPOSURE | EventMask::PROPERTY_CHANGE | EventMask::STRUCTURE_NOTIFY | keys;
         // What was painted stays where it is while the window is resized, instead of flashing black.
         let attributes = ChangeWindowAttributesAux::new().event_mask(events).bit_gravity(Gravity::CENTER);
         self.connection.change_window_attributes(window, &attributes)?.check()?;
@@ -124,8 +131,12 @@ impl Desktop {
                 Event::KeyRelease(event) => keys.release(event.detail),
                 Event::XkbMapNotify(_) | Event::XkbNewKeyboardNotify(_) => self.keymap = Keymap::ask(&self.connection)?,
                 Event::PropertyNotify(event) if event.atom == self.atoms._NET_WM_STATE => {
-                    self.is_fullscreen = self.states()?.contains(&self.atoms._NET_WM_STATE_FULLSCREEN);
+                    let states = self.states()?;
+                    self.is_fullscreen = states.contains(&self.atoms._NET_WM_STATE_FULLSCREEN);
+                    self.is_minimized = states.contains(&self.atoms._NET_WM_STATE_HIDDEN);
                 }
+                Event::UnmapNotify(_) => self.is_unmapped = true,
+                Event::MapNotify(_) => self.is_unmapped = false,
                 _ => {}
             }
         }
@@ -140,6 +151,11 @@ impl Desktop {
     /// Whether the window covers its monitor, as far as the window manager has said.
     pub(super) fn is_fullscreen(&self) -> bool {
         self.is_fullscreen
+    }
+
+    /// Whether nothing of the window is seen, for it is minimized.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.is_unmapped || self.is_minimized
     }
 
     /// Covers the monitor the window is on, or puts the window back where it was.

@@ -11,6 +11,7 @@ use std::num::NonZeroU32;
 use raw_window_handle::{DisplayHandle, HandleError, HasDisplayHandle, HasWindowHandle, RawWindowHandle, WindowHandle};
 use tracing::warn;
 
+use super::scale::Rect;
 use eyeline_proto::picture::{MAX_SIDE, Size};
 
 type Shared = softbuffer::Surface<DisplayHandle<'static>, WindowHandle<'static>>;
@@ -61,6 +62,24 @@ impl Surface {
         draw(&mut self.plain, size);
         // This polls the events as well: nothing is lost by it, for keys come over the second connection.
         self.window.update_with_buffer(&self.plain, size.width as usize, size.height as usize).map_err(|error| error.to_string())
+    }
+
+    /// Lets `draw` renew these parts of what [`Surface::paint`] drew last, and returns once the display has taken them. `false`:
+    /// nothing was drawn, for what was drawn last is not at hand.
+    pub(super) fn repaint(&mut self, parts: &[Rect], draw: impl FnOnce(&mut [u32])) -> bool {
+        let size = self.size();
+        let Some(shared) = &mut self.shared else { return false };
+        let Ok(mut buffer) = shared.buffer_mut() else { return false };
+        if buffer.age() != 1 || buffer.len() != size.width as usize * size.height as usize {
+            return false;
+        }
+        draw(&mut buffer);
+        let side = |length: u32| NonZeroU32::new(length).unwrap_or(NonZeroU32::MIN);
+        let part =
+            |Rect { x, y, size }: &Rect| softbuffer::Rect { x: *x, y: *y, width: side(size.width), height: side(size.height) };
+        let presented = buffer.present_with_damage(&parts.iter().map(part).collect::<Vec<_>>());
+        // See `paint_shared`.
+        presented.and_then(|()| shared.buffer_mut().map(drop)).is_ok()
     }
 
     pub(super) fn update(&mut self) {

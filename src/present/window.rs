@@ -29,6 +29,9 @@ use eyeline_proto::wire::text::printable;
 /// Without a new picture the window is painted this often: notes end, figures change, and a display may have lost it.
 const REPAINT: Duration = Duration::from_millis(100);
 
+/// Of many tiles only those that changed are painted, but all of them this often: a display may have lost some.
+const REPAINT_ALL: Duration = Duration::from_secs(1);
+
 /// A pointer at rest this long over a full-screen picture is hidden.
 const HIDE_POINTER: Duration = Duration::from_secs(2);
 
@@ -104,6 +107,8 @@ pub struct Window {
     asked: Size,
     exposed: bool,
     painted: Option<Shown>,
+    /// When all tiles were painted, with nothing over them, where that is what the window shows.
+    tiled: Option<(Size, Instant)>,
     pointer: Pointer,
 }
 
@@ -156,6 +161,7 @@ impl Window {
             asked: size,
             exposed: true,
             painted: None,
+            tiled: None,
             pointer: Pointer { place: (0.0, 0.0), moved: now, is_hidden: false },
         };
         if options.fullscreen {
@@ -207,7 +213,17 @@ impl Window {
         overlay: &Overlay,
     ) -> Result<(Shown, Vec<K>), Error> {
         let now = Instant::now();
-        let seen = self.compositor.compose(scene, self.surface.size(), &self.letters, now);
+        let size = self.surface.size();
+        let seen = self.compositor.compose(scene, size, &self.letters, now);
+        let bare = overlay.is_empty(now) && self.keys.line().is_none() && scene.own_place(size).is_none();
+        let tiled = self.tiled.filter(|(tiled, all)| bare && !self.exposed && *tiled == size && now < *all + REPAINT_ALL);
+        if let (Some(_), Some(parts)) = (tiled, self.compositor.changed())
+            && self.surface.repaint(parts, |pixels| self.compositor.copy_parts(parts, pixels))
+        {
+            let shown = self.note_painted(true);
+            self.tiled = tiled;
+            return Ok((shown, seen));
+        }
         let (compositor, letters, beside) = (&self.compositor, &self.letters, beside(&self.keys));
         let alone = scene.own_fills();
         let paint = |pixels: &mut [u32], window: Size| {
@@ -217,7 +233,9 @@ impl Window {
             overlay.draw(letters, now, Beside { notice, covered, ..beside }, pixels, window);
         };
         self.surface.paint(paint).map_err(Error::Present)?;
-        Ok((self.note_painted(true), seen))
+        let shown = self.note_painted(true);
+        self.tiled = bare.then_some((size, now));
+        Ok((shown, seen))
     }
 
     /// Shows `text` on black: what is waited for before the first picture; below it, which keys help.
@@ -234,7 +252,7 @@ impl Window {
 
     fn note_painted(&mut self, copied: bool) -> Shown {
         let shown = Shown { copied, at: Instant::now(), window: self.surface.size() };
-        self.painted = Some(shown);
+        (self.painted, self.tiled) = (Some(shown), None);
         self.exposed = false;
         shown
     }
@@ -292,6 +310,11 @@ impl Window {
     /// Whether the window covers its screen.
     pub fn is_fullscreen(&self) -> bool {
         self.desktop.is_fullscreen()
+    }
+
+    /// Whether it is minimized, and nothing of it is seen.
+    pub fn is_hidden(&self) -> bool {
+        self.desktop.is_hidden()
     }
 
     /// Makes the window as large as a picture, as when it is opened; the new size shows in a later [`Shown`]. False, and nothing

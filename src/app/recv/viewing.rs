@@ -60,6 +60,8 @@ pub struct Viewing {
     pub senders: Senders,
     /// What was asked of each track's sender last.
     asked: BTreeMap<TrackId, Want>,
+    /// The window is minimized.
+    hidden: bool,
     report: Report,
     shown: u32,
     /// A picture or sound has come.
@@ -99,6 +101,7 @@ impl Viewing {
             names: BTreeMap::new(),
             senders: Senders::new(),
             asked: BTreeMap::new(),
+            hidden: false,
             report: Report::new(stats_json),
             shown: 0,
             anything: false,
@@ -129,6 +132,7 @@ impl Viewing {
     pub fn turn(&mut self, now: Instant, net: &net::Handle<Command>) -> Result<Turn, Failure> {
         let Some(screen) = &mut self.screen else { return Ok(Turn::Go) };
         let turn = screen.turn(self.speaker.as_ref().map(Speaker::mixer), &self.tracks)?;
+        let turned = std::mem::replace(&mut self.hidden, screen.is_hidden()) != self.hidden;
         self.lost.retain(|track, (until, _)| {
             let kept = *until > now;
             if !kept {
@@ -137,6 +141,9 @@ impl Viewing {
             kept
         });
         self.take_displayed(net);
+        if turned {
+            self.ask(net);
+        }
         Ok(turn)
     }
 
@@ -301,12 +308,14 @@ impl Viewing {
         Ok(())
     }
 
-    /// Asks each sender for no larger pictures than its tile shows. Files want all there is.
+    /// Asks each sender for no larger pictures than its tile shows, and for none while the window is minimized. Files want all
+    /// there is.
     fn ask(&mut self, net: &net::Handle<Command>) {
         let Some(screen) = self.screen.as_ref().filter(|_| self.files.is_none()) else { return };
         self.asked.retain(|track, _| self.senders.contains_key(track));
+        let pictures = !screen.is_hidden();
         for (track, pixels) in screen.pixels() {
-            let want = Want { pixels: pixels.unwrap_or(0), ..Want::ALL };
+            let want = Want { pictures, pixels: pixels.unwrap_or(0), ..Want::ALL };
             let known = self.asked.get(&track).copied().unwrap_or(Want::ALL);
             if want != known && self.senders.contains_key(&track) {
                 self.asked.insert(track, want);

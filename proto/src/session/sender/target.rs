@@ -79,12 +79,12 @@ impl Sender {
         })
     }
 
-    /// The encoder is told of what has changed; nothing while nobody is there.
+    /// The encoder is told of what has changed. Who comes next has said nothing yet, and has use for all there is.
     pub fn update_wanted(&mut self, shared: &mut Shared<'_>) {
-        if self.peers.is_empty() || self.tracks.first().is_none_or(|own: &Outbound| own.number() != OWN_TRACK) {
+        if self.tracks.first().is_none_or(|own: &Outbound| own.number() != OWN_TRACK) {
             return;
         }
-        let wanted = self.wish(OWN_TRACK);
+        let wanted = if self.peers.is_empty() { Want::ALL } else { self.wish(OWN_TRACK) };
         if wanted != self.wanted {
             self.wanted = wanted;
             shared.events.push_back(Event::Wanted(wanted));
