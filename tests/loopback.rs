@@ -331,6 +331,14 @@ fn without_reconnecting_a_lost_peer_is_the_end_and_exit_code_4() {
         recv_2.signal(signal);
         send_2.said("the peer is lost and --no-reconnect was given");
         assert_eq!(send_2.ended(), 4, "{signal}");
+
+        let mut send_3 = send(&format!("{TEST} -p {port} --no-reconnect"));
+        send_3.said("waiting on port");
+        let mut recv_3 = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+        shows(&mut recv_3);
+        recv_3.signal(signal);
+        send_3.said("the peer is lost and --no-reconnect was given");
+        assert_eq!(send_3.ended(), 4, "{signal}");
     }
 }
 

@@ -55,6 +55,16 @@ fn jpegs_on_stdin_arrive_with_their_own_tables_and_scan_data() {
 }
 
 #[test]
+fn a_stream_on_stdin_that_nobody_watched_is_said_to_have_been_seen_by_nobody() {
+    let input = ["-f", "lavfi", "-i", "testsrc2=s=64x64:r=15:d=1", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"];
+    let mut player = ffmpeg(&input).stdout(Stdio::piped()).spawn().unwrap();
+    let stdin = player.stdout.take().unwrap().into();
+    let mut send = Program::spawn(SEND, &format!("--file - -p {}", free_port()), stdin, Out::Stats);
+    send.said("stdin is over, and nobody watched; a film waits for who watches: --file FILM");
+    assert_eq!((send.ended(), player.wait().unwrap().success()), (0, true));
+}
+
+#[test]
 fn a_y4m_stream_on_stdin_arrives_with_its_size() {
     let dir = folder("stdin-y4m");
     let input = ["-f", "lavfi", "-i", "testsrc2=s=322x182:r=15:d=2", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "-"];

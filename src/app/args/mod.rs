@@ -235,7 +235,7 @@ impl CommonFlags {
         for text in hosts {
             let host = Host { name: text.name, port: text.port.unwrap_or(self.port) };
             if dial.contains(&host) {
-                return Err(Wrong::conflict(format!("host {host} is given twice; it is dialled once and kept")));
+                return Err(Wrong::conflict(format!("host {host} is given twice: leave one out")));
             }
             dial.push(host);
         }

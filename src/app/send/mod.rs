@@ -152,8 +152,8 @@ impl Send<'_> {
             }
             Event::PeerDown { name, sentence, reason, complete, .. } => {
                 self.door.says(&self.sending.parting(&name, reason, &sentence, complete));
-                let dialled = self.config.common.meet.wait.is_none();
-                if !self.config.common.reconnect && self.ending.is_none() && (dialled || reason.is_none()) {
+                let last = self.sending.linked() == 0;
+                if !self.config.common.reconnect && self.ending.is_none() && last {
                     tracing::error!("the peer is lost and --no-reconnect was given");
                     return Ok(Some(ExitCode::PeerLost));
                 }

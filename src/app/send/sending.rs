@@ -44,6 +44,8 @@ pub struct Sending<'a> {
     linked: usize,
     /// When the source closes, if nobody is heard of.
     closes: Option<Instant>,
+    /// Somebody has watched.
+    watched: bool,
     /// It came to its end, and is opened no more.
     over: bool,
     /// The user closed the camera.
@@ -74,6 +76,7 @@ impl<'a> Sending<'a> {
             report: Report::new(config.common.stats_json),
             linked: 0,
             closes: None,
+            watched: false,
             over: false,
             closed: false,
         };
@@ -137,7 +140,7 @@ impl<'a> Sending<'a> {
                 }
             }
             Event::Watched(true) => {
-                self.closes = None;
+                (self.closes, self.watched) = (None, true);
                 self.start()?;
             }
             Event::Watched(false) if self.linked > 0 => self.closes = Some(Instant::now() + LINGER),
@@ -202,7 +205,10 @@ impl<'a> Sending<'a> {
         let useless = self.encoder.useless().map_or(Ok(()), |why| Err(Failure::new(ExitCode::Failed, why)));
         let outcome = coded(running.outcome()).and(useless);
         match &outcome {
-            Ok(()) => tracing::info!("{} is over", self.plan.what()),
+            Ok(()) if self.watched || self.plan.is_film() => tracing::info!("{} is over", self.plan.what()),
+            Ok(()) => {
+                tracing::warn!("{} is over, and nobody watched; a film waits for who watches: --file FILM", self.plan.what())
+            }
             Err(failure) if self.plan.is_film() => tracing::error!("{failure}"),
             Err(_) => {}
         }
