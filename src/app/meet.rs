@@ -4,7 +4,6 @@ use super::args::{Common, Meet};
 use super::failure::{Code, Failure};
 use super::status::ExitCode;
 use crate::net;
-use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::HostId;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::unreachable::Unreachable;
@@ -13,20 +12,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// The key both sides must have, made ready. Where there is one, no other process of this user may look into our memory from now
-/// on, and no core file is left: the key is in both.
-fn psk(common: &Common) -> Result<Option<Psk>, Failure> {
+/// Where there is a key, no other process of this user may look into our memory from now on, and no core file is left: the key is
+/// in both.
+pub fn hide_memory(common: &Common) -> Result<(), Failure> {
     if common.key.is_some() {
         nix::sys::prctl::set_dumpable(false).code(ExitCode::Failed)?;
     }
-    common.key.as_ref().map(|key| Psk::derive(key.expose())).transpose().code(ExitCode::Failed)
+    Ok(())
 }
 
 /// Who we are, but for what we have and want.
-pub fn identity(common: &Common) -> Result<Identity, Failure> {
+pub fn identity(common: &Common) -> Identity {
     let name = common.name.clone().unwrap_or_else(machine_name);
     let id = eyeline_proto::crypto::random();
-    Ok(Identity { offers: Media::NONE, wants: Media::NONE, forwards: false, psk: psk(common)?, id, name })
+    Identity { offers: Media::NONE, wants: Media::NONE, forwards: false, psk: common.key.clone(), id, name }
 }
 
 /// This machine's name, for the other side's window.
@@ -145,14 +144,6 @@ mod tests {
             Ok(Command::Run(config)) => Hosts::new(&config.common),
             other => panic!("{other:?}"),
         }
-    }
-
-    #[test]
-    fn where_there_is_a_key_nobody_looks_into_our_memory() {
-        let flags = ["recv", "--host", "camera", "--key", "correct horse battery staple"].map(std::ffi::OsString::from);
-        let Ok(Command::Run(config)) = recv::parse(flags, &Env::default()) else { panic!("right flags") };
-        assert!(psk(&config.common).is_ok_and(|psk| psk.is_some()));
-        assert_eq!(nix::sys::prctl::get_dumpable(), Ok(false));
     }
 
     fn unknown(name: &str) -> Unreachable {

@@ -48,7 +48,10 @@ fn run<Config>(
             for warning in warnings {
                 tracing::warn!("{warning}");
             }
-            work(*config)
+            match meet::hide_memory(common(&config)) {
+                Ok(()) => work(*config),
+                Err(failure) => failure::conclude(Err(failure)),
+            }
         }
         Ok(Command::List(log, json)) => list(log, json),
         Ok(Command::NewKey) => new_key(),

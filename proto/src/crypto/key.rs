@@ -4,7 +4,7 @@
 //! Where passphrases come from (flag, file, environment) is the application's affair. Argon2id is RFC 9106.
 
 use super::Error;
-use zeroize::Zeroize;
+use zeroize::Zeroizing;
 
 /// Argon2id memory: 19 MiB, OWASP's first recommendation, and little enough for a small board.
 const ARGON2_KIB: u32 = 19 * 1024;
@@ -25,28 +25,22 @@ const GROUP: usize = 5;
 
 /// A 256-bit symmetric key.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key([u8; 32]);
+pub struct Key(Zeroizing<[u8; 32]>);
 
 impl Key {
     /// A fresh key from the operating system's randomness.
     pub fn random() -> Key {
-        Key(random())
+        Key(Zeroizing::new(random()))
     }
 
     /// A key that came from the other side, sealed.
     pub fn from_bytes(bytes: [u8; 32]) -> Key {
-        Key(bytes)
+        Key(Zeroizing::new(bytes))
     }
 
     /// The bytes, to be sealed and sent.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
-    }
-}
-
-impl Drop for Key {
-    fn drop(&mut self) {
-        self.0.zeroize();
     }
 }
 
@@ -67,7 +61,7 @@ pub fn random<const N: usize>() -> [u8; N] {
 }
 
 /// The pre-shared key of a passphrase, for the `psk0` handshake. Made once at start: it takes tens of milliseconds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Psk(Key);
 
 impl Psk {
@@ -79,8 +73,8 @@ impl Psk {
         }
         let params = argon2::Params::new(ARGON2_KIB, ARGON2_PASSES, ARGON2_LANES, Some(32)).map_err(|_| Error::Misuse)?;
         let argon2 = argon2::Argon2::new(argon2::Algorithm::Argon2id, argon2::Version::V0x13, params);
-        let mut key = Key([0; 32]);
-        argon2.hash_password_into(passphrase.as_bytes(), SALT, &mut key.0).map_err(|_| Error::Derivation)?;
+        let mut key = Key(Zeroizing::new([0; 32]));
+        argon2.hash_password_into(passphrase.as_bytes(), SALT, &mut *key.0).map_err(|_| Error::Derivation)?;
         Ok(Psk(key))
     }
 
@@ -134,6 +128,15 @@ mod tests {
         let mut alphabet = LETTERS.to_vec();
         alphabet.sort_unstable();
         assert_eq!(used.into_iter().collect::<Vec<u8>>(), alphabet);
+    }
+
+    #[test]
+    fn keys_are_overwritten_when_they_are_dropped() {
+        fn is_overwritten(_: &impl zeroize::ZeroizeOnDrop) {}
+        let Key(bytes) = &Key::random();
+        is_overwritten(bytes);
+        let Psk(Key(bytes)) = &Psk::derive("correct horse battery staple").expect("derives");
+        is_overwritten(bytes);
     }
 
     #[test]

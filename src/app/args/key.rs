@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use zeroize::Zeroizing;
@@ -13,17 +13,17 @@ use zeroize::Zeroizing;
 pub const VARIABLE: &str = "EYELINE_KEY";
 
 /// A key file's first line is read up to here: far more than any passphrase, far less than a wrong file.
-const MAX_LINE: u64 = 4096;
+const MAX_LINE: usize = 4096;
 
 /// Shorter keys are taken, with a warning: whoever records the start of a session can try keys at leisure.
 const SHORT: usize = 12;
 
 /// A passphrase. Never printed, and overwritten when dropped.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Key(Zeroizing<String>);
 
 impl Key {
-    /// The passphrase, for the handshake.
+    /// The passphrase, to make the key of the handshake of.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -74,21 +74,30 @@ fn check(key: &str, place: &str) -> Result<Key, String> {
 
 fn first_line(path: &Path, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, String> {
     let unreadable = |error: std::io::Error| format!("cannot read key file {}: {error}", path.display());
-    let file = File::open(path).map_err(unreadable)?;
+    let mut file = File::open(path).map_err(unreadable)?;
     let about = file.metadata().map_err(unreadable)?;
     if about.is_file() && about.mode() & 0o077 != 0 {
         warnings.push(format!("key file {0} can be read by others on this machine: chmod 600 {0}", path.display()));
     }
-    // As long as it may become: growing would leave copies behind.
-    let mut line = Zeroizing::new(String::with_capacity(MAX_LINE as usize));
-    BufReader::new(file.take(MAX_LINE)).read_line(&mut line).map_err(unreadable)?;
-    if line.len() as u64 == MAX_LINE {
+    // Neither a buffer of the library's nor growing leaves a copy behind. No more is read than its line: it may be a pipe.
+    let (mut bytes, mut len) = (Zeroizing::new([0; MAX_LINE]), 0);
+    let end = loop {
+        let read = file.read(&mut bytes[len..]).map_err(unreadable)?;
+        len += read;
+        match bytes[..len].iter().position(|byte| *byte == b'\n') {
+            Some(end) => break end,
+            None if read == 0 => break len,
+            None => {}
+        }
+    };
+    if end == MAX_LINE {
         return Err(format!(
             "the first line of key file {} is longer than {MAX_LINE} bytes: is it the right file?",
             path.display()
         ));
     }
-    Ok(line)
+    let line = std::str::from_utf8(&bytes[..end]);
+    line.map(|line| Zeroizing::new(line.into())).map_err(|_| format!("key file {} is not UTF-8 text", path.display()))
 }
 
 #[cfg(test)]
@@ -148,6 +157,14 @@ mod tests {
         let mut warnings = Vec::new();
         let key = find(Sources { flag: Some("1234"), file: None, variable: None }, &mut warnings).unwrap();
         assert!(key.is_some() && warnings[0].contains("--key new"));
+    }
+
+    #[test]
+    fn a_passphrase_is_overwritten_when_it_is_dropped() {
+        fn is_overwritten(_: &impl zeroize::ZeroizeOnDrop) {}
+        let Key(passphrase) =
+            find(Sources { flag: Some("correct horse"), file: None, variable: None }, &mut Vec::new()).unwrap().unwrap();
+        is_overwritten(&passphrase);
     }
 
     #[test]

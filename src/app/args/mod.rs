@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
+use eyeline_proto::crypto::Psk;
 
 pub use call::Call;
-pub use key::Key;
 pub use recv::Recv;
 pub use send::Send;
 pub use units::{Fps, Host};
@@ -115,8 +115,8 @@ pub struct Common {
     pub name: Option<String>,
     /// `--stats json`: one object a second on stdout.
     pub stats_json: bool,
-    /// The shared key, if there is one.
-    pub key: Option<Key>,
+    /// What both sides must have, if there is a key. The passphrase it was made of is not kept.
+    pub key: Option<Psk>,
     /// How to speak to the user.
     pub log: Log,
     /// To be said once the log exists.
@@ -231,6 +231,8 @@ impl CommonFlags {
         let log = self.log(env);
         let from = key::Sources { flag: self.key.as_deref(), file: self.key_file.as_deref(), variable: env.key.as_deref() };
         let key = key::find(from, &mut warnings).map_err(|sentence| Wrong(ErrorKind::ValueValidation, sentence))?;
+        let key = key.map(|key| Psk::derive(key.expose())).transpose();
+        let key = key.map_err(|error| Wrong(ErrorKind::ValueValidation, error.to_string()))?;
         let mut dial: Vec<Host> = Vec::with_capacity(hosts.len());
         for text in hosts {
             let host = Host { name: text.name, port: text.port.unwrap_or(self.port) };
@@ -410,8 +412,8 @@ mod tests {
     #[test]
     fn the_key_of_the_environment_is_used_and_a_flag_goes_before_it() {
         let env = Env { key: Some("from the environment".into()), ..Env::default() };
-        assert_eq!(common_in("send", &env).key.unwrap().expose(), "from the environment");
-        assert_eq!(common_in("send --key from-the-flag", &env).key.unwrap().expose(), "from-the-flag");
+        assert_eq!(common_in("send", &env).key, Some(Psk::derive("from the environment").unwrap()));
+        assert_eq!(common_in("send --key from-the-flag", &env).key, Some(Psk::derive("from-the-flag").unwrap()));
         let empty = Env { key: Some("".into()), ..Env::default() };
         let error = send::parse(["send".into()], &empty).unwrap_err();
         assert_eq!(error.exit_code(), 2);

@@ -70,7 +70,7 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     let now = Instant::now();
     let epoch = Epoch::new(now);
     // What nobody sees or hears here is still passed on.
-    let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..meet::identity(common)? };
+    let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..meet::identity(common) };
     let (where_to, hosts) = meet::net_config(&common.meet);
     let (reconnect, format, cap) = (common.reconnect, plan.format(), config.send.bitrate);
     let core = session::Config { hosts, reconnect, format, cap, ..session::Config::new(me, epoch) };

@@ -57,7 +57,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let now = Instant::now();
     let sound = speaker.is_some() || config.audio_output.is_some();
     let wants = Media { pictures: true, sound, lossless: files.is_some() };
-    let me = Identity { wants, ..meet::identity(&config.common)? };
+    let me = Identity { wants, ..meet::identity(&config.common) };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
     let reconnect = config.common.reconnect;

@@ -66,7 +66,7 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
 
     let now = Instant::now();
     let epoch = Epoch::new(now);
-    let me = Identity { offers: plan.offers(), wants: Media::NONE, forwards: false, ..meet::identity(&config.common)? };
+    let me = Identity { offers: plan.offers(), wants: Media::NONE, forwards: false, ..meet::identity(&config.common) };
     let (where_to, hosts) = meet::net_config(&config.common.meet);
     let (reconnect, format, cap) = (config.common.reconnect, plan.format(), config.bitrate);
     let core = session::Config { hosts, reconnect, format, cap, ..session::Config::new(me, epoch) };
