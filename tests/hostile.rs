@@ -19,6 +19,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
+use eyeline::codec::decoder::Decoder;
 use eyeline::codec::encoder::{EncodedSlice, Pool};
 use eyeline::codec::settings::Settings;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
@@ -27,9 +28,13 @@ use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::record::{Media, OWN_TRACK};
+use eyeline_proto::wire::slice::Head;
 use garbage::{CONNECTIONS, DATAGRAMS, Garbage, flood, knock};
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::Pid;
 use program::{CALL, Out, Program, RECV, free_port, recv, send};
 use serde_json::Value;
 
@@ -264,6 +269,9 @@ const RECV_CEILING: u64 = 800 << 20;
 /// And the canvas of the largest picture.
 const CANVAS: u64 = 256 << 20;
 
+/// The largest picture there may be.
+const ENORMOUS: Size = Size { width: 8192, height: 8192 };
+
 /// The most memory the process ever held, in bytes.
 fn peak(program: &Program) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
@@ -299,28 +307,40 @@ fn peers_on_every_place_that_say_half_of_all_they_may_cost_no_more_than_is_state
     }
 }
 
-/// The slices of one picture as large as pictures may be, and as heavy as noise makes it.
-fn enormous() -> Vec<EncodedSlice> {
-    let size = Size { width: 8192, height: 8192 };
-    let mut garbage = Garbage(0x3c6e_f372_fe94_f82b);
-    let mut noise = vec![0; Sampling::Grey.bytes(size)];
-    noise.chunks_exact_mut(8).for_each(|bytes| bytes.copy_from_slice(&garbage.next().to_be_bytes()));
+/// The slices of one picture as large as pictures may be, with these samples.
+fn enormous(samples: Vec<u8>) -> Vec<EncodedSlice> {
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
     let pool = Pool::new(2, move |slice| tell.lock().unwrap().send(slice).unwrap()).unwrap();
-    let picture = Picture::new(Instant::now(), size, Body::Planes(Sampling::Grey, noise.into()));
+    let picture = Picture::new(Instant::now(), ENORMOUS, Body::Planes(Sampling::Grey, samples.into()));
     let settings = Settings { quality: 80, position: None };
     pool.encode(0, picture, MediaTime::ZERO, settings).unwrap();
     drop(pool);
     told.iter().collect()
 }
 
+/// Bytes of a fragment of those.
+const PAYLOAD: usize = 1100;
+
+/// Sends one slice of a picture, but for the last fragments.
+fn send_slice(sender: &mut ByHand, to: (&UdpSocket, u16), picture: u32, slice: &EncodedSlice, held_back: usize) {
+    let last = slice.body.len().div_ceil(PAYLOAD) - 1;
+    for (index, payload) in slice.body.chunks(PAYLOAD).enumerate().take(last + 1 - held_back) {
+        let (last_slice, index, last_index) = (slice.count - 1, index as u16, last as u16);
+        let head = FragmentHead { picture, slice: slice.index, last_slice, index, last_index };
+        sender.send(to.0, to.1, &Message::Fragment(OWN_TRACK, head, payload));
+    }
+}
+
 /// A sender of pictures as large as can be, faster than anybody decodes them, some whole and some without their end, to a
 /// receiver that decodes, one that writes them, and one that passes them on.
 #[test]
 fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
-    const PAYLOAD: usize = 1100;
-    let slices = enormous();
+    let mut garbage = Garbage(0x3c6e_f372_fe94_f82b);
+    let mut noise = vec![0; Sampling::Grey.bytes(ENORMOUS)];
+    noise.chunks_exact_mut(8).for_each(|bytes| bytes.copy_from_slice(&garbage.next().to_be_bytes()));
+    // As heavy as noise makes it.
+    let slices = enormous(noise);
     let bytes: usize = slices.iter().map(|slice| slice.body.len()).sum();
     let (received, both) = (RECV_CEILING + CANVAS, SEND_CEILING + RECV_CEILING + CANVAS);
     for (program, args, ceiling) in [(RECV, "", received), (RECV, "--output -", received), (CALL, "--test -s 320x240", both)] {
@@ -339,14 +359,8 @@ fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
         let pause = mpsc::channel::<()>();
         for picture in 0..6 {
             for slice in &slices {
-                let last = slice.body.len().div_ceil(PAYLOAD) - 1;
                 // Of every third slice the end is held back.
-                let sent = slice.body.chunks(PAYLOAD).enumerate().filter(|(index, _)| slice.index % 3 > 0 || *index < last);
-                for (index, payload) in sent {
-                    let (last_slice, index, last_index) = (slice.count - 1, index as u16, last as u16);
-                    let head = FragmentHead { picture, slice: slice.index, last_slice, index, last_index };
-                    sender.send(&socket, port, &Message::Fragment(OWN_TRACK, head, payload));
-                }
+                send_slice(&mut sender, (&socket, port), picture, slice, usize::from(slice.index % 3 == 0));
                 // Nothing is waited for but the time.
                 let _ = pause.1.recv_timeout(Duration::from_millis(2));
             }
@@ -356,5 +370,68 @@ fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
         assert!(peak < ceiling, "{peak} bytes");
         assert_eq!(victim.stop(Signal::SIGTERM), 0);
         drop(watcher);
+    }
+}
+
+/// Processor time a program has taken, all of its threads together.
+fn spent(program: &Program) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap();
+    // Behind the name, which may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();
+    let ticks: u64 = fields[11..13].iter().map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    // The kernel tells it in hundredths of a second.
+    Duration::from_millis(ticks * 10)
+}
+
+/// What this thread takes to decode a picture.
+fn cost(slices: &[EncodedSlice]) -> Duration {
+    let (mut decoder, width) = (Decoder::new().unwrap(), ENORMOUS.width as usize);
+    let mut pixels = vec![0; width * ENORMOUS.height as usize];
+    let time = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+    let begun = time();
+    for slice in slices {
+        // Behind its length.
+        let body = &slice.body[4..];
+        let top = usize::from(Head::decode(body).unwrap().0.top);
+        decoder.decode_rgb(body, &mut pixels[top * width..], width).unwrap();
+    }
+    time() - begun
+}
+
+/// A sender of enormous pictures that are cheap to send, so that many wait to be decoded when the program is told to stop. It is
+/// told by processor time, which a busy machine does not change: a second at most, or on a slow machine what two pictures take.
+#[test]
+fn who_is_told_to_stop_under_enormous_pictures_decodes_none_of_those_that_wait() {
+    let slices = enormous(vec![128; Sampling::Grey.bytes(ENORMOUS)]);
+    let cost = cost(&slices);
+    for args in ["", "--output -"] {
+        let port = free_port();
+        let mut victim = Program::spawn(RECV, &format!("--no-window --no-audio -p {port} {args}"), Stdio::null(), Out::Raw);
+        victim.said("waiting on port");
+        let mut written = victim.stdout();
+        std::thread::spawn(move || std::io::copy(&mut written, &mut std::io::sink()));
+        let mut sender = ByHand::greet(port, [127, 0, 0, 1], (Media::LIVE, Media::NONE));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let pause = mpsc::channel::<()>();
+        for picture in 0..24 {
+            for slice in &slices {
+                send_slice(&mut sender, (&socket, port), picture, slice, 0);
+                // Nothing is waited for but the time.
+                let _ = pause.1.recv_timeout(Duration::from_millis(1));
+            }
+        }
+        let before = spent(&victim);
+        let signalled = Instant::now();
+        victim.signal(Signal::SIGTERM);
+        // It has ended and is still known.
+        let ended = waitid(Id::Pid(Pid::from_raw(victim.id() as i32)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        assert!(matches!(ended, Ok(WaitStatus::Exited(_, 0))), "{ended:?}");
+        let after = spent(&victim) - before;
+        println!(
+            "{args}: {after:?} in {:?} after the signal, {before:?} before it; a picture costs {cost:?}",
+            signalled.elapsed()
+        );
+        assert!(after < (cost * 2).max(Duration::from_secs(1)), "{after:?} after the signal; a picture costs {cost:?}");
+        assert_eq!(victim.ended(), 0);
     }
 }
