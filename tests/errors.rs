@@ -298,17 +298,21 @@ fn udp_that_is_blocked_is_named_with_its_port_and_the_firewall_on_both_sides() {
 #[test]
 fn udp_that_is_cut_in_the_middle_of_a_run_is_named_by_both_sides_though_there_is_no_sound() {
     let port = free_port();
-    let mut send = send(&format!("{TEST} -p {port}"));
+    let mut send = send(&format!("{TEST} -p {port} --stats json"));
     send.said("waiting on port");
     let cut = Arc::new(AtomicBool::new(false));
     let closed = cut.clone();
     let gate = Gate::start(port, move |_: Way, _: &[u8]| !closed.load(Ordering::Relaxed));
     let mut recv = recv(&format!("--host 127.0.0.1:{} --stats json", gate.port));
     recv.stats_with(|stats| stats["whole"].as_u64() >= Some(30));
+    [&mut recv, &mut send].map(Program::forget_stats);
     cut.store(true, Ordering::Relaxed);
     for (program, named) in [(&mut recv, gate.port), (&mut send, port)] {
         let line = program.said("no UDP comes through");
         assert!(line.contains(&format!("pictures need UDP port {named}; open it in the firewall")), "{line}");
+        // By the program's own clock, which tells its statistics each second.
+        let seconds = program.seconds_unread();
+        assert!(seconds <= 3, "said after {seconds} seconds: {}", program.heard());
     }
     assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
 }

@@ -6,9 +6,12 @@
 mod files;
 mod film;
 mod films;
+#[path = "../support/gate.rs"]
+mod gate;
 mod live;
 mod measure;
 #[path = "../support/program.rs"]
 mod program;
 #[path = "../support/proxy.rs"]
 mod proxy;
+mod slow;

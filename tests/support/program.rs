@@ -146,6 +146,11 @@ impl Program {
         }
     }
 
+    /// Seconds of statistics that came and were not asked for.
+    pub fn seconds_unread(&self) -> usize {
+        self.stats.len()
+    }
+
     /// Statistics from before now are nobody's.
     pub fn forget_stats(&mut self) {
         while let Ok(event) = self.events.try_recv() {
