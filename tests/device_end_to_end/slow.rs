@@ -4,6 +4,7 @@ use crate::film::{Recipe, folder};
 use crate::gate::{Gate, Way};
 use crate::measure::{self, Y4m};
 use crate::program::{free_port, recv, send};
+use nix::sys::signal::Signal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -50,4 +51,27 @@ fn a_film_over_a_path_slower_than_itself_is_whole_and_ends_both_with_success() {
         dropped > 0 && passed as f64 > 2.0 * 3.0 * RATE,
         "a path that is no slower: {passed} bytes passed, {dropped} dropped"
     );
+}
+
+/// Of the film so much comes, and then no datagram more: who watched is killed, and nobody says that the film was seen.
+#[test]
+fn a_film_whose_end_nobody_has_got_is_no_success() {
+    let dir = folder("unseen");
+    let film = Recipe { name: "unseen.mkv", ..Recipe::default() }.make(&dir);
+    let port = free_port();
+    let mut send = send(&format!("--file {} -q 90 -p {port}", film.text()));
+    send.said("waiting on port");
+    let mut passed = 0;
+    let gate = Gate::start(port, move |way: Way, bytes: &[u8]| {
+        passed += if way == Way::Down { bytes.len() } else { 0 };
+        passed < 300_000
+    });
+    let mut recv = recv(&format!("--host 127.0.0.1:{} --output {}", gate.port, dir.join("unseen.y4m").display()));
+    recv.said("no UDP comes through");
+    recv.signal(Signal::SIGSTOP);
+    send.said("the film is over");
+    recv.signal(Signal::SIGKILL);
+    assert_eq!(send.ended(), 4);
+    send.said("error: nobody has seen the end of the film");
+    assert!(!send.heard().contains("has seen the whole film"), "{}", send.heard());
 }

@@ -114,7 +114,12 @@ pub enum Event {
     /// The most that any receiver has use for of our track, whenever that is something else.
     Wanted(Want),
     /// After [`Command::End`]: everybody has everything, or had time enough.
-    Delivered,
+    Delivered {
+        /// Somebody who is still here has everything.
+        complete: bool,
+        /// The names of those who are still here and have not.
+        lacking: Vec<String>,
+    },
     /// A peer that has something for us is here.
     SenderUp {
         /// What it is called from now on.

@@ -435,7 +435,7 @@ impl Camera {
             }
             Event::Wanted(want) => source.wanted.push((at.true_ns, *want)),
             Event::Stats(stats) => (source.stats, source.counters) = (stats.sending.clone(), stats.counters),
-            Event::Delivered => {
+            Event::Delivered { .. } => {
                 note("finished".to_string());
                 source.finished = Some(at.true_ns);
             }

@@ -18,7 +18,7 @@ use crate::present::exit_hook::ExitHook;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{self, Command, Event, Session};
-use eyeline_proto::wire::record::Media;
+use eyeline_proto::wire::record::{Media, Reason};
 use plan::Plan;
 use preview::Preview;
 use sending::Sending;
@@ -87,6 +87,8 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         preview,
         deadline: config.common.duration.map(|duration| now + duration),
         ending: None,
+        seen: false,
+        unseen: false,
         last_words: String::new(),
         _exit_hook: exit_hook,
     };
@@ -106,6 +108,10 @@ struct Send<'a> {
     deadline: Option<Instant>,
     /// The source is over and this is how the program will end.
     ending: Option<Result<ExitCode, Failure>>,
+    /// Somebody left who had been given the whole film.
+    seen: bool,
+    /// Somebody was lost after the source was over.
+    unseen: bool,
     /// Why we leave, in words for those who watch.
     last_words: String,
     _exit_hook: Option<ExitHook>,
@@ -152,6 +158,8 @@ impl Send<'_> {
             }
             Event::PeerDown { name, sentence, reason, complete, .. } => {
                 self.door.says(&self.sending.parting(&name, reason, &sentence, complete));
+                self.seen |= complete && reason == Some(Reason::Quit);
+                self.unseen |= reason.is_none() && self.ending.is_some();
                 let last = self.sending.linked() == 0;
                 if !self.config.common.reconnect && self.ending.is_none() && last {
                     tracing::error!("the peer is lost and --no-reconnect was given");
@@ -163,10 +171,25 @@ impl Send<'_> {
                 self.sending.second(&stats, &self.net)?;
             }
             Event::Text { name, line } => tracing::info!("{name}: {line}"),
-            Event::Delivered => return self.ending.take().unwrap_or(Ok(ExitCode::Ok)).map(Some),
+            Event::Delivered { complete, lacking } => return self.delivered(complete, &lacking).map(Some),
             _ => {}
         }
         Ok(None)
+    }
+
+    /// The end has been given out. A film that nobody saw to its end, of those who were there then, is no success.
+    fn delivered(&mut self, complete: bool, lacking: &[String]) -> Result<ExitCode, Failure> {
+        let outcome = self.ending.take().unwrap_or(Ok(ExitCode::Ok))?;
+        if !self.sending.plan().is_film() {
+            return Ok(outcome);
+        }
+        for name in lacking {
+            tracing::warn!("{name} has not got all of the film");
+        }
+        if self.seen || complete || !(self.unseen || !lacking.is_empty()) {
+            return Ok(outcome);
+        }
+        Err(Failure::new(ExitCode::PeerLost, "nobody has seen the end of the film"))
     }
 
     fn source_ended(&mut self) -> Result<Option<ExitCode>, Failure> {

@@ -121,7 +121,14 @@ impl Sender {
         }
         if self.peers.is_empty() || now >= deadline {
             self.ending = Ending::Over;
-            shared.events.push_back(Event::Delivered);
+            let pictures = self.own().map_or(0, |own| own.pictures);
+            let has_all = |peer: &&Peer| {
+                let own = peer.subscriptions.iter().find(|subscription| subscription.track() == OWN_TRACK);
+                own.is_none_or(|own| own.end_sent && (own.report.settled >= pictures || !peer.wants.pictures))
+            };
+            let (complete, lacking): (Vec<_>, Vec<_>) = self.peers.values().partition(has_all);
+            let lacking = lacking.into_iter().map(|peer| peer.stats.name.clone()).collect();
+            shared.events.push_back(Event::Delivered { complete: !complete.is_empty(), lacking });
         }
     }
 }
