@@ -397,7 +397,7 @@ fn with_a_latency_given_pictures_are_shown_that_long_after_they_were_taken() {
 
 /// Quality, size and rate give way, in this order, and the cap holds whatever the picture would cost.
 #[test]
-fn with_a_bit_rate_given_no_receiver_is_sent_more_and_the_picture_bends() {
+fn with_a_bit_rate_given_no_receiver_is_sent_more_and_the_picture_adapts() {
     for (cap, size, least_fps) in [("3M", "1280x720", 25), ("400k", "1280x720", 5)] {
         let port = free_port();
         let mut send = send(&format!("--test --no-audio -s {size} -b {cap} -p {port} --stats json"));
