@@ -33,12 +33,15 @@ pub struct Config {
     pub cap: Option<Bitrate>,
     /// How many senders to receive from at once, at most [`MOST_SENDERS`].
     pub senders: usize,
+    /// What we have use for of a track until the application says something else of it.
+    pub want: Want,
 }
 
 impl Config {
     /// Of a session that dials nobody, waits again for who is lost, and receives from as many as it may.
     pub fn new(me: Identity, epoch: Epoch) -> Self {
-        Config { me, hosts: 0, reconnect: true, epoch, format: Format::default(), cap: None, senders: MOST_SENDERS }
+        let (format, cap, senders, want) = (Format::default(), None, MOST_SENDERS, Want::ALL);
+        Config { me, hosts: 0, reconnect: true, epoch, format, cap, senders, want }
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Session {
     next_peer: u64,
     /// What the application has use for of others' tracks, where it said so.
     asked: BTreeMap<TrackId, Want>,
+    /// And where it did not.
+    unasked: Want,
     events: VecDeque<Event>,
     next_stats: Instant,
 }
@@ -52,7 +54,7 @@ impl Session {
     /// Of a process nobody has found yet.
     pub fn new(now: Instant, config: Config) -> Self {
         let (sender, receiver) = (Sender::new(&config), Receiver::new(&config));
-        let Config { me, hosts, reconnect, epoch, .. } = config;
+        let Config { me, hosts, reconnect, epoch, want, .. } = config;
         let forward = me.forwards.then(Forward::default);
         Session {
             endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch }),
@@ -63,6 +65,7 @@ impl Session {
             peers: BTreeMap::new(),
             next_peer: 0,
             asked: BTreeMap::new(),
+            unasked: want,
             events: VecDeque::new(),
             next_stats: now + STATS,
         }
@@ -152,7 +155,7 @@ impl Session {
 
     /// What there is use for of a track, by us and by those we forward it to, is said to its sender.
     fn tell_want(&mut self, track: TrackId) {
-        let ours = self.asked.get(&track).copied().unwrap_or(Want::ALL);
+        let ours = self.asked.get(&track).copied().unwrap_or(self.unasked);
         let others = self.forward.as_ref().and_then(|forward| forward.want_of(track.peer)).filter(|_| track.is_own());
         let want = others.map_or(ours, |others| sender::most(ours, others));
         self.receiver.want(track, want, &mut self.endpoint);
@@ -254,6 +257,13 @@ impl Session {
         if let Some(forward) = &mut self.forward {
             let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
             forward.pass(now, &event, &mut self.sender, &mut shared);
+        }
+        if let Event::TrackUp { track, .. } = &event
+            && self.unasked != Want::ALL
+        {
+            // Each of those is told, also to who comes back.
+            self.asked.entry(*track).or_insert(self.unasked);
+            self.tell_want(*track);
         }
         Some(event)
     }

@@ -10,6 +10,7 @@ use super::scenarios::{figures, lossy, ms, secs, seed, start};
 use super::sending::{Source, Stream};
 use super::viewer::Watched;
 use eyeline_proto::session::{Command, MOST_SENDERS};
+use eyeline_proto::wire::record::Want;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -47,8 +48,17 @@ impl Gathering {
 
     /// `call` on this machine. Who dials nobody waits.
     pub fn call(&mut self, ip: &str, name: &str, stream: Stream, hosts: &[&str]) -> usize {
+        self.calling(ip, name, (stream, Want::ALL), hosts)
+    }
+
+    /// `call` that waits where nobody is: nothing is caught, seen or heard there.
+    pub fn point(&mut self, ip: &str, name: &str) -> usize {
+        self.calling(ip, name, (Stream::none(), Want { pictures: false, sound: false, ..Want::ALL }), &[])
+    }
+
+    fn calling(&mut self, ip: &str, name: &str, media: (Stream, Want), hosts: &[&str]) -> usize {
         let clocks = self.clocks();
-        let (party, source, (common, _), views) = Party::calling(start(&self.world, hosts), name, clocks, stream, &self.sources);
+        let (party, source, (common, _), views) = Party::calling(start(&self.world, hosts), name, clocks, media, &self.sources);
         self.sources.borrow_mut().push(source.clone());
         let node = self.world.start(ip, clocks.machine, hosts, party);
         self.members.push(Member { node, ip: ip.to_string(), source: Some(source), common, views });

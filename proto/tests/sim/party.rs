@@ -9,7 +9,7 @@ use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Command, Config, Core, Event, HostId, MOST_SENDERS, Output, Session, StreamId};
-use eyeline_proto::wire::record::Media;
+use eyeline_proto::wire::record::{Media, Want};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -65,19 +65,20 @@ impl Party {
         (Party::new(start, clock, a_receiver(name, patient), config, None, Some(screen)), shared, views)
     }
 
-    /// `call`: it has a camera, or none ([`Stream::none`]), and wants everybody's; and it forwards.
+    /// `call`: it has a camera, or none ([`Stream::none`]), and wants everybody's; and it forwards. `want`: what there is use for at
+    /// itself.
     pub fn calling(
         start: Start,
         name: &str,
         clocks: Clocks,
-        stream: Stream,
+        (stream, want): (Stream, Want),
         sources: &Sources,
     ) -> (Box<Party>, Rc<RefCell<Source>>, Shared, Views) {
         let me = Identity { forwards: true, ..identity(name, stream.media(), Media::LIVE) };
         let (format, cap) = (stream.format(), stream.cap);
         let (screen, shared, views) = Screen::new(start.base, (clocks.machine, clocks.speaker), MOST_SENDERS, false, sources);
         let (camera, source) = Camera::new(start.at, name, (clocks.machine, clocks.microphone), stream);
-        let config = |config: Config| Config { format, cap, ..config };
+        let config = |config: Config| Config { format, cap, want, ..config };
         (Party::new(start, clocks.machine, me, config, Some(camera), Some(screen)), source, shared, views)
     }
 

@@ -2,6 +2,7 @@
 
 use super::calls::Gathering;
 use super::meetings::POINT;
+use super::rates::narrow;
 use super::scenarios::{ms, secs};
 use super::sending::Stream;
 use eyeline_proto::session::Command;
@@ -99,6 +100,33 @@ fn a_forwarder_passes_the_wish_on() {
     let after = came(&gathering, point, "bob");
     assert!(after.0 == before.0 && after.1 > before.1 + 90, "not even the meeting point is sent pictures: {before:?} {after:?}");
     assert!(gathering.sees(bob) == ["cid"] && came(&gathering, bob, "cid").0 > 100, "cid is seen by bob as before");
+}
+
+/// Nobody is at the meeting point: its senders send nothing while nobody watches, then what those who watch have use for and their
+/// paths take, and all again when one has no limit.
+#[test]
+fn a_point_without_a_person_wants_what_others_take_and_no_more() {
+    let mut gathering = Gathering::new(123);
+    let point = gathering.point(POINT, "point");
+    gathering.call("10.0.4.2", "bob", Stream::call(), &[POINT]);
+    gathering.pass(secs(1));
+    let before = came(&gathering, point, "bob");
+    gathering.pass(secs(1));
+    assert_eq!(told(&gathering, "bob").map(|want| (want.pictures, want.sound)), Some((false, false)));
+    assert_eq!(came(&gathering, point, "bob"), before, "nothing is sent to nobody");
+    gathering.world.connect(POINT, "10.0.4.3", &narrow(2));
+    gathering.recv("10.0.4.3", "cid", &[POINT]);
+    let began = gathering.world.now;
+    gathering.pass(secs(6));
+    let want = told(&gathering, "bob").expect("a wish");
+    assert!(want.pictures && want.sound && (200_000..2_000_000).contains(&want.rate), "{want:?}");
+    gathering.recv("10.0.4.4", "dan", &[POINT]);
+    gathering.pass(secs(2));
+    assert_eq!(told(&gathering, "bob"), Some(Want::ALL), "dan's path has no limit that is known");
+    let first = gathering.view(point, "bob").watched.borrow().whole_at.iter().find(|at| **at > began).copied();
+    assert!(first.is_some_and(|first| first - began < 300_000_000), "{first:?}");
+    let log = gathering.source("bob").borrow().log.clone();
+    assert!(!log.iter().any(|(_, what)| what.starts_with("down")), "{log:?}");
 }
 
 /// Who comes back over another connection is still sent only what it wants, also where it said so while it was away.

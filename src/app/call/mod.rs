@@ -73,13 +73,13 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..meet::identity(common) };
     let (where_to, hosts) = meet::net_config(&common.meet);
     let (reconnect, format, cap) = (common.reconnect, plan.format(), config.send.bitrate);
-    let core = session::Config { hosts, reconnect, format, cap, ..session::Config::new(me, epoch) };
     let devices = Devices { ready, screen, speaker, files: None };
     let on_event = notes.clone();
     let (viewing, on_event) =
         Viewing::new(devices, config.showing.latency, (config.showing.window, common.stats_json), move |event| {
             on_event.tell(Note::Net(event));
         })?;
+    let core = session::Config { hosts, reconnect, format, cap, want: viewing.uses, ..session::Config::new(me, epoch) };
     let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
     will.meets(net.commands());
     let door = Door::open("call", common, net.local_addr());

@@ -58,6 +58,8 @@ pub struct Viewing {
     /// Everybody who is here and has something for us, by name.
     pub names: BTreeMap<PeerId, String>,
     pub senders: Senders,
+    /// What there is use for of each track: it is seen, heard, written or measured.
+    pub uses: Want,
     /// What was asked of each track's sender last.
     asked: BTreeMap<TrackId, Want>,
     /// The window is minimized.
@@ -89,6 +91,7 @@ impl Viewing {
             mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
             files: files.as_ref().map(Files::inlets),
         };
+        let (written, seen, heard) = (files.is_some() || stats_json, screen.is_some(), speaker.is_some());
         let viewing = Viewing {
             ready,
             screen,
@@ -100,6 +103,7 @@ impl Viewing {
             lost: BTreeMap::new(),
             names: BTreeMap::new(),
             senders: Senders::new(),
+            uses: Want { pictures: seen || written, sound: heard || written, ..Want::ALL },
             asked: BTreeMap::new(),
             hidden: false,
             report: Report::new(stats_json),
@@ -315,8 +319,8 @@ impl Viewing {
         self.asked.retain(|track, _| self.senders.contains_key(track));
         let pictures = !screen.is_hidden();
         for (track, pixels) in screen.pixels() {
-            let want = Want { pictures, pixels: pixels.unwrap_or(0), ..Want::ALL };
-            let known = self.asked.get(&track).copied().unwrap_or(Want::ALL);
+            let want = Want { pictures, pixels: pixels.unwrap_or(0), ..self.uses };
+            let known = self.asked.get(&track).copied().unwrap_or(self.uses);
             if want != known && self.senders.contains_key(&track) {
                 self.asked.insert(track, want);
                 net.command(Command::Want(track, want));
