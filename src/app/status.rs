@@ -5,12 +5,12 @@
 //! (Rust's start-up does that): a reader that went away is an error of the write.
 
 use std::fmt::{self, Write as _};
-use std::io::{Read, Write as _};
+use std::io::{ErrorKind, Read, Write as _};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -133,9 +133,16 @@ impl Visit for Text {
     }
 }
 
-/// Set by the first SIGINT, SIGTERM or SIGHUP; the second ends the process at once with 128 + its number. One a process.
+/// Signals that come within such a time are one. Whoever closes a terminal sends SIGHUP, and then so does the shell in it; `timeout`
+/// tells its child, and then the whole group.
+const MOMENT: Duration = Duration::from_millis(500);
+
+/// Set by the first SIGINT, SIGTERM or SIGHUP; the second, [`MOMENT`] later or more, ends the process at once with 128 + its
+/// number. One a process.
 pub struct Stop {
     flag: Arc<AtomicBool>,
+    /// The next signal is a second one.
+    armed: Arc<AtomicBool>,
     pokes: Vec<SigId>,
     waker: Option<Waker>,
 }
@@ -152,20 +159,29 @@ impl Stop {
     /// terminal. `wake` is called on a thread of its own when the first one comes: it may send on a channel, close a slot or poke
     /// a poller, so that whoever waits there looks at [`Stop::requested`].
     pub fn on_signals(wake: impl Fn() + Send + 'static) -> std::io::Result<Stop> {
-        let mut stop = Stop { flag: Arc::default(), pokes: Vec::new(), waker: None };
+        let mut stop = Stop { flag: Arc::default(), armed: Arc::default(), pokes: Vec::new(), waker: None };
         let (poke, mut poked) = UnixStream::pair()?;
         let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
         for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
-            // The order is the rule: the check for a second signal runs before the flag says that there was a first.
-            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.flag.clone())?;
+            signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.armed.clone())?;
             signal_hook::flag::register(signal, stop.flag.clone())?;
             stop.pokes.push(signal_hook::low_level::pipe::register(signal, poke.try_clone()?)?);
         }
         let leave = Arc::new(AtomicBool::new(false));
-        let left = leave.clone();
+        let (left, armed) = (leave.clone(), stop.armed.clone());
         let thread = std::thread::Builder::new().name("signals".into()).spawn(move || {
-            while poked.read_exact(&mut [0]).is_ok() && !left.load(Ordering::SeqCst) {
-                wake();
+            let mut first: Option<Instant> = None;
+            loop {
+                match poked.read_exact(&mut [0]) {
+                    Ok(()) if left.load(Ordering::SeqCst) => return,
+                    Ok(()) => wake(),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => return,
+                }
+                // It is looked at again when another comes, or when the moment is over.
+                let over = first.get_or_insert_with(Instant::now).elapsed() >= MOMENT;
+                armed.fetch_or(over, Ordering::SeqCst);
+                let _ = poked.set_read_timeout((!over).then_some(MOMENT));
             }
         })?;
         stop.waker = Some(Waker { poke, leave, thread });
@@ -188,7 +204,7 @@ fn is_ignored(signal: i32) -> bool {
 impl Drop for Stop {
     /// Nobody asks any more: from here on the first signal ends the process at once.
     fn drop(&mut self) {
-        self.flag.store(true, Ordering::SeqCst);
+        self.armed.store(true, Ordering::SeqCst);
         for poke in self.pokes.drain(..) {
             signal_hook::low_level::unregister(poke);
         }
@@ -205,7 +221,6 @@ impl Drop for Stop {
 mod tests {
     use super::*;
     use std::sync::mpsc;
-    use std::time::Duration;
 
     #[test]
     fn a_fact_is_a_plain_line_and_trouble_says_so() {
@@ -257,7 +272,25 @@ mod tests {
         }
         let _stop = Stop::on_signals(|| {}).unwrap();
         signal_hook::low_level::raise(SIGTERM).unwrap();
-        signal_hook::low_level::raise(SIGINT).unwrap();
+        loop {
+            signal_hook::low_level::raise(SIGINT).unwrap();
+        }
+    }
+
+    #[test]
+    fn signals_of_one_moment_are_one() {
+        if std::env::var_os(CHILD).is_none() {
+            assert_eq!(exit_code_of("signals_of_one_moment_are_one"), Some(7));
+            return;
+        }
+        let (begun, stop) = (Instant::now(), Stop::on_signals(|| {}).unwrap());
+        for signal in [SIGHUP, SIGHUP, SIGTERM] {
+            // On a machine that stood still it is another moment by now.
+            if begun.elapsed() < MOMENT / 2 {
+                signal_hook::low_level::raise(signal).unwrap();
+            }
+        }
+        std::process::exit(if stop.requested() { 7 } else { 0 });
     }
 
     #[test]
