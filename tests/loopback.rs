@@ -405,14 +405,16 @@ fn with_a_bit_rate_given_no_receiver_is_sent_more_and_the_picture_adapts() {
         let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
         shows(&mut recv);
         // The first picture is made before anything is known of what it costs.
-        for _ in 0..2 {
-            send.stats();
-        }
+        send.stats();
+        let mut before = send.stats();
         let limit = if cap == "3M" { 3.0 } else { 0.4 };
         for _ in 0..3 {
             let stats = send.stats();
             assert!(stats["mbit_s"].as_f64().is_some_and(|rate| rate <= limit && rate > limit / 2.0), "{cap}: {stats}");
-            assert!(number(&stats, "fps") >= least_fps, "{cap}: {stats}");
+            // What an encoder has no time for, on a busy machine, is replaced; that is not the cap's doing.
+            let replaced = number(&stats, "replaced") - number(&before, "replaced");
+            assert!(number(&stats, "fps") + replaced >= least_fps, "{cap}: {stats}");
+            before = stats;
         }
         assert_eq!(recv.stop(Signal::SIGINT), 0);
         assert_eq!(send.stop(Signal::SIGTERM), 0);
