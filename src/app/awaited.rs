@@ -3,6 +3,7 @@
 use super::args::{Host, Meet, PORT};
 use super::meet;
 use crate::net::own;
+use eyeline_proto::session::unreachable::{DialError, Unreachable};
 use eyeline_proto::wire::record::Reason;
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,9 +16,8 @@ pub struct Awaited {
     place: String,
     /// What helps.
     help: String,
-    /// Hosts are dialled, and none answered.
-    unanswered: bool,
-    dials: bool,
+    /// Hosts are dialled, and this is why nobody is here.
+    trouble: Option<String>,
 }
 
 impl Awaited {
@@ -33,17 +33,18 @@ impl Awaited {
         if !meet.dial.is_empty() {
             places.push(dialling(&meet.dial));
         }
-        Awaited { place: places.join(", "), help, unanswered: false, dials: !meet.dial.is_empty() }
+        Awaited { place: places.join(", "), help, trouble: None }
     }
 
-    /// A host did not answer.
-    pub fn unanswered(&mut self) {
-        self.unanswered = self.dials;
+    /// A host cannot be reached. Where nobody answers that is all there is to say; else it is said what is wrong.
+    pub fn unreachable(&mut self, error: &Unreachable) {
+        let nobody = matches!(error, Unreachable::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }));
+        self.trouble = Some(if nobody { "nobody answers yet".to_string() } else { error.to_string() });
     }
 
-    /// A peer is here: what was said of hosts that did not answer is over.
+    /// A peer is here: what was said of hosts that could not be reached is over.
     pub fn reached(&mut self) {
-        self.unanswered = false;
+        self.trouble = None;
     }
 
     /// In a few words.
@@ -53,7 +54,7 @@ impl Awaited {
 
     /// And what helps, or how it stands.
     pub fn sentence(&self) -> String {
-        let more = if self.unanswered { "nobody answers yet" } else { &self.help };
+        let more = self.trouble.as_ref().unwrap_or(&self.help);
         if more.is_empty() { self.place.clone() } else { format!("{}: {more}", self.place) }
     }
 }
@@ -167,8 +168,12 @@ mod tests {
         let meet = Meet { wait: None, dial: vec![robot.clone()] };
         let mut awaited = Awaited::new("recv", &meet, SocketAddr::from(([0; 4], 0)));
         assert_eq!(awaited.sentence(), "dialling robot.local:9688");
-        awaited.unanswered();
+        let refused = DialError::Refused { host: robot.to_string(), port: 9688 };
+        awaited.unreachable(&refused.into());
         assert_eq!(awaited.sentence(), "dialling robot.local:9688: nobody answers yet");
+        let unknown = DialError::UnknownName { name: "robot.local".into(), why: "no such name".into() };
+        awaited.unreachable(&unknown.into());
+        assert!(awaited.sentence().starts_with("dialling robot.local:9688: unknown host robot.local"), "{}", awaited.sentence());
         awaited.reached();
         assert_eq!((awaited.sentence().as_str(), awaited.place()), ("dialling robot.local:9688", "dialling robot.local:9688"));
         let wait = Some(SocketAddr::from(([127, 0, 0, 1], 0)));

@@ -62,7 +62,7 @@ impl<'a> Door<'a> {
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(*from, sentence),
             Event::Unreachable { host, error, fatal } => {
                 if alone {
-                    self.awaited.unanswered();
+                    self.awaited.unreachable(error);
                 }
                 self.hosts.unreachable(Instant::now(), *host, error, *fatal)?;
                 return Ok(alone);
