@@ -41,6 +41,9 @@ pub enum Unreachable {
     /// It says the id of a peer that is here already, over another connection, and does not prove to be that one.
     #[error("{0} says that it is a peer that is here already, and does not prove it")]
     Taken(SocketAddr),
+    /// It is we who answer there.
+    #[error("at {0} is this very program: give the address of another one")]
+    Ourselves(SocketAddr),
     /// It speaks another version of the protocol.
     #[error("the peer at {from} speaks {}: update {}", preamble::spoken(*version), older(*version))]
     Version {

@@ -219,3 +219,40 @@ fn who_is_muted_and_whose_camera_is_closed_is_told() {
     assert_eq!(view.watched.borrow().lost + view.watched.borrow().partial, 0);
     assert!(gathering.view(0, "bob").watched.borrow().frozen < 60_000_000, "bob was seen all the time");
 }
+
+/// Who dials itself is told so, at once and for good, and does not see itself.
+#[test]
+fn who_dials_itself_is_told_so_once() {
+    let mut gathering = Gathering::new(125);
+    let ann = gathering.call(ANN, "ann", Stream::call(), &[ANN, BOB]);
+    let node = gathering.members[ann].node;
+    gathering.world.listen(node);
+    gathering.call(BOB, "bob", Stream::call(), &[]);
+    gathering.pass(secs(6));
+    assert_eq!([gathering.sees(0), gathering.sees(1)], [["bob"], ["ann"]]);
+    let log = gathering.members[ann].common.borrow().log.clone();
+    let told: Vec<_> = log.iter().filter(|(_, what)| what.starts_with("unreachable")).collect();
+    assert!(matches!(&told[..], [(0..=50, what)] if what.contains("this very program")), "{log:?}");
+}
+
+/// A host that is given under two names is there once, and comes back once.
+#[test]
+fn who_is_dialled_under_two_names_is_there_once() {
+    for late in [0, 1, 3, 8] {
+        let mut gathering = Gathering::new(126 + late);
+        let slow = Params { delay: ms(20), jitter: ms(late), ..Params::lan() };
+        gathering.world.connect(ANN, BOB, &Params { outages: vec![(secs(3), secs(6))], ..slow });
+        gathering.call(ANN, "ann", Stream::call(), &[]);
+        gathering.call(BOB, "bob", Stream::call(), &[ANN, ANN]);
+        for until in [2, 10] {
+            gathering.pass(secs(until) - Duration::from_nanos(gathering.world.now));
+            assert_eq!([gathering.sees(0), gathering.sees(1)], [["bob"], ["ann"]], "{late}");
+            for member in &gathering.members {
+                let log = member.common.borrow().log.clone();
+                assert!(member.views.borrow().len() == 1 && !log.iter().any(|(_, what)| what.starts_with("down")), "{log:?}");
+            }
+            let source = gathering.source("ann");
+            assert_eq!(source.borrow().stats.peers.len(), 1, "{late}: {:?}", source.borrow().log);
+        }
+    }
+}

@@ -101,6 +101,23 @@ impl Endpoint {
         }
     }
 
+    /// It says our own id. Where the other end of its connection is here as well, we dialled ourselves, and dialling on is of no use; else
+    /// somebody says so who knows it.
+    pub(super) fn meets_itself(&mut self, now: Instant, id: LinkId) {
+        let Some((remote, hash)) = self.links.get(&id).map(|link| (link.remote, link.hash)) else { return };
+        let is_ours = self.links.iter().any(|(other, link)| *other != id && link.hash == hash);
+        let host = self.hosts.of(id);
+        self.leave(id, Reason::Failed, "this is the program that it dialled");
+        match host {
+            Some(host) if is_ours => {
+                self.hosts.give_up(host);
+                self.notices.push_back(Notice::Unreachable { host, error: Unreachable::Ourselves(remote), fatal: true });
+            }
+            Some(host) => self.refused(now, host, Unreachable::Taken(remote), false),
+            None => self.counters.turned_away += 1,
+        }
+    }
+
     /// It has not proved to be who it says.
     pub(super) fn refuse(&mut self, now: Instant, id: LinkId) {
         let Some(remote) = self.links.get(&id).map(|link| link.remote) else { return };

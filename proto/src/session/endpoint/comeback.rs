@@ -25,6 +25,9 @@ impl Endpoint {
     /// A link's peer said hello.
     pub(super) fn greeted(&mut self, now: Instant, id: LinkId) {
         let Some((link, hello)) = self.links.get(&id).and_then(|link| Some((link, link.hello.as_ref()?))) else { return };
+        if hello.id == self.config.me.id {
+            return self.meets_itself(now, id);
+        }
         let in_use = self.hosts.of(id).and_then(|host| self.hosts.link(host));
         // It comes back by the token we gave it, or because we dialled it again.
         let comes_back = |(other, earlier): &(&LinkId, &Link)| match link.side {
