@@ -305,7 +305,7 @@ fn udp_that_is_cut_in_the_middle_of_a_run_is_named_by_both_sides_though_there_is
     let gate = Gate::start(port, move |_: Way, _: &[u8]| !closed.load(Ordering::Relaxed));
     let mut recv = recv(&format!("--host 127.0.0.1:{} --stats json", gate.port));
     recv.stats_with(|stats| stats["whole"].as_u64() >= Some(30));
-    [&mut recv, &mut send].map(Program::forget_stats);
+    [&mut recv, &mut send].into_iter().for_each(Program::forget_stats);
     cut.store(true, Ordering::Relaxed);
     for (program, named) in [(&mut recv, gate.port), (&mut send, port)] {
         let line = program.said("no UDP comes through");

@@ -186,7 +186,8 @@ impl Send<'_> {
         for name in lacking {
             tracing::warn!("{name} has not got all of the film");
         }
-        if self.seen || complete || !(self.unseen || !lacking.is_empty()) {
+        let nobody_lacks = !self.unseen && lacking.is_empty();
+        if self.seen || complete || nobody_lacks {
             return Ok(outcome);
         }
         Err(Failure::new(ExitCode::PeerLost, "nobody has seen the end of the film"))
