@@ -132,8 +132,8 @@ fn pace(recv: &mut Program) -> Pace {
     }
 }
 
-/// The machine is shared with who knows whom: one receiver may be late once. Whoever waited for a dead peer would be late by seconds,
-/// and a sender that did would make all of them late.
+/// The machine is shared with who knows whom: one receiver may be late once. Whoever waited for a dead peer would be late by
+/// seconds, and a sender that did would make all of them late.
 fn assert_as_before(before: &[Pace], after: &[Pace], event: &str) {
     let missing = |paces: &[Pace]| paces.iter().map(|pace| pace.missing).sum::<u64>();
     let sent: u64 = before.iter().map(|pace| pace.whole).sum();

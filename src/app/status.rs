@@ -133,8 +133,8 @@ impl Visit for Text {
     }
 }
 
-/// Signals that come within such a time are one. Whoever closes a terminal sends SIGHUP, and then so does the shell in it; `timeout`
-/// tells its child, and then the whole group.
+/// Signals that come within such a time are one. Whoever closes a terminal sends SIGHUP, and then so does the shell in it;
+/// `timeout` tells its child, and then the whole group.
 const MOMENT: Duration = Duration::from_millis(500);
 
 /// Set by the first SIGINT, SIGTERM or SIGHUP; the second, [`MOMENT`] later or more, ends the process at once with 128 + its

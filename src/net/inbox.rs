@@ -1,7 +1,8 @@
 //! What other threads have for the net thread: commands, looked-up names, and the word to stop.
 //!
 //! Capacity: [`CAPACITY`] commands; with more the pusher waits, and nothing is dropped. The net thread takes everything at
-//! once and is woken only for the first of a batch. What is [left](Inbox::leave) wakes it not at all: it is taken with the next thing that does.
+//! once and is woken only for the first of a batch. What is [left](Inbox::leave) wakes it not at all: it is taken with the next
+//! thing that does.
 
 use std::collections::VecDeque;
 use std::mem;

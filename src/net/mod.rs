@@ -181,8 +181,8 @@ pub struct Commands<Command>(Arc<Inbox<Command>>);
 
 impl<Command> Commands<Command> {
     /// Tells the core something and wakes the net thread. When 1024 commands wait, it waits for the net thread to
-    /// take them, which it does all at once; called on the net thread itself (by `on_event`) it never waits. Once the net thread is
-    /// gone commands are dropped. Not for audio callbacks: it locks.
+    /// take them, which it does all at once; called on the net thread itself (by `on_event`) it never waits. Once the net thread
+    /// is gone commands are dropped. Not for audio callbacks: it locks.
     pub fn command(&self, command: Command) {
         self.0.push(command);
     }

@@ -19,8 +19,8 @@ type Hook = Box<dyn FnOnce() + Send>;
 static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 static REGISTER: Once = Once::new();
 
-/// While it lives, its hook runs if the process exits. One a process at a time: a second would take the place of the first, and be
-/// taken away with it.
+/// While it lives, its hook runs if the process exits. One a process at a time: a second would take the place of the first, and
+/// be taken away with it.
 pub struct ExitHook(());
 
 impl ExitHook {

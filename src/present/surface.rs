@@ -51,7 +51,8 @@ impl Surface {
         if let Some(shared) = &mut self.shared {
             return paint_shared(shared, size, draw).or_else(|error| {
                 // For one: a display over the network that takes no picture of this size at once; minifb cuts it up. This
-                // picture is not shown, the next one is. Where the display itself is gone Xlib says so and ends the program, here.
+                // picture is not shown, the next one is. Where the display itself is gone Xlib says so and ends the program,
+                // here.
                 self.window.update();
                 warn!("pictures go to the window the slow way from now on: {error}");
                 self.shared = None;

@@ -1,5 +1,5 @@
-//! Films and streams from `send` to the files of `recv`, through the real programs: every picture once, in order, as it was, with its
-//! sound, on a good network and on a bad one. Needs `ffmpeg` and `ffprobe`; films play in real time, beside each other.
+//! Films and streams from `send` to the files of `recv`, through the real programs: every picture once, in order, as it was, with
+//! its sound, on a good network and on a bad one. Needs `ffmpeg` and `ffprobe`; films play in real time, beside each other.
 
 #![allow(clippy::disallowed_methods, reason = "plays in real time")]
 

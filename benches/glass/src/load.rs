@@ -91,8 +91,8 @@ fn share(sender: &Running, options: &Options) -> f64 {
     (sender.cpu_ms_with_children() - before.1) / ((now_us() - before.0) as f64 / 1000.0)
 }
 
-/// Prints what a still and a film of two seconds cost that are sent over and over, while nobody watches and while somebody does; and
-/// beside it what the test picture costs, of which each is another.
+/// Prints what a still and a film of two seconds cost that are sent over and over, while nobody watches and while somebody does;
+/// and beside it what the test picture costs, of which each is another.
 fn loops(options: &Options) -> Result<(), String> {
     let (scratch, case) = (Scratch::new()?, options.cases[0]);
     let source = format!("testsrc2=size={}x{}:rate={}", case.width, case.height, case.fps);

@@ -1,4 +1,5 @@
-//! eyeline-bench: measures what live video programs show, and when. `./bench` in the project's root installs what it needs and runs it.
+//! eyeline-bench: measures what live video programs show, and when. `./bench` in the project's root installs what it needs and
+//! runs it.
 //!
 //! All times are CLOCK_MONOTONIC microseconds: source and meter share this process.
 

@@ -1,8 +1,8 @@
 //! Long hours: one film looped over a link that loses 1 %, one receiver that stays and one that is killed and started again every
 //! minute. What may grow with time is sampled every second, printed every minute, and judged at the end.
 //!
-//! Both receivers play sound, through a PulseAudio of the bench's own; the one that stays has a window. The first minute is for warming
-//! up: what is judged, is judged from then on.
+//! Both receivers play sound, through a PulseAudio of the bench's own; the one that stays has a window. The first minute is for
+//! warming up: what is judged, is judged from then on.
 
 use crate::clock::{now_us, sleep_until};
 use crate::impair::Conditions;

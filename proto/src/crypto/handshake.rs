@@ -106,7 +106,8 @@ impl Handshake {
         self.noise.is_handshake_finished()
     }
 
-    /// The handshake hash, once [`Handshake::is_finished`]: the same at both ends, and of no other connection (Noise §11.2). It is no secret.
+    /// The handshake hash, once [`Handshake::is_finished`]: the same at both ends, and of no other connection (Noise §11.2). It
+    /// is no secret.
     pub fn hash(&self) -> [u8; 32] {
         let mut hash = [0; 32];
         hash.copy_from_slice(self.noise.get_handshake_hash());

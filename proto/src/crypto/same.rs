@@ -1,8 +1,9 @@
 //! The proof that two connections are of one process.
 //!
-//! HMAC-SHA-256 (RFC 2104), keyed with a token that one side gave the other over the one connection, of the handshake hashes (Noise §11.2,
-//! channel binding) of both. The key is known only to the two ends of the connection it was given over, so nobody else can make it, and it
-//! tells nobody the token; with the hashes nobody can pass on a proof that was made for other connections.
+//! HMAC-SHA-256 (RFC 2104), keyed with a token that one side gave the other over the one connection, of the handshake hashes
+//! (Noise §11.2, channel binding) of both. The key is known only to the two ends of the connection it was given over, so nobody
+//! else can make it, and it tells nobody the token; with the hashes nobody can pass on a proof that was made for other
+//! connections.
 
 use ring::hmac;
 
@@ -24,7 +25,8 @@ pub fn prove_same(token: &[u8; 16], over: &[u8; LEN], of: &[u8; LEN]) -> [u8; LE
     proof
 }
 
-/// Whether `proof`, which came over the connection with handshake hash `over`, is of the one to whom we gave `token` over the other.
+/// Whether `proof`, which came over the connection with handshake hash `over`, is of the one to whom we gave `token` over the
+/// other.
 pub fn proves_same(proof: &[u8; LEN], token: &[u8; 16], over: &[u8; LEN], of: &[u8; LEN]) -> bool {
     hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, token), &hashes(over, of), proof).is_ok()
 }

@@ -21,9 +21,10 @@ pub(super) enum Room {
     Full,
 }
 
-/// Room for a newcomer from `address`: where there are too many strangers, of that address or of all, one of them gives way. Those
-/// that have said nothing first, of them the oldest: who wants to be let in speaks at once. Who waits because wrong keys came from its
-/// address (`guesses`) gives way to nobody of that address: it may be the one with the right key, and the newcomer one more guess.
+/// Room for a newcomer from `address`: where there are too many strangers, of that address or of all, one of them gives way.
+/// Those that have said nothing first, of them the oldest: who wants to be let in speaks at once. Who waits because wrong keys
+/// came from its address (`guesses`) gives way to nobody of that address: it may be the one with the right key, and the newcomer
+/// one more guess.
 pub(super) fn room(links: &BTreeMap<LinkId, Link>, address: IpAddr) -> Room {
     let strangers = || links.iter().filter(|(_, link)| !link.is_met() && link.side == Side::Listener);
     let neighbours = || strangers().filter(|(_, link)| network(link.remote.ip()) == network(address));
@@ -38,8 +39,8 @@ pub(super) fn room(links: &BTreeMap<LinkId, Link>, address: IpAddr) -> Room {
     gives_way.map_or(Room::Full, |(id, _)| Room::InPlaceOf(*id))
 }
 
-/// What counts as one address: of IPv6 the network's 64 bits, for who has one such network has 2⁶⁴ addresses. Not on the local link and
-/// in unique local networks, where everybody is in the same one.
+/// What counts as one address: of IPv6 the network's 64 bits, for who has one such network has 2⁶⁴ addresses. Not on the local
+/// link and in unique local networks, where everybody is in the same one.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(address) => match address.to_ipv4_mapped() {

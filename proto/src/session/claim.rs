@@ -2,7 +2,6 @@
 //!
 //! Capacity: [`MOST_HELD`] bytes of records; [`MOST_PROOFS`] proofs, the newest, of each link.
 
-use super::link::LinkId;
 use crate::crypto::{prove_same, proves_same};
 use crate::wire::record::Record;
 use std::collections::VecDeque;
@@ -20,8 +19,8 @@ pub struct Claim {
     open: bool,
     /// What the peer said of other links of ours over this one.
     proofs: VecDeque<[u8; 32]>,
-    /// Those of our links of which we said over this one that they are ours.
-    told: Vec<LinkId>,
+    /// Handshake hashes of those of our links of which we said over this one that they are ours.
+    told: Vec<[u8; 32]>,
     /// Plain records, the oldest first.
     held: VecDeque<Vec<u8>>,
     bytes: usize,
@@ -46,13 +45,13 @@ impl Claim {
         self.open
     }
 
-    /// What is to be said over this link, whose handshake hash is `over`, of another one, unless it was: `of.1` is the token that the
-    /// peer gave us over that.
-    pub fn tell(&mut self, over: &[u8; 32], other: LinkId, of: End<'_>) -> Option<Record<'static>> {
-        if self.told.contains(&other) {
+    /// What is to be said over this link, whose handshake hash is `over`, of another one, unless it was: `of.1` is the token that
+    /// the peer gave us over that.
+    pub fn tell(&mut self, over: &[u8; 32], of: End<'_>) -> Option<Record<'static>> {
+        if self.told.contains(of.0) {
             return None;
         }
-        self.told.push(other);
+        self.told.push(*of.0);
         Some(Record::Same(prove_same(of.1, over, of.0)))
     }
 

@@ -450,8 +450,8 @@ impl Link {
         self.retired.is_none() && self.hello.as_ref().is_some_and(|hello| hello.id == *id)
     }
 
-    /// From when on it does not live any more, if no more comes: its connection is gone or hangs, or datagrams came and are silent for
-    /// so long.
+    /// From when on it does not live any more, if no more comes: its connection is gone or hangs, or datagrams came and are
+    /// silent for so long.
     pub fn dead_from(&self, silence: Duration) -> Option<Instant> {
         if self.stream.is_none() || self.suspect {
             return Some(self.began);

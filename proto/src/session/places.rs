@@ -1,16 +1,16 @@
 //! Who has a place among the peers, and whose place a newcomer gets where all are taken.
 //!
-//! **Problem.** A hello costs nothing. Peers that say one and then nothing, and peers that died without a goodbye, whose keys live on
-//! for a quarter of an hour, would keep everybody else out.
+//! **Problem.** A hello costs nothing. Peers that say one and then nothing, and peers that died without a goodbye, whose keys
+//! live on for a quarter of an hour, would keep everybody else out.
 //!
-//! **Choice.** A newcomer takes the place of whoever is of the least use, [`Idle`] says in which order. Where all are of use it takes one
-//! of the address that has the most, if that has more than the newcomer's own will. Of one address there are few peers at a time,
-//! unless whoever comes has proved to have the key: a whole class may be behind one router. Beyond that number a newcomer
-//! competes with its own neighbours only. It is decided when the hello is there, for until then a connection is worth
+//! **Choice.** A newcomer takes the place of whoever is of the least use, [`Idle`] says in which order. Where all are of use it
+//! takes one of the address that has the most, if that has more than the newcomer's own will. Of one address there are few peers
+//! at a time, unless whoever comes has proved to have the key: a whole class may be behind one router. Beyond that number a
+//! newcomer competes with its own neighbours only. It is decided when the hello is there, for until then a connection is worth
 //! nothing; but where nobody would give way, a newcomer is told so before it has shaken hands.
 //!
-//! **Rejected.** Throwing idle peers out as soon as they are idle: a laptop that slept comes back to a running picture. Asking for a
-//! proof of work: the machines that watch are the weak ones.
+//! **Rejected.** Throwing idle peers out as soon as they are idle: a laptop that slept comes back to a running picture. Asking
+//! for a proof of work: the machines that watch are the weak ones.
 
 use super::link::{Link, LinkId};
 use crate::crypto::Side;
@@ -119,7 +119,8 @@ pub(super) fn place(
     }
 }
 
-/// Whether a newcomer is told at once that there is no place: nobody would give way, and nobody is missing who might be coming back.
+/// Whether a newcomer is told at once that there is no place: nobody would give way, and nobody is missing who might be coming
+/// back.
 pub(super) fn none(now: Instant, links: &BTreeMap<LinkId, Link>, address: IpAddr, keyed: bool) -> Option<Limit> {
     let missing = || peers(links, None).any(|(_, link)| link.stream.is_none() || link.suspect);
     match place(now, links, address, keyed, None) {

@@ -36,8 +36,8 @@ fn slices(victim: &Victim) -> usize {
     victim.events.iter().filter(|event| matches!(event, Event::Slice(..))).count()
 }
 
-/// Whoever says the id of a living peer, whichever of both was dialled, gets nothing: it is not seen, heard or read, is sent nothing, and is
-/// told to go. The peer notices nothing.
+/// Whoever says the id of a living peer, whichever of both was dialled, gets nothing: it is not seen, heard or read, is sent
+/// nothing, and is told to go. The peer notices nothing.
 #[test]
 fn who_takes_the_id_of_a_living_peer_gets_nothing() {
     for (true_dialled, false_dialled) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -79,8 +79,8 @@ fn who_takes_the_id_of_a_living_peer_gets_nothing() {
     }
 }
 
-/// Who proves over the second connection, or over the first, to be at both is there once, over the one dialled by the smaller id; what it
-/// said over the second before is taken.
+/// Who proves over the second connection, or over the first, to be at both is there once, over the one dialled by the smaller id;
+/// what it said over the second before is taken.
 #[test]
 fn who_proves_to_be_at_both_connections_is_there_once() {
     for (first_dialled, over_second) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -111,8 +111,8 @@ fn who_proves_to_be_at_both_connections_is_there_once() {
     }
 }
 
-/// A process that forgot its earlier connection, or a program that knows no proofs, follows it from its address once it is dead, and
-/// not before.
+/// A process that forgot its earlier connection, or a program that knows no proofs, follows it from its address once it is dead,
+/// and not before.
 #[test]
 fn who_proves_nothing_follows_a_dead_connection_from_its_address() {
     let mut victim = victim();

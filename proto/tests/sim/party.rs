@@ -65,8 +65,8 @@ impl Party {
         (Party::new(start, clock, a_receiver(name, patient), config, None, Some(screen)), shared, views)
     }
 
-    /// `call`: it has a camera, or none ([`Stream::none`]), and wants everybody's; and it forwards. `want`: what there is use for at
-    /// itself.
+    /// `call`: it has a camera, or none ([`Stream::none`]), and wants everybody's; and it forwards. `want`: what there is use for
+    /// at itself.
     pub fn calling(
         start: Start,
         name: &str,

@@ -102,8 +102,8 @@ fn a_forwarder_passes_the_wish_on() {
     assert!(gathering.sees(bob) == ["cid"] && came(&gathering, bob, "cid").0 > 100, "cid is seen by bob as before");
 }
 
-/// Nobody is at the meeting point: its senders send nothing while nobody watches, then what those who watch have use for and their
-/// paths take, and all again when one has no limit.
+/// Nobody is at the meeting point: its senders send nothing while nobody watches, then what those who watch have use for and
+/// their paths take, and all again when one has no limit.
 #[test]
 fn a_point_without_a_person_wants_what_others_take_and_no_more() {
     let mut gathering = Gathering::new(123);

@@ -1,20 +1,21 @@
 //! Peers whose hello has the `id` of one that is here already.
 //!
-//! **Problem.** Everybody at a meeting knows everybody's id, and could take the place of another by saying it. But whoever dials us while
-//! we dial it says an id that is here as well, and has no token to come back with.
+//! **Problem.** Everybody at a meeting knows everybody's id, and could take the place of another by saying it. But whoever dials
+//! us while we dial it says an id that is here as well, and has no token to come back with.
 //!
-//! **Choice.** Such a link is *open*: nothing of it reaches the role, which is not told of it, and it has no place. Each side says over it of
-//! each link with that id a proof ([`crypto::prove_same`](crate::crypto::prove_same)) that it is at the other end of both. Which of two
-//! links is greeted first may differ between the two sides, so a proof counts whichever of them it came over. Where it is made, both drop
-//! the same link (`comeback`). Where it is not made in the time of a handshake, the link is refused, and dialled again as where
-//! there is no place.
+//! **Choice.** Such a link is *open*: nothing of it reaches the role, which is not told of it, and it has no place. Each side
+//! says over it of each link with that id a proof ([`crypto::prove_same`](crate::crypto::prove_same)) that it is at the other end
+//! of both. Which of two links is greeted first may differ between the two sides, so a proof counts whichever of them it came
+//! over. Where it is made, both drop the same link (`comeback`). Where it is not made in the time of a handshake, the link is
+//! refused, and dialled again as where there is no place.
 //!
-//! A program that knows no proofs, or a process that has forgotten the earlier link, makes none. So an open link follows an earlier one that
-//! no longer lives (its connection broke or hangs, or its datagrams stopped coming for [`SILENT`]) where we dialled it, or it comes from
-//! the same address. Tokens of the earlier link stay good: whoever it was comes back by them.
+//! A program that knows no proofs, or a process that has forgotten the earlier link, makes none. So an open link follows an
+//! earlier one that no longer lives (its connection broke or hangs, or its datagrams stopped coming for [`SILENT`]) where we
+//! dialled it, or it comes from the same address. Tokens of the earlier link stay good: whoever it was comes back by them.
 //!
-//! **Rejected.** Saying the handshake hash of the new link over the earlier one: needs one that works, and hashes are no secret, so that
-//! somebody who came first with another's id could repeat what it is told. Saying the token itself: it would be told to whoever asks.
+//! **Rejected.** Saying the handshake hash of the new link over the earlier one: needs one that works, and hashes are no secret,
+//! so that somebody who came first with another's id could repeat what it is told. Saying the token itself: it would be told to
+//! whoever asks.
 
 use super::super::link::{HANDSHAKE, Link, LinkId, SILENT};
 use super::super::unreachable::Unreachable;
@@ -39,7 +40,7 @@ impl Endpoint {
         let Some(of) = self.links.get(&other).and_then(|link| Some((link.hash, link.hello.as_ref()?.token))) else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         let (over, told) = (link.hash, &mut link.claim);
-        if let Some(record) = told.tell(&over, other, (&of.0, &of.1)) {
+        if let Some(record) = told.tell(&over, (&of.0, &of.1)) {
             self.send(id, &record);
         }
     }
@@ -101,8 +102,8 @@ impl Endpoint {
         }
     }
 
-    /// It says our own id. Where the other end of its connection is here as well, we dialled ourselves, and dialling on is of no use; else
-    /// somebody says so who knows it.
+    /// It says our own id. Where the other end of its connection is here as well, we dialled ourselves, and dialling on is of no
+    /// use; else somebody says so who knows it.
     pub(super) fn meets_itself(&mut self, now: Instant, id: LinkId) {
         let Some((remote, hash)) = self.links.get(&id).map(|link| (link.remote, link.hash)) else { return };
         let is_ours = self.links.iter().any(|(other, link)| *other != id && link.hash == hash);

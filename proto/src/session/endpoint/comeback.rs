@@ -1,7 +1,8 @@
 //! How a peer comes back: noticing that its connection hangs, and putting a new link in the place of the old one.
 //!
-//! A new link replaces an earlier one to the same process where the peer shows the token it was given, where we dialled the same host
-//! again, or where it proves to be the same (`claims`). What was proved of the peer's address holds on, so that pictures go on at once under the new keys; the earlier link is
+//! A new link replaces an earlier one to the same process where the peer shows the token it was given, where we dialled the same
+//! host again, or where it proves to be the same (`claims`). What was proved of the peer's address holds on, so that pictures go
+//! on at once under the new keys; the earlier link is
 //! *retired*: for [`RETIRED`] it still opens what was on its way, then it goes without a word.
 //!
 //! A process that was killed says no goodbye, and its link would live on by its keys. Where another is met in its place it goes

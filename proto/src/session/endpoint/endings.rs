@@ -89,8 +89,8 @@ impl Endpoint {
         }
     }
 
-    /// Says goodbye to a peer of whom nothing more is wanted, or nothing now; its host, if it has one, is dialled again: as after a
-    /// goodbye of its own, or as one that has no place for us.
+    /// Says goodbye to a peer of whom nothing more is wanted, or nothing now; its host, if it has one, is dialled again: as after
+    /// a goodbye of its own, or as one that has no place for us.
     pub fn part(&mut self, now: Instant, id: LinkId, reason: Reason, sentence: &str) {
         let Some(began) = self.links.get(&id).map(|link| link.began) else { return };
         if let Some(host) = self.hosts.of(id) {
