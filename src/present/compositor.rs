@@ -154,7 +154,7 @@ impl Compositor {
             return false;
         };
         let picture = match view.filter(|view| view.size().is_possible()) {
-            Some(view) => self.scaler.draw(view.pixels(), view.size(), &mut self.scratch, place.size),
+            Some(view) => self.scaler.draw_near(view.pixels(), view.size(), &mut self.scratch, place.size),
             None => {
                 self.scratch.fill(EMPTY);
                 Rect { x: 0, y: 0, size: place.size }

@@ -33,6 +33,9 @@ pub(super) fn letterbox(picture: Size, window: Size) -> Rect {
     Rect { x: (window.width - size.width) / 2, y: (window.height - size.height) / 2, size }
 }
 
+/// A picture whose sides are so small a part larger or smaller than its place is shown as it is: two hundredths.
+const NEAR: u32 = 50;
+
 /// Keeps the scaler's tables and buffers from picture to picture.
 pub(super) struct Scaler {
     resizer: Resizer,
@@ -55,6 +58,27 @@ impl Scaler {
             }
         } else {
             self.scale(picture, size, target, window, place);
+        }
+        place
+    }
+
+    /// As [`Scaler::draw`], but a picture that nearly fits is not scaled: its edges are cut, or bars stand beside it. That is
+    /// sharper, and half of what a tile costs.
+    pub(super) fn draw_near(&mut self, picture: &[u32], size: Size, target: &mut [u32], window: Size) -> Rect {
+        let place = letterbox(size, window);
+        let near = |side: u32, room: u32| side.abs_diff(room) * NEAR <= room;
+        if !near(size.width, place.size.width) || !near(size.height, place.size.height) {
+            return self.draw(picture, size, target, window);
+        }
+        let seen = Size { width: size.width.min(window.width), height: size.height.min(window.height) };
+        let cut = ((size.width - seen.width) / 2, (size.height - seen.height) / 2);
+        let place = Rect { x: (window.width - seen.width) / 2, y: (window.height - seen.height) / 2, size: seen };
+        black_around(target, window, place);
+        let rows = picture.chunks_exact(size.width as usize).skip(cut.1 as usize).take(seen.height as usize);
+        for (row, source) in (place.y..).zip(rows) {
+            let (from, to) = (cut.0 as usize, row as usize * window.width as usize + place.x as usize);
+            let width = seen.width as usize;
+            target[to..to + width].copy_from_slice(&source[from..from + width]);
         }
         place
     }
@@ -115,6 +139,30 @@ mod tests {
         let place = Scaler::new().draw(&[1, 2, 3, 4], size(2, 2), &mut target, size(6, 2));
         assert_eq!(place, Rect { x: 2, y: 0, size: size(2, 2) });
         assert_eq!(target, [0, 0, 1, 2, 0, 0, 0, 0, 3, 4, 0, 0]);
+    }
+
+    #[test]
+    fn a_picture_that_nearly_fits_its_tile_is_shown_pixel_for_pixel() {
+        // Each pixel is its own place: x in the low half, y in the high one.
+        let pixels = |size: Size| (0..size.width * size.height).map(move |at| at % size.width | (at / size.width) << 16);
+        for (picture, tile, shown) in [
+            (size(426, 240), size(424, 238), Rect { x: 0, y: 0, size: size(424, 238) }),
+            (size(424, 238), size(430, 241), Rect { x: 3, y: 1, size: size(424, 238) }),
+        ] {
+            let mut target = vec![u32::MAX; (tile.width * tile.height) as usize];
+            let picture_pixels: Vec<u32> = pixels(picture).collect();
+            assert_eq!(Scaler::new().draw_near(&picture_pixels, picture, &mut target, tile), shown);
+            let at = |x: u32, y: u32| target[(y * tile.width + x) as usize];
+            let cut = ((picture.width - shown.size.width) / 2, (picture.height - shown.size.height) / 2);
+            let (right, bottom) = (shown.size.width - 1, shown.size.height - 1);
+            for (x, y) in [(0, 0), (right, 0), (0, bottom), (right, bottom), (100, 50)] {
+                assert_eq!(at(shown.x + x, shown.y + y), (x + cut.0) | (y + cut.1) << 16, "{x} {y}");
+            }
+            assert!(!target.contains(&u32::MAX), "beside it is black");
+        }
+        // A little further off it is scaled, to the same place as ever.
+        let far = Scaler::new().draw_near(&vec![5; 480 * 270], size(480, 270), &mut vec![9; 424 * 238], size(424, 238));
+        assert_eq!(far, letterbox(size(480, 270), size(424, 238)));
     }
 
     #[test]
