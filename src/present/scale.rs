@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_picture_that_nearly_fits_its_tile_is_shown_pixel_for_pixel() {
         // Each pixel is its own place: x in the low half, y in the high one.
-        let pixels = |size: Size| (0..size.width * size.height).map(move |at| at % size.width | (at / size.width) << 16);
+        let pixels = |size: Size| (0..size.width * size.height).map(move |at| (at % size.width) | ((at / size.width) << 16));
         for (picture, tile, shown) in [
             (size(426, 240), size(424, 238), Rect { x: 0, y: 0, size: size(424, 238) }),
             (size(424, 238), size(430, 241), Rect { x: 3, y: 1, size: size(424, 238) }),
