@@ -81,12 +81,7 @@ impl Options {
 
 /// Runs everything and prints the tables.
 pub fn run(options: &Options) -> Result<(), String> {
-    rig::stay_on(&options.cores)?;
-    if !rig::own_network() {
-        rig::progress(
-            "no network of our own (needs root or user namespaces): Mbit/s will count everybody's bytes, and the MTU is the loopback's",
-        );
-    }
+    rig::alone(&options.cores)?;
     for case in &options.cases {
         let shape = Shape::new(case.width, case.height, LOOP)?;
         let mut frames = scene::render(shape);

@@ -41,10 +41,7 @@ struct Wall<'a> {
 
 /// Prints a table for Eyeline and one for GStreamer.
 pub fn run(options: &Options) -> Result<(), String> {
-    rig::stay_on(&options.cores)?;
-    if !rig::own_network() {
-        rig::progress("no network of our own (needs root or user namespaces): Mbit/s will count everybody's bytes");
-    }
+    rig::alone(&options.cores)?;
     let case = options.one(Case { width: 1280, height: 720, fps: 30 });
     let counts: &[usize] = if options.counts.is_empty() { &COUNTS } else { &options.counts };
     for (key, title) in [("eyeline", "Eyeline"), ("gst-jpeg", "GStreamer RTP/JPEG, compositor")] {
@@ -69,7 +66,8 @@ pub fn run(options: &Options) -> Result<(), String> {
             let of = *one.get_or_insert(cost);
             let Cost { cpu: [recv, server, senders], mbit_s, shown, latency_ms: [p50, p95] } = cost;
             println!(
-                "| {count} | {recv:.1} | {:.2} | {server:.1} | {senders:.1} | {mbit_s:.2} | {:.2} | {shown:.0} | {p50:.1} | {p95:.1} |",
+                "| {count} | {recv:.1} | {:.2} | {server:.1} | {senders:.1} | {mbit_s:.2} | {:.2} | {shown:.0} | {p50:.1} \
+                 | {p95:.1} |",
                 recv / of.cpu[0],
                 mbit_s / of.mbit_s
             );
@@ -146,7 +144,8 @@ impl Wall<'_> {
         });
         let sources = ports.iter().map(|port| {
             format!(
-                "udpsrc address=127.0.0.1 port={port} caps=application/x-rtp,media=video,clock-rate=90000,encoding-name=JPEG,payload=26 \
+                "udpsrc address=127.0.0.1 port={port} \
+                 caps=application/x-rtp,media=video,clock-rate=90000,encoding-name=JPEG,payload=26 \
                  ! rtpjpegdepay ! jpegdec ! videoscale ! video/x-raw,width={across},height={down} ! queue leaky=downstream \
                  max-size-buffers=1 ! c."
             )

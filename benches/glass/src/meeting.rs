@@ -40,10 +40,7 @@ struct Meeting<'a> {
 
 /// Prints the table.
 pub fn run(options: &Options) -> Result<(), String> {
-    rig::stay_on(&options.cores)?;
-    if !rig::own_network() {
-        rig::progress("no network of our own (needs root or user namespaces): Mbit/s will count everybody's bytes");
-    }
+    rig::alone(&options.cores)?;
     let case = options.one(Case { width: 640, height: 480, fps: 30 });
     let counts: &[usize] = if options.counts.is_empty() { &COUNTS } else { &options.counts };
     println!("\nMeetings of {case}, one member looks, {:.0} s each, medians of {}:\n", options.seconds, options.runs);

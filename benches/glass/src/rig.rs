@@ -25,6 +25,17 @@ pub fn own_network() -> bool {
     alone && configure(c"lo", None).is_ok()
 }
 
+/// Keeps the bench on `cores` and moves it into a network of its own; says what will count otherwise.
+pub fn alone(cores: &[usize]) -> Result<(), String> {
+    stay_on(cores)?;
+    if !own_network() {
+        progress(
+            "no network of our own (needs root or user namespaces): Mbit/s will count everybody's bytes, and the MTU is the loopback's",
+        );
+    }
+    Ok(())
+}
+
 fn own_network_as_user() -> bool {
     // SAFETY: these take numbers only.
     let (user, group) = unsafe { (libc::getuid(), libc::getgid()) };
@@ -136,7 +147,7 @@ impl Launch<'_> {
 }
 
 /// Keeps this process and all it starts on these processors; none named are all. To be called before there is any other thread.
-pub fn stay_on(cores: &[usize]) -> Result<(), String> {
+fn stay_on(cores: &[usize]) -> Result<(), String> {
     if cores.is_empty() {
         return Ok(());
     }

@@ -2,8 +2,8 @@
 //!
 //! A new link replaces an earlier one to the same process where the peer shows the token it was given, where we dialled the same
 //! host again, or where it proves to be the same (`claims`). What was proved of the peer's address holds on, so that pictures go
-//! on at once under the new keys; the earlier link is
-//! *retired*: for [`RETIRED`] it still opens what was on its way, then it goes without a word.
+//! on at once under the new keys; the earlier link is *retired*: for [`RETIRED`] it still opens what was on its way, then it
+//! goes without a word.
 //!
 //! A process that was killed says no goodbye, and its link would live on by its keys. Where another is met in its place it goes
 //! at once ([`Endpoint::drop_former`]), or whoever was started again would be there twice.
