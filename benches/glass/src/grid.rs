@@ -150,7 +150,7 @@ impl Wall<'_> {
                  max-size-buffers=1 ! c."
             )
         });
-        let mix = "compositor name=c background=black ignore-inactive-pads=true";
+        let mix = "compositor name=c background=black";
         let show =
             format!("! video/x-raw,width={width},height={height},framerate={fps}/1 ! videoconvert ! ximagesink sync=false");
         let words = [vec![mix.to_string()], places.collect(), vec![show], sources.collect()].concat().join(" ");
@@ -158,7 +158,7 @@ impl Wall<'_> {
         let mut senders = Vec::new();
         for (index, port) in ports.iter().enumerate() {
             let words = format!(
-                "videotestsrc is-live=true pattern=smpte ! video/x-raw,width={width},height={height},framerate={fps}/1 \
+                "videotestsrc is-live=true pattern=smpte ! video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 \
                  ! timeoverlay ! jpegenc quality=80 ! rtpjpegpay mtu=1428 ! udpsink host=127.0.0.1 port={port} sync=false"
             );
             senders.push(self.launch(gst(words), &format!("send-{index}"), Stdio::null())?);
