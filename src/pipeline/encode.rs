@@ -122,12 +122,15 @@ impl Encoder {
             return;
         }
         let (begun, position) = (Instant::now(), picture.position);
-        let (film, seen_here) = (self.film, self.seen_here);
-        let Some(step) = self.steps.lock().unwrap_or_else(PoisonError::into_inner).next(&picture, film, seen_here) else {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.wanted(&picture, steps.want);
+        let step = steps.next(&picture, wanted, (self.film, self.seen_here));
+        drop(steps);
+        let Some(step) = step else {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let picture = match self.fit(picture, step) {
+        let picture = match self.fit(picture, wanted, step) {
             Ok(picture) => picture,
             Err(error) => return self.lost(&error),
         };
@@ -151,13 +154,16 @@ impl Encoder {
         }
     }
 
-    /// The picture upright, with square pixels, at the size the user and the path want; a camera's JPEG that may not go as it is
-    /// becomes planes.
-    fn fit(&self, picture: Picture, step: Step) -> Result<Picture, Error> {
+    /// The size that the user and those who see it want, where the path takes it.
+    fn wanted(&self, picture: &Picture, want: Want) -> Size {
         let seen = picture.seen();
         let wanted = self.width.map_or(seen, |width| seen.at_width(width));
-        let pixels = self.steps.lock().unwrap_or_else(PoisonError::into_inner).want.pixels;
-        let wanted = if self.film { wanted } else { useful(wanted, pixels) };
+        if self.film { wanted } else { useful(wanted, want.pixels) }
+    }
+
+    /// The picture upright, with square pixels, of the `wanted` size or what the path takes of it; a camera's JPEG that may not go as
+    /// it is becomes planes.
+    fn fit(&self, picture: Picture, wanted: Size, step: Step) -> Result<Picture, Error> {
         let size = match step.eighths {
             8 => wanted,
             eighths => wanted.at_width((wanted.width * u32::from(eighths) / 8).next_multiple_of(2)),
@@ -273,17 +279,18 @@ struct Steps {
 }
 
 impl Steps {
-    /// For the next picture; `None` where it is to be left out. Who is `seen_here` has use for pictures where
-    /// no receiver has.
-    fn next(&mut self, picture: &Picture, film: bool, seen_here: bool) -> Option<Step> {
+    /// For the next picture, which is to be of the `wanted` size; `None` where it is to be left out. Who is `seen_here` has use for
+    /// pictures where no receiver has.
+    fn next(&mut self, picture: &Picture, wanted: Size, (film, seen_here): (bool, bool)) -> Option<Step> {
         if let Some(last) = self.last.replace(picture.captured) {
             self.ladder.note_period(picture.captured.saturating_duration_since(last));
         }
         if let (Body::Jpeg(jpeg), View::PLAIN) = (&picture.body, picture.view) {
             self.ladder.note_foreign(jpeg.len());
         }
-        let wanted = Some(self.want.rate).filter(|rate| *rate > 0 && !film).map(Bitrate);
-        self.ladder.set_target(self.target.into_iter().chain(wanted).min());
+        self.ladder.set_pixels(u64::from(wanted.width) * u64::from(wanted.height));
+        let rate = Some(self.want.rate).filter(|rate| *rate > 0 && !film).map(Bitrate);
+        self.ladder.set_target(self.target.into_iter().chain(rate).min());
         let step = self.ladder.step();
         self.turn = self.turn.wrapping_add(1);
         let sent = (self.want.pictures || seen_here) && self.turn.is_multiple_of(step.every);

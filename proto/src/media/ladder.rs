@@ -75,13 +75,16 @@ pub struct Ladder {
     passing: bool,
     rung: usize,
     period: Duration,
+    /// Pixels of a picture at full size, 0 before the first.
+    pixels: u64,
 }
 
 impl Ladder {
     /// Quality `best` while nothing is held back; `period` from picture to picture, as far as it is known.
     pub fn new(best: u8, quality_only: bool, period: Duration) -> Self {
         let period = if period.is_zero() { Duration::from_micros(33_333) } else { period };
-        Ladder { best: best.max(1), quality_only, target: None, whole: None, foreign: None, passing: true, rung: 0, period }
+        let (best, pixels) = (best.max(1), 0);
+        Ladder { best, quality_only, target: None, whole: None, foreign: None, passing: true, rung: 0, period, pixels }
     }
 
     /// What the path takes for pictures; `None` for no limit.
@@ -93,6 +96,15 @@ impl Ladder {
     pub fn note_period(&mut self, period: Duration) {
         if !period.is_zero() && period < Duration::from_secs(1) {
             self.period = (self.period * 15 + period) / 16;
+        }
+    }
+
+    /// Full size is so many pixels from now on: what is known of the bytes of another size is kept.
+    pub fn set_pixels(&mut self, pixels: u64) {
+        let before = std::mem::replace(&mut self.pixels, pixels);
+        if before != 0 && before != pixels {
+            let side = (pixels as f64 / before as f64).sqrt();
+            self.whole = self.whole.map(|whole| whole * side.powf(POWER));
         }
     }
 
@@ -219,6 +231,25 @@ mod tests {
         }
         sizes.dedup();
         assert!(sizes.len() <= 2, "{sizes:?}");
+    }
+
+    #[test]
+    fn pictures_of_another_size_are_at_once_of_the_quality_that_is_theirs() {
+        let mut ladder = Ladder::new(80, false, PERIOD);
+        ladder.set_pixels(1280 * 720);
+        settle(&mut ladder, 100_000.0);
+        // A ninth of the pixels, which cost 15,450 bytes at quality 80, and may cost 12,500.
+        ladder.set_pixels(1280 * 720 / 9);
+        ladder.set_target(Some(Bitrate(3_000_000)));
+        let first = ladder.step();
+        let (settled, _) = settle(&mut ladder, 100_000.0 * (1.0_f64 / 3.0).powf(POWER));
+        assert!((60..80).contains(&settled.quality), "{settled:?}");
+        assert!(first.quality.abs_diff(settled.quality) <= 5 && first.eighths == 8, "{first:?}, then {settled:?}");
+        // And back: the first picture does not fill the queue.
+        ladder.set_pixels(1280 * 720);
+        ladder.set_target(Some(Bitrate(12_000_000)));
+        let first = ladder.step();
+        assert!((encode(100_000.0, first) as f64) < 1.1 * 12e6 / 8.0 / 30.0, "{first:?}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who is here, and what is said of each where there is no picture.
 
 use eyeline_proto::session::TrackId;
+use eyeline_proto::wire::record::{Format, Want};
 use std::collections::BTreeMap;
 
 /// One whose track is received.
@@ -17,12 +18,41 @@ pub struct Sender {
     pub quiet: bool,
     /// All of it is here.
     pub finished: bool,
+    /// What it says of its pictures.
+    pub format: Format,
 }
 
 /// See the module text.
 pub type Senders = BTreeMap<TrackId, Sender>;
 
+/// Bits that a pixel of a tile is worth in each picture: what a photograph takes at full size and quality 80 or a little more.
+const BITS: u64 = 1;
+
+/// Pictures a second, where a sender does not say.
+const USUAL_RATE: u64 = 30;
+
 impl Sender {
+    /// One that shows pictures, of which nothing is known yet.
+    pub fn new(name: String) -> Self {
+        let format = Format::default();
+        Sender { name, pictures: true, closed: false, film: false, quiet: false, finished: false, format }
+    }
+
+    /// What there is use for of it in a tile of so many `pixels` (`None`: it is alone), beside others with `all` pixels together;
+    /// `uses` where it is alone.
+    ///
+    /// Small pictures have more detail a pixel than large ones, so that a window full of them would cost twice what one picture costs
+    /// there. One that has most of the window keeps all of its quality.
+    pub fn use_in_tile(&self, pixels: Option<u32>, all: u64, uses: Want) -> Want {
+        let Some(pixels) = pixels else { return uses };
+        let per_second = match self.format.rate {
+            (0, _) | (_, 0) => USUAL_RATE,
+            (rate, base) => u64::from(rate).div_ceil(base.into()),
+        };
+        let rate = if u64::from(pixels) * 2 < all { u64::from(pixels) * BITS * per_second } else { uses.rate };
+        Want { pixels, rate, ..uses }
+    }
+
     /// In its place in the window, while it shows nothing there.
     pub fn words(&self) -> String {
         let name = &self.name;
@@ -61,8 +91,7 @@ mod tests {
 
     #[test]
     fn a_window_is_called_by_the_one_it_shows_or_by_their_number() {
-        let sender =
-            |name: &str| Sender { name: name.into(), pictures: true, closed: false, film: false, quiet: false, finished: false };
+        let sender = |name: &str| Sender::new(name.into());
         let mut senders = Senders::new();
         assert_eq!(title(&senders), None);
         senders.insert(TrackId::own(PeerId(3)), sender("attic"));
@@ -72,5 +101,22 @@ mod tests {
         senders.remove(&TrackId::own(PeerId(3)));
         assert_eq!(title(&senders).as_deref(), Some("cellar, no signal"));
         assert_eq!(Sender { pictures: false, ..sender("attic") }.words(), "sound only\nfrom attic");
+    }
+
+    #[test]
+    fn a_window_full_of_tiles_costs_a_bit_a_pixel_and_who_has_most_of_it_what_it_will() {
+        let sender = |rate| Sender { format: Format { rate, ..Format::default() }, ..Sender::new("attic".into()) };
+        let asked = |rate, pixels| {
+            let want = sender(rate).use_in_tile(pixels, 1000, Want::ALL);
+            (want.pixels, want.rate)
+        };
+        assert_eq!(sender((30, 1)).use_in_tile(None, 1000, Want::ALL), Want::ALL);
+        assert_eq!(
+            [asked((25, 1), Some(100)), asked((0, 1), Some(100)), asked((30000, 1001), Some(100))],
+            [(100, 2500), (100, 3000), (100, 3000)]
+        );
+        assert_eq!([asked((25, 1), Some(500)), asked((25, 1), Some(900))], [(500, 0), (900, 0)], "one of two, and the large one");
+        let none = Want { pictures: false, ..Want::ALL };
+        assert!(!sender((30, 1)).use_in_tile(Some(100), 1000, none).pictures, "a minimized window");
     }
 }

@@ -236,12 +236,11 @@ impl Viewing {
                 if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
                     screen.joins(track, name.clone(), shown.canvas().clone());
                 }
-                let sender = Sender { name, pictures: true, closed: false, film, quiet: false, finished: false };
-                self.senders.insert(track, sender);
+                self.senders.insert(track, Sender { film, ..Sender::new(name) });
             }
             Event::Track(track, told) => {
                 if let Some(sender) = self.senders.get_mut(&track) {
-                    (sender.pictures, sender.closed) = (told.media.pictures, told.closed);
+                    (sender.pictures, sender.closed, sender.format) = (told.media.pictures, told.closed, told.format);
                     if let Some(screen) = &mut self.screen {
                         screen.marks(track, Marks { muted: told.muted, camera_closed: told.closed });
                     }
@@ -312,16 +311,18 @@ impl Viewing {
         Ok(())
     }
 
-    /// Asks each sender for no larger pictures than its tile shows, and for none while the window is minimized. Files want all
-    /// there is.
+    /// Asks each sender for no larger pictures than its tile shows, nor more bits than such are worth, and for none while the window
+    /// is minimized. Files want all there is.
     fn ask(&mut self, net: &net::Handle<Command>) {
         let Some(screen) = self.screen.as_ref().filter(|_| self.files.is_none()) else { return };
         self.asked.retain(|track, _| self.senders.contains_key(track));
-        let pictures = !screen.is_hidden();
-        for (track, pixels) in screen.pixels() {
-            let want = Want { pictures, pixels: pixels.unwrap_or(0), ..self.uses };
-            let known = self.asked.get(&track).copied().unwrap_or(self.uses);
-            if want != known && self.senders.contains_key(&track) {
+        let uses = Want { pictures: !screen.is_hidden(), ..self.uses };
+        let tiles = screen.pixels();
+        let all = tiles.iter().filter_map(|(_, pixels)| pixels.map(u64::from)).sum();
+        for (track, pixels) in tiles {
+            let Some(sender) = self.senders.get(&track) else { continue };
+            let want = sender.use_in_tile(pixels, all, uses);
+            if want != self.asked.get(&track).copied().unwrap_or(self.uses) {
                 self.asked.insert(track, want);
                 net.command(Command::Want(track, want));
             }
