@@ -1,4 +1,4 @@
-//! Many tiles in one window: composed in a buffer that is kept, of which only what changed is made anew.
+//! Many tiles in one window: each is composed in a buffer that is kept, and only what changed is made anew.
 //!
 //! A tile changed when it has a new picture, or says something else. A canvas that is being written is not waited for: its tile
 //! stays as it is until the next time, but not for ever. When tiles move, or the window has another size, all is made anew. One's
@@ -28,13 +28,10 @@ const OUTLINE: u32 = 0x0060_6060;
 /// See the module text.
 pub(super) struct Compositor {
     window: Size,
-    pixels: Vec<u32>,
     /// As they were composed last.
     drawn: Vec<Drawn>,
     /// What the last composing made anew; `None`: all.
     changed: Option<Vec<Rect>>,
-    /// One tile.
-    scratch: Vec<u32>,
     scaler: Scaler,
     own: Inset,
 }
@@ -51,26 +48,21 @@ struct Drawn {
     place: Rect,
     /// `None` until it is composed.
     face: Option<Face>,
+    /// As many as its place has.
+    pixels: Vec<u32>,
 }
 
 impl Compositor {
     pub(super) fn new() -> Self {
         let window = Size { width: 0, height: 0 };
-        Compositor {
-            window,
-            pixels: Vec::new(),
-            drawn: Vec::new(),
-            changed: None,
-            scratch: Vec::new(),
-            scaler: Scaler::new(),
-            own: Inset::new(),
-        }
+        Compositor { window, drawn: Vec::new(), changed: None, scaler: Scaler::new(), own: Inset::new() }
     }
 
     /// Copies all that was composed to `pixels`, `width * height` words of the window it was composed for; says which part of it
     /// one's own picture covers.
     pub(super) fn copy_to(&self, pixels: &mut [u32]) -> Option<Rect> {
-        pixels.copy_from_slice(&self.pixels);
+        pixels.fill(BEHIND);
+        self.drawn.iter().for_each(|drawn| drawn.lay_over(pixels, self.window));
         self.own.lay_over(pixels, self.window);
         self.own.place
     }
@@ -82,17 +74,10 @@ impl Compositor {
 
     /// As [`Compositor::copy_to`] these parts alone.
     pub(super) fn copy_parts(&self, parts: &[Rect], pixels: &mut [u32]) {
-        let width = self.window.width as usize;
-        for Rect { x, y, size } in parts {
-            for row in *y..y + size.height {
-                let first = row as usize * width + *x as usize;
-                let part = first..first + size.width as usize;
-                pixels[part.clone()].copy_from_slice(&self.pixels[part]);
-            }
-        }
+        self.drawn.iter().filter(|drawn| parts.contains(&drawn.place)).for_each(|drawn| drawn.lay_over(pixels, self.window));
     }
 
-    /// Brings the buffer up to date; says of which tiles new pictures are in it.
+    /// Brings all up to date; says of which tiles new pictures are in it.
     pub(super) fn compose<K: Copy + Eq>(
         &mut self,
         scene: &mut Scene<K>,
@@ -133,16 +118,17 @@ impl Compositor {
             return;
         }
         (self.window, self.changed) = (window, None);
-        self.pixels.clear();
-        self.pixels.resize(window.width as usize * window.height as usize, BEHIND);
-        self.drawn = places.into_iter().map(|(serial, place)| Drawn { serial, place, face: None }).collect();
+        let undrawn = |(serial, place): (u64, Rect)| {
+            let pixels = vec![EMPTY; place.size.width as usize * place.size.height as usize];
+            Drawn { serial, place, face: None, pixels }
+        };
+        self.drawn = places.into_iter().map(undrawn).collect();
     }
 
     /// False where its canvas is being written, and the tile stays as it is.
     fn draw<K>(&mut self, index: usize, tile: &mut Tile<K>, face: &Face, letters: &Letters) -> bool {
-        let Drawn { place, face: before, .. } = &self.drawn[index];
-        let (place, wait) = (*place, before.is_none() || tile.missed >= PATIENCE);
-        self.scratch.resize(place.size.width as usize * place.size.height as usize, 0);
+        let Drawn { place, face: before, pixels, .. } = &mut self.drawn[index];
+        let (size, wait) = (place.size, before.is_none() || tile.missed >= PATIENCE);
         let view = if !face.pictured {
             None
         } else if wait {
@@ -154,27 +140,28 @@ impl Compositor {
             return false;
         };
         let picture = match view.filter(|view| view.size().is_possible()) {
-            Some(view) => self.scaler.draw_near(view.pixels(), view.size(), &mut self.scratch, place.size),
+            Some(view) => self.scaler.draw_near(view.pixels(), view.size(), pixels, size),
             None => {
-                self.scratch.fill(EMPTY);
-                Rect { x: 0, y: 0, size: place.size }
+                pixels.fill(EMPTY);
+                Rect { x: 0, y: 0, size }
             }
         };
         if face.greyed {
-            overlay::grey(&mut self.scratch);
+            overlay::grey(pixels);
         }
         let Face { digit, ref name, muted, volume, ref notice, .. } = *face;
         let label = overlay::Label { digit, name, muted, volume, picture, notice: notice.as_deref() };
-        overlay::label(letters, label, &mut self.scratch, place.size);
+        overlay::label(letters, label, pixels, size);
         if face.speaks {
-            ring(&mut self.scratch, place.size);
-        }
-        let (width, first) = (place.size.width as usize, place.x as usize);
-        let rows = self.pixels.chunks_exact_mut(self.window.width as usize).skip(place.y as usize);
-        for (row, tile) in rows.zip(self.scratch.chunks_exact(width)) {
-            row[first..first + width].copy_from_slice(tile);
+            ring(pixels, size);
         }
         true
+    }
+}
+
+impl Drawn {
+    fn lay_over(&self, pixels: &mut [u32], window: Size) {
+        lay_over(pixels, window, self.place, &self.pixels);
     }
 }
 
@@ -207,15 +194,20 @@ impl Inset {
 
     fn lay_over(&self, pixels: &mut [u32], window: Size) {
         let Some(place) = self.place else { return };
-        let (width, first) = (place.size.width as usize, place.x as usize);
-        let rows = pixels.chunks_exact_mut(window.width as usize).skip(place.y as usize);
-        for (row, own) in rows.zip(self.pixels.chunks_exact(width)) {
-            row[first..first + width].copy_from_slice(own);
-        }
+        lay_over(pixels, window, place, &self.pixels);
         // A line around it where it stands over others.
         if place.size != window {
             outline(pixels, window, place);
         }
+    }
+}
+
+/// Copies what has a place in a window there.
+fn lay_over(pixels: &mut [u32], window: Size, place: Rect, part: &[u32]) {
+    let (width, first) = (place.size.width as usize, place.x as usize);
+    let rows = pixels.chunks_exact_mut(window.width as usize).skip(place.y as usize);
+    for (row, part) in rows.zip(part.chunks_exact(width)) {
+        row[first..first + width].copy_from_slice(part);
     }
 }
 

@@ -39,9 +39,11 @@ impl Rig {
         let seen = self.compositor.compose(&mut self.scene, WINDOW, &self.letters, self.now);
         match self.compositor.changed() {
             Some(parts) => self.compositor.copy_parts(parts, &mut self.display),
-            None => self.display.clone_from(&self.compositor.pixels),
+            None => drop(self.compositor.copy_to(&mut self.display)),
         }
-        assert!(self.display == self.compositor.pixels, "what was not said to have changed has not");
+        if self.compositor.own.place.is_none() {
+            assert!(self.display == self.pixels(), "what was not said to have changed has not");
+        }
         seen
     }
 
@@ -58,10 +60,10 @@ impl Rig {
         pixels
     }
 
-    /// Spoils the buffer, so that it shows what is composed after it.
+    /// Spoils the buffers, so that they show what is composed after it.
     fn spoil(&mut self) {
-        self.compositor.pixels.fill(7);
-        self.display.fill(7);
+        self.compositor.drawn.iter_mut().for_each(|drawn| drawn.pixels.fill(7));
+        self.compositor.copy_to(&mut self.display);
     }
 }
 
@@ -80,7 +82,8 @@ fn only_the_tile_with_a_new_picture_is_composed_again() {
     assert_eq!(rig.compositor.changed(), Some(&[place][..]), "nothing else is painted anew");
     assert_eq!((0..4).map(|id| rig.colour(id)).collect::<Vec<_>>(), [7, 7, 0xff, 7]);
     rig.spoil();
-    assert!(rig.compose().is_empty() && rig.pixels().iter().all(|pixel| *pixel == 7), "nothing changed");
+    let before = rig.pixels();
+    assert!(rig.compose().is_empty() && rig.pixels() == before, "nothing changed");
 }
 
 #[test]
