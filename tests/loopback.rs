@@ -245,6 +245,7 @@ fn a_second_sender_is_told_that_a_receiver_that_writes_a_file_is_busy_and_the_fi
     let mut second = send(&format!("{TEST} --host 127.0.0.1:{port}"));
     second.said("already shows another sender: stop that one, or start another recv there with another --port");
     assert_eq!(second.ended(), 4);
+    recv.said("was turned away: there is a place for one sender here, and another has it");
     goes_on(&mut recv);
     assert_eq!(recv.stop(Signal::SIGTERM), 0);
     std::fs::remove_file(file).unwrap();

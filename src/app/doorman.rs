@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 /// Long enough that a steady stream of lines is read like a clock's, not like a fire's.
 const WHILE: Duration = Duration::from_secs(60);
 
-/// Who came or left: a handful of people with their hands on it cause no more.
-const PEERS: usize = 10;
+/// Who came or left: as many as a window has tiles for, and a few who come back.
+const PEERS: usize = 20;
 
 /// Strangers turned away, peers without UDP or on paths that take no pictures: one line each helps, more of the same does not.
 const TROUBLES: usize = 5;
@@ -42,6 +42,8 @@ impl Doorman {
         let may = self.peers.may_say(Instant::now(), None);
         if may {
             tracing::info!("{line}");
+        } else if self.peers.is_first_unsaid() {
+            tracing::info!("many come and go: who does is left out for a minute, and counted");
         }
         may
     }
@@ -135,6 +137,11 @@ impl Lines {
         may
     }
 
+    /// Until now all were said.
+    fn is_first_unsaid(&self) -> bool {
+        self.unsaid.is_some_and(|(count, _)| count == 1)
+    }
+
     fn take_unsaid(&mut self, now: Instant) -> Option<u64> {
         self.unsaid.take_if(|(_, since)| now >= *since + WHILE).map(|(count, _)| count)
     }
@@ -153,8 +160,10 @@ mod tests {
         let (mut lines, start) = (Lines::new(TROUBLES), Instant::now());
         assert!(lines.may_say(start, key(7, "what came is not Eyeline")));
         assert!(!lines.may_say(start, key(7, "what came is not Eyeline")), "the same is said once");
+        assert!(lines.is_first_unsaid());
         let more = (0..1000).filter(|n| lines.may_say(start, key(7, &format!("a message of {n} bytes")))).count();
         assert_eq!(more, TROUBLES - 1);
+        assert!(!lines.is_first_unsaid(), "that some are left out is said once");
         assert_eq!(lines.take_unsaid(start + WHILE - Duration::from_millis(1)), None, "once a minute");
         assert_eq!(lines.take_unsaid(start + WHILE), Some(1 + 1000 - (TROUBLES as u64 - 1)));
         assert_eq!(lines.take_unsaid(start + WHILE), None);

@@ -154,6 +154,8 @@ impl Receiver {
     /// There is no place for this one.
     fn turn_away(&mut self, now: Instant, link: LinkId, endpoint: &mut Endpoint) {
         let (reason, sentence) = contest::no_place(self.senders);
+        let told = Event::TurnedAway(address(endpoint, link), contest::turned_away(self.senders));
+        self.pool.events.push_back(told);
         endpoint.part(now, link, reason, &sentence);
         self.left.push((link, reason));
     }

@@ -133,7 +133,7 @@ fn the_17th_is_told_that_it_is_full_and_gets_the_place_when_one_leaves() {
     let late = grid.join();
     grid.world.run_until(secs(3));
     let told =
-        |late: &Rc<RefCell<Source>>| late.borrow().log.iter().filter(|(_, what)| what.contains("is full: it already")).count();
+        |late: &Rc<RefCell<Source>>| late.borrow().log.iter().filter(|(_, what)| what.contains("it already receives")).count();
     assert!(told(&late) >= 2, "{:?}", late.borrow().log);
     assert!(!late.borrow().log.iter().any(|(_, what)| what.contains("fatal=true")), "{:?}", late.borrow().log);
     assert_eq!(grid.names().len(), MOST_SENDERS);

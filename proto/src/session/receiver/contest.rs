@@ -26,14 +26,22 @@ pub(super) struct Waiter {
     pub described: Described,
 }
 
-/// What one is told, after the receiver's name, where so many senders have all places there are, and whether that passes.
+/// What one is told where so many senders have all places there are, and whether that passes.
 pub(super) fn no_place(senders: usize) -> (Reason, String) {
     match senders {
         1 => {
             let sentence = "already shows another sender: stop that one, or start another recv there with another --port";
             (Reason::Busy, sentence.to_string())
         }
-        most => (Reason::Full, format!("is full: it already receives from {most} senders, the most it takes")),
+        most => (Reason::Full, format!("it already receives from {most} senders, the most it takes")),
+    }
+}
+
+/// What is said on our side of one that is told so.
+pub(super) fn turned_away(senders: usize) -> String {
+    match senders {
+        1 => "there is a place for one sender here, and another has it".to_string(),
+        most => format!("all {most} places for senders are taken"),
     }
 }
 
