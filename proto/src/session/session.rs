@@ -79,8 +79,13 @@ impl Session {
     }
 
     fn take_notices(&mut self, now: Instant) {
+        // Those who left, or broke the protocol, in the bytes of their hello: under which link each is known, if it came back.
+        let mut left_at_once = BTreeMap::new();
         while let Some(notice) = self.endpoint.poll_notice() {
             match notice {
+                Notice::Up { link, replaces } if self.endpoint.hello(link).is_none() => {
+                    left_at_once.extend(replaces.map(|former| (link, former)));
+                }
                 Notice::Up { link, replaces } => self.peer_up(now, link, replaces),
                 Notice::Path(link) => {
                     let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
@@ -92,6 +97,7 @@ impl Session {
                     }
                 }
                 Notice::Down(link, reason, sentence) => {
+                    let link = left_at_once.remove(&link).unwrap_or(link);
                     self.receiver.peer_down(now, link, reason, &sentence, &mut self.endpoint);
                     self.forget(link, reason, &sentence);
                 }
@@ -257,6 +263,10 @@ impl Session {
         if let Some(forward) = &mut self.forward {
             let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
             forward.pass(now, &event, &mut self.sender, &mut shared);
+        }
+        if let Event::TrackDown(track) = &event {
+            // Its number may be another's from now on.
+            self.asked.remove(track);
         }
         if let Event::TrackUp { track, .. } = &event
             && self.unasked != Want::ALL

@@ -181,8 +181,27 @@ impl Stranger {
         Stranger::greet_with(victim, (host, host.into()), stream, change)
     }
 
+    /// One that comes back and says its hello and its goodbye at once.
+    pub fn come_and_go(victim: &mut Victim, who: (u8, u16), stream: u64, resume: [u8; 16]) {
+        let shaken = Stranger::shake(victim, who.0, StreamId(stream));
+        let (mut stranger, hello) = Stranger::make(victim, who, StreamId(stream), shaken, |hello| hello.resume = resume);
+        let (mut goodbye, mut sealed) = (Vec::new(), Vec::new());
+        Record::Goodbye(Reason::Quit, String::new()).encode(&mut goodbye);
+        for plain in [hello, goodbye] {
+            stranger.transport.seal(&plain, &mut sealed).expect("seals");
+        }
+        victim.session.handle_stream(victim.now, stranger.stream, &sealed);
+        victim.drain();
+    }
+
     fn greet_with(victim: &mut Victim, who: (u8, u16), stream: u64, change: impl FnOnce(&mut Hello)) -> Stranger {
-        let (host, stream, now) = (who.0, StreamId(stream), victim.now);
+        let shaken = Stranger::shake(victim, who.0, StreamId(stream));
+        Stranger::meet(victim, who, StreamId(stream), shaken, change)
+    }
+
+    /// Dials and shakes hands; gives what the victim said after that, too.
+    fn shake(victim: &mut Victim, host: u8, stream: StreamId) -> (Handshake, Vec<u8>) {
+        let now = victim.now;
         let opening = Opening::new(false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
         victim.session.handle_accepted(now, stream, private(host, 50_000));
@@ -191,7 +210,7 @@ impl Stranger {
         let (answer, body) = came.split_first_chunk::<8>().expect("an answer");
         let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
         handshake.read(&body[..len]).expect("shakes");
-        Stranger::meet(victim, who, stream, (handshake, &body[len..]), change)
+        (handshake, body[len..].to_vec())
     }
 
     /// Is what the victim finds at a host that it dialled, says that it is the process of this id, and wants what the victim has.
@@ -206,7 +225,7 @@ impl Stranger {
         let answer = Answer { version: VERSION, refusal: None, len: message.len() as u16 }.encode();
         victim.session.handle_stream(now, stream, &[&answer[..], &message].concat());
         let came = victim.drain();
-        let mut stranger = Stranger::meet(victim, who, stream, (handshake, &came), |hello| hello.wants = Media::LIVE);
+        let mut stranger = Stranger::meet(victim, who, stream, (handshake, came), |hello| hello.wants = Media::LIVE);
         stranger.prove(victim);
         stranger
     }
@@ -214,11 +233,24 @@ impl Stranger {
     /// After the handshake both say hello; the victim's has come.
     fn meet(
         victim: &mut Victim,
-        (host, id): (u8, u16),
+        who: (u8, u16),
         stream: StreamId,
-        (handshake, came): (Handshake, &[u8]),
+        shaken: (Handshake, Vec<u8>),
         change: impl FnOnce(&mut Hello),
     ) -> Stranger {
+        let (mut stranger, hello) = Stranger::make(victim, who, stream, shaken, change);
+        stranger.raw_record(victim, &hello);
+        stranger
+    }
+
+    /// One that has not said its hello yet, and that.
+    fn make(
+        victim: &mut Victim,
+        (host, id): (u8, u16),
+        stream: StreamId,
+        (handshake, came): (Handshake, Vec<u8>),
+        change: impl FnOnce(&mut Hello),
+    ) -> (Stranger, Vec<u8>) {
         let (address, now) = (private(host, 9688), victim.now);
         let hash = handshake.hash();
         let mut transport = handshake.into_transport().expect("shaken");
@@ -242,11 +274,10 @@ impl Stranger {
         let (opener, sealer) = (Opener::new(&key), Sealer::new(&Key::from_bytes(theirs.key)));
         let (theirs, token) = (theirs.connection, theirs.token);
         let (next, started) = (0, now);
-        let mut stranger = Stranger { stream, address, transport, opener, sealer, mine, theirs, token, hash, next, started };
+        let stranger = Stranger { stream, address, transport, opener, sealer, mine, theirs, token, hash, next, started };
         let mut plain = Vec::new();
         Record::Hello(hello).encode(&mut plain);
-        stranger.raw_record(victim, &of_a_later_program(plain));
-        stranger
+        (stranger, of_a_later_program(plain))
     }
 
     pub fn record(&mut self, victim: &mut Victim, record: &Record<'_>) {

@@ -67,6 +67,19 @@ fn a_token_is_worth_nothing_after_a_goodbye() {
     assert_eq!(victim.names(), ["host 1", "down", "host 1"], "it is shown as one that came for the first time");
 }
 
+/// Its hello and its goodbye come in the same bytes: the place that it comes back to is not left to nobody.
+#[test]
+fn who_comes_back_and_leaves_at_once_is_gone() {
+    let (mut victim, first) = shown();
+    Stranger::come_and_go(&mut victim, (3, 1), 2, first.token);
+    assert_eq!(victim.names(), ["host 1", "down"]);
+    victim.pass(secs(2));
+    assert_eq!(victim.closed, [StreamId(2), StreamId(1)]);
+    let mut next = Stranger::join(&mut victim, 4);
+    next.picture(&mut victim, 0);
+    assert_eq!(victim.names(), ["host 1", "down", "host 4"], "the one place there is is free");
+}
+
 /// All that a receiver with the key sent, by TCP and UDP.
 struct Recording {
     stream: Vec<Vec<u8>>,
