@@ -5,12 +5,17 @@
 use crate::crypto::{prove_same, proves_same};
 use crate::wire::record::Record;
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 /// Of sound and all else that a peer says in five seconds.
 const MOST_HELD: usize = 1 << 20;
 
 /// A process has seldom more than two links to another at once.
 const MOST_PROOFS: usize = 4;
+
+/// Proofs that are looked at of one link each [`WHILE`]: each costs a hash for every link of that peer, and a record costs nothing.
+const MOST_HEARD: u32 = 16;
+const WHILE: Duration = Duration::from_secs(5);
 
 /// Of one link. One whose peer nobody else says to be has none of it.
 #[derive(Default)]
@@ -19,6 +24,8 @@ pub struct Claim {
     open: bool,
     /// What the peer said of other links of ours over this one.
     proofs: VecDeque<[u8; 32]>,
+    /// How many it said, and from when on they are counted.
+    heard: (u32, Option<Instant>),
     /// Handshake hashes of those of our links of which we said over this one that they are ours.
     told: Vec<[u8; 32]>,
     /// Plain records, the oldest first.
@@ -55,12 +62,20 @@ impl Claim {
         Some(Record::Same(prove_same(of.1, over, of.0)))
     }
 
-    /// The peer says that it is at another link of ours.
-    pub fn hear(&mut self, proof: [u8; 32]) {
+    /// The peer says that it is at another link of ours; whether that is news, and not too much of it.
+    pub fn hear(&mut self, now: Instant, proof: [u8; 32]) -> bool {
+        if self.heard.1.is_none_or(|since| now >= since + WHILE) {
+            self.heard = (0, Some(now));
+        }
+        if self.heard.0 >= MOST_HEARD || self.proofs.contains(&proof) {
+            return false;
+        }
+        self.heard.0 += 1;
         if self.proofs.len() >= MOST_PROOFS {
             self.proofs.pop_front();
         }
         self.proofs.push_back(proof);
+        true
     }
 
     /// Whether it has said so of this one, over which we gave the token `of.1`.
@@ -86,5 +101,22 @@ impl Claim {
             (self.held, self.bytes) = (VecDeque::new(), 0);
         }
         next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_says_proof_after_proof_is_listened_to_a_few_times_and_later_again() {
+        #[allow(clippy::disallowed_methods)] // one real instant to count from
+        let now = Instant::now();
+        let mut claim = Claim::default();
+        let heard = |claim: &mut Claim, now, from: u8| (from..from + 100).filter(|byte| claim.hear(now, [*byte; 32])).count();
+        assert_eq!(heard(&mut claim, now, 0), 16);
+        assert_eq!(heard(&mut claim, now + WHILE - Duration::from_millis(1), 100), 0);
+        assert!(claim.hear(now + WHILE, [200; 32]));
+        assert!(!claim.hear(now + WHILE, [200; 32]), "it was said");
     }
 }

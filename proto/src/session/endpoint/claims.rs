@@ -47,10 +47,9 @@ impl Endpoint {
 
     /// A peer said that it is at another link as well.
     pub(super) fn told_same(&mut self, now: Instant, id: LinkId, proof: [u8; 32]) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.claim.hear(proof);
+        if self.links.get_mut(&id).is_some_and(|link| link.claim.hear(now, proof)) {
+            self.judge_all(now);
         }
-        self.judge_all(now);
     }
 
     fn is_proved(&self, id: LinkId, other: LinkId) -> bool {
