@@ -146,11 +146,16 @@ impl Forward {
     fn tell(&mut self, now: Instant, peer: PeerId, sender: &mut Sender, shared: &mut Shared<'_>) {
         let Some(known) = self.tracks.get_mut(&peer) else { return };
         let (Some(told), true) = (&known.told, self.clocks.contains_key(&peer)) else { return };
+        let is_new = known.number.is_none();
         let number = known.number.or_else(|| self.numbers.next(|number| sender.track(number).is_some()));
         let Some(number) = number else { return };
         (known.number, known.passed, known.news) = (Some(number), Some(now), false);
         let format = Format { first: told.format.first.max(known.first), ..told.format };
         sender.add(now, Track { number, format, ..told.clone() }, shared);
+        if is_new {
+            // Its sender is told what others want as soon as they can have it.
+            self.look_soon(now);
+        }
     }
 
     /// Something happened that is to be looked at.
