@@ -166,7 +166,7 @@ impl Encoder {
     fn fit(&self, picture: Picture, wanted: Size, step: Step) -> Result<Picture, Error> {
         let size = match step.eighths {
             8 => wanted,
-            eighths => wanted.at_width((wanted.width * u32::from(eighths) / 8).next_multiple_of(2)),
+            eighths => wanted.at_width(even(wanted.width * u32::from(eighths) / 8)),
         };
         let anew = picture.view != View::PLAIN || (matches!(picture.body, Body::Jpeg(_)) && !step.as_it_is);
         if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }
@@ -261,9 +261,14 @@ fn useful(size: Size, pixels: u32) -> Size {
     let all = u64::from(size.width) * u64::from(size.height);
     let enough = |parts: &&u32| all * u64::from(**parts * **parts) / 576 * 100 >= u64::from(pixels) * NEAR;
     match USEFUL_SIZES.iter().find(enough) {
-        Some(parts) if pixels > 0 => size.at_width((size.width * parts / 24).next_multiple_of(2)),
+        Some(parts) if pixels > 0 => size.at_width(even(size.width * parts / 24)),
         _ => size,
     }
+}
+
+/// The next even width, and no picture is without any.
+fn even(width: u32) -> u32 {
+    width.max(1).next_multiple_of(2)
 }
 
 /// How each picture is to be encoded, one after the other.
@@ -325,5 +330,7 @@ mod tests {
         let tiles = [(638, 358), (424, 238), (316, 177), (252, 141), (430, 241)];
         assert_eq!(tiles.map(|(width, height)| made(width, height)), ["640x360", "426x240", "320x180", "320x180", "426x240"]);
         assert_eq!([made(0, 0), made(1280, 720), made(4000, 3000), made(1, 1)], ["1280x720", "1280x720", "1280x720", "160x90"]);
+        let tiny = useful(Size { width: 6, height: 600 }, 1);
+        assert!(tiny.width == 2 && tiny.is_possible(), "{tiny}");
     }
 }
