@@ -42,8 +42,9 @@ impl Sender {
     /// `uses` where it is alone.
     ///
     /// Small pictures have more detail a pixel than large ones, so that a window full of them would cost twice what one picture costs
-    /// there. One that has most of the window keeps all of its quality.
-    pub fn use_in_tile(&self, pixels: Option<u32>, all: u64, uses: Want) -> Want {
+    /// there. One that has most of the window keeps all of its quality. A film skips nothing, also while nobody sees it.
+    pub fn use_in_tile(&self, pixels: Option<u32>, all: u64, (uses, hidden): (Want, bool)) -> Want {
+        let uses = Want { pictures: uses.pictures && (self.film || !hidden), ..uses };
         let Some(pixels) = pixels else { return uses };
         let per_second = match self.format.rate {
             (0, _) | (_, 0) => USUAL_RATE,
@@ -107,16 +108,19 @@ mod tests {
     fn a_window_full_of_tiles_costs_a_bit_a_pixel_and_who_has_most_of_it_what_it_will() {
         let sender = |rate| Sender { format: Format { rate, ..Format::default() }, ..Sender::new("attic".into()) };
         let asked = |rate, pixels| {
-            let want = sender(rate).use_in_tile(pixels, 1000, Want::ALL);
+            let want = sender(rate).use_in_tile(pixels, 1000, (Want::ALL, false));
             (want.pixels, want.rate)
         };
-        assert_eq!(sender((30, 1)).use_in_tile(None, 1000, Want::ALL), Want::ALL);
+        assert_eq!(sender((30, 1)).use_in_tile(None, 1000, (Want::ALL, false)), Want::ALL);
         assert_eq!(
             [asked((25, 1), Some(100)), asked((0, 1), Some(100)), asked((30000, 1001), Some(100))],
             [(100, 2500), (100, 3000), (100, 3000)]
         );
         assert_eq!([asked((25, 1), Some(500)), asked((25, 1), Some(900))], [(500, 0), (900, 0)], "one of two, and the large one");
-        let none = Want { pictures: false, ..Want::ALL };
-        assert!(!sender((30, 1)).use_in_tile(Some(100), 1000, none).pictures, "a minimized window");
+        for pixels in [None, Some(100)] {
+            assert!(!sender((30, 1)).use_in_tile(pixels, 1000, (Want::ALL, true)).pictures, "a minimized window");
+            let film = Sender { film: true, ..sender((30, 1)) };
+            assert!(film.use_in_tile(pixels, 1000, (Want::ALL, true)).pictures, "a film would stand still");
+        }
     }
 }

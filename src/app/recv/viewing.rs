@@ -316,13 +316,13 @@ impl Viewing {
     fn ask(&mut self, net: &net::Handle<Command>) {
         let Some(screen) = self.screen.as_ref().filter(|_| self.files.is_none()) else { return };
         self.asked.retain(|track, _| self.senders.contains_key(track));
-        let uses = Want { pictures: !screen.is_hidden(), ..self.uses };
+        let uses = (self.uses, screen.is_hidden());
         let tiles = screen.pixels();
         let all = tiles.iter().filter_map(|(_, pixels)| pixels.map(u64::from)).sum();
         for (track, pixels) in tiles {
             let Some(sender) = self.senders.get(&track) else { continue };
             let want = sender.use_in_tile(pixels, all, uses);
-            if want != self.asked.get(&track).copied().unwrap_or(self.uses) {
+            if self.asked.get(&track) != Some(&want) {
                 self.asked.insert(track, want);
                 net.command(Command::Want(track, want));
             }
