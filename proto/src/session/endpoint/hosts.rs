@@ -156,15 +156,24 @@ impl Hosts {
     /// The connection in use, or an attempt, ended and lives by its keys at most: dialled again, at once where it had lasted, for
     /// one that ends as soon as it began would be dialled without a pause. `keeps`: by its keys the link goes on.
     pub fn broke(&mut self, now: Instant, host: HostId, began: Instant, keeps: bool) {
-        let Some(host) = self.hosts.get_mut(host.0).filter(|_| self.reconnect) else { return };
         let soon = now + if now >= began + REDIAL { REDIAL_LASTED } else { REDIAL };
-        host.next = Some(host.next.map_or(soon, |next| next.min(soon)));
-        host.lost |= keeps;
+        for host in self.names_of(host).into_iter().flatten() {
+            host.next = Some(host.next.map_or(soon, |next| next.min(soon)));
+            host.lost |= keeps;
+        }
+    }
+
+    /// A host, and those that have its connection in use, too: one process that was given under several names, of which each may be
+    /// the one that answers next time. `None` where nobody is dialled again.
+    fn names_of(&mut self, host: HostId) -> Option<impl Iterator<Item = &mut Host>> {
+        let link = self.hosts.get(host.0)?.link;
+        let is_one = move |(place, other): &(usize, &mut Host)| *place == host.0 || (link.is_some() && other.link == link);
+        self.reconnect.then(|| self.hosts.iter_mut().enumerate().filter(is_one).map(|(_, host)| host))
     }
 
     /// Nothing is heard through the connection in use.
     pub fn silent(&mut self, now: Instant, host: HostId) {
-        if let Some(host) = self.hosts.get_mut(host.0).filter(|host| self.reconnect && !host.lost) {
+        for host in self.names_of(host).into_iter().flatten().filter(|host| !host.lost) {
             host.lost = true;
             host.next = Some(host.next.map_or(now, |next| next.min(now)));
         }
@@ -179,16 +188,22 @@ impl Hosts {
 
     /// The connection in use works after all.
     pub fn well(&mut self, host: HostId) {
-        if let Some(host) = self.hosts.get_mut(host.0) {
+        for host in self.names_of(host).into_iter().flatten() {
             (host.lost, host.next) = (false, None);
         }
     }
 
-    /// A link is gone. A host that is lost stays so: with its keys grown old it is met anew.
+    /// A link is gone. A host that is lost stays so: with its keys grown old it is met anew. What becomes of the one that it was in
+    /// use for is said elsewhere; other names of the same process are dialled again.
     pub fn removed(&mut self, link: LinkId) {
-        for host in &mut self.hosts {
+        let has_it = |host: &&mut Host| host.link == Some(link) || host.attempts.contains(&link);
+        for (index, host) in self.hosts.iter_mut().filter(has_it).enumerate() {
             host.link = host.link.filter(|used| *used != link);
             host.attempts.retain(|attempt| *attempt != link);
+            let is_idle = host.link.is_none() && host.attempts.is_empty() && host.dialling.is_none();
+            if index > 0 && is_idle && self.reconnect {
+                host.next = host.next.or(host.dialled.map(|dialled| dialled + REDIAL));
+            }
         }
     }
 
@@ -307,6 +322,39 @@ mod tests {
         assert_eq!(dials, 4);
         assert_eq!(hosts.heard_again(start + ms(12_010), HOST), None);
         assert_eq!(hosts.poll(start + ms(12_010)), Some(HOST), "at once when something is heard");
+    }
+
+    #[test]
+    fn of_two_names_of_one_process_both_are_dialled_again() {
+        let (start, other) = (Instant::now(), HostId(1));
+        let both = || {
+            let mut hosts = Hosts::new(start, 2, true);
+            assert_eq!([hosts.poll(start), hosts.poll(start)], [Some(HOST), Some(other)]);
+            assert_eq!(hosts.connected(HOST, LinkId(0)), Ok(None));
+            assert_eq!(hosts.connected(other, LinkId(1)), Ok(None));
+            hosts.greeted(HOST, LinkId(0), [1; 16]);
+            // The second is found to be the first.
+            hosts.removed(LinkId(1));
+            hosts.greeted(other, LinkId(0), [1; 16]);
+            assert_eq!(hosts.deadline(), None);
+            hosts
+        };
+        let dialled = |hosts: &mut Hosts| [hosts.poll(start + ms(10_100)), hosts.poll(start + ms(10_100))];
+        let mut hosts = both();
+        hosts.silent(start + ms(10_000), HOST);
+        assert_eq!(dialled(&mut hosts), [Some(HOST), Some(other)], "nothing is heard: either may be the one that leads there");
+        let mut hosts = both();
+        hosts.broke(start + ms(10_000), HOST, start, false);
+        hosts.removed(LinkId(0));
+        assert_eq!(dialled(&mut hosts), [Some(HOST), Some(other)], "it broke");
+        let mut hosts = both();
+        hosts.removed(LinkId(0));
+        hosts.turned_away(start + ms(10_000), HOST);
+        assert_eq!(dialled(&mut hosts), [Some(other), None], "the first waits, as it was told to");
+        let mut hosts = both();
+        hosts.silent(start + ms(10_000), HOST);
+        hosts.well(HOST);
+        assert_eq!(dialled(&mut hosts), [None, None]);
     }
 
     #[test]
