@@ -141,6 +141,11 @@ impl Endpoint {
         self.links.get_mut(&id)?.path.as_mut()
     }
 
+    /// When anything that opened last came from a link's peer by UDP.
+    pub fn last_heard(&self, id: LinkId) -> Option<Instant> {
+        self.links.get(&id)?.path.as_ref()?.heard()
+    }
+
     /// The role waits until then, or until something comes.
     pub fn waits(&mut self, deadline: Option<Instant>) {
         self.standstill.waits(deadline);

@@ -211,7 +211,7 @@ impl Sender {
         self.stats.peers_seen += 1;
         self.peers.insert(link, peer);
         self.update_target(now, shared);
-        self.update_wanted(shared);
+        self.update_wanted(now, shared);
         let host = shared.endpoint.host(link);
         shared.events.push_back(Event::PeerUp { peer: id, name, address, host, again, sends });
     }
@@ -231,12 +231,12 @@ impl Sender {
     }
 
     /// A peer is gone.
-    pub fn peer_down(&mut self, link: LinkId, reason: Option<Reason>, sentence: &str, shared: &mut Shared<'_>) {
+    pub fn peer_down(&mut self, now: Instant, (link, reason): (LinkId, Option<Reason>), sentence: &str, shared: &mut Shared<'_>) {
         let Some(peer) = self.peers.remove(&link) else { return };
         let complete = peer.subscriptions.iter().any(|subscription| subscription.end_sent);
         let (name, sentence) = (peer.stats.name, sentence.to_string());
         shared.events.push_back(Event::PeerDown { peer: peer.id, name, reason, sentence, complete });
-        self.update_wanted(shared);
+        self.update_wanted(now, shared);
     }
 
     /// Whether anybody watches.
@@ -292,10 +292,10 @@ impl Sender {
     }
 
     /// What a receiver has use for. Whether it is of a track that we have.
-    pub fn handle_want(&mut self, link: LinkId, track: u8, want: Want, shared: &mut Shared<'_>) -> bool {
+    pub fn handle_want(&mut self, now: Instant, link: LinkId, (track, want): (u8, Want), shared: &mut Shared<'_>) -> bool {
         let Some(subscription) = self.peers.get_mut(&link).and_then(|peer| peer.subscription(track)) else { return false };
         subscription.want = Some(want);
-        self.update_wanted(shared);
+        self.update_wanted(now, shared);
         true
     }
 
@@ -411,6 +411,8 @@ impl Sender {
 
     /// What was counted so far.
     pub fn take_stats(&mut self, now: Instant, shared: &mut Shared<'_>) -> SenderStats {
+        // Who is silent now is made no pictures for.
+        self.update_wanted(now, shared);
         let mut stats = self.stats.clone();
         stats.log_bytes = self.tracks.iter().map(|track| track.log.bytes() as u64).sum();
         for (id, peer) in &mut self.peers {

@@ -99,7 +99,7 @@ impl Session {
                 Notice::Down(link, reason, sentence) => {
                     let link = left_at_once.remove(&link).unwrap_or(link);
                     self.receiver.peer_down(now, link, reason, &sentence, &mut self.endpoint);
-                    self.forget(link, reason, &sentence);
+                    self.forget(now, link, reason, &sentence);
                 }
                 Notice::TurnedAway(from, sentence) => self.events.push_back(Event::TurnedAway(from, sentence)),
                 Notice::Unreachable { host, error, fatal } => {
@@ -108,7 +108,7 @@ impl Session {
             }
         }
         while let Some((link, reason)) = self.receiver.poll_left() {
-            self.forget(link, Some(reason), "");
+            self.forget(now, link, Some(reason), "");
         }
         let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.update_watched(now, &mut shared);
@@ -150,9 +150,9 @@ impl Session {
     }
 
     /// A link is no more.
-    fn forget(&mut self, link: LinkId, reason: Option<Reason>, sentence: &str) {
+    fn forget(&mut self, now: Instant, link: LinkId, reason: Option<Reason>, sentence: &str) {
         let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
-        self.sender.peer_down(link, reason, sentence, &mut shared);
+        self.sender.peer_down(now, (link, reason), sentence, &mut shared);
         self.talk.forget(link);
         if let Some(peer) = self.peers.remove(&link) {
             self.asked.retain(|track, _| track.peer != peer);
@@ -199,7 +199,7 @@ impl Session {
                 true
             }
             Got::Want(track, want) => {
-                let known = self.sender.handle_want(link, track, want, &mut shared);
+                let known = self.sender.handle_want(now, link, (track, want), &mut shared);
                 self.look_at_wants(now);
                 known
             }

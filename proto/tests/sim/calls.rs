@@ -92,6 +92,12 @@ impl Gathering {
         self.world.run_until(end);
     }
 
+    /// The machine is without power from now on.
+    pub fn power_off(&mut self, who: usize) {
+        let node = self.members[who].node;
+        self.world.power_off(node);
+    }
+
     /// Somebody there wants something.
     pub fn command(&mut self, who: usize, command: Command) {
         let node = self.members[who].node;

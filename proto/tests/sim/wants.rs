@@ -64,6 +64,28 @@ fn who_wants_no_pictures_is_sent_none_and_the_encoder_is_told_the_most_of_all() 
     assert_eq!(told(&gathering, "camera").map(|want| (want.pictures, want.sound)), Some((false, true)), "nobody sees anything");
 }
 
+/// One who wanted all loses its power: pictures are made as small as the other sees them. Where nobody is heard of at all, they go on
+/// as they were, for whoever is back first.
+#[test]
+fn what_those_wanted_who_are_gone_is_forgotten() {
+    let mut gathering = Gathering::new(124);
+    gathering.send("10.0.6.1", "camera", Stream::call(), &[]);
+    let small = gathering.recv("10.0.6.2", "small", &["10.0.6.1"]);
+    let large = gathering.recv("10.0.6.3", "large", &["10.0.6.1"]);
+    gathering.pass(secs(1));
+    wants(&mut gathering, small, "camera", SMALL);
+    gathering.pass(secs(1));
+    assert_eq!(told(&gathering, "camera"), None, "the other wants all");
+    gathering.power_off(large);
+    gathering.pass(secs(9));
+    assert_eq!(told(&gathering, "camera"), None, "it may be back in a moment");
+    gathering.pass(secs(3));
+    assert_eq!(told(&gathering, "camera"), Some(SMALL));
+    gathering.power_off(small);
+    gathering.pass(secs(30));
+    assert_eq!(told(&gathering, "camera"), Some(SMALL));
+}
+
 /// A meeting point without a person: what is wanted of a track is what those have use for to whom it is forwarded.
 #[test]
 fn a_forwarder_passes_the_wish_on() {

@@ -2,10 +2,14 @@
 
 use super::{Event, Sender, Shared};
 use crate::media::rate_control::Bitrate;
+use crate::session::link::LinkId;
 use crate::session::outbound::Outbound;
 use crate::session::peer::Peer;
 use crate::wire::record::{OWN_TRACK, Want};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A peer that is silent for so long is made no pictures for, beside others.
+const GONE: Duration = Duration::from_secs(10);
 
 /// More than any path.
 const UNLIMITED: Bitrate = Bitrate(u64::MAX);
@@ -61,33 +65,43 @@ impl Sender {
 
     /// The most that any receiver has use for of a track, and its path takes.
     pub fn wanted_of(&self, now: Instant, number: u8, shared: &mut Shared<'_>) -> Want {
-        let want = self.wish(number);
+        let want = self.wish(number, |id| !is_gone(now, *id, shared));
         match self.share(now, number, shared) {
             Some(share) if share < UNLIMITED && (want.rate == 0 || share.0 < want.rate) => Want { rate: share.0, ..want },
             _ => want,
         }
     }
 
-    /// The most that any receiver has use for of a track.
-    fn wish(&self, number: u8) -> Want {
+    /// The most that any receiver has use for of a track, where it can see pictures; sound may come to it by TCP alone.
+    fn wish(&self, number: u8, sees: impl Fn(&LinkId) -> bool) -> Want {
         let none = Want { pictures: false, sound: false, pixels: 1, rate: 1 };
-        self.peers.values().fold(none, |all, peer| {
+        self.peers.iter().fold(none, |all, (id, peer)| {
             let Some(subscription) = peer.subscriptions.iter().find(|known| known.track() == number) else { return all };
             let want = subscription.want.unwrap_or(Want::ALL);
-            let (pictures, sound) = (want.pictures && peer.wants.pictures, want.sound && peer.wants.sound);
+            let (pictures, sound) = (want.pictures && peer.wants.pictures && sees(id), want.sound && peer.wants.sound);
             most(all, Want { pictures, sound, ..want })
         })
     }
 
-    /// The encoder is told of what has changed. Who comes next has said nothing yet, and has use for all there is.
-    pub fn update_wanted(&mut self, shared: &mut Shared<'_>) {
+    /// The encoder is told of what has changed. Who comes next has said nothing yet, and has use for all there is; where nobody is
+    /// heard of, pictures go on as they were.
+    pub fn update_wanted(&mut self, now: Instant, shared: &mut Shared<'_>) {
         if self.tracks.first().is_none_or(|own: &Outbound| own.number() != OWN_TRACK) {
             return;
         }
-        let wanted = if self.peers.is_empty() { Want::ALL } else { self.wish(OWN_TRACK) };
+        let is_gone = |id: &LinkId| is_gone(now, *id, shared);
+        if !self.peers.is_empty() && self.peers.keys().all(is_gone) {
+            return;
+        }
+        let wanted = if self.peers.is_empty() { Want::ALL } else { self.wish(OWN_TRACK, |id| !is_gone(id)) };
         if wanted != self.wanted {
             self.wanted = wanted;
             shared.events.push_back(Event::Wanted(wanted));
         }
     }
+}
+
+/// Whether nothing is heard of a peer, who may have lost its power: its keys live on for minutes.
+fn is_gone(now: Instant, peer: LinkId, shared: &Shared<'_>) -> bool {
+    shared.endpoint.last_heard(peer).is_some_and(|heard| now >= heard + GONE)
 }
