@@ -6,7 +6,10 @@
 //! **Choice.** The token that was said stays good, with all that were given since, until a newer one is said: that shows what the peer has
 //! read. What is older than what was said is worth nothing.
 //!
-//! Capacity: [`MOST`]; the second oldest goes, for the oldest is the one that the peer surely has.
+//! Where one took the place of a peer that was silent, and did not prove to be that one, the tokens given before it stay good as well:
+//! as soon as one of them is said the other is found out, and what was given to it since is worth nothing.
+//!
+//! Capacity: twice [`MOST`]; the second oldest goes, for the oldest is the one that the peer surely has.
 
 /// A listen backlog holds more attempts, but a dialler has few under way (`hosts`).
 const MOST: usize = 16;
@@ -15,12 +18,14 @@ const MOST: usize = 16;
 pub struct Tokens {
     /// From the one that was said, the oldest first; the last was given over this link.
     known: Vec<[u8; 16]>,
+    /// Given before to who may be another, the oldest first.
+    before: Vec<[u8; 16]>,
 }
 
 impl Tokens {
     /// Of a link that is the first.
     pub fn new(given: [u8; 16]) -> Self {
-        Tokens { known: vec![given] }
+        Tokens { known: vec![given], before: Vec::new() }
     }
 
     /// The one given over this link.
@@ -30,15 +35,27 @@ impl Tokens {
 
     /// Whether who says this one comes back.
     pub fn know(&self, said: &[u8; 16]) -> bool {
-        self.known.contains(said)
+        self.known.contains(said) || self.before.contains(said)
     }
 
     /// This link takes the place of the one that had `former`, whose peer said `said`: one of them, or none where both sides dialled.
-    pub fn follow(&mut self, former: &Tokens, said: &[u8; 16]) {
-        let since = former.known.iter().position(|known| known == said).unwrap_or(former.known.len() - 1);
-        self.known.splice(..0, former.known[since..].iter().copied());
-        if self.known.len() > MOST {
-            self.known.remove(1);
+    /// `proved`: it is that peer.
+    pub fn follow(&mut self, former: &Tokens, said: &[u8; 16], proved: bool) {
+        let from = |line: &[[u8; 16]]| line.iter().position(|known| known == said).map(|at| line[at..].to_vec());
+        if !proved {
+            self.before = [&former.before[..], &former.known].concat();
+        } else if let Some(line) = from(&former.before) {
+            self.known.splice(..0, line);
+        } else {
+            let line = from(&former.known).unwrap_or_else(|| vec![former.given()]);
+            self.known.splice(..0, line);
+            self.before.clone_from(&former.before);
+        }
+        for line in [&mut self.known, &mut self.before] {
+            // The first is the one that the peer surely has.
+            if line.len() > MOST {
+                line.drain(1..=line.len() - MOST);
+            }
         }
     }
 }
@@ -51,7 +68,7 @@ mod tests {
     fn what_was_said_and_what_was_given_since_is_good_until_a_newer_one_is_said() {
         let link = |given, former: &Tokens, said| {
             let mut tokens = Tokens::new([given; 16]);
-            tokens.follow(former, &[said; 16]);
+            tokens.follow(former, &[said; 16], true);
             tokens
         };
         let good = |tokens: &Tokens| (1..=9).filter(|token| tokens.know(&[*token; 16])).collect::<Vec<u8>>();
@@ -63,5 +80,24 @@ mod tests {
         assert_eq!(good(&link(4, &third, 9)), [3, 4], "both dialled");
         let many = (10..100).fold(third, |former, given| link(given, &former, 1));
         assert!(many.known.len() == MOST && many.know(&[1; 16]) && many.know(&[98; 16]) && !many.know(&[2; 16]));
+    }
+
+    #[test]
+    fn who_took_a_place_without_proof_is_found_out_when_the_first_is_back() {
+        let follow = |given, former: &Tokens, said, proved| {
+            let mut tokens = Tokens::new([given; 16]);
+            tokens.follow(former, &[said; 16], proved);
+            tokens
+        };
+        let good = |tokens: &Tokens| (1..=9).filter(|token| tokens.know(&[*token; 16])).collect::<Vec<u8>>();
+        let first = follow(2, &Tokens::new([1; 16]), 1, true);
+        let other = follow(5, &first, 0, false);
+        assert_eq!((good(&other), other.given()), (vec![1, 2, 5], [5; 16]), "either may be the one");
+        let again = follow(6, &other, 5, true);
+        assert_eq!(good(&again), [1, 2, 5, 6], "it comes back as itself");
+        let back = follow(7, &again, 1, true);
+        assert_eq!((good(&back), back.given()), (vec![1, 2, 7], [7; 16]), "the first is back, and the other was another");
+        let many = (10..100).fold(first, |former, given| follow(given, &former, 0, false));
+        assert!(many.before.len() == MOST && many.know(&[1; 16]) && !many.know(&[20; 16]));
     }
 }

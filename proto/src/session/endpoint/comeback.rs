@@ -160,7 +160,7 @@ impl Endpoint {
     fn inherit(&mut self, now: Instant, id: LinkId, (from, token): (LinkId, &[u8; 16]), proved: bool) {
         let Some(mut former) = self.links.remove(&from) else { return };
         if let Some(link) = self.links.get_mut(&id) {
-            link.tokens.follow(&former.tokens, token);
+            link.tokens.follow(&former.tokens, token, proved);
             if let (Some(path), Some(before), true) = (&mut link.path, &mut former.path, proved) {
                 path.inherit(now, before, now.checked_sub(SILENT).unwrap_or(now));
             }
