@@ -107,6 +107,10 @@ impl Endpoint {
         }
         self.notices.push_back(Notice::Up { link: id, replaces });
         if proved {
+            if let Some(host) = self.hosts.of(id) {
+                self.hosts.met(host);
+            }
+            self.hosts.confirmed(id);
             self.notices.push_back(Notice::Path(id));
         }
         self.admitted.push_back(id);
