@@ -291,7 +291,7 @@ impl Steps {
             self.ladder.note_period(picture.captured.saturating_duration_since(last));
         }
         if let (Body::Jpeg(jpeg), View::PLAIN) = (&picture.body, picture.view) {
-            self.ladder.note_foreign(jpeg.len());
+            self.ladder.note_foreign(jpeg.len(), u64::from(picture.size.width) * u64::from(picture.size.height));
         }
         self.ladder.set_pixels(u64::from(wanted.width) * u64::from(wanted.height));
         let rate = Some(self.want.rate).filter(|rate| *rate > 0 && !film).map(Bitrate);

@@ -70,8 +70,8 @@ pub struct Ladder {
     target: Option<Bitrate>,
     /// Bytes of a picture at quality 80 and full size.
     whole: Option<f64>,
-    /// Bytes of a camera's own pictures.
-    foreign: Option<f64>,
+    /// Bytes of a camera's own pictures, and their pixels.
+    foreign: Option<(f64, u64)>,
     passing: bool,
     rung: usize,
     period: Duration,
@@ -102,15 +102,13 @@ impl Ladder {
     /// Full size is so many pixels from now on: what is known of the bytes of another size is kept.
     pub fn set_pixels(&mut self, pixels: u64) {
         let before = std::mem::replace(&mut self.pixels, pixels);
-        if before != 0 && before != pixels {
-            let side = (pixels as f64 / before as f64).sqrt();
-            self.whole = self.whole.map(|whole| whole * side.powf(POWER));
-        }
+        self.whole = self.whole.map(|whole| whole * scaled(pixels, before));
     }
 
-    /// A camera gave a JPEG of so many bytes.
-    pub fn note_foreign(&mut self, bytes: usize) {
-        self.foreign = Some(self.foreign.map_or(bytes as f64, |mean| mean + (bytes as f64 - mean) / 4.0));
+    /// A camera gave a JPEG of so many bytes and pixels.
+    pub fn note_foreign(&mut self, bytes: usize, pixels: u64) {
+        let mean = self.foreign.filter(|(_, before)| *before == pixels);
+        self.foreign = Some((mean.map_or(bytes as f64, |(mean, _)| mean + (bytes as f64 - mean) / 4.0), pixels));
     }
 
     /// A picture of quality and size `step` took so many bytes.
@@ -128,7 +126,7 @@ impl Ladder {
             return best;
         };
         let budget = target.bytes() * self.period.as_secs_f64();
-        if let Some(foreign) = self.foreign {
+        if let Some((foreign, _)) = self.foreign {
             // What goes as it is has no quality to be solved for, so it needs some room.
             self.passing = foreign < budget * if self.passing { 1.0 } else { 0.85 };
             if self.passing {
@@ -137,7 +135,8 @@ impl Ladder {
             }
         }
         // Until one was encoded anew, the camera's own is the best guess.
-        let Some(whole) = self.whole.or(self.foreign) else { return best };
+        let guess = || self.foreign.map(|(bytes, pixels)| bytes * scaled(self.pixels, pixels));
+        let Some(whole) = self.whole.or_else(guess) else { return best };
         let quality_at = |rung: usize| quality(budget / (whole * size_cost(SIZES[rung])));
         let last = if self.quality_only { 0 } else { SIZES.len() - 1 };
         while self.rung < last && quality_at(self.rung) < FLOOR {
@@ -152,6 +151,11 @@ impl Ladder {
             if self.quality_only { 1 } else { ((least / budget) - 0.1).ceil().clamp(1.0, f64::from(MOST_SKIPPED + 1)) as u32 };
         Step { quality: quality as u8, eighths: SIZES[self.rung], every, as_it_is: false }
     }
+}
+
+/// Bytes of so many pixels relative to those of other ones, 1 where either is not known.
+fn scaled(pixels: u64, of: u64) -> f64 {
+    if pixels == 0 || of == 0 { 1.0 } else { (pixels as f64 / of as f64).sqrt().powf(POWER) }
 }
 
 fn size_cost(eighths: u8) -> f64 {
@@ -245,6 +249,13 @@ mod tests {
         let (settled, _) = settle(&mut ladder, 100_000.0 * (1.0_f64 / 3.0).powf(POWER));
         assert!((60..80).contains(&settled.quality), "{settled:?}");
         assert!(first.quality.abs_diff(settled.quality) <= 5 && first.eighths == 8, "{first:?}, then {settled:?}");
+        // Of a camera's own JPEGs no more is known than their bytes.
+        let mut camera = Ladder::new(80, false, PERIOD);
+        camera.note_foreign(100_000, 1280 * 720);
+        camera.set_pixels(1280 * 720 / 9);
+        camera.set_target(Some(Bitrate(3_000_000)));
+        let guessed = camera.step();
+        assert!(guessed.quality.abs_diff(settled.quality) <= 5 && guessed.eighths == 8, "{guessed:?}");
         // And back: the first picture does not fill the queue.
         ladder.set_pixels(1280 * 720);
         ladder.set_target(Some(Bitrate(12_000_000)));
@@ -263,7 +274,7 @@ mod tests {
     #[test]
     fn a_cameras_jpeg_is_encoded_anew_only_while_it_does_not_fit() {
         let mut ladder = Ladder::new(80, false, PERIOD);
-        ladder.note_foreign(100_000);
+        ladder.note_foreign(100_000, 1280 * 720);
         let mut as_it_is = |target: Option<u64>| {
             ladder.set_target(target.map(Bitrate));
             ladder.step().as_it_is
