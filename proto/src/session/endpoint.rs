@@ -141,9 +141,10 @@ impl Endpoint {
         self.links.get_mut(&id)?.path.as_mut()
     }
 
-    /// When anything that opened last came from a link's peer by UDP.
+    /// When anything that opened last came from a link's peer by UDP; where nothing has, when the link began.
     pub fn last_heard(&self, id: LinkId) -> Option<Instant> {
-        self.links.get(&id)?.path.as_ref()?.heard()
+        let link = self.links.get(&id)?;
+        Some(link.path.as_ref().and_then(Path::heard).unwrap_or(link.began))
     }
 
     /// The role waits until then, or until something comes.

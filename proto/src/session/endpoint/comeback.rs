@@ -77,12 +77,19 @@ impl Endpoint {
         let Some((side, hello)) = self.links.get(&id).and_then(|link| Some((link.side, link.hello.clone()?))) else { return };
         self.inherit(now, id, (other, &hello.resume), proved);
         let host = self.hosts.using(other);
+        let from_there =
+            self.links.get(&id).zip(self.links.get(&other)).is_some_and(|(one, former)| one.remote.ip() == former.remote.ip());
         self.retire(now, other);
-        if let Some(host) = host {
-            self.take_over(host, id, hello.token);
-            if side == Side::Listener {
-                self.hosts.confirmed(id);
+        match host {
+            Some(host) if proved || from_there => {
+                self.take_over(host, id, hello.token);
+                if side == Side::Listener {
+                    self.hosts.confirmed(id);
+                }
             }
+            // It may be another that answers elsewhere: the peer is looked for where it was.
+            Some(host) => self.hosts.broke(now, host, now, true),
+            None => {}
         }
         self.comes_up(id, Some(other));
     }
@@ -165,7 +172,8 @@ impl Endpoint {
         let Some(mut former) = self.links.remove(&from) else { return };
         if let Some(link) = self.links.get_mut(&id) {
             link.tokens.follow(&former.tokens, token, proved);
-            if let (Some(path), Some(before), true) = (&mut link.path, &mut former.path, proved) {
+            let same = proved && !former.tokens.are_of_former(token);
+            if let (Some(path), Some(before), true) = (&mut link.path, &mut former.path, same) {
                 path.inherit(now, before, now.checked_sub(SILENT).unwrap_or(now));
             }
         }

@@ -148,7 +148,7 @@ impl Hosts {
     /// The peer showed that it read our hello over this link: it knows by now what it gave us there. One that stood still answers
     /// many attempts at once and may drop this one unread; what it gave before is known there until this is said.
     pub fn confirmed(&mut self, link: LinkId) {
-        if let Some(host) = self.hosts.iter_mut().find(|host| host.link == Some(link)) {
+        for host in self.hosts.iter_mut().filter(|host| host.link == Some(link)) {
             host.resume = host.given;
         }
     }
@@ -335,7 +335,10 @@ mod tests {
             hosts.greeted(HOST, LinkId(0), [1; 16]);
             // The second is found to be the first.
             hosts.removed(LinkId(1));
-            hosts.greeted(other, LinkId(0), [1; 16]);
+            hosts.greeted(other, LinkId(0), [2; 16]);
+            hosts.greeted(HOST, LinkId(0), [2; 16]);
+            hosts.confirmed(LinkId(0));
+            assert!(hosts.hosts.iter().all(|host| host.resume == [2; 16]), "whichever is dialled says what is known there");
             assert_eq!(hosts.deadline(), None);
             hosts
         };
