@@ -236,6 +236,8 @@ impl Viewing {
                 if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
                     screen.joins(track, name.clone(), shown.canvas().clone());
                 }
+                // Whatever one of its number was told before.
+                self.asked.remove(&track);
                 self.senders.insert(track, Sender { film, ..Sender::new(name) });
             }
             Event::Track(track, told) => {
@@ -311,8 +313,8 @@ impl Viewing {
         Ok(())
     }
 
-    /// Asks each sender for no larger pictures than its tile shows, nor more bits than such are worth, and for none while the window
-    /// is minimized. Files want all there is.
+    /// Asks each sender for no larger pictures than its tile shows, nor more bits than such are worth, and for none while the
+    /// window is minimized. Files want all there is.
     fn ask(&mut self, net: &net::Handle<Command>) {
         let Some(screen) = self.screen.as_ref().filter(|_| self.files.is_none()) else { return };
         self.asked.retain(|track, _| self.senders.contains_key(track));
