@@ -161,8 +161,8 @@ impl Encoder {
         if self.film { wanted } else { useful(wanted, want.pixels) }
     }
 
-    /// The picture upright, with square pixels, of the `wanted` size or what the path takes of it; a camera's JPEG that may not go as
-    /// it is becomes planes.
+    /// The picture upright, with square pixels, of the `wanted` size or what the path takes of it; a camera's JPEG that may not
+    /// go as it is becomes planes.
     fn fit(&self, picture: Picture, wanted: Size, step: Step) -> Result<Picture, Error> {
         let size = match step.eighths {
             8 => wanted,
@@ -284,8 +284,8 @@ struct Steps {
 }
 
 impl Steps {
-    /// For the next picture, which is to be of the `wanted` size; `None` where it is to be left out. Who is `seen_here` has use for
-    /// pictures where no receiver has.
+    /// For the next picture, which is to be of the `wanted` size; `None` where it is to be left out. Who is `seen_here` has use
+    /// for pictures where no receiver has.
     fn next(&mut self, picture: &Picture, wanted: Size, (film, seen_here): (bool, bool)) -> Option<Step> {
         if let Some(last) = self.last.replace(picture.captured) {
             self.ladder.note_period(picture.captured.saturating_duration_since(last));

@@ -1,19 +1,20 @@
 //! What a picture may cost, and how to make it cost that: quality, then size, then frame rate.
 //!
-//! **Problem.** The path takes so many bytes a second; a JPEG encoder is told a quality and answers with bytes that depend on the picture.
-//! **Choice.** The bytes of the last pictures, put back to what they would have been at quality 80 and full size, predict the
-//! next one: relative costs of qualities and sizes hardly depend on the picture ([`COSTS`]). The quality is solved for. Below
-//! [`FLOOR`] squares show, and a smaller picture scaled up looks better than squares: then the size goes down a step, and up again
-//! when the larger one would have [`RISE`] (the distance between the two keeps it from swinging). At the smallest size pictures are left out,
-//! evenly. **Rejected.** A control loop on the quality alone: takes seconds to settle and swings with each cut of the scene; encoding twice:
-//! costs the latency we are after.
+//! **Problem.** The path takes so many bytes a second; a JPEG encoder is told a quality and answers with bytes that depend on the
+//! picture. **Choice.** The bytes of the last pictures, put back to what they would have been at quality 80 and full size,
+//! predict the next one: relative costs of qualities and sizes hardly depend on the picture ([`COSTS`]). The quality is solved
+//! for. Below [`FLOOR`] squares show, and a smaller picture scaled up looks better than squares: then the size goes down a step,
+//! and up again when the larger one would have [`RISE`] (the distance between the two keeps it from swinging). At the smallest
+//! size pictures are left out, evenly. **Rejected.** A control loop on the quality alone: takes seconds to settle and swings with
+//! each cut of the scene; encoding twice: costs the latency we are after.
 //!
 //! A camera's own JPEG is passed through while what it costs fits, and encoded anew while it does not.
 
 use super::rate_control::Bitrate;
 use std::time::Duration;
 
-/// Relative bytes of qualities: `cargo bench --bench quality`, medians of a photograph, frames of films, fractals and test pictures, 4:2:0.
+/// Relative bytes of qualities: `cargo bench --bench quality`, medians of a photograph, frames of films, fractals and test
+/// pictures, 4:2:0.
 const COSTS: [(u8, f64); 14] = [
     (5, 0.25),
     (10, 0.31),

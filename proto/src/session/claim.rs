@@ -13,7 +13,8 @@ const MOST_HELD: usize = 1 << 20;
 /// A process has seldom more than two links to another at once.
 const MOST_PROOFS: usize = 4;
 
-/// Proofs that are looked at of one link each [`WHILE`]: each costs a hash for every link of that peer, and a record costs nothing.
+/// Proofs that are looked at of one link each [`WHILE`]: each costs a hash for every link of that peer, and a record costs
+/// nothing.
 const MOST_HEARD: u32 = 16;
 const WHILE: Duration = Duration::from_secs(5);
 

@@ -1,13 +1,13 @@
 //! What a peer says to come back as the process that it was.
 //!
-//! **Problem.** A waiting side that stood still finds several attempts of a dialler in its backlog. All say the token that the dialler had
-//! before, for it read none of the answers; and one that is answered may be dropped before more is read on it.
+//! **Problem.** A waiting side that stood still finds several attempts of a dialler in its backlog. All say the token that the
+//! dialler had before, for it read none of the answers; and one that is answered may be dropped before more is read on it.
 //!
-//! **Choice.** The token that was said stays good, with all that were given since, until a newer one is said: that shows what the peer has
-//! read. What is older than what was said is worth nothing.
+//! **Choice.** The token that was said stays good, with all that were given since, until a newer one is said: that shows what the
+//! peer has read. What is older than what was said is worth nothing.
 //!
-//! Where one took the place of a peer that was silent, and did not prove to be that one, the tokens given before it stay good as well:
-//! as soon as one of them is said the other is found out, and what was given to it since is worth nothing.
+//! Where one took the place of a peer that was silent, and did not prove to be that one, the tokens given before it stay good as
+//! well: as soon as one of them is said the other is found out, and what was given to it since is worth nothing.
 //!
 //! Capacity: twice [`MOST`]; the second oldest goes, for the oldest is the one that the peer surely has.
 
@@ -43,8 +43,8 @@ impl Tokens {
         self.before.contains(said)
     }
 
-    /// This link takes the place of the one that had `former`, whose peer said `said`: one of them, or none where both sides dialled.
-    /// `proved`: it is that peer.
+    /// This link takes the place of the one that had `former`, whose peer said `said`: one of them, or none where both sides
+    /// dialled. `proved`: it is that peer.
     pub fn follow(&mut self, former: &Tokens, said: &[u8; 16], proved: bool) {
         let from = |line: &[[u8; 16]]| line.iter().position(|known| known == said).map(|at| line[at..].to_vec());
         if !proved {

@@ -64,8 +64,8 @@ fn who_wants_no_pictures_is_sent_none_and_the_encoder_is_told_the_most_of_all() 
     assert_eq!(told(&gathering, "camera").map(|want| (want.pictures, want.sound)), Some((false, true)), "nobody sees anything");
 }
 
-/// One who wanted all loses its power: pictures are made as small as the other sees them. Where nobody is heard of at all, they go on
-/// as they were, for whoever is back first.
+/// One who wanted all loses its power: pictures are made as small as the other sees them. Where nobody is heard of at all, they
+/// go on as they were, for whoever is back first.
 #[test]
 fn what_those_wanted_who_are_gone_is_forgotten() {
     let mut gathering = Gathering::new(124);

@@ -41,8 +41,8 @@ impl Sender {
     /// What there is use for of it in a tile of so many `pixels` (`None`: it is alone), beside others with `all` pixels together;
     /// `uses` where it is alone.
     ///
-    /// Small pictures have more detail a pixel than large ones, so that a window full of them would cost twice what one picture costs
-    /// there. One that has most of the window keeps all of its quality. A film skips nothing, also while nobody sees it.
+    /// Small pictures have more detail a pixel than large ones, so that a window full of them would cost twice what one picture
+    /// costs there. One that has most of the window keeps all of its quality. A film skips nothing, also while nobody sees it.
     pub fn use_in_tile(&self, pixels: Option<u32>, all: u64, (uses, hidden): (Want, bool)) -> Want {
         let uses = Want { pictures: uses.pictures && (self.film || !hidden), ..uses };
         let Some(pixels) = pixels else { return uses };

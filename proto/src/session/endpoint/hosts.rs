@@ -1,16 +1,16 @@
 //! Whom we dial, and when.
 //!
-//! **Problem.** After an outage the picture comes back by itself, as UDP is probed four times a second. TCP does not: its retransmission
-//! timer has doubled all along (RFC 6298 §5.5), so its next try may be a minute away, and where the cable was pulled or the address
-//! changed nothing ever says that the connection is dead. Sound would be gone for as long.
+//! **Problem.** After an outage the picture comes back by itself, as UDP is probed four times a second. TCP does not: its
+//! retransmission timer has doubled all along (RFC 6298 §5.5), so its next try may be a minute away, and where the cable was
+//! pulled or the address changed nothing ever says that the connection is dead. Sound would be gone for as long.
 //!
-//! **Choice.** A host whose connection broke, or whose peer has been silent for three probes (`endpoint` says which), is *lost*: it is
-//! dialled every [`REDIAL`], each time with a fresh connection beside those under way, for the old ones sit in the same back-off. When
-//! a datagram comes again it is dialled at once. The first connection to say hello wins, the others are dropped. A host never met
-//! is dialled one connection at a time, so that its failure is told.
+//! **Choice.** A host whose connection broke, or whose peer has been silent for three probes (`endpoint` says which), is *lost*:
+//! it is dialled every [`REDIAL`], each time with a fresh connection beside those under way, for the old ones sit in the same
+//! back-off. When a datagram comes again it is dialled at once. The first connection to say hello wins, the others are dropped. A
+//! host never met is dialled one connection at a time, so that its failure is told.
 //!
-//! **Rejected.** A TCP user timeout or keepalive: set by the kernel's clock, in seconds, and says nothing of when the path is back. Waiting for
-//! TCP: 1.2 s after an outage of 5 s, up to a minute after longer ones.
+//! **Rejected.** A TCP user timeout or keepalive: set by the kernel's clock, in seconds, and says nothing of when the path is
+//! back. Waiting for TCP: 1.2 s after an outage of 5 s, up to a minute after longer ones.
 //!
 //! Capacity: [`MAX_ATTEMPTS`] connections of a host that shake hands. One that is dialled because a datagram came takes the
 //! oldest's place.
@@ -163,8 +163,8 @@ impl Hosts {
         }
     }
 
-    /// A host, and those that have its connection in use, too: one process that was given under several names, of which each may be
-    /// the one that answers next time. `None` where nobody is dialled again.
+    /// A host, and those that have its connection in use, too: one process that was given under several names, of which each may
+    /// be the one that answers next time. `None` where nobody is dialled again.
     fn names_of(&mut self, host: HostId) -> Option<impl Iterator<Item = &mut Host>> {
         let link = self.hosts.get(host.0)?.link;
         let is_one = move |(place, other): &(usize, &mut Host)| *place == host.0 || (link.is_some() && other.link == link);
@@ -193,8 +193,8 @@ impl Hosts {
         }
     }
 
-    /// A link is gone. A host that is lost stays so: with its keys grown old it is met anew. What becomes of the one that it was in
-    /// use for is said elsewhere; other names of the same process are dialled again.
+    /// A link is gone. A host that is lost stays so: with its keys grown old it is met anew. What becomes of the one that it was
+    /// in use for is said elsewhere; other names of the same process are dialled again.
     pub fn removed(&mut self, link: LinkId) {
         let has_it = |host: &&mut Host| host.link == Some(link) || host.attempts.contains(&link);
         for (index, host) in self.hosts.iter_mut().filter(has_it).enumerate() {

@@ -4,9 +4,9 @@
 //! says one and then sends nothing, by malice or because its camera hangs, would hold its place for ever.
 //!
 //! **Choice.** A sender holds its place by what it sends: a slice that is one, or a block of sound (`proof.rs`). Where all places
-//! are taken and not all of those who have them sent one, others who say hello are not turned away: they *wait* ([`Waiting`]), and
-//! who sends first is taken. Once all have proved to send, those who wait are told that there is no place. A sender that proved it
-//! and then fell silent for five seconds may be taken over, too.
+//! are taken and not all of those who have them sent one, others who say hello are not turned away: they *wait* ([`Waiting`]),
+//! and who sends first is taken. Once all have proved to send, those who wait are told that there is no place. A sender that
+//! proved it and then fell silent for five seconds may be taken over, too.
 //!
 //! **Rejected.** Taking the newcomer's word at once: two honest senders that start together would throw each other out. A time
 //! limit alone: the newcomer would be told "busy" before it is over, and go.

@@ -83,8 +83,8 @@ impl Sender {
         })
     }
 
-    /// The encoder is told of what has changed. Who comes next has said nothing yet, and has use for all there is; where nobody is
-    /// heard of, pictures go on as they were.
+    /// The encoder is told of what has changed. Who comes next has said nothing yet, and has use for all there is; where nobody
+    /// is heard of, pictures go on as they were.
     pub fn update_wanted(&mut self, now: Instant, shared: &mut Shared<'_>) {
         if self.tracks.first().is_none_or(|own: &Outbound| own.number() != OWN_TRACK) {
             return;
