@@ -108,7 +108,7 @@ fn the_window_of_the_tests_below() {
             "lines" => overlay.lines = rest.split('|').map(String::from).collect(),
             _ => {}
         }
-        for action in window.events() {
+        for action in window.events(Instant::now()) {
             println!("\naction {action:?}");
             is_new = true;
             match action {

@@ -16,7 +16,7 @@ use eyeline::present::canvas::Canvas;
 use eyeline::present::overlay::Overlay;
 use eyeline::present::window::{Action, Look, Options, Window};
 use eyeline_proto::picture::Size;
-use screen::{Area, Screen, Shot};
+use screen::{Area, PATIENCE, Screen, Shot};
 use shower::Shower;
 use x11rb::protocol::xproto::{AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateWindowAux, WindowClass};
 
@@ -51,8 +51,8 @@ fn the_window_of_the_tests_below() {
     };
     let canvas = Canvas::new();
     paint(&canvas, 0, size);
-    let commands = shower::commands();
-    let (mut overlay, mut look, mut nothing) = (Overlay::default(), Look::default(), None);
+    let (commands, began) = (shower::commands(), Instant::now());
+    let (mut overlay, mut look, mut nothing, mut clock) = (Overlay::default(), Look::default(), None, None);
     loop {
         // Stands in for the slot a picture comes through.
         let command = commands.recv_timeout(Duration::from_millis(10));
@@ -61,13 +61,17 @@ fn the_window_of_the_tests_below() {
             Some(("lines", text)) => overlay.lines = text.split('|').map(String::from).collect(),
             Some(("note", text)) => overlay.note(text, Instant::now()),
             Some(("volume", percent)) => overlay.note_volume(percent.parse().unwrap(), Instant::now()),
+            // For as long as anybody may want to look at it.
+            Some(("volume-stays", percent)) => overlay.note_volume(percent.parse().unwrap(), Instant::now() + PATIENCE * 10),
+            // It stands at so many milliseconds.
+            Some(("clock", millis)) => clock = Some(began + Duration::from_millis(millis.parse().unwrap())),
             Some(("grey", millis)) => look.greyed = Some(Duration::from_millis(millis.parse().unwrap())),
             Some(("nothing", text)) => nothing = Some(text.to_string()),
             Some(("title", text)) => window.set_title(text),
             Some(("fit", width)) => drop(window.fit(Size { width: width.parse().unwrap(), height: 500 })),
             _ => {}
         }
-        for action in window.events() {
+        for action in window.events(clock.unwrap_or_else(Instant::now)) {
             println!("\naction {action:?}");
             is_new = true;
             match action {
@@ -318,7 +322,10 @@ fn a_double_click_asks_for_full_screen() {
     let (mut shower, window) = begin(&screen, "");
     let area = screen.area(window);
     screen.point(area.x + 100, area.y + 100);
-    let clicks = [true, false, true, false].map(|is_down| {
+    // The window's clock stands still between them, however long it takes to see each.
+    let clicks = [(0, true), (50, false), (300, true), (350, false)].map(|(millis, is_down)| {
+        shower.say(&format!("clock {millis}"));
+        shower.until("done");
         screen.button(is_down);
         shower.poll()
     });
@@ -347,8 +354,9 @@ fn words_stand_over_the_picture() {
     assert_eq!(count("plain", area, 0x00f2_f2f2), 0);
     shower.say("lines 29.9 pictures/s|glass to glass 41 ms|lost 0.0 %");
     shower.painted("the lines", || (count("lines", top_left, 0x00f2_f2f2) > 300).then_some(()));
-    shower.say("volume 70");
+    shower.say("volume-stays 70");
     shower.painted("the note", || (count("volume", bottom, 0x00f2_f2f2) > 200).then_some(()));
+    shower.say("volume 70");
     shower.painted("the end of the note", || (count("volume-gone", bottom, 0x00f2_f2f2) == 0).then_some(()));
     let coloured = |name: &str| [0x00ff_6b5e, 0x00ff_c24b].map(|colour| count(name, top_right, colour));
     let plain = coloured("no-badges");

@@ -214,7 +214,7 @@ impl Screen {
     pub fn turn(&mut self, mixer: Option<&Mixer>, tracks: &Tracks) -> Result<Turn, Failure> {
         tracks.heard(&mut self.speech);
         self.scene.speaks(self.speech.speaks(Instant::now()));
-        let actions = self.window.events();
+        let actions = self.window.events(Instant::now());
         self.changed |= !actions.is_empty();
         for action in actions {
             if self.act(action, mixer, tracks) == Turn::Quit {

@@ -263,10 +263,11 @@ impl Window {
         self.exposed || self.painted.is_none_or(stale)
     }
 
-    /// What was asked for at the window since the last call. Never sleeps; call it every 10 ms or so.
-    pub fn events(&mut self) -> Vec<Action> {
+    /// What was asked for at the window since the last call; `now` tells a double click from two. Never sleeps; call it every 10 ms
+    /// or so.
+    pub fn events(&mut self, now: Instant) -> Vec<Action> {
         self.surface.update();
-        let (now, (is_down, place)) = (Instant::now(), self.surface.pointer());
+        let (is_down, place) = self.surface.pointer();
         match self.desktop.poll(&mut self.keys, now) {
             Ok(exposed) => self.exposed |= exposed,
             Err(error) => debug!("the display said: {error}"),

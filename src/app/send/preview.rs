@@ -66,7 +66,7 @@ impl Preview {
         let new = matches!(self.announced.take_until(Instant::now() + WAIT, Instant::now), Taken::Value(_));
         self.seen |= new;
         let mut changed = false;
-        for action in self.window.events() {
+        for action in self.window.events(Instant::now()) {
             changed = true;
             match action {
                 Action::Quit => return Ok(false),
