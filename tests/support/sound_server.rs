@@ -4,6 +4,7 @@
 //! |-|-|-|
 //! | `speaker` | sink, default | what is played; recorded from `speaker.monitor` |
 //! | `mic_feed` | sink | what a test "says into the microphone" |
+//! | `control` | sink | what a test plays beside, to see how well the server itself plays |
 //! | `virtmic` | source, default | the microphone: `mic_feed`'s monitor under a name of its own |
 //!
 //! `norewinds=1` matters: an idle null sink otherwise works in blocks of two seconds. Programs find the server through
@@ -38,7 +39,7 @@ impl SoundServer {
         command.args(["-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=no", "--high-priority=no"]);
         command.args([format!("--log-target=newfile:{dir}/pulse.log"), "--log-level=notice".into()]);
         command.arg(format!("--load=module-native-protocol-unix auth-anonymous=1 socket={dir}/pulse/native"));
-        for sink in ["speaker", "mic_feed"] {
+        for sink in ["speaker", "mic_feed", "control"] {
             command.arg(format!(
                 "--load=module-null-sink sink_name={sink} rate=48000 channels=2 norewinds=1 sink_properties=device.description={sink}"
             ));
