@@ -6,6 +6,8 @@
 
 #[path = "support/emulator.rs"]
 mod emulator;
+#[path = "support/ticks.rs"]
+mod ticks;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,9 +18,12 @@ use emulator::emulator;
 use eyeline::capture::camera::{self, Camera, Chosen, Error, Format, Request};
 use eyeline::slot::{Slot, Taken};
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use ticks::Ticks;
 
 const INSIDE: &str = "EYELINE_EMULATED_CAMERA";
 const JPEGS: usize = 4;
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `emulated! { fn name("SETTING" = "value", …) { body } }`: a test whose body runs on the emulated camera.
 macro_rules! emulated {
@@ -94,15 +99,29 @@ fn report() -> String {
     std::fs::read_to_string(std::env::var_os("EMUCAM_REPORT").unwrap()).unwrap_or_default()
 }
 
+/// Waits until the emulation has reported what is wanted.
+fn reported(wanted: impl Fn(&str) -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !wanted(&report()) {
+        assert!(Instant::now() < until, "the camera reported no more than:\n{}", report());
+        std::thread::yield_now();
+    }
+}
+
+/// Nobody has the camera open any more.
+fn is_let_go(report: &str) -> bool {
+    report.matches("open").count() == report.matches("close").count()
+}
+
 fn open(request: &Request) -> (Camera, Arc<Slot<Picture>>) {
     let pictures = Slot::newest();
     let plan = Camera::probe(request).unwrap();
     (Camera::open(&plan, pictures.clone()).unwrap(), pictures)
 }
 
-/// The next picture; a camera that gives none for 20 s has failed the test.
+/// The next picture.
 fn next(pictures: &Slot<Picture>) -> Picture {
-    match pictures.take_until(Instant::now() + Duration::from_secs(20), Instant::now) {
+    match pictures.take_until(Instant::now() + PATIENCE, Instant::now) {
         Taken::Value(picture) => picture,
         Taken::TimedOut => panic!("no picture came"),
         Taken::Closed => panic!("the camera failed"),
@@ -149,6 +168,7 @@ emulated! {
         let plan = Camera::probe(&Request::default()).unwrap();
         assert!(!report().contains("streamon"), "{}", report());
         let pictures = Slot::newest();
+        let opening = Instant::now();
         let camera = Camera::open(&plan, pictures.clone()).unwrap();
         let Chosen { device, size: chosen, fps, format, why, .. } = camera.chosen().clone();
         assert_eq!(device, "Emulated Camera (/dev/video0)");
@@ -158,19 +178,18 @@ emulated! {
         for _ in 0..10 {
             let picture = next(&pictures);
             is_a_source(&picture);
-            assert!(picture.captured <= Instant::now() && picture.captured.elapsed() < Duration::from_millis(500));
+            // The first comes a tenth of a second after the opening, so a stamp read by another clock lies before it or ahead.
+            assert!(opening < picture.captured && picture.captured <= Instant::now());
             assert!(last.is_none_or(|last| last < picture.captured));
             last = Some(picture.captured);
         }
         assert!(report().contains("dynamic_framerate 0"), "{}", report());
         assert_eq!(camera.counters().damaged, 0);
-        let stopping = Instant::now();
+        let stopping = Ticks::start();
         drop(camera);
         assert!(stopping.elapsed() < Duration::from_secs(1), "stopping took {:?}", stopping.elapsed());
-        // It let go by itself instead of being left behind.
-        let report = report();
-        assert!(report.contains("streamoff"), "{report}");
-        assert_eq!(report.matches("open").count(), report.matches("close").count(), "{report}");
+        // It lets go by itself: at once, or where the machine kept it from running for 200 ms, as soon as it runs.
+        reported(|report| report.contains("streamoff") && is_let_go(report));
     }
 
     fn a_camera_left_in_h264_at_a_broken_rate_opens("EMUCAM_CURRENT" = "H264", "EMUCAM_CURRENT_RATE" = "30000/1001") {
@@ -213,6 +232,7 @@ emulated! {
         assert_eq!(camera.chosen().why, "the nearest to the 701x501 asked for");
         is_a_source(&next(&pictures));
         drop(camera);
+        reported(is_let_go);
         let default = Camera::probe(&Request::default()).unwrap();
         assert_eq!((Some(default.chosen().size), default.chosen().fps), (size(1280, 720), 60));
     }
@@ -269,9 +289,10 @@ emulated! {
 
     fn a_stalled_camera_is_woken_and_goes_on("EMUCAM_STALL_AT" = "15") {
         let (camera, pictures) = open(&Request::default());
-        let started = Instant::now();
+        let (started, ticks) = (Instant::now(), Ticks::start());
         until_mended(&camera, &pictures, is_a_source);
-        assert!((2..5).contains(&started.elapsed().as_secs()), "it took {:?}", started.elapsed());
+        let (took, at_least) = (started.elapsed(), ticks.elapsed());
+        assert!(took.as_secs() >= 2 && at_least.as_secs() < 5, "it took {took:?}, {at_least:?} of them waiting");
     }
 
     fn a_camera_that_stalls_again_is_opened_anew("EMUCAM_STALL_AT" = "15", "EMUCAM_STALLS" = "2") {
@@ -287,12 +308,12 @@ emulated! {
     fn a_driver_that_hangs_is_left_behind_when_the_camera_is_dropped("EMUCAM_HANG_AT" = "10") {
         let (camera, pictures) = open(&Request::default());
         is_a_source(&next(&pictures));
-        // From here on the driver holds its reader; the last picture is taken once the slot stays empty.
-        while let Taken::Value(_) = pictures.take_until(Instant::now() + Duration::from_millis(500), Instant::now) {}
-        let stopping = Instant::now();
+        reported(|report| report.contains("hangs"));
+        let (stopping, ticks) = (Instant::now(), Ticks::start());
         drop(camera);
-        let took = stopping.elapsed();
-        assert!((150..2000).contains(&took.as_millis()), "stopping took {took:?}");
+        let (took, at_least) = (stopping.elapsed(), ticks.elapsed());
+        assert!(took.as_millis() >= 150 && at_least.as_millis() < 2000, "stopping took {took:?}, {at_least:?} of them waiting");
+        assert!(!is_let_go(&report()), "{}", report());
     }
 
     fn a_driver_that_hangs_for_good_is_told_as_that("EMUCAM_HANG_AT" = "10") {

@@ -17,6 +17,7 @@
  *     EMUCAM_PAD=bytes        padding behind every row;  EMUCAM_HIDE_STRIDE=1  and the driver does not say so
  *     EMUCAM_OPEN_ERRNO=e     opening fails;  EMUCAM_BUSY=1  somebody else streams
  *     EMUCAM_UNPLUG_AT=n      from picture n on the device is gone;  EMUCAM_REPLUG=1  it is back once everybody closed it
+ *     EMUCAM_UNPLUG_WHEN=file it is gone once this file exists
  *     EMUCAM_REPLUG_WHEN=file it is back once this file exists;  EMUCAM_MOVE=n  as /dev/videoN and the node after it
  *     EMUCAM_STALL_AT=n       no picture after n until the stream is stopped, once;  EMUCAM_STALLS=k  k times
  *     EMUCAM_HANG_AT=n        after picture n waiting never returns, not even for a signal
@@ -24,7 +25,7 @@
  *     EMUCAM_FAIL_FROM=n      every buffer asked for after picture n fails with EIO
  *     EMUCAM_DAMAGE_EVERY=n   every nth picture is cut to a third, and flagged
  *     EMUCAM_STAMP_MS=m       added to every time stamp
- *     EMUCAM_REPORT=file      a line for each thing worth knowing: open, streamon, streamoff, close, dynamic_framerate N
+ *     EMUCAM_REPORT=file      a line for each thing worth knowing: open, streamon, streamoff, close, dynamic_framerate N, hangs
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -118,7 +119,7 @@ static int queued[MAX_BUFFERS], queued_n, done[MAX_BUFFERS], done_n;
 static struct v4l2_buffer meta[MAX_BUFFERS];
 static double next_at;
 static unsigned sequence;
-static int stalls, failed_once, replugged;
+static int stalls, failed_once, replugged, deaf_once;
 
 static unsigned char *jpegs[MAX_JPEGS];
 static size_t jpeg_length[MAX_JPEGS];
@@ -165,12 +166,16 @@ static int past(const char *name) {
     return at && sequence >= (unsigned)at;
 }
 
+static int exists(const char *name) {
+    const char *file = getenv(name);
+    return file && !system_call(SYS_faccessat, AT_FDCWD, (long)file, F_OK, 0, 0, 0);
+}
+
 static int unplugged(void) {
-    if (!past("EMUCAM_UNPLUG_AT") || replugged) return 0;
-    const char *when = getenv("EMUCAM_REPLUG_WHEN");
+    if (replugged || !(past("EMUCAM_UNPLUG_AT") || exists("EMUCAM_UNPLUG_WHEN"))) return 0;
     for (int i = 0; i < MAX_FDS; i++)
         if (handles[i].node) return 1;
-    replugged = when && !system_call(SYS_faccessat, AT_FDCWD, (long)when, F_OK, 0, 0, 0);
+    replugged = exists("EMUCAM_REPLUG_WHEN");
     return !replugged;
 }
 static int first_node(void) { return replugged ? number("EMUCAM_MOVE", 0) : 0; }
@@ -570,6 +575,7 @@ int poll(struct pollfd *fds, nfds_t count, int timeout) {
     for (;;) {
         pthread_mutex_lock(&lock);
         tick();
+        if (hangs() && !done_n && !deaf_once) deaf_once = 1, report("hangs", -1);
         int any = done_n > 0, gone = unplugged(), deaf = hangs(), off = !streaming;
         int fails = past("EMUCAM_FAIL_FROM") || (past("EMUCAM_FAIL_AT") && !failed_once);
         pthread_mutex_unlock(&lock);
