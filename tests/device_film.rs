@@ -4,6 +4,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "plays in real time")]
 
+#[path = "support/ticks.rs"]
+mod ticks;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
@@ -15,6 +18,7 @@ use eyeline::capture::y4m::{self, Live};
 use eyeline::slot::Slot;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
+use ticks::Ticks;
 
 /// Makes a film by the arguments of an ffmpeg command without input, and names it.
 fn film(name: &str, arguments: &str) -> PathBuf {
@@ -46,6 +50,8 @@ fn ffprobe(path: &Path, arguments: &str) -> Vec<String> {
 struct Seen {
     captured: Instant,
     taken: Instant,
+    /// In the film.
+    position: Duration,
     size: Size,
     planes: Vec<u8>,
 }
@@ -55,7 +61,9 @@ impl Seen {
         let taken = Instant::now();
         let Body::Planes(Sampling::Yuv420, planes) = &picture.body else { panic!("films come as 4:2:0 planes") };
         assert_eq!(planes.len(), Sampling::Yuv420.bytes(picture.size));
-        Seen { captured: picture.captured, taken, size: picture.size, planes: planes.to_vec() }
+        // A still has none.
+        let position = picture.position.unwrap_or_default();
+        Seen { captured: picture.captured, taken, position, size: picture.size, planes: planes.to_vec() }
     }
 
     fn luma(&self, x: u32, y: u32) -> u8 {
@@ -77,20 +85,22 @@ impl Played {
         self.pictures.iter().map(|picture| picture.captured)
     }
 
-    /// When the first white picture was caught.
-    fn flash(&self) -> Instant {
-        self.pictures.iter().find(|picture| picture.is_white()).unwrap().captured
-    }
-
-    /// When the first sample louder than a quarter of full scale after `after` was caught.
-    fn beep(&self, after: Instant) -> Instant {
-        let loud = |block: &Block| {
-            let channels = usize::from(block.channels);
-            let frames = block.samples.chunks_exact(channels).enumerate();
-            let mut times = frames.map(|(k, frame)| (block.captured + sample_time(k), frame[0].unsigned_abs()));
-            times.find(|(at, level)| *at >= after && *level > 8192).map(|(at, _)| at)
-        };
-        self.blocks.iter().find_map(loud).unwrap()
+    /// How far the first white picture from `picture` on and the first sample louder than a quarter of full scale from `frame` on are
+    /// apart, in the film's own time.
+    ///
+    /// Where this machine was too busy the film's clock stands still for more than 100 ms, for pictures and sound alike. Each picture
+    /// and block says when the film began by the clock as it then was; the clock that most of both went by is the one with which they
+    /// are the least apart.
+    fn apart(&self, picture: usize, frame: usize) -> Duration {
+        let flash = picture + self.pictures[picture..].iter().position(Seen::is_white).unwrap();
+        let loud = |block: &Block| block.samples.iter().step_by(block.channels.into()).map(|s| s.unsigned_abs() > 8192).collect();
+        let beep = frame + self.blocks.iter().flat_map::<Vec<bool>, _>(loud).skip(frame).position(|loud| loud).unwrap();
+        let flashes = self.pictures[flash..].iter().map(|seen| seen.captured - seen.position + self.pictures[flash].position);
+        let blocks = self.blocks.iter().enumerate().skip(beep / BLOCK_FRAMES);
+        let beeps: Vec<Instant> =
+            blocks.map(|(k, block)| block.captured - sample_time(k * BLOCK_FRAMES) + sample_time(beep)).collect();
+        let apart = |flash: Instant| beeps.iter().map(move |beep| flash.max(*beep) - flash.min(*beep));
+        flashes.flat_map(apart).min().unwrap()
     }
 }
 
@@ -290,9 +300,8 @@ fn a_flash_and_a_beep_of_one_moment_are_given_the_same_time() {
         let played = play(probe(&path));
         assert_eq!(played.pictures.len(), 30, "{name}");
         assert_sound_is_whole(&played.blocks, 1);
-        let first = played.pictures[0].captured;
         assert!(played.pictures[15].is_white() && !played.pictures[14].is_white(), "{name}");
-        let apart = played.beep(first).max(played.flash()) - played.beep(first).min(played.flash());
+        let apart = played.apart(0, 0);
         assert!(apart < Duration::from_millis(2), "{name}: {apart:?} apart");
     }
 }
@@ -304,11 +313,9 @@ fn sound_that_begins_late_and_ends_early_keeps_its_place() {
     let path = film("late.mkv", &format!("{video} {audio} -c:v ffv1 -c:a pcm_s16le"));
     let played = play(probe(&path));
     assert_eq!(played.pictures.len(), 45);
-    let first = played.pictures[0].captured;
     assert_times(played.times(), Duration::ZERO, |k| Rate::DEFAULT.at(k as u64));
     assert_sound_is_whole(&played.blocks, 1);
-    let (beep, flash) = (played.beep(first), played.flash());
-    assert!(beep.max(flash) - beep.min(flash) < Duration::from_millis(2));
+    assert!(played.apart(0, 0) < Duration::from_millis(2), "{:?}", played.apart(0, 0));
 }
 
 #[test]
@@ -332,7 +339,10 @@ fn a_short_sound_neither_stops_the_pictures_nor_is_moved() {
     let played = play(probe(&path));
     assert_eq!(played.pictures.len(), 120);
     let lost = assert_times(played.times(), Duration::ZERO, |k| Rate::DEFAULT.at(k as u64));
-    assert!(lost < Duration::from_secs(1), "{lost:?} were lost in waiting for the sound's last samples");
+    let silent = play(Film::probe(&path, &Options { want_audio: false, ..Options::default() }).unwrap());
+    let anyway = assert_times(silent.times(), Duration::ZERO, |k| Rate::DEFAULT.at(k as u64));
+    let most = Duration::from_secs(1) + 2 * anyway;
+    assert!(lost < most, "{lost:?} were lost in waiting for the sound's last samples, {anyway:?} without sound");
     assert_sound_is_whole(&played.blocks, 1);
 }
 
@@ -342,8 +352,7 @@ fn a_hole_in_the_sound_is_silence_and_what_follows_keeps_its_place() {
     let path = film("hole.mkv", &format!("{} {hole} -c:v ffv1 -c:a pcm_s16le", flash_and_beep(1.0, 1.0)));
     let played = play(probe(&path));
     assert_sound_is_whole(&played.blocks, 1);
-    let (beep, flash) = (played.beep(played.pictures[0].captured), played.flash());
-    assert!(beep.max(flash) - beep.min(flash) < Duration::from_millis(2));
+    assert!(played.apart(0, 0) < Duration::from_millis(2), "{:?}", played.apart(0, 0));
 }
 
 #[test]
@@ -357,10 +366,8 @@ fn a_loop_begins_anew_with_picture_and_sound_together() {
     assert_times(played.times(), Duration::ZERO, |k| pass * (k / 18) as u32 + Rate::DEFAULT.at(k as u64 % 18));
     assert_sound_is_whole(&played.blocks, 1);
     for pass in 0..2 {
-        let begin = &played.pictures[pass * 18];
-        let flash = played.pictures[pass * 18..].iter().find(|picture| picture.is_white()).unwrap().captured;
-        let beep = played.beep(begin.captured);
-        assert!(beep.max(flash) - beep.min(flash) < Duration::from_millis(1), "pass {pass}");
+        let apart = played.apart(pass * 18, pass * 33_600);
+        assert!(apart < Duration::from_millis(1), "pass {pass}: {apart:?}");
     }
 }
 
@@ -383,10 +390,10 @@ fn a_slow_consumer_loses_nothing_and_picture_and_sound_stay_in_step() {
     let blocks: Vec<Block> = std::iter::from_fn(|| sound.try_take()).collect();
     assert_eq!(blocks.iter().map(|block| block.samples.len()).sum::<usize>(), 48_000, "not a sample is missing");
     let played = Played { pictures: seen, blocks };
-    let late = played.flash() - played.pictures[0].captured - Duration::from_millis(500);
+    let flash = played.pictures.iter().find(|picture| picture.is_white()).unwrap();
+    let late = flash.captured - played.pictures[0].captured - Duration::from_millis(500);
     assert!(late > Duration::from_millis(300), "the clock moved by what was lost: {late:?}");
-    let beep = played.beep(played.pictures[0].captured);
-    let apart = beep.max(played.flash()) - beep.min(played.flash());
+    let apart = played.apart(0, 0);
     assert!(apart < Duration::from_millis(2), "{apart:?} apart after the pause");
 }
 
@@ -396,9 +403,9 @@ fn a_film_can_be_left_at_any_moment_and_its_child_is_gone() {
     let (pictures, sound) = (Slot::waiting(1), Slot::waiting(1));
     let film = Film::open(probe(&path), Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
     assert!(pictures.take().is_some());
-    let since = Instant::now();
+    let ticks = Ticks::start();
     drop(film);
-    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    assert!(ticks.elapsed() < Duration::from_secs(2), "{:?}", ticks.elapsed());
     assert!(pictures.is_closed() && sound.is_closed());
     assert_eq!(children(&path), 0);
 }
@@ -547,11 +554,15 @@ fn a_still_is_decoded_once_and_given_again_and_at_once_to_whoever_comes() {
     let (pictures, sound) = (Slot::waiting(2), Slot::waiting(2));
     let film = Film::open(plan, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
     let next = || Seen::of(&pictures.take().unwrap());
-    let first = next();
-    film.show_again();
-    let (second, third) = (next(), next());
-    assert!(first.planes == second.planes && second.planes == third.planes);
-    let (again, usual) = (second.captured - first.captured, third.captured - second.captured);
+    // None comes before its time, and of three the one that is the least late is looked at.
+    let waits = [(); 3].map(|()| {
+        let first = next();
+        film.show_again();
+        let (second, third) = (next(), next());
+        assert!(first.planes == second.planes && second.planes == third.planes);
+        (second.captured - first.captured, third.captured - second.captured)
+    });
+    let (again, usual) = (waits.map(|wait| wait.0).into_iter().min(), waits.map(|wait| wait.1).into_iter().min());
     assert!(again < usual, "{again:?} for who came, {usual:?} else");
     assert_eq!(children(&path), 0);
     drop(film);
