@@ -159,10 +159,13 @@ fn the_test_picture_is_in_the_window_and_every_key_does_what_the_help_says() {
     screen.key(' ' as u32);
     number = goes_on(&screen, "thawed", area, frozen.max(number) + 20);
 
-    // Without sound m says so, on the part of the picture that stands still, and the picture goes on.
-    screen.key('m' as u32);
+    // Without sound m says so, on the part of the picture that stands still, and the picture goes on. The note stays for a second and
+    // a half, or for as long as the key is struck again before each look.
     let foot = Area { x: area.x + 180, y: area.y + 400, width: 280, height: 60 };
-    until("a note", || (changed(&plain, &screen.shot("note"), foot) > 500).then_some(()));
+    until("a note", || {
+        screen.key('m' as u32);
+        (changed(&plain, &screen.shot("note"), foot) > 500).then_some(())
+    });
     number = goes_on(&screen, "note", area, number);
 
     // Full screen and back.
@@ -455,7 +458,19 @@ fn coloured(shot: &Shot, place: Area) -> usize {
     pixels.filter(|(x, y)| colour(shot.at(*x, *y))).count()
 }
 
-/// The cable is pulled: after three seconds the last picture is grey under "no signal 3 s", the time counts up, and half a second
+/// The longest it takes, of twenty times, until a picture in `place` is seen to follow another: what the programs, the display and
+/// the test need for it on a machine as busy as this one is now.
+fn longest_wait(screen: &Screen, place: Area) -> Duration {
+    let look = || until("a picture", || seen(&screen.shot("pace"), place));
+    let wait = |_| {
+        let (began, last) = (Instant::now(), look());
+        until("another picture", || (look() != last).then_some(()));
+        began.elapsed()
+    };
+    (0..20).map(wait).max().unwrap()
+}
+
+/// The cable is pulled: after three seconds the last picture is grey under "no signal 3.0 s", the time counts up, and half a second
 /// after the cable is back the picture moves in colour again.
 #[test]
 fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
@@ -472,21 +487,25 @@ fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
     goes_on(&screen, "before", area, 0);
     let colours = coloured(&screen.shot("before"), area);
     assert!(colours > 10_000, "{colours}");
+    let usual = longest_wait(&screen, area);
 
     proxy.cut(true);
     recv.said("for 3 s: waiting for it to come back");
     until("grey", || (coloured(&screen.shot("lost"), area) < colours / 50).then_some(()));
     let (first, began) = (screen.shot("lost"), Instant::now());
-    // The words change, and nothing else does.
-    let next = until("the next second", || Some(screen.shot("lost-later")).filter(|shot| changed(&first, shot, area) > 20));
-    assert!(began.elapsed() < Duration::from_millis(1500) && changed(&first, &next, area) < 5000);
+    // The words count tenths of a second, and nothing else changes.
+    let next = until("the next tenth", || Some(screen.shot("lost-later")).filter(|shot| changed(&first, shot, area) > 20));
+    let tenth = began.elapsed();
+    assert!(changed(&first, &next, area) < 5000);
 
     proxy.cut(false);
     let began = Instant::now();
     until("colours", || (coloured(&screen.shot("again"), area) > colours / 2).then_some(()));
     let back = began.elapsed();
-    println!("in colour {} ms after the cable was back", back.as_millis());
-    assert!(back < Duration::from_millis(500), "{back:?}");
     goes_on(&screen, "again", area, 0);
+    let usual = usual.max(longest_wait(&screen, area));
+    println!("the next tenth {tenth:?}, in colour {back:?} after the cable was back; a picture takes {usual:?} at most");
+    assert!(tenth < Duration::from_millis(500) + 4 * usual, "{tenth:?}");
+    assert!(back < Duration::from_millis(300) + 4 * usual, "{back:?}");
     assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
 }
