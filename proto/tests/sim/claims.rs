@@ -2,7 +2,7 @@
 
 use super::scenarios::{ms, secs};
 use super::sending::identity;
-use super::strangers::{Stranger, Victim};
+use super::stranger::{Stranger, Victim};
 use eyeline_proto::crypto::prove_same;
 use eyeline_proto::session::link::HANDSHAKE;
 use eyeline_proto::session::{Event, HostId, MOST_SENDERS, StreamId};

@@ -1,9 +1,10 @@
 //! More peers than there are places: who gives way to a newcomer, and what is said to whom none gives way.
 
-use super::limits::{Drained, Raw, answer, drain, private, receiver, sender, until_it_dials};
+use super::by_hand::{Drained, answer, drain, private, receiver, sender, until_it_dials};
 use super::oscillator::Base;
+use super::raw::Raw;
 use super::scenarios::{ms, secs};
-use super::strangers::{Stranger, Victim};
+use super::stranger::{Stranger, Victim};
 use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::link::MUTE;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};

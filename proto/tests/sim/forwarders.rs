@@ -2,7 +2,7 @@
 
 use super::scenarios::{ms, secs};
 use super::sending::identity;
-use super::strangers::{Stranger, Victim};
+use super::stranger::{Stranger, Victim};
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Core, Event, MOST_SENDERS, TrackId};
 use eyeline_proto::wire::datagram::{FragmentHead, Message};

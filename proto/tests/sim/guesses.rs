@@ -1,6 +1,6 @@
 //! Somebody dials on and on with keys that may be right.
 
-use super::limits::{answer, drain, private, sender};
+use super::by_hand::{answer, drain, private, sender};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
 use eyeline_proto::crypto::{Handshake, Psk, Side};

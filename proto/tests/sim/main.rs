@@ -2,7 +2,9 @@
 //!
 //! `cargo test --test sim -- --nocapture` prints a table; `EYELINE_SIM_SEED=7` rolls other dice. Ceilings are in `ceilings.toml`.
 
+mod admission;
 mod attacks;
+mod by_hand;
 mod calls;
 mod ceilings;
 mod claims;
@@ -25,12 +27,14 @@ mod oscillator;
 mod party;
 mod policers;
 mod rates;
+mod raw;
 mod receiving;
 mod returns;
 mod scenarios;
 mod sending;
 mod sounds;
 mod speaker;
+mod stranger;
 mod strangers;
 mod talk;
 mod tcp;

@@ -10,7 +10,7 @@ use super::receiving::{Sources, View, Views};
 use super::scenarios::{Pair, SCREEN, Skews, figures, ms, receiving, secs, seed, sending, start};
 use super::sending::{Source, Stream};
 use super::speaker::Speaker;
-use super::strangers::{Stranger, Victim};
+use super::stranger::{Stranger, Victim};
 use super::viewer::Watched;
 use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::session::Core;

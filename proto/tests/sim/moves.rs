@@ -1,7 +1,8 @@
 //! A peer's datagrams come from somewhere else: it moved, or somebody on the way sends them on.
 
-use super::limits::{Raw, challenge, drain, picture, private, sender};
+use super::by_hand::{challenge, drain, picture, private, sender};
 use super::oscillator::Base;
+use super::raw::Raw;
 use super::scenarios::{ms, secs};
 use eyeline_proto::session::{Core, Session};
 use eyeline_proto::wire::datagram::Message;

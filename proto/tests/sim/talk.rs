@@ -6,7 +6,7 @@ use super::meetings::{ALL, OTHERS, meeting, undisturbed};
 use super::netem::Params;
 use super::scenarios::{ms, secs};
 use super::sending::{Stream, identity};
-use super::strangers::{Stranger, Victim};
+use super::stranger::{Stranger, Victim};
 use eyeline_proto::session::{Command, Event, MOST_SENDERS};
 use eyeline_proto::wire::record::{FORWARDS, Media, Record, Text};
 

@@ -1,9 +1,9 @@
 //! Tokens to come back with, and whole sessions, used by whom they were not meant for, or again.
 
-use super::limits::{drain, private, receiver, sender};
+use super::by_hand::{drain, private, receiver, sender};
 use super::oscillator::Base;
 use super::scenarios::{ms, secs};
-use super::strangers::{Stranger, Victim};
+use super::stranger::{Stranger, Victim};
 use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::link::HANDSHAKE;
 use eyeline_proto::session::{Core, Event, HostId, Session, StreamId};
