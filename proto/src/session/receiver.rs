@@ -119,9 +119,7 @@ impl Receiver {
     pub fn peer_up(&mut self, now: Instant, (link, peer): (LinkId, PeerId), replaces: Option<LinkId>, endpoint: &mut Endpoint) {
         let Some(hello) = endpoint.hello(link) else { return };
         let (film, name) = (hello.offers.lossless, hello.name.clone());
-        if let Some(waited) = replaces {
-            self.waiting.remove(waited);
-        }
+        let stays = replaces.and_then(|waited| self.waiting.remove(waited)).is_some_and(|waiter| waiter.stays);
         if let Some(place) = self.inbound.iter().position(|inbound| replaces == Some(inbound.link())) {
             // The same process came back, by its token: its id others know as well. Its numbers go on, its packet numbers
             // start afresh.
@@ -130,13 +128,13 @@ impl Receiver {
             return;
         }
         let feedback = Feedback::new(link, film || self.wants.patient);
-        let waiter = Waiter { peer, feedback, described: Described::default() };
+        let waiter = Waiter { peer, feedback, described: Described::default(), stays };
         if self.inbound.len() >= self.senders {
             let address = address(endpoint, link);
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
             let is_gone = |inbound: &Inbound| endpoint.link(inbound.link()).is_none_or(|link| link.is_gone(now, address.ip()));
             let Some(place) = self.inbound.iter().position(is_gone) else {
-                if self.inbound.iter().all(|inbound| inbound.proof.is_proven() && !inbound.proof.gives_way(now)) {
+                if !stays && self.inbound.iter().all(|inbound| inbound.proof.is_proven() && !inbound.proof.gives_way(now)) {
                     self.turn_away(now, link, endpoint);
                 } else {
                     self.waiting.add(waiter);
@@ -161,7 +159,7 @@ impl Receiver {
     }
 
     /// From now on this sender has a place.
-    fn receive_from(&mut self, now: Instant, Waiter { peer, feedback, described }: Waiter, endpoint: &mut Endpoint) {
+    fn receive_from(&mut self, now: Instant, Waiter { peer, feedback, described, .. }: Waiter, endpoint: &mut Endpoint) {
         let Some(hello) = endpoint.hello(feedback.link) else { return };
         let mut inbound = Inbound::new(now, peer, hello, feedback, self.wants);
         inbound.described = described;
@@ -202,7 +200,7 @@ impl Receiver {
         let (feedback, described) = inbound.leave(&mut self.pool);
         self.pool.events.push_back(Event::SenderDown { peer, reason, sentence });
         self.choose_tracks(now);
-        Waiter { peer, feedback, described }
+        Waiter { peer, feedback, described, stays: false }
     }
 
     /// A link is gone for good.
@@ -219,7 +217,8 @@ impl Receiver {
     fn media_came(&mut self, now: Instant, link: LinkId, endpoint: &mut Endpoint) {
         let Some(place) = self.inbound.iter().position(|inbound| inbound.proof.gives_way(now)) else { return };
         let Some(waiter) = self.waiting.remove(link) else { return };
-        let idler = self.drop_sender(now, place, None, "it sends nothing, and another sender does");
+        let mut idler = self.drop_sender(now, place, None, "it sends nothing, and another sender does");
+        idler.stays = !self.wants.leaves && endpoint.hello(idler.feedback.link).is_some_and(|hello| !hello.wants.is_none());
         self.waiting.add(idler);
         self.receive_from(now, waiter, endpoint);
         // Half a block of sound took it the place: like a piece of a picture it counts as an attempt, or two who send no more
@@ -234,7 +233,7 @@ impl Receiver {
     fn proved(&mut self, now: Instant, endpoint: &mut Endpoint) {
         let all = self.inbound.len() >= self.senders;
         if all && self.inbound.iter().all(|inbound| inbound.proof.is_proven()) {
-            for link in std::mem::take(&mut self.waiting).into_links() {
+            for link in self.waiting.take_hopeless() {
                 self.turn_away(now, link, endpoint);
             }
         }

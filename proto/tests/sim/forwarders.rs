@@ -212,3 +212,42 @@ fn who_floods_the_meeting_with_tracks_throws_nobody_out() {
         assert_eq!(told.last().map(|track| track.label.as_str()), Some("my last name"));
     }
 }
+
+/// Who spoke and is quiet now loses its place where sixteen others send, but not the connection by which it sees and hears them;
+/// nor when that breaks and it comes back. As soon as there is a place again, it has it when it speaks.
+#[test]
+fn who_is_quiet_at_a_full_meeting_still_watches_it() {
+    let mut victim = a_point();
+    let mut quiet = Stranger::come_with(&mut victim, 100, |hello| hello.wants = Media::LIVE);
+    quiet.format(&mut victim);
+    quiet.sound(&mut victim, 0);
+    for _ in 0..12 {
+        victim.pass(ms(500));
+        quiet.datagram(&mut victim, &Message::Ping(5));
+    }
+    let mut others = Vec::new();
+    for host in 1..=MOST_SENDERS as u8 {
+        let mut other = Stranger::join(&mut victim, host);
+        other.format(&mut victim);
+        other.sound(&mut victim, 0);
+        assert_eq!((host, &victim.closed), (host, &vec![]));
+        others.push(other);
+    }
+    assert_eq!(victim.names().iter().filter(|name| *name == "down").count(), 1, "{:?}", victim.names());
+    assert_eq!(quiet.tracks(&mut victim), []);
+    others[0].answer_pings(&mut victim);
+    let told = quiet.tracks(&mut victim);
+    assert_eq!(
+        told.iter().map(|track| track.label.as_str()).collect::<Vec<_>>(),
+        ["camera"],
+        "what is forwarded is told to it, too"
+    );
+
+    victim.session.handle_stream_closed(victim.now, quiet.stream());
+    let mut quiet = Stranger::come_as(&mut victim, (100, 100), 300, quiet.token);
+    assert_eq!(victim.closed, [], "it comes back to where it was");
+    others[0].record(&mut victim, &Record::Goodbye(Reason::Quit, String::new()));
+    quiet.format(&mut victim);
+    quiet.sound(&mut victim, 1);
+    assert_eq!(victim.names().last().map(String::as_str), Some("host 100"));
+}

@@ -6,7 +6,8 @@
 //! **Choice.** A sender holds its place by what it sends: a slice that is one, or a block of sound (`proof.rs`). Where all places
 //! are taken and not all of those who have them sent one, others who say hello are not turned away: they *wait* ([`Waiting`]),
 //! and who sends first is taken. Once all have proved to send, those who wait are told that there is no place. A sender that
-//! proved it and then fell silent for five seconds may be taken over, too.
+//! proved it and then fell silent for five seconds may be taken over, too; where it wants something of us, as at a meeting, it
+//! keeps its connection by which it gets that, and waits for a place for what it may send.
 //!
 //! **Rejected.** Taking the newcomer's word at once: two honest senders that start together would throw each other out. A time
 //! limit alone: the newcomer would be told "busy" before it is over, and go.
@@ -24,6 +25,8 @@ pub(super) struct Waiter {
     pub peer: PeerId,
     pub feedback: Feedback,
     pub described: Described,
+    /// It had a place, and what we have is wanted there: its connection is not for its sending alone.
+    pub stays: bool,
 }
 
 /// What one is told where so many senders have all places there are, and whether that passes.
@@ -72,8 +75,10 @@ impl Waiting {
         self.0.keys().next().copied()
     }
 
-    /// All of them, who wait no longer.
-    pub fn into_links(self) -> impl Iterator<Item = LinkId> {
-        self.0.into_keys()
+    /// Those who wait no longer where all places are needed.
+    pub fn take_hopeless(&mut self) -> Vec<LinkId> {
+        let (stay, hopeless) = std::mem::take(&mut self.0).into_iter().partition(|(_, waiter)| waiter.stays);
+        self.0 = stay;
+        hopeless.into_keys().collect()
     }
 }
