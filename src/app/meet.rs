@@ -40,7 +40,7 @@ pub fn net_config(meet: &Meet) -> (net::Config, usize) {
     let hosts: Vec<_> = meet.dial.iter().map(|host| (host.name.clone(), host.port)).collect();
     let (count, listen) = (hosts.len(), meet.wait.is_some());
     let (bind, port) = meet.wait.map_or((IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), |address| (address.ip(), address.port()));
-    (net::Config { bind, port, listen, hosts }, count)
+    (net::Config { bind, port, listen, hosts, last_flush: net::LAST_FLUSH }, count)
 }
 
 /// What became of the hosts to dial. An outage is worth a line, not two a second; another trouble of the same outage is news

@@ -36,8 +36,6 @@ const BATCHES: usize = 8;
 const COMMANDS: usize = 32;
 /// Connections taken in before other sockets are looked at again.
 const ACCEPTS: usize = 32;
-/// How long the last bytes may take when the thread is told to stop.
-const LAST_FLUSH: Duration = Duration::from_millis(200);
 /// A core that wants to be called at the very moment it was just called at does not make the thread spin.
 const SHORTEST_WAIT: Duration = Duration::from_micros(100);
 
@@ -60,6 +58,8 @@ pub(super) struct Driver<C: Core, F> {
     unfinished: bool,
     /// Commands are left for the next turn, here or in the inbox.
     owed: bool,
+    /// See [`Config::last_flush`].
+    last_flush: Duration,
     /// Told to stop: when it stops at the latest, even with bytes held back.
     stop_by: Option<Instant>,
     stats: Arc<Stats>,
@@ -98,6 +98,7 @@ where
             deadline: None,
             unfinished: false,
             owed: false,
+            last_flush: config.last_flush,
             stop_by: None,
             stats,
         };
@@ -221,7 +222,7 @@ where
     fn handle_inbox(&mut self) {
         let looked = self.commands.is_empty();
         if looked && self.inbox.take(&mut self.commands, &mut self.resolved) && self.stop_by.is_none() {
-            self.stop_by = Some(Instant::now() + LAST_FLUSH);
+            self.stop_by = Some(Instant::now() + self.last_flush);
         }
         for _ in 0..COMMANDS {
             let Some(command) = self.commands.pop_front() else { break };

@@ -38,6 +38,9 @@ use inbox::Inbox;
 pub use stats::Counters;
 use stats::Stats;
 
+/// [`Config::last_flush`] of the programs: who stops one does not notice it.
+pub const LAST_FLUSH: Duration = Duration::from_millis(200);
+
 /// Where to wait and whom to dial.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -50,6 +53,8 @@ pub struct Config {
     pub listen: bool,
     /// Host names or addresses to dial, with their ports: the core's `HostId` is the place in this list.
     pub hosts: Vec<(String, u16)>,
+    /// How long the last bytes may take when the thread is told to stop.
+    pub last_flush: Duration,
 }
 
 /// What a port belongs to.
@@ -113,8 +118,8 @@ where
     Ok(Handle { commands: Commands(inbox), local, stats, thread: Some(thread) })
 }
 
-/// The net thread, from outside. Dropping it lets the commands given before take effect, writes what TCP still holds back for at
-/// most 200 ms, closes every socket and joins the thread.
+/// The net thread, from outside. Dropping it lets the commands given before take effect, writes what TCP still holds back for
+/// [`Config::last_flush`] at most, closes every socket and joins the thread.
 #[derive(Debug)]
 pub struct Handle<Command> {
     commands: Commands<Command>,

@@ -70,8 +70,7 @@ fn much_on_one_stream_does_not_keep_datagrams_waiting() {
     let (say, heard) = mpsc::channel();
     let (open_gate, gate) = mpsc::channel::<()>();
     let mut gate = Some(gate);
-    let config = Config { bind: V4, port: 0, listen: true, hosts: Vec::new() };
-    let handle = spawn(Toy::default(), config, move |event| {
+    let handle = spawn(Toy::default(), config(V4, 0, true), move |event| {
         let first_bytes = matches!(event, Heard::Bytes(..));
         say.send(event).unwrap_or_default();
         if first_bytes && let Some(gate) = gate.take() {

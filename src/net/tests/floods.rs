@@ -68,8 +68,7 @@ fn whoever_says_small_things_as_fast_as_tcp_takes_them_is_read_no_faster_than_th
     let other = UdpSocket::bind((V4, 0)).expect("loopback is there");
     let core = Small { waiting: 0, came: 0, owed: false, other: other.local_addr().expect("bound"), worst: Worst::default() };
     let (say, heard) = mpsc::channel();
-    let config = Config { bind: V4, port: 0, listen: true, hosts: Vec::new() };
-    let net = spawn(core, config, move |event| say.send(event).unwrap_or_default()).expect("loopback is there");
+    let net = spawn(core, config(V4, 0, true), move |event| say.send(event).unwrap_or_default()).expect("loopback is there");
     let mut socket = TcpStream::connect((V4, net.local_addr().port())).expect("it listens");
     socket.write_all(&bytes(ALL * RECORD)).expect("all of it is read in the end");
     let last = std::iter::from_fn(|| heard.recv_timeout(LIMIT).ok()).find(|(told, _)| *told == ALL);

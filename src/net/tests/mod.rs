@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::{Config, Counters, Handle, spawn};
+use super::{Config, Counters, Handle, LAST_FLUSH, spawn};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Core, HostId, Output, StreamId};
 
@@ -142,6 +142,10 @@ impl Core for Toy {
     }
 }
 
+fn config(bind: IpAddr, port: u16, listen: bool) -> Config {
+    Config { bind, port, listen, hosts: Vec::new(), last_flush: LAST_FLUSH }
+}
+
 struct Net {
     handle: Handle<Do>,
     heard: mpsc::Receiver<Heard>,
@@ -150,8 +154,11 @@ struct Net {
 impl Net {
     fn start(bind: IpAddr, listen: bool, hosts: &[(&str, u16)]) -> Net {
         let hosts = hosts.iter().map(|(host, port)| (host.to_string(), *port)).collect();
+        Net::with(Config { hosts, ..config(bind, 0, listen) })
+    }
+
+    fn with(config: Config) -> Net {
         let (say, heard) = mpsc::channel();
-        let config = Config { bind, port: 0, listen, hosts };
         let handle = spawn(Toy::default(), config, move |event| say.send(event).unwrap_or_default()).expect("loopback is there");
         Net { handle, heard }
     }

@@ -59,7 +59,7 @@ fn a_host_is_dialled_again_after_a_failure() {
 #[test]
 fn a_taken_port_is_named_with_its_protocol_and_holder() {
     let first = Net::start(ANY, true, &[]);
-    let config = Config { bind: ANY, port: first.port(), listen: true, hosts: Vec::new() };
+    let config = config(ANY, first.port(), true);
     let taken = spawn(Toy::default(), config.clone(), |_| {}).map(|_| ()).expect_err("taken");
     assert!(matches!(taken, Error::PortTaken { protocol: Protocol::Tcp, .. }), "{taken:?}");
     let comm = std::fs::read_to_string("/proc/self/comm").expect("this is Linux");
@@ -77,15 +77,14 @@ fn a_taken_port_is_named_with_its_protocol_and_holder() {
 #[test]
 fn a_dialling_side_runs_beside_a_waiting_one_with_the_same_port_asked_for() {
     let first = Net::start(ANY, true, &[]);
-    let config = Config { bind: ANY, port: first.port(), listen: false, hosts: Vec::new() };
-    let second = spawn(Toy::default(), config, |_| {}).expect("takes another port");
+    let second = spawn(Toy::default(), config(ANY, first.port(), false), |_| {}).expect("takes another port");
     assert_ne!(second.local_addr().port(), first.port());
 }
 
 #[test]
 fn an_address_of_another_machine_is_refused_with_advice() {
     let bind = "192.0.2.1".parse().expect("an address");
-    let refused = spawn(Toy::default(), Config { bind, port: 0, listen: true, hosts: Vec::new() }, |_| {}).map(|_| ());
+    let refused = spawn(Toy::default(), config(bind, 0, true), |_| {}).map(|_| ());
     let sentence = refused.expect_err("not ours").to_string();
     assert!(sentence.contains("does not have the address 192.0.2.1") && sentence.contains("--bind"), "{sentence}");
 }
