@@ -153,7 +153,7 @@ impl Session {
     fn forget(&mut self, now: Instant, link: LinkId, reason: Option<Reason>, sentence: &str) {
         let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.peer_down(now, (link, reason), sentence, &mut shared);
-        self.talk.forget(link);
+        self.talk.forget(now, link);
         if let Some(peer) = self.peers.remove(&link) {
             self.asked.retain(|track, _| track.peer != peer);
         }
@@ -212,11 +212,13 @@ impl Session {
 
     /// Somebody says something; whether it is taken.
     fn take_text(&mut self, now: Instant, link: LinkId, text: Text) -> bool {
-        let Some(hello) = self.endpoint.hello(link) else { return true };
+        let met = self.endpoint.link(link).and_then(|link| Some((link.remote.ip(), link.hello.as_ref()?)));
+        let Some((remote, hello)) = met else { return true };
         // Who is linked to us says for itself what it says.
         let of_other =
             |other: &LinkId| *other != link && self.endpoint.hello(*other).is_some_and(|hello| hello.id == text.origin);
-        if self.endpoint.me().id == text.origin || self.peers.keys().any(of_other) || !self.talk.takes(now, link, hello, &text) {
+        let of_another = self.endpoint.me().id == text.origin || self.peers.keys().any(of_other);
+        if of_another || !self.talk.takes(now, (link, remote), hello, &text) {
             return false;
         }
         let (origin, direct) = (text.origin, text.origin == hello.id);

@@ -92,7 +92,7 @@ impl Victim {
 }
 
 /// The id of the so manieth process.
-fn process(number: u16) -> [u8; 16] {
+pub(super) fn process(number: u16) -> [u8; 16] {
     let [high, low] = number.to_be_bytes();
     let mut id = [low; 16];
     id[0] ^= high;
@@ -173,13 +173,15 @@ impl Stranger {
         Stranger::greet_with(victim, (host, host.into()), stream, change)
     }
 
-    /// One that comes back and says its hello and its goodbye at once.
-    pub fn come_and_go(victim: &mut Victim, who: (u8, u16), stream: u64, resume: [u8; 16]) {
+    /// One that says its hello, this, and its goodbye at once.
+    pub fn come_and_go(victim: &mut Victim, who: (u8, u16), stream: u64, resume: [u8; 16], says: &[Record<'_>]) {
         let shaken = Stranger::shake(victim, who.0, StreamId(stream));
         let (mut stranger, hello) = Stranger::make(victim, who, StreamId(stream), shaken, |hello| hello.resume = resume);
-        let (mut goodbye, mut sealed) = (Vec::new(), Vec::new());
-        Record::Goodbye(Reason::Quit, String::new()).encode(&mut goodbye);
-        for plain in [hello, goodbye] {
+        let (mut plain, mut sealed) = (hello, Vec::new());
+        stranger.transport.seal(&plain, &mut sealed).expect("seals");
+        for record in says.iter().chain([&Record::Goodbye(Reason::Quit, String::new())]) {
+            plain.clear();
+            record.encode(&mut plain);
             stranger.transport.seal(&plain, &mut sealed).expect("seals");
         }
         victim.session.handle_stream(victim.now, stranger.stream, &sealed);

@@ -6,7 +6,7 @@ use super::meetings::{ALL, OTHERS, meeting, undisturbed};
 use super::netem::Params;
 use super::scenarios::{ms, secs};
 use super::sending::{Stream, identity};
-use super::stranger::{Stranger, Victim};
+use super::stranger::{Stranger, Victim, process};
 use eyeline_proto::session::{Command, Event, MOST_SENDERS};
 use eyeline_proto::wire::record::{FORWARDS, Media, Record, Text};
 
@@ -147,4 +147,31 @@ fn who_claims_to_be_somebody_else_is_not_believed() {
     say(&mut point, [3; 16], "I am host 3");
     assert_eq!(lines(&victim), [("host 2", "hello"), ("the boss", "hello from afar"), ("host 3", "I am host 3")]);
     assert!(victim.closed.is_empty());
+}
+
+/// One address comes and goes 33 times a second and says five lines each time: it is heard as one that stays would be, and nobody
+/// who says two lines a second misses one. So is heard at once who comes in meanwhile, and soon who shares that address.
+#[test]
+fn who_comes_and_goes_outshouts_nobody() {
+    let mut victim = Victim::with(identity("screen", Media::LIVE, Media::LIVE), MOST_SENDERS);
+    let text = |origin: [u8; 16], line: String| Record::Text(Text { origin, name: String::new(), line });
+    let mut honest = Stranger::join(&mut victim, 1);
+    for link in 0..500_u16 {
+        let says: Vec<_> = (0..5).map(|_| text(process(256 + link), "noise".to_string())).collect();
+        Stranger::come_and_go(&mut victim, (66, 256 + link), 1000 + u64::from(link), [0; 16], &says);
+        if link % 16 == 0 {
+            honest.record(&mut victim, &text([1; 16], format!("word {link}")));
+        }
+        victim.pass(ms(30));
+    }
+    let said: Vec<String> = (0..500).step_by(16).map(|link| format!("word {link}")).collect();
+    assert_eq!(lines(&victim).into_iter().filter(|(name, _)| *name == "host 1").map(|(_, line)| line).collect::<Vec<_>>(), said);
+    let noise = lines(&victim).iter().filter(|(_, line)| *line == "noise").count();
+    assert!((60..=5 + 5 * 15).contains(&noise), "{noise} lines of noise");
+    for (host, after) in [(2, 0), (66, 500)] {
+        let mut newcomer = Stranger::join(&mut victim, host);
+        victim.pass(ms(after));
+        newcomer.record(&mut victim, &text([host; 16], "hello".to_string()));
+        assert_eq!(lines(&victim).last(), Some(&(format!("host {host}").as_str(), "hello")));
+    }
 }

@@ -71,7 +71,7 @@ fn a_token_is_worth_nothing_after_a_goodbye() {
 #[test]
 fn who_comes_back_and_leaves_at_once_is_gone() {
     let (mut victim, first) = shown();
-    Stranger::come_and_go(&mut victim, (3, 1), 2, first.token);
+    Stranger::come_and_go(&mut victim, (3, 1), 2, first.token, &[]);
     assert_eq!(victim.names(), ["host 1", "down"]);
     victim.pass(secs(2));
     assert_eq!(victim.closed, [StreamId(2), StreamId(1)]);
