@@ -137,6 +137,7 @@ fn a_meeting_holds_whatever_becomes_of_one_of_them() {
     sees(&mut watcher, &["Ada", "Ben", "door"]);
     for one in [&mut ada, &mut ben, &mut watcher] {
         one.said(here);
+        one.said("door is sending, by way of point");
     }
     ada.stdin().write_all("hello\n".as_bytes()).unwrap();
     for reader in [&mut ben, &mut watcher, &mut meeting] {
@@ -154,6 +155,9 @@ fn a_meeting_holds_whatever_becomes_of_one_of_them() {
 
     // One leaves.
     assert_eq!(door.stop(Signal::SIGTERM), 0);
+    for one in [&mut meeting, &mut ada, &mut ben, &mut watcher] {
+        one.said("door stopped sending");
+    }
     sees(&mut ada, &["Ben"]);
     sees(&mut watcher, &["Ada", "Ben"]);
 

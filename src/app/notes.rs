@@ -37,7 +37,7 @@ pub fn kind_of(event: &Event) -> Kind {
         Event::SenderUp { peer, again: false, .. } => Kind::Came(2 * peer.0 + 1),
         Event::SenderDown { peer, .. } => Kind::Left(2 * peer.0 + 1),
         Event::TrackUp { track, .. } => Kind::Came(of(track)),
-        Event::TrackDown(track) => Kind::Left(of(track)),
+        Event::TrackDown { track, .. } => Kind::Left(of(track)),
         Event::Unreachable { fatal: true, .. } | Event::Delivered { .. } => Kind::Kept,
         Event::Watched(_) => Kind::State(1),
         Event::Pressure(_) => Kind::State(2),

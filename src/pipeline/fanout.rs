@@ -122,7 +122,7 @@ impl Fanout {
                 match &event {
                     Event::SenderUp { peer, again: true, film, .. } => self.back(*peer, *film),
                     Event::TrackUp { track, film, .. } => self.up(*track, *film),
-                    Event::TrackDown(track) => {
+                    Event::TrackDown { track, .. } => {
                         self.left.insert(*track);
                         self.finish_files(|left| left == *track);
                     }
@@ -218,7 +218,7 @@ mod tests {
         let before = Arc::downgrade(&tracks.get(id).unwrap());
         fanout.handle(back(PEERS[0]));
         assert!(Arc::ptr_eq(&before.upgrade().unwrap(), &tracks.get(id).unwrap()), "it is the same");
-        fanout.handle(Event::TrackDown(id));
+        fanout.handle(Event::TrackDown { track: id, over: true });
         assert!(tracks.get(id).is_some(), "what was seen last is seen on");
         fanout.handle(up(PEERS[1]));
         assert!(tracks.get(id).is_none() && before.upgrade().is_none(), "nobody holds what is over");

@@ -161,8 +161,13 @@ pub enum Event {
         /// Nothing is skipped: its sender plays a film.
         film: bool,
     },
-    /// A track is over.
-    TrackDown(TrackId),
+    /// A track is received no longer.
+    TrackDown {
+        /// Which.
+        track: TrackId,
+        /// Its sender said that it is over; else its connection went, or the same comes by another way.
+        over: bool,
+    },
     /// What a track is: what it has, its name, whose it is. Before anything else of it, mostly, and whenever that changes.
     Track(TrackId, Track),
     /// A slice is whole.

@@ -96,7 +96,7 @@ impl Forward {
                 }
                 self.tell(now, track.peer, sender, shared);
             }
-            Event::TrackDown(track) if track.is_own() => {
+            Event::TrackDown { track, .. } if track.is_own() => {
                 if let Some(number) = self.tracks.remove(&track.peer).and_then(|known| known.number) {
                     sender.remove(number, shared);
                 }

@@ -266,7 +266,7 @@ impl Session {
             let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
             forward.pass(now, &event, &mut self.sender, &mut shared);
         }
-        if let Event::TrackDown(track) = &event {
+        if let Event::TrackDown { track, .. } = &event {
             // Its number may be another's from now on.
             self.asked.remove(track);
         }

@@ -40,7 +40,7 @@ fn far(number: u8) -> [u8; 16] {
 fn changes(victim: &Victim) -> Vec<(TrackId, bool)> {
     let change = |event: &Event| match event {
         Event::TrackUp { track, .. } => Some((*track, true)),
-        Event::TrackDown(track) => Some((*track, false)),
+        Event::TrackDown { track, .. } => Some((*track, false)),
         _ => None,
     };
     victim.events.iter().filter_map(change).collect()
@@ -250,4 +250,24 @@ fn who_is_quiet_at_a_full_meeting_still_watches_it() {
     quiet.format(&mut victim);
     quiet.sound(&mut victim, 1);
     assert_eq!(victim.names().last().map(String::as_str), Some("host 100"));
+}
+
+/// Whose tile is to go at once, and whose is to stay for a while: it may be there again by another way.
+#[test]
+fn a_track_that_is_over_is_told_from_one_that_is_lost() {
+    let mut victim = Victim::of_many(false, MOST_SENDERS);
+    let mut point = Stranger::come_with(&mut victim, 1, forwards);
+    for number in 1..=3 {
+        point.tell(&mut victim, track(number, far(number)));
+    }
+    point.tell(&mut victim, over(1, far(1)));
+    let mut direct = Stranger::come_with(&mut victim, 2, |hello| hello.id = far(2));
+    direct.format(&mut victim);
+    point.record(&mut victim, &Record::Goodbye(Reason::Failed, String::new()));
+    let down = |event: &Event| match event {
+        Event::TrackDown { track, over } if !track.is_own() => Some((track.track, *over)),
+        _ => None,
+    };
+    let down: Vec<_> = victim.events.iter().filter_map(down).collect();
+    assert_eq!(down, [(1, true), (2, false), (3, false)]);
 }

@@ -189,7 +189,7 @@ impl Screen {
                 self.clocks.remove(&peer);
             }
             Event::TrackUp { track, name, film } => self.track_up(at, track, name, film),
-            Event::TrackDown(track) => self.track_down(at, track),
+            Event::TrackDown { track, .. } => self.track_down(at, track),
             Event::Track(track, said) => self.described(at, track, said),
             Event::Ended(track) => {
                 self.viewer(track).0.watched.borrow_mut().finished = Some(at.true_ns);

@@ -35,6 +35,9 @@ const MAX_WORKERS: usize = 4;
 /// A sender that is lost while others are seen keeps its tile for so long: a network is back by then, or a program started anew.
 const KEPT: Duration = Duration::from_secs(10);
 
+/// And one whose track is over so long: with a new number it is there again at once, where it is.
+const KEPT_OVER: Duration = Duration::from_secs(1);
+
 /// What is opened before anybody is told that we are here.
 pub struct Devices {
     pub ready: Announced,
@@ -227,6 +230,9 @@ impl Viewing {
                 // Who was lost has come back by another way.
                 let back: Vec<_> =
                     self.lost.iter().filter(|(lost, (_, of))| **lost == track || *of == name).map(|(lost, _)| *lost).collect();
+                if let (false, true, Some(by)) = (track.is_own(), back.is_empty(), self.names.get(&track.peer)) {
+                    door.says(&format!("{name} is sending, by way of {by}"));
+                }
                 for lost in back {
                     self.lost.remove(&lost);
                     if let Some(screen) = self.screen.as_mut().filter(|_| lost != track) {
@@ -248,7 +254,13 @@ impl Viewing {
                     }
                 }
             }
-            Event::TrackDown(track) => self.track_down(track),
+            Event::TrackDown { track, over } => {
+                let name = self.track_down(track, over);
+                // Of one who is linked to us it is said when he leaves.
+                if over && !track.is_own() {
+                    door.says(&format!("{name} stopped sending"));
+                }
+            }
             Event::Quiet(peer, quiet) => {
                 if let Some(name) = self.names.get(&peer).filter(|_| quiet) {
                     tracing::warn!("no signal from {name} for 3 s: waiting for it to come back");
@@ -267,16 +279,19 @@ impl Viewing {
         self.tell_screen(door);
     }
 
-    /// One that is lost beside others keeps its place for a while: it may be back in a moment.
-    fn track_down(&mut self, track: TrackId) {
+    /// One that is lost beside others keeps its place for a while: it may be back in a moment. Gives its name.
+    fn track_down(&mut self, track: TrackId, over: bool) -> String {
         let name = self.senders.remove(&track).map(|sender| sender.name).unwrap_or_default();
-        let Some(screen) = &mut self.screen else { return };
-        if self.senders.is_empty() {
-            screen.leaves(track);
-        } else {
-            screen.quiet(track, Some(Instant::now()));
-            self.lost.insert(track, (Instant::now() + KEPT, name));
+        if let Some(screen) = &mut self.screen {
+            if self.senders.is_empty() {
+                screen.leaves(track);
+            } else {
+                screen.quiet(track, Some(Instant::now()));
+                let kept = if over { KEPT_OVER } else { KEPT };
+                self.lost.insert(track, (Instant::now() + kept, name.clone()));
+            }
         }
+        name
     }
 
     /// Says in the window what is waited for, and who shows no picture.

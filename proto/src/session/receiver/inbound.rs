@@ -177,7 +177,7 @@ impl Inbound {
     /// It gives up its place, and what it holds is given back; what is left is what a sender that waits has.
     pub fn leave(self, pool: &mut Pool) -> (Feedback, Described) {
         for reception in self.receptions {
-            pool.events.push_back(Event::TrackDown(reception.id));
+            pool.events.push_back(Event::TrackDown { track: reception.id, over: false });
             reception.leave(pool);
         }
         (self.feedback, self.described)
@@ -255,7 +255,8 @@ impl Inbound {
     pub fn let_go(&mut self, track: u8, pool: &mut Pool) {
         if let Some(place) = self.receptions.iter().position(|reception| reception.id.track == track) {
             let reception = self.receptions.remove(place);
-            pool.events.push_back(Event::TrackDown(reception.id));
+            let over = self.described.get(track).is_none();
+            pool.events.push_back(Event::TrackDown { track: reception.id, over });
             reception.leave(pool);
         }
     }
