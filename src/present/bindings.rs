@@ -17,6 +17,8 @@ pub enum Bindings {
     Watch,
     /// And see and hear the one at the window, who can also write to them.
     Call,
+    /// One's own picture is seen, and nothing heard.
+    Preview,
 }
 
 /// What was asked for at the window.
@@ -122,7 +124,13 @@ pub(super) fn meaning(bindings: Bindings, map: &Keymap, stroke: &Stroke) -> Opti
     let by_level = || stroke.common.into_iter().filter(|symbol| is_digit_or_letter(*symbol)).find_map(by_symbol);
     let has_digit = || stroke.common.into_iter().filter_map(character).any(|character| character.is_ascii_digit());
     let typed = by_symbol(stroke.symbol).filter(|action| !(may_repeat(action) && has_digit()));
-    typed.or_else(by_level).or_else(|| by_place(bindings, map, stroke))
+    typed.or_else(by_level).or_else(|| by_place(bindings, map, stroke)).filter(|action| is_of(bindings, action))
+}
+
+/// Whether there is such a thing to do at the window.
+fn is_of(bindings: Bindings, action: &Action) -> bool {
+    let at_any = matches!(action, Action::Quit | Action::ToggleFullscreen | Action::LeaveFullscreen | Action::Help);
+    at_any || bindings != Bindings::Preview
 }
 
 fn by_symbol(bindings: Bindings, symbol: u32, shift: bool) -> Option<Action> {

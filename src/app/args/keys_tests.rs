@@ -34,7 +34,7 @@ fn words(bindings: Bindings, action: &Action) -> &'static str {
         (Action::ToggleFullscreen, _) => "full screen",
         (Action::LeaveFullscreen, _) => "leaves it",
         (Action::Freeze, _) => "freezes",
-        (Action::Mute, Bindings::Watch) => "mutes",
+        (Action::Mute, Bindings::Watch | Bindings::Preview) => "mutes",
         (Action::Mute, Bindings::Call) => "mutes the others",
         (Action::Microphone, _) => "mutes yourself",
         (Action::Camera, _) => "closes the camera",

@@ -10,7 +10,7 @@ use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::track::{Screening, Track};
 use crate::present::keys::Action;
 use crate::present::overlay::Overlay;
-use crate::present::window::{self, Look, Options, Window};
+use crate::present::window::{self, Bindings, Look, Options, Window};
 use crate::slot::Taken;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::picture::Size;
@@ -44,7 +44,8 @@ impl Preview {
             (width, height) => Size { width: width.into(), height: height.into() },
         };
         let options = Options { title: format!("{} - Eyeline preview", plan.what()), size, fullscreen: false };
-        let window = Window::open(&options).map_err(lost)?;
+        let mut window = Window::open(&options).map_err(lost)?;
+        window.bind(Bindings::Preview);
         let (announced, screening) = (FairQueue::newest(), Screening::start(WORKERS).code(ExitCode::Failed)?);
         let track = Track::new(TrackId::default(), Hold::default(), &announced, Some(&screening), None);
         let (overlay, awaited) = (Overlay::default(), String::new());

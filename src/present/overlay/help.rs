@@ -37,11 +37,19 @@ const CALL: [Key; 14] = [
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 
+const PREVIEW: [Key; 4] = [
+    (("q", "quit"), Some(("q", "quit"))),
+    (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
+    (("Esc", "leave full screen"), Some(("Esc", "leave it"))),
+    (("?, h", "this page"), Some(("?", "this page"))),
+];
+
 /// The page where keys mean this.
 pub(super) fn page(bindings: Bindings) -> Block<'static> {
     let keys: &[Key] = match bindings {
         Bindings::Watch => &WATCH,
         Bindings::Call => &CALL,
+        Bindings::Preview => &PREVIEW,
     };
     let row = |(key, does): (&'static str, &'static str)| -> Line<'static> { vec![(AMBER, key), (WHITE, does)] };
     let rows = keys.iter().map(|(full, _)| row(*full));
@@ -57,7 +65,7 @@ mod tests {
 
     #[test]
     fn every_key_on_the_page_of_keys_does_something() {
-        for bindings in [Bindings::Watch, Bindings::Call] {
+        for bindings in [Bindings::Watch, Bindings::Call, Bindings::Preview] {
             for (_, row) in page(bindings).lines.iter().filter(|line| line.len() == 2).map(|line| line[0]) {
                 for key in row.split([',', ' ', '…']).filter(|key| !key.is_empty()) {
                     assert_eq!(asked_by(bindings, key).len(), 1, "{bindings:?}: {key}");
@@ -70,7 +78,12 @@ mod tests {
     fn every_key_of_the_window_is_on_the_page_of_keys() {
         let watch = ["q", "f", "F11", "Esc", "Space", "m", "↑", "↓", "+", "-", "1…9", "Tab", "0", "i", "?", "h"];
         let call = [&watch[..], &["M", "c", "v", "Enter"]].concat();
-        for (bindings, keys) in [(Bindings::Watch, &watch[..]), (Bindings::Call, &call[..])] {
+        let preview = ["q", "f", "F11", "Esc", "?", "h"];
+        for key in watch {
+            let is_there = asked_by(Bindings::Preview, if key == "1…9" { "1" } else { key }).len() == 1;
+            assert_eq!(is_there, preview.contains(&key), "{key}");
+        }
+        for (bindings, keys) in [(Bindings::Watch, &watch[..]), (Bindings::Call, &call[..]), (Bindings::Preview, &preview[..])] {
             let page: Vec<&str> = page(bindings).lines.iter().filter_map(|line| line.first()).map(|(_, key)| *key).collect();
             for key in keys {
                 assert!(page.iter().any(|row| row.split([',', ' ']).any(|word| word == *key)), "{bindings:?}: {key}");
