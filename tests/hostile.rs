@@ -29,7 +29,7 @@ use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::record::{Media, OWN_TRACK};
 use eyeline_proto::wire::slice::Head;
-use garbage::{CONNECTIONS, DATAGRAMS, Garbage, flood, knock};
+use garbage::{CONNECTIONS, DATAGRAMS, Garbage, Kernel, flood, knock};
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
@@ -74,6 +74,12 @@ fn udp_port(program: &Program) -> u16 {
     table.lines().find_map(ours).expect("it has a UDP socket")
 }
 
+/// No picture was lost, but for one a datagram that the kernel had no room for, as where the program did not run for a while.
+fn assert_none_lost(stats: &Value, program: &Program) {
+    let dropped = Kernel::of(udp_port(program)).dropped;
+    assert!(number(stats, "lost") + number(stats, "partial") <= dropped, "{dropped} dropped: {stats}");
+}
+
 /// `call` without window and speaker.
 fn call(args: &str) -> Program {
     Program::start(CALL, &format!("--no-window --no-audio {args}"))
@@ -105,20 +111,22 @@ fn is_unmoved(programs: &mut [Program], receiving: usize, port: u16, garbage: &m
     flood(port, garbage);
     let victim = &mut programs[0];
     victim.forget_stats();
-    let before = (rejected(&victim.stats()), resident(victim));
+    let (before, kernel) = ((rejected(&victim.stats()), resident(victim)), Kernel::of(port));
     let open = knock(port, garbage);
     flood(port, garbage);
-    let wanted = (before.0.0 + DATAGRAMS as u64 - 100, before.0.1 + CONNECTIONS as u64 * 9 / 10);
+    // What the kernel had no room for nobody has seen.
+    let dropped = Kernel::of(port).dropped - kernel.dropped;
+    let wanted = (before.0.0 + DATAGRAMS as u64 - 100 - dropped, before.0.1 + CONNECTIONS as u64 * 9 / 10);
     drop(open);
     let after = victim.stats_with(|stats| rejected(stats).0 >= wanted.0 && rejected(stats).1 >= wanted.1);
     let memory = (before.1, resident(victim));
-    println!("{port}: rejected {:?} -> {:?}, resident {memory:?}", before.0, rejected(&after));
+    println!("{port}: rejected {:?} -> {:?}, {dropped} dropped, resident {memory:?}", before.0, rejected(&after));
     assert!(memory.1 <= memory.0 + GROWTH, "from {} to {} bytes", memory.0, memory.1);
     for receiver in &mut programs[first_receiving..] {
         receiver.forget_stats();
         let stats = received(receiver);
         println!("{stats}");
-        assert_eq!((number(&stats, "lost"), number(&stats, "partial")), (0, 0), "{stats}");
+        assert_none_lost(&stats, receiver);
         goes_on(receiver);
     }
     let victim = &mut programs[0];
@@ -145,13 +153,15 @@ fn garbage_at_the_dialling_side_is_counted_and_costs_nothing() {
     let (port, mut garbage) = (udp_port(&recv), Garbage(0x6a09_e667_f3bc_c908));
     flood(port, &mut garbage);
     recv.forget_stats();
-    let before = (rejected(&recv.stats()).0, resident(&recv));
+    let (before, kernel) = ((rejected(&recv.stats()).0, resident(&recv)), Kernel::of(port));
     flood(port, &mut garbage);
-    let after = recv.stats_with(|stats| rejected(stats).0 >= before.0 + DATAGRAMS as u64 - 100);
+    // What the kernel had no room for nobody has seen.
+    let dropped = Kernel::of(port).dropped - kernel.dropped;
+    let after = recv.stats_with(|stats| rejected(stats).0 >= before.0 + DATAGRAMS as u64 - 100 - dropped);
     let memory = (before.1, resident(&recv));
-    println!("{port}: rejected {} -> {}, resident {memory:?}", before.0, rejected(&after).0);
+    println!("{port}: rejected {} -> {}, {dropped} dropped, resident {memory:?}", before.0, rejected(&after).0);
     assert!(memory.1 <= memory.0 + GROWTH, "from {} to {} bytes", memory.0, memory.1);
-    assert_eq!((number(&after, "lost"), number(&after, "partial")), (0, 0), "{after}");
+    assert_none_lost(&after, &recv);
     recv.stats_with(|stats| number(stats, "whole") > number(&after, "whole") + 15);
 }
 

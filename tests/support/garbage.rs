@@ -45,8 +45,35 @@ impl Garbage {
     }
 }
 
-/// Datagrams of every length: noise, and noise behind a header that looks like ours. In small runs, so that the kernel's buffer,
-/// which is shared with the stream, is not what is tried here.
+/// What the kernel says of the UDP sockets with this port.
+#[derive(Debug, Clone, Copy)]
+pub struct Kernel {
+    /// Bytes of memory that hold what was not read yet.
+    unread: u64,
+    /// Datagrams that found no room.
+    pub dropped: u64,
+}
+
+impl Kernel {
+    pub fn of(port: u16) -> Kernel {
+        let table = ["udp", "udp6"].map(|table| std::fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default());
+        let (mut all, local) = (Kernel { unread: 0, dropped: 0 }, format!(":{port:04X}"));
+        for line in table.iter().flat_map(|table| table.lines()) {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            if words[1].ends_with(&local) {
+                all.unread += u64::from_str_radix(words[4].split_once(':').unwrap().1, 16).unwrap();
+                all.dropped += words.last().unwrap().parse::<u64>().unwrap();
+            }
+        }
+        all
+    }
+}
+
+/// Bytes of the kernel's memory that the first datagrams of a run may find in use: a third of the buffer where it is smallest.
+const ROOM: u64 = 128 << 10;
+
+/// Datagrams of every length: noise, and noise behind a header that looks like ours. In small runs, and none before most of what
+/// came was read, however late: the kernel's buffer, which is shared with the stream, is not what is tried here.
 pub fn flood(port: u16, garbage: &mut Garbage) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let pause = mpsc::channel::<()>();
@@ -57,8 +84,13 @@ pub fn flood(port: u16, garbage: &mut Garbage) {
         }
         socket.send_to(&bytes, ("127.0.0.1", port)).unwrap();
         if n % 20 == 19 {
-            // Nothing is waited for but the time.
-            let _ = pause.1.recv_timeout(Duration::from_millis(2));
+            loop {
+                // Nothing is waited for but the time.
+                let _ = pause.1.recv_timeout(Duration::from_millis(2));
+                if Kernel::of(port).unread <= ROOM {
+                    break;
+                }
+            }
         }
     }
 }
