@@ -19,10 +19,30 @@ fn p50(stats: &Value) -> f64 {
     stats["latency_ms"]["all"]["p50"].as_f64().unwrap_or(f64::NAN)
 }
 
-/// A quiet second: the median latency of it.
-fn usual(recv: &mut Program) -> f64 {
-    recv.stats_with(|stats| stats["fps"].as_u64() >= Some(20));
-    p50(&recv.stats_with(|stats| stats["fps"].as_u64() >= Some(20)))
+/// What is usual on a machine as busy as this one is now.
+#[derive(Debug, Clone, Copy)]
+struct Usual {
+    /// The lowest rate of a second.
+    fps: u64,
+    /// The longest time without a picture, ms.
+    interval: f64,
+    /// The highest median latency of a second, ms.
+    latency: f64,
+}
+
+/// Some seconds in which pictures come, and nothing else happens.
+fn usual(recv: &mut Program) -> Usual {
+    let mut usual = Usual { fps: u64::MAX, interval: 0.0, latency: 0.0 };
+    recv.forget_stats();
+    // The next line may be of a second that began before.
+    recv.stats_with(|stats| stats["fps"].as_u64() >= Some(1));
+    for _ in 0..3 {
+        let stats = recv.stats_with(|stats| p50(stats).is_finite() && stats["interval_ms"]["p99"].is_f64());
+        usual.fps = usual.fps.min(stats["fps"].as_u64().unwrap());
+        usual.interval = usual.interval.max(stats["interval_ms"]["p99"].as_f64().unwrap());
+        usual.latency = usual.latency.max(p50(&stats));
+    }
+    usual
 }
 
 /// The first second with a gap in it that is at least `away` long (of a hundred pictures or fewer the 99th percentile is the longest).
@@ -33,12 +53,16 @@ fn gap(recv: &mut Program, away: Duration) -> (f64, f64) {
 }
 
 /// On a machine that builds something else beside it: as it was, by the figures of a whole second.
-fn as_before(recv: &mut Program, before: f64) {
-    recv.stats_with(|stats| p50(stats) < before * 2.0 + 10.0 && stats["fps"].as_u64() >= Some(20));
+fn as_before(recv: &mut Program, before: Usual) {
+    let as_many = |stats: &Value| stats["fps"].as_u64().is_some_and(|fps| fps * 3 >= before.fps * 2);
+    recv.stats_with(|stats| p50(stats) < before.latency * 2.0 + 10.0 && as_many(stats));
 }
 
-/// Time without a picture beyond the outage.
-const BACK: f64 = 500.0;
+/// Time without a picture beyond the outage, ms, half a second on a machine at rest: three times as long as nothing was shown at most
+/// before or after it is part of it.
+fn allowed(before: Usual, after: Usual) -> f64 {
+    350.0 + 3.0 * before.interval.max(after.interval)
+}
 
 #[test]
 fn a_pulled_cable_is_back_within_half_a_second_with_the_newest_picture() {
@@ -57,12 +81,13 @@ fn a_pulled_cable_is_back_within_half_a_second_with_the_newest_picture() {
         proxy.cut(false);
         let (longest, p50) = gap(&mut recv, away);
         let more = longest - away.as_secs_f64() * 1e3;
-        println!("cut for {} ms: {more:.0} ms more without a picture; p50 {before:.1} and then {p50:.1} ms", away.as_millis());
-        assert!(more < BACK, "{more} ms");
         assert_eq!(recv.heard().contains("for 3 s: waiting for it to come back"), words, "{}", recv.heard());
         // TCP hung as well: it was dialled afresh, and the peer is the same.
         recv.said("is back");
         as_before(&mut recv, before);
+        let after = usual(&mut recv);
+        println!("cut for {away:?}: {more:.0} ms more without a picture; p50 {p50:.1} ms; {before:?}, {after:?}");
+        assert!(more < allowed(before, after), "{more} ms; {before:?}, {after:?}");
     }
     assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
     assert!(!send.heard().contains("is gone: it did"), "{}", send.heard());
@@ -87,13 +112,15 @@ fn a_stopped_process_goes_on_with_the_newest_picture_and_not_with_its_backlog() 
             stopped.signal(Signal::SIGCONT);
             let (longest, p50) = gap(&mut recv, away);
             let more = longest - away.as_secs_f64() * 1e3;
-            let who = if receiver { "recv" } else { "send" };
-            println!("{who} stopped for {} ms: {more:.0} ms more; p50 {before:.1} and then {p50:.1} ms", away.as_millis());
-            assert!(more < BACK, "{more} ms");
-            // The picture that was in the sender's encoder may be as old as the stop; what lay in our kernel is not shown.
-            assert!(!receiver || p50 < before + 200.0, "{p50} ms");
             // A backlog shown would be seconds old.
             as_before(&mut recv, before);
+            let after = usual(&mut recv);
+            let who = if receiver { "recv" } else { "send" };
+            println!("{who} stopped for {away:?}: {more:.0} ms more; p50 {p50:.1} ms; {before:?}, {after:?}");
+            assert!(more < allowed(before, after), "{more} ms; {before:?}, {after:?}");
+            // The picture that was in the sender's encoder may be as old as the stop; what lay in our kernel is not shown.
+            let latency = before.latency.max(after.latency) + 3.0 * before.interval.max(after.interval);
+            assert!(!receiver || p50 < latency + 200.0, "{p50} ms; {before:?}, {after:?}");
         }
     }
     assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
