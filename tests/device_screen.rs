@@ -65,6 +65,24 @@ fn window(screen: &Screen) -> Window {
     window
 }
 
+/// Waits until the window is as large as the picture, which it makes itself, around its middle; and moves it to a known place.
+fn fitted(screen: &Screen, id: Window) -> Area {
+    until("a window of the picture's size", || Some(screen.area(id)).filter(|area| (area.width, area.height) == (640, 480)));
+    put(screen, id, PICTURE)
+}
+
+/// Moves the window to where no manager puts it by itself, in this size.
+fn put(screen: &Screen, id: Window, size: Size) -> Area {
+    let wanted = ConfigureWindowAux::new().x(90).y(70).width(size.width).height(size.height);
+    screen.x.configure_window(id, &wanted).unwrap().check().unwrap();
+    let is_there = |area: &Area| (90..140).contains(&area.x) && (70..140).contains(&area.y);
+    let has_size = |area: &Area| (area.width as u32, area.height as u32) == (size.width, size.height);
+    until("the window in its place", || {
+        screen.nudge_manager();
+        Some(screen.area(id)).filter(|area| is_there(area) && has_size(area))
+    })
+}
+
 /// The luma of `place`, as large as `size`, nearest pixels.
 fn luma(shot: &Shot, place: Area, size: Size) -> Vec<u8> {
     let (width, height) = (size.width as i32, size.height as i32);
@@ -131,8 +149,7 @@ fn the_test_picture_is_in_the_window_and_every_key_does_what_the_help_says() {
     let mut recv = on(&screen, RECV, &format!("--host 127.0.0.1:{port} --stats json"));
     recv.said("is sending");
     let id = window(&screen);
-    screen.x.configure_window(id, &ConfigureWindowAux::new().width(640).height(480)).unwrap().check().unwrap();
-    let area = until("the size asked for", || Some(screen.area(id)).filter(|area| (area.width, area.height) == (640, 480)));
+    let area = fitted(&screen, id);
     let mut number = goes_on(&screen, "picture", area, 0);
     number = goes_on(&screen, "picture", area, number);
     let plain = screen.shot("picture");
@@ -184,8 +201,7 @@ fn the_test_picture_is_in_the_window_and_every_key_does_what_the_help_says() {
     number = goes_on(&screen, "back", area, number);
 
     // Resized: smaller, and of another shape.
-    screen.x.configure_window(id, &ConfigureWindowAux::new().width(1000).height(600)).unwrap().check().unwrap();
-    let area = until("resized", || Some(screen.area(id)).filter(|area| area.width == 1000));
+    let area = put(&screen, id, Size { width: 1000, height: 600 });
     goes_on(&screen, "resized", Area { x: area.x + 100, width: 800, ..area }, number);
     screen.key('q' as u32);
     assert_eq!(recv.ended(), 0, "{}", recv.heard());
@@ -275,8 +291,7 @@ fn the_preview_shows_what_is_sent_and_its_q_ends_send() {
     drop(screen.shot("preview-waiting"));
     let mut recv = program::recv(&format!("--host 127.0.0.1:{port} --stats json"));
     recv.said("is sending");
-    let area = screen.area(id);
-    assert_eq!((area.width, area.height), (640, 480));
+    let area = fitted(&screen, id);
     let number = goes_on(&screen, "preview", area, 0);
     goes_on(&screen, "preview", area, number);
     screen.key('q' as u32);
@@ -482,8 +497,7 @@ fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
     let mut recv = on(&screen, RECV, &format!("--host 127.0.0.1:{front} --stats json"));
     recv.said("is sending");
     let id = window(&screen);
-    screen.x.configure_window(id, &ConfigureWindowAux::new().width(640).height(480)).unwrap().check().unwrap();
-    let area = until("the size asked for", || Some(screen.area(id)).filter(|area| (area.width, area.height) == (640, 480)));
+    let area = fitted(&screen, id);
     goes_on(&screen, "before", area, 0);
     let colours = coloured(&screen.shot("before"), area);
     assert!(colours > 10_000, "{colours}");
