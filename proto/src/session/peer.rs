@@ -1,16 +1,18 @@
 //! One receiver, as the sender sees it: what it asked for again, what it reported, how fast it may be sent to. How far it is with
 //! each track is a [`Subscription`]'s.
 //!
-//! Nothing one peer does slows another: what all share are the tracks' logs, and each peer has cursors of its own into them.
-//! Among its tracks a peer is sent one picture after the other in turn; what it asked for again goes first. A run of datagrams is
-//! of one track. Capacity: [`MAX_RESEND`] fragments to be sent again; what is asked for beyond that, and beyond what `repairs.rs`
-//! allows, may be asked for later.
+//! Nothing one peer does slows another: what all share are the tracks' logs, and each peer has cursors of its own into them. Its
+//! tracks share its path by bytes (`turns.rs`), and of each what it asked for again goes first. A run of datagrams is of one track. Capacity:
+//! [`MAX_RESEND`] fragments to be sent again; what is asked for beyond that, and beyond what `repairs.rs` allows, may be asked for
+//! later.
 
 mod sound;
 mod subscription;
+mod turns;
 
 pub(super) use subscription::Subscription;
 
+use self::turns::Turns;
 use super::PeerId;
 use super::flow::{Flow, Told};
 use super::outbound::Outbound;
@@ -22,7 +24,7 @@ use crate::media::clock::Epoch;
 use crate::media::{fec, pacer};
 use crate::time::MediaTime;
 use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, SHARD_LEN};
-use crate::wire::record::{Media, OWN_TRACK};
+use crate::wire::record::Media;
 use crate::wire::report::Report;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -72,8 +74,7 @@ pub(super) struct Peer {
     pub repairs: Repairs,
     /// It was said that nothing large reaches it.
     pub too_narrow: bool,
-    /// The track whose picture is being sent.
-    turn: u8,
+    turns: Turns,
 }
 
 impl Peer {
@@ -93,7 +94,7 @@ impl Peer {
             parity: VecDeque::new(),
             repairs,
             too_narrow: false,
-            turn: OWN_TRACK,
+            turns: Turns::new(),
         }
     }
 
@@ -123,29 +124,10 @@ impl Peer {
         !self.resend.is_empty() || !self.parity.is_empty()
     }
 
-    /// The place of the subscription of which something is to be sent for the first time: the one whose picture is under way, or
-    /// the next in turn; and the place of its track.
-    fn next_fresh(&self, tracks: &[Outbound]) -> Option<(usize, usize)> {
-        let waiting = |place: usize| {
-            let subscription = &self.subscriptions[place];
-            let of = tracks.iter().position(|track| track.number() == subscription.track())?;
-            subscription.waits(&tracks[of].log).then_some((place, of))
-        };
-        let count = self.subscriptions.len();
-        let current = self.subscriptions.iter().position(|subscription| subscription.track() == self.turn).unwrap_or(0);
-        // A picture that is begun goes on before another track's begins, or none would measure the path.
-        let at_an_end = |subscription: &Subscription| {
-            let of = tracks.iter().find(|track| track.number() == subscription.track());
-            of.is_none_or(|track| subscription.is_at_an_end(&track.log))
-        };
-        let current = if self.subscriptions.get(current).is_some_and(at_an_end) { current + 1 } else { current };
-        (current..current + count).find_map(|place| waiting(place % count))
-    }
-
     /// Until when it may be sent nothing, if anything is there to be sent and has to wait.
     pub fn holds(&self, now: Instant, tracks: &[Outbound]) -> Option<Instant> {
-        let new = !self.repeats()
-            && self.next_fresh(tracks).is_some_and(|(place, of)| self.subscriptions[place].begins(&tracks[of].log));
+        let new = (!self.repeats() || self.repeats_wait(tracks))
+            && self.next_fresh(tracks).is_some_and(|(place, of)| self.subscriptions[place].waits_as_a_picture(&tracks[of].log));
         self.flow.holds(now, new)
     }
 
@@ -256,9 +238,12 @@ impl Peer {
         let run = if self.flow.is_paced() { PACED_RUN } else { MAX_RUN };
         let (run, payload) = ((run / (size - SHARD_MORE)).max(1), payload_of(size));
         let mut fresh = false;
-        let mut segment = self.fill_resends(now, (run, payload), tracks, path, buffer);
-        if segment == 0 {
-            segment = self.fill_parity(run, size, path, buffer);
+        let mut segment = 0;
+        if !self.repeats_wait(tracks) {
+            segment = self.fill_resends(now, (run, payload), tracks, path, buffer);
+            if segment == 0 {
+                segment = self.fill_parity(run, size, path, buffer);
+            }
         }
         if segment == 0 {
             (segment, fresh) = self.fill_fresh(now, (run, payload), tracks, path, buffer);
@@ -283,13 +268,14 @@ impl Peer {
         self.drop_shards(|_, len| len > size);
         let mut segment = 0;
         for _ in 0..run {
-            let Some((_, message)) = self.parity.front() else { break };
-            let len = message.len() + Path::OVERHEAD;
+            let Some((track, message)) = self.parity.front() else { break };
+            let (track, len) = (*track, message.len() + Path::OVERHEAD);
             if segment != 0 && len > segment {
                 break;
             }
             path.seal(buffer, |out| out.extend_from_slice(message));
             self.parity.pop_front();
+            self.charge(track, len);
             self.stats.parity += 1;
             segment = segment.max(len);
             if len < segment {
@@ -357,6 +343,7 @@ impl Peer {
             }
             let number = path.seal(buffer, |out| Message::Fragment(piece.track, head, piece_payload).encode(out));
             self.sent.record(now, number, piece, slice.picture, len);
+            self.charge(piece.track, len);
             self.resend.pop_front();
             self.stats.resent += 1;
             (segment, left) = (segment.max(len), left - 1);
@@ -377,8 +364,8 @@ impl Peer {
         buffer: &mut Vec<u8>,
     ) -> (usize, bool) {
         while let Some((place, of)) = self.next_fresh(tracks) {
+            self.take_turn((place, of), tracks);
             let (subscription, track) = (&mut self.subscriptions[place], &mut tracks[of]);
-            self.turn = track.number();
             let paced = self.flow.is_paced();
             self.stats.skipped += subscription.catch_up(track, paced);
             let Some(sending) = subscription.sending(&track.log, payload) else { continue };
@@ -393,6 +380,7 @@ impl Peer {
                 }
             }
             let cut = subscription.cut_of_slice();
+            subscription.served += buffer.len() as u64;
             if subscription.is_past(sending) {
                 self.slice_sent(now, place, sending, track);
             }

@@ -310,3 +310,41 @@ fn recv_and_send_meet_at_a_point_without_a_person() {
     check("meeting_without_a_person", &Figures::worst(all.map(|(who, whose)| gathering.figures(who, whose))));
     assert!(gathering.members[camera].source.as_ref().is_some_and(|source| source.borrow().watched));
 }
+
+/// One sends pictures of 3.5 MB, whatever is wanted of it, and another small ones. Who has 8 Mbit/s sees all those of the other, which
+/// take a quarter of them, and soon; only what is too large is lost.
+#[test]
+fn large_pictures_take_nothing_from_the_small_ones_of_another() {
+    let large = Stream { period: ms(500), slices: 16, slice_bytes: 220_000, encode: ms(400), channels: 0, ..Stream::camera() };
+    beside_large_pictures(128, large);
+}
+
+/// The same with pictures that take a tenth of a second of the path each, twenty a second.
+#[test]
+fn pictures_that_are_too_many_and_too_large_take_nothing_from_the_small_ones_of_another() {
+    let large = Stream { period: ms(50), slices: 12, slice_bytes: 8200, encode: ms(6), channels: 0, ..Stream::camera() };
+    beside_large_pictures(129, large);
+}
+
+fn beside_large_pictures(of: u64, large: Stream) {
+    let mut gathering = Gathering::new(of);
+    gathering.point(POINT, "point");
+    let small = Stream { slice_bytes: 2000, ..Stream::call() };
+    gathering.call("10.0.4.2", "bob", small, &[POINT]);
+    gathering.world.connect(POINT, "10.0.4.3", &Params { queue: ms(100), ..narrow(8) });
+    let cid = gathering.recv("10.0.4.3", "cid", &[POINT]);
+    gathering.pass(secs(3));
+    gathering.call("10.0.4.4", "dan", large, &[POINT]);
+    // It is found out within two seconds what the path takes.
+    gathering.pass(secs(3));
+    let seen = gathering.view(cid, "bob");
+    let before = (seen.watched.borrow().whole, seen.watched.borrow().shown.len());
+    gathering.pass(secs(10));
+    let watched = seen.watched.borrow();
+    let whole = watched.whole - before.0;
+    let mut latencies: Vec<u64> = watched.shown[before.1..].iter().map(|shown| shown.latency / 1_000_000).collect();
+    latencies.sort_unstable();
+    let (p50, p95) = (latencies[latencies.len() / 2], latencies[latencies.len() * 95 / 100]);
+    println!("beside large pictures: {whole} of 300 small ones whole, p50 {p50} ms, p95 {p95} ms");
+    assert!(whole >= 285 && p50 < 60 && p95 < 90, "{whole} of 300 whole, p50 {p50} ms, p95 {p95} ms");
+}

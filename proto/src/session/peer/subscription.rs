@@ -36,6 +36,10 @@ pub(in super::super) struct Subscription {
     pub end_sent: bool,
     /// What it has use for, if it said so.
     pub want: Option<Want>,
+    /// How far it is in virtual time, bytes: see `turns.rs`.
+    pub served: u64,
+    /// Other tracks' pictures went out amid the picture that was begun last, and the one before.
+    interrupted: (bool, bool),
     /// The picture that was begun last.
     begun: Option<u64>,
     /// The picture being sent, how many of its slices were, from the first on, and what they were cut into, 0 for no one length.
@@ -61,6 +65,8 @@ impl Subscription {
             report: TrackReport { track, settled, ..TrackReport::default() },
             end_sent: false,
             want: None,
+            served: 0,
+            interrupted: (false, false),
             begun: None,
             slices: (u64::MAX, 0, 0),
             ended: true,
@@ -148,6 +154,16 @@ impl Subscription {
         next.is_some_and(|picture| self.begun.is_none_or(|begun| picture > begun))
     }
 
+    /// Its picture is not sent to its end yet, and another track's goes first.
+    pub fn interrupt(&mut self) {
+        self.interrupted.0 = true;
+    }
+
+    /// Whether the path's queue has to be as short before what is next as before a picture that begins: others begin amid it.
+    pub fn waits_as_a_picture(&self, log: &Log) -> bool {
+        self.begins(log) || self.interrupted.0 || self.interrupted.1
+    }
+
     /// Newest wins: of the picture before the newest the rest may still go out, of older ones nothing. On a slow path what was
     /// begun is finished, for nothing else would ever be whole there. Says how many pictures are skipped.
     pub fn catch_up(&mut self, track: &Outbound, paced: bool) -> u64 {
@@ -194,6 +210,7 @@ impl Subscription {
             Piece { track: self.track(), slice: self.cursor.slice, fragment: self.cursor.fragment, cut: cut as u16, again: 0 };
         if self.begun.is_none_or(|begun| slice.picture > begun) {
             (self.begun, self.ended) = (Some(slice.picture), false);
+            self.interrupted = (false, self.interrupted.0);
         }
         self.cursor.fragment += 1;
         if self.cursor.fragment == slice.fragments(cut) {
