@@ -347,45 +347,6 @@ fn a_full_disk_is_named_with_the_file_and_what_it_keeps() {
     fails(&mut recv(&format!("--host 127.0.0.1:{port} --output /nonexistent/a.y4m")), 1, lost);
 }
 
-/// The exit code and the errors of a program whose stdout leads there.
-fn with_stdout(path: &str, args: &str, stdout: Stdio) -> (Option<i32>, Vec<String>) {
-    let output = command(path, args).stdin(Stdio::null()).stdout(stdout).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    (output.status.code(), said.lines().filter(|line| line.starts_with("error: ")).map(str::to_string).collect())
-}
-
-#[test]
-fn a_reader_of_stdout_that_went_away_ends_the_program_in_order_and_a_full_disk_does_not() {
-    let port = free_port();
-    let mut send = send(&format!("{TEST} -p {port}"));
-    send.said("waiting on port");
-    let gone = || Stdio::from(std::io::pipe().unwrap().1);
-    let full = || Stdio::from(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
-    let receive = format!("--no-window --no-audio --host 127.0.0.1:{port}");
-    assert_eq!(with_stdout(RECV, &format!("{receive} --stats json"), gone()), (Some(0), vec![]));
-    assert_eq!(with_stdout(RECV, &format!("{receive} --output -"), gone()), (Some(0), vec![]));
-    let waits = format!("{TEST} -p {} --stats json", free_port());
-    let meets = format!("--no-window {waits}");
-    assert_eq!(with_stdout(SEND, &waits, gone()), (Some(0), vec![]));
-    assert_eq!(with_stdout(CALL, &meets, gone()), (Some(0), vec![]));
-    let statistics = "error: cannot write the statistics to stdout: No space left on device (os error 28); send them elsewhere, or leave \
-                      out --stats";
-    assert_eq!(with_stdout(RECV, &format!("{receive} --stats json"), full()), (Some(1), vec![statistics.to_string()]));
-    assert_eq!(with_stdout(SEND, &waits, full()), (Some(1), vec![statistics.to_string()]));
-    assert_eq!(with_stdout(CALL, &meets, full()), (Some(1), vec![statistics.to_string()]));
-    let (code, errors) = with_stdout(RECV, &format!("{receive} --output -"), full());
-    assert!(code == Some(1) && errors.len() == 1 && errors[0].contains("no space left for stdout"), "{code:?} {errors:?}");
-}
-
-#[test]
-fn statistics_in_a_pipe_cut_short_by_the_shell_end_it_with_0() {
-    let line = format!("{SEND} {TEST} -p {} --stats json | head -1; echo ${{PIPESTATUS[0]}}", free_port());
-    let output = Command::new("bash").args(["-c", &line]).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    let lines: Vec<_> = said.lines().collect();
-    assert!(lines.len() == 2 && lines[0].starts_with('{') && lines[1] == "0", "{said}");
-}
-
 #[test]
 fn without_a_display_it_is_said_before_anybody_is_told_that_we_are_here() {
     let set = "DISPLAY is not set. Start it in a desktop session, or";

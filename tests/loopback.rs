@@ -378,22 +378,6 @@ fn after_the_duration_a_program_ends_as_if_it_was_told_to() {
 }
 
 #[test]
-fn a_reader_of_the_statistics_that_went_away_ends_the_program_in_order() {
-    let port = free_port();
-    let stdin = std::process::Stdio::null;
-    let mut send = Program::spawn(SEND, &format!("{TEST} -p {port}"), stdin(), program::Out::Raw);
-    send.said("waiting on port");
-    let mut recv =
-        Program::spawn(RECV, &format!("--no-window --no-audio --stats json --host 127.0.0.1:{port}"), stdin(), program::Out::Raw);
-    recv.said("is sending");
-    drop(recv.stdout());
-    assert_eq!(recv.ended(), 0);
-    send.said("stopped watching");
-    drop(send.stdout());
-    assert_eq!(send.ended(), 0);
-}
-
-#[test]
 fn with_a_latency_given_pictures_are_shown_that_long_after_they_were_taken() {
     let port = free_port();
     let _send = send(&format!("{TEST} -p {port}"));

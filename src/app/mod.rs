@@ -10,6 +10,7 @@ mod door;
 mod doorman;
 mod failure;
 mod last_will;
+mod line_writer;
 mod meet;
 mod notes;
 mod recv;

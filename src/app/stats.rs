@@ -1,12 +1,16 @@
 //! What the statistics of both programs share: rounding, latencies by stage, and printing one object a line.
 
-use super::failure::Failure;
+use super::failure::{Code, Failure};
+use super::line_writer::LineWriter;
 use super::status::ExitCode;
 use crate::net;
 use eyeline_proto::session::endpoint::Counters;
 use eyeline_proto::wire::text::printable;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::Write;
+use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// To a thousandth.
@@ -63,19 +67,43 @@ pub fn line(text: &str) -> ExitCode {
     }
 }
 
-/// One object, one line, at once. A reader that went away ends the program in order.
-pub fn print(object: &Value) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{object}").and_then(|()| out.flush());
-    match written {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(ExitCode::Ok, "nobody reads the statistics any more").said())
+/// What `--stats json` prints on stdout: one object a line, at once. What a reader that stands still has not taken is left out in
+/// the end, and how much that was is said.
+pub struct Statistics(Option<LineWriter>);
+
+impl Statistics {
+    /// Where they are asked for.
+    pub fn open(asked: bool) -> Result<Option<Arc<Statistics>>, Failure> {
+        let open = || {
+            let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
+            let lines = LineWriter::spawn("statistics", File::from(stdout))?;
+            Ok::<_, std::io::Error>(Arc::new(Statistics(Some(lines))))
+        };
+        asked.then(open).transpose().code(ExitCode::Failed)
+    }
+
+    /// One more. A reader that went away ends the program in order: this fails when a line before could not be written.
+    pub fn print(&self, object: &Value) -> Result<(), Failure> {
+        match self.0.as_ref().map_or(Ok(()), |lines| lines.push(format!("{object}\n"))) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                Err(Failure::new(ExitCode::Ok, "nobody reads the statistics any more").said())
+            }
+            Err(error) => {
+                let sentence =
+                    format!("cannot write the statistics to stdout: {error}; send them elsewhere, or leave out --stats");
+                Err(Failure::new(ExitCode::Failed, sentence))
+            }
+            Ok(()) => Ok(()),
         }
-        Err(error) => {
-            let sentence = format!("cannot write the statistics to stdout: {error}; send them elsewhere, or leave out --stats");
-            Err(Failure::new(ExitCode::Failed, sentence))
+    }
+}
+
+impl Drop for Statistics {
+    fn drop(&mut self) {
+        let left_out = self.0.take().map_or(0, LineWriter::finish);
+        if left_out > 0 {
+            tracing::warn!("{left_out} lines of statistics were left out: whoever reads them stood still");
         }
-        Ok(()) => Ok(()),
     }
 }
 

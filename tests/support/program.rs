@@ -41,6 +41,8 @@ pub enum Out {
     Stats,
     /// The test reads it.
     Raw,
+    /// Where the command says.
+    Elsewhere,
 }
 
 pub struct Program {
@@ -85,7 +87,10 @@ impl Program {
 
     /// A command made by [`command`], changed as the test needs it.
     pub fn launch(mut command: Command, stdin: Stdio, out: Out) -> Program {
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(stdin).stderr(Stdio::piped());
+        if out != Out::Elsewhere {
+            command.stdout(Stdio::piped());
+        }
         let mut child = command.spawn().unwrap();
         let (to, events) = mpsc::channel();
         if out == Out::Stats {

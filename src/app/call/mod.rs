@@ -17,6 +17,7 @@ use super::recv::viewing::{self, Devices, Viewing};
 use super::screen::{Screen, Turn, Wish};
 use super::send::plan::Plan;
 use super::send::sending::Sending;
+use super::stats::Statistics;
 use super::status::{ExitCode, Stop};
 use crate::net;
 use crate::present::exit_hook::ExitHook;
@@ -73,10 +74,11 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..meet::identity(common) };
     let (where_to, hosts) = meet::net_config(&common.meet);
     let (reconnect, format, cap) = (common.reconnect, plan.format(), config.send.bitrate);
+    let statistics = Statistics::open(common.stats_json)?;
     let devices = Devices { ready, screen, speaker, files: None };
     let on_event = notes.clone();
     let (viewing, on_event) =
-        Viewing::new(devices, config.showing.latency, (config.showing.window, common.stats_json), move |event| {
+        Viewing::new(devices, config.showing.latency, config.showing.window, statistics.clone(), move |event| {
             on_event.tell(Note::Net(event));
         })?;
     let core = session::Config { hosts, reconnect, format, cap, want: viewing.uses, ..session::Config::new(me, epoch) };
@@ -89,7 +91,7 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
         None
     } else {
         let (on_end, sink) = (notes.clone(), own.as_ref().map(OwnPicture::sink));
-        Some(Sending::new(&config.send, plan, epoch, net.commands(), sink, move || on_end.tell(Note::SourceEnded))?)
+        Some(Sending::new(&config.send, plan, epoch, statistics, net.commands(), sink, move || on_end.tell(Note::SourceEnded))?)
     };
     if config.chat {
         let typed = notes.clone();

@@ -15,6 +15,7 @@ use super::last_will::LastWill;
 use super::meet;
 use super::notes::{self, Notes};
 use super::screen::{Screen, Turn};
+use super::stats::Statistics;
 use super::status::{ExitCode, Stop};
 use crate::net;
 use crate::present::exit_hook::ExitHook;
@@ -63,11 +64,11 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let reconnect = config.common.reconnect;
     let core = session::Config { hosts, senders, reconnect, ..session::Config::new(me, Epoch::new(now)) };
     let decodes = config.showing.window || files.is_none();
+    let statistics = Statistics::open(config.common.stats_json)?;
     let devices = Devices { ready, screen, speaker, files };
     let on_event = notes.clone();
-    let (viewing, on_event) = Viewing::new(devices, config.showing.latency, (decodes, config.common.stats_json), move |event| {
-        on_event.tell(Note(event))
-    })?;
+    let (viewing, on_event) =
+        Viewing::new(devices, config.showing.latency, decodes, statistics, move |event| on_event.tell(Note(event)))?;
     let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
     will.meets(net.commands());
     if let Some(files) = &viewing.files {

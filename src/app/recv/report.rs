@@ -1,7 +1,7 @@
 //! What `recv` measures: latency in all and by stage, for `--stats json` and for the overlay. The README explains the fields.
 
 use super::super::failure::Failure;
-use super::super::stats::{self, Span, Times, ms};
+use super::super::stats::{self, Span, Statistics, Times, ms};
 use crate::net;
 use crate::pipeline::decode;
 use eyeline_proto::media::playout;
@@ -10,6 +10,7 @@ use eyeline_proto::session::TrackId;
 use eyeline_proto::session::stats::{Stats, TrackStats};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Latencies, in all and by stage.
@@ -55,7 +56,8 @@ pub struct Outside {
 
 /// Remembers the second before, for rates.
 pub struct Report {
-    print: bool,
+    /// Where the user asked for JSON.
+    to: Option<Arc<Statistics>>,
     stages: Stages,
     lips: Lips,
     partial: u64,
@@ -67,10 +69,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// `print`: the user asked for JSON.
-    pub fn new(print: bool) -> Self {
+    /// Printed there.
+    pub fn new(to: Option<Arc<Statistics>>) -> Self {
         Report {
-            print,
+            to,
             stages: Stages::default(),
             lips: Lips::default(),
             partial: 0,
@@ -112,10 +114,10 @@ impl Report {
         let fps = outside.shown.saturating_sub(shown_before);
         let mbit = stats::mbit(stats.receiving.total.bytes.saturating_sub(bytes));
         let lines = self.lines(stats, fps, mbit, stats.receiving.total.lost_packets.saturating_sub(lost));
-        if self.print {
+        if let Some(to) = self.to.clone() {
             let mut object = self.object(stats, outside, Span::Second);
             (object["fps"], object["mbit_s"]) = (fps.into(), mbit.into());
-            stats::print(&object)?;
+            to.print(&object)?;
         }
         self.stages.each().into_iter().for_each(|(_, times)| times.next_second());
         self.interval.next_second();
@@ -126,9 +128,7 @@ impl Report {
 
     /// It is over: prints what came of all of it, where asked.
     pub fn total(&mut self, stats: &Stats, outside: &Outside) {
-        if !self.print {
-            return;
-        }
+        let Some(to) = self.to.clone() else { return };
         let run = self.started.elapsed();
         let mut object = self.object(stats, outside, Span::Run);
         object["fps"] = stats::a_second(outside.shown.into(), run).into();
@@ -138,7 +138,7 @@ impl Report {
             sound.retain(|field, _| !SOUND_NOW.contains(&field.as_str()));
         }
         // Whoever read the seconds before may have left.
-        let _ = stats::print(&object);
+        let _ = to.print(&object);
     }
 
     fn object(&mut self, stats: &Stats, outside: &Outside, span: Span) -> Value {
@@ -285,14 +285,14 @@ mod tests {
 
     #[test]
     fn what_the_kernel_refused_and_the_speaker_did_not_take_is_told() {
-        let object = Report::new(true).object(&Stats::default(), &outside(), Span::Second);
+        let object = Report::new(None).object(&Stats::default(), &outside(), Span::Second);
         let told = ["too_long", "send_errors", "receive_errors"].map(|field| object[field].as_u64());
         assert_eq!((told, object["sound"]["dropped_blocks"].as_u64()), ([Some(3), Some(5), Some(7)], Some(9)));
     }
 
     #[test]
     fn of_a_peer_that_is_gone_no_figures_are_shown_as_if_they_were_now() {
-        let mut report = Report::new(false);
+        let mut report = Report::new(None);
         let (track, received) = (TrackId::default(), Received::default());
         let shown = |quiet| TrackStats { track, received, rtt: Duration::from_millis(20), quiet };
         let [here, gone] = [false, true].map(|quiet| Stats {

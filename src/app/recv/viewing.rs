@@ -5,6 +5,7 @@ use super::super::awaited;
 use super::super::door::Door;
 use super::super::failure::{Code, Failure};
 use super::super::screen::{Screen, Turn};
+use super::super::stats::Statistics;
 use super::super::status::ExitCode;
 use super::files::Files;
 use super::report::{self, Report};
@@ -79,7 +80,8 @@ impl Viewing {
     pub fn new(
         devices: Devices,
         latency: Latency,
-        (decodes, stats_json): (bool, bool),
+        decodes: bool,
+        statistics: Option<Arc<Statistics>>,
         tell: impl FnMut(Event) + Send + 'static,
     ) -> Result<(Self, impl FnMut(Event) + Send + 'static), Failure> {
         let Devices { ready, screen, speaker, files } = devices;
@@ -94,7 +96,7 @@ impl Viewing {
             mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
             files: files.as_ref().map(Files::inlets),
         };
-        let (written, seen, heard) = (files.is_some() || stats_json, screen.is_some(), speaker.is_some());
+        let (written, seen, heard) = (files.is_some() || statistics.is_some(), screen.is_some(), speaker.is_some());
         let viewing = Viewing {
             ready,
             screen,
@@ -109,7 +111,7 @@ impl Viewing {
             uses: Want { pictures: seen || written, sound: heard || written, ..Want::ALL },
             asked: BTreeMap::new(),
             hidden: false,
-            report: Report::new(stats_json),
+            report: Report::new(statistics),
             shown: 0,
             anything: false,
         };

@@ -12,6 +12,7 @@ use super::failure::{Code, Failure};
 use super::last_will::LastWill;
 use super::meet;
 use super::notes::{self, Notes};
+use super::stats::Statistics;
 use super::status::{ExitCode, Stop};
 use crate::net;
 use crate::present::exit_hook::ExitHook;
@@ -75,8 +76,9 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
         net::spawn(Session::new(now, core), where_to, move |event| on_event.tell(Note::Net(event))).code(ExitCode::Failed)?;
     will.meets(net.commands());
     let door = Door::open("send", &config.common, net.local_addr());
+    let statistics = Statistics::open(config.common.stats_json)?;
     let (on_end, shown) = (notes.clone(), preview.as_ref().map(Preview::sink));
-    let sending = Sending::new(config, plan, epoch, net.commands(), shown, move || on_end.tell(Note::SourceEnded))?;
+    let sending = Sending::new(config, plan, epoch, statistics, net.commands(), shown, move || on_end.tell(Note::SourceEnded))?;
     let mut send = Send {
         config,
         sending,

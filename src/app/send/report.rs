@@ -1,17 +1,19 @@
 //! `send --stats json`: one object a second on stdout. The README explains the fields.
 
 use super::super::failure::Failure;
-use super::super::stats;
+use super::super::stats::{self, Statistics};
 use crate::net;
 use crate::pipeline::counts::Counts;
 use crate::pipeline::encode::Counters;
 use eyeline_proto::session::stats::Stats;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Remembers the second before, for rates.
 pub struct Report {
-    on: bool,
+    /// Where the user asked for it.
+    to: Option<Arc<Statistics>>,
     pictures: u64,
     bytes: u64,
     counters: Counters,
@@ -19,16 +21,14 @@ pub struct Report {
 }
 
 impl Report {
-    /// `on`: the user asked for it.
-    pub fn new(on: bool) -> Self {
-        Report { on, pictures: 0, bytes: 0, counters: Counters::default(), started: Instant::now() }
+    /// Printed there.
+    pub fn new(to: Option<Arc<Statistics>>) -> Self {
+        Report { to, pictures: 0, bytes: 0, counters: Counters::default(), started: Instant::now() }
     }
 
     /// Prints one second.
     pub fn second(&mut self, stats: &Stats, net: &net::Counters, counters: Counters, source: Counts) -> Result<(), Failure> {
-        if !self.on {
-            return Ok(());
-        }
+        let Some(to) = &self.to else { return Ok(()) };
         let sent: u64 = stats.sending.peers.iter().map(|peer| peer.bytes).sum();
         let pictures = stats.sending.pictures - self.pictures;
         let mut object = object(stats, net, counters, source);
@@ -37,14 +37,12 @@ impl Report {
         object["mbit_s"] = stats::mbit(sent.saturating_sub(self.bytes)).into();
         object["encode_ms"] = encode_ms(counters.encode_us - self.counters.encode_us, pictures).into();
         (self.pictures, self.bytes, self.counters) = (stats.sending.pictures, sent, counters);
-        stats::print(&object)
+        to.print(&object)
     }
 
     /// It is over: prints what came of all of it.
     pub fn total(&self, stats: &Stats, net: &net::Counters, counters: Counters, source: Counts) {
-        if !self.on {
-            return;
-        }
+        let Some(to) = &self.to else { return };
         let run = self.started.elapsed();
         let mut object = object(stats, net, counters, source);
         object["fps"] = stats::a_second(stats.sending.pictures as f64, run).into();
@@ -54,7 +52,7 @@ impl Report {
         object["peers_seen"] = stats.sending.peers_seen.into();
         stats::make_total(&mut object, run, &["log_bytes"]);
         // Whoever read the seconds before may have left.
-        let _ = stats::print(&object);
+        let _ = to.print(&object);
     }
 }
 

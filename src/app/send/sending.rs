@@ -7,6 +7,7 @@
 use super::super::args;
 use super::super::awaited;
 use super::super::failure::{Code, Failure};
+use super::super::stats::Statistics;
 use super::super::status::ExitCode;
 use super::plan::Plan;
 use super::report::Report;
@@ -58,6 +59,7 @@ impl<'a> Sending<'a> {
         config: &'a args::Send,
         plan: Plan,
         epoch: Epoch,
+        statistics: Option<Arc<Statistics>>,
         commands: net::Commands<Command>,
         sink: Option<Box<dyn EncodedSink>>,
         on_end: impl Fn() + Send + Sync + 'static,
@@ -73,7 +75,7 @@ impl<'a> Sending<'a> {
             running: None,
             news: Arc::default(),
             counted: Counts::default(),
-            report: Report::new(config.common.stats_json),
+            report: Report::new(statistics),
             linked: 0,
             closes: None,
             watched: false,
