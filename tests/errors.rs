@@ -347,6 +347,18 @@ fn a_full_disk_is_named_with_the_file_and_what_it_keeps() {
     fails(&mut recv(&format!("--host 127.0.0.1:{port} --output /nonexistent/a.y4m")), 1, lost);
 }
 
+/// Nobody waits, and then somebody with another key.
+#[test]
+fn an_outage_that_turns_into_another_trouble_says_so_at_once() {
+    let port = free_port();
+    let mut recv = recv(&format!("--host 127.0.0.1:{port} --key one-long-passphrase"));
+    recv.said(&format!("nobody is waiting on 127.0.0.1:{port}"));
+    let mut send = send(&format!("{TEST} -p {port} --key another-passphrase"));
+    send.said("waiting on port");
+    recv.said(&format!("127.0.0.1:{port} turned us away: the two sides have different keys"));
+    assert_eq!(recv.stop(Signal::SIGTERM), 0);
+}
+
 #[test]
 fn without_a_display_it_is_said_before_anybody_is_told_that_we_are_here() {
     let set = "DISPLAY is not set. Start it in a desktop session, or";

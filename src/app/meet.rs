@@ -43,8 +43,9 @@ pub fn net_config(meet: &Meet) -> (net::Config, usize) {
     (net::Config { bind, port, listen, hosts, last_flush: net::LAST_FLUSH }, count)
 }
 
-/// What became of the hosts to dial. An outage is worth a line, not two a second; another trouble of the same outage is news
-/// once, and no sooner than [`Hosts::NEWS`] after the last line: two that take turns do not fill the screen.
+/// What became of the hosts to dial. An outage is worth a line, not two a second, and so is each other kind of trouble that it
+/// turns into. What was said before is news again [`Hosts::NEWS`] after the last line, if that said something else, and
+/// [`Outage::AGAIN`] times: two that take turns do not fill the screen.
 pub struct Hosts {
     names: Vec<String>,
     /// Somebody may dial us.
@@ -55,15 +56,20 @@ pub struct Hosts {
     ever_reached: bool,
 }
 
-/// What was said of a host since it was last reached. Capacity: [`Outage::KINDS`].
+/// What was said of a host since it was last reached.
 struct Outage {
-    said: Vec<Unreachable>,
+    /// The first of each kind.
+    kinds: Vec<Unreachable>,
+    /// The last of all.
+    last: Unreachable,
     at: Instant,
+    /// Lines of a kind that was said before.
+    again: usize,
 }
 
 impl Outage {
-    /// More different troubles than this are not told of one outage.
-    const KINDS: usize = 8;
+    /// More of them are not said of one outage.
+    const AGAIN: usize = 8;
 }
 
 impl Hosts {
@@ -112,15 +118,18 @@ impl Hosts {
 
     fn is_news(&mut self, now: Instant, host: HostId, error: &Unreachable) -> bool {
         let Some(outage) = self.outages.get_mut(&host) else {
-            self.outages.insert(host, Outage { said: vec![error.clone()], at: now });
+            self.outages.insert(host, Outage { kinds: vec![error.clone()], last: error.clone(), at: now, again: 0 });
             return true;
         };
-        let news = now >= outage.at + Self::NEWS && outage.said.len() < Outage::KINDS && !outage.said.contains(error);
-        if news {
-            outage.said.push(error.clone());
-            outage.at = now;
+        if !outage.kinds.iter().any(|said| said.is_like(error)) {
+            outage.kinds.push(error.clone());
+        } else if outage.last != *error && now >= outage.at + Self::NEWS && outage.again < Outage::AGAIN {
+            outage.again += 1;
+        } else {
+            return false;
         }
-        news
+        (outage.last, outage.at) = (error.clone(), now);
+        true
     }
 }
 
@@ -138,6 +147,7 @@ mod tests {
     use super::super::args::{Command, Env, recv};
     use super::*;
     use eyeline_proto::session::unreachable::DialError;
+    use eyeline_proto::wire::preamble::Refusal;
 
     fn hosts(flags: &str) -> Hosts {
         match recv::parse(format!("recv {flags}").split(' ').map(std::ffi::OsString::from), &Env::default()) {
@@ -192,19 +202,28 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_worth_one_line_and_another_trouble_of_it_one_a_minute_later() {
+    fn an_outage_is_worth_one_line_and_each_other_kind_of_trouble_one_at_once_and_again_a_minute_later() {
         let (mut one, start) = (hosts("--host camera"), Instant::now());
-        let (mut lines, mut second) = (Vec::new(), 0);
-        while second < 600 {
+        let mut lines = Vec::new();
+        for second in 0..3600 {
             for error in [nobody(), unknown("camera")] {
                 if one.is_news(start + Duration::from_secs(second), HostId(0), &error) {
                     lines.push((second, error));
                 }
             }
-            second += 1;
         }
-        assert_eq!(lines, [(0, nobody()), (60, unknown("camera"))], "two that take turns");
+        assert_eq!(lines[..4], [(0, nobody()), (0, unknown("camera")), (60, nobody()), (120, unknown("camera"))]);
+        assert_eq!(lines.len(), 2 + Outage::AGAIN, "two that take turns");
+        let refused = |refusal, sentence: &str| {
+            let from = "192.0.2.1:9688".parse().expect("an address");
+            Unreachable::TurnedAway { from, refusal, sentence: sentence.to_string() }
+        };
+        let hour = start + Duration::from_secs(3600);
+        assert!(one.is_news(hour, HostId(0), &refused(Refusal::KeyWrong, "different keys")), "this is for the user to mend");
+        assert!(one.is_news(hour, HostId(0), &refused(Refusal::KeyMissing, "no key")), "and this is another mistake");
+        assert!(!one.is_news(hour, HostId(0), &refused(Refusal::KeyWrong, "other words")), "which are no other kind");
         one.reached(Some(HostId(0)));
-        assert!(one.is_news(start + Duration::from_secs(601), HostId(0), &nobody()), "the next outage is news");
+        assert!(one.is_news(hour, HostId(0), &nobody()), "the next outage is news");
+        assert!(!one.is_news(hour + Hosts::NEWS, HostId(0), &nobody()), "and nothing new");
     }
 }

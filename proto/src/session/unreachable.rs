@@ -3,6 +3,7 @@
 
 use crate::wire::VERSION;
 use crate::wire::preamble::{self, Refusal};
+use std::mem::discriminant;
 use std::net::{Ipv6Addr, SocketAddr};
 
 /// Why a host that is to be dialled is not a peer.
@@ -76,6 +77,17 @@ pub enum Unreachable {
         /// Its words.
         sentence: String,
     },
+}
+
+impl Unreachable {
+    /// Whether the other is trouble of the same kind: with other words, or at another address.
+    pub fn is_like(&self, other: &Unreachable) -> bool {
+        match (self, other) {
+            (Unreachable::Dial(one), Unreachable::Dial(other)) => discriminant(one) == discriminant(other),
+            (Unreachable::TurnedAway { refusal: one, .. }, Unreachable::TurnedAway { refusal: other, .. }) => one == other,
+            _ => discriminant(self) == discriminant(other),
+        }
+    }
 }
 
 /// Why two sides are of no use to each other. Each reads it off the other's hello.
