@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// To a thousandth.
@@ -73,11 +73,11 @@ pub struct Statistics(Option<LineWriter>);
 
 impl Statistics {
     /// Where they are asked for.
-    pub fn open(asked: bool) -> Result<Option<Arc<Statistics>>, Failure> {
+    pub fn open(asked: bool) -> Result<Option<Rc<Statistics>>, Failure> {
         let open = || {
             let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
             let lines = LineWriter::spawn("statistics", File::from(stdout))?;
-            Ok::<_, std::io::Error>(Arc::new(Statistics(Some(lines))))
+            Ok::<_, std::io::Error>(Rc::new(Statistics(Some(lines))))
         };
         asked.then(open).transpose().code(ExitCode::Failed)
     }

@@ -10,7 +10,7 @@ use eyeline_proto::session::TrackId;
 use eyeline_proto::session::stats::{Stats, TrackStats};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// Latencies, in all and by stage.
@@ -57,7 +57,7 @@ pub struct Outside {
 /// Remembers the second before, for rates.
 pub struct Report {
     /// Where the user asked for JSON.
-    to: Option<Arc<Statistics>>,
+    to: Option<Rc<Statistics>>,
     stages: Stages,
     lips: Lips,
     partial: u64,
@@ -70,7 +70,7 @@ pub struct Report {
 
 impl Report {
     /// Printed there.
-    pub fn new(to: Option<Arc<Statistics>>) -> Self {
+    pub fn new(to: Option<Rc<Statistics>>) -> Self {
         Report {
             to,
             stages: Stages::default(),

@@ -24,6 +24,7 @@ use eyeline_proto::session::stats::{ReceiverStats, Stats};
 use eyeline_proto::session::{Command, Event, PeerId, TrackId};
 use eyeline_proto::wire::record::Want;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -81,7 +82,7 @@ impl Viewing {
         devices: Devices,
         latency: Latency,
         decodes: bool,
-        statistics: Option<Arc<Statistics>>,
+        statistics: Option<Rc<Statistics>>,
         tell: impl FnMut(Event) + Send + 'static,
     ) -> Result<(Self, impl FnMut(Event) + Send + 'static), Failure> {
         let Devices { ready, screen, speaker, files } = devices;

@@ -7,13 +7,13 @@ use crate::pipeline::counts::Counts;
 use crate::pipeline::encode::Counters;
 use eyeline_proto::session::stats::Stats;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Remembers the second before, for rates.
 pub struct Report {
     /// Where the user asked for it.
-    to: Option<Arc<Statistics>>,
+    to: Option<Rc<Statistics>>,
     pictures: u64,
     bytes: u64,
     counters: Counters,
@@ -22,7 +22,7 @@ pub struct Report {
 
 impl Report {
     /// Printed there.
-    pub fn new(to: Option<Arc<Statistics>>) -> Self {
+    pub fn new(to: Option<Rc<Statistics>>) -> Self {
         Report { to, pictures: 0, bytes: 0, counters: Counters::default(), started: Instant::now() }
     }
 

@@ -21,6 +21,7 @@ use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{Command, Event};
 use eyeline_proto::wire::record::Reason;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -59,7 +60,7 @@ impl<'a> Sending<'a> {
         config: &'a args::Send,
         plan: Plan,
         epoch: Epoch,
-        statistics: Option<Arc<Statistics>>,
+        statistics: Option<Rc<Statistics>>,
         commands: net::Commands<Command>,
         sink: Option<Box<dyn EncodedSink>>,
         on_end: impl Fn() + Send + Sync + 'static,
