@@ -200,7 +200,8 @@ impl Forward {
 
 /// A rate that is told anew with every report would be a record each time: a fifth is.
 fn is_news(known: &Want, want: &Want) -> bool {
-    let near = known.rate.abs_diff(want.rate) * 5 < known.rate.max(want.rate);
+    // What a peer says may be as large as the field is.
+    let near = known.rate.abs_diff(want.rate) < known.rate.max(want.rate) / 5;
     let rate = if (known.rate == 0) != (want.rate == 0) { false } else { known.rate == want.rate || near };
     !(rate && Want { rate: 0, ..*known } == Want { rate: 0, ..*want })
 }
@@ -258,6 +259,7 @@ mod tests {
         let want = |rate, pixels| Want { rate, pixels, ..Want::ALL };
         assert!(!is_news(&want(1000, 0), &want(1000, 0)) && !is_news(&want(1000, 0), &want(1100, 0)));
         assert!(is_news(&want(1000, 0), &want(1300, 0)) && is_news(&want(0, 0), &want(1000, 0)));
+        assert!(is_news(&want(1000, 0), &want(u64::MAX, 0)) && !is_news(&want(u64::MAX, 0), &want(u64::MAX - 9, 0)));
         assert!(is_news(&want(1000, 0), &want(0, 0)) && is_news(&want(1000, 0), &want(1000, 99)));
     }
 }

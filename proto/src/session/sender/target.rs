@@ -38,7 +38,7 @@ impl Sender {
         } else {
             self.share(now, OWN_TRACK, shared).or(self.target).filter(|target| *target < UNLIMITED)
         };
-        let near = |a: Bitrate, b: Bitrate| a.0.abs_diff(b.0) * 50 < a.0;
+        let near = |a: Bitrate, b: Bitrate| a.0.abs_diff(b.0) < a.0 / 50;
         if !matches!((target, self.target), (Some(new), Some(old)) if near(new, old)) && target != self.target {
             self.target = target;
             shared.events.push_back(Event::Target(target));
