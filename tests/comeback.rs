@@ -1,5 +1,5 @@
-//! Both programs, and a path that goes away: the cable is pulled, a process is stopped as a suspended machine's is. The picture comes back
-//! by itself, at once, the newest first, and its latency is what it was.
+//! Both programs, and a path that goes away: the cable is pulled, a process is stopped as a suspended machine's is. The picture
+//! comes back by itself, at once, the newest first, and its latency is what it was.
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
@@ -45,7 +45,8 @@ fn usual(recv: &mut Program) -> Usual {
     usual
 }
 
-/// The first second with a gap in it that is at least `away` long (of a hundred pictures or fewer the 99th percentile is the longest).
+/// The first second with a gap in it that is at least `away` long (of a hundred pictures or fewer the 99th percentile is the
+/// longest).
 fn gap(recv: &mut Program, away: Duration) -> (f64, f64) {
     let long = |stats: &Value| stats["interval_ms"]["p99"].as_f64().filter(|max| *max >= away.as_secs_f64() * 1e3 - 50.0);
     let stats = recv.stats_with(|stats| long(stats).is_some());
@@ -58,8 +59,8 @@ fn as_before(recv: &mut Program, before: Usual) {
     recv.stats_with(|stats| p50(stats) < before.latency * 2.0 + 10.0 && as_many(stats));
 }
 
-/// Time without a picture beyond the outage, ms, half a second on a machine at rest: three times as long as nothing was shown at most
-/// before or after it is part of it.
+/// Time without a picture beyond the outage, ms, half a second on a machine at rest: three times as long as nothing was shown at
+/// most before or after it is part of it.
 fn allowed(before: Usual, after: Usual) -> f64 {
     350.0 + 3.0 * before.interval.max(after.interval)
 }

@@ -85,12 +85,12 @@ impl Played {
         self.pictures.iter().map(|picture| picture.captured)
     }
 
-    /// How far the first white picture from `picture` on and the first sample louder than a quarter of full scale from `frame` on are
-    /// apart, in the film's own time.
+    /// How far the first white picture from `picture` on and the first sample louder than a quarter of full scale from `frame` on
+    /// are apart, in the film's own time.
     ///
-    /// Where this machine was too busy the film's clock stands still for more than 100 ms, for pictures and sound alike. Each picture
-    /// and block says when the film began by the clock as it then was; the clock that most of both went by is the one with which they
-    /// are the least apart.
+    /// Where this machine was too busy the film's clock stands still for more than 100 ms, for pictures and sound alike. Each
+    /// picture and block says when the film began by the clock as it then was; the clock that most of both went by is the one
+    /// with which they are the least apart.
     fn apart(&self, picture: usize, frame: usize) -> Duration {
         let flash = picture + self.pictures[picture..].iter().position(Seen::is_white).unwrap();
         let loud = |block: &Block| block.samples.iter().step_by(block.channels.into()).map(|s| s.unsigned_abs() > 8192).collect();

@@ -176,8 +176,8 @@ fn the_test_picture_is_in_the_window_and_every_key_does_what_the_help_says() {
     screen.key(' ' as u32);
     number = goes_on(&screen, "thawed", area, frozen.max(number) + 20);
 
-    // Without sound m says so, on the part of the picture that stands still, and the picture goes on. The note stays for a second and
-    // a half, or for as long as the key is struck again before each look.
+    // Without sound m says so, on the part of the picture that stands still, and the picture goes on. The note stays for a second
+    // and a half, or for as long as the key is struck again before each look.
     let foot = Area { x: area.x + 180, y: area.y + 400, width: 280, height: 60 };
     until("a note", || {
         screen.key('m' as u32);
@@ -473,8 +473,8 @@ fn coloured(shot: &Shot, place: Area) -> usize {
     pixels.filter(|(x, y)| colour(shot.at(*x, *y))).count()
 }
 
-/// The longest it takes, of twenty times, until a picture in `place` is seen to follow another: what the programs, the display and
-/// the test need for it on a machine as busy as this one is now.
+/// The longest it takes, of twenty times, until a picture in `place` is seen to follow another: what the programs, the display
+/// and the test need for it on a machine as busy as this one is now.
 fn longest_wait(screen: &Screen, place: Area) -> Duration {
     let look = || until("a picture", || seen(&screen.shot("pace"), place));
     let wait = |_| {
@@ -485,8 +485,8 @@ fn longest_wait(screen: &Screen, place: Area) -> Duration {
     (0..20).map(wait).max().unwrap()
 }
 
-/// The cable is pulled: after three seconds the last picture is grey under "no signal 3.0 s", the time counts up, and half a second
-/// after the cable is back the picture moves in colour again.
+/// The cable is pulled: after three seconds the last picture is grey under "no signal 3.0 s", the time counts up, and half a
+/// second after the cable is back the picture moves in colour again.
 #[test]
 fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
     let screen = Screen::with_manager(1280, 800);

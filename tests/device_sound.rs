@@ -166,8 +166,8 @@ fn broken(steady: &[bool]) -> usize {
 }
 
 /// Asserts that `samples` are the tone, unbroken for a second at least. Not for the whole of it: a busy machine lets the server,
-/// the microphone or the speaker starve for some milliseconds now and then. `control` is the same tone, played beside by a program
-/// without a microphone.
+/// the microphone or the speaker starve for some milliseconds now and then. `control` is the same tone, played beside by a
+/// program without a microphone.
 fn assert_tone(samples: &[i16], control: &[i16], what: &str) {
     let (steady, control) = (steady(samples), broken(&steady(control)));
     let (best, broken) = (unbroken(&steady), broken(&steady));
@@ -317,8 +317,8 @@ fn silences(samples: &[i16]) -> (usize, usize, u32) {
     (all, longest, step)
 }
 
-/// Both programs over a network that loses a twentieth of the datagrams and stops TCP for 300 ms every two seconds. TCP alone would be
-/// silent for a seventh of the time.
+/// Both programs over a network that loses a twentieth of the datagrams and stops TCP for 300 ms every two seconds. TCP alone
+/// would be silent for a seventh of the time.
 #[test]
 fn the_tone_goes_on_while_tcp_stalls_and_datagrams_are_lost() {
     alone("the_tone_goes_on_while_tcp_stalls_and_datagrams_are_lost", |dir| {

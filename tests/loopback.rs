@@ -432,8 +432,8 @@ fn sent<const N: usize>(mut senders: [&mut Program; N]) -> [Sent; N] {
     })
 }
 
-/// Quality, size and rate give way, in this order, and the cap holds whatever the picture would cost. What a busy machine lets pass
-/// in the same seconds shows a sender without a cap.
+/// Quality, size and rate give way, in this order, and the cap holds whatever the picture would cost. What a busy machine lets
+/// pass in the same seconds shows a sender without a cap.
 #[test]
 fn with_a_bit_rate_given_no_receiver_is_sent_more_and_the_picture_adapts() {
     let pair = |cap: &str| {

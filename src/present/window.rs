@@ -263,8 +263,8 @@ impl Window {
         self.exposed || self.painted.is_none_or(stale)
     }
 
-    /// What was asked for at the window since the last call; `now` tells a double click from two. Never sleeps; call it every 10 ms
-    /// or so.
+    /// What was asked for at the window since the last call; `now` tells a double click from two. Never sleeps; call it every 10
+    /// ms or so.
     pub fn events(&mut self, now: Instant) -> Vec<Action> {
         self.surface.update();
         let (is_down, place) = self.surface.pointer();

@@ -74,7 +74,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// From now on. `shortest` is the place in [`BUFFER_SIZES`](super::BUFFER_SIZES) the stream was opened from: a longer buffer is tried once.
+    /// From now on. `shortest` is the place in [`BUFFER_SIZES`](super::BUFFER_SIZES) the stream was opened from: a longer buffer
+    /// is tried once.
     pub fn new(pulse: Arc<Pulse>, shortest: usize) -> Self {
         let now = Instant::now();
         Watch { pulse, seen: 0, since: now, xruns: (0, now), longer: shortest == 0 }

@@ -2,9 +2,9 @@
 //! each track is a [`Subscription`]'s.
 //!
 //! Nothing one peer does slows another: what all share are the tracks' logs, and each peer has cursors of its own into them. Its
-//! tracks share its path by bytes (`turns.rs`), and of each what it asked for again goes first. A run of datagrams is of one track. Capacity:
-//! [`MAX_RESEND`] fragments to be sent again; what is asked for beyond that, and beyond what `repairs.rs` allows, may be asked for
-//! later.
+//! tracks share its path by bytes (`turns.rs`), and of each what it asked for again goes first. A run of datagrams is of one
+//! track. Capacity: [`MAX_RESEND`] fragments to be sent again; what is asked for beyond that, and beyond what `repairs.rs`
+//! allows, may be asked for later.
 
 mod sound;
 mod subscription;

@@ -5,8 +5,8 @@
 //! them all: so sixty who shout are heard in turn, and who says a word now and then is heard at once. What is more is let go and
 //! counted: it costs nobody his connection, for a person who holds a key down is no attacker.
 //!
-//! A link that ends leaves its account with its address, and the next one from there begins with it: who comes and goes is heard no
-//! more than who stays. Capacity: [`MAX_ADDRESSES`], as [`network`] counts them; of more, the quietest is forgotten.
+//! A link that ends leaves its account with its address, and the next one from there begins with it: who comes and goes is heard
+//! no more than who stays. Capacity: [`MAX_ADDRESSES`], as [`network`] counts them; of more, the quietest is forgotten.
 
 use super::admission::network;
 use super::link::LinkId;

@@ -311,8 +311,8 @@ fn recv_and_send_meet_at_a_point_without_a_person() {
     assert!(gathering.members[camera].source.as_ref().is_some_and(|source| source.borrow().watched));
 }
 
-/// One sends pictures of 3.5 MB, whatever is wanted of it, and another small ones. Who has 8 Mbit/s sees all those of the other, which
-/// take a quarter of them, and soon; only what is too large is lost.
+/// One sends pictures of 3.5 MB, whatever is wanted of it, and another small ones. Who has 8 Mbit/s sees all those of the other,
+/// which take a quarter of them, and soon; only what is too large is lost.
 #[test]
 fn large_pictures_take_nothing_from_the_small_ones_of_another() {
     let large = Stream { period: ms(500), slices: 16, slice_bytes: 220_000, encode: ms(400), channels: 0, ..Stream::camera() };

@@ -1,7 +1,7 @@
 //! The one clock that a film's pictures and sound are given out by.
 //!
-//! It relates time in the film to this machine's: `captured = start + time`. Nothing is skipped: when a consumer makes us wait, or
-//! ffmpeg is too slow, `start` moves later by what was lost, for both streams, so that they stay in step. While one stream's
+//! It relates time in the film to this machine's: `captured = start + time`. Nothing is skipped: when a consumer makes us wait,
+//! or ffmpeg is too slow, `start` moves later by what was lost, for both streams, so that they stay in step. While one stream's
 //! push is stuck, the other is held after [`TOLERANCE`] at the latest: it must not run away from a picture that stands still.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::matroska::Stream;
 
-/// A push may be this late before the clock gives in. Below it a late picture keeps its own time; above it the film has stood still.
+/// A push may be this late before the clock gives in. Below it a late picture keeps its own time; above it the film has stood
+/// still.
 pub const TOLERANCE: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
@@ -74,7 +75,8 @@ impl Clock {
         }
     }
 
-    /// Does `push`, which may be stuck until a consumer has room. The time that takes is made good where something is late for it.
+    /// Does `push`, which may be stuck until a consumer has room. The time that takes is made good where something is late for
+    /// it.
     pub fn pushing<T>(&self, stream: Stream, push: impl FnOnce() -> T) -> T {
         self.lock().stuck[stream as usize] = Some(Instant::now());
         let pushed = push();
