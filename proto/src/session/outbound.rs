@@ -36,8 +36,10 @@ pub(super) struct Outbound {
     pub sound: SoundLog,
     /// Number after its newest picture.
     pub pictures: u64,
-    /// Bytes of the newest picture that are there, and of a picture, a mean over some.
-    picture_bytes: (usize, usize),
+    /// The newest picture, and its bytes that are there.
+    newest: Option<(u64, usize)>,
+    /// Bytes of a picture, a mean over some.
+    usual: usize,
 }
 
 impl Outbound {
@@ -45,7 +47,7 @@ impl Outbound {
     pub fn new(track: Track, patient: bool) -> Self {
         let limits = if patient { FILM } else { Limits { age: LIVE_AGE, bytes: LIVE_BYTES } };
         let (log, parity, sound) = (Log::new(limits), Parity::new(track.number), SoundLog::new(track.number, patient));
-        Outbound { patient, track, log, parity, sound, pictures: 0, picture_bytes: (0, 0) }
+        Outbound { patient, track, log, parity, sound, pictures: 0, newest: None, usual: 0 }
     }
 
     /// What its receivers call it.
@@ -55,19 +57,20 @@ impl Outbound {
 
     /// A slice was encoded, or came.
     pub fn push_slice(&mut self, slice: Slice) {
-        let (newest, mean) = &mut self.picture_bytes;
-        if slice.picture >= self.pictures {
-            *mean = if *mean == 0 { *newest } else { (*mean * 3 + *newest) / 4 };
-            *newest = 0;
+        match &mut self.newest {
+            Some((picture, bytes)) if slice.picture <= *picture => *bytes += slice.body.len(),
+            newest => {
+                let (_, whole) = newest.replace((slice.picture, slice.body.len())).unwrap_or_default();
+                self.usual = if self.usual == 0 { whole } else { (self.usual * 3 + whole) / 4 };
+            }
         }
-        *newest += slice.body.len();
         self.pictures = self.pictures.max(slice.picture + 1);
         self.log.push(slice);
     }
 
     /// Bytes of a picture of it, a mean over some.
     pub fn usual(&self) -> usize {
-        self.picture_bytes.1
+        self.usual
     }
 
     /// A block of a track that is forwarded.

@@ -117,16 +117,12 @@ impl Peer {
 
     /// Whether anything is there to be sent to it.
     pub fn wants_pictures(&self, tracks: &[Outbound]) -> bool {
-        self.validated && self.wants.pictures && (self.repeats() || self.next_fresh(tracks).is_some())
-    }
-
-    fn repeats(&self) -> bool {
-        !self.resend.is_empty() || !self.parity.is_empty()
+        self.validated && self.wants.pictures && (self.repeats(tracks) || self.next_fresh(tracks).is_some())
     }
 
     /// Until when it may be sent nothing, if anything is there to be sent and has to wait.
     pub fn holds(&self, now: Instant, tracks: &[Outbound]) -> Option<Instant> {
-        let new = (!self.repeats() || self.repeats_wait(tracks))
+        let new = !self.repeats(tracks)
             && self.next_fresh(tracks).is_some_and(|(place, of)| self.subscriptions[place].waits_as_a_picture(&tracks[of].log));
         self.flow.holds(now, new)
     }
@@ -239,10 +235,11 @@ impl Peer {
         let (run, payload) = ((run / (size - SHARD_MORE)).max(1), payload_of(size));
         let mut fresh = false;
         let mut segment = 0;
-        if !self.repeats_wait(tracks) {
-            segment = self.fill_resends(now, (run, payload), tracks, path, buffer);
+        if self.repeats(tracks) {
+            let ahead = self.ahead(tracks);
+            segment = self.fill_resends(now, (run, payload), (tracks, &ahead), path, buffer);
             if segment == 0 {
-                segment = self.fill_parity(run, size, path, buffer);
+                segment = self.fill_parity((run, size), &ahead, path, buffer);
             }
         }
         if segment == 0 {
@@ -262,19 +259,20 @@ impl Peer {
         segment
     }
 
-    /// All shards of one run of slices have one length, those of another may be shorter.
-    fn fill_parity(&mut self, run: usize, size: usize, path: &mut Path, buffer: &mut Vec<u8>) -> usize {
+    /// All shards of one run of slices have one length, those of another may be shorter. None is of a track that is `ahead`.
+    fn fill_parity(&mut self, (run, size): (usize, usize), ahead: &[u8], path: &mut Path, buffer: &mut Vec<u8>) -> usize {
         // Those of a picture that was cut for a path that took more.
         self.drop_shards(|_, len| len > size);
         let mut segment = 0;
         for _ in 0..run {
-            let Some((track, message)) = self.parity.front() else { break };
+            let Some(at) = self.parity.iter().position(|(track, _)| !ahead.contains(track)) else { break };
+            let (track, message) = &self.parity[at];
             let (track, len) = (*track, message.len() + Path::OVERHEAD);
             if segment != 0 && len > segment {
                 break;
             }
             path.seal(buffer, |out| out.extend_from_slice(message));
-            self.parity.pop_front();
+            self.parity.remove(at);
             self.charge(track, len);
             self.stats.parity += 1;
             segment = segment.max(len);
@@ -312,26 +310,28 @@ impl Peer {
         });
     }
 
+    /// Pieces of tracks that are `ahead` wait, and hold up no others.
     fn fill_resends(
         &mut self,
         now: Instant,
         (run, payload): (usize, usize),
-        tracks: &[Outbound],
+        (tracks, ahead): (&[Outbound], &[u8]),
         path: &mut Path,
         buffer: &mut Vec<u8>,
     ) -> usize {
         let (mut segment, mut left, mut let_go) = (0, run, false);
-        while let Some(piece) = self.resend.front().copied().filter(|_| left > 0) {
+        while let Some(at) = self.resend.iter().position(|piece| !ahead.contains(&piece.track)).filter(|_| left > 0) {
+            let piece = self.resend[at];
             let log = tracks.iter().find(|track| track.number() == piece.track).map(|track| &track.log);
             let Some(slice) = log.and_then(|log| log.slice(piece.slice)) else {
-                self.resend.pop_front();
+                self.resend.remove(at);
                 continue;
             };
             let (head, piece_payload) = slice.fragment(piece.fragment, piece.cut.into());
             let len = piece_payload.len() + Path::OVERHEAD + FRAGMENT_LEN;
             if piece_payload.len() > payload {
                 // The path takes less than when it was asked for. It is asked for again, and then cut anew.
-                self.resend.pop_front();
+                self.resend.remove(at);
                 self.repairs.give_back(len);
                 if !std::mem::replace(&mut let_go, true) {
                     self.sent.ask_anew(payload);
@@ -344,7 +344,7 @@ impl Peer {
             let number = path.seal(buffer, |out| Message::Fragment(piece.track, head, piece_payload).encode(out));
             self.sent.record(now, number, piece, slice.picture, len);
             self.charge(piece.track, len);
-            self.resend.pop_front();
+            self.resend.remove(at);
             self.stats.resent += 1;
             (segment, left) = (segment.max(len), left - 1);
             if len < segment {

@@ -19,6 +19,10 @@ const PATIENCE: u64 = 2;
 /// One that had nothing to send starts this part of a usual picture behind.
 const LEAD: u64 = 2;
 
+/// And by no more than two runs of datagrams: whoever shows a huge picture now and then would hold up all others until it has
+/// caught up, and how large its pictures are is its own say.
+const MOST_LEAD: u64 = 2 * PACED_RUN as u64;
+
 /// Whose turn it is.
 pub(super) struct Turns {
     /// The track that was sent last.
@@ -35,7 +39,7 @@ impl Turns {
 
     /// Where a track is that waits.
     fn start(&self, subscription: &Subscription, track: &Outbound) -> u64 {
-        subscription.served.max(self.began.saturating_sub(usual(track) / LEAD))
+        subscription.served.max(self.began.saturating_sub((usual(track) / LEAD).min(MOST_LEAD)))
     }
 }
 
@@ -57,11 +61,19 @@ impl Peer {
         current.or_else(|| self.waiting(last, tracks).min_by_key(start))
     }
 
-    /// Whether what is to be sent again, and shards, are of a track that has to wait.
-    pub(super) fn repeats_wait(&self, tracks: &[Outbound]) -> bool {
-        let track = self.resend.front().map(|piece| piece.track).or_else(|| self.parity.front().map(|(track, _)| *track));
-        let of = self.subscriptions.iter().find(|subscription| Some(subscription.track()) == track);
-        of.is_some_and(|of| self.is_ahead(of, tracks))
+    /// The tracks that have to wait for others, also with what is to be sent again of them and with their shards.
+    pub(super) fn ahead(&self, tracks: &[Outbound]) -> Vec<u8> {
+        self.subscriptions.iter().filter(|of| self.is_ahead(of, tracks)).map(Subscription::track).collect()
+    }
+
+    /// Whether a piece is to be sent again, or a shard is to be sent, of a track that has not to wait.
+    pub(super) fn repeats(&self, tracks: &[Outbound]) -> bool {
+        if self.resend.is_empty() && self.parity.is_empty() {
+            return false;
+        }
+        let ahead = self.ahead(tracks);
+        let mut of = self.resend.iter().map(|piece| piece.track).chain(self.parity.iter().map(|(track, _)| *track));
+        of.any(|track| !ahead.contains(&track))
     }
 
     /// Whether a track is so far ahead of another that waits that it is that one's turn.
@@ -124,6 +136,7 @@ mod tests {
     use crate::session::PeerId;
     use crate::session::flow::Flow;
     use crate::session::repairs::Repairs;
+    use crate::session::sent::Piece;
     use crate::session::stats::PeerStats;
     use crate::time::MediaTime;
     use crate::wire::record::{Format, Media, Track};
@@ -192,5 +205,41 @@ mod tests {
         }
         assert!(small >= 37 && large >= 70, "{small} runs of the small one and {large} of the large one");
         assert!(peer.subscriptions[0].waits_as_a_picture(&tracks[0].log), "others begin amid it");
+    }
+
+    #[test]
+    fn one_that_comes_back_with_a_huge_picture_holds_up_the_others_for_no_longer_than_another() {
+        let (mut peer, mut tracks) = beginning(&[3_500_000, 9600]);
+        sent(&mut peer, &tracks, usize::MAX);
+        for picture in 2..600 {
+            push(&mut tracks[1], picture, 9600);
+            sent(&mut peer, &tracks, usize::MAX);
+        }
+        push(&mut tracks[0], 2, 3_500_000);
+        push(&mut tracks[1], 600, 9600);
+        let order = sent(&mut peer, &tracks, 200);
+        let waited = order.iter().position(|track| *track == 2);
+        assert!(waited.is_some_and(|runs| runs <= 8), "{waited:?} runs of the other");
+    }
+
+    #[test]
+    fn what_a_picture_takes_is_learnt_whatever_a_track_says_its_first_is() {
+        let (_, mut tracks) = beginning(&[1000]);
+        tracks[0].pictures = 1_000_000;
+        for picture in 2..40 {
+            push(&mut tracks[0], picture, 1000);
+        }
+        assert_eq!(tracks[0].usual(), 1000);
+    }
+
+    #[test]
+    fn what_is_sent_again_of_a_track_that_has_to_wait_holds_up_no_other() {
+        let (mut peer, tracks) = beginning(&[900_000, 9600]);
+        peer.subscriptions[0].served = 500_000;
+        let piece = |track| Piece { track, slice: 0, fragment: 0, cut: 1200, again: 1 };
+        peer.resend.push_back(piece(1));
+        assert_eq!((peer.ahead(&tracks), peer.repeats(&tracks)), (vec![1], false));
+        peer.resend.push_back(piece(2));
+        assert!(peer.repeats(&tracks));
     }
 }
