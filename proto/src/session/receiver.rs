@@ -15,11 +15,11 @@ mod inbound;
 
 use self::contest::{Waiter, Waiting};
 pub(super) use self::inbound::Block;
-use self::inbound::{Described, Feedback, Inbound, Pool, Wants};
+use self::inbound::{Described, Feedback, Inbound, Pool, REPORT, Wants};
 use super::endpoint::{Endpoint, Incoming};
 use super::events::{Config, Event, MOST_SENDERS};
 use super::link::LinkId;
-use super::path::Path;
+use super::path::{Control, Path};
 use super::stats::{Received, ReceiverStats, TrackStats};
 use super::{PeerId, TrackId};
 use crate::wire::datagram::Message;
@@ -128,7 +128,7 @@ impl Receiver {
             return;
         }
         let feedback = Feedback::new(link, film || self.wants.patient);
-        let waiter = Waiter { peer, feedback, described: Described::default(), stays };
+        let waiter = Waiter { peer, feedback, described: Described::default(), stays, next_report: now };
         if self.inbound.len() >= self.senders {
             let address = address(endpoint, link);
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
@@ -200,7 +200,7 @@ impl Receiver {
         let (feedback, described) = inbound.leave(&mut self.pool);
         self.pool.events.push_back(Event::SenderDown { peer, reason, sentence });
         self.choose_tracks(now);
-        Waiter { peer, feedback, described, stays: false }
+        Waiter { peer, feedback, described, stays: false, next_report: now }
     }
 
     /// A link is gone for good.
@@ -255,18 +255,21 @@ impl Receiver {
         if data && !self.waiting.is_empty() {
             self.media_came(now, link, endpoint);
         }
+        let at_us = endpoint.epoch().media_time(now).as_nanos() / 1000;
         if let Some(waiter) = self.waiting.get(link) {
             if let Incoming::Probe { lost, .. } = incoming {
                 waiter.feedback.is_no_loss(now, *lost);
             }
             waiter.feedback.datagram_came(now, number, len, data);
+            if let Incoming::Message(_, Message::Fragment(track, head, _)) = incoming {
+                waiter.feedback.piece_came(now, (*track, head), (number, len), at_us);
+            }
             return true;
         }
         let Some(place) = self.inbound.iter().position(|inbound| inbound.is_of(link)) else { return true };
         let (inbound, pool) = (&mut self.inbound[place], &mut self.pool);
         let mut known = true;
         if let Incoming::Message(number, message) = incoming {
-            let at_us = endpoint.epoch().media_time(now).as_nanos() / 1000;
             known = !data || message.track().is_none_or(|track| inbound.reception(track).is_some());
             if inbound.message(now, (link, *number), message, (len, at_us), pool) {
                 self.proved(now, endpoint);
@@ -371,6 +374,12 @@ impl Receiver {
             inbound.watch(now, path, reported, &mut self.pool);
             changed |= inbound.forget_untold(now) || inbound.is_quiet() != was_quiet;
         }
+        for waiter in self.waiting.staying().filter(|waiter| now >= waiter.next_report) {
+            waiter.next_report = now + REPORT;
+            waiter.feedback.settle(now);
+            let report = waiter.feedback.report(at_us, std::iter::empty());
+            endpoint.control(waiter.feedback.link, Control::Report(Box::new(report)));
+        }
         if changed || self.owed {
             self.choose_tracks(now);
         }
@@ -394,7 +403,7 @@ impl Receiver {
             let path: Option<&Path> = endpoint.path(inbound.link()).map(|path| &*path);
             inbound.deadline(now, path.map(Path::rtt).unwrap_or_default(), path.and_then(Path::heard))
         };
-        self.inbound.iter().filter_map(of).min()
+        self.inbound.iter().filter_map(of).chain(self.waiting.next_report()).min()
     }
 
     /// Everybody is left.

@@ -246,6 +246,14 @@ fn who_is_quiet_at_a_full_meeting_still_watches_it() {
     victim.session.handle_stream_closed(victim.now, quiet.stream());
     let mut quiet = Stranger::come_as(&mut victim, (100, 100), 300, quiet.token);
     assert_eq!(victim.closed, [], "it comes back to where it was");
+    quiet.picture(&mut victim, 7);
+    victim.pass(ms(200));
+    let report = quiet.report(&mut victim);
+    assert_eq!(
+        (report.received, report.highest + 1),
+        (quiet.next, quiet.next),
+        "nobody has room for it, and it hears how it comes"
+    );
     others[0].record(&mut victim, &Record::Goodbye(Reason::Quit, String::new()));
     quiet.format(&mut victim);
     quiet.sound(&mut victim, 1);

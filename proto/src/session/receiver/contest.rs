@@ -19,6 +19,7 @@ use crate::session::PeerId;
 use crate::session::link::LinkId;
 use crate::wire::record::Reason;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// A sender that waits for its place.
 pub(super) struct Waiter {
@@ -27,6 +28,8 @@ pub(super) struct Waiter {
     pub described: Described,
     /// It had a place, and what we have is wanted there: its connection is not for its sending alone.
     pub stays: bool,
+    /// When one that stays is told next how what it sends comes: it would send at the rate of a path of long ago else.
+    pub next_report: Instant,
 }
 
 /// What one is told where so many senders have all places there are, and whether that passes.
@@ -68,6 +71,16 @@ impl Waiting {
     /// Nobody waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Those that stay.
+    pub fn staying(&mut self) -> impl Iterator<Item = &mut Waiter> {
+        self.0.values_mut().filter(|waiter| waiter.stays)
+    }
+
+    /// When one of those is told next.
+    pub fn next_report(&self) -> Option<Instant> {
+        self.0.values().filter(|waiter| waiter.stays).map(|waiter| waiter.next_report).min()
     }
 
     /// The one that came first.

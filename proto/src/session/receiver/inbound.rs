@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Between two reports.
-const REPORT: Duration = Duration::from_millis(100);
+pub(super) const REPORT: Duration = Duration::from_millis(100);
 
 /// Tracks that one sender may tell of: more than are received from all.
 const MOST_DESCRIBED: usize = 32;
