@@ -6,13 +6,13 @@
 //! counted: it costs nobody his connection, for a person who holds a key down is no attacker.
 //!
 //! A link that ends leaves its account with its address, and the next one from there begins with it: who comes and goes is heard
-//! no more than who stays. Capacity: [`MAX_ADDRESSES`], as [`network`] counts them; of more, the quietest is forgotten.
+//! no more than who stays. Capacity: [`MAX_ADDRESSES`]; of more, the quietest is forgotten. Of IPv6 a /64 counts as one, on the
+//! local link and in unique local networks, too: there all who left are one, which costs a line more or less and no place.
 
-use super::admission::network;
 use super::link::LinkId;
 use crate::wire::record::{Hello, Text};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 /// Lines a second of one who speaks.
@@ -87,7 +87,7 @@ impl Talk {
         }
         let passed = self.since.replace(now).map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         self.left = (self.left + passed.as_secs_f64() * ALL).min(BURST);
-        let address = network(from);
+        let address = subnet(from);
         let of_address = || self.gone.get(&address).copied().unwrap_or(Account { since: now, own: LINES, lately: 0.0 });
         let account = &mut self.heard.entry(link).or_insert_with(|| Heard { address, account: of_address() }).account;
         account.pass(now);
@@ -129,6 +129,14 @@ impl Talk {
                 self.gone.remove(&address);
             }
         }
+    }
+}
+
+/// What has one account.
+fn subnet(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> 64))),
+        address => address,
     }
 }
 
@@ -214,5 +222,24 @@ mod tests {
         assert!(talk.takes(later, (link, ADDRESS), &point, &line(7, "hi")));
         talk.forget(later, link);
         assert_eq!(talk.gone.len(), 1, "the others count for nothing any more");
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods)] // one real instant to count from
+    fn who_takes_a_new_address_of_the_local_link_for_each_line_outshouts_nobody() {
+        let (mut talk, start, point) = (Talk::default(), Instant::now(), hello(FORWARDS));
+        let (mut shouted, mut said) = (0, 0);
+        for number in 0..600_u64 {
+            let (link, now) = (LinkId(number + 1000), start + Duration::from_millis(number * 100));
+            let address = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, number as u16));
+            for _ in 0..5 {
+                shouted += u32::from(talk.takes(now, (link, address), &point, &line(7, "hi")));
+            }
+            talk.forget(now, link);
+            if number % 50 == 49 {
+                said += u32::from(talk.takes(now, (LinkId(1), ADDRESS), &point, &line(1, "hi")));
+            }
+        }
+        assert!(said == 12 && shouted > 100, "{said} of 12, and {shouted} of the other's");
     }
 }
