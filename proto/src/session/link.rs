@@ -12,7 +12,7 @@
 
 use super::StreamId;
 use super::claim::Claim;
-use super::path::{Keys, Path};
+use super::path::{Keys, Path, QUIET};
 use super::tokens::Tokens;
 use super::udp_watch::UdpWatch;
 use super::unreachable::{Misfit, Unreachable};
@@ -459,6 +459,11 @@ impl Link {
         self.path.as_ref().and_then(Path::heard).map(|heard| heard + silence)
     }
 
+    /// When anything came last, also where UDP is blocked and it is told over TCP alone.
+    pub fn unheard_since(&self) -> Instant {
+        self.silent_since().max(self.stream_heard)
+    }
+
     /// When a datagram, or its hello, came last.
     pub fn silent_since(&self) -> Instant {
         self.path.as_ref().and_then(Path::heard).map_or(self.began, |heard| heard.max(self.began))
@@ -486,8 +491,9 @@ impl Link {
     /// Whether somebody else may have its place: its connection broke or hangs, or nothing is heard of it; of the newcomer's own
     /// machine it is believed sooner that it started again.
     pub fn is_gone(&self, now: Instant, newcomer: IpAddr) -> bool {
-        let quiet = self.path.as_ref().is_some_and(|path| path.heard().is_some() && path.is_quiet(now));
-        let restarted = newcomer == self.remote.ip() && now >= self.silent_since() + SILENT;
+        let heard = self.path.as_ref().is_some_and(|path| path.heard().is_some());
+        let quiet = heard && now >= self.unheard_since() + QUIET;
+        let restarted = newcomer == self.remote.ip() && now >= self.unheard_since() + SILENT;
         self.stream.is_none() || self.suspect || quiet || restarted
     }
 

@@ -154,6 +154,25 @@ fn a_mute_sender_gives_way() {
     }
 }
 
+/// Somebody speaks behind a firewall that lets no datagram through, or none any more. Another of the same machine, of the same
+/// name, is no reason to take it for gone.
+#[test]
+fn who_is_heard_over_tcp_alone_keeps_its_place() {
+    for join in [Stranger::join, Stranger::join_without_udp] {
+        let mut victim = Victim::new(false);
+        let mut first = join(&mut victim, 1);
+        first.format(&mut victim);
+        for number in 0..40 {
+            first.sound(&mut victim, number);
+            victim.pass(ms(100));
+        }
+        let mut second = Stranger::come_as(&mut victim, (1, 2), 2, [0; 16]);
+        second.picture(&mut victim, 0);
+        victim.pass(ms(100));
+        assert_eq!((victim.names().as_slice(), victim.closed.as_slice()), (&["host 1".to_string()][..], &[StreamId(2)][..]));
+    }
+}
+
 /// Pieces that never make a slice, and slices that are none, hold a place no longer than a picture may take.
 #[test]
 fn who_sends_rubbish_gives_way_like_one_who_sends_nothing() {

@@ -133,7 +133,7 @@ impl Endpoint {
         };
         let is_former = |(former, link): (&LinkId, &Link)| {
             let named = link.hello.as_ref().is_some_and(|hello| hello.name == name);
-            let silent = link.stream.is_none() || now >= link.silent_since() + SILENT;
+            let silent = link.stream.is_none() || now >= link.unheard_since() + SILENT;
             let started_again = named && silent && link.remote.ip() == ip && link.side == Side::Listener;
             *former != id && link.is_met() && link.retired.is_none() && (dialled == Some(*former) || started_again)
         };
