@@ -7,10 +7,15 @@
 /// Stands for a character that is not shown.
 pub const REPLACEMENT: char = '\u{fffd}';
 
-/// The text with every character replaced that must not reach a terminal or a window. Of the same number of characters; none of
-/// them is a control character, a line end included.
+/// The text with every character replaced that must not reach a terminal or a window, a tab by a space. Of the same number of
+/// characters; none of them is a control character, a line end included.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if is_printable(c) { c } else { REPLACEMENT }).collect()
+    let shown = |c| match c {
+        '\t' => ' ',
+        c if is_printable(c) => c,
+        _ => REPLACEMENT,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Whether a character may be shown as it is: it is no control character, steers no direction of writing (Unicode's
@@ -47,9 +52,10 @@ mod tests {
         let steering = "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}";
         let hidden = "\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{ad}\u{3164}\u{fe0f}\u{e0041}\u{2028}\u{2029}";
         let private = "\u{e000}\u{f8ff}\u{f0000}\u{10fffd}\u{fffe}\u{fdd0}";
-        let control = "\0\x1b\n\r\t\u{7f}\u{9b}";
+        let control = "\0\x1b\n\r\x0b\u{7f}\u{9b}";
         for c in [steering, hidden, private, control].concat().chars() {
             assert_eq!(printable(&format!("a{c}b")), "a\u{fffd}b", "U+{:04X}", u32::from(c));
         }
+        assert_eq!(printable("column\tcolumn"), "column column");
     }
 }

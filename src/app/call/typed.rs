@@ -77,7 +77,7 @@ impl<R: BufRead> Pieces<R> {
             }
             let line = String::from_utf8_lossy(&bytes);
             if !line.trim().is_empty() {
-                return Some((line.trim().to_string(), cut));
+                return Some((line.trim().replace('\t', " "), cut));
             }
         }
     }
