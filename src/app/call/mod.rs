@@ -30,6 +30,7 @@ use eyeline_proto::wire::record::Media;
 use own::OwnPicture;
 use std::collections::BTreeSet;
 use std::time::Instant;
+use typed::Unsaid;
 
 /// What the main thread is told beside pictures.
 pub enum Note {
@@ -99,9 +100,25 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     }
     let deadline = common.duration.map(|duration| now + duration);
     let (muted, closed) = (false, false);
-    let (peers, met, failed) = (BTreeSet::new(), false, None);
-    let mut call =
-        Call { config, net, notes, stop, viewing, sending, own, door, deadline, peers, met, failed, muted, closed, _exit_hook };
+    let (peers, met, failed, unsaid) = (BTreeSet::new(), false, None, Unsaid::default());
+    let mut call = Call {
+        config,
+        net,
+        notes,
+        stop: &stop,
+        viewing,
+        sending,
+        own,
+        door,
+        deadline,
+        peers,
+        met,
+        failed,
+        muted,
+        closed,
+        unsaid,
+        _exit_hook,
+    };
     let ended = call.run();
     // Why we leave, in words for the others.
     let last_words = ended.as_ref().err().map(Failure::to_string).unwrap_or_default();
@@ -113,7 +130,7 @@ struct Call<'a> {
     config: &'a args::Call,
     net: net::Handle<Command>,
     notes: Notes<Note>,
-    stop: Stop,
+    stop: &'a Stop,
     viewing: Viewing,
     /// None where nothing is sent: a meeting point without a person.
     sending: Option<Sending<'a>>,
@@ -130,6 +147,7 @@ struct Call<'a> {
     muted: bool,
     /// Our camera is.
     closed: bool,
+    unsaid: Unsaid,
     _exit_hook: Option<ExitHook>,
 }
 
@@ -166,6 +184,9 @@ impl Call<'_> {
             }
             while let Some(wish) = self.viewing.screen.as_mut().and_then(Screen::wish) {
                 self.grant(wish)?;
+            }
+            while let Some(line) = self.unsaid.due(now) {
+                self.say(line);
             }
         }
     }
@@ -261,7 +282,9 @@ impl Call<'_> {
     fn grant(&mut self, wish: Wish) -> Result<(), Failure> {
         match wish {
             Wish::Say(line) => {
-                self.say(line);
+                if !self.unsaid.push(line) {
+                    tracing::warn!("more is typed than others take: a line is not said");
+                }
                 return Ok(());
             }
             // There may be none to mute, or to close.

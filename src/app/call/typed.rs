@@ -1,9 +1,11 @@
-//! Lines that are typed on stdin, where there is no window to type them in.
+//! Lines that are typed, and said no faster than others take them.
 //!
-//! What is pasted is said no faster than others take it: the rest waits where it comes from, in the pipe or the terminal, and
-//! nothing of it is lost. What is longer than may be said at once is said in pieces.
+//! Of those on stdin, where there is no window to type them in, the rest waits where it comes from, in the pipe or the terminal,
+//! and nothing of it is lost. What is longer than may be said at once is said in pieces. Of those in the window [`Unsaid`] keeps
+//! what was typed too fast.
 
 use eyeline_proto::wire::record::MAX_TEXT;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +15,9 @@ const EACH: Duration = Duration::from_millis(250);
 
 /// Lines at once, after a pause.
 const AT_ONCE: u32 = 4;
+
+/// Half a minute of lines.
+const MOST_UNSAID: usize = 120;
 
 /// Gives each line to `on_line`, on a thread that ends with stdin and else with the process: nobody can wake it.
 pub fn listen(on_line: impl Fn(String) + Send + 'static) -> io::Result<()> {
@@ -30,8 +35,38 @@ pub fn listen(on_line: impl Fn(String) + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name("typed".into()).spawn(read).map(|_| ())
 }
 
-/// How long each line waits.
+/// Lines typed in the window that have yet to be said. Capacity: [`MOST_UNSAID`]; who types more in that time is a cat.
 #[derive(Default)]
+pub struct Unsaid {
+    lines: VecDeque<String>,
+    pace: Pace,
+}
+
+impl Unsaid {
+    /// One more; false where there are too many.
+    #[must_use]
+    pub fn push(&mut self, line: String) -> bool {
+        let room = self.lines.len() < MOST_UNSAID;
+        if room {
+            self.lines.push_back(line);
+        }
+        room
+    }
+
+    /// The next that may be said now.
+    pub fn due(&mut self, now: Instant) -> Option<String> {
+        self.lines.front()?;
+        let mut pace = self.pace;
+        if pace.wait(now) > Duration::ZERO {
+            return None;
+        }
+        self.pace = pace;
+        self.lines.pop_front()
+    }
+}
+
+/// How long each line waits.
+#[derive(Clone, Copy, Default)]
 struct Pace {
     /// When the last line would have been said, had each taken its time.
     last: Option<Instant>,
@@ -100,6 +135,20 @@ mod tests {
         assert_eq!(said[..6], [0, 0, 0, 0, 250, 500]);
         assert_eq!(said[299], 296 * 250);
         assert_eq!(pace.wait(now + Duration::from_secs(60)), Duration::ZERO, "after a pause at once");
+    }
+
+    #[test]
+    fn what_is_typed_too_fast_is_said_as_soon_as_others_take_it() {
+        let (mut unsaid, start) = (Unsaid::default(), Instant::now());
+        assert_eq!((0..150).filter(|line: &u32| unsaid.push(line.to_string())).count(), MOST_UNSAID);
+        let mut said = Vec::new();
+        for ms in (0..1000).step_by(10) {
+            while let Some(line) = unsaid.due(start + Duration::from_millis(ms)) {
+                said.push((ms, line));
+            }
+        }
+        let said: Vec<_> = said.iter().map(|(ms, line)| (*ms, line.as_str())).collect();
+        assert_eq!(said, [(0, "0"), (0, "1"), (0, "2"), (0, "3"), (250, "4"), (500, "5"), (750, "6")]);
     }
 
     #[test]
