@@ -43,6 +43,8 @@ fn a_reader_of_stdout_that_went_away_ends_the_program_in_order_and_a_full_disk_d
     assert_eq!(with_stdout(RECV, &format!("{receive} --stats json"), full()), (Some(1), vec![statistics.to_string()]));
     assert_eq!(with_stdout(SEND, &waits, full()), (Some(1), vec![statistics.to_string()]));
     assert_eq!(with_stdout(CALL, &meets, full()), (Some(1), vec![statistics.to_string()]));
+    // The last line is the only one.
+    assert_eq!(with_stdout(SEND, &format!("{waits} --duration 100ms"), full()), (Some(1), vec![statistics.to_string()]));
     let (code, errors) = with_stdout(RECV, &format!("{receive} --output -"), full());
     assert!(code == Some(1) && errors.len() == 1 && errors[0].contains("no space left for stdout"), "{code:?} {errors:?}");
 }

@@ -16,9 +16,6 @@ const MOST_LINES: usize = 60;
 /// Of 256 watchers an object has 100 kB.
 const MOST_BYTES: usize = 8 << 20;
 
-/// What is not written so long after the end is left out: a reader that reads needs less.
-const FAREWELL: Duration = Duration::from_secs(1);
-
 /// See the module text.
 pub struct LineWriter {
     lines: Arc<Slot<String>>,
@@ -53,15 +50,17 @@ impl LineWriter {
         closed.then(|| lock(&self.failed).take()).flatten().map_or(Ok(()), Err)
     }
 
-    /// No more lines come. How many were left out because nobody took them, for [`FAREWELL`] at last.
-    pub fn finish(self) -> u64 {
+    /// No more lines come. How many were left out because nobody took them, for `farewell` at last, and why one could not be
+    /// written, where [`LineWriter::push`] did not say so.
+    pub fn finish(self, farewell: Duration) -> (u64, Option<io::Error>) {
         self.lines.close();
-        let stands = self.ended.recv_timeout(FAREWELL) == Err(RecvTimeoutError::Timeout);
+        let stands = self.ended.recv_timeout(farewell) == Err(RecvTimeoutError::Timeout);
         let unwritten = self.lines.discard() as u64 + u64::from(stands);
         if !stands {
             let _ = self.thread.join();
         }
-        self.lines.dropped() + unwritten
+        let failed = lock(&self.failed).take();
+        (self.lines.dropped() + unwritten, failed)
     }
 }
 
@@ -87,9 +86,9 @@ mod tests {
         let reader = std::thread::spawn(move || {
             BufReader::new(from).lines().map(|line| line.unwrap().trim().parse().unwrap()).collect::<Vec<usize>>()
         });
-        let left_out = writer.finish() as usize;
+        let (left_out, failed) = writer.finish(Duration::from_secs(600));
         let read = reader.join().unwrap();
-        assert_eq!(read.len() + left_out, MANY);
+        assert_eq!((read.len() + left_out as usize, failed.is_none()), (MANY, true));
         assert!(read.ends_with(&(MANY - MOST_LINES..MANY).collect::<Vec<_>>()) && left_out > 0, "{read:?}");
     }
 
@@ -98,7 +97,7 @@ mod tests {
         let (_from, to) = io::pipe().unwrap();
         let writer = LineWriter::spawn("lines", to).unwrap();
         written(&writer);
-        assert!(writer.finish() > MOST_LINES as u64);
+        assert!(writer.finish(Duration::from_millis(1)).0 > MOST_LINES as u64);
     }
 
     #[test]
@@ -109,5 +108,15 @@ mod tests {
         let error = std::iter::repeat_with(|| writer.push("line\n".to_string())).find_map(Result::err).unwrap();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         assert!(writer.push("line\n".to_string()).is_ok());
+        assert!(writer.finish(Duration::from_secs(600)).1.is_none());
+    }
+
+    #[test]
+    fn a_last_line_that_cannot_be_written_is_told_at_the_end() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let writer = LineWriter::spawn("lines", full).unwrap();
+        writer.push("line\n".to_string()).unwrap();
+        let (left_out, failed) = writer.finish(Duration::from_secs(600));
+        assert_eq!((left_out, failed.map(|error| error.kind())), (0, Some(io::ErrorKind::StorageFull)));
     }
 }

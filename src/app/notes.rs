@@ -1,5 +1,5 @@
 //! What other threads tell the main one, in order. Nobody who tells anything waits, and the main thread may be away for as long
-//! as a display, a sound server or the reader of `--stats json` hangs, while strangers come and go a thousand times a second.
+//! as a display or a sound server hangs, while strangers come and go a thousand times a second.
 //!
 //! Capacity: [`CAPACITY`] notes. When they are full, what is only said is dropped; of a state the newest counts; who came and who
 //! left cancel each other out. What is left beyond that is as many as there are peers.

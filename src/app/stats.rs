@@ -7,6 +7,7 @@ use crate::net;
 use eyeline_proto::session::endpoint::Counters;
 use eyeline_proto::wire::text::printable;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -67,9 +68,12 @@ pub fn line(text: &str) -> ExitCode {
     }
 }
 
+/// What is not written so long after the end is left out: a reader that reads needs less.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// What `--stats json` prints on stdout: one object a line, at once. What a reader that stands still has not taken is left out in
 /// the end, and how much that was is said.
-pub struct Statistics(Option<LineWriter>);
+pub struct Statistics(RefCell<Option<LineWriter>>);
 
 impl Statistics {
     /// Where they are asked for.
@@ -77,32 +81,50 @@ impl Statistics {
         let open = || {
             let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
             let lines = LineWriter::spawn("statistics", File::from(stdout))?;
-            Ok::<_, std::io::Error>(Rc::new(Statistics(Some(lines))))
+            Ok::<_, std::io::Error>(Rc::new(Statistics(RefCell::new(Some(lines)))))
         };
         asked.then(open).transpose().code(ExitCode::Failed)
     }
 
     /// One more. A reader that went away ends the program in order: this fails when a line before could not be written.
     pub fn print(&self, object: &Value) -> Result<(), Failure> {
-        match self.0.as_ref().map_or(Ok(()), |lines| lines.push(format!("{object}\n"))) {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
-                Err(Failure::new(ExitCode::Ok, "nobody reads the statistics any more").said())
+        let pushed = self.0.borrow().as_ref().map_or(Ok(()), |lines| lines.push(format!("{object}\n")));
+        pushed.map_err(|error| match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::new(ExitCode::Ok, "nobody reads the statistics any more").said(),
+            _ => unwritten(&error),
+        })
+    }
+
+    /// The last was printed: it is written, if it can be. How the program ends; statistics that are missing are no success.
+    pub fn end(statistics: Option<Rc<Statistics>>, outcome: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
+        match (statistics.and_then(|statistics| statistics.close()), outcome) {
+            (Some(failure), Ok(ExitCode::Ok)) => Err(failure),
+            (Some(failure), outcome) => {
+                tracing::error!("{failure}");
+                outcome
             }
-            Err(error) => {
-                let sentence =
-                    format!("cannot write the statistics to stdout: {error}; send them elsewhere, or leave out --stats");
-                Err(Failure::new(ExitCode::Failed, sentence))
-            }
-            Ok(()) => Ok(()),
+            (None, outcome) => outcome,
         }
     }
+
+    fn close(&self) -> Option<Failure> {
+        let (left_out, failed) = self.0.take()?.finish(FAREWELL);
+        if left_out > 0 {
+            tracing::warn!("{left_out} lines of statistics were left out: whoever reads them stood still");
+        }
+        failed.filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe).map(|error| unwritten(&error))
+    }
+}
+
+fn unwritten(error: &std::io::Error) -> Failure {
+    let sentence = format!("cannot write the statistics to stdout: {error}; send them elsewhere, or leave out --stats");
+    Failure::new(ExitCode::Failed, sentence)
 }
 
 impl Drop for Statistics {
     fn drop(&mut self) {
-        let left_out = self.0.take().map_or(0, LineWriter::finish);
-        if left_out > 0 {
-            tracing::warn!("{left_out} lines of statistics were left out: whoever reads them stood still");
+        if let Some(failure) = self.close() {
+            tracing::error!("{failure}");
         }
     }
 }

@@ -92,7 +92,8 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
         None
     } else {
         let (on_end, sink) = (notes.clone(), own.as_ref().map(OwnPicture::sink));
-        Some(Sending::new(&config.send, plan, epoch, statistics, net.commands(), sink, move || on_end.tell(Note::SourceEnded))?)
+        let printed = statistics.clone();
+        Some(Sending::new(&config.send, plan, epoch, printed, net.commands(), sink, move || on_end.tell(Note::SourceEnded))?)
     };
     if config.chat {
         let typed = notes.clone();
@@ -123,7 +124,7 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     // Why we leave, in words for the others.
     let last_words = ended.as_ref().err().map(Failure::to_string).unwrap_or_default();
     let failed = call.finish(last_words);
-    ended.and_then(|code| failed.map_or(Ok(code), Err))
+    Statistics::end(statistics, ended.and_then(|code| failed.map_or(Ok(code), Err)))
 }
 
 struct Call<'a> {

@@ -68,7 +68,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let devices = Devices { ready, screen, speaker, files };
     let on_event = notes.clone();
     let (viewing, on_event) =
-        Viewing::new(devices, config.showing.latency, decodes, statistics, move |event| on_event.tell(Note(event)))?;
+        Viewing::new(devices, config.showing.latency, decodes, statistics.clone(), move |event| on_event.tell(Note(event)))?;
     let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
     will.meets(net.commands());
     if let Some(files) = &viewing.files {
@@ -76,16 +76,16 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     }
     let door = Door::open("recv", &config.common, net.local_addr());
     let deadline = config.common.duration.map(|duration| now + duration);
-    let mut recv = Recv { config, net, notes, stop, viewing, door, deadline, _exit_hook: exit_hook };
+    let mut recv = Recv { config, net, notes, stop: &stop, viewing, door, deadline, _exit_hook: exit_hook };
     let ended = recv.run();
-    recv.finish(ended)
+    Statistics::end(statistics, recv.finish(ended))
 }
 
 struct Recv<'a> {
     config: &'a args::Recv,
     net: net::Handle<Command>,
     notes: Notes<Note>,
-    stop: Stop,
+    stop: &'a Stop,
     viewing: Viewing,
     door: Door<'a>,
     deadline: Option<Instant>,

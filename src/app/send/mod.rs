@@ -78,13 +78,14 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     let door = Door::open("send", &config.common, net.local_addr());
     let statistics = Statistics::open(config.common.stats_json)?;
     let (on_end, shown) = (notes.clone(), preview.as_ref().map(Preview::sink));
-    let sending = Sending::new(config, plan, epoch, statistics, net.commands(), shown, move || on_end.tell(Note::SourceEnded))?;
+    let printed = statistics.clone();
+    let sending = Sending::new(config, plan, epoch, printed, net.commands(), shown, move || on_end.tell(Note::SourceEnded))?;
     let mut send = Send {
         config,
         sending,
         net,
         notes,
-        stop,
+        stop: &stop,
         door,
         preview,
         deadline: config.common.duration.map(|duration| now + duration),
@@ -96,7 +97,7 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
     };
     let ended = send.run();
     send.finish();
-    ended
+    Statistics::end(statistics, ended)
 }
 
 struct Send<'a> {
@@ -104,7 +105,7 @@ struct Send<'a> {
     sending: Sending<'a>,
     net: net::Handle<Command>,
     notes: Notes<Note>,
-    stop: Stop,
+    stop: &'a Stop,
     door: Door<'a>,
     preview: Option<Preview>,
     deadline: Option<Instant>,
