@@ -40,24 +40,6 @@ struct State {
     waiting_views: usize,
 }
 
-/// How much of the newest picture the canvas shows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Coverage {
-    /// The newest picture of which a row is shown.
-    pub newest: Option<u64>,
-    /// The oldest picture of which a row is still shown; `None` also while some row shows none at all.
-    pub oldest: Option<u64>,
-    /// The rows that are not of the newest picture, top first, adjoining ones joined.
-    pub stale: Vec<Range<u32>>,
-}
-
-impl Coverage {
-    /// Whether every row is of the newest picture.
-    pub fn is_whole(&self) -> bool {
-        self.newest.is_some() && self.stale.is_empty()
-    }
-}
-
 impl Canvas {
     /// A canvas of no size, showing nothing.
     pub fn new() -> Self {
@@ -112,7 +94,7 @@ impl Canvas {
         assert!(last <= state.pixels.len(), "the canvas is as large as its size says");
         // SAFETY: within the pixels, by the line above. No reference to them is made here.
         let pixels = NonNull::slice_from_raw_parts(unsafe { state.pixels.first().add(first) }, last - first);
-        Some(BandMut { canvas: self, number, rows, width: size.width, pixels, keep: None, lifetime: PhantomData })
+        Some(BandMut { canvas: self, number, rows, width: size.width, pixels, written: true, lifetime: PhantomData })
     }
 
     /// Lends the whole picture for reading; waits for the bands being written, and writers wait meanwhile.
@@ -137,12 +119,7 @@ impl Canvas {
         let pixels = NonNull::slice_from_raw_parts(state.pixels.first(), state.pixels.len());
         let memory = |file: &Arc<File>| Memory { id: state.pixels.id(), file: Arc::clone(file), offset: LEAD as u32 };
         let memory = state.pixels.file().map(memory);
-        View { canvas: self, size: state.size, coverage: state.coverage(), pixels, memory, lifetime: PhantomData }
-    }
-
-    /// How much of the newest picture is there, without waiting for the bands being written.
-    pub fn coverage(&self) -> Coverage {
-        self.lock().coverage()
+        View { canvas: self, size: state.size, pixels, memory, lifetime: PhantomData }
     }
 
     /// The size of the picture shown; 0x0 before the first.
@@ -150,11 +127,13 @@ impl Canvas {
         self.lock().size
     }
 
-    fn release_band(&self, number: u64, rows: &Range<u32>, count: u32) {
+    /// `shown`: the picture that these rows show from now on.
+    fn release_band(&self, rows: &Range<u32>, shown: Option<u64>) {
         let mut state = self.lock();
         state.bands.retain(|band| band != rows);
-        let last = rows.end.min(rows.start.saturating_add(count));
-        state.rows[rows.start as usize..last as usize].fill(Some(number));
+        if shown.is_some() {
+            state.rows[rows.start as usize..rows.end as usize].fill(shown);
+        }
         drop(state);
         self.released.notify_all();
     }
@@ -205,19 +184,6 @@ impl State {
         }
         (self.size, self.pixels, self.rows) = (size, pixels, rows);
     }
-
-    fn coverage(&self) -> Coverage {
-        let newest = self.rows.iter().copied().max().flatten();
-        let oldest = self.rows.iter().copied().min().flatten();
-        let mut stale: Vec<Range<u32>> = Vec::new();
-        for (y, _) in (0..).zip(&self.rows).filter(|(_, shown)| newest.is_none() || **shown != newest) {
-            match stale.last_mut() {
-                Some(last) if last.end == y => last.end = y + 1,
-                _ => stale.push(y..y + 1),
-            }
-        }
-        Coverage { newest, oldest, stale }
-    }
 }
 
 /// Rows of one picture, lent for writing. Dropping it says they now show that picture.
@@ -227,8 +193,8 @@ pub struct BandMut<'a> {
     rows: Range<u32>,
     width: u32,
     pixels: NonNull<[u32]>,
-    /// How many of the rows were written, top first; all unless said otherwise.
-    keep: Option<u32>,
+    /// Whether they show this picture when they are given back.
+    written: bool,
     lifetime: PhantomData<&'a mut [u32]>,
 }
 
@@ -243,36 +209,21 @@ impl BandMut<'_> {
         unsafe { self.pixels.as_mut() }
     }
 
-    /// The same pixels as bytes: blue, green, red, unused on a little-endian machine.
-    pub fn bytes(&mut self) -> &mut [u8] {
-        bytemuck::cast_slice_mut(self.pixels())
-    }
-
     /// Words from one row to the next.
     pub fn stride(&self) -> usize {
         self.width as usize
     }
 
-    /// The rows this is.
-    pub fn rows(&self) -> Range<u32> {
-        self.rows.clone()
-    }
-
     /// Gives the rows back as still showing what they showed, whatever was written to them.
     pub fn abort(mut self) {
-        self.keep = Some(0);
-    }
-
-    /// Gives the rows back with only the first `count` of them showing this picture: a slice cut short.
-    pub fn commit_first(mut self, count: u32) {
-        self.keep = Some(count);
+        self.written = false;
     }
 }
 
 impl Drop for BandMut<'_> {
     fn drop(&mut self) {
-        let count = if std::thread::panicking() { 0 } else { self.keep.unwrap_or(u32::MAX) };
-        self.canvas.release_band(self.number, &self.rows, count);
+        let shown = (self.written && !std::thread::panicking()).then_some(self.number);
+        self.canvas.release_band(&self.rows, shown);
     }
 }
 
@@ -280,7 +231,6 @@ impl Drop for BandMut<'_> {
 pub struct View<'a> {
     canvas: &'a Canvas,
     size: Size,
-    coverage: Coverage,
     pixels: NonNull<[u32]>,
     memory: Option<Memory>,
     lifetime: PhantomData<&'a [u32]>,
@@ -312,11 +262,6 @@ impl View<'_> {
     /// The picture's size; 0x0 before the first.
     pub fn size(&self) -> Size {
         self.size
-    }
-
-    /// Which pictures the rows are of.
-    pub fn coverage(&self) -> &Coverage {
-        &self.coverage
     }
 }
 
