@@ -1,6 +1,6 @@
 //! As `targets.rs`, for what needs the codec.
 
-use eyeline::codec::decoder::Decoder;
+use eyeline::codec::decoder::{Decoder, Words};
 use eyeline_proto::wire::slice::Head;
 
 /// Head and scan of a slice, whole and in part, through the decoder. The first two bytes say what part of it came.
@@ -14,13 +14,13 @@ pub fn jpeg_band(data: &[u8]) {
     }
     let mut decoder = Decoder::new().expect("libjpeg-turbo starts");
     let mut pixels = vec![0; width * rows];
-    if let Ok(decoded) = decoder.decode_rgb(body, &mut pixels, width) {
+    if let Ok(decoded) = decoder.decode_rgb(body, Words::whole(&mut pixels, width)) {
         assert!(decoded.rows <= rows as u32);
     }
     let cut = usize::from(u16::from_be_bytes(*cut)).min(body.len());
     let hole = cut..(cut + 100).min(body.len());
     let present = [0..hole.start, hole.end..body.len()];
-    if let Ok(decoded) = decoder.decode_rgb_part(body, &present, true, &mut pixels, width) {
+    if let Ok(decoded) = decoder.decode_rgb_part(body, &present, true, Words::whole(&mut pixels, width)) {
         assert!(decoded.rows <= rows as u32);
     }
 }

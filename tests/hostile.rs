@@ -19,7 +19,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
-use eyeline::codec::decoder::Decoder;
+use eyeline::codec::decoder::{Decoder, Words};
 use eyeline::codec::encoder::{EncodedSlice, Pool};
 use eyeline::codec::settings::Settings;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
@@ -403,7 +403,7 @@ fn cost(slices: &[EncodedSlice]) -> Duration {
         // Behind its length.
         let body = &slice.body[4..];
         let top = usize::from(Head::decode(body).unwrap().0.top);
-        decoder.decode_rgb(body, &mut pixels[top * width..], width).unwrap();
+        decoder.decode_rgb(body, Words::whole(&mut pixels[top * width..], width)).unwrap();
     }
     time() - begun
 }

@@ -139,20 +139,18 @@ impl Screen {
         }
     }
 
-    /// A new picture of a track is on its canvas: shows it, at once where it is alone, else by [`Screen::due`]. See
-    /// [`Screen::seen`].
-    pub fn show(&mut self, track: TrackId) -> Result<(), Failure> {
+    /// A new picture of a track, of this size, is on its canvas: shows it, at once where it is alone, else by [`Screen::due`].
+    /// See [`Screen::seen`].
+    pub fn show(&mut self, track: TrackId, size: Size) -> Result<(), Failure> {
         if !self.scene.picture(track) {
             // Nobody will see it, so nobody waits for that.
             self.seen.push_back((track, Instant::now()));
             return Ok(());
         }
-        if let [tile] = self.scene.tiles() {
-            let size = tile.canvas().size();
-            if !self.fitted.is_some_and(|fitted| holds(fitted, size)) {
-                self.window.fit(size);
-                self.fitted = Some(size);
-            }
+        // On its canvas it may be smaller still, as it was seen in a tile.
+        if self.scene.tiles().len() == 1 && !self.fitted.is_some_and(|fitted| holds(fitted, size)) {
+            self.window.fit(size);
+            self.fitted = Some(size);
         }
         if self.due().is_some_and(|due| due <= Instant::now()) { self.paint() } else { Ok(()) }
     }
@@ -241,6 +239,7 @@ impl Screen {
                 }
                 None => self.overlay.note("there is no sound", now),
             },
+            Action::Silence => self.silence_one(mixer, tracks, now),
             Action::Microphone => self.wishes.push_back(Wish::Microphone),
             Action::Camera => self.wishes.push_back(Wish::Camera),
             Action::Say(text) => self.wishes.push_back(Wish::Say(text)),

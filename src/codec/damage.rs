@@ -2,7 +2,7 @@
 
 #![expect(clippy::single_range_in_vec_init, reason = "a slice whose only range is its start")]
 
-use super::decoder::Decoder;
+use super::decoder::{Decoder, Words};
 use super::testing::{self, Random, SAMPLINGS, drawn, planes_from};
 use super::{scan, tables};
 use eyeline_proto::picture::{Sampling, Size};
@@ -27,7 +27,7 @@ fn every_prefix_draws_its_whole_mcu_rows_and_touches_no_other_pixel() {
         let mcu_height = tables::mcu(sampling).height;
         for len in skip..body.len() {
             let mut out = vec![OLD; whole.len()];
-            let decoded = decoder.decode_rgb_part(&body[..len], &[0..len], false, &mut out, 160).unwrap();
+            let decoded = decoder.decode_rgb_part(&body[..len], &[0..len], false, Words::whole(&mut out, 160)).unwrap();
             let rows = scan::markers(&scan[..len - skip]).count() as u32 * mcu_height;
             assert_eq!((decoded.rows, decoded.partial), (rows, true), "{sampling:?} {len}");
             // The last row may take its colours from the row below, which is not there.
@@ -48,7 +48,7 @@ fn rows_behind_a_hole_are_drawn_where_they_belong() {
     let (from, to) = (body.len() / 3, body.len() / 3 + 100);
     let present = [0..from, to..body.len()];
     let mut out = vec![OLD; whole.len()];
-    let decoded = decoder.decode_rgb_part(&body, &present, true, &mut out, 160).unwrap();
+    let decoded = decoder.decode_rgb_part(&body, &present, true, Words::whole(&mut out, 160)).unwrap();
     assert!(decoded.partial && decoded.rows >= SIZE.height - 24, "{decoded:?}");
     let kept = out.chunks(160).filter(|row| row.iter().all(|pixel| *pixel == OLD)).count() as u32;
     assert_eq!(kept, SIZE.height - decoded.rows);
@@ -68,7 +68,7 @@ fn a_cut_scan_without_restart_markers_draws_what_came_before_the_cut() {
     let skip = body.len() - Head::decode(&body).unwrap().1.len();
     for len in (skip..body.len()).step_by(37) {
         let mut out = vec![OLD; whole.len()];
-        let decoded = decoder.decode_rgb_part(&body[..len], &[0..len], false, &mut out, 160).unwrap();
+        let decoded = decoder.decode_rgb_part(&body[..len], &[0..len], false, Words::whole(&mut out, 160)).unwrap();
         let sure = (decoded.rows.saturating_sub(1) * SIZE.width) as usize;
         assert_eq!(out[..sure], whole[..sure], "{len}");
         assert!(out[(decoded.rows * SIZE.width) as usize..].iter().all(|pixel| *pixel == OLD), "{len}");
@@ -106,14 +106,14 @@ fn no_mutation_panics_or_spoils_the_next_slice() {
         let cut = random.below(bad.len() + 1);
         let present = [0..cut, cut + random.below(300)..bad.len()];
         let result = match random.below(4) {
-            0 => decoder.decode_rgb_part(&bad, &present, true, &mut out, 160),
+            0 => decoder.decode_rgb_part(&bad, &present, true, Words::whole(&mut out, 160)),
             1 => decoder.decode_planes(&bad, planes_from(&mut scratch, SIZE, Sampling::Yuv444, 0)),
-            _ => decoder.decode_rgb(&bad, &mut out, 160),
+            _ => decoder.decode_rgb(&bad, Words::whole(&mut out, 160)),
         };
         refused += usize::from(result.is_err());
         suspect += usize::from(result.is_ok_and(|decoded| decoded.suspect || decoded.partial));
         if round % 10 == 0 {
-            decoder.decode_rgb(&bodies[which], &mut out, 160).unwrap();
+            decoder.decode_rgb(&bodies[which], Words::whole(&mut out, 160)).unwrap();
             assert_eq!(out, good[which], "after round {round}");
         }
     }

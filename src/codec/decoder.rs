@@ -8,6 +8,7 @@ use super::passthrough::renumber;
 use super::raw::{self, Decompressor, Outcome, PlanesMut, plane_sizes};
 use super::scan::{self, Run};
 use super::segments::{Layout, Refusal, parse};
+use super::shrink::Shrink;
 use super::tables::{self, EOI, SOI};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire;
@@ -45,9 +46,27 @@ pub struct Decoded {
     pub suspect: bool,
 }
 
+/// Where words `0x00RRGGBB` go (the top byte is not meaningful): the first is the first of the band.
+#[derive(Debug)]
+pub struct Words<'a> {
+    /// Row after row.
+    pub out: &'a mut [u32],
+    /// Words from one row to the next.
+    pub stride: usize,
+    /// The band is made smaller by so much, rounded up at its right and lower edge.
+    pub shrink: Shrink,
+}
+
+impl<'a> Words<'a> {
+    /// As large as the picture is.
+    pub fn whole(out: &'a mut [u32], stride: usize) -> Self {
+        Words { out, stride, shrink: Shrink::Whole }
+    }
+}
+
 /// Where pixels go.
 enum Target<'a> {
-    Rgb { out: &'a mut [u32], stride: usize },
+    Rgb(Words<'a>),
     Planes(PlanesMut<'a>),
 }
 
@@ -55,8 +74,10 @@ impl Target<'_> {
     /// The part from `row` (at an MCU's edge) on.
     fn below(&mut self, sampling: Sampling, row: usize) -> Target<'_> {
         match self {
-            Target::Rgb { out, stride } => {
-                Target::Rgb { out: out.get_mut(row.saturating_mul(*stride)..).unwrap_or_default(), stride: *stride }
+            Target::Rgb(Words { out, stride, shrink }) => {
+                let row = row / shrink.divisor() as usize;
+                let out = out.get_mut(row.saturating_mul(*stride)..).unwrap_or_default();
+                Target::Rgb(Words { out, stride: *stride, shrink: *shrink })
             }
             Target::Planes(planes) => {
                 let [luma, cb, cr] = &mut planes.planes;
@@ -155,10 +176,9 @@ impl Decoder {
         Ok(Decoder { decompressor: Decompressor::new()?, jpeg: Vec::new(), luma: Vec::new(), pixels: Vec::new() })
     }
 
-    /// Draws a slice that is all there (`body` is head and scan, without the length) as words `0x00RRGGBB` (the top byte is not
-    /// meaningful) into `out`, whose first word is the first of the band and whose rows are `stride` apart.
-    pub fn decode_rgb(&mut self, body: &[u8], out: &mut [u32], stride: usize) -> Result<Decoded, Error> {
-        self.whole(body, Target::Rgb { out, stride })
+    /// Draws a slice that is all there (`body` is head and scan, without the length).
+    pub fn decode_rgb(&mut self, body: &[u8], out: Words<'_>) -> Result<Decoded, Error> {
+        self.whole(body, Target::Rgb(out))
     }
 
     /// As [`Decoder::decode_rgb`], of a slice of which only the byte ranges `present` have come, in order; `body` may end before the
@@ -168,10 +188,9 @@ impl Decoder {
         body: &[u8],
         present: &[Range<usize>],
         ended: bool,
-        out: &mut [u32],
-        stride: usize,
+        out: Words<'_>,
     ) -> Result<Decoded, Error> {
-        self.part(body, present, ended, Target::Rgb { out, stride })
+        self.part(body, present, ended, Target::Rgb(out))
     }
 
     /// As [`Decoder::decode_rgb`], into planes that begin at the band's first row.
@@ -276,7 +295,7 @@ impl Decoder {
         let width = size.width as usize;
         self.pixels.resize(width * size.height as usize, 0);
         band.jpeg(&mut self.jpeg, size.height, scan, 0);
-        self.decompressor.rgb(&self.jpeg, size, &mut self.pixels, width)?;
+        self.decompressor.rgb(&self.jpeg, (size, Shrink::Whole), &mut self.pixels, width)?;
         let filled = |pixel: &u32| pixel & 0x00FF_FFFF == 0x0080_8080;
         let last = self.pixels.rchunks_exact(width).position(|row| !row.iter().all(filled));
         // The MCU row above the fill is cut somewhere; its colours reach one pixel row into the fill.
@@ -296,7 +315,9 @@ impl Decoder {
         let size = Size { width: band.head.size.width, height: rows };
         let sampling = band.head.sampling;
         let planes = match target {
-            Target::Rgb { out, stride } => return Ok(self.decompressor.rgb(&self.jpeg, size, out, stride)?),
+            Target::Rgb(Words { out, stride, shrink }) => {
+                return Ok(self.decompressor.rgb(&self.jpeg, (size, shrink), out, stride)?);
+            }
             Target::Planes(planes) => planes,
         };
         let [padded, ..] = plane_sizes(sampling, size);

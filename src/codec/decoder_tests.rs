@@ -27,6 +27,66 @@ fn all_samplings_and_odd_sizes_come_back_as_they_went() {
     }
 }
 
+/// The mean of each square of so many words, colour by colour.
+fn averaged(words: &[u32], size: Size, shrink: Shrink) -> Vec<u32> {
+    let (seen, by) = (shrink.size(size), shrink.divisor());
+    let mean = |left: u32, top: u32| {
+        let (right, low) = ((left + by).min(size.width), (top + by).min(size.height));
+        let square = || (top..low).flat_map(|y| (left..right).map(move |x| words[(y * size.width + x) as usize]));
+        let of = |shift: u32| square().map(|word| word >> shift & 255).sum::<u32>() / ((right - left) * (low - top));
+        of(16) << 16 | of(8) << 8 | of(0)
+    };
+    (0..seen.height).flat_map(|y| (0..seen.width).map(move |x| (x * by, y * by))).map(|(x, y)| mean(x, y)).collect()
+}
+
+#[test]
+fn a_picture_made_smaller_is_the_same_picture_band_by_band_and_in_part() {
+    let bytes = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes().into_iter().take(3)).collect::<Vec<_>>();
+    let mut decoder = Decoder::new().unwrap();
+    for sampling in SAMPLINGS {
+        for (width, height) in [(640, 352), (333, 207)] {
+            let size = Size { width, height };
+            let planes = testing::planes(size, sampling, 5);
+            let whole = drawn(&testing::slice(&planes, &testing::head(size, sampling, 95, 0, height)), size);
+            for shrink in [Shrink::Half, Shrink::Quarter, Shrink::Eighth] {
+                let seen = shrink.size(size);
+                let stride = seen.width as usize;
+                let mut small = vec![OLD; stride * seen.height as usize];
+                for top in (0..height).step_by(32) {
+                    let rows = 32.min(height - top);
+                    let body = testing::slice(&planes, &testing::head(size, sampling, 95, top, rows));
+                    let out = &mut small[(top / shrink.divisor()) as usize * stride..];
+                    let out = &mut out[..shrink.side(rows) as usize * stride];
+                    let decoded = decoder.decode_rgb(&body, Words { out, stride, shrink }).unwrap();
+                    assert_eq!(decoded, Decoded { rows, partial: false, suspect: false });
+                }
+                let near = psnr(&bytes(&averaged(&whole, size, shrink)), &bytes(&small));
+                assert!(near > 27.0, "{sampling:?} {size} {shrink:?}: {near:.1} dB");
+                // Of the first band the first row of MCUs, and nothing else.
+                let body = testing::slice(&planes, &testing::head(size, sampling, 95, 0, 32));
+                let mut part = vec![OLD; stride * shrink.side(32) as usize];
+                let end = body.len() - 3;
+                let out = Words { out: &mut part, stride, shrink };
+                let decoded = decoder.decode_rgb_part(&body, std::slice::from_ref(&(0..end)), false, out).unwrap();
+                let there = (decoded.rows / shrink.divisor()) as usize * stride;
+                assert!(decoded.partial && decoded.rows >= 16, "{decoded:?}");
+                assert!(part[there..].iter().all(|word| *word == OLD) && part[..there].iter().all(|word| *word != OLD));
+                // The next as it was, for nothing of the scale stays.
+                assert_eq!(
+                    drawn_by(&mut decoder, &testing::slice(&planes, &testing::head(size, sampling, 95, 0, height)), size),
+                    whole
+                );
+            }
+        }
+    }
+}
+
+fn drawn_by(decoder: &mut Decoder, body: &[u8], size: Size) -> Vec<u32> {
+    let mut out = vec![0; (size.width * size.height) as usize];
+    decoder.decode_rgb(body, Words::whole(&mut out, size.width as usize)).unwrap();
+    out
+}
+
 #[test]
 fn words_are_what_the_planes_say() {
     let grey = Size { width: 24, height: 16 };
@@ -49,7 +109,7 @@ fn heads_and_tables_that_contradict_each_other_are_refused() {
     let mut refused = |at: usize, byte: u8| {
         let mut bad = body.clone();
         bad[at] = byte;
-        let error = Decoder::new().unwrap().decode_rgb(&bad, &mut out, 160).unwrap_err();
+        let error = Decoder::new().unwrap().decode_rgb(&bad, Words::whole(&mut out, 160)).unwrap_err();
         assert!(matches!(error, Error::Contradiction(_)), "{error}");
     };
     refused(0, 0x82); // 4:2:2
@@ -68,7 +128,7 @@ fn a_few_bytes_cannot_cost_a_giant_picture() {
         Head { restart, ..testing::head(giant, Sampling::Yuv420, 80, 0, 8192) }.encode(&mut body);
         body.extend_from_slice(&[0x12; 40]);
         let mut decoder = Decoder::new().unwrap();
-        let decoded = decoder.decode_rgb(&body, &mut [], 8192);
+        let decoded = decoder.decode_rgb(&body, Words::whole(&mut [], 8192));
         assert!(decoded.is_err() || decoded.is_ok_and(|decoded| decoded.rows == 0), "{restart}");
         assert!(decoder.pixels.len() <= 8192 * 16, "{restart}: {} pixels", decoder.pixels.len());
     }
@@ -128,7 +188,7 @@ fn seam(planes: &[u8], size: Size, quality: u8) -> (u32, f64, u32) {
     let mut banded = vec![0; whole.len()];
     for top in (0..size.height).step_by(32) {
         let body = testing::slice(planes, &testing::head(size, Sampling::Yuv420, quality, top, 32.min(size.height - top)));
-        Decoder::new().unwrap().decode_rgb(&body, &mut banded[top as usize * width..], width).unwrap();
+        Decoder::new().unwrap().decode_rgb(&body, Words::whole(&mut banded[top as usize * width..], width)).unwrap();
     }
     let (mut beside, mut sum, mut count, mut elsewhere) = (0, 0, 0, 0);
     for (at, (a, b)) in whole.iter().zip(&banded).enumerate() {

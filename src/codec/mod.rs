@@ -17,6 +17,7 @@ pub mod scale;
 pub mod scan;
 pub mod segments;
 pub mod settings;
+pub mod shrink;
 pub mod stitch;
 pub mod tables;
 

@@ -9,6 +9,7 @@ use super::raw::{Compressor, Decompressor, Outcome, PlanesMut};
 use super::scan::{self, Run};
 use super::segments::{self, Layout, Refusal, parse};
 use super::settings::{Error, Settings};
+use super::shrink::Shrink;
 use super::tables::{self, DHT, DQT, DRI, EOI, SOF0, SOI, SOS};
 use Refusal::{Damaged, Unfit};
 use eyeline_proto::picture::{self, Buffer, Sampling, Size};
@@ -158,7 +159,7 @@ pub fn decode(jpeg: &[u8], pool: &picture::Pool) -> Result<(Size, Sampling, Buff
     let ours = ours.filter(|sampling| super::raw::plane_sizes(*sampling, size)[0] == size);
     let Some(sampling) = ours else {
         let mut pixels = vec![0; area];
-        decompressor.rgb(jpeg, size, &mut pixels, size.width as usize)?;
+        decompressor.rgb(jpeg, (size, Shrink::Whole), &mut pixels, size.width as usize)?;
         let mut planes = pool.take(3 * area);
         Compressor::new()?.planes_from_rgb(&pixels, size, &mut planes)?;
         return Ok((size, Sampling::Yuv444, planes));
@@ -177,9 +178,10 @@ pub fn decode(jpeg: &[u8], pool: &picture::Pool) -> Result<(Size, Sampling, Buff
 
 #[cfg(test)]
 mod tests {
+    use super::super::decoder::{Decoder, Words};
     use super::super::raw::Planes;
+    use super::super::stitch;
     use super::super::testing::{self, SETTINGS, psnr};
-    use super::super::{decoder::Decoder, stitch};
     use super::*;
 
     const SIZE: Size = Size { width: 640, height: 480 };
@@ -230,13 +232,13 @@ mod tests {
     fn slices_are_cut_between_mcu_rows_and_decode_one_by_one() {
         let jpeg = camera(40, true);
         let (mut whole, mut banded) = (vec![0; 640 * 480], vec![0; 640 * 480]);
-        Decompressor::new().unwrap().rgb(&jpeg, SIZE, &mut whole, 640).unwrap();
+        Decompressor::new().unwrap().rgb(&jpeg, (SIZE, Shrink::Whole), &mut whole, 640).unwrap();
         let bodies = split(&jpeg, MOMENT, SETTINGS).unwrap();
         for body in &bodies {
             let (head, scan) = Head::decode(&body[4..]).unwrap();
             assert!(scan.len() < SLICE_BYTES * 2, "{}", scan.len());
             let out = &mut banded[usize::from(head.top) * 640..];
-            let decoded = Decoder::new().unwrap().decode_rgb(&body[4..], out, 640).unwrap();
+            let decoded = Decoder::new().unwrap().decode_rgb(&body[4..], Words::whole(out, 640)).unwrap();
             assert_eq!((decoded.rows, decoded.partial, decoded.suspect), (u32::from(head.rows), false, false));
         }
         let differing = whole.chunks(640).zip(banded.chunks(640)).filter(|(a, b)| a != b).count();
@@ -248,10 +250,10 @@ mod tests {
         let (_, with) = joined(&camera(0, true));
         let without = split(&camera(0, false), MOMENT, SETTINGS).unwrap();
         let mut pixels = vec![0; 640 * 480];
-        let decoded = Decoder::new().unwrap().decode_rgb(&without[0][4..], &mut pixels, 640).unwrap();
+        let decoded = Decoder::new().unwrap().decode_rgb(&without[0][4..], Words::whole(&mut pixels, 640)).unwrap();
         assert!(!decoded.partial && !decoded.suspect);
         let mut expected = vec![0; 640 * 480];
-        Decompressor::new().unwrap().rgb(&with, SIZE, &mut expected, 640).unwrap();
+        Decompressor::new().unwrap().rgb(&with, (SIZE, Shrink::Whole), &mut expected, 640).unwrap();
         assert_eq!(pixels, expected);
     }
 
@@ -286,7 +288,7 @@ mod tests {
         let input = Planes { planes: [&planes[..area], &planes[area..2 * area], &planes[2 * area..]], strides: [width; 3] };
         let len = Compressor::new().unwrap().compress(input, Sampling::Yuv444, SIZE, 98, &mut jpeg).unwrap();
         let mut pixels = vec![0; area];
-        Decompressor::new().unwrap().rgb(&jpeg[..len], SIZE, &mut pixels, width).unwrap();
+        Decompressor::new().unwrap().rgb(&jpeg[..len], (SIZE, Shrink::Whole), &mut pixels, width).unwrap();
         let bytes: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();
         let image =
             turbojpeg::Image { pixels: &bytes[..], width, pitch: 4 * width, height: 480, format: turbojpeg::PixelFormat::BGRX };

@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code)]
 
+use super::shrink::Shrink;
 use eyeline_proto::picture::{MAX_SIDE, Sampling, Size};
 use std::ffi::{CStr, c_int, c_uchar, c_uint};
 use std::ptr::NonNull;
@@ -291,6 +292,7 @@ pub struct Info {
 /// JPEG → words or planes.
 pub struct Decompressor {
     handle: Handle,
+    shrink: Shrink,
 }
 
 impl Decompressor {
@@ -307,7 +309,7 @@ impl Decompressor {
             // Colour repeated instead of interpolated, in one pass with the conversion to words: a seventh of the time for 0.1 dB.
             (raw::TJPARAM_TJPARAM_FASTUPSAMPLE, 1),
         ];
-        Ok(Decompressor { handle: Handle::new(raw::TJINIT_TJINIT_DECOMPRESS, &settings)? })
+        Ok(Decompressor { handle: Handle::new(raw::TJINIT_TJINIT_DECOMPRESS, &settings)?, shrink: Shrink::Whole })
     }
 
     /// Reads the header. Fails where it is not one of a picture of at most [`MAX_SIDE`]².
@@ -343,20 +345,35 @@ impl Decompressor {
         outcome
     }
 
-    /// Decodes a JPEG of `size` into words `0x00RRGGBB`, rows `stride` words apart.
-    pub fn rgb(&mut self, jpeg: &[u8], size: Size, out: &mut [u32], stride: usize) -> Result<Outcome, Error> {
+    fn set_shrink(&mut self, shrink: Shrink) -> Result<(), Error> {
+        if self.shrink != shrink {
+            let factor = raw::tjscalingfactor { num: 1, denom: shrink.divisor() as c_int };
+            // SAFETY: the handle is alive; the library checks the factor, and has these four.
+            if unsafe { raw::tj3SetScalingFactor(self.handle.as_ptr(), factor) } != 0 {
+                return Err(self.handle.error());
+            }
+            self.shrink = shrink;
+        }
+        Ok(())
+    }
+
+    /// Decodes a JPEG of `size`, made smaller by `shrink`, into words `0x00RRGGBB`, rows `stride` words apart.
+    pub fn rgb(&mut self, jpeg: &[u8], (size, shrink): (Size, Shrink), out: &mut [u32], stride: usize) -> Result<Outcome, Error> {
         check_size(size)?;
-        let needed = stride.saturating_mul(size.height as usize - 1).saturating_add(size.width as usize);
-        if out.len() < needed || stride < size.width as usize || stride > c_int::MAX as usize / 4 {
+        let seen = shrink.size(size);
+        let needed = stride.saturating_mul(seen.height as usize - 1).saturating_add(seen.width as usize);
+        if out.len() < needed || stride < seen.width as usize || stride > c_int::MAX as usize / 4 {
             return Err(Error::Room { what: "pixel", len: out.len(), needed });
         }
         self.expect(jpeg, size)?;
+        self.set_shrink(shrink)?;
         // The library says the same of a mere warning and of giving up after one, and then the rest is what was in the buffer before. It
         // sets the top byte of every word it writes, the last one of the last row at the end.
         let last = needed - 1;
         let before = std::mem::replace(&mut out[last], 0);
-        // SAFETY: the header of these very bytes says `size`, and `out` holds that many rows of `stride` words (both checked above),
-        // so the library, which parses the same header again, stays inside; it reads at most `len` bytes of the JPEG.
+        // SAFETY: the header of these very bytes says `size`, and `out` holds the rows of `stride` words that a picture of `size`
+        // has at this scale, rounded up as the library does (both checked above), so the library, which parses the same header
+        // again, stays inside; it reads at most `len` bytes of the JPEG.
         let code = unsafe {
             raw::tj3Decompress8(
                 self.handle.as_ptr(),
@@ -384,6 +401,7 @@ impl Decompressor {
         if self.expect(jpeg, size)?.sampling != Some(sampling) {
             return Err(Error::Sampling);
         }
+        self.set_shrink(Shrink::Whole)?;
         let mut strides = out.strides.map(|stride| stride as c_int);
         let luma = plane_sizes(sampling, size)[0];
         let last = out.strides[0] * (luma.height as usize - 1) + luma.width as usize - 1;

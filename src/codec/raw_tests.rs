@@ -28,10 +28,13 @@ fn buffers_that_are_too_small_are_refused_before_the_library_sees_them() {
     jpeg(&mut bytes);
     let mut decompressor = Decompressor::new().unwrap();
     let mut pixels = [0; 512];
-    assert_eq!(decompressor.rgb(&bytes, SIZE, &mut pixels, 32), Ok(Outcome::Clean));
-    assert!(matches!(decompressor.rgb(&bytes, SIZE, &mut pixels[1..], 32), Err(Error::Room { .. })));
+    assert_eq!(decompressor.rgb(&bytes, (SIZE, Shrink::Whole), &mut pixels, 32), Ok(Outcome::Clean));
+    assert!(matches!(decompressor.rgb(&bytes, (SIZE, Shrink::Whole), &mut pixels[1..], 32), Err(Error::Room { .. })));
     let half = Size { height: 8, ..SIZE };
-    assert_eq!(decompressor.rgb(&bytes, half, &mut pixels, 32), Err(Error::Size { found: SIZE, expected: half }));
+    assert_eq!(
+        decompressor.rgb(&bytes, (half, Shrink::Whole), &mut pixels, 32),
+        Err(Error::Size { found: SIZE, expected: half })
+    );
     let (mut luma, mut cb, mut cr) = ([0; 512], [0; 512], [0; 512]);
     let planes = PlanesMut { planes: [&mut luma, &mut cb, &mut cr], strides: [32; 3] };
     assert_eq!(decompressor.planes(&bytes, Sampling::Yuv444, SIZE, planes), Err(Error::Sampling));
@@ -47,8 +50,8 @@ fn a_broken_header_does_not_spoil_the_next_picture() {
     for at in 2..600 {
         let mut bad = good.clone();
         bad[at] ^= 0xFF;
-        refused += usize::from(decompressor.rgb(&bad, SIZE, &mut pixels, 32).is_err());
-        assert_eq!(decompressor.rgb(&good, SIZE, &mut pixels, 32), Ok(Outcome::Clean), "after a flip at {at}");
+        refused += usize::from(decompressor.rgb(&bad, (SIZE, Shrink::Whole), &mut pixels, 32).is_err());
+        assert_eq!(decompressor.rgb(&good, (SIZE, Shrink::Whole), &mut pixels, 32), Ok(Outcome::Clean), "after a flip at {at}");
     }
     assert!(refused > 50, "{refused}");
 }
@@ -85,7 +88,7 @@ fn a_picture_that_is_given_up_after_a_warning_is_an_error_and_leaves_nothing_to_
     let (mut decompressor, jpeg) = (Decompressor::new().unwrap(), hopeless());
     for old in [0xFF, 0x55, 0xAA, 0] {
         let mut pixels = vec![u32::from_ne_bytes([old; 4]); 256];
-        let given_up = decompressor.rgb(&jpeg, SQUARE, &mut pixels, 16);
+        let given_up = decompressor.rgb(&jpeg, (SQUARE, Shrink::Whole), &mut pixels, 16);
         assert!(matches!(given_up, Err(Error::Fatal(_))), "{given_up:?}");
         assert_eq!(pixels[255], u32::from_ne_bytes([old; 4]), "nor a mark of ours");
         let mut luma = vec![old; 256];
@@ -105,7 +108,7 @@ fn a_picture_that_is_merely_cut_is_drawn_to_its_end_whatever_its_last_sample_is(
         jpeg.truncate(len - 3);
         let mut decompressor = Decompressor::new().unwrap();
         let mut pixels = vec![0; 256];
-        assert_eq!(decompressor.rgb(&jpeg, SQUARE, &mut pixels, 16), Ok(Outcome::Warned));
+        assert_eq!(decompressor.rgb(&jpeg, (SQUARE, Shrink::Whole), &mut pixels, 16), Ok(Outcome::Warned));
         let mut luma = vec![0; 256];
         let out = PlanesMut { planes: [&mut luma, &mut [], &mut []], strides: [16, 0, 0] };
         assert_eq!(decompressor.planes(&jpeg, Sampling::Grey, SQUARE, out), Ok(Outcome::Warned));

@@ -292,6 +292,7 @@ impl BitWriter {
 #[cfg(test)]
 mod tests {
     use super::super::raw::{Decompressor, Outcome};
+    use super::super::shrink::Shrink;
     use super::super::tables::header;
     use super::*;
 
@@ -383,7 +384,11 @@ mod tests {
                 let scan = grey_scan(&segments, &layout, (mcus.width * mcus.height) as usize).unwrap();
                 let jpeg = [&[0xFF, 0xD8], &segments[..], &scan, &[0xFF, 0xD9]].concat();
                 let mut pixels = vec![0; 40 * 24];
-                assert_eq!(decompressor.rgb(&jpeg, SIZE, &mut pixels, 40), Ok(Outcome::Clean), "{sampling:?} {restart}");
+                assert_eq!(
+                    decompressor.rgb(&jpeg, (SIZE, Shrink::Whole), &mut pixels, 40),
+                    Ok(Outcome::Clean),
+                    "{sampling:?} {restart}"
+                );
                 assert!(pixels.iter().all(|pixel| pixel & 0xFF_FFFF == 0x80_8080), "{sampling:?} {restart}");
             }
         }

@@ -6,14 +6,16 @@
 
 use super::fair_queue::{FairQueue, Lane};
 use super::lock;
-use crate::codec::decoder::Decoder;
+use crate::codec::decoder::{Decoder, Words};
 use crate::codec::raw;
+use crate::codec::shrink::Shrink;
 use crate::present::canvas::Canvas;
 use eyeline_proto::media::reel::{self, Reel, Turn};
+use eyeline_proto::picture::Size;
 use eyeline_proto::session::TrackId;
 use eyeline_proto::wire::slice::Head;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -23,6 +25,9 @@ const WAITING: usize = 2 * eyeline_proto::wire::slice::MAX_SLICES;
 
 /// Bytes of those of all tracks: more than two pictures of any camera; a slice may have 4 MiB.
 const WAITING_BYTES: usize = 64 << 20;
+
+/// A track is seen on all the pixels it has.
+const ALL: u32 = u32::MAX;
 
 /// At the end a thread has so long to finish its slice.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -72,6 +77,10 @@ pub struct SharedReel {
     canvas: Arc<Canvas>,
     reel: Mutex<Reel>,
     ready: Lane<Ready>,
+    /// On how many pixels it is seen, [`ALL`] for as many as it has.
+    seen_on: AtomicU32,
+    /// The newest picture that was begun, and how it is made smaller: all its slices must be alike.
+    shrink: Mutex<(Option<u64>, Shrink)>,
 }
 
 /// What waits to be decoded, and where it goes.
@@ -90,12 +99,28 @@ struct Shared {
 impl SharedReel {
     /// Nothing of this track has come yet.
     pub fn new(id: TrackId, announced: &Announced) -> Arc<Self> {
-        Arc::new(SharedReel { id, canvas: Arc::default(), reel: Mutex::default(), ready: announced.lane() })
+        let (canvas, reel, ready, seen_on) = (Arc::default(), Mutex::default(), announced.lane(), AtomicU32::new(ALL));
+        Arc::new(SharedReel { id, canvas, reel, ready, seen_on, shrink: Mutex::default() })
     }
 
     /// Where its pictures are drawn.
     pub fn canvas(&self) -> &Arc<Canvas> {
         &self.canvas
+    }
+
+    /// It is seen on so many pixels from its next picture on; `None`: on as many as it has.
+    pub fn seen_on(&self, pixels: Option<u32>) {
+        self.seen_on.store(pixels.map_or(ALL, |pixels| pixels.min(ALL - 1)), Ordering::Relaxed);
+    }
+
+    /// How this picture is made smaller. One older than that is drawn on a canvas that has its size already.
+    fn shrink(&self, picture: u64, size: Size) -> Shrink {
+        let mut shrink = lock(&self.shrink);
+        if shrink.0.is_none_or(|newest| picture > newest) {
+            let pixels = self.seen_on.load(Ordering::Relaxed);
+            *shrink = (Some(picture), if pixels == ALL { Shrink::Whole } else { Shrink::to(size, pixels) });
+        }
+        shrink.1
     }
 
     /// The track is over: nothing more of it is decoded or gets ready.
@@ -215,12 +240,15 @@ impl SharedReel {
                 return;
             }
         };
-        let rows = u32::from(head.top)..u32::from(head.top) + u32::from(head.rows);
-        if let Some(mut band) = self.canvas.band(job.picture, head.size, rows) {
+        let shrink = self.shrink(job.picture, head.size);
+        let end = shrink.side(u32::from(head.top) + u32::from(head.rows));
+        let rows = u32::from(head.top) / shrink.divisor()..end;
+        if let Some(mut band) = self.canvas.band(job.picture, shrink.size(head.size), rows) {
             let stride = band.stride();
+            let words = Words { out: band.pixels(), stride, shrink };
             let decoded = match &job.present {
-                None => decoder.decode_rgb(body, band.pixels(), stride),
-                Some((present, ended)) => decoder.decode_rgb_part(body, present, *ended, band.pixels(), stride),
+                None => decoder.decode_rgb(body, words),
+                Some((present, ended)) => decoder.decode_rgb_part(body, present, *ended, words),
             };
             match decoded {
                 Ok(decoded) if !decoded.partial => drop(band),

@@ -83,6 +83,11 @@ impl Track {
         self.reel.canvas()
     }
 
+    /// It is seen on so many pixels; `None`: on as many as it has.
+    pub fn seen_on(&self, pixels: Option<u32>) {
+        self.reel.seen_on(pixels);
+    }
+
     /// What is heard of it: what playout is doing, and blocks dropped before it; `None` without a speaker.
     pub fn sound(&self) -> Option<(playout::Stats, u64)> {
         self.voice.as_ref().map(|voice| lock(voice)).map(|voice| (voice.stats(), voice.dropped()))

@@ -150,6 +150,12 @@ impl Viewing {
             }
             kept
         });
+        // Who is in a small tile is decoded no larger; files have decoders of their own.
+        for (track, pixels) in screen.pixels() {
+            if let Some(track) = self.tracks.get(track) {
+                track.seen_on(pixels);
+            }
+        }
         self.take_displayed(net);
         if turned {
             self.ask(net);
@@ -163,7 +169,7 @@ impl Viewing {
             // One's own: nobody sends it, and nobody measures it.
             Some(screen) if self.tracks.get(ready.track).is_none() => screen.own_picture(),
             Some(screen) => {
-                screen.show(ready.track)?;
+                screen.show(ready.track, ready.picture.size)?;
                 self.undisplayed.insert(ready.track, ready);
                 self.take_displayed(net);
             }
