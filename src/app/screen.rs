@@ -265,6 +265,22 @@ impl Screen {
         Turn::Go
     }
 
+    /// Of the tile that is meant nothing is heard, or it is again.
+    fn silence_one(&mut self, mixer: Option<&Mixer>, tracks: &Tracks, now: Instant) {
+        if mixer.is_none() {
+            return self.overlay.note("there is no sound", now);
+        }
+        let meant = self.scene.meant(self.window.pointed(), self.window.size());
+        let Some((track, tile)) = meant.and_then(|id| tracks.get(id).zip(self.scene.tile(id))) else {
+            return self.overlay.note("make one large, or point at it", now);
+        };
+        let silenced = !tile.is_silenced();
+        let heard = if silenced { "silent here" } else { "heard again" };
+        self.overlay.note(format!("{}: {heard}", tile.name()), now);
+        track.mute(silenced);
+        self.scene.set_silenced(track.id(), silenced);
+    }
+
     /// Of the tile that is meant, else of all. Whoever presses again means the same.
     fn change_volume(&mut self, change: impl Fn(u8) -> u8, mixer: Option<&Mixer>, tracks: &Tracks, now: Instant) {
         let Some(mixer) = mixer else { return self.overlay.note("there is no sound", now) };
@@ -274,9 +290,11 @@ impl Screen {
         let one = meant.and_then(|id| tracks.get(id).zip(self.scene.tile(id)));
         if let Some((track, tile)) = one {
             let volume = change(tile.volume());
+            track.mute(false);
             track.volume(f32::from(volume) / 100.0);
             self.overlay.note_volume_of(tile.name(), volume, now);
             self.scene.set_volume(track.id(), volume);
+            self.scene.set_silenced(track.id(), false);
         } else {
             self.volume = change(self.volume);
             mixer.volume(f32::from(self.volume) / 100.0);

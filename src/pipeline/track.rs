@@ -100,6 +100,13 @@ impl Track {
         }
     }
 
+    /// Whether it is silent, whatever its volume; nothing without a speaker.
+    pub fn mute(&self, muted: bool) {
+        if let Some(voice) = &self.voice {
+            lock(voice).mute(muted);
+        }
+    }
+
     /// How loud it was since it was asked for last, as [`Feed::levels`]; `None` without a speaker.
     fn levels(&self) -> Option<impl Iterator<Item = u8> + use<>> {
         self.voice.as_ref().map(|voice| lock(voice).levels())

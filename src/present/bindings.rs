@@ -34,6 +34,8 @@ pub enum Action {
     Freeze,
     /// `m` where only others are heard, `M` in a call: no sound of anybody.
     Mute,
+    /// `s`: the voice of one, whom the user means, is to be silent, or heard again.
+    Silence,
     /// `m` in a call: one's own microphone is to be muted, or heard again.
     Microphone,
     /// `c` in a call: one's own camera is to be closed, or opened again.
@@ -95,9 +97,10 @@ pub(super) mod keysym {
 }
 
 /// Where a US keyboard has the keys of the window, by XKB's names of places.
-const PLACES: [(&[u8; 4], char); 17] = [
+const PLACES: [(&[u8; 4], char); 18] = [
     (b"AD01", 'q'),
     (b"AC04", 'f'),
+    (b"AC02", 's'),
     (b"AB07", 'm'),
     (b"AB03", 'c'),
     (b"AB04", 'v'),
@@ -155,6 +158,7 @@ fn by_character(bindings: Bindings, character: char, shift: bool) -> Option<Acti
         ' ' => Action::Freeze,
         'm' if calls && !shift => Action::Microphone,
         'm' => Action::Mute,
+        's' => Action::Silence,
         'c' if calls => Action::Camera,
         'v' if calls => Action::OwnPicture,
         '+' | '=' => Action::VolumeUp,

@@ -52,7 +52,8 @@ impl<K: Copy + Eq> Scene<K> {
         match self.tiles.iter_mut().position(|tile| tile.id == id) {
             Some(0) if self.tiles.len() == 1 && self.tiles[0].is_pictured() => {
                 let tile = &mut self.tiles[0];
-                (tile.left, tile.fresh, tile.marks, tile.volume) = (true, false, Marks::default(), FULL_VOLUME);
+                (tile.left, tile.fresh, tile.marks) = (true, false, Marks::default());
+                (tile.volume, tile.silenced) = (FULL_VOLUME, false);
                 tile.quiet_since.get_or_insert(now);
             }
             Some(at) => drop(self.tiles.swap_remove(at)),
@@ -113,6 +114,13 @@ impl<K: Copy + Eq> Scene<K> {
     pub fn set_volume(&mut self, id: K, percent: u8) {
         if let Some(tile) = self.tile_mut(id) {
             tile.volume = percent;
+        }
+    }
+
+    /// Whether the listener wants to hear nothing of a sender.
+    pub fn set_silenced(&mut self, id: K, silenced: bool) {
+        if let Some(tile) = self.tile_mut(id) {
+            tile.silenced = silenced;
         }
     }
 

@@ -36,6 +36,7 @@ fn words(bindings: Bindings, action: &Action) -> &'static str {
         (Action::Freeze, _) => "freezes",
         (Action::Mute, Bindings::Watch | Bindings::Preview) => "mutes",
         (Action::Mute, Bindings::Call) => "mutes the others",
+        (Action::Silence, _) => "silences one",
         (Action::Microphone, _) => "mutes yourself",
         (Action::Camera, _) => "closes the camera",
         (Action::OwnPicture, _) => "hides your own picture",

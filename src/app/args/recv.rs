@@ -73,8 +73,8 @@ Examples:
   recv --no-window --no-audio --output - | ffmpeg -i - talk.mp4
 
 Keys in the window: q quit, f or F11 full screen, Esc leaves it, Space freezes,
-m mutes, Up/Down or +/- volume, 1-9 or Tab one large, 0 all alike, i figures,
-? help.
+m mutes, s silences one, Up/Down or +/- volume, 1-9 or Tab one large, 0 all
+alike, i figures, ? help.
 Who is given a host dials, who is not waits. All is encrypted; without a key,
 who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";

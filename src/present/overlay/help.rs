@@ -7,20 +7,21 @@ use super::{AMBER, GREY, WHITE};
 /// What to press and what it does, in full, and in few words for a small window; what that has no room for is left out there.
 type Key = ((&'static str, &'static str), Option<(&'static str, &'static str)>);
 
-const WATCH: [Key; 10] = [
+const WATCH: [Key; 11] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
     (("Esc", "leave full screen"), Some(("Esc", "leave it"))),
     (("Space", "freeze the picture"), Some(("Space", "freeze"))),
     (("m", "mute the sound"), Some(("m", "mute"))),
     (("↑ ↓, + -", "volume up, down"), Some(("↑ ↓", "volume"))),
+    (("s", "silence one (large, or pointed at)"), None),
     (("1…9, Tab", "one large (or click it)"), Some(("1…9", "one large"))),
     (("0", "all of one size"), Some(("0", "all"))),
     (("i", "figures"), Some(("i", "figures"))),
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 
-const CALL: [Key; 14] = [
+const CALL: [Key; 15] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("m", "mute your microphone"), Some(("m", "mute yourself"))),
     (("M", "mute the others"), Some(("M", "mute others"))),
@@ -31,6 +32,7 @@ const CALL: [Key; 14] = [
     (("Esc", "leave full screen"), None),
     (("Space", "freeze the pictures"), None),
     (("↑ ↓, + -", "volume up, down"), Some(("↑ ↓", "volume"))),
+    (("s", "silence one (large, or pointed at)"), None),
     (("1…9, Tab", "one large (or click it)"), Some(("1…9", "one large"))),
     (("0", "all of one size"), None),
     (("i", "figures"), None),
@@ -76,7 +78,7 @@ mod tests {
 
     #[test]
     fn every_key_of_the_window_is_on_the_page_of_keys() {
-        let watch = ["q", "f", "F11", "Esc", "Space", "m", "↑", "↓", "+", "-", "1…9", "Tab", "0", "i", "?", "h"];
+        let watch = ["q", "f", "F11", "Esc", "Space", "m", "↑", "↓", "+", "-", "s", "1…9", "Tab", "0", "i", "?", "h"];
         let call = [&watch[..], &["M", "c", "v", "Enter"]].concat();
         let preview = ["q", "f", "F11", "Esc", "?", "h"];
         for key in watch {

@@ -173,6 +173,10 @@ fn a_tile_alone_is_plain_until_something_stands_over_its_picture() {
     scene.mark(0, Marks::default());
     scene.set_volume(0, 40);
     assert_eq!((scene.alone().is_none(), scene.tiles()[0].face(None, false, now).volume), (true, Some(40)));
+    scene.set_silenced(0, true);
+    assert_eq!((scene.alone().is_none(), scene.tiles()[0].face(None, false, now).volume), (true, Some(0)));
+    scene.set_silenced(0, false);
+    assert_eq!(scene.tiles()[0].face(None, false, now).volume, Some(40), "as loud as before");
     scene.set_volume(0, FULL_VOLUME);
     own(&mut scene, 4, 4);
     assert!(scene.alone().is_some());

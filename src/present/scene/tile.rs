@@ -33,6 +33,8 @@ pub struct Tile<K> {
     pub(super) marks: Marks,
     /// The listener's, in percent.
     pub(super) volume: u8,
+    /// The listener wants to hear nothing of it.
+    pub(super) silenced: bool,
     /// There has been a picture.
     pictured: bool,
     /// There is one that was not composed yet.
@@ -72,6 +74,7 @@ impl<K> Tile<K> {
             words: String::new(),
             marks: Marks::default(),
             volume: FULL_VOLUME,
+            silenced: false,
             pictured: false,
             fresh: false,
             missed: 0,
@@ -103,6 +106,11 @@ impl<K> Tile<K> {
         self.volume
     }
 
+    /// Whether nothing of it is played.
+    pub fn is_silenced(&self) -> bool {
+        self.silenced
+    }
+
     /// How long nothing has been heard of its sender.
     pub fn silent(&self, now: Instant) -> Option<Duration> {
         self.quiet_since.map(|since| now.saturating_duration_since(since))
@@ -115,7 +123,7 @@ impl<K> Tile<K> {
 
     /// Whether there is nothing to say over its picture.
     pub(super) fn is_plain(&self) -> bool {
-        self.marks == Marks::default() && self.volume == FULL_VOLUME
+        self.marks == Marks::default() && self.volume == FULL_VOLUME && !self.silenced
     }
 
     /// A new picture is on its canvas; false where it will not be seen.
@@ -148,7 +156,7 @@ impl<K> Tile<K> {
             digit: digit.filter(|digit| *digit < 10),
             name: self.name.clone(),
             muted: self.marks.muted,
-            volume: Some(self.volume).filter(|volume| *volume != FULL_VOLUME),
+            volume: Some(if self.silenced { 0 } else { self.volume }).filter(|volume| *volume != FULL_VOLUME),
             notice: silent.or(words),
             pictured: self.is_pictured(),
             greyed: self.quiet_since.is_some(),
