@@ -40,14 +40,37 @@ impl Stages {
     }
 }
 
+/// What is measured of one track.
+#[derive(Default)]
+struct Measured {
+    size: Option<Size>,
+    /// Pictures shown, in this second and in the run.
+    shown: (u32, u64),
+    latency: Times,
+    interval: Times,
+    lips: Lips,
+    last_shown: Option<Instant>,
+}
+
+impl Measured {
+    fn next_second(&mut self) {
+        self.shown.0 = 0;
+        self.latency.next_second();
+        self.interval.next_second();
+        self.lips.next_second();
+    }
+}
+
 /// What is counted outside the session.
 pub struct Outside {
     /// By the net thread.
     pub net: net::Counters,
     /// Pictures shown.
     pub shown: u32,
-    /// By the speaker, and blocks that it did not take.
+    /// By the speaker, and blocks that it did not take; of the track that came last.
     pub sound: Option<(playout::Stats, u64)>,
+    /// The same of each track that is heard.
+    pub sounds: BTreeMap<TrackId, (playout::Stats, u64)>,
     /// Slices that were not decoded.
     pub slices_dropped: u64,
     /// What senders that are here call themselves.
@@ -62,7 +85,7 @@ pub struct Report {
     lips: Lips,
     partial: u64,
     interval: Times,
-    last_shown: BTreeMap<TrackId, Instant>,
+    tracks: BTreeMap<TrackId, Measured>,
     before: (u64, u64, u32),
     started: Instant,
     picture: Option<Size>,
@@ -77,7 +100,7 @@ impl Report {
             lips: Lips::default(),
             partial: 0,
             interval: Times::default(),
-            last_shown: BTreeMap::new(),
+            tracks: BTreeMap::new(),
             before: (0, 0, 0),
             started: Instant::now(),
             picture: None,
@@ -90,12 +113,17 @@ impl Report {
         let decode::Ready { track, picture: ready } = ready;
         self.picture = Some(ready.size);
         self.partial += u64::from(!ready.whole);
-        if let Some(last) = self.last_shown.insert(*track, at) {
+        let own = self.tracks.entry(*track).or_default();
+        (own.size, own.shown) = (Some(ready.size), (own.shown.0 + 1, own.shown.1 + 1));
+        if let Some(last) = own.last_shown.replace(at) {
             self.interval.push(at.saturating_duration_since(last));
+            own.interval.push(at.saturating_duration_since(last));
         }
         let Some(captured) = captured else { return };
+        own.latency.push(at.saturating_duration_since(captured));
         if let Some(sound) = sound {
             self.lips.push(at.saturating_duration_since(captured), sound);
+            own.lips.push(at.saturating_duration_since(captured), sound);
         }
         let sent = captured + ready.queued + ready.encoded;
         let stages = &mut self.stages;
@@ -122,6 +150,8 @@ impl Report {
         self.stages.each().into_iter().for_each(|(_, times)| times.next_second());
         self.interval.next_second();
         self.lips.next_second();
+        self.tracks.retain(|track, _| stats.receiving.tracks.iter().any(|here| here.track == *track));
+        self.tracks.values_mut().for_each(Measured::next_second);
         self.before = (stats.receiving.total.bytes, stats.receiving.total.lost_packets, outside.shown);
         Ok(lines)
     }
@@ -161,11 +191,29 @@ impl Report {
             "sound": outside.sound.map(|(sound, dropped)| describe(sound, dropped)),
             "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
             "assembly_bytes": stats.receiving.total.assembly_bytes, "quiet": here(stats).is_none(),
-            "tracks": stats.receiving.tracks.iter().map(|track| of_track(track, &outside.names)).collect::<Vec<_>>(),
+            "tracks": stats.receiving.tracks.iter().map(|track| self.of_track(track, outside, span)).collect::<Vec<_>>(),
             "rejected": stats::rejected(stats.counters, outside.net.turned_away),
         });
         stats::add_errors(&mut object, &outside.net);
         object
+    }
+
+    /// What came of one track, and how it was shown and heard. Of one whose sender is gone or silent no round trip is known.
+    fn of_track(&mut self, track: &TrackStats, outside: &Outside, span: Span) -> Value {
+        let (id, came) = (track.track, &track.received);
+        let own = self.tracks.entry(id).or_default();
+        let lips = own.lips.percentiles(span);
+        let lip = |n: usize| lips.map(|lips| stats::round(lips[n]));
+        json!({
+            "sender": id.peer.0, "track": id.track, "name": outside.names.get(&id),
+            "whole": came.whole, "partial": came.partial, "lost": came.lost, "bytes": came.bytes,
+            "lost_packets": came.lost_packets, "blocks": came.blocks,
+            "rtt_ms": (!track.quiet).then(|| ms(track.rtt)), "quiet": track.quiet,
+            "size": own.size.map(|size| [size.width, size.height]), "shown": own.shown.1, "fps": own.shown.0,
+            "latency_ms": own.latency.value(span), "interval_ms": own.interval.value(span),
+            "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
+            "sound": outside.sounds.get(&id).map(|(sound, dropped)| describe(*sound, *dropped)),
+        })
     }
 
     /// What the overlay says. Of a peer that is gone or silent nothing is known now, and nothing is said.
@@ -186,15 +234,6 @@ impl Report {
         lines.push(format!("round trip {:.1} ms", ms(here.rtt)));
         lines
     }
-}
-
-/// What came of one sender. Of one that is gone or silent no round trip is known.
-fn of_track(track: &TrackStats, names: &BTreeMap<TrackId, String>) -> Value {
-    let came = &track.received;
-    json!({
-        "sender": track.track.peer.0, "track": track.track.track, "name": names.get(&track.track), "whole": came.whole, "partial": came.partial, "lost": came.lost, "bytes": came.bytes,
-        "lost_packets": came.lost_packets, "blocks": came.blocks, "rtt_ms": (!track.quiet).then(|| ms(track.rtt)), "quiet": track.quiet,
-    })
 }
 
 /// The one that is shown, if something is heard of it.
@@ -268,9 +307,11 @@ fn describe(sound: playout::Stats, dropped: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eyeline_proto::media::reel;
     use eyeline_proto::session::PeerId;
     use eyeline_proto::session::stats::Received;
     use eyeline_proto::session::stats::ReceiverStats;
+    use eyeline_proto::time::MediaTime;
 
     fn outside() -> Outside {
         let net = net::Counters { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Counters::default() };
@@ -278,6 +319,7 @@ mod tests {
             net,
             shown: 60,
             sound: Some((playout::Stats::default(), 9)),
+            sounds: BTreeMap::from([(TrackId::own(PeerId(0)), (playout::Stats::default(), 9))]),
             slices_dropped: 0,
             names: BTreeMap::from([(TrackId::own(PeerId(0)), "attic".to_string())]),
         }
@@ -305,6 +347,41 @@ mod tests {
         let object = report.object(&here, &outside(), Span::Second);
         assert_eq!((&object["rtt_ms"], &object["tracks"][0]["name"]), (&20.0.into(), &"attic".into()));
         assert_eq!(report.object(&gone, &outside(), Span::Second)["rtt_ms"], Value::Null);
+    }
+
+    #[test]
+    fn each_track_has_its_own_latency_lip_error_and_sound() {
+        let (mut report, start) = (Report::new(None), Instant::now());
+        let of = |peer: u64| TrackId::own(PeerId(peer));
+        for (peer, width, late) in [(0, 640, 10), (1, 1280, 30), (1, 1280, 30)] {
+            let (size, zero) = (Size { width, height: 360 }, Duration::ZERO);
+            let picture = reel::Ready {
+                picture: 0,
+                size,
+                capture: MediaTime::ZERO,
+                queued: zero,
+                encoded: zero,
+                received: start,
+                released: start,
+                decoded: start,
+                whole: true,
+            };
+            let ready = decode::Ready { track: of(peer), picture };
+            report.shown(&ready, start + Duration::from_millis(late), Some(start), Some(Duration::from_millis(20)));
+        }
+        let track = |peer| TrackStats { track: of(peer), received: Received::default(), rtt: Duration::ZERO, quiet: false };
+        let receiving = ReceiverStats { tracks: vec![track(0), track(1)], ..ReceiverStats::default() };
+        let stats = Stats { receiving, ..Stats::default() };
+        let object = report.object(&stats, &outside(), Span::Second);
+        let tracks = object["tracks"].as_array().expect("two");
+        let told = |field: &str| tracks.iter().map(|track| track[field].clone()).collect::<Vec<_>>();
+        assert_eq!((told("fps"), told("lip_ms")), (vec![json!(1), json!(2)], vec![json!(-10.0), json!(10.0)]));
+        assert_eq!((told("size"), &tracks[1]["latency_ms"]["p50"]), (vec![json!([640, 360]), json!([1280, 360])], &json!(30.0)));
+        assert_eq!((&tracks[0]["sound"]["dropped_blocks"], &tracks[1]["sound"]), (&json!(9), &Value::Null));
+        report.second(&stats, &outside()).expect("nothing is printed");
+        assert_eq!(report.object(&stats, &outside(), Span::Second)["tracks"][1]["fps"], 0);
+        report.second(&Stats::default(), &outside()).expect("nothing is printed");
+        assert!(report.tracks.is_empty(), "of one that is gone nothing is kept");
     }
 
     #[test]

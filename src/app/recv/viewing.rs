@@ -361,7 +361,9 @@ impl Viewing {
         let sound = sound.map(|_| self.tracks.newest().and_then(|track| track.sound()).unwrap_or_default());
         let slices_dropped = self.screening.as_ref().map_or(0, |screening| screening.dropped());
         let names = self.senders.iter().map(|(track, sender)| (*track, sender.name.clone())).collect();
-        report::Outside { net, shown: self.shown, sound, slices_dropped, names }
+        let heard = |track: &TrackId| Some((*track, self.tracks.get(*track)?.sound()?));
+        let sounds = self.speaker.as_ref().map(|_| self.senders.keys().filter_map(heard).collect()).unwrap_or_default();
+        report::Outside { net, shown: self.shown, sound, sounds, slices_dropped, names }
     }
 
     /// The last counts came with the farewell: they are printed, where asked.
