@@ -99,6 +99,7 @@ fn a_call_whose_source_is_no_picture_goes_on_and_fails_at_its_end() {
     // Nobody reads on once it is seen what it is.
     std::thread::spawn(move || stdin.write_all(&vec![b'x'; 3 << 20]));
     ben.said("error: what comes on stdin is neither y4m nor JPEGs");
+    ada.said("Ben shows no picture");
     sees(&mut ben, &["Ada"]);
     goes_on(&mut ben, &["Ada"]);
     assert_eq!(ben.stop(Signal::SIGTERM), 1, "{}", ben.heard());

@@ -235,6 +235,8 @@ impl Call<'_> {
                 self.second(&stats)?;
             }
             Event::Text { name, line } => self.said(&name, &line),
+            // The last picture of what is over would stand at the others as if it were live.
+            Event::Delivered { .. } => self.net.command(Command::Silence { muted: true, closed: true }),
             event => self.viewing.handle(event, &mut self.door),
         }
         self.met |= !self.nobody_is_here();
@@ -268,7 +270,8 @@ impl Call<'_> {
     }
 
     fn say(&mut self, line: String) {
-        self.said("you", &line);
+        // It is kept for nobody.
+        self.said(if self.nobody_is_here() { "you, to nobody" } else { "you" }, &line);
         self.net.command(Command::Text(line));
     }
 
@@ -292,7 +295,7 @@ impl Call<'_> {
             Wish::Microphone => self.muted ^= self.sending.as_ref().is_some_and(|sending| sending.plan().has_sound()),
             Wish::Camera => self.closed ^= self.sending.as_ref().is_some_and(|sending| sending.plan().has_pictures()),
         }
-        let Some(sending) = &mut self.sending else { return Ok(()) };
+        let Some(sending) = self.sending.as_mut().filter(|sending| !sending.is_over()) else { return Ok(()) };
         let (muted, closed) = (self.muted, self.closed);
         sending.silence(muted, closed, &self.net)?;
         if let Some(screen) = &mut self.viewing.screen {

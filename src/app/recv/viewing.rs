@@ -257,6 +257,13 @@ impl Viewing {
             }
             Event::Track(track, told) => {
                 if let Some(sender) = self.senders.get_mut(&track) {
+                    if sender.closed != told.closed {
+                        door.says(&format!(
+                            "{} shows {}",
+                            sender.name,
+                            if told.closed { "no picture" } else { "a picture again" }
+                        ));
+                    }
                     (sender.pictures, sender.closed, sender.format) = (told.media.pictures, told.closed, told.format);
                     if let Some(screen) = &mut self.screen {
                         screen.marks(track, Marks { muted: told.muted, camera_closed: told.closed });

@@ -94,6 +94,11 @@ impl<'a> Sending<'a> {
         &self.plan
     }
 
+    /// Whether it came to its end: nothing more comes.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// Peers that said hello and not goodbye.
     pub fn linked(&self) -> usize {
         self.linked
