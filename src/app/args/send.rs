@@ -246,7 +246,9 @@ fn sound(flags: &SourceFlags, source: &Source) -> Result<Option<Sound>, Wrong> {
         return Ok(None);
     }
     match source {
-        Source::Film { .. } if flags.mic.is_some() => Err(Wrong::conflict("a film has its own sound: leave out --mic or --file")),
+        Source::Film { .. } if flags.mic.is_some() => {
+            Err(Wrong::conflict("--file has its own sound, or none: leave out --mic or --file"))
+        }
         Source::Film { .. } => Ok(Some(Sound::Source)),
         Source::Test if flags.mic.is_none() => Ok(Some(Sound::Source)),
         Source::Stdin if flags.mic.is_none() && flags.require_audio => {
@@ -327,7 +329,7 @@ mod tests {
         assert_eq!([sound("send --test"), sound("send --file a.mp4")], [Some(Sound::Source), Some(Sound::Source)]);
         assert_eq!([sound("send --test --mic 1"), sound("send --file - --mic usb")], [microphone("1"), microphone("usb")]);
         assert_eq!([sound("send --file -"), sound("send --no-audio")], [Some(Sound::Source), None]);
-        assert!(refusal("send --file a.mp4 --mic 1").contains("a film has its own sound"));
+        assert!(refusal("send --file a.mp4 --mic 1").contains("leave out --mic or --file"));
         assert!(refusal("send --file - --require-audio").contains("add --mic WHICH"));
     }
 

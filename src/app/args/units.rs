@@ -115,7 +115,7 @@ pub(super) fn running_time(text: &str) -> Result<Duration, String> {
 /// Bits a second: `8M`, `800k`, `2.5Mbit/s`. A bare number is refused: nobody means 8 bits a second.
 pub(super) fn bitrate(text: &str) -> Result<Bitrate, String> {
     let wrong = || "write bits a second like 8M, 2.5M or 800k".to_string();
-    if decimal(text).is_some() {
+    if decimal(text).is_some_and(|number| number > 0.0) {
         return Err(format!("a rate needs its unit: {text}M or {text}k (bits a second)"));
     }
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
@@ -294,6 +294,16 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!(duration("20"), Err("a time needs its unit: 20s or 20ms".into()));
+    }
+
+    #[test]
+    fn a_rate_without_unit_is_told_which_and_none_at_all_is_told_how_it_is_written() {
+        assert_eq!(bitrate("8M"), Ok(Bitrate(8_000_000)));
+        assert_eq!(bitrate("8"), Err("a rate needs its unit: 8M or 8k (bits a second)".into()));
+        for text in ["0", "0.0", "M", "8x"] {
+            assert_eq!(bitrate(text), Err("write bits a second like 8M, 2.5M or 800k".into()), "{text}");
+        }
+        assert!(bitrate("0M").is_err_and(|error| error.contains("is the least")));
     }
 
     #[test]

@@ -70,13 +70,11 @@ impl Plan {
         };
         // Without either there is no going on, and what was asked for by its name must be there.
         let named = matches!(config.sound, Some(SoundSource::Microphone(Some(_))));
-        let required = match &pictures {
-            Pictures::None if !watches => Some("leave out --no-video"),
-            _ if config.require_audio => Some("leave out --require-audio to go on without sound"),
-            _ => named.then_some("leave out --mic to go on without it"),
-        };
+        let alone = matches!(pictures, Pictures::None) && !watches;
         let microphone = match &config.sound {
-            Some(SoundSource::Microphone(which)) => find_microphone(which.as_deref(), required)?,
+            Some(SoundSource::Microphone(which)) => {
+                find_microphone(which.as_deref(), way_out(named, alone, config.require_audio))?
+            }
             _ => None,
         };
         let channels = match (&pictures, &config.sound) {
@@ -171,6 +169,18 @@ impl Plan {
     }
 }
 
+/// What to do where a microphone is not there that must be: it was asked for by its name, it is `alone`, without pictures, or it
+/// is `required`.
+fn way_out(named: bool, alone: bool, required: bool) -> Option<&'static str> {
+    match (named, alone, required) {
+        (true, false, false) => Some("leave out --mic to go on without it"),
+        (true, ..) => Some("leave out --mic to take the system's own"),
+        (false, true, _) => Some("leave out --no-video"),
+        (false, false, true) => Some("leave out --require-audio to go on without sound"),
+        (false, false, false) => None,
+    }
+}
+
 /// There is no such camera; `watches`: one can do without.
 fn without(error: camera::Error, watches: bool) -> Failure {
     let way_out = if watches { ", or take part without one: `--no-video`" } else { "" };
@@ -192,5 +202,20 @@ fn find_microphone(which: Option<&str>, required: Option<&str>) -> Result<Option
             tracing::warn!("going on without sound: {error}, or say --no-audio");
             Ok(None)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_out_of_a_missing_microphone_is_one_that_leads_out() {
+        for (alone, required) in [(false, true), (true, false), (true, true)] {
+            assert!(way_out(true, alone, required).is_some_and(|way| way.contains("--mic")), "another may be there");
+        }
+        assert_eq!(way_out(true, false, false), Some("leave out --mic to go on without it"));
+        assert_eq!(way_out(false, true, false), Some("leave out --no-video"));
+        assert_eq!(way_out(false, false, false), None);
     }
 }

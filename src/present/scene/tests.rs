@@ -104,7 +104,7 @@ fn a_tile_says_how_long_it_is_quiet_and_what_is_waited_for_and_a_picture_ends_bo
         |scene: &Scene<u8>, index: usize| scene.tiles()[index].face(Some(index + 1), true, now + Duration::from_millis(3240));
     assert_eq!((face(&scene, 0).notice.as_deref(), face(&scene, 0).speaks), (Some("sound only"), true));
     scene.quiet(0, Some(now));
-    assert_eq!((face(&scene, 0).notice.as_deref(), face(&scene, 0).greyed), (Some("no signal 3.2 s"), true));
+    assert_eq!((face(&scene, 0).notice.as_deref(), face(&scene, 0).greyed), (Some("no signal 3.2\u{a0}s"), true));
     assert!(!face(&scene, 0).speaks, "nothing is heard of who is quiet");
     scene.picture(0);
     assert_eq!((face(&scene, 0).notice, face(&scene, 0).greyed), (None, false));
@@ -114,7 +114,7 @@ fn a_tile_says_how_long_it_is_quiet_and_what_is_waited_for_and_a_picture_ends_bo
 #[test]
 fn a_silence_is_said_in_fitting_units() {
     let said: Vec<_> = [3240, 59_900, 61_000, 7_260_000].map(Duration::from_millis).map(spoken).into();
-    assert_eq!(said, ["3.2 s", "59 s", "1 min 1 s", "2 h 1 min"]);
+    assert_eq!(said, ["3.2\u{a0}s", "59\u{a0}s", "1\u{a0}min 1\u{a0}s", "2\u{a0}h 1\u{a0}min"]);
 }
 
 /// A canvas with one picture of this size.

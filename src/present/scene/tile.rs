@@ -165,13 +165,13 @@ impl<K> Tile<K> {
     }
 }
 
-/// A silence as people say it.
+/// A silence as people say it; number and unit stay on one line.
 pub(in super::super) fn spoken(silent: Duration) -> String {
     match silent.as_secs() {
-        ..10 => format!("{:.1} s", silent.as_secs_f64()),
-        seconds @ 10..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        ..10 => format!("{:.1}\u{a0}s", silent.as_secs_f64()),
+        seconds @ 10..60 => format!("{seconds}\u{a0}s"),
+        seconds @ 60..3600 => format!("{}\u{a0}min {}\u{a0}s", seconds / 60, seconds % 60),
+        seconds => format!("{}\u{a0}h {}\u{a0}min", seconds / 3600, seconds / 60 % 60),
     }
 }
 
