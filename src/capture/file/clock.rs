@@ -91,11 +91,11 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// These are the same moment; or, where this thread or another did not run for so long, it is right that the film stood still
-    /// between them.
-    fn assert_in_step(one: Instant, other: Instant) {
-        let apart = one.max(other) - one.min(other);
-        assert!(apart.is_zero() || apart > TOLERANCE, "{apart:?} apart");
+    /// These are the same moment; or, where this thread or another did not run for so long `since` then, it is right that the
+    /// film stood still between them.
+    fn assert_in_step(one: Instant, other: Instant, since: Instant) {
+        let (apart, passed) = (one.max(other) - one.min(other), since.elapsed());
+        assert!(apart.is_zero() || (TOLERANCE..=passed).contains(&apart), "{apart:?} apart, of {passed:?}");
     }
 
     #[test]
@@ -107,9 +107,9 @@ mod tests {
         assert!(moved >= zero, "three seconds late: it is given out now");
         let after = clock.wait(Stream::Sound, Duration::from_secs(2), true).unwrap();
         // The other stream shares the move.
-        assert_in_step(after, moved);
+        assert_in_step(after, moved, zero);
         let punctual = clock.wait(Stream::Sound, Duration::from_millis(2010), true).unwrap();
-        assert_in_step(punctual, after + Duration::from_millis(10));
+        assert_in_step(punctual, after + Duration::from_millis(10), zero);
     }
 
     #[test]
@@ -140,9 +140,10 @@ mod tests {
             // The consumer is busy for 300 ms: nobody sends on this channel.
             let (_nobody, busy) = mpsc::channel::<()>();
             assert!(busy.recv_timeout(Duration::from_millis(300)).is_err());
+            let released = Instant::now();
             release.send(()).unwrap();
             let (picture, sound) = (stuck.join().unwrap(), sound.join().unwrap());
-            assert_in_step(picture, sound);
+            assert_in_step(picture, sound, released);
             assert!(picture.min(sound) >= start + Duration::from_millis(300), "the clock stood still meanwhile");
         });
     }
