@@ -95,7 +95,7 @@ struct Flags {
     #[command(flatten)]
     source: SourceFlags,
 
-    /// Show a window of what is sent, as soon as somebody watches
+    /// Show a window of what is sent; its picture comes as soon as somebody watches
     #[arg(long, conflicts_with = "no_video", help_heading = "Picture")]
     preview: bool,
 
