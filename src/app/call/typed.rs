@@ -35,7 +35,7 @@ pub fn listen(on_line: impl Fn(String) + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name("typed".into()).spawn(read).map(|_| ())
 }
 
-/// Lines typed in the window that have yet to be said. Capacity: [`MOST_UNSAID`]; who types more in that time is a cat.
+/// Lines typed in the window that have yet to be said. Capacity: [`MOST_UNSAID`]; of more the newest are not taken.
 #[derive(Default)]
 pub struct Unsaid {
     lines: VecDeque<String>,
