@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use eyeline::present::writers::{Moment, Overwrite, Rate, Target, Timeline, Writer, wav, y4m};
+use eyeline::present::writers::{Moment, Overwrite, Target, Timeline, Writer, wav, y4m};
 use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::rate::Rate;
 use eyeline_proto::time::MediaTime;
 
 struct Folder(PathBuf);

@@ -13,10 +13,10 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use eyeline::capture::file::{Error, Film, Options, Plan};
-use eyeline::capture::rate::Rate;
 use eyeline::capture::y4m::{self, Live};
 use eyeline::slot::Slot;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::rate::Rate;
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 use ticks::Ticks;
 

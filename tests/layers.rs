@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 9] = [
     &["session"],
     &["media"],
     &["wire", "crypto"],
-    &["picture", "sound", "slot", "time", "seq"],
+    &["picture", "rate", "sound", "slot", "time", "seq"],
 ];
 
 /// Told what happens and when, and asked what to do: nothing in here waits, opens or starts anything, or shares what changes (`Arc` is of

@@ -5,7 +5,7 @@
 //! (`tests/layers.rs` of the programs' crate checks both crates):
 //!
 //! ```text
-//! session → media → {wire, crypto} → {picture, sound, time, seq}
+//! session → media → {wire, crypto} → {picture, rate, sound, time, seq}
 //! ```
 //!
 //! The simulator (`tests/sim`) and the fuzzers drive these types without libjpeg, X11 or PulseAudio. See ARCHITECTURE.md for the
@@ -17,6 +17,7 @@
 pub mod crypto;
 pub mod media;
 pub mod picture;
+pub mod rate;
 pub mod seq;
 pub mod session;
 pub mod sound;

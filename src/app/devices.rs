@@ -38,8 +38,7 @@ fn camera(camera: &Description) -> Value {
         .modes
         .iter()
         .map(|mode| {
-            let (seconds, pictures) = mode.rate.interval();
-            let fps = stats::round(f64::from(pictures) / f64::from(seconds));
+            let fps = stats::round(mode.rate.per_second());
             json!({ "format": mode.format.to_string(), "width": mode.size.width, "height": mode.size.height, "fps": fps })
         })
         .collect();
@@ -71,8 +70,9 @@ fn sounds(text: &mut String, title: &str, devices: &[Listed]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::camera::{Format, Mode, Rate};
+    use crate::capture::camera::{Format, Mode};
     use eyeline_proto::picture::Size;
+    use eyeline_proto::rate::Rate;
 
     #[test]
     fn a_program_reads_what_a_person_is_told() {

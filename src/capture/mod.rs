@@ -9,5 +9,4 @@ pub mod camera;
 pub mod file;
 pub mod microphone;
 pub mod pattern;
-pub mod rate;
 pub mod y4m;

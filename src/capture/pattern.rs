@@ -14,9 +14,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use self::draw::{Layout, Rect, read_number};
-use crate::capture::rate::Rate;
 use crate::slot::Slot;
 use eyeline_proto::picture::{Body, MAX_SIDE, Picture, Pool, Sampling, Size};
+use eyeline_proto::rate::Rate;
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 
 /// How long flash and beep last.

@@ -23,9 +23,9 @@ use tracing::{info, warn};
 use self::companions::Companions;
 use self::input::{Input, Stop};
 use self::jpegs::{MAX_PICTURE, Step, Walker};
-use crate::capture::rate::Rate;
 use crate::slot::Slot;
 use eyeline_proto::picture::{Body, Picture, Pool, Sampling, View};
+use eyeline_proto::rate::Rate;
 
 /// Enough for most pictures of a stream of JPEGs; grows for larger ones.
 const CHUNK: usize = 256 << 10;

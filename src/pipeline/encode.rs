@@ -11,6 +11,7 @@ use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{Body, Picture, Pool, Size, View};
+use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
 use eyeline_proto::session::sound_log::SoundBlock;
 use eyeline_proto::sound::Block;
@@ -85,9 +86,7 @@ impl Encoder {
             }
             slices.command(Command::Slice(Slice { picture, index, count, capture, body }));
         };
-        let (rate, base) = format.rate;
-        let period = if rate == 0 { Duration::ZERO } else { Duration::from_secs(base.into()) / rate };
-        let ladder = Ladder::new(quality, film, period);
+        let ladder = Ladder::new(quality, film, format.rate.map_or(Duration::ZERO, Rate::period));
         Ok(Encoder {
             pool: encoder::Pool::new(workers, on_slice)?,
             commands,
@@ -197,10 +196,10 @@ impl Encoder {
     }
 
     /// The rate that a stream says of itself; what the user says of it stands.
-    pub fn set_rate(&self, rate: (u32, u32)) {
+    pub fn set_rate(&self, rate: Rate) {
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.rate.0 == 0 {
-            announced.rate = rate;
+        if announced.rate.is_none() {
+            announced.rate = Some(rate);
             self.commands.command(Command::Format(*announced));
         }
     }

@@ -4,6 +4,7 @@ use crate::capture::camera;
 use crate::capture::file;
 use crate::capture::file::address::Connection;
 use eyeline_proto::picture::Size;
+use eyeline_proto::rate::Rate;
 use std::sync::{Arc, Mutex};
 
 /// What to open, and where that camera was seen last: it may come back elsewhere while nobody watches.
@@ -24,10 +25,10 @@ pub enum Pictures {
         /// Of its sound; 0 where it has none.
         channels: u8,
     },
-    /// What somebody pipes in; pictures a second as a fraction, where the user says so.
-    Stdin(Option<(u32, u32)>),
-    /// The test picture; pictures a second as a fraction.
-    Test(Size, (u32, u32)),
+    /// What somebody pipes in, and its rate where the user says so.
+    Stdin(Option<Rate>),
+    /// The test picture.
+    Test(Size, Rate),
     /// There are none, only sound.
     None,
 }

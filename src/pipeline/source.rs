@@ -10,7 +10,6 @@ use crate::capture::file::address::Address;
 use crate::capture::file::{self, Film};
 use crate::capture::microphone::{self, Known, Microphone};
 use crate::capture::pattern::{self, Pattern};
-use crate::capture::rate::Rate;
 use crate::capture::y4m::{self, Live};
 use crate::slot::Slot;
 use eyeline_proto::picture::Picture;
@@ -114,8 +113,7 @@ impl Running {
             Pictures::Stdin(_) => Device::Stdin(Live::stdin(pictures.clone())?),
             Pictures::Test(size, rate) => {
                 let (give_pictures, give_sound) = config.test;
-                let rate = Rate::new(rate.0, rate.1).unwrap_or(Rate::DEFAULT);
-                let options = pattern::Options { size: *size, rate, want_video: give_pictures, want_audio: give_sound };
+                let options = pattern::Options { size: *size, rate: *rate, want_video: give_pictures, want_audio: give_sound };
                 // The pattern closes the slot of what is not wanted of it; the microphone's is not its own.
                 let tone = if give_sound { sound.clone() } else { Slot::dropping(1) };
                 let pattern = Pattern::start(&options, pictures.clone(), tone)?;
@@ -157,7 +155,7 @@ impl Running {
                 while let Some(picture) = next() {
                     // Known by its first picture, if ever.
                     if let Some(rate) = header.as_ref().and_then(|header| header.rate()) {
-                        to.set_rate((rate.num(), rate.den()));
+                        to.set_rate(rate);
                     }
                     to.encode(picture);
                 }

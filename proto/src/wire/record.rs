@@ -10,6 +10,7 @@ use super::sound::Sound;
 use super::text::printable;
 use super::{Error, Reader, cut, put_text};
 use crate::picture::MAX_SIDE;
+use crate::rate::Rate;
 
 /// Media that a side has or wants, and whether all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -132,8 +133,8 @@ pub struct Track {
 /// How the pictures and the sound of a track are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Format {
-    /// Pictures in `rate.1` seconds; (0, _) where nobody knows.
-    pub rate: (u32, u32),
+    /// Pictures a second, where anybody knows.
+    pub rate: Option<Rate>,
     /// The time between pictures varies.
     pub variable: bool,
     /// Picture size, 0×0 where nobody knows.
@@ -374,8 +375,9 @@ impl Track {
         put_text(out, &self.label);
         let format = &self.format;
         if self.media.pictures {
-            out.extend_from_slice(&format.rate.0.to_be_bytes());
-            out.extend_from_slice(&format.rate.1.to_be_bytes());
+            let (num, den) = format.rate.map_or((0, 1), |rate| (rate.num(), rate.den()));
+            out.extend_from_slice(&num.to_be_bytes());
+            out.extend_from_slice(&den.to_be_bytes());
             out.push(u8::from(format.variable));
             out.extend_from_slice(&format.size.0.to_be_bytes());
             out.extend_from_slice(&format.size.1.to_be_bytes());
@@ -406,7 +408,7 @@ impl Track {
 
 impl Format {
     fn decode_pictures(&mut self, reader: &mut Reader<'_>) -> Result<(), Error> {
-        self.rate = (reader.u32("rate")?, reader.u32("rate base")?);
+        self.rate = Rate::new(reader.u32("rate")?, reader.u32("rate base")?);
         self.variable = match reader.u8("variable flag")? {
             flag @ 0..=1 => flag == 1,
             flag => return Err(reader.invalid("variable flag", u64::from(flag), 1)),

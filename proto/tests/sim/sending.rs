@@ -12,6 +12,7 @@ use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::rate::Rate;
 use eyeline_proto::session::endpoint::Counters;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::sound_log::SoundBlock;
@@ -88,7 +89,7 @@ impl Stream {
         if self.slices == 0 {
             return Format::default();
         }
-        Format { rate: (30, 1), size: (1280, 720), channels: self.channels, ..Format::default() }
+        Format { rate: Rate::new(30, 1), size: (1280, 720), channels: self.channels, ..Format::default() }
     }
 }
 

@@ -7,6 +7,7 @@ use super::sending::a_receiver;
 use eyeline_proto::crypto::{Handshake, Key, Opener, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Config, Core, Event, HostId, Session, StreamId};
 use eyeline_proto::time::MediaTime;
@@ -358,7 +359,7 @@ impl Stranger {
 
     /// Says what a track is.
     pub fn describe(&mut self, victim: &mut Victim, number: u8) {
-        let format = Format { rate: (30, 1), size: (64, 48), channels: 1, ..Format::default() };
+        let format = Format { rate: Rate::new(30, 1), size: (64, 48), channels: 1, ..Format::default() };
         let track = Track {
             number,
             media: Media::LIVE,

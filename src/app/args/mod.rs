@@ -26,7 +26,7 @@ use eyeline_proto::crypto::Psk;
 pub use call::Call;
 pub use recv::Recv;
 pub use send::Send;
-pub use units::{Fps, Host};
+pub use units::Host;
 
 /// The port of all programs: UDP carries pictures, TCP of the same number sound and control.
 pub const PORT: u16 = 9688;

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use super::{Command, Common, CommonFlags, Env, Fps, Wrong, device, units};
+use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::Size;
+use eyeline_proto::rate::Rate;
 
 /// Where pictures come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub struct Send {
     /// Size to ask the camera for, or of the test picture.
     pub size: Option<Size>,
     /// Rate to ask the camera for, or of the test picture, or of JPEGs on stdin.
-    pub fps: Option<Fps>,
+    pub fps: Option<Rate>,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
     /// Scale pictures to this width before encoding.
@@ -144,7 +145,7 @@ pub(super) struct SourceFlags {
 
     /// Pictures a second of the camera, like 30 or 29.97
     #[arg(short = 'r', long, visible_alias = "framerate", value_name = "N", value_parser = units::fps, help_heading = "Picture")]
-    fps: Option<Fps>,
+    fps: Option<Rate>,
 
     /// JPEG quality, 1 to 100; JPEGs that a camera makes go as they are
     #[arg(short, long, value_name = "N", default_value_t = 80, value_parser = units::quality, help_heading = "Picture")]
@@ -349,7 +350,7 @@ mod tests {
     fn what_a_camera_is_asked_for_is_read() {
         let send = config("send -s 720p --framerate 12.5 -q 55 --width 640 --preview");
         assert_eq!(send.size, Some(Size { width: 1280, height: 720 }));
-        assert_eq!((send.fps, send.quality), (Some(Fps { num: 25, den: 2 }), 55));
+        assert_eq!((send.fps, send.quality), (Rate::new(25, 2), 55));
         assert_eq!((send.width, send.preview), (Some(640), true));
         assert_eq!(config("send --resolution=640x480").size, Some(Size { width: 640, height: 480 }));
         for line in ["send -q 0", "send -q 101", "send --width 0", "send -r 0", "send --camera="] {

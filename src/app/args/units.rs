@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{MAX_SIDE, Size};
+use eyeline_proto::rate::Rate;
 use eyeline_proto::wire::text::printable;
 
 /// Below this a picture has less than one JPEG block row of colour.
@@ -19,32 +20,8 @@ const LEAST_BITRATE: u64 = 100_000;
 /// Longer than anybody leaves a program running by a flag; keeps deadlines far from overflow.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 86_400);
 
-/// Pictures a second, as a fraction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fps {
-    /// Numerator, at least 1.
-    pub num: u32,
-    /// Denominator, at least 1.
-    pub den: u32,
-}
-
-impl Fps {
-    /// The time from one picture to the next.
-    pub fn period(self) -> Duration {
-        Duration::from_nanos(u64::from(self.den) * 1_000_000_000 / u64::from(self.num))
-    }
-}
-
-impl fmt::Display for Fps {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hundredths = (u64::from(self.num) * 100 + u64::from(self.den) / 2) / u64::from(self.den);
-        match hundredths % 100 {
-            0 => write!(f, "{}", hundredths / 100),
-            rest if rest % 10 == 0 => write!(f, "{}.{}", hundredths / 100, rest / 10),
-            rest => write!(f, "{}.{rest:02}", hundredths / 100),
-        }
-    }
-}
+/// Slower than one in ten seconds nothing moves.
+const LEAST_RATE: Rate = Rate::new(1, 10).unwrap();
 
 /// Where to dial: a name or an address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -189,29 +166,20 @@ fn whole(text: &str) -> Option<u32> {
 }
 
 /// `30`, `29.97`, `12.5` or `30000/1001`.
-pub(super) fn fps(text: &str) -> Result<Fps, String> {
-    let wrong = || "write pictures a second like 30, 29.97 or 30000/1001, from 0.1 to 1000".to_string();
-    let fps = if let Some((num, den)) = text.split_once('/') {
-        Fps { num: whole(num).ok_or_else(wrong)?, den: whole(den).ok_or_else(wrong)? }
+pub(super) fn fps(text: &str) -> Result<Rate, String> {
+    let rate = if text.contains('/') {
+        Rate::parse(text)
     } else {
-        let value = decimal(text).filter(|&value| value <= 1000.0).ok_or_else(wrong)?;
         // The rates of NTSC television are written rounded but are exact fractions.
-        match (value * 1000.0).round() as u32 {
-            23_976 | 23_980 => Fps { num: 24_000, den: 1001 },
-            29_970 => Fps { num: 30_000, den: 1001 },
-            59_940 => Fps { num: 60_000, den: 1001 },
-            thousandths => {
-                let shared = greatest_common_divisor(thousandths, 1000).max(1);
-                Fps { num: thousandths / shared, den: 1000 / shared }
-            }
+        match decimal(text).filter(|&value| value <= 1000.0).map(|value| (value * 1000.0).round() as u32) {
+            Some(23_976 | 23_980) => Rate::new(24_000, 1001),
+            Some(29_970) => Rate::new(30_000, 1001),
+            Some(59_940) => Rate::new(60_000, 1001),
+            thousandths => thousandths.and_then(|thousandths| Rate::new(thousandths, 1000)),
         }
     };
-    let (num, den) = (u64::from(fps.num), u64::from(fps.den));
-    if den > 0 && num * 10 >= den && num <= den * 1000 { Ok(fps) } else { Err(wrong()) }
-}
-
-fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
+    rate.filter(|rate| (LEAST_RATE..=Rate::MOST).contains(rate))
+        .ok_or_else(|| "write pictures a second like 30, 29.97 or 30000/1001, from 0.1 to 1000".into())
 }
 
 /// `HOST`, `HOST:PORT`, `[IPV6]:PORT`, bare `IPV6`.
@@ -333,14 +301,11 @@ mod tests {
     #[test]
     fn rates_are_fractions_and_television_rates_exact() {
         let texts = ["30", "12.5", "29.97", "30000/1001", "7.5", "0.1"];
-        let read: Vec<_> = texts.iter().map(|text| fps(text).map(|fps| (fps.num, fps.den)).unwrap()).collect();
+        let read: Vec<_> = texts.iter().map(|text| fps(text).map(|rate| (rate.num(), rate.den())).unwrap()).collect();
         assert_eq!(read, [(30, 1), (25, 2), (30_000, 1001), (30_000, 1001), (15, 2), (1, 10)]);
-        for text in ["0", "0.04", "1001", "30/0", "1/0", "-1", "thirty", "4294967295/1"] {
+        for text in ["0", "0.04", "1001", "30/0", "1/0", "30:1", "+30/1", "30/1/1", "-1", "thirty", "4294967295/1"] {
             assert!(fps(text).is_err(), "{text}");
         }
-        let shown = |num, den| Fps { num, den }.to_string();
-        assert_eq!([shown(30, 1), shown(25, 2), shown(30_000, 1001)], ["30", "12.5", "29.97"]);
-        assert_eq!(Fps { num: 25, den: 1 }.period(), Duration::from_millis(40));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Who is here, and what is said of each where there is no picture.
 
+use eyeline_proto::rate::Rate;
 use eyeline_proto::session::TrackId;
 use eyeline_proto::wire::record::{Format, Want};
 use std::collections::BTreeMap;
@@ -28,9 +29,6 @@ pub type Senders = BTreeMap<TrackId, Sender>;
 /// Bits that a pixel of a tile is worth in each picture: what a photograph takes at full size and quality 80 or a little more.
 const BITS: u64 = 1;
 
-/// Pictures a second, where a sender does not say.
-const USUAL_RATE: u64 = 30;
-
 impl Sender {
     /// One that shows pictures, of which nothing is known yet.
     pub fn new(name: String) -> Self {
@@ -46,10 +44,7 @@ impl Sender {
     pub fn use_in_tile(&self, pixels: Option<u32>, all: u64, (uses, hidden): (Want, bool)) -> Want {
         let uses = Want { pictures: uses.pictures && (self.film || !hidden), ..uses };
         let Some(pixels) = pixels else { return uses };
-        let per_second = match self.format.rate {
-            (0, _) | (_, 0) => USUAL_RATE,
-            (rate, base) => u64::from(rate).div_ceil(base.into()),
-        };
+        let per_second = u64::from(self.format.rate.unwrap_or(Rate::DEFAULT).rounded_up());
         let rate = if u64::from(pixels) * 2 < all { u64::from(pixels) * BITS * per_second } else { uses.rate };
         Want { pixels, rate, ..uses }
     }
@@ -106,7 +101,10 @@ mod tests {
 
     #[test]
     fn a_window_full_of_tiles_costs_a_bit_a_pixel_and_who_has_most_of_it_what_it_will() {
-        let sender = |rate| Sender { format: Format { rate, ..Format::default() }, ..Sender::new("attic".into()) };
+        let sender = |(num, den)| Sender {
+            format: Format { rate: Rate::new(num, den), ..Format::default() },
+            ..Sender::new("attic".into())
+        };
         let asked = |rate, pixels| {
             let want = sender(rate).use_in_tile(pixels, 1000, (Want::ALL, false));
             (want.pixels, want.rate)

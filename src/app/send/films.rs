@@ -6,8 +6,8 @@ use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
 use crate::capture::file::address::{self, Opened};
 use crate::capture::file::{self, Film};
-use crate::capture::rate::Rate;
 use crate::pipeline::pictures::Pictures;
+use eyeline_proto::rate::Rate;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -52,7 +52,7 @@ pub fn planned(plan: file::Plan) -> Pictures {
         parts.push(video.size.to_string());
         if !video.still {
             let about = if video.variable { "about " } else { "" };
-            parts.push(format!("{about}{}", a_second((video.rate.num(), video.rate.den()))));
+            parts.push(format!("{about}{}", a_second(video.rate)));
         }
     }
     let length = match &plan.video {
@@ -72,8 +72,7 @@ pub fn planned(plan: file::Plan) -> Pictures {
 }
 
 /// `29.97 pictures a second`.
-pub fn a_second((num, den): (u32, u32)) -> String {
-    let rate = Rate::new(num, den).unwrap_or(Rate::DEFAULT);
+pub fn a_second(rate: Rate) -> String {
     format!("{rate} pictures a second")
 }
 
@@ -92,6 +91,6 @@ mod tests {
     fn a_length_is_said_as_players_show_it() {
         let said = [0, 5_400, 65_000, 3_723_000].map(|ms| clock(Duration::from_millis(ms)));
         assert_eq!(said, ["0:00", "0:05", "1:05", "1:02:03"]);
-        assert_eq!(a_second((30_000, 1001)), "29.97 pictures a second");
+        assert_eq!(a_second(Rate::new(30_000, 1001).unwrap()), "29.97 pictures a second");
     }
 }

@@ -14,11 +14,12 @@ use crate::pipeline::pictures::Pictures;
 use crate::pipeline::source;
 use crate::slot::Slot;
 use eyeline_proto::picture::Size;
+use eyeline_proto::rate::Rate;
 use eyeline_proto::wire::record::{Format, Media};
 use std::sync::{Arc, Mutex};
 
 /// The test picture's size and rate where the user asks for none.
-const TEST: (Size, (u32, u32)) = (Size { width: 1280, height: 720 }, (30, 1));
+const TEST: (Size, Rate) = (Size { width: 1280, height: 720 }, Rate::DEFAULT);
 
 /// See the module text.
 pub struct Plan {
@@ -49,20 +50,20 @@ impl Plan {
             }
             _ if !config.video && config.source != Source::Test => Pictures::None,
             Source::Camera(which) => {
-                let fps = config.fps.map(|fps| fps.num.div_ceil(fps.den));
+                let fps = config.fps.map(Rate::rounded_up);
                 let request = camera::Request { which: which.clone(), size, fps };
                 let plan = Camera::probe(&request).map_err(|error| without(error, watches))?;
                 tracing::info!("camera {}", plan.chosen());
                 Pictures::Camera(Arc::new(Mutex::new(plan)))
             }
-            Source::Stdin => Pictures::Stdin(config.fps.map(|fps| (fps.num, fps.den))),
+            Source::Stdin => Pictures::Stdin(config.fps),
             Source::Test => {
                 let size = size.unwrap_or(TEST.0);
                 let size = config.width.map_or(size, |width| size.at_width(width));
                 if config.video {
                     Pattern::check(size).code(ExitCode::Usage)?;
                 }
-                let rate = config.fps.map_or(TEST.1, |fps| (fps.num, fps.den));
+                let rate = config.fps.unwrap_or(TEST.1);
                 let what = if config.video { format!("{size}, {}", a_second(rate)) } else { "no picture".into() };
                 tracing::info!("test picture: {what}, {}", if own_sound { "with a tone" } else { "without a tone" });
                 Pictures::Test(size, rate)
@@ -151,17 +152,16 @@ impl Plan {
         let (size, rate, variable) = match &self.pictures {
             Pictures::Camera(plan) => {
                 let plan = lock(plan);
-                (Some(plan.chosen().size), (plan.chosen().fps, 1), false)
+                (Some(plan.chosen().size), Rate::new(plan.chosen().fps, 1), false)
             }
-            Pictures::Film(plan) => plan
-                .video
-                .as_ref()
-                .map_or((None, (0, 1), false), |video| (Some(video.size), (video.grid.num(), video.grid.den()), video.variable)),
-            Pictures::Address { size, .. } => (*size, (0, 1), true),
-            Pictures::Stdin(rate) => (None, rate.unwrap_or((0, 1)), true),
-            Pictures::Test(size, rate) if self.video => (Some(*size), *rate, false),
-            Pictures::Test(..) => (None, (0, 1), false),
-            Pictures::None => (None, (0, 1), false),
+            Pictures::Film(plan) => {
+                plan.video.as_ref().map_or((None, None, false), |video| (Some(video.size), Some(video.grid), video.variable))
+            }
+            Pictures::Address { size, .. } => (*size, None, true),
+            Pictures::Stdin(rate) => (None, *rate, true),
+            Pictures::Test(size, rate) if self.video => (Some(*size), Some(*rate), false),
+            Pictures::Test(..) => (None, None, false),
+            Pictures::None => (None, None, false),
         };
         let size = size.map(|size| self.width.filter(|_| !self.is_film()).map_or(size, |width| size.at_width(width)));
         let size = size.map_or((0, 0), |size| (size.width as u16, size.height as u16));

@@ -18,9 +18,10 @@ use v4l::video::capture::Parameters;
 use v4l::{Device, FourCC, Fraction};
 
 use super::Error;
-use super::modes::{self, Format, Mode, Rate, Steps, Wish};
+use super::modes::{self, Format, Mode, Steps, Wish};
 use super::raw::Colours;
 use eyeline_proto::picture::Size;
+use eyeline_proto::rate::Rate;
 
 /// `V4L2_CID_EXPOSURE_AUTO_PRIORITY`, "Exposure, Dynamic Framerate": lets a camera halve its rate in dim light.
 const EXPOSURE_DYNAMIC_FRAMERATE: u32 = 0x009a_0903;
@@ -261,7 +262,7 @@ fn rates_of(device: &Device, fourcc: FourCC, size: Size, wish: Wish) -> Vec<Rate
     // A driver that names no rate has one all the same; 30 is what it most likely is.
     if rates.is_empty() {
         let current = device.params().ok().and_then(|params| rate(&params.interval));
-        rates.extend(current.or(Rate::new(30, 1)));
+        rates.push(current.unwrap_or(Rate::DEFAULT));
     }
     rates
 }
@@ -282,8 +283,8 @@ pub(super) fn set_mode(device: &Device, mode: &Mode) -> io::Result<Layout> {
     if size != mode.size || format.fourcc != wanted.fourcc {
         return Err(io::Error::other(format!("asked for {mode}, it gives {} {size}", format.fourcc)));
     }
-    let (numerator, denominator) = mode.rate.interval();
-    let params = device.set_params(&Parameters::new(Fraction::new(numerator, denominator)))?;
+    // A driver counts the time of one picture.
+    let params = device.set_params(&Parameters::new(Fraction::new(mode.rate.den(), mode.rate.num())))?;
     let given = Rate::new(params.interval.denominator, params.interval.numerator);
     if given.is_some_and(|given| given != mode.rate) {
         return Err(io::Error::other(format!("asked for {mode}, it gives another rate")));

@@ -20,11 +20,12 @@ use std::io;
 use std::sync::Arc;
 
 pub use devices::Description;
-pub use modes::{Format, Mode, Rate};
+pub use modes::{Format, Mode};
 
 use crate::slot::Slot;
 use devices::Node;
 use eyeline_proto::picture::{Picture, Size};
+use eyeline_proto::rate::Rate;
 use modes::Wish;
 
 /// Modes tried in turn when a driver refuses what it offered.

@@ -5,10 +5,11 @@
 //! rate MJPEG comes first (passed through, and a tenth of the bytes on the bus), then NV12 (half the chroma), then YUYV. A
 //! wish is met by the nearest thing there is. Asking the driver what there is belongs to `devices`.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::fmt;
 
 use eyeline_proto::picture::{MAX_SIDE, Size};
+use eyeline_proto::rate::Rate;
 
 /// The largest picture taken without being asked: beyond it a picture costs more time than it shows detail in a window.
 pub const BOUND: Size = Size { width: 1280, height: 720 };
@@ -61,72 +62,19 @@ impl fmt::Display for Format {
     }
 }
 
-/// Pictures a second, as the fraction the driver uses; in lowest terms, never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Rate {
-    pictures: u32,
-    seconds: u32,
+/// In thousandths of a picture a second, rounded down.
+fn millihertz(rate: Rate) -> u64 {
+    u64::from(rate.num()) * 1000 / u64::from(rate.den())
 }
 
-impl Rate {
-    /// `pictures` in `seconds`; `None` where either is zero.
-    pub fn new(pictures: u32, seconds: u32) -> Option<Rate> {
-        let (mut a, mut b) = (pictures, seconds);
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        (pictures != 0 && seconds != 0).then(|| Rate { pictures: pictures / a, seconds: seconds / a })
-    }
-
-    /// As a whole number, where it is one.
-    pub fn whole(self) -> Option<u32> {
-        (self.seconds == 1).then_some(self.pictures)
-    }
-
-    /// The nearest whole number, at least 1.
-    pub fn rounded(self) -> u32 {
-        u32::try_from((self.millihertz() + 500) / 1000).unwrap_or(u32::MAX).max(1)
-    }
-
-    /// The driver's form: one picture lasts `.0 / .1` seconds.
-    pub fn interval(self) -> (u32, u32) {
-        (self.seconds, self.pictures)
-    }
-
-    fn millihertz(self) -> u64 {
-        u64::from(self.pictures) * 1000 / u64::from(self.seconds)
-    }
-
-    /// Whether it is at least `fps`, or its NTSC variant (29.97 is taken as 30).
-    pub fn reaches(self, fps: u32) -> bool {
-        u64::from(self.pictures) * 1001 >= u64::from(fps) * u64::from(self.seconds) * 1000
-    }
-
-    fn distance(self, fps: u32) -> i64 {
-        i64::try_from(self.millihertz().abs_diff(u64::from(fps) * 1000)).unwrap_or(i64::MAX)
-    }
+/// Whether it is at least `fps`, or its NTSC variant (29.97 is taken as 30).
+fn reaches(rate: Rate, fps: u32) -> bool {
+    u64::from(rate.num()) * 1001 >= u64::from(fps) * u64::from(rate.den()) * 1000
 }
 
-impl PartialOrd for Rate {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Rate {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let crossed = |a: &Rate, b: &Rate| u64::from(a.pictures) * u64::from(b.seconds);
-        crossed(self, other).cmp(&crossed(other, self))
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.whole() {
-            Some(whole) => write!(f, "{whole}"),
-            None => write!(f, "{:.2}", f64::from(self.pictures) / f64::from(self.seconds)),
-        }
-    }
+/// How far it is from `fps`, in thousandths of a picture a second.
+fn distance(rate: Rate, fps: u32) -> i64 {
+    i64::try_from(millihertz(rate).abs_diff(u64::from(fps) * 1000)).unwrap_or(i64::MAX)
 }
 
 /// One thing the camera can do.
@@ -169,17 +117,17 @@ pub fn reason(mode: &Mode, modes: &[Mode], wish: Wish) -> String {
     let mut why = match wish.size {
         Some(size) if size == mode.size => "the size asked for".to_string(),
         Some(size) => format!("the nearest to the {size} asked for"),
-        None => match (within_bound(mode.size), mode.rate.reaches(need)) {
+        None => match (within_bound(mode.size), reaches(mode.rate, need)) {
             (true, true) => format!("the largest size up to {BOUND} that reaches {need} fps"),
             (false, true) => format!("no size up to {BOUND} reaches {need} fps; this is the smallest that does"),
             _ => format!("nothing it offers reaches {need} fps; this is the fastest"),
         },
     };
     match wish.fps {
-        Some(fps) if mode.rate != Rate { pictures: fps, seconds: 1 } => {
+        Some(fps) if mode.rate.whole() != Some(fps) => {
             why.push_str(&format!("; {} fps is the nearest to the {fps} asked for", mode.rate));
         }
-        None if wish.size.is_some() && !mode.rate.reaches(need) => why.push_str("; it is no faster at this size"),
+        None if wish.size.is_some() && !reaches(mode.rate, need) => why.push_str("; it is no faster at this size"),
         _ => {}
     }
     let raw = modes.iter().filter(|other| other.size == mode.size && other.format != Format::Mjpeg);
@@ -199,9 +147,9 @@ fn within_bound(size: Size) -> bool {
 fn rank(mode: &Mode, wish: Wish) -> (Reverse<u32>, u8, [i64; 3]) {
     let area = i64::from(mode.size.width) * i64::from(mode.size.height);
     let format = mode.format.preference();
-    let rate = i64::try_from(mode.rate.millihertz()).unwrap_or(i64::MAX);
-    let wished_rate = wish.fps.map_or(rate, |fps| -mode.rate.distance(fps));
-    let fast = mode.rate.reaches(wish.fps.unwrap_or(ENOUGH_FPS));
+    let rate = i64::try_from(millihertz(mode.rate)).unwrap_or(i64::MAX);
+    let wished_rate = wish.fps.map_or(rate, |fps| -distance(mode.rate, fps));
+    let fast = reaches(mode.rate, wish.fps.unwrap_or(ENOUGH_FPS));
     if let Some(size) = wish.size {
         let distance = mode.size.width.abs_diff(size.width).saturating_add(mode.size.height.abs_diff(size.height));
         return (Reverse(distance), 0, [area, wished_rate, format]);
@@ -279,7 +227,7 @@ pub fn stepwise_rates(slowest: Rate, fastest: Rate, wish: Option<u32>) -> Vec<Ra
     let usual = [5, 10, 15, 20, 24, 25, 30, 50, 60, 90, 120];
     let mut rates: Vec<Rate> = usual.into_iter().chain(wish).filter_map(|fps| Rate::new(fps, 1)).collect();
     rates.retain(|rate| (slowest..=fastest).contains(rate));
-    rates.push(fastest.millihertz().checked_div(1000).and_then(|fps| Rate::new(u32::try_from(fps).ok()?, 1)).unwrap_or(fastest));
+    rates.push(millihertz(fastest).checked_div(1000).and_then(|fps| Rate::new(u32::try_from(fps).ok()?, 1)).unwrap_or(fastest));
     rates.sort();
     rates.dedup();
     rates
@@ -350,13 +298,9 @@ mod tests {
     }
 
     #[test]
-    fn rates_reduce_compare_and_round() {
-        assert_eq!(Rate::new(60, 2).unwrap().whole(), Some(30));
-        assert_eq!((Rate::new(0, 1), Rate::new(30, 0)), (None, None));
-        let ntsc = Rate::new(30000, 1001).unwrap();
-        assert!(ntsc < Rate::new(30, 1).unwrap() && ntsc.reaches(30) && !Rate::new(29, 1).unwrap().reaches(30));
-        assert_eq!((ntsc.rounded(), ntsc.to_string().as_str()), (30, "29.97"));
-        assert_eq!(Rate::new(1, 10).unwrap().rounded(), 1);
+    fn a_television_rate_reaches_what_it_is_called_and_one_below_does_not() {
+        let rate = |num, den| Rate::new(num, den).unwrap();
+        assert!(reaches(rate(30_000, 1001), 30) && reaches(rate(60, 2), 30) && !reaches(rate(29, 1), 30));
     }
 
     #[test]
@@ -389,7 +333,7 @@ mod tests {
         fn no_mode_is_plainly_better_than_the_chosen_one(modes in prop::collection::vec(any_mode(), 1..40)) {
             let best = best(&modes, Wish::default());
             prop_assert!(modes.contains(&best));
-            let good = |mode: &&Mode| within_bound(mode.size) && mode.rate.reaches(ENOUGH_FPS);
+            let good = |mode: &&Mode| within_bound(mode.size) && reaches(mode.rate, ENOUGH_FPS);
             let area = |mode: &Mode| u64::from(mode.size.width) * u64::from(mode.size.height);
             if let Some(largest) = modes.iter().filter(good).map(area).max() {
                 prop_assert!(good(&&best));

@@ -13,8 +13,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::words::part;
 use super::{Treatment, command, probe};
-use crate::capture::rate::Rate;
 use eyeline_proto::picture::{Size, View};
+use eyeline_proto::rate::Rate;
 
 /// Longer lines are nothing that is waited for.
 const MAX_LINE: usize = 64 << 10;
@@ -193,7 +193,7 @@ fn describe(text: &str) -> (Described, u64) {
         _ => 2 + area,
     };
     let size = size.map(|size| View::PLAIN.with_aspect(aspect).seen(size));
-    let rate = rate.filter(|&rate: &f64| rate > 0.0 && rate <= f64::from(Rate::MAX));
+    let rate = rate.filter(|&rate: &f64| rate > 0.0 && rate <= Rate::MOST.per_second());
     (Described { size, treatment, rate }, score)
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Error, Options, Origin};
-use crate::capture::rate::Rate;
 use eyeline_proto::picture::{Size, Turn, View};
+use eyeline_proto::rate::Rate;
 
 /// A few kilobytes a stream; films have at most some dozens.
 const MAX_ANSWER: u64 = 4 << 20;
@@ -21,7 +21,7 @@ const LOOK: &str = "%+#4";
 
 /// How often a still is given again. Whoever joins is given it at once; this is for what was lost on the way and for files, and
 /// costs next to nothing at any size up to 4K.
-const STILL: Rate = Rate::TWO;
+const STILL: Rate = Rate::new(2, 1).unwrap();
 
 /// How a film will be played.
 #[derive(Debug, Clone)]
@@ -372,7 +372,7 @@ fn constant_rate(stamps: &[Duration], finest: Rate) -> Option<Rate> {
     let fitting = steps.iter().filter(|&&step| step == usual).count();
     let den = u64::from(finest.den()).checked_mul(usual).and_then(|den| u32::try_from(den).ok())?;
     let even = usual > 0 && fitting * 20 >= total * 19 && steps.iter().all(|step| step % usual == 0);
-    if even { Rate::new(finest.num(), den) } else { None }
+    Rate::new(finest.num(), den).filter(|rate| even && *rate >= Rate::LEAST)
 }
 
 /// The rate of a recording that is to show each of these uneven pictures at its time. `finest` is what all of them are multiples

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::STAMP_ERROR;
-use crate::capture::rate::Rate;
+use eyeline_proto::rate::Rate;
 use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
 
 /// The times of one pass through a film's pictures.

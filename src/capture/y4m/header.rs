@@ -1,8 +1,8 @@
 //! The header line of a y4m stream (YUV4MPEG2, yuv4mpeg(5) of mjpegtools): `YUV4MPEG2 W640 H480 F30:1 Ip A1:1 C420jpeg XCOLORRANGE=FULL`.
 
 use super::Error;
-use crate::capture::rate::Rate;
 use eyeline_proto::picture::{MAX_SIDE, Sampling, Size};
+use eyeline_proto::rate::Rate;
 
 /// What the stream begins with.
 pub const MAGIC: &[u8] = b"YUV4MPEG2";

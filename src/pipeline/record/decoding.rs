@@ -232,9 +232,10 @@ mod tests {
     use super::super::room::Room;
     use super::*;
     use crate::codec::testing;
-    use crate::present::writers::{Overwrite, Rate, Writer as _};
+    use crate::present::writers::{Overwrite, Writer as _};
     use eyeline_proto::media::assemble::Assembly;
     use eyeline_proto::media::depacketizer::{Settled, Slice};
+    use eyeline_proto::rate::Rate;
     use eyeline_proto::session::{PeerId, TrackId};
 
     const SIZE: Size = Size { width: 16, height: 64 };

@@ -12,10 +12,11 @@ use super::super::lock;
 use super::super::sink::{EncodedSink, Sound};
 use super::mixing::{self, Mixing};
 use super::room::{Held, Room, Tenant};
-use crate::present::writers::{Rate, mix, wav};
+use crate::present::writers::{mix, wav};
 use crate::slot::Slot;
 use eyeline_proto::media::assemble::{AccessUnit, Assembly};
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
+use eyeline_proto::rate::Rate;
 use eyeline_proto::session::TrackId;
 use eyeline_proto::wire::record::Format;
 use std::collections::BTreeMap;
@@ -200,11 +201,10 @@ impl EncodedSink for Inlet {
         self.assembling.set(self.assembly.bytes());
         // Nothing came of it: the gap in the numbers tells the writer.
         let Some(picture) = unit else { return };
-        let rate = Rate::new(self.format.rate.0, self.format.rate.1);
         let held = self.tenant.hold(picture.bytes());
         self.came = true;
         // Closed where its writer ended early, which who made it finds out.
-        let _ = pictures.push(Unit { track: self.id, picture, rate, held });
+        let _ = pictures.push(Unit { track: self.id, picture, rate: self.format.rate, held });
     }
 
     fn sound(&mut self, sound: &Sound<'_>) {

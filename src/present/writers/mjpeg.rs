@@ -2,10 +2,11 @@
 //! stands at its place at the stream's rate (`placing.rs`), as it came, repeated where others are missing. The rate is told at
 //! the end.
 
-use super::placing::{Due, Placing, Rate};
+use super::placing::{Due, Placing};
 use super::sink::Sink;
 use super::y4m::count;
 use super::{Error, Moment, Progress, Target, Timeline, Written};
+use eyeline_proto::rate::Rate;
 
 /// One picture as the sender encoded it.
 pub struct Picture {

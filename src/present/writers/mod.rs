@@ -23,7 +23,6 @@ use std::time::Duration;
 use crate::slot::{Closed, Slot};
 use eyeline_proto::picture::Size;
 
-pub use placing::Rate;
 pub use sink::Progress;
 pub use target::{Overwrite, Target};
 pub use timeline::{Moment, Timeline};

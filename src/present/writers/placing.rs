@@ -8,6 +8,7 @@
 //! The rate is what the sender says of its stream. Where it says none, the first pictures' capture times tell: they are held
 //! until a second of them is there ([`ENOUGH`]), for a rate once written cannot be changed.
 
+use eyeline_proto::rate::Rate;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -52,63 +53,32 @@ const USUAL: [(u32, u32); 20] = [
 /// See above. 24 and 25 are 4 % apart; the nearer one is taken.
 const SNAP: f64 = 0.04;
 
-/// Pictures a second, as a fraction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    pub(super) num: u32,
-    pub(super) den: u32,
+/// Beyond any camera (240 a second) or slide show (one in ten seconds) it is not one: a peer's word must not decide how much is
+/// repeated.
+fn is_plausible(rate: Rate) -> bool {
+    u64::from(rate.num()) <= 240 * u64::from(rate.den()) && u64::from(rate.num()) * 10 >= u64::from(rate.den())
 }
 
-impl Rate {
-    /// What is taken where there was one picture only.
-    const DEFAULT: Rate = Rate { num: 30, den: 1 };
-
-    /// `None` for what cannot be one, or is beyond any camera (240 a second) or slide show (one in ten seconds): a peer's word
-    /// must not decide how much is repeated.
-    pub fn new(num: u32, den: u32) -> Option<Self> {
-        let plausible = den > 0 && u64::from(num) <= 240 * u64::from(den) && u64::from(num) * 10 >= u64::from(den);
-        plausible.then_some(Rate { num, den })
-    }
-
-    fn per_second(self) -> f64 {
-        f64::from(self.num) / f64::from(self.den)
-    }
-
-    fn periods(self, nanos: i64) -> f64 {
-        nanos as f64 * f64::from(self.num) / f64::from(self.den) / 1e9
-    }
-
-    fn nanos(self, periods: u64) -> u64 {
-        let nanos = u128::from(periods) * u128::from(self.den) * 1_000_000_000 / u128::from(self.num);
-        u64::try_from(nanos).unwrap_or(u64::MAX)
-    }
-
-    /// The rate of pictures caught at these times, in nanoseconds: the usual distance counts, not what was lost or held up
-    /// between.
-    fn measured(times: &[i64]) -> Self {
-        let mut distances: Vec<i64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
-        distances.retain(|&distance| distance >= NEAREST.as_nanos() as i64);
-        distances.sort_unstable();
-        let Some(&median) = distances.get(distances.len() / 2) else { return Rate::DEFAULT };
-        distances.retain(|&distance| distance >= median / 2 && distance <= median.saturating_add(median / 2));
-        let mean = distances.iter().map(|&distance| distance as f64).sum::<f64>() / distances.len() as f64;
-        let measured = 1e9 / mean;
-        let off = |rate: &Rate| (rate.per_second() / measured - 1.0).abs();
-        let usual = USUAL.map(|(num, den)| Rate { num, den });
-        match usual.into_iter().min_by(|a, b| off(a).total_cmp(&off(b))) {
-            Some(rate) if off(&rate) <= SNAP => rate,
-            _ => Rate::new((measured * 100.0).round() as u32, 100).unwrap_or(Rate::DEFAULT),
-        }
-    }
+/// How many pictures are due in that time, and of the next a part.
+fn pictures_in(nanos: i64, rate: Rate) -> f64 {
+    nanos as f64 * f64::from(rate.num()) / f64::from(rate.den()) / 1e9
 }
 
-impl std::fmt::Display for Rate {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.num.is_multiple_of(self.den) {
-            write!(f, "{}", self.num / self.den)
-        } else {
-            write!(f, "{:.2}", self.per_second())
-        }
+/// The rate of pictures caught at these times, in nanoseconds: the usual distance counts, not what was lost or held up between.
+/// Of one picture alone it is [`Rate::DEFAULT`].
+fn measured(times: &[i64]) -> Rate {
+    let mut distances: Vec<i64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    distances.retain(|&distance| distance >= NEAREST.as_nanos() as i64);
+    distances.sort_unstable();
+    let Some(&median) = distances.get(distances.len() / 2) else { return Rate::DEFAULT };
+    distances.retain(|&distance| distance >= median / 2 && distance <= median.saturating_add(median / 2));
+    let mean = distances.iter().map(|&distance| distance as f64).sum::<f64>() / distances.len() as f64;
+    let measured = 1e9 / mean;
+    let off = |rate: &Rate| (rate.per_second() / measured - 1.0).abs();
+    let usual = USUAL.iter().filter_map(|&(num, den)| Rate::new(num, den));
+    match usual.min_by(|a, b| off(a).total_cmp(&off(b))) {
+        Some(rate) if off(&rate) <= SNAP => rate,
+        _ => Rate::new((measured * 100.0).round() as u32, 100).filter(|rate| is_plausible(*rate)).unwrap_or(Rate::DEFAULT),
     }
 }
 
@@ -159,7 +129,7 @@ impl<P> Placing<P> {
         };
         self.held += bytes;
         self.early.push_back(Early { moment, number, at, picture });
-        self.rate = self.rate.or(rate);
+        self.rate = self.rate.or(rate.filter(|rate| is_plausible(*rate)));
         let span = self.early.front().map_or(0, |first| at.saturating_sub(first.at));
         let span = Duration::from_nanos(u64::try_from(span).unwrap_or(0));
         let enough = (span >= ENOUGH.0 && self.early.len() >= ENOUGH.1) || span >= LONG || self.held >= MOST_HELD;
@@ -171,7 +141,7 @@ impl<P> Placing<P> {
         let Some(first) = self.early.front() else { return Vec::new() };
         let session = first.moment.session;
         let times = || self.early.iter().filter(|early| early.moment.session == session).map(|early| early.at);
-        let rate = *self.rate.get_or_insert_with(|| Rate::measured(&times().collect::<Vec<_>>()));
+        let rate = *self.rate.get_or_insert_with(|| measured(&times().collect::<Vec<_>>()));
         self.held = 0;
         let early = std::mem::take(&mut self.early);
         early.into_iter().filter_map(|early| Some((self.place(&early, rate)?, early.picture))).collect()
@@ -183,7 +153,7 @@ impl<P> Placing<P> {
         match repeats {
             Some(repeats) => {
                 self.frames += repeats + 1;
-                self.timeline.reached(rate.nanos(self.frames));
+                self.timeline.reached(rate.at(self.frames).as_nanos() as u64);
             }
             None => self.left_out += 1,
         }
@@ -197,7 +167,7 @@ impl<P> Placing<P> {
         };
         self.seen = Some((early.moment.session, early.number));
         // How many periods this picture's place lies beyond the next free one.
-        let beyond = rate.periods(early.at) - self.frames as f64;
+        let beyond = pictures_in(early.at, rate) - self.frames as f64;
         let gap = gap as f64;
         let repeats = match beyond - gap {
             early if early <= -1.0 => beyond.ceil().max(0.0),
@@ -214,14 +184,14 @@ mod tests {
     use super::*;
 
     /// The rate of pictures that come so many milliseconds after each other.
-    fn measured(distances: impl IntoIterator<Item = f64>) -> (u32, u32) {
+    fn measured_of(distances: impl IntoIterator<Item = f64>) -> (u32, u32) {
         let mut at = 0.0;
         let times = distances.into_iter().map(|ms| {
             at += ms * 1e6;
             at as i64
         });
-        let rate = Rate::measured(&times.collect::<Vec<_>>());
-        (rate.num, rate.den)
+        let rate = measured(&times.collect::<Vec<_>>());
+        (rate.num(), rate.den())
     }
 
     #[test]
@@ -230,24 +200,25 @@ mod tests {
             [(25.0, (25, 1)), (24.0, (24, 1)), (29.97, (30, 1)), (60.0, (60, 1)), (12.5, (25, 2)), (1.0, (1, 1))]
         {
             let period = 1000.0 / rate;
-            assert_eq!(measured((0..25).map(|_| period)), expected);
+            assert_eq!(measured_of((0..25).map(|_| period)), expected);
             let jitter = [0.1, -0.12, 0.08, -0.02, -0.1, 0.06].into_iter().cycle();
-            assert_eq!(measured(jitter.take(25).map(|off| period * (1.0 + off))), expected, "{rate} with jitter");
+            assert_eq!(measured_of(jitter.take(25).map(|off| period * (1.0 + off))), expected, "{rate} with jitter");
             let burst = (0..10).map(|_| 0.5).chain((0..12).map(|_| period));
-            assert_eq!(measured(burst), expected, "{rate} after what was held up");
+            assert_eq!(measured_of(burst), expected, "{rate} after what was held up");
             let lossy = (0..25).map(|k| if k % 5 == 0 { 2.0 * period } else { period });
-            assert_eq!(measured(lossy), expected, "{rate} with pictures missing");
+            assert_eq!(measured_of(lossy), expected, "{rate} with pictures missing");
         }
-        assert_eq!(measured([]), (30, 1));
-        assert_eq!(measured([0.0]), (30, 1));
-        assert_eq!(measured([0.0, 58.0, 58.0]), (1724, 100), "a rate of its own");
+        assert_eq!(measured_of([]), (30, 1));
+        assert_eq!(measured_of([0.0]), (30, 1));
+        assert_eq!(measured_of([0.0, 58.0, 58.0]), (431, 25), "a rate of its own");
     }
 
     #[test]
     fn rates_no_camera_has_are_not_believed() {
-        for (num, den) in [(0, 0), (0, 1), (1, 0), (241, 1), (1, 11), (u32::MAX, 1)] {
-            assert_eq!(Rate::new(num, den), None, "{num}/{den}");
+        let believed = |num, den| is_plausible(Rate::new(num, den).unwrap());
+        for (num, den) in [(241, 1), (1, 11), (u32::MAX, 1), (1, u32::MAX)] {
+            assert!(!believed(num, den), "{num}/{den}");
         }
-        assert_eq!(Rate::new(25, 2), Some(Rate { num: 25, den: 2 }));
+        assert!(believed(25, 2) && believed(240, 1) && believed(1, 10));
     }
 }

@@ -4,11 +4,12 @@
 //! A y4m stream has one size, one sampling and one rate. The first picture decides size and sampling; later ones are made to fit.
 //! Which frame of the file a picture is, and how often it is repeated, is decided by its time (`placing.rs`).
 
-use super::placing::{Due, Placing, Rate};
+use super::placing::{Due, Placing};
 use super::sink::Sink;
 use super::{Error, Moment, Progress, Target, Timeline, Written};
 use crate::fit::Fit;
 use eyeline_proto::picture::{Buffer, Sampling, Size};
+use eyeline_proto::rate::Rate;
 
 /// One decoded picture.
 pub struct Picture {
@@ -62,7 +63,8 @@ impl Writer {
                 Sampling::Yuv422 => "422",
                 Sampling::Yuv444 => "444",
             };
-            let (Rate { num, den }, Size { width, height }) = (self.placing.rate(), size);
+            let (rate, Size { width, height }) = (self.placing.rate(), size);
+            let (num, den) = (rate.num(), rate.den());
             self.header = format!("YUV4MPEG2 W{width} H{height} F{num}:{den} Ip A1:1 C{sampling_word} XCOLORRANGE=FULL\n");
             self.shape = Some((size, sampling, Fit::into(size, sampling)));
             return planes;
