@@ -88,7 +88,7 @@ pub fn sender(data: &[u8]) {
 pub fn talk_to_sender(data: &[u8]) -> Option<Stats> {
     let first = data.first()?;
     let all = Media { lossless: first & FILM != 0, ..Media::LIVE };
-    let format = Format { rate: Rate::new(30, 1), size: (64, 48), channels: 1, ..Format::default() };
+    let format = Format { rate: Rate::new(30, 1), size: Some(Size { width: 64, height: 48 }), channels: 1, ..Format::default() };
     let me = Identity { forwards: true, ..identity(all) };
     let mut victim = Victim::new(|now| Config { format, ..Config::new(me, Epoch::new(now)) });
     let mut hostile = Peer::join(&mut victim, 1, (Media::LIVE, all));

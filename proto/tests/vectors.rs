@@ -185,8 +185,13 @@ fn hello() -> Hello {
 fn records() -> Vec<(&'static str, Record<'static>)> {
     let film = Media { pictures: true, sound: false, lossless: true };
     let file = Media { pictures: false, sound: true, lossless: true };
-    let format =
-        Format { rate: Rate::new(30_000, 1001), variable: true, size: (1280, 720), channels: 2, first: 0x0102_0304_0506_0708 };
+    let format = Format {
+        rate: Rate::new(30_000, 1001),
+        variable: true,
+        size: Some(Size { width: 1280, height: 720 }),
+        channels: 2,
+        first: 0x0102_0304_0506_0708,
+    };
     let track =
         Track {
             number: 3, media: Media::LIVE, muted: false, closed: false, origin: [5; 16], label: "Küche".to_string(), format

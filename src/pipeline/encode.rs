@@ -207,9 +207,8 @@ impl Encoder {
     /// Tells the session when the size is another than it was told.
     fn announce(&self, size: Size) {
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        let size = (size.width as u16, size.height as u16);
-        if announced.size != size {
-            announced.size = size;
+        if announced.size != Some(size) {
+            announced.size = Some(size);
             self.commands.command(Command::Format(*announced));
         }
     }

@@ -9,7 +9,7 @@
 use super::sound::Sound;
 use super::text::printable;
 use super::{Error, Reader, cut, put_text};
-use crate::picture::MAX_SIDE;
+use crate::picture::{MAX_SIDE, Size};
 use crate::rate::Rate;
 
 /// Media that a side has or wants, and whether all of it.
@@ -137,8 +137,8 @@ pub struct Format {
     pub rate: Option<Rate>,
     /// The time between pictures varies.
     pub variable: bool,
-    /// Picture size, 0×0 where nobody knows.
-    pub size: (u16, u16),
+    /// Picture size, where anybody knows; no side is longer than [`MAX_SIDE`].
+    pub size: Option<Size>,
     /// Channels of sound, 0 without.
     pub channels: u8,
     /// The first picture that this peer is sent.
@@ -379,8 +379,9 @@ impl Track {
             out.extend_from_slice(&num.to_be_bytes());
             out.extend_from_slice(&den.to_be_bytes());
             out.push(u8::from(format.variable));
-            out.extend_from_slice(&format.size.0.to_be_bytes());
-            out.extend_from_slice(&format.size.1.to_be_bytes());
+            let (width, height) = format.size.map_or((0, 0), |size| (size.width as u16, size.height as u16));
+            out.extend_from_slice(&width.to_be_bytes());
+            out.extend_from_slice(&height.to_be_bytes());
             out.extend_from_slice(&format.first.to_be_bytes());
         }
         if self.media.sound {
@@ -413,15 +414,16 @@ impl Format {
             flag @ 0..=1 => flag == 1,
             flag => return Err(reader.invalid("variable flag", u64::from(flag), 1)),
         };
-        let size = (reader.u16("width")?, reader.u16("height")?);
-        if u32::from(size.0.max(size.1)) > MAX_SIDE {
-            return Err(reader.invalid("picture size", u64::from(size.0.max(size.1)), 4));
+        let size = Size { width: reader.u16("width")?.into(), height: reader.u16("height")?.into() };
+        let longer = size.width.max(size.height);
+        if longer > MAX_SIDE {
+            return Err(reader.invalid("picture size", longer.into(), 4));
         }
         let first = reader.u64("first picture")?;
         if first > MOST_PICTURES {
             return Err(reader.invalid("first picture", first, 8));
         }
-        (self.size, self.first) = (size, first);
+        (self.size, self.first) = (Some(size).filter(|size| size.is_possible()), first);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use super::scenarios::{ms, secs};
 use super::sending::identity;
 use super::stranger::{Stranger, Victim};
+use eyeline_proto::picture::Size;
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Core, Event, MOST_SENDERS, TrackId};
@@ -21,7 +22,7 @@ fn a_point() -> Victim {
 
 /// A track of a process far away.
 fn track(number: u8, origin: [u8; 16]) -> Track {
-    let format = Format { rate: Rate::new(30, 1), size: (64, 48), channels: 1, ..Format::default() };
+    let format = Format { rate: Rate::new(30, 1), size: Some(Size { width: 64, height: 48 }), channels: 1, ..Format::default() };
     let label = format!("origin {}", origin[0]);
     Track { number, media: Media::LIVE, muted: false, closed: false, origin, label, format }
 }

@@ -89,7 +89,12 @@ impl Stream {
         if self.slices == 0 {
             return Format::default();
         }
-        Format { rate: Rate::new(30, 1), size: (1280, 720), channels: self.channels, ..Format::default() }
+        Format {
+            rate: Rate::new(30, 1),
+            size: Some(Size { width: 1280, height: 720 }),
+            channels: self.channels,
+            ..Format::default()
+        }
     }
 }
 

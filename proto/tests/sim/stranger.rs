@@ -359,7 +359,8 @@ impl Stranger {
 
     /// Says what a track is.
     pub fn describe(&mut self, victim: &mut Victim, number: u8) {
-        let format = Format { rate: Rate::new(30, 1), size: (64, 48), channels: 1, ..Format::default() };
+        let format =
+            Format { rate: Rate::new(30, 1), size: Some(Size { width: 64, height: 48 }), channels: 1, ..Format::default() };
         let track = Track {
             number,
             media: Media::LIVE,

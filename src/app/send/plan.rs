@@ -164,7 +164,6 @@ impl Plan {
             Pictures::None => (None, None, false),
         };
         let size = size.map(|size| self.width.filter(|_| !self.is_film()).map_or(size, |width| size.at_width(width)));
-        let size = size.map_or((0, 0), |size| (size.width as u16, size.height as u16));
         Format { rate, variable, size, channels: self.channels, first: 0 }
     }
 }

@@ -38,11 +38,7 @@ pub struct Preview {
 impl Preview {
     /// Opens the window.
     pub fn open(plan: &Plan) -> Result<Preview, Failure> {
-        let (width, height) = plan.format().size;
-        let size = match (width, height) {
-            (0, _) | (_, 0) => Size { width: 1280, height: 720 },
-            (width, height) => Size { width: width.into(), height: height.into() },
-        };
+        let size = plan.format().size.unwrap_or(Size { width: 1280, height: 720 });
         let options = Options { title: format!("{} - Eyeline preview", plan.what()), size, fullscreen: false };
         let mut window = Window::open(&options).map_err(lost)?;
         window.bind(Bindings::Preview);
