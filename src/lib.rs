@@ -4,7 +4,7 @@
 //! each importing only what is below it (`tests/layers.rs` checks both crates):
 //!
 //! ```text
-//! bin → app → pipeline → {capture, codec, present, net} → {fit, sound_card} → {slot, eyeline_proto}
+//! bin → app → pipeline → {capture, codec, present, net} → {fit, sound_card} → {slot → threads, eyeline_proto}
 //! ```
 //!
 //! See ARCHITECTURE.md for the house and PROTOCOL.md for the bytes.
@@ -21,3 +21,4 @@ pub mod pipeline;
 pub mod present;
 pub mod slot;
 pub mod sound_card;
+pub mod threads;

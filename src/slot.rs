@@ -5,8 +5,9 @@
 //! the producer wait (films: nothing is skipped). [`Slot::dropping_bytes`] and [`Slot::waiting_bytes`] are full by bytes as well,
 //! where others say how large a value is. What was dropped is counted. Not for audio callbacks: it locks.
 
+use crate::threads::{lock, wait, wait_for};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,14 +88,14 @@ impl<T> Slot<T> {
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // A panic elsewhere cannot leave the queue half changed: every critical section is one push or pop.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Puts a value in; says `Closed` once the slot was closed.
     pub fn push(&self, value: T) -> Result<(), Closed> {
         let (weight, mut state) = (self.weight(&value), self.lock());
         while self.overflow == Overflow::Wait && self.is_full(&state, weight) && !state.closed {
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.room, state);
         }
         if state.closed {
             return Err(Closed);
@@ -126,7 +127,7 @@ impl<T> Slot<T> {
             if state.closed {
                 return None;
             }
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.filled, state);
         }
     }
 
@@ -144,7 +145,7 @@ impl<T> Slot<T> {
             if left == Duration::ZERO {
                 return Taken::TimedOut;
             }
-            state = self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = wait_for(&self.filled, state, left);
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const SOURCES: [&str; 2] = ["src", "proto/src"];
 
 /// From the top down. A module may import what stands in a later line: not its own line, not an earlier one.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["bin"],
     &["app"],
     &["pipeline"],
@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 9] = [
     &["media"],
     &["wire", "crypto"],
     &["picture", "rate", "sound", "slot", "time", "seq"],
+    &["threads"],
 ];
 
 /// Told what happens and when, and asked what to do: nothing in here waits, opens or starts anything, or shares what changes (`Arc` is of

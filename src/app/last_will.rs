@@ -4,9 +4,9 @@
 //! It runs on the main thread while all others go on, and touches nothing that they could wait for.
 
 use crate::net::Commands;
-use crate::pipeline::lock;
 use crate::pipeline::record::LastResort;
 use crate::present::exit_hook::ExitHook;
+use crate::threads::lock;
 use eyeline_proto::session::Command;
 use std::collections::BTreeMap;
 use std::io::Write as _;

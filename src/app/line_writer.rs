@@ -2,8 +2,8 @@
 //!
 //! Capacity: [`MOST_LINES`] and [`MOST_BYTES`] that the reader has not taken yet; of more the oldest are left out, and counted.
 
-use crate::pipeline::lock;
 use crate::slot::Slot;
+use crate::threads::lock;
 use std::io::{self, Write};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};

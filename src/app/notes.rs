@@ -4,9 +4,10 @@
 //! Capacity: [`CAPACITY`] notes. When they are full, what is only said is dropped; of a state the newest counts; who came and who
 //! left cancel each other out. What is left beyond that is as many as there are peers.
 
+use crate::threads::{lock, wait_while};
 use eyeline_proto::session::{Event, TrackId};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// A few a second come in honest use: minutes of them.
@@ -82,7 +83,7 @@ impl<N: Note> Notes<N> {
 
     fn lock(&self) -> MutexGuard<'_, State<N>> {
         // Whoever panicked while holding it has pushed or taken a note, or has not.
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.0)
     }
 
     /// Tells this. Never waits.
@@ -101,8 +102,7 @@ impl<N: Note> Notes<N> {
 
     /// The oldest one, waited for so long.
     pub fn take_within(&self, time: Duration) -> Option<N> {
-        let waited = self.0.1.wait_timeout_while(self.lock(), time, |state| state.notes.is_empty());
-        waited.unwrap_or_else(PoisonError::into_inner).0.notes.pop_front()
+        wait_while(&self.0.1, self.lock(), time, |state| state.notes.is_empty()).notes.pop_front()
     }
 
     /// How many were not told since this was asked last.

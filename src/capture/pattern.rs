@@ -9,12 +9,13 @@
 
 mod draw;
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use self::draw::{Layout, Rect, read_number};
 use crate::slot::Slot;
+use crate::threads::{lock, wait_for};
 use eyeline_proto::picture::{Body, MAX_SIDE, Picture, Pool, Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
@@ -145,19 +146,19 @@ struct Alarm {
 
 impl Alarm {
     fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.stopped) = true;
         self.changed.notify_all();
     }
 
     /// Whether `moment` came; false once stopped.
     fn wait(&self, moment: Instant) -> bool {
-        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stopped = lock(&self.stopped);
         loop {
             let left = moment.saturating_duration_since(Instant::now());
             if *stopped || left.is_zero() {
                 return !*stopped;
             }
-            stopped = self.changed.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
+            stopped = wait_for(&self.changed, stopped, left);
         }
     }
 }

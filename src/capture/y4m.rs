@@ -14,7 +14,7 @@ mod range;
 
 use std::io::{IsTerminal, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -24,6 +24,7 @@ use self::companions::Companions;
 use self::input::{Input, Stop};
 use self::jpegs::{MAX_PICTURE, Step, Walker};
 use crate::slot::Slot;
+use crate::threads::lock;
 use eyeline_proto::picture::{Body, Picture, Pool, Sampling, View};
 use eyeline_proto::rate::Rate;
 
@@ -126,7 +127,7 @@ impl Live {
 
     /// Why it ended, if neither at the end of its input nor because it was told to.
     pub fn failed(&self) -> Option<Error> {
-        self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.shared.failure).clone()
     }
 }
 
@@ -184,7 +185,7 @@ impl Shared {
             End::Clean if given == 0 => Some(Error::NoPicture),
             End::Clean | End::Told => None,
         };
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+        *lock(&self.failure) = failed;
         self.pictures.close();
     }
 

@@ -12,13 +12,14 @@ use super::raw;
 use super::segments::Refusal;
 use super::settings::{Error, Settings};
 use super::tables;
+use crate::threads::{join, lock};
 use eyeline_proto::picture::{self, Body, Buffer, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::slice::{self, Head, Tables};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -101,11 +102,6 @@ struct Job {
 enum Failure {
     Error(raw::Error),
     Panic(Box<dyn Any + Send>),
-}
-
-/// What a lock guards here stays whole when its holder panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pool {
@@ -211,11 +207,7 @@ impl Drop for Pool {
         lock(&self.shared.post).stop = true;
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
-            if let Err(payload) = thread.join()
-                && !thread::panicking()
-            {
-                resume_unwind(payload);
-            }
+            join(thread);
         }
     }
 }

@@ -4,10 +4,11 @@
 //! once and is woken only for the first of a batch. What is [left](Inbox::leave) wakes it not at all: it is taken with the next
 //! thing that does.
 
+use crate::threads::{lock, wait};
 use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl<Command> Inbox<Command> {
     fn put(&self, command: Command, urgent: bool) {
         let mut state = self.lock();
         while state.commands.len() >= CAPACITY && !state.ended && self.owner.get() != Some(&thread::current().id()) {
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.room, state);
         }
         if state.ended {
             return;
@@ -123,7 +124,7 @@ impl<Command> Inbox<Command> {
 
     fn lock(&self) -> MutexGuard<'_, State<Command>> {
         // A panic elsewhere cannot leave the queues half changed: every critical section is one push or swap.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -7,12 +7,12 @@
 //! are set; a look costs under a millisecond.
 
 use super::counts::Counts;
-use super::lock;
 use super::pictures::SharedPlan;
 use crate::capture::camera::{self, Camera, Chosen};
 use crate::slot::Slot;
+use crate::threads::{lock, wait_while};
 use eyeline_proto::picture::Picture;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// Between two looks for a camera that is gone.
@@ -107,9 +107,7 @@ impl Supervisor {
                 }
                 Err(error) => tracing::trace!("the camera is not back: {error}"),
             }
-            let state = lock(&self.state);
-            let waited = self.changed.wait_timeout_while(state, LOOK, |state| !state.stopped);
-            if waited.unwrap_or_else(PoisonError::into_inner).0.stopped {
+            if wait_while(&self.changed, lock(&self.state), LOOK, |state| !state.stopped).stopped {
                 return false;
             }
         }

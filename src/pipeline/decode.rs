@@ -5,11 +5,11 @@
 //! behind, the oldest of the track are dropped, and newer pictures cover the place.
 
 use super::fair_queue::{FairQueue, Lane};
-use super::lock;
 use crate::codec::decoder::{Decoder, Words};
 use crate::codec::raw;
 use crate::codec::shrink::Shrink;
 use crate::present::canvas::Canvas;
+use crate::threads::{join, lock, wait_while};
 use eyeline_proto::media::reel::{self, Reel, Turn};
 use eyeline_proto::picture::Size;
 use eyeline_proto::session::TrackId;
@@ -171,17 +171,11 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.jobs.discard();
-        let running = lock(&self.shared.running);
         // A large picture takes a second to decode; nobody waits for it at the end.
-        let waited = self.shared.ended.wait_timeout_while(running, PATIENCE, |running| *running > 0);
-        let all = waited.is_ok_and(|(running, _)| *running == 0);
-        for thread in self.threads.drain(..).filter(|thread| all || thread.is_finished()) {
-            if let Err(payload) = thread.join()
-                && !thread::panicking()
-            {
-                std::panic::resume_unwind(payload);
-            }
-        }
+        let running = wait_while(&self.shared.ended, lock(&self.shared.running), PATIENCE, |running| *running > 0);
+        let all = *running == 0;
+        drop(running);
+        self.threads.drain(..).filter(|thread| all || thread.is_finished()).for_each(join);
     }
 }
 

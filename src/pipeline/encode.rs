@@ -1,10 +1,10 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
-use super::lock;
 use super::sink::EncodedSink;
 use crate::codec::settings::{Error, Settings};
 use crate::codec::{encoder, scale};
 use crate::net::Commands;
+use crate::threads::{lock, wait};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::depacketizer;
 use eyeline_proto::media::ladder::{Ladder, Step};
@@ -18,7 +18,7 @@ use eyeline_proto::sound::Block;
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::{Format, Want};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// More threads than this gain nothing: at 1080p a band is 0.4 ms of work by then.
@@ -112,16 +112,16 @@ impl Encoder {
 
     /// Encodes one picture and hands its slices on as they are ready. Waits while the session holds a film back.
     pub fn encode(&self, picture: Picture) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.held);
         while *held {
-            held = self.released.wait(held).unwrap_or_else(PoisonError::into_inner);
+            held = wait(&self.released, held);
         }
         drop(held);
         if self.silent[1].load(Ordering::Relaxed) {
             return;
         }
         let (begun, position) = (Instant::now(), picture.position);
-        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut steps = lock(&self.steps);
         let wanted = self.wanted(&picture, steps.want);
         let step = steps.next(&picture, wanted, (self.film, self.seen_here));
         drop(steps);
@@ -145,7 +145,7 @@ impl Encoder {
                 self.passed.fetch_add(u64::from(encoded.passed_through), Ordering::Relaxed);
                 self.encode_us.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
                 if !encoded.passed_through {
-                    let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+                    let mut steps = lock(&self.steps);
                     steps.ladder.note_encoded(step, encoded.bytes);
                 }
             }
@@ -173,31 +173,31 @@ impl Encoder {
 
     /// What the best receiver's path takes for pictures.
     pub fn set_target(&self, target: Option<Bitrate>) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).target = target;
+        lock(&self.steps).target = target;
     }
 
     /// The most that anybody has use for: pictures are made no larger than they are shown, and none where none are.
     pub fn set_wanted(&self, want: Want) {
         let none = Want { pictures: false, ..Want::ALL };
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).want = if want.pictures { want } else { none };
+        lock(&self.steps).want = if want.pictures { want } else { none };
     }
 
     /// Why there is nothing to see, where pictures came and none of them could be used.
     pub fn useless(&self) -> Option<String> {
-        let why = self.why_failed.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let why = lock(&self.why_failed).clone()?;
         let failed = self.failed.load(Ordering::Relaxed);
         (self.next.load(Ordering::Relaxed) == 0).then(|| format!("not one of {failed} pictures could be used: {why}"))
     }
 
     fn lost(&self, error: &dyn std::error::Error) {
         self.failed.fetch_add(1, Ordering::Relaxed);
-        *self.why_failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        *lock(&self.why_failed) = Some(error.to_string());
         tracing::debug!("a picture was left out: {error}");
     }
 
     /// The rate that a stream says of itself; what the user says of it stands.
     pub fn set_rate(&self, rate: Rate) {
-        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut announced = lock(&self.announced);
         if announced.rate.is_none() {
             announced.rate = Some(rate);
             self.commands.command(Command::Format(*announced));
@@ -206,7 +206,7 @@ impl Encoder {
 
     /// Tells the session when the size is another than it was told.
     fn announce(&self, size: Size) {
-        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut announced = lock(&self.announced);
         if announced.size != Some(size) {
             announced.size = Some(size);
             self.commands.command(Command::Format(*announced));
@@ -231,7 +231,7 @@ impl Encoder {
 
     /// A film's pictures wait (`true`) or go on.
     pub fn hold(&self, on: bool) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = on;
+        *lock(&self.held) = on;
         self.released.notify_all();
     }
 

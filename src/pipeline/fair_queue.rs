@@ -6,8 +6,9 @@
 //! dropped, with what waits in it. Not for audio callbacks: it locks.
 
 use crate::slot::{Closed, Taken};
+use crate::threads::{lock, wait, wait_for};
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 struct Waiting<T> {
@@ -73,7 +74,7 @@ impl<T> FairQueue<T> {
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         // Every critical section leaves the lanes whole: a panic elsewhere changes nothing here.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// One lane more.
@@ -128,7 +129,7 @@ impl<T> FairQueue<T> {
             if state.closed {
                 return None;
             }
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.filled, state);
         }
     }
 
@@ -146,7 +147,7 @@ impl<T> FairQueue<T> {
             if left == Duration::ZERO {
                 return Taken::TimedOut;
             }
-            state = self.filled.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = wait_for(&self.filled, state, left);
         }
     }
 

@@ -4,10 +4,10 @@
 //! Capacity: [`MOST_BYTES`] of all tracks, an equal share each; what is over goes on before its time.
 
 use super::decode::{self, Job};
-use super::lock;
+use crate::threads::{join, lock, wait, wait_for};
 use eyeline_proto::media::hold_queue::{HoldQueue, MOST_BYTES};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -131,8 +131,8 @@ impl Shared {
                 continue;
             }
             state = match state.tracks.values().filter_map(|held| held.queue.deadline()).min() {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(due) => self.changed.wait_timeout(state, due - now).unwrap_or_else(PoisonError::into_inner).0,
+                None => wait(&self.changed, state),
+                Some(due) => wait_for(&self.changed, state, due - now),
             };
         }
     }
@@ -158,10 +158,8 @@ impl Drop for Thread {
     fn drop(&mut self) {
         lock(&self.shared.state).closed = true;
         self.shared.changed.notify_all();
-        if let Some(Err(payload)) = self.thread.take().map(JoinHandle::join)
-            && !thread::panicking()
-        {
-            std::panic::resume_unwind(payload);
+        if let Some(thread) = self.thread.take() {
+            join(thread);
         }
     }
 }

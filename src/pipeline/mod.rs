@@ -16,10 +16,3 @@ pub mod show;
 pub mod sink;
 pub mod source;
 pub mod track;
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// What a thread that panicked left behind is whole at any moment.
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

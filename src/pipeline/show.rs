@@ -1,9 +1,9 @@
 //! A track's pictures to its canvas and its sound to its voice, each when it is due.
 
 use super::decode::Job;
-use super::lock;
 use super::sink::{EncodedSink, Sound};
 use super::track::Track;
+use crate::threads::lock;
 use eyeline_proto::media::backlog::Backlog;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};

@@ -3,7 +3,6 @@
 use super::camera_supervisor::{self, Supervisor};
 use super::counts::Counts;
 use super::encode::Encoder;
-use super::lock;
 use super::pictures::Pictures;
 use crate::capture::camera;
 use crate::capture::file::address::Address;
@@ -12,6 +11,7 @@ use crate::capture::microphone::{self, Known, Microphone};
 use crate::capture::pattern::{self, Pattern};
 use crate::capture::y4m::{self, Live};
 use crate::slot::Slot;
+use crate::threads::lock;
 use eyeline_proto::picture::Picture;
 use eyeline_proto::sound::Block;
 use std::sync::Arc;

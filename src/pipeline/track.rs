@@ -2,9 +2,10 @@
 //! a new [`Track`]; nothing is ever reset. The end of one is a drop, and what is under way of it goes with it.
 
 use super::decode::{Announced, Pool, Ready, SharedReel};
-use super::{hold_queue, lock};
+use super::hold_queue;
 use crate::present::canvas::Canvas;
 use crate::present::mixer::Feed;
+use crate::threads::lock;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::playout;

@@ -16,9 +16,10 @@ use std::fs::File;
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::pixels::{LEAD, Pixels};
+use crate::threads::{lock, wait};
 use eyeline_proto::picture::Size;
 
 /// See the module text.
@@ -57,11 +58,11 @@ impl Canvas {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere cannot leave the table half changed: each critical section changes one entry of it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.released.wait(state).unwrap_or_else(PoisonError::into_inner)
+        wait(&self.released, state)
     }
 
     /// Lends `rows` of picture `number`, which is `size` large, for writing; waits for whoever holds them.

@@ -12,7 +12,8 @@
 
 #![allow(unsafe_code)] // one call of `atexit`
 
-use std::sync::{Mutex, Once, PoisonError};
+use crate::threads::lock;
+use std::sync::{Mutex, Once};
 
 type Hook = Box<dyn FnOnce() + Send>;
 
@@ -26,7 +27,7 @@ pub struct ExitHook(());
 impl ExitHook {
     /// `hook` runs on the thread that calls `exit`, once. Where it is dropped instead, that must need no hook of its own.
     pub fn new(hook: impl FnOnce() + Send + 'static) -> Self {
-        *HOOK.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
+        *lock(&HOOK) = Some(Box::new(hook));
         REGISTER.call_once(|| {
             // SAFETY: `run` is a function of this program for as long as it runs, unwinds nothing, and calls no `exit`. Where it
             // cannot be registered there is no hook, as before.
@@ -38,12 +39,12 @@ impl ExitHook {
 
 impl Drop for ExitHook {
     fn drop(&mut self) {
-        *HOOK.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&HOOK) = None;
     }
 }
 
 extern "C" fn run() {
-    let hook = HOOK.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let hook = lock(&HOOK).take();
     if let Some(hook) = hook {
         // A panic must not go through C.
         let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(hook));

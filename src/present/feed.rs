@@ -8,11 +8,12 @@
 //! notices, and says again what it had said.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::meter;
 use super::voice::{Dials, Gauges, Message, NOBODY, Said, Voice};
+use crate::threads::lock;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::playout::{Block, Config, Stats};
 use eyeline_proto::time::MediaTime;
@@ -92,7 +93,7 @@ impl Places {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 
     /// The voices of a fresh renderer, and each feed's way to its own.

@@ -1,7 +1,7 @@
 //! The life of an open stream: whether it runs, when it is lost, how it is got back, how its thread ends.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use cpal::ErrorKind;
 use tracing::{info, warn};
 
 use super::{Direction, Error, bounded};
+use crate::threads::lock;
 
 /// A stream that brings nothing for so long is opened anew.
 pub const SILENT_STREAM: Duration = Duration::from_secs(3);
@@ -49,7 +50,7 @@ impl Pulse {
             _ => {}
         }
         if !self.lost.swap(true, Ordering::AcqRel) {
-            *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
+            *lock(&self.reason) = Some(error.clone());
         }
     }
 }
@@ -88,7 +89,7 @@ impl Watch {
             (self.seen, self.since) = (callbacks, now);
         }
         if self.pulse.lost.load(Ordering::Acquire) {
-            let reason = self.pulse.reason.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let reason = lock(&self.pulse.reason).take();
             return Some(Lost::Gone(reason.map_or_else(|| "it stopped".to_owned(), |reason| reason.to_string())));
         }
         if now.saturating_duration_since(self.since) > SILENT_STREAM {

@@ -1,11 +1,12 @@
 //! What a camera's reader, its watch and its owner share: whether pictures come, what was counted, and what the reader is told.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::{Chosen, Counters, Error};
 use crate::slot::Slot;
+use crate::threads::{lock, wait_while};
 use eyeline_proto::picture::Picture;
 
 /// What the watch tells its reader, and sees of it.
@@ -71,7 +72,7 @@ impl Shared {
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
         // Every critical section is an assignment or two: a panic elsewhere leaves nothing half done.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     pub fn count(&self) -> &Count {
@@ -151,13 +152,11 @@ impl Shared {
 
     /// Waits for `time`, or until `over` (which is asked whenever something changed).
     pub fn pause(&self, time: Duration, over: impl Fn() -> bool) {
-        let waiting = self.changed.wait_timeout_while(self.lock(), time, |_| !over());
-        drop(waiting.unwrap_or_else(PoisonError::into_inner));
+        drop(wait_while(&self.changed, self.lock(), time, |_| !over()));
     }
 
     /// Waits for `time`, or until the state is `wanted`; whether it is.
     pub fn wait(&self, time: Duration, wanted: impl Fn(&State) -> bool) -> bool {
-        let waited = self.changed.wait_timeout_while(self.lock(), time, |state| !wanted(state));
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        wanted(&wait_while(&self.changed, self.lock(), time, |state| !wanted(state)))
     }
 }

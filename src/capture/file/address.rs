@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ use super::silence::{Awaited, OVER, Silence, given_up};
 use super::timeline::Sounds;
 use super::{Error, Options, command, probe};
 use crate::slot::{Closed, Slot};
+use crate::threads::lock;
 use eyeline_proto::picture::{Body, MAX_SIDE, Picture, Pool, Sampling, Size};
 use eyeline_proto::sound::Block;
 
@@ -165,10 +166,6 @@ pub struct Address {
     sound: Arc<Slot<Block>>,
     failure: Arc<Mutex<Option<Error>>>,
     thread: Option<JoinHandle<()>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Address {

@@ -4,10 +4,11 @@
 //! or ffmpeg is too slow, `start` moves later by what was lost, for both streams, so that they stay in step. While one stream's
 //! push is stuck, the other is held after [`TOLERANCE`] at the latest: it must not run away from a picture that stands still.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::matroska::Stream;
+use crate::threads::{lock, wait, wait_for};
 
 /// A push may be this late before the clock gives in. Below it a late picture keeps its own time; above it the film has stood
 /// still.
@@ -30,7 +31,7 @@ pub struct Clock {
 
 impl Clock {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// The film's zero is at `start`, unless it was set before.
@@ -58,7 +59,7 @@ impl Clock {
             let (due, now) = (start + time, Instant::now());
             let other_stuck = state.stuck[1 - stream as usize].map(|since| since + TOLERANCE);
             if other_stuck.is_some_and(|held| held <= now) {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = wait(&self.changed, state);
                 continue;
             }
             if due <= now {
@@ -71,7 +72,7 @@ impl Clock {
                 return Some(now);
             }
             let wake = other_stuck.map_or(due, |held| held.min(due));
-            state = self.changed.wait_timeout(state, wake - now).unwrap_or_else(PoisonError::into_inner).0;
+            state = wait_for(&self.changed, state, wake - now);
         }
     }
 

@@ -6,8 +6,9 @@
 //! What comes long after the other stream's data of its time is a *stray*: the end of a short sound track, which ffmpeg gives up at the end of
 //! the film, or the sound of a film that has it at the wrong place. A stray that is late must not make the film wait for it.
 
+use crate::threads::{lock, wait};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use eyeline_proto::picture::Buffer;
@@ -69,7 +70,7 @@ impl Feed {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Appends a picture; waits for room.
@@ -85,7 +86,7 @@ impl Feed {
             if bytes <= PICTURES || state.pictures.len() < 2 || (starving && bytes <= PICTURES_MOST) {
                 break;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.changed, state);
         }
         state.picture_bytes += pixels.len();
         let stray = time + STRAY < state.newest_sound;
@@ -107,7 +108,7 @@ impl Feed {
             if state.sounds.len() < SOUNDS || (starving && state.sounds.len() < SOUNDS_MOST) {
                 break;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.changed, state);
         }
         let stray = time + STRAY < state.newest_picture;
         state.newest_sound = time;
@@ -145,7 +146,7 @@ impl Feed {
             if state.ended {
                 return None;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = wait(&self.changed, state);
         }
     }
 

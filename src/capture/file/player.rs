@@ -1,7 +1,7 @@
 //! Plays a film: runs the child of each pass, or plays again what was kept of the first, and gives out what is due.
 
 use std::process::{Child, ChildStderr, ChildStdout, ExitStatus};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::timeline::{Pictures, Sounds};
 use super::words::Words;
 use super::{Error, Plan, command, probe, words};
 use crate::slot::Slot;
+use crate::threads::{lock, wait_for};
 use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
 use eyeline_proto::sound::Block;
 
@@ -90,12 +91,12 @@ impl Player {
     }
 
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.child)
     }
 
     /// Why playing ended, if it failed.
     pub fn failed(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.failure).clone()
     }
 
     /// Waits for a child that nobody waited for: that of a film whose threads could not be started.
@@ -116,7 +117,7 @@ impl Player {
         // In this order: a child started after the kill would have seen the clock stopped.
         self.clock.stop();
         self.feed.stop();
-        self.still.lock().unwrap_or_else(PoisonError::into_inner).stopped = true;
+        lock(&self.still).stopped = true;
         self.still_changed.notify_all();
         self.close();
         self.kill();
@@ -124,7 +125,7 @@ impl Player {
 
     /// Has a still given again soon.
     pub fn show_again(&self) {
-        self.still.lock().unwrap_or_else(PoisonError::into_inner).again = true;
+        lock(&self.still).again = true;
         self.still_changed.notify_all();
     }
 
@@ -158,7 +159,7 @@ impl Player {
         match played {
             // The last picture is shown as long as every other was.
             Ok(end) => drop(self.clock.wait(Stream::Pictures, end, true)),
-            Err(error) => *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+            Err(error) => *lock(&self.failure) = Some(error),
         }
         self.close();
     }
@@ -323,7 +324,7 @@ impl Player {
             if self.pictures.push(Picture::new(shown, size, Body::Planes(Sampling::Yuv420, copy))).is_err() {
                 return self.stop();
             }
-            let mut still = self.still.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut still = lock(&self.still);
             loop {
                 let now = Instant::now();
                 if still.stopped || until.is_some_and(|until| now >= until) {
@@ -335,7 +336,7 @@ impl Player {
                     break;
                 }
                 let wake = until.map_or(next, |until| until.min(next));
-                still = self.still_changed.wait_timeout(still, wake - now).unwrap_or_else(PoisonError::into_inner).0;
+                still = wait_for(&self.still_changed, still, wake - now);
             }
         }
     }

@@ -8,12 +8,12 @@
 //! yet; [`BLOCKS`] blocks of sound. The oldest go, and the writer fills the hole; a film's sender stops far below that, for it is
 //! told only of pictures that are written. Of tracks that are over before somebody made their files [`FORGOTTEN`] are kept.
 
-use super::super::lock;
 use super::super::sink::{EncodedSink, Sound};
 use super::mixing::{self, Mixing};
 use super::room::{Held, Room, Tenant};
 use crate::present::writers::{mix, wav};
 use crate::slot::Slot;
+use crate::threads::lock;
 use eyeline_proto::media::assemble::{AccessUnit, Assembly};
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
 use eyeline_proto::rate::Rate;

@@ -4,7 +4,7 @@
 //! told what is written, and nothing of it is skipped. What is left over goes to who needs it first. The pictures themselves, as
 //! a writer of planes keeps them, have a room of their own, by their area.
 
-use super::super::lock;
+use crate::threads::lock;
 use eyeline_proto::picture::MAX_SIDE;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

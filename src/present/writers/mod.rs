@@ -21,6 +21,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use crate::slot::{Closed, Slot};
+use crate::threads::join;
 use eyeline_proto::picture::Size;
 
 pub use sink::Progress;
@@ -234,10 +235,8 @@ impl<Unit> Threaded<Unit> {
     }
 
     fn join(&mut self) {
-        if let Some(Err(panic)) = self.thread.take().map(std::thread::JoinHandle::join)
-            && !std::thread::panicking()
-        {
-            std::panic::resume_unwind(panic);
+        if let Some(thread) = self.thread.take() {
+            join(thread);
         }
     }
 }

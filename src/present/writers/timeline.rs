@@ -19,10 +19,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::{LONGEST_HOLE, LONGEST_LEAD};
+use crate::threads::lock;
 use eyeline_proto::time::MediaTime;
 
 /// A writer can be this many sessions behind the other: its queue holds a second or so, and a session lasts longer than that.
@@ -113,7 +114,7 @@ impl Timeline {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Nanoseconds from the start of the files to a picture; negative before it. A newer session than all before begins with it;
