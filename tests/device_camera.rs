@@ -115,8 +115,8 @@ fn is_let_go(report: &str) -> bool {
 
 fn open(request: &Request) -> (Camera, Arc<Slot<Picture>>) {
     let pictures = Slot::newest();
-    let plan = Camera::probe(request).unwrap();
-    (Camera::open(&plan, pictures.clone()).unwrap(), pictures)
+    let setup = Camera::probe(request).unwrap();
+    (Camera::open(&setup, pictures.clone()).unwrap(), pictures)
 }
 
 /// The next picture.
@@ -165,11 +165,11 @@ fn until_mended(camera: &Camera, pictures: &Slot<Picture>, check: impl Fn(&Pictu
 
 emulated! {
     fn the_default_is_mjpeg_720p_byte_for_byte_and_probing_leaves_the_light_off() {
-        let plan = Camera::probe(&Request::default()).unwrap();
+        let setup = Camera::probe(&Request::default()).unwrap();
         assert!(!report().contains("streamon"), "{}", report());
         let pictures = Slot::newest();
         let opening = Instant::now();
-        let camera = Camera::open(&plan, pictures.clone()).unwrap();
+        let camera = Camera::open(&setup, pictures.clone()).unwrap();
         let Chosen { device, size: chosen, fps, format, why, .. } = camera.chosen().clone();
         assert_eq!(device, "Emulated Camera (/dev/video0)");
         assert_eq!((Some(chosen), fps, format), (size(1280, 720), 30, Format::Mjpeg));
@@ -243,14 +243,14 @@ emulated! {
     }
 
     fn an_unplugged_camera_fails_for_good_and_opens_again_when_it_is_back("EMUCAM_UNPLUG_AT" = "20", "EMUCAM_REPLUG" = "1") {
-        let plan = Camera::probe(&Request::default()).unwrap();
+        let setup = Camera::probe(&Request::default()).unwrap();
         let pictures = Slot::newest();
-        let camera = Camera::open(&plan, pictures.clone()).unwrap();
+        let camera = Camera::open(&setup, pictures.clone()).unwrap();
         while pictures.take().is_some() {}
         let device = camera.chosen().device.clone();
         assert_eq!(camera.failed(), Some(Error::Unplugged { device }));
         drop(camera);
-        let (camera, pictures) = open(plan.again());
+        let (camera, pictures) = open(setup.again());
         is_a_source(&next(&pictures));
         assert_eq!(camera.failed(), None);
     }
@@ -341,8 +341,8 @@ emulated! {
 
     fn a_camera_is_found_by_number_name_and_path_and_its_metadata_node_is_none() {
         for which in ["0", "emulated", "/dev/video0"] {
-            let plan = Camera::probe(&Request { which: Some(which.into()), ..Request::default() }).unwrap();
-            assert_eq!(plan.chosen().device, "Emulated Camera (/dev/video0)");
+            let setup = Camera::probe(&Request { which: Some(which.into()), ..Request::default() }).unwrap();
+            assert_eq!(setup.chosen().device, "Emulated Camera (/dev/video0)");
         }
         for which in ["1", "7", "nothing like it", "/dev/video1", "/dev/null"] {
             let error = Camera::probe(&Request { which: Some(which.into()), ..Request::default() }).unwrap_err();

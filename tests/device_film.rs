@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use eyeline::capture::file::{Error, Film, Options, Plan};
+use eyeline::capture::file::{Error, Film, Options, Playback};
 use eyeline::capture::y4m::{self, Live};
 use eyeline::slot::Slot;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
@@ -109,9 +109,9 @@ fn sample_time(k: usize) -> Duration {
 }
 
 /// Plays to the end, or until so many pictures were taken.
-fn play_until(plan: Plan, most: usize) -> Played {
+fn play_until(playback: Playback, most: usize) -> Played {
     let (pictures, sound) = (Slot::waiting(2), Slot::waiting(8));
-    let film = Film::open(plan, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
+    let film = Film::open(playback, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
     let blocks = std::thread::spawn(move || std::iter::from_fn(|| sound.take()).collect());
     let seen = std::iter::from_fn(|| pictures.take()).take(most).map(|picture| Seen::of(&picture)).collect();
     if pictures.is_closed() {
@@ -121,11 +121,11 @@ fn play_until(plan: Plan, most: usize) -> Played {
     Played { pictures: seen, blocks: blocks.join().unwrap() }
 }
 
-fn play(plan: Plan) -> Played {
-    play_until(plan, usize::MAX)
+fn play(playback: Playback) -> Played {
+    play_until(playback, usize::MAX)
 }
 
-fn probe(path: &Path) -> Plan {
+fn probe(path: &Path) -> Playback {
     Film::probe(path, &Options::default()).unwrap()
 }
 
@@ -162,12 +162,12 @@ fn a_constant_rate_film(rate: &str, container: &str) {
     let name = format!("constant-{}.{container}", rate.replace('/', "-"));
     let path = film(&name, &format!("-f lavfi -i testsrc2=s=160x90:r={rate}:d=1.5 -c:v libx264 -preset veryfast"));
     let counted = ffprobe(&path, "-select_streams v -count_frames -show_entries stream=nb_read_frames");
-    let plan = probe(&path);
-    let video = plan.video.clone().unwrap();
+    let playback = probe(&path);
+    let video = playback.video.clone().unwrap();
     let exact = Rate::parse(&format!("{rate}/1")).or(Rate::parse(rate)).unwrap();
     assert_eq!((video.rate.at(1001), video.variable), (exact.at(1001), false));
-    assert_eq!(plan.sound, None);
-    let played = play(plan);
+    assert_eq!(playback.sound, None);
+    let played = play(playback);
     assert_eq!(played.pictures.len().to_string(), counted[0]);
     assert_times(played.times(), Duration::ZERO, |k| exact.at(k as u64));
     assert!(played.pictures.iter().all(|picture| picture.taken >= picture.captured), "none came before its time");
@@ -204,9 +204,9 @@ fn a_variable_rate_film_keeps_its_own_times() {
     let uneven = "select='not(mod(n,4))+not(mod(n,7))+between(n,40,50)'";
     let path = film("variable.mp4", &format!("-f lavfi -i testsrc2=s=160x90:r=50:d=2 -vf {uneven} -fps_mode vfr -c:v libx264"));
     let stamps = ffprobe(&path, "-select_streams v -show_entries frame=pts_time");
-    let plan = probe(&path);
-    assert!(plan.video.as_ref().unwrap().variable);
-    let played = play(plan);
+    let playback = probe(&path);
+    assert!(playback.video.as_ref().unwrap().variable);
+    let played = play(playback);
     assert_eq!(played.pictures.len(), stamps.len());
     let stamps: Vec<_> = stamps.iter().map(|stamp| Duration::from_secs_f64(stamp.parse().unwrap())).collect();
     assert_times(played.times(), Duration::from_micros(1100), |k| stamps[k]);
@@ -230,9 +230,9 @@ fn a_film_lying_on_its_side_is_turned_upright() {
     let draw = "drawbox=x=0:y=0:w=320:h=90:c=white:t=fill";
     let plain = film("upright.mp4", &format!("-f lavfi -i color=black:s=320x180:r=10:d=0.3,{draw} -c:v libx264"));
     let turned = film("turned.mp4", &format!("-i {} -c copy -metadata:s:v rotate=90", plain.display()));
-    let plan = probe(&turned);
-    assert_eq!(plan.video.as_ref().unwrap().size, size(180, 320));
-    let played = play(plan);
+    let playback = probe(&turned);
+    assert_eq!(playback.video.as_ref().unwrap().size, size(180, 320));
+    let played = play(playback);
     assert_eq!(played.pictures.len(), 3);
     let sides = [10, 170].map(|x| played.pictures[0].luma(x, 160) > 200);
     assert_eq!(sides, [true, false], "turned a quarter to the left, what was above is on the left");
@@ -242,8 +242,8 @@ fn a_film_lying_on_its_side_is_turned_upright() {
 fn wide_pixels_become_square_and_a_width_is_kept_to() {
     let path = film("wide.mkv", "-f lavfi -i testsrc2=s=160x90:r=10:d=0.3,setsar=2/1 -c:v libx264");
     assert_eq!(play(probe(&path)).pictures[0].size, size(320, 90));
-    let plan = Film::probe(&path, &Options { width: Some(101), ..Options::default() }).unwrap();
-    assert_eq!(play(plan).pictures[0].size, size(101, 28));
+    let playback = Film::probe(&path, &Options { width: Some(101), ..Options::default() }).unwrap();
+    assert_eq!(play(playback).pictures[0].size, size(101, 28));
 }
 
 #[test]
@@ -266,9 +266,9 @@ fn every_matrix_and_range_becomes_full_range_bt601() {
 #[test]
 fn mono_stays_mono_and_surround_becomes_stereo() {
     let mono = film("mono.m4a", "-f lavfi -i sine=440:r=44100:d=1 -ac 1 -c:a aac");
-    let plan = probe(&mono);
-    assert_eq!((plan.video.is_none(), plan.sound.as_ref().unwrap().channels), (true, 1));
-    let played = play(plan);
+    let playback = probe(&mono);
+    assert_eq!((playback.video.is_none(), playback.sound.as_ref().unwrap().channels), (true, 1));
+    let played = play(playback);
     assert_sound_is_whole(&played.blocks, 1);
     let frames: usize = played.blocks.iter().map(|block| block.samples.len()).sum();
     assert!(frames.abs_diff(48_000) < 1200, "{frames} frames of one second, give or take a coder's frame");
@@ -359,8 +359,8 @@ fn a_hole_in_the_sound_is_silence_and_what_follows_keeps_its_place() {
 fn a_loop_begins_anew_with_picture_and_sound_together() {
     // The sound is longer: each pass lasts 700 ms, the picture stands for the last 100.
     let path = film("loop.mkv", &format!("{} -c:v ffv1 -c:a pcm_s16le", flash_and_beep(0.6, 0.7)));
-    let plan = Film::probe(&path, &Options { looped: true, ..Options::default() }).unwrap();
-    let played = play_until(plan, 18 * 3);
+    let playback = Film::probe(&path, &Options { looped: true, ..Options::default() }).unwrap();
+    let played = play_until(playback, 18 * 3);
     assert_eq!(played.pictures.len(), 18 * 3);
     let pass = Duration::from_millis(700);
     assert_times(played.times(), Duration::ZERO, |k| pass * (k / 18) as u32 + Rate::DEFAULT.at(k as u64 % 18));
@@ -484,9 +484,9 @@ fn jpeg_on_its_side(name: &str, orientation: u8) -> PathBuf {
 
 /// Plays a still for a moment.
 fn play_still(path: &Path) -> Seen {
-    let plan = Plan { still: Some(Duration::ZERO), ..probe(path) };
-    assert!(plan.video.as_ref().unwrap().still);
-    play(plan).pictures.remove(0)
+    let playback = Playback { still: Some(Duration::ZERO), ..probe(path) };
+    assert!(playback.video.as_ref().unwrap().still);
+    play(playback).pictures.remove(0)
 }
 
 #[test]
@@ -526,16 +526,16 @@ fn pictures_woven_of_two_fields_are_taken_apart() {
     let woven = "geq=lum='16+219*gt(mod(X+N*8,64),32)':cb=128:cr=128,tinterlace=mode=interleave_top";
     let coded = "-c:v mpeg2video -q:v 2 -flags +ildct+ilme";
     let path = film("woven.mpg", &format!("-f lavfi -i color=black:s=64x64:r=50:d=1,{woven} {coded}"));
-    let combs = |plan: Plan| {
-        let played = play(plan);
+    let combs = |playback: Playback| {
+        let played = play(playback);
         let picture = &played.pictures[played.pictures.len() / 2];
         let places = (8..55).flat_map(|y| (0..64).map(move |x| (x, y)));
         places.filter(|&(x, y)| picture.luma(x, y).abs_diff(picture.luma(x, y + 1)) > 100).count()
     };
-    let plan = probe(&path);
-    let mut as_they_are = plan.clone();
+    let playback = probe(&path);
+    let mut as_they_are = playback.clone();
     as_they_are.video.as_mut().unwrap().treatment.interlaced = false;
-    assert_eq!((combs(plan), combs(as_they_are) > 300), (0, true));
+    assert_eq!((combs(playback), combs(as_they_are) > 300), (0, true));
 }
 
 #[test]
@@ -550,9 +550,9 @@ fn what_is_transparent_lies_on_black() {
 #[test]
 fn a_still_is_decoded_once_and_given_again_and_at_once_to_whoever_comes() {
     let path = film("still.png", "-f lavfi -i testsrc2=s=320x240:d=0.04 -frames:v 1");
-    let plan = Film::probe(&path, &Options { looped: true, still: None, ..Options::default() }).unwrap();
+    let playback = Film::probe(&path, &Options { looped: true, still: None, ..Options::default() }).unwrap();
     let (pictures, sound) = (Slot::waiting(2), Slot::waiting(2));
-    let film = Film::open(plan, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
+    let film = Film::open(playback, Arc::clone(&pictures), Arc::clone(&sound)).unwrap();
     let next = || Seen::of(&pictures.take().unwrap());
     // None comes before its time, and of three the one that is the least late is looked at.
     let waits = [(); 3].map(|()| {
@@ -568,7 +568,7 @@ fn a_still_is_decoded_once_and_given_again_and_at_once_to_whoever_comes() {
     drop(film);
     assert!(pictures.is_closed());
     // Not looped it ends by itself.
-    let played = play(Plan { still: Some(Duration::from_millis(700)), ..probe(&path) });
+    let played = play(Playback { still: Some(Duration::from_millis(700)), ..probe(&path) });
     assert!((1..=2).contains(&played.pictures.len()), "{} in 700 ms", played.pictures.len());
 }
 
@@ -583,9 +583,9 @@ fn children(path: &Path) -> usize {
 #[test]
 fn a_short_loop_is_decoded_once() {
     let path = film("short-loop.mkv", "-f lavfi -i testsrc2=s=160x90:r=25:d=0.4 -c:v ffv1");
-    let plan = Film::probe(&path, &Options { looped: true, ..Options::default() }).unwrap();
+    let playback = Film::probe(&path, &Options { looped: true, ..Options::default() }).unwrap();
     let (pictures, sound) = (Slot::waiting(1), Slot::waiting(1));
-    let film = Film::open(plan, Arc::clone(&pictures), sound).unwrap();
+    let film = Film::open(playback, Arc::clone(&pictures), sound).unwrap();
     let seen: Vec<Seen> = (0..40).map(|_| Seen::of(&pictures.take().unwrap())).collect();
     assert_eq!(children(&path), 0);
     drop(film);

@@ -37,7 +37,7 @@ use std::time::Duration;
 
 pub use self::origin::{Origin, is_address};
 use self::player::Player;
-pub use self::probe::{Plan, Sound, Treatment, Video};
+pub use self::probe::{Playback, Sound, Treatment, Video};
 use crate::slot::Slot;
 use eyeline_proto::picture::{Picture, Size};
 use eyeline_proto::sound::Block;
@@ -159,20 +159,20 @@ pub struct Film {
 
 impl Film {
     /// Learns what the film is made of. Takes some tenths of a second; plays nothing.
-    pub fn probe(path: &Path, options: &Options) -> Result<Plan, Error> {
+    pub fn probe(path: &Path, options: &Options) -> Result<Playback, Error> {
         Self::probe_at(Origin::of(path)?, options)
     }
 
     /// As [`Film::probe`], of a film on stdin or at an address.
-    pub fn probe_at(origin: Origin, options: &Options) -> Result<Plan, Error> {
+    pub fn probe_at(origin: Origin, options: &Options) -> Result<Playback, Error> {
         probe::probe(origin, options)
     }
 
     /// Starts to play: the first picture's time is a moment after ffmpeg gives it. Slots should be [`Slot::waiting`]; both are
     /// closed at the end.
-    pub fn open(plan: Plan, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Film, Error> {
-        let (video, audio) = (plan.video.is_some(), plan.sound.is_some());
-        let player = Arc::new(Player::new(plan, pictures, sound));
+    pub fn open(playback: Playback, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Film, Error> {
+        let (video, audio) = (playback.video.is_some(), playback.sound.is_some());
+        let player = Arc::new(Player::new(playback, pictures, sound));
         let pipes = player.start_child()?;
         // From here on, dropping the film kills the child whatever happens.
         let mut film = Film { player: player.clone(), reader: None };

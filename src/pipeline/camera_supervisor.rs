@@ -2,12 +2,12 @@
 //! `/dev/videoN`. Meanwhile peers stay and sound goes on.
 //!
 //! Whoever takes pictures waits here; nobody else is needed. A camera that is gone has closed its slot, so each gets a slot of its own. It
-//! is looked for by its lasting name (`camera::Plan::again`) every [`LOOK`], and no other is taken: a person who pulled a camera out
+//! is looked for by its lasting name (`camera::Setup::again`) every [`LOOK`], and no other is taken: a person who pulled a camera out
 //! has not asked for the one in the lid. A directory watch would be told some milliseconds after a node appears and before its permissions
 //! are set; a look costs under a millisecond.
 
 use super::counts::Counts;
-use super::pictures::SharedPlan;
+use super::pictures::SharedSetup;
 use crate::capture::camera::{self, Camera, Chosen};
 use crate::slot::Slot;
 use crate::threads::{lock, wait_while};
@@ -38,7 +38,7 @@ struct State {
 
 /// See the module text.
 pub struct Supervisor {
-    plan: SharedPlan,
+    setup: SharedSetup,
     patient: bool,
     tell: Box<dyn Fn(Note) + Send + Sync>,
     state: Mutex<State>,
@@ -48,12 +48,12 @@ pub struct Supervisor {
 impl Supervisor {
     /// Opens the camera. `patient`: one that is gone is waited for, from the start if need be, and that is told.
     pub fn open(
-        plan: &SharedPlan,
+        setup: &SharedSetup,
         patient: bool,
         tell: impl Fn(Note) + Send + Sync + 'static,
     ) -> Result<Arc<Supervisor>, camera::Error> {
         let pictures = Slot::newest();
-        let (camera, failed) = match Camera::open(&lock(plan), pictures.clone()) {
+        let (camera, failed) = match Camera::open(&lock(setup), pictures.clone()) {
             Ok(camera) => (Some(camera), None),
             Err(error @ camera::Error::Unplugged { .. }) if patient => {
                 pictures.close();
@@ -63,7 +63,7 @@ impl Supervisor {
         };
         let state = Mutex::new(State { camera, pictures, failed, counted: Counts::default(), stopped: false });
         let tell = Box::new(tell);
-        Ok(Arc::new(Supervisor { plan: plan.clone(), patient, tell, state, changed: Condvar::new() }))
+        Ok(Arc::new(Supervisor { setup: setup.clone(), patient, tell, state, changed: Condvar::new() }))
     }
 
     /// The next picture, however long its camera was away; `None` when it was stopped, or may not wait.
@@ -114,11 +114,11 @@ impl Supervisor {
     }
 
     fn look(&self) -> Result<(Camera, Arc<Slot<Picture>>), camera::Error> {
-        let again = lock(&self.plan).again().clone();
-        let plan = Camera::probe(&again)?;
+        let again = lock(&self.setup).again().clone();
+        let setup = Camera::probe(&again)?;
         let pictures = Slot::newest();
-        let camera = Camera::open(&plan, pictures.clone())?;
-        *lock(&self.plan) = plan;
+        let camera = Camera::open(&setup, pictures.clone())?;
+        *lock(&self.setup) = setup;
         Ok((camera, pictures))
     }
 

@@ -8,14 +8,14 @@ use eyeline_proto::rate::Rate;
 use std::sync::{Arc, Mutex};
 
 /// What to open, and where that camera was seen last: it may come back elsewhere while nobody watches.
-pub type SharedPlan = Arc<Mutex<camera::Plan>>;
+pub type SharedSetup = Arc<Mutex<camera::Setup>>;
 
 /// Where pictures come from, made ready.
 pub enum Pictures {
     /// A camera.
-    Camera(SharedPlan),
+    Camera(SharedSetup),
     /// A file, with its sound.
-    Film(file::Plan),
+    Film(file::Playback),
     /// Live, from an address: connected until it is started.
     Address {
         /// Taken by whoever starts it.

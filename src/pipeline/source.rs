@@ -105,7 +105,7 @@ impl Running {
                 let tell = tell.clone();
                 Device::Camera(Supervisor::open(camera, config.patient, move |note| tell(Note::Camera(note)))?)
             }
-            Pictures::Film(plan) => Device::Film(Film::open(plan.clone(), pictures.clone(), sound.clone())?),
+            Pictures::Film(playback) => Device::Film(Film::open(playback.clone(), pictures.clone(), sound.clone())?),
             Pictures::Address { connection, .. } => {
                 let connection = lock(connection).take().ok_or(Error::Closed)?;
                 Device::Address(Address::open(*connection, pictures.clone(), sound.clone())?)

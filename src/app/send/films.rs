@@ -46,29 +46,30 @@ pub fn at(config: &args::Send, path: &Path) -> Result<Pictures, Failure> {
 }
 
 /// Says what will be sent of a film.
-pub fn planned(plan: file::Plan) -> Pictures {
+pub fn planned(playback: file::Playback) -> Pictures {
     let mut parts = Vec::new();
-    if let Some(video) = &plan.video {
+    if let Some(video) = &playback.video {
         parts.push(video.size.to_string());
         if !video.still {
             let about = if video.variable { "about " } else { "" };
             parts.push(format!("{about}{}", a_second(video.rate)));
         }
     }
-    let length = match &plan.video {
-        Some(video) if video.still => {
-            plan.still.filter(|_| !plan.looped).map_or("a still".into(), |still| format!("a still for {} s", still.as_secs()))
-        }
-        _ => plan.length.map_or("of unknown length".into(), clock),
+    let length = match &playback.video {
+        Some(video) if video.still => playback
+            .still
+            .filter(|_| !playback.looped)
+            .map_or("a still".into(), |still| format!("a still for {} s", still.as_secs())),
+        _ => playback.length.map_or("of unknown length".into(), clock),
     };
-    parts.push(if plan.looped { format!("{length}, over and over") } else { length });
-    parts.push(match (&plan.sound, &plan.video) {
+    parts.push(if playback.looped { format!("{length}, over and over") } else { length });
+    parts.push(match (&playback.sound, &playback.video) {
         (Some(_), Some(_)) => "with sound".into(),
         (Some(_), None) => "sound alone".into(),
         (None, _) => "without sound".into(),
     });
-    tracing::info!("{}: {}", address::shown(&plan.origin.name), parts.join(", "));
-    Pictures::Film(plan)
+    tracing::info!("{}: {}", address::shown(&playback.origin.name), parts.join(", "));
+    Pictures::Film(playback)
 }
 
 /// `29.97 pictures a second`.

@@ -52,9 +52,9 @@ impl Plan {
             Source::Camera(which) => {
                 let fps = config.fps.map(Rate::rounded_up);
                 let request = camera::Request { which: which.clone(), size, fps };
-                let plan = Camera::probe(&request).map_err(|error| without(error, watches))?;
-                tracing::info!("camera {}", plan.chosen());
-                Pictures::Camera(Arc::new(Mutex::new(plan)))
+                let setup = Camera::probe(&request).map_err(|error| without(error, watches))?;
+                tracing::info!("camera {}", setup.chosen());
+                Pictures::Camera(Arc::new(Mutex::new(setup)))
             }
             Source::Stdin => Pictures::Stdin(config.fps),
             Source::Test => {
@@ -80,7 +80,7 @@ impl Plan {
         };
         let channels = match (&pictures, &config.sound) {
             (_, None) => 0,
-            (Pictures::Film(plan), _) => plan.sound.as_ref().map_or(0, |sound| sound.channels),
+            (Pictures::Film(playback), _) => playback.sound.as_ref().map_or(0, |sound| sound.channels),
             (Pictures::Address { channels, .. }, _) => *channels,
             (Pictures::Test(..), Some(SoundSource::Source)) => 1,
             (_, Some(SoundSource::Microphone(_))) => microphone.as_ref().map_or(0, |known| known.channels as u8),
@@ -108,7 +108,7 @@ impl Plan {
     /// Whether pictures will be sent.
     pub fn has_pictures(&self) -> bool {
         match &self.pictures {
-            Pictures::Film(plan) => plan.video.is_some(),
+            Pictures::Film(playback) => playback.video.is_some(),
             Pictures::Address { size, .. } => size.is_some(),
             Pictures::None => false,
             _ => self.video,
@@ -150,12 +150,12 @@ impl Plan {
     /// What peers are told.
     pub fn format(&self) -> Format {
         let (size, rate, variable) = match &self.pictures {
-            Pictures::Camera(plan) => {
-                let plan = lock(plan);
-                (Some(plan.chosen().size), Rate::new(plan.chosen().fps, 1), false)
+            Pictures::Camera(setup) => {
+                let setup = lock(setup);
+                (Some(setup.chosen().size), Rate::new(setup.chosen().fps, 1), false)
             }
-            Pictures::Film(plan) => {
-                plan.video.as_ref().map_or((None, None, false), |video| (Some(video.size), Some(video.grid), video.variable))
+            Pictures::Film(playback) => {
+                playback.video.as_ref().map_or((None, None, false), |video| (Some(video.size), Some(video.grid), video.variable))
             }
             Pictures::Address { size, .. } => (*size, None, true),
             Pictures::Stdin(rate) => (None, *rate, true),

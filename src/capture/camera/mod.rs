@@ -1,6 +1,6 @@
 //! The camera of `send`: find it, choose a mode, stream it into a slot where the newest picture wins.
 //!
-//! [`Camera::probe`] looks without streaming (the light stays off) and answers with a [`Plan`]; [`Camera::open`] streams.
+//! [`Camera::probe`] looks without streaming (the light stays off) and answers with a [`Setup`]; [`Camera::open`] streams.
 //! Inside, one thread does nothing but wait for buffers (`reader`), a second watches that they come (`watch`): the libraries
 //! below wait without a limit. What goes wrong and may pass (errors, stalls, damaged pictures) is mended here and counted;
 //! what does not (unplugged) ends the camera: [`Camera::failed`] says why and the slot is closed. The app may then probe and
@@ -162,7 +162,7 @@ impl Error {
 
 /// A camera and the mode it will be opened in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct Setup {
     node: Node,
     /// The chosen mode, then what to fall back to.
     modes: Vec<Mode>,
@@ -170,7 +170,7 @@ pub struct Plan {
     again: Request,
 }
 
-impl Plan {
+impl Setup {
     /// Finds this very camera again after it was unplugged, wherever it comes back: by its lasting name.
     pub fn again(&self) -> &Request {
         &self.again
@@ -208,16 +208,16 @@ pub struct Camera {
 
 impl Camera {
     /// Chooses a camera and its mode and sets it, without streaming.
-    pub fn probe(request: &Request) -> Result<Plan, Error> {
+    pub fn probe(request: &Request) -> Result<Setup, Error> {
         let wish = Wish { size: request.size, fps: request.fps };
         let mut trouble = None;
         for candidate in candidates(request, wish)? {
-            match candidate.and_then(|(node, description)| plan(node, &description, wish)) {
-                Ok(plan) => {
+            match candidate.and_then(|(node, description)| setup(node, &description, wish)) {
+                Ok(setup) => {
                     if let Some(skipped) = &trouble {
                         tracing::warn!("taking another camera: {skipped}");
                     }
-                    return Ok(plan);
+                    return Ok(setup);
                 }
                 Err(error) => trouble = trouble.or(Some(error)),
             }
@@ -229,9 +229,9 @@ impl Camera {
     }
 
     /// Opens and streams into `pictures`; returns once the camera streams, or cannot.
-    pub fn open(plan: &Plan, pictures: Arc<Slot<Picture>>) -> Result<Camera, Error> {
-        let (watch, chosen) = watch::Watch::start(plan, pictures)?;
-        if chosen != plan.chosen {
+    pub fn open(setup: &Setup, pictures: Arc<Slot<Picture>>) -> Result<Camera, Error> {
+        let (watch, chosen) = watch::Watch::start(setup, pictures)?;
+        if chosen != setup.chosen {
             tracing::info!("camera {chosen}");
         }
         Ok(Camera { chosen, watch })
@@ -286,7 +286,7 @@ fn means(which: &str, name: &str, by_id: Option<&str>) -> bool {
 }
 
 /// The first of a camera's modes that its driver takes, and those after it.
-fn plan(node: Node, description: &Description, wish: Wish) -> Result<Plan, Error> {
+fn setup(node: Node, description: &Description, wish: Wish) -> Result<Setup, Error> {
     let device = format!("{} ({node})", description.name);
     let mut modes = modes::ranked(&description.modes, wish);
     let Some(first) = modes.first().copied() else {
@@ -304,7 +304,7 @@ fn plan(node: Node, description: &Description, wish: Wish) -> Result<Plan, Error
                 modes.truncate(MAX_TRIES);
                 let lasting = description.by_id.as_ref().and_then(|link| link.to_str()).unwrap_or(&description.name);
                 let again = Request { which: Some(lasting.to_string()), size: wish.size, fps: wish.fps };
-                return Ok(Plan { node, chosen: Chosen::new(&device, &mode, why), modes, again });
+                return Ok(Setup { node, chosen: Chosen::new(&device, &mode, why), modes, again });
             }
             Err(error) => match Error::of_io(&device, node, "set a mode of", &error) {
                 driver @ Error::Driver { .. } => refusal = refusal.or(Some(driver)),

@@ -17,7 +17,7 @@ use super::devices::Layout;
 use super::health::{Orders, Shared};
 use super::modes::{Format, Mode};
 use super::source::{self, Broken, Filled, Source};
-use super::{Chosen, Error, Plan};
+use super::{Chosen, Error, Setup};
 use super::{mjpeg, raw};
 use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
 
@@ -45,7 +45,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub fn spawn(shared: &Arc<Shared>, plan: &Plan) -> Result<Reader, Error> {
+    pub fn spawn(shared: &Arc<Shared>, setup: &Setup) -> Result<Reader, Error> {
         static HANDLER: OnceLock<bool> = OnceLock::new();
         // An empty handler: without one the signal would be ignored and the wait go on.
         let handled = HANDLER.get_or_init(|| signal_hook::flag::register(KICK as i32, Arc::default()).is_ok());
@@ -54,19 +54,19 @@ impl Reader {
         }
         let orders = Arc::new(Orders::default());
         let run = {
-            let (orders, shared, plan) = (orders.clone(), shared.clone(), plan.clone());
+            let (orders, shared, setup) = (orders.clone(), shared.clone(), setup.clone());
             move || {
-                let work = std::panic::AssertUnwindSafe(|| run(&shared, &orders, &plan));
+                let work = std::panic::AssertUnwindSafe(|| run(&shared, &orders, &setup));
                 if std::panic::catch_unwind(work).is_err() {
                     let cause = "the driver gave an answer the V4L2 library does not understand".to_string();
-                    shared.fail(&orders, Error::Driver { device: plan.chosen.device.clone(), what: "read", cause });
+                    shared.fail(&orders, Error::Driver { device: setup.chosen.device.clone(), what: "read", cause });
                 }
                 shared.ended(&orders);
             }
         };
         let thread = std::thread::Builder::new().name("camera".to_string()).spawn(run);
         let refused = |error: std::io::Error| Error::Driver {
-            device: plan.chosen.device.clone(),
+            device: setup.chosen.device.clone(),
             what: "start a thread for",
             cause: error.to_string(),
         };
@@ -121,19 +121,19 @@ enum End {
     Broken(Broken),
 }
 
-fn run(shared: &Shared, orders: &Orders, plan: &Plan) {
+fn run(shared: &Shared, orders: &Orders, setup: &Setup) {
     block_signals();
     let mut pause = FIRST_PAUSE;
     let mut warned = None;
     while !orders.stopped() {
         shared.count().reopened.fetch_add(u64::from(shared.was_opened()), Ordering::Relaxed);
         let before = shared.count().pictures.load(Ordering::Relaxed);
-        let end = match open(plan) {
+        let end = match open(setup) {
             Ok((mut source, layout, mode)) => {
-                let chosen = if plan.modes.first() == Some(&mode) {
-                    plan.chosen.clone()
+                let chosen = if setup.modes.first() == Some(&mode) {
+                    setup.chosen.clone()
                 } else {
-                    Chosen::new(&plan.chosen.device, &mode, "its driver refuses what it offered before".to_string())
+                    Chosen::new(&setup.chosen.device, &mode, "its driver refuses what it offered before".to_string())
                 };
                 shared.opened(orders, chosen);
                 stream(&mut *source, Intake::new(shared, mode, layout), orders, &mut warned)
@@ -146,7 +146,7 @@ fn run(shared: &Shared, orders: &Orders, plan: &Plan) {
             End::Broken(broken) => broken,
         };
         if broken == Broken::Gone || !shared.was_opened() || shared.silence() > GIVE_UP {
-            shared.fail(orders, error(plan, broken, shared));
+            shared.fail(orders, error(setup, broken, shared));
             return;
         }
         if shared.count().pictures.load(Ordering::Relaxed) != before {
@@ -158,13 +158,13 @@ fn run(shared: &Shared, orders: &Orders, plan: &Plan) {
 }
 
 /// Opens the first mode that works.
-fn open(plan: &Plan) -> Result<(Box<dyn Source>, Layout, Mode), Broken> {
+fn open(setup: &Setup) -> Result<(Box<dyn Source>, Layout, Mode), Broken> {
     let mut refusal = Broken::Failed("it offers no mode".to_string());
-    for mode in &plan.modes {
-        match source::open(plan.node, mode) {
+    for mode in &setup.modes {
+        match source::open(setup.node, mode) {
             Ok((source, layout)) => return Ok((source, layout, *mode)),
             Err(Broken::Failed(why)) => {
-                tracing::debug!("{} does not open as {mode}: {why}", plan.chosen.device);
+                tracing::debug!("{} does not open as {mode}: {why}", setup.chosen.device);
                 refusal = Broken::Failed(why);
             }
             Err(gone_or_busy) => return Err(gone_or_busy),
@@ -217,12 +217,12 @@ fn words(broken: &Broken) -> &str {
     }
 }
 
-fn error(plan: &Plan, broken: Broken, shared: &Shared) -> Error {
-    let device = plan.chosen.device.clone();
+fn error(setup: &Setup, broken: Broken, shared: &Shared) -> Error {
+    let device = setup.chosen.device.clone();
     match broken {
         Broken::Gone => Error::Unplugged { device },
         Broken::Busy if shared.left_behind() => Error::Hangs { device },
-        Broken::Busy => Error::busy(&device, plan.node),
+        Broken::Busy => Error::busy(&device, setup.node),
         Broken::Failed(cause) => Error::Driver { device, what: "read", cause },
     }
 }

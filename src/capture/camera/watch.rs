@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::health::Shared;
 use super::reader::Reader;
-use super::{Chosen, Counters, Error, Plan};
+use super::{Chosen, Counters, Error, Setup};
 use crate::slot::Slot;
 use eyeline_proto::picture::Picture;
 
@@ -33,9 +33,9 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Opens the camera and waits until it streams.
-    pub fn start(plan: &Plan, pictures: Arc<Slot<Picture>>) -> Result<(Watch, Chosen), Error> {
+    pub fn start(setup: &Setup, pictures: Arc<Slot<Picture>>) -> Result<(Watch, Chosen), Error> {
         let shared = Arc::new(Shared::new(pictures));
-        let reader = Reader::spawn(&shared, plan)?;
+        let reader = Reader::spawn(&shared, setup)?;
         shared.wait(OPENING, |state| state.chosen.is_some() || state.failed.is_some());
         let (chosen, failed) = {
             let state = shared.lock();
@@ -43,11 +43,11 @@ impl Watch {
         };
         let Some(chosen) = chosen.filter(|_| failed.is_none()) else {
             reader.stop(&shared, LET_GO);
-            return Err(failed.unwrap_or(Error::Hangs { device: plan.chosen.device.clone() }));
+            return Err(failed.unwrap_or(Error::Hangs { device: setup.chosen.device.clone() }));
         };
         let thread = {
-            let (shared, plan) = (shared.clone(), plan.clone());
-            std::thread::Builder::new().name("camera-watch".to_string()).spawn(move || run(&shared, &plan, reader))
+            let (shared, setup) = (shared.clone(), setup.clone());
+            std::thread::Builder::new().name("camera-watch".to_string()).spawn(move || run(&shared, &setup, reader))
         };
         let refused =
             |error: std::io::Error| Error::Driver { device: chosen.device.clone(), what: "watch", cause: error.to_string() };
@@ -72,8 +72,8 @@ impl Drop for Watch {
     }
 }
 
-fn run(shared: &Arc<Shared>, plan: &Plan, mut reader: Reader) {
-    let period = Duration::from_secs(1) / plan.chosen.fps.max(1);
+fn run(shared: &Arc<Shared>, setup: &Setup, mut reader: Reader) {
+    let period = Duration::from_secs(1) / setup.chosen.fps.max(1);
     let steady = PATIENCE.max(period * 4);
     let mut patience = FIRST_PATIENCE.max(steady);
     // What the silence is counted from: the last attempt, or a picture after it.
@@ -90,7 +90,7 @@ fn run(shared: &Arc<Shared>, plan: &Plan, mut reader: Reader) {
             }
             continue;
         }
-        let device = &plan.chosen.device;
+        let device = &setup.chosen.device;
         tracing::warn!("no picture from {device} for {:.0} s; opening it anew", shared.silence().as_secs_f64());
         attempt = Instant::now();
         patience = (patience * 2).clamp(FIRST_PATIENCE, LONGEST_PATIENCE);
@@ -99,12 +99,12 @@ fn run(shared: &Arc<Shared>, plan: &Plan, mut reader: Reader) {
         }
         tracing::warn!("the driver of {device} does not answer; trying beside it");
         shared.lock().left_behind = true;
-        match Reader::spawn(shared, plan) {
+        match Reader::spawn(shared, setup) {
             Ok(beside) => drop(std::mem::replace(&mut reader, beside).stop(shared, Duration::ZERO)),
             Err(error) => tracing::warn!("{error}"),
         }
     }
     if !reader.stop(shared, LET_GO) {
-        tracing::warn!("the driver of {} does not let go of it", plan.chosen.device);
+        tracing::warn!("the driver of {} does not let go of it", setup.chosen.device);
     }
 }

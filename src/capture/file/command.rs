@@ -3,23 +3,23 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{Options, Plan, Sound, Treatment, probe};
+use super::{Options, Playback, Sound, Treatment, probe};
 use eyeline_proto::picture::Size;
 use eyeline_proto::sound;
 
 /// The one ffmpeg command a pass of a film is played by.
-pub fn play(plan: &Plan) -> Command {
+pub fn play(playback: &Playback) -> Command {
     let mut command = probe::tool("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-v", "error"]);
-    if plan.video.as_ref().is_some_and(|video| video.treatment.mirrored.is_some()) {
+    if playback.video.as_ref().is_some_and(|video| video.treatment.mirrored.is_some()) {
         command.arg("-noautorotate");
     }
-    plan.origin.arguments(&mut command);
-    if let Some(video) = &plan.video {
+    playback.origin.arguments(&mut command);
+    if let Some(video) = &playback.video {
         command.args(["-map", &format!("0:{}", video.index)]);
         pictures(&mut command, ["-vf", &filter(Some(video.size), &video.treatment)]);
     }
-    if let Some(Sound { index, channels }) = &plan.sound {
+    if let Some(Sound { index, channels }) = &playback.sound {
         command.args(["-map", &format!("0:{index}")]);
         samples(&mut command, *channels);
     }

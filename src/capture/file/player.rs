@@ -13,7 +13,7 @@ use super::kept::Kept;
 use super::matroska::{Packets, Stream};
 use super::timeline::{Pictures, Sounds};
 use super::words::Words;
-use super::{Error, Plan, command, probe, words};
+use super::{Error, Playback, command, probe, words};
 use crate::slot::Slot;
 use crate::threads::{lock, wait_for};
 use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
@@ -30,7 +30,7 @@ const STILL_LEAST: Duration = Duration::from_millis(100);
 
 /// What the threads of one film share.
 pub struct Player {
-    plan: Plan,
+    playback: Playback,
     clock: Clock,
     feed: Feed,
     pictures: Arc<Slot<Picture>>,
@@ -75,10 +75,10 @@ pub type Pipes = (ChildStdout, ChildStderr);
 
 impl Player {
     /// Nothing runs yet.
-    pub fn new(plan: Plan, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Self {
-        let feed = Feed::new(plan.video.is_some(), plan.sound.is_some());
+    pub fn new(playback: Playback, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Self {
+        let feed = Feed::new(playback.video.is_some(), playback.sound.is_some());
         Player {
-            plan,
+            playback,
             clock: Clock::default(),
             feed,
             pictures,
@@ -137,7 +137,7 @@ impl Player {
     /// Starts ffmpeg for the next pass.
     pub fn start_child(&self) -> Result<Pipes, Error> {
         let mut slot = self.child();
-        let mut command = command::play(&self.plan);
+        let mut command = command::play(&self.playback);
         let mut child = command.spawn().map_err(|error| probe::not_started("ffmpeg", &error))?;
         let pipes = child.stdout.take().zip(child.stderr.take());
         if self.clock.stopped() {
@@ -167,9 +167,9 @@ impl Player {
     /// Plays all passes; says when the last one ends.
     fn play(&self, first: Pipes) -> Result<Duration, Error> {
         let pool = Pool::new();
-        let mut sounds = Sounds::new(self.plan.sound.as_ref().map_or(1, |sound| sound.channels));
-        let still = self.plan.video.as_ref().is_some_and(|video| video.still);
-        let looped = self.plan.looped && !still;
+        let mut sounds = Sounds::new(self.playback.sound.as_ref().map_or(1, |sound| sound.channels));
+        let still = self.playback.video.as_ref().is_some_and(|video| video.still);
+        let looped = self.playback.looped && !still;
         let mut kept = looped.then(Kept::default);
         let mut end = self.pass(first, self.begin_pass(Duration::ZERO, &mut sounds, &pool), kept.as_mut())?;
         let kept = kept.and_then(Kept::whole);
@@ -187,7 +187,7 @@ impl Player {
     }
 
     fn begin_pass<'a>(&self, begin: Duration, sounds: &'a mut Sounds, pool: &'a Pool) -> Pass<'a> {
-        let video = self.plan.video.as_ref();
+        let video = self.playback.video.as_ref();
         let pictures = Pictures::new(
             video.filter(|video| !video.variable).map(|video| video.rate),
             video.map_or(Duration::ZERO, |video| video.rate.period()),
@@ -231,12 +231,12 @@ impl Player {
         words: Words,
         played: bool,
     ) -> Result<(), Error> {
-        let broken = |why| Error::Broken { path: self.plan.origin.name.clone(), why };
+        let broken = |why| Error::Broken { path: self.playback.origin.name.clone(), why };
         let succeeded = matches!(&status, Some(Ok(status)) if status.success());
         match (outcome, words.last) {
             (Ok(()), None) if succeeded && played => Ok(()),
             (Ok(()), Some(last)) if succeeded && played => {
-                let path = self.plan.origin.name.display();
+                let path = self.playback.origin.name.display();
                 warn!("{path} is damaged and was played as far as it goes: ffmpeg says: {last} ({} lines)", words.lines);
                 Ok(())
             }
@@ -298,7 +298,7 @@ impl Player {
 
     /// Gives each picture out when its time has come.
     pub fn give_pictures(&self) {
-        let Some((size, still)) = self.plan.video.as_ref().map(|video| (video.size, video.still)) else { return };
+        let Some((size, still)) = self.playback.video.as_ref().map(|video| (video.size, video.still)) else { return };
         while let Some(Timed { time, stray, data }) = self.feed.pop_picture() {
             let Some(captured) = self.clock.wait(Stream::Pictures, time, !stray) else { return };
             if still {
@@ -314,8 +314,8 @@ impl Player {
 
     /// Gives the only picture again and again, each time as caught now.
     fn show_still(&self, planes: &[u8], size: Size) {
-        let period = self.plan.video.as_ref().map_or(Duration::ZERO, |video| video.rate.period());
-        let until = self.plan.still.filter(|_| !self.plan.looped).map(|shown| Instant::now() + shown);
+        let period = self.playback.video.as_ref().map_or(Duration::ZERO, |video| video.rate.period());
+        let until = self.playback.still.filter(|_| !self.playback.looped).map(|shown| Instant::now() + shown);
         let pool = Pool::new();
         loop {
             let mut copy = pool.take(planes.len());
@@ -343,7 +343,7 @@ impl Player {
 
     /// Gives each block out when its time has come.
     pub fn give_sound(&self) {
-        let channels = self.plan.sound.as_ref().map_or(1, |sound| sound.channels);
+        let channels = self.playback.sound.as_ref().map_or(1, |sound| sound.channels);
         while let Some(Timed { time, stray, data }) = self.feed.pop_sound() {
             let Some(captured) = self.clock.wait(Stream::Sound, time, !stray) else { return };
             let block = Block { captured, channels, samples: data };

@@ -25,7 +25,7 @@ const STILL: Rate = Rate::new(2, 1).unwrap();
 
 /// How a film will be played.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct Playback {
     /// The film.
     pub origin: Origin,
     /// Its pictures, if it has some and they are wanted.
@@ -145,7 +145,7 @@ struct SideData {
 }
 
 /// See [`super::Film::probe`].
-pub fn probe(origin: Origin, options: &Options) -> Result<Plan, Error> {
+pub fn probe(origin: Origin, options: &Options) -> Result<Playback, Error> {
     let path = origin.name.clone();
     let answer = ask(&origin, &["-print_format", "json", "-show_streams", "-show_format"])?;
     let answer: Answer = serde_json::from_slice(&answer)
@@ -167,7 +167,7 @@ pub fn probe(origin: Origin, options: &Options) -> Result<Plan, Error> {
         return Err(Error::Nothing { path, wanted });
     }
     let length = answer.format.and_then(|format| length(&format));
-    Ok(Plan { origin, video, sound, looped: options.looped, length, still: options.still })
+    Ok(Playback { origin, video, sound, looped: options.looped, length, still: options.still })
 }
 
 /// How long a film plays. Not known of MPEG's streams: there the length is the distance of the last stamp from the first, and
