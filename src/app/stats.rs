@@ -4,7 +4,7 @@ use super::failure::{Code, Failure};
 use super::line_writer::LineWriter;
 use super::status::ExitCode;
 use crate::net;
-use eyeline_proto::session::endpoint::Counters;
+use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::wire::text::printable;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -30,10 +30,10 @@ pub fn mbit(bytes: u64) -> f64 {
 }
 
 /// Adds what the kernel would not send, or said about what was sent before.
-pub fn add_errors(object: &mut Value, counters: &net::Counters) {
-    object["too_long"] = counters.too_long.into();
-    object["send_errors"] = counters.send_errors.into();
-    object["receive_errors"] = counters.receive_errors.into();
+pub fn add_errors(object: &mut Value, traffic: &net::Traffic) {
+    object["too_long"] = traffic.too_long.into();
+    object["send_errors"] = traffic.send_errors.into();
+    object["receive_errors"] = traffic.receive_errors.into();
 }
 
 /// Makes of a second's object that of a whole run: without what was so at the last moment alone.
@@ -51,8 +51,8 @@ pub fn a_second(number: f64, run: Duration) -> f64 {
 }
 
 /// What was turned away; `refused`: connections there was no room for.
-pub fn rejected(counters: Counters, refused: u64) -> Value {
-    let Counters { unknown, skipped, forged, replayed, turned_away } = counters;
+pub fn rejected(counted: Discarded, refused: u64) -> Value {
+    let Discarded { unknown, skipped, forged, replayed, turned_away } = counted;
     json!({
         "unknown": unknown, "skipped": skipped, "forged": forged, "replayed": replayed, "connections": turned_away + refused,
     })

@@ -148,8 +148,9 @@ impl Packer {
     }
 }
 
+/// What went missing of a microphone's sound.
 #[derive(Debug, Default)]
-struct Counters {
+struct Losses {
     lost_frames: AtomicU64,
     reopened: AtomicU64,
 }
@@ -168,7 +169,7 @@ pub struct Known {
 /// A microphone that is open, or being got back. Dropped: closed.
 pub struct Microphone {
     known: Known,
-    counters: Arc<Counters>,
+    losses: Arc<Losses>,
     _keeper: Keeper,
 }
 
@@ -178,7 +179,7 @@ impl Microphone {
     pub fn open(which: Option<&str>, sound: Arc<Slot<Block>>) -> Result<Microphone, Error> {
         let which = which.map(str::to_owned);
         let (opened, outcome) = mpsc::sync_channel(1);
-        let (counters, keeper) = Self::start(move |counters, stop| {
+        let (losses, keeper) = Self::start(move |losses, stop| {
             let active = match open(which.as_deref(), 0) {
                 Ok(active) => active,
                 Err(error) => return drop(opened.send(Err(error))),
@@ -187,32 +188,32 @@ impl Microphone {
             // Numbers move when a device goes.
             let known = Known { which: which.map(|_| id.clone()), name: name.clone(), channels: (*channels).clamp(1, 2) };
             let _ = opened.send(Ok(known.clone()));
-            keep(active, &known, &sound, counters, stop);
+            keep(active, &known, &sound, losses, stop);
         })?;
         let known = outcome.recv_timeout(sound_card::PATIENCE).map_err(|_| Error::Hangs)??;
-        Ok(Microphone { known, counters, _keeper: keeper })
+        Ok(Microphone { known, losses, _keeper: keeper })
     }
 
     /// Opens one that was found before. It may have gone since: then it is waited for.
     pub fn reopen(known: &Known, sound: Arc<Slot<Block>>) -> Result<Microphone, Error> {
         let asked = known.clone();
-        let (counters, keeper) = Self::start(move |counters, stop| {
+        let (losses, keeper) = Self::start(move |losses, stop| {
             let again = |shortest| open(asked.which.as_deref(), shortest);
             let away = Lost::Gone("it is not there".into());
             let active = again(0).ok();
             let active = active.or_else(|| sound_card::get_back((Direction::Input, &asked.name), &away, &mut 0, stop, again));
             if let Some(active) = active {
-                keep(active, &asked, &sound, counters, stop);
+                keep(active, &asked, &sound, losses, stop);
             }
         })?;
-        Ok(Microphone { known: known.clone(), counters, _keeper: keeper })
+        Ok(Microphone { known: known.clone(), losses, _keeper: keeper })
     }
 
-    fn start(work: impl FnOnce(&Counters, &AtomicBool) + Send + 'static) -> Result<(Arc<Counters>, Keeper), Error> {
-        let counters = Arc::new(Counters::default());
-        let counted = counters.clone();
+    fn start(work: impl FnOnce(&Losses, &AtomicBool) + Send + 'static) -> Result<(Arc<Losses>, Keeper), Error> {
+        let losses = Arc::new(Losses::default());
+        let counted = losses.clone();
         let keeper = Keeper::start("microphone", move |stop| work(&counted, stop)).map_err(|_| Error::Hangs)?;
-        Ok((counters, keeper))
+        Ok((losses, keeper))
     }
 
     /// To open it again later.
@@ -232,12 +233,12 @@ impl Microphone {
 
     /// Frames lost on the way out of the callback.
     pub fn lost_frames(&self) -> u64 {
-        self.counters.lost_frames.load(Ordering::Relaxed)
+        self.losses.lost_frames.load(Ordering::Relaxed)
     }
 
     /// How often it was lost and came back.
     pub fn reopened(&self) -> u64 {
-        self.counters.reopened.load(Ordering::Relaxed)
+        self.losses.reopened.load(Ordering::Relaxed)
     }
 }
 
@@ -255,27 +256,27 @@ struct Active {
 }
 
 /// The thread's life from its open device on: pump, get back.
-fn keep(mut active: Active, known: &Known, sound: &Slot<Block>, counters: &Counters, stop: &AtomicBool) {
+fn keep(mut active: Active, known: &Known, sound: &Slot<Block>, losses: &Losses, stop: &AtomicBool) {
     let mut shortest = 0;
-    while let Some(lost) = pump(&mut active, sound, counters, stop) {
+    while let Some(lost) = pump(&mut active, sound, losses, stop) {
         let name = active.chosen.name;
         sound_card::retire(active.stream, active.chosen.alsa);
         let open = |shortest| open(known.which.as_deref(), shortest);
         let Some(again) = sound_card::get_back((Direction::Input, &name), &lost, &mut shortest, stop, open) else { return };
-        counters.reopened.fetch_add(1, Ordering::Relaxed);
+        losses.reopened.fetch_add(1, Ordering::Relaxed);
         active = again;
     }
     sound_card::retire(active.stream, active.chosen.alsa);
 }
 
 /// Brings blocks until the stream is lost (why) or not wanted any more (`None`).
-fn pump(active: &mut Active, sound: &Slot<Block>, counters: &Counters, stop: &AtomicBool) -> Option<Lost> {
-    let before = counters.lost_frames.load(Ordering::Relaxed);
+fn pump(active: &mut Active, sound: &Slot<Block>, losses: &Losses, stop: &AtomicBool) -> Option<Lost> {
+    let before = losses.lost_frames.load(Ordering::Relaxed);
     while sound_card::pause(stop, LOOK) {
         if active.packer.pump(|block| sound.push(block)).is_err() {
             return None;
         }
-        counters.lost_frames.store(before + active.packer.lost(), Ordering::Relaxed);
+        losses.lost_frames.store(before + active.packer.lost(), Ordering::Relaxed);
         if let Some(lost) = active.watch.lost(Instant::now()) {
             return Some(lost);
         }

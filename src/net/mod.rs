@@ -35,8 +35,8 @@ use std::time::Duration;
 
 use eyeline_proto::session::Core;
 use inbox::Inbox;
-pub use stats::Counters;
 use stats::Stats;
+pub use stats::Traffic;
 
 /// [`Config::last_flush`] of the programs: who stops one does not notice it.
 pub const LAST_FLUSH: Duration = Duration::from_millis(200);
@@ -150,7 +150,7 @@ impl<Command> Handle<Command> {
     }
 
     /// What went through so far.
-    pub fn counters(&self) -> Counters {
+    pub fn traffic(&self) -> Traffic {
         self.stats.snapshot()
     }
 
@@ -163,7 +163,7 @@ impl<Command> Handle<Command> {
     }
 
     /// The same as dropping it; says what went through in all.
-    pub fn stop(self) -> Counters {
+    pub fn stop(self) -> Traffic {
         let stats = Arc::clone(&self.stats);
         drop(self);
         stats.snapshot()

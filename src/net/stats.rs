@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What went through the net thread so far. A snapshot: its fields may be a turn apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct Traffic {
     /// Datagrams received.
     pub datagrams_in: u64,
     /// Their bytes, without headers.
@@ -49,8 +49,8 @@ pub(super) struct Stats {
 }
 
 impl Stats {
-    pub(super) fn snapshot(&self) -> Counters {
-        Counters {
+    pub(super) fn snapshot(&self) -> Traffic {
+        Traffic {
             datagrams_in: self.datagrams_in.load(),
             bytes_in: self.bytes_in.load(),
             datagrams_out: self.datagrams_out.load(),

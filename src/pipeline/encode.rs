@@ -241,9 +241,9 @@ impl Encoder {
         self.hold(false);
     }
 
-    /// Counters since the start.
-    pub fn counters(&self) -> Counters {
-        Counters {
+    /// What it did since the start.
+    pub fn counters(&self) -> EncoderCounts {
+        EncoderCounts {
             encode_us: self.encode_us.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
@@ -303,7 +303,7 @@ impl Steps {
 
 /// What the encoder did since the start.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Counters {
+pub struct EncoderCounts {
     /// Time spent, µs.
     pub encode_us: u64,
     /// Bytes of slices.

@@ -66,7 +66,7 @@ impl Track {
         mut voice: Option<Feed>,
     ) -> Arc<Self> {
         let reel = SharedReel::new(id, announced);
-        let pictures = screening.map(|screening| screening.thread.inlet(screening.pool.inlet(reel.clone())));
+        let pictures = screening.map(|screening| screening.thread.inlet(screening.decoders.inlet(reel.clone())));
         if let Some(voice) = &mut voice {
             voice.target(hold.sound_due());
         }

@@ -13,7 +13,7 @@ mod hosts;
 mod notices;
 mod udp;
 
-pub use notices::{Counters, Incoming, Notice};
+pub use notices::{Discarded, Incoming, Notice};
 
 use self::hosts::Hosts;
 use super::admission::{self, Room};
@@ -70,7 +70,7 @@ pub struct Endpoint {
     deaf: VecDeque<LinkId>,
     next_link: u64,
     plain: Vec<u8>,
-    counters: Counters,
+    counters: Discarded,
     guesses: Guesses,
     standstill: Standstill,
     stopped: bool,
@@ -94,7 +94,7 @@ impl Endpoint {
             deaf: VecDeque::new(),
             next_link: 0,
             plain: Vec::new(),
-            counters: Counters::default(),
+            counters: Discarded::default(),
             guesses: Guesses::default(),
             standstill: Standstill::default(),
             stopped: false,
@@ -112,7 +112,7 @@ impl Endpoint {
     }
 
     /// What was turned away so far.
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> Discarded {
         self.counters
     }
 

@@ -1,7 +1,7 @@
 //! What the session counts, once a second, for `--stats json` and the overlay. The README explains the fields.
 
 use super::TrackId;
-use super::endpoint::Counters;
+use super::endpoint::Discarded;
 use crate::media::rate_control::Bitrate;
 use crate::wire::report::{Report, TrackReport};
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct Stats {
     /// What was received.
     pub receiving: ReceiverStats,
     /// What was turned away.
-    pub counters: Counters,
+    pub counters: Discarded,
 }
 
 /// A sender's counters since its start.

@@ -50,7 +50,7 @@ fn replayed_and_forged() {
     let pair = run("replayed_and_forged", pair, secs(10));
     let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
     let counted = [watched.counters, source.counters];
-    let sum = |of: fn(&eyeline_proto::session::endpoint::Counters) -> u64| counted.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&eyeline_proto::session::endpoint::Discarded) -> u64| counted.iter().map(of).sum::<u64>();
     assert_eq!(sum(|c| c.replayed) + sum(|c| c.forged) + sum(|c| c.unknown), 4 * injected, "{counted:?}");
     assert!(sum(|c| c.replayed) >= injected && sum(|c| c.forged) > injected && sum(|c| c.unknown) > injected / 2, "{counted:?}");
     assert_eq!((watched.stats.total.bad, watched.stats.total.nacks, watched.senders.len()), (0, 0, 1));

@@ -13,7 +13,7 @@ use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
-use eyeline_proto::session::endpoint::Counters;
+use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::sound_log::SoundBlock;
 use eyeline_proto::session::stats::SenderStats;
@@ -113,7 +113,7 @@ pub struct Source {
     pub body_bytes: u64,
     pub blocks: u64,
     pub stats: SenderStats,
-    pub counters: Counters,
+    pub counters: Discarded,
     pub log: Vec<(u64, String)>,
     pub finished: Option<u64>,
     pub pressed: u32,
@@ -222,7 +222,7 @@ impl Camera {
             body_bytes: 0,
             blocks: 0,
             stats: SenderStats::default(),
-            counters: Counters::default(),
+            counters: Discarded::default(),
             log: Vec::new(),
             finished: None,
             pressed: 0,

@@ -13,7 +13,7 @@ use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::hold_queue::HoldQueue;
 use eyeline_proto::media::reel::{Decoded, Ready, Reel, Turn};
-use eyeline_proto::session::endpoint::Counters;
+use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::{Command, TrackId};
 use eyeline_proto::time::MediaTime;
@@ -62,7 +62,7 @@ pub struct Watched {
     /// The most bytes of unfinished slices.
     pub assembly_bytes: u64,
     pub stats: ReceiverStats,
-    pub counters: Counters,
+    pub counters: Discarded,
     pub log: Vec<(u64, String)>,
     pub finished: Option<u64>,
     /// It says of nothing that it has it: its disk is full.

@@ -318,7 +318,7 @@ impl Call<'_> {
         let ended = self.sending.take().map(Sending::finish);
         self.net.command(Command::Stop(last_words));
         // This writes the goodbyes.
-        let counters = self.net.stop();
+        let traffic = self.net.stop();
         // The last counts came with them.
         let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
             Note::Net(Event::Stats(stats)) => Some(stats),
@@ -326,9 +326,9 @@ impl Call<'_> {
         });
         if let Some(stats) = last.last() {
             if let Some(ended) = &ended {
-                ended.total(&stats, &counters);
+                ended.total(&stats, &traffic);
             }
-            self.viewing.total(&stats, counters);
+            self.viewing.total(&stats, traffic);
         }
         self.failed
     }

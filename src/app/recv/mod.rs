@@ -191,13 +191,13 @@ impl Recv<'_> {
             files.close();
         }
         self.net.command(Command::Stop(String::new()));
-        let counters = self.net.stop();
+        let traffic = self.net.stop();
         let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
             Note(Event::Stats(stats)) => Some(stats),
             _ => None,
         });
         if let Some(stats) = last.last() {
-            self.viewing.total(&stats, counters);
+            self.viewing.total(&stats, traffic);
         }
         let nothing = (!self.viewing.anything).then(|| nothing_came(&self.viewing, &self.door));
         let written = self.viewing.finish(told);

@@ -64,7 +64,7 @@ impl Measured {
 /// What is counted outside the session.
 pub struct Outside {
     /// By the net thread.
-    pub net: net::Counters,
+    pub net: net::Traffic,
     /// Pictures shown.
     pub shown: u32,
     /// By the speaker, and blocks that it did not take; of the track that came last.
@@ -314,7 +314,7 @@ mod tests {
     use eyeline_proto::time::MediaTime;
 
     fn outside() -> Outside {
-        let net = net::Counters { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Counters::default() };
+        let net = net::Traffic { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Traffic::default() };
         Outside {
             net,
             shown: 60,

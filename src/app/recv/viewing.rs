@@ -335,7 +335,7 @@ impl Viewing {
     /// Measures a second, prints it where asked, and shows it where wished.
     pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
         self.anything |= brought_anything(&stats.receiving);
-        let outside = self.outside(net.counters());
+        let outside = self.outside(net.traffic());
         let lines = self.report.second(stats, &outside)?;
         if let Some(screen) = &mut self.screen {
             screen.figures(lines);
@@ -362,7 +362,7 @@ impl Viewing {
         }
     }
 
-    fn outside(&self, net: net::Counters) -> report::Outside {
+    fn outside(&self, net: net::Traffic) -> report::Outside {
         // What is played, and blocks dropped before that; none without a speaker.
         let sound = self.speaker.as_ref();
         let sound = sound.map(|_| self.tracks.newest().and_then(|track| track.sound()).unwrap_or_default());
@@ -374,9 +374,9 @@ impl Viewing {
     }
 
     /// The last counts came with the farewell: they are printed, where asked.
-    pub fn total(&mut self, stats: &Stats, counters: net::Counters) {
+    pub fn total(&mut self, stats: &Stats, traffic: net::Traffic) {
         self.anything |= brought_anything(&stats.receiving);
-        let outside = self.outside(counters);
+        let outside = self.outside(traffic);
         self.report.total(stats, &outside);
     }
 

@@ -222,14 +222,14 @@ impl Send<'_> {
         let ended = self.sending.finish();
         self.net.command(Command::Stop(self.last_words));
         // This writes the goodbyes.
-        let counters = self.net.stop();
+        let traffic = self.net.stop();
         // The last counts came with them.
         let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
             Note::Net(Event::Stats(stats)) => Some(stats),
             _ => None,
         });
         if let Some(stats) = last.last() {
-            ended.total(&stats, &counters);
+            ended.total(&stats, &traffic);
         }
     }
 }

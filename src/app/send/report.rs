@@ -4,7 +4,7 @@ use super::super::failure::Failure;
 use super::super::stats::{self, Statistics};
 use crate::net;
 use crate::pipeline::counts::Counts;
-use crate::pipeline::encode::Counters;
+use crate::pipeline::encode::EncoderCounts;
 use eyeline_proto::session::stats::Stats;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -16,18 +16,18 @@ pub struct Report {
     to: Option<Rc<Statistics>>,
     pictures: u64,
     bytes: u64,
-    counters: Counters,
+    counters: EncoderCounts,
     started: Instant,
 }
 
 impl Report {
     /// Printed there.
     pub fn new(to: Option<Rc<Statistics>>) -> Self {
-        Report { to, pictures: 0, bytes: 0, counters: Counters::default(), started: Instant::now() }
+        Report { to, pictures: 0, bytes: 0, counters: EncoderCounts::default(), started: Instant::now() }
     }
 
     /// Prints one second.
-    pub fn second(&mut self, stats: &Stats, net: &net::Counters, counters: Counters, source: Counts) -> Result<(), Failure> {
+    pub fn second(&mut self, stats: &Stats, net: &net::Traffic, counters: EncoderCounts, source: Counts) -> Result<(), Failure> {
         let Some(to) = &self.to else { return Ok(()) };
         let sent: u64 = stats.sending.peers.iter().map(|peer| peer.bytes).sum();
         let pictures = stats.sending.pictures - self.pictures;
@@ -41,7 +41,7 @@ impl Report {
     }
 
     /// It is over: prints what came of all of it.
-    pub fn total(&self, stats: &Stats, net: &net::Counters, counters: Counters, source: Counts) {
+    pub fn total(&self, stats: &Stats, net: &net::Traffic, counters: EncoderCounts, source: Counts) {
         let Some(to) = &self.to else { return };
         let run = self.started.elapsed();
         let mut object = object(stats, net, counters, source);
@@ -60,7 +60,7 @@ fn encode_ms(micros: u64, pictures: u64) -> f64 {
     stats::round(micros as f64 / 1000.0 / pictures.max(1) as f64)
 }
 
-fn object(stats: &Stats, net: &net::Counters, counters: Counters, source: Counts) -> Value {
+fn object(stats: &Stats, net: &net::Traffic, counters: EncoderCounts, source: Counts) -> Value {
     let peers: Vec<_> = stats
         .sending
         .peers
@@ -99,9 +99,9 @@ mod tests {
     use std::time::Duration;
 
     fn made(stats: &Stats) -> Value {
-        let net = net::Counters { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Counters::default() };
+        let net = net::Traffic { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Traffic::default() };
         let source = Counts { missed: Some(2), lost_frames: 480, dropped_blocks: 4, ..Counts::default() };
-        object(stats, &net, Counters::default(), source)
+        object(stats, &net, EncoderCounts::default(), source)
     }
 
     #[test]

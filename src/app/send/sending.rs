@@ -173,7 +173,7 @@ impl<'a> Sending<'a> {
     /// Prints a second's measurements, where asked.
     pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
         let source = self.counts();
-        self.report.second(stats, &net.counters(), self.encoder.counters(), source)
+        self.report.second(stats, &net.traffic(), self.encoder.counters(), source)
     }
 
     /// Nobody watches.
@@ -247,8 +247,8 @@ pub struct Ended {
 
 impl Ended {
     /// Prints what came of all of it, where asked.
-    pub fn total(&self, stats: &Stats, counters: &net::Counters) {
-        self.report.total(stats, counters, self.encoder.counters(), self.source);
+    pub fn total(&self, stats: &Stats, traffic: &net::Traffic) {
+        self.report.total(stats, traffic, self.encoder.counters(), self.source);
     }
 }
 

@@ -37,7 +37,7 @@ fn deadlines_fire_never_early_and_to_a_fraction_of_a_millisecond() {
     let control = quarter(control.join().expect("no panic"));
     // Rounded up to milliseconds each would be 0.7 ms late, but for those of which the thread learnt late.
     assert!(late < control + Duration::from_micros(500), "{late:?} late; who does nothing else, {control:?}");
-    let wakeups = net.counters().wakeups;
+    let wakeups = net.traffic().wakeups;
     assert!(wakeups <= DEADLINES as u64 * 2 + 5, "{wakeups} wake-ups for {DEADLINES} deadlines");
 }
 
@@ -96,7 +96,7 @@ fn a_core_that_is_never_content_does_not_make_the_thread_spin() {
     let from = Instant::now();
     net.tell(Do::Nag);
     net.hear_timeout(Instant::now() + Duration::from_millis(50));
-    let (wakeups, time) = (net.counters().wakeups, from.elapsed());
+    let (wakeups, time) = (net.traffic().wakeups, from.elapsed());
     // One in 100 µs at most, and a few for the commands.
     assert!(u128::from(wakeups) <= time.as_micros() / 100 + 20, "{wakeups} wake-ups in {time:?}");
 }

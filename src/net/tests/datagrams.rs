@@ -20,7 +20,7 @@ fn a_run_of_100_segments_arrives_equal_in_both_directions_over_v4_and_v6() {
         let (one, other) = (Net::start(bind, true, &[]), Net::start(bind, false, &[]));
         a_run_arrives(&one, &other, ip);
         a_run_arrives(&other, &one, ip);
-        let (sent, received) = (one.counters(), other.counters());
+        let (sent, received) = (one.traffic(), other.traffic());
         assert_eq!((sent.datagrams_out, sent.bytes_out), (100, 100 * 1200 - 500));
         assert_eq!((received.datagrams_in, received.bytes_in), (100, 100 * 1200 - 500));
         assert!(received.receive_buffer > 0);
@@ -51,8 +51,8 @@ fn datagrams_that_cannot_be_sent_are_counted_and_the_next_one_goes() {
     one.tell(Do::Send { to, segment: 1000, bytes: bytes(64_000) });
     assert_eq!(other.hear_datagrams(64).len(), 64);
     one.hear_timeout(Instant::now()); // counted is a moment after sent
-    let counters = one.counters();
-    assert_eq!((counters.too_long, counters.send_errors, counters.datagrams_out), (1, 1 + 10, 1 + 64));
+    let traffic = one.traffic();
+    assert_eq!((traffic.too_long, traffic.send_errors, traffic.datagrams_out), (1, 1 + 10, 1 + 64));
 }
 
 #[test]

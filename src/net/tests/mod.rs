@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::{Config, Counters, Handle, LAST_FLUSH, spawn};
+use super::{Config, Handle, LAST_FLUSH, Traffic, spawn};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Core, HostId, Output, StreamId};
 
@@ -175,8 +175,8 @@ impl Net {
         self.handle.local_addr().port()
     }
 
-    fn counters(&self) -> Counters {
-        self.handle.counters()
+    fn traffic(&self) -> Traffic {
+        self.handle.traffic()
     }
 
     /// Has the core wait for this moment; gives the one at which it was called.

@@ -40,9 +40,9 @@ fn urgent_bytes_are_bytes_and_do_not_keep_the_thread_awake() {
     let (socket, stream) = connect(&net, V4);
     socket2::SockRef::from(&socket).send_out_of_band(b"!").expect("sent");
     assert_eq!(net.hear(), Heard::Bytes(stream, b"!".to_vec()));
-    let before = net.counters().wakeups;
+    let before = net.traffic().wakeups;
     net.hear_timeout(Instant::now() + Duration::from_millis(50));
-    assert!(net.counters().wakeups <= before + 4, "{} wake-ups in 50 ms", net.counters().wakeups - before);
+    assert!(net.traffic().wakeups <= before + 4, "{} wake-ups in 50 ms", net.traffic().wakeups - before);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn connections_beyond_the_limit_are_closed_at_once_and_make_room_when_others_end
     let mut beyond = TcpStream::connect((V4, net.port())).expect("the backlog takes it");
     beyond.set_read_timeout(Some(LIMIT)).expect("a limit");
     assert_eq!(beyond.read(&mut [0; 1]).expect("closed, not silent"), 0);
-    assert_eq!(net.counters().turned_away, 1);
+    assert_eq!(net.traffic().turned_away, 1);
     let (socket, stream) = open.pop().expect("as many as there may be");
     drop(socket);
     assert_eq!(net.hear(), Heard::Closed(stream));

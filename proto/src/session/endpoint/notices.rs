@@ -38,9 +38,9 @@ pub enum Notice {
     },
 }
 
-/// Counters of what was turned away.
+/// How much was not taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct Discarded {
     /// Datagrams that were not for us or no datagrams of ours.
     pub unknown: u64,
     /// Datagrams and records of a peer that hold no message known here: skipped.
