@@ -7,7 +7,7 @@
 
 use divan::{Bencher, black_box};
 use eyeline::codec::decoder::{Decoder, Words};
-use eyeline::codec::encoder::{EncodedSlice, Pool};
+use eyeline::codec::encoder::{EncodedSlice, EncoderThreads};
 use eyeline::codec::raw::PlanesMut;
 use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, stitch};
@@ -54,7 +54,7 @@ fn picture(size: Size, planes: &[u8]) -> Picture {
 /// The slices of one picture, without their lengths, once the estimate has settled.
 fn slices(size: Size) -> Vec<Vec<u8>> {
     let (sender, receiver) = channel();
-    let pool = Pool::new(4, move |slice: EncodedSlice| sender.send(slice).expect("received below")).expect("starts");
+    let pool = EncoderThreads::new(4, move |slice: EncodedSlice| sender.send(slice).expect("received below")).expect("starts");
     let planes = planes(size);
     for number in 0..3 {
         pool.encode(number, picture(size, &planes), MediaTime::ZERO, SETTINGS).expect("encodes");
@@ -67,7 +67,7 @@ fn slices(size: Size) -> Vec<Vec<u8>> {
 #[divan::bench(args = HEIGHTS, consts = [1, 2, 3, 4], sample_count = 40)]
 fn encode<const WORKERS: usize>(bencher: Bencher, height: u32) {
     let (size, planes) = (size(height), planes(size(height)));
-    let pool = Pool::new(WORKERS, |slice| drop(black_box(slice))).expect("starts");
+    let pool = EncoderThreads::new(WORKERS, |slice| drop(black_box(slice))).expect("starts");
     bencher
         .with_inputs(|| picture(size, &planes))
         .bench_local_values(|picture| pool.encode(0, picture, MediaTime::ZERO, SETTINGS).expect("encodes"));

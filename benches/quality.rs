@@ -5,7 +5,7 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a program for developers")]
 
-use eyeline::codec::encoder::Pool;
+use eyeline::codec::encoder::EncoderThreads;
 use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, scale};
 use eyeline_proto::picture::{self, Body, Picture, Size};
@@ -14,7 +14,7 @@ use std::time::Instant;
 
 const QUALITIES: [u8; 14] = [5, 10, 20, 30, 40, 50, 60, 70, 75, 80, 85, 90, 95, 100];
 
-fn bytes(pool: &Pool, picture: &Picture, quality: u8) -> f64 {
+fn bytes(pool: &EncoderThreads, picture: &Picture, quality: u8) -> f64 {
     let settings = Settings { quality, position: None };
     let Body::Planes(sampling, planes) = &picture.body else { unreachable!("it was decoded") };
     let copy = Picture::new(picture.captured, picture.size, Body::Planes(*sampling, planes.to_vec().into()));
@@ -22,8 +22,8 @@ fn bytes(pool: &Pool, picture: &Picture, quality: u8) -> f64 {
 }
 
 fn main() {
-    let pool = Pool::new(1, |_| ()).expect("an encoder");
-    let buffers = picture::Pool::new();
+    let pool = EncoderThreads::new(1, |_| ()).expect("an encoder");
+    let buffers = picture::BufferPool::new();
     for path in std::env::args().skip(1).filter(|argument| !argument.starts_with("--")) {
         let jpeg = std::fs::read(&path).expect("a JPEG");
         let (size, sampling, planes) = passthrough::decode(&jpeg, &buffers).expect("a JPEG");

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
 use eyeline::codec::decoder::{Decoder, Words};
-use eyeline::codec::encoder::{EncodedSlice, Pool};
+use eyeline::codec::encoder::{EncodedSlice, EncoderThreads};
 use eyeline::codec::settings::Settings;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::session::link::MUTE;
@@ -321,7 +321,7 @@ fn peers_on_every_place_that_say_half_of_all_they_may_cost_no_more_than_is_state
 fn enormous(samples: Vec<u8>) -> Vec<EncodedSlice> {
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
-    let pool = Pool::new(2, move |slice| tell.lock().unwrap().send(slice).unwrap()).unwrap();
+    let pool = EncoderThreads::new(2, move |slice| tell.lock().unwrap().send(slice).unwrap()).unwrap();
     let picture = Picture::new(Instant::now(), ENORMOUS, Body::Planes(Sampling::Grey, samples.into()));
     let settings = Settings { quality: 80, position: None };
     pool.encode(0, picture, MediaTime::ZERO, settings).unwrap();

@@ -177,10 +177,10 @@ impl Picture {
     }
 }
 
-/// Bytes that go back to their [`Pool`] when dropped, so that a picture costs no allocation and no page faults.
+/// Bytes that go back to their [`BufferPool`] when dropped, so that a picture costs no allocation and no page faults.
 pub struct Buffer {
     bytes: Vec<u8>,
-    home: Option<Pool>,
+    home: Option<BufferPool>,
 }
 
 impl std::ops::Deref for Buffer {
@@ -210,13 +210,13 @@ impl Drop for Buffer {
     }
 }
 
-/// Buffers waiting to be used again: at most [`Pool::SPARE`], more are freed.
+/// Buffers waiting to be used again: at most [`BufferPool::SPARE`], more are freed.
 #[derive(Clone, Default)]
-pub struct Pool {
+pub struct BufferPool {
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
 }
 
-impl Pool {
+impl BufferPool {
     /// A picture being captured, one in the slot, one being encoded, one more for an uneven moment.
     pub const SPARE: usize = 4;
 
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_dropped_buffer_is_used_again() {
-        let pool = Pool::new();
+        let pool = BufferPool::new();
         let first = pool.take(1000).as_ptr();
         assert_eq!(pool.take(900).as_ptr(), first);
     }

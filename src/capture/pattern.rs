@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub use self::draw::{Layout, Rect, read_number};
 use crate::slot::Slot;
 use crate::threads::{lock, wait_for};
-use eyeline_proto::picture::{Body, MAX_SIDE, Picture, Pool, Sampling, Size};
+use eyeline_proto::picture::{Body, BufferPool, MAX_SIDE, Picture, Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 
@@ -171,7 +171,7 @@ fn next_picture(last: u64, rate: Rate, elapsed: Duration) -> u64 {
 
 fn show(alarm: &Alarm, slot: &Slot<Picture>, start: Instant, size: Size, rate: Rate) {
     let artist = draw::Artist::new(size, &rate.to_string());
-    let pool = Pool::new();
+    let pool = BufferPool::new();
     let mut k = 0;
     loop {
         let time = rate.at(k);

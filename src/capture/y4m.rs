@@ -25,7 +25,7 @@ use self::input::{Input, Stop};
 use self::jpegs::{MAX_PICTURE, Step, Walker};
 use crate::slot::Slot;
 use crate::threads::lock;
-use eyeline_proto::picture::{Body, Picture, Pool, Sampling, View};
+use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, View};
 use eyeline_proto::rate::Rate;
 
 /// Enough for most pictures of a stream of JPEGs; grows for larger ones.
@@ -212,7 +212,7 @@ impl Shared {
         let rate = header.rate.map_or(String::new(), |rate| format!(", {rate} pictures a second"));
         info!("stdin: y4m, {}{rate}", view.seen(header.size));
         let (bytes, luma) = (header.sampling.bytes(header.size), Sampling::Grey.bytes(header.size));
-        let pool = Pool::new();
+        let pool = BufferPool::new();
         for number in 0.. {
             let line = match input.line(header::MAX_LINE) {
                 Err(Stop::NoLine) => return Err(Error::Step(number).into()),
@@ -236,7 +236,7 @@ impl Shared {
     }
 
     fn read_jpegs(&self, input: &mut Input, given: &mut u64) -> Result<End, End> {
-        let (mut walker, pool) = (Walker::default(), Pool::new());
+        let (mut walker, pool) = (Walker::default(), BufferPool::new());
         let mut buffer = vec![0; CHUNK];
         let (mut start, mut end, mut skipped) = (0, 0, 0u64);
         let (mut companions, mut adjacent) = (Companions::default(), false);

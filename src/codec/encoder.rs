@@ -13,7 +13,7 @@ use super::segments::Refusal;
 use super::settings::{Error, Settings};
 use super::tables;
 use crate::threads::{join, lock};
-use eyeline_proto::picture::{self, Body, Buffer, Picture, Sampling, Size};
+use eyeline_proto::picture::{Body, Buffer, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::slice::{self, Head, Tables};
 use std::any::Any;
@@ -52,7 +52,7 @@ pub struct Encoded {
 type OnSlice = dyn Fn(EncodedSlice) + Send + Sync;
 
 /// The encoding threads. Dropping it joins them.
-pub struct Pool {
+pub struct EncoderThreads {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     front: Mutex<Front>,
@@ -69,7 +69,7 @@ struct Shared {
     post: Mutex<Post>,
     /// Bands not begun yet are left out.
     stopped: AtomicBool,
-    buffers: picture::Pool,
+    buffers: BufferPool,
 }
 
 /// Where the threads look when they are woken.
@@ -104,18 +104,18 @@ enum Failure {
     Panic(Box<dyn Any + Send>),
 }
 
-impl Pool {
-    /// `workers` (at least 1) bands are encoded at once, one of them by the thread that calls [`Pool::encode`]. `on_slice` is called from
-    /// all of them.
-    pub fn new(workers: usize, on_slice: impl Fn(EncodedSlice) + Send + Sync + 'static) -> Result<Pool, Error> {
+impl EncoderThreads {
+    /// `workers` (at least 1) bands are encoded at once, one of them by the thread that calls [`EncoderThreads::encode`].
+    /// `on_slice` is called from all of them.
+    pub fn new(workers: usize, on_slice: impl Fn(EncodedSlice) + Send + Sync + 'static) -> Result<EncoderThreads, Error> {
         let shared = Shared {
             on_slice: Box::new(on_slice),
             post: Mutex::default(),
             stopped: AtomicBool::new(false),
-            buffers: picture::Pool::new(),
+            buffers: BufferPool::new(),
         };
         let front = Mutex::new(Front { encoder: BandEncoder::new()?, estimate: Estimate::default() });
-        let mut pool = Pool { shared: Arc::new(shared), threads: Vec::new(), front };
+        let mut pool = EncoderThreads { shared: Arc::new(shared), threads: Vec::new(), front };
         for number in 1..workers {
             let (shared, mut encoder) = (pool.shared.clone(), BandEncoder::new()?);
             let thread = thread::Builder::new().name(format!("encode-{number}"));
@@ -202,7 +202,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for EncoderThreads {
     fn drop(&mut self) {
         lock(&self.shared.post).stop = true;
         for thread in self.threads.drain(..) {
@@ -290,13 +290,13 @@ mod tests {
 
     const SIZE: Size = Size { width: 641, height: 361 };
 
-    fn pool(workers: usize) -> (Pool, Receiver<EncodedSlice>) {
+    fn pool(workers: usize) -> (EncoderThreads, Receiver<EncodedSlice>) {
         let (sender, receiver) = channel();
-        let pool = Pool::new(workers, move |slice| sender.send(slice).expect("the test receives")).unwrap();
+        let pool = EncoderThreads::new(workers, move |slice| sender.send(slice).expect("the test receives")).unwrap();
         (pool, receiver)
     }
 
-    fn encode(pool: &Pool, number: u64, size: Size, body: Body) -> Result<Encoded, Error> {
+    fn encode(pool: &EncoderThreads, number: u64, size: Size, body: Body) -> Result<Encoded, Error> {
         pool.encode(number, picture(size, body), MediaTime::from_nanos(number), SETTINGS)
     }
 
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_panic_in_a_worker_goes_on_in_the_caller_and_the_pool_lives() {
-        let pool = Pool::new(3, |slice| assert!(slice.picture != 1 || slice.index != 2, "on purpose")).unwrap();
+        let pool = EncoderThreads::new(3, |slice| assert!(slice.picture != 1 || slice.index != 2, "on purpose")).unwrap();
         let planes = testing::planes(SIZE, Sampling::Yuv420, 1);
         let body = || Body::Planes(Sampling::Yuv420, planes.clone().into());
         let panic = catch_unwind(AssertUnwindSafe(|| encode(&pool, 1, SIZE, body()))).unwrap_err();

@@ -150,7 +150,7 @@ fn cuts(scan: &[u8], layout: &Layout) -> Result<Vec<Run>, Refusal> {
 
 /// Decodes a whole JPEG to planes in a buffer of `pool`: what cannot be passed through, or has to be made smaller. What is not in one of our
 /// samplings comes out as 4:4:4.
-pub fn decode(jpeg: &[u8], pool: &picture::Pool) -> Result<(Size, Sampling, Buffer), Error> {
+pub fn decode(jpeg: &[u8], pool: &picture::BufferPool) -> Result<(Size, Sampling, Buffer), Error> {
     let mut decompressor = Decompressor::new()?;
     let info = decompressor.info(jpeg)?;
     let (size, area) = (info.size, info.size.width as usize * info.size.height as usize);
@@ -309,7 +309,7 @@ mod tests {
         ] {
             let (jpeg, planes) = odd_kind(subsamp, progressive);
             assert!(matches!(split(&jpeg, MOMENT, SETTINGS), Err(Unfit(_))), "{subsamp:?}");
-            let (size, found, decoded) = decode(&jpeg, &picture::Pool::new()).unwrap();
+            let (size, found, decoded) = decode(&jpeg, &picture::BufferPool::new()).unwrap();
             assert_eq!((size, found), (SIZE, sampling));
             let luma = psnr(&planes[..640 * 480], &decoded[..640 * 480]);
             assert!(luma > 36.0, "{subsamp:?}: {luma}");

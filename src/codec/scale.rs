@@ -4,10 +4,10 @@
 use super::passthrough;
 use super::settings::Error;
 use crate::fit::{self, Fit};
-use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
 
 /// The picture as it is meant to be seen, with square pixels, at `size`, which has (nearly) the aspect of [`Picture::seen`].
-pub fn to_size(picture: Picture, size: Size, pool: &Pool) -> Result<Picture, Error> {
+pub fn to_size(picture: Picture, size: Size, pool: &BufferPool) -> Result<Picture, Error> {
     let (mut from, mut sampling, mut planes) = match picture.body {
         Body::Planes(sampling, planes) => (picture.size, sampling, planes),
         Body::Jpeg(jpeg) => passthrough::decode(&jpeg, pool)?,
@@ -84,7 +84,7 @@ mod tests {
                     let body = Body::Planes(sampling, corner(stored, sampling).into());
                     let picture = Picture { view, ..Picture::new(Instant::now(), stored, body) };
                     let seen = picture.seen();
-                    let shown = to_size(picture, seen, &Pool::new()).unwrap();
+                    let shown = to_size(picture, seen, &BufferPool::new()).unwrap();
                     assert_eq!((shown.size, shown.view), (seen, View::PLAIN));
                     assert_eq!(white(&shown), expected, "{sampling:?}, orientation {orientation}, pixels {aspect:?}");
                 }
@@ -100,10 +100,10 @@ mod tests {
         assert!(segments::next(&jpeg, 2).is_ok());
         let turned = View { turn: Turn::from_exif(6), ..View::PLAIN };
         let picture = Picture { view: turned, ..Picture::new(Instant::now(), size, Body::Jpeg(jpeg.into())) };
-        let shown = to_size(picture, turned.seen(size), &Pool::new()).unwrap();
+        let shown = to_size(picture, turned.seen(size), &BufferPool::new()).unwrap();
         assert_eq!((shown.size, white(&shown)), (Size { width: 48, height: 64 }, (false, true)));
         let short =
             Picture { view: turned, ..Picture::new(Instant::now(), size, Body::Planes(Sampling::Yuv444, vec![0; 9].into())) };
-        assert!(matches!(to_size(short, size, &Pool::new()), Err(Error::Short { .. })));
+        assert!(matches!(to_size(short, size, &BufferPool::new()), Err(Error::Short { .. })));
     }
 }

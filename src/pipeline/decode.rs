@@ -136,18 +136,18 @@ impl SharedReel {
 }
 
 /// The threads. Dropping it drops what waits and joins them; one that is still at a picture after [`PATIENCE`] is left behind.
-pub struct Pool {
+pub struct DecoderThreads {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Pool {
+impl DecoderThreads {
     /// So many threads decode.
     pub fn new(workers: usize) -> Result<Self, Error> {
         let jobs = FairQueue::dropping_bytes(WAITING, WAITING_BYTES, |waiting: &Waiting| waiting.job.body.len());
         let (passed_over, running, ended) = (AtomicU64::new(0), Mutex::new(0), Condvar::new());
         let shared = Arc::new(Shared { jobs, passed_over, running, ended });
-        let mut pool = Pool { shared, threads: Vec::new() };
+        let mut pool = DecoderThreads { shared, threads: Vec::new() };
         for number in 0..workers {
             let (shared, decoder) = (pool.shared.clone(), Decoder::new()?);
             let thread = thread::Builder::new().name(format!("decode-{number}"));
@@ -168,7 +168,7 @@ impl Pool {
     }
 }
 
-impl Drop for Pool {
+impl Drop for DecoderThreads {
     fn drop(&mut self) {
         self.shared.jobs.discard();
         // A large picture takes a second to decode; nobody waits for it at the end.
@@ -294,7 +294,7 @@ mod tests {
     }
 
     /// Keeps a pool's only thread busy until what it gives is dropped: with a slice of a track whose reel is locked.
-    fn busy<'a>(pool: &Pool, reel: &'a Arc<SharedReel>) -> (Inlet, MutexGuard<'a, Reel>) {
+    fn busy<'a>(pool: &DecoderThreads, reel: &'a Arc<SharedReel>) -> (Inlet, MutexGuard<'a, Reel>) {
         let (inlet, locked) = (pool.inlet(reel.clone()), lock(&reel.reel));
         inlet.lane.push(Waiting { reel: reel.clone(), job: job(0, SIZE) }).unwrap();
         (inlet, locked)
@@ -311,7 +311,7 @@ mod tests {
     /// takes no place from the pictures of the new one, which are counted from 0.
     #[test]
     fn a_sender_that_is_started_again_is_seen_at_once_however_far_decoding_is_behind() {
-        let (announced, pool) = (FairQueue::newest(), Pool::new(1).unwrap());
+        let (announced, pool) = (FairQueue::newest(), DecoderThreads::new(1).unwrap());
         let blocking = SharedReel::new(track(9), &FairQueue::newest());
         let (_lane, decoding_is_behind) = busy(&pool, &blocking);
         let (former, newcomer) = (SharedReel::new(track(0), &announced), SharedReel::new(track(1), &announced));
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn at_the_end_nobody_waits_for_what_is_not_decoded_yet() {
-        let (announced, pool) = (FairQueue::newest(), Pool::new(1).unwrap());
+        let (announced, pool) = (FairQueue::newest(), DecoderThreads::new(1).unwrap());
         let (reel, large) = (SharedReel::new(track(0), &announced), Size { width: 4096, height: 4096 });
         let inlet = pool.inlet(reel);
         let body = job(0, large).body;

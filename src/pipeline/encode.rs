@@ -10,7 +10,7 @@ use eyeline_proto::media::depacketizer;
 use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
-use eyeline_proto::picture::{Body, Picture, Pool, Size, View};
+use eyeline_proto::picture::{Body, BufferPool, Picture, Size, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
 use eyeline_proto::session::sound_log::SoundBlock;
@@ -47,9 +47,9 @@ pub struct Config {
 
 /// See the module text.
 pub struct Encoder {
-    pool: encoder::Pool,
+    threads: encoder::EncoderThreads,
     commands: Commands<Command>,
-    buffers: Pool,
+    buffers: BufferPool,
     epoch: Epoch,
     steps: Mutex<Steps>,
     film: bool,
@@ -88,9 +88,9 @@ impl Encoder {
         };
         let ladder = Ladder::new(quality, film, format.rate.map_or(Duration::ZERO, Rate::period));
         Ok(Encoder {
-            pool: encoder::Pool::new(workers, on_slice)?,
+            threads: encoder::EncoderThreads::new(workers, on_slice)?,
             commands,
-            buffers: Pool::new(),
+            buffers: BufferPool::new(),
             epoch,
             steps: Mutex::new(Steps { ladder, target: None, want: Want::ALL, last: None, turn: 0 }),
             film,
@@ -137,7 +137,7 @@ impl Encoder {
         let capture = self.epoch.media_time(picture.captured);
         let settings = Settings { quality: step.quality, position };
         let number = self.next.load(Ordering::Relaxed);
-        match self.pool.encode(number, picture, capture, settings) {
+        match self.threads.encode(number, picture, capture, settings) {
             Ok(encoded) => {
                 // Only what was encoded has a number: the session wants no gaps.
                 self.next.store(number + 1, Ordering::Relaxed);
@@ -237,7 +237,7 @@ impl Encoder {
 
     /// At the end: what is not encoded yet is left out, and nobody waits.
     pub fn stop(&self) {
-        self.pool.stop();
+        self.threads.stop();
         self.hold(false);
     }
 

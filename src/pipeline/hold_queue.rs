@@ -166,7 +166,7 @@ impl Drop for Thread {
 
 #[cfg(test)]
 mod tests {
-    use super::super::decode::{Pool, SharedReel};
+    use super::super::decode::{DecoderThreads, SharedReel};
     use super::super::fair_queue::FairQueue;
     use super::*;
     use crate::codec::testing;
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn what_is_due_passes_at_once_and_what_is_not_waits_for_its_time_in_order_and_holds_up_no_other_track() {
         let announced = FairQueue::newest();
-        let (pool, thread) = (Pool::new(1).unwrap(), Thread::start().unwrap());
+        let (pool, thread) = (DecoderThreads::new(1).unwrap(), Thread::start().unwrap());
         let [held, other, ordered] = [0, 1, 2].map(|peer| thread.inlet(pool.inlet(SharedReel::new(track(peer), &announced))));
         let next = || match announced.take_until(Instant::now() + Duration::from_secs(20), Instant::now) {
             Taken::Value(ready) => (ready.track.peer.0, ready.picture.picture),
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn what_is_held_of_a_track_goes_with_it() {
         let announced = FairQueue::newest();
-        let (pool, thread) = (Pool::new(1).unwrap(), Thread::start().unwrap());
+        let (pool, thread) = (DecoderThreads::new(1).unwrap(), Thread::start().unwrap());
         let inlet = thread.inlet(pool.inlet(SharedReel::new(track(0), &announced)));
         let body = job(0).body;
         inlet.push(Job { body: body.clone(), ..job(0) }, Some(Instant::now() + Duration::from_secs(3600)));

@@ -1,7 +1,7 @@
 //! All of one sender that is shown and heard: its canvas, clock, hold and voice. Another sender, or the same one started anew, is
 //! a new [`Track`]; nothing is ever reset. The end of one is a drop, and what is under way of it goes with it.
 
-use super::decode::{Announced, Pool, Ready, SharedReel};
+use super::decode::{Announced, DecoderThreads, Ready, SharedReel};
 use super::hold_queue;
 use crate::present::canvas::Canvas;
 use crate::present::mixer::Feed;
@@ -40,19 +40,19 @@ pub struct Shown {
 
 /// The threads that tracks of pictures share.
 pub struct Screening {
-    pool: Pool,
+    decoders: DecoderThreads,
     thread: hold_queue::Thread,
 }
 
 impl Screening {
     /// Decodes on so many threads, and holds what is to be shown later on one more.
     pub fn start(workers: usize) -> Result<Self, super::decode::Error> {
-        Ok(Screening { pool: Pool::new(workers)?, thread: hold_queue::Thread::start()? })
+        Ok(Screening { decoders: DecoderThreads::new(workers)?, thread: hold_queue::Thread::start()? })
     }
 
     /// Slices dropped because decoding was behind.
     pub fn dropped(&self) -> u64 {
-        self.pool.dropped()
+        self.decoders.dropped()
     }
 }
 

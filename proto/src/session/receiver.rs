@@ -15,7 +15,7 @@ mod inbound;
 
 use self::contest::{Waiter, Waiting};
 pub(super) use self::inbound::Block;
-use self::inbound::{Described, Feedback, Inbound, Pool, REPORT, Wants};
+use self::inbound::{AcrossSenders, Described, Feedback, Inbound, REPORT, Wants};
 use super::endpoint::{Endpoint, Incoming};
 use super::events::{Config, Event, MOST_SENDERS};
 use super::link::LinkId;
@@ -36,7 +36,7 @@ pub(super) struct Receiver {
     /// In the order in which they came.
     inbound: Vec<Inbound>,
     waiting: Waiting,
-    pool: Pool,
+    across: AcrossSenders,
     /// What came of senders that are gone.
     gone: Received,
     /// Links that were left: the other half has to let go of them, too.
@@ -60,7 +60,7 @@ impl Receiver {
             senders: config.senders.clamp(1, MOST_SENDERS),
             inbound: Vec::new(),
             waiting: Waiting::default(),
-            pool: Pool::default(),
+            across: AcrossSenders::default(),
             gone: Received::default(),
             left: Vec::new(),
             owed: false,
@@ -69,7 +69,7 @@ impl Receiver {
 
     /// What is to be told, oldest first.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.pool.events.pop_front()
+        self.across.events.pop_front()
     }
 
     /// A link that was left since the last call, and why.
@@ -153,7 +153,7 @@ impl Receiver {
     fn turn_away(&mut self, now: Instant, link: LinkId, endpoint: &mut Endpoint) {
         let (reason, sentence) = contest::no_place(self.senders);
         let told = Event::TurnedAway(address(endpoint, link), contest::turned_away(self.senders));
-        self.pool.events.push_back(told);
+        self.across.events.push_back(told);
         endpoint.part(now, link, reason, &sentence);
         self.left.push((link, reason));
     }
@@ -169,7 +169,7 @@ impl Receiver {
         self.tell_up(place, false, endpoint);
         let inbound = &mut self.inbound[place];
         if inbound.has_own {
-            inbound.receive(OWN_TRACK, &mut self.pool);
+            inbound.receive(OWN_TRACK, &mut self.across);
         }
         self.choose_tracks(now);
     }
@@ -181,7 +181,7 @@ impl Receiver {
         let offers = endpoint.hello(link).map(|hello| hello.offers).unwrap_or_default();
         let (film, pictures) = (offers.lossless, offers.pictures);
         let (address, host) = (address(endpoint, link), endpoint.host(link));
-        self.pool.events.push_back(Event::SenderUp { peer, name, address, host, again, film, pictures, forwards });
+        self.across.events.push_back(Event::SenderUp { peer, name, address, host, again, film, pictures, forwards });
     }
 
     /// A sender is gone; who waited longest is next.
@@ -197,8 +197,8 @@ impl Receiver {
         let inbound = self.inbound.remove(place);
         self.gone += &Received { assembly_bytes: 0, ..inbound.received_in_all() };
         let (peer, sentence) = (inbound.peer, sentence.to_string());
-        let (feedback, described) = inbound.leave(&mut self.pool);
-        self.pool.events.push_back(Event::SenderDown { peer, reason, sentence });
+        let (feedback, described) = inbound.leave(&mut self.across);
+        self.across.events.push_back(Event::SenderDown { peer, reason, sentence });
         self.choose_tracks(now);
         Waiter { peer, feedback, described, stays: false, next_report: now }
     }
@@ -206,7 +206,7 @@ impl Receiver {
     /// A link is gone for good.
     pub fn peer_down(&mut self, now: Instant, link: LinkId, reason: Option<Reason>, sentence: &str, endpoint: &mut Endpoint) {
         if let Some(place) = self.place(link) {
-            self.inbound[place].finish_ends(now, true, &mut self.pool);
+            self.inbound[place].finish_ends(now, true, &mut self.across);
             self.sender_down(now, place, reason, sentence, endpoint);
         } else {
             self.waiting.remove(link);
@@ -267,11 +267,11 @@ impl Receiver {
             return true;
         }
         let Some(place) = self.inbound.iter().position(|inbound| inbound.is_of(link)) else { return true };
-        let (inbound, pool) = (&mut self.inbound[place], &mut self.pool);
+        let (inbound, across) = (&mut self.inbound[place], &mut self.across);
         let mut known = true;
         if let Incoming::Message(number, message) = incoming {
             known = !data || message.track().is_none_or(|track| inbound.reception(track).is_some());
-            if inbound.message(now, (link, *number), message, (len, at_us), pool) {
+            if inbound.message(now, (link, *number), message, (len, at_us), across) {
                 self.proved(now, endpoint);
             }
         } else if inbound.link() == link {
@@ -280,7 +280,7 @@ impl Receiver {
             }
             inbound.datagram_came(now, number, len, false);
             if let Incoming::Clock { asked, received, replied, .. } = incoming {
-                inbound.clock_came(now, *asked, *received, *replied, pool);
+                inbound.clock_came(now, *asked, *received, *replied, across);
             }
         }
         self.request(now, place, endpoint);
@@ -303,7 +303,7 @@ impl Receiver {
         // Who takes the place of one that is left has not ended.
         for place in (0..self.inbound.len()).rev() {
             let inbound = &mut self.inbound[place];
-            if inbound.finish_ends(now, false, &mut self.pool) && inbound.is_watched() {
+            if inbound.finish_ends(now, false, &mut self.across) && inbound.is_watched() {
                 let link = inbound.link();
                 endpoint.part(now, link, Reason::Quit, "");
                 self.left.push((link, Reason::Quit));
@@ -324,7 +324,7 @@ impl Receiver {
             waiter.described.told(track);
         } else if let Some(place) = self.place(link) {
             let (inbound, number, over) = (&mut self.inbound[place], track.number, track.media.is_none());
-            if inbound.told(track, &mut self.pool) {
+            if inbound.told(track, &mut self.across) {
                 if number == OWN_TRACK {
                     inbound.has_own = !over;
                 }
@@ -343,7 +343,7 @@ impl Receiver {
         let Some(place) = self.place(link) else { return true };
         let inbound = &mut self.inbound[place];
         let known = inbound.reception(track).is_some();
-        if inbound.block_came(now, track, block, &mut self.pool) {
+        if inbound.block_came(now, track, block, &mut self.across) {
             self.proved(now, endpoint);
         }
         known
@@ -361,7 +361,7 @@ impl Receiver {
         let at_us = endpoint.epoch().media_time(now).as_nanos() / 1000;
         let mut changed = false;
         for place in 0..self.inbound.len() {
-            self.inbound[place].settle(now, &mut self.pool);
+            self.inbound[place].settle(now, &mut self.across);
             self.request(now, place, endpoint);
             let inbound = &mut self.inbound[place];
             let report = inbound.report(now, at_us);
@@ -371,7 +371,7 @@ impl Receiver {
             }
             let path = endpoint.path(inbound.link()).map(|path| &*path);
             let was_quiet = inbound.is_quiet();
-            inbound.watch(now, path, reported, &mut self.pool);
+            inbound.watch(now, path, reported, &mut self.across);
             changed |= inbound.forget_untold(now) || inbound.is_quiet() != was_quiet;
         }
         for waiter in self.waiting.staying().filter(|waiter| now >= waiter.next_report) {
@@ -409,7 +409,7 @@ impl Receiver {
     /// Everybody is left.
     pub fn stop(&mut self) {
         self.inbound.clear();
-        (self.waiting, self.pool.budget) = Default::default();
+        (self.waiting, self.across.budget) = Default::default();
     }
 }
 

@@ -5,7 +5,7 @@
 //! Payload MJPEG 3.3): they are put in, so that what goes on is a JPEG by itself. What passes is baseline, 8 bit, one
 //! interleaved scan with all its tables; nothing here decodes.
 
-use eyeline_proto::picture::{Buffer, Pool, Size};
+use eyeline_proto::picture::{Buffer, BufferPool, Size};
 
 /// Less than this is no picture (the shortest header with tables is longer).
 const TINY: usize = 128;
@@ -76,7 +76,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Shape, Damage> {
 }
 
 /// The JPEG alone, from SOI to EOI, with the tables it lacks, in a buffer of `pool`.
-pub fn extract(bytes: &[u8], shape: &Shape, pool: &Pool) -> Buffer {
+pub fn extract(bytes: &[u8], shape: &Shape, pool: &BufferPool) -> Buffer {
     let tables: &[u8] = if shape.lacks_tables { &ANNEX_K } else { &[] };
     let mut jpeg = pool.take(shape.len + tables.len());
     let (start, rest) = bytes[..shape.len].split_at(2);
@@ -287,7 +287,7 @@ mod tests {
         let buffer = [&whole[..], &whole[whole.len() / 2..], &[0; 500]].concat();
         let shape = inspect(&buffer).unwrap();
         assert_eq!(shape, Shape { size: SIZE, len: whole.len(), lacks_tables: false });
-        assert_eq!(extract(&buffer, &shape, &Pool::new())[..], whole[..]);
+        assert_eq!(extract(&buffer, &shape, &BufferPool::new())[..], whole[..]);
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
         let bare = without(&whole, 0xC4);
         let shape = inspect(&bare).unwrap();
         assert!(shape.lacks_tables);
-        let repaired = extract(&bare, &shape, &Pool::new());
+        let repaired = extract(&bare, &shape, &BufferPool::new());
         assert!(!inspect(&repaired).unwrap().lacks_tables);
         let pixels = |jpeg: &[u8]| turbojpeg::decompress(jpeg, turbojpeg::PixelFormat::RGB).unwrap().pixels;
         assert_eq!(pixels(&repaired), pixels(&whole));
@@ -357,7 +357,7 @@ mod tests {
             bytes.truncate(cut.index(bytes.len()) + 1);
             if let Ok(shape) = inspect(&bytes) {
                 prop_assert!(shape.len <= bytes.len());
-                let jpeg = extract(&bytes, &shape, &Pool::new());
+                let jpeg = extract(&bytes, &shape, &BufferPool::new());
                 prop_assert_eq!(inspect(&jpeg), Ok(Shape { len: jpeg.len(), lacks_tables: false, ..shape }));
             }
         }

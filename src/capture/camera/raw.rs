@@ -4,7 +4,7 @@
 //! 0–255 on the way, correctly rounded, in 16-bit arithmetic that the compiler turns into vectors (a table would not be).
 //! Rows may be padded. A buffer too short for its rows is refused.
 
-use eyeline_proto::picture::{Buffer, Pool, Sampling, Size};
+use eyeline_proto::picture::{Buffer, BufferPool, Sampling, Size};
 
 /// How a raw picture's numbers are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +33,7 @@ fn stride(said: usize, row: usize, buffer: usize, rows: usize) -> usize {
 }
 
 /// YUYV into 4:2:2 planes. `stride` is the driver's bytes a line, 0 where unknown.
-pub fn yuyv(bytes: &[u8], size: Size, stride_said: usize, colours: Colours, pool: &Pool) -> Result<Buffer, Short> {
+pub fn yuyv(bytes: &[u8], size: Size, stride_said: usize, colours: Colours, pool: &BufferPool) -> Result<Buffer, Short> {
     let (width, height) = (size.width as usize, size.height as usize);
     let half = width.div_ceil(2);
     let stride = stride(stride_said, half * 4, bytes.len(), height);
@@ -60,7 +60,7 @@ pub fn yuyv(bytes: &[u8], size: Size, stride_said: usize, colours: Colours, pool
 }
 
 /// NV12 into 4:2:0 planes. `stride` is the driver's bytes a line of either plane, 0 where unknown.
-pub fn nv12(bytes: &[u8], size: Size, stride_said: usize, colours: Colours, pool: &Pool) -> Result<Buffer, Short> {
+pub fn nv12(bytes: &[u8], size: Size, stride_said: usize, colours: Colours, pool: &BufferPool) -> Result<Buffer, Short> {
     let (width, height) = (size.width as usize, size.height as usize);
     let (half, half_rows) = (width.div_ceil(2), height.div_ceil(2));
     let stride = stride(stride_said, half * 2, bytes.len(), height + half_rows);
@@ -223,17 +223,17 @@ mod tests {
             };
             let stride = width.div_ceil(2) as usize * 4 + pad;
             let bytes = noise(stride * height as usize);
-            let planes = yuyv(&bytes, size, stride, colours, &Pool::new()).unwrap();
+            let planes = yuyv(&bytes, size, stride, colours, &BufferPool::new()).unwrap();
             prop_assert_eq!(&planes[..], &reference(&bytes, size, stride, full, true)[..]);
             let stride = width.div_ceil(2) as usize * 2 + pad;
             let bytes = noise(stride * (height + height.div_ceil(2)) as usize);
-            let planes = nv12(&bytes, size, stride, colours, &Pool::new()).unwrap();
+            let planes = nv12(&bytes, size, stride, colours, &BufferPool::new()).unwrap();
             prop_assert_eq!(&planes[..], &reference(&bytes, size, stride, full, false)[..]);
         }
 
         #[test]
         fn a_short_buffer_is_refused_and_never_panics(len in 0..3000usize, width in 1..70u32, height in 1..30u32, said in 0..300usize) {
-            let (bytes, size, pool) = (vec![0; len], Size { width, height }, Pool::new());
+            let (bytes, size, pool) = (vec![0; len], Size { width, height }, BufferPool::new());
             let least = width.div_ceil(2) as usize * 4 * height as usize;
             prop_assert!(len >= least || yuyv(&bytes, size, said, LIMITED, &pool).is_err());
             let least = width.div_ceil(2) as usize * 2 * (height + height.div_ceil(2)) as usize;
@@ -245,7 +245,7 @@ mod tests {
     fn padding_the_driver_hides_is_found_from_the_buffer_length() {
         let size = Size { width: 4, height: 2 };
         let bytes: Vec<u8> = (0..24).collect();
-        let planes = yuyv(&bytes, size, 0, FULL, &Pool::new()).unwrap();
+        let planes = yuyv(&bytes, size, 0, FULL, &BufferPool::new()).unwrap();
         assert_eq!(planes[..8], [0, 2, 4, 6, 12, 14, 16, 18]);
     }
 
@@ -258,7 +258,7 @@ mod tests {
         for (y, b, r) in [(128u8, 128u8, 128u8), (180, 100, 150), (90, 160, 110), (120, 128, 200), (63, 140, 120)] {
             let bytes = [y, b, y, r];
             let size = Size { width: 2, height: 1 };
-            let planes = yuyv(&bytes, size, 4, Colours { full_range: true, bt709: true }, &Pool::new()).unwrap();
+            let planes = yuyv(&bytes, size, 4, Colours { full_range: true, bt709: true }, &BufferPool::new()).unwrap();
             let want = rgb(f64::from(y), f64::from(b) - 128.0, f64::from(r) - 128.0, 0.2126, 0.0722);
             let got = rgb(f64::from(planes[0]), f64::from(planes[2]) - 128.0, f64::from(planes[3]) - 128.0, 0.299, 0.114);
             for (want, got) in want.iter().zip(got) {

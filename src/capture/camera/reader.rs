@@ -19,7 +19,7 @@ use super::modes::{Format, Mode};
 use super::source::{self, Broken, Filled, Source};
 use super::{Chosen, Error, Setup};
 use super::{mjpeg, raw};
-use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
 
 /// Ends a wait in the driver. Ignored by default and used by nobody else, so it can hit nothing but the wait.
 const KICK: Signal = Signal::SIGURG;
@@ -233,7 +233,7 @@ struct Intake<'a> {
     format: Format,
     size: Size,
     layout: Layout,
-    pool: Pool,
+    pool: BufferPool,
     unsettled: u32,
     /// Nothing good came since the stream was made.
     quiet: bool,
@@ -245,7 +245,7 @@ struct Intake<'a> {
 impl<'a> Intake<'a> {
     fn new(shared: &'a Shared, mode: Mode, layout: Layout) -> Self {
         let Mode { format, size, .. } = mode;
-        let pool = Pool::new();
+        let pool = BufferPool::new();
         Intake { shared, format, size, layout, pool, unsettled: UNSETTLED, quiet: true, odd: None, warned: None }
     }
 

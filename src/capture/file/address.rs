@@ -22,7 +22,7 @@ use super::timeline::Sounds;
 use super::{Error, Options, command, probe};
 use crate::slot::{Closed, Slot};
 use crate::threads::lock;
-use eyeline_proto::picture::{Body, MAX_SIDE, Picture, Pool, Sampling, Size};
+use eyeline_proto::picture::{Body, BufferPool, MAX_SIDE, Picture, Sampling, Size};
 use eyeline_proto::sound::Block;
 
 /// What an address turned out to be.
@@ -255,7 +255,7 @@ fn give_all(
     sound: &Slot<Block>,
     given: &mut bool,
 ) -> Result<(), Ended> {
-    let (pool, mut seen, mut heard) = (Pool::new(), Caught::default(), Caught::default());
+    let (pool, mut seen, mut heard) = (BufferPool::new(), Caught::default(), Caught::default());
     let mut sounds = Sounds::new(channels.max(1));
     let mut sound_began = false;
     // A stream that breaks off is at its end: that is how live ones end.

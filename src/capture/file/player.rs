@@ -16,7 +16,7 @@ use super::words::Words;
 use super::{Error, Playback, command, probe, words};
 use crate::slot::Slot;
 use crate::threads::{lock, wait_for};
-use eyeline_proto::picture::{Body, Picture, Pool, Sampling, Size};
+use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::sound::Block;
 
 /// A pipe large enough that ffmpeg is not woken for every page of a picture; what an unprivileged process may ask for.
@@ -54,7 +54,7 @@ struct Pass<'a> {
     pictures: Pictures,
     sounds: &'a mut Sounds,
     sound_began: bool,
-    pool: &'a Pool,
+    pool: &'a BufferPool,
     picture_bytes: usize,
 }
 
@@ -166,7 +166,7 @@ impl Player {
 
     /// Plays all passes; says when the last one ends.
     fn play(&self, first: Pipes) -> Result<Duration, Error> {
-        let pool = Pool::new();
+        let pool = BufferPool::new();
         let mut sounds = Sounds::new(self.playback.sound.as_ref().map_or(1, |sound| sound.channels));
         let still = self.playback.video.as_ref().is_some_and(|video| video.still);
         let looped = self.playback.looped && !still;
@@ -186,7 +186,7 @@ impl Player {
         Ok(end)
     }
 
-    fn begin_pass<'a>(&self, begin: Duration, sounds: &'a mut Sounds, pool: &'a Pool) -> Pass<'a> {
+    fn begin_pass<'a>(&self, begin: Duration, sounds: &'a mut Sounds, pool: &'a BufferPool) -> Pass<'a> {
         let video = self.playback.video.as_ref();
         let pictures = Pictures::new(
             video.filter(|video| !video.variable).map(|video| video.rate),
@@ -316,7 +316,7 @@ impl Player {
     fn show_still(&self, planes: &[u8], size: Size) {
         let period = self.playback.video.as_ref().map_or(Duration::ZERO, |video| video.rate.period());
         let until = self.playback.still.filter(|_| !self.playback.looped).map(|shown| Instant::now() + shown);
-        let pool = Pool::new();
+        let pool = BufferPool::new();
         loop {
             let mut copy = pool.take(planes.len());
             copy.copy_from_slice(planes);

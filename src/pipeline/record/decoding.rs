@@ -11,7 +11,7 @@ use crate::codec::stitch::{self, Stitcher};
 use crate::present::writers::{self, Moment, Progress, Target, Threaded, Timeline, Written, mjpeg, y4m};
 use crate::slot::{Closed, Slot};
 use eyeline_proto::media::assemble::AccessUnit;
-use eyeline_proto::picture::{Pool, Sampling, Size};
+use eyeline_proto::picture::{BufferPool, Sampling, Size};
 use eyeline_proto::session::Command;
 use eyeline_proto::wire::slice::Head;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) struct Decoding {
     sink: Sink,
     decoder: Decoder,
     before: Before,
-    pool: Pool,
+    pool: BufferPool,
     timeline: Timeline,
     told: Told,
 }
@@ -85,7 +85,7 @@ impl Decoding {
                 Sink::Mjpeg(Threaded::spawn("write-mjpeg", queue, writer)?)
             }
         };
-        let (decoder, pool) = (Decoder::new()?, Pool::new());
+        let (decoder, pool) = (Decoder::new()?, BufferPool::new());
         Ok(Decoding { sink, decoder, before: Before::default(), pool, timeline: ours, told })
     }
 

@@ -50,7 +50,7 @@ impl Receiver {
         }
         for (inbound, chosen) in self.inbound.iter_mut().zip(&chosen) {
             let over: Vec<u8> = inbound.tracks().filter(|track| !chosen.contains(track)).collect();
-            over.into_iter().for_each(|track| inbound.let_go(track, &mut self.pool));
+            over.into_iter().for_each(|track| inbound.let_go(track, &mut self.across));
         }
         self.owed = false;
         for (inbound, chosen) in self.inbound.iter_mut().zip(chosen) {
@@ -59,7 +59,7 @@ impl Receiver {
                     continue;
                 }
                 if inbound.begins.take(now) {
-                    inbound.receive(track, &mut self.pool);
+                    inbound.receive(track, &mut self.across);
                 } else {
                     self.owed = true;
                 }

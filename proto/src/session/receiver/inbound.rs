@@ -1,5 +1,5 @@
 //! All state of one sender: its connection, its clock, and what comes of each of its tracks ([`Reception`]). Dropped with it, and
-//! made anew with another; nothing here knows of another sender but through [`Pool`].
+//! made anew with another; nothing here knows of another sender but through [`AcrossSenders`].
 
 mod ending;
 mod feedback;
@@ -49,7 +49,7 @@ pub(super) struct Wants {
 
 /// What all senders have in common.
 #[derive(Default)]
-pub(super) struct Pool {
+pub(super) struct AcrossSenders {
     pub events: VecDeque<Event>,
     pub buffers: Buffers,
     pub budget: Budget,
@@ -175,10 +175,10 @@ impl Inbound {
     }
 
     /// It gives up its place, and what it holds is given back; what is left is what a sender that waits has.
-    pub fn leave(self, pool: &mut Pool) -> (Feedback, Described) {
+    pub fn leave(self, across: &mut AcrossSenders) -> (Feedback, Described) {
         for reception in self.receptions {
-            pool.events.push_back(Event::TrackDown { track: reception.id, over: false });
-            reception.leave(pool);
+            across.events.push_back(Event::TrackDown { track: reception.id, over: false });
+            reception.leave(across);
         }
         (self.feedback, self.described)
     }
@@ -238,26 +238,26 @@ impl Inbound {
     }
 
     /// From now on this track is received.
-    pub fn receive(&mut self, track: u8, pool: &mut Pool) {
+    pub fn receive(&mut self, track: u8, across: &mut AcrossSenders) {
         let label = || self.described.get(track).map(|described| described.label.clone()).unwrap_or_default();
         let name = if track == OWN_TRACK { self.name.clone() } else { label() };
         let (id, film) = (TrackId { peer: self.peer, track }, self.film);
         let mut reception = Reception::new(id, film, self.wants, self.feedback.next_expected());
-        pool.events.push_back(Event::TrackUp { track: id, name, film });
+        across.events.push_back(Event::TrackUp { track: id, name, film });
         if let Some(described) = self.described.get(track) {
             reception.begins_at(described.format.first);
-            pool.events.push_back(Event::Track(id, described.clone()));
+            across.events.push_back(Event::Track(id, described.clone()));
         }
         self.receptions.push(reception);
     }
 
     /// This track is received no longer.
-    pub fn let_go(&mut self, track: u8, pool: &mut Pool) {
+    pub fn let_go(&mut self, track: u8, across: &mut AcrossSenders) {
         if let Some(place) = self.receptions.iter().position(|reception| reception.id.track == track) {
             let reception = self.receptions.remove(place);
             let over = self.described.get(track).is_none();
-            pool.events.push_back(Event::TrackDown { track: reception.id, over });
-            reception.leave(pool);
+            across.events.push_back(Event::TrackDown { track: reception.id, over });
+            reception.leave(across);
         }
     }
 
@@ -279,13 +279,20 @@ impl Inbound {
     }
 
     /// Its clock was asked, and answered.
-    pub fn clock_came(&mut self, now: Instant, asked: Instant, received: MediaTime, replied: MediaTime, pool: &mut Pool) {
+    pub fn clock_came(
+        &mut self,
+        now: Instant,
+        asked: Instant,
+        received: MediaTime,
+        replied: MediaTime,
+        across: &mut AcrossSenders,
+    ) {
         self.clock.sample(now, asked, received, replied);
-        pool.events.extend(self.clock.mapping().map(|mapping| Event::Clock(self.peer, mapping)));
+        across.events.extend(self.clock.mapping().map(|mapping| Event::Clock(self.peer, mapping)));
     }
 
     /// It says what it sends. Whether that is news: a sender may say it as often as it likes.
-    pub fn told(&mut self, track: Track, pool: &mut Pool) -> bool {
+    pub fn told(&mut self, track: Track, across: &mut AcrossSenders) -> bool {
         let number = track.number;
         if let Some((_, told)) = &mut self.telling
             && !told.contains(&number)
@@ -301,10 +308,10 @@ impl Inbound {
         let news = self.described.told(track);
         if was_anothers {
             // The number is used again, for a track that is none of the one before.
-            self.let_go(number, pool);
+            self.let_go(number, across);
         }
         if let Some(track) = self.described.get(number).filter(|_| news && self.receives(number)) {
-            pool.events.push_back(Event::Track(TrackId { peer: self.peer, track: number }, track.clone()));
+            across.events.push_back(Event::Track(TrackId { peer: self.peer, track: number }, track.clone()));
         }
         news
     }
@@ -325,7 +332,7 @@ impl Inbound {
         (link, number): (LinkId, u64),
         message: &Message<'_>,
         (bytes, at_us): (usize, u64),
-        pool: &mut Pool,
+        across: &mut AcrossSenders,
     ) -> bool {
         // Packet numbers, and what is told of them, are a connection's.
         let current = link == self.feedback.link;
@@ -348,21 +355,21 @@ impl Inbound {
             self.counts.bytes += bytes as u64;
             return false;
         };
-        let proved = self.receptions[place].message(now, message, (bytes, current, overtaken), &mut self.proof, pool);
+        let proved = self.receptions[place].message(now, message, (bytes, current, overtaken), &mut self.proof, across);
         self.settle_feedback(now);
         proved
     }
 
     /// A block came over TCP. Says whether it is the first that proves that it sends.
-    pub fn block_came(&mut self, now: Instant, track: u8, block: Block, pool: &mut Pool) -> bool {
+    pub fn block_came(&mut self, now: Instant, track: u8, block: Block, across: &mut AcrossSenders) -> bool {
         let Some(place) = self.receptions.iter().position(|reception| reception.id.track == track) else { return false };
-        self.receptions[place].block_came(now, block, &mut self.proof, pool)
+        self.receptions[place].block_came(now, block, &mut self.proof, across)
     }
 
     /// What is whole, or is waited for no longer.
-    pub fn settle(&mut self, now: Instant, pool: &mut Pool) {
+    pub fn settle(&mut self, now: Instant, across: &mut AcrossSenders) {
         let overtaken = self.feedback.overtaken(now);
-        self.receptions.iter_mut().for_each(|reception| reception.settle(now, overtaken, pool));
+        self.receptions.iter_mut().for_each(|reception| reception.settle(now, overtaken, across));
         self.settle_feedback(now);
     }
 
@@ -382,9 +389,9 @@ impl Inbound {
     }
 
     /// Finishes tracks that have ended, and says whether its own did just now. `gone`: nothing more can come.
-    pub fn finish_ends(&mut self, now: Instant, gone: bool, pool: &mut Pool) -> bool {
+    pub fn finish_ends(&mut self, now: Instant, gone: bool, across: &mut AcrossSenders) -> bool {
         let Inbound { receptions, proof, .. } = self;
-        let mut ended = |reception: &mut Reception| reception.finish_end(now, gone, proof, pool) && reception.id.is_own();
+        let mut ended = |reception: &mut Reception| reception.finish_end(now, gone, proof, across) && reception.id.is_own();
         receptions.iter_mut().filter_map(|reception| ended(reception).then_some(())).count() > 0
     }
 
@@ -418,16 +425,16 @@ impl Inbound {
 
     /// What the application is told of its path: whether anything, and anything long, comes through. `reported`: it is time to
     /// look.
-    pub fn watch(&mut self, now: Instant, path: Option<&Path>, reported: bool, pool: &mut Pool) {
+    pub fn watch(&mut self, now: Instant, path: Option<&Path>, reported: bool, across: &mut AcrossSenders) {
         if reported
             && let Some(narrow) = self.feedback.watch_narrow(now).filter(|_| self.wants.pictures)
             && let Some(address) = path.and_then(Path::address)
         {
-            pool.events.push_back(Event::Narrow { name: self.name.clone(), address, narrow });
+            across.events.push_back(Event::Narrow { name: self.name.clone(), address, narrow });
         }
         let quiet = path.is_none_or(|path| path.heard().is_some() && path.is_quiet(now));
         if std::mem::replace(&mut self.quiet, quiet) != quiet {
-            pool.events.push_back(Event::Quiet(self.peer, quiet));
+            across.events.push_back(Event::Quiet(self.peer, quiet));
         }
     }
 

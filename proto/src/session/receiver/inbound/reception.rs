@@ -6,7 +6,7 @@ use super::super::budget;
 use super::ending::Ending;
 use super::pace::Pace;
 use super::proof::Proof;
-use super::{Block, Pool, Wants};
+use super::{AcrossSenders, Block, Wants};
 use crate::media::depacketizer::{Depacketizer, Limits, Pushed, Settled, Slice};
 use crate::media::recovery::Recovery;
 use crate::session::TrackId;
@@ -93,8 +93,8 @@ impl Reception {
     }
 
     /// What it holds is given back.
-    pub fn leave(self, pool: &mut Pool) {
-        pool.budget.changed(self.held, 0);
+    pub fn leave(self, across: &mut AcrossSenders) {
+        across.budget.changed(self.held, 0);
     }
 
     /// What came of it so far.
@@ -156,7 +156,7 @@ impl Reception {
         message: &Message<'_>,
         (bytes, current, overtaken): (usize, bool, Duration),
         proof: &mut Proof,
-        pool: &mut Pool,
+        across: &mut AcrossSenders,
     ) -> bool {
         self.counts.datagrams += 1;
         self.counts.bytes += bytes as u64;
@@ -165,16 +165,16 @@ impl Reception {
             Message::Fragment(..) if self.film && !current => false,
             Message::Fragment(_, head, payload) if self.wants.pictures => {
                 self.recovery.push_fragment(now, *head, payload);
-                let proved = self.take_fragment(now, *head, payload, proof, pool);
-                self.take_recovered(now, overtaken, proof, pool) | proved
+                let proved = self.take_fragment(now, *head, payload, proof, across);
+                self.take_recovered(now, overtaken, proof, across) | proved
             }
             Message::Shard(_, shard) if self.wants.pictures => {
                 self.recovery.push_shard(now, shard);
-                self.take_recovered(now, overtaken, proof, pool)
+                self.take_recovered(now, overtaken, proof, across)
             }
             Message::Piece(_, piece) if self.wants.sound => self.hearing.piece_came(now, piece).is_some_and(|whole| {
                 let (number, capture, channels, samples) = (whole.number, whole.capture, whole.channels, whole.samples);
-                self.take_sound(now, Block { number, capture, channels, samples }, proof, pool)
+                self.take_sound(now, Block { number, capture, channels, samples }, proof, across)
             }),
             // The rest is the path's.
             _ => false,
@@ -182,21 +182,28 @@ impl Reception {
     }
 
     /// A block came over TCP. Says whether it is the first that proves that its sender sends.
-    pub fn block_came(&mut self, now: Instant, block: Block, proof: &mut Proof, pool: &mut Pool) -> bool {
+    pub fn block_came(&mut self, now: Instant, block: Block, proof: &mut Proof, across: &mut AcrossSenders) -> bool {
         let frames = block.samples.len() / (2 * usize::from(block.channels));
         self.wants.sound
             && self.hearing.block_came(now, block.number, block.capture, frames)
-            && self.take_sound(now, block, proof, pool)
+            && self.take_sound(now, block, proof, across)
     }
 
-    fn take_fragment(&mut self, now: Instant, head: FragmentHead, payload: &[u8], proof: &mut Proof, pool: &mut Pool) -> bool {
-        match self.depacketizer.push(now, head, payload, &mut pool.buffers) {
+    fn take_fragment(
+        &mut self,
+        now: Instant,
+        head: FragmentHead,
+        payload: &[u8],
+        proof: &mut Proof,
+        across: &mut AcrossSenders,
+    ) -> bool {
+        match self.depacketizer.push(now, head, payload, &mut across.buffers) {
             Pushed::Stored => self.ending.goes_on(now),
             Pushed::Slice(slice) => {
                 self.ending.goes_on(now);
                 let evidence = proof.wants_evidence(now) && is_one(&slice);
                 self.counts.slices += 1;
-                pool.events.push_back(Event::Slice(self.id, slice));
+                across.events.push_back(Event::Slice(self.id, slice));
                 return evidence && proof.sent(now);
             }
             Pushed::Late => self.counts.late += 1,
@@ -205,18 +212,18 @@ impl Reception {
         false
     }
 
-    fn take_recovered(&mut self, now: Instant, overtaken: Duration, proof: &mut Proof, pool: &mut Pool) -> bool {
+    fn take_recovered(&mut self, now: Instant, overtaken: Duration, proof: &mut Proof, across: &mut AcrossSenders) -> bool {
         let mut proved = false;
         while let Some((head, payload)) = self.recovery.poll() {
             self.counts.recovered += 1;
-            proved |= self.take_fragment(now, head, &payload, proof, pool);
+            proved |= self.take_fragment(now, head, &payload, proof, across);
         }
-        self.settle(now, overtaken, pool);
+        self.settle(now, overtaken, across);
         proved
     }
 
     /// The first copy of a block is here.
-    fn take_sound(&mut self, now: Instant, block: Block, proof: &mut Proof, pool: &mut Pool) -> bool {
+    fn take_sound(&mut self, now: Instant, block: Block, proof: &mut Proof, across: &mut AcrossSenders) -> bool {
         if !self.pace.takes(now) {
             self.counts.bad += 1;
             return false;
@@ -225,17 +232,17 @@ impl Reception {
         self.blocks = self.blocks.max(block.number.saturating_add(1));
         self.counts.blocks += 1;
         let (track, Block { number, capture, channels, samples }) = (self.id, block);
-        pool.events.push_back(Event::Sound { track, number, capture, channels, samples });
+        across.events.push_back(Event::Sound { track, number, capture, channels, samples });
         proof.sent(now)
     }
 
     /// What is whole, or is waited for no longer, on a path that overtakes by so much.
-    pub fn settle(&mut self, now: Instant, overtaken: Duration, pool: &mut Pool) {
-        let room = pool.budget.room(self.held);
+    pub fn settle(&mut self, now: Instant, overtaken: Duration, across: &mut AcrossSenders) {
+        let room = across.budget.room(self.held);
         // What is kept for shards makes no room of what is put together.
         self.recovery.set_room(room / 2);
         self.depacketizer.set_room(room - self.recovery.bytes().min(room / 2));
-        while let Some(settled) = self.depacketizer.poll_settled(now, &mut pool.buffers) {
+        while let Some(settled) = self.depacketizer.poll_settled(now, &mut across.buffers) {
             self.count(settled);
             if settled.count > 0 && !self.wants.patient {
                 // The wait follows the picture period as it is seen.
@@ -248,10 +255,10 @@ impl Reception {
                     self.depacketizer.set_overtaken(overtaken, period);
                 }
             }
-            self.tell_settled(settled, pool);
+            self.tell_settled(settled, across);
         }
         let holds = self.depacketizer.bytes() + self.recovery.bytes();
-        pool.budget.changed(std::mem::replace(&mut self.held, holds), holds);
+        across.budget.changed(std::mem::replace(&mut self.held, holds), holds);
     }
 
     /// Whether a picture is begun and not whole.
@@ -268,11 +275,11 @@ impl Reception {
         *counter += 1;
     }
 
-    fn tell_settled(&mut self, settled: Settled, pool: &mut Pool) {
+    fn tell_settled(&mut self, settled: Settled, across: &mut AcrossSenders) {
         let track = self.id;
         let parts = std::iter::from_fn(|| self.depacketizer.poll_part());
-        pool.events.extend(parts.map(|part| Event::Part(track, part)));
-        pool.events.push_back(Event::Settled(track, settled));
+        across.events.extend(parts.map(|part| Event::Part(track, part)));
+        across.events.push_back(Event::Settled(track, settled));
     }
 
     /// The sender says that its stream ends. Believed once, and not where more than that came; whether it sent anything at all is
@@ -299,13 +306,13 @@ impl Reception {
     }
 
     /// Finishes a stream that has ended, and says whether it did just now. `gone`: nothing more can come.
-    pub fn finish_end(&mut self, now: Instant, gone: bool, proof: &Proof, pool: &mut Pool) -> bool {
+    pub fn finish_end(&mut self, now: Instant, gone: bool, proof: &Proof, across: &mut AcrossSenders) -> bool {
         let Some(end) = self.has_ended(now, gone, proof) else { return false };
-        while let Some(settled) = self.depacketizer.give_up(end, &mut pool.buffers) {
+        while let Some(settled) = self.depacketizer.give_up(end, &mut across.buffers) {
             self.count(settled);
-            self.tell_settled(settled, pool);
+            self.tell_settled(settled, across);
         }
-        pool.events.push_back(Event::Ended(self.id));
+        across.events.push_back(Event::Ended(self.id));
         true
     }
 
