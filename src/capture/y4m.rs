@@ -74,14 +74,14 @@ pub enum Error {
 
 /// Pictures from a pipe. Dropping it ends its thread at once, even where the pipe is silent, and closes the slot.
 pub struct Live {
-    shared: Arc<Shared>,
+    reading: Arc<Reading>,
     /// Closed to stop the thread.
     tell: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What a y4m header says.
-pub struct Stated(Arc<Shared>);
+pub struct Stated(Arc<Reading>);
 
 impl Stated {
     /// The nominal rate.
@@ -90,7 +90,7 @@ impl Stated {
     }
 }
 
-struct Shared {
+struct Reading {
     pictures: Arc<Slot<Picture>>,
     rate: OnceLock<Rate>,
     failure: Mutex<Option<Error>>,
@@ -111,30 +111,30 @@ impl Live {
     pub fn open(input: OwnedFd, pictures: Arc<Slot<Picture>>) -> Result<Live, Error> {
         let failed = |error: std::io::Error| Error::Read(error.to_string());
         let (told, tell) = std::io::pipe().map_err(failed)?;
-        let shared = Arc::new(Shared { pictures, rate: OnceLock::new(), failure: Mutex::default() });
+        let reading = Arc::new(Reading { pictures, rate: OnceLock::new(), failure: Mutex::default() });
         let input = Input::new(input, told);
         let thread = {
-            let shared = shared.clone();
-            std::thread::Builder::new().name("stdin".into()).spawn(move || shared.run(input)).map_err(failed)?
+            let reading = reading.clone();
+            std::thread::Builder::new().name("stdin".into()).spawn(move || reading.run(input)).map_err(failed)?
         };
-        Ok(Live { shared, tell: Some(tell), thread: Some(thread) })
+        Ok(Live { reading, tell: Some(tell), thread: Some(thread) })
     }
 
     /// What the stream says of itself, once it has.
     pub fn header(&self) -> Stated {
-        Stated(self.shared.clone())
+        Stated(self.reading.clone())
     }
 
     /// Why it ended, if neither at the end of its input nor because it was told to.
     pub fn failed(&self) -> Option<Error> {
-        lock(&self.shared.failure).clone()
+        lock(&self.reading.failure).clone()
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         self.tell.take();
-        self.shared.pictures.close();
+        self.reading.pictures.close();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -177,7 +177,7 @@ impl From<crate::slot::Closed> for End {
     }
 }
 
-impl Shared {
+impl Reading {
     fn run(&self, input: Input) {
         let mut given = 0;
         let failed = match self.read(input, &mut given) {

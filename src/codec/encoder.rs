@@ -53,7 +53,7 @@ type OnSlice = dyn Fn(EncodedSlice) + Send + Sync;
 
 /// The encoding threads. Dropping it joins them.
 pub struct EncoderThreads {
-    shared: Arc<Shared>,
+    state: Arc<EncoderState>,
     threads: Vec<JoinHandle<()>>,
     front: Mutex<Front>,
 }
@@ -64,7 +64,7 @@ struct Front {
     estimate: Estimate,
 }
 
-struct Shared {
+struct EncoderState {
     on_slice: Box<OnSlice>,
     post: Mutex<Post>,
     /// Bands not begun yet are left out.
@@ -108,18 +108,18 @@ impl EncoderThreads {
     /// `workers` (at least 1) bands are encoded at once, one of them by the thread that calls [`EncoderThreads::encode`].
     /// `on_slice` is called from all of them.
     pub fn new(workers: usize, on_slice: impl Fn(EncodedSlice) + Send + Sync + 'static) -> Result<EncoderThreads, Error> {
-        let shared = Shared {
+        let state = EncoderState {
             on_slice: Box::new(on_slice),
             post: Mutex::default(),
             stopped: AtomicBool::new(false),
             buffers: BufferPool::new(),
         };
         let front = Mutex::new(Front { encoder: BandEncoder::new()?, estimate: Estimate::default() });
-        let mut pool = EncoderThreads { shared: Arc::new(shared), threads: Vec::new(), front };
+        let mut pool = EncoderThreads { state: Arc::new(state), threads: Vec::new(), front };
         for number in 1..workers {
-            let (shared, mut encoder) = (pool.shared.clone(), BandEncoder::new()?);
+            let (state, mut encoder) = (pool.state.clone(), BandEncoder::new()?);
             let thread = thread::Builder::new().name(format!("encode-{number}"));
-            pool.threads.push(thread.spawn(move || shared.serve(&mut encoder)).map_err(Error::Thread)?);
+            pool.threads.push(thread.spawn(move || state.serve(&mut encoder)).map_err(Error::Thread)?);
         }
         Ok(pool)
     }
@@ -132,7 +132,7 @@ impl EncoderThreads {
         let (size, sampling, planes) = match picture.body {
             Body::Planes(sampling, planes) => (picture.size, sampling, planes),
             Body::Jpeg(jpeg) => match self.pass_through(number, &jpeg, capture, (begun, queued), settings) {
-                Err(Refusal::Unfit(_)) => passthrough::decode(&jpeg, &self.shared.buffers)?,
+                Err(Refusal::Unfit(_)) => passthrough::decode(&jpeg, &self.state.buffers)?,
                 passed => return Ok(passed?),
             },
         };
@@ -160,15 +160,15 @@ impl EncoderThreads {
             failure: Mutex::new(None),
             caller: thread::current(),
         });
-        lock(&self.shared.post).job = Some(job.clone());
+        lock(&self.state.post).job = Some(job.clone());
         for thread in self.threads.iter().take(bands.count() - 1) {
             thread.thread().unpark();
         }
-        job.work(&mut front.encoder, &self.shared);
+        job.work(&mut front.encoder, &self.state);
         while job.left.load(Ordering::Acquire) != 0 {
             thread::park();
         }
-        lock(&self.shared.post).job = None;
+        lock(&self.state.post).job = None;
         match lock(&job.failure).take() {
             Some(Failure::Panic(payload)) => resume_unwind(payload),
             Some(Failure::Error(error)) => return Err(error.into()),
@@ -181,7 +181,7 @@ impl EncoderThreads {
 
     /// At the end: of the picture in work, and of any that follows, no more is encoded. A large one takes a second.
     pub fn stop(&self) {
-        self.shared.stopped.store(true, Ordering::Relaxed);
+        self.state.stopped.store(true, Ordering::Relaxed);
     }
 
     fn pass_through(
@@ -196,7 +196,7 @@ impl EncoderThreads {
         let (slices, bytes) = (bodies.len(), bodies.iter().map(Vec::len).sum());
         for (index, mut body) in bodies.into_iter().enumerate() {
             slice::stamp_times(&mut body[4..], queued, begun.elapsed());
-            (self.shared.on_slice)(EncodedSlice { picture: number, index: index as u8, count: slices as u8, capture, body });
+            (self.state.on_slice)(EncodedSlice { picture: number, index: index as u8, count: slices as u8, capture, body });
         }
         Ok(Encoded { slices, bytes, passed_through: true })
     }
@@ -204,7 +204,7 @@ impl EncoderThreads {
 
 impl Drop for EncoderThreads {
     fn drop(&mut self) {
-        lock(&self.shared.post).stop = true;
+        lock(&self.state.post).stop = true;
         for thread in self.threads.drain(..) {
             thread.thread().unpark();
             join(thread);
@@ -212,7 +212,7 @@ impl Drop for EncoderThreads {
     }
 }
 
-impl Shared {
+impl EncoderState {
     /// The life of a thread.
     fn serve(&self, encoder: &mut BandEncoder) {
         loop {
@@ -233,15 +233,15 @@ impl Shared {
 
 impl Job {
     /// Encodes bands until none is left to take.
-    fn work(&self, encoder: &mut BandEncoder, shared: &Shared) {
+    fn work(&self, encoder: &mut BandEncoder, state: &EncoderState) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             if index >= self.bands.count() {
                 return;
             }
-            let outcome = match shared.stopped.load(Ordering::Relaxed) {
+            let outcome = match state.stopped.load(Ordering::Relaxed) {
                 true => Ok(Ok(())),
-                false => catch_unwind(AssertUnwindSafe(|| self.band(index, encoder, &*shared.on_slice))),
+                false => catch_unwind(AssertUnwindSafe(|| self.band(index, encoder, &*state.on_slice))),
             };
             let failure = match outcome {
                 Ok(Ok(())) => None,

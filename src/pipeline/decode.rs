@@ -89,7 +89,7 @@ struct Waiting {
     job: Job,
 }
 
-struct Shared {
+struct DecoderState {
     jobs: Arc<FairQueue<Waiting>>,
     passed_over: AtomicU64,
     running: Mutex<usize>,
@@ -137,7 +137,7 @@ impl SharedReel {
 
 /// The threads. Dropping it drops what waits and joins them; one that is still at a picture after [`PATIENCE`] is left behind.
 pub struct DecoderThreads {
-    shared: Arc<Shared>,
+    shared: Arc<DecoderState>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -146,7 +146,7 @@ impl DecoderThreads {
     pub fn new(workers: usize) -> Result<Self, Error> {
         let jobs = FairQueue::dropping_bytes(WAITING, WAITING_BYTES, |waiting: &Waiting| waiting.job.body.len());
         let (passed_over, running, ended) = (AtomicU64::new(0), Mutex::new(0), Condvar::new());
-        let shared = Arc::new(Shared { jobs, passed_over, running, ended });
+        let shared = Arc::new(DecoderState { jobs, passed_over, running, ended });
         let mut pool = DecoderThreads { shared, threads: Vec::new() };
         for number in 0..workers {
             let (shared, decoder) = (pool.shared.clone(), Decoder::new()?);
@@ -202,10 +202,10 @@ impl Inlet {
     }
 }
 
-impl Shared {
+impl DecoderState {
     fn serve(&self, mut decoder: Decoder) {
         /// However it ends, nobody waits for this thread any more.
-        struct Running<'a>(&'a Shared);
+        struct Running<'a>(&'a DecoderState);
         impl Drop for Running<'_> {
             fn drop(&mut self) {
                 *lock(&self.0.running) -= 1;

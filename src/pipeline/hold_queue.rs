@@ -33,27 +33,27 @@ struct State {
 }
 
 #[derive(Default)]
-struct Shared {
+struct HeldTracks {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 /// Puts slices of one track in. Dropping it drops what waits.
 pub struct Inlet {
-    shared: Arc<Shared>,
+    shared: Arc<HeldTracks>,
     track: u64,
 }
 
 /// Dropping it drops what waits, and joins.
 pub struct Thread {
-    shared: Arc<Shared>,
+    shared: Arc<HeldTracks>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Thread {
     /// Holds nothing yet.
     pub fn start() -> std::io::Result<Thread> {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::<HeldTracks>::default();
         let ours = shared.clone();
         let thread = thread::Builder::new().name("hold".into()).spawn(move || ours.keep())?;
         Ok(Thread { shared, thread: Some(thread) })
@@ -95,7 +95,7 @@ impl Drop for Inlet {
     }
 }
 
-impl Shared {
+impl HeldTracks {
     fn pass(&self, track: u64, item: Item, due: Option<Instant>) {
         let mut state = lock(&self.state);
         let Some(held) = state.tracks.get_mut(&track) else { return };

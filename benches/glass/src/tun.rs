@@ -71,7 +71,7 @@ pub struct Sample {
     pub counts: Counts,
 }
 
-struct Shared {
+struct Measured {
     links: [Link; 2],
     samples: Vec<Sample>,
     late_us: Vec<f64>,
@@ -80,7 +80,7 @@ struct Shared {
 /// Two joined networks. Gone when dropped, with everything in them.
 pub struct Cable {
     networks: [OwnedFd; 2],
-    shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<Measured>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -91,7 +91,7 @@ impl Cable {
         let (near, first) = network(Side::Sender)?;
         let (far, second) = network(Side::Receiver)?;
         let links = [Link::new(seed), Link::new(seed ^ 0x5EED)];
-        let shared = Arc::new(Mutex::new(Shared { links, samples: Vec::new(), late_us: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Measured { links, samples: Vec::new(), late_us: Vec::new() }));
         let stop = Arc::new(AtomicBool::new(false));
         let thread = {
             let (shared, stop) = (Arc::clone(&shared), Arc::clone(&stop));
@@ -155,7 +155,7 @@ impl Drop for Cable {
     }
 }
 
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+fn lock(shared: &Mutex<Measured>) -> MutexGuard<'_, Measured> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -193,7 +193,7 @@ fn tun() -> Result<File, String> {
     }
 }
 
-fn forward(devices: &mut [File; 2], shared: &Mutex<Shared>, stop: &AtomicBool) {
+fn forward(devices: &mut [File; 2], shared: &Mutex<Measured>, stop: &AtomicBool) {
     sharpen_timers();
     hurry();
     let mut buffer = vec![0; MTU as usize + 1];

@@ -12,7 +12,7 @@
 
 use super::events::Event;
 use super::sender::Sender;
-use super::shared::Shared;
+use super::shared::LinksAndEvents;
 use super::sound_log::SoundBlock;
 use super::{PeerId, TrackId};
 use crate::media::clock::{Epoch, Mapping};
@@ -81,7 +81,7 @@ impl Numbers {
 
 impl Forward {
     /// Looks at what the application is told, and passes on what others are to have.
-    pub fn pass(&mut self, now: Instant, event: &Event, sender: &mut Sender, shared: &mut Shared<'_>) {
+    pub fn pass(&mut self, now: Instant, event: &Event, sender: &mut Sender, shared: &mut LinksAndEvents<'_>) {
         match event {
             Event::TrackUp { track, .. } if track.is_own() => {
                 let (number, told, passed, news, first, want) = (None, None, None, false, 0, None);
@@ -143,7 +143,7 @@ impl Forward {
     }
 
     /// Others are told what a track is, as soon as all that is needed is known.
-    fn tell(&mut self, now: Instant, peer: PeerId, sender: &mut Sender, shared: &mut Shared<'_>) {
+    fn tell(&mut self, now: Instant, peer: PeerId, sender: &mut Sender, shared: &mut LinksAndEvents<'_>) {
         let Some(known) = self.tracks.get_mut(&peer) else { return };
         let (Some(told), true) = (&known.told, self.clocks.contains_key(&peer)) else { return };
         let is_new = known.number.is_none();
@@ -166,7 +166,7 @@ impl Forward {
 
     /// Others are told what tracks have become, and now and then it is looked at what they want. Says of which tracks that is
     /// something else than before.
-    pub fn look(&mut self, now: Instant, sender: &mut Sender, shared: &mut Shared<'_>) -> Vec<TrackId> {
+    pub fn look(&mut self, now: Instant, sender: &mut Sender, shared: &mut LinksAndEvents<'_>) -> Vec<TrackId> {
         if self.next_look.is_some_and(|next| now < next) {
             return Vec::new();
         }

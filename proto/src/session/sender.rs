@@ -19,7 +19,7 @@ use super::link::LinkId;
 use super::outbound::Outbound;
 use super::peer::{Peer, Subscription};
 use super::repairs::Repairs;
-use super::shared::Shared;
+use super::shared::LinksAndEvents;
 use super::sound_log::SoundBlock;
 use super::stats::{PeerStats, SenderStats};
 use super::{PeerId, StreamId, sound_copies, sound_log};
@@ -84,7 +84,7 @@ impl Sender {
     }
 
     /// A slice of our own is encoded.
-    pub fn push_slice(&mut self, now: Instant, slice: Slice, shared: &mut Shared<'_>) {
+    pub fn push_slice(&mut self, now: Instant, slice: Slice, shared: &mut LinksAndEvents<'_>) {
         let Some(own) = self.own() else { return };
         let before = own.pictures;
         own.push_slice(slice);
@@ -102,14 +102,14 @@ impl Sender {
     }
 
     /// Our own track is something else from now on.
-    pub fn set_format(&mut self, format: Format, shared: &mut Shared<'_>) {
+    pub fn set_format(&mut self, format: Format, shared: &mut LinksAndEvents<'_>) {
         let Some(own) = self.own() else { return };
         let track = described(Track { format, ..own.track.clone() });
         self.describe(track, shared);
     }
 
     /// Our microphone is muted, our camera closed, or no longer.
-    pub fn set_silence(&mut self, muted: bool, closed: bool, shared: &mut Shared<'_>) {
+    pub fn set_silence(&mut self, muted: bool, closed: bool, shared: &mut LinksAndEvents<'_>) {
         let Some(own) = self.own() else { return };
         if closed {
             // What was caught last would be shown to the next as if it were live.
@@ -127,7 +127,7 @@ impl Sender {
     }
 
     /// A track is there, or is something else from now on. A new one is sent to all whose process it is not of.
-    pub fn add(&mut self, now: Instant, track: Track, shared: &mut Shared<'_>) {
+    pub fn add(&mut self, now: Instant, track: Track, shared: &mut LinksAndEvents<'_>) {
         if self.tracks.iter().any(|known| known.number() == track.number) {
             return self.describe(track, shared);
         }
@@ -141,7 +141,7 @@ impl Sender {
         self.tracks.push(outbound);
     }
 
-    fn describe(&mut self, track: Track, shared: &mut Shared<'_>) {
+    fn describe(&mut self, track: Track, shared: &mut LinksAndEvents<'_>) {
         let Some(outbound) = self.tracks.iter_mut().find(|known| known.number() == track.number) else { return };
         let first = outbound.pictures;
         outbound.track = track;
@@ -152,7 +152,7 @@ impl Sender {
     }
 
     /// A track that was forwarded is over: who had it is told.
-    pub fn remove(&mut self, number: u8, shared: &mut Shared<'_>) {
+    pub fn remove(&mut self, number: u8, shared: &mut LinksAndEvents<'_>) {
         let Some(place) = self.tracks.iter().position(|track| track.number() == number) else { return };
         let track = self.tracks.remove(place).track;
         let over = Record::Track(Track { media: Media::NONE, format: Format::default(), ..track });
@@ -170,14 +170,20 @@ impl Sender {
     }
 
     /// A line that somebody wrote goes to all who want anything, but those it comes from.
-    pub fn say(&self, text: &Record<'_>, from: Option<LinkId>, origin: [u8; 16], shared: &mut Shared<'_>) {
+    pub fn say(&self, text: &Record<'_>, from: Option<LinkId>, origin: [u8; 16], shared: &mut LinksAndEvents<'_>) {
         for (link, _) in self.peers.iter().filter(|(link, peer)| Some(**link) != from && peer.process != origin) {
             shared.endpoint.send(*link, text);
         }
     }
 
     /// A peer that wants something said hello over `link`, which replaces an earlier one of its.
-    pub fn peer_up(&mut self, now: Instant, (link, id): (LinkId, PeerId), replaces: Option<LinkId>, shared: &mut Shared<'_>) {
+    pub fn peer_up(
+        &mut self,
+        now: Instant,
+        (link, id): (LinkId, PeerId),
+        replaces: Option<LinkId>,
+        shared: &mut LinksAndEvents<'_>,
+    ) {
         let Some(hello) = shared.endpoint.hello(link) else { return };
         let (name, wants, process) = (hello.name.clone(), hello.wants, hello.id);
         let sends = !hello.offers.is_none() || hello.forwards();
@@ -217,7 +223,7 @@ impl Sender {
     }
 
     /// Datagrams go to a peer and back.
-    pub fn path_up(&mut self, now: Instant, link: LinkId, shared: &mut Shared<'_>) {
+    pub fn path_up(&mut self, now: Instant, link: LinkId, shared: &mut LinksAndEvents<'_>) {
         let Some(peer) = self.peers.get_mut(&link) else { return };
         let first = !std::mem::replace(&mut peer.validated, true);
         for track in self.tracks.iter().filter(|track| first && !track.patient) {
@@ -231,7 +237,13 @@ impl Sender {
     }
 
     /// A peer is gone.
-    pub fn peer_down(&mut self, now: Instant, (link, reason): (LinkId, Option<Reason>), sentence: &str, shared: &mut Shared<'_>) {
+    pub fn peer_down(
+        &mut self,
+        now: Instant,
+        (link, reason): (LinkId, Option<Reason>),
+        sentence: &str,
+        shared: &mut LinksAndEvents<'_>,
+    ) {
         let Some(peer) = self.peers.remove(&link) else { return };
         let complete = peer.subscriptions.iter().any(|subscription| subscription.end_sent);
         let (name, sentence) = (peer.stats.name, sentence.to_string());
@@ -240,7 +252,7 @@ impl Sender {
     }
 
     /// Whether anybody watches.
-    pub fn update_watched(&mut self, now: Instant, shared: &mut Shared<'_>) {
+    pub fn update_watched(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) {
         let endpoint = &mut *shared.endpoint;
         let watched =
             self.peers.iter().any(|(id, peer)| peer.validated && endpoint.path(*id).is_some_and(|path| !path.is_quiet(now)));
@@ -251,7 +263,7 @@ impl Sender {
     }
 
     /// A datagram of a receiver's. Whether it was of a track that we have.
-    pub fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>, shared: &mut Shared<'_>) -> bool {
+    pub fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>, shared: &mut LinksAndEvents<'_>) -> bool {
         match message {
             Message::Report(report) => {
                 let Some(peer) = self.peers.get_mut(&link) else { return true };
@@ -281,7 +293,7 @@ impl Sender {
         true
     }
 
-    fn handle_nack(&mut self, now: Instant, link: LinkId, nack: &Nack, shared: &mut Shared<'_>) {
+    fn handle_nack(&mut self, now: Instant, link: LinkId, nack: &Nack, shared: &mut LinksAndEvents<'_>) {
         let Some(path) = shared.endpoint.path(link) else { return };
         let rtt = path.rtt().smoothed;
         let Some((_, size)) = path.carries(now) else { return };
@@ -292,7 +304,13 @@ impl Sender {
     }
 
     /// What a receiver has use for. Whether it is of a track that we have.
-    pub fn handle_want(&mut self, now: Instant, link: LinkId, (track, want): (u8, Want), shared: &mut Shared<'_>) -> bool {
+    pub fn handle_want(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        (track, want): (u8, Want),
+        shared: &mut LinksAndEvents<'_>,
+    ) -> bool {
         let Some(subscription) = self.peers.get_mut(&link).and_then(|peer| peer.subscription(track)) else { return false };
         subscription.want = Some(want);
         self.update_wanted(now, shared);
@@ -410,7 +428,7 @@ impl Sender {
     }
 
     /// What was counted so far.
-    pub fn take_stats(&mut self, now: Instant, shared: &mut Shared<'_>) -> SenderStats {
+    pub fn take_stats(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) -> SenderStats {
         // Who is silent now is made no pictures for.
         self.update_wanted(now, shared);
         let mut stats = self.stats.clone();

@@ -10,7 +10,7 @@ use super::forward::Forward;
 use super::link::LinkId;
 use super::receiver::{Block, Receiver};
 use super::sender::{self, Sender};
-use super::shared::Shared;
+use super::shared::LinksAndEvents;
 use super::stats::Stats;
 use super::talk::Talk;
 use super::unreachable::DialError;
@@ -88,7 +88,7 @@ impl Session {
                 }
                 Notice::Up { link, replaces } => self.peer_up(now, link, replaces),
                 Notice::Path(link) => {
-                    let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+                    let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
                     self.sender.path_up(now, link, &mut shared);
                 }
                 Notice::NoUdp(link, address) => {
@@ -110,7 +110,7 @@ impl Session {
         while let Some((link, reason)) = self.receiver.poll_left() {
             self.forget(now, link, Some(reason), "");
         }
-        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.update_watched(now, &mut shared);
     }
 
@@ -128,7 +128,7 @@ impl Session {
         let me = self.endpoint.me();
         let (offer, want) = (!me.offers.is_none() || me.forwards, !me.wants.is_none());
         if wants && offer {
-            let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+            let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
             self.sender.peer_up(now, (link, id), replaces, &mut shared);
         }
         if has && want {
@@ -151,7 +151,7 @@ impl Session {
 
     /// A link is no more.
     fn forget(&mut self, now: Instant, link: LinkId, reason: Option<Reason>, sentence: &str) {
-        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.peer_down(now, (link, reason), sentence, &mut shared);
         self.talk.forget(now, link);
         if let Some(peer) = self.peers.remove(&link) {
@@ -190,7 +190,7 @@ impl Session {
     }
 
     fn take_record(&mut self, now: Instant, link: LinkId, got: Got) {
-        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         let known = match got {
             Got::Track(track) => self.receiver.take_track(now, link, track, &self.endpoint),
             Got::Sound(track, block) => self.receiver.take_block(now, link, track, block, &mut self.endpoint),
@@ -225,7 +225,7 @@ impl Session {
         let name = if direct { hello.name.clone() } else { text.name };
         self.events.push_back(Event::Text { name: name.clone(), line: text.line.clone() });
         if self.forward.is_some() && direct {
-            let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+            let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
             self.sender.say(&Record::Text(Text { origin, name, line: text.line }), Some(link), origin, &mut shared);
         }
         true
@@ -234,7 +234,7 @@ impl Session {
     /// All that time alone brings.
     fn tend(&mut self, now: Instant) {
         self.receiver.tend(now, &mut self.endpoint);
-        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.update_pressure(now, &mut shared);
         if let Some(forward) = &mut self.forward {
             for track in forward.look(now, &mut self.sender, &mut shared) {
@@ -252,7 +252,7 @@ impl Session {
     fn tell_stats(&mut self, now: Instant) {
         let receiving = self.receiver.stats(&mut self.endpoint);
         let counters = self.endpoint.counters();
-        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         let sending = self.sender.take_stats(now, &mut shared);
         self.events.push_back(Event::Stats(Box::new(Stats { sending, receiving, counters })));
     }
@@ -263,7 +263,7 @@ impl Session {
         }
         let event = self.receiver.poll_event()?;
         if let Some(forward) = &mut self.forward {
-            let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+            let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
             forward.pass(now, &event, &mut self.sender, &mut shared);
         }
         if let Event::TrackDown { track, .. } = &event {
@@ -293,7 +293,7 @@ impl Core for Session {
 
     fn handle_command(&mut self, now: Instant, command: Command) {
         self.wakes(now);
-        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         match command {
             Command::Slice(slice) => self.sender.push_slice(now, slice, &mut shared),
             Command::Sound(block) => self.sender.push_sound(block),
@@ -309,7 +309,7 @@ impl Core for Session {
             }
             Command::Text(line) => {
                 let (origin, name) = (self.endpoint.me().id, self.endpoint.me().name.clone());
-                let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+                let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
                 self.sender.say(&Record::Text(Text { origin, name, line }), None, origin, &mut shared);
             }
             Command::Stop(sentence) => {
@@ -329,7 +329,7 @@ impl Core for Session {
         let Some((link, incoming)) = self.endpoint.handle_datagram(now, from, bytes) else { return };
         let mut known = true;
         if let Incoming::Message(_, message) = &incoming {
-            let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+            let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
             known = self.sender.handle_message(now, link, message, &mut shared);
         }
         known &= self.receiver.take_incoming(now, link, &incoming, len, &mut self.endpoint);
@@ -383,7 +383,7 @@ impl Core for Session {
         }
         self.take_notices(now);
         self.receiver.finish_ends(now, &mut self.endpoint);
-        let mut shared = Shared { endpoint: &mut self.endpoint, events: &mut self.events };
+        let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.update_end(now, &mut shared);
         if let Some(event) = self.poll_event(now) {
             return Output::Event(event);

@@ -5,7 +5,7 @@ use super::events::Event;
 use std::collections::VecDeque;
 
 /// Lent to a half for one call.
-pub(super) struct Shared<'a> {
+pub(super) struct LinksAndEvents<'a> {
     /// All links.
     pub endpoint: &'a mut Endpoint,
     /// What the application is told, oldest first.

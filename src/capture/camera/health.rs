@@ -52,7 +52,7 @@ pub(super) struct State {
 }
 
 /// What the reader, its watch and the camera's owner share.
-pub(super) struct Shared {
+pub(super) struct Health {
     pictures: Arc<Slot<Picture>>,
     state: Mutex<State>,
     changed: Condvar,
@@ -62,12 +62,12 @@ pub(super) struct Shared {
     last_picture: AtomicU64,
 }
 
-impl Shared {
+impl Health {
     pub fn new(pictures: Arc<Slot<Picture>>) -> Self {
         let zero = || AtomicU64::new(0);
         let count = Count { pictures: zero(), damaged: zero(), reopened: zero(), missed: AtomicU64::new(UNKNOWN) };
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Shared { pictures, state, changed, count, started: Instant::now(), last_picture: zero() }
+        Health { pictures, state, changed, count, started: Instant::now(), last_picture: zero() }
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {

@@ -14,7 +14,7 @@ use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::{SigSet, Signal};
 
 use super::devices::Layout;
-use super::health::{Orders, Shared};
+use super::health::{Health, Orders};
 use super::modes::{Format, Mode};
 use super::source::{self, Broken, Filled, Source};
 use super::{Chosen, Error, Setup};
@@ -45,7 +45,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub fn spawn(shared: &Arc<Shared>, setup: &Setup) -> Result<Reader, Error> {
+    pub fn spawn(health: &Arc<Health>, setup: &Setup) -> Result<Reader, Error> {
         static HANDLER: OnceLock<bool> = OnceLock::new();
         // An empty handler: without one the signal would be ignored and the wait go on.
         let handled = HANDLER.get_or_init(|| signal_hook::flag::register(KICK as i32, Arc::default()).is_ok());
@@ -54,14 +54,14 @@ impl Reader {
         }
         let orders = Arc::new(Orders::default());
         let run = {
-            let (orders, shared, setup) = (orders.clone(), shared.clone(), setup.clone());
+            let (orders, health, setup) = (orders.clone(), health.clone(), setup.clone());
             move || {
-                let work = std::panic::AssertUnwindSafe(|| run(&shared, &orders, &setup));
+                let work = std::panic::AssertUnwindSafe(|| run(&health, &orders, &setup));
                 if std::panic::catch_unwind(work).is_err() {
                     let cause = "the driver gave an answer the V4L2 library does not understand".to_string();
-                    shared.fail(&orders, Error::Driver { device: setup.chosen.device.clone(), what: "read", cause });
+                    health.fail(&orders, Error::Driver { device: setup.chosen.device.clone(), what: "read", cause });
                 }
-                shared.ended(&orders);
+                health.ended(&orders);
             }
         };
         let thread = std::thread::Builder::new().name("camera".to_string()).spawn(run);
@@ -74,21 +74,21 @@ impl Reader {
     }
 
     /// Interrupts the wait in the driver, until it returns or `within` is over. Whether it did.
-    pub fn kick(&self, shared: &Shared, within: Duration) -> bool {
+    pub fn kick(&self, health: &Health, within: Duration) -> bool {
         let before = self.orders.returns.load(Ordering::Acquire);
         self.orders.kicked.store(true, Ordering::Release);
-        self.kick_until(shared, within, || self.orders.returns.load(Ordering::Acquire) != before)
+        self.kick_until(health, within, || self.orders.returns.load(Ordering::Acquire) != before)
     }
 
     /// Tells the thread to stop and waits for it, but not longer than `within`. Whether it did; if not, it is left behind and
     /// stops as soon as its driver lets it.
-    pub fn stop(self, shared: &Shared, within: Duration) -> bool {
+    pub fn stop(self, health: &Health, within: Duration) -> bool {
         self.orders.stop.store(true, Ordering::Release);
-        shared.wake();
-        self.kick_until(shared, within, || self.thread.is_finished()) && self.thread.join().is_ok()
+        health.wake();
+        self.kick_until(health, within, || self.thread.is_finished()) && self.thread.join().is_ok()
     }
 
-    fn kick_until(&self, shared: &Shared, within: Duration, done: impl Fn() -> bool) -> bool {
+    fn kick_until(&self, health: &Health, within: Duration, done: impl Fn() -> bool) -> bool {
         /// The signal may land just before the wait begins and be lost, so it is sent until it works.
         const AGAIN: Duration = Duration::from_millis(5);
         let deadline = Instant::now() + within;
@@ -98,7 +98,7 @@ impl Reader {
             }
             // The handle is neither joined nor dropped, so the thread's name is valid even if it has ended.
             let _ = pthread_kill(self.thread.as_pthread_t(), KICK);
-            shared.pause(AGAIN, || done() || self.thread.is_finished());
+            health.pause(AGAIN, || done() || self.thread.is_finished());
         }
         true
     }
@@ -121,13 +121,13 @@ enum End {
     Broken(Broken),
 }
 
-fn run(shared: &Shared, orders: &Orders, setup: &Setup) {
+fn run(health: &Health, orders: &Orders, setup: &Setup) {
     block_signals();
     let mut pause = FIRST_PAUSE;
     let mut warned = None;
     while !orders.stopped() {
-        shared.count().reopened.fetch_add(u64::from(shared.was_opened()), Ordering::Relaxed);
-        let before = shared.count().pictures.load(Ordering::Relaxed);
+        health.count().reopened.fetch_add(u64::from(health.was_opened()), Ordering::Relaxed);
+        let before = health.count().pictures.load(Ordering::Relaxed);
         let end = match open(setup) {
             Ok((mut source, layout, mode)) => {
                 let chosen = if setup.modes.first() == Some(&mode) {
@@ -135,8 +135,8 @@ fn run(shared: &Shared, orders: &Orders, setup: &Setup) {
                 } else {
                     Chosen::new(&setup.chosen.device, &mode, "its driver refuses what it offered before".to_string())
                 };
-                shared.opened(orders, chosen);
-                stream(&mut *source, Intake::new(shared, mode, layout), orders, &mut warned)
+                health.opened(orders, chosen);
+                stream(&mut *source, Intake::new(health, mode, layout), orders, &mut warned)
             }
             Err(broken) => End::Broken(broken),
         };
@@ -145,14 +145,14 @@ fn run(shared: &Shared, orders: &Orders, setup: &Setup) {
             End::Stalled => continue,
             End::Broken(broken) => broken,
         };
-        if broken == Broken::Gone || !shared.was_opened() || shared.silence() > GIVE_UP {
-            shared.fail(orders, error(setup, broken, shared));
+        if broken == Broken::Gone || !health.was_opened() || health.silence() > GIVE_UP {
+            health.fail(orders, error(setup, broken, health));
             return;
         }
-        if shared.count().pictures.load(Ordering::Relaxed) != before {
+        if health.count().pictures.load(Ordering::Relaxed) != before {
             pause = FIRST_PAUSE;
         }
-        shared.pause(pause, || orders.stopped());
+        health.pause(pause, || orders.stopped());
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -174,13 +174,13 @@ fn open(setup: &Setup) -> Result<(Box<dyn Source>, Layout, Mode), Broken> {
 }
 
 fn stream(source: &mut dyn Source, mut intake: Intake<'_>, orders: &Orders, warned: &mut Option<Instant>) -> End {
-    let shared = intake.shared;
+    let health = intake.health;
     let mut fruitless = 0;
     loop {
         let next = source.next(&mut |filled| intake.take(filled));
         orders.returns.fetch_add(1, Ordering::Release);
-        shared.count().set_missed(source.missed());
-        if orders.stopped() || shared.pictures().is_closed() {
+        health.count().set_missed(source.missed());
+        if orders.stopped() || health.pictures().is_closed() {
             return End::Stopped;
         }
         let kicked = orders.kicked.swap(false, Ordering::AcqRel);
@@ -201,7 +201,7 @@ fn stream(source: &mut dyn Source, mut intake: Intake<'_>, orders: &Orders, warn
         if fruitless > STREAM_RESTARTS {
             return End::Broken(broken);
         }
-        shared.count().reopened.fetch_add(1, Ordering::Relaxed);
+        health.count().reopened.fetch_add(1, Ordering::Relaxed);
         if let Err(broken) = source.restart() {
             return End::Broken(broken);
         }
@@ -217,11 +217,11 @@ fn words(broken: &Broken) -> &str {
     }
 }
 
-fn error(setup: &Setup, broken: Broken, shared: &Shared) -> Error {
+fn error(setup: &Setup, broken: Broken, health: &Health) -> Error {
     let device = setup.chosen.device.clone();
     match broken {
         Broken::Gone => Error::Unplugged { device },
-        Broken::Busy if shared.left_behind() => Error::Hangs { device },
+        Broken::Busy if health.left_behind() => Error::Hangs { device },
         Broken::Busy => Error::busy(&device, setup.node),
         Broken::Failed(cause) => Error::Driver { device, what: "read", cause },
     }
@@ -229,7 +229,7 @@ fn error(setup: &Setup, broken: Broken, shared: &Shared) -> Error {
 
 /// Makes pictures of buffers.
 struct Intake<'a> {
-    shared: &'a Shared,
+    health: &'a Health,
     format: Format,
     size: Size,
     layout: Layout,
@@ -243,10 +243,10 @@ struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    fn new(shared: &'a Shared, mode: Mode, layout: Layout) -> Self {
+    fn new(health: &'a Health, mode: Mode, layout: Layout) -> Self {
         let Mode { format, size, .. } = mode;
         let pool = BufferPool::new();
-        Intake { shared, format, size, layout, pool, unsettled: UNSETTLED, quiet: true, odd: None, warned: None }
+        Intake { health, format, size, layout, pool, unsettled: UNSETTLED, quiet: true, odd: None, warned: None }
     }
 
     fn restarted(&mut self) {
@@ -267,10 +267,10 @@ impl<'a> Intake<'a> {
         match self.picture(&filled) {
             Ok((size, body)) => {
                 self.quiet = false;
-                self.shared.give(Picture::new(filled.captured, size, body));
+                self.health.give(Picture::new(filled.captured, size, body));
             }
             Err(why) => {
-                self.shared.count().damaged.fetch_add(1, Ordering::Relaxed);
+                self.health.count().damaged.fetch_add(1, Ordering::Relaxed);
                 if self.warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
                     self.warned = Some(Instant::now());
                     tracing::warn!("the camera gave a damaged picture, left out: {why}");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::health::Shared;
+use super::health::Health;
 use super::reader::Reader;
 use super::{Chosen, Counters, Error, Setup};
 use crate::slot::Slot;
@@ -27,84 +27,84 @@ const LET_GO: Duration = Duration::from_millis(200);
 
 /// A streaming camera's threads. Dropped, they are stopped.
 pub(super) struct Watch {
-    shared: Arc<Shared>,
+    health: Arc<Health>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
     /// Opens the camera and waits until it streams.
     pub fn start(setup: &Setup, pictures: Arc<Slot<Picture>>) -> Result<(Watch, Chosen), Error> {
-        let shared = Arc::new(Shared::new(pictures));
-        let reader = Reader::spawn(&shared, setup)?;
-        shared.wait(OPENING, |state| state.chosen.is_some() || state.failed.is_some());
+        let health = Arc::new(Health::new(pictures));
+        let reader = Reader::spawn(&health, setup)?;
+        health.wait(OPENING, |state| state.chosen.is_some() || state.failed.is_some());
         let (chosen, failed) = {
-            let state = shared.lock();
+            let state = health.lock();
             (state.chosen.clone(), state.failed.clone())
         };
         let Some(chosen) = chosen.filter(|_| failed.is_none()) else {
-            reader.stop(&shared, LET_GO);
+            reader.stop(&health, LET_GO);
             return Err(failed.unwrap_or(Error::Hangs { device: setup.chosen.device.clone() }));
         };
         let thread = {
-            let (shared, setup) = (shared.clone(), setup.clone());
-            std::thread::Builder::new().name("camera-watch".to_string()).spawn(move || run(&shared, &setup, reader))
+            let (health, setup) = (health.clone(), setup.clone());
+            std::thread::Builder::new().name("camera-watch".to_string()).spawn(move || run(&health, &setup, reader))
         };
         let refused =
             |error: std::io::Error| Error::Driver { device: chosen.device.clone(), what: "watch", cause: error.to_string() };
-        Ok((Watch { shared, thread: Some(thread.map_err(refused)?) }, chosen))
+        Ok((Watch { health, thread: Some(thread.map_err(refused)?) }, chosen))
     }
 
     pub fn counters(&self) -> Counters {
-        self.shared.counters()
+        self.health.counters()
     }
 
     pub fn failed(&self) -> Option<Error> {
-        self.shared.lock().failed.clone()
+        self.health.lock().failed.clone()
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.shared.stop();
+        self.health.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-fn run(shared: &Arc<Shared>, setup: &Setup, mut reader: Reader) {
+fn run(health: &Arc<Health>, setup: &Setup, mut reader: Reader) {
     let period = Duration::from_secs(1) / setup.chosen.fps.max(1);
     let steady = PATIENCE.max(period * 4);
     let mut patience = FIRST_PATIENCE.max(steady);
     // What the silence is counted from: the last attempt, or a picture after it.
     let mut attempt = Instant::now();
     loop {
-        let silence = shared.silence().min(attempt.elapsed());
-        if shared.silence() < attempt.elapsed() {
+        let silence = health.silence().min(attempt.elapsed());
+        if health.silence() < attempt.elapsed() {
             patience = steady;
         }
         if silence < patience {
             // Looked at often enough to see that the first picture has come and less patience is due.
-            if shared.wait((patience - silence).min(steady), |state| state.stop || state.ended || state.failed.is_some()) {
+            if health.wait((patience - silence).min(steady), |state| state.stop || state.ended || state.failed.is_some()) {
                 break;
             }
             continue;
         }
         let device = &setup.chosen.device;
-        tracing::warn!("no picture from {device} for {:.0} s; opening it anew", shared.silence().as_secs_f64());
+        tracing::warn!("no picture from {device} for {:.0} s; opening it anew", health.silence().as_secs_f64());
         attempt = Instant::now();
         patience = (patience * 2).clamp(FIRST_PATIENCE, LONGEST_PATIENCE);
-        if reader.kick(shared, LET_GO) {
+        if reader.kick(health, LET_GO) {
             continue;
         }
         tracing::warn!("the driver of {device} does not answer; trying beside it");
-        shared.lock().left_behind = true;
-        match Reader::spawn(shared, setup) {
-            Ok(beside) => drop(std::mem::replace(&mut reader, beside).stop(shared, Duration::ZERO)),
+        health.lock().left_behind = true;
+        match Reader::spawn(health, setup) {
+            Ok(beside) => drop(std::mem::replace(&mut reader, beside).stop(health, Duration::ZERO)),
             Err(error) => tracing::warn!("{error}"),
         }
     }
-    if !reader.stop(shared, LET_GO) {
+    if !reader.stop(health, LET_GO) {
         tracing::warn!("the driver of {} does not let go of it", setup.chosen.device);
     }
 }

@@ -7,7 +7,7 @@
 use super::super::outbound::{FILM_BYTES, Outbound};
 use super::super::peer::Peer;
 use super::super::sound_log;
-use super::{Event, Sender, Shared};
+use super::{Event, LinksAndEvents, Sender};
 use crate::time::MediaTime;
 use crate::wire::record::{End, OWN_TRACK, Record};
 use std::time::{Duration, Instant};
@@ -72,7 +72,7 @@ impl Ending {
 
 impl Sender {
     /// A film's log is cut, and its reader held back or let go.
-    pub fn update_pressure(&mut self, now: Instant, shared: &mut Shared<'_>) {
+    pub fn update_pressure(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) {
         let Some(own) = self.tracks.first_mut().filter(|own| own.patient) else { return };
         let alone = self.peers.len() == 1;
         let patience = if alone { LONE_PATIENCE } else { UNRESPONSIVE };
@@ -105,7 +105,7 @@ impl Sender {
     }
 
     /// After the end: tells each peer once it was given everything, and finishes once all have left or had time enough.
-    pub fn update_end(&mut self, now: Instant, shared: &mut Shared<'_>) {
+    pub fn update_end(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) {
         let Ending::LastCall(end, deadline) = self.ending else { return };
         if let Some(own) = self.tracks.first() {
             let (pictures, blocks) = (own.log.end(), own.sound.end());

@@ -1,6 +1,6 @@
 //! What the encoder is told to aim at: the best receiver's share, or the user's cap, and the most that any receiver has use for.
 
-use super::{Event, Sender, Shared};
+use super::{Event, LinksAndEvents, Sender};
 use crate::media::rate_control::Bitrate;
 use crate::session::link::LinkId;
 use crate::session::outbound::Outbound;
@@ -28,7 +28,7 @@ pub fn most(one: Want, other: Want) -> Want {
 
 impl Sender {
     /// The encoder follows the best receiver. What nothing may be left out of, a film, follows the user's cap alone.
-    pub fn update_target(&mut self, now: Instant, shared: &mut Shared<'_>) {
+    pub fn update_target(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) {
         let slow = self.peers.values().any(Peer::is_slow);
         self.tracks.iter_mut().for_each(|track| track.keep_longer(slow));
         let Some(own) = self.tracks.first().filter(|own| own.number() == OWN_TRACK) else { return };
@@ -47,7 +47,7 @@ impl Sender {
 
     /// What the best receiver's path takes for the pictures of a track, [`UNLIMITED`] where that is not known to matter; `None`
     /// where nobody sees them. A path is shared by the tracks that are sent on it.
-    fn share(&self, now: Instant, number: u8, shared: &mut Shared<'_>) -> Option<Bitrate> {
+    fn share(&self, now: Instant, number: u8, shared: &mut LinksAndEvents<'_>) -> Option<Bitrate> {
         let endpoint = &mut *shared.endpoint;
         let watching = self.peers.iter().filter(|(id, peer)| {
             peer.validated
@@ -64,7 +64,7 @@ impl Sender {
     }
 
     /// The most that any receiver has use for of a track, and its path takes.
-    pub fn wanted_of(&self, now: Instant, number: u8, shared: &mut Shared<'_>) -> Want {
+    pub fn wanted_of(&self, now: Instant, number: u8, shared: &mut LinksAndEvents<'_>) -> Want {
         let want = self.wish(number, |id| !is_gone(now, *id, shared));
         match self.share(now, number, shared) {
             Some(share) if share < UNLIMITED && (want.rate == 0 || share.0 < want.rate) => Want { rate: share.0, ..want },
@@ -85,7 +85,7 @@ impl Sender {
 
     /// The encoder is told of what has changed. Who comes next has said nothing yet, and has use for all there is; where nobody
     /// is heard of, pictures go on as they were.
-    pub fn update_wanted(&mut self, now: Instant, shared: &mut Shared<'_>) {
+    pub fn update_wanted(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) {
         if self.tracks.first().is_none_or(|own: &Outbound| own.number() != OWN_TRACK) {
             return;
         }
@@ -102,6 +102,6 @@ impl Sender {
 }
 
 /// Whether nothing is heard of a peer, who may have lost its power: its keys live on for minutes.
-fn is_gone(now: Instant, peer: LinkId, shared: &Shared<'_>) -> bool {
+fn is_gone(now: Instant, peer: LinkId, shared: &LinksAndEvents<'_>) -> bool {
     shared.endpoint.last_heard(peer).is_some_and(|heard| now >= heard + GONE)
 }
