@@ -5,8 +5,8 @@
 //! from outside is the operating system's randomness.
 //!
 //! Two independent channels come out of it. A TCP connection is a Noise session ([`Handshake`], then [`Transport`]). Datagrams
-//! are sealed one by one ([`Sealer`], [`Opener`], [`Window`]) under fresh random keys, one per direction, that the two sides
-//! hand each other inside the Noise session: never derived from the handshake hash, which is public.
+//! are sealed one by one ([`Sealer`], [`Opener`], [`ReplayWindow`]) under fresh random keys, one per direction, that the two
+//! sides hand each other inside the Noise session: never derived from the handshake hash, which is public.
 
 mod handshake;
 mod key;
@@ -16,7 +16,7 @@ mod seal;
 
 pub use handshake::{Handshake, Side, Transport};
 pub use key::{Key, Psk, random, strong_passphrase};
-pub use replay::Window;
+pub use replay::ReplayWindow;
 pub use same::{prove_same, proves_same};
 pub use seal::{OpenError, Opener, Sealer, TAG};
 

@@ -3,8 +3,8 @@
 //! Invariant: no number is accepted twice, and none that is [`SIZE`] or more behind the highest accepted one. The bitmap is a ring
 //! of words with one word more than the window needs, so moving forward clears whole words and never shifts.
 //!
-//! Use: ask [`Window::would_accept`] before opening a packet (a replay then costs no decryption), open it, and only when it
-//! opened call [`Window::accept`]: a forged number must not move the window.
+//! Use: ask [`ReplayWindow::would_accept`] before opening a packet (a replay then costs no decryption), open it, and only when it
+//! opened call [`ReplayWindow::accept`]: a forged number must not move the window.
 
 /// How far behind the highest number a late packet may be: at 10,000 packets a second that is 0.4 s of reordering.
 const SIZE: u64 = 4096;
@@ -13,17 +13,17 @@ const WORDS: u64 = SIZE / 64 + 1;
 
 /// The packet numbers seen of one direction.
 #[derive(Debug, Clone)]
-pub struct Window {
+pub struct ReplayWindow {
     /// One more than the highest number accepted.
     next: u64,
     /// Bit `n % 64` of word `n / 64 % WORDS` says that `n` was seen, for every `n` the window still covers.
     words: [u64; WORDS as usize],
 }
 
-impl Window {
+impl ReplayWindow {
     /// Nothing seen yet.
-    pub fn new() -> Window {
-        Window { next: 0, words: [0; WORDS as usize] }
+    pub fn new() -> ReplayWindow {
+        ReplayWindow { next: 0, words: [0; WORDS as usize] }
     }
 
     /// Whether this number is neither seen nor too old. `u64::MAX` is never accepted: there is no number after it.
@@ -58,9 +58,9 @@ impl Window {
     }
 }
 
-impl Default for Window {
+impl Default for ReplayWindow {
     fn default() -> Self {
-        Window::new()
+        ReplayWindow::new()
     }
 }
 
@@ -105,7 +105,7 @@ mod tests {
                 1..400,
             ),
         ) {
-            let (mut window, mut model) = (Window::new(), Model::default());
+            let (mut window, mut model) = (ReplayWindow::new(), Model::default());
             let mut number = start;
             for step in steps {
                 number = number.saturating_add_signed(step);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_oldest_number_of_the_window_is_accepted_once_and_the_one_before_it_never() {
-        let mut window = Window::new();
+        let mut window = ReplayWindow::new();
         assert!(window.accept(10_000));
         assert!(window.accept(10_000 - SIZE + 1));
         assert!(!window.accept(10_000 - SIZE + 1));
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_leap_over_the_whole_ring_forgets_what_was_before() {
-        let mut window = Window::new();
+        let mut window = ReplayWindow::new();
         assert!((0..SIZE * 2).all(|number| window.accept(number)));
         assert!(window.accept(1 << 40));
         assert!(((1 << 40) - SIZE + 1..1 << 40).all(|number| window.accept(number)));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_last_number_of_all_is_refused_and_breaks_nothing() {
-        let mut window = Window::new();
+        let mut window = ReplayWindow::new();
         assert!(!window.accept(u64::MAX));
         assert!(window.accept(u64::MAX - 1));
         assert_eq!(window.next_expected(), u64::MAX);

@@ -17,9 +17,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Pieces of the window, and their length.
-const PIECES: usize = 10;
-const PIECE: Duration = Duration::from_secs(1);
+/// The window has so many seconds, each kept by itself.
+const SECONDS: usize = 10;
+const SECOND: Duration = Duration::from_secs(1);
 /// The shadow of an excursion is at least and at most so long.
 const SHADOW_LEAST_S: f64 = 0.02;
 const SHADOW_MOST_S: f64 = 0.5;
@@ -33,15 +33,16 @@ const AFTERMATH: Duration = Duration::from_millis(300);
 const IN_TIME_S: f64 = 0.005;
 const IN_TIME_SHARE: f64 = 0.05;
 
+/// What a second of the window keeps: its least lateness, and its two highest excursions.
 #[derive(Debug, Clone, Copy)]
-struct Piece {
+struct Second {
     least: f64,
     highest: [f64; 2],
 }
 
-const EMPTY: Piece = Piece { least: f64::INFINITY, highest: [f64::NEG_INFINITY; 2] };
+const EMPTY: Second = Second { least: f64::INFINITY, highest: [f64::NEG_INFINITY; 2] };
 
-impl Piece {
+impl Second {
     fn keep(&mut self, peak: f64) {
         self.highest = two_highest(self.highest, peak);
     }
@@ -53,8 +54,8 @@ fn two_highest([first, second]: [f64; 2], peak: f64) -> [f64; 2] {
 
 /// A window over lateness in seconds. The zero is the caller's, and may be anywhere.
 #[derive(Debug, Clone)]
-pub struct Window {
-    pieces: [Piece; PIECES],
+pub struct Lateness {
+    seconds: [Second; SECONDS],
     current: usize,
     began: Option<Instant>,
     /// The excursion going on: its highest value and until when it casts its shadow.
@@ -67,11 +68,11 @@ pub struct Window {
     aftermath: Option<Instant>,
 }
 
-impl Window {
+impl Lateness {
     /// Empty.
     pub fn new() -> Self {
-        Window {
-            pieces: [EMPTY; PIECES],
+        Lateness {
+            seconds: [EMPTY; SECONDS],
             current: 0,
             began: None,
             open: None,
@@ -85,8 +86,8 @@ impl Window {
     /// Something was late by `value` seconds.
     pub fn record(&mut self, now: Instant, value: f64) {
         self.turn(now);
-        let piece = &mut self.pieces[self.current];
-        piece.least = piece.least.min(value);
+        let second = &mut self.seconds[self.current];
+        second.least = second.least.min(value);
         if self.last.replace(now).is_some_and(|last| now >= last + SILENCE) {
             self.aftermath = Some(now + AFTERMATH);
         }
@@ -103,7 +104,7 @@ impl Window {
             }
             open => {
                 match open {
-                    Some((peak, _)) if self.returned => self.pieces[self.current].keep(peak),
+                    Some((peak, _)) if self.returned => self.seconds[self.current].keep(peak),
                     Some((peak, _)) => {
                         let (peaks, _) = self.hill.get_or_insert(([f64::NEG_INFINITY; 2], now));
                         *peaks = two_highest(*peaks, peak);
@@ -122,16 +123,16 @@ impl Window {
         let peak = self.open.map_or(value, |(peak, _)| peak);
         let highest = self.hill.map_or(peak, |([highest, _], _)| highest.max(peak));
         let in_time = value - least <= ((highest - least) * IN_TIME_SHARE).max(IN_TIME_S);
-        let piece = &mut self.pieces[self.current];
+        let second = &mut self.seconds[self.current];
         match self.hill {
             Some(_) if in_time => {
-                piece.keep(highest);
+                second.keep(highest);
                 // The rest of its shadow hides nothing but what comes now.
                 self.open = self.open.map(|(_, until)| (value, until));
                 self.hill = None;
             }
-            Some((peaks, since)) if now >= since + PIECE * PIECES as u32 => {
-                piece.highest = two_highest(two_highest(piece.highest, peaks[0]), peaks[1]);
+            Some((peaks, since)) if now >= since + SECOND * SECONDS as u32 => {
+                second.highest = two_highest(two_highest(second.highest, peaks[0]), peaks[1]);
                 self.hill = None;
             }
             _ => {}
@@ -139,23 +140,23 @@ impl Window {
         self.returned |= in_time;
     }
 
-    /// Makes room for `now`: pieces older than the window are emptied.
+    /// Makes room for `now`: seconds older than the window are emptied.
     fn turn(&mut self, now: Instant) {
         let began = *self.began.get_or_insert(now);
-        let passed = now.saturating_duration_since(began).as_secs().min(PIECES as u64) as u32;
+        let passed = now.saturating_duration_since(began).as_secs().min(SECONDS as u64) as u32;
         for _ in 0..passed {
-            self.current = (self.current + 1) % PIECES;
-            self.pieces[self.current] = EMPTY;
+            self.current = (self.current + 1) % SECONDS;
+            self.seconds[self.current] = EMPTY;
         }
         if passed > 0 {
-            let far = now.saturating_duration_since(began) > PIECE * PIECES as u32;
-            self.began = Some(if far { now } else { began + PIECE * passed });
+            let far = now.saturating_duration_since(began) > SECOND * SECONDS as u32;
+            self.began = Some(if far { now } else { began + SECOND * passed });
         }
     }
 
     /// The least of the window; `None` when it is empty.
     pub fn least(&self) -> Option<f64> {
-        let least = self.pieces.iter().map(|p| p.least).fold(f64::INFINITY, f64::min);
+        let least = self.seconds.iter().map(|second| second.least).fold(f64::INFINITY, f64::min);
         least.is_finite().then_some(least)
     }
 
@@ -165,7 +166,7 @@ impl Window {
         let mut both = EMPTY;
         let open = self.open.map(|(peak, _)| peak);
         let hill = self.hill.into_iter().flat_map(|(peaks, _)| peaks);
-        for peak in self.pieces.iter().flat_map(|p| p.highest).chain(hill).chain(open) {
+        for peak in self.seconds.iter().flat_map(|second| second.highest).chain(hill).chain(open) {
             both.keep(peak);
         }
         Some(both.highest[1].max(least))
@@ -173,16 +174,16 @@ impl Window {
 
     /// The caller's zero moved: every value kept is now `by` more.
     pub fn shift(&mut self, by: f64) {
-        for piece in &mut self.pieces {
-            piece.least += by;
-            piece.highest = piece.highest.map(|peak| peak + by);
+        for second in &mut self.seconds {
+            second.least += by;
+            second.highest = second.highest.map(|peak| peak + by);
         }
         self.open = self.open.map(|(peak, until)| (peak + by, until));
         self.hill = self.hill.map(|(peaks, since)| (peaks.map(|peak| peak + by), since));
     }
 }
 
-impl Default for Window {
+impl Default for Lateness {
     fn default() -> Self {
         Self::new()
     }
@@ -207,7 +208,7 @@ mod tests {
 
     #[test]
     fn one_stall_and_its_burst_are_an_accident_and_two_are_a_habit() {
-        let (start, mut window) = (start(), Window::new());
+        let (start, mut window) = (start(), Lateness::new());
         for n in 0..1000u64 {
             let at = n * 10;
             // From 5.00 s nothing comes for 300 ms, then everything at once.
@@ -221,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_queue_that_fills_and_drains_counts_while_it_stands_and_is_one_accident_afterwards() {
-        let (start, mut window) = (start(), Window::new());
+        let (start, mut window) = (start(), Lateness::new());
         for n in 0..1400u64 {
             // From 2 to 3 s a queue grows to half a second, stands there for two seconds, then drains in one.
             let late = match n {
@@ -243,7 +244,7 @@ mod tests {
     /// An outage longer than the window, so that nothing is known after it; then 200 ms of backlog in two bursts.
     #[test]
     fn what_an_outage_held_up_is_no_jitter() {
-        let (start, mut window) = (start(), Window::new());
+        let (start, mut window) = (start(), Lateness::new());
         for n in (0..1000u64).chain(3000..3500) {
             let at = n * 10;
             let late = match at {
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     fn jitter_counts_within_a_fifth_of_a_second_and_is_forgotten_after_ten() {
-        let (start, mut window) = (start(), Window::new());
+        let (start, mut window) = (start(), Lateness::new());
         for n in 0..3000u64 {
             let late = if (1000..1500).contains(&n) { [0, 30, 10, 25, 5][n as usize % 5] } else { 0 };
             window.record(start + ms(n * 10 + late), late as f64 * 1e-3);
@@ -274,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_path_that_got_longer_is_known_after_its_second_excursion() {
-        let (start, mut window) = (start(), Window::new());
+        let (start, mut window) = (start(), Lateness::new());
         for n in 0..200u64 {
             let late = if n >= 100 { 50 } else { 0 };
             window.record(start + ms(n * 10 + late), late as f64 * 1e-3);
@@ -284,7 +285,7 @@ mod tests {
 
     #[test]
     fn after_a_long_silence_nothing_old_is_left_and_shifting_moves_everything() {
-        let (start, mut window) = (start(), Window::new());
+        let (start, mut window) = (start(), Lateness::new());
         window.record(start, 0.4);
         window.record(start + ms(900), 0.3);
         window.shift(1.0);

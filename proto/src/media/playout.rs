@@ -7,9 +7,9 @@
 //! [`clock::Mapping`](super::clock::Mapping)) to the moment it leaves the speaker (the card's own, from
 //! [`requests::Requests`](super::requests::Requests)). Neither depends on when anything arrived, so jitter does not enter the loop.
 //! * **Target.** What was seen of arrivals (lateness of each block against its capture) and of requests (how far ahead and how
-//!   much the card asks) is kept in [`jitter::Window`](super::jitter::Window)s. The target is the latency at which the second worst of both in
-//!   ten seconds still meet, but never less than a buffer of [`Config::floor`]; it rises at once and falls by 3 ms/s, but at once where it
-//!   is 100 ms too high.
+//!   much the card asks) is kept as [`jitter::Lateness`](super::jitter::Lateness). The target is the latency at which
+//!   the second worst of both in ten seconds still meet, but never less than a buffer of [`Config::floor`]; it rises at once and
+//!   falls by 3 ms/s, but at once where it is 100 ms too high.
 //! * **Small errors** (60 ms late, 25 early) are resampled away, ±0.5 % at most.
 //! * **Large ones** are jumped over or waited for with a crossfade: after a stall the backlog is shed at once, if there is one.
 //! * **Nothing there**: fade out, wait until a block more than the next request is there. It is played from its beginning, late
@@ -34,7 +34,7 @@ use super::audio_buffer::{AudioBuffer, Frame, Pushed};
 use super::clock::{Mapping, offset, seconds_between};
 use super::conceal::Concealer;
 use super::drift::Controller;
-use super::jitter::Window;
+use super::jitter::Lateness;
 use super::requests::Request;
 use super::resampler::{CHANNELS, Resampler};
 use crate::sound::{BLOCK_FRAMES, RATE};
@@ -191,7 +191,7 @@ pub struct Playout {
     mapping: Option<Mapping>,
     /// Whether the mapping came from pings.
     trusted: bool,
-    arrivals: Window,
+    arrivals: Lateness,
     /// What the card asked for last.
     request: Option<Request>,
     /// How long sound has been played since the network, the card or the sender was new, seconds.
@@ -214,7 +214,7 @@ impl Playout {
             controller: Controller::new(),
             mapping: None,
             trusted: false,
-            arrivals: Window::new(),
+            arrivals: Lateness::new(),
             request: None,
             since: 0.0,
             waited: 0.0,
@@ -254,7 +254,7 @@ impl Playout {
         self.source.playing = false;
         // Against the sender's clock what was measured holds on; against one assumed from the first block it says nothing.
         if !self.trusted {
-            self.arrivals = Window::new();
+            self.arrivals = Lateness::new();
         }
         (self.target, self.since) = (None, 0.0);
         self.controller.moved();
@@ -265,7 +265,7 @@ impl Playout {
         self.source.reset();
         self.resampler.reset();
         self.controller = Controller::new();
-        (self.mapping, self.trusted, self.arrivals, self.request) = (None, false, Window::new(), None);
+        (self.mapping, self.trusted, self.arrivals, self.request) = (None, false, Lateness::new(), None);
         (self.since, self.waited, self.target, self.wanted) = (0.0, 0.0, None, None);
         self.stats = Stats::default();
     }
@@ -275,7 +275,7 @@ impl Playout {
         if let (Some(old), Some(capture)) = (self.mapping, self.source.buffer.newest_time()) {
             let earlier = seconds_between(old.to_local(capture), mapping.to_local(capture));
             if self.trusted && earlier.abs() > OTHER_CLOCK_S {
-                self.arrivals = Window::new();
+                self.arrivals = Lateness::new();
                 self.target = None;
             } else {
                 self.arrivals.shift(earlier);

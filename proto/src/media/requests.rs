@@ -1,13 +1,13 @@
 //! What one sound card asks for, and when it plays it: known once, for all voices that are mixed for it.
 //!
 //! The card's stamps say when a frame leaves the speaker and lose their noise in a [`drift::Card`](super::drift::Card); how far ahead
-//! and how much it asks is kept in a [`jitter::Window`](super::jitter::Window). [`Request`] is what a voice must know of both.
+//! and how much it asks is kept as [`jitter::Lateness`](super::jitter::Lateness). [`Request`] is what a voice must know of both.
 
 use std::time::Instant;
 
 use super::clock::seconds_between;
 use super::drift::Card;
-use super::jitter::Window;
+use super::jitter::Lateness;
 use crate::sound::RATE;
 
 /// A card that says it plays further ahead does not know.
@@ -43,7 +43,7 @@ fn seconds(frames: usize) -> f64 {
 #[derive(Debug, Clone)]
 pub struct Requests {
     card: Card,
-    window: Window,
+    window: Lateness,
     /// Frames asked for so far.
     asked: u64,
 }
@@ -51,7 +51,7 @@ pub struct Requests {
 impl Requests {
     /// Of a card that has asked for nothing yet.
     pub fn new() -> Self {
-        Requests { card: Card::new(RATE), window: Window::new(), asked: 0 }
+        Requests { card: Card::new(RATE), window: Lateness::new(), asked: 0 }
     }
 
     /// The card asks `now` for `frames` more, which it says leave the speaker from `at` on.

@@ -23,7 +23,7 @@
 //!
 //! Capacity: [`Assembly`]'s; a window of the last 4096 block numbers, older ones count as duplicates.
 
-use crate::crypto::Window;
+use crate::crypto::ReplayWindow;
 use crate::media::sound_pieces::{Assembly, Whole};
 use crate::time::MediaTime;
 use crate::wire::sound::{PIECES, Piece, Wanted};
@@ -96,7 +96,7 @@ struct Asking {
 
 /// See the module text.
 pub(super) struct Hearing {
-    seen: Window,
+    seen: ReplayWindow,
     /// Every block below came or is given up.
     next: u64,
     assembly: Assembly,
@@ -117,7 +117,7 @@ impl Hearing {
     /// Of a sender nothing was heard of. Packets below number `first` are no news.
     pub fn new(first: u64) -> Self {
         Hearing {
-            seen: Window::new(),
+            seen: ReplayWindow::new(),
             next: 0,
             assembly: Assembly::new(),
             loss: Loss::beginning(first),

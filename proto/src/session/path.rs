@@ -6,7 +6,7 @@
 
 use super::mtu::Search;
 use super::whereabouts::Whereabouts;
-use crate::crypto::{Key, Opener, Sealer, TAG, Window};
+use crate::crypto::{Key, Opener, ReplayWindow, Sealer, TAG};
 use crate::media::clock::Epoch;
 use crate::seq;
 use crate::time::MediaTime;
@@ -133,7 +133,7 @@ pub enum Opened<'a> {
 pub struct Path {
     local_connection: u32,
     opener: Opener,
-    replay: Window,
+    replay: ReplayWindow,
     remote_connection: u32,
     sealer: Sealer,
     next: u64,
@@ -164,7 +164,7 @@ impl Path {
         Path {
             local_connection: keys.local_connection,
             opener: Opener::new(&keys.local_key),
-            replay: Window::new(),
+            replay: ReplayWindow::new(),
             remote_connection: keys.remote_connection,
             sealer: Sealer::new(&keys.remote_key),
             next: 0,
