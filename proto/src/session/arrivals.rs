@@ -44,7 +44,7 @@ fn passage(begin: &Half<'_>, end: Option<&Half<'_>>, sent: &Sent) -> Passage {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sent::Piece;
+    use super::super::sent::SentFragment;
     use super::*;
 
     /// A picture of forty packets, of which only those named come: 1 ms apart, 5 ms after they left.
@@ -54,7 +54,7 @@ mod tests {
         for number in 0..50 {
             let picture = 7 + number / 40;
             let at = start + Duration::from_millis(number);
-            sent.record(at, number, Piece { track: 0, slice: picture, fragment: 0, cut: 1165, again: 0 }, picture, 1000);
+            sent.record(at, number, SentFragment { track: 0, slice: picture, fragment: 0, cut: 1165, again: 0 }, picture, 1000);
         }
         for half in [0..20, 20..40] {
             let numbers: Vec<u64> = half.filter(|number| came(*number)).collect();

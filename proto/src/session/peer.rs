@@ -18,7 +18,7 @@ use super::flow::{Flow, Told};
 use super::outbound::Outbound;
 use super::path::Path;
 use super::repairs::Repairs;
-use super::sent::{Piece, Sent};
+use super::sent::{Sent, SentFragment};
 use super::stats::PeerStats;
 use crate::media::clock::Epoch;
 use crate::media::{fec, pacer};
@@ -67,7 +67,7 @@ pub(super) struct Peer {
     /// The tracks it is sent, in their order.
     pub subscriptions: Vec<Subscription>,
     sent: Sent,
-    resend: VecDeque<Piece>,
+    resend: VecDeque<SentFragment>,
     /// Shards of the picture of a track that was sent last, to follow it; those of a newer one replace them.
     parity: VecDeque<(u8, Vec<u8>)>,
     /// What may be repeated.
@@ -214,7 +214,7 @@ impl Peer {
             }
             if len > payload {
                 subscription.cut_anew(log, piece.slice, cut);
-                resend.extend((0..fragments).map(|fragment| Piece { fragment, cut: cut as u16, ..piece }));
+                resend.extend((0..fragments).map(|fragment| SentFragment { fragment, cut: cut as u16, ..piece }));
             } else {
                 resend.push_back(piece);
             }
@@ -371,7 +371,7 @@ impl Peer {
             let Some(sending) = subscription.sending(&track.log, payload) else { continue };
             let number = track.number();
             for _ in 0..run {
-                let Some((piece, picture, (head, payload))) = subscription.next_piece(&track.log) else { break };
+                let Some((piece, picture, (head, payload))) = subscription.next_fragment(&track.log) else { break };
                 let before = buffer.len();
                 let packet = path.seal(buffer, |out| Message::Fragment(number, head, payload).encode(out));
                 self.sent.record(now, packet, piece, picture, buffer.len() - before);

@@ -14,7 +14,7 @@ pub const MAX_AGAIN: u8 = 16;
 
 /// A fragment in the log of a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Piece {
+pub struct SentFragment {
     /// The track's number.
     pub track: u8,
     /// Its slice, counted from the start of the session.
@@ -34,7 +34,7 @@ pub struct Packet {
     pub number: u64,
     /// When it left.
     pub left: Instant,
-    /// The picture it has a piece of, and of which track.
+    /// The picture it has a fragment of, and of which track.
     pub picture: (u8, u64),
     /// Its bytes with every header of ours.
     pub len: u32,
@@ -43,7 +43,7 @@ pub struct Packet {
 #[derive(Clone, Copy)]
 struct Entry {
     number: u64,
-    piece: Piece,
+    piece: SentFragment,
     /// Its picture, and its length with every header.
     picture: u64,
     len: u16,
@@ -69,7 +69,7 @@ impl Sent {
     }
 
     /// Remembers a packet of a picture, `len` bytes long.
-    pub fn record(&mut self, at: Instant, number: u64, piece: Piece, picture: u64, len: usize) {
+    pub fn record(&mut self, at: Instant, number: u64, piece: SentFragment, picture: u64, len: usize) {
         if self.entries.is_empty() {
             self.entries = vec![None; LEN];
         }
@@ -100,7 +100,7 @@ impl Sent {
 
     /// Hands out what a NACK misses, each packet once; ends where `lost` says that nothing more can be sent again now, and what
     /// was not may be asked for anew.
-    pub fn take_lost(&mut self, now: Instant, nack: &Nack, rtt: Duration, mut lost: impl FnMut(Piece) -> bool) {
+    pub fn take_lost(&mut self, now: Instant, nack: &Nack, rtt: Duration, mut lost: impl FnMut(SentFragment) -> bool) {
         let oldest = self.next.saturating_sub(LEN as u64);
         let mut from = oldest;
         for range in nack.missing.as_slice() {
@@ -133,13 +133,13 @@ impl Sent {
     }
 
     /// Whether more may be taken.
-    fn take(&mut self, number: u64, lost: &mut impl FnMut(Piece) -> bool) -> bool {
+    fn take(&mut self, number: u64, lost: &mut impl FnMut(SentFragment) -> bool) -> bool {
         if let Some(Some(entry)) = self.entries.get_mut(number as usize % LEN)
             && entry.number == number
             && !entry.asked
             && entry.piece.again < MAX_AGAIN
         {
-            entry.asked = lost(Piece { again: entry.piece.again + 1, ..entry.piece });
+            entry.asked = lost(SentFragment { again: entry.piece.again + 1, ..entry.piece });
             return entry.asked;
         }
         true
@@ -161,7 +161,7 @@ mod tests {
     fn a_packet_is_handed_out_once_and_only_if_it_was_sent() {
         let (mut sent, now) = (Sent::new(), Instant::now());
         for number in 0..10_000 {
-            sent.record(now, number, Piece { track: 0, slice: number, fragment: 0, cut: 1165, again: 0 }, 0, 1200);
+            sent.record(now, number, SentFragment { track: 0, slice: number, fragment: 0, cut: 1165, again: 0 }, 0, 1200);
         }
         let mut missing = Ranges::new();
         for number in [5, 9_998, 9_999, 10_000, 77_777] {
@@ -181,8 +181,8 @@ mod tests {
     #[test]
     fn what_was_sent_often_enough_is_not_sent_again() {
         let (mut sent, now) = (Sent::new(), Instant::now());
-        sent.record(now, 0, Piece { track: 0, slice: 1, fragment: 0, cut: 1165, again: MAX_AGAIN }, 0, 1200);
-        sent.record(now, 1, Piece { track: 0, slice: 2, fragment: 0, cut: 1165, again: MAX_AGAIN - 1 }, 0, 1200);
+        sent.record(now, 0, SentFragment { track: 0, slice: 1, fragment: 0, cut: 1165, again: MAX_AGAIN }, 0, 1200);
+        sent.record(now, 1, SentFragment { track: 0, slice: 2, fragment: 0, cut: 1165, again: MAX_AGAIN - 1 }, 0, 1200);
         let mut missing = Ranges::new();
         assert!(missing.push(0) && missing.push(1));
         let mut lost = Vec::new();
@@ -198,7 +198,13 @@ mod tests {
         let (mut sent, start) = (Sent::new(), Instant::now());
         let ms = Duration::from_millis;
         for number in 0..5 {
-            sent.record(start + ms(number), number, Piece { track: 0, slice: number, fragment: 0, cut: 1165, again: 0 }, 0, 1200);
+            sent.record(
+                start + ms(number),
+                number,
+                SentFragment { track: 0, slice: number, fragment: 0, cut: 1165, again: 0 },
+                0,
+                1200,
+            );
         }
         let nack = Nack { highest: 1, tail: true, patience_ms: 50, missing: Ranges::new() };
         let mut lost = Vec::new();

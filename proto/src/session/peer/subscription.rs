@@ -4,7 +4,7 @@
 //! into more fragments than before, by which its receiver knows.
 
 use super::super::outbound::Outbound;
-use super::super::sent::Piece;
+use super::super::sent::SentFragment;
 use super::super::sound_copies::SoundCopies;
 use super::super::sound_log::{SoundBlock, SoundLog};
 use crate::media::packetizer::{Cursor, Log, Slice};
@@ -18,7 +18,7 @@ use std::time::Instant;
 const LEAST_SETTLED: u64 = 4;
 
 /// A fragment that is sent for the first time: what it is called, its picture, its head and its bytes.
-pub type Fresh<'a> = (Piece, u64, (FragmentHead, &'a [u8]));
+pub type Fresh<'a> = (SentFragment, u64, (FragmentHead, &'a [u8]));
 
 /// See the module text.
 pub(in super::super) struct Subscription {
@@ -203,11 +203,16 @@ impl Subscription {
     }
 
     /// The next fragment, its name and its picture; the cursor is behind it.
-    pub fn next_piece<'a>(&mut self, log: &'a Log) -> Option<Fresh<'a>> {
+    pub fn next_fragment<'a>(&mut self, log: &'a Log) -> Option<Fresh<'a>> {
         let (slice, cut) = (log.slice(self.cursor.slice)?, self.cut.0);
         let fragment = slice.fragment(self.cursor.fragment, cut);
-        let piece =
-            Piece { track: self.track(), slice: self.cursor.slice, fragment: self.cursor.fragment, cut: cut as u16, again: 0 };
+        let piece = SentFragment {
+            track: self.track(),
+            slice: self.cursor.slice,
+            fragment: self.cursor.fragment,
+            cut: cut as u16,
+            again: 0,
+        };
         if self.begun.is_none_or(|begun| slice.picture > begun) {
             (self.begun, self.ended) = (Some(slice.picture), false);
             self.interrupted = (false, self.interrupted.0);
@@ -275,7 +280,7 @@ mod tests {
         let mut subscription = Subscription::new(Instant::now(), 1, (log.end(), 0), 0);
         log.push(slice(1, 0));
         let sending = subscription.sending(&log, 1000).expect("a slice");
-        assert!(subscription.next_piece(&log).is_some());
+        assert!(subscription.next_fragment(&log).is_some());
         subscription.slice_sent(sending, &log);
         assert!(!subscription.is_at_an_end(&log), "its other slice may come");
         log.push(slice(2, 0));

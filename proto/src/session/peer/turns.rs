@@ -136,7 +136,7 @@ mod tests {
     use crate::session::PeerId;
     use crate::session::flow::Flow;
     use crate::session::repairs::Repairs;
-    use crate::session::sent::Piece;
+    use crate::session::sent::SentFragment;
     use crate::session::stats::PeerStats;
     use crate::time::MediaTime;
     use crate::wire::record::{Format, Media, Track};
@@ -173,7 +173,7 @@ mod tests {
             let (subscription, log) = (&mut peer.subscriptions[place], &tracks[of].log);
             let sending = subscription.sending(log, 1200).expect("a slice");
             for _ in 0..8 {
-                let Some((.., (_, bytes))) = subscription.next_piece(log) else { break };
+                let Some((.., (_, bytes))) = subscription.next_fragment(log) else { break };
                 subscription.served += bytes.len() as u64;
                 if subscription.is_past(sending) {
                     subscription.slice_sent(sending, log);
@@ -236,7 +236,7 @@ mod tests {
     fn what_is_sent_again_of_a_track_that_has_to_wait_holds_up_no_other() {
         let (mut peer, tracks) = beginning(&[900_000, 9600]);
         peer.subscriptions[0].served = 500_000;
-        let piece = |track| Piece { track, slice: 0, fragment: 0, cut: 1200, again: 1 };
+        let piece = |track| SentFragment { track, slice: 0, fragment: 0, cut: 1200, again: 1 };
         peer.resend.push_back(piece(1));
         assert_eq!((peer.ahead(&tracks), peer.repeats(&tracks)), (vec![1], false));
         peer.resend.push_back(piece(2));
