@@ -4,9 +4,9 @@
 //! told of pictures that are ready, and of everything a user wants to know.
 
 mod files;
-mod report;
 mod senders;
 pub mod viewing;
+mod viewing_stats;
 
 use super::args;
 use super::door::Door;

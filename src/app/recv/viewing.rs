@@ -8,8 +8,8 @@ use super::super::screen::{Screen, Turn};
 use super::super::stats::Statistics;
 use super::super::status::ExitCode;
 use super::files::Files;
-use super::report::{self, Report};
 use super::senders::{self, Sender, Senders};
+use super::viewing_stats::{Outside, ViewingStats};
 use crate::net;
 use crate::pipeline::decode::{Announced, Ready};
 use crate::pipeline::fair_queue::FairQueue;
@@ -69,7 +69,7 @@ pub struct Viewing {
     asked: BTreeMap<TrackId, Want>,
     /// The window is minimized.
     hidden: bool,
-    report: Report,
+    statistics: ViewingStats,
     shown: u32,
     /// A picture or sound has come.
     pub anything: bool,
@@ -112,7 +112,7 @@ impl Viewing {
             uses: Want { pictures: seen || written, sound: heard || written, ..Want::ALL },
             asked: BTreeMap::new(),
             hidden: false,
-            report: Report::new(statistics),
+            statistics: ViewingStats::new(statistics),
             shown: 0,
             anything: false,
         };
@@ -195,7 +195,7 @@ impl Viewing {
         self.shown += more;
         net.leave(Command::Shown(ready.track, more));
         let Shown { captured, sound } = track.shown(ready, at);
-        self.report.shown(ready, at, captured, sound);
+        self.statistics.shown(ready, at, captured, sound);
     }
 
     /// What concerns those who send.
@@ -336,7 +336,7 @@ impl Viewing {
     pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
         self.anything |= brought_anything(&stats.receiving);
         let outside = self.outside(net.traffic());
-        let lines = self.report.second(stats, &outside)?;
+        let lines = self.statistics.second(stats, &outside)?;
         if let Some(screen) = &mut self.screen {
             screen.figures(lines);
         }
@@ -362,7 +362,7 @@ impl Viewing {
         }
     }
 
-    fn outside(&self, net: net::Traffic) -> report::Outside {
+    fn outside(&self, net: net::Traffic) -> Outside {
         // What is played, and blocks dropped before that; none without a speaker.
         let sound = self.speaker.as_ref();
         let sound = sound.map(|_| self.tracks.newest().and_then(|track| track.sound()).unwrap_or_default());
@@ -370,14 +370,14 @@ impl Viewing {
         let names = self.senders.iter().map(|(track, sender)| (*track, sender.name.clone())).collect();
         let heard = |track: &TrackId| Some((*track, self.tracks.get(*track)?.sound()?));
         let sounds = self.speaker.as_ref().map(|_| self.senders.keys().filter_map(heard).collect()).unwrap_or_default();
-        report::Outside { net, shown: self.shown, sound, sounds, slices_dropped, names }
+        Outside { net, shown: self.shown, sound, sounds, slices_dropped, names }
     }
 
     /// The last counts came with the farewell: they are printed, where asked.
     pub fn total(&mut self, stats: &Stats, traffic: net::Traffic) {
         self.anything |= brought_anything(&stats.receiving);
         let outside = self.outside(traffic);
-        self.report.total(stats, &outside);
+        self.statistics.total(stats, &outside);
     }
 
     /// Devices are released and files finished; `told`: by the user's wish. Whether anything was written.

@@ -3,8 +3,8 @@
 mod films;
 pub mod plan;
 mod preview;
-mod report;
 pub mod sending;
+mod sending_stats;
 
 use super::args;
 use super::door::Door;

@@ -10,7 +10,7 @@ use super::super::failure::{Code, Failure};
 use super::super::stats::Statistics;
 use super::super::status::ExitCode;
 use super::plan::Plan;
-use super::report::Report;
+use super::sending_stats::SendingStats;
 use crate::net;
 use crate::pipeline::camera_supervisor;
 use crate::pipeline::counts::Counts;
@@ -41,7 +41,7 @@ pub struct Sending<'a> {
     news: Arc<AtomicBool>,
     /// By sources that were closed again.
     counted: Counts,
-    report: Report,
+    statistics: SendingStats,
     /// Peers that said hello and not goodbye.
     linked: usize,
     /// When the source closes, if nobody is heard of.
@@ -76,7 +76,7 @@ impl<'a> Sending<'a> {
             running: None,
             news: Arc::default(),
             counted: Counts::default(),
-            report: Report::new(statistics),
+            statistics: SendingStats::new(statistics),
             linked: 0,
             closes: None,
             watched: false,
@@ -173,7 +173,7 @@ impl<'a> Sending<'a> {
     /// Prints a second's measurements, where asked.
     pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
         let source = self.counts();
-        self.report.second(stats, &net.traffic(), self.encoder.counters(), source)
+        self.statistics.second(stats, &net.traffic(), self.encoder.counters(), source)
     }
 
     /// Nobody watches.
@@ -234,13 +234,13 @@ impl<'a> Sending<'a> {
         self.encoder.stop();
         let source = self.counts();
         self.running = None;
-        Ended { report: self.report, encoder: self.encoder, source }
+        Ended { statistics: self.statistics, encoder: self.encoder, source }
     }
 }
 
 /// What is left of a source that is closed.
 pub struct Ended {
-    report: Report,
+    statistics: SendingStats,
     encoder: Arc<Encoder>,
     source: Counts,
 }
@@ -248,7 +248,7 @@ pub struct Ended {
 impl Ended {
     /// Prints what came of all of it, where asked.
     pub fn total(&self, stats: &Stats, traffic: &net::Traffic) {
-        self.report.total(stats, traffic, self.encoder.counters(), self.source);
+        self.statistics.total(stats, traffic, self.encoder.counters(), self.source);
     }
 }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 /// Remembers the second before, for rates.
-pub struct Report {
+pub struct SendingStats {
     /// Where the user asked for it.
     to: Option<Rc<Statistics>>,
     pictures: u64,
@@ -20,10 +20,10 @@ pub struct Report {
     started: Instant,
 }
 
-impl Report {
+impl SendingStats {
     /// Printed there.
     pub fn new(to: Option<Rc<Statistics>>) -> Self {
-        Report { to, pictures: 0, bytes: 0, counters: EncoderCounts::default(), started: Instant::now() }
+        SendingStats { to, pictures: 0, bytes: 0, counters: EncoderCounts::default(), started: Instant::now() }
     }
 
     /// Prints one second.

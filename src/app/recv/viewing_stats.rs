@@ -78,7 +78,7 @@ pub struct Outside {
 }
 
 /// Remembers the second before, for rates.
-pub struct Report {
+pub struct ViewingStats {
     /// Where the user asked for JSON.
     to: Option<Rc<Statistics>>,
     stages: Stages,
@@ -91,10 +91,10 @@ pub struct Report {
     picture: Option<Size>,
 }
 
-impl Report {
+impl ViewingStats {
     /// Printed there.
     pub fn new(to: Option<Rc<Statistics>>) -> Self {
-        Report {
+        ViewingStats {
             to,
             stages: Stages::default(),
             lips: Lips::default(),
@@ -327,31 +327,31 @@ mod tests {
 
     #[test]
     fn what_the_kernel_refused_and_the_speaker_did_not_take_is_told() {
-        let object = Report::new(None).object(&Stats::default(), &outside(), Span::Second);
+        let object = ViewingStats::new(None).object(&Stats::default(), &outside(), Span::Second);
         let told = ["too_long", "send_errors", "receive_errors"].map(|field| object[field].as_u64());
         assert_eq!((told, object["sound"]["dropped_blocks"].as_u64()), ([Some(3), Some(5), Some(7)], Some(9)));
     }
 
     #[test]
     fn of_a_peer_that_is_gone_no_figures_are_shown_as_if_they_were_now() {
-        let mut report = Report::new(None);
+        let mut viewing = ViewingStats::new(None);
         let (track, received) = (TrackId::default(), Received::default());
         let shown = |quiet| TrackStats { track, received, rtt: Duration::from_millis(20), quiet };
         let [here, gone] = [false, true].map(|quiet| Stats {
             receiving: ReceiverStats { tracks: vec![shown(quiet)], ..ReceiverStats::default() },
             ..Stats::default()
         });
-        let lines = |report: &mut Report, stats| report.second(stats, &outside()).expect("nothing is printed");
-        assert!(lines(&mut report, &here).contains(&"round trip 20.0 ms".to_string()));
-        assert_eq!(lines(&mut report, &gone), ["no figures: no signal"]);
-        let object = report.object(&here, &outside(), Span::Second);
+        let lines = |viewing: &mut ViewingStats, stats| viewing.second(stats, &outside()).expect("nothing is printed");
+        assert!(lines(&mut viewing, &here).contains(&"round trip 20.0 ms".to_string()));
+        assert_eq!(lines(&mut viewing, &gone), ["no figures: no signal"]);
+        let object = viewing.object(&here, &outside(), Span::Second);
         assert_eq!((&object["rtt_ms"], &object["tracks"][0]["name"]), (&20.0.into(), &"attic".into()));
-        assert_eq!(report.object(&gone, &outside(), Span::Second)["rtt_ms"], Value::Null);
+        assert_eq!(viewing.object(&gone, &outside(), Span::Second)["rtt_ms"], Value::Null);
     }
 
     #[test]
     fn each_track_has_its_own_latency_lip_error_and_sound() {
-        let (mut report, start) = (Report::new(None), Instant::now());
+        let (mut viewing, start) = (ViewingStats::new(None), Instant::now());
         let of = |peer: u64| TrackId::own(PeerId(peer));
         for (peer, width, late) in [(0, 640, 10), (1, 1280, 30), (1, 1280, 30)] {
             let (size, zero) = (Size { width, height: 360 }, Duration::ZERO);
@@ -367,21 +367,21 @@ mod tests {
                 whole: true,
             };
             let ready = decode::Ready { track: of(peer), picture };
-            report.shown(&ready, start + Duration::from_millis(late), Some(start), Some(Duration::from_millis(20)));
+            viewing.shown(&ready, start + Duration::from_millis(late), Some(start), Some(Duration::from_millis(20)));
         }
         let track = |peer| TrackStats { track: of(peer), received: Received::default(), rtt: Duration::ZERO, quiet: false };
         let receiving = ReceiverStats { tracks: vec![track(0), track(1)], ..ReceiverStats::default() };
         let stats = Stats { receiving, ..Stats::default() };
-        let object = report.object(&stats, &outside(), Span::Second);
+        let object = viewing.object(&stats, &outside(), Span::Second);
         let tracks = object["tracks"].as_array().expect("two");
         let told = |field: &str| tracks.iter().map(|track| track[field].clone()).collect::<Vec<_>>();
         assert_eq!((told("fps"), told("lip_ms")), (vec![json!(1), json!(2)], vec![json!(-10.0), json!(10.0)]));
         assert_eq!((told("size"), &tracks[1]["latency_ms"]["p50"]), (vec![json!([640, 360]), json!([1280, 360])], &json!(30.0)));
         assert_eq!((&tracks[0]["sound"]["dropped_blocks"], &tracks[1]["sound"]), (&json!(9), &Value::Null));
-        report.second(&stats, &outside()).expect("nothing is printed");
-        assert_eq!(report.object(&stats, &outside(), Span::Second)["tracks"][1]["fps"], 0);
-        report.second(&Stats::default(), &outside()).expect("nothing is printed");
-        assert!(report.tracks.is_empty(), "of one that is gone nothing is kept");
+        viewing.second(&stats, &outside()).expect("nothing is printed");
+        assert_eq!(viewing.object(&stats, &outside(), Span::Second)["tracks"][1]["fps"], 0);
+        viewing.second(&Stats::default(), &outside()).expect("nothing is printed");
+        assert!(viewing.tracks.is_empty(), "of one that is gone nothing is kept");
     }
 
     #[test]
