@@ -1,7 +1,7 @@
 //! What is waited for, in words: on stderr, in a window without a picture, and in its title.
 
-use super::args::{Host, Meet, PORT};
-use super::meet;
+use super::args::{Host, PORT, Rendezvous};
+use super::rendezvous;
 use crate::net::own;
 use eyeline_proto::session::unreachable::{DialError, Unreachable};
 use eyeline_proto::wire::record::Reason;
@@ -22,16 +22,16 @@ pub struct Awaited {
 
 impl Awaited {
     /// For `program`, "send" or "recv", which waits on `local` or dials.
-    pub fn new(program: &str, meet: &Meet, local: SocketAddr) -> Awaited {
+    pub fn new(program: &str, rendezvous: &Rendezvous, local: SocketAddr) -> Awaited {
         let mut places = Vec::new();
         let mut help = String::new();
-        if let Some(address) = meet.wait {
+        if let Some(address) = rendezvous.wait {
             let addresses = own::addresses(address.ip());
             places.push(format!("waiting on port {}", local.port()));
             help = format!("run `{}`", command(other(program), addresses.first().copied(), local.port()));
         }
-        if !meet.dial.is_empty() {
-            places.push(dialling(&meet.dial));
+        if !rendezvous.dial.is_empty() {
+            places.push(dialling(&rendezvous.dial));
         }
         Awaited { place: places.join(", "), help, trouble: None }
     }
@@ -73,8 +73,8 @@ pub fn parting(name: &str, did: &str, reason: Option<Reason>, sentence: &str) ->
 }
 
 /// Says where we wait or whom we dial, and who is let in.
-pub fn announce(program: &str, meet: &Meet, keyed: bool, local: SocketAddr) {
-    if let Some(address) = meet.wait {
+pub fn announce(program: &str, rendezvous: &Rendezvous, keyed: bool, local: SocketAddr) {
+    if let Some(address) = rendezvous.wait {
         let whom = invitation(other(program), address.ip(), &own::addresses(address.ip()), local.port());
         tracing::info!("waiting on port {} (UDP and TCP); {whom}", local.port());
         let who = match keyed {
@@ -83,8 +83,8 @@ pub fn announce(program: &str, meet: &Meet, keyed: bool, local: SocketAddr) {
         };
         tracing::info!("{who}");
     }
-    if !meet.dial.is_empty() {
-        tracing::info!("{}", dialling(&meet.dial));
+    if !rendezvous.dial.is_empty() {
+        tracing::info!("{}", dialling(&rendezvous.dial));
     }
 }
 
@@ -118,8 +118,8 @@ fn invitation(other: &str, bound: IpAddr, addresses: &[IpAddr], port: u16) -> St
 fn command(other: &str, address: Option<IpAddr>, port: u16) -> String {
     let host = match address {
         Some(address) => place(address, port),
-        None if port == PORT => meet::machine_name(),
-        None => format!("{}:{port}", meet::machine_name()),
+        None if port == PORT => rendezvous::machine_name(),
+        None => format!("{}:{port}", rendezvous::machine_name()),
     };
     format!("{other} --host {host}")
 }
@@ -165,8 +165,8 @@ mod tests {
     #[test]
     fn a_host_that_does_not_answer_is_said_to_until_somebody_does() {
         let robot = Host { name: "robot.local".into(), port: 9688 };
-        let meet = Meet { wait: None, dial: vec![robot.clone()] };
-        let mut awaited = Awaited::new("recv", &meet, SocketAddr::from(([0; 4], 0)));
+        let rendezvous = Rendezvous { wait: None, dial: vec![robot.clone()] };
+        let mut awaited = Awaited::new("recv", &rendezvous, SocketAddr::from(([0; 4], 0)));
         assert_eq!(awaited.sentence(), "dialling robot.local:9688");
         let refused = DialError::Refused { host: robot.to_string(), port: 9688 };
         awaited.unreachable(&refused.into());
@@ -177,10 +177,10 @@ mod tests {
         awaited.reached();
         assert_eq!((awaited.sentence().as_str(), awaited.place()), ("dialling robot.local:9688", "dialling robot.local:9688"));
         let wait = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let meet = Meet { wait, dial: Vec::new() };
-        let awaited = Awaited::new("recv", &meet, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let rendezvous = Rendezvous { wait, dial: Vec::new() };
+        let awaited = Awaited::new("recv", &rendezvous, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(awaited.sentence(), "waiting on port 5000: run `send --host 127.0.0.1:5000`");
-        let awaited = Awaited::new("recv", &Meet { wait, dial: vec![robot] }, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let awaited = Awaited::new("recv", &Rendezvous { wait, dial: vec![robot] }, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(awaited.place(), "waiting on port 5000, dialling robot.local:9688");
     }
 }

@@ -1,18 +1,18 @@
 //! Whom we wait for and whom we dial, and what is said of them: the words that all programs have in common.
 
-use super::args::{Common, Meet};
+use super::args::{Common, Rendezvous};
 use super::awaited::{self, Awaited};
 use super::doorman::Doorman;
 use super::failure::Failure;
-use super::meet::Hosts;
+use super::rendezvous::Reachability;
 use eyeline_proto::session::{Event, HostId};
 use std::net::SocketAddr;
 use std::time::Instant;
 
 /// See the module text.
 pub struct Door<'a> {
-    meet: &'a Meet,
-    hosts: Hosts,
+    rendezvous: &'a Rendezvous,
+    reachability: Reachability,
     awaited: Awaited,
     doorman: Doorman,
 }
@@ -20,15 +20,15 @@ pub struct Door<'a> {
 impl<'a> Door<'a> {
     /// Of `program`, which waits on `local` or dials: says so.
     pub fn open(program: &str, common: &'a Common, local: SocketAddr) -> Self {
-        let meet = &common.meet;
-        awaited::announce(program, meet, common.key.is_some(), local);
-        let awaited = Awaited::new(program, meet, local);
-        Door { meet, hosts: Hosts::new(common), awaited, doorman: Doorman::default() }
+        let rendezvous = &common.rendezvous;
+        awaited::announce(program, rendezvous, common.key.is_some(), local);
+        let awaited = Awaited::new(program, rendezvous, local);
+        Door { rendezvous, reachability: Reachability::new(common), awaited, doorman: Doorman::default() }
     }
 
     /// A peer said hello, through this host where it was dialled.
     pub fn reached(&mut self, host: Option<HostId>) {
-        self.hosts.reached(host);
+        self.reachability.reached(host);
         self.awaited.reached();
     }
 
@@ -56,7 +56,7 @@ impl<'a> Door<'a> {
     /// Fails when no host is left to dial, and nobody is waited for.
     pub fn handle(&mut self, event: &Event, alone: bool) -> Result<bool, Failure> {
         match event {
-            Event::NoUdp(address) => self.doorman.no_udp(*address, self.meet),
+            Event::NoUdp(address) => self.doorman.no_udp(*address, self.rendezvous),
             Event::Narrow { name, address, narrow } => self.doorman.narrow(name, *address, *narrow),
             Event::TextLeftOut(count) => tracing::info!("{count} lines of chat were left out: too many came at once"),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(*from, sentence),
@@ -64,7 +64,7 @@ impl<'a> Door<'a> {
                 if alone {
                     self.awaited.unreachable(error);
                 }
-                self.hosts.unreachable(Instant::now(), *host, error, *fatal)?;
+                self.reachability.unreachable(Instant::now(), *host, error, *fatal)?;
                 return Ok(alone);
             }
             _ => {}

@@ -3,7 +3,7 @@
 //!
 //! Capacity: of each kind so many lines each [`WHILE`]; what is not said is counted, and the count is said once a [`WHILE`].
 
-use super::args::Meet;
+use super::args::Rendezvous;
 use eyeline_proto::session::mtu;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -57,9 +57,9 @@ impl Doorman {
     }
 
     /// TCP passes and UDP does not.
-    pub fn no_udp(&mut self, peer: SocketAddr, meet: &Meet) {
-        let port = match meet.wait {
-            Some(address) if meet.dial.is_empty() => address.port(),
+    pub fn no_udp(&mut self, peer: SocketAddr, rendezvous: &Rendezvous) {
+        let port = match rendezvous.wait {
+            Some(address) if rendezvous.dial.is_empty() => address.port(),
             _ => peer.port(),
         };
         if self.no_udp.may_say(Instant::now(), Some((peer.ip(), String::new()))) {

@@ -45,7 +45,7 @@ impl LastWill {
     }
 
     /// Through which the others are told.
-    pub fn meets(&self, net: Commands<Command>) {
+    pub fn tells(&self, net: Commands<Command>) {
         lock(&self.0).net = Some(net);
     }
 }

@@ -11,15 +11,16 @@ mod doorman;
 mod failure;
 mod last_will;
 mod line_writer;
-mod meet;
 mod notes;
 mod recv;
+mod rendezvous;
 mod screen;
 mod send;
 mod stats;
 pub mod status;
 
 use args::{Command, Common, Env, Log};
+use failure::{Code, Failure};
 use status::ExitCode;
 
 /// `send`, from its command line to its exit code.
@@ -49,7 +50,7 @@ fn run<Config>(
             for warning in warnings {
                 tracing::warn!("{warning}");
             }
-            match meet::hide_memory(common(&config)) {
+            match hide_memory(common(&config)) {
                 Ok(()) => work(*config),
                 Err(failure) => failure::conclude(Err(failure)),
             }
@@ -59,6 +60,15 @@ fn run<Config>(
         Err(error) => usage(&error),
     };
     code.into()
+}
+
+/// Where there is a key, no other process of this user may look into our memory from now on, and no core file is left: the key is
+/// in both.
+fn hide_memory(common: &Common) -> Result<(), Failure> {
+    if common.key.is_some() {
+        nix::sys::prctl::set_dumpable(false).code(ExitCode::Failed)?;
+    }
+    Ok(())
 }
 
 fn list(log: Log, json: bool) -> ExitCode {

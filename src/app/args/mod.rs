@@ -93,9 +93,9 @@ pub struct Log {
     pub color: bool,
 }
 
-/// How the two programs find each other: by at least one of the two.
+/// How programs find each other: by at least one of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meet {
+pub struct Rendezvous {
     /// Wait on this address, UDP and TCP.
     pub wait: Option<SocketAddr>,
     /// HOST or `--host`: dial these.
@@ -106,7 +106,7 @@ pub struct Meet {
 #[derive(Debug, Clone)]
 pub struct Common {
     /// Who dials and who waits.
-    pub meet: Meet,
+    pub rendezvous: Rendezvous,
     /// Dial or wait again when the peer is gone.
     pub reconnect: bool,
     /// End by itself after this time.
@@ -248,9 +248,9 @@ impl CommonFlags {
             return Err(Wrong::conflict(sentence));
         }
         let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
-        let meet = Meet { wait, dial };
+        let rendezvous = Rendezvous { wait, dial };
         let (reconnect, duration, stats_json) = (!self.no_reconnect, self.duration, self.stats.is_some());
-        Ok(Common { meet, reconnect, duration, name: self.name, stats_json, key, log, warnings })
+        Ok(Common { rendezvous, reconnect, duration, name: self.name, stats_json, key, log, warnings })
     }
 }
 
@@ -349,29 +349,29 @@ mod tests {
         send::parse(line.split_whitespace().map(OsString::from), &Env::default()).unwrap_err().to_string()
     }
 
-    fn dials(dial: Vec<Host>) -> Meet {
-        Meet { wait: None, dial }
+    fn dials(dial: Vec<Host>) -> Rendezvous {
+        Rendezvous { wait: None, dial }
     }
 
     #[test]
     fn without_a_host_it_waits_on_every_address() {
-        let waits = |address: &str| Meet { wait: Some(address.parse().unwrap()), dial: Vec::new() };
-        assert_eq!(common("send").meet, waits("[::]:9688"));
-        assert_eq!(common("send --bind 192.168.1.20 -p 5000").meet, waits("192.168.1.20:5000"));
+        let waits = |address: &str| Rendezvous { wait: Some(address.parse().unwrap()), dial: Vec::new() };
+        assert_eq!(common("send").rendezvous, waits("[::]:9688"));
+        assert_eq!(common("send --bind 192.168.1.20 -p 5000").rendezvous, waits("192.168.1.20:5000"));
     }
 
     #[test]
     fn hosts_without_a_port_take_that_of_the_flag() {
         let host = |name: &str, port| Host { name: name.into(), port };
         let wanted = vec![host("lab", 5000), host("::1", 7), host("::1", 5000)];
-        assert_eq!(common("send --host lab --host [::1]:7 --host ::1 -p 5000").meet, dials(wanted));
+        assert_eq!(common("send --host lab --host [::1]:7 --host ::1 -p 5000").rendezvous, dials(wanted));
     }
 
     #[test]
     fn a_host_is_taken_without_its_flag_too() {
         let host = |name: &str, port| Host { name: name.into(), port };
-        assert_eq!(common("send 127.0.0.1").meet, dials(vec![host("127.0.0.1", PORT)]));
-        assert_eq!(common("send lab --host attic -p 7").meet, dials(vec![host("lab", 7), host("attic", 7)]));
+        assert_eq!(common("send 127.0.0.1").rendezvous, dials(vec![host("127.0.0.1", PORT)]));
+        assert_eq!(common("send lab --host attic -p 7").rendezvous, dials(vec![host("lab", 7), host("attic", 7)]));
         assert!(refusal("send lab --host lab").contains("is given twice"));
         assert!(refusal("send lab --bind ::").contains("leave one of them out"));
     }
@@ -385,7 +385,7 @@ mod tests {
     fn an_address_to_wait_on_is_refused_where_nobody_waits() {
         let error = refusal("send --host lab --bind ::");
         assert!(error.contains("--host <HOST>") && error.contains("--bind <ADDR>"), "{error}");
-        let both = common("send --host lab --wait --bind 127.0.0.1 -p 7").meet;
+        let both = common("send --host lab --wait --bind 127.0.0.1 -p 7").rendezvous;
         assert_eq!(both.wait, Some("127.0.0.1:7".parse().unwrap()));
         assert_eq!(both.dial.len(), 1);
     }

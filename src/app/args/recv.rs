@@ -204,7 +204,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         (false, false) => Overwrite::Own,
     };
     let recv = Recv { common, showing, output, audio_output, overwrite };
-    if recv.takes_one() && recv.common.meet.dial.len() > 1 {
+    if recv.takes_one() && recv.common.rendezvous.dial.len() > 1 {
         let sentence = "without {name} a file takes one sender, and several hosts are given: name it like '{name}.y4m', or '{name}.wav' for \
                         sound, and each sender has its own";
         return Err(Wrong::conflict(sentence));
@@ -354,10 +354,10 @@ mod tests {
 
     #[test]
     fn hosts_are_dialled_and_with_wait_others_may_come_too() {
-        let meet = |flags: &str| config(flags).common.meet;
-        assert_eq!(meet("recv a --host b").dial.len(), 2);
-        assert_eq!(meet("recv camera.local"), meet("recv --host camera.local"));
-        assert!(meet("recv a").wait.is_none() && meet("recv a --wait").wait.is_some());
+        let rendezvous = |flags: &str| config(flags).common.rendezvous;
+        assert_eq!(rendezvous("recv a --host b").dial.len(), 2);
+        assert_eq!(rendezvous("recv camera.local"), rendezvous("recv --host camera.local"));
+        assert!(rendezvous("recv a").wait.is_none() && rendezvous("recv a --wait").wait.is_some());
     }
 
     #[test]

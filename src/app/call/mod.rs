@@ -11,9 +11,9 @@ use super::awaited;
 use super::door::Door;
 use super::failure::{Code, Failure};
 use super::last_will::LastWill;
-use super::meet;
 use super::notes::{self, Notes};
 use super::recv::viewing::{self, Devices, Viewing};
+use super::rendezvous;
 use super::screen::{Screen, Turn, Wish};
 use super::send::plan::Plan;
 use super::send::sending::Sending;
@@ -72,8 +72,8 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
     let now = Instant::now();
     let epoch = Epoch::new(now);
     // What nobody sees or hears here is still passed on.
-    let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..meet::identity(common) };
-    let (where_to, hosts) = meet::net_config(&common.meet);
+    let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..rendezvous::identity(common) };
+    let (where_to, hosts) = rendezvous::net_config(&common.rendezvous);
     let (reconnect, format, cap) = (common.reconnect, plan.format(), config.send.bitrate);
     let statistics = Statistics::open(common.stats_json)?;
     let devices = Devices { ready, screen, speaker, files: None };
@@ -84,7 +84,7 @@ fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
         })?;
     let core = session::Config { hosts, reconnect, format, cap, want: viewing.uses, ..session::Config::new(me, epoch) };
     let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
-    will.meets(net.commands());
+    will.tells(net.commands());
     let door = Door::open("call", common, net.local_addr());
     let own =
         if plan.has_pictures() { viewing.screening().map(|screening| OwnPicture::new(screening, viewing.ready())) } else { None };

@@ -12,8 +12,8 @@ use super::args;
 use super::door::Door;
 use super::failure::{Code, Failure};
 use super::last_will::LastWill;
-use super::meet;
 use super::notes::{self, Notes};
+use super::rendezvous;
 use super::screen::{Screen, Turn};
 use super::stats::Statistics;
 use super::status::{ExitCode, Stop};
@@ -58,8 +58,8 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let now = Instant::now();
     let sound = speaker.is_some() || config.audio_output.is_some();
     let wants = Media { pictures: true, sound, lossless: files.is_some() };
-    let me = Identity { wants, ..meet::identity(&config.common) };
-    let (where_to, hosts) = meet::net_config(&config.common.meet);
+    let me = Identity { wants, ..rendezvous::identity(&config.common) };
+    let (where_to, hosts) = rendezvous::net_config(&config.common.rendezvous);
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
     let reconnect = config.common.reconnect;
     let core = session::Config { hosts, senders, reconnect, ..session::Config::new(me, Epoch::new(now)) };
@@ -70,7 +70,7 @@ fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let (viewing, on_event) =
         Viewing::new(devices, config.showing.latency, decodes, statistics.clone(), move |event| on_event.tell(Note(event)))?;
     let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
-    will.meets(net.commands());
+    will.tells(net.commands());
     if let Some(files) = &viewing.files {
         files.connect(net.commands());
     }

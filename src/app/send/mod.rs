@@ -10,8 +10,8 @@ use super::args;
 use super::door::Door;
 use super::failure::{Code, Failure};
 use super::last_will::LastWill;
-use super::meet;
 use super::notes::{self, Notes};
+use super::rendezvous;
 use super::stats::Statistics;
 use super::status::{ExitCode, Stop};
 use crate::net;
@@ -67,14 +67,14 @@ fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
 
     let now = Instant::now();
     let epoch = Epoch::new(now);
-    let me = Identity { offers: plan.offers(), wants: Media::NONE, forwards: false, ..meet::identity(&config.common) };
-    let (where_to, hosts) = meet::net_config(&config.common.meet);
+    let me = Identity { offers: plan.offers(), wants: Media::NONE, forwards: false, ..rendezvous::identity(&config.common) };
+    let (where_to, hosts) = rendezvous::net_config(&config.common.rendezvous);
     let (reconnect, format, cap) = (config.common.reconnect, plan.format(), config.bitrate);
     let core = session::Config { hosts, reconnect, format, cap, ..session::Config::new(me, epoch) };
     let on_event = notes.clone();
     let net =
         net::spawn(Session::new(now, core), where_to, move |event| on_event.tell(Note::Net(event))).code(ExitCode::Failed)?;
-    will.meets(net.commands());
+    will.tells(net.commands());
     let door = Door::open("send", &config.common, net.local_addr());
     let statistics = Statistics::open(config.common.stats_json)?;
     let (on_end, shown) = (notes.clone(), preview.as_ref().map(Preview::sink));

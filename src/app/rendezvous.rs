@@ -1,7 +1,7 @@
-//! How the two programs find each other, in words: what is announced, what is warned of, when it is given up.
+//! How programs find each other: who we are, where we wait and whom we dial, and when a host that cannot be reached is given up.
 
-use super::args::{Common, Meet};
-use super::failure::{Code, Failure};
+use super::args::{Common, Rendezvous};
+use super::failure::Failure;
 use super::status::ExitCode;
 use crate::net;
 use eyeline_proto::session::HostId;
@@ -11,15 +11,6 @@ use eyeline_proto::wire::record::Media;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
-
-/// Where there is a key, no other process of this user may look into our memory from now on, and no core file is left: the key is
-/// in both.
-pub fn hide_memory(common: &Common) -> Result<(), Failure> {
-    if common.key.is_some() {
-        nix::sys::prctl::set_dumpable(false).code(ExitCode::Failed)?;
-    }
-    Ok(())
-}
 
 /// Who we are, but for what we have and want.
 pub fn identity(common: &Common) -> Identity {
@@ -36,17 +27,17 @@ pub fn machine_name() -> String {
 }
 
 /// What `net` is told, and how many hosts there are to dial.
-pub fn net_config(meet: &Meet) -> (net::Config, usize) {
-    let hosts: Vec<_> = meet.dial.iter().map(|host| (host.name.clone(), host.port)).collect();
-    let (count, listen) = (hosts.len(), meet.wait.is_some());
-    let (bind, port) = meet.wait.map_or((IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), |address| (address.ip(), address.port()));
+pub fn net_config(rendezvous: &Rendezvous) -> (net::Config, usize) {
+    let hosts: Vec<_> = rendezvous.dial.iter().map(|host| (host.name.clone(), host.port)).collect();
+    let (count, listen) = (hosts.len(), rendezvous.wait.is_some());
+    let (bind, port) = rendezvous.wait.map_or((IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), |address| (address.ip(), address.port()));
     (net::Config { bind, port, listen, hosts, last_flush: net::LAST_FLUSH }, count)
 }
 
-/// What became of the hosts to dial. An outage is worth a line, not two a second, and so is each other kind of trouble that it
-/// turns into. What was said before is news again [`Hosts::NEWS`] after the last line, if that said something else, and
+/// Which of the hosts to dial can be reached. An outage is worth a line, not two a second, and so is each other kind of trouble that it
+/// turns into. What was said before is news again [`Reachability::NEWS`] after the last line, if that said something else, and
 /// [`Outage::AGAIN`] times: two that take turns do not fill the screen.
-pub struct Hosts {
+pub struct Reachability {
     names: Vec<String>,
     /// Somebody may dial us.
     waits: bool,
@@ -72,14 +63,14 @@ impl Outage {
     const AGAIN: usize = 8;
 }
 
-impl Hosts {
+impl Reachability {
     const NEWS: Duration = Duration::from_secs(60);
 
     /// None reached yet.
     pub fn new(common: &Common) -> Self {
-        let names = common.meet.dial.iter().map(|host| format!("{host}")).collect();
-        let waits = common.meet.wait.is_some();
-        Hosts {
+        let names = common.rendezvous.dial.iter().map(|host| format!("{host}")).collect();
+        let waits = common.rendezvous.wait.is_some();
+        Reachability {
             names,
             waits,
             reconnect: common.reconnect,
@@ -149,9 +140,9 @@ mod tests {
     use eyeline_proto::session::unreachable::DialError;
     use eyeline_proto::wire::preamble::Refusal;
 
-    fn hosts(flags: &str) -> Hosts {
+    fn hosts(flags: &str) -> Reachability {
         match recv::parse(format!("recv {flags}").split(' ').map(std::ffi::OsString::from), &Env::default()) {
-            Ok(Command::Run(config)) => Hosts::new(&config.common),
+            Ok(Command::Run(config)) => Reachability::new(&config.common),
             other => panic!("{other:?}"),
         }
     }
@@ -224,6 +215,6 @@ mod tests {
         assert!(!one.is_news(hour, HostId(0), &refused(Refusal::KeyWrong, "other words")), "which are no other kind");
         one.reached(Some(HostId(0)));
         assert!(one.is_news(hour, HostId(0), &nobody()), "the next outage is news");
-        assert!(!one.is_news(hour + Hosts::NEWS, HostId(0), &nobody()), "and nothing new");
+        assert!(!one.is_news(hour + Reachability::NEWS, HostId(0), &nobody()), "and nothing new");
     }
 }
