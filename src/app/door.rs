@@ -32,6 +32,11 @@ impl<'a> Door<'a> {
         self.awaited.reached();
     }
 
+    /// Somebody came who has use for what we have.
+    pub fn watched(&mut self, name: &str, address: SocketAddr, again: bool) {
+        self.says(&format!("{name} ({address}) {}", if again { "is back" } else { "watches" }));
+    }
+
     /// Somebody came or left. Whether it was said.
     pub fn says(&mut self, line: &str) -> bool {
         self.doorman.peer(line)

@@ -14,6 +14,7 @@ mod line_writer;
 mod notes;
 mod recv;
 mod rendezvous;
+mod run;
 mod screen;
 mod send;
 mod stats;

@@ -95,6 +95,12 @@ impl<N: Note> Notes<N> {
         }
     }
 
+    /// Tells what `note` makes of each value it is given.
+    pub fn telling<T, F: Fn(T) -> N>(&self, note: F) -> impl Fn(T) + use<N, T, F> {
+        let notes = self.clone();
+        move |value| notes.tell(note(value))
+    }
+
     /// The oldest one, if there is any.
     pub fn try_take(&self) -> Option<N> {
         self.lock().notes.pop_front()

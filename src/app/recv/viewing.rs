@@ -332,6 +332,13 @@ impl Viewing {
         }
     }
 
+    /// Shows what somebody wrote.
+    pub fn said(&mut self, name: &str, line: &str) {
+        if let Some(screen) = &mut self.screen {
+            screen.said(name, line);
+        }
+    }
+
     /// Measures a second, prints it where asked, and shows it where wished.
     pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
         self.anything |= brought_anything(&stats.receiving);

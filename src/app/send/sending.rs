@@ -7,7 +7,8 @@
 use super::super::args;
 use super::super::awaited;
 use super::super::failure::{Code, Failure};
-use super::super::stats::Statistics;
+use super::super::notes::Notes;
+use super::super::run::{Note, Run};
 use super::super::status::ExitCode;
 use super::plan::Plan;
 use super::sending_stats::SendingStats;
@@ -17,11 +18,9 @@ use crate::pipeline::counts::Counts;
 use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::source::{self, Running};
-use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{Command, Event};
 use eyeline_proto::wire::record::Reason;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -35,7 +34,7 @@ pub struct Sending<'a> {
     plan: Plan,
     encoder: Arc<Encoder>,
     /// Told when the source came to its end, or failed.
-    on_end: Arc<dyn Fn() + Send + Sync>,
+    notes: Notes<Note>,
     running: Option<Running>,
     /// Whether the end of what runs is news: not of one that we closed.
     news: Arc<AtomicBool>,
@@ -55,28 +54,20 @@ pub struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    /// What the plan says, for those to whom `commands` leads; each slice that is sent goes to `sink` as well.
-    pub fn new(
-        config: &'a args::Send,
-        plan: Plan,
-        epoch: Epoch,
-        statistics: Option<Rc<Statistics>>,
-        commands: net::Commands<Command>,
-        sink: Option<Box<dyn EncodedSink>>,
-        on_end: impl Fn() + Send + Sync + 'static,
-    ) -> Result<Self, Failure> {
+    /// What the plan says, for those this run meets; each slice that is sent goes to `sink` as well.
+    pub fn new(config: &'a args::Send, plan: Plan, run: &Run<'_>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Failure> {
         let (quality, format, film) = (config.quality, plan.format(), plan.is_film());
-        let encoding = encode::Config { quality, format, film, width: plan.width.filter(|_| !film), epoch };
-        let encoder = Arc::new(Encoder::new(encoding, commands, sink).code(ExitCode::Failed)?);
+        let encoding = encode::Config { quality, format, film, width: plan.width.filter(|_| !film), epoch: run.epoch };
+        let encoder = Arc::new(Encoder::new(encoding, run.net.commands(), sink).code(ExitCode::Failed)?);
         let mut sending = Sending {
             config,
             plan,
             encoder,
-            on_end: Arc::new(on_end),
+            notes: run.notes.clone(),
             running: None,
             news: Arc::default(),
             counted: Counts::default(),
-            statistics: SendingStats::new(statistics),
+            statistics: SendingStats::new(run.statistics.clone()),
             linked: 0,
             closes: None,
             watched: false,
@@ -119,11 +110,11 @@ impl<'a> Sending<'a> {
     fn start(&mut self) -> Result<(), Failure> {
         if self.running.is_none() && !self.over {
             self.news = Arc::new(AtomicBool::new(true));
-            let (news, on_end, sound) = (self.news.clone(), self.on_end.clone(), self.plan.has_sound());
+            let (news, notes, sound) = (self.news.clone(), self.notes.clone(), self.plan.has_sound());
             let tell = move |note| match note {
                 source::Note::Camera(note) => say_of_camera(&note, sound),
                 source::Note::NoSound(error) => tracing::warn!("going on without sound: {error}"),
-                source::Note::Ended if news.load(Ordering::Relaxed) => on_end(),
+                source::Note::Ended if news.load(Ordering::Relaxed) => notes.tell(Note::SourceEnded),
                 source::Note::Ended => {}
             };
             let source = self.plan.source(self.config, self.closed);
@@ -228,27 +219,17 @@ impl<'a> Sending<'a> {
         self.running.as_ref().map_or(self.counted, |running| self.counted + running.counts())
     }
 
-    /// It is over: the source is closed, and what comes out is printed by [`Ended::total`].
-    pub fn finish(mut self) -> Ended {
+    /// It is over: the source is closed.
+    pub fn finish(&mut self) {
         // A source that came to its end is encoded.
         self.encoder.stop();
-        let source = self.counts();
+        self.counted = self.counts();
         self.running = None;
-        Ended { statistics: self.statistics, encoder: self.encoder, source }
     }
-}
 
-/// What is left of a source that is closed.
-pub struct Ended {
-    statistics: SendingStats,
-    encoder: Arc<Encoder>,
-    source: Counts,
-}
-
-impl Ended {
     /// Prints what came of all of it, where asked.
     pub fn total(&self, stats: &Stats, traffic: &net::Traffic) {
-        self.statistics.total(stats, traffic, self.encoder.counters(), self.source);
+        self.statistics.total(stats, traffic, self.encoder.counters(), self.counts());
     }
 }
 

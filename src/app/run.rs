@@ -1,0 +1,220 @@
+//! The run of each program: how it begins, its one loop, and how it ends.
+//!
+//! A turn of the loop looks for a signal, the end of `--duration` and a net thread that is gone; then it lets the [`Program`] wait,
+//! gives it the notes that came meanwhile, and has it look at its window. Each program waits for what is urgent to it: a picture,
+//! or a note. At the end sources and files are closed, the others are told, and the last counts, which come with the goodbyes, are
+//! printed.
+
+use super::args::Common;
+use super::door::Door;
+use super::failure::{Code, Failure};
+use super::last_will::LastWill;
+use super::notes::{self, Notes};
+use super::rendezvous;
+use super::stats::Statistics;
+use super::status::{ExitCode, Stop};
+use crate::net;
+use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::stats::Stats;
+use eyeline_proto::session::{self, Command, Event, Session};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// What the main thread is told. A few a second: pictures and sound do not pass here.
+pub enum Note {
+    Net(Event),
+    /// A signal came, where nothing else ends the waiting.
+    Signal,
+    /// Our own source came to its end, or failed.
+    SourceEnded,
+    /// A line was typed where there is no window to type it in.
+    Typed(String),
+}
+
+impl notes::Note for Note {
+    fn kind(&self) -> notes::Kind {
+        match self {
+            Note::Net(event) => notes::kind_of(event),
+            Note::Signal => notes::Kind::State(0),
+            Note::SourceEnded => notes::Kind::Kept,
+            Note::Typed(_) => notes::Kind::Said,
+        }
+    }
+}
+
+/// How a run ended that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The user wished it: a signal, a key, the window closed.
+    Told,
+    /// `--duration` is over.
+    Due,
+    /// All is here or given out, or nobody takes any more of it.
+    Over,
+    /// The peer is lost and not waited for.
+    Lost,
+}
+
+impl End {
+    /// What it means to the shell.
+    pub fn code(self) -> ExitCode {
+        if self == End::Lost { ExitCode::PeerLost } else { ExitCode::Ok }
+    }
+}
+
+/// What the programs differ in.
+pub trait Program {
+    /// Nobody is here.
+    fn is_alone(&self) -> bool;
+
+    /// Says in the window what is waited for.
+    fn tell_window(&mut self, door: &Door<'_>);
+
+    /// Waits, for a turn at most. The note that ended the waiting, where it is notes that are waited for.
+    fn wait(&mut self, now: Instant, run: &Run<'_>) -> Result<Option<Note>, Failure>;
+
+    /// What is told. Chat is on stderr by now.
+    fn handle(&mut self, note: Note, run: &mut Run<'_>) -> Result<Option<End>, Failure>;
+
+    /// The window, and whatever else is due.
+    fn turn(&mut self, now: Instant, run: &Run<'_>) -> Result<Option<End>, Failure>;
+
+    /// `--duration` is over.
+    fn due(&self, _: &Door<'_>) -> Result<End, Failure> {
+        Ok(End::Due)
+    }
+
+    /// The run is over, `told` by a signal: nothing more is sent or written. Why we leave, in words for the others.
+    fn close(&mut self, ended: &Result<End, Failure>, told: bool) -> String;
+
+    /// The last counts: prints what came of all of it, where asked.
+    fn total(&mut self, stats: &Stats, traffic: net::Traffic);
+
+    /// Devices are released and files finished. How the program ends.
+    fn conclude(self, ended: Result<End, Failure>, door: &Door<'_>, told: bool) -> Result<ExitCode, Failure>;
+}
+
+/// What is there before anybody is told that we are here.
+pub struct Beginning<'a> {
+    program: &'static str,
+    common: &'a Common,
+    stop: Stop,
+    pub notes: Notes<Note>,
+    pub will: LastWill,
+    pub statistics: Option<Rc<Statistics>>,
+}
+
+impl<'a> Beginning<'a> {
+    /// Of `program`. From here on a signal brings the run to its end, and `wake` ends its waiting.
+    pub fn new(program: &'static str, common: &'a Common, wake: impl Fn(&Notes<Note>) + Send + 'static) -> Result<Self, Failure> {
+        let (notes, will) = (Notes::new(), LastWill::default());
+        let told = notes.clone();
+        let stop = Stop::on_signals(move || wake(&told)).code(ExitCode::Failed)?;
+        Ok(Beginning { program, common, stop, notes, will, statistics: Statistics::open(common.stats_json)? })
+    }
+
+    /// Who we are, but for what we have and want.
+    pub fn identity(&self) -> Identity {
+        rendezvous::identity(self.common)
+    }
+
+    /// Waits for others and dials them, as `me`, with a session `shaped` for this program. What it tells is given to `on_event` on
+    /// the net thread.
+    pub fn meet(
+        self,
+        me: Identity,
+        shaped: impl FnOnce(session::Config) -> session::Config,
+        on_event: impl FnMut(Event) + Send + 'static,
+    ) -> Result<Run<'a>, Failure> {
+        let Beginning { program, common, stop, notes, will, statistics } = self;
+        let now = Instant::now();
+        let epoch = Epoch::new(now);
+        let (where_to, hosts) = rendezvous::net_config(&common.rendezvous);
+        let core = shaped(session::Config { hosts, reconnect: common.reconnect, ..session::Config::new(me, epoch) });
+        let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
+        will.tells(net.commands());
+        let door = Door::open(program, common, net.local_addr());
+        let deadline = common.duration.map(|duration| now + duration);
+        Ok(Run { net, notes, door, statistics, epoch, deadline, reconnect: common.reconnect, stop })
+    }
+}
+
+/// See the module text.
+pub struct Run<'a> {
+    pub net: net::Handle<Command>,
+    pub notes: Notes<Note>,
+    pub door: Door<'a>,
+    pub statistics: Option<Rc<Statistics>>,
+    /// When our media time began.
+    pub epoch: Epoch,
+    /// When `--duration` is over.
+    pub deadline: Option<Instant>,
+    reconnect: bool,
+    stop: Stop,
+}
+
+impl Run<'_> {
+    /// Runs the program to its exit code.
+    pub fn carry_out(mut self, mut program: impl Program) -> Result<ExitCode, Failure> {
+        let ended = self.main_loop(&mut program);
+        let told = self.stop.requested();
+        self.net.command(Command::Stop(program.close(&ended, told)));
+        // This writes the goodbyes, with which the last counts come.
+        let traffic = self.net.stop();
+        let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
+            Note::Net(Event::Stats(stats)) => Some(stats),
+            _ => None,
+        });
+        if let Some(stats) = last.last() {
+            program.total(&stats, traffic);
+        }
+        Statistics::end(self.statistics, program.conclude(ended, &self.door, told))
+    }
+
+    fn main_loop(&mut self, program: &mut impl Program) -> Result<End, Failure> {
+        program.tell_window(&self.door);
+        loop {
+            let now = Instant::now();
+            if self.stop.requested() {
+                return Ok(End::Told);
+            }
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                return program.due(&self.door);
+            }
+            self.net.check().code(ExitCode::Failed)?;
+            let mut first = program.wait(now, self)?;
+            while let Some(note) = first.take().or_else(|| self.notes.try_take()) {
+                if let Some(end) = self.handle(note, program)? {
+                    return Ok(end);
+                }
+            }
+            if let Some(end) = program.turn(Instant::now(), self)? {
+                return Ok(end);
+            }
+        }
+    }
+
+    fn handle(&mut self, note: Note, program: &mut impl Program) -> Result<Option<End>, Failure> {
+        if let Note::Net(event) = &note {
+            if self.door.handle(event, program.is_alone())? {
+                program.tell_window(&self.door);
+            }
+            match event {
+                Event::Stats(_) => self.door.second(self.notes.take_untold()),
+                Event::Text { name, line } => tracing::info!("{name}: {line}"),
+                _ => {}
+            }
+        }
+        program.handle(note, self)
+    }
+
+    /// Nobody is here any more: the end, where nobody is waited for.
+    pub fn last_left(&self) -> Option<End> {
+        if self.reconnect {
+            return None;
+        }
+        tracing::error!("the peer is lost and --no-reconnect was given");
+        Some(End::Lost)
+    }
+}
