@@ -12,6 +12,7 @@ mod failure;
 mod last_will;
 mod line_writer;
 mod notes;
+mod own_picture;
 mod recv;
 mod rendezvous;
 mod run;

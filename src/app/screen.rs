@@ -1,4 +1,4 @@
-//! The window of `recv` and `call`: a tile for each track, one's own picture, and what keys do.
+//! The window of all programs: a tile for each track, one's own picture, and what keys do.
 //!
 //! What only the program can do (close a camera, send words) is a [`Wish`]; the rest is done here.
 
@@ -72,13 +72,27 @@ pub struct Screen {
     /// Whose new pictures are with the display, and since when.
     seen: VecDeque<(TrackId, Instant)>,
     wishes: VecDeque<Wish>,
+    /// What else can be done where there is no window.
+    way_out: &'static str,
 }
 
 impl Screen {
     /// Opens the window, with keys that mean this.
     pub fn open(fullscreen: bool, bindings: Bindings) -> Result<Screen, Failure> {
         let options = window::Options { title: "Eyeline".to_string(), size: FIRST_SIZE, fullscreen };
-        let mut window = Window::open(&options).map_err(lost)?;
+        Self::with(&options, bindings, "use --no-window")
+    }
+
+    /// Opens a window for pictures of `what`, of this size where it is known.
+    pub fn open_preview(what: &str, size: Option<Size>) -> Result<Screen, Failure> {
+        let title = format!("{what} - Eyeline preview");
+        let options = window::Options { title, size: size.unwrap_or(FIRST_SIZE), fullscreen: false };
+        let screen = Self::with(&options, Bindings::Preview, "leave out --preview")?;
+        Ok(Screen { fitted: size, ..screen })
+    }
+
+    fn with(options: &window::Options, bindings: Bindings, way_out: &'static str) -> Result<Screen, Failure> {
+        let mut window = Window::open(options).map_err(|error| lost(&error, way_out))?;
         window.bind(bindings);
         Ok(Screen {
             window,
@@ -97,6 +111,7 @@ impl Screen {
             changed: false,
             seen: VecDeque::new(),
             wishes: VecDeque::new(),
+            way_out,
         })
     }
 
@@ -183,13 +198,17 @@ impl Screen {
     }
 
     fn paint(&mut self) -> Result<(), Failure> {
+        self.try_paint().map_err(|error| lost(&error, self.way_out))
+    }
+
+    fn try_paint(&mut self) -> Result<(), window::Error> {
         let at = match (self.scene.alone(), self.scene.tiles()) {
-            (None, []) if !self.scene.shows_own() => self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?.at,
-            (Some(tile), _) if !tile.is_pictured() => self.window.show_nothing(tile.words(), &self.overlay).map_err(lost)?.at,
+            (None, []) if !self.scene.shows_own() => self.window.show_nothing(&self.awaited, &self.overlay)?.at,
+            (Some(tile), _) if !tile.is_pictured() => self.window.show_nothing(tile.words(), &self.overlay)?.at,
             (Some(tile), _) => {
                 let awaited = if tile.has_left() { self.wanted.as_str() } else { "" };
                 let look = Look { greyed: tile.silent(Instant::now()), awaited };
-                let at = self.window.show(tile.canvas().view(), &self.overlay, look).map_err(lost)?.at;
+                let at = self.window.show(tile.canvas().view(), &self.overlay, look)?.at;
                 self.seen.extend(self.scene.take_fresh().map(|track| (track, at)));
                 at
             }
@@ -198,7 +217,7 @@ impl Screen {
                     self.widened = widen(&mut self.window);
                 }
                 let awaited = if tiles.is_empty() { &self.awaited } else { &self.wanted };
-                let (shown, tracks) = self.window.show_scene(&mut self.scene, awaited, &self.overlay).map_err(lost)?;
+                let (shown, tracks) = self.window.show_scene(&mut self.scene, awaited, &self.overlay)?;
                 self.seen.extend(tracks.into_iter().map(|track| (track, shown.at)));
                 shown.at
             }
@@ -350,8 +369,8 @@ fn widen(window: &mut Window) -> bool {
     (width >= FIRST_SIZE.width && height >= FIRST_SIZE.height) || window.fit(FIRST_SIZE)
 }
 
-fn lost(error: window::Error) -> Failure {
-    Failure::new(ExitCode::Device, format!("{error}, or use --no-window"))
+fn lost(error: &window::Error, way_out: &str) -> Failure {
+    Failure::new(ExitCode::Device, format!("{error}, or {way_out}"))
 }
 
 /// Whether a window made for a picture of `fitted` stays as it is for one of `size`: a sender whose path has become narrow makes

@@ -3,13 +3,13 @@
 //! It is `send` and `recv` in one session (`send/sending.rs`, `recv/viewing.rs`): one port, one window, one loop. What is said
 //! between people is here, and so is what one does to one's own devices.
 
-mod own;
 mod typed;
 
 use super::args;
 use super::awaited;
 use super::door::Door;
 use super::failure::{self, Code, Failure};
+use super::own_picture::OwnPicture;
 use super::recv::viewing::{self, Devices, Viewing};
 use super::run::{Beginning, End, Note, Program, Run};
 use super::screen::{Screen, Turn, Wish};
@@ -22,7 +22,6 @@ use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event, PeerId};
 use eyeline_proto::wire::record::Media;
-use own::OwnPicture;
 use std::collections::BTreeSet;
 use std::time::Instant;
 use typed::Unsaid;

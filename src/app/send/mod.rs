@@ -10,6 +10,7 @@ use super::args;
 use super::door::Door;
 use super::failure::{self, Failure};
 use super::run::{Beginning, End, Note, Program, Run};
+use super::screen::Turn;
 use super::status::ExitCode;
 use crate::net;
 use eyeline_proto::session::link::Identity;
@@ -107,7 +108,7 @@ impl Program for Send<'_> {
 
     fn turn(&mut self, now: Instant, run: &Run<'_>) -> Result<Option<End>, Failure> {
         if let Some(preview) = &mut self.preview
-            && !preview.turn()?
+            && preview.turn()? == Turn::Quit
         {
             return Ok(Some(End::Told));
         }

@@ -1,21 +1,15 @@
-//! `--preview`: a window of what is sent, decoded from the very slices that go out.
+//! `--preview`: a window of what is sent. It is that of `recv`, with one's own picture as the only tile.
 
 use super::super::failure::{Code, Failure};
+use super::super::own_picture::{OWN, OwnPicture};
+use super::super::screen::{Screen, Turn};
 use super::super::status::ExitCode;
 use super::plan::Plan;
 use crate::pipeline::decode::Announced;
 use crate::pipeline::fair_queue::FairQueue;
-use crate::pipeline::show::Show;
 use crate::pipeline::sink::EncodedSink;
-use crate::pipeline::track::{Screening, Track};
-use crate::present::keys::Action;
-use crate::present::overlay::Overlay;
-use crate::present::window::{self, Bindings, Look, Options, Window};
+use crate::pipeline::track::{Screening, Tracks};
 use crate::slot::Taken;
-use eyeline_proto::media::hold::Hold;
-use eyeline_proto::picture::Size;
-use eyeline_proto::session::TrackId;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// One decoder will do: nobody measures the preview.
@@ -26,62 +20,42 @@ const WAIT: Duration = Duration::from_millis(5);
 
 /// See the module text.
 pub struct Preview {
-    window: Window,
-    overlay: Overlay,
-    track: Arc<Track>,
+    screen: Screen,
+    own: OwnPicture,
     announced: Announced,
     _screening: Screening,
-    awaited: String,
-    seen: bool,
+    /// Of others: none.
+    others: Tracks,
 }
 
 impl Preview {
     /// Opens the window.
     pub fn open(plan: &Plan) -> Result<Preview, Failure> {
-        let size = plan.format().size.unwrap_or(Size { width: 1280, height: 720 });
-        let options = Options { title: format!("{} - Eyeline preview", plan.what()), size, fullscreen: false };
-        let mut window = Window::open(&options).map_err(lost)?;
-        window.bind(Bindings::Preview);
+        let mut screen = Screen::open_preview(plan.what(), plan.format().size)?;
         let (announced, screening) = (FairQueue::newest(), Screening::start(WORKERS).code(ExitCode::Failed)?);
-        let track = Track::new(TrackId::default(), Hold::default(), &announced, Some(&screening), None);
-        let (overlay, awaited) = (Overlay::default(), String::new());
-        Ok(Preview { window, overlay, track, announced, _screening: screening, awaited, seen: false })
+        let own = OwnPicture::new(&screening, &announced);
+        screen.joins(OWN, String::new(), own.canvas().clone());
+        Ok(Preview { screen, own, announced, _screening: screening, others: Tracks::default() })
     }
 
     /// What the encoder shows its slices to.
     pub fn sink(&self) -> Box<dyn EncodedSink> {
-        Box::new(Show::new(self.track.clone(), false))
+        self.own.sink()
     }
 
     /// What is said while nobody watches yet.
     pub fn awaits(&mut self, sentence: String) {
-        self.awaited = sentence;
+        self.screen.says(OWN, sentence);
     }
 
-    /// Shows what is new and looks at the keys; false once the user closed it.
-    pub fn turn(&mut self) -> Result<bool, Failure> {
-        let new = matches!(self.announced.take_until(Instant::now() + WAIT, Instant::now), Taken::Value(_));
-        self.seen |= new;
-        let mut changed = false;
-        for action in self.window.events(Instant::now()) {
-            changed = true;
-            match action {
-                Action::Quit => return Ok(false),
-                Action::ToggleFullscreen => self.window.set_fullscreen(!self.window.is_fullscreen()),
-                Action::LeaveFullscreen => self.window.set_fullscreen(false),
-                Action::Help => self.overlay.help = !self.overlay.help,
-                _ => {}
-            }
+    /// Shows what is new and looks at the keys.
+    pub fn turn(&mut self) -> Result<Turn, Failure> {
+        if let Taken::Value(ready) = self.announced.take_until(Instant::now() + WAIT, Instant::now) {
+            self.screen.show(ready.track, ready.picture.size)?;
         }
-        if self.seen && (new || changed || self.window.wants_paint()) {
-            self.window.show(self.track.canvas().view(), &self.overlay, Look::default()).map_err(lost)?;
-        } else if self.window.wants_paint() {
-            self.window.show_nothing(&self.awaited, &self.overlay).map_err(lost)?;
-        }
-        Ok(true)
+        let turn = self.screen.turn(None, &self.others)?;
+        // Nobody measures when it was seen.
+        while self.screen.seen().is_some() {}
+        Ok(turn)
     }
-}
-
-fn lost(error: window::Error) -> Failure {
-    Failure::new(ExitCode::Device, format!("{error}, or leave out --preview"))
 }
