@@ -27,23 +27,23 @@ use status::ExitCode;
 
 /// `send`, from its command line to its exit code.
 pub fn run_send() -> std::process::ExitCode {
-    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, |send| send::run(&send))
+    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, send::run)
 }
 
 /// `call`, from its command line to its exit code.
 pub fn run_call() -> std::process::ExitCode {
-    run(args::call::parse(std::env::args_os(), &Env::of_process()), |call| &call.send.common, |call| call::run(&call))
+    run(args::call::parse(std::env::args_os(), &Env::of_process()), |call| &call.send.common, call::run)
 }
 
 /// `recv`, from its command line to its exit code.
 pub fn run_recv() -> std::process::ExitCode {
-    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, |recv| recv::run(&recv))
+    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, recv::run)
 }
 
 fn run<Config>(
     parsed: Result<Command<Config>, clap::Error>,
     common: fn(&Config) -> &Common,
-    work: fn(Config) -> ExitCode,
+    work: fn(&Config) -> Result<ExitCode, Failure>,
 ) -> std::process::ExitCode {
     let code = match parsed {
         Ok(Command::Run(config)) => {
@@ -52,10 +52,7 @@ fn run<Config>(
             for warning in warnings {
                 tracing::warn!("{warning}");
             }
-            match hide_memory(common(&config)) {
-                Ok(()) => work(*config),
-                Err(failure) => failure::conclude(Err(failure)),
-            }
+            failure::conclude(hide_memory(common(&config)).and_then(|()| work(&config)))
         }
         Ok(Command::List(log, json)) => list(log, json),
         Ok(Command::NewKey) => new_key(),

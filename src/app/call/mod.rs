@@ -8,9 +8,10 @@ mod typed;
 use super::args;
 use super::awaited;
 use super::door::Door;
-use super::failure::{self, Code, Failure};
+use super::failure::{Code, Failure};
 use super::own_picture::OwnPicture;
-use super::recv::viewing::{self, Devices, Viewing};
+use super::recv::devices::{self, Devices};
+use super::recv::viewing::Viewing;
 use super::run::{Beginning, End, Note, Program, Run};
 use super::screen::{Screen, Turn, Wish};
 use super::send::plan::Plan;
@@ -27,24 +28,18 @@ use std::time::Instant;
 use typed::Unsaid;
 
 /// Runs `call` to its exit code.
-pub fn run(config: &args::Call) -> ExitCode {
-    failure::conclude(try_run(config))
-}
-
-fn try_run(config: &args::Call) -> Result<ExitCode, Failure> {
-    let ready = viewing::announced();
+pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
+    let ready = devices::announced();
     let wake = ready.clone();
     let beginning = Beginning::new("call", &config.send.common, move |_| wake.close())?;
 
     // Whatever cannot be had is found out before anybody is told that we are here.
     let plan = Plan::make(&config.send, true)?;
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
-    let screen = config.showing.window.then(|| Screen::open(config.showing.fullscreen, Bindings::Call)).transpose()?;
-    let speaker = viewing::open_speaker(&config.showing.speaker)?;
+    let devices = Devices::open(&config.showing, Bindings::Call, ready, None)?;
 
     // What nobody sees or hears here is still passed on.
     let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..beginning.identity() };
-    let devices = Devices { ready, screen, speaker, files: None };
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let (viewing, on_event) = Viewing::new(devices, config.showing.latency, config.showing.window, statistics, tell)?;
     let (format, cap, want) = (plan.format(), config.send.bitrate, viewing.uses);

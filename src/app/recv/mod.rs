@@ -3,6 +3,7 @@
 //! The net thread hands slices and sound straight to their threads (`pipeline/fanout.rs`); the main thread owns the window and is
 //! told of pictures that are ready, and of everything a user wants to know.
 
+pub mod devices;
 mod files;
 mod senders;
 pub mod viewing;
@@ -10,42 +11,37 @@ mod viewing_stats;
 
 use super::args;
 use super::door::Door;
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::run::{Beginning, End, Note, Program, Run};
-use super::screen::{Screen, Turn};
+use super::screen::Turn;
 use super::status::ExitCode;
 use crate::net;
 use crate::present::keys::Bindings;
+use devices::Devices;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event, MOST_SENDERS, TrackId};
 use eyeline_proto::wire::record::Media;
 use files::Files;
 use std::time::Instant;
-use viewing::{Devices, Viewing};
+use viewing::Viewing;
 
 /// Runs `recv` to its exit code.
-pub fn run(config: &args::Recv) -> ExitCode {
-    failure::conclude(try_run(config))
-}
-
-fn try_run(config: &args::Recv) -> Result<ExitCode, Failure> {
-    let ready = viewing::announced();
+pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
+    let ready = devices::announced();
     let wake = ready.clone();
     let beginning = Beginning::new("recv", &config.common, move |_| wake.close())?;
 
     // Whatever cannot be had is found out before anybody is told that we are here: first what was typed wrong, then devices.
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
     let files = Files::open(config, &ready, &beginning.will)?;
-    let screen = config.showing.window.then(|| Screen::open(config.showing.fullscreen, Bindings::Watch)).transpose()?;
-    let speaker = viewing::open_speaker(&config.showing.speaker)?;
+    let devices = Devices::open(&config.showing, Bindings::Watch, ready, files)?;
 
-    let sound = speaker.is_some() || config.audio_output.is_some();
-    let wants = Media { pictures: true, sound, lossless: files.is_some() };
+    let sound = devices.speaker.is_some() || config.audio_output.is_some();
+    let wants = Media { pictures: true, sound, lossless: devices.files.is_some() };
     let me = Identity { wants, ..beginning.identity() };
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
-    let decodes = config.showing.window || files.is_none();
-    let devices = Devices { ready, screen, speaker, files };
+    let decodes = config.showing.window || devices.files.is_none();
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let (viewing, on_event) = Viewing::new(devices, config.showing.latency, decodes, statistics, tell)?;
     let run = beginning.meet(me, |core| session::Config { senders, ..core }, on_event)?;

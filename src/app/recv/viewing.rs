@@ -1,25 +1,23 @@
 //! All tracks that are received, seen and heard: screen, speaker and files, and the words about them.
 
-use super::super::args;
 use super::super::awaited;
 use super::super::door::Door;
 use super::super::failure::{Code, Failure};
 use super::super::screen::{Screen, Turn};
 use super::super::stats::Statistics;
 use super::super::status::ExitCode;
+use super::devices::Devices;
 use super::files::Files;
 use super::senders::{self, Sender, Senders};
 use super::viewing_stats::{Outside, ViewingStats};
 use crate::net;
 use crate::pipeline::decode::{Announced, Ready};
-use crate::pipeline::fair_queue::FairQueue;
 use crate::pipeline::fanout::{self, Fanout};
 use crate::pipeline::track::{Screening, Shown, Tracks};
 use crate::present::scene::Marks;
 use crate::present::speaker::Speaker;
 use crate::slot::Taken;
 use eyeline_proto::media::hold::{Hold, Latency};
-use eyeline_proto::media::playout;
 use eyeline_proto::session::stats::{ReceiverStats, Stats};
 use eyeline_proto::session::{Command, Event, PeerId, TrackId};
 use eyeline_proto::wire::record::Want;
@@ -39,14 +37,6 @@ const KEPT: Duration = Duration::from_secs(10);
 
 /// And one whose track is over so long: with a new number it is there again at once, where it is.
 const KEPT_OVER: Duration = Duration::from_secs(1);
-
-/// What is opened before anybody is told that we are here.
-pub struct Devices {
-    pub ready: Announced,
-    pub screen: Option<Screen>,
-    pub speaker: Option<Speaker>,
-    pub files: Option<Files>,
-}
 
 /// See the module text.
 pub struct Viewing {
@@ -394,34 +384,6 @@ impl Viewing {
         self.screening = None;
         self.files.take().map_or(Ok(true), |files| files.finish(told))
     }
-}
-
-/// The speaker that is asked for, if it is there.
-pub fn open_speaker(wanted: &args::recv::Speaker) -> Result<Option<Speaker>, Failure> {
-    let which = match wanted {
-        args::recv::Speaker::Off => return Ok(None),
-        args::recv::Speaker::Default => None,
-        args::recv::Speaker::Named(name) => Some(name.as_str()),
-    };
-    match Speaker::open(which, playout::Config::default()) {
-        Ok(speaker) => {
-            tracing::info!("speaker {}", speaker.name());
-            Ok(Some(speaker))
-        }
-        // Asked for by name it must be there; else pictures go on without it.
-        Err(error) if which.is_some() => {
-            Err(Failure::new(ExitCode::Device, format!("{error}, or leave out --speaker to go on without sound")))
-        }
-        Err(error) => {
-            tracing::warn!("going on without sound: {error}, or say --no-audio");
-            Ok(None)
-        }
-    }
-}
-
-/// Where pictures that are ready are announced.
-pub fn announced() -> Announced {
-    FairQueue::newest()
 }
 
 /// Whether a picture or sound has come by now.

@@ -8,7 +8,7 @@ mod sending_stats;
 
 use super::args;
 use super::door::Door;
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::run::{Beginning, End, Note, Program, Run};
 use super::screen::Turn;
 use super::status::ExitCode;
@@ -29,11 +29,7 @@ const PREVIEW_TURN: Duration = Duration::from_millis(10);
 const TURN: Duration = Duration::from_secs(5);
 
 /// Runs `send` to its exit code.
-pub fn run(config: &args::Send) -> ExitCode {
-    failure::conclude(try_run(config))
-}
-
-fn try_run(config: &args::Send) -> Result<ExitCode, Failure> {
+pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
     // Whatever cannot be had is found out before anybody is told that we are here.
     let plan = Plan::make(config, false)?;
     let beginning = Beginning::new("send", &config.common, |notes| notes.tell(Note::Signal))?;

@@ -1,0 +1,57 @@
+//! What others are seen and heard with: opened before anybody is told that we are here.
+
+use super::super::args::recv::{Showing, Speaker as Wanted};
+use super::super::failure::Failure;
+use super::super::screen::Screen;
+use super::super::status::ExitCode;
+use super::files::Files;
+use crate::pipeline::decode::Announced;
+use crate::pipeline::fair_queue::FairQueue;
+use crate::present::keys::Bindings;
+use crate::present::speaker::Speaker;
+use eyeline_proto::media::playout;
+
+/// See the module text.
+pub struct Devices {
+    pub ready: Announced,
+    pub screen: Option<Screen>,
+    pub speaker: Option<Speaker>,
+    pub files: Option<Files>,
+}
+
+impl Devices {
+    /// Opens the window, whose keys mean this, and the speaker, where they are wanted.
+    pub fn open(showing: &Showing, bindings: Bindings, ready: Announced, files: Option<Files>) -> Result<Self, Failure> {
+        let screen = showing.window.then(|| Screen::open(showing.fullscreen, bindings)).transpose()?;
+        let speaker = open_speaker(&showing.speaker)?;
+        Ok(Devices { ready, screen, speaker, files })
+    }
+}
+
+/// Where pictures that are ready are announced.
+pub fn announced() -> Announced {
+    FairQueue::newest()
+}
+
+/// The speaker that is asked for, if it is there.
+fn open_speaker(wanted: &Wanted) -> Result<Option<Speaker>, Failure> {
+    let which = match wanted {
+        Wanted::Off => return Ok(None),
+        Wanted::Default => None,
+        Wanted::Named(name) => Some(name.as_str()),
+    };
+    match Speaker::open(which, playout::Config::default()) {
+        Ok(speaker) => {
+            tracing::info!("speaker {}", speaker.name());
+            Ok(Some(speaker))
+        }
+        // Asked for by name it must be there; else pictures go on without it.
+        Err(error) if which.is_some() => {
+            Err(Failure::new(ExitCode::Device, format!("{error}, or leave out --speaker to go on without sound")))
+        }
+        Err(error) => {
+            tracing::warn!("going on without sound: {error}, or say --no-audio");
+            Ok(None)
+        }
+    }
+}
