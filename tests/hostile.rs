@@ -23,7 +23,7 @@ use eyeline::codec::decoder::{Decoder, Words};
 use eyeline::codec::encoder::{EncodedSlice, EncoderThreads};
 use eyeline::codec::settings::Settings;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
-use eyeline_proto::session::link::MUTE;
+use eyeline_proto::session::liveness::FIRST_SIGN;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
@@ -222,7 +222,7 @@ fn idle_peers_on_every_place_keep_nobody_out() {
             let end = std::iter::repeat_with(|| peer.stream.read(&mut [0; 4096])).find(|read| !matches!(read, Ok(1..)));
             // A reset is an end as well.
             let waits = matches!(end, Some(Err(error)) if error.kind() == ErrorKind::WouldBlock);
-            assert!(!waits, "it keeps its place for longer than {MUTE:?}");
+            assert!(!waits, "it keeps its place for longer than {FIRST_SIGN:?}");
         }
         goes_on(&mut recv);
         assert_eq!(waiting.stop(Signal::SIGTERM), 0);

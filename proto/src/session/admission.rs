@@ -30,7 +30,7 @@ pub(super) fn room(links: &BTreeMap<LinkId, Link>, address: IpAddr) -> Room {
     let neighbours = || strangers().filter(|(_, link)| network(link.remote.ip()) == network(address));
     let first = |(_, link): &(&LinkId, &Link)| (link.has_spoken(), link.began);
     let gives_way = if neighbours().count() >= MAX_PER_ADDRESS {
-        neighbours().filter(|(_, link)| link.held_until.is_none() || !link.has_spoken()).min_by_key(first)
+        neighbours().filter(|(_, link)| link.held_until().is_none() || !link.has_spoken()).min_by_key(first)
     } else if strangers().count() >= MAX_HANDSHAKES {
         strangers().min_by_key(first)
     } else {

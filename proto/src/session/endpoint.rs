@@ -1,24 +1,27 @@
 //! All links of a process: who is let in, who is dialled again, which datagram belongs to whom. The same for both roles.
 //!
 //! A stranger costs little and for a short time: [`admission::MAX_HANDSHAKES`] connections before their hello,
-//! [`admission::MAX_PER_ADDRESS`] of one address, each for [`link::HANDSHAKE`]; the oldest gives way, but where keys are guessed.
-//! Without a key a waiting side lets in only loopback, link-local and private addresses. Where all places are taken, who is of
-//! the least use gives way ([`places`]). A link whose TCP connection broke without a goodbye lives on by its keys: its datagrams
-//! go on, and the peer comes back with its resume token (`comeback`; whom we dial and when is `hosts`').
+//! [`admission::MAX_PER_ADDRESS`] of one address, each for [`HANDSHAKE`](super::link::HANDSHAKE); the oldest gives way, but where
+//! keys are guessed. Without a key a waiting side lets in only loopback, link-local and private addresses. Where all places are
+//! taken, who is of the least use gives way ([`places`]). A link whose TCP connection broke without a goodbye lives on by its
+//! keys ([`liveness`](super::liveness)): its datagrams go on, and the peer comes back with its resume token (`comeback`; whom we
+//! dial and when is `hosts`').
 
 mod claims;
 mod comeback;
 mod endings;
 mod hosts;
 mod notices;
+mod timeouts;
 mod udp;
 
 pub use notices::{Discarded, Incoming, Notice};
 
 use self::hosts::Hosts;
 use super::admission::{self, Room};
+use super::fault::Fault;
 use super::guesses::Guesses;
-use super::link::{self, Advance, Fault, Identity, Link, LinkId};
+use super::link::{Advance, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
 use super::places;
 use super::standstill::Standstill;
@@ -32,13 +35,7 @@ use crate::wire::preamble::Refusal;
 use crate::wire::record::{Hello, Reason, Record};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-
-/// How long keys live without a word from the peer: a pulled cable, a suspended laptop.
-pub const KEY_LIFE: Duration = Duration::from_secs(15 * 60);
-
-/// No datagram so long after TCP was up: something blocks UDP.
-const UDP_PATIENCE: Duration = Duration::from_secs(2);
+use std::time::Instant;
 
 /// How an endpoint is set up.
 pub struct Config {
@@ -190,7 +187,7 @@ impl Endpoint {
         } else if let Some(wait) = self.guesses.wait(now, from.ip())
             && let Some(link) = self.links.get_mut(&id)
         {
-            link.held_until = Some(now + wait);
+            link.hold(now + wait);
         }
     }
 
@@ -294,8 +291,8 @@ impl Endpoint {
     pub fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
         let Some(id) = self.by_stream.remove(&stream) else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
-        link.stream = None;
-        if link.retired.is_some() {
+        link.liveness.closed();
+        if link.liveness.is_retired() {
             return;
         }
         let (remote, began, greeted) = (link.remote, link.began, link.is_met());
@@ -423,96 +420,6 @@ impl Endpoint {
         }
     }
 
-    /// Whatever is due by now.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let ids: Vec<LinkId> = self.links.keys().copied().collect();
-        for id in ids {
-            let Some(link) = self.links.get_mut(&id) else { continue };
-            if let Some(until) = link.retired {
-                if now >= until {
-                    self.remove(id);
-                }
-                continue;
-            }
-            let (began, silent_since) = (link.began, link.silent_since());
-            let Some(path) = &mut link.path else {
-                let held = link.held_until;
-                if now >= began + link::HANDSHAKE {
-                    self.handshake_expired(now, id);
-                } else if held.is_some_and(|until| now >= until) {
-                    // It gets as far as our answer: nothing for the role can be behind an opening.
-                    self.next_record(now, id);
-                }
-                continue;
-            };
-            let proved = path.handle_timeout(now);
-            if link.claim.is_open() {
-                self.judge(now, id);
-                continue;
-            }
-            if proved {
-                self.notices.push_back(Notice::Path(id));
-            }
-            let watched = link.stream.is_some();
-            let mute = path.is_mute();
-            if path.mute_since().is_some_and(|since| now >= since + UDP_PATIENCE) && !self.warned.contains(&id) {
-                self.warned.insert(id);
-                self.notices.push_back(Notice::NoUdp(id, link.remote));
-            }
-            if (link.stream.is_none() || !mute) && now >= silent_since + KEY_LIFE {
-                self.goodbye(id, Reason::Renew, "the keys have grown old");
-                self.lose(now, id, "it did not come back");
-                continue;
-            }
-            if link.mute_deadline().is_some_and(|deadline| now >= deadline) {
-                self.turn_out(id, "nothing of it came by UDP, nor by TCP after its hello");
-                continue;
-            }
-            if watched {
-                self.watch_udp(now, id, silent_since);
-            }
-            self.look_for_silence(now, id);
-        }
-    }
-
-    fn handshake_expired(&mut self, now: Instant, id: LinkId) {
-        let Some(link) = self.links.get(&id) else { return };
-        let (remote, began) = (link.remote, link.began);
-        let host = self.hosts.of(id);
-        self.remove(id);
-        match host {
-            Some(host) => {
-                if self.hosts.link(host).is_none() {
-                    self.notices.push_back(Notice::Unreachable { host, error: Unreachable::Silent(remote), fatal: false });
-                }
-                self.hosts.broke(now, host, began, false);
-            }
-            None => self.counters.turned_away += 1,
-        }
-    }
-
-    /// When [`Endpoint::handle_timeout`] or [`Endpoint::poll`] has something to do.
-    pub fn deadline(&self) -> Option<Instant> {
-        let links = self.links.iter().filter_map(|(id, link)| {
-            if link.retired.is_some() {
-                return link.retired;
-            }
-            let Some(path) = &link.path else {
-                return link.held_until.into_iter().chain([link.began + link::HANDSHAKE]).min();
-            };
-            if link.claim.is_open() {
-                return self.claim_deadline(*id).into_iter().chain(path.deadline()).min();
-            }
-            let mute = path.is_mute();
-            let complaint = path.mute_since().filter(|_| !self.warned.contains(id)).map(|since| since + UDP_PATIENCE);
-            let end = (link.stream.is_none() || !mute).then(|| link.silent_since() + KEY_LIFE);
-            let silence = self.hosts.using(*id).and_then(|_| link.silence_deadline());
-            let udp = link.stream.and_then(|_| link.udp.deadline(link.silent_since()));
-            complaint.into_iter().chain(end).chain(silence).chain(udp).chain(link.mute_deadline()).chain(path.deadline()).min()
-        });
-        links.chain(self.hosts.deadline()).min()
-    }
-
     /// The next thing to do about connections and control datagrams; `None` when there is nothing left.
     pub fn poll<Event>(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<Output<Event>> {
         while let Some(id) = self.deaf.pop_front() {
@@ -529,11 +436,11 @@ impl Endpoint {
             return Some(Output::Dial { host, also: self.proved_place(host) });
         }
         for link in self.links.values_mut() {
-            if let Some(stream) = link.stream.filter(|_| link.writable && link.has_outgoing()) {
+            if let Some(stream) = link.liveness.socket().filter(|_| link.writable && link.has_outgoing()) {
                 link.poll_stream(buffer);
                 return Some(Output::Stream { stream });
             }
-            if let Some(path) = link.path.as_mut().filter(|_| link.retired.is_none())
+            if let Some(path) = link.path.as_mut().filter(|_| !link.liveness.is_retired())
                 && let Some(to) = path.poll_control(now, &self.config.epoch, buffer)
             {
                 return Some(Output::Datagrams { to, segment: buffer.len(), len: buffer.len() });
@@ -545,6 +452,6 @@ impl Endpoint {
     /// A link to seal sound on, if it takes any now.
     pub fn writable(&mut self, id: LinkId) -> Option<(StreamId, &mut Link)> {
         let link = self.links.get_mut(&id).filter(|link| link.is_up() && link.writable)?;
-        Some((link.stream?, link))
+        Some((link.liveness.socket()?, link))
     }
 }

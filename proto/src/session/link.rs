@@ -1,4 +1,4 @@
-//! One TCP connection to a peer: opening, handshake, records both ways; and the datagram path it sets up.
+//! One TCP connection to a peer: handshake, hello, records both ways; and the datagram path it sets up.
 //!
 //! ```text
 //!  dialler                                   listener
@@ -8,32 +8,28 @@
 //!  challenge (UDP)        ───────────────▶                  then datagrams
 //! ```
 //!
-//! Knows nothing of other links; limits that need to see them all are `endpoint`'s.
+//! What is clear in this is `handshake`'s, and whether the peer is still there says `liveness`. Knows nothing of other links;
+//! limits that need to see them all are `endpoint`'s.
 
 use super::StreamId;
 use super::claim::Claim;
-use super::path::{Keys, Path, QUIET};
+use super::fault::Fault;
+use super::handshake::{self, Step};
+use super::liveness::{FIRST_SIGN, LastDatagram, Liveness};
+use super::path::{Keys, Path};
 use super::tokens::Tokens;
 use super::udp_watch::UdpWatch;
-use super::unreachable::{Misfit, Unreachable};
-use crate::crypto::{self, Handshake, Psk, Side, Transport};
-use crate::wire::preamble::{self, Answer, Opening, Refusal};
-use crate::wire::record::{FORWARDS, Hello, Media, Reason, Record};
-use crate::wire::text::printable;
-use crate::wire::{self, VERSION};
+use super::unreachable::Misfit;
+use crate::crypto::{self, Psk, Side, Transport};
+use crate::wire;
+use crate::wire::preamble::Refusal;
+use crate::wire::record::{FORWARDS, Hello, Media, Record};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-/// A peer that connected to us has this long after its hello to show any sign of life: a datagram, or a record where UDP does not
-/// pass, which each side tells the other after half of that time (`udp_watch`).
-pub const MUTE: Duration = Duration::from_secs(3);
-
 /// Opening, handshake and hello must be done by then: a stranger may hold a place no longer.
 pub const HANDSHAKE: Duration = Duration::from_secs(5);
-
-/// An opening and the longest handshake message.
-const MAX_OPENING: usize = preamble::LEN + preamble::MAX_BODY;
 
 /// Bytes of a sealed hello: 92, a name of 255 at most, the tag, and 661 for what a later program says of itself.
 const MAX_HELLO: usize = 1024;
@@ -46,12 +42,6 @@ const MAX_QUEUED: usize = 256;
 
 /// Behind so many a line of text is let go: what others say closes nobody's link who stands still meanwhile.
 const MAX_BEFORE_TEXT: usize = 64;
-
-/// Three probes and a little: a peer unheard for this long may be behind a connection that hangs.
-pub const SILENT: Duration = Duration::from_millis(750);
-
-/// One of us has changed its address: TCP gets this long to show that it came along, a probe's time.
-const DOUBT: Duration = Duration::from_millis(250);
 
 /// Names a link; never used twice in a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,26 +77,9 @@ impl Identity {
     }
 }
 
-/// Why a link ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// The other side turned us away, or what answers is not Eyeline.
-    Refused(Unreachable),
-    /// We turn the other side away: it is told this sentence.
-    TurnedAway(Refusal, String),
-    /// Neither of us has what the other wants.
-    Unfit(Misfit),
-    /// It broke the protocol.
-    Protocol(String),
-    /// It left, for this reason.
-    Left(Reason, String),
-}
-
 enum Stage {
-    /// A listener waiting for the opening.
-    Listening,
-    /// A dialler waiting for the answer.
-    Dialling(Box<Handshake>),
+    /// Opening and answer.
+    Handshake(handshake::State),
     /// Handshake done, waiting for the peer's hello.
     Greeting(Box<Transport>),
     /// Records flow.
@@ -125,9 +98,6 @@ pub enum Advance {
     Record,
 }
 
-/// An opening or answer, and the handshake message or sentence behind it.
-type Preamble = ([u8; preamble::LEN], Vec<u8>);
-
 enum Outgoing {
     Clear(Vec<u8>),
     Record(Vec<u8>),
@@ -135,8 +105,8 @@ enum Outgoing {
 
 /// See the module text.
 pub struct Link {
-    /// Its TCP connection, while there is one.
-    pub stream: Option<StreamId>,
+    /// Whether its peer is there.
+    pub liveness: Liveness,
     /// The address TCP reached, or was reached from.
     pub remote: SocketAddr,
     /// Who dialled.
@@ -155,18 +125,10 @@ pub struct Link {
     pub claim: Claim,
     /// The handshake hash, zeros before: it names this connection at both ends.
     pub hash: [u8; 32],
-    /// Until then it only takes what was on its way when another link replaced it.
-    pub retired: Option<Instant>,
-    /// Its TCP connection may hang.
-    pub suspect: bool,
     /// Whether datagrams pass as TCP does.
     pub udp: UdpWatch,
     /// A record came behind the hello.
     pub told: bool,
-    /// The opening is not looked at before.
-    pub held_until: Option<Instant>,
-    stream_heard: Instant,
-    doubted: Option<Instant>,
     stage: Stage,
     inbox: Vec<u8>,
     outgoing: VecDeque<Outgoing>,
@@ -184,8 +146,12 @@ impl Link {
         connection: u32,
         me: &Identity,
     ) -> Result<Link, Fault> {
-        let mut link = Link {
-            stream: Some(stream),
+        let (state, opening) = match side {
+            Side::Listener => (handshake::State::Listening, None),
+            Side::Dialler => handshake::State::dial(me.psk.as_ref()).map(|(state, opening)| (state, Some(opening)))?,
+        };
+        Ok(Link {
+            liveness: Liveness::new(now, stream),
             remote,
             side,
             began: now,
@@ -195,44 +161,42 @@ impl Link {
             tokens: Tokens::new(crypto::random()),
             claim: Claim::default(),
             hash: [0; 32],
-            retired: None,
-            suspect: false,
             udp: UdpWatch::default(),
             told: false,
-            held_until: None,
-            stream_heard: now,
-            doubted: None,
-            stage: Stage::Listening,
+            stage: Stage::Handshake(state),
             inbox: Vec::new(),
-            outgoing: VecDeque::new(),
+            outgoing: opening.into_iter().map(Outgoing::Clear).collect(),
             local_key: crypto::Key::random(),
             local_connection: connection,
-        };
-        if side == Side::Dialler {
-            let keyed = me.psk.is_some();
-            // The first message's length goes into the opening, and the opening is the prologue.
-            let len = if keyed { 48 } else { 32 };
-            let opening = Opening::new(keyed, len).encode();
-            let mut handshake = Handshake::new(side, me.psk.as_ref(), &opening).map_err(broken)?;
-            let message = handshake.write().map_err(broken)?;
-            debug_assert_eq!(message.len(), usize::from(len));
-            link.outgoing.push_back(Outgoing::Clear([&opening[..], &message].concat()));
-            link.stage = Stage::Dialling(Box::new(handshake));
+        })
+    }
+
+    /// What it says is not looked at before this moment. Asked of a link that was just accepted.
+    pub fn hold(&mut self, until: Instant) {
+        self.stage = Stage::Handshake(handshake::State::Held(until));
+    }
+
+    /// Until when its opening is not looked at.
+    pub fn held_until(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Handshake(state) => state.held_until(),
+            Stage::Greeting(_) | Stage::Up(_) | Stage::Over => None,
         }
-        Ok(link)
     }
 
     /// Bytes came; [`Link::advance`] makes something of them.
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
-        (self.stream_heard, self.suspect, self.doubted) = (now, false, None);
+        self.liveness.bytes_came(now);
         self.udp.stream_came(now);
-        // Nobody says more before the answer than an opening.
-        let room = if self.held_until.is_some() { MAX_OPENING.saturating_sub(self.inbox.len()) } else { bytes.len() };
-        if !matches!(self.stage, Stage::Over) {
-            // Exactly, for hundreds may hold half a record each.
-            self.inbox.reserve_exact(room.min(bytes.len()));
-            self.inbox.extend_from_slice(&bytes[..room.min(bytes.len())]);
-        }
+        let room = match &self.stage {
+            Stage::Handshake(state) => state.room().saturating_sub(self.inbox.len()),
+            Stage::Greeting(_) | Stage::Up(_) => usize::MAX,
+            Stage::Over => return,
+        };
+        let kept = &bytes[..room.min(bytes.len())];
+        // Exactly, for hundreds may hold half a record each.
+        self.inbox.reserve_exact(kept.len());
+        self.inbox.extend_from_slice(kept);
     }
 
     /// One step on with the bytes that came. `resume` is the token the peer gave us earlier, zeros if none.
@@ -240,12 +204,15 @@ impl Link {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let (stage, done) = match stage {
-                Stage::Listening if self.held_until.is_some_and(|until| now < until) => (stage, Some(Advance::Hungry)),
-                Stage::Listening => {
-                    self.held_until = None;
-                    self.answer(me, resume)?
-                }
-                Stage::Dialling(handshake) => self.hear_answer(*handshake, me, resume)?,
+                Stage::Handshake(state) => match state.step(now, self.remote, me.psk.as_ref(), &mut self.inbox)? {
+                    Step::Hungry(state) => (Stage::Handshake(state), Some(Advance::Hungry)),
+                    Step::Done { transport, hash, answer } => {
+                        self.hash = hash;
+                        self.outgoing.extend(answer.map(Outgoing::Clear));
+                        self.say_hello(me, resume);
+                        (Stage::Greeting(transport), None)
+                    }
+                },
                 Stage::Greeting(transport) => self.greet(now, transport, plain)?,
                 Stage::Up(mut transport) => {
                     let got = self.open_record(&mut transport, plain)?;
@@ -262,94 +229,6 @@ impl Link {
                 return Ok(done);
             }
         }
-    }
-
-    /// Opening or answer, with its body, once whole. `Err` as soon as the first bytes are not ours.
-    fn take_preamble(&mut self) -> Result<Option<Preamble>, Fault> {
-        let seen = self.inbox.len().min(preamble::MAGIC.len());
-        if self.inbox[..seen] != preamble::MAGIC[..seen] {
-            return Err(match self.side {
-                Side::Listener => {
-                    let sentence = "This is Eyeline, a camera link; what came is not Eyeline.\n".to_string();
-                    Fault::TurnedAway(Refusal::Other, sentence)
-                }
-                Side::Dialler => Fault::Refused(Unreachable::NotEyeline(self.remote)),
-            });
-        }
-        let Some(head) = self.inbox.first_chunk::<{ preamble::LEN }>().copied() else { return Ok(None) };
-        let len = usize::from(u16::from_be_bytes([head[6], head[7]]));
-        if len > preamble::MAX_BODY {
-            return Err(Fault::Protocol(format!("a handshake message of {len} bytes")));
-        }
-        if self.inbox.len() < preamble::LEN + len {
-            return Ok(None);
-        }
-        let body = self.inbox[preamble::LEN..preamble::LEN + len].to_vec();
-        self.inbox.drain(..preamble::LEN + len);
-        Ok(Some((head, body)))
-    }
-
-    fn answer(&mut self, me: &Identity, resume: [u8; 16]) -> Result<(Stage, Option<Advance>), Fault> {
-        let Some((head, body)) = self.take_preamble()? else { return Ok((Stage::Listening, Some(Advance::Hungry))) };
-        let opening = Opening::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
-        let turned_away = |refusal, sentence: &str| Err(Fault::TurnedAway(refusal, sentence.to_string()));
-        if opening.version != VERSION {
-            let older = if opening.version < VERSION { "dialling" } else { "waiting" };
-            let sentence = format!(
-                "the dialling side speaks {} and the waiting side {}: update the {older} side",
-                preamble::spoken(opening.version),
-                preamble::spoken(VERSION)
-            );
-            return turned_away(Refusal::Version, &sentence);
-        }
-        if opening.keyed != me.psk.is_some() {
-            return turned_away(
-                Refusal::KeyMissing,
-                match opening.keyed {
-                    true => "the dialling side has a key and the waiting side has none: start both with the same --key",
-                    false => "the waiting side wants a key: start the dialling side with the same --key",
-                },
-            );
-        }
-        let mut handshake = Handshake::new(self.side, me.psk.as_ref(), &head).map_err(broken)?;
-        match handshake.read(&body) {
-            Ok(()) => {}
-            Err(error @ crypto::Error::KeysDiffer) => return turned_away(Refusal::KeyWrong, &error.to_string()),
-            Err(error) => return Err(broken(error)),
-        }
-        let message = handshake.write().map_err(broken)?;
-        let answer = Answer { version: VERSION, refusal: None, len: message.len() as u16 };
-        self.outgoing.push_back(Outgoing::Clear([&answer.encode()[..], &message].concat()));
-        self.hash = handshake.hash();
-        self.say_hello(me, resume);
-        Ok((Stage::Greeting(Box::new(handshake.into_transport().map_err(broken)?)), None))
-    }
-
-    fn hear_answer(
-        &mut self,
-        mut handshake: Handshake,
-        me: &Identity,
-        resume: [u8; 16],
-    ) -> Result<(Stage, Option<Advance>), Fault> {
-        let Some((head, body)) = self.take_preamble()? else {
-            return Ok((Stage::Dialling(Box::new(handshake)), Some(Advance::Hungry)));
-        };
-        let answer = Answer::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
-        // Another version's reasons are its own; where it goes on, what follows is another handshake.
-        if answer.version != VERSION {
-            return Err(Fault::Refused(Unreachable::Version { from: self.remote, version: answer.version }));
-        }
-        if let Some(refusal) = answer.refusal {
-            let (from, sentence) = (self.remote, printable(&String::from_utf8_lossy(&body)));
-            return Err(Fault::Refused(match refusal {
-                Refusal::Full => Unreachable::Full { from, sentence },
-                refusal => Unreachable::TurnedAway { from, refusal, sentence },
-            }));
-        }
-        handshake.read(&body).map_err(broken)?;
-        self.hash = handshake.hash();
-        self.say_hello(me, resume);
-        Ok((Stage::Greeting(Box::new(handshake.into_transport().map_err(broken)?)), None))
     }
 
     fn say_hello(&mut self, me: &Identity, resume: [u8; 16]) {
@@ -417,7 +296,7 @@ impl Link {
     /// is, or what is wanted of it, takes the place of what was said of that before and is not written yet. `false`: the peer
     /// does not read its records.
     pub fn send(&mut self, record: &Record<'_>) -> bool {
-        if self.stream.is_none() {
+        if self.liveness.socket().is_none() {
             return true;
         }
         let mut plain = Vec::new();
@@ -447,72 +326,46 @@ impl Link {
 
     /// Whether it is in use and its peer says that it is the process of this id.
     pub fn is_of(&self, id: &[u8; 16]) -> bool {
-        self.retired.is_none() && self.hello.as_ref().is_some_and(|hello| hello.id == *id)
-    }
-
-    /// From when on it does not live any more, if no more comes: its connection is gone or hangs, or datagrams came and are
-    /// silent for so long.
-    pub fn dead_from(&self, silence: Duration) -> Option<Instant> {
-        if self.stream.is_none() || self.suspect {
-            return Some(self.began);
-        }
-        self.path.as_ref().and_then(Path::heard).map(|heard| heard + silence)
-    }
-
-    /// When anything came last, also where UDP is blocked and it is told over TCP alone.
-    pub fn unheard_since(&self) -> Instant {
-        self.silent_since().max(self.stream_heard)
+        !self.liveness.is_retired() && self.hello.as_ref().is_some_and(|hello| hello.id == *id)
     }
 
     /// When a datagram, or its hello, came last.
-    pub fn silent_since(&self) -> Instant {
-        self.path.as_ref().and_then(Path::heard).map_or(self.began, |heard| heard.max(self.began))
+    pub fn last_datagram(&self) -> LastDatagram {
+        LastDatagram { last: self.path.as_ref().and_then(Path::heard), began: self.began }
     }
 
-    /// One of us is at another address than before.
-    pub fn doubt(&mut self, now: Instant) {
-        self.doubted.get_or_insert(now);
-    }
-
-    /// Whether the connection is given up from now on: the peer was heard by datagrams once and is no more, or saw us move, and
-    /// nothing came over TCP meanwhile.
-    pub fn turns_suspect(&mut self, now: Instant) -> bool {
-        let turns = self.silence_deadline().is_some_and(|deadline| now >= deadline);
-        self.suspect |= turns;
-        turns
-    }
-
-    /// Gives the connection up where nothing came over it since the last datagram before a silence.
-    pub fn gave_nothing_since(&mut self, last: Instant) -> bool {
-        self.suspect |= self.stream.is_some() && self.stream_heard <= last;
-        self.suspect
-    }
-
-    /// Whether somebody else may have its place: its connection broke or hangs, or nothing is heard of it; of the newcomer's own
-    /// machine it is believed sooner that it started again.
+    /// Whether somebody at the address of `newcomer` may have its peer's place.
     pub fn is_gone(&self, now: Instant, newcomer: IpAddr) -> bool {
-        let heard = self.path.as_ref().is_some_and(|path| path.heard().is_some());
-        let quiet = heard && now >= self.unheard_since() + QUIET;
-        let restarted = newcomer == self.remote.ip() && now >= self.unheard_since() + SILENT;
-        self.stream.is_none() || self.suspect || quiet || restarted
+        self.liveness.is_gone(now, self.last_datagram(), newcomer == self.remote.ip())
     }
 
-    /// When [`Link::turns_suspect`].
+    /// When its connection is suspect, if nothing more comes: where the peer was heard by datagrams once.
     pub fn silence_deadline(&self) -> Option<Instant> {
-        let proved = self.path.as_ref().is_some_and(|path| path.address().is_some());
-        if self.stream.is_none() || self.suspect || !proved {
-            return None;
-        }
-        let silence = self.silent_since().max(self.stream_heard) + SILENT;
-        Some(self.doubted.map_or(silence, |doubted| silence.min(doubted + DOUBT)))
+        self.path.as_ref()?.address()?;
+        self.liveness.silence_deadline(self.last_datagram())
+    }
+
+    /// Until when a peer that connected to us and has shown no sign of life since its hello keeps its place.
+    pub fn first_sign_deadline(&self) -> Option<Instant> {
+        let since = self.path.as_ref()?.awaited_since()?;
+        (self.side == Side::Listener && !self.liveness.is_detached() && !self.told).then(|| since + FIRST_SIGN)
+    }
+
+    /// When its keys have grown old, from the peer's hello on.
+    pub fn keys_end(&self) -> Option<Instant> {
+        let blocked = self.path.as_ref()?.awaited_since().is_some();
+        self.liveness.keys_end(self.last_datagram(), blocked)
+    }
+
+    /// When to look whether UDP is cut; only a TCP connection can tell.
+    pub fn udp_deadline(&self) -> Option<Instant> {
+        self.liveness.socket().and_then(|_| self.udp.deadline(self.last_datagram().or_hello()))
     }
 
     /// Queues a sentence in clear for somebody turned away before the handshake.
     pub fn turn_away(&mut self, refusal: Refusal, sentence: &str) {
-        let answer = Answer { version: VERSION, refusal: Some(refusal), len: sentence.len().min(preamble::MAX_BODY) as u16 };
-        let sentence = &sentence.as_bytes()[..usize::from(answer.len)];
         self.outgoing.clear();
-        self.outgoing.push_back(Outgoing::Clear([&answer.encode()[..], sentence].concat()));
+        self.outgoing.push_back(Outgoing::Clear(handshake::refuse(refusal, sentence)));
         self.stage = Stage::Over;
     }
 
@@ -523,13 +376,8 @@ impl Link {
 
     /// Whether the other side has said anything that may be an opening.
     pub fn has_spoken(&self) -> bool {
-        !matches!(self.stage, Stage::Listening) || !self.inbox.is_empty()
-    }
-
-    /// Until when a peer that connected to us and has shown no sign of life since its hello keeps its place.
-    pub fn mute_deadline(&self) -> Option<Instant> {
-        let mute_since = self.path.as_ref()?.mute_since()?;
-        (self.side == Side::Listener && self.stream.is_some() && !self.told).then(|| mute_since + MUTE)
+        use handshake::State::{Held, Listening};
+        !matches!(self.stage, Stage::Handshake(Held(_) | Listening)) || !self.inbox.is_empty()
     }
 
     /// Whether records may be sealed.
@@ -567,8 +415,4 @@ impl Link {
             debug_assert!(sealed.is_ok(), "a record too long to seal");
         }
     }
-}
-
-fn broken(error: crypto::Error) -> Fault {
-    Fault::Protocol(error.to_string())
 }

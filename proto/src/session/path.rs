@@ -4,6 +4,7 @@
 //!
 //! Capacity: [`MAX_PENDING`] control messages; on overflow the oldest is dropped: each is sent again by its own timer.
 
+use super::liveness::Datagrams;
 use super::mtu::Search;
 use super::whereabouts::Whereabouts;
 use crate::crypto::{Key, Opener, ReplayWindow, Sealer, TAG};
@@ -31,15 +32,6 @@ const PING: Duration = Duration::from_millis(250);
 
 /// Probes of the path wait so long for the first ping to be under way: longer than a large one takes on 10 Mbit/s.
 const AFTER_PING: Duration = Duration::from_millis(10);
-
-/// A peer that is there is heard as often: it pings.
-const HEARD_WITHIN: Duration = Duration::from_millis(300);
-
-/// What lay in queues while somebody stood still has passed so long after.
-const SETTLES: Duration = Duration::from_millis(300);
-
-/// A peer unheard for this long is *quiet*: it gets no media, only pings.
-pub const QUIET: Duration = Duration::from_secs(3);
 
 /// Why a datagram was not opened. All are counted, none hurts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,15 +131,11 @@ pub struct Path {
     next: u64,
     whereabouts: Whereabouts,
     pending: VecDeque<Control>,
-    heard: Option<Instant>,
-    /// When something came after a silence.
-    resumed: Option<Instant>,
-    /// Since when nothing was opened with these keys; `None` once something was.
-    mute_since: Option<Instant>,
+    datagrams: Datagrams,
     /// The challenge that came last.
-    challenged: Option<[u8; 8]>,
-    /// Another came after it, or the peer proved to be elsewhere.
-    doubted: bool,
+    challenge: Option<[u8; 8]>,
+    /// One of us was found at another address: another challenge came after it, or the peer proved to be elsewhere.
+    moved: bool,
     pings: u32,
     next_ping: Instant,
     rtt: Rtt,
@@ -170,11 +158,9 @@ impl Path {
             next: 0,
             whereabouts: Whereabouts::new(now, dialled),
             pending: VecDeque::new(),
-            heard: None,
-            resumed: None,
-            mute_since: Some(now),
-            challenged: None,
-            doubted: false,
+            datagrams: Datagrams::new(now),
+            challenge: None,
+            moved: false,
             pings: 0,
             next_ping: now,
             rtt: Rtt::default(),
@@ -187,33 +173,27 @@ impl Path {
     /// The same peer came back with new keys. What was known of it holds on; where it is, only if it was heard there until `since`: then
     /// media need not wait for a challenge to go to and fro.
     pub fn inherit(&mut self, now: Instant, former: &Path, since: Instant) {
-        (self.heard, self.rtt) = (former.heard, former.rtt);
-        if former.heard.is_some_and(|heard| heard >= since) {
+        self.datagrams.follow(&former.datagrams);
+        self.rtt = former.rtt;
+        if former.heard().is_some_and(|heard| heard >= since) {
             self.whereabouts.inherit(former.address());
             self.next_ping = now;
         }
     }
 
-    /// Nothing ever came.
-    pub fn is_mute(&self) -> bool {
-        self.mute_since.is_some()
-    }
-
-    /// Since when something could have come and nothing did; `None` once something has.
-    pub fn mute_since(&self) -> Option<Instant> {
-        self.mute_since
+    /// Since when a datagram under these keys could have come and none did; `None` once one has.
+    pub fn awaited_since(&self) -> Option<Instant> {
+        self.datagrams.awaited_since()
     }
 
     /// This process stood still until now: what did not come may lie in the socket.
     pub fn stood_still(&mut self, now: Instant) {
-        self.mute_since = self.mute_since.map(|_| now);
+        self.datagrams.stood_still(now);
     }
 
-    /// Whether the peer is there and has been for a while: what is late then is late by the path, not because one of us stood
-    /// still.
+    /// Whether the peer is there and has been for a while.
     pub fn is_steady(&self, now: Instant) -> bool {
-        let since = |at: Option<Instant>, within: Duration| at.is_some_and(|at| now < at + within);
-        since(self.heard, HEARD_WITHIN) && !since(self.resumed, SETTLES)
+        self.datagrams.are_steady(now)
     }
 
     /// Asks the peer to prove again where it is, and its clock anew: it was silent for long.
@@ -227,8 +207,8 @@ impl Path {
     }
 
     /// Whether one of us was found at another address since the last call: the peer challenged us anew, or proved to be elsewhere.
-    pub fn take_doubt(&mut self) -> bool {
-        std::mem::take(&mut self.doubted)
+    pub fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// The connection id the peer puts on datagrams to us.
@@ -302,12 +282,12 @@ impl Path {
 
     /// Unheard for too long, or never heard.
     pub fn is_quiet(&self, now: Instant) -> bool {
-        self.heard.is_none_or(|heard| now >= heard + QUIET)
+        self.datagrams.are_quiet(now)
     }
 
-    /// When anything that opened last came.
+    /// When anything that opened last came, over the path of the link before this one where nothing did since.
     pub fn heard(&self) -> Option<Instant> {
-        self.heard
+        self.datagrams.last()
     }
 
     /// Round-trip time as the pings see it.
@@ -331,16 +311,13 @@ impl Path {
         let (head, sealed) = bytes.split_at_mut_checked(HEADER_LEN).ok_or(Rejected::Short)?;
         let plain = self.opener.open(number, head, sealed).map_err(|_| Rejected::Forged)?;
         self.replay.accept(number);
-        if self.heard.replace(now).is_some_and(|heard| now >= heard + HEARD_WITHIN) {
-            self.resumed = Some(now);
-        }
-        self.mute_since = None;
+        self.datagrams.came(now);
         self.whereabouts.came(now, from, len);
         let Ok(message) = Message::decode(plain) else { return Ok(Opened::Skipped(number)) };
         match message {
             Message::Challenge(token) => {
-                if self.challenged.replace(token).is_some_and(|before| before != token) {
-                    self.doubted = true;
+                if self.challenge.replace(token).is_some_and(|before| before != token) {
+                    self.moved = true;
                     self.look_anew(now);
                 }
                 self.whereabouts.answering(from);
@@ -379,7 +356,7 @@ impl Path {
 
     /// An address was proved; `before`: the one until now.
     fn proved(&mut self, now: Instant, before: Option<SocketAddr>) {
-        self.doubted |= before.is_some() && before != self.address();
+        self.moved |= before.is_some() && before != self.address();
         self.next_ping = now;
     }
 
@@ -463,4 +440,34 @@ impl Path {
 
     /// Bytes a datagram has beside its message.
     pub const OVERHEAD: usize = HEADER_LEN + TAG;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two ends of a path, each with the other's keys.
+    fn pair(now: Instant) -> [Path; 2] {
+        let keys = |mine: u8, theirs: u8| Keys {
+            local_connection: mine.into(),
+            local_key: Key::from_bytes([mine; 32]),
+            remote_connection: theirs.into(),
+            remote_key: Key::from_bytes([theirs; 32]),
+        };
+        [keys(1, 2), keys(2, 1)].map(|keys| Path::new(now, &keys, None))
+    }
+
+    /// A link was heard before it was known whose it is, and takes the place of one that never was.
+    #[test]
+    fn a_path_that_was_heard_is_not_quiet_when_it_follows_one_that_never_was() {
+        let now = Instant::now();
+        let ([mut path, mut peer], [former, _]) = (pair(now), pair(now));
+        let mut bytes = Vec::new();
+        peer.seal(&mut bytes, |out| Message::Ping(0).encode(out));
+        let header = Header::decode(&bytes).expect("a header");
+        let from = SocketAddr::from(([10, 0, 0, 2], 9688));
+        path.open(now, &Epoch::new(now), from, header, &mut bytes).map(drop).expect("opens");
+        path.inherit(now, &former, now);
+        assert_eq!((path.heard(), path.is_quiet(now)), (Some(now), false));
+    }
 }

@@ -28,7 +28,7 @@ pub const MAX_OF_ADDRESS: usize = 64;
 /// From a hello to the first datagram a slow path takes so long. A newcomer keeps its place meanwhile, …
 const FIRST: Duration = Duration::from_secs(1);
 
-/// … unless so many are mute: that is a flood, and each of them would come anew.
+/// … unless so many have not been heard yet: that is a flood, and each of them would come anew.
 const FLOOD: usize = 16;
 
 /// Whether there is a place.
@@ -59,7 +59,7 @@ enum Idle {
     /// Its connection broke without a goodbye, and no datagram comes.
     Gone(Instant),
     /// None ever came.
-    Mute(Instant),
+    NeverHeard(Instant),
     /// None comes any more.
     Quiet(Instant),
 }
@@ -70,17 +70,17 @@ fn idle(now: Instant, link: &Link) -> Option<Idle> {
         // We dialled it: it is here because somebody wants it to be.
         return None;
     }
-    let since = link.silent_since();
-    match (path.is_mute(), path.is_quiet(now)) {
-        (_, true) if link.stream.is_none() => Some(Idle::Gone(since)),
-        (true, _) => Some(Idle::Mute(since)),
+    let since = link.last_datagram().or_hello();
+    match (path.awaited_since().is_some(), path.is_quiet(now)) {
+        (_, true) if link.liveness.is_detached() => Some(Idle::Gone(since)),
+        (true, _) => Some(Idle::NeverHeard(since)),
         (false, true) => Some(Idle::Quiet(since)),
         (false, false) => None,
     }
 }
 
 fn peers(links: &BTreeMap<LinkId, Link>, besides: Option<LinkId>) -> impl Iterator<Item = (LinkId, &Link)> {
-    let is_peer = move |(id, link): (&LinkId, &Link)| link.is_met() && link.retired.is_none() && Some(*id) != besides;
+    let is_peer = move |(id, link): (&LinkId, &Link)| link.is_met() && !link.liveness.is_retired() && Some(*id) != besides;
     links.iter().filter(move |(id, link)| is_peer((id, link))).map(|(id, link)| (*id, link))
 }
 
@@ -101,7 +101,7 @@ pub(super) fn place(
     let may = |link: &Link| !of_address || link.remote.ip() == address;
     let idlers = || peers().filter(|(_, link)| may(link)).filter_map(|(id, link)| Some((idle(now, link)?, id)));
     match idlers().min() {
-        Some((Idle::Mute(since), _)) if now < since + FIRST && idlers().count() < FLOOD => {}
+        Some((Idle::NeverHeard(since), _)) if now < since + FIRST && idlers().count() < FLOOD => {}
         Some((_, idler)) => return Place::Of(idler),
         None => {}
     }
@@ -122,7 +122,7 @@ pub(super) fn place(
 /// Whether a newcomer is told at once that there is no place: nobody would give way, and nobody is missing who might be coming
 /// back.
 pub(super) fn none(now: Instant, links: &BTreeMap<LinkId, Link>, address: IpAddr, keyed: bool) -> Option<Limit> {
-    let missing = || peers(links, None).any(|(_, link)| link.stream.is_none() || link.suspect);
+    let missing = || peers(links, None).any(|(_, link)| link.liveness.is_lost());
     match place(now, links, address, keyed, None) {
         Place::Taken(limit) if !missing() => Some(limit),
         _ => None,

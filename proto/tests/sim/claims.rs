@@ -2,11 +2,11 @@
 
 use super::scenarios::{ms, secs};
 use super::sending::identity;
-use super::stranger::{Stranger, Victim};
+use super::stranger::{Stranger, Victim, process};
 use eyeline_proto::crypto::prove_same;
 use eyeline_proto::session::link::HANDSHAKE;
 use eyeline_proto::session::{Event, HostId, MOST_SENDERS, StreamId};
-use eyeline_proto::wire::record::{Media, OWN_TRACK, Record, Text};
+use eyeline_proto::wire::record::{Hello, Media, OWN_TRACK, Record, Text};
 
 /// A call that dials two hosts.
 fn victim() -> Victim {
@@ -163,4 +163,24 @@ fn who_says_much_before_it_is_known_is_let_go() {
         }
     }
     assert_eq!((victim.names(), victim.closed.as_slice()), (vec!["host 1".to_string()], &[StreamId(2)][..]));
+}
+
+/// Somebody comes from the machine of one who is coming back, and both are let in at the same moment: whose link is replaced is
+/// there again, and keeps the place that only one can have.
+#[test]
+fn who_comes_back_keeps_its_place_from_who_comes_at_the_same_moment() {
+    let mut victim = Victim::new(false);
+    let mut peer = Stranger::come_as(&mut victim, (1, 1), 11, [0; 16]);
+    peer.format(&mut victim);
+    peer.picture(&mut victim, 0);
+    let mut back = Stranger::come_as(&mut victim, (1, 1), 12, [0; 16]);
+    victim.pass(ms(700));
+    // The driver is late: what came is read before the moment that was asked for is told.
+    victim.now += ms(100);
+    let other = |hello: &mut Hello| (hello.id, hello.name) = (process(2), "another".to_string());
+    Stranger::come_with(&mut victim, 1, other).format(&mut victim);
+    back.format(&mut victim);
+    back.picture(&mut victim, 1);
+    assert_eq!(victim.names(), ["host 1", "host 1 again"]);
+    assert_eq!(slices(&victim), 2);
 }

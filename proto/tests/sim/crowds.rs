@@ -6,7 +6,7 @@ use super::raw::Raw;
 use super::scenarios::{ms, secs};
 use super::stranger::{Stranger, Victim};
 use eyeline_proto::crypto::Psk;
-use eyeline_proto::session::link::MUTE;
+use eyeline_proto::session::liveness::FIRST_SIGN;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::session::{Core, Event, HostId, MOST_SENDERS, Session, StreamId};
 use eyeline_proto::wire::VERSION;
@@ -115,7 +115,7 @@ fn the_256_mute_peers_give_way() {
     }
     assert!(!crowd.take_closed().contains(&real));
     let mute: Vec<u64> = crowd.here.keys().copied().filter(|number| *number != real).collect();
-    crowd.pass(MUTE - ms(250), &mute);
+    crowd.pass(FIRST_SIGN - ms(250), &mute);
     assert_eq!(crowd.take_closed(), NOBODY);
     crowd.pass(ms(500), &mute);
     let closed = crowd.take_closed();

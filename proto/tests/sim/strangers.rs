@@ -1,6 +1,6 @@
 //! Senders made by hand, at a receiver that waits: what they may say that it does not know, and what they do not get by it.
 
-use super::by_hand::UNKNOWN;
+use super::by_hand::{UNKNOWN, challenge};
 use super::scenarios::{ms, secs};
 use super::stranger::{Stranger, Victim};
 use eyeline_proto::session::{Command, Core, Event, PeerId, StreamId, TrackId};
@@ -336,4 +336,29 @@ fn sound_is_taken_no_faster_than_it_can_have_been_spoken() {
     (3000..6000).for_each(|number| stranger.sound(&mut victim, number));
     assert_eq!(taken(&victim), 606, "and one more");
     assert!(victim.closed.is_empty());
+}
+
+/// Who slept knows of no silence and takes its connection for well; what is at the waiting side, which cannot dial, says that it
+/// is to be looked at: where nothing came over it, and all the more where it is gone.
+#[test]
+fn who_is_heard_after_a_silence_is_challenged_anew_where_its_connection_hangs_or_is_gone() {
+    for (gone, says, asked) in [(false, false, true), (false, true, false), (true, false, true)] {
+        let mut victim = Victim::new(false);
+        let mut sender = Stranger::join(&mut victim, 1);
+        sender.format(&mut victim);
+        sender.picture(&mut victim, 0);
+        victim.pass(ms(500));
+        if gone {
+            victim.session.handle_stream_closed(victim.now, sender.stream());
+        }
+        victim.pass(ms(500));
+        if says {
+            sender.sound(&mut victim, 0);
+        }
+        sender.heard(&mut victim);
+        sender.datagram(&mut victim, &Message::Ping(0));
+        victim.pass(ms(50));
+        let challenges = sender.heard(&mut victim).iter().filter_map(|plain| challenge(plain)).count();
+        assert_eq!(challenges > 0, asked, "its connection is gone: {gone}; something came over it: {says}");
+    }
 }

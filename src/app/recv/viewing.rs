@@ -271,7 +271,7 @@ impl Viewing {
                 if let Some(name) = self.names.get(&peer).filter(|_| quiet) {
                     tracing::warn!("no signal from {name} for 3 s: waiting for it to come back");
                 }
-                let since = quiet.then(|| Instant::now() - eyeline_proto::session::path::QUIET);
+                let since = quiet.then(|| Instant::now() - eyeline_proto::session::liveness::QUIET);
                 for (track, sender) in self.senders.iter_mut().filter(|(track, _)| track.peer == peer) {
                     sender.quiet = quiet;
                     if let Some(screen) = &mut self.screen {

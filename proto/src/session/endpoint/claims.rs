@@ -17,7 +17,8 @@
 //! so that somebody who came first with another's id could repeat what it is told. Saying the token itself: it would be told to
 //! whoever asks.
 
-use super::super::link::{HANDSHAKE, Link, LinkId, SILENT};
+use super::super::link::{HANDSHAKE, Link, LinkId};
+use super::super::liveness::SILENT;
 use super::super::unreachable::Unreachable;
 use super::{Endpoint, Notice};
 use crate::crypto::Side;
@@ -63,7 +64,8 @@ impl Endpoint {
         let (link, rival) = (self.links.get(&id)?, self.links.get(&rival)?);
         let likely = link.side == Side::Dialler || link.remote.ip() == rival.remote.ip();
         let end = link.began + HANDSHAKE;
-        Some(if !likely { end } else { rival.dead_from(SILENT).map_or(end, |dead| dead.min(end)) })
+        let dead = rival.liveness.dead_from(rival.last_datagram(), SILENT);
+        Some(if !likely { end } else { dead.map_or(end, |dead| dead.min(end)) })
     }
 
     /// When [`Endpoint::judge`] has something to do, of an open link.

@@ -2,7 +2,7 @@
 //!
 //! A new link replaces an earlier one to the same process where the peer shows the token it was given, where we dialled the same
 //! host again, or where it proves to be the same (`claims`). What was proved of the peer's address holds on, so that pictures go
-//! on at once under the new keys; the earlier link is *retired*: for [`RETIRED`] it still opens what was on its way, then it
+//! on at once under the new keys; the earlier link is *retired*: for a second it still opens what was on its way, then it
 //! goes without a word.
 //!
 //! A process that was killed says no goodbye, and its link would live on by its keys. Where another is met in its place it goes
@@ -11,16 +11,14 @@
 //! Where both sides dial each other two links come up at once. Both must drop the same one: kept is the one dialled by the
 //! process with the smaller id. Which is greeted first differs between the two, so nothing else would do.
 
-use super::super::link::{Link, LinkId, SILENT};
+use super::super::link::{Link, LinkId};
+use super::super::liveness::SILENT;
 use super::super::places::{self, Place};
 use super::{Endpoint, Notice};
 use crate::crypto::Side;
 use crate::wire::record::Reason;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-
-/// What a replaced link may still take: more than any round trip.
-const RETIRED: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 impl Endpoint {
     /// A link's peer said hello.
@@ -59,7 +57,7 @@ impl Endpoint {
             (Side::Listener, Side::Dialler) => !smaller,
             _ => link.hash < earlier.hash,
         };
-        if comes_first || earlier.stream.is_none() || earlier.suspect {
+        if comes_first || earlier.liveness.is_lost() {
             return self.replace(now, id, other, true);
         }
         let host = self.hosts.of(id);
@@ -133,9 +131,9 @@ impl Endpoint {
         };
         let is_former = |(former, link): (&LinkId, &Link)| {
             let named = link.hello.as_ref().is_some_and(|hello| hello.name == name);
-            let silent = link.stream.is_none() || now >= link.unheard_since() + SILENT;
+            let silent = link.liveness.is_silent(now, link.last_datagram());
             let started_again = named && silent && link.remote.ip() == ip && link.side == Side::Listener;
-            *former != id && link.is_met() && link.retired.is_none() && (dialled == Some(*former) || started_again)
+            *former != id && link.is_met() && !link.liveness.is_retired() && (dialled == Some(*former) || started_again)
         };
         let former: Vec<LinkId> = self.links.iter().filter(|link| is_former(*link)).map(|(former, _)| *former).collect();
         for former in former {
@@ -182,7 +180,7 @@ impl Endpoint {
 
     fn retire(&mut self, now: Instant, id: LinkId) {
         if let Some(link) = self.links.get_mut(&id) {
-            link.retired = Some(now + RETIRED);
+            link.liveness.retire(now);
             link.claim.settle();
         }
         self.hosts.removed(id);
@@ -192,11 +190,11 @@ impl Endpoint {
     pub(super) fn heard(&mut self, now: Instant, id: LinkId, before: Option<Instant>) {
         self.udp_is_heard(id);
         let Some(link) = self.links.get_mut(&id) else { return };
-        if link.path.as_mut().is_some_and(super::Path::take_doubt) {
-            link.doubt(now);
+        if link.path.as_mut().is_some_and(super::Path::take_moved) {
+            link.liveness.moved(now);
         }
         let Some(before) = before.filter(|before| now >= *before + SILENT) else { return };
-        let hangs = link.gave_nothing_since(before);
+        let hangs = link.liveness.silence_ended(before);
         let Some(host) = self.hosts.using(id) else {
             // We cannot dial, and the other side may have slept and know of no silence: a challenge tells it to look at its
             // connection.
@@ -238,7 +236,9 @@ impl Endpoint {
     /// Dials afresh beside a connection that seems to hang.
     pub(super) fn look_for_silence(&mut self, now: Instant, id: LinkId) {
         let Some(host) = self.hosts.using(id) else { return };
-        if self.links.get_mut(&id).is_some_and(|link| link.turns_suspect(now)) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        if link.silence_deadline().is_some_and(|deadline| now >= deadline) {
+            link.liveness.hangs();
             self.hosts.silent(now, host);
         }
     }

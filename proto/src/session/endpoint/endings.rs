@@ -1,7 +1,8 @@
 //! How links end: by a fault, a farewell, or their age; what is still said, who is told, whether the host is dialled again.
 
 use super::super::HostId;
-use super::super::link::{Fault, Link, LinkId};
+use super::super::fault::Fault;
+use super::super::link::{Link, LinkId};
 use super::super::unreachable::Unreachable;
 use super::{Endpoint, Notice};
 use crate::wire::preamble::Refusal;
@@ -11,7 +12,7 @@ use std::time::Instant;
 impl Endpoint {
     pub(super) fn fail(&mut self, now: Instant, id: LinkId, fault: Fault) {
         let Some(link) = self.links.get_mut(&id) else { return };
-        if link.retired.is_some() {
+        if link.liveness.is_retired() {
             return;
         }
         let (remote, began) = (link.remote, link.began);
@@ -145,7 +146,7 @@ impl Endpoint {
         let Some(mut link) = self.links.remove(&id) else { return };
         self.by_connection.remove(&link.connection());
         self.warned.remove(&id);
-        if let Some(stream) = link.stream {
+        if let Some(stream) = link.liveness.socket() {
             self.by_stream.remove(&stream);
             let mut last = Vec::new();
             if link.writable {

@@ -1,6 +1,6 @@
 //! Whether datagrams pass as TCP does, link by link: what [`UdpWatch`](super::super::udp_watch::UdpWatch) wants done.
 
-use super::super::link::LinkId;
+use super::super::link::{Link, LinkId};
 use super::super::udp_watch::Todo;
 use super::{Endpoint, Notice};
 use crate::wire::record::Record;
@@ -24,16 +24,15 @@ impl Endpoint {
     /// The peer of a link says whether it hears our datagrams.
     pub(super) fn told_heard(&mut self, now: Instant, id: LinkId, heard: bool) {
         // Where none came yet, that is said by itself in time.
-        let Some(link) = self.links.get_mut(&id).filter(|link| link.path.as_ref().is_some_and(|path| !path.is_mute())) else {
-            return;
-        };
+        let is_heard = |link: &&mut Link| link.path.as_ref().is_some_and(|path| path.awaited_since().is_none());
+        let Some(link) = self.links.get_mut(&id).filter(is_heard) else { return };
         if let Some(todo) = link.udp.told(now, heard) {
             self.carry_out(id, todo);
         }
     }
 
     fn carry_out(&mut self, id: LinkId, todo: Todo) {
-        let Some(link) = self.links.get_mut(&id).filter(|link| link.retired.is_none()) else { return };
+        let Some(link) = self.links.get_mut(&id).filter(|link| !link.liveness.is_retired()) else { return };
         match todo {
             Todo::Tell(heard) => {
                 if !link.send(&Record::Heard(heard)) {
@@ -41,7 +40,8 @@ impl Endpoint {
                 }
             }
             // Where no datagram ever came, that is said once in any case.
-            Todo::Complain if link.path.as_ref().is_some_and(|path| path.is_mute()) && !self.warned.insert(id) => {}
+            Todo::Complain
+                if link.path.as_ref().is_some_and(|path| path.awaited_since().is_some()) && !self.warned.insert(id) => {}
             Todo::Complain => self.notices.push_back(Notice::NoUdp(id, link.remote)),
         }
     }
