@@ -4,20 +4,20 @@
 //! [`admission::MAX_PER_ADDRESS`] of one address, each for [`HANDSHAKE`](super::link::HANDSHAKE); the oldest gives way, but where
 //! keys are guessed. Without a key a waiting side lets in only loopback, link-local and private addresses. Where all places are
 //! taken, who is of the least use gives way ([`places`]). A link whose TCP connection broke without a goodbye lives on by its
-//! keys ([`liveness`](super::liveness)): its datagrams go on, and the peer comes back with its resume token (`comeback`; whom we
-//! dial and when is `hosts`').
+//! keys ([`liveness`](super::liveness)): its datagrams go on, and the peer comes back with its resume token (`resumption`). Whom
+//! we dial and when says `dialer`.
 
 mod claims;
-mod comeback;
-mod endings;
-mod hosts;
+mod dialer;
 mod notices;
+mod resumption;
+mod teardown;
 mod timeouts;
 mod udp;
 
 pub use notices::{Discarded, Incoming, Notice};
 
-use self::hosts::Hosts;
+use self::dialer::Dialer;
 use super::admission::{self, Room};
 use super::fault::Fault;
 use super::guesses::Guesses;
@@ -55,7 +55,7 @@ pub struct Endpoint {
     links: BTreeMap<LinkId, Link>,
     by_stream: BTreeMap<StreamId, LinkId>,
     by_connection: BTreeMap<u32, LinkId>,
-    hosts: Hosts,
+    dialer: Dialer,
     closes: VecDeque<StreamId>,
     /// Last words of links that are gone: (stream, bytes).
     farewells: VecDeque<(StreamId, Vec<u8>)>,
@@ -76,13 +76,13 @@ pub struct Endpoint {
 impl Endpoint {
     /// Dials its hosts from the first poll on.
     pub fn new(now: Instant, config: Config) -> Self {
-        let hosts = Hosts::new(now, config.hosts, config.reconnect);
+        let dialer = Dialer::new(now, config.hosts, config.reconnect);
         Endpoint {
             config,
             links: BTreeMap::new(),
             by_stream: BTreeMap::new(),
             by_connection: BTreeMap::new(),
-            hosts,
+            dialer,
             closes: VecDeque::new(),
             farewells: VecDeque::new(),
             notices: VecDeque::new(),
@@ -130,7 +130,7 @@ impl Endpoint {
 
     /// The host that a link belongs to, where we dialled.
     pub fn host(&self, id: LinkId) -> Option<HostId> {
-        self.hosts.of(id)
+        self.dialer.of(id)
     }
 
     /// A link's datagram path.
@@ -196,8 +196,8 @@ impl Endpoint {
         match outcome {
             Ok((stream, _)) if self.stopped => self.closes.push_back(stream),
             Ok((stream, remote)) => {
-                let Some(id) = self.add(now, Side::Dialler, stream, remote) else { return self.hosts.failed(now, host, true) };
-                match self.hosts.connected(host, id) {
+                let Some(id) = self.add(now, Side::Dialler, stream, remote) else { return self.dialer.failed(now, host, true) };
+                match self.dialer.connected(host, id) {
                     Ok(Some(evicted)) => self.remove(evicted),
                     Ok(None) => {}
                     Err(()) => self.remove(id),
@@ -206,9 +206,9 @@ impl Endpoint {
             Err(error) => {
                 let fatal = error.is_final();
                 if fatal {
-                    self.hosts.give_up(host)
+                    self.dialer.give_up(host)
                 } else {
-                    self.hosts.failed(now, host, error.has_address())
+                    self.dialer.failed(now, host, error.has_address())
                 }
                 self.notices.push_back(Notice::Unreachable { host, error: error.into(), fatal });
             }
@@ -245,7 +245,7 @@ impl Endpoint {
     /// The next record on a link that is for the role.
     pub fn next_record(&mut self, now: Instant, id: LinkId) -> Option<Record<'_>> {
         loop {
-            let resume = self.hosts.resume(id);
+            let resume = self.dialer.resume(id);
             let link = self.links.get_mut(&id)?;
             let advanced = match link.claim.next() {
                 Some(held) => {
@@ -278,7 +278,7 @@ impl Endpoint {
                 Err(fault) => self.fail(now, id, fault),
             }
         }
-        self.hosts.confirmed(id);
+        self.dialer.confirmed(id);
         Record::decode(&self.plain).ok()
     }
 
@@ -297,14 +297,14 @@ impl Endpoint {
         }
         let (remote, began, greeted) = (link.remote, link.began, link.is_met());
         let keeps = greeted && self.config.reconnect;
-        if let Some(host) = self.hosts.of(id) {
+        if let Some(host) = self.dialer.of(id) {
             if greeted {
-                self.hosts.met(host);
+                self.dialer.met(host);
             }
-            if !greeted && self.hosts.link(host).is_none() {
+            if !greeted && self.dialer.link(host).is_none() {
                 self.notices.push_back(Notice::Unreachable { host, error: Unreachable::HungUp(remote), fatal: false });
             }
-            self.hosts.broke(now, host, began, keeps);
+            self.dialer.broke(now, host, began, keeps);
         } else if !greeted {
             self.counters.turned_away += 1;
         }
@@ -347,10 +347,10 @@ impl Endpoint {
                 Some((id, Incoming::Clock { number, asked, received, replied }))
             }
             Ok(Opened::Validated(number)) => {
-                if let Some(host) = self.hosts.of(id) {
-                    self.hosts.met(host);
+                if let Some(host) = self.dialer.of(id) {
+                    self.dialer.met(host);
                 }
-                self.hosts.confirmed(id);
+                self.dialer.confirmed(id);
                 self.notices.push_back(Notice::Path(id));
                 Some((id, Incoming::Control(number)))
             }
@@ -413,7 +413,7 @@ impl Endpoint {
     /// Leaves everybody; nobody is dialled any more.
     pub fn stop(&mut self, sentence: &str) {
         self.stopped = true;
-        self.hosts.stop();
+        self.dialer.stop();
         let all: Vec<LinkId> = self.links.keys().copied().collect();
         for id in all {
             self.leave(id, Reason::Quit, sentence);
@@ -432,7 +432,7 @@ impl Endpoint {
         if let Some(stream) = self.closes.pop_front() {
             return Some(Output::Close { stream });
         }
-        if let Some(host) = self.hosts.poll(now) {
+        if let Some(host) = self.dialer.poll(now) {
             return Some(Output::Dial { host, also: self.proved_place(host) });
         }
         for link in self.links.values_mut() {

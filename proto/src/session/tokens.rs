@@ -11,7 +11,7 @@
 //!
 //! Capacity: twice [`MOST`]; the second oldest goes, for the oldest is the one that the peer surely has.
 
-/// A listen backlog holds more attempts, but a dialler has few under way (`hosts`).
+/// A listen backlog holds more attempts, but a dialler has few under way (`dialer`).
 const MOST: usize = 16;
 
 /// Those that are good for one link, random and given over links to one process.

@@ -6,7 +6,7 @@
 //! **Choice.** Such a link is *open*: nothing of it reaches the role, which is not told of it, and it has no place. Each side
 //! says over it of each link with that id a proof ([`crypto::prove_same`](crate::crypto::prove_same)) that it is at the other end
 //! of both. Which of two links is greeted first may differ between the two sides, so a proof counts whichever of them it came
-//! over. Where it is made, both drop the same link (`comeback`). Where it is not made in the time of a handshake, the link is
+//! over. Where it is made, both drop the same link (`resumption`). Where it is not made in the time of a handshake, the link is
 //! refused, and dialled again as where there is no place.
 //!
 //! A program that knows no proofs, or a process that has forgotten the earlier link, makes none. So an open link follows an
@@ -108,11 +108,11 @@ impl Endpoint {
     pub(super) fn meets_itself(&mut self, now: Instant, id: LinkId) {
         let Some((remote, hash)) = self.links.get(&id).map(|link| (link.remote, link.hash)) else { return };
         let is_ours = self.links.iter().any(|(other, link)| *other != id && link.hash == hash);
-        let host = self.hosts.of(id);
+        let host = self.dialer.of(id);
         self.leave(id, Reason::Failed, "this is the program that it dialled");
         match host {
             Some(host) if is_ours => {
-                self.hosts.give_up(host);
+                self.dialer.give_up(host);
                 self.notices.push_back(Notice::Unreachable { host, error: Unreachable::Ourselves(remote), fatal: true });
             }
             Some(host) => self.refused(now, host, Unreachable::Taken(remote), false),
@@ -123,7 +123,7 @@ impl Endpoint {
     /// It has not proved to be who it says.
     pub(super) fn refuse(&mut self, now: Instant, id: LinkId) {
         let Some(remote) = self.links.get(&id).map(|link| link.remote) else { return };
-        let host = self.hosts.of(id);
+        let host = self.dialer.of(id);
         self.leave(id, Reason::Full, TAKEN);
         match host {
             Some(host) => self.refused(now, host, Unreachable::Taken(remote), false),

@@ -63,14 +63,14 @@ impl Endpoint {
     fn handshake_expired(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
         let (remote, began) = (link.remote, link.began);
-        let host = self.hosts.of(id);
+        let host = self.dialer.of(id);
         self.remove(id);
         match host {
             Some(host) => {
-                if self.hosts.link(host).is_none() {
+                if self.dialer.link(host).is_none() {
                     self.notices.push_back(Notice::Unreachable { host, error: Unreachable::Silent(remote), fatal: false });
                 }
-                self.hosts.broke(now, host, began, false);
+                self.dialer.broke(now, host, began, false);
             }
             None => self.counters.turned_away += 1,
         }
@@ -89,10 +89,10 @@ impl Endpoint {
                 return self.claim_deadline(*id).into_iter().chain(path.deadline()).min();
             }
             let complaint = path.awaited_since().filter(|_| !self.warned.contains(id)).map(|since| since + UDP_PATIENCE);
-            let silence = self.hosts.using(*id).and_then(|_| link.silence_deadline());
+            let silence = self.dialer.using(*id).and_then(|_| link.silence_deadline());
             let ends = link.keys_end().into_iter().chain(link.first_sign_deadline());
             complaint.into_iter().chain(ends).chain(silence).chain(link.udp_deadline()).chain(path.deadline()).min()
         });
-        links.chain(self.hosts.deadline()).min()
+        links.chain(self.dialer.deadline()).min()
     }
 }

@@ -27,7 +27,7 @@ impl Endpoint {
         if hello.id == self.config.me.id {
             return self.meets_itself(now, id);
         }
-        let in_use = self.hosts.of(id).and_then(|host| self.hosts.link(host));
+        let in_use = self.dialer.of(id).and_then(|host| self.dialer.link(host));
         // It comes back by the token we gave it, or because we dialled it again.
         let comes_back = |(other, earlier): &(&LinkId, &Link)| match link.side {
             Side::Listener => earlier.tokens.know(&hello.resume),
@@ -60,13 +60,13 @@ impl Endpoint {
         if comes_first || earlier.liveness.is_lost() {
             return self.replace(now, id, other, true);
         }
-        let host = self.hosts.of(id);
+        let host = self.dialer.of(id);
         let token = self.hello(other).map_or([0; 16], |hello| hello.token);
         self.retire(now, id);
         if let Some(host) = host {
             self.take_over(host, other, token);
             // They dialled it, and know what they gave; or it is in use already.
-            self.hosts.confirmed(other);
+            self.dialer.confirmed(other);
         }
     }
 
@@ -74,7 +74,7 @@ impl Endpoint {
     pub(super) fn replace(&mut self, now: Instant, id: LinkId, other: LinkId, proved: bool) {
         let Some((side, hello)) = self.links.get(&id).and_then(|link| Some((link.side, link.hello.clone()?))) else { return };
         self.inherit(now, id, (other, &hello.resume), proved);
-        let host = self.hosts.using(other);
+        let host = self.dialer.using(other);
         let from_there =
             self.links.get(&id).zip(self.links.get(&other)).is_some_and(|(one, former)| one.remote.ip() == former.remote.ip());
         self.retire(now, other);
@@ -82,11 +82,11 @@ impl Endpoint {
             Some(host) if proved || from_there => {
                 self.take_over(host, id, hello.token);
                 if side == Side::Listener {
-                    self.hosts.confirmed(id);
+                    self.dialer.confirmed(id);
                 }
             }
             // It may be another that answers elsewhere: the peer is looked for where it was.
-            Some(host) => self.hosts.broke(now, host, now, true),
+            Some(host) => self.dialer.broke(now, host, now, true),
             None => {}
         }
         self.comes_up(id, Some(other));
@@ -94,7 +94,7 @@ impl Endpoint {
 
     /// A link is of a process that has none yet.
     pub(super) fn comes_new(&mut self, now: Instant, id: LinkId) {
-        let in_use = self.hosts.of(id).and_then(|host| self.hosts.link(host));
+        let in_use = self.dialer.of(id).and_then(|host| self.dialer.link(host));
         self.drop_former(now, id, in_use);
         if self.links.get(&id).is_some_and(|link| link.side == Side::Dialler) || self.find_place(now, id) {
             self.comes_up(id, None);
@@ -107,15 +107,15 @@ impl Endpoint {
         link.claim.settle();
         let token = link.hello.as_ref().map_or([0; 16], |hello| hello.token);
         let proved = link.path.as_ref().is_some_and(|path| path.address().is_some());
-        if let Some(host) = self.hosts.of(id) {
+        if let Some(host) = self.dialer.of(id) {
             self.take_over(host, id, token);
         }
         self.notices.push_back(Notice::Up { link: id, replaces });
         if proved {
-            if let Some(host) = self.hosts.of(id) {
-                self.hosts.met(host);
+            if let Some(host) = self.dialer.of(id) {
+                self.dialer.met(host);
             }
-            self.hosts.confirmed(id);
+            self.dialer.confirmed(id);
             self.notices.push_back(Notice::Path(id));
         }
         self.admitted.push_back(id);
@@ -161,7 +161,7 @@ impl Endpoint {
     }
 
     fn take_over(&mut self, host: super::HostId, id: LinkId, token: [u8; 16]) {
-        for late in self.hosts.greeted(host, id, token) {
+        for late in self.dialer.greeted(host, id, token) {
             self.remove(late);
         }
     }
@@ -183,7 +183,7 @@ impl Endpoint {
             link.liveness.retire(now);
             link.claim.settle();
         }
-        self.hosts.removed(id);
+        self.dialer.removed(id);
     }
 
     /// A datagram of this link opened; `before`: when one did last.
@@ -195,7 +195,7 @@ impl Endpoint {
         }
         let Some(before) = before.filter(|before| now >= *before + SILENT) else { return };
         let hangs = link.liveness.silence_ended(before);
-        let Some(host) = self.hosts.using(id) else {
+        let Some(host) = self.dialer.using(id) else {
             // We cannot dial, and the other side may have slept and know of no silence: a challenge tells it to look at its
             // connection.
             if let Some(path) = link.path.as_mut().filter(|_| hangs) {
@@ -205,17 +205,17 @@ impl Endpoint {
         };
         if hangs {
             // We may have been asleep ourselves, and not have noticed the silence before it ended.
-            self.hosts.silent(now, host);
+            self.dialer.silent(now, host);
         }
-        if let Some(evicted) = self.hosts.heard_again(now, host) {
+        if let Some(evicted) = self.dialer.heard_again(now, host) {
             self.remove(evicted);
         }
     }
 
     /// Bytes came over TCP: it does not hang.
     pub(super) fn stream_lives(&mut self, id: LinkId) {
-        if let Some(host) = self.hosts.using(id) {
-            self.hosts.well(host);
+        if let Some(host) = self.dialer.using(id) {
+            self.dialer.well(host);
         }
     }
 
@@ -223,7 +223,7 @@ impl Endpoint {
     /// that was given for it will never be its own again. TCP has the port that was dialled, for a waiting side has UDP and TCP
     /// on one port.
     pub(super) fn proved_place(&self, host: super::HostId) -> Option<SocketAddr> {
-        let link = self.links.get(&self.hosts.link(host)?)?;
+        let link = self.links.get(&self.dialer.link(host)?)?;
         let proved = link.path.as_ref()?.address()?;
         let mut place = link.remote;
         if proved.ip() != place.ip() {
@@ -235,11 +235,11 @@ impl Endpoint {
 
     /// Dials afresh beside a connection that seems to hang.
     pub(super) fn look_for_silence(&mut self, now: Instant, id: LinkId) {
-        let Some(host) = self.hosts.using(id) else { return };
+        let Some(host) = self.dialer.using(id) else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         if link.silence_deadline().is_some_and(|deadline| now >= deadline) {
             link.liveness.hangs();
-            self.hosts.silent(now, host);
+            self.dialer.silent(now, host);
         }
     }
 }

@@ -16,7 +16,7 @@ impl Endpoint {
             return;
         }
         let (remote, began) = (link.remote, link.began);
-        let host = self.hosts.of(id);
+        let host = self.dialer.of(id);
         match fault {
             Fault::TurnedAway(refusal, sentence) => {
                 if refusal == Refusal::KeyWrong {
@@ -50,7 +50,7 @@ impl Endpoint {
                 match (greeted, host) {
                     (true, _) => {
                         if let Some(host) = host {
-                            self.hosts.turned_away(now, host);
+                            self.dialer.turned_away(now, host);
                         }
                         self.down(id, Some(Reason::Protocol), sentence);
                     }
@@ -79,9 +79,9 @@ impl Endpoint {
                         Reason::Replaced => {}
                         _ => {
                             if greeted {
-                                self.hosts.met(host);
+                                self.dialer.met(host);
                             }
-                            self.hosts.broke(now, host, began, false);
+                            self.dialer.broke(now, host, began, false);
                         }
                     }
                 }
@@ -94,10 +94,10 @@ impl Endpoint {
     /// a goodbye of its own, or as one that has no place for us.
     pub fn part(&mut self, now: Instant, id: LinkId, reason: Reason, sentence: &str) {
         let Some(began) = self.links.get(&id).map(|link| link.began) else { return };
-        if let Some(host) = self.hosts.of(id) {
+        if let Some(host) = self.dialer.of(id) {
             match reason {
-                Reason::Busy | Reason::Full => self.hosts.rests(now, host),
-                _ => self.hosts.broke(now, host, began, false),
+                Reason::Busy | Reason::Full => self.dialer.rests(now, host),
+                _ => self.dialer.broke(now, host, began, false),
             }
         }
         self.leave(id, reason, sentence);
@@ -109,11 +109,11 @@ impl Endpoint {
     pub(super) fn refused(&mut self, now: Instant, host: HostId, error: Unreachable, proved: bool) {
         let keyed = self.config.me.psk.is_some();
         let passes = matches!(error, Unreachable::Full { .. } | Unreachable::Taken(_));
-        let fatal = !passes && !self.hosts.was_met(host) && (proved || !keyed);
+        let fatal = !passes && !self.dialer.was_met(host) && (proved || !keyed);
         if fatal {
-            self.hosts.give_up(host)
+            self.dialer.give_up(host)
         } else {
-            self.hosts.turned_away(now, host)
+            self.dialer.turned_away(now, host)
         }
         self.notices.push_back(Notice::Unreachable { host, error, fatal });
     }
@@ -121,8 +121,8 @@ impl Endpoint {
     /// A link is gone and its host, if it has one, is dialled anew.
     pub(super) fn lose(&mut self, now: Instant, id: LinkId, why: &str) {
         let Some(began) = self.links.get(&id).map(|link| link.began) else { return };
-        if let Some(host) = self.hosts.of(id) {
-            self.hosts.broke(now, host, began, true);
+        if let Some(host) = self.dialer.of(id) {
+            self.dialer.broke(now, host, began, true);
         }
         self.down(id, None, why.to_string());
     }
@@ -157,6 +157,6 @@ impl Endpoint {
             }
             self.closes.push_back(stream);
         }
-        self.hosts.removed(id);
+        self.dialer.removed(id);
     }
 }

@@ -62,12 +62,12 @@ struct Host {
 }
 
 /// See the module text.
-pub(super) struct Hosts {
+pub(super) struct Dialer {
     hosts: Vec<Host>,
     reconnect: bool,
 }
 
-impl Hosts {
+impl Dialer {
     /// So many hosts, to be dialled from `now` on; `reconnect`: and again.
     pub fn new(now: Instant, count: usize, reconnect: bool) -> Self {
         let host = || Host {
@@ -83,7 +83,7 @@ impl Hosts {
             refusals: 0,
             unknown: 0,
         };
-        Hosts { hosts: std::iter::repeat_with(host).take(count).collect(), reconnect }
+        Dialer { hosts: std::iter::repeat_with(host).take(count).collect(), reconnect }
     }
 
     /// The host a link belongs to.
@@ -248,7 +248,7 @@ impl Hosts {
         }
     }
 
-    /// When [`Hosts::poll`] has somebody to dial.
+    /// When [`Dialer::poll`] has somebody to dial.
     pub fn deadline(&self) -> Option<Instant> {
         self.hosts.iter().filter(|host| host.may_dial()).filter_map(|host| host.next).min()
     }
@@ -289,146 +289,146 @@ mod tests {
     }
 
     /// One host, met at `start` over link 0.
-    fn met(start: Instant) -> Hosts {
-        let mut hosts = Hosts::new(start, 1, true);
-        assert_eq!(hosts.poll(start), Some(HOST));
-        assert_eq!(hosts.connected(HOST, LinkId(0)), Ok(None));
-        assert_eq!(hosts.greeted(HOST, LinkId(0), [1; 16]), []);
-        assert_eq!((hosts.poll(start + ms(9000)), hosts.deadline()), (None, None));
-        hosts
+    fn met(start: Instant) -> Dialer {
+        let mut dialer = Dialer::new(start, 1, true);
+        assert_eq!(dialer.poll(start), Some(HOST));
+        assert_eq!(dialer.connected(HOST, LinkId(0)), Ok(None));
+        assert_eq!(dialer.greeted(HOST, LinkId(0), [1; 16]), []);
+        assert_eq!((dialer.poll(start + ms(9000)), dialer.deadline()), (None, None));
+        dialer
     }
 
     #[test]
     fn a_host_never_met_is_dialled_one_connection_at_a_time() {
         let start = Instant::now();
-        let mut hosts = Hosts::new(start, 1, true);
-        assert_eq!(hosts.poll(start), Some(HOST));
-        assert_eq!((hosts.poll(start + ms(2000)), hosts.deadline()), (None, None), "its answer is waited for");
-        hosts.failed(start + ms(3000), HOST, true);
-        assert_eq!(hosts.poll(start + ms(3000)), Some(HOST), "a dial that took long is followed by the next");
-        hosts.failed(start + ms(3001), HOST, true);
-        assert_eq!(hosts.deadline(), Some(start + ms(3500)), "one that was refused is not repeated at once");
+        let mut dialer = Dialer::new(start, 1, true);
+        assert_eq!(dialer.poll(start), Some(HOST));
+        assert_eq!((dialer.poll(start + ms(2000)), dialer.deadline()), (None, None), "its answer is waited for");
+        dialer.failed(start + ms(3000), HOST, true);
+        assert_eq!(dialer.poll(start + ms(3000)), Some(HOST), "a dial that took long is followed by the next");
+        dialer.failed(start + ms(3001), HOST, true);
+        assert_eq!(dialer.deadline(), Some(start + ms(3500)), "one that was refused is not repeated at once");
     }
 
     #[test]
     fn a_lost_host_is_dialled_twice_a_second_whatever_became_of_the_dials_before() {
         let start = Instant::now();
-        let mut hosts = met(start);
-        hosts.silent(start + ms(10_000), HOST);
+        let mut dialer = met(start);
+        dialer.silent(start + ms(10_000), HOST);
         let mut dials = 0;
         for at in (10_000..12_000).step_by(50) {
-            dials += usize::from(hosts.poll(start + ms(at)).is_some());
+            dials += usize::from(dialer.poll(start + ms(at)).is_some());
         }
         assert_eq!(dials, 4);
-        assert_eq!(hosts.heard_again(start + ms(12_010), HOST), None);
-        assert_eq!(hosts.poll(start + ms(12_010)), Some(HOST), "at once when something is heard");
+        assert_eq!(dialer.heard_again(start + ms(12_010), HOST), None);
+        assert_eq!(dialer.poll(start + ms(12_010)), Some(HOST), "at once when something is heard");
     }
 
     #[test]
     fn of_two_names_of_one_process_both_are_dialled_again() {
         let (start, other) = (Instant::now(), HostId(1));
         let both = || {
-            let mut hosts = Hosts::new(start, 2, true);
-            assert_eq!([hosts.poll(start), hosts.poll(start)], [Some(HOST), Some(other)]);
-            assert_eq!(hosts.connected(HOST, LinkId(0)), Ok(None));
-            assert_eq!(hosts.connected(other, LinkId(1)), Ok(None));
-            hosts.greeted(HOST, LinkId(0), [1; 16]);
+            let mut dialer = Dialer::new(start, 2, true);
+            assert_eq!([dialer.poll(start), dialer.poll(start)], [Some(HOST), Some(other)]);
+            assert_eq!(dialer.connected(HOST, LinkId(0)), Ok(None));
+            assert_eq!(dialer.connected(other, LinkId(1)), Ok(None));
+            dialer.greeted(HOST, LinkId(0), [1; 16]);
             // The second is found to be the first.
-            hosts.removed(LinkId(1));
-            hosts.greeted(other, LinkId(0), [2; 16]);
-            hosts.greeted(HOST, LinkId(0), [2; 16]);
-            hosts.confirmed(LinkId(0));
-            assert!(hosts.hosts.iter().all(|host| host.resume == [2; 16]), "whichever is dialled says what is known there");
-            assert_eq!(hosts.deadline(), None);
-            hosts
+            dialer.removed(LinkId(1));
+            dialer.greeted(other, LinkId(0), [2; 16]);
+            dialer.greeted(HOST, LinkId(0), [2; 16]);
+            dialer.confirmed(LinkId(0));
+            assert!(dialer.hosts.iter().all(|host| host.resume == [2; 16]), "whichever is dialled says what is known there");
+            assert_eq!(dialer.deadline(), None);
+            dialer
         };
-        let dialled = |hosts: &mut Hosts| [hosts.poll(start + ms(10_100)), hosts.poll(start + ms(10_100))];
-        let mut hosts = both();
-        hosts.silent(start + ms(10_000), HOST);
-        assert_eq!(dialled(&mut hosts), [Some(HOST), Some(other)], "nothing is heard: either may be the one that leads there");
-        let mut hosts = both();
-        hosts.broke(start + ms(10_000), HOST, start, false);
-        hosts.removed(LinkId(0));
-        assert_eq!(dialled(&mut hosts), [Some(HOST), Some(other)], "it broke");
-        let mut hosts = both();
-        hosts.removed(LinkId(0));
-        hosts.turned_away(start + ms(10_000), HOST);
-        assert_eq!(dialled(&mut hosts), [Some(other), None], "the first waits, as it was told to");
-        let mut hosts = both();
-        hosts.silent(start + ms(10_000), HOST);
-        hosts.well(HOST);
-        assert_eq!(dialled(&mut hosts), [None, None]);
+        let dialled = |dialer: &mut Dialer| [dialer.poll(start + ms(10_100)), dialer.poll(start + ms(10_100))];
+        let mut dialer = both();
+        dialer.silent(start + ms(10_000), HOST);
+        assert_eq!(dialled(&mut dialer), [Some(HOST), Some(other)], "nothing is heard: either may be the one that leads there");
+        let mut dialer = both();
+        dialer.broke(start + ms(10_000), HOST, start, false);
+        dialer.removed(LinkId(0));
+        assert_eq!(dialled(&mut dialer), [Some(HOST), Some(other)], "it broke");
+        let mut dialer = both();
+        dialer.removed(LinkId(0));
+        dialer.turned_away(start + ms(10_000), HOST);
+        assert_eq!(dialled(&mut dialer), [Some(other), None], "the first waits, as it was told to");
+        let mut dialer = both();
+        dialer.silent(start + ms(10_000), HOST);
+        dialer.well(HOST);
+        assert_eq!(dialled(&mut dialer), [None, None]);
     }
 
     #[test]
     fn connections_that_hang_are_few_and_the_oldest_gives_way_when_the_path_is_back() {
         let start = Instant::now();
-        let mut hosts = met(start);
-        hosts.silent(start, HOST);
+        let mut dialer = met(start);
+        dialer.silent(start, HOST);
         for link in 1..=MAX_ATTEMPTS as u64 {
-            assert_eq!(hosts.connected(HOST, LinkId(link)), Ok(None));
+            assert_eq!(dialer.connected(HOST, LinkId(link)), Ok(None));
         }
-        assert_eq!((hosts.poll(start + ms(5000)), hosts.deadline()), (None, None));
-        assert_eq!(hosts.heard_again(start + ms(5000), HOST), Some(LinkId(1)));
-        assert_eq!(hosts.poll(start + ms(5000)), Some(HOST));
-        assert_eq!(hosts.connected(HOST, LinkId(9)), Ok(None));
-        assert_eq!(hosts.greeted(HOST, LinkId(9), [2; 16]), [LinkId(2), LinkId(3)], "the first hello wins");
-        assert_eq!(hosts.connected(HOST, LinkId(10)), Err(()), "what comes later is not wanted");
-        assert_eq!((hosts.resume(LinkId(9)), hosts.deadline()), ([1; 16], None), "it may not have read our hello");
-        hosts.confirmed(LinkId(9));
-        assert_eq!(hosts.resume(LinkId(9)), [2; 16]);
+        assert_eq!((dialer.poll(start + ms(5000)), dialer.deadline()), (None, None));
+        assert_eq!(dialer.heard_again(start + ms(5000), HOST), Some(LinkId(1)));
+        assert_eq!(dialer.poll(start + ms(5000)), Some(HOST));
+        assert_eq!(dialer.connected(HOST, LinkId(9)), Ok(None));
+        assert_eq!(dialer.greeted(HOST, LinkId(9), [2; 16]), [LinkId(2), LinkId(3)], "the first hello wins");
+        assert_eq!(dialer.connected(HOST, LinkId(10)), Err(()), "what comes later is not wanted");
+        assert_eq!((dialer.resume(LinkId(9)), dialer.deadline()), ([1; 16], None), "it may not have read our hello");
+        dialer.confirmed(LinkId(9));
+        assert_eq!(dialer.resume(LinkId(9)), [2; 16]);
     }
 
     #[test]
     fn what_turns_us_away_is_dialled_ever_more_seldom_until_somebody_says_hello() {
         let start = Instant::now();
-        let mut hosts = met(start);
-        hosts.removed(LinkId(0));
+        let mut dialer = met(start);
+        dialer.removed(LinkId(0));
         let (mut now, mut pauses) = (start, Vec::new());
         for link in 1..=7 {
-            hosts.turned_away(now, HOST);
-            let next = hosts.deadline().expect("it is dialled again");
+            dialer.turned_away(now, HOST);
+            let next = dialer.deadline().expect("it is dialled again");
             pauses.push((next - now).as_millis());
-            assert_eq!(hosts.poll(next), Some(HOST));
-            assert_eq!(hosts.connected(HOST, LinkId(link)), Ok(None));
-            hosts.removed(LinkId(link));
+            assert_eq!(dialer.poll(next), Some(HOST));
+            assert_eq!(dialer.connected(HOST, LinkId(link)), Ok(None));
+            dialer.removed(LinkId(link));
             now = next;
         }
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
-        assert_eq!(hosts.connected(HOST, LinkId(9)), Ok(None));
-        hosts.greeted(HOST, LinkId(9), [3; 16]);
-        hosts.turned_away(now, HOST);
-        assert_eq!(hosts.deadline(), Some(now + REDIAL), "a hello makes it well again");
+        assert_eq!(dialer.connected(HOST, LinkId(9)), Ok(None));
+        dialer.greeted(HOST, LinkId(9), [3; 16]);
+        dialer.turned_away(now, HOST);
+        assert_eq!(dialer.deadline(), Some(now + REDIAL), "a hello makes it well again");
     }
 
     #[test]
     fn a_name_without_an_address_is_looked_up_ever_more_seldom_until_one_is_found() {
         let start = Instant::now();
-        let mut hosts = Hosts::new(start, 1, true);
+        let mut dialer = Dialer::new(start, 1, true);
         let (mut now, mut pauses) = (start, Vec::new());
         for took in [1, 1, 1, 1, 1, 7000, 1] {
-            assert_eq!(hosts.poll(now), Some(HOST));
-            hosts.failed(now + ms(took), HOST, false);
-            let next = hosts.deadline().expect("it is looked up again");
+            assert_eq!(dialer.poll(now), Some(HOST));
+            dialer.failed(now + ms(took), HOST, false);
+            let next = dialer.deadline().expect("it is looked up again");
             pauses.push((next - now).as_millis());
             now = next;
         }
         assert_eq!(pauses, [500, 1000, 2000, 4000, 5000, 7000, 5000], "at once where the look-up itself took longer");
-        assert_eq!(hosts.poll(now), Some(HOST));
-        hosts.failed(now, HOST, true);
-        assert_eq!(hosts.deadline(), Some(now + REDIAL), "it has an address, and is dialled as any other");
+        assert_eq!(dialer.poll(now), Some(HOST));
+        dialer.failed(now, HOST, true);
+        assert_eq!(dialer.deadline(), Some(now + REDIAL), "it has an address, and is dialled as any other");
     }
 
     #[test]
     fn a_connection_that_had_lasted_is_dialled_again_at_once_and_one_that_had_not_after_a_pause() {
         let start = Instant::now();
-        let mut hosts = met(start);
-        hosts.broke(start + ms(9000), HOST, start, true);
-        assert_eq!(hosts.deadline(), Some(start + ms(9050)));
-        let mut hosts = met(start);
-        hosts.broke(start + ms(20), HOST, start, false);
-        assert_eq!(hosts.deadline(), Some(start + ms(520)));
-        hosts.stop();
-        assert_eq!(hosts.deadline(), None);
+        let mut dialer = met(start);
+        dialer.broke(start + ms(9000), HOST, start, true);
+        assert_eq!(dialer.deadline(), Some(start + ms(9050)));
+        let mut dialer = met(start);
+        dialer.broke(start + ms(20), HOST, start, false);
+        assert_eq!(dialer.deadline(), Some(start + ms(520)));
+        dialer.stop();
+        assert_eq!(dialer.deadline(), None);
     }
 }
