@@ -6,8 +6,8 @@
 //! **Choice.** Two halves `A` and `B`, and two more pieces of the same length, the `P` and `Q` of a RAID-6 (H. P. Anvin, "The
 //! mathematics of RAID-6"): `P = A + B`, `Q = A + 2·B` byte by byte in GF(2⁸) with x⁸ + x⁴ + x³ + x² + 1. **Any two of the four are the
 //! block.** With `P` three times the square of the loss stay incomplete (0.03 % at 1 %), with both four times its cube
-//! (0.05 % at 5 %). How many are sent is the receiver's wish (`session/hearing.rs`), a block later than the halves: what one burst
-//! takes, the next datagrams bring.
+//! (0.05 % at 5 %). How many are sent is the receiver's wish (`session/sound_receiver.rs`), a block later than the halves: what
+//! one burst takes, the next datagrams bring.
 //!
 //! **Rejected.** Sending each half twice: the same bytes, ten times the residue (a half lost twice, 0.5 %). Reed–Solomon over several
 //! blocks: a better ratio, paid for with the time they take. A smaller copy (mono, eight bits): not the same sound, so that a file

@@ -1,6 +1,6 @@
 //! Copies of sound beside TCP, for one peer: what it wants, what it has, and which pieces it is sent.
 //!
-//! Copies are made for as long as the peer says that it wants them (`hearing.rs` decides that there), each request good for
+//! Copies are made for as long as the peer says that it wants them (`sound_receiver` decides that there), each request good for
 //! [`GOOD_FOR`]; and by the sender's own evidence, when TCP takes nothing or is gone. A block's halves are sent as soon as it is
 //! caught, its recovery pieces with the next block, so that one burst does not take both. While copies flow TCP is given only
 //! what they did not bring: a block waits for [`SoundCopies::hold`] until the peer may have said that it has it. A block of a

@@ -11,8 +11,8 @@ use crate::media::depacketizer::{Depacketizer, Limits, Pushed, Settled, Slice};
 use crate::media::recovery::Recovery;
 use crate::session::TrackId;
 use crate::session::events::Event;
-use crate::session::hearing::Hearing;
 use crate::session::path::Rtt;
+use crate::session::sound_receiver::SoundReceiver;
 use crate::session::stats::Received;
 use crate::wire::datagram::{FragmentHead, Message};
 use crate::wire::record::End;
@@ -40,7 +40,7 @@ pub(in crate::session::receiver) struct Reception {
     recovery: Recovery,
     /// Bytes of both, as the budget knows them.
     held: usize,
-    hearing: Hearing,
+    sound: SoundReceiver,
     pace: Pace,
     /// Copies of sound help: nothing of it waits for what TCP brings late.
     wants_copies: bool,
@@ -69,7 +69,7 @@ impl Reception {
             depacketizer: Depacketizer::new(limits),
             recovery: Recovery::default(),
             held: 0,
-            hearing: Hearing::new(first),
+            sound: SoundReceiver::new(first),
             pace: Pace::new(film),
             wants_copies: wants.sound && !(film && wants.patient),
             unheard: false,
@@ -84,7 +84,7 @@ impl Reception {
 
     /// Its sender came back over another connection.
     pub fn reconnected(&mut self) {
-        self.hearing.reconnected();
+        self.sound.reconnected();
         self.shown = 0;
         if self.film {
             // Nothing is skipped: the sender begins again with the oldest picture that is not settled.
@@ -99,7 +99,7 @@ impl Reception {
 
     /// What came of it so far.
     pub fn received(&self) -> Received {
-        let heard = self.hearing.counts();
+        let heard = self.sound.counts();
         Received {
             copied_blocks: heard.copied,
             duplicate_blocks: heard.duplicates,
@@ -110,7 +110,7 @@ impl Reception {
 
     /// This process stood still.
     pub fn stood_still(&mut self, now: Instant) {
-        self.hearing.stood_still(now);
+        self.sound.stood_still(now);
     }
 
     /// So many more pictures were shown.
@@ -125,13 +125,13 @@ impl Reception {
 
     /// A datagram came over the connection in use, on a path that overtakes by so much.
     pub fn datagram_came(&mut self, now: Instant, number: u64, overtaken: Duration) {
-        self.hearing.datagram_came(now, number, overtaken);
+        self.sound.datagram_came(now, number, overtaken);
     }
 
     /// Its sender says that its microphone is muted, or is not.
     pub fn muted(&mut self, muted: bool) {
         if muted {
-            self.hearing.rests();
+            self.sound.rests();
         }
     }
 
@@ -172,7 +172,7 @@ impl Reception {
                 self.recovery.push_shard(now, shard);
                 self.take_recovered(now, overtaken, proof, across)
             }
-            Message::Piece(_, piece) if self.wants.sound => self.hearing.piece_came(now, piece).is_some_and(|whole| {
+            Message::Piece(_, piece) if self.wants.sound => self.sound.piece_came(now, piece).is_some_and(|whole| {
                 let (number, capture, channels, samples) = (whole.number, whole.capture, whole.channels, whole.samples);
                 self.take_sound(now, Block { number, capture, channels, samples }, proof, across)
             }),
@@ -185,7 +185,7 @@ impl Reception {
     pub fn block_came(&mut self, now: Instant, block: Block, proof: &mut Proof, across: &mut AcrossSenders) -> bool {
         let frames = block.samples.len() / (2 * usize::from(block.channels));
         self.wants.sound
-            && self.hearing.block_came(now, block.number, block.capture, frames)
+            && self.sound.block_came(now, block.number, block.capture, frames)
             && self.take_sound(now, block, proof, across)
     }
 
@@ -332,7 +332,7 @@ impl Reception {
 
     /// What is wanted of its sound beside TCP, if anything is to be said of that.
     pub fn wanted(&mut self, now: Instant) -> Option<Wanted> {
-        if self.wants_copies && !self.unheard { self.hearing.poll(now) } else { None }
+        if self.wants_copies && !self.unheard { self.sound.poll(now) } else { None }
     }
 
     /// How far it is.
@@ -345,7 +345,7 @@ impl Reception {
 
     /// When something is to be done although nothing comes.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
-        let copies = self.hearing.deadline(now).filter(|_| self.wants_copies && !self.unheard);
+        let copies = self.sound.deadline(now).filter(|_| self.wants_copies && !self.unheard);
         [self.ending.deadline(), self.depacketizer.deadline(), copies].into_iter().flatten().min()
     }
 }

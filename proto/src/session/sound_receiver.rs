@@ -16,7 +16,7 @@
 //! ourselves, it is on its way: for [`EXCUSED`] nothing is called late, and what our own full socket dropped meanwhile is not
 //! called lost.
 //!
-//! **Silence is no lateness**, either: of a track that is muted, or is not wanted, nothing is due ([`Hearing::rests`]).
+//! **Silence is no lateness**, either: of a track that is muted, or is not wanted, nothing is due ([`SoundReceiver::rests`]).
 //!
 //! **Rejected.** The sender's view (bytes not yet acknowledged): not to be had without asking the kernel, and a path late. Copies
 //! of everything always: 1.6 Mbit/s. Asking for single blocks: a round trip late each time.
@@ -74,7 +74,7 @@ const HEAVY: f64 = 0.015;
 /// Pieces wanted where TCP stalls and datagrams are not lost, where few are, where many are.
 const PIECES_BY_LOSS: [u8; 3] = [2, 3, PIECES as u8];
 
-/// Places in [`Hearing::excused`].
+/// Places in [`SoundReceiver::excused`].
 const LATENESS: usize = 0;
 const LOSSES: usize = 1;
 
@@ -95,38 +95,38 @@ struct Asking {
 }
 
 /// See the module text.
-pub(super) struct Hearing {
+pub(super) struct SoundReceiver {
     seen: ReplayWindow,
     /// Every block below came or is given up.
     next: u64,
     assembly: Assembly,
     loss: Loss,
-    watch: Watch,
+    lateness: TcpLateness,
     asking: Option<Asking>,
     hold: Duration,
     ended: Option<Instant>,
     /// A last request is owed: no more copies.
     farewell: bool,
-    datagrams: Datagrams,
+    datagrams: DatagramPauses,
     /// Until when late sound is no evidence, and lost datagrams are none.
     excused: [Option<Instant>; 2],
     counts: Counts,
 }
 
-impl Hearing {
+impl SoundReceiver {
     /// Of a sender nothing was heard of. Packets below number `first` are no news.
     pub fn new(first: u64) -> Self {
-        Hearing {
+        SoundReceiver {
             seen: ReplayWindow::new(),
             next: 0,
             assembly: Assembly::new(),
             loss: Loss::beginning(first),
-            watch: Watch::default(),
+            lateness: TcpLateness::default(),
             asking: None,
             hold: HOLD,
             ended: None,
             farewell: false,
-            datagrams: Datagrams::default(),
+            datagrams: DatagramPauses::default(),
             excused: [None; 2],
             counts: Counts::default(),
         }
@@ -135,7 +135,7 @@ impl Hearing {
     /// A block came over TCP; whether it is the first copy of it.
     pub fn block_came(&mut self, now: Instant, number: u64, capture: MediaTime, frames: usize) -> bool {
         if !self.is_excused(now, LATENESS) {
-            self.watch.came_over_tcp(now, capture);
+            self.lateness.came_over_tcp(now, capture);
         }
         self.assembly.forget(number);
         self.came(now, number, capture, frames)
@@ -153,7 +153,7 @@ impl Hearing {
     }
 
     fn came(&mut self, now: Instant, number: u64, capture: MediaTime, frames: usize) -> bool {
-        self.watch.heard(now, number, capture, frames);
+        self.lateness.heard(now, number, capture, frames);
         let fresh = self.seen.accept(number);
         self.counts.duplicates += u64::from(!fresh);
         self.next = self.next.max(self.seen.next_expected().saturating_sub(GIVEN_UP));
@@ -170,7 +170,7 @@ impl Hearing {
             self.loss.share = 0.0;
         }
         self.loss.grace = Loss::GRACE.max(overtaken);
-        if self.datagrams.came(now) && self.watch.heard_at.is_none_or(|at| now >= at + SILENCE) {
+        if self.datagrams.came(now) && self.lateness.heard_at.is_none_or(|at| now >= at + SILENCE) {
             self.excused[LATENESS] = Some(now + EXCUSED);
         }
         match self.is_excused(now, LOSSES) {
@@ -186,7 +186,7 @@ impl Hearing {
 
     /// Nobody speaks from now on: what does not come is not late.
     pub fn rests(&mut self) {
-        (self.watch.newest, self.watch.heard_at) = (None, None);
+        (self.lateness.newest, self.lateness.heard_at) = (None, None);
     }
 
     fn is_excused(&self, now: Instant, what: usize) -> bool {
@@ -216,10 +216,10 @@ impl Hearing {
 
     /// Looks for evidence, and for the end of what it asked for.
     fn look(&mut self, now: Instant) {
-        let flows = self.watch.heard_at.is_some_and(|at| now < at + STOPPED);
+        let flows = self.lateness.heard_at.is_some_and(|at| now < at + STOPPED);
         // Where no datagram comes either, it is not TCP that is late, and no request would arrive.
         let overdue = |due: Instant| now >= due && self.datagrams.flow_since(due);
-        let late = self.asking.is_none() && !self.is_excused(now, LATENESS) && self.watch.due().is_some_and(overdue);
+        let late = self.asking.is_none() && !self.is_excused(now, LATENESS) && self.lateness.due().is_some_and(overdue);
         // To TCP a packet that is overtaken by many is a lost one.
         let lossy = flows && !self.is_excused(now, LOSSES) && (self.loss.is_lossy(now) || self.loss.grace > Loss::GRACE);
         if late && flows {
@@ -236,12 +236,12 @@ impl Hearing {
         }
     }
 
-    /// When [`Hearing::poll`] may have something to say.
+    /// When [`SoundReceiver::poll`] may have something to say.
     pub fn deadline(&self, now: Instant) -> Option<Instant> {
         match self.asking {
             Some(asking) => Some(asking.next.min(asking.until)),
             // What is overdue by now was looked at; only a block that comes makes it due again.
-            None => self.watch.due().filter(|due| *due > now),
+            None => self.lateness.due().filter(|due| *due > now),
         }
     }
 
@@ -253,7 +253,7 @@ impl Hearing {
 
 /// When TCP's next block should have come.
 #[derive(Default)]
-struct Watch {
+struct TcpLateness {
     /// What times count from: an arrival and its capture.
     origin: Option<(Instant, MediaTime)>,
     /// The least of arrival less capture, of this half of the window and of the one before, nanoseconds; and when this half
@@ -267,7 +267,7 @@ struct Watch {
     heard_at: Option<Instant>,
 }
 
-impl Watch {
+impl TcpLateness {
     /// Half the time for which the earliest arrival is remembered: two oscillators part by 3 µs in it.
     const HALF: Duration = Duration::from_secs(5);
 
@@ -313,14 +313,14 @@ impl Watch {
 
 /// How often datagrams come.
 #[derive(Default)]
-struct Datagrams {
+struct DatagramPauses {
     last: Option<Instant>,
     /// The longest time between two, of this half of the window and of the one before.
     longest: [Duration; 2],
     began: Option<Instant>,
 }
 
-impl Datagrams {
+impl DatagramPauses {
     /// Half the time for which the longest pause is remembered: a few pings.
     const HALF: Duration = Duration::from_secs(1);
 
@@ -441,5 +441,5 @@ impl Loss {
 }
 
 #[cfg(test)]
-#[path = "hearing_tests.rs"]
+#[path = "sound_receiver_tests.rs"]
 mod tests;
