@@ -10,7 +10,7 @@ use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::sound_log::SoundBlock;
 use eyeline_proto::session::stats::Stats;
-use eyeline_proto::session::{Command, Config, Core, Event, Output, Session, StreamId};
+use eyeline_proto::session::{Command, Config, Core, Event, Output, Session, SocketId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Header, Message};
 use eyeline_proto::wire::preamble::{Answer, Opening};
@@ -156,7 +156,7 @@ struct Victim {
     began: Instant,
     now: Instant,
     /// What it wrote to each connection, until that is shaken hands over.
-    said: BTreeMap<StreamId, Vec<u8>>,
+    said: BTreeMap<SocketId, Vec<u8>>,
     /// What it sent to each address, until that is proved.
     sent: BTreeMap<SocketAddr, Vec<Vec<u8>>>,
     stats: Option<Stats>,
@@ -194,8 +194,8 @@ impl Victim {
         for _ in 0..1000 {
             loop {
                 match self.session.poll(self.now, &mut buffer) {
-                    Output::Stream { stream } => {
-                        if let Some(said) = self.said.get_mut(&stream) {
+                    Output::Bytes { socket } => {
+                        if let Some(said) = self.said.get_mut(&socket) {
                             said.extend_from_slice(&buffer);
                         }
                     }
@@ -225,7 +225,7 @@ const MOST_LOGGED: u64 = ((48 + 16) << 20) + 2 * MAX_LEN as u64;
 
 /// A peer made by hand.
 struct Peer {
-    stream: StreamId,
+    socket: SocketId,
     address: SocketAddr,
     transport: Transport,
     sealer: Sealer,
@@ -237,16 +237,16 @@ struct Peer {
 impl Peer {
     /// Shakes hands and says hello, with what it offers and wants; its number is its connection, its address and its id.
     fn join(victim: &mut Victim, number: u8, (offers, wants): (Media, Media)) -> Peer {
-        let (stream, now) = (StreamId(number.into()), victim.now);
+        let (socket, now) = (SocketId(number.into()), victim.now);
         let address = SocketAddr::from(([10, 0, 0, number], 9688));
-        victim.said.insert(stream, Vec::new());
-        victim.session.handle_accepted(now, stream, address);
+        victim.said.insert(socket, Vec::new());
+        victim.session.handle_accepted(now, socket, address);
         let opening = Opening::new(false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
         let first = [&opening[..], &handshake.write().expect("writes")].concat();
-        victim.session.handle_stream(now, stream, &first);
+        victim.session.handle_bytes(now, socket, &first);
         victim.drain();
-        let said = victim.said.remove(&stream).unwrap_or_default();
+        let said = victim.said.remove(&socket).unwrap_or_default();
         let (answer, rest) = said.split_first_chunk().expect("an answer");
         let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
         handshake.read(&rest[..len]).expect("shakes");
@@ -256,7 +256,7 @@ impl Peer {
         let Ok(Record::Hello(theirs)) = Record::decode(&plain) else { unreachable!("they say hello first") };
         let key = Key::from_bytes([7; 32]);
         let (sealer, opener, connection) = (Sealer::new(&Key::from_bytes(theirs.key)), Opener::new(&key), theirs.connection);
-        let mut peer = Peer { stream, address, transport, sealer, opener, connection, next: 0 };
+        let mut peer = Peer { socket, address, transport, sealer, opener, connection, next: 0 };
         let ours = Hello { offers, wants, connection: 6 + u32::from(number), key: [7; 32], id: [1 + number; 16], ..theirs };
         plain.clear();
         Record::Hello(ours).encode(&mut plain);
@@ -291,8 +291,8 @@ impl Peer {
             0 => self.datagram(victim, bytes),
             1 => self.record(victim, bytes),
             2 => victim.session.handle_datagram(victim.now, self.address, &mut bytes.to_vec()),
-            3 => victim.session.handle_stream(victim.now, self.stream, bytes),
-            _ => victim.session.handle_stream_closed(victim.now, self.stream),
+            3 => victim.session.handle_bytes(victim.now, self.socket, bytes),
+            _ => victim.session.handle_closed(victim.now, self.socket),
         }
     }
 
@@ -307,7 +307,7 @@ impl Peer {
     fn record(&mut self, victim: &mut Victim, plain: &[u8]) {
         let mut sealed = Vec::new();
         if self.transport.seal(plain, &mut sealed).is_ok() {
-            victim.session.handle_stream(victim.now, self.stream, &sealed);
+            victim.session.handle_bytes(victim.now, self.socket, &sealed);
         }
     }
 }

@@ -3,14 +3,14 @@
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, Session, StreamId};
+use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, Session, SocketId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Media;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Both ends of the one connection.
-const STREAM: StreamId = StreamId(1);
+const SOCKET: SocketId = SocketId(1);
 
 /// Time between two pictures.
 const PERIOD: Duration = Duration::from_millis(33);
@@ -121,7 +121,7 @@ impl Pair {
                     let next = self.spare.pop().unwrap_or_default();
                     self.under_way.push((std::mem::replace(&mut self.buffer, next), segment));
                 }
-                Output::Stream { .. } => self.recv.handle_stream(self.now, STREAM, &self.buffer),
+                Output::Bytes { .. } => self.recv.handle_bytes(self.now, SOCKET, &self.buffer),
                 Output::Wait(_) => return said,
                 Output::Event(_) | Output::Close { .. } | Output::Dial { .. } => {}
             }
@@ -138,10 +138,10 @@ impl Pair {
                         self.send.handle_datagram(self.now, address(2), datagram);
                     }
                 }
-                Output::Stream { .. } => self.send.handle_stream(self.now, STREAM, &self.buffer),
+                Output::Bytes { .. } => self.send.handle_bytes(self.now, SOCKET, &self.buffer),
                 Output::Dial { .. } => {
-                    self.send.handle_accepted(self.now, STREAM, address(2));
-                    self.recv.handle_dialled(self.now, HostId(0), Ok((STREAM, address(1))));
+                    self.send.handle_accepted(self.now, SOCKET, address(2));
+                    self.recv.handle_dialled(self.now, HostId(0), Ok((SOCKET, address(1))));
                 }
                 Output::Event(Event::Slice(..)) => self.slices += 1,
                 Output::Wait(_) => return said,

@@ -3,8 +3,8 @@
 //! Invariant: after any input the core is polled until it answers `Wait`, with two exceptions, and inputs may come between: while
 //! the kernel has no room for a run of datagrams the core is not asked for more (the run stays in the buffer it was polled into),
 //! and a drain longer than [`DRAIN_OUTPUTS`] or [`DRAIN_BYTES`] is interrupted to receive, then gone on with; but never among
-//! events, and no stream is read before those of the last one are told: what waits to be told is never more than one input made.
-//! Every step of a turn is bounded, so nothing starves; nothing is awaited but by the poller.
+//! events, and no connection is read before those of the last one are told: what waits to be told is never more than one input
+//! made. Every step of a turn is bounded, so nothing starves; nothing is awaited but by the poller.
 
 use std::collections::VecDeque;
 use std::io;
@@ -20,10 +20,10 @@ use super::dial::Dials;
 use super::inbox::{Inbox, Resolved};
 use super::poll::Watcher;
 use super::stats::Stats;
-use super::tcp::{Listener, Read, Streams, Written};
+use super::tcp::{Connections, Listener, Read, Written};
 use super::{Config, Error, resolve, udp};
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Core, HostId, Output, StreamId};
+use eyeline_proto::session::{Core, HostId, Output, SocketId};
 
 /// Outputs carried out before sockets are looked at again, beside events: of those all are told, for they are no more than one
 /// input made, and while one waits nothing behind it gets out.
@@ -48,7 +48,7 @@ pub(super) struct Driver<C: Core, F> {
     resolved: Vec<Resolved>,
     udp: udp::Socket,
     listener: Option<Listener>,
-    streams: Streams,
+    connections: Connections,
     dials: Dials,
     /// What the core polled into; holds a run of datagrams while the UDP socket is blocked.
     out: Vec<u8>,
@@ -92,7 +92,7 @@ where
             resolved: Vec::new(),
             udp: udp::Socket::new(sockets.udp, &watcher, Arc::clone(&stats))?,
             listener,
-            streams: Streams::new(watcher.clone(), Arc::clone(&stats)),
+            connections: Connections::new(watcher.clone(), Arc::clone(&stats)),
             dials: Dials::new(watcher, config.hosts, config.bind),
             out: Vec::new(),
             deadline: None,
@@ -129,7 +129,7 @@ where
             self.handle_inbox();
             self.handle_timers();
             if self.is_done() {
-                self.streams.end();
+                self.connections.end();
                 return;
             }
         }
@@ -151,7 +151,7 @@ where
         // A core that could not finish its drain has not said its deadline yet.
         let core = self.deadline.filter(|_| !self.udp.is_blocked());
         let listener = self.listener.as_ref().and_then(Listener::deadline);
-        [core, listener, self.streams.deadline(), self.dials.deadline(), self.stop_by].into_iter().flatten().min()
+        [core, listener, self.connections.deadline(), self.dials.deadline(), self.stop_by].into_iter().flatten().min()
     }
 
     fn handle_socket(&mut self, event: Event) {
@@ -168,7 +168,7 @@ where
         } else if self.dials.handle_event(Instant::now(), event.key) {
             self.end_dials();
         } else {
-            self.handle_stream(StreamId(event.key as u64), event);
+            self.handle_connection(SocketId(event.key as u64), event);
         }
     }
 
@@ -186,35 +186,35 @@ where
         for _ in 0..ACCEPTS {
             let now = Instant::now();
             let Some((socket, from)) = self.listener.as_mut().and_then(|listener| listener.accept(now)) else { return };
-            if let Some(stream) = self.streams.admit(socket) {
-                self.core.handle_accepted(now, stream, from);
+            if let Some(id) = self.connections.admit(socket) {
+                self.core.handle_accepted(now, id, from);
                 self.drain();
                 // Who wants to be let in has spoken already, and is known by it from those who only knock, before the next one
                 // is.
-                self.read(stream);
+                self.read(id);
             }
         }
     }
 
-    fn handle_stream(&mut self, stream: StreamId, event: Event) {
-        if event.writable && self.streams.is_blocked(stream) && self.streams.flush(stream) == Written::Whole {
-            self.core.handle_writable(Instant::now(), stream, true);
+    fn handle_connection(&mut self, id: SocketId, event: Event) {
+        if event.writable && self.connections.is_blocked(id) && self.connections.flush(id) == Written::Whole {
+            self.core.handle_writable(Instant::now(), id, true);
             self.drain();
         }
         if event.readable {
-            self.read(stream);
+            self.read(id);
         }
     }
 
-    /// Only where all that came before is told: what a stream brings waits in the kernel, or at its sender, and not here.
-    fn read(&mut self, stream: StreamId) {
+    /// Only where all that came before is told: what a connection brings waits in the kernel, or at its sender, and not here.
+    fn read(&mut self, id: SocketId) {
         if self.udp.is_blocked() {
             return; // it is announced again
         }
-        match self.streams.read(stream) {
-            Read::Bytes(bytes) => self.core.handle_stream(Instant::now(), stream, bytes),
+        match self.connections.read(id) {
+            Read::Bytes(bytes) => self.core.handle_bytes(Instant::now(), id, bytes),
             Read::Nothing => return,
-            Read::Ended => self.core.handle_stream_closed(Instant::now(), stream),
+            Read::Ended => self.core.handle_closed(Instant::now(), id),
         }
         self.drain();
     }
@@ -241,7 +241,7 @@ where
 
     fn handle_timers(&mut self) {
         let now = Instant::now();
-        self.streams.handle_timeout(now);
+        self.connections.handle_timeout(now);
         if let Some(listener) = &mut self.listener {
             listener.handle_timeout(now);
         }
@@ -261,7 +261,7 @@ where
 
     /// Told to stop, and nothing is left to be said; or its time is over.
     fn is_done(&self) -> bool {
-        let said = !self.owed && !self.unfinished && !self.udp.is_blocked() && self.streams.are_flushed();
+        let said = !self.owed && !self.unfinished && !self.udp.is_blocked() && self.connections.are_flushed();
         self.stop_by.is_some_and(|until| said || Instant::now() >= until)
     }
 
@@ -275,7 +275,7 @@ where
     fn tell_dials(&mut self) -> bool {
         let mut told = false;
         while let Some((host, outcome)) = self.dials.poll() {
-            let outcome = outcome.map(|(socket, to)| (self.streams.adopt(socket), to));
+            let outcome = outcome.map(|(socket, to)| (self.connections.adopt(socket), to));
             self.core.handle_dialled(Instant::now(), host, outcome);
             told = true;
         }
@@ -300,14 +300,14 @@ where
                     self.udp.send(to, segment, &self.out);
                     self.tell_too_long(now);
                 }
-                Output::Stream { stream } => {
-                    if self.streams.write(stream, &mut self.out) == Written::Partly {
-                        self.core.handle_writable(now, stream, false);
+                Output::Bytes { socket } => {
+                    if self.connections.write(socket, &mut self.out) == Written::Partly {
+                        self.core.handle_writable(now, socket, false);
                     }
                 }
-                Output::Close { stream } => {
-                    if self.streams.close(now, stream) {
-                        self.core.handle_stream_closed(now, stream);
+                Output::Close { socket } => {
+                    if self.connections.close(now, socket) {
+                        self.core.handle_closed(now, socket);
                     }
                 }
                 Output::Dial { host, also } => {

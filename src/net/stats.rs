@@ -14,9 +14,9 @@ pub struct Traffic {
     /// Their bytes, without headers.
     pub bytes_out: u64,
     /// Bytes read from TCP connections.
-    pub stream_bytes_in: u64,
+    pub tcp_bytes_in: u64,
     /// Bytes the kernel took for TCP connections.
-    pub stream_bytes_out: u64,
+    pub tcp_bytes_out: u64,
     /// Datagrams lost because the kernel would not send them: no route, no permission, no memory.
     pub send_errors: u64,
     /// Datagrams lost because they are longer than the interface or the known path takes (EMSGSIZE).
@@ -38,8 +38,8 @@ pub(super) struct Stats {
     pub(super) bytes_in: Count,
     pub(super) datagrams_out: Count,
     pub(super) bytes_out: Count,
-    pub(super) stream_bytes_in: Count,
-    pub(super) stream_bytes_out: Count,
+    pub(super) tcp_bytes_in: Count,
+    pub(super) tcp_bytes_out: Count,
     pub(super) send_errors: Count,
     pub(super) too_long: Count,
     pub(super) receive_errors: Count,
@@ -55,8 +55,8 @@ impl Stats {
             bytes_in: self.bytes_in.load(),
             datagrams_out: self.datagrams_out.load(),
             bytes_out: self.bytes_out.load(),
-            stream_bytes_in: self.stream_bytes_in.load(),
-            stream_bytes_out: self.stream_bytes_out.load(),
+            tcp_bytes_in: self.tcp_bytes_in.load(),
+            tcp_bytes_out: self.tcp_bytes_out.load(),
             send_errors: self.send_errors.load(),
             too_long: self.too_long.load(),
             receive_errors: self.receive_errors.load(),

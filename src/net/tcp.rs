@@ -23,11 +23,11 @@ use super::address::toward_core;
 use super::poll::{Watched, Watcher};
 use super::shortage;
 use super::stats::Stats;
-use eyeline_proto::session::StreamId;
+use eyeline_proto::session::SocketId;
 
 /// Open connections: 256 peers and 32 that are still shaking hands, as the session limits them; and some for those it has yet to
 /// close: a newcomer is admitted before the one that gives way to it leaves.
-pub(super) const MOST_STREAMS: usize = 288 + 32;
+pub(super) const MOST_CONNECTIONS: usize = 288 + 32;
 /// Connections that only wait for the other side to close; with one more the oldest is dropped.
 const MOST_LINGERING: usize = 32;
 /// How long the other side has to read our last words: a few round trips of a bad network.
@@ -115,16 +115,16 @@ pub(super) enum Read<'a> {
 }
 
 /// The open connections.
-pub(super) struct Streams {
+pub(super) struct Connections {
     watcher: Watcher,
-    open: HashMap<u64, Stream>,
+    open: HashMap<u64, Connection>,
     /// Those closed by us, in the order of their deadlines.
     lingering: VecDeque<(Instant, u64)>,
     buffer: Box<[u8]>,
     stats: Arc<Stats>,
 }
 
-struct Stream {
+struct Connection {
     watched: Watched<TcpStream>,
     /// What the kernel had no room for, from `at` on.
     pending: Vec<u8>,
@@ -132,15 +132,15 @@ struct Stream {
     lingers: bool,
 }
 
-impl Streams {
-    pub(super) fn new(watcher: Watcher, stats: Arc<Stats>) -> Streams {
+impl Connections {
+    pub(super) fn new(watcher: Watcher, stats: Arc<Stats>) -> Connections {
         let buffer = vec![0; READ].into_boxed_slice();
-        Streams { watcher, open: HashMap::new(), lingering: VecDeque::new(), buffer, stats }
+        Connections { watcher, open: HashMap::new(), lingering: VecDeque::new(), buffer, stats }
     }
 
     /// Takes in an accepted connection, or turns it away when too many are open.
-    pub(super) fn admit(&mut self, socket: TcpStream) -> Option<StreamId> {
-        let room = self.open.len() - self.lingering.len() < MOST_STREAMS;
+    pub(super) fn admit(&mut self, socket: TcpStream) -> Option<SocketId> {
+        let room = self.open.len() - self.lingering.len() < MOST_CONNECTIONS;
         if room && socket.set_nonblocking(true).is_ok() {
             match self.watcher.watch(socket, true, false) {
                 Ok(watched) => return Some(self.adopt(watched)),
@@ -153,7 +153,7 @@ impl Streams {
     }
 
     /// Takes over a connection that is made and non-blocking.
-    pub(super) fn adopt(&mut self, watched: Watched<TcpStream>) -> StreamId {
+    pub(super) fn adopt(&mut self, watched: Watched<TcpStream>) -> SocketId {
         let options = SockRef::from(watched.get());
         // Each of these is refused only where it has no meaning.
         let _ = options.set_tcp_nodelay(true);
@@ -161,27 +161,27 @@ impl Streams {
         let _ = options.set_out_of_band_inline(true); // "urgent" bytes would be announced and never read
         watched.set_interest(true, false);
         let key = watched.key() as u64;
-        self.open.insert(key, Stream { watched, pending: Vec::new(), at: 0, lingers: false });
-        StreamId(key)
+        self.open.insert(key, Connection { watched, pending: Vec::new(), at: 0, lingers: false });
+        SocketId(key)
     }
 
     /// Writes all of `bytes`, or keeps what the kernel had no room for; `bytes` may come back with other contents.
-    pub(super) fn write(&mut self, stream: StreamId, bytes: &mut Vec<u8>) -> Written {
-        let Some(open) = self.open.get_mut(&stream.0).filter(|open| !open.lingers) else { return Written::Settled };
+    pub(super) fn write(&mut self, id: SocketId, bytes: &mut Vec<u8>) -> Written {
+        let Some(open) = self.open.get_mut(&id.0).filter(|open| !open.lingers) else { return Written::Settled };
         if open.pending.is_empty() {
             mem::swap(&mut open.pending, bytes);
         } else {
             open.pending.extend_from_slice(bytes); // the core broke its word; nothing is lost by it
         }
-        self.flush(stream)
+        self.flush(id)
     }
 
     /// Goes on writing what was held back.
-    pub(super) fn flush(&mut self, stream: StreamId) -> Written {
-        let Some(open) = self.open.get_mut(&stream.0) else { return Written::Settled };
+    pub(super) fn flush(&mut self, id: SocketId) -> Written {
+        let Some(open) = self.open.get_mut(&id.0) else { return Written::Settled };
         let (before, lingers) = (open.at, open.lingers);
         let written = open.flush();
-        self.stats.stream_bytes_out.add((open.at - before) as u64);
+        self.stats.tcp_bytes_out.add((open.at - before) as u64);
         match written {
             Written::Partly => open.watched.set_interest(true, true),
             Written::Whole | Written::Settled => {
@@ -197,36 +197,36 @@ impl Streams {
     }
 
     /// Whether something is held back for this connection.
-    pub(super) fn is_blocked(&self, stream: StreamId) -> bool {
-        self.open.get(&stream.0).is_some_and(|open| !open.pending.is_empty())
+    pub(super) fn is_blocked(&self, id: SocketId) -> bool {
+        self.open.get(&id.0).is_some_and(|open| !open.pending.is_empty())
     }
 
     /// Reads once.
-    pub(super) fn read(&mut self, stream: StreamId) -> Read<'_> {
-        let Some(open) = self.open.get_mut(&stream.0) else { return Read::Nothing };
+    pub(super) fn read(&mut self, id: SocketId) -> Read<'_> {
+        let Some(open) = self.open.get_mut(&id.0) else { return Read::Nothing };
         let lingers = open.lingers;
         match open.watched.get().read(&mut self.buffer) {
             Ok(0) => {}
             Ok(_) if lingers => return Read::Nothing,
             Ok(len) => {
-                self.stats.stream_bytes_in.add(len as u64);
+                self.stats.tcp_bytes_in.add(len as u64);
                 return Read::Bytes(&self.buffer[..len]);
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Read::Nothing,
             Err(_) => {}
         }
-        self.forget(stream);
+        self.forget(id);
         if lingers { Read::Nothing } else { Read::Ended }
     }
 
     /// Closes a connection once what was given before is written. `false`: it is gone already.
-    pub(super) fn close(&mut self, now: Instant, stream: StreamId) -> bool {
-        let Some(open) = self.open.get_mut(&stream.0).filter(|open| !open.lingers) else { return false };
+    pub(super) fn close(&mut self, now: Instant, id: SocketId) -> bool {
+        let Some(open) = self.open.get_mut(&id.0).filter(|open| !open.lingers) else { return false };
         open.lingers = true;
         if open.pending.is_empty() {
             let _ = open.watched.get().shutdown(Shutdown::Write);
         }
-        self.lingering.push_back((now + LINGER, stream.0));
+        self.lingering.push_back((now + LINGER, id.0));
         if self.lingering.len() > MOST_LINGERING
             && let Some((_, oldest)) = self.lingering.pop_front()
         {
@@ -260,13 +260,13 @@ impl Streams {
         self.lingering.clear();
     }
 
-    fn forget(&mut self, stream: StreamId) {
-        self.open.remove(&stream.0);
-        self.lingering.retain(|(_, key)| *key != stream.0);
+    fn forget(&mut self, id: SocketId) {
+        self.open.remove(&id.0);
+        self.lingering.retain(|(_, key)| *key != id.0);
     }
 }
 
-impl Stream {
+impl Connection {
     fn flush(&mut self) -> Written {
         while self.at < self.pending.len() {
             match self.watched.get().write(&self.pending[self.at..]) {
@@ -298,19 +298,19 @@ mod tests {
     use super::*;
 
     /// Our side of a connection, taken in, and theirs.
-    fn connected() -> (Streams, StreamId, TcpStream) {
+    fn connected() -> (Connections, SocketId, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let theirs = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
         theirs.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
-        let mut streams = Streams::new(Watcher::new().expect("a poller"), Arc::default());
-        let stream = streams.admit(listener.accept().expect("connected").0).expect("there is room");
-        (streams, stream, theirs)
+        let mut connections = Connections::new(Watcher::new().expect("a poller"), Arc::default());
+        let id = connections.admit(listener.accept().expect("connected").0).expect("there is room");
+        (connections, id, theirs)
     }
 
-    fn read_all(streams: &mut Streams, stream: StreamId) -> Vec<u8> {
+    fn read_all(connections: &mut Connections, id: SocketId) -> Vec<u8> {
         let mut all = Vec::new();
         loop {
-            match streams.read(stream) {
+            match connections.read(id) {
                 Read::Bytes(bytes) => all.extend_from_slice(bytes),
                 Read::Nothing => {} // only until the peer's reset has come through
                 Read::Ended => return all,
@@ -320,51 +320,51 @@ mod tests {
 
     #[test]
     fn last_words_arrive_although_the_other_sides_words_lie_unread() {
-        let (mut streams, stream, mut theirs) = connected();
+        let (mut connections, id, mut theirs) = connected();
         theirs.write_all(b"GET / HTTP/1.1").expect("written");
-        assert_eq!(streams.write(stream, &mut b"busy".to_vec()), Written::Whole);
-        assert!(streams.close(Instant::now(), stream));
-        assert!(!streams.close(Instant::now(), stream), "it is closed already");
+        assert_eq!(connections.write(id, &mut b"busy".to_vec()), Written::Whole);
+        assert!(connections.close(Instant::now(), id));
+        assert!(!connections.close(Instant::now(), id), "it is closed already");
         theirs.write_all(b"Host: camera").expect("no reset, which could overtake our words");
         let mut answer = Vec::new();
         theirs.read_to_end(&mut answer).expect("no reset");
         assert_eq!(answer, b"busy");
-        assert_eq!(streams.write(stream, &mut b"more".to_vec()), Written::Settled);
+        assert_eq!(connections.write(id, &mut b"more".to_vec()), Written::Settled);
     }
 
     #[test]
     fn a_peers_last_words_are_heard_although_writing_to_it_fails_already() {
-        let (mut streams, stream, mut theirs) = connected();
-        streams.write(stream, &mut b"unread, so that its close is a reset".to_vec());
+        let (mut connections, id, mut theirs) = connected();
+        connections.write(id, &mut b"unread, so that its close is a reset".to_vec());
         theirs.write_all(b"end of stream").expect("written");
         drop(theirs);
         for _ in 0..3 {
-            assert_eq!(streams.write(stream, &mut b"report".to_vec()), Written::Whole);
+            assert_eq!(connections.write(id, &mut b"report".to_vec()), Written::Whole);
         }
-        assert_eq!(read_all(&mut streams, stream), b"end of stream");
-        assert!(matches!(streams.read(stream), Read::Nothing), "its end is told once");
+        assert_eq!(read_all(&mut connections, id), b"end of stream");
+        assert!(matches!(connections.read(id), Read::Nothing), "its end is told once");
     }
 
     #[test]
     fn a_closed_connection_is_dropped_in_time_and_too_many_of_them_are_dropped_at_once() {
         let now = Instant::now();
-        let (mut streams, stream, _theirs) = connected();
-        streams.close(now, stream);
-        assert_eq!(streams.deadline(), Some(now + LINGER));
-        streams.handle_timeout(now + LINGER - Duration::from_nanos(1));
-        assert_eq!(streams.open.len(), 1);
-        streams.handle_timeout(now + LINGER);
-        assert_eq!((streams.open.len(), streams.deadline()), (0, None));
+        let (mut connections, id, _theirs) = connected();
+        connections.close(now, id);
+        assert_eq!(connections.deadline(), Some(now + LINGER));
+        connections.handle_timeout(now + LINGER - Duration::from_nanos(1));
+        assert_eq!(connections.open.len(), 1);
+        connections.handle_timeout(now + LINGER);
+        assert_eq!((connections.open.len(), connections.deadline()), (0, None));
 
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback");
         let _theirs: Vec<TcpStream> = (0..=MOST_LINGERING)
             .map(|_| {
                 let theirs = TcpStream::connect(listener.local_addr().expect("bound")).expect("it listens");
-                let stream = streams.admit(listener.accept().expect("connected").0).expect("there is room");
-                streams.close(now, stream);
+                let id = connections.admit(listener.accept().expect("connected").0).expect("there is room");
+                connections.close(now, id);
                 theirs
             })
             .collect();
-        assert_eq!((streams.open.len(), streams.lingering.len()), (MOST_LINGERING, MOST_LINGERING));
+        assert_eq!((connections.open.len(), connections.lingering.len()), (MOST_LINGERING, MOST_LINGERING));
     }
 }

@@ -26,7 +26,7 @@ use super::path::{Control, Opened, Path, Rejected};
 use super::places;
 use super::standstill::Standstill;
 use super::unreachable::{DialError, Unreachable};
-use super::{HostId, Output, StreamId};
+use super::{HostId, Output, SocketId};
 use crate::crypto::{self, Side};
 use crate::media::clock::Epoch;
 use crate::wire;
@@ -53,12 +53,12 @@ pub struct Config {
 pub struct Endpoint {
     config: Config,
     links: BTreeMap<LinkId, Link>,
-    by_stream: BTreeMap<StreamId, LinkId>,
+    by_socket: BTreeMap<SocketId, LinkId>,
     by_connection: BTreeMap<u32, LinkId>,
     dialer: Dialer,
-    closes: VecDeque<StreamId>,
-    /// Last words of links that are gone: (stream, bytes).
-    farewells: VecDeque<(StreamId, Vec<u8>)>,
+    closes: VecDeque<SocketId>,
+    /// Last words of links that are gone: (socket, bytes).
+    farewells: VecDeque<(SocketId, Vec<u8>)>,
     notices: VecDeque<Notice>,
     /// Links that the role was told of: what they said before waits to be read.
     admitted: VecDeque<LinkId>,
@@ -80,7 +80,7 @@ impl Endpoint {
         Endpoint {
             config,
             links: BTreeMap::new(),
-            by_stream: BTreeMap::new(),
+            by_socket: BTreeMap::new(),
             by_connection: BTreeMap::new(),
             dialer,
             closes: VecDeque::new(),
@@ -165,7 +165,7 @@ impl Endpoint {
     }
 
     /// Somebody connected.
-    pub fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
+    pub fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr) {
         match admission::room(&self.links, from.ip()) {
             Room::Free => {}
             Room::InPlaceOf(evicted) => {
@@ -174,11 +174,11 @@ impl Endpoint {
             }
             Room::Full => {
                 self.counters.turned_away += 1;
-                self.closes.push_back(stream);
+                self.closes.push_back(socket);
                 return;
             }
         }
-        let Some(id) = self.add(now, Side::Listener, stream, from) else { return };
+        let Some(id) = self.add(now, Side::Listener, socket, from) else { return };
         if self.config.me.psk.is_none() && !admission::is_private(from.ip()) {
             let sentence = "without a key only private addresses are let in: start both sides with the same --key";
             self.fail(now, id, Fault::TurnedAway(Refusal::Address, sentence.to_string()));
@@ -192,11 +192,11 @@ impl Endpoint {
     }
 
     /// How a dial ended.
-    pub fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
+    pub fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(SocketId, SocketAddr), DialError>) {
         match outcome {
-            Ok((stream, _)) if self.stopped => self.closes.push_back(stream),
-            Ok((stream, remote)) => {
-                let Some(id) = self.add(now, Side::Dialler, stream, remote) else { return self.dialer.failed(now, host, true) };
+            Ok((socket, _)) if self.stopped => self.closes.push_back(socket),
+            Ok((socket, remote)) => {
+                let Some(id) = self.add(now, Side::Dialler, socket, remote) else { return self.dialer.failed(now, host, true) };
                 match self.dialer.connected(host, id) {
                     Ok(Some(evicted)) => self.remove(evicted),
                     Ok(None) => {}
@@ -215,30 +215,30 @@ impl Endpoint {
         }
     }
 
-    fn add(&mut self, now: Instant, side: Side, stream: StreamId, remote: SocketAddr) -> Option<LinkId> {
+    fn add(&mut self, now: Instant, side: Side, socket: SocketId, remote: SocketAddr) -> Option<LinkId> {
         let connection = std::iter::repeat_with(|| u32::from_be_bytes(crypto::random()))
             .find(|connection| !self.by_connection.contains_key(connection))?;
-        match Link::new(now, side, stream, remote, connection, &self.config.me) {
+        match Link::new(now, side, socket, remote, connection, &self.config.me) {
             Ok(link) => {
                 let id = LinkId(self.next_link);
                 self.next_link += 1;
                 self.links.insert(id, link);
-                self.by_stream.insert(stream, id);
+                self.by_socket.insert(socket, id);
                 self.by_connection.insert(connection, id);
                 Some(id)
             }
             Err(_) => {
-                self.closes.push_back(stream);
+                self.closes.push_back(socket);
                 None
             }
         }
     }
 
     /// Bytes came over TCP. Follow with [`Endpoint::next_record`] until it says `None`.
-    pub fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) -> Option<LinkId> {
-        let id = *self.by_stream.get(&stream)?;
+    pub fn handle_bytes(&mut self, now: Instant, socket: SocketId, bytes: &[u8]) -> Option<LinkId> {
+        let id = *self.by_socket.get(&socket)?;
         self.links.get_mut(&id)?.receive(now, bytes);
-        self.stream_lives(id);
+        self.tcp_lives(id);
         Some(id)
     }
 
@@ -288,8 +288,8 @@ impl Endpoint {
     }
 
     /// A TCP connection is gone.
-    pub fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
-        let Some(id) = self.by_stream.remove(&stream) else { return };
+    pub fn handle_closed(&mut self, now: Instant, socket: SocketId) {
+        let Some(id) = self.by_socket.remove(&socket) else { return };
         let Some(link) = self.links.get_mut(&id) else { return };
         link.liveness.closed();
         if link.liveness.is_retired() {
@@ -314,8 +314,8 @@ impl Endpoint {
     }
 
     /// The kernel takes more, or does not.
-    pub fn handle_writable(&mut self, stream: StreamId, writable: bool) {
-        if let Some(link) = self.by_stream.get(&stream).and_then(|id| self.links.get_mut(id)) {
+    pub fn handle_writable(&mut self, socket: SocketId, writable: bool) {
+        if let Some(link) = self.by_socket.get(&socket).and_then(|id| self.links.get_mut(id)) {
             link.writable = writable;
         }
     }
@@ -425,20 +425,20 @@ impl Endpoint {
         while let Some(id) = self.deaf.pop_front() {
             self.lose(now, id, "it does not read what it is told");
         }
-        if let Some((stream, bytes)) = self.farewells.pop_front() {
+        if let Some((socket, bytes)) = self.farewells.pop_front() {
             buffer.extend_from_slice(&bytes);
-            return Some(Output::Stream { stream });
+            return Some(Output::Bytes { socket });
         }
-        if let Some(stream) = self.closes.pop_front() {
-            return Some(Output::Close { stream });
+        if let Some(socket) = self.closes.pop_front() {
+            return Some(Output::Close { socket });
         }
         if let Some(host) = self.dialer.poll(now) {
             return Some(Output::Dial { host, also: self.proved_place(host) });
         }
         for link in self.links.values_mut() {
-            if let Some(stream) = link.liveness.socket().filter(|_| link.writable && link.has_outgoing()) {
-                link.poll_stream(buffer);
-                return Some(Output::Stream { stream });
+            if let Some(socket) = link.liveness.socket().filter(|_| link.writable && link.has_outgoing()) {
+                link.poll_bytes(buffer);
+                return Some(Output::Bytes { socket });
             }
             if let Some(path) = link.path.as_mut().filter(|_| !link.liveness.is_retired())
                 && let Some(to) = path.poll_control(now, &self.config.epoch, buffer)
@@ -450,7 +450,7 @@ impl Endpoint {
     }
 
     /// A link to seal sound on, if it takes any now.
-    pub fn writable(&mut self, id: LinkId) -> Option<(StreamId, &mut Link)> {
+    pub fn writable(&mut self, id: LinkId) -> Option<(SocketId, &mut Link)> {
         let link = self.links.get_mut(&id).filter(|link| link.is_up() && link.writable)?;
         Some((link.liveness.socket()?, link))
     }

@@ -11,7 +11,7 @@
 //! What is clear in this is `handshake`'s, and whether the peer is still there says `liveness`. Knows nothing of other links;
 //! limits that need to see them all are `endpoint`'s.
 
-use super::StreamId;
+use super::SocketId;
 use super::claim::Claim;
 use super::fault::Fault;
 use super::handshake::{self, Step};
@@ -141,7 +141,7 @@ impl Link {
     pub fn new(
         now: Instant,
         side: Side,
-        stream: StreamId,
+        socket: SocketId,
         remote: SocketAddr,
         connection: u32,
         me: &Identity,
@@ -151,7 +151,7 @@ impl Link {
             Side::Dialler => handshake::State::dial(me.psk.as_ref()).map(|(state, opening)| (state, Some(opening)))?,
         };
         Ok(Link {
-            liveness: Liveness::new(now, stream),
+            liveness: Liveness::new(now, socket),
             remote,
             side,
             began: now,
@@ -187,7 +187,7 @@ impl Link {
     /// Bytes came; [`Link::advance`] makes something of them.
     pub fn receive(&mut self, now: Instant, bytes: &[u8]) {
         self.liveness.bytes_came(now);
-        self.udp.stream_came(now);
+        self.udp.tcp_came(now);
         let room = match &self.stage {
             Stage::Handshake(state) => state.room().saturating_sub(self.inbox.len()),
             Stage::Greeting(_) | Stage::Up(_) => usize::MAX,
@@ -391,7 +391,7 @@ impl Link {
     }
 
     /// Appends what waits to be written.
-    pub fn poll_stream(&mut self, out: &mut Vec<u8>) {
+    pub fn poll_bytes(&mut self, out: &mut Vec<u8>) {
         while let Some(next) = self.outgoing.pop_front() {
             match (&next, &mut self.stage) {
                 (Outgoing::Clear(bytes), _) => out.extend_from_slice(bytes),
@@ -407,7 +407,7 @@ impl Link {
 
     /// Seals a record straight into `out`, behind everything queued.
     pub fn seal_record(&mut self, record: &Record<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
-        self.poll_stream(out);
+        self.poll_bytes(out);
         if let Stage::Up(transport) = &mut self.stage {
             scratch.clear();
             record.encode(scratch);

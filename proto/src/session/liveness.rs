@@ -22,7 +22,7 @@
 //! There is no state for a link that is gone: `endpoint` forgets it. One whose hello did not come yet is `Connected` and nothing
 //! else; how far its handshake is says `handshake`. Whether UDP is cut while TCP goes on is `udp_watch`' matter.
 
-use super::StreamId;
+use super::SocketId;
 use std::time::{Duration, Instant};
 
 /// Three probes and a little: a peer unheard for this long may be behind a connection that hangs.
@@ -56,14 +56,14 @@ pub enum Liveness {
     /// The connection is there. Bytes came over it last, or it was made, at `heard`.
     Connected {
         /// The connection.
-        socket: StreamId,
+        socket: SocketId,
         /// When bytes came last.
         heard: Instant,
     },
     /// One of us is at another address since `since`, and nothing came over the connection from then on.
     Doubted {
         /// The connection.
-        socket: StreamId,
+        socket: SocketId,
         /// When bytes came last.
         heard: Instant,
         /// When it was noticed first.
@@ -72,7 +72,7 @@ pub enum Liveness {
     /// The connection may hang: a dialler connects anew beside it. Bytes that come after all clear it.
     Suspect {
         /// The connection.
-        socket: StreamId,
+        socket: SocketId,
         /// When bytes came last.
         heard: Instant,
     },
@@ -83,13 +83,13 @@ pub enum Liveness {
         /// When it is forgotten.
         until: Instant,
         /// The connection, where there is one still.
-        socket: Option<StreamId>,
+        socket: Option<SocketId>,
     },
 }
 
 impl Liveness {
     /// A connection was made.
-    pub fn new(now: Instant, socket: StreamId) -> Self {
+    pub fn new(now: Instant, socket: SocketId) -> Self {
         Liveness::Connected { socket, heard: now }
     }
 
@@ -145,7 +145,7 @@ impl Liveness {
     }
 
     /// The TCP connection, while there is one.
-    pub fn socket(&self) -> Option<StreamId> {
+    pub fn socket(&self) -> Option<SocketId> {
         match *self {
             Liveness::Connected { socket, .. } | Liveness::Doubted { socket, .. } | Liveness::Suspect { socket, .. } => {
                 Some(socket)

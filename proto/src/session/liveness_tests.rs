@@ -1,6 +1,6 @@
 use super::*;
 
-const SOCKET: StreamId = StreamId(7);
+const SOCKET: SocketId = SocketId(7);
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)

@@ -50,7 +50,7 @@ use unreachable::DialError;
 
 /// Names one TCP connection. Chosen by the driver, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(pub u64);
+pub struct SocketId(pub u64);
 
 /// Names one host to dial: its place in the list of `--host` flags the driver was made with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,14 +70,14 @@ pub enum Output<Event> {
         len: usize,
     },
     /// Bytes for a TCP connection lie in the caller's buffer: all of it. Asked for only while that connection is writable.
-    Stream {
+    Bytes {
         /// Which connection.
-        stream: StreamId,
+        socket: SocketId,
     },
     /// Close a TCP connection once what was given before is written.
     Close {
         /// Which connection.
-        stream: StreamId,
+        socket: SocketId,
     },
     /// Connect to a host by TCP and answer with [`Core::handle_dialled`].
     Dial {
@@ -106,16 +106,16 @@ pub trait Core {
     /// A datagram of this length could not be sent to this address: the interface, or the path as far as it is known, takes less.
     fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize);
     /// Somebody connected to our TCP port.
-    fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr);
+    fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr);
     /// How an [`Output::Dial`] ended: the connection and the address it reached, or why not.
-    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>);
+    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(SocketId, SocketAddr), DialError>);
     /// Bytes came over a TCP connection.
-    fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]);
+    fn handle_bytes(&mut self, now: Instant, socket: SocketId, bytes: &[u8]);
     /// A TCP connection is gone. Said once for each connection, also after our own [`Output::Close`].
-    fn handle_stream_closed(&mut self, now: Instant, stream: StreamId);
+    fn handle_closed(&mut self, now: Instant, socket: SocketId);
     /// The kernel took everything written to this connection (`true`), or did not (`false`): while it is not writable the core
     /// gives no bytes for it. A new connection is writable.
-    fn handle_writable(&mut self, now: Instant, stream: StreamId, writable: bool);
+    fn handle_writable(&mut self, now: Instant, socket: SocketId, writable: bool);
     /// The moment named by [`Output::Wait`] is there.
     fn handle_timeout(&mut self, now: Instant);
     /// What to do next. `buffer` is cleared first and holds the bytes an output speaks of.

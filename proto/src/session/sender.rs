@@ -22,7 +22,7 @@ use super::repairs::Repairs;
 use super::shared::LinksAndEvents;
 use super::sound_log::SoundBlock;
 use super::stats::{PeerStats, SenderStats};
-use super::{PeerId, StreamId, sound_copies, sound_log};
+use super::{PeerId, SocketId, sound_copies, sound_log};
 use crate::media::packetizer::{Cursor, Slice};
 use crate::media::rate_control::Bitrate;
 use crate::time::MediaTime;
@@ -347,7 +347,7 @@ impl Sender {
     }
 
     /// Sound for the next peer whose TCP connection takes any.
-    pub fn poll_sound(&mut self, now: Instant, endpoint: &mut Endpoint, buffer: &mut Vec<u8>) -> Option<StreamId> {
+    pub fn poll_sound(&mut self, now: Instant, endpoint: &mut Endpoint, buffer: &mut Vec<u8>) -> Option<SocketId> {
         let media = endpoint.epoch().media_time(now);
         for (id, peer) in &mut self.peers {
             let (queue, speed) = (peer.flow.queue(now), peer.flow.known().0.map(Bitrate::bytes));
@@ -361,7 +361,7 @@ impl Sender {
                 let rtt = endpoint.path(*id).map_or(Duration::ZERO, |path| path.rtt().smoothed);
                 // TCP takes nothing of a peer that stands still, either: its buffers are full.
                 let steady = endpoint.path(*id).is_some_and(|path| path.is_steady(now));
-                let Some((stream, link)) = endpoint.writable(*id) else {
+                let Some((socket, link)) = endpoint.writable(*id) else {
                     let subscription = &mut peer.subscriptions[place];
                     let waiting = track.sound.block(subscription.sound);
                     let late = |block: &SoundBlock| media.saturating_since(block.capture) > sound_copies::BEHIND;
@@ -379,7 +379,7 @@ impl Sender {
                 peer.fill_stream(place, (stale, until), &track.sound, link, &mut self.scratch, buffer);
                 if !buffer.is_empty() {
                     self.ending.goes_on(now);
-                    return Some(stream);
+                    return Some(socket);
                 }
             }
         }

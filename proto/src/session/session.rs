@@ -14,7 +14,7 @@ use super::shared::LinksAndEvents;
 use super::stats::Stats;
 use super::talk::Talk;
 use super::unreachable::DialError;
-use super::{Core, HostId, Output, PeerId, StreamId, TrackId};
+use super::{Core, HostId, Output, PeerId, SocketId, TrackId};
 use crate::wire::record::{End, Reason, Record, Text, Track, Want};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -343,31 +343,31 @@ impl Core for Session {
         self.endpoint.handle_too_long(now, to, len);
     }
 
-    fn handle_accepted(&mut self, now: Instant, stream: StreamId, from: SocketAddr) {
+    fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr) {
         self.wakes(now);
-        self.endpoint.handle_accepted(now, stream, from);
+        self.endpoint.handle_accepted(now, socket, from);
     }
 
-    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
+    fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(SocketId, SocketAddr), DialError>) {
         self.wakes(now);
         self.endpoint.handle_dialled(now, host, outcome);
     }
 
-    fn handle_stream(&mut self, now: Instant, stream: StreamId, bytes: &[u8]) {
+    fn handle_bytes(&mut self, now: Instant, socket: SocketId, bytes: &[u8]) {
         self.wakes(now);
-        if let Some(link) = self.endpoint.handle_stream(now, stream, bytes) {
+        if let Some(link) = self.endpoint.handle_bytes(now, socket, bytes) {
             self.take_records(now, link);
         }
     }
 
-    fn handle_stream_closed(&mut self, now: Instant, stream: StreamId) {
+    fn handle_closed(&mut self, now: Instant, socket: SocketId) {
         self.wakes(now);
-        self.endpoint.handle_stream_closed(now, stream);
+        self.endpoint.handle_closed(now, socket);
     }
 
-    fn handle_writable(&mut self, now: Instant, stream: StreamId, writable: bool) {
+    fn handle_writable(&mut self, now: Instant, socket: SocketId, writable: bool) {
         self.wakes(now);
-        self.endpoint.handle_writable(stream, writable);
+        self.endpoint.handle_writable(socket, writable);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -391,8 +391,8 @@ impl Core for Session {
         if let Some(output) = self.endpoint.poll(now, buffer) {
             return output;
         }
-        if let Some(stream) = self.sender.poll_sound(now, &mut self.endpoint, buffer) {
-            return Output::Stream { stream };
+        if let Some(socket) = self.sender.poll_sound(now, &mut self.endpoint, buffer) {
+            return Output::Bytes { socket };
         }
         if let Some((to, segment)) = self.sender.poll_datagrams(now, &mut self.endpoint, buffer) {
             return Output::Datagrams { to, segment, len: buffer.len() };

@@ -60,7 +60,7 @@ impl UdpWatch {
     }
 
     /// Something came over TCP.
-    pub fn stream_came(&mut self, now: Instant) {
+    pub fn tcp_came(&mut self, now: Instant) {
         if matches!(self.state, State::Asked) {
             self.state = State::Contrast(now);
         }
@@ -127,7 +127,7 @@ mod tests {
         let (mut watch, start) = (UdpWatch::default(), Instant::now());
         assert_eq!(run(&mut watch, start, start + ms(600_000)), [(1500, Todo::Tell(false))]);
         // Both come back, TCP a ping sooner.
-        watch.stream_came(start + ms(600_000));
+        watch.tcp_came(start + ms(600_000));
         assert_eq!(run(&mut watch, start, start + ms(600_250)), []);
         assert_eq!(watch.datagram_came(), Some(Todo::Tell(true)));
         assert_eq!(run(&mut watch, start + ms(600_250), start + ms(601_000)), []);
@@ -136,15 +136,15 @@ mod tests {
     #[test]
     fn silence_while_tcp_speaks_is_said_once_and_again_of_the_next_one() {
         let (mut watch, start) = (UdpWatch::default(), Instant::now());
-        watch.stream_came(start + ms(1000)); // before it was asked for it proves nothing
+        watch.tcp_came(start + ms(1000)); // before it was asked for it proves nothing
         assert_eq!(run(&mut watch, start, start + ms(1500)), [(1500, Todo::Tell(false))]);
-        watch.stream_came(start + ms(1510));
-        watch.stream_came(start + ms(1520));
+        watch.tcp_came(start + ms(1510));
+        watch.tcp_came(start + ms(1520));
         assert_eq!(run(&mut watch, start, start + ms(60_000)), [(2010, Todo::Complain)]);
         assert_eq!(watch.datagram_came(), Some(Todo::Tell(true)));
         let again = start + ms(60_000);
         assert_eq!(run(&mut watch, again, again + ms(1500)), [(1500, Todo::Tell(false))]);
-        watch.stream_came(again + ms(1510));
+        watch.tcp_came(again + ms(1510));
         assert_eq!(run(&mut watch, again, again + ms(9000)), [(2010, Todo::Complain)]);
     }
 

@@ -8,7 +8,7 @@ use eyeline_proto::crypto::Psk;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::admission::{MAX_HANDSHAKES, MAX_PER_ADDRESS};
 use eyeline_proto::session::link::HANDSHAKE;
-use eyeline_proto::session::{Config, Core, Event, HostId, Session, StreamId};
+use eyeline_proto::session::{Config, Core, Event, HostId, Session, SocketId};
 use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::preamble::{Answer, MAX_BODY, Opening, Refusal};
 use std::net::SocketAddr;
@@ -20,33 +20,33 @@ fn half_open_connections_are_bounded_and_the_oldest_give_way() {
     let start = Base::new().instant(0);
     let mut session = sender(start, 0, None);
     let mut closed = Vec::new();
-    for stream in 0..40u64 {
-        let now = start + ms(stream);
-        session.handle_accepted(now, StreamId(stream), private((stream % 10) as u8, 40_000 + stream as u16));
+    for socket in 0..40u64 {
+        let now = start + ms(socket);
+        session.handle_accepted(now, SocketId(socket), private((socket % 10) as u8, 40_000 + socket as u16));
         closed.extend(drain(&mut session, now).closed);
     }
-    let oldest: Vec<_> = (0..40 - MAX_HANDSHAKES as u64).map(StreamId).collect();
+    let oldest: Vec<_> = (0..40 - MAX_HANDSHAKES as u64).map(SocketId).collect();
     assert_eq!(closed, oldest, "those beyond {MAX_HANDSHAKES}, oldest first");
     let end = start + ms(39) + HANDSHAKE;
     session.handle_timeout(end);
     let rest = drain(&mut session, end).closed;
-    assert_eq!(rest, (40 - MAX_HANDSHAKES as u64..40).map(StreamId).collect::<Vec<_>>(), "nobody may dawdle");
+    assert_eq!(rest, (40 - MAX_HANDSHAKES as u64..40).map(SocketId).collect::<Vec<_>>(), "nobody may dawdle");
 }
 
 #[test]
 fn one_address_has_few_half_open_connections_and_takes_no_place_of_others() {
     let start = Base::new().instant(0);
     let mut session = sender(start, 0, None);
-    session.handle_accepted(start, StreamId(100), private(200, 1));
+    session.handle_accepted(start, SocketId(100), private(200, 1));
     let mut closed = Vec::new();
-    for stream in 0..10u64 {
-        let now = start + ms(stream + 1);
-        session.handle_accepted(now, StreamId(stream), private(7, 40_000 + stream as u16));
+    for socket in 0..10u64 {
+        let now = start + ms(socket + 1);
+        session.handle_accepted(now, SocketId(socket), private(7, 40_000 + socket as u16));
         closed.extend(drain(&mut session, now).closed);
     }
     assert_eq!(
         closed,
-        (0..10 - MAX_PER_ADDRESS as u64).map(StreamId).collect::<Vec<_>>(),
+        (0..10 - MAX_PER_ADDRESS as u64).map(SocketId).collect::<Vec<_>>(),
         "{MAX_PER_ADDRESS} at a time, its own"
     );
 }
@@ -58,10 +58,10 @@ fn who_promises_more_than_a_handshake_has_is_closed_at_once() {
     let now = Base::new().instant(0);
     for len in [MAX_BODY as u16 + 1, u16::MAX] {
         let mut session = sender(now, 0, None);
-        session.handle_accepted(now, StreamId(1), private(1, 50_000));
-        session.handle_stream(now, StreamId(1), &Opening::new(false, len).encode());
+        session.handle_accepted(now, SocketId(1), private(1, 50_000));
+        session.handle_bytes(now, SocketId(1), &Opening::new(false, len).encode());
         let did = drain(&mut session, now);
-        assert_eq!((did.closed, did.stream), (vec![StreamId(1)], vec![]), "{len} bytes");
+        assert_eq!((did.closed, did.written), (vec![SocketId(1)], vec![]), "{len} bytes");
     }
 }
 
@@ -70,17 +70,17 @@ fn without_a_key_a_public_address_is_told_to_use_one() {
     let start = Base::new().instant(0);
     let public = SocketAddr::from(([203, 0, 113, 9], 555));
     let mut open = sender(start, 0, None);
-    open.handle_accepted(start, StreamId(1), public);
+    open.handle_accepted(start, SocketId(1), public);
     let drained = drain(&mut open, start);
-    assert_eq!(drained.closed, [StreamId(1)]);
-    let (answer, sentence) = answer(&drained.stream[0].1);
+    assert_eq!(drained.closed, [SocketId(1)]);
+    let (answer, sentence) = answer(&drained.written[0].1);
     assert_eq!(answer.refusal, Some(Refusal::Address));
     assert!(sentence.contains("--key"), "{sentence}");
     assert!(matches!(&drained.events[..], [Event::TurnedAway(from, _)] if *from == public));
 
     let key = Psk::derive("k").expect("a key");
     let mut keyed = sender(start, 0, Some(&key));
-    keyed.handle_accepted(start, StreamId(1), public);
+    keyed.handle_accepted(start, SocketId(1), public);
     assert_eq!(drain(&mut keyed, start).closed, [], "with a key everybody may try");
 }
 
@@ -138,22 +138,22 @@ fn a_refusal_after_a_good_session_is_redialled() {
         let (mut waiter, mut dialler) = (sender(start, 0, psk), receiver(start, 1, psk));
         meet(&mut dialler, &mut waiter, start);
         let broke = start + secs(1);
-        dialler.handle_stream_closed(broke, StreamId(1));
-        waiter.handle_stream_closed(broke, StreamId(2));
+        dialler.handle_closed(broke, SocketId(1));
+        waiter.handle_closed(broke, SocketId(2));
         let (mut now, mut pauses) = (broke, Vec::new());
-        for (stream, bytes) in (10..).zip(&answers) {
+        for (socket, bytes) in (10..).zip(&answers) {
             let dials = until_it_dials(&mut dialler, now);
             pauses.push((dials - now).as_millis());
             now = dials;
-            dialler.handle_dialled(now, HostId(0), Ok((StreamId(stream), private(1, 9688))));
+            dialler.handle_dialled(now, HostId(0), Ok((SocketId(socket), private(1, 9688))));
             drain(&mut dialler, now);
-            dialler.handle_stream(now, StreamId(stream), bytes);
+            dialler.handle_bytes(now, SocketId(socket), bytes);
             let told = refusals(&drain(&mut dialler, now).events);
             assert!(matches!(&told[..], [(_, false)]), "it is not given up: {told:?}");
         }
         assert_eq!(pauses, [50, 500, 1000, 2000, 4000, 8000, 10_000]);
         let now = until_it_dials(&mut dialler, now);
-        let (to_dialler, _) = connect(&mut dialler, &mut waiter, now, (StreamId(90), StreamId(91)));
+        let (to_dialler, _) = connect(&mut dialler, &mut waiter, now, (SocketId(90), SocketId(91)));
         assert!(to_dialler.iter().any(|event| matches!(event, Event::SenderUp { .. })), "its peer is there again");
     }
 }
@@ -185,15 +185,15 @@ fn eyeline_0_1_is_told_apart_and_told_what_to_do() {
     let now = Base::new().instant(0);
     for flags in [0, 1, 2, 3] {
         let mut session = sender(now, 0, None);
-        session.handle_accepted(now, StreamId(5), private(3, 3));
+        session.handle_accepted(now, SocketId(5), private(3, 3));
         let opening = [&b"EYEL\x01"[..], &[flags], b"\x00\x20", &[7; 32]].concat();
-        session.handle_stream(now, StreamId(5), &opening);
+        session.handle_bytes(now, SocketId(5), &opening);
         let drained = drain(&mut session, now);
         // It shows the sentence of any answer whose status is not 0, whatever its version.
         let sentence =
             "the dialling side speaks protocol 1 (Eyeline 0.1) and the waiting side protocol 2: update the dialling side";
-        assert_eq!(drained.stream[0].1, [b"EYEL\x02\x01\x00\x6b", sentence.as_bytes()].concat());
-        assert_eq!(drained.closed, [StreamId(5)]);
+        assert_eq!(drained.written[0].1, [b"EYEL\x02\x01\x00\x6b", sentence.as_bytes()].concat());
+        assert_eq!(drained.closed, [SocketId(5)]);
         assert!(matches!(&drained.events[..], [Event::TurnedAway(_, told)] if told == sentence), "{:?}", drained.events);
     }
     let its_answer = b"this side speaks version 1 of the protocol and the dialling side 2: update the older";
@@ -201,10 +201,10 @@ fn eyeline_0_1_is_told_apart_and_told_what_to_do() {
     for (status, words) in [(1, &its_answer[..]), (6, &full[..])] {
         let mut session = receiver(now, 1, None);
         assert_eq!(drain(&mut session, now).dials, 1);
-        session.handle_dialled(now, HostId(0), Ok((StreamId(1), private(1, 9688))));
+        session.handle_dialled(now, HostId(0), Ok((SocketId(1), private(1, 9688))));
         drain(&mut session, now);
         let answer = [&b"EYEL\x01"[..], &[status, 0, words.len() as u8], words].concat();
-        session.handle_stream(now, StreamId(1), &answer);
+        session.handle_bytes(now, SocketId(1), &answer);
         let refused = refusals(&drain(&mut session, now).events);
         let sentence = "the peer at 10.0.1.1:9688 speaks protocol 1 (Eyeline 0.1): update it";
         assert!(matches!(&refused[..], [(told, true)] if told == sentence), "{refused:?}");
@@ -229,17 +229,17 @@ fn what_is_not_this_version_of_eyeline_is_told_so() {
         (garbled, None, ""),
     ] {
         let mut session = sender(now, 0, None);
-        session.handle_accepted(now, StreamId(5), private(3, 3));
-        session.handle_stream(now, StreamId(5), &bytes);
+        session.handle_accepted(now, SocketId(5), private(3, 3));
+        session.handle_bytes(now, SocketId(5), &bytes);
         let drained = drain(&mut session, now);
-        assert_eq!(drained.closed, [StreamId(5)], "{words}");
+        assert_eq!(drained.closed, [SocketId(5)], "{words}");
         assert_eq!(drained.events.len(), 1, "{words}");
         match refusal {
             Some(refusal) => {
-                let (answer, sentence) = answer(&drained.stream[0].1);
+                let (answer, sentence) = answer(&drained.written[0].1);
                 assert_eq!((answer.refusal, sentence.contains(words)), (Some(refusal), true), "{sentence}");
             }
-            None => assert!(drained.stream.is_empty(), "no words for what cannot be read"),
+            None => assert!(drained.written.is_empty(), "no words for what cannot be read"),
         }
     }
 }

@@ -6,7 +6,7 @@ use eyeline_proto::crypto::Psk;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::picture::{Sampling, Size};
-use eyeline_proto::session::{Command, Config, Core, HostId, Output, Session, StreamId};
+use eyeline_proto::session::{Command, Config, Core, HostId, Output, Session, SocketId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::Message;
 use eyeline_proto::wire::preamble::Answer;
@@ -31,23 +31,23 @@ pub(super) fn receiver(now: Instant, hosts: usize, psk: Option<&Psk>) -> Session
 
 /// What a core wanted, drained.
 pub(super) struct Drained<Event> {
-    pub stream: Vec<(StreamId, Vec<u8>)>,
-    pub closed: Vec<StreamId>,
+    pub written: Vec<(SocketId, Vec<u8>)>,
+    pub closed: Vec<SocketId>,
     pub datagrams: Vec<(SocketAddr, Vec<u8>)>,
     pub events: Vec<Event>,
     pub dials: usize,
 }
 
 pub(super) fn drain<C: Core>(core: &mut C, now: Instant) -> Drained<C::Event> {
-    let mut drained = Drained { stream: Vec::new(), closed: Vec::new(), datagrams: Vec::new(), events: Vec::new(), dials: 0 };
+    let mut drained = Drained { written: Vec::new(), closed: Vec::new(), datagrams: Vec::new(), events: Vec::new(), dials: 0 };
     let mut buffer = Vec::new();
     loop {
         match core.poll(now, &mut buffer) {
             Output::Datagrams { to, segment, len } => {
                 drained.datagrams.extend(buffer[..len].chunks(segment).map(|datagram| (to, datagram.to_vec())));
             }
-            Output::Stream { stream } => drained.stream.push((stream, buffer.clone())),
-            Output::Close { stream } => drained.closed.push(stream),
+            Output::Bytes { socket } => drained.written.push((socket, buffer.clone())),
+            Output::Close { socket } => drained.closed.push(socket),
             Output::Dial { .. } => drained.dials += 1,
             Output::Event(event) => drained.events.push(event),
             Output::Wait(_) => return drained,
@@ -75,7 +75,7 @@ pub(super) fn challenge(plain: &[u8]) -> Option<[u8; 8]> {
 pub(super) fn meet<D: Core, W: Core>(dialler: &mut D, waiter: &mut W, now: Instant) -> (Vec<D::Event>, Vec<W::Event>) {
     let first = drain(dialler, now);
     assert_eq!(first.dials, 1);
-    connect(dialler, waiter, now, (StreamId(1), StreamId(2)))
+    connect(dialler, waiter, now, (SocketId(1), SocketId(2)))
 }
 
 /// Brings what was dialled to the waiting side, over these connections.
@@ -83,7 +83,7 @@ pub(super) fn connect<D: Core, W: Core>(
     dialler: &mut D,
     waiter: &mut W,
     now: Instant,
-    (ours, theirs): (StreamId, StreamId),
+    (ours, theirs): (SocketId, SocketId),
 ) -> (Vec<D::Event>, Vec<W::Event>) {
     let (mut to_dialler, mut to_waiter) = (Vec::new(), Vec::new());
     dialler.handle_dialled(now, HostId(0), Ok((ours, private(1, 9688))));
@@ -91,20 +91,20 @@ pub(super) fn connect<D: Core, W: Core>(
     let mut open = [true, true];
     for _ in 0..10 {
         let there = drain(dialler, now);
-        for (_, bytes) in there.stream {
-            waiter.handle_stream(now, theirs, &bytes);
+        for (_, bytes) in there.written {
+            waiter.handle_bytes(now, theirs, &bytes);
         }
         to_dialler.extend(there.events);
         if !there.closed.is_empty() && std::mem::take(&mut open[1]) {
-            waiter.handle_stream_closed(now, theirs);
+            waiter.handle_closed(now, theirs);
         }
         let back = drain(waiter, now);
-        for (_, bytes) in back.stream {
-            dialler.handle_stream(now, ours, &bytes);
+        for (_, bytes) in back.written {
+            dialler.handle_bytes(now, ours, &bytes);
         }
         to_waiter.extend(back.events);
         if !back.closed.is_empty() && std::mem::take(&mut open[0]) {
-            dialler.handle_stream_closed(now, ours);
+            dialler.handle_closed(now, ours);
         }
     }
     (to_dialler, to_waiter)

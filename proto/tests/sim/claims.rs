@@ -5,7 +5,7 @@ use super::sending::identity;
 use super::stranger::{Stranger, Victim, process};
 use eyeline_proto::crypto::prove_same;
 use eyeline_proto::session::link::HANDSHAKE;
-use eyeline_proto::session::{Event, HostId, MOST_SENDERS, StreamId};
+use eyeline_proto::session::{Event, HostId, MOST_SENDERS, SocketId};
 use eyeline_proto::wire::record::{Hello, Media, OWN_TRACK, Record, Text};
 
 /// A call that dials two hosts.
@@ -15,8 +15,8 @@ fn victim() -> Victim {
 
 /// Comes as the process of an id; `dialled`: the victim dials it.
 fn come(victim: &mut Victim, who: (u8, u16), dialled: bool) -> Stranger {
-    let (host, stream) = (HostId(usize::from(who.0) - 1), who.0.into());
-    if dialled { Stranger::answer_as(victim, who, stream, host) } else { Stranger::takes_part_as(victim, who, stream) }
+    let (host, socket) = (HostId(usize::from(who.0) - 1), who.0.into());
+    if dialled { Stranger::answer_as(victim, who, socket, host) } else { Stranger::takes_part_as(victim, who, socket) }
 }
 
 fn say(stranger: &mut Stranger, victim: &mut Victim, id: u8, line: &str) {
@@ -48,7 +48,7 @@ fn who_takes_the_id_of_a_living_peer_gets_nothing() {
         let mut thief = come(&mut victim, (2, 1), false_dialled);
         for number in 0..=HANDSHAKE.as_millis() as u32 / 100 {
             for (stranger, line) in [(&mut peer, "true"), (&mut thief, "false")] {
-                if !victim.closed.contains(&stranger.stream()) {
+                if !victim.closed.contains(&stranger.socket()) {
                     say(stranger, &mut victim, 1, line);
                     stranger.picture(&mut victim, number);
                     stranger.sound(&mut victim, number.into());
@@ -68,7 +68,7 @@ fn who_takes_the_id_of_a_living_peer_gets_nothing() {
         }
         victim.pass(secs(1));
         assert_eq!(victim.names(), ["host 1"], "{case}");
-        assert_eq!(victim.closed, [StreamId(2)], "{case}");
+        assert_eq!(victim.closed, [SocketId(2)], "{case}");
         assert_eq!(slices(&victim), 51, "{case}");
         let read = lines(&victim);
         assert!(read.len() > 20 && read.iter().all(|line| *line == "true"), "{case}: {read:?}");
@@ -107,7 +107,7 @@ fn who_proves_to_be_at_both_connections_is_there_once() {
         assert_eq!(victim.names(), names, "{case}");
         let read = if first_dialled { vec!["early", "late"] } else { vec!["late"] };
         assert_eq!((lines(&victim), slices(&victim)), (read, 1), "{case}");
-        assert_eq!(victim.closed, [StreamId(if first_dialled { 1 } else { 2 })], "{case}");
+        assert_eq!(victim.closed, [SocketId(if first_dialled { 1 } else { 2 })], "{case}");
     }
 }
 
@@ -148,7 +148,7 @@ fn who_is_silent_keeps_its_place_from_who_comes_from_elsewhere() {
     back.picture(&mut victim, 1);
     victim.pass(HANDSHAKE);
     assert_eq!(victim.names(), ["host 1", "host 1 again"]);
-    assert_eq!((slices(&victim), victim.closed.as_slice()), (2, &[StreamId(1), StreamId(2)][..]));
+    assert_eq!((slices(&victim), victim.closed.as_slice()), (2, &[SocketId(1), SocketId(2)][..]));
 }
 
 /// What somebody says before it is known who it is is kept, and not without end.
@@ -162,7 +162,7 @@ fn who_says_much_before_it_is_known_is_let_go() {
             thief.sound(&mut victim, number);
         }
     }
-    assert_eq!((victim.names(), victim.closed.as_slice()), (vec!["host 1".to_string()], &[StreamId(2)][..]));
+    assert_eq!((victim.names(), victim.closed.as_slice()), (vec!["host 1".to_string()], &[SocketId(2)][..]));
 }
 
 /// Somebody comes from the machine of one who is coming back, and both are let in at the same moment: whose link is replaced is

@@ -6,7 +6,7 @@
 use super::harness::{Event, World};
 use super::tcp::{End, Segment};
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{HostId, StreamId};
+use eyeline_proto::session::{HostId, SocketId};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub struct Connection {
     cut: bool,
 }
 
-fn stream(connection: u64, side: usize) -> StreamId {
-    StreamId(connection * 2 + side as u64)
+fn socket(connection: u64, side: usize) -> SocketId {
+    SocketId(connection * 2 + side as u64)
 }
 
 impl World {
@@ -135,7 +135,7 @@ impl World {
                     connection.ends[1].established = true;
                 }
                 self.travel_tcp(id, 1, 0, Event::SynAck(id));
-                self.input(node, move |program, at| program.handle_accepted(at, stream(id, 1), from));
+                self.input(node, move |program, at| program.handle_accepted(at, socket(id, 1), from));
             }
             // The machine is there, the program is not. (A machine that is off answers nothing, and looks the same from here.)
             None => self.travel_tcp(id, 1, 0, Event::Refused(id)),
@@ -151,10 +151,10 @@ impl World {
         connection.ends[0].established = true;
         let (node, host, to) = (connection.nodes[0], connection.host, connection.addresses[1]);
         self.connections.retain(|_, c| c.nodes[0] != node || c.host != host || c.ends[0].established);
-        self.input(node, move |program, at| program.handle_dialled(at, host, Ok((stream(id, 0), to))));
+        self.input(node, move |program, at| program.handle_dialled(at, host, Ok((socket(id, 0), to))));
     }
 
-    pub(super) fn write(&mut self, to: StreamId, bytes: &[u8]) {
+    pub(super) fn write(&mut self, to: SocketId, bytes: &[u8]) {
         let (id, side) = (to.0 / 2, (to.0 % 2) as usize);
         let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[side].closed) else { return };
         assert!(connection.ends[side].writable, "written to while not writable");
@@ -162,7 +162,7 @@ impl World {
         self.pump(id, side);
     }
 
-    pub(super) fn close(&mut self, to: StreamId) {
+    pub(super) fn close(&mut self, to: SocketId) {
         let (id, side) = (to.0 / 2, (to.0 % 2) as usize);
         let Some(connection) = self.connections.get_mut(&id).filter(|c| !c.ends[side].closed) else { return };
         connection.ends[side].close();
@@ -172,7 +172,7 @@ impl World {
         self.schedule(
             self.now,
             Event::Call(Box::new(move |world| {
-                world.input(node, move |program, at| program.handle_stream_closed(at, stream(id, side)));
+                world.input(node, move |program, at| program.handle_closed(at, socket(id, side)));
             })),
         );
     }
@@ -182,7 +182,7 @@ impl World {
         connection.ends[side].closed = true;
         let node = connection.nodes[side];
         if node != usize::MAX {
-            self.input(node, move |program, at| program.handle_stream_closed(at, stream(id, side)));
+            self.input(node, move |program, at| program.handle_closed(at, socket(id, side)));
         }
     }
 
@@ -199,9 +199,9 @@ impl World {
         {
             if self.draining {
                 let at = self.moment(node);
-                self.nodes[node].program.handle_writable(at, stream(id, side), writable);
+                self.nodes[node].program.handle_writable(at, socket(id, side), writable);
             } else {
-                self.input(node, move |program, at| program.handle_writable(at, stream(id, side), writable));
+                self.input(node, move |program, at| program.handle_writable(at, socket(id, side), writable));
             }
         }
     }
@@ -235,7 +235,7 @@ impl World {
             return;
         }
         if !came.bytes.is_empty() {
-            self.input(node, move |program, at| program.handle_stream(at, stream(id, side), &came.bytes));
+            self.input(node, move |program, at| program.handle_bytes(at, socket(id, side), &came.bytes));
         }
         if came.fin {
             self.tell_closed(id, side);

@@ -8,7 +8,7 @@ use super::stranger::{Stranger, Victim};
 use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::liveness::FIRST_SIGN;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
-use eyeline_proto::session::{Core, Event, HostId, MOST_SENDERS, Session, StreamId};
+use eyeline_proto::session::{Core, Event, HostId, MOST_SENDERS, Session, SocketId};
 use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::Message;
 use eyeline_proto::wire::preamble::{Answer, Refusal};
@@ -45,12 +45,12 @@ impl Crowd {
                 self.here.insert(number, raw);
                 Ok(number)
             }
-            None => Err(answer(&did.stream[0].1)),
+            None => Err(answer(&did.written[0].1)),
         }
     }
 
     fn note(&mut self, did: &Drained<Event>) {
-        self.closed.extend(did.closed.iter().map(|stream| stream.0));
+        self.closed.extend(did.closed.iter().map(|socket| socket.0));
     }
 
     /// So many from each of these hosts, who speak by UDP as well.
@@ -90,7 +90,7 @@ impl Crowd {
 
     /// Its connection breaks, without a goodbye.
     fn breaks(&mut self, number: u64) {
-        self.session.handle_stream_closed(self.now, StreamId(number));
+        self.session.handle_closed(self.now, SocketId(number));
     }
 
     fn take_closed(&mut self) -> Vec<u64> {
@@ -228,13 +228,13 @@ fn where_all_places_are_taken_the_dialler_tries_again() {
     let full = Answer { version: VERSION, refusal: Some(Refusal::Full), len: sentence.len() as u16 }.encode();
     let mut pauses = Vec::new();
     assert_eq!(drain(&mut dialler, now).dials, 1);
-    for stream in 1..7 {
-        let stream = StreamId(stream);
-        dialler.handle_dialled(now, HostId(0), Ok((stream, private(1, 9688))));
+    for socket in 1..7 {
+        let socket = SocketId(socket);
+        dialler.handle_dialled(now, HostId(0), Ok((socket, private(1, 9688))));
         drain(&mut dialler, now);
-        dialler.handle_stream(now, stream, &[&full[..], sentence.as_bytes()].concat());
+        dialler.handle_bytes(now, socket, &[&full[..], sentence.as_bytes()].concat());
         let did = drain(&mut dialler, now);
-        dialler.handle_stream_closed(now, stream);
+        dialler.handle_closed(now, socket);
         let told: Vec<_> = did
             .events
             .iter()
@@ -285,10 +285,10 @@ fn sixteen_mute_senders_give_way_to_each_that_sends() {
         }
         let names = victim.names();
         assert_eq!(names.iter().filter(|name| *name == "down").count(), MOST_SENDERS, "only mute ones: {names:?}");
-        let mut closed: Vec<u64> = std::mem::take(&mut victim.closed).iter().map(|stream| stream.0).collect();
+        let mut closed: Vec<u64> = std::mem::take(&mut victim.closed).iter().map(|socket| socket.0).collect();
         closed.sort_unstable();
         assert_eq!(closed, (1..=MOST_SENDERS as u64).collect::<Vec<_>>(), "now the mute ones are told so");
         Stranger::join(&mut victim, 200);
-        assert_eq!(victim.closed, [StreamId(200)], "and whoever comes next");
+        assert_eq!(victim.closed, [SocketId(200)], "and whoever comes next");
     }
 }

@@ -179,7 +179,7 @@ fn who_floods_the_meeting_with_tracks_throws_nobody_out() {
     let mut hostile = Stranger::join(&mut victim, 3);
     hostile.tell(&mut victim, track(OWN_TRACK, [3; 16]));
     hostile.answer_pings(&mut victim);
-    victim.session.handle_writable(victim.now, deaf.stream(), false);
+    victim.session.handle_writable(victim.now, deaf.socket(), false);
     let told = |number: usize| {
         let told = if number > 5000 && number % 3 == 2 { over(OWN_TRACK, [3; 16]) } else { track(OWN_TRACK, [3; 16]) };
         Record::Track(Track { label: format!("my {number}th name"), ..told })
@@ -203,7 +203,7 @@ fn who_floods_the_meeting_with_tracks_throws_nobody_out() {
     let last = Track { label: "my last name".to_string(), ..track(OWN_TRACK, [3; 16]) };
     hostile.tell(&mut victim, last);
     victim.pass(secs(3));
-    victim.session.handle_writable(victim.now, deaf.stream(), true);
+    victim.session.handle_writable(victim.now, deaf.socket(), true);
     victim.pass(ms(20));
     assert!(victim.closed.is_empty(), "{:?}", victim.closed);
     let ups = changes(&victim).iter().filter(|(track, up)| track.peer.0 == 2 && *up).count();
@@ -245,7 +245,7 @@ fn who_is_quiet_at_a_full_meeting_still_watches_it() {
         "what is forwarded is told to it, too"
     );
 
-    victim.session.handle_stream_closed(victim.now, quiet.stream());
+    victim.session.handle_closed(victim.now, quiet.socket());
     let mut quiet = Stranger::come_as(&mut victim, (100, 100), 300, quiet.token);
     assert_eq!(victim.closed, [], "it comes back to where it was");
     quiet.picture(&mut victim, 7);

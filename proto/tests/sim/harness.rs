@@ -9,7 +9,7 @@ use super::netem::{Link, Params};
 use super::oscillator::{Base, Oscillator};
 use super::tcp::Segment;
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Command, HostId, Output, StreamId};
+use eyeline_proto::session::{Command, HostId, Output, SocketId};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -48,11 +48,11 @@ pub enum Tick {
 pub trait Program {
     fn handle_datagram(&mut self, at: Moment, from: SocketAddr, bytes: &mut [u8]);
     fn handle_too_long(&mut self, at: Moment, to: SocketAddr, len: usize);
-    fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr);
-    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>);
-    fn handle_stream(&mut self, at: Moment, stream: StreamId, bytes: &[u8]);
-    fn handle_stream_closed(&mut self, at: Moment, stream: StreamId);
-    fn handle_writable(&mut self, at: Moment, stream: StreamId, writable: bool);
+    fn handle_accepted(&mut self, at: Moment, socket: SocketId, from: SocketAddr);
+    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(SocketId, SocketAddr), DialError>);
+    fn handle_bytes(&mut self, at: Moment, socket: SocketId, bytes: &[u8]);
+    fn handle_closed(&mut self, at: Moment, socket: SocketId);
+    fn handle_writable(&mut self, at: Moment, socket: SocketId, writable: bool);
     fn handle_timeout(&mut self, at: Moment);
     fn tick(&mut self, at: Moment, tick: Tick);
     /// Somebody at it wants something.
@@ -408,8 +408,8 @@ impl World {
                         self.travel_udp(from, to, datagram.to_vec());
                     }
                 }
-                Output::Stream { stream } => self.write(stream, &buffer),
-                Output::Close { stream } => self.close(stream),
+                Output::Bytes { socket } => self.write(socket, &buffer),
+                Output::Close { socket } => self.close(socket),
                 Output::Dial { host, also } => self.dial(node, host, also),
                 Output::Event(()) => {}
                 Output::Wait(deadline) => {

@@ -6,7 +6,7 @@ use super::raw::Raw;
 use super::scenarios::{ms, secs};
 use super::stranger::{Stranger, Victim};
 use eyeline_proto::session::repairs::{SHARE, TRICKLE};
-use eyeline_proto::session::{Command, Core, Event, Session, StreamId};
+use eyeline_proto::session::{Command, Core, Event, Session, SocketId};
 use eyeline_proto::wire::datagram::{Message, Nack, Ranges};
 use eyeline_proto::wire::record::{Format, Record};
 use eyeline_proto::wire::sound::Wanted;
@@ -129,7 +129,7 @@ fn what_a_later_receiver_says_is_skipped() {
         raw.say(&mut session, now, [&[kind][..], &[7; 40]].concat());
         let mut sealed = Vec::new();
         raw.transport.seal(&[kind.max(65), 1, 2, 3], &mut sealed).expect("seals");
-        session.handle_stream(now, StreamId(9), &sealed);
+        session.handle_bytes(now, SocketId(9), &sealed);
     }
     picture(&mut session, now, 0, 5000);
     let drained = drain(&mut session, now);
@@ -155,9 +155,9 @@ fn a_bad_record_closes_that_peer_with_a_reason() {
     let mut sealed = Vec::new();
     // An end record that is cut off.
     raw.transport.seal(&[4, 0, 1, 2, 3], &mut sealed).expect("seals");
-    session.handle_stream(now, StreamId(9), &sealed);
+    session.handle_bytes(now, SocketId(9), &sealed);
     let drained = drain(&mut session, now);
-    assert_eq!(drained.closed, [StreamId(9)]);
+    assert_eq!(drained.closed, [SocketId(9)]);
     let down = drained.events.iter().find_map(|event| match event {
         Event::PeerDown { sentence, .. } => Some(sentence.as_str()),
         _ => None,
@@ -183,8 +183,8 @@ fn exchange(receiver: &mut Session, sender: &mut Session, now: Instant, mut arri
                 receiver.handle_datagram(now, private(1, 9688), &mut bytes);
             }
         }
-        for (_, bytes) in back.stream {
-            receiver.handle_stream(now, StreamId(1), &bytes);
+        for (_, bytes) in back.written {
+            receiver.handle_bytes(now, SocketId(1), &bytes);
         }
     }
     events
@@ -223,13 +223,13 @@ fn the_end_gives_out_what_came_of_the_last_picture() {
 fn a_peer_that_reads_no_records_is_closed() {
     let mut victim = Victim::new(false);
     let mut stranger = Stranger::join(&mut victim, 9);
-    victim.session.handle_writable(victim.now, stranger.stream(), false);
+    victim.session.handle_writable(victim.now, stranger.socket(), false);
     let asks: Vec<Record<'_>> = (0..256).map(|_| Record::Heard(false)).collect();
     stranger.records(&mut victim, &asks);
     assert_eq!(victim.closed, []);
     stranger.record(&mut victim, &Record::Heard(false));
     victim.pass(ms(10));
-    assert_eq!(victim.closed, [stranger.stream()]);
+    assert_eq!(victim.closed, [stranger.socket()]);
     let down = victim.events.iter().find_map(|event| match event {
         Event::SenderDown { sentence, .. } => Some(sentence.as_str()),
         _ => None,
@@ -245,13 +245,13 @@ fn a_peer_that_does_not_read_for_a_while_is_told_how_things_stand_then() {
     let mut session = sender(now, 0, None);
     let _raw = Raw::join(&mut session, now);
     drain(&mut session, now);
-    session.handle_writable(now, StreamId(9), false);
+    session.handle_writable(now, SocketId(9), false);
     for number in 0..1000 {
         session.handle_command(now, Command::Format(Format { channels: 1 + number as u8 % 2, ..Format::default() }));
         session.handle_command(now, Command::Text("so it is".to_string()));
     }
     assert_eq!(drain(&mut session, now).closed, []);
-    session.handle_writable(now, StreamId(9), true);
-    let written: usize = drain(&mut session, now).stream.iter().map(|(_, bytes)| bytes.len()).sum();
+    session.handle_writable(now, SocketId(9), true);
+    let written: usize = drain(&mut session, now).written.iter().map(|(_, bytes)| bytes.len()).sum();
     assert!(written < 64 * 80, "{written} bytes");
 }

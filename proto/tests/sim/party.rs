@@ -8,7 +8,7 @@ use super::sending::{Camera, Source, Stream, a_receiver, a_sender, identity};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Command, Config, Core, Event, HostId, MOST_SENDERS, Output, Session, StreamId};
+use eyeline_proto::session::{Command, Config, Core, Event, HostId, MOST_SENDERS, Output, Session, SocketId};
 use eyeline_proto::wire::record::{Media, Want};
 use std::cell::RefCell;
 use std::net::SocketAddr;
@@ -123,24 +123,24 @@ impl Program for Party {
         self.session.handle_too_long(at.local, to, len);
     }
 
-    fn handle_accepted(&mut self, at: Moment, stream: StreamId, from: SocketAddr) {
-        self.session.handle_accepted(at.local, stream, from);
+    fn handle_accepted(&mut self, at: Moment, socket: SocketId, from: SocketAddr) {
+        self.session.handle_accepted(at.local, socket, from);
     }
 
-    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
+    fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(SocketId, SocketAddr), DialError>) {
         self.session.handle_dialled(at.local, host, outcome);
     }
 
-    fn handle_stream(&mut self, at: Moment, stream: StreamId, bytes: &[u8]) {
-        self.session.handle_stream(at.local, stream, bytes);
+    fn handle_bytes(&mut self, at: Moment, socket: SocketId, bytes: &[u8]) {
+        self.session.handle_bytes(at.local, socket, bytes);
     }
 
-    fn handle_stream_closed(&mut self, at: Moment, stream: StreamId) {
-        self.session.handle_stream_closed(at.local, stream);
+    fn handle_closed(&mut self, at: Moment, socket: SocketId) {
+        self.session.handle_closed(at.local, socket);
     }
 
-    fn handle_writable(&mut self, at: Moment, stream: StreamId, writable: bool) {
-        self.session.handle_writable(at.local, stream, writable);
+    fn handle_writable(&mut self, at: Moment, socket: SocketId, writable: bool) {
+        self.session.handle_writable(at.local, socket, writable);
     }
 
     fn handle_timeout(&mut self, at: Moment) {
@@ -171,8 +171,8 @@ impl Program for Party {
                 None
             }
             Output::Datagrams { to, segment, len } => Some(Output::Datagrams { to, segment, len }),
-            Output::Stream { stream } => Some(Output::Stream { stream }),
-            Output::Close { stream } => Some(Output::Close { stream }),
+            Output::Bytes { socket } => Some(Output::Bytes { socket }),
+            Output::Close { socket } => Some(Output::Close { socket }),
             Output::Dial { host, also } => Some(Output::Dial { host, also }),
             Output::Wait(deadline) => Some(Output::Wait(deadline)),
         }

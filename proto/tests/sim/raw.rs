@@ -2,7 +2,7 @@
 
 use super::by_hand::{Drained, challenge, drain, of_a_later_program, private};
 use eyeline_proto::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, Transport};
-use eyeline_proto::session::{Core, Event, Session, StreamId};
+use eyeline_proto::session::{Core, Event, Session, SocketId};
 use eyeline_proto::wire::datagram::{Header, Message};
 use eyeline_proto::wire::preamble::{Answer, Opening};
 use eyeline_proto::wire::record::{FORWARDS, Hello, Media, Record};
@@ -36,23 +36,23 @@ impl Raw {
     pub fn greet(
         session: &mut Session,
         now: Instant,
-        (host, stream): (u8, u64),
+        (host, socket): (u8, u64),
         psk: Option<&Psk>,
     ) -> (Option<Raw>, Drained<Event>) {
         // A process of its own.
         let mut id = [9; 16];
-        id[..8].copy_from_slice(&stream.to_be_bytes());
-        let (address, stream) = (private(host, 9688), StreamId(stream));
+        id[..8].copy_from_slice(&socket.to_be_bytes());
+        let (address, socket) = (private(host, 9688), SocketId(socket));
         let len = if psk.is_some() { 48 } else { 32 };
         let opening = Opening::new(psk.is_some(), len).encode();
         let mut handshake = Handshake::new(Side::Dialler, psk, &opening).expect("starts");
-        session.handle_accepted(now, stream, private(host, 50_000));
-        session.handle_stream(now, stream, &[&opening[..], &handshake.write().expect("writes")].concat());
+        session.handle_accepted(now, socket, private(host, 50_000));
+        session.handle_bytes(now, socket, &[&opening[..], &handshake.write().expect("writes")].concat());
         let accepted = drain(session, now);
-        if accepted.closed.contains(&stream) {
+        if accepted.closed.contains(&socket) {
             return (None, accepted);
         }
-        let came: Vec<u8> = accepted.stream.concat_bytes();
+        let came: Vec<u8> = accepted.written.concat_bytes();
         let (answer, body) = came.split_first_chunk::<8>().expect("an answer");
         let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
         handshake.read(&body[..len]).expect("shakes");
@@ -76,7 +76,7 @@ impl Raw {
         let (mut plain, mut sealed) = (Vec::new(), Vec::new());
         Record::Hello(hello).encode(&mut plain);
         transport.seal(&of_a_later_program(plain), &mut sealed).expect("seals");
-        session.handle_stream(now, stream, &sealed);
+        session.handle_bytes(now, socket, &sealed);
         let greeted = drain(session, now);
         let (opener, sealer) = (Opener::new(&key), Sealer::new(&Key::from_bytes(theirs.key)));
         (Some(Raw { transport, opener, sealer, connection: theirs.connection, next: 0, address }), greeted)
@@ -112,7 +112,7 @@ trait ConcatBytes {
     fn concat_bytes(self) -> Vec<u8>;
 }
 
-impl ConcatBytes for Vec<(StreamId, Vec<u8>)> {
+impl ConcatBytes for Vec<(SocketId, Vec<u8>)> {
     fn concat_bytes(self) -> Vec<u8> {
         self.into_iter().flat_map(|(_, bytes)| bytes).collect()
     }

@@ -9,7 +9,7 @@ use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::{Config, Core, Event, HostId, Session, StreamId};
+use eyeline_proto::session::{Config, Core, Event, HostId, Session, SocketId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::{FragmentHead, Header, Message};
@@ -27,10 +27,10 @@ pub(super) struct Victim {
     pub session: Session,
     pub now: Instant,
     pub events: Vec<Event>,
-    pub closed: Vec<StreamId>,
+    pub closed: Vec<SocketId>,
     pub datagrams: Vec<(SocketAddr, Vec<u8>)>,
     /// What was written to each connection and not read there.
-    written: BTreeMap<StreamId, Vec<u8>>,
+    written: BTreeMap<SocketId, Vec<u8>>,
 }
 
 impl Victim {
@@ -61,10 +61,10 @@ impl Victim {
         self.events.extend(drained.events);
         self.closed.extend(drained.closed);
         self.datagrams.extend(drained.datagrams);
-        for (stream, bytes) in &drained.stream {
-            self.written.entry(*stream).or_default().extend_from_slice(bytes);
+        for (socket, bytes) in &drained.written {
+            self.written.entry(*socket).or_default().extend_from_slice(bytes);
         }
-        drained.stream.into_iter().flat_map(|(_, bytes)| bytes).collect()
+        drained.written.into_iter().flat_map(|(_, bytes)| bytes).collect()
     }
 
     /// Time goes by, in steps of ten milliseconds.
@@ -102,7 +102,7 @@ pub(super) fn process(number: u16) -> [u8; 16] {
 
 /// A sender that says what it is told to.
 pub(super) struct Stranger {
-    stream: StreamId,
+    socket: SocketId,
     address: SocketAddr,
     transport: Transport,
     opener: Opener,
@@ -127,22 +127,22 @@ impl Stranger {
     }
 
     /// Comes in as everybody does and proves its address.
-    pub fn come(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
-        let mut stranger = Stranger::greet(victim, host, stream, resume, patient);
+    pub fn come(victim: &mut Victim, host: u8, socket: u64, resume: [u8; 16], patient: bool) -> Stranger {
+        let mut stranger = Stranger::greet(victim, host, socket, resume, patient);
         stranger.prove(victim);
         stranger
     }
 
     /// The same, and it says that it is the process of this id.
-    pub fn come_as(victim: &mut Victim, (host, id): (u8, u16), stream: u64, resume: [u8; 16]) -> Stranger {
-        let mut stranger = Stranger::greet_with(victim, (host, id), stream, |hello| hello.resume = resume);
+    pub fn come_as(victim: &mut Victim, (host, id): (u8, u16), socket: u64, resume: [u8; 16]) -> Stranger {
+        let mut stranger = Stranger::greet_with(victim, (host, id), socket, |hello| hello.resume = resume);
         stranger.prove(victim);
         stranger
     }
 
     /// The same, and it wants what the victim has.
-    pub fn takes_part_as(victim: &mut Victim, who: (u8, u16), stream: u64) -> Stranger {
-        let mut stranger = Stranger::greet_with(victim, who, stream, |hello| hello.wants = Media::LIVE);
+    pub fn takes_part_as(victim: &mut Victim, who: (u8, u16), socket: u64) -> Stranger {
+        let mut stranger = Stranger::greet_with(victim, who, socket, |hello| hello.wants = Media::LIVE);
         stranger.prove(victim);
         stranger
     }
@@ -155,8 +155,8 @@ impl Stranger {
     }
 
     /// Its connection, as the victim calls it.
-    pub fn stream(&self) -> StreamId {
-        self.stream
+    pub fn socket(&self) -> SocketId {
+        self.socket
     }
 
     fn prove(&mut self, victim: &mut Victim) {
@@ -169,15 +169,15 @@ impl Stranger {
         }
     }
 
-    fn greet(victim: &mut Victim, host: u8, stream: u64, resume: [u8; 16], patient: bool) -> Stranger {
+    fn greet(victim: &mut Victim, host: u8, socket: u64, resume: [u8; 16], patient: bool) -> Stranger {
         let change = |hello: &mut Hello| (hello.resume, hello.offers.lossless) = (resume, patient);
-        Stranger::greet_with(victim, (host, host.into()), stream, change)
+        Stranger::greet_with(victim, (host, host.into()), socket, change)
     }
 
     /// One that says its hello, this, and its goodbye at once.
-    pub fn come_and_go(victim: &mut Victim, who: (u8, u16), stream: u64, resume: [u8; 16], says: &[Record<'_>]) {
-        let shaken = Stranger::shake(victim, who.0, StreamId(stream));
-        let (mut stranger, hello) = Stranger::make(victim, who, StreamId(stream), shaken, |hello| hello.resume = resume);
+    pub fn come_and_go(victim: &mut Victim, who: (u8, u16), socket: u64, resume: [u8; 16], says: &[Record<'_>]) {
+        let shaken = Stranger::shake(victim, who.0, SocketId(socket));
+        let (mut stranger, hello) = Stranger::make(victim, who, SocketId(socket), shaken, |hello| hello.resume = resume);
         let (mut plain, mut sealed) = (hello, Vec::new());
         stranger.transport.seal(&plain, &mut sealed).expect("seals");
         for record in says.iter().chain([&Record::Goodbye(Reason::Quit, String::new())]) {
@@ -185,22 +185,22 @@ impl Stranger {
             record.encode(&mut plain);
             stranger.transport.seal(&plain, &mut sealed).expect("seals");
         }
-        victim.session.handle_stream(victim.now, stranger.stream, &sealed);
+        victim.session.handle_bytes(victim.now, stranger.socket, &sealed);
         victim.drain();
     }
 
-    fn greet_with(victim: &mut Victim, who: (u8, u16), stream: u64, change: impl FnOnce(&mut Hello)) -> Stranger {
-        let shaken = Stranger::shake(victim, who.0, StreamId(stream));
-        Stranger::meet(victim, who, StreamId(stream), shaken, change)
+    fn greet_with(victim: &mut Victim, who: (u8, u16), socket: u64, change: impl FnOnce(&mut Hello)) -> Stranger {
+        let shaken = Stranger::shake(victim, who.0, SocketId(socket));
+        Stranger::meet(victim, who, SocketId(socket), shaken, change)
     }
 
     /// Dials and shakes hands; gives what the victim said after that, too.
-    fn shake(victim: &mut Victim, host: u8, stream: StreamId) -> (Handshake, Vec<u8>) {
+    fn shake(victim: &mut Victim, host: u8, socket: SocketId) -> (Handshake, Vec<u8>) {
         let now = victim.now;
         let opening = Opening::new(false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
-        victim.session.handle_accepted(now, stream, private(host, 50_000));
-        victim.session.handle_stream(now, stream, &[&opening[..], &handshake.write().expect("writes")].concat());
+        victim.session.handle_accepted(now, socket, private(host, 50_000));
+        victim.session.handle_bytes(now, socket, &[&opening[..], &handshake.write().expect("writes")].concat());
         let came = victim.drain();
         let (answer, body) = came.split_first_chunk::<8>().expect("an answer");
         let len = usize::from(Answer::decode(answer).expect("Eyeline").len);
@@ -209,18 +209,18 @@ impl Stranger {
     }
 
     /// Is what the victim finds at a host that it dialled, says that it is the process of this id, and wants what the victim has.
-    pub fn answer_as(victim: &mut Victim, who: (u8, u16), stream: u64, dialled: HostId) -> Stranger {
-        let (stream, now) = (StreamId(stream), victim.now);
-        victim.session.handle_dialled(now, dialled, Ok((stream, private(who.0, 9688))));
+    pub fn answer_as(victim: &mut Victim, who: (u8, u16), socket: u64, dialled: HostId) -> Stranger {
+        let (socket, now) = (SocketId(socket), victim.now);
+        victim.session.handle_dialled(now, dialled, Ok((socket, private(who.0, 9688))));
         let came = victim.drain();
         let (opening, body) = came.split_first_chunk::<8>().expect("an opening");
         let mut handshake = Handshake::new(Side::Listener, None, opening).expect("starts");
         handshake.read(body).expect("shakes");
         let message = handshake.write().expect("writes");
         let answer = Answer { version: VERSION, refusal: None, len: message.len() as u16 }.encode();
-        victim.session.handle_stream(now, stream, &[&answer[..], &message].concat());
+        victim.session.handle_bytes(now, socket, &[&answer[..], &message].concat());
         let came = victim.drain();
-        let mut stranger = Stranger::meet(victim, who, stream, (handshake, came), |hello| hello.wants = Media::LIVE);
+        let mut stranger = Stranger::meet(victim, who, socket, (handshake, came), |hello| hello.wants = Media::LIVE);
         stranger.prove(victim);
         stranger
     }
@@ -229,11 +229,11 @@ impl Stranger {
     fn meet(
         victim: &mut Victim,
         who: (u8, u16),
-        stream: StreamId,
+        socket: SocketId,
         shaken: (Handshake, Vec<u8>),
         change: impl FnOnce(&mut Hello),
     ) -> Stranger {
-        let (mut stranger, hello) = Stranger::make(victim, who, stream, shaken, change);
+        let (mut stranger, hello) = Stranger::make(victim, who, socket, shaken, change);
         stranger.raw_record(victim, &hello);
         stranger
     }
@@ -242,7 +242,7 @@ impl Stranger {
     fn make(
         victim: &mut Victim,
         (host, id): (u8, u16),
-        stream: StreamId,
+        socket: SocketId,
         (handshake, came): (Handshake, Vec<u8>),
         change: impl FnOnce(&mut Hello),
     ) -> (Stranger, Vec<u8>) {
@@ -252,7 +252,7 @@ impl Stranger {
         let mut plain = Vec::new();
         transport.open(&came[2..], &mut plain).expect("opens");
         let Ok(Record::Hello(theirs)) = Record::decode(&plain) else { panic!("no hello") };
-        let (key, mine) = (Key::random(), 1000 + u32::from(host) * 16 + stream.0 as u32);
+        let (key, mine) = (Key::random(), 1000 + u32::from(host) * 16 + socket.0 as u32);
         let mut hello = Hello {
             offers: Media::LIVE,
             wants: Media::NONE,
@@ -265,11 +265,11 @@ impl Stranger {
             name: format!("host {host}"),
         };
         change(&mut hello);
-        victim.written.remove(&stream);
+        victim.written.remove(&socket);
         let (opener, sealer) = (Opener::new(&key), Sealer::new(&Key::from_bytes(theirs.key)));
         let (theirs, token) = (theirs.connection, theirs.token);
         let (next, started) = (0, now);
-        let stranger = Stranger { stream, address, transport, opener, sealer, mine, theirs, token, hash, next, started };
+        let stranger = Stranger { socket, address, transport, opener, sealer, mine, theirs, token, hash, next, started };
         let mut plain = Vec::new();
         Record::Hello(hello).encode(&mut plain);
         (stranger, of_a_later_program(plain))
@@ -284,7 +284,7 @@ impl Stranger {
     pub fn raw_record(&mut self, victim: &mut Victim, plain: &[u8]) {
         let mut sealed = Vec::new();
         self.transport.seal(plain, &mut sealed).expect("seals");
-        victim.session.handle_stream(victim.now, self.stream, &sealed);
+        victim.session.handle_bytes(victim.now, self.socket, &sealed);
         victim.drain();
     }
 
@@ -297,7 +297,7 @@ impl Stranger {
             self.transport.seal(&plain, &mut sealed).expect("seals");
         }
         for read in sealed.chunks(16 << 10) {
-            victim.session.handle_stream(victim.now, self.stream, read);
+            victim.session.handle_bytes(victim.now, self.socket, read);
             victim.drain();
         }
     }
@@ -318,7 +318,7 @@ impl Stranger {
 
     /// Records that it was told since the last call, plain.
     pub fn told(&mut self, victim: &mut Victim) -> Vec<Vec<u8>> {
-        let (written, mut rest, mut told) = (victim.written.remove(&self.stream).unwrap_or_default(), 0, Vec::new());
+        let (written, mut rest, mut told) = (victim.written.remove(&self.socket).unwrap_or_default(), 0, Vec::new());
         while let Some(len) = written.get(rest..rest + 2).map(|len| usize::from(u16::from_be_bytes([len[0], len[1]]))) {
             let mut plain = Vec::new();
             self.transport.open(&written[rest + 2..rest + 2 + len], &mut plain).expect("opens");

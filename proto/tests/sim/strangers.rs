@@ -3,7 +3,7 @@
 use super::by_hand::{UNKNOWN, challenge};
 use super::scenarios::{ms, secs};
 use super::stranger::{Stranger, Victim};
-use eyeline_proto::session::{Command, Core, Event, PeerId, StreamId, TrackId};
+use eyeline_proto::session::{Command, Core, Event, PeerId, SocketId, TrackId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message, Shard};
 use eyeline_proto::wire::record::{End, OWN_TRACK, Reason, Record};
@@ -134,10 +134,10 @@ fn a_mute_sender_gives_way() {
         assert_eq!(victim.events.iter().filter(|event| matches!(event, Event::Slice(..))).count(), 1);
         let mut closed = std::mem::take(&mut victim.closed);
         closed.sort_unstable();
-        assert_eq!(closed, [StreamId(1), StreamId(2)], "who sends nothing is told that we are busy");
+        assert_eq!(closed, [SocketId(1), SocketId(2)], "who sends nothing is told that we are busy");
         // Now there is one that sends: who comes later is told at once.
         Stranger::join(&mut victim, 4);
-        assert_eq!(std::mem::take(&mut victim.closed), [StreamId(4)]);
+        assert_eq!(std::mem::take(&mut victim.closed), [SocketId(4)]);
         // Reports count the whole connection: a sender that waited has lost nothing.
         victim.pass(ms(200));
         let report = real.report(&mut victim);
@@ -150,7 +150,7 @@ fn a_mute_sender_gives_way() {
         let mut next = Stranger::join(&mut victim, 5);
         next.sound(&mut victim, 0);
         assert_eq!(victim.names()[3..], ["down", "host 5"]);
-        assert_eq!(victim.closed, [StreamId(3)]);
+        assert_eq!(victim.closed, [SocketId(3)]);
     }
 }
 
@@ -169,7 +169,7 @@ fn who_is_heard_over_tcp_alone_keeps_its_place() {
         let mut second = Stranger::come_as(&mut victim, (1, 2), 2, [0; 16]);
         second.picture(&mut victim, 0);
         victim.pass(ms(100));
-        assert_eq!((victim.names().as_slice(), victim.closed.as_slice()), (&["host 1".to_string()][..], &[StreamId(2)][..]));
+        assert_eq!((victim.names().as_slice(), victim.closed.as_slice()), (&["host 1".to_string()][..], &[SocketId(2)][..]));
     }
 }
 
@@ -236,7 +236,7 @@ fn an_end_that_is_said_again_and_again_is_not_put_off() {
     }
     // A live sender that is only watched is left then, and the next may come.
     assert_eq!(victim.names(), ["host 1", "finished", "down"]);
-    assert_eq!(victim.closed, [StreamId(1)]);
+    assert_eq!(victim.closed, [SocketId(1)]);
     Stranger::join(&mut victim, 2).picture(&mut victim, 0);
     assert_eq!(victim.names().last().map(String::as_str), Some("host 2"));
 }
@@ -349,7 +349,7 @@ fn who_is_heard_after_a_silence_is_challenged_anew_where_its_connection_hangs_or
         sender.picture(&mut victim, 0);
         victim.pass(ms(500));
         if gone {
-            victim.session.handle_stream_closed(victim.now, sender.stream());
+            victim.session.handle_closed(victim.now, sender.socket());
         }
         victim.pass(ms(500));
         if says {

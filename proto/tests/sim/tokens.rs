@@ -6,7 +6,7 @@ use super::scenarios::{ms, secs};
 use super::stranger::{Stranger, Victim};
 use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::link::HANDSHAKE;
-use eyeline_proto::session::{Core, Event, HostId, Session, StreamId};
+use eyeline_proto::session::{Core, Event, HostId, Session, SocketId};
 use eyeline_proto::wire::record::{Reason, Record};
 
 /// A sender that is shown, and sends.
@@ -32,7 +32,7 @@ fn a_token_brings_back_only_the_process_it_was_given_to() {
         first.picture(&mut victim, 1);
         victim.pass(if is_token { ms(100) } else { HANDSHAKE });
         assert_eq!(victim.names(), ["host 1"], "{what}");
-        assert_eq!(victim.closed, [StreamId(2)], "{what}: it is turned away");
+        assert_eq!(victim.closed, [SocketId(2)], "{what}: it is turned away");
     }
 }
 
@@ -49,7 +49,7 @@ fn a_token_brings_its_process_back_from_any_address_and_each_time_it_is_dialled_
         assert_eq!(victim.names().last().map(String::as_str), Some("host 3 again"), "attempt {attempt}");
     }
     victim.pass(secs(2));
-    assert_eq!(victim.closed, (1..29).map(StreamId).collect::<Vec<_>>(), "one place, whatever it does");
+    assert_eq!(victim.closed, (1..29).map(SocketId).collect::<Vec<_>>(), "one place, whatever it does");
     // A newer one was said: nobody needs the first any more.
     let mut last = Stranger::come_as(&mut victim, (3, 1), 40, moved.token);
     last.picture(&mut victim, 40);
@@ -74,7 +74,7 @@ fn who_comes_back_and_leaves_at_once_is_gone() {
     Stranger::come_and_go(&mut victim, (3, 1), 2, first.token, &[]);
     assert_eq!(victim.names(), ["host 1", "down"]);
     victim.pass(secs(2));
-    assert_eq!(victim.closed, [StreamId(2), StreamId(1)]);
+    assert_eq!(victim.closed, [SocketId(2), SocketId(1)]);
     let mut next = Stranger::join(&mut victim, 4);
     next.picture(&mut victim, 0);
     assert_eq!(victim.names(), ["host 1", "down", "host 4"], "the one place there is is free");
@@ -82,7 +82,7 @@ fn who_comes_back_and_leaves_at_once_is_gone() {
 
 /// All that a receiver with the key sent, by TCP and UDP.
 struct Recording {
-    stream: Vec<Vec<u8>>,
+    written: Vec<Vec<u8>>,
     datagrams: Vec<Vec<u8>>,
 }
 
@@ -90,17 +90,17 @@ struct Recording {
 fn recorded(session: &mut Session, key: &Psk, now: std::time::Instant) -> Recording {
     let mut dialler = receiver(now, 1, Some(key));
     drain(&mut dialler, now);
-    dialler.handle_dialled(now, HostId(0), Ok((StreamId(1), private(1, 9688))));
-    session.handle_accepted(now, StreamId(1), private(2, 40_000));
-    let mut recording = Recording { stream: Vec::new(), datagrams: Vec::new() };
+    dialler.handle_dialled(now, HostId(0), Ok((SocketId(1), private(1, 9688))));
+    session.handle_accepted(now, SocketId(1), private(2, 40_000));
+    let mut recording = Recording { written: Vec::new(), datagrams: Vec::new() };
     let mut answered = false;
     for _ in 0..10 {
         dialler.handle_timeout(now);
         let there = drain(&mut dialler, now);
         answered |= there.events.iter().any(|event| matches!(event, Event::Clock(..)));
-        for (_, bytes) in there.stream {
-            session.handle_stream(now, StreamId(1), &bytes);
-            recording.stream.push(bytes);
+        for (_, bytes) in there.written {
+            session.handle_bytes(now, SocketId(1), &bytes);
+            recording.written.push(bytes);
         }
         for (_, bytes) in there.datagrams {
             session.handle_datagram(now, private(2, 9688), &mut bytes.clone());
@@ -108,8 +108,8 @@ fn recorded(session: &mut Session, key: &Psk, now: std::time::Instant) -> Record
         }
         session.handle_timeout(now);
         let back = drain(session, now);
-        for (_, bytes) in back.stream {
-            dialler.handle_stream(now, StreamId(1), &bytes);
+        for (_, bytes) in back.written {
+            dialler.handle_bytes(now, SocketId(1), &bytes);
         }
         for (_, mut bytes) in back.datagrams {
             dialler.handle_datagram(now, private(1, 9688), &mut bytes);
@@ -127,16 +127,16 @@ fn a_recorded_keyed_session_opens_nothing_when_it_is_said_again() {
     let mut same = sender(now, 0, Some(&key));
     let recording = recorded(&mut same, &key, now);
     for (mut session, host) in [(same, 2), (sender(now, 0, Some(&key)), 2), (sender(now, 0, Some(&key)), 66)] {
-        let (stream, from) = (StreamId(7), private(host, 9688));
-        session.handle_accepted(now, stream, private(host, 40_001));
+        let (socket, from) = (SocketId(7), private(host, 9688));
+        session.handle_accepted(now, socket, private(host, 40_001));
         let (mut closed, mut events) = (Vec::new(), Vec::new());
-        for bytes in &recording.stream {
-            session.handle_stream(now, stream, bytes);
+        for bytes in &recording.written {
+            session.handle_bytes(now, socket, bytes);
             let did = drain(&mut session, now);
             closed.extend(did.closed);
             events.extend(did.events);
         }
-        assert_eq!(closed, [stream], "what follows the opening does not open");
+        assert_eq!(closed, [socket], "what follows the opening does not open");
         assert!(matches!(&events[..], [Event::TurnedAway(..)]), "{events:?}");
         for bytes in &recording.datagrams {
             session.handle_datagram(now, from, &mut bytes.clone());

@@ -44,11 +44,11 @@ fn deadlines_fire_never_early_and_to_a_fraction_of_a_millisecond() {
 #[test]
 fn thousands_of_commands_arrive_in_order_and_none_is_lost() {
     let net = Net::start(V4, true, &[]);
-    let (mut socket, stream) = connect(&net, V4);
+    let (mut socket, id) = connect(&net, V4);
     let commands = net.handle.commands();
     let pusher = std::thread::spawn(move || {
         for number in 0..20_000u32 {
-            commands.command(Do::Write { stream, bytes: number.to_be_bytes().to_vec() });
+            commands.command(Do::Write { id, bytes: number.to_be_bytes().to_vec() });
         }
     });
     let mut arrived = vec![0; 20_000 * 4];
@@ -61,12 +61,12 @@ fn thousands_of_commands_arrive_in_order_and_none_is_lost() {
 fn commands_given_before_the_end_take_effect_and_what_tcp_holds_back_is_written() {
     // However seldom the reader runs.
     let net = Net::with(Config { last_flush: LIMIT, ..config(V4, 0, true) });
-    let (mut socket, stream) = connect(&net, V4);
+    let (mut socket, id) = connect(&net, V4);
     let all = bytes(16 << 20); // more than both kernels hold
     let (held_back, last) = all.split_at(15 << 20);
-    net.tell(Do::Write { stream, bytes: held_back.to_vec() });
-    assert_eq!(net.hear(), Heard::Writable(stream, false));
-    net.tell(Do::Write { stream, bytes: last.to_vec() });
+    net.tell(Do::Write { id, bytes: held_back.to_vec() });
+    assert_eq!(net.hear(), Heard::Writable(id, false));
+    net.tell(Do::Write { id, bytes: last.to_vec() });
     let reader = std::thread::spawn(move || {
         let mut arrived = Vec::new();
         socket.read_to_end(&mut arrived).map(|_| arrived)
@@ -79,9 +79,9 @@ fn commands_given_before_the_end_take_effect_and_what_tcp_holds_back_is_written(
 #[test]
 fn stopping_waits_for_nobody_who_does_not_read() {
     let net = Net::start(V4, true, &[]);
-    let (_socket, stream) = connect(&net, V4);
-    net.tell(Do::Write { stream, bytes: bytes(16 << 20) });
-    assert_eq!(net.hear(), Heard::Writable(stream, false));
+    let (_socket, id) = connect(&net, V4);
+    net.tell(Do::Write { id, bytes: bytes(16 << 20) });
+    assert_eq!(net.hear(), Heard::Writable(id, false));
     let (end, ended) = mpsc::channel();
     std::thread::spawn(move || {
         drop(net);

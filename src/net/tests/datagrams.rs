@@ -78,9 +78,9 @@ fn much_on_one_stream_does_not_keep_datagrams_waiting() {
         }
     });
     let net = Net { handle: handle.expect("loopback is there"), heard };
-    let (mut socket, stream) = connect(&net, V4);
+    let (mut socket, id) = connect(&net, V4);
     socket.write_all(b"x").expect("written");
-    assert_eq!(net.hear(), Heard::Bytes(stream, b"x".to_vec()));
+    assert_eq!(net.hear(), Heard::Bytes(id, b"x".to_vec()));
     let (filled, full) = mpsc::channel();
     let writer = std::thread::spawn(move || {
         socket.write_all(&bytes(256 << 10)).expect("more than three reads of them fit into the kernel");
@@ -99,8 +99,8 @@ fn much_on_one_stream_does_not_keep_datagrams_waiting() {
         }
         chunks += 1;
     }
-    assert!(chunks <= 1, "{chunks} reads of the stream came before the datagram");
-    net.hear_bytes(stream, 1);
+    assert!(chunks <= 1, "{chunks} reads of the connection came before the datagram");
+    net.hear_bytes(id, 1);
     drop(net);
     let _ = writer.join().expect("ended"); // cut off by our end, or not
 }

@@ -17,7 +17,7 @@ struct Worst {
     datagrams: usize,
 }
 
-/// Tells of each [`RECORD`] of a stream, and has a datagram for another peer after each input, which, like a session's, waits
+/// Tells of each [`RECORD`] of a connection, and has a datagram for another peer after each input, which, like a session's, waits
 /// behind the events.
 struct Small {
     waiting: usize,
@@ -31,7 +31,7 @@ impl Core for Small {
     type Command = ();
     type Event = (usize, Worst);
 
-    fn handle_stream(&mut self, _: Instant, _: StreamId, bytes: &[u8]) {
+    fn handle_bytes(&mut self, _: Instant, _: SocketId, bytes: &[u8]) {
         self.worst.events = self.worst.events.max(self.waiting);
         self.worst.datagrams += usize::from(self.owed);
         let before = self.came / RECORD;
@@ -55,10 +55,10 @@ impl Core for Small {
     fn handle_command(&mut self, _: Instant, (): ()) {}
     fn handle_datagram(&mut self, _: Instant, _: SocketAddr, _: &mut [u8]) {}
     fn handle_too_long(&mut self, _: Instant, _: SocketAddr, _: usize) {}
-    fn handle_accepted(&mut self, _: Instant, _: StreamId, _: SocketAddr) {}
-    fn handle_dialled(&mut self, _: Instant, _: HostId, _: Result<(StreamId, SocketAddr), DialError>) {}
-    fn handle_stream_closed(&mut self, _: Instant, _: StreamId) {}
-    fn handle_writable(&mut self, _: Instant, _: StreamId, _: bool) {}
+    fn handle_accepted(&mut self, _: Instant, _: SocketId, _: SocketAddr) {}
+    fn handle_dialled(&mut self, _: Instant, _: HostId, _: Result<(SocketId, SocketAddr), DialError>) {}
+    fn handle_closed(&mut self, _: Instant, _: SocketId) {}
+    fn handle_writable(&mut self, _: Instant, _: SocketId, _: bool) {}
     fn handle_timeout(&mut self, _: Instant) {}
 }
 

@@ -3,10 +3,10 @@
 //! Nothing here waits for time to pass: every wait is for an event, and its limit only ends a test that has failed.
 
 mod commands;
+mod connections;
 mod datagrams;
 mod floods;
 mod places;
-mod streams;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::{Config, Handle, LAST_FLUSH, Traffic, spawn};
 use eyeline_proto::session::unreachable::DialError;
-use eyeline_proto::session::{Core, HostId, Output, StreamId};
+use eyeline_proto::session::{Core, HostId, Output, SocketId};
 
 /// After this without an event a test has failed.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -32,12 +32,12 @@ enum Do {
         segment: usize,
         bytes: Vec<u8>,
     },
-    /// Given to the stream in pieces of 64 KiB, while it is writable.
+    /// Given to the connection in pieces of 64 KiB, while it is writable.
     Write {
-        stream: StreamId,
+        id: SocketId,
         bytes: Vec<u8>,
     },
-    Close(StreamId),
+    Close(SocketId),
     Dial(usize),
     Wake(Instant),
     /// From now on never content: wants to be called at a moment that is gone.
@@ -49,18 +49,18 @@ enum Do {
 enum Heard {
     Datagram(SocketAddr, Vec<u8>),
     TooLong(SocketAddr, usize),
-    Accepted(StreamId, SocketAddr),
-    Dialled(usize, Result<(StreamId, SocketAddr), DialError>),
-    Bytes(StreamId, Vec<u8>),
-    Closed(StreamId),
-    Writable(StreamId, bool),
+    Accepted(SocketId, SocketAddr),
+    Dialled(usize, Result<(SocketId, SocketAddr), DialError>),
+    Bytes(SocketId, Vec<u8>),
+    Closed(SocketId),
+    Writable(SocketId, bool),
     Timeout(Instant),
 }
 
 #[derive(Default)]
 struct Toy {
     outputs: VecDeque<(Output<Heard>, Vec<u8>)>,
-    blocked: Vec<StreamId>,
+    blocked: Vec<SocketId>,
     wake: Option<Instant>,
     nags: Option<Instant>,
 }
@@ -80,10 +80,10 @@ impl Core for Toy {
             Do::Send { to, segment, bytes } => {
                 self.outputs.push_back((Output::Datagrams { to, segment, len: bytes.len() }, bytes));
             }
-            Do::Write { stream, bytes } => {
-                self.outputs.extend(bytes.chunks(1 << 16).map(|bytes| (Output::Stream { stream }, bytes.to_vec())));
+            Do::Write { id, bytes } => {
+                self.outputs.extend(bytes.chunks(1 << 16).map(|bytes| (Output::Bytes { socket: id }, bytes.to_vec())));
             }
-            Do::Close(stream) => self.outputs.push_back((Output::Close { stream }, Vec::new())),
+            Do::Close(id) => self.outputs.push_back((Output::Close { socket: id }, Vec::new())),
             Do::Dial(host) => self.outputs.push_back((Output::Dial { host: HostId(host), also: None }, Vec::new())),
             Do::Wake(at) => self.wake = Some(at),
             Do::Nag => self.nags = Some(now),
@@ -98,28 +98,28 @@ impl Core for Toy {
         self.say(Heard::TooLong(to, len));
     }
 
-    fn handle_accepted(&mut self, _: Instant, stream: StreamId, from: SocketAddr) {
-        self.say(Heard::Accepted(stream, from));
+    fn handle_accepted(&mut self, _: Instant, id: SocketId, from: SocketAddr) {
+        self.say(Heard::Accepted(id, from));
     }
 
-    fn handle_dialled(&mut self, _: Instant, host: HostId, outcome: Result<(StreamId, SocketAddr), DialError>) {
+    fn handle_dialled(&mut self, _: Instant, host: HostId, outcome: Result<(SocketId, SocketAddr), DialError>) {
         self.say(Heard::Dialled(host.0, outcome));
     }
 
-    fn handle_stream(&mut self, _: Instant, stream: StreamId, bytes: &[u8]) {
-        self.say(Heard::Bytes(stream, bytes.to_vec()));
+    fn handle_bytes(&mut self, _: Instant, id: SocketId, bytes: &[u8]) {
+        self.say(Heard::Bytes(id, bytes.to_vec()));
     }
 
-    fn handle_stream_closed(&mut self, _: Instant, stream: StreamId) {
-        self.say(Heard::Closed(stream));
+    fn handle_closed(&mut self, _: Instant, id: SocketId) {
+        self.say(Heard::Closed(id));
     }
 
-    fn handle_writable(&mut self, _: Instant, stream: StreamId, writable: bool) {
-        self.blocked.retain(|blocked| *blocked != stream);
+    fn handle_writable(&mut self, _: Instant, id: SocketId, writable: bool) {
+        self.blocked.retain(|blocked| *blocked != id);
         if !writable {
-            self.blocked.push(stream);
+            self.blocked.push(id);
         }
-        self.say(Heard::Writable(stream, writable));
+        self.say(Heard::Writable(id, writable));
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -131,7 +131,7 @@ impl Core for Toy {
 
     fn poll(&mut self, _: Instant, buffer: &mut Vec<u8>) -> Output<Heard> {
         let may_go = |(output, _): &(Output<Heard>, _)| match output {
-            Output::Stream { stream } | Output::Close { stream } => !self.blocked.contains(stream),
+            Output::Bytes { socket } | Output::Close { socket } => !self.blocked.contains(socket),
             _ => true,
         };
         let Some((output, bytes)) = self.outputs.iter().position(may_go).and_then(|at| self.outputs.remove(at)) else {
@@ -196,12 +196,12 @@ impl Net {
         (0..count).map(datagram).collect()
     }
 
-    /// Reads until `len` bytes of the stream came; panics on anything else but writability.
-    fn hear_bytes(&self, stream: StreamId, len: usize) -> Vec<u8> {
+    /// Reads until `len` bytes of the connection came; panics on anything else but writability.
+    fn hear_bytes(&self, id: SocketId, len: usize) -> Vec<u8> {
         let mut all = Vec::new();
         while all.len() < len {
             match self.hear() {
-                Heard::Bytes(from, bytes) if from == stream => all.extend(bytes),
+                Heard::Bytes(from, bytes) if from == id => all.extend(bytes),
                 Heard::Writable(..) => {}
                 other => panic!("{other:?} instead of bytes"),
             }
@@ -209,14 +209,14 @@ impl Net {
         all
     }
 
-    fn hear_accepted(&self) -> (StreamId, SocketAddr) {
+    fn hear_accepted(&self) -> (SocketId, SocketAddr) {
         match self.hear() {
-            Heard::Accepted(stream, from) => (stream, from),
+            Heard::Accepted(id, from) => (id, from),
             other => panic!("{other:?} instead of a connection"),
         }
     }
 
-    fn hear_dialled(&self) -> Result<(StreamId, SocketAddr), DialError> {
+    fn hear_dialled(&self) -> Result<(SocketId, SocketAddr), DialError> {
         match self.hear() {
             Heard::Dialled(0, outcome) => outcome,
             other => panic!("{other:?} instead of the end of a dial"),
@@ -228,10 +228,10 @@ fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at % 251) as u8 ^ (at >> 10) as u8).collect()
 }
 
-fn connect(net: &Net, ip: IpAddr) -> (TcpStream, StreamId) {
+fn connect(net: &Net, ip: IpAddr) -> (TcpStream, SocketId) {
     let socket = TcpStream::connect((ip, net.port())).expect("it listens");
     socket.set_read_timeout(Some(LIMIT)).expect("a limit");
-    let (stream, from) = net.hear_accepted();
+    let (id, from) = net.hear_accepted();
     assert_eq!(from, socket.local_addr().expect("connected"));
-    (socket, stream)
+    (socket, id)
 }

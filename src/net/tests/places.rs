@@ -15,9 +15,9 @@ fn a_dialled_connection_carries_bytes_both_ways_over_v4_and_v6_and_by_name() {
         let (theirs, from) = listener.hear_accepted();
         assert_eq!(to.port(), listener.port());
         assert_eq!(from.ip(), to.ip(), "one peer, one address");
-        dialler.tell(Do::Write { stream: ours, bytes: b"there".to_vec() });
+        dialler.tell(Do::Write { id: ours, bytes: b"there".to_vec() });
         assert_eq!(listener.hear(), Heard::Bytes(theirs, b"there".to_vec()));
-        listener.tell(Do::Write { stream: theirs, bytes: b"back".to_vec() });
+        listener.tell(Do::Write { id: theirs, bytes: b"back".to_vec() });
         assert_eq!(dialler.hear(), Heard::Bytes(ours, b"back".to_vec()));
         dialler.tell(Do::Close(ours));
         assert_eq!(dialler.hear(), Heard::Closed(ours));

@@ -213,7 +213,7 @@ impl Endpoint {
     }
 
     /// Bytes came over TCP: it does not hang.
-    pub(super) fn stream_lives(&mut self, id: LinkId) {
+    pub(super) fn tcp_lives(&mut self, id: LinkId) {
         if let Some(host) = self.dialer.using(id) {
             self.dialer.well(host);
         }

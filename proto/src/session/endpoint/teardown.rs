@@ -146,16 +146,16 @@ impl Endpoint {
         let Some(mut link) = self.links.remove(&id) else { return };
         self.by_connection.remove(&link.connection());
         self.warned.remove(&id);
-        if let Some(stream) = link.liveness.socket() {
-            self.by_stream.remove(&stream);
+        if let Some(socket) = link.liveness.socket() {
+            self.by_socket.remove(&socket);
             let mut last = Vec::new();
             if link.writable {
-                link.poll_stream(&mut last);
+                link.poll_bytes(&mut last);
             }
             if !last.is_empty() {
-                self.farewells.push_back((stream, last));
+                self.farewells.push_back((socket, last));
             }
-            self.closes.push_back(stream);
+            self.closes.push_back(socket);
         }
         self.dialer.removed(id);
     }
