@@ -14,8 +14,8 @@
 
 use std::time::{Duration, Instant};
 
-/// No datagram for so long: six pings. With what it takes to notice that TCP hangs (`link::SILENT`), for then the silence is one
-/// of a fresh link, and with [`GRACE`], less than three seconds.
+/// No datagram for so long: six pings. With what it takes to notice that TCP hangs (`liveness::SILENT`), for then the silence is
+/// one of a fresh link, and with [`GRACE`], less than three seconds.
 pub const SILENCE: Duration = Duration::from_millis(1500);
 
 /// From the evidence to the word: two pings.
