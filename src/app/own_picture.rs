@@ -6,6 +6,7 @@ use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::track::{Screening, Track};
 use crate::present::canvas::Canvas;
 use eyeline_proto::media::hold::Hold;
+use eyeline_proto::media::schedule::Schedule;
 use eyeline_proto::session::{PeerId, TrackId};
 use std::sync::Arc;
 
@@ -20,12 +21,12 @@ pub struct OwnPicture {
 impl OwnPicture {
     /// Decoded by the threads that decode the others'.
     pub fn new(screening: &Screening, announced: &Announced) -> Self {
-        OwnPicture { track: Track::new(OWN, Hold::default(), announced, Some(screening), None) }
+        OwnPicture { track: Track::new(OWN, Schedule::new(Hold::default(), false), announced, Some(screening), None) }
     }
 
     /// What the encoder shows its slices to.
     pub fn sink(&self) -> Box<dyn EncodedSink> {
-        Box::new(Show::new(self.track.clone(), false))
+        Box::new(Show::new(self.track.clone()))
     }
 
     /// Where it is drawn.

@@ -9,6 +9,7 @@ use super::sink::{EncodedSink, Sound};
 use super::track::{Screening, Track, Tracks};
 use crate::present::mixer::Mixer;
 use eyeline_proto::media::hold::Hold;
+use eyeline_proto::media::schedule::Schedule;
 use eyeline_proto::session::{Event, PeerId, TrackId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -84,10 +85,11 @@ impl Fanout {
     fn open(&mut self, id: TrackId, film: bool) {
         let Config { tracks, announced, hold, screening, mixer, .. } = &self.config;
         let voice = mixer.as_ref().and_then(Mixer::voice);
-        let track = Track::new(id, hold.clone(), announced, screening.as_deref(), voice);
+        let schedule = Schedule::new(hold.clone(), film);
+        let track = Track::new(id, schedule, announced, screening.as_deref(), voice);
         tracks.add(track.clone());
         let written = written(&self.config, id, film);
-        self.sinks.insert(id, Sinks { shown: Box::new(Show::new(track, film)), written });
+        self.sinks.insert(id, Sinks { shown: Box::new(Show::new(track)), written });
     }
 
     /// All of these tracks that is to be written has come: files of their own are finished now, while what is seen of them may

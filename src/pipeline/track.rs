@@ -1,4 +1,4 @@
-//! All of one sender that is shown and heard: its canvas, clock, hold and voice. Another sender, or the same one started anew, is
+//! All of one sender that is shown and heard: its canvas, schedule and voice. Another sender, or the same one started anew, is
 //! a new [`Track`]; nothing is ever reset. The end of one is a drop, and what is under way of it goes with it.
 
 use super::decode::{Announced, DecoderThreads, Ready, SharedReel};
@@ -6,36 +6,24 @@ use super::hold_queue;
 use crate::present::canvas::Canvas;
 use crate::present::mixer::Feed;
 use crate::threads::lock;
-use eyeline_proto::media::clock::Mapping;
-use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::playout;
+use eyeline_proto::media::schedule::{Schedule, Shown};
 use eyeline_proto::media::speech::Speech;
 use eyeline_proto::session::TrackId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// See the module text.
 pub struct Track {
     id: TrackId,
     reel: Arc<SharedReel>,
-    /// Its clock, as it is known now; `None` before the first answer to a ping.
-    pub(super) mapping: Mutex<Option<Mapping>>,
     /// When its pictures and its sound are due.
-    pub(super) hold: Mutex<Hold>,
+    pub(super) schedule: Mutex<Schedule>,
     /// Where it is heard; `None` without a speaker.
     pub(super) voice: Option<Mutex<Feed>>,
     /// Where it is seen; `None` where nothing is decoded.
     pub(super) pictures: Option<hold_queue::Inlet>,
-}
-
-/// What is told of a picture that was shown.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Shown {
-    /// When it was caught, on our clock; `None` while the sender's is not known.
-    pub captured: Option<Instant>,
-    /// From capture to the speaker, of the sound that is played now.
-    pub sound: Option<Duration>,
 }
 
 /// The threads that tracks of pictures share.
@@ -57,10 +45,10 @@ impl Screening {
 }
 
 impl Track {
-    /// Nothing has come of it yet. `hold` is as it is before anything is measured.
+    /// Nothing has come of it yet.
     pub fn new(
         id: TrackId,
-        hold: Hold,
+        schedule: Schedule,
         announced: &Announced,
         screening: Option<&Screening>,
         mut voice: Option<Feed>,
@@ -68,10 +56,10 @@ impl Track {
         let reel = SharedReel::new(id, announced);
         let pictures = screening.map(|screening| screening.thread.inlet(screening.decoders.inlet(reel.clone())));
         if let Some(voice) = &mut voice {
-            voice.target(hold.sound_due());
+            voice.target(schedule.sound_due());
         }
         let voice = voice.map(Mutex::new);
-        Arc::new(Track { id, reel, mapping: Mutex::default(), hold: Mutex::new(hold), voice, pictures })
+        Arc::new(Track { id, reel, schedule: Mutex::new(schedule), voice, pictures })
     }
 
     /// Which it is.
@@ -115,23 +103,15 @@ impl Track {
 
     /// A picture of it was with the display at `at`: from this follows when the next ones, and sound, are due.
     pub fn shown(&self, ready: &Ready, at: Instant) -> Shown {
-        let ready = &ready.picture;
+        let picture = &ready.picture;
         if let Some(pictures) = &self.pictures {
-            pictures.took(at.saturating_duration_since(ready.released));
+            pictures.took(picture.lead(at));
         }
-        let Some(captured) = (*lock(&self.mapping)).and_then(|mapping| mapping.captured(ready.capture, at)) else {
-            return Shown::default();
-        };
-        let mut hold = lock(&self.hold);
-        let held = ready.released.saturating_duration_since(ready.received);
-        hold.picture_was(at, at.saturating_duration_since(captured).saturating_sub(held));
-        let sound = self.voice.as_ref().and_then(|voice| {
-            let mut voice = lock(voice);
-            voice.target(hold.sound_due());
+        lock(&self.schedule).shown(picture, at, |due| {
+            let mut voice = lock(self.voice.as_ref()?);
+            voice.target(due);
             voice.stats().latency
-        });
-        hold.sound_is(sound);
-        Shown { captured: Some(captured), sound }
+        })
     }
 }
 

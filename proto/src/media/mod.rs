@@ -24,6 +24,7 @@ pub mod recovery;
 pub mod reel;
 pub mod requests;
 pub mod resampler;
+pub mod schedule;
 pub mod sound_pieces;
 pub mod speech;
 pub mod train;

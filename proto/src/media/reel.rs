@@ -42,6 +42,18 @@ pub struct Ready {
     pub whole: bool,
 }
 
+impl Ready {
+    /// For how long it was held back before it was decoded.
+    pub fn held(&self) -> Duration {
+        self.released.saturating_duration_since(self.received)
+    }
+
+    /// How long decoding and presenting it took, where it was with the display at `at`.
+    pub fn lead(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.released)
+    }
+}
+
 /// A whole slice that was decoded.
 pub struct Decoded<'a> {
     /// Its picture's number.
@@ -232,6 +244,7 @@ mod tests {
         assert!(ready.whole && ready.picture == 7 && ready.capture == MediaTime::from_nanos(7));
         assert_eq!([ready.received, ready.released, ready.decoded], [10, 11, 12].map(|after| start + ms(after)));
         assert_eq!(ready.encoded, ms(100), "of the slice that took longest");
+        assert_eq!((ready.held(), ready.lead(start + ms(15))), (ms(1), ms(4)));
         assert!(reel.settled_in_part(7).is_none(), "once");
     }
 

@@ -131,7 +131,7 @@ impl ViewingStats {
         stages.queue.push(ready.queued);
         stages.encode.push(ready.encoded);
         stages.network.push(ready.received.saturating_duration_since(sent));
-        stages.hold.push(ready.released.saturating_duration_since(ready.received));
+        stages.hold.push(ready.held());
         stages.decode.push(ready.decoded.saturating_duration_since(ready.released));
         stages.present.push(at.saturating_duration_since(ready.decoded));
     }
