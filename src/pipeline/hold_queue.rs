@@ -80,7 +80,7 @@ impl Inlet {
         self.shared.pass(self.track, Item::SettledInPart(picture), None);
     }
 
-    /// A picture was shown so long after its last slice was let go.
+    /// A whole picture was shown so long after its last slice was let go.
     pub fn took(&self, lead: Duration) {
         if let Some(held) = lock(&self.shared.state).tracks.get_mut(&self.track) {
             held.queue.took(lead);

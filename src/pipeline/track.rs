@@ -104,8 +104,8 @@ impl Track {
     /// A picture of it was with the display at `at`: from this follows when the next ones, and sound, are due.
     pub fn shown(&self, ready: &Ready, at: Instant) -> Shown {
         let picture = &ready.picture;
-        if let Some(pictures) = &self.pictures {
-            pictures.took(picture.lead(at));
+        if let (Some(pictures), Some(lead)) = (&self.pictures, picture.lead(at)) {
+            pictures.took(lead);
         }
         lock(&self.schedule).shown(picture, at, |due| {
             let mut voice = lock(self.voice.as_ref()?);

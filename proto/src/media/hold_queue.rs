@@ -68,7 +68,7 @@ impl<T> HoldQueue<T> {
         self.items.front().map(|(release, ..)| *release)
     }
 
-    /// A picture was shown so long after its last slice was let go.
+    /// A whole picture was shown so long after its last slice was let go.
     pub fn took(&mut self, lead: Duration) {
         self.lead = (self.lead * 7 + lead.min(MOST_LEAD)) / 8;
     }

@@ -48,9 +48,10 @@ impl Ready {
         self.released.saturating_duration_since(self.received)
     }
 
-    /// How long decoding and presenting it took, where it was with the display at `at`.
-    pub fn lead(&self, at: Instant) -> Duration {
-        at.saturating_duration_since(self.released)
+    /// How long decoding and presenting it took, where it was with the display at `at`; `None` of one in part, which waited for what
+    /// never came.
+    pub fn lead(&self, at: Instant) -> Option<Duration> {
+        self.whole.then(|| at.saturating_duration_since(self.released))
     }
 }
 
@@ -244,7 +245,7 @@ mod tests {
         assert!(ready.whole && ready.picture == 7 && ready.capture == MediaTime::from_nanos(7));
         assert_eq!([ready.received, ready.released, ready.decoded], [10, 11, 12].map(|after| start + ms(after)));
         assert_eq!(ready.encoded, ms(100), "of the slice that took longest");
-        assert_eq!((ready.held(), ready.lead(start + ms(15))), (ms(1), ms(4)));
+        assert_eq!((ready.held(), ready.lead(start + ms(15))), (ms(1), Some(ms(4))));
         assert!(reel.settled_in_part(7).is_none(), "once");
     }
 
@@ -255,6 +256,7 @@ mod tests {
         decoded(&mut reel, start, 2, 1);
         let ready = reel.settled_in_part(2).expect("a slice of it is there");
         assert!(!ready.whole && ready.picture == 2);
+        assert_eq!(ready.lead(start + ms(60)), None, "it waited for its other slice");
         assert!(decoded(&mut reel, start, 1, 2).is_none(), "a newer one was shown");
         assert!(reel.settled_in_part(3).is_none(), "nothing came of it");
         assert!(decoded(&mut reel, start, 2, 3).is_none(), "its last slice, too late");
