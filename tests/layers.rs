@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// The crates' sources: the programs', and what is decided without devices. Their modules share one order.
 const SOURCES: [&str; 2] = ["src", "proto/src"];
 
+/// What else is read for circles: the simulator, and the bench that reads screens.
+const TOOLS: [&str; 2] = ["proto/tests/sim", "benches/glass/src"];
+
 /// From the top down. A module may import what stands in a later line: not its own line, not an earlier one.
 const LAYERS: [&[&str]; 10] = [
     &["bin"],
@@ -316,8 +319,8 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Paths below each crate's `src`, and texts.
-fn sources() -> Vec<Vec<(String, String)>> {
+/// Of each of these folders, paths below it, and texts.
+fn sources(folders: &[&str]) -> Vec<Vec<(String, String)>> {
     let read = |src: &str| {
         let src = Path::new(env!("CARGO_MANIFEST_DIR")).join(src);
         let mut files = Vec::new();
@@ -326,18 +329,19 @@ fn sources() -> Vec<Vec<(String, String)>> {
         let below = |file: &PathBuf| file.strip_prefix(&src).unwrap().to_str().unwrap().to_string();
         files.iter().map(|file| (below(file), std::fs::read_to_string(file).unwrap())).collect()
     };
-    SOURCES.map(read).into()
+    folders.iter().map(|folder| read(folder)).collect()
 }
 
 #[test]
 fn imports_point_down_the_layers_and_the_core_leaves_the_world_alone() {
-    let faults = sources().concat().iter().flat_map(|(path, source)| faults(path, source)).collect::<Vec<_>>();
+    let faults = sources(&SOURCES).concat().iter().flat_map(|(path, source)| faults(path, source)).collect::<Vec<_>>();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
 #[test]
 fn no_neighbours_import_each_other_in_a_circle() {
-    let circles: Vec<String> = sources().iter().flat_map(|files| circles(files)).collect();
+    let all = sources(&[SOURCES, TOOLS].concat());
+    let circles: Vec<String> = all.iter().flat_map(|files| circles(files)).collect();
     assert!(circles.is_empty(), "\n{}", circles.join("\n"));
 }
 
@@ -350,6 +354,9 @@ fn planted_circles_are_caught() {
         &[("a/b/mod.rs", "use super::c;"), ("a/c/x.rs", "use super::super::b::B;")],
         &[("a/b.rs", "use super::c;"), ("a/b/x.rs", ""), ("a/c.rs", "use crate::a::{b::x, e};")],
         &[("a/b.rs", "mod inner { use super::super::c; }"), ("a/c.rs", "use super::b;")],
+        // As the simulator and the bench are: a program's own files, in no folder below its root.
+        &[("main.rs", "mod b; mod c;"), ("b.rs", "use super::c::C;"), ("c.rs", "use super::b::B;")],
+        &[("b.rs", "use crate::c::{self, C};"), ("c.rs", "use crate::d;"), ("d.rs", "fn f() { crate::b::f() }")],
     ] {
         assert_eq!(circles(&files(planted)).len(), 1, "{planted:?}");
     }
@@ -358,6 +365,7 @@ fn planted_circles_are_caught() {
         &[("a/b.rs", "use super::c; mod x; use self::x::X;"), ("a/b/x.rs", "use super::B;"), ("a/c.rs", "use super::d;")],
         &[("a/b.rs", "use super::c;"), ("a/c_tests.rs", "use super::b;"), ("a/c.rs", "// use super::b;")],
         &[("a/b.rs", "use super::c;"), ("e/c.rs", "use crate::a::b;")],
+        &[("main.rs", "mod b; mod c; use b::B;"), ("b.rs", "use super::c::C;"), ("c.rs", "fn f(b: B) {}")],
     ] {
         assert!(circles(&files(fine)).is_empty(), "{fine:?}");
     }

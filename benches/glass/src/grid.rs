@@ -2,7 +2,7 @@
 //! against what one sender costs in the same window. Beside it GStreamer's compositor, as people build a wall of cameras today.
 
 use crate::clock::{now_us, sleep_until};
-use crate::glass::{Case, Options};
+use crate::options::{Case, Options};
 use crate::play::{free_port, wait_for};
 use crate::rig::{self, Display, Launch, Running, Scratch};
 use crate::said::{Said, number};

@@ -1,7 +1,7 @@
 //! What a sender costs that nobody watches, what a still and a short loop cost, and what each further receiver costs.
 
 use crate::clock::{now_us, sleep_until};
-use crate::glass::Options;
+use crate::options::Options;
 use crate::play::free_port;
 use crate::rig::{self, Launch, Running, Scratch};
 use std::io::{BufRead, BufReader};

@@ -13,6 +13,8 @@ mod load;
 mod meeting;
 mod network;
 mod network_report;
+mod options;
+mod outcome;
 mod peers;
 mod play;
 #[path = "../../../tests/support/proxy.rs"]
@@ -99,9 +101,9 @@ fn try_main(words: Vec<String>) -> Result<bool, String> {
     .map(|()| true)
 }
 
-fn options(words: &[String]) -> Result<glass::Options, String> {
+fn options(words: &[String]) -> Result<options::Options, String> {
     let sizes = |text: &str| text.split(',').map(str::parse).collect::<Result<Vec<_>, String>>();
-    let mut options = glass::Options {
+    let mut options = options::Options {
         cases: sizes("640x480@30,1280x720@30,1280x720@60,1920x1080@30,3840x2160@30")?,
         seconds: 20.0,
         runs: 1,

@@ -1,6 +1,6 @@
 //! The tables of the network bench, and how its figures stand against what Eyeline must reach.
 
-use crate::network::Outcome;
+use crate::outcome::Outcome;
 use crate::peers::{Kind, Peer};
 use crate::scenarios::{Scenario, Script};
 

@@ -1,6 +1,6 @@
 //! The table, and how its figures stand against what Eyeline must reach.
 
-use crate::glass::{Case, Options};
+use crate::options::{Case, Options};
 use crate::peers::{Kind, Peer};
 use crate::stats::{Figures, quantile};
 

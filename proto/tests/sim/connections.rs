@@ -4,7 +4,7 @@
 //! `net::dial` a host that is dialled while it is being dialled gets a second attempt beside the first, and one answer comes for both.
 
 use super::harness::{Event, World};
-use super::tcp::{End, Segment};
+use super::tcp::{Connection, End, Segment};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{HostId, SocketId};
 use std::net::SocketAddr;
@@ -12,16 +12,6 @@ use std::time::Duration;
 
 /// IPv4 and TCP headers with time stamps.
 const TCP_OVERHEAD: usize = 52;
-
-pub struct Connection {
-    pub nodes: [usize; 2],
-    pub addresses: [SocketAddr; 2],
-    pub ends: [End; 2],
-    pub host: HostId,
-    tries: u32,
-    /// One end has left its address: nothing passes, and nobody is told.
-    cut: bool,
-}
 
 fn socket(connection: u64, side: usize) -> SocketId {
     SocketId(connection * 2 + side as u64)

@@ -4,10 +4,9 @@
 //! named, on its own host's clock. The harness panics where a core breaks its side: asks to be woken for ever at one moment, or
 //! writes to a connection that is not writable.
 
-use super::connections::Connection;
 use super::netem::{Link, Params};
 use super::oscillator::{Base, Oscillator};
-use super::tcp::Segment;
+use super::tcp::{Connection, Segment};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Command, HostId, Output, SocketId};
 use std::cmp::Ordering;

@@ -33,6 +33,7 @@ mod returns;
 mod scenarios;
 mod sending;
 mod sounds;
+mod source;
 mod speaker;
 mod stranger;
 mod strangers;

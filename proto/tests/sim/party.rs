@@ -4,7 +4,8 @@
 use super::harness::{Moment, Program, Tick};
 use super::oscillator::{Base, Oscillator};
 use super::receiving::{Screen, Shared, Sources, Views};
-use super::sending::{Camera, Source, Stream, a_receiver, a_sender, identity};
+use super::sending::{Camera, Stream, a_receiver, a_sender, identity};
+use super::source::Source;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::unreachable::DialError;

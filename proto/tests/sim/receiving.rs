@@ -3,7 +3,7 @@
 
 use super::harness::{Moment, Tick};
 use super::oscillator::{Base, Oscillator};
-use super::sending::Source;
+use super::source::Source;
 use super::speaker::Speaker;
 use super::viewer::{Desk, Viewer, Watched};
 use eyeline_proto::media::clock::Mapping;

@@ -5,22 +5,20 @@
 //! clock, as drivers do. A picture's slices are ready one after the other over its encode time.
 
 use super::harness::{Moment, Tick};
-use super::netem::Dice;
 use super::oscillator::Oscillator;
+use super::source::{Source, fill_scan};
 use super::speaker::sample;
-use eyeline_proto::media::ladder::{Ladder, Step};
+use eyeline_proto::media::ladder::Ladder;
 use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
-use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::sound_log::SoundBlock;
-use eyeline_proto::session::stats::SenderStats;
 use eyeline_proto::session::{Command, Event};
-use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
+use eyeline_proto::sound::BLOCK_FRAMES;
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::record::{Format, Media, Want};
+use eyeline_proto::wire::record::{Format, Media};
 use eyeline_proto::wire::slice::{self, Head, Tables};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -98,60 +96,6 @@ impl Stream {
     }
 }
 
-/// What the world knows of a sender, shared with the scenario and its receivers.
-pub struct Source {
-    pub name: String,
-    pub clock: Oscillator,
-    epoch_shows: u64,
-    /// The microphone's crystal, and what it showed at its first frame; a film has none.
-    microphone: Option<(Oscillator, u64)>,
-    pub pictures: u64,
-    /// The true time at which each of them was caught.
-    pub captures: Vec<u64>,
-    /// Tells its pictures from all others'.
-    pub salt: u64,
-    pub body_bytes: u64,
-    pub blocks: u64,
-    pub stats: SenderStats,
-    pub counters: Discarded,
-    pub log: Vec<(u64, String)>,
-    pub finished: Option<u64>,
-    pub pressed: u32,
-    pub watched: bool,
-    /// What the encoder was told, and when.
-    pub targets: Vec<(u64, Option<Bitrate>)>,
-    /// What it was told that anybody has use for, and when.
-    pub wanted: Vec<(u64, Want)>,
-    /// How each picture was encoded: true time of capture and step; pictures left out have none.
-    pub steps: Vec<(u64, Step)>,
-}
-
-impl Source {
-    /// The true time of a capture stamp.
-    pub fn true_time(&self, capture: MediaTime) -> u64 {
-        self.clock.when(self.epoch_shows + capture.as_nanos())
-    }
-
-    /// What its media clock shows.
-    pub fn media(&self, true_ns: u64) -> MediaTime {
-        MediaTime::from_nanos(self.clock.shows(true_ns).saturating_sub(self.epoch_shows))
-    }
-
-    /// The frame the microphone catches at a true time.
-    pub fn frame_now(&self, true_ns: u64) -> Option<f64> {
-        let (clock, first) = self.microphone?;
-        Some((clock.shows(true_ns) as f64 - first as f64) * f64::from(RATE) / 1e9)
-    }
-
-    pub fn has_microphone(&self) -> bool {
-        self.microphone.is_some()
-    }
-
-    pub fn resent(&self) -> u64 {
-        self.stats.peers.iter().map(|peer| peer.resent).sum()
-    }
-}
-
 /// See the module text.
 pub struct Camera {
     stream: Stream,
@@ -178,17 +122,6 @@ pub struct Camera {
     encoded: u64,
 }
 
-/// The scan of a slice is a function of its camera and its number, so that the receiver can tell any other content.
-pub fn fill_scan(salt: u64, picture: u64, slice: u8, scan: &mut [u8]) {
-    Dice::new(salt ^ (picture << 8 | u64::from(slice))).fill(scan);
-}
-
-/// Of a name.
-fn salt(name: &str) -> u64 {
-    let sum = name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(131).wrapping_add(byte.into()));
-    Dice::new(sum).next()
-}
-
 /// Who sends pictures and sound.
 pub fn a_sender(name: &str, film: bool) -> Identity {
     identity(name, Media { lossless: film, ..Media::LIVE }, Media::NONE)
@@ -211,26 +144,8 @@ impl Camera {
     /// Starts at true time `start`.
     pub fn new(start: u64, name: &str, clocks: (Oscillator, Oscillator), stream: Stream) -> (Camera, Rc<RefCell<Source>>) {
         let (clock, microphone) = clocks;
-        let source = Rc::new(RefCell::new(Source {
-            name: name.to_string(),
-            clock,
-            epoch_shows: clock.shows(start),
-            microphone: (stream.film.is_none() && stream.channels > 0).then(|| (microphone, microphone.shows(start + 1_000_000))),
-            pictures: 0,
-            captures: Vec::new(),
-            salt: salt(name),
-            body_bytes: 0,
-            blocks: 0,
-            stats: SenderStats::default(),
-            counters: Discarded::default(),
-            log: Vec::new(),
-            finished: None,
-            pressed: 0,
-            watched: false,
-            targets: Vec::new(),
-            wanted: Vec::new(),
-            steps: Vec::new(),
-        }));
+        let listens = (stream.film.is_none() && stream.channels > 0).then_some(microphone);
+        let source = Rc::new(RefCell::new(Source::new(name, start, clock, listens)));
         let mut ticks = Vec::new();
         if stream.film.is_none() {
             if stream.slices > 0 {

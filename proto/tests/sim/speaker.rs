@@ -5,7 +5,7 @@
 
 use super::harness::Moment;
 use super::oscillator::{Base, Oscillator};
-use super::sending::Source;
+use super::source::Source;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::playout::{Block, Config, Playout, Stats};
 use eyeline_proto::media::requests::Requests;

@@ -1,10 +1,12 @@
-//! One end of a TCP connection, as far as it matters for latency: in order, reliable, retransmission timer of at least 200 ms with
+//! A TCP connection and its two ends, as far as they matter for latency: in order, reliable, retransmission timer of at least 200 ms with
 //! exponential backoff (RFC 6298, Linux' minimum), fast retransmit after three duplicate acknowledgements and NewReno's partial
 //! acknowledgements (RFC 6582), slow start and congestion avoidance (RFC 5681), a limit on what is not yet sent (TCP_NOTSENT_LOWAT).
 //!
 //! Acknowledgements are immediate. Leaves segments' travel and timers to the harness.
 
+use eyeline_proto::session::HostId;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 
 /// Bytes of a segment: Ethernet's 1500 less headers with time stamps.
 const MSS: usize = 1448;
@@ -39,6 +41,20 @@ struct Flying {
 pub struct Came {
     pub bytes: Vec<u8>,
     pub fin: bool,
+}
+
+/// Who dialled comes first: its node, its address, its end.
+pub struct Connection {
+    /// The second is [`usize::MAX`] until somebody takes it.
+    pub nodes: [usize; 2],
+    pub addresses: [SocketAddr; 2],
+    pub ends: [End; 2],
+    /// Which of its hosts the first dials.
+    pub host: HostId,
+    /// SYNs that were not answered.
+    pub tries: u32,
+    /// One end has left its address: nothing passes, and nobody is told.
+    pub cut: bool,
 }
 
 pub struct End {

@@ -4,7 +4,7 @@
 
 use super::harness::{Moment, Tick};
 use super::oscillator::{Base, Oscillator};
-use super::sending::{Source, fill_scan};
+use super::source::{Source, fill_scan};
 use super::speaker::Speaker;
 use eyeline_proto::media::assemble::Assembly;
 use eyeline_proto::media::backlog::Backlog;
