@@ -11,6 +11,7 @@ mod claims;
 mod clocks;
 mod connections;
 mod crowds;
+mod decoder;
 mod delays;
 mod films;
 mod forwarders;

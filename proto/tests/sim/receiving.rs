@@ -1,17 +1,17 @@
-//! What receives in a process ([`Screen`]): a [`Viewer`] of what its sender sends, or one of each track of many. `party.rs`
-//! drives the shipped `Session` with it. The speaker is in `speaker.rs`.
+//! What receives in a process ([`Screen`]): a [`Viewer`] of each track. `party.rs` drives the shipped `Session` with it. The speaker is
+//! in `speaker.rs`.
+//!
+//! As in `pipeline::fanout` a track that comes is a new viewer, and one that is gone is seen until another comes.
 
 use super::harness::{Moment, Tick};
 use super::oscillator::{Base, Oscillator};
 use super::source::Source;
 use super::speaker::Speaker;
 use super::viewer::{Desk, Viewer, Watched};
-use eyeline_proto::media::clock::Mapping;
-use eyeline_proto::media::hold_queue;
 use eyeline_proto::session::{Command, Event, PeerId, TrackId};
 use eyeline_proto::wire::record::Track;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 /// See the module text.
@@ -24,13 +24,13 @@ pub struct Screen {
     /// What is seen of the only sender there can be, whoever that is, and what the session says of nobody.
     shared: Shared,
     viewers: Vec<Viewer>,
+    /// Tracks that are gone, and seen until another comes.
+    left: BTreeSet<TrackId>,
     /// Of many senders each track has its own.
     views: Views,
-    /// Whose clock a peer's times are by, and how it maps to ours as far as that is known.
-    clocks: BTreeMap<PeerId, Clock>,
+    /// Whose clock a peer's times are by, where the world knows it.
+    clocks: BTreeMap<PeerId, Option<Rc<RefCell<Source>>>>,
 }
-
-type Clock = (Option<Rc<RefCell<Source>>>, Option<Mapping>);
 
 /// The senders there are, by name; a scenario may add to them.
 pub type Sources = Rc<RefCell<Vec<Rc<RefCell<Source>>>>>;
@@ -66,83 +66,80 @@ impl Screen {
         let shared = (watched, Rc::new(RefCell::new(Speaker::new(base, speaker))));
         let (commands, ticks, wakes, scan) = (Vec::new(), Vec::new(), None, Vec::new());
         let views = Views::default();
-        let mut screen = Screen {
+        let screen = Screen {
             desk: Desk { writes: patient, clock, base, commands, ticks, wakes, scan },
             sources: sources.clone(),
             senders,
             speaker,
             shared: shared.clone(),
             viewers: Vec::new(),
+            left: BTreeSet::new(),
             views: views.clone(),
             clocks: BTreeMap::new(),
         };
-        if senders == 1 {
-            screen.viewers.push(Viewer::new(0, shared.0.clone(), shared.1.clone()));
-        }
         (screen, shared, views)
     }
 
     /// Who watches this track.
     fn viewer(&mut self, track: TrackId) -> (&mut Viewer, &mut Desk) {
-        let place = self.viewers.iter().position(|viewer| self.senders == 1 || viewer.track == track);
-        (&mut self.viewers[place.expect("it came")], &mut self.desk)
+        let viewer = self.viewers.iter_mut().find(|viewer| viewer.track == track);
+        (viewer.expect("it came"), &mut self.desk)
     }
 
     fn source(&self, name: &str) -> Option<Rc<RefCell<Source>>> {
         self.sources.borrow().iter().rfind(|source| source.borrow().name == name).cloned()
     }
 
-    fn sender_up(&mut self, at: Moment, peer: PeerId, name: &str, (again, film): (bool, bool)) {
+    fn sender_up(&mut self, at: Moment, peer: PeerId, name: &str, again: bool) {
         let source = self.source(name);
-        self.clocks.entry(peer).or_insert((source.clone(), None));
-        if self.senders == 1 {
-            let (viewer, desk) = self.viewer(TrackId::own(peer));
-            (viewer.track, viewer.film) = (TrackId::own(peer), film);
-            (viewer.shown_source, viewer.clock_source) = (source.clone(), source);
-            viewer.watched.borrow_mut().senders.push((at.true_ns, name.to_string()));
-            if viewer.watched.borrow().stuck {
-                desk.commands.push(Command::Written(viewer.track, 0));
-            }
-            if !again {
-                viewer.start_over();
-            }
+        self.clocks.entry(peer).or_insert(source);
+        let mut watched = self.shared.0.borrow_mut();
+        watched.senders.push((at.true_ns, name.to_string()));
+        if watched.stuck {
+            self.desk.commands.push(Command::Written(TrackId::own(peer), 0));
         }
+        drop(watched);
         self.note(at, Some(peer), &format!("up {name}{}", if again { " again" } else { "" }));
     }
 
+    /// A track is there. Those that were left are over now.
     fn track_up(&mut self, at: Moment, track: TrackId, name: String, film: bool) {
+        let left = std::mem::take(&mut self.left);
+        self.viewers.retain(|viewer| !left.contains(&viewer.track));
+        let (number, (watched, speaker)) = self.watched_by(at, track, &name);
+        let clock = self.clocks.get(&track.peer).cloned().expect("its sender came before");
+        self.viewers.push(Viewer::new(number, (track, film), [self.source(&name), clock], watched, speaker));
+    }
+
+    /// What notes of a track what is seen and heard, and the number of its speaker: of the only one there can be always the same.
+    fn watched_by(&mut self, at: Moment, track: TrackId, name: &str) -> (u64, Shared) {
         if self.senders == 1 {
-            return;
+            self.shared.1.borrow_mut().reset();
+            return (0, self.shared.clone());
         }
         let watched = Rc::new(RefCell::new(Watched::default()));
         let speaker = Rc::new(RefCell::new(Speaker::new(self.desk.base, self.speaker)));
         watched.borrow_mut().log.push((at.true_ns / 1_000_000, format!("up {name}")));
         let mut views = self.views.borrow_mut();
-        let mut viewer = Viewer::new(views.len() as u64, watched.clone(), speaker.clone());
-        (viewer.track, viewer.film, viewer.shown_source) = (track, film, self.source(&name));
-        views.push(View { name, track, watched, speaker, came: at.true_ns, gone: None });
-        let (clock, mapping) = self.clocks.get(&track.peer).cloned().expect("its sender came before");
-        viewer.clock_source = clock;
-        if let Some(mapping) = mapping {
-            viewer.take_clock(at, mapping, &self.desk);
-        }
-        self.viewers.push(viewer);
+        let (name, came, gone) = (name.to_string(), at.true_ns, None);
+        views.push(View { name, track, watched: watched.clone(), speaker: speaker.clone(), came, gone });
+        (views.len() as u64 - 1, (watched, speaker))
     }
 
     fn track_down(&mut self, at: Moment, track: TrackId) {
-        if self.senders > 1 {
-            self.viewers.retain(|viewer| viewer.track != track);
-            let mut views = self.views.borrow_mut();
-            let of_it = |view: &&mut View| view.track == track && view.gone.is_none();
-            views.iter_mut().find(of_it).expect("it came").gone = Some(at.true_ns);
+        self.left.insert(track);
+        let mut views = self.views.borrow_mut();
+        if let Some(view) = views.iter_mut().find(|view| view.track == track && view.gone.is_none()) {
+            view.gone = Some(at.true_ns);
         }
     }
 
     fn described(&mut self, at: Moment, track: TrackId, said: Track) {
         let format = said.format;
         let (viewer, desk) = self.viewer(track);
-        if format.channels > 0 && !std::mem::replace(&mut viewer.speaking, true) {
-            desk.ticks.push((viewer.speaker.borrow_mut().begin(at.true_ns), Tick::Speaker(viewer.number, 0)));
+        let mut speaker = viewer.speaker.borrow_mut();
+        if format.channels > 0 && !speaker.is_on() {
+            desk.ticks.push((speaker.begin(at.true_ns), Tick::Speaker(viewer.number, 0)));
         }
         let mut watched = viewer.watched.borrow_mut();
         watched.log.push((at.true_ns / 1_000_000, format!("format first={}", format.first)));
@@ -178,12 +175,11 @@ impl Screen {
                 self.viewer(track).0.take_sound(at, (number, capture, channels), &samples);
             }
             Event::Clock(peer, mapping) => {
-                self.clocks.entry(peer).or_default().1 = Some(mapping);
                 for viewer in self.viewers.iter_mut().filter(|viewer| viewer.track.peer == peer) {
                     viewer.take_clock(at, mapping, &self.desk);
                 }
             }
-            Event::SenderUp { peer, name, again, film, .. } => self.sender_up(at, peer, &name, (again, film)),
+            Event::SenderUp { peer, name, again, .. } => self.sender_up(at, peer, &name, again),
             Event::SenderDown { peer, reason, sentence } => {
                 self.note(at, Some(peer), &format!("down {reason:?} {sentence}"));
                 self.clocks.remove(&peer);
@@ -218,13 +214,7 @@ impl Screen {
             Tick::Speaker(of, request) => (of, request),
             Tick::Due => {
                 self.desk.wakes = self.desk.wakes.filter(|wakes| *wakes > at.true_ns);
-                for viewer in &mut self.viewers {
-                    while let Some(waiting) = viewer.queue.pop(at.local, hold_queue::MOST_BYTES) {
-                        viewer.let_go(at, waiting, &mut self.desk);
-                    }
-                    viewer.wake_when_due(at, &mut self.desk);
-                }
-                return;
+                return self.viewers.iter_mut().for_each(|viewer| viewer.go_on(at, &mut self.desk));
             }
             _ => unreachable!("a screen wants no {tick:?}"),
         };
@@ -240,9 +230,9 @@ impl Screen {
         self.desk.wakes = None;
         for viewer in &self.viewers {
             viewer.wake_when_due(at, &mut self.desk);
-            if viewer.speaking {
-                let begins = viewer.speaker.borrow_mut().begin(at.true_ns);
-                self.desk.ticks.push((begins, Tick::Speaker(viewer.number, 0)));
+            let mut speaker = viewer.speaker.borrow_mut();
+            if speaker.is_on() {
+                self.desk.ticks.push((speaker.begin(at.true_ns), Tick::Speaker(viewer.number, 0)));
             }
         }
     }

@@ -31,7 +31,8 @@ pub struct Speaker {
     past: (u64, u64),
     clock: Oscillator,
     base: Base,
-    first: u64,
+    /// What its crystal showed at its first request; `None` before.
+    first: Option<u64>,
     out: Vec<f32>,
     /// True capture-to-speaker times, nanoseconds, of one frame in each request that could be told.
     pub latencies: Vec<(u64, u64)>,
@@ -57,7 +58,7 @@ impl Speaker {
             past: (0, 0),
             clock,
             base,
-            first: 0,
+            first: None,
             out,
             latencies: Vec::new(),
             blocks: 0,
@@ -70,13 +71,18 @@ impl Speaker {
 
     /// Asks from this true time on.
     pub fn begin(&mut self, at: u64) -> u64 {
-        self.first = self.clock.shows(at);
+        self.first = Some(self.clock.shows(at));
         at
+    }
+
+    /// Whether it asks.
+    pub fn is_on(&self) -> bool {
+        self.first.is_some()
     }
 
     /// True time of request `number`.
     pub fn request(&self, number: u64) -> u64 {
-        self.clock.when(self.first + number * 10_000_000)
+        self.clock.when(self.first.expect("it began") + number * 10_000_000)
     }
 
     pub fn push(&mut self, at: Moment, number: u64, capture: MediaTime, channels: u8, samples: &[u8]) {
@@ -104,6 +110,7 @@ impl Speaker {
         self.playout.stats().latency
     }
 
+    /// Its voice is lent to another track.
     pub fn reset(&mut self) {
         let stats = self.playout.stats();
         self.past = (self.past.0 + stats.concealed, self.past.1 + stats.underflows);

@@ -1,18 +1,20 @@
 //! One who watches what a sender sends: in place of decoder, window and writer what notes when something would have been seen.
 //!
-//! Decoding and handing to the display take a fixed time after a picture's last slice was let go.
+//! When a slice is due, which are decoded, and what is learnt from a picture that was seen say the shipped [`Schedule`], [`HoldQueue`] and
+//! [`Reel`]. Another sender, or the same one started anew, is a new [`Viewer`], as it is a new track in the programs.
 
+use super::decoder::{Decoder, Job, What};
 use super::harness::{Moment, Tick};
 use super::oscillator::{Base, Oscillator};
 use super::source::{Source, fill_scan};
 use super::speaker::Speaker;
 use eyeline_proto::media::assemble::Assembly;
-use eyeline_proto::media::backlog::Backlog;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
 use eyeline_proto::media::hold::Hold;
-use eyeline_proto::media::hold_queue::HoldQueue;
+use eyeline_proto::media::hold_queue::{self, HoldQueue};
 use eyeline_proto::media::reel::{Decoded, Ready, Reel, Turn};
+use eyeline_proto::media::schedule::Schedule;
 use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::{Command, TrackId};
@@ -24,8 +26,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Decoding the last slice and handing the pixels to the display.
-const DECODE: u64 = 2_000_000;
+/// From a picture's last decoded slice until the display has it.
+const PRESENT: u64 = 2_000_000;
 
 /// How long after the first exchange the clock estimate has to settle before it is measured.
 const CLOCK_SETTLES: u64 = 2_000_000_000;
@@ -38,8 +40,10 @@ pub struct Watched {
     /// When each of them was shown, and by how much it was held for that.
     pub shown_at: Vec<u64>,
     pub held: Vec<u64>,
-    /// Decides when what is whole is shown; a scenario may put another in its place before it starts.
+    /// What decides when what is whole is shown, as each track begins with it; a scenario may put another in its place before it starts.
     pub hold: Hold,
+    /// How long each slice is decoded; a scenario may say that it takes any time.
+    pub decoding: Duration,
     pub whole: u64,
     pub partial: u64,
     pub lost: u64,
@@ -98,7 +102,7 @@ pub struct Desk {
     pub scan: Vec<u8>,
 }
 
-/// All that is kept of one sender.
+/// All that is kept of one track.
 pub struct Viewer {
     /// Tells its speaker from others'.
     pub number: u64,
@@ -108,67 +112,64 @@ pub struct Viewer {
     pub clock_source: Option<Rc<RefCell<Source>>>,
     pub watched: Rc<RefCell<Watched>>,
     pub speaker: Rc<RefCell<Speaker>>,
-    /// It was asked for sound.
-    pub speaking: bool,
-    pub mapping: Option<(u64, Mapping)>,
-    /// As it is before anything is measured.
-    pub hold: Option<Hold>,
-    pub newest: Option<MediaTime>,
-    /// The sender skips nothing, and nothing of it is skipped here.
-    pub film: bool,
-    pub backlog: Backlog,
-    pub queue: HoldQueue<Waiting>,
-    pub reel: Reel,
+    /// What it was told of the sender's clock last, and since when anything is known of it.
+    mapping: Option<(u64, Mapping)>,
+    newest: Option<MediaTime>,
+    schedule: Schedule,
+    queue: HoldQueue<Waiting>,
+    reel: Reel,
+    decoder: Decoder,
     /// Slices that came of pictures that are not settled.
-    pub came: BTreeMap<u64, u8>,
+    came: BTreeMap<u64, u8>,
     /// What is written: whole pictures, in order, as they are settled.
-    pub assembly: Assembly,
+    assembly: Assembly,
 }
 
 /// What waits until its picture is due, and when it came.
-pub struct Waiting {
-    what: What,
+struct Waiting {
+    what: Item,
     came: Moment,
 }
 
-pub enum What {
-    Slice(Slice),
-    Part(u64),
+enum Item {
+    Decode(What),
     SettledInPart(u64),
 }
 
+/// When what made a picture ready came, and was let go.
+#[derive(Clone, Copy)]
+struct Way {
+    came: Moment,
+    released: Moment,
+}
+
 impl Viewer {
-    pub fn new(number: u64, watched: Rc<RefCell<Watched>>, speaker: Rc<RefCell<Speaker>>) -> Viewer {
+    /// Nothing of this track has come. The sources: whose pictures they are, and by whose clock it is told when they were caught.
+    pub fn new(
+        number: u64,
+        (track, film): (TrackId, bool),
+        [shown_source, clock_source]: [Option<Rc<RefCell<Source>>>; 2],
+        watched: Rc<RefCell<Watched>>,
+        speaker: Rc<RefCell<Speaker>>,
+    ) -> Viewer {
+        let schedule = Schedule::new(watched.borrow().hold.clone(), film);
+        speaker.borrow_mut().set_target(schedule.sound_due());
         Viewer {
             number,
-            speaking: false,
-            track: TrackId::default(),
-            shown_source: None,
-            clock_source: None,
+            track,
+            shown_source,
+            clock_source,
             watched,
             speaker,
             mapping: None,
-            hold: None,
             newest: None,
-            film: false,
-            backlog: Backlog::default(),
+            schedule,
             queue: HoldQueue::default(),
             reel: Reel::default(),
+            decoder: Decoder::default(),
             came: BTreeMap::new(),
             assembly: Assembly::new(64 << 20),
         }
-    }
-
-    /// Another sender: nothing that is kept of the last one is of use for it.
-    pub fn start_over(&mut self) {
-        self.mapping = None;
-        self.speaker.borrow_mut().reset();
-        let fresh = self.hold.get_or_insert_with(|| self.watched.borrow().hold.clone()).clone();
-        self.watched.borrow_mut().hold = fresh;
-        (self.backlog, self.reel) = (Backlog::default(), Reel::default());
-        self.assembly = Assembly::new(64 << 20);
-        self.came.clear();
-        self.queue = HoldQueue::default();
     }
 
     pub fn take_sound(&mut self, at: Moment, (number, capture, channels): (u64, MediaTime, u8), samples: &[u8]) {
@@ -190,8 +191,7 @@ impl Viewer {
         assert!(desk.scan == scan, "picture {} slice {}: another content than was sent", slice.picture, slice.index);
         let capture = head.capture;
         self.check_stamp(at, slice.picture, capture);
-        let captured = self.mapping.filter(|_| !self.film).and_then(|(_, mapping)| mapping.captured(capture, at.local));
-        let stale = captured.is_some_and(|captured| self.backlog.holds(at.local, at.local.saturating_duration_since(captured)));
+        let due = self.schedule.slice(at.local, Some(capture));
         let mut watched = self.watched.borrow_mut();
         let since = watched.last_band.map_or(0, |last| at.true_ns - last);
         watched.frozen = watched.frozen.max(since);
@@ -205,14 +205,12 @@ impl Viewer {
             self.newest = self.newest.max(whole.then_some(capture));
             return self.assembly.slice(slice, at.local);
         }
-        if stale {
-            return;
-        }
+        let Ok(due) = due else { return };
         if whole {
             self.newest = self.newest.max(Some(capture));
         }
-        let (due, len) = (self.due(at, capture), slice.body.len());
-        self.pass(at, What::Slice(slice), (due, len), desk);
+        let len = slice.body.len();
+        self.pass(at, Item::Decode(What::Slice(slice)), (due, len), desk);
     }
 
     fn salt(&self) -> u64 {
@@ -233,7 +231,7 @@ impl Viewer {
     pub fn take_part(&mut self, at: Moment, part: Part, desk: &mut Desk) {
         let (head, scan) = Head::decode(&part.body).expect("the head is there");
         let scan_at = part.body.len() - scan.len();
-        let due = self.due(at, head.capture);
+        let due = self.schedule.part(at.local, Some(head.capture));
         desk.scan.resize(scan.len(), 0);
         fill_scan(self.salt(), part.picture, part.index, &mut desk.scan);
         for range in &part.present {
@@ -244,55 +242,67 @@ impl Viewer {
         if desk.writes {
             return self.assembly.part(part, at.local);
         }
-        self.pass(at, What::Part(part.picture), (due, part.body.len()), desk);
+        self.pass(at, Item::Decode(What::Part(part.picture)), (due, part.body.len()), desk);
     }
 
-    /// When a picture that was caught then is to be seen; `None`: at once.
-    fn due(&self, at: Moment, capture: MediaTime) -> Option<Instant> {
-        let held = self.watched.borrow().hold.picture_due()?;
-        let (_, mapping) = self.mapping?;
-        mapping.captured(capture, at.local)?.min(at.local).checked_add(held)
-    }
-
-    fn pass(&mut self, at: Moment, what: What, (due, len): (Option<Instant>, usize), desk: &mut Desk) {
+    fn pass(&mut self, at: Moment, what: Item, (due, len): (Option<Instant>, usize), desk: &mut Desk) {
         let waiting = Waiting { what, came: at };
         if self.queue.passes(at.local, due) {
-            return self.let_go(at, waiting, desk);
+            self.let_go(at, waiting, desk);
+        } else {
+            self.queue.push(at.local, due, len, waiting);
         }
-        self.queue.push(at.local, due, len, waiting);
         self.wake_when_due(at, desk);
     }
 
-    /// What is due is decoded at once.
-    pub fn let_go(&mut self, at: Moment, Waiting { what, came }: Waiting, desk: &mut Desk) {
-        let ready = match what {
-            What::Slice(slice) => self.decode(at, came, &slice),
-            What::Part(picture) => {
-                self.reel.came(picture);
-                self.reel.turn(picture);
-                None
+    fn let_go(&mut self, at: Moment, Waiting { what, came }: Waiting, desk: &mut Desk) {
+        match what {
+            Item::Decode(what) => {
+                let job = Job { what, came, released: at };
+                self.reel.came(job.picture());
+                self.decoder.push(job);
+                self.decode(at, desk);
             }
-            What::SettledInPart(picture) => self.reel.settled_in_part(picture),
-        };
-        if let Some(ready) = ready {
-            self.see(at, came, &ready, desk);
+            Item::SettledInPart(picture) => {
+                if let Some(ready) = self.reel.settled_in_part(picture) {
+                    self.see(at, Way { came, released: at }, &ready, desk);
+                }
+            }
         }
     }
 
-    fn decode(&mut self, at: Moment, came: Moment, slice: &Slice) -> Option<Ready> {
-        let picture = slice.picture;
-        self.reel.came(picture);
-        if self.reel.turn(picture) != Turn::Decode {
-            return None;
+    /// What was held, or decoded, until now goes on.
+    pub fn go_on(&mut self, at: Moment, desk: &mut Desk) {
+        while let Some(waiting) = self.queue.pop(at.local, hold_queue::MOST_BYTES) {
+            self.let_go(at, waiting, desk);
         }
+        self.decode(at, desk);
+        self.wake_when_due(at, desk);
+    }
+
+    fn decode(&mut self, at: Moment, desk: &mut Desk) {
+        loop {
+            if let Some(Job { what: What::Slice(slice), came, released }) = self.decoder.done(at.local)
+                && let Some(ready) = self.decoded(at, &slice, Way { came, released })
+            {
+                self.see(at, Way { came, released }, &ready, desk);
+            }
+            let Some(job) = self.decoder.next() else { return };
+            if self.reel.turn(job.picture()) == Turn::Decode {
+                let takes = self.watched.borrow().decoding;
+                self.decoder.begin(at.local, job, takes);
+            }
+        }
+    }
+
+    fn decoded(&mut self, at: Moment, slice: &Slice, way: Way) -> Option<Ready> {
         let (head, _) = Head::decode(&slice.body).expect("it had a head when it came");
-        let (count, received, released) = (slice.count, came.local, at.local);
-        let decoded = released + Duration::from_nanos(DECODE);
-        self.reel.decoded(&Decoded { picture, count, head: &head, received, released, decoded })
+        let (picture, count, received, released) = (slice.picture, slice.count, way.came.local, way.released.local);
+        self.reel.decoded(&Decoded { picture, count, head: &head, received, released, decoded: at.local })
     }
 
     pub fn wake_when_due(&self, at: Moment, desk: &mut Desk) {
-        let Some(due) = self.queue.deadline() else { return };
+        let Some(due) = self.queue.deadline().into_iter().chain(self.decoder.deadline()).min() else { return };
         let due = desk.clock.when(desk.base.nanos(due)).max(at.true_ns + 1000);
         if desk.wakes.is_none_or(|wakes| due < wakes) {
             desk.wakes = Some(due);
@@ -300,25 +310,26 @@ impl Viewer {
         }
     }
 
-    /// A picture whose last slice came at `came` and was let go at `at`: it is on the display as soon as that is decoded.
-    fn see(&mut self, at: Moment, came: Moment, ready: &Ready, desk: &mut Desk) {
+    /// A picture is decoded at `at`: it is on the display soon.
+    fn see(&mut self, at: Moment, way: Way, ready: &Ready, desk: &mut Desk) {
         let Some(source) = &self.shown_source else { return };
         let captured = source.borrow().captures[ready.picture as usize];
         let mut watched = self.watched.borrow_mut();
-        let shown = (at.true_ns + DECODE).max(watched.shown_at.last().copied().unwrap_or(0));
+        let shown = (at.true_ns + PRESENT).max(watched.shown_at.last().copied().unwrap_or(0));
         watched.latencies.push(shown.saturating_sub(captured));
         watched.shown_at.push(shown);
-        watched.shown.push(Shown { at: came.true_ns, picture: ready.picture, latency: shown.saturating_sub(captured) });
-        watched.held.push(shown - DECODE - came.true_ns);
+        watched.shown.push(Shown { at: way.came.true_ns, picture: ready.picture, latency: shown.saturating_sub(captured) });
+        watched.held.push(way.released.true_ns - way.came.true_ns);
         desk.commands.push(Command::Shown(self.track, 1));
-        self.queue.took(Duration::from_nanos(DECODE));
-        let seen = at.local + Duration::from_nanos(DECODE);
-        let Some(captured) = self.mapping.and_then(|(_, mapping)| mapping.captured(ready.capture, seen)) else { return };
-        let held = ready.released.saturating_duration_since(ready.received);
-        watched.hold.picture_was(seen, seen.saturating_duration_since(captured).saturating_sub(held));
-        let mut speaker = self.speaker.borrow_mut();
-        speaker.set_target(watched.hold.sound_due());
-        watched.hold.sound_is(speaker.latency());
+        let seen = at.local + Duration::from_nanos(PRESENT);
+        if let Some(lead) = ready.lead(seen) {
+            self.queue.took(lead);
+        }
+        self.schedule.shown(ready, seen, |due| {
+            let mut speaker = self.speaker.borrow_mut();
+            speaker.set_target(due);
+            speaker.latency()
+        });
     }
 
     pub fn settle(&mut self, at: Moment, settled: Settled, desk: &mut Desk) {
@@ -333,15 +344,16 @@ impl Viewer {
         drop(watched);
         if desk.writes {
             if let Some(picture) = self.assembly.settled(settled) {
-                self.see(at, at, &picture.ready(at.local + Duration::from_nanos(DECODE)), desk);
+                self.see(at, Way { came: at, released: at }, &picture.ready(at.local), desk);
             }
         } else if !settled.is_whole() {
-            self.pass(at, What::SettledInPart(settled.picture), (None, 0), desk);
+            self.pass(at, Item::SettledInPart(settled.picture), (None, 0), desk);
         }
     }
 
     /// Each new estimate replaces the last, which is measured at the end of its life, where it is worst.
     pub fn take_clock(&mut self, at: Moment, mapping: Mapping, desk: &Desk) {
+        self.schedule.clock(mapping);
         let Some(source) = &self.clock_source else { return };
         self.watched.borrow_mut().skew_ppm = mapping.skew_ppm();
         self.speaker.borrow_mut().set_mapping(mapping);
