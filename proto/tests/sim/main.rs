@@ -21,6 +21,7 @@ mod limits;
 mod losses;
 mod many;
 mod meetings;
+mod memory;
 mod moves;
 mod mtus;
 mod netem;
