@@ -48,8 +48,8 @@ impl Ready {
         self.released.saturating_duration_since(self.received)
     }
 
-    /// How long decoding and presenting it took, where it was with the display at `at`; `None` of one in part, which waited for what
-    /// never came.
+    /// How long decoding and presenting it took, where it was with the display at `at`; `None` of one in part, which waited for
+    /// what never came.
     pub fn lead(&self, at: Instant) -> Option<Duration> {
         self.whole.then(|| at.saturating_duration_since(self.released))
     }

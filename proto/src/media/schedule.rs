@@ -1,12 +1,12 @@
-//! When the pictures and the sound of one track are due: its sender's clock, the hold of lips and voice, and what lay in the kernel
-//! while this process stood still, joined.
+//! When the pictures and the sound of one track are due: its sender's clock, the hold of lips and voice, and what lay in the
+//! kernel while this process stood still, joined.
 //!
-//! [`Schedule::slice`] says of a slice that came when its picture is to be seen. Until then it waits in a [`HoldQueue`]; from there it
-//! goes through the [`Reel`]. Once its picture was seen, [`Schedule::shown`] tells the [`Hold`], which moves when the next ones, and
-//! sound, are due.
+//! [`Schedule::slice`] says of a slice that came when its picture is to be seen. Until then it waits in a [`HoldQueue`]; from
+//! there it goes through the [`Reel`]. Once its picture was seen, [`Schedule::shown`] tells the [`Hold`], which moves when the
+//! next ones, and sound, are due.
 //!
-//! Nothing is ever reset. Another sender, or the same one started anew, is a new schedule: neither the clock nor the latencies of the
-//! one before are of use for it.
+//! Nothing is ever reset. Another sender, or the same one started anew, is a new schedule: neither the clock nor the latencies of
+//! the one before are of use for it.
 //!
 //! [`HoldQueue`]: super::hold_queue::HoldQueue
 //! [`Reel`]: super::reel::Reel
@@ -52,8 +52,8 @@ impl Schedule {
         self.mapping = Some(mapping);
     }
 
-    /// A slice came `now` whose picture was caught at `capture`; `None` where it does not say. When that is to be seen; `None`: at
-    /// once.
+    /// A slice came `now` whose picture was caught at `capture`; `None` where it does not say. When that is to be seen; `None`:
+    /// at once.
     pub fn slice(&mut self, now: Instant, capture: Option<MediaTime>) -> Result<Option<Instant>, Stale> {
         let captured = self.captured(now, capture);
         let age = captured.filter(|_| !self.film).map(|captured| now.saturating_duration_since(captured));
@@ -73,8 +73,8 @@ impl Schedule {
         self.hold.sound_due()
     }
 
-    /// A picture was with the display at `at`. `voice` is told what [`Schedule::sound_due`] says after it, and says how long after its
-    /// capture sound is heard; it is not asked while the sender's clock is not known.
+    /// A picture was with the display at `at`. `voice` is told what [`Schedule::sound_due`] says after it, and says how long
+    /// after its capture sound is heard; it is not asked while the sender's clock is not known.
     pub fn shown(&mut self, picture: &Ready, at: Instant, voice: impl FnOnce(Option<Duration>) -> Option<Duration>) -> Shown {
         let Some(captured) = self.captured(at, Some(picture.capture)) else { return Shown::default() };
         self.hold.picture_was(at, at.saturating_duration_since(captured).saturating_sub(picture.held()));
@@ -87,7 +87,8 @@ impl Schedule {
         self.mapping?.captured(capture?, now)
     }
 
-    /// When a picture that was caught then is to be seen. Nothing is caught in the future, so no sender has us wait longer than we hold.
+    /// When a picture that was caught then is to be seen. Nothing is caught in the future, so no sender has us wait longer than
+    /// we hold.
     fn due(&self, now: Instant, captured: Option<Instant>) -> Option<Instant> {
         let held = self.hold.picture_due()?;
         captured?.min(now).checked_add(held)

@@ -1,7 +1,7 @@
 //! What decodes a viewer's slices: one after the other, in the order in which they were let go, for so long each.
 //!
-//! Which of them are worth it says the shipped reel, when a slice's turn comes. As `pipeline::decode` it keeps what waits until then,
-//! and what is under way is finished.
+//! Which of them are worth it says the shipped reel, when a slice's turn comes. As `pipeline::decode` it keeps what waits until
+//! then, and what is under way is finished.
 
 use super::harness::Moment;
 use eyeline_proto::media::depacketizer::Slice;

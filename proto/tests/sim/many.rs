@@ -1,5 +1,5 @@
-//! Many senders at one receiver: none is the worse for the others, and there are no more of them than there may be. What they have
-//! it hold is in `memory.rs`.
+//! Many senders at one receiver: none is the worse for the others, and there are no more of them than there may be. What they
+//! have it hold is in `memory.rs`.
 
 use super::ceilings::{Figures, check};
 use super::harness::World;

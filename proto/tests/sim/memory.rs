@@ -1,8 +1,9 @@
 //! What peers have a session hold: bounded for all together, a little for each, and nothing for who is turned away.
 //!
-//! Of unfinished pictures, which are by far the most, the session keeps an account. Everything else that it holds for a peer (links, keys, logs,
-//! what is asked for, what is told) is seen in the process alone: [`grown`] runs a session in one of its own and reads by how much
-//! that grew. It is the kernel's figure, in pages and with what the allocator keeps for itself, so its bounds are in megabytes.
+//! Of unfinished pictures, which are by far the most, the session keeps an account. Everything else that it holds for a peer
+//! (links, keys, logs, what is asked for, what is told) is seen in the process alone: [`grown`] runs a session in one of its own
+//! and reads by how much that grew. It is the kernel's figure, in pages and with what the allocator keeps for itself, so its
+//! bounds are in megabytes.
 
 use super::scenarios::{ms, secs};
 use super::stranger::{Stranger, Victim};
@@ -142,8 +143,8 @@ fn resident() -> u64 {
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("pages") * 4096
 }
 
-/// Bytes by which a process grows whose session so many send to, and so many others knock at: 720p, 100 KB a picture in twelve slices,
-/// of which each lacks its last piece, and sound, for two seconds.
+/// Bytes by which a process grows whose session so many send to, and so many others knock at: 720p, 100 KB a picture in twelve
+/// slices, of which each lacks its last piece, and sound, for two seconds.
 fn growth(senders: u64, strangers: u64) -> u64 {
     let come = |victim: &mut Victim, number: u64| {
         let host = 1 + (number % 250) as u8;

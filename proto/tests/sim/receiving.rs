@@ -1,5 +1,5 @@
-//! What receives in a process ([`Screen`]): a [`Viewer`] of each track. `party.rs` drives the shipped `Session` with it. The speaker is
-//! in `speaker.rs`.
+//! What receives in a process ([`Screen`]): a [`Viewer`] of each track. `party.rs` drives the shipped `Session` with it. The
+//! speaker is in `speaker.rs`.
 //!
 //! As in `pipeline::fanout` a track that comes is a new viewer, and one that is gone is seen until another comes.
 

@@ -404,9 +404,9 @@ fn a_standstill_is_not_the_networks() {
     }
 }
 
-/// A decoder takes longer for a picture than the next one needs to come, so that it always has something in hand and more before it;
-/// with `--latency` pictures are held before it, too. A sender is killed and another started on its machine. Nothing of the former is
-/// taken for the other's, whose numbers begin anew, and its first is seen as soon as it may be.
+/// A decoder takes longer for a picture than the next one needs to come, so that it always has something in hand and more before
+/// it; with `--latency` pictures are held before it, too. A sender is killed and another started on its machine. Nothing of the
+/// former is taken for the other's, whose numbers begin anew, and its first is seen as soon as it may be.
 #[test]
 fn sender_swap_under_slow_decoder() {
     for (of, latency, held) in [(124, Latency::Auto, 0), (125, Latency::Fixed(ms(500)), 500)] {

@@ -1,5 +1,5 @@
-//! What the world knows of a sender ([`Source`]), shared between its camera, those who watch it, and the scenario: when what it says was
-//! really caught, what its pictures hold, and what it counted and was told.
+//! What the world knows of a sender ([`Source`]), shared between its camera, those who watch it, and the scenario: when what it
+//! says was really caught, what its pictures hold, and what it counted and was told.
 
 use super::netem::Dice;
 use super::oscillator::Oscillator;

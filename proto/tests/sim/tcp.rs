@@ -1,6 +1,7 @@
-//! A TCP connection and its two ends, as far as they matter for latency: in order, reliable, retransmission timer of at least 200 ms with
-//! exponential backoff (RFC 6298, Linux' minimum), fast retransmit after three duplicate acknowledgements and NewReno's partial
-//! acknowledgements (RFC 6582), slow start and congestion avoidance (RFC 5681), a limit on what is not yet sent (TCP_NOTSENT_LOWAT).
+//! A TCP connection and its two ends, as far as they matter for latency: in order, reliable, retransmission timer of at least 200
+//! ms with exponential backoff (RFC 6298, Linux' minimum), fast retransmit after three duplicate acknowledgements and NewReno's
+//! partial acknowledgements (RFC 6582), slow start and congestion avoidance (RFC 5681), a limit on what is not yet sent
+//! (TCP_NOTSENT_LOWAT).
 //!
 //! Acknowledgements are immediate. Leaves segments' travel and timers to the harness.
 
@@ -179,7 +180,8 @@ impl End {
         if ack > self.una {
             while self.flying.front().is_some_and(|flying| flying.segment.seq + flying.segment.len() <= ack) {
                 let Some(flying) = self.flying.pop_front() else { break };
-                // What came early and was only acknowledged once the hole was filled says nothing of the path (Karn; RFC 6298 §3).
+                // What came early and was only acknowledged once the hole was filled says nothing of the path (Karn; RFC 6298
+                // §3).
                 if !flying.again && self.recover.is_none() {
                     self.sample_rtt((now - flying.at) as f64);
                 }

@@ -1,7 +1,8 @@
 //! One who watches what a sender sends: in place of decoder, window and writer what notes when something would have been seen.
 //!
-//! When a slice is due, which are decoded, and what is learnt from a picture that was seen say the shipped [`Schedule`], [`HoldQueue`] and
-//! [`Reel`]. Another sender, or the same one started anew, is a new [`Viewer`], as it is a new track in the programs.
+//! When a slice is due, which are decoded, and what is learnt from a picture that was seen say the shipped [`Schedule`],
+//! [`HoldQueue`] and [`Reel`]. Another sender, or the same one started anew, is a new [`Viewer`], as it is a new track in the
+//! programs.
 
 use super::decoder::{Decoder, Job, What};
 use super::harness::{Moment, Tick};
@@ -40,7 +41,8 @@ pub struct Watched {
     /// When each of them was shown, and by how much it was held for that.
     pub shown_at: Vec<u64>,
     pub held: Vec<u64>,
-    /// What decides when what is whole is shown, as each track begins with it; a scenario may put another in its place before it starts.
+    /// What decides when what is whole is shown, as each track begins with it; a scenario may put another in its place before it
+    /// starts.
     pub hold: Hold,
     /// How long each slice is decoded; a scenario may say that it takes any time.
     pub decoding: Duration,
