@@ -34,9 +34,9 @@ pub fn net_config(rendezvous: &Rendezvous) -> (net::Config, usize) {
     (net::Config { bind, port, listen, hosts, last_flush: net::LAST_FLUSH }, count)
 }
 
-/// Which of the hosts to dial can be reached. An outage is worth a line, not two a second, and so is each other kind of trouble that it
-/// turns into. What was said before is news again [`Reachability::NEWS`] after the last line, if that said something else, and
-/// [`Outage::AGAIN`] times: two that take turns do not fill the screen.
+/// Which of the hosts to dial can be reached. An outage is worth a line, not two a second, and so is each other kind of trouble
+/// that it turns into. What was said before is news again [`Reachability::NEWS`] after the last line, if that said something
+/// else, and [`Outage::AGAIN`] times: two that take turns do not fill the screen.
 pub struct Reachability {
     names: Vec<String>,
     /// Somebody may dial us.

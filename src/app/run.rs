@@ -1,9 +1,9 @@
 //! The run of each program: how it begins, its one loop, and how it ends.
 //!
-//! A turn of the loop looks for a signal, the end of `--duration` and a net thread that is gone; then it lets the [`Program`] wait,
-//! gives it the notes that came meanwhile, and has it look at its window. Each program waits for what is urgent to it: a picture,
-//! or a note. At the end sources and files are closed, the others are told, and the last counts, which come with the goodbyes, are
-//! printed.
+//! A turn of the loop looks for a signal, the end of `--duration` and a net thread that is gone; then it lets the [`Program`]
+//! wait, gives it the notes that came meanwhile, and has it look at its window. Each program waits for what is urgent to it: a
+//! picture, or a note. At the end sources and files are closed, the others are told, and the last counts, which come with the
+//! goodbyes, are printed.
 
 use super::args::Common;
 use super::door::Door;
@@ -119,8 +119,8 @@ impl<'a> Beginning<'a> {
         rendezvous::identity(self.common)
     }
 
-    /// Waits for others and dials them, as `me`, with a session `shaped` for this program. What it tells is given to `on_event` on
-    /// the net thread.
+    /// Waits for others and dials them, as `me`, with a session `shaped` for this program. What it tells is given to `on_event`
+    /// on the net thread.
     pub fn meet(
         self,
         me: Identity,
