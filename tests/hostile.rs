@@ -282,13 +282,6 @@ const CANVAS: u64 = 256 << 20;
 /// The largest picture there may be.
 const ENORMOUS: Size = Size { width: 8192, height: 8192 };
 
-/// The most memory the process ever held, in bytes.
-fn peak(program: &Program) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() << 10
-}
-
 /// On every place a peer that holds back the end of its longest record, and before them strangers that hold back their openings.
 #[test]
 fn peers_on_every_place_that_say_half_of_all_they_may_cost_no_more_than_is_stated() {
@@ -309,7 +302,7 @@ fn peers_on_every_place_that_say_half_of_all_they_may_cost_no_more_than_is_state
         let strangers = knock(port, &mut garbage);
         flood(port, &mut garbage);
         goes_on(&mut recv);
-        let peak = peak(&waiting);
+        let peak = waiting.peak();
         println!("{path}: {} MiB of {}", peak >> 20, ceiling >> 20);
         assert!(peak < ceiling, "{peak} bytes");
         drop((peers, strangers));
@@ -375,7 +368,7 @@ fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
                 let _ = pause.1.recv_timeout(Duration::from_millis(2));
             }
         }
-        let peak = peak(&victim);
+        let peak = victim.peak();
         println!("{program} {args}: {} MiB of {} MiB a picture", peak >> 20, bytes >> 20);
         assert!(peak < ceiling, "{peak} bytes");
         assert_eq!(victim.stop(Signal::SIGTERM), 0);

@@ -1,5 +1,7 @@
 //! What strangers send to a port: noise, and what begins as a peer's words do. The same each time.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::sync::mpsc;
