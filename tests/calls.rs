@@ -9,7 +9,7 @@
 mod program;
 
 use nix::sys::signal::Signal;
-use program::{CALL, Out, Program, free_port, recv, send};
+use program::{CALL, Out, Program, command, free_port, recv, send};
 use serde_json::Value;
 use std::io::Write;
 use std::process::Stdio;
@@ -22,41 +22,61 @@ fn call(name: &str, args: &str) -> Program {
     Program::spawn(CALL, &args, Stdio::piped(), Out::Stats)
 }
 
+/// A person without window, who speaks (the test tone) and whose machine has no speaker.
+fn speaking(name: &str, args: &str) -> Program {
+    let mut command = command(CALL, &format!("--no-window {TEST} --stats json --name {name} {args}"));
+    command.env("PULSE_SERVER", "unix:/nonexistent/pulse").env("ALSA_CONFIG_PATH", "/dev/null");
+    Program::launch(command, Stdio::null(), Out::Stats)
+}
+
 /// Nobody, at a port.
 fn point(port: u16) -> Program {
     Program::start(CALL, &format!("--no-window --no-audio --no-video --name point -p {port} --stats json"))
 }
 
-/// The names of those whose pictures come, in order, and how many came of each.
-fn seen(stats: &Value) -> Vec<(String, u64)> {
+/// The fields of a track that count its whole pictures, and its blocks of sound.
+const PICTURES: &str = "whole";
+const SOUND: &str = "blocks";
+
+/// The names of those of whom this comes, in order, and how much came of each.
+fn came(stats: &Value, what: &str) -> Vec<(String, u64)> {
     let tracks = stats["tracks"].as_array().cloned().unwrap_or_default();
     let of = |track: &Value| {
-        let whole = track["whole"].as_u64().filter(|whole| *whole > 0 && track["quiet"] == false)?;
-        Some((track["name"].as_str()?.to_string(), whole))
+        let count = track[what].as_u64().filter(|count| *count > 0 && track["quiet"] == false)?;
+        Some((track["name"].as_str()?.to_string(), count))
     };
-    let mut seen: Vec<_> = tracks.iter().filter_map(of).collect();
-    seen.sort();
-    seen
+    let mut came: Vec<_> = tracks.iter().filter_map(of).collect();
+    came.sort();
+    came
 }
 
-fn names(stats: &Value) -> Vec<String> {
-    seen(stats).into_iter().map(|(name, _)| name).collect()
+/// Whether this comes of exactly these.
+fn comes_of(stats: &Value, what: &str, others: &[&str]) -> bool {
+    came(stats, what).iter().map(|(name, _)| name).eq(others)
 }
 
 /// Waits until pictures of exactly these come.
 fn sees(program: &mut Program, others: &[&str]) {
-    program.stats_with(|stats| stats["role"] == "recv" && names(stats) == others);
+    program.stats_with(|stats| stats["role"] == "recv" && comes_of(stats, PICTURES, others));
 }
 
-/// Waits until more pictures came of each of these.
+/// Waits until pictures and sound of exactly these come.
+fn sees_and_hears(program: &mut Program, others: &[&str]) {
+    let whole = |stats: &Value| [PICTURES, SOUND].iter().all(|what| comes_of(stats, what, others));
+    program.stats_with(|stats| stats["role"] == "recv" && whole(stats));
+}
+
+/// Waits until more pictures came of each of these, and, of those who speak, more sound.
 fn goes_on(program: &mut Program, others: &[&str]) {
     let receiving = |stats: &Value| stats["role"] == "recv";
-    let before = seen(&program.stats_with(receiving));
-    let more = |stats: &Value, name: &str| {
-        let of = |seen: &[(String, u64)]| seen.iter().find(|(other, _)| other == name).map_or(0, |(_, whole)| *whole);
-        of(&seen(stats)) > of(&before) + 5
+    let before = program.stats_with(receiving);
+    let of = |stats: &Value, what: &str, name: &str| came(stats, what).into_iter().find(|(other, _)| other == name);
+    let more = |stats: &Value, what: &str, name: &str| match of(&before, what, name) {
+        None if what == SOUND => true,
+        before => of(stats, what, name).is_some_and(|(_, now)| now > before.map_or(0, |(_, count)| count) + 5),
     };
-    program.stats_with(|stats| receiving(stats) && others.iter().all(|name| more(stats, name)));
+    let all = |stats: &Value, name: &str| [PICTURES, SOUND].iter().all(|what| more(stats, what, name));
+    program.stats_with(|stats| receiving(stats) && others.iter().all(|name| all(stats, name)));
 }
 
 #[test]
@@ -172,4 +192,49 @@ fn a_meeting_holds_whatever_becomes_of_one_of_them() {
         goes_on(one, others);
     }
     assert_eq!(meeting.stop(Signal::SIGTERM), 0);
+}
+
+/// Four, one of whom is the meeting point as people have it: who was there first.
+#[test]
+fn four_calls_see_and_hear_each_other_while_one_stands_still_and_when_the_meeting_point_was_killed() {
+    let port = free_port();
+    let names = ["Ada", "Ben", "Cleo", "Dan"];
+    let others = |of: usize| names.iter().copied().filter(|name| *name != names[of]).collect::<Vec<_>>();
+    let mut ada = speaking("Ada", &format!("-p {port}"));
+    ada.said("waiting on port");
+    let mut dialling = ["Ben", "Cleo", "Dan"].map(|name| speaking(name, &format!("--host 127.0.0.1:{port}")));
+    let all_meet = |ada: &mut Program, dialling: &mut [Program; 3]| {
+        for (of, one) in std::iter::once(ada).chain(dialling).enumerate() {
+            sees_and_hears(one, &others(of));
+            goes_on(one, &others(of));
+        }
+    };
+    all_meet(&mut ada, &mut dialling);
+
+    // One stands still: of the two others each sees and hears all the same, and hears of nobody else's trouble.
+    dialling[0].signal(Signal::SIGSTOP);
+    ada.said("no signal from Ben");
+    let [_, cleo, dan] = &mut dialling;
+    for (one, others) in [(&mut ada, &["Cleo", "Dan"]), (cleo, &["Ada", "Dan"]), (dan, &["Ada", "Cleo"])] {
+        goes_on(one, others);
+        goes_on(one, others);
+        assert!(others.iter().all(|other| !one.heard().contains(&format!("no signal from {other}"))), "{}", one.heard());
+    }
+    dialling[0].signal(Signal::SIGCONT);
+    dialling[0].forget_stats();
+    all_meet(&mut ada, &mut dialling);
+
+    // The meeting point is killed, and started again: nobody else does anything.
+    ada.signal(Signal::SIGKILL);
+    drop(ada);
+    let mut ada = speaking("Ada", &format!("-p {port}"));
+    for one in &mut dialling {
+        one.said("Ada is gone");
+        one.said("Ada (127.0.0.1");
+        one.forget_stats();
+    }
+    all_meet(&mut ada, &mut dialling);
+    for one in std::iter::once(&mut ada).chain(&mut dialling) {
+        assert_eq!(one.stop(Signal::SIGTERM), 0);
+    }
 }
