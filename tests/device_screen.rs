@@ -5,6 +5,8 @@
 
 #[path = "support/gate.rs"]
 mod gate;
+#[path = "support/on_screen.rs"]
+mod on_screen;
 #[path = "support/program.rs"]
 mod program;
 #[path = "support/proxy.rs"]
@@ -24,46 +26,17 @@ use eyeline::capture::pattern::read_number;
 use eyeline_proto::picture::Size;
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
+use on_screen::{on, until, window};
 use program::{Out, Program, RECV, SEND, command, free_port, send};
 use proxy::Proxy;
-use screen::{Area, PATIENCE, Screen, Shot};
+use screen::{Area, Screen, Shot};
 use serde_json::Value;
 use sound_server::SoundServer;
-use x11rb::protocol::xproto::{ConfigureWindowAux, ConnectionExt as _, InputFocus, Window};
+use x11rb::protocol::xproto::{ConfigureWindowAux, ConnectionExt as _, Window};
 
 const PICTURE: Size = Size { width: 640, height: 480 };
 const TEST: &str = "--test -s 640x480 -r 30 --no-audio --stats json";
 const ESCAPE: u32 = 0xff1b;
-
-/// The program with a window on this screen.
-fn on(screen: &Screen, path: &str, args: &str) -> Program {
-    let mut command = command(path, args);
-    command.env("DISPLAY", &screen.name).env("PULSE_SERVER", "unix:/nonexistent/pulse").env("ALSA_CONFIG_PATH", "/dev/null");
-    Program::launch(command, Stdio::null(), Out::Stats)
-}
-
-/// Looks until `look` sees what it wants.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        std::thread::yield_now();
-    }
-    panic!("never seen: {what}");
-}
-
-/// The program's window, with the keyboard.
-fn window(screen: &Screen) -> Window {
-    let window = until("the window", || {
-        screen.nudge_manager();
-        screen.find()
-    });
-    screen.x.set_input_focus(InputFocus::PARENT, window, x11rb::CURRENT_TIME).unwrap().check().unwrap();
-    until("its focus", || (screen.x.get_input_focus().unwrap().reply().unwrap().focus == window).then_some(()));
-    window
-}
 
 /// Waits until the window is as large as the picture, which it makes itself, around its middle; and moves it to a known place.
 fn fitted(screen: &Screen, id: Window) -> Area {
@@ -463,16 +436,6 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     until("whole pictures again", || Some(screen.shot("band-after")).filter(|shot| read(shot) > stuck[0] + 5));
 }
 
-/// How many pixels of `place` have a colour.
-fn coloured(shot: &Shot, place: Area) -> usize {
-    let pixels = (place.y..place.y + place.height).flat_map(|y| (place.x..place.x + place.width).map(move |x| (x, y)));
-    let colour = |pixel: u32| {
-        let channels = [16, 8, 0].map(|shift| pixel >> shift & 255);
-        channels.iter().max() > channels.iter().min().map(|least| least + 40).as_ref()
-    };
-    pixels.filter(|(x, y)| colour(shot.at(*x, *y))).count()
-}
-
 /// The longest it takes, of twenty times, until a picture in `place` is seen to follow another: what the programs, the display
 /// and the test need for it on a machine as busy as this one is now.
 fn longest_wait(screen: &Screen, place: Area) -> Duration {
@@ -499,13 +462,13 @@ fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
     let id = window(&screen);
     let area = fitted(&screen, id);
     goes_on(&screen, "before", area, 0);
-    let colours = coloured(&screen.shot("before"), area);
+    let colours = screen.shot("before").coloured(area);
     assert!(colours > 10_000, "{colours}");
     let usual = longest_wait(&screen, area);
 
     proxy.cut(true);
     recv.said("for 3 s: waiting for it to come back");
-    until("grey", || (coloured(&screen.shot("lost"), area) < colours / 50).then_some(()));
+    until("grey", || (screen.shot("lost").coloured(area) < colours / 50).then_some(()));
     let (first, began) = (screen.shot("lost"), Instant::now());
     // The words count tenths of a second, and nothing else changes.
     let next = until("the next tenth", || Some(screen.shot("lost-later")).filter(|shot| changed(&first, shot, area) > 20));
@@ -514,7 +477,7 @@ fn an_outage_greys_the_last_picture_counts_the_seconds_and_ends_at_once() {
 
     proxy.cut(false);
     let began = Instant::now();
-    until("colours", || (coloured(&screen.shot("again"), area) > colours / 2).then_some(()));
+    until("colours", || (screen.shot("again").coloured(area) > colours / 2).then_some(()));
     let back = began.elapsed();
     goes_on(&screen, "again", area, 0);
     let usual = usual.max(longest_wait(&screen, area));

@@ -62,6 +62,16 @@ impl Shot {
         let inside = |at: i32| (place.x + at % place.width, place.y + at / place.width);
         (0..place.width * place.height).map(inside).filter(|(x, y)| near(self.at(*x, *y))).count()
     }
+
+    /// Pixels that are not grey.
+    pub fn coloured(&self, place: Area) -> usize {
+        let pixels = (place.y..place.y + place.height).flat_map(|y| (place.x..place.x + place.width).map(move |x| (x, y)));
+        let colour = |pixel: u32| {
+            let channels = [16, 8, 0].map(|shift| pixel >> shift & 255);
+            channels.iter().max() > channels.iter().min().map(|least| least + 40).as_ref()
+        };
+        pixels.filter(|(x, y)| colour(self.at(*x, *y))).count()
+    }
 }
 
 /// A window's inside, in screen coordinates.
