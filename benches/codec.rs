@@ -7,13 +7,13 @@
 
 use divan::{Bencher, black_box};
 use eyeline::codec::decoder::{Decoder, Words};
-use eyeline::codec::encoder::{EncodedSlice, EncoderThreads};
+use eyeline::codec::encoder::EncoderThreads;
 use eyeline::codec::raw::PlanesMut;
 use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, stitch};
+use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::slice::Head;
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
@@ -51,17 +51,17 @@ fn picture(size: Size, planes: &[u8]) -> Picture {
     Picture::new(Instant::now(), size, Body::Planes(Sampling::Yuv420, planes.to_vec().into()))
 }
 
-/// The slices of one picture, without their lengths, once the estimate has settled.
-fn slices(size: Size) -> Vec<Vec<u8>> {
+/// The slices of one picture, once the estimate has settled.
+fn slices(size: Size) -> Vec<Slice> {
     let (sender, receiver) = channel();
-    let pool = EncoderThreads::new(4, move |slice: EncodedSlice| sender.send(slice).expect("received below")).expect("starts");
+    let pool = EncoderThreads::new(4, move |slice| sender.send(slice).expect("received below")).expect("starts");
     let planes = planes(size);
     for number in 0..3 {
         pool.encode(number, picture(size, &planes), MediaTime::ZERO, SETTINGS).expect("encodes");
     }
     let mut slices: Vec<_> = receiver.try_iter().filter(|slice| slice.picture == 2).collect();
     slices.sort_by_key(|slice| slice.index);
-    slices.into_iter().map(|slice| slice.body[4..].to_vec()).collect()
+    slices
 }
 
 #[divan::bench(args = HEIGHTS, consts = [1, 2, 3, 4], sample_count = 40)]
@@ -84,12 +84,12 @@ fn decode_rgb<const WORKERS: usize>(bencher: Bencher, height: u32) {
         let mut rest = &mut canvas[..];
         std::thread::scope(|scope| {
             for (decoder, slices) in decoders.iter_mut().zip(slices.chunks(slices.len().div_ceil(WORKERS))) {
-                let rows: usize = slices.iter().map(|body| usize::from(head(body).rows)).sum();
+                let rows: usize = slices.iter().map(|slice| usize::from(slice.head().rows)).sum();
                 let mut band;
                 (band, rest) = std::mem::take(&mut rest).split_at_mut(rows * width);
                 let mut work = move || {
-                    for body in slices {
-                        let decoded = decoder.decode_rgb(body, Words::whole(band, width)).expect("decodes");
+                    for slice in slices {
+                        let decoded = decoder.decode_rgb(slice, Words::whole(band, width)).expect("decodes");
                         band = &mut std::mem::take(&mut band)[decoded.rows as usize * width..];
                     }
                 };
@@ -99,10 +99,6 @@ fn decode_rgb<const WORKERS: usize>(bencher: Bencher, height: u32) {
     });
 }
 
-fn head(body: &[u8]) -> Head<'_> {
-    Head::decode(body).expect("ours").0
-}
-
 #[divan::bench(args = HEIGHTS, sample_count = 40)]
 fn decode_planes(bencher: Bencher, height: u32) {
     let size = size(height);
@@ -110,12 +106,12 @@ fn decode_planes(bencher: Bencher, height: u32) {
     let mut planes = vec![0; Sampling::Yuv420.bytes(size)];
     let mut decoder = Decoder::new().expect("starts");
     bencher.bench_local(|| {
-        for body in &slices {
-            let top = usize::from(head(body).top);
+        for slice in &slices {
+            let top = usize::from(slice.head().top);
             let (luma, colour) = planes.split_at_mut(width * height as usize);
             let (cb, cr) = colour.split_at_mut(colour.len() / 2);
             let planes = [&mut luma[top * width..], &mut cb[top / 2 * width / 2..], &mut cr[top / 2 * width / 2..]];
-            decoder.decode_planes(body, PlanesMut { planes, strides: [width, width / 2, width / 2] }).expect("decodes");
+            decoder.decode_planes(slice, PlanesMut { planes, strides: [width, width / 2, width / 2] }).expect("decodes");
         }
     });
 }
@@ -123,15 +119,15 @@ fn decode_planes(bencher: Bencher, height: u32) {
 #[divan::bench(args = HEIGHTS, sample_count = 40)]
 fn stitch_jpeg(bencher: Bencher, height: u32) {
     let slices = slices(size(height));
-    let bodies: Vec<&[u8]> = slices.iter().map(Vec::as_slice).collect();
-    bencher.bench_local(|| stitch::jpeg(&bodies).expect("joins"));
+    let slices: Vec<&Slice> = slices.iter().collect();
+    bencher.bench_local(|| stitch::jpeg(&slices).expect("joins"));
 }
 
 #[divan::bench(args = HEIGHTS, sample_count = 40)]
 fn pass_through(bencher: Bencher, height: u32) {
     let slices = slices(size(height));
-    let bodies: Vec<&[u8]> = slices.iter().map(Vec::as_slice).collect();
-    let jpeg = stitch::jpeg(&bodies).expect("joins");
-    println!("{height}: {} bytes, {} slices", jpeg.len(), bodies.len());
-    bencher.bench_local(|| passthrough::split(&jpeg, MediaTime::ZERO, SETTINGS).expect("fits"));
+    let slices: Vec<&Slice> = slices.iter().collect();
+    let jpeg = stitch::jpeg(&slices).expect("joins");
+    println!("{height}: {} bytes, {} slices", jpeg.len(), slices.len());
+    bencher.bench_local(|| passthrough::split(&jpeg, 0, MediaTime::ZERO, SETTINGS).expect("fits"));
 }

@@ -4,7 +4,7 @@
 
 use eyeline_proto::crypto::{Handshake, Key, Opener, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
-use eyeline_proto::media::packetizer::Slice;
+use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
@@ -110,7 +110,8 @@ pub fn talk_to_sender(data: &[u8]) -> Option<Stats> {
             7 => {
                 let head = FragmentHead { picture: forwarded, slice: 0, last_slice: 0, index: 0, last_index: 0 };
                 let mut plain = Vec::new();
-                Message::Fragment(OWN_TRACK, head, &slice(victim.clock(), bytes)).encode(&mut plain);
+                let slice = slice(forwarded.into(), victim.clock(), bytes);
+                Message::Fragment(OWN_TRACK, head, slice.bytes()).encode(&mut plain);
                 honest.datagram(&mut victim, &plain);
                 forwarded += 1;
             }
@@ -139,15 +140,11 @@ fn identity(offers: Media) -> Identity {
 }
 
 /// A picture of one slice, whose scan is this.
-fn slice(capture: MediaTime, scan: &[u8]) -> Vec<u8> {
-    let mut body = vec![0; 4];
+fn slice(picture: u64, capture: MediaTime, scan: &[u8]) -> Slice {
     let (sampling, tables, size) = (Sampling::Grey, Tables::Own(80), Size { width: 64, height: 48 });
     let (queued, encoded) = (Duration::ZERO, Duration::ZERO);
-    Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None }.encode(&mut body);
-    body.extend_from_slice(scan);
-    let len = (body.len() - 4) as u32;
-    body[..4].copy_from_slice(&len.to_be_bytes());
-    body
+    let head = Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None };
+    Slice::new(picture, 0, 1, &head, scan)
 }
 
 /// The one that is talked to.
@@ -177,8 +174,7 @@ impl Victim {
     /// A picture of its own, and a block of sound.
     fn sends(&mut self, picture: u64, scan: &[u8]) {
         let capture = self.clock();
-        let slice = Slice { picture, index: 0, count: 1, capture, body: slice(capture, scan) };
-        self.session.handle_command(self.now, Command::Slice(slice));
+        self.session.handle_command(self.now, Command::Slice(slice(picture, capture, scan)));
         let block = SoundBlock { capture, channels: 1, samples: vec![0; 960] };
         self.session.handle_command(self.now, Command::Sound(block));
     }

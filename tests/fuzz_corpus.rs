@@ -8,6 +8,7 @@ mod codec_targets;
 mod targets;
 
 use eyeline::codec::band_encoder::BandEncoder;
+use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{Message, Nack, Ranges};
@@ -72,7 +73,7 @@ fn slice_heads_of_the_corpus_are_survived() {
 }
 
 /// A small band of each sampling, with a restart marker each MCU row.
-fn band(sampling: Sampling) -> Vec<u8> {
+fn band(sampling: Sampling) -> Slice {
     let size = Size { width: 48, height: 32 };
     let head = Head {
         sampling,
@@ -87,8 +88,8 @@ fn band(sampling: Sampling) -> Vec<u8> {
         position: None,
     };
     let planes: Vec<u8> = (0..sampling.bytes(size)).map(|at| (at * 37 % 251) as u8).collect();
-    let body = BandEncoder::new().expect("starts").encode(&planes, &head).expect("encodes");
-    body[4..].to_vec()
+    let mut encoder = BandEncoder::new().expect("starts");
+    Slice::new(0, 0, 1, &head, encoder.encode(&planes, &head).expect("encodes"))
 }
 
 #[test]
@@ -96,7 +97,9 @@ fn jpeg_bands_of_the_corpus_are_survived() {
     replay("jpeg_band", codec_targets::jpeg_band, || {
         let samplings =
             [("grey", Sampling::Grey), ("420", Sampling::Yuv420), ("422", Sampling::Yuv422), ("444", Sampling::Yuv444)];
-        samplings.map(|(name, sampling)| (name.to_string(), [&[0, 90][..], &band(sampling)].concat())).to_vec()
+        samplings
+            .map(|(name, sampling)| (name.to_string(), [&[0, 90][..], &band(sampling).bytes()[LENGTH_PREFIX..]].concat()))
+            .to_vec()
     });
 }
 
@@ -111,12 +114,11 @@ fn wait(ms: u16) -> Vec<u8> {
 #[test]
 fn scripts_of_the_corpus_are_survived_by_the_receiver() {
     replay("receiver", targets::receiver, || {
-        let body = band(Sampling::Yuv422);
-        let slice = [&(body.len() as u32).to_be_bytes()[..], &body].concat();
+        let slice = band(Sampling::Yuv422);
         let fragment = |picture: u8, index: u8, last: u8, payload: &[u8]| {
             step(0, &[&[1, 0, 0, 0, 0, picture, 0, 0, 0, index, 0, last][..], payload].concat())
         };
-        let (one, two) = slice.split_at(slice.len() / 2);
+        let (one, two) = slice.bytes().split_at(slice.bytes().len() / 2);
         let picture = [fragment(0, 0, 1, one), fragment(0, 1, 1, two), wait(40)].concat();
         let holes = [fragment(3, 0, 2, one), wait(60), fragment(9, 2, 2, two), fragment(200, 0, 0, two), wait(5000)].concat();
         // Of the track that it has, and of those that the vectors are of.

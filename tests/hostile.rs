@@ -20,15 +20,15 @@ use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
 use eyeline::codec::decoder::{Decoder, Words};
-use eyeline::codec::encoder::{EncodedSlice, EncoderThreads};
+use eyeline::codec::encoder::EncoderThreads;
 use eyeline::codec::settings::Settings;
+use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::session::liveness::FIRST_SIGN;
 use eyeline_proto::session::places::{MAX_OF_ADDRESS, MAX_PEERS};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::record::{Media, OWN_TRACK};
-use eyeline_proto::wire::slice::Head;
 use garbage::{CONNECTIONS, DATAGRAMS, Garbage, Kernel, flood, knock};
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
@@ -311,7 +311,7 @@ fn peers_on_every_place_that_say_half_of_all_they_may_cost_no_more_than_is_state
 }
 
 /// The slices of one picture as large as pictures may be, with these samples.
-fn enormous(samples: Vec<u8>) -> Vec<EncodedSlice> {
+fn enormous(samples: Vec<u8>) -> Vec<Slice> {
     let (tell, told) = mpsc::channel();
     let tell = std::sync::Mutex::new(tell);
     let pool = EncoderThreads::new(2, move |slice| tell.lock().unwrap().send(slice).unwrap()).unwrap();
@@ -326,9 +326,9 @@ fn enormous(samples: Vec<u8>) -> Vec<EncodedSlice> {
 const PAYLOAD: usize = 1100;
 
 /// Sends one slice of a picture, but for the last fragments.
-fn send_slice(sender: &mut ByHand, to: (&UdpSocket, u16), picture: u32, slice: &EncodedSlice, held_back: usize) {
-    let last = slice.body.len().div_ceil(PAYLOAD) - 1;
-    for (index, payload) in slice.body.chunks(PAYLOAD).enumerate().take(last + 1 - held_back) {
+fn send_slice(sender: &mut ByHand, to: (&UdpSocket, u16), picture: u32, slice: &Slice, held_back: usize) {
+    let last = slice.bytes().len().div_ceil(PAYLOAD) - 1;
+    for (index, payload) in slice.bytes().chunks(PAYLOAD).enumerate().take(last + 1 - held_back) {
         let (last_slice, index, last_index) = (slice.count - 1, index as u16, last as u16);
         let head = FragmentHead { picture, slice: slice.index, last_slice, index, last_index };
         sender.send(to.0, to.1, &Message::Fragment(OWN_TRACK, head, payload));
@@ -344,7 +344,7 @@ fn a_sender_of_enormous_pictures_costs_no_more_than_is_stated() {
     noise.chunks_exact_mut(8).for_each(|bytes| bytes.copy_from_slice(&garbage.next().to_be_bytes()));
     // As heavy as noise makes it.
     let slices = enormous(noise);
-    let bytes: usize = slices.iter().map(|slice| slice.body.len()).sum();
+    let bytes: usize = slices.iter().map(|slice| slice.bytes().len()).sum();
     let (received, both) = (RECV_CEILING + CANVAS, SEND_CEILING + RECV_CEILING + CANVAS);
     for (program, args, ceiling) in [(RECV, "", received), (RECV, "--output -", received), (CALL, "--test -s 320x240", both)] {
         let port = free_port();
@@ -387,16 +387,14 @@ fn spent(program: &Program) -> Duration {
 }
 
 /// What this thread takes to decode a picture.
-fn cost(slices: &[EncodedSlice]) -> Duration {
+fn cost(slices: &[Slice]) -> Duration {
     let (mut decoder, width) = (Decoder::new().unwrap(), ENORMOUS.width as usize);
     let mut pixels = vec![0; width * ENORMOUS.height as usize];
     let time = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
     let begun = time();
     for slice in slices {
-        // Behind its length.
-        let body = &slice.body[4..];
-        let top = usize::from(Head::decode(body).unwrap().0.top);
-        decoder.decode_rgb(body, Words::whole(&mut pixels[top * width..], width)).unwrap();
+        let top = usize::from(slice.head().top);
+        decoder.decode_rgb(slice, Words::whole(&mut pixels[top * width..], width)).unwrap();
     }
     time() - begun
 }

@@ -288,7 +288,7 @@ fn a_sender_that_calls_itself_a_path_is_written_in_the_folder_and_nowhere_else()
         let mut sender = ByHand::called(name, port, [127, 0, 0, 1], (Media::LIVE, Media::NONE));
         for slice in &slices {
             let head = FragmentHead { picture: 0, slice: slice.index, last_slice: slice.count - 1, index: 0, last_index: 0 };
-            sender.send(&socket, port, &Message::Fragment(OWN_TRACK, head, &slice.body));
+            sender.send(&socket, port, &Message::Fragment(OWN_TRACK, head, slice.bytes()));
         }
         let line = recv.said(" is written to ");
         assert!(line.ends_with(&format!("/to/{file}")), "{line}");

@@ -1,11 +1,13 @@
 //! A sender's and a receiver's core, joined in memory: the protocol path from a slice to a slice, without a network.
 
 use eyeline_proto::media::clock::Epoch;
-use eyeline_proto::media::packetizer::Slice;
+use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
+use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Command, Config, Core, Event, HostId, Output, Session, SocketId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Media;
+use eyeline_proto::wire::slice::{Head, Tables};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,13 @@ const PERIOD: Duration = Duration::from_millis(33);
 
 fn address(last: u8) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], 9688))
+}
+
+/// Of a picture that nobody decodes.
+fn head(capture: MediaTime) -> Head<'static> {
+    let (sampling, tables, size) = (Sampling::Grey, Tables::Own(80), Size { width: 64, height: 48 });
+    let (queued, encoded) = (Duration::ZERO, Duration::ZERO);
+    Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None }
 }
 
 /// See the module text.
@@ -81,9 +90,9 @@ impl Pair {
     pub fn send(&mut self, lengths: &[usize]) {
         let capture: MediaTime = self.epoch.media_time(self.now);
         for (index, len) in lengths.iter().enumerate() {
-            let mut body = ((*len - 4) as u32).to_be_bytes().to_vec();
-            body.resize(*len, 0x5A);
-            let slice = Slice { picture: self.picture, index: index as u8, count: lengths.len() as u8, capture, body };
+            let head = head(capture);
+            let scan = vec![0x5A; *len - LENGTH_PREFIX - head.encoded_len()];
+            let slice = Slice::new(self.picture, index as u8, lengths.len() as u8, &head, &scan);
             self.send.handle_command(self.now, Command::Slice(slice));
             self.pump_sender();
         }

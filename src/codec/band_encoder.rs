@@ -1,15 +1,14 @@
-//! One band of a picture → one slice's body.
+//! One band of a picture → one slice's scan.
 //!
-//! Nothing is copied on the way in, except luma of odd sizes, which libjpeg-turbo wants padded; on the way out the scan moves once,
-//! from a scratch buffer that stays in the cache into a body of its own length.
+//! Nothing is copied on the way in, except luma of odd sizes, which libjpeg-turbo wants padded; on the way out the scan is lent from a
+//! scratch buffer that stays in the cache, and moves once, into a slice of its own length.
 
 use super::raw::{self, Compressor, Planes, plane_sizes};
 use super::tables;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::{Head, Tables};
 
-/// One thread's means to encode a band. After the first bands of a size only the bodies are allocated: they live as long as they
-/// may be retransmitted, and the allocator serves that size from its lists.
+/// One thread's means to encode a band. After the first bands of a size it allocates nothing.
 pub struct BandEncoder {
     compressor: Compressor,
     jpeg: Vec<u8>,
@@ -22,9 +21,9 @@ impl BandEncoder {
         Ok(BandEncoder { compressor: Compressor::new()?, jpeg: Vec::new(), luma: Vec::new() })
     }
 
-    /// Encodes the band that `head` names (own tables, a restart marker each MCU row) out of a whole picture's tight `planes` into
-    /// a slice's body with its length in front.
-    pub fn encode(&mut self, planes: &[u8], head: &Head<'_>) -> Result<Vec<u8>, raw::Error> {
+    /// Encodes the band that `head` names (own tables, a restart marker each MCU row) out of a whole picture's tight `planes`, and
+    /// lends its scan.
+    pub fn encode(&mut self, planes: &[u8], head: &Head<'_>) -> Result<&[u8], raw::Error> {
         let Tables::Own(quality) = head.tables else {
             return Err(raw::Error::Fatal("a camera's tables cannot be encoded with".into()));
         };
@@ -41,13 +40,7 @@ impl BandEncoder {
             self.jpeg.resize(bound, 0);
         }
         let len = self.compressor.compress(planes, head.sampling, band, quality, &mut self.jpeg)?;
-        let scan = &self.jpeg[tables::header_len(head.sampling)..len - 2];
-        let len = head.encoded_len() + scan.len();
-        let mut body = Vec::with_capacity(4 + len);
-        body.extend_from_slice(&(len as u32).to_be_bytes());
-        head.encode(&mut body);
-        body.extend_from_slice(scan);
-        Ok(body)
+        Ok(&self.jpeg[tables::header_len(head.sampling)..len - 2])
     }
 }
 

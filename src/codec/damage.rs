@@ -5,14 +5,14 @@
 use super::decoder::{Decoder, Words};
 use super::testing::{self, Random, SAMPLINGS, drawn, planes_from};
 use super::{scan, tables};
+use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
-use eyeline_proto::wire::slice::Head;
 
 const SIZE: Size = Size { width: 160, height: 96 };
 /// What was on the canvas before.
 const OLD: u32 = 0x0012_3456;
 
-fn one_slice(sampling: Sampling) -> Vec<u8> {
+fn one_slice(sampling: Sampling) -> Slice {
     testing::slice(&testing::planes(SIZE, sampling, 3), &testing::head(SIZE, sampling, 80, 0, SIZE.height))
 }
 
@@ -20,15 +20,14 @@ fn one_slice(sampling: Sampling) -> Vec<u8> {
 fn every_prefix_draws_its_whole_mcu_rows_and_touches_no_other_pixel() {
     let mut decoder = Decoder::new().unwrap();
     for sampling in SAMPLINGS {
-        let body = one_slice(sampling);
-        let whole = drawn(&body, SIZE);
-        let (_, scan) = Head::decode(&body).unwrap();
-        let skip = body.len() - scan.len();
+        let slice = one_slice(sampling);
+        let whole = drawn(&slice, SIZE);
         let mcu_height = tables::mcu(sampling).height;
-        for len in skip..body.len() {
+        for len in 0..slice.scan().len() {
             let mut out = vec![OLD; whole.len()];
-            let decoded = decoder.decode_rgb_part(&body[..len], &[0..len], false, Words::whole(&mut out, 160)).unwrap();
-            let rows = scan::markers(&scan[..len - skip]).count() as u32 * mcu_height;
+            let cut = testing::cut(&slice, len);
+            let decoded = decoder.decode_rgb_part(&cut, &[0..len], false, Words::whole(&mut out, 160)).unwrap();
+            let rows = scan::markers(cut.scan()).count() as u32 * mcu_height;
             assert_eq!((decoded.rows, decoded.partial), (rows, true), "{sampling:?} {len}");
             // The last row may take its colours from the row below, which is not there.
             let sure = (rows.saturating_sub(1) * SIZE.width) as usize;
@@ -40,20 +39,20 @@ fn every_prefix_draws_its_whole_mcu_rows_and_touches_no_other_pixel() {
 
 #[test]
 fn rows_behind_a_hole_are_drawn_where_they_belong() {
-    let body = one_slice(Sampling::Yuv422);
-    let whole = drawn(&body, SIZE);
+    let slice = one_slice(Sampling::Yuv422);
+    let whole = drawn(&slice, SIZE);
     let mut decoder = Decoder::new().unwrap();
     let (mut planes, mut reference) = (vec![0; Sampling::Yuv422.bytes(SIZE)], vec![0; Sampling::Yuv422.bytes(SIZE)]);
-    decoder.decode_planes(&body, planes_from(&mut reference, SIZE, Sampling::Yuv422, 0)).unwrap();
-    let (from, to) = (body.len() / 3, body.len() / 3 + 100);
-    let present = [0..from, to..body.len()];
+    decoder.decode_planes(&slice, planes_from(&mut reference, SIZE, Sampling::Yuv422, 0)).unwrap();
+    let len = slice.scan().len();
+    let present = [0..len / 3, len / 3 + 100..len];
     let mut out = vec![OLD; whole.len()];
-    let decoded = decoder.decode_rgb_part(&body, &present, true, Words::whole(&mut out, 160)).unwrap();
+    let decoded = decoder.decode_rgb_part(&slice, &present, true, Words::whole(&mut out, 160)).unwrap();
     assert!(decoded.partial && decoded.rows >= SIZE.height - 24, "{decoded:?}");
     let kept = out.chunks(160).filter(|row| row.iter().all(|pixel| *pixel == OLD)).count() as u32;
     assert_eq!(kept, SIZE.height - decoded.rows);
     assert!(out.iter().zip(&whole).all(|(pixel, whole)| pixel == whole || *pixel == OLD));
-    let again = decoder.decode_planes_part(&body, &present, true, planes_from(&mut planes, SIZE, Sampling::Yuv422, 0)).unwrap();
+    let again = decoder.decode_planes_part(&slice, &present, true, planes_from(&mut planes, SIZE, Sampling::Yuv422, 0)).unwrap();
     assert_eq!(again, decoded);
     assert!(planes.iter().zip(&reference).all(|(sample, whole)| sample == whole || *sample == 0));
 }
@@ -61,14 +60,14 @@ fn rows_behind_a_hole_are_drawn_where_they_belong() {
 #[test]
 fn a_cut_scan_without_restart_markers_draws_what_came_before_the_cut() {
     let planes = testing::planes(SIZE, Sampling::Yuv420, 3);
-    let body = testing::foreign_slice(&planes, SIZE, 0);
-    let whole = drawn(&body, SIZE);
+    let slice = testing::foreign_slice(&planes, SIZE, 0);
+    let whole = drawn(&slice, SIZE);
     let mut decoder = Decoder::new().unwrap();
     let mut best = 0;
-    let skip = body.len() - Head::decode(&body).unwrap().1.len();
-    for len in (skip..body.len()).step_by(37) {
+    for len in (0..slice.scan().len()).step_by(37) {
         let mut out = vec![OLD; whole.len()];
-        let decoded = decoder.decode_rgb_part(&body[..len], &[0..len], false, Words::whole(&mut out, 160)).unwrap();
+        let cut = testing::cut(&slice, len);
+        let decoded = decoder.decode_rgb_part(&cut, &[0..len], false, Words::whole(&mut out, 160)).unwrap();
         let sure = (decoded.rows.saturating_sub(1) * SIZE.width) as usize;
         assert_eq!(out[..sure], whole[..sure], "{len}");
         assert!(out[(decoded.rows * SIZE.width) as usize..].iter().all(|pixel| *pixel == OLD), "{len}");
@@ -81,20 +80,21 @@ fn a_cut_scan_without_restart_markers_draws_what_came_before_the_cut() {
 fn no_mutation_panics_or_spoils_the_next_slice() {
     let mut random = Random(99);
     let planes = testing::planes(SIZE, Sampling::Yuv420, 3);
-    let bodies = [
+    let slices = [
         one_slice(Sampling::Yuv420),
         one_slice(Sampling::Grey),
         testing::foreign_slice(&planes, SIZE, 10),
         testing::foreign_slice(&planes, SIZE, 0),
     ];
-    let good: Vec<_> = bodies.iter().map(|body| drawn(body, SIZE)).collect();
+    let good: Vec<_> = slices.iter().map(|slice| drawn(slice, SIZE)).collect();
     let mut decoder = Decoder::new().unwrap();
     let mut out = vec![0; 160 * 96];
     let mut scratch = vec![0; Sampling::Yuv444.bytes(SIZE)];
     let (mut refused, mut suspect) = (0, 0);
     for round in 0..20_000 {
-        let which = random.below(bodies.len());
-        let mut bad = bodies[which].clone();
+        let which = random.below(slices.len());
+        // Head and scan.
+        let mut bad = slices[which].bytes()[LENGTH_PREFIX..].to_vec();
         for _ in 0..=random.below(4) {
             let end = if round % 2 == 0 { bad.len().min(700) } else { bad.len() };
             let at = random.below(end);
@@ -103,17 +103,22 @@ fn no_mutation_panics_or_spoils_the_next_slice() {
         if random.below(3) == 0 {
             bad.truncate(random.below(bad.len()));
         }
-        let cut = random.below(bad.len() + 1);
-        let present = [0..cut, cut + random.below(300)..bad.len()];
-        let result = match random.below(4) {
-            0 => decoder.decode_rgb_part(&bad, &present, true, Words::whole(&mut out, 160)),
-            1 => decoder.decode_planes(&bad, planes_from(&mut scratch, SIZE, Sampling::Yuv444, 0)),
-            _ => decoder.decode_rgb(&bad, Words::whole(&mut out, 160)),
-        };
-        refused += usize::from(result.is_err());
-        suspect += usize::from(result.is_ok_and(|decoded| decoded.suspect || decoded.partial));
+        if let Ok(bad) = testing::read(&bad) {
+            let len = bad.scan().len();
+            let cut = random.below(len + 1);
+            let present = [0..cut, cut + random.below(300)..len];
+            let result = match random.below(4) {
+                0 => decoder.decode_rgb_part(&bad, &present, true, Words::whole(&mut out, 160)),
+                1 => decoder.decode_planes(&bad, planes_from(&mut scratch, SIZE, Sampling::Yuv444, 0)),
+                _ => decoder.decode_rgb(&bad, Words::whole(&mut out, 160)),
+            };
+            refused += usize::from(result.is_err());
+            suspect += usize::from(result.is_ok_and(|decoded| decoded.suspect || decoded.partial));
+        } else {
+            refused += 1;
+        }
         if round % 10 == 0 {
-            decoder.decode_rgb(&bodies[which], Words::whole(&mut out, 160)).unwrap();
+            decoder.decode_rgb(&slices[which], Words::whole(&mut out, 160)).unwrap();
             assert_eq!(out, good[which], "after round {round}");
         }
     }

@@ -10,8 +10,8 @@ use super::scan::{self, Run};
 use super::segments::{Layout, Refusal, parse};
 use super::shrink::Shrink;
 use super::tables::{self, EOI, SOI};
+use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Sampling, Size};
-use eyeline_proto::wire;
 use eyeline_proto::wire::slice::{Head, MAX_LEN, Tables};
 use std::ops::Range;
 
@@ -21,9 +21,6 @@ const KEPT_PIXELS: usize = 3840 * 2160;
 /// Why a slice gave no pixels.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Its head cannot be.
-    #[error("the slice's head is wrong: {0}; drop it")]
-    Head(#[from] wire::Error),
     /// The camera's tables in it cannot be.
     #[error("the slice's tables are wrong ({0}); drop it")]
     Tables(#[from] Refusal),
@@ -170,47 +167,53 @@ impl<'a> Band<'a> {
     }
 }
 
+/// The scan, as far as slices may be long: with the holes in it a part may be longer.
+fn looked_at(slice: &Slice) -> &[u8] {
+    let scan = slice.scan();
+    scan.get(..MAX_LEN).unwrap_or(scan)
+}
+
 impl Decoder {
     /// A new one.
     pub fn new() -> Result<Self, raw::Error> {
         Ok(Decoder { decompressor: Decompressor::new()?, jpeg: Vec::new(), luma: Vec::new(), pixels: Vec::new() })
     }
 
-    /// Draws a slice that is all there (`body` is head and scan, without the length).
-    pub fn decode_rgb(&mut self, body: &[u8], out: Words<'_>) -> Result<Decoded, Error> {
-        self.whole(body, Target::Rgb(out))
+    /// Draws a slice that is all there.
+    pub fn decode_rgb(&mut self, slice: &Slice, out: Words<'_>) -> Result<Decoded, Error> {
+        self.whole(slice, Target::Rgb(out))
     }
 
-    /// As [`Decoder::decode_rgb`], of a slice of which only the byte ranges `present` have come, in order; `body` may end before the
-    /// slice does, as `ended` tells. The head must be there.
+    /// As [`Decoder::decode_rgb`], of a slice of whose scan only the byte ranges `present` have come, in order; its bytes may end before
+    /// the slice does, as `ended` tells.
     pub fn decode_rgb_part(
         &mut self,
-        body: &[u8],
+        slice: &Slice,
         present: &[Range<usize>],
         ended: bool,
         out: Words<'_>,
     ) -> Result<Decoded, Error> {
-        self.part(body, present, ended, Target::Rgb(out))
+        self.part(slice, present, ended, Target::Rgb(out))
     }
 
     /// As [`Decoder::decode_rgb`], into planes that begin at the band's first row.
-    pub fn decode_planes(&mut self, body: &[u8], out: PlanesMut<'_>) -> Result<Decoded, Error> {
-        self.whole(body, Target::Planes(out))
+    pub fn decode_planes(&mut self, slice: &Slice, out: PlanesMut<'_>) -> Result<Decoded, Error> {
+        self.whole(slice, Target::Planes(out))
     }
 
     /// As [`Decoder::decode_rgb_part`], into planes that begin at the band's first row.
     pub fn decode_planes_part(
         &mut self,
-        body: &[u8],
+        slice: &Slice,
         present: &[Range<usize>],
         ended: bool,
         out: PlanesMut<'_>,
     ) -> Result<Decoded, Error> {
-        self.part(body, present, ended, Target::Planes(out))
+        self.part(slice, present, ended, Target::Planes(out))
     }
 
-    fn whole(&mut self, body: &[u8], mut target: Target<'_>) -> Result<Decoded, Error> {
-        let (head, scan) = Head::decode(body.get(..MAX_LEN).unwrap_or(body))?;
+    fn whole(&mut self, slice: &Slice, mut target: Target<'_>) -> Result<Decoded, Error> {
+        let (head, scan) = (slice.head(), looked_at(slice));
         let band = Band::new(head)?;
         match scan::whole(scan, band.intervals) {
             Some(end) if band.most_mcu_rows(end) == band.mcus.height => {
@@ -223,15 +226,8 @@ impl Decoder {
         }
     }
 
-    fn part(&mut self, body: &[u8], present: &[Range<usize>], ended: bool, mut target: Target<'_>) -> Result<Decoded, Error> {
-        let body = body.get(..MAX_LEN).unwrap_or(body);
-        let first = present.first().filter(|range| range.start == 0).map_or(0, |range| range.end.min(body.len()));
-        let (head, rest) = Head::decode(&body[..first])?;
-        let skip = first - rest.len();
-        let band = Band::new(head)?;
-        let present: Vec<_> =
-            present.iter().map(|range| range.start.saturating_sub(skip)..range.end.saturating_sub(skip)).collect();
-        self.runs(&band, &body[skip..], &present, ended, &mut target)
+    fn part(&mut self, slice: &Slice, present: &[Range<usize>], ended: bool, mut target: Target<'_>) -> Result<Decoded, Error> {
+        self.runs(&Band::new(slice.head())?, looked_at(slice), present, ended, &mut target)
     }
 
     /// Draws what can be told to be whole.

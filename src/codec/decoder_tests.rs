@@ -3,6 +3,7 @@
 use super::*;
 use crate::codec::raw::Compressor;
 use crate::codec::testing::{self, SAMPLINGS, drawn, planes_from, psnr};
+use eyeline_proto::media::slice::LENGTH_PREFIX;
 
 const SIZE: Size = Size { width: 160, height: 96 };
 const OLD: u32 = 0x0012_3456;
@@ -18,8 +19,8 @@ fn all_samplings_and_odd_sizes_come_back_as_they_went() {
             let mcu_height = tables::mcu(sampling).height;
             for top in (0..height).step_by(2 * mcu_height as usize) {
                 let rows = (2 * mcu_height).min(height - top);
-                let body = testing::slice(&planes, &testing::head(size, sampling, 98, top, rows));
-                let decoded = decoder.decode_planes(&body, planes_from(&mut back, size, sampling, top)).unwrap();
+                let slice = testing::slice(&planes, &testing::head(size, sampling, 98, top, rows));
+                let decoded = decoder.decode_planes(&slice, planes_from(&mut back, size, sampling, top)).unwrap();
                 assert_eq!(decoded, Decoded { rows, partial: false, suspect: false });
             }
             assert!(psnr(&planes, &back) > 40.0, "{sampling:?} {size}: {:.1} dB", psnr(&planes, &back));
@@ -54,20 +55,20 @@ fn a_picture_made_smaller_is_the_same_picture_band_by_band_and_in_part() {
                 let mut small = vec![OLD; stride * seen.height as usize];
                 for top in (0..height).step_by(32) {
                     let rows = 32.min(height - top);
-                    let body = testing::slice(&planes, &testing::head(size, sampling, 95, top, rows));
+                    let slice = testing::slice(&planes, &testing::head(size, sampling, 95, top, rows));
                     let out = &mut small[(top / shrink.divisor()) as usize * stride..];
                     let out = &mut out[..shrink.side(rows) as usize * stride];
-                    let decoded = decoder.decode_rgb(&body, Words { out, stride, shrink }).unwrap();
+                    let decoded = decoder.decode_rgb(&slice, Words { out, stride, shrink }).unwrap();
                     assert_eq!(decoded, Decoded { rows, partial: false, suspect: false });
                 }
                 let near = psnr(&bytes(&averaged(&whole, size, shrink)), &bytes(&small));
                 assert!(near > 27.0, "{sampling:?} {size} {shrink:?}: {near:.1} dB");
                 // Of the first band the first row of MCUs, and nothing else.
-                let body = testing::slice(&planes, &testing::head(size, sampling, 95, 0, 32));
+                let slice = testing::slice(&planes, &testing::head(size, sampling, 95, 0, 32));
                 let mut part = vec![OLD; stride * shrink.side(32) as usize];
-                let end = body.len() - 3;
+                let end = slice.scan().len() - 3;
                 let out = Words { out: &mut part, stride, shrink };
-                let decoded = decoder.decode_rgb_part(&body, std::slice::from_ref(&(0..end)), false, out).unwrap();
+                let decoded = decoder.decode_rgb_part(&slice, std::slice::from_ref(&(0..end)), false, out).unwrap();
                 let there = (decoded.rows / shrink.divisor()) as usize * stride;
                 assert!(decoded.partial && decoded.rows >= 16, "{decoded:?}");
                 assert!(part[there..].iter().all(|word| *word == OLD) && part[..there].iter().all(|word| *word != OLD));
@@ -81,9 +82,9 @@ fn a_picture_made_smaller_is_the_same_picture_band_by_band_and_in_part() {
     }
 }
 
-fn drawn_by(decoder: &mut Decoder, body: &[u8], size: Size) -> Vec<u32> {
+fn drawn_by(decoder: &mut Decoder, slice: &Slice, size: Size) -> Vec<u32> {
     let mut out = vec![0; (size.width * size.height) as usize];
-    decoder.decode_rgb(body, Words::whole(&mut out, size.width as usize)).unwrap();
+    decoder.decode_rgb(slice, Words::whole(&mut out, size.width as usize)).unwrap();
     out
 }
 
@@ -93,8 +94,8 @@ fn words_are_what_the_planes_say() {
     let mut planes = vec![76; 24 * 16];
     planes.resize(Sampling::Yuv444.bytes(grey), 85);
     planes[2 * 24 * 16..].fill(255);
-    let body = testing::slice(&planes, &testing::head(grey, Sampling::Yuv444, 95, 0, 16));
-    for word in drawn(&body, grey) {
+    let slice = testing::slice(&planes, &testing::head(grey, Sampling::Yuv444, 95, 0, 16));
+    for word in drawn(&slice, grey) {
         let (red, green, blue) = (word >> 16 & 255, word >> 8 & 255, word & 255);
         assert!(red > 250 && green < 6 && blue < 6, "{word:#x}");
     }
@@ -103,12 +104,13 @@ fn words_are_what_the_planes_say() {
 #[test]
 fn heads_and_tables_that_contradict_each_other_are_refused() {
     let planes = testing::planes(SIZE, Sampling::Yuv420, 3);
-    let body = testing::foreign_slice(&planes, SIZE, 10);
-    drawn(&body, SIZE);
+    let slice = testing::foreign_slice(&planes, SIZE, 10);
+    drawn(&slice, SIZE);
     let mut out = vec![OLD; 160 * 96];
     let mut refused = |at: usize, byte: u8| {
-        let mut bad = body.clone();
+        let mut bad = slice.bytes()[LENGTH_PREFIX..].to_vec();
         bad[at] = byte;
+        let bad = testing::read(&bad).unwrap();
         let error = Decoder::new().unwrap().decode_rgb(&bad, Words::whole(&mut out, 160)).unwrap_err();
         assert!(matches!(error, Error::Contradiction(_)), "{error}");
     };
@@ -124,11 +126,9 @@ fn heads_and_tables_that_contradict_each_other_are_refused() {
 fn a_few_bytes_cannot_cost_a_giant_picture() {
     let giant = Size { width: 8192, height: 8192 };
     for restart in [0, 1, 512, u16::MAX] {
-        let mut body = Vec::new();
-        Head { restart, ..testing::head(giant, Sampling::Yuv420, 80, 0, 8192) }.encode(&mut body);
-        body.extend_from_slice(&[0x12; 40]);
+        let head = Head { restart, ..testing::head(giant, Sampling::Yuv420, 80, 0, 8192) };
         let mut decoder = Decoder::new().unwrap();
-        let decoded = decoder.decode_rgb(&body, Words::whole(&mut [], 8192));
+        let decoded = decoder.decode_rgb(&Slice::new(0, 0, 1, &head, &[0x12; 40]), Words::whole(&mut [], 8192));
         assert!(decoded.is_err() || decoded.is_ok_and(|decoded| decoded.rows == 0), "{restart}");
         assert!(decoder.pixels.len() <= 8192 * 16, "{restart}: {} pixels", decoder.pixels.len());
     }
@@ -149,9 +149,9 @@ fn the_size_of_slices_is_that_of_one_jpeg() {
     let (mut sum, mut decoder) = (0, Decoder::new().unwrap());
     for index in 0..bands.count() {
         let (top, rows) = bands.band(index);
-        let body = testing::slice(&planes, &testing::head(size, Sampling::Yuv420, 90, top, rows));
-        sum += body.len() + 4;
-        decoder.decode_planes(&body, planes_from(&mut back, size, Sampling::Yuv420, top)).unwrap();
+        let slice = testing::slice(&planes, &testing::head(size, Sampling::Yuv420, 90, top, rows));
+        sum += slice.bytes().len();
+        decoder.decode_planes(&slice, planes_from(&mut back, size, Sampling::Yuv420, top)).unwrap();
     }
     let (ratio, luma) = (sum as f64 / whole as f64, psnr(&planes[..1280 * 720], &back[..1280 * 720]));
     println!("{} slices: {sum} bytes, one JPEG {whole}, ratio {ratio:.4}; luma {luma:.1} dB at quality 90", bands.count());
@@ -173,8 +173,8 @@ fn colours_halved_and_brought_back_are_close_to_what_they_were() {
         halved.extend(upper.chunks_exact(2).zip(lower.chunks_exact(2)).map(|(a, b)| ((sum(a) + sum(b) + 2) / 4) as u8));
     }
     for (quality, least) in [(50, 34.8), (80, 35.8), (95, 37.0)] {
-        let body = testing::slice(&halved, &testing::head(size, Sampling::Yuv420, quality, 0, size.height));
-        let after = psnr(&before, &bytes(&drawn(&body, size)));
+        let slice = testing::slice(&halved, &testing::head(size, Sampling::Yuv420, quality, 0, size.height));
+        let after = psnr(&before, &bytes(&drawn(&slice, size)));
         println!("quality {quality}: {after:.2} dB");
         assert!(after >= least, "quality {quality}: {after:.2} dB");
     }
@@ -187,8 +187,8 @@ fn seam(planes: &[u8], size: Size, quality: u8) -> (u32, f64, u32) {
     let whole = drawn(&testing::slice(planes, &testing::head(size, Sampling::Yuv420, quality, 0, size.height)), size);
     let mut banded = vec![0; whole.len()];
     for top in (0..size.height).step_by(32) {
-        let body = testing::slice(planes, &testing::head(size, Sampling::Yuv420, quality, top, 32.min(size.height - top)));
-        Decoder::new().unwrap().decode_rgb(&body, Words::whole(&mut banded[top as usize * width..], width)).unwrap();
+        let slice = testing::slice(planes, &testing::head(size, Sampling::Yuv420, quality, top, 32.min(size.height - top)));
+        Decoder::new().unwrap().decode_rgb(&slice, Words::whole(&mut banded[top as usize * width..], width)).unwrap();
     }
     let (mut beside, mut sum, mut count, mut elsewhere) = (0, 0, 0, 0);
     for (at, (a, b)) in whole.iter().zip(&banded).enumerate() {

@@ -13,9 +13,10 @@ use super::segments::Refusal;
 use super::settings::{Error, Settings};
 use super::tables;
 use crate::threads::{join, lock};
+use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Body, Buffer, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::slice::{self, Head, Tables};
+use eyeline_proto::wire::slice::{Head, Tables};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,33 +24,18 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-/// One slice, ready for the packetizer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncodedSlice {
-    /// The picture's number.
-    pub picture: u64,
-    /// Place in the picture, from the top.
-    pub index: u8,
-    /// Slices of the picture.
-    pub count: u8,
-    /// When the picture was caught.
-    pub capture: MediaTime,
-    /// `u32 length of the rest ++ head ++ scan` (`wire::slice`).
-    pub body: Vec<u8>,
-}
-
 /// What a picture became.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoded {
     /// Slices.
     pub slices: usize,
-    /// Bytes of all their bodies.
+    /// Bytes of all of them.
     pub bytes: usize,
     /// Whether they are the camera's own scan data.
     pub passed_through: bool,
 }
 
-type OnSlice = dyn Fn(EncodedSlice) + Send + Sync;
+type OnSlice = dyn Fn(Slice) + Send + Sync;
 
 /// The encoding threads. Dropping it joins them.
 pub struct EncoderThreads {
@@ -107,7 +93,7 @@ enum Failure {
 impl EncoderThreads {
     /// `workers` (at least 1) bands are encoded at once, one of them by the thread that calls [`EncoderThreads::encode`].
     /// `on_slice` is called from all of them.
-    pub fn new(workers: usize, on_slice: impl Fn(EncodedSlice) + Send + Sync + 'static) -> Result<EncoderThreads, Error> {
+    pub fn new(workers: usize, on_slice: impl Fn(Slice) + Send + Sync + 'static) -> Result<EncoderThreads, Error> {
         let state = EncoderState {
             on_slice: Box::new(on_slice),
             post: Mutex::default(),
@@ -192,13 +178,14 @@ impl EncoderThreads {
         (begun, queued): (Instant, Duration),
         settings: Settings,
     ) -> Result<Encoded, Refusal> {
-        let bodies = passthrough::split(jpeg, capture, settings)?;
-        let (slices, bytes) = (bodies.len(), bodies.iter().map(Vec::len).sum());
-        for (index, mut body) in bodies.into_iter().enumerate() {
-            slice::stamp_times(&mut body[4..], queued, begun.elapsed());
-            (self.state.on_slice)(EncodedSlice { picture: number, index: index as u8, count: slices as u8, capture, body });
+        let slices = passthrough::split(jpeg, number, capture, settings)?;
+        let bytes = slices.iter().map(|slice| slice.bytes().len()).sum();
+        let encoded = Encoded { slices: slices.len(), bytes, passed_through: true };
+        for mut slice in slices {
+            slice.stamp_times(queued, begun.elapsed());
+            (self.state.on_slice)(slice);
         }
-        Ok(Encoded { slices, bytes, passed_through: true })
+        Ok(encoded)
     }
 }
 
@@ -271,11 +258,11 @@ impl Job {
             encoded: Duration::ZERO,
             position: self.settings.position,
         };
-        let mut body = encoder.encode(&self.planes, &head)?;
-        self.bytes.fetch_add(body.len(), Ordering::Relaxed);
-        slice::stamp_times(&mut body[4..], self.queued, self.begun.elapsed());
-        let (index, count) = (index as u8, self.bands.count() as u8);
-        on_slice(EncodedSlice { picture: self.number, index, count, capture: self.capture, body });
+        let scan = encoder.encode(&self.planes, &head)?;
+        let mut slice = Slice::new(self.number, index as u8, self.bands.count() as u8, &head, scan);
+        self.bytes.fetch_add(slice.bytes().len(), Ordering::Relaxed);
+        slice.stamp_times(self.queued, self.begun.elapsed());
+        on_slice(slice);
         Ok(())
     }
 }
@@ -290,7 +277,7 @@ mod tests {
 
     const SIZE: Size = Size { width: 641, height: 361 };
 
-    fn pool(workers: usize) -> (EncoderThreads, Receiver<EncodedSlice>) {
+    fn pool(workers: usize) -> (EncoderThreads, Receiver<Slice>) {
         let (sender, receiver) = channel();
         let pool = EncoderThreads::new(workers, move |slice| sender.send(slice).expect("the test receives")).unwrap();
         (pool, receiver)
@@ -321,18 +308,15 @@ mod tests {
                 let got: Vec<_> = slices.try_iter().collect();
                 assert_eq!((got.len(), encoded.passed_through), (encoded.slices, false));
                 assert!(got.len() >= workers);
-                assert_eq!(got.iter().map(|slice| slice.body.len()).sum::<usize>(), encoded.bytes);
+                assert_eq!(got.iter().map(|slice| slice.bytes().len()).sum::<usize>(), encoded.bytes);
                 let mut back = vec![0; planes.len()];
                 let mut seen = vec![false; got.len()];
                 for slice in got {
                     assert_eq!((slice.picture, usize::from(slice.count)), (number, encoded.slices));
                     assert!(!std::mem::replace(&mut seen[usize::from(slice.index)], true));
-                    let (len, body) = slice.body.split_at(4);
-                    assert_eq!(u32::from_be_bytes(len.try_into().unwrap()) as usize, body.len());
-                    let (head, _) = Head::decode(body).unwrap();
-                    assert_eq!(head.capture, MediaTime::from_nanos(number));
-                    let out = planes_from(&mut back, SIZE, sampling, u32::from(head.top));
-                    assert!(!Decoder::new().unwrap().decode_planes(body, out).unwrap().suspect);
+                    assert_eq!(slice.capture(), MediaTime::from_nanos(number));
+                    let out = planes_from(&mut back, SIZE, sampling, u32::from(slice.head().top));
+                    assert!(!Decoder::new().unwrap().decode_planes(&slice, out).unwrap().suspect);
                 }
                 assert!(psnr(&planes, &back) > 36.0, "{sampling:?}: {}", psnr(&planes, &back));
             }
@@ -347,7 +331,7 @@ mod tests {
         for number in 0..3 {
             encode(&pool, number, size, Body::Planes(Sampling::Yuv420, planes.clone().into())).unwrap();
         }
-        let last: Vec<_> = slices.try_iter().filter(|slice| slice.picture == 2).map(|slice| slice.body.len()).collect();
+        let last: Vec<_> = slices.try_iter().filter(|slice| slice.picture == 2).map(|slice| slice.bytes().len()).collect();
         let mean = last.iter().sum::<usize>() / last.len();
         assert!((7 * 1200..9 * 1200).contains(&mean), "{mean} bytes, {} slices", last.len());
     }
@@ -360,7 +344,7 @@ mod tests {
         let jpeg = stitch::jpeg(&[&flat]).unwrap();
         assert!(encode(&pool, 1, size, Body::Jpeg(jpeg.clone().into())).unwrap().passed_through);
         let passed = slices.recv().unwrap();
-        assert!(stitch::jpeg(&[&passed.body[4..]]).unwrap()[2..] == jpeg[tables::SEGMENTS_AT..]);
+        assert!(stitch::jpeg(&[&passed]).unwrap()[2..] == jpeg[tables::SEGMENTS_AT..]);
         let mut wrong_interval = jpeg.clone();
         let interval = jpeg.windows(2).position(|pair| pair == [0xFF, tables::DRI]).unwrap();
         wrong_interval[interval + 5] = 2;

@@ -12,6 +12,7 @@ use super::settings::{Error, Settings};
 use super::shrink::Shrink;
 use super::tables::{self, DHT, DQT, DRI, EOI, SOF0, SOI, SOS};
 use Refusal::{Damaged, Unfit};
+use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{self, Buffer, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::slice::{Head, MAX_LEN, MAX_SLICES, MAX_TABLES, Tables};
@@ -25,15 +26,15 @@ struct Parts {
     scan: Range<usize>,
 }
 
-/// The slices' bodies, each with its length in front, top first.
-pub fn split(jpeg: &[u8], capture: MediaTime, settings: Settings) -> Result<Vec<Vec<u8>>, Refusal> {
+/// The slices of picture number `picture`, top first.
+pub fn split(jpeg: &[u8], picture: u64, capture: MediaTime, settings: Settings) -> Result<Vec<Slice>, Refusal> {
     let parts = take_apart(jpeg)?;
     let scan = &jpeg[parts.scan.clone()];
     let cuts = cuts(scan, &parts.layout)?;
     let mcus = tables::mcus(parts.layout.sampling, parts.layout.size);
     let mcu_height = tables::mcu(parts.layout.sampling).height;
     let rows_per_interval = u32::from(parts.layout.restart) / mcus.width * mcu_height;
-    let mut bodies = Vec::with_capacity(cuts.len());
+    let mut slices = Vec::with_capacity(cuts.len());
     for (index, cut) in cuts.iter().enumerate() {
         let top = cut.first as u32 * rows_per_interval;
         let end = cuts.get(index + 1).map_or(parts.layout.size.height, |next| next.first as u32 * rows_per_interval);
@@ -49,19 +50,14 @@ pub fn split(jpeg: &[u8], capture: MediaTime, settings: Settings) -> Result<Vec<
             encoded: Duration::ZERO,
             position: settings.position,
         };
-        let len = head.encoded_len() + cut.bytes.len();
-        if 4 + len > MAX_LEN {
+        if LENGTH_PREFIX + head.encoded_len() + cut.bytes.len() > MAX_LEN {
             return Err(Unfit("a slice of it would be longer than 4 MiB"));
         }
-        let mut body = Vec::with_capacity(4 + len);
-        body.extend_from_slice(&(len as u32).to_be_bytes());
-        head.encode(&mut body);
-        let begin = body.len();
-        body.extend_from_slice(&scan[cut.bytes.clone()]);
-        renumber(&mut body[begin..], cut.first, 0);
-        bodies.push(body);
+        let mut slice = Slice::new(picture, index as u8, cuts.len() as u8, &head, &scan[cut.bytes.clone()]);
+        renumber(slice.scan_mut(), cut.first, 0);
+        slices.push(slice);
     }
-    Ok(bodies)
+    Ok(slices)
 }
 
 /// Makes restart markers that counted from interval `from` count from interval `to`.
@@ -189,9 +185,8 @@ mod tests {
 
     /// A camera's JPEG: APP0 (`AVI1`), a comment, its tables, and `restart` MCUs between markers as [`testing::foreign_slice`] has them.
     fn camera(restart: u16, huffman: bool) -> Vec<u8> {
-        let body = testing::foreign_slice(&testing::planes(SIZE, Sampling::Yuv420, 9), SIZE, restart);
-        let (head, scan) = Head::decode(&body).unwrap();
-        let Tables::Foreign(segments) = head.tables else { unreachable!() };
+        let slice = testing::foreign_slice(&testing::planes(SIZE, Sampling::Yuv420, 9), SIZE, restart);
+        let Tables::Foreign(segments) = slice.head().tables else { unreachable!() };
         let mut out = vec![0xFF, SOI];
         tables::segment(&mut out, 0xE0, &[b"AVI1\0\0\0\0"]);
         tables::segment(&mut out, 0xFE, &[b"a comment with \xFF\xD9 in it"]);
@@ -203,18 +198,17 @@ mod tests {
                 out.extend_from_slice(segment.bytes);
             }
         }
-        out.extend_from_slice(scan);
+        out.extend_from_slice(slice.scan());
         out.extend_from_slice(&[0xFF, EOI]);
         out
     }
 
     fn joined(jpeg: &[u8]) -> (usize, Vec<u8>) {
-        let bodies = split(jpeg, MOMENT, SETTINGS).unwrap();
-        for body in &bodies {
-            assert_eq!(u32::from_be_bytes(body[..4].try_into().unwrap()) as usize, body.len() - 4);
+        let slices = split(jpeg, 3, MOMENT, SETTINGS).unwrap();
+        for (index, slice) in slices.iter().enumerate() {
+            assert_eq!((slice.picture, usize::from(slice.index), usize::from(slice.count)), (3, index, slices.len()));
         }
-        let bare: Vec<&[u8]> = bodies.iter().map(|body| &body[4..]).collect();
-        (bodies.len(), stitch::jpeg(&bare).unwrap())
+        (slices.len(), stitch::jpeg(&slices.iter().collect::<Vec<_>>()).unwrap())
     }
 
     #[test]
@@ -233,24 +227,24 @@ mod tests {
         let jpeg = camera(40, true);
         let (mut whole, mut banded) = (vec![0; 640 * 480], vec![0; 640 * 480]);
         Decompressor::new().unwrap().rgb(&jpeg, (SIZE, Shrink::Whole), &mut whole, 640).unwrap();
-        let bodies = split(&jpeg, MOMENT, SETTINGS).unwrap();
-        for body in &bodies {
-            let (head, scan) = Head::decode(&body[4..]).unwrap();
-            assert!(scan.len() < SLICE_BYTES * 2, "{}", scan.len());
+        let slices = split(&jpeg, 3, MOMENT, SETTINGS).unwrap();
+        for slice in &slices {
+            let head = slice.head();
+            assert!(slice.scan().len() < SLICE_BYTES * 2, "{}", slice.scan().len());
             let out = &mut banded[usize::from(head.top) * 640..];
-            let decoded = Decoder::new().unwrap().decode_rgb(&body[4..], Words::whole(out, 640)).unwrap();
+            let decoded = Decoder::new().unwrap().decode_rgb(slice, Words::whole(out, 640)).unwrap();
             assert_eq!((decoded.rows, decoded.partial, decoded.suspect), (u32::from(head.rows), false, false));
         }
         let differing = whole.chunks(640).zip(banded.chunks(640)).filter(|(a, b)| a != b).count();
-        assert!(differing <= 2 * (bodies.len() - 1), "{differing} rows differ, beyond those beside a cut");
+        assert!(differing <= 2 * (slices.len() - 1), "{differing} rows differ, beyond those beside a cut");
     }
 
     #[test]
     fn a_camera_that_writes_no_huffman_tables_gets_annex_k() {
         let (_, with) = joined(&camera(0, true));
-        let without = split(&camera(0, false), MOMENT, SETTINGS).unwrap();
+        let without = split(&camera(0, false), 3, MOMENT, SETTINGS).unwrap();
         let mut pixels = vec![0; 640 * 480];
-        let decoded = Decoder::new().unwrap().decode_rgb(&without[0][4..], Words::whole(&mut pixels, 640)).unwrap();
+        let decoded = Decoder::new().unwrap().decode_rgb(&without[0], Words::whole(&mut pixels, 640)).unwrap();
         assert!(!decoded.partial && !decoded.suspect);
         let mut expected = vec![0; 640 * 480];
         Decompressor::new().unwrap().rgb(&with, (SIZE, Shrink::Whole), &mut expected, 640).unwrap();
@@ -261,14 +255,14 @@ mod tests {
     fn what_follows_the_end_is_not_looked_at() {
         let jpeg = camera(40, true);
         let stale = [&jpeg[..], &jpeg[100..]].concat();
-        assert_eq!(split(&stale, MOMENT, SETTINGS), split(&jpeg, MOMENT, SETTINGS));
+        assert_eq!(split(&stale, 3, MOMENT, SETTINGS), split(&jpeg, 3, MOMENT, SETTINGS));
     }
 
     #[test]
     fn a_cut_jpeg_is_damaged_and_never_passed_on() {
         let jpeg = camera(40, true);
         for len in (0..jpeg.len()).step_by(37) {
-            assert!(matches!(split(&jpeg[..len], MOMENT, SETTINGS), Err(Damaged(_))), "{len}");
+            assert!(matches!(split(&jpeg[..len], 3, MOMENT, SETTINGS), Err(Damaged(_))), "{len}");
         }
     }
 
@@ -277,7 +271,7 @@ mod tests {
         let mut jpeg = camera(40, true);
         let marker = jpeg.windows(2).rposition(|pair| pair[0] == 0xFF && (0xD0..0xD8).contains(&pair[1])).unwrap();
         jpeg[marker + 1] ^= 1;
-        assert!(matches!(split(&jpeg, MOMENT, SETTINGS), Err(Unfit(_))));
+        assert!(matches!(split(&jpeg, 3, MOMENT, SETTINGS), Err(Unfit(_))));
     }
 
     /// A JPEG of a kind that slices do not carry.
@@ -308,7 +302,7 @@ mod tests {
             (Subsamp::Sub2x2, true, Sampling::Yuv420),
         ] {
             let (jpeg, planes) = odd_kind(subsamp, progressive);
-            assert!(matches!(split(&jpeg, MOMENT, SETTINGS), Err(Unfit(_))), "{subsamp:?}");
+            assert!(matches!(split(&jpeg, 3, MOMENT, SETTINGS), Err(Unfit(_))), "{subsamp:?}");
             let (size, found, decoded) = decode(&jpeg, &picture::BufferPool::new()).unwrap();
             assert_eq!((size, found), (SIZE, sampling));
             let luma = psnr(&planes[..640 * 480], &decoded[..640 * 480]);

@@ -11,16 +11,13 @@ use super::raw::{self, PlanesMut};
 use super::scan;
 use super::segments::{self, Layout, Refusal, parse};
 use super::tables::{self, EOI, RST0, SOI};
+use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Sampling, Size};
-use eyeline_proto::wire;
 use eyeline_proto::wire::slice::{Head, Tables};
 
 /// Why slices did not make a picture.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A head cannot be.
-    #[error("a slice's head is wrong: {0}; drop the picture")]
-    Head(#[from] wire::Error),
     /// A camera's tables cannot be.
     #[error("a slice's tables are wrong ({0}); drop the picture")]
     Tables(#[from] Refusal),
@@ -44,14 +41,14 @@ pub enum Error {
 /// A slice's head and scan.
 type Part<'a> = (Head<'a>, &'a [u8]);
 
-/// Joins the slices of one picture, all of them, in any order. A body is head and scan, without the length.
-pub fn jpeg(bodies: &[&[u8]]) -> Result<Vec<u8>, Error> {
-    join(&parts(bodies)?)
+/// Joins the slices of one picture, all of them, in any order.
+pub fn jpeg(slices: &[&Slice]) -> Result<Vec<u8>, Error> {
+    join(&parts(slices)?)
 }
 
 /// The slices from the top, of one picture as far as their heads say.
-fn parts<'a>(bodies: &[&'a [u8]]) -> Result<Vec<Part<'a>>, Error> {
-    let mut parts = bodies.iter().map(|body| Ok(Head::decode(body)?)).collect::<Result<Vec<_>, Error>>()?;
+fn parts<'a>(slices: &[&'a Slice]) -> Result<Vec<Part<'a>>, Error> {
+    let mut parts: Vec<Part<'a>> = slices.iter().map(|slice| (slice.head(), slice.scan())).collect();
     parts.sort_by_key(|(head, _)| head.top);
     let (first, _) = *parts.first().ok_or(Error::Empty)?;
     if !parts.iter().all(|(head, _)| alike(head, &first)) {
@@ -132,8 +129,8 @@ fn join(parts: &[Part<'_>]) -> Result<Vec<u8>, Error> {
 /// Joins picture after picture, and fills the bands that are missing: with the same band of the picture before, where tables and edges are
 /// the same; else, for our own tables, with what the picture before showed there, encoded afresh; else with grey.
 pub struct Stitcher {
-    /// The bodies of the picture before, filled ones too, from the top.
-    last: Vec<Vec<u8>>,
+    /// The slices of the picture before, filled ones too, from the top.
+    last: Vec<Slice>,
     decoder: Decoder,
     encoder: BandEncoder,
 }
@@ -146,48 +143,46 @@ impl Stitcher {
 
     /// Joins the slices of the next picture, as many as there are, in any order. They are all there
     /// (the depacketizer knows); one that lacks restart intervals counts as missing.
-    pub fn push(&mut self, bodies: &[&[u8]]) -> Result<Vec<u8>, Error> {
-        let whole =
-            |body: &&[u8]| matches!(Head::decode(body), Ok((head, scan)) if scan::whole(scan, intervals(&head)).is_some());
-        let bodies: Vec<&[u8]> = bodies.iter().copied().filter(whole).collect();
-        let parts = parts(&bodies)?;
-        let mut filled: Vec<Vec<u8>> = Vec::new();
+    pub fn push(&mut self, slices: &[&Slice]) -> Result<Vec<u8>, Error> {
+        let whole = |slice: &&Slice| scan::whole(slice.scan(), intervals(&slice.head())).is_some();
+        let slices: Vec<&Slice> = slices.iter().copied().filter(whole).collect();
+        let parts = parts(&slices)?;
+        let mut filled: Vec<Slice> = Vec::new();
         let mut next = 0;
         let (head, height) = (parts[0].0, parts[0].0.size.height);
         for (top, end) in parts.iter().map(|(head, _)| edges(head)).chain([(height, height)]) {
             if top > next {
-                self.fill(&head, next, top, &mut filled)?;
+                self.fill((slices[0], &head), next, top, &mut filled)?;
             }
             next = next.max(end);
         }
-        let bodies: Vec<&[u8]> = bodies.into_iter().chain(filled.iter().map(Vec::as_slice)).collect();
-        let joined = jpeg(&bodies)?;
-        let mut last: Vec<_> = bodies.into_iter().map(<[u8]>::to_vec).collect();
-        last.sort_by_key(|body| Head::decode(body).map_or(0, |(head, _)| head.top));
-        self.last = last;
+        let slices: Vec<&Slice> = slices.into_iter().chain(&filled).collect();
+        let joined = jpeg(&slices)?;
+        self.last = slices.into_iter().cloned().collect();
+        self.last.sort_by_key(|slice| slice.head().top);
         Ok(joined)
     }
 
-    /// Bodies for the rows `top..end` of a picture like `head`'s.
-    fn fill(&mut self, head: &Head<'_>, top: u32, end: u32, filled: &mut Vec<Vec<u8>>) -> Result<(), Error> {
-        let last = parts(&self.last.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap_or_default();
+    /// Slices for the rows `top..end` of a picture of which there is one `like` that, with this head.
+    fn fill(&mut self, (like, head): (&Slice, &Head<'_>), top: u32, end: u32, filled: &mut Vec<Slice>) -> Result<(), Error> {
+        let last = parts(&self.last.iter().collect::<Vec<_>>()).unwrap_or_default();
         let inside = last.iter().zip(&self.last).filter(|((old, _), _)| alike(old, head));
         let inside: Vec<_> = inside.filter(|((old, _), _)| (edges(old).0 >= top) && (edges(old).1 <= end)).collect();
         let covered: u32 = inside.iter().map(|((old, _), _)| u32::from(old.rows)).sum();
         if covered == end - top {
-            filled.extend(inside.into_iter().map(|(_, body)| body.clone()));
+            filled.extend(inside.into_iter().map(|(_, slice)| slice.clone()));
             return Ok(());
         }
         let band = Head { top: top as u16, rows: (end - top) as u16, ..*head };
         let same_kind = last.first().is_some_and(|(old, _)| (old.size, old.sampling) == (head.size, head.sampling));
-        let body = match head.tables {
+        let slice = |scan: &[u8]| Slice::new(like.picture, like.index, like.count, &band, scan);
+        filled.push(match head.tables {
             Tables::Own(_) if same_kind => {
                 let planes = planes(&mut self.decoder, &self.last, head.size, head.sampling);
-                self.encoder.encode(&planes, &band)?.split_off(4)
+                slice(self.encoder.encode(&planes, &band)?)
             }
-            _ => grey(&band).ok_or(Error::Gap(top))?,
-        };
-        filled.push(body);
+            _ => slice(&grey(&band).ok_or(Error::Gap(top))?),
+        });
         Ok(())
     }
 }
@@ -196,7 +191,7 @@ fn edges(head: &Head<'_>) -> (u32, u32) {
     (u32::from(head.top), u32::from(head.top) + u32::from(head.rows))
 }
 
-/// A flat grey slice.
+/// The scan of a flat grey slice.
 fn grey(head: &Head<'_>) -> Option<Vec<u8>> {
     let own = |quality| {
         let mut header = Vec::new();
@@ -209,26 +204,21 @@ fn grey(head: &Head<'_>) -> Option<Vec<u8>> {
     };
     let layout = parse(&segments).ok()?;
     let mcus = tables::mcus(head.sampling, Size { width: head.size.width, height: u32::from(head.rows) });
-    let scan = segments::grey_scan(&segments, &layout, (mcus.width * mcus.height) as usize)?;
-    let mut body = Vec::with_capacity(scan.len() + 64);
-    head.encode(&mut body);
-    body.extend_from_slice(&scan);
-    Some(body)
+    segments::grey_scan(&segments, &layout, (mcus.width * mcus.height) as usize)
 }
 
 /// What a picture's slices show, tight planes; grey where one does not decode.
-fn planes(decoder: &mut Decoder, bodies: &[Vec<u8>], size: Size, sampling: Sampling) -> Vec<u8> {
+fn planes(decoder: &mut Decoder, slices: &[Slice], size: Size, sampling: Sampling) -> Vec<u8> {
     let mut planes = vec![128; sampling.bytes(size)];
     let width = size.width as usize;
     let stride = sampling.chroma(size).map_or(0, |chroma| chroma.width as usize);
-    for body in bodies {
-        let Ok((head, _)) = Head::decode(body) else { continue };
-        let top = usize::from(head.top);
+    for slice in slices {
+        let top = usize::from(slice.head().top);
         let chroma_top = if sampling == Sampling::Yuv420 { top / 2 } else { top };
         let (luma, colour) = planes.split_at_mut(width * size.height as usize);
         let (cb, cr) = colour.split_at_mut(colour.len() / 2);
         let planes = [&mut luma[top * width..], &mut cb[chroma_top * stride..], &mut cr[chroma_top * stride..]];
-        if let Err(error) = decoder.decode_planes(body, PlanesMut { planes, strides: [width, stride, stride] }) {
+        if let Err(error) = decoder.decode_planes(slice, PlanesMut { planes, strides: [width, stride, stride] }) {
             tracing::debug!("a slice of the last picture does not decode: {error}");
         }
     }
@@ -245,7 +235,7 @@ mod tests {
     const SIZE: Size = Size { width: 100, height: 90 };
 
     /// A picture's slices.
-    fn slices(seed: u64, sampling: Sampling, size: Size, quality: u8, count: usize) -> Vec<Vec<u8>> {
+    fn slices(seed: u64, sampling: Sampling, size: Size, quality: u8, count: usize) -> Vec<Slice> {
         let planes = testing::planes(size, sampling, seed);
         let bands = Bands::new(size, sampling, 0, count);
         let band = |index| {
@@ -255,8 +245,8 @@ mod tests {
         (0..bands.count()).map(band).collect()
     }
 
-    fn refs(bodies: &[Vec<u8>]) -> Vec<&[u8]> {
-        bodies.iter().map(Vec::as_slice).collect()
+    fn refs(slices: &[Slice]) -> Vec<&Slice> {
+        slices.iter().collect()
     }
 
     /// The whole JPEG's planes, decoded by libjpeg-turbo in one go.
@@ -268,19 +258,19 @@ mod tests {
     }
 
     #[test]
-    fn joined_slices_decode_to_what_each_band_decodes_to() {
+    fn joined_alldecode_to_what_each_band_decodes_to() {
         for sampling in SAMPLINGS {
-            let bodies = slices(1, sampling, SIZE, 80, 4);
-            let mut in_any_order = refs(&bodies);
+            let all = slices(1, sampling, SIZE, 80, 4);
+            let mut in_any_order = refs(&all);
             in_any_order.reverse();
             let joined = jpeg(&in_any_order).unwrap();
-            let bands = planes(&mut Decoder::new().unwrap(), &bodies, SIZE, sampling);
+            let bands = planes(&mut Decoder::new().unwrap(), &all, SIZE, sampling);
             assert_eq!(decoded(&joined, sampling), bands, "{sampling:?}");
         }
     }
 
     #[test]
-    fn joined_slices_are_what_one_band_would_have_been() {
+    fn joined_allare_what_one_band_would_have_been() {
         for sampling in SAMPLINGS {
             let many = slices(1, sampling, Size { width: 64, height: 300 }, 80, 9);
             let one = slices(1, sampling, Size { width: 64, height: 300 }, 80, 1);
@@ -291,16 +281,15 @@ mod tests {
 
     #[test]
     fn incomplete_or_mixed_pictures_are_refused() {
-        let bodies = slices(1, Sampling::Yuv420, SIZE, 80, 4);
+        let all = slices(1, Sampling::Yuv420, SIZE, 80, 4);
         let others = slices(1, Sampling::Yuv420, SIZE, 81, 4);
-        assert!(matches!(jpeg(&refs(&bodies[1..])), Err(Error::Gap(0))));
-        assert!(matches!(jpeg(&[&bodies[0], &bodies[2], &bodies[3]]), Err(Error::Gap(16))));
-        assert!(matches!(jpeg(&refs(&bodies[..3])), Err(Error::Gap(64))));
-        assert!(matches!(jpeg(&[&bodies[0], &others[1], &bodies[2], &bodies[3]]), Err(Error::Mixed)));
+        assert!(matches!(jpeg(&refs(&all[1..])), Err(Error::Gap(0))));
+        assert!(matches!(jpeg(&[&all[0], &all[2], &all[3]]), Err(Error::Gap(16))));
+        assert!(matches!(jpeg(&refs(&all[..3])), Err(Error::Gap(64))));
+        assert!(matches!(jpeg(&[&all[0], &others[1], &all[2], &all[3]]), Err(Error::Mixed)));
         assert!(matches!(jpeg(&[]), Err(Error::Empty)));
-        let mut cut = bodies.clone();
-        cut[3].truncate(60);
-        assert!(matches!(jpeg(&refs(&cut)), Err(Error::Damaged(64))));
+        let cut = testing::cut(&all[3], 36);
+        assert!(matches!(jpeg(&[&all[0], &all[1], &all[2], &cut]), Err(Error::Damaged(64))));
     }
 
     #[test]
@@ -309,8 +298,8 @@ mod tests {
         let (before, after) = (slices(1, sampling, SIZE, 80, 4), slices(50, sampling, SIZE, 80, 4));
         let mut stitcher = Stitcher::new().unwrap();
         assert_eq!(stitcher.push(&refs(&before)).unwrap(), jpeg(&refs(&before)).unwrap());
-        let cut = &after[1][..after[1].len() / 3];
-        let gaps = stitcher.push(&[&after[3], cut, &after[0]]).unwrap();
+        let cut = testing::cut(&after[1], after[1].scan().len() / 3);
+        let gaps = stitcher.push(&[&after[3], &cut, &after[0]]).unwrap();
         assert!(gaps == jpeg(&[&after[0], &before[1], &before[2], &after[3]]).unwrap());
     }
 
@@ -328,8 +317,8 @@ mod tests {
 
     #[test]
     fn with_no_picture_before_a_missing_band_is_grey() {
-        let bodies = slices(1, Sampling::Yuv420, SIZE, 80, 4);
-        let joined = Stitcher::new().unwrap().push(&[&bodies[0], &bodies[2], &bodies[3]]).unwrap();
+        let all = slices(1, Sampling::Yuv420, SIZE, 80, 4);
+        let joined = Stitcher::new().unwrap().push(&[&all[0], &all[2], &all[3]]).unwrap();
         let planes = decoded(&joined, Sampling::Yuv420);
         let (top, rows) = (16, 16);
         assert!(planes[top * 100..(top + rows) * 100].iter().all(|sample| *sample == 128));

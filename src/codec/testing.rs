@@ -5,8 +5,10 @@ use super::decoder::{Decoded, Decoder, Words};
 use super::raw::PlanesMut;
 use super::settings::Settings;
 use super::tables;
+use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire;
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::time::{Duration, Instant};
 
@@ -95,9 +97,19 @@ pub fn head(size: Size, sampling: Sampling, quality: u8, top: u32, rows: u32) ->
     }
 }
 
-/// A slice of ours, head and scan.
-pub fn slice(planes: &[u8], head: &Head<'_>) -> Vec<u8> {
-    BandEncoder::new().unwrap().encode(planes, head).unwrap().split_off(4)
+/// A slice of ours, as if it were all of picture 0.
+pub fn slice(planes: &[u8], head: &Head<'_>) -> Slice {
+    Slice::new(0, 0, 1, head, BandEncoder::new().unwrap().encode(planes, head).unwrap())
+}
+
+/// What comes of a slice's head and scan, or of any bytes.
+pub fn read(body: &[u8]) -> Result<Slice, wire::Error> {
+    Slice::read(0, 0, 1, [&[0; LENGTH_PREFIX], body].concat().into())
+}
+
+/// The slice whose scan is so much of its own.
+pub fn cut(slice: &Slice, scan: usize) -> Slice {
+    Slice::new(slice.picture, slice.index, slice.count, &slice.head(), &slice.scan()[..scan])
 }
 
 /// The parts of tight planes from `top` on.
@@ -123,17 +135,14 @@ pub fn psnr(a: &[u8], b: &[u8]) -> f64 {
 }
 
 /// A camera's 4:2:0 slice of a whole picture with `restart` MCUs between markers (0 for none): tables travel.
-pub fn foreign_slice(planes: &[u8], size: Size, restart: u16) -> Vec<u8> {
+pub fn foreign_slice(planes: &[u8], size: Size, restart: u16) -> Slice {
     let ours = slice(planes, &head(size, Sampling::Yuv420, 80, 0, size.height));
-    let (head, scan) = Head::decode(&ours).unwrap();
+    let head = ours.head();
     let mut segments = Vec::new();
     tables::header(&mut segments, 80, head.sampling, size, restart);
     let segments = segments.split_off(tables::SEGMENTS_AT);
-    let scan = if restart == 0 { without_restarts(planes, size) } else { scan.to_vec() };
-    let mut body = Vec::new();
-    Head { tables: Tables::Foreign(&segments), restart, ..head }.encode(&mut body);
-    body.extend_from_slice(&scan);
-    body
+    let scan = if restart == 0 { without_restarts(planes, size) } else { ours.scan().to_vec() };
+    Slice::new(0, 0, 1, &Head { tables: Tables::Foreign(&segments), restart, ..head }, &scan)
 }
 
 /// The scan of a 4:2:0 JPEG of quality 80 without restart markers, as many cameras make them.
@@ -156,9 +165,9 @@ pub fn without_restarts(planes: &[u8], size: Size) -> Vec<u8> {
 }
 
 /// Draws a whole picture's only slice.
-pub fn drawn(body: &[u8], size: Size) -> Vec<u32> {
+pub fn drawn(slice: &Slice, size: Size) -> Vec<u32> {
     let mut out = vec![0; (size.width * size.height) as usize];
-    let decoded = Decoder::new().unwrap().decode_rgb(body, Words::whole(&mut out, size.width as usize)).unwrap();
+    let decoded = Decoder::new().unwrap().decode_rgb(slice, Words::whole(&mut out, size.width as usize)).unwrap();
     assert_eq!(decoded, Decoded { rows: size.height, partial: false, suspect: false });
     out
 }

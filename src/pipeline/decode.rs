@@ -11,6 +11,7 @@ use crate::codec::shrink::Shrink;
 use crate::present::canvas::Canvas;
 use crate::threads::{join, lock, wait_while};
 use eyeline_proto::media::reel::{self, Reel, Turn};
+use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::Size;
 use eyeline_proto::session::TrackId;
 use eyeline_proto::wire::slice::Head;
@@ -45,13 +46,9 @@ pub enum Error {
 
 /// One slice to decode.
 pub struct Job {
-    /// The picture's number.
-    pub picture: u64,
-    /// Slices the picture has.
-    pub count: u8,
-    /// Head and scan.
-    pub body: Arc<[u8]>,
-    /// Of an unfinished slice, the ranges of `body` that came, and whether its end did.
+    /// What is decoded.
+    pub slice: Slice,
+    /// Of an unfinished slice, the ranges of its scan that came, and whether its end did.
     pub present: Option<(Vec<Range<usize>>, bool)>,
     /// When it was whole, or given up.
     pub received: Instant,
@@ -144,7 +141,7 @@ pub struct DecoderThreads {
 impl DecoderThreads {
     /// So many threads decode.
     pub fn new(workers: usize) -> Result<Self, Error> {
-        let jobs = FairQueue::dropping_bytes(WAITING, WAITING_BYTES, |waiting: &Waiting| waiting.job.body.len());
+        let jobs = FairQueue::dropping_bytes(WAITING, WAITING_BYTES, |waiting: &Waiting| waiting.job.slice.bytes().len());
         let (passed_over, running, ended) = (AtomicU64::new(0), Mutex::new(0), Condvar::new());
         let shared = Arc::new(DecoderState { jobs, passed_over, running, ended });
         let mut pool = DecoderThreads { shared, threads: Vec::new() };
@@ -188,7 +185,7 @@ pub struct Inlet {
 impl Inlet {
     /// Decode this.
     pub fn push(&self, job: Job) {
-        lock(&self.reel.reel).came(job.picture);
+        lock(&self.reel.reel).came(job.slice.picture);
         // Closed only when the program ends.
         let _ = self.lane.push(Waiting { reel: self.reel.clone(), job });
     }
@@ -214,7 +211,7 @@ impl DecoderState {
         }
         let _running = Running(self);
         while let Some(Waiting { reel, job }) = self.jobs.take() {
-            let turn = lock(&reel.reel).turn(job.picture);
+            let turn = lock(&reel.reel).turn(job.slice.picture);
             match turn {
                 Turn::Decode => reel.decode(&mut decoder, &job),
                 Turn::PassOver => drop(self.passed_over.fetch_add(1, Ordering::Relaxed)),
@@ -226,23 +223,16 @@ impl DecoderState {
 
 impl SharedReel {
     fn decode(&self, decoder: &mut Decoder, job: &Job) {
-        let body = &*job.body;
-        let head = match Head::decode(body) {
-            Ok((head, _)) => head,
-            Err(error) => {
-                tracing::debug!("a slice of picture {} was no slice: {error}", job.picture);
-                return;
-            }
-        };
-        let shrink = self.shrink(job.picture, head.size);
+        let (slice, picture, head) = (&job.slice, job.slice.picture, job.slice.head());
+        let shrink = self.shrink(picture, head.size);
         let end = shrink.side(u32::from(head.top) + u32::from(head.rows));
         let rows = u32::from(head.top) / shrink.divisor()..end;
-        if let Some(mut band) = self.canvas.band(job.picture, shrink.size(head.size), rows) {
+        if let Some(mut band) = self.canvas.band(picture, shrink.size(head.size), rows) {
             let stride = band.stride();
             let words = Words { out: band.pixels(), stride, shrink };
             let decoded = match &job.present {
-                None => decoder.decode_rgb(body, words),
-                Some((present, ended)) => decoder.decode_rgb_part(body, present, *ended, words),
+                None => decoder.decode_rgb(slice, words),
+                Some((present, ended)) => decoder.decode_rgb_part(slice, present, *ended, words),
             };
             match decoded {
                 Ok(decoded) if !decoded.partial => drop(band),
@@ -250,7 +240,7 @@ impl SharedReel {
                 Ok(_) => band.abort(),
                 Err(error) => {
                     band.abort();
-                    tracing::debug!("a slice of picture {} did not decode: {error}", job.picture);
+                    tracing::debug!("a slice of picture {picture} did not decode: {error}");
                     return;
                 }
             }
@@ -261,7 +251,7 @@ impl SharedReel {
     }
 
     fn count(&self, job: &Job, head: &Head<'_>) {
-        let Job { picture, count, received, released, .. } = *job;
+        let &Job { slice: Slice { picture, count, .. }, received, released, .. } = job;
         let mut pictures = lock(&self.reel);
         let slice = reel::Decoded { picture, count, head, received, released, decoded: Instant::now() };
         if let Some(ready) = pictures.decoded(&slice) {
@@ -288,9 +278,10 @@ mod tests {
     /// A picture of one slice.
     fn job(picture: u64, size: Size) -> Job {
         let planes = testing::planes(size, Sampling::Grey, picture);
-        let body = testing::slice(&planes, &testing::head(size, Sampling::Grey, 80, 0, size.height)).into();
-        let (received, present) = (Instant::now(), None);
-        Job { picture, count: 1, body, present, received, released: received }
+        let mut slice = testing::slice(&planes, &testing::head(size, Sampling::Grey, 80, 0, size.height));
+        slice.picture = picture;
+        let received = Instant::now();
+        Job { slice, present: None, received, released: received }
     }
 
     /// Keeps a pool's only thread busy until what it gives is dropped: with a slice of a track whose reel is locked.
@@ -335,8 +326,9 @@ mod tests {
         let (announced, pool) = (FairQueue::newest(), DecoderThreads::new(1).unwrap());
         let (reel, large) = (SharedReel::new(track(0), &announced), Size { width: 4096, height: 4096 });
         let inlet = pool.inlet(reel);
-        let body = job(0, large).body;
-        (0..40).for_each(|_| inlet.push(Job { body: body.clone(), count: 41, ..job(0, SIZE) }));
+        let mut large = job(0, large).slice;
+        large.count = 41;
+        (0..40).for_each(|_| inlet.push(Job { slice: large.clone(), ..job(0, SIZE) }));
         let jobs = pool.shared.jobs.clone();
         drop(pool);
         assert!(jobs.take().is_none(), "what waits is dropped");

@@ -6,10 +6,9 @@ use crate::codec::{encoder, scale};
 use crate::net::Commands;
 use crate::threads::{lock, wait};
 use eyeline_proto::media::clock::Epoch;
-use eyeline_proto::media::depacketizer;
 use eyeline_proto::media::ladder::{Ladder, Step};
-use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
+use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Body, BufferPool, Picture, Size, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
@@ -78,13 +77,11 @@ impl Encoder {
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let seen_here = sink.is_some();
         let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
-        let on_slice = move |slice: encoder::EncodedSlice| {
-            let encoder::EncodedSlice { picture, index, count, capture, body } = slice;
+        let on_slice = move |slice: Slice| {
             if let Some(sink) = &sink {
-                let slice = depacketizer::Slice { picture, index, count, body: body[4..].into() };
                 lock(sink).slice(&slice, Instant::now());
             }
-            slices.command(Command::Slice(Slice { picture, index, count, capture, body }));
+            slices.command(Command::Slice(slice));
         };
         let ladder = Ladder::new(quality, film, format.rate.map_or(Duration::ZERO, Rate::period));
         Ok(Encoder {

@@ -150,7 +150,6 @@ mod tests {
     use crate::codec::testing;
     use crate::slot::Taken;
     use eyeline_proto::media::clock::Mapping;
-    use eyeline_proto::media::depacketizer::Slice;
     use eyeline_proto::media::hold::Latency;
     use eyeline_proto::picture::{Sampling, Size};
     use eyeline_proto::time::MediaTime;
@@ -164,8 +163,9 @@ mod tests {
         let size = Size { width: 16, height: 16 };
         let planes = testing::planes(size, Sampling::Grey, picture);
         let head = Head { capture, ..testing::head(size, Sampling::Grey, 80, 0, 16) };
-        let body = testing::slice(&planes, &head).into();
-        Event::Slice(TrackId::own(peer), Slice { picture, index: 0, count: 1, body })
+        let mut slice = testing::slice(&planes, &head);
+        slice.picture = picture;
+        Event::Slice(TrackId::own(peer), slice)
     }
 
     fn up(peer: PeerId) -> Event {

@@ -148,7 +148,7 @@ impl Item {
 
     fn len(&self) -> usize {
         match self {
-            Item::Slice(job) => job.body.len(),
+            Item::Slice(job) => job.slice.bytes().len(),
             Item::SettledInPart(_) => 0,
         }
     }
@@ -182,9 +182,10 @@ mod tests {
     fn job(picture: u64) -> Job {
         let size = Size { width: 16, height: 16 };
         let planes = testing::planes(size, Sampling::Grey, picture);
-        let body = testing::slice(&planes, &testing::head(size, Sampling::Grey, 80, 0, 16)).into();
+        let mut slice = testing::slice(&planes, &testing::head(size, Sampling::Grey, 80, 0, 16));
+        slice.picture = picture;
         let received = Instant::now();
-        Job { picture, count: 1, body, present: None, received, released: received }
+        Job { slice, present: None, received, released: received }
     }
 
     #[test]
@@ -221,10 +222,10 @@ mod tests {
         let announced = FairQueue::newest();
         let (pool, thread) = (DecoderThreads::new(1).unwrap(), Thread::start().unwrap());
         let inlet = thread.inlet(pool.inlet(SharedReel::new(track(0), &announced)));
-        let body = job(0).body;
-        inlet.push(Job { body: body.clone(), ..job(0) }, Some(Instant::now() + Duration::from_secs(3600)));
-        assert_eq!(Arc::strong_count(&body), 2);
+        let slice = job(0).slice;
+        inlet.push(Job { slice: slice.clone(), ..job(0) }, Some(Instant::now() + Duration::from_secs(3600)));
+        assert_eq!(Arc::strong_count(slice.bytes()), 2);
         drop(inlet);
-        assert_eq!(Arc::strong_count(&body), 1);
+        assert_eq!(Arc::strong_count(slice.bytes()), 1);
     }
 }

@@ -5,9 +5,8 @@ use super::sink::{EncodedSink, Sound};
 use super::track::Track;
 use crate::threads::lock;
 use eyeline_proto::media::clock::Mapping;
-use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
-use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::slice::Head;
+use eyeline_proto::media::depacketizer::Settled;
+use eyeline_proto::media::slice::{Part, Slice};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,11 +22,6 @@ impl Show {
     }
 }
 
-/// When the picture was caught that this is of, by its sender's clock.
-fn capture(body: &[u8]) -> Option<MediaTime> {
-    Head::decode(body).ok().map(|(head, _)| head.capture)
-}
-
 impl EncodedSink for Show {
     fn clock(&mut self, mapping: Mapping) {
         lock(&self.track.schedule).clock(mapping);
@@ -37,19 +31,16 @@ impl EncodedSink for Show {
     }
 
     fn slice(&mut self, slice: &Slice, received: Instant) {
-        let Ok(due) = lock(&self.track.schedule).slice(received, capture(&slice.body)) else { return };
+        let Ok(due) = lock(&self.track.schedule).slice(received, slice.capture()) else { return };
         let Some(pictures) = &self.track.pictures else { return };
-        let &Slice { picture, count, .. } = slice;
-        let (body, present, released) = (slice.body.clone(), None, received);
-        pictures.push(Job { picture, count, body, present, received, released }, due);
+        pictures.push(Job { slice: slice.clone(), present: None, received, released: received }, due);
     }
 
     fn part(&mut self, part: &Part, received: Instant) {
-        let due = lock(&self.track.schedule).part(received, capture(&part.body));
+        let due = lock(&self.track.schedule).part(received, part.slice.capture());
         let Some(pictures) = &self.track.pictures else { return };
-        let &Part { picture, count, ended, .. } = part;
-        let (body, present, released) = (part.body.clone(), Some((part.present.clone(), ended)), received);
-        pictures.push(Job { picture, count, body, present, received, released }, due);
+        let present = Some((part.present.clone(), part.ended));
+        pictures.push(Job { slice: part.slice.clone(), present, received, released: received }, due);
     }
 
     fn settled(&mut self, settled: Settled) {

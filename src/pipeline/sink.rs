@@ -4,7 +4,8 @@
 //! it, and bytes are shared, not copied. Called on the thread on which it comes, the net thread or the encoder's: nothing here may wait.
 
 use eyeline_proto::media::clock::Mapping;
-use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
+use eyeline_proto::media::depacketizer::Settled;
+use eyeline_proto::media::slice::{Part, Slice};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Format;
 use std::time::Instant;

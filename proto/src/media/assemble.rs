@@ -1,14 +1,15 @@
 //! Slices → whole pictures in order: what a file is made of.
 //!
 //! Slices and what came of unfinished ones are kept until the session settles their picture, which it does in order, each once;
-//! then they are one [`AccessUnit`]. A slice whose head cannot be is as good as lost. A picture of which no slice is whole gives
-//! none: the gap in the numbers tells the writer. Bodies are shared, never copied.
+//! then they are one [`AccessUnit`]. A picture of which no slice is whole gives none: the gap in the numbers tells the writer. Bytes
+//! are shared, never copied.
 //!
 //! Capacity: so many bytes of pictures that are not settled yet, as whoever has it says; above it the oldest goes, never for the
 //! sake of an older one.
 
-use super::depacketizer::{Part, Settled, Slice};
+use super::depacketizer::Settled;
 use super::reel::Ready;
+use super::slice::{Part, Slice};
 use crate::picture::{Sampling, Size};
 use crate::time::MediaTime;
 use crate::wire::slice::Head;
@@ -42,13 +43,14 @@ pub struct AccessUnit {
 }
 
 impl AccessUnit {
-    fn new(number: u64, count: u8, head: &Head<'_>, received: Instant) -> Self {
-        let &Head { size, sampling, capture, position, queued, encoded, .. } = head;
-        let (slices, parts) = (vec![None; usize::from(count)], Vec::new());
+    /// Nothing of the picture is in it yet that this slice is of.
+    fn new(slice: &Slice, received: Instant) -> Self {
+        let Head { size, sampling, capture, position, queued, encoded, .. } = slice.head();
+        let (number, slices, parts) = (slice.picture, vec![None; usize::from(slice.count)], Vec::new());
         AccessUnit { number, size, sampling, capture, position, queued, encoded, received, slices, parts, bytes: 0 }
     }
 
-    /// Bytes of all bodies.
+    /// Bytes of all slices and parts.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -83,31 +85,28 @@ impl Assembly {
         self.limit = limit;
     }
 
-    /// Bytes of all bodies that it holds.
+    /// Bytes of all slices and parts that it holds.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// A slice is whole.
     pub fn slice(&mut self, slice: Slice, received: Instant) {
-        let len = slice.body.len();
-        let Ok((head, _)) = Head::decode(&slice.body) else { return };
-        let encoded = head.encoded;
-        let Some(unit) = self.unit(slice.picture, slice.count, &head, len, received) else { return };
+        let (len, encoded) = (slice.bytes().len(), slice.head().encoded);
+        let Some(unit) = self.unit(&slice, received) else { return };
         let index = usize::from(slice.index);
         let Some(place) = unit.slices.get_mut(index) else { return };
         unit.received = received;
         unit.encoded = unit.encoded.max(encoded);
-        let before = place.replace(slice).map_or(0, |before| before.body.len());
+        let before = place.replace(slice).map_or(0, |before| before.bytes().len());
         unit.bytes = unit.bytes + len - before;
         self.bytes = self.bytes + len - before;
     }
 
     /// What came of an unfinished slice.
     pub fn part(&mut self, part: Part, received: Instant) {
-        let len = part.body.len();
-        let Ok((head, _)) = Head::decode(&part.body) else { return };
-        let Some(unit) = self.unit(part.picture, part.count, &head, len, received) else { return };
+        let len = part.slice.bytes().len();
+        let Some(unit) = self.unit(&part.slice, received) else { return };
         unit.bytes += len;
         unit.parts.push(part);
         self.bytes += len;
@@ -121,43 +120,31 @@ impl Assembly {
         unit.filter(|unit| unit.slices.iter().any(Option::is_some))
     }
 
-    /// The picture of this number, where so many bytes more of it may be kept; older ones go first.
-    fn unit(&mut self, number: u64, count: u8, head: &Head<'_>, bytes: usize, now: Instant) -> Option<&mut AccessUnit> {
-        while self.bytes + bytes > self.limit {
-            let oldest = self.units.first_entry().filter(|oldest| *oldest.key() < number)?;
+    /// The picture of a slice, where the bytes of that may be kept, too; older ones go first.
+    fn unit(&mut self, slice: &Slice, now: Instant) -> Option<&mut AccessUnit> {
+        while self.bytes + slice.bytes().len() > self.limit {
+            let oldest = self.units.first_entry().filter(|oldest| *oldest.key() < slice.picture)?;
             self.bytes -= oldest.remove().bytes;
         }
-        Some(self.units.entry(number).or_insert_with(|| AccessUnit::new(number, count, head, now)))
+        Some(self.units.entry(slice.picture).or_insert_with(|| AccessUnit::new(slice, now)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::slice::testing::{self, EMPTY};
     use super::*;
-    use crate::wire::slice::Tables;
 
-    /// Head and scan of a slice that took so many ms to encode.
-    fn body(picture: u64, encoded: u64, scan: usize) -> Vec<u8> {
-        let head = Head {
-            sampling: Sampling::Grey,
-            tables: Tables::Own(80),
-            size: Size { width: 16, height: 16 },
-            top: 0,
-            rows: 8,
-            restart: 1,
-            capture: MediaTime::from_nanos(picture),
-            queued: Duration::from_millis(1),
-            encoded: Duration::from_millis(encoded),
-            position: None,
-        };
-        let mut body = Vec::new();
-        head.encode(&mut body);
-        body.resize(body.len() + scan, 7);
-        body
+    /// One that took so many ms to encode.
+    fn slice(picture: u64, index: u8, encoded: u64, scan: usize) -> Slice {
+        let mut slice = testing::slice(picture, index, 2, EMPTY + scan);
+        slice.stamp_capture(MediaTime::from_nanos(picture));
+        slice.stamp_times(Duration::from_millis(1), Duration::from_millis(encoded));
+        slice
     }
 
-    fn slice(picture: u64, index: u8, encoded: u64, scan: usize) -> Slice {
-        Slice { picture, index, count: 2, body: body(picture, encoded, scan).into() }
+    fn part(picture: u64, index: u8) -> Part {
+        Part { slice: slice(picture, index, 1, 30), present: vec![0..20, 25..30], ended: false }
     }
 
     fn settled(picture: u64, slices: u8) -> Settled {
@@ -176,11 +163,9 @@ mod tests {
         assert_eq!(unit.slices, [Some(slice(3, 0, 4, 50)), Some(slice(3, 1, 9, 100))]);
         let ready = unit.ready(later);
         assert!(ready.whole && ready.encoded == Duration::from_millis(9) && ready.received == ready.released);
-        let part =
-            Part { picture: 4, index: 1, count: 2, body: body(4, 1, 30).into(), present: vec![0..20, 25..40], ended: false };
-        assembly.part(part.clone(), later);
+        assembly.part(part(4, 1), later);
         let unit = assembly.settled(settled(4, 1)).expect("half of it came");
-        assert!(!unit.is_whole() && unit.parts == [part] && unit.slices == [Some(slice(4, 0, 1, 100)), None]);
+        assert!(!unit.is_whole() && unit.parts == [part(4, 1)] && unit.slices == [Some(slice(4, 0, 1, 100)), None]);
         assert_eq!(unit.received, start, "by its last whole slice");
         assert_eq!(assembly.bytes, 0);
     }
@@ -189,10 +174,9 @@ mod tests {
     fn a_picture_without_a_whole_slice_is_a_gap_and_what_is_older_is_forgotten() {
         let (mut assembly, now) = (Assembly::new(1 << 20), Instant::now());
         assembly.slice(slice(1, 0, 1, 10), now);
-        assembly.part(Part { picture: 2, index: 0, count: 2, body: body(2, 1, 9).into(), present: vec![], ended: true }, now);
-        assembly.slice(Slice { picture: 2, index: 1, count: 2, body: [0; 9].into() }, now);
+        assembly.part(part(2, 0), now);
         assembly.slice(slice(2, 2, 1, 10), now);
-        assert_eq!(assembly.settled(settled(2, 0)), None, "no head, no such place");
+        assert_eq!(assembly.settled(settled(2, 0)), None, "no such place");
         assert_eq!((assembly.settled(settled(1, 1)), assembly.bytes), (None, 0));
     }
 
@@ -210,6 +194,6 @@ mod tests {
     fn a_slice_that_comes_twice_counts_once() {
         let (mut assembly, now) = (Assembly::new(1000), Instant::now());
         (0..10).for_each(|_| assembly.slice(slice(1, 0, 1, 300), now));
-        assert_eq!(assembly.settled(settled(1, 1)).map(|unit| unit.bytes()), Some(body(1, 1, 300).len()));
+        assert_eq!(assembly.settled(settled(1, 1)).map(|unit| unit.bytes()), Some(EMPTY + 300));
     }
 }

@@ -7,42 +7,13 @@
 //! Capacity: [`Limits`]. Memory grows with bytes that came, not with what their heads claim: fragments are stored one behind the
 //! other as they come, and only put in order when their slice is whole. What is over the limit settles the oldest picture.
 
+use super::slice::{LENGTH_PREFIX, Part, Slice};
 use crate::wire::datagram::FragmentHead;
 use crate::wire::slice::{MAX_LEN, MAX_SLICES};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A whole slice. Clones share its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slice {
-    /// The picture's number.
-    pub picture: u64,
-    /// Which slice of it.
-    pub index: u8,
-    /// How many slices the picture has.
-    pub count: u8,
-    /// Head and scan.
-    pub body: Arc<[u8]>,
-}
-
-/// What came of a slice whose picture was given up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// The picture's number.
-    pub picture: u64,
-    /// Which slice of it.
-    pub index: u8,
-    /// How many slices the picture has.
-    pub count: u8,
-    /// Head and scan as far as anything came, zeros in the holes. The head is there.
-    pub body: Arc<[u8]>,
-    /// The bytes of `body` that came, in order.
-    pub present: Vec<Range<usize>>,
-    /// The slice's last byte came.
-    pub ended: bool,
-}
 
 /// How a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +39,8 @@ pub enum Pushed {
     Stored,
     /// It made its slice whole.
     Slice(Slice),
+    /// It made its slice whole, and that has no head that can be: a later program's, or none at all. It is lost, and nothing else is.
+    Headless,
     /// Not needed: came twice, or its picture is settled.
     Late,
     /// It contradicts what came before, or the slice it completed is not one.
@@ -96,9 +69,6 @@ const WALKED: u64 = 1000;
 
 /// Pictures more than usual that may begin before one is given up where packets overtake: 150 ms at 60 a second.
 const MOST_BEGUN: usize = 9;
-
-/// Bytes of the length in front of a slice.
-const LENGTH_PREFIX: usize = 4;
 
 /// What is kept of a fragment beside its payload, which may be one byte.
 const PART: usize = std::mem::size_of::<(u16, u32)>();
@@ -229,14 +199,14 @@ impl Depacketizer {
             Stored::Bad => Pushed::Bad,
             Stored::Whole => {
                 self.bytes -= before;
-                let body = assembly.body(&mut buffers.sorted);
+                let bytes = assembly.whole(&mut buffers.sorted);
                 assembly.finish();
                 if buffers.sorted.capacity() > KEPT {
                     buffers.sorted = Vec::new();
                 }
-                let Some(body) = body else { return Pushed::Bad };
+                let Some(bytes) = bytes else { return Pushed::Bad };
                 picture.whole_slices += 1;
-                Pushed::Slice(Slice { picture: number, index: head.slice, count, body })
+                Slice::read(number, head.slice, count, bytes).map_or(Pushed::Headless, Pushed::Slice)
             }
         }
     }
@@ -286,16 +256,15 @@ impl Depacketizer {
         let picture = self.pictures.pop_front()?;
         let settled = Settled { picture: picture.number, slices: picture.whole_slices, count: picture.slices.len() as u8 };
         for (index, assembly) in picture.slices.into_iter().enumerate() {
-            if let Some((body, present, ended)) = assembly.part() {
+            if let Some(part) = assembly.part(picture.number, index as u8, settled.count) {
                 // With the holes in them they are up to four times what came.
-                let held = |parts: &VecDeque<Part>| parts.iter().map(|part| part.body.len()).sum::<usize>();
+                let len = |part: &Part| part.slice.bytes().len();
                 while self.parts.len() == MAX_SLICES
-                    || !self.parts.is_empty() && held(&self.parts) + body.len() > self.limits.bytes
+                    || !self.parts.is_empty() && self.parts.iter().map(len).sum::<usize>() + len(&part) > self.limits.bytes
                 {
                     self.parts.pop_front();
                 }
-                let (picture, index, count) = (picture.number, index as u8, settled.count);
-                self.parts.push_back(Part { picture, index, count, body: body.into(), present, ended });
+                self.parts.push_back(part);
             }
             self.bytes -= assembly.weight();
             buffers.keep(assembly);
@@ -423,9 +392,9 @@ impl Assembly {
         if self.parts.len() == usize::from(self.last_index) + 1 { Stored::Whole } else { Stored::Part }
     }
 
-    /// The payloads in order of their index, without the length in front; `None` if that does not say how long they are. `sorted` is
-    /// where they are put in order, if they have to be.
-    fn body(&self, sorted: &mut Vec<u8>) -> Option<Arc<[u8]>> {
+    /// The payloads in order of their index; `None` if the length in front does not say how long the rest is. `sorted` is where they
+    /// are put in order, if they have to be.
+    fn whole(&self, sorted: &mut Vec<u8>) -> Option<Arc<[u8]>> {
         let bytes = if self.parts.is_sorted() {
             &self.bytes
         } else {
@@ -434,7 +403,7 @@ impl Assembly {
             &*sorted
         };
         let (len, body) = bytes.split_first_chunk::<LENGTH_PREFIX>()?;
-        (u32::from_be_bytes(*len) as usize == body.len()).then(|| body.into())
+        (u32::from_be_bytes(*len) as usize == body.len()).then(|| bytes.as_slice().into())
     }
 
     fn copy_sorted(&self, out: &mut Vec<u8>) {
@@ -447,9 +416,9 @@ impl Assembly {
         }
     }
 
-    /// The fragments that came at their places, where that is worth anything: the first one must be there, for it has the head. A
+    /// The fragments that came at their places, as of this slice, where that is worth anything: all of its head must be there. A
     /// slice with far more hole than content is left alone: its size is only claimed.
-    fn part(&self) -> Option<(Vec<u8>, Vec<Range<usize>>, bool)> {
+    fn part(&self, picture: u64, slice: u8, count: u8) -> Option<Part> {
         let ends = self.parts.iter().skip(1).map(|(_, start)| *start).chain([self.bytes.len() as u32]);
         let mut spans: Vec<(u16, Range<usize>)> =
             self.parts.iter().zip(ends).map(|((index, start), end)| (*index, *start as usize..end as usize)).collect();
@@ -457,24 +426,30 @@ impl Assembly {
         let (first, last) = (spans.first().filter(|(index, _)| *index == 0)?, spans.last()?);
         let each = first.1.len();
         let end = usize::from(last.0) * each + last.1.len();
-        if end > 4 * self.bytes.len() + (64 << 10) || each < LENGTH_PREFIX {
+        if end > 4 * self.bytes.len() + (64 << 10) {
             return None;
         }
-        let mut body = vec![0; end - LENGTH_PREFIX];
+        let said = u32::from_be_bytes(*self.bytes[first.1.clone()].first_chunk()?) as usize;
+        let ended = last.0 == self.last_index && said == end - LENGTH_PREFIX;
+        let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, end).collect();
+        let whole = Arc::make_mut(&mut bytes);
         let mut present: Vec<Range<usize>> = Vec::new();
-        for (index, span) in &spans {
-            let bytes = &self.bytes[span.clone()];
-            let at = usize::from(*index) * each;
-            let bytes = if at == 0 { &bytes[LENGTH_PREFIX..] } else { bytes };
-            let at = at.saturating_sub(LENGTH_PREFIX);
-            body.get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
+        for (index, span) in spans {
+            let at = usize::from(index) * each;
+            let to = at..at + span.len();
+            whole.get_mut(to.clone())?.copy_from_slice(&self.bytes[span]);
             match present.last_mut() {
-                Some(last) if last.end == at => last.end += bytes.len(),
-                _ => present.push(at..at + bytes.len()),
+                Some(last) if last.end == at => last.end = to.end,
+                _ => present.push(to),
             }
         }
-        let said = u32::from_be_bytes(*self.bytes[first.1.clone()].first_chunk()?) as usize;
-        Some((body, present, last.0 == self.last_index && said == end - LENGTH_PREFIX))
+        let slice = Slice::read(picture, slice, count, bytes).ok()?;
+        let scan = slice.bytes().len() - slice.scan().len();
+        present.first().filter(|first| first.end >= scan)?;
+        for range in &mut present {
+            *range = range.start.saturating_sub(scan)..range.end.saturating_sub(scan);
+        }
+        Some(Part { slice, present, ended })
     }
 
     /// Bytes it holds.

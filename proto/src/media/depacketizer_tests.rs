@@ -1,8 +1,7 @@
 //! Tests of the depacketizer: any order, any loss, hostile heads, parts of unfinished slices.
 
 use super::*;
-use crate::media::packetizer;
-use crate::time::MediaTime;
+use crate::media::slice::testing::{EMPTY, slice};
 use proptest::prelude::*;
 
 /// One with buffers of its own.
@@ -42,12 +41,6 @@ impl std::ops::DerefMut for Depacketizer {
 const LIVE: Limits = Limits { pictures: 2, bytes: 1 << 20, wait: Duration::from_millis(33), newest_wins: true };
 const PATIENT: Limits = Limits { pictures: 64, bytes: 1 << 20, wait: Duration::from_secs(2), newest_wins: false };
 
-fn slice(picture: u64, index: u8, count: u8, len: usize) -> packetizer::Slice {
-    let content: Vec<u8> = (0..len).map(|at| (at * 7 + usize::from(index)) as u8).collect();
-    let body = [&(len as u32).to_be_bytes()[..], &content].concat();
-    packetizer::Slice { picture, index, count, capture: MediaTime::ZERO, body }
-}
-
 fn fragments(picture: u64, slices: u8, len: usize, payload: usize) -> Vec<(FragmentHead, Vec<u8>)> {
     let mut all = Vec::new();
     for index in 0..slices {
@@ -72,7 +65,7 @@ proptest! {
     /// Whatever the order and however often each fragment comes, every slice comes out once and unchanged.
     #[test]
     fn any_order_and_any_duplicates_give_the_slices_back(
-        len in 1usize..5000,
+        len in EMPTY..5000,
         payload in 10usize..1400,
         slices in 1u8..9,
         order in prop::collection::vec(any::<prop::sample::Index>(), 0..400),
@@ -84,7 +77,7 @@ proptest! {
         let shuffled = order.iter().map(|index| index.get(&all)).chain(all.iter().rev());
         for (head, payload) in shuffled {
             if let Pushed::Slice(whole) = depacketizer.push(now, *head, payload) {
-                prop_assert_eq!(&slice(3, whole.index, slices, len).body[4..], &*whole.body);
+                prop_assert_eq!(&slice(3, whole.index, slices, len), &whole);
                 out.push(whole.index);
             }
         }
@@ -180,16 +173,17 @@ fn a_film_that_is_long_in_starting_loses_nothing_of_its_beginning() {
 fn of_a_slice_given_up_the_pieces_that_came_are_handed_out_at_their_places() {
     let start = Instant::now();
     let mut depacketizer = Depacketizer::new(LIVE);
-    let whole = slice(0, 0, 1, 5000);
+    let whole = slice(0, 0, 1, 5010);
     for index in [0, 1, 3, 5] {
         let (head, bytes) = whole.fragment(index, 1000);
         depacketizer.push(start, head, bytes);
     }
     assert_eq!(settled(&mut depacketizer, start + LIVE.wait).len(), 1);
     let part = depacketizer.poll_part().unwrap();
-    assert_eq!((part.present.clone(), part.ended), (vec![0..1996, 2996..3996, 4996..5000], true));
+    assert_eq!((part.present.clone(), part.ended), (vec![0..1972, 2972..3972, 4972..4982], true));
+    assert_eq!((part.slice.picture, part.slice.index, part.slice.head()), (0, 0, whole.head()));
     for range in part.present {
-        assert_eq!(part.body[range.clone()], whole.body[4..][range]);
+        assert_eq!(part.slice.scan()[range.clone()], whole.scan()[range]);
     }
     assert_eq!(depacketizer.poll_part(), None);
 }
@@ -214,6 +208,31 @@ fn a_slice_whose_length_lies_is_refused() {
     let (head, mut payload) = fragments(0, 1, 100, 1000).remove(0);
     payload[3] += 1;
     assert!(matches!(depacketizer.push(now, head, &payload), Pushed::Bad));
+}
+
+/// It costs itself alone: its picture is settled as if it had one.
+#[test]
+fn a_whole_slice_without_a_head_that_can_be_is_told_from_slices() {
+    let now = start();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    for (number, bits) in [(0, 0x08), (1, 0x07)] {
+        let (head, mut payload) = fragments(number, 1, 100, 1000).remove(0);
+        payload[4] |= bits;
+        assert!(matches!(depacketizer.push(now, head, &payload), Pushed::Headless));
+        assert_eq!(settled(&mut depacketizer, now), [Settled { picture: number, slices: 1, count: 1 }]);
+    }
+}
+
+#[test]
+fn of_a_slice_whose_head_did_not_all_come_there_is_no_part() {
+    let start = Instant::now();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    let pieces = fragments(0, 1, 100, 10);
+    for (head, payload) in pieces.iter().filter(|(head, _)| head.index != 2) {
+        depacketizer.push(start, *head, payload);
+    }
+    settled(&mut depacketizer, start + LIVE.wait);
+    assert_eq!(depacketizer.poll_part(), None);
 }
 
 /// A number that jumps settles what was begun, and nobody counts through the gap.
@@ -248,7 +267,7 @@ fn fragments_of_one_byte_weigh_what_they_cost() {
 fn buffers_of_enormous_slices_are_not_kept() {
     let (mut depacketizer, now) = (Depacketizer::new(PATIENT), start());
     for picture in 0..20 {
-        for (head, payload) in fragments(picture, 1, MAX_LEN - 4, 60_000) {
+        for (head, payload) in fragments(picture, 1, MAX_LEN, 60_000) {
             depacketizer.push(now, head, &payload);
         }
         settled(&mut depacketizer, now);
@@ -289,7 +308,7 @@ fn a_slice_that_is_cut_anew_comes_whole_out_of_its_new_pieces() {
         assert!(matches!(push(&mut depacketizer, &old[1]), Pushed::Late));
     }
     let Pushed::Slice(came) = push(&mut depacketizer, &new[0]) else { panic!("whole") };
-    assert_eq!(&*came.body, &slice(3, 0, 1, 5000).body[4..]);
+    assert_eq!(came, slice(3, 0, 1, 5000));
     assert_eq!(depacketizer.bytes(), 0);
     assert!(matches!(push(&mut depacketizer, &fragments(3, 1, 5000, 100)[0]), Pushed::Late), "it is done");
     assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices: 1, count: 1 }]);
@@ -299,12 +318,10 @@ fn a_slice_that_is_cut_anew_comes_whole_out_of_its_new_pieces() {
 fn a_slice_out_of_order_keeps_no_room_of_a_larger_one_before_it() {
     let now = Instant::now();
     let mut depacketizer = Depacketizer::new(LIVE);
-    let mut large = slice(0, 0, 1, 512 << 10).body;
-    large[..4].copy_from_slice(&1u32.to_be_bytes());
-    let lies = packetizer::Slice { body: large, ..slice(0, 0, 1, 512 << 10) };
-    for index in (0..lies.fragments(1000)).rev() {
-        let (head, bytes) = lies.fragment(index, 1000);
-        depacketizer.push(now, head, bytes);
+    let mut lies = fragments(0, 1, 512 << 10, 1000);
+    lies[0].1[..4].copy_from_slice(&1u32.to_be_bytes());
+    for (head, payload) in lies.iter().rev() {
+        depacketizer.push(now, *head, payload);
     }
     assert!(depacketizer.buffers.sorted.capacity() <= KEPT);
 }

@@ -25,6 +25,7 @@ pub mod reel;
 pub mod requests;
 pub mod resampler;
 pub mod schedule;
+pub mod slice;
 pub mod sound_pieces;
 pub mod speech;
 pub mod train;

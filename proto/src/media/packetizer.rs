@@ -1,29 +1,15 @@
 //! What was encoded lately, ready to be cut into datagrams: one log for all peers, a cursor for each.
 //!
-//! A slice is stored once, as `u32 length ++ head ++ scan`; a fragment is a range of it, so nothing is cut in advance and nothing
+//! A [`Slice`] is stored as it is, and shared; a fragment is a range of its bytes, so nothing is cut in advance and nothing
 //! is copied but into the datagram itself. Peers hold a [`Cursor`] and what they sent, by packet number; a retransmission
 //! names the same range again. Capacity: [`Limits`]; the oldest pictures go first, and a cursor that pointed at them moves on
 //! (its peer loses those pictures, nobody else does).
 
-use crate::time::MediaTime;
+use super::slice::Slice;
 use crate::wire::datagram::FragmentHead;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
-
-/// One encoded slice of one picture.
-pub struct Slice {
-    /// The picture's number, from 0, without gaps.
-    pub picture: u64,
-    /// Which slice of it.
-    pub index: u8,
-    /// How many slices it has, at least 1.
-    pub count: u8,
-    /// When the picture was caught.
-    pub capture: MediaTime,
-    /// `u32 length ++ head ++ scan`.
-    pub body: Vec<u8>,
-}
 
 /// A place in the log: the next fragment a peer has not been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,11 +57,11 @@ impl Log {
         if self.newest.is_none_or(|(known, _)| newest > known) {
             self.newest = Some((newest, self.end().slice));
         }
-        self.bytes += slice.body.len();
-        let horizon = slice.capture.saturating_sub(self.limits.age);
+        self.bytes += slice.bytes().len();
+        let horizon = slice.capture().saturating_sub(self.limits.age);
         self.slices.push_back(slice);
         while let Some(oldest) = self.slices.front() {
-            let over = oldest.capture < horizon || self.bytes > self.limits.bytes;
+            let over = oldest.capture() < horizon || self.bytes > self.limits.bytes;
             if !over || oldest.picture == newest {
                 break;
             }
@@ -86,7 +72,7 @@ impl Log {
     fn pop_front(&mut self) {
         if let Some(old) = self.slices.pop_front() {
             self.first += 1;
-            self.bytes -= old.body.len();
+            self.bytes -= old.bytes().len();
         }
     }
 
@@ -166,7 +152,7 @@ impl Slice {
     /// How many fragments of `payload` bytes it takes.
     pub fn fragments(&self, payload: usize) -> u16 {
         // 4 MiB in fragments of 1 KiB is far below 65,536; the encoder keeps to `wire::slice::MAX_LEN`.
-        self.body.len().div_ceil(payload) as u16
+        self.bytes().len().div_ceil(payload) as u16
     }
 
     /// Head and bytes of one fragment.
@@ -178,11 +164,11 @@ impl Slice {
             index,
             last_index: self.fragments(payload) - 1,
         };
-        (head, &self.body[range(index, payload, self.body.len())])
+        (head, &self.bytes()[range(index, payload, self.bytes().len())])
     }
 }
 
-/// Bytes of fragment `index` of a body of `len`.
+/// Bytes of fragment `index` of a slice of `len`.
 fn range(index: u16, payload: usize, len: usize) -> Range<usize> {
     let start = usize::from(index) * payload;
     start..(start + payload).min(len)
@@ -190,10 +176,14 @@ fn range(index: u16, payload: usize, len: usize) -> Range<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::slice::testing;
     use super::*;
+    use crate::time::MediaTime;
 
-    fn slice(picture: u64, index: u8, count: u8, len: usize) -> Slice {
-        Slice { picture, index, count, capture: MediaTime::from_nanos(picture * 33_000_000), body: vec![index; len] }
+    fn slice(picture: u64, index: u8, count: u8, bytes: usize) -> Slice {
+        let mut slice = testing::slice(picture, index, count, bytes);
+        slice.stamp_capture(MediaTime::from_nanos(picture * 33_000_000));
+        slice
     }
 
     fn log() -> Log {
@@ -201,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn fragments_cover_the_body_exactly() {
+    fn fragments_cover_the_slice_exactly() {
         let slice = slice(7, 1, 3, 2500);
         let parts: Vec<_> = (0..slice.fragments(1000)).map(|index| slice.fragment(index, 1000)).collect();
         assert_eq!(parts.iter().map(|(_, bytes)| bytes.len()).collect::<Vec<_>>(), [1000, 1000, 500]);

@@ -52,9 +52,8 @@ impl Schedule {
         self.mapping = Some(mapping);
     }
 
-    /// A slice came `now` whose picture was caught at `capture`; `None` where it does not say. When that is to be seen; `None`:
-    /// at once.
-    pub fn slice(&mut self, now: Instant, capture: Option<MediaTime>) -> Result<Option<Instant>, Stale> {
+    /// A slice came `now` whose picture was caught at `capture`. When that is to be seen; `None`: at once.
+    pub fn slice(&mut self, now: Instant, capture: MediaTime) -> Result<Option<Instant>, Stale> {
         let captured = self.captured(now, capture);
         let age = captured.filter(|_| !self.film).map(|captured| now.saturating_duration_since(captured));
         if age.is_some_and(|age| self.backlog.holds(now, age)) {
@@ -64,7 +63,7 @@ impl Schedule {
     }
 
     /// The same of what came of an unfinished slice. It was given up by the session's own clock, so it lay nowhere.
-    pub fn part(&self, now: Instant, capture: Option<MediaTime>) -> Option<Instant> {
+    pub fn part(&self, now: Instant, capture: MediaTime) -> Option<Instant> {
         self.due(now, self.captured(now, capture))
     }
 
@@ -76,15 +75,15 @@ impl Schedule {
     /// A picture was with the display at `at`. `voice` is told what [`Schedule::sound_due`] says after it, and says how long
     /// after its capture sound is heard; it is not asked while the sender's clock is not known.
     pub fn shown(&mut self, picture: &Ready, at: Instant, voice: impl FnOnce(Option<Duration>) -> Option<Duration>) -> Shown {
-        let Some(captured) = self.captured(at, Some(picture.capture)) else { return Shown::default() };
+        let Some(captured) = self.captured(at, picture.capture) else { return Shown::default() };
         self.hold.picture_was(at, at.saturating_duration_since(captured).saturating_sub(picture.held()));
         let sound = voice(self.hold.sound_due());
         self.hold.sound_is(sound);
         Shown { captured: Some(captured), sound }
     }
 
-    fn captured(&self, now: Instant, capture: Option<MediaTime>) -> Option<Instant> {
-        self.mapping?.captured(capture?, now)
+    fn captured(&self, now: Instant, capture: MediaTime) -> Option<Instant> {
+        self.mapping?.captured(capture, now)
     }
 
     /// When a picture that was caught then is to be seen. Nothing is caught in the future, so no sender has us wait longer than
@@ -130,20 +129,19 @@ mod tests {
     #[test]
     fn a_picture_is_due_so_long_after_its_capture_and_at_once_while_that_is_not_known() {
         let (mut unknown, start) = schedule(Latency::Fixed(ms(200)), false, false);
-        assert_eq!(unknown.slice(start, Some(media(900_000))), Ok(None));
+        assert_eq!(unknown.slice(start, media(900_000)), Ok(None));
         let (mut known, start) = schedule(Latency::Fixed(ms(200)), false, true);
         let due = Some(start + ms(200));
-        assert_eq!(known.slice(start + ms(20), Some(media(900_000))), Ok(due));
-        assert_eq!(known.part(start + ms(20), Some(media(900_000))), due);
-        assert_eq!(known.slice(start + ms(21), None), Ok(None), "a slice without a head");
+        assert_eq!(known.slice(start + ms(20), media(900_000)), Ok(due));
+        assert_eq!(known.part(start + ms(20), media(900_000)), due);
         let (mut auto, start) = schedule(Latency::Auto, false, true);
-        assert_eq!(auto.slice(start + ms(20), Some(media(900_000))), Ok(None));
+        assert_eq!(auto.slice(start + ms(20), media(900_000)), Ok(None));
     }
 
     #[test]
     fn what_says_that_it_is_caught_in_the_future_waits_no_longer_than_what_is_caught_now() {
         let (mut schedule, start) = schedule(Latency::Fixed(ms(200)), false, true);
-        assert_eq!(schedule.slice(start, Some(media(900_900))), Ok(Some(start + ms(200))));
+        assert_eq!(schedule.slice(start, media(900_900)), Ok(Some(start + ms(200))));
     }
 
     #[test]
@@ -151,12 +149,12 @@ mod tests {
         for (film, of_it) in [(false, Err(Stale)), (true, Ok(None))] {
             let (mut schedule, start) = schedule(Latency::Auto, film, true);
             for at in (0..3000).step_by(33) {
-                assert_eq!(schedule.slice(start + ms(at + 20), Some(media(900_000 + at))), Ok(None));
+                assert_eq!(schedule.slice(start + ms(at + 20), media(900_000 + at)), Ok(None));
             }
             let back = start + ms(6000);
-            assert_eq!(schedule.slice(back, Some(media(903_000))), of_it, "film: {film}");
-            assert_eq!(schedule.slice(back + ms(1), Some(media(905_980))), Ok(None), "the newest");
-            assert_eq!(schedule.part(back + ms(1), Some(media(903_000))), None, "it was given up now");
+            assert_eq!(schedule.slice(back, media(903_000)), of_it, "film: {film}");
+            assert_eq!(schedule.slice(back + ms(1), media(905_980)), Ok(None), "the newest");
+            assert_eq!(schedule.part(back + ms(1), media(903_000)), None, "it was given up now");
         }
     }
 
@@ -166,7 +164,7 @@ mod tests {
         let first = ready(media(900_000), start + ms(20), start + ms(20));
         let shown = schedule.shown(&first, start + ms(30), |_| Some(ms(400)));
         assert_eq!(shown, Shown { captured: Some(start), sound: Some(ms(400)) });
-        let due = schedule.slice(start + ms(60), Some(media(900_040))).unwrap().expect("it is held");
+        let due = schedule.slice(start + ms(60), media(900_040)).unwrap().expect("it is held");
         let lip = (due - (start + ms(40))).as_secs_f64() - 0.4;
         assert!((-LATEST..-LATEST + 0.02).contains(&lip), "{lip}");
         // Held for 300 ms it is no later than others: sound must not be held for it in turn.

@@ -6,9 +6,9 @@ use super::stats::Stats;
 use super::unreachable::Unreachable;
 use super::{HostId, PeerId, TrackId};
 use crate::media::clock::{Epoch, Mapping};
-use crate::media::depacketizer::{self, Part, Settled};
-use crate::media::packetizer;
+use crate::media::depacketizer::Settled;
 use crate::media::rate_control::Bitrate;
+use crate::media::slice::{Part, Slice};
 use crate::time::MediaTime;
 use crate::wire::record::{Format, Reason, Track, Want};
 use std::net::SocketAddr;
@@ -49,7 +49,7 @@ impl Config {
 pub enum Command {
     /// A slice of our track is encoded. Pictures are numbered from 0 without gaps, in order; slices of a picture come in any
     /// order.
-    Slice(packetizer::Slice),
+    Slice(Slice),
     /// A block of our track's sound was caught.
     Sound(SoundBlock),
     /// Our stream changed.
@@ -171,7 +171,7 @@ pub enum Event {
     /// What a track is: what it has, its name, whose it is. Before anything else of it, mostly, and whenever that changes.
     Track(TrackId, Track),
     /// A slice is whole.
-    Slice(TrackId, depacketizer::Slice),
+    Slice(TrackId, Slice),
     /// What came of a slice whose picture will not become whole; before that picture's [`Event::Settled`].
     Part(TrackId, Part),
     /// A picture is whole, or will not become so. In order, each number once.

@@ -16,15 +16,11 @@ use super::shared::LinksAndEvents;
 use super::sound_log::SoundBlock;
 use super::{PeerId, TrackId};
 use crate::media::clock::{Epoch, Mapping};
-use crate::media::packetizer;
+use crate::media::slice::Slice;
 use crate::time::MediaTime;
 use crate::wire::record::{Format, OWN_TRACK, Track, Want};
-use crate::wire::slice;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// Bytes of the length in front of a slice.
-const LENGTH: usize = 4;
 
 /// Between two looks at what receivers want of what is forwarded, if nothing happened.
 const LOOK: Duration = Duration::from_millis(500);
@@ -120,10 +116,9 @@ impl Forward {
                 if self.tracks.get(&track.peer).is_some_and(|known| slice.picture < known.first) {
                     return;
                 }
-                let Some((body, capture)) = rebased(&slice.body, now, &clock, &shared.endpoint.epoch()) else { return };
-                let (picture, index, count) = (slice.picture, slice.index, slice.count);
+                let Some(slice) = rebased(slice, now, &clock, &shared.endpoint.epoch()) else { return };
                 if let Some(outbound) = sender.track(number) {
-                    outbound.push_slice(packetizer::Slice { picture, index, count, capture, body });
+                    outbound.push_slice(slice);
                 }
             }
             Event::Sound { track, number: block, capture, channels, samples } => {
@@ -211,19 +206,18 @@ fn to_ours(capture: MediaTime, now: Instant, clock: &Mapping, epoch: &Epoch) -> 
     clock.captured(capture, now).map(|captured| epoch.media_time(captured))
 }
 
-/// A slice as our log has them, with its time by our clock; and that time.
-fn rebased(slice: &[u8], now: Instant, clock: &Mapping, epoch: &Epoch) -> Option<(Vec<u8>, MediaTime)> {
-    let capture = to_ours(slice::capture(slice)?, now, clock, epoch)?;
-    let mut body = Vec::with_capacity(LENGTH + slice.len());
-    body.extend_from_slice(&u32::try_from(slice.len()).ok()?.to_be_bytes());
-    body.extend_from_slice(slice);
-    slice::stamp_capture(&mut body[LENGTH..], capture);
-    Some((body, capture))
+/// A slice with its time by our clock. Its bytes are copied for that, as long as the application has it, too.
+fn rebased(slice: &Slice, now: Instant, clock: &Mapping, epoch: &Epoch) -> Option<Slice> {
+    let capture = to_ours(slice.capture(), now, clock, epoch)?;
+    let mut ours = slice.clone();
+    ours.stamp_capture(capture);
+    Some(ours)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::slice::testing;
 
     #[test]
     fn a_number_is_used_again_as_late_as_can_be_and_ours_never() {
@@ -242,15 +236,14 @@ mod tests {
         let now = Instant::now() + Duration::from_secs(100);
         let epoch = Epoch::new(now - Duration::from_secs(10));
         let clock = Mapping::assumed(now, MediaTime::from_nanos(7_000_000_000));
-        let mut slice = vec![0xA5; 60];
-        slice::stamp_capture(&mut slice, MediaTime::from_nanos(6_900_000_000));
-        let (body, capture) = rebased(&slice, now, &clock, &epoch).expect("a slice");
-        assert_eq!(capture, MediaTime::from_nanos(9_900_000_000), "a tenth of a second ago, by our clock");
-        assert_eq!((&body[..4], slice::capture(&body[4..])), (&60u32.to_be_bytes()[..], Some(capture)));
-        slice::stamp_capture(&mut slice, capture);
-        assert_eq!(body[4..], slice, "nothing else is changed");
-        assert!(rebased(&slice[..20], now, &clock, &epoch).is_none(), "too short for a head");
-        slice::stamp_capture(&mut slice, MediaTime::from_nanos(u64::MAX));
+        let mut slice = testing::slice(3, 1, 2, 60);
+        slice.stamp_capture(MediaTime::from_nanos(6_900_000_000));
+        let forwarded = rebased(&slice, now, &clock, &epoch).expect("a slice");
+        let capture = MediaTime::from_nanos(9_900_000_000);
+        assert_eq!(forwarded.capture(), capture, "a tenth of a second ago, by our clock");
+        slice.stamp_capture(capture);
+        assert_eq!(forwarded, slice, "nothing else is changed");
+        slice.stamp_capture(MediaTime::from_nanos(u64::MAX));
         assert!(rebased(&slice, now, &clock, &epoch).is_none(), "a time that cannot be");
     }
 

@@ -3,7 +3,8 @@
 
 use super::parity::Parity;
 use super::sound_log::{SoundBlock, SoundLog};
-use crate::media::packetizer::{Cursor, Limits, Log, Slice};
+use crate::media::packetizer::{Cursor, Limits, Log};
+use crate::media::slice::Slice;
 use crate::wire::record::Track;
 use std::time::Duration;
 
@@ -58,9 +59,9 @@ impl Outbound {
     /// A slice was encoded, or came.
     pub fn push_slice(&mut self, slice: Slice) {
         match &mut self.newest {
-            Some((picture, bytes)) if slice.picture <= *picture => *bytes += slice.body.len(),
+            Some((picture, bytes)) if slice.picture <= *picture => *bytes += slice.bytes().len(),
             newest => {
-                let (_, whole) = newest.replace((slice.picture, slice.body.len())).unwrap_or_default();
+                let (_, whole) = newest.replace((slice.picture, slice.bytes().len())).unwrap_or_default();
                 self.usual = if self.usual == 0 { whole } else { (self.usual * 3 + whole) / 4 };
             }
         }

@@ -4,7 +4,8 @@
 //! likely to need the same.
 
 use crate::media::fec::{self, MAX_ORIGINALS, MAX_RUN};
-use crate::media::packetizer::{Log, Slice};
+use crate::media::packetizer::Log;
+use crate::media::slice::Slice;
 use crate::wire::datagram::{Message, Shard};
 
 /// See the module text.

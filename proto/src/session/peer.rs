@@ -198,7 +198,7 @@ impl Peer {
             let Some(subscription) = subscriptions.iter_mut().find(|subscription| subscription.track() == piece.track) else {
                 return true;
             };
-            let Some(slice) = log.slice(piece.slice).filter(|slice| slice.capture >= horizon) else { return true };
+            let Some(slice) = log.slice(piece.slice).filter(|slice| slice.capture() >= horizon) else { return true };
             if subscription.is_cut_otherwise(piece.slice, piece.cut) {
                 return true;
             }
@@ -207,7 +207,7 @@ impl Peer {
                 true => subscription::anew(slice, piece.cut.into(), payload),
                 false => (piece.cut.into(), 1),
             };
-            let bytes = if len > payload { slice.body.len() } else { len };
+            let bytes = if len > payload { slice.bytes().len() } else { len };
             let bytes = bytes + usize::from(fragments) * (Path::OVERHEAD + FRAGMENT_LEN);
             if resend.len() + usize::from(fragments) > MAX_RESEND || !repairs.take(now, bytes) {
                 return false;

@@ -19,13 +19,16 @@
 use super::{Error, Reader};
 use crate::picture::{MAX_SIDE, Sampling, Size};
 use crate::time::MediaTime;
+use std::ops::Range;
 use std::time::Duration;
 
 /// Bytes of the fixed part.
 pub const FIXED_LEN: usize = 24;
 
-/// Where the time of capture lies.
-const CAPTURE: std::ops::Range<usize> = 12..20;
+/// Where the time of capture lies, and the two of encoding.
+const CAPTURE: Range<usize> = 12..20;
+const QUEUED: Range<usize> = 20..22;
+const ENCODED: Range<usize> = 22..FIXED_LEN;
 
 /// The longest length prefix + head + scan: no camera's picture at 8192×8192 comes near it.
 pub const MAX_LEN: usize = 4 << 20;
@@ -81,16 +84,15 @@ fn tens_of_micros(time: Duration) -> u16 {
     u16::try_from(time.as_micros() / 10).unwrap_or(u16::MAX)
 }
 
-/// Writes `queued` and `encoded` into a head that has its bytes already: how long it took is known only afterwards.
-pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
-    head[20..22].copy_from_slice(&tens_of_micros(queued).to_be_bytes());
-    head[22..FIXED_LEN].copy_from_slice(&tens_of_micros(encoded).to_be_bytes());
+/// What is left of `queued` or `encoded` in a head.
+pub(crate) fn kept(time: Duration) -> Duration {
+    Duration::from_micros(u64::from(tens_of_micros(time)) * 10)
 }
 
-/// When the picture was caught that this head is of, whatever else is in it; `None` where it is too short for one.
-pub fn capture(head: &[u8]) -> Option<MediaTime> {
-    let bytes = head.get(CAPTURE).filter(|_| head.len() >= FIXED_LEN)?;
-    Some(MediaTime::from_nanos(u64::from_be_bytes(bytes.try_into().ok()?)))
+/// Writes `queued` and `encoded` into a head that has its bytes already: how long it took is known only afterwards.
+pub fn stamp_times(head: &mut [u8], queued: Duration, encoded: Duration) {
+    head[QUEUED].copy_from_slice(&tens_of_micros(queued).to_be_bytes());
+    head[ENCODED].copy_from_slice(&tens_of_micros(encoded).to_be_bytes());
 }
 
 /// Writes another time into a head that has one: by the clock of who passes the slice on.
@@ -107,6 +109,13 @@ impl<'a> Head<'a> {
 
     /// Appends the head's bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        let begin = out.len();
+        out.resize(begin + self.encoded_len(), 0);
+        self.write(&mut out[begin..]);
+    }
+
+    /// Writes the head's bytes, [`Head::encoded_len`] of them, into `out`, which has as many or more.
+    pub fn write(&self, out: &mut [u8]) {
         let sampling = match self.sampling {
             Sampling::Grey => 0,
             Sampling::Yuv420 => 1,
@@ -118,20 +127,26 @@ impl<'a> Head<'a> {
             Tables::Foreign(_) => (FOREIGN, 0),
         };
         let film = if self.position.is_some() { FILM } else { 0 };
-        out.extend_from_slice(&[sampling | film | foreign, quality]);
+        let mut rest = out;
+        let mut put = |bytes: &[u8]| {
+            let (field, behind) = std::mem::take(&mut rest).split_at_mut(bytes.len());
+            field.copy_from_slice(bytes);
+            rest = behind;
+        };
+        put(&[sampling | film | foreign, quality]);
         for field in [self.size.width as u16, self.size.height as u16, self.top, self.rows, self.restart] {
-            out.extend_from_slice(&field.to_be_bytes());
+            put(&field.to_be_bytes());
         }
-        out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
-        out.extend_from_slice(&tens_of_micros(self.queued).to_be_bytes());
-        out.extend_from_slice(&tens_of_micros(self.encoded).to_be_bytes());
+        put(&self.capture.as_nanos().to_be_bytes());
+        put(&tens_of_micros(self.queued).to_be_bytes());
+        put(&tens_of_micros(self.encoded).to_be_bytes());
         if let Some(position) = self.position {
-            out.extend_from_slice(&u64::try_from(position.as_nanos()).unwrap_or(u64::MAX).to_be_bytes());
+            put(&u64::try_from(position.as_nanos()).unwrap_or(u64::MAX).to_be_bytes());
         }
         if let Tables::Foreign(tables) = self.tables {
             debug_assert!(tables.len() <= MAX_TABLES, "the codec limits what it passes through");
-            out.extend_from_slice(&(tables.len() as u16).to_be_bytes());
-            out.extend_from_slice(tables);
+            put(&(tables.len() as u16).to_be_bytes());
+            put(tables);
         }
     }
 

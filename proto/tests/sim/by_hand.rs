@@ -4,7 +4,7 @@ use super::scenarios::{ms, secs};
 use super::sending::{a_receiver, a_sender};
 use eyeline_proto::crypto::Psk;
 use eyeline_proto::media::clock::Epoch;
-use eyeline_proto::media::packetizer::Slice;
+use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::session::{Command, Config, Core, HostId, Output, Session, SocketId};
 use eyeline_proto::time::MediaTime;
@@ -121,15 +121,14 @@ pub(super) fn until_it_dials<C: Core>(core: &mut C, mut now: Instant) -> Instant
     now
 }
 
+/// Sends a picture of one slice of so many bytes.
 pub(super) fn picture(session: &mut Session, now: Instant, number: u64, bytes: usize) {
-    let mut body = ((bytes - 4) as u32).to_be_bytes().to_vec();
     let size = Size { width: 64, height: 48 };
     let (sampling, tables, none) = (Sampling::Grey, Tables::Own(80), Duration::ZERO);
     let (capture, queued, encoded) = (MediaTime::ZERO, none, none);
-    Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None }.encode(&mut body);
-    body.resize(bytes, 0);
-    let slice = Slice { picture: number, index: 0, count: 1, capture: MediaTime::ZERO, body };
-    session.handle_command(now, Command::Slice(slice));
+    let head = Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None };
+    let scan = vec![0; bytes - LENGTH_PREFIX - head.encoded_len()];
+    session.handle_command(now, Command::Slice(Slice::new(number, 0, 1, &head, &scan)));
 }
 
 /// A hello with media and fields that nobody knows yet.

@@ -209,7 +209,7 @@ fn the_end_gives_out_what_came_of_the_last_picture() {
     events.extend(exchange(&mut receiver, &mut sender, now, |_| false));
     events.extend(drain(&mut receiver, now).events);
     let what = |event: &Event| match event {
-        Event::Part(_, part) => Some(format!("part of {}", part.picture)),
+        Event::Part(_, part) => Some(format!("part of {}", part.slice.picture)),
         Event::Settled(_, settled) => Some(format!("settled {} of {}", settled.slices, settled.count)),
         Event::Ended(_) => Some("finished".to_string()),
         _ => None,

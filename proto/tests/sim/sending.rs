@@ -9,8 +9,8 @@ use super::oscillator::Oscillator;
 use super::source::{Source, fill_scan};
 use super::speaker::sample;
 use eyeline_proto::media::ladder::Ladder;
-use eyeline_proto::media::packetizer::Slice;
 use eyeline_proto::media::rate_control::Bitrate;
+use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
@@ -27,7 +27,7 @@ use std::time::Duration;
 pub const BLOCK: Duration = Duration::from_millis(10);
 
 /// A slice's length and head, bytes.
-const HEAD: usize = 4 + slice::FIXED_LEN;
+const HEAD: usize = LENGTH_PREFIX + slice::FIXED_LEN;
 
 /// What is sent.
 #[derive(Clone)]
@@ -204,24 +204,19 @@ impl Camera {
             encoded: self.stream.encode,
             position: None,
         };
-        let mut body = vec![0; 4];
-        head.encode(&mut body);
-        let at = body.len();
-        body.resize(at + self.current.1, 0);
-        fill_scan(self.source.borrow().salt, picture, index, &mut body[at..]);
-        let len = (body.len() - 4) as u32;
-        body[..4].copy_from_slice(&len.to_be_bytes());
-        Slice { picture, index, count, capture, body }
+        let mut scan = vec![0; self.current.1];
+        fill_scan(self.source.borrow().salt, picture, index, &mut scan);
+        Slice::new(picture, index, count, &head, &scan)
     }
 
     fn push_slice(&mut self, slice: Slice) {
         let mut source = self.source.borrow_mut();
         source.pictures = source.pictures.max(slice.picture + 1);
         if source.captures.len() as u64 == slice.picture {
-            let captured = source.true_time(slice.capture);
+            let captured = source.true_time(slice.capture());
             source.captures.push(captured);
         }
-        source.body_bytes += slice.body.len() as u64;
+        source.body_bytes += slice.bytes().len() as u64;
         self.commands.push(Command::Slice(slice));
     }
 

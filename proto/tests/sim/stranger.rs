@@ -6,6 +6,7 @@ use super::scenarios::ms;
 use super::sending::a_receiver;
 use eyeline_proto::crypto::{Handshake, Key, Opener, Sealer, Side, Transport};
 use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
@@ -398,14 +399,10 @@ impl Stranger {
             encoded: Duration::ZERO,
             position: None,
         };
-        let mut body = vec![0; 4];
-        head.encode(&mut body);
-        body.resize(body.len() + 100, 0);
-        let len = body.len() as u32 - 4;
-        body[..4].copy_from_slice(&len.to_be_bytes());
-        body[4] |= packing;
+        let mut slice = Slice::new(number.into(), 0, 1, &head, &[0; 100]).bytes().to_vec();
+        slice[LENGTH_PREFIX] |= packing;
         let head = FragmentHead { picture: number, slice: 0, last_slice: 0, index: 0, last_index: 0 };
-        self.datagram(victim, &Message::Fragment(track, head, &body));
+        self.datagram(victim, &Message::Fragment(track, head, &slice));
     }
 
     pub fn sound(&mut self, victim: &mut Victim, number: u64) {

@@ -11,17 +11,17 @@ use super::source::{Source, fill_scan};
 use super::speaker::Speaker;
 use eyeline_proto::media::assemble::Assembly;
 use eyeline_proto::media::clock::Mapping;
-use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
+use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::hold_queue::{self, HoldQueue};
 use eyeline_proto::media::reel::{Decoded, Ready, Reel, Turn};
 use eyeline_proto::media::schedule::Schedule;
+use eyeline_proto::media::slice::{Part, Slice};
 use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::{Command, TrackId};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Track;
-use eyeline_proto::wire::slice::Head;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -187,13 +187,12 @@ impl Viewer {
         let came = self.came.entry(slice.picture).or_default();
         *came += 1;
         let whole = *came == slice.count;
-        let (head, scan) = Head::decode(&slice.body).expect("a slice of ours has a head");
+        let (capture, scan) = (slice.capture(), slice.scan());
         desk.scan.resize(scan.len(), 0);
         fill_scan(self.salt(), slice.picture, slice.index, &mut desk.scan);
         assert!(desk.scan == scan, "picture {} slice {}: another content than was sent", slice.picture, slice.index);
-        let capture = head.capture;
         self.check_stamp(at, slice.picture, capture);
-        let due = self.schedule.slice(at.local, Some(capture));
+        let due = self.schedule.slice(at.local, capture);
         let mut watched = self.watched.borrow_mut();
         let since = watched.last_band.map_or(0, |last| at.true_ns - last);
         watched.frozen = watched.frozen.max(since);
@@ -211,7 +210,7 @@ impl Viewer {
         if whole {
             self.newest = self.newest.max(Some(capture));
         }
-        let len = slice.body.len();
+        let len = slice.bytes().len();
         self.pass(at, Item::Decode(What::Slice(slice)), (due, len), desk);
     }
 
@@ -231,20 +230,18 @@ impl Viewer {
 
     /// What came of a slice stands where it belongs.
     pub fn take_part(&mut self, at: Moment, part: Part, desk: &mut Desk) {
-        let (head, scan) = Head::decode(&part.body).expect("the head is there");
-        let scan_at = part.body.len() - scan.len();
-        let due = self.schedule.part(at.local, Some(head.capture));
+        let (picture, index, scan) = (part.slice.picture, part.slice.index, part.slice.scan());
+        let due = self.schedule.part(at.local, part.slice.capture());
         desk.scan.resize(scan.len(), 0);
-        fill_scan(self.salt(), part.picture, part.index, &mut desk.scan);
+        fill_scan(self.salt(), picture, index, &mut desk.scan);
         for range in &part.present {
-            let range = range.start.max(scan_at) - scan_at..range.end - scan_at;
-            assert!(desk.scan[range.clone()] == scan[range.clone()], "picture {} slice {}: {range:?}", part.picture, part.index);
+            assert!(desk.scan[range.clone()] == scan[range.clone()], "picture {picture} slice {index}: {range:?}");
         }
         self.watched.borrow_mut().parts += 1;
         if desk.writes {
             return self.assembly.part(part, at.local);
         }
-        self.pass(at, Item::Decode(What::Part(part.picture)), (due, part.body.len()), desk);
+        self.pass(at, Item::Decode(What::Part(picture)), (due, part.slice.bytes().len()), desk);
     }
 
     fn pass(&mut self, at: Moment, what: Item, (due, len): (Option<Instant>, usize), desk: &mut Desk) {
@@ -298,8 +295,7 @@ impl Viewer {
     }
 
     fn decoded(&mut self, at: Moment, slice: &Slice, way: Way) -> Option<Ready> {
-        let (head, _) = Head::decode(&slice.body).expect("it had a head when it came");
-        let (picture, count, received, released) = (slice.picture, slice.count, way.came.local, way.released.local);
+        let (head, picture, count, received, released) = (slice.head(), slice.picture, slice.count, way.came.local, way.released.local);
         self.reel.decoded(&Decoded { picture, count, head: &head, received, released, decoded: at.local })
     }
 

@@ -11,9 +11,9 @@ use crate::codec::stitch::{self, Stitcher};
 use crate::present::writers::{self, Moment, Progress, Target, Threaded, Timeline, Written, mjpeg, y4m};
 use crate::slot::{Closed, Slot};
 use eyeline_proto::media::assemble::AccessUnit;
+use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{BufferPool, Sampling, Size};
 use eyeline_proto::session::Command;
-use eyeline_proto::wire::slice::Head;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -167,8 +167,8 @@ impl writers::Writer for Decoding {
 
 /// The largest picture that any slice of it says it is of.
 fn largest(picture: &AccessUnit) -> Option<Size> {
-    let bodies = picture.slices.iter().flatten().map(|slice| &slice.body).chain(picture.parts.iter().map(|part| &part.body));
-    let sizes = bodies.filter_map(|body| Some(Head::decode(body).ok()?.0.size));
+    let slices = picture.slices.iter().flatten().chain(picture.parts.iter().map(|part| &part.slice));
+    let sizes = slices.map(|slice| slice.head().size);
     sizes.max_by_key(|size| u64::from(size.width) * u64::from(size.height))
 }
 
@@ -178,8 +178,8 @@ fn join(stitcher: &mut Option<Stitcher>, picture: &AccessUnit) -> Result<Vec<u8>
         Some(stitcher) => stitcher,
         none => none.insert(Stitcher::new()?),
     };
-    let bodies: Vec<&[u8]> = picture.slices.iter().flatten().map(|slice| &*slice.body).collect();
-    stitcher.push(&bodies)
+    let slices: Vec<&Slice> = picture.slices.iter().flatten().collect();
+    stitcher.push(&slices)
 }
 
 impl Planes {
@@ -205,19 +205,19 @@ impl Planes {
 
     /// Draws the slices that came; `false` where there is a hurry and some were left out.
     fn draw(&mut self, decoder: &mut Decoder, picture: &AccessUnit, timeline: &Timeline) -> bool {
-        let whole = picture.slices.iter().flatten().map(|slice| (&*slice.body, None));
-        for (body, part) in whole.chain(picture.parts.iter().map(|part| (&*part.body, Some(part)))) {
+        let whole = picture.slices.iter().flatten().map(|slice| (slice, None));
+        for (slice, part) in whole.chain(picture.parts.iter().map(|part| (&part.slice, Some(part)))) {
             if timeline.hurries() {
                 return false;
             }
-            let Ok((head, _)) = Head::decode(body) else { continue };
+            let head = slice.head();
             if (head.size, head.sampling) != (self.size, self.sampling) {
                 *self = Planes::grey(head.size, head.sampling);
             }
             let band = self.band(u32::from(head.top));
             let drawn = match part {
-                None => decoder.decode_planes(body, band),
-                Some(part) => decoder.decode_planes_part(body, &part.present, part.ended, band),
+                None => decoder.decode_planes(slice, band),
+                Some(part) => decoder.decode_planes_part(slice, &part.present, part.ended, band),
             };
             if let Err(error) = drawn {
                 tracing::debug!("a slice did not decode: {error}");
@@ -234,14 +234,14 @@ mod tests {
     use crate::codec::testing;
     use crate::present::writers::{Overwrite, Writer as _};
     use eyeline_proto::media::assemble::Assembly;
-    use eyeline_proto::media::depacketizer::{Settled, Slice};
+    use eyeline_proto::media::depacketizer::Settled;
     use eyeline_proto::rate::Rate;
     use eyeline_proto::session::{PeerId, TrackId};
 
     const SIZE: Size = Size { width: 16, height: 64 };
 
     /// The slice of a grey picture that begins at this row; four make one.
-    fn slice(luma: u8, top: u32) -> Vec<u8> {
+    fn slice(luma: u8, top: u32) -> Slice {
         let planes = vec![luma; (SIZE.width * SIZE.height) as usize];
         testing::slice(&planes, &testing::head(SIZE, Sampling::Grey, 80, top, 16))
     }
@@ -249,8 +249,9 @@ mod tests {
     fn unit(session: u64, luma: u8, tops: &[u32]) -> Unit {
         let (mut assembly, picture) = (Assembly::new(1 << 20), 0);
         for (index, top) in [0, 16, 32, 48].into_iter().enumerate().filter(|(_, top)| tops.contains(top)) {
-            let body = slice(luma, top).into();
-            assembly.slice(Slice { picture, index: index as u8, count: 4, body }, Instant::now());
+            let mut slice = slice(luma, top);
+            (slice.index, slice.count) = (index as u8, 4);
+            assembly.slice(slice, Instant::now());
         }
         let picture = assembly.settled(Settled { picture, slices: tops.len() as u8, count: 4 }).unwrap();
         let held = Room::default().tenant(false).hold(picture.bytes());

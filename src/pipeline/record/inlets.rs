@@ -15,7 +15,8 @@ use crate::present::writers::{mix, wav};
 use crate::slot::Slot;
 use crate::threads::lock;
 use eyeline_proto::media::assemble::{AccessUnit, Assembly};
-use eyeline_proto::media::depacketizer::{Part, Settled, Slice};
+use eyeline_proto::media::depacketizer::Settled;
+use eyeline_proto::media::slice::{Part, Slice};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::TrackId;
 use eyeline_proto::wire::record::Format;
@@ -181,7 +182,7 @@ impl EncodedSink for Inlet {
 
     fn slice(&mut self, slice: &Slice, received: Instant) {
         if self.queues.pictures.is_some() {
-            self.make_room(slice.body.len());
+            self.make_room(slice.bytes().len());
             self.assembly.slice(slice.clone(), received);
             self.assembling.set(self.assembly.bytes());
         }
@@ -189,7 +190,7 @@ impl EncodedSink for Inlet {
 
     fn part(&mut self, part: &Part, received: Instant) {
         if self.queues.pictures.is_some() {
-            self.make_room(part.body.len());
+            self.make_room(part.slice.bytes().len());
             self.assembly.part(part.clone(), received);
             self.assembling.set(self.assembly.bytes());
         }
@@ -236,14 +237,18 @@ mod tests {
 
     const PICTURES_ALONE: What = What { pictures: true, sound: false };
 
-    fn body() -> Arc<[u8]> {
+    /// The only slice of a picture.
+    fn slice(picture: u64) -> Slice {
         let size = Size { width: 16, height: 16 };
-        testing::slice(&testing::planes(size, Sampling::Grey, 1), &testing::head(size, Sampling::Grey, 80, 0, 16)).into()
+        let head = testing::head(size, Sampling::Grey, 80, 0, 16);
+        let mut slice = testing::slice(&testing::planes(size, Sampling::Grey, 1), &head);
+        slice.picture = picture;
+        slice
     }
 
     /// One whole picture comes.
     fn picture(inlet: &mut Inlet, picture: u64) {
-        inlet.slice(&Slice { picture, index: 0, count: 1, body: body() }, Instant::now());
+        inlet.slice(&slice(picture), Instant::now());
         inlet.settled(Settled { picture, slices: 1, count: 1 });
     }
 
@@ -298,10 +303,10 @@ mod tests {
         let [first, second] = [0, 1].map(|peer| TrackId::own(PeerId(peer)));
         let (mut heavy, mut light) = (inlets.track(first, false), inlets.track(second, false));
         picture(&mut light, 0);
-        let head = body();
-        let body: Arc<[u8]> = [&head[..], &vec![7; 4 << 20]].concat().into();
+        let mut large = Slice::new(0, 0, 1, &slice(0).head(), &vec![7; 4 << 20]);
         for picture in 0..40 {
-            heavy.slice(&Slice { picture, index: 0, count: 1, body: body.clone() }, Instant::now());
+            large.picture = picture;
+            heavy.slice(&large, Instant::now());
             heavy.settled(Settled { picture, slices: 1, count: 1 });
         }
         let kept: Vec<u64> = (11..40).collect();

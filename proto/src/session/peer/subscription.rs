@@ -7,7 +7,8 @@ use super::super::outbound::Outbound;
 use super::super::sent::SentFragment;
 use super::super::sound_copies::SoundCopies;
 use super::super::sound_log::{SoundBlock, SoundLog};
-use crate::media::packetizer::{Cursor, Log, Slice};
+use crate::media::packetizer::{Cursor, Log};
+use crate::media::slice::Slice;
 use crate::wire::datagram::FragmentHead;
 use crate::wire::record::Want;
 use crate::wire::report::TrackReport;
@@ -261,7 +262,7 @@ impl Subscription {
 /// The length of payloads a slice is cut into anew, none longer than `payload`, and how many there are: more than of the `former`
 /// ones, so that its receiver can tell them from those.
 pub fn anew(slice: &Slice, former: usize, payload: usize) -> (usize, u16) {
-    let cut = payload.min(slice.body.len().saturating_sub(1) / usize::from(slice.fragments(former).max(1))).max(1);
+    let cut = payload.min(slice.bytes().len().saturating_sub(1) / usize::from(slice.fragments(former).max(1))).max(1);
     (cut, slice.fragments(cut))
 }
 
@@ -269,14 +270,14 @@ pub fn anew(slice: &Slice, former: usize, payload: usize) -> (usize, u16) {
 mod tests {
     use super::*;
     use crate::media::packetizer::Limits;
-    use crate::time::MediaTime;
+    use crate::media::slice::testing;
     use std::time::Duration;
 
     #[test]
     #[expect(clippy::disallowed_methods)] // one real instant to count from
     fn a_picture_of_which_a_slice_never_came_is_over_when_the_next_begins() {
         let mut log = Log::new(Limits { age: Duration::from_secs(1), bytes: 1 << 20 });
-        let slice = |picture, index| Slice { picture, index, count: 2, capture: MediaTime::ZERO, body: vec![0; 100] };
+        let slice = |picture, index| testing::slice(picture, index, 2, 100);
         let mut subscription = Subscription::new(Instant::now(), 1, (log.end(), 0), 0);
         log.push(slice(1, 0));
         let sending = subscription.sending(&log, 1000).expect("a slice");

@@ -132,13 +132,12 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::packetizer::Slice;
+    use crate::media::slice::testing;
     use crate::session::PeerId;
     use crate::session::flow::Flow;
     use crate::session::repairs::Repairs;
     use crate::session::sent::SentFragment;
     use crate::session::stats::PeerStats;
-    use crate::time::MediaTime;
     use crate::wire::record::{Format, Media, Track};
     use std::time::Instant;
 
@@ -162,7 +161,7 @@ mod tests {
     }
 
     fn push(track: &mut Outbound, picture: u64, bytes: usize) {
-        track.push_slice(Slice { picture, index: 0, count: 1, capture: MediaTime::ZERO, body: vec![0; bytes] });
+        track.push_slice(testing::slice(picture, 0, 1, bytes));
     }
 
     /// Sends runs of eight pieces until nothing waits, or so many were. Of which tracks they are.

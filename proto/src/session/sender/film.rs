@@ -143,7 +143,7 @@ pub(super) fn sound_until(peer: &Peer, place: usize, track: &Outbound) -> MediaT
     if !track.patient || !sees || !room {
         return end_of_time;
     }
-    let until = |slice: u64, ahead| log.slice(slice).map_or(end_of_time, |slice| slice.capture.saturating_add(ahead));
+    let until = |slice: u64, ahead| log.slice(slice).map_or(end_of_time, |slice| slice.capture().saturating_add(ahead));
     let sent = until(log.clamp(subscription.cursor).slice, SOUND_AHEAD);
     sent.min(until(log.picture(subscription.report.settled).slice, SOUND_AHEAD_OF_SETTLED))
 }
