@@ -1,7 +1,7 @@
 //! One band of a picture → one slice's scan.
 //!
-//! Nothing is copied on the way in, except luma of odd sizes, which libjpeg-turbo wants padded; on the way out the scan is lent from a
-//! scratch buffer that stays in the cache, and moves once, into a slice of its own length.
+//! Nothing is copied on the way in, except luma of odd sizes, which libjpeg-turbo wants padded; on the way out the scan is lent
+//! from a scratch buffer that stays in the cache, and moves once, into a slice of its own length.
 
 use super::raw::{self, Compressor, Planes, plane_sizes};
 use super::tables;
@@ -21,8 +21,8 @@ impl BandEncoder {
         Ok(BandEncoder { compressor: Compressor::new()?, jpeg: Vec::new(), luma: Vec::new() })
     }
 
-    /// Encodes the band that `head` names (own tables, a restart marker each MCU row) out of a whole picture's tight `planes`, and
-    /// lends its scan.
+    /// Encodes the band that `head` names (own tables, a restart marker each MCU row) out of a whole picture's tight `planes`.
+    /// Lends its scan.
     pub fn encode(&mut self, planes: &[u8], head: &Head<'_>) -> Result<&[u8], raw::Error> {
         let Tables::Own(quality) = head.tables else {
             return Err(raw::Error::Fatal("a camera's tables cannot be encoded with".into()));

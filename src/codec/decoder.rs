@@ -184,8 +184,8 @@ impl Decoder {
         self.whole(slice, Target::Rgb(out))
     }
 
-    /// As [`Decoder::decode_rgb`], of a slice of whose scan only the byte ranges `present` have come, in order; its bytes may end before
-    /// the slice does, as `ended` tells.
+    /// As [`Decoder::decode_rgb`], of a slice of whose scan only the byte ranges `present` have come, in order; its bytes may end
+    /// before the slice does, as `ended` tells.
     pub fn decode_rgb_part(
         &mut self,
         slice: &Slice,

@@ -1,8 +1,8 @@
 //! Slices → whole pictures in order: what a file is made of.
 //!
 //! Slices and what came of unfinished ones are kept until the session settles their picture, which it does in order, each once;
-//! then they are one [`AccessUnit`]. A picture of which no slice is whole gives none: the gap in the numbers tells the writer. Bytes
-//! are shared, never copied.
+//! then they are one [`AccessUnit`]. A picture of which no slice is whole gives none: the gap in the numbers tells the writer.
+//! Bytes are shared, never copied.
 //!
 //! Capacity: so many bytes of pictures that are not settled yet, as whoever has it says; above it the oldest goes, never for the
 //! sake of an older one.

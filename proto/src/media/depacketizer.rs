@@ -39,7 +39,7 @@ pub enum Pushed {
     Stored,
     /// It made its slice whole.
     Slice(Slice),
-    /// It made its slice whole, and that has no head that can be: a later program's, or none at all. It is lost, and nothing else is.
+    /// It made its slice whole, and that has no head that can be: a later program's, or none at all. It alone is lost.
     Headless,
     /// Not needed: came twice, or its picture is settled.
     Late,
@@ -392,8 +392,8 @@ impl Assembly {
         if self.parts.len() == usize::from(self.last_index) + 1 { Stored::Whole } else { Stored::Part }
     }
 
-    /// The payloads in order of their index; `None` if the length in front does not say how long the rest is. `sorted` is where they
-    /// are put in order, if they have to be.
+    /// The payloads in order of their index; `None` if the length in front does not say how long the rest is. `sorted` is where
+    /// they are put in order, if they have to be.
     fn whole(&self, sorted: &mut Vec<u8>) -> Option<Arc<[u8]>> {
         let bytes = if self.parts.is_sorted() {
             &self.bytes

@@ -1,8 +1,8 @@
-//! One slice of a picture, from the encoder to the log, and from the depacketizer to canvas, files and whoever it is forwarded to.
+//! One slice of a picture: from the encoder to the log, and from the depacketizer to canvas, files and who it is forwarded to.
 //!
-//! Its bytes are what travels, `u32 length ++ head ++ scan` (`wire::slice`), in one allocation that clones share. The head is parsed
-//! where a slice is made of bytes that came ([`Slice::read`]), and kept beside them: bytes without a head that can be are no
-//! slice, and nobody parses again.
+//! Its bytes are what travels, `u32 length ++ head ++ scan` (`wire::slice`), in one allocation that clones share. The head is
+//! parsed where a slice is made of bytes that came ([`Slice::read`]), and kept beside them: bytes without a head that can be are
+//! no slice, and nobody parses again.
 
 use crate::time::MediaTime;
 use crate::wire::Error;
