@@ -17,7 +17,7 @@ use super::scale::Rect;
 use super::typing::Line as TypedLine;
 use chat::Said;
 use eyeline_proto::picture::Size;
-use layout::{Area, Block, Layout, Line, Place};
+use layout::{Area, Layout, Line, Paragraph, Place};
 use page::Page;
 
 pub(super) use label::{Label, label};
@@ -138,26 +138,27 @@ impl Overlay {
         let notice = beside.notice.map(|notice| {
             let hint = if notice.hint && !self.help { vec![vec![], vec![(GREY, HINT)]] } else { vec![] };
             let lines = notice.text.lines().map(|line| vec![(WHITE, line)]).chain(hint);
-            Block { larger: true, ..Block::new(lines.collect(), &[Place::Middle, Place::Bottom, Place::Top]) }
+            Paragraph { larger: true, ..Paragraph::new(lines.collect(), &[Place::Middle, Place::Bottom, Place::Top]) }
         });
         let figures = (!self.lines.is_empty()).then(|| {
             let lines = self.lines.iter().map(|line| line.split("  ").map(|piece| (WHITE, piece)).collect());
-            Block::new(lines.collect(), &[Place::TopLeft, Place::BottomLeft])
+            Paragraph::new(lines.collect(), &[Place::TopLeft, Place::BottomLeft])
         });
-        let blocks: Vec<_> = help.into_iter().chain(notice).chain(figures).collect();
-        for placed in layout.arrange(&blocks) {
+        let paragraphs: Vec<_> = help.into_iter().chain(notice).chain(figures).collect();
+        for placed in layout.arrange(&paragraphs) {
             page.boxed(&placed);
         }
         let badges = self.badges(beside.bindings);
         if !badges.is_empty() {
             const CORNERS: [Place; 4] = [Place::TopRight, Place::BottomRight, Place::BottomLeft, Place::TopLeft];
-            layout.add(&Block::new(badges, &CORNERS)).inspect(|placed| page.boxed(placed));
+            layout.add(&Paragraph::new(badges, &CORNERS)).inspect(|placed| page.boxed(placed));
         }
         if let Some(note) = self.note.as_ref().filter(|note| now < note.until) {
             let line = vec![(WHITE, note.text.as_str())];
-            let block = Block { bar: note.level, ..Block::new(vec![line], &[Place::Bottom, Place::Top, Place::BottomRight]) };
+            let paragraph =
+                Paragraph { bar: note.level, ..Paragraph::new(vec![line], &[Place::Bottom, Place::Top, Place::BottomRight]) };
             // It passes: rather over the others than not at all.
-            page.boxed(&layout.add(&block).unwrap_or_else(|| Layout::new(letters, size).force(&block)));
+            page.boxed(&layout.add(&paragraph).unwrap_or_else(|| Layout::new(letters, size).force(&paragraph)));
         }
     }
 }

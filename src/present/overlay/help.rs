@@ -1,7 +1,7 @@
 //! The page of keys: what to press, and what it does.
 
 use super::super::bindings::Bindings;
-use super::layout::{Block, Line, Place};
+use super::layout::{Line, Paragraph, Place};
 use super::{AMBER, GREY, WHITE};
 
 /// What to press and what it does, in full, and in few words for a small window; what that has no room for is left out there.
@@ -47,7 +47,7 @@ const PREVIEW: [Key; 4] = [
 ];
 
 /// The page where keys mean this.
-pub(super) fn page(bindings: Bindings) -> Block<'static> {
+pub(super) fn page(bindings: Bindings) -> Paragraph<'static> {
     let keys: &[Key] = match bindings {
         Bindings::Watch => &WATCH,
         Bindings::Call => &CALL,
@@ -57,7 +57,7 @@ pub(super) fn page(bindings: Bindings) -> Block<'static> {
     let rows = keys.iter().map(|(full, _)| row(*full));
     let lines = [vec![(GREY, "Keys")], vec![]].into_iter().chain(rows).collect();
     let short = Some(keys.iter().filter_map(|(_, short)| short.map(row)).collect());
-    Block { short, ..Block::new(lines, &[Place::Middle, Place::Right, Place::Bottom]) }
+    Paragraph { short, ..Paragraph::new(lines, &[Place::Middle, Place::Right, Place::Bottom]) }
 }
 
 #[cfg(test)]

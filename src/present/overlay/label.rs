@@ -2,7 +2,7 @@
 
 use super::super::letters::Letters;
 use super::super::scale::Rect;
-use super::layout::{Area, Block, Layout, Place, Placed, Style};
+use super::layout::{Area, Layout, Paragraph, Place, Placed, Style};
 use super::page::Page;
 use super::{GREY, RED, WHITE};
 use eyeline_proto::picture::Size;
@@ -33,9 +33,11 @@ pub(in super::super) fn label(letters: &Letters, label: Label<'_>, pixels: &mut 
     let [left, top, width, height] = [x, y, width, height].map(i64::from);
     let mut page = Page::new(letters, pixels, size);
     if let Some(notice) = label.notice {
-        let block =
-            Block { larger: true, ..Block::new(notice.lines().map(|line| vec![(WHITE, line)]).collect(), &[Place::Middle]) };
-        for placed in Layout::new(letters, size).arrange(&[block]) {
+        let paragraph = Paragraph {
+            larger: true,
+            ..Paragraph::new(notice.lines().map(|line| vec![(WHITE, line)]).collect(), &[Place::Middle])
+        };
+        for placed in Layout::new(letters, size).arrange(&[paragraph]) {
             page.boxed(&placed);
         }
     }

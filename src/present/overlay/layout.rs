@@ -23,9 +23,9 @@ pub(super) enum Place {
     BottomRight,
 }
 
-/// What is to be said in one box.
+/// Words that stand in one box.
 #[derive(Debug, Clone)]
-pub(super) struct Block<'a> {
+pub(super) struct Paragraph<'a> {
     pub lines: Vec<Line<'a>>,
     /// The same in fewer words, where `lines` have no room.
     pub short: Option<Vec<Line<'a>>>,
@@ -37,9 +37,9 @@ pub(super) struct Block<'a> {
     pub places: &'static [Place],
 }
 
-impl<'a> Block<'a> {
+impl<'a> Paragraph<'a> {
     pub(super) fn new(lines: Vec<Line<'a>>, places: &'static [Place]) -> Self {
-        Block { lines, short: None, larger: false, bar: None, places }
+        Paragraph { lines, short: None, larger: false, bar: None, places }
     }
 }
 
@@ -143,14 +143,14 @@ impl<'l> Layout<'l> {
         std::iter::successors(Some(comfortable), smaller).map(Style::roomy).chain([Style::TIGHT])
     }
 
-    /// Places as many of the blocks as have room together, the first rather than the last, all in one style; the first of them
+    /// Places as many of the paragraphs as have room together, the first rather than the last, all in one style; the first of them
     /// stands even where it is cut.
-    pub(super) fn arrange<'a>(&mut self, blocks: &[Block<'a>]) -> Vec<Placed<'a>> {
+    pub(super) fn arrange<'a>(&mut self, paragraphs: &[Paragraph<'a>]) -> Vec<Placed<'a>> {
         // Made when first asked for, and once.
         let mut styles: Vec<(Style, Vec<Vec<Placed<'a>>>)> = self.styles().map(|style| (style, Vec::new())).collect();
-        for count in (1..=blocks.len()).rev() {
+        for count in (1..=paragraphs.len()).rev() {
             for (style, ways) in &mut styles {
-                ways.extend(blocks[ways.len()..].iter().map(|block| self.candidates(*style, block)));
+                ways.extend(paragraphs[ways.len()..].iter().map(|paragraph| self.candidates(*style, paragraph)));
                 let mut placed = Vec::new();
                 if arrange_in(*style, &ways[..count], &mut placed) {
                     self.taken.extend(placed.iter().map(|placed| placed.area));
@@ -158,23 +158,23 @@ impl<'l> Layout<'l> {
                 }
             }
         }
-        blocks.first().map(|block| self.force(block)).into_iter().collect()
+        paragraphs.first().map(|paragraph| self.force(paragraph)).into_iter().collect()
     }
 
     /// One more where there is room beside what stands already.
-    pub(super) fn add<'a>(&mut self, block: &Block<'a>) -> Option<Placed<'a>> {
-        let placed = self.styles().find_map(|style| self.candidates(style, block).into_iter().next())?;
+    pub(super) fn add<'a>(&mut self, paragraph: &Paragraph<'a>) -> Option<Placed<'a>> {
+        let placed = self.styles().find_map(|style| self.candidates(style, paragraph).into_iter().next())?;
         self.taken.push(placed.area);
         Some(placed)
     }
 
     /// Where it would like to stand, whatever stands there or sticks out of the window.
-    pub(super) fn force<'a>(&self, block: &Block<'a>) -> Placed<'a> {
+    pub(super) fn force<'a>(&self, paragraph: &Paragraph<'a>) -> Placed<'a> {
         let style = Style::TIGHT;
-        let lines = block.short.as_ref().unwrap_or(&block.lines).clone();
-        let (columns, width, height) = self.size(style, &lines, block.bar.is_some());
-        let area = self.area(block.places[0], style, width.min(self.width), height.min(self.height));
-        Placed { area: Area { width, height, ..area }, style, lines, columns, bar: block.bar }
+        let lines = paragraph.short.as_ref().unwrap_or(&paragraph.lines).clone();
+        let (columns, width, height) = self.size(style, &lines, paragraph.bar.is_some());
+        let area = self.area(paragraph.places[0], style, width.min(self.width), height.min(self.height));
+        Placed { area: Area { width, height, ..area }, style, lines, columns, bar: paragraph.bar }
     }
 
     /// Where columns begin, and how wide and high the box is.
@@ -184,30 +184,30 @@ impl<'l> Layout<'l> {
         (begins, width + 2 * style.side, lines.len() as i64 * style.pitch() + 2 * style.top + more)
     }
 
-    /// All the ways a block stands whole in the window in this style, free of what stands already, from the most wanted on.
-    fn candidates<'a>(&self, style: Style, block: &Block<'a>) -> Vec<Placed<'a>> {
-        let larger = (block.larger && style.margin > 0).then(|| Style::roomy(style.em * 3 / 2));
+    /// All the ways a paragraph stands whole in the window in this style, free of what stands already, from the most wanted on.
+    fn candidates<'a>(&self, style: Style, paragraph: &Paragraph<'a>) -> Vec<Placed<'a>> {
+        let larger = (paragraph.larger && style.margin > 0).then(|| Style::roomy(style.em * 3 / 2));
         let mut candidates = Vec::new();
         for style in larger.into_iter().chain([style]) {
             let room = (self.width - 2 * (style.margin + style.side)).max(1);
             let wide = |text: &str| self.letters.width(text, style.em);
-            let broken = || block.lines.iter().flat_map(|line| broken(line, room, &wide)).collect();
+            let broken = || paragraph.lines.iter().flat_map(|line| broken(line, room, &wide)).collect();
             // Figures and pages are rather made smaller than broken, a sentence is not, and a word or a command only as a last
             // resort.
-            let words = || block.lines.iter().flatten().flat_map(|(_, text)| words(text));
-            let breaks = style.em <= SMALL || (block.larger && words().all(|word| wide(word) <= room));
-            for lines in [Some(block.lines.clone()), block.short.clone(), breaks.then(broken)].into_iter().flatten() {
-                let (columns, width, height) = self.size(style, &lines, block.bar.is_some());
+            let words = || paragraph.lines.iter().flatten().flat_map(|(_, text)| words(text));
+            let breaks = style.em <= SMALL || (paragraph.larger && words().all(|word| wide(word) <= room));
+            for lines in [Some(paragraph.lines.clone()), paragraph.short.clone(), breaks.then(broken)].into_iter().flatten() {
+                let (columns, width, height) = self.size(style, &lines, paragraph.bar.is_some());
                 if width + 2 * style.margin > self.width || height + 2 * style.margin > self.height {
                     continue;
                 }
                 // The picture is still to be seen: smaller letters, or fewer words, before more than half of it is covered.
-                if !block.larger && style.margin > 0 && 2 * width * height > self.width * self.height {
+                if !paragraph.larger && style.margin > 0 && 2 * width * height > self.width * self.height {
                     continue;
                 }
-                let areas = block.places.iter().map(|place| self.area(*place, style, width, height));
+                let areas = paragraph.places.iter().map(|place| self.area(*place, style, width, height));
                 let free = areas.filter(|area| !self.taken.iter().any(|taken| touch(*taken, *area, style.margin)));
-                let (bar, placed) = (block.bar, |area| (area, lines.clone(), columns.clone()));
+                let (bar, placed) = (paragraph.bar, |area| (area, lines.clone(), columns.clone()));
                 candidates.extend(free.map(placed).map(|(area, lines, columns)| Placed { area, style, lines, columns, bar }));
             }
         }
@@ -234,10 +234,10 @@ impl<'l> Layout<'l> {
     }
 }
 
-/// One of the ways of each block, so that none touches another.
+/// One of the ways of each paragraph, so that none touches another.
 fn arrange_in<'a>(style: Style, ways: &[Vec<Placed<'a>>], placed: &mut Vec<Placed<'a>>) -> bool {
-    let Some((block, others)) = ways.split_first() else { return true };
-    for candidate in block {
+    let Some((paragraph, others)) = ways.split_first() else { return true };
+    for candidate in paragraph {
         if placed.iter().any(|placed| touch(placed.area, candidate.area, style.margin)) {
             continue;
         }

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn block(lines: &[&'static str], places: &'static [Place]) -> Block<'static> {
-    Block::new(lines.iter().map(|line| line.split("  ").map(|piece| (0, piece)).collect()).collect(), places)
+fn paragraph(lines: &[&'static str], places: &'static [Place]) -> Paragraph<'static> {
+    Paragraph::new(lines.iter().map(|line| line.split("  ").map(|piece| (0, piece)).collect()).collect(), places)
 }
 
-fn figures() -> Block<'static> {
+fn figures() -> Paragraph<'static> {
     let lines = [
         "1280x720  30 pictures/s  12.3 Mbit/s",
         "loss 0 packets/s  0 partial  0 lost",
@@ -14,13 +14,13 @@ fn figures() -> Block<'static> {
         "sound 3.2 ms early",
         "round trip 0.2 ms",
     ];
-    block(&lines, &[Place::TopLeft, Place::BottomLeft])
+    paragraph(&lines, &[Place::TopLeft, Place::BottomLeft])
 }
 
-fn keys() -> Block<'static> {
+fn keys() -> Paragraph<'static> {
     let line = || vec![(1, "f, F11"), (0, "full screen (or double click)")];
     let short = Some(vec![vec![(1, "f"), (0, "full screen")]; 8]);
-    Block { short, ..Block::new(vec![line(); 10], &[Place::Middle, Place::Right, Place::Bottom]) }
+    Paragraph { short, ..Paragraph::new(vec![line(); 10], &[Place::Middle, Place::Right, Place::Bottom]) }
 }
 
 fn texts(placed: &Placed) -> Vec<String> {
@@ -38,9 +38,11 @@ const SIZES: [(u32, u32); 9] =
 #[test]
 fn at_every_size_words_stand_whole_in_the_window_and_beside_each_other() {
     let letters = Letters::new();
-    let notice =
-        || Block { larger: true, ..block(&["no signal 3.2 s", "dialling robot.local:9688"], &[Place::Middle, Place::Top]) };
-    let badges = || block(&["muted", "frozen"], &[Place::TopRight, Place::BottomRight, Place::BottomLeft]);
+    let notice = || Paragraph {
+        larger: true,
+        ..paragraph(&["no signal 3.2 s", "dialling robot.local:9688"], &[Place::Middle, Place::Top])
+    };
+    let badges = || paragraph(&["muted", "frozen"], &[Place::TopRight, Place::BottomRight, Place::BottomLeft]);
     for (width, height) in SIZES {
         let size = Size { width, height };
         for wanted in [vec![keys()], vec![figures()], vec![notice()], vec![keys(), figures()], vec![keys(), notice(), figures()]]
@@ -49,7 +51,7 @@ fn at_every_size_words_stand_whole_in_the_window_and_beside_each_other() {
             let mut placed = layout.arrange(&wanted);
             assert!(!placed.is_empty(), "{size}");
             placed.extend(layout.add(&badges()));
-            placed.extend(layout.add(&block(&["volume 100 %"], &[Place::Bottom, Place::Top])));
+            placed.extend(layout.add(&paragraph(&["volume 100 %"], &[Place::Bottom, Place::Top])));
             for (at, one) in placed.iter().enumerate() {
                 assert!(inside(one.area, size), "{size}: {one:?}");
                 assert!(!placed[at + 1..].iter().any(|other| touch(one.area, other.area, 0)), "{size}: {placed:?}");
@@ -69,7 +71,8 @@ fn letters_grow_with_the_window() {
 #[test]
 fn pieces_stand_in_columns_and_what_ends_a_line_pushes_nothing() {
     let letters = Letters::new();
-    let lines = block(&["loss  0 packets/s  0 partial", "latency  p50 12.3 ms", "a sentence of its own that is long"], &[]).lines;
+    let lines =
+        paragraph(&["loss  0 packets/s  0 partial", "latency  p50 12.3 ms", "a sentence of its own that is long"], &[]).lines;
     let (begins, width) = columns(&letters, 20, &lines);
     assert_eq!(begins.len(), 3);
     assert_eq!(begins[1], letters.width("latency", 20) + 15);
@@ -100,9 +103,9 @@ fn on_a_tiny_window_figures_are_broken_between_their_parts_and_the_keys_stand_be
 fn no_page_covers_more_than_half_of_the_picture_where_smaller_letters_do() {
     let letters = Letters::new();
     for (width, height) in [(320, 240), (640, 480), (700, 240), (1280, 720), (1920, 1080)] {
-        for block in [keys(), figures()] {
+        for paragraph in [keys(), figures()] {
             let size = Size { width, height };
-            let Area { width: across, height: down, .. } = Layout::new(&letters, size).arrange(&[block])[0].area;
+            let Area { width: across, height: down, .. } = Layout::new(&letters, size).arrange(&[paragraph])[0].area;
             assert!(2 * across * down <= i64::from(width * height), "{width}x{height}: {across}x{down}");
         }
     }
@@ -112,7 +115,7 @@ fn no_page_covers_more_than_half_of_the_picture_where_smaller_letters_do() {
 fn a_command_is_rather_made_smaller_than_broken() {
     let letters = Letters::new();
     let waiting = "waiting on port 25001: run `send --host 192.168.1.17:25001`";
-    let sentence = || Block { larger: true, ..block(&[waiting], &[Place::Middle]) };
+    let sentence = || Paragraph { larger: true, ..paragraph(&[waiting], &[Place::Middle]) };
     for (width, height) in [(320, 240), (640, 480), (1280, 720)] {
         let placed = &Layout::new(&letters, Size { width, height }).arrange(&[sentence()])[0];
         assert!(texts(placed).iter().any(|line| line.contains("`send --host 192.168.1.17:25001`")), "{:?}", texts(placed));
@@ -139,7 +142,8 @@ fn lines_are_broken_between_pieces_then_words_then_anywhere() {
 #[test]
 fn a_sentence_is_larger_than_the_rest_and_broken_before_it_is_cut() {
     let letters = Letters::new();
-    let sentence = || Block { larger: true, ..block(&["dialling robot.local:9688: nobody answers yet"], &[Place::Middle]) };
+    let sentence =
+        || Paragraph { larger: true, ..paragraph(&["dialling robot.local:9688: nobody answers yet"], &[Place::Middle]) };
     for (width, height) in [(1920, 1080), (1280, 720), (640, 480), (160, 120)] {
         let size = Size { width, height };
         let placed = &Layout::new(&letters, size).arrange(&[sentence()])[0];
