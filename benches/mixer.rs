@@ -4,7 +4,9 @@
 use divan::Bencher;
 use eyeline::present::mixer::{Mixer, VOICES};
 use eyeline_proto::media::playout::Config;
+use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn main() {
@@ -18,13 +20,14 @@ fn callback(bencher: Bencher, speaking: usize) {
     let mut feeds: Vec<_> = (0..VOICES).filter_map(|_| mixer.voice()).collect();
     let (start, mut n, mut out) = (Instant::now(), 0, vec![0.0f32; 960]);
     let height = if speaking > VOICES { 30_000.0 } else { 1_000.0 };
-    let sound: Vec<i16> = (0..960).map(|i| (f64::from(i / 2) * 0.05236).sin() * height).map(|s| s as i16).collect();
+    let sound: Arc<[i16]> = (0..960).map(|i| (f64::from(i / 2) * 0.05236).sin() * height).map(|s| s as i16).collect();
     let now = |n: u64| start + Duration::from_millis(10 * n);
     bencher
         .with_inputs(|| {
             n += 1;
+            let block = Block { capture: MediaTime::from_nanos(n * 10_000_000), channels: 2, samples: sound.clone() };
             for feed in feeds.iter_mut().take(speaking) {
-                feed.block(now(n), n, MediaTime::from_nanos(n * 10_000_000), 2, &sound);
+                feed.block(now(n), &Numbered { number: n, block: block.clone() });
             }
             now(n)
         })

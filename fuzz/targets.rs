@@ -8,9 +8,9 @@ use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::sound_log::SoundBlock;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{Command, Config, Core, Event, Output, Session, SocketId};
+use eyeline_proto::sound::Block;
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Header, Message};
 use eyeline_proto::wire::preamble::{Answer, Opening};
@@ -175,7 +175,7 @@ impl Victim {
     fn sends(&mut self, picture: u64, scan: &[u8]) {
         let capture = self.clock();
         self.session.handle_command(self.now, Command::Slice(slice(picture, capture, scan)));
-        let block = SoundBlock { capture, channels: 1, samples: vec![0; 960] };
+        let block = Block { capture, channels: 1, samples: [0; 480].into() };
         self.session.handle_command(self.now, Command::Sound(block));
     }
 

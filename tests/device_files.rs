@@ -9,6 +9,7 @@ use std::time::Instant;
 use eyeline::present::writers::{Moment, Overwrite, Target, Timeline, Writer, wav, y4m};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
+use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
 
 struct Folder(PathBuf);
@@ -83,10 +84,10 @@ fn ffmpeg_reads_the_sound_with_its_length() {
     let path = folder.0.join("a.wav");
     let mut writer = wav::Writer::new(target(&path), wav::Lead::Sound, Timeline::new());
     for number in [0, 1, 4] {
-        let samples = [100, -100].repeat(480);
-        let captured = MediaTime::from_nanos(number * 10_000_000);
-        let received = Instant::now();
-        writer.write(wav::Block { session: 1, number, captured, received, channels: 2, samples, film: false }).unwrap();
+        let samples = [100, -100].repeat(480).into();
+        let block = Block { capture: MediaTime::from_nanos(number * 10_000_000), channels: 2, samples };
+        let (sound, received) = (Numbered { number, block }, Instant::now());
+        writer.write(wav::Unit { session: 1, sound, received, film: false }).unwrap();
     }
     writer.finish().unwrap();
     let found = probe(&path, "stream=codec_name,sample_rate,channels,duration_ts");

@@ -77,7 +77,7 @@ impl Seen {
 
 struct Played {
     pictures: Vec<Seen>,
-    blocks: Vec<Block>,
+    blocks: Vec<Block<Instant>>,
 }
 
 impl Played {
@@ -93,12 +93,14 @@ impl Played {
     /// with which they are the least apart.
     fn apart(&self, picture: usize, frame: usize) -> Duration {
         let flash = picture + self.pictures[picture..].iter().position(Seen::is_white).unwrap();
-        let loud = |block: &Block| block.samples.iter().step_by(block.channels.into()).map(|s| s.unsigned_abs() > 8192).collect();
+        let loud = |block: &Block<Instant>| {
+            block.samples.iter().step_by(block.channels.into()).map(|s| s.unsigned_abs() > 8192).collect()
+        };
         let beep = frame + self.blocks.iter().flat_map::<Vec<bool>, _>(loud).skip(frame).position(|loud| loud).unwrap();
         let flashes = self.pictures[flash..].iter().map(|seen| seen.captured - seen.position + self.pictures[flash].position);
         let blocks = self.blocks.iter().enumerate().skip(beep / BLOCK_FRAMES);
         let beeps: Vec<Instant> =
-            blocks.map(|(k, block)| block.captured - sample_time(k * BLOCK_FRAMES) + sample_time(beep)).collect();
+            blocks.map(|(k, block)| block.capture - sample_time(k * BLOCK_FRAMES) + sample_time(beep)).collect();
         let apart = |flash: Instant| beeps.iter().map(move |beep| flash.max(*beep) - flash.min(*beep));
         flashes.flat_map(apart).min().unwrap()
     }
@@ -149,8 +151,8 @@ fn assert_times(times: impl Iterator<Item = Instant>, off: Duration, expected: i
 }
 
 /// Blocks follow each other without a gap, and all but the last are whole.
-fn assert_sound_is_whole(blocks: &[Block], channels: u8) {
-    assert_times(blocks.iter().map(|block| block.captured), Duration::ZERO, |k| sample_time(k * BLOCK_FRAMES));
+fn assert_sound_is_whole(blocks: &[Block<Instant>], channels: u8) {
+    assert_times(blocks.iter().map(|block| block.capture), Duration::ZERO, |k| sample_time(k * BLOCK_FRAMES));
     for (k, block) in blocks.iter().enumerate() {
         let frames = block.samples.len() / usize::from(channels);
         assert_eq!(block.channels, channels);
@@ -387,7 +389,7 @@ fn a_slow_consumer_loses_nothing_and_picture_and_sound_stay_in_step() {
     }
     assert!(film.failed().is_none());
     assert_eq!(seen.len(), 30);
-    let blocks: Vec<Block> = std::iter::from_fn(|| sound.try_take()).collect();
+    let blocks: Vec<Block<Instant>> = std::iter::from_fn(|| sound.try_take()).collect();
     assert_eq!(blocks.iter().map(|block| block.samples.len()).sum::<usize>(), 48_000, "not a sample is missing");
     let played = Played { pictures: seen, blocks };
     let flash = played.pictures.iter().find(|picture| picture.is_white()).unwrap();

@@ -30,6 +30,7 @@ use eyeline::present::speaker::{self, Speaker};
 use eyeline::slot::{Slot, Taken};
 use eyeline_proto::media::clock::{Epoch, Mapping};
 use eyeline_proto::media::playout::{Config, Stats};
+use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
 use nix::sys::signal::Signal;
 use program::{Program, RECV, SEND, free_port};
@@ -191,7 +192,7 @@ struct Link {
 }
 
 impl Link {
-    fn start(sound: Arc<Slot<eyeline_proto::sound::Block>>, mixer: Mixer) -> Self {
+    fn start(sound: Arc<Slot<Block<Instant>>>, mixer: Mixer) -> Self {
         let mut feed = mixer.voice().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stats = Arc::new(Mutex::new((Stats::default(), 0)));
@@ -200,7 +201,7 @@ impl Link {
             let begin = Instant::now() - Duration::from_secs(1);
             let epoch = Epoch::new(begin);
             feed.mapping(Mapping::assumed(begin, MediaTime::ZERO));
-            for sequence in 0.. {
+            for number in 0.. {
                 let block = loop {
                     match sound.take_until(Instant::now() + Duration::from_millis(100), Instant::now) {
                         Taken::Value(block) => break block,
@@ -208,7 +209,8 @@ impl Link {
                         _ => return,
                     }
                 };
-                feed.block(Instant::now(), sequence, epoch.media_time(block.captured), block.channels, &block.samples);
+                let capture = epoch.media_time(block.capture);
+                feed.block(Instant::now(), &Numbered { number, block: block.at(capture) });
                 *told.lock().unwrap() = (feed.stats(), mixer.reopened());
                 if stopped.load(Ordering::Acquire) {
                     return;

@@ -171,7 +171,7 @@ fn scripts_of_the_corpus_are_survived_by_the_sender() {
             message.encode(&mut plain);
             step(0, &plain)
         };
-        let tell = |record: Record<'_>| {
+        let tell = |record: Record| {
             let mut plain = Vec::new();
             record.encode(&mut plain);
             step(1, &plain)

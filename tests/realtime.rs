@@ -8,6 +8,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use eyeline::capture::microphone;
 use eyeline::present::mixer::{Mixer, VOICES};
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::playout::Config;
+use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
 
 thread_local! {
@@ -148,7 +150,7 @@ fn ten_seconds(channels: u16) -> (u64, u64, eyeline_proto::media::playout::Stats
     let (mixer, mut renderer) = Mixer::detached(channels, Config::default());
     let mut feeds: Vec<_> = (0..VOICES).map(|_| mixer.voice()).collect();
     let begin = start();
-    let sound: Vec<i16> = (0..960).map(|n| (n * 30) as i16).collect();
+    let sound = [480, 960].map(|len| (0..len).map(|n| (n * 30) as i16).collect::<Arc<[i16]>>());
     let mut out = vec![0.0f32; 960 * usize::from(channels)];
     let (mut allocations, mut asked, mut next) = (0, 0u64, 0u64);
     let before = waits();
@@ -163,10 +165,13 @@ fn ten_seconds(channels: u16) -> (u64, u64, eyeline_proto::media::playout::Stats
         }
         let stalled = (300..330).contains(&due); // 300 ms of nothing, then all at once
         while next < due && !stalled {
-            let stereo = next / 300 % 2 == 1;
-            let samples = if stereo { &sound[..] } else { &sound[..480] };
+            let stereo = usize::from(next / 300 % 2 == 1);
+            let block = |number: u64| {
+                let samples = sound[stereo].clone();
+                Numbered { number, block: Block { capture: capture(number), channels: 1 + stereo as u8, samples } }
+            };
             for feed in feeds.iter_mut().flatten() {
-                let mut come = |number: u64| feed.block(now, number, capture(number), 1 + u8::from(stereo), samples);
+                let mut come = |number: u64| feed.block(now, &block(number));
                 match next % 97 {
                     13 => {}                                                 // lost
                     73 if next < 100 => drop((come(next), come(next - 60))), // late

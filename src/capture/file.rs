@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  ffmpeg ── pipe ── film reader ── feed ─┬─ film pictures ── Slot<Picture>
-//!  (raw pictures and PCM in Matroska)     └─ film sound ───── Slot<Block>
+//!  (raw pictures and PCM in Matroska)     └─ film sound ───── Slot<Block<Instant>>
 //! ```
 //!
 //! ffmpeg decodes, deinterlaces, turns upright, squares the pixels, lays what is transparent on black, fits each picture into the
@@ -33,7 +33,7 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use self::origin::{Origin, is_address};
 use self::player::Player;
@@ -170,7 +170,7 @@ impl Film {
 
     /// Starts to play: the first picture's time is a moment after ffmpeg gives it. Slots should be [`Slot::waiting`]; both are
     /// closed at the end.
-    pub fn open(playback: Playback, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Film, Error> {
+    pub fn open(playback: Playback, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block<Instant>>>) -> Result<Film, Error> {
         let (video, audio) = (playback.video.is_some(), playback.sound.is_some());
         let player = Arc::new(Player::new(playback, pictures, sound));
         let pipes = player.start_child()?;

@@ -103,7 +103,7 @@ impl Tap {
 
 impl Packer {
     /// Gives away every whole block there is.
-    pub fn pump(&mut self, mut give: impl FnMut(Block) -> Result<(), Closed>) -> Result<(), Closed> {
+    pub fn pump(&mut self, mut give: impl FnMut(Block<Instant>) -> Result<(), Closed>) -> Result<(), Closed> {
         while let Ok(stamp) = self.stamps.pop() {
             if stamp.lost > 0 {
                 self.lost += stamp.lost + (self.pending.len() / self.channels) as u64;
@@ -128,9 +128,10 @@ impl Packer {
                 left -= wanted;
                 self.frame += (wanted / self.channels) as u64;
                 if self.pending.len() == BLOCK_FRAMES * self.channels {
-                    let samples = std::mem::replace(&mut self.pending, Vec::with_capacity(BLOCK_FRAMES * self.channels));
-                    let captured = self.card.instant(self.frame - BLOCK_FRAMES as u64).unwrap_or(stamp.at);
-                    give(Block { captured, channels: self.channels as u8, samples })?;
+                    let samples = self.pending.as_slice().into();
+                    self.pending.clear();
+                    let capture = self.card.instant(self.frame - BLOCK_FRAMES as u64).unwrap_or(stamp.at);
+                    give(Block { capture, channels: self.channels as u8, samples })?;
                 }
             }
         }
@@ -176,7 +177,7 @@ pub struct Microphone {
 impl Microphone {
     /// Opens the device called `which` (number, name, part of a name; `None`: the default) and brings its blocks into `sound`
     /// until that is closed or this is dropped. Returns once sound flows.
-    pub fn open(which: Option<&str>, sound: Arc<Slot<Block>>) -> Result<Microphone, Error> {
+    pub fn open(which: Option<&str>, sound: Arc<Slot<Block<Instant>>>) -> Result<Microphone, Error> {
         let which = which.map(str::to_owned);
         let (opened, outcome) = mpsc::sync_channel(1);
         let (losses, keeper) = Self::start(move |losses, stop| {
@@ -195,7 +196,7 @@ impl Microphone {
     }
 
     /// Opens one that was found before. It may have gone since: then it is waited for.
-    pub fn reopen(known: &Known, sound: Arc<Slot<Block>>) -> Result<Microphone, Error> {
+    pub fn reopen(known: &Known, sound: Arc<Slot<Block<Instant>>>) -> Result<Microphone, Error> {
         let asked = known.clone();
         let (losses, keeper) = Self::start(move |losses, stop| {
             let again = |shortest| open(asked.which.as_deref(), shortest);
@@ -256,7 +257,7 @@ struct Active {
 }
 
 /// The thread's life from its open device on: pump, get back.
-fn keep(mut active: Active, known: &Known, sound: &Slot<Block>, losses: &Losses, stop: &AtomicBool) {
+fn keep(mut active: Active, known: &Known, sound: &Slot<Block<Instant>>, losses: &Losses, stop: &AtomicBool) {
     let mut shortest = 0;
     while let Some(lost) = pump(&mut active, sound, losses, stop) {
         let name = active.chosen.name;
@@ -270,7 +271,7 @@ fn keep(mut active: Active, known: &Known, sound: &Slot<Block>, losses: &Losses,
 }
 
 /// Brings blocks until the stream is lost (why) or not wanted any more (`None`).
-fn pump(active: &mut Active, sound: &Slot<Block>, losses: &Losses, stop: &AtomicBool) -> Option<Lost> {
+fn pump(active: &mut Active, sound: &Slot<Block<Instant>>, losses: &Losses, stop: &AtomicBool) -> Option<Lost> {
     let before = losses.lost_frames.load(Ordering::Relaxed);
     while sound_card::pause(stop, LOOK) {
         if active.packer.pump(|block| sound.push(block)).is_err() {
@@ -337,7 +338,7 @@ mod tests {
     use eyeline_proto::media::clock::seconds_between;
 
     /// Runs callbacks of these sizes through the rings; frame `n` has the value `n`.
-    fn blocks(channels: u16, sizes: impl IntoIterator<Item = usize>, wobble: f64) -> Vec<(f64, Block)> {
+    fn blocks(channels: u16, sizes: impl IntoIterator<Item = usize>, wobble: f64) -> Vec<(f64, Block<Instant>)> {
         let (mut tap, mut packer) = ring(channels);
         let (start, mut frame, mut out) = (Instant::now(), 0usize, Vec::new());
         for (n, size) in sizes.into_iter().enumerate() {
@@ -349,7 +350,7 @@ mod tests {
             tap.capture(now, Duration::from_secs_f64(size as f64 / 48_000.0 + late), &data);
             packer
                 .pump(|block| {
-                    out.push((seconds_between(block.captured, start) - 1.0, block));
+                    out.push((seconds_between(block.capture, start) - 1.0, block));
                     Ok(())
                 })
                 .unwrap();
@@ -407,7 +408,7 @@ mod tests {
         take(&mut packer);
         assert_eq!((out.len(), packer.lost()), (110, 50 * 480));
         assert_eq!((out[99].samples[0], out[100].samples[0]), (99, 150));
-        let gap = seconds_between(out[100].captured, out[99].captured);
+        let gap = seconds_between(out[100].capture, out[99].capture);
         assert!((gap - 0.51).abs() < 1e-3, "{gap}");
     }
 

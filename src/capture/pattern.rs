@@ -75,7 +75,7 @@ pub struct Pattern {
     alarm: Arc<Alarm>,
     start: Instant,
     pictures: Arc<Slot<Picture>>,
-    sound: Arc<Slot<Block>>,
+    sound: Arc<Slot<Block<Instant>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -87,7 +87,7 @@ impl Pattern {
     }
 
     /// Starts. The slot of what is not wanted is closed.
-    pub fn start(options: &Options, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Pattern, Error> {
+    pub fn start(options: &Options, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block<Instant>>>) -> Result<Pattern, Error> {
         let Options { size, rate, want_video, want_audio } = *options;
         if want_video {
             Pattern::check(size)?;
@@ -199,18 +199,18 @@ fn second() -> Vec<i16> {
     (0..RATE).map(sample).collect()
 }
 
-fn sing(alarm: &Alarm, slot: &Slot<Block>, start: Instant) {
+fn sing(alarm: &Alarm, slot: &Slot<Block<Instant>>, start: Instant) {
     let second = second();
     let block = Duration::from_secs(1) * BLOCK_FRAMES as u32 / RATE;
     let mut time = Duration::ZERO;
     loop {
-        let captured = start + time;
-        if !alarm.wait(captured) {
+        let capture = start + time;
+        if !alarm.wait(capture) {
             return;
         }
         let from = (time.subsec_millis() / 10) as usize * BLOCK_FRAMES;
-        let samples = second[from..from + BLOCK_FRAMES].to_vec();
-        if slot.push(Block { captured, channels: 1, samples }).is_err() {
+        let samples = second[from..from + BLOCK_FRAMES].into();
+        if slot.push(Block { capture, channels: 1, samples }).is_err() {
             return;
         }
         time += block;
@@ -262,9 +262,9 @@ mod tests {
         let second = second();
         for _ in 0..15 {
             let block = sound.take().unwrap();
-            assert!(Instant::now() >= block.captured);
-            let from = ((block.captured - pattern.began()).as_millis() as usize * 48) % 48_000;
-            assert_eq!(block.samples, second[from..from + BLOCK_FRAMES]);
+            assert!(Instant::now() >= block.capture);
+            let from = ((block.capture - pattern.began()).as_millis() as usize * 48) % 48_000;
+            assert_eq!(*block.samples, second[from..from + BLOCK_FRAMES]);
         }
         drop(pattern);
         assert!(pictures.is_closed() && sound.is_closed());

@@ -12,9 +12,7 @@ use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Body, BufferPool, Picture, Size, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
-use eyeline_proto::session::sound_log::SoundBlock;
 use eyeline_proto::sound::Block;
-use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::{Format, Want};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -211,13 +209,12 @@ impl Encoder {
     }
 
     /// Hands a block of sound to the session.
-    pub fn send_sound(&self, block: Block) {
+    pub fn send_sound(&self, block: Block<Instant>) {
         if self.silent[0].load(Ordering::Relaxed) {
             return;
         }
-        let samples = block.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-        let capture: MediaTime = self.epoch.media_time(block.captured);
-        self.commands.command(Command::Sound(SoundBlock { capture, channels: block.channels, samples }));
+        let capture = self.epoch.media_time(block.capture);
+        self.commands.command(Command::Sound(block.at(capture)));
     }
 
     /// Lets no sound (`muted`), no pictures (`closed`) pass.

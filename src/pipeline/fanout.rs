@@ -5,7 +5,7 @@
 use super::decode::Announced;
 use super::record;
 use super::show::Show;
-use super::sink::{EncodedSink, Sound};
+use super::sink::EncodedSink;
 use super::track::{Screening, Track, Tracks};
 use crate::present::mixer::Mixer;
 use eyeline_proto::media::hold::Hold;
@@ -111,11 +111,7 @@ impl Fanout {
             Event::Slice(track, slice) => self.sinks(track).for_each(|sink| sink.slice(&slice, received)),
             Event::Part(track, part) => self.sinks(track).for_each(|sink| sink.part(&part, received)),
             Event::Settled(track, settled) => self.sinks(track).for_each(|sink| sink.settled(settled)),
-            Event::Sound { track, number, capture, channels, samples } => {
-                let samples: Vec<i16> = samples.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
-                let sound = Sound { number, capture, channels, samples: &samples, received };
-                self.sinks(track).for_each(|sink| sink.sound(&sound));
-            }
+            Event::Sound(track, sound) => self.sinks(track).for_each(|sink| sink.sound(&sound, received)),
             Event::Clock(peer, mapping) => {
                 let theirs = self.sinks.iter_mut().filter(|(track, _)| track.peer == peer);
                 theirs.flat_map(|(_, sinks)| sinks.all()).for_each(|sink| sink.clock(mapping));

@@ -80,8 +80,8 @@ pub struct Config {
 pub struct Recorder {
     queues: Queues,
     pictures: Option<Threaded<Unit>>,
-    sound: Option<Threaded<wav::Block>>,
-    mix: Option<Threaded<mix::Block>>,
+    sound: Option<Threaded<wav::Unit>>,
+    mix: Option<Threaded<mix::Unit>>,
     written: Arc<AtomicU32>,
     timeline: Timeline,
     /// Since when nothing more is taken.

@@ -1,12 +1,14 @@
 //! A track's pictures to its canvas and its sound to its voice, each when it is due.
 
 use super::decode::Job;
-use super::sink::{EncodedSink, Sound};
+use super::sink::EncodedSink;
 use super::track::Track;
 use crate::threads::lock;
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::media::slice::{Part, Slice};
+use eyeline_proto::sound::Numbered;
+use eyeline_proto::time::MediaTime;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -49,9 +51,9 @@ impl EncodedSink for Show {
         }
     }
 
-    fn sound(&mut self, sound: &Sound<'_>) {
+    fn sound(&mut self, sound: &Numbered<MediaTime>, received: Instant) {
         if let Some(voice) = &self.track.voice {
-            lock(voice).block(sound.received, sound.number, sound.capture, sound.channels, sound.samples);
+            lock(voice).block(received, sound);
         }
     }
 }

@@ -6,24 +6,10 @@
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::media::slice::{Part, Slice};
+use eyeline_proto::sound::Numbered;
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Format;
 use std::time::Instant;
-
-/// A block of sound as it came.
-#[derive(Debug, Clone, Copy)]
-pub struct Sound<'a> {
-    /// The sender's number of it; a gap is a loss.
-    pub number: u64,
-    /// When its first sample was caught, on the sender's clock.
-    pub capture: MediaTime,
-    /// 1 or 2.
-    pub channels: u8,
-    /// Interleaved, 48 kHz; `BLOCK_FRAMES` a channel, fewer where a film ends.
-    pub samples: &'a [i16],
-    /// When it came.
-    pub received: Instant,
-}
 
 /// See the module text. A sink implements what it wants.
 pub trait EncodedSink: Send {
@@ -37,6 +23,6 @@ pub trait EncodedSink: Send {
     fn part(&mut self, _part: &Part, _received: Instant) {}
     /// A picture is complete or will not become so. In order, each number once.
     fn settled(&mut self, _settled: Settled) {}
-    /// A block of sound came.
-    fn sound(&mut self, _sound: &Sound<'_>) {}
+    /// A block of sound came, by the sender's clock.
+    fn sound(&mut self, _sound: &Numbered<MediaTime>, _received: Instant) {}
 }

@@ -16,6 +16,7 @@ use eyeline_proto::picture::Picture;
 use eyeline_proto::sound::Block;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 /// Pictures of a film decoded ahead: one being encoded, one ready.
 const FILM_AHEAD: usize = 2;
@@ -84,7 +85,7 @@ pub struct Running {
     device: Device,
     microphone: Option<Microphone>,
     pictures: Arc<Slot<Picture>>,
-    sound: Arc<Slot<Block>>,
+    sound: Arc<Slot<Block<Instant>>>,
     carriers: Vec<JoinHandle<()>>,
 }
 

@@ -15,7 +15,8 @@ use super::meter;
 use super::voice::{Dials, Gauges, Message, NOBODY, Said, Voice};
 use crate::threads::lock;
 use eyeline_proto::media::clock::Mapping;
-use eyeline_proto::media::playout::{Block, Config, Stats};
+use eyeline_proto::media::playout::{Config, Stats};
+use eyeline_proto::sound::Numbered;
 use eyeline_proto::time::MediaTime;
 
 /// Voices at once: as many as senders are shown.
@@ -155,10 +156,9 @@ impl Feed {
         })
     }
 
-    /// A block that `arrived` now: the sender's number, when its first frame was caught, 1 or 2 channels, interleaved samples
-    /// (10 ms at most). False when it was dropped: malformed, or nobody plays.
-    pub fn block(&mut self, arrived: Instant, sequence: u64, capture: MediaTime, channels: u8, samples: &[i16]) -> bool {
-        let kept = Block::new(sequence, capture, channels, samples).is_some_and(|b| self.say(Message::Block(arrived, b)));
+    /// A block that `arrived` now, by the sender's clock. False when it was dropped: malformed, or nobody plays.
+    pub fn block(&mut self, arrived: Instant, sound: &Numbered<MediaTime>) -> bool {
+        let kept = sound.inline().is_some_and(|sound| self.say(Message::Block(arrived, sound)));
         self.dropped += u64::from(!kept);
         kept
     }

@@ -2,14 +2,19 @@
 
 use super::*;
 use crate::present::voice::{RAMP, RING};
-use eyeline_proto::media::playout::{Block, Playout};
+use eyeline_proto::media::playout::Playout;
 use eyeline_proto::media::requests::Requests;
+use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
 use std::time::{Duration, Instant};
 
 /// Where each of a rig's steps is in time.
 fn at(start: Instant, n: u64) -> (Instant, MediaTime) {
     (start + Duration::from_millis(10 * n), MediaTime::from_nanos(n * 10_000_000))
+}
+
+fn block(number: u64, capture: MediaTime, channels: u8, samples: &[i16]) -> Numbered<MediaTime> {
+    Numbered { number, block: Block { capture, channels, samples: samples.into() } }
 }
 
 const AHEAD: Duration = Duration::from_millis(20);
@@ -33,7 +38,7 @@ impl Rig {
     fn step(&mut self, sound: &[i16]) -> Vec<f32> {
         let (now, capture) = at(self.start, self.n);
         for feed in &mut self.feeds {
-            feed.block(now, self.n, capture, 1, sound);
+            feed.block(now, &block(self.n, capture, 1, sound));
         }
         let mut out = vec![0.0f32; 960];
         self.renderer.render(now, AHEAD, &mut out);
@@ -66,8 +71,9 @@ fn one_voice_alone_passes_bit_for_bit_as_its_playout_made_it() {
             let (now, capture) = at(start, n);
             let sound: Vec<i16> =
                 (0..960).map(|i| ((n * 480 + i / 2) as f64 * 0.05 + (i % 2) as f64).sin() * 29_000.0).map(|s| s as i16).collect();
-            assert!(feed.block(now, n, capture, 2, &sound));
-            playout.push(now, &Block::new(n, capture, 2, &sound).unwrap());
+            let sound = block(n, capture, 2, &sound);
+            assert!(feed.block(now, &sound));
+            playout.push(now, &sound.inline().unwrap());
             let mut out = vec![1.0f32; 480 * usize::from(channels)];
             renderer.render(now, AHEAD, &mut out);
             let mut expected = [0.0f32; 960];
@@ -169,7 +175,7 @@ fn what_a_holder_left_in_the_ring_is_not_the_next_ones() {
     // No callback comes, rings are full; then all places change hands.
     for n in 0..200 {
         rig.feeds.iter_mut().for_each(|feed| {
-            feed.block(rig.start, 1000 + n, MediaTime::ZERO, 1, &[8192; 480]);
+            feed.block(rig.start, &block(1000 + n, MediaTime::ZERO, 1, &[8192; 480]));
         });
     }
     assert!(rig.feeds.iter().all(|feed| (200 - RING as u64..=201).contains(&feed.dropped())));
@@ -178,7 +184,7 @@ fn what_a_holder_left_in_the_ring_is_not_the_next_ones() {
     rig.run(2);
     let brief: Vec<_> = (0..VOICES).map(|_| rig.mixer.voice().unwrap()).collect();
     for mut feed in brief {
-        assert!(feed.block(rig.start, 5000, MediaTime::ZERO, 1, &[8192; 480]));
+        assert!(feed.block(rig.start, &block(5000, MediaTime::ZERO, 1, &[8192; 480])));
     }
     rig.feeds = (0..VOICES).map(|_| rig.mixer.voice().unwrap()).collect();
     rig.feeds.iter_mut().for_each(|feed| feed.mute(true));
@@ -191,10 +197,10 @@ fn what_a_holder_left_in_the_ring_is_not_the_next_ones() {
 #[test]
 fn a_ring_nobody_empties_drops_new_blocks_and_counts_them() {
     let mut rig = Rig::new(1);
-    let kept = (0..200).filter(|n| rig.feeds[0].block(rig.start, *n, MediaTime::ZERO, 1, &[0; 480])).count();
+    let kept = (0..200).filter(|n| rig.feeds[0].block(rig.start, &block(*n, MediaTime::ZERO, 1, &[0; 480]))).count();
     assert_eq!(kept, RING);
     assert_eq!(rig.feeds[0].dropped(), 200 - kept as u64);
-    assert!(!rig.feeds[0].block(rig.start, 0, MediaTime::ZERO, 3, &[0; 480]), "three channels are no block");
+    assert!(!rig.feeds[0].block(rig.start, &block(0, MediaTime::ZERO, 3, &[0; 480])), "three channels are no block");
 }
 
 #[test]

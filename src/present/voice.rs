@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use super::meter::Meter;
 use eyeline_proto::media::clock::Mapping;
-use eyeline_proto::media::playout::{Block, Config, Playout, Stats};
+use eyeline_proto::media::playout::{Config, Playout, Stats};
 use eyeline_proto::media::requests::Request;
 use eyeline_proto::media::resampler::CHANNELS;
+use eyeline_proto::sound::{Inline, Numbered};
+use eyeline_proto::time::MediaTime;
 
 /// Messages on their way to the callback: 1.28 s of blocks.
 pub(super) const RING: usize = 128;
@@ -24,7 +26,7 @@ pub(super) const NOBODY: u64 = 0;
 #[expect(clippy::large_enum_variant, reason = "nearly all of them are blocks, and a box would be freed in the callback")]
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Message {
-    Block(Instant, Block),
+    Block(Instant, Numbered<MediaTime, Inline>),
     Mapping(Mapping),
 }
 
@@ -181,7 +183,7 @@ impl Voice {
                 && self.holder == holder
             {
                 match message {
-                    Message::Block(arrived, block) => self.playout.push(arrived, &block),
+                    Message::Block(arrived, sound) => self.playout.push(arrived, &sound),
                     Message::Mapping(mapping) => self.playout.set_mapping(mapping),
                 }
             }

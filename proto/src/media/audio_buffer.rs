@@ -5,11 +5,11 @@
 //! when it was caught, and a block caught later than the one before it ended leaves a *hole* of that length, whether blocks were
 //! lost on the way or the microphone was away. So the reader's place is always a media time, and playout needs no other.
 //!
-//! Invariant: everything is allocated in [`AudioBuffer::new`]; blocks are copied in, and mono becomes stereo on the way.
+//! Invariant: everything is allocated in [`AudioBuffer::new`]; blocks are copied in, and mono becomes stereo when it is read.
 
 use std::time::Duration;
 
-use crate::sound::{BLOCK_FRAMES, RATE};
+use crate::sound::{Block, Inline, Numbered, RATE};
 use crate::time::MediaTime;
 
 /// Blocks in the buffer at most.
@@ -23,34 +23,6 @@ const RENUMBERED: u32 = 100;
 /// In a place that never held a block.
 const NOBODY: u64 = u64::MAX;
 const NANOS_A_SECOND: i64 = 1_000_000_000;
-
-/// One block on its way into playout: no heap, so it can cross into an audio callback.
-#[derive(Debug, Clone, Copy)]
-pub struct Block {
-    /// The sender's number of it.
-    pub sequence: u64,
-    /// When its first frame was caught.
-    pub capture: MediaTime,
-    /// 1 or 2.
-    pub channels: u8,
-    /// Frames in it, at most [`BLOCK_FRAMES`].
-    pub frames: u16,
-    /// `frames * channels` samples, interleaved.
-    pub samples: [i16; BLOCK_FRAMES * 2],
-}
-
-impl Block {
-    /// From interleaved samples; `None` unless there are 1 or 2 channels and 1 to [`BLOCK_FRAMES`] whole frames.
-    pub fn new(sequence: u64, capture: MediaTime, channels: u8, samples: &[i16]) -> Option<Self> {
-        let frames = samples.len().checked_div(usize::from(channels))?;
-        if channels > 2 || frames == 0 || frames > BLOCK_FRAMES || !samples.len().is_multiple_of(usize::from(channels)) {
-            return None;
-        }
-        let mut block = Block { sequence, capture, channels, frames: frames as u16, samples: [0; BLOCK_FRAMES * 2] };
-        block.samples[..samples.len()].copy_from_slice(samples);
-        Some(block)
-    }
-}
 
 /// What became of a pushed block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,12 +50,37 @@ pub enum Frame {
 
 #[derive(Clone, Copy)]
 struct Place {
-    /// Stays after the block was read, so that a second copy is known for one.
-    sequence: u64,
-    capture: MediaTime,
-    /// 0: the place is empty.
-    frames: u16,
-    samples: [[i16; 2]; BLOCK_FRAMES],
+    /// Its number stays after it was read, so that a second copy is known for one.
+    sound: Numbered<MediaTime, Inline>,
+    /// The block is there, and not read to its end.
+    is_full: bool,
+}
+
+impl Place {
+    /// All of it written, so that its memory is there before a callback needs it.
+    const EMPTY: Place = Place {
+        sound: Numbered { number: NOBODY, block: Block { capture: MediaTime::ZERO, channels: 1, samples: Inline::EMPTY } },
+        is_full: false,
+    };
+
+    fn capture(&self) -> MediaTime {
+        self.sound.block.capture
+    }
+
+    fn frames(&self) -> i64 {
+        self.sound.block.frames() as i64
+    }
+
+    /// Left and right of a frame, and whether it is the last.
+    fn frame(&self, at: usize) -> Option<([i16; 2], bool)> {
+        let Block { channels, samples, .. } = &self.sound.block;
+        let frame = samples.get(at * usize::from(*channels)..)?;
+        match (channels, frame) {
+            (1, [both, rest @ ..]) => Some(([*both; 2], rest.is_empty())),
+            (_, [left, right, rest @ ..]) => Some(([*left, *right], rest.is_empty())),
+            _ => None,
+        }
+    }
 }
 
 /// See the module text.
@@ -115,9 +112,8 @@ fn after(time: MediaTime, frames: i64) -> MediaTime {
 impl AudioBuffer {
     /// Empty.
     pub fn new() -> Self {
-        let place = Place { sequence: NOBODY, capture: MediaTime::ZERO, frames: 0, samples: [[0; 2]; BLOCK_FRAMES] };
         AudioBuffer {
-            places: vec![place; CAPACITY].into_boxed_slice(),
+            places: vec![Place::EMPTY; CAPACITY].into_boxed_slice(),
             head: 0,
             at: 0,
             wait: 0,
@@ -130,55 +126,44 @@ impl AudioBuffer {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.places.iter_mut().for_each(|place| (place.frames, place.sequence) = (0, NOBODY));
+        self.places.iter_mut().for_each(|place| (place.is_full, place.sound.number) = (false, NOBODY));
         (self.head, self.at, self.wait, self.started) = (0, 0, 0, false);
         (self.ended, self.newest, self.late_in_a_row) = (None, None, 0);
     }
 
     /// Puts a block in its place.
-    pub fn push(&mut self, block: &Block) -> Pushed {
+    pub fn push(&mut self, sound: &Numbered<MediaTime, Inline>) -> Pushed {
+        let (number, block) = (sound.number, &sound.block);
         let mut outcome = Pushed::Kept;
-        if !self.started && self.newest.is_none_or(|_| block.sequence < self.head) {
+        if !self.started && self.newest.is_none_or(|_| number < self.head) {
             // Nothing is read yet: the earliest that fits is the first.
-            if self.newest.is_some_and(|(newest, _)| newest - block.sequence >= CAPACITY as u64) {
+            if self.newest.is_some_and(|(newest, _)| newest - number >= CAPACITY as u64) {
                 return Pushed::Late;
             }
-            self.head = block.sequence;
+            self.head = number;
         }
-        if block.sequence < self.head {
-            if self.places[(block.sequence % CAPACITY as u64) as usize].sequence == block.sequence {
+        if number < self.head {
+            if self.places[(number % CAPACITY as u64) as usize].sound.number == number {
                 return Pushed::Duplicate;
             }
             self.late_in_a_row += 1;
             if self.late_in_a_row < RENUMBERED {
                 return Pushed::Late;
             }
-            self.restart(block.sequence);
+            self.restart(number);
             outcome = Pushed::Restarted;
-        } else if block.sequence - self.head >= CAPACITY as u64 {
-            self.restart(block.sequence);
+        } else if number - self.head >= CAPACITY as u64 {
+            self.restart(number);
             outcome = Pushed::Restarted;
         }
-        let place = &mut self.places[(block.sequence % CAPACITY as u64) as usize];
-        if place.frames > 0 && place.sequence == block.sequence {
+        let place = &mut self.places[(number % CAPACITY as u64) as usize];
+        if place.is_full && place.sound.number == number {
             return Pushed::Duplicate;
         }
         self.late_in_a_row = 0;
-        place.sequence = block.sequence;
-        place.capture = block.capture;
-        place.frames = block.frames.min(BLOCK_FRAMES as u16);
-        let frames = usize::from(place.frames);
-        if block.channels == 1 {
-            for (to, from) in place.samples.iter_mut().zip(&block.samples[..frames]) {
-                *to = [*from; 2];
-            }
-        } else {
-            for (to, from) in place.samples.iter_mut().zip(block.samples[..2 * frames].chunks_exact(2)) {
-                *to = [from[0], from[1]];
-            }
-        }
-        if self.newest.is_none_or(|(newest, _)| block.sequence >= newest) {
-            self.newest = Some((block.sequence, after(block.capture, i64::from(block.frames))));
+        *place = Place { sound: *sound, is_full: block.frames() > 0 };
+        if self.newest.is_none_or(|(newest, _)| number >= newest) {
+            self.newest = Some((number, after(block.capture, block.frames() as i64)));
         }
         outcome
     }
@@ -190,7 +175,7 @@ impl AudioBuffer {
 
     fn place(&self, sequence: u64) -> Option<&Place> {
         let place = &self.places[(sequence % CAPACITY as u64) as usize];
-        (place.frames > 0 && place.sequence == sequence).then_some(place)
+        (place.is_full && place.sound.number == sequence).then_some(place)
     }
 
     /// Number of the first block there is from `sequence` on.
@@ -204,16 +189,16 @@ impl AudioBuffer {
         let sequence = self.next_from(self.head)?;
         let place = self.place(sequence)?;
         if sequence == self.head {
-            return Some(after(place.capture, self.at - self.wait));
+            return Some(after(place.capture(), self.at - self.wait));
         }
-        Some(self.ended.map_or(place.capture, |ended| ended.min(place.capture)))
+        Some(self.ended.map_or(place.capture(), |ended| ended.min(place.capture())))
     }
 
     /// When the first sound from the reader on was caught, whatever hole is before it.
     pub fn first_sound(&self) -> Option<MediaTime> {
         let sequence = self.next_from(self.head)?;
         let read = if sequence == self.head { self.at } else { 0 };
-        self.place(sequence).map(|place| after(place.capture, read))
+        self.place(sequence).map(|place| after(place.capture(), read))
     }
 
     /// End of the newest block.
@@ -244,11 +229,11 @@ impl AudioBuffer {
             self.wait -= 1;
             return Frame::Hole;
         }
-        let place = &mut self.places[(self.head % CAPACITY as u64) as usize];
-        let [left, right] = place.samples[self.at as usize];
+        let place = &self.places[(self.head % CAPACITY as u64) as usize];
+        let Some(([left, right], is_last)) = place.frame(self.at as usize) else { return Frame::Empty };
         self.at += 1;
-        if self.at >= i64::from(place.frames) {
-            let ended = after(place.capture, i64::from(place.frames));
+        if is_last {
+            let ended = after(place.capture(), self.at);
             self.leave(ended);
         }
         Frame::Sound([f32::from(left) / 32768.0, f32::from(right) / 32768.0])
@@ -256,7 +241,7 @@ impl AudioBuffer {
 
     /// The block at the head is done with; goes on to the next if that is here.
     fn leave(&mut self, ended: MediaTime) {
-        self.places[(self.head % CAPACITY as u64) as usize].frames = 0;
+        self.places[(self.head % CAPACITY as u64) as usize].is_full = false;
         self.ended = Some(ended);
         (self.head, self.at, self.wait) = (self.head.saturating_add(1), 0, 0);
         if self.place(self.head).is_some() {
@@ -268,7 +253,7 @@ impl AudioBuffer {
     fn enter(&mut self) -> bool {
         let Some(sequence) = self.next_from(self.head) else { return false };
         let Some(place) = self.place(sequence) else { return false };
-        let gap = self.ended.map_or(0, |ended| place.capture.signed_since(ended));
+        let gap = self.ended.map_or(0, |ended| place.capture().signed_since(ended));
         (self.head, self.at) = (sequence, 0);
         self.wait = if gap > JOIN_NANOS { frames_in(gap.min(LONGEST_HOLE_NANOS)) } else { 0 };
         true
@@ -292,7 +277,7 @@ impl AudioBuffer {
         let mut passed = 0;
         while let Some(sequence) = self.next_from(self.head) {
             let Some(place) = self.place(sequence) else { break };
-            let (capture, frames) = (place.capture, i64::from(place.frames));
+            let (capture, frames) = (place.capture(), place.frames());
             let read = if sequence == self.head { self.at } else { 0 };
             let within = frames_in(time.signed_since(capture));
             let last = self.newest.is_some_and(|(newest, _)| newest <= sequence);

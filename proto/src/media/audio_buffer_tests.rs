@@ -1,16 +1,18 @@
 //! The audio buffer, block by block.
 
 use super::*;
+use crate::sound::BLOCK_FRAMES;
 
 const MS: u64 = 1_000_000;
 
 /// Block `sequence` caught at `ms`, every sample `sequence + 1`.
-fn block_at(sequence: u64, ms: u64) -> Block {
-    let samples = [sequence as i16 + 1; BLOCK_FRAMES];
-    Block::new(sequence, MediaTime::from_nanos(ms * MS), 1, &samples).unwrap()
+fn block_at(sequence: u64, ms: u64) -> Numbered<MediaTime, Inline> {
+    let samples = &[sequence as i16 + 1; BLOCK_FRAMES][..];
+    let block = Block { capture: MediaTime::from_nanos(ms * MS), channels: 1, samples };
+    Numbered { number: sequence, block }.inline().unwrap()
 }
 
-fn block(sequence: u64) -> Block {
+fn block(sequence: u64) -> Numbered<MediaTime, Inline> {
     block_at(sequence, sequence * 10)
 }
 
@@ -115,12 +117,25 @@ fn a_sender_that_counts_anew_is_heard_again_after_a_second() {
 }
 
 #[test]
+fn stereo_keeps_its_sides_mono_is_on_both_and_the_end_of_a_shorter_block_is_its_own() {
+    let mut buffer = AudioBuffer::new();
+    for (number, channels, samples) in [(0, 2, &[1, -1, 2, -2][..]), (1, 1, &[3, 4]), (2, 2, &[5, -5])] {
+        let block = Block { capture: MediaTime::ZERO, channels, samples };
+        buffer.push(&Numbered { number, block }.inline().unwrap());
+    }
+    for frame in [[1, -1], [2, -2], [3, 3], [4, 4], [5, -5]] {
+        assert_eq!(buffer.read(), Frame::Sound(frame.map(|sample: i16| f32::from(sample) / 32768.0)));
+    }
+    assert_eq!(buffer.read(), Frame::Empty);
+}
+
+#[test]
 fn no_number_or_stamp_panics() {
     let mut buffer = AudioBuffer::new();
     for sequence in [u64::MAX, 0, u64::MAX - 3, 7, u64::MAX, u64::MAX] {
         for capture in [0, u64::MAX, 1 << 63] {
             let mut block = block(0);
-            (block.sequence, block.capture, block.frames) = (sequence, MediaTime::from_nanos(capture), u16::MAX);
+            (block.number, block.block.capture) = (sequence, MediaTime::from_nanos(capture));
             buffer.push(&block);
             runs(&mut buffer, 500);
             buffer.hold(i64::MIN);
@@ -129,7 +144,4 @@ fn no_number_or_stamp_panics() {
             let _ = (buffer.level(), buffer.first_sound());
         }
     }
-    assert!(Block::new(0, MediaTime::ZERO, 0, &[1]).is_none() && Block::new(0, MediaTime::ZERO, 3, &[1, 1, 1]).is_none());
-    assert!(Block::new(0, MediaTime::ZERO, 2, &[1]).is_none() && Block::new(0, MediaTime::ZERO, 1, &[]).is_none());
-    assert!(Block::new(0, MediaTime::ZERO, 1, &[1; BLOCK_FRAMES + 1]).is_none());
 }

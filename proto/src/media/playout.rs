@@ -37,9 +37,8 @@ use super::drift::Controller;
 use super::jitter::Lateness;
 use super::requests::Request;
 use super::resampler::{CHANNELS, Resampler};
-use crate::sound::{BLOCK_FRAMES, RATE};
-
-pub use super::audio_buffer::Block;
+use crate::sound::{BLOCK_FRAMES, Inline, Numbered, RATE};
+use crate::time::MediaTime;
 
 /// One block, seconds.
 const BLOCK_S: f64 = BLOCK_FRAMES as f64 / RATE as f64;
@@ -225,11 +224,12 @@ impl Playout {
     }
 
     /// A block that came at `now` (when it came, not when it is handed over here).
-    pub fn push(&mut self, now: Instant, block: &Block) {
-        let mapping = *self.mapping.get_or_insert_with(|| Mapping::assumed(now, block.capture));
-        let late = seconds_between(now, mapping.to_local(block.capture)) - BLOCK_S;
-        let overtaken = self.source.buffer.newest().is_some_and(|newest| newest > block.sequence.saturating_add(OVERTAKEN));
-        match self.source.buffer.push(block) {
+    pub fn push(&mut self, now: Instant, sound: &Numbered<MediaTime, Inline>) {
+        let capture = sound.block.capture;
+        let mapping = *self.mapping.get_or_insert_with(|| Mapping::assumed(now, capture));
+        let late = seconds_between(now, mapping.to_local(capture)) - BLOCK_S;
+        let overtaken = self.source.buffer.newest().is_some_and(|newest| newest > sound.number.saturating_add(OVERTAKEN));
+        match self.source.buffer.push(sound) {
             Pushed::Kept => {}
             Pushed::Duplicate => {
                 self.stats.duplicates += 1;
@@ -240,7 +240,7 @@ impl Playout {
                 self.stats.overflows += 1;
                 self.begin_anew();
                 if !self.trusted {
-                    self.mapping = Some(Mapping::assumed(now, block.capture));
+                    self.mapping = Some(Mapping::assumed(now, capture));
                     return;
                 }
             }

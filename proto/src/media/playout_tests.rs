@@ -5,7 +5,12 @@
 use super::*;
 use crate::media::clock::{Epoch, Estimate};
 use crate::media::requests::Requests;
+use crate::sound::Block;
 use crate::time::MediaTime;
+
+fn inline(number: u64, capture: MediaTime, channels: u8, samples: &[i16]) -> Numbered<MediaTime, Inline> {
+    Numbered { number, block: Block { capture, channels, samples } }.inline().unwrap()
+}
 
 /// Parts per million by which each clock is fast.
 #[derive(Clone, Copy, Default)]
@@ -126,7 +131,7 @@ impl World {
                 self.samples.clear();
                 self.samples.extend((first..first + 480).map(self.sound));
                 let capture = self.media(self.caught(first as f64));
-                let block = Block::new(self.block, capture, 1, &self.samples).unwrap();
+                let block = inline(self.block, capture, 1, &self.samples);
                 let now = self.here(arrives);
                 self.playout.push(now, &block);
             }
@@ -417,7 +422,7 @@ fn nothing_a_sender_says_panics() {
         strange.iter().flat_map(|s| strange.iter().map(move |c| (s, c))).cycle().take(2000).enumerate()
     {
         let now = start + Duration::from_millis(n as u64 * 5);
-        playout.push(now, &Block::new(sequence, MediaTime::from_nanos(capture), 1, &[7; 480]).unwrap());
+        playout.push(now, &inline(sequence, MediaTime::from_nanos(capture), 1, &[7; 480]));
         if n % 7 == 0 {
             playout.set_mapping(Mapping::assumed(now, MediaTime::from_nanos(capture)));
         }
@@ -440,7 +445,7 @@ fn said(
         let now = start + Duration::from_millis(10 * n);
         if n < blocks {
             let capture = MediaTime::from_nanos((first + n) * 10_000_000);
-            playout.push(now, &Block::new(first + n, capture, 2, &[8192; 960]).unwrap());
+            playout.push(now, &inline(first + n, capture, 2, &[8192; 960]));
         }
         let mut out = [0.0; 960];
         playout.fill(&requests.next(now, now + Duration::from_millis(20), 480), &mut out);

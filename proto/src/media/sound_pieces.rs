@@ -18,8 +18,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::sound::{Block, Numbered};
 use crate::time::MediaTime;
-use crate::wire::sound::{PIECES, Piece};
+use crate::wire::sound::{self, PIECES, Piece};
 
 /// Unfinished blocks: 320 ms, and what is older than 200 ms nobody sends.
 const BLOCKS: usize = 32;
@@ -59,17 +60,23 @@ const DOUBLE: [u8; 256] = table(2);
 const HALF: [u8; 256] = table(0x8E);
 const THIRD: [u8; 256] = table(0xF4);
 
-/// Appends piece `index` (0–3) of a block of `frames × channels` samples of two bytes.
-pub fn cut(samples: &[u8], frames: u16, channels: u8, index: u8, out: &mut Vec<u8>) {
-    let len = Piece::len_of(frames, channels);
+/// Appends piece `index` (0–3) of a block of `frames × channels` samples.
+pub fn cut(samples: &[i16], frames: u16, channels: u8, index: u8, out: &mut Vec<u8>) {
+    // A sample is two bytes, on each of which the field's sums and products work.
+    let len = Piece::len_of(frames, channels) / 2;
     let (first, second) = samples.split_at(len.min(samples.len()));
-    let second = second.iter().copied().chain(std::iter::repeat(0));
+    let (first, second) = (first.iter().copied(), second.iter().copied().chain(std::iter::repeat(0)));
     match index {
-        0 => out.extend_from_slice(first),
-        1 => out.extend(second.take(len)),
-        2 => out.extend(first.iter().zip(second).map(|(a, b)| a ^ b)),
-        _ => out.extend(first.iter().zip(second).map(|(a, b)| a ^ DOUBLE[usize::from(b)])),
+        0 => out.extend(sound::bytes(first)),
+        1 => out.extend(sound::bytes(second.take(len))),
+        2 => out.extend(sound::bytes(first.zip(second).map(|(a, b)| a ^ b))),
+        _ => out.extend(sound::bytes(first.zip(second).map(|(a, b)| a ^ doubled(b)))),
     }
+}
+
+/// Both bytes of a sample times two.
+fn doubled(sample: i16) -> i16 {
+    i16::from_ne_bytes(sample.to_ne_bytes().map(|byte| DOUBLE[usize::from(byte)]))
 }
 
 /// The two halves from two different pieces.
@@ -88,19 +95,6 @@ fn join((i, x): (u8, &[u8]), (j, y): (u8, &[u8])) -> [Vec<u8>; 2] {
     }
 }
 
-/// A block that is whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Whole {
-    /// Its number.
-    pub number: u64,
-    /// When its first sample was caught.
-    pub capture: MediaTime,
-    /// 1 or 2.
-    pub channels: u8,
-    /// Interleaved s16, little endian.
-    pub samples: Vec<u8>,
-}
-
 /// What all pieces of a block agree on: capture, channels, frames.
 type Terms = (MediaTime, u8, u16);
 
@@ -117,7 +111,7 @@ impl Assembly {
     }
 
     /// A piece came; the block, if that is enough for it. Pieces that contradict an earlier one of their block take its place.
-    pub fn push(&mut self, piece: &Piece<'_>) -> Option<Whole> {
+    pub fn push(&mut self, piece: &Piece<'_>) -> Option<Numbered<MediaTime>> {
         debug_assert!(usize::from(piece.index) < PIECES);
         let terms = (piece.capture, piece.channels, piece.frames);
         match self.blocks.get(&piece.number) {
@@ -125,11 +119,12 @@ impl Assembly {
             Some((known, index, payload)) if *known == terms && payload.len() == piece.payload.len() => {
                 let mut both = [(*index, payload.as_slice()), (piece.index, piece.payload)];
                 both.sort_unstable_by_key(|(index, _)| *index);
-                let [mut samples, second] = join(both[0], both[1]);
-                samples.extend_from_slice(&second);
-                samples.truncate(usize::from(piece.frames) * 2 * usize::from(piece.channels));
+                let [mut bytes, second] = join(both[0], both[1]);
+                bytes.extend_from_slice(&second);
+                bytes.truncate(usize::from(piece.frames) * 2 * usize::from(piece.channels));
                 self.blocks.remove(&piece.number);
-                return Some(Whole { number: piece.number, capture: piece.capture, channels: piece.channels, samples });
+                let (number, capture, channels) = (piece.number, piece.capture, piece.channels);
+                return Some(Numbered { number, block: Block { capture, channels, samples: sound::samples(&bytes) } });
             }
             _ => {}
         }
@@ -151,7 +146,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pieces(samples: &[u8], frames: u16, channels: u8) -> Vec<Vec<u8>> {
+    fn pieces(samples: &[i16], frames: u16, channels: u8) -> Vec<Vec<u8>> {
         (0..PIECES as u8)
             .map(|index| {
                 let mut payload = Vec::new();
@@ -166,8 +161,8 @@ mod tests {
         fn any_two_pieces_are_the_block(
             frames in 1u16..=480, channels in 1u8..=2, i in 0usize..PIECES, other in 1usize..PIECES, dice in any::<u64>(),
         ) {
-            let len = usize::from(frames) * 2 * usize::from(channels);
-            let samples: Vec<u8> = (0..len as u64).map(|n| (dice.wrapping_mul(n * 2 + 1) >> 40) as u8).collect();
+            let len = usize::from(frames) * usize::from(channels);
+            let samples: Vec<i16> = (0..len as u64).map(|n| (dice.wrapping_mul(n * 2 + 1) >> 40) as i16).collect();
             let pieces = pieces(&samples, frames, channels);
             prop_assert!(pieces.iter().all(|piece| piece.len() == Piece::len_of(frames, channels)));
             let mut assembly = Assembly::new();
@@ -177,7 +172,7 @@ mod tests {
             prop_assert_eq!(assembly.push(&piece(i)), None);
             prop_assert_eq!(assembly.push(&piece(i)), None, "a copy of a piece is no second piece");
             let whole = assembly.push(&piece((i + other) % PIECES)).expect("two are enough");
-            prop_assert_eq!(whole.samples, samples);
+            prop_assert_eq!(&*whole.block.samples, samples);
             prop_assert!(assembly.blocks.is_empty());
         }
     }

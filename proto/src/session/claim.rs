@@ -55,7 +55,7 @@ impl Claim {
 
     /// What is to be said over this link, whose handshake hash is `over`, of another one, unless it was: `of.1` is the token that
     /// the peer gave us over that.
-    pub fn tell(&mut self, over: &[u8; 32], of: End<'_>) -> Option<Record<'static>> {
+    pub fn tell(&mut self, over: &[u8; 32], of: End<'_>) -> Option<Record> {
         if self.told.contains(of.0) {
             return None;
         }

@@ -243,7 +243,7 @@ impl Endpoint {
     }
 
     /// The next record on a link that is for the role.
-    pub fn next_record(&mut self, now: Instant, id: LinkId) -> Option<Record<'_>> {
+    pub fn next_record(&mut self, now: Instant, id: LinkId) -> Option<Record> {
         loop {
             let resume = self.dialer.resume(id);
             let link = self.links.get_mut(&id)?;
@@ -267,8 +267,10 @@ impl Endpoint {
                     Ok(Record::Heard(heard)) => self.told_heard(now, id, heard),
                     Ok(Record::Same(proof)) => self.told_same(now, id, proof),
                     Ok(_) if open => self.hold(now, id),
-                    // Decoded again below: the borrow checker cannot see that this arm ends the loop.
-                    Ok(_) => break,
+                    Ok(record) => {
+                        self.dialer.confirmed(id);
+                        return Some(record);
+                    }
                     Err(wire::Error::Unknown { .. }) => self.counters.skipped += 1,
                     Err(error) => {
                         let fault = link.nonsense(&error, self.plain.len());
@@ -278,8 +280,6 @@ impl Endpoint {
                 Err(fault) => self.fail(now, id, fault),
             }
         }
-        self.dialer.confirmed(id);
-        Record::decode(&self.plain).ok()
     }
 
     /// A link to read records of again: the role has been told of it since.
@@ -384,7 +384,7 @@ impl Endpoint {
     }
 
     /// Queues a record on a link.
-    pub fn send(&mut self, id: LinkId, record: &Record<'_>) {
+    pub fn send(&mut self, id: LinkId, record: &Record) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if !link.send(record) {
             self.deaf.push_back(id);

@@ -1,7 +1,6 @@
 //! What a session is made with, what the application says to it, and what it is told.
 
 use super::link::Identity;
-use super::sound_log::SoundBlock;
 use super::stats::Stats;
 use super::unreachable::Unreachable;
 use super::{HostId, PeerId, TrackId};
@@ -9,6 +8,7 @@ use crate::media::clock::{Epoch, Mapping};
 use crate::media::depacketizer::Settled;
 use crate::media::rate_control::Bitrate;
 use crate::media::slice::{Part, Slice};
+use crate::sound::{Block, Numbered};
 use crate::time::MediaTime;
 use crate::wire::record::{Format, Reason, Track, Want};
 use std::net::SocketAddr;
@@ -51,7 +51,7 @@ pub enum Command {
     /// order.
     Slice(Slice),
     /// A block of our track's sound was caught.
-    Sound(SoundBlock),
+    Sound(Block<MediaTime>),
     /// Our stream changed.
     Format(Format),
     /// Our microphone is muted, our camera closed, or no longer.
@@ -176,19 +176,8 @@ pub enum Event {
     Part(TrackId, Part),
     /// A picture is whole, or will not become so. In order, each number once.
     Settled(TrackId, Settled),
-    /// A block of sound.
-    Sound {
-        /// Whose.
-        track: TrackId,
-        /// Its number.
-        number: u64,
-        /// When its first sample was caught.
-        capture: MediaTime,
-        /// 1 or 2.
-        channels: u8,
-        /// Interleaved s16, little endian.
-        samples: Vec<u8>,
-    },
+    /// A block of sound, by its sender's clock.
+    Sound(TrackId, Numbered<MediaTime>),
     /// How a sender's clock maps to ours, whenever it is known better. All its tracks are by it.
     Clock(PeerId, Mapping),
     /// The track has ended: everything is here, or was waited for. A live sender that is only watched (no file is written) is

@@ -13,10 +13,10 @@
 use super::events::Event;
 use super::sender::Sender;
 use super::shared::LinksAndEvents;
-use super::sound_log::SoundBlock;
 use super::{PeerId, TrackId};
 use crate::media::clock::{Epoch, Mapping};
 use crate::media::slice::Slice;
+use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::record::{Format, OWN_TRACK, Track, Want};
 use std::collections::BTreeMap;
@@ -121,11 +121,11 @@ impl Forward {
                     outbound.push_slice(slice);
                 }
             }
-            Event::Sound { track, number: block, capture, channels, samples } => {
+            Event::Sound(track, Numbered { number: block_number, block }) => {
                 let Some((number, clock)) = self.known(*track) else { return };
-                let Some(capture) = to_ours(*capture, now, &clock, &shared.endpoint.epoch()) else { return };
+                let Some(capture) = to_ours(block.capture, now, &clock, &shared.endpoint.epoch()) else { return };
                 if let Some(outbound) = sender.track(number) {
-                    outbound.put_sound(*block, SoundBlock { capture, channels: *channels, samples: samples.clone() });
+                    outbound.put_sound(*block_number, block.clone().at(capture));
                 }
             }
             _ => {}

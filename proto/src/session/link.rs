@@ -295,7 +295,7 @@ impl Link {
     /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. What a track
     /// is, or what is wanted of it, takes the place of what was said of that before and is not written yet. `false`: the peer
     /// does not read its records.
-    pub fn send(&mut self, record: &Record<'_>) -> bool {
+    pub fn send(&mut self, record: &Record) -> bool {
         if self.liveness.socket().is_none() {
             return true;
         }
@@ -406,7 +406,7 @@ impl Link {
     }
 
     /// Seals a record straight into `out`, behind everything queued.
-    pub fn seal_record(&mut self, record: &Record<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    pub fn seal_record(&mut self, record: &Record, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
         self.poll_bytes(out);
         if let Stage::Up(transport) = &mut self.stage {
             scratch.clear();

@@ -31,7 +31,7 @@ pub mod sent;
 mod session;
 mod shared;
 mod sound_copies;
-pub mod sound_log;
+mod sound_log;
 mod sound_receiver;
 mod standstill;
 pub mod stats;

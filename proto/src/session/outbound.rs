@@ -2,9 +2,11 @@
 //! for all who are subscribed to it.
 
 use super::parity::Parity;
-use super::sound_log::{SoundBlock, SoundLog};
+use super::sound_log::SoundLog;
 use crate::media::packetizer::{Cursor, Limits, Log};
 use crate::media::slice::Slice;
+use crate::sound::Block;
+use crate::time::MediaTime;
 use crate::wire::record::Track;
 use std::time::Duration;
 
@@ -75,7 +77,7 @@ impl Outbound {
     }
 
     /// A block of a track that is forwarded.
-    pub fn put_sound(&mut self, number: u64, block: SoundBlock) {
+    pub fn put_sound(&mut self, number: u64, block: Block<MediaTime>) {
         self.sound.put(number, block);
     }
 

@@ -14,7 +14,6 @@ mod contest;
 mod inbound;
 
 use self::contest::{Waiter, Waiting};
-pub(super) use self::inbound::Block;
 use self::inbound::{AcrossSenders, Described, Feedback, Inbound, REPORT, Wants};
 use super::endpoint::{Endpoint, Incoming};
 use super::events::{Config, Event, MOST_SENDERS};
@@ -22,6 +21,8 @@ use super::link::LinkId;
 use super::path::{Control, Path};
 use super::stats::{Received, ReceiverStats, TrackStats};
 use super::{PeerId, TrackId};
+use crate::sound::Numbered;
+use crate::time::MediaTime;
 use crate::wire::datagram::Message;
 use crate::wire::record::{End, OWN_TRACK, Reason, Record, Track, Want};
 use std::net::SocketAddr;
@@ -335,7 +336,14 @@ impl Receiver {
     }
 
     /// A block of sound came over TCP. Whether its track is received, or no sound is wanted.
-    pub fn take_block(&mut self, now: Instant, link: LinkId, track: u8, block: Block, endpoint: &mut Endpoint) -> bool {
+    pub fn take_block(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        track: u8,
+        sound: Numbered<MediaTime>,
+        endpoint: &mut Endpoint,
+    ) -> bool {
         if !self.wants.sound {
             return true;
         }
@@ -343,7 +351,7 @@ impl Receiver {
         let Some(place) = self.place(link) else { return true };
         let inbound = &mut self.inbound[place];
         let known = inbound.reception(track).is_some();
-        if inbound.block_came(now, track, block, &mut self.across) {
+        if inbound.block_came(now, track, sound, &mut self.across) {
             self.proved(now, endpoint);
         }
         known

@@ -20,12 +20,12 @@ use super::outbound::Outbound;
 use super::peer::{Peer, Subscription};
 use super::repairs::Repairs;
 use super::shared::LinksAndEvents;
-use super::sound_log::SoundBlock;
 use super::stats::{PeerStats, SenderStats};
 use super::{PeerId, SocketId, sound_copies, sound_log};
 use crate::media::packetizer::Cursor;
 use crate::media::rate_control::Bitrate;
 use crate::media::slice::Slice;
+use crate::sound::Block;
 use crate::time::MediaTime;
 use crate::wire::datagram::{Message, Nack};
 use crate::wire::record::{Format, Media, OWN_TRACK, Reason, Record, Track, Want};
@@ -95,7 +95,7 @@ impl Sender {
     }
 
     /// A block of our own was caught.
-    pub fn push_sound(&mut self, block: SoundBlock) {
+    pub fn push_sound(&mut self, block: Block<MediaTime>) {
         if let Some(own) = self.own() {
             own.sound.push(block);
             self.stats.blocks += 1;
@@ -171,7 +171,7 @@ impl Sender {
     }
 
     /// A line that somebody wrote goes to all who want anything, but those it comes from.
-    pub fn say(&self, text: &Record<'_>, from: Option<LinkId>, origin: [u8; 16], shared: &mut LinksAndEvents<'_>) {
+    pub fn say(&self, text: &Record, from: Option<LinkId>, origin: [u8; 16], shared: &mut LinksAndEvents<'_>) {
         for (link, _) in self.peers.iter().filter(|(link, peer)| Some(**link) != from && peer.process != origin) {
             shared.endpoint.send(*link, text);
         }
@@ -365,7 +365,7 @@ impl Sender {
                 let Some((socket, link)) = endpoint.writable(*id) else {
                     let subscription = &mut peer.subscriptions[place];
                     let waiting = track.sound.block(subscription.sound);
-                    let late = |block: &SoundBlock| media.saturating_since(block.capture) > sound_copies::BEHIND;
+                    let late = |block: &Block<MediaTime>| media.saturating_since(block.capture) > sound_copies::BEHIND;
                     if steady && !track.patient && waiting.is_some_and(late) {
                         subscription.copies.tcp_is_behind(now, subscription.sound, &track.sound);
                     }

@@ -8,14 +8,14 @@ use super::endpoint::{self, Endpoint, Incoming, Notice};
 use super::events::{Command, Config, Event};
 use super::forward::Forward;
 use super::link::LinkId;
-use super::receiver::{Block, Receiver};
+use super::receiver::Receiver;
 use super::sender::{self, Sender};
 use super::shared::LinksAndEvents;
 use super::stats::Stats;
 use super::talk::Talk;
 use super::unreachable::DialError;
 use super::{Core, HostId, Output, PeerId, SocketId, TrackId};
-use crate::wire::record::{End, Reason, Record, Text, Track, Want};
+use crate::wire::record::{Reason, Record, Text, Want};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -39,15 +39,6 @@ pub struct Session {
     unasked: Want,
     events: VecDeque<Event>,
     next_stats: Instant,
-}
-
-/// A record that is for us, out of the endpoint's buffer: taking it needs the rest of us.
-enum Got {
-    Track(Track),
-    Sound(u8, Block),
-    End(u8, End),
-    Text(Text),
-    Want(u8, Want),
 }
 
 impl Session {
@@ -169,41 +160,30 @@ impl Session {
 
     /// What came over a link.
     fn take_records(&mut self, now: Instant, link: LinkId) {
-        loop {
-            let got = match self.endpoint.next_record(now, link) {
-                Some(Record::Track(track)) => Got::Track(track),
-                Some(Record::Sound(track, sound)) => {
-                    let (number, capture, channels, samples) =
-                        (sound.number, sound.capture, sound.channels, sound.samples.to_vec());
-                    Got::Sound(track, Block { number, capture, channels, samples })
-                }
-                Some(Record::End(track, end)) => Got::End(track, end),
-                Some(Record::Text(text)) => Got::Text(text),
-                Some(Record::Want(track, want)) => Got::Want(track, want),
-                Some(Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) | Record::Same(_)) => continue,
-                None => break,
-            };
+        while let Some(record) = self.endpoint.next_record(now, link) {
             // The hello of this link may have come in the same bytes.
             self.take_notices(now);
-            self.take_record(now, link, got);
+            self.take_record(now, link, record);
         }
     }
 
-    fn take_record(&mut self, now: Instant, link: LinkId, got: Got) {
+    fn take_record(&mut self, now: Instant, link: LinkId, record: Record) {
         let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
-        let known = match got {
-            Got::Track(track) => self.receiver.take_track(now, link, track, &self.endpoint),
-            Got::Sound(track, block) => self.receiver.take_block(now, link, track, block, &mut self.endpoint),
-            Got::End(track, end) => {
+        let known = match record {
+            Record::Track(track) => self.receiver.take_track(now, link, track, &self.endpoint),
+            Record::Sound(track, sound) => self.receiver.take_block(now, link, track, sound, &mut self.endpoint),
+            Record::End(track, end) => {
                 self.receiver.take_end(now, link, track, end);
                 true
             }
-            Got::Want(track, want) => {
+            Record::Want(track, want) => {
                 let known = self.sender.handle_want(now, link, (track, want), &mut shared);
                 self.look_at_wants(now);
                 known
             }
-            Got::Text(text) => self.take_text(now, link, text),
+            Record::Text(text) => self.take_text(now, link, text),
+            // The endpoint's own.
+            Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) | Record::Same(_) => return,
         };
         if !known {
             self.endpoint.skipped();

@@ -139,7 +139,7 @@ impl SoundCopies {
             let wanted = |number: &u64| index < self.pieces && !self.has(*number);
             let block = number.filter(wanted).and_then(|number| log.block(number)).filter(|block| block.capture >= stale);
             if let (Some(block), Some(number)) = (block, number) {
-                let (channels, frames) = (block.channels, block.frames());
+                let (channels, frames) = (block.channels, block.frames() as u16);
                 let len = Piece::len_of(frames, channels);
                 if run == MAX_RUN || (segment != 0 && len != segment) {
                     break;
@@ -200,10 +200,10 @@ impl SoundCopies {
 #[cfg(test)]
 mod tests {
     use super::super::path::{Keys, Opened};
-    use super::super::sound_log::SoundBlock;
     use super::*;
     use crate::crypto::Key;
     use crate::media::clock::Epoch;
+    use crate::sound::Block;
     use crate::wire::datagram::Header;
     use std::net::SocketAddr;
 
@@ -237,7 +237,7 @@ mod tests {
         fn catch(&mut self, blocks: u64) {
             for number in self.log.end()..self.log.end() + blocks {
                 let capture = MediaTime::from_nanos(number * 10_000_000);
-                self.log.push(SoundBlock { capture, channels: 2, samples: vec![number as u8; 1920] });
+                self.log.push(Block { capture, channels: 2, samples: [number as i16; 960].into() });
             }
         }
 
@@ -292,7 +292,7 @@ mod tests {
         let mut rig = Rig::new();
         let put = |rig: &mut Rig, number: u64| {
             let capture = MediaTime::from_nanos(number * 10_000_000);
-            rig.log.put(number, SoundBlock { capture, channels: 2, samples: vec![0; 1920] });
+            rig.log.put(number, Block { capture, channels: 2, samples: [0; 960].into() });
         };
         put(&mut rig, 10);
         rig.wanted(110, 10, 4);

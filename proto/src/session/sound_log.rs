@@ -6,6 +6,7 @@
 //! Capacity: live [`LIVE_BLOCKS`], of a film [`PATIENT_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with what
 //! is left (`peer/sound.rs`).
 
+use crate::sound::Block;
 use crate::time::MediaTime;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -28,30 +29,13 @@ pub(super) const PATIENT_BLOCKS: usize = 1000;
 /// Numbers of blocks end here, so that those after them can be counted: longer than anything lasts.
 const MOST_BLOCKS: u64 = 1 << 62;
 
-/// Ten milliseconds of sound.
-pub struct SoundBlock {
-    /// When its first sample was caught.
-    pub capture: MediaTime,
-    /// 1 or 2.
-    pub channels: u8,
-    /// Interleaved s16, little endian.
-    pub samples: Vec<u8>,
-}
-
-impl SoundBlock {
-    /// Frames in it.
-    pub(super) fn frames(&self) -> u16 {
-        (self.samples.len() / (2 * usize::from(self.channels.max(1)))) as u16
-    }
-}
-
 /// See the module text.
 pub(super) struct SoundLog {
     /// The track, as its peers call it.
     pub track: u8,
     pub patient: bool,
     first: u64,
-    blocks: VecDeque<Option<SoundBlock>>,
+    blocks: VecDeque<Option<Block<MediaTime>>>,
 }
 
 impl SoundLog {
@@ -65,7 +49,7 @@ impl SoundLog {
     }
 
     /// The next block was caught.
-    pub fn push(&mut self, block: SoundBlock) {
+    pub fn push(&mut self, block: Block<MediaTime>) {
         self.blocks.push_back(Some(block));
         while self.blocks.len() > self.capacity() {
             self.blocks.pop_front();
@@ -74,7 +58,7 @@ impl SoundLog {
     }
 
     /// A block came whose number somebody else gave it. One that is older than all that is kept is let go.
-    pub fn put(&mut self, number: u64, block: SoundBlock) {
+    pub fn put(&mut self, number: u64, block: Block<MediaTime>) {
         if number > MOST_BLOCKS {
             return;
         }
@@ -107,7 +91,7 @@ impl SoundLog {
     }
 
     /// A block, while it is kept.
-    pub fn block(&self, number: u64) -> Option<&SoundBlock> {
+    pub fn block(&self, number: u64) -> Option<&Block<MediaTime>> {
         self.blocks.get(usize::try_from(number.checked_sub(self.first)?).ok()?)?.as_ref()
     }
 
@@ -122,8 +106,8 @@ impl SoundLog {
 mod tests {
     use super::*;
 
-    fn block(number: u64) -> SoundBlock {
-        SoundBlock { capture: MediaTime::from_nanos(number * 10_000_000), channels: 1, samples: vec![0; 960] }
+    fn block(number: u64) -> Block<MediaTime> {
+        Block { capture: MediaTime::from_nanos(number * 10_000_000), channels: 1, samples: [0; 480].into() }
     }
 
     #[test]

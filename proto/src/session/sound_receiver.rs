@@ -24,7 +24,8 @@
 //! Capacity: [`Assembly`]'s; a window of the last 4096 block numbers, older ones count as duplicates.
 
 use crate::crypto::ReplayWindow;
-use crate::media::sound_pieces::{Assembly, Whole};
+use crate::media::sound_pieces::Assembly;
+use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::sound::{PIECES, Piece, Wanted};
 use std::time::{Duration, Instant};
@@ -142,12 +143,12 @@ impl SoundReceiver {
     }
 
     /// A piece came; the block, if that makes it whole and it is the first copy.
-    pub fn piece_came(&mut self, now: Instant, piece: &Piece<'_>) -> Option<Whole> {
+    pub fn piece_came(&mut self, now: Instant, piece: &Piece<'_>) -> Option<Numbered<MediaTime>> {
         if !self.seen.would_accept(piece.number) {
             return None;
         }
         let whole = self.assembly.push(piece)?;
-        let fresh = self.came(now, whole.number, whole.capture, usize::from(piece.frames));
+        let fresh = self.came(now, whole.number, whole.block.capture, usize::from(piece.frames));
         self.counts.copied += u64::from(fresh);
         fresh.then_some(whole)
     }

@@ -35,8 +35,8 @@ fn wait(receiver: &mut SoundReceiver, until: Instant, wanted: &mut Vec<Wanted>) 
     }
 }
 
-fn piece(receiver: &mut SoundReceiver, at: Instant, number: u64, index: u8) -> Option<Whole> {
-    let samples = vec![number as u8; 1920];
+fn piece(receiver: &mut SoundReceiver, at: Instant, number: u64, index: u8) -> Option<Numbered<MediaTime>> {
+    let samples = [number as i16; 960];
     let mut payload = Vec::new();
     sound_pieces::cut(&samples, FRAMES, 2, index, &mut payload);
     receiver.piece_came(at, &Piece { number, capture: capture(number), channels: 2, frames: FRAMES, index, payload: &payload })
@@ -141,7 +141,7 @@ fn a_block_is_told_once_whichever_way_it_comes_first() {
     assert_eq!(piece(&mut receiver, now, 0, 0), None);
     assert_eq!(piece(&mut receiver, now, 1, 3), None);
     let whole = piece(&mut receiver, now, 1, 1).expect("two pieces are a block");
-    assert_eq!(whole.samples, vec![1; 1920]);
+    assert_eq!(*whole.block.samples, [1; 960]);
     assert_eq!(piece(&mut receiver, now, 1, 0), None);
     assert!(!receiver.block_came(now, 1, capture(1), 480));
     assert!(receiver.block_came(now, 2, capture(2), 480));

@@ -6,11 +6,13 @@
 //!
 //! Bodies are drawn in PROTOCOL.md §4.
 
-use super::sound::Sound;
+use super::sound;
 use super::text::printable;
 use super::{Error, Reader, cut, put_text};
 use crate::picture::{MAX_SIDE, Size};
 use crate::rate::Rate;
+use crate::sound::Numbered;
+use crate::time::MediaTime;
 
 /// Media that a side has or wants, and whether all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -188,13 +190,13 @@ pub struct End {
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Record<'a> {
+pub enum Record {
     /// Who I am.
     Hello(Hello),
     /// What a track is.
     Track(Track),
     /// Ten milliseconds of sound of a track.
-    Sound(u8, Sound<'a>),
+    Sound(u8, Numbered<MediaTime>),
     /// Nothing comes of a track after these numbers.
     End(u8, End),
     /// I leave, and why.
@@ -228,7 +230,7 @@ const FIRST_OPTIONAL: u8 = 64;
 /// Numbers of pictures end here, so that those after them can be counted: ten thousand years at 1000 a second are fewer.
 const MOST_PICTURES: u64 = 1 << 62;
 
-impl<'a> Record<'a> {
+impl Record {
     /// Appends the record's plain bytes.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -236,7 +238,7 @@ impl<'a> Record<'a> {
             Record::Track(track) => track.encode(out),
             Record::Sound(track, sound) => {
                 out.extend_from_slice(&[kind::SOUND, *track]);
-                sound.encode(out);
+                sound::encode(sound, out);
             }
             Record::End(track, end) => {
                 out.extend_from_slice(&[kind::END, *track]);
@@ -263,13 +265,13 @@ impl<'a> Record<'a> {
     }
 
     /// From an opened record.
-    pub fn decode(bytes: &'a [u8]) -> Result<Record<'a>, Error> {
+    pub fn decode(bytes: &[u8]) -> Result<Record, Error> {
         let mut reader = Reader::new(bytes);
         let kind = reader.u8("record kind")?;
         let record = match kind {
             kind::HELLO => Record::Hello(Hello::decode(&mut reader)?),
             kind::TRACK => Record::Track(Track::decode(&mut reader)?),
-            kind::SOUND => return Ok(Record::Sound(reader.u8("track")?, Sound::decode(reader)?)),
+            kind::SOUND => return Ok(Record::Sound(reader.u8("track")?, sound::decode(reader)?)),
             kind::END => {
                 let (track, pictures) = (reader.u8("track")?, reader.u64("picture count")?);
                 Record::End(track, End { pictures, blocks: reader.u64("block count")? })

@@ -1,16 +1,16 @@
 //! Sound on the wire: a block as TCP carries it (`record.rs`), a piece of one as a datagram does, and the request for such pieces.
+//! Between machines samples become bytes, and bytes samples, here alone.
 //!
 //! A block of stereo is 1920 bytes, and a datagram that passes everywhere 1000; so beside TCP a block travels in halves.
 //! [`Piece::index`] 0 and 1 are the halves, 2 and 3 what makes good for two that are lost (`media/sound_pieces.rs`).
 
 use super::{Error, Reader};
+use crate::sound::{BLOCK_FRAMES, Block, Numbered};
 use crate::time::MediaTime;
+use std::sync::Arc;
 
 /// The most bytes of samples in a block: 10 ms of stereo.
-pub const MAX_SAMPLE_BYTES: usize = MAX_FRAMES * 2 * 2;
-
-/// Frames in a block at most: 10 ms.
-const MAX_FRAMES: usize = 480;
+pub const MAX_SAMPLE_BYTES: usize = BLOCK_FRAMES * 2 * 2;
 
 /// Pieces of a block: two halves, two to recover them from.
 pub const PIECES: usize = 4;
@@ -22,42 +22,38 @@ const STEREO: u8 = 0x04;
 /// … and that its last frame is half of a pair.
 const ODD: u8 = 0x08;
 
-/// A block of sound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sound<'a> {
-    /// Numbered apart from whatever carries it.
-    pub number: u64,
-    /// When its first sample was caught.
-    pub capture: MediaTime,
-    /// 1 or 2.
-    pub channels: u8,
-    /// Interleaved s16, little endian.
-    pub samples: &'a [u8],
+/// The bytes of samples: s16, little endian.
+pub fn bytes(samples: impl Iterator<Item = i16>) -> impl Iterator<Item = u8> {
+    samples.flat_map(i16::to_le_bytes)
 }
 
-impl<'a> Sound<'a> {
-    /// Appends its bytes, kind and track left to the caller.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.number.to_be_bytes());
-        out.extend_from_slice(&self.capture.as_nanos().to_be_bytes());
-        out.push(self.channels);
-        out.extend_from_slice(self.samples);
-    }
+/// The samples of bytes; half a sample at the end is left out.
+pub fn samples(bytes: &[u8]) -> Arc<[i16]> {
+    bytes.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect()
+}
 
-    /// The rest of a message.
-    pub fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
-        let number = reader.u64("block number")?;
-        let capture = MediaTime::from_nanos(reader.u64("capture time")?);
-        let channels = match reader.u8("channels")? {
-            channels @ 1..=2 => channels,
-            channels => return Err(reader.invalid("channels", u64::from(channels), 1)),
-        };
-        let samples = reader.rest();
-        if samples.is_empty() || samples.len() > MAX_SAMPLE_BYTES || !samples.len().is_multiple_of(2 * usize::from(channels)) {
-            return Err(reader.invalid("sample bytes", samples.len() as u64, samples.len()));
-        }
-        Ok(Sound { number, capture, channels, samples })
+/// Appends the bytes of a block, kind and track left to the caller.
+pub fn encode(sound: &Numbered<MediaTime>, out: &mut Vec<u8>) {
+    let Numbered { number, block } = sound;
+    out.extend_from_slice(&number.to_be_bytes());
+    out.extend_from_slice(&block.capture.as_nanos().to_be_bytes());
+    out.push(block.channels);
+    out.extend(bytes(block.samples.iter().copied()));
+}
+
+/// A block: the rest of a message.
+pub fn decode(mut reader: Reader<'_>) -> Result<Numbered<MediaTime>, Error> {
+    let number = reader.u64("block number")?;
+    let capture = MediaTime::from_nanos(reader.u64("capture time")?);
+    let channels = match reader.u8("channels")? {
+        channels @ 1..=2 => channels,
+        channels => return Err(reader.invalid("channels", u64::from(channels), 1)),
+    };
+    let bytes = reader.rest();
+    if bytes.is_empty() || bytes.len() > MAX_SAMPLE_BYTES || !bytes.len().is_multiple_of(2 * usize::from(channels)) {
+        return Err(reader.invalid("sample bytes", bytes.len() as u64, bytes.len()));
     }
+    Ok(Numbered { number, block: Block { capture, channels, samples: samples(bytes) } })
 }
 
 /// A piece of a block of sound.
@@ -110,7 +106,7 @@ impl<'a> Piece<'a> {
         let payload = reader.rest();
         let halves = payload.len() / (2 * usize::from(channels));
         let frames = (2 * halves).saturating_sub(usize::from(form & ODD != 0));
-        if !payload.len().is_multiple_of(2 * usize::from(channels)) || !(1..=MAX_FRAMES).contains(&frames) {
+        if !payload.len().is_multiple_of(2 * usize::from(channels)) || !(1..=BLOCK_FRAMES).contains(&frames) {
             return Err(reader.invalid("piece's payload", payload.len() as u64, payload.len()));
         }
         Ok(Piece { number: u64::from_be_bytes(number), capture, channels, frames: frames as u16, index, payload })

@@ -4,7 +4,7 @@
 //! then, and what is under way is finished.
 
 use super::harness::Moment;
-use eyeline_proto::media::depacketizer::Slice;
+use eyeline_proto::media::slice::Slice;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -185,7 +185,7 @@ fn who_floods_the_meeting_with_tracks_throws_nobody_out() {
         Record::Track(Track { label: format!("my {number}th name"), ..told })
     };
     for second in 0..10 {
-        let told: Vec<Record<'_>> = (0..1000).map(|number| told(second * 1000 + number)).collect();
+        let told: Vec<Record> = (0..1000).map(|number| told(second * 1000 + number)).collect();
         if second == 0 {
             told.iter().for_each(|record| hostile.record(&mut victim, record));
         } else {

@@ -224,7 +224,7 @@ fn a_peer_that_reads_no_records_is_closed() {
     let mut victim = Victim::new(false);
     let mut stranger = Stranger::join(&mut victim, 9);
     victim.session.handle_writable(victim.now, stranger.socket(), false);
-    let asks: Vec<Record<'_>> = (0..256).map(|_| Record::Heard(false)).collect();
+    let asks: Vec<Record> = (0..256).map(|_| Record::Heard(false)).collect();
     stranger.records(&mut victim, &asks);
     assert_eq!(victim.closed, []);
     stranger.record(&mut victim, &Record::Heard(false));

@@ -171,9 +171,7 @@ impl Screen {
                 let (viewer, desk) = self.viewer(track);
                 viewer.settle(at, settled, desk);
             }
-            Event::Sound { track, number, capture, channels, samples } => {
-                self.viewer(track).0.take_sound(at, (number, capture, channels), &samples);
-            }
+            Event::Sound(track, sound) => self.viewer(track).0.take_sound(at, &sound),
             Event::Clock(peer, mapping) => {
                 for viewer in self.viewers.iter_mut().filter(|viewer| viewer.track.peer == peer) {
                     viewer.take_clock(at, mapping, &self.desk);

@@ -14,9 +14,8 @@ use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::sound_log::SoundBlock;
 use eyeline_proto::session::{Command, Event};
-use eyeline_proto::sound::BLOCK_FRAMES;
+use eyeline_proto::sound::{BLOCK_FRAMES, Block};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::{Format, Media};
 use eyeline_proto::wire::slice::{self, Head, Tables};
@@ -225,13 +224,9 @@ impl Camera {
         let mut source = self.source.borrow_mut();
         source.blocks += 1;
         let channels = self.stream.channels;
-        let mut samples = Vec::with_capacity(BLOCK_FRAMES * 2 * usize::from(channels));
-        for number in first..first + BLOCK_FRAMES as u64 {
-            for _ in 0..channels {
-                samples.extend_from_slice(&sample(number).to_le_bytes());
-            }
-        }
-        self.commands.push(Command::Sound(SoundBlock { capture, channels, samples }));
+        let frames = first..first + BLOCK_FRAMES as u64;
+        let samples = frames.flat_map(|number| std::iter::repeat_n(sample(number), channels.into())).collect();
+        self.commands.push(Command::Sound(Block { capture, channels, samples }));
     }
 
     fn camera(&mut self, at: Moment, picture: u64) {

@@ -7,9 +7,9 @@ use super::harness::Moment;
 use super::oscillator::{Base, Oscillator};
 use super::source::Source;
 use eyeline_proto::media::clock::Mapping;
-use eyeline_proto::media::playout::{Block, Config, Playout, Stats};
+use eyeline_proto::media::playout::{Config, Playout, Stats};
 use eyeline_proto::media::requests::Requests;
-use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
+use eyeline_proto::sound::{BLOCK_FRAMES, Numbered, RATE};
 use eyeline_proto::time::MediaTime;
 use std::time::Duration;
 
@@ -85,10 +85,8 @@ impl Speaker {
         self.clock.when(self.first.expect("it began") + number * 10_000_000)
     }
 
-    pub fn push(&mut self, at: Moment, number: u64, capture: MediaTime, channels: u8, samples: &[u8]) {
-        let samples: Vec<i16> = samples.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
-        let block = Block::new(number, capture, channels, &samples).expect("a block of ours");
-        self.playout.push(at.local, &block);
+    pub fn push(&mut self, at: Moment, sound: &Numbered<MediaTime>) {
+        self.playout.push(at.local, &sound.inline().expect("a block of ours"));
         self.blocks += 1;
     }
 

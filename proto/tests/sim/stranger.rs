@@ -11,6 +11,7 @@ use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Config, Core, Event, HostId, Session, SocketId};
+use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::{FragmentHead, Header, Message};
@@ -18,7 +19,6 @@ use eyeline_proto::wire::preamble::{Answer, Opening};
 use eyeline_proto::wire::record::{FORWARDS, Format, Hello, Media, OWN_TRACK, Reason, Record, Track};
 use eyeline_proto::wire::report::Report;
 use eyeline_proto::wire::slice::{Head, Tables};
-use eyeline_proto::wire::sound::Sound;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -176,7 +176,7 @@ impl Stranger {
     }
 
     /// One that says its hello, this, and its goodbye at once.
-    pub fn come_and_go(victim: &mut Victim, who: (u8, u16), socket: u64, resume: [u8; 16], says: &[Record<'_>]) {
+    pub fn come_and_go(victim: &mut Victim, who: (u8, u16), socket: u64, resume: [u8; 16], says: &[Record]) {
         let shaken = Stranger::shake(victim, who.0, SocketId(socket));
         let (mut stranger, hello) = Stranger::make(victim, who, SocketId(socket), shaken, |hello| hello.resume = resume);
         let (mut plain, mut sealed) = (hello, Vec::new());
@@ -276,7 +276,7 @@ impl Stranger {
         (stranger, of_a_later_program(plain))
     }
 
-    pub fn record(&mut self, victim: &mut Victim, record: &Record<'_>) {
+    pub fn record(&mut self, victim: &mut Victim, record: &Record) {
         let mut plain = Vec::new();
         record.encode(&mut plain);
         self.raw_record(victim, &plain);
@@ -290,7 +290,7 @@ impl Stranger {
     }
 
     /// Many records that come at once.
-    pub fn records(&mut self, victim: &mut Victim, records: &[Record<'_>]) {
+    pub fn records(&mut self, victim: &mut Victim, records: &[Record]) {
         let (mut plain, mut sealed) = (Vec::new(), Vec::new());
         for record in records {
             plain.clear();
@@ -407,7 +407,10 @@ impl Stranger {
 
     pub fn sound(&mut self, victim: &mut Victim, number: u64) {
         let capture = MediaTime::from_nanos(number * 10_000_000);
-        self.record(victim, &Record::Sound(OWN_TRACK, Sound { number, capture, channels: 1, samples: &[0; 960] }));
+        self.record(
+            victim,
+            &Record::Sound(OWN_TRACK, Numbered { number, block: Block { capture, channels: 1, samples: [0; 480].into() } }),
+        );
     }
 
     /// What it was sent since the last call, opened.

@@ -4,10 +4,11 @@ use super::by_hand::{UNKNOWN, challenge};
 use super::scenarios::{ms, secs};
 use super::stranger::{Stranger, Victim};
 use eyeline_proto::session::{Command, Core, Event, PeerId, SocketId, TrackId};
+use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message, Shard};
 use eyeline_proto::wire::record::{End, OWN_TRACK, Reason, Record};
-use eyeline_proto::wire::sound::{Piece, Sound};
+use eyeline_proto::wire::sound::Piece;
 use std::time::Duration;
 
 /// What the so manieth sender sends.
@@ -73,13 +74,16 @@ fn what_is_of_a_track_that_is_not_there_is_skipped() {
             let half = Piece { number, capture, channels: 1, frames: 480, index, payload: &[0; 480] };
             newer.datagram(&mut victim, &Message::Piece(7, half));
         }
-        newer.record(&mut victim, &Record::Sound(7, Sound { number, capture, channels: 1, samples: &[0; 960] }));
+        newer.record(
+            &mut victim,
+            &Record::Sound(7, Numbered { number, block: Block { capture, channels: 1, samples: [0; 480].into() } }),
+        );
         newer.record(&mut victim, &Record::End(7, End { pictures: 0, blocks: 0 }));
         victim.pass(ms(30));
     }
     victim.pass(ms(200));
     let slices = victim.events.iter().filter(|event| matches!(event, Event::Slice(..))).count();
-    let sounds = victim.events.iter().filter(|event| matches!(event, Event::Sound { .. })).count();
+    let sounds = victim.events.iter().filter(|event| matches!(event, Event::Sound(..))).count();
     let described = victim.events.iter().filter(|event| matches!(event, Event::Track(..))).count();
     assert_eq!((slices, sounds, described), (60, 0, 1), "its own track alone");
     let report = newer.report(&mut victim);
@@ -326,7 +330,7 @@ fn sound_is_taken_no_faster_than_it_can_have_been_spoken() {
     let mut victim = Victim::new(false);
     let mut stranger = Stranger::join(&mut victim, 1);
     (0..3000).for_each(|number| stranger.sound(&mut victim, number));
-    let taken = |victim: &Victim| victim.events.iter().filter(|event| matches!(event, Event::Sound { .. })).count();
+    let taken = |victim: &Victim| victim.events.iter().filter(|event| matches!(event, Event::Sound(..))).count();
     assert_eq!(taken(&victim), 505, "five seconds");
     victim.now += Duration::from_secs(1);
     (3000..6000).for_each(|number| stranger.sound(&mut victim, number));

@@ -20,6 +20,7 @@ use eyeline_proto::media::slice::{Part, Slice};
 use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::session::stats::ReceiverStats;
 use eyeline_proto::session::{Command, TrackId};
+use eyeline_proto::sound::Numbered;
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Track;
 use std::cell::RefCell;
@@ -174,13 +175,13 @@ impl Viewer {
         }
     }
 
-    pub fn take_sound(&mut self, at: Moment, (number, capture, channels): (u64, MediaTime, u8), samples: &[u8]) {
+    pub fn take_sound(&mut self, at: Moment, sound: &Numbered<MediaTime>) {
         let mut watched = self.watched.borrow_mut();
-        watched.blocks.push(number);
-        let ahead = self.newest.map_or(Duration::ZERO, |newest| capture.saturating_since(newest));
+        watched.blocks.push(sound.number);
+        let ahead = self.newest.map_or(Duration::ZERO, |newest| sound.block.capture.saturating_since(newest));
         watched.sound_ahead = watched.sound_ahead.max(ahead);
         drop(watched);
-        self.speaker.borrow_mut().push(at, number, capture, channels, samples);
+        self.speaker.borrow_mut().push(at, sound);
     }
 
     pub fn take_slice(&mut self, at: Moment, slice: Slice, desk: &mut Desk) {
@@ -295,7 +296,8 @@ impl Viewer {
     }
 
     fn decoded(&mut self, at: Moment, slice: &Slice, way: Way) -> Option<Ready> {
-        let (head, picture, count, received, released) = (slice.head(), slice.picture, slice.count, way.came.local, way.released.local);
+        let (head, picture, count, received, released) =
+            (slice.head(), slice.picture, slice.count, way.came.local, way.released.local);
         self.reel.decoded(&Decoded { picture, count, head: &head, received, released, decoded: at.local })
     }
 

@@ -163,14 +163,18 @@ fn end(child: &mut Child) {
 pub struct Address {
     child: Arc<Mutex<Child>>,
     pictures: Arc<Slot<Picture>>,
-    sound: Arc<Slot<Block>>,
+    sound: Arc<Slot<Block<Instant>>>,
     failure: Arc<Mutex<Option<Error>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Address {
     /// Gives out what comes. Slots should be [`Slot::newest`] and [`Slot::dropping`]; both are closed at the end.
-    pub fn open(connection: Connection, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Result<Address, Error> {
+    pub fn open(
+        connection: Connection,
+        pictures: Arc<Slot<Picture>>,
+        sound: Arc<Slot<Block<Instant>>>,
+    ) -> Result<Address, Error> {
         let Connection { name, child, mut packets, words, silence, counted, size, channels, .. } = connection;
         let child = Arc::new(Mutex::new(child));
         let failure = Arc::new(Mutex::new(None));
@@ -237,7 +241,7 @@ fn give(
     size: Option<Size>,
     channels: u8,
     pictures: &Slot<Picture>,
-    sound: &Slot<Block>,
+    sound: &Slot<Block<Instant>>,
 ) -> Ended {
     let mut given = false;
     match give_all(packets, base, size, channels, pictures, sound, &mut given) {
@@ -252,7 +256,7 @@ fn give_all(
     size: Option<Size>,
     channels: u8,
     pictures: &Slot<Picture>,
-    sound: &Slot<Block>,
+    sound: &Slot<Block<Instant>>,
     given: &mut bool,
 ) -> Result<(), Ended> {
     let (pool, mut seen, mut heard) = (BufferPool::new(), Caught::default(), Caught::default());
@@ -277,7 +281,7 @@ fn give_all(
                 }
                 sounds.append(bytes);
                 while let Some((time, samples)) = sounds.pop() {
-                    sound.push(Block { captured: heard.at(start, time, now), channels, samples })?;
+                    sound.push(Block { capture: heard.at(start, time, now), channels, samples })?;
                 }
             }
         }

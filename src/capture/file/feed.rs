@@ -8,7 +8,7 @@
 
 use crate::threads::{lock, wait};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use eyeline_proto::picture::Buffer;
@@ -46,7 +46,7 @@ pub struct Stopped;
 struct State {
     pictures: VecDeque<Timed<Buffer>>,
     picture_bytes: usize,
-    sounds: VecDeque<Timed<Vec<i16>>>,
+    sounds: VecDeque<Timed<Arc<[i16]>>>,
     ended: bool,
     stopped: bool,
     /// The latest time of each stream so far.
@@ -98,7 +98,7 @@ impl Feed {
     }
 
     /// Appends a block; waits for room.
-    pub fn push_sound(&self, time: Duration, samples: Vec<i16>) -> Result<(), Stopped> {
+    pub fn push_sound(&self, time: Duration, samples: Arc<[i16]>) -> Result<(), Stopped> {
         let mut state = self.lock();
         loop {
             if state.stopped {
@@ -128,7 +128,7 @@ impl Feed {
     }
 
     /// Waits for the next block; `None` at the end of the film or once stopped.
-    pub fn pop_sound(&self) -> Option<Timed<Vec<i16>>> {
+    pub fn pop_sound(&self) -> Option<Timed<Arc<[i16]>>> {
         self.pop(|state| state.sounds.pop_front())
     }
 
@@ -202,9 +202,9 @@ mod tests {
                 for k in 0..5 {
                     feed.push_picture(Duration::from_millis(k), picture(PICTURES / 2)).unwrap();
                 }
-                feed.push_sound(Duration::ZERO, vec![1]).unwrap();
+                feed.push_sound(Duration::ZERO, [1].into()).unwrap();
             });
-            assert_eq!(feed.pop_sound().unwrap().data, [1], "no deadlock: nobody took a picture");
+            assert_eq!(feed.pop_sound().unwrap().data[..], [1], "no deadlock: nobody took a picture");
         });
     }
 
@@ -225,9 +225,9 @@ mod tests {
         let feed = Feed::new(true, true);
         for millis in [0, 400, 2000] {
             feed.push_picture(Duration::from_millis(millis), picture(1)).unwrap();
-            feed.push_sound(Duration::from_millis(millis.saturating_sub(500)), vec![0]).unwrap();
+            feed.push_sound(Duration::from_millis(millis.saturating_sub(500)), [0].into()).unwrap();
         }
-        feed.push_sound(Duration::from_millis(900), vec![0]).unwrap();
+        feed.push_sound(Duration::from_millis(900), [0].into()).unwrap();
         let strays: Vec<bool> = (0..4).map(|_| feed.pop_sound().unwrap().stray).collect();
         assert_eq!(strays, [false, false, false, true]);
     }

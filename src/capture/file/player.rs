@@ -34,7 +34,7 @@ pub struct Player {
     clock: Clock,
     feed: Feed,
     pictures: Arc<Slot<Picture>>,
-    sound: Arc<Slot<Block>>,
+    sound: Arc<Slot<Block<Instant>>>,
     child: Mutex<Option<Child>>,
     failure: Mutex<Option<Error>>,
     still: Mutex<Still>,
@@ -75,7 +75,7 @@ pub type Pipes = (ChildStdout, ChildStderr);
 
 impl Player {
     /// Nothing runs yet.
-    pub fn new(playback: Playback, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block>>) -> Self {
+    pub fn new(playback: Playback, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block<Instant>>>) -> Self {
         let feed = Feed::new(playback.video.is_some(), playback.sound.is_some());
         Player {
             playback,
@@ -345,8 +345,8 @@ impl Player {
     pub fn give_sound(&self) {
         let channels = self.playback.sound.as_ref().map_or(1, |sound| sound.channels);
         while let Some(Timed { time, stray, data }) = self.feed.pop_sound() {
-            let Some(captured) = self.clock.wait(Stream::Sound, time, !stray) else { return };
-            let block = Block { captured, channels, samples: data };
+            let Some(capture) = self.clock.wait(Stream::Sound, time, !stray) else { return };
+            let block = Block { capture, channels, samples: data };
             if self.clock.pushing(Stream::Sound, || self.sound.push(block)).is_err() {
                 return self.stop();
             }

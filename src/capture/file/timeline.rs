@@ -1,5 +1,6 @@
 //! Exact times from stamps in whole milliseconds, and sound in blocks that are counted, not stamped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::STAMP_ERROR;
@@ -64,7 +65,7 @@ impl Sounds {
     /// What follows lies at `time`: gives blocks of silence that lead there, one a call, until it answers `None`.
     ///
     /// A hole longer than [`SHORT_HOLE`] is left open after the block that was begun: there is no sound there.
-    pub fn begin_pass(&mut self, time: Duration) -> Option<(Duration, Vec<i16>)> {
+    pub fn begin_pass(&mut self, time: Duration) -> Option<(Duration, Arc<[i16]>)> {
         let first = *self.first.get_or_insert(time);
         let nanos = time.saturating_sub(first).as_nanos();
         let wanted = u64::try_from((nanos * u128::from(RATE) + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX);
@@ -86,17 +87,17 @@ impl Sounds {
     }
 
     /// The next full block with its time.
-    pub fn pop(&mut self) -> Option<(Duration, Vec<i16>)> {
+    pub fn pop(&mut self) -> Option<(Duration, Arc<[i16]>)> {
         (self.pending.len() >= BLOCK_FRAMES * self.channels).then(|| self.take(BLOCK_FRAMES))
     }
 
     /// What is left after the last full block, if anything is.
-    pub fn rest(&mut self) -> Option<(Duration, Vec<i16>)> {
+    pub fn rest(&mut self) -> Option<(Duration, Arc<[i16]>)> {
         let frames = self.pending.len() / self.channels;
         (frames > 0).then(|| self.take(frames))
     }
 
-    fn take(&mut self, frames: usize) -> (Duration, Vec<i16>) {
+    fn take(&mut self, frames: usize) -> (Duration, Arc<[i16]>) {
         let time = self.time_of(self.given);
         let samples = self.pending.drain(..frames * self.channels).collect();
         self.given += frames as u64;

@@ -8,7 +8,7 @@
 //! yet; [`BLOCKS`] blocks of sound. The oldest go, and the writer fills the hole; a film's sender stops far below that, for it is
 //! told only of pictures that are written. Of tracks that are over before somebody made their files [`FORGOTTEN`] are kept.
 
-use super::super::sink::{EncodedSink, Sound};
+use super::super::sink::EncodedSink;
 use super::mixing::{self, Mixing};
 use super::room::{Held, Room, Tenant};
 use crate::present::writers::{mix, wav};
@@ -19,6 +19,8 @@ use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::media::slice::{Part, Slice};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::TrackId;
+use eyeline_proto::sound::Numbered;
+use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Format;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -56,8 +58,8 @@ pub(super) struct Unit {
 #[derive(Clone)]
 pub struct Queues {
     pub(super) pictures: Option<Arc<Slot<Unit>>>,
-    pub(super) sound: Option<Arc<Slot<wav::Block>>>,
-    pub(super) mix: Option<Arc<Slot<mix::Block>>>,
+    pub(super) sound: Option<Arc<Slot<wav::Unit>>>,
+    pub(super) mix: Option<Arc<Slot<mix::Unit>>>,
 }
 
 impl Queues {
@@ -94,7 +96,7 @@ enum To {
 pub struct Inlets {
     to: To,
     room: Room,
-    mix: Option<Arc<Slot<mix::Block>>>,
+    mix: Option<Arc<Slot<mix::Unit>>>,
 }
 
 impl Inlets {
@@ -208,12 +210,11 @@ impl EncodedSink for Inlet {
         let _ = pictures.push(Unit { track: self.id, picture, rate: self.format.rate, held });
     }
 
-    fn sound(&mut self, sound: &Sound<'_>) {
+    fn sound(&mut self, sound: &Numbered<MediaTime>, received: Instant) {
         let Some(blocks) = &self.queues.sound else { return };
-        let &Sound { number, capture: captured, channels, received, .. } = sound;
-        let (session, film, samples) = (self.id.peer.0, self.film, sound.samples.to_vec());
+        let (session, film, sound) = (self.id.peer.0, self.film, sound.clone());
         self.came = true;
-        let _ = blocks.push(wav::Block { session, number, captured, received, channels, samples, film });
+        let _ = blocks.push(wav::Unit { session, sound, received, film });
     }
 }
 

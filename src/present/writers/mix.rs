@@ -15,7 +15,7 @@ use super::wav::{JUMP, LONGEST_FRAMES, SLEW, converted, stretched};
 use super::{Error, Progress, Target, Written};
 use eyeline_proto::media::clock::seconds_between;
 use eyeline_proto::media::limiter::Limiter;
-use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
+use eyeline_proto::sound::{BLOCK_FRAMES, Numbered, RATE};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -37,19 +37,13 @@ const EARLIEST: Duration = Duration::from_secs(1);
 const WAITING: usize = 300;
 
 /// One block as it came.
-pub struct Block {
+pub struct Unit {
     /// Whose: another sender, or the same one started anew, has another.
     pub track: u64,
-    /// The sender's number of it; a gap is a loss.
-    pub number: u64,
-    /// When its first sample was caught, on our clock.
-    pub captured: Instant,
+    /// By our clock.
+    pub sound: Numbered<Instant>,
     /// When it came.
     pub received: Instant,
-    /// 1 or 2.
-    pub channels: u8,
-    /// Interleaved; `BLOCK_FRAMES` a channel, fewer where a film ends.
-    pub samples: Vec<i16>,
     /// For as long as it waits.
     pub ticket: Ticket,
 }
@@ -129,22 +123,23 @@ impl Writer {
     }
 
     /// Adds a block where it belongs; what of it is written already, or would lie over its own sound, is cut.
-    fn add(&mut self, block: Block) {
-        let known = self.runs.get(&block.track).copied();
-        let early = block.captured.saturating_duration_since(block.received);
-        if known.is_some_and(|run| block.number <= run.last) || early > EARLIEST {
+    fn add(&mut self, unit: &Unit) {
+        let Numbered { number, block } = &unit.sound;
+        let known = self.runs.get(&unit.track).copied();
+        let early = block.capture.saturating_duration_since(unit.received);
+        if known.is_some_and(|run| *number <= run.last) || early > EARLIEST {
             self.left_out += 1;
             return;
         }
-        let by_time = self.place(block.captured);
-        let blocks = i128::from(block.number) * BLOCK_FRAMES as i128;
+        let by_time = self.place(block.capture);
+        let blocks = i128::from(*number) * BLOCK_FRAMES as i128;
         let by_number = known.map_or(i128::from(by_time), |run| run.origin + blocks);
         let off = i128::from(by_time) - by_number;
         let jumps = off.abs() > JUMP;
         let start = if jumps { i128::from(by_time) } else { by_number };
         let goes_on = off != 0 && known.is_some_and(|run| run.slewing == off.signum());
         let stretch = if !jumps && (off.abs() > SLEW || goes_on) { off.signum() } else { 0 };
-        let samples = stretched(converted(block.samples, block.channels, CHANNELS as u8), CHANNELS as u8, stretch);
+        let samples = stretched(converted(block, CHANNELS as u8), CHANNELS as u8, stretch);
         let start_frame = i64::try_from(start).unwrap_or(i64::MAX);
         let free = self.written().max(known.map_or(i64::MIN, |run| run.end));
         let mut end = start_frame;
@@ -163,7 +158,7 @@ impl Writer {
         }
         self.left_out += u64::from(end <= free);
         let end = end.max(known.map_or(end, |run| run.end));
-        self.runs.insert(block.track, Run { origin: start + stretch - blocks, last: block.number, end, slewing: stretch });
+        self.runs.insert(unit.track, Run { origin: start + stretch - blocks, last: *number, end, slewing: stretch });
     }
 
     /// Where nobody is waited for any longer: all have come so far, or had the time to.
@@ -192,18 +187,17 @@ impl Writer {
 }
 
 impl super::Writer for Writer {
-    type Unit = Block;
+    type Unit = Unit;
 
-    fn write(&mut self, block: Block) -> Result<(), Error> {
-        let (len, channels) = (block.samples.len(), usize::from(block.channels));
-        if !matches!(channels, 1 | 2) || len == 0 || !len.is_multiple_of(channels) || len > BLOCK_FRAMES * channels {
+    fn write(&mut self, unit: Unit) -> Result<(), Error> {
+        let block = &unit.sound.block;
+        if block.samples.is_empty() || !block.is_possible() {
             self.left_out += 1;
             return Ok(());
         }
-        let received = block.received;
         // What is late by less than others are waited for still has its place.
-        self.add(block);
-        self.write_up_to(self.settled(received))
+        self.add(&unit);
+        self.write_up_to(self.settled(unit.received))
     }
 
     fn finish(mut self) -> Result<Written, Error> {
@@ -232,19 +226,21 @@ mod tests {
     use super::super::Writer as _;
     use super::super::sink::tests::SmallDisk;
     use super::*;
+    use eyeline_proto::sound::Block;
 
     /// 10 ms in nanoseconds.
     const BLOCK: u64 = 10_000_000;
 
     /// The `number`th block of a sender, all of whose samples are this, caught at this time and here so much later.
-    fn block(track: u64, number: u64, value: i16, captured: u64, later: u64) -> Block {
-        let [captured, received] = [captured, captured + later].map(super::super::arrival);
+    fn block(track: u64, number: u64, value: i16, captured: u64, later: u64) -> Unit {
+        let [capture, received] = [captured, captured + later].map(super::super::arrival);
         let ticket = Ticket::take(&Arc::default()).unwrap();
-        Block { track, number, captured, received, channels: 1, samples: vec![value; BLOCK_FRAMES], ticket }
+        let block = Block { capture, channels: 1, samples: [value; BLOCK_FRAMES].into() };
+        Unit { track, sound: Numbered { number, block }, received, ticket }
     }
 
     /// What is in a file of these: value and length of each run of equal frames.
-    fn mixed(blocks: impl IntoIterator<Item = Block>) -> (Vec<(i16, usize)>, Written) {
+    fn mixed(blocks: impl IntoIterator<Item = Unit>) -> (Vec<(i16, usize)>, Written) {
         let disk = SmallDisk::of(20 << 20);
         let mut writer = Writer::to(Sink::to(disk.clone()));
         for block in blocks {
@@ -277,8 +273,8 @@ mod tests {
         let one = |from: u64| (from..from + 300).map(|n| block(1, n, 1001, n * BLOCK, 5_000_000));
         assert_eq!(mixed(one(0)).0, [(1001, 300 * LEN)]);
         // The other came a second later, and what it sends is longer on its way.
-        let mut both: Vec<Block> = one(0).chain((0..100).map(|n| block(2, n, -77, (100 + n) * BLOCK, 250_000_000))).collect();
-        both.sort_by_key(|block| block.received);
+        let mut both: Vec<Unit> = one(0).chain((0..100).map(|n| block(2, n, -77, (100 + n) * BLOCK, 250_000_000))).collect();
+        both.sort_by_key(|unit| unit.received);
         assert_eq!(mixed(both).0, [(1001, 100 * LEN), (1001 - 77, 100 * LEN), (1001, 100 * LEN)]);
     }
 
@@ -286,8 +282,8 @@ mod tests {
     fn who_is_late_by_seconds_is_waited_for_and_who_never_comes_is_not() {
         let quick = (0..2000).map(|n| block(1, n, 10, n * BLOCK, 0));
         let late = (0..500).map(|n| block(2, n, 7, n * BLOCK, if n == 0 { 0 } else { 8_000_000_000 }));
-        let mut both: Vec<Block> = quick.chain(late).collect();
-        both.sort_by_key(|block| block.received);
+        let mut both: Vec<Unit> = quick.chain(late).collect();
+        both.sort_by_key(|unit| unit.received);
         assert_eq!(mixed(both).0[0], (17, 500 * LEN), "all of it is where it was caught");
         let lost = [block(2, 0, 7, 0, 0)].into_iter().chain((0..2000).map(|n| block(1, n, 10, n * BLOCK, 0)));
         let after = [block(2, 1, 7, BLOCK, 19_000_000_000)];
@@ -298,8 +294,8 @@ mod tests {
     #[test]
     fn too_loud_together_is_turned_down_and_not_clipped() {
         let loud = |track| (0..50).map(move |n| block(track, n, if n < 40 { 30_000 } else { 1000 }, n * BLOCK, 0));
-        let mut both: Vec<Block> = loud(1).chain(loud(2)).collect();
-        both.sort_by_key(|block| (block.number, block.track));
+        let mut both: Vec<Unit> = loud(1).chain(loud(2)).collect();
+        both.sort_by_key(|unit| (unit.sound.number, unit.track));
         let (runs, _) = mixed(both);
         assert_eq!(runs.iter().map(|(_, len)| len).sum::<usize>(), 50 * LEN);
         assert!(runs.iter().any(|(value, len)| *value > 32_000 && *len > 30 * LEN), "{runs:?}");
@@ -331,11 +327,15 @@ mod tests {
     #[test]
     fn nothing_a_peer_invents_makes_it_longer_than_the_time_that_passed() {
         let numbers = [0, u64::MAX, 5, u64::MAX / 2, 3].into_iter().map(|number| block(1, number, 3, BLOCK, 0));
-        let ahead = (0..1000).map(|n| Block { received: super::super::arrival(n), ..block(2, n, 3, n * 1_000_000_000, 0) });
+        let ahead = (0..1000).map(|n| Unit { received: super::super::arrival(n), ..block(2, n, 3, n * 1_000_000_000, 0) });
         let at_once = (0..1000).map(|n| block(3, n, 3, 0, 20_000_000));
         let (_, written) = mixed(numbers.chain(ahead).chain(at_once));
         assert!(written.units < 3 * u64::from(RATE), "{} frames", written.units);
-        let none = [0, 1, 961].map(|len| Block { channels: 2, samples: vec![0; len], ..block(4, 0, 0, 0, 0) });
+        let none = [0, 1, 961].map(|len| {
+            let mut unit = block(4, 0, 0, 0, 0);
+            (unit.sound.block.channels, unit.sound.block.samples) = (2, vec![0; len].into());
+            unit
+        });
         assert_eq!(mixed(none).1.units, 0);
     }
 

@@ -14,6 +14,7 @@
 //!
 //! Mono or stereo is decided by the first block; others are converted.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -21,7 +22,7 @@ use super::riff::Riff;
 use super::sink::Sink;
 use super::timeline::Place;
 use super::{Error, LONGEST_HOLE, Progress, Target, Timeline, Written};
-use eyeline_proto::sound::{BLOCK_FRAMES, RATE};
+use eyeline_proto::sound::{BLOCK_FRAMES, Block, Numbered, RATE};
 use eyeline_proto::time::MediaTime;
 
 /// Blocks held for the first picture: 3 s. A picture can be 2 s late (a retransmission is waited for so long); if none has come
@@ -47,19 +48,13 @@ pub enum Lead {
 }
 
 /// One block as it came.
-pub struct Block {
+pub struct Unit {
     /// Grows whenever another sender, or the same one started anew, is shown.
     pub session: u64,
-    /// The sender's number of it; a gap is a loss.
-    pub number: u64,
-    /// When its first sample was caught, on that session's media clock.
-    pub captured: MediaTime,
+    /// By that session's media clock.
+    pub sound: Numbered<MediaTime>,
     /// When it came, on our clock.
     pub received: Instant,
-    /// 1 or 2.
-    pub channels: u8,
-    /// Interleaved; `BLOCK_FRAMES` a channel, fewer where a film ends.
-    pub samples: Vec<i16>,
     /// Of a film: its samples follow each other exactly.
     pub film: bool,
 }
@@ -79,7 +74,7 @@ pub struct Writer {
     file: Riff,
     timeline: Timeline,
     lead: Lead,
-    held: VecDeque<Block>,
+    held: VecDeque<Unit>,
     run: Option<Run>,
     silent: u64,
     left_out: u64,
@@ -115,20 +110,20 @@ impl Writer {
     }
 
     /// Where this block would begin by its number and by its time, in frames of the file; `None` while that is not known.
-    fn begins(&self, block: &Block, alone: bool) -> Option<(i128, i128)> {
-        let run = self.run.as_ref().filter(|run| run.session == block.session);
-        let Some(by_number) = run.map(|run| run.origin + i128::from(block.number) * BLOCK_FRAMES as i128) else {
+    fn begins(&self, unit: &Unit, alone: bool) -> Option<(i128, i128)> {
+        let run = self.run.as_ref().filter(|run| run.session == unit.session);
+        let Some(by_number) = run.map(|run| run.origin + i128::from(unit.sound.number) * BLOCK_FRAMES as i128) else {
             // What lies far off is the work of a wrong clock: such sound begins at once.
-            let (start, free) = (self.first_begins(block, alone)?, i128::from(self.file.frames()));
+            let (start, free) = (self.first_begins(unit, alone)?, i128::from(self.file.frames()));
             let near = (start - free).unsigned_abs() <= u128::from(LONGEST_FRAMES);
             let start = if near { start } else { free };
             return Some((start, start));
         };
-        if block.film && self.lead == Lead::Sound {
+        if unit.film && self.lead == Lead::Sound {
             // Nobody says how long it stood still; its samples follow each other.
             return Some((by_number, by_number));
         }
-        let place = self.place_of(block, alone)?;
+        let place = self.place_of(unit, alone)?;
         let Some(before) = place.before.map(frames) else { return Some((by_number, by_number)) };
         match place.after.map(frames) {
             _ if (before - by_number).abs() <= JUMP => Some((by_number, before)),
@@ -140,29 +135,29 @@ impl Writer {
         }
     }
 
-    fn place_of(&self, block: &Block, alone: bool) -> Option<Place> {
-        self.timeline.sound(block.session, block.captured, block.received, alone || self.lead == Lead::Sound)
+    fn place_of(&self, unit: &Unit, alone: bool) -> Option<Place> {
+        self.timeline.sound(unit.session, unit.sound.block.capture, unit.received, alone || self.lead == Lead::Sound)
     }
 
     /// Where the first block of a session begins. Of a film it is counted back from one whose place is certain: while the first
     /// picture was waited for the film may have stood still, and what was given before then has times that are too early.
-    fn first_begins(&self, block: &Block, alone: bool) -> Option<i128> {
-        let place = self.place_of(block, alone)?;
-        let later = self.held.iter().filter(|later| later.session == block.session && later.number >= block.number);
-        let certain = later.map(|later| (later.number - block.number, self.place_of(later, alone).and_then(Place::certain)));
+    fn first_begins(&self, unit: &Unit, alone: bool) -> Option<i128> {
+        let (place, number) = (self.place_of(unit, alone)?, unit.sound.number);
+        let later = self.held.iter().filter(|later| later.session == unit.session && later.sound.number >= number);
+        let certain = later.map(|later| (later.sound.number - number, self.place_of(later, alone).and_then(Place::certain)));
         let counted =
             certain.filter_map(|(blocks, place)| Some(frames(place?) - i128::from(blocks) * BLOCK_FRAMES as i128)).next();
-        counted.or(place.after.or(place.before).filter(|_| alone || !block.film).map(frames))
+        counted.or(place.after.or(place.before).filter(|_| alone || !unit.film).map(frames))
     }
 
     /// Writes the held blocks whose place is known; all of them when sound is `alone`.
     fn release(&mut self, alone: bool) -> Result<(), Error> {
-        while let Some(block) = self.held.front() {
-            let last = self.run.as_ref().filter(|run| run.session == block.session).map(|run| run.last);
+        while let Some(unit) = self.held.front() {
+            let last = self.run.as_ref().filter(|run| run.session == unit.session).map(|run| run.last);
             let alone = alone || self.held.len() > HELD;
             // Held for the first picture of its session, or the next one; or its session is over, and only its writer was slow.
-            let Some(place) = self.begins(block, alone) else {
-                let newest = self.held.back().is_some_and(|newest| newest.session != block.session);
+            let Some(place) = self.begins(unit, alone) else {
+                let newest = self.held.back().is_some_and(|newest| newest.session != unit.session);
                 if !(newest || alone) {
                     break;
                 }
@@ -170,28 +165,29 @@ impl Writer {
                 self.left_out += 1;
                 continue;
             };
-            let Some(block) = self.held.pop_front() else { break };
-            if last.is_some_and(|last| block.number <= last) {
+            let Some(unit) = self.held.pop_front() else { break };
+            if last.is_some_and(|last| unit.sound.number <= last) {
                 self.left_out += 1;
                 continue;
             }
-            self.place(block, place)?;
+            self.place(&unit, place)?;
         }
         Ok(())
     }
 
-    fn place(&mut self, block: Block, (by_number, by_time): (i128, i128)) -> Result<(), Error> {
+    fn place(&mut self, unit: &Unit, (by_number, by_time): (i128, i128)) -> Result<(), Error> {
+        let Numbered { number, block } = &unit.sound;
         let channels = self.file.channels(block.channels);
         let off = by_time - by_number;
         let start = if off.abs() > JUMP { by_time } else { by_number };
-        let start = start.min(frames(self.timeline.furthest(block.received)).max(i128::from(self.file.frames())));
-        let slewing = self.run.as_ref().filter(|run| run.session == block.session).map_or(0, |run| run.slewing);
+        let start = start.min(frames(self.timeline.furthest(unit.received)).max(i128::from(self.file.frames())));
+        let slewing = self.run.as_ref().filter(|run| run.session == unit.session).map_or(0, |run| run.slewing);
         let goes_on = off.signum() == slewing;
         // One frame more or less in a block is 2 ‰, which nobody hears.
-        let stretch = if !block.film && off.abs() <= JUMP && (off.abs() > SLEW || goes_on) { off.signum() } else { 0 };
-        let origin = start + stretch - i128::from(block.number) * BLOCK_FRAMES as i128;
-        self.run = Some(Run { session: block.session, origin, last: block.number, slewing: stretch });
-        let samples = stretched(converted(block.samples, block.channels, channels), channels, stretch);
+        let stretch = if !unit.film && off.abs() <= JUMP && (off.abs() > SLEW || goes_on) { off.signum() } else { 0 };
+        let origin = start + stretch - i128::from(*number) * BLOCK_FRAMES as i128;
+        self.run = Some(Run { session: unit.session, origin, last: *number, slewing: stretch });
+        let samples = stretched(converted(block, channels), channels, stretch);
         match u64::try_from(start - i128::from(self.file.frames())) {
             Ok(hole) => self.silence(hole)?,
             Err(_) => {
@@ -206,7 +202,7 @@ impl Writer {
 }
 
 /// The same sound in one frame more (1) or less (-1): each frame lies between two of the old ones.
-pub(super) fn stretched(samples: Vec<i16>, channels: u8, by: i128) -> Vec<i16> {
+pub(super) fn stretched(samples: Cow<'_, [i16]>, channels: u8, by: i128) -> Cow<'_, [i16]> {
     let channels = usize::from(channels);
     let frames = samples.len() / channels;
     let Some(wanted) = usize::try_from(frames as i128 + by).ok().filter(|&wanted| by != 0 && wanted > 1) else { return samples };
@@ -220,7 +216,7 @@ pub(super) fn stretched(samples: Vec<i16>, channels: u8, by: i128) -> Vec<i16> {
             out.push((a + (b - a) * part).round() as i16);
         }
     }
-    out
+    Cow::Owned(out)
 }
 
 fn frames(nanos: i64) -> i128 {
@@ -231,24 +227,25 @@ fn nanos(frames: u64) -> u64 {
     u64::try_from(u128::from(frames) * 1_000_000_000 / u128::from(RATE)).unwrap_or(u64::MAX)
 }
 
-pub(super) fn converted(samples: Vec<i16>, from: u8, to: u8) -> Vec<i16> {
-    match (from, to) {
+/// A block's samples for so many channels.
+pub(super) fn converted<T>(block: &Block<T>, channels: u8) -> Cow<'_, [i16]> {
+    let samples = &block.samples;
+    match (block.channels, channels) {
         (1, 2) => samples.iter().flat_map(|&sample| [sample, sample]).collect(),
         (2, 1) => samples.chunks_exact(2).map(|both| both[0].midpoint(both[1])).collect(),
-        _ => samples,
+        _ => Cow::Borrowed(samples),
     }
 }
 
 impl super::Writer for Writer {
-    type Unit = Block;
+    type Unit = Unit;
 
-    fn write(&mut self, block: Block) -> Result<(), Error> {
-        let (len, channels) = (block.samples.len(), usize::from(block.channels));
-        if !matches!(channels, 1 | 2) || !len.is_multiple_of(channels) || len > BLOCK_FRAMES * channels {
+    fn write(&mut self, unit: Unit) -> Result<(), Error> {
+        if !unit.sound.block.is_possible() {
             self.left_out += 1;
             return Ok(());
         }
-        self.held.push_back(block);
+        self.held.push_back(unit);
         self.release(false)
     }
 

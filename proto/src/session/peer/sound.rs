@@ -8,9 +8,9 @@ use crate::session::link::Link;
 #[cfg(doc)]
 use crate::session::sound_log::STALE;
 use crate::session::sound_log::SoundLog;
+use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::record::Record;
-use crate::wire::sound::Sound;
 use std::time::Instant;
 
 /// Bytes of records handed to TCP at once: as much as TCP_NOTSENT_LOWAT lets it hold.
@@ -51,8 +51,7 @@ impl Peer {
                 break;
             }
             if log.patient || block.capture >= stale {
-                let channels = block.channels;
-                let sound = Sound { number, capture: block.capture, channels, samples: &block.samples };
+                let sound = Numbered { number, block: block.clone() };
                 link.seal_record(&Record::Sound(log.track, sound), scratch, buffer);
                 self.stats.blocks += 1;
             } else {

@@ -6,9 +6,11 @@
 use super::super::outbound::Outbound;
 use super::super::sent::SentFragment;
 use super::super::sound_copies::SoundCopies;
-use super::super::sound_log::{SoundBlock, SoundLog};
+use super::super::sound_log::SoundLog;
 use crate::media::packetizer::{Cursor, Log};
 use crate::media::slice::Slice;
+use crate::sound::Block;
+use crate::time::MediaTime;
 use crate::wire::datagram::FragmentHead;
 use crate::wire::record::Want;
 use crate::wire::report::TrackReport;
@@ -93,7 +95,7 @@ impl Subscription {
     }
 
     /// The next block to be sent: one that came late, or the one at the cursor.
-    pub fn next_block<'a>(&self, log: &'a SoundLog) -> Option<(u64, &'a SoundBlock)> {
+    pub fn next_block<'a>(&self, log: &'a SoundLog) -> Option<(u64, &'a Block<MediaTime>)> {
         let late = self.passed.iter().copied().filter(|number| !self.copies.has(*number));
         late.chain([self.sound]).find_map(|number| Some((number, log.block(number)?)))
     }

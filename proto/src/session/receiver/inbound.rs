@@ -22,6 +22,7 @@ use crate::session::liveness::QUIET;
 use crate::session::path::{Control, Path, Rtt};
 use crate::session::stats::Received;
 use crate::session::{PeerId, TrackId};
+use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
 use crate::wire::record::{End, Hello, OWN_TRACK, Track};
@@ -54,14 +55,6 @@ pub(super) struct AcrossSenders {
     pub events: VecDeque<Event>,
     pub buffers: Buffers,
     pub budget: Budget,
-}
-
-/// A block of sound that came over TCP, out of the endpoint's buffer.
-pub(in crate::session) struct Block {
-    pub number: u64,
-    pub capture: MediaTime,
-    pub channels: u8,
-    pub samples: Vec<u8>,
 }
 
 /// What a sender has told of its tracks, by their numbers; those that are over are taken out.
@@ -362,9 +355,9 @@ impl Inbound {
     }
 
     /// A block came over TCP. Says whether it is the first that proves that it sends.
-    pub fn block_came(&mut self, now: Instant, track: u8, block: Block, across: &mut AcrossSenders) -> bool {
+    pub fn block_came(&mut self, now: Instant, track: u8, sound: Numbered<MediaTime>, across: &mut AcrossSenders) -> bool {
         let Some(place) = self.receptions.iter().position(|reception| reception.id.track == track) else { return false };
-        self.receptions[place].block_came(now, block, &mut self.proof, across)
+        self.receptions[place].block_came(now, sound, &mut self.proof, across)
     }
 
     /// What is whole, or is waited for no longer.

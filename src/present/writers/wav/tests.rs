@@ -5,16 +5,21 @@ use super::super::riff::HEADER;
 use super::super::sink::tests::{SmallDisk, Temporary, target};
 use super::super::{LONGEST_LEAD, Moment, arrival};
 use super::*;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A block lasts 10 ms.
 const BLOCK: u64 = 10_000_000;
 const LEN: usize = BLOCK_FRAMES;
 
-fn block(number: u64, nanos: u64) -> Block {
-    let samples = vec![number as i16 + 1; LEN];
-    let (captured, received) = (MediaTime::from_nanos(nanos), arrival(nanos));
-    Block { session: 1, number, captured, received, channels: 1, samples, film: false }
+fn block(number: u64, nanos: u64) -> Unit {
+    of(1, [number as i16 + 1; LEN].into(), number, nanos)
+}
+
+/// One of so many channels and these samples.
+fn of(channels: u8, samples: Arc<[i16]>, number: u64, nanos: u64) -> Unit {
+    let block = Block { capture: MediaTime::from_nanos(nanos), channels, samples };
+    Unit { session: 1, sound: Numbered { number, block }, received: arrival(nanos), film: false }
 }
 
 fn picture(timeline: &Timeline, session: u64, nanos: u64) {
@@ -28,8 +33,8 @@ fn film_picture(timeline: &Timeline, captured: u64, position: u64) {
 }
 
 /// A block of its sound, caught at this ms.
-fn film_sound(number: u64, captured: u64) -> Block {
-    Block { film: true, ..block(number, captured * 1_000_000) }
+fn film_sound(number: u64, captured: u64) -> Unit {
+    Unit { film: true, ..block(number, captured * 1_000_000) }
 }
 
 fn writer(disk: &SmallDisk, lead: Lead, timeline: &Timeline) -> Writer {
@@ -52,7 +57,7 @@ fn runs(content: &[u8]) -> Vec<(i16, usize)> {
 }
 
 /// What is written of these blocks when sound is written alone.
-fn alone(blocks: impl IntoIterator<Item = Block>) -> (Vec<(i16, usize)>, Written) {
+fn alone(blocks: impl IntoIterator<Item = Unit>) -> (Vec<(i16, usize)>, Written) {
     let disk = SmallDisk::of(20 << 20);
     let mut writer = writer(&disk, Lead::Sound, &Timeline::new());
     for block in blocks {
@@ -126,7 +131,7 @@ fn what_is_held_at_the_end_is_written() {
 
 #[test]
 fn another_session_starts_where_the_files_are() {
-    let next = |number, nanos| Block { session: 2, ..block(number, nanos) };
+    let next = |number, nanos| Unit { session: 2, ..block(number, nanos) };
     let (found, _) = alone([block(7, 500), block(8, BLOCK), next(0, 20), next(2, 2 * BLOCK)]);
     assert_eq!(found, [(8, LEN), (9, LEN), (1, LEN), (0, LEN), (3, LEN)]);
     // With pictures: the second session's picture stands at 30 ms of the files, its sound begins 5 ms later.
@@ -164,9 +169,9 @@ fn what_comes_at_once_fills_no_more_than_what_can_have_been_kept_for_us() {
     for film in [true, false] {
         // By its number an hour after the first, or 26 days; by their times ten seconds after each other.
         let numbers = [360_000, u64::MAX].map(|number| vec![block(0, 0), block(number, BLOCK)]);
-        let times = (0..50).map(|n| Block { received: arrival(BLOCK), ..block(n, n * 10_000_000_000) }).collect();
+        let times = (0..50).map(|n| Unit { received: arrival(BLOCK), ..block(n, n * 10_000_000_000) }).collect();
         for blocks in numbers.into_iter().chain([times]) {
-            let (_, written) = alone(blocks.into_iter().map(|block| Block { film, ..block }));
+            let (_, written) = alone(blocks.into_iter().map(|block| Unit { film, ..block }));
             assert!(written.units <= MOST + 50 * LEN as u64, "{}", written.sentence);
         }
     }
@@ -174,7 +179,7 @@ fn what_comes_at_once_fills_no_more_than_what_can_have_been_kept_for_us() {
 
 #[test]
 fn a_film_of_which_minutes_are_missing_keeps_its_length_and_goes_on_behind_a_hole_that_cannot_be() {
-    let film = |number, nanos| Block { film: true, ..block(number, nanos) };
+    let film = |number, nanos| Unit { film: true, ..block(number, nanos) };
     let minutes = 18_000;
     let (found, _) = alone([film(0, 0), film(minutes, minutes * BLOCK), film(minutes + 1, (minutes + 1) * BLOCK)]);
     assert_eq!(found[1], (0, (minutes as usize - 1) * LEN), "what a sender could not keep while nothing came through");
@@ -227,11 +232,11 @@ fn a_sound_card_that_runs_slower_than_the_clock_does_not_walk_away_from_it() {
 fn a_stretched_block_is_the_same_sound() {
     let ramp: Vec<i16> = (0..480).flat_map(|k| [k * 10, -k * 10]).collect();
     for (by, len) in [(1, 481), (-1, 479), (0, 480)] {
-        let out = stretched(ramp.clone(), 2, by);
+        let out = stretched(Cow::Borrowed(&ramp), 2, by);
         assert_eq!((out.len(), &out[..2], &out[out.len() - 2..]), (2 * len, &[0, 0][..], &[4790, -4790][..]));
         assert!(out.chunks(2).zip(0..).all(|(frame, k)| (frame[0] - k * 10).abs() <= 10 && frame[1] == -frame[0]));
     }
-    assert_eq!(stretched(vec![7], 1, -1), [7]);
+    assert_eq!(*stretched(Cow::Borrowed(&[7]), 1, -1), [7]);
 }
 
 #[test]
@@ -298,7 +303,7 @@ fn the_sound_of_a_film_that_stood_still_twice_between_two_pictures_is_not_moved(
 
 #[test]
 fn the_first_block_decides_between_mono_and_stereo() {
-    let stereo = |number| Block { channels: 2, samples: [10, 20].repeat(LEN), ..block(number, number * BLOCK) };
+    let stereo = |number| of(2, [10, 20].repeat(LEN).into(), number, number * BLOCK);
     let (found, _) = alone([block(0, 0), stereo(1)]);
     assert_eq!(found, [(1, LEN), (15, LEN)]);
     let disk = SmallDisk::of(1 << 20);
@@ -316,7 +321,7 @@ fn the_first_block_decides_between_mono_and_stereo() {
 #[test]
 fn blocks_that_are_none_are_left_out() {
     let wrong = [(0, LEN), (3, LEN), (1, LEN + 1), (2, 3)];
-    let wrong = wrong.map(|(channels, len)| Block { channels, samples: vec![9; len], ..block(1, 0) });
+    let wrong = wrong.map(|(channels, len)| of(channels, vec![9; len].into(), 1, 0));
     let (found, written) = alone([block(0, 0)].into_iter().chain(wrong));
     assert_eq!((found, written.left_out), (vec![(1, LEN)], 4));
 }
@@ -340,7 +345,7 @@ fn a_file_that_was_there_is_untouched_until_there_is_sound_and_a_new_one_is_gone
         let mut writer = Writer::new(target(path), Lead::Pictures, Timeline::new());
         // Of a session that is over, and of which no picture was seen.
         writer.write(block(0, 0)).unwrap();
-        writer.write(Block { session: 2, channels: 3, ..block(0, 0) }).unwrap();
+        writer.write(Unit { session: 2, ..of(3, [1; LEN].into(), 0, 0) }).unwrap();
         drop(writer);
         assert_eq!(Writer::new(target(path), Lead::Sound, Timeline::new()).finish().unwrap().units, 0);
     }

@@ -6,7 +6,7 @@ use super::super::budget;
 use super::ending::Ending;
 use super::pace::Pace;
 use super::proof::Proof;
-use super::{AcrossSenders, Block, Wants};
+use super::{AcrossSenders, Wants};
 use crate::media::depacketizer::{Depacketizer, Limits, Pushed, Settled};
 use crate::media::recovery::Recovery;
 use crate::session::TrackId;
@@ -14,6 +14,8 @@ use crate::session::events::Event;
 use crate::session::path::Rtt;
 use crate::session::sound_receiver::SoundReceiver;
 use crate::session::stats::Received;
+use crate::sound::Numbered;
+use crate::time::MediaTime;
 use crate::wire::datagram::{FragmentHead, Message};
 use crate::wire::record::End;
 use crate::wire::report::TrackReport;
@@ -171,21 +173,26 @@ impl Reception {
                 self.recovery.push_shard(now, shard);
                 self.take_recovered(now, overtaken, proof, across)
             }
-            Message::Piece(_, piece) if self.wants.sound => self.sound.piece_came(now, piece).is_some_and(|whole| {
-                let (number, capture, channels, samples) = (whole.number, whole.capture, whole.channels, whole.samples);
-                self.take_sound(now, Block { number, capture, channels, samples }, proof, across)
-            }),
+            Message::Piece(_, piece) if self.wants.sound => {
+                let whole = self.sound.piece_came(now, piece);
+                whole.is_some_and(|sound| self.take_sound(now, sound, proof, across))
+            }
             // The rest is the path's.
             _ => false,
         }
     }
 
     /// A block came over TCP. Says whether it is the first that proves that its sender sends.
-    pub fn block_came(&mut self, now: Instant, block: Block, proof: &mut Proof, across: &mut AcrossSenders) -> bool {
-        let frames = block.samples.len() / (2 * usize::from(block.channels));
+    pub fn block_came(
+        &mut self,
+        now: Instant,
+        sound: Numbered<MediaTime>,
+        proof: &mut Proof,
+        across: &mut AcrossSenders,
+    ) -> bool {
         self.wants.sound
-            && self.sound.block_came(now, block.number, block.capture, frames)
-            && self.take_sound(now, block, proof, across)
+            && self.sound.block_came(now, sound.number, sound.block.capture, sound.block.frames())
+            && self.take_sound(now, sound, proof, across)
     }
 
     fn take_fragment(
@@ -226,16 +233,15 @@ impl Reception {
     }
 
     /// The first copy of a block is here.
-    fn take_sound(&mut self, now: Instant, block: Block, proof: &mut Proof, across: &mut AcrossSenders) -> bool {
+    fn take_sound(&mut self, now: Instant, sound: Numbered<MediaTime>, proof: &mut Proof, across: &mut AcrossSenders) -> bool {
         if !self.pace.takes(now) {
             self.counts.bad += 1;
             return false;
         }
         self.ending.goes_on(now);
-        self.blocks = self.blocks.max(block.number.saturating_add(1));
+        self.blocks = self.blocks.max(sound.number.saturating_add(1));
         self.counts.blocks += 1;
-        let (track, Block { number, capture, channels, samples }) = (self.id, block);
-        across.events.push_back(Event::Sound { track, number, capture, channels, samples });
+        across.events.push_back(Event::Sound(self.id, sound));
         proof.sent(now)
     }
 
