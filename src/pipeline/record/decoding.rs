@@ -91,7 +91,7 @@ impl Decoding {
 
     /// Decodes a picture and hands it on.
     fn hand_on(&mut self, unit: &Unit) -> Result<(), Closed> {
-        let session = unit.track.peer.0;
+        let session = unit.session;
         if self.before.session != session {
             self.before = Before { session, ..Before::default() };
         }
@@ -236,7 +236,7 @@ mod tests {
     use eyeline_proto::media::assemble::Assembly;
     use eyeline_proto::media::depacketizer::Settled;
     use eyeline_proto::rate::Rate;
-    use eyeline_proto::session::{PeerId, TrackId};
+    use eyeline_proto::session::TrackId;
 
     const SIZE: Size = Size { width: 16, height: 64 };
 
@@ -255,7 +255,7 @@ mod tests {
         }
         let picture = assembly.settled(Settled { picture, slices: tops.len() as u8, count: 4 }).unwrap();
         let held = Room::default().tenant(false).hold(picture.bytes());
-        Unit { track: TrackId { peer: PeerId(session), track: 0 }, picture, rate: Rate::new(10, 1), held }
+        Unit { track: TrackId::default(), session, picture, rate: Rate::new(10, 1), held }
     }
 
     /// What is in a file of these pictures.

@@ -23,6 +23,7 @@ use eyeline_proto::sound::Numbered;
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Format;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -47,6 +48,8 @@ pub struct What {
 /// A settled picture, and whose.
 pub(super) struct Unit {
     pub track: TrackId,
+    /// Grows whenever another track, or the same one anew, is written.
+    pub session: u64,
     pub picture: AccessUnit,
     /// Of the stream, where the sender says one.
     pub rate: Option<Rate>,
@@ -97,18 +100,24 @@ pub struct Inlets {
     to: To,
     room: Room,
     mix: Option<Arc<Slot<mix::Unit>>>,
+    /// How many tracks were written: each is a session of its own, those of one peer, too.
+    sessions: Arc<AtomicU64>,
 }
 
 impl Inlets {
     /// All tracks follow each other behind these queues.
     pub fn one(what: What) -> (Self, Queues) {
         let queues = Queues::new(what);
-        (Inlets { to: To::One(queues.clone()), room: Room::default(), mix: None }, queues)
+        (Inlets::new(To::One(queues.clone())), queues)
     }
 
     /// Each track has its own.
     pub fn each(what: What) -> Self {
-        Inlets { to: To::Each(what, Unopened::default()), room: Room::default(), mix: None }
+        Inlets::new(To::Each(what, Unopened::default()))
+    }
+
+    fn new(to: To) -> Self {
+        Inlets { to, room: Room::default(), mix: None, sessions: Arc::default() }
     }
 
     /// And the sound of all goes behind these, mixed.
@@ -124,13 +133,14 @@ impl Inlets {
 
     /// All that writes one track.
     pub fn sinks(&self, id: TrackId, film: bool) -> Vec<Box<dyn EncodedSink>> {
-        let mixing = self.mix.as_ref().map(|blocks| Box::new(Mixing::new(blocks.clone(), id)) as Box<dyn EncodedSink>);
+        let session = self.sessions.fetch_add(1, Ordering::Relaxed);
+        let mixing = self.mix.as_ref().map(|blocks| Box::new(Mixing::new(blocks.clone(), session)) as Box<dyn EncodedSink>);
         let own = !matches!(self.to, To::Each(What { pictures: false, sound: false }, _));
-        let own = own.then(|| Box::new(self.track(id, film)) as Box<dyn EncodedSink>);
+        let own = own.then(|| Box::new(self.track(id, session, film)) as Box<dyn EncodedSink>);
         own.into_iter().chain(mixing).collect()
     }
 
-    fn track(&self, id: TrackId, film: bool) -> Inlet {
+    fn track(&self, id: TrackId, session: u64, film: bool) -> Inlet {
         let (queues, unopened) = match &self.to {
             To::One(queues) => (queues.clone(), None),
             To::Each(what, unopened) => {
@@ -141,7 +151,7 @@ impl Inlets {
         };
         let tenant = self.room.tenant(film);
         let (assembly, assembling) = (Assembly::new(0), tenant.hold(0));
-        Inlet { queues, unopened, tenant, assembly, assembling, id, film, format: Format::default(), came: false }
+        Inlet { queues, unopened, tenant, assembly, assembling, id, session, film, format: Format::default(), came: false }
     }
 
     /// The queues of a track whose files are not made yet, for who makes them now.
@@ -163,6 +173,7 @@ struct Inlet {
     /// Bytes of it.
     assembling: Held,
     id: TrackId,
+    session: u64,
     film: bool,
     format: Format,
     came: bool,
@@ -207,12 +218,12 @@ impl EncodedSink for Inlet {
         let held = self.tenant.hold(picture.bytes());
         self.came = true;
         // Closed where its writer ended early, which who made it finds out.
-        let _ = pictures.push(Unit { track: self.id, picture, rate: self.format.rate, held });
+        let _ = pictures.push(Unit { track: self.id, session: self.session, picture, rate: self.format.rate, held });
     }
 
     fn sound(&mut self, sound: &Numbered<MediaTime>, received: Instant) {
         let Some(blocks) = &self.queues.sound else { return };
-        let (session, film, sound) = (self.id.peer.0, self.film, sound.clone());
+        let (session, film, sound) = (self.session, self.film, sound.clone());
         self.came = true;
         let _ = blocks.push(wav::Unit { session, sound, received, film });
     }
@@ -235,6 +246,7 @@ mod tests {
     use crate::codec::testing;
     use eyeline_proto::picture::{Sampling, Size};
     use eyeline_proto::session::PeerId;
+    use eyeline_proto::sound::{BLOCK_FRAMES, Block};
 
     const PICTURES_ALONE: What = What { pictures: true, sound: false };
 
@@ -262,7 +274,7 @@ mod tests {
     fn each_track_has_its_own_queues_from_its_beginning_and_they_close_with_it() {
         let inlets = Inlets::each(PICTURES_ALONE);
         let [first, second] = [0, 1].map(|peer| TrackId::own(PeerId(peer)));
-        let (mut one, mut other) = (inlets.track(first, false), inlets.track(second, false));
+        let (mut one, mut other) = (inlets.track(first, 0, false), inlets.track(second, 1, false));
         picture(&mut one, 5);
         picture(&mut other, 9);
         let queues = inlets.take(first).unwrap();
@@ -279,7 +291,7 @@ mod tests {
     fn of_those_who_come_and_go_while_nobody_makes_their_files_few_are_kept() {
         let inlets = Inlets::each(PICTURES_ALONE);
         for peer in 0..1000 {
-            let mut inlet = inlets.track(TrackId::own(PeerId(peer)), false);
+            let mut inlet = inlets.track(TrackId::own(PeerId(peer)), peer, false);
             if peer % 2 == 0 {
                 picture(&mut inlet, 0);
             }
@@ -292,17 +304,40 @@ mod tests {
     fn tracks_of_one_set_of_files_follow_each_other() {
         let (inlets, queues) = Inlets::one(PICTURES_ALONE);
         for peer in 0..3 {
-            picture(&mut inlets.track(TrackId::own(PeerId(peer)), false), peer);
+            picture(&mut inlets.track(TrackId::own(PeerId(peer)), peer, false), peer);
         }
         assert!(!queues.pictures.as_ref().unwrap().is_closed() && inlets.take(TrackId::default()).is_none());
         assert_eq!(numbers(&queues), [0, 1, 2]);
     }
 
     #[test]
+    fn each_track_is_a_session_of_its_own_whoever_forwards_it_and_a_later_one_has_a_higher_number() {
+        let both = What { pictures: true, sound: true };
+        let (inlets, queues) = Inlets::one(both);
+        let (inlets, mixed) = inlets.with_mix();
+        let block = Block { capture: MediaTime::ZERO, channels: 1, samples: [1; BLOCK_FRAMES].into() };
+        let sound = Numbered { number: 7, block };
+        // A meeting point's second and first, then somebody who came before it.
+        for (peer, track) in [(5, 2), (5, 1), (3, 0)] {
+            for sink in &mut inlets.sinks(TrackId { peer: PeerId(peer), track }, false) {
+                sink.slice(&slice(4), Instant::now());
+                sink.settled(Settled { picture: 4, slices: 1, count: 1 });
+                sink.sound(&sound, Instant::now());
+            }
+        }
+        let (pictures, blocks) = (queues.pictures.unwrap(), queues.sound.unwrap());
+        let together = mixed.mix.unwrap();
+        let of_pictures = std::iter::from_fn(|| pictures.try_take()).map(|unit| unit.session);
+        let of_sound = std::iter::from_fn(|| blocks.try_take()).map(|block| block.session);
+        let of_mix = std::iter::from_fn(|| together.try_take()).map(|block| block.track);
+        assert_eq!([of_pictures.collect(), of_sound.collect(), of_mix.collect::<Vec<u64>>()], [[0, 1, 2]; 3]);
+    }
+
+    #[test]
     fn a_track_that_nobody_writes_loses_its_own_oldest_pictures_and_no_other_ones() {
         let inlets = Inlets::each(PICTURES_ALONE);
         let [first, second] = [0, 1].map(|peer| TrackId::own(PeerId(peer)));
-        let (mut heavy, mut light) = (inlets.track(first, false), inlets.track(second, false));
+        let (mut heavy, mut light) = (inlets.track(first, 0, false), inlets.track(second, 1, false));
         picture(&mut light, 0);
         let mut large = Slice::new(0, 0, 1, &slice(0).head(), &vec![7; 4 << 20]);
         for picture in 0..40 {

@@ -5,7 +5,6 @@ use super::super::sink::EncodedSink;
 use crate::present::writers::mix;
 use crate::slot::Slot;
 use eyeline_proto::media::clock::Mapping;
-use eyeline_proto::session::TrackId;
 use eyeline_proto::sound::Numbered;
 use eyeline_proto::time::MediaTime;
 use std::sync::Arc;
@@ -19,14 +18,15 @@ pub(super) const BLOCKS: usize = 4800;
 pub(super) struct Mixing {
     blocks: Arc<Slot<mix::Unit>>,
     waiting: Arc<AtomicUsize>,
-    id: TrackId,
+    /// Another one for each track, those of one peer, too.
+    session: u64,
     /// Until its clock is known the first block was caught when it came.
     mapping: Option<Mapping>,
 }
 
 impl Mixing {
-    pub fn new(blocks: Arc<Slot<mix::Unit>>, id: TrackId) -> Self {
-        Mixing { blocks, waiting: Arc::default(), id, mapping: None }
+    pub fn new(blocks: Arc<Slot<mix::Unit>>, session: u64) -> Self {
+        Mixing { blocks, waiting: Arc::default(), session, mapping: None }
     }
 }
 
@@ -42,7 +42,7 @@ impl EncodedSink for Mixing {
         let Some(ticket) = mix::Ticket::take(&self.waiting) else { return };
         let sound = Numbered { number: *number, block: block.clone().at(captured) };
         // Closed where its writer ended early, which who made it finds out.
-        let _ = self.blocks.push(mix::Unit { track: self.id.peer.0, sound, received, ticket });
+        let _ = self.blocks.push(mix::Unit { track: self.session, sound, received, ticket });
     }
 }
 
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_block_was_caught_when_it_came_until_its_senders_clock_is_known() {
         let blocks = Slot::dropping(BLOCKS);
-        let mut mixing = Mixing::new(blocks.clone(), TrackId::default());
+        let mut mixing = Mixing::new(blocks.clone(), 0);
         let (now, capture) = (Instant::now(), MediaTime::from_nanos(5_000_000_000));
         let come = |mixing: &mut Mixing, number: u64, capture: MediaTime| {
             let block = Block { capture, channels: 1, samples: [1; BLOCK_FRAMES].into() };
