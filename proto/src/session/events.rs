@@ -31,7 +31,7 @@ pub struct Config {
     pub format: Format,
     /// No receiver is sent more, by the user's wish.
     pub cap: Option<Bitrate>,
-    /// How many senders to receive from at once, at most [`MOST_SENDERS`].
+    /// How many senders to receive from at once, and how many tracks, at most [`MOST_SENDERS`].
     pub senders: usize,
     /// What we have use for of a track until the application says something else of it.
     pub want: Want,
@@ -168,6 +168,8 @@ pub enum Event {
         /// Its sender said that it is over; else its connection went, or the same comes by another way.
         over: bool,
     },
+    /// This peer forwards a track of this name which is not received: there is room for no more.
+    NoRoom(PeerId, String),
     /// What a track is: what it has, its name, whose it is. Before anything else of it, mostly, and whenever that changes.
     Track(TrackId, Track),
     /// A slice is whole.

@@ -68,10 +68,19 @@ impl Gathering {
 
     /// `recv` on this machine.
     pub fn recv(&mut self, ip: &str, name: &str, hosts: &[&str]) -> usize {
+        self.receiving(ip, name, MOST_SENDERS, hosts)
+    }
+
+    /// `recv` that has room for one sender.
+    pub fn recv_one(&mut self, ip: &str, name: &str, hosts: &[&str]) -> usize {
+        self.receiving(ip, name, 1, hosts)
+    }
+
+    fn receiving(&mut self, ip: &str, name: &str, senders: usize, hosts: &[&str]) -> usize {
         let clocks = self.clocks();
         let both = (clocks.machine, clocks.speaker);
         let (party, (common, _), views) =
-            Party::receiving(start(&self.world, hosts), name, both, MOST_SENDERS, false, &self.sources);
+            Party::receiving(start(&self.world, hosts), name, both, (senders, MOST_SENDERS), false, &self.sources);
         let node = self.world.start(ip, clocks.machine, hosts, party);
         self.members.push(Member { node, ip: ip.to_string(), source: None, common, views });
         self.members.len() - 1

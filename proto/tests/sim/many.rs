@@ -33,7 +33,7 @@ impl Grid {
         let clock = Oscillator::new(secs(1200), Skews::USUAL.receiver);
         let sources = Sources::default();
         let (program, (common, _), views) =
-            Party::receiving(start(&world, &[]), SCREEN, (clock, clock), MOST_SENDERS, false, &sources);
+            Party::receiving(start(&world, &[]), SCREEN, (clock, clock), (MOST_SENDERS, MOST_SENDERS), false, &sources);
         world.start(SCREEN, clock, &[], program);
         Grid { world, stream, nodes: Vec::new(), sources, views, common }
     }

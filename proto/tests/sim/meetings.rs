@@ -311,6 +311,34 @@ fn recv_and_send_meet_at_a_point_without_a_person() {
     assert!(gathering.members[camera].source.as_ref().is_some_and(|source| source.borrow().watched));
 }
 
+/// A file has room for one sender: of those at a meeting point the first is written, it is said of the others that they are not,
+/// once, and when the first leaves the next follows.
+#[test]
+fn who_has_room_for_one_takes_one_of_a_meeting() {
+    let mut gathering = Gathering::new(130);
+    gathering.point(POINT, "point");
+    let still = Stream { channels: 0, ..Stream::call() };
+    for (ip, name) in OTHERS {
+        gathering.pass(ms(7));
+        gathering.send(ip, name, still.clone(), &[POINT]);
+    }
+    gathering.pass(secs(1));
+    let file = gathering.recv_one("10.0.4.5", "file", &[POINT]);
+    gathering.pass(secs(2));
+    let shared = gathering.members[file].common.clone();
+    let said = |what: &str| shared.borrow().log.iter().filter(|(_, line)| line == what).count();
+    let room = ["bob", "cid", "dan"].map(|name| said(&format!("no room for {name}")));
+    assert_eq!((room, gathering.sees(file)), ([0, 1, 1], vec!["bob".to_string()]), "{:?}", shared.borrow().log);
+    let before = shared.borrow().stats.clone();
+    assert!(before.tracks.len() == 1 && before.total.whole > 40, "{before:?}");
+    gathering.command(1, Command::Stop(String::new()));
+    gathering.pass(secs(2));
+    let after = shared.borrow().stats.clone();
+    assert_eq!(gathering.sees(file), ["cid"]);
+    assert!(after.tracks.len() == 1 && after.tracks[0].received.whole < before.total.whole, "what it has sent itself: {after:?}");
+    assert_eq!(said("no room for dan"), 1);
+}
+
 /// One sends pictures of 3.5 MB, whatever is wanted of it, and another small ones. Who has 8 Mbit/s sees all those of the other,
 /// which take a quarter of them, and soon; only what is too large is lost.
 #[test]

@@ -52,16 +52,16 @@ impl Party {
         (Party::new(start, clock, me, config, Some(camera), None), source)
     }
 
-    /// `recv`, of so many senders at once.
+    /// `recv`, of so many senders at once, and with as many viewers: one of all who follow each other, or one of each track.
     pub fn receiving(
         start: Start,
         name: &str,
         (clock, speaker): (Oscillator, Oscillator),
-        senders: usize,
+        (senders, viewers): (usize, usize),
         patient: bool,
         sources: &Sources,
     ) -> (Box<Party>, Shared, Views) {
-        let (screen, shared, views) = Screen::new(start.base, (clock, speaker), senders, patient, sources);
+        let (screen, shared, views) = Screen::new(start.base, (clock, speaker), viewers, patient, sources);
         let config = |config: Config| Config { senders, ..config };
         (Party::new(start, clock, a_receiver(name, patient), config, None, Some(screen)), shared, views)
     }

@@ -184,6 +184,7 @@ impl Screen {
             }
             Event::TrackUp { track, name, film } => self.track_up(at, track, name, film),
             Event::TrackDown { track, .. } => self.track_down(at, track),
+            Event::NoRoom(peer, name) => self.note(at, Some(peer), &format!("no room for {name}")),
             Event::Track(track, said) => self.described(at, track, said),
             Event::Ended(track) => {
                 self.viewer(track).0.watched.borrow_mut().finished = Some(at.true_ns);

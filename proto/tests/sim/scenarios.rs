@@ -99,7 +99,7 @@ fn receiving_with(
 ) -> (usize, Shared) {
     let clock = Oscillator::new(secs(1200), skews.receiver).standing(from, to);
     let clocks = (clock, Oscillator::new(secs(77), skews.speaker));
-    let (program, shared, _) = Party::receiving(start(world, hosts), ip, clocks, 1, patient, sources);
+    let (program, shared, _) = Party::receiving(start(world, hosts), ip, clocks, (1, 1), patient, sources);
     (world.start(ip, clock, hosts, program), shared)
 }
 

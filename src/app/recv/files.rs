@@ -139,6 +139,11 @@ impl Files {
         Ok(())
     }
 
+    /// Whether all that is written is of one sender.
+    pub fn take_one(&self) -> bool {
+        !self.inlets.are_of_each()
+    }
+
     /// What tracks are written through.
     pub fn inlets(&self) -> Inlets {
         self.inlets.clone()

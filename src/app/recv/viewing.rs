@@ -60,6 +60,8 @@ pub struct Viewing {
     asked: BTreeMap<TrackId, Want>,
     /// The window is minimized.
     hidden: bool,
+    /// It was said that what is written takes one of those whom somebody forwards.
+    roomless: bool,
     statistics: ViewingStats,
     shown: u32,
     /// A picture or sound has come.
@@ -103,6 +105,7 @@ impl Viewing {
             uses: Want { pictures: seen || written, sound: heard || written, ..Want::ALL },
             asked: BTreeMap::new(),
             hidden: false,
+            roomless: false,
             statistics: ViewingStats::new(statistics),
             shown: 0,
             anything: false,
@@ -245,6 +248,15 @@ impl Viewing {
                 // Whatever one of its number was told before.
                 self.asked.remove(&track);
                 self.senders.insert(track, Sender { film, ..Sender::new(name) });
+            }
+            // One sentence for all who may be there.
+            Event::NoRoom(peer, name) if !self.roomless && self.files.as_ref().is_some_and(Files::take_one) => {
+                self.roomless = true;
+                let by = self.names.get(&peer).map(|by| format!(", by way of {by},")).unwrap_or_default();
+                tracing::warn!(
+                    "{name}{by} is not written, nor others beside the first: without {{name}} a file takes one sender; name it \
+                     like '{{name}}.y4m', or '{{name}}.wav' for sound, and each sender has its own"
+                );
             }
             Event::Track(track, told) => {
                 if let Some(sender) = self.senders.get_mut(&track) {

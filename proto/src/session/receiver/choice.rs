@@ -1,5 +1,6 @@
 //! Which of the tracks that are told of are received: everybody's own; of those that are forwarded each origin once, none of one
-//! who is linked to us himself, and never our own; and no more than [`MOST_SENDERS`] in all.
+//! who is linked to us himself, and never our own; and no more in all than there may be senders: where one alone is taken, as a
+//! file has room for no more, one alone of those that a meeting point forwards. Of each for whom there is no room it is told.
 //!
 //! What is received already stays, whatever others tell of: nobody loses his tile to one who comes later and forwards many; where
 //! one comes with a track of his own and there is no room, the sender that came last loses one. Of the rest that one is asked
@@ -10,8 +11,8 @@
 
 use super::Receiver;
 use super::inbound::Inbound;
-use crate::session::events::MOST_SENDERS;
 use crate::wire::record::OWN_TRACK;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Who is asked first: whose track is received, whose is not, who is not heard of.
@@ -27,11 +28,12 @@ impl Receiver {
     /// Which of the tracks that are told of are received, and of the others which are not any more.
     pub(super) fn choose_tracks(&mut self, now: Instant) {
         let own = self.inbound.iter().filter(|inbound| inbound.has_own);
-        let mut room = MOST_SENDERS.saturating_sub(own.clone().count());
+        let mut room = self.senders.saturating_sub(own.clone().count());
         let mut origins: Vec<[u8; 16]> = own.filter(|own| !own.is_quiet()).map(|own| own.process).collect();
         origins.push(self.me);
         let mut chosen: Vec<Vec<u8>> =
             self.inbound.iter().map(|of| of.has_own.then_some(OWN_TRACK).into_iter().collect()).collect();
+        let mut roomless: Vec<BTreeSet<u8>> = vec![BTreeSet::new(); self.inbound.len()];
         for turn in 0..3 {
             let mut places: Vec<usize> = (0..self.inbound.len()).collect();
             if turn > 0 {
@@ -40,17 +42,25 @@ impl Receiver {
             for place in places {
                 let (inbound, chosen) = (&self.inbound[place], &mut chosen[place]);
                 for track in inbound.described.iter().filter(|track| track.number != OWN_TRACK) {
-                    if room > 0 && rank(inbound, track.number) == turn && !origins.contains(&track.origin) {
-                        origins.push(track.origin);
-                        chosen.push(track.number);
-                        room -= 1;
+                    if rank(inbound, track.number) != turn || origins.contains(&track.origin) {
+                        continue;
                     }
+                    if room == 0 {
+                        roomless[place].insert(track.number);
+                        continue;
+                    }
+                    origins.push(track.origin);
+                    chosen.push(track.number);
+                    room -= 1;
                 }
             }
         }
         for (inbound, chosen) in self.inbound.iter_mut().zip(&chosen) {
             let over: Vec<u8> = inbound.tracks().filter(|track| !chosen.contains(track)).collect();
             over.into_iter().for_each(|track| inbound.let_go(track, &mut self.across));
+        }
+        for (inbound, roomless) in self.inbound.iter_mut().zip(roomless) {
+            inbound.has_no_room(roomless, &mut self.across);
         }
         self.owed = false;
         for (inbound, chosen) in self.inbound.iter_mut().zip(chosen) {

@@ -26,7 +26,7 @@ use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
 use crate::wire::record::{End, Hello, OWN_TRACK, Track};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Between two reports.
@@ -114,6 +114,8 @@ pub(super) struct Inbound {
     /// Until when it has time to tell of its tracks anew, and those it has told of since.
     telling: Option<(Instant, Vec<u8>)>,
     receptions: Vec<Reception>,
+    /// Its tracks that are not received for want of room, each of which was told of.
+    roomless: BTreeSet<u8>,
     pub proof: Proof,
     /// What came of no track that is received.
     counts: Received,
@@ -141,6 +143,7 @@ impl Inbound {
             described: Described::default(),
             telling: None,
             receptions: Vec::new(),
+            roomless: BTreeSet::new(),
             proof: Proof::new(),
             counts: Received::default(),
             lost_before: 0,
@@ -195,10 +198,9 @@ impl Inbound {
 
     /// What came of it in all.
     pub fn received_in_all(&self) -> Received {
-        self.receptions.iter().fold(self.of_none(), |mut sum, reception| {
-            sum += &reception.received();
-            sum
-        })
+        let mut sum = self.of_none();
+        self.receptions.iter().for_each(|reception| sum += &reception.received());
+        sum
     }
 
     /// Nothing is heard of it.
@@ -243,6 +245,14 @@ impl Inbound {
             across.events.push_back(Event::Track(id, described.clone()));
         }
         self.receptions.push(reception);
+    }
+
+    /// For these of its tracks there is no room.
+    pub fn has_no_room(&mut self, tracks: BTreeSet<u8>, across: &mut AcrossSenders) {
+        let label = |track: &u8| self.described.get(*track).map(|described| described.label.clone()).unwrap_or_default();
+        let told = tracks.difference(&self.roomless).map(|track| Event::NoRoom(self.peer, label(track)));
+        across.events.extend(told);
+        self.roomless = tracks;
     }
 
     /// This track is received no longer.
