@@ -8,6 +8,7 @@ use super::receiving::View;
 use super::scenarios::{lossy, ms, secs};
 use super::sending::Stream;
 use eyeline_proto::session::Command;
+use eyeline_proto::session::stats::ReceiverStats;
 
 pub const POINT: &str = "10.0.4.1";
 
@@ -312,7 +313,7 @@ fn recv_and_send_meet_at_a_point_without_a_person() {
 }
 
 /// A file has room for one sender: of those at a meeting point the first is written, it is said of the others that they are not,
-/// once, and when the first leaves the next follows.
+/// once, and when the first leaves the next follows. What came of who left stays counted.
 #[test]
 fn who_has_room_for_one_takes_one_of_a_meeting() {
     let mut gathering = Gathering::new(130);
@@ -336,6 +337,9 @@ fn who_has_room_for_one_takes_one_of_a_meeting() {
     let after = shared.borrow().stats.clone();
     assert_eq!(gathering.sees(file), ["cid"]);
     assert!(after.tracks.len() == 1 && after.tracks[0].received.whole < before.total.whole, "what it has sent itself: {after:?}");
+    let counts = |stats: &ReceiverStats| [stats.total.whole, stats.total.slices, stats.total.bytes, stats.total.datagrams];
+    let grown = counts(&after).into_iter().zip(counts(&before)).all(|(after, before)| after > before + before / 2);
+    assert!(grown, "{:?}, before {:?}", after.total, before.total);
     assert_eq!(said("no room for dan"), 1);
 }
 

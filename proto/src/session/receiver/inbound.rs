@@ -119,6 +119,8 @@ pub(super) struct Inbound {
     pub proof: Proof,
     /// What came of no track that is received.
     counts: Received,
+    /// What came of tracks that are received no longer.
+    ended: Received,
     /// Packets that its earlier connections lost.
     lost_before: u64,
 }
@@ -146,6 +148,7 @@ impl Inbound {
             roomless: BTreeSet::new(),
             proof: Proof::new(),
             counts: Received::default(),
+            ended: Received::default(),
             lost_before: 0,
             feedback,
         }
@@ -199,6 +202,7 @@ impl Inbound {
     /// What came of it in all.
     pub fn received_in_all(&self) -> Received {
         let mut sum = self.of_none();
+        sum += &self.ended;
         self.receptions.iter().for_each(|reception| sum += &reception.received());
         sum
     }
@@ -260,6 +264,7 @@ impl Inbound {
         if let Some(place) = self.receptions.iter().position(|reception| reception.id.track == track) {
             let reception = self.receptions.remove(place);
             let over = self.described.get(track).is_none();
+            self.ended += &Received { assembly_bytes: 0, ..reception.received() };
             across.events.push_back(Event::TrackDown { track: reception.id, over });
             reception.leave(across);
         }
