@@ -1,13 +1,22 @@
 //! Whom we wait for and whom we dial, and what is said of them: the words that all programs have in common.
+//!
+//! Who has no place for us says hello all the same, and so right after it. Of a host that was dialled it is therefore said only
+//! [`SETTLES`] later that it is here; of one that has no place it is said that it has none, and nothing else, however often it is
+//! dialled again.
 
 use super::args::{Common, Rendezvous};
 use super::awaited::{self, Awaited};
 use super::doorman::Doorman;
 use super::failure::Failure;
 use super::rendezvous::Reachability;
-use eyeline_proto::session::{Event, HostId};
+use eyeline_proto::session::{Event, HostId, PeerId};
+use eyeline_proto::wire::record::Reason;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// More than a round trip takes.
+const SETTLES: Duration = Duration::from_millis(500);
 
 /// See the module text.
 pub struct Door<'a> {
@@ -15,6 +24,27 @@ pub struct Door<'a> {
     reachability: Reachability,
     awaited: Awaited,
     doorman: Doorman,
+    /// Who answers at the hosts that were dialled.
+    answers: BTreeMap<HostId, Answer>,
+}
+
+/// What is said of one that has use for what we have.
+pub fn watches(name: &str, address: SocketAddr, again: bool) -> String {
+    format!("{name} ({address}) {}", if again { "is back" } else { "watches" })
+}
+
+/// A peer that said hello where we dialled.
+struct Answer {
+    peer: PeerId,
+    state: State,
+}
+
+enum State {
+    /// It is here from then on, and these lines are said of it.
+    Coming(Instant, Vec<String>),
+    Here,
+    /// It has no place for us.
+    Full,
 }
 
 impl<'a> Door<'a> {
@@ -23,22 +53,70 @@ impl<'a> Door<'a> {
         let rendezvous = &common.rendezvous;
         awaited::announce(program, rendezvous, common.key.is_some(), local);
         let awaited = Awaited::new(program, rendezvous, local);
-        Door { rendezvous, reachability: Reachability::new(common), awaited, doorman: Doorman::default() }
+        Door {
+            rendezvous,
+            reachability: Reachability::new(common),
+            awaited,
+            doorman: Doorman::default(),
+            answers: BTreeMap::new(),
+        }
     }
 
-    /// A peer said hello, through this host where it was dialled.
-    pub fn reached(&mut self, host: Option<HostId>) {
-        self.reachability.reached(host);
+    /// A peer said hello, through this host where it was dialled; and what is said of that, if anything.
+    pub fn comes(&mut self, peer: PeerId, host: Option<HostId>, line: Option<String>) {
+        self.reachability.answered();
+        if let Some(host) = host {
+            let fresh = || Answer { peer, state: State::Coming(Instant::now() + SETTLES, Vec::new()) };
+            let answer = self.answers.entry(host).or_insert_with(fresh);
+            if answer.peer != peer {
+                *answer = fresh();
+            }
+            if let State::Coming(_, lines) = &mut answer.state {
+                lines.extend(line);
+                return;
+            }
+            self.reachability.reached(host);
+        }
         self.awaited.reached();
+        if let Some(line) = line {
+            self.says(&line);
+        }
     }
 
-    /// Somebody came who has use for what we have.
-    pub fn watched(&mut self, name: &str, address: SocketAddr, again: bool) {
-        self.says(&format!("{name} ({address}) {}", if again { "is back" } else { "watches" }));
+    /// A peer is gone. Whether that was said: of one that had no place for us it is not.
+    pub fn leaves(&mut self, peer: PeerId, reason: Option<Reason>, line: &str) -> bool {
+        let full = matches!(reason, Some(Reason::Busy | Reason::Full));
+        if let Some(answer) = self.answers.values_mut().find(|answer| answer.peer == peer && full) {
+            answer.state = State::Full;
+            return false;
+        }
+        self.says(line)
     }
 
-    /// Somebody came or left. Whether it was said.
+    /// When [`Door::turn`] has something to do.
+    pub fn due(&self) -> Option<Instant> {
+        let due = |answer: &Answer| if let State::Coming(at, _) = answer.state { Some(at) } else { None };
+        self.answers.values().filter_map(due).min()
+    }
+
+    /// Who said hello a while ago is here by now. Whether anybody is since.
+    pub fn turn(&mut self, now: Instant) -> bool {
+        let due = |answer: &Answer| matches!(answer.state, State::Coming(at, _) if now >= at);
+        let mut settled = false;
+        for (host, answer) in self.answers.iter_mut().filter(|(_, answer)| due(answer)) {
+            if let State::Coming(_, lines) = std::mem::replace(&mut answer.state, State::Here) {
+                self.reachability.reached(*host);
+                self.awaited.reached();
+                lines.iter().for_each(|line| _ = self.doorman.peer(line));
+                settled = true;
+            }
+        }
+        settled
+    }
+
+    /// Somebody came or left, after those who came before. Whether it was said.
     pub fn says(&mut self, line: &str) -> bool {
+        self.turn(Instant::now() + SETTLES);
         self.doorman.peer(line)
     }
 
@@ -75,5 +153,52 @@ impl<'a> Door<'a> {
             _ => {}
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::{Command, Env, send};
+    use super::*;
+    use eyeline_proto::session::unreachable::Unreachable;
+
+    const HOST: HostId = HostId(0);
+
+    fn common() -> Common {
+        match send::parse("send --test --host hub".split(' ').map(std::ffi::OsString::from), &Env::default()) {
+            Ok(Command::Run(config)) => config.common,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// It says hello at this host and, where there is no place, that; what was said of each.
+    fn states(door: &Door<'_>) -> Vec<(u64, &'static str)> {
+        let state = |answer: &Answer| match answer.state {
+            State::Coming(..) => "coming",
+            State::Here => "here",
+            State::Full => "full",
+        };
+        door.answers.values().map(|answer| (answer.peer.0, state(answer))).collect()
+    }
+
+    #[test]
+    fn who_says_hello_and_has_no_place_is_never_said_to_be_here_and_its_refusal_is_said_once() {
+        let common = common();
+        let mut door = Door::open("send", &common, SocketAddr::from(([0; 4], 0)));
+        let sentence = "it already receives from 16 senders, the most it takes".to_string();
+        let full = Unreachable::Full { from: SocketAddr::from(([10, 0, 0, 1], 1)), sentence: sentence.clone() };
+        let refused = Event::Unreachable { host: HOST, error: full, fatal: false };
+        for number in 0..5 {
+            door.comes(PeerId(number), Some(HOST), Some("vm watches".to_string()));
+            assert!(door.due().is_some() && !door.turn(Instant::now()));
+            door.handle(&refused, true).unwrap();
+            assert!(!door.leaves(PeerId(number), Some(Reason::Full), &sentence) && door.due().is_none());
+            assert!(!door.turn(Instant::now() + SETTLES * 2) && door.sentence().contains("16 senders"), "{}", door.sentence());
+            assert_eq!((states(&door), door.reachability.news()), (vec![(number, "full")], 1));
+        }
+        door.comes(PeerId(5), Some(HOST), Some("vm watches".to_string()));
+        assert!(door.turn(Instant::now() + SETTLES) && !door.sentence().contains("16 senders"), "there is a place at last");
+        assert_eq!((states(&door), door.reachability.news()), (vec![(5, "here")], 0));
+        assert!(door.leaves(PeerId(5), Some(Reason::Quit), "vm stopped watching"));
     }
 }

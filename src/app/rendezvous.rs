@@ -80,12 +80,20 @@ impl Reachability {
         }
     }
 
-    /// A peer said hello; this host's trouble, if it was one we dialled, is news again from now on.
-    pub fn reached(&mut self, host: Option<HostId>) {
-        if let Some(host) = host {
-            self.outages.remove(&host);
-        }
+    /// A peer said hello.
+    pub fn answered(&mut self) {
         self.ever_reached = true;
+    }
+
+    /// A peer is here, by way of this host; its trouble is news again from now on.
+    pub fn reached(&mut self, host: HostId) {
+        self.outages.remove(&host);
+    }
+
+    /// How many outages were told of and are not over.
+    #[cfg(test)]
+    pub fn news(&self) -> usize {
+        self.outages.values().map(|outage| outage.kinds.len() + outage.again).sum()
     }
 
     /// A host could not be reached; `fatal`: and will not be dialled again. Fails when no host is left to dial, and nobody is
@@ -165,7 +173,7 @@ mod tests {
             let mut one = hosts("--host camera --no-reconnect");
             assert_eq!(one.unreachable(now, HostId(0), &error, false).expect_err("once").code, ExitCode::PeerLost);
             let mut one = hosts("--host camera");
-            one.reached(Some(HostId(0)));
+            one.answered();
             assert_eq!(one.unreachable(now, HostId(0), &error, true).expect_err("no use").code, ExitCode::PeerLost);
         }
     }
@@ -186,8 +194,7 @@ mod tests {
         let (mut two, now) = (hosts("--host camera"), Instant::now());
         two.names.push("other:9688".to_string());
         assert!(two.is_news(now, HostId(0), &nobody()) && two.is_news(now, HostId(1), &nobody()));
-        two.reached(Some(HostId(1)));
-        two.reached(None);
+        two.reached(HostId(1));
         assert!(!two.is_news(now, HostId(0), &nobody()), "it was said");
         assert!(two.is_news(now, HostId(1), &nobody()), "its next outage");
     }
@@ -213,7 +220,7 @@ mod tests {
         assert!(one.is_news(hour, HostId(0), &refused(Refusal::KeyWrong, "different keys")), "this is for the user to mend");
         assert!(one.is_news(hour, HostId(0), &refused(Refusal::KeyMissing, "no key")), "and this is another mistake");
         assert!(!one.is_news(hour, HostId(0), &refused(Refusal::KeyWrong, "other words")), "which are no other kind");
-        one.reached(Some(HostId(0)));
+        one.reached(HostId(0));
         assert!(one.is_news(hour, HostId(0), &nobody()), "the next outage is news");
         assert!(!one.is_news(hour + Reachability::NEWS, HostId(0), &nobody()), "and nothing new");
     }

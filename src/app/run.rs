@@ -184,6 +184,9 @@ impl Run<'_> {
             }
             self.net.check().code(ExitCode::Failed)?;
             let mut first = program.wait(now, self)?;
+            if self.door.turn(Instant::now()) {
+                program.tell_window(&self.door);
+            }
             while let Some(note) = first.take().or_else(|| self.notes.try_take()) {
                 if let Some(end) = self.handle(note, program)? {
                     return Ok(end);

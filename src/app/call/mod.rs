@@ -7,7 +7,7 @@ mod typed;
 
 use super::args;
 use super::awaited;
-use super::door::Door;
+use super::door::{Door, watches};
 use super::failure::{Code, Failure};
 use super::own_picture::OwnPicture;
 use super::recv::devices::{self, Devices};
@@ -154,19 +154,17 @@ impl Call<'_> {
         match event {
             Event::PeerUp { peer, name, address, host, again, sends, .. } => {
                 self.peers.insert(peer);
-                run.door.reached(host);
                 // Who sends as well is told of as a sender.
-                if !sends {
-                    run.door.watched(&name, address, again);
-                }
+                run.door.comes(peer, host, (!sends).then(|| watches(&name, address, again)));
             }
             Event::PeerDown { peer, name, sentence, reason, complete } => {
                 self.peers.remove(&peer);
                 if !self.viewing.names.contains_key(&peer) {
-                    run.door.says(&match &self.sending {
+                    let line = match &self.sending {
                         Some(sending) => sending.parting(&name, reason, &sentence, complete),
                         None => awaited::parting(&name, awaited::NO_MORE_WATCHING, reason, &sentence),
-                    });
+                    };
+                    run.door.leaves(peer, reason, &line);
                 }
             }
             Event::Stats(stats) => {

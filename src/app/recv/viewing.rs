@@ -196,14 +196,13 @@ impl Viewing {
     pub fn handle(&mut self, event: Event, door: &mut Door<'_>) {
         match event {
             Event::SenderUp { peer, name, address, host, again, pictures, forwards, .. } => {
-                door.reached(host);
                 let sends = match (again, forwards, pictures) {
                     (true, ..) => "is back",
                     (_, true, _) => "is here",
                     (_, _, true) => "is sending",
                     _ => "is sending sound only",
                 };
-                door.says(&format!("{name} ({address}) {sends}"));
+                door.comes(peer, host, Some(format!("{name} ({address}) {sends}")));
                 self.lost.retain(|track, _| track.peer != peer || !self.senders.contains_key(track));
                 self.names.insert(peer, name);
             }
@@ -221,7 +220,7 @@ impl Viewing {
                         !leaves
                     });
                 }
-                let said = door.says(&awaited::parting(&name, "stopped sending", reason, &sentence));
+                let said = door.leaves(peer, reason, &awaited::parting(&name, "stopped sending", reason, &sentence));
                 if said && self.names.is_empty() {
                     tracing::info!("{}", door.sentence());
                 }

@@ -7,7 +7,7 @@ pub mod sending;
 mod sending_stats;
 
 use super::args;
-use super::door::Door;
+use super::door::{Door, watches};
 use super::failure::Failure;
 use super::run::{Beginning, End, Note, Program, Run};
 use super::screen::Turn;
@@ -70,7 +70,7 @@ impl Program for Send<'_> {
 
     fn wait(&mut self, now: Instant, run: &Run<'_>) -> Result<Option<Note>, Failure> {
         let turn = if self.preview.is_some() { PREVIEW_TURN } else { TURN };
-        let until = run.deadline.into_iter().chain(self.sending.due()).fold(now + turn, Instant::min);
+        let until = run.deadline.into_iter().chain(self.sending.due()).chain(run.door.due()).fold(now + turn, Instant::min);
         Ok(run.notes.take_within(until.saturating_duration_since(now)))
     }
 
@@ -82,13 +82,12 @@ impl Program for Send<'_> {
         };
         self.sending.handle(&event, &run.net)?;
         match event {
-            Event::PeerUp { name, address, host, again, .. } => {
-                run.door.reached(host);
+            Event::PeerUp { peer, name, address, host, again, .. } => {
+                run.door.comes(peer, host, Some(watches(&name, address, again)));
                 self.tell_window(&run.door);
-                run.door.watched(&name, address, again);
             }
-            Event::PeerDown { name, sentence, reason, complete, .. } => {
-                run.door.says(&self.sending.parting(&name, reason, &sentence, complete));
+            Event::PeerDown { peer, name, sentence, reason, complete } => {
+                run.door.leaves(peer, reason, &self.sending.parting(&name, reason, &sentence, complete));
                 self.seen |= complete && reason == Some(Reason::Quit);
                 self.unseen |= reason.is_none() && self.ending.is_some();
                 if self.ending.is_none() && self.is_alone() {

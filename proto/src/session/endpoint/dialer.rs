@@ -55,7 +55,7 @@ struct Host {
     given: [u8; 16],
     /// It was connected once: more than a hello, for who shows another sender says hello as well.
     met: bool,
-    /// Answers in a row that did not want us.
+    /// Answers in a row that did not want us, some of which said hello first.
     refusals: u32,
     /// Look-ups in a row that found no address.
     unknown: u32,
@@ -141,7 +141,6 @@ impl Dialer {
         if host.resume == [0; 16] {
             host.resume = token;
         }
-        host.refusals = 0;
         host.attempts.drain(..).filter(|other| *other != link).collect()
     }
 
@@ -210,7 +209,7 @@ impl Dialer {
     /// A link of it did what links are for.
     pub fn met(&mut self, host: HostId) {
         if let Some(host) = self.hosts.get_mut(host.0) {
-            host.met = true;
+            (host.met, host.refusals) = (true, 0);
         }
     }
 
@@ -380,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn what_turns_us_away_is_dialled_ever_more_seldom_until_somebody_says_hello() {
+    fn what_turns_us_away_is_dialled_ever_more_seldom_until_a_link_is_of_use_whether_it_says_hello_or_not() {
         let start = Instant::now();
         let mut dialer = met(start);
         dialer.removed(LinkId(0));
@@ -391,14 +390,18 @@ mod tests {
             pauses.push((next - now).as_millis());
             assert_eq!(dialer.poll(next), Some(HOST));
             assert_eq!(dialer.connected(HOST, LinkId(link)), Ok(None));
+            if link % 2 == 0 {
+                dialer.greeted(HOST, LinkId(link), [2; 16]);
+            }
             dialer.removed(LinkId(link));
             now = next;
         }
         assert_eq!(pauses, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
         assert_eq!(dialer.connected(HOST, LinkId(9)), Ok(None));
         dialer.greeted(HOST, LinkId(9), [3; 16]);
+        dialer.met(HOST);
         dialer.turned_away(now, HOST);
-        assert_eq!(dialer.deadline(), Some(now + REDIAL), "a hello makes it well again");
+        assert_eq!(dialer.deadline(), Some(now + REDIAL), "it did what links are for");
     }
 
     #[test]
