@@ -81,8 +81,9 @@ fn where_nothing_came_what_was_there_is_as_it_was_and_nothing_is_left_that_was_n
         let mut recv = recv(&format!("-p {} {files}", free_port()));
         recv.said("waiting on port");
         assert_eq!(recv.stop(Signal::SIGTERM), 0);
-        for what in ["picture", "sound"] {
-            assert!(recv.heard().contains(&format!("no {what} came: nothing is written")), "{}", recv.heard());
+        for (what, file) in [("picture", &pictures), ("sound", &sound)] {
+            let line = format!("no {what} came: {} is not written", file.display());
+            assert!(recv.heard().contains(&line), "{}", recv.heard());
         }
         assert!(old.iter().all(is_precious));
         assert_eq!(folder.names(), ["old.wav", "old.y4m"]);
@@ -104,7 +105,7 @@ fn where_nothing_came_within_the_duration_the_exit_code_says_so() {
     send.said("waiting on port");
     let sound = folder.0.join("new.wav");
     let mut silent = recv(&format!("--host 127.0.0.1:{port} --duration 2s --audio-output {}", sound.display()));
-    silent.said("warning: no sound came: nothing is written");
+    silent.said(&format!("warning: no sound came: {} is not written", sound.display()));
     fails(silent, 1, "there was nothing to write");
     let mut both =
         recv(&format!("--host 127.0.0.1:{port} --duration 3s --output {} --audio-output {}", file.display(), sound.display()));
@@ -148,7 +149,7 @@ fn a_link_is_not_followed_to_a_file_that_is_written_over() {
     let mut said = recv(&format!("-p {} --output {} --overwrite", free_port(), link.display()));
     said.said("waiting on port");
     assert_eq!(said.stop(Signal::SIGTERM), 0);
-    said.said("no picture came: nothing is written");
+    said.said(&format!("no picture came: {} is not written", link.display()));
     assert!(is_precious(&kept), "nothing was written over it");
 }
 
@@ -248,7 +249,7 @@ fn each_sender_has_files_of_its_own_which_are_finished_when_it_leaves() {
     // The others go on, and its file can be looked at.
     recv.said(&format!("{}: ", named("-3.y4m").display()));
     assert!(pictures_of(180, &named("-3.y4m")) >= 20);
-    recv.said(&format!("no sound came of {host}: nothing is written"));
+    recv.said(&format!("no sound came of {host}: {} is not written", named("-3.wav").display()));
     let fourth = grey(120, port);
     recv.said(&written("-5"));
     more(&mut recv, 3, 20);
@@ -326,6 +327,7 @@ fn a_file_that_ends_early_ends_no_other_and_is_heard_of_in_the_exit_code() {
 fn the_sound_of_all_is_one_file_and_goes_on_when_one_of_them_leaves() {
     let folder = Folder::new("mix");
     let port = free_port();
+    let old = folder.precious("mix.wav");
     let files = format!("--output {0}/{{name}}.y4m --audio-output {0}/{{mix}}.wav", folder.0.display());
     let mut recv = recv(&format!("-p {port} --stats json {files}"));
     recv.said("waiting on port");
@@ -339,10 +341,11 @@ fn the_sound_of_all_is_one_file_and_goes_on_when_one_of_them_leaves() {
     recv.said(".y4m: ");
     more(&mut recv, 1, 30);
     assert_eq!(recv.stop(Signal::SIGTERM), 0, "{}", recv.heard());
-    recv.said("mix.wav: ");
+    recv.said("mix-2.wav: ");
     assert!(recv.heard().contains(" s of sound, of all together"), "{}", recv.heard());
-    assert_eq!(folder.names().len(), 3, "{:?}", folder.names());
-    let wav = hound::WavReader::open(folder.0.join("mix.wav")).unwrap();
+    assert_eq!(folder.names().len(), 4, "{:?}", folder.names());
+    assert!(is_precious(&old));
+    let wav = hound::WavReader::open(folder.0.join("mix-2.wav")).unwrap();
     assert_eq!((wav.spec().channels, wav.spec().sample_rate), (2, 48_000));
     // Both were heard for a second, one of them for another.
     assert!(wav.duration() > 2 * 40_000, "{} frames", wav.duration());

@@ -1,4 +1,5 @@
-//! Names of files with `{name}` in them: a file for each sender, called by what the sender calls itself.
+//! Names of files with `{name}` in them: a file for each sender, called by what the sender calls itself; and with `{mix}`: one of
+//! all, called by that word.
 //!
 //! That is a peer's word. Whatever it says becomes one part of one file's name in the folder the user gave: no separator, no dot
 //! in front, nothing that a shell, an option parser or another file system takes for something else, and no longer than a name
@@ -35,16 +36,35 @@ const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     folder: PathBuf,
-    /// The file's name without its `{name}`s, which stand between these.
+    /// The file's name without what stands for another one, which is between these.
     pieces: Vec<OsString>,
 }
 
 impl Pattern {
     /// Of a path as the user gave it; `None` where its file's name has no `{name}`.
     pub fn of(path: &Path) -> Option<Self> {
-        let pieces = split(path.file_name()?, NAME);
+        Self::with(path, NAME)
+    }
+
+    /// The same of `{mix}`.
+    pub fn of_mix(path: &Path) -> Option<Self> {
+        Self::with(path, MIX)
+    }
+
+    fn with(path: &Path, what: &str) -> Option<Self> {
+        let pieces = split(path.file_name()?, what);
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         (pieces.len() > 1).then_some(Pattern { folder, pieces })
+    }
+
+    /// The folder of all of them; empty where none was given.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The mix's file, or its `number`th.
+    pub fn mix(&self, number: u32) -> PathBuf {
+        self.file("mix", number)
     }
 
     /// The file of the sender of this name, or of the `number`th of it.
@@ -60,10 +80,13 @@ impl Pattern {
     }
 }
 
-/// This path with `{mix}` in its file's name replaced by the word; `None` where that is not there.
-pub fn mix(path: &Path) -> Option<PathBuf> {
-    let pieces = split(path.file_name()?, MIX);
-    (pieces.len() > 1).then(|| path.with_file_name(pieces.join(OsStr::new("mix"))))
+/// What the file's name has in braces that stands for nothing: `{nmae}`, or a brace alone.
+pub fn meaningless(path: &Path) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy().replace(NAME, "").replace(MIX, "");
+    let at = name.find(['{', '}'])?;
+    let rest = &name[at..];
+    let whole = rest.find('}').filter(|_| rest.starts_with('{'));
+    Some(whole.map_or(&rest[..1], |end| &rest[..=end]).to_string())
 }
 
 /// Whether a folder of this path has it in its name.
@@ -124,8 +147,19 @@ mod tests {
         assert_eq!(Pattern::of(Path::new("{name}/a.y4m")), None);
         assert_eq!((Pattern::of(Path::new("name.y4m")), Pattern::of(Path::new("/"))), (None, None));
         assert!(in_folder(Path::new("a/{name}/b"), NAME) && !in_folder(Path::new("a/{name}"), NAME));
-        assert_eq!(mix(Path::new("/tmp/{mix}.wav")), Some("/tmp/mix.wav".into()));
-        assert_eq!(mix(Path::new("mix.wav")), None);
+        let mix = Pattern::of_mix(Path::new("/tmp/{mix}.wav")).unwrap();
+        assert_eq!((mix.mix(1), mix.mix(2)), ("/tmp/mix.wav".into(), "/tmp/mix-2.wav".into()));
+        assert_eq!(Pattern::of_mix(Path::new("mix.wav")), None);
+    }
+
+    #[test]
+    fn what_stands_in_braces_and_for_nothing_is_found() {
+        for (name, found) in [("{NAME}.y4m", "{NAME}"), ("of {name}, {nmae}", "{nmae}"), ("{name.y4m", "{"), ("name}{x}", "}")] {
+            assert_eq!(meaningless(Path::new(name)).as_deref(), Some(found), "{name}");
+        }
+        for name in ["{name}.y4m", "{mix}-{name}", "{x}/plain", "/"] {
+            assert_eq!(meaningless(Path::new(name)), None, "{name}");
+        }
     }
 
     #[test]

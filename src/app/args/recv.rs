@@ -34,7 +34,7 @@ pub enum Place {
     /// A file for each sender.
     Each(Pattern),
     /// Of all senders together: sound alone.
-    Mix(PathBuf),
+    Mix(Pattern),
 }
 
 /// Where pictures are written.
@@ -114,7 +114,7 @@ struct Flags {
     audio_output: Option<PathBuf>,
 
     /// Write over whatever is there by these names: on a terminal they must be new, elsewhere new or files of yours; with
-    /// `{name}` files that are there are left, and a number makes the name new
+    /// `{name}` or `{mix}` files that are there are left, and a number makes the name new
     #[arg(long, help_heading = "What to do with it")]
     overwrite: bool,
 
@@ -244,6 +244,11 @@ fn output(path: PathBuf) -> Result<Output, Wrong> {
     let cure = match kind {
         "y4m" | "mjpeg" | "mjpg" => None,
         _ if SOUNDS.contains(&kind) => Some("sound is written by --audio-output".to_string()),
+        // What goes through a pipe is of one sender.
+        _ if (PICTURES.contains(&kind) || FILMS.contains(&kind)) && Pattern::of(&path).is_some() => {
+            let y4m = path.with_extension("y4m");
+            Some(format!("write {} and convert each file when it is finished: ffmpeg -i a.y4m a.{kind}", y4m.display()))
+        }
         _ if PICTURES.contains(&kind) || FILMS.contains(&kind) => Some(format!("pipe it: recv --output - | ffmpeg -i - {name}")),
         _ => None,
     };
@@ -253,6 +258,10 @@ fn output(path: PathBuf) -> Result<Output, Wrong> {
     let format = if matches!(kind, "mjpeg" | "mjpg") { Format::Mjpeg } else { Format::Y4m };
     if path.to_string_lossy().contains(pattern::MIX) {
         return Err(Wrong::conflict("{mix} is for sound: --audio-output {mix}.wav; --output takes {name}"));
+    }
+    if let Some(braces) = pattern::meaningless(&path) {
+        let sentence = format!("--output {}: {braces} stands for nothing; {{name}} does, for each sender's name", path.display());
+        return Err(Wrong::conflict(sentence));
     }
     Ok(Output { place: place("--output", path)?, format })
 }
@@ -279,7 +288,14 @@ fn audio_output(path: PathBuf) -> Result<Place, Wrong> {
             path.display()
         )));
     }
-    match (place("--audio-output", path.clone())?, pattern::mix(&path)) {
+    if let Some(braces) = pattern::meaningless(&path) {
+        return Err(Wrong::conflict(format!(
+            "--audio-output {}: {braces} stands for nothing; {{name}} does, for each sender's name, and {{mix}}, for the sound of \
+             all",
+            path.display()
+        )));
+    }
+    match (place("--audio-output", path.clone())?, Pattern::of_mix(&path)) {
         (Place::Each(_), Some(_)) => {
             Err(Wrong::conflict("--audio-output takes {name}, a file for each sender, or {mix}, one of all"))
         }
@@ -298,7 +314,7 @@ fn place(flag: &str, path: PathBuf) -> Result<Place, Wrong> {
 /// Whether pictures and sound can be written to these two.
 fn fit(output: &Place, sound: &Place) -> Result<(), Wrong> {
     let sentence = match (output, sound) {
-        (Place::File(one), Place::Mix(other)) if one == other => {
+        (Place::File(one), Place::Mix(other)) if *one == other.mix(1) => {
             "--output and --audio-output name the same file: give each its own"
         }
         (one, other) if one == other => "--output and --audio-output name the same file: give each its own",
@@ -409,7 +425,7 @@ mod tests {
         }
         assert!(refusal("recv --output {name} --audio-output {name}").contains("the same file"));
         let mix = config("recv a b --output {name}.y4m --audio-output to/{mix}.wav");
-        assert!(!mix.takes_one() && mix.audio_output == Some(Place::Mix("to/mix.wav".into())));
+        assert!(!mix.takes_one() && mix.audio_output == Pattern::of_mix(Path::new("to/{mix}.wav")).map(Place::Mix));
         assert!(config("recv a --output a.y4m --audio-output {mix}.wav").takes_one());
         assert!(refusal("recv --output {mix}.y4m").contains("{mix} is for sound"));
         assert!(refusal("recv --audio-output {mix}-{name}.wav").contains("or {mix}, one of all"));
@@ -421,6 +437,8 @@ mod tests {
     #[test]
     fn a_name_that_promises_another_format_is_refused_with_the_cure() {
         assert!(refusal("recv --output talk.mp4").contains("recv --output - | ffmpeg -i - talk.mp4"));
+        let each = refusal("recv --output to/{name}.mp4");
+        assert!(each.contains("write to/{name}.y4m and convert each file") && each.contains("ffmpeg -i a.y4m a.mp4"), "{each}");
         assert!(refusal("recv --output talk.WAV").contains("promises .wav; sound is written by --audio-output"));
         for pictures in ["y4m", "mjpeg", "MJPG", "png"] {
             let sentence = refusal(&format!("recv --audio-output x.{pictures}"));
@@ -433,6 +451,19 @@ mod tests {
         );
         assert!(config("recv --output talk.y4m --audio-output talk.wav").common.warnings.is_empty());
         assert!(config("recv --output plain --audio-output plain.pcm").common.warnings.is_empty());
+    }
+
+    #[test]
+    fn braces_that_stand_for_nothing_are_refused_with_what_there_is() {
+        for (line, braces) in [("--output {NAME}.y4m", "{NAME}"), ("--output {name}-{n}", "{n}"), ("--output a{.y4m", "{")] {
+            let sentence = refusal(&format!("recv {line}"));
+            assert!(sentence.contains(&format!(": {braces} stands for nothing; {{name}} does, for each")), "{sentence}");
+        }
+        let sentence = refusal("recv --audio-output {nmae}.wav");
+        assert!(
+            sentence.contains("{nmae} stands for nothing; {name} does") && sentence.contains("and {mix}, for the"),
+            "{sentence}"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use eyeline_proto::session::Command;
 use eyeline_proto::session::MOST_SENDERS;
 use eyeline_proto::session::TrackId;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,12 +78,16 @@ impl Files {
         let tell =
             Arc::new(|left: record::LeftOut| tracing::warn!("picture {} is left out of the file: {}", left.picture, left.error));
         let mixed = match &config.audio_output {
-            Some(Place::Mix(path)) => Some(path),
+            Some(Place::Mix(pattern)) => Some(pattern),
             _ => None,
         };
         let what = What { sound: what.sound && mixed.is_none(), ..what };
         let each = !config.takes_one() && (what.pictures || what.sound);
-        let names = each.then(|| Names::of(config));
+        let mut names = Names::of(config);
+        names.have_folders()?;
+        // Found out before anything else is made.
+        let mix = mixed.map(|pattern| names.claim_mix(pattern)).transpose()?;
+        let names = each.then_some(names);
         let decoded = if names.is_some() { DECODED / MOST_SENDERS } else { DECODED };
         // Latency is what the window shows, where there is one.
         let ready = (!config.showing.window).then(|| ready.clone());
@@ -113,14 +118,10 @@ impl Files {
             let sound = config.audio_output.as_ref().filter(|_| what.sound).map(claim).transpose()?;
             files.start(None, queues, Targets { pictures, sound, mix: None })?;
         }
-        if let Some(path) = mixed {
-            let mix = Some(Target::claim(Some(path), config.overwrite).code(ExitCode::Failed)?);
+        if mix.is_some() {
             let (inlets, queues) = files.inlets.clone().with_mix();
             files.inlets = inlets;
             files.start(None, queues, Targets { mix, ..Targets::default() })?;
-            if let Some(names) = &mut files.names {
-                names.taken.insert(small(path));
-            }
         }
         Ok(Some(files))
     }
@@ -249,7 +250,7 @@ impl Files {
                     self.anything = true;
                     tracing::info!("{}", written.sentence);
                 }
-                Ok(_) => tracing::warn!("no {what} came{whose}: nothing is written"),
+                Ok(written) => tracing::warn!("no {what} came{whose}: {} is not written", written.name),
                 Err(error @ writers::Error::ReaderGone) => {
                     (self.anything, self.broken) = (true, true);
                     tracing::info!("{error}");
@@ -289,6 +290,35 @@ impl Names {
             overwrite: config.overwrite == Overwrite::Anything,
             taken: BTreeSet::new(),
         }
+    }
+
+    /// Where files are to be made when somebody comes there must be a folder now: an error an hour later helps nobody.
+    fn have_folders(&self) -> Result<(), Failure> {
+        for pattern in self.pictures.iter().map(|(_, pattern)| pattern).chain(&self.sound) {
+            let folder = pattern.folder();
+            if !folder.as_os_str().is_empty() {
+                let there = folder.read_dir().map(drop);
+                let failed = there.err().filter(|error| error.kind() != ErrorKind::PermissionDenied);
+                let path = pattern.file("a sender", 1);
+                failed.map_or(Ok(()), |cause| Err(writers::Error::Create { path, cause })).code(ExitCode::Failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The file of the mix.
+    fn claim_mix(&mut self, pattern: &Pattern) -> Result<Target, Failure> {
+        for number in 1..=MOST_NUMBER {
+            let path = pattern.mix(number);
+            let Some(Some(target)) = self.make(Some(&path))? else { continue };
+            if number > 1 {
+                tracing::info!("{} is there: the sound of all is written to {}", pattern.mix(1).display(), path.display());
+            }
+            self.taken.insert(small(&path));
+            return Ok(target);
+        }
+        let first = pattern.mix(1);
+        Err(Failure::new(ExitCode::Failed, format!("{} is not written: there are {MOST_NUMBER} of it", first.display())))
     }
 
     /// The files of a sender of this name, which become its own.
@@ -396,6 +426,31 @@ mod tests {
         assert_eq!(claim(&mut over, "attic", &mut kept), ["attic.y4m", "attic.wav"]);
         assert_eq!(claim(&mut over, "attic", &mut kept), ["attic-2.y4m", "attic-2.wav"]);
         assert!(old.iter().all(|old| std::fs::read(old).unwrap() == b"precious"), "nothing was written");
+    }
+
+    #[test]
+    fn the_mix_of_yesterday_is_left_and_a_number_makes_a_new_one_unless_that_was_said() {
+        let (folder, mut kept) = (Folder::new("mix"), Vec::new());
+        let old = folder.precious("mix.wav");
+        let mix = Pattern::of_mix(&folder.0.join("{mix}.wav")).unwrap();
+        let mut names = folder.names(false);
+        let target = names.claim_mix(&mix).unwrap();
+        assert!(folder.0.join("mix-2.wav").exists());
+        assert_eq!(claim(&mut names, "mix-2", &mut kept), ["mix-2-2.y4m", "mix-2-2.wav"], "it is no sender's");
+        drop(target);
+        folder.names(true).claim_mix(&mix).unwrap();
+        assert!(!folder.0.join("mix-2.wav").exists() && std::fs::read(old).unwrap() == b"precious", "nothing was written");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_said_before_anybody_comes() {
+        let folder = Folder::new("folders");
+        assert!(folder.names(false).have_folders().is_ok());
+        let names = Names { sound: Pattern::of(&folder.0.join("nowhere/{name}.wav")), ..folder.names(false) };
+        let error = names.have_folders().unwrap_err();
+        assert!(error.to_string().contains("there is no folder") && error.code == ExitCode::Failed, "{error}");
+        let plain = Names { sound: Pattern::of(Path::new("{name}.wav")), ..folder.names(false) };
+        assert!(plain.have_folders().is_ok());
     }
 
     #[test]
