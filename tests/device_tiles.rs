@@ -193,10 +193,15 @@ fn digits_tab_and_clicks_make_a_tile_large_and_nought_makes_all_alike() {
     shows(&shower, &screen, ("all", area), alike(5));
     // The first tile is in the upper left.
     screen.point(area.x + 60, area.y + 150);
-    screen.button(true);
+    screen.click();
     assert_eq!(shower.until("action Click"), "action Click { x: 60, y: 150 }");
-    screen.button(false);
     shows(&shower, &screen, ("clicked", area), large(0, 5));
+    // Beside the window is none of ours.
+    screen.point(area.x + area.width + 20, area.y + 150);
+    screen.click();
+    screen.point(area.x + 90, area.y + 150);
+    screen.click();
+    assert_eq!(shower.until("action Click"), "action Click { x: 90, y: 150 }");
     shower.say("leave 0");
     shows(&shower, &screen, ("left", area), |pixels| pixels[0] < NONE && alike(4)(&pixels[1..]));
 }

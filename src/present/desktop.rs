@@ -1,4 +1,5 @@
-//! What the window toolkit lacks: screen size, full screen, exposures, keys by symbol and place, and a screen that stays awake.
+//! What the window toolkit lacks: screen size, full screen, exposures, keys by symbol and place, every click, and a screen that
+//! stays awake.
 //!
 //! A second connection to the X server, in safe Rust, on the window that minifb made. Full screen is asked of the window
 //! manager (EWMH 1.5, `_NET_WM_STATE`); where none is running the window itself is laid over the screen.
@@ -21,7 +22,8 @@ use x11rb::wrapper::ConnectionExt as _;
 use super::canvas::View;
 use super::direct::Direct;
 use super::keymap::Keymap;
-use super::keys::Keys;
+use super::keys::{Action, Keys};
+use super::mouse::{self, Mouse};
 use super::scale::Rect;
 use eyeline_proto::picture::Size;
 
@@ -51,6 +53,7 @@ pub(super) struct Desktop {
     before: Option<Rect>,
     direct: Direct,
     keymap: Keymap,
+    mouse: Mouse,
 }
 
 impl Desktop {
@@ -70,6 +73,7 @@ impl Desktop {
             before: None,
             direct: Direct::default(),
             keymap: Keymap::default(),
+            mouse: Mouse::new(Instant::now()),
         })
     }
 
@@ -96,7 +100,7 @@ impl Desktop {
         self.monitors().first().map(|monitor| monitor.size)
     }
 
-    /// Takes charge of a window: hears of its keys and exposures, names its class, and keeps the screen awake.
+    /// Takes charge of a window: hears of its keys, clicks and exposures, names its class, and keeps the screen awake.
     pub(super) fn adopt(&mut self, window: Window) -> Result<(), ReplyError> {
         self.window = window;
         match Keymap::listen(&self.connection)? {
@@ -104,10 +108,14 @@ impl Desktop {
             false => warn!("the keys of the window do nothing: this display has no keyboard extension (XKEYBOARD)"),
         }
         let keys = EventMask::KEY_PRESS | EventMask::KEY_RELEASE;
-        let events = EventMask::EXPOSURE | EventMask::PROPERTY_CHANGE | EventMask::STRUCTURE_NOTIFY | keys;
+        let own = EventMask::EXPOSURE | EventMask::PROPERTY_CHANGE | EventMask::STRUCTURE_NOTIFY;
+        let events = mouse::EVENTS.iter().fold(keys | own, |all, &event| all | event);
         // What was painted stays where it is while the window is resized, instead of flashing black.
         let attributes = ChangeWindowAttributesAux::new().event_mask(events).bit_gravity(Gravity::CENTER);
         self.connection.change_window_attributes(window, &attributes)?.check()?;
+        if !self.mouse.listen(&self.connection, self.root, window)? {
+            warn!("clicks in the window do nothing: this display has no input extension (XInput 2.1)");
+        }
         let class = b"eyeline\0Eyeline\0";
         self.connection.change_property8(PropMode::REPLACE, window, AtomEnum::WM_CLASS, AtomEnum::STRING, class)?;
         // 1: no compositor between a full-screen window and the screen; it costs a picture period.
@@ -121,10 +129,21 @@ impl Desktop {
         Ok(())
     }
 
+    /// The mouse over the window.
+    pub(super) fn mouse(&self) -> &Mouse {
+        &self.mouse
+    }
+
+    /// What was clicked since the last call.
+    pub(super) fn take_clicks(&mut self) -> Vec<Action> {
+        self.mouse.take()
+    }
+
     /// Handles what the server said since, keys to `keys`; whether a part of the window was uncovered and must be painted again.
     pub(super) fn poll(&mut self, keys: &mut Keys, now: Instant) -> Result<bool, ReplyError> {
         let mut exposed = false;
         while let Some(event) = self.connection.poll_for_event()? {
+            self.mouse.handle(&event, (&self.connection, self.window), now)?;
             match event {
                 Event::Expose(_) => exposed = true,
                 Event::KeyPress(event) => keys.press(&self.keymap, event.detail, event.state, now),

@@ -16,6 +16,7 @@ pub mod keys;
 mod letters;
 mod meter;
 pub mod mixer;
+mod mouse;
 pub mod overlay;
 mod pixels;
 mod renderer;

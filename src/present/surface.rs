@@ -99,12 +99,6 @@ impl Surface {
         self.window.set_cursor_visibility(visible);
     }
 
-    /// Whether the left button is down, and where the pointer is.
-    pub(super) fn pointer(&self) -> (bool, (f32, f32)) {
-        let place = self.window.get_unscaled_mouse_pos(minifb::MouseMode::Pass).unwrap_or_default();
-        (self.window.get_mouse_down(minifb::MouseButton::Left), place)
-    }
-
     /// The display's number for the window.
     pub(super) fn id(&self) -> Option<u32> {
         match self.window.window_handle().ok()?.as_raw() {

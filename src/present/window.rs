@@ -13,7 +13,6 @@ use minifb::{ScaleMode, WindowOptions};
 use tracing::debug;
 
 use super::canvas::View;
-use super::clicks::{Clicked, Clicks};
 use super::compositor::Compositor;
 use super::desktop::Desktop;
 use super::keys::Keys;
@@ -101,7 +100,6 @@ pub struct Window {
     compositor: Compositor,
     letters: Letters,
     keys: Keys,
-    clicks: Clicks,
     title: String,
     /// The size it was opened with or asked for last: any other is what the user or the window manager wants.
     asked: Size,
@@ -109,13 +107,7 @@ pub struct Window {
     painted: Option<Shown>,
     /// When all tiles were painted, with nothing over them, where that is what the window shows.
     tiled: Option<(Size, Instant)>,
-    pointer: Pointer,
-}
-
-struct Pointer {
-    place: (f32, f32),
-    moved: Instant,
-    is_hidden: bool,
+    is_pointer_hidden: bool,
 }
 
 impl Window {
@@ -147,7 +139,6 @@ impl Window {
         let surface = Surface::new(window, plain);
         let id = surface.id().ok_or_else(|| Error::Open("it has no X11 number".into()))?;
         desktop.adopt(id).map_err(|error| Error::Open(error.to_string()))?;
-        let now = Instant::now();
         let mut window = Window {
             surface,
             desktop,
@@ -156,13 +147,12 @@ impl Window {
             compositor: Compositor::new(),
             letters: Letters::new(),
             keys: Keys::default(),
-            clicks: Clicks::default(),
             title,
             asked: size,
             exposed: true,
             painted: None,
             tiled: None,
-            pointer: Pointer { place: (0.0, 0.0), moved: now, is_hidden: false },
+            is_pointer_hidden: false,
         };
         if options.fullscreen {
             window.set_fullscreen(true);
@@ -267,32 +257,25 @@ impl Window {
     /// ms or so.
     pub fn events(&mut self, now: Instant) -> Vec<Action> {
         self.surface.update();
-        let (is_down, place) = self.surface.pointer();
         match self.desktop.poll(&mut self.keys, now) {
             Ok(exposed) => self.exposed |= exposed,
             Err(error) => debug!("the display said: {error}"),
         }
         let mut actions = self.keys.take();
-        match self.clicks.poll(is_down, place, now) {
-            Some(Clicked::Once) => actions.push(Action::Click { x: place.0.max(0.0) as u32, y: place.1.max(0.0) as u32 }),
-            Some(Clicked::Twice) => actions.push(Action::ToggleFullscreen),
-            None => {}
-        }
-        self.move_pointer(place, now);
+        actions.append(&mut self.desktop.take_clicks());
+        self.hide_pointer(now);
         if !self.surface.is_open() {
             actions.push(Action::Quit);
         }
         actions
     }
 
-    fn move_pointer(&mut self, place: (f32, f32), now: Instant) {
-        if place != self.pointer.place {
-            (self.pointer.place, self.pointer.moved) = (place, now);
-        }
-        let hide = self.desktop.is_fullscreen() && now.duration_since(self.pointer.moved) >= HIDE_POINTER;
-        if hide != self.pointer.is_hidden {
+    fn hide_pointer(&mut self, now: Instant) {
+        let rests = now.duration_since(self.desktop.mouse().moved()) >= HIDE_POINTER;
+        let hide = self.desktop.is_fullscreen() && rests;
+        if hide != self.is_pointer_hidden {
             self.surface.show_cursor(!hide);
-            self.pointer.is_hidden = hide;
+            self.is_pointer_hidden = hide;
         }
     }
 
@@ -346,9 +329,10 @@ impl Window {
     /// Where the pointer is in the window, in its pixels, if it was moved a moment ago: a mouse that lies about points at
     /// nothing.
     pub fn pointed(&self) -> Option<(u32, u32)> {
-        let (Pointer { place: (x, y), moved, .. }, Size { width, height }) = (&self.pointer, self.size());
-        let inside = (0.0..width as f32).contains(x) && (0.0..height as f32).contains(y);
-        (inside && moved.elapsed() < POINTS).then_some((*x as u32, *y as u32))
+        let (mouse, Size { width, height }) = (self.desktop.mouse(), self.size());
+        let (x, y) = mouse.place().filter(|_| mouse.moved().elapsed() < POINTS)?;
+        let (x, y) = (u32::try_from(x).ok()?, u32::try_from(y).ok()?);
+        (x < width && y < height).then_some((x, y))
     }
 
     /// The window's size.

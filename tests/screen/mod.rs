@@ -268,6 +268,14 @@ impl Screen {
         self.x.xtest_fake_input(kind, 1, 0, self.root, 0, 0, 0).unwrap().check().unwrap();
     }
 
+    /// Presses the left button and lets go in the same moment, as a touch pad does.
+    pub fn click(&self) {
+        for kind in [BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT] {
+            self.x.xtest_fake_input(kind, 1, 0, self.root, 0, 0, 0).unwrap().ignore_error();
+        }
+        self.x.get_input_focus().unwrap().reply().unwrap();
+    }
+
     /// Openbox may sleep on events it had read already when it started; any event wakes it.
     pub fn nudge_manager(&self) {
         let name = self.atom("EYELINE_NUDGE");
