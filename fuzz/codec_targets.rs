@@ -1,6 +1,6 @@
 //! As `targets.rs`, for what needs the codec.
 
-use eyeline::codec::decoder::{Decoder, Words};
+use eyeline::codec::decoder::{Decoder, RgbMut};
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 
 /// Head and scan of a slice, whole and in part, through the decoder. The first two bytes say what part of it came.
@@ -14,14 +14,14 @@ pub fn jpeg_band(data: &[u8]) {
     }
     let mut decoder = Decoder::new().expect("libjpeg-turbo starts");
     let mut pixels = vec![0; width * rows];
-    if let Ok(decoded) = decoder.decode_rgb(&slice, Words::whole(&mut pixels, width)) {
+    if let Ok(decoded) = decoder.decode_rgb(&slice, RgbMut::whole(&mut pixels, width)) {
         assert!(decoded.rows <= rows as u32);
     }
     let len = slice.scan().len();
     let cut = usize::from(u16::from_be_bytes(*cut)).min(len);
     let hole = cut..(cut + 100).min(len);
     let present = [0..hole.start, hole.end..len];
-    if let Ok(decoded) = decoder.decode_rgb_part(&slice, &present, true, Words::whole(&mut pixels, width)) {
+    if let Ok(decoded) = decoder.decode_rgb_part(&slice, &present, true, RgbMut::whole(&mut pixels, width)) {
         assert!(decoded.rows <= rows as u32);
     }
 }

@@ -16,9 +16,9 @@ use cpal::{BufferSize, HostId, SampleFormat, StreamConfig};
 
 use eyeline_proto::sound::RATE;
 
-mod life;
+mod supervisor;
 
-pub use life::{Keeper, Lost, Pulse, Watch, get_back, pause, retire};
+pub use supervisor::{DeviceThread, Lost, Pulse, Watchdog, get_back, pause, retire};
 
 /// A server that does not answer for so long is taken for dead.
 pub const PATIENCE: Duration = Duration::from_secs(5);

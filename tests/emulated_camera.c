@@ -576,14 +576,14 @@ int poll(struct pollfd *fds, nfds_t count, int timeout) {
         pthread_mutex_lock(&lock);
         tick();
         if (hangs() && !done_n && !deaf_once) deaf_once = 1, report("hangs", -1);
-        int any = done_n > 0, gone = unplugged(), deaf = hangs(), off = !streaming;
+        int any = done_n > 0, gone = unplugged(), uninterruptible = hangs(), off = !streaming;
         int fails = past("EMUCAM_FAIL_FROM") || (past("EMUCAM_FAIL_AT") && !failed_once);
         pthread_mutex_unlock(&lock);
         fds->revents = gone || off ? POLLERR : any || fails ? POLLIN : 0;
         if (gone || off || any || fails) return 1;
         if (timeout >= 0 && now() >= end) return 0;
         struct timespec step = {0, 1000000};
-        if (nanosleep(&step, NULL) < 0 && errno == EINTR && !deaf) return -1;
+        if (nanosleep(&step, NULL) < 0 && errno == EINTR && !uninterruptible) return -1;
     }
 }
 

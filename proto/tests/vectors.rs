@@ -12,7 +12,7 @@ use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
 use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record, Text, Track, Want};
 use eyeline_proto::wire::report::{MAX_TRACKS, Report, TrackReport, TrackReports, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
-use eyeline_proto::wire::sound::{Piece, Wanted};
+use eyeline_proto::wire::sound::{Piece, SoundRequest};
 use eyeline_proto::wire::{Error, VERSION};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -114,7 +114,7 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         ("probe-ack", Message::ProbeAck(0x0102), 3),
         ("piece", Message::Piece(3, piece), 20),
         ("piece-mono", Message::Piece(3, Piece { channels: 1, frames: 4, payload: b"pair", ..piece }), 18),
-        ("wanted", Message::Wanted(3, Wanted { next: 0x0102_0304_0506_0708, pieces: 3 }), 11),
+        ("sound_request", Message::SoundRequest(3, SoundRequest { next: 0x0102_0304_0506_0708, pieces: 3 }), 11),
     ]
 }
 

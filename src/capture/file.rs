@@ -27,8 +27,8 @@ mod origin;
 mod player;
 mod probe;
 mod silence;
+mod stderr;
 mod timeline;
-mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -17,7 +17,7 @@ use cpal::traits::{DeviceTrait as _, StreamTrait as _};
 use cpal::{FromSample, SampleFormat, SizedSample};
 
 use crate::slot::{Closed, Slot};
-use crate::sound_card::{self, Chosen, Direction, Keeper, Listed, Lost, Pulse, Watch};
+use crate::sound_card::{self, Chosen, DeviceThread, Direction, Listed, Lost, Pulse, Watchdog};
 use eyeline_proto::media::drift::Card;
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 
@@ -171,7 +171,7 @@ pub struct Known {
 pub struct Microphone {
     known: Known,
     losses: Arc<Losses>,
-    _keeper: Keeper,
+    _thread: DeviceThread,
 }
 
 impl Microphone {
@@ -192,7 +192,7 @@ impl Microphone {
             keep(active, &known, &sound, losses, stop);
         })?;
         let known = outcome.recv_timeout(sound_card::PATIENCE).map_err(|_| Error::Hangs)??;
-        Ok(Microphone { known, losses, _keeper: keeper })
+        Ok(Microphone { known, losses, _thread: keeper })
     }
 
     /// Opens one that was found before. It may have gone since: then it is waited for.
@@ -207,13 +207,13 @@ impl Microphone {
                 keep(active, &asked, &sound, losses, stop);
             }
         })?;
-        Ok(Microphone { known: known.clone(), losses, _keeper: keeper })
+        Ok(Microphone { known: known.clone(), losses, _thread: keeper })
     }
 
-    fn start(work: impl FnOnce(&Losses, &AtomicBool) + Send + 'static) -> Result<(Arc<Losses>, Keeper), Error> {
+    fn start(work: impl FnOnce(&Losses, &AtomicBool) + Send + 'static) -> Result<(Arc<Losses>, DeviceThread), Error> {
         let losses = Arc::new(Losses::default());
         let counted = losses.clone();
-        let keeper = Keeper::start("microphone", move |stop| work(&counted, stop)).map_err(|_| Error::Hangs)?;
+        let keeper = DeviceThread::start("microphone", move |stop| work(&counted, stop)).map_err(|_| Error::Hangs)?;
         Ok((losses, keeper))
     }
 
@@ -253,7 +253,7 @@ struct Active {
     stream: cpal::Stream,
     chosen: Chosen,
     packer: Packer,
-    watch: Watch,
+    watch: Watchdog,
 }
 
 /// The thread's life from its open device on: pump, get back.
@@ -300,7 +300,7 @@ fn open(which: Option<&str>, shortest: usize) -> Result<Active, Error> {
             _ => build::<f32>(&chosen.device, config, tap, &pulse),
         };
         match built.and_then(|stream| stream.play().map(|()| stream)) {
-            Ok(stream) => return Ok(Active { stream, chosen, packer, watch: Watch::new(pulse, shortest) }),
+            Ok(stream) => return Ok(Active { stream, chosen, packer, watch: Watchdog::new(pulse, shortest) }),
             Err(error) => refused = Some(error),
         }
     }

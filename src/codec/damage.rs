@@ -2,7 +2,7 @@
 
 #![expect(clippy::single_range_in_vec_init, reason = "a slice whose only range is its start")]
 
-use super::decoder::{Decoder, Words};
+use super::decoder::{Decoder, RgbMut};
 use super::testing::{self, Random, SAMPLINGS, drawn, planes_from};
 use super::{scan, tables};
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
@@ -26,7 +26,7 @@ fn every_prefix_draws_its_whole_mcu_rows_and_touches_no_other_pixel() {
         for len in 0..slice.scan().len() {
             let mut out = vec![OLD; whole.len()];
             let cut = testing::cut(&slice, len);
-            let decoded = decoder.decode_rgb_part(&cut, &[0..len], false, Words::whole(&mut out, 160)).unwrap();
+            let decoded = decoder.decode_rgb_part(&cut, &[0..len], false, RgbMut::whole(&mut out, 160)).unwrap();
             let rows = scan::markers(cut.scan()).count() as u32 * mcu_height;
             assert_eq!((decoded.rows, decoded.partial), (rows, true), "{sampling:?} {len}");
             // The last row may take its colours from the row below, which is not there.
@@ -47,7 +47,7 @@ fn rows_behind_a_hole_are_drawn_where_they_belong() {
     let len = slice.scan().len();
     let present = [0..len / 3, len / 3 + 100..len];
     let mut out = vec![OLD; whole.len()];
-    let decoded = decoder.decode_rgb_part(&slice, &present, true, Words::whole(&mut out, 160)).unwrap();
+    let decoded = decoder.decode_rgb_part(&slice, &present, true, RgbMut::whole(&mut out, 160)).unwrap();
     assert!(decoded.partial && decoded.rows >= SIZE.height - 24, "{decoded:?}");
     let kept = out.chunks(160).filter(|row| row.iter().all(|pixel| *pixel == OLD)).count() as u32;
     assert_eq!(kept, SIZE.height - decoded.rows);
@@ -67,7 +67,7 @@ fn a_cut_scan_without_restart_markers_draws_what_came_before_the_cut() {
     for len in (0..slice.scan().len()).step_by(37) {
         let mut out = vec![OLD; whole.len()];
         let cut = testing::cut(&slice, len);
-        let decoded = decoder.decode_rgb_part(&cut, &[0..len], false, Words::whole(&mut out, 160)).unwrap();
+        let decoded = decoder.decode_rgb_part(&cut, &[0..len], false, RgbMut::whole(&mut out, 160)).unwrap();
         let sure = (decoded.rows.saturating_sub(1) * SIZE.width) as usize;
         assert_eq!(out[..sure], whole[..sure], "{len}");
         assert!(out[(decoded.rows * SIZE.width) as usize..].iter().all(|pixel| *pixel == OLD), "{len}");
@@ -108,9 +108,9 @@ fn no_mutation_panics_or_spoils_the_next_slice() {
             let cut = random.below(len + 1);
             let present = [0..cut, cut + random.below(300)..len];
             let result = match random.below(4) {
-                0 => decoder.decode_rgb_part(&bad, &present, true, Words::whole(&mut out, 160)),
+                0 => decoder.decode_rgb_part(&bad, &present, true, RgbMut::whole(&mut out, 160)),
                 1 => decoder.decode_planes(&bad, planes_from(&mut scratch, SIZE, Sampling::Yuv444, 0)),
-                _ => decoder.decode_rgb(&bad, Words::whole(&mut out, 160)),
+                _ => decoder.decode_rgb(&bad, RgbMut::whole(&mut out, 160)),
             };
             refused += usize::from(result.is_err());
             suspect += usize::from(result.is_ok_and(|decoded| decoded.suspect || decoded.partial));
@@ -118,7 +118,7 @@ fn no_mutation_panics_or_spoils_the_next_slice() {
             refused += 1;
         }
         if round % 10 == 0 {
-            decoder.decode_rgb(&slices[which], Words::whole(&mut out, 160)).unwrap();
+            decoder.decode_rgb(&slices[which], RgbMut::whole(&mut out, 160)).unwrap();
             assert_eq!(out, good[which], "after round {round}");
         }
     }

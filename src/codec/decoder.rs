@@ -45,7 +45,7 @@ pub struct Decoded {
 
 /// Where words `0x00RRGGBB` go (the top byte is not meaningful): the first is the first of the band.
 #[derive(Debug)]
-pub struct Words<'a> {
+pub struct RgbMut<'a> {
     /// Row after row.
     pub out: &'a mut [u32],
     /// Words from one row to the next.
@@ -54,16 +54,16 @@ pub struct Words<'a> {
     pub shrink: Shrink,
 }
 
-impl<'a> Words<'a> {
+impl<'a> RgbMut<'a> {
     /// As large as the picture is.
     pub fn whole(out: &'a mut [u32], stride: usize) -> Self {
-        Words { out, stride, shrink: Shrink::Whole }
+        RgbMut { out, stride, shrink: Shrink::Whole }
     }
 }
 
 /// Where pixels go.
 enum Target<'a> {
-    Rgb(Words<'a>),
+    Rgb(RgbMut<'a>),
     Planes(PlanesMut<'a>),
 }
 
@@ -71,10 +71,10 @@ impl Target<'_> {
     /// The part from `row` (at an MCU's edge) on.
     fn below(&mut self, sampling: Sampling, row: usize) -> Target<'_> {
         match self {
-            Target::Rgb(Words { out, stride, shrink }) => {
+            Target::Rgb(RgbMut { out, stride, shrink }) => {
                 let row = row / shrink.divisor() as usize;
                 let out = out.get_mut(row.saturating_mul(*stride)..).unwrap_or_default();
-                Target::Rgb(Words { out, stride: *stride, shrink: *shrink })
+                Target::Rgb(RgbMut { out, stride: *stride, shrink: *shrink })
             }
             Target::Planes(planes) => {
                 let [luma, cb, cr] = &mut planes.planes;
@@ -180,7 +180,7 @@ impl Decoder {
     }
 
     /// Draws a slice that is all there.
-    pub fn decode_rgb(&mut self, slice: &Slice, out: Words<'_>) -> Result<Decoded, Error> {
+    pub fn decode_rgb(&mut self, slice: &Slice, out: RgbMut<'_>) -> Result<Decoded, Error> {
         self.whole(slice, Target::Rgb(out))
     }
 
@@ -191,7 +191,7 @@ impl Decoder {
         slice: &Slice,
         present: &[Range<usize>],
         ended: bool,
-        out: Words<'_>,
+        out: RgbMut<'_>,
     ) -> Result<Decoded, Error> {
         self.part(slice, present, ended, Target::Rgb(out))
     }
@@ -311,7 +311,7 @@ impl Decoder {
         let size = Size { width: band.head.size.width, height: rows };
         let sampling = band.head.sampling;
         let planes = match target {
-            Target::Rgb(Words { out, stride, shrink }) => {
+            Target::Rgb(RgbMut { out, stride, shrink }) => {
                 return Ok(self.decompressor.rgb(&self.jpeg, (size, shrink), out, stride)?);
             }
             Target::Planes(planes) => planes,

@@ -58,7 +58,7 @@ fn a_picture_made_smaller_is_the_same_picture_band_by_band_and_in_part() {
                     let slice = testing::slice(&planes, &testing::head(size, sampling, 95, top, rows));
                     let out = &mut small[(top / shrink.divisor()) as usize * stride..];
                     let out = &mut out[..shrink.side(rows) as usize * stride];
-                    let decoded = decoder.decode_rgb(&slice, Words { out, stride, shrink }).unwrap();
+                    let decoded = decoder.decode_rgb(&slice, RgbMut { out, stride, shrink }).unwrap();
                     assert_eq!(decoded, Decoded { rows, partial: false, suspect: false });
                 }
                 let near = psnr(&bytes(&averaged(&whole, size, shrink)), &bytes(&small));
@@ -67,7 +67,7 @@ fn a_picture_made_smaller_is_the_same_picture_band_by_band_and_in_part() {
                 let slice = testing::slice(&planes, &testing::head(size, sampling, 95, 0, 32));
                 let mut part = vec![OLD; stride * shrink.side(32) as usize];
                 let end = slice.scan().len() - 3;
-                let out = Words { out: &mut part, stride, shrink };
+                let out = RgbMut { out: &mut part, stride, shrink };
                 let decoded = decoder.decode_rgb_part(&slice, std::slice::from_ref(&(0..end)), false, out).unwrap();
                 let there = (decoded.rows / shrink.divisor()) as usize * stride;
                 assert!(decoded.partial && decoded.rows >= 16, "{decoded:?}");
@@ -84,7 +84,7 @@ fn a_picture_made_smaller_is_the_same_picture_band_by_band_and_in_part() {
 
 fn drawn_by(decoder: &mut Decoder, slice: &Slice, size: Size) -> Vec<u32> {
     let mut out = vec![0; (size.width * size.height) as usize];
-    decoder.decode_rgb(slice, Words::whole(&mut out, size.width as usize)).unwrap();
+    decoder.decode_rgb(slice, RgbMut::whole(&mut out, size.width as usize)).unwrap();
     out
 }
 
@@ -111,7 +111,7 @@ fn heads_and_tables_that_contradict_each_other_are_refused() {
         let mut bad = slice.bytes()[LENGTH_PREFIX..].to_vec();
         bad[at] = byte;
         let bad = testing::read(&bad).unwrap();
-        let error = Decoder::new().unwrap().decode_rgb(&bad, Words::whole(&mut out, 160)).unwrap_err();
+        let error = Decoder::new().unwrap().decode_rgb(&bad, RgbMut::whole(&mut out, 160)).unwrap_err();
         assert!(matches!(error, Error::Contradiction(_)), "{error}");
     };
     refused(0, 0x82); // 4:2:2
@@ -128,7 +128,7 @@ fn a_few_bytes_cannot_cost_a_giant_picture() {
     for restart in [0, 1, 512, u16::MAX] {
         let head = Head { restart, ..testing::head(giant, Sampling::Yuv420, 80, 0, 8192) };
         let mut decoder = Decoder::new().unwrap();
-        let decoded = decoder.decode_rgb(&Slice::new(0, 0, 1, &head, &[0x12; 40]), Words::whole(&mut [], 8192));
+        let decoded = decoder.decode_rgb(&Slice::new(0, 0, 1, &head, &[0x12; 40]), RgbMut::whole(&mut [], 8192));
         assert!(decoded.is_err() || decoded.is_ok_and(|decoded| decoded.rows == 0), "{restart}");
         assert!(decoder.pixels.len() <= 8192 * 16, "{restart}: {} pixels", decoder.pixels.len());
     }
@@ -188,7 +188,7 @@ fn seam(planes: &[u8], size: Size, quality: u8) -> (u32, f64, u32) {
     let mut banded = vec![0; whole.len()];
     for top in (0..size.height).step_by(32) {
         let slice = testing::slice(planes, &testing::head(size, Sampling::Yuv420, quality, top, 32.min(size.height - top)));
-        Decoder::new().unwrap().decode_rgb(&slice, Words::whole(&mut banded[top as usize * width..], width)).unwrap();
+        Decoder::new().unwrap().decode_rgb(&slice, RgbMut::whole(&mut banded[top as usize * width..], width)).unwrap();
     }
     let (mut beside, mut sum, mut count, mut elsewhere) = (0, 0, 0, 0);
     for (at, (a, b)) in whole.iter().zip(&banded).enumerate() {

@@ -174,7 +174,7 @@ pub fn decode(jpeg: &[u8], pool: &picture::BufferPool) -> Result<(Size, Sampling
 
 #[cfg(test)]
 mod tests {
-    use super::super::decoder::{Decoder, Words};
+    use super::super::decoder::{Decoder, RgbMut};
     use super::super::raw::Planes;
     use super::super::stitch;
     use super::super::testing::{self, SETTINGS, psnr};
@@ -232,7 +232,7 @@ mod tests {
             let head = slice.head();
             assert!(slice.scan().len() < SLICE_BYTES * 2, "{}", slice.scan().len());
             let out = &mut banded[usize::from(head.top) * 640..];
-            let decoded = Decoder::new().unwrap().decode_rgb(slice, Words::whole(out, 640)).unwrap();
+            let decoded = Decoder::new().unwrap().decode_rgb(slice, RgbMut::whole(out, 640)).unwrap();
             assert_eq!((decoded.rows, decoded.partial, decoded.suspect), (u32::from(head.rows), false, false));
         }
         let differing = whole.chunks(640).zip(banded.chunks(640)).filter(|(a, b)| a != b).count();
@@ -244,7 +244,7 @@ mod tests {
         let (_, with) = joined(&camera(0, true));
         let without = split(&camera(0, false), 3, MOMENT, SETTINGS).unwrap();
         let mut pixels = vec![0; 640 * 480];
-        let decoded = Decoder::new().unwrap().decode_rgb(&without[0], Words::whole(&mut pixels, 640)).unwrap();
+        let decoded = Decoder::new().unwrap().decode_rgb(&without[0], RgbMut::whole(&mut pixels, 640)).unwrap();
         assert!(!decoded.partial && !decoded.suspect);
         let mut expected = vec![0; 640 * 480];
         Decompressor::new().unwrap().rgb(&with, (SIZE, Shrink::Whole), &mut expected, 640).unwrap();

@@ -1,7 +1,7 @@
 //! Pictures for tests: smooth shading, soft texture and hard edges, as a lens gives them; and what tests do with them.
 
 use super::band_encoder::BandEncoder;
-use super::decoder::{Decoded, Decoder, Words};
+use super::decoder::{Decoded, Decoder, RgbMut};
 use super::raw::PlanesMut;
 use super::settings::Settings;
 use super::tables;
@@ -167,7 +167,7 @@ pub fn without_restarts(planes: &[u8], size: Size) -> Vec<u8> {
 /// Draws a whole picture's only slice.
 pub fn drawn(slice: &Slice, size: Size) -> Vec<u32> {
     let mut out = vec![0; (size.width * size.height) as usize];
-    let decoded = Decoder::new().unwrap().decode_rgb(slice, Words::whole(&mut out, size.width as usize)).unwrap();
+    let decoded = Decoder::new().unwrap().decode_rgb(slice, RgbMut::whole(&mut out, size.width as usize)).unwrap();
     assert_eq!(decoded, Decoded { rows: size.height, partial: false, suspect: false });
     out
 }

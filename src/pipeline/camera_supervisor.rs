@@ -39,23 +39,23 @@ struct State {
 /// See the module text.
 pub struct Supervisor {
     setup: SharedSetup,
-    patient: bool,
+    reconnect: bool,
     tell: Box<dyn Fn(Note) + Send + Sync>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Supervisor {
-    /// Opens the camera. `patient`: one that is gone is waited for, from the start if need be, and that is told.
+    /// Opens the camera. `reconnect`: one that is gone is waited for, from the start if need be, and that is told.
     pub fn open(
         setup: &SharedSetup,
-        patient: bool,
+        reconnect: bool,
         tell: impl Fn(Note) + Send + Sync + 'static,
     ) -> Result<Arc<Supervisor>, camera::Error> {
         let pictures = Slot::newest();
         let (camera, failed) = match Camera::open(&lock(setup), pictures.clone()) {
             Ok(camera) => (Some(camera), None),
-            Err(error @ camera::Error::Unplugged { .. }) if patient => {
+            Err(error @ camera::Error::Unplugged { .. }) if reconnect => {
                 pictures.close();
                 (None, Some(error))
             }
@@ -63,7 +63,7 @@ impl Supervisor {
         };
         let state = Mutex::new(State { camera, pictures, failed, counted: Counts::default(), stopped: false });
         let tell = Box::new(tell);
-        Ok(Arc::new(Supervisor { setup: setup.clone(), patient, tell, state, changed: Condvar::new() }))
+        Ok(Arc::new(Supervisor { setup: setup.clone(), reconnect, tell, state, changed: Condvar::new() }))
     }
 
     /// The next picture, however long its camera was away; `None` when it was stopped, or may not wait.
@@ -88,7 +88,7 @@ impl Supervisor {
             drop(camera); // which may wait for its driver
             state = lock(&self.state);
         }
-        let Some(why) = state.failed.clone().filter(|_| self.patient && !state.stopped) else { return false };
+        let Some(why) = state.failed.clone().filter(|_| self.reconnect && !state.stopped) else { return false };
         drop(state);
         (self.tell)(Note::Gone(why));
         loop {
@@ -132,7 +132,7 @@ impl Supervisor {
 
     /// Why there is no camera, where that is the end.
     pub fn failed(&self) -> Option<camera::Error> {
-        lock(&self.state).failed.clone().filter(|_| !self.patient)
+        lock(&self.state).failed.clone().filter(|_| !self.reconnect)
     }
 
     /// What all its cameras lost.

@@ -5,7 +5,7 @@
 //! behind, the oldest of the track are dropped, and newer pictures cover the place.
 
 use super::fair_queue::{FairQueue, Lane};
-use crate::codec::decoder::{Decoder, Words};
+use crate::codec::decoder::{Decoder, RgbMut};
 use crate::codec::raw;
 use crate::codec::shrink::Shrink;
 use crate::present::canvas::Canvas;
@@ -229,10 +229,10 @@ impl SharedReel {
         let rows = u32::from(head.top) / shrink.divisor()..end;
         if let Some(mut band) = self.canvas.band(picture, shrink.size(head.size), rows) {
             let stride = band.stride();
-            let words = Words { out: band.pixels(), stride, shrink };
+            let rgb = RgbMut { out: band.pixels(), stride, shrink };
             let decoded = match &job.present {
-                None => decoder.decode_rgb(slice, words),
-                Some((present, ended)) => decoder.decode_rgb_part(slice, present, *ended, words),
+                None => decoder.decode_rgb(slice, rgb),
+                Some((present, ended)) => decoder.decode_rgb_part(slice, present, *ended, rgb),
             };
             match decoded {
                 Ok(decoded) if !decoded.partial => drop(band),

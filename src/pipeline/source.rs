@@ -66,7 +66,7 @@ pub struct Config<'a> {
     /// Nothing may be skipped.
     pub film: bool,
     /// A camera that is gone is waited for.
-    pub patient: bool,
+    pub reconnect: bool,
     /// Of a test source, pictures and the tone.
     pub test: (bool, bool),
 }
@@ -104,7 +104,7 @@ impl Running {
         let device = match config.pictures {
             Pictures::Camera(camera) => {
                 let tell = tell.clone();
-                Device::Camera(Supervisor::open(camera, config.patient, move |note| tell(Note::Camera(note)))?)
+                Device::Camera(Supervisor::open(camera, config.reconnect, move |note| tell(Note::Camera(note)))?)
             }
             Pictures::Film(playback) => Device::Film(Film::open(playback.clone(), pictures.clone(), sound.clone())?),
             Pictures::Address { connection, .. } => {

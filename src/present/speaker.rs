@@ -14,7 +14,7 @@ use cpal::{FromSample, SampleFormat, SizedSample};
 
 use super::mixer::Mixer;
 use super::renderer::Renderer;
-use crate::sound_card::{self, Chosen, Direction, Keeper, Listed, Pulse, Watch};
+use crate::sound_card::{self, Chosen, DeviceThread, Direction, Listed, Pulse, Watchdog};
 use eyeline_proto::media::playout::Config;
 
 pub use super::mixer::Feed;
@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Speaker {
     name: String,
     mixer: Mixer,
-    _keeper: Keeper,
+    _thread: DeviceThread,
 }
 
 impl Speaker {
@@ -37,9 +37,9 @@ impl Speaker {
         let which = which.map(str::to_owned);
         let (opened, outcome) = mpsc::sync_channel(1);
         let keeper =
-            Keeper::start("speaker", move |stop| keep(which, &shared, config, stop, &opened)).map_err(|_| Error::Hangs)?;
+            DeviceThread::start("speaker", move |stop| keep(which, &shared, config, stop, &opened)).map_err(|_| Error::Hangs)?;
         let name = outcome.recv_timeout(sound_card::PATIENCE).map_err(|_| Error::Hangs)??;
-        Ok(Speaker { name, mixer, _keeper: keeper })
+        Ok(Speaker { name, mixer, _thread: keeper })
     }
 
     /// What it plays.
@@ -61,7 +61,7 @@ pub fn list() -> Vec<Listed> {
 struct Active {
     stream: cpal::Stream,
     chosen: Chosen,
-    watch: Watch,
+    watch: Watchdog,
 }
 
 /// The thread's life: open, watch, get back.
@@ -105,7 +105,7 @@ fn open(which: Option<&str>, shortest: usize, mixer: &Mixer, config: Config) -> 
             _ => build::<f32>(&chosen.device, stream_config, renderer, &pulse),
         };
         match built.and_then(|stream| stream.play().map(|()| stream)) {
-            Ok(stream) => return Ok(Active { stream, chosen, watch: Watch::new(pulse, shortest) }),
+            Ok(stream) => return Ok(Active { stream, chosen, watch: Watchdog::new(pulse, shortest) }),
             Err(error) => refused = Some(error),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Slices leave the moment they are whole, in any order: the receiver decodes them as they come. Pictures are *settled* in order,
 //! each once: whole, in part, or lost. Live, a picture is settled when it is whole, when its deadline passes, or when two newer
-//! ones began; patient (a file is being written), only when it is whole or was waited for long enough.
+//! ones began; lossless (a file is being written), only when it is whole or was waited for long enough.
 //!
 //! Capacity: [`Limits`]. Memory grows with bytes that came, not with what their heads claim: fragments are stored one behind the
 //! other as they come, and only put in order when their slice is whole. What is over the limit settles the oldest picture.

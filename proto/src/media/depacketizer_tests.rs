@@ -39,7 +39,7 @@ impl std::ops::DerefMut for Depacketizer {
 }
 
 const LIVE: Limits = Limits { pictures: 2, bytes: 1 << 20, wait: Duration::from_millis(33), newest_wins: true };
-const PATIENT: Limits = Limits { pictures: 64, bytes: 1 << 20, wait: Duration::from_secs(2), newest_wins: false };
+const LOSSLESS: Limits = Limits { pictures: 64, bytes: 1 << 20, wait: Duration::from_secs(2), newest_wins: false };
 
 fn fragments(picture: u64, slices: u8, len: usize, payload: usize) -> Vec<(FragmentHead, Vec<u8>)> {
     let mut all = Vec::new();
@@ -72,7 +72,7 @@ proptest! {
     ) {
         let now = Instant::now();
         let all = fragments(3, slices, len, payload);
-        let mut depacketizer = Depacketizer::new(PATIENT);
+        let mut depacketizer = Depacketizer::new(LOSSLESS);
         let mut out = Vec::new();
         let shuffled = order.iter().map(|index| index.get(&all)).chain(all.iter().rev());
         for (head, payload) in shuffled {
@@ -138,7 +138,7 @@ fn a_lost_picture_is_told_in_its_turn() {
 #[test]
 fn patience_waits_for_the_oldest_and_keeps_the_rest_in_order() {
     let now = Instant::now();
-    let mut depacketizer = Depacketizer::new(PATIENT);
+    let mut depacketizer = Depacketizer::new(LOSSLESS);
     depacketizer.begin_at(0);
     for picture in 1..20 {
         for (head, payload) in fragments(picture, 1, 100, 1000) {
@@ -155,9 +155,9 @@ fn patience_waits_for_the_oldest_and_keeps_the_rest_in_order() {
 #[test]
 fn a_film_that_is_long_in_starting_loses_nothing_of_its_beginning() {
     let told = Instant::now();
-    let mut depacketizer = Depacketizer::new(PATIENT);
+    let mut depacketizer = Depacketizer::new(LOSSLESS);
     depacketizer.begin_at(0);
-    let started = told + 3 * PATIENT.wait;
+    let started = told + 3 * LOSSLESS.wait;
     assert_eq!((settled(&mut depacketizer, started), depacketizer.deadline()), (vec![], None));
     for (head, payload) in fragments(1, 1, 100, 1000) {
         depacketizer.push(started, head, &payload);
@@ -265,7 +265,7 @@ fn fragments_of_one_byte_weigh_what_they_cost() {
 /// Slices as large as can be, again and again: what they lay in is given back.
 #[test]
 fn buffers_of_enormous_slices_are_not_kept() {
-    let (mut depacketizer, now) = (Depacketizer::new(PATIENT), start());
+    let (mut depacketizer, now) = (Depacketizer::new(LOSSLESS), start());
     for picture in 0..20 {
         for (head, payload) in fragments(picture, 1, MAX_LEN, 60_000) {
             depacketizer.push(now, head, &payload);
@@ -281,7 +281,7 @@ fn buffers_of_enormous_slices_are_not_kept() {
 fn what_is_sent_again_over_a_new_connection_may_be_cut_into_fewer_pieces() {
     let now = start();
     let (old, new) = (fragments(3, 1, 5000, 900), fragments(3, 1, 5000, 4000));
-    let mut depacketizer = Depacketizer::new(PATIENT);
+    let mut depacketizer = Depacketizer::new(LOSSLESS);
     for (head, payload) in &old[..3] {
         assert!(matches!(depacketizer.push(now, *head, payload), Pushed::Stored));
     }
@@ -298,7 +298,7 @@ fn what_is_sent_again_over_a_new_connection_may_be_cut_into_fewer_pieces() {
 fn a_slice_that_is_cut_anew_comes_whole_out_of_its_new_pieces() {
     let now = start();
     let (old, new) = (fragments(3, 1, 5000, 1400), fragments(3, 1, 5000, 900));
-    let mut depacketizer = Depacketizer::new(PATIENT);
+    let mut depacketizer = Depacketizer::new(LOSSLESS);
     let push =
         |depacketizer: &mut Depacketizer, (head, payload): &(FragmentHead, Vec<u8>)| depacketizer.push(now, *head, payload);
     assert!(matches!(push(&mut depacketizer, &old[0]), Pushed::Stored));

@@ -41,15 +41,15 @@ const MIN_REPEAT: Duration = Duration::from_millis(8);
 /// Live questions for one packet: if four got no answer, the link is worse than asking can mend.
 const MAX_ASKED: u8 = 4;
 
-/// Patient, each question doubles the time to the next one, up to this: an outage may be long, its end should show soon.
+/// Lossless, each question doubles the time to the next one, up to this: an outage may be long, its end should show soon.
 const MAX_REPEAT: Duration = Duration::from_millis(200);
 
 /// Missing packets remembered; on overflow the oldest are given up. Live, more than a picture's are of no use.
 const MAX_MISSING: usize = 2048;
 
-/// Patient, as many as the sender remembers: after an outage hundreds are missing that are on their way again under other
+/// Lossless, as many as the sender remembers: after an outage hundreds are missing that are on their way again under other
 /// numbers, and the oldest is the one that is waited for.
-const MAX_MISSING_PATIENT: usize = 8192;
+const MAX_MISSING_LOSSLESS: usize = 8192;
 
 /// Lost packets counted of one gap: three seconds of 400 Mbit/s, after which a peer is quiet and sent nothing. More is a number
 /// that jumped.
@@ -58,7 +58,7 @@ const MOST_LOST: u64 = 100_000;
 /// Live, a packet missing for so long is given up where pictures of some track are always waited for: nobody would send it again.
 const LIVE_GIVE_UP: Duration = Duration::from_millis(500);
 
-/// Patient, a packet missing for so long belongs to a picture that is given up: as long as the receiver waits for one.
+/// Lossless, a packet missing for so long belongs to a picture that is given up: as long as the receiver waits for one.
 const GIVE_UP: Duration = Duration::from_secs(2);
 
 struct Missing {
@@ -70,7 +70,7 @@ struct Missing {
 
 /// See the module text.
 pub struct Tracker {
-    patient: bool,
+    lossless: bool,
     next: u64,
     missing: VecDeque<Missing>,
     /// When the tail is asked for (next), if pieces of a picture came.
@@ -85,10 +85,10 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Expects packet number 0 next. `patient` asks until [`Tracker::settle`], else a few times.
-    pub fn new(patient: bool) -> Self {
+    /// Expects packet number 0 next. `lossless` asks until [`Tracker::settle`], else a few times.
+    pub fn new(lossless: bool) -> Self {
         Tracker {
-            patient,
+            lossless,
             next: 0,
             missing: VecDeque::new(),
             tail_due: None,
@@ -103,7 +103,7 @@ impl Tracker {
     /// A packet came (not a duplicate); `data` if it carried a piece of a picture.
     pub fn received(&mut self, now: Instant, number: u64, data: bool) {
         if number >= self.next {
-            let most = if self.patient { MAX_MISSING_PATIENT } else { MAX_MISSING };
+            let most = if self.lossless { MAX_MISSING_LOSSLESS } else { MAX_MISSING };
             let from = self.next.max(number.saturating_sub(most as u64));
             self.lost += (from - self.next).min(MOST_LOST);
             for number in from..number {
@@ -129,11 +129,11 @@ impl Tracker {
         }
     }
 
-    /// Every picture that began is whole or given up. Live, nothing that is missing is wanted any more; patient, it may be all
+    /// Every picture that began is whole or given up. Live, nothing that is missing is wanted any more; lossless, it may be all
     /// there is of a picture that did not begin.
     pub fn settle(&mut self, now: Instant) {
         self.tail_due = None;
-        if self.patient {
+        if self.lossless {
             return self.give_up(now);
         }
         // What might still be on its way, only out of order, is kept.
@@ -144,7 +144,7 @@ impl Tracker {
     }
 
     fn give_up(&mut self, now: Instant) {
-        let after = if self.patient { GIVE_UP } else { LIVE_GIVE_UP };
+        let after = if self.lossless { GIVE_UP } else { LIVE_GIVE_UP };
         while self.missing.front().is_some_and(|missing| now >= missing.noticed + after) {
             self.missing.pop_front();
             self.lost += 1;
@@ -204,17 +204,17 @@ impl Tracker {
     }
 
     fn may_ask(&self, asked: u8) -> bool {
-        self.patient || asked < MAX_ASKED
+        self.lossless || asked < MAX_ASKED
     }
 
     /// How long after the question of this number (from 1) it is asked again.
     fn repeat_after(&self, rtt: Duration, asked: u8) -> Duration {
         let first = (rtt * 3 / 2).max(MIN_REPEAT);
-        let doublings = if self.patient { u32::from(asked.saturating_sub(1)).min(8) } else { 0 };
+        let doublings = if self.lossless { u32::from(asked.saturating_sub(1)).min(8) } else { 0 };
         first.saturating_mul(1 << doublings).min(MAX_REPEAT.max(first))
     }
 
-    /// What to ask for now. Call while pictures are unfinished; patient, always.
+    /// What to ask for now. Call while pictures are unfinished; lossless, always.
     pub fn poll(&mut self, now: Instant, rtt: Duration, patience_ms: u16) -> Option<Nack> {
         let highest = self.next.checked_sub(1)?;
         self.give_up(now);
@@ -361,8 +361,8 @@ mod tests {
 
     #[test]
     fn live_asks_four_times_and_patient_ever_more_seldom_but_for_as_long_as_it_takes() {
-        for (patient, expected) in [(false, [4, 4]), (true, [6, 14])] {
-            let (mut tracker, start) = (Tracker::new(patient), Instant::now());
+        for (lossless, expected) in [(false, [4, 4]), (true, [6, 14])] {
+            let (mut tracker, start) = (Tracker::new(lossless), Instant::now());
             for number in [0, 2, 3, 4, 5] {
                 tracker.received(start, number, true);
             }
@@ -373,7 +373,7 @@ mod tests {
                 tails += u32::from(nack.tail);
             }
             let early = gaps.iter().filter(|gap| **gap < Duration::from_millis(200)).count();
-            assert_eq!([early, gaps.len()], expected, "patient: {patient}, {gaps:?}");
+            assert_eq!([early, gaps.len()], expected, "lossless: {lossless}, {gaps:?}");
             assert_eq!(tails as usize, gaps.len(), "the tail is asked for as often");
         }
     }
@@ -381,14 +381,14 @@ mod tests {
     /// After an outage a pong may be the first to come: what it shows to be missing is a picture of which nothing came.
     #[test]
     fn a_gap_before_any_picture_began_is_forgotten_live_and_asked_for_patient() {
-        for patient in [false, true] {
-            let (mut tracker, start) = (Tracker::new(patient), Instant::now());
+        for lossless in [false, true] {
+            let (mut tracker, start) = (Tracker::new(lossless), Instant::now());
             tracker.received(start, 0, true);
             tracker.received(start, 30, false);
             let later = start + Duration::from_millis(5);
             tracker.settle(later);
             let asked = asked(tracker.poll(later, RTT, 50));
-            assert_eq!(asked, if patient { vec![Range { first: 1, count: 29 }] } else { Vec::new() });
+            assert_eq!(asked, if lossless { vec![Range { first: 1, count: 29 }] } else { Vec::new() });
             let end = start + GIVE_UP;
             tracker.settle(end);
             assert_eq!((tracker.deadline(start, RTT), tracker.lost()), (None, 29), "patience ends, too");
@@ -397,8 +397,8 @@ mod tests {
 
     #[test]
     fn a_jump_of_a_billion_packets_costs_bounded_memory() {
-        for (patient, most) in [(false, MAX_MISSING), (true, MAX_MISSING_PATIENT)] {
-            let (mut tracker, start) = (Tracker::new(patient), Instant::now());
+        for (lossless, most) in [(false, MAX_MISSING), (true, MAX_MISSING_LOSSLESS)] {
+            let (mut tracker, start) = (Tracker::new(lossless), Instant::now());
             tracker.received(start, 0, true);
             tracker.received(start, 1_000_000_000, true);
             assert_eq!(tracker.missing.len(), most);

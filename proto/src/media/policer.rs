@@ -172,10 +172,10 @@ impl Detector {
     /// A report came. Says whether losses so far were of our own making: what was learnt from them is to be forgotten.
     pub fn handle_report(&mut self, now: Instant, seen: Seen) -> bool {
         let Some(seen) = self.merge(seen) else { return false };
-        let deaf = matches!(self.state, State::Test(test) if now < test.from);
+        let early = matches!(self.state, State::Test(test) if now < test.from);
         // A tenth of a second in which hardly anything came is an outage's edge.
         let outage = seen.packets >= FEW && seen.arrived < LOWEST;
-        if seen.queued || deaf || outage {
+        if seen.queued || early || outage {
             self.window.clear();
         } else if seen.packets >= FEW {
             if self.window.len() == WINDOW {

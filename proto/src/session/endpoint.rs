@@ -63,8 +63,8 @@ pub struct Endpoint {
     /// Links that the role was told of: what they said before waits to be read.
     admitted: VecDeque<LinkId>,
     warned: BTreeSet<LinkId>,
-    /// Links that do not read what they are told.
-    deaf: VecDeque<LinkId>,
+    /// Links whose queue of records is full: they do not read what they are told.
+    overfull: VecDeque<LinkId>,
     next_link: u64,
     plain: Vec<u8>,
     counters: Discarded,
@@ -88,7 +88,7 @@ impl Endpoint {
             notices: VecDeque::new(),
             admitted: VecDeque::new(),
             warned: BTreeSet::new(),
-            deaf: VecDeque::new(),
+            overfull: VecDeque::new(),
             next_link: 0,
             plain: Vec::new(),
             counters: Discarded::default(),
@@ -387,7 +387,7 @@ impl Endpoint {
     pub fn send(&mut self, id: LinkId, record: &Record) {
         let Some(link) = self.links.get_mut(&id) else { return };
         if !link.send(record) {
-            self.deaf.push_back(id);
+            self.overfull.push_back(id);
         }
     }
 
@@ -422,7 +422,7 @@ impl Endpoint {
 
     /// The next thing to do about connections and control datagrams; `None` when there is nothing left.
     pub fn poll<Event>(&mut self, now: Instant, buffer: &mut Vec<u8>) -> Option<Output<Event>> {
-        while let Some(id) = self.deaf.pop_front() {
+        while let Some(id) = self.overfull.pop_front() {
             self.lose(now, id, "it does not read what it is told");
         }
         if let Some((socket, bytes)) = self.farewells.pop_front() {

@@ -31,7 +31,7 @@ const SOUND_RATE: f64 = 96_000.0 * 1.06;
 /// See the module text.
 pub(super) struct Outbound {
     /// Nothing is skipped: a film of ours.
-    pub patient: bool,
+    pub lossless: bool,
     /// What its receivers are told of it; the first picture is each one's own.
     pub track: Track,
     pub log: Log,
@@ -47,10 +47,10 @@ pub(super) struct Outbound {
 
 impl Outbound {
     /// Nothing of it was caught yet.
-    pub fn new(track: Track, patient: bool) -> Self {
-        let limits = if patient { FILM } else { Limits { age: LIVE_AGE, bytes: LIVE_BYTES } };
-        let (log, parity, sound) = (Log::new(limits), Parity::new(track.number), SoundLog::new(track.number, patient));
-        Outbound { patient, track, log, parity, sound, pictures: 0, newest: None, usual: 0 }
+    pub fn new(track: Track, lossless: bool) -> Self {
+        let limits = if lossless { FILM } else { Limits { age: LIVE_AGE, bytes: LIVE_BYTES } };
+        let (log, parity, sound) = (Log::new(limits), Parity::new(track.number), SoundLog::new(track.number, lossless));
+        Outbound { lossless, track, log, parity, sound, pictures: 0, newest: None, usual: 0 }
     }
 
     /// What its receivers call it.
@@ -83,7 +83,7 @@ impl Outbound {
 
     /// Whether anybody needs pictures for longer, who is sent them slowly.
     pub fn keep_longer(&mut self, slow: bool) {
-        if !self.patient {
+        if !self.lossless {
             self.log.set_age(if slow { SLOW_AGE } else { LIVE_AGE });
         }
     }

@@ -13,7 +13,7 @@ use crate::seq;
 use crate::time::MediaTime;
 use crate::wire::datagram::{HEADER_LEN, Header, Message, Nack};
 use crate::wire::report::Report;
-use crate::wire::sound::Wanted;
+use crate::wire::sound::SoundRequest;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -64,7 +64,7 @@ pub enum Control {
     /// A probe of this number came.
     ProbeAck(u16),
     /// What is wanted beside TCP of the sound of a track.
-    Wanted(u8, Wanted),
+    SoundRequest(u8, SoundRequest),
 }
 
 /// Round-trip time: the least seen lately and a smoothed one (RFC 6298).
@@ -415,7 +415,7 @@ impl Path {
                 Control::Report(report) => (address, Message::Report(*report)),
                 Control::Probe(number, _) => (None, Message::Probe(number)),
                 Control::ProbeAck(number) => (address, Message::ProbeAck(number)),
-                Control::Wanted(track, wanted) => (address, Message::Wanted(track, wanted)),
+                Control::SoundRequest(track, wanted) => (address, Message::SoundRequest(track, wanted)),
             };
             if let Some(to) = to {
                 self.seal(out, |out| message.encode(out));

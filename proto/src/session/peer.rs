@@ -287,7 +287,7 @@ impl Peer {
     fn slice_sent(&mut self, now: Instant, place: usize, slice: u64, track: &mut Outbound) {
         let Some(cut) = self.subscriptions[place].slice_sent(slice, &track.log) else { return };
         let loss = self.flow.unmended_loss();
-        if loss > 0.0 && !track.patient {
+        if loss > 0.0 && !track.lossless {
             let number = track.number();
             self.drop_shards(|of, _| of == number);
             let messages = track.parity.messages(&track.log, slice, cut, loss).iter();

@@ -54,7 +54,7 @@ impl Receiver {
             wants: Wants {
                 pictures: wants.pictures,
                 sound: wants.sound,
-                patient: wants.lossless,
+                lossless: wants.lossless,
                 leaves: config.me.offers.is_none() && !config.me.forwards,
             },
             me: config.me.id,
@@ -128,7 +128,7 @@ impl Receiver {
             self.tell_up(place, true, endpoint);
             return;
         }
-        let feedback = Feedback::new(link, film || self.wants.patient);
+        let feedback = Feedback::new(link, film || self.wants.lossless);
         let waiter = Waiter { peer, feedback, described: Described::default(), stays, next_report: now };
         if self.inbound.len() >= self.senders {
             let address = address(endpoint, link);

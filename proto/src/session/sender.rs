@@ -1,6 +1,6 @@
 //! The sending half of a session: its tracks, each with one log for all peers, and the peers that are subscribed to them.
 //!
-//! Live, the newest picture wins: a peer whose cursor fell behind jumps to the newest picture, and loses what is between. Patient
+//! Live, the newest picture wins: a peer whose cursor fell behind jumps to the newest picture, and loses what is between. Lossless
 //! (a film), nothing is skipped: what is sent is kept until every responsive peer has settled it, and [`Event::Pressure`] holds
 //! the film's reader back meanwhile. One peer never slows another: each has its own cursors, and a silent one stops counting.
 //!
@@ -81,7 +81,7 @@ impl Sender {
 
     /// Nothing of our own may be skipped.
     fn is_patient(&self) -> bool {
-        self.tracks.first().is_some_and(|track| track.patient)
+        self.tracks.first().is_some_and(|track| track.lossless)
     }
 
     /// A slice of our own is encoded.
@@ -199,7 +199,7 @@ impl Sender {
         let mut peer = Peer::new(id, (process, wants), stats, (Flow::new(now, self.cap), repairs));
         for track in self.tracks.iter().filter(|track| track.track.origin != process) {
             let earlier = earlier.iter().find(|earlier| earlier.track() == track.number());
-            let (cursor, sound) = match (earlier, track.patient) {
+            let (cursor, sound) = match (earlier, track.lossless) {
                 // What was on its way when the connection broke cannot be asked for under the new packet numbers.
                 (Some(earlier), true) => (track.log.picture(earlier.report.settled), track.sound.first()),
                 (None, true) if self.stats.peers_seen == 0 => {
@@ -227,7 +227,7 @@ impl Sender {
     pub fn path_up(&mut self, now: Instant, link: LinkId, shared: &mut LinksAndEvents<'_>) {
         let Some(peer) = self.peers.get_mut(&link) else { return };
         let first = !std::mem::replace(&mut peer.validated, true);
-        for track in self.tracks.iter().filter(|track| first && !track.patient) {
+        for track in self.tracks.iter().filter(|track| first && !track.lossless) {
             if let Some(subscription) = peer.subscription(track.number()) {
                 subscription.cursor = track.log.newest_picture();
             }
@@ -280,7 +280,7 @@ impl Sender {
                 self.update_target(now, shared);
             }
             Message::Nack(nack) => self.handle_nack(now, link, nack, shared),
-            Message::Wanted(track, wanted) => {
+            Message::SoundRequest(track, wanted) => {
                 let Some(sound) = self.tracks.iter().find(|known| known.number() == *track).map(|known| &known.sound) else {
                     return false;
                 };
@@ -366,12 +366,12 @@ impl Sender {
                     let subscription = &mut peer.subscriptions[place];
                     let waiting = track.sound.block(subscription.sound);
                     let late = |block: &Block<MediaTime>| media.saturating_since(block.capture) > sound_copies::BEHIND;
-                    if steady && !track.patient && waiting.is_some_and(late) {
+                    if steady && !track.lossless && waiting.is_some_and(late) {
                         subscription.copies.tcp_is_behind(now, subscription.sound, &track.sound);
                     }
                     continue;
                 };
-                let speed = speed.filter(|_| !track.patient);
+                let speed = speed.filter(|_| !track.lossless);
                 let hold = match self.ending.is_open() {
                     false => Duration::ZERO,
                     true => peer.subscriptions[place].copies.hold(now, rtt, (speed, rate)),
@@ -403,13 +403,13 @@ impl Sender {
                 }
                 let Some(path) = endpoint.path(*id) else { continue };
                 let Some(to) = path.usable(now) else {
-                    if !track.patient {
+                    if !track.lossless {
                         peer.subscriptions[place].copies.skip_to(track.sound.end());
                     }
                     continue;
                 };
                 let stale = sound_log::stale_behind(peer.flow.queue(now));
-                let stale = if track.patient { MediaTime::ZERO } else { media.saturating_sub(stale) };
+                let stale = if track.lossless { MediaTime::ZERO } else { media.saturating_sub(stale) };
                 let until = film::sound_until(peer, place, track);
                 let copies = &mut peer.subscriptions[place].copies;
                 let segment = copies.fill(now, (stale, until), &track.sound, path, buffer);

@@ -14,7 +14,7 @@ use super::sound_log::{self, SoundLog};
 use crate::media::sound_pieces;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
-use crate::wire::sound::{Piece, Wanted};
+use crate::wire::sound::{Piece, SoundRequest};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -57,7 +57,7 @@ pub(super) struct SoundCopies {
 
 impl SoundCopies {
     /// The peer says what it wants and has.
-    pub fn handle_wanted(&mut self, now: Instant, wanted: Wanted, log: &SoundLog) {
+    pub fn handle_wanted(&mut self, now: Instant, wanted: SoundRequest, log: &SoundLog) {
         self.have = self.have.max(wanted.next.min(log.end()));
         match wanted.pieces {
             0 => self.until = None,
@@ -242,7 +242,7 @@ mod tests {
         }
 
         fn wanted(&mut self, at_ms: u64, next: u64, pieces: u8) {
-            self.copies.handle_wanted(self.start + Duration::from_millis(at_ms), Wanted { next, pieces }, &self.log);
+            self.copies.handle_wanted(self.start + Duration::from_millis(at_ms), SoundRequest { next, pieces }, &self.log);
         }
 
         /// Number and index of the pieces sent at this moment, run by run.

@@ -3,7 +3,7 @@
 //! Of what is caught here every block is kept; of a track that is forwarded those that came, and what did not leaves a hole that
 //! cursors pass over ([`SoundLog::held_from`]).
 //!
-//! Capacity: live [`LIVE_BLOCKS`], of a film [`PATIENT_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with what
+//! Capacity: live [`LIVE_BLOCKS`], of a film [`LOSSLESS_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with what
 //! is left (`peer/sound.rs`).
 
 use crate::sound::Block;
@@ -24,7 +24,7 @@ pub(super) fn stale_behind(queue: Duration) -> Duration {
 const LIVE_BLOCKS: usize = 32;
 
 /// Blocks of a film's sound kept: what `Pressure` lets run ahead, and some.
-pub(super) const PATIENT_BLOCKS: usize = 1000;
+pub(super) const LOSSLESS_BLOCKS: usize = 1000;
 
 /// Numbers of blocks end here, so that those after them can be counted: longer than anything lasts.
 const MOST_BLOCKS: u64 = 1 << 62;
@@ -33,19 +33,19 @@ const MOST_BLOCKS: u64 = 1 << 62;
 pub(super) struct SoundLog {
     /// The track, as its peers call it.
     pub track: u8,
-    pub patient: bool,
+    pub lossless: bool,
     first: u64,
     blocks: VecDeque<Option<Block<MediaTime>>>,
 }
 
 impl SoundLog {
-    /// Nothing was caught yet. `patient`: nothing grows stale.
-    pub fn new(track: u8, patient: bool) -> Self {
-        SoundLog { track, patient, first: 0, blocks: VecDeque::new() }
+    /// Nothing was caught yet. `lossless`: nothing grows stale.
+    pub fn new(track: u8, lossless: bool) -> Self {
+        SoundLog { track, lossless, first: 0, blocks: VecDeque::new() }
     }
 
     fn capacity(&self) -> usize {
-        if self.patient { PATIENT_BLOCKS } else { LIVE_BLOCKS }
+        if self.lossless { LOSSLESS_BLOCKS } else { LIVE_BLOCKS }
     }
 
     /// The next block was caught.

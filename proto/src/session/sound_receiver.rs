@@ -6,7 +6,7 @@
 //!
 //! **Choice.** Who hears decides. Sound is *behind* when the next block is [`LATE`] later than the earliest of the last seconds
 //! would have had it come (and later than its usual jitter), or when datagrams are being lost ([`LOSSY`] in a second): what
-//! loses those loses TCP's segments, and at the first loss of sound it is too late to ask. Then [`Wanted`] is said, every
+//! loses those loses TCP's segments, and at the first loss of sound it is too late to ask. Then [`SoundRequest`] is said, every
 //! [`ASK`], which also tells what came, so that the sender need not give TCP what is here already. As long as copies come TCP
 //! shows nothing, so they are wanted for [`HOLD`] after the last evidence; where TCP is late again soon after, for twice as
 //! long, up to [`MOST_HOLD`]. Loss also says how many pieces of each block are wanted (`media/sound_pieces.rs`).
@@ -27,7 +27,7 @@ use crate::crypto::ReplayWindow;
 use crate::media::sound_pieces::Assembly;
 use crate::sound::Numbered;
 use crate::time::MediaTime;
-use crate::wire::sound::{PIECES, Piece, Wanted};
+use crate::wire::sound::{PIECES, Piece, SoundRequest};
 use std::time::{Duration, Instant};
 
 /// The next block is behind when it is so much later than it could be: the buffer has 30 ms at least, and a machine that does
@@ -202,17 +202,17 @@ impl SoundReceiver {
     }
 
     /// What is to be said to the sender now, if anything.
-    pub fn poll(&mut self, now: Instant) -> Option<Wanted> {
+    pub fn poll(&mut self, now: Instant) -> Option<SoundRequest> {
         self.look(now);
         if std::mem::take(&mut self.farewell) {
-            return Some(Wanted { next: self.next, pieces: 0 });
+            return Some(SoundRequest { next: self.next, pieces: 0 });
         }
         let asking = self.asking.as_mut().filter(|asking| now >= asking.next)?;
         asking.asked += 1;
         asking.next = now + if asking.asked <= EAGER { ASK_EAGERLY } else { ASK };
         let share = self.loss.share();
         let pieces = PIECES_BY_LOSS[usize::from(share > 0.0) + usize::from(share > HEAVY)];
-        Some(Wanted { next: self.next, pieces })
+        Some(SoundRequest { next: self.next, pieces })
     }
 
     /// Looks for evidence, and for the end of what it asked for.

@@ -19,7 +19,7 @@ fn capture(number: u64) -> MediaTime {
 }
 
 /// Block `number` over TCP, `late` after its time; what is wanted then and while waiting for it.
-fn tcp(receiver: &mut SoundReceiver, start: Instant, number: u64, late: u64, wanted: &mut Vec<Wanted>) {
+fn tcp(receiver: &mut SoundReceiver, start: Instant, number: u64, late: u64, wanted: &mut Vec<SoundRequest>) {
     let at = start + ms(number * 10 + late);
     wait(receiver, at, wanted);
     receiver.block_came(at, number, capture(number), usize::from(FRAMES));
@@ -27,7 +27,7 @@ fn tcp(receiver: &mut SoundReceiver, start: Instant, number: u64, late: u64, wan
 }
 
 /// Wakes it at every deadline until `until`.
-fn wait(receiver: &mut SoundReceiver, until: Instant, wanted: &mut Vec<Wanted>) {
+fn wait(receiver: &mut SoundReceiver, until: Instant, wanted: &mut Vec<SoundRequest>) {
     let mut now = until - ms(5);
     while let Some(due) = receiver.deadline(now).filter(|due| *due <= until) {
         now = due.max(now + Duration::from_micros(1));
@@ -63,7 +63,7 @@ fn a_block_that_does_not_come_is_noticed_and_copies_end_ten_seconds_later_with_a
     let due = receiver.deadline(start + ms(1992)).expect("it watches");
     let late = due - (start + ms(2001));
     assert!((ms(25)..ms(30)).contains(&late), "{late:?}");
-    assert_eq!(receiver.poll(due), Some(Wanted { next: 200, pieces: 2 }), "nothing is lost: halves will do");
+    assert_eq!(receiver.poll(due), Some(SoundRequest { next: 200, pieces: 2 }), "nothing is lost: halves will do");
     let (mut ended, mut said, mut number) = (None, 1, 200);
     while ended.is_none() {
         let at = start + ms(number * 10 + 1);

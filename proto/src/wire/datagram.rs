@@ -9,7 +9,7 @@
 //! connection id is the one the receiver of the datagram chose. Messages are drawn in PROTOCOL.md §5.
 
 use super::report::Report;
-use super::sound::{Piece, Wanted};
+use super::sound::{Piece, SoundRequest};
 use super::{Error, Reader};
 use crate::time::MediaTime;
 
@@ -195,7 +195,7 @@ pub enum Message<'a> {
     /// A piece of a block of sound that TCP is late with, of a track of the sender's.
     Piece(u8, Piece<'a>),
     /// Send such pieces, please, or no more of them, of a track of yours.
-    Wanted(u8, Wanted),
+    SoundRequest(u8, SoundRequest),
 }
 
 mod kind {
@@ -210,7 +210,7 @@ mod kind {
     pub const PROBE: u8 = 10;
     pub const PROBE_ACK: u8 = 11;
     pub const PIECE: u8 = 12;
-    pub const WANTED: u8 = 13;
+    pub const SOUND_REQUEST: u8 = 13;
 }
 
 impl<'a> Message<'a> {
@@ -246,8 +246,8 @@ impl<'a> Message<'a> {
                 out.extend_from_slice(&[kind::PIECE, *track]);
                 piece.encode(out);
             }
-            Message::Wanted(track, wanted) => {
-                out.extend_from_slice(&[kind::WANTED, *track]);
+            Message::SoundRequest(track, wanted) => {
+                out.extend_from_slice(&[kind::SOUND_REQUEST, *track]);
                 wanted.encode(out);
             }
             Message::Probe(number) => {
@@ -269,7 +269,7 @@ impl<'a> Message<'a> {
             kind::FRAGMENT => return Self::decode_fragment(reader),
             kind::SHARD => return Ok(Message::Shard(reader.u8("track")?, Shard::decode(reader)?)),
             kind::PIECE => return Ok(Message::Piece(reader.u8("track")?, Piece::decode(reader)?)),
-            kind::WANTED => return Ok(Message::Wanted(reader.u8("track")?, Wanted::decode(reader)?)),
+            kind::SOUND_REQUEST => return Ok(Message::SoundRequest(reader.u8("track")?, SoundRequest::decode(reader)?)),
             // The padding behind a probe's number is its point.
             kind::PROBE => return Ok(Message::Probe(reader.u16("probe number")?)),
             kind::NACK => Message::Nack(Nack::decode(&mut reader)?),
@@ -291,9 +291,10 @@ impl<'a> Message<'a> {
     /// The track it is of, where it is of one.
     pub fn track(&self) -> Option<u8> {
         match self {
-            Message::Fragment(track, ..) | Message::Shard(track, _) | Message::Piece(track, _) | Message::Wanted(track, _) => {
-                Some(*track)
-            }
+            Message::Fragment(track, ..)
+            | Message::Shard(track, _)
+            | Message::Piece(track, _)
+            | Message::SoundRequest(track, _) => Some(*track),
             _ => None,
         }
     }

@@ -115,14 +115,14 @@ impl<'a> Piece<'a> {
 
 /// What a receiver wants of sound beside TCP, and what it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub struct SoundRequest {
     /// Every block below this number came, or is not waited for any more.
     pub next: u64,
     /// Pieces wanted of each block from there on, in the order of their index: 0 for none, or 2 to [`PIECES`].
     pub pieces: u8,
 }
 
-impl Wanted {
+impl SoundRequest {
     /// Appends its bytes, kind and track left to the caller.
     pub fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.next.to_be_bytes());
@@ -136,6 +136,6 @@ impl Wanted {
         if pieces == 1 || usize::from(pieces) > PIECES {
             return Err(reader.invalid("pieces", u64::from(pieces), 1));
         }
-        reader.end().map(|()| Wanted { next, pieces })
+        reader.end().map(|()| SoundRequest { next, pieces })
     }
 }

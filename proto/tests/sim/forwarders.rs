@@ -175,11 +175,11 @@ fn pieces_of_tracks_that_are_not_there_are_skipped() {
 #[test]
 fn who_floods_the_meeting_with_tracks_throws_nobody_out() {
     let mut victim = a_point();
-    let [mut reads, mut deaf] = [1, 2].map(|host| Stranger::come_with(&mut victim, host, |hello| hello.wants = Media::LIVE));
+    let [mut reads, mut stalled] = [1, 2].map(|host| Stranger::come_with(&mut victim, host, |hello| hello.wants = Media::LIVE));
     let mut hostile = Stranger::join(&mut victim, 3);
     hostile.tell(&mut victim, track(OWN_TRACK, [3; 16]));
     hostile.answer_pings(&mut victim);
-    victim.session.handle_writable(victim.now, deaf.socket(), false);
+    victim.session.handle_writable(victim.now, stalled.socket(), false);
     let told = |number: usize| {
         let told = if number > 5000 && number % 3 == 2 { over(OWN_TRACK, [3; 16]) } else { track(OWN_TRACK, [3; 16]) };
         Record::Track(Track { label: format!("my {number}th name"), ..told })
@@ -203,12 +203,12 @@ fn who_floods_the_meeting_with_tracks_throws_nobody_out() {
     let last = Track { label: "my last name".to_string(), ..track(OWN_TRACK, [3; 16]) };
     hostile.tell(&mut victim, last);
     victim.pass(secs(3));
-    victim.session.handle_writable(victim.now, deaf.socket(), true);
+    victim.session.handle_writable(victim.now, stalled.socket(), true);
     victim.pass(ms(20));
     assert!(victim.closed.is_empty(), "{:?}", victim.closed);
     let ups = changes(&victim).iter().filter(|(track, up)| track.peer.0 == 2 && *up).count();
     assert!(ups <= 30, "its tile came {ups} times in ten seconds");
-    for (stranger, most) in [(&mut reads, 150), (&mut deaf, 64)] {
+    for (stranger, most) in [(&mut reads, 150), (&mut stalled, 64)] {
         let told: Vec<Track> = stranger.tracks(&mut victim).into_iter().filter(|track| track.origin == [3; 16]).collect();
         assert!(told.len() <= most, "{} records", told.len());
         assert_eq!(told.last().map(|track| track.label.as_str()), Some("my last name"));

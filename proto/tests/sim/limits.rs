@@ -9,7 +9,7 @@ use eyeline_proto::session::repairs::{SHARE, TRICKLE};
 use eyeline_proto::session::{Command, Core, Event, Session, SocketId};
 use eyeline_proto::wire::datagram::{Message, Nack, Ranges};
 use eyeline_proto::wire::record::{Format, Record};
-use eyeline_proto::wire::sound::Wanted;
+use eyeline_proto::wire::sound::SoundRequest;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,7 @@ fn what_a_later_receiver_says_is_skipped() {
     let mut session = sender(now, 0, None);
     let mut raw = Raw::join(&mut session, now);
     drain(&mut session, now);
-    raw.send(&mut session, now, &Message::Wanted(7, Wanted { next: 0, pieces: 2 }));
+    raw.send(&mut session, now, &Message::SoundRequest(7, SoundRequest { next: 0, pieces: 2 }));
     for kind in UNKNOWN {
         raw.say(&mut session, now, [&[kind][..], &[7; 40]].concat());
         let mut sealed = Vec::new();

@@ -58,12 +58,12 @@ impl Party {
         name: &str,
         (clock, speaker): (Oscillator, Oscillator),
         (senders, viewers): (usize, usize),
-        patient: bool,
+        lossless: bool,
         sources: &Sources,
     ) -> (Box<Party>, Shared, Views) {
-        let (screen, shared, views) = Screen::new(start.base, (clock, speaker), viewers, patient, sources);
+        let (screen, shared, views) = Screen::new(start.base, (clock, speaker), viewers, lossless, sources);
         let config = |config: Config| Config { senders, ..config };
-        (Party::new(start, clock, a_receiver(name, patient), config, None, Some(screen)), shared, views)
+        (Party::new(start, clock, a_receiver(name, lossless), config, None, Some(screen)), shared, views)
     }
 
     /// `call`: it has a camera, or none ([`Stream::none`]), and wants everybody's; and it forwards. `want`: what there is use for

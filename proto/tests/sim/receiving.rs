@@ -59,7 +59,7 @@ impl Screen {
         base: Base,
         (clock, speaker): (Oscillator, Oscillator),
         senders: usize,
-        patient: bool,
+        lossless: bool,
         sources: &Sources,
     ) -> (Screen, Shared, Views) {
         let watched = Rc::new(RefCell::new(Watched::default()));
@@ -67,7 +67,7 @@ impl Screen {
         let (commands, ticks, wakes, scan) = (Vec::new(), Vec::new(), None, Vec::new());
         let views = Views::default();
         let screen = Screen {
-            desk: Desk { writes: patient, clock, base, commands, ticks, wakes, scan },
+            desk: Desk { writes: lossless, clock, base, commands, ticks, wakes, scan },
             sources: sources.clone(),
             senders,
             speaker,

@@ -84,22 +84,29 @@ fn sending_with(
     (world.start(ip, clocks.0, hosts, program), source)
 }
 
-pub fn receiving(world: &mut World, ip: &str, skews: Skews, patient: bool, sources: &Sources, hosts: &[&str]) -> (usize, Shared) {
-    receiving_with(world, ip, skews, patient, sources, hosts, (Duration::ZERO, Duration::ZERO))
+pub fn receiving(
+    world: &mut World,
+    ip: &str,
+    skews: Skews,
+    lossless: bool,
+    sources: &Sources,
+    hosts: &[&str],
+) -> (usize, Shared) {
+    receiving_with(world, ip, skews, lossless, sources, hosts, (Duration::ZERO, Duration::ZERO))
 }
 
 fn receiving_with(
     world: &mut World,
     ip: &str,
     skews: Skews,
-    patient: bool,
+    lossless: bool,
     sources: &Sources,
     hosts: &[&str],
     (from, to): (Duration, Duration),
 ) -> (usize, Shared) {
     let clock = Oscillator::new(secs(1200), skews.receiver).standing(from, to);
     let clocks = (clock, Oscillator::new(secs(77), skews.speaker));
-    let (program, shared, _) = Party::receiving(start(world, hosts), ip, clocks, (1, 1), patient, sources);
+    let (program, shared, _) = Party::receiving(start(world, hosts), ip, clocks, (1, 1), lossless, sources);
     (world.start(ip, clock, hosts, program), shared)
 }
 
@@ -107,10 +114,10 @@ impl Pair {
     pub fn new(of: u64, params: &Params, skews: Skews, stream: Stream) -> Pair {
         let mut world = World::new(seed(of), Params::lan());
         world.connect(CAMERA, SCREEN, params);
-        let patient = stream.film.is_some();
+        let lossless = stream.film.is_some();
         let (sender, source) = sending(&mut world, CAMERA, skews, stream, &[]);
         let sources: Sources = Rc::new(RefCell::new(vec![source.clone()]));
-        let (receiver, (watched, speaker)) = receiving(&mut world, SCREEN, skews, patient, &sources, &[CAMERA]);
+        let (receiver, (watched, speaker)) = receiving(&mut world, SCREEN, skews, lossless, &sources, &[CAMERA]);
         Pair { world, sender, receiver, source, sources, watched, speaker }
     }
 

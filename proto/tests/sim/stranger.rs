@@ -35,13 +35,13 @@ pub(super) struct Victim {
 }
 
 impl Victim {
-    pub fn new(patient: bool) -> Victim {
-        Victim::of_many(patient, 1)
+    pub fn new(lossless: bool) -> Victim {
+        Victim::of_many(lossless, 1)
     }
 
     /// One that receives from so many at once.
-    pub fn of_many(patient: bool, senders: usize) -> Victim {
-        Victim::with(a_receiver("file", patient), senders)
+    pub fn of_many(lossless: bool, senders: usize) -> Victim {
+        Victim::with(a_receiver("file", lossless), senders)
     }
 
     /// One that is this.
@@ -128,8 +128,8 @@ impl Stranger {
     }
 
     /// Comes in as everybody does and proves its address.
-    pub fn come(victim: &mut Victim, host: u8, socket: u64, resume: [u8; 16], patient: bool) -> Stranger {
-        let mut stranger = Stranger::greet(victim, host, socket, resume, patient);
+    pub fn come(victim: &mut Victim, host: u8, socket: u64, resume: [u8; 16], lossless: bool) -> Stranger {
+        let mut stranger = Stranger::greet(victim, host, socket, resume, lossless);
         stranger.prove(victim);
         stranger
     }
@@ -170,8 +170,8 @@ impl Stranger {
         }
     }
 
-    fn greet(victim: &mut Victim, host: u8, socket: u64, resume: [u8; 16], patient: bool) -> Stranger {
-        let change = |hello: &mut Hello| (hello.resume, hello.offers.lossless) = (resume, patient);
+    fn greet(victim: &mut Victim, host: u8, socket: u64, resume: [u8; 16], lossless: bool) -> Stranger {
+        let change = |hello: &mut Hello| (hello.resume, hello.offers.lossless) = (resume, lossless);
         Stranger::greet_with(victim, (host, host.into()), socket, change)
     }
 

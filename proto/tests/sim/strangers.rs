@@ -40,7 +40,7 @@ fn unknown_kind_is_no_loss() {
         }
     }
     let heard = newer.heard(&mut victim);
-    let asks = |plain: &&Vec<u8>| matches!(Message::decode(plain), Ok(Message::Nack(_) | Message::Wanted(..)));
+    let asks = |plain: &&Vec<u8>| matches!(Message::decode(plain), Ok(Message::Nack(_) | Message::SoundRequest(..)));
     assert_eq!(heard.iter().filter(asks).count(), 0, "nothing is missing");
     victim.pass(ms(200));
     let report = newer.report(&mut victim);

@@ -102,7 +102,7 @@ impl Plan {
         let test = (self.video && !closed, self.microphone.is_none() && config.sound.is_some());
         let without = closed && matches!(self.pictures, Pictures::Camera(_));
         let (pictures, microphone) = (if without { &Pictures::None } else { &self.pictures }, self.microphone.as_ref());
-        source::Config { pictures, microphone, film: self.is_film(), patient: config.common.reconnect, test }
+        source::Config { pictures, microphone, film: self.is_film(), reconnect: config.common.reconnect, test }
     }
 
     /// Whether pictures will be sent.

@@ -13,7 +13,7 @@ mod modes;
 mod raw;
 mod reader;
 mod source;
-mod watch;
+mod watchdog;
 
 use std::fmt;
 use std::io;
@@ -203,7 +203,7 @@ pub fn list() -> Vec<Description> {
 /// A streaming camera. Dropping it stops it; a driver that does not let go within 200 ms is left behind.
 pub struct Camera {
     chosen: Chosen,
-    watch: watch::Watch,
+    watch: watchdog::Watchdog,
 }
 
 impl Camera {
@@ -230,7 +230,7 @@ impl Camera {
 
     /// Opens and streams into `pictures`; returns once the camera streams, or cannot.
     pub fn open(setup: &Setup, pictures: Arc<Slot<Picture>>) -> Result<Camera, Error> {
-        let (watch, chosen) = watch::Watch::start(setup, pictures)?;
+        let (watch, chosen) = watchdog::Watchdog::start(setup, pictures)?;
         if chosen != setup.chosen {
             tracing::info!("camera {chosen}");
         }

@@ -111,7 +111,7 @@ fn begin(address: &Path, options: &Options, filter: &str) -> Result<Begun, Error
         return Err(failed(address, None, "ffmpeg has no pipes"));
     };
     let (opened, open) = mpsc::channel();
-    let words = std::thread::Builder::new().name("film words".into()).spawn(move || opening::listen(stderr, question, &opened));
+    let words = std::thread::Builder::new().name("film stderr".into()).spawn(move || opening::listen(stderr, question, &opened));
     let words = words.map_err(|error| {
         end(&mut child);
         Error::Thread(error.to_string())

@@ -11,7 +11,7 @@ use std::sync::mpsc::Sender;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::words::part;
+use super::stderr::part;
 use super::{Treatment, command, probe};
 use eyeline_proto::picture::{Size, View};
 use eyeline_proto::rate::Rate;

@@ -11,9 +11,9 @@ use super::clock::Clock;
 use super::feed::{self, Feed, Timed};
 use super::kept::Kept;
 use super::matroska::{Packets, Stream};
+use super::stderr::Stderr;
 use super::timeline::{Pictures, Sounds};
-use super::words::Words;
-use super::{Error, Playback, command, probe, words};
+use super::{Error, Playback, command, probe, stderr};
 use crate::slot::Slot;
 use crate::threads::{lock, wait_for};
 use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
@@ -197,8 +197,8 @@ impl Player {
     }
 
     /// Reads one child to its end; says when both pictures and sound have ended.
-    fn pass(&self, (stdout, stderr): Pipes, mut pass: Pass<'_>, kept: Option<&mut Kept>) -> Result<Duration, Error> {
-        let listener = std::thread::Builder::new().name("film words".into()).spawn(move || words::listen(stderr));
+    fn pass(&self, (stdout, said): Pipes, mut pass: Pass<'_>, kept: Option<&mut Kept>) -> Result<Duration, Error> {
+        let listener = std::thread::Builder::new().name("film stderr".into()).spawn(move || stderr::listen(said));
         let outcome = self.read(stdout, &mut pass, kept);
         if outcome.is_err() || self.clock.stopped() {
             self.kill();
@@ -228,7 +228,7 @@ impl Player {
         &self,
         outcome: Result<(), String>,
         status: Option<std::io::Result<ExitStatus>>,
-        words: Words,
+        words: Stderr,
         played: bool,
     ) -> Result<(), Error> {
         let broken = |why| Error::Broken { path: self.playback.origin.name.clone(), why };

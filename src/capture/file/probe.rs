@@ -205,7 +205,7 @@ fn ask(origin: &Origin, questions: &[&str]) -> Result<Vec<u8>, Error> {
     // Its words are few; taken on a thread all the same, so that a full pipe can never stop it.
     let words = std::thread::Builder::new()
         .name("ffprobe words".into())
-        .spawn(move || stderr.map(super::words::listen).unwrap_or_default())
+        .spawn(move || stderr.map(super::stderr::listen).unwrap_or_default())
         .map_err(|error| not_started("ffprobe", &error));
     let mut answer = Vec::new();
     let read = stdout.map_or(Ok(0), |stdout| stdout.take(MAX_ANSWER).read_to_end(&mut answer));

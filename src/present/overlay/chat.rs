@@ -28,11 +28,11 @@ const CARET: &str = "▏";
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
     /// The newest last.
-    words: VecDeque<Words>,
+    words: VecDeque<Remark>,
 }
 
 #[derive(Debug, Clone)]
-struct Words {
+struct Remark {
     name: String,
     text: String,
     until: Instant,
@@ -47,7 +47,7 @@ struct Broken {
     lines: Vec<Range<usize>>,
 }
 
-impl Words {
+impl Remark {
     fn lines(&self, letters: &Letters, style: Style, room: i64) -> Vec<Range<usize>> {
         let mut known = self.broken.borrow_mut();
         let by = (style.em, room, letters.has_system_fonts());
@@ -75,7 +75,7 @@ impl Said {
             self.words.pop_front();
         }
         let (name, text, until) = (name.to_string(), text.to_string(), now + Self::SHOWN);
-        self.words.push_back(Words { name, text, until, broken: RefCell::default() });
+        self.words.push_back(Remark { name, text, until, broken: RefCell::default() });
     }
 
     /// Whether nothing of it is to be seen any more.
@@ -113,7 +113,7 @@ impl Said {
 }
 
 /// One's words: the name, and beside it the text in lines; below it where the name is long. Of too many lines the first.
-fn one(letters: &Letters, style: Style, room: i64, bottom: i64, most: usize, words: &Words, page: &mut Page<'_>) -> Area {
+fn one(letters: &Letters, style: Style, room: i64, bottom: i64, most: usize, words: &Remark, page: &mut Page<'_>) -> Area {
     let gap = style.em / 2;
     let name = shortened(letters, &words.name, style.em, room);
     let wide = letters.width(&name, style.em);

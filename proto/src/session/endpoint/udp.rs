@@ -36,7 +36,7 @@ impl Endpoint {
         match todo {
             Todo::Tell(heard) => {
                 if !link.send(&Record::Heard(heard)) {
-                    self.deaf.push_back(id);
+                    self.overfull.push_back(id);
                 }
             }
             // Where no datagram ever came, that is said once in any case.

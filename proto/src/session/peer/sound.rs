@@ -50,7 +50,7 @@ impl Peer {
             if buffer.len() >= STREAM_CHUNK || block.capture > held {
                 break;
             }
-            if log.patient || block.capture >= stale {
+            if log.lossless || block.capture >= stale {
                 let sound = Numbered { number, block: block.clone() };
                 link.seal_record(&Record::Sound(log.track, sound), scratch, buffer);
                 self.stats.blocks += 1;

@@ -174,7 +174,7 @@ impl Subscription {
         self.cursor = log.clamp(self.cursor);
         let (newest, mut skipped) = (log.newest_picture(), 0);
         let finish = paced && log.slice(self.cursor.slice).is_some_and(|slice| self.begun == Some(slice.picture));
-        if !track.patient && !finish && self.cursor < newest {
+        if !track.lossless && !finish && self.cursor < newest {
             let pictures = log.slice(self.cursor.slice).zip(log.slice(newest.slice));
             let behind = pictures.map_or(0, |(old, new)| new.picture.saturating_sub(old.picture));
             if behind > u64::from(!paced) {

@@ -44,7 +44,7 @@ pub(super) struct Wants {
     pub pictures: bool,
     pub sound: bool,
     /// A file is written.
-    pub patient: bool,
+    pub lossless: bool,
     /// We have nothing for anybody, so who is over can be left.
     pub leaves: bool,
 }
@@ -168,7 +168,7 @@ impl Inbound {
     pub fn reconnected(&mut self, now: Instant, link: LinkId, name: String) {
         self.name = name;
         self.lost_before += self.feedback.lost();
-        let fresh = Feedback::new(link, self.film || self.wants.patient);
+        let fresh = Feedback::new(link, self.film || self.wants.lossless);
         self.former = Some(std::mem::replace(&mut self.feedback, fresh).link);
         self.receptions.iter_mut().for_each(Reception::reconnected);
         self.telling = Some((now + TOLD, Vec::new()));
@@ -214,7 +214,7 @@ impl Inbound {
 
     /// It can be left when its stream is over.
     pub fn is_watched(&self) -> bool {
-        !self.film && !self.wants.patient && self.leaves
+        !self.film && !self.wants.lossless && self.leaves
     }
 
     /// This process stood still.
@@ -411,7 +411,7 @@ impl Inbound {
         self.counts.nacks += u64::from(nack.is_some());
         requests.extend(nack.map(|nack| Control::Nack(Box::new(nack))));
         for reception in &mut self.receptions {
-            requests.extend(reception.wanted(now).map(|wanted| Control::Wanted(reception.id.track, wanted)));
+            requests.extend(reception.wanted(now).map(|wanted| Control::SoundRequest(reception.id.track, wanted)));
         }
         requests
     }

@@ -73,7 +73,7 @@ impl Ending {
 impl Sender {
     /// A film's log is cut, and its reader held back or let go.
     pub fn update_pressure(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) {
-        let Some(own) = self.tracks.first_mut().filter(|own| own.patient) else { return };
+        let Some(own) = self.tracks.first_mut().filter(|own| own.lossless) else { return };
         let alone = self.peers.len() == 1;
         let patience = if alone { LONE_PATIENCE } else { UNRESPONSIVE };
         let mut settled = None;
@@ -139,8 +139,8 @@ pub(super) fn sound_until(peer: &Peer, place: usize, track: &Outbound) -> MediaT
     let end_of_time = MediaTime::from_nanos(u64::MAX);
     let (subscription, log) = (&peer.subscriptions[place], &track.log);
     let sees = peer.wants.pictures && peer.validated && !peer.too_narrow;
-    let room = track.sound.end().saturating_sub(subscription.sound) + SOUND_ROOM < sound_log::PATIENT_BLOCKS as u64;
-    if !track.patient || !sees || !room {
+    let room = track.sound.end().saturating_sub(subscription.sound) + SOUND_ROOM < sound_log::LOSSLESS_BLOCKS as u64;
+    if !track.lossless || !sees || !room {
         return end_of_time;
     }
     let until = |slice: u64, ahead| log.slice(slice).map_or(end_of_time, |slice| slice.capture().saturating_add(ahead));

@@ -32,7 +32,7 @@ impl Sender {
         let slow = self.peers.values().any(Peer::is_slow);
         self.tracks.iter_mut().for_each(|track| track.keep_longer(slow));
         let Some(own) = self.tracks.first().filter(|own| own.number() == OWN_TRACK) else { return };
-        let target = if own.patient {
+        let target = if own.lossless {
             let sound = own.sound_rate();
             self.cap.map(|cap| Bitrate::from_bytes((cap.bytes() - sound).max(cap.bytes() / 4.0)))
         } else {

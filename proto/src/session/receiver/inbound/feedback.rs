@@ -24,10 +24,10 @@ pub(in crate::session::receiver) struct Feedback {
 }
 
 impl Feedback {
-    /// Nothing has come over this connection. `patient`: whatever is missing is asked for.
-    pub fn new(link: LinkId, patient: bool) -> Self {
+    /// Nothing has come over this connection. `lossless`: whatever is missing is asked for.
+    pub fn new(link: LinkId, lossless: bool) -> Self {
         let (trains, report, narrow) = (Collector::default(), Report::default(), Narrow::default());
-        Feedback { link, tracker: Tracker::new(patient), trains, report, narrow }
+        Feedback { link, tracker: Tracker::new(lossless), trains, report, narrow }
     }
 
     /// A datagram of so many bytes opened, `data` if it carried a piece of a picture.

@@ -19,7 +19,7 @@ use crate::time::MediaTime;
 use crate::wire::datagram::{FragmentHead, Message};
 use crate::wire::record::End;
 use crate::wire::report::TrackReport;
-use crate::wire::sound::Wanted;
+use crate::wire::sound::SoundRequest;
 use std::time::{Duration, Instant};
 
 /// A picture is shown in part one picture period after it should have come, within these bounds.
@@ -29,7 +29,7 @@ const LIVE_WAIT: (Duration, Duration) = (Duration::from_millis(16), Duration::fr
 const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, newest_wins: true };
 
 /// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
-const PATIENT_LIMITS: Limits = Limits { pictures: 256, bytes: budget::COMMON, wait: Duration::from_secs(2), newest_wins: false };
+const LOSSLESS_LIMITS: Limits = Limits { pictures: 256, bytes: budget::COMMON, wait: Duration::from_secs(2), newest_wins: false };
 
 /// See the module text.
 pub(in crate::session::receiver) struct Reception {
@@ -62,7 +62,7 @@ pub(in crate::session::receiver) struct Reception {
 impl Reception {
     /// Nothing of it came yet. Packets below number `first` are none of its.
     pub fn new(id: TrackId, film: bool, wants: Wants, first: u64) -> Self {
-        let limits = if film || wants.patient { PATIENT_LIMITS } else { LIVE_LIMITS };
+        let limits = if film || wants.lossless { LOSSLESS_LIMITS } else { LIVE_LIMITS };
         Reception {
             id,
             wants,
@@ -72,7 +72,7 @@ impl Reception {
             held: 0,
             sound: SoundReceiver::new(first),
             pace: Pace::new(film),
-            wants_copies: wants.sound && !(film && wants.patient),
+            wants_copies: wants.sound && !(film && wants.lossless),
             unheard: false,
             blocks: 0,
             written: None,
@@ -253,7 +253,7 @@ impl Reception {
         self.depacketizer.set_room(room - self.recovery.bytes().min(room / 2));
         while let Some(settled) = self.depacketizer.poll_settled(now, &mut across.buffers) {
             self.count(settled);
-            if settled.count > 0 && !self.wants.patient {
+            if settled.count > 0 && !self.wants.lossless {
                 // The wait follows the picture period as it is seen.
                 let period = self
                     .last_picture
@@ -326,7 +326,7 @@ impl Reception {
     }
 
     /// How long after their capture, in ms, its pictures are of use to it, where anything that is missing is wanted: of a picture
-    /// that began and whose deadline an answer meets, or, patient, of any.
+    /// that began and whose deadline an answer meets, or, lossless, of any.
     pub fn patience(&self, now: Instant, rtt: Rtt, overtaken: Duration) -> Option<u16> {
         let pictures = &self.depacketizer;
         if pictures.is_patient() {
@@ -340,7 +340,7 @@ impl Reception {
     }
 
     /// What is wanted of its sound beside TCP, if anything is to be said of that.
-    pub fn wanted(&mut self, now: Instant) -> Option<Wanted> {
+    pub fn wanted(&mut self, now: Instant) -> Option<SoundRequest> {
         if self.wants_copies && !self.unheard { self.sound.poll(now) } else { None }
     }
 

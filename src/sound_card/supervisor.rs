@@ -65,7 +65,7 @@ pub enum Lost {
 }
 
 /// Watches one stream's [`Pulse`].
-pub struct Watch {
+pub struct Watchdog {
     pulse: Arc<Pulse>,
     seen: u64,
     since: Instant,
@@ -74,12 +74,12 @@ pub struct Watch {
     longer: bool,
 }
 
-impl Watch {
+impl Watchdog {
     /// From now on. `shortest` is the place in [`BUFFER_SIZES`](super::BUFFER_SIZES) the stream was opened from: a longer buffer
     /// is tried once.
     pub fn new(pulse: Arc<Pulse>, shortest: usize) -> Self {
         let now = Instant::now();
-        Watch { pulse, seen: 0, since: now, xruns: (0, now), longer: shortest == 0 }
+        Watchdog { pulse, seen: 0, since: now, xruns: (0, now), longer: shortest == 0 }
     }
 
     /// Why the stream is lost, once it is.
@@ -157,13 +157,13 @@ pub fn retire(stream: cpal::Stream, alsa: bool) {
 }
 
 /// A device's own thread: named, told to stop and joined when dropped, but abandoned where it hangs in a driver.
-pub struct Keeper {
+pub struct DeviceThread {
     stop: Arc<AtomicBool>,
     ended: mpsc::Receiver<()>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Keeper {
+impl DeviceThread {
     /// Starts `work`, which looks at the flag and parks no longer than it must.
     pub fn start(name: &str, work: impl FnOnce(&AtomicBool) + Send + 'static) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
@@ -173,11 +173,11 @@ impl Keeper {
             work(&flag);
             drop(sender);
         })?;
-        Ok(Keeper { stop, ended, thread: Some(thread) })
+        Ok(DeviceThread { stop, ended, thread: Some(thread) })
     }
 }
 
-impl Drop for Keeper {
+impl Drop for DeviceThread {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
         let Some(thread) = self.thread.take() else { return };
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn a_stream_is_lost_by_an_error_or_by_silence_and_starved_by_many_xruns_but_not_by_one() {
         let pulse = Arc::new(Pulse::default());
-        let (mut watch, start) = (Watch::new(pulse.clone(), 0), Instant::now());
+        let (mut watch, start) = (Watchdog::new(pulse.clone(), 0), Instant::now());
         pulse.error(&cpal::Error::new(ErrorKind::Xrun));
         pulse.beat();
         assert_eq!(watch.lost(start + Duration::from_secs(2)), None);
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_thread_that_hangs_is_abandoned_and_one_that_does_not_is_joined() {
         let (hold, held) = mpsc::channel::<()>();
-        let stuck = Keeper::start("stuck", move |_| {
+        let stuck = DeviceThread::start("stuck", move |_| {
             let _ = held.recv();
         })
         .unwrap();
@@ -244,7 +244,7 @@ mod tests {
         });
         ended.recv_timeout(Duration::from_secs(20)).expect("nobody waits for one that hangs");
         drop(hold);
-        let parked = Keeper::start("parked", |stop| assert!(!pause(stop, Duration::from_secs(60)))).unwrap();
+        let parked = DeviceThread::start("parked", |stop| assert!(!pause(stop, Duration::from_secs(60)))).unwrap();
         drop(parked);
     }
 }

@@ -7,7 +7,7 @@ const KEPT: usize = 4096;
 
 /// What a child said.
 #[derive(Debug, Default)]
-pub struct Words {
+pub struct Stderr {
     /// Its last line, if it said anything.
     pub last: Option<String>,
     /// The first thing a part of it said: nearer to the cause than the last line, which says that it did not work.
@@ -17,7 +17,7 @@ pub struct Words {
 }
 
 /// Listens until the child closes its end.
-pub fn listen(mut from: impl Read) -> Words {
+pub fn listen(mut from: impl Read) -> Stderr {
     let mut tail: Vec<u8> = Vec::new();
     let mut lines = 0;
     let mut chunk = [0; 1024];
@@ -38,7 +38,7 @@ pub fn listen(mut from: impl Read) -> Words {
     let lines_left: Vec<String> = text.lines().map(clean).filter(|line| !line.trim().is_empty()).collect();
     let telling = lines_left.iter().find_map(|line| part(line).map(str::to_owned));
     let last = lines_left.last().map(|line| part(line).unwrap_or(line.trim()).to_owned());
-    Words { last, telling, lines }
+    Stderr { last, telling, lines }
 }
 
 /// What a part of ffmpeg says: "moov atom not found" of "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55d0c] moov atom not found".

@@ -26,14 +26,14 @@ const OPENING: Duration = Duration::from_secs(10);
 const LET_GO: Duration = Duration::from_millis(200);
 
 /// A streaming camera's threads. Dropped, they are stopped.
-pub(super) struct Watch {
+pub(super) struct Watchdog {
     health: Arc<Health>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Watch {
+impl Watchdog {
     /// Opens the camera and waits until it streams.
-    pub fn start(setup: &Setup, pictures: Arc<Slot<Picture>>) -> Result<(Watch, Chosen), Error> {
+    pub fn start(setup: &Setup, pictures: Arc<Slot<Picture>>) -> Result<(Watchdog, Chosen), Error> {
         let health = Arc::new(Health::new(pictures));
         let reader = Reader::spawn(&health, setup)?;
         health.wait(OPENING, |state| state.chosen.is_some() || state.failed.is_some());
@@ -47,11 +47,11 @@ impl Watch {
         };
         let thread = {
             let (health, setup) = (health.clone(), setup.clone());
-            std::thread::Builder::new().name("camera-watch".to_string()).spawn(move || run(&health, &setup, reader))
+            std::thread::Builder::new().name("camera-watchdog".to_string()).spawn(move || run(&health, &setup, reader))
         };
         let refused =
             |error: std::io::Error| Error::Driver { device: chosen.device.clone(), what: "watch", cause: error.to_string() };
-        Ok((Watch { health, thread: Some(thread.map_err(refused)?) }, chosen))
+        Ok((Watchdog { health, thread: Some(thread.map_err(refused)?) }, chosen))
     }
 
     pub fn counters(&self) -> Counters {
@@ -63,7 +63,7 @@ impl Watch {
     }
 }
 
-impl Drop for Watch {
+impl Drop for Watchdog {
     fn drop(&mut self) {
         self.health.stop();
         if let Some(thread) = self.thread.take() {
