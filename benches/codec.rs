@@ -6,7 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "a picture says when it was captured")]
 
 use divan::{Bencher, black_box};
-use eyeline::codec::decoder::{Decoder, Words};
+use eyeline::codec::decoder::{Decoder, RgbMut};
 use eyeline::codec::encoder::EncoderThreads;
 use eyeline::codec::raw::PlanesMut;
 use eyeline::codec::settings::Settings;
@@ -89,7 +89,7 @@ fn decode_rgb<const WORKERS: usize>(bencher: Bencher, height: u32) {
                 (band, rest) = std::mem::take(&mut rest).split_at_mut(rows * width);
                 let mut work = move || {
                     for slice in slices {
-                        let decoded = decoder.decode_rgb(slice, Words::whole(band, width)).expect("decodes");
+                        let decoded = decoder.decode_rgb(slice, RgbMut::whole(band, width)).expect("decodes");
                         band = &mut std::mem::take(&mut band)[decoded.rows as usize * width..];
                     }
                 };

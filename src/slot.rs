@@ -41,7 +41,6 @@ struct State<T> {
 /// Bytes that values may weigh together, and how one is weighed.
 type MostBytes<T> = (usize, fn(&T) -> usize);
 
-/// See the module text.
 pub struct Slot<T> {
     state: Mutex<State<T>>,
     /// A value came, or it was closed. One value wakes one consumer.

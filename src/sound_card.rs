@@ -32,9 +32,7 @@ pub const BUFFER_SIZES: [BufferSize; 3] = [BufferSize::Fixed(480), BufferSize::F
 /// Which way sound goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// Microphones.
     Input,
-    /// Speakers.
     Output,
 }
 
@@ -63,7 +61,6 @@ pub enum Error {
     /// The machine has none that was meant.
     #[error("no {what} is called {which:?}; there are: {names} (choose one with {flag})", what = .direction.noun(), flag = .direction.flag())]
     NotFound {
-        /// Which way.
         direction: Direction,
         /// What was asked for.
         which: String,
@@ -72,18 +69,11 @@ pub enum Error {
     },
     /// It cannot do what Eyeline needs.
     #[error("{name} offers no 48 kHz sound that Eyeline can read: choose another with {flag}, or \"default\"", flag = .direction.flag())]
-    NoFormat {
-        /// Which way.
-        direction: Direction,
-        /// Its name.
-        name: String,
-    },
+    NoFormat { direction: Direction, name: String },
     /// It does not open.
     #[error("{name} does not open: {reason}; close what else uses it, or choose another with {flag}", flag = .direction.flag())]
     Refused {
-        /// Which way.
         direction: Direction,
-        /// Its name.
         name: String,
         /// What the system says.
         reason: cpal::Error,
@@ -112,7 +102,6 @@ pub struct Listed {
 
 /// A device, and how to open it.
 pub struct Chosen {
-    /// cpal's handle.
     pub device: cpal::Device,
     /// What people call it.
     pub name: String,

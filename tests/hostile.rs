@@ -19,7 +19,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
-use eyeline::codec::decoder::{Decoder, Words};
+use eyeline::codec::decoder::{Decoder, RgbMut};
 use eyeline::codec::encoder::EncoderThreads;
 use eyeline::codec::settings::Settings;
 use eyeline_proto::media::slice::Slice;
@@ -394,7 +394,7 @@ fn cost(slices: &[Slice]) -> Duration {
     let begun = time();
     for slice in slices {
         let top = usize::from(slice.head().top);
-        decoder.decode_rgb(slice, Words::whole(&mut pixels[top * width..], width)).unwrap();
+        decoder.decode_rgb(slice, RgbMut::whole(&mut pixels[top * width..], width)).unwrap();
     }
     time() - begun
 }

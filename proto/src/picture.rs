@@ -12,9 +12,7 @@ pub const MAX_SIDE: u32 = 8192;
 /// Width and height in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Size {
-    /// Columns.
     pub width: u32,
-    /// Rows.
     pub height: u32,
 }
 
@@ -161,7 +159,6 @@ pub struct Picture {
     /// Its time in its film, all passes of a loop counted; `None` of a live one. `captured` says when it was played, and moves
     /// later for all that follows where the player had to stand still.
     pub position: Option<Duration>,
-    /// The pixels.
     pub body: Body,
 }
 

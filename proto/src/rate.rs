@@ -49,12 +49,10 @@ impl Rate {
         Self::new(whole(num)?, whole(den)?).filter(|rate| (Self::LEAST..=Self::MOST).contains(rate))
     }
 
-    /// The numerator.
     pub const fn num(self) -> u32 {
         self.num
     }
 
-    /// The denominator.
     pub const fn den(self) -> u32 {
         self.den
     }

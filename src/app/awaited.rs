@@ -14,7 +14,6 @@ const MOST_ADDRESSES: usize = 3;
 pub struct Awaited {
     /// "waiting on port 9688", "dialling robot.local:9688": what a window is called.
     place: String,
-    /// What helps.
     help: String,
     /// Hosts are dialled, and this is why nobody is here.
     trouble: Option<String>,

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 /// More than a round trip takes.
 const SETTLES: Duration = Duration::from_millis(500);
 
-/// See the module text.
 pub struct Door<'a> {
     rendezvous: &'a Rendezvous,
     reachability: Reachability,

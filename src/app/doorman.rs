@@ -21,7 +21,6 @@ const TROUBLES: usize = 5;
 /// The IP MTU a path needs for pictures: IPv6's headers are the longer ones.
 const LEAST_MTU: usize = mtu::FLOOR + 48;
 
-/// See the module text.
 pub struct Doorman {
     peers: Lines,
     strangers: Lines,

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 /// Saying goodbye takes the net thread a fifth of a second at most, where it is not held up.
 const GOODBYE: Duration = Duration::from_secs(1);
 
-/// See the module text.
 #[derive(Clone, Default)]
 pub struct LastWill(Arc<Mutex<Will>>);
 
@@ -39,7 +38,6 @@ impl LastWill {
         lock(&self.0).files.insert(key, files);
     }
 
-    /// They are.
     pub fn wrote(&self, key: u64) {
         lock(&self.0).files.remove(&key);
     }

@@ -16,7 +16,6 @@ const MOST_LINES: usize = 60;
 /// Of 256 watchers an object has 100 kB.
 const MOST_BYTES: usize = 8 << 20;
 
-/// See the module text.
 pub struct LineWriter {
     lines: Arc<Slot<String>>,
     failed: Arc<Mutex<Option<io::Error>>>,

@@ -76,7 +76,6 @@ impl<N> Clone for Notes<N> {
 }
 
 impl<N: Note> Notes<N> {
-    /// None yet.
     pub fn new() -> Self {
         Notes(Arc::new((Mutex::new(State { notes: VecDeque::new(), untold: 0 }), Condvar::new())))
     }

@@ -13,7 +13,6 @@ use std::sync::Arc;
 /// What it is announced as: no peer ever has this name.
 pub const OWN: TrackId = TrackId::own(PeerId(u64::MAX));
 
-/// See the module text.
 pub struct OwnPicture {
     track: Arc<Track>,
 }

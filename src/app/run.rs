@@ -140,7 +140,6 @@ impl<'a> Beginning<'a> {
     }
 }
 
-/// See the module text.
 pub struct Run<'a> {
     pub net: net::Handle<Command>,
     pub notes: Notes<Note>,

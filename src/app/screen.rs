@@ -27,7 +27,6 @@ const VOLUME_STEP: u8 = 5;
 /// Whether the user wants more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// Yes.
     Go,
     /// `q`, or the window was closed.
     Quit,
@@ -47,7 +46,6 @@ pub enum Wish {
 /// Nobody sees more pictures a second in a window of many; one alone is shown the moment it is there.
 const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 60);
 
-/// See the module text.
 pub struct Screen {
     window: Window,
     scene: Scene<TrackId>,

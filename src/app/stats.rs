@@ -150,7 +150,6 @@ impl Times {
     /// Five seconds at 240 a second, should a second be reported late.
     const MOST: usize = 1200;
 
-    /// One more.
     pub fn push(&mut self, time: Duration) {
         if self.second.len() < Self::MOST {
             self.second.push(time);

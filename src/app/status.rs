@@ -31,7 +31,6 @@ pub enum ExitCode {
     Ok = 0,
     /// Something went wrong that is none of the following.
     Failed = 1,
-    /// Wrong usage.
     Usage = 2,
     /// A camera, microphone, speaker or window is missing or broke.
     Device = 3,

@@ -127,7 +127,6 @@ pub enum Error {
     TooLarge {
         /// The name given.
         path: PathBuf,
-        /// Their size.
         size: Size,
     },
     /// An address gives nothing, or nothing more.

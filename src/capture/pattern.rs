@@ -47,9 +47,7 @@ pub struct Options {
     pub size: Size,
     /// Pictures a second.
     pub rate: Rate,
-    /// Make pictures.
     pub want_video: bool,
-    /// Make sound.
     pub want_audio: bool,
 }
 

@@ -37,7 +37,6 @@ impl Bands {
         Bands { size, mcu_height, mcu_rows, count: count as u32 }
     }
 
-    /// How many.
     pub fn count(&self) -> usize {
         self.count as usize
     }

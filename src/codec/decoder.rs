@@ -35,7 +35,6 @@ pub enum Error {
 /// What became of a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decoded {
-    /// Rows drawn.
     pub rows: u32,
     /// Some rows of the band were not drawn and are as before.
     pub partial: bool,

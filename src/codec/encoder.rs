@@ -27,7 +27,6 @@ use std::time::{Duration, Instant};
 /// What a picture became.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoded {
-    /// Slices.
     pub slices: usize,
     /// Bytes of all of them.
     pub bytes: usize,

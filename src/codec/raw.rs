@@ -21,7 +21,6 @@ pub enum Error {
     /// A buffer is smaller than the picture in it would be.
     #[error("a {what} buffer of {len} is too small, {needed} are needed")]
     Room {
-        /// Which one.
         what: &'static str,
         /// What was given, in elements.
         len: usize,
@@ -47,7 +46,6 @@ pub enum Error {
 /// How a decode that gave pixels went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Without complaint.
     Clean,
     /// The data was cut or odd: some pixels may be wrong, but all are of this picture.
     Warned,
@@ -281,7 +279,6 @@ impl Compressor {
 /// What a JPEG's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Info {
-    /// Pixels.
     pub size: Size,
     /// Its sampling, where it is one of ours.
     pub sampling: Option<Sampling>,

@@ -57,7 +57,6 @@ pub fn whole(scan: &[u8], intervals: usize) -> Option<usize> {
 pub struct Run {
     /// Number of the first, from 0.
     pub first: usize,
-    /// How many.
     pub count: usize,
     /// Their data: without the marker in front and the one behind, with those between.
     pub bytes: Range<usize>,

@@ -25,7 +25,6 @@ use Refusal::{Damaged, Unfit};
 pub struct Layout {
     /// Colour sampling.
     pub sampling: Sampling,
-    /// Pixels.
     pub size: Size,
     /// MCUs between restart markers, 0 for none.
     pub restart: u16,

@@ -26,9 +26,7 @@ pub enum Error {
     /// The source gave fewer bytes than its size and sampling take.
     #[error("a picture of {size} came with {len} bytes instead of {needed}: its source is at fault")]
     Short {
-        /// Its size.
         size: Size,
-        /// What came.
         len: usize,
         /// What it takes.
         needed: usize,

@@ -3,7 +3,6 @@
 
 use eyeline_proto::picture::Size;
 
-/// See the module text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Shrink {
     /// Not at all.

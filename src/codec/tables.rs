@@ -11,13 +11,10 @@ pub const SOI: u8 = 0xD8;
 pub const EOI: u8 = 0xD9;
 /// Start of scan.
 pub const SOS: u8 = 0xDA;
-/// Quantisation tables.
 pub const DQT: u8 = 0xDB;
-/// Restart interval.
 pub const DRI: u8 = 0xDD;
 /// Baseline frame header.
 pub const SOF0: u8 = 0xC0;
-/// Huffman tables.
 pub const DHT: u8 = 0xC4;
 /// First of the eight restart markers.
 pub const RST0: u8 = 0xD0;

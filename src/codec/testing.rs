@@ -66,7 +66,6 @@ fn plane(out: &mut Vec<u8>, size: Size, seed: u64, contrast: f32) {
     }
 }
 
-/// Tight planes.
 pub fn planes(size: Size, sampling: Sampling, seed: u64) -> Vec<u8> {
     let mut out = Vec::new();
     plane(&mut out, size, seed, 1.0);

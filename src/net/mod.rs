@@ -60,7 +60,6 @@ pub struct Config {
 /// What a port belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
-    /// Video.
     Udp,
     /// Sound and control.
     Tcp,
@@ -80,7 +79,6 @@ pub enum Error {
     PortTaken {
         /// Of which protocol.
         protocol: Protocol,
-        /// Which port.
         port: u16,
         /// Who has it, where that can be seen: " by `recv` (process 1234)".
         by: String,
@@ -93,14 +91,10 @@ pub enum Error {
     },
     /// Ports below 1024 are the administrator's.
     #[error("port {port} is reserved for the administrator: choose one above 1023 with --port")]
-    PortForbidden {
-        /// Which port.
-        port: u16,
-    },
+    PortForbidden { port: u16 },
     /// The operating system refused a socket or a thread.
     #[error("the operating system gives no socket or thread ({0}): close programs, or raise `ulimit -n`")]
     System(#[from] io::Error),
-    /// A defect.
     #[error("the network thread has ended: please report what is said above this")]
     Ended,
 }

@@ -46,7 +46,6 @@ impl Watcher {
 pub(super) struct Watched<S: AsFd + AsRawFd> {
     poller: Arc<Poller>,
     key: usize,
-    /// Readable, writable.
     interest: Cell<(bool, bool)>,
     source: S,
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What went through the net thread so far. A snapshot: its fields may be a turn apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Datagrams received.
     pub datagrams_in: u64,
     /// Their bytes, without headers.
     pub bytes_in: u64,

@@ -106,7 +106,6 @@ pub(super) enum Written {
 
 /// What a connection announced as readable gave.
 pub(super) enum Read<'a> {
-    /// These bytes.
     Bytes(&'a [u8]),
     /// Nothing for the core.
     Nothing,
@@ -201,7 +200,6 @@ impl Connections {
         self.open.get(&id.0).is_some_and(|open| !open.pending.is_empty())
     }
 
-    /// Reads once.
     pub(super) fn read(&mut self, id: SocketId) -> Read<'_> {
         let Some(open) = self.open.get_mut(&id.0) else { return Read::Nothing };
         let lingers = open.lingers;

@@ -36,7 +36,6 @@ struct State {
     stopped: bool,
 }
 
-/// See the module text.
 pub struct Supervisor {
     setup: SharedSetup,
     reconnect: bool,

@@ -183,7 +183,6 @@ pub struct Inlet {
 }
 
 impl Inlet {
-    /// Decode this.
     pub fn push(&self, job: Job) {
         lock(&self.reel.reel).came(job.slice.picture);
         // Closed only when the program ends.

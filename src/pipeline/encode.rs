@@ -42,7 +42,6 @@ pub struct Config {
     pub epoch: Epoch,
 }
 
-/// See the module text.
 pub struct Encoder {
     threads: encoder::EncoderThreads,
     commands: Commands<Command>,

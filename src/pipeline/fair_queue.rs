@@ -34,7 +34,6 @@ struct Limits<T> {
     weigh: fn(&T) -> usize,
 }
 
-/// See the module text.
 pub struct FairQueue<T> {
     state: Mutex<State<T>>,
     filled: Condvar,

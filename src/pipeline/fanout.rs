@@ -37,7 +37,6 @@ struct Sinks {
     written: Vec<Box<dyn EncodedSink>>,
 }
 
-/// See the module text.
 pub struct Fanout {
     config: Config,
     sinks: BTreeMap<TrackId, Sinks>,

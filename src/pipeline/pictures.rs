@@ -12,7 +12,6 @@ pub type SharedSetup = Arc<Mutex<camera::Setup>>;
 
 /// Where pictures come from, made ready.
 pub enum Pictures {
-    /// A camera.
     Camera(SharedSetup),
     /// A file, with its sound.
     Film(file::Playback),

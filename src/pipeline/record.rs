@@ -47,9 +47,7 @@ pub enum Error {
 
 /// A picture was not written.
 pub struct LeftOut {
-    /// Its number.
     pub picture: u64,
-    /// Why.
     pub error: stitch::Error,
 }
 
@@ -58,7 +56,6 @@ pub type Tell = Arc<dyn Fn(LeftOut) + Send + Sync>;
 
 /// What is to be written where.
 pub struct Config {
-    /// What comes.
     pub queues: Queues,
     /// Where pictures go, where any are to be written.
     pub pictures: Option<(Format, Target)>,
@@ -76,7 +73,6 @@ pub struct Config {
     pub tell: Tell,
 }
 
-/// See the module text.
 pub struct Recorder {
     queues: Queues,
     pictures: Option<Threaded<Unit>>,

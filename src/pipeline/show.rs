@@ -12,7 +12,6 @@ use eyeline_proto::time::MediaTime;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// See the module text.
 pub struct Show {
     track: Arc<Track>,
 }

@@ -27,13 +27,11 @@ const SOUND_AHEAD: usize = 20;
 /// Why a source cannot be opened, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The camera.
     #[error(transparent)]
     Camera(#[from] camera::Error),
     /// The film, or what is at an address.
     #[error(transparent)]
     Film(#[from] file::Error),
-    /// Stdin.
     #[error(transparent)]
     Stdin(#[from] y4m::Error),
     /// The test picture.

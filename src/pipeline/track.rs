@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// See the module text.
 pub struct Track {
     id: TrackId,
     reel: Arc<SharedReel>,
@@ -126,12 +125,10 @@ impl Drop for Track {
 pub struct Tracks(Arc<Mutex<BTreeMap<TrackId, Arc<Track>>>>);
 
 impl Tracks {
-    /// One more.
     pub(super) fn add(&self, track: Arc<Track>) {
         lock(&self.0).insert(track.id, track);
     }
 
-    /// One less.
     pub(super) fn remove(&self, id: TrackId) {
         let ended = lock(&self.0).remove(&id);
         drop(ended);

@@ -28,9 +28,7 @@ pub enum Action {
     Quit,
     /// `f`, F11 or a double click.
     ToggleFullscreen,
-    /// Esc.
     LeaveFullscreen,
-    /// Space.
     Freeze,
     /// `m` where only others are heard, `M` in a call: no sound of anybody.
     Mute,

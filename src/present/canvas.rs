@@ -22,7 +22,6 @@ use super::pixels::{LEAD, Pixels};
 use crate::threads::{lock, wait};
 use eyeline_proto::picture::Size;
 
-/// See the module text.
 pub struct Canvas {
     state: Mutex<State>,
     released: Condvar,

@@ -25,7 +25,6 @@ const EMPTY: u32 = 0x0020_2020;
 /// Around one's own picture.
 const OUTLINE: u32 = 0x0060_6060;
 
-/// See the module text.
 pub(super) struct Compositor {
     window: Size,
     /// As they were composed last.

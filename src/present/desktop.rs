@@ -39,7 +39,6 @@ x11rb::atom_manager! {
     }
 }
 
-/// See the module text.
 pub(super) struct Desktop {
     connection: RustConnection,
     root: Window,

@@ -15,7 +15,6 @@ use x11rb::rust_connection::RustConnection;
 
 use super::canvas::View;
 
-/// See the module text.
 #[derive(Default)]
 pub(super) struct Direct {
     state: State,

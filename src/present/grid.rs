@@ -14,7 +14,6 @@ const LANES: usize = 4;
 /// small that nothing is seen in them.
 const WORTH: u64 = 2;
 
-/// Between tiles.
 fn gap(window: Size) -> u32 {
     (window.width.min(window.height) / 180).clamp(1, 8)
 }

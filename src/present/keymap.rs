@@ -19,7 +19,6 @@ const COMMON_LEVELS: usize = 2;
 /// A group and the rest of the modifiers in an event's state: bits 13 and 14 are the group.
 const GROUP_SHIFT: u16 = 13;
 
-/// See the module text.
 #[derive(Default)]
 pub(super) struct Keymap {
     first: u8,

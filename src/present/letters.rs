@@ -29,7 +29,6 @@ const MAX_RUNS: usize = 1024;
 /// Letters that are kept as they were drawn: at 20 pixels 200 bytes each.
 const MAX_IMAGES: usize = 2048;
 
-/// See the module text.
 pub(super) struct Letters(RefCell<Inner>);
 
 struct Inner {

@@ -12,7 +12,6 @@ const FRAMES: usize = RATE as usize * SPAN.as_millis() as usize / 1000;
 /// Levels that have room beside their count.
 const KEPT: u8 = 7;
 
-/// See the module text.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Meter {
     /// Of the level that is under way.

@@ -20,7 +20,6 @@ use super::keys::Action;
 /// What of the window's own events is needed here; any number of clients may ask for these.
 pub(super) const EVENTS: [EventMask; 3] = [EventMask::ENTER_WINDOW, EventMask::LEAVE_WINDOW, EventMask::POINTER_MOTION];
 
-/// See the module text.
 pub(super) struct Mouse {
     /// In the window's pixels, while it is over the window.
     place: Option<(i16, i16)>,

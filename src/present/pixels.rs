@@ -19,7 +19,6 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 /// whoever shows the picture.
 pub(super) const LEAD: usize = 16;
 
-/// See the module text.
 pub(super) struct Pixels {
     first: NonNull<u32>,
     len: usize,
@@ -69,7 +68,6 @@ impl Pixels {
         self.first
     }
 
-    /// How many.
     pub(super) fn len(&self) -> usize {
         self.len
     }

@@ -37,7 +37,6 @@ impl Master {
     }
 }
 
-/// See the module text.
 pub struct Renderer {
     voices: Box<[Voice]>,
     requests: Requests,

@@ -18,7 +18,6 @@ pub use own::Own;
 pub use tile::{FULL_VOLUME, Marks, Tile};
 pub(super) use tile::{Face, spoken};
 
-/// See the module text.
 pub struct Scene<K> {
     tiles: Vec<Tile<K>>,
     own: Own,
@@ -29,7 +28,6 @@ pub struct Scene<K> {
 }
 
 impl<K: Copy + Eq> Scene<K> {
-    /// Of nobody.
     pub fn new() -> Self {
         Scene { tiles: Vec::new(), own: Own::default(), large: None, speaks: None, serial: 0 }
     }

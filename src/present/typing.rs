@@ -27,7 +27,6 @@ pub(super) enum Typed {
     Closed,
 }
 
-/// See the module text.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Line {
     text: String,

@@ -145,7 +145,6 @@ impl Gauges {
     }
 }
 
-/// See the module text.
 pub(super) struct Voice {
     inbox: rtrb::Consumer<Said>,
     dials: Arc<Dials>,

@@ -62,7 +62,6 @@ pub enum Error {
 /// How a window begins.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Its title.
     pub title: String,
     /// The picture's size: the window's too, unless the screen is too small for it.
     pub size: Size,
@@ -90,7 +89,6 @@ pub struct Shown {
     pub window: Size,
 }
 
-/// See the module text.
 pub struct Window {
     surface: Surface,
     desktop: Desktop,

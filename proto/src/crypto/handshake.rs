@@ -30,7 +30,6 @@ const TAGGED_MESSAGE: usize = 32 + TAG;
 pub enum Side {
     /// Opened the connection, speaks first.
     Dialler,
-    /// Accepted it.
     Listener,
 }
 

@@ -21,7 +21,6 @@ use std::time::{Duration, Instant};
 pub struct AccessUnit {
     /// The picture's number.
     pub number: u64,
-    /// Its size.
     pub size: Size,
     /// How its colours are sampled.
     pub sampling: Sampling,
@@ -67,7 +66,6 @@ impl AccessUnit {
     }
 }
 
-/// See the module text.
 pub struct Assembly {
     units: BTreeMap<u64, AccessUnit>,
     bytes: usize,

@@ -83,7 +83,6 @@ impl Place {
     }
 }
 
-/// See the module text.
 pub struct AudioBuffer {
     places: Box<[Place]>,
     /// Number of the block being read, or to be read next.
@@ -110,7 +109,6 @@ fn after(time: MediaTime, frames: i64) -> MediaTime {
 }
 
 impl AudioBuffer {
-    /// Empty.
     pub fn new() -> Self {
         AudioBuffer {
             places: vec![Place::EMPTY; CAPACITY].into_boxed_slice(),

@@ -17,7 +17,6 @@ const AFTERMATH: Duration = Duration::from_millis(100);
 /// Beyond the usual age.
 const TOO_OLD: Duration = Duration::from_millis(100);
 
-/// See the module text.
 #[derive(Default)]
 pub struct Backlog {
     last: Option<Instant>,

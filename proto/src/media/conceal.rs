@@ -15,7 +15,6 @@ const FADE_OUT: usize = 960;
 /// Frames until returning sound is alone.
 const FADE_IN: usize = 240;
 
-/// See the module text.
 pub struct Concealer {
     /// The last frames given out, a ring.
     recent: Box<[[f32; 2]; MIRROR]>,

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 /// How a picture ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settled {
-    /// Its number.
     pub picture: u64,
     /// Slices that came whole.
     pub slices: u8,
@@ -104,7 +103,6 @@ impl Picture {
     }
 }
 
-/// See the module text.
 pub struct Depacketizer {
     limits: Limits,
     /// Unsettled pictures, consecutive numbers, oldest first.
@@ -140,7 +138,6 @@ impl Buffers {
 }
 
 impl Depacketizer {
-    /// Empty.
     pub fn new(limits: Limits) -> Self {
         let (pictures, parts) = (VecDeque::new(), VecDeque::new());
         let (overtaken, room) = ((Duration::ZERO, 0), limits.bytes);

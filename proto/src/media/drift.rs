@@ -138,7 +138,6 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Nothing learnt.
     pub fn new() -> Self {
         Self::default()
     }

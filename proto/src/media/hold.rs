@@ -44,7 +44,6 @@ pub enum Latency {
     Fixed(Duration),
 }
 
-/// See the module text.
 #[derive(Debug, Clone, Default)]
 pub struct Hold {
     latency: Latency,

@@ -15,7 +15,6 @@ pub const MOST_BYTES: usize = 64 << 20;
 /// A stall of the display for longer is no reason to show the next pictures early.
 const MOST_LEAD: Duration = Duration::from_millis(100);
 
-/// See the module text.
 pub struct HoldQueue<T> {
     /// When each is due, and how many bytes it has.
     items: VecDeque<(Instant, usize, T)>,

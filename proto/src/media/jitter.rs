@@ -69,7 +69,6 @@ pub struct Lateness {
 }
 
 impl Lateness {
-    /// Empty.
     pub fn new() -> Self {
         Lateness {
             seconds: [EMPTY; SECONDS],

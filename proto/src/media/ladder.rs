@@ -63,7 +63,6 @@ pub struct Step {
     pub as_it_is: bool,
 }
 
-/// See the module text.
 pub struct Ladder {
     best: u8,
     /// Only the quality may change: a film skips nothing and keeps its size.

@@ -60,7 +60,6 @@ const LEAST: f64 = 0.002;
 /// Fewer packets between two reports say nothing.
 const FEW: u64 = 10;
 
-/// See the module text.
 pub struct Loss {
     /// Means over about one second and about ten.
     means: [f64; 2],

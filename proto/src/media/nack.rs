@@ -68,7 +68,6 @@ struct Missing {
     last_asked: Option<Instant>,
 }
 
-/// See the module text.
 pub struct Tracker {
     lossless: bool,
     next: u64,

@@ -28,7 +28,6 @@ const DEEPEST: Duration = Duration::from_millis(50);
 /// The model never thinks of more: what is older was dropped by any queue.
 const MOST: Duration = Duration::from_secs(1);
 
-/// See the module text.
 pub struct Pacer {
     /// Bytes a second: what bursts are measured by, and what the queue drains with.
     speed: Option<f64>,

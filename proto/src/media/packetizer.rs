@@ -29,7 +29,6 @@ pub struct Limits {
     pub bytes: usize,
 }
 
-/// See the module text.
 pub struct Log {
     slices: VecDeque<Slice>,
     first: u64,

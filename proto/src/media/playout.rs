@@ -181,7 +181,6 @@ impl Source {
     }
 }
 
-/// See the module text.
 pub struct Playout {
     config: Config,
     source: Source,

@@ -144,7 +144,6 @@ impl Held {
     }
 }
 
-/// See the module text.
 pub struct Detector {
     state: State,
     window: VecDeque<Seen>,
@@ -155,7 +154,6 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Suspects nothing.
     pub fn new() -> Self {
         Detector { state: State::Free(None), window: VecDeque::with_capacity(WINDOW), few: None, refuted: REFUTED }
     }

@@ -100,7 +100,6 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// Half of the window of the least delay.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// See the module text.
 pub struct Controller {
     capacity: Option<f64>,
     speeds: VecDeque<f64>,

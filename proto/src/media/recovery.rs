@@ -46,7 +46,6 @@ struct Run {
     done: bool,
 }
 
-/// See the module text.
 #[derive(Default)]
 pub struct Recovery {
     on_until: Option<Instant>,

@@ -22,9 +22,7 @@ const COUNTED: usize = 64;
 /// A picture on the canvas, with the moments of its way.
 #[derive(Debug, Clone, Copy)]
 pub struct Ready {
-    /// Its number.
     pub picture: u64,
-    /// Its size.
     pub size: Size,
     /// When the light was caught, on the sender's clock.
     pub capture: MediaTime,
@@ -89,7 +87,6 @@ struct Count {
     announced: bool,
 }
 
-/// See the module text.
 #[derive(Default)]
 pub struct Reel {
     ended: bool,

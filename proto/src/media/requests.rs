@@ -16,7 +16,6 @@ const FAR_AHEAD_S: f64 = 2.0;
 /// Frames that the card wants next, and what its requests have been like.
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
-    /// How many.
     pub frames: usize,
     /// When the first of them leaves the speaker.
     pub at: Instant,

@@ -24,7 +24,6 @@ const PHASES: usize = 512;
 /// A little more than the controller asks for.
 const RANGE: f64 = 1.0 + 2.0 * MAX_CORRECTION;
 
-/// See the module text.
 pub struct Resampler {
     inner: Async<f32>,
     input: Vec<f32>,

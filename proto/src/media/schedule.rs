@@ -18,7 +18,6 @@ use super::reel::Ready;
 use crate::time::MediaTime;
 use std::time::{Duration, Instant};
 
-/// See the module text.
 pub struct Schedule {
     hold: Hold,
     /// The sender's clock as it is known now; `None` before the first answer to a ping.

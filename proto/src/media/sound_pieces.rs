@@ -105,7 +105,6 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Nothing came.
     pub fn new() -> Self {
         Self::default()
     }

@@ -138,7 +138,6 @@ pub struct Passage {
 const LEAST_GROWTH: i64 = 2000;
 
 impl Passage {
-    /// Nothing passed.
     pub const NONE: Passage = Passage { first_us: 0, last_us: 0, span: Duration::ZERO, bytes: 0, even: true, holed: false };
 
     /// Of a train whose first and last packet left at these times of the sender's clock, µs.

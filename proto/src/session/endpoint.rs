@@ -49,7 +49,6 @@ pub struct Config {
     pub epoch: Epoch,
 }
 
-/// See the module text.
 pub struct Endpoint {
     config: Config,
     links: BTreeMap<LinkId, Link>,
@@ -164,7 +163,6 @@ impl Endpoint {
         self.notices.pop_front()
     }
 
-    /// Somebody connected.
     pub fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr) {
         match admission::room(&self.links, from.ip()) {
             Room::Free => {}

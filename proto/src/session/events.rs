@@ -84,7 +84,6 @@ pub enum Event {
     PeerUp {
         /// What it is called from now on.
         peer: PeerId,
-        /// Its name.
         name: String,
         /// Where it is.
         address: SocketAddr,
@@ -97,13 +96,10 @@ pub enum Event {
     },
     /// A peer that wanted what we have is gone.
     PeerDown {
-        /// Which.
         peer: PeerId,
-        /// Its name.
         name: String,
         /// What it said, if it said goodbye.
         reason: Option<Reason>,
-        /// Why.
         sentence: String,
         /// It was given all of the film, and its end.
         complete: bool,
@@ -127,7 +123,6 @@ pub enum Event {
     SenderUp {
         /// What it is called from now on.
         peer: PeerId,
-        /// Its name.
         name: String,
         /// Where it is.
         address: SocketAddr,
@@ -144,11 +139,9 @@ pub enum Event {
     },
     /// A peer that had something for us is gone, or lost its place; all its tracks are.
     SenderDown {
-        /// Which.
         peer: PeerId,
         /// What it said, if it said goodbye.
         reason: Option<Reason>,
-        /// Why.
         sentence: String,
     },
     /// Pictures and sound of a track are received from now on, under this name. What one sends itself is told of right after its
@@ -163,7 +156,6 @@ pub enum Event {
     },
     /// A track is received no longer.
     TrackDown {
-        /// Which.
         track: TrackId,
         /// Its sender said that it is over; else its connection went, or the same comes by another way.
         over: bool,
@@ -189,7 +181,6 @@ pub enum Event {
     Quiet(PeerId, bool),
     /// Somebody says something.
     Text {
-        /// Who.
         name: String,
         /// What: one line, made printable.
         line: String,
@@ -211,9 +202,7 @@ pub enum Event {
     TurnedAway(SocketAddr, String),
     /// A host cannot be reached.
     Unreachable {
-        /// Which.
         host: HostId,
-        /// What happened.
         error: Unreachable,
         /// It is not dialled again.
         fatal: bool,

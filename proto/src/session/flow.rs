@@ -34,7 +34,6 @@ const QUEUED: Duration = Duration::from_millis(15);
 pub(super) struct Told<'a> {
     /// What was sent.
     pub sent: &'a Sent,
-    /// Our clock.
     pub epoch: &'a Epoch,
     /// How it gets there: the round-trip time, and which losses were probes.
     pub path: &'a mut Path,
@@ -47,7 +46,6 @@ pub(super) struct Told<'a> {
 /// Bytes sent with every header.
 #[derive(Clone, Copy, Default)]
 struct Account {
-    /// Of pictures.
     pictures: u64,
     /// Of slices for the first time, without headers.
     fresh: u64,
@@ -55,7 +53,6 @@ struct Account {
     copies: u64,
 }
 
-/// See the module text.
 pub(super) struct Flow {
     controller: Controller,
     policer: Detector,

@@ -29,7 +29,6 @@ const LOOK: Duration = Duration::from_millis(500);
 /// moment is not passed on to all each time.
 const SOON: Duration = Duration::from_millis(100);
 
-/// See the module text.
 #[derive(Default)]
 pub(super) struct Forward {
     tracks: BTreeMap<PeerId, Forwarded>,

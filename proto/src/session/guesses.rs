@@ -50,7 +50,6 @@ impl Guesser {
     }
 }
 
-/// See the module text.
 #[derive(Default)]
 pub(super) struct Guesses(Vec<Guesser>);
 

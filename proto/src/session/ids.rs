@@ -10,7 +10,6 @@ pub struct PeerId(pub u64);
 /// One camera and microphone of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct TrackId {
-    /// Whose.
     pub peer: PeerId,
     /// Which of its tracks; its own is 0, others it forwards.
     pub track: u8,

@@ -82,7 +82,6 @@ enum Stage {
     Handshake(handshake::State),
     /// Handshake done, waiting for the peer's hello.
     Greeting(Box<Transport>),
-    /// Records flow.
     Up(Box<Transport>),
     /// Nothing more is read.
     Over,
@@ -103,13 +102,11 @@ enum Outgoing {
     Record(Vec<u8>),
 }
 
-/// See the module text.
 pub struct Link {
     /// Whether its peer is there.
     pub liveness: Liveness,
     /// The address TCP reached, or was reached from.
     pub remote: SocketAddr,
-    /// Who dialled.
     pub side: Side,
     /// When it began.
     pub began: Instant,

@@ -55,14 +55,12 @@ const SETTLES: Duration = Duration::from_millis(300);
 pub enum Liveness {
     /// The connection is there. Bytes came over it last, or it was made, at `heard`.
     Connected {
-        /// The connection.
         socket: SocketId,
         /// When bytes came last.
         heard: Instant,
     },
     /// One of us is at another address since `since`, and nothing came over the connection from then on.
     Doubted {
-        /// The connection.
         socket: SocketId,
         /// When bytes came last.
         heard: Instant,
@@ -71,7 +69,6 @@ pub enum Liveness {
     },
     /// The connection may hang: a dialler connects anew beside it. Bytes that come after all clear it.
     Suspect {
-        /// The connection.
         socket: SocketId,
         /// When bytes came last.
         heard: Instant,

@@ -62,7 +62,6 @@ pub enum Output<Event> {
     /// Datagrams lie in the caller's buffer: its `len` first bytes, cut every `segment` bytes (the last may be shorter),
     /// all to one address. What the kernel likes as one GSO send.
     Datagrams {
-        /// Where to.
         to: SocketAddr,
         /// Length of every datagram but the last.
         segment: usize,
@@ -70,18 +69,11 @@ pub enum Output<Event> {
         len: usize,
     },
     /// Bytes for a TCP connection lie in the caller's buffer: all of it. Asked for only while that connection is writable.
-    Bytes {
-        /// Which connection.
-        socket: SocketId,
-    },
+    Bytes { socket: SocketId },
     /// Close a TCP connection once what was given before is written.
-    Close {
-        /// Which connection.
-        socket: SocketId,
-    },
+    Close { socket: SocketId },
     /// Connect to a host by TCP and answer with [`Core::handle_dialled`].
     Dial {
-        /// Which host.
         host: HostId,
         /// Its peer proved by datagrams to be there: to be dialled beside the addresses that the host is given by.
         also: Option<SocketAddr>,

@@ -93,7 +93,6 @@ struct Probe {
     lost: Option<Instant>,
 }
 
-/// See the module text.
 #[derive(Debug, Default)]
 pub struct Search {
     /// It was begun.

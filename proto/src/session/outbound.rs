@@ -28,7 +28,6 @@ const FILM: Limits = Limits { age: Duration::from_secs(6), bytes: 2 * FILM_BYTES
 /// Bytes a second of a channel of sound, with what records, segments and headers add to it.
 const SOUND_RATE: f64 = 96_000.0 * 1.06;
 
-/// See the module text.
 pub(super) struct Outbound {
     /// Nothing is skipped: a film of ours.
     pub lossless: bool,

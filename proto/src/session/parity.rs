@@ -8,7 +8,6 @@ use crate::media::packetizer::Log;
 use crate::media::slice::Slice;
 use crate::wire::datagram::{Message, Shard};
 
-/// See the module text.
 pub(super) struct Parity {
     track: u8,
     encoder: fec::Encoder,

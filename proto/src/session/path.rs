@@ -108,7 +108,6 @@ pub enum Opened<'a> {
     Clock(u64, Instant, MediaTime, MediaTime),
     /// The path proved itself with this packet.
     Validated(u64),
-    /// Dealt with.
     Done(u64),
     /// A short probe, and the number of the packet before it, which was a long one and did not come: that is no loss.
     Probe {
@@ -121,7 +120,6 @@ pub enum Opened<'a> {
     Skipped(u64),
 }
 
-/// See the module text.
 pub struct Path {
     local_connection: u32,
     opener: Opener,

@@ -48,11 +48,9 @@ const PACED_RUN: usize = pacer::RUN * 1200;
 /// Fragments waiting to be sent again to one peer: a burst of the log's size; more is a peer that asks for everything.
 const MAX_RESEND: usize = 8192;
 
-/// See the module text.
 pub(super) struct Peer {
     /// What events call it.
     pub id: PeerId,
-    /// Its process.
     pub process: [u8; 16],
     /// What it wants.
     pub wants: Media,

@@ -34,7 +34,6 @@ const FLOOD: usize = 16;
 /// Whether there is a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// There is.
     Free,
     /// This one gives its place away.
     Of(LinkId),
@@ -45,7 +44,6 @@ pub(super) enum Place {
 /// What there are too many of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Limit {
-    /// Peers.
     #[error("all {MAX_PEERS} places are taken")]
     All,
     /// Peers of the newcomer's address.

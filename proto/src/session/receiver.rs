@@ -28,7 +28,6 @@ use crate::wire::record::{End, OWN_TRACK, Reason, Record, Track, Want};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// See the module text.
 pub(super) struct Receiver {
     wants: Wants,
     me: [u8; 16],

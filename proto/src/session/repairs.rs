@@ -25,7 +25,6 @@ const LIVE_MEMORY: Duration = Duration::from_secs(1);
 /// Of a film as long as its log reaches back.
 const FILM_MEMORY: Duration = Duration::from_secs(6);
 
-/// See the module text.
 pub struct Repairs {
     /// Bytes that may be repeated.
     credit: f64,

@@ -34,7 +34,6 @@ use std::net::SocketAddr;
 use std::ops::Bound;
 use std::time::{Duration, Instant};
 
-/// See the module text.
 pub(super) struct Sender {
     /// Our own track first, where there is one.
     tracks: Vec<Outbound>,

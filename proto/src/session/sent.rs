@@ -51,14 +51,12 @@ struct Entry {
     asked: bool,
 }
 
-/// See the module text.
 pub struct Sent {
     entries: Vec<Option<Entry>>,
     next: u64,
 }
 
 impl Sent {
-    /// Nothing yet.
     pub fn new() -> Self {
         Sent { entries: Vec::new(), next: 0 }
     }

@@ -23,7 +23,6 @@ use std::time::{Duration, Instant};
 /// Between two statistics.
 const STATS: Duration = Duration::from_secs(1);
 
-/// See the module text.
 pub struct Session {
     endpoint: Endpoint,
     sender: Sender,

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 
 /// Lent to a half for one call.
 pub(super) struct LinksAndEvents<'a> {
-    /// All links.
     pub endpoint: &'a mut Endpoint,
     /// What the application is told, oldest first.
     pub events: &'a mut VecDeque<Event>,

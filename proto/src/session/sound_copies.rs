@@ -39,7 +39,6 @@ const MAX_RUN: usize = 16;
 /// Blocks copied at most when copies begin: live, older ones are stale.
 const MOST_BEHIND: u64 = 20;
 
-/// See the module text.
 #[derive(Default)]
 pub(super) struct SoundCopies {
     until: Option<Instant>,

@@ -29,7 +29,6 @@ pub(super) const LOSSLESS_BLOCKS: usize = 1000;
 /// Numbers of blocks end here, so that those after them can be counted: longer than anything lasts.
 const MOST_BLOCKS: u64 = 1 << 62;
 
-/// See the module text.
 pub(super) struct SoundLog {
     /// The track, as its peers call it.
     pub track: u8,

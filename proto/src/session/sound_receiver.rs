@@ -95,7 +95,6 @@ struct Asking {
     asked: u32,
 }
 
-/// See the module text.
 pub(super) struct SoundReceiver {
     seen: ReplayWindow,
     /// Every block below came or is given up.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 /// More than a busy machine makes anybody wait for its turn, less than what shows as a picture that stands.
 const MUCH: Duration = Duration::from_millis(100);
 
-/// See the module text.
 #[derive(Default)]
 pub(super) struct Standstill {
     due: Option<Instant>,

@@ -20,9 +20,7 @@ pub struct Stats {
 /// A sender's counters since its start.
 #[derive(Debug, Clone, Default)]
 pub struct SenderStats {
-    /// Pictures encoded.
     pub pictures: u64,
-    /// Slices encoded.
     pub slices: u64,
     /// Blocks of sound caught.
     pub blocks: u64,
@@ -37,13 +35,11 @@ pub struct SenderStats {
 /// What a sender knows of one peer.
 #[derive(Debug, Clone, Default)]
 pub struct PeerStats {
-    /// Its name.
     pub name: String,
     /// Where it is.
     pub address: String,
     /// Datagrams of media sent.
     pub datagrams: u64,
-    /// Their bytes.
     pub bytes: u64,
     /// Fragments sent again.
     pub resent: u64,
@@ -87,7 +83,6 @@ pub struct ReceiverStats {
 /// What a receiver knows of one track.
 #[derive(Debug, Clone)]
 pub struct TrackStats {
-    /// Which.
     pub track: TrackId,
     /// What came of it since it came; with the first of a sender what belongs to none.
     pub received: Received,
@@ -106,15 +101,11 @@ pub struct Received {
     pub partial: u64,
     /// Pictures of which nothing came in time.
     pub lost: u64,
-    /// Whole slices.
     pub slices: u64,
-    /// Datagrams opened.
     pub datagrams: u64,
-    /// Their bytes.
     pub bytes: u64,
     /// Packet numbers that never came.
     pub lost_packets: u64,
-    /// NACKs sent.
     pub nacks: u64,
     /// Fragments that forward error correction brought back.
     pub recovered: u64,

@@ -36,7 +36,6 @@ const MAX_ADDRESSES: usize = 256;
 /// Between two times that it is told how many lines were left out.
 const TOLD: Duration = Duration::from_secs(10);
 
-/// See the module text.
 pub(super) struct Talk {
     heard: BTreeMap<LinkId, Heard>,
     /// Of links that are gone, by their addresses.

@@ -23,7 +23,6 @@ pub const GRACE: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
 enum State {
-    /// Datagrams come.
     #[default]
     Hears,
     /// None did for a while, and nothing came over TCP since that was said.

@@ -24,7 +24,6 @@ pub enum Unreachable {
     /// It answered with a refusal. Nothing proves who it is.
     #[error("{from} turned us away: {sentence}")]
     TurnedAway {
-        /// Who.
         from: SocketAddr,
         /// Why, for programs.
         refusal: Refusal,
@@ -34,7 +33,6 @@ pub enum Unreachable {
     /// It has no place for one more peer, and may have one later.
     #[error("{from} has no place for one more: {sentence}")]
     Full {
-        /// Who.
         from: SocketAddr,
         /// What there are too many of, in its words, made printable.
         sentence: String,
@@ -47,16 +45,10 @@ pub enum Unreachable {
     Ourselves(SocketAddr),
     /// It speaks another version of the protocol.
     #[error("the peer at {from} speaks {}: update {}", preamble::spoken(*version), older(*version))]
-    Version {
-        /// Who.
-        from: SocketAddr,
-        /// The version.
-        version: u8,
-    },
+    Version { from: SocketAddr, version: u8 },
     /// Neither of us has what the other wants.
     #[error("{from} turned us away: {misfit}")]
     Unfit {
-        /// Who.
         from: SocketAddr,
         /// How they differ.
         misfit: Misfit,
@@ -64,19 +56,13 @@ pub enum Unreachable {
     /// It broke the protocol before its hello.
     #[error("{from} breaks the protocol: {sentence}")]
     Broken {
-        /// Who.
         from: SocketAddr,
         /// What it did.
         sentence: String,
     },
     /// It shows somebody else.
     #[error("{from} {sentence}")]
-    Busy {
-        /// Who.
-        from: SocketAddr,
-        /// Its words.
-        sentence: String,
-    },
+    Busy { from: SocketAddr, sentence: String },
 }
 
 impl Unreachable {
@@ -113,27 +99,19 @@ pub enum DialError {
     /// No name server or hosts file knows the name, or none answers: that may change, as an address may begin to answer.
     #[error("unknown host {name} ({why}): check its spelling and the network, or give its address")]
     UnknownName {
-        /// The name.
         name: String,
         /// What the resolver says.
         why: String,
     },
     /// The name is known and has no address.
     #[error("the name {name} has no address: give the host's address instead")]
-    NoAddress {
-        /// The name.
-        name: String,
-    },
+    NoAddress { name: String },
     /// All its addresses are link-local, and a name says no interface.
     #[error("{name} has no address but a link-local one yet: give that address with %INTERFACE instead, or wait for another")]
-    LinkLocalAlone {
-        /// The name.
-        name: String,
-    },
+    LinkLocalAlone { name: String },
     /// A link-local address means another machine on every interface, and none is named.
     #[error("{address} is on one interface's network only: add %INTERFACE, {}", example(*address, interfaces))]
     NoZone {
-        /// The address.
         address: Ipv6Addr,
         /// Interfaces that have such addresses.
         interfaces: Vec<String>,
@@ -151,7 +129,6 @@ pub enum DialError {
     Refused {
         /// See the type.
         host: String,
-        /// The port.
         port: u16,
     },
     /// Nothing came back.
@@ -161,7 +138,6 @@ pub enum DialError {
     TimedOut {
         /// See the type.
         host: String,
-        /// The port.
         port: u16,
     },
     /// This machine knows no way there.
@@ -178,7 +154,6 @@ pub enum DialError {
         /// What there is none left of.
         shortage: Shortage,
     },
-    /// Anything else.
     #[error("{host} cannot be reached: {why}")]
     Other {
         /// See the type.

@@ -80,7 +80,6 @@ impl Candidate {
     }
 }
 
-/// See the module text.
 pub(super) struct Whereabouts {
     address: Option<SocketAddr>,
     candidate: Option<Candidate>,

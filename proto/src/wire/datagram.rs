@@ -35,7 +35,6 @@ pub struct Header {
 }
 
 impl Header {
-    /// Its bytes.
     pub fn encode(self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         bytes[..4].copy_from_slice(&self.connection.to_be_bytes());
@@ -81,7 +80,6 @@ impl FragmentHead {
 /// Packet numbers that did not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
-    /// The first.
     pub first: u64,
     /// How many, at least one.
     pub count: u16,
@@ -95,7 +93,6 @@ pub struct Ranges {
 }
 
 impl Ranges {
-    /// None yet.
     pub fn new() -> Self {
         Ranges { ranges: [Range { first: 0, count: 0 }; MAX_RANGES], len: 0 }
     }
@@ -177,7 +174,6 @@ pub enum Message<'a> {
     Response([u8; 8]),
     /// What is the time with you? Carries the asker's clock, which comes back.
     Ping(u64),
-    /// The answer.
     Pong {
         /// The asker's clock when it asked.
         asked: u64,

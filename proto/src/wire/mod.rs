@@ -20,7 +20,6 @@ pub enum Error {
     /// The message ends inside a field.
     #[error("{field} is cut off: the message ends at byte {len}")]
     Truncated {
-        /// The field.
         field: &'static str,
         /// The message's length.
         len: usize,
@@ -28,7 +27,6 @@ pub enum Error {
     /// A field has a value that it cannot have.
     #[error("{field} cannot be {value} (at byte {at})")]
     Invalid {
-        /// The field.
         field: &'static str,
         /// What it said.
         value: u64,
@@ -40,13 +38,11 @@ pub enum Error {
     Unknown {
         /// Whether it is a message or a record.
         field: &'static str,
-        /// The kind.
         kind: u8,
     },
     /// There is more than the message.
     #[error("{extra} bytes too many after {len}")]
     Trailing {
-        /// How many.
         extra: usize,
         /// Where the message ended.
         len: usize,
@@ -82,22 +78,18 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// One byte.
     pub fn u8(&mut self, field: &'static str) -> Result<u8, Error> {
         Ok(self.array::<1>(field)?[0])
     }
 
-    /// Two bytes.
     pub fn u16(&mut self, field: &'static str) -> Result<u16, Error> {
         Ok(u16::from_be_bytes(self.array(field)?))
     }
 
-    /// Four bytes.
     pub fn u32(&mut self, field: &'static str) -> Result<u32, Error> {
         Ok(u32::from_be_bytes(self.array(field)?))
     }
 
-    /// Eight bytes.
     pub fn u64(&mut self, field: &'static str) -> Result<u64, Error> {
         Ok(u64::from_be_bytes(self.array(field)?))
     }

@@ -26,7 +26,6 @@ pub enum Refusal {
     Version = 1,
     /// One side has a key and the other has none.
     KeyMissing = 3,
-    /// Keys differ.
     KeyWrong = 4,
     /// The address is not let in without a key.
     Address = 5,
@@ -66,7 +65,6 @@ pub struct NotEyeline;
 const KEYED: u8 = 1;
 
 impl Opening {
-    /// Its bytes.
     pub fn encode(&self) -> [u8; LEN] {
         put([self.version, if self.keyed { KEYED } else { 0 }], self.len)
     }
@@ -79,7 +77,6 @@ impl Opening {
 }
 
 impl Answer {
-    /// Its bytes.
     pub fn encode(&self) -> [u8; LEN] {
         put([self.version, self.refusal.map_or(0, |refusal| refusal as u8)], self.len)
     }

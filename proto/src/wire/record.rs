@@ -17,9 +17,7 @@ use crate::time::MediaTime;
 /// Media that a side has or wants, and whether all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Media {
-    /// Pictures.
     pub pictures: bool,
-    /// Sound.
     pub sound: bool,
     /// Nothing is skipped: whoever has it plays a film, whoever wants it writes a file and waits for retransmissions.
     pub lossless: bool,
@@ -98,7 +96,6 @@ pub enum Reason {
     Busy = 1,
     /// The other side broke the protocol.
     Protocol = 2,
-    /// It failed.
     Failed = 3,
     /// The keys have grown old; come again.
     Renew = 4,
@@ -188,7 +185,6 @@ pub struct End {
     pub blocks: u64,
 }
 
-/// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// Who I am.

@@ -54,7 +54,6 @@ pub enum Tables<'a> {
     Foreign(&'a [u8]),
 }
 
-/// See the module text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head<'a> {
     /// Colour sampling.

@@ -11,7 +11,6 @@ use crate::present::keys::Bindings;
 use crate::present::speaker::Speaker;
 use eyeline_proto::media::playout;
 
-/// See the module text.
 pub struct Devices {
     pub ready: Announced,
     pub screen: Option<Screen>,

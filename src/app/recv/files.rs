@@ -30,7 +30,6 @@ const MOST_FILES: usize = 1000;
 /// Numbers behind a name: as many digits as [`Pattern`] has room for.
 const MOST_NUMBER: u32 = 9999;
 
-/// See the module text.
 pub struct Files {
     inlets: Inlets,
     names: Option<Names>,

@@ -23,7 +23,6 @@ pub struct Sender {
     pub format: Format,
 }
 
-/// See the module text.
 pub type Senders = BTreeMap<TrackId, Sender>;
 
 /// Bits that a pixel of a tile is worth in each picture: what a photograph takes at full size and quality 80 or a little more.

@@ -39,7 +39,6 @@ const KEPT: Duration = Duration::from_secs(10);
 /// And one whose track is over so long: with a new number it is there again at once, where it is.
 const KEPT_OVER: Duration = Duration::from_secs(1);
 
-/// See the module text.
 pub struct Viewing {
     ready: Announced,
     pub screen: Option<Screen>,

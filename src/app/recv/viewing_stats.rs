@@ -65,7 +65,6 @@ impl Measured {
 pub struct Outside {
     /// By the net thread.
     pub net: net::Traffic,
-    /// Pictures shown.
     pub shown: u32,
     /// By the speaker, and blocks that it did not take; of the track that came last.
     pub sound: Option<(playout::Stats, u64)>,
@@ -92,7 +91,6 @@ pub struct ViewingStats {
 }
 
 impl ViewingStats {
-    /// Printed there.
     pub fn new(to: Option<Rc<Statistics>>) -> Self {
         ViewingStats {
             to,

@@ -21,7 +21,6 @@ use std::sync::{Arc, Mutex};
 /// The test picture's size and rate where the user asks for none.
 const TEST: (Size, Rate) = (Size { width: 1280, height: 720 }, Rate::DEFAULT);
 
-/// See the module text.
 pub struct Plan {
     pictures: Pictures,
     /// Whether pictures are wanted of it.

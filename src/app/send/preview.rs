@@ -18,7 +18,6 @@ const WORKERS: usize = 1;
 /// How long a turn waits for a picture.
 const WAIT: Duration = Duration::from_millis(5);
 
-/// See the module text.
 pub struct Preview {
     screen: Screen,
     own: OwnPicture,

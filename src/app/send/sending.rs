@@ -28,7 +28,6 @@ use std::time::{Duration, Instant};
 /// The source stays open so long for peers that are silent and did not leave.
 const LINGER: Duration = Duration::from_secs(10);
 
-/// See the module text.
 pub struct Sending<'a> {
     config: &'a args::Send,
     plan: Plan,
@@ -167,7 +166,6 @@ impl<'a> Sending<'a> {
         self.statistics.second(stats, &net.traffic(), self.encoder.counters(), source)
     }
 
-    /// Nobody watches.
     fn close(&mut self, net: &net::Handle<Command>) {
         self.closes = None;
         if !self.plan.is_film() && !self.plan.runs_unwatched() && self.stop(net) {

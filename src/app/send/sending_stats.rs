@@ -21,7 +21,6 @@ pub struct SendingStats {
 }
 
 impl SendingStats {
-    /// Printed there.
     pub fn new(to: Option<Rc<Statistics>>) -> Self {
         SendingStats { to, pictures: 0, bytes: 0, counters: EncoderCounts::default(), started: Instant::now() }
     }

@@ -28,7 +28,6 @@ pub enum Damage {
     /// Refers to a quantization or Huffman table that nobody defined.
     #[error("the JPEG refers to a table it does not have")]
     Table,
-    /// No EOI.
     #[error("the JPEG has no end")]
     End,
 }

@@ -99,42 +99,26 @@ pub enum Error {
     #[error(
         "no permission to open {device}: add yourself to the group `video` (`sudo usermod -aG video $USER`) and log in again"
     )]
-    Permission {
-        /// Which.
-        device: String,
-    },
+    Permission { device: String },
     /// Another program streams from it.
     #[error("{device} is busy: {holder} uses it; close that, or choose another with `--camera`")]
     Busy {
-        /// Which.
         device: String,
         /// Who, e.g. "cheese (pid 123)".
         holder: String,
     },
     /// It offers nothing we can use.
     #[error("{device} offers no MJPEG, YUYV or NV12 (it has: {offered}); choose another with `--camera`, or use `--test`")]
-    NoMode {
-        /// Which.
-        device: String,
-        /// Its formats.
-        offered: String,
-    },
+    NoMode { device: String, offered: String },
     /// It was pulled out.
     #[error("{device} is unplugged; plug it in again")]
-    Unplugged {
-        /// Which.
-        device: String,
-    },
+    Unplugged { device: String },
     /// Its driver no longer answers.
     #[error("the driver of {device} hangs; unplug the camera and plug it in again")]
-    Hangs {
-        /// Which.
-        device: String,
-    },
+    Hangs { device: String },
     /// Anything else a driver says.
     #[error("cannot {what} {device}: {cause}; try unplugging it and plugging it in again, or another `--size` or `--fps`")]
     Driver {
-        /// Which.
         device: String,
         /// What was tried, e.g. "open".
         what: &'static str,

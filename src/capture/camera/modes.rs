@@ -80,11 +80,8 @@ fn distance(rate: Rate, fps: u32) -> i64 {
 /// One thing the camera can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mode {
-    /// What comes.
     pub format: Format,
-    /// How large.
     pub size: Size,
-    /// How often.
     pub rate: Rate,
 }
 
@@ -165,9 +162,7 @@ fn rank(mode: &Mode, wish: Wish) -> (Reverse<u32>, u8, [i64; 3]) {
 /// Sizes or rates a driver offers in steps. A step of zero is taken as one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Steps {
-    /// The least.
     pub min: u32,
-    /// The most.
     pub max: u32,
     /// From one to the next.
     pub step: u32,

@@ -19,9 +19,7 @@ pub struct Colours {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the picture is cut short: {have} bytes where {need} are needed")]
 pub struct Short {
-    /// Bytes there.
     pub have: usize,
-    /// Bytes needed.
     pub need: usize,
 }
 

@@ -29,7 +29,6 @@ const STREAM_RESTARTS: u32 = 3;
 const GIVE_UP: Duration = Duration::from_secs(10);
 /// The first pause before opening anew; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The first pictures of many an MJPEG camera are damaged in ways its markers do not show.
 const UNSETTLED: u32 = 2;

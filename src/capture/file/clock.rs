@@ -22,7 +22,6 @@ struct State {
     stuck: [Option<Instant>; 2],
 }
 
-/// See the module text.
 #[derive(Default)]
 pub struct Clock {
     state: Mutex<State>,

@@ -54,7 +54,6 @@ struct State {
     newest_sound: Duration,
 }
 
-/// See the module text.
 pub struct Feed {
     state: Mutex<State>,
     changed: Condvar,

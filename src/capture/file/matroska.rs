@@ -15,7 +15,6 @@ const HEAD: usize = 64 << 10;
 /// Which of the two streams a packet belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// Raw planes.
     Pictures,
     /// Interleaved s16le.
     Sound,

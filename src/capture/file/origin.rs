@@ -17,7 +17,6 @@ use super::Error;
 /// What a child opens to read its own stdin from the beginning, with seeking.
 const OWN_STDIN: &str = "file:/proc/self/fd/0";
 
-/// See the module text.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// What people call it.

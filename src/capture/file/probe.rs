@@ -26,7 +26,6 @@ const STILL: Rate = Rate::new(2, 1).unwrap();
 /// How a film will be played.
 #[derive(Debug, Clone)]
 pub struct Playback {
-    /// The film.
     pub origin: Origin,
     /// Its pictures, if it has some and they are wanted.
     pub video: Option<Video>,

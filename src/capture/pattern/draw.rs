@@ -38,9 +38,7 @@ pub struct Rect {
     pub x: u32,
     /// Its top row.
     pub y: u32,
-    /// Columns.
     pub width: u32,
-    /// Rows.
     pub height: u32,
 }
 

@@ -13,7 +13,6 @@ pub const MAX_LINE: usize = 4096;
 /// What every picture of the stream is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
-    /// In pixels.
     pub size: Size,
     /// Width to height of a pixel; 0:0 where it is not known.
     pub aspect: (u32, u32),

@@ -26,7 +26,6 @@ pub enum Stop {
     Failed(io::Error),
 }
 
-/// See the module text.
 pub struct Input {
     file: File,
     told: PipeReader,

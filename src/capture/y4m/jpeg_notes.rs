@@ -11,7 +11,6 @@ use eyeline_proto::picture::{Turn, View};
 /// More pictures in one file than any camera puts there.
 const MOST_COMPANIONS: usize = 16;
 
-/// See the module text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notes {
     /// How it is to be seen.

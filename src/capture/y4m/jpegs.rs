@@ -25,9 +25,7 @@ pub enum Step {
 /// What a picture's head says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Jpeg {
-    /// As stored.
     pub size: Size,
-    /// Without colours.
     pub grey: bool,
     /// What else it says.
     pub notes: Notes,
@@ -42,7 +40,6 @@ impl Jpeg {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Before SOI.
     Outside,
     /// A marker is next.
     Marker,

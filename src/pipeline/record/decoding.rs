@@ -30,7 +30,6 @@ pub(super) struct Told {
     pub tell: Tell,
 }
 
-/// See the module text.
 pub(super) struct Decoding {
     sink: Sink,
     decoder: Decoder,

@@ -39,9 +39,7 @@ const FORGOTTEN: usize = 16;
 /// What is to be written of tracks, beside the mix of their sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct What {
-    /// Pictures.
     pub pictures: bool,
-    /// Sound.
     pub sound: bool,
 }
 

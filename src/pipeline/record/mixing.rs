@@ -14,7 +14,6 @@ use std::time::Instant;
 /// Blocks of all tracks that wait: as many as sixteen may have there, of each 3 s ([`mix::Ticket`]).
 pub(super) const BLOCKS: usize = 4800;
 
-/// See the module text.
 pub(super) struct Mixing {
     blocks: Arc<Slot<mix::Unit>>,
     waiting: Arc<AtomicUsize>,

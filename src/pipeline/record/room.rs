@@ -113,7 +113,6 @@ impl Held {
         self.bytes = bytes;
     }
 
-    /// How many.
     pub fn bytes(&self) -> usize {
         self.bytes
     }

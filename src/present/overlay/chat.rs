@@ -24,7 +24,6 @@ const PROMPT: &str = "Enter sends, Esc closes";
 /// Where the next letter comes.
 const CARET: &str = "▏";
 
-/// See the module text.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
     /// The newest last.

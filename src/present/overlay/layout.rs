@@ -118,7 +118,6 @@ pub(super) struct Placed<'a> {
     pub bar: Option<u8>,
 }
 
-/// See the module text.
 pub(super) struct Layout<'l> {
     letters: &'l Letters,
     width: i64,

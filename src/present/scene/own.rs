@@ -12,7 +12,6 @@ const PART_OF_SMALL: u32 = 3;
 /// A window narrower than this is small.
 const SMALL: u32 = 640;
 
-/// See the module text.
 #[derive(Default)]
 pub struct Own {
     canvas: Option<Arc<Canvas>>,

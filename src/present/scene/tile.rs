@@ -17,7 +17,6 @@ pub struct Marks {
     pub camera_closed: bool,
 }
 
-/// See the module text.
 pub struct Tile<K> {
     pub(in super::super) id: K,
     /// No other tile ever has it.

@@ -77,7 +77,6 @@ struct Run {
     slewing: i128,
 }
 
-/// See the module text.
 pub struct Writer {
     file: Riff,
     limiter: Limiter,

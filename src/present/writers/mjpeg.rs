@@ -20,7 +20,6 @@ pub struct Picture {
     pub jpeg: Vec<u8>,
 }
 
-/// See the module text.
 pub struct Writer {
     sink: Sink,
     placing: Placing<Vec<u8>>,

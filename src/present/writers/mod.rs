@@ -46,7 +46,6 @@ pub enum Error {
     /// The file could not be made.
     #[error("cannot create {}: {}", path.display(), target::cure(path, cause))]
     Create {
-        /// As given.
         path: PathBuf,
         /// What the system says.
         cause: std::io::Error,
@@ -54,7 +53,6 @@ pub enum Error {
     /// Something is there already that is not simply written over.
     #[error("{} {what}; give another name, or say --overwrite", path.display())]
     Taken {
-        /// As given.
         path: PathBuf,
         /// What is there.
         what: String,
@@ -82,7 +80,6 @@ pub enum Error {
     /// A WAV file counts its bytes with 32 bits.
     #[error("{name} is as long as a WAV file can be (4 GiB); it keeps {kept}: what follows is not written")]
     TooLong {
-        /// The file.
         name: String,
         /// What is in it.
         kept: String,
@@ -90,7 +87,6 @@ pub enum Error {
     /// Planes of pictures are kept to fill holes with, and there is no room for so many.
     #[error("{name}: pictures of {size} are too large to be written beside those of the other senders; write .mjpeg")]
     TooLarge {
-        /// The file.
         name: String,
         /// Of the pictures.
         size: Size,

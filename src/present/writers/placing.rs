@@ -90,7 +90,6 @@ struct Early<P> {
     picture: P,
 }
 
-/// See the module text.
 pub(super) struct Placing<P> {
     timeline: Timeline,
     rate: Option<Rate>,

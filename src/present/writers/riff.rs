@@ -10,7 +10,6 @@ use eyeline_proto::sound::RATE;
 /// Bytes before the samples.
 pub(super) const HEADER: usize = 44;
 
-/// See the module text.
 pub(super) struct Riff {
     sink: Sink,
     channels: Option<u8>,
@@ -41,7 +40,6 @@ impl Riff {
         self.frames
     }
 
-    /// The file.
     pub fn name(&self) -> &str {
         self.sink.name()
     }

@@ -95,7 +95,6 @@ enum State {
     Open(Box<dyn Medium>),
 }
 
-/// See the module text.
 pub(super) struct Sink {
     progress: Progress,
     state: State,

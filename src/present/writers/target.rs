@@ -31,9 +31,7 @@ pub struct Target {
 
 enum Claim {
     Stdout,
-    /// Made here.
     New(File),
-    /// Was there.
     Old(File),
     /// A pipe or a device: opening it may wait for its reader.
     Special(Overwrite),

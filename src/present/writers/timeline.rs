@@ -167,7 +167,6 @@ impl Timeline {
 /// Where the files end, in nanoseconds from their start.
 #[derive(Clone, Copy)]
 struct Ends {
-    /// By now.
     end: i64,
     /// At most, with what has just come.
     furthest: i64,

@@ -69,7 +69,6 @@ struct Run {
     slewing: i128,
 }
 
-/// See the module text.
 pub struct Writer {
     file: Riff,
     timeline: Timeline,

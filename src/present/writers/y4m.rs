@@ -19,7 +19,6 @@ pub struct Picture {
     pub number: u64,
     /// Of its stream, where the sender says one.
     pub rate: Option<Rate>,
-    /// Luma's size.
     pub size: Size,
     /// Of the colour planes.
     pub sampling: Sampling,
@@ -27,7 +26,6 @@ pub struct Picture {
     pub planes: Buffer,
 }
 
-/// See the module text.
 pub struct Writer {
     sink: Sink,
     placing: Placing<Picture>,

@@ -61,7 +61,6 @@ struct Host {
     unknown: u32,
 }
 
-/// See the module text.
 pub(super) struct Dialer {
     hosts: Vec<Host>,
     reconnect: bool,

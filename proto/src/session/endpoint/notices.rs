@@ -29,9 +29,7 @@ pub enum Notice {
     TurnedAway(SocketAddr, String),
     /// A host could not be reached; it is dialled again unless `fatal`, or nobody is dialled again.
     Unreachable {
-        /// Which host.
         host: HostId,
-        /// What happened.
         error: Unreachable,
         /// Dialling again will not help.
         fatal: bool,
@@ -56,7 +54,6 @@ pub struct Discarded {
 /// What a datagram holds for the role. Every packet number is told, for gaps in them are how loss shows.
 #[expect(clippy::large_enum_variant, reason = "it lives on the stack for one call")]
 pub enum Incoming<'a> {
-    /// A message.
     Message(u64, Message<'a>),
     /// A clock exchange.
     Clock {

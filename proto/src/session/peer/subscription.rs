@@ -23,7 +23,6 @@ const LEAST_SETTLED: u64 = 4;
 /// A fragment that is sent for the first time: what it is called, its picture, its head and its bytes.
 pub type Fresh<'a> = (SentFragment, u64, (FragmentHead, &'a [u8]));
 
-/// See the module text.
 pub(in super::super) struct Subscription {
     /// The next fragment it has not been sent.
     pub cursor: Cursor,

@@ -15,7 +15,6 @@ pub(super) const SHARE: usize = 2 << 20;
 /// were many.
 pub(super) const COMMON: usize = 64 << 20;
 
-/// See the module text.
 #[derive(Default)]
 pub(super) struct Budget {
     /// Bytes taken of [`COMMON`].

@@ -51,7 +51,6 @@ pub(super) fn turned_away(senders: usize) -> String {
     }
 }
 
-/// See the module text.
 #[derive(Default)]
 pub(super) struct Waiting(BTreeMap<LinkId, Waiter>);
 
@@ -68,7 +67,6 @@ impl Waiting {
         self.0.remove(&link)
     }
 
-    /// Nobody waits.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

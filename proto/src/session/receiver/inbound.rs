@@ -85,11 +85,9 @@ impl Described {
     }
 }
 
-/// See the module text.
 pub(super) struct Inbound {
     pub peer: PeerId,
     pub name: String,
-    /// Its process.
     pub process: [u8; 16],
     wants: Wants,
     /// It skips nothing.

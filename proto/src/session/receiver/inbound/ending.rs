@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 /// After the end record the rest is waited for this long from the last piece of it that came.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// See the module text.
 pub(super) enum Ending {
     /// Nothing was said of it.
     Open,

@@ -13,9 +13,7 @@ use std::time::{Duration, Instant};
 /// A picture of which nothing came for so long has passed, or lost its end.
 const TRAIN_OVER: Duration = Duration::from_millis(20);
 
-/// See the module text.
 pub(in crate::session::receiver) struct Feedback {
-    /// The connection.
     pub link: LinkId,
     tracker: Tracker,
     trains: Collector,

@@ -14,7 +14,6 @@ const OUTAGE: Duration = Duration::from_secs(5);
 /// A film skips nothing: what its reader was ahead, and what waited for others.
 const FILM: Duration = Duration::from_secs(60);
 
-/// See the module text.
 pub(super) struct Pace {
     most: f64,
     left: f64,

@@ -31,7 +31,6 @@ const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WA
 /// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
 const LOSSLESS_LIMITS: Limits = Limits { pictures: 256, bytes: budget::COMMON, wait: Duration::from_secs(2), newest_wins: false };
 
-/// See the module text.
 pub(in crate::session::receiver) struct Reception {
     pub id: TrackId,
     wants: Wants,
