@@ -89,6 +89,8 @@ impl<'a> Door<'a> {
             answer.state = State::Full;
             return false;
         }
+        // It was said to come first.
+        self.settle(|coming, _| coming == peer);
         self.says(line)
     }
 
@@ -100,7 +102,12 @@ impl<'a> Door<'a> {
 
     /// Who said hello a while ago is here by now. Whether anybody is since.
     pub fn turn(&mut self, now: Instant) -> bool {
-        let due = |answer: &Answer| matches!(answer.state, State::Coming(at, _) if now >= at);
+        self.settle(|_, coming| now >= coming)
+    }
+
+    /// Who is here, of those who said hello: of each it is asked by its peer and by the time from which it counts.
+    fn settle(&mut self, is_here: impl Fn(PeerId, Instant) -> bool) -> bool {
+        let due = |answer: &Answer| matches!(answer.state, State::Coming(at, _) if is_here(answer.peer, at));
         let mut settled = false;
         for (host, answer) in self.answers.iter_mut().filter(|(_, answer)| due(answer)) {
             if let State::Coming(_, lines) = std::mem::replace(&mut answer.state, State::Here) {
@@ -113,9 +120,8 @@ impl<'a> Door<'a> {
         settled
     }
 
-    /// Somebody came or left, after those who came before. Whether it was said.
+    /// Somebody came or left. Whether it was said.
     pub fn says(&mut self, line: &str) -> bool {
-        self.turn(Instant::now() + SETTLES);
         self.doorman.peer(line)
     }
 
@@ -190,8 +196,8 @@ mod tests {
         for number in 0..5 {
             door.comes(PeerId(number), Some(HOST), Some("vm watches".to_string()));
             assert!(door.due().is_some() && !door.turn(Instant::now()));
-            door.handle(&refused, true).unwrap();
             assert!(!door.leaves(PeerId(number), Some(Reason::Full), &sentence) && door.due().is_none());
+            door.handle(&refused, true).unwrap();
             assert!(!door.turn(Instant::now() + SETTLES * 2) && door.sentence().contains("16 senders"), "{}", door.sentence());
             assert_eq!((states(&door), door.reachability.news()), (vec![(number, "full")], 1));
         }
@@ -199,5 +205,17 @@ mod tests {
         assert!(door.turn(Instant::now() + SETTLES) && !door.sentence().contains("16 senders"), "there is a place at last");
         assert_eq!((states(&door), door.reachability.news()), (vec![(5, "here")], 0));
         assert!(door.leaves(PeerId(5), Some(Reason::Quit), "vm stopped watching"));
+    }
+
+    #[test]
+    fn who_comes_is_not_said_to_be_here_because_of_what_another_does() {
+        let common = common();
+        let mut door = Door::open("send", &common, SocketAddr::from(([0; 4], 0)));
+        door.comes(PeerId(0), Some(HOST), Some("vm watches".to_string()));
+        door.comes(PeerId(1), Some(HostId(1)), Some("lab watches".to_string()));
+        assert!(door.says("another watches"));
+        assert_eq!(states(&door), [(0, "coming"), (1, "coming")]);
+        assert!(door.leaves(PeerId(1), Some(Reason::Quit), "lab stopped watching"));
+        assert_eq!(states(&door), [(0, "coming"), (1, "here")]);
     }
 }

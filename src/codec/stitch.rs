@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn joined_alldecode_to_what_each_band_decodes_to() {
+    fn joined_slices_decode_to_what_each_band_decodes_to() {
         for sampling in SAMPLINGS {
             let all = slices(1, sampling, SIZE, 80, 4);
             let mut in_any_order = refs(&all);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn joined_allare_what_one_band_would_have_been() {
+    fn joined_slices_are_what_one_band_would_have_been() {
         for sampling in SAMPLINGS {
             let many = slices(1, sampling, Size { width: 64, height: 300 }, 80, 9);
             let one = slices(1, sampling, Size { width: 64, height: 300 }, 80, 1);

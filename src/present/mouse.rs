@@ -50,10 +50,7 @@ impl Mouse {
         connection.xinput_xi_select_events(root, &[xinput::EventMask { deviceid, mask }])?.check()?;
         self.ask_which_is_left(connection)?;
         // The window may have come up under it.
-        let at = connection.query_pointer(window)?.reply()?;
-        let size = connection.get_geometry(window)?.reply()?;
-        let inside = |at: i16, length: u16| u16::try_from(at).is_ok_and(|at| at < length);
-        self.place = (inside(at.win_x, size.width) && inside(at.win_y, size.height)).then_some((at.win_x, at.win_y));
+        self.ask_where(connection, window)?;
         Ok(true)
     }
 
@@ -69,10 +66,9 @@ impl Mouse {
             Event::MotionNotify(event) => (self.place, self.moved) = (Some((event.event_x, event.event_y)), now),
             Event::LeaveNotify(_) => self.place = None,
             Event::XinputRawButtonPress(event) if event.detail == self.left => self.press(now),
-            // While a button is held only the toolkit is told where the pointer goes.
-            Event::XinputRawButtonRelease(_) if self.place.is_some() => {
-                let at = connection.query_pointer(window)?.reply()?;
-                self.place = Some((at.win_x, at.win_y));
+            // While a button is held only the toolkit is told where the pointer goes, and nobody when the window goes under it.
+            Event::XinputRawButtonRelease(_) | Event::ConfigureNotify(_) if self.place.is_some() => {
+                self.ask_where(connection, window)?;
             }
             Event::MappingNotify(event) if event.request == Mapping::POINTER => self.ask_which_is_left(connection)?,
             _ => {}
@@ -86,6 +82,14 @@ impl Mouse {
             Clicked::Once => Action::Click { x: u32::try_from(x).unwrap_or(0), y: u32::try_from(y).unwrap_or(0) },
             Clicked::Twice => Action::ToggleFullscreen,
         });
+    }
+
+    fn ask_where(&mut self, connection: &RustConnection, window: Window) -> Result<(), ReplyError> {
+        let (at, size) = (connection.query_pointer(window)?, connection.get_geometry(window)?);
+        let (at, size) = (at.reply()?, size.reply()?);
+        let inside = |at: i16, length: u16| u16::try_from(at).is_ok_and(|at| at < length);
+        self.place = (inside(at.win_x, size.width) && inside(at.win_y, size.height)).then_some((at.win_x, at.win_y));
+        Ok(())
     }
 
     fn ask_which_is_left(&mut self, connection: &RustConnection) -> Result<(), ReplyError> {

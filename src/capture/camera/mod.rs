@@ -1,7 +1,7 @@
 //! The camera of `send`: find it, choose a mode, stream it into a slot where the newest picture wins.
 //!
 //! [`Camera::probe`] looks without streaming (the light stays off) and answers with a [`Setup`]; [`Camera::open`] streams.
-//! Inside, one thread does nothing but wait for buffers (`reader`), a second watches that they come (`watch`): the libraries
+//! Inside, one thread does nothing but wait for buffers (`reader`), a second watches that they come (`watchdog`): the libraries
 //! below wait without a limit. What goes wrong and may pass (errors, stalls, damaged pictures) is mended here and counted;
 //! what does not (unplugged) ends the camera: [`Camera::failed`] says why and the slot is closed. The app may then probe and
 //! open anew, with a new slot. MJPEG goes on as it came, raw formats as planes; encoding is somebody else's.

@@ -3,7 +3,7 @@
 //! nokhwa 0.10 cannot open a camera at a rate that is no whole number (a capture stick at 59.94) or whose driver rounds
 //! what it is asked for; such a mode is read directly. Both keep the driver's four buffers and both are broken for good by
 //! any error while waiting (the library queues a buffer the driver still owns), so after an error the stream is made anew:
-//! [`Source::restart`]. Both wait without a limit; `watch` sees to that.
+//! [`Source::restart`]. Both wait without a limit; `watchdog` sees to that.
 
 use std::time::{Duration, Instant, SystemTime};
 

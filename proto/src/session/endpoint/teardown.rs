@@ -67,25 +67,26 @@ impl Endpoint {
             }
             Fault::Left(reason, sentence) => {
                 let greeted = link.is_met();
-                if let Some(host) = host {
-                    match reason {
-                        Reason::Busy => {
-                            let proved = self.config.me.psk.is_some();
-                            self.refused(now, host, Unreachable::Busy { from: remote, sentence: sentence.clone() }, proved);
+                match (reason, host) {
+                    // It is gone before it is said that nobody is reached there.
+                    (Reason::Busy | Reason::Full, Some(host)) => {
+                        let (from, proved) = (remote, reason == Reason::Busy && self.config.me.psk.is_some());
+                        let error = match reason {
+                            Reason::Busy => Unreachable::Busy { from, sentence: sentence.clone() },
+                            _ => Unreachable::Full { from, sentence: sentence.clone() },
+                        };
+                        self.down(id, Some(reason), sentence);
+                        return self.refused(now, host, error, proved);
+                    }
+                    (Reason::Replaced, _) | (_, None) => {}
+                    (_, Some(host)) => {
+                        if greeted {
+                            self.dialer.met(host);
                         }
-                        Reason::Full => {
-                            self.refused(now, host, Unreachable::Full { from: remote, sentence: sentence.clone() }, false)
-                        }
-                        Reason::Replaced => {}
-                        _ => {
-                            if greeted {
-                                self.dialer.met(host);
-                            }
-                            self.dialer.broke(now, host, began, false);
-                        }
+                        self.dialer.broke(now, host, began, false);
                     }
                 }
-                if greeted { self.down(id, Some(reason), sentence) } else { self.remove(id) }
+                self.down(id, Some(reason), sentence);
             }
         }
     }
