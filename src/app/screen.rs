@@ -55,6 +55,8 @@ pub struct Screen {
     volume: u8,
     /// Whose volume was changed last, `None`: that of all; and when.
     meant: Option<(Option<TrackId>, Instant)>,
+    /// When the user chose which tile is large: all tiles moved then.
+    chosen: Instant,
     /// What is said where nobody is shown.
     awaited: String,
     /// What is said below a picture whose sender left.
@@ -100,6 +102,7 @@ impl Screen {
             lines: Vec::new(),
             volume: 100,
             meant: None,
+            chosen: Instant::now(),
             awaited: String::new(),
             wanted: String::new(),
             fitted: None,
@@ -244,6 +247,9 @@ impl Screen {
 
     fn act(&mut self, action: Action, mixer: Option<&Mixer>, tracks: &Tracks) -> Turn {
         let now = Instant::now();
+        if matches!(action, Action::Pick(_) | Action::Next | Action::Previous | Action::All | Action::Click { .. }) {
+            (self.chosen, self.meant) = (now, None);
+        }
         match action {
             Action::Quit => return Turn::Quit,
             Action::ToggleFullscreen => self.window.set_fullscreen(!self.window.is_fullscreen()),
@@ -287,7 +293,7 @@ impl Screen {
         if mixer.is_none() {
             return self.overlay.note("there is no sound", now);
         }
-        let meant = self.scene.meant(self.window.pointed(), self.window.size());
+        let meant = self.scene.meant(self.window.pointed(self.chosen), self.window.size());
         let Some((track, tile)) = meant.and_then(|id| tracks.get(id).zip(self.scene.tile(id))) else {
             return self.overlay.note("make one large, or point at it", now);
         };
@@ -298,11 +304,14 @@ impl Screen {
         self.scene.set_silenced(track.id(), silenced);
     }
 
-    /// Of the tile that is meant, else of all. Whoever presses again means the same.
+    /// Of the tile that is meant, else of all. Whoever presses again means the same, unless he points at something since.
     fn change_volume(&mut self, change: impl Fn(u8) -> u8, mixer: Option<&Mixer>, tracks: &Tracks, now: Instant) {
         let Some(mixer) = mixer else { return self.overlay.note("there is no sound", now) };
-        let again = self.meant.filter(|(_, pressed)| now.saturating_duration_since(*pressed) < Overlay::NOTE);
-        let meant = again.map_or_else(|| self.scene.meant(self.window.pointed(), self.window.size()), |(meant, _)| meant);
+        let again = self.meant.filter(|(_, pressed)| {
+            now.saturating_duration_since(*pressed) < Overlay::NOTE && self.window.pointed(*pressed).is_none()
+        });
+        let pointed = self.window.pointed(self.chosen);
+        let meant = again.map_or_else(|| self.scene.meant(pointed, self.window.size()), |(meant, _)| meant);
         self.meant = Some((meant, now));
         let one = meant.and_then(|id| tracks.get(id).zip(self.scene.tile(id)));
         if let Some((track, tile)) = one {

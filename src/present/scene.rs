@@ -100,12 +100,12 @@ impl<K: Copy + Eq> Scene<K> {
         }
     }
 
-    /// The tile that keys are meant for which may be of one or of all: the large one, else the one under the pointer, where there
+    /// The tile that keys are meant for which may be of one or of all: the one under the pointer, else the large one, where there
     /// are several.
     pub fn meant(&self, pointer: Option<(u32, u32)>, window: Size) -> Option<K> {
         let several = self.tiles.len() > 1;
-        let under = || pointer.and_then(|(x, y)| self.at(x, y, window)).map(|index| self.tiles[index].id);
-        self.large_index().map(|index| self.tiles[index].id).or_else(under).filter(|_| several)
+        let under = pointer.and_then(|(x, y)| self.at(x, y, window));
+        under.or_else(|| self.large_index()).map(|index| self.tiles[index].id).filter(|_| several)
     }
 
     /// How loud a sender is played, in percent.

@@ -324,11 +324,11 @@ impl Window {
         }
     }
 
-    /// Where the pointer is in the window, in its pixels, if it was moved a moment ago: a mouse that lies about points at
-    /// nothing.
-    pub fn pointed(&self) -> Option<(u32, u32)> {
+    /// Where the pointer is in the window, in its pixels, if it was moved a moment ago, and after `since`: a mouse that lies about
+    /// points at nothing, and what comes under it by itself is not what it points at.
+    pub fn pointed(&self, since: Instant) -> Option<(u32, u32)> {
         let (mouse, Size { width, height }) = (self.desktop.mouse(), self.size());
-        let (x, y) = mouse.place().filter(|_| mouse.moved().elapsed() < POINTS)?;
+        let (x, y) = mouse.place().filter(|_| mouse.moved() > since && mouse.moved().elapsed() < POINTS)?;
         let (x, y) = (u32::try_from(x).ok()?, u32::try_from(y).ok()?);
         (x < width && y < height).then_some((x, y))
     }

@@ -209,7 +209,7 @@ fn of_a_closed_camera_no_picture_is_shown_until_it_is_opened() {
 }
 
 #[test]
-fn what_is_meant_is_the_large_tile_or_the_one_under_the_pointer_where_there_are_several() {
+fn what_is_meant_is_the_tile_under_the_pointer_or_the_large_one_where_there_are_several() {
     let mut scene = scene(1);
     assert_eq!(scene.meant(Some((5, 360)), WINDOW), None);
     scene.join(1, String::new(), Arc::default());
@@ -220,5 +220,7 @@ fn what_is_meant_is_the_large_tile_or_the_one_under_the_pointer_where_there_are_
         [Some(1), None, None]
     );
     scene.pick(0);
-    assert_eq!([scene.meant(on_second, WINDOW), scene.meant(None, WINDOW)], [Some(0); 2]);
+    assert_eq!([scene.meant(None, WINDOW), scene.meant(Some((0, 0)), WINDOW)], [Some(0); 2]);
+    let strip = scene.places(WINDOW)[1];
+    assert_eq!(scene.meant(Some((strip.x + 5, strip.y + 5)), WINDOW), Some(1));
 }
