@@ -61,8 +61,10 @@ pub struct Screen {
     awaited: String,
     /// What is said below a picture whose sender left.
     wanted: String,
-    /// The size of the picture the window was last fitted to; smaller ones of its shape are scaled up to it.
+    /// The size of the picture the window was last made large enough for.
     fitted: Option<Size>,
+    /// A picture was shown: from then on the window grows, and never shrinks by itself.
+    pictured: bool,
     /// It has room for several.
     widened: bool,
     speech: Speech<TrackId>,
@@ -88,7 +90,7 @@ impl Screen {
         let title = format!("{what} - Eyeline preview");
         let options = window::Options { title, size: size.unwrap_or(FIRST_SIZE), fullscreen: false };
         let screen = Self::with(&options, Bindings::Preview, "leave out --preview")?;
-        Ok(Screen { fitted: size, ..screen })
+        Ok(Screen { fitted: size, pictured: size.is_some(), ..screen })
     }
 
     fn with(options: &window::Options, bindings: Bindings, way_out: &'static str) -> Result<Screen, Failure> {
@@ -106,6 +108,7 @@ impl Screen {
             awaited: String::new(),
             wanted: String::new(),
             fitted: None,
+            pictured: false,
             widened: false,
             speech: Speech::new(),
             painted: None,
@@ -164,10 +167,12 @@ impl Screen {
             return Ok(());
         }
         // On its canvas it may be smaller still, as it was seen in a tile.
-        if self.scene.tiles().len() == 1 && !self.fitted.is_some_and(|fitted| holds(fitted, size)) {
-            self.window.fit(size);
+        if self.scene.tiles().len() == 1 && self.fitted != Some(size) {
+            // A sender whose path has become narrow makes pictures smaller, and others leave: that should not make it jump.
+            if self.pictured { self.window.grow(size) } else { self.window.fit(size) };
             self.fitted = Some(size);
         }
+        self.pictured = true;
         if self.due().is_some_and(|due| due <= Instant::now()) { self.paint() } else { Ok(()) }
     }
 
@@ -350,6 +355,7 @@ impl Screen {
     /// A new picture is on one's own canvas; it is shown by [`Screen::turn`].
     pub fn own_picture(&mut self) {
         self.scene.own_picture();
+        self.pictured |= self.scene.shows_own();
     }
 
     /// Whether one's own microphone is muted, for the badge that says so.
@@ -373,35 +379,9 @@ impl Screen {
 /// Gives a window that was made for the small picture of one sender room for several; false where it must not be touched now.
 fn widen(window: &mut Window) -> bool {
     let Size { width, height } = window.size();
-    (width >= FIRST_SIZE.width && height >= FIRST_SIZE.height) || window.fit(FIRST_SIZE)
+    (width >= FIRST_SIZE.width && height >= FIRST_SIZE.height) || window.grow(FIRST_SIZE)
 }
 
 fn lost(error: &window::Error, way_out: &str) -> Failure {
     Failure::new(ExitCode::Device, format!("{error}, or {way_out}"))
-}
-
-/// Whether a window made for a picture of `fitted` stays as it is for one of `size`: a sender whose path has become narrow makes
-/// pictures smaller, and that should cost sharpness, not make the window jump. It grows, for one that began small.
-fn holds(fitted: Size, size: Size) -> bool {
-    let (across, down) = (u64::from(fitted.width) * u64::from(size.height), u64::from(fitted.height) * u64::from(size.width));
-    // Scaled sides are rounded.
-    let alike = across.abs_diff(down) * 50 <= across.max(down);
-    alike && size.width <= fitted.width && size.height <= fitted.height
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_window_stays_for_a_smaller_picture_of_its_shape_and_for_no_other() {
-        let size = |width, height| Size { width, height };
-        let hd = size(1280, 720);
-        for smaller in [size(1280, 720), size(640, 360), size(854, 480), size(426, 240)] {
-            assert!(holds(hd, smaller), "{smaller:?}");
-        }
-        for other in [size(1920, 1080), size(640, 480), size(960, 720), size(1280, 640), size(360, 640)] {
-            assert!(!holds(hd, other), "{other:?}");
-        }
-    }
 }

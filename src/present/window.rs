@@ -302,10 +302,18 @@ impl Window {
     /// Makes the window as large as a picture, as when it is opened; the new size shows in a later [`Shown`]. False, and nothing
     /// is done, where it covers the screen, or has a size somebody else gave it.
     pub fn fit(&mut self, picture: Size) -> bool {
+        self.resize(initial_size(picture, self.desktop.screen()))
+    }
+
+    /// As [`Window::fit`], but no side becomes shorter.
+    pub fn grow(&mut self, picture: Size) -> bool {
+        self.resize(grown(self.asked, initial_size(picture, self.desktop.screen())))
+    }
+
+    fn resize(&mut self, size: Size) -> bool {
         if self.is_fullscreen() || self.surface.size() != self.asked {
             return false;
         }
-        let size = initial_size(picture, self.desktop.screen());
         if size != self.asked {
             match self.desktop.resize(size) {
                 Ok(()) => self.asked = size,
@@ -354,6 +362,11 @@ fn initial_size(picture: Size, screen: Option<Size>) -> Size {
     Size { width: side(picture.width), height: side(picture.height) }
 }
 
+/// A window of one size with room for another.
+fn grown(window: Size, picture: Size) -> Size {
+    Size { width: window.width.max(picture.width), height: window.height.max(picture.height) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -366,6 +379,14 @@ mod tests {
         assert_eq!(initial_size(size(480, 1920), Some(size(1920, 1080))), size(243, 972));
         assert_eq!(initial_size(size(1920, 1080), None), size(1152, 648));
         assert_eq!(initial_size(size(0, 9000), Some(size(100, 100))), size(1, 90));
+    }
+
+    #[test]
+    fn a_window_that_grows_gives_up_neither_its_width_nor_its_height() {
+        let size = |width, height| Size { width, height };
+        assert_eq!(grown(size(1280, 720), size(320, 240)), size(1280, 720));
+        assert_eq!(grown(size(1280, 720), size(960, 960)), size(1280, 960));
+        assert_eq!(grown(size(320, 240), size(1280, 720)), size(1280, 720));
     }
 
     #[test]
