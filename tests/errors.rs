@@ -173,7 +173,7 @@ fn a_program_without_file_descriptors_says_that_it_is_the_one_and_goes_on() {
 #[test]
 fn where_nobody_waits_it_is_said_once_and_dialled_on_until_somebody_does() {
     let port = free_port();
-    let nobody = format!("nobody is waiting on 127.0.0.1:{port}: is `send`, `recv` or `call` running there, and on port {port}?");
+    let nobody = format!("nobody is waiting on 127.0.0.1:{port}: is `send` or `call` running there, and on port {port}?");
     let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
     recv.said(&format!("warning: {nobody} (dialling on until it answers)"));
     (0..3).for_each(|_| drop(recv.stats()));
@@ -188,9 +188,11 @@ fn where_nobody_waits_it_is_said_once_and_dialled_on_until_somebody_does() {
 #[test]
 fn where_nobody_waits_no_reconnect_ends_with_peer_lost() {
     let port = free_port();
-    let sentence =
-        format!("nobody is waiting on 127.0.0.1:{port}: is `send`, `recv` or `call` running there, and on port {port}?");
-    each(&format!("--host 127.0.0.1:{port} --no-reconnect")).iter_mut().for_each(|program| fails(program, 4, &sentence));
+    let mut programs = each(&format!("--host 127.0.0.1:{port} --no-reconnect"));
+    for (program, others) in programs.iter_mut().zip(["`send` or `call`", "`recv` or `call`", "`send`, `recv` or `call`"]) {
+        let sentence = format!("nobody is waiting on 127.0.0.1:{port}: is {others} running there, and on port {port}?");
+        fails(program, 4, &sentence);
+    }
 }
 
 /// Another program: says `banner` to whoever connects, and hangs up if `closes`. Counts connections.

@@ -346,7 +346,7 @@ fn without_reconnecting_a_lost_peer_is_the_end_and_exit_code_4() {
         let mut recv_1 = recv(&format!("--host 127.0.0.1:{port} --no-reconnect --stats json"));
         shows(&mut recv_1);
         send_1.signal(signal);
-        recv_1.said("the peer is lost and --no-reconnect was given");
+        recv_1.said(" is lost and --no-reconnect was given");
         assert_eq!(recv_1.ended(), 4, "{signal}");
 
         let mut recv_2 = recv(&format!("-p {port} --stats json"));
@@ -354,7 +354,7 @@ fn without_reconnecting_a_lost_peer_is_the_end_and_exit_code_4() {
         let mut send_2 = send(&format!("{TEST} --host 127.0.0.1:{port} --no-reconnect"));
         shows(&mut recv_2);
         recv_2.signal(signal);
-        send_2.said("the peer is lost and --no-reconnect was given");
+        send_2.said(" is lost and --no-reconnect was given");
         assert_eq!(send_2.ended(), 4, "{signal}");
 
         let mut send_3 = send(&format!("{TEST} -p {port} --no-reconnect"));
@@ -362,7 +362,7 @@ fn without_reconnecting_a_lost_peer_is_the_end_and_exit_code_4() {
         let mut recv_3 = recv(&format!("--host 127.0.0.1:{port} --stats json"));
         shows(&mut recv_3);
         recv_3.signal(signal);
-        send_3.said("the peer is lost and --no-reconnect was given");
+        send_3.said(" is lost and --no-reconnect was given");
         assert_eq!(send_3.ended(), 4, "{signal}");
     }
 }

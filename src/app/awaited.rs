@@ -3,6 +3,7 @@
 use super::args::{Host, PORT, Rendezvous};
 use super::rendezvous;
 use crate::net::own;
+use eyeline_proto::session::events::STARTED_AGAIN;
 use eyeline_proto::session::unreachable::{DialError, Unreachable};
 use eyeline_proto::wire::record::Reason;
 use std::net::{IpAddr, SocketAddr};
@@ -65,6 +66,7 @@ pub const NO_MORE_WATCHING: &str = "stopped watching";
 pub fn parting(name: &str, did: &str, reason: Option<Reason>, sentence: &str) -> String {
     match (reason, sentence) {
         (None, "") => format!("{name} is gone: the connection broke"),
+        (None, STARTED_AGAIN) => format!("{name} {STARTED_AGAIN}"),
         (None | Some(Reason::Protocol), _) => format!("{name} is gone: {sentence}"),
         (Some(_), "") => format!("{name} {did}"),
         (Some(_), _) => format!("{name} {did}: {sentence}"),
@@ -152,6 +154,7 @@ mod tests {
         assert_eq!(said(Some(Reason::Quit), ""), "vm stopped sending");
         assert_eq!(said(Some(Reason::Quit), "the camera is unplugged"), "vm stopped sending: the camera is unplugged");
         assert_eq!(said(None, ""), "vm is gone: the connection broke");
+        assert_eq!(said(None, STARTED_AGAIN), "vm was started again");
         assert_eq!(said(Some(Reason::Protocol), "it sent nonsense"), "vm is gone: it sent nonsense");
     }
 

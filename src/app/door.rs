@@ -54,7 +54,7 @@ impl<'a> Door<'a> {
         let awaited = Awaited::new(program, rendezvous, local);
         Door {
             rendezvous,
-            reachability: Reachability::new(common),
+            reachability: Reachability::new(program, common),
             awaited,
             doorman: Doorman::default(),
             answers: BTreeMap::new(),
@@ -138,6 +138,11 @@ impl<'a> Door<'a> {
     /// A second is over, in which so many notes were not told.
     pub fn second(&mut self, untold: u64) {
         self.doorman.second(untold);
+    }
+
+    /// The run is over, and everybody has left.
+    pub fn end(&mut self) {
+        self.doorman.end();
     }
 
     /// What concerns whoever is there, or is not; `alone`: nobody is. Says whether what is waited for is said otherwise now.

@@ -42,7 +42,7 @@ impl Doorman {
         if may {
             tracing::info!("{line}");
         } else if self.peers.is_first_unsaid() {
-            tracing::info!("many come and go: who does is left out for a minute, and counted");
+            tracing::info!("many come and go: for a minute they are counted, not named");
         }
         may
     }
@@ -86,10 +86,18 @@ impl Doorman {
 
     /// To be called about once a second: tells how many lines were not said. So many more did not even come here.
     pub fn second(&mut self, untold: u64) {
-        let now = Instant::now();
         if untold > 0 {
             tracing::warn!("this program stood still: {untold} times somebody came, left or was turned away meanwhile");
         }
+        self.tell_unsaid(Instant::now());
+    }
+
+    /// The run is over: how many lines were not said is told, although the minute is not over.
+    pub fn end(&mut self) {
+        self.tell_unsaid(Instant::now() + WHILE);
+    }
+
+    fn tell_unsaid(&mut self, now: Instant) {
         if let Some(count) = self.peers.take_unsaid(now) {
             tracing::info!("{count} more came or left in the last minute");
         }

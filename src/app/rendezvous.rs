@@ -6,7 +6,7 @@ use super::status::ExitCode;
 use crate::net;
 use eyeline_proto::session::HostId;
 use eyeline_proto::session::link::Identity;
-use eyeline_proto::session::unreachable::Unreachable;
+use eyeline_proto::session::unreachable::{DialError, Unreachable};
 use eyeline_proto::wire::record::Media;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -38,6 +38,8 @@ pub fn net_config(rendezvous: &Rendezvous) -> (net::Config, usize) {
 /// that it turns into. What was said before is news again [`Reachability::NEWS`] after the last line, if that said something
 /// else, and [`Outage::AGAIN`] times: two that take turns do not fill the screen.
 pub struct Reachability {
+    /// The programs that answer ours.
+    others: &'static str,
     names: Vec<String>,
     /// Somebody may dial us.
     waits: bool,
@@ -66,11 +68,17 @@ impl Outage {
 impl Reachability {
     const NEWS: Duration = Duration::from_secs(60);
 
-    /// None reached yet.
-    pub fn new(common: &Common) -> Self {
+    /// Of `program`; none reached yet.
+    pub fn new(program: &str, common: &Common) -> Self {
+        let others = match program {
+            "send" => "`recv` or `call`",
+            "recv" => "`send` or `call`",
+            _ => "`send`, `recv` or `call`",
+        };
         let names = common.rendezvous.dial.iter().map(|host| format!("{host}")).collect();
         let waits = common.rendezvous.wait.is_some();
         Reachability {
+            others,
             names,
             waits,
             reconnect: common.reconnect,
@@ -103,16 +111,26 @@ impl Reachability {
             self.hopeless.insert(host);
             if self.hopeless.len() >= self.names.len() && !self.waits {
                 let code = if fatal && !self.ever_reached { ExitCode::Failed } else { ExitCode::PeerLost };
-                return Err(Failure::new(code, error.to_string()));
+                return Err(Failure::new(code, self.sentence(error)));
             }
         }
         if self.is_news(now, host, error) {
             match fatal || !self.reconnect {
-                true => tracing::error!("{error}"),
-                false => tracing::warn!("{error} (dialling on until {})", awaited(error)),
+                true => tracing::error!("{}", self.sentence(error)),
+                false => tracing::warn!("{} (dialling on until {})", self.sentence(error), awaited(error)),
             }
         }
         Ok(())
+    }
+
+    /// What is wrong, and what to look for.
+    fn sentence(&self, error: &Unreachable) -> String {
+        match error {
+            Unreachable::Dial(DialError::Refused { port, .. }) => {
+                format!("{error}: is {} running there, and on port {port}?", self.others)
+            }
+            error => error.to_string(),
+        }
     }
 
     fn is_news(&mut self, now: Instant, host: HostId, error: &Unreachable) -> bool {
@@ -145,12 +163,11 @@ fn awaited(error: &Unreachable) -> &'static str {
 mod tests {
     use super::super::args::{Command, Env, recv};
     use super::*;
-    use eyeline_proto::session::unreachable::DialError;
     use eyeline_proto::wire::preamble::Refusal;
 
     fn hosts(flags: &str) -> Reachability {
         match recv::parse(format!("recv {flags}").split(' ').map(std::ffi::OsString::from), &Env::default()) {
-            Ok(Command::Run(config)) => Reachability::new(&config.common),
+            Ok(Command::Run(config)) => Reachability::new("recv", &config.common),
             other => panic!("{other:?}"),
         }
     }

@@ -161,6 +161,7 @@ impl Run<'_> {
         self.net.command(Command::Stop(program.close(&ended, told)));
         // This writes the goodbyes, with which the last counts come.
         let traffic = self.net.stop();
+        self.door.end();
         let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
             Note::Net(Event::Stats(stats)) => Some(stats),
             _ => None,
@@ -211,12 +212,12 @@ impl Run<'_> {
         program.handle(note, self)
     }
 
-    /// Nobody is here any more: the end, where nobody is waited for.
-    pub fn last_left(&self) -> Option<End> {
+    /// Nobody is here any more since the one of this name left: the end, where nobody is waited for.
+    pub fn last_left(&self, name: &str) -> Option<End> {
         if self.reconnect {
             return None;
         }
-        tracing::error!("the peer is lost and --no-reconnect was given");
+        tracing::error!("{name} is lost and --no-reconnect was given");
         Some(End::Lost)
     }
 }

@@ -125,7 +125,7 @@ pub enum DialError {
         interfaces: Vec<String>,
     },
     /// Nothing listens at that port.
-    #[error("nobody is waiting on {host}: is `send`, `recv` or `call` running there, and on port {port}?")]
+    #[error("nobody is waiting on {host}")]
     Refused {
         /// See the type.
         host: String,

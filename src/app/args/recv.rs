@@ -227,11 +227,17 @@ fn latency(text: &str) -> Result<Latency, String> {
     if text == "auto" {
         return Ok(Latency::Auto);
     }
+    if let Some(number) = units::decimal(text).filter(|number| *number > 0.0) {
+        let units = [("s", 1.0), ("ms", 1000.0)].into_iter().filter(|(_, most)| number <= MOST_LATENCY.as_secs_f64() * most);
+        let meant: Vec<_> = units.map(|(unit, _)| format!("{text}{unit}")).collect();
+        let meant = if meant.is_empty() { "80ms".to_string() } else { meant.join(" or ") };
+        return Err(format!("a time needs its unit: {meant}, or auto"));
+    }
     match units::duration(text) {
         Ok(latency) if latency.is_zero() => Err("it cannot be nothing: `auto` is as little as the network allows".into()),
         Ok(latency) if latency > MOST_LATENCY => Err("at most 2s can be held".into()),
         Ok(latency) => Ok(Latency::Fixed(latency)),
-        Err(sentence) => Err(format!("{sentence}, or auto")),
+        Err(_) => Err("write a time like 80ms or 1.5s, or auto".into()),
     }
 }
 
@@ -484,7 +490,10 @@ mod tests {
         assert_eq!(config("recv --latency auto").showing.latency, Latency::Auto);
         assert_eq!(config("recv --latency 80ms").showing.latency, Latency::Fixed(Duration::from_millis(80)));
         assert_eq!(config("recv --latency 1.5s").showing.latency, Latency::Fixed(Duration::from_millis(1500)));
-        assert!(refusal("recv --latency 80").contains("80ms, or auto"));
+        assert!(refusal("recv --latency 80").contains("its unit: 80ms, or auto"));
+        assert!(refusal("recv --latency 1.5").contains("its unit: 1.5s or 1.5ms, or auto"));
+        assert!(refusal("recv --latency 5000").contains("its unit: 80ms, or auto"));
+        assert!(refusal("recv --latency soon").contains("write a time like 80ms or 1.5s, or auto"));
         assert!(refusal("recv --latency 0s").contains("`auto` is as little"));
         assert!(refusal("recv --latency 3s").contains("at most 2s"));
     }

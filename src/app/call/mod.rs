@@ -150,7 +150,11 @@ impl Call<'_> {
         if let Some(sending) = &mut self.sending {
             sending.handle(&event, &run.net)?;
         }
-        let leaves = matches!(event, Event::PeerDown { .. } | Event::SenderDown { .. });
+        let left = match &event {
+            Event::PeerDown { name, .. } => Some(name.clone()),
+            Event::SenderDown { peer, .. } => Some(self.viewing.name(*peer)),
+            _ => None,
+        };
         match event {
             Event::PeerUp { peer, name, address, host, again, sends, .. } => {
                 self.peers.insert(peer);
@@ -179,7 +183,7 @@ impl Call<'_> {
             event => self.viewing.handle(event, &mut run.door),
         }
         self.met |= !self.is_alone();
-        Ok(if leaves && self.is_alone() { run.last_left() } else { None })
+        Ok(left.filter(|_| self.is_alone()).and_then(|name| run.last_left(&name)))
     }
 
     /// A film is over, or a device failed: we stay, and see and hear the others.
@@ -199,7 +203,7 @@ impl Call<'_> {
 
     fn say(&mut self, line: String, run: &Run<'_>) {
         // It is kept for nobody.
-        let name = if self.is_alone() { "you, to nobody" } else { "you" };
+        let name = speaker(self.peers.iter().chain(self.viewing.names.keys()), &self.viewing.quiet);
         tracing::info!("{name}: {line}");
         self.viewing.said(name, &line);
         run.net.command(Command::Text(line));
@@ -234,5 +238,23 @@ impl Call<'_> {
         if let Some(screen) = &mut self.viewing.screen {
             screen.own(canvas);
         }
+    }
+}
+
+/// Who says a line to those who are `here`, of whom nothing is heard of the `quiet` ones.
+fn speaker<'a>(mut here: impl Iterator<Item = &'a PeerId>, quiet: &BTreeSet<PeerId>) -> &'static str {
+    if here.any(|peer| !quiet.contains(peer)) { "you" } else { "you, to nobody" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_said_to_nobody_where_nobody_is_here_or_nothing_is_heard_of_all_who_are() {
+        let of = |numbers: &[u64]| numbers.iter().copied().map(PeerId).collect::<BTreeSet<_>>();
+        let said = |here: &[u64], quiet: &[u64]| speaker(of(here).iter(), &of(quiet));
+        assert_eq!([said(&[], &[]), said(&[1], &[1]), said(&[1, 2], &[2, 1])], ["you, to nobody"; 3]);
+        assert_eq!([said(&[1], &[]), said(&[1, 2], &[1])], ["you"; 2]);
     }
 }

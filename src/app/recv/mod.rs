@@ -75,9 +75,10 @@ impl Program for Recv<'_> {
             Event::Ended(track) => return Ok(self.ended(track, run)),
             Event::Stats(stats) => self.viewing.second(&stats, &run.net)?,
             Event::Text { name, line } => self.viewing.said(&name, &line),
-            Event::SenderDown { .. } => {
+            Event::SenderDown { peer, .. } => {
+                let name = self.viewing.name(peer);
                 self.viewing.handle(event, &mut run.door);
-                let lost = if self.is_alone() { run.last_left() } else { None };
+                let lost = if self.is_alone() { run.last_left(&name) } else { None };
                 return Ok(lost.or_else(|| self.all_is_here(run)));
             }
             event => self.viewing.handle(event, &mut run.door),

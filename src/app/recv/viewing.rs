@@ -22,7 +22,7 @@ use eyeline_proto::media::schedule::Shown;
 use eyeline_proto::session::stats::{ReceiverStats, Stats};
 use eyeline_proto::session::{Command, Event, PeerId, TrackId};
 use eyeline_proto::wire::record::Want;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,6 +52,8 @@ pub struct Viewing {
     lost: BTreeMap<TrackId, (Instant, String)>,
     /// Everybody who is here and has something for us, by name.
     pub names: BTreeMap<PeerId, String>,
+    /// Those of whom nothing is heard just now.
+    pub quiet: BTreeSet<PeerId>,
     pub senders: Senders,
     /// What there is use for of each track: it is seen, heard, written or measured.
     pub uses: Want,
@@ -100,6 +102,7 @@ impl Viewing {
             undisplayed: BTreeMap::new(),
             lost: BTreeMap::new(),
             names: BTreeMap::new(),
+            quiet: BTreeSet::new(),
             senders: Senders::new(),
             uses: Want { pictures: seen || written, sound: heard || written, ..Want::ALL },
             asked: BTreeMap::new(),
@@ -191,6 +194,11 @@ impl Viewing {
         self.statistics.shown(ready, at, captured, sound);
     }
 
+    /// What one that sends calls itself.
+    pub fn name(&self, peer: PeerId) -> String {
+        self.names.get(&peer).cloned().unwrap_or_else(|| "the sender".to_string())
+    }
+
     /// What concerns those who send.
     pub fn handle(&mut self, event: Event, door: &mut Door<'_>) {
         match event {
@@ -206,7 +214,9 @@ impl Viewing {
                 self.names.insert(peer, name);
             }
             Event::SenderDown { peer, reason, sentence } => {
-                let name = self.names.remove(&peer).unwrap_or_else(|| "the sender".to_string());
+                let name = self.name(peer);
+                self.names.remove(&peer);
+                self.quiet.remove(&peer);
                 // One that said goodbye leaves no tile behind.
                 if reason.is_some()
                     && let Some(screen) = &mut self.screen
@@ -279,6 +289,11 @@ impl Viewing {
                 }
             }
             Event::Quiet(peer, quiet) => {
+                if quiet {
+                    self.quiet.insert(peer);
+                } else {
+                    self.quiet.remove(&peer);
+                }
                 if let Some(name) = self.names.get(&peer).filter(|_| quiet) {
                     tracing::warn!("no signal from {name} for 3 s: waiting for it to come back");
                 }

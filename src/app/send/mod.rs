@@ -91,7 +91,7 @@ impl Program for Send<'_> {
                 self.seen |= complete && reason == Some(Reason::Quit);
                 self.unseen |= reason.is_none() && self.ending.is_some();
                 if self.ending.is_none() && self.is_alone() {
-                    return Ok(run.last_left());
+                    return Ok(run.last_left(&name));
                 }
             }
             Event::Stats(stats) => self.sending.second(&stats, &run.net)?,

@@ -11,6 +11,7 @@
 //! Where both sides dial each other two links come up at once. Both must drop the same one: kept is the one dialled by the
 //! process with the smaller id. Which is greeted first differs between the two, so nothing else would do.
 
+use super::super::events::STARTED_AGAIN;
 use super::super::link::{Link, LinkId};
 use super::super::liveness::SILENT;
 use super::super::places::{self, Place};
@@ -129,15 +130,16 @@ impl Endpoint {
         else {
             return;
         };
+        let named = |link: &Link| link.hello.as_ref().is_some_and(|hello| hello.name == name);
         let is_former = |(former, link): (&LinkId, &Link)| {
-            let named = link.hello.as_ref().is_some_and(|hello| hello.name == name);
             let silent = link.liveness.is_silent(now, link.last_datagram());
-            let started_again = named && silent && link.remote.ip() == ip && link.side == Side::Listener;
+            let started_again = named(link) && silent && link.remote.ip() == ip && link.side == Side::Listener;
             *former != id && link.is_met() && !link.liveness.is_retired() && (dialled == Some(*former) || started_again)
         };
-        let former: Vec<LinkId> = self.links.iter().filter(|link| is_former(*link)).map(|(former, _)| *former).collect();
-        for former in former {
-            self.down(former, None, "another process is there in its place".to_string());
+        let former: Vec<_> =
+            self.links.iter().filter(|link| is_former(*link)).map(|(former, link)| (*former, named(link))).collect();
+        for (former, named) in former {
+            self.down(former, None, if named { STARTED_AGAIN } else { "another program answers there now" }.to_string());
         }
     }
 
