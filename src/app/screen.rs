@@ -169,7 +169,11 @@ impl Screen {
         // On its canvas it may be smaller still, as it was seen in a tile.
         if self.scene.tiles().len() == 1 && self.fitted != Some(size) {
             // A sender whose path has become narrow makes pictures smaller, and others leave: that should not make it jump.
-            if self.pictured { self.window.grow(size) } else { self.window.fit(size) };
+            if self.pictured {
+                self.window.grow(size)
+            } else {
+                self.window.fit(size)
+            };
             self.fitted = Some(size);
         }
         self.pictured = true;
@@ -179,6 +183,11 @@ impl Screen {
     /// On how many pixels each track is seen; `None` for as many as it has.
     pub fn pixels(&self) -> Vec<(TrackId, Option<u32>)> {
         self.scene.pixels(self.window.size())
+    }
+
+    /// The track that the user made large.
+    pub fn large(&self) -> Option<TrackId> {
+        self.scene.large()
     }
 
     /// Whether the window is minimized, and nobody is seen.

@@ -222,6 +222,11 @@ impl<K: Copy + Eq> Scene<K> {
         self.large = None;
     }
 
+    /// The sender whose tile is large, if one is.
+    pub fn large(&self) -> Option<K> {
+        self.large
+    }
+
     /// Makes the tile large that is seen there; nothing where one's own picture stands over it.
     pub fn click(&mut self, x: u32, y: u32, window: Size) {
         if let Some(index) = self.at(x, y, window) {

@@ -212,6 +212,7 @@ impl Viewing {
                 door.comes(peer, host, Some(format!("{name} ({address}) {sends}")));
                 self.lost.retain(|track, _| track.peer != peer || !self.senders.contains_key(track));
                 self.names.insert(peer, name);
+                self.quiet.remove(&peer);
             }
             Event::SenderDown { peer, reason, sentence } => {
                 let name = self.name(peer);
@@ -393,7 +394,8 @@ impl Viewing {
         let names = self.senders.iter().map(|(track, sender)| (*track, sender.name.clone())).collect();
         let heard = |track: &TrackId| Some((*track, self.tracks.get(*track)?.sound()?));
         let sounds = self.speaker.as_ref().map(|_| self.senders.keys().filter_map(heard).collect()).unwrap_or_default();
-        Outside { net, shown: self.shown, sound, sounds, slices_dropped, names }
+        let large = self.screen.as_ref().and_then(Screen::large).filter(|track| self.senders.contains_key(track));
+        Outside { net, shown: self.shown, sound, sounds, slices_dropped, names, large }
     }
 
     /// The last counts came with the farewell: they are printed, where asked.

@@ -2,12 +2,13 @@
 
 use super::super::failure::Failure;
 use super::super::stats::{self, Span, Statistics, Times, ms};
+use super::lips::Lips;
 use crate::net;
 use crate::pipeline::decode;
 use eyeline_proto::media::playout;
 use eyeline_proto::picture::Size;
 use eyeline_proto::session::TrackId;
-use eyeline_proto::session::stats::{Stats, TrackStats};
+use eyeline_proto::session::stats::{Received, Stats, TrackStats};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -50,6 +51,8 @@ struct Measured {
     interval: Times,
     lips: Lips,
     last_shown: Option<Instant>,
+    /// Bytes and lost packets at the end of the second before.
+    before: (u64, u64),
 }
 
 impl Measured {
@@ -74,6 +77,8 @@ pub struct Outside {
     pub slices_dropped: u64,
     /// What senders that are here call themselves.
     pub names: BTreeMap<TrackId, String>,
+    /// Which of them is large in the window.
+    pub large: Option<TrackId>,
 }
 
 /// Remembers the second before, for rates.
@@ -139,7 +144,11 @@ impl ViewingStats {
         let (bytes, lost, shown_before) = self.before;
         let fps = outside.shown.saturating_sub(shown_before);
         let mbit = stats::mbit(stats.receiving.total.bytes.saturating_sub(bytes));
-        let lines = self.lines(stats, fps, mbit, stats.receiving.total.lost_packets.saturating_sub(lost));
+        let lost = stats.receiving.total.lost_packets.saturating_sub(lost);
+        let lines = match outside.large.filter(|_| outside.names.len() > 1) {
+            Some(large) => self.lines_of(large, stats, outside),
+            None => self.lines(stats, outside.names.len(), (fps, mbit, lost)),
+        };
         if let Some(to) = self.to.clone() {
             let mut object = self.object(stats, outside, Span::Second);
             (object["fps"], object["mbit_s"]) = (fps.into(), mbit.into());
@@ -150,6 +159,9 @@ impl ViewingStats {
         self.lips.next_second();
         self.tracks.retain(|track, _| stats.receiving.tracks.iter().any(|here| here.track == *track));
         self.tracks.values_mut().for_each(Measured::next_second);
+        for TrackStats { track, received, .. } in &stats.receiving.tracks {
+            self.tracks.entry(*track).or_default().before = (received.bytes, received.lost_packets);
+        }
         self.before = (stats.receiving.total.bytes, stats.receiving.total.lost_packets, outside.shown);
         Ok(lines)
     }
@@ -214,24 +226,60 @@ impl ViewingStats {
         })
     }
 
-    /// What the overlay says. Of a peer that is gone or silent nothing is known now, and nothing is said.
-    fn lines(&mut self, stats: &Stats, fps: u32, mbit: f64, lost: u64) -> Vec<String> {
-        let Some(here) = here(stats) else { return vec!["no figures: no signal".to_string()] };
+    /// What the overlay says of so many `senders`, of several their sums: pictures, Mbit and lost packets of this second are given.
+    /// Of a peer that is gone or silent nothing is known now, and nothing is said.
+    fn lines(&mut self, stats: &Stats, senders: usize, (fps, mbit, lost): (u32, f64, u64)) -> Vec<String> {
+        let Some(here) = here(stats) else { return vec![NO_SIGNAL.to_string()] };
         let size = self.picture.map_or_else(|| "no picture".to_string(), |size| size.to_string());
-        let mut lines = vec![
-            format!("{size}  {fps} pictures/s  {mbit:.1} Mbit/s"),
-            format!("loss {lost} packets/s  {} partial  {} lost", stats.receiving.total.partial, stats.receiving.total.lost),
-        ];
-        if let Some([p50, p95, _]) = self.stages.all.percentiles() {
-            lines.push(format!("latency  p50 {:.1} ms  p95 {:.1} ms", ms(p50), ms(p95)));
+        let what = if senders > 1 { format!("all {senders} together:") } else { size };
+        let latency = self.stages.all.percentiles();
+        let mut lines = figures(&what, (fps, mbit, lost), &stats.receiving.total, latency);
+        if senders < 2 {
+            lines.extend(self.lips.percentiles(Span::Second).map(|[_, lip, _]| sound_is(lip)));
+            lines.push(round_trip(here));
         }
-        if let Some([_, lip, _]) = self.lips.percentiles(Span::Second) {
-            let word = if lip < 0.0 { "late" } else { "early" };
-            lines.push(format!("sound {:.1} ms {word}", lip.abs()));
-        }
-        lines.push(format!("round trip {:.1} ms", ms(here.rtt)));
         lines
     }
+
+    /// What the overlay says of the one that is large beside others.
+    fn lines_of(&mut self, large: TrackId, stats: &Stats, outside: &Outside) -> Vec<String> {
+        let name = outside.names.get(&large).map_or("", String::as_str);
+        let Some(here) = stats.receiving.tracks.iter().find(|track| track.track == large && !track.quiet) else {
+            return vec![format!("{name}: {NO_SIGNAL}")];
+        };
+        let (own, came) = (self.tracks.entry(large).or_default(), &here.received);
+        let size = own.size.map_or_else(|| "no picture".to_string(), |size| size.to_string());
+        let (bytes, lost) = own.before;
+        let now = (own.shown.0, stats::mbit(came.bytes.saturating_sub(bytes)), came.lost_packets.saturating_sub(lost));
+        let latency = own.latency.percentiles();
+        let mut lines = figures(&format!("{name}: {size}"), now, came, latency);
+        lines.extend(own.lips.percentiles(Span::Second).map(|[_, lip, _]| sound_is(lip)));
+        lines.push(round_trip(here));
+        lines
+    }
+}
+
+/// Where nothing is heard of whoever is shown.
+const NO_SIGNAL: &str = "no figures: no signal";
+
+/// The overlay's first lines: of `what`, with pictures, Mbit and lost packets of this second, what came in all, and latency.
+fn figures(what: &str, now: (u32, f64, u64), came: &Received, latency: Option<[Duration; 3]>) -> Vec<String> {
+    let (fps, mbit, lost) = now;
+    let mut lines = vec![
+        format!("{what}  {fps} pictures/s  {mbit:.1} Mbit/s"),
+        format!("loss {lost} packets/s  {} partial  {} lost", came.partial, came.lost),
+    ];
+    lines.extend(latency.map(|[p50, p95, _]| format!("latency  p50 {:.1} ms  p95 {:.1} ms", ms(p50), ms(p95))));
+    lines
+}
+
+/// By how many ms sound is early.
+fn sound_is(lip: f64) -> String {
+    format!("sound {:.1} ms {}", lip.abs(), if lip < 0.0 { "late" } else { "early" })
+}
+
+fn round_trip(track: &TrackStats) -> String {
+    format!("round trip {:.1} ms", ms(track.rtt))
 }
 
 /// The one that is shown, if something is heard of it.
@@ -241,57 +289,6 @@ fn here(stats: &Stats) -> Option<&TrackStats> {
 
 /// Fields of `sound` that are about this moment.
 const SOUND_NOW: [&str; 5] = ["level_ms", "target_ms", "jitter_ms", "latency_ms", "correction_ppm"];
-
-/// Lip errors: each picture's latency less that of the sound heard as it was shown, ms. Those of one second as they are, at most
-/// [`Lips::MOST`]; those of the run counted by whole milliseconds, to [`Lips::WIDEST`] either way.
-#[derive(Default)]
-struct Lips {
-    second: Vec<f64>,
-    run: BTreeMap<i16, u64>,
-}
-
-impl Lips {
-    /// As many as pictures are measured.
-    const MOST: usize = 1200;
-
-    /// Sound is held for 2 s at most.
-    const WIDEST: f64 = 5000.0;
-
-    fn push(&mut self, picture: Duration, sound: Duration) {
-        let lip = (picture.as_secs_f64() - sound.as_secs_f64()) * 1e3;
-        if self.second.len() < Self::MOST {
-            self.second.push(lip);
-        }
-        *self.run.entry(lip.clamp(-Self::WIDEST, Self::WIDEST).round() as i16).or_default() += 1;
-    }
-
-    /// The 5th, 50th and 95th percentile by nearest rank.
-    fn percentiles(&mut self, span: Span) -> Option<[f64; 3]> {
-        match span {
-            Span::Second => {
-                self.second.sort_unstable_by(f64::total_cmp);
-                let at = |percent: usize| self.second.get((self.second.len() * percent).div_ceil(100).saturating_sub(1)).copied();
-                Some([at(5)?, at(50)?, at(95)?])
-            }
-            Span::Run => {
-                let total: u64 = self.run.values().sum();
-                let at = |percent: u64| {
-                    let mut left = (total * percent).div_ceil(100).max(1);
-                    self.run.iter().find_map(|(lip, count)| {
-                        left = left.saturating_sub(*count);
-                        (left == 0).then(|| f64::from(*lip))
-                    })
-                };
-                Some([at(5)?, at(50)?, at(95)?])
-            }
-        }
-    }
-
-    /// The second is over.
-    fn next_second(&mut self) {
-        self.second.clear();
-    }
-}
 
 fn describe(sound: playout::Stats, dropped: u64) -> Value {
     json!({
@@ -307,7 +304,6 @@ mod tests {
     use super::*;
     use eyeline_proto::media::reel;
     use eyeline_proto::session::PeerId;
-    use eyeline_proto::session::stats::Received;
     use eyeline_proto::session::stats::ReceiverStats;
     use eyeline_proto::time::MediaTime;
 
@@ -320,6 +316,7 @@ mod tests {
             sounds: BTreeMap::from([(TrackId::own(PeerId(0)), (playout::Stats::default(), 9))]),
             slices_dropped: 0,
             names: BTreeMap::from([(TrackId::own(PeerId(0)), "attic".to_string())]),
+            large: None,
         }
     }
 
@@ -345,6 +342,29 @@ mod tests {
         let object = viewing.object(&here, &outside(), Span::Second);
         assert_eq!((&object["rtt_ms"], &object["tracks"][0]["name"]), (&20.0.into(), &"attic".into()));
         assert_eq!(viewing.object(&gone, &outside(), Span::Second)["rtt_ms"], Value::Null);
+    }
+
+    #[test]
+    fn of_several_the_figures_are_sums_or_those_of_the_large_one_with_its_name() {
+        let mut viewing = ViewingStats::new(None);
+        let of = |peer: u64| TrackId::own(PeerId(peer));
+        let second = |viewing: &mut ViewingStats, bytes: [u64; 2], large| {
+            let received = bytes.map(|bytes| Received { bytes, lost: bytes / 125_000, ..Received::default() });
+            let track = |peer: u64| {
+                let received = received[peer as usize];
+                TrackStats { track: of(peer), received, rtt: Duration::from_millis(peer), quiet: false }
+            };
+            let mut receiving = ReceiverStats { tracks: vec![track(0), track(1)], ..ReceiverStats::default() };
+            received.iter().for_each(|received| receiving.total += received);
+            let names = [(of(0), "attic".to_string()), (of(1), "cellar".to_string())].into();
+            let outside = Outside { names, large, shown: 0, ..outside() };
+            viewing.second(&Stats { receiving, ..Stats::default() }, &outside).expect("nothing is printed")
+        };
+        let together = ["all 2 together:  0 pictures/s  3.0 Mbit/s", "loss 0 packets/s  0 partial  3 lost"];
+        assert_eq!(second(&mut viewing, [125_000, 250_000], None), together);
+        let cellar = ["cellar: no picture  0 pictures/s  4.0 Mbit/s", "loss 0 packets/s  0 partial  6 lost", "round trip 1.0 ms"];
+        assert_eq!(second(&mut viewing, [125_000, 750_000], Some(of(1))), cellar);
+        assert_eq!(second(&mut viewing, [0; 2], Some(of(7))), [": no figures: no signal"]);
     }
 
     #[test]
@@ -380,16 +400,5 @@ mod tests {
         assert_eq!(viewing.object(&stats, &outside(), Span::Second)["tracks"][1]["fps"], 0);
         viewing.second(&Stats::default(), &outside()).expect("nothing is printed");
         assert!(viewing.tracks.is_empty(), "of one that is gone nothing is kept");
-    }
-
-    #[test]
-    fn lip_errors_of_a_run_are_counted_by_the_millisecond() {
-        let mut lips = Lips::default();
-        assert_eq!(lips.percentiles(Span::Run), None);
-        for picture in 1..=100 {
-            lips.push(Duration::from_millis(picture), Duration::from_millis(50));
-            lips.next_second();
-        }
-        assert_eq!((lips.percentiles(Span::Second), lips.percentiles(Span::Run)), (None, Some([-45.0, 0.0, 45.0])));
     }
 }
