@@ -9,6 +9,7 @@ mod devices;
 mod door;
 mod doorman;
 mod failure;
+mod kept;
 mod last_will;
 mod line_writer;
 mod notes;

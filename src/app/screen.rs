@@ -3,8 +3,9 @@
 //! What only the program can do (close a camera, send words) is a [`Wish`]; the rest is done here.
 
 use super::failure::Failure;
+use super::kept::{Kept, Loudness, Who};
 use super::status::ExitCode;
-use crate::pipeline::track::Tracks;
+use crate::pipeline::track::{Track, Tracks};
 use crate::present::canvas::Canvas;
 use crate::present::keys::{Action, Bindings};
 use crate::present::mixer::Mixer;
@@ -14,7 +15,7 @@ use crate::present::window::{self, Look, Window};
 use eyeline_proto::media::speech::Speech;
 use eyeline_proto::picture::Size;
 use eyeline_proto::session::TrackId;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,6 +56,9 @@ pub struct Screen {
     volume: u8,
     /// Whose volume was changed last, `None`: that of all; and when.
     meant: Option<(Option<TrackId>, Instant)>,
+    kept: Kept,
+    /// Whose tracks there are.
+    here: BTreeMap<TrackId, Who>,
     /// When the user chose which tile is large: all tiles moved then.
     chosen: Instant,
     /// What is said where nobody is shown.
@@ -104,6 +108,8 @@ impl Screen {
             lines: Vec::new(),
             volume: 100,
             meant: None,
+            kept: Kept::default(),
+            here: BTreeMap::new(),
             chosen: Instant::now(),
             awaited: String::new(),
             wanted: String::new(),
@@ -135,8 +141,31 @@ impl Screen {
         self.scene.join(track, name, canvas);
     }
 
+    /// Whose a track is that joined: what was set for it before holds again.
+    pub fn knows(&mut self, track: &Track, who: Who) {
+        let others = self.here.iter().filter(|(other, _)| **other != track.id()).map(|(_, who)| who);
+        let (loudness, large) = self.kept.back(&who, others);
+        self.here.insert(track.id(), who);
+        self.play(track, loudness);
+        if large {
+            self.scene.enlarge(track.id());
+        }
+    }
+
+    fn play(&mut self, track: &Track, loudness: Loudness) {
+        let Loudness { volume, silenced } = loudness;
+        track.volume(f32::from(volume) / 100.0);
+        track.mute(silenced);
+        self.scene.set_volume(track.id(), volume);
+        self.scene.set_silenced(track.id(), silenced);
+        if let Some(who) = self.here.get(&track.id()) {
+            self.kept.keep(who, loudness);
+        }
+    }
+
     /// A track is gone.
     pub fn leaves(&mut self, track: TrackId) {
+        self.here.remove(&track);
         self.scene.leave(track, Instant::now());
     }
 
@@ -261,9 +290,6 @@ impl Screen {
 
     fn act(&mut self, action: Action, mixer: Option<&Mixer>, tracks: &Tracks) -> Turn {
         let now = Instant::now();
-        if matches!(action, Action::Pick(_) | Action::Next | Action::Previous | Action::All | Action::Click { .. }) {
-            (self.chosen, self.meant) = (now, None);
-        }
         match action {
             Action::Quit => return Turn::Quit,
             Action::ToggleFullscreen => self.window.set_fullscreen(!self.window.is_fullscreen()),
@@ -288,11 +314,11 @@ impl Screen {
             }
             Action::VolumeUp => self.change_volume(|volume| volume.saturating_add(VOLUME_STEP).min(100), mixer, tracks, now),
             Action::VolumeDown => self.change_volume(|volume| volume.saturating_sub(VOLUME_STEP), mixer, tracks, now),
-            Action::Pick(index) => self.scene.pick(index.into()),
-            Action::Next => self.scene.step(false),
-            Action::Previous => self.scene.step(true),
-            Action::All => self.scene.all(),
-            Action::Click { x, y } => self.scene.click(x, y, self.window.size()),
+            Action::Pick(index) => self.choose(now, |scene, _| scene.pick(index.into())),
+            Action::Next => self.choose(now, |scene, _| scene.step(false)),
+            Action::Previous => self.choose(now, |scene, _| scene.step(true)),
+            Action::All => self.choose(now, |scene, _| scene.all()),
+            Action::Click { x, y } => self.choose(now, |scene, window| scene.click(x, y, window)),
             Action::Stats => {
                 self.figures = !self.figures;
                 self.overlay.lines = if self.figures { self.lines.clone() } else { Vec::new() };
@@ -300,6 +326,13 @@ impl Screen {
             Action::Help => self.overlay.help = !self.overlay.help,
         }
         Turn::Go
+    }
+
+    /// The user chooses which tile is large in a window of this size, or none.
+    fn choose(&mut self, now: Instant, choice: impl FnOnce(&mut Scene<TrackId>, Size)) {
+        choice(&mut self.scene, self.window.size());
+        (self.chosen, self.meant) = (now, None);
+        self.kept.choose(self.scene.large().and_then(|large| self.here.get(&large)).cloned());
     }
 
     /// Of the tile that is meant nothing is heard, or it is again.
@@ -311,11 +344,10 @@ impl Screen {
         let Some((track, tile)) = meant.and_then(|id| tracks.get(id).zip(self.scene.tile(id))) else {
             return self.overlay.note("make one large, or point at it", now);
         };
-        let silenced = !tile.is_silenced();
+        let (volume, silenced) = (tile.volume(), !tile.is_silenced());
         let heard = if silenced { "silent here" } else { "heard again" };
         self.overlay.note(format!("{}: {heard}", tile.name()), now);
-        track.mute(silenced);
-        self.scene.set_silenced(track.id(), silenced);
+        self.play(&track, Loudness { volume, silenced });
     }
 
     /// Of the tile that is meant, else of all. Whoever presses again means the same, unless he points at something since.
@@ -330,11 +362,8 @@ impl Screen {
         let one = meant.and_then(|id| tracks.get(id).zip(self.scene.tile(id)));
         if let Some((track, tile)) = one {
             let volume = change(tile.volume());
-            track.mute(false);
-            track.volume(f32::from(volume) / 100.0);
             self.overlay.note_volume_of(tile.name(), volume, now);
-            self.scene.set_volume(track.id(), volume);
-            self.scene.set_silenced(track.id(), false);
+            self.play(&track, Loudness { volume, silenced: false });
         } else {
             self.volume = change(self.volume);
             mixer.volume(f32::from(self.volume) / 100.0);

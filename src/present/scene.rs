@@ -227,6 +227,11 @@ impl<K: Copy + Eq> Scene<K> {
         self.large
     }
 
+    /// Makes this one large, where none is.
+    pub fn enlarge(&mut self, id: K) {
+        self.large = self.large.or_else(|| self.tile(id).map(|tile| tile.id));
+    }
+
     /// Makes the tile large that is seen there; nothing where one's own picture stands over it.
     pub fn click(&mut self, x: u32, y: u32, window: Size) {
         if let Some(index) = self.at(x, y, window) {

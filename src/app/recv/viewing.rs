@@ -3,6 +3,7 @@
 use super::super::awaited;
 use super::super::door::Door;
 use super::super::failure::{Code, Failure};
+use super::super::kept::Who;
 use super::super::screen::{Screen, Turn};
 use super::super::stats::Statistics;
 use super::super::status::ExitCode;
@@ -23,6 +24,7 @@ use eyeline_proto::session::stats::{ReceiverStats, Stats};
 use eyeline_proto::session::{Command, Event, PeerId, TrackId};
 use eyeline_proto::wire::record::Want;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -52,6 +54,8 @@ pub struct Viewing {
     lost: BTreeMap<TrackId, (Instant, String)>,
     /// Everybody who is here and has something for us, by name.
     pub names: BTreeMap<PeerId, String>,
+    /// Where they are.
+    addresses: BTreeMap<PeerId, IpAddr>,
     /// Those of whom nothing is heard just now.
     pub quiet: BTreeSet<PeerId>,
     pub senders: Senders,
@@ -102,6 +106,7 @@ impl Viewing {
             undisplayed: BTreeMap::new(),
             lost: BTreeMap::new(),
             names: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             quiet: BTreeSet::new(),
             senders: Senders::new(),
             uses: Want { pictures: seen || written, sound: heard || written, ..Want::ALL },
@@ -212,11 +217,13 @@ impl Viewing {
                 door.comes(peer, host, Some(format!("{name} ({address}) {sends}")));
                 self.lost.retain(|track, _| track.peer != peer || !self.senders.contains_key(track));
                 self.names.insert(peer, name);
+                self.addresses.insert(peer, address.ip());
                 self.quiet.remove(&peer);
             }
             Event::SenderDown { peer, reason, sentence } => {
                 let name = self.name(peer);
                 self.names.remove(&peer);
+                self.addresses.remove(&peer);
                 self.quiet.remove(&peer);
                 // One that said goodbye leaves no tile behind.
                 if reason.is_some()
@@ -253,6 +260,8 @@ impl Viewing {
                 }
                 if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
                     screen.joins(track, name.clone(), shown.canvas().clone());
+                    let address = self.addresses.get(&track.peer).copied();
+                    screen.knows(&shown, Who { name: name.clone(), address });
                 }
                 // Whatever one of its number was told before.
                 self.asked.remove(&track);
