@@ -22,7 +22,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer as _, filter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::args::{Log, Verbosity};
-use eyeline_proto::wire::text::{REPLACEMENT, is_printable};
+use eyeline_proto::wire::text::{REPLACEMENT, characters};
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,12 +102,12 @@ fn line(level: Level, color: bool, seconds: Option<f64>, text: &str) -> String {
     line.push_str(if painted { paint } else { "" });
     line.push_str(word);
     line.push_str(if painted { "\x1b[0m" } else { "" });
-    for c in text.trim_end().chars() {
+    for (c, may) in characters(text.trim_end()) {
         match c {
             // A list inside one message: its lines are indented, so that none can pass for a message of ours.
             '\n' => line.push_str("\n  "),
             c if c.is_control() => line.extend(c.escape_default()),
-            c => line.push(if is_printable(c) { c } else { REPLACEMENT }),
+            c => line.push(if may { c } else { REPLACEMENT }),
         }
     }
     line.push('\n');

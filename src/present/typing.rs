@@ -11,7 +11,7 @@ use xkeysym::Keysym;
 
 use super::bindings::keysym;
 use super::keymap::Stroke;
-use eyeline_proto::wire::text::is_printable;
+use eyeline_proto::wire::text::{characters, is_joiner, is_printable};
 
 /// Of one line, in UTF-8: what a message to others holds.
 pub const MOST_BYTES: usize = 500;
@@ -72,7 +72,8 @@ impl Line {
         match stroke.symbol {
             keysym::ESCAPE => return Typed::Closed,
             keysym::RETURN | keysym::KEYPAD_ENTER => {
-                let text = mem::take(&mut self.text);
+                // Joiners that came to stand where they join nothing are left out.
+                let text: String = characters(mem::take(&mut self.text).trim()).filter(|(_, may)| *may).map(|(c, _)| c).collect();
                 return if text.trim().is_empty() { Typed::Closed } else { Typed::Done(text.trim().to_string()) };
             }
             keysym::BACKSPACE => {
@@ -93,7 +94,7 @@ impl Line {
                 _ => Typed::Nothing,
             };
         }
-        let typed = Keysym::new(stroke.symbol).key_char().filter(|letter| is_printable(*letter));
+        let typed = Keysym::new(stroke.symbol).key_char().filter(|letter| is_printable(*letter) || is_joiner(*letter));
         let Some(letter) = typed else { return Typed::Nothing };
         match self.accent.take() {
             None => self.push(&[letter]),

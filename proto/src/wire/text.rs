@@ -2,7 +2,8 @@
 //!
 //! Some characters show nothing, or change what stands beside them: a name with a right-to-left override reads as another name,
 //! one with a zero-width space is another name and looks the same, a private-use character is whatever a font makes of it. None
-//! of them is needed to say who one is. They become U+FFFD, each one, so that it is seen that something was there.
+//! of them is needed to say who one is. They become U+FFFD, each one, so that it is seen that something was there. Two that show nothing
+//! stay where a script or a picture is written wrong without them: U+200C and U+200D, which part letters and join them.
 
 /// Stands for a character that is not shown.
 pub const REPLACEMENT: char = '\u{fffd}';
@@ -10,18 +11,44 @@ pub const REPLACEMENT: char = '\u{fffd}';
 /// The text with every character replaced that must not reach a terminal or a window, a tab by a space. Of the same number of
 /// characters; none of them is a control character, a line end included.
 pub fn printable(text: &str) -> String {
-    let shown = |c| match c {
+    let shown = |(c, may)| match c {
         '\t' => ' ',
-        c if is_printable(c) => c,
+        c if may => c,
         _ => REPLACEMENT,
     };
-    text.chars().map(shown).collect()
+    characters(text).map(shown).collect()
 }
 
-/// Whether a character may be shown as it is: it is no control character, steers no direction of writing (Unicode's
-/// Bidi_Control), takes room (Default_Ignorable_Code_Point), and means the same everywhere (no private use, no noncharacter).
+/// All characters of a text, and whether each may be shown as it is, where it stands: as [`is_printable`], and a joiner between two
+/// that it joins or parts.
+pub fn characters(text: &str) -> impl Iterator<Item = (char, bool)> {
+    let (mut chars, mut before) = (text.chars().peekable(), None);
+    std::iter::from_fn(move || {
+        let c = chars.next()?;
+        let joins = is_joiner(c) && before.is_some_and(is_joined) && chars.peek().copied().is_some_and(is_joined);
+        before = Some(c);
+        Some((c, joins || is_printable(c)))
+    })
+}
+
+/// Whether a character may be shown as it is, wherever it stands: it is no control character, steers no direction of writing
+/// (Unicode's Bidi_Control), takes room (Default_Ignorable_Code_Point), and means the same everywhere (no private use, no
+/// noncharacter).
 pub fn is_printable(c: char) -> bool {
     !c.is_control() && !is_invisible(c) && !is_private(c)
+}
+
+/// ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER.
+pub fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Whether a joiner beside it is seen by what it does: letters and marks of scripts that join theirs (Arabic to N'Ko, those of
+/// India to Tibet, Myanmar, Khmer and Mongolian), and emoji. Between Latin letters it would make another name that looks the same.
+fn is_joined(c: char) -> bool {
+    let script = matches!(c, '\u{600}'..='\u{8ff}' | '\u{900}'..='\u{109f}' | '\u{1780}'..='\u{18af}' | '\u{a840}'..='\u{aaff}');
+    let emoji = matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}');
+    is_printable(c) && (script || emoji)
 }
 
 fn is_invisible(c: char) -> bool {
@@ -57,5 +84,23 @@ mod tests {
             assert_eq!(printable(&format!("a{c}b")), "a\u{fffd}b", "U+{:04X}", u32::from(c));
         }
         assert_eq!(printable("column\tcolumn"), "column column");
+    }
+
+    #[test]
+    fn what_joins_letters_and_emoji_stays_between_them_and_nowhere_else() {
+        for honest in ["علی\u{200c}رضا", "क्\u{200d}ष", "👨\u{200d}👩\u{200d}👧", "👩🏽\u{200d}🔬"] {
+            assert_eq!(printable(honest), honest);
+        }
+        for (hidden, seen) in [
+            ("ad\u{200d}a", "ad\u{fffd}a"),
+            ("\u{200c}علی\u{200c}", "\u{fffd}علی\u{fffd}"),
+            ("ر\u{200c}\u{200c}ض", "ر\u{fffd}\u{fffd}ض"),
+            ("👧\u{200d} ", "👧\u{fffd} "),
+            ("ر\u{200b}ض", "ر\u{fffd}ض"),
+        ] {
+            assert_eq!(printable(hidden), seen);
+        }
+        let refused: Vec<_> = characters("a\u{200d}ر\u{200d}ض").filter(|(_, may)| !may).collect();
+        assert_eq!(refused, [('\u{200d}', false)]);
     }
 }

@@ -110,9 +110,9 @@ fn split(text: &OsStr, at: &str) -> Vec<OsString> {
 fn safe(name: &str, longest: usize) -> String {
     let stands_for_itself = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '@' | '=' | ',' | '(' | ')');
     // Marks of scripts that need them stand behind letters, and are neither ASCII nor spaces.
-    let other = |c: char| !c.is_ascii() && !c.is_whitespace() && text::is_printable(c) && c != text::REPLACEMENT;
-    let may_stand = |c: char| stands_for_itself(c) || other(c);
-    let name: String = name.trim().chars().map(|c| if may_stand(c) { c } else { '_' }).collect();
+    let other = |c: char| !c.is_ascii() && !c.is_whitespace() && c != text::REPLACEMENT;
+    let may_stand = |(c, may)| stands_for_itself(c) || may && other(c);
+    let name: String = text::characters(name.trim()).map(|shown| if may_stand(shown) { shown.0 } else { '_' }).collect();
     let mut name = name.trim_start_matches('.').trim_end_matches('.').to_string();
     // Options begin with it.
     if name.starts_with('-') {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{MAX_SIDE, Size};
 use eyeline_proto::rate::Rate;
-use eyeline_proto::wire::text::printable;
+use eyeline_proto::wire::text;
 
 /// Below this a picture has less than one JPEG block row of colour.
 const MIN_SIDE: u32 = 16;
@@ -236,12 +236,14 @@ pub(super) fn address(text: &str) -> Result<IpAddr, String> {
 }
 
 /// What somebody is called: not empty, without what hides or steers, of at most 255 bytes.
-pub fn name(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("a name has at least one letter; without the flag it is this machine's name".into()),
-        name if name.len() > 255 => Err("a name has at most 255 bytes".into()),
-        name if printable(name) != name => Err("a name has no control characters, and none that are not seen".into()),
-        name => Ok(name.to_string()),
+pub fn name(given: &str) -> Result<String, String> {
+    let name = given.trim();
+    let refused = text::characters(name).find(|(_, may)| !may).map(|(c, _)| u32::from(c));
+    match (name, refused) {
+        ("", _) => Err("a name has at least one letter; without the flag it is this machine's name".into()),
+        (name, _) if name.len() > 255 => Err("a name has at most 255 bytes".into()),
+        (_, Some(c)) => Err(format!("a name has no control characters, and none that are not seen: U+{c:04X} is one")),
+        (name, None) => Ok(name.to_string()),
     }
 }
 
