@@ -141,6 +141,12 @@ impl Screen {
         self.scene.join(track, name, canvas);
     }
 
+    /// Puts the tiles in this order; of the same rank they stay as they are.
+    pub fn arrange(&mut self, rank: impl Fn(TrackId) -> usize) {
+        self.scene.arrange(rank);
+        self.changed = true;
+    }
+
     /// Whose a track is that joined: what was set for it before holds again.
     pub fn knows(&mut self, track: &Track, who: Who) {
         let others = self.here.iter().filter(|(other, _)| **other != track.id()).map(|(_, who)| who);

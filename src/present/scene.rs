@@ -1,8 +1,8 @@
 //! What the window shows: a tile for each sender, in the order they joined, which of them is large, and one's own picture.
 //!
-//! When one leaves, the last takes its place: one tile moves, and all others keep their place and their digit. The last of all
-//! stays when it leaves, grey, until another joins. Which sender is which is the caller's affair: `K` names it. Nothing here
-//! draws (`compositor.rs`), waits or asks the time.
+//! Those who come at the beginning may be arranged otherwise. When one leaves, the last takes its place: one tile moves, and all
+//! others keep their place and their digit. The last of all stays when it leaves, grey, until another joins. Which sender is which
+//! is the caller's affair: `K` names it. Nothing here draws (`compositor.rs`), waits or asks the time.
 
 mod own;
 mod tile;
@@ -57,6 +57,11 @@ impl<K: Copy + Eq> Scene<K> {
             Some(at) => drop(self.tiles.swap_remove(at)),
             None => {}
         }
+    }
+
+    /// Puts the tiles in this order; of the same rank they stay as they are.
+    pub fn arrange(&mut self, rank: impl Fn(K) -> usize) {
+        self.tiles.sort_by_key(|tile| rank(tile.id));
     }
 
     /// The tile of a sender.

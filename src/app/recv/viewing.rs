@@ -21,7 +21,7 @@ use crate::slot::Taken;
 use eyeline_proto::media::hold::{Hold, Latency};
 use eyeline_proto::media::schedule::Shown;
 use eyeline_proto::session::stats::{ReceiverStats, Stats};
-use eyeline_proto::session::{Command, Event, PeerId, TrackId};
+use eyeline_proto::session::{Command, Event, HostId, PeerId, TrackId};
 use eyeline_proto::wire::record::Want;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -41,7 +41,13 @@ const KEPT: Duration = Duration::from_secs(10);
 /// And one whose track is over so long: with a new number it is there again at once, where it is.
 const KEPT_OVER: Duration = Duration::from_secs(1);
 
+/// Who is dialled and comes within so long of our beginning gets its tile by the order in which the hosts were given. Later no
+/// tile moves, for somebody looks at it.
+const ARRIVING: Duration = Duration::from_secs(5);
+
 pub struct Viewing {
+    /// When whoever is dialled may first have come.
+    began: Instant,
     ready: Announced,
     pub screen: Option<Screen>,
     pub files: Option<Files>,
@@ -56,6 +62,8 @@ pub struct Viewing {
     pub names: BTreeMap<PeerId, String>,
     /// Where they are.
     addresses: BTreeMap<PeerId, IpAddr>,
+    /// Which of the hosts that we dial they are.
+    hosts: BTreeMap<PeerId, HostId>,
     /// Those of whom nothing is heard just now.
     pub quiet: BTreeSet<PeerId>,
     pub senders: Senders,
@@ -97,6 +105,7 @@ impl Viewing {
         };
         let (written, seen, heard) = (files.is_some() || statistics.is_some(), screen.is_some(), speaker.is_some());
         let viewing = Viewing {
+            began: Instant::now(),
             ready,
             screen,
             files,
@@ -107,6 +116,7 @@ impl Viewing {
             lost: BTreeMap::new(),
             names: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             quiet: BTreeSet::new(),
             senders: Senders::new(),
             uses: Want { pictures: seen || written, sound: heard || written, ..Want::ALL },
@@ -218,12 +228,14 @@ impl Viewing {
                 self.lost.retain(|track, _| track.peer != peer || !self.senders.contains_key(track));
                 self.names.insert(peer, name);
                 self.addresses.insert(peer, address.ip());
+                self.hosts.extend(host.map(|host| (peer, host)));
                 self.quiet.remove(&peer);
             }
             Event::SenderDown { peer, reason, sentence } => {
                 let name = self.name(peer);
                 self.names.remove(&peer);
                 self.addresses.remove(&peer);
+                self.hosts.remove(&peer);
                 self.quiet.remove(&peer);
                 // One that said goodbye leaves no tile behind.
                 if reason.is_some()
@@ -262,6 +274,9 @@ impl Viewing {
                     screen.joins(track, name.clone(), shown.canvas().clone());
                     let address = self.addresses.get(&track.peer).copied();
                     screen.knows(&shown, Who { name: name.clone(), address });
+                    if self.began.elapsed() < ARRIVING {
+                        screen.arrange(|track| self.hosts.get(&track.peer).map_or(usize::MAX, |host| host.0));
+                    }
                 }
                 // Whatever one of its number was told before.
                 self.asked.remove(&track);

@@ -30,6 +30,14 @@ fn tiles_stand_in_the_order_of_joining_and_one_alone_moves_when_another_leaves()
 }
 
 #[test]
+fn tiles_are_arranged_by_rank_and_those_of_one_rank_stay_in_the_order_of_joining() {
+    let mut scene = scene(5);
+    scene.pick(0);
+    scene.arrange(|id| [2, 1, 9, 9, 0][usize::from(id)]);
+    assert_eq!((order(&scene), scene.large), (vec![4, 1, 0, 2, 3], Some(0)));
+}
+
+#[test]
 fn digits_tab_and_clicks_make_one_large_and_it_is_let_go_when_it_leaves() {
     let mut scene = scene(4);
     let large = |scene: &Scene<u8>| scene.large;
