@@ -3,7 +3,7 @@
 use super::args::{Host, PORT, Rendezvous};
 use super::rendezvous;
 use crate::net::own;
-use eyeline_proto::session::events::STARTED_AGAIN;
+use eyeline_proto::session::endpoint::STARTED_AGAIN;
 use eyeline_proto::session::unreachable::{DialError, Unreachable};
 use eyeline_proto::wire::record::Reason;
 use std::net::{IpAddr, SocketAddr};

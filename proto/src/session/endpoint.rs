@@ -49,6 +49,10 @@ pub struct Config {
     pub epoch: Epoch,
 }
 
+/// What is said of a peer whose place the same program took, started again: its `Event::SenderDown` or `Event::PeerDown` has
+/// no reason and this sentence.
+pub const STARTED_AGAIN: &str = "was started again";
+
 pub struct Endpoint {
     config: Config,
     links: BTreeMap<LinkId, Link>,

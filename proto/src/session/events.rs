@@ -17,10 +17,6 @@ use std::net::SocketAddr;
 /// still sees something in, and as many voices as are mixed.
 pub const MOST_SENDERS: usize = 16;
 
-/// What is said of a peer whose place the same program took, started again: its [`Event::SenderDown`] or [`Event::PeerDown`] has
-/// no reason and this sentence.
-pub const STARTED_AGAIN: &str = "was started again";
-
 /// How a session is set up.
 pub struct Config {
     /// Who we are, what we offer (`lossless`: a film) and want (`lossless`: a file is written), whether we forward.

@@ -252,6 +252,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_keeps_what_its_script_needs_and_is_told_which_character_is_refused() {
+        for honest in ["علی\u{200c}رضا", "👨\u{200d}👩\u{200d}👧", "Käthe 2"] {
+            assert_eq!(name(honest).as_deref(), Ok(honest));
+        }
+        for (hidden, which) in [("ad\u{200d}a", "U+200D"), ("a\u{202e}b", "U+202E"), ("a\tb", "U+0009")] {
+            assert!(name(hidden).is_err_and(|sentence| sentence.contains(which)), "{which}");
+        }
+    }
+
+    #[test]
     fn times_are_read_as_people_type_them() {
         let ms = Duration::from_millis;
         for (text, time) in [("20ms", ms(20)), ("1.5s", ms(1500)), ("2m", ms(120_000)), ("1h30m", ms(5_400_000)), ("0s", ms(0))] {

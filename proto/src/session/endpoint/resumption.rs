@@ -11,11 +11,10 @@
 //! Where both sides dial each other two links come up at once. Both must drop the same one: kept is the one dialled by the
 //! process with the smaller id. Which is greeted first differs between the two, so nothing else would do.
 
-use super::super::events::STARTED_AGAIN;
 use super::super::link::{Link, LinkId};
 use super::super::liveness::SILENT;
 use super::super::places::{self, Place};
-use super::{Endpoint, Notice};
+use super::{Endpoint, Notice, STARTED_AGAIN};
 use crate::crypto::Side;
 use crate::wire::record::Reason;
 use std::net::SocketAddr;
