@@ -331,12 +331,12 @@ fn who_has_room_for_one_takes_one_of_a_meeting() {
     let room = ["bob", "cid", "dan"].map(|name| said(&format!("no room for {name}")));
     assert_eq!((room, gathering.sees(file)), ([0, 1, 1], vec!["bob".to_string()]), "{:?}", shared.borrow().log);
     let before = shared.borrow().stats.clone();
-    assert!(before.tracks.len() == 1 && before.total.whole > 40, "{before:?}");
+    assert!(before.tracks.len() == 1 && before.total.whole > 25, "{before:?}");
     gathering.command(1, Command::Stop(String::new()));
     gathering.pass(secs(2));
     let after = shared.borrow().stats.clone();
     assert_eq!(gathering.sees(file), ["cid"]);
-    assert!(after.tracks.len() == 1 && after.tracks[0].received.whole < before.total.whole, "what it has sent itself: {after:?}");
+    assert!(after.tracks.len() == 1 && after.tracks[0].received.whole < after.total.whole, "what it has sent itself: {after:?}");
     let counts = |stats: &ReceiverStats| [stats.total.whole, stats.total.slices, stats.total.bytes, stats.total.datagrams];
     let grown = counts(&after).into_iter().zip(counts(&before)).all(|(after, before)| after > before + before / 2);
     assert!(grown, "{:?}, before {:?}", after.total, before.total);
