@@ -229,7 +229,7 @@ fn four_calls_see_and_hear_each_other_while_one_stands_still_and_when_the_meetin
     drop(ada);
     let mut ada = speaking("Ada", &format!("-p {port}"));
     for one in &mut dialling {
-        one.said("Ada is gone");
+        one.said("Ada was started again");
         one.said("Ada (127.0.0.1");
         one.forget_stats();
     }

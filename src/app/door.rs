@@ -90,7 +90,7 @@ impl<'a> Door<'a> {
             return false;
         }
         // It was said to come first.
-        self.settle(|coming, _| coming == peer);
+        self.has_place(peer);
         self.says(line)
     }
 
@@ -103,6 +103,11 @@ impl<'a> Door<'a> {
     /// Who said hello a while ago is here by now. Whether anybody is since.
     pub fn turn(&mut self, now: Instant) -> bool {
         self.settle(|_, coming| now >= coming)
+    }
+
+    /// This one has a place for us, for it passes on what others send: it is here now.
+    pub fn has_place(&mut self, peer: PeerId) {
+        self.settle(|coming, _| coming == peer);
     }
 
     /// Who is here, of those who said hello: of each it is asked by its peer and by the time from which it counts.

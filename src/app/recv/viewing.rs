@@ -262,6 +262,7 @@ impl Viewing {
                 let back: Vec<_> =
                     self.lost.iter().filter(|(lost, (_, of))| **lost == track || *of == name).map(|(lost, _)| *lost).collect();
                 if let (false, true, Some(by)) = (track.is_own(), back.is_empty(), self.names.get(&track.peer)) {
+                    door.has_place(track.peer);
                     door.says(&format!("{name} is sending, by way of {by}"));
                 }
                 for lost in back {
