@@ -78,7 +78,8 @@ fn who_has_another_key_or_none_is_turned_away_with_a_sentence_and_the_waiting_si
         let mut friend = recv(&format!("--host 127.0.0.1:{port} {waiting}"));
         friend.said("is sending");
         assert_eq!(send.stop(Signal::SIGTERM), 0);
-        assert_eq!(times(&send, "warning"), 1, "{}", send.heard());
+        // Who is turned away again is counted.
+        assert_eq!(times(&send, "was turned away"), 1, "{}", send.heard());
     }
 }
 
