@@ -185,8 +185,7 @@ impl Count {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Sampling;
-    use crate::wire::slice::Tables;
+    use crate::media::slice::testing;
 
     fn ms(ms: u64) -> Duration {
         Duration::from_millis(ms)
@@ -194,18 +193,8 @@ mod tests {
 
     /// A slice of a picture of two was decoded `after` the start.
     fn decoded(reel: &mut Reel, start: Instant, picture: u64, after: u64) -> Option<Ready> {
-        let head = Head {
-            sampling: Sampling::Grey,
-            tables: Tables::Own(80),
-            size: Size { width: 16, height: 16 },
-            top: 0,
-            rows: 8,
-            restart: 1,
-            capture: MediaTime::from_nanos(picture),
-            queued: ms(1),
-            encoded: ms(100 - after),
-            position: None,
-        };
+        let (capture, queued, encoded) = (MediaTime::from_nanos(picture), ms(1), ms(100 - after));
+        let head = Head { capture, queued, encoded, ..testing::head() };
         let (received, released) = (start + ms(after), start + ms(after + 1));
         let decoded = start + ms(after + 2);
         reel.decoded(&Decoded { picture, count: 2, head: &head, received, released, decoded })
