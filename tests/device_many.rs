@@ -78,8 +78,9 @@ fn a_muted_microphone_and_a_closed_camera_are_seen_at_the_others_until_they_are_
     assert_eq!((ada.stop(Signal::SIGTERM), cleo.stop(Signal::SIGTERM)), (0, 0));
 }
 
-/// In the order in which they come. The first nine have their digits before them, and two of them letters that Eyeline has not and
-/// perhaps no font of the system. Behind them stand pairs of one script and as many letters: boxes in their place would be alike.
+/// In the order in which they come. The first nine have their digits before them, and two of them letters that Eyeline has not
+/// and perhaps no font of the system. Behind them stand pairs of one script and as many letters: boxes in their place would be
+/// alike.
 const NAMES: [&str; 16] = [
     "robot",
     "kitchen",
@@ -135,7 +136,8 @@ fn has_picture(shot: &Shot, tile: Area) -> bool {
 /// one's; their height.
 fn letters(shot: &Shot, tile: Area) -> (BTreeSet<(i32, i32)>, i32) {
     let brightest = |x: i32, y: i32| [16, 8, 0].map(|shift| shot.at(x, y) >> shift & 255).into_iter().max();
-    // A line of letters is a twentieth of a tile high, or what can be read; with what is around it a label takes less than twice that.
+    // A line of letters is a twentieth of a tile high, or what can be read; with what is around it a label takes less than twice
+    // that.
     let rows = tile.y + tile.height * 9 / 10..tile.y + tile.height;
     // Below the letters a quarter of the picture's light is left, and beside the box the grey ramp goes on.
     let right = (tile.x..tile.x + tile.width).find(|x| brightest(*x, rows.end - 1) > Some(0x48)).unwrap_or(tile.x);
@@ -206,8 +208,8 @@ const LOUD: f64 = 6000.0;
 /// Samples of a piece in which both of them, and the beep, go round a whole number of times: 50 ms.
 const PIECE: usize = 2400;
 
-/// How loud these are in a second of what leaves the speaker: the amplitude (Goertzel) in the middle one of its pieces, for on a busy
-/// machine some are broken.
+/// How loud these are in a second of what leaves the speaker: the amplitude (Goertzel) in the middle one of its pieces, for on a
+/// busy machine some are broken.
 fn heard(server: &SoundServer) -> [f64; 2] {
     let mut record = server.tool("parec");
     record.args(["--device=speaker.monitor", "--raw", "--format=s16le", "--rate=48000", "--channels=1", "--latency-msec=20"]);

@@ -1,8 +1,9 @@
-//! A block of sound: 10 ms of s16 samples at 48 kHz, the same from a source to the session's log, and from what came to speaker and
-//! files.
+//! A block of sound: 10 ms of s16 samples at 48 kHz, the same from a source to the session's log, and from what came to speaker
+//! and files.
 //!
-//! Its samples are shared and never changed, so whoever passes a block on copies none of them; [`Block::at`] says its time by another
-//! clock. An audio callback may free nothing: it is given [`Inline`] samples instead. As bytes they are only in `wire/sound.rs`.
+//! Its samples are shared and never changed, so whoever passes a block on copies none of them; [`Block::at`] says its time by
+//! another clock. An audio callback may free nothing: it is given [`Inline`] samples instead. As bytes they are only in
+//! `wire/sound.rs`.
 
 use std::ops::Deref;
 use std::sync::Arc;

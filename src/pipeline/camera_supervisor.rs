@@ -2,9 +2,9 @@
 //! `/dev/videoN`. Meanwhile peers stay and sound goes on.
 //!
 //! Whoever takes pictures waits here; nobody else is needed. A camera that is gone has closed its slot, so each gets a slot of its own. It
-//! is looked for by its lasting name (`camera::Setup::again`) every [`LOOK`], and no other is taken: a person who pulled a camera out
-//! has not asked for the one in the lid. A directory watch would be told some milliseconds after a node appears and before its permissions
-//! are set; a look costs under a millisecond.
+//! is looked for by its lasting name (`camera::Setup::again`) every [`LOOK`], and no other is taken: a person who pulled a camera
+//! out has not asked for the one in the lid. A directory watch would be told some milliseconds after a node appears and before
+//! its permissions are set; a look costs under a millisecond.
 
 use super::counts::Counts;
 use super::pictures::SharedSetup;

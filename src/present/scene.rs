@@ -1,8 +1,8 @@
 //! What the window shows: a tile for each sender, in the order they joined, which of them is large, and one's own picture.
 //!
 //! Those who come at the beginning may be arranged otherwise. When one leaves, the last takes its place: one tile moves, and all
-//! others keep their place and their digit. The last of all stays when it leaves, grey, until another joins. Which sender is which
-//! is the caller's affair: `K` names it. Nothing here draws (`compositor.rs`), waits or asks the time.
+//! others keep their place and their digit. The last of all stays when it leaves, grey, until another joins. Which sender is
+//! which is the caller's affair: `K` names it. Nothing here draws (`compositor.rs`), waits or asks the time.
 
 mod own;
 mod tile;

@@ -332,8 +332,8 @@ impl Window {
         }
     }
 
-    /// Where the pointer is in the window, in its pixels, if it was moved a moment ago, and after `since`: a mouse that lies about
-    /// points at nothing, and what comes under it by itself is not what it points at.
+    /// Where the pointer is in the window, in its pixels, if it was moved a moment ago, and after `since`: a mouse that lies
+    /// about points at nothing, and what comes under it by itself is not what it points at.
     pub fn pointed(&self, since: Instant) -> Option<(u32, u32)> {
         let (mouse, Size { width, height }) = (self.desktop.mouse(), self.size());
         let (x, y) = mouse.place().filter(|_| mouse.moved() > since && mouse.moved().elapsed() < POINTS)?;

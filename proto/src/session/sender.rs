@@ -1,8 +1,9 @@
 //! The sending half of a session: its tracks, each with one log for all peers, and the peers that are subscribed to them.
 //!
-//! Live, the newest picture wins: a peer whose cursor fell behind jumps to the newest picture, and loses what is between. Lossless
-//! (a film), nothing is skipped: what is sent is kept until every responsive peer has settled it, and [`Event::Pressure`] holds
-//! the film's reader back meanwhile. One peer never slows another: each has its own cursors, and a silent one stops counting.
+//! Live, the newest picture wins: a peer whose cursor fell behind jumps to the newest picture, and loses what is between.
+//! Lossless (a film), nothing is skipped: what is sent is kept until every responsive peer has settled it, and
+//! [`Event::Pressure`] holds the film's reader back meanwhile. One peer never slows another: each has its own cursors, and a
+//! silent one stops counting.
 //!
 //! Our own camera and microphone are the track [`OWN_TRACK`]; what is forwarded is added by `forward.rs`. A peer is subscribed to
 //! every track but those of its own process.

@@ -3,8 +3,8 @@
 //! Of what is caught here every block is kept; of a track that is forwarded those that came, and what did not leaves a hole that
 //! cursors pass over ([`SoundLog::held_from`]).
 //!
-//! Capacity: live [`LIVE_BLOCKS`], of a film [`LOSSLESS_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with what
-//! is left (`peer/sound.rs`).
+//! Capacity: live [`LIVE_BLOCKS`], of a film [`LOSSLESS_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with
+//! what is left (`peer/sound.rs`).
 
 use crate::sound::Block;
 use crate::time::MediaTime;

@@ -2,8 +2,8 @@
 //!
 //! Some characters show nothing, or change what stands beside them: a name with a right-to-left override reads as another name,
 //! one with a zero-width space is another name and looks the same, a private-use character is whatever a font makes of it. None
-//! of them is needed to say who one is. They become U+FFFD, each one, so that it is seen that something was there. Two that show nothing
-//! stay where a script or a picture is written wrong without them: U+200C and U+200D, which part letters and join them.
+//! of them is needed to say who one is. They become U+FFFD, each one, so that it is seen that something was there. Two that show
+//! nothing stay where a script or a picture is written wrong without them: U+200C and U+200D, which part letters and join them.
 
 /// Stands for a character that is not shown.
 pub const REPLACEMENT: char = '\u{fffd}';
@@ -19,8 +19,8 @@ pub fn printable(text: &str) -> String {
     characters(text).map(shown).collect()
 }
 
-/// All characters of a text, and whether each may be shown as it is, where it stands: as [`is_printable`], and a joiner between two
-/// that it joins or parts.
+/// All characters of a text, and whether each may be shown as it is, where it stands: as [`is_printable`], and a joiner between
+/// two that it joins or parts.
 pub fn characters(text: &str) -> impl Iterator<Item = (char, bool)> {
     let (mut chars, mut before) = (text.chars().peekable(), None);
     std::iter::from_fn(move || {
@@ -44,7 +44,8 @@ pub fn is_joiner(c: char) -> bool {
 }
 
 /// Whether a joiner beside it is seen by what it does: letters and marks of scripts that join theirs (Arabic to N'Ko, those of
-/// India to Tibet, Myanmar, Khmer and Mongolian), and emoji. Between Latin letters it would make another name that looks the same.
+/// India to Tibet, Myanmar, Khmer and Mongolian), and emoji. Between Latin letters it would make another name that looks the
+/// same.
 fn is_joined(c: char) -> bool {
     let script = matches!(c, '\u{600}'..='\u{8ff}' | '\u{900}'..='\u{109f}' | '\u{1780}'..='\u{18af}' | '\u{a840}'..='\u{aaff}');
     let emoji = matches!(c, '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}');

@@ -296,8 +296,8 @@ fn audio_output(path: PathBuf) -> Result<Place, Wrong> {
     }
     if let Some(braces) = pattern::meaningless(&path) {
         return Err(Wrong::conflict(format!(
-            "--audio-output {}: {braces} stands for nothing; {{name}} does, for each sender's name, and {{mix}}, for the sound of \
-             all",
+            "--audio-output {}: {braces} stands for nothing; {{name}} does, for each sender's name, and {{mix}}, for the sound \
+             of all",
             path.display()
         )));
     }

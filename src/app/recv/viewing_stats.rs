@@ -226,8 +226,8 @@ impl ViewingStats {
         })
     }
 
-    /// What the overlay says of so many `senders`, of several their sums: pictures, Mbit and lost packets of this second are given.
-    /// Of a peer that is gone or silent nothing is known now, and nothing is said.
+    /// What the overlay says of so many `senders`, of several their sums: pictures, Mbit and lost packets of this second are
+    /// given. Of a peer that is gone or silent nothing is known now, and nothing is said.
     fn lines(&mut self, stats: &Stats, senders: usize, (fps, mbit, lost): (u32, f64, u64)) -> Vec<String> {
         let Some(here) = here(stats) else { return vec![NO_SIGNAL.to_string()] };
         let size = self.picture.map_or_else(|| "no picture".to_string(), |size| size.to_string());

@@ -142,8 +142,8 @@ impl<'l> Layout<'l> {
         std::iter::successors(Some(comfortable), smaller).map(Style::roomy).chain([Style::TIGHT])
     }
 
-    /// Places as many of the paragraphs as have room together, the first rather than the last, all in one style; the first of them
-    /// stands even where it is cut.
+    /// Places as many of the paragraphs as have room together, the first rather than the last, all in one style; the first of
+    /// them stands even where it is cut.
     pub(super) fn arrange<'a>(&mut self, paragraphs: &[Paragraph<'a>]) -> Vec<Placed<'a>> {
         // Made when first asked for, and once.
         let mut styles: Vec<(Style, Vec<Vec<Placed<'a>>>)> = self.styles().map(|style| (style, Vec::new())).collect();

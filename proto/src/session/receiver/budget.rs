@@ -11,8 +11,8 @@
 /// overtake each other. Half of it is left where shards come, for what is kept for them is held twice.
 pub(super) const SHARE: usize = 2 << 20;
 
-/// For all together beyond their own: what one alone may hold (`LOSSLESS_LIMITS`), so that nobody is worse off alone than before there
-/// were many.
+/// For all together beyond their own: what one alone may hold (`LOSSLESS_LIMITS`), so that nobody is worse off alone than before
+/// there were many.
 pub(super) const COMMON: usize = 64 << 20;
 
 #[derive(Default)]
