@@ -143,7 +143,20 @@ fn identity(offers: Media) -> Identity {
 fn slice(picture: u64, capture: MediaTime, scan: &[u8]) -> Slice {
     let (sampling, tables, size) = (Sampling::Grey, Tables::Own(80), Size { width: 64, height: 48 });
     let (queued, encoded) = (Duration::ZERO, Duration::ZERO);
-    let head = Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None };
+    let head = Head {
+        sampling,
+        tables,
+        size,
+        top: 0,
+        rows: 48,
+        restart: 0,
+        capture,
+        queued,
+        encoded,
+        shared: 1,
+        position: None,
+        mcus: None,
+    };
     Slice::new(picture, 0, 1, &head, scan)
 }
 

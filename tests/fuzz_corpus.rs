@@ -85,7 +85,9 @@ fn band(sampling: Sampling) -> Slice {
         capture: MediaTime::ZERO,
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
+        shared: 1,
         position: None,
+        mcus: None,
     };
     let planes: Vec<u8> = (0..sampling.bytes(size)).map(|at| (at * 37 % 251) as u8).collect();
     let mut encoder = BandEncoder::new().expect("starts");

@@ -59,6 +59,22 @@ impl Sampling {
         }
     }
 
+    /// Width and height of an MCU in pixels (T.81 A.2.4).
+    pub fn mcu(self) -> Size {
+        let (width, height) = match self {
+            Sampling::Grey | Sampling::Yuv444 => (8, 8),
+            Sampling::Yuv420 => (16, 16),
+            Sampling::Yuv422 => (16, 8),
+        };
+        Size { width, height }
+    }
+
+    /// Columns and rows of MCUs that cover a picture of `size`.
+    pub fn mcus(self, size: Size) -> Size {
+        let mcu = self.mcu();
+        Size { width: size.width.div_ceil(mcu.width), height: size.height.div_ceil(mcu.height) }
+    }
+
     /// Bytes of all planes of a picture of `size`.
     pub fn bytes(self, size: Size) -> usize {
         let area = |size: Size| size.width as usize * size.height as usize;

@@ -8,12 +8,13 @@ use eyeline_proto::rate::Rate;
 use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
+use eyeline_proto::wire::mcus::Mcus;
 use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
 use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record, Text, Track, Want};
 use eyeline_proto::wire::report::{MAX_TRACKS, Report, TrackReport, TrackReports, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, SoundRequest};
-use eyeline_proto::wire::{Error, VERSION};
+use eyeline_proto::wire::{Error, Reader, VERSION};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
@@ -301,13 +302,18 @@ fn heads() -> Vec<(&'static str, Head<'static>)> {
         capture: MediaTime::from_nanos(0x0102_0304_0506_0708),
         queued: Duration::from_micros(1230),
         encoded: Duration::from_micros(4560),
+        shared: 3,
         position: None,
+        mcus: None,
     };
     let foreign = Head { tables: Tables::Foreign(b"\xFF\xDBtables"), sampling: Sampling::Yuv422, restart: 0, ..own };
     let grey = Head { sampling: Sampling::Grey, tables: Tables::Own(100), ..own };
     let full = Head { sampling: Sampling::Yuv444, tables: Tables::Own(1), top: 0, rows: 720, ..own };
     let film = Head { position: Some(Duration::from_nanos(0x2122_2324_2526_2728)), ..own };
-    vec![("own", own), ("foreign", foreign), ("grey", grey), ("full", full), ("film", film)]
+    let of_160 = |bytes| Some(Mcus::decode(&mut Reader::new(bytes), 160).expect("MCUs of a band of 160"));
+    let packed = Head { mcus: of_160(b"\x00\x03\x01\x00\x02\x4F\x01"), ..own };
+    let empty = Head { mcus: of_160(b"\x00\x00\x01"), ..film };
+    vec![("own", own), ("foreign", foreign), ("grey", grey), ("full", full), ("film", film), ("packed", packed), ("empty", empty)]
 }
 
 #[test]
@@ -325,7 +331,7 @@ fn every_slice_head_has_its_committed_bytes_and_comes_back_from_them() {
         for len in 0..bytes.len() {
             assert!(Head::decode(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
         }
-        for later in [0x08, 0x10, 0x20, 0x38, 0x04] {
+        for later in [0x10, 0x20, 0x38, 0x04] {
             assert!(Head::decode(&[&[bytes[0] | later], &bytes[1..]].concat()).is_err(), "{name} with bits {later:x}");
         }
     }

@@ -255,7 +255,9 @@ impl Job {
             capture: self.capture,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
+            shared: self.bands.count() as u8,
             position: self.settings.position,
+            mcus: None,
         };
         let scan = encoder.encode(&self.planes, &head)?;
         let mut slice = Slice::new(self.number, index as u8, self.bands.count() as u8, &head, scan);

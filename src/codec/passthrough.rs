@@ -48,7 +48,9 @@ pub fn split(jpeg: &[u8], picture: u64, capture: MediaTime, settings: Settings) 
             capture,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
+            shared: cuts.len() as u8,
             position: settings.position,
+            mcus: None,
         };
         if LENGTH_PREFIX + head.encoded_len() + cut.bytes.len() > MAX_LEN {
             return Err(Unfit("a slice of it would be longer than 4 MiB"));

@@ -92,7 +92,9 @@ pub fn head(size: Size, sampling: Sampling, quality: u8, top: u32, rows: u32) ->
         capture: MediaTime::from_nanos(7),
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
+        shared: 1,
         position: None,
+        mcus: None,
     }
 }
 

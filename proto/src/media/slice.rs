@@ -6,7 +6,7 @@
 
 use crate::time::MediaTime;
 use crate::wire::Error;
-use crate::wire::slice::{Head, Tables, kept, stamp_capture, stamp_times};
+use crate::wire::slice::{Head, TABLES_LEN, Tables, kept, stamp_capture, stamp_times};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,23 +41,27 @@ pub struct Part {
 /// A head without the bytes it was parsed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parsed {
-    /// Of a camera's tables it says only that there are some.
+    /// Of a camera's tables, and of MCUs, it says only that there are some.
     head: Head<'static>,
-    /// Where in the slice's bytes those lie. The scan begins behind them.
+    /// Where in the slice's bytes the places of those lie.
+    places: Range<usize>,
+    /// And those tables. The scan begins behind them.
     tables: Range<usize>,
 }
 
 impl Parsed {
     /// Of the head of a slice whose scan begins at byte `scan`.
     fn new(head: &Head<'_>, scan: usize) -> Parsed {
-        let (tables, len) = match head.tables {
-            Tables::Own(quality) => (Tables::Own(quality), 0),
-            Tables::Foreign(tables) => (Tables::Foreign(&[]), tables.len()),
+        let (tables, len, front) = match head.tables {
+            Tables::Own(quality) => (Tables::Own(quality), 0, 0),
+            Tables::Foreign(tables) => (Tables::Foreign(&[]), tables.len(), TABLES_LEN),
         };
-        let &Head { sampling, size, top, rows, restart, capture, position, .. } = head;
+        let (mcus, named) = head.mcus.map(|mcus| mcus.apart()).unzip();
+        let &Head { sampling, size, top, rows, restart, capture, shared, position, .. } = head;
         let (queued, encoded) = (kept(head.queued), kept(head.encoded));
-        let head = Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, position };
-        Parsed { head, tables: scan - len..scan }
+        let head = Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, shared, position, mcus };
+        let places = scan - len - front;
+        Parsed { head, places: places - named.unwrap_or(0)..places, tables: scan - len..scan }
     }
 }
 
@@ -89,11 +93,12 @@ impl Slice {
 
     /// What it says of itself.
     pub fn head(&self) -> Head<'_> {
-        let Parsed { head, tables } = &self.parsed;
-        match head.tables {
-            Tables::Own(_) => *head,
-            Tables::Foreign(_) => Head { tables: Tables::Foreign(&self.bytes[tables.clone()]), ..*head },
-        }
+        let Parsed { head, places, tables } = &self.parsed;
+        let tables = match head.tables {
+            Tables::Own(quality) => Tables::Own(quality),
+            Tables::Foreign(_) => Tables::Foreign(&self.bytes[tables.clone()]),
+        };
+        Head { tables, mcus: head.mcus.map(|mcus| mcus.with(&self.bytes[places.clone()])), ..*head }
     }
 
     /// The scan behind the head.
@@ -148,7 +153,9 @@ pub mod testing {
             capture: MediaTime::ZERO,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
+            shared: 1,
             position: None,
+            mcus: None,
         }
     }
 
@@ -163,16 +170,21 @@ pub mod testing {
 mod tests {
     use super::testing::head;
     use super::*;
+    use crate::wire::mcus::Selection;
 
     #[test]
     fn what_was_encoded_is_what_comes_of_its_bytes() {
         let foreign = Head { tables: Tables::Foreign(b"the camera's"), position: Some(Duration::from_secs(3)), ..head() };
         let uneven = Head { queued: Duration::from_nanos(1_234_567), encoded: Duration::from_secs(9), ..head() };
-        for head in [head(), foreign, uneven] {
+        let some = Selection::new(2, [1].into_iter()).unwrap();
+        let packed = Head { mcus: Some(some.mcus()), ..head() };
+        let both = Head { mcus: Some(some.mcus()), ..foreign };
+        for head in [head(), foreign, uneven, packed, both] {
             let mut slice = Slice::new(7, 1, 3, &head, b"scan");
             let (len, body) = slice.bytes().split_first_chunk().unwrap();
             assert_eq!((u32::from_be_bytes(*len) as usize, Head::decode(body)), (body.len(), Ok((slice.head(), &b"scan"[..]))));
             assert_eq!((slice.head().tables, slice.scan()), (head.tables, &b"scan"[..]));
+            assert_eq!(slice.head().mcus, head.mcus);
             slice.stamp_times(Duration::from_nanos(7_654_321), Duration::from_millis(2));
             slice.stamp_capture(MediaTime::from_nanos(99));
             slice.scan_mut()[0] = b'S';
@@ -201,7 +213,7 @@ mod tests {
             assert!(Slice::read(7, 1, 3, whole.bytes()[..len].into()).is_err(), "{len}");
         }
         let mut later = whole.bytes().to_vec();
-        later[LENGTH_PREFIX] |= 0x08;
+        later[LENGTH_PREFIX] |= 0x10;
         assert!(Slice::read(7, 1, 3, later.into()).is_err(), "packed in a way that is not known");
     }
 }

@@ -4,6 +4,7 @@
 //! wrong and where; it never panics and never allocates more than its input is long.
 
 pub mod datagram;
+pub mod mcus;
 pub mod preamble;
 pub mod record;
 pub mod report;

@@ -4,18 +4,21 @@
 //! `quality` and do not travel (the idea of RFC 2435); a camera's do, as the marker segments it wrote.
 //!
 //! ```text
-//!  0      1       2       4        6     8      10         12        20      22       24
-//!  kind   quality width   height   top   rows   restart    capture   queued  encoded  [position] [u16 length ++ tables] scan…
-//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16     u16      u64 ns
+//!  0      1       2       4        6     8      10         12        20      22       24      25
+//!  kind   quality width   height   top   rows   restart    capture   queued  encoded  shared  [position] [MCUs] [u16 length ++ tables] scan…
+//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16     u16      u8      u64 ns
 //! ```
 //!
 //! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bits 3–5 packing, bit 6 of a film (its position follows), bit 7
-//! foreign (tables follow). The packing says what the scan is of: 0, the rows of the band. A slice packed in a way that is not
-//! known cannot be drawn, and is refused alone. `queued` is the time from capture until the encoder took the picture, `encoded`
-//! from then until this slice was ready, both in units of 10 µs, so that the receiver can split the latency it shows by stage.
-//! `position` is the picture's time in its film: `capture` says when it was played, and a player that stood still plays the rest
-//! of its film later.
+//! foreign (tables follow). The packing says what the scan is of: 0, the rows of the band; 1, some MCUs of it, which `mcus.rs`
+//! names, as a picture one MCU high; of none there is no scan. A slice packed in a way that is not known cannot be drawn, and is
+//! refused alone. `queued` is the time from capture until the encoder took the picture, `encoded` from then until this slice was
+//! ready, both in units of 10 µs, so that the receiver can split the latency it shows by stage. `shared` says how many slices of
+//! the picture are for every receiver; those behind them are for who lacks what is in them, and the picture has as many less for
+//! all others. `position` is the picture's time in its film: `capture` says when it was played, and a player that stood still
+//! plays the rest of its film later.
 
+use super::mcus::Mcus;
 use super::{Error, Reader};
 use crate::picture::{MAX_SIDE, Sampling, Size};
 use crate::time::MediaTime;
@@ -23,12 +26,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// Bytes of the fixed part.
-pub const FIXED_LEN: usize = 24;
+pub const FIXED_LEN: usize = 25;
 
 /// Where the time of capture lies, and the two of encoding.
 const CAPTURE: Range<usize> = 12..20;
 const QUEUED: Range<usize> = 20..22;
-const ENCODED: Range<usize> = 22..FIXED_LEN;
+const ENCODED: Range<usize> = 22..24;
 
 /// The longest length prefix + head + scan: no camera's picture at 8192×8192 comes near it.
 pub const MAX_LEN: usize = 4 << 20;
@@ -36,12 +39,24 @@ pub const MAX_LEN: usize = 4 << 20;
 /// The most slices a picture is cut into: fits a byte with room, and keeps the overhead of heads small.
 pub const MAX_SLICES: usize = 128;
 
+/// The longest row of MCUs that libjpeg takes for a picture, in pixels: no packed slice has more.
+pub const LONGEST_ROW: u32 = 65_500;
+
+/// The most MCUs of a picture of which some alone are sent: 4096x2160 in 4:2:2, or 8192x2048 in 4:2:0. Of each the state is kept for
+/// each receiver.
+pub const MOST_MCUS: u32 = 1 << 16;
+
 /// The most bytes of foreign tables: four DQT of 16 bits, four full DHT pairs and the frame header take under 3 KiB.
 pub const MAX_TABLES: usize = 4096;
+
+/// Bytes of the length in front of them.
+pub(crate) const TABLES_LEN: usize = 2;
 
 const FOREIGN: u8 = 0x80;
 /// Bits of the packing.
 const PACKING: u8 = 0x38;
+/// The packing of a slice that has some MCUs of its band.
+const PACKED: u8 = 0x08;
 const FILM: u8 = 0x40;
 
 /// How the JPEG around the scan is rebuilt.
@@ -74,8 +89,12 @@ pub struct Head<'a> {
     pub queued: Duration,
     /// From then until this slice was ready. Kept likewise.
     pub encoded: Duration,
+    /// So many slices of the picture are for every receiver, at least 1.
+    pub shared: u8,
     /// The picture's time in its film, all passes of a loop counted; `None` of a live one.
     pub position: Option<Duration>,
+    /// The MCUs of the band that the scan is of; `None`: all.
+    pub mcus: Option<Mcus<'a>>,
 }
 
 /// Time in units of 10 µs, held at the end of 16 bits.
@@ -102,8 +121,8 @@ pub fn stamp_capture(head: &mut [u8], capture: MediaTime) {
 impl<'a> Head<'a> {
     /// Bytes of the head.
     pub fn encoded_len(&self) -> usize {
-        let tables = if let Tables::Foreign(tables) = self.tables { 2 + tables.len() } else { 0 };
-        FIXED_LEN + if self.position.is_some() { 8 } else { 0 } + tables
+        let tables = if let Tables::Foreign(tables) = self.tables { TABLES_LEN + tables.len() } else { 0 };
+        FIXED_LEN + if self.position.is_some() { 8 } else { 0 } + self.mcus.map_or(0, |mcus| mcus.encoded_len()) + tables
     }
 
     /// Appends the head's bytes.
@@ -126,21 +145,28 @@ impl<'a> Head<'a> {
             Tables::Foreign(_) => (FOREIGN, 0),
         };
         let film = if self.position.is_some() { FILM } else { 0 };
+        let packing = if self.mcus.is_some() { PACKED } else { 0 };
         let mut rest = out;
         let mut put = |bytes: &[u8]| {
             let (field, behind) = std::mem::take(&mut rest).split_at_mut(bytes.len());
             field.copy_from_slice(bytes);
             rest = behind;
         };
-        put(&[sampling | film | foreign, quality]);
+        put(&[sampling | packing | film | foreign, quality]);
         for field in [self.size.width as u16, self.size.height as u16, self.top, self.rows, self.restart] {
             put(&field.to_be_bytes());
         }
         put(&self.capture.as_nanos().to_be_bytes());
         put(&tens_of_micros(self.queued).to_be_bytes());
         put(&tens_of_micros(self.encoded).to_be_bytes());
+        put(&[self.shared]);
         if let Some(position) = self.position {
             put(&u64::try_from(position.as_nanos()).unwrap_or(u64::MAX).to_be_bytes());
+        }
+        if let Some(mcus) = self.mcus {
+            let (front, places) = mcus.fields();
+            put(&front);
+            put(places);
         }
         if let Tables::Foreign(tables) = self.tables {
             debug_assert!(tables.len() <= MAX_TABLES, "the codec limits what it passes through");
@@ -153,10 +179,12 @@ impl<'a> Head<'a> {
     pub fn decode(body: &'a [u8]) -> Result<(Head<'a>, &'a [u8]), Error> {
         let mut reader = Reader::new(body);
         let kind = reader.u8("slice kind")?;
-        if kind & PACKING != 0 {
-            return Err(reader.invalid("packing", u64::from(kind & PACKING), 1));
-        }
-        let sampling = match kind & !(FOREIGN | FILM) {
+        let packed = match kind & PACKING {
+            0 => false,
+            PACKED => true,
+            packing => return Err(reader.invalid("packing", packing.into(), 1)),
+        };
+        let sampling = match kind & !(FOREIGN | FILM | PACKING) {
             0 => Sampling::Grey,
             1 => Sampling::Yuv420,
             2 => Sampling::Yuv422,
@@ -183,7 +211,25 @@ impl<'a> Head<'a> {
         let capture = MediaTime::from_nanos(reader.u64("capture time")?);
         let queued = Duration::from_micros(u64::from(reader.u16("queued time")?) * 10);
         let encoded = Duration::from_micros(u64::from(reader.u16("encoded time")?) * 10);
+        let shared = match reader.u8("shared slices")? {
+            0 => return Err(reader.invalid("shared slices", 0, 1)),
+            shared => shared,
+        };
         let position = if kind & FILM != 0 { Some(Duration::from_nanos(reader.u64("position")?)) } else { None };
+        let size = Size { width: u32::from(width), height: u32::from(height) };
+        let mcus = if packed {
+            let (all, band) = (sampling.mcus(size), sampling.mcus(Size { height: rows.into(), ..size }));
+            if all.width * all.height > MOST_MCUS {
+                return Err(reader.invalid("MCUs of the picture", u64::from(all.width * all.height), 0));
+            }
+            let mcus = Mcus::decode(&mut reader, (band.width * band.height) as usize)?;
+            if mcus.count() * sampling.mcu().width as usize > LONGEST_ROW as usize {
+                return Err(reader.invalid("MCU count", mcus.count() as u64, mcus.encoded_len()));
+            }
+            Some(mcus)
+        } else {
+            None
+        };
         let tables = if foreign {
             let len = usize::from(reader.u16("table length")?);
             if len > MAX_TABLES {
@@ -193,13 +239,14 @@ impl<'a> Head<'a> {
         } else {
             Tables::Own(quality)
         };
-        let size = Size { width: u32::from(width), height: u32::from(height) };
-        Ok((Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, position }, reader.rest()))
+        let head = Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, shared, position, mcus };
+        Ok((head, reader.rest()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::mcus::Selection;
     use super::*;
 
     fn head() -> Head<'static> {
@@ -213,7 +260,9 @@ mod tests {
             capture: MediaTime::from_nanos(0x0102_0304_0506_0708),
             queued: Duration::from_micros(1_230),
             encoded: Duration::from_micros(45_670),
+            shared: 3,
             position: None,
+            mcus: None,
         }
     }
 
@@ -221,7 +270,11 @@ mod tests {
     fn a_head_comes_back_with_its_scan() {
         let foreign = Head { tables: Tables::Foreign(&[1, 2, 3]), sampling: Sampling::Grey, ..head() };
         let film = Head { position: Some(Duration::from_nanos(0x2122_2324_2526_2728)), ..foreign };
-        for head in [head(), foreign, film] {
+        let some = Selection::new(160, [0, 1, 81, 159].into_iter()).unwrap();
+        let none = Selection::new(160, std::iter::empty()).unwrap();
+        let (packed, empty) = (Head { mcus: Some(some.mcus()), ..head() }, Head { mcus: Some(none.mcus()), ..head() });
+        let all = Head { mcus: packed.mcus, tables: Tables::Foreign(&[1, 2, 3]), position: film.position, ..packed };
+        for head in [head(), foreign, film, packed, empty, all] {
             let mut body = Vec::new();
             head.encode(&mut body);
             assert_eq!(body.len(), head.encoded_len());
@@ -233,7 +286,9 @@ mod tests {
     #[test]
     fn every_truncated_head_is_refused() {
         let mut body = Vec::new();
-        Head { tables: Tables::Foreign(&[7; 9]), position: Some(Duration::ZERO), ..head() }.encode(&mut body);
+        let some = Selection::new(160, [3, 4, 90].into_iter()).unwrap();
+        let mcus = Some(some.mcus());
+        Head { tables: Tables::Foreign(&[7; 9]), position: Some(Duration::ZERO), mcus, ..head() }.encode(&mut body);
         for len in 0..body.len() {
             assert!(Head::decode(&body[..len]).is_err(), "{len}");
         }
@@ -243,7 +298,7 @@ mod tests {
     fn a_packing_and_a_sampling_of_later_programs_are_refused() {
         let mut body = Vec::new();
         head().encode(&mut body);
-        for bits in 1..8 {
+        for bits in 2..8 {
             let later = [&[body[0] | bits << 3][..], &body[1..]].concat();
             assert!(matches!(Head::decode(&later), Err(Error::Invalid { field: "packing", at: 0, .. })), "{bits}");
         }
@@ -265,5 +320,13 @@ mod tests {
         let giant = Size { width: 8193, height: 720 };
         assert!(matches!(refused(Head { size: giant, ..head() }), Error::Invalid { field: "picture width", value: 8193, at: 2 }));
         assert!(matches!(refused(Head { tables: Tables::Own(101), ..head() }), Error::Invalid { field: "quality", .. }));
+        let beyond = Selection::new(161, [160].into_iter()).unwrap();
+        assert!(matches!(refused(Head { mcus: Some(beyond.mcus()), ..head() }), Error::Invalid { field: "places", .. }));
+        let wide = Selection::new(8192, 0..4094).unwrap();
+        let large = Head { size: Size { width: 8192, height: 256 }, top: 0, rows: 256, ..head() };
+        assert!(matches!(refused(Head { mcus: Some(wide.mcus()), ..large }), Error::Invalid { field: "MCU count", .. }));
+        let giant = Head { size: Size { width: 8192, height: 8192 }, rows: 16, mcus: Some(wide.mcus()), ..head() };
+        assert!(matches!(refused(giant), Error::Invalid { field: "MCUs of the picture", .. }));
+        assert!(matches!(refused(Head { shared: 0, ..head() }), Error::Invalid { field: "shared slices", .. }));
     }
 }

@@ -126,7 +126,20 @@ pub(super) fn picture(session: &mut Session, now: Instant, number: u64, bytes: u
     let size = Size { width: 64, height: 48 };
     let (sampling, tables, none) = (Sampling::Grey, Tables::Own(80), Duration::ZERO);
     let (capture, queued, encoded) = (MediaTime::ZERO, none, none);
-    let head = Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, position: None };
+    let head = Head {
+        sampling,
+        tables,
+        size,
+        top: 0,
+        rows: 48,
+        restart: 0,
+        capture,
+        queued,
+        encoded,
+        shared: 1,
+        position: None,
+        mcus: None,
+    };
     let scan = vec![0; bytes - LENGTH_PREFIX - head.encoded_len()];
     session.handle_command(now, Command::Slice(Slice::new(number, 0, 1, &head, &scan)));
 }

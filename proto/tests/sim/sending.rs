@@ -201,7 +201,9 @@ impl Camera {
             capture,
             queued: Duration::ZERO,
             encoded: self.stream.encode,
+            shared: count,
             position: None,
+            mcus: None,
         };
         let mut scan = vec![0; self.current.1];
         fill_scan(self.source.borrow().salt, picture, index, &mut scan);

@@ -397,7 +397,9 @@ impl Stranger {
             capture,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
+            shared: 1,
             position: None,
+            mcus: None,
         };
         let mut slice = Slice::new(number.into(), 0, 1, &head, &[0; 100]).bytes().to_vec();
         slice[LENGTH_PREFIX] |= packing;
