@@ -5,6 +5,7 @@ pub mod audio_buffer;
 pub mod backlog;
 pub mod clock;
 pub mod conceal;
+pub mod coverage;
 pub mod depacketizer;
 pub mod drift;
 pub mod fec;

@@ -175,6 +175,20 @@ impl<'a> Head<'a> {
         }
     }
 
+    /// Columns and rows of MCUs of the whole picture.
+    pub fn grid(&self) -> Size {
+        self.sampling.mcus(self.size)
+    }
+
+    /// The MCUs that the scan is of, run by run: their numbers in the picture, row by row from its upper left.
+    pub fn runs(&self) -> impl Iterator<Item = Range<usize>> + Clone + use<'a> {
+        let band = self.sampling.mcus(Size { height: self.rows.into(), ..self.size });
+        let first = (u32::from(self.top) / self.sampling.mcu().height * band.width) as usize;
+        let all = self.mcus.is_none().then_some(0..(band.width * band.height) as usize);
+        let named = self.mcus.into_iter().flat_map(|mcus| mcus.runs());
+        all.into_iter().chain(named).map(move |run| first + run.start..first + run.end)
+    }
+
     /// The head and the scan data behind it.
     pub fn decode(body: &'a [u8]) -> Result<(Head<'a>, &'a [u8]), Error> {
         let mut reader = Reader::new(body);
@@ -280,6 +294,20 @@ mod tests {
             assert_eq!(body.len(), head.encoded_len());
             body.extend_from_slice(b"scan");
             assert_eq!(Head::decode(&body), Ok((head, &b"scan"[..])));
+        }
+    }
+
+    #[test]
+    fn mcus_are_numbered_through_the_picture() {
+        let some = Selection::new(160, [3, 4, 90].into_iter()).unwrap();
+        assert_eq!(head().grid(), Size { width: 80, height: 45 });
+        assert_eq!(head().runs().collect::<Vec<_>>(), [240..400], "all of two rows, below three");
+        let packed = Head { mcus: Some(some.mcus()), ..head() };
+        assert_eq!(packed.runs().flatten().collect::<Vec<_>>(), [243, 244, 330]);
+        // A head may say that its band begins amid an MCU: no decoder draws it, and it stays within the picture all the same.
+        for (top, rows) in [(719, 1), (1, 719), (15, 705), (17, 16)] {
+            let last = Head { top, rows, ..head() }.runs().last().expect("one");
+            assert!(last.end <= 80 * 45, "{top}+{rows}");
         }
     }
 
