@@ -1,0 +1,163 @@
+//! What one receiver has of a track's picture: which MCUs it was sent as they were coded last, and which it lacks.
+//!
+//! **Problem.** Where a picture is only what changed, whatever a receiver was not sent, or lost, stays wrong with it until the
+//! same MCU happens to change again. **Choice.** Of each MCU a byte: the receiver has it, lacks it, or it was sent in a picture
+//! that the receiver has not said to have. What it does not get (skipped, lost, drawn nowhere) becomes lacking and is *owed*: it
+//! is sent again, to this receiver alone, in slices that refresh. There is no other way out of that state, so no hole is silent.
+//! **Rejected.** Sending all MCUs again in turn alone (vic's background refill): a hole would stand for seconds.
+//!
+//! Capacity: a byte an MCU, of at most [`MOST_MCUS`]; of larger pictures all is sent each time, and nothing is kept.
+
+use super::mcu_set::{McuSet, Owed};
+use super::missed::TOLD;
+use crate::picture::{Sampling, Size};
+use crate::wire::slice::{Head, MOST_MCUS};
+
+/// Pictures that may be under way at once: twice as many as are told of.
+const SLOTS: usize = 128;
+
+/// States of an MCU; those between are the number of a slot, and one.
+const HAS: u8 = 0;
+const LACKS: u8 = u8::MAX;
+
+/// See the module text.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Of pictures like these; `None`: it has nothing.
+    of: Option<(Size, Sampling)>,
+    mcus: Vec<u8>,
+    /// The picture that each slot stands for, and one; 0: none.
+    slots: [u64; SLOTS],
+    /// The newest picture of which anything was sent.
+    newest: u64,
+    /// Every picture below was reported on.
+    settled: u64,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Delivery { of: None, mcus: Vec::new(), slots: [0; SLOTS], newest: 0, settled: 0 }
+    }
+}
+
+impl Delivery {
+    /// Whether it was sent nothing that it could have kept.
+    pub fn is_empty(&self) -> bool {
+        self.of.is_none()
+    }
+
+    /// It was sent a slice with this head, of this picture.
+    pub fn sent(&mut self, picture: u64, head: &Head<'_>) {
+        self.fit(head);
+        let slot = (picture % SLOTS as u64) as usize;
+        if picture + 1 < self.slots[slot] {
+            // It is later than all that is remembered. What is lacking may be of a newer one.
+            return;
+        }
+        if self.slots[slot] != picture + 1 {
+            self.retire(slot);
+            self.slots[slot] = picture + 1;
+        }
+        let (late, state) = (picture < self.newest, slot as u8 + 1);
+        self.newest = self.newest.max(picture);
+        let Delivery { mcus, slots, .. } = self;
+        for run in head.runs() {
+            for known in mcus.get_mut(run).into_iter().flatten() {
+                // One that overtook it has newer ones, or lost them.
+                let newer = late && (*known == LACKS || *known != HAS && slots[usize::from(*known) - 1] > picture + 1);
+                if !newer {
+                    *known = state;
+                }
+            }
+        }
+    }
+
+    /// It is not sent the slice with this head at all.
+    pub fn passed_over(&mut self, head: &Head<'_>) {
+        if self.of.is_some() {
+            self.fit(head);
+            head.runs().for_each(|run| self.mcus.get_mut(run).into_iter().flatten().for_each(|known| *known = LACKS));
+        }
+    }
+
+    /// It has nothing any more: it is another receiver, or nobody knows what it was not sent.
+    pub fn lose_all(&mut self) {
+        *self = Delivery { newest: self.newest, settled: self.settled, ..Delivery::default() };
+    }
+
+    /// It says that it lacks these.
+    pub fn lacks(&mut self, owed: &Owed) {
+        match owed {
+            Owed::Nothing => {}
+            Owed::Some(set) if self.of == Some((set.size(), set.sampling())) => {
+                for mcu in set.iter() {
+                    if let Some(known) = self.mcus.get_mut(mcu) {
+                        *known = LACKS;
+                    }
+                }
+            }
+            // It speaks of a picture of another size, which was replaced since.
+            Owed::Some(_) => {}
+            Owed::All => self.lose_all(),
+        }
+    }
+
+    /// It has settled every picture below `settled`, and of the [`TOLD`] before that missed those whose bits are set, the last one
+    /// in the lowest.
+    pub fn reported(&mut self, settled: u64, missed: u64) {
+        let before = self.settled;
+        self.settled = before.max(settled);
+        let is_missed = |after: u64| {
+            // Counted from the picture below `settled`, which is number 0.
+            let back = settled.checked_sub(after);
+            after != 0 && back.is_some_and(|back| if back < TOLD { missed >> back & 1 != 0 } else { after > before })
+        };
+        let lost = self.slots.map(is_missed);
+        if lost.contains(&true) {
+            for known in self.mcus.iter_mut().filter(|known| **known != HAS && **known != LACKS) {
+                if lost[usize::from(*known) - 1] {
+                    *known = LACKS;
+                }
+            }
+        }
+    }
+
+    /// What it is owed.
+    pub fn owed(&self) -> Owed {
+        let Some((size, sampling)) = self.of else { return Owed::All };
+        if !self.mcus.contains(&LACKS) {
+            return Owed::Nothing;
+        }
+        let mut set = McuSet::new(size, sampling);
+        self.mcus.iter().enumerate().filter(|(_, known)| **known == LACKS).for_each(|(mcu, _)| set.insert(mcu));
+        Owed::Some(set)
+    }
+
+    /// Whether it is owed anything.
+    pub fn is_owed(&self) -> bool {
+        self.of.is_none() || self.mcus.contains(&LACKS)
+    }
+
+    /// Pictures are of another size, or sampled otherwise: of those it has nothing.
+    fn fit(&mut self, head: &Head<'_>) {
+        let of = Some((head.size, head.sampling));
+        if self.of != of {
+            let grid = head.grid();
+            let mcus = Some(grid.width * grid.height).filter(|mcus| *mcus <= MOST_MCUS).unwrap_or(0);
+            (self.of, self.mcus, self.slots) = (of, vec![LACKS; mcus as usize], [0; SLOTS]);
+        }
+    }
+
+    /// A slot is used again: what was sent in its picture is there, or nobody said so.
+    fn retire(&mut self, slot: usize) {
+        let (state, former) = (slot as u8 + 1, self.slots[slot]);
+        if former != 0 {
+            let became = if former <= self.settled { HAS } else { LACKS };
+            self.mcus.iter_mut().filter(|known| **known == state).for_each(|known| *known = became);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "delivery_tests.rs"]
+mod tests;
