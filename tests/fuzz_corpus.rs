@@ -188,7 +188,7 @@ fn scripts_of_the_corpus_are_survived_by_the_sender() {
                 Report { highest, received: highest - lost, lost, bytes: highest.saturating_mul(1000), ..Report::default() };
             report.trains.push(Train { first: 2, packets: 3, at_us: 70_000, span_us: 900, bytes: 3000 });
             for track in 0..3 {
-                report.tracks.put(TrackReport { track, settled: highest / 4, shown: 2, wait_ms: 50 });
+                report.tracks.put(TrackReport { track, settled: highest / 4, shown: 2, wait_ms: 50, missed: highest << 3 });
             }
             say(&Message::Report(report))
         };

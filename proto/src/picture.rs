@@ -3,6 +3,8 @@
 //! Planes are full-range BT.601 (what JPEG means by YCbCr; JFIF 1.02), top row first, each row tight. Sources convert to
 //! that; nothing after them asks for range or matrix again.
 
+pub mod mcu_set;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,6 +59,18 @@ impl Sampling {
             Sampling::Yuv422 => Some(Size { width: size.width.div_ceil(2), height: size.height }),
             Sampling::Yuv444 => Some(size),
         }
+    }
+
+    /// What it is called in messages.
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The one of this name.
+    pub(crate) fn of_code(code: u8) -> Option<Sampling> {
+        [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444]
+            .into_iter()
+            .find(|sampling| sampling.code() == code)
     }
 
     /// Width and height of an MCU in pixels (T.81 A.2.4).

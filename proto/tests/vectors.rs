@@ -3,6 +3,7 @@
 //! A vector that changes is another protocol: raise `wire::VERSION` with it. `EYELINE_WRITE_VECTORS=1` writes the files anew.
 
 use eyeline_proto::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, TAG};
+use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::sound::{Block, Numbered};
@@ -11,7 +12,7 @@ use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, N
 use eyeline_proto::wire::mcus::Mcus;
 use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
 use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record, Text, Track, Want};
-use eyeline_proto::wire::report::{MAX_TRACKS, Report, TrackReport, TrackReports, Train, Trains};
+use eyeline_proto::wire::report::{MAX_TRACKS, Misses, Report, TrackReport, TrackReports, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, SoundRequest};
 use eyeline_proto::wire::{Error, Reader, VERSION};
@@ -76,8 +77,14 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
     trains.push(Train { first: 0x1111_1111, packets: 0x1212, at_us: 0x1313_1313, span_us: 0x1414_1414, bytes: 0x1515_1515 });
     trains.push(Train { first: 0x2121_2121, packets: 0x2222, at_us: 0x2323_2323, span_us: 0x2424_2424, bytes: 0x2525_2525 });
     let mut tracks = TrackReports::default();
-    tracks.put(TrackReport { track: 3, settled: 0x0505_0505_0505_0505, shown: 0x0606_0606, wait_ms: 0x0707 });
-    tracks.put(TrackReport { track: 9, settled: 0x0808_0808_0808_0808, shown: 0x0909_0909, wait_ms: 0x0A0A });
+    tracks.put(TrackReport { track: 3, settled: 0x0505_0505_0505_0505, shown: 0x0606_0606, wait_ms: 0x0707, missed: 0x1515 });
+    tracks.put(TrackReport {
+        track: 9,
+        settled: 0x0808_0808_0808_0808,
+        shown: 0x0909_0909,
+        wait_ms: 0x0A0A,
+        missed: 0x1616_0000_0000_0000,
+    });
     let report = Report {
         highest: 0x0101_0101_0101_0101,
         received: 0x0202_0202_0202_0202,
@@ -108,14 +115,15 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         ("response", Message::Response(*b"12345678"), 9),
         ("ping", Message::Ping(0x0102_0304_0506_0708), 9),
         ("pong", pong, 25),
-        ("report", Message::Report(report), 101),
+        ("report", Message::Report(report), 117),
         ("report-empty", Message::Report(Report { trains: Trains::default(), tracks: TrackReports::default(), ..report }), 35),
-        ("report-track", Message::Report(Report { trains: Trains::default(), ..report }), 65),
+        ("report-track", Message::Report(Report { trains: Trains::default(), ..report }), 81),
         ("probe", Message::Probe(0x0102), 3),
         ("probe-ack", Message::ProbeAck(0x0102), 3),
         ("piece", Message::Piece(3, piece), 20),
         ("piece-mono", Message::Piece(3, Piece { channels: 1, frames: 4, payload: b"pair", ..piece }), 18),
         ("sound_request", Message::SoundRequest(3, SoundRequest { next: 0x0102_0304_0506_0708, pieces: 3 }), 11),
+        ("misses", Message::Misses(3, Misses { settled: 0x0102_0304_0506_0708, missed: 0x1112_1314_1516_1718 }), 18),
     ]
 }
 
@@ -141,8 +149,8 @@ fn every_datagram_message_has_its_committed_bytes_and_comes_back_from_them() {
         assert_eq!(Message::decode(&[bytes.as_slice(), &[0; 4]].concat()).is_ok(), open_end, "{name} with bytes behind it");
     }
     kinds.dedup();
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13], "each kind has a vector");
-    assert!([0, 9, 14, 99, 255].iter().all(|kind| Message::decode(&[&[*kind][..], &[0; 60]].concat()).is_err()));
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14], "each kind has a vector");
+    assert!([0, 9, 15, 99, 255].iter().all(|kind| Message::decode(&[&[*kind][..], &[0; 60]].concat()).is_err()));
 }
 
 /// What no honest piece or report says.
@@ -161,7 +169,7 @@ fn pieces_and_reports_that_cannot_be_are_refused() {
     }
     let report = |tracks: &[u8]| {
         let tracks =
-            [&[tracks.len() as u8][..], &tracks.iter().flat_map(|track| [&[*track][..], &[0; 14]].concat()).collect::<Vec<u8>>()]
+            [&[tracks.len() as u8][..], &tracks.iter().flat_map(|track| [&[*track][..], &[0; 22]].concat()).collect::<Vec<u8>>()]
                 .concat();
         Message::decode(&[&[8][..], &[0; 32], &[0], &tracks].concat()).is_ok()
     };
@@ -197,7 +205,9 @@ fn records() -> Vec<(&'static str, Record)> {
         Track {
             number: 3, media: Media::LIVE, muted: false, closed: false, origin: [5; 16], label: "Küche".to_string(), format
         };
-    let want = Want { pictures: true, sound: false, pixels: 0x0102_0304, rate: 0x0102_0304_0506_0708 };
+    let want = Want { pictures: true, sound: false, pixels: 0x0102_0304, rate: 0x0102_0304_0506_0708, whole: true };
+    let mut lacking = McuSet::new(Size { width: 1280, height: 720 }, Sampling::Yuv420);
+    lacking.insert_runs([2..5, 3599..3600].into_iter());
     let text = Text { origin: [5; 16], name: "Küche".to_string(), line: "Komm essen!".to_string() };
     vec![
         ("hello-receiver", Record::Hello(hello())),
@@ -220,6 +230,8 @@ fn records() -> Vec<(&'static str, Record)> {
         ("text", Record::Text(text)),
         ("want", Record::Want(3, want)),
         ("want-nothing", Record::Want(3, Want::default())),
+        ("refresh", Record::Refresh(3, Owed::Some(lacking))),
+        ("refresh-all", Record::Refresh(3, Owed::All)),
         ("heard-not", Record::Heard(false)),
         ("heard", Record::Heard(true)),
         ("same", Record::Same([0xA7; 32])),
@@ -266,7 +278,7 @@ fn fields_and_records_of_later_programs_are_skipped() {
         let bytes = [kind];
         let decoded = Record::decode(&bytes);
         match kind {
-            1..=8 | 64 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
+            1..=9 | 64 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
             65.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
             _ => assert!(matches!(decoded, Err(Error::Invalid { field: "record kind", .. })), "{kind}"),
         }

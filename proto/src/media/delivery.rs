@@ -8,8 +8,8 @@
 //!
 //! Capacity: a byte an MCU, of at most [`MOST_MCUS`]; of larger pictures all is sent each time, and nothing is kept.
 
-use super::mcu_set::{McuSet, Owed};
 use super::missed::TOLD;
+use crate::picture::mcu_set::{McuSet, Owed};
 use crate::picture::{Sampling, Size};
 use crate::wire::slice::{Head, MOST_MCUS};
 

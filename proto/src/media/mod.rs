@@ -16,7 +16,6 @@ pub mod jitter;
 pub mod ladder;
 pub mod limiter;
 pub mod loss;
-pub mod mcu_set;
 pub mod missed;
 pub mod nack;
 pub mod pacer;

@@ -8,6 +8,7 @@ use crate::media::clock::{Epoch, Mapping};
 use crate::media::depacketizer::Settled;
 use crate::media::rate_control::Bitrate;
 use crate::media::slice::{Part, Slice};
+use crate::picture::mcu_set::Owed;
 use crate::sound::{Block, Numbered};
 use crate::time::MediaTime;
 use crate::wire::record::{Format, Reason, Track, Want};
@@ -67,6 +68,10 @@ pub enum Command {
     End,
     /// So many more pictures of this track were shown.
     Shown(TrackId, u32),
+    /// A slice of this picture of this track was not drawn: who sends it is to send again what was in it.
+    Missed(TrackId, u64),
+    /// What is shown of this track is of no use any more: all of it is to be sent again.
+    Refresh(TrackId),
     /// Every picture of this track below this number is written: a film's sender may go on.
     Written(TrackId, u64),
     /// What we have use for of this track.
@@ -112,6 +117,8 @@ pub enum Event {
     Target(Option<Bitrate>),
     /// The most that any receiver has use for of our track, whenever that is something else.
     Wanted(Want),
+    /// What receivers lack of our pictures, whenever that is something else: the next ones are to refresh it.
+    Owed(Owed),
     /// After [`Command::End`]: everybody has everything, or had time enough.
     Delivered {
         /// Somebody who is still here has everything.

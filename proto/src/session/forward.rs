@@ -16,6 +16,7 @@ use super::shared::LinksAndEvents;
 use super::{PeerId, TrackId};
 use crate::media::clock::{Epoch, Mapping};
 use crate::media::slice::Slice;
+use crate::picture::mcu_set::Owed;
 use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::record::{Format, OWN_TRACK, Track, Want};
@@ -28,6 +29,10 @@ const LOOK: Duration = Duration::from_millis(500);
 /// And where something did; and between two times that others are told what a track is: whoever says something else each
 /// moment is not passed on to all each time.
 const SOON: Duration = Duration::from_millis(100);
+
+/// Who lacks something else than was asked for is asked for after so long; the same is asked for again after that.
+const ANEW: Duration = Duration::from_millis(20);
+const AGAIN: Duration = Duration::from_millis(400);
 
 #[derive(Default)]
 pub(super) struct Forward {
@@ -51,6 +56,8 @@ struct Forwarded {
     first: u64,
     /// What its sender was told that is wanted of it.
     want: Option<Want>,
+    /// What it was asked to refresh last, and when, while others lack anything.
+    asked: Option<(Instant, Owed)>,
 }
 
 /// Numbers of tracks, each used again as late as can be.
@@ -79,8 +86,8 @@ impl Forward {
     pub fn pass(&mut self, now: Instant, event: &Event, sender: &mut Sender, shared: &mut LinksAndEvents<'_>) {
         match event {
             Event::TrackUp { track, .. } if track.is_own() => {
-                let (number, told, passed, news, first, want) = (None, None, None, false, 0, None);
-                self.tracks.insert(track.peer, Forwarded { number, told, passed, news, first, want });
+                let (number, told, passed, news, first, want, asked) = (None, None, None, false, 0, None, None);
+                self.tracks.insert(track.peer, Forwarded { number, told, passed, news, first, want, asked });
             }
             Event::Track(track, told) if track.is_own() => {
                 if let Some(known) = self.tracks.get_mut(&track.peer) {
@@ -118,6 +125,13 @@ impl Forward {
                 let Some(slice) = rebased(slice, now, &clock, &shared.endpoint.epoch()) else { return };
                 if let Some(outbound) = sender.track(number) {
                     outbound.push_slice(slice);
+                }
+            }
+            Event::Settled(track, settled) if !settled.is_whole() => {
+                if let Some((number, _)) = self.known(*track)
+                    && let Some(outbound) = sender.track(number)
+                {
+                    outbound.has_hole(now);
                 }
             }
             Event::Sound(track, Numbered { number: block_number, block }) => {
@@ -181,9 +195,30 @@ impl Forward {
         said
     }
 
-    /// When [`Forward::look`] has to be asked again.
+    /// What others lack of tracks, where those who send them are to be asked for it.
+    pub fn refresh(&mut self, now: Instant, sender: &Sender, shared: &mut LinksAndEvents<'_>) -> Vec<(TrackId, Owed)> {
+        let mut asks = Vec::new();
+        for (peer, known) in &mut self.tracks {
+            let Some(number) = known.number else { continue };
+            let owed = sender.owed_of(now, number, shared);
+            if owed == Owed::Nothing {
+                known.asked = None;
+                continue;
+            }
+            let due =
+                known.asked.as_ref().is_none_or(|(at, asked)| now >= *at + if owed.is_within(asked) { AGAIN } else { ANEW });
+            if due {
+                asks.push((TrackId::own(*peer), owed.clone()));
+                known.asked = Some((now, owed));
+            }
+        }
+        asks
+    }
+
+    /// When [`Forward::look`] or [`Forward::refresh`] has to be asked again.
     pub fn deadline(&self) -> Option<Instant> {
-        self.next_look
+        let asked = self.tracks.values().filter_map(|known| known.asked.as_ref().map(|(at, _)| *at + AGAIN));
+        asked.chain(self.next_look).min()
     }
 
     /// What others want of a peer's track, beside what we do.

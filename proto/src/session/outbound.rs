@@ -8,7 +8,7 @@ use crate::media::slice::Slice;
 use crate::sound::Block;
 use crate::time::MediaTime;
 use crate::wire::record::Track;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Nothing older than this is of use to a live receiver.
 const LIVE_AGE: Duration = Duration::from_millis(300);
@@ -24,6 +24,9 @@ pub(super) const FILM_BYTES: usize = 24 << 20;
 
 /// What is over in a film's log is cut by what is settled; this only bounds what a vanished peer leaves behind.
 const FILM: Limits = Limits { age: Duration::from_secs(6), bytes: 2 * FILM_BYTES };
+
+/// By then its origin has sent again what was lost on the way here, or the connection to it is lost.
+const MENDED: Duration = Duration::from_secs(10);
 
 /// Bytes a second of a channel of sound, with what records, segments and headers add to it.
 const SOUND_RATE: f64 = 96_000.0 * 1.06;
@@ -42,6 +45,10 @@ pub(super) struct Outbound {
     newest: Option<(u64, usize)>,
     /// Bytes of a picture, a mean over some.
     usual: usize,
+    /// Slices of the newest picture, and of the one before, are of some MCUs alone.
+    partial: (bool, bool),
+    /// Of a track that is forwarded: not all of it came here, so until then what refreshes is for all.
+    hole: Option<Instant>,
 }
 
 impl Outbound {
@@ -49,7 +56,7 @@ impl Outbound {
     pub fn new(track: Track, lossless: bool) -> Self {
         let limits = if lossless { FILM } else { Limits { age: LIVE_AGE, bytes: LIVE_BYTES } };
         let (log, parity, sound) = (Log::new(limits), Parity::new(track.number), SoundLog::new(track.number, lossless));
-        Outbound { lossless, track, log, parity, sound, pictures: 0, newest: None, usual: 0 }
+        Outbound { lossless, track, log, parity, sound, pictures: 0, newest: None, usual: 0, partial: (false, false), hole: None }
     }
 
     /// What its receivers call it.
@@ -64,10 +71,27 @@ impl Outbound {
             newest => {
                 let (_, whole) = newest.replace((slice.picture, slice.bytes().len())).unwrap_or_default();
                 self.usual = if self.usual == 0 { whole } else { (self.usual * 3 + whole) / 4 };
+                self.partial = (false, self.partial.0);
             }
         }
+        self.partial.0 |= slice.head().mcus.is_some();
         self.pictures = self.pictures.max(slice.picture + 1);
         self.log.push(slice);
+    }
+
+    /// Whether its pictures are only what changed: who lacks something is owed it.
+    pub fn is_partial(&self) -> bool {
+        (self.partial.0 || self.partial.1) && !self.lossless
+    }
+
+    /// A picture of it did not all come here, and nobody here knows what was in it.
+    pub fn has_hole(&mut self, now: Instant) {
+        self.hole = Some(now + MENDED);
+    }
+
+    /// Whether what refreshes is for all, for all may lack it.
+    pub fn refreshes_all(&self, now: Instant) -> bool {
+        self.hole.is_some_and(|until| now < until)
     }
 
     /// Bytes of a picture of it, a mean over some.
@@ -94,6 +118,8 @@ impl Outbound {
 
     /// Where one begins that comes now.
     pub fn newest(&self) -> (Cursor, u64) {
-        (self.log.newest_picture(), self.sound.end())
+        // Of a picture that is only what changed nothing is to be seen.
+        let pictures = if self.is_partial() { self.log.end() } else { self.log.newest_picture() };
+        (pictures, self.sound.end())
     }
 }

@@ -12,7 +12,7 @@ use crate::media::clock::Epoch;
 use crate::seq;
 use crate::time::MediaTime;
 use crate::wire::datagram::{HEADER_LEN, Header, Message, Nack};
-use crate::wire::report::Report;
+use crate::wire::report::{Misses, Report};
 use crate::wire::sound::SoundRequest;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -65,6 +65,8 @@ pub enum Control {
     ProbeAck(u16),
     /// What is wanted beside TCP of the sound of a track.
     SoundRequest(u8, SoundRequest),
+    /// A picture of a track was missed.
+    Misses(u8, Misses),
 }
 
 /// Round-trip time: the least seen lately and a smoothed one (RFC 6298).
@@ -414,6 +416,7 @@ impl Path {
                 Control::Probe(number, _) => (None, Message::Probe(number)),
                 Control::ProbeAck(number) => (address, Message::ProbeAck(number)),
                 Control::SoundRequest(track, wanted) => (address, Message::SoundRequest(track, wanted)),
+                Control::Misses(track, misses) => (address, Message::Misses(track, misses)),
             };
             if let Some(to) = to {
                 self.seal(out, |out| message.encode(out));

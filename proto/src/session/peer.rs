@@ -288,7 +288,8 @@ impl Peer {
         if loss > 0.0 && !track.lossless {
             let number = track.number();
             self.drop_shards(|of, _| of == number);
-            let messages = track.parity.messages(&track.log, slice, cut, loss).iter();
+            let count = track.log.slice(slice).map_or(0, |slice| self.subscriptions[place].count_of(slice));
+            let messages = track.parity.messages(&track.log, (slice, count), cut, loss).iter();
             let repairs = &mut self.repairs;
             let paid = messages.take_while(|message| repairs.take(now, message.len() + Path::OVERHEAD));
             self.parity.extend(paid.map(|message| (number, message.clone())));
@@ -325,7 +326,11 @@ impl Peer {
                 self.resend.remove(at);
                 continue;
             };
-            let (head, piece_payload) = slice.fragment(piece.fragment, piece.cut.into());
+            let Some(of) = self.subscriptions.iter().find(|of| of.track() == piece.track) else {
+                self.resend.remove(at);
+                continue;
+            };
+            let (head, piece_payload) = of.fragment(slice, piece.fragment, piece.cut.into());
             let len = piece_payload.len() + Path::OVERHEAD + FRAGMENT_LEN;
             if piece_payload.len() > payload {
                 // The path takes less than when it was asked for. It is asked for again, and then cut anew.
@@ -365,8 +370,8 @@ impl Peer {
             self.take_turn((place, of), tracks);
             let (subscription, track) = (&mut self.subscriptions[place], &mut tracks[of]);
             let paced = self.flow.is_paced();
-            self.stats.skipped += subscription.catch_up(track, paced);
-            let Some(sending) = subscription.sending(&track.log, payload) else { continue };
+            self.stats.skipped += subscription.catch_up(now, track, paced);
+            let Some(sending) = subscription.sending(now, track, payload) else { continue };
             let number = track.number();
             for _ in 0..run {
                 let Some((piece, picture, (head, payload))) = subscription.next_fragment(&track.log) else { break };

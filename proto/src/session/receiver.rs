@@ -21,6 +21,7 @@ use super::link::LinkId;
 use super::path::{Control, Path};
 use super::stats::{Received, ReceiverStats, TrackStats};
 use super::{PeerId, TrackId};
+use crate::picture::mcu_set::Owed;
 use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
@@ -97,6 +98,24 @@ impl Receiver {
     pub fn written(&mut self, track: TrackId, next: u64) {
         if let Some(reception) = self.of_peer(track.peer).and_then(|inbound| inbound.reception(track.track)) {
             reception.written(next);
+        }
+    }
+
+    /// A picture of a track was not drawn: who sends it is told.
+    pub fn missed(&mut self, now: Instant, track: TrackId, picture: u64, endpoint: &mut Endpoint) {
+        let Some(place) = self.inbound.iter().position(|inbound| inbound.peer == track.peer) else { return };
+        let Some(reception) = self.inbound[place].reception(track.track) else { return };
+        if reception.was_missed(picture) {
+            self.refresh(track, Owed::All, endpoint);
+        } else {
+            self.request(now, place, endpoint);
+        }
+    }
+
+    /// Who sends a track is asked to send again what is lacking of it.
+    pub fn refresh(&mut self, track: TrackId, owed: Owed, endpoint: &mut Endpoint) {
+        if let Some(inbound) = self.of_peer(track.peer).filter(|inbound| inbound.receives(track.track)) {
+            endpoint.send(inbound.link(), &Record::Refresh(track.track, owed));
         }
     }
 

@@ -9,6 +9,7 @@
 //! every track but those of its own process.
 
 mod film;
+mod owed;
 mod target;
 
 use self::film::Ending;
@@ -26,6 +27,7 @@ use super::{PeerId, SocketId, sound_copies, sound_log};
 use crate::media::packetizer::Cursor;
 use crate::media::rate_control::Bitrate;
 use crate::media::slice::Slice;
+use crate::picture::mcu_set::Owed;
 use crate::sound::Block;
 use crate::time::MediaTime;
 use crate::wire::datagram::{Message, Nack};
@@ -44,6 +46,10 @@ pub(super) struct Sender {
     cap: Option<Bitrate>,
     target: Option<Bitrate>,
     wanted: Want,
+    /// What the encoder was told that is owed of our own track.
+    owed: Owed,
+    /// Something happened by which a receiver may be owed something else.
+    owes_anew: bool,
     ending: Ending,
     turn: Option<LinkId>,
     scratch: Vec<u8>,
@@ -67,6 +73,8 @@ impl Sender {
             cap: config.cap,
             target: None,
             wanted: Want::ALL,
+            owed: Owed::Nothing,
+            owes_anew: false,
             ending: Ending::Open,
             turn: None,
             scratch: Vec::new(),
@@ -87,8 +95,9 @@ impl Sender {
     /// A slice of our own is encoded.
     pub fn push_slice(&mut self, now: Instant, slice: Slice, shared: &mut LinksAndEvents<'_>) {
         let Some(own) = self.own() else { return };
-        let before = own.pictures;
+        let (before, partial) = (own.pictures, own.is_partial());
         own.push_slice(slice);
+        self.owes_anew |= self.tracks[0].is_partial() != partial;
         self.stats.pictures += self.tracks[0].pictures - before;
         self.stats.slices += 1;
         self.update_pressure(now, shared);
@@ -216,6 +225,7 @@ impl Sender {
             shared.endpoint.send(link, &Record::Track(Track { format, ..track.track.clone() }));
         }
         self.stats.peers_seen += 1;
+        self.owes_anew = true;
         self.peers.insert(link, peer);
         self.update_target(now, shared);
         self.update_wanted(now, shared);
@@ -225,11 +235,12 @@ impl Sender {
 
     /// Datagrams go to a peer and back.
     pub fn path_up(&mut self, now: Instant, link: LinkId, shared: &mut LinksAndEvents<'_>) {
+        self.owes_anew = true;
         let Some(peer) = self.peers.get_mut(&link) else { return };
         let first = !std::mem::replace(&mut peer.validated, true);
         for track in self.tracks.iter().filter(|track| first && !track.lossless) {
             if let Some(subscription) = peer.subscription(track.number()) {
-                subscription.cursor = track.log.newest_picture();
+                subscription.cursor = track.newest().0;
             }
         }
         if let Some(path) = shared.endpoint.path(link).filter(|_| peer.wants.pictures) {
@@ -246,6 +257,7 @@ impl Sender {
         shared: &mut LinksAndEvents<'_>,
     ) {
         let Some(peer) = self.peers.remove(&link) else { return };
+        self.owes_anew = true;
         let complete = peer.subscriptions.iter().any(|subscription| subscription.end_sent);
         let (name, sentence) = (peer.stats.name, sentence.to_string());
         shared.events.push_back(Event::PeerDown { peer: peer.id, name, reason, sentence, complete });
@@ -267,6 +279,7 @@ impl Sender {
     pub fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>, shared: &mut LinksAndEvents<'_>) -> bool {
         match message {
             Message::Report(report) => {
+                self.owes_anew = true;
                 let Some(peer) = self.peers.get_mut(&link) else { return true };
                 if report.highest >= peer.report.highest {
                     let epoch = shared.endpoint.epoch();
@@ -288,6 +301,7 @@ impl Sender {
                     subscription.copies.handle_wanted(now, *wanted, sound);
                 }
             }
+            Message::Misses(track, misses) => return self.handle_misses(link, (*track, *misses)),
             // Media is the receiving half's; the rest is the path's.
             _ => {}
         }
@@ -314,6 +328,7 @@ impl Sender {
     ) -> bool {
         let Some(subscription) = self.peers.get_mut(&link).and_then(|peer| peer.subscription(track)) else { return false };
         subscription.want = Some(want);
+        self.owes_anew = true;
         self.update_wanted(now, shared);
         true
     }
@@ -327,6 +342,7 @@ impl Sender {
             let before = peer.place();
             let segment = peer.fill(now, &mut self.tracks, (path, size), buffer);
             let moved = peer.place() > before;
+            self.owes_anew |= moved;
             // Nothing comes of a peer whose fragments to repeat have left the log; then it wants nothing any more.
             if segment > 0 {
                 if moved {

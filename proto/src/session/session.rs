@@ -15,6 +15,7 @@ use super::stats::Stats;
 use super::talk::Talk;
 use super::unreachable::DialError;
 use super::{Core, HostId, Output, PeerId, SocketId, TrackId};
+use crate::picture::mcu_set::Owed;
 use crate::wire::record::{Reason, Record, Text, Want};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -157,6 +158,15 @@ impl Session {
         self.receiver.want(track, want, &mut self.endpoint);
     }
 
+    /// What others lack of tracks that we forward is asked for.
+    fn ask_to_refresh(&mut self, now: Instant) {
+        let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
+        let asked = self.forward.as_mut().map(|forward| forward.refresh(now, &self.sender, &mut shared)).unwrap_or_default();
+        for (track, owed) in asked {
+            self.receiver.refresh(track, owed, &mut self.endpoint);
+        }
+    }
+
     /// What came over a link.
     fn take_records(&mut self, now: Instant, link: LinkId) {
         while let Some(record) = self.endpoint.next_record(now, link) {
@@ -180,6 +190,7 @@ impl Session {
                 self.look_at_wants(now);
                 known
             }
+            Record::Refresh(track, owed) => self.sender.handle_refresh(link, (track, &owed)),
             Record::Text(text) => self.take_text(now, link, text),
             // The endpoint's own.
             Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) | Record::Same(_) => return,
@@ -219,6 +230,7 @@ impl Session {
             for track in forward.look(now, &mut self.sender, &mut shared) {
                 self.tell_want(track);
             }
+            self.ask_to_refresh(now);
         }
         if now >= self.next_stats {
             self.next_stats = (self.next_stats + STATS).max(now);
@@ -281,6 +293,8 @@ impl Core for Session {
             Command::Closed => self.sender.closed(),
             Command::End => self.sender.end(now),
             Command::Shown(track, more) => self.receiver.shown(track, more),
+            Command::Missed(track, picture) => self.receiver.missed(now, track, picture, &mut self.endpoint),
+            Command::Refresh(track) => self.receiver.refresh(track, Owed::All, &mut self.endpoint),
             Command::Written(track, next) => self.receiver.written(track, next),
             Command::Want(track, want) => {
                 self.asked.insert(track, want);
@@ -364,6 +378,10 @@ impl Core for Session {
         self.receiver.finish_ends(now, &mut self.endpoint);
         let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.update_end(now, &mut shared);
+        let changed = self.sender.update_owed(now, &mut shared);
+        if changed && self.forward.is_some() {
+            self.ask_to_refresh(now);
+        }
         if let Some(event) = self.poll_event(now) {
             return Output::Event(event);
         }

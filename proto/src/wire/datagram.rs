@@ -8,7 +8,7 @@
 //! The header is what the seal authenticates beside the message; the packet number, widened to 64 bits, is its nonce. The
 //! connection id is the one the receiver of the datagram chose. Messages are drawn in PROTOCOL.md §5.
 
-use super::report::Report;
+use super::report::{Misses, Report};
 use super::sound::{Piece, SoundRequest};
 use super::{Error, Reader};
 use crate::time::MediaTime;
@@ -192,6 +192,8 @@ pub enum Message<'a> {
     Piece(u8, Piece<'a>),
     /// Send such pieces, please, or no more of them, of a track of yours.
     SoundRequest(u8, SoundRequest),
+    /// A picture of a track of yours did not all get onto my canvas.
+    Misses(u8, Misses),
 }
 
 mod kind {
@@ -207,6 +209,7 @@ mod kind {
     pub const PROBE_ACK: u8 = 11;
     pub const PIECE: u8 = 12;
     pub const SOUND_REQUEST: u8 = 13;
+    pub const MISSES: u8 = 14;
 }
 
 impl<'a> Message<'a> {
@@ -246,6 +249,10 @@ impl<'a> Message<'a> {
                 out.extend_from_slice(&[kind::SOUND_REQUEST, *track]);
                 wanted.encode(out);
             }
+            Message::Misses(track, misses) => {
+                out.extend_from_slice(&[kind::MISSES, *track]);
+                misses.encode(out);
+            }
             Message::Probe(number) => {
                 out.push(kind::PROBE);
                 out.extend_from_slice(&number.to_be_bytes());
@@ -278,6 +285,7 @@ impl<'a> Message<'a> {
                 replied: MediaTime::from_nanos(reader.u64("pong replied")?),
             },
             kind::REPORT => Message::Report(Report::decode(&mut reader)?),
+            kind::MISSES => Message::Misses(reader.u8("track")?, Misses::decode(&mut reader)?),
             kind::PROBE_ACK => Message::ProbeAck(reader.u16("probe number")?),
             kind => return Err(Error::Unknown { field: "message kind", kind }),
         };
@@ -290,7 +298,8 @@ impl<'a> Message<'a> {
             Message::Fragment(track, ..)
             | Message::Shard(track, _)
             | Message::Piece(track, _)
-            | Message::SoundRequest(track, _) => Some(*track),
+            | Message::SoundRequest(track, _)
+            | Message::Misses(track, _) => Some(*track),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ pub mod datagram;
 pub mod mcus;
 pub mod preamble;
 pub mod record;
+mod refresh;
 pub mod report;
 pub mod slice;
 pub mod sound;

@@ -6,9 +6,11 @@
 //!
 //! Bodies are drawn in PROTOCOL.md §4.
 
+use super::refresh;
 use super::sound;
 use super::text::printable;
 use super::{Error, Reader, cut, put_text};
+use crate::picture::mcu_set::Owed;
 use crate::picture::{MAX_SIDE, Size};
 use crate::rate::Rate;
 use crate::sound::Numbered;
@@ -169,11 +171,13 @@ pub struct Want {
     pub pixels: u32,
     /// Bits a second that pictures may take; 0 for any.
     pub rate: u64,
+    /// Each picture with all of its MCUs: it is written, or passed on to who writes it.
+    pub whole: bool,
 }
 
 impl Want {
     /// All there is.
-    pub const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0 };
+    pub const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0, whole: false };
 }
 
 /// The end of a film: how much there was in all.
@@ -203,6 +207,8 @@ pub enum Record {
     Text(Text),
     /// What I have use for of a track of yours.
     Want(u8, Want),
+    /// What I lack of the picture of a track of yours, beside what was lost on the way.
+    Refresh(u8, Owed),
     /// I am the one at another connection of yours, too: the proof ([`crate::crypto::prove_same`]).
     Same([u8; 32]),
 }
@@ -216,6 +222,7 @@ mod kind {
     pub const HEARD: u8 = 6;
     pub const TEXT: u8 = 7;
     pub const WANT: u8 = 8;
+    pub const REFRESH: u8 = 9;
     pub const SAME: u8 = 64;
 }
 
@@ -248,10 +255,14 @@ impl Record {
             Record::Heard(heard) => out.extend_from_slice(&[kind::HEARD, u8::from(*heard)]),
             Record::Text(text) => text.encode(out),
             Record::Want(track, want) => {
-                let media = Media { pictures: want.pictures, sound: want.sound, lossless: false };
+                let media = Media { pictures: want.pictures, sound: want.sound, lossless: want.whole };
                 out.extend_from_slice(&[kind::WANT, *track, media.encode()]);
                 out.extend_from_slice(&want.pixels.to_be_bytes());
                 out.extend_from_slice(&want.rate.to_be_bytes());
+            }
+            Record::Refresh(track, owed) => {
+                out.extend_from_slice(&[kind::REFRESH, *track]);
+                refresh::encode(owed, out);
             }
             Record::Same(proof) => {
                 out.push(kind::SAME);
@@ -293,8 +304,9 @@ impl Record {
             kind::WANT => {
                 let (track, media) = (reader.u8("track")?, Media::decode(reader.u8("media")?));
                 let (pixels, rate) = (reader.u32("pixels")?, reader.u64("rate")?);
-                Record::Want(track, Want { pictures: media.pictures, sound: media.sound, pixels, rate })
+                Record::Want(track, Want { pictures: media.pictures, sound: media.sound, pixels, rate, whole: media.lossless })
             }
+            kind::REFRESH => Record::Refresh(reader.u8("track")?, refresh::decode(&mut reader)?),
             kind::SAME => Record::Same(reader.array("proof")?),
             kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),
             kind => return Err(reader.invalid("record kind", u64::from(kind), 1)),

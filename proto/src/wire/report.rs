@@ -59,6 +59,29 @@ pub struct TrackReport {
     pub shown: u32,
     /// How long after it should have come a picture is waited for, ms.
     pub wait_ms: u16,
+    /// Of the 64 pictures below `settled` those that did not all get onto the canvas, the last one in the lowest bit.
+    pub missed: u64,
+}
+
+/// At once when a picture of a track was missed; the next reports say it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Misses {
+    /// As in [`TrackReport`].
+    pub settled: u64,
+    /// As in [`TrackReport`].
+    pub missed: u64,
+}
+
+impl Misses {
+    /// Appends its bytes, kind and track left to the caller.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        [self.settled, self.missed].iter().for_each(|field| out.extend_from_slice(&field.to_be_bytes()));
+    }
+
+    /// The rest of a message.
+    pub fn decode(reader: &mut Reader<'_>) -> Result<Misses, Error> {
+        Ok(Misses { settled: reader.u64("settled picture")?, missed: reader.u64("missed pictures")? })
+    }
 }
 
 /// Tracks, each of them once.
@@ -124,11 +147,12 @@ impl Report {
             }
         }
         out.push(self.tracks.as_slice().len() as u8);
-        for TrackReport { track, settled, shown, wait_ms } in self.tracks.as_slice() {
+        for TrackReport { track, settled, shown, wait_ms, missed } in self.tracks.as_slice() {
             out.push(*track);
             out.extend_from_slice(&settled.to_be_bytes());
             out.extend_from_slice(&shown.to_be_bytes());
             out.extend_from_slice(&wait_ms.to_be_bytes());
+            out.extend_from_slice(&missed.to_be_bytes());
         }
     }
 
@@ -165,7 +189,8 @@ impl Report {
                 return Err(reader.invalid("track", u64::from(track), 1));
             }
             let (settled, shown) = (reader.u64("settled picture")?, reader.u32("shown count")?);
-            report.tracks.tracks[place] = TrackReport { track, settled, shown, wait_ms: reader.u16("wait")? };
+            let (wait_ms, missed) = (reader.u16("wait")?, reader.u64("missed pictures")?);
+            report.tracks.tracks[place] = TrackReport { track, settled, shown, wait_ms, missed };
             report.tracks.len = place + 1;
         }
         Ok(report)

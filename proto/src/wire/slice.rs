@@ -134,12 +134,7 @@ impl<'a> Head<'a> {
 
     /// Writes the head's bytes, [`Head::encoded_len`] of them, into `out`, which has as many or more.
     pub fn write(&self, out: &mut [u8]) {
-        let sampling = match self.sampling {
-            Sampling::Grey => 0,
-            Sampling::Yuv420 => 1,
-            Sampling::Yuv422 => 2,
-            Sampling::Yuv444 => 3,
-        };
+        let sampling = self.sampling.code();
         let (foreign, quality) = match self.tables {
             Tables::Own(quality) => (0, quality),
             Tables::Foreign(_) => (FOREIGN, 0),
@@ -198,13 +193,8 @@ impl<'a> Head<'a> {
             PACKED => true,
             packing => return Err(reader.invalid("packing", packing.into(), 1)),
         };
-        let sampling = match kind & !(FOREIGN | FILM | PACKING) {
-            0 => Sampling::Grey,
-            1 => Sampling::Yuv420,
-            2 => Sampling::Yuv422,
-            3 => Sampling::Yuv444,
-            sampling => return Err(reader.invalid("sampling", u64::from(sampling), 1)),
-        };
+        let code = kind & !(FOREIGN | FILM | PACKING);
+        let Some(sampling) = Sampling::of_code(code) else { return Err(reader.invalid("sampling", code.into(), 1)) };
         let quality = reader.u8("quality")?;
         let foreign = kind & FOREIGN != 0;
         if foreign != (quality == 0) || quality > 100 {

@@ -104,7 +104,7 @@ fn a_slice_that_is_packed_in_an_unknown_way_costs_itself_alone() {
     let mut newer = Stranger::join(&mut victim, 1);
     newer.format(&mut victim);
     for number in 0..90 {
-        newer.packed_picture(&mut victim, (OWN_TRACK, number), if number % 3 == 0 { 0x08 } else { 0 });
+        newer.packed_picture(&mut victim, (OWN_TRACK, number), if number % 3 == 0 { 0x10 } else { 0 });
         victim.pass(ms(30));
     }
     let slices = victim.events.iter().filter(|event| matches!(event, Event::Slice(..))).count();

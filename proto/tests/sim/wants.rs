@@ -26,9 +26,9 @@ fn came(gathering: &Gathering, who: usize, whose: &str) -> (u64, usize) {
     (watched.whole, watched.blocks.len())
 }
 
-const SMALL: Want = Want { pictures: true, sound: true, pixels: 320 * 180, rate: 0 };
-const HEARD: Want = Want { pictures: false, sound: true, pixels: 0, rate: 0 };
-const SEEN: Want = Want { pictures: true, sound: false, pixels: 0, rate: 2_000_000 };
+const SMALL: Want = Want { pixels: 320 * 180, ..Want::ALL };
+const HEARD: Want = Want { pictures: false, ..Want::ALL };
+const SEEN: Want = Want { sound: false, rate: 2_000_000, ..Want::ALL };
 
 /// Two watch: who wants no pictures is sent none, and who wants no sound none of that; the other goes on. The encoder is told the
 /// most that any of them has use for.
@@ -94,7 +94,7 @@ fn a_forwarder_passes_the_wish_on() {
     let bob = gathering.call("10.0.4.2", "bob", Stream::call(), &[POINT]);
     gathering.pass(secs(1));
     // Nobody sees or hears anything there.
-    let nothing = Want { pictures: false, sound: false, pixels: 0, rate: 0 };
+    let nothing = Want { pictures: false, sound: false, ..Want::ALL };
     wants(&mut gathering, point, "bob", nothing);
     gathering.pass(secs(1));
     assert_eq!(told(&gathering, "bob").map(|want| (want.pictures, want.sound)), Some((false, false)));

@@ -7,6 +7,7 @@ use super::super::outbound::Outbound;
 use super::super::sent::SentFragment;
 use super::super::sound_copies::SoundCopies;
 use super::super::sound_log::SoundLog;
+use crate::media::delivery::Delivery;
 use crate::media::packetizer::{Cursor, Log};
 use crate::media::slice::Slice;
 use crate::sound::Block;
@@ -15,10 +16,16 @@ use crate::wire::datagram::FragmentHead;
 use crate::wire::record::Want;
 use crate::wire::report::TrackReport;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A film's viewer gets on while it settles so many pictures in the time of `sender/film.rs`: two a second are a slide show.
 const LEAST_SETTLED: u64 = 4;
+
+/// Where pictures are only what changed, one that comes begins with a picture that has all for it; but waits no longer for that.
+const BEGINS: Duration = Duration::from_secs(1);
+
+/// Pictures of which it is remembered that what refreshes was sent, too: as many as can be asked for again.
+const TAKEN: usize = 128;
 
 /// A fragment that is sent for the first time: what it is called, its picture, its head and its bytes.
 pub type Fresh<'a> = (SentFragment, u64, (FragmentHead, &'a [u8]));
@@ -54,6 +61,14 @@ pub(in super::super) struct Subscription {
     cut_anew: BTreeMap<u64, u16>,
     /// When it had settled everything, or settled enough more than the number given.
     progress: (Instant, u64),
+    /// What the peer has of the track's picture.
+    pub delivery: Delivery,
+    /// It was sent nothing yet, since then.
+    begins: Option<Instant>,
+    /// The picture at the cursor, and whether what refreshes is sent of it.
+    takes: (u64, bool),
+    /// Pictures of which it was.
+    taken: VecDeque<u64>,
 }
 
 impl Subscription {
@@ -75,6 +90,10 @@ impl Subscription {
             cut: (0, u64::MAX),
             cut_anew: BTreeMap::new(),
             progress: (now, settled),
+            delivery: Delivery::default(),
+            begins: Some(now),
+            takes: (u64::MAX, false),
+            taken: VecDeque::new(),
         }
     }
 
@@ -124,10 +143,18 @@ impl Subscription {
     /// It told how far it is with the track, which has so many pictures by now. Whether it settled any since; what it has settled
     /// stays so, whatever it says.
     pub fn handle_report(&mut self, told: TrackReport, pictures: u64) -> bool {
+        self.missed(told.settled, told.missed, pictures);
         let settled = told.settled.min(pictures).max(self.report.settled);
         let moved = settled > self.report.settled;
         self.report = TrackReport { settled, ..told };
         moved
+    }
+
+    /// It says which pictures it missed, of a track that has so many by now.
+    pub fn missed(&mut self, settled: u64, missed: u64, pictures: u64) {
+        if settled <= pictures {
+            self.delivery.reported(settled, missed);
+        }
     }
 
     /// Whether its pictures are of use to the peer, if those of any are.
@@ -168,8 +195,12 @@ impl Subscription {
 
     /// Newest wins: of the picture before the newest the rest may still go out, of older ones nothing. On a slow path what was
     /// begun is finished, for nothing else would ever be whole there. Says how many pictures are skipped.
-    pub fn catch_up(&mut self, track: &Outbound, paced: bool) -> u64 {
+    pub fn catch_up(&mut self, now: Instant, track: &Outbound, paced: bool) -> u64 {
         let log = &track.log;
+        if log.clamp(self.cursor) > self.cursor {
+            // What it was not sent is there no more.
+            self.delivery.lose_all();
+        }
         self.cursor = log.clamp(self.cursor);
         let (newest, mut skipped) = (log.newest_picture(), 0);
         let finish = paced && log.slice(self.cursor.slice).is_some_and(|slice| self.begun == Some(slice.picture));
@@ -177,6 +208,11 @@ impl Subscription {
             let pictures = log.slice(self.cursor.slice).zip(log.slice(newest.slice));
             let behind = pictures.map_or(0, |(old, new)| new.picture.saturating_sub(old.picture));
             if behind > u64::from(!paced) {
+                let passed = (self.cursor.slice..newest.slice).filter_map(|slice| log.slice(slice));
+                // What refreshes somebody else it does not lack.
+                for slice in passed.filter(|slice| slice.index < slice.head().shared || track.refreshes_all(now)) {
+                    self.delivery.passed_over(&slice.head());
+                }
                 (skipped, self.cursor) = (behind - 1, newest);
             }
         }
@@ -185,12 +221,17 @@ impl Subscription {
 
     /// The slice at the cursor, made ready to be cut for a path whose fragments carry so much; `None` where there is none, or it
     /// need not be sent any more.
-    pub fn sending(&mut self, log: &Log, payload: usize) -> Option<u64> {
-        let at = self.cursor;
+    pub fn sending(&mut self, now: Instant, track: &Outbound, payload: usize) -> Option<u64> {
+        let (at, log) = (self.cursor, &track.log);
         let slice = log.slice(at.slice)?;
+        if at.fragment == 0 && !self.has_use_for(now, slice, track) {
+            self.cursor.slice += 1;
+            return None;
+        }
         // A picture is cut into one length, for its shards' sake, unless the path takes no more of it.
         if at.fragment > 0 && self.cut_anew.get(&at.slice).is_some_and(|cut| usize::from(*cut) != self.cut.0) {
             // It was asked for, and all of it is sent by now, or waits to be.
+            self.delivery.sent(slice.picture, &slice.head());
             self.cursor = Cursor { slice: at.slice + 1, fragment: 0 };
             return None;
         }
@@ -204,10 +245,43 @@ impl Subscription {
         Some(at.slice)
     }
 
+    /// Whether a slice of the picture at the cursor is to be sent: what refreshes where the peer lacks something as the picture
+    /// begins, and to one that has nothing no picture that is only what changed.
+    fn has_use_for(&mut self, now: Instant, slice: &Slice, track: &Outbound) -> bool {
+        let shared = slice.head().shared;
+        if self.takes.0 != slice.picture {
+            let again = self.taken.contains(&slice.picture);
+            self.takes = (slice.picture, again || track.refreshes_all(now) || self.delivery.is_owed());
+            if self.takes.1 && !again && shared < slice.count {
+                if self.taken.len() == TAKEN {
+                    self.taken.pop_front();
+                }
+                self.taken.push_back(slice.picture);
+            }
+        }
+        let has_all = !track.is_partial() || shared < slice.count;
+        if self.begins.is_some_and(|since| has_all || now >= since + BEGINS) {
+            self.begins = None;
+        }
+        self.begins.is_none() && (slice.index < shared || self.takes.1)
+    }
+
+    /// How many slices the picture of this one has for the peer.
+    pub fn count_of(&self, slice: &Slice) -> u8 {
+        let shared = slice.head().shared;
+        if shared < slice.count && !self.taken.contains(&slice.picture) { shared } else { slice.count }
+    }
+
+    /// A fragment of a slice, as the peer is sent it.
+    pub fn fragment<'a>(&self, slice: &'a Slice, index: u16, cut: usize) -> (FragmentHead, &'a [u8]) {
+        let (head, payload) = slice.fragment(index, cut);
+        (FragmentHead { last_slice: self.count_of(slice) - 1, ..head }, payload)
+    }
+
     /// The next fragment, its name and its picture; the cursor is behind it.
     pub fn next_fragment<'a>(&mut self, log: &'a Log) -> Option<Fresh<'a>> {
         let (slice, cut) = (log.slice(self.cursor.slice)?, self.cut.0);
-        let fragment = slice.fragment(self.cursor.fragment, cut);
+        let fragment = self.fragment(slice, self.cursor.fragment, cut);
         let piece = SentFragment {
             track: self.track(),
             slice: self.cursor.slice,
@@ -238,7 +312,9 @@ impl Subscription {
 
     /// A slice was sent to its end. Where its picture was, and was cut into one length, says that length.
     pub fn slice_sent(&mut self, slice: u64, log: &Log) -> Option<usize> {
-        let (picture, count) = log.slice(slice).map(|slice| (slice.picture, slice.count))?;
+        let slice = log.slice(slice)?;
+        self.delivery.sent(slice.picture, &slice.head());
+        let (picture, count) = (slice.picture, self.count_of(slice));
         let cut = self.cut.0;
         let (of, slices, one) = self.slices;
         self.slices =
@@ -270,23 +346,32 @@ pub fn anew(slice: &Slice, former: usize, payload: usize) -> (usize, u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::packetizer::Limits;
     use crate::media::slice::testing;
-    use std::time::Duration;
+    use crate::wire::record::{Format, Media, Track};
 
     #[test]
     #[expect(clippy::disallowed_methods)] // one real instant to count from
     fn a_picture_of_which_a_slice_never_came_is_over_when_the_next_begins() {
-        let mut log = Log::new(Limits { age: Duration::from_secs(1), bytes: 1 << 20 });
+        let now = Instant::now();
+        let track = Track {
+            number: 1,
+            media: Media::LIVE,
+            muted: false,
+            closed: false,
+            origin: [0; 16],
+            label: String::new(),
+            format: Format::default(),
+        };
+        let mut track = Outbound::new(track, false);
         let slice = |picture, index| testing::slice(picture, index, 2, 100);
-        let mut subscription = Subscription::new(Instant::now(), 1, (log.end(), 0), 0);
-        log.push(slice(1, 0));
-        let sending = subscription.sending(&log, 1000).expect("a slice");
-        assert!(subscription.next_fragment(&log).is_some());
-        subscription.slice_sent(sending, &log);
-        assert!(!subscription.is_at_an_end(&log), "its other slice may come");
-        log.push(slice(2, 0));
-        log.push(slice(2, 1));
-        assert!(subscription.is_at_an_end(&log), "it did not");
+        let mut subscription = Subscription::new(now, 1, (track.log.end(), 0), 0);
+        track.push_slice(slice(1, 0));
+        let sending = subscription.sending(now, &track, 1000).expect("a slice");
+        assert!(subscription.next_fragment(&track.log).is_some());
+        subscription.slice_sent(sending, &track.log);
+        assert!(!subscription.is_at_an_end(&track.log), "its other slice may come");
+        track.push_slice(slice(2, 0));
+        track.push_slice(slice(2, 1));
+        assert!(subscription.is_at_an_end(&track.log), "it did not");
     }
 }

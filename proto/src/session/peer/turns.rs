@@ -170,7 +170,7 @@ mod tests {
         while let Some((place, of)) = peer.next_fresh(tracks).filter(|_| order.len() < most) {
             peer.take_turn((place, of), tracks);
             let (subscription, log) = (&mut peer.subscriptions[place], &tracks[of].log);
-            let sending = subscription.sending(log, 1200).expect("a slice");
+            let sending = subscription.sending(Instant::now(), &tracks[of], 1200).expect("a slice");
             for _ in 0..8 {
                 let Some((.., (_, bytes))) = subscription.next_fragment(log) else { break };
                 subscription.served += bytes.len() as u64;

@@ -409,6 +409,7 @@ impl Inbound {
         self.counts.nacks += u64::from(nack.is_some());
         requests.extend(nack.map(|nack| Control::Nack(Box::new(nack))));
         for reception in &mut self.receptions {
+            requests.extend(reception.misses().map(|misses| Control::Misses(reception.id.track, misses)));
             requests.extend(reception.wanted(now).map(|wanted| Control::SoundRequest(reception.id.track, wanted)));
         }
         requests
@@ -426,7 +427,7 @@ impl Inbound {
             return None;
         }
         self.next_report = now + REPORT;
-        let tracks = self.receptions.iter().map(Reception::report);
+        let tracks = self.receptions.iter_mut().map(Reception::report);
         Some(Control::Report(Box::new(self.feedback.report(at_us, tracks))))
     }
 

@@ -23,7 +23,8 @@ pub fn most(one: Want, other: Want) -> Want {
         (false, true) => (other.pixels, other.rate),
         _ => (larger(one.pixels.into(), other.pixels.into()) as u32, larger(one.rate, other.rate)),
     };
-    Want { pictures: one.pictures || other.pictures, sound: one.sound || other.sound, pixels, rate }
+    let whole = one.pictures && one.whole || other.pictures && other.whole;
+    Want { pictures: one.pictures || other.pictures, sound: one.sound || other.sound, pixels, rate, whole }
 }
 
 impl Sender {
@@ -74,12 +75,12 @@ impl Sender {
 
     /// The most that any receiver has use for of a track, where it can see pictures; sound may come to it by TCP alone.
     fn wish(&self, number: u8, sees: impl Fn(&LinkId) -> bool) -> Want {
-        let none = Want { pictures: false, sound: false, pixels: 1, rate: 1 };
+        let none = Want { pictures: false, sound: false, pixels: 1, rate: 1, whole: false };
         self.peers.iter().fold(none, |all, (id, peer)| {
             let Some(subscription) = peer.subscriptions.iter().find(|known| known.track() == number) else { return all };
             let want = subscription.want.unwrap_or(Want::ALL);
             let (pictures, sound) = (want.pictures && peer.wants.pictures && sees(id), want.sound && peer.wants.sound);
-            most(all, Want { pictures, sound, ..want })
+            most(all, Want { pictures, sound, whole: want.whole || peer.wants.lossless, ..want })
         })
     }
 

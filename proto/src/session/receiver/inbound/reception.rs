@@ -8,6 +8,7 @@ use super::pace::Pace;
 use super::proof::Proof;
 use super::{AcrossSenders, Wants};
 use crate::media::depacketizer::{Depacketizer, Limits, Pushed, Settled};
+use crate::media::missed::{Missed, Told};
 use crate::media::recovery::Recovery;
 use crate::session::TrackId;
 use crate::session::events::Event;
@@ -18,7 +19,7 @@ use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::datagram::{FragmentHead, Message};
 use crate::wire::record::End;
-use crate::wire::report::TrackReport;
+use crate::wire::report::{Misses, TrackReport};
 use crate::wire::sound::SoundRequest;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,11 @@ pub(in crate::session::receiver) struct Reception {
     /// Pictures shown or written, since its connection began.
     shown: u32,
     last_picture: Option<(Instant, Duration)>,
+    missed: Missed,
+    /// Something was missed that is not told yet.
+    to_tell: bool,
+    /// Slices of its pictures are of some MCUs alone.
+    partial: bool,
     ending: Ending,
     /// What is counted elsewhere is added by [`Reception::received`].
     counts: Received,
@@ -77,6 +83,9 @@ impl Reception {
             written: None,
             shown: 0,
             last_picture: None,
+            missed: Missed::default(),
+            to_tell: false,
+            partial: false,
             ending: Ending::Open,
             counts: Received::default(),
         }
@@ -207,6 +216,7 @@ impl Reception {
             Pushed::Slice(slice) => {
                 self.ending.goes_on(now);
                 self.counts.slices += 1;
+                self.partial |= slice.head().mcus.is_some();
                 across.events.push_back(Event::Slice(self.id, slice));
                 return proof.wants_evidence(now) && proof.sent(now);
             }
@@ -252,6 +262,7 @@ impl Reception {
         self.depacketizer.set_room(room - self.recovery.bytes().min(room / 2));
         while let Some(settled) = self.depacketizer.poll_settled(now, &mut across.buffers) {
             self.count(settled);
+            self.to_tell |= self.missed.settled(settled.picture, settled.is_whole());
             if settled.count > 0 && !self.wants.lossless {
                 // The wait follows the picture period as it is seen.
                 let period = self
@@ -267,6 +278,20 @@ impl Reception {
         }
         let holds = self.depacketizer.bytes() + self.recovery.bytes();
         across.budget.changed(std::mem::replace(&mut self.held, holds), holds);
+    }
+
+    /// A picture came, and was not drawn. Whether it is so long ago that all is to be sent again.
+    pub fn was_missed(&mut self, picture: u64) -> bool {
+        let told = self.missed.missed(picture);
+        self.to_tell |= told == Told::Next;
+        told == Told::TooLate
+    }
+
+    /// What is to be told at once of pictures that were missed. Where each picture has all, the next one mends it.
+    pub fn misses(&mut self) -> Option<Misses> {
+        let tells = std::mem::take(&mut self.to_tell) && self.partial;
+        self.missed.settled_up_to(self.depacketizer.settled());
+        tells.then(|| Misses { settled: self.depacketizer.settled(), missed: self.missed.bits() })
     }
 
     /// Whether a picture is begun and not whole.
@@ -344,11 +369,14 @@ impl Reception {
     }
 
     /// How far it is.
-    pub fn report(&self) -> TrackReport {
+    pub fn report(&mut self) -> TrackReport {
         let pictures = &self.depacketizer;
         let settled = self.written.map_or(pictures.settled(), |written| pictures.settled().min(written));
         let wait_ms = if pictures.is_patient() { u16::MAX } else { pictures.wait().as_millis() as u16 };
-        TrackReport { track: self.id.track, settled, shown: self.shown, wait_ms }
+        self.missed.settled_up_to(pictures.settled());
+        // Who writes is sent every picture whole, and says when it is written.
+        let missed = if settled == pictures.settled() { self.missed.bits() } else { 0 };
+        TrackReport { track: self.id.track, settled, shown: self.shown, wait_ms, missed }
     }
 
     /// When something is to be done although nothing comes.

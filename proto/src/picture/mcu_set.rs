@@ -1,6 +1,6 @@
 //! Some MCUs of a picture of one size and sampling, and what a receiver is owed.
 
-use crate::picture::{Sampling, Size};
+use super::{Sampling, Size};
 use std::ops::Range;
 
 /// See the module text. MCUs are numbered row by row from the upper left.
