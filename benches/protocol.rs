@@ -51,7 +51,7 @@ fn open_and_depacketize(bencher: Bencher, bytes: usize) {
 #[divan::bench(args = BYTES)]
 fn fec_encode(bencher: Bencher, bytes: usize) {
     let (mut encoder, payloads) = (fec::Encoder::default(), payloads(bytes));
-    let shards = fec::recovery_count(payloads.len(), 0.05);
+    let shards = fec::recovery_count(payloads.len(), 0.05, fec::FAILING);
     bencher.counter(BytesCount::new(bytes)).bench_local(|| {
         encoder.encode(payloads.iter().map(Vec::as_slice), shards, |_, shard| {
             black_box(shard);
@@ -62,7 +62,7 @@ fn fec_encode(bencher: Bencher, bytes: usize) {
 #[divan::bench(args = BYTES)]
 fn fec_decode(bencher: Bencher, bytes: usize) {
     let payloads = payloads(bytes);
-    let recovery = fec::recovery_count(payloads.len(), 0.05);
+    let recovery = fec::recovery_count(payloads.len(), 0.05, fec::FAILING);
     let (mut shards, mut decoder) = (Vec::new(), fec::Decoder::default());
     fec::Encoder::default().encode(payloads.iter().map(Vec::as_slice), recovery, |_, shard| shards.push(shard.to_vec()));
     let code = (payloads.len(), recovery, shards[0].len());

@@ -22,19 +22,23 @@ pub const MAX_ORIGINALS: usize = 1024;
 pub const LENGTH: usize = 2;
 
 /// The share of codes that may have more holes than they fill.
-const FAILING: f64 = 0.0005;
+pub const FAILING: f64 = 0.0005;
+
+/// The same where pictures are only what changed: most of it changes again with the next, and what does not is sent once more.
+pub const FAILING_PARTIAL: f64 = 0.02;
 
 /// Never more than so many shards for each original: at such a loss the picture has to become smaller.
 const MOST: f64 = 0.6;
 
-/// How many recovery shards `originals` need where `loss` of all packets are lost one by one: few enough pictures have more holes.
-pub fn recovery_count(originals: usize, loss: f64) -> usize {
+/// How many recovery shards `originals` need where `loss` of all packets are lost one by one: at most a share `failing` of pictures has
+/// more holes.
+pub fn recovery_count(originals: usize, loss: f64, failing: f64) -> usize {
     if originals == 0 || loss <= 0.0 {
         return 0;
     }
     let loss = loss.min(0.5);
     let most = ((originals as f64 * MOST).ceil() as usize).clamp(1, 255);
-    (1..most).find(|recovery| more_than(*recovery, originals + recovery, loss) < FAILING).unwrap_or(most)
+    (1..most).find(|recovery| more_than(*recovery, originals + recovery, loss) < failing).unwrap_or(most)
 }
 
 /// The probability that of `packets` more than `holes` are lost.
@@ -158,11 +162,11 @@ mod tests {
 
     #[test]
     fn as_much_is_sent_as_the_loss_asks_for() {
-        assert_eq!(recovery_count(50, 0.0), 0);
-        let counts: Vec<_> = [0.001, 0.01, 0.05, 0.1, 0.2].map(|loss| recovery_count(50, loss)).into();
+        assert_eq!(recovery_count(50, 0.0, FAILING), 0);
+        let counts: Vec<_> = [0.001, 0.01, 0.05, 0.1, 0.2].map(|loss| recovery_count(50, loss, FAILING)).into();
         assert_eq!(counts, [2, 4, 10, 16, 28]);
-        assert!(recovery_count(200, 0.05) < 4 * counts[2], "a larger picture needs relatively less");
-        assert_eq!(recovery_count(50, 0.9), 30, "and never more than 0.6 for one");
+        assert!(recovery_count(200, 0.05, FAILING) < 4 * counts[2], "a larger picture needs relatively less");
+        assert_eq!(recovery_count(50, 0.9, FAILING), 30, "and never more than 0.6 for one");
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub const TOLD: u64 = 64;
 const EARLY: usize = 64;
 
 /// See the module text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Missed {
     /// Number after the last picture that was settled; `None` before the first.
     settled: Option<u64>,
@@ -20,6 +20,13 @@ pub struct Missed {
     bits: u64,
     /// Those that are missed and not settled yet.
     early: VecDeque<u64>,
+}
+
+impl Default for Missed {
+    /// Nothing came yet: whatever was sent before the first picture that is settled was missed.
+    fn default() -> Self {
+        Missed { settled: None, bits: u64::MAX, early: VecDeque::new() }
+    }
 }
 
 /// What became of a miss.
@@ -93,9 +100,9 @@ mod tests {
     fn what_is_settled_in_part_or_never_spoken_of_is_missed_and_told_for_64_pictures() {
         let mut missed = Missed::default();
         assert!(!missed.settled(7, true) && missed.settled(8, false) && !missed.settled(9, true));
-        assert_eq!(missed.bits(), 0b010);
+        assert_eq!(missed.bits(), u64::MAX << 3 | 0b010, "and all before the first");
         assert!(!missed.settled(12, true));
-        assert_eq!(missed.bits(), 0b010110, "10 and 11 were passed over");
+        assert_eq!(missed.bits(), u64::MAX << 6 | 0b010110, "10 and 11 were passed over");
         missed.settled_up_to(13 + 60);
         assert_eq!(missed.bits(), 0b0110 << 60 | ((1 << 60) - 1));
         missed.settled_up_to(1 << 40);

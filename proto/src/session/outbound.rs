@@ -75,6 +75,7 @@ impl Outbound {
             }
         }
         self.partial.0 |= slice.head().mcus.is_some();
+        self.parity.partial = self.is_partial();
         self.pictures = self.pictures.max(slice.picture + 1);
         self.log.push(slice);
     }

@@ -11,6 +11,8 @@ use crate::wire::datagram::{Message, Shard};
 pub(super) struct Parity {
     track: u8,
     encoder: fec::Encoder,
+    /// Its pictures are only what changed.
+    pub partial: bool,
     made: Option<Made>,
 }
 
@@ -25,7 +27,7 @@ struct Made {
 impl Parity {
     /// Of this track, as its peers call it.
     pub fn new(track: u8) -> Self {
-        Parity { track, encoder: fec::Encoder::default(), made: None }
+        Parity { track, encoder: fec::Encoder::default(), partial: false, made: None }
     }
 
     /// The shards of the first `count` slices of the picture the slice at `any` belongs to, for a path that loses `loss` of its packets, its fragments having
@@ -64,7 +66,8 @@ impl Parity {
         let Some(first) = run.first() else { return };
         let originals = run.iter().flat_map(|slice| (0..slice.fragments(payload)).map(|index| slice.fragment(index, payload).1));
         let last_indices: Vec<u8> = run.iter().flat_map(|slice| (slice.fragments(payload) - 1).to_be_bytes()).collect();
-        let recovery = fec::recovery_count(originals.clone().count(), loss);
+        let failing = if self.partial { fec::FAILING_PARTIAL } else { fec::FAILING };
+        let recovery = fec::recovery_count(originals.clone().count(), loss, failing);
         let head = Shard {
             picture: first.picture as u32,
             last_slice: count - 1,

@@ -6,6 +6,7 @@
 
 use super::harness::{Moment, Tick};
 use super::oscillator::Oscillator;
+use super::partial::{Changes, PartialEncoder};
 use super::source::{Source, fill_scan};
 use super::speaker::sample;
 use eyeline_proto::media::ladder::Ladder;
@@ -44,6 +45,8 @@ pub struct Stream {
     pub cap: Option<Bitrate>,
     /// The camera is closed while nobody watches.
     pub closes: bool,
+    /// Its pictures are only what changed.
+    pub changes: Option<Changes>,
 }
 
 impl Stream {
@@ -58,6 +61,7 @@ impl Stream {
             film: None,
             cap: None,
             closes: false,
+            changes: None,
         }
     }
 
@@ -121,6 +125,9 @@ pub struct Camera {
     held: bool,
     over: bool,
     ladder: Ladder,
+    /// What encodes where pictures are only what changed, and slices of its that are not ready.
+    partial: Option<PartialEncoder>,
+    encoding: Vec<Slice>,
     /// The camera's picture, the number it was sent under, its slices' bytes.
     current: (u64, usize),
     encoded: u64,
@@ -161,8 +168,11 @@ impl Camera {
         }
         let ladder = Ladder::new(80, stream.film.is_some(), stream.period);
         let current = (0, stream.slice_bytes);
+        let partial = stream.changes.clone().map(|changes| PartialEncoder::new(changes, source.borrow().salt));
         let camera = Camera {
             ladder,
+            partial,
+            encoding: Vec::new(),
             current,
             encoded: 0,
             stream,
@@ -244,6 +254,22 @@ impl Camera {
         if !picture.is_multiple_of(u64::from(step.every)) {
             return;
         }
+        let encode = self.stream.encode.as_nanos() as u64;
+        let shown = self.clock.shows(at.true_ns);
+        if let Some(partial) = &mut self.partial {
+            let source = &mut *self.source.borrow_mut();
+            let captured = self.clock.when(self.first.1 + (picture - self.first.0) * self.stream.period.as_nanos() as u64);
+            let per_mcu = f64::from(self.stream.slices) * self.stream.slice_bytes as f64 / 3600.0;
+            let caught = (self.encoded, source.media(captured), captured);
+            self.encoding = partial.encode(caught, (source.salt, per_mcu), step, &mut source.coded);
+            source.steps.push((at.true_ns, step));
+            self.encoded += 1;
+            let count = self.encoding.len() as u64;
+            for index in 0..count {
+                self.ticks.push((self.clock.when(shown + encode * (index + 1) / count), Tick::Slice(picture, index as u8)));
+            }
+            return;
+        }
         // What an encoder would make of it: not quite what the ladder thinks.
         let (quality, side) = (f64::from(step.quality) / 80.0, f64::from(step.eighths) / 8.0);
         let bytes = (self.stream.slice_bytes as f64 * quality.powf(0.9) * side.powf(1.7)) as usize;
@@ -251,8 +277,6 @@ impl Camera {
         self.source.borrow_mut().steps.push((at.true_ns, step));
         self.current = (self.encoded, bytes.max(100));
         self.encoded += 1;
-        let shown = self.clock.shows(at.true_ns);
-        let encode = self.stream.encode.as_nanos() as u64;
         for slice in 0..self.stream.slices {
             let ready = shown + encode * (u64::from(slice) + 1) / u64::from(self.stream.slices);
             self.ticks.push((self.clock.when(ready), Tick::Slice(picture, slice)));
@@ -351,7 +375,11 @@ impl Camera {
                 self.ladder.set_target(*target);
                 source.targets.push((at.true_ns, *target));
             }
-            Event::Wanted(want) => source.wanted.push((at.true_ns, *want)),
+            Event::Wanted(want) => {
+                self.partial.iter_mut().for_each(|partial| partial.whole = want.whole);
+                source.wanted.push((at.true_ns, *want));
+            }
+            Event::Owed(owed) => self.partial.iter_mut().for_each(|partial| partial.owed = owed.clone()),
             Event::Stats(stats) => (source.stats, source.counters) = (stats.sending.clone(), stats.counters),
             Event::Delivered { .. } => {
                 note("finished".to_string());
@@ -367,6 +395,10 @@ impl Camera {
         match tick {
             Tick::Camera(picture) => self.camera(at, picture),
             Tick::Slice(..) if self.is_closed() => {}
+            Tick::Slice(_, index) if self.partial.is_some() => {
+                let slice = self.encoding[usize::from(index)].clone();
+                self.push_slice(slice);
+            }
             Tick::Slice(picture, index) => {
                 let capture = self.source.borrow().media(self.captured(picture));
                 let slice = self.slice(self.current.0, index, capture);

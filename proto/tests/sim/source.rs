@@ -3,6 +3,7 @@
 
 use super::netem::Dice;
 use super::oscillator::Oscillator;
+use super::partial::Coded;
 use eyeline_proto::media::ladder::Step;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::session::endpoint::Discarded;
@@ -37,6 +38,8 @@ pub struct Source {
     pub wanted: Vec<(u64, Want)>,
     /// How each picture was encoded: true time of capture and step; pictures left out have none.
     pub steps: Vec<(u64, Step)>,
+    /// Where its pictures are only what changed: when that was.
+    pub coded: Coded,
 }
 
 impl Source {
@@ -61,6 +64,7 @@ impl Source {
             targets: Vec::new(),
             wanted: Vec::new(),
             steps: Vec::new(),
+            coded: Coded::default(),
         }
     }
 

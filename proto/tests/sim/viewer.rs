@@ -11,6 +11,7 @@ use super::source::{Source, fill_scan};
 use super::speaker::Speaker;
 use eyeline_proto::media::assemble::Assembly;
 use eyeline_proto::media::clock::Mapping;
+use eyeline_proto::media::coverage::Coverage;
 use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::hold_queue::{self, HoldQueue};
@@ -83,6 +84,14 @@ pub struct Watched {
     pub told: Vec<Track>,
     /// Lines that people said: true time, who, what.
     pub lines: Vec<(u64, String, String)>,
+    /// Where pictures are only what changed: how many MCUs are wrong now, and were in the first picture shown.
+    pub wrong: usize,
+    pub wrong_at_first: Option<usize>,
+    /// When none was wrong for long for the first time, and since then how long at most one was shown as it was no more; and when that was
+    /// more than 100 ms, each time it was looked at.
+    pub right_at: Option<u64>,
+    pub ghost: u64,
+    pub ghosts: Vec<(u64, u64)>,
 }
 
 /// A picture on the screen.
@@ -126,6 +135,8 @@ pub struct Viewer {
     came: BTreeMap<u64, u8>,
     /// What is written: whole pictures, in order, as they are settled.
     assembly: Assembly,
+    /// Of which pictures the MCUs are that are shown, and the newest picture of this size.
+    canvas: Option<(Coverage, u64)>,
 }
 
 /// What waits until its picture is due, and when it came.
@@ -172,6 +183,7 @@ impl Viewer {
             decoder: Decoder::default(),
             came: BTreeMap::new(),
             assembly: Assembly::new(64 << 20),
+            canvas: None,
         }
     }
 
@@ -207,7 +219,7 @@ impl Viewer {
             self.newest = self.newest.max(whole.then_some(capture));
             return self.assembly.slice(slice, at.local);
         }
-        let Ok(due) = due else { return };
+        let Ok(due) = due else { return desk.commands.push(Command::Missed(self.track, slice.picture)) };
         if whole {
             self.newest = self.newest.max(Some(capture));
         }
@@ -288,17 +300,60 @@ impl Viewer {
                 self.see(at, Way { came, released }, &ready, desk);
             }
             let Some(job) = self.decoder.next() else { return };
-            if self.reel.turn(job.picture()) == Turn::Decode {
-                let takes = self.watched.borrow().decoding;
-                self.decoder.begin(at.local, job, takes);
+            match self.reel.turn(job.picture()) {
+                Turn::Decode => {
+                    let takes = self.watched.borrow().decoding;
+                    self.decoder.begin(at.local, job, takes);
+                }
+                Turn::PassOver => desk.commands.push(Command::Missed(self.track, job.picture())),
+                Turn::Ended => {}
             }
         }
     }
 
     fn decoded(&mut self, at: Moment, slice: &Slice, way: Way) -> Option<Ready> {
+        self.draw(at, slice);
         let (head, picture, count, received, released) =
             (slice.head(), slice.picture, slice.count, way.came.local, way.released.local);
         self.reel.decoded(&Decoded { picture, count, head: &head, received, released, decoded: at.local })
+    }
+
+    /// A slice is drawn: what no newer picture has drawn.
+    fn draw(&mut self, at: Moment, slice: &Slice) {
+        self.look(at);
+        let head = slice.head();
+        match &mut self.canvas {
+            Some((coverage, newest)) if coverage.grid() == head.grid() => {
+                coverage.drawn(slice.picture, head.runs());
+                *newest = slice.picture.max(*newest);
+            }
+            Some((_, newest)) if *newest > slice.picture => {}
+            canvas => {
+                let mut coverage = Coverage::new(head.grid());
+                coverage.drawn(slice.picture, head.runs());
+                *canvas = Some((coverage, slice.picture));
+            }
+        }
+        self.look(at);
+    }
+
+    /// What is wrong on the canvas.
+    pub fn look(&mut self, at: Moment) {
+        let Some(source) = &self.shown_source else { return };
+        let (wrong, since) = source.borrow().coded.wrong_since(self.canvas.as_ref().map(|(coverage, _)| coverage));
+        let mut watched = self.watched.borrow_mut();
+        watched.wrong = wrong;
+        let ghost = since.map_or(0, |since| at.true_ns - since);
+        // What is under way is wrong for so long.
+        if ghost < 300_000_000 && watched.wrong_at_first.is_some() {
+            watched.right_at.get_or_insert(at.true_ns);
+        }
+        if watched.right_at.is_some() {
+            watched.ghost = watched.ghost.max(ghost);
+            if ghost > 100_000_000 {
+                watched.ghosts.push((at.true_ns, ghost));
+            }
+        }
     }
 
     pub fn wake_when_due(&self, at: Moment, desk: &mut Desk) {
@@ -312,9 +367,12 @@ impl Viewer {
 
     /// A picture is decoded at `at`: it is on the display soon.
     fn see(&mut self, at: Moment, way: Way, ready: &Ready, desk: &mut Desk) {
+        self.look(at);
         let Some(source) = &self.shown_source else { return };
         let captured = source.borrow().captures[ready.picture as usize];
         let mut watched = self.watched.borrow_mut();
+        let wrong = watched.wrong;
+        watched.wrong_at_first.get_or_insert(wrong);
         let shown = (at.true_ns + PRESENT).max(watched.shown_at.last().copied().unwrap_or(0));
         watched.latencies.push(shown.saturating_sub(captured));
         watched.shown_at.push(shown);

@@ -27,6 +27,16 @@ const BEGINS: Duration = Duration::from_secs(1);
 /// Pictures of which it is remembered that what refreshes was sent, too: as many as can be asked for again.
 const TAKEN: usize = 128;
 
+/// Whether the peer was sent a picture by which what is only changed is of use.
+#[derive(Clone, Copy)]
+enum Begin {
+    /// Nothing that it has use for.
+    First,
+    /// Nothing since then, for none had all for it.
+    Waits(Instant),
+    Begun,
+}
+
 /// A fragment that is sent for the first time: what it is called, its picture, its head and its bytes.
 pub type Fresh<'a> = (SentFragment, u64, (FragmentHead, &'a [u8]));
 
@@ -63,8 +73,8 @@ pub(in super::super) struct Subscription {
     progress: (Instant, u64),
     /// What the peer has of the track's picture.
     pub delivery: Delivery,
-    /// It was sent nothing yet, since then.
-    begins: Option<Instant>,
+    /// Whether it was sent anything of what it has use for now.
+    begin: Begin,
     /// The picture at the cursor, and whether what refreshes is sent of it.
     takes: (u64, bool),
     /// Pictures of which it was.
@@ -91,7 +101,7 @@ impl Subscription {
             cut_anew: BTreeMap::new(),
             progress: (now, settled),
             delivery: Delivery::default(),
-            begins: Some(now),
+            begin: Begin::First,
             takes: (u64::MAX, false),
             taken: VecDeque::new(),
         }
@@ -200,6 +210,7 @@ impl Subscription {
         if log.clamp(self.cursor) > self.cursor {
             // What it was not sent is there no more.
             self.delivery.lose_all();
+            self.begin = Begin::First;
         }
         self.cursor = log.clamp(self.cursor);
         let (newest, mut skipped) = (log.newest_picture(), 0);
@@ -260,10 +271,13 @@ impl Subscription {
             }
         }
         let has_all = !track.is_partial() || shared < slice.count;
-        if self.begins.is_some_and(|since| has_all || now >= since + BEGINS) {
-            self.begins = None;
-        }
-        self.begins.is_none() && (slice.index < shared || self.takes.1)
+        self.begin = match self.begin {
+            Begin::First | Begin::Waits(_) if has_all => Begin::Begun,
+            Begin::First => Begin::Waits(now),
+            Begin::Waits(since) if now >= since + BEGINS => Begin::Begun,
+            begin => begin,
+        };
+        matches!(self.begin, Begin::Begun) && (slice.index < shared || self.takes.1)
     }
 
     /// How many slices the picture of this one has for the peer.
