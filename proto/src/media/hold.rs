@@ -62,6 +62,11 @@ impl Hold {
         Hold { latency, ..Hold::default() }
     }
 
+    /// For how long the user wants everything held.
+    pub fn fixed(&self) -> Duration {
+        if let Latency::Fixed(latency) = self.latency { latency } else { Duration::ZERO }
+    }
+
     /// Capture to speaker, as measured; `None` while no sound is played.
     pub fn sound_is(&mut self, latency: Option<Duration>) {
         self.sound = latency.map(|latency| latency.as_secs_f64()).filter(|latency| *latency <= BELIEVED_S);

@@ -8,6 +8,10 @@
 //! size pictures are left out, evenly. **Rejected.** A control loop on the quality alone: takes seconds to settle and swings with
 //! each cut of the scene; encoding twice: costs the latency we are after.
 //!
+//! Where a picture is only what changed, its size and rate follow the share that is coded mostly, and its quality what this one has:
+//! that is known before it is encoded. What was not spent is saved for a picture of which more changed, up to [`SAVED`] pictures'
+//! worth; what was spent beyond that is taken off the next ones.
+//!
 //! A camera's own JPEG is passed through while what it costs fits, and encoded anew while it does not.
 
 use super::rate_control::Bitrate;
@@ -47,6 +51,15 @@ const SIZES: [u8; 5] = [8, 6, 4, 3, 2];
 /// Bytes grow with the side to this power (the same bench): less than the area, for a smaller picture has more detail a pixel.
 const POWER: f64 = 1.7;
 
+/// What pictures that were only what changed left unspent is kept up to so many pictures' worth; and no picture has less than this
+/// part of its own, whatever those before it took.
+const SAVED: f64 = 1.5;
+const LEAST_SHARE: f64 = 0.25;
+
+/// The share that is coded is averaged over so many pictures; of less than [`TELLS`] the bytes say little of the rest.
+const SHARES: f64 = 8.0;
+const TELLS: f64 = 0.02;
+
 /// At most so many pictures are left out for each that is sent.
 const MOST_SKIPPED: u32 = 14;
 
@@ -70,6 +83,10 @@ pub struct Ladder {
     target: Option<Bitrate>,
     /// Bytes of a picture at quality 80 and full size.
     whole: Option<f64>,
+    /// The share of a picture that is coded, a mean over some.
+    share: f64,
+    /// What the pictures so far may have taken and did not, bytes; below 0 they took more.
+    saved: f64,
     /// Bytes of a camera's own pictures, and their pixels.
     foreign: Option<(f64, u64)>,
     passing: bool,
@@ -84,7 +101,9 @@ impl Ladder {
     pub fn new(best: u8, quality_only: bool, period: Duration) -> Self {
         let period = if period.is_zero() { Duration::from_micros(33_333) } else { period };
         let (best, pixels) = (best.max(1), 0);
-        Ladder { best, quality_only, target: None, whole: None, foreign: None, passing: true, rung: 0, period, pixels }
+        let (target, whole, foreign) = (None, None, None);
+        let (share, saved, passing, rung) = (1.0, 0.0, true, 0);
+        Ladder { best, quality_only, target, whole, share, saved, foreign, passing, rung, period, pixels }
     }
 
     /// What the path takes for pictures; `None` for no limit.
@@ -116,16 +135,41 @@ impl Ladder {
         let whole = bytes as f64 / (cost(f64::from(step.quality)) * size_cost(step.eighths));
         // A new scene is believed at once when it costs more: it is what fills the queue.
         self.whole = Some(self.whole.map_or(whole, |mean| if whole > mean { whole } else { mean + (whole - mean) / 4.0 }));
+        (self.share, self.saved) = (1.0, 0.0);
+    }
+
+    /// A picture of quality and size `step` of which only this share was coded took so many bytes.
+    pub fn note_part(&mut self, step: Step, share: f64, bytes: usize) {
+        self.share += (share - self.share) / SHARES;
+        if share >= TELLS {
+            let whole = bytes as f64 / (share * cost(f64::from(step.quality)) * size_cost(step.eighths));
+            self.whole = Some(self.whole.map_or(whole, |mean| mean + (whole - mean) / 4.0));
+        }
+        if let Some(budget) = self.budget() {
+            self.saved = (self.saved + budget * f64::from(step.every) - bytes as f64).min(SAVED * budget);
+        }
+    }
+
+    /// The quality of a picture that is encoded otherwise as `step` says and of which this share is coded.
+    pub fn quality_of(&self, step: Step, share: f64) -> u8 {
+        let (Some(budget), Some(whole)) = (self.budget(), self.whole) else { return step.quality };
+        let may = (budget + self.saved).max(LEAST_SHARE * budget);
+        let best = f64::from(self.best);
+        quality(may / (whole * size_cost(step.eighths) * share.max(TELLS))).min(best).max(LEAST.min(best)) as u8
+    }
+
+    /// Bytes of a picture, on a path whose rate is known.
+    fn budget(&self) -> Option<f64> {
+        self.target.map(|target| target.bytes() * self.period.as_secs_f64())
     }
 
     /// How to encode the next picture.
     pub fn step(&mut self) -> Step {
         let best = Step { quality: self.best, eighths: 8, every: 1, as_it_is: true };
-        let Some(target) = self.target else {
+        let Some(budget) = self.budget() else {
             (self.rung, self.passing) = (0, true);
             return best;
         };
-        let budget = target.bytes() * self.period.as_secs_f64();
         if let Some((foreign, _)) = self.foreign {
             // What goes as it is has no quality to be solved for, so it needs some room.
             self.passing = foreign < budget * if self.passing { 1.0 } else { 0.85 };
@@ -136,7 +180,7 @@ impl Ladder {
         }
         // Until one was encoded anew, the camera's own is the best guess.
         let guess = || self.foreign.map(|(bytes, pixels)| bytes * scaled(self.pixels, pixels));
-        let Some(whole) = self.whole.or_else(guess) else { return best };
+        let Some(whole) = self.whole.or_else(guess).map(|whole| whole * self.share.max(TELLS)) else { return best };
         let quality_at = |rung: usize| quality(budget / (whole * size_cost(SIZES[rung])));
         let last = if self.quality_only { 0 } else { SIZES.len() - 1 };
         while self.rung < last && quality_at(self.rung) < FLOOR {
@@ -261,6 +305,36 @@ mod tests {
         ladder.set_target(Some(Bitrate(12_000_000)));
         let first = ladder.step();
         assert!((encode(100_000.0, first) as f64) < 1.1 * 12e6 / 8.0 / 30.0, "{first:?}");
+    }
+
+    /// On 2 Mbit/s a head by which 12 % changes is encoded well and at full size, and a cut of the scene costs no more than what was
+    /// saved, and what the least quality takes.
+    #[test]
+    fn of_a_picture_that_is_only_what_changed_the_quality_is_chosen_by_how_much_that_is() {
+        let mut ladder = Ladder::new(80, false, PERIOD);
+        ladder.set_target(Some(Bitrate(2_000_000)));
+        let budget = 2e6 / 8.0 / 30.0;
+        let mut picture = |share: f64| {
+            let step = ladder.step();
+            let step = Step { quality: ladder.quality_of(step, share), ..step };
+            let bytes = (encode(100_000.0, step) as f64 * share) as usize;
+            ladder.note_part(step, share, bytes);
+            (step, bytes as f64)
+        };
+        let head: Vec<(Step, f64)> = (0..90).map(|_| picture(0.12)).skip(60).collect();
+        assert!(
+            head.iter().all(|(step, _)| (step.eighths, step.every) == (8, 1) && (40..70).contains(&step.quality)),
+            "{head:?}"
+        );
+        let mean = head.iter().map(|(_, bytes)| bytes).sum::<f64>() / 30.0;
+        assert!((0.8..1.05).contains(&(mean / budget)), "{} of the budget", mean / budget);
+        (0..30).for_each(|_| drop(picture(0.0)));
+        let (cut, bytes) = picture(1.0);
+        assert!(cut.quality == 10 && cut.eighths == 8 && bytes < 4.0 * budget, "{cut:?} {bytes}");
+        // That is paid back, and then the head is as good as it was.
+        let after: Vec<(Step, f64)> = (0..30).map(|_| picture(0.12)).collect();
+        assert!(after[0].1 < 0.5 * budget, "{after:?}");
+        assert!(after[20..].iter().all(|(step, _)| (40..70).contains(&step.quality)), "{after:?}");
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //!   through, and what stands in the queue is taken off the pictures to come, so the delay is gone after a few of them. No
 //!   queue means room: the capacity follows faster trains by 8 % a report (they are paced at 2.5 times the capacity, so new
 //!   room shows at once) and, as fast, where trains are not spread at all; else it creeps up 0.5 %.
-//! * A path that takes twice what we send for three seconds is no bottleneck any more.
+//! * A path that takes for three seconds twice what our pictures would take whole is no bottleneck any more. Pictures that are only
+//!   what changed leave it idle, and say nothing of what it takes: meanwhile its speed is neither forgotten, nor creeps up.
 //!
 //! Delay is measured against the least of the last ten to twenty seconds, which follows the skew of two clocks, and against twice the usual
 //! scatter: on Wi-Fi a packet is late for many reasons. Loss alone is no evidence: radio loses packets on idle paths, and what it loses FEC
@@ -54,6 +55,10 @@ impl fmt::Display for Bitrate {
 
 /// Pictures in a row that were held up before a bottleneck is believed in.
 const STREAK: u32 = 4;
+
+/// Two trains in a row that took longer than this from one end to the other, evenly and at about one speed, show a bottleneck, too: the
+/// first picture is whole, and of those after it there may be too little to hold up anything.
+const LONG: Duration = Duration::from_millis(100);
 
 /// A picture held up for longer than this, and three times the usual scatter, waited behind others.
 const HELD_UP: Duration = Duration::from_millis(8);
@@ -104,6 +109,8 @@ pub struct Controller {
     capacity: Option<f64>,
     speeds: VecDeque<f64>,
     streak: u32,
+    /// Long trains in a row, and the speed of the last one.
+    long: (u32, f64),
     /// By how much the last picture was held up, µs.
     late: i64,
     /// Trains in a row that were not spread.
@@ -129,6 +136,7 @@ impl Controller {
             capacity: None,
             speeds: VecDeque::with_capacity(SPEEDS),
             streak: 0,
+            long: (0, 0.0),
             late: 0,
             unspread: 0,
             least: [None; 2],
@@ -158,13 +166,13 @@ impl Controller {
         self.standing
     }
 
-    /// A report came: how pictures passed, while `offered` bytes a second were sent and `arrived` came. Says how many bytes stand
-    /// in a queue and are to be held back.
+    /// A report came: how pictures passed, while `offered` bytes a second were sent, `arrived` came, and `whole` would be sent if all
+    /// of each picture were. Says how many bytes stand in a queue and are to be held back.
     pub fn handle_report(
         &mut self,
         now: Instant,
         passages: &[Passage],
-        (offered, arrived): (f64, f64),
+        (offered, arrived, whole): (f64, f64, f64),
         rtt: Duration,
     ) -> Option<f64> {
         let (mut standing, mut newest) = (i64::MAX, 0);
@@ -186,6 +194,7 @@ impl Controller {
                 true => self.streak + 1 + u32::from(grows),
                 false => 0,
             };
+            self.note_long(passage, shape);
             // The queue grew while this was on its way here as it did while it was on its way there, unless it was full.
             newest = (passage.last_us - base).saturating_mul(if passage.holed { 1 } else { 2 });
             self.note_speed(passage, shape);
@@ -210,14 +219,23 @@ impl Controller {
                 // Too little is left of pictures before a full queue to show its speed, but what leaves it is that.
                 let holed = passages.iter().all(|passage| passage.holed);
                 let speed = median.or(holed.then_some(arrived))?;
-                let shown = self.streak >= STREAK && offered > 0.7 * speed;
+                let shown = self.streak >= STREAK && offered > 0.7 * speed || self.long.0 >= 2 && whole > 0.7 * speed;
                 shown.then(|| self.shrink(now, newest, speed, rtt))
             }
-            Some(capacity) => self.hold(now, standing, capacity, median.unwrap_or(capacity), offered, rtt),
+            Some(capacity) => {
+                self.hold(now, standing, (capacity, median.unwrap_or(capacity)), (offered, whole.max(offered)), rtt)
+            }
         }
     }
 
-    fn hold(&mut self, now: Instant, standing: i64, capacity: f64, median: f64, offered: f64, rtt: Duration) -> Option<f64> {
+    fn hold(
+        &mut self,
+        now: Instant,
+        standing: i64,
+        (capacity, median): (f64, f64),
+        (offered, whole): (f64, f64),
+        rtt: Duration,
+    ) -> Option<f64> {
         if standing > micros(TOO_LONG) + 2 * self.scatter() {
             self.roomy_since = None;
             if self.deaf_until.is_some_and(|until| now < until) {
@@ -235,13 +253,16 @@ impl Controller {
         }
         // Trains that were not spread, or too small to tell, say that there is room, not how much.
         let unspread = self.unspread >= UNSPREAD;
+        let idle = offered * 2.0 < capacity && whole > offered * 1.5;
         let grown = match (barred, unspread, median > 1.05 * capacity) {
+            (false, _, true) if idle => (capacity * 1.08).min(median),
+            _ if idle => capacity,
             (false, true, _) => capacity * 1.08,
             (false, false, true) => (capacity * 1.08).min(median),
             _ => capacity * 1.005,
         };
         self.capacity = Some(grown).filter(|grown| *grown < MOST);
-        if offered * 2.0 > grown {
+        if whole * 2.0 > grown {
             self.roomy_since = None;
         } else if now >= *self.roomy_since.get_or_insert(now) + ROOMY {
             *self = Controller { least: self.least, window_ends: self.window_ends, scatter: self.scatter, ..Controller::new() };
@@ -293,6 +314,16 @@ impl Controller {
                 self.speeds.pop_front();
             }
             self.speeds.push_back(speed);
+        }
+    }
+
+    fn note_long(&mut self, passage: &Passage, shape: Shape) {
+        let speed = passage.speed();
+        let alike = self.long.0 == 0 || (0.75..1.33).contains(&(speed / self.long.1));
+        match shape {
+            Shape::Small => {}
+            Shape::Spread if passage.span >= LONG && alike => self.long = (self.long.0 + 1, speed),
+            Shape::Spread | Shape::AsItLeft => self.long = (0, 0.0),
         }
     }
 
@@ -395,7 +426,8 @@ mod tests {
                     });
                 }
                 self.now += Duration::from_millis(100);
-                let excess = self.controller.handle_report(self.now, &passages, (offered, offered), Duration::from_millis(2));
+                let excess =
+                    self.controller.handle_report(self.now, &passages, (offered, offered, offered), Duration::from_millis(2));
                 self.skip += excess.unwrap_or(0.0);
             }
         }
@@ -416,7 +448,7 @@ mod tests {
         path.run(Duration::from_secs(10), 3e6);
         assert!(path.controller.rate().is_some());
         for second in 0..3600 {
-            path.controller.handle_report(path.now + Duration::from_secs(second), &[], (0.0, 0.0), Duration::from_millis(2));
+            path.controller.handle_report(path.now + Duration::from_secs(second), &[], (0.0, 0.0, 0.0), Duration::from_millis(2));
         }
         assert_eq!(path.controller.rate(), None);
     }
@@ -441,12 +473,12 @@ mod tests {
             ..Passage::NONE
         };
         let now = Instant::now();
-        controller.handle_report(now, &[passage(0, 0)], (0.9e6, 0.9e6), Duration::from_millis(2));
+        controller.handle_report(now, &[passage(0, 0)], (0.9e6, 0.9e6, 0.9e6), Duration::from_millis(2));
         for report in 1..100 {
             let late = passage(60_000, 0);
             let passages = [passage(60_000, 30_000), late, late];
             let at = now + Duration::from_millis(100 * report);
-            controller.handle_report(at, &passages, (0.9e6, 0.9e6), Duration::from_millis(2));
+            controller.handle_report(at, &passages, (0.9e6, 0.9e6, 0.9e6), Duration::from_millis(2));
             assert_eq!(controller.rate(), None);
         }
     }
@@ -457,11 +489,11 @@ mod tests {
         let mut controller = Controller::new();
         let passage = |late, holed| Passage { first_us: late, last_us: late, bytes: 2781, holed, ..Passage::NONE };
         let now = Instant::now();
-        controller.handle_report(now, &[passage(0, false)], (1.5e6, 0.38e6), Duration::from_millis(2));
+        controller.handle_report(now, &[passage(0, false)], (1.5e6, 0.38e6, 1.5e6), Duration::from_millis(2));
         for report in 1..4 {
             let late = passage(117_000, true);
             let at = now + Duration::from_millis(100 * report);
-            controller.handle_report(at, &[late, late, late], (1.5e6, 0.38e6), Duration::from_millis(120));
+            controller.handle_report(at, &[late, late, late], (1.5e6, 0.38e6, 1.5e6), Duration::from_millis(120));
         }
         let rate = controller.rate().expect("a bottleneck").bytes();
         assert!((0.3e6..0.38e6).contains(&rate), "{rate}");
@@ -479,6 +511,26 @@ mod tests {
         path.run(Duration::from_secs(10), 3e6);
         assert!(path.sent > 8.5e6, "it takes 10e6 and got {}", path.sent);
         assert!(path.longest < 30e3, "a picture waited {} us", path.longest);
+    }
+
+    /// A still scene says nothing of the path, for however long: when all of it changes again, what it takes is known.
+    #[test]
+    fn a_path_that_pictures_of_hardly_any_change_leave_idle_keeps_its_speed() {
+        let mut path = Path::new(1e6);
+        path.run(Duration::from_secs(10), 3e6);
+        let known = path.controller.rate().expect("a bottleneck");
+        let small = |n: i64| Passage { first_us: n % 7 * 100, last_us: n % 7 * 100, bytes: 300, ..Passage::NONE };
+        for report in 0..1200 {
+            let at = path.now + Duration::from_millis(100 * report);
+            let passages = [small(report as i64), small(2), small(3)];
+            path.controller.handle_report(at, &passages, (10_000.0, 10_000.0, 3e6), Duration::from_millis(2));
+        }
+        assert_eq!(path.controller.rate(), Some(known), "two minutes later");
+        for report in 1200..1300 {
+            let at = path.now + Duration::from_millis(100 * report);
+            path.controller.handle_report(at, &[small(1); 3], (10_000.0, 10_000.0, 0.2e6), Duration::from_millis(2));
+        }
+        assert_eq!(path.controller.rate(), None, "whole pictures would fit many times");
     }
 
     #[test]

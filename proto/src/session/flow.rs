@@ -39,6 +39,8 @@ pub(super) struct Told<'a> {
     pub path: &'a mut Path,
     /// Bytes a second of sound that go over TCP.
     pub sound: f64,
+    /// Bytes a second of pictures if all of each were sent.
+    pub whole: f64,
     /// How long after it should have come a picture is waited for; `None` where nothing is given up soon.
     pub wait: Option<Duration>,
 }
@@ -91,7 +93,7 @@ impl Flow {
     /// The receiver told how pictures arrived, after what it told `before`; beside that it is sent `sound` bytes a second over
     /// TCP.
     pub fn handle_report(&mut self, now: Instant, (before, report): (&Report, &Report), told: Told<'_>) {
-        let Told { sent, epoch, path, sound, wait } = told;
+        let Told { sent, epoch, path, sound, whole, wait } = told;
         let rtt = path.rtt().smoothed;
         // Every datagram has a number, so what is missing below the highest one was lost, or is late.
         let packets = report.highest.saturating_sub(before.highest);
@@ -121,7 +123,7 @@ impl Flow {
         let came = report.received.saturating_sub(before.received);
         let bytes = report.bytes.saturating_sub(before.bytes).saturating_add(came.saturating_mul(HEADERS as u64));
         let arrived = bytes as f64 / elapsed;
-        let excess = self.controller.handle_report(now, &arrivals::passages(report, sent, epoch), (offered, arrived), rtt);
+        let excess = self.controller.handle_report(now, &arrivals::passages(report, sent, epoch), (offered, arrived, whole), rtt);
         let arrived = arrived + sound;
         let queued = self.controller.standing() > QUEUED;
         let before = self.policer.limit();

@@ -28,6 +28,9 @@ const FILM: Limits = Limits { age: Duration::from_secs(6), bytes: 2 * FILM_BYTES
 /// By then its origin has sent again what was lost on the way here, or the connection to it is lost.
 const MENDED: Duration = Duration::from_secs(10);
 
+/// Of a picture that has less than this part of its MCUs the bytes say nothing of the others.
+const TELLING: usize = 50;
+
 /// Bytes a second of a channel of sound, with what records, segments and headers add to it.
 const SOUND_RATE: f64 = 96_000.0 * 1.06;
 
@@ -45,6 +48,9 @@ pub(super) struct Outbound {
     newest: Option<(u64, usize)>,
     /// Bytes of a picture, a mean over some.
     usual: usize,
+    /// MCUs and bytes of scans of the newest picture, and bytes of one of which there are all MCUs, a mean over some.
+    coded: (usize, usize),
+    whole: f64,
     /// Slices of the newest picture, and of the one before, are of some MCUs alone.
     partial: (bool, bool),
     /// Of a track that is forwarded: not all of it came here, so until then what refreshes is for all.
@@ -56,7 +62,20 @@ impl Outbound {
     pub fn new(track: Track, lossless: bool) -> Self {
         let limits = if lossless { FILM } else { Limits { age: LIVE_AGE, bytes: LIVE_BYTES } };
         let (log, parity, sound) = (Log::new(limits), Parity::new(track.number), SoundLog::new(track.number, lossless));
-        Outbound { lossless, track, log, parity, sound, pictures: 0, newest: None, usual: 0, partial: (false, false), hole: None }
+        Outbound {
+            lossless,
+            track,
+            log,
+            parity,
+            sound,
+            pictures: 0,
+            newest: None,
+            usual: 0,
+            coded: (0, 0),
+            whole: 0.0,
+            partial: (false, false),
+            hole: None,
+        }
     }
 
     /// What its receivers call it.
@@ -72,12 +91,30 @@ impl Outbound {
                 let (_, whole) = newest.replace((slice.picture, slice.bytes().len())).unwrap_or_default();
                 self.usual = if self.usual == 0 { whole } else { (self.usual * 3 + whole) / 4 };
                 self.partial = (false, self.partial.0);
+                self.coded = (0, 0);
             }
         }
+        self.note_whole(&slice);
         self.partial.0 |= slice.head().mcus.is_some();
         self.parity.partial = self.is_partial();
         self.pictures = self.pictures.max(slice.picture + 1);
         self.log.push(slice);
+    }
+
+    /// What a picture takes of which all MCUs are there is learnt from those that have some.
+    fn note_whole(&mut self, slice: &Slice) {
+        let head = slice.head();
+        let (grid, mcus) = (head.grid(), head.runs().map(|run| run.len()).sum::<usize>());
+        self.coded = (self.coded.0 + mcus, self.coded.1 + slice.scan().len());
+        let (all, (coded, bytes)) = ((grid.width * grid.height) as usize, self.coded);
+        if coded * TELLING >= all {
+            self.whole += (bytes as f64 / coded as f64 * all as f64 - self.whole) / 16.0;
+        }
+    }
+
+    /// Bytes a second of its pictures if all of each were sent.
+    pub fn whole_rate(&self) -> f64 {
+        self.whole * self.track.format.rate.map_or(30.0, |rate| 1.0 / rate.period().as_secs_f64())
     }
 
     /// Whether its pictures are only what changed: who lacks something is owed it.

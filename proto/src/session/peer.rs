@@ -142,7 +142,10 @@ impl Peer {
             .filter(|wait| *wait < u16::MAX)
             .map(|wait| Duration::from_millis(wait.into()));
         let sound = self.over_tcp(now, tracks);
-        let told = Told { sent: &self.sent, epoch, path, sound, wait };
+        let whole = self.subscriptions.iter().filter(|subscription| subscription.sees());
+        let whole = whole.filter_map(|subscription| tracks.iter().find(|track| track.number() == subscription.track()));
+        let whole = whole.map(Outbound::whole_rate).sum();
+        let told = Told { sent: &self.sent, epoch, path, sound, whole, wait };
         self.flow.handle_report(now, (&self.report, report), told);
         self.report = *report;
         moved

@@ -5,11 +5,13 @@ use super::harness::World;
 use super::meetings::{OTHERS, POINT};
 use super::netem::Params;
 use super::partial::Changes;
+use super::rates::narrow;
 use super::receiving::Shared;
 use super::scenarios::{CAMERA, Pair, SCREEN, Skews, ms, receiving, secs};
 use super::sending::Stream;
 use super::viewer::Watched;
 use eyeline_proto::media::hold::{Hold, Latency};
+use eyeline_proto::media::rate_control::Bitrate;
 use std::time::Duration;
 
 /// A hole in what is shown is mended by then, where the path takes what is sent.
@@ -203,6 +205,52 @@ fn mosaic_comes_back() {
     pair.world.retune(CAMERA, SCREEN, |params| params.loss = 0.0);
     let pair = run("mosaic_comes_back", pair, 36, (secs(5), secs(27)));
     assert!(pair.watched.borrow().whole > 300);
+}
+
+/// Of pictures shown from then until then the latencies in ms, sorted.
+fn latencies(watched: &Watched, from: Duration, to: Duration) -> Vec<u64> {
+    let time = from.as_nanos() as u64..to.as_nanos() as u64;
+    let mut latencies: Vec<u64> =
+        watched.shown.iter().filter(|shown| time.contains(&shown.at)).map(|shown| shown.latency / 1_000_000).collect();
+    latencies.sort_unstable();
+    latencies
+}
+
+/// By the user's wish no more than 2 Mbit/s: a head that talks is seen fluently at its full size.
+#[test]
+fn mosaic_cap_2() {
+    let stream = Stream { cap: Some(Bitrate(2_000_000)), channels: 0, ..stream(20) };
+    let mut pair = Pair::new(715, &path(10, 0.0), Skews::USUAL, stream);
+    pair.world.run_until(secs(20));
+    let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
+    is_right("mosaic_cap_2", &watched, NEVER);
+    let shown = latencies(&watched, secs(5), secs(15));
+    let sizes: Vec<u8> = source.steps.iter().filter(|(at, _)| *at > 5_000_000_000).map(|(_, step)| step.eighths).collect();
+    let rate = bytes_to(&pair.world, SCREEN) as f64 * 8.0 / 20e6;
+    println!("mosaic_cap_2: {} pictures in ten seconds, p95 {} ms, {rate:.2} Mbit/s", shown.len(), shown[shown.len() * 95 / 100]);
+    assert!(shown.len() >= 240 && shown[shown.len() * 95 / 100] < 80, "{} pictures", shown.len());
+    assert!(sizes.iter().all(|eighths| *eighths >= 6), "{sizes:?}");
+    assert!(rate < 2.1, "{rate} Mbit/s");
+}
+
+/// A path of 2 Mbit/s, found at the start, is remembered while hardly anything moves: a minute later all of the picture changes, and
+/// is late for a moment alone.
+#[test]
+fn mosaic_narrow_2_still_then_a_cut() {
+    let changes = Changes { moving: 0.01, stray: 0.0005, cuts: vec![2100], until: 2400 };
+    let stream = Stream { changes: Some(changes), channels: 0, ..Stream::camera() };
+    let mut pair = Pair::new(716, &Params { queue: ms(1000), ..narrow(2) }, Skews::USUAL, stream);
+    pair.world.run_until(secs(85));
+    let watched = pair.watched.borrow();
+    tell("mosaic_narrow_2", &watched);
+    let worst = |from, to| latencies(&watched, from, to).last().copied().unwrap_or(u64::MAX);
+    let (start, still, cut, after) =
+        (worst(secs(0), secs(4)), worst(secs(10), secs(69)), worst(secs(69), secs(73)), worst(secs(73), secs(80)));
+    println!(
+        "mosaic_narrow_2: the latest picture {start} ms at the start, {still} while still, {cut} at the cut, {after} after it"
+    );
+    assert_eq!(watched.wrong, 0);
+    assert!(still < 100 && cut < 250 && after < 100);
 }
 
 /// A meeting whose point forwards what bob and cid catch, over such paths to it.

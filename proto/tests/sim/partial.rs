@@ -5,7 +5,7 @@
 use super::netem::Dice;
 use super::source::fill_scan;
 use eyeline_proto::media::coverage::Coverage;
-use eyeline_proto::media::ladder::Step;
+use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
@@ -102,7 +102,7 @@ impl PartialEncoder {
         &mut self,
         (picture, capture, at): (u64, MediaTime, u64),
         (salt, per_mcu): (u64, f64),
-        step: Step,
+        (ladder, step): (&mut Ladder, Step),
         coded: &mut Coded,
     ) -> Vec<Slice> {
         let size =
@@ -117,6 +117,8 @@ impl PartialEncoder {
             Owed::Some(_) | Owed::Nothing => {}
         }
         changed.iter().for_each(|mcu| owed.remove(mcu));
+        let share = (changed.len() + owed.len()) as f64 / changed.of() as f64;
+        let step = Step { quality: ladder.quality_of(step, share), ..step };
         let per_mcu = per_mcu * (f64::from(step.quality) / 80.0).powf(0.9);
         let mut plans = bands(&changed, per_mcu);
         let shared = plans.len() as u8;
@@ -147,7 +149,9 @@ impl PartialEncoder {
             fill_scan(salt, picture, index as u8, &mut scan);
             Slice::new(picture, index as u8, count, &head, &scan)
         };
-        plans.into_iter().enumerate().map(slice).collect()
+        let slices: Vec<Slice> = plans.into_iter().enumerate().map(slice).collect();
+        ladder.note_part(step, share, slices.iter().map(|slice| slice.bytes().len()).sum());
+        slices
     }
 
     fn changed(&mut self, picture: u64, size: Size, all: bool) -> McuSet {

@@ -261,7 +261,7 @@ impl Camera {
             let captured = self.clock.when(self.first.1 + (picture - self.first.0) * self.stream.period.as_nanos() as u64);
             let per_mcu = f64::from(self.stream.slices) * self.stream.slice_bytes as f64 / 3600.0;
             let caught = (self.encoded, source.media(captured), captured);
-            self.encoding = partial.encode(caught, (source.salt, per_mcu), step, &mut source.coded);
+            self.encoding = partial.encode(caught, (source.salt, per_mcu), (&mut self.ladder, step), &mut source.coded);
             source.steps.push((at.true_ns, step));
             self.encoded += 1;
             let count = self.encoding.len() as u64;

@@ -32,6 +32,9 @@ use std::time::{Duration, Instant};
 /// From a picture's last decoded slice until the display has it.
 const PRESENT: u64 = 2_000_000;
 
+/// What is sent is wrong on a canvas for so long at most, beside what it is held.
+const UNDER_WAY: Duration = Duration::from_millis(100);
+
 /// How long after the first exchange the clock estimate has to settle before it is measured.
 const CLOCK_SETTLES: u64 = 2_000_000_000;
 
@@ -345,7 +348,7 @@ impl Viewer {
         watched.wrong = wrong;
         let ghost = since.map_or(0, |since| at.true_ns - since);
         // What is under way is wrong for so long.
-        if ghost < 300_000_000 && watched.wrong_at_first.is_some() {
+        if ghost < (UNDER_WAY + watched.hold.fixed()).as_nanos() as u64 && watched.wrong_at_first.is_some() {
             watched.right_at.get_or_insert(at.true_ns);
         }
         if watched.right_at.is_some() {
