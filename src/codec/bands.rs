@@ -15,7 +15,7 @@ pub const SLICE_BYTES: usize = 8 * 1200;
 
 /// Slices of a picture whose slices would be longer than [`SLICE_BYTES`]: four for each of four workers. More gain no time, and cost
 /// a picture of 4K a quarter of a percent in bytes.
-const ENOUGH: usize = 16;
+pub const ENOUGH: usize = 16;
 
 /// A picture's bands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

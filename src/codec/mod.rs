@@ -11,6 +11,7 @@ pub mod band_encoder;
 pub mod bands;
 pub mod decoder;
 pub mod encoder;
+pub mod parts;
 pub mod passthrough;
 pub mod raw;
 pub mod scale;
