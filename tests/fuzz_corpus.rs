@@ -12,6 +12,7 @@ use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{Message, Nack, Ranges};
+use eyeline_proto::wire::mcus::{Mcus, Selection};
 use eyeline_proto::wire::record::{Record, Text, Want};
 use eyeline_proto::wire::report::{Report, TrackReport, Train};
 use eyeline_proto::wire::slice::{Head, Tables};
@@ -72,8 +73,20 @@ fn slice_heads_of_the_corpus_are_survived() {
     replay("slice_head", targets::slice_head, || vectors("slices.hex"));
 }
 
-/// A small band of each sampling, with a restart marker each MCU row.
+/// A small band, with a restart marker each MCU row.
 fn band(sampling: Sampling) -> Slice {
+    slice(sampling, None)
+}
+
+/// Every other MCU of it.
+fn packed_band(sampling: Sampling) -> Slice {
+    let mcus = sampling.mcus(Size { width: 48, height: 32 });
+    let mcus = (mcus.width * mcus.height) as usize;
+    let selection = Selection::new(mcus, (0..mcus).step_by(2)).expect("a few");
+    slice(sampling, Some(selection.mcus()))
+}
+
+fn slice(sampling: Sampling, mcus: Option<Mcus<'_>>) -> Slice {
     let size = Size { width: 48, height: 32 };
     let head = Head {
         sampling,
@@ -81,13 +94,13 @@ fn band(sampling: Sampling) -> Slice {
         size,
         top: 0,
         rows: 32,
-        restart: if matches!(sampling, Sampling::Grey | Sampling::Yuv444) { 6 } else { 3 },
+        restart: if mcus.is_some() { 5 } else { sampling.mcus(size).width as u16 },
         capture: MediaTime::ZERO,
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
         shared: 1,
         position: None,
-        mcus: None,
+        mcus,
     };
     let planes: Vec<u8> = (0..sampling.bytes(size)).map(|at| (at * 37 % 251) as u8).collect();
     let mut encoder = BandEncoder::new().expect("starts");
@@ -99,9 +112,10 @@ fn jpeg_bands_of_the_corpus_are_survived() {
     replay("jpeg_band", codec_targets::jpeg_band, || {
         let samplings =
             [("grey", Sampling::Grey), ("420", Sampling::Yuv420), ("422", Sampling::Yuv422), ("444", Sampling::Yuv444)];
-        samplings
-            .map(|(name, sampling)| (name.to_string(), [&[0, 90][..], &band(sampling).bytes()[LENGTH_PREFIX..]].concat()))
-            .to_vec()
+        let seed = |name: String, slice: Slice| (name, [&[0, 90][..], &slice.bytes()[LENGTH_PREFIX..]].concat());
+        let whole = samplings.map(|(name, sampling)| seed(name.to_string(), band(sampling)));
+        let packed = samplings.map(|(name, sampling)| seed(format!("packed-{name}"), packed_band(sampling)));
+        whole.into_iter().chain(packed).collect()
     });
 }
 

@@ -1,8 +1,9 @@
-//! One band of a picture → one slice's scan.
+//! One band of a picture, or some MCUs of it, → one slice's scan.
 //!
-//! Nothing is copied on the way in, except luma of odd sizes, which libjpeg-turbo wants padded; on the way out the scan is lent
-//! from a scratch buffer that stays in the cache, and moves once, into a slice of its own length.
+//! Nothing is copied on the way in, except luma of odd sizes, which libjpeg-turbo wants padded, and MCUs that are packed; on the way
+//! out the scan is lent from a scratch buffer that stays in the cache, and moves once, into a slice of its own length.
 
+use super::packed::{Places, Row};
 use super::raw::{self, Compressor, Planes, plane_sizes};
 use super::tables;
 use eyeline_proto::picture::{Sampling, Size};
@@ -13,34 +14,54 @@ pub struct BandEncoder {
     compressor: Compressor,
     jpeg: Vec<u8>,
     luma: Vec<u8>,
+    row: Row,
 }
 
 impl BandEncoder {
     /// A new one.
     pub fn new() -> Result<Self, raw::Error> {
-        Ok(BandEncoder { compressor: Compressor::new()?, jpeg: Vec::new(), luma: Vec::new() })
+        let (jpeg, luma, row) = (Vec::new(), Vec::new(), Row::default());
+        Ok(BandEncoder { compressor: Compressor::new()?, jpeg, luma, row })
     }
 
-    /// Encodes the band that `head` names (own tables, a restart marker each MCU row) out of a whole picture's tight `planes`.
-    /// Lends its scan.
+    /// Encodes the band that `head` names, or those of its MCUs that it names, out of a whole picture's tight `planes`: with our own
+    /// tables, and with restart markers. Lends its scan, which is empty where no MCU is named.
     pub fn encode(&mut self, planes: &[u8], head: &Head<'_>) -> Result<&[u8], raw::Error> {
         let Tables::Own(quality) = head.tables else {
             return Err(raw::Error::Fatal("a camera's tables cannot be encoded with".into()));
         };
+        if head.restart == 0 {
+            return Err(raw::Error::Fatal("a scan without restart markers is not made here".into()));
+        }
+        if !head.size.is_possible() {
+            return Err(raw::Error::Limits(head.size));
+        }
+        let sampling = head.sampling;
         let band = Size { width: head.size.width, height: u32::from(head.rows) };
         let mut planes = band_planes(planes, head)?;
-        fetch(&planes, head.sampling, band);
-        let [padded, ..] = plane_sizes(head.sampling, band);
-        if padded != band {
-            planes.planes[0] = pad(planes.planes[0], band, padded, &mut self.luma);
-            planes.strides[0] = padded.width as usize;
-        }
-        let bound = Compressor::bound(band, head.sampling);
+        let size = match head.mcus {
+            Some(mcus) if mcus.count() == 0 => return Ok(&[]),
+            Some(mcus) => {
+                let places = Places::all(sampling, band, mcus);
+                planes = self.row.gather(planes, &places)?;
+                places.row()
+            }
+            None => {
+                fetch(&planes, sampling, band);
+                let [padded, ..] = plane_sizes(sampling, band);
+                if padded != band {
+                    planes.planes[0] = pad(planes.planes[0], band, padded, &mut self.luma);
+                    planes.strides[0] = padded.width as usize;
+                }
+                band
+            }
+        };
+        let bound = Compressor::bound(size, sampling);
         if self.jpeg.len() < bound {
             self.jpeg.resize(bound, 0);
         }
-        let len = self.compressor.compress(planes, head.sampling, band, quality, &mut self.jpeg)?;
-        Ok(&self.jpeg[tables::header_len(head.sampling)..len - 2])
+        let len = self.compressor.compress(planes, sampling, size, quality, head.restart, &mut self.jpeg)?;
+        Ok(&self.jpeg[tables::header_len(sampling)..len - 2])
     }
 }
 

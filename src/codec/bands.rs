@@ -6,7 +6,6 @@
 //! estimate of a picture's bytes is carried from picture to picture by [`Estimate`].
 
 use super::raw::Compressor;
-use super::tables;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::{MAX_LEN, MAX_SLICES};
 
@@ -30,7 +29,7 @@ impl Bands {
     /// As many bands as `bytes` in all ask for, but not more than are [`ENOUGH`]; at least one per worker, at least so many that none can outgrow [`MAX_LEN`], at
     /// most [`MAX_SLICES`] and one per MCU row.
     pub fn new(size: Size, sampling: Sampling, bytes: usize, workers: usize) -> Bands {
-        let (mcu_height, mcu_rows) = (tables::mcu(sampling).height, tables::mcus(sampling, size).height);
+        let (mcu_height, mcu_rows) = (sampling.mcu().height, sampling.mcus(size).height);
         let least = workers.max(Compressor::bound(size, sampling) / MAX_LEN + 1);
         let most = MAX_SLICES.min(mcu_rows as usize);
         let count = ((bytes + SLICE_BYTES / 2) / SLICE_BYTES).min(ENOUGH).max(least).min(most).max(1);
@@ -116,14 +115,14 @@ mod tests {
         ) {
             let size = Size { width, height };
             let bands = Bands::new(size, sampling, bytes, workers);
-            let mcu_rows = tables::mcus(sampling, size).height as usize;
+            let mcu_rows = sampling.mcus(size).height as usize;
             prop_assert!(bands.count() <= MAX_SLICES.min(mcu_rows));
             prop_assert!(bands.count() >= workers.min(mcu_rows));
             let mut next = 0;
             for index in 0..bands.count() {
                 let (top, rows) = bands.band(index);
                 prop_assert_eq!(top, next);
-                prop_assert!(rows > 0 && top % tables::mcu(sampling).height == 0);
+                prop_assert!(rows > 0 && top % sampling.mcu().height == 0);
                 let band = Size { width, height: rows };
                 prop_assert!(mcu_rows < 128 || Compressor::bound(band, sampling) < MAX_LEN + MAX_LEN / 2);
                 next = top + rows;

@@ -3,8 +3,8 @@
 #![expect(clippy::single_range_in_vec_init, reason = "a slice whose only range is its start")]
 
 use super::decoder::{Decoder, RgbMut};
+use super::scan;
 use super::testing::{self, Random, SAMPLINGS, drawn, planes_from};
-use super::{scan, tables};
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
 
@@ -22,7 +22,7 @@ fn every_prefix_draws_its_whole_mcu_rows_and_touches_no_other_pixel() {
     for sampling in SAMPLINGS {
         let slice = one_slice(sampling);
         let whole = drawn(&slice, SIZE);
-        let mcu_height = tables::mcu(sampling).height;
+        let mcu_height = sampling.mcu().height;
         for len in 0..slice.scan().len() {
             let mut out = vec![OLD; whole.len()];
             let cut = testing::cut(&slice, len);
@@ -80,11 +80,13 @@ fn a_cut_scan_without_restart_markers_draws_what_came_before_the_cut() {
 fn no_mutation_panics_or_spoils_the_next_slice() {
     let mut random = Random(99);
     let planes = testing::planes(SIZE, Sampling::Yuv420, 3);
+    let every_other: Vec<usize> = (0..60).step_by(2).collect();
     let slices = [
         one_slice(Sampling::Yuv420),
         one_slice(Sampling::Grey),
         testing::foreign_slice(&planes, SIZE, 10),
         testing::foreign_slice(&planes, SIZE, 0),
+        testing::packed(&planes, &testing::head(SIZE, Sampling::Yuv420, 80, 0, SIZE.height), &every_other),
     ];
     let good: Vec<_> = slices.iter().map(|slice| drawn(slice, SIZE)).collect();
     let mut decoder = Decoder::new().unwrap();
@@ -118,6 +120,7 @@ fn no_mutation_panics_or_spoils_the_next_slice() {
             refused += 1;
         }
         if round % 10 == 0 {
+            out.fill(0);
             decoder.decode_rgb(&slices[which], RgbMut::whole(&mut out, 160)).unwrap();
             assert_eq!(out, good[which], "after round {round}");
         }

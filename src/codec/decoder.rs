@@ -2,8 +2,10 @@
 //!
 //! The JPEG around the scan is made here, from our own tables or from a camera's that [`parse`] believed, so whatever a peer sends,
 //! libjpeg sees one baseline picture of exactly the band's size. Of a slice that is not all there only restart intervals that are
-//! whole are drawn, each run of them as a JPEG of its own; all other pixels stay as they were. One decoder serves one thread.
+//! whole are drawn, each run of them as a JPEG of its own; all other pixels stay as they were. MCUs that are packed are drawn
+//! beside each other, and then each is brought to its place. One decoder serves one thread.
 
+use super::packed::{self, Places, Row};
 use super::passthrough::renumber;
 use super::raw::{self, Decompressor, Outcome, PlanesMut, plane_sizes};
 use super::scan::{self, Run};
@@ -12,6 +14,7 @@ use super::shrink::Shrink;
 use super::tables::{self, EOI, SOI};
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::wire::mcus::Mcus;
 use eyeline_proto::wire::slice::{Head, MAX_LEN, Tables};
 use std::ops::Range;
 
@@ -35,8 +38,9 @@ pub enum Error {
 /// What became of a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decoded {
+    /// Rows drawn; of packed MCUs all that the band has, or 0 where some of the MCUs are missing.
     pub rows: u32,
-    /// Some rows of the band were not drawn and are as before.
+    /// Some rows of the band, or MCUs of the slice, were not drawn and are as before.
     pub partial: bool,
     /// The library complained about the data; pixels may be wrong. Some cameras' pictures always do this.
     pub suspect: bool,
@@ -94,8 +98,10 @@ pub struct Decoder {
     jpeg: Vec<u8>,
     /// Luma as the library pads it, for odd sizes.
     luma: Vec<u8>,
-    /// Pixels that are only looked at.
+    /// Pixels that are only looked at, or have yet to come to their places.
     pixels: Vec<u32>,
+    /// The same as planes.
+    row: Row,
 }
 
 /// A slice's head, checked.
@@ -110,7 +116,7 @@ struct Band<'a> {
 
 impl<'a> Band<'a> {
     fn new(head: Head<'a>) -> Result<Self, Error> {
-        let mcu_height = tables::mcu(head.sampling).height;
+        let mcu_height = head.sampling.mcu().height;
         let (top, rows) = (u32::from(head.top), u32::from(head.rows));
         if top % mcu_height != 0 || (rows % mcu_height != 0 && top + rows != head.size.height) {
             return Err(Error::Contradiction("its band does not end where an MCU does"));
@@ -118,18 +124,19 @@ impl<'a> Band<'a> {
         let height_at = match head.tables {
             Tables::Own(_) => 0,
             Tables::Foreign(tables) => {
-                let Layout { sampling, size, restart, height_at } = parse(tables)?;
+                let Layout { sampling, size, restart, height_at, tall } = parse(tables)?;
                 if (sampling, size, restart) != (head.sampling, head.size, head.restart) {
                     return Err(Error::Contradiction("its head and its frame header differ"));
+                }
+                if tall && head.mcus.is_some() {
+                    return Err(Error::Contradiction("its MCUs are higher than those it names"));
                 }
                 height_at
             }
         };
-        let mcus = tables::mcus(head.sampling, Size { width: head.size.width, height: rows });
-        let intervals = match head.restart {
-            0 => 1,
-            restart => (mcus.width * mcus.height).div_ceil(u32::from(restart)) as usize,
-        };
+        let mcus = head.sampling.mcus(Size { width: head.size.width, height: rows });
+        let count = head.mcus.map_or((mcus.width * mcus.height) as usize, |mcus| mcus.count());
+        let intervals = if head.restart == 0 { 1 } else { count.div_ceil(usize::from(head.restart)) };
         Ok(Band { head, height_at, mcus, mcu_height, intervals })
     }
 
@@ -139,24 +146,37 @@ impl<'a> Band<'a> {
         (bytes * 8).div_ceil(row).min(self.mcus.height as usize) as u32
     }
 
+    /// Restart intervals that can be told to be whole; none where there are no markers.
+    fn runs(&self, scan: &[u8], present: &[Range<usize>], ended: bool) -> Vec<Run> {
+        if self.head.restart == 0 { Vec::new() } else { scan::runs(scan, present, self.intervals, ended) }
+    }
+
+    /// Whether so many bytes can code so many MCUs, for the same reason.
+    fn can_have(&self, mcus: usize, bytes: usize) -> bool {
+        mcus * tables::blocks(self.head.sampling) * 2 <= bytes * 8
+    }
+
+    /// In pixels.
+    fn size(&self) -> Size {
+        Size { width: self.head.size.width, height: self.head.rows.into() }
+    }
+
     /// Rows of pixels in the MCU rows before `mcu_row`.
     fn rows(&self, mcu_row: u32) -> u32 {
         (mcu_row * self.mcu_height).min(u32::from(self.head.rows))
     }
 
-    /// Appends the JPEG that decodes `rows` rows from this scan data, whose first interval is number `first` of the band.
-    fn jpeg(&self, out: &mut Vec<u8>, rows: u32, scan: &[u8], first: usize) {
+    /// The JPEG of `size` that this scan data is of, whose first interval is number `first` of the slice.
+    fn jpeg(&self, out: &mut Vec<u8>, size: Size, scan: &[u8], first: usize) {
         out.clear();
         match self.head.tables {
-            Tables::Own(quality) => {
-                let size = Size { width: self.head.size.width, height: rows };
-                tables::header(out, quality, self.head.sampling, size, self.head.restart);
-            }
+            Tables::Own(quality) => tables::header(out, quality, self.head.sampling, size, self.head.restart),
             Tables::Foreign(tables) => {
                 out.extend_from_slice(&[0xFF, SOI]);
                 let height_at = out.len() + self.height_at;
                 out.extend_from_slice(tables);
-                out[height_at..height_at + 2].copy_from_slice(&(rows as u16).to_be_bytes());
+                let [height, width] = [size.height, size.width].map(|side| (side as u16).to_be_bytes());
+                out[height_at..height_at + 4].copy_from_slice(&[height, width].concat());
             }
         }
         let begin = out.len();
@@ -175,7 +195,8 @@ fn looked_at(slice: &Slice) -> &[u8] {
 impl Decoder {
     /// A new one.
     pub fn new() -> Result<Self, raw::Error> {
-        Ok(Decoder { decompressor: Decompressor::new()?, jpeg: Vec::new(), luma: Vec::new(), pixels: Vec::new() })
+        let (jpeg, luma, pixels, row) = (Vec::new(), Vec::new(), Vec::new(), Row::default());
+        Ok(Decoder { decompressor: Decompressor::new()?, jpeg, luma, pixels, row })
     }
 
     /// Draws a slice that is all there.
@@ -214,19 +235,75 @@ impl Decoder {
     fn whole(&mut self, slice: &Slice, mut target: Target<'_>) -> Result<Decoded, Error> {
         let (head, scan) = (slice.head(), looked_at(slice));
         let band = Band::new(head)?;
+        let all = 0..scan.len();
+        let present = std::slice::from_ref(&all);
+        if let Some(mcus) = head.mcus {
+            let whole = scan::whole(scan, band.intervals).map(|end| Run { first: 0, count: band.intervals, bytes: 0..end });
+            let runs = whole.map_or_else(|| band.runs(scan, present, false), |whole| vec![whole]);
+            return self.packed(&band, mcus, scan, runs, &mut target);
+        }
         match scan::whole(scan, band.intervals) {
             Some(end) if band.most_mcu_rows(end) == band.mcus.height => {
                 let rows = u32::from(head.rows);
-                band.jpeg(&mut self.jpeg, rows, &scan[..end], 0);
+                band.jpeg(&mut self.jpeg, band.size(), &scan[..end], 0);
                 let outcome = self.draw(&band, rows, target)?;
                 Ok(Decoded { rows, partial: false, suspect: outcome == Outcome::Warned })
             }
-            _ => self.runs(&band, scan, std::slice::from_ref(&(0..scan.len())), false, &mut target),
+            _ => self.runs(&band, scan, present, false, &mut target),
         }
     }
 
     fn part(&mut self, slice: &Slice, present: &[Range<usize>], ended: bool, mut target: Target<'_>) -> Result<Decoded, Error> {
-        self.runs(&Band::new(slice.head())?, looked_at(slice), present, ended, &mut target)
+        let (head, scan) = (slice.head(), looked_at(slice));
+        let band = Band::new(head)?;
+        match head.mcus {
+            Some(mcus) => self.packed(&band, mcus, scan, band.runs(scan, present, ended), &mut target),
+            None => self.runs(&band, scan, present, ended, &mut target),
+        }
+    }
+
+    /// Draws those of the packed MCUs that these runs of restart intervals have.
+    fn packed(
+        &mut self,
+        band: &Band<'_>,
+        mcus: Mcus<'_>,
+        scan: &[u8],
+        runs: Vec<Run>,
+        target: &mut Target<'_>,
+    ) -> Result<Decoded, Error> {
+        let places = Places::all(band.head.sampling, band.size(), mcus);
+        let restart = if band.head.restart == 0 { mcus.count() } else { band.head.restart.into() };
+        let (mut drawn, mut suspect) = (0, false);
+        for Run { first, count, bytes } in runs {
+            let places = Places { which: first * restart..((first + count) * restart).min(mcus.count()), ..places.clone() };
+            if !places.which.is_empty() && band.can_have(places.which.len(), bytes.len()) {
+                band.jpeg(&mut self.jpeg, places.row(), &scan[bytes], first);
+                suspect |= self.draw_packed(&places, target)? == Outcome::Warned;
+                drawn += places.which.len();
+            }
+        }
+        let partial = drawn < mcus.count();
+        Ok(Decoded { rows: if partial { 0 } else { band.head.rows.into() }, partial, suspect })
+    }
+
+    /// Decodes `self.jpeg`, of these MCUs side by side, and brings each to its place.
+    fn draw_packed(&mut self, places: &Places<'_>, target: &mut Target<'_>) -> Result<Outcome, Error> {
+        let size = places.row();
+        Ok(match target {
+            Target::Rgb(RgbMut { out, stride, shrink }) => {
+                let Size { width, height } = shrink.size(size);
+                self.pixels.resize(width as usize * height as usize, 0);
+                let outcome = self.decompressor.rgb(&self.jpeg, (size, *shrink), &mut self.pixels, width as usize)?;
+                packed::scatter_words(&self.pixels, (out, *stride), *shrink, places)?;
+                outcome
+            }
+            Target::Planes(planes) => {
+                let row = self.row.planes_mut(places);
+                let outcome = self.decompressor.planes(&self.jpeg, places.sampling, size, row)?;
+                self.row.scatter(planes, places)?;
+                outcome
+            }
+        })
     }
 
     /// Draws what can be told to be whole.
@@ -245,7 +322,7 @@ impl Decoder {
         }
         let (restart, width) = (u32::from(band.head.restart), band.mcus.width);
         let mut drawn = 0;
-        for Run { first, count, bytes } in scan::runs(scan, present, band.intervals, ended) {
+        for Run { first, count, bytes } in band.runs(scan, present, ended) {
             // Intervals that do not end with a row of MCUs are of use only from the band's start.
             if restart % width != 0 && first != 0 {
                 continue;
@@ -273,7 +350,7 @@ impl Decoder {
     ) -> Result<(), Error> {
         let top = band.rows(mcu_rows.start);
         let rows = band.rows(mcu_rows.end) - top;
-        band.jpeg(&mut self.jpeg, rows, scan, first);
+        band.jpeg(&mut self.jpeg, Size { height: rows, ..band.size() }, scan, first);
         self.draw(band, rows, target.below(band.head.sampling, top as usize))?;
         Ok(())
     }
@@ -289,7 +366,7 @@ impl Decoder {
         let size = Size { width: band.head.size.width, height: band.rows(mcu_rows) };
         let width = size.width as usize;
         self.pixels.resize(width * size.height as usize, 0);
-        band.jpeg(&mut self.jpeg, size.height, scan, 0);
+        band.jpeg(&mut self.jpeg, size, scan, 0);
         self.decompressor.rgb(&self.jpeg, (size, Shrink::Whole), &mut self.pixels, width)?;
         let filled = |pixel: &u32| pixel & 0x00FF_FFFF == 0x0080_8080;
         let last = self.pixels.rchunks_exact(width).position(|row| !row.iter().all(filled));

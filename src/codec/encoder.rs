@@ -11,7 +11,6 @@ use super::passthrough;
 use super::raw;
 use super::segments::Refusal;
 use super::settings::{Error, Settings};
-use super::tables;
 use crate::threads::{join, lock};
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Body, Buffer, BufferPool, Picture, Sampling, Size};
@@ -251,7 +250,7 @@ impl Job {
             size: self.size,
             top: top as u16,
             rows: rows as u16,
-            restart: tables::mcus(self.sampling, self.size).width as u16,
+            restart: self.sampling.mcus(self.size).width as u16,
             capture: self.capture,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
@@ -271,8 +270,8 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::super::decoder::Decoder;
-    use super::super::stitch;
     use super::super::testing::{self, SAMPLINGS, SETTINGS, picture, planes_from, psnr};
+    use super::super::{stitch, tables};
     use super::*;
     use std::sync::mpsc::{Receiver, channel};
 

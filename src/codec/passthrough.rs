@@ -31,8 +31,8 @@ pub fn split(jpeg: &[u8], picture: u64, capture: MediaTime, settings: Settings) 
     let parts = take_apart(jpeg)?;
     let scan = &jpeg[parts.scan.clone()];
     let cuts = cuts(scan, &parts.layout)?;
-    let mcus = tables::mcus(parts.layout.sampling, parts.layout.size);
-    let mcu_height = tables::mcu(parts.layout.sampling).height;
+    let mcus = parts.layout.sampling.mcus(parts.layout.size);
+    let mcu_height = parts.layout.sampling.mcu().height;
     let rows_per_interval = u32::from(parts.layout.restart) / mcus.width * mcu_height;
     let mut slices = Vec::with_capacity(cuts.len());
     for (index, cut) in cuts.iter().enumerate() {
@@ -121,7 +121,7 @@ fn take_apart(jpeg: &[u8]) -> Result<Parts, Refusal> {
 
 /// Where to cut: runs of intervals of about [`SLICE_BYTES`], or all in one.
 fn cuts(scan: &[u8], layout: &Layout) -> Result<Vec<Run>, Refusal> {
-    let mcus = tables::mcus(layout.sampling, layout.size);
+    let mcus = layout.sampling.mcus(layout.size);
     let intervals = match layout.restart {
         0 => 1,
         restart => (mcus.width * mcus.height).div_ceil(u32::from(restart)) as usize,
@@ -282,7 +282,7 @@ mod tests {
         let mut jpeg = vec![0; Compressor::bound(SIZE, Sampling::Yuv444)];
         let (area, width) = (640 * 480, 640);
         let input = Planes { planes: [&planes[..area], &planes[area..2 * area], &planes[2 * area..]], strides: [width; 3] };
-        let len = Compressor::new().unwrap().compress(input, Sampling::Yuv444, SIZE, 98, &mut jpeg).unwrap();
+        let len = Compressor::new().unwrap().compress(input, Sampling::Yuv444, SIZE, 98, 80, &mut jpeg).unwrap();
         let mut pixels = vec![0; area];
         Decompressor::new().unwrap().rgb(&jpeg[..len], (SIZE, Shrink::Whole), &mut pixels, width).unwrap();
         let bytes: Vec<u8> = pixels.iter().flat_map(|pixel| pixel.to_le_bytes()).collect();

@@ -8,6 +8,7 @@
 
 use super::shrink::Shrink;
 use eyeline_proto::picture::{MAX_SIDE, Sampling, Size};
+use eyeline_proto::wire::slice::LONGEST_ROW;
 use std::ffi::{CStr, c_int, c_uchar, c_uint};
 use std::ptr::NonNull;
 use turbojpeg::raw;
@@ -114,6 +115,12 @@ fn check_size(size: Size) -> Result<(), Error> {
     if size.is_possible() { Ok(()) } else { Err(Error::Limits(size)) }
 }
 
+/// A picture, or packed MCUs side by side, which may be a longer row than any picture has.
+fn check_drawn(size: Size) -> Result<(), Error> {
+    let is_row = (1..=16).contains(&size.height) && (1..=LONGEST_ROW).contains(&size.width);
+    if is_row { Ok(()) } else { check_size(size) }
+}
+
 /// After a warning; the library's words may be either's.
 fn gave_up() -> Error {
     Error::Fatal("its data is broken, and the rest of it makes no sense".into())
@@ -178,16 +185,16 @@ impl Drop for Handle {
     }
 }
 
-/// Planes → baseline JPEG with Annex K tables and a restart marker after each MCU row.
+/// Planes → baseline JPEG with Annex K tables and restart markers.
 pub struct Compressor {
     handle: Handle,
-    set: Option<(Sampling, u8)>,
+    set: Option<(Sampling, u8, u16)>,
 }
 
 impl Compressor {
     /// A new one.
     pub fn new() -> Result<Self, Error> {
-        let settings = [(raw::TJPARAM_TJPARAM_NOREALLOC, 1), (raw::TJPARAM_TJPARAM_RESTARTROWS, 1)];
+        let settings = [(raw::TJPARAM_TJPARAM_NOREALLOC, 1)];
         Ok(Compressor { handle: Handle::new(raw::TJINIT_TJINIT_COMPRESS, &settings)?, set: None })
     }
 
@@ -197,33 +204,35 @@ impl Compressor {
         unsafe { raw::tj3JPEGBufSize(size.width as c_int, size.height as c_int, subsamp(sampling)) as usize }
     }
 
-    fn set(&mut self, sampling: Sampling, quality: u8) -> Result<(), Error> {
-        if self.set != Some((sampling, quality)) {
+    fn set(&mut self, sampling: Sampling, quality: u8, restart: u16) -> Result<(), Error> {
+        if self.set != Some((sampling, quality, restart)) {
             self.set = None;
+            self.handle.set(raw::TJPARAM_TJPARAM_RESTARTBLOCKS, c_int::from(restart))?;
             self.handle.set(raw::TJPARAM_TJPARAM_SUBSAMP, subsamp(sampling))?;
             self.handle.set(raw::TJPARAM_TJPARAM_QUALITY, c_int::from(quality))?;
-            self.set = Some((sampling, quality));
+            self.set = Some((sampling, quality, restart));
         }
         Ok(())
     }
 
     /// Compresses `size` pixels into `out`, of at least [`Compressor::bound`] bytes, and says how many were written. The planes are
-    /// [`plane_sizes`] large.
+    /// [`plane_sizes`] large. `restart`: MCUs between two restart markers, 0 for none.
     pub fn compress(
         &mut self,
         planes: Planes<'_>,
         sampling: Sampling,
         size: Size,
         quality: u8,
+        restart: u16,
         out: &mut [u8],
     ) -> Result<usize, Error> {
-        check_size(size)?;
+        check_drawn(size)?;
         check_rows(sampling, size, planes.planes.map(<[u8]>::len), planes.strides)?;
         let needed = Self::bound(size, sampling);
         if out.len() < needed {
             return Err(Error::Room { what: "JPEG", len: out.len(), needed });
         }
-        self.set(sampling, quality)?;
+        self.set(sampling, quality, restart)?;
         let sources = planes.planes.map(<[u8]>::as_ptr);
         let strides = planes.strides.map(|stride| stride as c_int);
         let mut buffer: *mut c_uchar = out.as_mut_ptr();
@@ -254,7 +263,7 @@ impl Compressor {
         if out.len() < 3 * area {
             return Err(Error::Room { what: "plane", len: out.len(), needed: 3 * area });
         }
-        self.set(Sampling::Yuv444, 100)?;
+        self.set(Sampling::Yuv444, 100, 0)?;
         let (luma, rest) = out.split_at_mut(area);
         let (cb, cr) = rest.split_at_mut(area);
         let mut planes = [luma.as_mut_ptr(), cb.as_mut_ptr(), cr.as_mut_ptr()];
@@ -311,6 +320,12 @@ impl Decompressor {
 
     /// Reads the header. Fails where it is not one of a picture of at most [`MAX_SIDE`]².
     pub fn info(&mut self, jpeg: &[u8]) -> Result<Info, Error> {
+        let info = self.header(jpeg)?;
+        check_size(info.size)?;
+        Ok(info)
+    }
+
+    fn header(&mut self, jpeg: &[u8]) -> Result<Info, Error> {
         // SAFETY: reads at most `len` bytes at the pointer, which it keeps and sets anew before the next read. Of tables without a
         // picture it says the size of the picture before; whoever decodes them is told that there is no picture.
         let code = unsafe { raw::tj3DecompressHeader(self.handle.as_ptr(), jpeg.as_ptr(), jpeg.len() as raw::size_t) };
@@ -321,7 +336,6 @@ impl Decompressor {
         }
         let side = |param| u32::try_from(self.handle.param(param)).unwrap_or(0);
         let size = Size { width: side(raw::TJPARAM_TJPARAM_JPEGWIDTH), height: side(raw::TJPARAM_TJPARAM_JPEGHEIGHT) };
-        check_size(size)?;
         let found = self.handle.param(raw::TJPARAM_TJPARAM_SUBSAMP);
         let ours = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];
         let sampling = ours.into_iter().find(|sampling| subsamp(*sampling) == found);
@@ -330,7 +344,7 @@ impl Decompressor {
     }
 
     fn expect(&mut self, jpeg: &[u8], expected: Size) -> Result<Info, Error> {
-        let info = self.info(jpeg)?;
+        let info = self.header(jpeg)?;
         if info.size == expected { Ok(info) } else { Err(Error::Size { found: info.size, expected }) }
     }
 
@@ -356,7 +370,7 @@ impl Decompressor {
 
     /// Decodes a JPEG of `size`, made smaller by `shrink`, into words `0x00RRGGBB`, rows `stride` words apart.
     pub fn rgb(&mut self, jpeg: &[u8], (size, shrink): (Size, Shrink), out: &mut [u32], stride: usize) -> Result<Outcome, Error> {
-        check_size(size)?;
+        check_drawn(size)?;
         let seen = shrink.size(size);
         let needed = stride.saturating_mul(seen.height as usize - 1).saturating_add(seen.width as usize);
         if out.len() < needed || stride < seen.width as usize || stride > c_int::MAX as usize / 4 {
@@ -393,7 +407,7 @@ impl Decompressor {
 
     /// Decodes a JPEG of `size` into planes of [`plane_sizes`].
     pub fn planes(&mut self, jpeg: &[u8], sampling: Sampling, size: Size, out: PlanesMut<'_>) -> Result<Outcome, Error> {
-        check_size(size)?;
+        check_drawn(size)?;
         check_rows(sampling, size, out.planes.each_ref().map(|plane| plane.len()), out.strides)?;
         if self.expect(jpeg, size)?.sampling != Some(sampling) {
             return Err(Error::Sampling);

@@ -8,7 +8,7 @@ fn jpeg(out: &mut Vec<u8>) {
     let flat = [90; 512];
     let planes = Planes { planes: [&flat; 3], strides: [32, 16, 16] };
     out.resize(Compressor::bound(SIZE, Sampling::Yuv420), 0);
-    let len = Compressor::new().unwrap().compress(planes, Sampling::Yuv420, SIZE, 80, out).unwrap();
+    let len = Compressor::new().unwrap().compress(planes, Sampling::Yuv420, SIZE, 80, 2, out).unwrap();
     out.truncate(len);
 }
 
@@ -18,7 +18,7 @@ fn buffers_that_are_too_small_are_refused_before_the_library_sees_them() {
     let mut compressor = Compressor::new().unwrap();
     let mut compress = |luma: &[u8], stride, out: &mut [u8]| {
         let planes = Planes { planes: [luma, &flat, &flat], strides: [stride, 16, 16] };
-        compressor.compress(planes, Sampling::Yuv420, SIZE, 80, out)
+        compressor.compress(planes, Sampling::Yuv420, SIZE, 80, 2, out)
     };
     assert!(compress(&flat, 32, &mut out).is_ok());
     assert!(matches!(compress(&flat[1..], 32, &mut out), Err(Error::Room { what: "luma", .. })));
@@ -70,7 +70,7 @@ const SQUARE: Size = Size { width: 16, height: 16 };
 fn hopeless() -> Vec<u8> {
     let mut jpeg = vec![0; Compressor::bound(SQUARE, Sampling::Grey)];
     let planes = Planes { planes: [&[90; 256], &[], &[]], strides: [16, 0, 0] };
-    let len = Compressor::new().unwrap().compress(planes, Sampling::Grey, SQUARE, 80, &mut jpeg).unwrap();
+    let len = Compressor::new().unwrap().compress(planes, Sampling::Grey, SQUARE, 80, 2, &mut jpeg).unwrap();
     jpeg.truncate(len);
     let at = |marker: u8| jpeg.windows(2).position(|pair| pair == [0xFF, marker]).unwrap();
     let (frame, scan) = (at(0xC0), at(0xDA));
@@ -104,7 +104,7 @@ fn a_picture_that_is_merely_cut_is_drawn_to_its_end_whatever_its_last_sample_is(
     for level in [0x55, 0xAA, 0] {
         let mut jpeg = vec![0; Compressor::bound(SQUARE, Sampling::Grey)];
         let planes = Planes { planes: [&[level; 256], &[], &[]], strides: [16, 0, 0] };
-        let len = Compressor::new().unwrap().compress(planes, Sampling::Grey, SQUARE, 100, &mut jpeg).unwrap();
+        let len = Compressor::new().unwrap().compress(planes, Sampling::Grey, SQUARE, 100, 2, &mut jpeg).unwrap();
         jpeg.truncate(len - 3);
         let mut decompressor = Decompressor::new().unwrap();
         let mut pixels = vec![0; 256];

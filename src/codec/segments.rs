@@ -28,8 +28,10 @@ pub struct Layout {
     pub size: Size,
     /// MCUs between restart markers, 0 for none.
     pub restart: u16,
-    /// Where the two bytes of the frame's height stand.
+    /// Where the two bytes of the frame's height stand; those of its width follow.
     pub height_at: usize,
+    /// MCUs are twice as high as the sampling needs.
+    pub tall: bool,
 }
 
 /// One marker segment.
@@ -70,8 +72,6 @@ struct Frame {
     /// Identifier and quantisation table of each component.
     components: [(u8, u8); 3],
     count: usize,
-    /// MCUs are twice as high as the sampling needs.
-    tall: bool,
 }
 
 /// Checks the segments of one picture (see the module text) and says what they describe.
@@ -95,7 +95,7 @@ pub fn parse(segments: &[u8]) -> Result<Layout, Refusal> {
             SOF0 => frame = Some(frame_header(payload, segment.at)?),
             SOS => {
                 let frame = frame.ok_or(Damaged("its frame header is missing"))?;
-                if frame.tall && restart.is_some_and(|interval| interval > 0) {
+                if frame.layout.tall && restart.is_some_and(|interval| interval > 0) {
                     return Err(Unfit("its MCUs are higher than its sampling says, and cut by restart markers"));
                 }
                 scan_header(payload, &frame, &quantisation, &huffman)?;
@@ -179,7 +179,7 @@ fn frame_header(payload: &[u8], at: usize) -> Result<Frame, Refusal> {
     if components.map(|(id, _)| id) == *b"RGB" {
         return Err(Unfit("its components are red, green and blue"));
     }
-    Ok(Frame { layout: Layout { sampling, size, restart: 0, height_at: at + 1 }, components, count, tall })
+    Ok(Frame { layout: Layout { sampling, size, restart: 0, height_at: at + 1, tall }, components, count })
 }
 
 fn scan_header(payload: &[u8], frame: &Frame, quantisation: &[bool; 4], huffman: &[[bool; 4]; 2]) -> Result<(), Refusal> {
@@ -379,7 +379,7 @@ mod tests {
             for restart in [0, 5, 7] {
                 let segments = ours(sampling, restart);
                 let layout = parse(&segments).unwrap();
-                let mcus = tables::mcus(sampling, SIZE);
+                let mcus = sampling.mcus(SIZE);
                 let scan = grey_scan(&segments, &layout, (mcus.width * mcus.height) as usize).unwrap();
                 let jpeg = [&[0xFF, 0xD8], &segments[..], &scan, &[0xFF, 0xD9]].concat();
                 let mut pixels = vec![0; 40 * 24];

@@ -30,6 +30,9 @@ pub enum Error {
     /// The slices are of different pictures.
     #[error("the slices are not of one picture: drop it")]
     Mixed,
+    /// A slice has only some of its band.
+    #[error("the slice at row {0} has only some of the picture there: ask for whole pictures")]
+    Packed(u16),
     /// Restart markers are not where they should be.
     #[error("the slice at row {0} is damaged: leave it out")]
     Damaged(u16),
@@ -51,6 +54,9 @@ fn parts<'a>(slices: &[&'a Slice]) -> Result<Vec<Part<'a>>, Error> {
     let mut parts: Vec<Part<'a>> = slices.iter().map(|slice| (slice.head(), slice.scan())).collect();
     parts.sort_by_key(|(head, _)| head.top);
     let (first, _) = *parts.first().ok_or(Error::Empty)?;
+    if let Some((packed, _)) = parts.iter().find(|(head, _)| head.mcus.is_some()) {
+        return Err(Error::Packed(packed.top));
+    }
     if !parts.iter().all(|(head, _)| alike(head, &first)) {
         return Err(Error::Mixed);
     }
@@ -70,7 +76,7 @@ fn alike(a: &Head<'_>, b: &Head<'_>) -> bool {
 
 /// MCUs above row `row`, which is an MCU's edge or the picture's.
 fn mcus_above(head: &Head<'_>, row: u32) -> u32 {
-    let mcus = tables::mcus(head.sampling, Size { width: head.size.width, height: row });
+    let mcus = head.sampling.mcus(Size { width: head.size.width, height: row });
     mcus.width * mcus.height
 }
 
@@ -101,7 +107,7 @@ fn join(parts: &[Part<'_>]) -> Result<Vec<u8>, Error> {
         let (above, below) = (mcus_above(head, top), mcus_above(head, end));
         let restart = u32::from(head.restart);
         let edge = |mcus: u32| restart != 0 && mcus.is_multiple_of(restart);
-        if (top != 0 && !edge(above)) || (!last && (!edge(below) || end % tables::mcu(head.sampling).height != 0)) {
+        if (top != 0 && !edge(above)) || (!last && (!edge(below) || end % head.sampling.mcu().height != 0)) {
             return Err(Error::Damaged(head.top));
         }
         let intervals = intervals(head);
@@ -144,7 +150,11 @@ impl Stitcher {
     /// Joins the slices of the next picture, as many as there are, in any order. They are all there
     /// (the depacketizer knows); one that lacks restart intervals counts as missing.
     pub fn push(&mut self, slices: &[&Slice]) -> Result<Vec<u8>, Error> {
-        let whole = |slice: &&Slice| scan::whole(slice.scan(), intervals(&slice.head())).is_some();
+        // What is packed is refused by its own name.
+        let whole = |slice: &&Slice| {
+            let head = slice.head();
+            head.mcus.is_some() || scan::whole(slice.scan(), intervals(&head)).is_some()
+        };
         let slices: Vec<&Slice> = slices.iter().copied().filter(whole).collect();
         let parts = parts(&slices)?;
         let mut filled: Vec<Slice> = Vec::new();
@@ -203,7 +213,7 @@ fn grey(head: &Head<'_>) -> Option<Vec<u8>> {
         Tables::Foreign(tables) => tables.to_vec(),
     };
     let layout = parse(&segments).ok()?;
-    let mcus = tables::mcus(head.sampling, Size { width: head.size.width, height: u32::from(head.rows) });
+    let mcus = head.sampling.mcus(Size { width: head.size.width, height: u32::from(head.rows) });
     segments::grey_scan(&segments, &layout, (mcus.width * mcus.height) as usize)
 }
 
@@ -290,6 +300,9 @@ mod tests {
         assert!(matches!(jpeg(&[]), Err(Error::Empty)));
         let cut = testing::cut(&all[3], 36);
         assert!(matches!(jpeg(&[&all[0], &all[1], &all[2], &cut]), Err(Error::Damaged(64))));
+        let some = testing::packed(&testing::planes(SIZE, Sampling::Yuv420, 1), &all[1].head(), &[0, 3]);
+        let refused = [jpeg(&[&all[0], &some, &all[2], &all[3]]), Stitcher::new().unwrap().push(&[&all[0], &some])];
+        assert!(refused.iter().all(|refused| matches!(refused, Err(Error::Packed(16)))), "{refused:?}");
     }
 
     #[test]

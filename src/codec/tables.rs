@@ -19,22 +19,6 @@ pub const DHT: u8 = 0xC4;
 /// First of the eight restart markers.
 pub const RST0: u8 = 0xD0;
 
-/// Width and height of an MCU in pixels.
-pub fn mcu(sampling: Sampling) -> Size {
-    let (width, height) = match sampling {
-        Sampling::Grey | Sampling::Yuv444 => (8, 8),
-        Sampling::Yuv420 => (16, 16),
-        Sampling::Yuv422 => (16, 8),
-    };
-    Size { width, height }
-}
-
-/// Columns and rows of MCUs that cover a picture.
-pub fn mcus(sampling: Sampling, size: Size) -> Size {
-    let mcu = mcu(sampling);
-    Size { width: size.width.div_ceil(mcu.width), height: size.height.div_ceil(mcu.height) }
-}
-
 /// Blocks of 8×8 samples in an MCU.
 pub fn blocks(sampling: Sampling) -> usize {
     match sampling {
@@ -144,7 +128,7 @@ pub fn header(out: &mut Vec<u8>, quality: u8, sampling: Sampling, size: Size, re
     if !grey {
         segment(out, DQT, &[&[1], &quantisation(&CHROMA, quality)]);
     }
-    let mcu = mcu(sampling);
+    let mcu = sampling.mcu();
     let factors = ((mcu.width / 8) << 4 | (mcu.height / 8)) as u8;
     let (height, width) = ((size.height as u16).to_be_bytes(), (size.width as u16).to_be_bytes());
     let components: &[u8] = &[1, factors, 0, 2, 0x11, 1, 3, 0x11, 1];
@@ -185,8 +169,8 @@ mod tests {
             let mut written = vec![0; Compressor::bound(size, sampling)];
             for quality in 1..=100 {
                 let mut ours = Vec::new();
-                header(&mut ours, quality, sampling, size, mcus(sampling, size).width as u16);
-                compressor.compress(planes, sampling, size, quality, &mut written).unwrap();
+                header(&mut ours, quality, sampling, size, 3);
+                compressor.compress(planes, sampling, size, quality, 3, &mut written).unwrap();
                 assert_eq!(ours.len(), header_len(sampling));
                 assert_eq!(ours, written[..ours.len()], "{sampling:?} at quality {quality}");
             }

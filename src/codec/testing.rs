@@ -4,11 +4,12 @@ use super::band_encoder::BandEncoder;
 use super::decoder::{Decoded, Decoder, RgbMut};
 use super::raw::PlanesMut;
 use super::settings::Settings;
-use super::tables;
+use super::{packed, tables};
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire;
+use eyeline_proto::wire::mcus::Selection;
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,7 @@ pub fn head(size: Size, sampling: Sampling, quality: u8, top: u32, rows: u32) ->
         size,
         top: top as u16,
         rows: rows as u16,
-        restart: tables::mcus(sampling, size).width as u16,
+        restart: sampling.mcus(size).width as u16,
         capture: MediaTime::from_nanos(7),
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
@@ -101,6 +102,13 @@ pub fn head(size: Size, sampling: Sampling, quality: u8, top: u32, rows: u32) ->
 /// A slice of ours, as if it were all of picture 0.
 pub fn slice(planes: &[u8], head: &Head<'_>) -> Slice {
     Slice::new(0, 0, 1, head, BandEncoder::new().unwrap().encode(planes, head).unwrap())
+}
+
+/// One of these MCUs of the band.
+pub fn packed(planes: &[u8], head: &Head<'_>, chosen: &[usize]) -> Slice {
+    let band = head.sampling.mcus(Size { height: head.rows.into(), ..head.size });
+    let selection = Selection::new((band.width * band.height) as usize, chosen.iter().copied()).unwrap();
+    slice(planes, &Head { mcus: Some(selection.mcus()), restart: packed::RESTART, ..*head })
 }
 
 /// What comes of a slice's head and scan, or of any bytes.
