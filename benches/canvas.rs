@@ -20,7 +20,7 @@ fn lend_bands(bencher: Bencher, height: u32) {
     bencher.bench_local(|| {
         number += 1;
         for band in 0..10 {
-            drop(black_box(canvas.band(number, size, height * band / 10..height * (band + 1) / 10)));
+            drop(black_box(canvas.rows(number, size, height * band / 10..height * (band + 1) / 10)));
         }
     });
 }
@@ -29,7 +29,7 @@ fn lend_bands(bencher: Bencher, height: u32) {
 #[divan::bench(args = [720, 1080])]
 fn view_and_copy(bencher: Bencher, height: u32) {
     let (canvas, size) = (Canvas::new(), size(height));
-    drop(canvas.band(1, size, 0..height));
+    drop(canvas.rows(1, size, 0..height));
     let mut window = vec![0u32; size.width as usize * height as usize];
     bencher.counter(BytesCount::new(4 * window.len())).bench_local(|| window.copy_from_slice(canvas.view().pixels()));
 }

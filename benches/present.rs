@@ -21,7 +21,7 @@ fn show(bencher: Bencher, height: u32, plain: bool, words: bool) {
     let mut window = opened.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(window.size(), size, "the display is too small: start one of 2560x1440");
     let canvas = Canvas::new();
-    drop(canvas.band(1, size, 0..height));
+    drop(canvas.rows(1, size, 0..height));
     let mut overlay = Overlay::default();
     if words {
         overlay.lines = vec!["words".into()];

@@ -46,7 +46,7 @@ fn blue(tile: usize) -> u32 {
 
 /// Red grows to the right, green downwards, and a ring stands in the middle.
 fn paint(canvas: &Canvas, number: u64, size: Size, tile: usize) {
-    let mut band = canvas.band(number, size, 0..size.height).unwrap();
+    let mut band = canvas.rows(number, size, 0..size.height).unwrap();
     for (at, pixel) in (0..).zip(band.pixels()) {
         let (x, y) = (at % size.width, at / size.width);
         let far = (x.abs_diff(size.width / 2).pow(2) + y.abs_diff(size.height / 2).pow(2)).isqrt();

@@ -28,7 +28,7 @@ fn pattern(size: Size, x: u32, y: u32) -> u32 {
 }
 
 fn paint(canvas: &Canvas, number: u64, size: Size) {
-    let mut band = canvas.band(number, size, 0..size.height).unwrap();
+    let mut band = canvas.rows(number, size, 0..size.height).unwrap();
     for (at, pixel) in (0..).zip(band.pixels()) {
         *pixel = pattern(size, at % size.width, at / size.width);
     }

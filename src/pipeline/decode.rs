@@ -224,9 +224,7 @@ impl SharedReel {
     fn decode(&self, decoder: &mut Decoder, job: &Job) {
         let (slice, picture, head) = (&job.slice, job.slice.picture, job.slice.head());
         let shrink = self.shrink(picture, head.size);
-        let end = shrink.side(u32::from(head.top) + u32::from(head.rows));
-        let rows = u32::from(head.top) / shrink.divisor()..end;
-        if let Some(mut band) = self.canvas.band(picture, shrink.size(head.size), rows) {
+        if let Ok(mut band) = self.canvas.band(picture, &head, shrink.divisor()) {
             let stride = band.stride();
             let rgb = RgbMut { out: band.pixels(), stride, shrink };
             let decoded = match &job.present {

@@ -1,8 +1,8 @@
 //! The picture of one sender being shown: `0x00RRGGBB` words which decode threads write and the presenter reads.
 //!
-//! Every decoded band goes straight into its rows, so a picture is never copied on its way to the window. Each row
-//! remembers which picture it is of: a lost band leaves the rows of an older picture standing, and a late band never
-//! overwrites a newer one.
+//! Every decoded slice goes straight into its rows, so a picture is never copied on its way to the window. The canvas remembers of
+//! which picture each MCU is ([`Coverage`]): a lost slice leaves the MCUs of an older picture standing, and a late one never
+//! covers a newer one. Where some of the MCUs of a late slice are newer, what they show is put aside while its rows are lent.
 //!
 //! Invariant: at any moment a row is held by at most one [`BandMut`], or by any number of [`View`]s, never by both. One
 //! mutex guards the table of who holds what; the pixels themselves are touched outside it. A thread holds one band or one
@@ -19,8 +19,11 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::pixels::{LEAD, Pixels};
+use super::scale::Scaler;
 use crate::threads::{lock, wait};
+use eyeline_proto::media::coverage::Coverage;
 use eyeline_proto::picture::Size;
+use eyeline_proto::wire::slice::Head;
 
 pub struct Canvas {
     state: Mutex<State>,
@@ -29,24 +32,58 @@ pub struct Canvas {
 
 struct State {
     size: Size,
+    grid: Grid,
     /// `size.width * size.height` words, replaced only while nobody holds a row.
     pixels: Pixels,
-    /// Which picture each row is of; `None` where there was none yet.
-    rows: Vec<Option<u64>>,
-    /// The newest picture any band was asked for: only a newer one may change the size.
+    /// Of which picture each MCU is; of none where what is shown was stretched.
+    coverage: Coverage,
+    /// The newest picture any band was asked for: only a newer one may change the size or the grid.
     newest: Option<u64>,
     bands: Vec<Range<u32>>,
     views: usize,
     waiting_views: usize,
 }
 
+/// Why nothing of a slice may be drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Newer pictures cover all of it, or are of another size; or it has no MCU at all. Nothing lacks.
+    Late,
+    /// A newer picture has made the canvas larger or smaller: this one is to be drawn as that is.
+    Resized,
+}
+
+/// How a picture is divided: MCUs across and down, and the pixels of one on the canvas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Grid {
+    mcus: Size,
+    mcu: Size,
+}
+
+impl Grid {
+    const NONE: Grid = Grid { mcus: Size { width: 0, height: 0 }, mcu: Size { width: 0, height: 0 } };
+
+    /// Where the rows of an MCU lie among the words of these rows of a picture so wide.
+    fn words(&self, mcu: usize, width: u32, rows: &Range<u32>) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (column, row) = (mcu as u32 % self.mcus.width, mcu as u32 / self.mcus.width);
+        let [left, right] = [column, column + 1].map(|column| (column * self.mcu.width).min(width));
+        let [top, end] = [row, row + 1].map(|row| (row * self.mcu.height).clamp(rows.start, rows.end));
+        let first = rows.start;
+        (top..end).map(move |y| {
+            let row = (y - first) as usize * width as usize;
+            row + left as usize..row + right as usize
+        })
+    }
+}
+
 impl Canvas {
     /// A canvas of no size, showing nothing.
     pub fn new() -> Self {
         let state = State {
-            size: Size { width: 0, height: 0 },
+            size: Grid::NONE.mcus,
+            grid: Grid::NONE,
             pixels: Pixels::new(0),
-            rows: Vec::new(),
+            coverage: Coverage::new(Grid::NONE.mcus),
             newest: None,
             bands: Vec::new(),
             views: 0,
@@ -64,26 +101,51 @@ impl Canvas {
         wait(&self.released, state)
     }
 
-    /// Lends `rows` of picture `number`, which is `size` large, for writing; waits for whoever holds them.
+    /// Lends the rows of picture `number` that the slice of this head is drawn to, for writing; waits for whoever holds them. They
+    /// are `divisor` times fewer than the picture has, and so are its columns.
     ///
-    /// `None` where these rows show a newer picture already, where `size` is that of an older picture, and where `size` is
-    /// empty or above [`MAX_SIDE`](eyeline_proto::picture::MAX_SIDE) or `rows` do not lie within it. A newer picture of another size resizes the canvas;
-    /// what it showed is stretched to fit, so that bands still missing do not show black.
-    pub fn band(&self, number: u64, size: Size, rows: Range<u32>) -> Option<BandMut<'_>> {
-        let fits = size.is_possible();
-        if !fits || rows.start >= rows.end || rows.end > size.height {
-            return None;
+    /// Of MCUs some of which show a newer picture already, those stay as they are, whatever is drawn. A newer picture of another
+    /// size resizes the canvas; what it showed is stretched to fit, so that MCUs still missing do not show black.
+    pub fn band(&self, number: u64, head: &Head<'_>, divisor: u32) -> Result<BandMut<'_>, Refused> {
+        let side = |side: u32| side.div_ceil(divisor);
+        let scaled = |size: Size| Size { width: side(size.width), height: side(size.height) };
+        let top = u32::from(head.top);
+        let rows = top / divisor..side(top + u32::from(head.rows));
+        let grid = Grid { mcus: head.grid(), mcu: scaled(head.sampling.mcu()) };
+        self.lend_band(number, (scaled(head.size), grid), rows, head.runs().collect())
+    }
+
+    /// The same of a picture without MCUs, which is `size` large: each of the rows is new or not. `None` where all are newer, and
+    /// where `size` is that of an older picture, empty or above [`MAX_SIDE`](eyeline_proto::picture::MAX_SIDE), or `rows` do not
+    /// lie within it.
+    pub fn rows(&self, number: u64, size: Size, rows: Range<u32>) -> Option<BandMut<'_>> {
+        let grid = Grid { mcus: Size { width: 1, ..size }, mcu: Size { height: 1, ..size } };
+        let run = rows.start as usize..rows.end as usize;
+        self.lend_band(number, (size, grid), rows, vec![run]).ok()
+    }
+
+    fn lend_band(
+        &self,
+        number: u64,
+        shape: (Size, Grid),
+        rows: Range<u32>,
+        runs: Vec<Range<usize>>,
+    ) -> Result<BandMut<'_>, Refused> {
+        let (size, grid) = shape;
+        if !size.is_possible() || rows.start >= rows.end || rows.end > size.height {
+            return Err(Refused::Late);
         }
         let mut state = self.lock();
         loop {
-            if state.is_late(number, size, &rows) {
-                return None;
+            if state.is_late(number, shape, &runs) {
+                let resized = !runs.is_empty() && shape.0 != state.size && shape.1.mcus == state.grid.mcus;
+                return Err(if resized { Refused::Resized } else { Refused::Late });
             }
             let held = state.views > 0 || state.waiting_views > 0;
-            if size != state.size && !held && state.bands.is_empty() {
-                state.resize(size);
+            if shape != (state.size, state.grid) && !held && state.bands.is_empty() {
+                state.reshape(shape);
             }
-            if size == state.size && !held && !state.bands.iter().any(|band| overlap(band, &rows)) {
+            if shape == (state.size, state.grid) && !held && !state.bands.iter().any(|band| overlap(band, &rows)) {
                 break;
             }
             state = self.wait(state);
@@ -94,7 +156,12 @@ impl Canvas {
         assert!(last <= state.pixels.len(), "the canvas is as large as its size says");
         // SAFETY: within the pixels, by the line above. No reference to them is made here.
         let pixels = NonNull::slice_from_raw_parts(unsafe { state.pixels.first().add(first) }, last - first);
-        Some(BandMut { canvas: self, number, rows, width: size.width, pixels, written: true, lifetime: PhantomData })
+        let newer: Vec<Range<usize>> = state.newer(number, &runs).flat_map(|mcu| grid.words(mcu, size.width, &rows)).collect();
+        drop(state);
+        let (width, aside, lifetime) = (size.width, Vec::new(), PhantomData);
+        let mut band = BandMut { canvas: self, number, rows, width, pixels, runs, newer, aside, written: true, lifetime };
+        band.put_aside();
+        Ok(band)
     }
 
     /// Lends the whole picture for reading; waits for the bands being written, and writers wait meanwhile.
@@ -127,12 +194,12 @@ impl Canvas {
         self.lock().size
     }
 
-    /// `shown`: the picture that these rows show from now on.
-    fn release_band(&self, rows: &Range<u32>, shown: Option<u64>) {
+    /// `drawn`: the picture that these MCUs show from now on, but for those that are newer.
+    fn release_band(&self, rows: &Range<u32>, drawn: Option<u64>, runs: &[Range<usize>]) {
         let mut state = self.lock();
         state.bands.retain(|band| band != rows);
-        if shown.is_some() {
-            state.rows[rows.start as usize..rows.end as usize].fill(shown);
+        if let Some(number) = drawn {
+            state.coverage.drawn(number, runs.iter().cloned());
         }
         drop(state);
         self.released.notify_all();
@@ -155,44 +222,51 @@ fn overlap(a: &Range<u32>, b: &Range<u32>) -> bool {
 }
 
 impl State {
-    fn is_late(&self, number: u64, size: Size, rows: &Range<u32>) -> bool {
-        if size != self.size {
-            return self.newest.is_some_and(|newest| number <= newest);
+    /// Nothing of this may be drawn, or there is nothing.
+    fn is_late(&self, number: u64, shape: (Size, Grid), runs: &[Range<usize>]) -> bool {
+        if shape != (self.size, self.grid) {
+            return runs.is_empty() || self.newest.is_some_and(|newest| number <= newest);
         }
-        self.rows[rows.start as usize..rows.end as usize].iter().any(|shown| shown.is_some_and(|shown| shown > number))
+        !runs.iter().cloned().flatten().any(|mcu| self.coverage.takes(number, mcu))
     }
 
-    /// Only while nobody holds a row. Nearest neighbour: what it makes is seen for one picture at most.
-    fn resize(&mut self, size: Size) {
-        let (width, height) = (size.width as usize, size.height as usize);
-        let (old_width, old_height) = (self.size.width as usize, self.size.height as usize);
-        let pixels = Pixels::new(width * height);
-        let mut rows = vec![None; height];
-        if old_width > 0 && old_height > 0 {
-            // SAFETY: all the words of either, which nobody else holds: the new ones are unknown to others, and of the old ones no
-            // row is lent, as the caller says.
-            let (new, old) = unsafe {
-                let old = std::slice::from_raw_parts(self.pixels.first().as_ptr(), self.pixels.len());
-                (std::slice::from_raw_parts_mut(pixels.first().as_ptr(), pixels.len()), old)
-            };
-            for (y, (row, number)) in new.chunks_exact_mut(width).zip(&mut rows).enumerate() {
-                let old_y = y * old_height / height;
-                let old = &old[old_y * old_width..(old_y + 1) * old_width];
-                row.iter_mut().enumerate().for_each(|(x, pixel)| *pixel = old[x * old_width / width]);
-                *number = self.rows[old_y];
+    /// Those of these MCUs that are newer.
+    fn newer(&self, number: u64, runs: &[Range<usize>]) -> impl Iterator<Item = usize> {
+        let runs = if self.coverage.takes_all(number, runs.iter().cloned()) { &[] } else { runs };
+        runs.iter().cloned().flatten().filter(move |mcu| !self.coverage.takes(number, *mcu))
+    }
+
+    /// Only while nobody holds a row. What is stretched is of no picture: it is not what any slice would draw there.
+    fn reshape(&mut self, (size, grid): (Size, Grid)) {
+        if size != self.size {
+            let pixels = Pixels::new(size.width as usize * size.height as usize);
+            if self.size.is_possible() {
+                // SAFETY: all the words of either, which nobody else holds: the new ones are unknown to others, and of the old ones
+                // no row is lent, as the caller says.
+                let (new, old) = unsafe {
+                    let old = std::slice::from_raw_parts(self.pixels.first().as_ptr(), self.pixels.len());
+                    (std::slice::from_raw_parts_mut(pixels.first().as_ptr(), pixels.len()), old)
+                };
+                Scaler::new().stretch(old, self.size, new, size);
             }
+            (self.size, self.pixels) = (size, pixels);
         }
-        (self.size, self.pixels, self.rows) = (size, pixels, rows);
+        (self.grid, self.coverage) = (grid, Coverage::new(grid.mcus));
     }
 }
 
-/// Rows of one picture, lent for writing. Dropping it says they now show that picture.
+/// Rows of one picture, lent for writing. Dropping it says that the MCUs they were lent for now show that picture.
 pub struct BandMut<'a> {
     canvas: &'a Canvas,
     number: u64,
     rows: Range<u32>,
     width: u32,
     pixels: NonNull<[u32]>,
+    /// The MCUs that are drawn.
+    runs: Vec<Range<usize>>,
+    /// Where among the pixels those of them lie that show a newer picture, and what they show.
+    newer: Vec<Range<usize>>,
+    aside: Vec<u32>,
     /// Whether they show this picture when they are given back.
     written: bool,
     lifetime: PhantomData<&'a mut [u32]>,
@@ -202,7 +276,8 @@ pub struct BandMut<'a> {
 unsafe impl Send for BandMut<'_> {}
 
 impl BandMut<'_> {
-    /// The rows' pixels, tight, top row first. They hold what was shown before.
+    /// The rows' pixels, tight, top row first. They hold what was shown before. Nothing is to be written outside the MCUs that the
+    /// slice has.
     pub fn pixels(&mut self) -> &mut [u32] {
         // SAFETY: the pointer came from a live slice of the canvas, which outlives `'a` and is not reallocated while a band
         // is held. The table holds these rows for this value alone until it is dropped, and `&mut self` lends them once.
@@ -214,6 +289,23 @@ impl BandMut<'_> {
         self.width as usize
     }
 
+    fn put_aside(&mut self) {
+        let newer = std::mem::take(&mut self.newer);
+        let mut aside = Vec::new();
+        newer.iter().for_each(|words| aside.extend_from_slice(&self.pixels()[words.clone()]));
+        (self.newer, self.aside) = (newer, aside);
+    }
+
+    fn put_back(&mut self) {
+        let (newer, aside) = (std::mem::take(&mut self.newer), std::mem::take(&mut self.aside));
+        let mut rest = &aside[..];
+        for words in newer {
+            let (these, behind) = rest.split_at(words.len());
+            self.pixels()[words].copy_from_slice(these);
+            rest = behind;
+        }
+    }
+
     /// Gives the rows back as still showing what they showed, whatever was written to them.
     pub fn abort(mut self) {
         self.written = false;
@@ -222,8 +314,9 @@ impl BandMut<'_> {
 
 impl Drop for BandMut<'_> {
     fn drop(&mut self) {
-        let shown = (self.written && !std::thread::panicking()).then_some(self.number);
-        self.canvas.release_band(&self.rows, shown);
+        self.put_back();
+        let drawn = (self.written && !std::thread::panicking()).then_some(self.number);
+        self.canvas.release_band(&self.rows, drawn, &self.runs);
     }
 }
 

@@ -31,7 +31,7 @@ impl Rig {
 
     fn paint(&mut self, id: usize, colour: u32) {
         self.number += 1;
-        self.canvases[id].band(self.number, PICTURE, 0..PICTURE.height).unwrap().pixels().fill(colour);
+        self.canvases[id].rows(self.number, PICTURE, 0..PICTURE.height).unwrap().pixels().fill(colour);
         self.scene.picture(id);
     }
 
@@ -110,7 +110,7 @@ fn a_canvas_that_is_being_written_is_not_waited_for_but_the_others_are_composed(
     rig.compose();
     (0..2).for_each(|id| rig.paint(id, 2));
     let canvas = rig.canvases[0].clone();
-    let band = canvas.band(99, PICTURE, 0..9).unwrap();
+    let band = canvas.rows(99, PICTURE, 0..9).unwrap();
     assert_eq!(rig.compose(), [1]);
     assert_eq!((rig.colour(0), rig.colour(1), rig.scene.is_fresh()), (1, 2, true));
     band.abort();
@@ -125,7 +125,7 @@ fn a_canvas_that_is_always_being_written_is_waited_for_in_the_end() {
     rig.compose();
     rig.paint(0, 2);
     let canvas = rig.canvases[0].clone();
-    let band = canvas.band(99, PICTURE, 0..9).unwrap();
+    let band = canvas.rows(99, PICTURE, 0..9).unwrap();
     for _ in 0..PATIENCE {
         assert!(rig.compose().is_empty());
     }
@@ -167,7 +167,7 @@ fn a_name_stands_within_a_picture_that_does_not_fill_its_tile() {
     rig.scene.join(0, "name".into(), rig.canvases[0].clone());
     let (wide, tall) = (Size { width: 64, height: 8 }, Size { width: 8, height: 64 });
     for (number, size) in [(100, wide), (101, tall)] {
-        rig.canvases[0].band(number, size, 0..size.height).unwrap().pixels().fill(0x00ff_ffff);
+        rig.canvases[0].rows(number, size, 0..size.height).unwrap().pixels().fill(0x00ff_ffff);
         rig.scene.picture(0);
         rig.compose();
         let place = rig.scene.places(WINDOW)[0];
@@ -205,7 +205,7 @@ fn own(rig: &mut Rig, red: u32) -> Arc<Canvas> {
 }
 
 fn own_picture(canvas: &Canvas, number: u64, red: u32) {
-    let mut band = canvas.band(number, PICTURE, 0..PICTURE.height).unwrap();
+    let mut band = canvas.rows(number, PICTURE, 0..PICTURE.height).unwrap();
     for row in band.pixels().chunks_exact_mut(PICTURE.width as usize) {
         row.fill(0x00ff);
         row[..PICTURE.width as usize / 2].fill(red << 16);
@@ -232,7 +232,7 @@ fn ones_own_picture_is_mirrored_and_stands_over_tiles_whatever_is_composed_under
     // A new one, while its canvas is being written and after.
     own_picture(&canvas, 1, 0x80);
     rig.scene.own_picture();
-    let band = canvas.band(2, PICTURE, 0..9).unwrap();
+    let band = canvas.rows(2, PICTURE, 0..9).unwrap();
     rig.compose();
     assert_eq!((sides(&rig, place)[1], rig.scene.is_own_fresh()), (0x00ff_0000, true));
     band.abort();

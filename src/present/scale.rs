@@ -83,6 +83,11 @@ impl Scaler {
         place
     }
 
+    /// Fills all of `target` with `picture`, whatever its shape. Neither may be empty.
+    pub(super) fn stretch(&mut self, picture: &[u32], size: Size, target: &mut [u32], window: Size) {
+        self.scale(picture, size, target, window, Rect { x: 0, y: 0, size: window });
+    }
+
     fn scale(&mut self, picture: &[u32], size: Size, target: &mut [u32], window: Size, place: Rect) {
         let halved = place.size.width * 2 <= size.width;
         let filter = if halved { FilterType::Box } else { FilterType::Bilinear };

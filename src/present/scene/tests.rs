@@ -93,7 +93,7 @@ fn frozen_pictures_are_copies_and_new_ones_are_not_seen_until_they_go_on() {
     let canvas = Arc::new(Canvas::new());
     let size = Size { width: 2, height: 1 };
     scene.join(5, String::new(), canvas.clone());
-    let paint = |number, colour| canvas.band(number, size, 0..1).unwrap().pixels().fill(colour);
+    let paint = |number, colour| canvas.rows(number, size, 0..1).unwrap().pixels().fill(colour);
     paint(0, 1);
     assert!(scene.picture(5) && scene.take_fresh() == Some(5) && !scene.is_fresh());
     assert!(scene.toggle_frozen());
@@ -128,7 +128,7 @@ fn a_silence_is_said_in_fitting_units() {
 /// A canvas with one picture of this size.
 fn own(scene: &mut Scene<u8>, width: u32, height: u32) -> Arc<Canvas> {
     let canvas = Arc::new(Canvas::new());
-    canvas.band(0, Size { width, height }, 0..height).unwrap().pixels().fill(1);
+    canvas.rows(0, Size { width, height }, 0..height).unwrap().pixels().fill(1);
     scene.set_own(Some(canvas.clone()));
     canvas
 }

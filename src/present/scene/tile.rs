@@ -179,7 +179,7 @@ fn copy(canvas: &Canvas) -> Option<Canvas> {
     let view = canvas.view();
     let size = view.size();
     let copy = Canvas::new();
-    let mut band = copy.band(0, size, 0..size.height)?;
+    let mut band = copy.rows(0, size, 0..size.height)?;
     band.pixels().copy_from_slice(view.pixels());
     drop(band);
     Some(copy)
