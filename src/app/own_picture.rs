@@ -1,5 +1,6 @@
 //! What one sends, as one sees it oneself: decoded from the very slices that go out.
 
+use crate::pipeline::back::Back;
 use crate::pipeline::decode::Announced;
 use crate::pipeline::show::Show;
 use crate::pipeline::sink::EncodedSink;
@@ -20,7 +21,8 @@ pub struct OwnPicture {
 impl OwnPicture {
     /// Decoded by the threads that decode the others'.
     pub fn new(screening: &Screening, announced: &Announced) -> Self {
-        OwnPicture { track: Track::new(OWN, Schedule::new(Hold::default(), false), announced, Some(screening), None) }
+        let (schedule, nobody) = (Schedule::new(Hold::default(), false), Back::default());
+        OwnPicture { track: Track::new(OWN, schedule, (announced, &nobody), Some(screening), None) }
     }
 
     /// What the encoder shows its slices to.

@@ -2,21 +2,24 @@
 //!
 //! Which are worth decoding and when a picture is ready decides [`Reel`]; only the newest ready picture of a track is kept for
 //! the screen. Tracks take turns. Capacity: [`WAITING`] slices a track, all of [`WAITING_BYTES`]; when decoding is that far
-//! behind, the oldest of the track are dropped, and newer pictures cover the place.
+//! behind, the oldest of the track are dropped.
+//!
+//! A picture may have only what is new in it. So of each slice that came whole and is not drawn, whyever, its sender is told.
 
+use super::back::Back;
 use super::fair_queue::{FairQueue, Lane};
-use crate::codec::decoder::{Decoder, RgbMut};
+use super::sharpness::Sharpness;
+use crate::codec::decoder::{self, Decoded, Decoder, RgbMut};
 use crate::codec::raw;
 use crate::codec::shrink::Shrink;
-use crate::present::canvas::Canvas;
+use crate::present::canvas::{BandMut, Canvas, Refused};
 use crate::threads::{join, lock, wait_while};
 use eyeline_proto::media::reel::{self, Reel, Turn};
 use eyeline_proto::media::slice::Slice;
-use eyeline_proto::picture::Size;
-use eyeline_proto::session::TrackId;
+use eyeline_proto::session::{Command, TrackId};
 use eyeline_proto::wire::slice::Head;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -26,9 +29,6 @@ const WAITING: usize = 2 * eyeline_proto::wire::slice::MAX_SLICES;
 
 /// Bytes of those of all tracks: more than two pictures of any camera; a slice may have 4 MiB.
 const WAITING_BYTES: usize = 64 << 20;
-
-/// A track is seen on all the pixels it has.
-const ALL: u32 = u32::MAX;
 
 /// At the end a thread has so long to finish its slice.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -74,10 +74,8 @@ pub struct SharedReel {
     canvas: Arc<Canvas>,
     reel: Mutex<Reel>,
     ready: Lane<Ready>,
-    /// On how many pixels it is seen, [`ALL`] for as many as it has.
-    seen_on: AtomicU32,
-    /// The newest picture that was begun, and how it is made smaller: all its slices must be alike.
-    shrink: Mutex<(Option<u64>, Shrink)>,
+    sharpness: Mutex<Sharpness>,
+    back: Back,
 }
 
 /// What waits to be decoded, and where it goes.
@@ -94,10 +92,10 @@ struct DecoderState {
 }
 
 impl SharedReel {
-    /// Nothing of this track has come yet.
-    pub fn new(id: TrackId, announced: &Announced) -> Arc<Self> {
-        let (canvas, reel, ready, seen_on) = (Arc::default(), Mutex::default(), announced.lane(), AtomicU32::new(ALL));
-        Arc::new(SharedReel { id, canvas, reel, ready, seen_on, shrink: Mutex::default() })
+    /// Nothing of this track has come yet. What of it is not drawn is told `back`.
+    pub fn new(id: TrackId, announced: &Announced, back: &Back) -> Arc<Self> {
+        let (canvas, reel, ready, back) = (Arc::default(), Mutex::default(), announced.lane(), back.clone());
+        Arc::new(SharedReel { id, canvas, reel, ready, sharpness: Mutex::default(), back })
     }
 
     /// Where its pictures are drawn.
@@ -107,17 +105,25 @@ impl SharedReel {
 
     /// It is seen on so many pixels from its next picture on; `None`: on as many as it has.
     pub fn seen_on(&self, pixels: Option<u32>) {
-        self.seen_on.store(pixels.map_or(ALL, |pixels| pixels.min(ALL - 1)), Ordering::Relaxed);
+        let is_blurred = lock(&self.sharpness).seen_on(pixels);
+        if is_blurred {
+            self.back.tell(Command::Refresh(self.id));
+        }
     }
 
-    /// How this picture is made smaller. One older than that is drawn on a canvas that has its size already.
-    fn shrink(&self, picture: u64, size: Size) -> Shrink {
-        let mut shrink = lock(&self.shrink);
-        if shrink.0.is_none_or(|newest| picture > newest) {
-            let pixels = self.seen_on.load(Ordering::Relaxed);
-            *shrink = (Some(picture), if pixels == ALL { Shrink::Whole } else { Shrink::to(size, pixels) });
+    /// A slice of this picture came whole and is not drawn. Called under no lock of ours: it may wait for the net thread.
+    pub fn missed(&self, picture: u64) {
+        let tell = lock(&self.reel).missed(picture);
+        if tell {
+            self.back.tell(Command::Missed(self.id, picture));
         }
-        shrink.1
+    }
+
+    /// This is not decoded. Of what came of an unfinished slice the session knows itself that it is not whole.
+    fn dropped(&self, job: &Job) {
+        if job.present.is_none() {
+            self.missed(job.slice.picture);
+        }
     }
 
     /// The track is over: nothing more of it is decoded or gets ready.
@@ -185,8 +191,9 @@ pub struct Inlet {
 impl Inlet {
     pub fn push(&self, job: Job) {
         lock(&self.reel.reel).came(job.slice.picture);
-        // Closed only when the program ends.
-        let _ = self.lane.push(Waiting { reel: self.reel.clone(), job });
+        // Closed only when the program ends: then nobody need be told.
+        let replaced = self.lane.push(Waiting { reel: self.reel.clone(), job }).unwrap_or_default();
+        replaced.iter().for_each(|waiting| self.reel.dropped(&waiting.job));
     }
 
     /// Nothing more will come of this picture: show what there is.
@@ -213,7 +220,10 @@ impl DecoderState {
             let turn = lock(&reel.reel).turn(job.slice.picture);
             match turn {
                 Turn::Decode => reel.decode(&mut decoder, &job),
-                Turn::PassOver => drop(self.passed_over.fetch_add(1, Ordering::Relaxed)),
+                Turn::PassOver => {
+                    self.passed_over.fetch_add(1, Ordering::Relaxed);
+                    reel.dropped(&job);
+                }
                 Turn::Ended => {}
             }
         }
@@ -222,28 +232,58 @@ impl DecoderState {
 
 impl SharedReel {
     fn decode(&self, decoder: &mut Decoder, job: &Job) {
-        let (slice, picture, head) = (&job.slice, job.slice.picture, job.slice.head());
-        let shrink = self.shrink(picture, head.size);
-        if let Ok(mut band) = self.canvas.band(picture, &head, shrink.divisor()) {
-            let stride = band.stride();
-            let rgb = RgbMut { out: band.pixels(), stride, shrink };
-            let decoded = match &job.present {
-                None => decoder.decode_rgb(slice, rgb),
-                Some((present, ended)) => decoder.decode_rgb_part(slice, present, *ended, rgb),
-            };
-            match decoded {
-                Ok(decoded) if !decoded.partial => drop(band),
-                // Good rows are drawn, the others show what was there; the band as a whole does not count as new.
-                Ok(_) => band.abort(),
-                Err(error) => {
-                    band.abort();
-                    tracing::debug!("a slice of picture {picture} did not decode: {error}");
-                    return;
-                }
+        let head = job.slice.head();
+        let all = match self.draw(decoder, job, &head) {
+            Ok(all) => all,
+            Err(error) => {
+                tracing::debug!("a slice of picture {} did not decode: {error}", job.slice.picture);
+                return self.dropped(job);
             }
+        };
+        if !all {
+            self.dropped(job);
         }
         if job.present.is_none() {
             self.count(job, &head);
+        }
+    }
+
+    /// Whether nothing lacks afterwards of what the slice has.
+    fn draw(&self, decoder: &mut Decoder, job: &Job, head: &Head<'_>) -> Result<bool, decoder::Error> {
+        let (mut band, shrink) = match self.band(job.slice.picture, head) {
+            Ok(band) => band,
+            Err(refused) => return Ok(refused == Refused::Late),
+        };
+        let stride = band.stride();
+        let rgb = RgbMut { out: band.pixels(), stride, shrink };
+        let decoded = match &job.present {
+            None => decoder.decode_rgb(&job.slice, rgb),
+            Some((present, ended)) => decoder.decode_rgb_part(&job.slice, present, *ended, rgb),
+        };
+        let all = matches!(decoded, Ok(Decoded { partial: false, .. }));
+        if !all {
+            // What is good of it is drawn, the rest shows what was there; it does not count as new.
+            band.abort();
+        }
+        decoded.map(|_| all)
+    }
+
+    /// Where on the canvas a slice is drawn, and how it is made smaller.
+    fn band(&self, picture: u64, head: &Head<'_>) -> Result<(BandMut<'_>, Shrink), Refused> {
+        let shrink = || lock(&self.sharpness).of(picture, head.size);
+        let mut before = shrink();
+        loop {
+            match self.canvas.band(picture, head, before.divisor()) {
+                Ok(band) => return Ok((band, before)),
+                Err(refused) => {
+                    // Another thread may have begun a newer picture meanwhile, of another size.
+                    let now = shrink();
+                    if refused == Refused::Late || now == before {
+                        return Err(refused);
+                    }
+                    before = now;
+                }
+            }
         }
     }
 
@@ -258,76 +298,5 @@ impl SharedReel {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::testing;
-    use crate::slot::Taken;
-    use eyeline_proto::picture::{Sampling, Size};
-    use eyeline_proto::session::PeerId;
-    use std::sync::MutexGuard;
-
-    const SIZE: Size = Size { width: 16, height: 16 };
-
-    fn track(peer: u64) -> TrackId {
-        TrackId::own(PeerId(peer))
-    }
-
-    /// A picture of one slice.
-    fn job(picture: u64, size: Size) -> Job {
-        let planes = testing::planes(size, Sampling::Grey, picture);
-        let mut slice = testing::slice(&planes, &testing::head(size, Sampling::Grey, 80, 0, size.height));
-        slice.picture = picture;
-        let received = Instant::now();
-        Job { slice, present: None, received, released: received }
-    }
-
-    /// Keeps a pool's only thread busy until what it gives is dropped: with a slice of a track whose reel is locked.
-    fn busy<'a>(pool: &DecoderThreads, reel: &'a Arc<SharedReel>) -> (Inlet, MutexGuard<'a, Reel>) {
-        let (inlet, locked) = (pool.inlet(reel.clone()), lock(&reel.reel));
-        inlet.lane.push(Waiting { reel: reel.clone(), job: job(0, SIZE) }).unwrap();
-        (inlet, locked)
-    }
-
-    fn next(announced: &Announced) -> (TrackId, u64) {
-        match announced.take_until(Instant::now() + Duration::from_secs(20), Instant::now) {
-            Taken::Value(ready) => (ready.track, ready.picture.picture),
-            nothing => panic!("nothing more gets ready: {nothing:?}"),
-        }
-    }
-
-    /// A sender that has counted far is started again while decoding is behind: what of it waits, and what comes after its end,
-    /// takes no place from the pictures of the new one, which are counted from 0.
-    #[test]
-    fn a_sender_that_is_started_again_is_seen_at_once_however_far_decoding_is_behind() {
-        let (announced, pool) = (FairQueue::newest(), DecoderThreads::new(1).unwrap());
-        let blocking = SharedReel::new(track(9), &FairQueue::newest());
-        let (_lane, decoding_is_behind) = busy(&pool, &blocking);
-        let (former, newcomer) = (SharedReel::new(track(0), &announced), SharedReel::new(track(1), &announced));
-        let (before, after) = (pool.inlet(former.clone()), pool.inlet(newcomer.clone()));
-        let larger = Size { width: 32, height: 16 };
-        (18_000..18_010).for_each(|picture| before.push(job(picture, larger)));
-        former.end();
-        (0..5).for_each(|picture| after.push(job(picture, SIZE)));
-        // What a thread had in its hands when the sender changed.
-        before.push(job(18_010, larger));
-        before.settled_in_part(18_010);
-        after.push(job(5, SIZE));
-        drop(decoding_is_behind);
-        while next(&announced) != (track(1), 5) {}
-        assert_eq!(former.canvas().size(), Canvas::new().size(), "nothing was drawn");
-        assert_eq!(newcomer.canvas().size(), SIZE);
-    }
-
-    #[test]
-    fn at_the_end_nobody_waits_for_what_is_not_decoded_yet() {
-        let (announced, pool) = (FairQueue::newest(), DecoderThreads::new(1).unwrap());
-        let (reel, large) = (SharedReel::new(track(0), &announced), Size { width: 4096, height: 4096 });
-        let inlet = pool.inlet(reel);
-        let mut large = job(0, large).slice;
-        large.count = 41;
-        (0..40).for_each(|_| inlet.push(Job { slice: large.clone(), ..job(0, SIZE) }));
-        let jobs = pool.shared.jobs.clone();
-        drop(pool);
-        assert!(jobs.take().is_none(), "what waits is dropped");
-    }
-}
+#[path = "decode_tests.rs"]
+mod tests;

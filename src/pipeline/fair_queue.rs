@@ -1,8 +1,8 @@
 //! A bounded place between threads for values of several *lanes*, taken in turn: a lane that brings much does not keep the others
 //! waiting, and loses only its own.
 //!
-//! Capacity: so many values a lane, and of the bytes that all may weigh an equal share each; the oldest of a lane is dropped for a newer one
-//! of the same lane, and counted. With one value a lane it is [`crate::slot::Slot::newest`] for many. A lane ends when its [`Lane`]s are
+//! Capacity: so many values a lane, and of the bytes that all may weigh an equal share each; the oldest of a lane makes room for a newer one
+//! of the same lane, is counted, and given back to who brought that. With one value a lane it is [`crate::slot::Slot::newest`] for many. A lane ends when its [`Lane`]s are
 //! dropped, with what waits in it. Not for audio callbacks: it locks.
 
 use crate::slot::{Closed, Taken};
@@ -85,14 +85,13 @@ impl<T> FairQueue<T> {
         Lane(Arc::new(Ending { queue: self.clone(), id }))
     }
 
-    fn push(&self, lane: u64, value: T) -> Result<(), Closed> {
+    fn push(&self, lane: u64, value: T) -> Result<Vec<T>, Closed> {
         let weight = (self.limits.weigh)(&value);
         let mut state = self.lock();
         if state.closed {
             return Err(Closed);
         }
         let share = self.limits.bytes / state.lanes.len().max(1);
-        // Dropped after the lock is gone: freeing takes time.
         let mut replaced = Vec::new();
         let Some(waiting) = state.lanes.iter_mut().find(|waiting| waiting.id == lane) else { return Err(Closed) };
         while waiting.values.len() >= self.limits.values || waiting.bytes.saturating_add(weight) > share {
@@ -105,7 +104,7 @@ impl<T> FairQueue<T> {
         state.dropped += replaced.len() as u64;
         drop(state);
         self.filled.notify_one();
-        Ok(())
+        Ok(replaced)
     }
 
     fn pop(&self, state: &mut State<T>) -> Option<T> {
@@ -172,7 +171,7 @@ impl<T> FairQueue<T> {
         self.filled.notify_all();
     }
 
-    /// Values dropped for newer ones of their lane.
+    /// Values that made room for newer ones of their lane.
     pub fn dropped(&self) -> u64 {
         self.lock().dropped
     }
@@ -189,8 +188,8 @@ impl<T> FairQueue<T> {
 }
 
 impl<T> Lane<T> {
-    /// Puts a value in; says `Closed` once the queue was closed.
-    pub fn push(&self, value: T) -> Result<(), Closed> {
+    /// Puts a value in; says `Closed` once the queue was closed. Gives back those that made room for it, the oldest first.
+    pub fn push(&self, value: T) -> Result<Vec<T>, Closed> {
         self.0.queue.push(self.0.id, value)
     }
 }
@@ -213,9 +212,9 @@ mod tests {
     fn lanes_are_taken_from_in_turn_and_each_in_its_order() {
         let queue = FairQueue::dropping_bytes(10, 1000, |_| 1);
         let (a, b, c) = (queue.lane(), queue.lane(), queue.lane());
-        (0..4).for_each(|n| a.push(("a", n)).unwrap());
+        (0..4).for_each(|n| drop(a.push(("a", n)).unwrap()));
         b.push(("b", 0)).unwrap();
-        (0..2).for_each(|n| c.push(("c", n)).unwrap());
+        (0..2).for_each(|n| drop(c.push(("c", n)).unwrap()));
         assert_eq!(all(&queue), [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("c", 1), ("a", 2), ("a", 3)]);
         assert_eq!(queue.dropped(), 0);
     }
@@ -225,11 +224,11 @@ mod tests {
         let queue = FairQueue::dropping_bytes(3, 100, |value: &(char, usize)| value.1);
         let (a, b) = (queue.lane(), queue.lane());
         b.push(('b', 50)).unwrap();
-        (0..5).for_each(|_| a.push(('a', 1)).unwrap());
-        assert_eq!(queue.dropped(), 2, "three values a lane");
-        a.push(('A', 50)).unwrap();
-        assert_eq!(queue.dropped(), 5, "half of the bytes a lane");
-        a.push(('x', 400)).unwrap();
+        let replaced: Vec<_> = (1..=5).flat_map(|n| a.push(('a', n)).unwrap()).collect();
+        assert_eq!((replaced, queue.dropped()), (vec![('a', 1), ('a', 2)], 2), "three values a lane");
+        assert_eq!(a.push(('A', 45)), Ok(vec![('a', 3), ('a', 4)]), "half of the bytes a lane");
+        assert_eq!(a.push(('x', 400)), Ok(vec![('a', 5), ('A', 45)]));
+        assert_eq!(queue.dropped(), 6);
         assert_eq!(all(&queue), [('x', 400), ('b', 50)], "one always has a place");
     }
 
@@ -237,7 +236,7 @@ mod tests {
     fn with_one_value_a_lane_the_newest_of_each_is_there() {
         let queue = FairQueue::newest();
         let (a, b) = (queue.lane(), queue.lane());
-        (0..5).for_each(|n| a.push(n).unwrap());
+        (0..5).for_each(|n| drop(a.push(n).unwrap()));
         b.push(9).unwrap();
         assert_eq!(all(&queue), [4, 9]);
         let past = Instant::now();
@@ -250,7 +249,7 @@ mod tests {
         let (a, b, c) = (queue.lane(), queue.lane(), queue.lane());
         let again = a.clone();
         for n in 0..2 {
-            [&a, &b, &c].into_iter().for_each(|lane| lane.push(n).unwrap());
+            [&a, &b, &c].into_iter().for_each(|lane| drop(lane.push(n).unwrap()));
         }
         assert_eq!(queue.try_take(), Some(0));
         drop(a);

@@ -2,6 +2,7 @@
 //!
 //! A track opens when it comes, and ends when another one comes after it was left: until then its last picture is seen.
 
+use super::back::Back;
 use super::decode::Announced;
 use super::record;
 use super::show::Show;
@@ -21,6 +22,8 @@ pub struct Config {
     pub tracks: Tracks,
     /// Where pictures that are ready are announced.
     pub announced: Announced,
+    /// Where it is told what of them was not drawn.
+    pub back: Back,
     /// As it is before anything is measured.
     pub hold: Hold,
     /// What decodes their pictures, if they are to be seen.
@@ -82,10 +85,10 @@ impl Fanout {
     }
 
     fn open(&mut self, id: TrackId, film: bool) {
-        let Config { tracks, announced, hold, screening, mixer, .. } = &self.config;
+        let Config { tracks, announced, back, hold, screening, mixer, .. } = &self.config;
         let voice = mixer.as_ref().and_then(Mixer::voice);
         let schedule = Schedule::new(hold.clone(), film);
-        let track = Track::new(id, schedule, announced, screening.as_deref(), voice);
+        let track = Track::new(id, schedule, (announced, back), screening.as_deref(), voice);
         tracks.add(track.clone());
         let written = written(&self.config, id, film);
         self.sinks.insert(id, Sinks { shown: Box::new(Show::new(track)), written });
@@ -177,7 +180,8 @@ mod tests {
         let (tracks, announced) = (Tracks::default(), FairQueue::newest());
         let hold = Hold::new(Latency::Fixed(held));
         let screening = Some(Arc::new(Screening::start(1).unwrap()));
-        let config = Config { tracks: tracks.clone(), announced: announced.clone(), hold, screening, mixer: None, files: None };
+        let (announced_to, back) = (announced.clone(), Back::default());
+        let config = Config { tracks: tracks.clone(), announced: announced_to, back, hold, screening, mixer: None, files: None };
         (Fanout::new(config, drop), tracks, announced)
     }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+#[expect(clippy::large_enum_variant, reason = "nearly all are slices, and most pass without waiting")]
 enum Item {
     Slice(Job),
     SettledInPart(u64),
@@ -101,7 +102,8 @@ impl HeldTracks {
         let Some(held) = state.tracks.get_mut(&track) else { return };
         let now = Instant::now();
         if !held.passing && held.queue.passes(now, due) {
-            // Still under the lock: the thread finds nothing meanwhile. What is not held was released as it came.
+            // Still under the lock: the thread finds nothing meanwhile. What is not held was released as it came. Whoever is told of
+            // what makes room for it does not keep the net thread waiting, and what others bring is told to nobody.
             return item.hand_on(&held.inlet);
         }
         held.queue.push(now, due, item.len(), item);
@@ -166,6 +168,7 @@ impl Drop for Thread {
 
 #[cfg(test)]
 mod tests {
+    use super::super::back::Back;
     use super::super::decode::{DecoderThreads, SharedReel};
     use super::super::fair_queue::FairQueue;
     use super::*;
@@ -192,7 +195,8 @@ mod tests {
     fn what_is_due_passes_at_once_and_what_is_not_waits_for_its_time_in_order_and_holds_up_no_other_track() {
         let announced = FairQueue::newest();
         let (pool, thread) = (DecoderThreads::new(1).unwrap(), Thread::start().unwrap());
-        let [held, other, ordered] = [0, 1, 2].map(|peer| thread.inlet(pool.inlet(SharedReel::new(track(peer), &announced))));
+        let [held, other, ordered] =
+            [0, 1, 2].map(|peer| thread.inlet(pool.inlet(SharedReel::new(track(peer), &announced, &Back::default()))));
         let next = || match announced.take_until(Instant::now() + Duration::from_secs(20), Instant::now) {
             Taken::Value(ready) => (ready.track.peer.0, ready.picture.picture),
             nothing => panic!("nothing more gets ready: {nothing:?}"),
@@ -221,7 +225,7 @@ mod tests {
     fn what_is_held_of_a_track_goes_with_it() {
         let announced = FairQueue::newest();
         let (pool, thread) = (DecoderThreads::new(1).unwrap(), Thread::start().unwrap());
-        let inlet = thread.inlet(pool.inlet(SharedReel::new(track(0), &announced)));
+        let inlet = thread.inlet(pool.inlet(SharedReel::new(track(0), &announced, &Back::default())));
         let slice = job(0).slice;
         inlet.push(Job { slice: slice.clone(), ..job(0) }, Some(Instant::now() + Duration::from_secs(3600)));
         assert_eq!(Arc::strong_count(slice.bytes()), 2);

@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods)] // between devices: asks the time
 
+pub mod back;
 pub mod camera_supervisor;
 pub mod counts;
 pub mod decode;
@@ -12,6 +13,7 @@ pub mod fanout;
 pub mod hold_queue;
 pub mod pictures;
 pub mod record;
+pub mod sharpness;
 pub mod show;
 pub mod sink;
 pub mod source;

@@ -9,17 +9,16 @@ mod room;
 
 pub use inlets::{Inlets, Queues, What};
 
+use super::back::Back;
 use super::decode::Announced;
 use crate::codec::{raw, stitch};
-use crate::net::Commands;
 use crate::present::writers::{self, PATIENCE, Progress, Target, Threaded, Timeline, Written, mix, wav};
 use crate::slot::Slot;
 use decoding::{Decoding, Told};
-use eyeline_proto::session::Command;
 use inlets::Unit;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Whoever is told to stop decodes what waits for so long: all of it, where decoding keeps up.
@@ -84,9 +83,6 @@ pub struct Recorder {
     closed: Option<Instant>,
     all_finished: Option<Receiver<()>>,
 }
-
-/// The way back to the session: known once the net thread is there.
-pub type Back = Arc<OnceLock<Commands<Command>>>;
 
 /// What became of the files.
 pub struct Outcome {

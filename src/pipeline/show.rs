@@ -32,8 +32,9 @@ impl EncodedSink for Show {
     }
 
     fn slice(&mut self, slice: &Slice, received: Instant) {
-        let Ok(due) = lock(&self.track.schedule).slice(received, slice.capture()) else { return };
+        let due = lock(&self.track.schedule).slice(received, slice.capture());
         let Some(pictures) = &self.track.pictures else { return };
+        let Ok(due) = due else { return self.track.missed(slice.picture) };
         pictures.push(Job { slice: slice.clone(), present: None, received, released: received }, due);
     }
 

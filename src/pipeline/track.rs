@@ -1,6 +1,7 @@
 //! All of one sender that is shown and heard: its canvas, schedule and voice. Another sender, or the same one started anew, is
 //! a new [`Track`]; nothing is ever reset. The end of one is a drop, and what is under way of it goes with it.
 
+use super::back::Back;
 use super::decode::{Announced, DecoderThreads, Ready, SharedReel};
 use super::hold_queue;
 use crate::present::canvas::Canvas;
@@ -44,15 +45,15 @@ impl Screening {
 }
 
 impl Track {
-    /// Nothing has come of it yet.
+    /// Nothing has come of it yet. `back`: where it is told what of it was not drawn.
     pub fn new(
         id: TrackId,
         schedule: Schedule,
-        announced: &Announced,
+        (announced, back): (&Announced, &Back),
         screening: Option<&Screening>,
         mut voice: Option<Feed>,
     ) -> Arc<Self> {
-        let reel = SharedReel::new(id, announced);
+        let reel = SharedReel::new(id, announced, back);
         let pictures = screening.map(|screening| screening.thread.inlet(screening.decoders.inlet(reel.clone())));
         if let Some(voice) = &mut voice {
             voice.target(schedule.sound_due());
@@ -74,6 +75,11 @@ impl Track {
     /// It is seen on so many pixels; `None`: on as many as it has.
     pub fn seen_on(&self, pixels: Option<u32>) {
         self.reel.seen_on(pixels);
+    }
+
+    /// A slice of this picture is not to be drawn.
+    pub(super) fn missed(&self, picture: u64) {
+        self.reel.missed(picture);
     }
 
     /// What is heard of it: what playout is doing, and blocks dropped before it; `None` without a speaker.

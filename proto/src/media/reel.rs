@@ -5,6 +5,10 @@
 //! those that did not begin to be decoded and are two behind the newest are passed over. One that began is finished, so that a slow
 //! decoder shows whole pictures, too.
 //!
+//! Where a picture has only what is new in it, a slice that is not drawn leaves a hole that stays. Of which pictures one was not drawn is
+//! told their sender ([`Reel::missed`]), whatever became of it: passed over, dropped, stale or damaged. Not told is what newer pictures
+//! cover wholly, and what the session knows itself, for it did not give out a whole slice.
+//!
 //! Another sender counts its pictures from its own start, so it gets a reel of its own; the one before is ended.
 //!
 //! Capacity: [`COUNTED`] pictures are counted at once; the oldest is forgotten.
@@ -12,12 +16,15 @@
 use crate::picture::Size;
 use crate::time::MediaTime;
 use crate::wire::slice::Head;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Pictures whose slices are counted at once: as many as a film's sender has under way. Live there are eleven at most, where packets
 /// overtake each other, and one more may wait to be decoded.
 const COUNTED: usize = 64;
+
+/// Of so many pictures it is remembered that a slice was missed: as many as may be under way at once, from a film's sender.
+const TOLD: usize = 256;
 
 /// A picture on the canvas, with the moments of its way.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +104,8 @@ pub struct Reel {
     counts: VecDeque<Count>,
     /// The newest picture that was announced.
     announced: Option<u64>,
+    /// Pictures of which it was told that a slice is missed.
+    told: BTreeSet<u64>,
 }
 
 impl Reel {
@@ -149,6 +158,17 @@ impl Reel {
     /// Nothing more comes of this picture: what there is of it is ready.
     pub fn settled_in_part(&mut self, picture: u64) -> Option<Ready> {
         self.announce(self.place(picture)?)
+    }
+
+    /// A slice of this picture came whole and is not drawn. Whether that is to be told: of each picture once, and of none of a track
+    /// that is over.
+    #[must_use]
+    pub fn missed(&mut self, picture: u64) -> bool {
+        let tell = !self.ended && self.told.insert(picture);
+        if self.told.len() > TOLD {
+            self.told.pop_first();
+        }
+        tell
     }
 
     /// Another sender is shown: nothing more of this one is decoded or gets ready.
@@ -256,5 +276,15 @@ mod tests {
         reel.end();
         assert_eq!((reel.turn(0), reel.turn(5)), (Turn::Ended, Turn::Ended));
         assert!(decoded(&mut reel, start, 0, 1).is_none() && reel.settled_in_part(0).is_none());
+        assert!(!reel.missed(5), "nobody is there to send it again");
+    }
+
+    #[test]
+    fn of_each_picture_it_is_told_once_that_a_slice_was_missed() {
+        let mut reel = Reel::default();
+        assert_eq!([7, 7, 9, 8, 7, 9].map(|picture| reel.missed(picture)), [true, false, true, true, false, false]);
+        let told: Vec<u64> = (10..5000).flat_map(|picture| [picture, picture]).filter(|picture| reel.missed(*picture)).collect();
+        assert_eq!(told, (10..5000).collect::<Vec<_>>());
+        assert_eq!(reel.told.len(), TOLD);
     }
 }

@@ -222,7 +222,7 @@ impl Viewer {
             self.newest = self.newest.max(whole.then_some(capture));
             return self.assembly.slice(slice, at.local);
         }
-        let Ok(due) = due else { return desk.commands.push(Command::Missed(self.track, slice.picture)) };
+        let Ok(due) = due else { return self.missed(slice.picture, desk) };
         if whole {
             self.newest = self.newest.max(Some(capture));
         }
@@ -308,9 +308,16 @@ impl Viewer {
                     let takes = self.watched.borrow().decoding;
                     self.decoder.begin(at.local, job, takes);
                 }
-                Turn::PassOver => desk.commands.push(Command::Missed(self.track, job.picture())),
-                Turn::Ended => {}
+                Turn::PassOver if matches!(job.what, What::Slice(_)) => self.missed(job.picture(), desk),
+                Turn::PassOver | Turn::Ended => {}
             }
+        }
+    }
+
+    /// A slice of this picture came and is not drawn.
+    fn missed(&mut self, picture: u64, desk: &mut Desk) {
+        if self.reel.missed(picture) {
+            desk.commands.push(Command::Missed(self.track, picture));
         }
     }
 

@@ -44,6 +44,7 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let (viewing, on_event) = Viewing::new(devices, config.showing.latency, config.showing.window, statistics, tell)?;
     let (format, cap, want) = (plan.format(), config.send.bitrate, viewing.uses);
     let run = beginning.meet(me, |core| session::Config { format, cap, want, ..core }, on_event)?;
+    viewing.connect(&run.net);
     let pictured = viewing.screening().filter(|_| plan.has_pictures());
     let own = pictured.map(|screening| OwnPicture::new(screening, viewing.ready()));
     let sending = if plan.offers().is_none() {

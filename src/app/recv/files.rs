@@ -10,6 +10,7 @@ use super::super::failure::{Code, Failure};
 use super::super::last_will::LastWill;
 use super::super::status::ExitCode;
 use crate::net::Commands;
+use crate::pipeline::back::Back;
 use crate::pipeline::decode::Announced;
 use crate::pipeline::record::{self, Format, Inlets, Outcome, Queues, Recorder, What};
 use crate::present::writers::{self, Overwrite, Target};
@@ -46,7 +47,7 @@ pub struct Files {
 /// What every set of files is made with.
 struct MadeWith {
     ready: Option<Announced>,
-    back: record::Back,
+    back: Back,
     tell: record::Tell,
     decoded: usize,
 }
@@ -90,7 +91,7 @@ impl Files {
         let decoded = if names.is_some() { DECODED / MOST_SENDERS } else { DECODED };
         // Latency is what the window shows, where there is one.
         let ready = (!config.showing.window).then(|| ready.clone());
-        let made_with = MadeWith { ready, back: record::Back::default(), tell, decoded };
+        let made_with = MadeWith { ready, back: Back::default(), tell, decoded };
         let mut files = Files {
             inlets: Inlets::each(what),
             names,
@@ -151,8 +152,7 @@ impl Files {
 
     /// Where the session is told of what is written.
     pub fn connect(&self, commands: Commands<Command>) {
-        // Set once.
-        let _ = self.made_with.back.set(commands);
+        self.made_with.back.connect(move |command| commands.command(command));
     }
 
     /// A sender is here: where each has its own files, they are made now. Which, for the user.

@@ -46,9 +46,7 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let (viewing, on_event) = Viewing::new(devices, config.showing.latency, decodes, statistics, tell)?;
     let run = beginning.meet(me, |core| session::Config { senders, ..core }, on_event)?;
-    if let Some(files) = &viewing.files {
-        files.connect(run.net.commands());
-    }
+    viewing.connect(&run.net);
     run.carry_out(Recv { config, viewing })
 }
 

@@ -12,6 +12,7 @@ use super::files::Files;
 use super::senders::{self, Sender, Senders};
 use super::viewing_stats::{Outside, ViewingStats};
 use crate::net;
+use crate::pipeline::back::Back;
 use crate::pipeline::decode::{Announced, Ready};
 use crate::pipeline::fanout::{self, Fanout};
 use crate::pipeline::track::{Screening, Tracks};
@@ -49,6 +50,8 @@ pub struct Viewing {
     /// When whoever is dialled may first have come.
     began: Instant,
     ready: Announced,
+    /// Where it is told what of a track was not drawn.
+    back: Back,
     pub screen: Option<Screen>,
     pub files: Option<Files>,
     pub speaker: Option<Speaker>,
@@ -94,10 +97,11 @@ impl Viewing {
         let Devices { ready, screen, speaker, files } = devices;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let screening = decodes.then(|| Screening::start(workers).map(Arc::new)).transpose().code(ExitCode::Failed)?;
-        let tracks = Tracks::default();
+        let (tracks, back) = (Tracks::default(), Back::default());
         let opened_with = fanout::Config {
             tracks: tracks.clone(),
             announced: ready.clone(),
+            back: back.clone(),
             hold: Hold::new(latency),
             screening: screening.clone(),
             mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
@@ -107,6 +111,7 @@ impl Viewing {
         let viewing = Viewing {
             began: Instant::now(),
             ready,
+            back,
             screen,
             files,
             speaker,
@@ -128,6 +133,15 @@ impl Viewing {
             anything: false,
         };
         Ok((viewing, Fanout::new(opened_with, tell).into_callback()))
+    }
+
+    /// Where the session is told of what was not drawn, or is written.
+    pub fn connect(&self, net: &net::Handle<Command>) {
+        let commands = net.commands();
+        self.back.connect(move |command| commands.command(command));
+        if let Some(files) = &self.files {
+            files.connect(net.commands());
+        }
     }
 
     /// What decodes, if anything does.

@@ -1,10 +1,11 @@
 //! On `write-decode`: settled pictures are decoded in order, or joined to one JPEG each, and handed to the thread that writes
 //! them. What did not come of a picture is what its own sender showed there before, or black or grey.
 
+use super::super::back::Back;
 use super::super::decode::Ready;
 use super::super::fair_queue::Lane;
 use super::inlets::Unit;
-use super::{Back, Error, Format, LeftOut, Tell};
+use super::{Error, Format, LeftOut, Tell};
 use crate::codec::decoder::Decoder;
 use crate::codec::raw::PlanesMut;
 use crate::codec::stitch::{self, Stitcher};
@@ -142,9 +143,7 @@ impl writers::Writer for Decoding {
         let decoded = Instant::now();
         self.told.written.fetch_add(1, Ordering::Relaxed);
         let track = unit.track;
-        if let Some(commands) = self.told.back.get() {
-            commands.command(Command::Written(track, unit.picture.number + 1));
-        }
+        self.told.back.tell(Command::Written(track, unit.picture.number + 1));
         if let Some(ready) = &self.told.ready {
             // Closed only when the program ends.
             let _ = ready.push(Ready { track, picture: unit.picture.ready(decoded) });
