@@ -26,6 +26,10 @@ pub struct Delivery {
     /// Of pictures like these; `None`: it has nothing.
     of: Option<(Size, Sampling)>,
     mcus: Vec<u8>,
+    /// How many of them it lacks.
+    lacking: usize,
+    /// What is owed may be something else than when that was asked last.
+    changed: bool,
     /// The picture that each slot stands for, and one; 0: none.
     slots: [u64; SLOTS],
     /// The newest picture of which anything was sent.
@@ -36,16 +40,12 @@ pub struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Delivery { of: None, mcus: Vec::new(), slots: [0; SLOTS], newest: 0, settled: 0 }
+        let (mcus, slots) = (Vec::new(), [0; SLOTS]);
+        Delivery { of: None, mcus, lacking: 0, changed: true, slots, newest: 0, settled: 0 }
     }
 }
 
 impl Delivery {
-    /// Whether it was sent nothing that it could have kept.
-    pub fn is_empty(&self) -> bool {
-        self.of.is_none()
-    }
-
     /// It was sent a slice with this head, of this picture.
     pub fn sent(&mut self, picture: u64, head: &Head<'_>) {
         self.fit(head);
@@ -61,22 +61,25 @@ impl Delivery {
         let (late, state) = (picture < self.newest, slot as u8 + 1);
         self.newest = self.newest.max(picture);
         let Delivery { mcus, slots, .. } = self;
+        let mut mended = 0;
         for run in head.runs() {
             for known in mcus.get_mut(run).into_iter().flatten() {
                 // One that overtook it has newer ones, or lost them.
                 let newer = late && (*known == LACKS || *known != HAS && slots[usize::from(*known) - 1] > picture + 1);
                 if !newer {
-                    *known = state;
+                    mended += usize::from(std::mem::replace(known, state) == LACKS);
                 }
             }
         }
+        self.lacking -= mended;
+        self.changed |= mended > 0;
     }
 
     /// It is not sent the slice with this head at all.
     pub fn passed_over(&mut self, head: &Head<'_>) {
         if self.of.is_some() {
             self.fit(head);
-            head.runs().for_each(|run| self.mcus.get_mut(run).into_iter().flatten().for_each(|known| *known = LACKS));
+            head.runs().for_each(|run| self.lose(run));
         }
     }
 
@@ -90,11 +93,7 @@ impl Delivery {
         match owed {
             Owed::Nothing => {}
             Owed::Some(set) if self.of == Some((set.size(), set.sampling())) => {
-                for mcu in set.iter() {
-                    if let Some(known) = self.mcus.get_mut(mcu) {
-                        *known = LACKS;
-                    }
-                }
+                set.runs(0..set.of()).for_each(|run| self.lose(run));
             }
             // It speaks of a picture of another size, which was replaced since.
             Owed::Some(_) => {}
@@ -114,28 +113,53 @@ impl Delivery {
         };
         let lost = self.slots.map(is_missed);
         if lost.contains(&true) {
+            let mut lacking = 0;
             for known in self.mcus.iter_mut().filter(|known| **known != HAS && **known != LACKS) {
                 if lost[usize::from(*known) - 1] {
-                    *known = LACKS;
+                    (*known, lacking) = (LACKS, lacking + 1);
                 }
             }
+            self.lacking += lacking;
+            self.changed |= lacking > 0;
+            // Nothing that it has is of those pictures now, so nobody looks for it again.
+            self.slots.iter_mut().zip(lost).filter(|(_, lost)| *lost).for_each(|(slot, _)| *slot = 0);
         }
     }
 
     /// What it is owed.
     pub fn owed(&self) -> Owed {
         let Some((size, sampling)) = self.of else { return Owed::All };
-        if !self.mcus.contains(&LACKS) {
+        if self.lacking == 0 {
             return Owed::Nothing;
         }
         let mut set = McuSet::new(size, sampling);
-        self.mcus.iter().enumerate().filter(|(_, known)| **known == LACKS).for_each(|(mcu, _)| set.insert(mcu));
+        let mut at = 0;
+        for run in self.mcus.chunk_by(|a, b| (*a == LACKS) == (*b == LACKS)) {
+            if run.first() == Some(&LACKS) {
+                set.insert_runs(std::iter::once(at..at + run.len()));
+            }
+            at += run.len();
+        }
         Owed::Some(set)
     }
 
     /// Whether it is owed anything.
     pub fn is_owed(&self) -> bool {
-        self.of.is_none() || self.mcus.contains(&LACKS)
+        self.of.is_none() || self.lacking > 0
+    }
+
+    /// Whether what is owed may be something else than when this was asked last.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn lose(&mut self, run: std::ops::Range<usize>) {
+        let mut lacking = 0;
+        for known in self.mcus.get_mut(run).into_iter().flatten() {
+            lacking += usize::from(std::mem::replace(known, LACKS) != LACKS);
+        }
+        self.lacking += lacking;
+        self.changed |= lacking > 0;
     }
 
     /// Pictures are of another size, or sampled otherwise: of those it has nothing.
@@ -143,8 +167,9 @@ impl Delivery {
         let of = Some((head.size, head.sampling));
         if self.of != of {
             let grid = head.grid();
-            let mcus = Some(grid.width * grid.height).filter(|mcus| *mcus <= MOST_MCUS).unwrap_or(0);
-            (self.of, self.mcus, self.slots) = (of, vec![LACKS; mcus as usize], [0; SLOTS]);
+            let mcus = Some(grid.width * grid.height).filter(|mcus| *mcus <= MOST_MCUS).unwrap_or(0) as usize;
+            (self.of, self.mcus, self.slots) = (of, vec![LACKS; mcus], [0; SLOTS]);
+            (self.lacking, self.changed) = (mcus, true);
         }
     }
 
@@ -153,7 +178,14 @@ impl Delivery {
         let (state, former) = (slot as u8 + 1, self.slots[slot]);
         if former != 0 {
             let became = if former <= self.settled { HAS } else { LACKS };
-            self.mcus.iter_mut().filter(|known| **known == state).for_each(|known| *known = became);
+            let mut retired = 0;
+            for known in self.mcus.iter_mut().filter(|known| **known == state) {
+                (*known, retired) = (became, retired + 1);
+            }
+            if became == LACKS {
+                self.lacking += retired;
+                self.changed |= retired > 0;
+            }
         }
     }
 }

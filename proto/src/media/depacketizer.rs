@@ -39,7 +39,7 @@ pub enum Pushed {
     /// It made its slice whole.
     Slice(Slice),
     /// It made its slice whole, and that has no head that can be: a later program's, or none at all. It alone is lost.
-    Headless,
+    Headless(u64),
     /// Not needed: came twice, or its picture is settled.
     Late,
     /// It contradicts what came before, or the slice it completed is not one.
@@ -203,7 +203,7 @@ impl Depacketizer {
                 }
                 let Some(bytes) = bytes else { return Pushed::Bad };
                 picture.whole_slices += 1;
-                Slice::read(number, head.slice, count, bytes).map_or(Pushed::Headless, Pushed::Slice)
+                Slice::read(number, head.slice, count, bytes).map_or(Pushed::Headless(number), Pushed::Slice)
             }
         }
     }
@@ -225,7 +225,8 @@ impl Depacketizer {
         let first_kept = (number + 1).saturating_sub(self.most_pictures() as u64);
         if self.pictures.is_empty() && open < first_kept {
             if first_kept - next > WALKED {
-                self.next = Some(first_kept);
+                // One of them is settled, so that it is told that any were lost.
+                self.next = Some(first_kept - 1);
             }
             open = first_kept;
         }

@@ -83,8 +83,9 @@ pub struct Ladder {
     target: Option<Bitrate>,
     /// Bytes of a picture at quality 80 and full size.
     whole: Option<f64>,
-    /// The share of a picture that is coded, a mean over some.
+    /// The share of a picture that is coded, a mean over some, and that of the last picture.
     share: f64,
+    last_share: f64,
     /// What the pictures so far may have taken and did not, bytes; below 0 they took more.
     saved: f64,
     /// Bytes of a camera's own pictures, and their pixels.
@@ -102,8 +103,8 @@ impl Ladder {
         let period = if period.is_zero() { Duration::from_micros(33_333) } else { period };
         let (best, pixels) = (best.max(1), 0);
         let (target, whole, foreign) = (None, None, None);
-        let (share, saved, passing, rung) = (1.0, 0.0, true, 0);
-        Ladder { best, quality_only, target, whole, share, saved, foreign, passing, rung, period, pixels }
+        let (share, last_share, saved, passing, rung) = (1.0, 1.0, 0.0, true, 0);
+        Ladder { best, quality_only, target, whole, share, last_share, saved, foreign, passing, rung, period, pixels }
     }
 
     /// What the path takes for pictures; `None` for no limit.
@@ -135,12 +136,14 @@ impl Ladder {
         let whole = bytes as f64 / (cost(f64::from(step.quality)) * size_cost(step.eighths));
         // A new scene is believed at once when it costs more: it is what fills the queue.
         self.whole = Some(self.whole.map_or(whole, |mean| if whole > mean { whole } else { mean + (whole - mean) / 4.0 }));
-        (self.share, self.saved) = (1.0, 0.0);
+        (self.share, self.last_share, self.saved) = (1.0, 1.0, 0.0);
     }
 
     /// A picture of quality and size `step` of which only this share was coded took so many bytes.
     pub fn note_part(&mut self, step: Step, share: f64, bytes: usize) {
-        self.share += (share - self.share) / SHARES;
+        // A cut, or a picture of another size, is one of its kind.
+        let usual = share.min(std::mem::replace(&mut self.last_share, share));
+        self.share += (usual - self.share) / SHARES;
         if share >= TELLS {
             let whole = bytes as f64 / (share * cost(f64::from(step.quality)) * size_cost(step.eighths));
             self.whole = Some(self.whole.map_or(whole, |mean| mean + (whole - mean) / 4.0));
@@ -328,13 +331,35 @@ mod tests {
         );
         let mean = head.iter().map(|(_, bytes)| bytes).sum::<f64>() / 30.0;
         assert!((0.8..1.05).contains(&(mean / budget)), "{} of the budget", mean / budget);
-        (0..30).for_each(|_| drop(picture(0.0)));
+        for _ in 0..30 {
+            picture(0.0);
+        }
         let (cut, bytes) = picture(1.0);
         assert!(cut.quality == 10 && cut.eighths == 8 && bytes < 4.0 * budget, "{cut:?} {bytes}");
         // That is paid back, and then the head is as good as it was.
         let after: Vec<(Step, f64)> = (0..30).map(|_| picture(0.12)).collect();
         assert!(after[0].1 < 0.5 * budget, "{after:?}");
         assert!(after[20..].iter().all(|(step, _)| (40..70).contains(&step.quality)), "{after:?}");
+    }
+
+    /// Each change of size is a picture of which all is coded: it does not lead to the next.
+    #[test]
+    fn a_size_that_is_found_is_kept_though_each_change_of_it_codes_all() {
+        for target in [2_000_000, 5_000_000, 10_000_000] {
+            let mut ladder = Ladder::new(80, false, PERIOD);
+            ladder.set_target(Some(Bitrate(target)));
+            let (mut sizes, mut last) = (Vec::new(), 0);
+            for _ in 0..600 {
+                let step = ladder.step();
+                let share = if step.eighths == last { 0.13 } else { 1.0 };
+                last = step.eighths;
+                let step = Step { quality: ladder.quality_of(step, share), ..step };
+                ladder.note_part(step, share, (encode(100_000.0, step) as f64 * share) as usize);
+                sizes.push(step.eighths);
+            }
+            sizes.dedup();
+            assert!(sizes.len() <= 6, "{target}: {sizes:?}");
+        }
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl Missed {
     pub fn missed(&mut self, picture: u64) -> Told {
         let before = self.settled.and_then(|settled| settled.checked_sub(picture + 1));
         match before {
-            Some(before) if before >= TOLD => Told::TooLate,
+            // A message that is lost has to be said again by a report.
+            Some(before) if before >= TOLD / 2 => Told::TooLate,
             Some(before) if self.bits >> before & 1 != 0 => Told::Before,
             Some(before) => {
                 self.bits |= 1 << before;
@@ -113,12 +114,12 @@ mod tests {
     fn what_came_and_was_not_drawn_is_told_before_or_after_it_is_settled_unless_it_is_too_long_ago() {
         let mut missed = Missed::default();
         (0..100).for_each(|picture| assert!(!missed.settled(picture, true)));
-        assert_eq!([99, 99, 36, 35, 0].map(|picture| missed.missed(picture)), {
+        assert_eq!([99, 99, 68, 67, 0].map(|picture| missed.missed(picture)), {
             [Told::Next, Told::Before, Told::Next, Told::TooLate, Told::TooLate]
         });
-        assert_eq!(missed.bits(), 1 | 1 << 63);
+        assert_eq!(missed.bits(), 1 | 1 << 31);
         missed.missed(101);
         assert!(!missed.settled(100, true) && missed.settled(101, true) && !missed.settled(102, true));
-        assert_eq!(missed.bits(), 0b010 | 0b1000);
+        assert_eq!(missed.bits(), 1 << 34 | 0b1010);
     }
 }

@@ -141,14 +141,14 @@ pub mod testing {
     /// Bytes of a slice of these that is all head.
     pub const EMPTY: usize = super::LENGTH_PREFIX + FIXED_LEN;
 
-    /// Of a grey picture of 16x16, its upper half.
+    /// Of all of a grey picture of 16x16.
     pub fn head() -> Head<'static> {
         Head {
             sampling: Sampling::Grey,
             tables: Tables::Own(80),
             size: Size { width: 16, height: 16 },
             top: 0,
-            rows: 8,
+            rows: 16,
             restart: 1,
             capture: MediaTime::ZERO,
             queued: Duration::ZERO,

@@ -8,6 +8,7 @@ use std::ops::Range;
 pub struct McuSet {
     size: Size,
     sampling: Sampling,
+    mcus: usize,
     words: Vec<u64>,
 }
 
@@ -26,7 +27,7 @@ impl McuSet {
     pub fn new(size: Size, sampling: Sampling) -> Self {
         let grid = sampling.mcus(size);
         let mcus = grid.width as usize * grid.height as usize;
-        McuSet { size, sampling, words: vec![0; mcus.div_ceil(64)] }
+        McuSet { size, sampling, mcus, words: vec![0; mcus.div_ceil(64)] }
     }
 
     /// Whether it is of such pictures.
@@ -46,20 +47,41 @@ impl McuSet {
 
     /// How many MCUs such a picture has.
     pub fn of(&self) -> usize {
-        let grid = self.sampling.mcus(self.size);
-        grid.width as usize * grid.height as usize
+        self.mcus
+    }
+
+    /// All there are.
+    pub fn fill(&mut self) {
+        self.words.fill(u64::MAX);
+        if let Some(last) = self.words.last_mut().filter(|_| !self.mcus.is_multiple_of(64)) {
+            *last = (1 << (self.mcus % 64)) - 1;
+        }
+    }
+
+    /// None.
+    pub fn clear(&mut self) {
+        self.words.fill(0);
     }
 
     /// One more. Beyond the picture there is none.
     pub fn insert(&mut self, mcu: usize) {
-        if mcu < self.of() {
+        if mcu < self.mcus {
             self.words[mcu / 64] |= 1 << (mcu % 64);
         }
     }
 
     /// All of these, as far as the picture has them.
     pub fn insert_runs(&mut self, runs: impl Iterator<Item = Range<usize>>) {
-        runs.flatten().for_each(|mcu| self.insert(mcu));
+        for run in runs {
+            let (start, end) = (run.start, run.end.min(self.mcus));
+            let mut at = start;
+            while at < end {
+                let stop = (at / 64 * 64 + 64).min(end);
+                let ones = if stop - at == 64 { u64::MAX } else { (1 << (stop - at)) - 1 };
+                self.words[at / 64] |= ones << (at % 64);
+                at = stop;
+            }
+        }
     }
 
     /// Without this one.
@@ -67,6 +89,40 @@ impl McuSet {
         if let Some(word) = self.words.get_mut(mcu / 64) {
             *word &= !(1 << (mcu % 64));
         }
+    }
+
+    /// Those of another of such pictures, too.
+    pub fn add(&mut self, other: &McuSet) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= other);
+    }
+
+    /// None of those of another of such pictures.
+    pub fn remove_all(&mut self, other: &McuSet) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
+    }
+
+    /// Those among these, as runs of neighbours.
+    pub fn runs(&self, mcus: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
+        let end = mcus.end.min(self.mcus);
+        let mut at = mcus.start;
+        std::iter::from_fn(move || {
+            let start = self.next(at, end, 0).filter(|start| *start < end)?;
+            at = self.next(start, end, u64::MAX).map_or(end, |next| next.min(end));
+            Some(start..at)
+        })
+    }
+
+    /// The first bit from `at` on that is set in `word ^ flip`, where there is one before `end`'s word ends.
+    fn next(&self, at: usize, end: usize, flip: u64) -> Option<usize> {
+        let mut mask = u64::MAX << (at % 64);
+        for index in at / 64..end.div_ceil(64) {
+            let word = (self.words[index] ^ flip) & mask;
+            if word != 0 {
+                return Some(index * 64 + word.trailing_zeros() as usize);
+            }
+            mask = u64::MAX;
+        }
+        None
     }
 
     /// Whether it has this one.
@@ -100,21 +156,23 @@ impl Owed {
         match (self, other) {
             (Owed::Nothing, owed) | (owed, Owed::Nothing) => owed,
             (Owed::Some(mut one), Owed::Some(other)) if one.is_of(other.size, other.sampling) => {
-                one.words.iter_mut().zip(other.words).for_each(|(word, others)| *word |= others);
+                one.add(&other);
                 Owed::Some(one)
             }
             _ => Owed::All,
         }
     }
 
-    /// Whether all of it is in the other, too.
-    pub fn is_within(&self, other: &Owed) -> bool {
+    /// What of it is not in the other.
+    pub fn without(&self, other: &Owed) -> Owed {
         match (self, other) {
-            (Owed::Nothing, _) | (_, Owed::All) => true,
-            (Owed::Some(one), Owed::Some(other)) => {
-                one.is_of(other.size, other.sampling) && one.words.iter().zip(&other.words).all(|(one, other)| one & !other == 0)
+            (_, Owed::All) => Owed::Nothing,
+            (Owed::Some(one), Owed::Some(other)) if one.is_of(other.size, other.sampling) => {
+                let mut left = one.clone();
+                left.remove_all(other);
+                if left.is_empty() { Owed::Nothing } else { Owed::Some(left) }
             }
-            _ => false,
+            (owed, _) => owed.clone(),
         }
     }
 }
@@ -122,6 +180,7 @@ impl Owed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const SIZE: Size = Size { width: 161, height: 100 };
 
@@ -142,6 +201,28 @@ mod tests {
         assert!(some.contains(75) && !some.contains(63) && !some.contains(1000));
     }
 
+    proptest! {
+        #[test]
+        fn runs_are_of_neighbours_and_of_all_among_these(
+            chosen in prop::collection::btree_set(0_usize..77, 0..77), a in 0_usize..90, b in 0_usize..90,
+        ) {
+            let some = set(&chosen.iter().copied().collect::<Vec<_>>());
+            let range = a.min(b)..a.max(b);
+            let within: Vec<usize> = chosen.iter().copied().filter(|mcu| range.contains(mcu)).collect();
+            let runs: Vec<_> = some.runs(range).collect();
+            prop_assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start), "{:?}", runs);
+            prop_assert_eq!(runs.into_iter().flatten().collect::<Vec<_>>(), within);
+            let (mut all, mut others) = (some.clone(), set(&[]));
+            all.fill();
+            prop_assert_eq!(all.len(), 77);
+            others.add(&all);
+            others.remove_all(&some);
+            prop_assert_eq!(others.len() + some.len(), 77);
+            all.clear();
+            prop_assert!(all.is_empty());
+        }
+    }
+
     #[test]
     fn what_two_are_owed_is_what_either_lacks() {
         let (one, other) = (Owed::Some(set(&[1, 2])), Owed::Some(set(&[2, 70])));
@@ -150,7 +231,10 @@ mod tests {
         assert_eq!(one.clone().and(Owed::All), Owed::All);
         let larger = Owed::Some(McuSet::new(Size { width: 400, ..SIZE }, Sampling::Yuv420));
         assert_eq!(one.clone().and(larger.clone()), Owed::All);
-        assert!(one.is_within(&one) && !one.is_within(&other) && one.is_within(&Owed::All) && !one.is_within(&larger));
-        assert!(Owed::Nothing.is_within(&one) && !Owed::All.is_within(&one) && !one.is_within(&Owed::Nothing));
+        assert_eq!(
+            (one.without(&one), one.without(&Owed::All), one.without(&larger)),
+            (Owed::Nothing, Owed::Nothing, one.clone())
+        );
+        assert_eq!((one.without(&other), Owed::All.without(&one)), (Owed::Some(set(&[1])), Owed::All));
     }
 }

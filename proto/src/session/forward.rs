@@ -56,8 +56,15 @@ struct Forwarded {
     first: u64,
     /// What its sender was told that is wanted of it.
     want: Option<Want>,
-    /// What it was asked to refresh last, and when, while others lack anything.
-    asked: Option<(Instant, Owed)>,
+    /// What it was asked to refresh, while others lack anything.
+    asked: Option<Asked>,
+}
+
+/// What one that sends was asked to refresh, since when, and when it was looked at last.
+struct Asked {
+    first: Instant,
+    at: Instant,
+    owed: Owed,
 }
 
 /// Numbers of tracks, each used again as late as can be.
@@ -200,24 +207,31 @@ impl Forward {
         let mut asks = Vec::new();
         for (peer, known) in &mut self.tracks {
             let Some(number) = known.number else { continue };
+            if known.asked.as_ref().is_some_and(|asked| now < asked.at + ANEW) {
+                continue;
+            }
             let owed = sender.owed_of(now, number, shared);
             if owed == Owed::Nothing {
                 known.asked = None;
                 continue;
             }
-            let due =
-                known.asked.as_ref().is_none_or(|(at, asked)| now >= *at + if owed.is_within(asked) { AGAIN } else { ANEW });
-            if due {
-                asks.push((TrackId::own(*peer), owed.clone()));
-                known.asked = Some((now, owed));
+            // What was asked for lately is on its way.
+            let (first, before) = match known.asked.take().filter(|asked| now < asked.first + AGAIN) {
+                Some(asked) => (asked.first, asked.owed),
+                None => (now, Owed::Nothing),
+            };
+            let news = owed.without(&before);
+            if news != Owed::Nothing {
+                asks.push((TrackId::own(*peer), news));
             }
+            known.asked = Some(Asked { first, at: now, owed: owed.and(before) });
         }
         asks
     }
 
     /// When [`Forward::look`] or [`Forward::refresh`] has to be asked again.
     pub fn deadline(&self) -> Option<Instant> {
-        let asked = self.tracks.values().filter_map(|known| known.asked.as_ref().map(|(at, _)| *at + AGAIN));
+        let asked = self.tracks.values().filter_map(|known| known.asked.as_ref().map(|asked| asked.first + AGAIN));
         asked.chain(self.next_look).min()
     }
 

@@ -290,7 +290,7 @@ impl Link {
     }
 
     /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. What a track
-    /// is, or what is wanted of it, takes the place of what was said of that before and is not written yet. `false`: the peer
+    /// is, or what is wanted of it, takes the place of what was said of that before and is not written yet; what is lacking of it joins that. `false`: the peer
     /// does not read its records.
     pub fn send(&mut self, record: &Record) -> bool {
         if self.liveness.socket().is_none() {
@@ -304,6 +304,19 @@ impl Link {
             if let Some(waiting) = self.outgoing.iter_mut().find(of_it) {
                 *waiting = Outgoing::Record(plain);
                 return true;
+            }
+        }
+        if let Record::Refresh(track, owed) = record {
+            // What is lacking is said together with what was said before and is not written yet.
+            for waiting in &mut self.outgoing {
+                if let Outgoing::Record(bytes) = waiting
+                    && let Ok(Record::Refresh(of, before)) = Record::decode(bytes)
+                    && of == *track
+                {
+                    bytes.clear();
+                    Record::Refresh(of, before.and(owed.clone())).encode(bytes);
+                    return true;
+                }
             }
         }
         if matches!(record, Record::Text(_)) && self.outgoing.len() >= MAX_BEFORE_TEXT {

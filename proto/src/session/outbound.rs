@@ -31,6 +31,9 @@ const MENDED: Duration = Duration::from_secs(10);
 /// Of a picture that has less than this part of its MCUs the bytes say nothing of the others.
 const TELLING: usize = 50;
 
+/// No camera gives more pictures a second.
+const MOST_RATE: f64 = 1000.0;
+
 /// Bytes a second of a channel of sound, with what records, segments and headers add to it.
 const SOUND_RATE: f64 = 96_000.0 * 1.06;
 
@@ -48,8 +51,9 @@ pub(super) struct Outbound {
     newest: Option<(u64, usize)>,
     /// Bytes of a picture, a mean over some.
     usual: usize,
-    /// MCUs and bytes of scans of the newest picture, and bytes of one of which there are all MCUs, a mean over some.
+    /// MCUs of the newest picture that are for all, of so many; their bytes; and bytes of one of which there are all MCUs, a mean over some.
     coded: (usize, usize),
+    coded_bytes: usize,
     whole: f64,
     /// Slices of the newest picture, and of the one before, are of some MCUs alone.
     partial: (bool, bool),
@@ -72,6 +76,7 @@ impl Outbound {
             newest: None,
             usual: 0,
             coded: (0, 0),
+            coded_bytes: 0,
             whole: 0.0,
             partial: (false, false),
             hole: None,
@@ -90,8 +95,8 @@ impl Outbound {
             newest => {
                 let (_, whole) = newest.replace((slice.picture, slice.bytes().len())).unwrap_or_default();
                 self.usual = if self.usual == 0 { whole } else { (self.usual * 3 + whole) / 4 };
-                self.partial = (false, self.partial.0);
-                self.coded = (0, 0);
+                self.partial = (false, self.partial.0 || self.coded.0 < self.coded.1);
+                (self.coded, self.coded_bytes) = ((0, 0), 0);
             }
         }
         self.note_whole(&slice);
@@ -104,17 +109,23 @@ impl Outbound {
     /// What a picture takes of which all MCUs are there is learnt from those that have some.
     fn note_whole(&mut self, slice: &Slice) {
         let head = slice.head();
+        if slice.index >= head.shared {
+            return;
+        }
         let (grid, mcus) = (head.grid(), head.runs().map(|run| run.len()).sum::<usize>());
-        self.coded = (self.coded.0 + mcus, self.coded.1 + slice.scan().len());
-        let (all, (coded, bytes)) = ((grid.width * grid.height) as usize, self.coded);
+        self.coded = (self.coded.0 + mcus, (grid.width * grid.height) as usize);
+        self.coded_bytes += slice.scan().len();
+        let (coded, all) = self.coded;
         if coded * TELLING >= all {
-            self.whole += (bytes as f64 / coded as f64 * all as f64 - self.whole) / 16.0;
+            self.whole += (self.coded_bytes as f64 / coded as f64 * all as f64 - self.whole) / 16.0;
         }
     }
 
     /// Bytes a second of its pictures if all of each were sent.
     pub fn whole_rate(&self) -> f64 {
-        self.whole * self.track.format.rate.map_or(30.0, |rate| 1.0 / rate.period().as_secs_f64())
+        // A peer may say any rate.
+        let rate = self.track.format.rate.map_or(30.0, |rate| f64::from(rate.num()) / f64::from(rate.den())).min(MOST_RATE);
+        if self.track.closed { 0.0 } else { self.whole * rate }
     }
 
     /// Whether its pictures are only what changed: who lacks something is owed it.

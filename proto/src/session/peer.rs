@@ -96,6 +96,11 @@ impl Peer {
         }
     }
 
+    /// Whether it may be owed something else than when this was asked last.
+    pub fn owes_anew(&mut self) -> bool {
+        self.subscriptions.iter_mut().fold(false, |anew, subscription| subscription.delivery.take_changed() | anew)
+    }
+
     /// How far it was sent its tracks, all in all.
     pub fn place(&self) -> (u64, u64) {
         let cursors = self.subscriptions.iter().map(|subscription| subscription.cursor);
@@ -170,6 +175,8 @@ impl Peer {
     /// Nothing was heard of it for long: what it could ask for is of no use when it is back, and it may never be.
     pub fn forget(&mut self) {
         self.sent.forget();
+        // When it is back it is sent all of the picture, as one that comes is.
+        self.subscriptions.iter_mut().for_each(|subscription| subscription.delivery.lose_all());
         self.resend = VecDeque::new();
         self.drop_shards(|_, _| true);
     }

@@ -316,9 +316,12 @@ impl Receiver {
         }
     }
 
-    /// Finishes streams that have ended. A film, or what a file is written of, is over with it; a live sender whom somebody only
+    /// Asks for all of what is received anew, and finishes streams that have ended. A film, or what a file is written of, is over with it; a live sender whom somebody only
     /// watches is left, and the next one may come.
     pub fn finish_ends(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        for track in std::mem::take(&mut self.across.anew) {
+            self.refresh(track, Owed::All, endpoint);
+        }
         // Who takes the place of one that is left has not ended.
         for place in (0..self.inbound.len()).rev() {
             let inbound = &mut self.inbound[place];

@@ -145,7 +145,9 @@ impl Sender {
         let mut outbound = Outbound::new(track, false);
         outbound.pictures = outbound.track.format.first;
         for (link, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.process != origin) {
-            peer.subscriptions.push(Subscription::new(now, number, outbound.newest(), 0));
+            let mut subscription = Subscription::new(now, number, outbound.newest(), 0);
+            subscription.writes = peer.wants.lossless;
+            peer.subscriptions.push(subscription);
             shared.endpoint.send(*link, &Record::Track(outbound.track.clone()));
         }
         self.tracks.push(outbound);
@@ -220,6 +222,7 @@ impl Sender {
             let settled = earlier.map_or(first, |earlier| earlier.report.settled);
             let mut subscription = Subscription::new(now, track.number(), (cursor, sound), settled);
             subscription.want = earlier.and_then(|earlier| earlier.want);
+            subscription.writes = wants.lossless;
             peer.subscriptions.push(subscription);
             let format = Format { first, ..track.track.format };
             shared.endpoint.send(link, &Record::Track(Track { format, ..track.track.clone() }));
@@ -279,7 +282,6 @@ impl Sender {
     pub fn handle_message(&mut self, now: Instant, link: LinkId, message: &Message<'_>, shared: &mut LinksAndEvents<'_>) -> bool {
         match message {
             Message::Report(report) => {
-                self.owes_anew = true;
                 let Some(peer) = self.peers.get_mut(&link) else { return true };
                 if report.highest >= peer.report.highest {
                     let epoch = shared.endpoint.epoch();
@@ -289,6 +291,7 @@ impl Sender {
                         self.ending.goes_on(now);
                     }
                 }
+                self.owes_anew |= self.peers.get_mut(&link).is_some_and(Peer::owes_anew);
                 self.update_pressure(now, shared);
                 self.update_target(now, shared);
             }
@@ -342,7 +345,7 @@ impl Sender {
             let before = peer.place();
             let segment = peer.fill(now, &mut self.tracks, (path, size), buffer);
             let moved = peer.place() > before;
-            self.owes_anew |= moved;
+            self.owes_anew |= peer.owes_anew();
             // Nothing comes of a peer whose fragments to repeat have left the log; then it wants nothing any more.
             if segment > 0 {
                 if moved {
@@ -448,6 +451,7 @@ impl Sender {
     pub fn take_stats(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) -> SenderStats {
         // Who is silent now is made no pictures for.
         self.update_wanted(now, shared);
+        self.owes_anew = true;
         let mut stats = self.stats.clone();
         stats.log_bytes = self.tracks.iter().map(|track| track.log.bytes() as u64).sum();
         for (id, peer) in &mut self.peers {

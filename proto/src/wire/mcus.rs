@@ -131,7 +131,7 @@ impl<'a> Mcus<'a> {
             BITS => {
                 let bits = reader.bytes(band.div_ceil(8), "places")?;
                 let named: u32 = bits.iter().map(|byte| byte.count_ones()).sum();
-                let behind = bits.last().is_some_and(|last| band % 8 != 0 && last << (band % 8) != 0);
+                let behind = bits.last().is_some_and(|last| !band.is_multiple_of(8) && last << (band % 8) != 0);
                 if named != count.into() || behind {
                     return Err(reader.invalid("places", named.into(), bits.len()));
                 }

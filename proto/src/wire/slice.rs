@@ -291,7 +291,7 @@ mod tests {
     fn mcus_are_numbered_through_the_picture() {
         let some = Selection::new(160, [3, 4, 90].into_iter()).unwrap();
         assert_eq!(head().grid(), Size { width: 80, height: 45 });
-        assert_eq!(head().runs().collect::<Vec<_>>(), [240..400], "all of two rows, below three");
+        assert!(head().runs().eq(std::iter::once(240..400)), "all of two rows, below three");
         let packed = Head { mcus: Some(some.mcus()), ..head() };
         assert_eq!(packed.runs().flatten().collect::<Vec<_>>(), [243, 244, 330]);
         // A head may say that its band begins amid an MCU: no decoder draws it, and it stays within the picture all the same.

@@ -24,7 +24,7 @@ const LEAST_SETTLED: u64 = 4;
 /// Where pictures are only what changed, one that comes begins with a picture that has all for it; but waits no longer for that.
 const BEGINS: Duration = Duration::from_secs(1);
 
-/// Pictures of which it is remembered that what refreshes was sent, too: as many as can be asked for again.
+/// Pictures of which it is remembered whether what refreshes was sent, too: as many as can be asked for again.
 const TAKEN: usize = 128;
 
 /// Whether the peer was sent a picture by which what is only changed is of use.
@@ -55,6 +55,8 @@ pub(in super::super) struct Subscription {
     pub end_sent: bool,
     /// What it has use for, if it said so.
     pub want: Option<Want>,
+    /// The peer writes what it is sent: it is to begin with a picture that has all MCUs in the slices that all are sent.
+    pub writes: bool,
     /// How far it is in virtual time, bytes: see `turns.rs`.
     pub served: u64,
     /// Other tracks' pictures went out amid the picture that was begun last, and the one before.
@@ -77,8 +79,8 @@ pub(in super::super) struct Subscription {
     begin: Begin,
     /// The picture at the cursor, and whether what refreshes is sent of it.
     takes: (u64, bool),
-    /// Pictures of which it was.
-    taken: VecDeque<u64>,
+    /// The same of pictures that have anything that refreshes: fragments say how many slices there are, so it stays so.
+    taken: VecDeque<(u64, bool)>,
 }
 
 impl Subscription {
@@ -92,6 +94,7 @@ impl Subscription {
             report: TrackReport { track, settled, ..TrackReport::default() },
             end_sent: false,
             want: None,
+            writes: false,
             served: 0,
             interrupted: (false, false),
             begun: None,
@@ -261,16 +264,18 @@ impl Subscription {
     fn has_use_for(&mut self, now: Instant, slice: &Slice, track: &Outbound) -> bool {
         let shared = slice.head().shared;
         if self.takes.0 != slice.picture {
-            let again = self.taken.contains(&slice.picture);
-            self.takes = (slice.picture, again || track.refreshes_all(now) || self.delivery.is_owed());
-            if self.takes.1 && !again && shared < slice.count {
+            let before = self.taken.iter().find(|(picture, _)| *picture == slice.picture);
+            let takes = before.map_or_else(|| track.refreshes_all(now) || self.delivery.is_owed(), |(_, takes)| *takes);
+            if before.is_none() && shared < slice.count {
                 if self.taken.len() == TAKEN {
                     self.taken.pop_front();
                 }
-                self.taken.push_back(slice.picture);
+                self.taken.push_back((slice.picture, takes));
             }
+            self.takes = (slice.picture, takes);
         }
-        let has_all = !track.is_partial() || shared < slice.count;
+        let writes = self.writes || self.want.is_some_and(|want| want.whole);
+        let has_all = !track.is_partial() || shared < slice.count && !writes;
         self.begin = match self.begin {
             Begin::First | Begin::Waits(_) if has_all => Begin::Begun,
             Begin::First => Begin::Waits(now),
@@ -283,7 +288,7 @@ impl Subscription {
     /// How many slices the picture of this one has for the peer.
     pub fn count_of(&self, slice: &Slice) -> u8 {
         let shared = slice.head().shared;
-        if shared < slice.count && !self.taken.contains(&slice.picture) { shared } else { slice.count }
+        if shared < slice.count && !self.taken.contains(&(slice.picture, true)) { shared } else { slice.count }
     }
 
     /// A fragment of a slice, as the peer is sent it.

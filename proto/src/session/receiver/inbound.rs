@@ -53,6 +53,8 @@ pub(super) struct Wants {
 #[derive(Default)]
 pub(super) struct AcrossSenders {
     pub events: VecDeque<Event>,
+    /// Tracks that are received again, of which nothing is shown.
+    pub anew: Vec<TrackId>,
     pub buffers: Buffers,
     pub budget: Budget,
 }
@@ -240,6 +242,9 @@ impl Inbound {
         let label = || self.described.get(track).map(|described| described.label.clone()).unwrap_or_default();
         let name = if track == OWN_TRACK { self.name.clone() } else { label() };
         let (id, film) = (TrackId { peer: self.peer, track }, self.film);
+        if self.feedback.receives(track) {
+            across.anew.push(id);
+        }
         let mut reception = Reception::new(id, film, self.wants, self.feedback.next_expected());
         across.events.push_back(Event::TrackUp { track: id, name, film });
         if let Some(described) = self.described.get(track) {

@@ -15,7 +15,7 @@ impl Sender {
         };
         if let Some(subscription) = self.peers.get_mut(&link).and_then(|peer| peer.subscription(number)) {
             subscription.missed(misses.settled, misses.missed, pictures);
-            self.owes_anew = true;
+            self.owes_anew |= subscription.delivery.take_changed();
         }
         true
     }
@@ -24,7 +24,7 @@ impl Sender {
     pub fn handle_refresh(&mut self, link: LinkId, (number, owed): (u8, &Owed)) -> bool {
         let Some(subscription) = self.peers.get_mut(&link).and_then(|peer| peer.subscription(number)) else { return false };
         subscription.delivery.lacks(owed);
-        self.owes_anew = true;
+        self.owes_anew |= subscription.delivery.take_changed();
         true
     }
 

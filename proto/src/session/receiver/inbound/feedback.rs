@@ -8,6 +8,7 @@ use crate::session::link::LinkId;
 use crate::session::path::Rtt;
 use crate::wire::datagram::{FragmentHead, Nack};
 use crate::wire::report::{Report, TrackReport, TrackReports};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// A picture of which nothing came for so long has passed, or lost its end.
@@ -19,13 +20,20 @@ pub(in crate::session::receiver) struct Feedback {
     trains: Collector,
     report: Report,
     narrow: Narrow,
+    /// Tracks that were received over it.
+    received: BTreeSet<u8>,
 }
 
 impl Feedback {
     /// Nothing has come over this connection. `lossless`: whatever is missing is asked for.
     pub fn new(link: LinkId, lossless: bool) -> Self {
         let (trains, report, narrow) = (Collector::default(), Report::default(), Narrow::default());
-        Feedback { link, tracker: Tracker::new(lossless), trains, report, narrow }
+        Feedback { link, tracker: Tracker::new(lossless), trains, report, narrow, received: BTreeSet::new() }
+    }
+
+    /// This track is received from now on. Whether it was before: then its sender thinks that what was shown is shown still.
+    pub fn receives(&mut self, track: u8) -> bool {
+        !self.received.insert(track)
     }
 
     /// A datagram of so many bytes opened, `data` if it carried a piece of a picture.

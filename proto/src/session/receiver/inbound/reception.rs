@@ -221,9 +221,10 @@ impl Reception {
                 return proof.wants_evidence(now) && proof.sent(now);
             }
             // Any bytes can be called a slice: it came, and proves nothing.
-            Pushed::Headless => {
+            Pushed::Headless(picture) => {
                 self.ending.goes_on(now);
                 self.counts.slices += 1;
+                self.missed.missed(picture);
             }
             Pushed::Late => self.counts.late += 1,
             Pushed::Bad => self.counts.bad += 1,
