@@ -5,15 +5,22 @@
 
 #![expect(clippy::disallowed_methods, reason = "a picture says when it was captured")]
 
+#[path = "support/scenes.rs"]
+#[allow(dead_code, reason = "tests make use of more of it")]
+mod scenes;
+
 use divan::{Bencher, black_box};
 use eyeline::codec::decoder::{Decoder, RgbMut};
-use eyeline::codec::encoder::EncoderThreads;
+use eyeline::codec::detector::Detector;
+use eyeline::codec::encoder::{Coded, EncoderThreads};
 use eyeline::codec::raw::PlanesMut;
 use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, stitch};
 use eyeline_proto::media::slice::Slice;
+use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
+use scenes::{Moment, Noise, Room};
 use std::sync::mpsc::channel;
 use std::time::Instant;
 
@@ -57,7 +64,7 @@ fn slices(size: Size) -> Vec<Slice> {
     let pool = EncoderThreads::new(4, move |slice| sender.send(slice).expect("received below")).expect("starts");
     let planes = planes(size);
     for number in 0..3 {
-        pool.encode(number, picture(size, &planes), MediaTime::ZERO, SETTINGS).expect("encodes");
+        pool.encode(number, picture(size, &planes), MediaTime::ZERO, SETTINGS, Coded::All).expect("encodes");
     }
     let mut slices: Vec<_> = receiver.try_iter().filter(|slice| slice.picture == 2).collect();
     slices.sort_by_key(|slice| slice.index);
@@ -70,7 +77,7 @@ fn encode<const WORKERS: usize>(bencher: Bencher, height: u32) {
     let pool = EncoderThreads::new(WORKERS, |slice| drop(black_box(slice))).expect("starts");
     bencher
         .with_inputs(|| picture(size, &planes))
-        .bench_local_values(|picture| pool.encode(0, picture, MediaTime::ZERO, SETTINGS).expect("encodes"));
+        .bench_local_values(|picture| pool.encode(0, picture, MediaTime::ZERO, SETTINGS, Coded::All).expect("encodes"));
 }
 
 #[divan::bench(args = HEIGHTS, consts = [1, 4], sample_count = 40)]
@@ -130,4 +137,29 @@ fn pass_through(bencher: Bencher, height: u32) {
     let jpeg = stitch::jpeg(&slices).expect("joins");
     println!("{height}: {} bytes, {} slices", jpeg.len(), slices.len());
     bencher.bench_local(|| passthrough::split(&jpeg, 0, MediaTime::ZERO, SETTINGS).expect("fits"));
+}
+
+/// A head that moves in a noisy room, in as many buffers as a camera goes round in; what stands still was sent before these.
+#[divan::bench(args = HEIGHTS, sample_count = 100)]
+fn detect(bencher: Bencher, height: u32) {
+    let size = size(height);
+    let room = Room::new(size.width as usize, height as usize, Some((2, 2)), 1);
+    let picture = |number: u64| {
+        let head = Some((0.5 + 0.01 * (number as f32).sin(), 0.5));
+        room.picture(number, &Moment { head, noise: Noise { sigma: 2.5, smooth: false }, ..Moment::default() })
+    };
+    let pictures: Vec<Vec<u8>> = (0..5).map(picture).collect();
+    let (mut detector, mut changed) = (Detector::new(), McuSet::new(size, Sampling::Yuv420));
+    let mut detect = |planes: &[u8]| {
+        detector.look(planes, &mut changed);
+        detector.sent(planes, &changed);
+        changed.len() as f32 / changed.of() as f32
+    };
+    detect(&picture(5));
+    let (mut looked, mut share) = (0, 0.0);
+    bencher.bench_local(|| {
+        share += detect(&pictures[looked % pictures.len()]);
+        looked += 1;
+    });
+    println!("{height}: {:.1} % of the MCUs changed", 100.0 * share / looked as f32);
 }
