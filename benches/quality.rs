@@ -5,7 +5,7 @@
 
 #![allow(clippy::expect_used, clippy::disallowed_methods, reason = "a program for developers")]
 
-use eyeline::codec::encoder::EncoderThreads;
+use eyeline::codec::encoder::{Coded, EncoderThreads};
 use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, scale};
 use eyeline_proto::picture::{self, Body, Picture, Size};
@@ -18,7 +18,7 @@ fn bytes(pool: &EncoderThreads, picture: &Picture, quality: u8) -> f64 {
     let settings = Settings { quality, position: None };
     let Body::Planes(sampling, planes) = &picture.body else { unreachable!("it was decoded") };
     let copy = Picture::new(picture.captured, picture.size, Body::Planes(*sampling, planes.to_vec().into()));
-    pool.encode(0, copy, MediaTime::ZERO, settings).expect("it encodes").bytes as f64
+    pool.encode(0, copy, MediaTime::ZERO, settings, Coded::All).expect("it encodes").bytes as f64
 }
 
 fn main() {

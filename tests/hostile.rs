@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use by_hand::ByHand;
 use eyeline::codec::decoder::{Decoder, RgbMut};
-use eyeline::codec::encoder::EncoderThreads;
+use eyeline::codec::encoder::{Coded, EncoderThreads};
 use eyeline::codec::settings::Settings;
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
@@ -317,7 +317,7 @@ fn enormous(samples: Vec<u8>) -> Vec<Slice> {
     let pool = EncoderThreads::new(2, move |slice| tell.lock().unwrap().send(slice).unwrap()).unwrap();
     let picture = Picture::new(Instant::now(), ENORMOUS, Body::Planes(Sampling::Grey, samples.into()));
     let settings = Settings { quality: 80, position: None };
-    pool.encode(0, picture, MediaTime::ZERO, settings).unwrap();
+    pool.encode(0, picture, MediaTime::ZERO, settings, Coded::All).unwrap();
     drop(pool);
     told.iter().collect()
 }

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use by_hand::ByHand;
-use eyeline::codec::encoder::EncoderThreads;
+use eyeline::codec::encoder::{Coded, EncoderThreads};
 use eyeline::codec::settings::Settings;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
@@ -279,7 +279,7 @@ fn a_sender_that_calls_itself_a_path_is_written_in_the_folder_and_nowhere_else()
     let pool = EncoderThreads::new(1, move |slice| tell.lock().unwrap().send(slice).unwrap()).unwrap();
     let size = Size { width: 96, height: 64 };
     let picture = Picture::new(std::time::Instant::now(), size, Body::Planes(Sampling::Grey, vec![90; 96 * 64].into()));
-    pool.encode(0, picture, MediaTime::ZERO, Settings { quality: 80, position: None }).unwrap();
+    pool.encode(0, picture, MediaTime::ZERO, Settings { quality: 80, position: None }, Coded::All).unwrap();
     drop(pool);
     let slices: Vec<_> = slices.iter().collect();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

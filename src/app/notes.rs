@@ -44,6 +44,7 @@ pub fn kind_of(event: &Event) -> Kind {
         Event::Pressure(_) => Kind::State(2),
         Event::Target(_) => Kind::State(3),
         Event::Wanted(_) => Kind::State(4),
+        Event::Owed(_) => Kind::State(6),
         Event::Stats(_) => Kind::State(5),
         Event::Quiet(peer, _) => Kind::State(8 + peer.0),
         Event::Track(track, _) => Kind::State(of(track)),

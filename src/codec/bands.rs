@@ -63,8 +63,7 @@ impl Estimate {
 
     /// The bands for the next picture.
     pub fn bands(&mut self, size: Size, sampling: Sampling, quality: u8, workers: usize) -> Bands {
-        let bytes = typical(size, sampling, quality) * self.ratio.unwrap_or(1.0);
-        let best = Bands::new(size, sampling, bytes as usize, workers);
+        let best = Bands::new(size, sampling, self.bytes(size, sampling, quality) as usize, workers);
         let bands = match self.last {
             Some((was, with, last)) if (was, with, last.size) == (sampling, workers, size) => {
                 let change = (best.count() as f64 / last.count() as f64 - 1.0).abs();
@@ -74,6 +73,11 @@ impl Estimate {
         };
         self.last = Some((sampling, workers, bands));
         bands
+    }
+
+    /// Bytes of the next picture, if all of it is coded.
+    pub fn bytes(&self, size: Size, sampling: Sampling, quality: u8) -> f64 {
+        typical(size, sampling, quality) * self.ratio.unwrap_or(1.0)
     }
 
     /// Learns what a picture became.

@@ -1,18 +1,21 @@
 //! Pictures → slices, by several threads at once, each slice handed on the moment it is ready.
 //!
-//! Bands are taken from an atomic counter, top first, so no thread waits while there is work. The caller works too: with `n`
+//! Parts of it are taken from an atomic counter, top first, so no thread waits while there is work. The caller works too: with `n`
 //! workers `n - 1` threads are woken, and a picture costs one wake-up less on its critical path. Between pictures the threads are
 //! parked. A camera's own JPEG goes through [`passthrough`]; one that cannot is decoded and encoded. A panic in a worker goes on
 //! in the caller.
 
 use super::band_encoder::BandEncoder;
-use super::bands::{Bands, Estimate};
+use super::bands::Estimate;
+use super::packed;
+use super::parts::Parts;
 use super::passthrough;
 use super::raw;
 use super::segments::Refusal;
 use super::settings::{Error, Settings};
 use crate::threads::{join, lock};
 use eyeline_proto::media::slice::Slice;
+use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Body, Buffer, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::slice::{Head, Tables};
@@ -23,14 +26,33 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+/// Of a picture of which less than this part is coded the bytes say nothing of the rest.
+const TELLING: usize = 50;
+
 /// What a picture became.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Encoded {
     pub slices: usize,
     /// Bytes of all of them.
     pub bytes: usize,
+    /// Bytes of those that are for every receiver, and the share of its MCUs that is in them.
+    pub shared_bytes: usize,
+    pub share: f64,
     /// Whether they are the camera's own scan data.
     pub passed_through: bool,
+}
+
+/// What of a picture is coded. A camera's own JPEG is passed through whole.
+#[derive(Debug, Clone, Copy)]
+pub enum Coded<'a> {
+    All,
+    /// What changed, and what is owed to some receivers beside that.
+    Some {
+        changed: &'a McuSet,
+        owed: &'a McuSet,
+        /// Of what is owed; what changed has the picture's.
+        owed_quality: u8,
+    },
 }
 
 type OnSlice = dyn Fn(Slice) + Send + Sync;
@@ -73,12 +95,14 @@ struct Job {
     begun: Instant,
     queued: Duration,
     settings: Settings,
-    bands: Bands,
-    /// The next band to be taken.
+    owed_quality: u8,
+    parts: Parts,
+    /// The next part to be taken.
     next: AtomicUsize,
-    /// Bands not finished.
+    /// Parts not finished.
     left: AtomicUsize,
     bytes: AtomicUsize,
+    shared_bytes: AtomicUsize,
     failure: Mutex<Option<Failure>>,
     caller: Thread,
 }
@@ -110,7 +134,14 @@ impl EncoderThreads {
 
     /// Encodes a picture and returns when all its slices were handed on. Slices of two pictures never mix; those of one come in
     /// any order.
-    pub fn encode(&self, number: u64, picture: Picture, capture: MediaTime, settings: Settings) -> Result<Encoded, Error> {
+    pub fn encode(
+        &self,
+        number: u64,
+        picture: Picture,
+        capture: MediaTime,
+        settings: Settings,
+        coded: Coded<'_>,
+    ) -> Result<Encoded, Error> {
         let begun = Instant::now();
         let queued = begun.saturating_duration_since(picture.captured);
         let (size, sampling, planes) = match picture.body {
@@ -127,7 +158,17 @@ impl EncoderThreads {
         let mut front = lock(&self.front);
         let front = &mut *front;
         let quality = settings.quality.clamp(1, 100);
-        let bands = front.estimate.bands(size, sampling, quality, self.threads.len() + 1);
+        let grid = sampling.mcus(size);
+        let mcus = grid.width as usize * grid.height as usize;
+        let parts = match coded {
+            Coded::All => Parts::whole(&front.estimate.bands(size, sampling, quality, self.threads.len() + 1), mcus),
+            Coded::Some { changed, owed, .. } => {
+                let per_mcu = front.estimate.bytes(size, sampling, quality) / mcus as f64;
+                Parts::some(changed, owed, per_mcu)
+            }
+        };
+        let (slices, coded_mcus) = (parts.parts.len(), parts.coded());
+        let owed_quality = if let Coded::Some { owed_quality, .. } = coded { owed_quality.clamp(1, 100) } else { quality };
         let job = Arc::new(Job {
             number,
             planes,
@@ -137,15 +178,17 @@ impl EncoderThreads {
             begun,
             queued,
             settings: Settings { quality, ..settings },
-            bands,
+            owed_quality,
+            parts,
             next: AtomicUsize::new(0),
-            left: AtomicUsize::new(bands.count()),
+            left: AtomicUsize::new(slices),
             bytes: AtomicUsize::new(0),
+            shared_bytes: AtomicUsize::new(0),
             failure: Mutex::new(None),
             caller: thread::current(),
         });
         lock(&self.state.post).job = Some(job.clone());
-        for thread in self.threads.iter().take(bands.count() - 1) {
+        for thread in self.threads.iter().take(slices - 1) {
             thread.thread().unpark();
         }
         job.work(&mut front.encoder, &self.state);
@@ -159,8 +202,11 @@ impl EncoderThreads {
             None => {}
         }
         let bytes = job.bytes.load(Ordering::Relaxed);
-        front.estimate.learn(size, sampling, quality, bytes);
-        Ok(Encoded { slices: bands.count(), bytes, passed_through: false })
+        let shared_bytes = job.shared_bytes.load(Ordering::Relaxed);
+        if coded_mcus * TELLING >= mcus {
+            front.estimate.learn(size, sampling, quality, shared_bytes * mcus / coded_mcus);
+        }
+        Ok(Encoded { slices, bytes, shared_bytes, share: coded_mcus as f64 / mcus as f64, passed_through: false })
     }
 
     /// At the end: of the picture in work, and of any that follows, no more is encoded. A large one takes a second.
@@ -178,7 +224,7 @@ impl EncoderThreads {
     ) -> Result<Encoded, Refusal> {
         let slices = passthrough::split(jpeg, number, capture, settings)?;
         let bytes = slices.iter().map(|slice| slice.bytes().len()).sum();
-        let encoded = Encoded { slices: slices.len(), bytes, passed_through: true };
+        let encoded = Encoded { slices: slices.len(), bytes, shared_bytes: bytes, share: 1.0, passed_through: true };
         for mut slice in slices {
             slice.stamp_times(queued, begun.elapsed());
             (self.state.on_slice)(slice);
@@ -206,7 +252,7 @@ impl EncoderState {
                 if post.stop {
                     return;
                 }
-                post.job.clone().filter(|job| job.next.load(Ordering::Relaxed) < job.bands.count())
+                post.job.clone().filter(|job| job.next.load(Ordering::Relaxed) < job.parts.parts.len())
             };
             match job {
                 Some(job) => job.work(encoder, self),
@@ -217,16 +263,16 @@ impl EncoderState {
 }
 
 impl Job {
-    /// Encodes bands until none is left to take.
+    /// Encodes parts until none is left to take.
     fn work(&self, encoder: &mut BandEncoder, state: &EncoderState) {
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            if index >= self.bands.count() {
+            if index >= self.parts.parts.len() {
                 return;
             }
             let outcome = match state.stopped.load(Ordering::Relaxed) {
                 true => Ok(Ok(())),
-                false => catch_unwind(AssertUnwindSafe(|| self.band(index, encoder, &*state.on_slice))),
+                false => catch_unwind(AssertUnwindSafe(|| self.part(index, encoder, &*state.on_slice))),
             };
             let failure = match outcome {
                 Ok(Ok(())) => None,
@@ -242,25 +288,28 @@ impl Job {
         }
     }
 
-    fn band(&self, index: usize, encoder: &mut BandEncoder, on_slice: &OnSlice) -> Result<(), raw::Error> {
-        let (top, rows) = self.bands.band(index);
+    fn part(&self, index: usize, encoder: &mut BandEncoder, on_slice: &OnSlice) -> Result<(), raw::Error> {
+        let (part, count) = (&self.parts.parts[index], self.parts.parts.len() as u8);
         let head = Head {
             sampling: self.sampling,
-            tables: Tables::Own(self.settings.quality),
+            tables: Tables::Own(if index < self.parts.shared { self.settings.quality } else { self.owed_quality }),
             size: self.size,
-            top: top as u16,
-            rows: rows as u16,
-            restart: self.sampling.mcus(self.size).width as u16,
+            top: part.top as u16,
+            rows: part.rows as u16,
+            restart: if part.mcus.is_some() { packed::RESTART } else { self.sampling.mcus(self.size).width as u16 },
             capture: self.capture,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
-            shared: self.bands.count() as u8,
+            shared: self.parts.shared as u8,
             position: self.settings.position,
-            mcus: None,
+            mcus: part.mcus.as_ref().map(|some| some.mcus()),
         };
         let scan = encoder.encode(&self.planes, &head)?;
-        let mut slice = Slice::new(self.number, index as u8, self.bands.count() as u8, &head, scan);
+        let mut slice = Slice::new(self.number, index as u8, count, &head, scan);
         self.bytes.fetch_add(slice.bytes().len(), Ordering::Relaxed);
+        if index < self.parts.shared {
+            self.shared_bytes.fetch_add(slice.bytes().len(), Ordering::Relaxed);
+        }
         slice.stamp_times(self.queued, self.begun.elapsed());
         on_slice(slice);
         Ok(())
@@ -284,7 +333,7 @@ mod tests {
     }
 
     fn encode(pool: &EncoderThreads, number: u64, size: Size, body: Body) -> Result<Encoded, Error> {
-        pool.encode(number, picture(size, body), MediaTime::from_nanos(number), SETTINGS)
+        pool.encode(number, picture(size, body), MediaTime::from_nanos(number), SETTINGS, Coded::All)
     }
 
     #[test]
@@ -320,6 +369,51 @@ mod tests {
                 }
                 assert!(psnr(&planes, &back) > 36.0, "{sampling:?}: {}", psnr(&planes, &back));
             }
+        }
+    }
+
+    /// What is drawn over a picture before is, MCU by MCU, what all of the new one would be, or as before.
+    #[test]
+    fn what_changed_is_coded_for_all_and_what_is_owed_in_slices_behind_that_and_of_a_quality_of_its_own() {
+        let (pool, slices) = pool(2);
+        let encode = |number, seed, coded| {
+            let body = Body::Planes(Sampling::Yuv420, testing::planes(SIZE, Sampling::Yuv420, seed).into());
+            let encoded = pool.encode(number, picture(SIZE, body), MediaTime::ZERO, SETTINGS, coded).unwrap();
+            (encoded, slices.try_iter().collect::<Vec<Slice>>())
+        };
+        let draw = |planes: &mut [u8], slice: &Slice| {
+            let out = planes_from(planes, SIZE, Sampling::Yuv420, u32::from(slice.head().top));
+            assert!(!Decoder::new().unwrap().decode_planes(slice, out).unwrap().partial);
+        };
+        let (mut canvas, mut whole) = (vec![0; Sampling::Yuv420.bytes(SIZE)], vec![0; Sampling::Yuv420.bytes(SIZE)]);
+        encode(0, 1, Coded::All).1.iter().for_each(|slice| draw(&mut canvas, slice));
+        encode(1, 2, Coded::All).1.iter().for_each(|slice| draw(&mut whole, slice));
+        let before = canvas.clone();
+        let set = |of: usize| {
+            let mut set = McuSet::new(SIZE, Sampling::Yuv420);
+            (0..set.of()).filter(|mcu| mcu % 7 == of).for_each(|mcu| set.insert(mcu));
+            set
+        };
+        let (changed, owed) = (set(2), set(5));
+        let (encoded, parts) = encode(2, 2, Coded::Some { changed: &changed, owed: &owed, owed_quality: 80 });
+        assert_eq!(parts.len(), encoded.slices);
+        assert!(encoded.shared_bytes < encoded.bytes && (0.13..0.16).contains(&encoded.share), "{encoded:?}");
+        for slice in &parts {
+            let head = slice.head();
+            let of = if slice.index < head.shared { &changed } else { &owed };
+            assert!(head.runs().flatten().all(|mcu| of.contains(mcu)));
+            draw(&mut canvas, slice);
+        }
+        let width = SIZE.width as usize;
+        for (at, ((new, old), now)) in whole.iter().zip(&before).zip(&canvas).enumerate().take(width * SIZE.height as usize) {
+            let mcu = at / width / 16 * 41 + at % width / 16;
+            let drawn = changed.contains(mcu) || owed.contains(mcu);
+            assert_eq!(now, if drawn { new } else { old }, "sample {at}, MCU {mcu}");
+        }
+        let (_, parts) = encode(3, 3, Coded::Some { changed: &changed, owed: &owed, owed_quality: 30 });
+        for head in parts.iter().map(|slice| (slice.index, slice.head())) {
+            let quality = if head.0 < head.1.shared { 80 } else { 30 };
+            assert_eq!(head.1.tables, Tables::Own(quality));
         }
     }
 

@@ -1,21 +1,24 @@
 //! Pictures ↔ JPEG slices, in parallel, both ways.
 //!
 //! A picture is cut into horizontal bands ([`bands`]); each band becomes one baseline JPEG with a restart marker after each MCU
-//! row, of which only a [`eyeline_proto::wire::slice::Head`] and the scan data travel; or some MCUs of it do ([`packed`]).
-//! [`encoder`] makes slices, [`decoder`] draws them, [`passthrough`] cuts a camera's own JPEG without decoding it, [`stitch`] joins
+//! row, of which only a [`eyeline_proto::wire::slice::Head`] and the scan data travel; or some MCUs of it do ([`packed`], in
+//! [`parts`]). Which, says the [`replenisher`]: what changed ([`detector`]), and what is due anyway ([`ageing`]). [`encoder`] makes slices, [`decoder`] draws them, [`passthrough`] cuts a camera's own JPEG without decoding it, [`stitch`] joins
 //! the slices of a picture to one JPEG again. [`tables`], [`segments`] and [`scan`] know the format (ITU-T T.81); [`raw`] alone calls
 //! libjpeg-turbo.
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
+pub mod ageing;
 pub mod band_encoder;
 pub mod bands;
 pub mod decoder;
+pub mod detector;
 pub mod encoder;
 pub mod packed;
 pub mod parts;
 pub mod passthrough;
 pub mod raw;
+pub mod replenisher;
 pub mod scale;
 pub mod scan;
 pub mod segments;
@@ -26,5 +29,8 @@ pub mod tables;
 
 #[cfg(test)]
 mod damage;
+#[cfg(test)]
+#[path = "../../benches/support/scenes.rs"]
+pub(crate) mod scenes;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -10,8 +10,8 @@ use eyeline_proto::wire::mcus::Selection;
 use eyeline_proto::wire::slice::LONGEST_ROW;
 use std::ops::Range;
 
-/// Where so much of a band is coded, all of it is.
-const MOST: f64 = 0.6;
+/// Where so much of a band is coded, all of it is; and so of a picture.
+pub const MOST: f64 = 0.6;
 
 /// So many MCUs are worth a second thread: two thirds of a millisecond.
 const WORTH_A_THREAD: usize = 1024;
@@ -59,9 +59,9 @@ impl Parts {
         Parts { parts, shared }
     }
 
-    /// MCUs that are coded.
+    /// MCUs that are coded for all.
     pub fn coded(&self) -> usize {
-        self.parts.iter().map(|part| part.coded).sum()
+        self.parts[..self.shared].iter().map(|part| part.coded).sum()
     }
 }
 
@@ -93,7 +93,7 @@ fn part(set: &McuSet, rows: Range<usize>, columns: usize, coded: usize) -> Part 
     let mcus = rows.start * columns..rows.end * columns;
     let height = set.sampling().mcu().height;
     let (top, end) = (rows.start as u32 * height, (rows.end as u32 * height).min(set.size().height));
-    let named = set.iter().skip_while(|mcu| *mcu < mcus.start).take_while(|mcu| *mcu < mcus.end).map(|mcu| mcu - mcus.start);
+    let named = set.runs(mcus.clone()).flatten().map(|mcu| mcu - mcus.start);
     let packed = ((coded as f64) < MOST * mcus.len() as f64).then(|| Selection::new(mcus.len(), named)).flatten();
     let coded = if packed.is_some() { coded } else { mcus.len() };
     Part { top, rows: end - top, mcus: packed, coded }

@@ -1,14 +1,17 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
 use super::sink::EncodedSink;
+use crate::codec::encoder::{self, Coded};
+use crate::codec::replenisher::Replenisher;
+use crate::codec::scale;
 use crate::codec::settings::{Error, Settings};
-use crate::codec::{encoder, scale};
 use crate::net::Commands;
 use crate::threads::{lock, wait};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::media::slice::Slice;
+use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Body, BufferPool, Picture, Size, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
@@ -40,6 +43,8 @@ pub struct Config {
     pub width: Option<u32>,
     /// This process's clock.
     pub epoch: Epoch,
+    /// Only what changed is sent, where that is less.
+    pub replenish: bool,
 }
 
 pub struct Encoder {
@@ -48,6 +53,10 @@ pub struct Encoder {
     buffers: BufferPool,
     epoch: Epoch,
     steps: Mutex<Steps>,
+    /// What says what changed, where only that is sent.
+    replenisher: Option<Mutex<Replenisher>>,
+    /// What receivers lack.
+    owed: Mutex<Owed>,
     film: bool,
     /// A sink of this process has use for every picture.
     seen_here: bool,
@@ -62,6 +71,7 @@ pub struct Encoder {
     /// The last failure.
     why_failed: Mutex<Option<String>>,
     passed: AtomicU64,
+    coded_permille: AtomicU64,
     left_out: AtomicU64,
     /// The user lets no sound, no pictures pass.
     silent: [AtomicBool; 2],
@@ -70,7 +80,7 @@ pub struct Encoder {
 impl Encoder {
     /// Its threads wait for work. `sink` is given each slice as it is sent.
     pub fn new(config: Config, commands: Commands<Command>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Error> {
-        let Config { quality, format, film, width, epoch } = config;
+        let Config { quality, format, film, width, epoch, replenish } = config;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let seen_here = sink.is_some();
         let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
@@ -87,6 +97,8 @@ impl Encoder {
             buffers: BufferPool::new(),
             epoch,
             steps: Mutex::new(Steps { ladder, target: None, want: Want::ALL, last: None, turn: 0 }),
+            replenisher: (replenish && !film).then(Mutex::default),
+            owed: Mutex::new(Owed::Nothing),
             film,
             seen_here,
             width,
@@ -99,6 +111,7 @@ impl Encoder {
             failed: AtomicU64::new(0),
             why_failed: Mutex::default(),
             passed: AtomicU64::new(0),
+            coded_permille: AtomicU64::new(0),
             left_out: AtomicU64::new(0),
             silent: [const { AtomicBool::new(false) }; 2],
         })
@@ -116,7 +129,7 @@ impl Encoder {
         }
         let (begun, position) = (Instant::now(), picture.position);
         let mut steps = lock(&self.steps);
-        let wanted = self.wanted(&picture, steps.want);
+        let (wanted, whole) = (self.wanted(&picture, steps.want), steps.want.whole);
         let step = steps.next(&picture, wanted, (self.film, self.seen_here));
         drop(steps);
         let Some(step) = step else {
@@ -129,21 +142,51 @@ impl Encoder {
         };
         self.announce(picture.size);
         let capture = self.epoch.media_time(picture.captured);
-        let settings = Settings { quality: step.quality, position };
         let number = self.next.load(Ordering::Relaxed);
-        match self.threads.encode(number, picture, capture, settings) {
+        let mut replenisher = self.replenisher.as_ref().map(lock);
+        let parts = match (&mut replenisher, &picture.body) {
+            (Some(replenisher), Body::Planes(sampling, planes)) if !whole => {
+                let owed = lock(&self.owed).clone();
+                Some(replenisher.look(planes, (*sampling, picture.size), &owed, picture.captured))
+            }
+            (Some(replenisher), _) => {
+                replenisher.forget();
+                None
+            }
+            (None, _) => None,
+        };
+        let quality = |share| lock(&self.steps).ladder.quality_of(step, share);
+        let share = |set: &McuSet| set.len() as f64 / set.of().max(1) as f64;
+        let (coded, step) = match parts {
+            None => (Coded::All, step),
+            Some(None) => (Coded::All, Step { quality: quality(1.0), ..step }),
+            Some(Some((changed, owed))) => {
+                // What is owed takes nothing from those who are not sent it.
+                let owed_quality = quality(share(changed) + share(owed));
+                (Coded::Some { changed, owed, owed_quality }, Step { quality: quality(share(changed)), ..step })
+            }
+        };
+        let settings = Settings { quality: step.quality, position };
+        match self.threads.encode(number, picture, capture, settings, coded) {
             Ok(encoded) => {
                 // Only what was encoded has a number: the session wants no gaps.
                 self.next.store(number + 1, Ordering::Relaxed);
                 self.bytes.fetch_add(encoded.bytes as u64, Ordering::Relaxed);
                 self.passed.fetch_add(u64::from(encoded.passed_through), Ordering::Relaxed);
                 self.encode_us.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
-                if !encoded.passed_through {
-                    let mut steps = lock(&self.steps);
-                    steps.ladder.note_encoded(step, encoded.bytes);
+                let ladder = &mut lock(&self.steps).ladder;
+                match parts {
+                    _ if encoded.passed_through => {}
+                    None => ladder.note_encoded(step, encoded.bytes),
+                    Some(_) => ladder.note_part(step, encoded.share, encoded.shared_bytes),
                 }
+                self.coded_permille.fetch_add((encoded.share * 1000.0) as u64, Ordering::Relaxed);
             }
-            Err(error) => self.lost(&error),
+            Err(error) => {
+                // What is taken for sent was not.
+                replenisher.iter_mut().for_each(|replenisher| replenisher.forget());
+                self.lost(&error);
+            }
         }
     }
 
@@ -174,6 +217,11 @@ impl Encoder {
     pub fn set_wanted(&self, want: Want) {
         let none = Want { pictures: false, ..Want::ALL };
         lock(&self.steps).want = if want.pictures { want } else { none };
+    }
+
+    /// What receivers lack: it is sent again.
+    pub fn set_owed(&self, owed: Owed) {
+        *lock(&self.owed) = owed;
     }
 
     /// Why there is nothing to see, where pictures came and none of them could be used.
@@ -242,6 +290,7 @@ impl Encoder {
             failed: self.failed.load(Ordering::Relaxed),
             passed_through: self.passed.load(Ordering::Relaxed),
             left_out: self.left_out.load(Ordering::Relaxed),
+            coded: self.coded_permille.load(Ordering::Relaxed) as f64 / 1000.0,
         }
     }
 }
@@ -307,6 +356,8 @@ pub struct EncoderCounts {
     pub passed_through: u64,
     /// Pictures left out because the path does not take them.
     pub left_out: u64,
+    /// Of all pictures' MCUs those that were coded, in pictures.
+    pub coded: f64,
 }
 
 #[cfg(test)]

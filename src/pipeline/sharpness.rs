@@ -63,6 +63,7 @@ mod tests {
         assert_eq!((sharpness.of(6, SIZE), sharpness.of(5, SIZE)), (Shrink::Half, Shrink::Half));
         assert!(sharpness.seen_on(None) && !sharpness.seen_on(None));
         assert_eq!((sharpness.of(7, SIZE), sharpness.of(6, SIZE)), (Shrink::Whole, Shrink::Whole));
+        assert!(!sharpness.seen_on(Some(1)), "it is sharper than it need be");
     }
 
     #[test]

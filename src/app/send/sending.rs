@@ -56,7 +56,14 @@ impl<'a> Sending<'a> {
     /// What the plan says, for those this run meets; each slice that is sent goes to `sink` as well.
     pub fn new(config: &'a args::Send, plan: Plan, run: &Run<'_>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Failure> {
         let (quality, format, film) = (config.quality, plan.format(), plan.is_film());
-        let encoding = encode::Config { quality, format, film, width: plan.width.filter(|_| !film), epoch: run.epoch };
+        let encoding = encode::Config {
+            quality,
+            format,
+            film,
+            width: plan.width.filter(|_| !film),
+            epoch: run.epoch,
+            replenish: config.replenish,
+        };
         let encoder = Arc::new(Encoder::new(encoding, run.net.commands(), sink).code(ExitCode::Failed)?);
         let mut sending = Sending {
             config,
@@ -146,6 +153,7 @@ impl<'a> Sending<'a> {
             Event::Pressure(on) => self.encoder.hold(*on),
             Event::Target(target) => self.encoder.set_target(*target),
             Event::Wanted(want) => self.encoder.set_wanted(*want),
+            Event::Owed(owed) => self.encoder.set_owed(owed.clone()),
             _ => {}
         }
         Ok(())
