@@ -35,11 +35,13 @@ struct State {
     grid: Grid,
     /// `size.width * size.height` words, replaced only while nobody holds a row.
     pixels: Pixels,
-    /// Of which picture each MCU is; of none where what is shown was stretched.
+    /// Of which picture each MCU is.
     coverage: Coverage,
     /// The newest picture any band was asked for: only a newer one may change the size or the grid.
     newest: Option<u64>,
     bands: Vec<Range<u32>>,
+    /// Rows that were written since somebody asked.
+    damage: Range<u32>,
     views: usize,
     waiting_views: usize,
 }
@@ -86,6 +88,7 @@ impl Canvas {
             coverage: Coverage::new(Grid::NONE.mcus),
             newest: None,
             bands: Vec::new(),
+            damage: 0..0,
             views: 0,
             waiting_views: 0,
         };
@@ -198,6 +201,7 @@ impl Canvas {
     fn release_band(&self, rows: &Range<u32>, drawn: Option<u64>, runs: &[Range<usize>]) {
         let mut state = self.lock();
         state.bands.retain(|band| band != rows);
+        state.damage = union(&state.damage, rows);
         if let Some(number) = drawn {
             state.coverage.drawn(number, runs.iter().cloned());
         }
@@ -215,6 +219,11 @@ impl Default for Canvas {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// From the first row of either to the last.
+fn union(a: &Range<u32>, b: &Range<u32>) -> Range<u32> {
+    if a.is_empty() { b.clone() } else { a.start.min(b.start)..a.end.max(b.end) }
 }
 
 fn overlap(a: &Range<u32>, b: &Range<u32>) -> bool {
@@ -236,7 +245,8 @@ impl State {
         runs.iter().cloned().flatten().filter(move |mcu| !self.coverage.takes(number, *mcu))
     }
 
-    /// Only while nobody holds a row. What is stretched is of no picture: it is not what any slice would draw there.
+    /// Only while nobody holds a row. What is stretched is of the pictures that it was of, as far as it has the same MCUs: nothing
+    /// older may cover it.
     fn reshape(&mut self, (size, grid): (Size, Grid)) {
         if size != self.size {
             let pixels = Pixels::new(size.width as usize * size.height as usize);
@@ -249,9 +259,12 @@ impl State {
                 };
                 Scaler::new().stretch(old, self.size, new, size);
             }
-            (self.size, self.pixels) = (size, pixels);
+            (self.size, self.pixels, self.damage) = (size, pixels, 0..size.height);
         }
-        (self.grid, self.coverage) = (grid, Coverage::new(grid.mcus));
+        if grid.mcus != self.grid.mcus {
+            self.coverage = Coverage::new(grid.mcus);
+        }
+        self.grid = grid;
     }
 }
 
@@ -355,6 +368,11 @@ impl View<'_> {
     /// The picture's size; 0x0 before the first.
     pub fn size(&self) -> Size {
         self.size
+    }
+
+    /// The rows that were written since this was asked last, from the first to the last.
+    pub(super) fn take_damage(&self) -> Range<u32> {
+        std::mem::replace(&mut self.canvas.lock().damage, 0..0)
     }
 }
 

@@ -5,6 +5,7 @@
 //! large as the picture and nothing is drawn over it; otherwise, and where the server cannot do it, the window goes the way of
 //! `surface`. Asking for whatever the server says about the request also waits until it has read the pixels.
 
+use std::ops::Range;
 use std::os::fd::AsFd;
 
 use x11rb::connection::{Connection, RequestConnection};
@@ -36,9 +37,9 @@ struct Target {
 }
 
 impl Direct {
-    /// Shows the picture on all of the window, which must be as large, and returns once the server has read it. `false`: it was not
-    /// shown and has to go the other way, now and from now on.
-    pub(super) fn show(&mut self, connection: &RustConnection, window: Window, view: &View<'_>) -> bool {
+    /// Shows these rows of the picture on the window, which must be as large as that, and returns once the server has read them.
+    /// `false`: it was not shown and has to go the other way, now and from now on.
+    pub(super) fn show(&mut self, connection: &RustConnection, window: Window, view: &View<'_>, rows: Range<u32>) -> bool {
         if matches!(self.state, State::Untried) {
             self.state = match prepare(connection, window) {
                 Ok(Some(target)) => State::Ready(target),
@@ -50,7 +51,7 @@ impl Direct {
             };
         }
         let State::Ready(target) = &mut self.state else { return false };
-        match target.show(connection, window, view) {
+        match target.show(connection, window, view, rows) {
             Ok(shown) => shown,
             Err(error) => {
                 tracing::debug!("the display does not read the canvas itself any more: {error}");
@@ -91,7 +92,13 @@ fn prepare(connection: &RustConnection, window: Window) -> Result<Option<Target>
 }
 
 impl Target {
-    fn show(&mut self, connection: &RustConnection, window: Window, view: &View<'_>) -> Result<bool, ReplyOrIdError> {
+    fn show(
+        &mut self,
+        connection: &RustConnection,
+        window: Window,
+        view: &View<'_>,
+        rows: Range<u32>,
+    ) -> Result<bool, ReplyOrIdError> {
         let Some(memory) = view.memory() else { return Ok(false) };
         let segment = match self.segment {
             Some((id, segment)) if id == memory.id => segment,
@@ -109,8 +116,9 @@ impl Target {
         // No side of a picture is longer than 8192.
         let (width, height) = (view.size().width as u16, view.size().height as u16);
         let (format, offset) = (ImageFormat::Z_PIXMAP.into(), memory.offset);
+        let (top, count) = (rows.start as u16, rows.len() as u16);
         let put = connection.shm_put_image(
-            window, self.gc, width, height, 0, 0, width, height, 0, 0, self.depth, format, false, segment, offset,
+            window, self.gc, width, height, 0, top, width, count, 0, top as i16, self.depth, format, false, segment, offset,
         )?;
         put.check()?;
         Ok(true)

@@ -103,6 +103,8 @@ pub struct Window {
     asked: Size,
     exposed: bool,
     painted: Option<Shown>,
+    /// The canvas's memory that the display read last, where nothing else was painted since, and when it read all of it.
+    direct: Option<(u64, Instant)>,
     /// When all tiles were painted, with nothing over them, where that is what the window shows.
     tiled: Option<(Size, Instant)>,
     is_pointer_hidden: bool,
@@ -149,6 +151,7 @@ impl Window {
             asked: size,
             exposed: true,
             painted: None,
+            direct: None,
             tiled: None,
             is_pointer_hidden: false,
         };
@@ -163,8 +166,16 @@ impl Window {
     /// display works.
     pub fn show(&mut self, view: View<'_>, overlay: &Overlay, look: Look<'_>) -> Result<Shown, Error> {
         let bare = !self.plain && look.greyed.is_none() && overlay.is_empty(Instant::now()) && self.keys.line().is_none();
-        if bare && view.size() == self.surface.size() && self.desktop.show(&view) {
-            return Ok(self.note_painted(false));
+        if bare && view.size() == self.surface.size() {
+            let (memory, now, damage) = (view.memory().map(|memory| memory.id), Instant::now(), view.take_damage());
+            // What the display has already of this canvas it does not read again.
+            let known = self.direct.filter(|(id, all)| Some(*id) == memory && !self.exposed && now < *all + REPAINT_ALL);
+            let rows = known.map_or(0..view.size().height, |_| damage);
+            if known.is_some() && rows.is_empty() || self.desktop.show(&view, rows) {
+                let shown = self.note_painted(false);
+                self.direct = known.or(memory.map(|memory| (memory, now)));
+                return Ok(shown);
+            }
         }
         let (scaler, letters, beside) = (&mut self.scaler, &self.letters, beside(&self.keys));
         let paint = |pixels: &mut [u32], window: Size| {
@@ -240,7 +251,7 @@ impl Window {
 
     fn note_painted(&mut self, copied: bool) -> Shown {
         let shown = Shown { copied, at: Instant::now(), window: self.surface.size() };
-        (self.painted, self.tiled) = (Some(shown), None);
+        (self.painted, self.tiled, self.direct) = (Some(shown), None, None);
         self.exposed = false;
         shown
     }
