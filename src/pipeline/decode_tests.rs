@@ -97,7 +97,7 @@ fn told() -> (Back, Receiver<(TrackId, Option<u64>)>) {
 /// What came of that, of which nothing is known of its middle.
 fn part(job: Job) -> Job {
     let len = job.slice.scan().len();
-    Job { present: Some((vec![0..len / 2], false)), ..job }
+    Job { present: Some((std::iter::once(0..len / 2).collect(), false)), ..job }
 }
 
 /// The same with the end of its scan cut off.
