@@ -1,9 +1,9 @@
 //! A sender that codes what it likes, a way that loses, reorders and repeats slices, and a canvas: whatever happens, nothing is
 //! wrong on the canvas that the sender takes for right.
 
-use super::super::coverage::Coverage;
-use super::super::missed::Missed;
 use super::*;
+use crate::media::coverage::Coverage;
+use crate::media::missed::Missed;
 use crate::time::MediaTime;
 use crate::wire::mcus::Selection;
 use crate::wire::slice::Tables;
