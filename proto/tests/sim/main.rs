@@ -34,6 +34,7 @@ mod rates;
 mod raw;
 mod receiving;
 mod returns;
+mod scan;
 mod scenarios;
 mod sending;
 mod sounds;

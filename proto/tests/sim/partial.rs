@@ -3,7 +3,7 @@
 //! which a viewer's canvas is judged ([`Coded::wrong_since`]).
 
 use super::netem::Dice;
-use super::source::fill_scan;
+use super::scan::fill_scan;
 use eyeline_proto::media::coverage::Coverage;
 use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::slice::Slice;

@@ -7,7 +7,8 @@
 use super::harness::{Moment, Tick};
 use super::oscillator::Oscillator;
 use super::partial::{Changes, PartialEncoder};
-use super::source::{Source, fill_scan};
+use super::scan::fill_scan;
+use super::source::Source;
 use super::speaker::sample;
 use eyeline_proto::media::ladder::Ladder;
 use eyeline_proto::media::rate_control::Bitrate;

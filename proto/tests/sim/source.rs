@@ -93,11 +93,6 @@ impl Source {
     }
 }
 
-/// The scan of a slice is a function of its camera and its number, so that the receiver can tell any other content.
-pub fn fill_scan(salt: u64, picture: u64, slice: u8, scan: &mut [u8]) {
-    Dice::new(salt ^ (picture << 8 | u64::from(slice))).fill(scan);
-}
-
 /// Of a name.
 fn salt(name: &str) -> u64 {
     let sum = name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(131).wrapping_add(byte.into()));

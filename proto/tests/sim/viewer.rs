@@ -7,7 +7,8 @@
 use super::decoder::{Decoder, Job, What};
 use super::harness::{Moment, Tick};
 use super::oscillator::{Base, Oscillator};
-use super::source::{Source, fill_scan};
+use super::scan::fill_scan;
+use super::source::Source;
 use super::speaker::Speaker;
 use eyeline_proto::media::assemble::Assembly;
 use eyeline_proto::media::clock::Mapping;
