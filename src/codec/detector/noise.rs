@@ -230,3 +230,24 @@ fn percentile(counts: &[u32; STEPS]) -> Option<f32> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::scenes::Dice;
+
+    #[test]
+    fn a_mean_sad_tells_the_noise_where_the_light_drifts_or_that_it_does_not_tell() {
+        let mut dice = Dice::new(1);
+        // Nearly normal, of deviation 1: the sum of twelve.
+        let normal: Vec<f32> = (0..20_000).map(|_| (0..12).map(|_| dice.share()).sum::<f32>() - 6.0).collect();
+        let sad = |shift: f32| normal.iter().map(|one| (2.0 * one + shift).abs()).sum::<f32>() / normal.len() as f32;
+        let still = sad(0.0);
+        for shift in [-0.9, -0.5, 0.5, 0.9] {
+            assert!(sad(shift) > 1.02 * still);
+            let found = without_drift(sad(shift), shift).unwrap();
+            assert!((found / still - 1.0).abs() < 0.015, "{found} for {still}, drifted by {shift}");
+        }
+        assert_eq!(without_drift(sad(4.0), 4.0), None, "all of it is drift");
+    }
+}
