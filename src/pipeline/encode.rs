@@ -144,28 +144,7 @@ impl Encoder {
         let capture = self.epoch.media_time(picture.captured);
         let number = self.next.load(Ordering::Relaxed);
         let mut replenisher = self.replenisher.as_ref().map(lock);
-        let parts = match (&mut replenisher, &picture.body) {
-            (Some(replenisher), Body::Planes(sampling, planes)) if !whole => {
-                let owed = lock(&self.owed).clone();
-                Some(replenisher.look(planes, (*sampling, picture.size), &owed, picture.captured))
-            }
-            (Some(replenisher), _) => {
-                replenisher.forget();
-                None
-            }
-            (None, _) => None,
-        };
-        let quality = |share| lock(&self.steps).ladder.quality_of(step, share);
-        let share = |set: &McuSet| set.len() as f64 / set.of().max(1) as f64;
-        let (coded, step) = match parts {
-            None => (Coded::All, step),
-            Some(None) => (Coded::All, Step { quality: quality(1.0), ..step }),
-            Some(Some((changed, owed))) => {
-                // What is owed takes nothing from those who are not sent it.
-                let owed_quality = quality(share(changed) + share(owed));
-                (Coded::Some { changed, owed, owed_quality }, Step { quality: quality(share(changed)), ..step })
-            }
-        };
+        let Plan { coded, step, by_share } = self.plan(replenisher.as_deref_mut(), &picture, step, whole);
         let settings = Settings { quality: step.quality, position };
         match self.threads.encode(number, picture, capture, settings, coded) {
             Ok(encoded) => {
@@ -175,10 +154,10 @@ impl Encoder {
                 self.passed.fetch_add(u64::from(encoded.passed_through), Ordering::Relaxed);
                 self.encode_us.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
                 let ladder = &mut lock(&self.steps).ladder;
-                match parts {
+                match by_share {
                     _ if encoded.passed_through => {}
-                    None => ladder.note_encoded(step, encoded.bytes),
-                    Some(_) => ladder.note_part(step, encoded.share, encoded.shared_bytes),
+                    false => ladder.note_encoded(step, encoded.bytes),
+                    true => ladder.note_part(step, encoded.share, encoded.shared_bytes),
                 }
                 self.coded_permille.fetch_add((encoded.share * 1000.0) as u64, Ordering::Relaxed);
             }
@@ -188,6 +167,33 @@ impl Encoder {
                 self.lost(&error);
             }
         }
+    }
+
+    /// What of a picture is coded, and at which quality: what changed and what is owed, unless it goes `whole`.
+    fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher>, picture: &Picture, step: Step, whole: bool) -> Plan<'a> {
+        let all = Plan { coded: Coded::All, step, by_share: false };
+        let Some(replenisher) = replenisher else { return all };
+        let Body::Planes(sampling, planes) = &picture.body else {
+            replenisher.forget();
+            return all;
+        };
+        if whole {
+            replenisher.forget();
+            return all;
+        }
+        let owed = lock(&self.owed).clone();
+        let parts = replenisher.look(planes, (*sampling, picture.size), &owed, picture.captured);
+        let ladder = &lock(&self.steps).ladder;
+        let quality = |share| ladder.quality_of(step, share);
+        let share = |set: &McuSet| set.len() as f64 / set.of().max(1) as f64;
+        let (coded, changed) = match parts {
+            None => (Coded::All, 1.0),
+            // What is owed takes nothing from those who are not sent it.
+            Some((changed, owed)) => {
+                (Coded::Some { changed, owed, owed_quality: quality(share(changed) + share(owed)) }, share(changed))
+            }
+        };
+        Plan { coded, step: Step { quality: quality(changed), ..step }, by_share: true }
     }
 
     /// The size that the user and those who see it want, where the path takes it.
@@ -293,6 +299,14 @@ impl Encoder {
             coded: self.coded_permille.load(Ordering::Relaxed) as f64 / 1000.0,
         }
     }
+}
+
+/// How a picture is coded.
+struct Plan<'a> {
+    coded: Coded<'a>,
+    step: Step,
+    /// Its quality follows how much of it is coded.
+    by_share: bool,
 }
 
 /// The smallest size that shows all anybody has use for, which is so many `pixels` (0: all there are), in steps of the side: one

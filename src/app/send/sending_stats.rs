@@ -80,7 +80,7 @@ fn object(stats: &Stats, net: &net::Traffic, counters: EncoderCounts, source: Co
         .collect();
     let mut object = json!({
         "role": "send", "pictures": stats.sending.pictures, "slices": stats.sending.slices, "encoded_bytes": counters.bytes,
-        "passed_through": counters.passed_through, "left_out": counters.left_out, "failed": counters.failed,
+        "coded": stats::round(counters.coded), "passed_through": counters.passed_through, "left_out": counters.left_out, "failed": counters.failed,
         "replaced": source.replaced, "damaged": source.damaged, "missed": source.missed,
         "blocks": stats.sending.blocks, "lost_frames": source.lost_frames, "dropped_blocks": source.dropped_blocks,
         "log_bytes": stats.sending.log_bytes, "rejected": stats::rejected(stats.counters, net.turned_away), "peers": peers,
