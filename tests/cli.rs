@@ -111,6 +111,7 @@ fn value(kind: &str) -> &str {
         "KEY" => "one-long-passphrase",
         "NAME" => "Ada",
         "DUR" | "auto|DUR" => "1.5s",
+        "auto|off" => "off",
         "FORMAT" => "json",
         "WHEN" => "never",
         "WHICH" => "usb",

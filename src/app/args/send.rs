@@ -153,9 +153,17 @@ pub(super) struct SourceFlags {
     #[arg(short, long, value_name = "N", default_value_t = 80, value_parser = units::quality, help_heading = "Picture")]
     quality: u8,
 
-    /// Send only what changed of a picture, where that is less; or all of each
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t, help_heading = "Picture")]
-    replenish: Replenish,
+    /// Send only what changed of a live raw picture, where that is less, or all of each [default: auto]
+    #[arg(
+        long,
+        value_name = "auto|off",
+        value_parser = units::replenish,
+        action = clap::ArgAction::Set,
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Picture"
+    )]
+    replenish: bool,
 
     /// Scale pictures to this width; the height follows
     #[arg(long, value_name = "N", value_parser = units::width, help_heading = "Picture")]
@@ -164,16 +172,6 @@ pub(super) struct SourceFlags {
     /// Never send a receiver more than this, like 8M or 800k bits a second [default: what the path takes]
     #[arg(short, long, value_name = "R", value_parser = units::bitrate, help_heading = "Picture")]
     bitrate: Option<Bitrate>,
-}
-
-/// When only what changed of a picture is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-enum Replenish {
-    /// Of what is live and not a camera's own JPEG, where less than most of it changes.
-    #[default]
-    Auto,
-    /// Never.
-    Off,
 }
 
 /// Names of films are taken as they are; what begins with a dash is nearly always a flag whose neighbour lost its value.
@@ -230,7 +228,7 @@ impl SourceFlags {
             size: self.size,
             fps: self.fps,
             quality: self.quality,
-            replenish: self.replenish == Replenish::Auto,
+            replenish: self.replenish,
             width: self.width,
             bitrate: self.bitrate,
             preview: false,

@@ -152,6 +152,15 @@ pub(super) fn width(text: &str) -> Result<u32, String> {
         .ok_or_else(|| format!("write a width between {MIN_SIDE} and {MAX_SIDE} pixels, like 640"))
 }
 
+/// Whether only what changed is sent where that is less.
+pub(super) fn replenish(text: &str) -> Result<bool, String> {
+    match text {
+        "auto" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("write auto, to send only what changed where that is less, or off, to send all of every picture".into()),
+    }
+}
+
 /// How good JPEGs are: 1 to 100.
 pub(super) fn quality(text: &str) -> Result<u8, String> {
     let quality = whole(text).and_then(|quality| u8::try_from(quality).ok());
