@@ -88,6 +88,13 @@ impl Delivery {
         *self = Delivery { newest: self.newest, settled: self.settled, ..Delivery::default() };
     }
 
+    /// It comes back over another connection: of what was under way nobody can say what came.
+    pub fn resumed(mut self) -> Self {
+        (0..SLOTS).for_each(|slot| self.retire(slot));
+        self.slots = [0; SLOTS];
+        self
+    }
+
     /// It says that it lacks these.
     pub fn lacks(&mut self, owed: &Owed) {
         match owed {

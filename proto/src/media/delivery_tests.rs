@@ -245,6 +245,20 @@ fn what_was_missed_is_owed_until_it_is_sent_again_and_what_was_sent_since_is_not
 }
 
 #[test]
+fn one_that_comes_back_has_what_it_was_reported_to_have_and_nothing_that_was_under_way() {
+    let mut delivery = Delivery::default();
+    delivery.sent(0, &head(SIZE));
+    sent(&mut delivery, 1, &[3, 4]);
+    sent(&mut delivery, 2, &[5, 6]);
+    delivery.reported(2, 0);
+    let mut delivery = delivery.resumed();
+    assert_eq!(owed(&delivery), [5, 6]);
+    sent(&mut delivery, 3, &[5, 6]);
+    delivery.reported(4, 0b10);
+    assert!(!delivery.is_owed(), "picture 2 was another connection's");
+}
+
+#[test]
 fn what_no_report_spoke_of_is_owed() {
     let mut delivery = Delivery::default();
     delivery.sent(0, &head(SIZE));

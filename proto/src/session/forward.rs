@@ -231,7 +231,8 @@ impl Forward {
 
     /// When [`Forward::look`] or [`Forward::refresh`] has to be asked again.
     pub fn deadline(&self) -> Option<Instant> {
-        let asked = self.tracks.values().filter_map(|known| known.asked.as_ref().map(|asked| asked.first + AGAIN));
+        let asked =
+            self.tracks.values().filter_map(|known| known.asked.as_ref().map(|asked| (asked.first + AGAIN).max(asked.at + ANEW)));
         asked.chain(self.next_look).min()
     }
 

@@ -146,7 +146,8 @@ impl Receiver {
             self.tell_up(place, true, endpoint);
             return;
         }
-        let feedback = Feedback::new(link, film || self.wants.lossless);
+        let mut feedback = Feedback::new(link, film || self.wants.lossless);
+        feedback.known = replaces.is_some();
         let waiter = Waiter { peer, feedback, described: Described::default(), stays, next_report: now };
         if self.inbound.len() >= self.senders {
             let address = address(endpoint, link);

@@ -203,14 +203,15 @@ impl Sender {
         let earlier = replaces.and_then(|old| self.peers.remove(&old));
         let again = earlier.is_some();
         let stats = PeerStats { name: name.clone(), address: address.to_string(), ..PeerStats::default() };
-        let (earlier, repairs) = match earlier {
+        let (mut earlier, repairs) = match earlier {
             Some(Peer { subscriptions, repairs, .. }) => (subscriptions, repairs),
             None => (Vec::new(), Repairs::new(now, self.is_patient())),
         };
         let mut peer = Peer::new(id, (process, wants), stats, (Flow::new(now, self.cap), repairs));
         for track in self.tracks.iter().filter(|track| track.track.origin != process) {
-            let earlier = earlier.iter().find(|earlier| earlier.track() == track.number());
-            let (cursor, sound) = match (earlier, track.lossless) {
+            let place = earlier.iter().position(|earlier| earlier.track() == track.number());
+            let earlier = place.map(|place| earlier.swap_remove(place));
+            let (cursor, sound) = match (&earlier, track.lossless) {
                 // What was on its way when the connection broke cannot be asked for under the new packet numbers.
                 (Some(earlier), true) => (track.log.picture(earlier.report.settled), track.sound.first()),
                 (None, true) if self.stats.peers_seen == 0 => {
@@ -219,10 +220,13 @@ impl Sender {
                 (_, false) | (None, true) => track.newest(),
             };
             let first = track.log.slice(cursor.slice).map_or(track.pictures, |slice| slice.picture);
-            let settled = earlier.map_or(first, |earlier| earlier.report.settled);
+            let settled = earlier.as_ref().map_or(first, |earlier| earlier.report.settled);
             let mut subscription = Subscription::new(now, track.number(), (cursor, sound), settled);
-            subscription.want = earlier.and_then(|earlier| earlier.want);
+            subscription.want = earlier.as_ref().and_then(|earlier| earlier.want);
             subscription.writes = wants.lossless;
+            if let Some(earlier) = earlier.filter(|_| track.is_partial()) {
+                subscription.resume(earlier, &track.log);
+            }
             peer.subscriptions.push(subscription);
             let format = Format { first, ..track.track.format };
             shared.endpoint.send(link, &Record::Track(Track { format, ..track.track.clone() }));
@@ -243,7 +247,7 @@ impl Sender {
         let first = !std::mem::replace(&mut peer.validated, true);
         for track in self.tracks.iter().filter(|track| first && !track.lossless) {
             if let Some(subscription) = peer.subscription(track.number()) {
-                subscription.cursor = track.newest().0;
+                subscription.begin_at(track.newest().0);
             }
         }
         if let Some(path) = shared.endpoint.path(link).filter(|_| peer.wants.pictures) {

@@ -201,12 +201,15 @@ impl Camera {
 
     fn slice(&self, picture: u64, index: u8, capture: MediaTime) -> Slice {
         let count = self.stream.slices;
-        let rows = 720 / u16::from(count) / 8 * 8;
+        // The last one has what is left.
+        let each = 720 / u16::from(count) / 8 * 8;
+        let top = u16::from(index) * each;
+        let rows = if index + 1 == count { 720 - top } else { each };
         let head = Head {
             sampling: Sampling::Yuv422,
             tables: Tables::Own(80),
             size: Size { width: 1280, height: 720 },
-            top: u16::from(index) * rows,
+            top,
             rows,
             restart: 80,
             capture,

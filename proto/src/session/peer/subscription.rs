@@ -110,6 +110,22 @@ impl Subscription {
         }
     }
 
+    /// It goes on where the peer was over its former connection, where what comes next is there still: its canvas is the same.
+    pub fn resume(&mut self, earlier: Subscription, log: &Log) {
+        if log.clamp(earlier.cursor) == earlier.cursor {
+            self.cursor = Cursor { fragment: 0, ..earlier.cursor };
+            self.delivery = earlier.delivery.resumed();
+            (self.begin, self.takes, self.taken) = (earlier.begin, earlier.takes, earlier.taken);
+        }
+    }
+
+    /// It begins here, where nothing of it was sent yet.
+    pub fn begin_at(&mut self, cursor: Cursor) {
+        if matches!(self.begin, Begin::First) {
+            self.cursor = cursor;
+        }
+    }
+
     /// The track's number.
     pub fn track(&self) -> u8 {
         self.report.track

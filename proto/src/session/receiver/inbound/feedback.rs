@@ -20,6 +20,8 @@ pub(in crate::session::receiver) struct Feedback {
     trains: Collector,
     report: Report,
     narrow: Narrow,
+    /// Its sender knows us: it thinks that what was shown is shown still.
+    pub known: bool,
     /// Tracks that were received over it.
     received: BTreeSet<u8>,
 }
@@ -28,12 +30,12 @@ impl Feedback {
     /// Nothing has come over this connection. `lossless`: whatever is missing is asked for.
     pub fn new(link: LinkId, lossless: bool) -> Self {
         let (trains, report, narrow) = (Collector::default(), Report::default(), Narrow::default());
-        Feedback { link, tracker: Tracker::new(lossless), trains, report, narrow, received: BTreeSet::new() }
+        Feedback { link, tracker: Tracker::new(lossless), trains, report, narrow, known: false, received: BTreeSet::new() }
     }
 
-    /// This track is received from now on. Whether it was before: then its sender thinks that what was shown is shown still.
+    /// This track is received from now on. Whether its sender may think that what was shown of it before is shown still.
     pub fn receives(&mut self, track: u8) -> bool {
-        !self.received.insert(track)
+        !self.received.insert(track) || self.known
     }
 
     /// A datagram of so many bytes opened, `data` if it carried a piece of a picture.
