@@ -379,7 +379,8 @@ fn a_lost_band_keeps_its_last_good_pixels_while_the_rest_moves_on() {
     let screen = Screen::with_manager(1600, 900);
     let port = free_port();
     let mut slow = Command::new("taskset");
-    slow.args(["-c", "0", SEND, "--test", "-s", "1280x720", "-r", "4", "--no-audio", "-p"]).arg(port.to_string());
+    slow.args(["-c", "0", SEND, "--test", "--replenish", "off", "-s", "1280x720", "-r", "4", "--no-audio", "-p"])
+        .arg(port.to_string());
     slow.args(["--stats", "json"]).env_remove("EYELINE_KEY").env_remove("DISPLAY");
     let mut send = Program::launch(slow, Stdio::null(), Out::Stats);
     send.said("waiting on port");

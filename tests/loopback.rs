@@ -435,13 +435,13 @@ fn sent<const N: usize>(mut senders: [&mut Program; N]) -> [Sent; N] {
     })
 }
 
-/// Quality, size and rate give way, in this order, and the cap holds whatever the picture would cost. What a busy machine lets
+/// Quality, size and rate give way, in this order, and the cap holds whatever whole pictures would cost. What a busy machine lets
 /// pass in the same seconds shows a sender without a cap.
 #[test]
 fn with_a_bit_rate_given_no_receiver_is_sent_more_and_the_picture_adapts() {
     let pair = |cap: &str| {
         let port = free_port();
-        let mut send = send(&format!("--test --no-audio -s 1280x720 -p {port} --stats json {cap}"));
+        let mut send = send(&format!("--test --replenish off --no-audio -s 1280x720 -p {port} --stats json {cap}"));
         send.said("waiting on port");
         let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
         shows(&mut recv);
