@@ -8,7 +8,7 @@
 //!
 //! Capacity: a byte an MCU, of at most [`MOST_MCUS`]; of larger pictures all is sent each time, and nothing is kept.
 
-use super::missed::TOLD;
+use super::missed::{LATEST, TOLD};
 use crate::picture::mcu_set::{McuSet, Owed};
 use crate::picture::{Sampling, Size};
 use crate::wire::slice::{Head, MOST_MCUS};
@@ -88,10 +88,15 @@ impl Delivery {
         *self = Delivery { newest: self.newest, settled: self.settled, ..Delivery::default() };
     }
 
-    /// It comes back over another connection: of what was under way nobody can say what came.
+    /// It comes back over another connection: of what was under way nobody can say what came. What was said to have come may turn
+    /// out to be missed as before.
     pub fn resumed(mut self) -> Self {
-        (0..SLOTS).for_each(|slot| self.retire(slot));
-        self.slots = [0; SLOTS];
+        for slot in 0..SLOTS {
+            if self.slots[slot] > self.settled {
+                self.retire(slot);
+                self.slots[slot] = 0;
+            }
+        }
         self
     }
 
@@ -116,7 +121,8 @@ impl Delivery {
         let is_missed = |after: u64| {
             // Counted from the picture below `settled`, which is number 0.
             let back = settled.checked_sub(after);
-            after != 0 && back.is_some_and(|back| if back < TOLD { missed >> back & 1 != 0 } else { after > before })
+            // Of one of which reports speak no more what was said last may have changed since.
+            after != 0 && back.is_some_and(|back| if back < TOLD { missed >> back & 1 != 0 } else { after + LATEST > before })
         };
         let lost = self.slots.map(is_missed);
         if lost.contains(&true) {

@@ -256,6 +256,8 @@ fn one_that_comes_back_has_what_it_was_reported_to_have_and_nothing_that_was_und
     sent(&mut delivery, 3, &[5, 6]);
     delivery.reported(4, 0b10);
     assert!(!delivery.is_owed(), "picture 2 was another connection's");
+    delivery.reported(4, 0b110);
+    assert_eq!(owed(&delivery), [3, 4], "picture 1 was not drawn after all");
 }
 
 #[test]

@@ -8,6 +8,10 @@ use std::collections::VecDeque;
 /// Pictures below the next one to be settled of which it is told whether they were missed: a bit each.
 pub const TOLD: u64 = 64;
 
+/// A picture that was said to have come may turn out to be missed while fewer than so many after it are settled: half of those told of,
+/// so that a report says it again where the message that said it is lost.
+pub const LATEST: u64 = TOLD / 2;
+
 /// Pictures that are missed before they are settled: more than are put together at once.
 const EARLY: usize = 64;
 
@@ -67,8 +71,7 @@ impl Missed {
     pub fn missed(&mut self, picture: u64) -> Told {
         let before = self.settled.and_then(|settled| settled.checked_sub(picture + 1));
         match before {
-            // A message that is lost has to be said again by a report.
-            Some(before) if before >= TOLD / 2 => Told::TooLate,
+            Some(before) if before >= LATEST => Told::TooLate,
             Some(before) if self.bits >> before & 1 != 0 => Told::Before,
             Some(before) => {
                 self.bits |= 1 << before;

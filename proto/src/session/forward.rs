@@ -65,6 +65,16 @@ struct Asked {
     first: Instant,
     at: Instant,
     owed: Owed,
+    /// Something happened since, too soon to look again.
+    news: bool,
+}
+
+impl Asked {
+    /// When it is to be looked at again.
+    fn due(&self) -> Instant {
+        let anew = self.at + ANEW;
+        if self.news { anew } else { anew.max(self.first + AGAIN) }
+    }
 }
 
 /// Numbers of tracks, each used again as late as can be.
@@ -130,9 +140,7 @@ impl Forward {
                     return;
                 }
                 let Some(slice) = rebased(slice, now, &clock, &shared.endpoint.epoch()) else { return };
-                if let Some(outbound) = sender.track(number) {
-                    outbound.push_slice(slice);
-                }
+                sender.forward_slice(number, slice);
             }
             Event::Settled(track, settled) if !settled.is_whole() => {
                 if let Some((number, _)) = self.known(*track)
@@ -207,7 +215,8 @@ impl Forward {
         let mut asks = Vec::new();
         for (peer, known) in &mut self.tracks {
             let Some(number) = known.number else { continue };
-            if known.asked.as_ref().is_some_and(|asked| now < asked.at + ANEW) {
+            if let Some(asked) = known.asked.as_mut().filter(|asked| now < asked.at + ANEW) {
+                asked.news = true;
                 continue;
             }
             let owed = sender.owed_of(now, number, shared);
@@ -224,15 +233,14 @@ impl Forward {
             if news != Owed::Nothing {
                 asks.push((TrackId::own(*peer), news));
             }
-            known.asked = Some(Asked { first, at: now, owed: owed.and(before) });
+            known.asked = Some(Asked { first, at: now, owed: owed.and(before), news: false });
         }
         asks
     }
 
     /// When [`Forward::look`] or [`Forward::refresh`] has to be asked again.
     pub fn deadline(&self) -> Option<Instant> {
-        let asked =
-            self.tracks.values().filter_map(|known| known.asked.as_ref().map(|asked| (asked.first + AGAIN).max(asked.at + ANEW)));
+        let asked = self.tracks.values().filter_map(|known| known.asked.as_ref().map(Asked::due));
         asked.chain(self.next_look).min()
     }
 

@@ -109,7 +109,8 @@ impl Outbound {
     /// What a picture takes of which all MCUs are there is learnt from those that have some.
     fn note_whole(&mut self, slice: &Slice) {
         let head = slice.head();
-        if slice.index >= head.shared {
+        let late = self.newest.is_some_and(|(newest, _)| slice.picture < newest);
+        if late || slice.index >= head.shared {
             return;
         }
         let (grid, mcus) = (head.grid(), head.runs().map(|run| run.len()).sum::<usize>());

@@ -103,6 +103,14 @@ impl Sender {
         self.update_pressure(now, shared);
     }
 
+    /// A slice of a track that is forwarded came.
+    pub fn forward_slice(&mut self, number: u8, slice: Slice) {
+        let Some(track) = self.tracks.iter_mut().find(|track| track.number() == number) else { return };
+        let partial = track.is_partial();
+        track.push_slice(slice);
+        self.owes_anew |= track.is_partial() != partial;
+    }
+
     /// A block of our own was caught.
     pub fn push_sound(&mut self, block: Block<MediaTime>) {
         if let Some(own) = self.own() {

@@ -168,7 +168,8 @@ impl Inbound {
     pub fn reconnected(&mut self, now: Instant, link: LinkId, name: String) {
         self.name = name;
         self.lost_before += self.feedback.lost();
-        let fresh = Feedback::new(link, self.film || self.wants.lossless);
+        let mut fresh = Feedback::new(link, self.film || self.wants.lossless);
+        fresh.known = true;
         self.former = Some(std::mem::replace(&mut self.feedback, fresh).link);
         self.receptions.iter_mut().for_each(Reception::reconnected);
         self.telling = Some((now + TOLD, Vec::new()));
