@@ -1,7 +1,7 @@
 //! One band of a picture, or some MCUs of it, → one slice's scan.
 //!
-//! Nothing is copied on the way in, except luma of odd sizes, which libjpeg-turbo wants padded, and MCUs that are packed; on the way
-//! out the scan is lent from a scratch buffer that stays in the cache, and moves once, into a slice of its own length.
+//! Nothing is copied on the way in, except luma of odd sizes, which libjpeg-turbo wants padded, and MCUs that are packed; on the
+//! way out the scan is lent from a scratch buffer that stays in the cache, and moves once, into a slice of its own length.
 
 use super::packed::{Places, Row};
 use super::raw::{self, Compressor, Planes, plane_sizes};
@@ -24,8 +24,8 @@ impl BandEncoder {
         Ok(BandEncoder { compressor: Compressor::new()?, jpeg, luma, row })
     }
 
-    /// Encodes the band that `head` names, or those of its MCUs that it names, out of a whole picture's tight `planes`: with our own
-    /// tables, and with restart markers. Lends its scan, which is empty where no MCU is named.
+    /// Encodes the band that `head` names, or those of its MCUs that it names, out of a whole picture's tight `planes`: with our
+    /// own tables, and with restart markers. Lends its scan, which is empty where no MCU is named.
     pub fn encode(&mut self, planes: &[u8], head: &Head<'_>) -> Result<&[u8], raw::Error> {
         let Tables::Own(quality) = head.tables else {
             return Err(raw::Error::Fatal("a camera's tables cannot be encoded with".into()));

@@ -1,9 +1,9 @@
 //! Pictures → slices, by several threads at once, each slice handed on the moment it is ready.
 //!
-//! Parts of it are taken from an atomic counter, top first, so no thread waits while there is work. The caller works too: with `n`
-//! workers `n - 1` threads are woken, and a picture costs one wake-up less on its critical path. Between pictures the threads are
-//! parked. A camera's own JPEG goes through [`passthrough`]; one that cannot is decoded and encoded. A panic in a worker goes on
-//! in the caller.
+//! Parts of it are taken from an atomic counter, top first, so no thread waits while there is work. The caller works too: with
+//! `n` workers `n - 1` threads are woken, and a picture costs one wake-up less on its critical path. Between pictures the threads
+//! are parked. A camera's own JPEG goes through [`passthrough`]; one that cannot is decoded and encoded. A panic in a worker goes
+//! on in the caller.
 
 use super::band_encoder::BandEncoder;
 use super::bands::Estimate;

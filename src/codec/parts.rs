@@ -1,8 +1,8 @@
 //! In which slices a picture is coded: all of it in bands, or some of its MCUs.
 //!
-//! What changed is for every receiver; what is owed is for those who lack it, and comes in slices behind those. A part is a band of MCU
-//! rows, no higher than what it has, of which some MCUs are packed, or all are coded where most are: packing costs more than it saves
-//! there. Parts of one kind have about as many MCUs each, so that threads end together. Pure.
+//! What changed is for every receiver; what is owed is for those who lack it, and comes in slices behind those. A part is a band
+//! of MCU rows, no higher than what it has, of which some MCUs are packed, or all are coded where most are: packing costs more
+//! than it saves there. Parts of one kind have about as many MCUs each, so that threads end together. Pure.
 
 use super::bands::{Bands, ENOUGH, SLICE_BYTES};
 use eyeline_proto::picture::mcu_set::McuSet;

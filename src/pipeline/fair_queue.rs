@@ -1,9 +1,10 @@
 //! A bounded place between threads for values of several *lanes*, taken in turn: a lane that brings much does not keep the others
 //! waiting, and loses only its own.
 //!
-//! Capacity: so many values a lane, and of the bytes that all may weigh an equal share each; the oldest of a lane makes room for a newer one
-//! of the same lane, is counted, and given back to who brought that. With one value a lane it is [`crate::slot::Slot::newest`] for many. A lane ends when its [`Lane`]s are
-//! dropped, with what waits in it. Not for audio callbacks: it locks.
+//! Capacity: so many values a lane, and of the bytes that all may weigh an equal share each; the oldest of a lane makes room for
+//! a newer one of the same lane, is counted, and given back to who brought that. With one value a lane it is
+//! [`crate::slot::Slot::newest`] for many. A lane ends when its [`Lane`]s are dropped, with what waits in it. Not for audio
+//! callbacks: it locks.
 
 use crate::slot::{Closed, Taken};
 use crate::threads::{lock, wait, wait_for};

@@ -102,8 +102,8 @@ impl HeldTracks {
         let Some(held) = state.tracks.get_mut(&track) else { return };
         let now = Instant::now();
         if !held.passing && held.queue.passes(now, due) {
-            // Still under the lock: the thread finds nothing meanwhile. What is not held was released as it came. Whoever is told of
-            // what makes room for it does not keep the net thread waiting, and what others bring is told to nobody.
+            // Still under the lock: the thread finds nothing meanwhile. What is not held was released as it came. Whoever is told
+            // of what makes room for it does not keep the net thread waiting, and what others bring is told to nobody.
             return item.hand_on(&held.inlet);
         }
         held.queue.push(now, due, item.len(), item);

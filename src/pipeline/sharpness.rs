@@ -1,7 +1,7 @@
 //! How a track's pictures are made smaller while they are decoded: as far as they are seen no larger.
 //!
-//! What is on the canvas stays there until it is sent again. Where it is to be seen larger than it was drawn, it is not sharp until
-//! then; [`Sharpness::seen_on`] says when that is so.
+//! What is on the canvas stays there until it is sent again. Where it is to be seen larger than it was drawn, it is not sharp
+//! until then; [`Sharpness::seen_on`] says when that is so.
 
 use crate::codec::shrink::Shrink;
 use eyeline_proto::picture::Size;
@@ -19,8 +19,8 @@ pub struct Sharpness {
 }
 
 impl Sharpness {
-    /// It is seen on so many pixels from its next picture on; `None`: on as many as it has. Whether what was drawn until now is not
-    /// sharp enough for that: once for each time that it becomes so. A picture of another size is sent whole in any case.
+    /// It is seen on so many pixels from its next picture on; `None`: on as many as it has. Whether what was drawn until now is
+    /// not sharp enough for that: once for each time that it becomes so. A picture of another size is sent whole in any case.
     #[must_use]
     pub fn seen_on(&mut self, pixels: Option<u32>) -> bool {
         self.pixels = pixels;

@@ -1,7 +1,7 @@
 //! The picture of one sender being shown: `0x00RRGGBB` words which decode threads write and the presenter reads.
 //!
-//! Every decoded slice goes straight into its rows, so a picture is never copied on its way to the window. The canvas remembers of
-//! which picture each MCU is ([`Coverage`]): a lost slice leaves the MCUs of an older picture standing, and a late one never
+//! Every decoded slice goes straight into its rows, so a picture is never copied on its way to the window. The canvas remembers
+//! of which picture each MCU is ([`Coverage`]): a lost slice leaves the MCUs of an older picture standing, and a late one never
 //! covers a newer one. Where some of the MCUs of a late slice are newer, what they show is put aside while its rows are lent.
 //!
 //! Invariant: at any moment a row is held by at most one [`BandMut`], or by any number of [`View`]s, never by both. One
@@ -104,8 +104,8 @@ impl Canvas {
         wait(&self.released, state)
     }
 
-    /// Lends the rows of picture `number` that the slice of this head is drawn to, for writing; waits for whoever holds them. They
-    /// are `divisor` times fewer than the picture has, and so are its columns.
+    /// Lends the rows of picture `number` that the slice of this head is drawn to, for writing; waits for whoever holds them.
+    /// They are `divisor` times fewer than the picture has, and so are its columns.
     ///
     /// Of MCUs some of which show a newer picture already, those stay as they are, whatever is drawn. A newer picture of another
     /// size resizes the canvas; what it showed is stretched to fit, so that MCUs still missing do not show black.
@@ -245,14 +245,14 @@ impl State {
         runs.iter().cloned().flatten().filter(move |mcu| !self.coverage.takes(number, *mcu))
     }
 
-    /// Only while nobody holds a row. What is stretched is of the pictures that it was of, as far as it has the same MCUs: nothing
-    /// older may cover it.
+    /// Only while nobody holds a row. What is stretched is of the pictures that it was of, as far as it has the same MCUs:
+    /// nothing older may cover it.
     fn reshape(&mut self, (size, grid): (Size, Grid)) {
         if size != self.size {
             let pixels = Pixels::new(size.width as usize * size.height as usize);
             if self.size.is_possible() {
-                // SAFETY: all the words of either, which nobody else holds: the new ones are unknown to others, and of the old ones
-                // no row is lent, as the caller says.
+                // SAFETY: all the words of either, which nobody else holds: the new ones are unknown to others, and of the old
+                // ones no row is lent, as the caller says.
                 let (new, old) = unsafe {
                     let old = std::slice::from_raw_parts(self.pixels.first().as_ptr(), self.pixels.len());
                     (std::slice::from_raw_parts_mut(pixels.first().as_ptr(), pixels.len()), old)
@@ -289,8 +289,8 @@ pub struct BandMut<'a> {
 unsafe impl Send for BandMut<'_> {}
 
 impl BandMut<'_> {
-    /// The rows' pixels, tight, top row first. They hold what was shown before. Nothing is to be written outside the MCUs that the
-    /// slice has.
+    /// The rows' pixels, tight, top row first. They hold what was shown before. Nothing is to be written outside the MCUs that
+    /// the slice has.
     pub fn pixels(&mut self) -> &mut [u32] {
         // SAFETY: the pointer came from a live slice of the canvas, which outlives `'a` and is not reallocated while a band
         // is held. The table holds these rows for this value alone until it is dropped, and `&mut self` lends them once.

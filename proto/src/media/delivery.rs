@@ -113,8 +113,8 @@ impl Delivery {
         }
     }
 
-    /// It has settled every picture below `settled`, and of the [`TOLD`] before that missed those whose bits are set, the last one
-    /// in the lowest.
+    /// It has settled every picture below `settled`, and of the [`TOLD`] before that missed those whose bits are set, the last
+    /// one in the lowest.
     pub fn reported(&mut self, settled: u64, missed: u64) {
         let before = self.settled;
         self.settled = before.max(settled);

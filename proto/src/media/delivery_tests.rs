@@ -1,34 +1,19 @@
 //! A sender that codes what it likes, a way that loses, reorders and repeats slices, and a canvas: whatever happens, nothing is
 //! wrong on the canvas that the sender takes for right.
 
+use super::super::slice::testing;
 use super::*;
 use crate::media::coverage::Coverage;
 use crate::media::missed::Missed;
-use crate::time::MediaTime;
 use crate::wire::mcus::Selection;
-use crate::wire::slice::Tables;
 use proptest::prelude::*;
-use std::time::Duration;
 
 /// 10 columns and 6 rows of MCUs, in two bands.
 const SIZE: Size = Size { width: 160, height: 96 };
 const MCUS: usize = 60;
 
 fn head(size: Size) -> Head<'static> {
-    Head {
-        sampling: Sampling::Yuv420,
-        tables: Tables::Own(80),
-        size,
-        top: 0,
-        rows: size.height as u16,
-        restart: 20,
-        capture: MediaTime::ZERO,
-        queued: Duration::ZERO,
-        encoded: Duration::ZERO,
-        shared: 1,
-        position: None,
-        mcus: None,
-    }
+    Head { sampling: Sampling::Yuv420, size, rows: size.height as u16, restart: 20, ..testing::head() }
 }
 
 /// A slice of a band, 30 MCUs.

@@ -30,8 +30,8 @@ pub const FAILING_PARTIAL: f64 = 0.02;
 /// Never more than so many shards for each original: at such a loss the picture has to become smaller.
 const MOST: f64 = 0.6;
 
-/// How many recovery shards `originals` need where `loss` of all packets are lost one by one: at most a share `failing` of pictures has
-/// more holes.
+/// How many recovery shards `originals` need where `loss` of all packets are lost one by one: at most a share `failing` of
+/// pictures has more holes.
 pub fn recovery_count(originals: usize, loss: f64, failing: f64) -> usize {
     if originals == 0 || loss <= 0.0 {
         return 0;

@@ -8,9 +8,9 @@
 //! size pictures are left out, evenly. **Rejected.** A control loop on the quality alone: takes seconds to settle and swings with
 //! each cut of the scene; encoding twice: costs the latency we are after.
 //!
-//! Where a picture is only what changed, its size and rate follow the share that is coded mostly, and its quality what this one has:
-//! that is known before it is encoded. What was not spent is saved for a picture of which more changed, up to [`SAVED`] pictures'
-//! worth; what was spent beyond that is taken off the next ones.
+//! Where a picture is only what changed, its size and rate follow the share that is coded mostly, and its quality what this one
+//! has: that is known before it is encoded. What was not spent is saved for a picture of which more changed, up to [`SAVED`]
+//! pictures' worth; what was spent beyond that is taken off the next ones.
 //!
 //! A camera's own JPEG is passed through while what it costs fits, and encoded anew while it does not.
 
@@ -51,8 +51,8 @@ const SIZES: [u8; 5] = [8, 6, 4, 3, 2];
 /// Bytes grow with the side to this power (the same bench): less than the area, for a smaller picture has more detail a pixel.
 const POWER: f64 = 1.7;
 
-/// What pictures that were only what changed left unspent is kept up to so many pictures' worth; and no picture has less than this
-/// part of its own, whatever those before it took.
+/// What pictures that were only what changed left unspent is kept up to so many pictures' worth; and no picture has less than
+/// this part of its own, whatever those before it took.
 const SAVED: f64 = 1.5;
 const LEAST_SHARE: f64 = 0.25;
 
@@ -310,8 +310,8 @@ mod tests {
         assert!((encode(100_000.0, first) as f64) < 1.1 * 12e6 / 8.0 / 30.0, "{first:?}");
     }
 
-    /// On 2 Mbit/s a head by which 12 % changes is encoded well and at full size, and a cut of the scene costs no more than what was
-    /// saved, and what the least quality takes.
+    /// On 2 Mbit/s a head by which 12 % changes is encoded well and at full size, and a cut of the scene costs no more than what
+    /// was saved, and what the least quality takes.
     #[test]
     fn of_a_picture_that_is_only_what_changed_the_quality_is_chosen_by_how_much_that_is() {
         let mut ladder = Ladder::new(80, false, PERIOD);

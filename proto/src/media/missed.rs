@@ -8,8 +8,8 @@ use std::collections::VecDeque;
 /// Pictures below the next one to be settled of which it is told whether they were missed: a bit each.
 pub const TOLD: u64 = 64;
 
-/// A picture that was said to have come may turn out to be missed while fewer than so many after it are settled: half of those told of,
-/// so that a report says it again where the message that said it is lost.
+/// A picture that was said to have come may turn out to be missed while fewer than so many after it are settled: half of those
+/// told of, so that a report says it again where the message that said it is lost.
 pub const LATEST: u64 = TOLD / 2;
 
 /// Pictures that are missed before they are settled: more than are put together at once.
@@ -90,7 +90,8 @@ impl Missed {
         }
     }
 
-    /// What is told: of the [`TOLD`] pictures below the next to be settled those that were missed, the last one in the lowest bit.
+    /// What is told: of the [`TOLD`] pictures below the next to be settled those that were missed, the last one in the lowest
+    /// bit.
     pub fn bits(&self) -> u64 {
         self.bits
     }

@@ -5,9 +5,9 @@
 //! those that did not begin to be decoded and are two behind the newest are passed over. One that began is finished, so that a slow
 //! decoder shows whole pictures, too.
 //!
-//! Where a picture has only what is new in it, a slice that is not drawn leaves a hole that stays. Of which pictures one was not drawn is
-//! told their sender ([`Reel::missed`]), whatever became of it: passed over, dropped, stale or damaged. Not told is what newer pictures
-//! cover wholly, and what the session knows itself, for it did not give out a whole slice.
+//! Where a picture has only what is new in it, a slice that is not drawn leaves a hole that stays. Of which pictures one was not
+//! drawn is told their sender ([`Reel::missed`]), whatever became of it: passed over, dropped, stale or damaged. Not told is what
+//! newer pictures cover wholly, and what the session knows itself, for it did not give out a whole slice.
 //!
 //! Another sender counts its pictures from its own start, so it gets a reel of its own; the one before is ended.
 //!
@@ -160,8 +160,8 @@ impl Reel {
         self.announce(self.place(picture)?)
     }
 
-    /// A slice of this picture came whole and is not drawn. Whether that is to be told: of each picture once, and of none of a track
-    /// that is over.
+    /// A slice of this picture came whole and is not drawn. Whether that is to be told: of each picture once, and of none of a
+    /// track that is over.
     #[must_use]
     pub fn missed(&mut self, picture: u64) -> bool {
         let tell = !self.ended && self.told.insert(picture);

@@ -290,8 +290,8 @@ impl Link {
     }
 
     /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. What a track
-    /// is, or what is wanted of it, takes the place of what was said of that before and is not written yet; what is lacking of it joins that. `false`: the peer
-    /// does not read its records.
+    /// is, or what is wanted of it, takes the place of what was said of that before and is not written yet; what is lacking of it
+    /// joins that. `false`: the peer does not read its records.
     pub fn send(&mut self, record: &Record) -> bool {
         if self.liveness.socket().is_none() {
             return true;

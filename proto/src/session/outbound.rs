@@ -51,7 +51,8 @@ pub(super) struct Outbound {
     newest: Option<(u64, usize)>,
     /// Bytes of a picture, a mean over some.
     usual: usize,
-    /// MCUs of the newest picture that are for all, of so many; their bytes; and bytes of one of which there are all MCUs, a mean over some.
+    /// MCUs of the newest picture that are for all, of so many; their bytes; and bytes of one of which there are all MCUs, a mean
+    /// over some.
     coded: (usize, usize),
     coded_bytes: usize,
     whole: f64,

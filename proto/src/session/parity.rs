@@ -30,8 +30,8 @@ impl Parity {
         Parity { track, encoder: fec::Encoder::default(), partial: false, made: None }
     }
 
-    /// The shards of the first `count` slices of the picture the slice at `any` belongs to, for a path that loses `loss` of its packets, its fragments having
-    /// `payload` bytes. None where the picture is not whole in the log.
+    /// The shards of the first `count` slices of the picture the slice at `any` belongs to, for a path that loses `loss` of its
+    /// packets, its fragments having `payload` bytes. None where the picture is not whole in the log.
     pub fn messages(&mut self, log: &Log, (any, count): (u64, u8), payload: usize, loss: f64) -> &[Vec<u8>] {
         // Losses that hardly differ need the same.
         let loss = (loss * 200.0).ceil() / 200.0;

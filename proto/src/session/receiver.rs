@@ -317,8 +317,8 @@ impl Receiver {
         }
     }
 
-    /// Asks for all of what is received anew, and finishes streams that have ended. A film, or what a file is written of, is over with it; a live sender whom somebody only
-    /// watches is left, and the next one may come.
+    /// Asks for all of what is received anew, and finishes streams that have ended. A film, or what a file is written of, is over
+    /// with it; a live sender whom somebody only watches is left, and the next one may come.
     pub fn finish_ends(&mut self, now: Instant, endpoint: &mut Endpoint) {
         for track in std::mem::take(&mut self.across.anew) {
             self.refresh(track, Owed::All, endpoint);

@@ -42,8 +42,8 @@ pub const MAX_SLICES: usize = 128;
 /// The longest row of MCUs that libjpeg takes for a picture, in pixels: no packed slice has more.
 pub const LONGEST_ROW: u32 = 65_500;
 
-/// The most MCUs of a picture of which some alone are sent: 4096x2160 in 4:2:2, or 8192x2048 in 4:2:0. Of each the state is kept for
-/// each receiver.
+/// The most MCUs of a picture of which some alone are sent: 4096x2160 in 4:2:2, or 8192x2048 in 4:2:0. Of each the state is kept
+/// for each receiver.
 pub const MOST_MCUS: u32 = 1 << 16;
 
 /// The most bytes of foreign tables: four DQT of 16 bits, four full DHT pairs and the frame header take under 3 KiB.

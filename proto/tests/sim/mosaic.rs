@@ -233,8 +233,8 @@ fn mosaic_cap_2() {
     assert!(rate < 2.1, "{rate} Mbit/s");
 }
 
-/// A path of 2 Mbit/s, found at the start, is remembered while hardly anything moves: a minute later all of the picture changes, and
-/// is late for a moment alone.
+/// A path of 2 Mbit/s, found at the start, is remembered while hardly anything moves: a minute later all of the picture changes,
+/// and is late for a moment alone.
 #[test]
 fn mosaic_narrow_2_still_then_a_cut() {
     let changes = Changes { moving: 0.01, stray: 0.0005, cuts: vec![2100], until: 2400 };

@@ -91,8 +91,8 @@ pub struct Watched {
     /// Where pictures are only what changed: how many MCUs are wrong now, and were in the first picture shown.
     pub wrong: usize,
     pub wrong_at_first: Option<usize>,
-    /// When none was wrong for long for the first time, and since then how long at most one was shown as it was no more; and when that was
-    /// more than 100 ms, each time it was looked at.
+    /// When none was wrong for long for the first time, and since then how long at most one was shown as it was no more; and when
+    /// that was more than 100 ms, each time it was looked at.
     pub right_at: Option<u64>,
     pub ghost: u64,
     pub ghosts: Vec<(u64, u64)>,
