@@ -1,10 +1,10 @@
 //! A sender that codes what it likes, a way that loses, reorders and repeats slices, and a canvas: whatever happens, nothing is
 //! wrong on the canvas that the sender takes for right.
 
-use super::super::slice::testing;
 use super::*;
 use crate::media::coverage::Coverage;
 use crate::media::missed::Missed;
+use crate::media::slice::testing;
 use crate::wire::mcus::Selection;
 use proptest::prelude::*;
 
