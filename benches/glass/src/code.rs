@@ -5,6 +5,7 @@
 //! 16-bit frame number, CRC-16 of both.
 //! Bottom left, 24 x 1 blocks: `1010`, the frame number, 4 check bits. A frame
 //! is completely on the screen once top and bottom agree.
+//! Where the code itself must be nearly still, the lower code alone stands at the top left, too.
 //! Where pictures may have holes, each row of blocks between these carries the low byte of the frame number at its left: a
 //! stripe of another picture betrays itself, however alike the pictures are.
 
@@ -69,19 +70,26 @@ fn bottom_row(id: u16) -> u32 {
 
 /// Draws both codes into a luma plane.
 pub fn draw(luma: &mut [u8], width: usize, height: usize, mark: Mark) {
-    let mut row = |bits: u32, top: usize| {
-        for y in top..top + BLOCK {
-            for column in 0..COLUMNS {
-                let on = bits >> (COLUMNS - 1 - column) & 1 == 1;
-                let at = y * width + column * BLOCK;
-                luma[at..at + BLOCK].fill(if on { WHITE } else { BLACK });
-            }
-        }
-    };
     for (i, bits) in top_rows(mark).into_iter().enumerate() {
-        row(bits, i * BLOCK);
+        draw_row(luma, width, bits, i * BLOCK);
     }
-    row(bottom_row(mark.id), height - BLOCK);
+    draw_row(luma, width, bottom_row(mark.id), height - BLOCK);
+}
+
+/// Draws a picture's number alone, as its first and its last row of blocks.
+pub fn draw_number(luma: &mut [u8], width: usize, height: usize, id: u16) {
+    draw_row(luma, width, bottom_row(id), 0);
+    draw_row(luma, width, bottom_row(id), height - BLOCK);
+}
+
+fn draw_row(luma: &mut [u8], width: usize, bits: u32, top: usize) {
+    for y in top..top + BLOCK {
+        for column in 0..COLUMNS {
+            let on = bits >> (COLUMNS - 1 - column) & 1 == 1;
+            let at = y * width + column * BLOCK;
+            luma[at..at + BLOCK].fill(if on { WHITE } else { BLACK });
+        }
+    }
 }
 
 /// The tops of the rows of blocks between the upper and the lower code.
@@ -153,20 +161,39 @@ pub fn read_top(picture: &impl Picture, x: usize, y: usize) -> Option<Mark> {
 
 /// The number in the lower code of a picture `height` high.
 pub fn read_bottom(picture: &impl Picture, x: usize, y: usize, height: usize) -> Option<u16> {
-    let bits = read_row(picture, x, y + height - BLOCK);
+    read_number(picture, x, y + height - BLOCK)
+}
+
+/// The number on the row of blocks at `y`.
+pub fn read_number(picture: &impl Picture, x: usize, y: usize) -> Option<u16> {
+    let bits = read_row(picture, x, y);
     let id = (bits >> 4) as u16;
     (bits == bottom_row(id)).then_some(id)
 }
 
 /// Looks for the top code anywhere; returns its exact top left corner.
 pub fn find(picture: &impl Picture) -> Option<(usize, usize)> {
-    let (width, height) = picture.size();
+    find_where(picture, ROWS * BLOCK, |x, y| read_top(picture, x, y).is_some())
+}
+
+/// The same for a picture `height` high that has only its number above and below.
+pub fn find_number(picture: &impl Picture, height: usize) -> Option<(usize, usize)> {
+    let same = |x, y| {
+        let above = read_number(picture, x, y);
+        above.is_some() && above == read_bottom(picture, x, y, height)
+    };
+    find_where(picture, height, same)
+}
+
+/// Looks where `reads` says yes; as much as `height` lies below it.
+fn find_where(picture: &impl Picture, height: usize, reads: impl Fn(usize, usize) -> bool) -> Option<(usize, usize)> {
+    let (width, all) = picture.size();
     let right = width.checked_sub(COLUMNS * BLOCK)?;
-    let bottom = height.checked_sub(ROWS * BLOCK)?;
+    let bottom = all.checked_sub(height)?;
     for y in (0..=bottom).step_by(5) {
         for x in (0..=right).step_by(5) {
-            if picture.luma(x + BLOCK / 2, y + BLOCK / 2) >= 128 && read_top(picture, x, y).is_some() {
-                return Some(refine(picture, x, y, right, bottom));
+            if picture.luma(x + BLOCK / 2, y + BLOCK / 2) >= 128 && reads(x, y) {
+                return Some(refine((x, y), (right, bottom), &reads));
             }
         }
     }
@@ -174,7 +201,7 @@ pub fn find(picture: &impl Picture) -> Option<(usize, usize)> {
 }
 
 /// The code reads well from a 16 x 16 area of offsets; its middle is the true one.
-fn refine(picture: &impl Picture, x: usize, y: usize, right: usize, bottom: usize) -> (usize, usize) {
+fn refine((x, y): (usize, usize), (right, bottom): (usize, usize), reads: &impl Fn(usize, usize) -> bool) -> (usize, usize) {
     let span = |at: usize, end: usize, ok: &dyn Fn(usize) -> bool| {
         let low = (at.saturating_sub(BLOCK)..=at).rev().take_while(|&v| ok(v)).last().unwrap_or(at);
         let high = (at..=(at + BLOCK).min(end)).take_while(|&v| ok(v)).last().unwrap_or(at);
@@ -184,8 +211,8 @@ fn refine(picture: &impl Picture, x: usize, y: usize, right: usize, bottom: usiz
         // Cut off by the edge of the screen: the true corner is at the edge.
         if low == 0 && high < BLOCK { high.saturating_sub(BLOCK / 2 - 1) } else { (low + high).div_ceil(2) }
     };
-    let x = middle(span(x, right, &|v| read_top(picture, v, y).is_some()));
-    let y = middle(span(y, bottom, &|v| read_top(picture, x, v).is_some()));
+    let x = middle(span(x, right, &|v| reads(v, y)));
+    let y = middle(span(y, bottom, &|v| reads(x, v)));
     (x, y)
 }
 
@@ -234,6 +261,22 @@ mod tests {
             assert_eq!((x, y), (x0, y0));
             assert_eq!(read_top(&screen, x, y), Some(mark));
             assert_eq!(read_bottom(&screen, x, y, 300), Some(4711));
+        }
+    }
+
+    #[test]
+    fn a_number_above_and_below_is_found_and_read_at_any_corner() {
+        let mut frame = vec![90; 400 * 300];
+        draw_number(&mut frame, 400, 300, 4711);
+        for (x0, y0) in [(0, 0), (7, 3), (100, 41), (0, 33)] {
+            let mut screen = Plane(vec![0; 640 * 480], 640, 480);
+            for y in 0..300 {
+                let to = (y + y0) * 640 + x0;
+                screen.0[to..to + 400].copy_from_slice(&frame[y * 400..][..400]);
+            }
+            assert_eq!(find_number(&screen, 300), Some((x0, y0)));
+            assert_eq!(read_number(&screen, x0, y0), Some(4711));
+            assert_eq!(find_number(&screen, 200), None, "what is below is no code");
         }
     }
 }

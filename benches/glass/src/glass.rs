@@ -7,6 +7,7 @@ use crate::play::{Line, Stage};
 use crate::report::{self, Column, Row};
 use crate::rig::{self, Running};
 use crate::scene::{self, Probes, Shape};
+use crate::screen::Barcoded;
 use crate::source::{self, Format};
 use crate::stats::{Figures, Log, quantile};
 
@@ -53,9 +54,10 @@ struct Meter<'a> {
 impl Meter<'_> {
     fn measure(&mut self, peer: &Peer, frames: &mut [Vec<u8>]) -> Result<Row, String> {
         let Options { programs, scripts, seconds, .. } = self.options;
-        let stage = Stage { shape: self.shape, probes: self.probes, fps: self.case.fps, programs, scripts, cable: None };
+        let piece = Barcoded { shape: self.shape, probes: self.probes };
+        let stage = Stage { piece: &piece, fps: self.case.fps, programs, scripts, cable: None };
         let played = stage.play(peer, frames, |send, recv, seen_us| Ok(window(send, recv.as_deref(), seen_us, *seconds)))?;
-        Ok(self.row(peer, &played.log, &played.scene, &played.lines))
+        Ok(self.row(peer, &played.seen, &played.scene, &played.lines))
     }
 
     fn row(&self, peer: &Peer, log: &Log, times: &Times, lines: &[Line]) -> Row {

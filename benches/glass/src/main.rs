@@ -6,21 +6,27 @@
 mod clock;
 mod code;
 mod floors;
+mod framebuffer;
 mod glass;
 mod grid;
 mod impair;
 mod load;
 mod meeting;
+mod motion;
 mod network;
 mod network_report;
 mod options;
 mod outcome;
 mod peers;
+mod piece;
 mod play;
 #[path = "../../../tests/support/proxy.rs"]
 mod proxy;
 mod report;
 mod rig;
+#[path = "../../support/scenes.rs"]
+#[allow(dead_code, reason = "tests of the detector and other benches use the rest")]
+mod room;
 mod said;
 mod scenarios;
 mod scene;
@@ -50,6 +56,11 @@ eyeline-bench COMMAND [--name value]...
                    --counts 1,2,4,9,16   --sizes 1280x720@30 (the window's too)   --seconds N   --runs N   --only eyeline,gst-jpeg
   meeting        what a meeting point costs that forwards everybody to everybody, and what a picture waits there
                    --counts 2,3,4,6 (members)   --sizes 640x480@30   --seconds N   --runs N
+  motion         scenes of which more or less moves, Eyeline with and without conditional replenishment, GStreamer, H.264;
+                 exit code 1 when a verdict is missed
+                   --scene NAME (repeatable; webcam grainy still drift lamp fade slides pan zoom)   --film FILE
+                   --sizes 1280x720@30,1920x1080@30   --seconds N   --runs N   --cores 0,1
+                   --only KEY,... (eyeline eyeline-whole gst-jpeg h264-22 h264-26 h264-30)
   network        each peer over a link that loses, delays, chokes or is pulled (root, or user namespaces and /dev/net/tun)
                    --scenario NAME (repeatable; loss{0,1,5,10}-rtt{2,60} rate pulled2 pulled10; bursts, wild, bloat only when named)
                    --only KEY,... (gst-jpeg gst-h264 ffplay ffplay-ts eyeline)   --seconds N   --seed N
@@ -80,6 +91,7 @@ fn try_main(words: Vec<String>) -> Result<bool, String> {
     let address = || rest.first().and_then(|word| word.parse().ok()).ok_or("an address is missing");
     match command.as_str() {
         "soak" => return soak::run(&soak_options(rest)?),
+        "motion" => return motion::run(&motion_options(rest)?),
         "show" => floors::show(),
         "floor-send" => floors::send(address()?),
         "floor-recv" => floors::recv(address()?),
@@ -127,14 +139,7 @@ fn options(words: &[String]) -> Result<options::Options, String> {
                 options.seconds = value.parse().ok().filter(|seconds| (1.0..=600.0).contains(seconds)).ok_or_else(bad)?
             }
             "--runs" => options.runs = value.parse().ok().filter(|runs| *runs > 0).ok_or_else(bad)?,
-            "--only" => {
-                let keys: Vec<&str> = value.split(',').collect();
-                let unknown = keys.iter().find(|key| peers::ALL.iter().all(|peer| peer.key != **key));
-                if let Some(key) = unknown {
-                    return Err(format!("--only: nobody is called {key:?}"));
-                }
-                options.peers = Some(peers::ALL.iter().filter(|peer| keys.contains(&peer.key)).collect());
-            }
+            "--only" => options.peers = Some(named(value, peers::ALL)?),
             "--counts" => {
                 options.counts = value.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| bad())?;
                 if options.counts.iter().any(|count| !(1..=16).contains(count)) {
@@ -148,6 +153,46 @@ fn options(words: &[String]) -> Result<options::Options, String> {
         }
     }
     Ok(options)
+}
+
+fn motion_options(words: &[String]) -> Result<motion::Options, String> {
+    let mut options = motion::Options::usual();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let value = words.next().ok_or(format!("{word} needs a value\n{USAGE}"))?;
+        let bad = || format!("{word}: cannot read {value:?}");
+        match word.as_str() {
+            "--sizes" => options.cases = value.split(',').map(str::parse).collect::<Result<_, _>>()?,
+            "--seconds" => {
+                options.seconds = value.parse().ok().filter(|seconds| (1.0..=600.0).contains(seconds)).ok_or_else(bad)?
+            }
+            "--runs" => options.runs = value.parse().ok().filter(|runs| *runs > 0).ok_or_else(bad)?,
+            "--scene" => {
+                let found = motion::SCENES.iter().find(|scene| scene.name == value);
+                let found = found.ok_or(format!("--scene: there is no {value:?}\n{USAGE}"))?;
+                options.scenes.get_or_insert_default().push(found);
+            }
+            "--film" => {
+                options.film = Some(value.into());
+                options.scenes.get_or_insert_default();
+            }
+            "--only" => options.peers = named(value, peers::MOTION)?,
+            "--cores" => options.cores = value.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| bad())?,
+            "--programs" => options.programs = value.into(),
+            "--scripts" => options.scripts = value.into(),
+            _ => return Err(format!("{word} is no option\n{USAGE}")),
+        }
+    }
+    Ok(options)
+}
+
+/// Those of `all` whose keys stand in `keys`.
+fn named(keys: &str, all: &'static [peers::Peer]) -> Result<Vec<&'static peers::Peer>, String> {
+    let keys: Vec<&str> = keys.split(',').collect();
+    match keys.iter().find(|key| all.iter().all(|peer| peer.key != **key)) {
+        Some(key) => Err(format!("--only: nobody is called {key:?}")),
+        None => Ok(all.iter().filter(|peer| keys.contains(&peer.key)).collect()),
+    }
 }
 
 fn network_options(words: &[String]) -> Result<network::Options, String> {

@@ -15,6 +15,7 @@ use crate::play::Stage;
 use crate::rig;
 use crate::scenarios::{SCENARIOS, Scenario, Script};
 use crate::scene::{self, Probes, Shape};
+use crate::screen::Barcoded;
 use crate::source;
 use crate::stats::{Figures, Log, quantile};
 use crate::tun::{Cable, Sample};
@@ -102,9 +103,10 @@ fn measure(
     frames: &mut [Vec<u8>],
 ) -> Result<Outcome, String> {
     let cable = Cable::new(options.seed)?;
-    let stage = Stage { shape, probes, fps: FPS, programs: &options.programs, scripts: &options.scripts, cable: Some(&cable) };
+    let piece = Barcoded { shape, probes };
+    let stage = Stage { piece: &piece, fps: FPS, programs: &options.programs, scripts: &options.scripts, cable: Some(&cable) };
     let played = stage.play(peer, frames, |_, _, seen_us| Ok(follow(scenario.script, &cable, options.seconds, seen_us)))?;
-    let seen = Seen { log: &played.log, marks: &played.scene, samples: cable.samples() };
+    let seen = Seen { log: &played.seen, marks: &played.scene, samples: cable.samples() };
     if std::env::var_os("EYELINE_BENCH_STAGES").is_some() {
         let [p50, p99] = cable.late_us();
         rig::progress(&format!("    packets left the link {p50:.0} us late, at the 99th percentile {p99:.0} us"));

@@ -57,7 +57,15 @@ pub struct Peer {
     pub recv: Option<fn(&Context<'_>) -> Command>,
     /// A file of the sender's that the receiver needs.
     pub awaits: Option<&'static str>,
+    /// What red, green and blue are of luma in its conversion of a picture so high, in 256ths.
+    pub luma: fn(usize) -> [u32; 3],
 }
+
+/// BT.601's, which JPEG has.
+const BT601: [u32; 3] = [77, 150, 29];
+
+/// BT.709's, which decoders of H.264 take where a picture is larger than television's was.
+const BT709: [u32; 3] = [54, 183, 19];
 
 /// Everybody, in the order of the table.
 pub const ALL: &[Peer] = &[
@@ -86,6 +94,17 @@ pub const ALL: &[Peer] = &[
     Peer { key: "eyeline-jpegs", title: "Eyeline, JPEGs passed through", format: Format::Jpegs, ..EYELINE },
 ];
 
+/// Whom the motion bench measures: Eyeline as it is and sending everything, and others; H.264 at three
+/// quantizers, of which the middle one is played in every scene.
+pub const MOTION: &[Peer] = &[
+    EYELINE,
+    Peer { key: "eyeline-whole", title: "Eyeline, `--replenish off`", send: eyeline_whole_send, ..EYELINE },
+    Peer { key: "gst-jpeg", title: "GStreamer RTP/JPEG", send: gst_jpeg_send, recv: Some(gst_jpeg_recv), ..BASE },
+    Peer { key: "h264-22", title: "GStreamer H.264, quantizer 22", send: gst_h264_at::<22>, ..X264 },
+    Peer { key: "h264-26", title: "GStreamer H.264, quantizer 26", send: gst_h264_at::<26>, ..X264 },
+    Peer { key: "h264-30", title: "GStreamer H.264, quantizer 30", send: gst_h264_at::<30>, ..X264 },
+];
+
 /// Beside these, whom the network bench alone measures: on a clean link it is no better than the one above.
 pub const FFPLAY_TS: Peer =
     Peer { key: "ffplay-ts", title: "ffmpeg, ffplay MPEG-TS/H.264", send: ffmpeg_ts_send, recv: Some(ffplay_ts_recv), ..BASE };
@@ -99,7 +118,10 @@ const BASE: Peer = Peer {
     send: |_| own("show"),
     recv: None,
     awaits: None,
+    luma: |_| BT601,
 };
+
+const X264: Peer = Peer { recv: Some(gst_h264_recv), luma: |height| if height > 576 { BT709 } else { BT601 }, ..BASE };
 
 const EYELINE: Peer =
     Peer { key: "eyeline", title: "**Eyeline**", kind: Kind::Eyeline, send: eyeline_send, recv: Some(eyeline_recv), ..BASE };
@@ -134,6 +156,12 @@ fn eyeline_send(context: &Context<'_>) -> Command {
     command(context.programs.join("send"), &words)
 }
 
+fn eyeline_whole_send(context: &Context<'_>) -> Command {
+    let mut command = eyeline_send(context);
+    command.args(["--replenish", "off"]);
+    command
+}
+
 fn eyeline_recv(context: &Context<'_>) -> Command {
     let words = format!("--host {} --port {} --no-audio --quiet --stats json", context.sender, context.port);
     command(context.programs.join("recv"), &words)
@@ -158,11 +186,20 @@ fn gst_jpeg_recv(context: &Context<'_>) -> Command {
 }
 
 fn gst_h264_send(context: &Context<'_>) -> Command {
-    let Context { port, fps, width, height, receiver, .. } = context;
+    let Context { fps, width, height, .. } = context;
     // About what JPEG needs is more than enough for H.264; a quarter of a bit a pixel leaves no visible loss at this speed.
     let kbit = *width as u64 * *height as u64 * fps / 4000;
+    x264_send(context, &format!("bitrate={kbit}"))
+}
+
+fn gst_h264_at<const QUANTIZER: u8>(context: &Context<'_>) -> Command {
+    x264_send(context, &format!("pass=quant quantizer={QUANTIZER}"))
+}
+
+fn x264_send(context: &Context<'_>, rate: &str) -> Command {
+    let Context { port, fps, receiver, .. } = context;
     let words = format!(
-        "-q fdsrc fd=0 blocksize=262144 ! y4mdec ! x264enc tune=zerolatency speed-preset=ultrafast threads=4 bitrate={kbit} \
+        "-q fdsrc fd=0 blocksize=262144 ! y4mdec ! x264enc tune=zerolatency speed-preset=ultrafast threads=4 {rate} \
          key-int-max={fps} ! rtph264pay config-interval=-1 aggregate-mode=zero-latency ! udpsink host={receiver} port={port} sync=false \
          async=false buffer-size=4194304"
     );

@@ -2,11 +2,10 @@
 
 use crate::clock::{now_us, sleep_until};
 use crate::peers::{Context, Peer};
+use crate::piece::Piece;
 use crate::rig::{self, Display, Launch, Running, Scratch};
-use crate::scene::{Probes, Shape};
-use crate::screen;
+use crate::scene::Shape;
 use crate::source;
-use crate::stats::Log;
 use crate::tun::{Cable, Side};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -18,12 +17,10 @@ use std::thread;
 /// A peer that shows nothing for this long is given up.
 const GIVE_UP_US: u64 = 25_000_000;
 
-/// What is played, and where.
-pub struct Stage<'a> {
-    /// The pictures.
-    pub shape: Shape,
-    /// How they should look.
-    pub probes: &'a Probes,
+/// Where something is played.
+pub struct Stage<'a, P> {
+    /// The pictures, and who looks at them.
+    pub piece: &'a P,
     /// Pictures a second.
     pub fps: u64,
     /// Where `send` and `recv` are.
@@ -35,16 +32,16 @@ pub struct Stage<'a> {
 }
 
 /// What was seen of it.
-pub struct Played<T> {
-    /// The pictures on the screen.
-    pub log: Log,
+pub struct Played<S, T> {
+    /// What was on the screen.
+    pub seen: S,
     /// What the receiver said of itself, second by second (Eyeline alone does).
     pub lines: Vec<Line>,
     /// What the scene made of it.
     pub scene: T,
 }
 
-impl Stage<'_> {
+impl<P: Piece> Stage<'_, P> {
     /// Starts the peer, waits for its first picture, and lets `scene` run with both programs (the second may be none) and the
     /// time of that picture. Everything ends with it.
     pub fn play<T>(
@@ -52,9 +49,9 @@ impl Stage<'_> {
         peer: &Peer,
         frames: &mut [Vec<u8>],
         scene: impl FnOnce(&mut Running, Option<&mut Running>, u64) -> Result<T, String>,
-    ) -> Result<Played<T>, String> {
+    ) -> Result<Played<P::Seen, T>, String> {
         let scratch = Scratch::new()?;
-        let Shape { width, height, .. } = self.shape;
+        let Shape { width, height, .. } = self.piece.shape();
         // Larger than the picture: a program may want room for a frame around its window.
         let mut display = Display::start((width * 5 / 4).next_multiple_of(8), height * 5 / 4, &scratch.0, peer.cores)?;
         let address = |side: Side| self.cable.map_or("127.0.0.1", |_| side.address());
@@ -78,11 +75,11 @@ impl Stage<'_> {
         let out = send.stdin().ok_or("the sender has no stdin")?;
         let (over, stop, seen_us) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
         let lines = Mutex::new(Vec::new());
-        let (shape, probes, pixels) = (self.shape, self.probes, &display.pixels);
+        let (piece, pixels) = (self.piece, &display.pixels);
 
-        let (log, scene) = thread::scope(|scope| {
-            let source = scope.spawn(|| source::run(shape, frames, self.fps, peer.format, out, &stop));
-            let watch = scope.spawn(|| screen::watch(pixels, shape, probes, &seen_us, &over));
+        let (seen, scene) = thread::scope(|scope| {
+            let source = scope.spawn(|| source::run(piece, frames, self.fps, peer.format, out, &stop));
+            let watch = scope.spawn(|| piece.watch(pixels, &seen_us, &over));
             let played = (|| {
                 if let Some(file) = peer.awaits {
                     wait_for(|| std::fs::metadata(scratch.0.join(file)).is_ok_and(|found| found.len() > 0), &mut send)?;
@@ -100,14 +97,14 @@ impl Stage<'_> {
             over.store(true, Ordering::Relaxed);
             stop.store(true, Ordering::Relaxed);
             drop(send);
-            let log = watch.join().map_err(|_| "the meter panicked")?;
+            let seen = watch.join().map_err(|_| "the meter panicked")?;
             source.join().map_err(|_| "the source panicked")??;
-            played.map(|played| (log, played))
+            played.map(|played| (seen, played))
         })?;
         if !display.is_alive() {
             return Err("its X server died".into());
         }
-        Ok(Played { log, lines: lines.into_inner().unwrap_or_default(), scene })
+        Ok(Played { seen, lines: lines.into_inner().unwrap_or_default(), scene })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a measurement runs in: a network of its own, an X server of its own, and child processes whose time and memory are read.
 
 use crate::clock::clock_ns;
-use crate::screen::Framebuffer;
+use crate::framebuffer::Framebuffer;
 use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};

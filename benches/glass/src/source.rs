@@ -1,7 +1,8 @@
 //! The live source: pictures on a pipe in real time, like a camera. One that cannot be written on time is dropped, never queued.
 
 use crate::clock::{now_us, sharpen_timers, sleep_until};
-use crate::code::{self, Mark};
+use crate::code::Mark;
+use crate::piece::Piece;
 use crate::scene::Shape;
 use std::fs::File;
 use std::io::Write;
@@ -34,15 +35,16 @@ pub struct Written {
     pub dropped: u64,
 }
 
-/// Writes the loop of `frames` at `fps` until `stop` or the reader goes away.
+/// Writes the loop of `frames` of a piece at `fps` until `stop` or the reader goes away.
 pub fn run(
-    shape: Shape,
+    piece: &impl Piece,
     frames: &mut [Vec<u8>],
     fps: u64,
     format: Format,
     mut out: File,
     stop: &AtomicBool,
 ) -> Result<Written, String> {
+    let shape = piece.shape();
     let mut jpeg = JpegSource::new(shape)?;
     sharpen_timers();
     // SAFETY: a descriptor we own and a number.
@@ -56,12 +58,6 @@ pub fn run(
         }
     }
     let start = now_us() + 20_000;
-    let draw = |luma: &mut [u8], mark: Mark| {
-        code::draw(luma, width, height, mark);
-        if shape.rows_marked {
-            code::draw_rows(luma, width, height, mark.id);
-        }
-    };
     let due = |tick: u64| start + tick * 1_000_000 / fps;
     let mut tick = 0;
     let mut y4m = FRAME_WORD.to_vec();
@@ -70,7 +66,7 @@ pub fn run(
         let frame = &mut frames[tick as usize % shape.frames];
         let payload: &[u8] = match format {
             Format::Jpegs => {
-                draw(&mut frame[..shape.luma_len()], Mark { emit_us: due(tick), id });
+                piece.mark(&mut frame[..shape.luma_len()], Mark { emit_us: due(tick), id });
                 jpeg.encode(frame)?;
                 sleep_until(due(tick));
                 &jpeg.buffer
@@ -80,7 +76,7 @@ pub fn run(
                 y4m.extend_from_slice(frame);
                 sleep_until(due(tick));
                 let mark = Mark { emit_us: now_us(), id };
-                draw(&mut y4m[FRAME_WORD.len()..][..shape.luma_len()], mark);
+                piece.mark(&mut y4m[FRAME_WORD.len()..][..shape.luma_len()], mark);
                 &y4m
             }
         };
