@@ -53,11 +53,31 @@ impl<'a> Places<'a> {
         Size { width: mcu.width * self.which.len() as u32, height: mcu.height }
     }
 
-    /// Column and row of each in the band.
-    fn iter(&self) -> impl Iterator<Item = (usize, usize)> + Clone + use<'a> {
+    /// Neighbours together: of these what is next to each other in the band lies side by side in the row, too.
+    fn neighbours(&self) -> impl Iterator<Item = Neighbours> + use<'a> {
         let across = self.sampling.mcus(self.band).width as usize;
-        self.mcus.iter().skip(self.which.start).take(self.which.len()).map(move |mcu| (mcu % across, mcu / across))
+        let mut mcus = self.mcus.iter().skip(self.which.start).take(self.which.len()).peekable();
+        let mut place = 0;
+        std::iter::from_fn(move || {
+            let first = mcus.next()?;
+            let mut count = 1;
+            while (first + count) % across != 0 && mcus.next_if_eq(&(first + count)).is_some() {
+                count += 1;
+            }
+            place += count;
+            Some(Neighbours { place: place - count, column: first % across, row: first / across, count })
+        })
     }
+}
+
+/// MCUs of one row of a band that follow each other.
+struct Neighbours {
+    /// Which one the first is among all that are named.
+    place: usize,
+    /// Where that one is in the band.
+    column: usize,
+    row: usize,
+    count: usize,
 }
 
 /// Planes of MCUs side by side.
@@ -86,7 +106,7 @@ impl Row {
             }
         }
         let rows = places.sampling.mcus(places.band).height as usize;
-        if places.iter().any(|(_, row)| row >= rows) {
+        if places.neighbours().any(|some| some.row >= rows) {
             return Err(Error::Fatal("an MCU is named that its band has not".into()));
         }
         self.resize(places);
@@ -123,11 +143,12 @@ fn gather_plane(
     places: &Places<'_>,
 ) {
     let (width, height, last) = (block.width as usize, block.height as usize, size.height as usize - 1);
-    for (place, (column, row)) in places.iter().enumerate() {
-        let there = width.min(size.width as usize - column * width);
+    for Neighbours { place, column, row, count } in places.neighbours() {
+        let (left, wide) = (column * width, count * width);
+        let there = wide.min(size.width as usize - left);
         for y in 0..height {
-            let begin = (row * height + y).min(last) * from_stride + column * width;
-            let (samples, beyond) = to[y * to_stride + place * width..][..width].split_at_mut(there);
+            let begin = (row * height + y).min(last) * from_stride + left;
+            let (samples, beyond) = to[y * to_stride + place * width..][..wide].split_at_mut(there);
             samples.copy_from_slice(&from[begin..begin + there]);
             beyond.fill(samples[there - 1]);
         }
@@ -146,9 +167,9 @@ fn scatter_plane<T: Copy>(
     if to.len() < needed || to_stride < size.width as usize {
         return Err(Error::Room { what: "band", len: to.len(), needed });
     }
-    for (place, (column, row)) in places.iter().enumerate() {
+    for Neighbours { place, column, row, count } in places.neighbours() {
         let (left, top) = (column * width, row * height);
-        let wide = width.min((size.width as usize).saturating_sub(left));
+        let wide = (count * width).min((size.width as usize).saturating_sub(left));
         for y in 0..height.min((size.height as usize).saturating_sub(top)) {
             let from = &from[y * from_stride + place * width..][..wide];
             to[(top + y) * to_stride + left..][..wide].copy_from_slice(from);

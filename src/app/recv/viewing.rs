@@ -30,8 +30,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the main thread waits for a picture before it looks at the keyboard.
-const TURN: Duration = Duration::from_millis(25);
+/// How long the main thread waits for a picture before it looks at the keyboard. It does so after each picture, too, so that at
+/// twenty pictures a second and more it never wakes for the keyboard alone.
+const TURN: Duration = Duration::from_millis(50);
 
 /// More threads than this gain nothing at the sizes there are.
 const MAX_WORKERS: usize = 4;
