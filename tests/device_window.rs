@@ -53,6 +53,7 @@ fn the_window_of_the_tests_below() {
     paint(&canvas, 0, size);
     let (commands, began) = (shower::commands(), Instant::now());
     let (mut overlay, mut look, mut nothing, mut clock) = (Overlay::default(), Look::default(), None, None);
+    let mut number = 0;
     loop {
         // Stands in for the slot a picture comes through.
         let command = commands.recv_timeout(Duration::from_millis(10));
@@ -68,6 +69,12 @@ fn the_window_of_the_tests_below() {
             Some(("grey", millis)) => look.greyed = Some(Duration::from_millis(millis.parse().unwrap())),
             Some(("nothing", text)) => nothing = Some(text.to_string()),
             Some(("title", text)) => window.set_title(text),
+            // Of the next picture sixteen rows from here on are white.
+            Some(("white", top)) => {
+                let top: u32 = top.parse().unwrap();
+                number += 1;
+                canvas.rows(number, size, top..top + 16).unwrap().pixels().fill(0x00ff_ffff);
+            }
             Some(("fit", width)) => drop(window.fit(Size { width: width.parse().unwrap(), height: 500 })),
             _ => {}
         }
@@ -156,6 +163,40 @@ fn a_resized_window_shows_the_picture_scaled_between_black_bars() {
         let (shot, area) = (screen.shot("small"), screen.area(window));
         shows(&shot, Area { x: area.x + 40, width: 120, ..area }).then_some(())
     });
+}
+
+/// Rows are drawn one after the other, each over what the window shows already.
+#[test]
+fn what_is_new_of_a_picture_is_seen_where_all_of_it_would_be_and_the_rest_stays() {
+    let screen = Screen::with_manager(1280, 1000);
+    for (width, height, scale) in [(640, 480, 1), (1280, 960, 2)] {
+        let (mut shower, window) = begin(&screen, "");
+        let size = ConfigureWindowAux::new().width(width).height(height);
+        screen.x.configure_window(window, &size).unwrap().check().unwrap();
+        shower.until(&format!("shown {width}x{height}"));
+        let mut white = Vec::new();
+        for top in [400, 32, 224] {
+            shower.say(&format!("white {top}"));
+            white.push(top);
+            shower.painted("white rows over the picture", || {
+                let (shot, area) = (screen.shot("rows"), screen.area(window));
+                let at = |x: i32, row: i32| shot.at(area.x + x * scale, area.y + row * scale);
+                let is_white = |row: i32| white.iter().any(|top| (*top..top + 16).contains(&row));
+                // Where white meets the picture they are blended.
+                let edge = |row: i32| white.iter().any(|top| (row - top).abs() < 2 || (row - top - 15).abs() < 2);
+                let near = |seen: u32, x: u32, row: u32| {
+                    let wanted = pattern(PICTURE, x, row);
+                    (0..3).all(|byte| (seen >> (8 * byte) & 0xff).abs_diff(wanted >> (8 * byte) & 0xff) <= 2)
+                };
+                let right = |x: i32, row: i32| match is_white(row) {
+                    true => at(x, row) == 0x00ff_ffff,
+                    false => near(at(x, row), x as u32, row as u32),
+                };
+                let all = (0..480).filter(|row| !edge(*row)).flat_map(|row| (0..640).step_by(7).map(move |x| (x, row)));
+                all.into_iter().all(|(x, row)| right(x, row)).then_some(())
+            });
+        }
+    }
 }
 
 #[test]

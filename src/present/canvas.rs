@@ -18,8 +18,9 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
+use super::damage::Damage;
 use super::pixels::{LEAD, Pixels};
-use super::scale::Scaler;
+use super::scale::{Rect, Scaler};
 use crate::threads::{lock, wait};
 use eyeline_proto::media::coverage::Coverage;
 use eyeline_proto::picture::Size;
@@ -40,8 +41,8 @@ struct State {
     /// The newest picture any band was asked for: only a newer one may change the size or the grid.
     newest: Option<u64>,
     bands: Vec<Range<u32>>,
-    /// Rows that were written since somebody asked.
-    damage: Range<u32>,
+    /// What was written since somebody asked.
+    damage: Damage,
     views: usize,
     waiting_views: usize,
 }
@@ -78,6 +79,19 @@ impl Grid {
     }
 }
 
+impl Grid {
+    /// The smallest part of a picture of this size that holds a run of MCUs.
+    fn place(&self, run: &Range<usize>, size: Size) -> Rect {
+        let place = |mcu: usize| (mcu as u32 % self.mcus.width, mcu as u32 / self.mcus.width);
+        let ((first, top), (last, bottom)) = (place(run.start), place(run.end.max(run.start + 1) - 1));
+        let (first, last) = if top == bottom { (first, last) } else { (0, self.mcus.width - 1) };
+        let across = |column: u32| (column * self.mcu.width).min(size.width);
+        let down = |row: u32| (row * self.mcu.height).min(size.height);
+        let (x, y) = (across(first), down(top));
+        Rect { x, y, size: Size { width: across(last + 1) - x, height: down(bottom + 1) - y } }
+    }
+}
+
 impl Canvas {
     /// A canvas of no size, showing nothing.
     pub fn new() -> Self {
@@ -88,7 +102,7 @@ impl Canvas {
             coverage: Coverage::new(Grid::NONE.mcus),
             newest: None,
             bands: Vec::new(),
-            damage: 0..0,
+            damage: Damage::default(),
             views: 0,
             waiting_views: 0,
         };
@@ -201,7 +215,10 @@ impl Canvas {
     fn release_band(&self, rows: &Range<u32>, drawn: Option<u64>, runs: &[Range<usize>]) {
         let mut state = self.lock();
         state.bands.retain(|band| band != rows);
-        state.damage = union(&state.damage, rows);
+        for run in runs {
+            let part = state.grid.place(run, state.size);
+            state.damage.add(part);
+        }
         if let Some(number) = drawn {
             state.coverage.drawn(number, runs.iter().cloned());
         }
@@ -219,11 +236,6 @@ impl Default for Canvas {
     fn default() -> Self {
         Self::new()
     }
-}
-
-/// From the first row of either to the last.
-fn union(a: &Range<u32>, b: &Range<u32>) -> Range<u32> {
-    if a.is_empty() { b.clone() } else { a.start.min(b.start)..a.end.max(b.end) }
 }
 
 fn overlap(a: &Range<u32>, b: &Range<u32>) -> bool {
@@ -259,7 +271,7 @@ impl State {
                 };
                 Scaler::new().stretch(old, self.size, new, size);
             }
-            (self.size, self.pixels, self.damage) = (size, pixels, 0..size.height);
+            (self.size, self.pixels, self.damage) = (size, pixels, Damage::all(size));
         }
         if grid.mcus != self.grid.mcus {
             self.coverage = Coverage::new(grid.mcus);
@@ -370,9 +382,9 @@ impl View<'_> {
         self.size
     }
 
-    /// The rows that were written since this was asked last, from the first to the last.
-    pub(super) fn take_damage(&self) -> Range<u32> {
-        std::mem::replace(&mut self.canvas.lock().damage, 0..0)
+    /// What was written since this was asked last.
+    pub(super) fn take_damage(&self) -> Damage {
+        std::mem::take(&mut self.canvas.lock().damage)
     }
 }
 

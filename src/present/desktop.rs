@@ -4,7 +4,6 @@
 //! A second connection to the X server, in safe Rust, on the window that minifb made. Full screen is asked of the window
 //! manager (EWMH 1.5, `_NET_WM_STATE`); where none is running the window itself is laid over the screen.
 
-use std::ops::Range;
 use std::time::Instant;
 
 use tracing::warn;
@@ -162,9 +161,9 @@ impl Desktop {
         Ok(exposed)
     }
 
-    /// Shows these rows of the picture on the window, which must be as large as that; see [`Direct::show`].
-    pub(super) fn show(&mut self, view: &View<'_>, rows: Range<u32>) -> bool {
-        self.direct.show(&self.connection, self.window, view, rows)
+    /// Shows these parts of the picture on the window, which must be as large as that; see [`Direct::show`].
+    pub(super) fn show(&mut self, view: &View<'_>, parts: &[Rect]) -> bool {
+        self.direct.show(&self.connection, self.window, view, parts)
     }
 
     /// Whether the window covers its monitor, as far as the window manager has said.

@@ -5,7 +5,6 @@
 //! large as the picture and nothing is drawn over it; otherwise, and where the server cannot do it, the window goes the way of
 //! `surface`. Asking for whatever the server says about the request also waits until it has read the pixels.
 
-use std::ops::Range;
 use std::os::fd::AsFd;
 
 use x11rb::connection::{Connection, RequestConnection};
@@ -15,6 +14,7 @@ use x11rb::protocol::xproto::{ConnectionExt as _, CreateGCAux, Gcontext, ImageFo
 use x11rb::rust_connection::RustConnection;
 
 use super::canvas::View;
+use super::scale::Rect;
 
 #[derive(Default)]
 pub(super) struct Direct {
@@ -37,9 +37,9 @@ struct Target {
 }
 
 impl Direct {
-    /// Shows these rows of the picture on the window, which must be as large as that, and returns once the server has read them.
+    /// Shows these parts of the picture on the window, which must be as large as that, and returns once the server has read them.
     /// `false`: it was not shown and has to go the other way, now and from now on.
-    pub(super) fn show(&mut self, connection: &RustConnection, window: Window, view: &View<'_>, rows: Range<u32>) -> bool {
+    pub(super) fn show(&mut self, connection: &RustConnection, window: Window, view: &View<'_>, parts: &[Rect]) -> bool {
         if matches!(self.state, State::Untried) {
             self.state = match prepare(connection, window) {
                 Ok(Some(target)) => State::Ready(target),
@@ -51,7 +51,7 @@ impl Direct {
             };
         }
         let State::Ready(target) = &mut self.state else { return false };
-        match target.show(connection, window, view, rows) {
+        match target.show(connection, window, view, parts) {
             Ok(shown) => shown,
             Err(error) => {
                 tracing::debug!("the display does not read the canvas itself any more: {error}");
@@ -97,7 +97,7 @@ impl Target {
         connection: &RustConnection,
         window: Window,
         view: &View<'_>,
-        rows: Range<u32>,
+        parts: &[Rect],
     ) -> Result<bool, ReplyOrIdError> {
         let Some(memory) = view.memory() else { return Ok(false) };
         let segment = match self.segment {
@@ -116,11 +116,19 @@ impl Target {
         // No side of a picture is longer than 8192.
         let (width, height) = (view.size().width as u16, view.size().height as u16);
         let (format, offset) = (ImageFormat::Z_PIXMAP.into(), memory.offset);
-        let (top, count) = (rows.start as u16, rows.len() as u16);
-        let put = connection.shm_put_image(
-            window, self.gc, width, height, 0, top, width, count, 0, top as i16, self.depth, format, false, segment, offset,
-        )?;
-        put.check()?;
+        let put = |part: &Rect| {
+            let (x, y, wide, high) = (part.x as u16, part.y as u16, part.size.width as u16, part.size.height as u16);
+            let (left, top) = (x as i16, y as i16);
+            connection.shm_put_image(
+                window, self.gc, width, height, x, y, wide, high, left, top, self.depth, format, false, segment, offset,
+            )
+        };
+        let Some((last, others)) = parts.split_last() else { return Ok(true) };
+        for part in others {
+            put(part)?;
+        }
+        // The server answers in order: once it has read the last part it has read all.
+        put(last)?.check()?;
         Ok(true)
     }
 }

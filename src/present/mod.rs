@@ -6,6 +6,7 @@ mod bindings;
 pub mod canvas;
 mod clicks;
 mod compositor;
+mod damage;
 mod desktop;
 mod direct;
 pub mod exit_hook;

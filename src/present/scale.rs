@@ -57,9 +57,27 @@ impl Scaler {
                 target[first..first + width].copy_from_slice(source);
             }
         } else {
-            self.scale(picture, size, target, window, place);
+            let all = Rect { x: 0, y: 0, size: place.size };
+            self.scale(picture, (size, place.size, all), target, window, place);
         }
         place
+    }
+
+    /// After [`Scaler::draw`] of a picture before, of the same sizes: renews what shows this `part` of the picture, which is the
+    /// part of the window that [`renewed`] says.
+    pub(super) fn renew(&mut self, picture: &[u32], (size, part): (Size, Rect), target: &mut [u32], window: Size) {
+        let place = letterbox(size, window);
+        let (shown, renewed) = (shown(part, size, place.size), renewed((size, part), window));
+        if place.size == size {
+            let (width, left) = (shown.size.width as usize, shown.x as usize);
+            for row in 0..shown.size.height {
+                let from = ((shown.y + row) * size.width) as usize + left;
+                let to = ((renewed.y + row) * window.width + renewed.x) as usize;
+                target[to..to + width].copy_from_slice(&picture[from..from + width]);
+            }
+        } else {
+            self.scale(picture, (size, place.size, shown), target, window, renewed);
+        }
     }
 
     /// As [`Scaler::draw`], but a picture that nearly fits is not scaled: its edges are cut, or bars stand beside it. That is
@@ -85,13 +103,28 @@ impl Scaler {
 
     /// Fills all of `target` with `picture`, whatever its shape. Neither may be empty.
     pub(super) fn stretch(&mut self, picture: &[u32], size: Size, target: &mut [u32], window: Size) {
-        self.scale(picture, size, target, window, Rect { x: 0, y: 0, size: window });
+        let all = Rect { x: 0, y: 0, size: window };
+        self.scale(picture, (size, window, all), target, window, all);
     }
 
-    fn scale(&mut self, picture: &[u32], size: Size, target: &mut [u32], window: Size, place: Rect) {
-        let halved = place.size.width * 2 <= size.width;
-        let filter = if halved { FilterType::Box } else { FilterType::Bilinear };
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
+    /// Brings a part of what a picture of `size` is where it is `scaled` to its place in the window.
+    fn scale(
+        &mut self,
+        picture: &[u32],
+        (size, scaled, part): (Size, Size, Rect),
+        target: &mut [u32],
+        window: Size,
+        place: Rect,
+    ) {
+        let filter = filter(size, scaled);
+        let across = |x: u32| f64::from(x) * f64::from(size.width) / f64::from(scaled.width);
+        let down = |y: u32| f64::from(y) * f64::from(size.height) / f64::from(scaled.height);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false).crop(
+            across(part.x),
+            down(part.y),
+            across(part.size.width),
+            down(part.size.height),
+        );
         let source = ImageRef::new(size.width, size.height, bytemuck::cast_slice(picture), PixelType::U8x4)
             .expect("a picture has as many pixels as its size says");
         let mut target = Image::from_slice_u8(window.width, window.height, bytemuck::cast_slice_mut(target), PixelType::U8x4)
@@ -100,6 +133,32 @@ impl Scaler {
             .expect("the picture was placed within the window");
         self.resizer.resize(&source, &mut target, &options).expect("both are four bytes a pixel");
     }
+}
+
+/// Where in a window a part of a picture is seen.
+pub(super) fn renewed((size, part): (Size, Rect), window: Size) -> Rect {
+    let place = letterbox(size, window);
+    let shown = shown(part, size, place.size);
+    Rect { x: place.x + shown.x, y: place.y + shown.y, ..shown }
+}
+
+fn filter(size: Size, scaled: Size) -> FilterType {
+    if scaled.width * 2 <= size.width { FilterType::Box } else { FilterType::Bilinear }
+}
+
+/// Which part of what a picture of `size` is where it is `scaled` shows something of a part of it. One pixel shows what lies
+/// within its own width of the picture around its middle, and at least a pixel of that to either side.
+fn shown(part: Rect, size: Size, scaled: Size) -> Rect {
+    let side = |first: u32, length: u32, size: u32, scaled: u32| {
+        let to = |at: u32| u64::from(at) * u64::from(scaled);
+        let beside = u64::from(scaled / size) + 2;
+        let begin = (to(first) / u64::from(size)).saturating_sub(beside);
+        let end = (to(first + length).div_ceil(u64::from(size)) + beside).min(u64::from(scaled));
+        (begin as u32, (end - begin) as u32)
+    };
+    let (x, width) = side(part.x, part.size.width, size.width, scaled.width);
+    let (y, height) = side(part.y, part.size.height, size.height, scaled.height);
+    Rect { x, y, size: Size { width, height } }
 }
 
 fn black_around(target: &mut [u32], window: Size, place: Rect) {
@@ -180,6 +239,36 @@ mod tests {
         assert_eq!((row[0], row[15]), (0, 0x00ff_ffff));
         assert!(row.windows(2).all(|pair| pair[0] <= pair[1]), "{row:x?}");
         assert!(row.iter().any(|pixel| (0x40..0xc0).contains(&(pixel & 0xff))), "no blend: {row:x?}");
+    }
+
+    #[test]
+    fn a_part_that_is_renewed_looks_as_if_all_had_been_drawn() {
+        let noise = |seed: u32| -> Vec<u32> {
+            (0..160_u32 * 90).map(|at| (at.wrapping_mul(2_654_435_761).wrapping_add(seed * 97)) & 0x00ff_ffff).collect()
+        };
+        let picture = size(160, 90);
+        for window in [size(160, 90), size(200, 90), size(320, 180), size(250, 200), size(100, 70), size(60, 60), size(37, 90)] {
+            for part in [(0, 0, 160, 90), (32, 16, 48, 32), (144, 80, 16, 10), (0, 48, 16, 16), (80, 0, 1, 1)] {
+                let part = Rect { x: part.0, y: part.1, size: size(part.2, part.3) };
+                let (before, mut after) = (noise(1), noise(1));
+                for y in part.y..part.y + part.size.height {
+                    for x in part.x..part.x + part.size.width {
+                        after[(y * 160 + x) as usize] = noise(2)[(y * 160 + x) as usize];
+                    }
+                }
+                let mut scaler = Scaler::new();
+                let mut renewed = vec![7; (window.width * window.height) as usize];
+                let mut whole = renewed.clone();
+                let place = scaler.draw(&before, picture, &mut renewed, window);
+                scaler.renew(&after, (picture, part), &mut renewed, window);
+                let within = super::renewed((picture, part), window);
+                scaler.draw(&after, picture, &mut whole, window);
+                let off = |a: u32, b: u32| (0..3).map(|byte| (a >> (8 * byte) & 0xff).abs_diff(b >> (8 * byte) & 0xff)).max();
+                let worst = renewed.iter().zip(&whole).filter_map(|(a, b)| off(*a, *b)).max().unwrap();
+                assert!(worst <= 1, "{window:?} {part:?}: off by {worst}");
+                assert!(within.x >= place.x && within.x + within.size.width <= place.x + place.size.width, "{within:?}");
+            }
+        }
     }
 
     #[test]

@@ -49,15 +49,9 @@ impl Surface {
     pub(super) fn paint(&mut self, draw: impl FnOnce(&mut [u32], Size)) -> Result<(), String> {
         let size = self.size();
         if let Some(shared) = &mut self.shared {
-            return paint_shared(shared, size, draw).or_else(|error| {
-                // For one: a display over the network that takes no picture of this size at once; minifb cuts it up. This
-                // picture is not shown, the next one is. Where the display itself is gone Xlib says so and ends the program,
-                // here.
-                self.window.update();
-                warn!("pictures go to the window the slow way from now on: {error}");
-                self.shared = None;
-                Ok(())
-            });
+            let painted = paint_shared(shared, size, draw);
+            painted.unwrap_or_else(|error| self.give_up_sharing(&error));
+            return Ok(());
         }
         self.plain.resize(size.width as usize * size.height as usize, 0);
         draw(&mut self.plain, size);
@@ -65,22 +59,28 @@ impl Surface {
         self.window.update_with_buffer(&self.plain, size.width as usize, size.height as usize).map_err(|error| error.to_string())
     }
 
-    /// Lets `draw` renew these parts of what [`Surface::paint`] drew last, and returns once the display has taken them. `false`:
-    /// nothing was drawn, for what was drawn last is not at hand.
-    pub(super) fn repaint(&mut self, parts: &[Rect], draw: impl FnOnce(&mut [u32])) -> bool {
+    /// Whether what [`Surface::paint`] drew last is at hand, so that parts of it can be renewed.
+    pub(super) fn can_repaint(&mut self) -> bool {
         let size = self.size();
-        let Some(shared) = &mut self.shared else { return false };
-        let Ok(mut buffer) = shared.buffer_mut() else { return false };
-        if buffer.age() != 1 || buffer.len() != size.width as usize * size.height as usize {
-            return false;
+        let Some(Ok(buffer)) = self.shared.as_mut().map(Shared::buffer_mut) else { return false };
+        buffer.age() == 1 && buffer.len() == size.width as usize * size.height as usize
+    }
+
+    /// Lets `draw` renew these parts of what [`Surface::paint`] drew last, which [must be at hand](Surface::can_repaint), and
+    /// returns once the display has taken them.
+    pub(super) fn repaint(&mut self, parts: &[Rect], draw: impl FnOnce(&mut [u32])) {
+        if let Some(shared) = &mut self.shared {
+            let painted = repaint_shared(shared, parts, draw);
+            painted.unwrap_or_else(|error| self.give_up_sharing(&error));
         }
-        draw(&mut buffer);
-        let side = |length: u32| NonZeroU32::new(length).unwrap_or(NonZeroU32::MIN);
-        let part =
-            |Rect { x, y, size }: &Rect| softbuffer::Rect { x: *x, y: *y, width: side(size.width), height: side(size.height) };
-        let presented = buffer.present_with_damage(&parts.iter().map(part).collect::<Vec<_>>());
-        // See `paint_shared`.
-        presented.and_then(|()| shared.buffer_mut().map(drop)).is_ok()
+    }
+
+    /// For one: a display over the network that takes no picture of this size at once; minifb cuts it up. The last picture is not
+    /// shown, the next one is. Where the display itself is gone Xlib says so and ends the program, here.
+    fn give_up_sharing(&mut self, error: &str) {
+        self.window.update();
+        warn!("pictures go to the window the slow way from now on: {error}");
+        self.shared = None;
     }
 
     pub(super) fn update(&mut self) {
@@ -117,6 +117,17 @@ fn paint_shared(shared: &mut Shared, size: Size, draw: impl FnOnce(&mut [u32], S
     buffer.present().map_err(text)?;
     // `present` leaves the request in the connection's buffer. Asking for the next buffer sends it and waits until the
     // display has read this one, which is the moment that counts as shown.
+    shared.buffer_mut().map(drop).map_err(text)
+}
+
+fn repaint_shared(shared: &mut Shared, parts: &[Rect], draw: impl FnOnce(&mut [u32])) -> Result<(), String> {
+    let text = |error: softbuffer::SoftBufferError| error.to_string();
+    let mut buffer = shared.buffer_mut().map_err(text)?;
+    draw(&mut buffer);
+    let side = |length: u32| NonZeroU32::new(length).unwrap_or(NonZeroU32::MIN);
+    let part = |Rect { x, y, size }: &Rect| softbuffer::Rect { x: *x, y: *y, width: side(size.width), height: side(size.height) };
+    buffer.present_with_damage(&parts.iter().map(part).collect::<Vec<_>>()).map_err(text)?;
+    // As in `paint_shared`.
     shared.buffer_mut().map(drop).map_err(text)
 }
 

@@ -14,12 +14,13 @@ use tracing::debug;
 
 use super::canvas::View;
 use super::compositor::Compositor;
+use super::damage::Damage;
 use super::desktop::Desktop;
 use super::keys::Keys;
 pub use super::keys::{Action, Bindings};
 use super::letters::Letters;
 use super::overlay::{self, Beside, Notice, Overlay};
-use super::scale::Scaler;
+use super::scale::{Rect, Scaler, renewed};
 use super::scene::{Scene, spoken};
 use super::surface::Surface;
 use eyeline_proto::picture::{MAX_SIDE, Size};
@@ -89,6 +90,29 @@ pub struct Shown {
     pub window: Size,
 }
 
+/// A picture that the display has, with nothing over it.
+#[derive(Debug, Clone, Copy)]
+struct Bare {
+    /// The canvas's memory.
+    memory: u64,
+    picture: Size,
+    window: Size,
+    /// When the display got all of it.
+    all: Instant,
+}
+
+impl Bare {
+    /// `None` where the canvas cannot be told from another.
+    fn new(view: &View<'_>, window: Size, all: Instant) -> Option<Bare> {
+        view.memory().map(|memory| Bare { memory: memory.id, picture: view.size(), window, all })
+    }
+
+    fn is_of(&self, view: &View<'_>, window: Size) -> bool {
+        let same = view.memory().is_some_and(|memory| memory.id == self.memory);
+        same && view.size() == self.picture && window == self.window
+    }
+}
+
 pub struct Window {
     surface: Surface,
     desktop: Desktop,
@@ -103,8 +127,8 @@ pub struct Window {
     asked: Size,
     exposed: bool,
     painted: Option<Shown>,
-    /// The canvas's memory that the display read last, where nothing else was painted since, and when it read all of it.
-    direct: Option<(u64, Instant)>,
+    /// What stands in it, where that is one picture with nothing over it.
+    bare: Option<Bare>,
     /// When all tiles were painted, with nothing over them, where that is what the window shows.
     tiled: Option<(Size, Instant)>,
     is_pointer_hidden: bool,
@@ -151,7 +175,7 @@ impl Window {
             asked: size,
             exposed: true,
             painted: None,
-            direct: None,
+            bare: None,
             tiled: None,
             is_pointer_hidden: false,
         };
@@ -166,16 +190,18 @@ impl Window {
     /// display works.
     pub fn show(&mut self, view: View<'_>, overlay: &Overlay, look: Look<'_>) -> Result<Shown, Error> {
         let bare = !self.plain && look.greyed.is_none() && overlay.is_empty(Instant::now()) && self.keys.line().is_none();
-        if bare && view.size() == self.surface.size() {
-            let (memory, now, damage) = (view.memory().map(|memory| memory.id), Instant::now(), view.take_damage());
-            // What the display has already of this canvas it does not read again.
-            let known = self.direct.filter(|(id, all)| Some(*id) == memory && !self.exposed && now < *all + REPAINT_ALL);
-            let rows = known.map_or(0..view.size().height, |_| damage);
-            if known.is_some() && rows.is_empty() || self.desktop.show(&view, rows) {
-                let shown = self.note_painted(false);
-                self.direct = known.or(memory.map(|memory| (memory, now)));
-                return Ok(shown);
-            }
+        let (now, damage, window) = (Instant::now(), view.take_damage(), self.surface.size());
+        // What the display has already of this canvas it does not get again.
+        let known = self.bare.filter(|shown| shown.is_of(&view, window) && !self.exposed && now < shown.all + REPAINT_ALL);
+        let (known, fresh) = if bare { (known, Bare::new(&view, window, now)) } else { (None, None) };
+        let parts = if known.is_some() { damage } else { Damage::all(view.size()) };
+        if bare && view.size() == window && (parts.is_empty() || self.desktop.show(&view, parts.parts())) {
+            return Ok(self.note_bare(known.or(fresh), false));
+        }
+        let copied = self.painted.is_some_and(|shown| shown.copied);
+        if known.is_some() && copied && (parts.is_empty() || self.surface.can_repaint()) {
+            self.renew(view, &parts);
+            return Ok(self.note_bare(known, true));
         }
         let (scaler, letters, beside) = (&mut self.scaler, &self.letters, beside(&self.keys));
         let paint = |pixels: &mut [u32], window: Size| {
@@ -199,7 +225,28 @@ impl Window {
             }
         };
         self.surface.paint(paint).map_err(Error::Present)?;
-        Ok(self.note_painted(true))
+        Ok(self.note_bare(fresh, true))
+    }
+
+    /// Draws these parts of the picture anew where it stands scaled in the window.
+    fn renew(&mut self, view: View<'_>, parts: &Damage) {
+        if parts.is_empty() {
+            return;
+        }
+        let (scaler, window, size) = (&mut self.scaler, self.surface.size(), view.size());
+        let places: Vec<Rect> = parts.parts().iter().map(|part| renewed((size, *part), window)).collect();
+        let renew = |pixels: &mut [u32]| {
+            parts.parts().iter().for_each(|part| scaler.renew(view.pixels(), (size, *part), pixels, window));
+            drop(view);
+        };
+        self.surface.repaint(&places, renew);
+    }
+
+    /// What was painted is a picture with nothing over it, or (`None`) is not.
+    fn note_bare(&mut self, bare: Option<Bare>, copied: bool) -> Shown {
+        let shown = self.note_painted(copied);
+        self.bare = bare;
+        shown
     }
 
     /// Shows all tiles of a scene, and one's own picture in a corner, with `overlay` over them; says which new pictures are with
@@ -217,8 +264,9 @@ impl Window {
         let bare = overlay.is_empty(now) && self.keys.line().is_none() && scene.own_place(size).is_none();
         let tiled = self.tiled.filter(|(tiled, all)| bare && !self.exposed && *tiled == size && now < *all + REPAINT_ALL);
         if let (Some(_), Some(parts)) = (tiled, self.compositor.changed())
-            && self.surface.repaint(parts, |pixels| self.compositor.copy_parts(parts, pixels))
+            && self.surface.can_repaint()
         {
+            self.surface.repaint(parts, |pixels| self.compositor.copy_parts(parts, pixels));
             let shown = self.note_painted(true);
             self.tiled = tiled;
             return Ok((shown, seen));
@@ -251,7 +299,7 @@ impl Window {
 
     fn note_painted(&mut self, copied: bool) -> Shown {
         let shown = Shown { copied, at: Instant::now(), window: self.surface.size() };
-        (self.painted, self.tiled, self.direct) = (Some(shown), None, None);
+        (self.painted, self.tiled, self.bare) = (Some(shown), None, None);
         self.exposed = false;
         shown
     }
