@@ -10,7 +10,8 @@
 //!
 //! Where a picture is only what changed, its size and rate follow the share that is coded mostly, and its quality what this one
 //! has: that is known before it is encoded. What was not spent is saved for a picture of which more changed, up to [`SAVED`]
-//! pictures' worth; what was spent beyond that is taken off the next ones.
+//! pictures' worth; what was spent beyond that is taken off the next ones. What stands still is sent once more, better, from what
+//! is left where all that changed has its best quality: it takes nothing of what is saved, and says nothing of what MCUs cost.
 //!
 //! A camera's own JPEG is passed through while what it costs fits, and encoded anew while it does not.
 
@@ -55,6 +56,10 @@ const POWER: f64 = 1.7;
 /// this part of its own, whatever those before it took.
 const SAVED: f64 = 1.5;
 const LEAST_SHARE: f64 = 0.25;
+
+/// What is refined is so much better than the best, and within these; the best is never better.
+const FINER: u8 = 3;
+const FINE: (u8, u8) = (92, 97);
 
 /// The share that is coded is averaged over so many pictures; of less than [`TELLS`] the bytes say little of the rest.
 const SHARES: f64 = 8.0;
@@ -139,8 +144,9 @@ impl Ladder {
         (self.share, self.last_share, self.saved) = (1.0, 1.0, 0.0);
     }
 
-    /// A picture of quality and size `step` of which only this share was coded took so many bytes.
-    pub fn note_part(&mut self, step: Step, share: f64, bytes: usize) {
+    /// A picture of quality and size `step` of which only this share was coded took so many bytes, and so many more for what was
+    /// refined.
+    pub fn note_part(&mut self, step: Step, share: f64, bytes: usize, refined: usize) {
         // A cut, or a picture of another size, is one of its kind.
         let usual = share.min(std::mem::replace(&mut self.last_share, share));
         self.share += (usual - self.share) / SHARES;
@@ -149,7 +155,7 @@ impl Ladder {
             self.whole = Some(self.whole.map_or(whole, |mean| mean + (whole - mean) / 4.0));
         }
         if let Some(budget) = self.budget() {
-            self.saved = (self.saved + budget * f64::from(step.every) - bytes as f64).min(SAVED * budget);
+            self.saved = (self.saved + budget * f64::from(step.every) - (bytes + refined) as f64).min(SAVED * budget);
         }
     }
 
@@ -159,6 +165,20 @@ impl Ladder {
         let may = (budget + self.saved).max(LEAST_SHARE * budget);
         let best = f64::from(self.best);
         quality(may / (whole * size_cost(step.eighths) * share.max(TELLS))).min(best).max(LEAST.min(best)) as u8
+    }
+
+    /// The quality of what is refined.
+    pub fn finest(&self) -> u8 {
+        (self.best + FINER).clamp(FINE.0, FINE.1).max(self.best)
+    }
+
+    /// The share of a picture as `step` says that may be refined beside this share that changed.
+    pub fn spare(&self, step: Step, share: f64) -> f64 {
+        let Some(budget) = self.budget() else { return 1.0 };
+        let Some(whole) = self.whole.filter(|_| self.quality_of(step, share) >= self.best) else { return 0.0 };
+        let picture = whole * size_cost(step.eighths);
+        let left = budget + self.saved.min(0.0) - picture * share * cost(f64::from(self.best));
+        (left / (picture * cost(f64::from(self.finest())))).clamp(0.0, 1.0)
     }
 
     /// Bytes of a picture, on a path whose rate is known.
@@ -321,7 +341,7 @@ mod tests {
             let step = ladder.step();
             let step = Step { quality: ladder.quality_of(step, share), ..step };
             let bytes = (encode(100_000.0, step) as f64 * share) as usize;
-            ladder.note_part(step, share, bytes);
+            ladder.note_part(step, share, bytes, 0);
             (step, bytes as f64)
         };
         let head: Vec<(Step, f64)> = (0..90).map(|_| picture(0.12)).skip(60).collect();
@@ -354,7 +374,7 @@ mod tests {
                 let share = if step.eighths == last { 0.13 } else { 1.0 };
                 last = step.eighths;
                 let step = Step { quality: ladder.quality_of(step, share), ..step };
-                ladder.note_part(step, share, (encode(100_000.0, step) as f64 * share) as usize);
+                ladder.note_part(step, share, (encode(100_000.0, step) as f64 * share) as usize, 0);
                 sizes.push(step.eighths);
             }
             sizes.dedup();
