@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const AGE: Duration = Duration::from_secs(3);
 
 /// Neighbours that come together.
-const RUN: usize = 4;
+const RUN: usize = 8;
 
 /// See the module text.
 #[derive(Debug, Clone, Default)]

@@ -23,8 +23,8 @@ use eyeline_proto::picture::{Sampling, Size};
 
 mod cells;
 mod flicker;
-pub mod grid;
-pub mod noise;
+pub(super) mod grid;
+pub(super) mod noise;
 mod sums;
 
 #[cfg(test)]
@@ -236,7 +236,7 @@ impl Detector {
     }
 
     /// The camera's noise.
-    pub fn noise(&self) -> &Noise {
+    pub(super) fn noise(&self) -> &Noise {
         &self.noise
     }
 

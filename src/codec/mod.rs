@@ -19,7 +19,7 @@ pub mod packed;
 pub mod parts;
 pub mod passthrough;
 pub mod raw;
-pub mod refinement;
+mod refinement;
 pub mod replenisher;
 pub mod scale;
 pub mod scan;

@@ -80,9 +80,10 @@ impl Refinement {
     pub fn add(&mut self, planes: &[u8], noise: &Noise, changed: &McuSet, moving: &mut McuSet) {
         self.summed.remove_all(changed);
         self.ready.remove_all(changed);
-        for samples in samples(&self.grid, &self.summed) {
-            self.sums[samples.clone()].iter_mut().zip(&planes[samples]).for_each(|(sum, sample)| *sum += u16::from(*sample));
-        }
+        let sums = &mut self.sums;
+        each_line(&self.grid, &self.summed, |line| {
+            sums[line.clone()].iter_mut().zip(&planes[line]).for_each(|(sum, sample)| *sum += u16::from(*sample));
+        });
         let mut full = Vec::new();
         for mcu in self.summed.iter() {
             self.counts[mcu] += 1;
@@ -108,10 +109,10 @@ impl Refinement {
     /// Draws the means of what was taken last, before anything else begins.
     pub fn draw(&self, planes: &mut [u8], refined: &McuSet) {
         const ROUND: u16 = MEAN_OF as u16 / 2;
-        for samples in samples(&self.grid, refined) {
-            let sums = self.sums[samples.clone()].iter();
-            planes[samples].iter_mut().zip(sums).for_each(|(sample, sum)| *sample = ((sum + ROUND) / MEAN_OF as u16) as u8);
-        }
+        each_line(&self.grid, refined, |line| {
+            let sums = self.sums[line.clone()].iter();
+            planes[line].iter_mut().zip(sums).for_each(|(sample, sum)| *sample = ((sum + ROUND) / MEAN_OF as u16) as u8);
+        });
     }
 
     /// Begins with all that is old, and with others among `these` in their turn, as long as no more are ready than may be sent.
@@ -130,9 +131,10 @@ impl Refinement {
         }
         begun.remove_all(&self.summed);
         begun.remove_all(&self.ready);
-        for samples in samples(&self.grid, &begun) {
-            self.sums[samples.clone()].iter_mut().zip(&planes[samples]).for_each(|(sum, sample)| *sum = u16::from(*sample));
-        }
+        let sums = &mut self.sums;
+        each_line(&self.grid, &begun, |line| {
+            sums[line.clone()].iter_mut().zip(&planes[line]).for_each(|(sum, sample)| *sum = u16::from(*sample));
+        });
         begun.iter().for_each(|mcu| self.counts[mcu] = 1);
         self.summed.add(&begun);
     }
@@ -180,13 +182,15 @@ impl Refinement {
     }
 }
 
-/// Where the samples of these MCUs lie, line by line of neighbours.
-fn samples<'a>(grid: &'a Grid, mcus: &'a McuSet) -> impl Iterator<Item = Range<usize>> + 'a {
+/// Tells where the samples of these MCUs lie, line by line of neighbours.
+fn each_line(grid: &Grid, mcus: &McuSet, mut tell: impl FnMut(Range<usize>)) {
     let columns = grid.columns;
-    (0..grid.rows).flat_map(move |row| {
-        mcus.runs(row * columns..(row + 1) * columns).flat_map(move |run| {
+    for row in 0..grid.rows {
+        for run in mcus.runs(row * columns..(row + 1) * columns) {
             let run = run.start - row * columns..run.end - row * columns;
-            grid.planes.iter().flat_map(move |plane| plane.lines(row, &run))
-        })
-    })
+            for plane in &grid.planes {
+                plane.lines(row, &run).for_each(&mut tell);
+            }
+        }
+    }
 }
