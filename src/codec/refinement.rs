@@ -194,3 +194,90 @@ fn each_line(grid: &Grid, mcus: &McuSet, mut tell: impl FnMut(Range<usize>)) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::detector::Detector;
+    use crate::codec::scenes::{Moment, Noise as Grain, Room};
+    use eyeline_proto::picture::{Sampling, Size};
+
+    const SIZE: Size = Size { width: 630, height: 362 };
+
+    /// Sums up all of sixteen pictures. Says how many MCUs are moving unseen, and how many are ready.
+    fn sum_up(kind: (Sampling, Option<(usize, usize)>), moment: impl Fn(f32) -> Moment) -> (usize, usize, usize) {
+        let room = Room::new(SIZE.width as usize, SIZE.height as usize, kind.1, 5);
+        let (mut detector, none) = (Detector::new(), McuSet::new(SIZE, kind.0));
+        let mut changed = none.clone();
+        for number in 0..6 {
+            let planes = room.picture(number, &moment(0.0));
+            detector.look(&planes, &mut changed);
+            detector.sent(&planes, &changed);
+        }
+        let (mut refinement, mut moving, mut all) = (Refinement::new(&none), none.clone(), none.clone());
+        all.fill();
+        for number in 0..MEAN_OF as u64 {
+            let planes = room.picture(10 + number, &moment(number as f32));
+            match number {
+                0 => refinement.begin(&planes, &all, &none),
+                _ => refinement.add(&planes, detector.noise(), &none, &mut moving),
+            }
+        }
+        (moving.len(), refinement.ready.len(), none.of())
+    }
+
+    #[test]
+    fn what_moves_below_the_detectors_limits_has_no_mean_and_what_is_still_has() {
+        let noisy = |sigma, smooth| Moment { noise: Grain { sigma, smooth }, ..Moment::default() };
+        for kind in [
+            (Sampling::Yuv420, Some((2, 2))),
+            (Sampling::Yuv422, Some((2, 1))),
+            (Sampling::Yuv444, Some((1, 1))),
+            (Sampling::Grey, None),
+        ] {
+            for (sigma, smooth) in [(0.0, false), (1.5, false), (2.5, true), (4.0, false)] {
+                let (moving, ready, of) = sum_up(kind, |_| noisy(sigma, smooth));
+                assert_eq!(moving + ready, of);
+                assert!(moving * 50 < of, "{moving} of {of} are not still at σ {sigma} {smooth}, {kind:?}");
+            }
+            let (moving, _, of) = sum_up(kind, |at| Moment { light: 1.0 + 0.003 * at, ..noisy(1.5, false) });
+            assert!(moving * 4 > of * 3, "{moving} of {of} are not still where light rises by half a level a picture, {kind:?}");
+            let (moving, _, of) = sum_up(kind, |at| Moment { pan: 0.05 * at, ..noisy(1.5, false) });
+            assert!(moving * 16 > of, "{moving} of {of} are not still in a slow pan, {kind:?}");
+        }
+    }
+
+    #[test]
+    fn means_are_of_sixteen_pictures_and_only_of_what_did_not_change() {
+        let (size, sampling) = (Size { width: 70, height: 50 }, Sampling::Yuv420);
+        let none = McuSet::new(size, sampling);
+        let set = |mcus: &[usize]| {
+            let mut set = none.clone();
+            mcus.iter().for_each(|mcu| set.insert(*mcu));
+            set
+        };
+        let (mut refinement, detector, mut moving) = (Refinement::new(&none), Detector::new(), none.clone());
+        // 100 and 101 by turns are 100.5, rounded up.
+        let picture = |number: usize| vec![100 + (number % 2) as u8; sampling.bytes(size)];
+        refinement.begin(&picture(0), &set(&[0, 7, 13, 19]), &none);
+        for number in 1..MEAN_OF {
+            let changed = if number == 9 { set(&[7, 8]) } else { none.clone() };
+            refinement.add(&picture(number), detector.noise(), &changed, &mut moving);
+        }
+        assert_eq!((&refinement.ready, moving.len()), (&set(&[0, 13, 19]), 0));
+        let mut refined = none.clone();
+        refinement.take(2, &mut refined);
+        assert_eq!((&refinement.ready, &refined), (&set(&[19]), &set(&[0, 13])));
+        let (mut planes, grid) = (vec![0; sampling.bytes(size)], Grid::new(sampling, size));
+        refinement.draw(&mut planes, &refined);
+        let (mut wanted, all) = (vec![0; planes.len()], vec![101; planes.len()]);
+        refined.iter().for_each(|mcu| grid.copy(&all, &mut wanted, mcu..mcu + 1));
+        assert_eq!(planes, wanted);
+        // One that is ready is not begun again, and while one waits one less is begun.
+        refinement.begin(&picture(0), &set(&[19]), &set(&[1, 2, 3, 19]));
+        assert_eq!((refinement.most(), refinement.summed.len(), refinement.ready.len()), (1, 0, 1));
+        refinement.take(1, &mut refined);
+        refinement.begin(&picture(0), &none, &set(&[1, 2, 3]));
+        assert_eq!(refinement.summed.len(), 1);
+    }
+}

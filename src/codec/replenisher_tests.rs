@@ -229,6 +229,18 @@ fn what_was_refined_follows_a_change_too_small_to_be_seen_in_one_picture() {
     assert!(followed > behind + 2.0, "{behind} dB, then {followed}");
 }
 
+/// A lens that breathes too little to be seen, and has no mean: what was refined is not kept for that.
+#[test]
+fn what_was_refined_and_never_is_still_again_is_sent_as_it_is_when_it_is_old() {
+    let (mut camera, still) = (Camera::new(), noisy(0.6));
+    camera.run(75, |_| still);
+    let breathes = |number: u64| Moment { zoom: 1.0 + 0.0002 * (number as f32 / 2.5).sin(), ..still };
+    let at_once: usize = camera.run(10, breathes).iter().map(|sent| sent.counts()[0]).sum();
+    let when_old: usize = camera.run(100, breathes).iter().map(|sent| sent.counts()[0]).sum();
+    println!("{at_once} changed at once, {when_old} when it was old");
+    assert!(at_once < 3 && when_old >= 10, "{at_once} changed at once, {when_old} when it was old");
+}
+
 #[test]
 fn without_room_nothing_is_refined_and_what_was_is_kept() {
     let (mut camera, moment) = (Camera::new(), noisy(2.0));

@@ -416,3 +416,16 @@ fn a_picture_that_comes_again_is_not_taken_for_one_without_noise() {
     let (_, still) = camera.run(30, |_| Moment::default());
     assert!(still.sigma < 0.05, "{still:?} after {scene:?}");
 }
+
+#[test]
+fn a_film_in_a_window_on_a_screen_is_not_taken_for_noise() {
+    let mut camera = Camera::hall();
+    for number in 0..20 {
+        let mut planes = camera.room.picture(0, &Moment::default());
+        let film = camera.room.picture(number, &Moment { noise: grain(5.0), ..Moment::default() });
+        planes[..80 * 640].copy_from_slice(&film[..80 * 640]);
+        camera.number += 1;
+        let scene = camera.show(&planes);
+        assert!(scene.sigma < 0.1, "{scene:?} in picture {number}");
+    }
+}
