@@ -7,7 +7,8 @@
 //!
 //! What was refined was sent as a mean of pictures, and each receiver should be shown that mean, which the detector compares
 //! with. So means are drawn into the picture that is encoded: of what is refined in it, and of what is owed and was refined
-//! before. What was refined and is old is refined anew, where there is room; it is kept until then.
+//! before, though of that only the quality may be less. What was refined and is old is refined anew, where there is room; it is
+//! kept until then.
 
 use super::ageing::Ageing;
 use super::detector::Detector;
