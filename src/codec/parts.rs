@@ -1,9 +1,9 @@
 //! In which slices a picture is coded: all of it in bands, or some of its MCUs.
 //!
 //! What changed and what is refined is for every receiver; what is owed is for those who lack it, and comes in slices behind
-//! those. A part is a band of MCU rows, no higher than what it has, of which some MCUs are packed, or all are coded where they are
-//! wanted: never one that is not, for what a receiver is shown is what it was told to be. Parts of one kind have about as many
-//! MCUs each, so that threads end together. Pure.
+//! those. A part is a band of MCU rows, no higher than what it has, of which some MCUs are packed, or all are coded where all are
+//! due: never one that is not, for what was sent of it is kept in mind. Parts of one kind have about as many MCUs each, so that
+//! threads end together. Pure.
 
 use super::bands::{Bands, ENOUGH, SLICE_BYTES};
 use eyeline_proto::picture::mcu_set::McuSet;

@@ -6,8 +6,8 @@
 //! up anew when it has grown old, for its mean would keep for ever what is below the detector's limits.
 //!
 //! A mean must be of one thing. An MCU that the detector finds changed is dropped. What moves below its limits shows between the
-//! mean of the first half of the pictures and that of the second: of these, noise leaves a third of what it makes of two pictures'
-//! difference, so the limit is that much nearer. Where light drifts or flickers nothing is summed up: the caller sees to that.
+//! mean of the first half of the pictures and that of the second: noise makes a third of it that it makes of two pictures, so the
+//! limit is that much nearer. Where light drifts or flickers nothing is summed up: the caller sees to that.
 //!
 //! Pure. Which MCUs may be sent, and what the sums are taken from, says the caller.
 

@@ -173,8 +173,8 @@ impl Ladder {
         (self.best + FINER).clamp(FINE.0, FINE.1).max(self.best)
     }
 
-    /// The share of a picture as `step` says that may be refined beside this share that changed: what moves comes first, then what
-    /// is saved for it.
+    /// The share of a picture as `step` says that may be refined beside this share that changed: what moves comes first, then
+    /// what is saved for it.
     pub fn spare(&self, step: Step, share: f64) -> f64 {
         let Some(budget) = self.budget() else { return 1.0 };
         let Some(whole) = self.whole.filter(|_| self.quality_of(step, share) >= self.best) else { return 0.0 };
