@@ -14,15 +14,16 @@ use eyeline::codec::decoder::{Decoder, RgbMut};
 use eyeline::codec::detector::Detector;
 use eyeline::codec::encoder::{Coded, EncoderThreads};
 use eyeline::codec::raw::PlanesMut;
+use eyeline::codec::replenisher::Replenisher;
 use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, stitch};
 use eyeline_proto::media::slice::Slice;
-use eyeline_proto::picture::mcu_set::McuSet;
+use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use scenes::{Moment, Noise, Room};
 use std::sync::mpsc::channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const SETTINGS: Settings = Settings { quality: 80, position: None };
 const HEIGHTS: [u32; 2] = [720, 1080];
@@ -162,4 +163,29 @@ fn detect(bencher: Bencher, height: u32) {
         looked += 1;
     });
     println!("{height}: {:.1} % of the MCUs changed", 100.0 * share / looked as f32);
+}
+
+/// A still, noisy room: what says what of it is coded, `FROM` so many pictures on. Then all of it is being refined, or at rest.
+#[divan::bench(args = HEIGHTS, consts = [20, 100], sample_count = 40, sample_size = 1)]
+fn stand_still<const FROM: usize>(bencher: Bencher, height: u32) {
+    let size = size(height);
+    let room = Room::new(size.width as usize, height as usize, Some((2, 2)), 1);
+    let moment = Moment { noise: Noise { sigma: 2.5, smooth: false }, ..Moment::default() };
+    let pictures: Vec<Vec<u8>> = (0..30).map(|number| room.picture(number, &moment)).collect();
+    let (mut replenisher, mut captured, mut looked, mut refined) = (Replenisher::default(), Instant::now(), 0, 0);
+    let mut look = |planes: &mut Vec<u8>| {
+        captured += Duration::from_micros(33_333);
+        let due = replenisher.look(planes, (Sampling::Yuv420, size), &Owed::Nothing, captured, |_| 1.0);
+        refined += due.map_or(0, |due| due.refined.len());
+    };
+    let picture = |looked: usize| pictures[looked % pictures.len()].clone();
+    for looked in 0..FROM {
+        look(&mut picture(looked));
+    }
+    let inputs = || {
+        looked += 1;
+        picture(FROM + looked)
+    };
+    bencher.with_inputs(inputs).bench_local_refs(look);
+    println!("{height}: {refined} MCUs refined");
 }

@@ -7,8 +7,9 @@
 //! rim of what moves is often faint.
 //!
 //! The comparison is with what was sent, not with the picture before: a slow change adds up until it is sent, and what is below
-//! the limit stays below it. The caller says what it sent ([`Detector::sent`]), be it for a change, for age or for a receiver
-//! that lacks it; nothing else becomes the reference. An MCU that never was sent has always changed.
+//! the limit stays below it. The caller says what it sent, as it was in one picture ([`Detector::sent`]) or as the mean of many
+//! ([`Detector::sent_mean`]); nothing else becomes the reference. An MCU that never was sent has always changed. Of a mean only
+//! the new picture has noise: differences are smaller, and so are limits, or the same change would be found later.
 //!
 //! Light that drifts (the camera's exposure, a fade) makes all MCUs cross the limit at some time, each at another: a mottled
 //! wall. So where many drift the same way the limit is nearer to the noise: more is sent in finer steps. A lamp that flickers is
@@ -22,8 +23,8 @@ use eyeline_proto::picture::{Sampling, Size};
 
 mod cells;
 mod flicker;
-mod grid;
-mod noise;
+pub(super) mod grid;
+pub(super) mod noise;
 mod sums;
 
 #[cfg(test)]
@@ -32,7 +33,7 @@ mod tests;
 use cells::{Mcu, PIXELS, Row};
 use flicker::Flicker;
 use grid::Grid;
-use noise::{Level, Noise, PARTS, SAD, Shape, part};
+use noise::{Against, Level, Noise, PARTS, SAD, Shape, part};
 
 /// From which difference on a cell has changed, in levels a pixel: so much, and so many deviations of what noise makes of it.
 struct Rule {
@@ -94,6 +95,8 @@ pub struct Detector {
     reference: Vec<u8>,
     /// MCUs of which the reference has nothing.
     unsent: McuSet,
+    /// MCUs of which it is the mean of many pictures.
+    means: McuSet,
     row: Row,
     mcus: Vec<Mcu>,
     verdicts: Vec<Verdict>,
@@ -162,6 +165,7 @@ impl Detector {
             grid: Grid::new(Sampling::Grey, NOTHING),
             reference: Vec::new(),
             unsent: McuSet::new(NOTHING, Sampling::Grey),
+            means: McuSet::new(NOTHING, Sampling::Grey),
             row: Row::default(),
             mcus: Vec::new(),
             verdicts: Vec::new(),
@@ -212,6 +216,28 @@ impl Detector {
             }
         }
         self.unsent.remove_all(sent);
+        self.means.remove_all(sent);
+    }
+
+    /// These are sent as they are in `planes`, which have the mean of many pictures there.
+    pub fn sent_mean(&mut self, planes: &[u8], sent: &McuSet) {
+        self.sent(planes, sent);
+        self.means.add(sent);
+    }
+
+    /// The MCUs that were sent as the mean of many pictures.
+    pub fn means(&self) -> &McuSet {
+        &self.means
+    }
+
+    /// Puts these of a picture back to what was sent.
+    pub fn recall(&self, planes: &mut [u8], mcus: &McuSet) {
+        mcus.runs(0..self.grid.len()).for_each(|run| self.grid.copy(&self.reference, planes, run));
+    }
+
+    /// The camera's noise.
+    pub(super) fn noise(&self) -> &Noise {
+        &self.noise
     }
 
     /// Nothing is known of pictures like these, but the camera's noise.
@@ -221,6 +247,7 @@ impl Detector {
         self.reference.resize(grid.bytes(), 0);
         self.unsent = McuSet::new(grid.size, grid.sampling);
         self.unsent.fill();
+        self.means = McuSet::new(grid.size, grid.sampling);
         self.mcus.resize(grid.len(), Mcu::default());
         self.verdicts.resize(grid.len(), Verdict::Calm);
         self.flicker.reset(grid.rows, grid.columns);
@@ -269,6 +296,7 @@ impl Detector {
         if busy >= BUSY_FOR {
             self.watch = Watch::Samples { next: 0, left: false, calm: 0 };
             self.unsent.fill();
+            self.means.clear();
             changed.fill();
         }
         self.scene(share)
@@ -301,13 +329,15 @@ impl Detector {
     /// Learns the noise from every `step`th row that was measured. MCUs that reach beyond the picture, or have no reference, do
     /// not count.
     fn learn(&mut self, first: usize, step: usize) {
-        let (grid, unsent) = (&self.grid, &self.unsent);
+        let (grid, unsent, means) = (&self.grid, &self.unsent, &self.means);
         let sampled = step > 1;
         let pixels = grid.planes[0].mcu_width() * grid.planes[0].mcu_height();
         let shape = Shape { pixels, cells: pixels / PIXELS };
         let mcus = self.mcus.chunks(grid.columns).enumerate().skip(first).step_by(step).flat_map(|(row, mcus)| {
             let known = move |column: &usize| sampled || !unsent.contains(row * grid.columns + column);
-            (0..mcus.len()).filter(move |column| grid.is_whole(row, *column)).filter(known).map(|column| &mcus[column])
+            let against = move |column: usize| Against::of(means.contains(row * grid.columns + column));
+            let whole = (0..mcus.len()).filter(move |column| grid.is_whole(row, *column)).filter(known);
+            whole.map(move |column| (&mcus[column], against(column)))
         });
         self.noise.learn(shape, self.drifting == 0 && !self.flicker.is_seen(), mcus);
     }
@@ -331,11 +361,16 @@ impl Detector {
     /// Compares what was measured in every `step`th row with what noise makes of it.
     fn judge(&mut self, first: usize, step: usize) {
         let rule = if self.drifting > 0 { &DRIFTING } else { &STEADY };
-        let luma: [Limits; PARTS] = self.noise.luma().map(|noise| Limits::new(rule, noise));
-        let colour = Limits::new(rule, self.noise.colour());
-        let rows = self.mcus.chunks(self.grid.columns).zip(self.verdicts.chunks_mut(self.grid.columns));
-        for (mcus, verdicts) in rows.skip(first).step_by(step) {
-            for (mcu, verdict) in mcus.iter().zip(verdicts) {
+        let limits = |against: Against| {
+            let luma: [Limits; PARTS] = self.noise.luma().map(|noise| Limits::new(rule, noise.against(against)));
+            (luma, Limits::new(rule, self.noise.colour().against(against)))
+        };
+        let limits = [limits(Against::Picture), limits(Against::Mean)];
+        let columns = self.grid.columns;
+        let rows = self.mcus.chunks(columns).zip(self.verdicts.chunks_mut(columns)).enumerate();
+        for (row, (mcus, verdicts)) in rows.skip(first).step_by(step) {
+            for (column, (mcu, verdict)) in mcus.iter().zip(verdicts).enumerate() {
+                let (luma, colour) = &limits[usize::from(self.means.contains(row * columns + column))];
                 let luma = luma[part(mcu.level)].verdict(mcu.sum, mcu.sad);
                 let colour = colour.verdict(mcu.colour_sum, mcu.colour_sad);
                 *verdict = if luma > colour { luma } else { colour };

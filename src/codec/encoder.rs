@@ -8,7 +8,7 @@
 use super::band_encoder::BandEncoder;
 use super::bands::Estimate;
 use super::packed;
-use super::parts::Parts;
+use super::parts::{Parts, Why};
 use super::passthrough;
 use super::raw;
 use super::segments::Refusal;
@@ -35,24 +35,42 @@ pub struct Encoded {
     pub slices: usize,
     /// Bytes of all of them.
     pub bytes: usize,
-    /// Bytes of those that are for every receiver, and the share of its MCUs that is in them.
-    pub shared_bytes: usize,
-    pub share: f64,
+    /// What changed, or all of it, for every receiver.
+    pub changed: Lot,
+    /// What was refined, for every receiver, too.
+    pub refined: Lot,
     /// Whether they are the camera's own scan data.
     pub passed_through: bool,
+}
+
+/// Some MCUs of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Lot {
+    /// Which share of its MCUs.
+    pub share: f64,
+    /// Bytes of their slices.
+    pub bytes: usize,
 }
 
 /// What of a picture is coded. A camera's own JPEG is passed through whole.
 #[derive(Debug, Clone, Copy)]
 pub enum Coded<'a> {
     All,
-    /// What changed, and what is owed to some receivers beside that.
+    /// What changed, in the picture's quality. No MCU is in two of these.
     Some {
         changed: &'a McuSet,
-        owed: &'a McuSet,
-        /// Of what is owed; what changed has the picture's.
-        owed_quality: u8,
+        /// What is sent once more, better.
+        refined: At<'a>,
+        /// What is owed to some receivers beside that.
+        owed: At<'a>,
     },
+}
+
+/// Some MCUs, and a quality of their own, 1 to 100.
+#[derive(Debug, Clone, Copy)]
+pub struct At<'a> {
+    pub mcus: &'a McuSet,
+    pub quality: u8,
 }
 
 type OnSlice = dyn Fn(Slice) + Send + Sync;
@@ -94,15 +112,16 @@ struct Job {
     capture: MediaTime,
     begun: Instant,
     queued: Duration,
-    settings: Settings,
-    owed_quality: u8,
+    position: Option<Duration>,
+    /// By [`Why`].
+    qualities: [u8; 3],
     parts: Parts,
     /// The next part to be taken.
     next: AtomicUsize,
     /// Parts not finished.
     left: AtomicUsize,
-    bytes: AtomicUsize,
-    shared_bytes: AtomicUsize,
+    /// Of slices, by [`Why`].
+    bytes: [AtomicUsize; 3],
     failure: Mutex<Option<Failure>>,
     caller: Thread,
 }
@@ -162,13 +181,16 @@ impl EncoderThreads {
         let mcus = grid.width as usize * grid.height as usize;
         let parts = match coded {
             Coded::All => Parts::whole(&front.estimate.bands(size, sampling, quality, self.threads.len() + 1), mcus),
-            Coded::Some { changed, owed, .. } => {
+            Coded::Some { changed, refined, owed } => {
                 let per_mcu = front.estimate.bytes(size, sampling, quality) / mcus as f64;
-                Parts::some(changed, owed, per_mcu)
+                Parts::some([changed, refined.mcus, owed.mcus], per_mcu)
             }
         };
-        let (slices, coded_mcus) = (parts.parts.len(), parts.coded());
-        let owed_quality = if let Coded::Some { owed_quality, .. } = coded { owed_quality.clamp(1, 100) } else { quality };
+        let qualities = match coded {
+            Coded::All => [quality; 3],
+            Coded::Some { refined, owed, .. } => [quality, refined.quality.clamp(1, 100), owed.quality.clamp(1, 100)],
+        };
+        let (slices, coded) = (parts.parts.len(), [Why::Changed, Why::Refined].map(|why| parts.coded(why)));
         let job = Arc::new(Job {
             number,
             planes,
@@ -177,13 +199,12 @@ impl EncoderThreads {
             capture,
             begun,
             queued,
-            settings: Settings { quality, ..settings },
-            owed_quality,
+            position: settings.position,
+            qualities,
             parts,
             next: AtomicUsize::new(0),
             left: AtomicUsize::new(slices),
-            bytes: AtomicUsize::new(0),
-            shared_bytes: AtomicUsize::new(0),
+            bytes: Default::default(),
             failure: Mutex::new(None),
             caller: thread::current(),
         });
@@ -201,12 +222,18 @@ impl EncoderThreads {
             Some(Failure::Error(error)) => return Err(error.into()),
             None => {}
         }
-        let bytes = job.bytes.load(Ordering::Relaxed);
-        let shared_bytes = job.shared_bytes.load(Ordering::Relaxed);
-        if coded_mcus * TELLING >= mcus {
-            front.estimate.learn(size, sampling, quality, shared_bytes * mcus / coded_mcus);
+        let [changed, refined, owed] = job.bytes.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
+        if coded[0] * TELLING >= mcus {
+            front.estimate.learn(size, sampling, quality, changed * mcus / coded[0]);
         }
-        Ok(Encoded { slices, bytes, shared_bytes, share: coded_mcus as f64 / mcus as f64, passed_through: false })
+        let lot = |coded: usize, bytes: usize| Lot { share: coded as f64 / mcus as f64, bytes };
+        Ok(Encoded {
+            slices,
+            bytes: changed + refined + owed,
+            changed: lot(coded[0], changed),
+            refined: lot(coded[1], refined),
+            passed_through: false,
+        })
     }
 
     /// At the end: of the picture in work, and of any that follows, no more is encoded. A large one takes a second.
@@ -224,7 +251,8 @@ impl EncoderThreads {
     ) -> Result<Encoded, Refusal> {
         let slices = passthrough::split(jpeg, number, capture, settings)?;
         let bytes = slices.iter().map(|slice| slice.bytes().len()).sum();
-        let encoded = Encoded { slices: slices.len(), bytes, shared_bytes: bytes, share: 1.0, passed_through: true };
+        let (changed, refined) = (Lot { share: 1.0, bytes }, Lot::default());
+        let encoded = Encoded { slices: slices.len(), bytes, changed, refined, passed_through: true };
         for mut slice in slices {
             slice.stamp_times(queued, begun.elapsed());
             (self.state.on_slice)(slice);
@@ -292,7 +320,7 @@ impl Job {
         let (part, count) = (&self.parts.parts[index], self.parts.parts.len() as u8);
         let head = Head {
             sampling: self.sampling,
-            tables: Tables::Own(if index < self.parts.shared { self.settings.quality } else { self.owed_quality }),
+            tables: Tables::Own(self.qualities[part.why as usize]),
             size: self.size,
             top: part.top as u16,
             rows: part.rows as u16,
@@ -301,15 +329,12 @@ impl Job {
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             shared: self.parts.shared as u8,
-            position: self.settings.position,
+            position: self.position,
             mcus: part.mcus.as_ref().map(|some| some.mcus()),
         };
         let scan = encoder.encode(&self.planes, &head)?;
         let mut slice = Slice::new(self.number, index as u8, count, &head, scan);
-        self.bytes.fetch_add(slice.bytes().len(), Ordering::Relaxed);
-        if index < self.parts.shared {
-            self.shared_bytes.fetch_add(slice.bytes().len(), Ordering::Relaxed);
-        }
+        self.bytes[part.why as usize].fetch_add(slice.bytes().len(), Ordering::Relaxed);
         slice.stamp_times(self.queued, self.begun.elapsed());
         on_slice(slice);
         Ok(())
@@ -317,156 +342,5 @@ impl Job {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::decoder::Decoder;
-    use super::super::testing::{self, SAMPLINGS, SETTINGS, picture, planes_from, psnr};
-    use super::super::{stitch, tables};
-    use super::*;
-    use std::sync::mpsc::{Receiver, channel};
-
-    const SIZE: Size = Size { width: 641, height: 361 };
-
-    fn pool(workers: usize) -> (EncoderThreads, Receiver<Slice>) {
-        let (sender, receiver) = channel();
-        let pool = EncoderThreads::new(workers, move |slice| sender.send(slice).expect("the test receives")).unwrap();
-        (pool, receiver)
-    }
-
-    fn encode(pool: &EncoderThreads, number: u64, size: Size, body: Body) -> Result<Encoded, Error> {
-        pool.encode(number, picture(size, body), MediaTime::from_nanos(number), SETTINGS, Coded::All)
-    }
-
-    #[test]
-    fn a_pool_that_is_stopped_leaves_out_what_it_has_not_begun() {
-        let (pool, receiver) = pool(2);
-        let body = || Body::Planes(Sampling::Grey, vec![7; SIZE.width as usize * SIZE.height as usize].into());
-        let whole = encode(&pool, 0, SIZE, body()).unwrap();
-        assert_eq!(receiver.try_iter().count(), whole.slices);
-        pool.stop();
-        encode(&pool, 1, SIZE, body()).unwrap();
-        assert_eq!(receiver.try_iter().count(), 0);
-    }
-
-    #[test]
-    fn pictures_go_through_the_pool_and_come_back() {
-        for workers in [1, 4] {
-            let (pool, slices) = pool(workers);
-            for (number, sampling) in SAMPLINGS.into_iter().cycle().take(24).enumerate() {
-                let (number, planes) = (number as u64, testing::planes(SIZE, sampling, number as u64));
-                let encoded = encode(&pool, number, SIZE, Body::Planes(sampling, planes.clone().into())).unwrap();
-                let got: Vec<_> = slices.try_iter().collect();
-                assert_eq!((got.len(), encoded.passed_through), (encoded.slices, false));
-                assert!(got.len() >= workers);
-                assert_eq!(got.iter().map(|slice| slice.bytes().len()).sum::<usize>(), encoded.bytes);
-                let mut back = vec![0; planes.len()];
-                let mut seen = vec![false; got.len()];
-                for slice in got {
-                    assert_eq!((slice.picture, usize::from(slice.count)), (number, encoded.slices));
-                    assert!(!std::mem::replace(&mut seen[usize::from(slice.index)], true));
-                    assert_eq!(slice.capture(), MediaTime::from_nanos(number));
-                    let out = planes_from(&mut back, SIZE, sampling, u32::from(slice.head().top));
-                    assert!(!Decoder::new().unwrap().decode_planes(&slice, out).unwrap().suspect);
-                }
-                assert!(psnr(&planes, &back) > 36.0, "{sampling:?}: {}", psnr(&planes, &back));
-            }
-        }
-    }
-
-    /// What is drawn over a picture before is, MCU by MCU, what all of the new one would be, or as before.
-    #[test]
-    fn what_changed_is_coded_for_all_and_what_is_owed_in_slices_behind_that_and_of_a_quality_of_its_own() {
-        let (pool, slices) = pool(2);
-        let encode = |number, seed, coded| {
-            let body = Body::Planes(Sampling::Yuv420, testing::planes(SIZE, Sampling::Yuv420, seed).into());
-            let encoded = pool.encode(number, picture(SIZE, body), MediaTime::ZERO, SETTINGS, coded).unwrap();
-            (encoded, slices.try_iter().collect::<Vec<Slice>>())
-        };
-        let draw = |planes: &mut [u8], slice: &Slice| {
-            let out = planes_from(planes, SIZE, Sampling::Yuv420, u32::from(slice.head().top));
-            assert!(!Decoder::new().unwrap().decode_planes(slice, out).unwrap().partial);
-        };
-        let (mut canvas, mut whole) = (vec![0; Sampling::Yuv420.bytes(SIZE)], vec![0; Sampling::Yuv420.bytes(SIZE)]);
-        encode(0, 1, Coded::All).1.iter().for_each(|slice| draw(&mut canvas, slice));
-        encode(1, 2, Coded::All).1.iter().for_each(|slice| draw(&mut whole, slice));
-        let before = canvas.clone();
-        let set = |of: usize| {
-            let mut set = McuSet::new(SIZE, Sampling::Yuv420);
-            (0..set.of()).filter(|mcu| mcu % 7 == of).for_each(|mcu| set.insert(mcu));
-            set
-        };
-        let (changed, owed) = (set(2), set(5));
-        let (encoded, parts) = encode(2, 2, Coded::Some { changed: &changed, owed: &owed, owed_quality: 80 });
-        assert_eq!(parts.len(), encoded.slices);
-        assert!(encoded.shared_bytes < encoded.bytes && (0.13..0.16).contains(&encoded.share), "{encoded:?}");
-        for slice in &parts {
-            let head = slice.head();
-            let of = if slice.index < head.shared { &changed } else { &owed };
-            assert!(head.runs().flatten().all(|mcu| of.contains(mcu)));
-            draw(&mut canvas, slice);
-        }
-        let width = SIZE.width as usize;
-        for (at, ((new, old), now)) in whole.iter().zip(&before).zip(&canvas).enumerate().take(width * SIZE.height as usize) {
-            let mcu = at / width / 16 * 41 + at % width / 16;
-            let drawn = changed.contains(mcu) || owed.contains(mcu);
-            assert_eq!(now, if drawn { new } else { old }, "sample {at}, MCU {mcu}");
-        }
-        let (_, parts) = encode(3, 3, Coded::Some { changed: &changed, owed: &owed, owed_quality: 30 });
-        for head in parts.iter().map(|slice| (slice.index, slice.head())) {
-            let quality = if head.0 < head.1.shared { 80 } else { 30 };
-            assert_eq!(head.1.tables, Tables::Own(quality));
-        }
-    }
-
-    #[test]
-    fn slices_become_about_eight_datagrams_long() {
-        let (pool, slices) = pool(4);
-        let size = Size { width: 1920, height: 1080 };
-        let planes = testing::planes(size, Sampling::Yuv420, 1);
-        for number in 0..3 {
-            encode(&pool, number, size, Body::Planes(Sampling::Yuv420, planes.clone().into())).unwrap();
-        }
-        let last: Vec<_> = slices.try_iter().filter(|slice| slice.picture == 2).map(|slice| slice.bytes().len()).collect();
-        let mean = last.iter().sum::<usize>() / last.len();
-        assert!((7 * 1200..9 * 1200).contains(&mean), "{mean} bytes, {} slices", last.len());
-    }
-
-    #[test]
-    fn a_cameras_jpeg_is_passed_through_and_one_that_cannot_be_is_encoded_again() {
-        let (pool, slices) = pool(2);
-        let size = Size { width: 64, height: 48 };
-        let flat = testing::slice(&testing::planes(size, Sampling::Yuv420, 1), &testing::head(size, Sampling::Yuv420, 80, 0, 48));
-        let jpeg = stitch::jpeg(&[&flat]).unwrap();
-        assert!(encode(&pool, 1, size, Body::Jpeg(jpeg.clone().into())).unwrap().passed_through);
-        let passed = slices.recv().unwrap();
-        assert!(stitch::jpeg(&[&passed]).unwrap()[2..] == jpeg[tables::SEGMENTS_AT..]);
-        let mut wrong_interval = jpeg.clone();
-        let interval = jpeg.windows(2).position(|pair| pair == [0xFF, tables::DRI]).unwrap();
-        wrong_interval[interval + 5] = 2;
-        let again = encode(&pool, 2, size, Body::Jpeg(wrong_interval.into())).unwrap();
-        assert!(!again.passed_through && again.slices == slices.try_iter().count());
-        let cut = jpeg[..jpeg.len() / 2].to_vec();
-        assert!(matches!(encode(&pool, 3, size, Body::Jpeg(cut.into())), Err(Error::Refused(Refusal::Damaged(_)))));
-        assert!(slices.try_recv().is_err(), "nothing of a damaged picture is sent");
-    }
-
-    #[test]
-    fn a_short_picture_is_refused() {
-        let (pool, _slices) = pool(2);
-        let short = vec![0; Sampling::Yuv420.bytes(SIZE) - 1];
-        assert!(matches!(encode(&pool, 1, SIZE, Body::Planes(Sampling::Yuv420, short.into())), Err(Error::Short { .. })));
-        let giant = Size { width: 8193, height: 8 };
-        let planes = vec![0; Sampling::Grey.bytes(giant)];
-        let refused = encode(&pool, 2, giant, Body::Planes(Sampling::Grey, planes.into()));
-        assert!(matches!(refused, Err(Error::Raw(raw::Error::Limits(_)))));
-    }
-
-    #[test]
-    fn a_panic_in_a_worker_goes_on_in_the_caller_and_the_pool_lives() {
-        let pool = EncoderThreads::new(3, |slice| assert!(slice.picture != 1 || slice.index != 2, "on purpose")).unwrap();
-        let planes = testing::planes(SIZE, Sampling::Yuv420, 1);
-        let body = || Body::Planes(Sampling::Yuv420, planes.clone().into());
-        let panic = catch_unwind(AssertUnwindSafe(|| encode(&pool, 1, SIZE, body()))).unwrap_err();
-        assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
-        assert!(encode(&pool, 2, SIZE, body()).is_ok());
-    }
-}
+#[path = "encoder_tests.rs"]
+mod tests;

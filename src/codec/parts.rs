@@ -1,8 +1,9 @@
 //! In which slices a picture is coded: all of it in bands, or some of its MCUs.
 //!
-//! What changed is for every receiver; what is owed is for those who lack it, and comes in slices behind those. A part is a band
-//! of MCU rows, no higher than what it has, of which some MCUs are packed, or all are coded where most are: packing costs more
-//! than it saves there. Parts of one kind have about as many MCUs each, so that threads end together. Pure.
+//! What changed and what is refined is for every receiver; what is owed is for those who lack it, and comes in slices behind
+//! those. A part is a band of MCU rows, no higher than what it has, of which some MCUs are packed, or all are coded where all are
+//! due: never one that is not, for what was sent of it is kept in mind. Parts of one kind have about as many MCUs each, so that
+//! threads end together. Pure.
 
 use super::bands::{Bands, ENOUGH, SLICE_BYTES};
 use eyeline_proto::picture::mcu_set::McuSet;
@@ -10,15 +11,26 @@ use eyeline_proto::wire::mcus::Selection;
 use eyeline_proto::wire::slice::LONGEST_ROW;
 use std::ops::Range;
 
-/// Where so much of a band is coded, all of it is; and so of a picture.
+/// Where so much of a picture is coded, all of it is: packing costs more than it saves there.
 pub const MOST: f64 = 0.6;
 
 /// So many MCUs are worth a second thread: two thirds of a millisecond.
 const WORTH_A_THREAD: usize = 1024;
 
+/// Why MCUs are coded, which decides on their quality.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    Changed,
+    /// Sent once more, better.
+    Refined,
+    /// Somebody lacks them.
+    Owed,
+}
+
 /// One slice to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
+    pub why: Why,
     /// First row of its band, and rows.
     pub top: u32,
     pub rows: u32,
@@ -41,32 +53,33 @@ impl Parts {
     pub fn whole(bands: &Bands, mcus: usize) -> Parts {
         let part = |index| {
             let (top, rows) = bands.band(index);
-            Part { top, rows, mcus: None, coded: mcus / bands.count() }
+            Part { why: Why::Changed, top, rows, mcus: None, coded: mcus / bands.count() }
         };
         Parts { parts: (0..bands.count()).map(part).collect(), shared: bands.count() }
     }
 
-    /// What changed, and what is owed beside it, of pictures of one kind, an MCU taking about so many bytes.
-    pub fn some(changed: &McuSet, owed: &McuSet, per_mcu: f64) -> Parts {
-        let mut parts = split(changed, per_mcu);
+    /// What is due of pictures of one kind, an MCU taking about so many bytes. No MCU is in two of these.
+    pub fn some([changed, refined, owed]: [&McuSet; 3], per_mcu: f64) -> Parts {
+        let mut parts = split(Why::Changed, changed, per_mcu);
+        parts.extend(split(Why::Refined, refined, per_mcu));
         if parts.is_empty() {
             // One of no MCUs tells that there is a picture, and when it was caught.
             let rows = changed.sampling().mcu().height.min(changed.size().height);
-            parts.push(Part { top: 0, rows, mcus: Selection::new(0, std::iter::empty()), coded: 0 });
+            parts.push(Part { why: Why::Changed, top: 0, rows, mcus: Selection::new(0, std::iter::empty()), coded: 0 });
         }
         let shared = parts.len();
-        parts.extend(split(owed, per_mcu));
+        parts.extend(split(Why::Owed, owed, per_mcu));
         Parts { parts, shared }
     }
 
-    /// MCUs that are coded for all.
-    pub fn coded(&self) -> usize {
-        self.parts[..self.shared].iter().map(|part| part.coded).sum()
+    /// MCUs that are coded for that reason.
+    pub fn coded(&self, why: Why) -> usize {
+        self.parts.iter().filter(|part| part.why == why).map(|part| part.coded).sum()
     }
 }
 
 /// Parts of about as many MCUs each; none of none.
-fn split(set: &McuSet, per_mcu: f64) -> Vec<Part> {
+fn split(why: Why, set: &McuSet, per_mcu: f64) -> Vec<Part> {
     let (grid, mcu) = (set.sampling().mcus(set.size()), set.sampling().mcu());
     let columns = grid.width as usize;
     let mut left = vec![0; grid.height as usize];
@@ -81,7 +94,7 @@ fn split(set: &McuSet, per_mcu: f64) -> Vec<Part> {
         if taken > 0 && (row + 1 == left.len() || taken + next / 2 >= each || taken + next > most) {
             let rows = (first..row + 1).find(|row| left[*row] > 0).unwrap_or(row);
             let end = (first..row + 1).rfind(|row| left[*row] > 0).unwrap_or(row) + 1;
-            parts.push(part(set, rows..end, columns, taken));
+            parts.push(part(why, set, rows..end, taken));
             (first, taken) = (row + 1, 0);
         }
     }
@@ -89,14 +102,14 @@ fn split(set: &McuSet, per_mcu: f64) -> Vec<Part> {
 }
 
 /// The part of these MCU rows, in which so many MCUs are of the set.
-fn part(set: &McuSet, rows: Range<usize>, columns: usize, coded: usize) -> Part {
+fn part(why: Why, set: &McuSet, rows: Range<usize>, coded: usize) -> Part {
+    let columns = set.sampling().mcus(set.size()).width as usize;
     let mcus = rows.start * columns..rows.end * columns;
     let height = set.sampling().mcu().height;
     let (top, end) = (rows.start as u32 * height, (rows.end as u32 * height).min(set.size().height));
     let named = set.runs(mcus.clone()).flatten().map(|mcu| mcu - mcus.start);
-    let packed = ((coded as f64) < MOST * mcus.len() as f64).then(|| Selection::new(mcus.len(), named)).flatten();
-    let coded = if packed.is_some() { coded } else { mcus.len() };
-    Part { top, rows: end - top, mcus: packed, coded }
+    let packed = (coded < mcus.len()).then(|| Selection::new(mcus.len(), named)).flatten();
+    Part { why, top, rows: end - top, mcus: packed, coded }
 }
 
 #[cfg(test)]
@@ -127,23 +140,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_mcu_that_changed_or_is_owed_is_coded_once_and_others_only_where_most_of_a_band_are(
+        fn every_mcu_that_is_due_is_coded_once_for_its_reason_and_no_other_is(
             width in 1_u32..900, height in 1_u32..700, grey in any::<bool>(), of in 1_usize..40, seed in 0_usize..97,
         ) {
             let (size, sampling) = (Size { width, height }, if grey { Sampling::Grey } else { Sampling::Yuv420 });
             let all = set(size, sampling, []).of();
             let changed = set(size, sampling, (0..all).filter(|mcu| (mcu * 31 + seed) % (of + 1) == 0));
-            let owed = set(size, sampling, (0..all).filter(|mcu| mcu % 7 == seed % 7 && !changed.contains(*mcu)));
-            let Parts { parts, shared } = Parts::some(&changed, &owed, 30.0);
-            prop_assert!(shared >= 1 && parts.len() <= 2 * ENOUGH + 2);
+            let refined = set(size, sampling, (0..all).filter(|mcu| mcu / 9 % 5 == seed % 5 && !changed.contains(*mcu)));
+            let owed = set(size, sampling, (0..all).filter(|mcu| {
+                mcu % 7 == seed % 7 && !changed.contains(*mcu) && !refined.contains(*mcu)
+            }));
+            let Parts { parts, shared } = Parts::some([&changed, &refined, &owed], 30.0);
+            prop_assert!(shared >= 1 && parts.len() <= 3 * (ENOUGH + 1));
+            prop_assert!(parts.iter().enumerate().all(|(index, part)| (index < shared) == (part.why != Why::Owed)));
             let (columns, mcu) = (sampling.mcus(size).width as usize, sampling.mcu().height);
-            for (set, parts) in [(&changed, &parts[..shared]), (&owed, &parts[shared..])] {
-                let coded = coded(parts, columns, mcu);
-                prop_assert!(coded.windows(2).all(|pair| pair[0] < pair[1]), "each once");
-                prop_assert!(set.iter().all(|mcu| coded.binary_search(&mcu).is_ok()));
-                prop_assert!(coded.len() as f64 * MOST <= set.len() as f64 + 1.0);
-                prop_assert_eq!(coded.len(), parts.iter().map(|part| part.coded).sum::<usize>());
-                prop_assert!(parts.iter().all(|part| part.rows > 0 && part.top + part.rows <= height));
+            for (set, why) in [(&changed, Why::Changed), (&refined, Why::Refined), (&owed, Why::Owed)] {
+                let of: Vec<Part> = parts.iter().filter(|part| part.why == why).cloned().collect();
+                prop_assert_eq!(coded(&of, columns, mcu), set.iter().collect::<Vec<_>>());
+                prop_assert_eq!(set.len(), of.iter().map(|part| part.coded).sum::<usize>());
+                prop_assert!(of.iter().all(|part| part.rows > 0 && part.top + part.rows <= height));
             }
         }
     }
@@ -151,10 +166,10 @@ mod tests {
     #[test]
     fn nothing_is_a_slice_of_nothing_and_all_is_whole_bands() {
         let none = set(HD, Sampling::Yuv420, []);
-        let Parts { parts, shared } = Parts::some(&none, &none, 30.0);
+        let Parts { parts, shared } = Parts::some([&none; 3], 30.0);
         assert_eq!((parts.len(), shared, parts[0].coded, parts[0].rows), (1, 1, 0, 16));
         let all = set(HD, Sampling::Yuv420, 0..3600);
-        let Parts { parts, shared } = Parts::some(&none, &all, 30.0);
+        let Parts { parts, shared } = Parts::some([&none, &none, &all], 30.0);
         assert!(shared == 1 && parts.len() > 8 && parts[1..].iter().all(|part| part.mcus.is_none()), "{parts:?}");
         assert_eq!(parts[1..].iter().map(|part| part.rows).sum::<u32>(), 720);
     }
@@ -163,15 +178,16 @@ mod tests {
     fn a_head_is_a_part_no_higher_than_it_is_and_a_crowd_is_several_of_about_one_size() {
         let head = (10..30).flat_map(|row| (20..32).map(move |column| row * 80 + column));
         let none = set(HD, Sampling::Yuv420, []);
-        let Parts { parts, .. } = Parts::some(&set(HD, Sampling::Yuv420, head), &none, 30.0);
+        let Parts { parts, .. } = Parts::some([&set(HD, Sampling::Yuv420, head), &none, &none], 30.0);
         assert_eq!((parts.len(), parts[0].top, parts[0].rows, parts[0].coded), (1, 160, 320, 240));
         let crowd = set(HD, Sampling::Yuv420, (0..3600).filter(|mcu| mcu % 3 == 0));
-        let Parts { parts, .. } = Parts::some(&crowd, &none, 30.0);
+        let Parts { parts, .. } = Parts::some([&crowd, &none, &none], 30.0);
         assert!(parts.len() == 3 && parts.iter().all(|part| (350..450).contains(&part.coded)), "{parts:?}");
         // No strip is longer than libjpeg takes.
         let wide = Size { width: 8192, height: 2048 };
         let some = set(wide, Sampling::Yuv420, (0..65_536).filter(|mcu| mcu % 2 == 0));
-        let Parts { parts, .. } = Parts::some(&some, &set(wide, Sampling::Yuv420, []), 0.01);
+        let none = set(wide, Sampling::Yuv420, []);
+        let Parts { parts, .. } = Parts::some([&some, &none, &none], 0.01);
         assert!(parts.iter().all(|part| part.coded <= 4093 && part.mcus.is_some()), "{parts:?}");
     }
 }

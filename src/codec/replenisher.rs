@@ -1,12 +1,19 @@
 //! What of each picture is coded: conditional replenishment (McCanne, Jacobson: vic, 1995).
 //!
-//! What changed against what was sent last, by the [`Detector`]; what is due because it is old, by [`Ageing`]; and beside these
-//! what receivers are owed. Where most of a picture is to be coded, all of it is: packing costs more there than it saves. The
-//! caller encodes what [`Replenisher::look`] says: it is taken for sent, and told of what was sent otherwise.
+//! What changed against what was sent last, by the [`Detector`]; what is due because it is old, by [`Ageing`]; what stands still
+//! and is sent once more, better, by [`Refinement`]; and beside these what receivers are owed. Where most of a picture is to be
+//! coded, all of it is: packing costs more there than it saves. The caller encodes what [`Replenisher::look`] says: it is taken
+//! for sent, and told of what was sent otherwise.
+//!
+//! What was refined was sent as a mean of pictures, and each receiver should be shown that mean, which the detector compares
+//! with. So means are drawn into the picture that is encoded: of what is refined in it, and of what is owed and was refined
+//! before, though of that only the quality may be less. What was refined and is old is refined anew, where there is room; it is
+//! kept until then.
 
 use super::ageing::Ageing;
 use super::detector::Detector;
 use super::parts::MOST;
+use super::refinement::Refinement;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::MOST_MCUS;
@@ -17,10 +24,21 @@ use std::time::Instant;
 pub struct Replenisher {
     detector: Detector,
     ageing: Ageing,
+    refinement: Option<Refinement>,
     /// When the last picture was caught.
     last: Option<Instant>,
-    changed: Option<McuSet>,
-    owed: Option<McuSet>,
+    due: Option<Due>,
+}
+
+/// What of a picture is coded. No MCU is in two of these.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// What changed, or has to be sent as it is now.
+    pub changed: McuSet,
+    /// What is sent once more, better.
+    pub refined: McuSet,
+    /// What is owed beside these.
+    pub owed: McuSet,
 }
 
 impl Replenisher {
@@ -29,36 +47,93 @@ impl Replenisher {
         *self = Replenisher::default();
     }
 
-    /// What is to be coded of the next picture, which was caught then: what changed, and what is owed beside that. `None`: all.
+    /// What is to be coded of the next picture, which was caught then; `None`: all. Told the share that changed, `room` says
+    /// which share may be refined beside it. Into `planes` the means are drawn of what is to be coded as such.
     pub fn look(
         &mut self,
-        planes: &[u8],
+        planes: &mut [u8],
         (sampling, size): (Sampling, Size),
         owed: &Owed,
         captured: Instant,
-    ) -> Option<(&McuSet, &McuSet)> {
+        room: impl FnOnce(f64) -> f64,
+    ) -> Option<&Due> {
         let passed = self.last.replace(captured).map(|last| captured.saturating_duration_since(last)).unwrap_or_default();
-        let changed = self.changed.insert(McuSet::new(size, sampling));
-        if changed.of() > MOST_MCUS as usize {
+        let none = McuSet::new(size, sampling);
+        if none.of() > MOST_MCUS as usize || planes.len() < sampling.bytes(size) {
             return None;
         }
-        let scene = self.detector.look(planes, changed);
+        let due = self.due.insert(Due { changed: none.clone(), refined: none.clone(), owed: none.clone() });
+        let scene = self.detector.look(planes, &mut due.changed);
+        let still = !(scene.drifting || scene.flickering || scene.sampled);
+        let (mut old, moved) = (none.clone(), due.changed.clone());
         if !scene.sampled {
-            self.ageing.due(changed.of(), passed).for_each(|mcu| changed.insert(mcu));
+            self.ageing.due(none.of(), passed).for_each(|mcu| old.insert(mcu));
         }
-        let most = changed.len() as f64 >= MOST * changed.of() as f64;
+        let mut again = none;
+        if still {
+            again.add(&old);
+            again.keep_all(self.detector.means());
+            old.remove_all(&again);
+        }
+        due.changed.add(&old);
+        let most = due.changed.len() as f64 >= MOST * due.changed.of() as f64;
         if most {
-            changed.fill();
+            due.changed.fill();
         }
-        self.detector.sent(planes, changed);
-        let lacking = self.owed.insert(McuSet::new(size, sampling));
+        if most || !still {
+            self.refinement.iter_mut().for_each(Refinement::stop);
+            self.detector.sent(planes, &due.changed);
+        } else {
+            self.refine(planes, &moved, again, room);
+        }
+        if most {
+            return None;
+        }
+        let due = self.due.as_mut()?;
         match owed {
             Owed::Nothing => {}
-            Owed::Some(set) if set.is_of(size, sampling) => *lacking = set.clone(),
+            Owed::Some(set) if set.is_of(size, sampling) => due.owed.add(set),
             // Of pictures of another size nobody has anything.
-            Owed::Some(_) | Owed::All => lacking.fill(),
+            Owed::Some(_) | Owed::All => due.owed.fill(),
         }
-        lacking.remove_all(changed);
-        (!most).then_some((&*changed, &*lacking))
+        due.owed.remove_all(&due.changed);
+        due.owed.remove_all(&due.refined);
+        let mut means = due.owed.clone();
+        means.keep_all(self.detector.means());
+        self.detector.recall(planes, &means);
+        self.due.as_ref()
+    }
+
+    /// Of a picture in which this much `moved` and nothing else: sums up what is still, and sends what is due of it.
+    fn refine(&mut self, planes: &mut [u8], moved: &McuSet, mut again: McuSet, room: impl FnOnce(f64) -> f64) {
+        let Some(Due { changed, refined, .. }) = &mut self.due else { return };
+        if !self.refinement.as_ref().is_some_and(|refinement| refinement.is_of(changed)) {
+            self.refinement = None;
+        }
+        let refinement = self.refinement.get_or_insert_with(|| Refinement::new(changed));
+        let mut moving = McuSet::new(changed.size(), changed.sampling());
+        refinement.add(planes, self.detector.noise(), moved, &mut moving);
+        moving.keep_all(self.detector.means());
+        changed.add(&moving);
+        let all = changed.of() as f64;
+        let room = (room(changed.len() as f64 / all) * all) as usize;
+        refinement.take(room.min(refinement.most() + again.len()), refined);
+        changed.remove_all(refined);
+        again.remove_all(changed);
+        again.remove_all(refined);
+        let mut others = moving;
+        others.fill();
+        for known in [&*changed, &*refined, self.detector.means()] {
+            others.remove_all(known);
+        }
+        refinement.leave_idle(&mut others);
+        refinement.begin(planes, &again, &others);
+        self.detector.sent(planes, changed);
+        refinement.draw(planes, refined);
+        self.detector.sent_mean(planes, refined);
     }
 }
+
+#[cfg(test)]
+#[path = "replenisher_tests.rs"]
+mod tests;

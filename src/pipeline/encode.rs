@@ -1,8 +1,8 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
 use super::sink::EncodedSink;
-use crate::codec::encoder::{self, Coded};
-use crate::codec::replenisher::Replenisher;
+use crate::codec::encoder::{self, At, Coded};
+use crate::codec::replenisher::{Due, Replenisher};
 use crate::codec::scale;
 use crate::codec::settings::{Error, Settings};
 use crate::net::Commands;
@@ -136,7 +136,7 @@ impl Encoder {
             self.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         };
-        let picture = match self.fit(picture, wanted, step) {
+        let mut picture = match self.fit(picture, wanted, step) {
             Ok(picture) => picture,
             Err(error) => return self.lost(&error),
         };
@@ -144,7 +144,7 @@ impl Encoder {
         let capture = self.epoch.media_time(picture.captured);
         let number = self.next.load(Ordering::Relaxed);
         let mut replenisher = self.replenisher.as_ref().map(lock);
-        let Plan { coded, step, by_share } = self.plan(replenisher.as_deref_mut(), &picture, step, whole);
+        let Plan { coded, step, by_share } = self.plan(replenisher.as_deref_mut(), &mut picture, step, whole);
         let settings = Settings { quality: step.quality, position };
         match self.threads.encode(number, picture, capture, settings, coded) {
             Ok(encoded) => {
@@ -157,9 +157,10 @@ impl Encoder {
                 match by_share {
                     _ if encoded.passed_through => {}
                     false => ladder.note_encoded(step, encoded.bytes),
-                    true => ladder.note_part(step, encoded.share, encoded.shared_bytes),
+                    true => ladder.note_part(step, encoded.changed.share, encoded.changed.bytes, encoded.refined.bytes),
                 }
-                self.coded_permille.fetch_add((encoded.share * 1000.0) as u64, Ordering::Relaxed);
+                let coded = encoded.changed.share + encoded.refined.share;
+                self.coded_permille.fetch_add((coded * 1000.0) as u64, Ordering::Relaxed);
             }
             Err(error) => {
                 // What is taken for sent was not.
@@ -169,11 +170,12 @@ impl Encoder {
         }
     }
 
-    /// What of a picture is coded, and at which quality: what changed and what is owed, unless it goes `whole`.
-    fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher>, picture: &Picture, step: Step, whole: bool) -> Plan<'a> {
+    /// What of a picture is coded, and at which quality: what changed, is refined and is owed, unless it goes `whole`. Means are
+    /// drawn into it.
+    fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher>, picture: &mut Picture, step: Step, whole: bool) -> Plan<'a> {
         let all = Plan { coded: Coded::All, step, by_share: false };
         let Some(replenisher) = replenisher else { return all };
-        let Body::Planes(sampling, planes) = &picture.body else {
+        let Body::Planes(sampling, planes) = &mut picture.body else {
             replenisher.forget();
             return all;
         };
@@ -182,15 +184,18 @@ impl Encoder {
             return all;
         }
         let owed = lock(&self.owed).clone();
-        let parts = replenisher.look(planes, (*sampling, picture.size), &owed, picture.captured);
+        let room = |share| lock(&self.steps).ladder.spare(step, share);
+        let due = replenisher.look(planes, (*sampling, picture.size), &owed, picture.captured, room);
         let ladder = &lock(&self.steps).ladder;
         let quality = |share| ladder.quality_of(step, share);
         let share = |set: &McuSet| set.len() as f64 / set.of().max(1) as f64;
-        let (coded, changed) = match parts {
+        let (coded, changed) = match due {
             None => (Coded::All, 1.0),
-            // What is owed takes nothing from those who are not sent it.
-            Some((changed, owed)) => {
-                (Coded::Some { changed, owed, owed_quality: quality(share(changed) + share(owed)) }, share(changed))
+            Some(Due { changed, refined, owed }) => {
+                let refined = At { mcus: refined, quality: ladder.finest() };
+                // What is owed takes nothing from those who are not sent it.
+                let owed = At { mcus: owed, quality: quality(share(changed) + share(owed)) };
+                (Coded::Some { changed, refined, owed }, share(changed))
             }
         };
         Plan { coded, step: Step { quality: quality(changed), ..step }, by_share: true }

@@ -10,7 +10,8 @@
 //!
 //! Where a picture is only what changed, its size and rate follow the share that is coded mostly, and its quality what this one
 //! has: that is known before it is encoded. What was not spent is saved for a picture of which more changed, up to [`SAVED`]
-//! pictures' worth; what was spent beyond that is taken off the next ones.
+//! pictures' worth; what was spent beyond that is taken off the next ones. What stands still is sent once more, better, from what
+//! could not be saved, where all that changed has its best quality; what that takes says nothing of what MCUs cost.
 //!
 //! A camera's own JPEG is passed through while what it costs fits, and encoded anew while it does not.
 
@@ -55,6 +56,11 @@ const POWER: f64 = 1.7;
 /// this part of its own, whatever those before it took.
 const SAVED: f64 = 1.5;
 const LEAST_SHARE: f64 = 0.25;
+
+/// What is refined is so much better than the best, and within these, but never worse than it. From 80 to 92 a clean MCU costs
+/// half as much again; beyond 97 it is mostly rounding that is coded.
+const FINER: u8 = 3;
+const FINE: (u8, u8) = (92, 97);
 
 /// The share that is coded is averaged over so many pictures; of less than [`TELLS`] the bytes say little of the rest.
 const SHARES: f64 = 8.0;
@@ -139,8 +145,9 @@ impl Ladder {
         (self.share, self.last_share, self.saved) = (1.0, 1.0, 0.0);
     }
 
-    /// A picture of quality and size `step` of which only this share was coded took so many bytes.
-    pub fn note_part(&mut self, step: Step, share: f64, bytes: usize) {
+    /// A picture of quality and size `step` of which only this share was coded took so many bytes, and so many more for what was
+    /// refined.
+    pub fn note_part(&mut self, step: Step, share: f64, bytes: usize, refined: usize) {
         // A cut, or a picture of another size, is one of its kind.
         let usual = share.min(std::mem::replace(&mut self.last_share, share));
         self.share += (usual - self.share) / SHARES;
@@ -149,7 +156,7 @@ impl Ladder {
             self.whole = Some(self.whole.map_or(whole, |mean| mean + (whole - mean) / 4.0));
         }
         if let Some(budget) = self.budget() {
-            self.saved = (self.saved + budget * f64::from(step.every) - bytes as f64).min(SAVED * budget);
+            self.saved = (self.saved + budget * f64::from(step.every) - (bytes + refined) as f64).min(SAVED * budget);
         }
     }
 
@@ -159,6 +166,22 @@ impl Ladder {
         let may = (budget + self.saved).max(LEAST_SHARE * budget);
         let best = f64::from(self.best);
         quality(may / (whole * size_cost(step.eighths) * share.max(TELLS))).min(best).max(LEAST.min(best)) as u8
+    }
+
+    /// The quality of what is refined.
+    pub fn finest(&self) -> u8 {
+        (self.best + FINER).clamp(FINE.0, FINE.1).max(self.best)
+    }
+
+    /// The share of a picture as `step` says that may be refined beside this share that changed: what moves comes first, then
+    /// what is saved for it.
+    pub fn spare(&self, step: Step, share: f64) -> f64 {
+        let Some(budget) = self.budget() else { return 1.0 };
+        let Some(whole) = self.whole.filter(|_| self.quality_of(step, share) >= self.best) else { return 0.0 };
+        let picture = whole * size_cost(step.eighths);
+        let changed = picture * share * cost(f64::from(self.best));
+        let left = budget * f64::from(step.every) - changed + self.saved - SAVED * budget;
+        (left / (picture * cost(f64::from(self.finest())))).clamp(0.0, 1.0)
     }
 
     /// Bytes of a picture, on a path whose rate is known.
@@ -321,7 +344,7 @@ mod tests {
             let step = ladder.step();
             let step = Step { quality: ladder.quality_of(step, share), ..step };
             let bytes = (encode(100_000.0, step) as f64 * share) as usize;
-            ladder.note_part(step, share, bytes);
+            ladder.note_part(step, share, bytes, 0);
             (step, bytes as f64)
         };
         let head: Vec<(Step, f64)> = (0..90).map(|_| picture(0.12)).skip(60).collect();
@@ -342,6 +365,42 @@ mod tests {
         assert!(after[20..].iter().all(|(step, _)| (40..70).contains(&step.quality)), "{after:?}");
     }
 
+    /// Twice the same on a narrow path, and once all that may be is refined: what moves is as good, in each picture.
+    #[test]
+    fn what_is_refined_takes_nothing_from_what_moves() {
+        let (mut with, mut without) = (Ladder::new(80, false, PERIOD), Ladder::new(80, false, PERIOD));
+        let mut refined = [0.0; 4];
+        for number in 0..400 {
+            let moves = number / 100;
+            // Nothing, a finger, a head, nothing.
+            let share = if number == 0 { 1.0 } else { [0.0, 0.03, 0.12, 0.0][moves] };
+            let mut qualities = Vec::new();
+            for (ladder, refines) in [(&mut with, true), (&mut without, false)] {
+                ladder.set_target(Some(Bitrate(2_000_000)));
+                let step = ladder.step();
+                let spare = if refines { ladder.spare(step, share) } else { 0.0 };
+                let step = Step { quality: ladder.quality_of(step, share), ..step };
+                let fine = (100_000.0 * cost(92.0) * spare) as usize;
+                ladder.note_part(step, share, (encode(100_000.0, step) as f64 * share) as usize, fine);
+                refined[moves] += spare / 100.0;
+                qualities.push((step.eighths, step.every, step.quality));
+            }
+            assert_eq!(qualities[0], qualities[1], "picture {number}");
+        }
+        assert!(refined[0] > 0.03 && refined[1] > 0.02 && refined[2] < 0.001 && refined[3] > 0.03, "{refined:?}");
+        // Where nothing is held back there is room, and before anything is known there is none.
+        assert_eq!(Ladder::new(80, false, PERIOD).spare(with.step(), 0.1), 1.0);
+        let mut unknown = Ladder::new(80, false, PERIOD);
+        unknown.set_target(Some(Bitrate(2_000_000)));
+        assert_eq!(unknown.spare(with.step(), 0.1), 0.0);
+    }
+
+    #[test]
+    fn what_is_refined_is_better_than_the_best_or_as_good() {
+        let finest = |best| Ladder::new(best, false, PERIOD).finest();
+        assert_eq!([10, 80, 89, 92, 95, 98, 100].map(finest), [92, 92, 92, 95, 97, 98, 100]);
+    }
+
     /// Each change of size is a picture of which all is coded: it does not lead to the next.
     #[test]
     fn a_size_that_is_found_is_kept_though_each_change_of_it_codes_all() {
@@ -354,7 +413,7 @@ mod tests {
                 let share = if step.eighths == last { 0.13 } else { 1.0 };
                 last = step.eighths;
                 let step = Step { quality: ladder.quality_of(step, share), ..step };
-                ladder.note_part(step, share, (encode(100_000.0, step) as f64 * share) as usize);
+                ladder.note_part(step, share, (encode(100_000.0, step) as f64 * share) as usize, 0);
                 sizes.push(step.eighths);
             }
             sizes.dedup();

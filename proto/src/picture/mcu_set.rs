@@ -101,6 +101,11 @@ impl McuSet {
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
     }
 
+    /// Only those that another of such pictures has, too.
+    pub fn keep_all(&mut self, other: &McuSet) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
+    }
+
     /// Those among these, as runs of neighbours.
     pub fn runs(&self, mcus: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
         let end = mcus.end.min(self.mcus);
@@ -218,6 +223,11 @@ mod tests {
             others.add(&all);
             others.remove_all(&some);
             prop_assert_eq!(others.len() + some.len(), 77);
+            let mut both = all.clone();
+            both.keep_all(&some);
+            prop_assert_eq!(&both, &some);
+            both.keep_all(&others);
+            prop_assert!(both.is_empty());
             all.clear();
             prop_assert!(all.is_empty());
         }

@@ -150,7 +150,7 @@ impl PartialEncoder {
             Slice::new(picture, index as u8, count, &head, &scan)
         };
         let slices: Vec<Slice> = plans.into_iter().enumerate().map(slice).collect();
-        ladder.note_part(step, share, slices.iter().map(|slice| slice.bytes().len()).sum());
+        ladder.note_part(step, share, slices.iter().map(|slice| slice.bytes().len()).sum(), 0);
         slices
     }
 

@@ -7,7 +7,9 @@
 //! A sensor's noise grows with light, and its gamma lifts that of shadows, so one number is too low for half of a picture. It is
 //! estimated anew in each eighth of the range; one that holds little of the picture, or something that always moves, says
 //! nothing, so none may stray far from the number of all.
-
+//!
+//! An MCU that is the very same as before has no noise, or it is the very same picture: cameras and players repeat some, and a
+//! short film comes again. So a few of them say nothing, and where they are many it must be so for a while.
 //!
 //! How much of it is left in the mean of a cell depends on the camera: σ/4 where pixels are noisy each for itself, two and a half
 //! times that where it has been smoothed, as most do. A cell's SAD wavers by 0.15 σ, or twice that. Both are found in the same
@@ -61,6 +63,14 @@ pub struct Level {
     pub spread: f32,
 }
 
+impl Level {
+    /// What is given is of two pictures.
+    pub fn against(self, against: Against) -> Level {
+        let deviation = against.deviation();
+        Level { sigma: self.sigma * deviation, mean: self.mean * deviation, spread: self.spread * deviation }
+    }
+}
+
 /// Pixels and cells of an MCU.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
@@ -78,6 +88,35 @@ const UNKNOWN_SPREAD: f32 = 0.25;
 /// Shares are counted as so many levels.
 const SHARES: f32 = 8.0;
 
+/// Where many MCUs are the very same for so many pictures in a row, there is no noise: no camera repeats one that often.
+const REPEATED: u32 = 8;
+
+/// A mean is of so many pictures.
+pub const MEAN_OF: usize = 16;
+
+/// What an MCU is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Against {
+    /// One picture, as noisy as it is.
+    Picture,
+    /// The mean of [`MEAN_OF`].
+    Mean,
+}
+
+impl Against {
+    pub fn of(mean: bool) -> Self {
+        if mean { Against::Mean } else { Against::Picture }
+    }
+
+    /// The deviation of differences, of that of two pictures'.
+    fn deviation(self) -> f32 {
+        match self {
+            Against::Picture => 1.0,
+            Against::Mean => ((1.0 + 1.0 / MEAN_OF as f32) / 2.0).sqrt(),
+        }
+    }
+}
+
 /// See the module text.
 #[derive(Debug, Clone)]
 pub struct Noise {
@@ -90,6 +129,8 @@ pub struct Noise {
     /// Deviations of cells' SADs, as a share of it.
     spreads: [Estimate; 2],
     counts: Vec<[u32; STEPS]>,
+    /// Pictures in a row in which many MCUs were the very same.
+    repeated: u32,
 }
 
 /// Where in `counts` others than parts' are: colour's, and of luma and of colour the largest means and SADs.
@@ -119,24 +160,30 @@ impl Noise {
     /// A camera without noise, until more is known.
     pub fn new() -> Self {
         let (new, counts) = (Estimate(None), vec![[0; STEPS]; PARTS + 5]);
-        Noise { luma: new, parts: [0.0; PARTS], colour: new, means: [new; 2], spreads: [new; 2], counts }
+        Noise { luma: new, parts: [0.0; PARTS], colour: new, means: [new; 2], spreads: [new; 2], counts, repeated: 0 }
     }
 
     /// Learns from the MCUs of a picture, of such luma each. Where light is not steady, cells tell nothing of noise.
-    pub fn learn<'a>(&mut self, luma: Shape, steady: bool, mcus: impl Iterator<Item = &'a Mcu>) {
+    pub fn learn<'a>(&mut self, luma: Shape, steady: bool, mcus: impl Iterator<Item = (&'a Mcu, Against)>) {
         self.counts.iter_mut().for_each(|counts| counts.fill(0));
-        for mcu in mcus.filter(|mcu| UNCUT.contains(&mcu.level)) {
-            if let Some(still) = without_drift(mcu.noise, mcu.shift) {
-                self.counts[part(mcu.level)][step(still)] += 1;
+        let (mut same, mut others) = ([0; PARTS], 0);
+        for (mcu, against) in mcus.filter(|(mcu, _)| UNCUT.contains(&mcu.level)) {
+            if mcu.noise == 0.0 && mcu.colour_noise == 0.0 {
+                same[part(mcu.level)] += 1;
+            } else {
+                self.count(mcu, against);
+                others += 1;
             }
-            self.counts[COLOURS][step(mcu.colour_noise)] += 1;
-            for (index, (sum, sad, mean)) in
-                [(mcu.sum, mcu.sad, mcu.noise), (mcu.colour_sum, mcu.colour_sad, mcu.colour_noise)].into_iter().enumerate()
-            {
-                let of = |sum: u16| f32::from(sum) / PIXELS as f32;
-                self.counts[MEANS[index]][step(of(sum))] += 1;
-                self.counts[SPREADS[index]][step(SHARES * (of(sad) / mean.max(f32::MIN_POSITIVE) - 1.0))] += 1;
-            }
+        }
+        let all_same = same.iter().sum::<u32>();
+        // As many as decide on the percentile.
+        let many = all_same as f32 > PERCENTILE * (all_same + others) as f32;
+        self.repeated = if many { self.repeated + 1 } else { 0 };
+        if self.repeated >= REPEATED {
+            self.counts.iter_mut().zip(same).for_each(|(counts, same)| counts[0] += same);
+            self.counts[PARTS..].iter_mut().for_each(|counts| counts[0] += all_same);
+        } else if self.repeated > 0 {
+            return;
         }
         let mut all = [0; STEPS];
         for counts in &self.counts[..PARTS] {
@@ -161,6 +208,22 @@ impl Noise {
             // It follows slower than that of all: it is of fewer.
             *part += (found - *part) / 4.0;
             *part = part.clamp(known * STRAY.start(), known * STRAY.end()).min(MOST);
+        }
+    }
+
+    /// One that is not the very same as before.
+    fn count(&mut self, mcu: &Mcu, against: Against) {
+        let deviation = against.deviation();
+        if let Some(still) = without_drift(mcu.noise, mcu.shift) {
+            self.counts[part(mcu.level)][step(still / deviation)] += 1;
+        }
+        self.counts[COLOURS][step(mcu.colour_noise / deviation)] += 1;
+        for (index, (sum, sad, mean)) in
+            [(mcu.sum, mcu.sad, mcu.noise), (mcu.colour_sum, mcu.colour_sad, mcu.colour_noise)].into_iter().enumerate()
+        {
+            let of = |sum: u16| f32::from(sum) / PIXELS as f32;
+            self.counts[MEANS[index]][step(of(sum) / deviation)] += 1;
+            self.counts[SPREADS[index]][step(SHARES * (of(sad) / mean.max(f32::MIN_POSITIVE) - 1.0))] += 1;
         }
     }
 

@@ -356,3 +356,76 @@ fn every_mcu_of_every_plane_is_watched_at_odd_sizes_too() {
         }
     }
 }
+
+/// Against a mean only the new picture is noisy.
+#[test]
+fn sigma_is_found_against_means_and_a_mixture_of_both_and_what_changes_is_found() {
+    for smooth in [false, true] {
+        for (sigma, every) in [(1.5, 1), (2.5, 1), (2.5, 2), (4.0, 1)] {
+            let mut camera = Camera::hall();
+            let moment = Moment { noise: Grain { sigma, smooth }, ..Moment::default() };
+            camera.run(4, |_| moment);
+            let clean = camera.room.picture(0, &Moment::default());
+            let mut means = camera.changed.clone();
+            (0..means.of()).filter(|mcu| mcu % every == 0).for_each(|mcu| means.insert(mcu));
+            camera.detector.sent_mean(&clean, &means);
+            assert_eq!(camera.detector.means(), &means);
+            let (share, scene) = camera.run(30, |_| moment);
+            println!("means, σ {sigma} smooth {smooth}: {scene:?}, false {:.3} %", 100.0 * share);
+            assert!((scene.sigma - sigma).abs() <= 0.15 * sigma + 0.02, "{} for {sigma}", scene.sigma);
+            assert!(share < 0.005, "{share}");
+            let mut recalled = vec![0; clean.len()];
+            camera.detector.recall(&mut recalled, &means);
+            assert!(every > 1 || psnr(&recalled, &clean) > 50.0, "what was sent is kept");
+            if sigma < 4.0 {
+                camera.take(&Moment { caret: true, ..moment });
+                assert!((1..5).contains(&camera.changed.len()), "{} MCUs", camera.changed.len());
+            }
+        }
+    }
+}
+
+/// A player, and a camera that gives more pictures than it takes, repeat some: no less noisy is it for that.
+#[test]
+fn a_picture_that_comes_again_is_not_taken_for_one_without_noise() {
+    let mut camera = Camera::hall();
+    let moment = Moment { noise: grain(2.5), ..Moment::default() };
+    let again: Vec<Vec<u8>> = (0..3).map(|number| camera.room.picture(number, &moment)).collect();
+    camera.show(&again[0]);
+    camera.run(10, |_| moment);
+    for number in 0..60 {
+        let scene = match number % 6 {
+            0 => camera.show(&again[0]),
+            // Twice the same, just after all of it was sent.
+            3 => {
+                camera.show(&again[1]);
+                camera.changed.fill();
+                camera.detector.sent(&again[1], &camera.changed);
+                camera.show(&again[1])
+            }
+            _ => camera.take(&moment),
+        };
+        assert!((2.1..2.9).contains(&scene.sigma), "{scene:?} in picture {number}");
+        assert!(camera.changed.len() < 10, "{} of picture {number}", camera.changed.len());
+    }
+    // A screen has none.
+    let (_, scene) = camera.run(30, |_| Moment::default());
+    let planes = camera.room.picture(0, &Moment::default());
+    camera.changed.fill();
+    camera.detector.sent(&planes, &camera.changed);
+    let (_, still) = camera.run(30, |_| Moment::default());
+    assert!(still.sigma < 0.05, "{still:?} after {scene:?}");
+}
+
+#[test]
+fn a_film_in_a_window_on_a_screen_is_not_taken_for_noise() {
+    let mut camera = Camera::hall();
+    for number in 0..20 {
+        let mut planes = camera.room.picture(0, &Moment::default());
+        let film = camera.room.picture(number, &Moment { noise: grain(5.0), ..Moment::default() });
+        planes[..80 * 640].copy_from_slice(&film[..80 * 640]);
+        camera.number += 1;
+        let scene = camera.show(&planes);
+        assert!(scene.sigma < 0.1, "{scene:?} in picture {number}");
+    }
+}
