@@ -17,6 +17,7 @@
 //!
 //! Pure: one thread, no time, no IO. What is done with the MCUs is the encoder's affair.
 
+use super::replenisher::Compare;
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Sampling, Size};
 
@@ -146,6 +147,19 @@ impl Limits {
         } else {
             Verdict::Calm
         }
+    }
+}
+
+impl Compare for Detector {
+    /// Tight planes.
+    type Picture = [u8];
+
+    fn look(&mut self, planes: &[u8], changed: &mut McuSet) -> bool {
+        Detector::look(self, planes, changed).sampled
+    }
+
+    fn sent(&mut self, planes: &[u8], sent: &McuSet) {
+        Detector::sent(self, planes, sent);
     }
 }
 

@@ -6,7 +6,8 @@
 //! on in the caller.
 
 use super::band_encoder::BandEncoder;
-use super::bands::Estimate;
+use super::bands::{Bands, Estimate};
+use super::coefficients::Coefficients;
 use super::packed;
 use super::parts::Parts;
 use super::passthrough;
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 const TELLING: usize = 50;
 
 /// What a picture became.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Encoded {
     pub slices: usize,
     /// Bytes of all of them.
@@ -207,6 +208,36 @@ impl EncoderThreads {
             front.estimate.learn(size, sampling, quality, shared_bytes * mcus / coded_mcus);
         }
         Ok(Encoded { slices, bytes, shared_bytes, share: coded_mcus as f64 / mcus as f64, passed_through: false })
+    }
+
+    /// As [`EncoderThreads::encode`], of a camera's JPEG that was read: its MCUs are sent as the camera made them. It was caught then.
+    pub fn cut(
+        &self,
+        number: u64,
+        (picture, captured): (&Coefficients, Instant),
+        capture: MediaTime,
+        settings: Settings,
+        coded: Coded<'_>,
+    ) -> Result<Encoded, Error> {
+        let begun = Instant::now();
+        let queued = begun.saturating_duration_since(captured);
+        let (sampling, size) = picture.kind().ok_or(Refusal::Unfit("it was not read"))?;
+        let _front = lock(&self.front);
+        let grid = sampling.mcus(size);
+        let mcus = grid.width as usize * grid.height as usize;
+        let parts = match coded {
+            Coded::All => Parts::whole(&Bands::new(size, sampling, picture.bytes(), 1), mcus),
+            Coded::Some { changed, owed, .. } => Parts::some(changed, owed, picture.bytes() as f64 / mcus as f64),
+        };
+        let mut encoded = Encoded { share: parts.coded() as f64 / mcus as f64, ..Encoded::default() };
+        for (index, mut slice) in picture.slices(number, capture, settings, &parts).into_iter().enumerate() {
+            encoded.slices += 1;
+            encoded.bytes += slice.bytes().len();
+            encoded.shared_bytes += if index < parts.shared { slice.bytes().len() } else { 0 };
+            slice.stamp_times(queued, begun.elapsed());
+            (self.state.on_slice)(slice);
+        }
+        Ok(encoded)
     }
 
     /// At the end: of the picture in work, and of any that follows, no more is encoded. A large one takes a second.

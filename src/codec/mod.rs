@@ -12,6 +12,8 @@
 pub mod ageing;
 pub mod band_encoder;
 pub mod bands;
+mod bits;
+pub mod coefficients;
 pub mod decoder;
 pub mod detector;
 pub mod encoder;

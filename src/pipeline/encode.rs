@@ -1,6 +1,7 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
 use super::sink::EncodedSink;
+use crate::codec::detector::Detector;
 use crate::codec::encoder::{self, Coded};
 use crate::codec::replenisher::Replenisher;
 use crate::codec::scale;
@@ -54,7 +55,7 @@ pub struct Encoder {
     epoch: Epoch,
     steps: Mutex<Steps>,
     /// What says what changed, where only that is sent.
-    replenisher: Option<Mutex<Replenisher>>,
+    replenisher: Option<Mutex<Replenisher<Detector>>>,
     /// What receivers lack.
     owed: Mutex<Owed>,
     film: bool,
@@ -170,7 +171,7 @@ impl Encoder {
     }
 
     /// What of a picture is coded, and at which quality: what changed and what is owed, unless it goes `whole`.
-    fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher>, picture: &Picture, step: Step, whole: bool) -> Plan<'a> {
+    fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher<Detector>>, picture: &Picture, step: Step, whole: bool) -> Plan<'a> {
         let all = Plan { coded: Coded::All, step, by_share: false };
         let Some(replenisher) = replenisher else { return all };
         let Body::Planes(sampling, planes) = &picture.body else {
