@@ -1,4 +1,5 @@
-//! JPEGs on stdin, as a camera makes them, through the real programs: whole, what changed of them, or encoded anew, and the line that says so.
+//! JPEGs on stdin, as a camera makes them, through the real programs: whole, what changed of them, or encoded anew, and the line
+//! that says so.
 //!
 //! No device, no window, no other program. What the children say is waited for with a deadline; nothing is slept through.
 

@@ -1,15 +1,16 @@
 //! A camera's JPEG, read block by block as far as it takes to tell what changed, and to send some of its MCUs as they are.
 //!
-//! **Problem.** Where the path has no room for a camera's whole JPEGs, those of their MCUs that changed are a tenth of the bytes.
-//! To decode and to encode them anew costs twice what they cost and a generation of quality. **Choice.** The entropy-coded data is read, not
-//! more: of each block the place of its AC bits, its DC, and the first of its coefficients, which tell a change ([`changes`]). An MCU is sent by
-//! copying those bits; only its DC, which is coded as a difference to the block before, is coded anew ([`cut`]). So whatever of it is
-//! sent is what the camera made, bit for bit. **Rejected.** libjpeg's `jpeg_read_coefficients` and `jpeg_write_coefficients`: two
-//! and a half times the time, all coefficients in memory twice, and errors that jump (`longjmp`) through C of our own.
+//! **Problem.** Where the path has no room for a camera's whole JPEGs, those of their MCUs that changed often have.
+//! To decode and to encode them anew costs twice what they cost and a generation of quality. **Choice.** The entropy-coded data
+//! is read, not more: of each block the place of its AC bits, its DC, and the first of its coefficients, which tell a change
+//! (`changes`). An MCU is sent by copying those bits; only its DC, which is coded as a difference to the block before, is coded
+//! anew (`cut`). So whatever of it is sent is what the camera made, bit for bit. **Rejected.** libjpeg's
+//! `jpeg_read_coefficients` and `jpeg_write_coefficients`: half as long again, all coefficients in memory, and errors that jump
+//! (`longjmp`) through C of our own.
 //!
 //! Invariant: what [`Coefficients::read`] accepted is a baseline scan of exactly as many blocks as its header announces, each of
-//! codes that its tables have, each restart interval of its own. Bytes of a camera, or from a pipe, are not trusted: no bytes make it panic, and it
-//! allocates for no more blocks than its data can have.
+//! codes that its tables have, each restart interval of its own. Bytes of a camera, or from a pipe, are not trusted: no bytes
+//! make it panic, and it allocates for no more blocks than its data can have.
 
 mod changes;
 mod cut;
@@ -29,7 +30,7 @@ use super::tables::{self, DHT, DQT, SOF0, SOS};
 use Refusal::{Damaged, Unfit};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::{MAX_LEN, MOST_MCUS};
-use huffman::Codes;
+use huffman::{Codes, Coefficient, END, split, value};
 
 /// So many coefficients of a block are compared, the first in zigzag order: its five lowest diagonals, and one more.
 const COMPARED: usize = 16;
@@ -42,6 +43,8 @@ const DC: std::ops::RangeInclusive<i32> = -1024..=1023;
 
 /// Bits of the longest AC coefficient of 8 bits.
 const AC_BITS: u32 = 10;
+
+const NO_CODE: Refusal = Damaged("its data has codes that its tables have not");
 
 /// Of one block.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -227,8 +230,6 @@ impl Component {
     /// Reads a block; `dc` is that of the block before, and then its own.
     #[inline]
     fn block(&self, reader: &mut BitReader<'_>, dc: &mut i32) -> Result<(Block, Low), Refusal> {
-        const NO_CODE: Refusal = Damaged("its data has codes that its tables have not");
-        let mut low = [0; COMPARED];
         let bits = reader.peek();
         let (length, size) = split(self.dc.find(bits));
         if length == 0 {
@@ -239,53 +240,45 @@ impl Component {
         if !DC.contains(dc) {
             return Err(Damaged("it is brighter than white"));
         }
-        low[0] = level(*dc, self.quantiser[0]);
+        // Those beyond what is compared are written over each other.
+        let mut levels = [0; COMPARED + 1];
+        levels[0] = level(*dc, self.quantiser[0]);
         let at = reader.at();
         let mut k = 1;
         while k < 64 {
             let bits = reader.peek();
-            let (length, symbol) = split(self.ac.find(bits));
-            let (run, size) = (symbol as usize >> 4, symbol & 15);
-            match (length, size, run) {
-                (0, ..) => return Err(NO_CODE),
-                (_, 0, 0) => {
-                    reader.skip(length);
-                    break;
-                }
-                (_, 0, 15) => {
-                    reader.skip(length);
-                    k += 16;
-                }
-                (_, 1..=AC_BITS, _) => {
-                    k += run;
-                    if k < COMPARED {
-                        low[k] = level(value(bits << length, size), self.quantiser[k]);
-                    }
-                    reader.skip(length + size);
-                    k += 1;
-                }
-                _ => return Err(Damaged("it has coefficients that 8 bits have not")),
+            let mut found = self.ac.coefficient(bits);
+            if found.bits == 0 {
+                found = self.longer(bits)?;
             }
+            k += usize::from(found.further);
+            let place = (k - 1).min(COMPARED);
+            levels[place] = level(found.value.into(), self.quantiser[place]);
+            reader.skip(found.bits.into());
         }
-        if k > 64 {
+        if (65..END).contains(&k) {
             return Err(Damaged("a block has more coefficients than 64"));
         }
+        let mut low = [0; COMPARED];
+        low.copy_from_slice(&levels[..COMPARED]);
         Ok((Block { dc: *dc as i16, bits: (reader.at() - at) as u16, at: at as u32 }, low))
     }
-}
 
-/// Length and symbol of what [`Codes::find`] found.
-fn split(found: u32) -> (u32, u32) {
-    (found >> 8, found & 0xFF)
-}
-
-/// The number of `size` bits, up to 15, that stand highest (T.81 F.2.2.1).
-#[inline]
-fn value(bits: u64, size: u32) -> i32 {
-    // Two shifts: of no bits there is nothing.
-    let plain = (bits >> 1 >> (63 - size)) as i32;
-    let is_negative = (bits >> 63) == 0;
-    plain - if is_negative { (1 << size) - 1 } else { 0 }
+    /// An AC coefficient that takes many bits.
+    fn longer(&self, bits: u64) -> Result<Coefficient, Refusal> {
+        let (length, symbol) = split(self.ac.find(bits));
+        let (run, size) = (symbol as u8 >> 4, symbol & 15);
+        match (length, run, size) {
+            (0, ..) => Err(NO_CODE),
+            (_, 0, 0) => Ok(Coefficient { bits: length as u8, further: END as u8, value: 0 }),
+            (_, 15, 0) => Ok(Coefficient { bits: length as u8, further: 16, value: 0 }),
+            (_, _, 1..=AC_BITS) => {
+                let value = value(bits << length, size) as i16;
+                Ok(Coefficient { bits: (length + size) as u8, further: run + 1, value })
+            }
+            _ => Err(Damaged("it has coefficients that 8 bits have not")),
+        }
+    }
 }
 
 /// Dequantised.
@@ -316,14 +309,14 @@ fn components(kept: &[u8], sampling: Sampling) -> Result<Vec<Component>, Refusal
         }
     }
     let count = if sampling == Sampling::Grey { 1 } else { 3 };
-    let codes = |listed: &[u8]| {
+    let codes = |listed: &[u8], of: fn(&[u8], &[u8]) -> Codes| {
         let (lengths, symbols) = listed.split_at_checked(16).ok_or(Damaged("a component has no tables"))?;
-        Ok(Codes::new(lengths, symbols))
+        Ok(of(lengths, symbols))
     };
     let component = |(frame, selector): (&[u8], &[u8])| {
         let (dc, ac) = (&huffman[0][usize::from(selector[1] >> 4) & 3], &huffman[1][usize::from(selector[1]) & 3]);
         let quantiser = quantisers[usize::from(frame[2]) & 3];
-        Ok(Component { quantiser, listed: ac.clone(), dc: codes(dc)?, ac: codes(ac)? })
+        Ok(Component { quantiser, listed: ac.clone(), dc: codes(dc, Codes::new)?, ac: codes(ac, Codes::of_ac)? })
     };
     let components: Vec<Component> =
         frame.chunks_exact(3).zip(selectors.chunks_exact(2)).take(count).map(component).collect::<Result<_, Refusal>>()?;

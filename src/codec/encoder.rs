@@ -210,7 +210,7 @@ impl EncoderThreads {
         Ok(Encoded { slices, bytes, shared_bytes, share: coded_mcus as f64 / mcus as f64, passed_through: false })
     }
 
-    /// As [`EncoderThreads::encode`], of a camera's JPEG that was read: its MCUs are sent as the camera made them. It was caught then.
+    /// As [`EncoderThreads::encode`], of a camera's JPEG that was read, and was caught then: its MCUs are sent as they were made.
     pub fn cut(
         &self,
         number: u64,

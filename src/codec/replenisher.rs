@@ -1,9 +1,9 @@
 //! What of each picture is coded: conditional replenishment (McCanne, Jacobson: vic, 1995).
 //!
 //! What changed against what was sent last, by what [`Compare`]s (the [`Detector`](super::detector::Detector), or
-//! [`Changes`](super::coefficients::Changes) in a camera's own JPEGs); what is due because it is old, by [`Ageing`]; and beside these
-//! what receivers are owed. Where most of a picture is to be coded, all of it is: packing costs more there than it saves. The
-//! caller encodes what [`Replenisher::look`] says: it is taken for sent, and told of what was sent otherwise.
+//! [`Changes`](super::coefficients::Changes) in a camera's own JPEGs); what is due because it is old, by [`Ageing`]; and beside
+//! these what receivers are owed. Where most of a picture is to be coded, all of it is: packing costs more there than it saves.
+//! The caller encodes what [`Replenisher::look`] says: it is taken for sent, and told of what was sent otherwise.
 
 use super::ageing::Ageing;
 use super::parts::MOST;

@@ -173,8 +173,8 @@ impl Encoder {
         self.tally.encoded(encoded, begun.elapsed());
     }
 
-    /// Sends what changed of a camera's JPEG: as the camera made it, or encoded anew. Gives back what goes whole, or cannot be read,
-    /// and how it is to be encoded.
+    /// Sends what changed of a camera's JPEG: as the camera made it, or encoded anew. Gives back what goes whole, or cannot be
+    /// read, and how it is to be encoded.
     fn cut(&self, picture: Picture, step: Step, may_cut: bool, begun: Instant) -> Option<(Picture, Step)> {
         let Some(cutter) = &self.cutter else { return Some((picture, step)) };
         let mut cutter = lock(cutter);
@@ -233,8 +233,8 @@ impl Encoder {
         None
     }
 
-    /// Encodes what changed anew: always, or for once where so much did that the path has no room for it, and the camera's own follows as it
-    /// ages. What changed is seen better in what the camera made than in pixels: there noise comes in steps.
+    /// Encodes what changed anew: always, or for once where so much did that the path has no room for it, and the camera's own
+    /// follows as it ages. What changed is seen better in what the camera made than in pixels: there noise comes in steps.
     fn cut_anew(
         &self,
         number: u64,

@@ -1,10 +1,10 @@
 //! What becomes of a camera's own JPEGs: they go whole, or what changed in them goes, or they are decoded and encoded anew.
 //!
-//! Whole ones cost nobody anything but the path, so they go as they are while it has room for them. Where it has not, the MCUs that
-//! changed are a tenth of the bytes, and lose nothing. Only where these have no room, either, pictures are made anew, of a quality and
-//! size that fit. How much changes is learnt from what was sent: of pictures that were encoded anew, too. A picture of which too
-//! much changed for once (a cut, or the first) is no reason; one after the other is. Then cutting rests, for each change of way
-//! costs a picture that is coded whole.
+//! Whole ones cost nobody anything but the path, so they go as they are while it has room for them. Where it has not, the MCUs
+//! that changed are much fewer bytes, and lose nothing. Only where these have no room, either, pictures are made anew, of a
+//! quality and size that fit. How much changes is learnt from what was sent: of pictures that were encoded anew, too. A picture
+//! of which too much changed for once (a cut, or the first) is no reason; one after the other is. Then cutting rests, for each
+//! change of way costs a picture that is coded whole.
 
 /// What may become of a camera's JPEGs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -97,8 +97,8 @@ pub struct Ladder {
 }
 
 impl Ladder {
-    /// Quality `best` while nothing is held back; `period` from picture to picture, as far as it is known; `passthrough` is what may become
-    /// of a camera's JPEGs.
+    /// Quality `best` while nothing is held back; `period` from picture to picture, as far as it is known; `passthrough` is what
+    /// may become of a camera's JPEGs.
     pub fn new(best: u8, quality_only: bool, period: Duration, passthrough: Passthrough) -> Self {
         let period = if period.is_zero() { Duration::from_micros(33_333) } else { period };
         let (best, pixels) = (best.max(1), 0);
@@ -141,7 +141,8 @@ impl Ladder {
         self.foreign.is_never_anew() || share * whole <= budget + self.saved.max(0.0)
     }
 
-    /// Of a camera's JPEG this share of the MCUs changed. As they are, they took so many bytes; `None` where they were encoded anew.
+    /// Of a camera's JPEG this share of the MCUs changed. As they are, they took so many bytes; `None` where they were encoded
+    /// anew.
     pub fn note_changed(&mut self, step: Step, share: f64, bytes: Option<usize>) {
         let whole = self.foreign.whole().map(|(whole, _)| whole);
         let of_bytes = bytes.zip(whole).map(|(bytes, whole)| bytes as f64 / whole);

@@ -168,8 +168,8 @@ pub(super) struct SourceFlags {
     )]
     replenish: bool,
 
-    /// What becomes of JPEGs of a camera: `on`, they, or what changed in them, go as they are; `off`, they are encoded anew; `auto`,
-    /// what the path has room for [default: auto]
+    /// What becomes of JPEGs of a camera: `on`, they, or what changed in them, go as they are; `off`, they are encoded anew;
+    /// `auto`, what the path has room for [default: auto]
     #[arg(
         long,
         value_name = "WAY",

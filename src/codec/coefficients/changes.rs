@@ -1,14 +1,14 @@
 //! What changed in a camera's JPEG, MCU by MCU, against what was last sent of it: as the
 //! [`Detector`](super::super::detector::Detector) does with pixels, by the first coefficients of each block.
 //!
-//! Of each block two things count: its DC, eight times its mean, in which noise cancels; and the sum of the absolute differences of
-//! its lowest AC coefficients, where edges and texture that moved show. A coefficient that a little noise moves over the edge of a
-//! step differs by one step, so of each difference one step is taken off: of a quiet camera nothing is left. Of a noisy one some is, about
-//! the same in all that stands still, so a low percentile over the picture is the noise; and in each quarter of the range of brightness, for
-//! a sensor's noise grows with light. The limits are multiples of it. They are weaker beside an MCU that changed, as the rim of what moves is often
-//! faint.
+//! Of each block two things count: its DC, eight times its mean, in which noise cancels; and the sum of the absolute differences
+//! of its lowest AC coefficients, where edges and texture that moved show. A coefficient that a little noise moves over the edge
+//! of a step differs by one step, so of each difference one step is taken off: of a quiet camera nothing is left. Of a noisy one
+//! some is, about the same in all that stands still, so a low percentile over the picture is the noise; and in each quarter of
+//! the range of brightness, for a sensor's noise grows with light. The limits are multiples of it. They are weaker beside an MCU
+//! that changed, as the rim of what moves is often faint.
 //!
-//! What a camera quantises coarser from picture to picture is compared by the coarser steps. Where its steps become half as
+//! What a camera quantises coarser from picture to picture is compared by the coarser steps. Where its steps become, on average, half as
 //! large, what stands there is coarser than it need be: all has changed. So it has after a change of size or sampling.
 //!
 //! Not followed, as the detector does: light that drifts or flickers. Ageing mends in three seconds what that leaves.
@@ -19,9 +19,9 @@ use super::{COMPARED, Coefficients, Low};
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Sampling, Size};
 
-/// From which difference on a block has changed, beyond a step of each coefficient: so much, so many steps, so many times the noise, and
-/// so many times the root of noise times step, for what is left of noise comes in steps. By these four of 100 MCUs that stand
-/// still one is sent at most, of cameras with σ up to 4 and quality 50 to 95, smoothed or not; fewer of better ones.
+/// From which difference on a block has changed, beyond a step of each coefficient: so much, so many steps, so many times the
+/// noise, and so many times the root of noise times step, for what is left of noise comes in steps. By these four of 100 MCUs
+/// that stand still one is sent at most, of cameras with σ up to 4 and quality 50 to 95, smoothed or not; fewer of better ones.
 struct Rule {
     least: f32,
     steps: f32,
@@ -139,16 +139,16 @@ impl Compare for Changes {
 }
 
 impl Changes {
-    /// Whether the camera quantises twice as finely as what stands there. Coarser steps count from now on.
+    /// Whether the camera quantises twice as finely, all in all, as what stands there. Coarser steps count from now on.
     fn is_finer(&mut self, picture: &Coefficients) -> bool {
-        let steps =
-            picture.components.iter().zip(&mut self.steps).flat_map(|(component, steps)| component.quantiser.iter().zip(steps));
-        let mut finer = false;
-        for (now, step) in steps {
-            finer |= 2 * u16::from(*now) <= *step;
+        let pairs = picture.components.iter().zip(&mut self.steps);
+        let (mut fine, mut coarse) = (0, 0);
+        for (now, step) in pairs.flat_map(|(component, steps)| component.quantiser.iter().zip(steps)) {
+            fine += u32::from(*now);
+            coarse += u32::from(*step);
             *step = (*step).max((*now).into());
         }
-        finer
+        2 * fine <= coarse
     }
 
     /// Nothing is known of pictures like this one, but the camera's noise.

@@ -49,7 +49,8 @@ impl Coefficients {
         parts.parts.iter().enumerate().map(slice).collect()
     }
 
-    /// The scan of these MCUs, side by side, with a marker each `restart`. They are the picture's, which [`Coefficients::read`] accepted.
+    /// The scan of these MCUs, side by side, with a marker each `restart`. They are the picture's, which [`Coefficients::read`]
+    /// accepted.
     pub fn scan(&self, mcus: impl Iterator<Item = usize>, restart: u16) -> Vec<u8> {
         let Some((sampling, _)) = self.kind else { return Vec::new() };
         let all = tables::blocks(sampling);

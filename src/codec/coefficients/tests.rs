@@ -299,8 +299,8 @@ fn head(number: u64) -> Option<(f32, f32)> {
     Some((0.5 + 0.1 * (number as f32 / 9.0).sin(), 0.55))
 }
 
-/// What a receiver is shown of some pictures: of each the share that was sent, and how it differs from the clean scene, against how
-/// the camera's own picture does.
+/// What a receiver is shown of some pictures: of each the share that was sent, and how it differs from the clean scene, against
+/// how the camera's own picture does.
 fn shown(webcam: &Webcam, moment: impl Fn(u64) -> Moment) -> Vec<(f64, f64, f64)> {
     let (mut replenisher, mut coefficients) = (Replenisher::<Changes>::default(), Coefficients::default());
     let (size, start) = (webcam.size, Instant::now());
