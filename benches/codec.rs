@@ -10,16 +10,17 @@
 mod scenes;
 
 use divan::{Bencher, black_box};
+use eyeline::codec::coefficients::{self, Coefficients};
 use eyeline::codec::decoder::{Decoder, RgbMut};
 use eyeline::codec::detector::Detector;
-use eyeline::codec::encoder::{Coded, EncoderThreads};
+use eyeline::codec::encoder::{At, Coded, EncoderThreads};
 use eyeline::codec::raw::PlanesMut;
 use eyeline::codec::replenisher::Replenisher;
 use eyeline::codec::settings::Settings;
 use eyeline::codec::{passthrough, stitch};
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
-use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use scenes::{Moment, Noise, Room};
 use std::sync::mpsc::channel;
@@ -138,6 +139,68 @@ fn pass_through(bencher: Bencher, height: u32) {
     let jpeg = stitch::jpeg(&slices).expect("joins");
     println!("{height}: {} bytes, {} slices", jpeg.len(), slices.len());
     bencher.bench_local(|| passthrough::split(&jpeg, 0, MediaTime::ZERO, SETTINGS).expect("fits"));
+}
+
+/// The same head as a camera's JPEGs: what changed is found and cut out of them, or they are decoded, looked at and encoded.
+fn webcam(size: Size) -> Vec<Vec<u8>> {
+    let room = Room::new(size.width as usize, size.height as usize, Some((2, 2)), 1);
+    let (sender, receiver) = channel();
+    let pool = EncoderThreads::new(1, move |slice| sender.send(slice).expect("received below")).expect("starts");
+    let jpeg = |number: u64| {
+        let head = Some((0.5 + 0.01 * (number as f32).sin(), 0.5));
+        let planes = room.picture(number, &Moment { head, noise: Noise { sigma: 2.5, smooth: false }, ..Moment::default() });
+        let settings = Settings { quality: 85, position: None };
+        pool.encode(number, picture(size, &planes), MediaTime::ZERO, settings, Coded::All).expect("encodes");
+        let slices: Vec<Slice> = receiver.try_iter().collect();
+        stitch::jpeg(&slices.iter().collect::<Vec<_>>()).expect("joins")
+    };
+    (0..6).map(jpeg).collect()
+}
+
+#[divan::bench(args = HEIGHTS, sample_count = 100)]
+fn coefficients(bencher: Bencher, height: u32) {
+    let (size, pool) = (size(height), EncoderThreads::new(1, |slice| drop(black_box(slice))).expect("starts"));
+    let (jpegs, start) = (webcam(size), Instant::now());
+    let (mut picture, mut replenisher) = (Coefficients::default(), coefficients::Replenisher::default());
+    let (mut number, mut bytes, mut whole) = (0, 0, 0);
+    bencher.bench_local(|| {
+        let jpeg = &jpegs[number as usize % jpegs.len()];
+        picture.read(jpeg).expect("it is ours");
+        let captured = start + Duration::from_millis(33) * number;
+        let changed = replenisher.look(&picture, (Sampling::Yuv420, size), &Owed::Nothing, captured);
+        let coded = changed.map(|(changed, owed)| [changed, owed]);
+        let encoded = pool.cut(number.into(), (&picture, captured), MediaTime::ZERO, SETTINGS, coded).expect("cuts");
+        (number, bytes, whole) = (number + 1, bytes + encoded.bytes, whole + jpeg.len());
+    });
+    println!("{height}: {} of {} bytes a picture", bytes / number as usize, whole / number as usize);
+}
+
+/// Its parts.
+#[divan::bench(args = HEIGHTS, sample_count = 100)]
+fn coefficients_read(bencher: Bencher, height: u32) {
+    let (jpegs, mut picture) = (webcam(size(height)), Coefficients::default());
+    bencher.bench_local(|| picture.read(&jpegs[0]).expect("it is ours"));
+}
+
+#[divan::bench(args = HEIGHTS, sample_count = 100)]
+fn decoded_and_encoded(bencher: Bencher, height: u32) {
+    let (size, pool) = (size(height), EncoderThreads::new(1, |slice| drop(black_box(slice))).expect("starts"));
+    let (jpegs, start) = (webcam(size), Instant::now());
+    let (buffers, mut replenisher) = (BufferPool::new(), Replenisher::default());
+    let (mut number, mut bytes) = (0, 0);
+    bencher.bench_local(|| {
+        let (size, sampling, mut planes) = passthrough::decode(&jpegs[number as usize % jpegs.len()], &buffers).expect("decodes");
+        let captured = start + Duration::from_millis(33) * number;
+        let due = replenisher.look(&mut planes, (sampling, size), &Owed::Nothing, captured, |_| 0.0);
+        let coded = due.map_or(Coded::All, |due| {
+            let at = |mcus| At { mcus, quality: 80 };
+            Coded::Some { changed: &due.changed, refined: at(&due.refined), owed: at(&due.owed) }
+        });
+        let picture = Picture::new(captured, size, Body::Planes(sampling, planes));
+        let encoded = pool.encode(number.into(), picture, MediaTime::ZERO, SETTINGS, coded).expect("encodes");
+        (number, bytes) = (number + 1, bytes + encoded.bytes);
+    });
+    println!("{height}: {} bytes a picture", bytes / number as usize);
 }
 
 /// A head that moves in a noisy room, in as many buffers as a camera goes round in; what stands still was sent before these.

@@ -112,6 +112,7 @@ fn value(kind: &str) -> &str {
         "NAME" => "Ada",
         "DUR" | "auto|DUR" => "1.5s",
         "auto|off" => "off",
+        "WAY" => "on",
         "FORMAT" => "json",
         "WHEN" => "never",
         "WHICH" => "usb",

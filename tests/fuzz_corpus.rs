@@ -8,7 +8,12 @@ mod codec_targets;
 mod targets;
 
 use eyeline::codec::band_encoder::BandEncoder;
+use eyeline::codec::coefficients::Coefficients;
+use eyeline::codec::parts::Parts;
+use eyeline::codec::settings::Settings;
+use eyeline::codec::stitch;
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
+use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{Message, Nack, Ranges};
@@ -86,6 +91,18 @@ fn packed_band(sampling: Sampling) -> Slice {
     slice(sampling, Some(selection.mcus()))
 }
 
+/// The same of a camera's JPEG, with its quantisers.
+fn cut_band(sampling: Sampling) -> Slice {
+    let jpeg = stitch::jpeg(&[&band(sampling)]).expect("joins");
+    let mut picture = Coefficients::default();
+    picture.read(&jpeg).expect("ours is as good as a camera's");
+    let (sampling, size) = picture.kind().expect("it was read");
+    let (mut changed, none) = (McuSet::new(size, sampling), McuSet::new(size, sampling));
+    (0..changed.of()).step_by(2).for_each(|mcu| changed.insert(mcu));
+    let settings = Settings { quality: 60, position: None };
+    picture.slices(0, MediaTime::ZERO, settings, &Parts::some([&changed, &none, &none], 30.0)).remove(0)
+}
+
 fn slice(sampling: Sampling, mcus: Option<Mcus<'_>>) -> Slice {
     let size = Size { width: 48, height: 32 };
     let head = Head {
@@ -115,7 +132,8 @@ fn jpeg_bands_of_the_corpus_are_survived() {
         let seed = |name: String, slice: Slice| (name, [&[0, 90][..], &slice.bytes()[LENGTH_PREFIX..]].concat());
         let whole = samplings.map(|(name, sampling)| seed(name.to_string(), band(sampling)));
         let packed = samplings.map(|(name, sampling)| seed(format!("packed-{name}"), packed_band(sampling)));
-        whole.into_iter().chain(packed).collect()
+        let cut = samplings.map(|(name, sampling)| seed(format!("cut-{name}"), cut_band(sampling)));
+        whole.into_iter().chain(packed).chain(cut).collect()
     });
 }
 

@@ -2,11 +2,15 @@
 
 #![expect(clippy::single_range_in_vec_init, reason = "a slice whose only range is its start")]
 
+use super::coefficients::Coefficients;
 use super::decoder::{Decoder, RgbMut};
+use super::parts::{Part, Parts, Why};
 use super::scan;
 use super::testing::{self, Random, SAMPLINGS, drawn, planes_from};
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
+use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::mcus::Selection;
 
 const SIZE: Size = Size { width: 160, height: 96 };
 /// What was on the canvas before.
@@ -76,6 +80,16 @@ fn a_cut_scan_without_restart_markers_draws_what_came_before_the_cut() {
     assert_eq!(best, SIZE.height - 16, "all but the MCU row that was cut");
 }
 
+/// These MCUs of a camera's JPEG.
+fn cut_out(planes: &[u8], mcus: &[usize]) -> Slice {
+    let mut picture = Coefficients::default();
+    picture.read(&testing::camera_jpeg(planes, SIZE, Sampling::Yuv420, 80, 0)).unwrap();
+    let mcus = Selection::new(60, mcus.iter().copied());
+    let part = Part { why: Why::Changed, top: 0, rows: SIZE.height, mcus, coded: 30 };
+    let parts = Parts { parts: vec![part], shared: 1 };
+    picture.slices(0, MediaTime::ZERO, testing::SETTINGS, &parts).remove(0)
+}
+
 #[test]
 fn no_mutation_panics_or_spoils_the_next_slice() {
     let mut random = Random(99);
@@ -87,6 +101,7 @@ fn no_mutation_panics_or_spoils_the_next_slice() {
         testing::foreign_slice(&planes, SIZE, 10),
         testing::foreign_slice(&planes, SIZE, 0),
         testing::packed(&planes, &testing::head(SIZE, Sampling::Yuv420, 80, 0, SIZE.height), &every_other),
+        cut_out(&planes, &every_other),
     ];
     let good: Vec<_> = slices.iter().map(|slice| drawn(slice, SIZE)).collect();
     let mut decoder = Decoder::new().unwrap();

@@ -9,7 +9,7 @@ use super::packed::{self, Places, Row};
 use super::passthrough::renumber;
 use super::raw::{self, Decompressor, Outcome, PlanesMut, plane_sizes};
 use super::scan::{self, Run};
-use super::segments::{Layout, Refusal, parse};
+use super::segments::{Layout, Refusal, parse, parse_packed};
 use super::shrink::Shrink;
 use super::tables::{self, EOI, SOI};
 use eyeline_proto::media::slice::Slice;
@@ -109,6 +109,8 @@ struct Band<'a> {
     head: Head<'a>,
     /// Where the frame's height stands in a camera's tables.
     height_at: usize,
+    /// Where Annex K's Huffman tables belong among them, if they have none.
+    implied: Option<usize>,
     mcus: Size,
     mcu_height: u32,
     intervals: usize,
@@ -121,23 +123,24 @@ impl<'a> Band<'a> {
         if top % mcu_height != 0 || (rows % mcu_height != 0 && top + rows != head.size.height) {
             return Err(Error::Contradiction("its band does not end where an MCU does"));
         }
-        let height_at = match head.tables {
-            Tables::Own(_) => 0,
+        let (height_at, implied) = match head.tables {
+            Tables::Own(_) => (0, None),
             Tables::Foreign(tables) => {
-                let Layout { sampling, size, restart, height_at, tall } = parse(tables)?;
+                let parsed = if head.mcus.is_some() { parse_packed(tables)? } else { parse(tables)? };
+                let Layout { sampling, size, restart, height_at, tall, implied } = parsed;
                 if (sampling, size, restart) != (head.sampling, head.size, head.restart) {
                     return Err(Error::Contradiction("its head and its frame header differ"));
                 }
                 if tall && head.mcus.is_some() {
                     return Err(Error::Contradiction("its MCUs are higher than those it names"));
                 }
-                height_at
+                (height_at, implied)
             }
         };
         let mcus = head.sampling.mcus(Size { width: head.size.width, height: rows });
         let count = head.mcus.map_or((mcus.width * mcus.height) as usize, |mcus| mcus.count());
         let intervals = if head.restart == 0 { 1 } else { count.div_ceil(usize::from(head.restart)) };
-        Ok(Band { head, height_at, mcus, mcu_height, intervals })
+        Ok(Band { head, height_at, implied, mcus, mcu_height, intervals })
     }
 
     /// The most MCU rows that so many bytes can code: a block takes two bits at least. Keeps a few bytes from costing much.
@@ -174,7 +177,12 @@ impl<'a> Band<'a> {
             Tables::Foreign(tables) => {
                 out.extend_from_slice(&[0xFF, SOI]);
                 let height_at = out.len() + self.height_at;
-                out.extend_from_slice(tables);
+                let (front, behind) = tables.split_at(self.implied.unwrap_or(tables.len()));
+                out.extend_from_slice(front);
+                if self.implied.is_some() {
+                    tables::huffman(out, Sampling::Yuv444);
+                }
+                out.extend_from_slice(behind);
                 let [height, width] = [size.height, size.width].map(|side| (side as u16).to_be_bytes());
                 out[height_at..height_at + 4].copy_from_slice(&[height, width].concat());
             }

@@ -6,7 +6,8 @@
 //! on in the caller.
 
 use super::band_encoder::BandEncoder;
-use super::bands::Estimate;
+use super::bands::{Bands, Estimate};
+use super::coefficients::Coefficients;
 use super::packed;
 use super::parts::{Parts, Why};
 use super::passthrough;
@@ -30,7 +31,7 @@ use std::time::{Duration, Instant};
 const TELLING: usize = 50;
 
 /// What a picture became.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Encoded {
     pub slices: usize,
     /// Bytes of all of them.
@@ -234,6 +235,36 @@ impl EncoderThreads {
             refined: lot(coded[1], refined),
             passed_through: false,
         })
+    }
+
+    /// As [`EncoderThreads::encode`], of a camera's JPEG that was read, and was caught then: its MCUs are sent as they were made.
+    pub fn cut(
+        &self,
+        number: u64,
+        (picture, captured): (&Coefficients, Instant),
+        capture: MediaTime,
+        settings: Settings,
+        some: Option<[&McuSet; 2]>,
+    ) -> Result<Encoded, Error> {
+        let begun = Instant::now();
+        let queued = begun.saturating_duration_since(captured);
+        let (sampling, size) = picture.kind().ok_or(Refusal::Unfit("it was not read"))?;
+        let _front = lock(&self.front);
+        let none = McuSet::new(size, sampling);
+        let mcus = none.of();
+        let parts = match some {
+            None => Parts::whole(&Bands::new(size, sampling, picture.bytes(), 1), mcus),
+            Some([changed, owed]) => Parts::some([changed, &none, owed], picture.bytes() as f64 / mcus as f64),
+        };
+        let share = parts.coded(Why::Changed) as f64 / mcus as f64;
+        let (mut bytes, mut changed) = (0, Lot { share, bytes: 0 });
+        for (index, mut slice) in picture.slices(number, capture, settings, &parts).into_iter().enumerate() {
+            bytes += slice.bytes().len();
+            changed.bytes += if index < parts.shared { slice.bytes().len() } else { 0 };
+            slice.stamp_times(queued, begun.elapsed());
+            (self.state.on_slice)(slice);
+        }
+        Ok(Encoded { slices: parts.parts.len(), bytes, changed, refined: Lot::default(), passed_through: false })
     }
 
     /// At the end: of the picture in work, and of any that follows, no more is encoded. A large one takes a second.

@@ -4,14 +4,16 @@
 //! row, of which only a [`eyeline_proto::wire::slice::Head`] and the scan data travel; or some MCUs of it do ([`packed`], in
 //! [`parts`]). Which, says the [`replenisher`]: what changed ([`detector`]), what is due anyway ([`ageing`]), and what stands
 //! still and is sent once more, better ([`refinement`]). [`encoder`] makes slices, [`decoder`] draws them, [`passthrough`] cuts a
-//! camera's own JPEG without decoding it, [`stitch`] joins the slices of a picture to one JPEG again. [`tables`], [`segments`]
-//! and [`scan`] know the format (ITU-T T.81); [`raw`] alone calls libjpeg-turbo.
+//! camera's own JPEG without decoding it, [`coefficients`] cuts out of it what changed, [`stitch`] joins the slices of a picture to
+//! one JPEG again. [`tables`], [`segments`] and [`scan`] know the format (ITU-T T.81); [`raw`] alone calls libjpeg-turbo.
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
 pub mod ageing;
 pub mod band_encoder;
 pub mod bands;
+mod bits;
+pub mod coefficients;
 pub mod decoder;
 pub mod detector;
 pub mod encoder;

@@ -20,10 +20,13 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// A camera's JPEG taken apart.
-struct Parts {
-    tables: Vec<u8>,
-    layout: Layout,
-    scan: Range<usize>,
+pub struct Parts {
+    /// The segments that slices carry.
+    pub tables: Vec<u8>,
+    /// What they say.
+    pub layout: Layout,
+    /// Where its only scan lies.
+    pub scan: Range<usize>,
 }
 
 /// The slices of picture number `picture`, top first.
@@ -78,7 +81,8 @@ pub fn renumber(scan: &mut [u8], from: usize, to: usize) {
     }
 }
 
-fn take_apart(jpeg: &[u8]) -> Result<Parts, Refusal> {
+/// Finds tables and scan of a JPEG that slices can carry.
+pub fn take_apart(jpeg: &[u8]) -> Result<Parts, Refusal> {
     if !jpeg.starts_with(&[0xFF, SOI]) {
         return Err(Damaged("it does not begin with SOI"));
     }

@@ -90,12 +90,7 @@ impl Replenisher {
             return None;
         }
         let due = self.due.as_mut()?;
-        match owed {
-            Owed::Nothing => {}
-            Owed::Some(set) if set.is_of(size, sampling) => due.owed.add(set),
-            // Of pictures of another size nobody has anything.
-            Owed::Some(_) | Owed::All => due.owed.fill(),
-        }
+        due.owed = owed.of(size, sampling);
         due.owed.remove_all(&due.changed);
         due.owed.remove_all(&due.refined);
         let mut means = due.owed.clone();

@@ -4,6 +4,7 @@
 //! interleaved baseline scan of 8-bit samples in one of our samplings, with every table it needs. Nothing else reaches the
 //! decoder. Bytes may come from a hostile peer.
 
+use super::bits::BitWriter;
 use super::tables::{self, DHT, DQT, DRI, SOF0, SOS};
 use eyeline_proto::picture::{Sampling, Size};
 
@@ -32,6 +33,8 @@ pub struct Layout {
     pub height_at: usize,
     /// MCUs are twice as high as the sampling needs.
     pub tall: bool,
+    /// Where Annex K's Huffman tables would stand, of which there are none.
+    pub implied: Option<usize>,
 }
 
 /// One marker segment.
@@ -76,6 +79,12 @@ struct Frame {
 
 /// Checks the segments of one picture (see the module text) and says what they describe.
 pub fn parse(segments: &[u8]) -> Result<Layout, Refusal> {
+    let layout = parse_packed(segments)?;
+    if layout.implied.is_some() { Err(Damaged("a component has no tables")) } else { Ok(layout) }
+}
+
+/// As [`parse`], of a packed slice: one without Huffman tables has Annex K's.
+pub fn parse_packed(segments: &[u8]) -> Result<Layout, Refusal> {
     let (mut quantisation, mut huffman) = ([false; 4], [[false; 4]; 2]);
     let (mut frame, mut restart) = (None, None);
     let mut at = 0;
@@ -98,11 +107,15 @@ pub fn parse(segments: &[u8]) -> Result<Layout, Refusal> {
                 if frame.layout.tall && restart.is_some_and(|interval| interval > 0) {
                     return Err(Unfit("its MCUs are higher than its sampling says, and cut by restart markers"));
                 }
+                let implied = (huffman == [[false; 4]; 2]).then(|| segment.at - 4);
+                if implied.is_some() {
+                    huffman = [[true, true, false, false]; 2];
+                }
                 scan_header(payload, &frame, &quantisation, &huffman)?;
                 if at != segments.len() {
                     return Err(Damaged("something follows the scan header"));
                 }
-                return Ok(Layout { restart: restart.unwrap_or(0), ..frame.layout });
+                return Ok(Layout { restart: restart.unwrap_or(0), implied, ..frame.layout });
             }
             _ => return Err(Unfit("it is not baseline, or has segments that slices do not carry")),
         }
@@ -179,7 +192,7 @@ fn frame_header(payload: &[u8], at: usize) -> Result<Frame, Refusal> {
     if components.map(|(id, _)| id) == *b"RGB" {
         return Err(Unfit("its components are red, green and blue"));
     }
-    Ok(Frame { layout: Layout { sampling, size, restart: 0, height_at: at + 1, tall }, components, count })
+    Ok(Frame { layout: Layout { sampling, size, restart: 0, height_at: at + 1, tall, implied: None }, components, count })
 }
 
 fn scan_header(payload: &[u8], frame: &Frame, quantisation: &[bool; 4], huffman: &[[bool; 4]; 2]) -> Result<(), Refusal> {
@@ -236,7 +249,7 @@ pub fn grey_scan(segments: &[u8], layout: &Layout, mcus: usize) -> Option<Vec<u8
             out.bytes.extend_from_slice(&[0xFF, tables::RST0 + ((mcu / usize::from(layout.restart) - 1) % 8) as u8]);
         }
         for &(code, bits) in &unit {
-            out.put(code, bits);
+            out.put(code.into(), bits.into());
         }
     }
     out.pad();
@@ -244,7 +257,7 @@ pub fn grey_scan(segments: &[u8], layout: &Layout, mcus: usize) -> Option<Vec<u8
 }
 
 /// The code of `symbol` and its length (T.81 C.2).
-fn code_of(symbol: u8, lengths: &[u8], symbols: &[u8]) -> Option<(u16, u8)> {
+pub fn code_of(symbol: u8, lengths: &[u8], symbols: &[u8]) -> Option<(u16, u8)> {
     let (mut code, mut index) = (0u32, 0);
     for (&count, bits) in lengths.iter().zip(1..) {
         for _ in 0..count {
@@ -256,36 +269,6 @@ fn code_of(symbol: u8, lengths: &[u8], symbols: &[u8]) -> Option<(u16, u8)> {
         code <<= 1;
     }
     None
-}
-
-#[derive(Default)]
-struct BitWriter {
-    bytes: Vec<u8>,
-    held: u32,
-    bits: u8,
-}
-
-impl BitWriter {
-    fn put(&mut self, code: u16, bits: u8) {
-        self.held = self.held << bits | u32::from(code);
-        self.bits += bits;
-        while self.bits >= 8 {
-            self.bits -= 8;
-            let byte = (self.held >> self.bits) as u8;
-            self.bytes.push(byte);
-            if byte == 0xFF {
-                self.bytes.push(0);
-            }
-        }
-    }
-
-    /// Fills the last byte with ones.
-    fn pad(&mut self) {
-        if self.bits > 0 {
-            let missing = 8 - self.bits;
-            self.put((1 << missing) - 1, missing);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -326,6 +309,25 @@ mod tests {
         };
         assert_eq!(tall(0).map(|layout| (layout.sampling, layout.size)), Ok((Sampling::Yuv422, SIZE)));
         assert!(matches!(tall(5), Err(Unfit(_))));
+    }
+
+    #[test]
+    fn only_packed_slices_may_leave_annex_ks_huffman_tables_out() {
+        for sampling in SAMPLINGS {
+            let all = ours(sampling, 5);
+            let (mut without, mut at) = (Vec::new(), 0);
+            while at < all.len() {
+                let segment = next(&all, at).unwrap();
+                at += segment.bytes.len();
+                if segment.marker != DHT {
+                    without.extend_from_slice(segment.bytes);
+                }
+            }
+            assert_eq!(parse(&without), Err(Damaged("a component has no tables")));
+            let layout = parse_packed(&without).unwrap();
+            assert_eq!(without[layout.implied.unwrap()..][..2], [0xFF, SOS]);
+            assert_eq!(parse_packed(&all), parse(&all));
+        }
     }
 
     #[test]

@@ -119,6 +119,40 @@ pub fn huffman(out: &mut Vec<u8>, sampling: Sampling) {
     }
 }
 
+/// Annex K's AC codes of luma (0) or colour (1), as DHT lists them: lengths, and symbols.
+pub fn annex_k_ac(id: usize) -> (&'static [u8], &'static [u8]) {
+    let table = &HUFFMAN[2 * id + 1];
+    (&table.lengths, table.symbols)
+}
+
+/// Appends Annex K's DC table of luma (0) or colour (1).
+pub fn dc_table(out: &mut Vec<u8>, id: usize) {
+    let table = &HUFFMAN[2 * id];
+    segment(out, DHT, &[&[table.class_and_id], &table.lengths, table.symbols]);
+}
+
+/// Annex K's code of a DC difference of so many bits, at most 11, and its length.
+pub fn dc_code(colour: bool, size: u8) -> (u16, u8) {
+    DC_CODES[usize::from(colour)][usize::from(size)]
+}
+
+/// By luma and colour, and size. Symbols stand in order, so a code follows from how many are shorter (T.81 C.2).
+const DC_CODES: [[(u16, u8); 12]; 2] = [dc_codes(&HUFFMAN[0].lengths), dc_codes(&HUFFMAN[2].lengths)];
+
+const fn dc_codes(lengths: &[u8; 16]) -> [(u16, u8); 12] {
+    let (mut codes, mut code, mut place, mut bits) = ([(0, 0); 12], 0, 0, 0);
+    while bits < 16 {
+        let mut left = lengths[bits];
+        bits += 1;
+        while left > 0 {
+            codes[place] = (code, bits as u8);
+            (code, place, left) = (code + 1, place + 1, left - 1);
+        }
+        code <<= 1;
+    }
+    codes
+}
+
 /// Appends everything from SOI to the scan of a JPEG of ours. `restart` is in MCUs, 0 for none.
 pub fn header(out: &mut Vec<u8>, quality: u8, sampling: Sampling, size: Size, restart: u16) {
     out.extend_from_slice(&[0xFF, SOI]);

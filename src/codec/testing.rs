@@ -2,7 +2,7 @@
 
 use super::band_encoder::BandEncoder;
 use super::decoder::{Decoded, Decoder, RgbMut};
-use super::raw::PlanesMut;
+use super::raw::{Compressor, Planes, PlanesMut, plane_sizes};
 use super::settings::Settings;
 use super::{packed, tables};
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
@@ -171,6 +171,26 @@ pub fn without_restarts(planes: &[u8], size: Size) -> Vec<u8> {
     let jpeg = turbojpeg::compress_yuv_planes(&yuv, 80).unwrap();
     let scan = jpeg.windows(2).position(|pair| pair == [0xFF, tables::SOS]).unwrap() + 14;
     jpeg[scan..jpeg.len() - 2].to_vec()
+}
+
+/// A camera's JPEG of tight planes, with `restart` MCUs between markers.
+pub fn camera_jpeg(planes: &[u8], size: Size, sampling: Sampling, quality: u8, restart: u16) -> Vec<u8> {
+    let [luma, colour, _] = plane_sizes(sampling, size);
+    let plane = |size: Size, padded: Size, samples: &[u8]| -> Vec<u8> {
+        let row = |y: u32| &samples[(y.min(size.height - 1) * size.width) as usize..][..size.width as usize];
+        let padded_row = |y| row(y).iter().copied().chain(std::iter::repeat(row(y)[size.width as usize - 1]));
+        (0..padded.height).flat_map(|y| padded_row(y).take(padded.width as usize)).collect()
+    };
+    let area = (size.width * size.height) as usize;
+    let colours = (planes.len() - area) / 2;
+    let y = plane(size, luma, &planes[..area]);
+    let (cb, cr) = planes[area..].split_at(colours);
+    let strides = [luma, colour, colour].map(|plane| plane.width as usize);
+    let mut jpeg = vec![0; Compressor::bound(size, sampling)];
+    let planes = Planes { planes: [&y, cb, cr], strides };
+    let len = Compressor::new().unwrap().compress(planes, sampling, size, quality, restart, &mut jpeg).unwrap();
+    jpeg.truncate(len);
+    jpeg
 }
 
 /// Draws a whole picture's only slice.

@@ -1,13 +1,17 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
+use super::cutter::{Cut, Cutter, Treatment, Why};
 use super::sink::EncodedSink;
-use crate::codec::encoder::{self, At, Coded};
+use super::steps::{Steps, even, useful};
+use super::tally::{EncoderCounts, Tally};
+use crate::codec::encoder::{self, At, Coded, Encoded};
 use crate::codec::replenisher::{Due, Replenisher};
-use crate::codec::scale;
 use crate::codec::settings::{Error, Settings};
+use crate::codec::{passthrough, scale};
 use crate::net::Commands;
 use crate::threads::{lock, wait};
 use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::foreign::{Passthrough, Way};
 use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::media::slice::Slice;
@@ -16,6 +20,7 @@ use eyeline_proto::picture::{Body, BufferPool, Picture, Size, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
 use eyeline_proto::sound::Block;
+use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::{Format, Want};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
@@ -23,13 +28,6 @@ use std::time::{Duration, Instant};
 
 /// More threads than this gain nothing: at 1080p a band is 0.4 ms of work by then.
 const MAX_WORKERS: usize = 4;
-
-/// Sides of pictures that are shown smaller than they are, in 24ths: eighths, as the JPEG decoder scales, and what tiles of a
-/// grid of two, three or four in a row need.
-const USEFUL_SIZES: [u32; 10] = [3, 4, 6, 8, 9, 12, 15, 16, 18, 21];
-
-/// A picture of so many hundredths of the pixels asked for is enough: nobody sees that it is scaled by so little.
-const NEAR: u64 = 92;
 
 /// How pictures are to be encoded.
 pub struct Config {
@@ -45,6 +43,8 @@ pub struct Config {
     pub epoch: Epoch,
     /// Only what changed is sent, where that is less.
     pub replenish: bool,
+    /// What may become of a camera's own JPEGs.
+    pub passthrough: Passthrough,
 }
 
 pub struct Encoder {
@@ -55,6 +55,11 @@ pub struct Encoder {
     steps: Mutex<Steps>,
     /// What says what changed, where only that is sent.
     replenisher: Option<Mutex<Replenisher>>,
+    /// The same of a camera's JPEGs.
+    cutter: Option<Mutex<Cutter>>,
+    passthrough: Passthrough,
+    /// What becomes of those.
+    treated: Mutex<Option<Treatment>>,
     /// What receivers lack.
     owed: Mutex<Owed>,
     film: bool,
@@ -65,14 +70,7 @@ pub struct Encoder {
     announced: Mutex<Format>,
     held: Mutex<bool>,
     released: Condvar,
-    encode_us: AtomicU64,
-    bytes: AtomicU64,
-    failed: AtomicU64,
-    /// The last failure.
-    why_failed: Mutex<Option<String>>,
-    passed: AtomicU64,
-    coded_permille: AtomicU64,
-    left_out: AtomicU64,
+    tally: Tally,
     /// The user lets no sound, no pictures pass.
     silent: [AtomicBool; 2],
 }
@@ -80,7 +78,7 @@ pub struct Encoder {
 impl Encoder {
     /// Its threads wait for work. `sink` is given each slice as it is sent.
     pub fn new(config: Config, commands: Commands<Command>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Error> {
-        let Config { quality, format, film, width, epoch, replenish } = config;
+        let Config { quality, format, film, width, epoch, replenish, passthrough } = config;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let seen_here = sink.is_some();
         let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
@@ -90,14 +88,18 @@ impl Encoder {
             }
             slices.command(Command::Slice(slice));
         };
-        let ladder = Ladder::new(quality, film, format.rate.map_or(Duration::ZERO, Rate::period));
+        let ladder = Ladder::new(quality, film, format.rate.map_or(Duration::ZERO, Rate::period), passthrough);
+        let replenish = replenish && !film;
         Ok(Encoder {
             threads: encoder::EncoderThreads::new(workers, on_slice)?,
             commands,
             buffers: BufferPool::new(),
             epoch,
-            steps: Mutex::new(Steps { ladder, target: None, want: Want::ALL, last: None, turn: 0 }),
-            replenisher: (replenish && !film).then(Mutex::default),
+            steps: Mutex::new(Steps::new(ladder, replenish)),
+            replenisher: replenish.then(Mutex::default),
+            cutter: replenish.then(Mutex::default),
+            passthrough,
+            treated: Mutex::new(None),
             owed: Mutex::new(Owed::Nothing),
             film,
             seen_here,
@@ -106,13 +108,7 @@ impl Encoder {
             announced: Mutex::new(format),
             held: Mutex::new(false),
             released: Condvar::new(),
-            encode_us: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            why_failed: Mutex::default(),
-            passed: AtomicU64::new(0),
-            coded_permille: AtomicU64::new(0),
-            left_out: AtomicU64::new(0),
+            tally: Tally::default(),
             silent: [const { AtomicBool::new(false) }; 2],
         })
     }
@@ -133,9 +129,12 @@ impl Encoder {
         let step = steps.next(&picture, wanted, (self.film, self.seen_here));
         drop(steps);
         let Some(step) = step else {
-            self.left_out.fetch_add(1, Ordering::Relaxed);
+            self.tally.left_out();
             return;
         };
+        let why = matches!(picture.body, Body::Jpeg(_)).then(|| self.why_anew(&picture, wanted, step));
+        let may_cut = step.eighths == 8 && wanted == picture.size && picture.view == View::PLAIN && !whole;
+        let Some((picture, step)) = self.cut(picture, step, may_cut, begun) else { return };
         let mut picture = match self.fit(picture, wanted, step) {
             Ok(picture) => picture,
             Err(error) => return self.lost(&error),
@@ -148,25 +147,128 @@ impl Encoder {
         let settings = Settings { quality: step.quality, position };
         match self.threads.encode(number, picture, capture, settings, coded) {
             Ok(encoded) => {
-                // Only what was encoded has a number: the session wants no gaps.
-                self.next.store(number + 1, Ordering::Relaxed);
-                self.bytes.fetch_add(encoded.bytes as u64, Ordering::Relaxed);
-                self.passed.fetch_add(u64::from(encoded.passed_through), Ordering::Relaxed);
-                self.encode_us.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+                self.sent(number, &encoded, begun);
+                if let Some(why) = why {
+                    *lock(&self.treated) = Some(if encoded.passed_through { Treatment::Whole } else { Treatment::Anew(why) });
+                }
                 let ladder = &mut lock(&self.steps).ladder;
                 match by_share {
                     _ if encoded.passed_through => {}
                     false => ladder.note_encoded(step, encoded.bytes),
                     true => ladder.note_part(step, encoded.changed.share, encoded.changed.bytes, encoded.refined.bytes),
                 }
-                let coded = encoded.changed.share + encoded.refined.share;
-                self.coded_permille.fetch_add((coded * 1000.0) as u64, Ordering::Relaxed);
             }
             Err(error) => {
                 // What is taken for sent was not.
                 replenisher.iter_mut().for_each(|replenisher| replenisher.forget());
                 self.lost(&error);
             }
+        }
+    }
+
+    /// A picture was encoded so. Only what was has a number: the session wants no gaps.
+    fn sent(&self, number: u64, encoded: &Encoded, begun: Instant) {
+        self.next.store(number + 1, Ordering::Relaxed);
+        self.tally.encoded(encoded, begun.elapsed());
+    }
+
+    /// Sends what changed of a camera's JPEG: as the camera made it, or encoded anew. Gives back what goes whole, or cannot be
+    /// read, and how it is to be encoded.
+    fn cut(&self, picture: Picture, step: Step, may_cut: bool, begun: Instant) -> Option<(Picture, Step)> {
+        let Some(cutter) = &self.cutter else { return Some((picture, step)) };
+        let mut cutter = lock(cutter);
+        let jpeg = match &picture.body {
+            Body::Jpeg(jpeg) if may_cut && step.foreign != Way::Whole => jpeg,
+            _ => {
+                cutter.forget();
+                return Some((picture, step));
+            }
+        };
+        let owed = lock(&self.owed).clone();
+        let cut = match cutter.look(jpeg, &picture, &owed) {
+            Ok(cut) => cut,
+            Err(refusal) => {
+                tracing::debug!("what changed in a camera's JPEG is not known: {refusal}");
+                lock(&self.steps).ladder.note_unfit();
+                let foreign = if self.passthrough == Passthrough::On { Way::Whole } else { Way::Anew };
+                return Some((picture, Step { foreign, ..step }));
+            }
+        };
+        // What has odd sides is decoded otherwise than it was sampled: its pixels tell what changed in them.
+        if step.foreign == Way::Anew && cut.coefficients.is_padded() {
+            cutter.forget();
+            return Some((picture, step));
+        }
+        // Of what is sent from here on the other knows nothing.
+        self.replenisher.iter().for_each(|replenisher| lock(replenisher).forget());
+        self.announce(picture.size);
+        let (capture, number) = (self.epoch.media_time(picture.captured), self.next.load(Ordering::Relaxed));
+        let as_made = step.foreign == Way::Changed && lock(&self.steps).ladder.affords(cut.share + cut.lacking);
+        let settings = Settings { quality: step.quality, position: picture.position };
+        let encoded = match as_made {
+            true => self
+                .threads
+                .cut(number, (cut.coefficients, picture.captured), capture, settings, cut.some)
+                .map(|encoded| (encoded, step)),
+            false => self.cut_anew(number, jpeg, &picture, (capture, settings), step, &cut),
+        };
+        match encoded {
+            Ok((encoded, step)) => {
+                self.sent(number, &encoded, begun);
+                let anew = Treatment::Anew(if self.passthrough == Passthrough::Off { Why::Asked } else { Why::NoRoom });
+                *lock(&self.treated) = Some(if step.foreign == Way::Changed { Treatment::Changed } else { anew });
+                let ladder = &mut lock(&self.steps).ladder;
+                ladder.note_changed(step, cut.share, as_made.then_some(encoded.changed.bytes));
+                if !as_made {
+                    ladder.note_part(step, encoded.changed.share, encoded.changed.bytes, 0);
+                }
+            }
+            Err(error) => {
+                // What is taken for sent was not.
+                cutter.forget();
+                self.lost(&error);
+            }
+        }
+        None
+    }
+
+    /// Encodes what changed anew: always, or for once where so much did that the path has no room for it, and the camera's own
+    /// follows as it ages. What changed is seen better in what the camera made than in pixels: there noise comes in steps.
+    fn cut_anew(
+        &self,
+        number: u64,
+        jpeg: &[u8],
+        picture: &Picture,
+        (capture, settings): (MediaTime, Settings),
+        step: Step,
+        cut: &Cut<'_>,
+    ) -> Result<(Encoded, Step), Error> {
+        let (size, sampling, planes) = passthrough::decode(jpeg, &self.buffers)?;
+        let quality = |share| lock(&self.steps).ladder.quality_of(step, share);
+        let step = Step { quality: quality(cut.share), ..step };
+        let none = McuSet::new(size, sampling);
+        let coded = match cut.some {
+            Some([changed, owed]) if !cut.coefficients.is_padded() => {
+                let owed = At { mcus: owed, quality: quality(cut.share + cut.lacking) };
+                Coded::Some { changed, refined: At { mcus: &none, quality: step.quality }, owed }
+            }
+            _ => Coded::All,
+        };
+        let planes = Picture::new(picture.captured, size, Body::Planes(sampling, planes));
+        let settings = Settings { quality: step.quality, ..settings };
+        Ok((self.threads.encode(number, planes, capture, settings, coded)?, step))
+    }
+
+    /// Why a camera's JPEG would be encoded anew.
+    fn why_anew(&self, picture: &Picture, wanted: Size, step: Step) -> Why {
+        if self.passthrough == Passthrough::Off {
+            Why::Asked
+        } else if picture.view != View::PLAIN || picture.size != wanted {
+            Why::Size
+        } else if step.foreign == Way::Anew {
+            Why::NoRoom
+        } else {
+            Why::Unfit
         }
     }
 
@@ -215,7 +317,7 @@ impl Encoder {
             8 => wanted,
             eighths => wanted.at_width(even(wanted.width * u32::from(eighths) / 8)),
         };
-        let anew = picture.view != View::PLAIN || (matches!(picture.body, Body::Jpeg(_)) && !step.as_it_is);
+        let anew = picture.view != View::PLAIN || (matches!(picture.body, Body::Jpeg(_)) && step.foreign == Way::Anew);
         if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }
     }
 
@@ -237,14 +339,16 @@ impl Encoder {
 
     /// Why there is nothing to see, where pictures came and none of them could be used.
     pub fn useless(&self) -> Option<String> {
-        let why = lock(&self.why_failed).clone()?;
-        let failed = self.failed.load(Ordering::Relaxed);
-        (self.next.load(Ordering::Relaxed) == 0).then(|| format!("not one of {failed} pictures could be used: {why}"))
+        if self.next.load(Ordering::Relaxed) == 0 { self.tally.why_lost() } else { None }
+    }
+
+    /// What becomes of a camera's own JPEGs; `None` where none came.
+    pub fn treated(&self) -> Option<Treatment> {
+        *lock(&self.treated)
     }
 
     fn lost(&self, error: &dyn std::error::Error) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
-        *lock(&self.why_failed) = Some(error.to_string());
+        self.tally.lost(error);
         tracing::debug!("a picture was left out: {error}");
     }
 
@@ -295,14 +399,7 @@ impl Encoder {
 
     /// What it did since the start.
     pub fn counters(&self) -> EncoderCounts {
-        EncoderCounts {
-            encode_us: self.encode_us.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-            passed_through: self.passed.load(Ordering::Relaxed),
-            left_out: self.left_out.load(Ordering::Relaxed),
-            coded: self.coded_permille.load(Ordering::Relaxed) as f64 / 1000.0,
-        }
+        self.tally.counts()
     }
 }
 
@@ -312,86 +409,4 @@ struct Plan<'a> {
     step: Step,
     /// Its quality follows how much of it is coded.
     by_share: bool,
-}
-
-/// The smallest size that shows all anybody has use for, which is so many `pixels` (0: all there are), in steps of the side: one
-/// that follows every turn of a window would be another picture each time.
-fn useful(size: Size, pixels: u32) -> Size {
-    let all = u64::from(size.width) * u64::from(size.height);
-    let enough = |parts: &&u32| all * u64::from(**parts * **parts) / 576 * 100 >= u64::from(pixels) * NEAR;
-    match USEFUL_SIZES.iter().find(enough) {
-        Some(parts) if pixels > 0 => size.at_width(even(size.width * parts / 24)),
-        _ => size,
-    }
-}
-
-/// The next even width, and no picture is without any.
-fn even(width: u32) -> u32 {
-    width.max(1).next_multiple_of(2)
-}
-
-/// How each picture is to be encoded, one after the other.
-struct Steps {
-    ladder: Ladder,
-    /// What the best receiver's path takes.
-    target: Option<Bitrate>,
-    /// What anybody has use for.
-    want: Want,
-    /// When the last picture was caught.
-    last: Option<Instant>,
-    turn: u32,
-}
-
-impl Steps {
-    /// For the next picture, which is to be of the `wanted` size; `None` where it is to be left out. Who is `seen_here` has use
-    /// for pictures where no receiver has.
-    fn next(&mut self, picture: &Picture, wanted: Size, (film, seen_here): (bool, bool)) -> Option<Step> {
-        if let Some(last) = self.last.replace(picture.captured) {
-            self.ladder.note_period(picture.captured.saturating_duration_since(last));
-        }
-        if let (Body::Jpeg(jpeg), View::PLAIN) = (&picture.body, picture.view) {
-            self.ladder.note_foreign(jpeg.len(), u64::from(picture.size.width) * u64::from(picture.size.height));
-        }
-        self.ladder.set_pixels(u64::from(wanted.width) * u64::from(wanted.height));
-        let rate = Some(self.want.rate).filter(|rate| *rate > 0 && !film).map(Bitrate);
-        self.ladder.set_target(self.target.into_iter().chain(rate).min());
-        let step = self.ladder.step();
-        self.turn = self.turn.wrapping_add(1);
-        let sent = (self.want.pictures || seen_here) && self.turn.is_multiple_of(step.every);
-        (film || sent).then_some(step)
-    }
-}
-
-/// What the encoder did since the start.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct EncoderCounts {
-    /// Time spent, µs.
-    pub encode_us: u64,
-    /// Bytes of slices.
-    pub bytes: u64,
-    /// Pictures left out because they could not be encoded.
-    pub failed: u64,
-    /// Pictures passed through as the camera made them.
-    pub passed_through: u64,
-    /// Pictures left out because the path does not take them.
-    pub left_out: u64,
-    /// Of all pictures' MCUs those that were coded, in pictures.
-    pub coded: f64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_picture_is_made_as_small_as_a_grid_shows_it() {
-        let whole = Size { width: 1280, height: 720 };
-        let made = |width: u32, height: u32| useful(whole, width * height).to_string();
-        // Tiles of two, three and four in a row of a window of its size; of five, and of a row in a window a little larger.
-        let tiles = [(638, 358), (424, 238), (316, 177), (252, 141), (430, 241)];
-        assert_eq!(tiles.map(|(width, height)| made(width, height)), ["640x360", "426x240", "320x180", "320x180", "426x240"]);
-        assert_eq!([made(0, 0), made(1280, 720), made(4000, 3000), made(1, 1)], ["1280x720", "1280x720", "1280x720", "160x90"]);
-        let tiny = useful(Size { width: 6, height: 600 }, 1);
-        assert!(tiny.width == 2 && tiny.is_possible(), "{tiny}");
-    }
 }

@@ -6,6 +6,7 @@
 pub mod back;
 pub mod camera_supervisor;
 pub mod counts;
+pub mod cutter;
 pub mod decode;
 pub mod encode;
 pub mod fair_queue;
@@ -17,4 +18,6 @@ pub mod sharpness;
 pub mod show;
 pub mod sink;
 pub mod source;
+mod steps;
+pub mod tally;
 pub mod track;

@@ -13,8 +13,9 @@
 //! pictures' worth; what was spent beyond that is taken off the next ones. What stands still is sent once more, better, from what
 //! could not be saved, where all that changed has its best quality; what that takes says nothing of what MCUs cost.
 //!
-//! A camera's own JPEG is passed through while what it costs fits, and encoded anew while it does not.
+//! What becomes of a camera's own JPEG, [`Foreign`] says.
 
+use super::foreign::{Fitness, Foreign, Passthrough, Way};
 use super::rate_control::Bitrate;
 use std::time::Duration;
 
@@ -78,8 +79,8 @@ pub struct Step {
     pub eighths: u8,
     /// One picture of so many is sent.
     pub every: u32,
-    /// A camera's own JPEG may go as it is.
-    pub as_it_is: bool,
+    /// What becomes of a camera's own JPEG.
+    pub foreign: Way,
 }
 
 pub struct Ladder {
@@ -94,9 +95,7 @@ pub struct Ladder {
     last_share: f64,
     /// What the pictures so far may have taken and did not, bytes; below 0 they took more.
     saved: f64,
-    /// Bytes of a camera's own pictures, and their pixels.
-    foreign: Option<(f64, u64)>,
-    passing: bool,
+    foreign: Foreign,
     rung: usize,
     period: Duration,
     /// Pixels of a picture at full size, 0 before the first.
@@ -104,13 +103,14 @@ pub struct Ladder {
 }
 
 impl Ladder {
-    /// Quality `best` while nothing is held back; `period` from picture to picture, as far as it is known.
-    pub fn new(best: u8, quality_only: bool, period: Duration) -> Self {
+    /// Quality `best` while nothing is held back; `period` from picture to picture, as far as it is known; `passthrough` is what
+    /// may become of a camera's JPEGs.
+    pub fn new(best: u8, quality_only: bool, period: Duration, passthrough: Passthrough) -> Self {
         let period = if period.is_zero() { Duration::from_micros(33_333) } else { period };
         let (best, pixels) = (best.max(1), 0);
-        let (target, whole, foreign) = (None, None, None);
-        let (share, last_share, saved, passing, rung) = (1.0, 1.0, 0.0, true, 0);
-        Ladder { best, quality_only, target, whole, share, last_share, saved, foreign, passing, rung, period, pixels }
+        let (target, whole, foreign) = (None, None, Foreign::new(passthrough));
+        let (share, last_share, saved, rung) = (1.0, 1.0, 0.0, 0);
+        Ladder { best, quality_only, target, whole, share, last_share, saved, foreign, rung, period, pixels }
     }
 
     /// What the path takes for pictures; `None` for no limit.
@@ -133,8 +133,29 @@ impl Ladder {
 
     /// A camera gave a JPEG of so many bytes and pixels.
     pub fn note_foreign(&mut self, bytes: usize, pixels: u64) {
-        let mean = self.foreign.filter(|(_, before)| *before == pixels);
-        self.foreign = Some((mean.map_or(bytes as f64, |(mean, _)| mean + (bytes as f64 - mean) / 4.0), pixels));
+        self.foreign.note(bytes, pixels);
+    }
+
+    /// Nothing can be cut out of the camera's JPEGs.
+    pub fn note_unfit(&mut self) {
+        self.foreign.note_unfit();
+    }
+
+    /// Of a camera's JPEG this share of the MCUs changed; the path takes them as they are, or they are better encoded anew.
+    pub fn affords(&self, share: f64) -> bool {
+        let (Some(budget), Some((whole, _))) = (self.budget(), self.foreign.whole()) else { return true };
+        self.foreign.is_never_anew() || share * whole <= budget + self.saved.max(0.0)
+    }
+
+    /// Of a camera's JPEG this share of the MCUs changed. As they are, they took so many bytes; `None` where they were encoded
+    /// anew.
+    pub fn note_changed(&mut self, step: Step, share: f64, bytes: Option<usize>) {
+        let whole = self.foreign.whole().map(|(whole, _)| whole);
+        let of_bytes = bytes.zip(whole).map(|(bytes, whole)| bytes as f64 / whole);
+        self.foreign.note_changed(of_bytes.unwrap_or(share));
+        if let Some(bytes) = bytes {
+            self.save(step, bytes);
+        }
     }
 
     /// A picture of quality and size `step` took so many bytes.
@@ -155,14 +176,18 @@ impl Ladder {
             let whole = bytes as f64 / (share * cost(f64::from(step.quality)) * size_cost(step.eighths));
             self.whole = Some(self.whole.map_or(whole, |mean| mean + (whole - mean) / 4.0));
         }
+        self.save(step, bytes + refined);
+    }
+
+    fn save(&mut self, step: Step, bytes: usize) {
         if let Some(budget) = self.budget() {
-            self.saved = (self.saved + budget * f64::from(step.every) - (bytes + refined) as f64).min(SAVED * budget);
+            self.saved = (self.saved + budget * f64::from(step.every) - bytes as f64).min(SAVED * budget);
         }
     }
 
     /// The quality of a picture that is encoded otherwise as `step` says and of which this share is coded.
     pub fn quality_of(&self, step: Step, share: f64) -> u8 {
-        let (Some(budget), Some(whole)) = (self.budget(), self.whole) else { return step.quality };
+        let (Some(budget), Some(whole)) = (self.budget(), self.expected()) else { return step.quality };
         let may = (budget + self.saved).max(LEAST_SHARE * budget);
         let best = f64::from(self.best);
         quality(may / (whole * size_cost(step.eighths) * share.max(TELLS))).min(best).max(LEAST.min(best)) as u8
@@ -184,29 +209,30 @@ impl Ladder {
         (left / (picture * cost(f64::from(self.finest())))).clamp(0.0, 1.0)
     }
 
+    /// Bytes of the next picture at quality 80 and full size. Until one was encoded, the camera's own is the best guess.
+    fn expected(&self) -> Option<f64> {
+        self.whole.or_else(|| self.foreign.whole().map(|(bytes, pixels)| bytes * scaled(self.pixels, pixels)))
+    }
+
     /// Bytes of a picture, on a path whose rate is known.
     fn budget(&self) -> Option<f64> {
         self.target.map(|target| target.bytes() * self.period.as_secs_f64())
     }
 
-    /// How to encode the next picture.
-    pub fn step(&mut self) -> Step {
-        let best = Step { quality: self.best, eighths: 8, every: 1, as_it_is: true };
-        let Some(budget) = self.budget() else {
-            (self.rung, self.passing) = (0, true);
+    /// How to encode the next picture; where it is a camera's JPEG, it may be that.
+    pub fn step(&mut self, fitness: Fitness) -> Step {
+        let budget = self.budget();
+        let foreign = self.foreign.next(budget, fitness, self.whole.map(|_| self.share));
+        let best = Step { quality: self.best, eighths: 8, every: 1, foreign };
+        let Some(budget) = budget else {
+            self.rung = 0;
             return best;
         };
-        if let Some((foreign, _)) = self.foreign {
-            // What goes as it is has no quality to be solved for, so it needs some room.
-            self.passing = foreign < budget * if self.passing { 1.0 } else { 0.85 };
-            if self.passing {
-                self.rung = 0;
-                return best;
-            }
+        if foreign != Way::Anew && self.foreign.whole().is_some() {
+            self.rung = 0;
+            return Step { every: self.foreign.every(budget, MOST_SKIPPED + 1), ..best };
         }
-        // Until one was encoded anew, the camera's own is the best guess.
-        let guess = || self.foreign.map(|(bytes, pixels)| bytes * scaled(self.pixels, pixels));
-        let Some(whole) = self.whole.or_else(guess).map(|whole| whole * self.share.max(TELLS)) else { return best };
+        let Some(whole) = self.expected().map(|whole| whole * self.share.max(TELLS)) else { return best };
         let quality_at = |rung: usize| quality(budget / (whole * size_cost(SIZES[rung])));
         let last = if self.quality_only { 0 } else { SIZES.len() - 1 };
         while self.rung < last && quality_at(self.rung) < FLOOR {
@@ -219,7 +245,7 @@ impl Ladder {
         let least = whole * size_cost(SIZES[self.rung]) * cost(quality);
         let every =
             if self.quality_only { 1 } else { ((least / budget) - 0.1).ceil().clamp(1.0, f64::from(MOST_SKIPPED + 1)) as u32 };
-        Step { quality: quality as u8, eighths: SIZES[self.rung], every, as_it_is: false }
+        Step { quality: quality as u8, eighths: SIZES[self.rung], every, foreign }
     }
 }
 
@@ -260,9 +286,9 @@ mod tests {
     }
 
     fn settle(ladder: &mut Ladder, whole: f64) -> (Step, f64) {
-        let (mut step, mut rate) = (ladder.step(), 0.0);
+        let (mut step, mut rate) = (ladder.step(Fitness::Changed), 0.0);
         for _ in 0..30 {
-            step = ladder.step();
+            step = ladder.step(Fitness::Changed);
             let bytes = encode(whole, step);
             ladder.note_encoded(step, bytes);
             rate = bytes as f64 / PERIOD.as_secs_f64() / f64::from(step.every);
@@ -272,16 +298,16 @@ mod tests {
 
     #[test]
     fn without_a_target_all_is_at_its_best() {
-        let mut ladder = Ladder::new(90, false, PERIOD);
+        let mut ladder = Ladder::new(90, false, PERIOD, Passthrough::Auto);
         let (step, _) = settle(&mut ladder, 1e6);
-        assert_eq!(step, Step { quality: 90, eighths: 8, every: 1, as_it_is: true });
+        assert_eq!(step, Step { quality: 90, eighths: 8, every: 1, foreign: Way::Whole });
     }
 
     #[test]
     fn quality_goes_first_then_size_then_rate_and_each_target_is_met() {
         let mut seen = Vec::new();
         for target in [30_000_000, 12_000_000, 5_000_000, 2_000_000, 800_000, 200_000] {
-            let mut ladder = Ladder::new(80, false, PERIOD);
+            let mut ladder = Ladder::new(80, false, PERIOD, Passthrough::Auto);
             ladder.set_target(Some(Bitrate(target)));
             let (step, rate) = settle(&mut ladder, 100_000.0);
             assert!(rate <= 1.1 * target as f64 / 8.0, "{target}: {rate} with {step:?}");
@@ -295,11 +321,11 @@ mod tests {
 
     #[test]
     fn a_target_that_swings_a_little_does_not_change_the_size() {
-        let mut ladder = Ladder::new(80, false, PERIOD);
+        let mut ladder = Ladder::new(80, false, PERIOD, Passthrough::Auto);
         let mut sizes = Vec::new();
         for turn in 0..200 {
             ladder.set_target(Some(Bitrate(9_500_000 + 1_000_000 * (turn % 3))));
-            let step = ladder.step();
+            let step = ladder.step(Fitness::Changed);
             ladder.note_encoded(step, encode(100_000.0, step));
             sizes.push(step.eighths);
         }
@@ -309,27 +335,27 @@ mod tests {
 
     #[test]
     fn pictures_of_another_size_are_at_once_of_the_quality_that_is_theirs() {
-        let mut ladder = Ladder::new(80, false, PERIOD);
+        let mut ladder = Ladder::new(80, false, PERIOD, Passthrough::Auto);
         ladder.set_pixels(1280 * 720);
         settle(&mut ladder, 100_000.0);
         // A ninth of the pixels, which cost 15,450 bytes at quality 80, and may cost 12,500.
         ladder.set_pixels(1280 * 720 / 9);
         ladder.set_target(Some(Bitrate(3_000_000)));
-        let first = ladder.step();
+        let first = ladder.step(Fitness::Changed);
         let (settled, _) = settle(&mut ladder, 100_000.0 * (1.0_f64 / 3.0).powf(POWER));
         assert!((60..80).contains(&settled.quality), "{settled:?}");
         assert!(first.quality.abs_diff(settled.quality) <= 5 && first.eighths == 8, "{first:?}, then {settled:?}");
         // Of a camera's own JPEGs no more is known than their bytes.
-        let mut camera = Ladder::new(80, false, PERIOD);
+        let mut camera = Ladder::new(80, false, PERIOD, Passthrough::Auto);
         camera.note_foreign(100_000, 1280 * 720);
         camera.set_pixels(1280 * 720 / 9);
         camera.set_target(Some(Bitrate(3_000_000)));
-        let guessed = camera.step();
+        let guessed = camera.step(Fitness::Anew);
         assert!(guessed.quality.abs_diff(settled.quality) <= 5 && guessed.eighths == 8, "{guessed:?}");
         // And back: the first picture does not fill the queue.
         ladder.set_pixels(1280 * 720);
         ladder.set_target(Some(Bitrate(12_000_000)));
-        let first = ladder.step();
+        let first = ladder.step(Fitness::Changed);
         assert!((encode(100_000.0, first) as f64) < 1.1 * 12e6 / 8.0 / 30.0, "{first:?}");
     }
 
@@ -337,11 +363,11 @@ mod tests {
     /// was saved, and what the least quality takes.
     #[test]
     fn of_a_picture_that_is_only_what_changed_the_quality_is_chosen_by_how_much_that_is() {
-        let mut ladder = Ladder::new(80, false, PERIOD);
+        let mut ladder = Ladder::new(80, false, PERIOD, Passthrough::Auto);
         ladder.set_target(Some(Bitrate(2_000_000)));
         let budget = 2e6 / 8.0 / 30.0;
         let mut picture = |share: f64| {
-            let step = ladder.step();
+            let step = ladder.step(Fitness::Changed);
             let step = Step { quality: ladder.quality_of(step, share), ..step };
             let bytes = (encode(100_000.0, step) as f64 * share) as usize;
             ladder.note_part(step, share, bytes, 0);
@@ -368,7 +394,8 @@ mod tests {
     /// Twice the same on a narrow path, and once all that may be is refined: what moves is as good, in each picture.
     #[test]
     fn what_is_refined_takes_nothing_from_what_moves() {
-        let (mut with, mut without) = (Ladder::new(80, false, PERIOD), Ladder::new(80, false, PERIOD));
+        let (mut with, mut without) =
+            (Ladder::new(80, false, PERIOD, Passthrough::Auto), Ladder::new(80, false, PERIOD, Passthrough::Auto));
         let mut refined = [0.0; 4];
         for number in 0..400 {
             let moves = number / 100;
@@ -377,7 +404,7 @@ mod tests {
             let mut qualities = Vec::new();
             for (ladder, refines) in [(&mut with, true), (&mut without, false)] {
                 ladder.set_target(Some(Bitrate(2_000_000)));
-                let step = ladder.step();
+                let step = ladder.step(Fitness::Anew);
                 let spare = if refines { ladder.spare(step, share) } else { 0.0 };
                 let step = Step { quality: ladder.quality_of(step, share), ..step };
                 let fine = (100_000.0 * cost(92.0) * spare) as usize;
@@ -389,15 +416,15 @@ mod tests {
         }
         assert!(refined[0] > 0.03 && refined[1] > 0.02 && refined[2] < 0.001 && refined[3] > 0.03, "{refined:?}");
         // Where nothing is held back there is room, and before anything is known there is none.
-        assert_eq!(Ladder::new(80, false, PERIOD).spare(with.step(), 0.1), 1.0);
-        let mut unknown = Ladder::new(80, false, PERIOD);
+        assert_eq!(Ladder::new(80, false, PERIOD, Passthrough::Auto).spare(with.step(Fitness::Anew), 0.1), 1.0);
+        let mut unknown = Ladder::new(80, false, PERIOD, Passthrough::Auto);
         unknown.set_target(Some(Bitrate(2_000_000)));
-        assert_eq!(unknown.spare(with.step(), 0.1), 0.0);
+        assert_eq!(unknown.spare(with.step(Fitness::Anew), 0.1), 0.0);
     }
 
     #[test]
     fn what_is_refined_is_better_than_the_best_or_as_good() {
-        let finest = |best| Ladder::new(best, false, PERIOD).finest();
+        let finest = |best| Ladder::new(best, false, PERIOD, Passthrough::Auto).finest();
         assert_eq!([10, 80, 89, 92, 95, 98, 100].map(finest), [92, 92, 92, 95, 97, 98, 100]);
     }
 
@@ -405,11 +432,11 @@ mod tests {
     #[test]
     fn a_size_that_is_found_is_kept_though_each_change_of_it_codes_all() {
         for target in [2_000_000, 5_000_000, 10_000_000] {
-            let mut ladder = Ladder::new(80, false, PERIOD);
+            let mut ladder = Ladder::new(80, false, PERIOD, Passthrough::Auto);
             ladder.set_target(Some(Bitrate(target)));
             let (mut sizes, mut last) = (Vec::new(), 0);
             for _ in 0..600 {
-                let step = ladder.step();
+                let step = ladder.step(Fitness::Changed);
                 let share = if step.eighths == last { 0.13 } else { 1.0 };
                 last = step.eighths;
                 let step = Step { quality: ladder.quality_of(step, share), ..step };
@@ -423,7 +450,7 @@ mod tests {
 
     #[test]
     fn a_film_keeps_its_size_and_all_its_pictures() {
-        let mut ladder = Ladder::new(80, true, PERIOD);
+        let mut ladder = Ladder::new(80, true, PERIOD, Passthrough::Auto);
         ladder.set_target(Some(Bitrate(500_000)));
         let (step, _) = settle(&mut ladder, 100_000.0);
         assert_eq!((step.eighths, step.every, step.quality), (8, 1, 10));
@@ -431,15 +458,33 @@ mod tests {
 
     #[test]
     fn a_cameras_jpeg_is_encoded_anew_only_while_it_does_not_fit() {
-        let mut ladder = Ladder::new(80, false, PERIOD);
+        let mut ladder = Ladder::new(80, false, PERIOD, Passthrough::Auto);
         ladder.note_foreign(100_000, 1280 * 720);
-        let mut as_it_is = |target: Option<u64>| {
+        let mut way = |target: Option<u64>| {
             ladder.set_target(target.map(Bitrate));
-            ladder.step().as_it_is
+            ladder.step(Fitness::Whole).foreign
         };
-        assert!(as_it_is(None) && as_it_is(Some(30_000_000)));
-        assert!(!as_it_is(Some(20_000_000)));
-        assert!(!as_it_is(Some(25_000_000)), "it would be cut again at once");
-        assert!(as_it_is(Some(30_000_000)));
+        assert_eq!([way(None), way(Some(30_000_000))], [Way::Whole; 2]);
+        assert_eq!(way(Some(20_000_000)), Way::Anew);
+        assert_eq!(way(Some(25_000_000)), Way::Anew, "it would be cut again at once");
+        assert_eq!(way(Some(30_000_000)), Way::Whole);
+    }
+
+    /// What changed goes as it is; a cut of the scene, which would take ten pictures' time, is encoded anew.
+    #[test]
+    fn of_a_cameras_jpeg_what_changed_is_afforded_and_a_cut_is_not() {
+        let mut ladder = Ladder::new(80, false, PERIOD, Passthrough::Auto);
+        ladder.set_target(Some(Bitrate(4_000_000)));
+        for _ in 0..30 {
+            ladder.note_foreign(160_000, 1280 * 720);
+            let step = ladder.step(Fitness::Changed);
+            assert_eq!((step.foreign, step.eighths, step.every), (Way::Changed, 8, 1));
+            assert!(ladder.affords(0.1) && !ladder.affords(1.0));
+            ladder.note_changed(step, 0.08, Some(13_000));
+        }
+        let step = ladder.step(Fitness::Changed);
+        assert!(ladder.affords(0.15) && ladder.quality_of(step, 1.0) < 40, "what was saved is spent");
+        ladder.note_changed(step, 1.0, None);
+        assert_eq!(ladder.step(Fitness::Changed).foreign, Way::Changed);
     }
 }

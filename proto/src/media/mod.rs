@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod depacketizer;
 pub mod drift;
 pub mod fec;
+pub mod foreign;
 pub mod hold;
 pub mod hold_queue;
 pub mod jitter;

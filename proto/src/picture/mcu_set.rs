@@ -22,6 +22,22 @@ pub enum Owed {
     All,
 }
 
+impl Owed {
+    /// Which MCUs these are of a picture of this size: where something of another is owed, of this one nobody has anything.
+    pub fn of(&self, size: Size, sampling: Sampling) -> McuSet {
+        match self {
+            Owed::Some(set) if set.is_of(size, sampling) => set.clone(),
+            _ => {
+                let mut set = McuSet::new(size, sampling);
+                if *self != Owed::Nothing {
+                    set.fill();
+                }
+                set
+            }
+        }
+    }
+}
+
 impl McuSet {
     /// Of pictures of this size: none.
     pub fn new(size: Size, sampling: Sampling) -> Self {

@@ -10,6 +10,7 @@ use super::partial::{Changes, PartialEncoder};
 use super::scan::fill_scan;
 use super::source::Source;
 use super::speaker::sample;
+use eyeline_proto::media::foreign::{Fitness, Passthrough};
 use eyeline_proto::media::ladder::Ladder;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
@@ -167,7 +168,7 @@ impl Camera {
                 ticks.push((start + 1_000_000, Tick::Microphone(0)));
             }
         }
-        let ladder = Ladder::new(80, stream.film.is_some(), stream.period);
+        let ladder = Ladder::new(80, stream.film.is_some(), stream.period, Passthrough::Auto);
         let current = (0, stream.slice_bytes);
         let partial = stream.changes.clone().map(|changes| PartialEncoder::new(changes, source.borrow().salt));
         let camera = Camera {
@@ -250,7 +251,7 @@ impl Camera {
             return;
         }
         self.due.0 += 1;
-        let step = self.ladder.step();
+        let step = self.ladder.step(Fitness::Anew);
         self.ticks.push((self.captured(picture + 1), Tick::Camera(picture + 1)));
         if self.is_closed() {
             return;

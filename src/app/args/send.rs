@@ -7,6 +7,7 @@ use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
+use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::Size;
 use eyeline_proto::rate::Rate;
@@ -59,6 +60,8 @@ pub struct Send {
     pub quality: u8,
     /// Only what changed is sent, where that is less.
     pub replenish: bool,
+    /// What may become of a camera's own JPEGs.
+    pub passthrough: Passthrough,
     /// Scale pictures to this width before encoding.
     pub width: Option<u32>,
     /// No receiver is ever sent more than this.
@@ -165,6 +168,18 @@ pub(super) struct SourceFlags {
     )]
     replenish: bool,
 
+    /// What becomes of JPEGs of a camera: `on`, they, or what changed in them, go as they are; `off`, they are encoded anew;
+    /// `auto`, what the path has room for [default: auto]
+    #[arg(
+        long,
+        value_name = "WAY",
+        value_parser = units::passthrough,
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Picture"
+    )]
+    passthrough: Passthrough,
+
     /// Scale pictures to this width; the height follows
     #[arg(long, value_name = "N", value_parser = units::width, help_heading = "Picture")]
     width: Option<u32>,
@@ -229,6 +244,7 @@ impl SourceFlags {
             fps: self.fps,
             quality: self.quality,
             replenish: self.replenish,
+            passthrough: self.passthrough,
             width: self.width,
             bitrate: self.bitrate,
             preview: false,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{MAX_SIDE, Size};
 use eyeline_proto::rate::Rate;
@@ -158,6 +159,17 @@ pub(super) fn replenish(text: &str) -> Result<bool, String> {
         "auto" => Ok(true),
         "off" => Ok(false),
         _ => Err("write auto, to send only what changed where that is less, or off, to send all of every picture".into()),
+    }
+}
+
+/// What may become of a camera's own JPEGs.
+pub(super) fn passthrough(text: &str) -> Result<Passthrough, String> {
+    match text {
+        "on" => Ok(Passthrough::On),
+        "off" => Ok(Passthrough::Off),
+        "auto" => Ok(Passthrough::Auto),
+        _ => Err("write on, to send a camera's JPEGs as it made them, off, to encode them anew, or auto, for what fits the path"
+            .into()),
     }
 }
 

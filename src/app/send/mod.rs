@@ -1,6 +1,7 @@
 //! `send`: our source for whoever wants it, and the words about it.
 
 mod films;
+mod jpegs;
 pub mod plan;
 mod preview;
 pub mod sending;

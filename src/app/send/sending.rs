@@ -10,6 +10,7 @@ use super::super::failure::{Code, Failure};
 use super::super::notes::Notes;
 use super::super::run::{Note, Run};
 use super::super::status::ExitCode;
+use super::jpegs::Jpegs;
 use super::plan::Plan;
 use super::sending_stats::SendingStats;
 use crate::net;
@@ -40,6 +41,7 @@ pub struct Sending<'a> {
     /// By sources that were closed again.
     counted: Counts,
     statistics: SendingStats,
+    jpegs: Jpegs,
     /// Peers that said hello and not goodbye.
     linked: usize,
     /// When the source closes, if nobody is heard of.
@@ -63,6 +65,7 @@ impl<'a> Sending<'a> {
             width: plan.width.filter(|_| !film),
             epoch: run.epoch,
             replenish: config.replenish,
+            passthrough: config.passthrough,
         };
         let encoder = Arc::new(Encoder::new(encoding, run.net.commands(), sink).code(ExitCode::Failed)?);
         let mut sending = Sending {
@@ -74,6 +77,7 @@ impl<'a> Sending<'a> {
             news: Arc::default(),
             counted: Counts::default(),
             statistics: SendingStats::new(run.statistics.clone()),
+            jpegs: Jpegs::new(config.passthrough),
             linked: 0,
             closes: None,
             watched: false,
@@ -168,8 +172,11 @@ impl<'a> Sending<'a> {
         }
     }
 
-    /// Prints a second's measurements, where asked.
+    /// Says what becomes of the camera's JPEGs, and prints a second's measurements, where asked.
     pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
+        if let Some(line) = self.jpegs.line(self.encoder.treated(), Instant::now()) {
+            tracing::info!("{line}");
+        }
         let source = self.counts();
         self.statistics.second(stats, &net.traffic(), self.encoder.counters(), source)
     }

@@ -4,7 +4,7 @@ use super::super::failure::Failure;
 use super::super::stats::{self, Statistics};
 use crate::net;
 use crate::pipeline::counts::Counts;
-use crate::pipeline::encode::EncoderCounts;
+use crate::pipeline::tally::EncoderCounts;
 use eyeline_proto::session::stats::Stats;
 use serde_json::{Value, json};
 use std::rc::Rc;
