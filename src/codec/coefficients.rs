@@ -1,10 +1,10 @@
 //! A camera's JPEG, read block by block as far as it takes to tell what changed, and to send some of its MCUs as they are.
 //!
-//! **Problem.** Where the path has no room for a camera's whole JPEGs, those of their MCUs that changed often have.
-//! To decode and to encode them anew costs twice what they cost and a generation of quality. **Choice.** The entropy-coded data
-//! is read, not more: of each block the place of its AC bits, its DC, and the first of its coefficients, which tell a change
-//! (`changes`). An MCU is sent by copying those bits; only its DC, which is coded as a difference to the block before, is coded
-//! anew (`cut`). So whatever of it is sent is what the camera made, bit for bit. **Rejected.** libjpeg's
+//! **Problem.** Where the path has no room for a camera's whole JPEGs, it often has some for those of their MCUs that changed.
+//! Decoding and encoding them anew takes more than twice the time, and costs a generation of quality. **Choice.** The
+//! entropy-coded data is read, not more: of each block the place of its AC bits, its DC, and the first of its coefficients, which
+//! tell a change (`changes`). An MCU is sent by copying those bits; only its DC, which is coded as a difference to the block
+//! before, is coded anew (`cut`). So whatever of it is sent is what the camera made, bit for bit. **Rejected.** libjpeg's
 //! `jpeg_read_coefficients` and `jpeg_write_coefficients`: half as long again, all coefficients in memory, and errors that jump
 //! (`longjmp`) through C of our own.
 //!

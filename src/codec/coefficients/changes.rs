@@ -19,8 +19,9 @@ use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Sampling, Size};
 
 /// From which difference on a block has changed, beyond a step of each coefficient: so much, so many steps, so many times the
-/// noise, and so many times the root of noise times step, for what is left of noise comes in steps. By these four of 100 MCUs
-/// that stand still one is sent at most, of cameras with σ up to 4 and quality 50 to 95, smoothed or not; fewer of better ones.
+/// noise, and so many times the root of noise times step, for what is left of noise comes in steps. By these less than two of 100
+/// MCUs that stand still are sent, of cameras with σ up to 2.5 and quality 50 to 95, smoothed or not; with σ 4, smoothed, up to
+/// five, and at quality 85 more (pictures of `benches/support/scenes.rs`).
 struct Rule {
     least: f32,
     steps: f32,
