@@ -11,12 +11,14 @@ use std::time::Duration;
 pub const AGE: Duration = Duration::from_secs(3);
 
 /// Neighbours that come together.
-const RUN: usize = 8;
+pub const RUN: usize = 8;
 
 /// See the module text.
 #[derive(Debug, Clone, Default)]
 pub struct Ageing {
     turn: Turn,
+    /// How often all came.
+    rounds: usize,
     /// What of a run is due already, in runs times nanoseconds of [`AGE`].
     due: u128,
 }
@@ -28,8 +30,14 @@ impl Ageing {
         let due = self.due + passed.as_nanos() * runs as u128;
         let count = ((due / AGE.as_nanos()) as usize).min(runs);
         self.due = if count == runs { 0 } else { due % AGE.as_nanos() };
+        self.rounds += usize::from(self.turn.next + count >= runs);
         let turn = self.turn.take(runs, count);
         turn.flat_map(move |run| run * RUN..((run + 1) * RUN).min(mcus))
+    }
+
+    /// Of those that come in this round, one run in `each`, and another in the next one.
+    pub fn is_one_of(&self, mcu: usize, each: usize) -> bool {
+        (mcu / RUN + self.rounds).is_multiple_of(each)
     }
 }
 

@@ -65,10 +65,15 @@ const DRIFT_LASTS: u32 = 15;
 const BUSY: f32 = 0.6;
 /// ...after so many pictures in a row.
 const BUSY_FOR: u32 = 8;
-/// One row of MCUs in so many is looked at then.
+/// One row of MCUs in so many is looked at then...
 const SAMPLED: usize = 4;
+/// ...in one picture of so many: it was kept in the one before.
+const SAMPLES_REST: u32 = 4;
 /// Below this share in as many pictures in a row as it takes to see all rows it is calm again.
 const CALM: f32 = 0.4;
+
+/// Of a picture of more MCUs every second row tells the noise, in turns.
+const LEARNT_ALL: usize = 2000;
 
 /// What a picture is of before there is one.
 const NOTHING: Size = Size { width: 0, height: 0 };
@@ -105,6 +110,8 @@ pub struct Detector {
     /// Pictures for which light still counts as drifting.
     drifting: u32,
     watch: Watch,
+    /// Whether the odd rows tell the noise.
+    turn: bool,
 }
 
 /// How closely it looks.
@@ -112,8 +119,9 @@ pub struct Detector {
 enum Watch {
     /// Everywhere. So many pictures in a row were busy.
     All { busy: u32 },
-    /// At every [`SAMPLED`]th row from `next` on, if the picture before left these rows. So many in a row were calm.
-    Samples { next: usize, left: bool, calm: u32 },
+    /// At every [`SAMPLED`]th row from `next` on, if the picture before left these rows. So many looks in a row were calm; before
+    /// the next one so many pictures are let go by.
+    Samples { next: usize, left: bool, calm: u32, rest: u32 },
 }
 
 /// Of one MCU.
@@ -173,6 +181,7 @@ impl Detector {
             flicker: Flicker::default(),
             drifting: 0,
             watch: Watch::All { busy: 0 },
+            turn: false,
         }
     }
 
@@ -188,7 +197,7 @@ impl Detector {
             // Nothing to compare with: the first picture, or none was sent.
             Watch::All { .. } if self.unsent == *changed => self.scene(1.0),
             Watch::All { busy } => self.compare(planes, busy, changed),
-            Watch::Samples { next, left, calm } => self.sample(planes, next, left, calm),
+            Watch::Samples { next, left, calm, .. } => self.sample(planes, next, left, calm),
         }
     }
 
@@ -196,13 +205,17 @@ impl Detector {
     pub fn sent(&mut self, planes: &[u8], sent: &McuSet) {
         let planes = &planes[..self.grid.bytes()];
         let columns = self.grid.columns;
-        if let Watch::Samples { next, calm, .. } = self.watch
+        if let Watch::Samples { next, calm, rest, .. } = self.watch
             && (calm as usize) < SAMPLED
         {
+            if rest > 0 {
+                self.watch = Watch::Samples { next, left: false, calm, rest: rest - 1 };
+                return;
+            }
             for row in (next..self.grid.rows).step_by(SAMPLED) {
                 self.grid.copy(planes, &mut self.reference, row * columns..(row + 1) * columns);
             }
-            self.watch = Watch::Samples { next, left: true, calm };
+            self.watch = Watch::Samples { next, left: true, calm, rest };
             return;
         }
         if matches!(self.watch, Watch::Samples { .. }) {
@@ -273,7 +286,9 @@ impl Detector {
         }
         self.flicker.picture();
         self.follow_drift();
-        self.learn(0, 1);
+        self.turn = !self.turn;
+        let (first, step) = if self.grid.len() > LEARNT_ALL { (usize::from(self.turn), 2) } else { (0, 1) };
+        self.learn(first, step);
         self.judge(0, 1);
         changed.clear();
         for row in 0..rows {
@@ -294,7 +309,7 @@ impl Detector {
         let busy = if share > BUSY { busy + 1 } else { 0 };
         self.watch = Watch::All { busy };
         if busy >= BUSY_FOR {
-            self.watch = Watch::Samples { next: 0, left: false, calm: 0 };
+            self.watch = Watch::Samples { next: 0, left: false, calm: 0, rest: 0 };
             self.unsent.fill();
             self.means.clear();
             changed.fill();
@@ -322,7 +337,7 @@ impl Detector {
         }
         let share = moved as f32 / looked as f32;
         let calm = if share < CALM { calm + 1 } else { 0 };
-        self.watch = Watch::Samples { next, left: false, calm };
+        self.watch = Watch::Samples { next, left: false, calm, rest: SAMPLES_REST - 1 };
         self.scene(share)
     }
 
@@ -330,7 +345,7 @@ impl Detector {
     /// not count.
     fn learn(&mut self, first: usize, step: usize) {
         let (grid, unsent, means) = (&self.grid, &self.unsent, &self.means);
-        let sampled = step > 1;
+        let sampled = matches!(self.watch, Watch::Samples { .. });
         let pixels = grid.planes[0].mcu_width() * grid.planes[0].mcu_height();
         let shape = Shape { pixels, cells: pixels / PIXELS };
         let mcus = self.mcus.chunks(grid.columns).enumerate().skip(first).step_by(step).flat_map(|(row, mcus)| {

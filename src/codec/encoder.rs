@@ -30,6 +30,9 @@ use std::time::{Duration, Instant};
 /// Of a picture of which less than this part is coded the bytes say nothing of the rest.
 const TELLING: usize = 50;
 
+/// A thread is woken for so many MCUs: 0.4 ms of work. For less the caller is done as soon.
+const WORTH_A_WAKE: usize = 600;
+
 /// What a picture became.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Encoded {
@@ -210,7 +213,8 @@ impl EncoderThreads {
             caller: thread::current(),
         });
         lock(&self.state.post).job = Some(job.clone());
-        for thread in self.threads.iter().take(slices - 1) {
+        let worth = job.parts.parts.iter().map(|part| part.coded).sum::<usize>() / WORTH_A_WAKE;
+        for thread in self.threads.iter().take((slices - 1).min(worth)) {
             thread.thread().unpark();
         }
         job.work(&mut front.encoder, &self.state);

@@ -7,8 +7,8 @@
 //!
 //! What was refined was sent as a mean of pictures, and each receiver should be shown that mean, which the detector compares
 //! with. So means are drawn into the picture that is encoded: of what is refined in it, and of what is owed and was refined
-//! before, though of that only the quality may be less. What was refined and is old is refined anew, where there is room; it is
-//! kept until then.
+//! before, though of that only the quality may be less. What was refined and is old is sent again as it was, or refined anew, where
+//! there is room; it is kept until then.
 
 use super::ageing::Ageing;
 use super::detector::Detector;
@@ -18,6 +18,9 @@ use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::MOST_MCUS;
 use std::time::Instant;
+
+/// What is old is summed up anew once in so many times; else its mean is sent again as it was, which costs no sums.
+const ANEW: usize = 4;
 
 /// See the module text.
 #[derive(Default)]
@@ -116,16 +119,22 @@ impl Replenisher {
         changed.remove_all(refined);
         again.remove_all(changed);
         again.remove_all(refined);
+        let (mut anew, mut kept) = (again.clone(), again);
+        kept.iter().filter(|mcu| !self.ageing.is_one_of(*mcu, ANEW)).for_each(|mcu| anew.remove(mcu));
+        kept.remove_all(&anew);
+        kept.keep_first(room.saturating_sub(refined.len()));
         let mut others = moving;
         others.fill();
         for known in [&*changed, &*refined, self.detector.means()] {
             others.remove_all(known);
         }
         refinement.leave_idle(&mut others);
-        refinement.begin(planes, &again, &others);
+        refinement.begin(planes, &anew, &others);
         self.detector.sent(planes, changed);
         refinement.draw(planes, refined);
         self.detector.sent_mean(planes, refined);
+        self.detector.recall(planes, &kept);
+        refined.add(&kept);
     }
 }
 

@@ -223,7 +223,7 @@ fn what_was_refined_follows_a_change_too_small_to_be_seen_in_one_picture() {
     let light = Moment { light: 1.006, ..dark };
     camera.run(20, |_| light);
     let behind = camera.quality(&light);
-    camera.run(110, |_| light);
+    camera.run(4 * 95, |_| light);
     let followed = camera.quality(&light);
     println!("{behind:.2} dB, followed {followed:.2}");
     assert!(followed > behind + 2.0, "{behind} dB, then {followed}");
@@ -236,7 +236,7 @@ fn what_was_refined_and_never_is_still_again_is_sent_as_it_is_when_it_is_old() {
     camera.run(75, |_| still);
     let breathes = |number: u64| Moment { zoom: 1.0 + 0.0002 * (number as f32 / 2.5).sin(), ..still };
     let at_once: usize = camera.run(10, breathes).iter().map(|sent| sent.counts()[0]).sum();
-    let when_old: usize = camera.run(100, breathes).iter().map(|sent| sent.counts()[0]).sum();
+    let when_old: usize = camera.run(4 * 95, breathes).iter().map(|sent| sent.counts()[0]).sum();
     println!("{at_once} changed at once, {when_old} when it was old");
     assert!(at_once < 3 && when_old >= 10, "{at_once} changed at once, {when_old} when it was old");
 }

@@ -122,6 +122,13 @@ impl McuSet {
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
     }
 
+    /// Only so many, the first.
+    pub fn keep_first(&mut self, count: usize) {
+        let Some(beyond) = self.iter().nth(count) else { return };
+        self.words[beyond / 64] &= (1 << (beyond % 64)) - 1;
+        self.words[beyond / 64 + 1..].fill(0);
+    }
+
     /// Those among these, as runs of neighbours.
     pub fn runs(&self, mcus: Range<usize>) -> impl Iterator<Item = Range<usize>> + '_ {
         let end = mcus.end.min(self.mcus);
@@ -233,6 +240,9 @@ mod tests {
             let runs: Vec<_> = some.runs(range).collect();
             prop_assert!(runs.windows(2).all(|pair| pair[0].end < pair[1].start), "{:?}", runs);
             prop_assert_eq!(runs.into_iter().flatten().collect::<Vec<_>>(), within);
+            let mut first = some.clone();
+            first.keep_first(a);
+            prop_assert_eq!(first.iter().collect::<Vec<_>>(), some.iter().take(a).collect::<Vec<_>>());
             let (mut all, mut others) = (some.clone(), set(&[]));
             all.fill();
             prop_assert_eq!(all.len(), 77);

@@ -288,7 +288,7 @@ fn where_everything_moves_it_only_samples_until_it_is_calm() {
     let (_, scene) = camera.run(20, |number| at(20.0 * number));
     assert!(scene.sampled && scene.share > CALM, "{scene:?}");
     assert_eq!(camera.changed.len(), camera.changed.of(), "all is sent");
-    let (_, scene) = camera.run(12, |_| at(480.0));
+    let (_, scene) = camera.run(25, |_| at(480.0));
     assert!(!scene.sampled, "{scene:?}");
     assert!(scene.share < 0.01, "{scene:?}");
     assert!(camera.residue(&at(480.0)).0 < 5.0);
