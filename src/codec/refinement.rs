@@ -49,6 +49,8 @@ pub struct Refinement {
     summed: McuSet,
     ready: McuSet,
     turn: Turn,
+    /// The MCU behind the one that was taken last.
+    taken: usize,
 }
 
 impl Refinement {
@@ -57,7 +59,7 @@ impl Refinement {
         let grid = Grid::new(of.sampling(), of.size());
         let none = McuSet::new(of.size(), of.sampling());
         let (sums, counts, halves) = (vec![0; grid.bytes()], vec![0; grid.len()], vec![[0; CELLS]; grid.len()]);
-        Refinement { grid, sums, counts, halves, summed: none.clone(), ready: none, turn: Turn::default() }
+        Refinement { grid, sums, counts, halves, summed: none.clone(), ready: none, turn: Turn::default(), taken: 0 }
     }
 
     /// Whether it is of pictures as these.
@@ -100,13 +102,22 @@ impl Refinement {
         }
     }
 
-    /// Takes so many whose mean is ready.
+    /// These were sent as they are now: a mean of before is of no use.
+    pub fn leave(&mut self, sent: &McuSet) {
+        self.ready.remove_all(sent);
+    }
+
+    /// Takes so many whose mean is ready, from where it ended the last time on: where few may be sent all have their turn.
     pub fn take(&mut self, most: usize, refined: &mut McuSet) {
-        self.ready.iter().take(most).for_each(|mcu| refined.insert(mcu));
+        let (before, behind): (Vec<usize>, Vec<usize>) = self.ready.iter().partition(|mcu| *mcu < self.taken);
+        for mcu in behind.into_iter().chain(before).take(most) {
+            refined.insert(mcu);
+            self.taken = mcu + 1;
+        }
         self.ready.remove_all(refined);
     }
 
-    /// Draws the means of what was taken last, before anything else begins.
+    /// Draws the means of what was taken last: their sums are as they were until they are begun anew.
     pub fn draw(&self, planes: &mut [u8], refined: &McuSet) {
         const ROUND: u16 = MEAN_OF as u16 / 2;
         each_line(&self.grid, refined, |line| {
@@ -115,8 +126,8 @@ impl Refinement {
         });
     }
 
-    /// Begins with all that is old, and with others among `these` in their turn, as long as no more are ready than may be sent.
-    /// `planes` are the first of their pictures.
+    /// Begins with all that is old, and with as many others among `these`, in their turn, as may be sent in one picture, less
+    /// those that are ready. `planes` are the first of their pictures.
     pub fn begin(&mut self, planes: &[u8], old: &McuSet, these: &McuSet) {
         let (mut begun, mut left) = (old.clone(), self.most().saturating_sub(self.ready.len()));
         let mut runs = if these.is_empty() { 0 } else { self.grid.len().div_ceil(RUN) };
@@ -130,6 +141,8 @@ impl Refinement {
             runs -= 1;
         }
         begun.remove_all(&self.summed);
+        // A mean that waits for room so long is not waited for: the next one is of today.
+        self.ready.remove_all(old);
         begun.remove_all(&self.ready);
         let sums = &mut self.sums;
         each_line(&self.grid, &begun, |line| {
@@ -273,11 +286,11 @@ mod tests {
         let (mut wanted, all) = (vec![0; planes.len()], vec![101; planes.len()]);
         refined.iter().for_each(|mcu| grid.copy(&all, &mut wanted, mcu..mcu + 1));
         assert_eq!(planes, wanted);
-        // One that is ready is not begun again, and while one waits one less is begun.
+        // One that is ready and old is begun again, and while one waits one less is begun.
         refinement.begin(&picture(0), &set(&[19]), &set(&[1, 2, 3, 19]));
-        assert_eq!((refinement.most(), refinement.summed.len(), refinement.ready.len()), (1, 0, 1));
+        assert_eq!((refinement.most(), refinement.summed.len(), refinement.ready.len()), (1, 1, 0));
         refinement.take(1, &mut refined);
         refinement.begin(&picture(0), &none, &set(&[1, 2, 3]));
-        assert_eq!(refinement.summed.len(), 1);
+        assert_eq!(refinement.summed.len(), 2);
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! What was refined was sent as a mean of pictures, and each receiver should be shown that mean, which the detector compares
 //! with. So means are drawn into the picture that is encoded: of what is refined in it, and of what is owed and was refined
-//! before, though of that only the quality may be less. What was refined and is old is sent again as it was, or refined anew, where
-//! there is room; it is kept until then.
+//! before, though of that only the quality may be less. What was refined and is old is sent again as it was, or, one time
+//! in four, refined anew; where there is no room for that, as it was at the picture's own quality.
 
 use super::ageing::Ageing;
 use super::detector::Detector;
@@ -63,6 +63,7 @@ impl Replenisher {
         let passed = self.last.replace(captured).map(|last| captured.saturating_duration_since(last)).unwrap_or_default();
         let none = McuSet::new(size, sampling);
         if none.of() > MOST_MCUS as usize || planes.len() < sampling.bytes(size) {
+            self.forget();
             return None;
         }
         let due = self.due.insert(Due { changed: none.clone(), refined: none.clone(), owed: none.clone() });
@@ -87,7 +88,7 @@ impl Replenisher {
             self.refinement.iter_mut().for_each(Refinement::stop);
             self.detector.sent(planes, &due.changed);
         } else {
-            self.refine(planes, &moved, again, room);
+            self.refine(planes, (&moved, &old), again, room);
         }
         if most {
             return None;
@@ -102,8 +103,9 @@ impl Replenisher {
         self.due.as_ref()
     }
 
-    /// Of a picture in which this much `moved` and nothing else: sums up what is still, and sends what is due of it.
-    fn refine(&mut self, planes: &mut [u8], moved: &McuSet, mut again: McuSet, room: impl FnOnce(f64) -> f64) {
+    /// Of a picture in which this much `moved` and nothing else: sums up what is still, and sends what is due of it. `old` is sent
+    /// as it is, `again` as a mean.
+    fn refine(&mut self, planes: &mut [u8], (moved, old): (&McuSet, &McuSet), mut again: McuSet, room: impl FnOnce(f64) -> f64) {
         let Some(Due { changed, refined, .. }) = &mut self.due else { return };
         if !self.refinement.as_ref().is_some_and(|refinement| refinement.is_of(changed)) {
             self.refinement = None;
@@ -111,6 +113,7 @@ impl Replenisher {
         let refinement = self.refinement.get_or_insert_with(|| Refinement::new(changed));
         let mut moving = McuSet::new(changed.size(), changed.sampling());
         refinement.add(planes, self.detector.noise(), moved, &mut moving);
+        refinement.leave(old);
         moving.keep_all(self.detector.means());
         changed.add(&moving);
         let all = changed.of() as f64;
@@ -119,10 +122,17 @@ impl Replenisher {
         changed.remove_all(refined);
         again.remove_all(changed);
         again.remove_all(refined);
-        let (mut anew, mut kept) = (again.clone(), again);
-        kept.iter().filter(|mcu| !self.ageing.is_one_of(*mcu, ANEW)).for_each(|mcu| anew.remove(mcu));
-        kept.remove_all(&anew);
-        kept.keep_first(room.saturating_sub(refined.len()));
+        let mut anew = again.clone();
+        again.iter().filter(|mcu| !self.ageing.is_one_of(*mcu, ANEW)).for_each(|mcu| anew.remove(mcu));
+        // What has its turn to be summed up anew is sent when that is done. All for which there is no room is sent at the picture's
+        // own quality, for nothing is kept without being sent again.
+        let (mut fine, mut coarse) = (again.clone(), again);
+        fine.remove_all(&anew);
+        fine.keep_first(room.saturating_sub(refined.len()));
+        coarse.remove_all(&fine);
+        if room > refined.len() {
+            coarse.remove_all(&anew);
+        }
         let mut others = moving;
         others.fill();
         for known in [&*changed, &*refined, self.detector.means()] {
@@ -133,8 +143,10 @@ impl Replenisher {
         self.detector.sent(planes, changed);
         refinement.draw(planes, refined);
         self.detector.sent_mean(planes, refined);
-        self.detector.recall(planes, &kept);
-        refined.add(&kept);
+        for (sent, kept) in [(refined, fine), (changed, coarse)] {
+            self.detector.recall(planes, &kept);
+            sent.add(&kept);
+        }
     }
 }
 

@@ -242,20 +242,50 @@ fn what_was_refined_and_never_is_still_again_is_sent_as_it_is_when_it_is_old() {
 }
 
 #[test]
-fn without_room_nothing_is_refined_and_what_was_is_kept() {
+fn without_room_nothing_is_refined_and_what_was_is_sent_as_it_was_at_the_pictures_quality() {
     let (mut camera, moment) = (Camera::new(), noisy(2.0));
     camera.room_for = 0.0;
     assert!(camera.run(40, |_| moment).iter().all(|sent| sent.counts()[1] == 0));
+    let (whole, _) = camera.whole(&moment);
     camera.room_for = 1.0;
     camera.run(75, |_| moment);
-    let refined = camera.quality(&moment);
     camera.room_for = 0.0;
     let sent = camera.run(120, |_| moment);
-    assert!(sent.iter().all(|sent| sent.counts()[1] == 0 && sent.counts()[0] < 3), "nothing is left to be sent");
-    assert!(camera.quality(&moment) > refined - 0.2, "{} dB, and it was {refined}", camera.quality(&moment));
-    // And a narrow one takes turns.
+    let all: usize = sent.iter().map(|sent| sent.counts()[0]).sum();
+    assert!(sent.iter().all(|sent| sent.counts()[1] == 0) && all > 920, "{all} of 920 were sent again in four seconds");
+    let kept = camera.quality(&moment);
+    println!("kept: {kept:.2} dB, sent whole {whole:.2}");
+    assert!(kept > whole + 1.0, "{kept} dB, sent whole {whole}");
+}
+
+#[test]
+fn where_little_may_be_refined_every_part_of_the_picture_has_its_turn() {
+    let (mut camera, moment) = (Camera::new(), noisy(2.0));
     camera.room_for = 3.0 / 920.0;
-    assert!(camera.run(20, |_| moment).iter().all(|sent| sent.counts()[1] == 3));
+    let sent = camera.run(400, |_| moment);
+    assert!(sent.iter().all(|sent| sent.counts()[1] <= 3));
+    let mut quarters = [0; 4];
+    for mcu in sent.iter().filter_map(|sent| sent.due.as_ref()).flat_map(|due| due.refined.iter()) {
+        quarters[mcu * 4 / 920] += 1;
+    }
+    println!("{quarters:?}");
+    assert!(quarters.iter().all(|quarter| *quarter > 150), "{quarters:?}");
+}
+
+/// Somebody moved for long, and the daylight with it, slower than anything that is told from noise.
+#[test]
+fn a_mean_that_waited_for_room_is_of_what_is_there_now() {
+    let mut camera = Camera::new();
+    let at = |number: u64| Moment { light: 1.0 + 0.00006 * number as f32, ..noisy(2.0) };
+    camera.room_for = 0.0;
+    camera.run(500, at);
+    let before = camera.quality(&at(500));
+    camera.room_for = 1.0;
+    let first = camera.number;
+    camera.run(2, at);
+    let after = camera.quality(&at(first + 1));
+    println!("{before:.2} dB, then {after:.2}");
+    assert!(after > before - 0.1, "{before} dB, then {after}");
 }
 
 /// One who comes late is shown what all others are, not today's noise in its place.

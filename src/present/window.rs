@@ -195,11 +195,14 @@ impl Window {
         let known = self.bare.filter(|shown| shown.is_of(&view, window) && !self.exposed && now < shown.all + REPAINT_ALL);
         let (known, fresh) = if bare { (known, Bare::new(&view, window, now)) } else { (None, None) };
         let parts = if known.is_some() { damage } else { Damage::all(view.size()) };
-        if bare && view.size() == window && (parts.is_empty() || self.desktop.show(&view, parts.parts())) {
+        let copied = self.painted.is_some_and(|shown| shown.copied);
+        if known.is_some() && parts.is_empty() {
+            return Ok(self.note_bare(known, copied));
+        }
+        if bare && view.size() == window && self.desktop.show(&view, parts.parts()) {
             return Ok(self.note_bare(known.or(fresh), false));
         }
-        let copied = self.painted.is_some_and(|shown| shown.copied);
-        if known.is_some() && copied && (parts.is_empty() || self.surface.can_repaint()) {
+        if known.is_some() && copied && self.surface.can_repaint() {
             self.renew(view, &parts);
             return Ok(self.note_bare(known, true));
         }
@@ -230,9 +233,6 @@ impl Window {
 
     /// Draws these parts of the picture anew where it stands scaled in the window.
     fn renew(&mut self, view: View<'_>, parts: &Damage) {
-        if parts.is_empty() {
-            return;
-        }
         let (scaler, window, size) = (&mut self.scaler, self.surface.size(), view.size());
         let places: Vec<Rect> = parts.parts().iter().map(|part| renewed((size, *part), window)).collect();
         let renew = |pixels: &mut [u32]| {

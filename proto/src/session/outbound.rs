@@ -28,8 +28,9 @@ const FILM: Limits = Limits { age: Duration::from_secs(6), bytes: 2 * FILM_BYTES
 /// By then its origin has sent again what was lost on the way here, or the connection to it is lost.
 const MENDED: Duration = Duration::from_secs(10);
 
-/// Of a picture that has less than this part of its MCUs the bytes say nothing of the others.
-const TELLING: usize = 50;
+/// Of a picture that has less than this part of its MCUs the bytes say nothing of the others: what stands still and is sent once
+/// more, better, is less.
+const TELLING: usize = 20;
 
 /// No camera gives more pictures a second.
 const MOST_RATE: f64 = 1000.0;
