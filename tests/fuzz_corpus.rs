@@ -99,6 +99,7 @@ fn slice(sampling: Sampling, mcus: Option<Mcus<'_>>) -> Slice {
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
         shared: 1,
+        owed: 1,
         position: None,
         mcus,
     };

@@ -8,16 +8,17 @@
 use super::band_encoder::BandEncoder;
 use super::bands::Estimate;
 use super::packed;
-use super::parts::Parts;
 use super::passthrough;
 use super::raw;
 use super::segments::Refusal;
 use super::settings::{Error, Settings};
 use crate::threads::{join, lock};
+use eyeline_proto::media::parts::Parts;
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Body, Buffer, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::mcus::Selection;
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -52,6 +53,8 @@ pub enum Coded<'a> {
         owed: &'a McuSet,
         /// Of what is owed; what changed has the picture's.
         owed_quality: u8,
+        /// Where somebody wants all of it: that comes behind these, of this quality.
+        whole: Option<u8>,
     },
 }
 
@@ -95,7 +98,8 @@ struct Job {
     begun: Instant,
     queued: Duration,
     settings: Settings,
-    owed_quality: u8,
+    /// Of what is owed, and of all of it again.
+    qualities: [u8; 2],
     parts: Parts,
     /// The next part to be taken.
     next: AtomicUsize,
@@ -104,6 +108,8 @@ struct Job {
     bytes: AtomicUsize,
     shared_bytes: AtomicUsize,
     failure: Mutex<Option<Failure>>,
+    /// Parts that could not be encoded.
+    failed: Mutex<Vec<usize>>,
     caller: Thread,
 }
 
@@ -160,15 +166,24 @@ impl EncoderThreads {
         let quality = settings.quality.clamp(1, 100);
         let grid = sampling.mcus(size);
         let mcus = grid.width as usize * grid.height as usize;
-        let parts = match coded {
-            Coded::All => Parts::whole(&front.estimate.bands(size, sampling, quality, self.threads.len() + 1), mcus),
-            Coded::Some { changed, owed, .. } => {
+        let workers = self.threads.len() + 1;
+        let (parts, qualities) = match coded {
+            Coded::All => {
+                let bands = front.estimate.bands(size, sampling, quality, workers);
+                (Parts::whole(bands.iter(), mcus), [quality; 2])
+            }
+            Coded::Some { changed, owed, owed_quality, whole } => {
                 let per_mcu = front.estimate.bytes(size, sampling, quality) / mcus as f64;
-                Parts::some(changed, owed, per_mcu)
+                let parts = Parts::some(changed, owed, per_mcu);
+                let qualities = [owed_quality, whole.unwrap_or(quality)].map(|quality| quality.clamp(1, 100));
+                let parts = match whole {
+                    Some(_) => parts.and_whole(front.estimate.bands(size, sampling, qualities[1], workers).iter(), mcus),
+                    None => parts,
+                };
+                (parts, qualities)
             }
         };
         let (slices, coded_mcus) = (parts.parts.len(), parts.coded());
-        let owed_quality = if let Coded::Some { owed_quality, .. } = coded { owed_quality.clamp(1, 100) } else { quality };
         let job = Arc::new(Job {
             number,
             planes,
@@ -178,13 +193,14 @@ impl EncoderThreads {
             begun,
             queued,
             settings: Settings { quality, ..settings },
-            owed_quality,
+            qualities,
             parts,
             next: AtomicUsize::new(0),
             left: AtomicUsize::new(slices),
             bytes: AtomicUsize::new(0),
             shared_bytes: AtomicUsize::new(0),
             failure: Mutex::new(None),
+            failed: Mutex::default(),
             caller: thread::current(),
         });
         lock(&self.state.post).job = Some(job.clone());
@@ -198,7 +214,7 @@ impl EncoderThreads {
         lock(&self.state.post).job = None;
         match lock(&job.failure).take() {
             Some(Failure::Panic(payload)) => resume_unwind(payload),
-            Some(Failure::Error(error)) => return Err(error.into()),
+            Some(Failure::Error(error)) => return Err(job.end_torn(error, &*self.state.on_slice)),
             None => {}
         }
         let bytes = job.bytes.load(Ordering::Relaxed);
@@ -280,6 +296,7 @@ impl Job {
                 Err(payload) => Some(Failure::Panic(payload)),
             };
             if failure.is_some() {
+                lock(&self.failed).push(index);
                 *lock(&self.failure) = failure;
             }
             if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -289,30 +306,60 @@ impl Job {
     }
 
     fn part(&self, index: usize, encoder: &mut BandEncoder, on_slice: &OnSlice) -> Result<(), raw::Error> {
-        let (part, count) = (&self.parts.parts[index], self.parts.parts.len() as u8);
-        let head = Head {
+        let head = self.head(index, self.parts.parts[index].mcus.as_ref());
+        let scan = encoder.encode(&self.planes, &head)?;
+        self.hand_on(index, &head, scan, on_slice);
+        Ok(())
+    }
+
+    /// Something of the picture was not encoded. Where other parts were handed on it has its number, so slices of nothing stand for
+    /// what is missing: receivers show there what was before, until the next picture.
+    fn end_torn(&self, error: raw::Error, on_slice: &OnSlice) -> Error {
+        let failed = lock(&self.failed);
+        if failed.len() == self.parts.parts.len() {
+            return error.into();
+        }
+        for index in failed.iter().copied() {
+            let band = self.sampling.mcus(Size { height: self.parts.parts[index].rows, ..self.size });
+            let nothing = Selection::new((band.width * band.height) as usize, std::iter::empty());
+            self.hand_on(index, &self.head(index, nothing.as_ref()), &[], on_slice);
+        }
+        Error::Torn(error)
+    }
+
+    /// The head of a part of which these MCUs are coded; `None`: all.
+    fn head<'a>(&'a self, index: usize, mcus: Option<&'a Selection>) -> Head<'a> {
+        let part = &self.parts.parts[index];
+        let quality = match index {
+            index if index < self.parts.shared => self.settings.quality,
+            index if index < self.parts.owed => self.qualities[0],
+            _ => self.qualities[1],
+        };
+        Head {
             sampling: self.sampling,
-            tables: Tables::Own(if index < self.parts.shared { self.settings.quality } else { self.owed_quality }),
+            tables: Tables::Own(quality),
             size: self.size,
             top: part.top as u16,
             rows: part.rows as u16,
-            restart: if part.mcus.is_some() { packed::RESTART } else { self.sampling.mcus(self.size).width as u16 },
+            restart: if mcus.is_some() { packed::RESTART } else { self.sampling.mcus(self.size).width as u16 },
             capture: self.capture,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             shared: self.parts.shared as u8,
+            owed: self.parts.owed as u8,
             position: self.settings.position,
-            mcus: part.mcus.as_ref().map(|some| some.mcus()),
-        };
-        let scan = encoder.encode(&self.planes, &head)?;
-        let mut slice = Slice::new(self.number, index as u8, count, &head, scan);
+            mcus: mcus.map(Selection::mcus),
+        }
+    }
+
+    fn hand_on(&self, index: usize, head: &Head<'_>, scan: &[u8], on_slice: &OnSlice) {
+        let mut slice = Slice::new(self.number, index as u8, self.parts.parts.len() as u8, head, scan);
         self.bytes.fetch_add(slice.bytes().len(), Ordering::Relaxed);
         if index < self.parts.shared {
             self.shared_bytes.fetch_add(slice.bytes().len(), Ordering::Relaxed);
         }
         slice.stamp_times(self.queued, self.begun.elapsed());
         on_slice(slice);
-        Ok(())
     }
 }
 
@@ -395,7 +442,7 @@ mod tests {
             set
         };
         let (changed, owed) = (set(2), set(5));
-        let (encoded, parts) = encode(2, 2, Coded::Some { changed: &changed, owed: &owed, owed_quality: 80 });
+        let (encoded, parts) = encode(2, 2, Coded::Some { changed: &changed, owed: &owed, owed_quality: 80, whole: None });
         assert_eq!(parts.len(), encoded.slices);
         assert!(encoded.shared_bytes < encoded.bytes && (0.13..0.16).contains(&encoded.share), "{encoded:?}");
         for slice in &parts {
@@ -410,11 +457,44 @@ mod tests {
             let drawn = changed.contains(mcu) || owed.contains(mcu);
             assert_eq!(now, if drawn { new } else { old }, "sample {at}, MCU {mcu}");
         }
-        let (_, parts) = encode(3, 3, Coded::Some { changed: &changed, owed: &owed, owed_quality: 30 });
+        // All of it again, for who wants it whole, comes last and is one JPEG by itself.
+        let (encoded, parts) = encode(4, 2, Coded::Some { changed: &changed, owed: &owed, owed_quality: 30, whole: Some(80) });
+        let again: Vec<&Slice> = parts.iter().filter(|slice| slice.index >= slice.head().owed).collect();
+        assert!(again.len() > 1 && encoded.share < 0.16 && encoded.shared_bytes * 4 < encoded.bytes, "{encoded:?}");
+        let joined = stitch::jpeg(&again).unwrap();
+        assert_eq!(stitch::Stitcher::new().unwrap().push(&parts.iter().collect::<Vec<_>>()).unwrap(), joined);
+        canvas.fill(0);
+        again.iter().for_each(|slice| draw(&mut canvas, slice));
+        assert!(canvas == whole, "as if it had been coded for all");
+        let (_, parts) = encode(3, 3, Coded::Some { changed: &changed, owed: &owed, owed_quality: 30, whole: None });
         for head in parts.iter().map(|slice| (slice.index, slice.head())) {
             let quality = if head.0 < head.1.shared { 80 } else { 30 };
             assert_eq!(head.1.tables, Tables::Own(quality));
         }
+    }
+
+    /// What is owed is of a larger picture, and so beyond the planes.
+    #[test]
+    fn a_picture_of_which_a_part_fails_is_ended_with_a_slice_of_nothing_and_one_that_fails_at_once_is_not_begun() {
+        let (pool, slices) = pool(2);
+        let set = |height, mcu| {
+            let mut set = McuSet::new(Size { height, ..SIZE }, Sampling::Yuv420);
+            set.insert(mcu);
+            set
+        };
+        let (within, beyond) = (set(SIZE.height, 5), set(4000, 41 * 200));
+        let encode = |number, changed, owed| {
+            let body = Body::Planes(Sampling::Yuv420, testing::planes(SIZE, Sampling::Yuv420, 1).into());
+            let coded = Coded::Some { changed, owed, owed_quality: 80, whole: None };
+            pool.encode(number, picture(SIZE, body), MediaTime::ZERO, SETTINGS, coded)
+        };
+        assert!(matches!(encode(4, &within, &beyond), Err(Error::Torn(raw::Error::Room { .. }))));
+        let mut came: Vec<Slice> = slices.try_iter().collect();
+        came.sort_by_key(|slice| slice.index);
+        assert!(came.len() == 2 && came.iter().all(|slice| (slice.picture, slice.count) == (4, 2)), "it has its number");
+        assert_eq!(came.iter().map(|slice| slice.head().runs().flatten().count()).collect::<Vec<_>>(), [1, 0]);
+        assert!(matches!(encode(5, &beyond, &beyond), Err(Error::Raw(raw::Error::Room { .. }))));
+        assert!(slices.try_recv().is_err(), "nothing of it was handed on");
     }
 
     #[test]

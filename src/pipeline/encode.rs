@@ -16,7 +16,7 @@ use eyeline_proto::picture::{Body, BufferPool, Picture, Size, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
 use eyeline_proto::sound::Block;
-use eyeline_proto::wire::record::{Format, Want};
+use eyeline_proto::wire::record::{Format, Want, Whole};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -85,8 +85,12 @@ impl Encoder {
         let seen_here = sink.is_some();
         let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
         let on_slice = move |slice: Slice| {
-            if let Some(sink) = &sink {
-                lock(sink).slice(&slice, Instant::now());
+            // All of it again is for others.
+            let owed = slice.head().owed;
+            if let Some(sink) = sink.as_ref().filter(|_| slice.index < owed) {
+                let mut ours = slice.clone();
+                ours.count = slice.count.min(owed);
+                lock(sink).slice(&ours, Instant::now());
             }
             slices.command(Command::Slice(slice));
         };
@@ -162,6 +166,10 @@ impl Encoder {
                 self.coded_permille.fetch_add((encoded.share * 1000.0) as u64, Ordering::Relaxed);
             }
             Err(error) => {
+                if matches!(error, Error::Torn(_)) {
+                    // Some of it is sent.
+                    self.next.store(number + 1, Ordering::Relaxed);
+                }
                 // What is taken for sent was not.
                 replenisher.iter_mut().for_each(|replenisher| replenisher.forget());
                 self.lost(&error);
@@ -169,15 +177,15 @@ impl Encoder {
         }
     }
 
-    /// What of a picture is coded, and at which quality: what changed and what is owed, unless it goes `whole`.
-    fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher>, picture: &Picture, step: Step, whole: bool) -> Plan<'a> {
+    /// What of a picture is coded, and at which quality: what changed and what is owed, unless everybody wants it `whole`.
+    fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher>, picture: &Picture, step: Step, whole: Whole) -> Plan<'a> {
         let all = Plan { coded: Coded::All, step, by_share: false };
         let Some(replenisher) = replenisher else { return all };
         let Body::Planes(sampling, planes) = &picture.body else {
             replenisher.forget();
             return all;
         };
-        if whole {
+        if whole == Whole::Everybody {
             replenisher.forget();
             return all;
         }
@@ -190,7 +198,9 @@ impl Encoder {
             None => (Coded::All, 1.0),
             // What is owed takes nothing from those who are not sent it.
             Some((changed, owed)) => {
-                (Coded::Some { changed, owed, owed_quality: quality(share(changed) + share(owed)) }, share(changed))
+                let owed_quality = quality(share(changed) + share(owed));
+                let whole = (whole == Whole::Somebody).then(|| ladder.quality_beside(step, share(changed)));
+                (Coded::Some { changed, owed, owed_quality, whole }, share(changed))
             }
         };
         Plan { coded, step: Step { quality: quality(changed), ..step }, by_share: true }

@@ -157,8 +157,20 @@ impl Ladder {
     pub fn quality_of(&self, step: Step, share: f64) -> u8 {
         let (Some(budget), Some(whole)) = (self.budget(), self.whole) else { return step.quality };
         let may = (budget + self.saved).max(LEAST_SHARE * budget);
+        self.within(may, whole * size_cost(step.eighths) * share.max(TELLS))
+    }
+
+    /// The quality of all of a picture beside this share of it that is coded for others: for each picture anew, so nothing is saved
+    /// for it.
+    pub fn quality_beside(&self, step: Step, share: f64) -> u8 {
+        let (Some(budget), Some(whole)) = (self.budget(), self.whole) else { return step.quality };
+        self.within(budget, whole * size_cost(step.eighths) * (1.0 + share))
+    }
+
+    /// The quality at which what costs so many bytes at quality 80 takes no more than it may.
+    fn within(&self, may: f64, costs: f64) -> u8 {
         let best = f64::from(self.best);
-        quality(may / (whole * size_cost(step.eighths) * share.max(TELLS))).min(best).max(LEAST.min(best)) as u8
+        quality(may / costs).min(best).max(LEAST.min(best)) as u8
     }
 
     /// Bytes of a picture, on a path whose rate is known.

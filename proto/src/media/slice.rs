@@ -57,9 +57,9 @@ impl Parsed {
             Tables::Foreign(tables) => (Tables::Foreign(&[]), tables.len(), TABLES_LEN),
         };
         let (mcus, named) = head.mcus.map(|mcus| mcus.apart()).unzip();
-        let &Head { sampling, size, top, rows, restart, capture, shared, position, .. } = head;
+        let &Head { sampling, size, top, rows, restart, capture, shared, owed, position, .. } = head;
         let (queued, encoded) = (kept(head.queued), kept(head.encoded));
-        let head = Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, shared, position, mcus };
+        let head = Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, shared, owed, position, mcus };
         let places = scan - len - front;
         Parsed { head, places: places - named.unwrap_or(0)..places, tables: scan - len..scan }
     }
@@ -154,6 +154,7 @@ pub mod testing {
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             shared: 1,
+            owed: 1,
             position: None,
             mcus: None,
         }
@@ -162,7 +163,7 @@ pub mod testing {
     /// One of so many bytes, at least [`EMPTY`], with its place in every other byte of its scan.
     pub fn slice(picture: u64, index: u8, count: u8, bytes: usize) -> Slice {
         let scan: Vec<u8> = (0..bytes - EMPTY).map(|at| (at * 7 + usize::from(index)) as u8).collect();
-        Slice::new(picture, index, count, &head(), &scan)
+        Slice::new(picture, index, count, &Head { owed: count, ..head() }, &scan)
     }
 }
 

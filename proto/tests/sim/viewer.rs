@@ -10,7 +10,7 @@ use super::oscillator::{Base, Oscillator};
 use super::scan::fill_scan;
 use super::source::Source;
 use super::speaker::Speaker;
-use eyeline_proto::media::assemble::Assembly;
+use eyeline_proto::media::assemble::{AccessUnit, Assembly};
 use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::coverage::Coverage;
 use eyeline_proto::media::depacketizer::Settled;
@@ -50,11 +50,15 @@ pub struct Watched {
     /// What decides when what is whole is shown, as each track begins with it; a scenario may put another in its place before it
     /// starts.
     pub hold: Hold,
+    /// It says of each picture that it missed it, and that it lacks all there is.
+    pub lies: bool,
     /// How long each slice is decoded; a scenario may say that it takes any time.
     pub decoding: Duration,
     pub whole: u64,
     pub partial: u64,
     pub lost: u64,
+    /// Pictures to be written that are not all of their bands.
+    pub unjoined: u64,
     /// True time at which a band was shown last, and the longest such gap.
     pub last_band: Option<u64>,
     pub frozen: u64,
@@ -217,6 +221,9 @@ impl Viewer {
         if whole {
             watched.first_whole.get_or_insert(at.true_ns);
             watched.whole_at.push(at.true_ns);
+        }
+        if watched.lies {
+            desk.commands.extend([Command::Missed(self.track, slice.picture), Command::Refresh(self.track)]);
         }
         drop(watched);
         if desk.writes {
@@ -413,6 +420,8 @@ impl Viewer {
         drop(watched);
         if desk.writes {
             if let Some(picture) = self.assembly.settled(settled) {
+                picture.slices.iter().flatten().for_each(|slice| self.draw(at, slice));
+                self.watched.borrow_mut().unjoined += u64::from(!joins(&picture));
                 self.see(at, Way { came: at, released: at }, &picture.ready(at.local), desk);
             }
         } else if !settled.is_whole() {
@@ -441,4 +450,16 @@ impl Viewer {
         };
         self.mapping = Some((since, mapping));
     }
+}
+
+/// Whether slices of a picture are bands that are all of it: those behind what is owed, where there are any.
+fn joins(picture: &AccessUnit) -> bool {
+    let slices = || picture.slices.iter().flatten();
+    let again = slices().any(|slice| slice.index >= slice.head().owed);
+    let bands = slices().filter(|slice| again == (slice.index >= slice.head().owed));
+    let (mut rows, mut whole) = (0, true);
+    for head in bands.map(Slice::head) {
+        (rows, whole) = (rows + u32::from(head.rows), whole && head.mcus.is_none());
+    }
+    whole && rows == picture.size.height
 }
