@@ -129,24 +129,26 @@ fn has_all(slices: &[&Slice], whole: bool) -> bool {
     slices.len() == usize::from(count) && has.len() == has.of()
 }
 
+/// What tests of this folder make tracks and pictures of.
 #[cfg(test)]
-mod tests {
+pub mod testing {
     use super::*;
-    use crate::media::parts::Parts;
+    use crate::media::parts::{Part, Parts};
     use crate::media::slice::testing;
     use crate::picture::{Sampling, Size};
     use crate::wire::record::{Format, Media, Track};
     use crate::wire::slice::Head;
 
-    const SIZE: Size = Size { width: 160, height: 96 };
+    pub const SIZE: Size = Size { width: 160, height: 96 };
 
-    fn track() -> Outbound {
+    /// A live track of which nothing was caught.
+    pub fn track() -> Outbound {
         let (origin, label, format) = ([0; 16], String::new(), Format::default());
         Outbound::new(Track { number: 1, media: Media::LIVE, muted: false, closed: false, origin, label, format }, false)
     }
 
     /// The slices of a picture of which these MCUs changed and those are owed, of 240; and, it may be, all of it again.
-    fn slices(picture: u64, changed: &[usize], owed: impl Iterator<Item = usize>, whole: bool) -> Vec<Slice> {
+    pub fn slices(picture: u64, changed: &[usize], owed: impl Iterator<Item = usize>, whole: bool) -> Vec<Slice> {
         let (mut one, mut other) = (McuSet::new(SIZE, Sampling::Grey), McuSet::new(SIZE, Sampling::Grey));
         changed.iter().for_each(|mcu| one.insert(*mcu));
         owed.filter(|mcu| !changed.contains(mcu)).for_each(|mcu| other.insert(mcu));
@@ -155,13 +157,19 @@ mod tests {
             parts = parts.and_whole([(0, 48), (48, 48)], 240);
         }
         let (shared, owed, count) = (parts.shared as u8, parts.owed as u8, parts.parts.len() as u8);
-        let slice = |(index, part): (u8, &crate::media::parts::Part)| {
+        let slice = |(index, part): (u8, &Part)| {
             let (top, rows, mcus) = (part.top as u16, part.rows as u16, part.mcus.as_ref().map(|some| some.mcus()));
             let head = Head { size: SIZE, top, rows, shared, owed, mcus, ..testing::head() };
             Slice::new(picture, index, count, &head, &[7; 9])
         };
         (0..).zip(&parts.parts).map(slice).collect()
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{slices, track};
+    use super::*;
 
     /// What one is sent of pictures as they come, slice by slice: which picture's which slices.
     fn sent(track: &mut Outbound, pictures: Vec<Vec<Slice>>, whole: bool) -> Vec<(u64, u8)> {
@@ -223,7 +231,7 @@ mod tests {
             choice.takes(&slices(picture, &[5], [8].into_iter(), true)[0], false, false);
         }
         assert_eq!(choice.count_of(&first[1]), head.owed);
+        assert!(choice.is_made_of(99) && choice.is_made_of(3) && !choice.is_made_of(100));
         assert_eq!((choice.takes(&first[1], false, true), count), (head.owed, 4));
-        assert!(choice.is_made_of(99) && choice.is_made_of(3));
     }
 }

@@ -368,9 +368,43 @@ pub fn anew(slice: &Slice, former: usize, payload: usize) -> (usize, u16) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::choice;
     use super::*;
     use crate::media::slice::testing;
+    use crate::picture::mcu_set::Owed;
     use crate::wire::record::{Format, Media, Track};
+
+    /// Sends all there is, and says how many slices that are.
+    #[expect(clippy::disallowed_methods)] // any instant will do
+    fn send(subscription: &mut Subscription, track: &Outbound) -> usize {
+        let mut sent = 0;
+        while subscription.waits(&track.log) {
+            let Some(sending) = subscription.sending(Instant::now(), track, 1000) else { continue };
+            assert!(subscription.next_fragment(&track.log).is_some() && subscription.is_past(sending), "each is one fragment");
+            subscription.slice_sent(sending, &track.log);
+            sent += 1;
+        }
+        sent
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods)] // any instant will do
+    fn what_refreshed_a_lost_picture_and_overtook_the_news_of_that_is_lacking() {
+        let mut track = choice::testing::track();
+        let mut subscription = Subscription::new(Instant::now(), 1, (track.log.end(), 0), 0);
+        let all = choice::testing::slices(0, &[], 0..240, false);
+        let count = all.len();
+        all.into_iter().for_each(|slice| track.push_slice(slice));
+        assert_eq!(send(&mut subscription, &track), count);
+        // Picture 1 did not come here. What its sender knows was in it comes with the next.
+        choice::testing::slices(2, &[3], [8].into_iter(), false).into_iter().for_each(|slice| track.push_slice(slice));
+        assert_eq!(send(&mut subscription, &track), 1, "nobody knows of it yet");
+        subscription.has_hole(2, &track.log);
+        assert_eq!(subscription.delivery.owed(), Owed::Nothing, "it came before the hole");
+        subscription.has_hole(1, &track.log);
+        let Owed::Some(owed) = subscription.delivery.owed() else { panic!("{:?}", subscription.delivery.owed()) };
+        assert_eq!(owed.iter().collect::<Vec<_>>(), [8]);
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods)] // one real instant to count from

@@ -376,7 +376,7 @@ impl Reception {
         let wait_ms = if pictures.is_patient() { u16::MAX } else { pictures.wait().as_millis() as u16 };
         self.missed.settled_up_to(pictures.settled());
         // Who writes says when a picture is written: what was missed is told of those before that.
-        let missed = self.missed.bits() >> (pictures.settled() - settled).min(63);
+        let missed = self.missed.bits_below(settled);
         TrackReport { track: self.id.track, settled, shown: self.shown, wait_ms, missed }
     }
 
