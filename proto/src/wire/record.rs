@@ -9,6 +9,7 @@
 use super::refresh;
 use super::sound;
 use super::text::printable;
+pub use super::want::{Want, Whole};
 use super::{Error, Reader, cut, put_text};
 use crate::picture::mcu_set::Owed;
 use crate::picture::{MAX_SIDE, Size};
@@ -160,41 +161,6 @@ pub struct Text {
 /// Bytes of a line of text.
 pub const MAX_TEXT: usize = 500;
 
-/// The most a receiver has use for of a track of its peer's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Want {
-    /// It is shown.
-    pub pictures: bool,
-    /// It is heard.
-    pub sound: bool,
-    /// Pixels that a picture is shown on; 0 where all are of use.
-    pub pixels: u32,
-    /// Bits a second that pictures may take; 0 for any.
-    pub rate: u64,
-    /// By whom each picture is wanted with all of its MCUs: it is written as it comes.
-    pub whole: Whole,
-}
-
-impl Want {
-    /// All there is.
-    pub const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0, whole: Whole::Nobody };
-}
-
-/// Who wants each picture whole, of one receiver and those to whom it passes pictures on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Whole {
-    /// Whoever sees them takes what changed.
-    #[default]
-    Nobody,
-    /// Some do, and to the others they are not to be sent so.
-    Somebody,
-    /// All do.
-    Everybody,
-}
-
-/// Of `media` of a want: not all who are behind the one that wants whole pictures want them so.
-const NOT_ALL: u8 = 8;
-
 /// The end of a film: how much there was in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
@@ -270,11 +236,8 @@ impl Record {
             Record::Heard(heard) => out.extend_from_slice(&[kind::HEARD, u8::from(*heard)]),
             Record::Text(text) => text.encode(out),
             Record::Want(track, want) => {
-                let media = Media { pictures: want.pictures, sound: want.sound, lossless: want.whole != Whole::Nobody };
-                let not_all = if want.whole == Whole::Somebody { NOT_ALL } else { 0 };
-                out.extend_from_slice(&[kind::WANT, *track, media.encode() | not_all]);
-                out.extend_from_slice(&want.pixels.to_be_bytes());
-                out.extend_from_slice(&want.rate.to_be_bytes());
+                out.extend_from_slice(&[kind::WANT, *track]);
+                want.encode(out);
             }
             Record::Refresh(track, owed) => {
                 out.extend_from_slice(&[kind::REFRESH, *track]);
@@ -317,17 +280,7 @@ impl Record {
                 other => return Err(reader.invalid("heard", u64::from(other), 1)),
             },
             kind::TEXT => Record::Text(Text::decode(&mut reader)?),
-            kind::WANT => {
-                let (track, bits) = (reader.u8("track")?, reader.u8("media")?);
-                let (pixels, rate) = (reader.u32("pixels")?, reader.u64("rate")?);
-                let media = Media::decode(bits);
-                let whole = match (media.lossless, bits & NOT_ALL != 0) {
-                    (false, _) => Whole::Nobody,
-                    (true, true) => Whole::Somebody,
-                    (true, false) => Whole::Everybody,
-                };
-                Record::Want(track, Want { pictures: media.pictures, sound: media.sound, pixels, rate, whole })
-            }
+            kind::WANT => Record::Want(reader.u8("track")?, Want::decode(&mut reader)?),
             kind::REFRESH => Record::Refresh(reader.u8("track")?, refresh::decode(&mut reader)?),
             kind::SAME => Record::Same(reader.array("proof")?),
             kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),

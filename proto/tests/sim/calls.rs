@@ -9,7 +9,7 @@ use super::receiving::{Sources, View, Views};
 use super::scenarios::{figures, lossy, ms, secs, seed, start};
 use super::sending::Stream;
 use super::source::Source;
-use super::viewer::Watched;
+use super::watched::Watched;
 use eyeline_proto::session::{Command, MOST_SENDERS};
 use eyeline_proto::wire::record::Want;
 use std::cell::RefCell;

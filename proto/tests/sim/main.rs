@@ -49,3 +49,4 @@ mod tokens;
 mod viewer;
 mod walk;
 mod wants;
+mod watched;

@@ -10,7 +10,7 @@ use super::receiving::{Sources, View, Views};
 use super::scenarios::{Pair, SCREEN, Skews, figures, ms, receiving, secs, seed, sending, start};
 use super::sending::Stream;
 use super::source::Source;
-use super::viewer::Watched;
+use super::watched::Watched;
 use eyeline_proto::session::MOST_SENDERS;
 use eyeline_proto::wire::record::Want;
 use std::cell::RefCell;

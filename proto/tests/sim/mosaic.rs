@@ -9,7 +9,7 @@ use super::rates::narrow;
 use super::receiving::Shared;
 use super::scenarios::{CAMERA, Pair, SCREEN, Skews, ms, receiving, secs};
 use super::sending::Stream;
-use super::viewer::Watched;
+use super::watched::Watched;
 use eyeline_proto::media::hold::{Hold, Latency};
 use eyeline_proto::media::rate_control::Bitrate;
 use std::time::Duration;

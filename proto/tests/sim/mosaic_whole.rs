@@ -9,7 +9,7 @@ use super::party::Party;
 use super::rates::narrow;
 use super::receiving::{Shared, Sources};
 use super::scenarios::{CAMERA, SCREEN, Skews, receiving, secs, seed, sending, start};
-use super::viewer::Watched;
+use super::watched::Watched;
 use eyeline_proto::session::{Command, PeerId, TrackId};
 use eyeline_proto::wire::record::{Want, Whole};
 

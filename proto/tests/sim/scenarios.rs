@@ -9,7 +9,7 @@ use super::receiving::{Shared, Sources};
 use super::sending::Stream;
 use super::source::Source;
 use super::speaker::Speaker;
-use super::viewer::Watched;
+use super::watched::Watched;
 use eyeline_proto::wire::record::Want;
 use std::cell::RefCell;
 use std::rc::Rc;
