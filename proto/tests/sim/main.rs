@@ -23,6 +23,7 @@ mod many;
 mod meetings;
 mod memory;
 mod mosaic;
+mod mosaic_crowds;
 mod mosaic_whole;
 mod moves;
 mod mtus;
