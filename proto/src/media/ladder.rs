@@ -395,4 +395,19 @@ mod tests {
         assert!(!as_it_is(Some(25_000_000)), "it would be cut again at once");
         assert!(as_it_is(Some(30_000_000)));
     }
+
+    #[test]
+    fn all_of_a_picture_beside_what_changed_takes_what_a_picture_may_and_nothing_of_what_was_saved() {
+        let mut ladder = Ladder::new(95, false, PERIOD);
+        let step = ladder.step();
+        assert_eq!(ladder.quality_beside(step, 0.1), step.quality, "as good as can be, while nothing is held back");
+        ladder.note_encoded(Step { quality: 80, ..step }, 100_000);
+        ladder.set_target(Some(Bitrate(24_000_000)));
+        for _ in 0..20 {
+            ladder.note_part(Step { quality: 80, ..step }, 0.1, 10_000);
+        }
+        let (beside, alone) = (ladder.quality_beside(step, 0.1), ladder.quality_of(step, 1.1));
+        let bytes = 110_000.0 * cost(f64::from(beside));
+        assert!((90_000.0..=100_000.0).contains(&bytes) && alone > beside, "{beside}: {bytes} bytes, {alone}");
+    }
 }
