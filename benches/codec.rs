@@ -194,7 +194,7 @@ fn decoded_and_encoded(bencher: Bencher, height: u32) {
         let due = replenisher.look(&mut planes, (sampling, size), &Owed::Nothing, captured, |_| 0.0);
         let coded = due.map_or(Coded::All, |due| {
             let at = |mcus| At { mcus, quality: 80 };
-            Coded::Some { changed: &due.changed, refined: at(&due.refined), owed: at(&due.owed) }
+            Coded::Some { changed: &due.changed, refined: at(&due.refined), owed: at(&due.owed), whole: None }
         });
         let picture = Picture::new(captured, size, Body::Planes(sampling, planes));
         let encoded = pool.encode(number.into(), picture, MediaTime::ZERO, SETTINGS, coded).expect("encodes");

@@ -154,6 +154,7 @@ fn slice(picture: u64, capture: MediaTime, scan: &[u8]) -> Slice {
         queued,
         encoded,
         shared: 1,
+        owed: 1,
         position: None,
         mcus: None,
     };

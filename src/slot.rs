@@ -92,6 +92,12 @@ impl<T> Slot<T> {
 
     /// Puts a value in; says `Closed` once the slot was closed.
     pub fn push(&self, value: T) -> Result<(), Closed> {
+        // Replaced values are dropped after the lock is gone: freeing a picture takes time.
+        self.push_over(value).map(drop)
+    }
+
+    /// The same, and gives those that were dropped for it.
+    pub fn push_over(&self, value: T) -> Result<impl Iterator<Item = T> + use<T>, Closed> {
         let (weight, mut state) = (self.weight(&value), self.lock());
         while self.overflow == Overflow::Wait && self.is_full(&state, weight) && !state.closed {
             state = wait(&self.room, state);
@@ -99,7 +105,6 @@ impl<T> Slot<T> {
         if state.closed {
             return Err(Closed);
         }
-        // Replaced values are dropped after the lock is gone: freeing a picture takes time.
         let mut replaced = None;
         let mut more = Vec::new();
         while self.is_full(&state, weight)
@@ -113,7 +118,7 @@ impl<T> Slot<T> {
         state.values.push_back(value);
         drop(state);
         self.filled.notify_one();
-        Ok(())
+        Ok(replaced.into_iter().chain(more))
     }
 
     /// Waits for the oldest value; `None` once the slot is closed and empty.

@@ -9,9 +9,9 @@ mod targets;
 
 use eyeline::codec::band_encoder::BandEncoder;
 use eyeline::codec::coefficients::Coefficients;
-use eyeline::codec::parts::Parts;
 use eyeline::codec::settings::Settings;
 use eyeline::codec::stitch;
+use eyeline_proto::media::parts::Parts;
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Sampling, Size};
@@ -116,6 +116,7 @@ fn slice(sampling: Sampling, mcus: Option<Mcus<'_>>) -> Slice {
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
         shared: 1,
+        owed: 1,
         position: None,
         mcus,
     };

@@ -20,8 +20,9 @@ use std::time::Duration;
 
 use by_hand::ByHand;
 use eyeline::codec::encoder::{Coded, EncoderThreads};
+use eyeline::codec::passthrough;
 use eyeline::codec::settings::Settings;
-use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::record::{Media, OWN_TRACK};
@@ -350,4 +351,87 @@ fn the_sound_of_all_is_one_file_and_goes_on_when_one_of_them_leaves() {
     // Both were heard for a second, one of them for another.
     assert!(wav.duration() > 2 * 40_000, "{} frames", wav.duration());
     assert!(wav.into_samples::<i16>().any(|sample| sample.unwrap().unsigned_abs() > 1000));
+}
+
+/// A picture before which a square goes its way, in steps of its side.
+const SCENE: (usize, usize) = (320, 192);
+const SIDE: usize = 16;
+
+/// The place and the grey of the square in a picture, from left to right and down.
+fn square(picture: usize) -> (usize, usize, u8) {
+    let columns = SCENE.0 / SIDE;
+    (picture % columns * SIDE, picture / columns % (SCENE.1 / SIDE) * SIDE, 160 + (picture % 8 * 10) as u8)
+}
+
+/// `send` with pictures of the square, until it is told to stop.
+fn moving(port: u16) -> Program {
+    let mut send = Program::spawn(SEND, &format!("--file - -q 90 -p {port} --stats json"), Stdio::piped(), Out::Stats);
+    let mut stdin = send.stdin();
+    thread::spawn(move || {
+        let (pace, luma) = (mpsc::channel::<()>(), SCENE.0 * SCENE.1);
+        let mut stream = format!("YUV4MPEG2 W{} H{} F20:1 Ip A1:1 C420jpeg XCOLORRANGE=FULL\n", SCENE.0, SCENE.1).into_bytes();
+        for picture in 0.. {
+            let begin = stream.len() + b"FRAME\n".len();
+            stream.extend([&b"FRAME\n"[..], &vec![80; luma], &vec![128; luma / 2]].concat());
+            let (left, top, grey) = square(picture);
+            for row in top..top + SIDE {
+                stream[begin + row * SCENE.0 + left..][..SIDE].fill(grey);
+            }
+            if stdin.write_all(&std::mem::take(&mut stream)).is_err() {
+                return;
+            }
+            // Nothing is waited for but the time.
+            let _ = pace.1.recv_timeout(Duration::from_millis(50));
+        }
+    });
+    send
+}
+
+/// These planes show the square at one place of its way, and nothing else: no trace of where it was.
+fn shows_one_square(what: &str, planes: &[u8]) {
+    let luma = &planes[..SCENE.0 * SCENE.1];
+    let bright = luma.iter().position(|luma| *luma > 120).expect("a square");
+    let (left, top) = (bright % SCENE.0, bright / SCENE.0);
+    let picture = left / SIDE + top / SIDE * (SCENE.0 / SIDE);
+    assert_eq!((left, top), (square(picture).0, square(picture).1), "{what}: a part of the square");
+    let grey = luma[bright];
+    for (at, found) in luma.iter().enumerate() {
+        let within = (left..left + SIDE).contains(&(at % SCENE.0)) && (top..top + SIDE).contains(&(at / SCENE.0));
+        assert!(found.abs_diff(if within { grey } else { 80 }) < 8, "{what}: {found} at {}, {}", at % SCENE.0, at / SCENE.0);
+    }
+}
+
+/// Beside who writes JPEGs as they come, what moves is all that the others are sent; and both files are right.
+#[test]
+fn of_what_moves_a_y4m_is_drawn_and_only_who_writes_jpegs_is_sent_whole_pictures() {
+    let (folder, port) = (Folder::new("moving"), free_port());
+    let mut send = moving(port);
+    send.said("waiting on port");
+    let files = ["drawn.y4m", "joined.mjpeg"].map(|name| folder.0.join(name));
+    let mut writers = files.clone().map(|file| {
+        let mut writer = recv(&format!("--host 127.0.0.1:{port} --stats json --output {}", file.display()));
+        writer.stats_with(|stats| stats["whole"].as_u64().unwrap() >= 20);
+        writer
+    });
+    let figures = |stats: &serde_json::Value| ["pictures", "coded"].map(|name| stats[name].as_f64().unwrap());
+    let before = figures(&send.stats());
+    let after = figures(&send.stats_with(|stats| figures(stats)[0] >= before[0] + 60.0));
+    let (pictures, coded) = (after[0] - before[0], after[1] - before[1]);
+    assert!(coded < pictures / 4.0, "{coded} of {pictures} pictures were coded for all");
+    for writer in &mut writers {
+        assert_eq!(writer.stop(Signal::SIGTERM), 0, "{}", writer.heard());
+    }
+    let drawn = fs::read(&files[0]).unwrap();
+    let header = drawn.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+    let frames = drawn[header..].chunks(SCENE.0 * SCENE.1 * 3 / 2 + 6);
+    assert!(frames.len() >= 60, "{} pictures", frames.len());
+    frames.for_each(|frame| shows_one_square("drawn", &frame[6..]));
+    let joined = fs::read(&files[1]).unwrap();
+    let begins: Vec<usize> = (0..joined.len() - 1).filter(|at| joined[*at..].starts_with(&[0xFF, 0xD8])).collect();
+    assert!(begins.len() >= 40, "{} pictures", begins.len());
+    let (pool, ends) = (BufferPool::new(), begins[1..].iter().copied().chain([joined.len()]));
+    for (begin, end) in begins.iter().zip(ends) {
+        let (_, _, planes) = passthrough::decode(&joined[*begin..end], &pool).unwrap();
+        shows_one_square("joined", &planes);
+    }
 }

@@ -25,7 +25,21 @@ fn address(last: u8) -> SocketAddr {
 fn head(capture: MediaTime) -> Head<'static> {
     let (sampling, tables, size) = (Sampling::Grey, Tables::Own(80), Size { width: 64, height: 48 });
     let (queued, encoded) = (Duration::ZERO, Duration::ZERO);
-    Head { sampling, tables, size, top: 0, rows: 48, restart: 0, capture, queued, encoded, shared: 1, position: None, mcus: None }
+    Head {
+        sampling,
+        tables,
+        size,
+        top: 0,
+        rows: 48,
+        restart: 0,
+        capture,
+        queued,
+        encoded,
+        shared: 1,
+        owed: 1,
+        position: None,
+        mcus: None,
+    }
 }
 
 /// See the module text.

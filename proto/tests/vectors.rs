@@ -11,7 +11,7 @@ use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
 use eyeline_proto::wire::mcus::Mcus;
 use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
-use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record, Text, Track, Want};
+use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record, Text, Track, Want, Whole};
 use eyeline_proto::wire::report::{MAX_TRACKS, Misses, Report, TrackReport, TrackReports, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, SoundRequest};
@@ -205,7 +205,7 @@ fn records() -> Vec<(&'static str, Record)> {
         Track {
             number: 3, media: Media::LIVE, muted: false, closed: false, origin: [5; 16], label: "Küche".to_string(), format
         };
-    let want = Want { pictures: true, sound: false, pixels: 0x0102_0304, rate: 0x0102_0304_0506_0708, whole: true };
+    let want = Want { pictures: true, sound: false, pixels: 0x0102_0304, rate: 0x0102_0304_0506_0708, whole: Whole::Everybody };
     let mut lacking = McuSet::new(Size { width: 1280, height: 720 }, Sampling::Yuv420);
     lacking.insert_runs([2..5, 3599..3600].into_iter());
     let text = Text { origin: [5; 16], name: "Küche".to_string(), line: "Komm essen!".to_string() };
@@ -229,6 +229,7 @@ fn records() -> Vec<(&'static str, Record)> {
         ("goodbye-full", Record::Goodbye(Reason::Full, String::new())),
         ("text", Record::Text(text)),
         ("want", Record::Want(3, want)),
+        ("want-whole-for-some", Record::Want(3, Want { whole: Whole::Somebody, ..want })),
         ("want-nothing", Record::Want(3, Want::default())),
         ("refresh", Record::Refresh(3, Owed::Some(lacking))),
         ("refresh-all", Record::Refresh(3, Owed::All)),
@@ -315,6 +316,7 @@ fn heads() -> Vec<(&'static str, Head<'static>)> {
         queued: Duration::from_micros(1230),
         encoded: Duration::from_micros(4560),
         shared: 3,
+        owed: 5,
         position: None,
         mcus: None,
     };

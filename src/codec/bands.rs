@@ -6,15 +6,9 @@
 //! estimate of a picture's bytes is carried from picture to picture by [`Estimate`].
 
 use super::raw::Compressor;
+use eyeline_proto::media::parts::{Band, ENOUGH, SLICE_BYTES};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::{MAX_LEN, MAX_SLICES};
-
-/// What a slice should weigh: eight datagrams of 1200 bytes.
-pub const SLICE_BYTES: usize = 8 * 1200;
-
-/// Slices of a picture whose slices would be longer than [`SLICE_BYTES`]: four for each of four workers. More gain no time, and cost
-/// a picture of 4K a quarter of a percent in bytes.
-pub const ENOUGH: usize = 16;
 
 /// A picture's bands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +35,15 @@ impl Bands {
     }
 
     /// First row and number of rows of band `index`.
-    pub fn band(&self, index: usize) -> (u32, u32) {
+    pub fn band(&self, index: usize) -> Band {
         let edge = |index: u32| (index * self.mcu_rows / self.count * self.mcu_height).min(self.size.height);
         let (top, end) = (edge(index as u32), edge(index as u32 + 1));
         (top, end - top)
+    }
+
+    /// All of them, from the top.
+    pub fn iter(&self) -> impl Iterator<Item = Band> + '_ {
+        (0..self.count()).map(|index| self.band(index))
     }
 }
 

@@ -4,9 +4,9 @@
 
 use super::coefficients::Coefficients;
 use super::decoder::{Decoder, RgbMut};
-use super::parts::{Part, Parts, Why};
 use super::scan;
 use super::testing::{self, Random, SAMPLINGS, drawn, planes_from};
+use eyeline_proto::media::parts::{Part, Parts, Why};
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
@@ -86,7 +86,7 @@ fn cut_out(planes: &[u8], mcus: &[usize]) -> Slice {
     picture.read(&testing::camera_jpeg(planes, SIZE, Sampling::Yuv420, 80, 0)).unwrap();
     let mcus = Selection::new(60, mcus.iter().copied());
     let part = Part { why: Why::Changed, top: 0, rows: SIZE.height, mcus, coded: 30 };
-    let parts = Parts { parts: vec![part], shared: 1 };
+    let parts = Parts { parts: vec![part], shared: 1, owed: 1 };
     picture.slices(0, MediaTime::ZERO, testing::SETTINGS, &parts).remove(0)
 }
 

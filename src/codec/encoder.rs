@@ -9,16 +9,17 @@ use super::band_encoder::BandEncoder;
 use super::bands::{Bands, Estimate};
 use super::coefficients::Coefficients;
 use super::packed;
-use super::parts::{Parts, Why};
 use super::passthrough;
 use super::raw;
 use super::segments::Refusal;
 use super::settings::{Error, Settings};
 use crate::threads::{join, lock};
+use eyeline_proto::media::parts::{Parts, Why};
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Body, Buffer, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
+use eyeline_proto::wire::mcus::Selection;
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -67,6 +68,8 @@ pub enum Coded<'a> {
         refined: At<'a>,
         /// What is owed to some receivers beside that.
         owed: At<'a>,
+        /// Where somebody wants all of it: that comes behind these, of this quality.
+        whole: Option<u8>,
     },
 }
 
@@ -118,15 +121,17 @@ struct Job {
     queued: Duration,
     position: Option<Duration>,
     /// By [`Why`].
-    qualities: [u8; 3],
+    qualities: [u8; 4],
     parts: Parts,
     /// The next part to be taken.
     next: AtomicUsize,
     /// Parts not finished.
     left: AtomicUsize,
     /// Of slices, by [`Why`].
-    bytes: [AtomicUsize; 3],
+    bytes: [AtomicUsize; 4],
     failure: Mutex<Option<Failure>>,
+    /// Parts that could not be encoded.
+    failed: Mutex<Vec<usize>>,
     caller: Thread,
 }
 
@@ -183,16 +188,22 @@ impl EncoderThreads {
         let quality = settings.quality.clamp(1, 100);
         let grid = sampling.mcus(size);
         let mcus = grid.width as usize * grid.height as usize;
-        let parts = match coded {
-            Coded::All => Parts::whole(&front.estimate.bands(size, sampling, quality, self.threads.len() + 1), mcus),
-            Coded::Some { changed, refined, owed } => {
-                let per_mcu = front.estimate.bytes(size, sampling, quality) / mcus as f64;
-                Parts::some([changed, refined.mcus, owed.mcus], per_mcu)
+        let workers = self.threads.len() + 1;
+        let (parts, qualities) = match coded {
+            Coded::All => {
+                let bands = front.estimate.bands(size, sampling, quality, workers);
+                (Parts::whole(bands.iter(), mcus), [quality; 4])
             }
-        };
-        let qualities = match coded {
-            Coded::All => [quality; 3],
-            Coded::Some { refined, owed, .. } => [quality, refined.quality.clamp(1, 100), owed.quality.clamp(1, 100)],
+            Coded::Some { changed, refined, owed, whole } => {
+                let per_mcu = front.estimate.bytes(size, sampling, quality) / mcus as f64;
+                let parts = Parts::some([changed, refined.mcus, owed.mcus], per_mcu);
+                let others = [refined.quality, owed.quality, whole.unwrap_or(quality)].map(|quality| quality.clamp(1, 100));
+                let parts = match whole {
+                    Some(_) => parts.and_whole(front.estimate.bands(size, sampling, others[2], workers).iter(), mcus),
+                    None => parts,
+                };
+                (parts, [quality, others[0], others[1], others[2]])
+            }
         };
         let (slices, coded) = (parts.parts.len(), [Why::Changed, Why::Refined].map(|why| parts.coded(why)));
         let job = Arc::new(Job {
@@ -210,6 +221,7 @@ impl EncoderThreads {
             left: AtomicUsize::new(slices),
             bytes: Default::default(),
             failure: Mutex::new(None),
+            failed: Mutex::default(),
             caller: thread::current(),
         });
         lock(&self.state.post).job = Some(job.clone());
@@ -224,17 +236,17 @@ impl EncoderThreads {
         lock(&self.state.post).job = None;
         match lock(&job.failure).take() {
             Some(Failure::Panic(payload)) => resume_unwind(payload),
-            Some(Failure::Error(error)) => return Err(error.into()),
+            Some(Failure::Error(error)) => return Err(job.end_torn(error, &*self.state.on_slice)),
             None => {}
         }
-        let [changed, refined, owed] = job.bytes.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
+        let [changed, refined, owed, whole] = job.bytes.each_ref().map(|bytes| bytes.load(Ordering::Relaxed));
         if coded[0] * TELLING >= mcus {
             front.estimate.learn(size, sampling, quality, changed * mcus / coded[0]);
         }
         let lot = |coded: usize, bytes: usize| Lot { share: coded as f64 / mcus as f64, bytes };
         Ok(Encoded {
             slices,
-            bytes: changed + refined + owed,
+            bytes: changed + refined + owed + whole,
             changed: lot(coded[0], changed),
             refined: lot(coded[1], refined),
             passed_through: false,
@@ -257,7 +269,7 @@ impl EncoderThreads {
         let none = McuSet::new(size, sampling);
         let mcus = none.of();
         let parts = match some {
-            None => Parts::whole(&Bands::new(size, sampling, picture.bytes(), 1), mcus),
+            None => Parts::whole(Bands::new(size, sampling, picture.bytes(), 1).iter(), mcus),
             Some([changed, owed]) => Parts::some([changed, &none, owed], picture.bytes() as f64 / mcus as f64),
         };
         let share = parts.coded(Why::Changed) as f64 / mcus as f64;
@@ -343,6 +355,7 @@ impl Job {
                 Err(payload) => Some(Failure::Panic(payload)),
             };
             if failure.is_some() {
+                lock(&self.failed).push(index);
                 *lock(&self.failure) = failure;
             }
             if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -352,27 +365,52 @@ impl Job {
     }
 
     fn part(&self, index: usize, encoder: &mut BandEncoder, on_slice: &OnSlice) -> Result<(), raw::Error> {
-        let (part, count) = (&self.parts.parts[index], self.parts.parts.len() as u8);
-        let head = Head {
+        let head = self.head(index, self.parts.parts[index].mcus.as_ref());
+        let scan = encoder.encode(&self.planes, &head)?;
+        self.hand_on(index, &head, scan, on_slice);
+        Ok(())
+    }
+
+    /// Something of the picture was not encoded. Where other parts were handed on it has its number, so slices of nothing stand for
+    /// what is missing: receivers show there what was before, until the next picture.
+    fn end_torn(&self, error: raw::Error, on_slice: &OnSlice) -> Error {
+        let failed = lock(&self.failed);
+        if failed.len() == self.parts.parts.len() {
+            return error.into();
+        }
+        for index in failed.iter().copied() {
+            let band = self.sampling.mcus(Size { height: self.parts.parts[index].rows, ..self.size });
+            let nothing = Selection::new((band.width * band.height) as usize, std::iter::empty());
+            self.hand_on(index, &self.head(index, nothing.as_ref()), &[], on_slice);
+        }
+        Error::Torn(error)
+    }
+
+    /// The head of a part of which these MCUs are coded; `None`: all.
+    fn head<'a>(&'a self, index: usize, mcus: Option<&'a Selection>) -> Head<'a> {
+        let part = &self.parts.parts[index];
+        Head {
             sampling: self.sampling,
             tables: Tables::Own(self.qualities[part.why as usize]),
             size: self.size,
             top: part.top as u16,
             rows: part.rows as u16,
-            restart: if part.mcus.is_some() { packed::RESTART } else { self.sampling.mcus(self.size).width as u16 },
+            restart: if mcus.is_some() { packed::RESTART } else { self.sampling.mcus(self.size).width as u16 },
             capture: self.capture,
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             shared: self.parts.shared as u8,
+            owed: self.parts.owed as u8,
             position: self.position,
-            mcus: part.mcus.as_ref().map(|some| some.mcus()),
-        };
-        let scan = encoder.encode(&self.planes, &head)?;
-        let mut slice = Slice::new(self.number, index as u8, count, &head, scan);
-        self.bytes[part.why as usize].fetch_add(slice.bytes().len(), Ordering::Relaxed);
+            mcus: mcus.map(Selection::mcus),
+        }
+    }
+
+    fn hand_on(&self, index: usize, head: &Head<'_>, scan: &[u8], on_slice: &OnSlice) {
+        let mut slice = Slice::new(self.number, index as u8, self.parts.parts.len() as u8, head, scan);
+        self.bytes[self.parts.parts[index].why as usize].fetch_add(slice.bytes().len(), Ordering::Relaxed);
         slice.stamp_times(self.queued, self.begun.elapsed());
         on_slice(slice);
-        Ok(())
     }
 }
 

@@ -81,6 +81,7 @@ fn what_changed_and_is_refined_is_coded_for_all_and_what_is_owed_behind_that_eac
         changed: &changed,
         refined: At { mcus: &refined, quality: refined_quality },
         owed: At { mcus: &owed, quality: owed_quality },
+        whole: None,
     };
     let (encoded, parts) = encode(2, 2, some(80, 80));
     assert_eq!(parts.len(), encoded.slices);
@@ -111,6 +112,60 @@ fn what_changed_and_is_refined_is_coded_for_all_and_what_is_owed_behind_that_eac
         };
         assert_eq!(slice.head().tables, Tables::Own(quality));
     }
+}
+
+/// For who wants it whole; it comes last, and is one JPEG by itself.
+#[test]
+fn all_of_a_picture_is_coded_behind_what_changed_and_counts_for_nobody_else() {
+    let (pool, slices) = pool(2);
+    let encode = |number, coded| {
+        let body = Body::Planes(Sampling::Yuv420, testing::planes(SIZE, Sampling::Yuv420, 2).into());
+        let encoded = pool.encode(number, picture(SIZE, body), MediaTime::ZERO, SETTINGS, coded).unwrap();
+        (encoded, slices.try_iter().collect::<Vec<Slice>>())
+    };
+    let drawn = |slices: &[&Slice]| {
+        let mut planes = vec![0; Sampling::Yuv420.bytes(SIZE)];
+        for slice in slices {
+            let out = planes_from(&mut planes, SIZE, Sampling::Yuv420, u32::from(slice.head().top));
+            assert!(!Decoder::new().unwrap().decode_planes(slice, out).unwrap().partial);
+        }
+        planes
+    };
+    let whole = drawn(&encode(1, Coded::All).1.iter().collect::<Vec<_>>());
+    let (mut some, none) = (McuSet::new(SIZE, Sampling::Yuv420), McuSet::new(SIZE, Sampling::Yuv420));
+    (0..100).for_each(|mcu| some.insert(mcu));
+    let at = |mcus| At { mcus, quality: 30 };
+    let (encoded, parts) = encode(2, Coded::Some { changed: &some, refined: at(&none), owed: at(&none), whole: Some(80) });
+    let again: Vec<&Slice> = parts.iter().filter(|slice| slice.index >= slice.head().owed).collect();
+    assert!(again.len() > 1 && encoded.changed.share < 0.16 && encoded.changed.bytes * 4 < encoded.bytes, "{encoded:?}");
+    let joined = stitch::jpeg(&again).unwrap();
+    assert_eq!(stitch::Stitcher::new().unwrap().push(&parts.iter().collect::<Vec<_>>()).unwrap(), joined);
+    assert!(drawn(&again) == whole, "as if it had been coded for all");
+}
+
+/// What is owed is of a larger picture, and so beyond the planes.
+#[test]
+fn a_picture_of_which_a_part_fails_is_ended_with_a_slice_of_nothing_and_one_that_fails_at_once_is_not_begun() {
+    let (pool, slices) = pool(2);
+    let set = |height, mcu| {
+        let mut set = McuSet::new(Size { height, ..SIZE }, Sampling::Yuv420);
+        set.insert(mcu);
+        set
+    };
+    let (within, beyond, none) = (set(SIZE.height, 5), set(4000, 41 * 200), McuSet::new(SIZE, Sampling::Yuv420));
+    let encode = |number, changed, owed| {
+        let body = Body::Planes(Sampling::Yuv420, testing::planes(SIZE, Sampling::Yuv420, 1).into());
+        let at = |mcus| At { mcus, quality: 80 };
+        let coded = Coded::Some { changed, refined: at(&none), owed: at(owed), whole: None };
+        pool.encode(number, picture(SIZE, body), MediaTime::ZERO, SETTINGS, coded)
+    };
+    assert!(matches!(encode(4, &within, &beyond), Err(Error::Torn(raw::Error::Room { .. }))));
+    let mut came: Vec<Slice> = slices.try_iter().collect();
+    came.sort_by_key(|slice| slice.index);
+    assert!(came.len() == 2 && came.iter().all(|slice| (slice.picture, slice.count) == (4, 2)), "it has its number");
+    assert_eq!(came.iter().map(|slice| slice.head().runs().flatten().count()).collect::<Vec<_>>(), [1, 0]);
+    assert!(matches!(encode(5, &beyond, &beyond), Err(Error::Raw(raw::Error::Room { .. }))));
+    assert!(slices.try_recv().is_err(), "nothing of it was handed on");
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! again; otherwise the picture is one slice. Huffman tables are Annex K's where it carries none (as UVC allows). What is no
 //! baseline JPEG of our samplings is [`Refusal::Unfit`] and can be [`decode`]d to be encoded afresh.
 
-use super::bands::SLICE_BYTES;
 use super::raw::{Compressor, Decompressor, Outcome, PlanesMut};
 use super::scan::{self, Run};
 use super::segments::{self, Layout, Refusal, parse};
@@ -12,6 +11,7 @@ use super::settings::{Error, Settings};
 use super::shrink::Shrink;
 use super::tables::{self, DHT, DQT, DRI, EOI, SOF0, SOI, SOS};
 use Refusal::{Damaged, Unfit};
+use eyeline_proto::media::parts::SLICE_BYTES;
 use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{self, Buffer, Sampling, Size};
 use eyeline_proto::time::MediaTime;
@@ -52,6 +52,7 @@ pub fn split(jpeg: &[u8], picture: u64, capture: MediaTime, settings: Settings) 
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             shared: cuts.len() as u8,
+            owed: cuts.len() as u8,
             position: settings.position,
             mcus: None,
         };

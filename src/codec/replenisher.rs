@@ -12,8 +12,8 @@
 
 use super::ageing::Ageing;
 use super::detector::Detector;
-use super::parts::MOST;
 use super::refinement::Refinement;
+use eyeline_proto::media::parts::MOST;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::MOST_MCUS;

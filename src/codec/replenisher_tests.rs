@@ -75,6 +75,7 @@ impl Camera {
             changed: &due.changed,
             refined: At { mcus: &due.refined, quality: FINE },
             owed: At { mcus: &due.owed, quality: SETTINGS.quality },
+            whole: None,
         });
         let bytes = encode(&self.pool, planes, coded);
         draw(&mut self.canvas, self.slices.try_iter());

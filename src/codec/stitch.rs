@@ -2,7 +2,8 @@
 //!
 //! The scans are joined with the restart markers they were cut at, counted through the picture; nothing is decoded. A picture that was
 //! passed through comes out with the camera's tables and scan data byte for byte. [`Stitcher`] fills bands that are missing with
-//! what was there in the picture before, or with grey.
+//! what was there in the picture before, or with grey. Of a picture that is only what changed, and comes whole behind that, it is
+//! what comes whole; the rest is left aside.
 
 use super::band_encoder::BandEncoder;
 use super::decoder::Decoder;
@@ -150,12 +151,17 @@ impl Stitcher {
     /// Joins the slices of the next picture, as many as there are, in any order. They are all there
     /// (the depacketizer knows); one that lacks restart intervals counts as missing.
     pub fn push(&mut self, slices: &[&Slice]) -> Result<Vec<u8>, Error> {
+        // Behind what is owed, where anything is, there is all of it.
+        let of_all = |slice: &&&Slice| {
+            let owed = slice.head().owed;
+            slice.index >= owed || owed >= slice.count
+        };
         // What is packed is refused by its own name.
         let whole = |slice: &&Slice| {
             let head = slice.head();
             head.mcus.is_some() || scan::whole(slice.scan(), intervals(&head)).is_some()
         };
-        let slices: Vec<&Slice> = slices.iter().copied().filter(whole).collect();
+        let slices: Vec<&Slice> = slices.iter().filter(of_all).copied().filter(whole).collect();
         let parts = parts(&slices)?;
         let mut filled: Vec<Slice> = Vec::new();
         let mut next = 0;

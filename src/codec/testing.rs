@@ -94,6 +94,7 @@ pub fn head(size: Size, sampling: Sampling, quality: u8, top: u32, rows: u32) ->
         queued: Duration::ZERO,
         encoded: Duration::ZERO,
         shared: 1,
+        owed: 128,
         position: None,
         mcus: None,
     }

@@ -21,7 +21,7 @@ use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
 use eyeline_proto::sound::Block;
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::record::{Format, Want};
+use eyeline_proto::wire::record::{Format, Want, Whole};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -83,8 +83,12 @@ impl Encoder {
         let seen_here = sink.is_some();
         let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
         let on_slice = move |slice: Slice| {
-            if let Some(sink) = &sink {
-                lock(sink).slice(&slice, Instant::now());
+            // All of it again is for others.
+            let owed = slice.head().owed;
+            if let Some(sink) = sink.as_ref().filter(|_| slice.index < owed) {
+                let mut ours = slice.clone();
+                ours.count = slice.count.min(owed);
+                lock(sink).slice(&ours, Instant::now());
             }
             slices.command(Command::Slice(slice));
         };
@@ -133,7 +137,7 @@ impl Encoder {
             return;
         };
         let why = matches!(picture.body, Body::Jpeg(_)).then(|| self.why_anew(&picture, wanted, step));
-        let may_cut = step.eighths == 8 && wanted == picture.size && picture.view == View::PLAIN && !whole;
+        let may_cut = step.eighths == 8 && wanted == picture.size && picture.view == View::PLAIN && whole == Whole::Nobody;
         let Some((picture, step)) = self.cut(picture, step, may_cut, begun) else { return };
         let mut picture = match self.fit(picture, wanted, step) {
             Ok(picture) => picture,
@@ -159,6 +163,10 @@ impl Encoder {
                 }
             }
             Err(error) => {
+                if matches!(error, Error::Torn(_)) {
+                    // Some of it is sent.
+                    self.next.store(number + 1, Ordering::Relaxed);
+                }
                 // What is taken for sent was not.
                 replenisher.iter_mut().for_each(|replenisher| replenisher.forget());
                 self.lost(&error);
@@ -250,7 +258,7 @@ impl Encoder {
         let coded = match cut.some {
             Some([changed, owed]) if !cut.coefficients.is_padded() => {
                 let owed = At { mcus: owed, quality: quality(cut.share + cut.lacking) };
-                Coded::Some { changed, refined: At { mcus: &none, quality: step.quality }, owed }
+                Coded::Some { changed, refined: At { mcus: &none, quality: step.quality }, owed, whole: None }
             }
             _ => Coded::All,
         };
@@ -272,16 +280,16 @@ impl Encoder {
         }
     }
 
-    /// What of a picture is coded, and at which quality: what changed, is refined and is owed, unless it goes `whole`. Means are
-    /// drawn into it.
-    fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher>, picture: &mut Picture, step: Step, whole: bool) -> Plan<'a> {
+    /// What of a picture is coded, and at which quality: what changed, is refined and is owed, unless everybody wants it `whole`. Means
+    /// are drawn into it.
+    fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher>, picture: &mut Picture, step: Step, whole: Whole) -> Plan<'a> {
         let all = Plan { coded: Coded::All, step, by_share: false };
         let Some(replenisher) = replenisher else { return all };
         let Body::Planes(sampling, planes) = &mut picture.body else {
             replenisher.forget();
             return all;
         };
-        if whole {
+        if whole == Whole::Everybody {
             replenisher.forget();
             return all;
         }
@@ -297,7 +305,8 @@ impl Encoder {
                 let refined = At { mcus: refined, quality: ladder.finest() };
                 // What is owed takes nothing from those who are not sent it.
                 let owed = At { mcus: owed, quality: quality(share(changed) + share(owed)) };
-                (Coded::Some { changed, refined, owed }, share(changed))
+                let whole = (whole == Whole::Somebody).then(|| ladder.quality_beside(step, share(changed)));
+                (Coded::Some { changed, refined, owed, whole }, share(changed))
             }
         };
         Plan { coded, step: Step { quality: quality(changed), ..step }, by_share: true }

@@ -4,7 +4,7 @@ use eyeline_proto::media::foreign::Fitness;
 use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{Body, Picture, Size, View};
-use eyeline_proto::wire::record::Want;
+use eyeline_proto::wire::record::{Want, Whole};
 use std::time::Instant;
 
 /// Sides of pictures that are shown smaller than they are, in 24ths: eighths, as the JPEG decoder scales, and what tiles of a
@@ -64,7 +64,7 @@ impl Steps {
         self.ladder.set_target(self.target.into_iter().chain(rate).min());
         let fitness = match (&picture.body, picture.view) {
             (Body::Jpeg(_), View::PLAIN) if wanted == picture.size => {
-                if self.may_cut && !self.want.whole {
+                if self.may_cut && self.want.whole == Whole::Nobody {
                     Fitness::Changed
                 } else {
                     Fitness::Whole

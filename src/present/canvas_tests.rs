@@ -85,7 +85,7 @@ fn head(sampling: Sampling, (top, end): (u32, u32), mcus: Option<&Selection>) ->
     let (queued, encoded) = (Duration::ZERO, Duration::ZERO);
     let (tables, capture, size) = (Tables::Own(80), MediaTime::ZERO, PICTURE);
     let (top, rows, mcus) = (top as u16, (end - top) as u16, mcus.map(Selection::mcus));
-    Head { sampling, tables, size, top, rows, restart: 3, capture, queued, encoded, shared: 1, position: None, mcus }
+    Head { sampling, tables, size, top, rows, restart: 3, capture, queued, encoded, shared: 1, owed: 1, position: None, mcus }
 }
 
 /// Draws a slice: its number in each pixel of its MCUs, and nothing elsewhere.

@@ -189,8 +189,20 @@ impl Ladder {
     pub fn quality_of(&self, step: Step, share: f64) -> u8 {
         let (Some(budget), Some(whole)) = (self.budget(), self.expected()) else { return step.quality };
         let may = (budget + self.saved).max(LEAST_SHARE * budget);
+        self.within(may, whole * size_cost(step.eighths) * share.max(TELLS))
+    }
+
+    /// The quality of all of a picture beside this share of it that is coded for others: for each picture anew, so nothing is saved
+    /// for it.
+    pub fn quality_beside(&self, step: Step, share: f64) -> u8 {
+        let (Some(budget), Some(whole)) = (self.budget(), self.whole) else { return step.quality };
+        self.within(budget, whole * size_cost(step.eighths) * (1.0 + share))
+    }
+
+    /// The quality at which what costs so many bytes at quality 80 takes no more than it may.
+    fn within(&self, may: f64, costs: f64) -> u8 {
         let best = f64::from(self.best);
-        quality(may / (whole * size_cost(step.eighths) * share.max(TELLS))).min(best).max(LEAST.min(best)) as u8
+        quality(may / costs).min(best).max(LEAST.min(best)) as u8
     }
 
     /// The quality of what is refined.
@@ -486,5 +498,20 @@ mod tests {
         assert!(ladder.affords(0.15) && ladder.quality_of(step, 1.0) < 40, "what was saved is spent");
         ladder.note_changed(step, 1.0, None);
         assert_eq!(ladder.step(Fitness::Changed).foreign, Way::Changed);
+    }
+
+    #[test]
+    fn all_of_a_picture_beside_what_changed_takes_what_a_picture_may_and_nothing_of_what_was_saved() {
+        let mut ladder = Ladder::new(95, false, PERIOD, Passthrough::Auto);
+        let step = ladder.step(Fitness::Anew);
+        assert_eq!(ladder.quality_beside(step, 0.1), step.quality, "as good as can be, while nothing is held back");
+        ladder.note_encoded(Step { quality: 80, ..step }, 100_000);
+        ladder.set_target(Some(Bitrate(24_000_000)));
+        for _ in 0..20 {
+            ladder.note_part(Step { quality: 80, ..step }, 0.1, 10_000, 0);
+        }
+        let (beside, alone) = (ladder.quality_beside(step, 0.1), ladder.quality_of(step, 1.1));
+        let bytes = 110_000.0 * cost(f64::from(beside));
+        assert!((90_000.0..=100_000.0).contains(&bytes) && alone > beside, "{beside}: {bytes} bytes, {alone}");
     }
 }

@@ -90,6 +90,12 @@ impl Missed {
         }
     }
 
+    /// The same of the pictures below this one, which is below the next to be settled: what is later is told later.
+    pub fn bits_below(&self, next: u64) -> u64 {
+        let later = self.settled.map_or(0, |settled| settled.saturating_sub(next));
+        if later < TOLD { self.bits >> later } else { 0 }
+    }
+
     /// What is told: of the [`TOLD`] pictures below the next to be settled those that were missed, the last one in the lowest
     /// bit.
     pub fn bits(&self) -> u64 {
@@ -108,7 +114,9 @@ mod tests {
         assert_eq!(missed.bits(), u64::MAX << 3 | 0b010, "and all before the first");
         assert!(!missed.settled(12, true));
         assert_eq!(missed.bits(), u64::MAX << 6 | 0b010110, "10 and 11 were passed over");
+        assert_eq!([13, 12, 11, 9].map(|next| missed.bits_below(next) & 0b1111), [0b0110, 0b1011, 0b0101, 0b0101 | 0b1000]);
         missed.settled_up_to(13 + 60);
+        assert_eq!((missed.bits_below(13), missed.bits_below(8)), (0b0110, 0));
         assert_eq!(missed.bits(), 0b0110 << 60 | ((1 << 60) - 1));
         missed.settled_up_to(1 << 40);
         assert_eq!(missed.bits(), u64::MAX);

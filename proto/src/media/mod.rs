@@ -21,6 +21,7 @@ pub mod missed;
 pub mod nack;
 pub mod pacer;
 pub mod packetizer;
+pub mod parts;
 pub mod playout;
 pub mod policer;
 pub mod rate_control;

@@ -131,6 +131,13 @@ impl Log {
         slices
     }
 
+    /// The place of the first slice there is of the picture that the slice at a place belongs to.
+    pub fn begin_of(&self, any: u64) -> u64 {
+        let picture = self.slice(any).map(|slice| slice.picture);
+        let is_of_it = |place: &u64| self.slice(*place).map(|slice| slice.picture) == picture;
+        (self.first..any).rev().take_while(is_of_it).last().unwrap_or(any)
+    }
+
     /// Slices held, for the stats.
     pub fn len(&self) -> usize {
         self.slices.len()

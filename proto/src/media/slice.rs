@@ -38,15 +38,32 @@ pub struct Part {
     pub ended: bool,
 }
 
+/// Where something lies in a slice's bytes, of which there are a few MiB: small, for slices are handed on by value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    from: u32,
+    to: u32,
+}
+
+impl Place {
+    fn new(from: usize, to: usize) -> Place {
+        Place { from: from as u32, to: to as u32 }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.from as usize..self.to as usize
+    }
+}
+
 /// A head without the bytes it was parsed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parsed {
     /// Of a camera's tables, and of MCUs, it says only that there are some.
     head: Head<'static>,
     /// Where in the slice's bytes the places of those lie.
-    places: Range<usize>,
+    places: Place,
     /// And those tables. The scan begins behind them.
-    tables: Range<usize>,
+    tables: Place,
 }
 
 impl Parsed {
@@ -57,11 +74,11 @@ impl Parsed {
             Tables::Foreign(tables) => (Tables::Foreign(&[]), tables.len(), TABLES_LEN),
         };
         let (mcus, named) = head.mcus.map(|mcus| mcus.apart()).unzip();
-        let &Head { sampling, size, top, rows, restart, capture, shared, position, .. } = head;
+        let &Head { sampling, size, top, rows, restart, capture, shared, owed, position, .. } = head;
         let (queued, encoded) = (kept(head.queued), kept(head.encoded));
-        let head = Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, shared, position, mcus };
+        let head = Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, shared, owed, position, mcus };
         let places = scan - len - front;
-        Parsed { head, places: places - named.unwrap_or(0)..places, tables: scan - len..scan }
+        Parsed { head, places: Place::new(places - named.unwrap_or(0), places), tables: Place::new(scan - len, scan) }
     }
 }
 
@@ -96,19 +113,19 @@ impl Slice {
         let Parsed { head, places, tables } = &self.parsed;
         let tables = match head.tables {
             Tables::Own(quality) => Tables::Own(quality),
-            Tables::Foreign(_) => Tables::Foreign(&self.bytes[tables.clone()]),
+            Tables::Foreign(_) => Tables::Foreign(&self.bytes[tables.range()]),
         };
-        Head { tables, mcus: head.mcus.map(|mcus| mcus.with(&self.bytes[places.clone()])), ..*head }
+        Head { tables, mcus: head.mcus.map(|mcus| mcus.with(&self.bytes[places.range()])), ..*head }
     }
 
     /// The scan behind the head.
     pub fn scan(&self) -> &[u8] {
-        &self.bytes[self.parsed.tables.end..]
+        &self.bytes[self.parsed.tables.range().end..]
     }
 
     /// The same, to be written. Where others share the bytes they are copied first, here and in what follows.
     pub fn scan_mut(&mut self) -> &mut [u8] {
-        &mut Arc::make_mut(&mut self.bytes)[self.parsed.tables.end..]
+        &mut Arc::make_mut(&mut self.bytes)[self.parsed.tables.range().end..]
     }
 
     /// When its picture was caught.
@@ -154,6 +171,7 @@ pub mod testing {
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             shared: 1,
+            owed: 1,
             position: None,
             mcus: None,
         }
@@ -162,7 +180,7 @@ pub mod testing {
     /// One of so many bytes, at least [`EMPTY`], with its place in every other byte of its scan.
     pub fn slice(picture: u64, index: u8, count: u8, bytes: usize) -> Slice {
         let scan: Vec<u8> = (0..bytes - EMPTY).map(|at| (at * 7 + usize::from(index)) as u8).collect();
-        Slice::new(picture, index, count, &head(), &scan)
+        Slice::new(picture, index, count, &Head { owed: count, ..head() }, &scan)
     }
 }
 

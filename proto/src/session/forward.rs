@@ -143,10 +143,8 @@ impl Forward {
                 sender.forward_slice(number, slice);
             }
             Event::Settled(track, settled) if !settled.is_whole() => {
-                if let Some((number, _)) = self.known(*track)
-                    && let Some(outbound) = sender.track(number)
-                {
-                    outbound.has_hole(now);
+                if let Some((number, _)) = self.known(*track) {
+                    sender.has_hole(now, number, settled.picture);
                 }
             }
             Event::Sound(track, Numbered { number: block_number, block }) => {

@@ -6,6 +6,7 @@
 //! track. Capacity: [`MAX_RESEND`] fragments to be sent again; what is asked for beyond that, and beyond what `repairs.rs`
 //! allows, may be asked for later.
 
+mod choice;
 mod sound;
 mod subscription;
 mod turns;

@@ -262,9 +262,9 @@ impl Session {
             self.asked.remove(track);
         }
         if let Event::TrackUp { track, .. } = &event
-            && self.unasked != Want::ALL
+            && (self.unasked != Want::ALL || self.endpoint.me().wants.lossless)
         {
-            // Each of those is told, also to who comes back.
+            // Each of those is told, also to who comes back; and of who writes, of whom whole pictures are thought to be wanted.
             self.asked.entry(*track).or_insert(self.unasked);
             self.tell_want(*track);
         }

@@ -12,6 +12,7 @@ pub mod report;
 pub mod slice;
 pub mod sound;
 pub mod text;
+mod want;
 
 /// The protocol's version. A side that speaks another one says so in a sentence and leaves.
 pub const VERSION: u8 = 2;

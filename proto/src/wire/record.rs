@@ -9,6 +9,7 @@
 use super::refresh;
 use super::sound;
 use super::text::printable;
+pub use super::want::{Want, Whole};
 use super::{Error, Reader, cut, put_text};
 use crate::picture::mcu_set::Owed;
 use crate::picture::{MAX_SIDE, Size};
@@ -160,26 +161,6 @@ pub struct Text {
 /// Bytes of a line of text.
 pub const MAX_TEXT: usize = 500;
 
-/// The most a receiver has use for of a track of its peer's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Want {
-    /// It is shown.
-    pub pictures: bool,
-    /// It is heard.
-    pub sound: bool,
-    /// Pixels that a picture is shown on; 0 where all are of use.
-    pub pixels: u32,
-    /// Bits a second that pictures may take; 0 for any.
-    pub rate: u64,
-    /// Each picture with all of its MCUs: it is written, or passed on to who writes it.
-    pub whole: bool,
-}
-
-impl Want {
-    /// All there is.
-    pub const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0, whole: false };
-}
-
 /// The end of a film: how much there was in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
@@ -255,10 +236,8 @@ impl Record {
             Record::Heard(heard) => out.extend_from_slice(&[kind::HEARD, u8::from(*heard)]),
             Record::Text(text) => text.encode(out),
             Record::Want(track, want) => {
-                let media = Media { pictures: want.pictures, sound: want.sound, lossless: want.whole };
-                out.extend_from_slice(&[kind::WANT, *track, media.encode()]);
-                out.extend_from_slice(&want.pixels.to_be_bytes());
-                out.extend_from_slice(&want.rate.to_be_bytes());
+                out.extend_from_slice(&[kind::WANT, *track]);
+                want.encode(out);
             }
             Record::Refresh(track, owed) => {
                 out.extend_from_slice(&[kind::REFRESH, *track]);
@@ -301,11 +280,7 @@ impl Record {
                 other => return Err(reader.invalid("heard", u64::from(other), 1)),
             },
             kind::TEXT => Record::Text(Text::decode(&mut reader)?),
-            kind::WANT => {
-                let (track, media) = (reader.u8("track")?, Media::decode(reader.u8("media")?));
-                let (pixels, rate) = (reader.u32("pixels")?, reader.u64("rate")?);
-                Record::Want(track, Want { pictures: media.pictures, sound: media.sound, pixels, rate, whole: media.lossless })
-            }
+            kind::WANT => Record::Want(reader.u8("track")?, Want::decode(&mut reader)?),
             kind::REFRESH => Record::Refresh(reader.u8("track")?, refresh::decode(&mut reader)?),
             kind::SAME => Record::Same(reader.array("proof")?),
             kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),

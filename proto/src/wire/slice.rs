@@ -4,9 +4,9 @@
 //! `quality` and do not travel (the idea of RFC 2435); a camera's do, as the marker segments it wrote.
 //!
 //! ```text
-//!  0      1       2       4        6     8      10         12        20      22       24      25
-//!  kind   quality width   height   top   rows   restart    capture   queued  encoded  shared  [position] [MCUs] [u16 length ++ tables] scan…
-//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16     u16      u8      u64 ns
+//!  0      1       2       4        6     8      10         12        20      22       24      25    26
+//!  kind   quality width   height   top   rows   restart    capture   queued  encoded  shared  owed  [position] [MCUs] [u16 length ++ tables] scan…
+//!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16     u16      u8      u8    u64 ns
 //! ```
 //!
 //! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bits 3–5 packing, bit 6 of a film (its position follows), bit 7
@@ -14,8 +14,8 @@
 //! names, as a picture one MCU high; of none there is no scan. A slice packed in a way that is not known cannot be drawn, and is
 //! refused alone. `queued` is the time from capture until the encoder took the picture, `encoded` from then until this slice was
 //! ready, both in units of 10 µs, so that the receiver can split the latency it shows by stage. `shared` says how many slices of
-//! the picture are for every receiver; those behind them are for who lacks what is in them, and the picture has as many less for
-//! all others. `position` is the picture's time in its film: `capture` says when it was played, and a player that stood still
+//! the picture are for every receiver, `owed` how many are for who lacks anything; those behind them are all of it again, for who
+//! wants each picture whole. For whom slices are not the picture has as many less. `position` is the picture's time in its film: `capture` says when it was played, and a player that stood still
 //! plays the rest of its film later.
 
 use super::mcus::Mcus;
@@ -26,7 +26,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 /// Bytes of the fixed part.
-pub const FIXED_LEN: usize = 25;
+pub const FIXED_LEN: usize = 26;
 
 /// Where the time of capture lies, and the two of encoding.
 const CAPTURE: Range<usize> = 12..20;
@@ -91,6 +91,8 @@ pub struct Head<'a> {
     pub encoded: Duration,
     /// So many slices of the picture are for every receiver, at least 1.
     pub shared: u8,
+    /// So many, those among them, are for who lacks anything; those behind are all of it again, for who wants each picture whole.
+    pub owed: u8,
     /// The picture's time in its film, all passes of a loop counted; `None` of a live one.
     pub position: Option<Duration>,
     /// The MCUs of the band that the scan is of; `None`: all.
@@ -154,7 +156,7 @@ impl<'a> Head<'a> {
         put(&self.capture.as_nanos().to_be_bytes());
         put(&tens_of_micros(self.queued).to_be_bytes());
         put(&tens_of_micros(self.encoded).to_be_bytes());
-        put(&[self.shared]);
+        put(&[self.shared, self.owed]);
         if let Some(position) = self.position {
             put(&u64::try_from(position.as_nanos()).unwrap_or(u64::MAX).to_be_bytes());
         }
@@ -219,6 +221,10 @@ impl<'a> Head<'a> {
             0 => return Err(reader.invalid("shared slices", 0, 1)),
             shared => shared,
         };
+        let owed = match reader.u8("owed slices")? {
+            owed if owed < shared => return Err(reader.invalid("owed slices", owed.into(), 1)),
+            owed => owed,
+        };
         let position = if kind & FILM != 0 { Some(Duration::from_nanos(reader.u64("position")?)) } else { None };
         let size = Size { width: u32::from(width), height: u32::from(height) };
         let mcus = if packed {
@@ -243,7 +249,7 @@ impl<'a> Head<'a> {
         } else {
             Tables::Own(quality)
         };
-        let head = Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, shared, position, mcus };
+        let head = Head { sampling, tables, size, top, rows, restart, capture, queued, encoded, shared, owed, position, mcus };
         Ok((head, reader.rest()))
     }
 }
@@ -265,6 +271,7 @@ mod tests {
             queued: Duration::from_micros(1_230),
             encoded: Duration::from_micros(45_670),
             shared: 3,
+            owed: 5,
             position: None,
             mcus: None,
         }
@@ -346,5 +353,6 @@ mod tests {
         let giant = Head { size: Size { width: 8192, height: 8192 }, rows: 16, mcus: Some(wide.mcus()), ..head() };
         assert!(matches!(refused(giant), Error::Invalid { field: "MCUs of the picture", .. }));
         assert!(matches!(refused(Head { shared: 0, ..head() }), Error::Invalid { field: "shared slices", .. }));
+        assert!(matches!(refused(Head { owed: 2, ..head() }), Error::Invalid { field: "owed slices", .. }));
     }
 }

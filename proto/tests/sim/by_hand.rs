@@ -137,6 +137,7 @@ pub(super) fn picture(session: &mut Session, now: Instant, number: u64, bytes: u
         queued,
         encoded,
         shared: 1,
+        owed: 1,
         position: None,
         mcus: None,
     };

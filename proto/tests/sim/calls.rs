@@ -9,7 +9,7 @@ use super::receiving::{Sources, View, Views};
 use super::scenarios::{figures, lossy, ms, secs, seed, start};
 use super::sending::Stream;
 use super::source::Source;
-use super::viewer::Watched;
+use super::watched::Watched;
 use eyeline_proto::session::{Command, MOST_SENDERS};
 use eyeline_proto::wire::record::Want;
 use std::cell::RefCell;
@@ -68,19 +68,24 @@ impl Gathering {
 
     /// `recv` on this machine.
     pub fn recv(&mut self, ip: &str, name: &str, hosts: &[&str]) -> usize {
-        self.receiving(ip, name, MOST_SENDERS, hosts)
+        self.receiving(ip, name, MOST_SENDERS, (false, Want::ALL), hosts)
     }
 
     /// `recv` that has room for one sender.
     pub fn recv_one(&mut self, ip: &str, name: &str, hosts: &[&str]) -> usize {
-        self.receiving(ip, name, 1, hosts)
+        self.receiving(ip, name, 1, (false, Want::ALL), hosts)
     }
 
-    fn receiving(&mut self, ip: &str, name: &str, senders: usize, hosts: &[&str]) -> usize {
+    /// `recv` that writes files.
+    pub fn recv_writing(&mut self, ip: &str, name: &str, want: Want, hosts: &[&str]) -> usize {
+        self.receiving(ip, name, MOST_SENDERS, (true, want), hosts)
+    }
+
+    fn receiving(&mut self, ip: &str, name: &str, senders: usize, wants: (bool, Want), hosts: &[&str]) -> usize {
         let clocks = self.clocks();
         let both = (clocks.machine, clocks.speaker);
         let (party, (common, _), views) =
-            Party::receiving(start(&self.world, hosts), name, both, (senders, MOST_SENDERS), false, &self.sources);
+            Party::receiving(start(&self.world, hosts), name, both, (senders, MOST_SENDERS), wants, &self.sources);
         let node = self.world.start(ip, clocks.machine, hosts, party);
         self.members.push(Member { node, ip: ip.to_string(), source: None, common, views });
         self.members.len() - 1

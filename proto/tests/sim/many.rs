@@ -10,8 +10,9 @@ use super::receiving::{Sources, View, Views};
 use super::scenarios::{Pair, SCREEN, Skews, figures, ms, receiving, secs, seed, sending, start};
 use super::sending::Stream;
 use super::source::Source;
-use super::viewer::Watched;
+use super::watched::Watched;
 use eyeline_proto::session::MOST_SENDERS;
+use eyeline_proto::wire::record::Want;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,8 +33,14 @@ impl Grid {
         let mut world = World::new(seed(of), Params::lan());
         let clock = Oscillator::new(secs(1200), Skews::USUAL.receiver);
         let sources = Sources::default();
-        let (program, (common, _), views) =
-            Party::receiving(start(&world, &[]), SCREEN, (clock, clock), (MOST_SENDERS, MOST_SENDERS), false, &sources);
+        let (program, (common, _), views) = Party::receiving(
+            start(&world, &[]),
+            SCREEN,
+            (clock, clock),
+            (MOST_SENDERS, MOST_SENDERS),
+            (false, Want::ALL),
+            &sources,
+        );
         world.start(SCREEN, clock, &[], program);
         Grid { world, stream, nodes: Vec::new(), sources, views, common }
     }

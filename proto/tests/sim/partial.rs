@@ -1,24 +1,22 @@
 //! A camera whose pictures are only what changed, by dice: in place of detector and encoder what says which MCUs a picture has,
-//! and makes slices of them and of what is owed ([`PartialEncoder`]); and what is known of when each MCU changed ([`Coded`]), by
+//! and fills the slices that the shipped [`Parts`] make of them and of what is owed ([`PartialEncoder`]); and what is known of when each MCU changed ([`Coded`]), by
 //! which a viewer's canvas is judged ([`Coded::wrong_since`]).
 
 use super::netem::Dice;
 use super::scan::fill_scan;
 use eyeline_proto::media::coverage::Coverage;
 use eyeline_proto::media::ladder::{Ladder, Step};
+use eyeline_proto::media::parts::{MOST, Parts, Why};
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::mcus::Selection;
+use eyeline_proto::wire::record::Whole;
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::time::Duration;
 
-/// All is encoded anew, and none of it packed, where so much of a band is there.
-const WHOLE: f64 = 0.6;
-
-/// A slice is about so long.
-const SLICE_BYTES: usize = 9600;
+/// Bands of a picture of which all is coded.
+const BANDS: u32 = 12;
 
 const SAMPLING: Sampling = Sampling::Yuv420;
 
@@ -85,8 +83,8 @@ pub struct PartialEncoder {
     changes: Changes,
     dice: Dice,
     pub owed: Owed,
-    /// Somebody wants every picture whole.
-    pub whole: bool,
+    /// Who wants every picture whole.
+    pub whole: Whole,
     size: Option<Size>,
     /// Where the block that wanders is.
     place: (f64, f64),
@@ -94,7 +92,14 @@ pub struct PartialEncoder {
 
 impl PartialEncoder {
     pub fn new(changes: Changes, salt: u64) -> PartialEncoder {
-        PartialEncoder { changes, dice: Dice::new(salt), owed: Owed::Nothing, whole: false, size: None, place: (0.3, 0.3) }
+        PartialEncoder {
+            changes,
+            dice: Dice::new(salt),
+            owed: Owed::Nothing,
+            whole: Whole::Nobody,
+            size: None,
+            place: (0.3, 0.3),
+        }
     }
 
     /// The slices of a picture that was caught then, of which an MCU takes so many bytes at quality 80.
@@ -107,50 +112,57 @@ impl PartialEncoder {
     ) -> Vec<Slice> {
         let size =
             Size { width: 1280 * u32::from(step.eighths) / 8 / 16 * 16, height: 720 * u32::from(step.eighths) / 8 / 16 * 16 };
-        let all = self.whole || self.size.replace(size) != Some(size) || self.changes.cuts.contains(&picture);
-        let changed = self.changed(picture, size, all);
+        let all = self.size.replace(size) != Some(size) || self.changes.cuts.contains(&picture);
+        let mut changed = self.changed(picture, size, all || self.whole == Whole::Everybody);
+        if changed.len() as f64 >= MOST * changed.of() as f64 {
+            changed.fill();
+        }
         coded.note((picture, at), SAMPLING.mcus(size), &changed);
-        let mut owed = McuSet::new(size, SAMPLING);
-        match &self.owed {
-            Owed::Some(set) if set.is_of(size, SAMPLING) => set.iter().for_each(|mcu| owed.insert(mcu)),
-            Owed::All => owed.insert_runs(std::iter::once(0..owed.of())),
-            Owed::Some(_) | Owed::Nothing => {}
-        }
-        changed.iter().for_each(|mcu| owed.remove(mcu));
-        let share = (changed.len() + owed.len()) as f64 / changed.of() as f64;
-        let step = Step { quality: ladder.quality_of(step, share), ..step };
-        let per_mcu = per_mcu * (f64::from(step.quality) / 80.0).powf(0.9);
-        let mut plans = bands(&changed, per_mcu);
-        let shared = plans.len() as u8;
-        if !owed.is_empty() {
-            plans.extend(bands(&owed, per_mcu));
-        }
-        let count = plans.len() as u8;
-        let slice = |(index, (rows, mcus)): (usize, (std::ops::Range<u32>, Vec<usize>))| {
-            let columns = SAMPLING.mcus(size).width;
-            let of = ((rows.end - rows.start) * columns) as usize;
-            let bytes = (mcus.len() as f64 * per_mcu) as usize;
-            let named = Selection::new(of, mcus.iter().copied()).expect("fewer than a head can count");
+        let (mut owed, none) = (self.owed.of(size, SAMPLING), McuSet::new(size, SAMPLING));
+        owed.remove_all(&changed);
+        let mcus = changed.of();
+        let share = |set: &McuSet| set.len() as f64 / mcus as f64;
+        let quality = ladder.quality_of(step, share(&changed));
+        let owed_quality = ladder.quality_of(step, share(&changed) + share(&owed));
+        let whole_quality = ladder.quality_beside(step, share(&changed));
+        let bytes_of = |quality: u8| per_mcu * (f64::from(quality) / 80.0).powf(0.9);
+        let rows = SAMPLING.mcus(size).height;
+        let edge = |band: u32| rows * band / BANDS * 16;
+        let bands = (0..BANDS).map(|band| (edge(band), edge(band + 1) - edge(band)));
+        let parts = match self.whole {
+            _ if share(&changed) == 1.0 => Parts::whole(bands, mcus),
+            Whole::Somebody => Parts::some([&changed, &none, &owed], bytes_of(quality)).and_whole(bands, mcus),
+            Whole::Nobody | Whole::Everybody => Parts::some([&changed, &none, &owed], bytes_of(quality)),
+        };
+        let (shared, owed, count) = (parts.shared as u8, parts.owed as u8, parts.parts.len() as u8);
+        let mut slices = Vec::new();
+        for (index, part) in (0..).zip(&parts.parts) {
+            let quality = match index {
+                index if index < shared => quality,
+                index if index < owed => owed_quality,
+                _ => whole_quality,
+            };
             let head = Head {
                 sampling: SAMPLING,
-                tables: Tables::Own(step.quality),
+                tables: Tables::Own(quality),
                 size,
-                top: (rows.start * 16) as u16,
-                rows: ((rows.end - rows.start) * 16) as u16,
+                top: part.top as u16,
+                rows: part.rows as u16,
                 restart: 20,
                 capture,
                 queued: Duration::ZERO,
                 encoded: Duration::ZERO,
                 shared,
+                owed,
                 position: None,
-                mcus: Some(named.mcus()).filter(|_| (mcus.len() as f64) < WHOLE * of as f64),
+                mcus: part.mcus.as_ref().map(|some| some.mcus()),
             };
-            let mut scan = vec![0; bytes];
-            fill_scan(salt, picture, index as u8, &mut scan);
-            Slice::new(picture, index as u8, count, &head, &scan)
-        };
-        let slices: Vec<Slice> = plans.into_iter().enumerate().map(slice).collect();
-        ladder.note_part(step, share, slices.iter().map(|slice| slice.bytes().len()).sum(), 0);
+            let mut scan = vec![0; (part.coded as f64 * bytes_of(quality)) as usize];
+            fill_scan(salt, picture, index, &mut scan);
+            slices.push(Slice::new(picture, index, count, &head, &scan));
+        }
+        let bytes = slices[..parts.shared].iter().map(|slice| slice.bytes().len()).sum();
+        ladder.note_part(Step { quality, ..step }, parts.coded(Why::Changed) as f64 / mcus as f64, bytes, 0);
         slices
     }
 
@@ -158,7 +170,7 @@ impl PartialEncoder {
         let mut changed = McuSet::new(size, SAMPLING);
         let grid = SAMPLING.mcus(size);
         if all {
-            changed.insert_runs(std::iter::once(0..changed.of()));
+            changed.fill();
         } else if picture < self.changes.until {
             let side = self.changes.moving.sqrt();
             let mut wander = |at: f64| (at + (self.dice.unit() - 0.5) * 0.04).clamp(0.0, 1.0 - side);
@@ -175,19 +187,4 @@ impl PartialEncoder {
         }
         changed
     }
-}
-
-/// Bands of MCU rows of about one slice's length each, at least one, and which MCUs of each are in the set, by their numbers in
-/// it; all of a band where most are.
-fn bands(set: &McuSet, per_mcu: f64) -> Vec<(std::ops::Range<u32>, Vec<usize>)> {
-    let grid = SAMPLING.mcus(set.size());
-    let count = ((set.len() as f64 * per_mcu) as usize / SLICE_BYTES).clamp(1, 12) as u32;
-    let band = |number: u32| {
-        let rows = grid.height * number / count..grid.height * (number + 1) / count;
-        let (first, end) = ((rows.start * grid.width) as usize, (rows.end * grid.width) as usize);
-        let some: Vec<usize> = (first..end).filter(|mcu| set.contains(*mcu)).map(|mcu| mcu - first).collect();
-        let most = some.len() as f64 >= WHOLE * (end - first) as f64;
-        (rows, if most { (0..end - first).collect() } else { some })
-    };
-    (0..count).map(band).collect()
 }

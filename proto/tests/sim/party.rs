@@ -52,17 +52,18 @@ impl Party {
         (Party::new(start, clock, me, config, Some(camera), None), source)
     }
 
-    /// `recv`, of so many senders at once, and with as many viewers: one of all who follow each other, or one of each track.
+    /// `recv`, of so many senders at once, and with as many viewers: one of all who follow each other, or one of each track. It may
+    /// write what comes; `want`: what there is use for.
     pub fn receiving(
         start: Start,
         name: &str,
         (clock, speaker): (Oscillator, Oscillator),
         (senders, viewers): (usize, usize),
-        lossless: bool,
+        (lossless, want): (bool, Want),
         sources: &Sources,
     ) -> (Box<Party>, Shared, Views) {
         let (screen, shared, views) = Screen::new(start.base, (clock, speaker), viewers, lossless, sources);
-        let config = |config: Config| Config { senders, ..config };
+        let config = |config: Config| Config { senders, want, ..config };
         (Party::new(start, clock, a_receiver(name, lossless), config, None, Some(screen)), shared, views)
     }
 

@@ -8,7 +8,7 @@ use super::harness::World;
 use super::netem::Params;
 use super::scenarios::{CAMERA, Pair, SCREEN, Skews, ms, receiving, secs, seed, sending};
 use super::sending::Stream;
-use super::viewer::Shown;
+use super::watched::Shown;
 use eyeline_proto::media::hold::{Hold, Latency};
 use std::time::Duration;
 

@@ -9,7 +9,8 @@ use super::receiving::{Shared, Sources};
 use super::sending::Stream;
 use super::source::Source;
 use super::speaker::Speaker;
-use super::viewer::Watched;
+use super::watched::Watched;
+use eyeline_proto::wire::record::Want;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -106,7 +107,7 @@ fn receiving_with(
 ) -> (usize, Shared) {
     let clock = Oscillator::new(secs(1200), skews.receiver).standing(from, to);
     let clocks = (clock, Oscillator::new(secs(77), skews.speaker));
-    let (program, shared, _) = Party::receiving(start(world, hosts), ip, clocks, (1, 1), lossless, sources);
+    let (program, shared, _) = Party::receiving(start(world, hosts), ip, clocks, (1, 1), (lossless, Want::ALL), sources);
     (world.start(ip, clock, hosts, program), shared)
 }
 

@@ -217,6 +217,7 @@ impl Camera {
             queued: Duration::ZERO,
             encoded: self.stream.encode,
             shared: count,
+            owed: count,
             position: None,
             mcus: None,
         };

@@ -398,6 +398,7 @@ impl Stranger {
             queued: Duration::ZERO,
             encoded: Duration::ZERO,
             shared: 1,
+            owed: 1,
             position: None,
             mcus: None,
         };

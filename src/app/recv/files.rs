@@ -93,7 +93,7 @@ impl Files {
         let ready = (!config.showing.window).then(|| ready.clone());
         let made_with = MadeWith { ready, back: Back::default(), tell, decoded };
         let mut files = Files {
-            inlets: Inlets::each(what),
+            inlets: Inlets::each(what, made_with.back.clone()),
             names,
             writing: Vec::new(),
             made_with,
@@ -104,7 +104,7 @@ impl Files {
             failed: None,
         };
         if config.takes_one() {
-            let (inlets, queues) = Inlets::one(what);
+            let (inlets, queues) = Inlets::one(what, files.made_with.back.clone());
             files.inlets = inlets;
             // Both names, before anything is made.
             let claim = |place: &Place| {

@@ -17,12 +17,13 @@ use super::run::{Beginning, End, Note, Program, Run};
 use super::screen::Turn;
 use super::status::ExitCode;
 use crate::net;
+use crate::pipeline::record::Format;
 use crate::present::keys::Bindings;
 use devices::Devices;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event, MOST_SENDERS, TrackId};
-use eyeline_proto::wire::record::Media;
+use eyeline_proto::wire::record::{Media, Want, Whole};
 use files::Files;
 use std::time::Instant;
 use viewing::Viewing;
@@ -41,11 +42,14 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let sound = devices.speaker.is_some() || config.audio_output.is_some();
     let wants = Media { pictures: true, sound, lossless: devices.files.is_some() };
     let me = Identity { wants, ..beginning.identity() };
+    // JPEGs are joined of slices as they come; for all else they are drawn.
+    let joins = config.output.as_ref().is_some_and(|output| output.format == Format::Mjpeg);
+    let want = Want { whole: if joins { Whole::Everybody } else { Whole::Nobody }, ..Want::ALL };
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
     let decodes = config.showing.window || devices.files.is_none();
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let (viewing, on_event) = Viewing::new(devices, config.showing.latency, decodes, statistics, tell)?;
-    let run = beginning.meet(me, |core| session::Config { senders, ..core }, on_event)?;
+    let run = beginning.meet(me, |core| session::Config { senders, want, ..core }, on_event)?;
     viewing.connect(&run.net);
     run.carry_out(Recv { config, viewing })
 }

@@ -6,10 +6,11 @@
 
 use super::super::bits::{self, BitWriter};
 use super::super::packed;
-use super::super::parts::{Part, Parts};
+
 use super::super::settings::Settings;
 use super::super::tables::{self, DHT, DQT, DRI, RST0, SOF0, SOS};
 use super::{Coefficients, Component};
+use eyeline_proto::media::parts::{Part, Parts};
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
@@ -41,6 +42,7 @@ impl Coefficients {
                 queued: Duration::ZERO,
                 encoded: Duration::ZERO,
                 shared: parts.shared as u8,
+                owed: parts.owed as u8,
                 position: settings.position,
                 mcus: part.mcus.as_ref().map(|some| some.mcus()),
             };

@@ -3,7 +3,7 @@
 
 use super::{Changes, Coefficients};
 use crate::codec::ageing::Ageing;
-use crate::codec::parts::MOST;
+use eyeline_proto::media::parts::MOST;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
 use std::time::Instant;

@@ -102,8 +102,9 @@ impl Decoding {
         match &self.sink {
             Sink::Y4m(thread) => {
                 let planes = self.before.planes.get_or_insert_with(|| Planes::grey(picture.size, picture.sampling));
-                if !planes.draw(&mut self.decoder, picture, &self.timeline) {
-                    return Ok(());
+                let Some(drawn) = planes.draw(&mut self.decoder, picture, &self.timeline) else { return Ok(()) };
+                if !drawn {
+                    self.told.back.tell(Command::Missed(unit.track, number));
                 }
                 let mut copy = self.pool.take(planes.bytes.len());
                 copy.copy_from_slice(&planes.bytes);
@@ -201,12 +202,14 @@ impl Planes {
         PlanesMut { planes: [luma, cb, cr], strides }
     }
 
-    /// Draws the slices that came; `false` where there is a hurry and some were left out.
-    fn draw(&mut self, decoder: &mut Decoder, picture: &AccessUnit, timeline: &Timeline) -> bool {
+    /// Draws the slices that came, and says whether all of each that is whole could be; `None` where there is a hurry and some were
+    /// left out.
+    fn draw(&mut self, decoder: &mut Decoder, picture: &AccessUnit, timeline: &Timeline) -> Option<bool> {
+        let mut all = true;
         let whole = picture.slices.iter().flatten().map(|slice| (slice, None));
         for (slice, part) in whole.chain(picture.parts.iter().map(|part| (&part.slice, Some(part)))) {
             if timeline.hurries() {
-                return false;
+                return None;
             }
             let head = slice.head();
             if (head.size, head.sampling) != (self.size, self.sampling) {
@@ -217,11 +220,12 @@ impl Planes {
                 None => decoder.decode_planes(slice, band),
                 Some(part) => decoder.decode_planes_part(slice, &part.present, part.ended, band),
             };
+            all &= part.is_some() || drawn.as_ref().is_ok_and(|drawn| !drawn.partial);
             if let Err(error) = drawn {
                 tracing::debug!("a slice did not decode: {error}");
             }
         }
-        true
+        Some(all)
     }
 }
 
@@ -235,6 +239,7 @@ mod tests {
     use eyeline_proto::media::depacketizer::Settled;
     use eyeline_proto::rate::Rate;
     use eyeline_proto::session::TrackId;
+    use eyeline_proto::time::MediaTime;
 
     const SIZE: Size = Size { width: 16, height: 64 };
 
@@ -256,6 +261,19 @@ mod tests {
         Unit { track: TrackId::default(), session, picture, rate: Rate::new(10, 1), held }
     }
 
+    /// A picture whose slices are these.
+    fn unit_of(number: u64, slices: Vec<Slice>) -> Unit {
+        let (mut assembly, count) = (Assembly::new(1 << 20), slices.len() as u8);
+        for (index, mut slice) in (0..).zip(slices) {
+            (slice.picture, slice.index, slice.count) = (number, index, count);
+            slice.stamp_capture(MediaTime::from_nanos(number * 100_000_000));
+            assembly.slice(slice, Instant::now());
+        }
+        let picture = assembly.settled(Settled { picture: number, slices: count, count }).unwrap();
+        let held = Room::default().tenant(false).hold(picture.bytes());
+        Unit { track: TrackId::default(), session: 1, picture, rate: Rate::new(10, 1), held }
+    }
+
     /// What is in a file of these pictures.
     fn written(format: Format, name: &str, units: impl IntoIterator<Item = Unit>) -> Vec<u8> {
         let path = std::env::temp_dir().join(format!("eyeline-{}-{name}", std::process::id()));
@@ -263,14 +281,67 @@ mod tests {
         let timeline = Timeline::new();
         let told = Told { ready: None, back: Back::default(), written: Arc::default(), tell: Arc::new(|_| ()) };
         let mut decoding = Decoding::new(format, target, 1 << 20, timeline.clone(), told).unwrap();
-        units.into_iter().for_each(|unit| decoding.write(unit).unwrap());
+        let mut count = 0;
+        for unit in units {
+            decoding.write(unit).unwrap();
+            count += 1;
+        }
         // Who is told to hurry leaves out whatever comes now.
         timeline.hurry();
         decoding.write(unit(2, 0, &[0])).unwrap();
-        assert_eq!(decoding.finish().unwrap().units, 2);
+        assert_eq!(decoding.finish().unwrap().units, count);
         let content = std::fs::read(&path).unwrap();
         std::fs::remove_file(path).unwrap();
         content
+    }
+
+    #[test]
+    fn a_y4m_of_what_changed_is_bit_for_bit_that_of_whole_pictures() {
+        for sampling in testing::SAMPLINGS {
+            let size = Size { width: 161, height: 99 };
+            let band = |top: u32| testing::head(size, sampling, 80, top, if top == 0 { 48 } else { size.height - 48 });
+            let (grid, mcu) = (sampling.mcus(size), sampling.mcu());
+            let above = (grid.width * 48 / mcu.height) as usize;
+            let changed =
+                |number: u64| (0..(grid.width * grid.height) as usize).filter(move |mcu| mcu % 5 == number as usize % 5);
+            let (mut planes, mut whole, mut some) = (testing::planes(size, sampling, 0), Vec::new(), Vec::new());
+            for number in 0..6 {
+                let bands = |planes: &[u8]| [0, 48].map(|top| testing::slice(planes, &band(top))).to_vec();
+                if number > 0 {
+                    let of_new = changed(number).partition::<Vec<usize>, _>(|mcu| *mcu < above);
+                    let below: Vec<usize> = of_new.1.into_iter().map(|mcu| mcu - above).collect();
+                    let new = testing::planes(size, sampling, number);
+                    let slices = [testing::packed(&new, &band(0), &of_new.0), testing::packed(&new, &band(48), &below)];
+                    replace(&mut planes, &new, (size, sampling), changed(number));
+                    some.push(unit_of(number, slices.to_vec()));
+                } else {
+                    some.push(unit_of(number, bands(&planes)));
+                }
+                whole.push(unit_of(number, bands(&planes)));
+            }
+            let (whole, some) = (written(Format::Y4m, "whole.y4m", whole), written(Format::Y4m, "some.y4m", some));
+            assert!(whole.len() > 6 * sampling.bytes(size) && whole == some, "{sampling:?}");
+        }
+    }
+
+    /// Puts these MCUs of other planes in place of theirs.
+    fn replace(planes: &mut [u8], new: &[u8], (size, sampling): (Size, Sampling), mcus: impl Iterator<Item = usize> + Clone) {
+        let (columns, mcu) = (sampling.mcus(size).width as usize, sampling.mcu());
+        let chroma = sampling.chroma(size).into_iter().flat_map(|chroma| [chroma; 2]);
+        let mut at = 0;
+        for plane in std::iter::once(size).chain(chroma) {
+            let block = |of: u32, all: u32, plane: u32| of as usize / if plane == all { 1 } else { 2 };
+            let (width, height) = (block(mcu.width, size.width, plane.width), block(mcu.height, size.height, plane.height));
+            let (stride, rows) = (plane.width as usize, plane.height as usize);
+            for place in mcus.clone() {
+                let (left, top) = (place % columns * width, place / columns * height);
+                for row in top..(top + height).min(rows) {
+                    let range = at + row * stride + left..at + row * stride + (left + width).min(stride);
+                    planes[range.clone()].copy_from_slice(&new[range]);
+                }
+            }
+            at += stride * rows;
+        }
     }
 
     #[test]

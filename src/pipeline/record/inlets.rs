@@ -5,9 +5,10 @@
 //! is dropped.
 //!
 //! Capacity of a track's queues: [`PICTURES`] settled pictures, and what the [`Room`] of all has for it, with what is not settled
-//! yet; [`BLOCKS`] blocks of sound. The oldest go, and the writer fills the hole; a film's sender stops far below that, for it is
-//! told only of pictures that are written. Of tracks that are over before somebody made their files [`FORGOTTEN`] are kept.
+//! yet; [`BLOCKS`] blocks of sound. The oldest go, and the writer fills the hole: who sends a live one is told that it was missed,
+//! for what follows may be only what changed. A film's sender stops far below that, for it is told only of pictures that are written. Of tracks that are over before somebody made their files [`FORGOTTEN`] are kept.
 
+use super::super::back::Back;
 use super::super::sink::EncodedSink;
 use super::mixing::{self, Mixing};
 use super::room::{Held, Room, Tenant};
@@ -18,7 +19,7 @@ use eyeline_proto::media::assemble::{AccessUnit, Assembly};
 use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::media::slice::{Part, Slice};
 use eyeline_proto::rate::Rate;
-use eyeline_proto::session::TrackId;
+use eyeline_proto::session::{Command, TrackId};
 use eyeline_proto::sound::Numbered;
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::Format;
@@ -97,6 +98,8 @@ enum To {
 pub struct Inlets {
     to: To,
     room: Room,
+    /// Where the session is told of pictures that are not written.
+    back: Back,
     mix: Option<Arc<Slot<mix::Unit>>>,
     /// How many tracks were written: each is a session of its own, those of one peer, too.
     sessions: Arc<AtomicU64>,
@@ -104,18 +107,18 @@ pub struct Inlets {
 
 impl Inlets {
     /// All tracks follow each other behind these queues.
-    pub fn one(what: What) -> (Self, Queues) {
+    pub fn one(what: What, back: Back) -> (Self, Queues) {
         let queues = Queues::new(what);
-        (Inlets::new(To::One(queues.clone())), queues)
+        (Inlets::new(To::One(queues.clone()), back), queues)
     }
 
     /// Each track has its own.
-    pub fn each(what: What) -> Self {
-        Inlets::new(To::Each(what, Unopened::default()))
+    pub fn each(what: What, back: Back) -> Self {
+        Inlets::new(To::Each(what, Unopened::default()), back)
     }
 
-    fn new(to: To) -> Self {
-        Inlets { to, room: Room::default(), mix: None, sessions: Arc::default() }
+    fn new(to: To, back: Back) -> Self {
+        Inlets { to, room: Room::default(), back, mix: None, sessions: Arc::default() }
     }
 
     /// And the sound of all goes behind these, mixed.
@@ -149,7 +152,8 @@ impl Inlets {
         };
         let tenant = self.room.tenant(film);
         let (assembly, assembling) = (Assembly::new(0), tenant.hold(0));
-        Inlet { queues, unopened, tenant, assembly, assembling, id, session, film, format: Format::default(), came: false }
+        let (back, format) = (self.back.clone(), Format::default());
+        Inlet { queues, unopened, tenant, back, assembly, assembling, id, session, film, format, came: false }
     }
 
     /// The queues of a track whose files are not made yet, for who makes them now.
@@ -167,6 +171,7 @@ struct Inlet {
     /// Where it has files of its own.
     unopened: Option<Unopened>,
     tenant: Arc<Tenant>,
+    back: Back,
     assembly: Assembly,
     /// Bytes of it.
     assembling: Held,
@@ -181,8 +186,19 @@ impl Inlet {
     /// Makes room for so many bytes more, if it can.
     fn make_room(&mut self, bytes: usize) {
         let Some(pictures) = &self.queues.pictures else { return };
-        while self.tenant.free() < bytes && pictures.try_take().is_some() {}
+        while self.tenant.free() < bytes
+            && let Some(oldest) = pictures.try_take()
+        {
+            self.missed(oldest.track, oldest.picture.number);
+        }
         self.assembly.set_limit(self.assembling.bytes() + self.tenant.free());
+    }
+
+    /// A picture came and is not written: what was in it is to come again, unless each has all.
+    fn missed(&self, track: TrackId, picture: u64) {
+        if !self.film {
+            self.back.tell(Command::Missed(track, picture));
+        }
     }
 }
 
@@ -211,12 +227,18 @@ impl EncodedSink for Inlet {
         let Some(pictures) = &self.queues.pictures else { return };
         let unit = self.assembly.settled(settled);
         self.assembling.set(self.assembly.bytes());
+        // Of one that is not whole the session knows itself.
+        if settled.is_whole() && !unit.as_ref().is_some_and(AccessUnit::is_whole) {
+            self.missed(self.id, settled.picture);
+        }
         // Nothing came of it: the gap in the numbers tells the writer.
         let Some(picture) = unit else { return };
         let held = self.tenant.hold(picture.bytes());
         self.came = true;
         // Closed where its writer ended early, which who made it finds out.
-        let _ = pictures.push(Unit { track: self.id, session: self.session, picture, rate: self.format.rate, held });
+        let unit = Unit { track: self.id, session: self.session, picture, rate: self.format.rate, held };
+        let dropped = pictures.push_over(unit).into_iter().flatten();
+        dropped.for_each(|dropped| self.missed(dropped.track, dropped.picture.number));
     }
 
     fn sound(&mut self, sound: &Numbered<MediaTime>, received: Instant) {
@@ -270,7 +292,7 @@ mod tests {
 
     #[test]
     fn each_track_has_its_own_queues_from_its_beginning_and_they_close_with_it() {
-        let inlets = Inlets::each(PICTURES_ALONE);
+        let inlets = Inlets::each(PICTURES_ALONE, Back::default());
         let [first, second] = [0, 1].map(|peer| TrackId::own(PeerId(peer)));
         let (mut one, mut other) = (inlets.track(first, 0, false), inlets.track(second, 1, false));
         picture(&mut one, 5);
@@ -287,7 +309,7 @@ mod tests {
 
     #[test]
     fn of_those_who_come_and_go_while_nobody_makes_their_files_few_are_kept() {
-        let inlets = Inlets::each(PICTURES_ALONE);
+        let inlets = Inlets::each(PICTURES_ALONE, Back::default());
         for peer in 0..1000 {
             let mut inlet = inlets.track(TrackId::own(PeerId(peer)), peer, false);
             if peer % 2 == 0 {
@@ -300,7 +322,7 @@ mod tests {
 
     #[test]
     fn tracks_of_one_set_of_files_follow_each_other() {
-        let (inlets, queues) = Inlets::one(PICTURES_ALONE);
+        let (inlets, queues) = Inlets::one(PICTURES_ALONE, Back::default());
         for peer in 0..3 {
             picture(&mut inlets.track(TrackId::own(PeerId(peer)), peer, false), peer);
         }
@@ -311,7 +333,7 @@ mod tests {
     #[test]
     fn each_track_is_a_session_of_its_own_whoever_forwards_it_and_a_later_one_has_a_higher_number() {
         let both = What { pictures: true, sound: true };
-        let (inlets, queues) = Inlets::one(both);
+        let (inlets, queues) = Inlets::one(both, Back::default());
         let (inlets, mixed) = inlets.with_mix();
         let block = Block { capture: MediaTime::ZERO, channels: 1, samples: [1; BLOCK_FRAMES].into() };
         let sound = Numbered { number: 7, block };
@@ -332,8 +354,38 @@ mod tests {
     }
 
     #[test]
+    fn who_sends_live_is_told_of_each_picture_that_came_and_is_not_written() {
+        let missed = Arc::new(Mutex::new(Vec::new()));
+        let (back, told) = (Back::default(), missed.clone());
+        back.connect(move |command| match command {
+            Command::Missed(track, picture) => lock(&told).push((track.peer, picture)),
+            _ => unreachable!("nothing else is said"),
+        });
+        let (inlets, queues) = Inlets::one(PICTURES_ALONE, back);
+        let (live, film) = (PeerId(1), PeerId(2));
+        let mut inlet = inlets.track(TrackId::own(live), 0, false);
+        (0..PICTURES as u64 + 3).for_each(|number| picture(&mut inlet, number));
+        assert_eq!(*lock(&missed), [0, 1, 2].map(|number| (live, number)));
+        // There was no room for one, so it is not there when it is settled.
+        inlet.settled(Settled { picture: 500, slices: 1, count: 1 });
+        inlet.settled(Settled { picture: 501, slices: 0, count: 1 });
+        assert_eq!(lock(&missed)[3..], [(live, 500)], "of the other the session knows itself");
+        let mut large = Slice::new(0, 0, 1, &slice(0).head(), &vec![7; 4 << 20]);
+        for number in 600..640 {
+            large.picture = number;
+            inlet.slice(&large, Instant::now());
+            inlet.settled(Settled { picture: number, slices: 1, count: 1 });
+        }
+        let (kept, told) = (numbers(&queues), lock(&missed).len() as u64);
+        assert_eq!(told + kept.len() as u64, PICTURES as u64 + 3 + 1 + 40, "each is there, or told of");
+        let mut inlet = inlets.track(TrackId::own(film), 1, true);
+        (0..PICTURES as u64 + 3).for_each(|number| picture(&mut inlet, number));
+        assert_eq!(lock(&missed).len() as u64, told, "a film's pictures have all");
+    }
+
+    #[test]
     fn a_track_that_nobody_writes_loses_its_own_oldest_pictures_and_no_other_ones() {
-        let inlets = Inlets::each(PICTURES_ALONE);
+        let inlets = Inlets::each(PICTURES_ALONE, Back::default());
         let [first, second] = [0, 1].map(|peer| TrackId::own(PeerId(peer)));
         let (mut heavy, mut light) = (inlets.track(first, 0, false), inlets.track(second, 1, false));
         picture(&mut light, 0);

@@ -7,35 +7,20 @@ use super::super::outbound::Outbound;
 use super::super::sent::SentFragment;
 use super::super::sound_copies::SoundCopies;
 use super::super::sound_log::SoundLog;
+use super::choice::Choice;
 use crate::media::delivery::Delivery;
 use crate::media::packetizer::{Cursor, Log};
 use crate::media::slice::Slice;
 use crate::sound::Block;
 use crate::time::MediaTime;
 use crate::wire::datagram::FragmentHead;
-use crate::wire::record::Want;
+use crate::wire::record::{Want, Whole};
 use crate::wire::report::TrackReport;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A film's viewer gets on while it settles so many pictures in the time of `sender/film.rs`: two a second are a slide show.
 const LEAST_SETTLED: u64 = 4;
-
-/// Where pictures are only what changed, one that comes begins with a picture that has all for it; but waits no longer for that.
-const BEGINS: Duration = Duration::from_secs(1);
-
-/// Pictures of which it is remembered whether what refreshes was sent, too: as many as can be asked for again.
-const TAKEN: usize = 128;
-
-/// Whether the peer was sent a picture by which what is only changed is of use.
-#[derive(Clone, Copy)]
-enum Begin {
-    /// Nothing that it has use for.
-    First,
-    /// Nothing since then, for none had all for it.
-    Waits(Instant),
-    Begun,
-}
 
 /// A fragment that is sent for the first time: what it is called, its picture, its head and its bytes.
 pub type Fresh<'a> = (SentFragment, u64, (FragmentHead, &'a [u8]));
@@ -55,7 +40,7 @@ pub(in super::super) struct Subscription {
     pub end_sent: bool,
     /// What it has use for, if it said so.
     pub want: Option<Want>,
-    /// The peer writes what it is sent: it is to begin with a picture that has all MCUs in the slices that all are sent.
+    /// The peer writes what it is sent: until it says what it wants, it is taken to want each picture whole.
     pub writes: bool,
     /// How far it is in virtual time, bytes: see `turns.rs`.
     pub served: u64,
@@ -75,12 +60,8 @@ pub(in super::super) struct Subscription {
     progress: (Instant, u64),
     /// What the peer has of the track's picture.
     pub delivery: Delivery,
-    /// Whether it was sent anything of what it has use for now.
-    begin: Begin,
-    /// The picture at the cursor, and whether what refreshes is sent of it.
-    takes: (u64, bool),
-    /// The same of pictures that have anything that refreshes: fragments say how many slices there are, so it stays so.
-    taken: VecDeque<(u64, bool)>,
+    /// Which slices it is sent.
+    choice: Choice,
 }
 
 impl Subscription {
@@ -104,9 +85,7 @@ impl Subscription {
             cut_anew: BTreeMap::new(),
             progress: (now, settled),
             delivery: Delivery::default(),
-            begin: Begin::First,
-            takes: (u64::MAX, false),
-            taken: VecDeque::new(),
+            choice: Choice::default(),
         }
     }
 
@@ -115,13 +94,13 @@ impl Subscription {
         if log.clamp(earlier.cursor) == earlier.cursor {
             self.cursor = Cursor { fragment: 0, ..earlier.cursor };
             self.delivery = earlier.delivery.resumed();
-            (self.begin, self.takes, self.taken) = (earlier.begin, earlier.takes, earlier.taken);
+            self.choice = earlier.choice;
         }
     }
 
     /// It begins here, where nothing of it was sent yet.
     pub fn begin_at(&mut self, cursor: Cursor) {
-        if matches!(self.begin, Begin::First) {
+        if self.choice.is_new() {
             self.cursor = cursor;
         }
     }
@@ -186,14 +165,25 @@ impl Subscription {
         }
     }
 
+    /// What it has use for.
+    pub fn want(&self) -> Want {
+        let whole = if self.writes { Whole::Everybody } else { Whole::Nobody };
+        self.want.unwrap_or(Want { whole, ..Want::ALL })
+    }
+
     /// Whether its pictures are of use to the peer, if those of any are.
     pub fn sees(&self) -> bool {
-        self.want.is_none_or(|want| want.pictures)
+        self.want().pictures
     }
 
     /// And whether its sound is.
     pub fn hears(&self) -> bool {
-        self.want.is_none_or(|want| want.sound)
+        self.want().sound
+    }
+
+    /// And whether it, or anybody it passes them on to, wants each of its pictures whole.
+    pub fn wants_whole(&self) -> bool {
+        self.want().whole != Whole::Nobody
     }
 
     /// Whether the peer was not sent all there is of its pictures.
@@ -229,7 +219,7 @@ impl Subscription {
         if log.clamp(self.cursor) > self.cursor {
             // What it was not sent is there no more.
             self.delivery.lose_all();
-            self.begin = Begin::First;
+            self.choice = Choice::default();
         }
         self.cursor = log.clamp(self.cursor);
         let (newest, mut skipped) = (log.newest_picture(), 0);
@@ -240,8 +230,11 @@ impl Subscription {
             if behind > u64::from(!paced) {
                 let passed = (self.cursor.slice..newest.slice).filter_map(|slice| log.slice(slice));
                 // What refreshes somebody else it does not lack.
-                for slice in passed.filter(|slice| slice.index < slice.head().shared || track.refreshes_all(now)) {
-                    self.delivery.passed_over(&slice.head());
+                let refreshes_all = track.refreshes_all(now);
+                for head in passed.map(|slice| (slice.index, slice.head())) {
+                    if head.0 < if refreshes_all { head.1.owed } else { head.1.shared } {
+                        self.delivery.passed_over(&head.1);
+                    }
                 }
                 (skipped, self.cursor) = (behind - 1, newest);
             }
@@ -254,9 +247,18 @@ impl Subscription {
     pub fn sending(&mut self, now: Instant, track: &Outbound, payload: usize) -> Option<u64> {
         let (at, log) = (self.cursor, &track.log);
         let slice = log.slice(at.slice)?;
-        if at.fragment == 0 && !self.has_use_for(now, slice, track) {
-            self.cursor.slice += 1;
-            return None;
+        if at.fragment == 0 {
+            let whole = self.wants_whole();
+            let first = self.choice.begins_with(now, at.slice, whole, track);
+            let lacks = track.refreshes_all(now) || self.delivery.is_owed();
+            match first {
+                Some(first) if first < at.slice => self.cursor.slice = first,
+                Some(_) if slice.index < self.choice.takes(slice, lacks, whole) => {}
+                _ => self.cursor.slice += 1,
+            }
+            if self.cursor != at {
+                return None;
+            }
         }
         // A picture is cut into one length, for its shards' sake, unless the path takes no more of it.
         if at.fragment > 0 && self.cut_anew.get(&at.slice).is_some_and(|cut| usize::from(*cut) != self.cut.0) {
@@ -275,36 +277,22 @@ impl Subscription {
         Some(at.slice)
     }
 
-    /// Whether a slice of the picture at the cursor is to be sent: what refreshes where the peer lacks something as the picture
-    /// begins, and to one that has nothing no picture that is only what changed.
-    fn has_use_for(&mut self, now: Instant, slice: &Slice, track: &Outbound) -> bool {
-        let shared = slice.head().shared;
-        if self.takes.0 != slice.picture {
-            let before = self.taken.iter().find(|(picture, _)| *picture == slice.picture);
-            let takes = before.map_or_else(|| track.refreshes_all(now) || self.delivery.is_owed(), |(_, takes)| *takes);
-            if before.is_none() && shared < slice.count {
-                if self.taken.len() == TAKEN {
-                    self.taken.pop_front();
-                }
-                self.taken.push_back((slice.picture, takes));
-            }
-            self.takes = (slice.picture, takes);
-        }
-        let writes = self.writes || self.want.is_some_and(|want| want.whole);
-        let has_all = !track.is_partial() || shared < slice.count && !writes;
-        self.begin = match self.begin {
-            Begin::First | Begin::Waits(_) if has_all => Begin::Begun,
-            Begin::First => Begin::Waits(now),
-            Begin::Waits(since) if now >= since + BEGINS => Begin::Begun,
-            begin => begin,
-        };
-        matches!(self.begin, Begin::Begun) && (slice.index < shared || self.takes.1)
-    }
-
     /// How many slices the picture of this one has for the peer.
     pub fn count_of(&self, slice: &Slice) -> u8 {
-        let shared = slice.head().shared;
-        if shared < slice.count && !self.taken.contains(&(slice.picture, true)) { shared } else { slice.count }
+        self.choice.count_of(slice)
+    }
+
+    /// Of a track that is forwarded a picture did not all come here, as is found out now. What refreshes it may be here already,
+    /// for it may overtake; where it was not sent to the peer, the peer lacks it.
+    pub fn has_hole(&mut self, picture: u64, log: &Log) {
+        let (first, end) = (log.clamp(Cursor { slice: 0, fragment: 0 }).slice, log.end().slice);
+        let later = (first..end).filter_map(|slice| log.slice(slice));
+        for slice in later.filter(|slice| slice.picture > picture && self.choice.is_made_of(slice.picture)) {
+            let (head, takes) = (slice.head(), self.count_of(slice));
+            if (takes..head.owed).contains(&slice.index) {
+                self.delivery.passed_over(&head);
+            }
+        }
     }
 
     /// A fragment of a slice, as the peer is sent it.
@@ -380,9 +368,43 @@ pub fn anew(slice: &Slice, former: usize, payload: usize) -> (usize, u16) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::choice;
     use super::*;
     use crate::media::slice::testing;
+    use crate::picture::mcu_set::Owed;
     use crate::wire::record::{Format, Media, Track};
+
+    /// Sends all there is, and says how many slices that are.
+    #[expect(clippy::disallowed_methods)] // any instant will do
+    fn send(subscription: &mut Subscription, track: &Outbound) -> usize {
+        let mut sent = 0;
+        while subscription.waits(&track.log) {
+            let Some(sending) = subscription.sending(Instant::now(), track, 1000) else { continue };
+            assert!(subscription.next_fragment(&track.log).is_some() && subscription.is_past(sending), "each is one fragment");
+            subscription.slice_sent(sending, &track.log);
+            sent += 1;
+        }
+        sent
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods)] // any instant will do
+    fn what_refreshed_a_lost_picture_and_overtook_the_news_of_that_is_lacking() {
+        let mut track = choice::testing::track();
+        let mut subscription = Subscription::new(Instant::now(), 1, (track.log.end(), 0), 0);
+        let all = choice::testing::slices(0, &[], 0..240, false);
+        let count = all.len();
+        all.into_iter().for_each(|slice| track.push_slice(slice));
+        assert_eq!(send(&mut subscription, &track), count);
+        // Picture 1 did not come here. What its sender knows was in it comes with the next.
+        choice::testing::slices(2, &[3], [8].into_iter(), false).into_iter().for_each(|slice| track.push_slice(slice));
+        assert_eq!(send(&mut subscription, &track), 1, "nobody knows of it yet");
+        subscription.has_hole(2, &track.log);
+        assert_eq!(subscription.delivery.owed(), Owed::Nothing, "it came before the hole");
+        subscription.has_hole(1, &track.log);
+        let Owed::Some(owed) = subscription.delivery.owed() else { panic!("{:?}", subscription.delivery.owed()) };
+        assert_eq!(owed.iter().collect::<Vec<_>>(), [8]);
+    }
 
     #[test]
     #[expect(clippy::disallowed_methods)] // one real instant to count from

@@ -28,6 +28,16 @@ impl Sender {
         true
     }
 
+    /// A picture of a track that is forwarded did not all come here.
+    pub fn has_hole(&mut self, now: Instant, number: u8, picture: u64) {
+        let Some(track) = self.tracks.iter_mut().find(|track| track.number() == number) else { return };
+        track.has_hole(now);
+        for subscription in self.peers.values_mut().filter_map(|peer| peer.subscription(number)) {
+            subscription.has_hole(picture, &track.log);
+            self.owes_anew |= subscription.delivery.take_changed();
+        }
+    }
+
     /// The encoder is told what is owed of our own track, where that has changed. Whether anything may have changed of any.
     pub fn update_owed(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) -> bool {
         let changed = std::mem::take(&mut self.owes_anew);
@@ -49,7 +59,8 @@ impl Sender {
             partial && peer.validated && peer.wants.pictures && endpoint.path(**id).is_some_and(|path| !path.is_quiet(now))
         });
         let subscriptions = watching.flat_map(|(_, peer)| &peer.subscriptions);
-        let seen = subscriptions.filter(|known| known.track() == number && known.sees());
+        // Who wants each picture whole is sent all of each, whatever it lacks.
+        let seen = subscriptions.filter(|known| known.track() == number && known.sees() && !known.wants_whole());
         seen.fold(Owed::Nothing, |all, known| all.and(known.delivery.owed()))
     }
 }

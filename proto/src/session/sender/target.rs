@@ -5,7 +5,7 @@ use crate::media::rate_control::Bitrate;
 use crate::session::link::LinkId;
 use crate::session::outbound::Outbound;
 use crate::session::peer::Peer;
-use crate::wire::record::{OWN_TRACK, Want};
+use crate::wire::record::{OWN_TRACK, Want, Whole};
 use std::time::{Duration, Instant};
 
 /// A peer that is silent for so long is made no pictures for, beside others.
@@ -18,12 +18,12 @@ const UNLIMITED: Bitrate = Bitrate(u64::MAX);
 pub fn most(one: Want, other: Want) -> Want {
     // 0 is no limit.
     let larger = |a: u64, b: u64| if a == 0 || b == 0 { 0 } else { a.max(b) };
-    let (pixels, rate) = match (one.pictures, other.pictures) {
-        (true, false) => (one.pixels, one.rate),
-        (false, true) => (other.pixels, other.rate),
-        _ => (larger(one.pixels.into(), other.pixels.into()) as u32, larger(one.rate, other.rate)),
+    let both = if one.whole == other.whole { one.whole } else { Whole::Somebody };
+    let (pixels, rate, whole) = match (one.pictures, other.pictures) {
+        (true, false) => (one.pixels, one.rate, one.whole),
+        (false, true) => (other.pixels, other.rate, other.whole),
+        _ => (larger(one.pixels.into(), other.pixels.into()) as u32, larger(one.rate, other.rate), both),
     };
-    let whole = one.pictures && one.whole || other.pictures && other.whole;
     Want { pictures: one.pictures || other.pictures, sound: one.sound || other.sound, pixels, rate, whole }
 }
 
@@ -75,12 +75,12 @@ impl Sender {
 
     /// The most that any receiver has use for of a track, where it can see pictures; sound may come to it by TCP alone.
     fn wish(&self, number: u8, sees: impl Fn(&LinkId) -> bool) -> Want {
-        let none = Want { pictures: false, sound: false, pixels: 1, rate: 1, whole: false };
+        let none = Want { pictures: false, sound: false, pixels: 1, rate: 1, whole: Whole::Nobody };
         self.peers.iter().fold(none, |all, (id, peer)| {
             let Some(subscription) = peer.subscriptions.iter().find(|known| known.track() == number) else { return all };
-            let want = subscription.want.unwrap_or(Want::ALL);
+            let want = subscription.want();
             let (pictures, sound) = (want.pictures && peer.wants.pictures && sees(id), want.sound && peer.wants.sound);
-            most(all, Want { pictures, sound, whole: want.whole || peer.wants.lossless, ..want })
+            most(all, Want { pictures, sound, ..want })
         })
     }
 

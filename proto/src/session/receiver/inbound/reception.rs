@@ -375,8 +375,8 @@ impl Reception {
         let settled = self.written.map_or(pictures.settled(), |written| pictures.settled().min(written));
         let wait_ms = if pictures.is_patient() { u16::MAX } else { pictures.wait().as_millis() as u16 };
         self.missed.settled_up_to(pictures.settled());
-        // Who writes is sent every picture whole, and says when it is written.
-        let missed = if settled == pictures.settled() { self.missed.bits() } else { 0 };
+        // Who writes says when a picture is written: what was missed is told of those before that.
+        let missed = self.missed.bits_below(settled);
         TrackReport { track: self.id.track, settled, shown: self.shown, wait_ms, missed }
     }
 

@@ -1,15 +1,21 @@
 //! In which slices a picture is coded: all of it in bands, or some of its MCUs.
 //!
 //! What changed and what is refined is for every receiver; what is owed is for those who lack it, and comes in slices behind
-//! those. A part is a band of MCU rows, no higher than what it has, of which some MCUs are packed, or all are coded where all are
-//! due: never one that is not, for what was sent of it is kept in mind. Parts of one kind have about as many MCUs each, so that
-//! threads end together. Pure.
+//! those; all of it, in bands, is for those who want each picture whole, and comes last. A part is a band of MCU rows, no higher
+//! than what it has, of which some MCUs are packed, or all are coded where all are due: never one that is not, for what was sent of
+//! it is kept in mind. Parts of one kind have about as many MCUs each, so that threads end together.
 
-use super::bands::{Bands, ENOUGH, SLICE_BYTES};
-use eyeline_proto::picture::mcu_set::McuSet;
-use eyeline_proto::wire::mcus::Selection;
-use eyeline_proto::wire::slice::LONGEST_ROW;
+use crate::picture::mcu_set::McuSet;
+use crate::wire::mcus::Selection;
+use crate::wire::slice::LONGEST_ROW;
 use std::ops::Range;
+
+/// What a slice should weigh: eight datagrams of 1200 bytes.
+pub const SLICE_BYTES: usize = 8 * 1200;
+
+/// Slices of a picture whose slices would be longer than [`SLICE_BYTES`]: four for each of four workers. More gain no time, and cost
+/// a picture of 4K a quarter of a percent in bytes.
+pub const ENOUGH: usize = 16;
 
 /// Where so much of a picture is coded, all of it is: packing costs more than it saves there.
 pub const MOST: f64 = 0.6;
@@ -25,7 +31,12 @@ pub enum Why {
     Refined,
     /// Somebody lacks them.
     Owed,
+    /// Somebody wants all of each picture.
+    Whole,
 }
+
+/// First row of a band, and rows.
+pub type Band = (u32, u32);
 
 /// One slice to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,16 +57,15 @@ pub struct Parts {
     pub parts: Vec<Part>,
     /// So many of them, from the first on, are for every receiver.
     pub shared: usize,
+    /// So many, those among them, are for who lacks anything. The others are all of it again, for who wants it whole.
+    pub owed: usize,
 }
 
 impl Parts {
     /// All of it, in these bands of a picture of `mcus` MCUs.
-    pub fn whole(bands: &Bands, mcus: usize) -> Parts {
-        let part = |index| {
-            let (top, rows) = bands.band(index);
-            Part { why: Why::Changed, top, rows, mcus: None, coded: mcus / bands.count() }
-        };
-        Parts { parts: (0..bands.count()).map(part).collect(), shared: bands.count() }
+    pub fn whole(bands: impl IntoIterator<Item = Band>, mcus: usize) -> Parts {
+        let parts = in_bands(Why::Changed, bands, mcus);
+        Parts { shared: parts.len(), owed: parts.len(), parts }
     }
 
     /// What is due of pictures of one kind, an MCU taking about so many bytes. No MCU is in two of these.
@@ -65,17 +75,31 @@ impl Parts {
         if parts.is_empty() {
             // One of no MCUs tells that there is a picture, and when it was caught.
             let rows = changed.sampling().mcu().height.min(changed.size().height);
-            parts.push(Part { why: Why::Changed, top: 0, rows, mcus: Selection::new(0, std::iter::empty()), coded: 0 });
+            let band = changed.sampling().mcus(changed.size()).width as usize;
+            parts.push(Part { why: Why::Changed, top: 0, rows, mcus: Selection::new(band, std::iter::empty()), coded: 0 });
         }
         let shared = parts.len();
         parts.extend(split(Why::Owed, owed, per_mcu));
-        Parts { parts, shared }
+        Parts { shared, owed: parts.len(), parts }
+    }
+
+    /// And all of it once more, in these bands of a picture of `mcus` MCUs.
+    pub fn and_whole(mut self, bands: impl IntoIterator<Item = Band>, mcus: usize) -> Parts {
+        self.parts.extend(in_bands(Why::Whole, bands, mcus));
+        self
     }
 
     /// MCUs that are coded for that reason.
     pub fn coded(&self, why: Why) -> usize {
         self.parts.iter().filter(|part| part.why == why).map(|part| part.coded).sum()
     }
+}
+
+/// A part for each of these bands.
+fn in_bands(why: Why, bands: impl IntoIterator<Item = Band>, mcus: usize) -> Vec<Part> {
+    let bands: Vec<Band> = bands.into_iter().collect();
+    let coded = mcus / bands.len().max(1);
+    bands.into_iter().map(|(top, rows)| Part { why, top, rows, mcus: None, coded }).collect()
 }
 
 /// Parts of about as many MCUs each; none of none.
@@ -114,8 +138,10 @@ fn part(why: Why, set: &McuSet, rows: Range<usize>, coded: usize) -> Part {
 
 #[cfg(test)]
 mod tests {
+    use super::super::slice::{Slice, testing};
     use super::*;
-    use eyeline_proto::picture::{Sampling, Size};
+    use crate::picture::{Sampling, Size};
+    use crate::wire::slice::Head;
     use proptest::prelude::*;
 
     const HD: Size = Size { width: 1280, height: 720 };
@@ -150,7 +176,7 @@ mod tests {
             let owed = set(size, sampling, (0..all).filter(|mcu| {
                 mcu % 7 == seed % 7 && !changed.contains(*mcu) && !refined.contains(*mcu)
             }));
-            let Parts { parts, shared } = Parts::some([&changed, &refined, &owed], 30.0);
+            let Parts { parts, shared, .. } = Parts::some([&changed, &refined, &owed], 30.0);
             prop_assert!(shared >= 1 && parts.len() <= 3 * (ENOUGH + 1));
             prop_assert!(parts.iter().enumerate().all(|(index, part)| (index < shared) == (part.why != Why::Owed)));
             let (columns, mcu) = (sampling.mcus(size).width as usize, sampling.mcu().height);
@@ -166,12 +192,38 @@ mod tests {
     #[test]
     fn nothing_is_a_slice_of_nothing_and_all_is_whole_bands() {
         let none = set(HD, Sampling::Yuv420, []);
-        let Parts { parts, shared } = Parts::some([&none; 3], 30.0);
+        let Parts { parts, shared, .. } = Parts::some([&none; 3], 30.0);
         assert_eq!((parts.len(), shared, parts[0].coded, parts[0].rows), (1, 1, 0, 16));
         let all = set(HD, Sampling::Yuv420, 0..3600);
-        let Parts { parts, shared } = Parts::some([&none, &none, &all], 30.0);
+        let Parts { parts, shared, .. } = Parts::some([&none, &none, &all], 30.0);
         assert!(shared == 1 && parts.len() > 8 && parts[1..].iter().all(|part| part.mcus.is_none()), "{parts:?}");
         assert_eq!(parts[1..].iter().map(|part| part.rows).sum::<u32>(), 720);
+    }
+
+    #[test]
+    fn a_slice_of_nothing_is_one_that_a_receiver_can_read() {
+        for (size, sampling) in [(HD, Sampling::Yuv420), (HD, Sampling::Grey), (Size { width: 8, height: 5 }, Sampling::Yuv422)] {
+            let none = set(size, sampling, []);
+            let Parts { parts, .. } = Parts::some([&none; 3], 30.0);
+            let mcus = parts[0].mcus.as_ref().map(|some| some.mcus());
+            let head = Head { size, sampling, top: parts[0].top as u16, rows: parts[0].rows as u16, mcus, ..testing::head() };
+            let sent = Slice::new(7, 0, 1, &head, &[]);
+            let came = Slice::read(7, 0, 1, sent.bytes().clone());
+            assert_eq!(came.map(|slice| slice.head().runs().count()), Ok(0), "{size}");
+        }
+    }
+
+    #[test]
+    fn all_of_it_again_comes_behind_what_is_owed_and_counts_for_nobody_else() {
+        let [changed, owed] = [&[1, 2][..], &[900]].map(|mcus| set(HD, Sampling::Yuv420, mcus.iter().copied()));
+        let none = set(HD, Sampling::Yuv420, []);
+        let some = Parts::some([&changed, &none, &owed], 30.0);
+        let both = some.clone().and_whole([(0, 400), (400, 320)], 3600);
+        assert_eq!((both.shared, both.owed, both.parts.len(), both.coded(Why::Changed)), (1, 2, 4, 2));
+        assert_eq!(both.parts[..2], some.parts);
+        let whole = |part: Part| Part { why: Why::Whole, ..part };
+        let bands = Parts::whole([(0, 400), (400, 320)], 3600).parts.into_iter().map(whole);
+        assert_eq!(both.parts[2..], bands.collect::<Vec<_>>());
     }
 
     #[test]
