@@ -11,8 +11,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// How often the pixels are looked at.
 const POLL_US: u64 = 250;
 
+/// A display may draw parts in any order: the rest of a picture is there so long after its numbers.
+const DRAWN_US: u64 = 4_000;
+
 /// A picture that is not whole by then is kept as it is.
-const DRAWN_US: u64 = 15_000;
+const TORN_US: u64 = 15_000;
 
 /// Numbers whose time is known.
 const NUMBERS: usize = 1 << 16;
@@ -36,6 +39,17 @@ pub struct Seen {
     pub log: Log,
     /// What it looked like, while that was asked for.
     pub looks: Vec<Look>,
+}
+
+/// The newest picture on the screen.
+struct Newest {
+    id: u16,
+    /// When one of its numbers came.
+    since: u64,
+    /// When both were there.
+    whole: Option<u64>,
+    /// It was looked at.
+    kept: bool,
 }
 
 /// See the module text.
@@ -90,8 +104,7 @@ impl Piece for Numbered {
         sharpen_timers();
         let mut pixels = Vec::new();
         let (mut corner, mut readable_at): (Option<(usize, usize)>, u64) = (None, 0);
-        // The newest number, since when it is there, and whether it was looked at.
-        let mut newest: Option<(u16, u64, bool)> = None;
+        let mut newest: Option<Newest> = None;
         let mut next = now_us();
         while !over.load(Ordering::Relaxed) {
             let now = now_us();
@@ -100,28 +113,29 @@ impl Piece for Numbered {
             let below = corner.and_then(|(x, y)| code::read_bottom(screen, x, y, height));
             for id in [above, below].into_iter().flatten() {
                 // As sequence numbers. Few bits guard a number, so one that is far ahead is not believed.
-                let ahead = newest.map(|(newest, ..)| id.wrapping_sub(newest));
+                let ahead = newest.as_ref().map(|newest| id.wrapping_sub(newest.id));
                 if ahead.is_none_or(|ahead| (1..0x400).contains(&ahead)) {
-                    newest = Some((id, now, false));
+                    newest = Some(Newest { id, since: now, whole: None, kept: false });
                     seen.log.fresh.push(now);
                 }
             }
             if above.is_some() || below.is_some() {
                 readable_at = now;
             }
-            if let (Some(corner), Some((id, since, false))) = (corner, newest) {
-                let whole = above == Some(id) && below == Some(id);
-                if whole {
+            if let (Some(corner), Some(newest)) = (corner, &mut newest) {
+                if newest.whole.is_none() && above == Some(newest.id) && below == above {
+                    newest.whole = Some(now);
                     let _ = seen_us.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
-                    seen.log.shown.push(Shown { mark: self.mark_of(id), seen_us: now, wrong: 0.0, wrong_rows: 0 });
+                    seen.log.shown.push(Shown { mark: self.mark_of(newest.id), seen_us: now, wrong: 0.0, wrong_rows: 0 });
                 }
-                if whole || now > since + DRAWN_US {
-                    newest = Some((id, since, true));
-                    if self.keep.load(Ordering::Relaxed) {
-                        let look = self.look(screen, corner, id, since, &mut pixels);
-                        let still = code::read_number(screen, corner.0, corner.1) == above;
-                        seen.looks.push(Look { whole: whole && still, ..look });
-                    }
+                let due = newest.whole.map_or(newest.since + TORN_US, |whole| whole + DRAWN_US);
+                if !newest.kept && now >= due && self.keep.load(Ordering::Relaxed) {
+                    newest.kept = true;
+                    let look = self.look(screen, corner, newest.id, newest.since, &mut pixels);
+                    let numbers =
+                        [code::read_number(screen, corner.0, corner.1), code::read_bottom(screen, corner.0, corner.1, height)];
+                    let still = numbers == [Some(newest.id); 2];
+                    seen.looks.push(Look { whole: newest.whole.is_some() && still, ..look });
                 }
             }
             if now > readable_at + 300_000 {
