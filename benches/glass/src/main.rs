@@ -58,7 +58,7 @@ eyeline-bench COMMAND [--name value]...
                    --counts 2,3,4,6 (members)   --sizes 640x480@30   --seconds N   --runs N
   motion         scenes of which more or less moves, Eyeline with and without conditional replenishment, GStreamer, H.264;
                  exit code 1 when a verdict is missed
-                   --scene NAME (repeatable; webcam grainy still drift lamp fade slides pan zoom)   --film FILE
+                   --scene NAME (repeatable; webcam grainy still drift lamp fade slides pan zoom)   --film FILE   --pictures FOLDER (some of what was seen)
                    --sizes 1280x720@30,1920x1080@30   --seconds N   --runs N   --cores 0,1
                    --only KEY,... (eyeline eyeline-whole gst-jpeg h264-22 h264-26 h264-30)
   network        each peer over a link that loses, delays, chokes or is pulled (root, or user namespaces and /dev/net/tun)
@@ -176,6 +176,7 @@ fn motion_options(words: &[String]) -> Result<motion::Options, String> {
                 options.film = Some(value.into());
                 options.scenes.get_or_insert_default();
             }
+            "--pictures" => options.pictures = Some(value.into()),
             "--only" => options.peers = named(value, peers::MOTION)?,
             "--cores" => options.cores = value.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| bad())?,
             "--programs" => options.programs = value.into(),

@@ -44,6 +44,8 @@ pub struct Options {
     pub scenes: Option<Vec<&'static Scene>>,
     /// A film to play beside them.
     pub film: Option<PathBuf>,
+    /// A folder for some of the pictures that were seen.
+    pub pictures: Option<PathBuf>,
     /// Whom.
     pub peers: Vec<&'static Peer>,
     /// The only processors anything may use; empty is all.
@@ -63,6 +65,7 @@ impl Options {
             runs: 1,
             scenes: None,
             film: None,
+            pictures: None,
             peers: peers::MOTION.iter().collect(),
             cores: Vec::new(),
             programs: PathBuf::from("target/release"),
@@ -105,7 +108,10 @@ fn play(options: &Options, case: Case, mut painted: Loop, table: &mut Table) -> 
     for run in 1..=options.runs {
         for peer in &peers {
             match measure(options, case, peer, shape, &mut painted) {
-                Ok(row) => {
+                Ok((row, pictures)) => {
+                    if let Some(folder) = &options.pictures {
+                        save(&pictures, folder, &format!("{}-{}", table.scene(), peer.key), case.width)?;
+                    }
                     rig::progress(&format!("{case} {}, {run}/{}, {}: {}", table.scene(), options.runs, peer.title, row.brief()));
                     table.add(peer, row);
                 }
@@ -121,7 +127,7 @@ fn stage<'a>(options: &'a Options, case: Case, piece: &'a Numbered, cable: Optio
     Stage { piece, fps: case.fps, programs, scripts, cable }
 }
 
-fn measure(options: &Options, case: Case, peer: &Peer, shape: Shape, painted: &mut Loop) -> Result<Row, String> {
+fn measure(options: &Options, case: Case, peer: &Peer, shape: Shape, painted: &mut Loop) -> Result<(Row, Pictures), String> {
     let piece = Numbered::new(shape, (peer.luma)(case.height));
     let played = stage(options, case, &piece, None).play(peer, &mut painted.frames, |send, recv, seen_us| {
         let from = seen_us + WARM_UP_US;
@@ -135,10 +141,10 @@ fn measure(options: &Options, case: Case, peer: &Peer, shape: Shape, painted: &m
         Ok((from, to, [0, 1, 2].map(|i| after[i] - before[i])))
     })?;
     let (from, to, [send, recv, bytes]) = played.scene;
-    let Seen { log, looks } = &played.seen;
-    let figures = Figures::of(log, case.fps as f64, from, to);
+    let Seen { log, looks, pictures: seen } = played.seen;
+    let figures = Figures::of(&log, case.fps as f64, from, to);
     let pictures = figures.expected.max(1.0);
-    Ok(Row {
+    let row = Row {
         bytes: bytes / pictures,
         send: send / pictures,
         recv: recv / pictures,
@@ -146,8 +152,25 @@ fn measure(options: &Options, case: Case, peer: &Peer, shape: Shape, painted: &m
         p95: figures.latency[1],
         shown: figures.shown / pictures,
         freeze_ms: log.freeze_ms(from, to),
-        quality: quality::measure(looks, &painted.clean, shape.width),
-    })
+        quality: quality::measure(&looks, &painted.clean, shape.width),
+    };
+    Ok((row, seen))
+}
+
+/// Number and pixels of each.
+type Pictures = Vec<(u16, Vec<u32>)>;
+
+/// Writes pictures as PPM files into a folder that is made where it is not there.
+fn save(pictures: &Pictures, folder: &Path, name: &str, width: usize) -> Result<(), String> {
+    let name = name.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    for (id, pixels) in pictures {
+        let mut file = format!("P6 {width} {} 255\n", pixels.len() / width).into_bytes();
+        file.extend(pixels.iter().flat_map(|pixel| [pixel >> 16, pixel >> 8, *pixel].map(|byte| byte as u8)));
+        let path = folder.join(format!("{name}-{id}.ppm"));
+        std::fs::write(&path, file).map_err(|e| format!("{}: {e}", path.display()))?;
+    }
+    Ok(())
 }
 
 fn keep_looks(piece: &Numbered) {
@@ -175,7 +198,7 @@ fn lose(options: &Options, case: Case) -> Result<bool, String> {
             piece.keep.store(false, Ordering::Relaxed);
             Ok((from, to))
         })?;
-        let ((from, to), Seen { log, looks }) = (played.scene, &played.seen);
+        let ((from, to), Seen { log, looks, .. }) = (played.scene, &played.seen);
         let figures = Figures::of(log, case.fps as f64, from, to);
         let samples = cable.samples();
         let mut within = samples.iter().filter(|sample| (from..to).contains(&sample.at_us)).map(|sample| sample.counts.bytes);

@@ -17,6 +17,9 @@ const DRAWN_US: u64 = 4_000;
 /// A picture that is not whole by then is kept as it is.
 const TORN_US: u64 = 15_000;
 
+/// One look in so many is kept in colour.
+const COLOUR_EVERY: usize = 24;
+
 /// Numbers whose time is known.
 const NUMBERS: usize = 1 << 16;
 
@@ -39,6 +42,8 @@ pub struct Seen {
     pub log: Log,
     /// What it looked like, while that was asked for.
     pub looks: Vec<Look>,
+    /// Some of these in colour: number, and pixels with blue in the lowest byte.
+    pub pictures: Vec<(u16, Vec<u32>)>,
 }
 
 /// The newest picture on the screen.
@@ -134,6 +139,9 @@ impl Piece for Numbered {
                     let look = self.look(screen, corner, newest.id, newest.since, &mut pixels);
                     let numbers =
                         [code::read_number(screen, corner.0, corner.1), code::read_bottom(screen, corner.0, corner.1, height)];
+                    if seen.looks.len() % COLOUR_EVERY == 0 {
+                        seen.pictures.push((newest.id, pixels.clone()));
+                    }
                     let still = numbers == [Some(newest.id); 2];
                     seen.looks.push(Look { whole: newest.whole.is_some() && still, ..look });
                 }
