@@ -27,6 +27,14 @@ use super::mouse::{self, Mouse};
 use super::scale::Rect;
 use eyeline_proto::picture::Size;
 
+/// What the server said.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Heard {
+    pub anything: bool,
+    /// A part of the window was uncovered and must be painted again.
+    pub exposed: bool,
+}
+
 x11rb::atom_manager! {
     /// Names the window manager and we agree on.
     Atoms: AtomsCookie {
@@ -138,13 +146,14 @@ impl Desktop {
         self.mouse.take()
     }
 
-    /// Handles what the server said since, keys to `keys`; whether a part of the window was uncovered and must be painted again.
-    pub(super) fn poll(&mut self, keys: &mut Keys, now: Instant) -> Result<bool, ReplyError> {
-        let mut exposed = false;
+    /// Handles what the server said since, keys to `keys`.
+    pub(super) fn poll(&mut self, keys: &mut Keys, now: Instant) -> Result<Heard, ReplyError> {
+        let mut heard = Heard::default();
         while let Some(event) = self.connection.poll_for_event()? {
+            heard.anything = true;
             self.mouse.handle(&event, (&self.connection, self.window), now)?;
             match event {
-                Event::Expose(_) => exposed = true,
+                Event::Expose(_) => heard.exposed = true,
                 Event::KeyPress(event) => keys.press(&self.keymap, event.detail, event.state, now),
                 Event::KeyRelease(event) => keys.release(event.detail),
                 Event::XkbMapNotify(_) | Event::XkbNewKeyboardNotify(_) => self.keymap = Keymap::ask(&self.connection)?,
@@ -158,7 +167,7 @@ impl Desktop {
                 _ => {}
             }
         }
-        Ok(exposed)
+        Ok(heard)
     }
 
     /// Shows these parts of the picture on the window, which must be as large as that; see [`Direct::show`].

@@ -15,7 +15,7 @@ use tracing::debug;
 use super::canvas::View;
 use super::compositor::Compositor;
 use super::damage::Damage;
-use super::desktop::Desktop;
+use super::desktop::{Desktop, Heard};
 use super::keys::Keys;
 pub use super::keys::{Action, Bindings};
 use super::letters::Letters;
@@ -31,6 +31,9 @@ const REPAINT: Duration = Duration::from_millis(100);
 
 /// Of many tiles only those that changed are painted, but all of them this often: a display may have lost some.
 const REPAINT_ALL: Duration = Duration::from_secs(1);
+
+/// The window toolkit looks for what only it is told at least so often.
+const UPDATE: Duration = Duration::from_millis(100);
 
 /// A pointer at rest this long over a full-screen picture is hidden.
 const HIDE_POINTER: Duration = Duration::from_secs(2);
@@ -127,6 +130,8 @@ pub struct Window {
     asked: Size,
     exposed: bool,
     painted: Option<Shown>,
+    /// When the toolkit last looked.
+    updated: Option<Instant>,
     /// What stands in it, where that is one picture with nothing over it.
     bare: Option<Bare>,
     /// When all tiles were painted, with nothing over them, where that is what the window shows.
@@ -175,6 +180,7 @@ impl Window {
             asked: size,
             exposed: true,
             painted: None,
+            updated: None,
             bare: None,
             tiled: None,
             is_pointer_hidden: false,
@@ -313,10 +319,15 @@ impl Window {
     /// What was asked for at the window since the last call; `now` tells a double click from two. Never sleeps; call it every 10
     /// ms or so.
     pub fn events(&mut self, now: Instant) -> Vec<Action> {
-        self.surface.update();
-        match self.desktop.poll(&mut self.keys, now) {
-            Ok(exposed) => self.exposed |= exposed,
-            Err(error) => debug!("the display said: {error}"),
+        let heard = self.desktop.poll(&mut self.keys, now).unwrap_or_else(|error| {
+            debug!("the display said: {error}");
+            Heard { anything: true, exposed: false }
+        });
+        self.exposed |= heard.exposed;
+        // minifb asks where the pointer is each time, and waits for the answer; only that the window is closed it alone is told.
+        if heard.anything || self.updated.is_none_or(|updated| now.saturating_duration_since(updated) >= UPDATE) {
+            self.surface.update();
+            self.updated = Some(now);
         }
         let mut actions = self.keys.take();
         actions.append(&mut self.desktop.take_clicks());
