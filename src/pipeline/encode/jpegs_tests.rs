@@ -76,9 +76,9 @@ fn jpegs(size: Size, count: u64) -> Vec<Vec<u8>> {
     (0..count).map(jpeg).collect()
 }
 
-/// Kilobits a second for this part of such JPEGs.
-fn part_of(jpegs: &[Vec<u8>], part: f64) -> u64 {
-    (jpegs[0].len() as f64 * part * 8.0 * 30.0 / 1000.0) as u64
+/// Kilobits a second that this part of each such JPEG takes.
+fn part_of(jpeg: &[u8], part: f64) -> u64 {
+    (jpeg.len() as f64 * part * 8.0 * 30.0 / 1000.0) as u64
 }
 
 const SIZE: Size = Size { width: 320, height: 192 };
@@ -87,7 +87,7 @@ const SIZE: Size = Size { width: 320, height: 192 };
 fn a_damaged_jpeg_is_left_out_and_what_was_sent_before_it_still_stands() {
     let jpegs = jpegs(SIZE, 40);
     for passthrough in [Passthrough::Auto, Passthrough::On] {
-        let mut camera = Camera::new(SIZE, passthrough, part_of(&jpegs, 0.6));
+        let mut camera = Camera::new(SIZE, passthrough, part_of(&jpegs[0], 0.6));
         let sent: Vec<_> = jpegs[..30].iter().map(|jpeg| camera.picture(jpeg)).collect();
         assert!(sent[20..].iter().all(|sent| sent.is_some_and(|sent| sent.bytes < jpegs[0].len() / 2)), "{sent:?}");
         assert_eq!(camera.picture(&jpegs[30][..jpegs[30].len() / 2]), None);
@@ -108,7 +108,7 @@ fn a_camera_whose_jpegs_cannot_be_cut_is_said_to_be_so_and_tried_ever_more_seldo
     let noise: Vec<u8> = (0..4 * width * height).map(|at| ((at as u32).wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let image = turbojpeg::Image { pixels: &noise[..], width, pitch: 4 * width, height, format: turbojpeg::PixelFormat::BGRX };
     let progressive = compressor.compress_to_vec(image).unwrap();
-    let mut camera = Camera::new(SIZE, Passthrough::Auto, part_of(&[progressive.clone()], 0.3));
+    let mut camera = Camera::new(SIZE, Passthrough::Auto, part_of(&progressive, 0.3));
     for _ in 0..1200 {
         camera.picture(&progressive);
     }
@@ -122,7 +122,7 @@ fn pictures_with_odd_sides_keep_their_sampling() {
     let size = Size { width: 321, height: 193 };
     let jpegs = jpegs(size, 60);
     for passthrough in [Passthrough::Auto, Passthrough::On] {
-        let mut camera = Camera::new(size, passthrough, part_of(&jpegs, 0.5));
+        let mut camera = Camera::new(size, passthrough, part_of(&jpegs[0], 0.5));
         let mut samplings: Vec<_> = jpegs.iter().filter_map(|jpeg| camera.picture(jpeg)).map(|sent| sent.sampling).collect();
         assert!(samplings.len() > 20);
         samplings.dedup();
@@ -135,7 +135,7 @@ fn pictures_with_odd_sides_keep_their_sampling() {
 fn what_could_not_be_read_once_is_cut_again_after_five_seconds() {
     let jpegs = jpegs(SIZE, 30);
     for passthrough in [Passthrough::Auto, Passthrough::On] {
-        let mut camera = Camera::new(SIZE, passthrough, part_of(&jpegs, 0.6));
+        let mut camera = Camera::new(SIZE, passthrough, part_of(&jpegs[0], 0.6));
         jpegs.iter().for_each(|jpeg| _ = camera.picture(jpeg));
         let other = camera_jpeg(&vec![90; 160 * 96 * 3 / 2], Size { width: 160, height: 96 }, Sampling::Yuv420, 85, 0);
         camera.picture(&other);
