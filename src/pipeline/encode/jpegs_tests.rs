@@ -127,6 +127,8 @@ fn pictures_with_odd_sides_keep_their_sampling() {
         assert!(samplings.len() > 20);
         samplings.dedup();
         assert_eq!(samplings.len(), 1, "{passthrough:?}: {samplings:?}");
+        let treated = if passthrough == Passthrough::On { Treatment::Changed } else { Treatment::Anew(Why::NoRoom) };
+        assert_eq!(camera.encoder.treated(), Some(treated), "none is read for nothing");
     }
 }
 
