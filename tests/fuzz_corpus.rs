@@ -100,7 +100,7 @@ fn cut_band(sampling: Sampling) -> Slice {
     let (mut changed, none) = (McuSet::new(size, sampling), McuSet::new(size, sampling));
     (0..changed.of()).step_by(2).for_each(|mcu| changed.insert(mcu));
     let settings = Settings { quality: 60, position: None };
-    picture.slices(0, MediaTime::ZERO, settings, &Parts::some([&changed, &none, &none], 30.0)).remove(0)
+    picture.slices(0, MediaTime::ZERO, settings, &Parts::some([&changed, &none, &none], 30.0)).unwrap().remove(0)
 }
 
 fn slice(sampling: Sampling, mcus: Option<Mcus<'_>>) -> Slice {

@@ -25,11 +25,11 @@ pub use replenisher::Replenisher;
 
 use super::bits::BitReader;
 use super::passthrough;
-use super::raw::plane_sizes;
 use super::scan;
 use super::segments::{self, Layout, Refusal};
 use super::tables::{self, DHT, DQT, SOF0, SOS};
 use Refusal::{Damaged, Unfit};
+use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::{MAX_LEN, MOST_MCUS};
 use huffman::{Codes, Coefficient, END, split, value};
@@ -45,6 +45,9 @@ const DC: std::ops::RangeInclusive<i32> = -1024..=1023;
 
 /// Bits of the longest AC coefficient of 8 bits.
 const AC_BITS: u32 = 10;
+
+/// What a DC takes, its code and its difference, on average.
+const DC_BITS: u64 = 6;
 
 const NO_CODE: Refusal = Damaged("its data has codes that its tables have not");
 
@@ -121,9 +124,13 @@ impl Coefficients {
         self.kind
     }
 
-    /// Whether its sides are odd, so that halved colours reach beyond them.
-    pub fn is_padded(&self) -> bool {
-        self.kind.is_some_and(|(sampling, size)| plane_sizes(sampling, size)[0] != size)
+    /// Which share of its bits these MCUs have, which are the picture's: about that of the bytes that they take alone.
+    pub fn share(&self, mcus: &McuSet) -> f64 {
+        let Some((sampling, _)) = self.kind else { return 0.0 };
+        let each = tables::blocks(sampling);
+        let bits = |blocks: &[Block]| blocks.iter().map(|block| u64::from(block.bits) + DC_BITS).sum::<u64>();
+        let some: u64 = mcus.runs(0..mcus.of()).map(|run| bits(&self.blocks[run.start * each..run.end * each])).sum();
+        some as f64 / bits(&self.blocks).max(1) as f64
     }
 
     /// About how long its scan is.

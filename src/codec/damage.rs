@@ -87,7 +87,7 @@ fn cut_out(planes: &[u8], mcus: &[usize]) -> Slice {
     let mcus = Selection::new(60, mcus.iter().copied());
     let part = Part { why: Why::Changed, top: 0, rows: SIZE.height, mcus, coded: 30 };
     let parts = Parts { parts: vec![part], shared: 1, owed: 1 };
-    picture.slices(0, MediaTime::ZERO, testing::SETTINGS, &parts).remove(0)
+    picture.slices(0, MediaTime::ZERO, testing::SETTINGS, &parts).unwrap().remove(0)
 }
 
 #[test]

@@ -274,7 +274,7 @@ impl EncoderThreads {
         };
         let share = parts.coded(Why::Changed) as f64 / mcus as f64;
         let (mut bytes, mut changed) = (0, Lot { share, bytes: 0 });
-        for (index, mut slice) in picture.slices(number, capture, settings, &parts).into_iter().enumerate() {
+        for (index, mut slice) in picture.slices(number, capture, settings, &parts)?.into_iter().enumerate() {
             bytes += slice.bytes().len();
             changed.bytes += if index < parts.shared { slice.bytes().len() } else { 0 };
             slice.stamp_times(queued, begun.elapsed());

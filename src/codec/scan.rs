@@ -107,7 +107,11 @@ impl Chain {
 pub fn runs(scan: &[u8], present: &[Range<usize>], intervals: usize, ended: bool) -> Vec<Run> {
     let mut chains: Vec<Chain> = Vec::new();
     for range in merged(present, scan.len()) {
-        chains_of(scan, range, ended, &mut chains);
+        chains_of(scan, range, ended, (intervals, &mut chains));
+    }
+    // Each but the first has a marker in front: it is no scan of so few intervals.
+    if chains.len() > intervals + 1 {
+        return Vec::new();
     }
     let mut behind = 0;
     for chain in chains.iter_mut().rev() {
@@ -127,8 +131,9 @@ pub fn runs(scan: &[u8], present: &[Range<usize>], intervals: usize, ended: bool
     runs
 }
 
-/// Splits one present range into chains of consecutively numbered whole intervals.
-fn chains_of(scan: &[u8], range: Range<usize>, ended: bool, chains: &mut Vec<Chain>) {
+/// Splits one present range into chains of consecutively numbered whole intervals; into no more than two more than there are
+/// intervals, for all the markers that it may have.
+fn chains_of(scan: &[u8], range: Range<usize>, ended: bool, (intervals, chains): (usize, &mut Vec<Chain>)) {
     let mut open = (range.start == 0).then(|| Chain::new(None, 0));
     let mut begin = range.start;
     let mut end = range.end;
@@ -140,6 +145,9 @@ fn chains_of(scan: &[u8], range: Range<usize>, ended: bool, chains: &mut Vec<Cha
             break;
         };
         begin = at + 2;
+        if chains.len() > intervals + 1 {
+            return;
+        }
         match &mut open {
             Some(chain) if chain.closing() == number => chain.close(at),
             _ => {
@@ -251,6 +259,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_scan_of_nothing_but_markers_takes_no_memory_for_each_of_them() {
+        let scan = [0xFF, RST0 + 5].repeat(1 << 20);
+        let mut chains = Vec::new();
+        chains_of(&scan, 0..scan.len(), true, (6, &mut chains));
+        assert!(chains.len() <= 8, "{}", chains.len());
+        assert_eq!(runs(&scan, &[0..scan.len()], 6, true), []);
     }
 
     #[test]

@@ -145,10 +145,10 @@ pub fn huffman_tables(mut payload: &[u8], each: &mut impl FnMut(usize, usize, &[
         let (lengths, rest) = rest.split_at_checked(16).ok_or(Damaged("a Huffman table is cut off"))?;
         let count = lengths.iter().map(|&length| usize::from(length)).sum::<usize>();
         let (symbols, rest) = rest.split_at_checked(count).ok_or(Damaged("a Huffman table is cut off"))?;
-        // A code tree may not have more leaves than it has room for (T.81 C.2).
+        // A code tree may not have more leaves than it has room for, and no code is all ones (T.81 C.2).
         let used = lengths.iter().zip(1..).map(|(&length, bits)| u32::from(length) << (16 - bits)).sum::<u32>();
         let dc_out_of_range = class == 0 && symbols.iter().any(|&symbol| symbol > 11);
-        if class > 1 || id > 3 || count == 0 || count > 256 || used > 1 << 16 || dc_out_of_range {
+        if class > 1 || id > 3 || count == 0 || count > 256 || used >= 1 << 16 || dc_out_of_range {
             return Err(Damaged("a Huffman table cannot be"));
         }
         each(class, id, lengths, symbols);
@@ -366,12 +366,17 @@ mod tests {
         assert!(parse(&extra).is_err());
     }
 
+    /// As libjpeg refuses and takes them.
     #[test]
-    fn a_code_tree_with_too_many_leaves_is_refused() {
-        let mut dht = vec![0x00, 3];
-        dht.extend_from_slice(&[0; 15]);
-        dht.extend_from_slice(&[0, 1, 2]);
-        assert!(huffman_tables(&dht, &mut |_, _, _, _| {}).is_err());
+    fn a_code_tree_with_too_many_leaves_or_a_code_of_all_ones_is_refused() {
+        let taken = |lengths: &[u8]| {
+            let mut dht = vec![0x00];
+            dht.extend((0..16).map(|at| lengths.get(at).copied().unwrap_or(0)));
+            dht.extend(0..lengths.iter().sum());
+            huffman_tables(&dht, &mut |_, _, _, _| {}).is_ok()
+        };
+        assert!(!taken(&[3]) && !taken(&[2]) && !taken(&[1, 2]) && !taken(&[1, 1, 1, 2]));
+        assert!(taken(&[1]) && taken(&[1, 1]) && taken(&[1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]));
     }
 
     #[test]

@@ -179,6 +179,14 @@ impl<Command> Drop for Handle<Command> {
 pub struct Commands<Command>(Arc<Inbox<Command>>);
 
 impl<Command> Commands<Command> {
+    /// To nobody.
+    #[cfg(test)]
+    pub(crate) fn unheard() -> Self {
+        let inbox = Inbox::new(Arc::new(polling::Poller::new().expect("a poller")));
+        inbox.end();
+        Commands(inbox)
+    }
+
     /// Tells the core something and wakes the net thread. When 1024 commands wait, it waits for the net thread to
     /// take them, which it does all at once; called on the net thread itself (by `on_event`) it never waits. Once the net thread
     /// is gone commands are dropped. Not for audio callbacks: it locks.

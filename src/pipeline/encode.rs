@@ -1,13 +1,13 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
-use super::cutter::{Cut, Cutter, Treatment, Why};
+use super::cutter::{Cutter, Treatment};
 use super::sink::EncodedSink;
 use super::steps::{Steps, even, useful};
 use super::tally::{EncoderCounts, Tally};
 use crate::codec::encoder::{self, At, Coded, Encoded};
 use crate::codec::replenisher::{Due, Replenisher};
+use crate::codec::scale;
 use crate::codec::settings::{Error, Settings};
-use crate::codec::{passthrough, scale};
 use crate::net::Commands;
 use crate::threads::{lock, wait};
 use eyeline_proto::media::clock::Epoch;
@@ -20,11 +20,12 @@ use eyeline_proto::picture::{Body, BufferPool, Picture, Size, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
 use eyeline_proto::sound::Block;
-use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::record::{Format, Want, Whole};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+mod jpegs;
 
 /// More threads than this gain nothing: at 1080p a band is 0.4 ms of work by then.
 const MAX_WORKERS: usize = 4;
@@ -99,7 +100,7 @@ impl Encoder {
             commands,
             buffers: BufferPool::new(),
             epoch,
-            steps: Mutex::new(Steps::new(ladder, replenish)),
+            steps: Mutex::new(Steps::new(ladder)),
             replenisher: replenish.then(Mutex::default),
             cutter: replenish.then(Mutex::default),
             passthrough,
@@ -128,17 +129,15 @@ impl Encoder {
             return;
         }
         let (begun, position) = (Instant::now(), picture.position);
-        let mut steps = lock(&self.steps);
-        let (wanted, whole) = (self.wanted(&picture, steps.want), steps.want.whole);
-        let step = steps.next(&picture, wanted, (self.film, self.seen_here));
-        drop(steps);
-        let Some(step) = step else {
+        let want = lock(&self.steps).want;
+        let (wanted, whole) = (self.wanted(&picture, want), want.whole);
+        let may_cut = self.may_cut(&picture, wanted, whole);
+        let Some(step) = lock(&self.steps).next(&picture, wanted, may_cut, (self.film, self.seen_here)) else {
             self.tally.left_out();
             return;
         };
+        let Some((picture, step)) = self.cut(picture, step, may_cut && step.eighths == 8, begun) else { return };
         let why = matches!(picture.body, Body::Jpeg(_)).then(|| self.why_anew(&picture, wanted, step));
-        let may_cut = step.eighths == 8 && wanted == picture.size && picture.view == View::PLAIN && whole == Whole::Nobody;
-        let Some((picture, step)) = self.cut(picture, step, may_cut, begun) else { return };
         let mut picture = match self.fit(picture, wanted, step) {
             Ok(picture) => picture,
             Err(error) => return self.lost(&error),
@@ -178,106 +177,6 @@ impl Encoder {
     fn sent(&self, number: u64, encoded: &Encoded, begun: Instant) {
         self.next.store(number + 1, Ordering::Relaxed);
         self.tally.encoded(encoded, begun.elapsed());
-    }
-
-    /// Sends what changed of a camera's JPEG: as the camera made it, or encoded anew. Gives back what goes whole, or cannot be
-    /// read, and how it is to be encoded.
-    fn cut(&self, picture: Picture, step: Step, may_cut: bool, begun: Instant) -> Option<(Picture, Step)> {
-        let Some(cutter) = &self.cutter else { return Some((picture, step)) };
-        let mut cutter = lock(cutter);
-        let jpeg = match &picture.body {
-            Body::Jpeg(jpeg) if may_cut && step.foreign != Way::Whole => jpeg,
-            _ => {
-                cutter.forget();
-                return Some((picture, step));
-            }
-        };
-        let owed = lock(&self.owed).clone();
-        let cut = match cutter.look(jpeg, &picture, &owed) {
-            Ok(cut) => cut,
-            Err(refusal) => {
-                tracing::debug!("what changed in a camera's JPEG is not known: {refusal}");
-                lock(&self.steps).ladder.note_unfit();
-                let foreign = if self.passthrough == Passthrough::On { Way::Whole } else { Way::Anew };
-                return Some((picture, Step { foreign, ..step }));
-            }
-        };
-        // What has odd sides is decoded otherwise than it was sampled: its pixels tell what changed in them.
-        if step.foreign == Way::Anew && cut.coefficients.is_padded() {
-            cutter.forget();
-            return Some((picture, step));
-        }
-        // Of what is sent from here on the other knows nothing.
-        self.replenisher.iter().for_each(|replenisher| lock(replenisher).forget());
-        self.announce(picture.size);
-        let (capture, number) = (self.epoch.media_time(picture.captured), self.next.load(Ordering::Relaxed));
-        let as_made = step.foreign == Way::Changed && lock(&self.steps).ladder.affords(cut.share + cut.lacking);
-        let settings = Settings { quality: step.quality, position: picture.position };
-        let encoded = match as_made {
-            true => self
-                .threads
-                .cut(number, (cut.coefficients, picture.captured), capture, settings, cut.some)
-                .map(|encoded| (encoded, step)),
-            false => self.cut_anew(number, jpeg, &picture, (capture, settings), step, &cut),
-        };
-        match encoded {
-            Ok((encoded, step)) => {
-                self.sent(number, &encoded, begun);
-                let anew = Treatment::Anew(if self.passthrough == Passthrough::Off { Why::Asked } else { Why::NoRoom });
-                *lock(&self.treated) = Some(if step.foreign == Way::Changed { Treatment::Changed } else { anew });
-                let ladder = &mut lock(&self.steps).ladder;
-                ladder.note_changed(step, cut.share, as_made.then_some(encoded.changed.bytes));
-                if !as_made {
-                    ladder.note_part(step, encoded.changed.share, encoded.changed.bytes, 0);
-                }
-            }
-            Err(error) => {
-                // What is taken for sent was not.
-                cutter.forget();
-                self.lost(&error);
-            }
-        }
-        None
-    }
-
-    /// Encodes what changed anew: always, or for once where so much did that the path has no room for it, and the camera's own
-    /// follows as it ages. What changed is seen better in what the camera made than in pixels: there noise comes in steps.
-    fn cut_anew(
-        &self,
-        number: u64,
-        jpeg: &[u8],
-        picture: &Picture,
-        (capture, settings): (MediaTime, Settings),
-        step: Step,
-        cut: &Cut<'_>,
-    ) -> Result<(Encoded, Step), Error> {
-        let (size, sampling, planes) = passthrough::decode(jpeg, &self.buffers)?;
-        let quality = |share| lock(&self.steps).ladder.quality_of(step, share);
-        let step = Step { quality: quality(cut.share), ..step };
-        let none = McuSet::new(size, sampling);
-        let coded = match cut.some {
-            Some([changed, owed]) if !cut.coefficients.is_padded() => {
-                let owed = At { mcus: owed, quality: quality(cut.share + cut.lacking) };
-                Coded::Some { changed, refined: At { mcus: &none, quality: step.quality }, owed, whole: None }
-            }
-            _ => Coded::All,
-        };
-        let planes = Picture::new(picture.captured, size, Body::Planes(sampling, planes));
-        let settings = Settings { quality: step.quality, ..settings };
-        Ok((self.threads.encode(number, planes, capture, settings, coded)?, step))
-    }
-
-    /// Why a camera's JPEG would be encoded anew.
-    fn why_anew(&self, picture: &Picture, wanted: Size, step: Step) -> Why {
-        if self.passthrough == Passthrough::Off {
-            Why::Asked
-        } else if picture.view != View::PLAIN || picture.size != wanted {
-            Why::Size
-        } else if step.foreign == Way::Anew {
-            Why::NoRoom
-        } else {
-            Why::Unfit
-        }
     }
 
     /// What of a picture is coded, and at which quality: what changed, is refined and is owed, unless everybody wants it `whole`. Means

@@ -4,7 +4,7 @@ use eyeline_proto::media::foreign::Fitness;
 use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{Body, Picture, Size, View};
-use eyeline_proto::wire::record::{Want, Whole};
+use eyeline_proto::wire::record::Want;
 use std::time::Instant;
 
 /// Sides of pictures that are shown smaller than they are, in 24ths: eighths, as the JPEG decoder scales, and what tiles of a
@@ -40,19 +40,17 @@ pub struct Steps {
     /// When the last picture was caught.
     last: Option<Instant>,
     turn: u32,
-    /// What changed of a camera's JPEG may go alone.
-    may_cut: bool,
 }
 
 impl Steps {
     /// Before the first picture.
-    pub fn new(ladder: Ladder, may_cut: bool) -> Self {
-        Steps { ladder, target: None, want: Want::ALL, last: None, turn: 0, may_cut }
+    pub fn new(ladder: Ladder) -> Self {
+        Steps { ladder, target: None, want: Want::ALL, last: None, turn: 0 }
     }
 
-    /// For the next picture, which is to be of the `wanted` size; `None` where it is to be left out. Who is `seen_here` has use
-    /// for pictures where no receiver has.
-    pub fn next(&mut self, picture: &Picture, wanted: Size, (film, seen_here): (bool, bool)) -> Option<Step> {
+    /// For the next picture, which is to be of the `wanted` size, and of which what changed goes alone where it `may_cut`; `None`
+    /// where it is to be left out. Who is `seen_here` has use for pictures where no receiver has.
+    pub fn next(&mut self, picture: &Picture, wanted: Size, may_cut: bool, (film, seen_here): (bool, bool)) -> Option<Step> {
         if let Some(last) = self.last.replace(picture.captured) {
             self.ladder.note_period(picture.captured.saturating_duration_since(last));
         }
@@ -63,18 +61,13 @@ impl Steps {
         let rate = Some(self.want.rate).filter(|rate| *rate > 0 && !film).map(Bitrate);
         self.ladder.set_target(self.target.into_iter().chain(rate).min());
         let fitness = match (&picture.body, picture.view) {
-            (Body::Jpeg(_), View::PLAIN) if wanted == picture.size => {
-                if self.may_cut && self.want.whole == Whole::Nobody {
-                    Fitness::Changed
-                } else {
-                    Fitness::Whole
-                }
-            }
+            _ if may_cut => Fitness::Changed,
+            (Body::Jpeg(_), View::PLAIN) if wanted == picture.size => Fitness::Whole,
             _ => Fitness::Anew,
         };
         let step = self.ladder.step(fitness);
         self.turn = self.turn.wrapping_add(1);
-        let sent = (self.want.pictures || seen_here) && self.turn.is_multiple_of(step.every);
+        let sent = (self.want.pictures || seen_here) && self.turn.is_multiple_of(step.every) && !self.ladder.pays(step);
         (film || sent).then_some(step)
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Whole ones cost nobody anything but the path, so they go as they are while it has room for them. Where it has not, the MCUs
 //! that changed are much fewer bytes, and lose nothing. Only where these have no room, either, pictures are made anew, of a
-//! quality and size that fit. How much changes is learnt from what was sent: of pictures that were encoded anew, too. A picture
-//! of which too much changed for once (a cut, or the first) is no reason; one after the other is. Then cutting rests, for each
+//! quality and size that fit. How much changes is learnt from what was sent: of pictures that were encoded anew, too, in bytes of the
+//! camera's, for what moves has more of them than its MCUs are of the picture. A picture of which too much changed for once (a cut, or the first) is no reason; one after the other is. Then cutting rests, for each
 //! change of way costs a picture that is coded whole.
 
 /// What may become of a camera's JPEGs.
@@ -46,7 +46,10 @@ const ROOM: f64 = 0.85;
 /// What changes is averaged over so many pictures.
 const PICTURES: f64 = 8.0;
 
-/// For so many pictures nothing is cut after it took too much, or could not be done.
+/// Bytes that were counted before so many pictures say nothing of the next one.
+const UNCOUNTED: u32 = 8;
+
+/// For so many pictures nothing is cut after it took too much.
 const REST: u32 = 150;
 
 /// See the module text.
@@ -59,6 +62,8 @@ pub struct Foreign {
     /// Bytes of what changed as a share of those, a mean, once it is known, and the last one.
     share: Option<f64>,
     last_share: f64,
+    /// Pictures since they were counted.
+    uncounted: u32,
     /// Pictures until cutting is tried again.
     rest: u32,
 }
@@ -66,7 +71,7 @@ pub struct Foreign {
 impl Foreign {
     /// Of a camera of which nothing came yet.
     pub fn new(policy: Passthrough) -> Self {
-        Foreign { policy, whole: None, way: Way::Whole, share: None, last_share: 0.0, rest: 0 }
+        Foreign { policy, whole: None, way: Way::Whole, share: None, last_share: 0.0, uncounted: u32::MAX, rest: 0 }
     }
 
     /// A JPEG of so many bytes and pixels came.
@@ -90,34 +95,31 @@ impl Foreign {
         // A cut is one of its kind.
         let usual = share.min(std::mem::replace(&mut self.last_share, share));
         let mean = self.share.unwrap_or(0.0);
+        self.uncounted = 0;
         self.share = Some(mean + (usual - mean) / PICTURES);
     }
 
-    /// Nothing can be cut out of the camera's JPEGs.
-    pub fn note_unfit(&mut self) {
-        self.rest = REST;
-    }
-
-    /// The way of the next one, on a path that has room for so many bytes a picture, where that is known. Of pictures that were
-    /// encoded `anew` this share changed, where that is known.
+    /// The way of the next one, on a path that has room for so many bytes a picture, where that is known. Of the MCUs of pictures
+    /// that were encoded `anew` this share changed, where that is known: it stands for bytes where nobody counts them.
     pub fn next(&mut self, budget: Option<f64>, fitness: Fitness, anew: Option<f64>) -> Way {
         self.rest = self.rest.saturating_sub(1);
+        self.uncounted = if fitness == Fitness::Changed { self.uncounted.saturating_add(1) } else { u32::MAX };
+        if self.way == Way::Anew && self.uncounted > UNCOUNTED {
+            (self.share, self.last_share) = (anew, anew.unwrap_or(0.0));
+        }
         let way = match (self.policy, budget, self.whole) {
             (Passthrough::Off, ..) => Way::Anew,
             (_, Some(budget), Some((whole, _))) if !fits(whole, budget, self.way == Way::Whole) => {
-                self.narrow((whole, budget), fitness, anew)
+                self.narrow((whole, budget), fitness)
             }
             _ => Way::Whole,
         };
-        if way == Way::Changed && self.way == Way::Anew {
-            (self.share, self.last_share) = (anew, anew.unwrap_or(0.0));
-        }
         self.way = way;
         way
     }
 
     /// Where whole ones have no room.
-    fn narrow(&mut self, (whole, budget): (f64, f64), fitness: Fitness, anew: Option<f64>) -> Way {
+    fn narrow(&mut self, (whole, budget): (f64, f64), fitness: Fitness) -> Way {
         let may_cut = fitness == Fitness::Changed && self.rest == 0;
         match (self.policy, self.way) {
             (Passthrough::On, _) if may_cut => Way::Changed,
@@ -128,8 +130,7 @@ impl Foreign {
                 Way::Anew
             }
             // Of what is not known yet the best is believed.
-            (_, Way::Whole) if may_cut && self.share.is_none_or(|share| fits(share * whole, budget, false)) => Way::Changed,
-            (_, Way::Anew) if may_cut && anew.is_none_or(|share| fits(share * whole, budget, false)) => Way::Changed,
+            _ if may_cut && self.share.is_none_or(|share| fits(share * whole, budget, false)) => Way::Changed,
             _ => Way::Anew,
         }
     }
@@ -173,10 +174,15 @@ mod tests {
             foreign.next(Some(20_000.0), Fitness::Changed, None) == Way::Anew
         });
         assert!(near.is_some_and(|pictures| (2..20).contains(&pictures)), "{near:?}");
-        // It is tried again after a while, where the detector says that less changes.
-        assert!((1..REST).all(|_| foreign.next(Some(20_000.0), Fitness::Changed, Some(0.1)) == Way::Anew));
-        assert_eq!(foreign.next(Some(20_000.0), Fitness::Changed, Some(0.3)), Way::Anew);
-        assert_eq!(foreign.next(Some(20_000.0), Fitness::Changed, Some(0.1)), Way::Changed);
+        // It is tried again after a while, where less changes; MCUs say nothing of it while bytes are counted.
+        let mut next = |share| {
+            foreign.note_changed(share);
+            foreign.next(Some(20_000.0), Fitness::Changed, Some(0.1))
+        };
+        assert!((1..REST).all(|_| next(0.1) == Way::Anew));
+        assert_eq!(next(0.1), Way::Changed);
+        assert!((0..30).any(|_| next(0.3) == Way::Anew) && (0..2 * REST).all(|_| next(0.3) == Way::Anew));
+        assert!((0..30).any(|_| next(0.1) == Way::Changed));
         // Room for whole ones is some room more.
         assert_eq!(foreign.next(Some(110_000.0), Fitness::Changed, None), Way::Changed);
         assert_eq!(foreign.next(Some(120_000.0), Fitness::Changed, None), Way::Whole);
@@ -184,12 +190,24 @@ mod tests {
     }
 
     #[test]
+    fn where_bytes_are_counted_no_more_the_share_of_the_mcus_stands_for_them() {
+        let mut foreign = camera(Passthrough::Auto);
+        (0..30).for_each(|_| foreign.note_changed(0.5));
+        assert_eq!(foreign.next(Some(20_000.0), Fitness::Changed, None), Way::Anew);
+        assert!((1..UNCOUNTED).all(|_| foreign.next(Some(20_000.0), Fitness::Changed, Some(0.1)) == Way::Anew));
+        assert_eq!(foreign.next(Some(20_000.0), Fitness::Changed, Some(0.1)), Way::Changed);
+    }
+
+    #[test]
     fn what_cannot_be_cut_is_made_anew() {
         let mut foreign = camera(Passthrough::Auto);
         assert_eq!(foreign.next(Some(20_000.0), Fitness::Whole, None), Way::Anew);
         assert_eq!(foreign.next(Some(20_000.0), Fitness::Changed, None), Way::Changed);
-        foreign.note_unfit();
-        assert_eq!(foreign.next(Some(20_000.0), Fitness::Changed, None), Way::Anew);
+        assert_eq!(foreign.next(Some(20_000.0), Fitness::Whole, None), Way::Anew);
+        // As soon as it can be, it is: where too much of the MCUs changed meanwhile, not.
+        assert_eq!(foreign.next(Some(20_000.0), Fitness::Changed, Some(0.3)), Way::Anew);
+        foreign.next(Some(20_000.0), Fitness::Whole, None);
+        assert_eq!(foreign.next(Some(20_000.0), Fitness::Changed, Some(0.1)), Way::Changed);
     }
 
     #[test]

@@ -53,9 +53,10 @@ const SIZES: [u8; 5] = [8, 6, 4, 3, 2];
 /// Bytes grow with the side to this power (the same bench): less than the area, for a smaller picture has more detail a pixel.
 const POWER: f64 = 1.7;
 
-/// What pictures that were only what changed left unspent is kept up to so many pictures' worth; and no picture has less than
-/// this part of its own, whatever those before it took.
+/// What pictures that were only what changed left unspent is kept up to so many pictures' worth, and what they took too much up to so
+/// many; and no picture has less than this part of its own, whatever those before it took.
 const SAVED: f64 = 1.5;
+const OWED: f64 = 4.0;
 const LEAST_SHARE: f64 = 0.25;
 
 /// What is refined is so much better than the best, and within these, but never worse than it. From 80 to 92 a clean MCU costs
@@ -136,19 +137,22 @@ impl Ladder {
         self.foreign.note(bytes, pixels);
     }
 
-    /// Nothing can be cut out of the camera's JPEGs.
-    pub fn note_unfit(&mut self) {
-        self.foreign.note_unfit();
+    /// Whether a picture is left out for what those before it took: where what changed of a camera's JPEGs is never encoded anew, a
+    /// cut of the scene is paid back so. Each that is left out pays a picture's worth.
+    pub fn pays(&mut self, step: Step) -> bool {
+        let Some(budget) = self.budget() else { return false };
+        let pays = step.foreign == Way::Changed && self.foreign.is_never_anew() && self.saved < -budget;
+        self.saved += if pays { budget } else { 0.0 };
+        pays
     }
 
-    /// Of a camera's JPEG this share of the MCUs changed; the path takes them as they are, or they are better encoded anew.
+    /// Of a camera's JPEG this share of the bytes changed; the path takes them as they are, or they are better encoded anew.
     pub fn affords(&self, share: f64) -> bool {
         let (Some(budget), Some((whole, _))) = (self.budget(), self.foreign.whole()) else { return true };
         self.foreign.is_never_anew() || share * whole <= budget + self.saved.max(0.0)
     }
 
-    /// Of a camera's JPEG this share of the MCUs changed. As they are, they took so many bytes; `None` where they were encoded
-    /// anew.
+    /// Of a camera's JPEG this share of the bytes changed. As they are, they took so many; `None` where they were encoded anew.
     pub fn note_changed(&mut self, step: Step, share: f64, bytes: Option<usize>) {
         let whole = self.foreign.whole().map(|(whole, _)| whole);
         let of_bytes = bytes.zip(whole).map(|(bytes, whole)| bytes as f64 / whole);
@@ -181,7 +185,8 @@ impl Ladder {
 
     fn save(&mut self, step: Step, bytes: usize) {
         if let Some(budget) = self.budget() {
-            self.saved = (self.saved + budget * f64::from(step.every) - bytes as f64).min(SAVED * budget);
+            let saved = self.saved + budget * f64::from(step.every) - bytes as f64;
+            self.saved = saved.clamp(-OWED * budget, SAVED * budget);
         }
     }
 
@@ -513,5 +518,26 @@ mod tests {
         let (beside, alone) = (ladder.quality_beside(step, 0.1), ladder.quality_of(step, 1.1));
         let bytes = 110_000.0 * cost(f64::from(beside));
         assert!((90_000.0..=100_000.0).contains(&bytes) && alone > beside, "{beside}: {bytes} bytes, {alone}");
+    }
+
+    /// Nothing is encoded anew, and no debt grows without end.
+    #[test]
+    fn where_nothing_is_encoded_anew_pictures_are_left_out_after_a_cut_of_the_scene() {
+        let mut ladder = Ladder::new(80, false, PERIOD, Passthrough::On);
+        ladder.set_target(Some(Bitrate(4_000_000)));
+        let mut picture = |bytes: usize| {
+            ladder.note_foreign(160_000, 1280 * 720);
+            let step = ladder.step(Fitness::Changed);
+            assert_eq!(step.foreign, Way::Changed);
+            let sent = !ladder.pays(step);
+            if sent {
+                ladder.note_changed(step, bytes as f64 / 160_000.0, Some(bytes));
+            }
+            sent
+        };
+        assert!((0..30).all(|_| picture(13_000)));
+        assert!(picture(160_000), "ten pictures' worth");
+        let left_out = (0..30).filter(|_| !picture(13_000)).count();
+        assert_eq!(left_out, 3, "what was owed beyond a picture's worth");
     }
 }

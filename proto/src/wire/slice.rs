@@ -64,8 +64,10 @@ const FILM: u8 = 0x40;
 pub enum Tables<'a> {
     /// Annex K Huffman tables and quantisation scaled by the IJG's formula for this quality (1–100).
     Own(u8),
-    /// The camera's own marker segments between SOI and the scan: DQT, SOF0, DHT, DRI, SOS, as it wrote them (Annex K's DHT where
-    /// it wrote none). The frame header's height is that of the whole picture.
+    /// The marker segments between SOI and the scan: DQT, SOF0, DHT, DRI, SOS. Of a camera's JPEG that goes as it is they are those
+    /// that it wrote (Annex K's DHT where it wrote none); of MCUs that were cut out of one, and of its bands where all of them
+    /// were, they are written anew, with the camera's quantisers and AC codes. Packed slices whose codes are Annex K's have no
+    /// DHT. The frame header's height is that of the whole picture.
     Foreign(&'a [u8]),
 }
 

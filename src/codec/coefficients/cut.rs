@@ -6,21 +6,21 @@
 
 use super::super::bits::{self, BitWriter};
 use super::super::packed;
-
+use super::super::segments::Refusal;
 use super::super::settings::Settings;
 use super::super::tables::{self, DHT, DQT, DRI, RST0, SOF0, SOS};
 use super::{Coefficients, Component};
 use eyeline_proto::media::parts::{Part, Parts};
-use eyeline_proto::media::slice::Slice;
+use eyeline_proto::media::slice::{LENGTH_PREFIX, Slice};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::slice::{Head, Tables};
+use eyeline_proto::wire::slice::{Head, MAX_LEN, Tables};
 use std::time::Duration;
 
 impl Coefficients {
-    /// The slices of picture number `picture` that have these parts.
-    pub fn slices(&self, picture: u64, capture: MediaTime, settings: Settings, parts: &Parts) -> Vec<Slice> {
-        let Some((sampling, size)) = self.kind else { return Vec::new() };
+    /// The slices of picture number `picture` that have these parts. An error where one of them would be too long.
+    pub fn slices(&self, picture: u64, capture: MediaTime, settings: Settings, parts: &Parts) -> Result<Vec<Slice>, Refusal> {
+        let Some((sampling, size)) = self.kind else { return Ok(Vec::new()) };
         let (columns, mcu_height) = (sampling.mcus(size).width as usize, sampling.mcu().height);
         let slice = |(index, part): (usize, &Part)| {
             let restart = if part.mcus.is_some() { packed::RESTART } else { columns as u16 };
@@ -46,7 +46,10 @@ impl Coefficients {
                 position: settings.position,
                 mcus: part.mcus.as_ref().map(|some| some.mcus()),
             };
-            Slice::new(picture, index as u8, parts.parts.len() as u8, &head, &scan)
+            if LENGTH_PREFIX + head.encoded_len() + scan.len() > MAX_LEN {
+                return Err(Refusal::Unfit("a slice of it would be longer than 4 MiB"));
+            }
+            Ok(Slice::new(picture, index as u8, parts.parts.len() as u8, &head, &scan))
         };
         parts.parts.iter().enumerate().map(slice).collect()
     }

@@ -200,6 +200,42 @@ impl Coefficients {
     }
 }
 
+/// Blocks of the same bits over and over.
+#[test]
+fn a_slice_that_would_be_too_long_is_refused_before_any_is_sent() {
+    let size = Size { width: 320, height: 240 };
+    let mut picture = read(&camera_jpeg(&testing::planes(size, Sampling::Grey, 9), size, Sampling::Grey, 80, 0));
+    picture.scan = vec![0x55; 9000];
+    picture.blocks.iter_mut().take(600).for_each(|block| *block = Block { dc: 0, bits: u16::MAX, at: 0 });
+    let (sender, receiver) = channel();
+    let pool = EncoderThreads::new(1, move |slice| sender.send(slice).unwrap()).unwrap();
+    let send = |mcus| {
+        let (some, none) = (some(size, Sampling::Grey, mcus), some(size, Sampling::Grey, []));
+        let moment = (MediaTime::ZERO, SETTINGS);
+        pool.cut(3, (&picture, Instant::now()), moment.0, moment.1, Some([&some, &none])).map(|_| receiver.try_iter().count())
+    };
+    assert_eq!(send(590..1000).ok(), Some(1));
+    assert!(matches!(send(0..1000), Err(crate::codec::settings::Error::Refused(Unfit(_)))));
+    assert_eq!(send(1000..1001).ok(), Some(1), "nothing of what was refused");
+}
+
+/// An MCU that has more coefficients is more of the bytes.
+#[test]
+fn the_share_of_some_mcus_is_that_of_their_bytes() {
+    let size = Size { width: 640, height: 360 };
+    let mut planes = testing::planes(size, Sampling::Yuv420, 9);
+    planes[..640 * 240].fill(90);
+    let picture = read(&camera_jpeg(&planes, size, Sampling::Yuv420, 85, 0));
+    let of = picture.blocks.len() / 6;
+    let lower = some(size, Sampling::Yuv420, of * 2 / 3..of);
+    let none = some(size, Sampling::Yuv420, []);
+    let bytes: usize = cut(&picture, Some([&lower, &none])).iter().map(|slice| slice.scan().len()).sum();
+    let (share, true_share) = (picture.share(&lower), bytes as f64 / picture.bytes() as f64);
+    assert!(share > 0.5 && (share / true_share - 1.0).abs() < 0.15, "{share}, {true_share}");
+    let all = some(size, Sampling::Yuv420, 0..of);
+    assert_eq!((picture.share(&all), picture.share(&none)), (1.0, 0.0));
+}
+
 fn small() -> Vec<u8> {
     let size = Size { width: 48, height: 40 };
     camera_jpeg(&testing::planes(size, Sampling::Yuv420, 9), size, Sampling::Yuv420, 60, 4)
