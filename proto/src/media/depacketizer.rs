@@ -62,6 +62,9 @@ pub struct Limits {
 /// A picture may take so long from its first fragment to its last, however slowly it comes.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// Who passes packets on that overtook each other on their way to him may have sent the newer picture first.
+const UNSENT: Duration = Duration::from_millis(200);
+
 /// Pictures of a gap that are settled one by one: half a minute at 30 a second. Nobody walks through a longer one; what is
 /// settled goes on behind it.
 const WALKED: u64 = 1000;
@@ -234,6 +237,15 @@ impl Depacketizer {
             let deadline = now + self.limits.wait + self.overtaken.0;
             self.pictures.push_back(Picture { number: open, begun: now, deadline, slices: Vec::new(), whole_slices: 0 });
             open += 1;
+        }
+    }
+
+    /// No packet is missing: of a picture of which nothing came, though a newer one began, nothing was sent. It is waited for no
+    /// longer than [`UNSENT`].
+    pub fn nothing_is_missing(&mut self) {
+        let newest = self.pictures.iter().rposition(|picture| !picture.slices.is_empty()).unwrap_or(0);
+        for picture in self.pictures.iter_mut().take(newest).filter(|picture| picture.slices.is_empty()) {
+            picture.deadline = picture.deadline.min(picture.begun + UNSENT);
         }
     }
 

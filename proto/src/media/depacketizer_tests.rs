@@ -152,6 +152,28 @@ fn patience_waits_for_the_oldest_and_keeps_the_rest_in_order() {
     assert_eq!(settled(&mut depacketizer, now).len(), 20);
 }
 
+/// The sender left out what it had no room for.
+#[test]
+fn of_a_picture_of_which_nothing_came_nothing_was_sent_where_no_packet_is_missing() {
+    let now = Instant::now();
+    let mut depacketizer = Depacketizer::new(LOSSLESS);
+    depacketizer.begin_at(0);
+    for picture in [0, 2, 3] {
+        let mut pieces = fragments(picture, 1, 100, 40);
+        if picture == 3 {
+            pieces.truncate(1);
+        }
+        for (head, payload) in pieces {
+            depacketizer.push(now, head, &payload);
+        }
+    }
+    depacketizer.nothing_is_missing();
+    let at = |depacketizer: &mut Depacketizer, ms| settled(depacketizer, now + Duration::from_millis(ms)).len();
+    assert_eq!(at(&mut depacketizer, 199), 1, "the first");
+    assert_eq!(at(&mut depacketizer, 200), 2, "the second, and the third behind it");
+    assert_eq!(at(&mut depacketizer, 1999), 0, "of the last something came");
+}
+
 #[test]
 fn a_film_that_is_long_in_starting_loses_nothing_of_its_beginning() {
     let told = Instant::now();

@@ -246,6 +246,11 @@ impl Tracker {
         self.next
     }
 
+    /// Whether a packet did not come while later ones did, and is not given up.
+    pub fn misses_any(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
     /// Packets given up.
     pub fn lost(&self) -> u64 {
         self.lost

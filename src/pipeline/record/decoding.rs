@@ -13,6 +13,7 @@ use crate::present::writers::{self, Moment, Progress, Target, Threaded, Timeline
 use crate::slot::{Closed, Slot};
 use eyeline_proto::media::assemble::AccessUnit;
 use eyeline_proto::media::slice::Slice;
+use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{BufferPool, Sampling, Size};
 use eyeline_proto::session::Command;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ struct Planes {
     size: Size,
     sampling: Sampling,
     bytes: Vec<u8>,
+    /// MCUs of which nothing was drawn yet.
+    undrawn: McuSet,
 }
 
 impl Decoding {
@@ -105,6 +108,11 @@ impl Decoding {
                 let Some(drawn) = planes.draw(&mut self.decoder, picture, &self.timeline) else { return Ok(()) };
                 if !drawn {
                     self.told.back.tell(Command::Missed(unit.track, number));
+                }
+                // Of a size that is new what changed in a picture was drawn on nothing: it is left out.
+                let some = |slice: &Slice| slice.head().mcus.is_some();
+                if !planes.undrawn.is_empty() && picture.slices.iter().flatten().any(some) {
+                    return Ok(());
                 }
                 let mut copy = self.pool.take(planes.bytes.len());
                 copy.copy_from_slice(&planes.bytes);
@@ -187,7 +195,9 @@ impl Planes {
         let luma = size.width as usize * size.height as usize;
         let mut bytes = vec![128; sampling.bytes(size)];
         bytes[..luma].fill(0);
-        Planes { size, sampling, bytes }
+        let mut undrawn = McuSet::new(size, sampling);
+        undrawn.fill();
+        Planes { size, sampling, bytes, undrawn }
     }
 
     /// The planes from a luma row on.
@@ -220,6 +230,11 @@ impl Planes {
                 None => decoder.decode_planes(slice, band),
                 Some(part) => decoder.decode_planes_part(slice, &part.present, part.ended, band),
             };
+            if !self.undrawn.is_empty() && drawn.is_ok() {
+                let mut these = McuSet::new(self.size, self.sampling);
+                these.insert_runs(head.runs());
+                self.undrawn.remove_all(&these);
+            }
             all &= part.is_some() || drawn.as_ref().is_ok_and(|drawn| !drawn.partial);
             if let Err(error) = drawn {
                 tracing::debug!("a slice did not decode: {error}");
@@ -274,25 +289,31 @@ mod tests {
         Unit { track: TrackId::default(), session: 1, picture, rate: Rate::new(10, 1), held }
     }
 
-    /// What is in a file of these pictures.
-    fn written(format: Format, name: &str, units: impl IntoIterator<Item = Unit>) -> Vec<u8> {
+    /// What is in a file of these pictures, of which none is left out.
+    fn written(format: Format, name: &str, units: Vec<Unit>) -> Vec<u8> {
+        let count = units.len();
+        let (content, written) = written_of(format, name, units);
+        assert_eq!(written, count as u64);
+        content
+    }
+
+    /// What is in a file of these pictures, and how many of them are.
+    fn written_of(format: Format, name: &str, units: Vec<Unit>) -> (Vec<u8>, u64) {
         let path = std::env::temp_dir().join(format!("eyeline-{}-{name}", std::process::id()));
         let target = Target::claim(Some(&path), Overwrite::Own).unwrap();
         let timeline = Timeline::new();
         let told = Told { ready: None, back: Back::default(), written: Arc::default(), tell: Arc::new(|_| ()) };
         let mut decoding = Decoding::new(format, target, 1 << 20, timeline.clone(), told).unwrap();
-        let mut count = 0;
         for unit in units {
             decoding.write(unit).unwrap();
-            count += 1;
         }
         // Who is told to hurry leaves out whatever comes now.
         timeline.hurry();
         decoding.write(unit(2, 0, &[0])).unwrap();
-        assert_eq!(decoding.finish().unwrap().units, count);
+        let units = decoding.finish().unwrap().units;
         let content = std::fs::read(&path).unwrap();
         std::fs::remove_file(path).unwrap();
-        content
+        (content, units)
     }
 
     #[test]
@@ -324,6 +345,25 @@ mod tests {
         }
     }
 
+    /// The whole one of that size may have been left out on the way: what follows is of what changed since.
+    #[test]
+    fn what_changed_of_a_picture_that_never_came_is_not_written_on_black() {
+        let (size, sampling) = (Size { width: 160, height: 96 }, Sampling::Yuv420);
+        let whole = |size: Size, seed| {
+            testing::slice(&testing::planes(size, sampling, seed), &testing::head(size, sampling, 80, 0, size.height))
+        };
+        let some = |mcus: &[usize]| {
+            testing::packed(&testing::planes(size, sampling, 2), &testing::head(size, sampling, 80, 0, 96), mcus)
+        };
+        let smaller = Size { width: 80, height: 48 };
+        let (above, below) = ((0..30).collect::<Vec<_>>(), (30..60).collect::<Vec<_>>());
+        let slices = [vec![whole(smaller, 1)], vec![some(&[5, 6])], vec![some(&above)], vec![some(&below)], vec![some(&[7])]];
+        let units: Vec<Unit> = (0..).zip(slices).map(|(number, slices)| unit_of(number, slices)).collect();
+        let (content, written) = written_of(Format::Y4m, "begun.y4m", units);
+        assert!(written >= 3, "the first, and the larger ones once all of them was drawn: {written}");
+        assert!(!content.windows(400).any(|bytes| bytes.iter().all(|byte| *byte == 0)), "nothing is black");
+    }
+
     /// Puts these MCUs of other planes in place of theirs.
     fn replace(planes: &mut [u8], new: &[u8], (size, sampling): (Size, Sampling), mcus: impl Iterator<Item = usize> + Clone) {
         let (columns, mcu) = (sampling.mcus(size).width as usize, sampling.mcu());
@@ -347,14 +387,14 @@ mod tests {
     #[test]
     fn nothing_of_the_sender_before_fills_the_holes_of_the_next() {
         let both = || [unit(1, 200, &[0, 16, 32, 48]), unit(2, 100, &[16])];
-        let y4m = written(Format::Y4m, "holes.y4m", both());
+        let y4m = written(Format::Y4m, "holes.y4m", both().into());
         let frame = (SIZE.width * SIZE.height) as usize;
         let [first, second] = [2, 1].map(|back| &y4m[y4m.len() - back * frame - (back - 1) * 6..][..frame]);
         assert!(first.iter().all(|luma| luma.abs_diff(200) < 3));
         for (band, luma) in second.chunks(16 * 16).zip([0u8, 100, 0, 0]) {
             assert!(band.iter().all(|found| found.abs_diff(luma) < 3), "{luma}: {band:?}");
         }
-        let mjpeg = written(Format::Mjpeg, "holes.mjpeg", both());
+        let mjpeg = written(Format::Mjpeg, "holes.mjpeg", both().into());
         let alone = Stitcher::new().unwrap().push(&[&slice(100, 16)]).unwrap();
         assert!(mjpeg.ends_with(&alone), "as if nothing had been before it");
     }

@@ -381,8 +381,8 @@ impl Inbound {
 
     /// What is whole, or is waited for no longer.
     pub fn settle(&mut self, now: Instant, across: &mut AcrossSenders) {
-        let overtaken = self.feedback.overtaken(now);
-        self.receptions.iter_mut().for_each(|reception| reception.settle(now, overtaken, across));
+        let (overtaken, all_came) = (self.feedback.overtaken(now), !self.feedback.misses_any());
+        self.receptions.iter_mut().for_each(|reception| reception.settle(now, overtaken, all_came, across));
         self.settle_feedback(now);
     }
 

@@ -79,6 +79,11 @@ impl Feedback {
         self.tracker.window(now)
     }
 
+    /// Whether a packet did not come while later ones did, and may come still.
+    pub fn misses_any(&self) -> bool {
+        self.tracker.misses_any()
+    }
+
     /// No picture waits for anything that is missing.
     pub fn settle(&mut self, now: Instant) {
         self.tracker.settle(now);

@@ -238,7 +238,7 @@ impl Reception {
             self.counts.recovered += 1;
             proved |= self.take_fragment(now, head, &payload, proof, across);
         }
-        self.settle(now, overtaken, across);
+        self.settle(now, overtaken, false, across);
         proved
     }
 
@@ -255,8 +255,11 @@ impl Reception {
         proof.sent(now)
     }
 
-    /// What is whole, or is waited for no longer, on a path that overtakes by so much.
-    pub fn settle(&mut self, now: Instant, overtaken: Duration, across: &mut AcrossSenders) {
+    /// What is whole, or is waited for no longer, on a path that overtakes by so much. `all_came`: no packet is missing.
+    pub fn settle(&mut self, now: Instant, overtaken: Duration, all_came: bool, across: &mut AcrossSenders) {
+        if all_came && !self.film {
+            self.depacketizer.nothing_is_missing();
+        }
         let room = across.budget.room(self.held);
         // What is kept for shards makes no room of what is put together.
         self.recovery.set_room(room / 2);
