@@ -65,9 +65,9 @@ impl BandEncoder {
     }
 }
 
-/// Reads the band from front to end, a byte of each cache line. Another thread has just written it, so it lies in that thread's or in
-/// the shared cache; libjpeg-turbo takes it eight rows at a time, too many streams for the processor to fetch ahead of. Read in
-/// order it is, and a fifth of the encoder's time is saved.
+/// Reads the band from front to end, a byte of each cache line. Another thread has just written it, so it lies in that thread's
+/// or in the shared cache; libjpeg-turbo takes it eight rows at a time, too many streams for the processor to fetch ahead of.
+/// Read in order it is, and a fifth of the encoder's time is saved.
 fn fetch(planes: &Planes<'_>, sampling: Sampling, band: Size) {
     const LINE: usize = 64;
     let mut any = 0;

@@ -1,9 +1,9 @@
-//! How a picture is cut into bands: enough that a slice is about eight datagrams, more in large pictures, and that every worker has
-//! one.
+//! How a picture is cut into bands: enough that a slice is about eight datagrams, more in large pictures, and that every worker
+//! has one.
 //!
 //! A slice is lost when one of its datagrams is lost for good and sent when its last row is encoded, so slices should be small;
-//! each costs a header's parsing, a head's bytes and half a datagram at its end, so not too small. Bands are whole MCU rows, near equal in height. Pure; the
-//! estimate of a picture's bytes is carried from picture to picture by [`Estimate`].
+//! each costs a header's parsing, a head's bytes and half a datagram at its end, so not too small. Bands are whole MCU rows, near
+//! equal in height. Pure; the estimate of a picture's bytes is carried from picture to picture by [`Estimate`].
 
 use super::raw::Compressor;
 use eyeline_proto::media::parts::{Band, ENOUGH, SLICE_BYTES};
@@ -20,8 +20,8 @@ pub struct Bands {
 }
 
 impl Bands {
-    /// As many bands as `bytes` in all ask for, but not more than are [`ENOUGH`]; at least one per worker, at least so many that none can outgrow [`MAX_LEN`], at
-    /// most [`MAX_SLICES`] and one per MCU row.
+    /// As many bands as `bytes` in all ask for, but not more than are [`ENOUGH`]; at least one per worker, at least so many that
+    /// none can outgrow [`MAX_LEN`], at most [`MAX_SLICES`] and one per MCU row.
     pub fn new(size: Size, sampling: Sampling, bytes: usize, workers: usize) -> Bands {
         let (mcu_height, mcu_rows) = (sampling.mcu().height, sampling.mcus(size).height);
         let least = workers.max(Compressor::bound(size, sampling) / MAX_LEN + 1);

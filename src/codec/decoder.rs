@@ -1,9 +1,9 @@
 //! Slices → pixels of their band, as words for a window or as planes for a file.
 //!
-//! The JPEG around the scan is made here, from our own tables or from a camera's that [`parse`] believed, so whatever a peer sends,
-//! libjpeg sees one baseline picture of exactly the band's size. Of a slice that is not all there only restart intervals that are
-//! whole are drawn, each run of them as a JPEG of its own; all other pixels stay as they were. MCUs that are packed are drawn
-//! beside each other, and then each is brought to its place. One decoder serves one thread.
+//! The JPEG around the scan is made here, from our own tables or from a camera's that [`parse`] believed, so whatever a peer
+//! sends, libjpeg sees one baseline picture of exactly the band's size. Of a slice that is not all there only restart intervals
+//! that are whole are drawn, each run of them as a JPEG of its own; all other pixels stay as they were. MCUs that are packed are
+//! drawn beside each other, and then each is brought to its place. One decoder serves one thread.
 
 use super::packed::{self, Places, Row};
 use super::passthrough::renumber;
@@ -363,8 +363,8 @@ impl Decoder {
         Ok(())
     }
 
-    /// The start of a scan without restart markers: how far it goes is seen from where libjpeg, out of data, begins to fill with grey.
-    /// One MCU row too few may be drawn, where the picture itself is that grey or the data happens to end with a row.
+    /// The start of a scan without restart markers: how far it goes is seen from where libjpeg, out of data, begins to fill with
+    /// grey. One MCU row too few may be drawn, where the picture itself is that grey or the data happens to end with a row.
     fn prefix(&mut self, band: &Band<'_>, scan: &[u8], target: &mut Target<'_>) -> Result<Decoded, Error> {
         let partial = Decoded { rows: 0, partial: true, suspect: false };
         let mcu_rows = band.most_mcu_rows(scan.len());

@@ -371,8 +371,8 @@ impl Job {
         Ok(())
     }
 
-    /// Something of the picture was not encoded. Where other parts were handed on it has its number, so slices of nothing stand for
-    /// what is missing: receivers show there what was before, until the next picture.
+    /// Something of the picture was not encoded. Where other parts were handed on it has its number, so slices of nothing stand
+    /// for what is missing: receivers show there what was before, until the next picture.
     fn end_torn(&self, error: raw::Error, on_slice: &OnSlice) -> Error {
         let failed = lock(&self.failed);
         if failed.len() == self.parts.parts.len() {

@@ -2,10 +2,11 @@
 //!
 //! A picture is cut into horizontal bands ([`bands`]); each band becomes one baseline JPEG with a restart marker after each MCU
 //! row, of which only a [`eyeline_proto::wire::slice::Head`] and the scan data travel; or some MCUs of it do ([`packed`], in
-//! [`eyeline_proto::media::parts`]). Which, says the [`replenisher`]: what changed ([`detector`]), what is due anyway ([`ageing`]), and
-//! what stands still and is sent once more, better ([`refinement`]). [`encoder`] makes slices, [`decoder`] draws them, [`passthrough`] cuts a
-//! camera's own JPEG without decoding it, [`coefficients`] cuts out of it what changed, [`stitch`] joins the slices of a picture to
-//! one JPEG again. [`tables`], [`segments`] and [`scan`] know the format (ITU-T T.81); [`raw`] alone calls libjpeg-turbo.
+//! [`eyeline_proto::media::parts`]). Which, says the [`replenisher`]: what changed ([`detector`]), what is due anyway
+//! ([`ageing`]), and what stands still and is sent once more, better ([`refinement`]). [`encoder`] makes slices, [`decoder`]
+//! draws them, [`passthrough`] cuts a camera's own JPEG without decoding it, [`coefficients`] cuts out of it what changed,
+//! [`stitch`] joins the slices of a picture to one JPEG again. [`tables`], [`segments`] and [`scan`] know the format (ITU-T
+//! T.81); [`raw`] alone calls libjpeg-turbo.
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 

@@ -151,8 +151,8 @@ fn cuts(scan: &[u8], layout: &Layout) -> Result<Vec<Run>, Refusal> {
     Ok(runs)
 }
 
-/// Decodes a whole JPEG to planes in a buffer of `pool`: what cannot be passed through, or has to be made smaller. What is not in one of our
-/// samplings comes out as 4:4:4.
+/// Decodes a whole JPEG to planes in a buffer of `pool`: what cannot be passed through, or has to be made smaller. What is not in
+/// one of our samplings comes out as 4:4:4.
 pub fn decode(jpeg: &[u8], pool: &picture::BufferPool) -> Result<(Size, Sampling, Buffer), Error> {
     let mut decompressor = Decompressor::new()?;
     let info = decompressor.info(jpeg)?;
@@ -190,7 +190,8 @@ mod tests {
     const SIZE: Size = Size { width: 640, height: 480 };
     const MOMENT: MediaTime = MediaTime::from_nanos(5);
 
-    /// A camera's JPEG: APP0 (`AVI1`), a comment, its tables, and `restart` MCUs between markers as [`testing::foreign_slice`] has them.
+    /// A camera's JPEG: APP0 (`AVI1`), a comment, its tables, and `restart` MCUs between markers as [`testing::foreign_slice`]
+    /// has them.
     fn camera(restart: u16, huffman: bool) -> Vec<u8> {
         let slice = testing::foreign_slice(&testing::planes(SIZE, Sampling::Yuv420, 9), SIZE, restart);
         let Tables::Foreign(segments) = slice.head().tables else { unreachable!() };

@@ -103,8 +103,8 @@ impl Replenisher {
         self.due.as_ref()
     }
 
-    /// Of a picture in which this much `moved` and nothing else: sums up what is still, and sends what is due of it. `old` is sent
-    /// as it is, `again` as a mean.
+    /// Of a picture in which this much `moved` and nothing else: sums up what is still, and sends what is due of it. `old` is
+    /// sent as it is, `again` as a mean.
     fn refine(&mut self, planes: &mut [u8], (moved, old): (&McuSet, &McuSet), mut again: McuSet, room: impl FnOnce(f64) -> f64) {
         let Some(Due { changed, refined, .. }) = &mut self.due else { return };
         if !self.refinement.as_ref().is_some_and(|refinement| refinement.is_of(changed)) {
@@ -124,8 +124,8 @@ impl Replenisher {
         again.remove_all(refined);
         let mut anew = again.clone();
         again.iter().filter(|mcu| !self.ageing.is_one_of(*mcu, ANEW)).for_each(|mcu| anew.remove(mcu));
-        // What has its turn to be summed up anew is sent when that is done. All for which there is no room is sent at the picture's
-        // own quality, for nothing is kept without being sent again.
+        // What has its turn to be summed up anew is sent when that is done. All for which there is no room is sent at the
+        // picture's own quality, for nothing is kept without being sent again.
         let (mut fine, mut coarse) = (again.clone(), again);
         fine.remove_all(&anew);
         fine.keep_first(room.saturating_sub(refined.len()));

@@ -1,7 +1,7 @@
 //! A camera's own marker segments between SOI and the scan: told apart, and believed only if they make one baseline picture.
 //!
-//! Invariant: what [`parse`] accepts is DQT, SOF0, DHT, DRI and SOS segments, each well-formed (T.81 B.2), that describe exactly one
-//! interleaved baseline scan of 8-bit samples in one of our samplings, with every table it needs. Nothing else reaches the
+//! Invariant: what [`parse`] accepts is DQT, SOF0, DHT, DRI and SOS segments, each well-formed (T.81 B.2), that describe exactly
+//! one interleaved baseline scan of 8-bit samples in one of our samplings, with every table it needs. Nothing else reaches the
 //! decoder. Bytes may come from a hostile peer.
 
 use super::bits::BitWriter;

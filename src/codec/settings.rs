@@ -20,7 +20,8 @@ pub enum Error {
     /// The encoder refused it.
     #[error(transparent)]
     Raw(#[from] raw::Error),
-    /// The encoder refused some of it: the rest was handed on under the picture's number, with slices of nothing for what is missing.
+    /// The encoder refused some of it: the rest was handed on under the picture's number, with slices of nothing for what is
+    /// missing.
     #[error("{0}; the next one mends what is missing of it")]
     Torn(raw::Error),
     /// The camera's JPEG is broken.

@@ -1,9 +1,9 @@
 //! Slices of a picture → one ordinary JPEG: for `*.mjpeg`, recordings and stills.
 //!
-//! The scans are joined with the restart markers they were cut at, counted through the picture; nothing is decoded. A picture that was
-//! passed through comes out with the camera's tables and scan data byte for byte. [`Stitcher`] fills bands that are missing with
-//! what was there in the picture before, or with grey. Of a picture that is only what changed, and comes whole behind that, it is
-//! what comes whole; the rest is left aside.
+//! The scans are joined with the restart markers they were cut at, counted through the picture; nothing is decoded. A picture
+//! that was passed through comes out with the camera's tables and scan data byte for byte. [`Stitcher`] fills bands that are
+//! missing with what was there in the picture before, or with grey. Of a picture that is only what changed, and comes whole
+//! behind that, it is what comes whole; the rest is left aside.
 
 use super::band_encoder::BandEncoder;
 use super::decoder::Decoder;
@@ -133,8 +133,8 @@ fn join(parts: &[Part<'_>]) -> Result<Vec<u8>, Error> {
     Ok(out)
 }
 
-/// Joins picture after picture, and fills the bands that are missing: with the same band of the picture before, where tables and edges are
-/// the same; else, for our own tables, with what the picture before showed there, encoded afresh; else with grey.
+/// Joins picture after picture, and fills the bands that are missing: with the same band of the picture before, where tables and
+/// edges are the same; else, for our own tables, with what the picture before showed there, encoded afresh; else with grey.
 pub struct Stitcher {
     /// The slices of the picture before, filled ones too, from the top.
     last: Vec<Slice>,

@@ -1,8 +1,8 @@
 //! What of a camera's JPEG changed, and what is said to become of such JPEGs.
 //!
-//! Where a camera's JPEGs cannot be read they go another way for a while, which doubles each time that the next try fails, too: each
-//! is a change of way, which costs a picture that is coded whole. One that is damaged, of a camera whose others are not, is left
-//! out instead: what was sent still stands.
+//! Where a camera's JPEGs cannot be read they go another way for a while, which doubles each time that the next try fails, too:
+//! each is a change of way, which costs a picture that is coded whole. One that is damaged, of a camera whose others are not, is
+//! left out instead: what was sent still stands.
 
 use crate::codec::coefficients::{Coefficients, Replenisher};
 use crate::codec::segments::Refusal;

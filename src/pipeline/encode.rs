@@ -179,8 +179,8 @@ impl Encoder {
         self.tally.encoded(encoded, begun.elapsed());
     }
 
-    /// What of a picture is coded, and at which quality: what changed, is refined and is owed, unless everybody wants it `whole`. Means
-    /// are drawn into it.
+    /// What of a picture is coded, and at which quality: what changed, is refined and is owed, unless everybody wants it `whole`.
+    /// Means are drawn into it.
     fn plan<'a>(&self, replenisher: Option<&'a mut Replenisher>, picture: &mut Picture, step: Step, whole: Whole) -> Plan<'a> {
         let all = Plan { coded: Coded::All, step, by_share: false };
         let Some(replenisher) = replenisher else { return all };

@@ -1,5 +1,5 @@
-//! The threads that join what does not know each other: devices and encoder, network and decoder, decoder and files. It says nothing to
-//! people and knows no flags: what goes wrong is an error, what was counted a number, and `app` turns both into words.
+//! The threads that join what does not know each other: devices and encoder, network and decoder, decoder and files. It says
+//! nothing to people and knows no flags: what goes wrong is an error, what was counted a number, and `app` turns both into words.
 
 #![allow(clippy::disallowed_methods)] // between devices: asks the time
 

@@ -1,8 +1,8 @@
-//! The canvas shown as it lies: the display server copies from the canvas's own memory (MIT-SHM 1.2, a passed descriptor), and the
-//! picture is not copied on this side at all.
+//! The canvas shown as it lies: the display server copies from the canvas's own memory (MIT-SHM 1.2, a passed descriptor), and
+//! the picture is not copied on this side at all.
 //!
-//! For 1080p that copy is 8 MB, between the last decoded band and the screen. It can be left out only where the window is exactly as
-//! large as the picture and nothing is drawn over it; otherwise, and where the server cannot do it, the window goes the way of
+//! For 1080p that copy is 8 MB, between the last decoded band and the screen. It can be left out only where the window is exactly
+//! as large as the picture and nothing is drawn over it; otherwise, and where the server cannot do it, the window goes the way of
 //! `surface`. Asking for whatever the server says about the request also waits until it has read the pixels.
 
 use std::os::fd::AsFd;

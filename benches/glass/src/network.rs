@@ -1,9 +1,9 @@
-//! The network bench: each peer plays the same live picture over a link that loses, delays, chokes or is pulled; what came of it is
-//! read off the displayed pixels.
+//! The network bench: each peer plays the same live picture over a link that loses, delays, chokes or is pulled; what came of it
+//! is read off the displayed pixels.
 //!
 //! Each scenario begins on a clean link, so that every program has a picture to lose, and then follows its script. A picture is
-//! *whole* when all of it was on the screen, no stripe of an older one among it; the *longest freeze* is the longest time in which
-//! no part of it became newer.
+//! *whole* when all of it was on the screen, no stripe of an older one among it; the *longest freeze* is the longest time in
+//! which no part of it became newer.
 
 use crate::clock::{now_us, sleep_until};
 use crate::glass::LOOP;

@@ -122,8 +122,8 @@ pub struct Depacketizer {
     parts: VecDeque<Part>,
 }
 
-/// Buffers that were used and will be again, for any number of depacketizers. Capacity: two pictures of as many slices as there can be, and
-/// one slice, each of at most [`KEPT`] bytes.
+/// Buffers that were used and will be again, for any number of depacketizers. Capacity: two pictures of as many slices as there
+/// can be, and one slice, each of at most [`KEPT`] bytes.
 #[derive(Default)]
 pub struct Buffers {
     spare: Vec<Assembly>,
@@ -147,8 +147,8 @@ impl Depacketizer {
         Depacketizer { limits, pictures, next: None, end: 0, overtaken, bytes: 0, room, parts }
     }
 
-    /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture). It is waited for
-    /// from when anything came: a film may be long in starting.
+    /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture). It is
+    /// waited for from when anything came: a film may be long in starting.
     pub fn begin_at(&mut self, picture: u64) {
         self.next.get_or_insert(picture);
     }
@@ -381,7 +381,8 @@ enum Stored {
 }
 
 impl Assembly {
-    /// A slice of which pieces came is cut into more of them: the path takes no longer ones any more, and those that came fit no others.
+    /// A slice of which pieces came is cut into more of them: the path takes no longer ones any more, and those that came fit no
+    /// others.
     fn is_cut_anew(&self, head: FragmentHead) -> bool {
         !self.done && !self.parts.is_empty() && head.last_index > self.last_index
     }

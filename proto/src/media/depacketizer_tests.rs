@@ -314,8 +314,8 @@ fn what_is_sent_again_over_a_new_connection_may_be_cut_into_fewer_pieces() {
     assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices: 1, count: 1 }]);
 }
 
-/// The path takes shorter datagrams from one moment to the next: the slice comes anew in more pieces, and what is late of the old ones hurts
-/// nothing.
+/// The path takes shorter datagrams from one moment to the next: the slice comes anew in more pieces, and what is late of the old
+/// ones hurts nothing.
 #[test]
 fn a_slice_that_is_cut_anew_comes_whole_out_of_its_new_pieces() {
     let now = start();

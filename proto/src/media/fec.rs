@@ -1,14 +1,16 @@
 //! Forward error correction within a picture: fragments that are lost come back from others, with no question asked.
 //!
-//! **Problem.** Where a question and its answer take longer than a picture is waited for, what is lost is lost: at 60 ms of round trip
-//! and 5 % of loss nearly every picture of fifty fragments has a hole. **Choice.** Reed–Solomon over the fragments of a run of slices
-//! (systematic, so nothing waits for it; any `k` of `k + m` give all back): with `m` of 10 for 50 a picture survives 5 % with 99.95 %.
-//! A code spans one picture, so that it costs no latency, and at most [`MAX_RUN`] slices, so that its head stays small. How much of it is
-//! sent follows the loss that was measured ([`recovery_count`]); nothing on a clean link, and nothing where a question is
-//! quick enough, for an answer costs only what was lost. **Rejected.** XOR parity (RFC 5109): one loss a group, and losses come in
-//! groups; codes over several pictures (FlexFEC, RFC 8627): wait for later pictures; fountain codes: for large blocks.
+//! **Problem.** Where a question and its answer take longer than a picture is waited for, what is lost is lost: at 60 ms of round
+//! trip and 5 % of loss nearly every picture of fifty fragments has a hole. **Choice.** Reed–Solomon over the fragments of a run
+//! of slices (systematic, so nothing waits for it; any `k` of `k + m` give all back): with `m` of 10 for 50 a picture survives 5
+//! % with 99.95 %. A code spans one picture, so that it costs no latency, and at most [`MAX_RUN`] slices, so that its head stays
+//! small. How much of it is sent follows the loss that was measured ([`recovery_count`]); nothing on a clean link, and nothing
+//! where a question is quick enough, for an answer costs only what was lost. **Rejected.** XOR parity (RFC 5109): one loss a
+//! group, and losses come in groups; codes over several pictures (FlexFEC, RFC 8627): wait for later pictures; fountain codes:
+//! for large blocks.
 //!
-//! The code is `reed-solomon-simd`'s (Leopard, Lin, Al-Naffouri, Han, Chung 2016: O(n log n) over GF(2^16)): `cargo bench --bench protocol -- fec` has 0.035 ms for making and 0.55 ms for mending a picture of 97 KB.
+//! The code is `reed-solomon-simd`'s (Leopard, Lin, Al-Naffouri, Han, Chung 2016: O(n log n) over GF(2^16)): `cargo bench --bench
+//! protocol -- fec` has 0.035 ms for making and 0.55 ms for mending a picture of 97 KB.
 
 use reed_solomon_simd::{ReedSolomonDecoder, ReedSolomonEncoder};
 
@@ -61,8 +63,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Hands `recovery` shards over `originals` to `out`, in order, each as long as the longest original and its length, made even.
-    /// Nothing where there are none, too many, or an original has 64 KiB.
+    /// Hands `recovery` shards over `originals` to `out`, in order, each as long as the longest original and its length, made
+    /// even. Nothing where there are none, too many, or an original has 64 KiB.
     pub fn encode<'a>(
         &mut self,
         originals: impl Iterator<Item = &'a [u8]> + Clone,
@@ -111,8 +113,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Of `count` originals those in `present` came, and of `recovery` shards of `len` bytes those in `shards`, each with its index: hands
-    /// the others to `out`. False where they do not suffice or contradict each other.
+    /// Of `count` originals those in `present` came, and of `recovery` shards of `len` bytes those in `shards`, each with its
+    /// index: hands the others to `out`. False where they do not suffice or contradict each other.
     pub fn decode<'a>(
         &mut self,
         (count, recovery, len): (usize, usize, usize),

@@ -2,9 +2,10 @@
 //!
 //! Whole ones cost nobody anything but the path, so they go as they are while it has room for them. Where it has not, the MCUs
 //! that changed are much fewer bytes, and lose nothing. Only where these have no room, either, pictures are made anew, of a
-//! quality and size that fit. How much changes is learnt from what was sent: of pictures that were encoded anew, too, in bytes of the
-//! camera's, for what moves has more of them than its MCUs are of the picture. A picture of which too much changed for once (a cut, or the first) is no reason; one after the other is. Then cutting rests, for each
-//! change of way costs a picture that is coded whole.
+//! quality and size that fit. How much changes is learnt from what was sent: of pictures that were encoded anew, too, in bytes of
+//! the camera's, for what moves has more of them than its MCUs are of the picture. A picture of which too much changed for once
+//! (a cut, or the first) is no reason; one after the other is. Then cutting rests, for each change of way costs a picture that is
+//! coded whole.
 
 /// What may become of a camera's JPEGs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

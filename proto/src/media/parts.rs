@@ -2,8 +2,8 @@
 //!
 //! What changed and what is refined is for every receiver; what is owed is for those who lack it, and comes in slices behind
 //! those; all of it, in bands, is for those who want each picture whole, and comes last. A part is a band of MCU rows, no higher
-//! than what it has, of which some MCUs are packed, or all are coded where all are due: never one that is not, for what was sent of
-//! it is kept in mind. Parts of one kind have about as many MCUs each, so that threads end together.
+//! than what it has, of which some MCUs are packed, or all are coded where all are due: never one that is not, for what was sent
+//! of it is kept in mind. Parts of one kind have about as many MCUs each, so that threads end together.
 
 use crate::picture::mcu_set::McuSet;
 use crate::wire::mcus::Selection;
@@ -13,8 +13,8 @@ use std::ops::Range;
 /// What a slice should weigh: eight datagrams of 1200 bytes.
 pub const SLICE_BYTES: usize = 8 * 1200;
 
-/// Slices of a picture whose slices would be longer than [`SLICE_BYTES`]: four for each of four workers. More gain no time, and cost
-/// a picture of 4K a quarter of a percent in bytes.
+/// Slices of a picture whose slices would be longer than [`SLICE_BYTES`]: four for each of four workers. More gain no time, and
+/// cost a picture of 4K a quarter of a percent in bytes.
 pub const ENOUGH: usize = 16;
 
 /// Where so much of a picture is coded, all of it is: packing costs more than it saves there.

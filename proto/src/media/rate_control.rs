@@ -1,7 +1,7 @@
 //! How fast a path is, when that matters: one controller a receiver.
 //!
-//! **Problem.** A live picture should be as good as the path takes, and not one bit better: what the path cannot take waits in some
-//! router's queue and makes everything late. A path has to be left alone while it is fast enough (pacing and caution cost
+//! **Problem.** A live picture should be as good as the path takes, and not one bit better: what the path cannot take waits in
+//! some router's queue and makes everything late. A path has to be left alone while it is fast enough (pacing and caution cost
 //! latency), must be understood within a second when it is not, and found again when it grows.
 //!
 //! **Choice.** Each picture is a burst, and each burst measures the path ([`super::train`]): its first packet shows the queue
@@ -16,12 +16,13 @@
 //! * A path that takes for three seconds twice what our pictures would take whole is no bottleneck any more. Pictures that are
 //!   only what changed leave it idle, and say nothing of what it takes: meanwhile its speed is neither forgotten, nor creeps up.
 //!
-//! Delay is measured against the least of the last ten to twenty seconds, which follows the skew of two clocks, and against twice the usual
-//! scatter: on Wi-Fi a packet is late for many reasons. Loss alone is no evidence: radio loses packets on idle paths, and what it loses FEC
-//! and NACKs bring back; a full queue loses packets, too, but shows in the delay first.
+//! Delay is measured against the least of the last ten to twenty seconds, which follows the skew of two clocks, and against twice
+//! the usual scatter: on Wi-Fi a packet is late for many reasons. Loss alone is no evidence: radio loses packets on idle paths,
+//! and what it loses FEC and NACKs bring back; a full queue loses packets, too, but shows in the delay first.
 //!
-//! **Rejected.** Loss-based control (fills the queue until it overflows: 200 ms late). GCC's trendline filter (draft-ietf-rmcat-gcc):
-//! needs the arrival of every packet and seconds to grow back. BBR: probes by sending more for whole round trips; our bursts probe anyway.
+//! **Rejected.** Loss-based control (fills the queue until it overflows: 200 ms late). GCC's trendline filter
+//! (draft-ietf-rmcat-gcc): needs the arrival of every packet and seconds to grow back. BBR: probes by sending more for whole
+//! round trips; our bursts probe anyway.
 
 use super::train::Passage;
 use std::collections::VecDeque;
@@ -91,8 +92,8 @@ const LEAST: f64 = 12_500.0;
 /// A path that takes more is no bottleneck. Bytes a second: 10 Gbit/s.
 const MOST: f64 = 1.25e9;
 
-/// After a standing queue faster trains are not followed for so long, twice as long after each further one up to the second: what they
-/// show belongs to somebody else.
+/// After a standing queue faster trains are not followed for so long, twice as long after each further one up to the second: what
+/// they show belongs to somebody else.
 const BAR: Duration = Duration::from_millis(250);
 const MAX_BAR: Duration = Duration::from_secs(2);
 

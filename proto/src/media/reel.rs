@@ -1,9 +1,9 @@
 //! One sender's pictures on their way to the canvas: which are worth decoding, and when one is *ready* to be shown.
 //!
-//! Slices are decoded in the order in which they come. A picture is ready when its last slice is decoded, or, in part, when the session
-//! settles it without the rest; each once, and none that is older than one that was. After a stall seconds of pictures come at once:
-//! those that did not begin to be decoded and are two behind the newest are passed over. One that began is finished, so that a slow
-//! decoder shows whole pictures, too.
+//! Slices are decoded in the order in which they come. A picture is ready when its last slice is decoded, or, in part, when the
+//! session settles it without the rest; each once, and none that is older than one that was. After a stall seconds of pictures
+//! come at once: those that did not begin to be decoded and are two behind the newest are passed over. One that began is
+//! finished, so that a slow decoder shows whole pictures, too.
 //!
 //! Where a picture has only what is new in it, a slice that is not drawn leaves a hole that stays. Of which pictures one was not
 //! drawn is told their sender ([`Reel::missed`]), whatever became of it: passed over, dropped, stale or damaged. Not told is what
@@ -19,8 +19,8 @@ use crate::wire::slice::Head;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// Pictures whose slices are counted at once: as many as a film's sender has under way. Live there are eleven at most, where packets
-/// overtake each other, and one more may wait to be decoded.
+/// Pictures whose slices are counted at once: as many as a film's sender has under way. Live there are eleven at most, where
+/// packets overtake each other, and one more may wait to be decoded.
 const COUNTED: usize = 64;
 
 /// Of so many pictures it is remembered that a slice was missed: as many as may be under way at once, from a film's sender.

@@ -3,16 +3,17 @@
 //! **Problem.** A path that takes less than a picture's datagrams shows nothing and says nothing, for ICMP is filtered or forged;
 //! one that takes more is sent more datagrams than it needs. **Choice.** Nothing larger than was acknowledged is sent: it begins
 //! with [`FLOOR`], and probes of the sizes that paths usually have ([`USUAL`]) go out at once, so a path that takes them is used
-//! a round trip later. Each is followed by a short one: where that is acknowledged and the long one is not, the long one was lost, however
-//! late answers are (RFC 9002 §6.1 finds loss by what came later, too); in an outage neither is, and nothing is learnt. What lies
-//! between two usual sizes is bisected. Where three quarters of what is large do not come ([`Search::reported`]), three probes of the
-//! size in use ask whether it passes; where it does not, it goes back to [`FLOOR`] and asks for what passed before, which costs little
-//! if that was an error. **Rejected.** Beginning with 1200 and looking for trouble (RFC 9000 §14): the first second of a picture is the
-//! worst to lose; padding data to probe: a lost probe would be a lost piece of a picture; believing ICMP: anybody can send it; waiting
-//! for an answer for some round trips: while jitter grows, every size in use is doubted and left.
+//! a round trip later. Each is followed by a short one: where that is acknowledged and the long one is not, the long one was
+//! lost, however late answers are (RFC 9002 §6.1 finds loss by what came later, too); in an outage neither is, and nothing is
+//! learnt. What lies between two usual sizes is bisected. Where three quarters of what is large do not come
+//! ([`Search::reported`]), three probes of the size in use ask whether it passes; where it does not, it goes back to [`FLOOR`]
+//! and asks for what passed before, which costs little if that was an error. **Rejected.** Beginning with 1200 and looking for
+//! trouble (RFC 9000 §14): the first second of a picture is the worst to lose; padding data to probe: a lost probe would be a
+//! lost piece of a picture; believing ICMP: anybody can send it; waiting for an answer for some round trips: while jitter grows,
+//! every size in use is doubted and left.
 //!
-//! Sizes are those of a datagram's UDP payload, so that IP headers, whichever they are, are in none of them. Capacity: the usual sizes
-//! and the floor looked into at once, [`REMEMBERED`] probes whose acknowledgement is still understood.
+//! Sizes are those of a datagram's UDP payload, so that IP headers, whichever they are, are in none of them. Capacity: the usual
+//! sizes and the floor looked into at once, [`REMEMBERED`] probes whose acknowledgement is still understood.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -48,7 +49,8 @@ const DOUBT_EVERY: Duration = Duration::from_millis(25);
 /// Where the short probe came back, the long one before it may be as much later: packets overtake each other.
 const OVERTAKEN: Duration = Duration::from_millis(10);
 
-/// Neither probe nor follower of a size came back, which says nothing of it: it is asked again so much after a round trip, at least.
+/// Neither probe nor follower of a size came back, which says nothing of it: it is asked again so much after a round trip, at
+/// least.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The size in use is not doubted again for this long: where much is lost it would be asked for without end.
@@ -60,8 +62,8 @@ const RAISE: Duration = Duration::from_secs(600);
 /// How often a path that takes nothing large is asked whether it does now.
 const BLOCKED_EVERY: Duration = Duration::from_millis(500);
 
-/// Datagrams longer than this share of the size in use are *large*: pieces of pictures, but for the last of each slice, which may be
-/// short and pass where no others do.
+/// Datagrams longer than this share of the size in use are *large*: pieces of pictures, but for the last of each slice, which may
+/// be short and pass where no others do.
 const LARGE: f64 = 7.0 / 8.0;
 
 /// Fewer large datagrams say nothing about the path.
@@ -124,8 +126,8 @@ impl Search {
         self.restart(now);
     }
 
-    /// The path proved itself, and may be another one from `now` on. What passed is used until it is known not to: most often only a NAT
-    /// forgot something.
+    /// The path proved itself, and may be another one from `now` on. What passed is used until it is known not to: most often
+    /// only a NAT forgot something.
     pub fn path_may_be_another(&mut self, now: Instant) {
         if !self.on || self.blocked {
             return self.begin(now);
@@ -157,8 +159,8 @@ impl Search {
         len as f64 > self.confirmed.max(FLOOR) as f64 * LARGE
     }
 
-    /// Whether a size that was in use was found not to pass, since the last call: what was lost of it was too long for the path, and tells
-    /// nothing else of it.
+    /// Whether a size that was in use was found not to pass, since the last call: what was lost of it was too long for the path,
+    /// and tells nothing else of it.
     pub fn take_left(&mut self) -> bool {
         std::mem::take(&mut self.left)
     }
@@ -231,8 +233,8 @@ impl Search {
         }
     }
 
-    /// The next probe that is due: number and size. The number after it is that of a short one that follows it and tells, where it comes,
-    /// that the one before was a probe. `rtt` is what an answer takes.
+    /// The next probe that is due: number and size. The number after it is that of a short one that follows it and tells, where
+    /// it comes, that the one before was a probe. `rtt` is what an answer takes.
     pub fn poll(&mut self, now: Instant, rtt: Duration) -> Option<(u16, usize)> {
         if self.raise.is_some_and(|raise| now >= raise) {
             (self.raise, self.too_large) = (None, MOST + 1);

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!  0      1       2       4        6     8      10         12        20      22       24      25    26
-//!  kind   quality width   height   top   rows   restart    capture   queued  encoded  shared  owed  [position] [MCUs] [u16 length ++ tables] scan…
+//!  kind   quality width   height   top   rows   restart    capture   queued  encoded  shared  owed  [position] [MCUs] [u16
+//! length ++ tables] scan…
 //!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16     u16      u8      u8    u64 ns
 //! ```
 //!
@@ -15,8 +16,8 @@
 //! refused alone. `queued` is the time from capture until the encoder took the picture, `encoded` from then until this slice was
 //! ready, both in units of 10 µs, so that the receiver can split the latency it shows by stage. `shared` says how many slices of
 //! the picture are for every receiver, `owed` how many are for who lacks anything; those behind them are all of it again, for who
-//! wants each picture whole. For whom slices are not the picture has as many less. `position` is the picture's time in its film: `capture` says when it was played, and a player that stood still
-//! plays the rest of its film later.
+//! wants each picture whole. For whom slices are not the picture has as many less. `position` is the picture's time in its film:
+//! `capture` says when it was played, and a player that stood still plays the rest of its film later.
 
 use super::mcus::Mcus;
 use super::{Error, Reader};
@@ -64,10 +65,10 @@ const FILM: u8 = 0x40;
 pub enum Tables<'a> {
     /// Annex K Huffman tables and quantisation scaled by the IJG's formula for this quality (1–100).
     Own(u8),
-    /// The marker segments between SOI and the scan: DQT, SOF0, DHT, DRI, SOS. Of a camera's JPEG that goes as it is they are those
-    /// that it wrote (Annex K's DHT where it wrote none); of MCUs that were cut out of one, and of its bands where all of them
-    /// were, they are written anew, with the camera's quantisers and AC codes. Packed slices whose codes are Annex K's have no
-    /// DHT. The frame header's height is that of the whole picture.
+    /// The marker segments between SOI and the scan: DQT, SOF0, DHT, DRI, SOS. Of a camera's JPEG that goes as it is they are
+    /// those that it wrote (Annex K's DHT where it wrote none); of MCUs that were cut out of one, and of its bands where all of
+    /// them were, they are written anew, with the camera's quantisers and AC codes. Packed slices whose codes are Annex K's have
+    /// no DHT. The frame header's height is that of the whole picture.
     Foreign(&'a [u8]),
 }
 

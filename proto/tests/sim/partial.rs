@@ -1,6 +1,6 @@
 //! A camera whose pictures are only what changed, by dice: in place of detector and encoder what says which MCUs a picture has,
-//! and fills the slices that the shipped [`Parts`] make of them and of what is owed ([`PartialEncoder`]); and what is known of when each MCU changed ([`Coded`]), by
-//! which a viewer's canvas is judged ([`Coded::wrong_since`]).
+//! and fills the slices that the shipped [`Parts`] make of them and of what is owed ([`PartialEncoder`]); and what is known of
+//! when each MCU changed ([`Coded`]), by which a viewer's canvas is judged ([`Coded::wrong_since`]).
 
 use super::netem::Dice;
 use super::scan::fill_scan;

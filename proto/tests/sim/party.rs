@@ -52,8 +52,8 @@ impl Party {
         (Party::new(start, clock, me, config, Some(camera), None), source)
     }
 
-    /// `recv`, of so many senders at once, and with as many viewers: one of all who follow each other, or one of each track. It may
-    /// write what comes; `want`: what there is use for.
+    /// `recv`, of so many senders at once, and with as many viewers: one of all who follow each other, or one of each track. It
+    /// may write what comes; `want`: what there is use for.
     pub fn receiving(
         start: Start,
         name: &str,

@@ -1,5 +1,5 @@
-//! One line when something else becomes of a camera's JPEGs than before, and why. A path that swings gives a line every ten seconds
-//! at most; what is so when those are over is said then.
+//! One line when something else becomes of a camera's JPEGs than before, and why. A path that swings gives a line every ten
+//! seconds at most; what is so when those are over is said then.
 
 use crate::pipeline::cutter::{Treatment, Why};
 use eyeline_proto::media::foreign::Passthrough;

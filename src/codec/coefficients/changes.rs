@@ -8,10 +8,11 @@
 //! the range of brightness, for a sensor's noise grows with light. The limits are multiples of it. They are weaker beside an MCU
 //! that changed, as the rim of what moves is often faint.
 //!
-//! What a camera quantises coarser from picture to picture is compared by the coarser steps. Where its steps become, on average, half as
-//! large, what stands there is coarser than it need be: all has changed. So it has after a change of size or sampling. The coarser
-//! steps stay until then, also where all that was sent by them has aged away: one picture of a camera that quantises coarser for once
-//! makes small changes go unseen, which ageing mends, and one that goes to and fro by more than twice is sent whole each time.
+//! What a camera quantises coarser from picture to picture is compared by the coarser steps. Where its steps become, on average,
+//! half as large, what stands there is coarser than it need be: all has changed. So it has after a change of size or sampling.
+//! The coarser steps stay until then, also where all that was sent by them has aged away: one picture of a camera that quantises
+//! coarser for once makes small changes go unseen, which ageing mends, and one that goes to and fro by more than twice is sent
+//! whole each time.
 //!
 //! Not followed, as the detector does: light that drifts or flickers. Ageing mends in three seconds what that leaves.
 

@@ -1,5 +1,5 @@
-//! What of each of a camera's JPEGs is sent as it was made: conditional replenishment, as [`crate::codec::replenisher`] has it for
-//! planes, but for what stands still: a camera's own noise stays.
+//! What of each of a camera's JPEGs is sent as it was made: conditional replenishment, as [`crate::codec::replenisher`] has it
+//! for planes, but for what stands still: a camera's own noise stays.
 
 use super::{Changes, Coefficients};
 use crate::codec::ageing::Ageing;

@@ -1,8 +1,8 @@
 //! The hottest loop of the detector: a row of two pictures → sums over each eight pixels.
 //!
-//! SSE2's `psadbw` adds eight absolute differences at once, twice, and every x86-64 has it; AVX2's does it four times. The compiler
-//! made it of no plain loop that was tried: the best of those, with 16-bit lanes, takes twice SSE2's time. Other processors run
-//! the plain loop.
+//! SSE2's `psadbw` adds eight absolute differences at once, twice, and every x86-64 has it; AVX2's does it four times. The
+//! compiler made it of no plain loop that was tried: the best of those, with 16-bit lanes, takes twice SSE2's time. Other
+//! processors run the plain loop.
 
 #![allow(unsafe_code)]
 

@@ -27,8 +27,8 @@ impl Encoder {
         as_it_is && is_fit && whole == Whole::Nobody && lock(cutter).reads(picture.captured)
     }
 
-    /// Sends what changed of a camera's JPEG: as the camera made it, or encoded anew. Gives back what goes another way, and how it
-    /// is to be encoded.
+    /// Sends what changed of a camera's JPEG: as the camera made it, or encoded anew. Gives back what goes another way, and how
+    /// it is to be encoded.
     pub(super) fn cut(&self, picture: Picture, step: Step, may_cut: bool, begun: Instant) -> Option<(Picture, Step)> {
         let Some(cutter) = &self.cutter else { return Some((picture, step)) };
         let mut cutter = lock(cutter);

@@ -212,8 +212,8 @@ impl Planes {
         PlanesMut { planes: [luma, cb, cr], strides }
     }
 
-    /// Draws the slices that came, and says whether all of each that is whole could be; `None` where there is a hurry and some were
-    /// left out.
+    /// Draws the slices that came, and says whether all of each that is whole could be; `None` where there is a hurry and some
+    /// were left out.
     fn draw(&mut self, decoder: &mut Decoder, picture: &AccessUnit, timeline: &Timeline) -> Option<bool> {
         let mut all = true;
         let whole = picture.slices.iter().flatten().map(|slice| (slice, None));

@@ -5,8 +5,9 @@
 //! is dropped.
 //!
 //! Capacity of a track's queues: [`PICTURES`] settled pictures, and what the [`Room`] of all has for it, with what is not settled
-//! yet; [`BLOCKS`] blocks of sound. The oldest go, and the writer fills the hole: who sends a live one is told that it was missed,
-//! for what follows may be only what changed. A film's sender stops far below that, for it is told only of pictures that are written. Of tracks that are over before somebody made their files [`FORGOTTEN`] are kept.
+//! yet; [`BLOCKS`] blocks of sound. The oldest go, and the writer fills the hole: who sends a live one is told that it was
+//! missed, for what follows may be only what changed. A film's sender stops far below that, for it is told only of pictures that
+//! are written. Of tracks that are over before somebody made their files [`FORGOTTEN`] are kept.
 
 use super::super::back::Back;
 use super::super::sink::EncodedSink;

@@ -1,9 +1,9 @@
 //! Which slices of a picture a peer is sent.
 //!
-//! Those that are for all; those that refresh, where it lacks something as the picture begins; and all of the picture again, where
-//! it wants each whole ([`Head::shared`], [`Head::owed`]). Fragments say how many slices a picture has, so what was chosen stays
-//! chosen, for what is sent again, too. Of pictures that are only what changed one that comes is sent none before it can be sent
-//! one of which it gets everything.
+//! Those that are for all; those that refresh, where it lacks something as the picture begins; and all of the picture again,
+//! where it wants each whole ([`Head::shared`], [`Head::owed`]). Fragments say how many slices a picture has, so what was chosen
+//! stays chosen, for what is sent again, too. Of pictures that are only what changed one that comes is sent none before it can be
+//! sent one of which it gets everything.
 //!
 //! Capacity: of [`TAKEN`] pictures that have slices which are not for all it is remembered what was chosen.
 //!
