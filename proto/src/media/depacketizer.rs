@@ -55,12 +55,11 @@ pub struct Limits {
     pub bytes: usize,
     /// How long a picture is waited for, from when it should have come.
     pub wait: Duration,
+    /// And from its first fragment, however slowly it comes.
+    pub longest: Duration,
     /// Settle an older picture as soon as two newer ones began.
     pub newest_wins: bool,
 }
-
-/// A picture may take so long from its first fragment to its last, however slowly it comes.
-const LONGEST: Duration = Duration::from_secs(2);
 
 /// Who passes packets on that overtook each other on their way to him may have sent the newer picture first.
 const UNSENT: Duration = Duration::from_millis(200);
@@ -174,7 +173,7 @@ impl Depacketizer {
         let oldest = self.pictures.front().map_or(number, |picture| picture.number);
         let Some(picture) = self.pictures.get_mut((number - oldest) as usize) else { return Pushed::Late };
         // A picture that is still coming in is not late: on a slow path it takes longer than the wait.
-        picture.deadline = picture.deadline.max((now + self.limits.wait + self.overtaken.0).min(picture.begun + LONGEST));
+        picture.deadline = picture.deadline.max((now + self.limits.wait + self.overtaken.0).min(picture.begun + self.limits.longest));
         if picture.slices.is_empty() {
             let spare = &mut buffers.spare;
             picture.slices.extend((0..=head.last_slice).map(|_| spare.pop().unwrap_or_default()));

@@ -38,8 +38,9 @@ impl std::ops::DerefMut for Depacketizer {
     }
 }
 
-const LIVE: Limits = Limits { pictures: 2, bytes: 1 << 20, wait: Duration::from_millis(33), newest_wins: true };
-const LOSSLESS: Limits = Limits { pictures: 64, bytes: 1 << 20, wait: Duration::from_secs(2), newest_wins: false };
+const LIVE: Limits = Limits { pictures: 2, bytes: 1 << 20, wait: Duration::from_millis(33), longest: WAIT, newest_wins: true };
+const LOSSLESS: Limits = Limits { pictures: 64, bytes: 1 << 20, wait: WAIT, longest: WAIT, newest_wins: false };
+const WAIT: Duration = Duration::from_secs(2);
 
 fn fragments(picture: u64, slices: u8, len: usize, payload: usize) -> Vec<(FragmentHead, Vec<u8>)> {
     let mut all = Vec::new();
@@ -150,6 +151,22 @@ fn patience_waits_for_the_oldest_and_keeps_the_rest_in_order() {
         depacketizer.push(now, head, &payload);
     }
     assert_eq!(settled(&mut depacketizer, now).len(), 20);
+}
+
+/// On a path that takes less than a film needs, of several pictures some comes, and the rest after that of others.
+#[test]
+fn a_picture_of_a_film_is_waited_for_while_it_comes_for_as_long_as_its_sender_keeps_it() {
+    let now = Instant::now();
+    let mut depacketizer = Depacketizer::new(Limits { longest: 3 * WAIT, ..LOSSLESS });
+    depacketizer.begin_at(0);
+    let pieces = fragments(0, 1, 160, 40);
+    let at = |turn: u32| now + turn * WAIT * 3 / 4;
+    for (turn, (head, payload)) in (0..).zip(&pieces[..3]) {
+        assert!(settled(&mut depacketizer, at(turn)).is_empty(), "it goes on coming");
+        depacketizer.push(at(turn), *head, payload);
+    }
+    assert!(settled(&mut depacketizer, at(2) + WAIT - Duration::from_millis(1)).is_empty());
+    assert_eq!(settled(&mut depacketizer, at(2) + WAIT).len(), 1, "nothing came for two seconds");
 }
 
 /// The sender left out what it had no room for.

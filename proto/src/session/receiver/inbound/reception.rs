@@ -27,10 +27,16 @@ use std::time::{Duration, Instant};
 const LIVE_WAIT: (Duration, Duration) = (Duration::from_millis(16), Duration::from_millis(50));
 
 /// Live pictures being put together at once, and their bytes.
-const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, newest_wins: true };
+const LIVE_LIMITS: Limits =
+    Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, longest: LOSSLESS_WAIT, newest_wins: true };
 
 /// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
-const LOSSLESS_LIMITS: Limits = Limits { pictures: 256, bytes: budget::COMMON, wait: Duration::from_secs(2), newest_wins: false };
+const LOSSLESS_WAIT: Duration = Duration::from_secs(2);
+const LOSSLESS_LIMITS: Limits =
+    Limits { pictures: 256, bytes: budget::COMMON, wait: LOSSLESS_WAIT, longest: LOSSLESS_WAIT, newest_wins: false };
+
+/// Of a film that has more than its path takes many pictures are under way at once. Its sender keeps them so long.
+const FILM_LIMITS: Limits = Limits { longest: Duration::from_secs(6), ..LOSSLESS_LIMITS };
 
 pub(in crate::session::receiver) struct Reception {
     pub id: TrackId,
@@ -67,7 +73,11 @@ pub(in crate::session::receiver) struct Reception {
 impl Reception {
     /// Nothing of it came yet. Packets below number `first` are none of its.
     pub fn new(id: TrackId, film: bool, wants: Wants, first: u64) -> Self {
-        let limits = if film || wants.lossless { LOSSLESS_LIMITS } else { LIVE_LIMITS };
+        let limits = match film {
+            true => FILM_LIMITS,
+            false if wants.lossless => LOSSLESS_LIMITS,
+            false => LIVE_LIMITS,
+        };
         Reception {
             id,
             wants,
