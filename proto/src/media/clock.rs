@@ -70,7 +70,7 @@ pub fn seconds_between(a: Instant, b: Instant) -> f64 {
 }
 
 /// `at + nanos`, or `at` where the operating system cannot say such an instant.
-pub(crate) fn offset(at: Instant, nanos: i64) -> Instant {
+pub fn offset(at: Instant, nanos: i64) -> Instant {
     let by = Duration::from_nanos(nanos.unsigned_abs());
     if nanos >= 0 { at.checked_add(by) } else { at.checked_sub(by) }.unwrap_or(at)
 }

@@ -17,6 +17,7 @@ pub mod jitter;
 pub mod ladder;
 pub mod limiter;
 pub mod loss;
+pub mod matroska;
 pub mod missed;
 pub mod nack;
 pub mod pacer;
