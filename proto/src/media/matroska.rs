@@ -17,14 +17,20 @@ mod ebml;
 use crate::picture::Size;
 use std::time::Duration;
 
-/// What is kept in front for tracks: thirty of the longest names and more of usual ones.
+/// What is kept in front for tracks: fifty of the longest names.
 const TRACKS_LEN: usize = 8 << 10;
 
-/// For cues: 2,700 of them, so of each second for three quarters of an hour, and of each minute for two days.
+/// A name is cut to so many bytes.
+const MOST_NAME: usize = 64;
+
+/// Numbers of tracks that are one byte in a block.
+const MOST_TRACKS: usize = 126;
+
+/// For cues: of one sender each second of three quarters of an hour, or each minute of two days.
 const CUES_LEN: usize = 64 << 10;
 
-/// A cue at most: its time and place in eight bytes each, its track, and what is around them.
-const CUE_LEN: usize = 32;
+/// What is around cues: their own id and size, and a void behind them.
+const AROUND: usize = 32;
 
 /// A cluster is over when a picture comes after so long; or anything, after twice as long.
 const CLUSTER: Duration = Duration::from_secs(1);
@@ -41,6 +47,8 @@ pub struct Track {
     /// Whose it is, for people.
     pub name: String,
     pub media: Media,
+    /// Players are to take it where nobody chooses.
+    pub default: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +74,8 @@ pub struct Muxer {
     /// Bytes so far.
     end: u64,
     cluster: Option<Cluster>,
-    cues: Vec<Cue>,
+    /// Each as it is written.
+    cues: Vec<Vec<u8>>,
     /// One cluster in so many is a cue, and how many there were since the last.
     one_in: (u32, u32),
     /// Where the last block begins, in milliseconds.
@@ -79,12 +88,10 @@ pub struct Muxer {
 struct Cluster {
     at: u64,
     time: u64,
-}
-
-struct Cue {
-    time: u64,
-    track: u8,
-    cluster: u64,
+    /// The tracks that have a picture in it, as bits.
+    pictures: u128,
+    /// The track it began with.
+    first: usize,
 }
 
 /// Where in the file things are that are written over.
@@ -97,9 +104,12 @@ struct Places {
 }
 
 impl Muxer {
-    /// A file that begins at this time since 1970, and the bytes it begins with. `program` wrote it. Tracks may be added while
-    /// nothing was written that cannot be gone back in.
-    pub fn new(can_go_back: bool, began: Duration, program: &str, tracks: Vec<Track>) -> (Self, Vec<u8>) {
+    /// A file that begins at this time since 1970, and the bytes it begins with. `program` wrote it. Of these tracks it has as many
+    /// as there is a place for, from the first on ([`Muxer::tracks`]); a file may be given more later.
+    pub fn new(can_go_back: bool, began: Duration, program: &str, mut tracks: Vec<Track>) -> (Self, Vec<u8>) {
+        while !fits(&tracks) {
+            tracks.pop();
+        }
         let mut muxer = Muxer {
             can_go_back,
             tracks,
@@ -136,8 +146,8 @@ impl Muxer {
             ebml::bytes(out, 0x4D80, b"Eyeline");
             ebml::bytes(out, 0x5741, program.as_bytes());
             if self.can_go_back {
-                // Last, so that its place is counted from the end.
-                ebml::float(out, 0x4489, 0.0);
+                // Last, so that its place is counted from the end. It may not be 0.
+                ebml::float(out, 0x4489, 1.0);
             }
         });
         self.places.duration = (info + about.len() - 8) as u64;
@@ -190,18 +200,16 @@ impl Muxer {
 
     /// One track more: its number, and what is written over for it. `None` where there is no place for it.
     pub fn add_track(&mut self, track: Track) -> Option<(usize, (u64, Vec<u8>))> {
-        if !self.can_go_back || self.tracks.len() >= 126 {
+        if !self.can_go_back {
             return None;
         }
         let index = self.tracks.len();
         self.tracks.push(track);
-        let entries = entries(&self.tracks);
-        // A void of one byte cannot be.
-        if entries.len() + 12 > TRACKS_LEN - 2 {
+        if !fits(&self.tracks) {
             self.tracks.pop();
             return None;
         }
-        Some((index, (self.places.tracks, in_place(&entries, 0x1654_AE6B, TRACKS_LEN))))
+        Some((index, (self.places.tracks, in_place(&entries(&self.tracks), 0x1654_AE6B, TRACKS_LEN))))
     }
 
     /// A block of so many bytes, of this track, which begins at this time of the file. What cannot be said of times, more than 32
@@ -214,26 +222,25 @@ impl Muxer {
         let longest = CLUSTER * if is_picture { 1 } else { 2 };
         let is_over = |cluster: &Cluster| at.saturating_sub(cluster.time) >= longest.as_millis() as u64;
         let (mut head, mut over) = (Vec::new(), Vec::new());
-        let number = track as u8 + 1;
-        let cluster = match self.cluster.filter(|cluster| !is_over(cluster)) {
+        let track = track.min(MOST_TRACKS - 1);
+        let mut cluster = match self.cluster.filter(|cluster| !is_over(cluster)) {
             Some(cluster) => cluster,
             None => {
                 if let Some(before) = self.cluster {
                     over.extend(self.ended(before));
                 }
-                let cluster = Cluster { at: self.end, time: at };
                 ebml::id(&mut head, 0x1F43_B675);
                 head.extend_from_slice(&ebml::UNKNOWN);
                 ebml::uint(&mut head, 0xE7, at);
-                self.cue(Cue { time: at, track: number, cluster: self.end - self.places.segment });
-                over.extend(self.written_cues());
-                *self.cluster.insert(cluster)
+                Cluster { at: self.end, time: at, pictures: 0, first: track }
             }
         };
+        cluster.pictures |= u128::from(is_picture) << track;
+        self.cluster = Some(cluster);
         let relative = (at as i64 - cluster.time as i64).clamp(-FURTHEST, FURTHEST) as i16;
         ebml::id(&mut head, 0xA3);
         ebml::size(&mut head, len as u64 + 4);
-        head.push(0x80 | number);
+        head.push(0x80 | (track as u8 + 1));
         head.extend_from_slice(&relative.to_be_bytes());
         // A key frame.
         head.push(0x80);
@@ -257,24 +264,41 @@ impl Muxer {
         over
     }
 
-    /// The size of a cluster that is over, and how long the file is.
-    fn ended(&self, cluster: Cluster) -> Vec<(u64, Vec<u8>)> {
+    /// The size of a cluster that is over, how long the file is, and the cues, where there is one more.
+    fn ended(&mut self, cluster: Cluster) -> Vec<(u64, Vec<u8>)> {
         if !self.can_go_back {
             return Vec::new();
         }
         let size = ebml::wide_size(self.end - cluster.at - 12).to_vec();
-        vec![(cluster.at + 4, size), (self.places.duration, (self.last as f64).to_be_bytes().to_vec())]
+        let mut over = vec![(cluster.at + 4, size), (self.places.duration, (self.last as f64).max(1.0).to_be_bytes().to_vec())];
+        if self.cue(cluster) {
+            over.push((self.places.cues, in_place(&self.cues.concat(), 0x1C53_BB6B, CUES_LEN)));
+        }
+        over
     }
 
-    fn cue(&mut self, cue: Cue) {
+    /// Adds where the pictures of each track go on, where it is this cluster's turn.
+    fn cue(&mut self, cluster: Cluster) -> bool {
         let (one_in, since) = &mut self.one_in;
         *since += 1;
         if *since < *one_in && !self.cues.is_empty() {
-            return;
+            return false;
         }
         *since = 0;
+        let of_pictures = (0..MOST_TRACKS).filter(|track| cluster.pictures >> track & 1 == 1);
+        let alone = (cluster.pictures == 0).then_some(cluster.first);
+        let mut cue = Vec::new();
+        ebml::master(&mut cue, 0xBB, |out| {
+            ebml::uint(out, 0xB3, cluster.time);
+            for track in of_pictures.chain(alone) {
+                ebml::master(out, 0xB7, |out| {
+                    ebml::uint(out, 0xF7, track as u64 + 1);
+                    ebml::uint(out, 0xF1, cluster.at - self.places.segment);
+                });
+            }
+        });
         self.cues.push(cue);
-        if self.cues.len() * CUE_LEN > CUES_LEN - 16 {
+        while self.cues.iter().map(Vec::len).sum::<usize>() > CUES_LEN - AROUND {
             let mut index = 0;
             self.cues.retain(|_| {
                 index += 1;
@@ -282,21 +306,13 @@ impl Muxer {
             });
             *one_in = one_in.saturating_mul(2);
         }
+        true
     }
+}
 
-    fn written_cues(&self) -> Option<(u64, Vec<u8>)> {
-        let mut points = Vec::new();
-        for Cue { time, track, cluster } in &self.cues {
-            ebml::master(&mut points, 0xBB, |out| {
-                ebml::uint(out, 0xB3, *time);
-                ebml::master(out, 0xB7, |out| {
-                    ebml::uint(out, 0xF7, u64::from(*track));
-                    ebml::uint(out, 0xF1, *cluster);
-                });
-            });
-        }
-        self.can_go_back.then(|| (self.places.cues, in_place(&points, 0x1C53_BB6B, CUES_LEN)))
-    }
+/// Whether there is a place for these, in front of a file as in a pipe.
+fn fits(tracks: &[Track]) -> bool {
+    tracks.len() <= MOST_TRACKS && entries(tracks).len() <= TRACKS_LEN - AROUND
 }
 
 /// An element of this content, and a void behind it that fills its place; of that the head.
@@ -313,14 +329,16 @@ fn in_place(content: &[u8], name: u32, place: usize) -> Vec<u8> {
 /// What is said of tracks.
 fn entries(tracks: &[Track]) -> Vec<u8> {
     let mut out = Vec::new();
-    for (number, Track { name, media }) in (1..).zip(tracks) {
+    for (number, Track { name, media, default }) in (1..).zip(tracks) {
         ebml::master(&mut out, 0xAE, |out| {
             ebml::uint(out, 0xD7, number);
             ebml::uint(out, 0x73C5, number);
+            ebml::uint(out, 0x88, u64::from(*default));
             ebml::uint(out, 0x9C, 0);
             ebml::bytes(out, 0x22_B59C, b"und");
             if !name.is_empty() {
-                ebml::bytes(out, 0x536E, name.as_bytes());
+                let cut = (0..=MOST_NAME.min(name.len())).rev().find(|cut| name.is_char_boundary(*cut)).unwrap_or(0);
+                ebml::bytes(out, 0x536E, &name.as_bytes()[..cut]);
             }
             match media {
                 Media::Jpegs(size) => {

@@ -8,7 +8,7 @@ use std::io::Cursor;
 const SIZE: Size = Size { width: 1280, height: 720 };
 
 fn track(name: &str, media: Media) -> Track {
-    Track { name: name.into(), media }
+    Track { name: name.into(), media, default: true }
 }
 
 fn both() -> Vec<Track> {
@@ -113,29 +113,58 @@ fn tracks_come_while_it_is_recorded_until_there_is_no_place_for_more() {
         let file = MatroskaFile::open(Cursor::new(&disk.bytes)).unwrap();
         assert_eq!(file.tracks().len(), added);
     }
-    assert!(added >= 34, "sixteen senders and oneself, both of each: {added}");
+    assert!(added >= 40, "sixteen senders and oneself, both of each: {added}");
     assert_eq!(blocks(&disk.bytes).len(), added);
 }
 
 #[test]
 fn where_cues_have_no_more_place_there_are_fewer_over_all_of_it() {
     let mut disk = Disk::new(true, both());
-    let mut clusters = Vec::new();
     // Only heads: what is in blocks lies nowhere.
-    let mut cues = Vec::new();
+    let (mut written, mut cues) = (0, Vec::new());
     for second in 0..10_000u64 {
-        let begins = disk.muxer.len();
         let step = disk.muxer.block(0, Duration::from_secs(second), 100_000);
-        clusters.push(begins);
         assert!(step.head.len() > 12, "a cluster begins");
-        cues = step.over.into_iter().next_back().unwrap().1;
-        assert!(cues.len() <= CUES_LEN);
+        if let Some((_, bytes)) = step.over.into_iter().find(|(at, _)| *at == disk.muxer.places.cues) {
+            assert!(bytes.len() <= CUES_LEN);
+            (written, cues) = (written + 1, bytes);
+        }
     }
+    assert!(written < 5000, "they are written only where there is one more: {written}");
     assert_eq!(cues[..4], [0x1C, 0x53, 0xBB, 0x6B]);
-    let Muxer { cues, places, .. } = &disk.muxer;
-    assert!(cues.iter().all(|cue| cue.cluster + places.segment == clusters[(cue.time / 1000) as usize]), "each leads to its own");
-    let gaps = cues.windows(2).map(|pair| pair[1].time - pair[0].time);
-    assert!(gaps.max() <= Some(16_000) && cues.len() > CUES_LEN / CUE_LEN / 2 - 2);
+    let times: Vec<u64> = disk.muxer.cues.iter().map(|cue| number(cue, 2)).collect();
+    let gaps = times.windows(2).map(|pair| pair[1] - pair[0]);
+    assert!(gaps.max() <= Some(16_000) && times.len() > 1000, "{} cues", times.len());
+    assert!(times.last() >= Some(&9_980_000), "{times:?}");
+}
+
+/// The number that is an element of one byte's id at this place.
+fn number(bytes: &[u8], at: usize) -> u64 {
+    let len = usize::from(bytes[at + 1] & 0x7F);
+    bytes[at + 2..at + 2 + len].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+#[test]
+fn each_sender_can_be_sought_in() {
+    let mut disk = Disk::new(true, vec![track("lab", Media::Jpegs(SIZE)), track("attic", Media::Jpegs(SIZE))]);
+    for k in 0..300 {
+        disk.block(0, k * 100, b"lab");
+        disk.block(1, k * 100 + 1, b"attic");
+    }
+    let positions = disk.muxer.cues[3].windows(3).filter(|part| part[0] == 0xF7 && part[1] == 0x81).map(|part| part[2]);
+    assert_eq!(positions.collect::<Vec<_>>(), [1, 2]);
+}
+
+#[test]
+fn more_tracks_than_there_is_a_place_for_are_left_out_and_the_file_is_whole() {
+    let many = |count| (0..count).map(|_| track(&"ä".repeat(200), Media::Pcm { channels: 1 })).collect::<Vec<_>>();
+    for can_go_back in [true, false] {
+        let mut disk = Disk::new(can_go_back, many(300));
+        let count = disk.muxer.tracks().len();
+        assert!((40..=MOST_TRACKS).contains(&count), "{count}");
+        disk.block(count - 1, 0, b"last");
+        assert_eq!(blocks(&disk.end()), [(count as u64, 0, b"last".to_vec())]);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 pub mod mix;
 pub mod mjpeg;
+pub mod mkv;
 mod placing;
 mod riff;
 mod sink;

@@ -67,25 +67,28 @@ impl Medium for Stdout {
 
 /// How much went into a file, for who waits for its end: it stands still where nobody reads a pipe, or a disk hangs.
 #[derive(Clone, Default)]
-pub struct Progress(Arc<(String, AtomicU64)>);
+pub struct Progress {
+    name: Arc<str>,
+    bytes: Arc<AtomicU64>,
+}
 
 impl Progress {
-    pub(super) fn of(name: impl Into<String>) -> Self {
-        Progress(Arc::new((name.into(), AtomicU64::new(0))))
+    pub(super) fn of(name: impl Into<Arc<str>>) -> Self {
+        Progress { name: name.into(), bytes: Arc::default() }
     }
 
-    /// The path as given, or `stdout`.
+    /// The path as given, or `stdout`; of files that follow each other the first.
     pub fn name(&self) -> &str {
-        &self.0.0
+        &self.name
     }
 
     /// Bytes written so far, those of cut units too.
     pub fn bytes(&self) -> u64 {
-        self.0.1.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
     }
 
     pub(super) fn add(&self, bytes: usize) {
-        self.0.1.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
@@ -118,6 +121,12 @@ impl Sink {
         Sink { progress: Progress::of(target.name()), state: State::Claimed(target), whole: 0, new: None }
     }
 
+    /// The next of files that follow each other: its bytes count where those of the one before did.
+    pub fn behind(target: Target, before: &Progress) -> Self {
+        let progress = Progress { name: target.name().into(), bytes: before.bytes.clone() };
+        Sink { progress, state: State::Claimed(target), whole: 0, new: None }
+    }
+
     #[cfg(test)]
     pub fn to(medium: impl Medium + 'static) -> Self {
         Sink { progress: Progress::of("test"), state: State::Open(Box::new(medium)), whole: 0, new: None }
@@ -143,6 +152,16 @@ impl Sink {
             State::Open(medium) => Ok(medium),
             State::Claimed(_) => Err(ErrorKind::NotFound.into()),
         }
+    }
+
+    /// Whether what is written may be written over later.
+    pub fn can_go_back(&mut self) -> io::Result<bool> {
+        Ok(self.medium()?.can_be_cut())
+    }
+
+    /// Bytes of whole units.
+    pub fn len(&self) -> u64 {
+        self.whole
     }
 
     /// Writes one unit made of parts, whole or not at all.

@@ -138,12 +138,12 @@ fn is_descriptor(path: &Path) -> bool {
 
 impl Target {
     /// The path as given, or `stdout`.
-    pub(super) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.path.as_ref().map_or_else(|| "stdout".into(), |path| path.display().to_string())
     }
 
     /// The file, if it was not there before.
-    pub(super) fn made(&self) -> Option<&Path> {
+    pub fn made(&self) -> Option<&Path> {
         self.path.as_deref().filter(|_| matches!(self.claim, Claim::New(_)))
     }
 
