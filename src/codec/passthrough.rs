@@ -37,13 +37,19 @@ pub fn split(jpeg: &[u8], picture: u64, capture: MediaTime, settings: Settings) 
     let mcus = parts.layout.sampling.mcus(parts.layout.size);
     let mcu_height = parts.layout.sampling.mcu().height;
     let rows_per_interval = u32::from(parts.layout.restart) / mcus.width * mcu_height;
+    let Layout { sampling, size, restart, .. } = parts.layout;
+    // What we encoded once goes as if it were new: with the same tables, which need not travel.
+    let tables = match tables::quality_of(&jpeg[..parts.scan.start], sampling, size, restart) {
+        Some(quality) if restart != 0 => Tables::Own(quality),
+        _ => Tables::Foreign(&parts.tables),
+    };
     let mut slices = Vec::with_capacity(cuts.len());
     for (index, cut) in cuts.iter().enumerate() {
         let top = cut.first as u32 * rows_per_interval;
         let end = cuts.get(index + 1).map_or(parts.layout.size.height, |next| next.first as u32 * rows_per_interval);
         let head = Head {
             sampling: parts.layout.sampling,
-            tables: Tables::Foreign(&parts.tables),
+            tables,
             size: parts.layout.size,
             top: top as u16,
             rows: (end - top) as u16,
@@ -227,6 +233,18 @@ mod tests {
             let start = jpeg.windows(2).position(|pair| pair == [0xFF, DQT]).unwrap();
             assert!(joined[2..] == jpeg[start..], "restart {restart}");
             assert_eq!(count > 1, restart == 40, "{count} slices");
+        }
+    }
+
+    #[test]
+    fn what_we_encoded_once_comes_out_byte_for_byte_and_its_tables_do_not_travel() {
+        let planes = testing::planes(SIZE, Sampling::Yuv420, 9);
+        for quality in [40, 80, 100] {
+            let head = Head { restart: 40, ..testing::head(SIZE, Sampling::Yuv420, quality, 0, SIZE.height) };
+            let jpeg = stitch::jpeg(&[&testing::slice(&planes, &head)]).unwrap();
+            let slices = split(&jpeg, 3, MOMENT, SETTINGS).unwrap();
+            assert!(slices.iter().all(|slice| slice.head().tables == Tables::Own(quality)));
+            assert_eq!(joined(&jpeg).1, jpeg);
         }
     }
 

@@ -176,6 +176,16 @@ pub fn header(out: &mut Vec<u8>, quality: u8, sampling: Sampling, size: Size, re
     segment(out, SOS, &[&[count as u8], &selectors[..2 * count], &[0, 63, 0]]);
 }
 
+/// The quality of a JPEG whose head is byte for byte what [`header`] writes.
+pub fn quality_of(head: &[u8], sampling: Sampling, size: Size, restart: u16) -> Option<u8> {
+    // Behind SOI, APP0, and what is in front of the first table.
+    let luma = head.get(25..89)?;
+    let quality = (1..=100).find(|quality| quantisation(&LUMA, *quality) == luma)?;
+    let mut ours = Vec::with_capacity(head.len());
+    header(&mut ours, quality, sampling, size, restart);
+    (ours == head).then_some(quality)
+}
+
 /// Where the segments that a camera's tables would consist of begin in [`header`]: behind SOI and APP0.
 pub const SEGMENTS_AT: usize = 20;
 
