@@ -9,7 +9,7 @@ mod companions;
 mod header;
 mod input;
 mod jpeg_notes;
-mod jpegs;
+pub mod jpegs;
 mod range;
 
 use std::io::{IsTerminal, PipeWriter};

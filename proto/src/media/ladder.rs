@@ -109,7 +109,9 @@ impl Ladder {
     pub fn new(best: u8, quality_only: bool, period: Duration, passthrough: Passthrough) -> Self {
         let period = if period.is_zero() { Duration::from_micros(33_333) } else { period };
         let (best, pixels) = (best.max(1), 0);
-        let (target, whole, foreign) = (None, None, Foreign::new(passthrough));
+        // A film is never worse than it is.
+        let keeps = quality_only && passthrough == Passthrough::Auto;
+        let (target, whole, foreign) = (None, None, Foreign::new(if keeps { Passthrough::On } else { passthrough }));
         let (share, last_share, saved, rung) = (1.0, 1.0, 0.0, 0);
         Ladder { best, quality_only, target, whole, share, last_share, saved, foreign, rung, period, pixels }
     }
@@ -247,7 +249,8 @@ impl Ladder {
         };
         if foreign != Way::Anew && self.foreign.whole().is_some() {
             self.rung = 0;
-            return Step { every: self.foreign.every(budget, MOST_SKIPPED + 1), ..best };
+            let every = if self.quality_only { 1 } else { self.foreign.every(budget, MOST_SKIPPED + 1) };
+            return Step { every, ..best };
         }
         let Some(whole) = self.expected().map(|whole| whole * self.share.max(TELLS)) else { return best };
         let quality_at = |rung: usize| quality(budget / (whole * size_cost(SIZES[rung])));

@@ -1,4 +1,4 @@
-//! How `ffmpeg` is told to play: raw pictures and PCM in Matroska, into a pipe.
+//! How `ffmpeg` is told to play: raw pictures, or JPEGs as they are, and PCM in Matroska, into a pipe.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,7 +17,11 @@ pub fn play(playback: &Playback) -> Command {
     playback.origin.arguments(&mut command);
     if let Some(video) = &playback.video {
         command.args(["-map", &format!("0:{}", video.index)]);
-        pictures(&mut command, ["-vf", &filter(Some(video.size), &video.treatment)]);
+        if video.jpegs {
+            command.args(["-c:v", "copy"]);
+        } else {
+            pictures(&mut command, ["-vf", &filter(Some(video.size), &video.treatment)]);
+        }
     }
     if let Some(Sound { index, channels }) = &playback.sound {
         command.args(["-map", &format!("0:{index}")]);

@@ -14,13 +14,17 @@ use super::matroska::{Packets, Stream};
 use super::stderr::Stderr;
 use super::timeline::{Pictures, Sounds};
 use super::{Error, Playback, command, probe, stderr};
+use crate::capture::y4m::jpegs::{MAX_PICTURE, Step, Walker};
 use crate::slot::Slot;
 use crate::threads::{lock, wait_for};
-use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
+use eyeline_proto::picture::{Body, Buffer, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::sound::Block;
 
 /// A pipe large enough that ffmpeg is not woken for every page of a picture; what an unprivileged process may ask for.
 const PIPE: i32 = 1 << 20;
+
+/// Bytes of a JPEG that is taken as it is.
+const MOST_JPEG: usize = MAX_PICTURE;
 
 /// How long after the first packet the film begins: decoders start unevenly, and a film that stands still in its first moment looks broken.
 const PREROLL: Duration = Duration::from_millis(200);
@@ -55,6 +59,7 @@ struct Pass<'a> {
     sounds: &'a mut Sounds,
     sound_began: bool,
     pool: &'a BufferPool,
+    /// Of a raw picture; of a JPEG at most.
     picture_bytes: usize,
 }
 
@@ -192,7 +197,11 @@ impl Player {
             video.filter(|video| !video.variable).map(|video| video.rate),
             video.map_or(Duration::ZERO, |video| video.rate.period()),
         );
-        let picture_bytes = video.map_or(0, |video| Sampling::Yuv420.bytes(video.size));
+        let picture_bytes = match video {
+            Some(video) if video.jpegs => MOST_JPEG,
+            Some(video) => Sampling::Yuv420.bytes(video.size),
+            None => 0,
+        };
         Pass { begin, pictures, sounds, sound_began: false, pool, picture_bytes }
     }
 
@@ -269,7 +278,7 @@ impl Player {
     fn feed_packet(&self, pass: &mut Pass<'_>, stream: Stream, stamp: Duration, bytes: &[u8]) -> Result<(), Refused> {
         let stamp = pass.begin + stamp;
         match stream {
-            Stream::Pictures if bytes.len() == pass.picture_bytes => {
+            Stream::Pictures if bytes.len() == pass.picture_bytes || self.are_jpegs() => {
                 let mut pixels = pass.pool.take(bytes.len());
                 pixels.copy_from_slice(bytes);
                 Ok(self.feed.push_picture(pass.pictures.time(stamp), pixels)?)
@@ -304,10 +313,31 @@ impl Player {
             if still {
                 return self.show_still(&data, size);
             }
-            let picture = Picture::new(captured, size, Body::Planes(Sampling::Yuv420, data));
+            let Some(picture) = self.picture(captured, size, data) else { continue };
             let picture = Picture { position: Some(time), ..picture };
             if self.clock.pushing(Stream::Pictures, || self.pictures.push(picture)).is_err() {
                 return self.stop();
+            }
+        }
+    }
+
+    fn are_jpegs(&self) -> bool {
+        self.playback.video.as_ref().is_some_and(|video| video.jpegs)
+    }
+
+    /// What came of a picture; `None` where it is a JPEG that cannot be one. JPEGs may change their size.
+    fn picture(&self, captured: Instant, size: Size, data: Buffer) -> Option<Picture> {
+        if !self.are_jpegs() {
+            return Some(Picture::new(captured, size, Body::Planes(Sampling::Yuv420, data)));
+        }
+        match Walker::default().walk(&data) {
+            Step::Picture(_, jpeg) => {
+                let picture = Picture::new(captured, jpeg.size, Body::Jpeg(data));
+                Some(Picture { view: jpeg.view(), ..picture })
+            }
+            _ => {
+                warn!("a picture of {} is damaged and is left out", self.playback.origin.name.display());
+                None
             }
         }
     }

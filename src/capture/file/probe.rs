@@ -19,6 +19,12 @@ const STAMPS: usize = 300;
 /// How many packets are decoded to see what pictures are like: the first picture, and whether it is woven of two fields.
 const LOOK: &str = "%+#4";
 
+/// What ffprobe calls a file of which JPEGs can be given as they are.
+const MATROSKA: &str = "matroska,webm";
+
+/// What it calls full-range JPEGs that any receiver decodes.
+const JPEGS: [&str; 4] = ["yuvj420p", "yuvj422p", "yuvj444p", "gray"];
+
 /// How often a still is given again. Whoever joins is given it at once; this is for what was lost on the way and for files, and
 /// costs next to nothing at any size up to 4K.
 const STILL: Rate = Rate::new(2, 1).unwrap();
@@ -54,6 +60,8 @@ pub struct Video {
     pub grid: Rate,
     /// Whether it is one picture alone.
     pub still: bool,
+    /// Whether they are JPEGs that are given as they are.
+    pub jpegs: bool,
     /// What else is to be done to pictures.
     pub treatment: Treatment,
 }
@@ -89,6 +97,14 @@ struct Answer {
 struct Format {
     format_name: Option<String>,
     duration: Option<String>,
+    #[serde(default)]
+    tags: Tags,
+}
+
+#[derive(Deserialize, Default)]
+struct Tags {
+    /// What wrote the file.
+    encoder: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -156,7 +172,13 @@ pub fn probe(origin: Origin, options: &Options) -> Result<Playback, Error> {
     let sound = if options.want_audio { best(&answer.streams, "audio") } else { None };
     let sound = sound.map(|stream| Sound { index: stream.index, channels: if stream.channels == Some(1) { 1 } else { 2 } });
     let video = if options.want_video { best(&answer.streams, "video") } else { None };
+    let is_ours = answer.format.as_ref().is_some_and(|format| {
+        let encoder = format.tags.encoder.as_deref().unwrap_or_default();
+        format.format_name.as_deref() == Some(MATROSKA) && encoder.starts_with("Eyeline")
+    });
     let video = video.map(|stream| plan_video(&origin, stream, sound.is_none(), options)).transpose()?;
+    // In others' files JPEGs lack their tables, or are of kinds that not every receiver decodes.
+    let video = video.map(|video| Video { jpegs: video.jpegs && is_ours, ..video });
     if video.is_none() && sound.is_none() {
         let wanted = match (options.want_video, options.want_audio) {
             (true, false) => "pictures",
@@ -270,12 +292,24 @@ fn plan_video(origin: &Origin, stream: &Stream, alone: bool, options: &Options) 
     let (packets, stamps) = stamps(origin, stream.index).unwrap_or_default();
     let still = packets == 1 && alone;
     if still {
-        return Ok(Video { index: stream.index, size, rate: STILL, variable: false, grid: STILL, still, treatment });
+        return Ok(Video {
+            index: stream.index,
+            size,
+            rate: STILL,
+            variable: false,
+            grid: STILL,
+            still,
+            jpegs: false,
+            treatment,
+        });
     }
     let constant = finest.filter(|_| packets > 0).and_then(|rate| constant_rate(&stamps, rate));
     let rate = constant.unwrap_or(average);
     let grid = constant.unwrap_or_else(|| grid(&stamps, finest.unwrap_or(average), average));
-    Ok(Video { index: stream.index, size, rate, variable: constant.is_none(), grid, still, treatment })
+    let plain = aspect == (1, 1) && turn == Turn::default() && treatment == Treatment::default();
+    let baseline = stream.codec_name.as_deref() == Some("mjpeg") && format.is_some_and(|format| JPEGS.contains(&format));
+    let jpegs = baseline && plain && size == Size { width, height };
+    Ok(Video { index: stream.index, size, rate, variable: constant.is_none(), grid, still, jpegs, treatment })
 }
 
 /// ffmpeg's names of pixel formats with transparent parts.
