@@ -5,7 +5,7 @@
 //! [`eyeline_proto::media::parts`]). Which, says the [`replenisher`]: what changed ([`detector`]), what is due anyway
 //! ([`ageing`]), and what stands still and is sent once more, better ([`refinement`]). [`encoder`] makes slices, [`decoder`]
 //! draws them, [`passthrough`] cuts a camera's own JPEG without decoding it, [`coefficients`] cuts out of it what changed,
-//! [`stitch`] joins the slices of a picture to one JPEG again. [`tables`], [`segments`] and [`scan`] know the format (ITU-T
+//! [`stitch`] joins the slices of a picture to one JPEG again, [`still`] makes one of a source's picture. [`tables`], [`segments`] and [`scan`] know the format (ITU-T
 //! T.81); [`raw`] alone calls libjpeg-turbo.
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
@@ -28,6 +28,7 @@ pub mod scan;
 pub mod segments;
 pub mod settings;
 pub mod shrink;
+pub mod still;
 pub mod stitch;
 pub mod tables;
 
