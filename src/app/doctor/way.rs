@@ -1,0 +1,171 @@
+//! Our own port, and the way to hosts: tried for real, with a session that asks for everything and offers nothing.
+
+use super::super::args::Common;
+use super::super::rendezvous;
+use super::Needs;
+use super::findings::Finding;
+use crate::net::{self, Handle};
+use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::stats::Stats;
+use eyeline_proto::session::{self, Command, Event, Session};
+use eyeline_proto::wire::record::Media;
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+/// For so long hosts are tried: seconds of pictures tell a rate.
+const TRIED: Duration = Duration::from_secs(6);
+
+/// Whether we could wait here.
+pub fn port(common: &Common) -> Option<Finding> {
+    let address = common.rendezvous.wait?;
+    let what = format!("port {}", address.port());
+    let alone = super::super::args::Rendezvous { dial: Vec::new(), ..common.rendezvous.clone() };
+    Some(match meet(common, &alone, Media::NONE, Media::NONE) {
+        Ok((net, _)) => {
+            net.stop();
+            Finding::ok(what, "free, UDP and TCP")
+        }
+        Err(error) => Finding::wrong(what, error.to_string(), "or choose another: --port"),
+    })
+}
+
+fn meet(
+    common: &Common,
+    where_to: &super::super::args::Rendezvous,
+    offers: Media,
+    wants: Media,
+) -> Result<(Handle<Command>, Receiver<Event>), net::Error> {
+    let me = Identity { offers, wants, ..rendezvous::identity(common) };
+    let now = Instant::now();
+    let (config, hosts) = rendezvous::net_config(where_to);
+    let core = session::Config { hosts, reconnect: true, ..session::Config::new(me, Epoch::new(now)) };
+    let (tell, told) = mpsc::channel();
+    let net = net::spawn(Session::new(now, core), config, move |event| {
+        // What pictures show is of no use here.
+        if !matches!(event, Event::Slice(..) | Event::Part(..) | Event::Sound(..) | Event::Settled(..) | Event::Clock(..)) {
+            let _ = tell.send(event);
+        }
+    })?;
+    Ok((net, told))
+}
+
+/// What is known of the way to a host after a while.
+#[derive(Default)]
+struct Way {
+    /// Who answered.
+    name: Option<String>,
+    trouble: Option<String>,
+    no_udp: bool,
+    narrow: bool,
+    stats: Vec<Stats>,
+}
+
+/// The way to each host that is dialled.
+pub fn hosts(needs: Needs, common: &Common) -> Vec<Finding> {
+    let dial = &common.rendezvous.dial;
+    dial.iter()
+        .map(|host| {
+            let what = format!("the way to {host}");
+            let one = super::super::args::Rendezvous { wait: None, dial: vec![host.clone()] };
+            // A receiver lets in who has something for it, a sender who wants something.
+            let offers = if needs.source { Media { pictures: true, sound: true, lossless: false } } else { Media::NONE };
+            let wants = if needs.screen { Media::LIVE } else { Media::NONE };
+            match meet(common, &one, offers, wants) {
+                Err(error) => Finding::wrong(what, error.to_string(), "look at the network"),
+                Ok((net, told)) => {
+                    let way = watch(&told, Instant::now() + TRIED);
+                    net.stop();
+                    way.judge(what)
+                }
+            }
+        })
+        .collect()
+}
+
+fn watch(told: &Receiver<Event>, until: Instant) -> Way {
+    let mut way = Way::default();
+    while let Ok(event) = told.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match event {
+            Event::PeerUp { name, .. } | Event::SenderUp { name, .. } => way.name = Some(name),
+            Event::NoUdp(_) => way.no_udp = true,
+            Event::Narrow { narrow, .. } => way.narrow = narrow,
+            Event::Unreachable { error, fatal, .. } => {
+                way.trouble = Some(error.to_string());
+                if fatal {
+                    break;
+                }
+            }
+            Event::Stats(stats) => way.stats.push(*stats),
+            _ => {}
+        }
+    }
+    way
+}
+
+impl Way {
+    fn judge(&self, what: String) -> Finding {
+        let Some(name) = &self.name else {
+            let found = self.trouble.clone().unwrap_or_else(|| "nobody answers".into());
+            return Finding::wrong(what, found, "is the program started there, and its port open (UDP and TCP)?");
+        };
+        if self.no_udp {
+            return Finding::wrong(what, format!("{name} answers over TCP, and no UDP comes through"), "open the UDP port there");
+        }
+        let last = self.stats.last();
+        let rtt = last.and_then(|stats| {
+            let theirs = stats.receiving.tracks.iter().map(|track| track.rtt);
+            theirs.chain(stats.sending.peers.iter().map(|peer| peer.rtt)).find(|rtt| !rtt.is_zero())
+        });
+        let mut parts = vec![format!("{name} answers")];
+        parts.extend(rtt.map(|rtt| format!("round trip {:.1} ms", rtt.as_secs_f64() * 1e3)));
+        parts.extend(
+            last.and_then(|stats| stats.sending.peers.first())
+                .filter(|peer| peer.path_mtu > 0)
+                .map(|peer| format!("datagrams of {} bytes pass", peer.path_mtu)),
+        );
+        let received = last.map(|stats| stats.receiving.total).unwrap_or_default();
+        let loss = if received.datagrams > 0 {
+            let lost = received.lost_packets as f64;
+            let loss = 100.0 * lost / (lost + received.datagrams as f64);
+            let rate = received.bytes as f64 * 8e-6 / self.stats.len().max(1) as f64;
+            parts.push(format!("{rate:.1} Mbit/s came, {loss:.1} % lost"));
+            loss
+        } else {
+            0.0
+        };
+        let found = parts.join(", ");
+        if self.narrow {
+            return Finding::wrong(
+                what,
+                found + ", and large datagrams do not pass",
+                "set the MTU of the VPN or tunnel to 1048 or more",
+            );
+        }
+        match loss {
+            loss if loss >= 1.0 => Finding::better(what, found, "a cable instead of Wi-Fi, or less: --bitrate at the sender"),
+            _ => Finding::ok(what, found),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::findings::Verdict;
+    use super::*;
+    use eyeline_proto::session::stats::{Received, ReceiverStats};
+
+    #[test]
+    fn a_way_is_judged_by_who_answers_what_passes_and_what_is_lost() {
+        let judged = |way: &Way| way.judge("the way".into());
+        assert_eq!(judged(&Way::default()).verdict, Verdict::Wrong);
+        let here = || Way { name: Some("lab".into()), ..Way::default() };
+        assert_eq!(judged(&Way { no_udp: true, ..here() }).verdict, Verdict::Wrong);
+        assert_eq!(judged(&Way { narrow: true, ..here() }).verdict, Verdict::Wrong);
+        assert_eq!(judged(&here()).verdict, Verdict::Ok);
+        let total = Received { datagrams: 900, lost_packets: 100, bytes: 1_000_000, ..Received::default() };
+        let stats = Stats { receiving: ReceiverStats { total, ..ReceiverStats::default() }, ..Stats::default() };
+        let lossy = judged(&Way { stats: vec![stats], ..here() });
+        assert!(lossy.verdict == Verdict::Better && lossy.found.ends_with("8.0 Mbit/s came, 10.0 % lost"), "{}", lossy.found);
+    }
+}
