@@ -120,6 +120,7 @@ fn value(kind: &str) -> &str {
         "WxH" => "640x480",
         "N" => "24",
         "R" => "8M",
+        "DUR|SIZE" => "2G",
         other => panic!("nothing is known for <{other}>"),
     }
 }

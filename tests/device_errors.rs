@@ -224,13 +224,17 @@ fn a_disk_that_fills_keeps_what_was_written_and_says_how_much() {
     std::fs::create_dir_all(&disk).unwrap();
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     let namespace = if is_root { "-m" } else { "-rm" };
-    for (flag, name, kept) in
-        [("--output", "a.mjpeg", "pictures"), ("--output", "a.y4m", "picture"), ("--audio-output", "a.wav", "s of sound")]
-    {
+    for (flag, name, kept) in [
+        ("--output", "a.mjpeg", "pictures"),
+        ("--output", "a.y4m", "picture"),
+        ("--audio-output", "a.wav", "s of sound"),
+        ("--record", "a.mkv", "pictures and"),
+    ] {
+        let of_pictures = if flag == "--record" { "-select_streams v" } else { "" };
         let path = disk.join(name);
         let line = format!(
             "mount -t tmpfs -o size=1m tmpfs {} && {RECV} --no-window --host 127.0.0.1:{port} {flag} {}; code=$?; \
-             {{ ffprobe -v error -count_frames -show_entries stream=nb_read_frames,duration -of csv=p=0 {} 2>&1; exit $code; }}",
+             {{ ffprobe -v error {of_pictures} -count_frames -show_entries stream=nb_read_frames,duration -of csv=p=0 {} 2>&1; exit $code; }}",
             disk.display(),
             path.display(),
             path.display()
@@ -252,7 +256,7 @@ fn a_disk_that_fills_keeps_what_was_written_and_says_how_much() {
         // What it keeps is whole: another program finds as much in it.
         let probe = String::from_utf8(output.stdout).unwrap();
         let found = probe.trim().split(',').find_map(|word| word.parse::<f64>().ok()).unwrap_or_default();
-        if flag == "--output" {
+        if flag != "--audio-output" {
             let found = probe.trim().rsplit(',').find_map(|word| word.parse::<f64>().ok()).unwrap_or_default();
             assert_eq!(Ok(found), number.parse(), "{error}\n{probe}");
         } else {

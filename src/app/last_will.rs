@@ -4,7 +4,7 @@
 //! It runs on the main thread while all others go on, and touches nothing that they could wait for.
 
 use crate::net::Commands;
-use crate::pipeline::record::LastResort;
+use crate::pipeline::{record, recorder};
 use crate::present::exit_hook::ExitHook;
 use crate::threads::lock;
 use eyeline_proto::session::Command;
@@ -22,7 +22,7 @@ pub struct LastWill(Arc<Mutex<Will>>);
 #[derive(Default)]
 struct Will {
     /// By the key of each.
-    files: BTreeMap<u64, LastResort>,
+    files: BTreeMap<u64, Unfinished>,
     net: Option<Commands<Command>>,
 }
 
@@ -34,7 +34,7 @@ impl LastWill {
     }
 
     /// Files that are to be finished.
-    pub fn writes(&self, key: u64, files: LastResort) {
+    pub fn writes(&self, key: u64, files: Unfinished) {
         lock(&self.0).files.insert(key, files);
     }
 
@@ -48,11 +48,33 @@ impl LastWill {
     }
 }
 
+/// What is to be brought to its end.
+pub enum Unfinished {
+    Files(record::LastResort),
+    Recording(recorder::LastResort),
+}
+
+impl Unfinished {
+    fn close(&self) {
+        match self {
+            Unfinished::Files(files) => files.close(),
+            Unfinished::Recording(recording) => recording.close(),
+        }
+    }
+
+    fn finish(&self, since: Instant) -> bool {
+        match self {
+            Unfinished::Files(files) => files.finish(since),
+            Unfinished::Recording(recording) => recording.finish(since),
+        }
+    }
+}
+
 impl Will {
     fn execute(self) {
         let now = Instant::now();
         // What came is written while the others are told.
-        self.files.values().for_each(LastResort::close);
+        self.files.values().for_each(Unfinished::close);
         if let Some(net) = self.net {
             net.command(Command::Stop(String::new()));
             net.stop(GOODBYE);

@@ -5,7 +5,9 @@
 pub mod args;
 mod awaited;
 mod call;
+mod dated;
 mod devices;
+mod doctor;
 mod door;
 mod doorman;
 mod failure;
@@ -14,37 +16,45 @@ mod last_will;
 mod line_writer;
 mod notes;
 mod own_picture;
+mod recording;
 mod recv;
 mod rendezvous;
 mod run;
 mod screen;
 mod send;
+mod snapshots;
 mod stats;
 pub mod status;
 
 use args::{Command, Common, Env, Log};
+use doctor::Needs;
 use failure::{Code, Failure};
 use status::ExitCode;
 
+const SEND: Needs = Needs { program: "send", source: true, screen: false };
+const RECV: Needs = Needs { program: "recv", source: false, screen: true };
+const CALL: Needs = Needs { program: "call", source: true, screen: true };
+
 /// `send`, from its command line to its exit code.
 pub fn run_send() -> std::process::ExitCode {
-    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, send::run)
+    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, send::run, SEND)
 }
 
 /// `call`, from its command line to its exit code.
 pub fn run_call() -> std::process::ExitCode {
-    run(args::call::parse(std::env::args_os(), &Env::of_process()), |call| &call.send.common, call::run)
+    run(args::call::parse(std::env::args_os(), &Env::of_process()), |call| &call.send.common, call::run, CALL)
 }
 
 /// `recv`, from its command line to its exit code.
 pub fn run_recv() -> std::process::ExitCode {
-    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, recv::run)
+    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, recv::run, RECV)
 }
 
 fn run<Config>(
     parsed: Result<Command<Config>, clap::Error>,
     common: fn(&Config) -> &Common,
     work: fn(&Config) -> Result<ExitCode, Failure>,
+    needs: Needs,
 ) -> std::process::ExitCode {
     let code = match parsed {
         Ok(Command::Run(config)) => {
@@ -52,6 +62,9 @@ fn run<Config>(
             status::install(*log);
             for warning in warnings {
                 tracing::warn!("{warning}");
+            }
+            if common(&config).doctor {
+                return doctor::run(needs, common(&config)).into();
             }
             failure::conclude(hide_memory(common(&config)).and_then(|()| work(&config)))
         }

@@ -14,9 +14,13 @@ use std::time::{Duration, Instant};
 
 /// Who we are, but for what we have and want.
 pub fn identity(common: &Common) -> Identity {
-    let name = common.name.clone().unwrap_or_else(machine_name);
     let id = eyeline_proto::crypto::random();
-    Identity { offers: Media::NONE, wants: Media::NONE, forwards: false, psk: common.key.clone(), id, name }
+    Identity { offers: Media::NONE, wants: Media::NONE, forwards: false, psk: common.key.clone(), id, name: name(common) }
+}
+
+/// What we are called.
+pub fn name(common: &Common) -> String {
+    common.name.clone().unwrap_or_else(machine_name)
 }
 
 /// This machine's name, for the other side's window.

@@ -212,6 +212,11 @@ impl Run<'_> {
         program.handle(note, self)
     }
 
+    /// Whether a picture was asked for from outside, by a signal.
+    pub fn snapshot_asked(&self) -> bool {
+        self.stop.snapshot_asked()
+    }
+
     /// Nobody is here any more since the one of this name left: the end, where nobody is waited for.
     pub fn last_left(&self, name: &str) -> Option<End> {
         if self.reconnect {

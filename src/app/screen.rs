@@ -33,12 +33,18 @@ pub enum Turn {
     Quit,
 }
 
-/// What the person at the window wants of the program; only where keys are those of a call.
+/// What the person at the window wants of the program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// `m`: mute the microphone, or let it be heard again.
+    /// `r`: record, or end what is recorded.
+    Record,
+    /// `R`: write what is kept of the last seconds.
+    SaveLast,
+    /// `s`: keep the picture that is seen.
+    Snapshot,
+    /// `m` in a call: mute the microphone, or let it be heard again.
     Microphone,
-    /// `c`: close the camera, or open it again.
+    /// `c` in a call: close the camera, or open it again.
     Camera,
     /// These words to all others: printable, not empty, 500 bytes at most.
     Say(String),
@@ -309,6 +315,9 @@ impl Screen {
                 None => self.overlay.note("there is no sound", now),
             },
             Action::Silence => self.silence_one(mixer, tracks, now),
+            Action::Record => self.wishes.push_back(Wish::Record),
+            Action::SaveLast => self.wishes.push_back(Wish::SaveLast),
+            Action::Snapshot => self.wishes.push_back(Wish::Snapshot),
             Action::Microphone => self.wishes.push_back(Wish::Microphone),
             Action::Camera => self.wishes.push_back(Wish::Camera),
             Action::Say(text) => self.wishes.push_back(Wish::Say(text)),
@@ -412,6 +421,19 @@ impl Screen {
     pub fn camera_closed(&mut self, closed: bool) {
         self.overlay.camera_closed = closed;
         self.changed = true;
+    }
+
+    /// What is said of what the program did.
+    pub fn notes(&mut self, sentence: impl Into<String>) {
+        self.overlay.note(sentence, Instant::now());
+        self.changed = true;
+    }
+
+    /// How long it has been recorded, where it is, for the mark that says so.
+    pub fn recording(&mut self, lasts: Option<Duration>) {
+        let words = lasts.map(|lasts| format!("\u{25cf} {}:{:02}", lasts.as_secs() / 60, lasts.as_secs() % 60));
+        self.changed |= self.overlay.recording != words;
+        self.overlay.recording = words;
     }
 
     /// What is wanted next of the program.

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use signal_hook::SigId;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -140,6 +140,8 @@ const MOMENT: Duration = Duration::from_millis(500);
 /// number. One a process.
 pub struct Stop {
     flag: Arc<AtomicBool>,
+    /// Set by SIGUSR1: a picture is to be kept.
+    snapshot: Arc<AtomicBool>,
     /// The next signal is a second one.
     armed: Arc<AtomicBool>,
     pokes: Vec<SigId>,
@@ -158,7 +160,8 @@ impl Stop {
     /// terminal. `wake` is called on a thread of its own when the first one comes: it may send on a channel, close a slot or poke
     /// a poller, so that whoever waits there looks at [`Stop::requested`].
     pub fn on_signals(wake: impl Fn() + Send + 'static) -> std::io::Result<Stop> {
-        let mut stop = Stop { flag: Arc::default(), armed: Arc::default(), pokes: Vec::new(), waker: None };
+        let mut stop =
+            Stop { flag: Arc::default(), snapshot: Arc::default(), armed: Arc::default(), pokes: Vec::new(), waker: None };
         let (poke, mut poked) = UnixStream::pair()?;
         let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
         for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
@@ -166,6 +169,7 @@ impl Stop {
             signal_hook::flag::register(signal, stop.flag.clone())?;
             stop.pokes.push(signal_hook::low_level::pipe::register(signal, poke.try_clone()?)?);
         }
+        stop.pokes.push(signal_hook::flag::register(SIGUSR1, stop.snapshot.clone())?);
         let leave = Arc::new(AtomicBool::new(false));
         let (left, armed) = (leave.clone(), stop.armed.clone());
         let thread = std::thread::Builder::new().name("signals".into()).spawn(move || {
@@ -185,6 +189,11 @@ impl Stop {
         })?;
         stop.waker = Some(Waker { poke, leave, thread });
         Ok(stop)
+    }
+
+    /// Whether a picture was asked for since this was asked last.
+    pub fn snapshot_asked(&self) -> bool {
+        self.snapshot.swap(false, Ordering::SeqCst)
     }
 
     /// Whether the program should come to its orderly end.

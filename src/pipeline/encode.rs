@@ -1,6 +1,7 @@
 //! Between a source and the session: pictures become numbered slices, sound becomes blocks, both on the media clock.
 
 use super::cutter::{Cutter, Treatment};
+use super::recorder::Own;
 use super::sink::EncodedSink;
 use super::steps::{Steps, even, useful};
 use super::tally::{EncoderCounts, Tally};
@@ -46,6 +47,8 @@ pub struct Config {
     pub replenish: bool,
     /// What may become of a camera's own JPEGs.
     pub passthrough: Passthrough,
+    /// What records our own, while that is wished.
+    pub own: Option<Own>,
 }
 
 pub struct Encoder {
@@ -66,6 +69,7 @@ pub struct Encoder {
     film: bool,
     /// A sink of this process has use for every picture.
     seen_here: bool,
+    own: Option<Own>,
     width: Option<u32>,
     next: AtomicU64,
     announced: Mutex<Format>,
@@ -79,7 +83,7 @@ pub struct Encoder {
 impl Encoder {
     /// Its threads wait for work. `sink` is given each slice as it is sent.
     pub fn new(config: Config, commands: Commands<Command>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Error> {
-        let Config { quality, format, film, width, epoch, replenish, passthrough } = config;
+        let Config { quality, format, film, width, epoch, replenish, passthrough, own } = config;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let seen_here = sink.is_some();
         let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
@@ -108,6 +112,7 @@ impl Encoder {
             owed: Mutex::new(Owed::Nothing),
             film,
             seen_here,
+            own,
             width,
             next: AtomicU64::new(0),
             announced: Mutex::new(format),
@@ -128,6 +133,7 @@ impl Encoder {
         if self.silent[1].load(Ordering::Relaxed) {
             return;
         }
+        self.own.iter().for_each(|own| own.picture(&picture));
         let (begun, position) = (Instant::now(), picture.position);
         let want = lock(&self.steps).want;
         let (wanted, whole) = (self.wanted(&picture, want), want.whole);
@@ -283,6 +289,7 @@ impl Encoder {
         if self.silent[0].load(Ordering::Relaxed) {
             return;
         }
+        self.own.iter().for_each(|own| own.sound(&block));
         let capture = self.epoch.media_time(block.capture);
         self.commands.command(Command::Sound(block.at(capture)));
     }

@@ -5,6 +5,7 @@
 use super::back::Back;
 use super::decode::Announced;
 use super::record;
+use super::recorder::Recorder;
 use super::show::Show;
 use super::sink::EncodedSink;
 use super::track::{Screening, Track, Tracks};
@@ -32,11 +33,14 @@ pub struct Config {
     pub mixer: Option<Mixer>,
     /// Where they are written, if they are.
     pub files: Option<record::Inlets>,
+    /// Where they are recorded, while they are.
+    pub recorder: Recorder,
 }
 
 /// What takes one track.
 struct Sinks {
     shown: Box<dyn EncodedSink>,
+    recorded: Box<dyn EncodedSink>,
     written: Vec<Box<dyn EncodedSink>>,
 }
 
@@ -50,7 +54,7 @@ pub struct Fanout {
 
 impl Sinks {
     fn all(&mut self) -> impl Iterator<Item = &mut Box<dyn EncodedSink>> {
-        self.written.iter_mut().chain([&mut self.shown])
+        self.written.iter_mut().chain([&mut self.recorded, &mut self.shown])
     }
 }
 
@@ -70,11 +74,11 @@ impl Fanout {
     }
 
     /// A track is there. Those that were left are over now.
-    fn up(&mut self, id: TrackId, film: bool) {
+    fn up(&mut self, id: TrackId, name: &str, film: bool) {
         for over in std::mem::take(&mut self.left) {
             self.end(over);
         }
-        self.open(id, film);
+        self.open(id, name, film);
     }
 
     /// A sender is back and goes on where it was; but not with files that ended with it.
@@ -84,14 +88,14 @@ impl Fanout {
         }
     }
 
-    fn open(&mut self, id: TrackId, film: bool) {
-        let Config { tracks, announced, back, hold, screening, mixer, .. } = &self.config;
+    fn open(&mut self, id: TrackId, name: &str, film: bool) {
+        let Config { tracks, announced, back, hold, screening, mixer, recorder, .. } = &self.config;
         let voice = mixer.as_ref().and_then(Mixer::voice);
         let schedule = Schedule::new(hold.clone(), film);
         let track = Track::new(id, schedule, (announced, back), screening.as_deref(), voice);
         tracks.add(track.clone());
-        let written = written(&self.config, id, film);
-        self.sinks.insert(id, Sinks { shown: Box::new(Show::new(track)), written });
+        let (recorded, written) = (recorder.sink(id, name, film), written(&self.config, id, film));
+        self.sinks.insert(id, Sinks { shown: Box::new(Show::new(track)), recorded, written });
     }
 
     /// All of these tracks that is to be written has come: files of their own are finished now, while what is seen of them may
@@ -121,7 +125,7 @@ impl Fanout {
             event => {
                 match &event {
                     Event::SenderUp { peer, again: true, film, .. } => self.back(*peer, *film),
-                    Event::TrackUp { track, film, .. } => self.up(*track, *film),
+                    Event::TrackUp { track, name, film } => self.up(*track, name, *film),
                     Event::TrackDown { track, .. } => {
                         self.left.insert(*track);
                         self.finish_files(|left| left == *track);
@@ -181,7 +185,9 @@ mod tests {
         let hold = Hold::new(Latency::Fixed(held));
         let screening = Some(Arc::new(Screening::start(1).unwrap()));
         let (announced_to, back) = (announced.clone(), Back::default());
-        let config = Config { tracks: tracks.clone(), announced: announced_to, back, hold, screening, mixer: None, files: None };
+        let recorder = Recorder::new(None, record::Room::default(), back.clone());
+        let (tracks, mixer, files) = (tracks.clone(), None, None);
+        let config = Config { tracks: tracks.clone(), announced: announced_to, back, hold, screening, mixer, files, recorder };
         (Fanout::new(config, drop), tracks, announced)
     }
 

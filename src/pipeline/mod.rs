@@ -14,6 +14,7 @@ pub mod fanout;
 pub mod hold_queue;
 pub mod pictures;
 pub mod record;
+pub mod recorder;
 pub mod sharpness;
 pub mod show;
 pub mod sink;

@@ -8,6 +8,7 @@ mod mixing;
 mod room;
 
 pub use inlets::{Inlets, Queues, What};
+pub use room::{Held, Room, Tenant};
 
 use super::back::Back;
 use super::decode::Announced;

@@ -32,8 +32,14 @@ pub enum Action {
     Freeze,
     /// `m` where only others are heard, `M` in a call: no sound of anybody.
     Mute,
-    /// `s`: the voice of one, whom the user means, is to be silent, or heard again.
+    /// `x`: the voice of one, whom the user means, is to be silent, or heard again.
     Silence,
+    /// `r`: what is seen and heard is to be recorded, or no longer.
+    Record,
+    /// `R`: what is kept of the last seconds is to be written.
+    SaveLast,
+    /// `s`: the picture that is seen is to be kept.
+    Snapshot,
     /// `m` in a call: one's own microphone is to be muted, or heard again.
     Microphone,
     /// `c` in a call: one's own camera is to be closed, or opened again.
@@ -95,10 +101,12 @@ pub(super) mod keysym {
 }
 
 /// Where a US keyboard has the keys of the window, by XKB's names of places.
-const PLACES: [(&[u8; 4], char); 18] = [
+const PLACES: [(&[u8; 4], char); 20] = [
     (b"AD01", 'q'),
     (b"AC04", 'f'),
     (b"AC02", 's'),
+    (b"AB02", 'x'),
+    (b"AD04", 'r'),
     (b"AB07", 'm'),
     (b"AB03", 'c'),
     (b"AB04", 'v'),
@@ -130,8 +138,9 @@ pub(super) fn meaning(bindings: Bindings, map: &Keymap, stroke: &Stroke) -> Opti
 
 /// Whether there is such a thing to do at the window.
 fn is_of(bindings: Bindings, action: &Action) -> bool {
-    let at_any = matches!(action, Action::Quit | Action::ToggleFullscreen | Action::LeaveFullscreen | Action::Help);
-    at_any || bindings != Bindings::Preview
+    let of_window = matches!(action, Action::Quit | Action::ToggleFullscreen | Action::LeaveFullscreen | Action::Help);
+    let of_files = matches!(action, Action::Record | Action::SaveLast | Action::Snapshot);
+    of_window || of_files || bindings != Bindings::Preview
 }
 
 fn by_symbol(bindings: Bindings, symbol: u32, shift: bool) -> Option<Action> {
@@ -156,7 +165,10 @@ fn by_character(bindings: Bindings, character: char, shift: bool) -> Option<Acti
         ' ' => Action::Freeze,
         'm' if calls && !shift => Action::Microphone,
         'm' => Action::Mute,
-        's' => Action::Silence,
+        'x' => Action::Silence,
+        's' => Action::Snapshot,
+        'r' if shift => Action::SaveLast,
+        'r' => Action::Record,
         'c' if calls => Action::Camera,
         'v' if calls => Action::OwnPicture,
         '+' | '=' => Action::VolumeUp,

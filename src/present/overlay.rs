@@ -42,6 +42,8 @@ pub struct Overlay {
     pub camera_closed: bool,
     /// Shows the badge "frozen".
     pub frozen: bool,
+    /// Shows that it is recorded, with these words.
+    pub recording: Option<String>,
     note: Option<Note>,
     said: Said,
 }
@@ -111,7 +113,7 @@ impl Overlay {
         self.lines.is_empty() && !self.help && !note && self.badges(Bindings::Watch).is_empty() && self.said.is_over(now)
     }
 
-    fn badges(&self, bindings: Bindings) -> Vec<Line<'static>> {
+    fn badges(&self, bindings: Bindings) -> Vec<Line<'_>> {
         let calls = bindings == Bindings::Call;
         let badges = [
             (self.microphone_muted, RED, "microphone muted"),
@@ -119,7 +121,8 @@ impl Overlay {
             (self.camera_closed, RED, "camera closed"),
             (self.frozen, AMBER, "frozen"),
         ];
-        badges.iter().filter(|badge| badge.0).map(|badge| vec![(badge.1, badge.2)]).collect()
+        let badges = badges.into_iter().filter(|badge| badge.0).map(|badge| vec![(badge.1, badge.2)]);
+        self.recording.as_deref().map(|lasts| vec![(RED, lasts)]).into_iter().chain(badges).collect()
     }
 
     /// Draws it, and what stands beside it, on a window of `size`; `pixels` holds `size.width * size.height` words.

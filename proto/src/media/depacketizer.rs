@@ -173,7 +173,8 @@ impl Depacketizer {
         let oldest = self.pictures.front().map_or(number, |picture| picture.number);
         let Some(picture) = self.pictures.get_mut((number - oldest) as usize) else { return Pushed::Late };
         // A picture that is still coming in is not late: on a slow path it takes longer than the wait.
-        picture.deadline = picture.deadline.max((now + self.limits.wait + self.overtaken.0).min(picture.begun + self.limits.longest));
+        picture.deadline =
+            picture.deadline.max((now + self.limits.wait + self.overtaken.0).min(picture.begun + self.limits.longest));
         if picture.slices.is_empty() {
             let spare = &mut buffers.spare;
             picture.slices.extend((0..=head.last_slice).map(|_| spare.pop().unwrap_or_default()));

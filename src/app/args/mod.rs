@@ -9,6 +9,7 @@ mod key;
 #[cfg(test)]
 mod keys_tests;
 pub mod pattern;
+pub mod recording;
 pub mod recv;
 pub mod send;
 pub mod units;
@@ -24,6 +25,7 @@ use clap::error::ErrorKind;
 use eyeline_proto::crypto::Psk;
 
 pub use call::Call;
+pub use recording::Recording;
 pub use recv::Recv;
 pub use send::Send;
 pub use units::Host;
@@ -115,6 +117,10 @@ pub struct Common {
     pub name: Option<String>,
     /// `--stats json`: one object a second on stdout.
     pub stats_json: bool,
+    /// `--doctor`: look at the machine instead.
+    pub doctor: bool,
+    /// `--record` and what belongs to it.
+    pub recording: Recording,
     /// What both sides must have, if there is a key. The passphrase it was made of is not kept.
     pub key: Option<Psk>,
     /// How to speak to the user.
@@ -158,6 +164,11 @@ struct CommonFlags {
     #[arg(long)]
     list: bool,
 
+    /// Say what of this machine, and of the way to --host, is wrong, and what mends it, then end: 0 if nothing is, else 1; as JSON
+    /// with `--stats json`
+    #[arg(long)]
+    doctor: bool,
+
     /// End after this time, like 10s or 2m
     #[arg(long, value_name = "DUR", value_parser = units::running_time)]
     duration: Option<Duration>,
@@ -165,6 +176,9 @@ struct CommonFlags {
     /// Print measurements on stdout; json is one object a second, and one of totals at the end
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     stats: Option<StatsFormat>,
+
+    #[command(flatten)]
+    recording: recording::RecordingFlags,
 
     /// Say more on stderr; -vv says everything
     #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
@@ -250,7 +264,9 @@ impl CommonFlags {
         let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
         let rendezvous = Rendezvous { wait, dial };
         let (reconnect, duration, stats_json) = (!self.no_reconnect, self.duration, self.stats.is_some());
-        Ok(Common { rendezvous, reconnect, duration, name: self.name, stats_json, key, log, warnings })
+        let recording = self.recording.resolve(env, stats_json)?;
+        let (name, doctor) = (self.name, self.doctor);
+        Ok(Common { rendezvous, reconnect, duration, name, stats_json, doctor, recording, key, log, warnings })
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::present::writers::mkv::Split;
 use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{MAX_SIDE, Size};
@@ -20,6 +21,12 @@ const LEAST_BITRATE: u64 = 100_000;
 
 /// Longer than anybody leaves a program running by a flag; keeps deadlines far from overflow.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// Shorter and smaller files are a folder full of nothing.
+const LEAST_SPLIT: (Duration, u64) = (Duration::from_secs(10), 10_000_000);
+
+/// What a recorder has room for (`pipeline/recorder.rs`), at usual rates.
+const MOST_KEPT: Duration = Duration::from_secs(300);
 
 /// Slower than one in ten seconds nothing moves.
 const LEAST_RATE: Rate = Rate::new(1, 10).unwrap();
@@ -85,6 +92,30 @@ pub(super) fn running_time(text: &str) -> Result<Duration, String> {
         None => duration(text)?,
     };
     if time.is_zero() { Err("it must be longer than nothing, for example 10s".into()) } else { Ok(time) }
+}
+
+/// Where a recording goes on in another file: after so long, like `10min`, or so many bytes, like `500M`. A lone `m` is a minute.
+pub(super) fn split(text: &str) -> Result<Split, String> {
+    let wrong = || "write a time like 10min or 1h, or a size like 500M or 2G".to_string();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
+    let scale = match &text[unit_at..] {
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        "T" | "TB" => 1e12,
+        _ => {
+            let after = duration(text).map_err(|_| wrong())?;
+            let long = after >= LEAST_SPLIT.0;
+            return if long { Ok(Split { after: Some(after), bytes: None }) } else { Err("10s is the least".into()) };
+        }
+    };
+    let bytes = (decimal(&text[..unit_at]).ok_or_else(wrong)? * scale) as u64;
+    if bytes < LEAST_SPLIT.1 { Err("10M is the least".into()) } else { Ok(Split { after: None, bytes: Some(bytes) }) }
+}
+
+/// What is kept in memory of what went by.
+pub(super) fn kept_time(text: &str) -> Result<Duration, String> {
+    let time = running_time(text)?;
+    if time > MOST_KEPT { Err("5min at most are kept: --record writes all of it".into()) } else { Ok(time) }
 }
 
 /// Bits a second: `8M`, `800k`, `2.5Mbit/s`. A bare number is refused: nobody means 8 bits a second.

@@ -10,6 +10,7 @@ use super::awaited;
 use super::door::{Door, watches};
 use super::failure::{Code, Failure};
 use super::own_picture::OwnPicture;
+use super::recording::{Ended, Recording};
 use super::recv::devices::{self, Devices};
 use super::recv::viewing::Viewing;
 use super::run::{Beginning, End, Note, Program, Run};
@@ -18,11 +19,12 @@ use super::send::plan::Plan;
 use super::send::sending::Sending;
 use super::status::ExitCode;
 use crate::net;
+use crate::pipeline::record::Room;
 use crate::present::keys::Bindings;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event, PeerId};
-use eyeline_proto::wire::record::Media;
+use eyeline_proto::wire::record::{Media, Want, Whole};
 use std::collections::BTreeSet;
 use std::time::Instant;
 use typed::Unsaid;
@@ -36,13 +38,19 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     // Whatever cannot be had is found out before anybody is told that we are here.
     let plan = Plan::make(&config.send, true)?;
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
+    let recording = Recording::open(&config.send.common.recording, Room::default(), &beginning.will)?;
     let devices = Devices::open(&config.showing, Bindings::Call, ready, None)?;
 
     // What nobody sees or hears here is still passed on.
     let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..beginning.identity() };
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
-    let (viewing, on_event) = Viewing::new(devices, config.showing.latency, config.showing.window, statistics, tell)?;
-    let (format, cap, want) = (plan.format(), config.send.bitrate, viewing.uses);
+    let recorder = recording.recorder().clone();
+    let (latency, window) = (config.showing.latency, config.showing.window);
+    let uses =
+        Want { pictures: window || statistics.is_some(), sound: devices.speaker.is_some() || statistics.is_some(), ..Want::ALL };
+    let want = if recorder.is_on() { Want { whole: Whole::Everybody, ..Want::ALL } } else { uses };
+    let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), latency, window, statistics, tell)?;
+    let (format, cap) = (plan.format(), config.send.bitrate);
     let run = beginning.meet(me, |core| session::Config { format, cap, want, ..core }, on_event)?;
     viewing.connect(&run.net);
     let pictured = viewing.screening().filter(|_| plan.has_pictures());
@@ -50,7 +58,7 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let sending = if plan.offers().is_none() {
         None
     } else {
-        Some(Sending::new(&config.send, plan, &run, own.as_ref().map(OwnPicture::sink))?)
+        Some(Sending::new(&config.send, plan, &run, own.as_ref().map(OwnPicture::sink), &recorder)?)
     };
     if config.chat {
         typed::listen(run.notes.telling(Note::Typed)).code(ExitCode::Failed)?;
@@ -113,6 +121,16 @@ impl Program for Call<'_> {
         while let Some(wish) = self.viewing.screen.as_mut().and_then(Screen::wish) {
             self.grant(wish, run)?;
         }
+        if run.snapshot_asked() {
+            self.grant(Wish::Snapshot, run)?;
+        }
+        let ended = self.viewing.record(&run.net);
+        if ended == Some(Ended::ReaderGone) {
+            return Ok(Some(End::Over));
+        }
+        if let Some(sending) = &mut self.sending {
+            sending.follow_recorder(&run.net)?;
+        }
         while let Some(line) = self.unsaid.due(now) {
             self.say(line, run);
         }
@@ -141,7 +159,11 @@ impl Program for Call<'_> {
     }
 
     fn conclude(self, ended: Result<End, Failure>, _: &Door<'_>, _: bool) -> Result<ExitCode, Failure> {
+        // Our own last pictures are recorded first.
+        drop(self.sending);
+        let written = self.viewing.finish(false);
         let end = ended?;
+        written?;
         self.failed.map_or(Ok(end.code()), Err)
     }
 }
@@ -217,6 +239,10 @@ impl Call<'_> {
                 if !self.unsaid.push(line) {
                     tracing::warn!("more is typed than others take: a line is not said");
                 }
+                return Ok(());
+            }
+            Wish::Record | Wish::SaveLast | Wish::Snapshot => {
+                self.viewing.grant(&wish, &run.net);
                 return Ok(());
             }
             // There may be none to mute, or to close.

@@ -7,7 +7,7 @@
 use super::super::args::pattern::Pattern;
 use super::super::args::recv::{Place, Recv};
 use super::super::failure::{Code, Failure};
-use super::super::last_will::LastWill;
+use super::super::last_will::{LastWill, Unfinished};
 use super::super::status::ExitCode;
 use crate::net::Commands;
 use crate::pipeline::back::Back;
@@ -134,7 +134,7 @@ impl Files {
         let key = self.next;
         self.next += 1;
         if let Some(last_resort) = recorder.last_resort() {
-            self.will.writes(key, last_resort);
+            self.will.writes(key, Unfinished::Files(last_resort));
         }
         self.writing.push(Writing { key, of, recorder, counted: 0 });
         Ok(())

@@ -13,8 +13,9 @@ mod viewing_stats;
 use super::args;
 use super::door::Door;
 use super::failure::Failure;
+use super::recording::{Ended, Recording};
 use super::run::{Beginning, End, Note, Program, Run};
-use super::screen::Turn;
+use super::screen::{Screen, Turn, Wish};
 use super::status::ExitCode;
 use crate::net;
 use crate::pipeline::record::Format;
@@ -37,18 +38,22 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     // Whatever cannot be had is found out before anybody is told that we are here: first what was typed wrong, then devices.
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
     let files = Files::open(config, &ready, &beginning.will)?;
+    let room = files.as_ref().map(|files| files.inlets().room()).unwrap_or_default();
+    let recording = Recording::open(&config.common.recording, room, &beginning.will)?;
     let devices = Devices::open(&config.showing, Bindings::Watch, ready, files)?;
 
-    let sound = devices.speaker.is_some() || config.audio_output.is_some();
-    let wants = Media { pictures: true, sound, lossless: devices.files.is_some() };
+    let recorded = config.common.recording.file.is_some();
+    let sound = devices.speaker.is_some() || config.audio_output.is_some() || recording.recorder().is_on();
+    let wants = Media { pictures: true, sound, lossless: devices.files.is_some() || recorded };
     let me = Identity { wants, ..beginning.identity() };
     // JPEGs are joined of slices as they come; for all else they are drawn.
     let joins = config.output.as_ref().is_some_and(|output| output.format == Format::Mjpeg);
-    let want = Want { whole: if joins { Whole::Everybody } else { Whole::Nobody }, ..Want::ALL };
+    let uses = Want { whole: if joins { Whole::Everybody } else { Whole::Nobody }, ..Want::ALL };
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
-    let decodes = config.showing.window || devices.files.is_none();
+    let decodes = config.showing.window || (devices.files.is_none() && !recorded);
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
-    let (viewing, on_event) = Viewing::new(devices, config.showing.latency, decodes, statistics, tell)?;
+    let want = if recording.recorder().is_on() { Want { whole: Whole::Everybody, ..Want::ALL } } else { uses };
+    let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), config.showing.latency, decodes, statistics, tell)?;
     let run = beginning.meet(me, |core| session::Config { senders, want, ..core }, on_event)?;
     viewing.connect(&run.net);
     run.carry_out(Recv { config, viewing })
@@ -93,7 +98,19 @@ impl Program for Recv<'_> {
         if self.viewing.files.as_mut().is_some_and(Files::are_over) {
             return Ok(Some(End::Over));
         }
-        Ok((self.viewing.turn(now, &run.net)? == Turn::Quit).then_some(End::Told))
+        if self.viewing.turn(now, &run.net)? == Turn::Quit {
+            return Ok(Some(End::Told));
+        }
+        if run.snapshot_asked() {
+            self.viewing.grant(&Wish::Snapshot, &run.net);
+        }
+        while let Some(wish) = self.viewing.screen.as_mut().and_then(Screen::wish) {
+            self.viewing.grant(&wish, &run.net);
+        }
+        // Without a window, and with nothing else to write, nobody has anything of it any more.
+        let alone = !self.config.showing.window && self.viewing.files.is_none();
+        let ended = self.viewing.record(&run.net);
+        Ok(ended.filter(|ended| alone || *ended == Ended::ReaderGone && self.viewing.files.is_none()).map(|_| End::Over))
     }
 
     fn close(&mut self, _: &Result<End, Failure>, told: bool) -> String {

@@ -4,7 +4,8 @@ use super::super::awaited;
 use super::super::door::Door;
 use super::super::failure::{Code, Failure};
 use super::super::kept::Who;
-use super::super::screen::{Screen, Turn};
+use super::super::recording::{Ended, Recording};
+use super::super::screen::{Screen, Turn, Wish};
 use super::super::stats::Statistics;
 use super::super::status::ExitCode;
 use super::devices::Devices;
@@ -23,7 +24,7 @@ use eyeline_proto::media::hold::{Hold, Latency};
 use eyeline_proto::media::schedule::Shown;
 use eyeline_proto::session::stats::{ReceiverStats, Stats};
 use eyeline_proto::session::{Command, Event, HostId, PeerId, TrackId};
-use eyeline_proto::wire::record::Want;
+use eyeline_proto::wire::record::{Want, Whole};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -55,6 +56,9 @@ pub struct Viewing {
     back: Back,
     pub screen: Option<Screen>,
     pub files: Option<Files>,
+    pub recording: Recording,
+    /// It needs each picture whole, as others were told.
+    recorded: bool,
     pub speaker: Option<Speaker>,
     screening: Option<Arc<Screening>>,
     tracks: Tracks,
@@ -73,6 +77,8 @@ pub struct Viewing {
     pub senders: Senders,
     /// What there is use for of each track: it is seen, heard, written or measured.
     pub uses: Want,
+    /// What others are told without being asked.
+    first: Want,
     /// What was asked of each track's sender last.
     asked: BTreeMap<TrackId, Want>,
     /// The window is minimized.
@@ -86,10 +92,12 @@ pub struct Viewing {
 }
 
 impl Viewing {
-    /// With these devices; pictures are decoded for a window, or, where `decodes`, to be measured. What comes is given to the
+    /// With these devices, for which this much is of use, and others are told the second without being asked; pictures are decoded for a window, or, where `decodes`, to be measured. What comes is given to the
     /// callback, and to `tell` what the main thread is to know of it.
     pub fn new(
         devices: Devices,
+        recording: Recording,
+        (uses, first): (Want, Want),
         latency: Latency,
         decodes: bool,
         statistics: Option<Rc<Statistics>>,
@@ -107,14 +115,21 @@ impl Viewing {
             screening: screening.clone(),
             mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
             files: files.as_ref().map(Files::inlets),
+            recorder: recording.recorder().clone(),
         };
         let (written, seen, heard) = (files.is_some() || statistics.is_some(), screen.is_some(), speaker.is_some());
+        let uses = match files {
+            Some(_) => uses,
+            None => Want { pictures: seen || written, sound: heard || written, ..uses },
+        };
         let viewing = Viewing {
             began: Instant::now(),
             ready,
             back,
             screen,
             files,
+            recorded: recording.recorder().is_on(),
+            recording,
             speaker,
             screening,
             tracks,
@@ -125,7 +140,8 @@ impl Viewing {
             hosts: BTreeMap::new(),
             quiet: BTreeSet::new(),
             senders: Senders::new(),
-            uses: Want { pictures: seen || written, sound: heard || written, ..Want::ALL },
+            uses,
+            first,
             asked: BTreeMap::new(),
             hidden: false,
             roomless: false,
@@ -143,6 +159,40 @@ impl Viewing {
         if let Some(files) = &self.files {
             files.connect(net.commands());
         }
+        self.recording.connect(net.commands());
+    }
+
+    /// What somebody at the window wants of what is recorded.
+    pub fn grant(&mut self, wish: &Wish, net: &net::Handle<Command>) {
+        match wish {
+            Wish::Record => self.recording.toggle(),
+            Wish::SaveLast => self.recording.save_last(),
+            Wish::Snapshot => {
+                // The one that is large, or all.
+                let large = self.screen.as_ref().and_then(Screen::large);
+                let senders = self.senders.iter().filter(|(track, _)| large.is_none_or(|large| large == **track));
+                let names: Vec<_> = senders.map(|(_, sender)| sender.name.clone()).collect();
+                self.recording.snapshot(&names);
+            }
+            _ => return,
+        }
+        self.ask(net);
+    }
+
+    /// Looks after what is recorded. Where it came to its end without us, how.
+    pub fn record(&mut self, net: &net::Handle<Command>) -> Option<Ended> {
+        let ended = self.recording.turn();
+        let is_on = self.recording.recorder().is_on();
+        if std::mem::replace(&mut self.recorded, is_on) != is_on {
+            self.ask(net);
+        }
+        if let Some(screen) = &mut self.screen {
+            screen.recording(self.recording.lasts());
+            while let Some(sentence) = self.recording.said() {
+                screen.notes(sentence);
+            }
+        }
+        ended
     }
 
     /// What decodes, if anything does.
@@ -409,17 +459,26 @@ impl Viewing {
     }
 
     /// Asks each sender for no larger pictures than its tile shows, nor more bits than such are worth, and for none while the
-    /// window is minimized. Files want all there is.
+    /// window is minimized. Files want all there is, and a recording each picture whole.
     fn ask(&mut self, net: &net::Handle<Command>) {
-        let Some(screen) = self.screen.as_ref().filter(|_| self.files.is_none()) else { return };
+        let recorded = self.recording.recorder().is_on();
+        let tiles = match &self.screen {
+            Some(screen) => screen.pixels(),
+            None => self.senders.keys().map(|track| (*track, None)).collect(),
+        };
         self.asked.retain(|track, _| self.senders.contains_key(track));
-        let uses = (self.uses, screen.is_hidden());
-        let tiles = screen.pixels();
+        let uses = (self.uses, self.screen.as_ref().is_some_and(Screen::is_hidden));
         let all = tiles.iter().filter_map(|(_, pixels)| pixels.map(u64::from)).sum();
         for (track, pixels) in tiles {
             let Some(sender) = self.senders.get(&track) else { continue };
-            let want = sender.use_in_tile(pixels, all, uses);
-            if self.asked.get(&track) != Some(&want) {
+            let always = self.files.is_some() || self.screen.is_none();
+            let want = match (recorded, &self.files) {
+                (true, _) => Want { whole: Whole::Everybody, ..Want::ALL },
+                (false, Some(_)) => Want { whole: self.uses.whole, ..Want::ALL },
+                (false, None) => sender.use_in_tile(pixels, all, uses),
+            };
+            let asked = self.asked.get(&track).copied().or(always.then_some(self.first));
+            if asked != Some(want) {
                 self.asked.insert(track, want);
                 net.command(Command::Want(track, want));
             }
@@ -450,7 +509,9 @@ impl Viewing {
         self.screen = None;
         self.speaker = None;
         self.screening = None;
-        self.files.take().map_or(Ok(true), |files| files.finish(told))
+        let files = self.files.take().map_or(Ok(true), |files| files.finish(told));
+        let recorded = self.recording.finish();
+        Ok(files? && recorded?)
     }
 }
 

@@ -10,10 +10,12 @@ mod sending_stats;
 use super::args;
 use super::door::{Door, watches};
 use super::failure::Failure;
+use super::recording::{Ended, Recording};
 use super::run::{Beginning, End, Note, Program, Run};
-use super::screen::Turn;
+use super::screen::{Turn, Wish};
 use super::status::ExitCode;
 use crate::net;
+use crate::pipeline::record::Room;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event};
@@ -26,8 +28,12 @@ use std::time::{Duration, Instant};
 /// How long `send` waits without events when a preview window wants its turn.
 const PREVIEW_TURN: Duration = Duration::from_millis(10);
 
-/// So often it is looked whether the net thread, which else says something every second, is still there.
-const TURN: Duration = Duration::from_secs(5);
+/// So often it is looked whether what is recorded has come to its end.
+const RECORDING_TURN: Duration = Duration::from_millis(500);
+
+/// So often it is looked whether the net thread, which else says something every second, is still there, and whether a picture is
+/// to be kept.
+const TURN: Duration = Duration::from_secs(1);
 
 /// Runs `send` to its exit code.
 pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
@@ -35,19 +41,21 @@ pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
     let plan = Plan::make(config, false)?;
     let beginning = Beginning::new("send", &config.common, |notes| notes.tell(Note::Signal))?;
     let _exit_hook = config.preview.then(|| beginning.will.hook());
+    let recording = Recording::open(&config.common.recording, Room::default(), &beginning.will)?;
     let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
 
     let me = Identity { offers: plan.offers(), ..beginning.identity() };
     let (format, cap, on_event) = (plan.format(), config.bitrate, beginning.notes.telling(Note::Net));
     let run = beginning.meet(me, |core| session::Config { format, cap, ..core }, on_event)?;
-    let sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink))?;
+    let sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), recording.recorder())?;
     let (ending, seen, unseen, last_words) = (None, false, false, String::new());
-    run.carry_out(Send { sending, preview, ending, seen, unseen, last_words })
+    run.carry_out(Send { sending, preview, recording, ending, seen, unseen, last_words })
 }
 
 struct Send<'a> {
     sending: Sending<'a>,
     preview: Option<Preview>,
+    recording: Recording,
     /// The source is over and this is how the program will end.
     ending: Option<Result<(), Failure>>,
     /// Somebody left who had been given the whole film.
@@ -70,7 +78,11 @@ impl Program for Send<'_> {
     }
 
     fn wait(&mut self, now: Instant, run: &Run<'_>) -> Result<Option<Note>, Failure> {
-        let turn = if self.preview.is_some() { PREVIEW_TURN } else { TURN };
+        let turn = match self.preview {
+            Some(_) => PREVIEW_TURN,
+            None if self.recording.lasts().is_some() => RECORDING_TURN,
+            None => TURN,
+        };
         let until = run.deadline.into_iter().chain(self.sending.due()).chain(run.door.due()).fold(now + turn, Instant::min);
         Ok(run.notes.take_within(until.saturating_duration_since(now)))
     }
@@ -104,10 +116,28 @@ impl Program for Send<'_> {
 
     fn turn(&mut self, now: Instant, run: &Run<'_>) -> Result<Option<End>, Failure> {
         if let Some(preview) = &mut self.preview
-            && preview.turn()? == Turn::Quit
+            && preview.turn(self.recording.lasts())? == Turn::Quit
         {
             return Ok(Some(End::Told));
         }
+        if run.snapshot_asked() {
+            self.recording.snapshot(&[]);
+        }
+        while let Some(wish) = self.preview.as_mut().and_then(Preview::wish) {
+            match wish {
+                Wish::Record => self.recording.toggle(),
+                Wish::SaveLast => self.recording.save_last(),
+                Wish::Snapshot => self.recording.snapshot(&[]),
+                _ => {}
+            }
+        }
+        if self.recording.turn() == Some(Ended::ReaderGone) {
+            return Ok(Some(End::Over));
+        }
+        while let Some(sentence) = self.recording.said() {
+            self.preview.iter_mut().for_each(|preview| preview.notes(&sentence));
+        }
+        self.sending.follow_recorder(&run.net)?;
         self.sending.turn(now, &run.net);
         Ok(None)
     }
@@ -122,7 +152,10 @@ impl Program for Send<'_> {
     }
 
     fn conclude(self, ended: Result<End, Failure>, _: &Door<'_>, _: bool) -> Result<ExitCode, Failure> {
-        ended.map(End::code)
+        drop(self.sending);
+        let recorded = self.recording.finish();
+        let end = ended?;
+        recorded.map(|_| end.code())
     }
 }
 

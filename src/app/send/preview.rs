@@ -2,7 +2,7 @@
 
 use super::super::failure::{Code, Failure};
 use super::super::own_picture::{OWN, OwnPicture};
-use super::super::screen::{Screen, Turn};
+use super::super::screen::{Screen, Turn, Wish};
 use super::super::status::ExitCode;
 use super::plan::Plan;
 use crate::pipeline::decode::Announced;
@@ -47,8 +47,19 @@ impl Preview {
         self.screen.says(OWN, sentence);
     }
 
-    /// Shows what is new and looks at the keys.
-    pub fn turn(&mut self) -> Result<Turn, Failure> {
+    /// What is wanted next at the window.
+    pub fn wish(&mut self) -> Option<Wish> {
+        self.screen.wish()
+    }
+
+    /// What is said of what the program did.
+    pub fn notes(&mut self, sentence: &str) {
+        self.screen.notes(sentence);
+    }
+
+    /// Shows what is new, for how long it has been `recorded`, and looks at the keys.
+    pub fn turn(&mut self, recorded: Option<Duration>) -> Result<Turn, Failure> {
+        self.screen.recording(recorded);
         if let Taken::Value(ready) = self.announced.take_until(Instant::now() + WAIT, Instant::now) {
             self.screen.show(ready.track, ready.picture.size)?;
         }

@@ -8,6 +8,7 @@ use super::super::args;
 use super::super::awaited;
 use super::super::failure::{Code, Failure};
 use super::super::notes::Notes;
+use super::super::rendezvous;
 use super::super::run::{Note, Run};
 use super::super::status::ExitCode;
 use super::jpegs::Jpegs;
@@ -17,6 +18,7 @@ use crate::net;
 use crate::pipeline::camera_supervisor;
 use crate::pipeline::counts::Counts;
 use crate::pipeline::encode::{self, Encoder};
+use crate::pipeline::recorder::{Own, Recorder};
 use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::source::{self, Running};
 use eyeline_proto::session::stats::Stats;
@@ -48,6 +50,11 @@ pub struct Sending<'a> {
     closes: Option<Instant>,
     /// Somebody has watched.
     watched: bool,
+    /// Somebody does.
+    watching: bool,
+    recorder: Recorder,
+    /// It was recorded when that was looked at last.
+    recorded: bool,
     /// It came to its end, and is opened no more.
     over: bool,
     /// The user closed the camera.
@@ -55,9 +62,17 @@ pub struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    /// What the plan says, for those this run meets; each slice that is sent goes to `sink` as well.
-    pub fn new(config: &'a args::Send, plan: Plan, run: &Run<'_>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Failure> {
+    /// What the plan says, for those this run meets; each slice that is sent goes to `sink` as well, and what the source gives to
+    /// the recorder.
+    pub fn new(
+        config: &'a args::Send,
+        plan: Plan,
+        run: &Run<'_>,
+        sink: Option<Box<dyn EncodedSink>>,
+        recorder: &Recorder,
+    ) -> Result<Self, Failure> {
         let (quality, format, film) = (config.quality, plan.format(), plan.is_film());
+        let own = Own::new(recorder, &rendezvous::name(&config.common), quality, film);
         let encoding = encode::Config {
             quality,
             format,
@@ -66,6 +81,7 @@ impl<'a> Sending<'a> {
             epoch: run.epoch,
             replenish: config.replenish,
             passthrough: config.passthrough,
+            own: Some(own),
         };
         let encoder = Arc::new(Encoder::new(encoding, run.net.commands(), sink).code(ExitCode::Failed)?);
         let mut sending = Sending {
@@ -81,13 +97,35 @@ impl<'a> Sending<'a> {
             linked: 0,
             closes: None,
             watched: false,
+            watching: false,
+            recorder: recorder.clone(),
+            recorded: false,
             over: false,
             closed: false,
         };
-        if sending.plan.runs_unwatched() {
+        sending.recorded = sending.is_recorded();
+        if sending.plan.runs_unwatched() || sending.recorded {
             sending.start()?;
         }
         Ok(sending)
+    }
+
+    /// What is live is recorded whoever watches; a film waits.
+    fn is_recorded(&self) -> bool {
+        self.recorder.is_on() && !self.plan.is_film()
+    }
+
+    /// Starts where it is recorded, and ends where it is no longer, and nobody watches.
+    pub fn follow_recorder(&mut self, net: &net::Handle<Command>) -> Result<(), Failure> {
+        let recorded = self.is_recorded();
+        if std::mem::replace(&mut self.recorded, recorded) != recorded {
+            if recorded {
+                self.start()?;
+            } else if !self.watching && self.closes.is_none() {
+                self.close(net);
+            }
+        }
+        Ok(())
     }
 
     /// What is sent.
@@ -149,11 +187,16 @@ impl<'a> Sending<'a> {
                 }
             }
             Event::Watched(true) => {
-                (self.closes, self.watched) = (None, true);
+                (self.closes, self.watched, self.watching) = (None, true, true);
                 self.start()?;
             }
-            Event::Watched(false) if self.linked > 0 => self.closes = Some(Instant::now() + LINGER),
-            Event::Watched(false) => self.close(net),
+            Event::Watched(false) if self.linked > 0 => {
+                (self.closes, self.watching) = (Some(Instant::now() + LINGER), false);
+            }
+            Event::Watched(false) => {
+                self.watching = false;
+                self.close(net);
+            }
             Event::Pressure(on) => self.encoder.hold(*on),
             Event::Target(target) => self.encoder.set_target(*target),
             Event::Wanted(want) => self.encoder.set_wanted(*want),
@@ -183,7 +226,7 @@ impl<'a> Sending<'a> {
 
     fn close(&mut self, net: &net::Handle<Command>) {
         self.closes = None;
-        if !self.plan.is_film() && !self.plan.runs_unwatched() && self.stop(net) {
+        if !self.plan.is_film() && !self.plan.runs_unwatched() && !self.is_recorded() && self.stop(net) {
             tracing::info!("nobody watches: the source is closed until somebody does");
         }
     }

@@ -128,6 +128,11 @@ impl Inlets {
         (Inlets { mix: mix.clone(), ..self }, Queues { pictures: None, sound: None, mix })
     }
 
+    /// What all that waits for the disk shares.
+    pub fn room(&self) -> Room {
+        self.room.clone()
+    }
+
     /// Whether a track's files end with it.
     pub fn are_of_each(&self) -> bool {
         matches!(self.to, To::Each(..))

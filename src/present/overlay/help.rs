@@ -7,21 +7,24 @@ use super::{AMBER, GREY, WHITE};
 /// What to press and what it does, in full, and in few words for a small window; what that has no room for is left out there.
 type Key = ((&'static str, &'static str), Option<(&'static str, &'static str)>);
 
-const WATCH: [Key; 11] = [
+const WATCH: [Key; 14] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
     (("Esc", "leave full screen"), Some(("Esc", "leave it"))),
     (("Space", "freeze the picture"), Some(("Space", "freeze"))),
     (("m", "mute the sound"), Some(("m", "mute"))),
     (("↑ ↓, + -", "volume up, down"), Some(("↑ ↓", "volume"))),
-    (("s", "silence one (pointed at, or large)"), None),
+    (("x", "silence one (pointed at, or large)"), None),
+    (("s", "keep the picture"), None),
+    (("r", "record, or stop"), Some(("r", "record"))),
+    (("R", "keep the last seconds"), None),
     (("1…9, Tab", "one large (or click it)"), Some(("1…9", "one large"))),
     (("0", "all of one size"), Some(("0", "all"))),
     (("i", "figures"), Some(("i", "figures"))),
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 
-const CALL: [Key; 15] = [
+const CALL: [Key; 18] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("m", "mute your microphone"), Some(("m", "mute yourself"))),
     (("M", "mute the others"), Some(("M", "mute others"))),
@@ -32,17 +35,23 @@ const CALL: [Key; 15] = [
     (("Esc", "leave full screen"), None),
     (("Space", "freeze the pictures"), None),
     (("↑ ↓, + -", "volume up, down"), Some(("↑ ↓", "volume"))),
-    (("s", "silence one (pointed at, or large)"), None),
+    (("x", "silence one (pointed at, or large)"), None),
+    (("s", "keep the picture"), None),
+    (("r", "record, or stop"), Some(("r", "record"))),
+    (("R", "keep the last seconds"), None),
     (("1…9, Tab", "one large (or click it)"), Some(("1…9", "one large"))),
     (("0", "all of one size"), None),
     (("i", "figures"), None),
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 
-const PREVIEW: [Key; 4] = [
+const PREVIEW: [Key; 7] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
     (("Esc", "leave full screen"), Some(("Esc", "leave it"))),
+    (("s", "keep the picture"), None),
+    (("r", "record, or stop"), Some(("r", "record"))),
+    (("R", "keep the last seconds"), None),
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 
@@ -78,9 +87,10 @@ mod tests {
 
     #[test]
     fn every_key_of_the_window_is_on_the_page_of_keys() {
-        let watch = ["q", "f", "F11", "Esc", "Space", "m", "↑", "↓", "+", "-", "s", "1…9", "Tab", "0", "i", "?", "h"];
+        let watch =
+            ["q", "f", "F11", "Esc", "Space", "m", "↑", "↓", "+", "-", "x", "s", "r", "R", "1…9", "Tab", "0", "i", "?", "h"];
         let call = [&watch[..], &["M", "c", "v", "Enter"]].concat();
-        let preview = ["q", "f", "F11", "Esc", "?", "h"];
+        let preview = ["q", "f", "F11", "Esc", "s", "r", "R", "?", "h"];
         for key in watch {
             let is_there = asked_by(Bindings::Preview, if key == "1…9" { "1" } else { key }).len() == 1;
             assert_eq!(is_there, preview.contains(&key), "{key}");

@@ -27,8 +27,7 @@ use std::time::{Duration, Instant};
 const LIVE_WAIT: (Duration, Duration) = (Duration::from_millis(16), Duration::from_millis(50));
 
 /// Live pictures being put together at once, and their bytes.
-const LIVE_LIMITS: Limits =
-    Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, longest: LOSSLESS_WAIT, newest_wins: true };
+const LIVE_LIMITS: Limits = Limits { pictures: 2, bytes: 16 << 20, wait: LIVE_WAIT.1, longest: LOSSLESS_WAIT, newest_wins: true };
 
 /// A file that is written waits for a retransmission this long; the pictures of that time at 120 a second, and their bytes.
 const LOSSLESS_WAIT: Duration = Duration::from_secs(2);
