@@ -12,10 +12,11 @@ const RECV: &str = env!("CARGO_BIN_EXE_recv");
 const CALL: &str = env!("CARGO_BIN_EXE_call");
 const PROGRAMS: [&str; 3] = [SEND, RECV, CALL];
 
-/// The program with nothing in its environment that changes its words.
+/// The program with nothing in its environment, and no config file, that changes its words.
 fn program(path: &str, args: &[&str]) -> Command {
     let mut command = Command::new(path);
     command.args(args).env_remove("EYELINE_KEY").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").stdin(Stdio::null());
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command
 }
 
@@ -331,6 +332,78 @@ fn the_commands_of_the_readme_are_right_usage() {
     });
     let parsed: Vec<String> = lines.filter(|line| are_right(line, &key) > 0).collect();
     assert!(parsed.len() > 30 && parsed.iter().filter(|line| line.starts_with("call ")).count() >= 2, "{parsed:?}");
+}
+
+/// A folder for `XDG_CONFIG_HOME`, with this in the config file.
+fn config_home(name: &str, text: &str) -> std::path::PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(folder.join("eyeline")).unwrap();
+    std::fs::write(folder.join("eyeline/config.toml"), text).unwrap();
+    folder
+}
+
+#[test]
+fn the_config_file_is_read_below_the_command_line_and_printed_with_it() {
+    let home = config_home("read", "name = 'Ada'\n[send]\nquality = 90\nport = 7\n");
+    let file = home.join("eyeline/config.toml");
+    let printed = |path, args: &[&str]| {
+        let output = program(path, args).env("XDG_CONFIG_HOME", &home).output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        text(&output.stdout).to_string()
+    };
+    let all = printed(SEND, &["-p", "5", "--print-config"]);
+    for line in [
+        format!("quality = 90  # {}:3", file.display()),
+        format!("name = \"Ada\"  # {}:1", file.display()),
+        "port = 5  # the command line".into(),
+    ] {
+        assert!(all.lines().any(|said| said == line), "{line}:\n{all}");
+    }
+    for path in [RECV, CALL] {
+        let all = printed(path, &["--print-config"]);
+        assert!(all.contains("\nport = 9688\n") && all.contains("name = \"Ada\""), "{all}");
+    }
+    assert!(printed(SEND, &["--no-config", "--print-config"]).contains("\nquality = 80\n"));
+    // Without that variable it is below the home of the user.
+    let user = home.join("user");
+    std::fs::create_dir_all(user.join(".config")).unwrap();
+    std::fs::rename(home.join("eyeline"), user.join(".config/eyeline")).unwrap();
+    let output = program(SEND, &["--print-config"]).env_remove("XDG_CONFIG_HOME").env("HOME", &user).output().unwrap();
+    assert!(text(&output.stdout).contains("quality = 90  # "), "{}", text(&output.stdout));
+    std::fs::remove_dir_all(home).unwrap();
+}
+
+#[test]
+fn what_is_wrong_in_the_config_file_is_told_with_its_line() {
+    for (line, part) in [
+        ("sise = '720p'", "there is no flag sise; the nearest is size"),
+        ("size = 'huge'", "invalid value 'huge' for '--size <WxH>': write a size like 1280x720"),
+        ("loop = 1", "loop takes no value: write loop = true or loop = false"),
+    ] {
+        let home = config_home("wrong", &format!("[send]\n\n{line}\n"));
+        for path in PROGRAMS {
+            let output = program(path, &["--port", "9732"]).env("XDG_CONFIG_HOME", &home).output().unwrap();
+            let error = text(&output.stderr);
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{error}");
+            let start = format!("error: {}/eyeline/config.toml:3: {part}", home.display());
+            assert!(error.starts_with(&start), "{error}");
+        }
+        std::fs::remove_dir_all(home).unwrap();
+    }
+}
+
+/// The text of the README says it all in an example.
+#[test]
+fn the_config_file_of_the_readme_is_right() {
+    let readme = readme();
+    let (_, file) = readme.split_once("```toml\n").unwrap();
+    let home = config_home("readme", file.split_once("```").unwrap().0);
+    for path in PROGRAMS {
+        let output = program(path, &["--print-config"]).env("XDG_CONFIG_HOME", &home).output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{path}");
+        assert!(text(&output.stdout).contains("config.toml:"), "{path}: {}", text(&output.stdout));
+    }
+    std::fs::remove_dir_all(home).unwrap();
 }
 
 /// A child of ours is found in `ps`, may be replaced by another program of its name, and writes logs: it is not given the key.

@@ -57,6 +57,7 @@ fn run<Config>(
         }
         Ok(Command::List(log, json)) => list(log, json),
         Ok(Command::NewKey) => new_key(),
+        Ok(Command::PrintConfig(text)) => stats::line(&text),
         Err(error) => usage(&error),
     };
     code.into()

@@ -70,7 +70,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Reads the command line of `call`, the program's name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Call>, clap::Error> {
-    super::parse(args, |flags: Flags| resolve(flags, env))
+    super::parse(args, env, resolve)
 }
 
 fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {

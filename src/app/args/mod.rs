@@ -1,10 +1,11 @@
 //! The command line: text in, typed configuration out. The only place where what a user typed is judged.
 //!
-//! [`send::parse`], [`recv::parse`] and [`call::parse`] are pure but for reading a key file: what they need of the process lies
-//! in [`Env`]. Wrong usage is a [`clap::Error`]: one message and a hint, exit code 2. What a user should merely know is a warning
+//! [`send::parse`], [`recv::parse`] and [`call::parse`] are pure but for reading a key file and the config file: what they need of
+//! the process lies in [`Env`]. Wrong usage is a [`clap::Error`]: one message and a hint, exit code 2. What a user should merely know is a warning
 //! in [`Common::warnings`], said once the log exists. Whether a device, film or host exists is found out by those who open it.
 
 pub mod call;
+mod config;
 mod key;
 #[cfg(test)]
 mod keys_tests;
@@ -44,6 +45,10 @@ pub struct Env {
     pub stdout_is_terminal: bool,
     /// A person is there: types into stdin, or reads stderr.
     pub on_terminal: bool,
+    /// Where the config file is, if anywhere.
+    pub config: Option<PathBuf>,
+    /// The key that stands in the config file, where that is asked.
+    pub config_key: Option<key::Key>,
 }
 
 impl Env {
@@ -56,6 +61,8 @@ impl Env {
             stderr_is_terminal: std::io::stderr().is_terminal() && !dumb,
             stdout_is_terminal: std::io::stdout().is_terminal(),
             on_terminal: std::io::stdin().is_terminal() || std::io::stderr().is_terminal(),
+            config: config::place(),
+            config_key: None,
         }
     }
 }
@@ -69,6 +76,8 @@ pub enum Command<Config> {
     List(Log, bool),
     /// `--key new`: print a strong passphrase, then end.
     NewKey,
+    /// `--print-config`: print this, then end.
+    PrintConfig(String),
 }
 
 /// How much is said on stderr.
@@ -178,6 +187,14 @@ struct CommonFlags {
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: ColorWhen,
 
+    /// Print what counts of command line, environment and config file, as such a file, then end; without keys
+    #[arg(long)]
+    print_config: bool,
+
+    /// Leave out the config file, ~/.config/eyeline/config.toml
+    #[arg(long)]
+    no_config: bool,
+
     /// Print this help
     #[arg(short, long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -229,10 +246,6 @@ impl CommonFlags {
 
     fn resolve(self, hosts: Vec<units::HostText>, env: &Env, mut warnings: Vec<String>) -> Result<Common, Wrong> {
         let log = self.log(env);
-        let from = key::Sources { flag: self.key.as_deref(), file: self.key_file.as_deref(), variable: env.key.as_deref() };
-        let key = key::find(from, &mut warnings).map_err(|sentence| Wrong(ErrorKind::ValueValidation, sentence))?;
-        let key = key.map(|key| Psk::derive(key.expose())).transpose();
-        let key = key.map_err(|error| Wrong(ErrorKind::ValueValidation, error.to_string()))?;
         let mut dial: Vec<Host> = Vec::with_capacity(hosts.len());
         for text in hosts {
             let host = Host { name: text.name, port: text.port.unwrap_or(self.port) };
@@ -249,6 +262,12 @@ impl CommonFlags {
         }
         let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
         let rendezvous = Rendezvous { wait, dial };
+        // At last: what is wrong with other flags is told without it, and a key file may be a pipe, which is read once.
+        let (flag, file, variable) = (self.key.as_deref(), self.key_file.as_deref(), env.key.as_deref());
+        let from = key::Sources { flag, file, variable, config: env.config_key.as_ref() };
+        let key = key::find(from, &mut warnings).map_err(|sentence| Wrong(ErrorKind::ValueValidation, sentence))?;
+        let key = key.map(|key| Psk::derive(key.expose())).transpose();
+        let key = key.map_err(|error| Wrong(ErrorKind::ValueValidation, error.to_string()))?;
         let (reconnect, duration, stats_json) = (!self.no_reconnect, self.duration, self.stats.is_some());
         Ok(Common { rendezvous, reconnect, duration, name: self.name, stats_json, key, log, warnings })
     }
@@ -264,16 +283,31 @@ impl Wrong {
     }
 }
 
-/// Reads flags with clap, then lets `resolve` make the configuration.
+/// Reads flags with clap, and the config file below them, then lets `resolve` make the configuration.
 fn parse<Flags, Config>(
     args: impl IntoIterator<Item = OsString>,
-    resolve: impl FnOnce(Flags) -> Result<Command<Config>, Wrong>,
+    env: &Env,
+    resolve: impl Fn(Flags, &Env) -> Result<Command<Config>, Wrong>,
 ) -> Result<Command<Config>, clap::Error>
 where
     Flags: clap::Parser,
 {
-    let flags = Flags::try_parse_from(args).map_err(|error| explain(error, &Flags::command()))?;
-    resolve(flags).map_err(|Wrong(kind, sentence)| Flags::command().error(kind, sentence))
+    let command = Flags::command();
+    let judge = |args: &[OsString], key: Option<&key::Key>| {
+        let matches = command.clone().try_get_matches_from(args)?;
+        let flags = Flags::from_arg_matches(&matches)?;
+        let env = Env { config_key: key.cloned(), ..env.clone() };
+        let asked = resolve(flags, &env).map_err(|Wrong(kind, sentence)| command.clone().error(kind, sentence))?;
+        Ok((matches, asked))
+    };
+    let args: Vec<OsString> = args.into_iter().collect();
+    let settled = config::settle(&command, &args, env, judge).map_err(|error| explain(error, &command))?;
+    Ok(settled.printed(&command, env).map_or(settled.asked, Command::PrintConfig))
+}
+
+/// What clap knows of the programs: their flags, and what is said of them.
+pub fn commands() -> [clap::Command; 3] {
+    [send::command(), recv::command(), call::command()]
 }
 
 /// An unknown flag may be one of the other program. Without this it would be proposed as a HOST, which never begins with a dash.
@@ -283,7 +317,7 @@ fn explain(mut error: clap::Error, ours: &clap::Command) -> clap::Error {
         return error;
     }
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
-        && let mut programs = [send::command(), recv::command(), call::command()].into_iter()
+        && let mut programs = commands().into_iter()
         && let Some(theirs) = programs.find(|program| program.get_arguments().any(|arg| is_called(arg, flag)))
     {
         let (we, they) = (ours.get_name(), theirs.get_name());

@@ -175,7 +175,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Reads the command line of `recv`, the program's name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Recv>, clap::Error> {
-    super::parse(args, |flags: Flags| resolve(flags, env))
+    super::parse(args, env, resolve)
 }
 
 fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
