@@ -1,6 +1,6 @@
 # docker build -t eyeline . && docker run --rm -p 9688:9688/udp -p 9688:9688/tcp eyeline
-# sends the test picture and tone to whoever dials this machine. With a camera, and a key, as Docker's proxy makes strangers look like
-# this machine (README, Security):
+# sends the test picture and tone to whoever dials this machine. With a camera, and a key, as Docker's proxy makes strangers look
+# like this machine (README, Security):
 #   docker run --rm -p 9688:9688/udp -p 9688:9688/tcp --device /dev/video0 -e EYELINE_KEY eyeline --no-audio
 FROM rust:1-bookworm AS build
 RUN apt-get update \

@@ -1,7 +1,8 @@
-//! What is for one kind of processor alone has another way beside it: read from the source text, as no other processor is at hand.
+//! What is for one kind of processor alone has another way beside it: read from the source text, as no other processor is at
+//! hand.
 //!
-//! Only `x86_64` has code of its own. A file with some has a branch for all others, and each function that uses an intrinsic is left out
-//! elsewhere. That the other branch gives the same is tested beside it, on this processor.
+//! Only `x86_64` has code of its own. A file with some has a branch for all others, and each function that uses an intrinsic is
+//! left out elsewhere. That the other branch gives the same is tested beside it, on this processor.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,8 @@
 //! The Debian package, made by `dpkg-deb` alone: programs, pages, completions, the entry of the desktop, units of systemd.
 //!
-//! Programs are `eyeline-send` and so on; `packaging/deb/postinst` makes the short names, where they are free. What the programs open
-//! while they run (`dlopen`: the X11 libraries) no tool finds, so dependencies stand here; the version of glibc is read from them.
+//! Programs are `eyeline-send` and so on; `packaging/deb/postinst` makes the short names, where they are free. What the programs
+//! open while they run (`dlopen`: the X11 libraries) no tool finds, so dependencies stand here; the version of glibc is read from
+//! them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +30,8 @@ pub fn make(root: &Path, profile: Profile) -> Result<()> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    // With the packages that are built when none is named, as everywhere else: others would have other features, and be built anew.
+    // With the packages that are built when none is named, as everywhere else: others would have other features, and be built
+    // anew.
     build.args(["build", "--locked", "--bins"]).current_dir(root);
     // What `cargo run` says of this crate is no news for build scripts that ask for it (ring's): they would be run anew.
     for (name, _) in std::env::vars_os() {

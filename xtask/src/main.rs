@@ -1,4 +1,5 @@
-//! What is made for those who ship Eyeline: `cargo run -p xtask -- pages` writes man pages and completions, `-- deb` a Debian package.
+//! What is made for those who ship Eyeline: `cargo run -p xtask -- pages` writes man pages and completions, `-- deb` a Debian
+//! package.
 //!
 //! No part of the programs; it asks them what their flags are (`eyeline::app::args::commands`).
 

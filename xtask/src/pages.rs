@@ -1,4 +1,5 @@
-//! Man pages and completions of all programs, made of their flags. They are committed, and a test fails when they are not current.
+//! Man pages and completions of all programs, made of their flags. They are committed, and a test fails when they are not
+//! current.
 //!
 //! The programs are installed as `eyeline-send` and so on, and as `send` beside it where that name is free: completions know both
 //! names. There is no page called `send` or `recv`: those of the system calls are looked for more often.
@@ -65,8 +66,8 @@ fn man(command: &Command, short: &str) -> Result<String> {
     let examples = examples.strip_prefix("Examples:\n").unwrap_or(&examples);
     text.push_str(&format!(".SH EXAMPLES\n.nf\n{}\n.fi\n", escaped(examples)));
     text.push_str(
-        ".SH FILES\n.TP\n~/.config/eyeline/config.toml\nLong flags by their names, below [send], [recv] and [call] or above them for all; \
-         $XDG_CONFIG_HOME is heeded. What is typed goes before it.\n\
+        ".SH FILES\n.TP\n~/.config/eyeline/config.toml\nLong flags by their names, below [send], [recv] and [call] or above them for \
+         all; $XDG_CONFIG_HOME is heeded. What is typed goes before it.\n\
          .SH ENVIRONMENT\n.TP\nEYELINE_KEY\nThe key, where no flag names one.\n.TP\nNO_COLOR\nNo colours, where it is set.\n",
     );
     let others: Vec<String> = ["send", "recv", "call"]

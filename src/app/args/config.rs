@@ -1,9 +1,9 @@
 //! The config file below the command line: a flag goes before the environment, that before the file, that before the default.
 //!
 //! What the file says becomes words in front of those that were typed, so clap and the flags' own parsers judge both alike, and a
-//! flag that is new needs nothing here. What was typed always wins: what the file says of the same flag is left out, and so is what
-//! cannot stand beside what was typed. What the file says is checked by itself first ([`file`]), so a wrong line is told by its
-//! number, whatever was typed.
+//! flag that is new needs nothing here. What was typed always wins: what the file says of the same flag is left out, and so is
+//! what cannot stand beside what was typed. What the file says is checked by itself first ([`file`]), so a wrong line is told by
+//! its number, whatever was typed.
 
 mod file;
 mod printed;
@@ -64,8 +64,8 @@ impl<T> Settled<T> {
     }
 }
 
-/// Reads `args`, the program's name first, and what the config file says below them. `judge` reads a command line, with the key of
-/// the file beside it; it says with [`ErrorKind::ArgumentConflict`] what cannot stand together.
+/// Reads `args`, the program's name first, and what the config file says below them. `judge` reads a command line, with the key
+/// of the file beside it; it says with [`ErrorKind::ArgumentConflict`] what cannot stand together.
 pub(super) fn settle<T>(
     command: &clap::Command,
     args: &[OsString],

@@ -1,8 +1,9 @@
 //! The command line: text in, typed configuration out. The only place where what a user typed is judged.
 //!
-//! [`send::parse`], [`recv::parse`] and [`call::parse`] are pure but for reading a key file and the config file: what they need of
-//! the process lies in [`Env`]. Wrong usage is a [`clap::Error`]: one message and a hint, exit code 2. What a user should merely know is a warning
-//! in [`Common::warnings`], said once the log exists. Whether a device, film or host exists is found out by those who open it.
+//! [`send::parse`], [`recv::parse`] and [`call::parse`] are pure but for reading a key file and the config file: what they need
+//! of the process lies in [`Env`]. Wrong usage is a [`clap::Error`]: one message and a hint, exit code 2. What a user should
+//! merely know is a warning in [`Common::warnings`], said once the log exists. Whether a device, film or host exists is found out
+//! by those who open it.
 
 pub mod call;
 mod config;

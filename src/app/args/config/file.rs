@@ -1,8 +1,8 @@
 //! The config file by itself: what TOML says becomes, for each program, the words that say the same on a command line.
 //!
-//! All of it is checked by whichever program reads it, those tables of the others, too: a file is right or wrong. Names are those of
-//! the long flags. A value is handed to its flag's own parser, so it is refused in the same words, with path and line before them.
-//! A key is kept apart from other words, and overwritten when it is dropped, as the text it stands in is.
+//! All of it is checked by whichever program reads it, those tables of the others, too: a file is right or wrong. Names are those
+//! of the long flags. A value is handed to its flag's own parser, so it is refused in the same words, with path and line before
+//! them. A key is kept apart from other words, and overwritten when it is dropped, as the text it stands in is.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
