@@ -26,8 +26,8 @@ fn faults(path: &str, source: &str) -> Vec<String> {
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| INTRINSICS.iter().any(|word| line.contains(word))) {
         let is_function = |line: &&str| line.starts_with("fn ") || line.contains(" fn ");
         let function = lines[..=at].iter().rposition(is_function).unwrap_or(at);
-        let attributes = lines[..function].iter().rev().take_while(|line| line.starts_with("#["));
-        if !attributes.into_iter().any(|line| line.contains(CFG)) {
+        let mut attributes = lines[..function].iter().rev().take_while(|line| line.starts_with("#["));
+        if !attributes.any(|line| line.contains(CFG)) {
             faults.push(format!("{path}: {line}: stands in nothing that is left out elsewhere"));
         }
     }
