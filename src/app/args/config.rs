@@ -127,7 +127,7 @@ fn counts(setting: &Setting, typed: &ArgMatches, env: &Env) -> bool {
     };
     let has_key = || env.key.is_some() || KEYS.iter().any(|id| is_given(id));
     let id = setting.id.as_str();
-    !is_given(id) && !(KEYS.contains(&id) && has_key())
+    !(is_given(id) || KEYS.contains(&id) && has_key())
 }
 
 /// The command line with what the file says before what was typed.

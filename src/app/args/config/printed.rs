@@ -51,8 +51,8 @@ impl Origin<'_> {
     fn of(&self, arg: &Arg) -> Option<String> {
         let id = arg.get_id().as_str();
         let same = SAME.iter().filter(|(flag, _)| *flag == id).map(|(_, word)| *word);
-        let sources = std::iter::once(id).chain(same).filter_map(|id| self.typed.value_source(id));
-        let typed = sources.filter(|source| *source != ValueSource::DefaultValue).last();
+        let mut sources = std::iter::once(id).chain(same).filter_map(|id| self.typed.value_source(id));
+        let typed = sources.rfind(|source| *source != ValueSource::DefaultValue);
         match typed {
             Some(ValueSource::EnvVariable) => Some("the environment".into()),
             Some(_) => Some("the command line".into()),
