@@ -120,6 +120,9 @@ impl Encoder {
 
     /// Encodes one picture and hands its slices on as they are ready. Waits while the session holds a film back.
     pub fn encode(&self, picture: Picture) {
+        if let Some(replenisher) = &self.replenisher {
+            lock(replenisher).comes(picture.changed.as_ref());
+        }
         let mut held = lock(&self.held);
         while *held {
             held = wait(&self.released, held);
