@@ -116,6 +116,7 @@ fn value(kind: &str) -> &str {
         "FORMAT" => "json",
         "WHEN" => "never",
         "WHICH" => "usb",
+        "SCREEN" => "800x600+10+20",
         "PATH" | "FILE" => "something",
         "WxH" => "640x480",
         "N" => "24",
@@ -134,7 +135,7 @@ fn every_flag_of_the_help_is_accepted_as_it_is_written_there() {
         for (flag, _) in flags {
             for spelling in flag.split(", ") {
                 // Of `-p, --port <PORT>` the value is said once.
-                let kind = flag.split_once('<').map(|(_, kind)| kind.trim_end_matches('>'));
+                let kind = flag.split_once('<').map(|(_, kind)| kind.trim_end_matches(['>', ']']));
                 let word = spelling.split(' ').next().unwrap().trim_end_matches('.');
                 let value = kind.map(|kind| if word == "--key-file" { &key } else { value(kind) });
                 let line: Vec<&str> = [name(path), word].into_iter().chain(value).collect();
@@ -203,6 +204,8 @@ fn wrong_usage_is_one_message_a_hint_and_exit_code_2() {
         (SEND, &["./talk.mp4"], "files are named by a flag, like --file"),
         (SEND, &["--size", "huge"], "write a size like 1280x720"),
         (SEND, &["--test", "--camera", "0"], "cannot be used with"),
+        (SEND, &["--screen", "--camera", "0"], "cannot be used with"),
+        (SEND, &["--screen", "0xwindow"], "write a window's number"),
         (SEND, &["--no-video", "--no-audio"], "cannot be used with"),
         (SEND, &["--require-audio", "--no-audio"], "cannot be used with"),
         (SEND, &["--loop", "--file", "-"], "--loop needs a film"),
@@ -274,7 +277,7 @@ fn the_list_is_json_where_that_is_asked_for() {
         let output = run(path, &["--list", "--stats", "json"]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
-        for part in ["cameras", "microphones", "speakers"] {
+        for part in ["cameras", "monitors", "microphones", "speakers"] {
             assert!(object[part].is_array(), "{part}: {object}");
         }
     }

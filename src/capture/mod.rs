@@ -9,4 +9,5 @@ pub mod camera;
 pub mod file;
 pub mod microphone;
 pub mod pattern;
+pub mod screen;
 pub mod y4m;

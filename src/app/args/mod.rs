@@ -154,7 +154,7 @@ struct CommonFlags {
     #[arg(long, value_name = "NAME", value_parser = units::name, help_heading = "Connection")]
     name: Option<String>,
 
-    /// List cameras with their modes, microphones and speakers, then end; as JSON with `--stats json`
+    /// List cameras with their modes, monitors, microphones and speakers, then end; as JSON with `--stats json`
     #[arg(long)]
     list: bool,
 

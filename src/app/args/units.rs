@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::capture::screen::Which;
 use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{MAX_SIDE, Size};
@@ -151,6 +152,11 @@ pub(super) fn width(text: &str) -> Result<u32, String> {
     whole(text)
         .filter(|width| (MIN_SIDE..=MAX_SIDE).contains(width))
         .ok_or_else(|| format!("write a width between {MIN_SIDE} and {MAX_SIDE} pixels, like 640"))
+}
+
+/// What of the screen is meant.
+pub(super) fn screen(text: &str) -> Result<Which, String> {
+    Which::parse(text)
 }
 
 /// Whether only what changed is sent where that is less.

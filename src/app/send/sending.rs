@@ -13,12 +13,14 @@ use super::super::status::ExitCode;
 use super::jpegs::Jpegs;
 use super::plan::Plan;
 use super::sending_stats::SendingStats;
+use crate::capture::screen;
 use crate::net;
 use crate::pipeline::camera_supervisor;
 use crate::pipeline::counts::Counts;
 use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::source::{self, Running};
+use eyeline_proto::picture::mcu_set::Owed;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{Command, Event};
 use eyeline_proto::wire::record::Reason;
@@ -123,6 +125,7 @@ impl<'a> Sending<'a> {
             let (news, notes, sound) = (self.news.clone(), self.notes.clone(), self.plan.has_sound());
             let tell = move |note| match note {
                 source::Note::Camera(note) => say_of_camera(&note, sound),
+                source::Note::Screen(note) => say_of_screen(&note),
                 source::Note::NoSound(error) => tracing::warn!("going on without sound: {error}"),
                 source::Note::Ended if news.load(Ordering::Relaxed) => notes.tell(Note::SourceEnded),
                 source::Note::Ended => {}
@@ -156,11 +159,26 @@ impl<'a> Sending<'a> {
             Event::Watched(false) => self.close(net),
             Event::Pressure(on) => self.encoder.hold(*on),
             Event::Target(target) => self.encoder.set_target(*target),
-            Event::Wanted(want) => self.encoder.set_wanted(*want),
-            Event::Owed(owed) => self.encoder.set_owed(owed.clone()),
+            Event::Wanted(want) => {
+                self.encoder.set_wanted(*want);
+                self.show_more();
+            }
+            Event::Owed(owed) => {
+                self.encoder.set_owed(owed.clone());
+                if *owed != Owed::Nothing {
+                    self.show_more();
+                }
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// What was asked for goes with the next picture, which a screen on which nothing moves gives only then.
+    fn show_more(&self) {
+        if let Some(running) = &self.running {
+            running.show_more();
+        }
     }
 
     /// What is said of a watcher that left; `complete`: it was given all there was.
@@ -257,8 +275,20 @@ fn say_of_camera(note: &camera_supervisor::Note, sound: bool) {
     }
 }
 
+fn say_of_screen(note: &screen::Note) {
+    match note {
+        screen::Note::Gone(what) => tracing::warn!("{what} is off (it then goes on by itself)"),
+        screen::Note::Back(what, size) => tracing::info!("{what} is back: {size}"),
+        screen::Note::Resized(what, size) => tracing::info!("{what} is {size} now"),
+    }
+}
+
 /// With the exit code that a source's error means.
 fn coded<T>(outcome: Result<T, source::Error>) -> Result<T, Failure> {
-    let code = if matches!(outcome, Err(source::Error::Camera(_))) { ExitCode::Device } else { ExitCode::Failed };
+    let code = if matches!(outcome, Err(source::Error::Camera(_) | source::Error::Screen(_))) {
+        ExitCode::Device
+    } else {
+        ExitCode::Failed
+    };
     outcome.code(code)
 }
