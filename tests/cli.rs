@@ -116,6 +116,7 @@ fn value(kind: &str) -> &str {
         "FORMAT" => "json",
         "WHEN" => "never",
         "WHICH" => "usb",
+        "DEVICE" => "/dev/video10",
         "SCREEN" => "800x600+10+20",
         "PATH" | "FILE" => "something",
         "WxH" => "640x480",
@@ -248,7 +249,7 @@ fn a_value_that_is_empty_is_answered_with_what_to_write() {
             let line: Vec<&str> = [name(path)].into_iter().chain(flag).chain([""]).collect();
             let error = judged(&line).unwrap_or_else(|| panic!("{line:?} is taken"));
             let cure = match kind {
-                "PATH" | "FILE" | "WHICH" => "name a ",
+                "PATH" | "FILE" | "DEVICE" | "WHICH" => "name a ",
                 "PORT" => "a port is a number from ",
                 "KEY" => "without a key leave it out",
                 "NAME" => "without the flag ",

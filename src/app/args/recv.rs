@@ -137,6 +137,10 @@ pub(super) struct ShowFlags {
     #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to do with it")]
     speaker: Option<String>,
 
+    /// Be a camera for the programs of this machine: a v4l2loopback device, like /dev/video10, shows who is large, or the first
+    #[arg(long, value_name = "DEVICE", value_parser = file(), help_heading = "What to do with it")]
+    v4l2_sink: Option<PathBuf>,
+
     /// From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at
     /// most)
     #[arg(long, value_name = "auto|DUR", value_parser = latency, default_value = "auto", help_heading = "What to do with it")]
@@ -152,6 +156,8 @@ pub struct Showing {
     pub fullscreen: bool,
     /// Where sound is played.
     pub speaker: Speaker,
+    /// The virtual camera that shows them, if any.
+    pub v4l2_sink: Option<PathBuf>,
     /// When pictures and sound are due.
     pub latency: Latency,
 }
@@ -164,7 +170,13 @@ impl ShowFlags {
             None => Speaker::Default,
             Some(which) => Speaker::Named(which),
         };
-        Showing { window: !self.no_window, fullscreen: self.fullscreen, speaker, latency: self.latency }
+        Showing {
+            window: !self.no_window,
+            fullscreen: self.fullscreen,
+            speaker,
+            v4l2_sink: self.v4l2_sink,
+            latency: self.latency,
+        }
     }
 }
 

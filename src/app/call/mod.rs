@@ -41,7 +41,8 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     // What nobody sees or hears here is still passed on.
     let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..beginning.identity() };
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
-    let (viewing, on_event) = Viewing::new(devices, config.showing.latency, config.showing.window, statistics, tell)?;
+    let decodes = config.showing.window || devices.camera.is_some();
+    let (viewing, on_event) = Viewing::new(devices, config.showing.latency, decodes, statistics, tell)?;
     let (format, cap, want) = (plan.format(), config.send.bitrate, viewing.uses);
     let run = beginning.meet(me, |core| session::Config { format, cap, want, ..core }, on_event)?;
     viewing.connect(&run.net);

@@ -9,6 +9,7 @@ mod lips;
 mod senders;
 pub mod viewing;
 mod viewing_stats;
+pub mod virtual_camera;
 
 use super::args;
 use super::door::Door;
@@ -46,7 +47,7 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let joins = config.output.as_ref().is_some_and(|output| output.format == Format::Mjpeg);
     let want = Want { whole: if joins { Whole::Everybody } else { Whole::Nobody }, ..Want::ALL };
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
-    let decodes = config.showing.window || devices.files.is_none();
+    let decodes = config.showing.window || devices.files.is_none() || devices.camera.is_some();
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let (viewing, on_event) = Viewing::new(devices, config.showing.latency, decodes, statistics, tell)?;
     let run = beginning.meet(me, |core| session::Config { senders, want, ..core }, on_event)?;

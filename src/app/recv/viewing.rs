@@ -11,6 +11,7 @@ use super::devices::Devices;
 use super::files::Files;
 use super::senders::{self, Sender, Senders};
 use super::viewing_stats::{Outside, ViewingStats};
+use super::virtual_camera::Shown as VirtualCamera;
 use crate::net;
 use crate::pipeline::back::Back;
 use crate::pipeline::decode::{Announced, Ready};
@@ -56,6 +57,8 @@ pub struct Viewing {
     pub screen: Option<Screen>,
     pub files: Option<Files>,
     pub speaker: Option<Speaker>,
+    /// A camera for other programs on this machine.
+    camera: Option<VirtualCamera>,
     screening: Option<Arc<Screening>>,
     tracks: Tracks,
     /// The newest picture of each track that is ready and not yet with the display.
@@ -95,7 +98,7 @@ impl Viewing {
         statistics: Option<Rc<Statistics>>,
         tell: impl FnMut(Event) + Send + 'static,
     ) -> Result<(Self, impl FnMut(Event) + Send + 'static), Failure> {
-        let Devices { ready, screen, speaker, files } = devices;
+        let Devices { ready, screen, speaker, files, camera } = devices;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let screening = decodes.then(|| Screening::start(workers).map(Arc::new)).transpose().code(ExitCode::Failed)?;
         let (tracks, back) = (Tracks::default(), Back::default());
@@ -108,7 +111,8 @@ impl Viewing {
             mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
             files: files.as_ref().map(Files::inlets),
         };
-        let (written, seen, heard) = (files.is_some() || statistics.is_some(), screen.is_some(), speaker.is_some());
+        let (written, heard) = (files.is_some() || statistics.is_some(), speaker.is_some());
+        let seen = screen.is_some() || camera.is_some();
         let viewing = Viewing {
             began: Instant::now(),
             ready,
@@ -116,6 +120,7 @@ impl Viewing {
             screen,
             files,
             speaker,
+            camera,
             screening,
             tracks,
             undisplayed: BTreeMap::new(),
@@ -166,6 +171,10 @@ impl Viewing {
 
     /// Keys, and a new coat of paint where one is due.
     pub fn turn(&mut self, now: Instant, net: &net::Handle<Command>) -> Result<Turn, Failure> {
+        if let Some(camera) = &mut self.camera {
+            let large = self.screen.as_ref().and_then(Screen::large);
+            camera.turn(large, &self.senders, &self.tracks, self.screen.is_some())?;
+        }
         let Some(screen) = &mut self.screen else { return Ok(Turn::Go) };
         let turn = screen.turn(self.speaker.as_ref().map(Speaker::mixer), &self.tracks)?;
         let turned = std::mem::replace(&mut self.hidden, screen.is_hidden()) != self.hidden;
@@ -176,10 +185,10 @@ impl Viewing {
             }
             kept
         });
-        // Who is in a small tile is decoded no larger; files have decoders of their own.
+        // Who is in a small tile is decoded no larger; files have decoders of their own, and a virtual camera has not.
         for (track, pixels) in screen.pixels() {
             if let Some(track) = self.tracks.get(track) {
-                track.seen_on(pixels);
+                track.seen_on(pixels.filter(|_| self.camera.is_none()));
             }
         }
         self.take_displayed(net);
@@ -190,6 +199,9 @@ impl Viewing {
     }
 
     fn show(&mut self, ready: Ready, net: &net::Handle<Command>) -> Result<(), Failure> {
+        if let Some(camera) = &self.camera {
+            camera.picture(ready.track, &self.tracks);
+        }
         match &mut self.screen {
             None => self.displayed(&ready, ready.picture.decoded, net),
             // One's own: nobody sends it, and nobody measures it.
@@ -409,9 +421,9 @@ impl Viewing {
     }
 
     /// Asks each sender for no larger pictures than its tile shows, nor more bits than such are worth, and for none while the
-    /// window is minimized. Files want all there is.
+    /// window is minimized. Files and a virtual camera want all there is.
     fn ask(&mut self, net: &net::Handle<Command>) {
-        let Some(screen) = self.screen.as_ref().filter(|_| self.files.is_none()) else { return };
+        let Some(screen) = self.screen.as_ref().filter(|_| self.files.is_none() && self.camera.is_none()) else { return };
         self.asked.retain(|track, _| self.senders.contains_key(track));
         let uses = (self.uses, screen.is_hidden());
         let tiles = screen.pixels();
@@ -449,6 +461,7 @@ impl Viewing {
     pub fn finish(mut self, told: bool) -> Result<bool, Failure> {
         self.screen = None;
         self.speaker = None;
+        self.camera = None;
         self.screening = None;
         self.files.take().map_or(Ok(true), |files| files.finish(told))
     }
