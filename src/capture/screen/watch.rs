@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use x11rb::protocol::Event;
+use x11rb::protocol::xproto::Rectangle;
 
 /// Between two pictures in which nothing changed.
 const REST: Duration = Duration::from_secs(1);
@@ -208,7 +209,10 @@ impl Watcher {
         let drawn = self.display.drawn()?;
         let Some(target) = self.target else { return Ok(()) };
         let (x, y) = (i64::from(target.corner.0), i64::from(target.corner.1));
-        let inside = |((left, top), size)| Rect::within(target.size, (left - x, top - y), size);
+        let inside = |part: Rectangle| {
+            let corner = (i64::from(part.x) - x, i64::from(part.y) - y);
+            Rect::within(target.size, corner, (part.width.into(), part.height.into()))
+        };
         drawn.into_iter().filter_map(inside).for_each(|part| self.damage.add(part));
         Ok(())
     }

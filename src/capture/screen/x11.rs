@@ -19,7 +19,7 @@ use x11rb::protocol::randr::{self, ConnectionExt as _};
 use x11rb::protocol::shm::{self, ConnectionExt as _};
 use x11rb::protocol::xfixes::{ConnectionExt as _, CursorNotifyMask, GetCursorImageReply};
 use x11rb::protocol::xproto::{
-    AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, ImageFormat, ImageOrder, MapState, Window,
+    AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, ImageFormat, ImageOrder, MapState, Rectangle, Window,
 };
 use x11rb::protocol::{ErrorKind, Event, damage, xfixes};
 use x11rb::rust_connection::RustConnection;
@@ -195,14 +195,11 @@ impl Display {
         Ok(())
     }
 
-    /// What was drawn since this was asked last, in the window's pixels: corner and size of each.
-    pub fn drawn(&self) -> Result<Vec<((i64, i64), (u32, u32))>, Error> {
+    /// What was drawn since this was asked last, in the window's pixels.
+    pub fn drawn(&self) -> Result<Vec<Rectangle>, Error> {
         let Some((damage, region)) = self.damage else { return Ok(Vec::new()) };
         self.connection.damage_subtract(damage, x11rb::NONE, region).map_err(lost)?;
-        let reply = self.connection.xfixes_fetch_region(region).map_err(lost)?.reply().map_err(lost)?;
-        let rectangle =
-            |it: x11rb::protocol::xproto::Rectangle| ((it.x.into(), it.y.into()), (it.width.into(), it.height.into()));
-        Ok(reply.rectangles.into_iter().map(rectangle).collect())
+        Ok(self.connection.xfixes_fetch_region(region).map_err(lost)?.reply().map_err(lost)?.rectangles)
     }
 
     /// Where the mouse points, in pixels of the whole.
