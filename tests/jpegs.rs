@@ -108,3 +108,24 @@ fn jpegs_go_whole_where_there_is_room_and_else_what_changed_of_them_as_it_was_ma
         assert_eq!(send.stop(Signal::SIGINT), 0);
     }
 }
+
+/// As where a camera's settings are changed while it runs.
+#[test]
+fn jpegs_that_are_of_another_kind_from_one_to_the_next_are_called_what_they_are_and_counted() {
+    let jpegs = webcam();
+    let progressive = |jpeg: &Vec<u8>| {
+        let (frame, mut other) = (jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap(), jpeg.clone());
+        other[frame + 1] = 0xC2;
+        other
+    };
+    let mut send = Program::spawn(SEND, &format!("--file - -p {} --stats json", free_port()), Stdio::piped(), Out::Stats);
+    let mut stdin = send.stdin();
+    stdin.write_all(&jpegs[..5].concat()).unwrap();
+    stdin.write_all(&jpegs[5..].iter().map(progressive).collect::<Vec<_>>().concat()).unwrap();
+    send.said("a JPEG on stdin is left out, for it is progressive; baseline ones of at most 8192x8192 are taken");
+    drop(stdin);
+    send.said("20 JPEGs on stdin were left out so far; the last one is progressive");
+    assert_eq!(send.ended(), 0);
+    assert!(!send.heard().contains("belong"), "{}", send.heard());
+    assert_eq!(number(&send.stats_with(|stats| stats["total"] == true), "damaged"), 20);
+}

@@ -7,6 +7,7 @@
 
 pub mod camera;
 pub mod file;
+mod jpeg_kind;
 pub mod microphone;
 pub mod pattern;
 pub mod y4m;
