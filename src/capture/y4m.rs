@@ -119,7 +119,8 @@ impl Live {
     pub fn open(input: OwnedFd, pictures: Arc<Slot<Picture>>) -> Result<Live, Error> {
         let failed = |error: std::io::Error| Error::Read(error.to_string());
         let (told, tell) = std::io::pipe().map_err(failed)?;
-        let reading = Arc::new(Reading { pictures, rate: OnceLock::new(), left_out: AtomicU64::new(0), failure: Mutex::default() });
+        let reading =
+            Arc::new(Reading { pictures, rate: OnceLock::new(), left_out: AtomicU64::new(0), failure: Mutex::default() });
         let input = Input::new(input, told);
         let thread = {
             let reading = reading.clone();

@@ -5,8 +5,11 @@ use super::sink::EncodedSink;
 use super::steps::{Steps, even, useful};
 use super::tally::{EncoderCounts, Tally};
 use crate::codec::encoder::{self, At, Coded, Encoded};
+use crate::codec::passthrough;
+use crate::codec::raw::Outcome;
 use crate::codec::replenisher::{Due, Replenisher};
 use crate::codec::scale;
+use crate::codec::segments::Refusal;
 use crate::codec::settings::{Error, Settings};
 use crate::net::Commands;
 use crate::threads::{lock, wait};
@@ -226,7 +229,17 @@ impl Encoder {
             eighths => wanted.at_width(even(wanted.width * u32::from(eighths) / 8)),
         };
         let anew = picture.view != View::PLAIN || (matches!(picture.body, Body::Jpeg(_)) && step.foreign == Way::Anew);
-        if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }
+        if size == picture.size && !anew { Ok(picture) } else { scale::to_size(self.decoded(picture)?, size, &self.buffers) }
+    }
+
+    /// A camera's JPEG as planes.
+    fn decoded(&self, picture: Picture) -> Result<Picture, Error> {
+        let Body::Jpeg(jpeg) = &picture.body else { return Ok(picture) };
+        let (size, sampling, planes, outcome) = passthrough::decode(jpeg, &self.buffers)?;
+        if outcome == Outcome::Warned {
+            self.tally.damaged();
+        }
+        Ok(Picture { size, body: Body::Planes(sampling, planes), ..picture })
     }
 
     /// What the best receiver's path takes for pictures.
@@ -255,7 +268,10 @@ impl Encoder {
         *lock(&self.treated)
     }
 
-    fn lost(&self, error: &dyn std::error::Error) {
+    fn lost(&self, error: &Error) {
+        if matches!(error, Error::Refused(Refusal::Damaged(_))) {
+            self.tally.damaged();
+        }
         self.tally.lost(error);
         tracing::debug!("a picture was left out: {error}");
     }

@@ -181,6 +181,7 @@ impl Running {
     pub fn counts(&self) -> Counts {
         let camera = match &self.device {
             Device::Camera(supervisor) => supervisor.counts(),
+            Device::Stdin(live) => Counts { replaced: self.pictures.dropped(), damaged: live.left_out(), ..Counts::default() },
             _ => Counts { replaced: self.pictures.dropped(), ..Counts::default() },
         };
         let lost_frames = self.microphone.as_ref().map_or(0, Microphone::lost_frames);

@@ -14,6 +14,7 @@ pub struct Tally {
     bytes: AtomicU64,
     failed: AtomicU64,
     /// The last failure.
+    damaged: AtomicU64,
     why_failed: Mutex<Option<String>>,
     passed: AtomicU64,
     coded_permille: AtomicU64,
@@ -37,6 +38,11 @@ impl Tally {
 
     /// The path does not take a picture.
     pub fn left_out(&self) {
+    /// Something is wrong with a camera's JPEG, whatever became of it.
+    pub fn damaged(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
         self.left_out.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -59,6 +65,7 @@ impl Tally {
     }
 }
 
+            damaged: self.damaged.load(Ordering::Relaxed),
 /// What the encoder did since the start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EncoderCounts {
@@ -75,3 +82,5 @@ pub struct EncoderCounts {
     /// Of all pictures' MCUs those that were coded, in pictures.
     pub coded: f64,
 }
+    /// A camera's JPEGs in which bytes are missing or wrong, as far as they were looked into.
+    pub damaged: u64,

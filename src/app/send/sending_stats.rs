@@ -81,7 +81,7 @@ fn object(stats: &Stats, net: &net::Traffic, counters: EncoderCounts, source: Co
     let mut object = json!({
         "role": "send", "pictures": stats.sending.pictures, "slices": stats.sending.slices, "encoded_bytes": counters.bytes,
         "coded": stats::round(counters.coded), "passed_through": counters.passed_through, "left_out": counters.left_out, "failed": counters.failed,
-        "replaced": source.replaced, "damaged": source.damaged, "missed": source.missed,
+        "replaced": source.replaced, "damaged": source.damaged + counters.damaged, "missed": source.missed,
         "blocks": stats.sending.blocks, "lost_frames": source.lost_frames, "dropped_blocks": source.dropped_blocks,
         "log_bytes": stats.sending.log_bytes, "rejected": stats::rejected(stats.counters, net.turned_away), "peers": peers,
     });
@@ -99,15 +99,15 @@ mod tests {
 
     fn made(stats: &Stats) -> Value {
         let net = net::Traffic { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Traffic::default() };
-        let source = Counts { missed: Some(2), lost_frames: 480, dropped_blocks: 4, ..Counts::default() };
-        object(stats, &net, EncoderCounts::default(), source)
+        let source = Counts { damaged: 20, missed: Some(2), lost_frames: 480, dropped_blocks: 4, ..Counts::default() };
+        object(stats, &net, EncoderCounts { damaged: 3, ..EncoderCounts::default() }, source)
     }
 
     #[test]
     fn what_the_kernel_the_camera_and_the_microphone_lost_is_told() {
         let object = made(&Stats::default());
-        let told = ["too_long", "send_errors", "receive_errors", "missed", "lost_frames", "dropped_blocks"];
-        assert_eq!(told.map(|field| object[field].as_u64()), [3, 5, 7, 2, 480, 4].map(Some));
+        let told = ["too_long", "send_errors", "receive_errors", "missed", "lost_frames", "dropped_blocks", "damaged"];
+        assert_eq!(told.map(|field| object[field].as_u64()), [3, 5, 7, 2, 480, 4, 23].map(Some));
     }
 
     #[test]

@@ -202,7 +202,11 @@ impl Tables {
     fn lacks_for(&self, frame: &Frame, scan: &[u8]) -> Result<bool, Damage> {
         let count = frame.components.len();
         if scan.len() != 4 + 2 * count || usize::from(scan[0]) != count {
-            return Err(if scan.first().is_some_and(|&n| usize::from(n) < count) { Damage::Unfit("cut into several scans") } else { Damage::Marker });
+            return Err(if scan.first().is_some_and(|&n| usize::from(n) < count) {
+                Damage::Unfit("cut into several scans")
+            } else {
+                Damage::Marker
+            });
         }
         let mut lacks = false;
         for (selector, &(id, quantization)) in scan[1..].chunks_exact(2).zip(&frame.components) {
@@ -320,7 +324,9 @@ mod tests {
         assert_eq!(inspect(&without(&whole, 0xDB)), Err(Damage::Table));
         assert_eq!(inspect(&without(&whole, 0xC0)), Err(Damage::Marker));
         let frame = whole.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
-        for (at, value, kind) in [(frame + 1, 0xC2, "progressive"), (frame + 4, 12, "of 12 bit"), (frame + 1, 0xC9, "arithmetic coded")] {
+        for (at, value, kind) in
+            [(frame + 1, 0xC2, "progressive"), (frame + 4, 12, "of 12 bit"), (frame + 1, 0xC9, "arithmetic coded")]
+        {
             let mut odd = whole.clone();
             odd[at] = value;
             assert_eq!(inspect(&odd), Err(Damage::Unfit(kind)));

@@ -82,6 +82,8 @@ mod tests {
         assert_eq!([0, 1, 9, 10, 11].map(&mut told), [1, 1, 1, 4, 4].map(Some));
         assert_eq!(count.load(Ordering::Relaxed), 5);
         assert!(line(1, Why::Broken).ends_with("for it is damaged, or breaks off"));
-        assert!(line(4, Why::Kind("progressive")).starts_with("4 JPEGs on stdin were left out so far; the last one is progressive;"));
+        assert!(
+            line(4, Why::Kind("progressive")).starts_with("4 JPEGs on stdin were left out so far; the last one is progressive;")
+        );
     }
 }

@@ -179,7 +179,8 @@ fn jpegs_are_passed_through_byte_for_byte_and_progressive_ones_refused() {
 fn jpegs_that_break_off_are_counted_each_once() {
     let [one, other] = [10, 100].map(coloured);
     let torn = |at: usize| [&one[..one.len() / 2], &[0xFF, 0x01], &one[at..]].concat();
-    let parts = vec![one.clone(), one[..one.len() - 9].to_vec(), other.clone(), torn(one.len() / 2), other.clone(), other[..50].to_vec()];
+    let parts =
+        vec![one.clone(), one[..one.len() - 9].to_vec(), other.clone(), torn(one.len() / 2), other.clone(), other[..50].to_vec()];
     let (seen, failed, left_out) = fed_and_counted(parts);
     assert!(failed.is_none());
     assert_eq!(left_out, 3, "cut off before the next, a marker in the scan that is none, and cut off at the end");
