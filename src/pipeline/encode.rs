@@ -2,7 +2,7 @@
 
 use super::cutter::{Cutter, Treatment};
 use super::sink::EncodedSink;
-use super::steps::{Steps, even, useful};
+use super::steps::{Steps, Unsent, even, useful};
 use super::tally::{EncoderCounts, Tally};
 use crate::codec::encoder::{self, At, Coded, Encoded};
 use crate::codec::passthrough;
@@ -135,9 +135,9 @@ impl Encoder {
         let want = lock(&self.steps).want;
         let (wanted, whole) = (self.wanted(&picture, want), want.whole);
         let may_cut = self.may_cut(&picture, wanted, whole);
-        let Some(step) = lock(&self.steps).next(&picture, wanted, may_cut, (self.film, self.seen_here)) else {
-            self.tally.left_out();
-            return;
+        let step = match lock(&self.steps).next(&picture, wanted, may_cut, (self.film, self.seen_here)) {
+            Ok(step) => step,
+            Err(unsent) => return self.left_out(&picture, unsent),
         };
         let Some((picture, step)) = self.cut(picture, step, may_cut && step.eighths == 8, begun) else { return };
         let why = matches!(picture.body, Body::Jpeg(_)).then(|| self.why_anew(&picture, wanted, step));
@@ -180,6 +180,13 @@ impl Encoder {
     fn sent(&self, number: u64, encoded: &Encoded, begun: Instant) {
         self.next.store(number + 1, Ordering::Relaxed);
         self.tally.encoded(encoded, begun.elapsed());
+    fn left_out(&self, picture: &Picture, unsent: Unsent) {
+        self.tally.left_out();
+        if unsent == Unsent::NoRoom && self.passthrough == Passthrough::On && matches!(picture.body, Body::Jpeg(_)) {
+            self.tally.withheld();
+        }
+    }
+
     }
 
     /// What of a picture is coded, and at which quality: what changed, is refined and is owed, unless everybody wants it `whole`.

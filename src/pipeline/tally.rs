@@ -20,6 +20,7 @@ pub struct Tally {
     coded_permille: AtomicU64,
     left_out: AtomicU64,
 }
+    withheld: AtomicU64,
 
 impl Tally {
     /// A picture was encoded so, which took so long.
@@ -47,6 +48,11 @@ impl Tally {
     }
 
     /// Why none of the pictures that came could be used.
+    /// That one might have been encoded anew, and the user does not want it.
+    pub fn withheld(&self) {
+        self.withheld.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub fn why_lost(&self) -> Option<String> {
         let why = lock(&self.why_failed).clone()?;
         Some(format!("not one of {} pictures could be used: {why}", self.failed.load(Ordering::Relaxed)))
@@ -62,6 +68,7 @@ impl Tally {
             left_out: self.left_out.load(Ordering::Relaxed),
             coded: self.coded_permille.load(Ordering::Relaxed) as f64 / 1000.0,
         }
+            withheld: self.withheld.load(Ordering::Relaxed),
     }
 }
 
@@ -83,4 +90,6 @@ pub struct EncoderCounts {
     pub coded: f64,
 }
     /// A camera's JPEGs in which bytes are missing or wrong, as far as they were looked into.
+    /// Of those a camera's JPEGs, which may not be encoded anew.
+    pub withheld: u64,
     pub damaged: u64,

@@ -10,7 +10,7 @@ use super::super::failure::{Code, Failure};
 use super::super::notes::Notes;
 use super::super::run::{Note, Run};
 use super::super::status::ExitCode;
-use super::jpegs::Jpegs;
+use super::jpegs::{Jpegs, Limit};
 use super::plan::Plan;
 use super::sending_stats::SendingStats;
 use crate::net;
@@ -19,6 +19,7 @@ use crate::pipeline::counts::Counts;
 use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::source::{self, Running};
+use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{Command, Event};
 use eyeline_proto::wire::record::Reason;
@@ -42,6 +43,9 @@ pub struct Sending<'a> {
     counted: Counts,
     statistics: SendingStats,
     jpegs: Jpegs,
+    /// What pictures may take, and the most that anybody has use for, bits a second.
+    target: Option<Bitrate>,
+    wish: u64,
     /// Peers that said hello and not goodbye.
     linked: usize,
     /// When the source closes, if nobody is heard of.
@@ -78,6 +82,8 @@ impl<'a> Sending<'a> {
             counted: Counts::default(),
             statistics: SendingStats::new(run.statistics.clone()),
             jpegs: Jpegs::new(config.passthrough),
+            target: None,
+            wish: 0,
             linked: 0,
             closes: None,
             watched: false,
@@ -155,8 +161,14 @@ impl<'a> Sending<'a> {
             Event::Watched(false) if self.linked > 0 => self.closes = Some(Instant::now() + LINGER),
             Event::Watched(false) => self.close(net),
             Event::Pressure(on) => self.encoder.hold(*on),
-            Event::Target(target) => self.encoder.set_target(*target),
-            Event::Wanted(want) => self.encoder.set_wanted(*want),
+            Event::Target(target) => {
+                self.target = *target;
+                self.encoder.set_target(*target);
+            }
+            Event::Wanted(want) => {
+                self.wish = want.rate;
+                self.encoder.set_wanted(*want);
+            }
             Event::Owed(owed) => self.encoder.set_owed(owed.clone()),
             _ => {}
         }
@@ -174,11 +186,15 @@ impl<'a> Sending<'a> {
 
     /// Says what becomes of the camera's JPEGs, and prints a second's measurements, where asked.
     pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
-        if let Some(line) = self.jpegs.line(self.encoder.treated(), Instant::now()) {
+        let (counters, source, now) = (self.encoder.counters(), self.counts(), Instant::now());
+        let limit = Limit::of(self.config.bitrate, self.target, self.wish, &stats.sending.peers);
+        if let Some(line) = self.jpegs.line(self.encoder.treated(), limit, now) {
             tracing::info!("{line}");
         }
-        let source = self.counts();
-        self.statistics.second(stats, &net.traffic(), self.encoder.counters(), source)
+        if let Some(line) = self.jpegs.left_out(counters.withheld, stats.sending.pictures, limit, now) {
+            tracing::warn!("{line}");
+        }
+        self.statistics.second(stats, &net.traffic(), counters, source)
     }
 
     fn close(&mut self, net: &net::Handle<Command>) {
