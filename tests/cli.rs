@@ -108,6 +108,7 @@ fn value(kind: &str) -> &str {
         "HOST" => "lab.local",
         "PORT" => "5000",
         "ADDR" => "127.0.0.1",
+        "[ADDR:]PORT" => ":9100",
         "KEY" => "one-long-passphrase",
         "NAME" => "Ada",
         "DUR" | "auto|DUR" => "1.5s",

@@ -12,6 +12,7 @@ mod failure;
 mod kept;
 mod last_will;
 mod line_writer;
+mod metrics;
 mod notes;
 mod own_picture;
 mod recv;

@@ -1,7 +1,9 @@
-//! What the statistics of both programs share: rounding, latencies by stage, and printing one object a line.
+//! What the statistics of both programs share: rounding, latencies by stage, and giving each second's object to whoever wants it.
 
+use super::args::Common;
 use super::failure::{Code, Failure};
 use super::line_writer::LineWriter;
+use super::metrics::Metrics;
 use super::status::ExitCode;
 use crate::net;
 use eyeline_proto::session::endpoint::Discarded;
@@ -71,24 +73,36 @@ pub fn line(text: &str) -> ExitCode {
 /// What is not written so long after the end is left out: a reader that reads needs less.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What `--stats json` prints on stdout: one object a line, at once. What a reader that stands still has not taken is left out in
-/// the end, and how much that was is said.
-pub struct Statistics(RefCell<Option<LineWriter>>);
+/// Who is given the objects of a run: stdout (`--stats json`: one a line, at once; what a reader that stands still has not taken
+/// is left out in the end, and how much that was is said) and the page of `--metrics`.
+pub struct Statistics(RefCell<Readers>);
+
+struct Readers {
+    lines: Option<LineWriter>,
+    metrics: Option<Metrics>,
+}
 
 impl Statistics {
-    /// Where they are asked for.
-    pub fn open(asked: bool) -> Result<Option<Rc<Statistics>>, Failure> {
-        let open = || {
+    /// Where anybody wants them.
+    pub fn open(common: &Common) -> Result<Option<Rc<Statistics>>, Failure> {
+        let print = || {
             let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
-            let lines = LineWriter::spawn("statistics", File::from(stdout))?;
-            Ok::<_, std::io::Error>(Rc::new(Statistics(RefCell::new(Some(lines)))))
+            LineWriter::spawn("statistics", File::from(stdout))
         };
-        asked.then(open).transpose().code(ExitCode::Failed)
+        let lines = common.stats_json.then(print).transpose().code(ExitCode::Failed)?;
+        let metrics = common.metrics.map(Metrics::open).transpose()?;
+        let readers = Readers { lines, metrics };
+        let wanted = readers.lines.is_some() || readers.metrics.is_some();
+        Ok(wanted.then(|| Rc::new(Statistics(RefCell::new(readers)))))
     }
 
     /// One more. A reader that went away ends the program in order: this fails when a line before could not be written.
     pub fn print(&self, object: &Value) -> Result<(), Failure> {
-        let pushed = self.0.borrow().as_ref().map_or(Ok(()), |lines| lines.push(format!("{object}\n")));
+        let readers = self.0.borrow();
+        if object["total"] != true {
+            readers.metrics.iter().for_each(|metrics| metrics.publish(object));
+        }
+        let pushed = readers.lines.as_ref().map_or(Ok(()), |lines| lines.push(format!("{object}\n")));
         pushed.map_err(|error| match error.kind() {
             std::io::ErrorKind::BrokenPipe => Failure::new(ExitCode::Ok, "nobody reads the statistics any more").said(),
             _ => unwritten(&error),
@@ -108,7 +122,7 @@ impl Statistics {
     }
 
     fn close(&self) -> Option<Failure> {
-        let (left_out, failed) = self.0.take()?.finish(FAREWELL);
+        let (left_out, failed) = self.0.borrow_mut().lines.take()?.finish(FAREWELL);
         if left_out > 0 {
             tracing::warn!("{left_out} lines of statistics were left out: whoever reads them stood still");
         }

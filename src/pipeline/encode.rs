@@ -176,10 +176,6 @@ impl Encoder {
         }
     }
 
-    /// A picture was encoded so. Only what was has a number: the session wants no gaps.
-    fn sent(&self, number: u64, encoded: &Encoded, begun: Instant) {
-        self.next.store(number + 1, Ordering::Relaxed);
-        self.tally.encoded(encoded, begun.elapsed());
     fn left_out(&self, picture: &Picture, unsent: Unsent) {
         self.tally.left_out();
         if unsent == Unsent::NoRoom && self.passthrough == Passthrough::On && matches!(picture.body, Body::Jpeg(_)) {
@@ -187,6 +183,10 @@ impl Encoder {
         }
     }
 
+    /// A picture was encoded so. Only what was has a number: the session wants no gaps.
+    fn sent(&self, number: u64, encoded: &Encoded, begun: Instant) {
+        self.next.store(number + 1, Ordering::Relaxed);
+        self.tally.encoded(encoded, begun.elapsed());
     }
 
     /// What of a picture is coded, and at which quality: what changed, is refined and is owed, unless everybody wants it `whole`.
@@ -330,7 +330,7 @@ impl Encoder {
 
     /// What it did since the start.
     pub fn counters(&self) -> EncoderCounts {
-        self.tally.counts()
+        EncoderCounts { size: lock(&self.announced).size, ..self.tally.counts() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::codec::encoder::Encoded;
 use crate::threads::lock;
+use eyeline_proto::picture::Size;
 use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,14 +14,14 @@ pub struct Tally {
     encode_us: AtomicU64,
     bytes: AtomicU64,
     failed: AtomicU64,
-    /// The last failure.
     damaged: AtomicU64,
+    /// The last failure.
     why_failed: Mutex<Option<String>>,
     passed: AtomicU64,
     coded_permille: AtomicU64,
     left_out: AtomicU64,
-}
     withheld: AtomicU64,
+}
 
 impl Tally {
     /// A picture was encoded so, which took so long.
@@ -37,22 +38,22 @@ impl Tally {
         *lock(&self.why_failed) = Some(error.to_string());
     }
 
-    /// The path does not take a picture.
-    pub fn left_out(&self) {
     /// Something is wrong with a camera's JPEG, whatever became of it.
     pub fn damaged(&self) {
         self.damaged.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The path does not take a picture.
+    pub fn left_out(&self) {
         self.left_out.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Why none of the pictures that came could be used.
     /// That one might have been encoded anew, and the user does not want it.
     pub fn withheld(&self) {
         self.withheld.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Why none of the pictures that came could be used.
     pub fn why_lost(&self) -> Option<String> {
         let why = lock(&self.why_failed).clone()?;
         Some(format!("not one of {} pictures could be used: {why}", self.failed.load(Ordering::Relaxed)))
@@ -64,15 +65,16 @@ impl Tally {
             encode_us: self.encode_us.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            damaged: self.damaged.load(Ordering::Relaxed),
             passed_through: self.passed.load(Ordering::Relaxed),
             left_out: self.left_out.load(Ordering::Relaxed),
-            coded: self.coded_permille.load(Ordering::Relaxed) as f64 / 1000.0,
-        }
             withheld: self.withheld.load(Ordering::Relaxed),
+            coded: self.coded_permille.load(Ordering::Relaxed) as f64 / 1000.0,
+            size: None,
+        }
     }
 }
 
-            damaged: self.damaged.load(Ordering::Relaxed),
 /// What the encoder did since the start.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct EncoderCounts {
@@ -82,14 +84,16 @@ pub struct EncoderCounts {
     pub bytes: u64,
     /// Pictures left out because they could not be encoded.
     pub failed: u64,
+    /// A camera's JPEGs in which bytes are missing or wrong, as far as they were looked into.
+    pub damaged: u64,
     /// Pictures passed through as the camera made them.
     pub passed_through: u64,
     /// Pictures left out because the path does not take them.
     pub left_out: u64,
-    /// Of all pictures' MCUs those that were coded, in pictures.
-    pub coded: f64,
-}
-    /// A camera's JPEGs in which bytes are missing or wrong, as far as they were looked into.
     /// Of those a camera's JPEGs, which may not be encoded anew.
     pub withheld: u64,
-    pub damaged: u64,
+    /// Of all pictures' MCUs those that were coded, in pictures.
+    pub coded: f64,
+    /// What pictures are now, once it is known.
+    pub size: Option<Size>,
+}

@@ -115,6 +115,8 @@ pub struct Common {
     pub name: Option<String>,
     /// `--stats json`: one object a second on stdout.
     pub stats_json: bool,
+    /// `--metrics`: where they are served over HTTP.
+    pub metrics: Option<SocketAddr>,
     /// What both sides must have, if there is a key. The passphrase it was made of is not kept.
     pub key: Option<Psk>,
     /// How to speak to the user.
@@ -165,6 +167,10 @@ struct CommonFlags {
     /// Print measurements on stdout; json is one object a second, and one of totals at the end
     #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
     stats: Option<StatsFormat>,
+
+    /// Serve measurements to Prometheus, at http://ADDR:PORT/metrics; without ADDR to this machine alone
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = units::served_at)]
+    metrics: Option<SocketAddr>,
 
     /// Say more on stderr; -vv says everything
     #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
@@ -249,8 +255,9 @@ impl CommonFlags {
         }
         let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
         let rendezvous = Rendezvous { wait, dial };
-        let (reconnect, duration, stats_json) = (!self.no_reconnect, self.duration, self.stats.is_some());
-        Ok(Common { rendezvous, reconnect, duration, name: self.name, stats_json, key, log, warnings })
+        let (reconnect, duration) = (!self.no_reconnect, self.duration);
+        let (stats_json, metrics) = (self.stats.is_some(), self.metrics);
+        Ok(Common { rendezvous, reconnect, duration, name: self.name, stats_json, metrics, key, log, warnings })
     }
 }
 

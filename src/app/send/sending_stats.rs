@@ -49,7 +49,7 @@ impl SendingStats {
         object["mbit_s"] = stats::a_second(net.bytes_out as f64 * 8.0 / 1e6, run).into();
         object["encode_ms"] = encode_ms(counters.encode_us, stats.sending.pictures).into();
         object["peers_seen"] = stats.sending.peers_seen.into();
-        stats::make_total(&mut object, run, &["log_bytes"]);
+        stats::make_total(&mut object, run, &["log_bytes", "size"]);
         // Whoever read the seconds before may have left.
         let _ = to.print(&object);
     }
@@ -79,7 +79,8 @@ fn object(stats: &Stats, net: &net::Traffic, counters: EncoderCounts, source: Co
         })
         .collect();
     let mut object = json!({
-        "role": "send", "pictures": stats.sending.pictures, "slices": stats.sending.slices, "encoded_bytes": counters.bytes,
+        "role": "send", "size": counters.size.map(|size| [size.width, size.height]),
+        "pictures": stats.sending.pictures, "slices": stats.sending.slices, "encoded_bytes": counters.bytes,
         "coded": stats::round(counters.coded), "passed_through": counters.passed_through, "left_out": counters.left_out, "failed": counters.failed,
         "replaced": source.replaced, "damaged": source.damaged + counters.damaged, "missed": source.missed,
         "blocks": stats.sending.blocks, "lost_frames": source.lost_frames, "dropped_blocks": source.dropped_blocks,
