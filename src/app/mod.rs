@@ -5,6 +5,7 @@
 pub mod args;
 mod awaited;
 mod call;
+mod console;
 mod devices;
 mod door;
 mod doorman;
@@ -22,6 +23,7 @@ mod screen;
 mod send;
 mod stats;
 pub mod status;
+pub mod ticker;
 
 use args::{Command, Common, Env, Log};
 use failure::{Code, Failure};

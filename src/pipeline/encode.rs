@@ -71,6 +71,8 @@ pub struct Encoder {
     seen_here: bool,
     width: Option<u32>,
     next: AtomicU64,
+    /// Of a film the position of the last picture, ms.
+    position: AtomicU64,
     announced: Mutex<Format>,
     held: Mutex<bool>,
     released: Condvar,
@@ -113,6 +115,7 @@ impl Encoder {
             seen_here,
             width,
             next: AtomicU64::new(0),
+            position: AtomicU64::new(0),
             announced: Mutex::new(format),
             held: Mutex::new(false),
             released: Condvar::new(),
@@ -132,6 +135,7 @@ impl Encoder {
             return;
         }
         let (begun, position) = (Instant::now(), picture.position);
+        self.position.store(position.unwrap_or_default().as_millis() as u64, Ordering::Relaxed);
         let want = lock(&self.steps).want;
         let (wanted, whole) = (self.wanted(&picture, want), want.whole);
         let may_cut = self.may_cut(&picture, wanted, whole);
@@ -331,6 +335,11 @@ impl Encoder {
     /// What it did since the start.
     pub fn counters(&self) -> EncoderCounts {
         EncoderCounts { size: lock(&self.announced).size, ..self.tally.counts() }
+    }
+
+    /// How far a film is.
+    pub fn position(&self) -> Duration {
+        Duration::from_millis(self.position.load(Ordering::Relaxed))
     }
 }
 

@@ -79,7 +79,10 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
     }
     let showing = flags.show.resolve(flags.source.is_silent());
     let hosts = [flags.dial, flags.host].concat();
-    let send = flags.source.resolve(flags.common, hosts, env)?;
+    let mut send = flags.source.resolve(flags.common, hosts, env)?;
+    if flags.chat {
+        send.common.shares_terminal();
+    }
     if flags.chat && matches!(send.source, super::send::Source::Stdin) {
         return Err(Wrong::conflict("--chat and --file - both want stdin: leave one of them out"));
     }

@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ticker;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use eyeline_proto::crypto::Psk;
@@ -42,6 +43,8 @@ pub struct Env {
     pub stderr_is_terminal: bool,
     /// stdout is shown to a person.
     pub stdout_is_terminal: bool,
+    /// A person types into stdin. It is not so of what a script starts with `&`, nor behind a pipe.
+    pub stdin_is_terminal: bool,
     /// A person is there: types into stdin, or reads stderr.
     pub on_terminal: bool,
 }
@@ -55,6 +58,7 @@ impl Env {
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             stderr_is_terminal: std::io::stderr().is_terminal() && !dumb,
             stdout_is_terminal: std::io::stdout().is_terminal(),
+            stdin_is_terminal: std::io::stdin().is_terminal(),
             on_terminal: std::io::stdin().is_terminal() || std::io::stderr().is_terminal(),
         }
     }
@@ -117,12 +121,23 @@ pub struct Common {
     pub stats_json: bool,
     /// `--metrics`: where they are served over HTTP.
     pub metrics: Option<SocketAddr>,
+    /// How it is said at a terminal how it goes.
+    pub ticker: ticker::Style,
     /// What both sides must have, if there is a key. The passphrase it was made of is not kept.
     pub key: Option<Psk>,
     /// How to speak to the user.
     pub log: Log,
     /// To be said once the log exists.
     pub warnings: Vec<String>,
+}
+
+impl Common {
+    /// Another program writes to the same terminal, or somebody types there: no line stays in its place.
+    fn shares_terminal(&mut self) {
+        if self.ticker == ticker::Style::InPlace {
+            self.ticker = ticker::Style::Off;
+        }
+    }
 }
 
 #[derive(clap::Args, Debug)]
@@ -222,6 +237,17 @@ impl CommonFlags {
         Log { verbosity, color }
     }
 
+    /// One line where a person looks on and has asked for nothing else; with `-v`, where words go to a file, one now and then.
+    fn ticker(&self, env: &Env) -> ticker::Style {
+        match self.log(env).verbosity {
+            Verbosity::Normal if env.stderr_is_terminal && env.stdin_is_terminal && self.stats.is_none() => {
+                ticker::Style::InPlace
+            }
+            Verbosity::Verbose | Verbosity::Debug if !env.stderr_is_terminal => ticker::Style::Lines,
+            _ => ticker::Style::Off,
+        }
+    }
+
     /// What was asked when it is not the program's work.
     fn aside<Config>(&self, env: &Env) -> Option<Command<Config>> {
         if self.list {
@@ -255,9 +281,9 @@ impl CommonFlags {
         }
         let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
         let rendezvous = Rendezvous { wait, dial };
-        let (reconnect, duration) = (!self.no_reconnect, self.duration);
+        let (reconnect, duration, ticker) = (!self.no_reconnect, self.duration, self.ticker(env));
         let (stats_json, metrics) = (self.stats.is_some(), self.metrics);
-        Ok(Common { rendezvous, reconnect, duration, name: self.name, stats_json, metrics, key, log, warnings })
+        Ok(Common { rendezvous, reconnect, duration, name: self.name, stats_json, metrics, ticker, key, log, warnings })
     }
 }
 
@@ -414,6 +440,22 @@ mod tests {
         assert!(!color("send", false, false) && !color("send", true, true));
         assert!(color("send --color always", false, true));
         assert!(!color("send --color=never", true, false));
+    }
+
+    #[test]
+    fn how_it_goes_is_said_in_place_to_a_person_who_asked_for_nothing_else_and_in_lines_to_a_file() {
+        let style = |line, is_terminal| {
+            let env = Env { stderr_is_terminal: is_terminal, stdin_is_terminal: is_terminal, ..Env::default() };
+            common_in(line, &env).ticker
+        };
+        let on_terminal = ["send --test", "send --test --metrics 9100"].map(|line| style(line, true));
+        assert_eq!(on_terminal, [ticker::Style::InPlace; 2]);
+        let asked_otherwise = ["send -v", "send -vv", "send --quiet", "send --stats json"];
+        assert_eq!(asked_otherwise.map(|line| style(line, true)), [ticker::Style::Off; 4]);
+        let behind_a_pipe = Env { stderr_is_terminal: true, ..Env::default() };
+        assert_eq!(common_in("send --file -", &behind_a_pipe).ticker, ticker::Style::Off);
+        assert_eq!(["send -v", "send -vv"].map(|line| style(line, false)), [ticker::Style::Lines; 2]);
+        assert_eq!(["send", "send --stats json"].map(|line| style(line, false)), [ticker::Style::Off; 2]);
     }
 
     #[test]

@@ -197,7 +197,10 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         fit(&output.place, sound)?;
     }
     let showing = flags.show.resolve(flags.no_audio);
-    let common = flags.common.resolve([flags.dial, flags.host].concat(), env, Vec::new())?;
+    let mut common = flags.common.resolve([flags.dial, flags.host].concat(), env, Vec::new())?;
+    if output.as_ref().is_some_and(|output| output.place == Place::Stdout) {
+        common.shares_terminal();
+    }
     let overwrite = match (flags.overwrite, env.on_terminal) {
         (true, _) => Overwrite::Anything,
         (false, true) => Overwrite::Nothing,

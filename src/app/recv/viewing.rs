@@ -108,7 +108,8 @@ impl Viewing {
             mixer: speaker.as_ref().map(|speaker| speaker.mixer().clone()),
             files: files.as_ref().map(Files::inlets),
         };
-        let (written, seen, heard) = (files.is_some() || statistics.is_some(), screen.is_some(), speaker.is_some());
+        let measured = statistics.as_ref().is_some_and(|statistics| statistics.measures());
+        let (written, seen, heard) = (files.is_some() || measured, screen.is_some(), speaker.is_some());
         let viewing = Viewing {
             began: Instant::now(),
             ready,

@@ -17,6 +17,7 @@ use eyeline_proto::picture::Size;
 use eyeline_proto::rate::Rate;
 use eyeline_proto::wire::record::{Format, Media};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The test picture's size and rate where the user asks for none.
 const TEST: (Size, Rate) = (Size { width: 1280, height: 720 }, Rate::DEFAULT);
@@ -127,6 +128,13 @@ impl Plan {
     /// Whether nothing may be skipped.
     pub fn is_film(&self) -> bool {
         matches!(self.pictures, Pictures::Film(_))
+    }
+
+    /// Of a film that moves its length, where that is known.
+    pub fn film_length(&self) -> Option<Option<Duration>> {
+        let Pictures::Film(playback) = &self.pictures else { return None };
+        let still = playback.video.as_ref().is_some_and(|video| video.still);
+        (!still).then_some(playback.length.filter(|_| !playback.looped))
     }
 
     /// Whether it runs from the start: who writes to our stdin must not be held up, nor a connection that was made.

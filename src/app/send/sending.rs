@@ -10,6 +10,7 @@ use super::super::failure::{Code, Failure};
 use super::super::notes::Notes;
 use super::super::run::{Note, Run};
 use super::super::status::ExitCode;
+use super::super::ticker::{self, Place};
 use super::jpegs::{Jpegs, Limit};
 use super::plan::Plan;
 use super::sending_stats::SendingStats;
@@ -193,6 +194,9 @@ impl<'a> Sending<'a> {
         }
         if let Some(line) = self.jpegs.left_out(counters.withheld, stats.sending.pictures, limit, now) {
             tracing::warn!("{line}");
+        }
+        if let Some(length) = self.plan.film_length() {
+            self.statistics.beside(Place::Film, || ticker::progress(self.encoder.position(), length));
         }
         self.statistics.second(stats, &net.traffic(), counters, source)
     }

@@ -2,6 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::stats::{self, Statistics};
+use super::super::ticker::Place;
 use crate::net;
 use crate::pipeline::counts::Counts;
 use crate::pipeline::tally::EncoderCounts;
@@ -23,6 +24,13 @@ pub struct SendingStats {
 impl SendingStats {
     pub fn new(to: Option<Rc<Statistics>>) -> Self {
         SendingStats { to, pictures: 0, bytes: 0, counters: EncoderCounts::default(), started: Instant::now() }
+    }
+
+    /// What stands in the line at a terminal beside what is measured.
+    pub fn beside(&self, place: Place, words: impl FnOnce() -> String) {
+        if let Some(to) = &self.to {
+            to.beside(place, words());
+        }
     }
 
     /// Prints one second.
