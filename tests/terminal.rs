@@ -145,11 +145,7 @@ fn at_a_terminal_the_last_row_says_how_it_goes_and_words_stand_above_it() {
     assert!(recv.rows.iter().all(|row| !is_status(row)), "{:#?}", recv.rows);
     recv.signal(Signal::SIGINT);
     assert_eq!(recv.ended(), 0);
-    assert!(
-        recv.row.is_empty() && recv.rows.iter().all(|row| !is_status(row)),
-        "{:?}",
-        recv.rows
-    );
+    assert!(recv.row.is_empty() && recv.rows.iter().all(|row| !is_status(row)), "{:?}", recv.rows);
 }
 
 #[test]

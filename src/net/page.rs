@@ -100,7 +100,8 @@ impl<F: Fn() -> String> Server<F> {
             let page = &self.page;
             self.visits.retain_mut(|visit| !ready.next().unwrap_or(false) || visit.go_on(page));
             if lets_in && ready.next().unwrap_or(false) {
-                self.let_in(now);
+                // It may have been waited for long.
+                self.let_in(Instant::now());
             }
         }
     }
@@ -242,6 +243,16 @@ mod tests {
         assert!(ask(&page, b"GET /metrics HTTP/1.1\r\n\r\n").ends_with("all\n"));
         drop(page);
         assert!(silent.iter_mut().all(|stream| stream.read(&mut [0]).unwrap_or(0) == 0), "nobody is left");
+    }
+
+    #[test]
+    fn who_comes_after_a_long_silence_is_let_in_like_anybody() {
+        let serve = || Page::serve_within(HERE, Duration::from_millis(100), || "all\n".to_string()).unwrap();
+        let (page, other) = (serve(), serve());
+        assert!(ask(&page, b"GET /metrics HTTP/1.1\r\n\r\n").ends_with("all\n"));
+        // Its patience is over when the connection is.
+        assert_eq!(TcpStream::connect(other.address()).unwrap().read(&mut [0]).unwrap(), 0);
+        assert!(ask(&page, b"GET /metrics HTTP/1.1\r\n\r\n").ends_with("all\n"));
     }
 
     #[test]
