@@ -189,7 +189,8 @@ fn decoded_and_encoded(bencher: Bencher, height: u32) {
     let (buffers, mut replenisher) = (BufferPool::new(), Replenisher::default());
     let (mut number, mut bytes) = (0, 0);
     bencher.bench_local(|| {
-        let (size, sampling, mut planes) = passthrough::decode(&jpegs[number as usize % jpegs.len()], &buffers).expect("decodes");
+        let (size, sampling, mut planes, _) =
+            passthrough::decode(&jpegs[number as usize % jpegs.len()], &buffers).expect("decodes");
         let captured = start + Duration::from_millis(33) * number;
         let due = replenisher.look(&mut planes, (sampling, size), &Owed::Nothing, captured, |_| 0.0);
         let coded = due.map_or(Coded::All, |due| {

@@ -26,7 +26,7 @@ fn main() {
     let buffers = picture::BufferPool::new();
     for path in std::env::args().skip(1).filter(|argument| !argument.starts_with("--")) {
         let jpeg = std::fs::read(&path).expect("a JPEG");
-        let (size, sampling, planes) = passthrough::decode(&jpeg, &buffers).expect("a JPEG");
+        let (size, sampling, planes, _) = passthrough::decode(&jpeg, &buffers).expect("a JPEG");
         let picture = Picture::new(Instant::now(), size, Body::Planes(sampling, planes));
         let at_80 = bytes(&pool, &picture, 80);
         let costs: Vec<_> = QUALITIES.iter().map(|quality| format!("{:.2}", bytes(&pool, &picture, *quality) / at_80)).collect();

@@ -67,6 +67,12 @@ pub enum Error {
         /// What there is.
         names: String,
     },
+    /// What this machine plays cannot be had.
+    #[error(
+        "what this machine plays is heard only through a sound server (PulseAudio, PipeWire), which says here of no speaker \
+             what it plays: --list shows what there is, or leave out --mic speakers"
+    )]
+    NoMonitor,
     /// It cannot do what Eyeline needs.
     #[error("{name} offers no 48 kHz sound that Eyeline can read: choose another with {flag}, or \"default\"", flag = .direction.flag())]
     NoFormat { direction: Direction, name: String },
@@ -82,6 +88,9 @@ pub enum Error {
     #[error("the sound server does not answer within {} s: restart it", PATIENCE.as_secs())]
     Hangs,
 }
+
+/// What stands for what this machine plays, among microphones.
+const PLAYED: &str = "speakers";
 
 /// One line of `--list`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -239,9 +248,14 @@ fn named(host: &cpal::Host, direction: Direction, which: &str) -> Result<cpal::D
     }
     let mut devices = devices(host, direction);
     if devices.is_empty() {
-        return Err(Error::NoDevice(direction));
+        return Err(if which == PLAYED { Error::NoMonitor } else { Error::NoDevice(direction) });
     }
     let names: Vec<(String, String)> = devices.iter().map(|d| (name(d).to_lowercase(), id(d).to_lowercase())).collect();
+    if direction == Direction::Input && which == PLAYED {
+        let played = host.default_output_device().map(|device| id(&device));
+        let at = played.and_then(|played| monitor_of(&names, &played)).ok_or(Error::NoMonitor)?;
+        return Ok(devices.swap_remove(at));
+    }
     match position(&names, which) {
         Some(at) => Ok(devices.swap_remove(at)),
         None => {
@@ -261,6 +275,12 @@ fn position(names: &[(String, String)], which: &str) -> Option<usize> {
         .iter()
         .position(|(name, id)| *name == which || *id == which)
         .or_else(|| names.iter().position(|(name, id)| name.contains(&which) || id.contains(&which)))
+}
+
+/// Where in a list of lower-case (name, id) the monitor of this speaker is, as PulseAudio and PipeWire call it.
+fn monitor_of(names: &[(String, String)], speaker: &str) -> Option<usize> {
+    let monitor = format!("{}.monitor", speaker.to_lowercase());
+    names.iter().position(|(_, id)| *id == monitor)
 }
 
 /// Format and channels to open a device with. A server converts whatever is asked; a card must be asked for what it has.

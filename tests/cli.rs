@@ -12,10 +12,11 @@ const RECV: &str = env!("CARGO_BIN_EXE_recv");
 const CALL: &str = env!("CARGO_BIN_EXE_call");
 const PROGRAMS: [&str; 3] = [SEND, RECV, CALL];
 
-/// The program with nothing in its environment that changes its words.
+/// The program with nothing in its environment, and no config file, that changes its words.
 fn program(path: &str, args: &[&str]) -> Command {
     let mut command = Command::new(path);
     command.args(args).env_remove("EYELINE_KEY").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").stdin(Stdio::null());
+    command.env("XDG_CONFIG_HOME", "/nonexistent");
     command
 }
 
@@ -108,6 +109,7 @@ fn value(kind: &str) -> &str {
         "HOST" => "lab.local",
         "PORT" => "5000",
         "ADDR" => "127.0.0.1",
+        "[ADDR:]PORT" => ":9100",
         "KEY" => "one-long-passphrase",
         "NAME" => "Ada",
         "DUR" | "auto|DUR" => "1.5s",
@@ -116,6 +118,8 @@ fn value(kind: &str) -> &str {
         "FORMAT" => "json",
         "WHEN" => "never",
         "WHICH" => "usb",
+        "DEVICE" => "/dev/video10",
+        "SCREEN" => "800x600+10+20",
         "PATH" | "FILE" => "something",
         "WxH" => "640x480",
         "N" => "24",
@@ -135,7 +139,7 @@ fn every_flag_of_the_help_is_accepted_as_it_is_written_there() {
         for (flag, _) in flags {
             for spelling in flag.split(", ") {
                 // Of `-p, --port <PORT>` the value is said once.
-                let kind = flag.split_once('<').map(|(_, kind)| kind.trim_end_matches('>'));
+                let kind = flag.split_once('<').map(|(_, kind)| kind.trim_end_matches(['>', ']']));
                 let word = spelling.split(' ').next().unwrap().trim_end_matches('.');
                 let value = kind.map(|kind| if word == "--key-file" { &key } else { value(kind) });
                 let line: Vec<&str> = [name(path), word].into_iter().chain(value).collect();
@@ -204,6 +208,8 @@ fn wrong_usage_is_one_message_a_hint_and_exit_code_2() {
         (SEND, &["./talk.mp4"], "files are named by a flag, like --file"),
         (SEND, &["--size", "huge"], "write a size like 1280x720"),
         (SEND, &["--test", "--camera", "0"], "cannot be used with"),
+        (SEND, &["--screen", "--camera", "0"], "cannot be used with"),
+        (SEND, &["--screen", "0xwindow"], "write a window's number"),
         (SEND, &["--no-video", "--no-audio"], "cannot be used with"),
         (SEND, &["--require-audio", "--no-audio"], "cannot be used with"),
         (SEND, &["--loop", "--file", "-"], "--loop needs a film"),
@@ -246,7 +252,7 @@ fn a_value_that_is_empty_is_answered_with_what_to_write() {
             let line: Vec<&str> = [name(path)].into_iter().chain(flag).chain([""]).collect();
             let error = judged(&line).unwrap_or_else(|| panic!("{line:?} is taken"));
             let cure = match kind {
-                "PATH" | "FILE" | "WHICH" => "name a ",
+                "PATH" | "FILE" | "DEVICE" | "WHICH" => "name a ",
                 "PORT" => "a port is a number from ",
                 "KEY" => "without a key leave it out",
                 "NAME" => "without the flag ",
@@ -275,7 +281,7 @@ fn the_list_is_json_where_that_is_asked_for() {
         let output = run(path, &["--list", "--stats", "json"]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
-        for part in ["cameras", "microphones", "speakers"] {
+        for part in ["cameras", "monitors", "microphones", "speakers"] {
             assert!(object[part].is_array(), "{part}: {object}");
         }
     }
@@ -332,6 +338,78 @@ fn the_commands_of_the_readme_are_right_usage() {
     });
     let parsed: Vec<String> = lines.filter(|line| are_right(line, &key) > 0).collect();
     assert!(parsed.len() > 30 && parsed.iter().filter(|line| line.starts_with("call ")).count() >= 2, "{parsed:?}");
+}
+
+/// A folder for `XDG_CONFIG_HOME`, with this in the config file.
+fn config_home(name: &str, text: &str) -> std::path::PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("cli-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(folder.join("eyeline")).unwrap();
+    std::fs::write(folder.join("eyeline/config.toml"), text).unwrap();
+    folder
+}
+
+#[test]
+fn the_config_file_is_read_below_the_command_line_and_printed_with_it() {
+    let home = config_home("read", "name = 'Ada'\n[send]\nquality = 90\nport = 7\n");
+    let file = home.join("eyeline/config.toml");
+    let printed = |path, args: &[&str]| {
+        let output = program(path, args).env("XDG_CONFIG_HOME", &home).output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        text(&output.stdout).to_string()
+    };
+    let all = printed(SEND, &["-p", "5", "--print-config"]);
+    for line in [
+        format!("quality = 90  # {}:3", file.display()),
+        format!("name = \"Ada\"  # {}:1", file.display()),
+        "port = 5  # the command line".into(),
+    ] {
+        assert!(all.lines().any(|said| said == line), "{line}:\n{all}");
+    }
+    for path in [RECV, CALL] {
+        let all = printed(path, &["--print-config"]);
+        assert!(all.contains("\nport = 9688\n") && all.contains("name = \"Ada\""), "{all}");
+    }
+    assert!(printed(SEND, &["--no-config", "--print-config"]).contains("\nquality = 80\n"));
+    // Without that variable it is below the home of the user.
+    let user = home.join("user");
+    std::fs::create_dir_all(user.join(".config")).unwrap();
+    std::fs::rename(home.join("eyeline"), user.join(".config/eyeline")).unwrap();
+    let output = program(SEND, &["--print-config"]).env_remove("XDG_CONFIG_HOME").env("HOME", &user).output().unwrap();
+    assert!(text(&output.stdout).contains("quality = 90  # "), "{}", text(&output.stdout));
+    std::fs::remove_dir_all(home).unwrap();
+}
+
+#[test]
+fn what_is_wrong_in_the_config_file_is_told_with_its_line() {
+    for (line, part) in [
+        ("sise = '720p'", "there is no flag sise; the nearest is size"),
+        ("size = 'huge'", "invalid value 'huge' for '--size <WxH>': write a size like 1280x720"),
+        ("loop = 1", "loop takes no value: write loop = true or loop = false"),
+    ] {
+        let home = config_home("wrong", &format!("[send]\n\n{line}\n"));
+        for path in PROGRAMS {
+            let output = program(path, &["--port", "9732"]).env("XDG_CONFIG_HOME", &home).output().unwrap();
+            let error = text(&output.stderr);
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{error}");
+            let start = format!("error: {}/eyeline/config.toml:3: {part}", home.display());
+            assert!(error.starts_with(&start), "{error}");
+        }
+        std::fs::remove_dir_all(home).unwrap();
+    }
+}
+
+/// The text of the README says it all in an example.
+#[test]
+fn the_config_file_of_the_readme_is_right() {
+    let readme = readme();
+    let (_, file) = readme.split_once("```toml\n").unwrap();
+    let home = config_home("readme", file.split_once("```").unwrap().0);
+    for path in PROGRAMS {
+        let output = program(path, &["--print-config"]).env("XDG_CONFIG_HOME", &home).output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""), "{path}");
+        assert!(text(&output.stdout).contains("config.toml:"), "{path}: {}", text(&output.stdout));
+    }
+    std::fs::remove_dir_all(home).unwrap();
 }
 
 /// A child of ours is found in `ps`, may be replaced by another program of its name, and writes logs: it is not given the key.

@@ -61,7 +61,8 @@ fn a_recording_that_was_killed_is_read_and_sought_in_by_ffmpeg_and_played_to_oth
     until_large(&first, 900_000);
     camera.signal(Signal::SIGKILL);
     drop(camera);
-    let entries = "-v error -count_packets -show_entries stream=codec_name,width,height,nb_read_packets:stream_tags=title -of csv=p=0";
+    let entries =
+        "-v error -count_packets -show_entries stream=codec_name,width,height,nb_read_packets:stream_tags=title -of csv=p=0";
     let streams = String::from_utf8(asked("ffprobe", entries, &first)).unwrap();
     let lines: Vec<_> = streams.lines().map(|line| line.split(',').collect::<Vec<_>>()).collect();
     let ["mjpeg", "320", "240", pictures, "lab"] = lines[0][..] else { panic!("{streams}") };

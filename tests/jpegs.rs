@@ -32,7 +32,12 @@ const SIZE: Size = Size { width: 640, height: 360 };
 
 /// A head that goes to and fro in a room, once a second.
 fn webcam() -> Vec<Vec<u8>> {
-    let room = Room::new(SIZE.width as usize, SIZE.height as usize, Some((2, 2)), 3);
+    webcam_in(3)
+}
+
+/// In the room of this number.
+fn webcam_in(room: u64) -> Vec<Vec<u8>> {
+    let room = Room::new(SIZE.width as usize, SIZE.height as usize, Some((2, 2)), room);
     let (sender, receiver) = channel();
     let pool = EncoderThreads::new(1, move |slice| sender.send(slice).unwrap()).unwrap();
     let settings = Settings { quality: 85, position: None };
@@ -86,7 +91,7 @@ fn jpegs_go_whole_where_there_is_room_and_else_what_changed_of_them_as_it_was_ma
     let mbit = jpegs.iter().map(Vec::len).sum::<usize>() as f64 * 8e-6;
     for (flags, line) in [
         (String::new(), "JPEGs go as they were made: the path has room for them"),
-        (format!("-b {}k", (300.0 * mbit) as u32), "of JPEGs what changes goes as it was made"),
+        (format!("-b {}k", (300.0 * mbit) as u32), "of JPEGs what changes goes as it was made: --bitrate allows no more"),
         ("--passthrough off".into(), "JPEGs are encoded anew: --passthrough off"),
     ] {
         let port = free_port();
@@ -107,4 +112,40 @@ fn jpegs_go_whole_where_there_is_room_and_else_what_changed_of_them_as_it_was_ma
         assert_eq!(recv.stop(Signal::SIGINT), 0);
         assert_eq!(send.stop(Signal::SIGINT), 0);
     }
+}
+
+/// As where a camera's settings are changed while it runs.
+#[test]
+fn jpegs_that_are_of_another_kind_from_one_to_the_next_are_called_what_they_are_and_counted() {
+    let jpegs = webcam();
+    let progressive = |jpeg: &Vec<u8>| {
+        let (frame, mut other) = (jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap(), jpeg.clone());
+        other[frame + 1] = 0xC2;
+        other
+    };
+    let mut send = Program::spawn(SEND, &format!("--file - -p {} --stats json", free_port()), Stdio::piped(), Out::Stats);
+    let mut stdin = send.stdin();
+    stdin.write_all(&jpegs[..5].concat()).unwrap();
+    stdin.write_all(&jpegs[5..].iter().map(progressive).collect::<Vec<_>>().concat()).unwrap();
+    send.said("a JPEG on stdin is left out, for it is progressive; baseline ones of at most 8192x8192 are taken");
+    drop(stdin);
+    send.said("20 JPEGs on stdin were left out so far; the last one is progressive");
+    assert_eq!(send.ended(), 0);
+    assert!(!send.heard().contains("belong"), "{}", send.heard());
+    assert_eq!(number(&send.stats_with(|stats| stats["total"] == true), "damaged"), 20);
+}
+
+#[test]
+fn of_jpegs_that_are_left_out_for_want_of_room_it_is_said_how_many_and_what_helps() {
+    let (jpegs, port) = (webcam(), free_port());
+    // From one room to another and back: all of each picture is new.
+    let cuts: Vec<Vec<u8>> = jpegs.iter().zip(webcam_in(4)).flat_map(|(one, other)| [one.clone(), other]).collect();
+    let mbit = jpegs.iter().map(Vec::len).sum::<usize>() as f64 * 8e-6;
+    let mut send = send(&cuts, &format!("--passthrough on -b {}k --stats json", (300.0 * mbit) as u32), port);
+    let mut recv = recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    let line = send.said(" were left out: ");
+    assert!(line.contains("--bitrate allows no more, and --passthrough on never encodes them anew"), "{line}");
+    assert!(number(&send.stats(), "left_out") > 0);
+    assert_eq!(recv.stop(Signal::SIGINT), 0);
+    assert_eq!(send.stop(Signal::SIGINT), 0);
 }

@@ -431,7 +431,7 @@ fn of_what_moves_a_y4m_is_drawn_and_only_who_writes_jpegs_is_sent_whole_pictures
     assert!(begins.len() >= 40, "{} pictures", begins.len());
     let (pool, ends) = (BufferPool::new(), begins[1..].iter().copied().chain([joined.len()]));
     for (begin, end) in begins.iter().zip(ends) {
-        let (_, _, planes) = passthrough::decode(&joined[*begin..end], &pool).unwrap();
+        let (_, _, planes, _) = passthrough::decode(&joined[*begin..end], &pool).unwrap();
         shows_one_square("joined", &planes);
     }
 }

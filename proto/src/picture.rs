@@ -5,6 +5,7 @@
 
 pub mod mcu_set;
 
+use mcu_set::McuSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -189,13 +190,16 @@ pub struct Picture {
     /// Its time in its film, all passes of a loop counted; `None` of a live one. `captured` says when it was played, and moves
     /// later for all that follows where the player had to stand still.
     pub position: Option<Duration>,
+    /// The MCUs in which it may differ from the picture before it of the same source; `None` where the source knows of none in
+    /// which it does not. Who says so sees no noise: what was not drawn anew is the same to the bit.
+    pub changed: Option<McuSet>,
     pub body: Body,
 }
 
 impl Picture {
     /// One that is to be seen as it is stored.
     pub fn new(captured: Instant, size: Size, body: Body) -> Self {
-        Picture { captured, size, view: View::PLAIN, position: None, body }
+        Picture { captured, size, view: View::PLAIN, position: None, changed: None, body }
     }
 
     /// Upright, with square pixels.

@@ -1,9 +1,10 @@
-//! `--list`: every camera with its modes, every microphone and speaker.
+//! `--list`: every camera with its modes, every monitor, microphone and speaker.
 
 use super::stats;
 use super::status::ExitCode;
 use crate::capture::camera::{self, Description};
 use crate::capture::microphone;
+use crate::capture::screen::{self, Monitor};
 use crate::present::speaker;
 use crate::sound_card::Listed;
 use serde_json::{Value, json};
@@ -11,9 +12,10 @@ use std::fmt::Write;
 
 /// Prints the list on stdout, for people or as one object: it is what was asked for.
 pub fn list(as_json: bool) -> ExitCode {
-    let (cameras, microphones, speakers) = (camera::list(), microphone::list(), speaker::list());
+    let (cameras, monitors) = (camera::list(), screen::list());
+    let (microphones, speakers) = (microphone::list(), speaker::list());
     if as_json {
-        return stats::line(&object(&cameras, &microphones, &speakers).to_string());
+        return stats::line(&object(&cameras, &monitors, &microphones, &speakers).to_string());
     }
     let mut text = String::from("Cameras (--camera):\n");
     if cameras.is_empty() {
@@ -22,15 +24,23 @@ pub fn list(as_json: bool) -> ExitCode {
     for camera in cameras {
         let _ = writeln!(text, "  {}", camera.to_string().replace('\n', "\n  "));
     }
+    text.push_str("\nMonitors (--screen):\n");
+    if monitors.is_empty() {
+        text.push_str("  none\n");
+    }
+    for (number, monitor) in monitors.iter().enumerate() {
+        let _ = writeln!(text, "  {number}  {monitor}");
+    }
     sounds(&mut text, "Microphones (--mic)", &microphones);
     sounds(&mut text, "Speakers (--speaker)", &speakers);
     stats::line(text.trim_end())
 }
 
-fn object(cameras: &[Description], microphones: &[Listed], speakers: &[Listed]) -> Value {
+fn object(cameras: &[Description], monitors: &[Monitor], microphones: &[Listed], speakers: &[Listed]) -> Value {
     let cameras: Vec<_> = cameras.iter().map(camera).collect();
     let sounds = |devices: &[Listed]| devices.iter().map(sound).collect::<Vec<_>>();
-    json!({ "cameras": cameras, "microphones": sounds(microphones), "speakers": sounds(speakers) })
+    let monitors: Vec<_> = monitors.iter().map(monitor).collect();
+    json!({ "cameras": cameras, "monitors": monitors, "microphones": sounds(microphones), "speakers": sounds(speakers) })
 }
 
 fn camera(camera: &Description) -> Value {
@@ -46,6 +56,11 @@ fn camera(camera: &Description) -> Value {
         "path": camera.path, "name": camera.name, "by_id": camera.by_id, "modes": modes,
         "not_used": camera.other_formats, "note": camera.note,
     })
+}
+
+fn monitor(monitor: &Monitor) -> Value {
+    let screen::Rect { x, y, size } = monitor.place;
+    json!({ "name": monitor.name, "primary": monitor.primary, "width": size.width, "height": size.height, "x": x, "y": y })
 }
 
 fn sound(device: &Listed) -> Value {
@@ -88,7 +103,11 @@ mod tests {
         };
         let microphone =
             Listed { index: 1, name: "USB".into(), id: "alsa_input.usb".into(), default: true, monitor: false, channels: 2 };
-        let object = object(&[camera], &[microphone], &[]);
+        let place = screen::Rect { x: 1920, y: 0, size: Size { width: 1280, height: 720 } };
+        let monitor = Monitor { name: "HDMI-1".into(), primary: false, place };
+        let object = object(&[camera], &[monitor], &[microphone], &[]);
+        let wanted = json!({ "name": "HDMI-1", "primary": false, "width": 1280, "height": 720, "x": 1920, "y": 0 });
+        assert_eq!(object["monitors"][0], wanted);
         assert_eq!(object["cameras"][0]["name"], "Lid \"HD\"");
         assert_eq!(object["cameras"][0]["modes"][0], json!({ "format": "MJPEG", "width": 1280, "height": 720, "fps": 29.97 }));
         assert_eq!((&object["microphones"][0]["index"], &object["microphones"][0]["default"]), (&json!(1), &json!(true)));

@@ -8,32 +8,68 @@ mod findings;
 mod machine;
 mod way;
 
-use super::args::Common;
+use super::args::recv::{Showing, Speaker};
+use super::args::send::{Sound, Source};
+use super::args::{self, Common};
 use super::stats;
 use super::status::ExitCode;
 use findings::{Finding, Verdict};
 use serde_json::json;
 
-/// What a program needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a program needs for what it is asked to do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// As it is called.
-    pub program: &'static str,
-    /// A camera and a microphone.
-    pub source: bool,
-    /// A display and a speaker.
-    pub screen: bool,
+    pub camera: bool,
+    pub microphone: bool,
+    /// For a window, or as a source.
+    pub display: bool,
+    pub speaker: bool,
+    /// It plays a film.
+    pub film: bool,
+    /// It has something for others.
+    pub offers: bool,
+    /// It wants what others have.
+    pub wants: bool,
+}
+
+impl Needs {
+    /// What `send` needs.
+    pub fn of_send(send: &args::Send) -> Self {
+        Needs {
+            camera: send.video && matches!(send.source, Source::Camera(_)),
+            microphone: matches!(send.sound, Some(Sound::Microphone(_))),
+            display: send.preview || matches!(send.source, Source::Screen(_)),
+            film: matches!(send.source, Source::Film { .. }),
+            offers: true,
+            ..Needs::default()
+        }
+    }
+
+    /// What is shown and heard needs.
+    pub fn of_showing(showing: &Showing) -> Self {
+        Needs { display: showing.window, speaker: showing.speaker != Speaker::Off, wants: true, ..Needs::default() }
+    }
+
+    /// What `call` needs.
+    pub fn of_call(call: &args::Call) -> Self {
+        let (send, show) = (Needs::of_send(&call.send), Needs::of_showing(&call.showing));
+        Needs { display: send.display || show.display, speaker: show.speaker, wants: true, ..send }
+    }
 }
 
 /// Looks at all of it and says what was found: exit 0 where nothing is wrong, else 1.
 pub fn run(needs: Needs, common: &Common) -> ExitCode {
     let mut findings = Vec::new();
-    if needs.source {
+    if needs.camera {
         findings.extend(devices::cameras());
+    }
+    if needs.microphone {
         findings.extend(devices::microphones());
     }
-    if needs.screen {
+    if needs.speaker {
         findings.extend(devices::speakers());
+    }
+    if needs.display {
         findings.push(machine::display());
     }
     findings.extend(way::port(common));
@@ -41,7 +77,7 @@ pub fn run(needs: Needs, common: &Common) -> ExitCode {
     findings.extend(machine::buffers());
     findings.extend(machine::wireless());
     findings.extend(machine::processor());
-    findings.push(machine::ffmpeg());
+    findings.push(machine::ffmpeg(needs.film));
     findings.extend(machine::clock());
     findings.extend(way::hosts(needs, common));
     let wrong = findings.iter().any(|finding| finding.verdict == Verdict::Wrong);

@@ -3,6 +3,7 @@
 //!
 //! It runs on the main thread while all others go on, and touches nothing that they could wait for.
 
+use super::console;
 use crate::net::Commands;
 use crate::pipeline::{record, recorder};
 use crate::present::exit_hook::ExitHook;
@@ -85,6 +86,7 @@ impl Will {
             (_, 0) => "; the files are finished",
             _ => "; the files could not be finished",
         };
+        console::try_end();
         // What a thread keeps for itself is gone on this one, the log's buffer too.
         let _ = writeln!(std::io::stderr(), "error: the display is gone, or it took the window away{finished}");
     }

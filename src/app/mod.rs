@@ -5,6 +5,7 @@
 pub mod args;
 mod awaited;
 mod call;
+mod console;
 mod dated;
 mod devices;
 mod doctor;
@@ -14,6 +15,7 @@ mod failure;
 mod kept;
 mod last_will;
 mod line_writer;
+mod metrics;
 mod notes;
 mod own_picture;
 mod recording;
@@ -25,36 +27,38 @@ mod send;
 mod snapshots;
 mod stats;
 pub mod status;
+pub mod ticker;
 
 use args::{Command, Common, Env, Log};
 use doctor::Needs;
 use failure::{Code, Failure};
 use status::ExitCode;
 
-const SEND: Needs = Needs { program: "send", source: true, screen: false };
-const RECV: Needs = Needs { program: "recv", source: false, screen: true };
-const CALL: Needs = Needs { program: "call", source: true, screen: true };
-
 /// `send`, from its command line to its exit code.
 pub fn run_send() -> std::process::ExitCode {
-    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, send::run, SEND)
+    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, send::run, Needs::of_send)
 }
 
 /// `call`, from its command line to its exit code.
 pub fn run_call() -> std::process::ExitCode {
-    run(args::call::parse(std::env::args_os(), &Env::of_process()), |call| &call.send.common, call::run, CALL)
+    run(args::call::parse(std::env::args_os(), &Env::of_process()), |call| &call.send.common, call::run, Needs::of_call)
 }
 
 /// `recv`, from its command line to its exit code.
 pub fn run_recv() -> std::process::ExitCode {
-    run(args::recv::parse(std::env::args_os(), &Env::of_process()), |recv| &recv.common, recv::run, RECV)
+    run(
+        args::recv::parse(std::env::args_os(), &Env::of_process()),
+        |recv| &recv.common,
+        recv::run,
+        |recv| Needs::of_showing(&recv.showing),
+    )
 }
 
 fn run<Config>(
     parsed: Result<Command<Config>, clap::Error>,
     common: fn(&Config) -> &Common,
     work: fn(&Config) -> Result<ExitCode, Failure>,
-    needs: Needs,
+    needs: fn(&Config) -> Needs,
 ) -> std::process::ExitCode {
     let code = match parsed {
         Ok(Command::Run(config)) => {
@@ -64,12 +68,13 @@ fn run<Config>(
                 tracing::warn!("{warning}");
             }
             if common(&config).doctor {
-                return doctor::run(needs, common(&config)).into();
+                return doctor::run(needs(&config), common(&config)).into();
             }
             failure::conclude(hide_memory(common(&config)).and_then(|()| work(&config)))
         }
         Ok(Command::List(log, json)) => list(log, json),
         Ok(Command::NewKey) => new_key(),
+        Ok(Command::PrintConfig(text)) => stats::line(&text),
         Err(error) => usage(&error),
     };
     code.into()

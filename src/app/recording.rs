@@ -5,8 +5,11 @@ use super::args::recording::Destination;
 use super::dated;
 use super::failure::{Code, Failure};
 use super::last_will::{LastWill, Unfinished};
+use super::run::Beginning;
 use super::snapshots::{Snapshots, Told};
+use super::stats::Statistics;
 use super::status::ExitCode;
+use super::ticker::{self, Place};
 use crate::net::Commands;
 use crate::pipeline::back::Back;
 use crate::pipeline::record::Room;
@@ -17,6 +20,7 @@ use eyeline_proto::session::Command;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// Numbers behind a name: of a file every ten seconds for a month.
 const MOST_NUMBER: u32 = 299_999;
@@ -35,6 +39,9 @@ pub struct Recording {
     ending: Vec<recorder::Recording>,
     saving: Option<Saving>,
     will: LastWill,
+    /// Where it is said for how long it has been recorded, and what was said there last.
+    line: Option<Rc<Statistics>>,
+    lasts: Option<u64>,
     /// Of the next file, in the will.
     key: u64,
     snapshots: Snapshots,
@@ -59,12 +66,17 @@ pub enum Ended {
 
 impl Recording {
     /// Begins to record, where that was asked for; what waits for the disk shares `room` with what else does.
-    pub fn open(config: &args::Recording, room: Room, will: &LastWill) -> Result<Recording, Failure> {
+    pub fn open(config: &args::Recording, room: Room, beginning: &Beginning<'_>) -> Result<Recording, Failure> {
         let (back, split, file) = (Back::default(), config.split, config.file.clone());
         let recorder = Recorder::new(config.last, room, back.clone());
         let (mut snapshots, said) = (Snapshots::new(&recorder), VecDeque::new());
         if let Some(path) = &config.snapshot {
-            snapshots.first(path, config.overwrite).code(ExitCode::Failed)?;
+            snapshots.first(path, config.overwrite).map_err(|error| match error {
+                writers::Error::Taken { path, what } => {
+                    Failure::new(ExitCode::Failed, format!("{} {what}; give another name", path.display()))
+                }
+                error => Failure::new(ExitCode::Failed, error.to_string()),
+            })?;
         }
         let mut recording = Recording {
             recorder,
@@ -74,7 +86,9 @@ impl Recording {
             running: None,
             ending: Vec::new(),
             saving: None,
-            will: will.clone(),
+            will: beginning.will.clone(),
+            line: beginning.statistics.clone(),
+            lasts: None,
             key: FIRST_KEY,
             snapshots,
             said,
@@ -184,6 +198,13 @@ impl Recording {
                 Told::Failed(sentence) => self.fails(&sentence),
             };
             self.said.push_back(sentence);
+        }
+        let lasts = self.lasts().map(|lasts| lasts.as_secs());
+        if std::mem::replace(&mut self.lasts, lasts) != lasts
+            && let Some(line) = &self.line
+        {
+            let words = self.lasts().map(|lasts| format!("recording {}", ticker::clock(lasts)));
+            line.beside(Place::Recorded, words.unwrap_or_default());
         }
         if let Some(outcome) = self.saving.as_mut().and_then(Saving::poll) {
             self.saving = None;

@@ -6,6 +6,7 @@
 //! goodbyes, are printed.
 
 use super::args::Common;
+use super::console;
 use super::door::Door;
 use super::failure::{Code, Failure};
 use super::last_will::LastWill;
@@ -110,8 +111,13 @@ impl<'a> Beginning<'a> {
     pub fn new(program: &'static str, common: &'a Common, wake: impl Fn(&Notes<Note>) + Send + 'static) -> Result<Self, Failure> {
         let (notes, will) = (Notes::new(), LastWill::default());
         let told = notes.clone();
-        let stop = Stop::on_signals(move || wake(&told)).code(ExitCode::Failed)?;
-        Ok(Beginning { program, common, stop, notes, will, statistics: Statistics::open(common.stats_json)? })
+        let wake = move || {
+            wake(&told);
+            // Whatever holds up the end, a second signal leaves a clean terminal.
+            console::try_end();
+        };
+        let stop = Stop::on_signals(wake).code(ExitCode::Failed)?;
+        Ok(Beginning { program, common, stop, notes, will, statistics: Statistics::open(common)? })
     }
 
     /// Who we are, but for what we have and want.
@@ -157,6 +163,7 @@ impl Run<'_> {
     /// Runs the program to its exit code.
     pub fn carry_out(mut self, mut program: impl Program) -> Result<ExitCode, Failure> {
         let ended = self.main_loop(&mut program);
+        console::end();
         let told = self.stop.requested();
         self.net.command(Command::Stop(program.close(&ended, told)));
         // This writes the goodbyes, with which the last counts come.

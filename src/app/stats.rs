@@ -1,8 +1,11 @@
-//! What the statistics of both programs share: rounding, latencies by stage, and printing one object a line.
+//! What the statistics of both programs share: rounding, latencies by stage, and giving each second's object to whoever wants it.
 
+use super::args::Common;
 use super::failure::{Code, Failure};
 use super::line_writer::LineWriter;
+use super::metrics::Metrics;
 use super::status::ExitCode;
+use super::ticker::{Place, Ticker};
 use crate::net;
 use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::wire::text::printable;
@@ -12,7 +15,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// To a thousandth.
 pub fn round(value: f64) -> f64 {
@@ -71,24 +74,51 @@ pub fn line(text: &str) -> ExitCode {
 /// What is not written so long after the end is left out: a reader that reads needs less.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// What `--stats json` prints on stdout: one object a line, at once. What a reader that stands still has not taken is left out in
-/// the end, and how much that was is said.
-pub struct Statistics(RefCell<Option<LineWriter>>);
+/// Who is given the objects of a run: stdout (`--stats json`: one a line, at once; what a reader that stands still has not taken
+/// is left out in the end, and how much that was is said), the page of `--metrics`, and the line at a terminal.
+pub struct Statistics(RefCell<Readers>);
+
+struct Readers {
+    lines: Option<LineWriter>,
+    metrics: Option<Metrics>,
+    ticker: Option<Ticker>,
+}
 
 impl Statistics {
-    /// Where they are asked for.
-    pub fn open(asked: bool) -> Result<Option<Rc<Statistics>>, Failure> {
-        let open = || {
+    /// Where anybody wants them.
+    pub fn open(common: &Common) -> Result<Option<Rc<Statistics>>, Failure> {
+        let print = || {
             let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
-            let lines = LineWriter::spawn("statistics", File::from(stdout))?;
-            Ok::<_, std::io::Error>(Rc::new(Statistics(RefCell::new(Some(lines)))))
+            LineWriter::spawn("statistics", File::from(stdout))
         };
-        asked.then(open).transpose().code(ExitCode::Failed)
+        let lines = common.stats_json.then(print).transpose().code(ExitCode::Failed)?;
+        let metrics = common.metrics.map(Metrics::open).transpose()?;
+        let readers = Readers { lines, metrics, ticker: Ticker::new(common.ticker) };
+        let wanted = readers.lines.is_some() || readers.metrics.is_some() || readers.ticker.is_some();
+        Ok(wanted.then(|| Rc::new(Statistics(RefCell::new(readers)))))
+    }
+
+    /// Whether a program that does nothing else with what comes is to measure it.
+    pub fn measures(&self) -> bool {
+        let readers = self.0.borrow();
+        readers.lines.is_some() || readers.metrics.is_some()
+    }
+
+    /// What stands in the line at a terminal beside what is measured, from the next second on.
+    pub fn beside(&self, place: Place, words: String) {
+        if let Some(ticker) = &mut self.0.borrow_mut().ticker {
+            ticker.beside(place, words);
+        }
     }
 
     /// One more. A reader that went away ends the program in order: this fails when a line before could not be written.
     pub fn print(&self, object: &Value) -> Result<(), Failure> {
-        let pushed = self.0.borrow().as_ref().map_or(Ok(()), |lines| lines.push(format!("{object}\n")));
+        let mut readers = self.0.borrow_mut();
+        if object["total"] != true {
+            readers.metrics.iter().for_each(|metrics| metrics.publish(object));
+            readers.ticker.iter_mut().for_each(|ticker| ticker.take(object, Instant::now()));
+        }
+        let pushed = readers.lines.as_ref().map_or(Ok(()), |lines| lines.push(format!("{object}\n")));
         pushed.map_err(|error| match error.kind() {
             std::io::ErrorKind::BrokenPipe => Failure::new(ExitCode::Ok, "nobody reads the statistics any more").said(),
             _ => unwritten(&error),
@@ -108,7 +138,7 @@ impl Statistics {
     }
 
     fn close(&self) -> Option<Failure> {
-        let (left_out, failed) = self.0.take()?.finish(FAREWELL);
+        let (left_out, failed) = self.0.borrow_mut().lines.take()?.finish(FAREWELL);
         if left_out > 0 {
             tracing::warn!("{left_out} lines of statistics were left out: whoever reads them stood still");
         }

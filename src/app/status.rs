@@ -22,6 +22,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer as _, filter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::args::{Log, Verbosity};
+use super::console;
 use eyeline_proto::wire::text::{REPLACEMENT, characters};
 
 /// How a program ended.
@@ -49,7 +50,7 @@ pub fn install(log: Log) {
     let lines = Lines { start: Instant::now(), timed: log.verbosity >= Verbosity::Verbose, color: log.color };
     let layer = tracing_subscriber::fmt::layer()
         .event_format(lines)
-        .with_writer(std::io::stderr)
+        .with_writer(|| console::Words)
         // It would report a stderr nobody reads by a panicking `eprintln!`.
         .log_internal_errors(false)
         .with_filter(filter::filter_fn(move |about| wanted(about, log.verbosity)));

@@ -7,6 +7,8 @@
 
 pub mod camera;
 pub mod file;
+mod jpeg_kind;
 pub mod microphone;
 pub mod pattern;
+pub mod screen;
 pub mod y4m;

@@ -10,10 +10,12 @@ mod header;
 mod input;
 mod jpeg_notes;
 pub mod jpegs;
+mod left_out;
 mod range;
 
 use std::io::{IsTerminal, PipeWriter};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -23,6 +25,7 @@ use tracing::{info, warn};
 use self::companions::Companions;
 use self::input::{Input, Stop};
 use self::jpegs::{MAX_PICTURE, Step, Walker};
+use self::left_out::{LeftOut, Why};
 use crate::slot::Slot;
 use crate::threads::lock;
 use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, View};
@@ -62,7 +65,10 @@ pub enum Error {
     #[error("the y4m stream on stdin lost its step: no FRAME where picture {0} should begin")]
     Step(u64),
     /// Progressive and the like.
-    #[error("the JPEGs on stdin are {0}; only baseline ones are taken: let ffmpeg convert them, `-f mjpeg -pix_fmt yuvj420p`")]
+    #[error(
+        "the JPEGs on stdin are {0}; baseline ones of at most 8192x8192 are taken: let ffmpeg convert them, \
+         `-f mjpeg -pix_fmt yuvj420p`"
+    )]
     Jpeg(&'static str),
     /// It began like pictures, and had none.
     #[error("there was not one whole picture on stdin; what comes must be y4m or JPEGs")]
@@ -93,6 +99,8 @@ impl Stated {
 struct Reading {
     pictures: Arc<Slot<Picture>>,
     rate: OnceLock<Rate>,
+    /// JPEGs that were left out.
+    left_out: AtomicU64,
     failure: Mutex<Option<Error>>,
 }
 
@@ -111,7 +119,8 @@ impl Live {
     pub fn open(input: OwnedFd, pictures: Arc<Slot<Picture>>) -> Result<Live, Error> {
         let failed = |error: std::io::Error| Error::Read(error.to_string());
         let (told, tell) = std::io::pipe().map_err(failed)?;
-        let reading = Arc::new(Reading { pictures, rate: OnceLock::new(), failure: Mutex::default() });
+        let reading =
+            Arc::new(Reading { pictures, rate: OnceLock::new(), left_out: AtomicU64::new(0), failure: Mutex::default() });
         let input = Input::new(input, told);
         let thread = {
             let reading = reading.clone();
@@ -123,6 +132,11 @@ impl Live {
     /// What the stream says of itself, once it has.
     pub fn header(&self) -> Stated {
         Stated(self.reading.clone())
+    }
+
+    /// JPEGs that were left out: damaged ones, and such of a kind that is not taken.
+    pub fn left_out(&self) -> u64 {
+        self.reading.left_out.load(Ordering::Relaxed)
     }
 
     /// Why it ended, if neither at the end of its input nor because it was told to.
@@ -239,6 +253,8 @@ impl Reading {
         let (mut walker, pool) = (Walker::default(), BufferPool::new());
         let mut buffer = vec![0; CHUNK];
         let (mut start, mut end, mut skipped) = (0, 0, 0u64);
+        // What follows a picture that broke off is the rest of it.
+        let (mut left_out, mut in_rest) = (LeftOut::new(&self.left_out), false);
         let (mut companions, mut adjacent) = (Companions::default(), false);
         // When the byte at `start` came: it was in the last read whenever a picture or garbage has just ended before it.
         let mut came = Instant::now();
@@ -264,7 +280,10 @@ impl Reading {
                     end += n;
                 }
                 Step::Garbage(n) => {
-                    if !is_text(&buffer[start..start + n]) {
+                    if buffer[start..start + n].starts_with(&[0xFF, 0xD8]) {
+                        in_rest = true;
+                        left_out.note(Why::Broken, came);
+                    } else if !in_rest && !is_text(&buffer[start..start + n]) {
                         if skipped == 0 {
                             warn!("skipping what lies between the JPEGs on stdin and belongs to none");
                         }
@@ -286,18 +305,25 @@ impl Reading {
                         self.pictures.push(Picture { view, ..picture })?;
                         *given += 1;
                     }
-                    adjacent = true;
+                    (adjacent, in_rest) = (true, false);
                     start += n;
                     came = input.arrived();
                 }
                 // One of another kind among good ones costs itself.
-                Step::Refused(n, _) if *given > 0 => start += n,
+                Step::Refused(n, why) if *given > 0 => {
+                    left_out.note(Why::Kind(why), came);
+                    (adjacent, in_rest) = (false, false);
+                    start += n;
+                    came = input.arrived();
+                }
                 Step::Refused(_, why) => return Err(Error::Jpeg(why).into()),
             }
         }
         if start < end {
             warn!("stdin ended in the middle of a picture");
+            self.left_out.fetch_add(1, Ordering::Relaxed);
         }
+        left_out.end();
         if skipped > 0 {
             warn!("{skipped} bytes on stdin belonged to no picture");
         }

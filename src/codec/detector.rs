@@ -16,6 +16,9 @@
 //! expected ([`flicker`]). Where nearly everything changes for long (a film, a pan) comparing is a waste: the detector keeps no
 //! reference, says that everything changed, and looks at a quarter of the rows a picture until they are calm.
 //!
+//! A source that knows where it drew says so, and has no noise ([`Detector::look_within`]): only there is anything compared,
+//! and any difference is a change.
+//!
 //! Pure: one thread, no time, no IO. What is done with the MCUs is the encoder's affair.
 
 use eyeline_proto::picture::mcu_set::McuSet;
@@ -199,6 +202,30 @@ impl Detector {
             Watch::All { busy } => self.compare(planes, busy, changed),
             Watch::Samples { next, left, calm, .. } => self.sample(planes, next, left, calm),
         }
+    }
+
+    /// As [`Detector::look`], of a picture without noise that is as it was but for what lies `within`: only there is it compared
+    /// with what was sent, and has changed where anything differs.
+    pub fn look_within(&mut self, planes: &[u8], within: &McuSet, changed: &mut McuSet) -> Scene {
+        if !changed.is_of(self.grid.size, self.grid.sampling) {
+            self.begin(Grid::new(changed.sampling(), changed.size()));
+        }
+        if matches!(self.watch, Watch::Samples { .. }) {
+            // Of some rows there is the picture before, and of others nothing.
+            self.unsent.fill();
+            self.means.clear();
+        }
+        self.watch = Watch::All { busy: 0 };
+        self.drifting = 0;
+        if self.flicker.is_seen() {
+            self.flicker.reset(self.grid.rows, self.grid.columns);
+        }
+        changed.clear();
+        let differs = |mcu: &usize| self.grid.differs(planes, &self.reference, *mcu);
+        within.iter().filter(|mcu| !self.unsent.contains(*mcu)).filter(differs).for_each(|mcu| changed.insert(mcu));
+        let share = changed.len() as f32 / (self.grid.len() - self.unsent.len()).max(1) as f32;
+        changed.add(&self.unsent);
+        self.scene(share)
     }
 
     /// These MCUs are sent as they are in the `planes` last looked at: they are the reference from now on.

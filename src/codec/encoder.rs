@@ -175,7 +175,10 @@ impl EncoderThreads {
         let (size, sampling, planes) = match picture.body {
             Body::Planes(sampling, planes) => (picture.size, sampling, planes),
             Body::Jpeg(jpeg) => match self.pass_through(number, &jpeg, capture, (begun, queued), settings) {
-                Err(Refusal::Unfit(_)) => passthrough::decode(&jpeg, &self.state.buffers)?,
+                Err(Refusal::Unfit(_)) => {
+                    let (size, sampling, planes, _) = passthrough::decode(&jpeg, &self.state.buffers)?;
+                    (size, sampling, planes)
+                }
                 passed => return Ok(passed?),
             },
         };

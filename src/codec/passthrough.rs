@@ -158,8 +158,8 @@ fn cuts(scan: &[u8], layout: &Layout) -> Result<Vec<Run>, Refusal> {
 }
 
 /// Decodes a whole JPEG to planes in a buffer of `pool`: what cannot be passed through, or has to be made smaller. What is not in
-/// one of our samplings comes out as 4:4:4.
-pub fn decode(jpeg: &[u8], pool: &picture::BufferPool) -> Result<(Size, Sampling, Buffer), Error> {
+/// one of our samplings comes out as 4:4:4. Also says whether the decoder found something wrong with it.
+pub fn decode(jpeg: &[u8], pool: &picture::BufferPool) -> Result<(Size, Sampling, Buffer, Outcome), Error> {
     let mut decompressor = Decompressor::new()?;
     let info = decompressor.info(jpeg)?;
     let (size, area) = (info.size, info.size.width as usize * info.size.height as usize);
@@ -168,10 +168,10 @@ pub fn decode(jpeg: &[u8], pool: &picture::BufferPool) -> Result<(Size, Sampling
     let ours = ours.filter(|sampling| super::raw::plane_sizes(*sampling, size)[0] == size);
     let Some(sampling) = ours else {
         let mut pixels = vec![0; area];
-        decompressor.rgb(jpeg, (size, Shrink::Whole), &mut pixels, size.width as usize)?;
+        let outcome = decompressor.rgb(jpeg, (size, Shrink::Whole), &mut pixels, size.width as usize)?;
         let mut planes = pool.take(3 * area);
         Compressor::new()?.planes_from_rgb(&pixels, size, &mut planes)?;
-        return Ok((size, Sampling::Yuv444, planes));
+        return Ok((size, Sampling::Yuv444, planes, outcome));
     };
     let mut planes = pool.take(sampling.bytes(size));
     let (luma, colour) = planes.split_at_mut(area);
@@ -182,7 +182,7 @@ pub fn decode(jpeg: &[u8], pool: &picture::BufferPool) -> Result<(Size, Sampling
     if outcome == Outcome::Warned {
         tracing::debug!("a camera's JPEG was decoded although it is not quite right");
     }
-    Ok((size, sampling, planes))
+    Ok((size, sampling, planes, outcome))
 }
 
 #[cfg(test)]
@@ -329,7 +329,7 @@ mod tests {
         ] {
             let (jpeg, planes) = odd_kind(subsamp, progressive);
             assert!(matches!(split(&jpeg, 3, MOMENT, SETTINGS), Err(Unfit(_))), "{subsamp:?}");
-            let (size, found, decoded) = decode(&jpeg, &picture::BufferPool::new()).unwrap();
+            let (size, found, decoded, _) = decode(&jpeg, &picture::BufferPool::new()).unwrap();
             assert_eq!((size, found), (SIZE, sampling));
             let luma = psnr(&planes[..640 * 480], &decoded[..640 * 480]);
             assert!(luma > 36.0, "{subsamp:?}: {luma}");

@@ -5,6 +5,9 @@
 //! coded, all of it is: packing costs more there than it saves. The caller encodes what [`Replenisher::look`] says: it is taken
 //! for sent, and told of what was sent otherwise.
 //!
+//! Where the source knows in what pictures differ ([`Replenisher::comes`]) nothing else is compared, and what is old is refined
+//! as it is.
+//!
 //! What was refined was sent as a mean of pictures, and each receiver should be shown that mean, which the detector compares
 //! with. So means are drawn into the picture that is encoded: of what is refined in it, and of what is owed and was refined
 //! before, though of that only the quality may be less. What was refined and is old is sent again as it was, or, one time
@@ -17,7 +20,7 @@ use eyeline_proto::media::parts::MOST;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::wire::slice::MOST_MCUS;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What is old is summed up anew once in so many times; else its mean is sent again as it was, which costs no sums.
 const ANEW: usize = 4;
@@ -30,6 +33,10 @@ pub struct Replenisher {
     refinement: Option<Refinement>,
     /// When the last picture was caught.
     last: Option<Instant>,
+    /// What may have changed since a picture was looked at; `None`: anything.
+    unseen: Option<McuSet>,
+    /// Whether it was told of the next picture.
+    told: bool,
     due: Option<Due>,
 }
 
@@ -50,6 +57,18 @@ impl Replenisher {
         *self = Replenisher::default();
     }
 
+    /// A picture comes that may differ there from the one before it; `None`: anywhere, as in one of which it is not told. To be told
+    /// also of those that are not looked at.
+    pub fn comes(&mut self, changed: Option<&McuSet>) {
+        self.told = true;
+        let changed =
+            changed.filter(|changed| self.unseen.as_ref().is_some_and(|unseen| unseen.is_of(changed.size(), changed.sampling())));
+        match (&mut self.unseen, changed) {
+            (Some(unseen), Some(changed)) => unseen.add(changed),
+            (unseen, _) => *unseen = None,
+        }
+    }
+
     /// What is to be coded of the next picture, which was caught then; `None`: all. Told the share that changed, `room` says
     /// which share may be refined beside it. Into `planes` the means are drawn of what is to be coded as such.
     pub fn look(
@@ -66,7 +85,13 @@ impl Replenisher {
             self.forget();
             return None;
         }
+        let told = std::mem::take(&mut self.told);
+        let unseen = self.unseen.replace(none.clone()).filter(|unseen| told && unseen.is_of(size, sampling));
         let due = self.due.insert(Due { changed: none.clone(), refined: none.clone(), owed: none.clone() });
+        if let Some(within) = unseen {
+            self.detector.look_within(planes, &within, &mut due.changed);
+            return self.renew(planes, passed, owed, room);
+        }
         let scene = self.detector.look(planes, &mut due.changed);
         let still = !(scene.drifting || scene.flickering || scene.sampled);
         let (mut old, moved) = (none.clone(), due.changed.clone());
@@ -100,6 +125,32 @@ impl Replenisher {
         let mut means = due.owed.clone();
         means.keep_all(self.detector.means());
         self.detector.recall(planes, &means);
+        self.due.as_ref()
+    }
+
+    /// Of a picture without noise, of which it is known what changed: what is old is sent again, as it is, and finely where
+    /// there is room for it. There is nothing that a mean would make better.
+    fn renew(&mut self, planes: &[u8], passed: Duration, owed: &Owed, room: impl FnOnce(f64) -> f64) -> Option<&Due> {
+        self.refinement = None;
+        let due = self.due.as_mut()?;
+        let mut old = McuSet::new(due.changed.size(), due.changed.sampling());
+        self.ageing.due(old.of(), passed).for_each(|mcu| old.insert(mcu));
+        old.remove_all(&due.changed);
+        let (changed, all) = (due.changed.len() as f64, due.changed.of() as f64);
+        if changed >= MOST * all {
+            due.changed.fill();
+            self.detector.sent(planes, &due.changed);
+            return None;
+        }
+        due.refined.add(&old);
+        due.refined.keep_first((room(changed / all) * all) as usize);
+        old.remove_all(&due.refined);
+        due.changed.add(&old);
+        self.detector.sent(planes, &due.changed);
+        self.detector.sent(planes, &due.refined);
+        due.owed = owed.of(due.changed.size(), due.changed.sampling());
+        due.owed.remove_all(&due.changed);
+        due.owed.remove_all(&due.refined);
         self.due.as_ref()
     }
 

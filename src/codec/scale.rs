@@ -10,7 +10,10 @@ use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
 pub fn to_size(picture: Picture, size: Size, pool: &BufferPool) -> Result<Picture, Error> {
     let (mut from, mut sampling, mut planes) = match picture.body {
         Body::Planes(sampling, planes) => (picture.size, sampling, planes),
-        Body::Jpeg(jpeg) => passthrough::decode(&jpeg, pool)?,
+        Body::Jpeg(jpeg) => {
+            let (size, sampling, planes, _) = passthrough::decode(&jpeg, pool)?;
+            (size, sampling, planes)
+        }
     };
     let needed = sampling.bytes(from);
     if planes.len() < needed {

@@ -48,7 +48,7 @@ impl Sockets {
     }
 }
 
-fn bind(protocol: Protocol, at: SocketAddr) -> Result<Socket, Error> {
+pub(super) fn bind(protocol: Protocol, at: SocketAddr) -> Result<Socket, Error> {
     let kind = if protocol == Protocol::Tcp { Type::STREAM } else { Type::DGRAM };
     let try_bind = || {
         let socket = Socket::new(Domain::for_address(at), kind, None)?;

@@ -17,6 +17,7 @@ mod driver;
 mod holder;
 mod inbox;
 pub mod own;
+pub mod page;
 mod poll;
 mod resolve;
 mod shortage;

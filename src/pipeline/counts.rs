@@ -5,7 +5,7 @@
 pub struct Counts {
     /// Pictures replaced by a newer one before they were encoded.
     pub replaced: u64,
-    /// Damaged pictures a camera gave.
+    /// Pictures of a camera or of stdin that are damaged, or of a kind that is not taken.
     pub damaged: u64,
     /// Pictures a camera's driver lost for want of a buffer; `None` where no driver says.
     pub missed: Option<u64>,

@@ -3,11 +3,14 @@
 use super::cutter::{Cutter, Treatment};
 use super::recorder::Own;
 use super::sink::EncodedSink;
-use super::steps::{Steps, even, useful};
+use super::steps::{Steps, Unsent, even, useful};
 use super::tally::{EncoderCounts, Tally};
 use crate::codec::encoder::{self, At, Coded, Encoded};
+use crate::codec::passthrough;
+use crate::codec::raw::Outcome;
 use crate::codec::replenisher::{Due, Replenisher};
 use crate::codec::scale;
+use crate::codec::segments::Refusal;
 use crate::codec::settings::{Error, Settings};
 use crate::net::Commands;
 use crate::threads::{lock, wait};
@@ -72,6 +75,8 @@ pub struct Encoder {
     own: Option<Own>,
     width: Option<u32>,
     next: AtomicU64,
+    /// Of a film the position of the last picture, ms.
+    position: AtomicU64,
     announced: Mutex<Format>,
     held: Mutex<bool>,
     released: Condvar,
@@ -115,6 +120,7 @@ impl Encoder {
             own,
             width,
             next: AtomicU64::new(0),
+            position: AtomicU64::new(0),
             announced: Mutex::new(format),
             held: Mutex::new(false),
             released: Condvar::new(),
@@ -125,6 +131,9 @@ impl Encoder {
 
     /// Encodes one picture and hands its slices on as they are ready. Waits while the session holds a film back.
     pub fn encode(&self, picture: Picture) {
+        if let Some(replenisher) = &self.replenisher {
+            lock(replenisher).comes(picture.changed.as_ref());
+        }
         let mut held = lock(&self.held);
         while *held {
             held = wait(&self.released, held);
@@ -135,12 +144,13 @@ impl Encoder {
         }
         self.own.iter().for_each(|own| own.picture(&picture));
         let (begun, position) = (Instant::now(), picture.position);
+        self.position.store(position.unwrap_or_default().as_millis() as u64, Ordering::Relaxed);
         let want = lock(&self.steps).want;
         let (wanted, whole) = (self.wanted(&picture, want), want.whole);
         let may_cut = self.may_cut(&picture, wanted, whole);
-        let Some(step) = lock(&self.steps).next(&picture, wanted, may_cut, (self.film, self.seen_here)) else {
-            self.tally.left_out();
-            return;
+        let step = match lock(&self.steps).next(&picture, wanted, may_cut, (self.film, self.seen_here)) {
+            Ok(step) => step,
+            Err(unsent) => return self.left_out(&picture, unsent),
         };
         let Some((picture, step)) = self.cut(picture, step, may_cut && step.eighths == 8, begun) else { return };
         let why = matches!(picture.body, Body::Jpeg(_)).then(|| self.why_anew(&picture, wanted, step));
@@ -176,6 +186,13 @@ impl Encoder {
                 replenisher.iter_mut().for_each(|replenisher| replenisher.forget());
                 self.lost(&error);
             }
+        }
+    }
+
+    fn left_out(&self, picture: &Picture, unsent: Unsent) {
+        self.tally.left_out();
+        if unsent == Unsent::NoRoom && self.passthrough == Passthrough::On && matches!(picture.body, Body::Jpeg(_)) {
+            self.tally.withheld();
         }
     }
 
@@ -232,7 +249,17 @@ impl Encoder {
             eighths => wanted.at_width(even(wanted.width * u32::from(eighths) / 8)),
         };
         let anew = picture.view != View::PLAIN || (matches!(picture.body, Body::Jpeg(_)) && step.foreign == Way::Anew);
-        if size == picture.size && !anew { Ok(picture) } else { scale::to_size(picture, size, &self.buffers) }
+        if size == picture.size && !anew { Ok(picture) } else { scale::to_size(self.decoded(picture)?, size, &self.buffers) }
+    }
+
+    /// A camera's JPEG as planes.
+    fn decoded(&self, picture: Picture) -> Result<Picture, Error> {
+        let Body::Jpeg(jpeg) = &picture.body else { return Ok(picture) };
+        let (size, sampling, planes, outcome) = passthrough::decode(jpeg, &self.buffers)?;
+        if outcome == Outcome::Warned {
+            self.tally.damaged();
+        }
+        Ok(Picture { size, body: Body::Planes(sampling, planes), ..picture })
     }
 
     /// What the best receiver's path takes for pictures.
@@ -261,7 +288,10 @@ impl Encoder {
         *lock(&self.treated)
     }
 
-    fn lost(&self, error: &dyn std::error::Error) {
+    fn lost(&self, error: &Error) {
+        if matches!(error, Error::Refused(Refusal::Damaged(_))) {
+            self.tally.damaged();
+        }
         self.tally.lost(error);
         tracing::debug!("a picture was left out: {error}");
     }
@@ -314,7 +344,12 @@ impl Encoder {
 
     /// What it did since the start.
     pub fn counters(&self) -> EncoderCounts {
-        self.tally.counts()
+        EncoderCounts { size: lock(&self.announced).size, ..self.tally.counts() }
+    }
+
+    /// How far a film is.
+    pub fn position(&self) -> Duration {
+        Duration::from_millis(self.position.load(Ordering::Relaxed))
     }
 }
 

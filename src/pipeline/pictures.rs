@@ -3,6 +3,7 @@
 use crate::capture::camera;
 use crate::capture::file;
 use crate::capture::file::address::Connection;
+use crate::capture::screen;
 use eyeline_proto::picture::Size;
 use eyeline_proto::rate::Rate;
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,8 @@ pub enum Pictures {
     },
     /// What somebody pipes in, and its rate where the user says so.
     Stdin(Option<Rate>),
+    /// What is seen on this machine's screen.
+    Screen(screen::Setup),
     /// The test picture.
     Test(Size, Rate),
     /// There are none, only sound.

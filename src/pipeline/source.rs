@@ -9,6 +9,7 @@ use crate::capture::file::address::Address;
 use crate::capture::file::{self, Film};
 use crate::capture::microphone::{self, Known, Microphone};
 use crate::capture::pattern::{self, Pattern};
+use crate::capture::screen::{self, Screen};
 use crate::capture::y4m::{self, Live};
 use crate::slot::Slot;
 use crate::threads::lock;
@@ -34,6 +35,8 @@ pub enum Error {
     Film(#[from] file::Error),
     #[error(transparent)]
     Stdin(#[from] y4m::Error),
+    #[error(transparent)]
+    Screen(#[from] screen::Error),
     /// The test picture.
     #[error(transparent)]
     Test(#[from] pattern::Error),
@@ -49,6 +52,8 @@ pub enum Error {
 pub enum Note {
     /// Of the camera.
     Camera(camera_supervisor::Note),
+    /// Of the screen.
+    Screen(screen::Note),
     /// The microphone that was there cannot be opened now; pictures go on.
     NoSound(microphone::Error),
     /// It came to its end by itself.
@@ -74,6 +79,7 @@ enum Device {
     Film(Film),
     Address(Address),
     Stdin(Live),
+    Screen(Screen),
     Test { _pattern: Pattern },
     None,
 }
@@ -110,6 +116,10 @@ impl Running {
                 Device::Address(Address::open(*connection, pictures.clone(), sound.clone())?)
             }
             Pictures::Stdin(_) => Device::Stdin(Live::stdin(pictures.clone())?),
+            Pictures::Screen(setup) => {
+                let tell = tell.clone();
+                Device::Screen(Screen::open(setup, pictures.clone(), move |note| tell(Note::Screen(note)))?)
+            }
             Pictures::Test(size, rate) => {
                 let (give_pictures, give_sound) = config.test;
                 let options = pattern::Options { size: *size, rate: *rate, want_video: give_pictures, want_audio: give_sound };
@@ -147,7 +157,8 @@ impl Running {
             _ => None,
         };
         // A microphone never ends; it has nothing to go with once the camera is gone or stdin at its end.
-        let end_sound = matches!(self.device, Device::Camera(_) | Device::Stdin(_)).then(|| self.sound.clone());
+        let end_sound =
+            matches!(self.device, Device::Camera(_) | Device::Stdin(_) | Device::Screen(_)).then(|| self.sound.clone());
         self.carriers.push(thread::Builder::new().name("encode-0".into()).spawn(move || {
             if watch_pictures {
                 let next = || supervisor.as_ref().map_or_else(|| slot.take(), |supervisor| supervisor.take());
@@ -172,8 +183,16 @@ impl Running {
 
     /// Somebody new watches: what does not move is given again at once.
     pub fn show_again(&self) {
-        if let Device::Film(film) = &self.device {
-            film.show_again();
+        match &self.device {
+            Device::Film(film) => film.show_again(),
+            _ => self.show_more(),
+        }
+    }
+
+    /// Something is to be sent of what does not move: a screen gives a picture sooner than it would.
+    pub fn show_more(&self) {
+        if let Device::Screen(screen) = &self.device {
+            screen.show_again();
         }
     }
 
@@ -181,6 +200,8 @@ impl Running {
     pub fn counts(&self) -> Counts {
         let camera = match &self.device {
             Device::Camera(supervisor) => supervisor.counts(),
+            Device::Screen(screen) => Counts { replaced: screen.replaced(), ..Counts::default() },
+            Device::Stdin(live) => Counts { replaced: self.pictures.dropped(), damaged: live.left_out(), ..Counts::default() },
             _ => Counts { replaced: self.pictures.dropped(), ..Counts::default() },
         };
         let lost_frames = self.microphone.as_ref().map_or(0, Microphone::lost_frames);
@@ -194,6 +215,7 @@ impl Running {
             Device::Film(film) => film.failed().map(Error::Film),
             Device::Address(address) => address.failed().map(Error::Film),
             Device::Stdin(stdin) => stdin.failed().map(Error::Stdin),
+            Device::Screen(screen) => screen.failed().map(Error::Screen),
             Device::Test { .. } | Device::None => None,
         };
         failed.map_or(Ok(()), Err)

@@ -30,6 +30,15 @@ pub fn even(width: u32) -> u32 {
     width.max(1).next_multiple_of(2)
 }
 
+/// Why a picture is left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unsent {
+    /// Nobody has use for any.
+    NoUse,
+    /// The path, as far as it may be used, has no room for it.
+    NoRoom,
+}
+
 /// How each picture is to be encoded, one after the other.
 pub struct Steps {
     pub ladder: Ladder,
@@ -48,9 +57,15 @@ impl Steps {
         Steps { ladder, target: None, want: Want::ALL, last: None, turn: 0 }
     }
 
-    /// For the next picture, which is to be of the `wanted` size, and of which what changed goes alone where it `may_cut`; `None`
-    /// where it is to be left out. Who is `seen_here` has use for pictures where no receiver has.
-    pub fn next(&mut self, picture: &Picture, wanted: Size, may_cut: bool, (film, seen_here): (bool, bool)) -> Option<Step> {
+    /// For the next picture, which is to be of the `wanted` size, and of which what changed goes alone where it `may_cut`; or why
+    /// it is to be left out. Who is `seen_here` has use for pictures where no receiver has.
+    pub fn next(
+        &mut self,
+        picture: &Picture,
+        wanted: Size,
+        may_cut: bool,
+        (film, seen_here): (bool, bool),
+    ) -> Result<Step, Unsent> {
         if let Some(last) = self.last.replace(picture.captured) {
             self.ladder.note_period(picture.captured.saturating_duration_since(last));
         }
@@ -67,8 +82,13 @@ impl Steps {
         };
         let step = self.ladder.step(fitness);
         self.turn = self.turn.wrapping_add(1);
-        let sent = (self.want.pictures || seen_here) && self.turn.is_multiple_of(step.every) && !self.ladder.pays(step);
-        (film || sent).then_some(step)
+        let used = self.want.pictures || seen_here;
+        let fits = used && self.turn.is_multiple_of(step.every) && !self.ladder.pays(step);
+        match (film || fits, used) {
+            (true, _) => Ok(step),
+            (_, true) => Err(Unsent::NoRoom),
+            (_, false) => Err(Unsent::NoUse),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::codec::encoder::Encoded;
 use crate::threads::lock;
+use eyeline_proto::picture::Size;
 use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +14,13 @@ pub struct Tally {
     encode_us: AtomicU64,
     bytes: AtomicU64,
     failed: AtomicU64,
+    damaged: AtomicU64,
     /// The last failure.
     why_failed: Mutex<Option<String>>,
     passed: AtomicU64,
     coded_permille: AtomicU64,
     left_out: AtomicU64,
+    withheld: AtomicU64,
 }
 
 impl Tally {
@@ -35,9 +38,19 @@ impl Tally {
         *lock(&self.why_failed) = Some(error.to_string());
     }
 
+    /// Something is wrong with a camera's JPEG, whatever became of it.
+    pub fn damaged(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The path does not take a picture.
     pub fn left_out(&self) {
         self.left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// That one might have been encoded anew, and the user does not want it.
+    pub fn withheld(&self) {
+        self.withheld.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Why none of the pictures that came could be used.
@@ -52,9 +65,12 @@ impl Tally {
             encode_us: self.encode_us.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            damaged: self.damaged.load(Ordering::Relaxed),
             passed_through: self.passed.load(Ordering::Relaxed),
             left_out: self.left_out.load(Ordering::Relaxed),
+            withheld: self.withheld.load(Ordering::Relaxed),
             coded: self.coded_permille.load(Ordering::Relaxed) as f64 / 1000.0,
+            size: None,
         }
     }
 }
@@ -68,10 +84,16 @@ pub struct EncoderCounts {
     pub bytes: u64,
     /// Pictures left out because they could not be encoded.
     pub failed: u64,
+    /// A camera's JPEGs in which bytes are missing or wrong, as far as they were looked into.
+    pub damaged: u64,
     /// Pictures passed through as the camera made them.
     pub passed_through: u64,
     /// Pictures left out because the path does not take them.
     pub left_out: u64,
+    /// Of those a camera's JPEGs, which may not be encoded anew.
+    pub withheld: u64,
     /// Of all pictures' MCUs those that were coded, in pictures.
     pub coded: f64,
+    /// What pictures are now, once it is known.
+    pub size: Option<Size>,
 }

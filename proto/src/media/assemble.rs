@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn settled(picture: u64, slices: u8) -> Settled {
-        Settled { picture, slices, count: 2 }
+        Settled { picture, slices, count: 2, unsent: false }
     }
 
     #[test]

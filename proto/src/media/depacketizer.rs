@@ -23,6 +23,8 @@ pub struct Settled {
     pub slices: u8,
     /// Slices it has; 0 if nothing of it ever came.
     pub count: u8,
+    /// Nothing of it came because nothing was sent: its sender left it out.
+    pub unsent: bool,
 }
 
 impl Settled {
@@ -97,6 +99,8 @@ struct Picture {
     /// Empty until its first fragment.
     slices: Vec<Assembly>,
     whole_slices: u8,
+    /// As [`Settled::unsent`], as long as nothing came of it.
+    unsent: bool,
 }
 
 impl Picture {
@@ -113,6 +117,10 @@ pub struct Depacketizer {
     next: Option<u64>,
     /// Number after the newest picture of which anything came.
     end: u64,
+    /// No packet is missing, nor was given up, since anything came of a picture.
+    all_came: bool,
+    /// As [`Settled::unsent`], of pictures before the first of `pictures`.
+    skipped_unsent: bool,
     /// How much longer a picture is waited for on a path that overtakes, and how many newer ones may have begun meanwhile.
     overtaken: (Duration, usize),
     bytes: usize,
@@ -143,13 +151,20 @@ impl Depacketizer {
     pub fn new(limits: Limits) -> Self {
         let (pictures, parts) = (VecDeque::new(), VecDeque::new());
         let (overtaken, room) = ((Duration::ZERO, 0), limits.bytes);
-        Depacketizer { limits, pictures, next: None, end: 0, overtaken, bytes: 0, room, parts }
+        let (end, all_came, skipped_unsent) = (0, false, false);
+        Depacketizer { limits, pictures, next: None, end, all_came, skipped_unsent, overtaken, bytes: 0, room, parts }
     }
 
     /// Begin at this picture: what comes before it is not waited for, what comes after it is (a film's first picture). It is
     /// waited for from when anything came: a film may be long in starting.
     pub fn begin_at(&mut self, picture: u64) {
         self.next.get_or_insert(picture);
+    }
+
+    /// Whether, as the next fragment comes, no packet is missing and none was given up since the one before it. Then of pictures
+    /// between the two nothing was sent.
+    pub fn note_all_came(&mut self, all_came: bool) {
+        self.all_came = all_came;
     }
 
     /// A fragment came.
@@ -231,11 +246,12 @@ impl Depacketizer {
                 // One of them is settled, so that it is told that any were lost.
                 self.next = Some(first_kept - 1);
             }
-            open = first_kept;
+            (open, self.skipped_unsent) = (first_kept, self.all_came);
         }
         while open <= number {
             let deadline = now + self.limits.wait + self.overtaken.0;
-            self.pictures.push_back(Picture { number: open, begun: now, deadline, slices: Vec::new(), whole_slices: 0 });
+            let (slices, unsent) = (Vec::new(), self.all_came && open < number);
+            self.pictures.push_back(Picture { number: open, begun: now, deadline, slices, whole_slices: 0, unsent });
             open += 1;
         }
     }
@@ -256,7 +272,7 @@ impl Depacketizer {
         if front.number > next {
             // Skipped by `open_up_to`: nothing of it came and nothing will be waited for.
             self.next = Some(next + 1);
-            return Some(Settled { picture: next, slices: 0, count: 0 });
+            return Some(Settled { picture: next, slices: 0, count: 0, unsent: self.skipped_unsent });
         }
         let crowded = self.pictures.len() > self.most_pictures() || self.bytes > self.limits.bytes.min(self.room);
         // Asked last: a peer that claims a gap of an hour would have us walk through it for each of its pictures.
@@ -264,7 +280,8 @@ impl Depacketizer {
             return None;
         }
         let picture = self.pictures.pop_front()?;
-        let settled = Settled { picture: picture.number, slices: picture.whole_slices, count: picture.slices.len() as u8 };
+        let (slices, count) = (picture.whole_slices, picture.slices.len() as u8);
+        let settled = Settled { picture: picture.number, slices, count, unsent: picture.unsent && count == 0 };
         for (index, assembly) in picture.slices.into_iter().enumerate() {
             if let Some(part) = assembly.part(picture.number, index as u8, settled.count) {
                 // With the holes in them they are up to four times what came.
@@ -342,6 +359,7 @@ impl Depacketizer {
         if let Some(last) = end.checked_sub(1)
             && self.next.is_some_and(|next| last >= next && last - next < self.limits.pictures as u64)
         {
+            self.all_came = false;
             self.open_up_to(now, last);
         }
     }

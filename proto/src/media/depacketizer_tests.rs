@@ -85,7 +85,7 @@ proptest! {
         out.sort_unstable();
         prop_assert_eq!(out, (0..slices).collect::<Vec<_>>());
         prop_assert_eq!(depacketizer.bytes(), 0);
-        prop_assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices, count: slices }]);
+        prop_assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices, count: slices, unsent: false }]);
     }
 
     /// Hostile fragments never panic and never make it hold more than its limit and one picture's row of slices.
@@ -115,11 +115,11 @@ fn a_missing_slice_costs_its_picture_a_part_and_the_next_nothing() {
     }
     assert_eq!(settled(&mut depacketizer, start), []);
     assert!(depacketizer.is_waiting());
-    assert_eq!(settled(&mut depacketizer, start + LIVE.wait), [Settled { picture: 0, slices: 3, count: 4 }]);
+    assert_eq!(settled(&mut depacketizer, start + LIVE.wait), [Settled { picture: 0, slices: 3, count: 4, unsent: false }]);
     for (head, payload) in fragments(1, 4, 2000, 1000) {
         depacketizer.push(start, head, &payload);
     }
-    assert_eq!(settled(&mut depacketizer, start), [Settled { picture: 1, slices: 4, count: 4 }]);
+    assert_eq!(settled(&mut depacketizer, start), [Settled { picture: 1, slices: 4, count: 4, unsent: false }]);
 }
 
 #[test]
@@ -131,9 +131,29 @@ fn a_lost_picture_is_told_in_its_turn() {
             depacketizer.push(now, head, &payload);
         }
     }
-    let lost = |picture| Settled { picture, slices: 0, count: 0 };
-    let whole = |picture| Settled { picture, slices: 1, count: 1 };
+    let lost = |picture| Settled { picture, slices: 0, count: 0, unsent: false };
+    let whole = |picture| Settled { picture, slices: 1, count: 1, unsent: false };
     assert_eq!(settled(&mut depacketizer, now), [whole(5), lost(6), lost(7), lost(8), whole(9)]);
+}
+
+/// Who leaves a picture out sends nothing of it, and so no packet of it can be missing.
+#[test]
+fn a_picture_that_was_left_out_is_told_from_one_that_was_lost() {
+    let now = Instant::now();
+    let mut depacketizer = Depacketizer::new(LIVE);
+    let mut told = |picture, all_came| {
+        for (head, payload) in fragments(picture, 1, 100, 1000) {
+            depacketizer.note_all_came(all_came);
+            depacketizer.push(now, head, &payload);
+        }
+        settled(&mut depacketizer, now).iter().map(|settled| (settled.picture, settled.unsent)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(5, true), [(5, false)]);
+    assert_eq!(told(7, true), [(6, true), (7, false)]);
+    assert_eq!(told(9, false), [(8, false), (9, false)]);
+    // More than are put together at once.
+    assert_eq!(told(13, true), [(10, true), (11, true), (12, true), (13, false)]);
+    assert_eq!(told(17, false), [(14, false), (15, false), (16, false), (17, false)]);
 }
 
 #[test]
@@ -258,7 +278,7 @@ fn a_whole_slice_without_a_head_that_can_be_is_told_from_slices() {
         let (head, mut payload) = fragments(number, 1, 100, 1000).remove(0);
         payload[4] |= bits;
         assert!(matches!(depacketizer.push(now, head, &payload), Pushed::Headless(_)));
-        assert_eq!(settled(&mut depacketizer, now), [Settled { picture: number, slices: 1, count: 1 }]);
+        assert_eq!(settled(&mut depacketizer, now), [Settled { picture: number, slices: 1, count: 1, unsent: false }]);
     }
 }
 
@@ -328,7 +348,7 @@ fn what_is_sent_again_over_a_new_connection_may_be_cut_into_fewer_pieces() {
     assert_eq!(depacketizer.bytes(), 0);
     assert!(matches!(depacketizer.push(now, new[0].0, &new[0].1), Pushed::Stored));
     assert!(matches!(depacketizer.push(now, new[1].0, &new[1].1), Pushed::Slice(_)));
-    assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices: 1, count: 1 }]);
+    assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices: 1, count: 1, unsent: false }]);
 }
 
 /// The path takes shorter datagrams from one moment to the next: the slice comes anew in more pieces, and what is late of the old
@@ -350,7 +370,7 @@ fn a_slice_that_is_cut_anew_comes_whole_out_of_its_new_pieces() {
     assert_eq!(came, slice(3, 0, 1, 5000));
     assert_eq!(depacketizer.bytes(), 0);
     assert!(matches!(push(&mut depacketizer, &fragments(3, 1, 5000, 100)[0]), Pushed::Late), "it is done");
-    assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices: 1, count: 1 }]);
+    assert_eq!(settled(&mut depacketizer, now), [Settled { picture: 3, slices: 1, count: 1, unsent: false }]);
 }
 
 #[test]

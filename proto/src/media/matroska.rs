@@ -184,7 +184,7 @@ impl Muxer {
     }
 
     /// Bytes so far.
-    pub fn len(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.end
     }
 

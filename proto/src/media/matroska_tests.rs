@@ -40,7 +40,7 @@ impl Disk {
         self.bytes.extend(head);
         self.bytes.extend_from_slice(content);
         self.over(over);
-        assert_eq!(self.muxer.len(), self.bytes.len() as u64);
+        assert_eq!(self.muxer.bytes(), self.bytes.len() as u64);
     }
 
     fn end(mut self) -> Vec<u8> {

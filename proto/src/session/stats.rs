@@ -101,6 +101,8 @@ pub struct Received {
     pub partial: u64,
     /// Pictures of which nothing came in time.
     pub lost: u64,
+    /// Pictures that their sender left out: nothing of them came, and no packet is missing.
+    pub left_out: u64,
     pub slices: u64,
     pub datagrams: u64,
     pub bytes: u64,
@@ -125,12 +127,13 @@ pub struct Received {
 
 impl std::ops::AddAssign<&Received> for Received {
     fn add_assign(&mut self, more: &Received) {
-        let Received { whole, partial, lost, slices, datagrams, bytes, lost_packets, nacks, .. } = more;
+        let Received { whole, partial, lost, left_out, slices, datagrams, bytes, lost_packets, nacks, .. } = more;
         let Received { recovered, late, bad, blocks, copied_blocks, duplicate_blocks, assembly_bytes, .. } = more;
         let pairs = [
             (&mut self.whole, whole),
             (&mut self.partial, partial),
             (&mut self.lost, lost),
+            (&mut self.left_out, left_out),
             (&mut self.slices, slices),
             (&mut self.datagrams, datagrams),
             (&mut self.bytes, bytes),

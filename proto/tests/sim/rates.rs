@@ -95,4 +95,11 @@ fn one_slow_of_sixteen() {
     // A picture of 100 KB takes 130 ms of such a link, beside 1.6 Mbit/s of sound and its copies 200 to 300.
     assert!(watched.whole >= 35, "{} whole, {} partial", watched.whole, watched.partial);
     assert!(watched.partial <= 24, "{} whole, {} partial", watched.whole, watched.partial);
+    // What it was not sent is not lost.
+    let came = watched.stats.total;
+    println!(
+        "one_slow_of_sixteen: {} whole, {} partial, {} lost, {} left out",
+        came.whole, came.partial, came.lost, came.left_out
+    );
+    assert!(came.left_out > 200 && came.lost * 4 < came.left_out, "{} left out, {} lost", came.left_out, came.lost);
 }

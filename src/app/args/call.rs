@@ -71,7 +71,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Reads the command line of `call`, the program's name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Call>, clap::Error> {
-    super::parse(args, |flags: Flags| resolve(flags, env))
+    super::parse(args, env, resolve)
 }
 
 fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
@@ -80,7 +80,10 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
     }
     let showing = flags.show.resolve(flags.source.is_silent());
     let hosts = [flags.dial, flags.host].concat();
-    let send = flags.source.resolve(flags.common, hosts, env)?;
+    let mut send = flags.source.resolve(flags.common, hosts, env)?;
+    if flags.chat {
+        send.common.shares_terminal();
+    }
     if flags.chat && matches!(send.source, super::send::Source::Stdin) {
         return Err(Wrong::conflict("--chat and --file - both want stdin: leave one of them out"));
     }

@@ -1,4 +1,4 @@
-//! The shared key: from `--key`, `--key-file` or `$EYELINE_KEY`, first the flags, then the environment.
+//! The shared key: from `--key`, `--key-file`, `$EYELINE_KEY` or the config file: first the flags, then the environment.
 //!
 //! What becomes of it is the business of `crypto`; here it is only found, checked and kept out of every message.
 
@@ -19,7 +19,7 @@ const MAX_LINE: usize = 4096;
 const SHORT: usize = 12;
 
 /// A passphrase. Never printed, and overwritten when dropped.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Key(Zeroizing<String>);
 
 impl Key {
@@ -40,6 +40,7 @@ pub(super) struct Sources<'a> {
     pub flag: Option<&'a str>,
     pub file: Option<&'a Path>,
     pub variable: Option<&'a OsStr>,
+    pub config: Option<&'a Key>,
 }
 
 /// The key in use, if any. What the user should know is added to `warnings`.
@@ -51,6 +52,7 @@ pub(super) fn find(from: Sources<'_>, warnings: &mut Vec<String>) -> Result<Opti
             let key = key.to_str().ok_or_else(|| format!("${VARIABLE} is not UTF-8 text"))?;
             check(key, &format!("${VARIABLE}"))?
         }
+        Sources { config: Some(key), .. } => key.clone(),
         _ => return Ok(None),
     };
     if key.0.chars().count() < SHORT {
@@ -61,7 +63,7 @@ pub(super) fn find(from: Sources<'_>, warnings: &mut Vec<String>) -> Result<Opti
     Ok(Some(key))
 }
 
-fn check(key: &str, place: &str) -> Result<Key, String> {
+pub(super) fn check(key: &str, place: &str) -> Result<Key, String> {
     let key = key.trim();
     match key {
         "" => Err(format!(
@@ -106,12 +108,14 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
 
+    const NOWHERE: Sources<'_> = Sources { flag: None, file: None, variable: None, config: None };
+
     fn from_file(name: &str, content: &[u8], mode: u32) -> (Result<Option<Key>, String>, Vec<String>) {
         let path = std::env::temp_dir().join(format!("eyeline-key-{}-{name}", std::process::id()));
         File::create(&path).unwrap().write_all(content).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         let mut warnings = Vec::new();
-        let key = find(Sources { flag: None, file: Some(&path), variable: None }, &mut warnings);
+        let key = find(Sources { file: Some(&path), ..NOWHERE }, &mut warnings);
         std::fs::remove_file(&path).unwrap();
         (key, warnings)
     }
@@ -136,7 +140,7 @@ mod tests {
         {
             assert!(from_file(name, content, 0o600).0.is_err(), "{name}");
         }
-        let missing = Sources { flag: None, file: Some(Path::new("/nonexistent/key")), variable: None };
+        let missing = Sources { file: Some(Path::new("/nonexistent/key")), ..NOWHERE };
         let error = find(missing, &mut Vec::new()).unwrap_err();
         assert!(error.starts_with("cannot read key file /nonexistent/key: "), "{error}");
     }
@@ -144,7 +148,7 @@ mod tests {
     #[test]
     fn the_environment_is_asked_last_and_may_not_be_empty() {
         let variable = Some(OsStr::new("from the environment"));
-        let find = |flag, variable| find(Sources { flag, file: None, variable }, &mut Vec::new());
+        let find = |flag, variable| find(Sources { flag, variable, ..NOWHERE }, &mut Vec::new());
         assert_eq!(find(Some("from the flag"), variable).unwrap().unwrap().expose(), "from the flag");
         assert_eq!(find(None, variable).unwrap().unwrap().expose(), "from the environment");
         assert_eq!(find(None, None), Ok(None));
@@ -155,15 +159,14 @@ mod tests {
     #[test]
     fn a_short_key_is_taken_with_a_warning() {
         let mut warnings = Vec::new();
-        let key = find(Sources { flag: Some("1234"), file: None, variable: None }, &mut warnings).unwrap();
+        let key = find(Sources { flag: Some("1234"), ..NOWHERE }, &mut warnings).unwrap();
         assert!(key.is_some() && warnings[0].contains("--key new"));
     }
 
     #[test]
     fn a_passphrase_is_overwritten_when_it_is_dropped() {
         fn is_overwritten(_: &impl zeroize::ZeroizeOnDrop) {}
-        let Key(passphrase) =
-            find(Sources { flag: Some("correct horse"), file: None, variable: None }, &mut Vec::new()).unwrap().unwrap();
+        let Key(passphrase) = find(Sources { flag: Some("correct horse"), ..NOWHERE }, &mut Vec::new()).unwrap().unwrap();
         is_overwritten(&passphrase);
     }
 

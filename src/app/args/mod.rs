@@ -1,10 +1,12 @@
 //! The command line: text in, typed configuration out. The only place where what a user typed is judged.
 //!
-//! [`send::parse`], [`recv::parse`] and [`call::parse`] are pure but for reading a key file: what they need of the process lies
-//! in [`Env`]. Wrong usage is a [`clap::Error`]: one message and a hint, exit code 2. What a user should merely know is a warning
-//! in [`Common::warnings`], said once the log exists. Whether a device, film or host exists is found out by those who open it.
+//! [`send::parse`], [`recv::parse`] and [`call::parse`] are pure but for reading a key file and the config file: what they need
+//! of the process lies in [`Env`]. Wrong usage is a [`clap::Error`]: one message and a hint, exit code 2. What a user should
+//! merely know is a warning in [`Common::warnings`], said once the log exists. Whether a device, film or host exists is found out
+//! by those who open it.
 
 pub mod call;
+mod config;
 mod key;
 #[cfg(test)]
 mod keys_tests;
@@ -20,6 +22,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ticker;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use eyeline_proto::crypto::Psk;
@@ -44,8 +47,14 @@ pub struct Env {
     pub stderr_is_terminal: bool,
     /// stdout is shown to a person.
     pub stdout_is_terminal: bool,
+    /// A person types into stdin. It is not so of what a script starts with `&`, nor behind a pipe.
+    pub stdin_is_terminal: bool,
     /// A person is there: types into stdin, or reads stderr.
     pub on_terminal: bool,
+    /// Where the config file is, if anywhere.
+    pub config: Option<PathBuf>,
+    /// The key that stands in the config file, where that is asked.
+    pub config_key: Option<key::Key>,
 }
 
 impl Env {
@@ -57,7 +66,10 @@ impl Env {
             no_color: std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()),
             stderr_is_terminal: std::io::stderr().is_terminal() && !dumb,
             stdout_is_terminal: std::io::stdout().is_terminal(),
+            stdin_is_terminal: std::io::stdin().is_terminal(),
             on_terminal: std::io::stdin().is_terminal() || std::io::stderr().is_terminal(),
+            config: config::place(),
+            config_key: None,
         }
     }
 }
@@ -71,6 +83,8 @@ pub enum Command<Config> {
     List(Log, bool),
     /// `--key new`: print a strong passphrase, then end.
     NewKey,
+    /// `--print-config`: print this, then end.
+    PrintConfig(String),
 }
 
 /// How much is said on stderr.
@@ -121,12 +135,25 @@ pub struct Common {
     pub doctor: bool,
     /// `--record` and what belongs to it.
     pub recording: Recording,
+    /// `--metrics`: where they are served over HTTP.
+    pub metrics: Option<SocketAddr>,
+    /// How it is said at a terminal how it goes.
+    pub ticker: ticker::Style,
     /// What both sides must have, if there is a key. The passphrase it was made of is not kept.
     pub key: Option<Psk>,
     /// How to speak to the user.
     pub log: Log,
     /// To be said once the log exists.
     pub warnings: Vec<String>,
+}
+
+impl Common {
+    /// Another program writes to the same terminal, or somebody types there: no line stays in its place.
+    fn shares_terminal(&mut self) {
+        if self.ticker == ticker::Style::InPlace {
+            self.ticker = ticker::Style::Off;
+        }
+    }
 }
 
 #[derive(clap::Args, Debug)]
@@ -160,7 +187,7 @@ struct CommonFlags {
     #[arg(long, value_name = "NAME", value_parser = units::name, help_heading = "Connection")]
     name: Option<String>,
 
-    /// List cameras with their modes, microphones and speakers, then end; as JSON with `--stats json`
+    /// List cameras with their modes, monitors, microphones and speakers, then end; as JSON with `--stats json`
     #[arg(long)]
     list: bool,
 
@@ -179,6 +206,9 @@ struct CommonFlags {
 
     #[command(flatten)]
     recording: recording::RecordingFlags,
+    /// Serve measurements to Prometheus, at http://ADDR:PORT/metrics; without ADDR to this machine alone
+    #[arg(long, value_name = "[ADDR:]PORT", value_parser = units::served_at)]
+    metrics: Option<SocketAddr>,
 
     /// Say more on stderr; -vv says everything
     #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
@@ -191,6 +221,14 @@ struct CommonFlags {
     /// Colour warnings and errors: auto, always or never; $NO_COLOR is heeded
     #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     color: ColorWhen,
+
+    /// Print what counts of command line, environment and config file, as such a file, then end; without keys
+    #[arg(long)]
+    print_config: bool,
+
+    /// Leave out the config file, ~/.config/eyeline/config.toml
+    #[arg(long)]
+    no_config: bool,
 
     /// Print this help
     #[arg(short, long, action = clap::ArgAction::Help)]
@@ -230,6 +268,22 @@ impl CommonFlags {
         Log { verbosity, color }
     }
 
+    /// One line where a person looks on and has asked for nothing else; with `-v`, where words go to a file, one now and then.
+    fn ticker(&self, env: &Env) -> ticker::Style {
+        match self.log(env).verbosity {
+            Verbosity::Normal if env.stderr_is_terminal && env.stdin_is_terminal && self.stats.is_none() => {
+                ticker::Style::InPlace
+            }
+            Verbosity::Verbose | Verbosity::Debug if !env.stderr_is_terminal => ticker::Style::Lines,
+            _ => ticker::Style::Off,
+        }
+    }
+
+    /// What is recorded goes to stdout.
+    fn records_to_stdout(&self) -> bool {
+        self.recording.wants_stdout()
+    }
+
     /// What was asked when it is not the program's work.
     fn aside<Config>(&self, env: &Env) -> Option<Command<Config>> {
         if self.list {
@@ -243,10 +297,6 @@ impl CommonFlags {
 
     fn resolve(self, hosts: Vec<units::HostText>, env: &Env, mut warnings: Vec<String>) -> Result<Common, Wrong> {
         let log = self.log(env);
-        let from = key::Sources { flag: self.key.as_deref(), file: self.key_file.as_deref(), variable: env.key.as_deref() };
-        let key = key::find(from, &mut warnings).map_err(|sentence| Wrong(ErrorKind::ValueValidation, sentence))?;
-        let key = key.map(|key| Psk::derive(key.expose())).transpose();
-        let key = key.map_err(|error| Wrong(ErrorKind::ValueValidation, error.to_string()))?;
         let mut dial: Vec<Host> = Vec::with_capacity(hosts.len());
         for text in hosts {
             let host = Host { name: text.name, port: text.port.unwrap_or(self.port) };
@@ -263,10 +313,17 @@ impl CommonFlags {
         }
         let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
         let rendezvous = Rendezvous { wait, dial };
-        let (reconnect, duration, stats_json) = (!self.no_reconnect, self.duration, self.stats.is_some());
+        // At last: what is wrong with other flags is told without it, and a key file may be a pipe, which is read once.
+        let (flag, file, variable) = (self.key.as_deref(), self.key_file.as_deref(), env.key.as_deref());
+        let from = key::Sources { flag, file, variable, config: env.config_key.as_ref() };
+        let key = key::find(from, &mut warnings).map_err(|sentence| Wrong(ErrorKind::ValueValidation, sentence))?;
+        let key = key.map(|key| Psk::derive(key.expose())).transpose();
+        let key = key.map_err(|error| Wrong(ErrorKind::ValueValidation, error.to_string()))?;
+        let (reconnect, duration, ticker) = (!self.no_reconnect, self.duration, self.ticker(env));
+        let (stats_json, metrics) = (self.stats.is_some(), self.metrics);
         let recording = self.recording.resolve(env, stats_json)?;
         let (name, doctor) = (self.name, self.doctor);
-        Ok(Common { rendezvous, reconnect, duration, name, stats_json, doctor, recording, key, log, warnings })
+        Ok(Common { rendezvous, reconnect, duration, name, stats_json, doctor, recording, metrics, ticker, key, log, warnings })
     }
 }
 
@@ -280,16 +337,31 @@ impl Wrong {
     }
 }
 
-/// Reads flags with clap, then lets `resolve` make the configuration.
+/// Reads flags with clap, and the config file below them, then lets `resolve` make the configuration.
 fn parse<Flags, Config>(
     args: impl IntoIterator<Item = OsString>,
-    resolve: impl FnOnce(Flags) -> Result<Command<Config>, Wrong>,
+    env: &Env,
+    resolve: impl Fn(Flags, &Env) -> Result<Command<Config>, Wrong>,
 ) -> Result<Command<Config>, clap::Error>
 where
     Flags: clap::Parser,
 {
-    let flags = Flags::try_parse_from(args).map_err(|error| explain(error, &Flags::command()))?;
-    resolve(flags).map_err(|Wrong(kind, sentence)| Flags::command().error(kind, sentence))
+    let command = Flags::command();
+    let judge = |args: &[OsString], key: Option<&key::Key>| {
+        let matches = command.clone().try_get_matches_from(args)?;
+        let flags = Flags::from_arg_matches(&matches)?;
+        let env = Env { config_key: key.cloned(), ..env.clone() };
+        let asked = resolve(flags, &env).map_err(|Wrong(kind, sentence)| command.clone().error(kind, sentence))?;
+        Ok((matches, asked))
+    };
+    let args: Vec<OsString> = args.into_iter().collect();
+    let settled = config::settle(&command, &args, env, judge).map_err(|error| explain(error, &command))?;
+    Ok(settled.printed(&command, env).map_or(settled.asked, Command::PrintConfig))
+}
+
+/// What clap knows of the programs: their flags, and what is said of them.
+pub fn commands() -> [clap::Command; 3] {
+    [send::command(), recv::command(), call::command()]
 }
 
 /// An unknown flag may be one of the other program. Without this it would be proposed as a HOST, which never begins with a dash.
@@ -299,7 +371,7 @@ fn explain(mut error: clap::Error, ours: &clap::Command) -> clap::Error {
         return error;
     }
     if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
-        && let mut programs = [send::command(), recv::command(), call::command()].into_iter()
+        && let mut programs = commands().into_iter()
         && let Some(theirs) = programs.find(|program| program.get_arguments().any(|arg| is_called(arg, flag)))
     {
         let (we, they) = (ours.get_name(), theirs.get_name());
@@ -423,6 +495,22 @@ mod tests {
         assert!(!color("send", false, false) && !color("send", true, true));
         assert!(color("send --color always", false, true));
         assert!(!color("send --color=never", true, false));
+    }
+
+    #[test]
+    fn how_it_goes_is_said_in_place_to_a_person_who_asked_for_nothing_else_and_in_lines_to_a_file() {
+        let style = |line, is_terminal| {
+            let env = Env { stderr_is_terminal: is_terminal, stdin_is_terminal: is_terminal, ..Env::default() };
+            common_in(line, &env).ticker
+        };
+        let on_terminal = ["send --test", "send --test --metrics 9100"].map(|line| style(line, true));
+        assert_eq!(on_terminal, [ticker::Style::InPlace; 2]);
+        let asked_otherwise = ["send -v", "send -vv", "send --quiet", "send --stats json"];
+        assert_eq!(asked_otherwise.map(|line| style(line, true)), [ticker::Style::Off; 4]);
+        let behind_a_pipe = Env { stderr_is_terminal: true, ..Env::default() };
+        assert_eq!(common_in("send --file -", &behind_a_pipe).ticker, ticker::Style::Off);
+        assert_eq!(["send -v", "send -vv"].map(|line| style(line, false)), [ticker::Style::Lines; 2]);
+        assert_eq!(["send", "send --stats json"].map(|line| style(line, false)), [ticker::Style::Off; 2]);
     }
 
     #[test]

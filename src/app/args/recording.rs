@@ -52,7 +52,22 @@ pub enum Destination {
 /// What other names of films promise.
 const OTHERS: [&str; 8] = ["mp4", "webm", "mov", "avi", "ts", "mpg", "flv", "m4v"];
 
+/// And those of files that other flags write.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("y4m", "--output"),
+    ("mjpeg", "--output"),
+    ("mjpg", "--output"),
+    ("wav", "--audio-output"),
+    ("jpg", "--snapshot"),
+    ("png", "--snapshot"),
+];
+
 impl RecordingFlags {
+    /// Whether stdout is taken.
+    pub fn wants_stdout(&self) -> bool {
+        self.record.as_deref().is_some_and(|path| path.as_os_str() == "-")
+    }
+
     /// What they say; `stats`: stdout is taken already.
     pub fn resolve(self, env: &Env, stats: bool) -> Result<Recording, Wrong> {
         let file = self.record.map(destination).transpose()?;
@@ -76,6 +91,10 @@ impl RecordingFlags {
 
 fn picture(path: PathBuf) -> Result<PathBuf, Wrong> {
     let kind = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if path.to_string_lossy().contains(['{', '}']) {
+        let sentence = format!("--snapshot {}: braces stand for nothing, for it is one picture", path.display());
+        return Err(Wrong::conflict(sentence));
+    }
     if !["jpg", "jpeg", "png"].contains(&kind.as_str()) {
         return Err(Wrong::conflict(format!(
             "--snapshot {}: a picture is a JPEG or a PNG, give it a .jpg or .png name",
@@ -96,6 +115,11 @@ fn destination(path: PathBuf) -> Result<Destination, Wrong> {
         )));
     }
     let kind = path.extension().map(|end| end.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if let Some((_, flag)) = ELSEWHERE.iter().find(|(ending, _)| *ending == kind) {
+        let sentence =
+            format!("--record writes Matroska, and {name} promises .{kind}, which `recv` writes by {flag}: give it an .mkv name");
+        return Err(Wrong::conflict(sentence));
+    }
     if OTHERS.contains(&kind.as_str()) {
         let mkv = path.with_extension("mkv");
         let mkv = mkv.display();
@@ -120,6 +144,7 @@ mod tests {
         assert!(refused("a/talk.MP4").ends_with("ffmpeg -i a/talk.mkv a/talk.MP4"), "{}", refused("a/talk.MP4"));
         assert!(refused("{name}.mkv").contains("one file holds everybody"));
         assert_eq!(destination("-".into()).unwrap(), Destination::Stdout);
+        assert!(refused("a.y4m").contains("--output") && picture("{name}.jpg".into()).is_err());
         assert!(picture("a.gif".into()).is_err() && picture("a".into()).is_err() && picture("a.JPG".into()).is_ok());
         for name in ["talk.mkv", "talk", "/dev/null"] {
             assert_eq!(destination(name.into()).unwrap(), Destination::File(name.into()));

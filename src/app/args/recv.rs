@@ -139,6 +139,10 @@ pub(super) struct ShowFlags {
     #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to do with it")]
     speaker: Option<String>,
 
+    /// Be a camera for the programs of this machine: a v4l2loopback device, like /dev/video10, shows who is large, or the first
+    #[arg(long, value_name = "DEVICE", value_parser = file(), help_heading = "What to do with it")]
+    v4l2_sink: Option<PathBuf>,
+
     /// From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at
     /// most)
     #[arg(long, value_name = "auto|DUR", value_parser = latency, default_value = "auto", help_heading = "What to do with it")]
@@ -154,6 +158,8 @@ pub struct Showing {
     pub fullscreen: bool,
     /// Where sound is played.
     pub speaker: Speaker,
+    /// The virtual camera that shows them, if any.
+    pub v4l2_sink: Option<PathBuf>,
     /// When pictures and sound are due.
     pub latency: Latency,
 }
@@ -166,7 +172,13 @@ impl ShowFlags {
             None => Speaker::Default,
             Some(which) => Speaker::Named(which),
         };
-        Showing { window: !self.no_window, fullscreen: self.fullscreen, speaker, latency: self.latency }
+        Showing {
+            window: !self.no_window,
+            fullscreen: self.fullscreen,
+            speaker,
+            v4l2_sink: self.v4l2_sink,
+            latency: self.latency,
+        }
     }
 }
 
@@ -177,7 +189,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Reads the command line of `recv`, the program's name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Recv>, clap::Error> {
-    super::parse(args, |flags: Flags| resolve(flags, env))
+    super::parse(args, env, resolve)
 }
 
 fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
@@ -185,9 +197,13 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         return Ok(aside);
     }
     let output = flags.output.map(output).transpose()?;
+    let records_to_stdout = flags.common.records_to_stdout();
     if output.as_ref().is_some_and(|output| output.place == Place::Stdout) {
         if flags.common.stats.is_some() {
             return Err(Wrong::conflict("--output - and --stats json both want stdout: give --output a file"));
+        }
+        if records_to_stdout {
+            return Err(Wrong::conflict("--output - and --record - both want stdout: give one of them a file"));
         }
         if env.stdout_is_terminal {
             let sentence = "--output - would print pictures on the terminal: pipe stdout somewhere, or name a file";
@@ -199,7 +215,10 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
         fit(&output.place, sound)?;
     }
     let showing = flags.show.resolve(flags.no_audio);
-    let common = flags.common.resolve([flags.dial, flags.host].concat(), env, Vec::new())?;
+    let mut common = flags.common.resolve([flags.dial, flags.host].concat(), env, Vec::new())?;
+    if output.as_ref().is_some_and(|output| output.place == Place::Stdout) {
+        common.shares_terminal();
+    }
     let overwrite = match (flags.overwrite, env.on_terminal) {
         (true, _) => Overwrite::Anything,
         (false, true) => Overwrite::Nothing,

@@ -7,6 +7,7 @@ use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
+use crate::capture::screen::Which;
 use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::Size;
@@ -26,6 +27,8 @@ pub enum Source {
     },
     /// Live y4m or JPEGs on stdin.
     Stdin,
+    /// What is seen on this machine's screen.
+    Screen(Which),
     /// The test picture.
     Test,
 }
@@ -78,8 +81,9 @@ Examples:
   send --camera 1 -s 720p -r 60   another camera, in a mode of your choice
   send --file talk.mp4 --loop     a film, over and over
   send --file rtsp://door/        a network camera, or whatever else ffmpeg reads
+  send --screen                   what is on the screen; --mic speakers sends what it plays
   send --test                     no devices needed: a test picture and a tone
-  ffmpeg -f x11grab -i :0 -f yuv4mpegpipe - | send --file -
+  ffmpeg -i clip.mp4 -f yuv4mpegpipe - | send --file -
 
 Who is given a host dials, who is not waits: on the other machine run
 `recv THIS-MACHINE`, or plain `recv` where this `send` dials. All is
@@ -120,6 +124,19 @@ pub(super) struct SourceFlags {
     #[arg(long, value_name = "PATH", value_parser = film_name(), allow_hyphen_values = true, group = "source", help_heading = "What to send")]
     file: Option<PathBuf>,
 
+    /// The screen: a monitor by name or number, a part like 800x600+0+0, all, window, or a window's 0x number [default: the
+    /// primary monitor]
+    #[arg(
+        long,
+        value_name = "SCREEN",
+        value_parser = units::screen,
+        num_args = 0..=1,
+        default_missing_value = "primary",
+        group = "source",
+        help_heading = "What to send"
+    )]
+    screen: Option<Which>,
+
     /// A test picture and a tone: no device needed
     #[arg(long, group = "source", help_heading = "What to send")]
     test: bool,
@@ -128,12 +145,12 @@ pub(super) struct SourceFlags {
     #[arg(long, help_heading = "What to send")]
     r#loop: bool,
 
-    /// Microphone: index or part of its name [default: the system's]
+    /// Microphone: index or part of its name, or speakers: what this machine plays [default: the system's]
     #[arg(long, value_name = "WHICH", value_parser = device, conflicts_with = "no_audio", help_heading = "What to send")]
     mic: Option<String>,
 
     /// Send no pictures
-    #[arg(long, conflicts_with = "camera", help_heading = "What to send")]
+    #[arg(long, conflicts_with_all = ["camera", "screen"], help_heading = "What to send")]
     no_video: bool,
 
     /// Send no sound; a `call` plays none, either
@@ -205,7 +222,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Reads the command line of `send`, the program's name first.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: &Env) -> Result<Command<Send>, clap::Error> {
-    super::parse(args, |flags: Flags| resolve(flags, env))
+    super::parse(args, env, resolve)
 }
 
 fn resolve(flags: Flags, env: &Env) -> Result<Command<Send>, Wrong> {
@@ -227,9 +244,13 @@ impl SourceFlags {
         let source = source(&self)?;
         let sound = sound(&self, &source)?;
         let mut warnings = Vec::new();
-        let live = matches!(source, Source::Camera(_) | Source::Test);
-        if self.size.is_some() && !live {
-            warnings.push("--size has no effect: a film or a stream has its own size; --width scales it".into());
+        let has_size = match source {
+            Source::Camera(_) | Source::Test => None,
+            Source::Screen(_) => Some("a screen has its own size; --width scales it, and --screen WxH+X+Y sends a part of it"),
+            _ => Some("a film or a stream has its own size; --width scales it"),
+        };
+        if let Some(why) = has_size.filter(|_| self.size.is_some()) {
+            warnings.push(format!("--size has no effect: {why}"));
         }
         if self.fps.is_some() && matches!(source, Source::Film { .. }) {
             warnings.push("--fps has no effect: a film goes at its own pace".into());
@@ -260,6 +281,7 @@ impl SourceFlags {
 fn source(flags: &SourceFlags) -> Result<Source, Wrong> {
     let source = match &flags.file {
         _ if flags.test => Source::Test,
+        _ if flags.screen.is_some() => Source::Screen(flags.screen.clone().unwrap_or_default()),
         Some(path) if path.as_os_str() == "-" => Source::Stdin,
         Some(path) => Source::Film { path: path.clone(), looped: flags.r#loop },
         None => Source::Camera(flags.camera.clone()),
@@ -288,7 +310,7 @@ fn sound(flags: &SourceFlags, source: &Source) -> Result<Option<Sound>, Wrong> {
         }
         // A film on stdin has its own. Whoever pipes pictures in has not asked to be listened to.
         Source::Stdin if flags.mic.is_none() => Ok(Some(Sound::Source)),
-        Source::Camera(_) | Source::Stdin | Source::Test => Ok(Some(Sound::Microphone(flags.mic.clone()))),
+        Source::Camera(_) | Source::Screen(_) | Source::Stdin | Source::Test => Ok(Some(Sound::Microphone(flags.mic.clone()))),
     }
 }
 
@@ -328,9 +350,25 @@ mod tests {
         assert_eq!(config("send --file a.mp4 --loop").source, Source::Film { path: "a.mp4".into(), looped: true });
         assert_eq!(config("send --file -").source, Source::Stdin);
         assert_eq!(config("send --test").source, Source::Test);
-        for line in ["send --test --camera 0", "send --file a --camera 0", "send --file - --test"] {
+        for line in ["send --test --camera 0", "send --file a --camera 0", "send --file - --test", "send --screen --test"] {
             assert!(refusal(line).contains("cannot be used with"), "{line}");
         }
+    }
+
+    #[test]
+    fn a_screen_is_the_primary_monitor_unless_another_a_part_or_a_window_is_named() {
+        let screen = |line| match config(line).source {
+            Source::Screen(which) => which.to_string(),
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(screen("send --screen"), "the primary monitor");
+        assert_eq!(screen("send --screen --host lab"), "the primary monitor");
+        assert_eq!(screen("send --screen HDMI-1 --mic speakers"), "monitor HDMI-1");
+        assert_eq!(screen("send lab --screen 800x600+10+20"), "800x600+10+20");
+        assert_eq!(screen("send --screen 0x1c00007"), "window 0x1c00007");
+        assert!(refusal("send --screen 0xwindow").contains("write a window's number like 0x1c00007"));
+        assert!(config("send --screen -s 720p").common.warnings[0].contains("--screen WxH+X+Y sends a part"));
+        assert_eq!(config("send --screen").sound, Some(Sound::Microphone(None)));
     }
 
     #[test]
@@ -367,7 +405,9 @@ mod tests {
 
     #[test]
     fn something_must_be_left_to_send() {
-        for line in ["send --no-video --no-audio", "send --no-video --camera 0", "send --no-video --preview"] {
+        for line in
+            ["send --no-video --no-audio", "send --no-video --camera 0", "send --no-video --screen", "send --no-video --preview"]
+        {
             assert!(refusal(line).contains("cannot be used with"), "{line}");
         }
         for line in ["send --require-audio --no-audio", "send --mic 1 --no-audio"] {

@@ -3,9 +3,10 @@
 //! Pure functions from text to a value or to the sentence the user reads; what flags mean together is checked elsewhere.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::capture::screen::Which;
 use crate::present::writers::mkv::Split;
 use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
@@ -149,6 +150,22 @@ pub(super) fn decimal(text: &str) -> Option<f64> {
     (digits > 0 && points <= 1 && digits + points == text.len()).then(|| text.parse().ok()).flatten()
 }
 
+/// Where something is served: `9100` and `:9100` on this machine alone, `192.168.1.20:9100`, `[::1]:9100`.
+pub(super) fn served_at(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || "write a port like 9100, or an address of this machine and a port, like 192.168.1.20:9100".to_string();
+    let text = text.trim();
+    let (address, number) = text.rsplit_once(':').unwrap_or(("", text));
+    let address = match address.trim_matches(['[', ']']) {
+        "" => Ipv4Addr::LOCALHOST.into(),
+        named => named.parse::<IpAddr>().map_err(|_| wrong())?,
+    };
+    // Two of them without brackets are an address without a port.
+    if address.is_ipv6() && !text.starts_with('[') {
+        return Err(wrong());
+    }
+    Ok(SocketAddr::new(address, port(number).map_err(|_| wrong())?))
+}
+
 /// `1280x720`, or the name of a size cameras have: `720p`.
 pub(super) fn size(text: &str) -> Result<Size, String> {
     let named = match text.to_ascii_lowercase().as_str() {
@@ -182,6 +199,11 @@ pub(super) fn width(text: &str) -> Result<u32, String> {
     whole(text)
         .filter(|width| (MIN_SIDE..=MAX_SIDE).contains(width))
         .ok_or_else(|| format!("write a width between {MIN_SIDE} and {MAX_SIDE} pixels, like 640"))
+}
+
+/// What of the screen is meant.
+pub(super) fn screen(text: &str) -> Result<Which, String> {
+    Which::parse(text)
 }
 
 /// Whether only what changed is sent where that is less.
@@ -302,6 +324,16 @@ pub fn name(given: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_served_is_served_to_this_machine_alone_unless_an_address_is_given() {
+        let at = |text: &str| served_at(text).map(|at| at.to_string());
+        assert_eq!(["9100", ":9100", "127.0.0.1:9100"].map(at), ["127.0.0.1:9100"; 3].map(|at| Ok(at.to_string())));
+        assert_eq!((at("0.0.0.0:1"), at("[::1]:9100")), (Ok("0.0.0.0:1".into()), Ok("[::1]:9100".into())));
+        for wrong in ["", "::1", "::1:9100", "localhost:9100", "127.0.0.1", "0", "70000", "127.0.0.1:", "9100/metrics"] {
+            assert!(served_at(wrong).is_err_and(|sentence| sentence.starts_with("write a port like 9100")), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_name_keeps_what_its_script_needs_and_is_told_which_character_is_refused() {

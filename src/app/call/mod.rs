@@ -38,18 +38,18 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     // Whatever cannot be had is found out before anybody is told that we are here.
     let plan = Plan::make(&config.send, true)?;
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
-    let recording = Recording::open(&config.send.common.recording, Room::default(), &beginning.will)?;
+    let recording = Recording::open(&config.send.common.recording, Room::default(), &beginning)?;
     let devices = Devices::open(&config.showing, Bindings::Call, ready, None)?;
 
     // What nobody sees or hears here is still passed on.
     let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..beginning.identity() };
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let recorder = recording.recorder().clone();
-    let (latency, window) = (config.showing.latency, config.showing.window);
-    let uses =
-        Want { pictures: window || statistics.is_some(), sound: devices.speaker.is_some() || statistics.is_some(), ..Want::ALL };
+    let (latency, seen) = (config.showing.latency, config.showing.window || devices.camera.is_some());
+    let measured = statistics.as_ref().is_some_and(|statistics| statistics.measures());
+    let uses = Want { pictures: seen || measured, sound: devices.speaker.is_some() || measured, ..Want::ALL };
     let want = if recorder.is_on() { Want { whole: Whole::Everybody, ..Want::ALL } } else { uses };
-    let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), latency, window, statistics, tell)?;
+    let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), latency, seen, statistics, tell)?;
     let (format, cap) = (plan.format(), config.send.bitrate);
     let run = beginning.meet(me, |core| session::Config { format, cap, want, ..core }, on_event)?;
     viewing.connect(&run.net);

@@ -30,6 +30,9 @@ pub fn display() -> Finding {
     let wayland = std::env::var_os("WAYLAND_DISPLAY").is_some_and(|name| !name.is_empty());
     let (connection, screen) = match x11rb::connect(None) {
         Ok(connected) => connected,
+        Err(x11rb::errors::ConnectError::DisplayParsingError(_)) => {
+            return Finding::wrong(what, "$DISPLAY names none", "start it on the machine with the screen, or say --no-window");
+        }
         Err(error) => {
             let mend = if wayland { "install Xwayland" } else { "set DISPLAY, or say --no-window" };
             return Finding::wrong(what, format!("no X server answers ({error})"), mend);
@@ -125,12 +128,14 @@ pub fn processor() -> Vec<Finding> {
     [of_cores].into_iter().chain(of_governor).collect()
 }
 
-pub fn ffmpeg() -> Finding {
+/// `needed`: a film is to be played.
+pub fn ffmpeg(needed: bool) -> Finding {
     match asked("ffmpeg", &["-version"]) {
         Some(text) => {
             let version = text.split_whitespace().nth(2).unwrap_or("there").to_string();
             Finding::ok("ffmpeg", version)
         }
+        None if needed => Finding::wrong("ffmpeg", "not there: films need it", "sudo apt install ffmpeg"),
         None => Finding::better("ffmpeg", "not there: films and addresses (--file) need it", "sudo apt install ffmpeg"),
     }
 }

@@ -8,6 +8,7 @@ use crate::net::{self, Handle};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
+use eyeline_proto::session::unreachable::Unreachable;
 use eyeline_proto::session::{self, Command, Event, Session};
 use eyeline_proto::wire::record::Media;
 use std::sync::mpsc::{self, Receiver};
@@ -26,7 +27,8 @@ pub fn port(common: &Common) -> Option<Finding> {
             net.stop();
             Finding::ok(what, "free, UDP and TCP")
         }
-        Err(error) => Finding::wrong(what, error.to_string(), "or choose another: --port"),
+        // It says what to do.
+        Err(error) => Finding { mend: None, ..Finding::wrong(what, error.to_string(), "") },
     })
 }
 
@@ -56,6 +58,8 @@ struct Way {
     /// Who answered.
     name: Option<String>,
     trouble: Option<String>,
+    /// It answered, and does not want us.
+    turned_away: bool,
     no_udp: bool,
     narrow: bool,
     stats: Vec<Stats>,
@@ -69,8 +73,8 @@ pub fn hosts(needs: Needs, common: &Common) -> Vec<Finding> {
             let what = format!("the way to {host}");
             let one = super::super::args::Rendezvous { wait: None, dial: vec![host.clone()] };
             // A receiver lets in who has something for it, a sender who wants something.
-            let offers = if needs.source { Media { pictures: true, sound: true, lossless: false } } else { Media::NONE };
-            let wants = if needs.screen { Media::LIVE } else { Media::NONE };
+            let offers = if needs.offers { Media { pictures: true, sound: true, lossless: false } } else { Media::NONE };
+            let wants = if needs.wants { Media::LIVE } else { Media::NONE };
             match meet(common, &one, offers, wants) {
                 Err(error) => Finding::wrong(what, error.to_string(), "look at the network"),
                 Ok((net, told)) => {
@@ -91,6 +95,7 @@ fn watch(told: &Receiver<Event>, until: Instant) -> Way {
             Event::NoUdp(_) => way.no_udp = true,
             Event::Narrow { narrow, .. } => way.narrow = narrow,
             Event::Unreachable { error, fatal, .. } => {
+                way.turned_away = matches!(error, Unreachable::TurnedAway { .. });
                 way.trouble = Some(error.to_string());
                 if fatal {
                     break;
@@ -106,8 +111,13 @@ fn watch(told: &Receiver<Event>, until: Instant) -> Way {
 impl Way {
     fn judge(&self, what: String) -> Finding {
         let Some(name) = &self.name else {
-            let found = self.trouble.clone().unwrap_or_else(|| "nobody answers".into());
-            return Finding::wrong(what, found, "is the program started there, and its port open (UDP and TCP)?");
+            let mend = "is the program started there, and its port open (UDP and TCP)?";
+            return match &self.trouble {
+                // It says what to do.
+                Some(trouble) if self.turned_away => Finding { mend: None, ..Finding::wrong(what, trouble.clone(), "") },
+                Some(trouble) => Finding::wrong(what, trouble.clone(), mend),
+                None => Finding::wrong(what, "nobody answers", mend),
+            };
         };
         if self.no_udp {
             return Finding::wrong(what, format!("{name} answers over TCP, and no UDP comes through"), "open the UDP port there");

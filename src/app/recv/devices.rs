@@ -5,6 +5,7 @@ use super::super::failure::Failure;
 use super::super::screen::Screen;
 use super::super::status::ExitCode;
 use super::files::Files;
+use super::virtual_camera::Shown;
 use crate::pipeline::decode::Announced;
 use crate::pipeline::fair_queue::FairQueue;
 use crate::present::keys::Bindings;
@@ -16,14 +17,17 @@ pub struct Devices {
     pub screen: Option<Screen>,
     pub speaker: Option<Speaker>,
     pub files: Option<Files>,
+    /// The virtual camera.
+    pub camera: Option<Shown>,
 }
 
 impl Devices {
-    /// Opens the window, whose keys mean this, and the speaker, where they are wanted.
+    /// Opens the virtual camera, the window, whose keys mean this, and the speaker, where they are wanted.
     pub fn open(showing: &Showing, bindings: Bindings, ready: Announced, files: Option<Files>) -> Result<Self, Failure> {
+        let camera = showing.v4l2_sink.as_deref().map(Shown::open).transpose()?;
         let screen = showing.window.then(|| Screen::open(showing.fullscreen, bindings)).transpose()?;
         let speaker = open_speaker(&showing.speaker)?;
-        Ok(Devices { ready, screen, speaker, files })
+        Ok(Devices { ready, screen, speaker, files, camera })
     }
 }
 

@@ -9,6 +9,7 @@ mod lips;
 mod senders;
 pub mod viewing;
 mod viewing_stats;
+pub mod virtual_camera;
 
 use super::args;
 use super::door::Door;
@@ -39,7 +40,7 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
     let files = Files::open(config, &ready, &beginning.will)?;
     let room = files.as_ref().map(|files| files.inlets().room()).unwrap_or_default();
-    let recording = Recording::open(&config.common.recording, room, &beginning.will)?;
+    let recording = Recording::open(&config.common.recording, room, &beginning)?;
     let devices = Devices::open(&config.showing, Bindings::Watch, ready, files)?;
 
     let recorded = config.common.recording.file.is_some();
@@ -50,7 +51,7 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let joins = config.output.as_ref().is_some_and(|output| output.format == Format::Mjpeg);
     let uses = Want { whole: if joins { Whole::Everybody } else { Whole::Nobody }, ..Want::ALL };
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
-    let decodes = config.showing.window || (devices.files.is_none() && !recorded);
+    let decodes = config.showing.window || (devices.files.is_none() && !recorded) || devices.camera.is_some();
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let want = if recording.recorder().is_on() { Want { whole: Whole::Everybody, ..Want::ALL } } else { uses };
     let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), config.showing.latency, decodes, statistics, tell)?;

@@ -12,6 +12,7 @@ use super::devices::Devices;
 use super::files::Files;
 use super::senders::{self, Sender, Senders};
 use super::viewing_stats::{Outside, ViewingStats};
+use super::virtual_camera::Shown as VirtualCamera;
 use crate::net;
 use crate::pipeline::back::Back;
 use crate::pipeline::decode::{Announced, Ready};
@@ -60,6 +61,8 @@ pub struct Viewing {
     /// It needs each picture whole, as others were told.
     recorded: bool,
     pub speaker: Option<Speaker>,
+    /// A camera for other programs on this machine.
+    camera: Option<VirtualCamera>,
     screening: Option<Arc<Screening>>,
     tracks: Tracks,
     /// The newest picture of each track that is ready and not yet with the display.
@@ -77,6 +80,8 @@ pub struct Viewing {
     pub senders: Senders,
     /// What there is use for of each track: it is seen, heard, written or measured.
     pub uses: Want,
+    /// What is of use where there is no window.
+    unseen: Want,
     /// What others are told without being asked.
     first: Want,
     /// What was asked of each track's sender last.
@@ -103,7 +108,7 @@ impl Viewing {
         statistics: Option<Rc<Statistics>>,
         tell: impl FnMut(Event) + Send + 'static,
     ) -> Result<(Self, impl FnMut(Event) + Send + 'static), Failure> {
-        let Devices { ready, screen, speaker, files } = devices;
+        let Devices { ready, screen, speaker, files, camera } = devices;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let screening = decodes.then(|| Screening::start(workers).map(Arc::new)).transpose().code(ExitCode::Failed)?;
         let (tracks, back) = (Tracks::default(), Back::default());
@@ -117,7 +122,9 @@ impl Viewing {
             files: files.as_ref().map(Files::inlets),
             recorder: recording.recorder().clone(),
         };
-        let (written, seen, heard) = (files.is_some() || statistics.is_some(), screen.is_some(), speaker.is_some());
+        let measured = statistics.as_ref().is_some_and(|statistics| statistics.measures());
+        let (written, seen, heard) = (files.is_some() || measured, screen.is_some() || camera.is_some(), speaker.is_some());
+        let unseen = uses;
         let uses = match files {
             Some(_) => uses,
             None => Want { pictures: seen || written, sound: heard || written, ..uses },
@@ -131,6 +138,7 @@ impl Viewing {
             recorded: recording.recorder().is_on(),
             recording,
             speaker,
+            camera,
             screening,
             tracks,
             undisplayed: BTreeMap::new(),
@@ -141,6 +149,7 @@ impl Viewing {
             quiet: BTreeSet::new(),
             senders: Senders::new(),
             uses,
+            unseen,
             first,
             asked: BTreeMap::new(),
             hidden: false,
@@ -216,6 +225,10 @@ impl Viewing {
 
     /// Keys, and a new coat of paint where one is due.
     pub fn turn(&mut self, now: Instant, net: &net::Handle<Command>) -> Result<Turn, Failure> {
+        if let Some(camera) = &mut self.camera {
+            let large = self.screen.as_ref().and_then(Screen::large);
+            camera.turn(large, &self.senders, &self.tracks, self.screen.is_some())?;
+        }
         let Some(screen) = &mut self.screen else { return Ok(Turn::Go) };
         let turn = screen.turn(self.speaker.as_ref().map(Speaker::mixer), &self.tracks)?;
         let turned = std::mem::replace(&mut self.hidden, screen.is_hidden()) != self.hidden;
@@ -226,10 +239,10 @@ impl Viewing {
             }
             kept
         });
-        // Who is in a small tile is decoded no larger; files have decoders of their own.
+        // Who is in a small tile is decoded no larger; files have decoders of their own, and a virtual camera has not.
         for (track, pixels) in screen.pixels() {
             if let Some(track) = self.tracks.get(track) {
-                track.seen_on(pixels);
+                track.seen_on(pixels.filter(|_| self.camera.is_none()));
             }
         }
         self.take_displayed(net);
@@ -240,6 +253,9 @@ impl Viewing {
     }
 
     fn show(&mut self, ready: Ready, net: &net::Handle<Command>) -> Result<(), Failure> {
+        if let Some(camera) = &self.camera {
+            camera.picture(ready.track, &self.tracks);
+        }
         match &mut self.screen {
             None => self.displayed(&ready, ready.picture.decoded, net),
             // One's own: nobody sends it, and nobody measures it.
@@ -459,7 +475,8 @@ impl Viewing {
     }
 
     /// Asks each sender for no larger pictures than its tile shows, nor more bits than such are worth, and for none while the
-    /// window is minimized. Files want all there is, and a recording each picture whole.
+    /// window is minimized. Files and a virtual camera want all there is, and a recording each
+    /// picture whole.
     fn ask(&mut self, net: &net::Handle<Command>) {
         let recorded = self.recording.recorder().is_on();
         let tiles = match &self.screen {
@@ -471,12 +488,14 @@ impl Viewing {
         let all = tiles.iter().filter_map(|(_, pixels)| pixels.map(u64::from)).sum();
         for (track, pixels) in tiles {
             let Some(sender) = self.senders.get(&track) else { continue };
-            let always = self.files.is_some() || self.screen.is_none();
-            let want = match (recorded, &self.files) {
+            let written = self.files.is_some() || self.camera.is_some();
+            let want = match (recorded, written) {
                 (true, _) => Want { whole: Whole::Everybody, ..Want::ALL },
-                (false, Some(_)) => Want { whole: self.uses.whole, ..Want::ALL },
-                (false, None) => sender.use_in_tile(pixels, all, uses),
+                (false, true) => Want { whole: self.uses.whole, ..Want::ALL },
+                (false, false) if self.screen.is_none() => self.unseen,
+                (false, false) => sender.use_in_tile(pixels, all, uses),
             };
+            let always = written || self.screen.is_none();
             let asked = self.asked.get(&track).copied().or(always.then_some(self.first));
             if asked != Some(want) {
                 self.asked.insert(track, want);
@@ -508,6 +527,7 @@ impl Viewing {
     pub fn finish(mut self, told: bool) -> Result<bool, Failure> {
         self.screen = None;
         self.speaker = None;
+        self.camera = None;
         self.screening = None;
         let files = self.files.take().map_or(Ok(true), |files| files.finish(told));
         let recorded = self.recording.finish();

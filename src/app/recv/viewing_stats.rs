@@ -188,7 +188,7 @@ impl ViewingStats {
             self.stages.each().into_iter().map(|(name, times)| (name.to_string(), times.value(span))).collect();
         let mut object = json!({
             "role": "recv",
-            "whole": stats.receiving.total.whole, "partial": stats.receiving.total.partial, "lost": stats.receiving.total.lost,
+            "whole": stats.receiving.total.whole, "partial": stats.receiving.total.partial, "lost": stats.receiving.total.lost, "left_out": stats.receiving.total.left_out,
             "shown": outside.shown, "shown_in_part": self.partial,
             "slices": stats.receiving.total.slices, "slices_dropped": outside.slices_dropped,
             "late_fragments": stats.receiving.total.late, "recovered": stats.receiving.total.recovered, "bad_fragments": stats.receiving.total.bad,
@@ -216,7 +216,7 @@ impl ViewingStats {
         let lip = |n: usize| lips.map(|lips| stats::round(lips[n]));
         json!({
             "sender": id.peer.0, "track": id.track, "name": outside.names.get(&id),
-            "whole": came.whole, "partial": came.partial, "lost": came.lost, "bytes": came.bytes,
+            "whole": came.whole, "partial": came.partial, "lost": came.lost, "left_out": came.left_out, "bytes": came.bytes,
             "lost_packets": came.lost_packets, "blocks": came.blocks,
             "rtt_ms": (!track.quiet).then(|| ms(track.rtt)), "quiet": track.quiet,
             "size": own.size.map(|size| [size.width, size.height]), "shown": own.shown.1, "fps": own.shown.0,

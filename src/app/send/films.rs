@@ -4,13 +4,13 @@ use super::super::args;
 use super::super::args::send::Source;
 use super::super::failure::{Code, Failure};
 use super::super::status::ExitCode;
+use super::super::ticker::clock;
 use crate::capture::file::address::{self, Opened};
 use crate::capture::file::{self, Film};
 use crate::pipeline::pictures::Pictures;
 use eyeline_proto::rate::Rate;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
 
 /// How the user wants a film played.
 pub fn options(config: &args::Send) -> file::Options {
@@ -77,21 +77,12 @@ pub fn a_second(rate: Rate) -> String {
     format!("{rate} pictures a second")
 }
 
-/// A length as players show it: `0:05`, `1:02:03`.
-fn clock(length: Duration) -> String {
-    let seconds = (length.as_millis() + 500) / 1000;
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_length_is_said_as_players_show_it() {
-        let said = [0, 5_400, 65_000, 3_723_000].map(|ms| clock(Duration::from_millis(ms)));
-        assert_eq!(said, ["0:00", "0:05", "1:05", "1:02:03"]);
+    fn a_rate_is_said_in_pictures_a_second() {
         assert_eq!(a_second(Rate::new(30_000, 1001).unwrap()), "29.97 pictures a second");
     }
 }

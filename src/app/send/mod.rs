@@ -41,7 +41,7 @@ pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
     let plan = Plan::make(config, false)?;
     let beginning = Beginning::new("send", &config.common, |notes| notes.tell(Note::Signal))?;
     let _exit_hook = config.preview.then(|| beginning.will.hook());
-    let recording = Recording::open(&config.common.recording, Room::default(), &beginning.will)?;
+    let recording = Recording::open(&config.common.recording, Room::default(), &beginning)?;
     let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
 
     let me = Identity { offers: plan.offers(), ..beginning.identity() };

@@ -9,6 +9,7 @@ use crate::capture::camera::{self, Camera};
 use crate::capture::file::{Film, Origin};
 use crate::capture::microphone::{self, Microphone};
 use crate::capture::pattern::Pattern;
+use crate::capture::screen::Screen;
 use crate::pipeline::pictures::Pictures;
 use crate::pipeline::source;
 use crate::slot::Slot;
@@ -17,6 +18,7 @@ use eyeline_proto::picture::Size;
 use eyeline_proto::rate::Rate;
 use eyeline_proto::wire::record::{Format, Media};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The test picture's size and rate where the user asks for none.
 const TEST: (Size, Rate) = (Size { width: 1280, height: 720 }, Rate::DEFAULT);
@@ -56,6 +58,11 @@ impl Plan {
                 Pictures::Camera(Arc::new(Mutex::new(setup)))
             }
             Source::Stdin => Pictures::Stdin(config.fps),
+            Source::Screen(which) => {
+                let setup = Screen::probe(which, config.fps.unwrap_or(Rate::DEFAULT)).code(ExitCode::Device)?;
+                tracing::info!("screen: {setup}, at most {}", a_second(setup.rate));
+                Pictures::Screen(setup)
+            }
             Source::Test => {
                 let size = size.unwrap_or(TEST.0);
                 let size = config.width.map_or(size, |width| size.at_width(width));
@@ -93,13 +100,13 @@ impl Plan {
 
     /// Whether its pictures can be closed while its sound goes on.
     pub fn can_close(&self) -> bool {
-        matches!(self.pictures, Pictures::Camera(_) | Pictures::Test(..))
+        matches!(self.pictures, Pictures::Camera(_) | Pictures::Screen(_) | Pictures::Test(..))
     }
 
     /// How it is opened; `closed`: without its pictures, where it can be.
     pub fn source<'a>(&'a self, config: &args::Send, closed: bool) -> source::Config<'a> {
         let test = (self.video && !closed, self.microphone.is_none() && config.sound.is_some());
-        let without = closed && matches!(self.pictures, Pictures::Camera(_));
+        let without = closed && matches!(self.pictures, Pictures::Camera(_) | Pictures::Screen(_));
         let (pictures, microphone) = (if without { &Pictures::None } else { &self.pictures }, self.microphone.as_ref());
         source::Config { pictures, microphone, film: self.is_film(), reconnect: config.common.reconnect, test }
     }
@@ -129,6 +136,13 @@ impl Plan {
         matches!(self.pictures, Pictures::Film(_))
     }
 
+    /// Of a film that moves its length, where that is known.
+    pub fn film_length(&self) -> Option<Option<Duration>> {
+        let Pictures::Film(playback) = &self.pictures else { return None };
+        let still = playback.video.as_ref().is_some_and(|video| video.still);
+        (!still).then_some(playback.length.filter(|_| !playback.looped))
+    }
+
     /// Whether it runs from the start: who writes to our stdin must not be held up, nor a connection that was made.
     pub fn runs_unwatched(&self) -> bool {
         matches!(self.pictures, Pictures::Stdin(_) | Pictures::Address { .. })
@@ -141,6 +155,7 @@ impl Plan {
             Pictures::Film(_) => "the film",
             Pictures::Address { .. } => "the stream",
             Pictures::Stdin(_) => "stdin",
+            Pictures::Screen(_) => "the screen",
             Pictures::Test(..) => "the test picture",
             Pictures::None => "the microphone",
         }
@@ -158,6 +173,7 @@ impl Plan {
             }
             Pictures::Address { size, .. } => (*size, None, true),
             Pictures::Stdin(rate) => (None, *rate, true),
+            Pictures::Screen(setup) => (Some(setup.size), Some(setup.rate), true),
             Pictures::Test(size, rate) if self.video => (Some(*size), Some(*rate), false),
             Pictures::Test(..) => (None, None, false),
             Pictures::None => (None, None, false),

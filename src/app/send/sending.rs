@@ -11,9 +11,11 @@ use super::super::notes::Notes;
 use super::super::rendezvous;
 use super::super::run::{Note, Run};
 use super::super::status::ExitCode;
-use super::jpegs::Jpegs;
+use super::super::ticker::{self, Place};
+use super::jpegs::{Jpegs, Limit};
 use super::plan::Plan;
 use super::sending_stats::SendingStats;
+use crate::capture::screen;
 use crate::net;
 use crate::pipeline::camera_supervisor;
 use crate::pipeline::counts::Counts;
@@ -21,6 +23,8 @@ use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::recorder::{Own, Recorder};
 use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::source::{self, Running};
+use eyeline_proto::media::rate_control::Bitrate;
+use eyeline_proto::picture::mcu_set::Owed;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{Command, Event};
 use eyeline_proto::wire::record::Reason;
@@ -44,6 +48,9 @@ pub struct Sending<'a> {
     counted: Counts,
     statistics: SendingStats,
     jpegs: Jpegs,
+    /// What pictures may take, and the most that anybody has use for, bits a second.
+    target: Option<Bitrate>,
+    wish: u64,
     /// Peers that said hello and not goodbye.
     linked: usize,
     /// When the source closes, if nobody is heard of.
@@ -94,6 +101,8 @@ impl<'a> Sending<'a> {
             counted: Counts::default(),
             statistics: SendingStats::new(run.statistics.clone()),
             jpegs: Jpegs::new(config.passthrough),
+            target: None,
+            wish: 0,
             linked: 0,
             closes: None,
             watched: false,
@@ -161,6 +170,7 @@ impl<'a> Sending<'a> {
             let (news, notes, sound) = (self.news.clone(), self.notes.clone(), self.plan.has_sound());
             let tell = move |note| match note {
                 source::Note::Camera(note) => say_of_camera(&note, sound),
+                source::Note::Screen(note) => say_of_screen(&note),
                 source::Note::NoSound(error) => tracing::warn!("going on without sound: {error}"),
                 source::Note::Ended if news.load(Ordering::Relaxed) => notes.tell(Note::SourceEnded),
                 source::Note::Ended => {}
@@ -198,12 +208,31 @@ impl<'a> Sending<'a> {
                 self.close(net);
             }
             Event::Pressure(on) => self.encoder.hold(*on),
-            Event::Target(target) => self.encoder.set_target(*target),
-            Event::Wanted(want) => self.encoder.set_wanted(*want),
-            Event::Owed(owed) => self.encoder.set_owed(owed.clone()),
+            Event::Target(target) => {
+                self.target = *target;
+                self.encoder.set_target(*target);
+            }
+            Event::Wanted(want) => {
+                self.wish = want.rate;
+                self.encoder.set_wanted(*want);
+                self.show_more();
+            }
+            Event::Owed(owed) => {
+                self.encoder.set_owed(owed.clone());
+                if *owed != Owed::Nothing {
+                    self.show_more();
+                }
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// What was asked for goes with the next picture, which a screen on which nothing moves gives only then.
+    fn show_more(&self) {
+        if let Some(running) = &self.running {
+            running.show_more();
+        }
     }
 
     /// What is said of a watcher that left; `complete`: it was given all there was.
@@ -217,11 +246,18 @@ impl<'a> Sending<'a> {
 
     /// Says what becomes of the camera's JPEGs, and prints a second's measurements, where asked.
     pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
-        if let Some(line) = self.jpegs.line(self.encoder.treated(), Instant::now()) {
+        let (counters, source, now) = (self.encoder.counters(), self.counts(), Instant::now());
+        let limit = Limit::of(self.config.bitrate, self.target, self.wish, &stats.sending.peers);
+        if let Some(line) = self.jpegs.line(self.encoder.treated(), limit, now) {
             tracing::info!("{line}");
         }
-        let source = self.counts();
-        self.statistics.second(stats, &net.traffic(), self.encoder.counters(), source)
+        if let Some(line) = self.jpegs.left_out(counters.withheld, stats.sending.pictures, limit, now) {
+            tracing::warn!("{line}");
+        }
+        if let Some(length) = self.plan.film_length() {
+            self.statistics.beside(Place::Film, || ticker::progress(self.encoder.position(), length));
+        }
+        self.statistics.second(stats, &net.traffic(), counters, source)
     }
 
     fn close(&mut self, net: &net::Handle<Command>) {
@@ -300,8 +336,20 @@ fn say_of_camera(note: &camera_supervisor::Note, sound: bool) {
     }
 }
 
+fn say_of_screen(note: &screen::Note) {
+    match note {
+        screen::Note::Gone(what) => tracing::warn!("{what} is off (it then goes on by itself)"),
+        screen::Note::Back(what, size) => tracing::info!("{what} is back: {size}"),
+        screen::Note::Resized(what, size) => tracing::info!("{what} is {size} now"),
+    }
+}
+
 /// With the exit code that a source's error means.
 fn coded<T>(outcome: Result<T, source::Error>) -> Result<T, Failure> {
-    let code = if matches!(outcome, Err(source::Error::Camera(_))) { ExitCode::Device } else { ExitCode::Failed };
+    let code = if matches!(outcome, Err(source::Error::Camera(_) | source::Error::Screen(_))) {
+        ExitCode::Device
+    } else {
+        ExitCode::Failed
+    };
     outcome.code(code)
 }

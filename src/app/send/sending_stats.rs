@@ -2,6 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::stats::{self, Statistics};
+use super::super::ticker::Place;
 use crate::net;
 use crate::pipeline::counts::Counts;
 use crate::pipeline::tally::EncoderCounts;
@@ -23,6 +24,13 @@ pub struct SendingStats {
 impl SendingStats {
     pub fn new(to: Option<Rc<Statistics>>) -> Self {
         SendingStats { to, pictures: 0, bytes: 0, counters: EncoderCounts::default(), started: Instant::now() }
+    }
+
+    /// What stands in the line at a terminal beside what is measured.
+    pub fn beside(&self, place: Place, words: impl FnOnce() -> String) {
+        if let Some(to) = &self.to {
+            to.beside(place, words());
+        }
     }
 
     /// Prints one second.
@@ -49,7 +57,7 @@ impl SendingStats {
         object["mbit_s"] = stats::a_second(net.bytes_out as f64 * 8.0 / 1e6, run).into();
         object["encode_ms"] = encode_ms(counters.encode_us, stats.sending.pictures).into();
         object["peers_seen"] = stats.sending.peers_seen.into();
-        stats::make_total(&mut object, run, &["log_bytes"]);
+        stats::make_total(&mut object, run, &["log_bytes", "size"]);
         // Whoever read the seconds before may have left.
         let _ = to.print(&object);
     }
@@ -79,9 +87,10 @@ fn object(stats: &Stats, net: &net::Traffic, counters: EncoderCounts, source: Co
         })
         .collect();
     let mut object = json!({
-        "role": "send", "pictures": stats.sending.pictures, "slices": stats.sending.slices, "encoded_bytes": counters.bytes,
+        "role": "send", "size": counters.size.map(|size| [size.width, size.height]),
+        "pictures": stats.sending.pictures, "slices": stats.sending.slices, "encoded_bytes": counters.bytes,
         "coded": stats::round(counters.coded), "passed_through": counters.passed_through, "left_out": counters.left_out, "failed": counters.failed,
-        "replaced": source.replaced, "damaged": source.damaged, "missed": source.missed,
+        "replaced": source.replaced, "damaged": source.damaged + counters.damaged, "missed": source.missed,
         "blocks": stats.sending.blocks, "lost_frames": source.lost_frames, "dropped_blocks": source.dropped_blocks,
         "log_bytes": stats.sending.log_bytes, "rejected": stats::rejected(stats.counters, net.turned_away), "peers": peers,
     });
@@ -99,15 +108,15 @@ mod tests {
 
     fn made(stats: &Stats) -> Value {
         let net = net::Traffic { too_long: 3, send_errors: 5, receive_errors: 7, ..net::Traffic::default() };
-        let source = Counts { missed: Some(2), lost_frames: 480, dropped_blocks: 4, ..Counts::default() };
-        object(stats, &net, EncoderCounts::default(), source)
+        let source = Counts { damaged: 20, missed: Some(2), lost_frames: 480, dropped_blocks: 4, ..Counts::default() };
+        object(stats, &net, EncoderCounts { damaged: 3, ..EncoderCounts::default() }, source)
     }
 
     #[test]
     fn what_the_kernel_the_camera_and_the_microphone_lost_is_told() {
         let object = made(&Stats::default());
-        let told = ["too_long", "send_errors", "receive_errors", "missed", "lost_frames", "dropped_blocks"];
-        assert_eq!(told.map(|field| object[field].as_u64()), [3, 5, 7, 2, 480, 4].map(Some));
+        let told = ["too_long", "send_errors", "receive_errors", "missed", "lost_frames", "dropped_blocks", "damaged"];
+        assert_eq!(told.map(|field| object[field].as_u64()), [3, 5, 7, 2, 480, 4, 23].map(Some));
     }
 
     #[test]

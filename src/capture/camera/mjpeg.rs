@@ -5,6 +5,7 @@
 //! Payload MJPEG 3.3): they are put in, so that what goes on is a JPEG by itself. What passes is baseline, 8 bit, one
 //! interleaved scan with all its tables; nothing here decodes.
 
+use super::super::jpeg_kind;
 use eyeline_proto::picture::{Buffer, BufferPool, Size};
 
 /// Less than this is no picture (the shortest header with tables is longer).
@@ -22,9 +23,9 @@ pub enum Damage {
     /// A segment's length or content makes no sense, or a marker is where none may be.
     #[error("the JPEG's markers are damaged")]
     Marker,
-    /// Progressive, arithmetic, 12 bit, several scans.
-    #[error("the JPEG is not baseline with 8 bits and one scan")]
-    Unsupported,
+    /// Nothing is broken, but it is of a kind that is not taken: this one.
+    #[error("the JPEG is {0}; only baseline ones of 8 bit with one scan are taken")]
+    Unfit(&'static str),
     /// Refers to a quantization or Huffman table that nobody defined.
     #[error("the JPEG refers to a table it does not have")]
     Table,
@@ -66,7 +67,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Shape, Damage> {
                 let lacks_tables = tables.lacks_for(frame, body)?;
                 return Ok(Shape { size: frame.size, len: end_of_scan(bytes, next)?, lacks_tables });
             }
-            0xC1..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCF => return Err(Damage::Unsupported),
+            0xC1..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCF => {
+                let precision = body.first().copied().unwrap_or(0);
+                return Err(jpeg_kind::unfit(marker, precision).map_or(Damage::Marker, Damage::Unfit));
+            }
             0xE0..=0xFE => {}
             _ => return Err(Damage::Marker),
         }
@@ -123,7 +127,7 @@ fn end_of_scan(bytes: &[u8], mut at: usize) -> Result<usize, Damage> {
             Some(0xFF) => at += 1,
             Some(0xD9) => return Ok(at + 2),
             // A second scan; anything else (SOI of all) is the seam to an older picture.
-            Some(0xDA | 0xC4 | 0xDB) => return Err(Damage::Unsupported),
+            Some(0xDA | 0xC4 | 0xDB) => return Err(Damage::Unfit("cut into several scans")),
             Some(_) => return Err(Damage::Marker),
             None => return Err(Damage::End),
         }
@@ -143,8 +147,11 @@ impl Frame {
         if components.len() != usize::from(*count) * 3 || size.width == 0 || size.height == 0 {
             return Err(Damage::Marker);
         }
-        if *precision != 8 || !matches!(count, 1 | 3) {
-            return Err(Damage::Unsupported);
+        if *precision != 8 {
+            return Err(jpeg_kind::unfit(0xC0, *precision).map_or(Damage::Marker, Damage::Unfit));
+        }
+        if !matches!(count, 1 | 3) {
+            return Err(Damage::Unfit("neither grey nor of three components"));
         }
         let mut parsed = Vec::with_capacity(3);
         for component in components.chunks_exact(3) {
@@ -170,7 +177,7 @@ impl Tables {
     fn quantization(&mut self, mut body: &[u8]) -> Result<(), Damage> {
         while let Some((&head, rest)) = body.split_first() {
             if head > 3 {
-                return Err(if head >> 4 == 1 { Damage::Unsupported } else { Damage::Marker });
+                return Err(if head >> 4 == 1 { Damage::Unfit("one with tables of 16 bit") } else { Damage::Marker });
             }
             self.quantization |= 1 << head;
             body = rest.get(64..).ok_or(Damage::Marker)?;
@@ -195,7 +202,11 @@ impl Tables {
     fn lacks_for(&self, frame: &Frame, scan: &[u8]) -> Result<bool, Damage> {
         let count = frame.components.len();
         if scan.len() != 4 + 2 * count || usize::from(scan[0]) != count {
-            return Err(if scan.first().is_some_and(|&n| usize::from(n) < count) { Damage::Unsupported } else { Damage::Marker });
+            return Err(if scan.first().is_some_and(|&n| usize::from(n) < count) {
+                Damage::Unfit("cut into several scans")
+            } else {
+                Damage::Marker
+            });
         }
         let mut lacks = false;
         for (selector, &(id, quantization)) in scan[1..].chunks_exact(2).zip(&frame.components) {
@@ -313,10 +324,12 @@ mod tests {
         assert_eq!(inspect(&without(&whole, 0xDB)), Err(Damage::Table));
         assert_eq!(inspect(&without(&whole, 0xC0)), Err(Damage::Marker));
         let frame = whole.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
-        for (at, value) in [(frame + 1, 0xC2), (frame + 4, 12)] {
+        for (at, value, kind) in
+            [(frame + 1, 0xC2, "progressive"), (frame + 4, 12, "of 12 bit"), (frame + 1, 0xC9, "arithmetic coded")]
+        {
             let mut odd = whole.clone();
             odd[at] = value;
-            assert_eq!(inspect(&odd), Err(Damage::Unsupported));
+            assert_eq!(inspect(&odd), Err(Damage::Unfit(kind)));
         }
     }
 

@@ -272,7 +272,7 @@ impl<'a> Intake<'a> {
                 self.health.count().damaged.fetch_add(1, Ordering::Relaxed);
                 if self.warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
                     self.warned = Some(Instant::now());
-                    tracing::warn!("the camera gave a damaged picture, left out: {why}");
+                    tracing::warn!("the camera gave a picture that is left out: {why}");
                 }
             }
         }
@@ -280,7 +280,7 @@ impl<'a> Intake<'a> {
 
     fn picture(&mut self, filled: &Filled<'_>) -> Result<(Size, Body), String> {
         if filled.corrupt {
-            return Err("its driver says so".to_string());
+            return Err("its driver says that it is damaged".to_string());
         }
         let (size, layout, pool) = (self.size, self.layout, &self.pool);
         match self.format {

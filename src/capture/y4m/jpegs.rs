@@ -1,10 +1,12 @@
 //! Cuts a stream of JPEGs, one after the other, into pictures (ITU-T T.81, annex B).
 //!
 //! Markers are walked, not searched: an EOI inside a thumbnail or a comment ends nothing. What lies between pictures is skipped and counted. When
-//! a picture breaks off, everything walked so far is given up, so no byte is looked at twice.
+//! a picture breaks off, everything walked so far is given up, so no byte is looked at twice. A picture of a kind that is not taken is
+//! walked to its end, too: what it is called is its kind, and not bytes that belong to none.
 
+use super::super::jpeg_kind;
 use super::jpeg_notes::Notes;
-use eyeline_proto::picture::{Size, View};
+use eyeline_proto::picture::{MAX_SIDE, Size, View};
 
 /// Longest picture taken; an 8192x8192 one at quality 95 has about 30 MB.
 pub const MAX_PICTURE: usize = 32 << 20;
@@ -14,11 +16,11 @@ pub const MAX_PICTURE: usize = 32 << 20;
 pub enum Step {
     /// Nothing whole yet: come again with the same bytes and more.
     More,
-    /// So many bytes are of no picture.
+    /// So many bytes are of no picture; where they begin like one, of one that breaks off.
     Garbage(usize),
     /// So many bytes are a picture.
     Picture(usize, Jpeg),
-    /// So many bytes begin a picture that is not taken; why in a few words.
+    /// So many bytes are a picture that is not taken; why in a few words.
     Refused(usize, &'static str),
 }
 
@@ -53,13 +55,15 @@ pub struct Walker {
     at: usize,
     /// Size, and whether it is without colours.
     frame: Option<(Size, bool)>,
+    /// Why it is not taken.
+    refused: Option<&'static str>,
     scanned: bool,
     notes: Notes,
 }
 
 impl Default for Walker {
     fn default() -> Self {
-        Walker { state: State::Outside, at: 0, frame: None, scanned: false, notes: Notes::default() }
+        Walker { state: State::Outside, at: 0, frame: None, refused: None, scanned: false, notes: Notes::default() }
     }
 }
 
@@ -118,6 +122,9 @@ impl Walker {
     fn marker(&mut self, code: u8, bytes: &[u8]) -> Option<Step> {
         match code {
             0xD9 => {
+                if let Some(why) = self.refused.filter(|_| self.scanned) {
+                    return Some(Step::Refused(self.at + 2, why));
+                }
                 let notes = std::mem::take(&mut self.notes);
                 let frame = self.frame.filter(|_| self.scanned);
                 let whole = frame.map(|(size, grey)| Step::Picture(self.at + 2, Jpeg { size, grey, notes }));
@@ -134,12 +141,14 @@ impl Walker {
         }
         let Some(segment) = bytes.get(self.at + 4..end) else { return Some(Step::More) };
         match code {
+            // Of a hierarchical one there are several.
+            0xC0..=0xCF if code != 0xC4 && self.refused.is_some() => {}
             0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => match frame(code, segment, self.notes.transform) {
                 Frame::Taken(size, grey) if self.frame.is_none() => self.frame = Some((size, grey)),
-                Frame::Refused(why) => return Some(Step::Refused(self.at + 2, why)),
+                Frame::Refused(why) if self.frame.is_none() => self.refused = Some(why),
                 _ => return Some(Step::Garbage(self.at + 2)),
             },
-            0xDA if self.frame.is_none() => return Some(Step::Garbage(self.at + 2)),
+            0xDA if self.frame.is_none() && self.refused.is_none() => return Some(Step::Garbage(self.at + 2)),
             0xDA => (self.state, self.scanned) = (State::Scan, true),
             0xE0..=0xEF if self.frame.is_none() => self.notes.take(code, segment),
             _ => {}
@@ -162,19 +171,15 @@ enum Frame {
 /// Reads a frame header (T.81, B.2.2 and table B.1). `transform` is what an Adobe marker said.
 fn frame(code: u8, segment: &[u8], transform: Option<u8>) -> Frame {
     let &[precision, h1, h0, w1, w0, components, ref rest @ ..] = segment else { return Frame::Wrong };
-    match (code, precision) {
-        (0xC9 | 0xCA | 0xCD..=0xCE, _) => return Frame::Refused("arithmetic coded"),
-        (0xC3 | 0xC7 | 0xCB | 0xCF, _) => return Frame::Refused("lossless"),
-        (0xC5 | 0xC6, _) => return Frame::Refused("hierarchical"),
-        (_, 12) => return Frame::Refused("of 12 bit"),
-        (0xC2, _) => return Frame::Refused("progressive"),
-        (0xC1, 8) => return Frame::Refused("extended"),
-        (_, 8) => {}
-        _ => return Frame::Wrong,
+    if let Some(why) = jpeg_kind::unfit(code, precision) {
+        return Frame::Refused(why);
     }
     let size = Size { width: u16::from_be_bytes([w1, w0]).into(), height: u16::from_be_bytes([h1, h0]).into() };
-    if rest.len() != 3 * usize::from(components) || !size.is_possible() {
+    if rest.len() != 3 * usize::from(components) || precision != 8 || size.width == 0 || size.height == 0 {
         return Frame::Wrong;
+    }
+    if size.width.max(size.height) > MAX_SIDE {
+        return Frame::Refused("larger than 8192x8192");
     }
     match (components, transform) {
         (1, _) => Frame::Taken(size, true),
@@ -286,8 +291,10 @@ mod tests {
             let head = [precision, 1, 0xE0, 2, 0x80, components];
             let header = segment(code, &[&head[..], &[1, 0x11, 0].repeat(components.into())].concat());
             let adobe = adobe.map_or(vec![], |transform| segment(0xEE, &[b"Adobe\0d\0\0\0\0", &[transform][..]].concat()));
-            match Walker::default().walk(&[vec![0xFF, 0xD8], adobe, header].concat()) {
-                Step::Refused(n, why) if n > 0 => why,
+            let scan = [segment(0xDA, &[1, 1, 0, 0, 63, 0]), vec![1, 2, 3]].concat();
+            let whole = [vec![0xFF, 0xD8], adobe, header, scan.clone(), scan, vec![0xFF, 0xD9]].concat();
+            match Walker::default().walk(&[&whole[..], b"the next"].concat()) {
+                Step::Refused(n, why) if n == whole.len() => why,
                 other => panic!("{other:?}"),
             }
         };
@@ -298,8 +305,8 @@ mod tests {
         );
         let inks = [of(0xC0, 8, 4, Some(2)), of(0xC0, 8, 4, Some(0)), of(0xC0, 8, 4, None)];
         assert_eq!(inks.map(|why| &why[..4]), ["YCCK", "CMYK", "CMYK"]);
-        let huge = [vec![0xFF, 0xD8], header(0xC0, 8193, 480)].concat();
-        assert!(matches!(Walker::default().walk(&huge), Step::Garbage(_)));
+        let huge = picture(b"", b"scan", 8193);
+        assert_eq!(Walker::default().walk(&huge), Step::Refused(huge.len(), "larger than 8192x8192"));
         let endless = [picture(b"", b"", 640).split_last_chunk::<2>().unwrap().0, &vec![0; MAX_PICTURE][..]].concat();
         assert_eq!(Walker::default().walk(&endless), Step::Garbage(endless.len()));
     }

@@ -11,6 +11,12 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// Feeds `parts` into a source with a pause of nobody writing between them only where the pipe is full; gives what came out.
 fn fed(parts: Vec<Vec<u8>>) -> (Vec<Picture>, Option<Error>) {
+    let (seen, failed, _) = fed_and_counted(parts);
+    (seen, failed)
+}
+
+/// The same, and how many JPEGs were left out.
+fn fed_and_counted(parts: Vec<Vec<u8>>) -> (Vec<Picture>, Option<Error>, u64) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let pictures = Slot::waiting(4);
     let live = Live::open(reader.into(), pictures.clone()).unwrap();
@@ -22,10 +28,10 @@ fn fed(parts: Vec<Vec<u8>>) -> (Vec<Picture>, Option<Error>) {
         }
     });
     let seen = std::iter::from_fn(|| pictures.take()).collect();
-    let failed = live.failed();
+    let (failed, left_out) = (live.failed(), live.left_out());
     drop(live);
     writer.join().unwrap();
-    (seen, failed)
+    (seen, failed, left_out)
 }
 
 fn planes(picture: &Picture) -> (Sampling, &[u8]) {
@@ -163,9 +169,22 @@ fn jpegs_are_passed_through_byte_for_byte_and_progressive_ones_refused() {
     let frame = progressive.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
     progressive[frame + 1] = 0xC2;
     assert!(matches!(fed(vec![progressive.clone()]).1, Some(Error::Jpeg("progressive"))));
-    let (seen, failed) = fed(vec![sent[0].clone(), progressive, sent[1].clone()]);
+    let (seen, failed, left_out) = fed_and_counted(vec![sent[0].clone(), progressive, sent[1].clone()]);
     assert!(failed.is_none(), "one among good ones costs itself");
+    assert_eq!(left_out, 1);
     assert_jpegs(&seen, &[&sent[0], &sent[1]]);
+}
+
+#[test]
+fn jpegs_that_break_off_are_counted_each_once() {
+    let [one, other] = [10, 100].map(coloured);
+    let torn = |at: usize| [&one[..one.len() / 2], &[0xFF, 0x01], &one[at..]].concat();
+    let parts =
+        vec![one.clone(), one[..one.len() - 9].to_vec(), other.clone(), torn(one.len() / 2), other.clone(), other[..50].to_vec()];
+    let (seen, failed, left_out) = fed_and_counted(parts);
+    assert!(failed.is_none());
+    assert_eq!(left_out, 3, "cut off before the next, a marker in the scan that is none, and cut off at the end");
+    assert_jpegs(&seen, &[&one, &other, &other]);
 }
 
 #[test]

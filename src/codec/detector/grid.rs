@@ -83,6 +83,13 @@ impl Grid {
         (column + 1) * mcu.0 <= width && (row + 1) * mcu.1 <= height
     }
 
+    /// Whether anything of this MCU is another in two pictures.
+    pub fn differs(&self, one: &[u8], other: &[u8], mcu: usize) -> bool {
+        let (row, column) = (mcu / self.columns, mcu % self.columns);
+        let mut lines = self.planes.iter().flat_map(|plane| plane.lines(row, &(column..column + 1)));
+        lines.any(|line| one[line.clone()] != other[line])
+    }
+
     /// Takes a run of neighbours over from one picture into another.
     pub fn copy(&self, from: &[u8], to: &mut [u8], run: Range<usize>) {
         let mut at = run.start;

@@ -46,7 +46,7 @@ impl Encoder {
                 if !cutter.reads(picture.captured) {
                     return Some(self.refused(picture, refusal));
                 }
-                self.lost(&refusal);
+                self.lost(&refusal.into());
                 return None;
             }
         };
@@ -106,7 +106,7 @@ impl Encoder {
         step: Step,
         cut: &Cut<'_>,
     ) -> Result<(Encoded, Step), Error> {
-        let (size, sampling, planes) = passthrough::decode(jpeg, &self.buffers)?;
+        let (size, sampling, planes, _) = passthrough::decode(jpeg, &self.buffers)?;
         if cut.coefficients.kind() != Some((sampling, size)) {
             return Err(Refusal::Unfit("it is decoded otherwise than it was sampled").into());
         }

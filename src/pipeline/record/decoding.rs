@@ -271,7 +271,7 @@ mod tests {
             (slice.index, slice.count) = (index as u8, 4);
             assembly.slice(slice, Instant::now());
         }
-        let picture = assembly.settled(Settled { picture, slices: tops.len() as u8, count: 4 }).unwrap();
+        let picture = assembly.settled(Settled { picture, slices: tops.len() as u8, count: 4, unsent: false }).unwrap();
         let held = Room::default().tenant(false).hold(picture.bytes());
         Unit { track: TrackId::default(), session, picture, rate: Rate::new(10, 1), held }
     }
@@ -284,7 +284,7 @@ mod tests {
             slice.stamp_capture(MediaTime::from_nanos(number * 100_000_000));
             assembly.slice(slice, Instant::now());
         }
-        let picture = assembly.settled(Settled { picture: number, slices: count, count }).unwrap();
+        let picture = assembly.settled(Settled { picture: number, slices: count, count, unsent: false }).unwrap();
         let held = Room::default().tenant(false).hold(picture.bytes());
         Unit { track: TrackId::default(), session: 1, picture, rate: Rate::new(10, 1), held }
     }

@@ -288,7 +288,7 @@ mod tests {
     /// One whole picture comes.
     fn picture(inlet: &mut Inlet, picture: u64) {
         inlet.slice(&slice(picture), Instant::now());
-        inlet.settled(Settled { picture, slices: 1, count: 1 });
+        inlet.settled(Settled { picture, slices: 1, count: 1, unsent: false });
     }
 
     fn numbers(queues: &Queues) -> Vec<u64> {
@@ -347,7 +347,7 @@ mod tests {
         for (peer, track) in [(5, 2), (5, 1), (3, 0)] {
             for sink in &mut inlets.sinks(TrackId { peer: PeerId(peer), track }, false) {
                 sink.slice(&slice(4), Instant::now());
-                sink.settled(Settled { picture: 4, slices: 1, count: 1 });
+                sink.settled(Settled { picture: 4, slices: 1, count: 1, unsent: false });
                 sink.sound(&sound, Instant::now());
             }
         }
@@ -373,14 +373,14 @@ mod tests {
         (0..PICTURES as u64 + 3).for_each(|number| picture(&mut inlet, number));
         assert_eq!(*lock(&missed), [0, 1, 2].map(|number| (live, number)));
         // There was no room for one, so it is not there when it is settled.
-        inlet.settled(Settled { picture: 500, slices: 1, count: 1 });
-        inlet.settled(Settled { picture: 501, slices: 0, count: 1 });
+        inlet.settled(Settled { picture: 500, slices: 1, count: 1, unsent: false });
+        inlet.settled(Settled { picture: 501, slices: 0, count: 1, unsent: false });
         assert_eq!(lock(&missed)[3..], [(live, 500)], "of the other the session knows itself");
         let mut large = Slice::new(0, 0, 1, &slice(0).head(), &vec![7; 4 << 20]);
         for number in 600..640 {
             large.picture = number;
             inlet.slice(&large, Instant::now());
-            inlet.settled(Settled { picture: number, slices: 1, count: 1 });
+            inlet.settled(Settled { picture: number, slices: 1, count: 1, unsent: false });
         }
         let (kept, told) = (numbers(&queues), lock(&missed).len() as u64);
         assert_eq!(told + kept.len() as u64, PICTURES as u64 + 3 + 1 + 40, "each is there, or told of");
@@ -399,7 +399,7 @@ mod tests {
         for picture in 0..40 {
             large.picture = picture;
             heavy.slice(&large, Instant::now());
-            heavy.settled(Settled { picture, slices: 1, count: 1 });
+            heavy.settled(Settled { picture, slices: 1, count: 1, unsent: false });
         }
         let kept: Vec<u64> = (11..40).collect();
         assert_eq!(numbers(&inlets.take(first).unwrap()), kept, "128 MiB less the other's share");

@@ -137,8 +137,7 @@ mod tests {
         let start = Instant::now();
         let at = |ms: u64| MediaTime::ZERO.saturating_add(Duration::from_millis(ms));
         let ms = Duration::from_millis;
-        let mut times = Times::default();
-        times.mapping = Some(Mapping::assumed(start + ms(1000), at(500)));
+        let mut times = Times { mapping: Some(Mapping::assumed(start + ms(1000), at(500))), laid: None };
         assert_eq!(times.of(at(500), start + ms(1010)), start + ms(1000));
         times.mapping = Some(Mapping::assumed(start + ms(1030), at(500)));
         assert_eq!(times.of(at(533), start + ms(1100)), start + ms(1033), "by 30 ms nobody sees it");

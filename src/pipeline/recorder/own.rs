@@ -63,7 +63,7 @@ impl Own {
         };
         let Picture { captured, size, view, position, .. } = *picture;
         // Closed where nothing can be encoded, which was said.
-        let _ = self.pictures.push(Picture { captured, size, view, position, body });
+        let _ = self.pictures.push(Picture { captured, size, view, position, changed: None, body });
     }
 
     /// A block of sound.

@@ -17,6 +17,9 @@ use std::path::PathBuf;
 
 const SIZE: Size = Size { width: 64, height: 48 };
 
+/// A block's track, from 0, its time in ms and its bytes.
+type Read = (usize, u64, Vec<u8>);
+
 struct Folder(PathBuf);
 
 impl Folder {
@@ -30,8 +33,8 @@ impl Folder {
         Target::claim(Some(&self.0.join(name)), Overwrite::Own).unwrap()
     }
 
-    /// Of a file, the names of its tracks, and of each block its track (from 0), its time in ms and its bytes.
-    fn read(&self, name: &str) -> (Vec<String>, Vec<(usize, u64, Vec<u8>)>) {
+    /// Of a file, the names of its tracks, and its blocks.
+    fn read(&self, name: &str) -> (Vec<String>, Vec<Read>) {
         let mut file = MatroskaFile::open(File::open(self.0.join(name)).unwrap()).unwrap();
         let names = file.tracks().iter().map(|track| track.name().unwrap_or_default().to_string()).collect();
         let (mut frame, mut blocks) = (Frame::default(), Vec::new());
@@ -79,7 +82,7 @@ fn comes(sink: &mut dyn EncodedSink, numbers: std::ops::Range<u64>, start: Insta
     for number in numbers {
         let now = start + Duration::from_millis(40 * number + 5);
         sink.slice(&picture(number), now);
-        sink.settled(Settled { picture: number, slices: 1, count: 1 });
+        sink.settled(Settled { picture: number, slices: 1, count: 1, unsent: false });
         (4 * number..4 * number + 4).for_each(|block| sink.sound(&sound(block), now));
     }
 }

@@ -13,6 +13,7 @@ mod riff;
 mod sink;
 mod target;
 mod timeline;
+pub mod v4l2;
 pub mod wav;
 pub mod y4m;
 

@@ -368,7 +368,8 @@ impl Inbound {
             self.counts.bytes += bytes as u64;
             return false;
         };
-        let proved = self.receptions[place].message(now, message, (bytes, current, overtaken), &mut self.proof, across);
+        let gaps = (self.feedback.misses_any(), self.feedback.lost());
+        let proved = self.receptions[place].message(now, message, (bytes, current, overtaken), gaps, &mut self.proof, across);
         self.settle_feedback(now);
         proved
     }

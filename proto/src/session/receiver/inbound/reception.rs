@@ -65,6 +65,8 @@ pub(in crate::session::receiver) struct Reception {
     /// Slices of its pictures are of some MCUs alone.
     partial: bool,
     ending: Ending,
+    /// Packets given up on its path when a piece of a picture came last over this connection.
+    lost_packets: Option<u64>,
     /// What is counted elsewhere is added by [`Reception::received`].
     counts: Received,
 }
@@ -96,6 +98,7 @@ impl Reception {
             to_tell: false,
             partial: false,
             ending: Ending::Open,
+            lost_packets: None,
             counts: Received::default(),
         }
     }
@@ -103,7 +106,7 @@ impl Reception {
     /// Its sender came back over another connection.
     pub fn reconnected(&mut self) {
         self.sound.reconnected();
-        self.shown = 0;
+        (self.shown, self.lost_packets) = (0, None);
         if self.film {
             // Nothing is skipped: the sender begins again with the oldest picture that is not settled.
             self.depacketizer.forget_pieces();
@@ -166,18 +169,24 @@ impl Reception {
         }
     }
 
-    /// A datagram of media, of so many bytes, which came over the connection in use (`current`) or the one before it. Says
-    /// whether it is the first that proves that its sender sends.
+    /// A datagram of media, of so many bytes, which came over the connection in use (`current`) or the one before it; `gaps` are
+    /// whether packets are missing on its path, and how many were given up. Says whether it is the first that proves that its
+    /// sender sends.
     pub fn message(
         &mut self,
         now: Instant,
         message: &Message<'_>,
         (bytes, current, overtaken): (usize, bool, Duration),
+        (misses, lost): (bool, u64),
         proof: &mut Proof,
         across: &mut AcrossSenders,
     ) -> bool {
         self.counts.datagrams += 1;
         self.counts.bytes += bytes as u64;
+        self.depacketizer.note_all_came(current && !misses && self.lost_packets == Some(lost));
+        if current && matches!(message, Message::Fragment(..)) {
+            self.lost_packets = Some(lost);
+        }
         match message {
             // All of it comes over the new connection, cut for that.
             Message::Fragment(..) if self.film && !current => false,
@@ -315,6 +324,7 @@ impl Reception {
     fn count(&mut self, settled: Settled) {
         let counter = match settled {
             whole if whole.is_whole() => &mut self.counts.whole,
+            Settled { unsent: true, .. } => &mut self.counts.left_out,
             Settled { count: 0, .. } => &mut self.counts.lost,
             _ => &mut self.counts.partial,
         };

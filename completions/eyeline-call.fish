@@ -1,0 +1,49 @@
+complete -c eyeline-call -l host -d 'Dial a call that waits: name or address[:port]; may be repeated [default: wait]' -r
+complete -c eyeline-call -l camera -d 'Camera: index, part of its name, or path [default: the first]' -r
+complete -c eyeline-call -l file -d 'A film with its sound, at its own pace, a still, or an address like rtsp://DOOR/; `-` takes live y4m or JPEGs from stdin' -r -F
+complete -c eyeline-call -l screen -d 'The screen: a monitor by name or number, a part like 800x600+0+0, all, window, or a window\'s 0x number [default: the primary monitor]' -r
+complete -c eyeline-call -l mic -d 'Microphone: index or part of its name, or speakers: what this machine plays [default: the system\'s]' -r
+complete -c eyeline-call -s s -l size -l resolution -d 'Size of the camera\'s picture, like 1280x720 or 720p [default: the best for little delay]' -r
+complete -c eyeline-call -s r -l fps -l framerate -d 'Pictures a second of the camera, like 30 or 29.97' -r
+complete -c eyeline-call -s q -l quality -d 'JPEG quality, 1 to 100; JPEGs that a camera makes go as they are' -r
+complete -c eyeline-call -l replenish -d 'Send only what changed of a live raw picture, where that is less, or all of each [default: auto]' -r
+complete -c eyeline-call -l passthrough -d 'What becomes of JPEGs of a camera: `on`, they, or what changed in them, go as they are; `off`, they are encoded anew; `auto`, what the path has room for [default: auto]' -r
+complete -c eyeline-call -l width -d 'Scale pictures to this width; the height follows' -r
+complete -c eyeline-call -s b -l bitrate -d 'Never send a receiver more than this, like 8M or 800k bits a second [default: what the path takes]' -r
+complete -c eyeline-call -l speaker -d 'Speaker: index or part of its name [default: the system\'s]' -r
+complete -c eyeline-call -l v4l2-sink -d 'Be a camera for the programs of this machine: a v4l2loopback device, like /dev/video10, shows who is large, or the first' -r -F
+complete -c eyeline-call -l latency -d 'From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at most)' -r
+complete -c eyeline-call -s p -l port -d 'Port: UDP for pictures, TCP for sound and control' -r
+complete -c eyeline-call -l bind -d 'Address of this machine to wait on; the default is every one' -r
+complete -c eyeline-call -l key -d 'Admit only who has this key too; `--key new` prints a strong one' -r
+complete -c eyeline-call -l key-file -d 'Take the key from the first line of FILE; without it $EYELINE_KEY is used' -r -F
+complete -c eyeline-call -l name -d 'What others see you called [default: this machine\'s name]' -r
+complete -c eyeline-call -l duration -d 'End after this time, like 10s or 2m' -r
+complete -c eyeline-call -l stats -d 'Print measurements on stdout; json is one object a second, and one of totals at the end' -r -f -a "json\t'One object a line'"
+complete -c eyeline-call -l record -d 'Record all that is sent and received, as it is, into a Matroska file that plays at every moment; `-` is stdout. What is there by its name stays: the file gets a number' -r -F
+complete -c eyeline-call -l record-split -d 'Go on in another file after so long or so much, like 10min, 1h, 500M or 2G' -r
+complete -c eyeline-call -l snapshot -d 'Keep the first picture that comes, as it came, or as a PNG where the name ends so, and go on; s in the window or SIGUSR1 keeps more, called by their time' -r -F
+complete -c eyeline-call -l record-last -d 'Keep the last seconds in memory, 5min at most; R in the window writes them to a file' -r
+complete -c eyeline-call -l metrics -d 'Serve measurements to Prometheus, at http://ADDR:PORT/metrics; without ADDR to this machine alone' -r
+complete -c eyeline-call -l color -d 'Colour warnings and errors: auto, always or never; $NO_COLOR is heeded' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c eyeline-call -l test -d 'A test picture and a tone: no device needed'
+complete -c eyeline-call -l loop -d 'Start the film again at its end'
+complete -c eyeline-call -l no-video -d 'Send no pictures'
+complete -c eyeline-call -l no-audio -d 'Send no sound; a `call` plays none, either'
+complete -c eyeline-call -l require-audio -d 'Stop if there is no microphone, instead of going on with pictures alone'
+complete -c eyeline-call -l no-window -d 'Open no window'
+complete -c eyeline-call -s f -l fullscreen -d 'Fill the screen'
+complete -c eyeline-call -l chat -d 'Say to all what is typed on stdin, line by line'
+complete -c eyeline-call -l wait -d 'Wait as well, where --host dials'
+complete -c eyeline-call -l no-reconnect -d 'End when the peer is gone (exit 4); do not dial or wait again'
+complete -c eyeline-call -l list -d 'List cameras with their modes, monitors, microphones and speakers, then end; as JSON with `--stats json`'
+complete -c eyeline-call -l doctor -d 'Say what of this machine, and of the way to --host, is wrong, and what mends it, then end: 0 if nothing is, else 1; as JSON with `--stats json`'
+complete -c eyeline-call -s v -l verbose -d 'Say more on stderr; -vv says everything'
+complete -c eyeline-call -l quiet -d 'Say only what went wrong'
+complete -c eyeline-call -l print-config -d 'Print what counts of command line, environment and config file, as such a file, then end; without keys'
+complete -c eyeline-call -l no-config -d 'Leave out the config file, ~/.config/eyeline/config.toml'
+complete -c eyeline-call -s h -l help -d 'Print this help'
+complete -c eyeline-call -s V -l version -d 'Print the version'
+complete -c call -w eyeline-call

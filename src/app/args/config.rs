@@ -1,0 +1,163 @@
+//! The config file below the command line: a flag goes before the environment, that before the file, that before the default.
+//!
+//! What the file says becomes words in front of those that were typed, so clap and the flags' own parsers judge both alike, and a
+//! flag that is new needs nothing here. What was typed always wins: what the file says of the same flag is left out, and so is
+//! what cannot stand beside what was typed. What the file says is checked by itself first ([`file`]), so a wrong line is told by
+//! its number, whatever was typed.
+
+mod file;
+mod printed;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Id};
+
+use super::key::{self, Key};
+use super::{Env, commands};
+use file::{File, Setting};
+
+/// Of these a file says nothing: they are about this very run.
+const TYPED_ALONE: [&str; 5] = ["help", "version", "list", "print-config", "no-config"];
+
+/// A flag, and the word without a flag that says the same.
+const SAME: [(&str, &str); 1] = [("host", "dial")];
+
+/// Flags that name the key; `$EYELINE_KEY` goes before what the file says of either.
+const KEYS: [&str; 2] = ["key", "key_file"];
+
+/// Where the config file of this user is, if anywhere: `$XDG_CONFIG_HOME/eyeline/config.toml`, else below `~/.config`.
+pub(super) fn place() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    // What is not absolute is to be ignored, says the XDG base directory specification.
+    let folder = variable("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| variable("HOME").filter(|home| home.is_absolute()).map(|home| home.join(".config")));
+    folder.map(|folder| folder.join("eyeline/config.toml"))
+}
+
+/// Whether the value of this flag is for nobody's eyes.
+fn is_secret(flag: &str) -> bool {
+    let ends = ["key", "password", "passphrase", "secret", "token"];
+    ends.iter().any(|end| flag.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('-')))
+}
+
+/// What was asked for, and how it came to that.
+pub(super) struct Settled<T> {
+    /// What the command line and the file make together.
+    pub asked: T,
+    matches: ArgMatches,
+    typed: ArgMatches,
+    /// What of the file counts, with its place.
+    counted: Vec<(Id, String)>,
+}
+
+impl<T> Settled<T> {
+    /// The answer to `--print-config`, where that was asked for.
+    pub fn printed(&self, command: &clap::Command, env: &Env) -> Option<String> {
+        let all = printed::Origin { typed: &self.typed, counted: &self.counted, key_of_environment: env.key.is_some() };
+        self.typed.get_flag("print_config").then(|| printed::text(command, &self.matches, &all))
+    }
+}
+
+/// Reads `args`, the program's name first, and what the config file says below them. `judge` reads a command line, with the key
+/// of the file beside it; it says with [`ErrorKind::ArgumentConflict`] what cannot stand together.
+pub(super) fn settle<T>(
+    command: &clap::Command,
+    args: &[OsString],
+    env: &Env,
+    judge: impl Fn(&[OsString], Option<&Key>) -> Result<(ArgMatches, T), clap::Error>,
+) -> Result<Settled<T>, clap::Error> {
+    let typed = typed(command, args)?;
+    let refused = |sentence: String| command.clone().error(ErrorKind::ValueValidation, sentence);
+    let file = match &env.config {
+        Some(path) if !typed.get_flag("no_config") => file::read(path, &commands()).map_err(refused)?,
+        _ => None,
+    };
+    let Some(file) = file else {
+        let (matches, asked) = judge(args, None)?;
+        return Ok(Settled { asked, matches, typed, counted: Vec::new() });
+    };
+    let all: Vec<&Setting> = file.of(command.get_name()).iter().filter(|it| counts(it, &typed, env)).collect();
+    let key = all.iter().find_map(|setting| setting.key.as_ref());
+    let mut settings = all.clone();
+    loop {
+        let error = match judge(&below(args, &settings), key) {
+            Ok((matches, asked)) => {
+                let counted = settings.iter().map(|setting| (setting.id.clone(), file.place(setting))).collect();
+                return Ok(Settled { asked, matches, typed, counted });
+            }
+            Err(error) => error,
+        };
+        // What is wrong without the file, too, is none of its faults.
+        if settings.is_empty() || judge(args, None).is_err() {
+            return Err(error);
+        }
+        let said = words(&error);
+        let names = flags_in(&said);
+        let (named, others): (Vec<_>, Vec<_>) = settings.iter().partition(|setting| names.contains(setting.flag.as_str()));
+        let is_conflict = |error: &clap::Error| error.kind() == ErrorKind::ArgumentConflict;
+        let alone = || judge(&below(&args[..args.len().min(1)], &all), key).is_err_and(|error| is_conflict(&error));
+        if named.is_empty() || !is_conflict(&error) || alone() {
+            return Err(command.clone().error(error.kind(), format!("{said}; {}", whence(&file, &named))));
+        }
+        settings = others;
+    }
+}
+
+/// What was typed, whether or not something is missing that the file may have.
+fn typed(command: &clap::Command, args: &[OsString]) -> Result<ArgMatches, clap::Error> {
+    match command.clone().try_get_matches_from(args) {
+        Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {
+            command.clone().ignore_errors(true).try_get_matches_from(args)
+        }
+        other => other,
+    }
+}
+
+/// Whether this line of the file is heard: nothing goes before it.
+fn counts(setting: &Setting, typed: &ArgMatches, env: &Env) -> bool {
+    let is_given = |id: &str| {
+        matches!(typed.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+            || SAME.iter().any(|(flag, word)| *flag == id && typed.value_source(word) == Some(ValueSource::CommandLine))
+    };
+    let has_key = || env.key.is_some() || KEYS.iter().any(|id| is_given(id));
+    let id = setting.id.as_str();
+    !(is_given(id) || KEYS.contains(&id) && has_key())
+}
+
+/// The command line with what the file says before what was typed.
+fn below(args: &[OsString], settings: &[&Setting]) -> Vec<OsString> {
+    let (name, typed) = args.split_at(args.len().min(1));
+    let said = settings.iter().flat_map(|setting| &setting.words);
+    name.iter().chain(said).chain(typed).cloned().collect()
+}
+
+/// What an error says, without the usage that clap adds.
+fn words(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said = text.split("\n\n").next().unwrap_or_default();
+    said.strip_prefix("error: ").unwrap_or(said).trim_end().into()
+}
+
+/// The long flags that a sentence names, without their dashes.
+fn flags_in(sentence: &str) -> BTreeSet<&str> {
+    let words = sentence.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+    words.filter_map(|word| word.strip_prefix("--")).collect()
+}
+
+/// Where in the file these stand.
+fn whence(file: &File, named: &[&Setting]) -> String {
+    let lines: Vec<String> = named.iter().map(|setting| format!("{} is said in {}", setting.flag, file.place(setting))).collect();
+    let said = if lines.is_empty() { format!("what {} says counts, too", file.path.display()) } else { lines.join(", ") };
+    format!("{said}; --no-config leaves that file out")
+}
+
+/// A key that stands in the file, checked.
+fn key_in(text: &str, place: &str) -> Result<Key, String> {
+    key::check(text, &format!("{place}: key"))
+}

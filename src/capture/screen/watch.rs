@@ -1,0 +1,323 @@
+//! The thread that watches a screen: what was drawn is fetched as soon as a picture may be given again, and given with the
+//! cursor.
+//!
+//! It waits for the display's word. Only where the mouse points is asked for, a picture period apart, for of that a display
+//! tells nothing. Where nothing is drawn it gives a picture every [`REST`], or when one is wanted, and fetches nothing for it.
+//! A picture that nobody took is taken back, and what may have changed in it is said of the next.
+
+use super::cursor::Cursor;
+use super::damage::{Damage, Rect, mark};
+use super::which::Which;
+use super::x11::{Display, Target};
+use super::{Error, Note, Setup, Shared, colour, sampling};
+use crate::slot::Slot;
+use eyeline_proto::picture::mcu_set::McuSet;
+use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use x11rb::protocol::Event;
+
+/// Between two pictures in which nothing changed.
+const REST: Duration = Duration::from_secs(1);
+
+/// Between two looks for the mouse, whatever the rate.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(16), Duration::from_millis(100));
+
+/// See the module text.
+pub struct Watcher {
+    display: Display,
+    which: Which,
+    pictures: Arc<Slot<Picture>>,
+    shared: Arc<Shared>,
+    pace: Pace,
+    /// Where it is; `None` while it is not there.
+    target: Option<Target>,
+    sampling: Sampling,
+    /// What was fetched, without the cursor.
+    planes: Vec<u8>,
+    pool: BufferPool,
+    /// Something was drawn, nobody asked yet what.
+    drawn: bool,
+    /// What was drawn and is not fetched yet.
+    damage: Damage,
+    /// The target may be elsewhere.
+    moved: bool,
+    cursor: Cursor,
+    /// Where the mouse points, on the whole of the display.
+    pointer: (i64, i64),
+    /// The cursor has another look, or another place.
+    pointed: bool,
+    /// What it covered in the picture before.
+    covered: Option<Rect>,
+    /// There was a picture before this one, of the same size.
+    follows: bool,
+}
+
+impl Watcher {
+    /// Finds it, and hears of what is drawn on it from now on.
+    pub fn new(mut display: Display, setup: &Setup, pictures: Arc<Slot<Picture>>, shared: Arc<Shared>) -> Result<Watcher, Error> {
+        let target = display.find(&setup.which)?;
+        display.watch(target.window)?;
+        let (pointer, pace) = (display.pointer()?, Pace { period: setup.rate.period(), last: None });
+        let mut watcher = Watcher {
+            display,
+            which: setup.which.clone(),
+            pictures,
+            shared,
+            pace,
+            target: None,
+            sampling: Sampling::Yuv444,
+            planes: Vec::new(),
+            pool: BufferPool::new(),
+            drawn: false,
+            damage: Damage::default(),
+            moved: false,
+            cursor: Cursor::default(),
+            pointer,
+            pointed: true,
+            covered: None,
+            follows: false,
+        };
+        watcher.look_at(target);
+        watcher.look_at_cursor()?;
+        Ok(watcher)
+    }
+
+    /// Gives pictures until nobody takes them any more.
+    pub fn run(&mut self, tell: &dyn Fn(Note)) -> Result<(), Error> {
+        while !self.pictures.is_closed() {
+            while let Some(event) = self.display.event()? {
+                self.hear(&event)?;
+            }
+            if std::mem::take(&mut self.moved) {
+                self.find_again(tell)?;
+            }
+            let pointer = self.display.pointer()?;
+            self.pointed |= pointer != std::mem::replace(&mut self.pointer, pointer);
+            let now = Instant::now();
+            if self.drawn && self.pace.is_due(now, true) {
+                self.ask()?;
+            }
+            let new = self.is_new();
+            if self.target.is_some() && self.pace.is_due(now, new) {
+                // Of where a window goes not every manager tells.
+                self.moved |= !new && matches!(self.which, Which::Window(_));
+                self.shared.wanted.store(false, Ordering::Relaxed);
+                self.give(now)?;
+            }
+            self.wait(self.pace.rest(Instant::now(), self.drawn || self.is_new()));
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, event: &Event) -> Result<(), Error> {
+        match event {
+            Event::DamageNotify(_) => self.drawn = true,
+            Event::XfixesCursorNotify(_) => return self.look_at_cursor(),
+            Event::ConfigureNotify(_) | Event::MapNotify(_) | Event::UnmapNotify(_) | Event::DestroyNotify(_) => {
+                self.moved = true
+            }
+            Event::ReparentNotify(_) | Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => self.moved = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether the next picture is another than the last, or is wanted.
+    fn is_new(&self) -> bool {
+        let pointed = self.covers() != self.covered || (self.pointed && self.covered.is_some());
+        !self.damage.is_empty() || pointed || self.shared.wanted.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the display's word, but not longer.
+    fn wait(&self, most: Duration) {
+        // In whole milliseconds, the last of which must not be spent spinning.
+        let most = PollTimeout::try_from(most + Duration::from_micros(999)).unwrap_or(PollTimeout::ZERO);
+        let mut display = [PollFd::new(self.display.connection.stream().as_fd(), PollFlags::POLLIN)];
+        // Whatever wakes it, what there is is looked at.
+        let _ = poll(&mut display, most);
+    }
+
+    fn look_at_cursor(&mut self) -> Result<(), Error> {
+        let image = self.display.cursor()?;
+        self.cursor = Cursor::new((image.width, image.height), (image.xhot, image.yhot), &image.cursor_image);
+        self.pointed = true;
+        Ok(())
+    }
+
+    /// What the cursor covers of the picture now.
+    fn covers(&self) -> Option<Rect> {
+        let target = self.target?;
+        self.cursor.covers(target.size, self.at(&target))
+    }
+
+    /// Where in the picture the mouse points.
+    fn at(&self, target: &Target) -> (i64, i64) {
+        (self.pointer.0 - target.on_root.0, self.pointer.1 - target.on_root.1)
+    }
+
+    /// From now on that is looked at, all of it anew where more than its place is another.
+    fn look_at(&mut self, target: Target) {
+        let before = self.target.replace(target);
+        let same = |before: &Target| (before.size, before.corner, before.seen) == (target.size, target.corner, target.seen);
+        if before.as_ref().is_some_and(same) {
+            return;
+        }
+        if before.is_none_or(|before| before.size != target.size) {
+            self.sampling = sampling(target.size);
+            let area = target.size.width as usize * target.size.height as usize;
+            self.planes = vec![128; self.sampling.bytes(target.size)];
+            // Black, until it is fetched.
+            self.planes[..area].fill(0);
+            (self.follows, self.covered) = (false, None);
+        }
+        self.damage.take();
+        self.damage.add(Rect::all(target.size));
+    }
+
+    /// It may be elsewhere, larger, or not there.
+    fn find_again(&mut self, tell: &dyn Fn(Note)) -> Result<(), Error> {
+        match self.display.find(&self.which) {
+            Ok(target) => {
+                let (name, size) = (self.which.to_string(), target.size);
+                match self.target {
+                    None => tell(Note::Back(name, size)),
+                    Some(before) if before.size != size && !matches!(self.which, Which::Window(_)) => {
+                        tell(Note::Resized(name, size))
+                    }
+                    Some(_) => {}
+                }
+                self.look_at(target);
+            }
+            Err(Error::NoMonitor { .. } | Error::Outside { .. }) => {
+                if self.target.take().is_some() {
+                    tell(Note::Gone(self.which.to_string()));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Asks what was drawn. On a display of several monitors it may be elsewhere.
+    fn ask(&mut self) -> Result<(), Error> {
+        self.drawn = false;
+        let drawn = self.display.drawn()?;
+        let Some(target) = self.target else { return Ok(()) };
+        let (x, y) = (i64::from(target.corner.0), i64::from(target.corner.1));
+        let inside = |((left, top), size)| Rect::within(target.size, (left - x, top - y), size);
+        drawn.into_iter().filter_map(inside).for_each(|part| self.damage.add(part));
+        Ok(())
+    }
+
+    /// Fetches what was drawn, and gives the picture.
+    fn give(&mut self, now: Instant) -> Result<(), Error> {
+        let Some(target) = self.target else { return Ok(()) };
+        let mut changed = McuSet::new(target.size, self.sampling);
+        for part in self.damage.take() {
+            let part = part.in_mcus(self.sampling, target.size);
+            let Some(part) = target.seen.and_then(|seen| part.and(seen)) else { continue };
+            let mut planes = colour::Planes::new(&mut self.planes, self.sampling, target.size);
+            let row = |row: u32, pixels: &[u8]| planes.row(part, row, pixels, row + 1 == part.size.height);
+            if self.display.fetch(&target, part, row)? {
+                mark(part, &mut changed);
+            } else {
+                // A window that is just being hidden, or moved.
+                self.damage.add(part);
+                self.moved = true;
+            }
+        }
+        let covers = self.covers();
+        if std::mem::take(&mut self.pointed) || covers != self.covered {
+            self.covered.iter().chain(&covers).for_each(|part| mark(*part, &mut changed));
+        }
+        self.covered = covers;
+        let mut planes = self.pool.take(self.planes.len());
+        planes.copy_from_slice(&self.planes);
+        self.cursor.draw(&mut planes, self.sampling, target.size, self.at(&target));
+        let mut picture = Picture::new(now, target.size, Body::Planes(self.sampling, planes));
+        picture.changed = std::mem::replace(&mut self.follows, true).then_some(changed);
+        if let Some(missed) = self.pictures.try_take() {
+            self.shared.replaced.fetch_add(1, Ordering::Relaxed);
+            picture.changed = in_either(picture.changed, missed.changed);
+        }
+        self.pace.last = Some(now);
+        // Where it was closed the loop ends.
+        let _ = self.pictures.push(picture);
+        Ok(())
+    }
+}
+
+/// What may have changed in two pictures, of which only the later is given; `None`: anything.
+fn in_either(later: Option<McuSet>, missed: Option<McuSet>) -> Option<McuSet> {
+    let (mut later, missed) = (later?, missed?);
+    if !missed.is_of(later.size(), later.sampling()) {
+        return None;
+    }
+    later.add(&missed);
+    Some(later)
+}
+
+/// When pictures are given.
+struct Pace {
+    /// At least between two.
+    period: Duration,
+    last: Option<Instant>,
+}
+
+impl Pace {
+    /// Whether it is time for a picture, which is `new`, or as the one before.
+    fn is_due(&self, now: Instant, new: bool) -> bool {
+        self.left(now, new).is_zero()
+    }
+
+    /// How long nothing is to be done but to listen.
+    fn rest(&self, now: Instant, new: bool) -> Duration {
+        self.left(now, new).min(self.period.clamp(LOOKS.0, LOOKS.1))
+    }
+
+    fn left(&self, now: Instant, new: bool) -> Duration {
+        let apart = if new { self.period } else { self.period.max(REST) };
+        self.last.map_or(Duration::ZERO, |last| (last + apart).saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eyeline_proto::picture::Size;
+
+    #[test]
+    fn what_is_new_is_given_a_period_after_the_last_and_what_is_not_once_a_second() {
+        let (start, millis) = (Instant::now(), Duration::from_millis);
+        let pace = |rate: u64, last| Pace { period: millis(1000 / rate), last };
+        assert!(pace(25, None).is_due(start, false), "the first at once");
+        let running = pace(25, Some(start));
+        assert_eq!([39, 40].map(|at| running.is_due(start + millis(at), true)), [false, true]);
+        assert_eq!([999, 1000].map(|at| running.is_due(start + millis(at), false)), [false, true]);
+        assert_eq!(running.rest(start + millis(10), true), millis(30));
+        assert_eq!(running.rest(start + millis(10), false), millis(40), "then the mouse is looked for");
+        assert_eq!(running.rest(start + millis(990), false), millis(10));
+        // Slower than once a second, and faster than anybody moves a mouse.
+        let slow = Pace { period: millis(5000), last: Some(start) };
+        assert!(!slow.is_due(start + millis(1000), false) && slow.is_due(start + millis(5000), false));
+        assert_eq!((slow.rest(start, true), pace(500, Some(start)).rest(start, false)), (millis(100), millis(16)));
+    }
+
+    #[test]
+    fn what_changed_in_a_picture_that_nobody_took_is_said_of_the_next() {
+        let set = |size, mcus: &[usize]| {
+            let mut set = McuSet::new(size, Sampling::Yuv444);
+            mcus.iter().for_each(|mcu| set.insert(*mcu));
+            Some(set)
+        };
+        let (size, other) = (Size { width: 64, height: 64 }, Size { width: 72, height: 64 });
+        assert_eq!(in_either(set(size, &[1, 2]), set(size, &[2, 9])), set(size, &[1, 2, 9]));
+        for (later, missed) in [(None, set(size, &[1])), (set(size, &[1]), None), (set(size, &[1]), set(other, &[1]))] {
+            assert_eq!(in_either(later, missed), None);
+        }
+    }
+}
