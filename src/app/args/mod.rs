@@ -6,6 +6,7 @@
 //! by those who open it.
 
 pub mod call;
+mod common;
 mod config;
 mod key;
 #[cfg(test)]
@@ -18,16 +19,14 @@ pub mod units;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::ticker;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
-use eyeline_proto::crypto::Psk;
 
 pub use call::Call;
+use common::CommonFlags;
+pub use common::{Common, Log, Rendezvous, Verbosity};
 pub use recording::Recording;
 pub use recv::Recv;
 pub use send::Send;
@@ -85,246 +84,6 @@ pub enum Command<Config> {
     NewKey,
     /// `--print-config`: print this, then end.
     PrintConfig(String),
-}
-
-/// How much is said on stderr.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verbosity {
-    /// `--quiet`: errors only.
-    Quiet,
-    /// What a user wants to know.
-    Normal,
-    /// `-v`: also how things are decided, with the time since the start.
-    Verbose,
-    /// `-vv`: everything.
-    Debug,
-}
-
-/// How lines on stderr look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Log {
-    /// How much.
-    pub verbosity: Verbosity,
-    /// Whether warnings and errors are coloured.
-    pub color: bool,
-}
-
-/// How programs find each other: by at least one of the two.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rendezvous {
-    /// Wait on this address, UDP and TCP.
-    pub wait: Option<SocketAddr>,
-    /// HOST or `--host`: dial these.
-    pub dial: Vec<Host>,
-}
-
-/// What all programs are told.
-#[derive(Debug, Clone)]
-pub struct Common {
-    /// Who dials and who waits.
-    pub rendezvous: Rendezvous,
-    /// Dial or wait again when the peer is gone.
-    pub reconnect: bool,
-    /// End by itself after this time.
-    pub duration: Option<Duration>,
-    /// `--name`: what others call us; else this machine's name.
-    pub name: Option<String>,
-    /// `--stats json`: one object a second on stdout.
-    pub stats_json: bool,
-    /// `--doctor`: look at the machine instead.
-    pub doctor: bool,
-    /// `--record` and what belongs to it.
-    pub recording: Recording,
-    /// `--metrics`: where they are served over HTTP.
-    pub metrics: Option<SocketAddr>,
-    /// How it is said at a terminal how it goes.
-    pub ticker: ticker::Style,
-    /// What both sides must have, if there is a key. The passphrase it was made of is not kept.
-    pub key: Option<Psk>,
-    /// How to speak to the user.
-    pub log: Log,
-    /// To be said once the log exists.
-    pub warnings: Vec<String>,
-}
-
-impl Common {
-    /// Another program writes to the same terminal, or somebody types there: no line stays in its place.
-    fn shares_terminal(&mut self) {
-        if self.ticker == ticker::Style::InPlace {
-            self.ticker = ticker::Style::Off;
-        }
-    }
-}
-
-#[derive(clap::Args, Debug)]
-#[command(next_help_heading = "All programs")]
-struct CommonFlags {
-    /// Port: UDP for pictures, TCP for sound and control
-    #[arg(short, long, value_name = "PORT", default_value_t = PORT, value_parser = units::port, help_heading = "Connection")]
-    port: u16,
-
-    /// Wait as well, where --host dials
-    #[arg(long, help_heading = "Connection")]
-    wait: bool,
-
-    /// Address of this machine to wait on; the default is every one
-    #[arg(long, value_name = "ADDR", value_parser = units::address, help_heading = "Connection")]
-    bind: Option<IpAddr>,
-
-    /// End when the peer is gone (exit 4); do not dial or wait again
-    #[arg(long, help_heading = "Connection")]
-    no_reconnect: bool,
-
-    /// Admit only who has this key too; `--key new` prints a strong one
-    #[arg(long, value_name = "KEY", conflicts_with = "key_file", help_heading = "Connection")]
-    key: Option<String>,
-
-    /// Take the key from the first line of FILE; without it $EYELINE_KEY is used
-    #[arg(long, value_name = "FILE", value_parser = file(), help_heading = "Connection")]
-    key_file: Option<PathBuf>,
-
-    /// What others see you called [default: this machine's name]
-    #[arg(long, value_name = "NAME", value_parser = units::name, help_heading = "Connection")]
-    name: Option<String>,
-
-    /// List cameras with their modes, monitors, microphones and speakers, then end; as JSON with `--stats json`
-    #[arg(long)]
-    list: bool,
-
-    /// Say what of this machine, and of the way to --host, is wrong, and what mends it, then end: 0 if nothing is, else 1; as JSON
-    /// with `--stats json`
-    #[arg(long)]
-    doctor: bool,
-
-    /// End after this time, like 10s or 2m
-    #[arg(long, value_name = "DUR", value_parser = units::running_time)]
-    duration: Option<Duration>,
-
-    /// Print measurements on stdout; json is one object a second, and one of totals at the end
-    #[arg(long, value_name = "FORMAT", hide_possible_values = true)]
-    stats: Option<StatsFormat>,
-
-    #[command(flatten)]
-    recording: recording::RecordingFlags,
-    /// Serve measurements to Prometheus, at http://ADDR:PORT/metrics; without ADDR to this machine alone
-    #[arg(long, value_name = "[ADDR:]PORT", value_parser = units::served_at)]
-    metrics: Option<SocketAddr>,
-
-    /// Say more on stderr; -vv says everything
-    #[arg(short, long, action = clap::ArgAction::Count, conflicts_with = "quiet")]
-    verbose: u8,
-
-    /// Say only what went wrong
-    #[arg(long)]
-    quiet: bool,
-
-    /// Colour warnings and errors: auto, always or never; $NO_COLOR is heeded
-    #[arg(long, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
-    color: ColorWhen,
-
-    /// Print what counts of command line, environment and config file, as such a file, then end; without keys
-    #[arg(long)]
-    print_config: bool,
-
-    /// Leave out the config file, ~/.config/eyeline/config.toml
-    #[arg(long)]
-    no_config: bool,
-
-    /// Print this help
-    #[arg(short, long, action = clap::ArgAction::Help)]
-    help: Option<bool>,
-
-    /// Print the version
-    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
-    version: Option<bool>,
-}
-
-#[derive(clap::ValueEnum, Debug, Clone, Copy)]
-enum StatsFormat {
-    /// One object a line.
-    Json,
-}
-
-#[derive(clap::ValueEnum, Debug, Clone, Copy)]
-enum ColorWhen {
-    Auto,
-    Always,
-    Never,
-}
-
-impl CommonFlags {
-    fn log(&self, env: &Env) -> Log {
-        let verbosity = match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (false, 0) => Verbosity::Normal,
-            (false, 1) => Verbosity::Verbose,
-            (false, _) => Verbosity::Debug,
-        };
-        let color = match self.color {
-            ColorWhen::Auto => env.stderr_is_terminal && !env.no_color,
-            ColorWhen::Always => true,
-            ColorWhen::Never => false,
-        };
-        Log { verbosity, color }
-    }
-
-    /// One line where a person looks on and has asked for nothing else; with `-v`, where words go to a file, one now and then.
-    fn ticker(&self, env: &Env) -> ticker::Style {
-        match self.log(env).verbosity {
-            Verbosity::Normal if env.stderr_is_terminal && env.stdin_is_terminal && self.stats.is_none() => {
-                ticker::Style::InPlace
-            }
-            Verbosity::Verbose | Verbosity::Debug if !env.stderr_is_terminal => ticker::Style::Lines,
-            _ => ticker::Style::Off,
-        }
-    }
-
-    /// What is recorded goes to stdout.
-    fn records_to_stdout(&self) -> bool {
-        self.recording.wants_stdout()
-    }
-
-    /// What was asked when it is not the program's work.
-    fn aside<Config>(&self, env: &Env) -> Option<Command<Config>> {
-        if self.list {
-            Some(Command::List(self.log(env), self.stats.is_some()))
-        } else if self.key.as_deref() == Some("new") {
-            Some(Command::NewKey)
-        } else {
-            None
-        }
-    }
-
-    fn resolve(self, hosts: Vec<units::HostText>, env: &Env, mut warnings: Vec<String>) -> Result<Common, Wrong> {
-        let log = self.log(env);
-        let mut dial: Vec<Host> = Vec::with_capacity(hosts.len());
-        for text in hosts {
-            let host = Host { name: text.name, port: text.port.unwrap_or(self.port) };
-            if dial.contains(&host) {
-                return Err(Wrong::conflict(format!("host {host} is given twice: leave one out")));
-            }
-            dial.push(host);
-        }
-        let waits = self.wait || dial.is_empty();
-        if self.bind.is_some() && !waits {
-            let sentence =
-                "--bind <ADDR> says where to wait, and --host <HOST> dials: leave one of them out, or say --wait to do both";
-            return Err(Wrong::conflict(sentence));
-        }
-        let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
-        let rendezvous = Rendezvous { wait, dial };
-        // At last: what is wrong with other flags is told without it, and a key file may be a pipe, which is read once.
-        let (flag, file, variable) = (self.key.as_deref(), self.key_file.as_deref(), env.key.as_deref());
-        let from = key::Sources { flag, file, variable, config: env.config_key.as_ref() };
-        let key = key::find(from, &mut warnings).map_err(|sentence| Wrong(ErrorKind::ValueValidation, sentence))?;
-        let key = key.map(|key| Psk::derive(key.expose())).transpose();
-        let key = key.map_err(|error| Wrong(ErrorKind::ValueValidation, error.to_string()))?;
-        let (reconnect, duration, ticker) = (!self.no_reconnect, self.duration, self.ticker(env));
-        let (stats_json, metrics) = (self.stats.is_some(), self.metrics);
-        let recording = self.recording.resolve(env, stats_json)?;
-        let (name, doctor) = (self.name, self.doctor);
-        Ok(Common { rendezvous, reconnect, duration, name, stats_json, doctor, recording, metrics, ticker, key, log, warnings })
-    }
 }
 
 /// Flags that are right one by one but not together: the kind and the sentence.
@@ -420,7 +179,10 @@ fn device(text: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ticker;
     use super::*;
+    use eyeline_proto::crypto::Psk;
+    use std::time::Duration;
 
     fn common(line: &str) -> Common {
         common_in(line, &Env::default())

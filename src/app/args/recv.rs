@@ -199,7 +199,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
     let output = flags.output.map(output).transpose()?;
     let records_to_stdout = flags.common.records_to_stdout();
     if output.as_ref().is_some_and(|output| output.place == Place::Stdout) {
-        if flags.common.stats.is_some() {
+        if flags.common.prints_statistics() {
             return Err(Wrong::conflict("--output - and --stats json both want stdout: give --output a file"));
         }
         if records_to_stdout {
