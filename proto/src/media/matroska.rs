@@ -232,7 +232,12 @@ impl Muxer {
                 ebml::id(&mut head, 0x1F43_B675);
                 head.extend_from_slice(&ebml::UNKNOWN);
                 ebml::uint(&mut head, 0xE7, at);
-                Cluster { at: self.end, time: at, pictures: 0, first: track }
+                let cluster = Cluster { at: self.end, time: at, pictures: 0, first: track };
+                if self.can_go_back && self.cues.is_empty() {
+                    // Not every reader takes it that there are none where they are said to be.
+                    over.push((self.places.cues, in_place(&self.cue_to(cluster), 0x1C53_BB6B, CUES_LEN)));
+                }
+                cluster
             }
         };
         cluster.pictures |= u128::from(is_picture) << track;
@@ -285,6 +290,21 @@ impl Muxer {
             return false;
         }
         *since = 0;
+        let cue = self.cue_to(cluster);
+        self.cues.push(cue);
+        while self.cues.iter().map(Vec::len).sum::<usize>() > CUES_LEN - AROUND {
+            let mut index = 0;
+            self.cues.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+            self.one_in.0 = self.one_in.0.saturating_mul(2);
+        }
+        true
+    }
+
+    /// A cue, as it is written.
+    fn cue_to(&self, cluster: Cluster) -> Vec<u8> {
         let of_pictures = (0..MOST_TRACKS).filter(|track| cluster.pictures >> track & 1 == 1);
         let alone = (cluster.pictures == 0).then_some(cluster.first);
         let mut cue = Vec::new();
@@ -297,16 +317,7 @@ impl Muxer {
                 });
             }
         });
-        self.cues.push(cue);
-        while self.cues.iter().map(Vec::len).sum::<usize>() > CUES_LEN - AROUND {
-            let mut index = 0;
-            self.cues.retain(|_| {
-                index += 1;
-                index % 2 == 1
-            });
-            *one_in = one_in.saturating_mul(2);
-        }
-        true
+        cue
     }
 }
 
