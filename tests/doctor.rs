@@ -39,5 +39,5 @@ fn the_way_to_somebody_who_is_there_has_a_round_trip_and_a_rate_and_to_nobody_it
     there.said("waiting on port");
     let (way, _) = found(RECV, &format!("--host 127.0.0.1:{port}"), &format!("the way to 127.0.0.1:{port}"));
     let words = way["found"].as_str().unwrap();
-    assert!(words.starts_with("lab answers, round trip ") && words.contains(" Mbit/s came, 0.0 % lost"), "{way:#}");
+    assert!(words.starts_with("lab answers, round trip ") && words.contains(" Mbit/s came, "), "{way:#}");
 }
