@@ -1,4 +1,4 @@
-//! What is recorded: `--record`, `r` and `R` of the window; which files are made, and what is said of them.
+//! What is recorded: `--record`, `r`, `R` and `s` of the window; which files are made, and what is said of them.
 
 use super::args;
 use super::args::recording::Destination;
@@ -34,9 +34,9 @@ pub struct Recording {
     split: Split,
     /// As it was given; else each file is called by its time.
     file: Option<Destination>,
-    running: Option<recorder::Recording>,
+    running: Option<Running>,
     /// Those that were ended, and are still being written.
-    ending: Vec<recorder::Recording>,
+    ending: Vec<Running>,
     saving: Option<Saving>,
     will: LastWill,
     /// Where it is said for how long it has been recorded, and what was said there last.
@@ -50,6 +50,12 @@ pub struct Recording {
     /// Something was written.
     anything: bool,
     failed: Option<Failure>,
+}
+
+/// A file that is written, and its key in the will.
+struct Running {
+    key: u64,
+    recording: recorder::Recording,
 }
 
 /// Keys of recordings in the will: those of files count from 0.
@@ -118,12 +124,12 @@ impl Recording {
             None => in_turn(dated::name(&dated::folder("XDG_VIDEOS_DIR"), "eyeline", "mkv"))?,
         };
         let name = target.name();
-        let mut running = self.recorder.start(target, self.split, next)?;
+        let mut recording = self.recorder.start(target, self.split, next)?;
         self.key += 1;
-        if let Some(last_resort) = running.last_resort() {
+        if let Some(last_resort) = recording.last_resort() {
             self.will.writes(self.key, Unfinished::Recording(last_resort));
         }
-        self.running = Some(running);
+        self.running = Some(Running { key: self.key, recording });
         tracing::info!("recording to {name}");
         Ok(name)
     }
@@ -133,7 +139,7 @@ impl Recording {
         let sentence = match self.running.take() {
             // What waits is written while the rest goes on.
             Some(mut running) => {
-                running.close();
+                running.recording.close();
                 self.ending.push(running);
                 "recording ended".into()
             }
@@ -210,17 +216,18 @@ impl Recording {
             self.saving = None;
             self.conclude(outcome);
         }
-        let over: Vec<_> = self.ending.extract_if(.., recorder::Recording::has_ended).collect();
+        let over: Vec<_> = self.ending.extract_if(.., |ending| ending.recording.has_ended()).collect();
         for ended in over {
             self.end(ended);
         }
-        let running = self.running.take_if(recorder::Recording::has_ended)?;
+        let running = self.running.take_if(|running| running.recording.has_ended())?;
         self.end(running)
     }
 
     /// Says what became of a recording.
-    fn end(&mut self, recording: recorder::Recording) -> Option<Ended> {
+    fn end(&mut self, Running { key, recording }: Running) -> Option<Ended> {
         let recorder::Outcome { written, dropped, refused } = recording.finish();
+        self.will.wrote(key);
         if dropped > 0 {
             tracing::warn!("the disk was too slow: {dropped} pictures and blocks of sound are not in the recording");
         }
@@ -233,7 +240,7 @@ impl Recording {
 
     /// How long it has been recorded, where it is.
     pub fn lasts(&self) -> Option<std::time::Duration> {
-        self.running.as_ref().map(recorder::Recording::lasts)
+        self.running.as_ref().map(|running| running.recording.lasts())
     }
 
     fn conclude(&mut self, outcome: Result<Written, writers::Error>) -> Option<Ended> {
@@ -261,10 +268,10 @@ impl Recording {
 
     /// Brings all to its end. Whether anything was written, where that was asked for at the beginning.
     pub fn finish(mut self) -> Result<bool, Failure> {
-        self.running.iter_mut().for_each(recorder::Recording::close);
+        self.running.iter_mut().for_each(|running| running.recording.close());
         let all: Vec<_> = self.ending.drain(..).chain(self.running.take()).collect();
-        for recording in all {
-            self.end(recording);
+        for running in all {
+            self.end(running);
         }
         if let Some(saving) = self.saving.take() {
             self.conclude(saving.finish());

@@ -17,11 +17,12 @@ pub use own::Own;
 pub use shot::{Shot, Still};
 
 use super::back::Back;
+/// Why nothing can be written.
+pub use super::record::Error;
 use super::record::Room;
 use super::sink::EncodedSink;
-use crate::codec::raw;
 use crate::present::writers::mkv::{self, Source, Split};
-use crate::present::writers::{self, PATIENCE, Progress, Target, Threaded, Written};
+use crate::present::writers::{self, PATIENCE, Target, Threaded, Written};
 use crate::slot::Slot;
 use crate::threads::lock;
 use eyeline_proto::media::assemble::AccessUnit;
@@ -117,7 +118,6 @@ pub struct Recording {
     queue: Arc<Slot<Arc<Unit>>>,
     thread: Threaded<Arc<Unit>>,
     began: Instant,
-    progress: Progress,
     refused: Arc<AtomicU64>,
     finished: Option<mpsc::Receiver<()>>,
 }
@@ -150,17 +150,6 @@ impl LastResort {
     }
 }
 
-/// Why nothing can be written.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// No thread, or what the writer says.
-    #[error(transparent)]
-    Writer(#[from] writers::Error),
-    /// The library gives no decoder.
-    #[error(transparent)]
-    Decoder(#[from] raw::Error),
-}
-
 impl Recorder {
     /// Keeps the last seconds, where it is to; `room` is what all that waits for disks shares.
     pub fn new(keep: Option<Duration>, room: Room, back: Back) -> Self {
@@ -187,11 +176,10 @@ impl Recorder {
         let writing = Writing::new(mkv::Writer::new(first, split, next), end)?;
         let refused = writing.refused();
         let thread = Threaded::spawn("write-mkv", queue.clone(), writing)?;
-        let progress = thread.progress();
         lock(&self.0.state).to = Some(queue.clone());
         self.0.on.store(true, Ordering::Relaxed);
         let (recorder, began, finished) = (self.clone(), Instant::now(), Some(finished));
-        Ok(Recording { recorder, queue, thread, began, progress, refused, finished })
+        Ok(Recording { recorder, queue, thread, began, refused, finished })
     }
 
     /// Writes the last seconds to a file of their own; `None` where none are kept.
@@ -283,11 +271,6 @@ impl Recording {
     /// Since when it runs.
     pub fn lasts(&self) -> Duration {
         self.began.elapsed()
-    }
-
-    /// Bytes written so far.
-    pub fn bytes(&self) -> u64 {
-        self.progress.bytes()
     }
 
     /// For whoever sees the process end without us; once.
