@@ -8,8 +8,8 @@ mod findings;
 mod machine;
 mod way;
 
-use super::args::recv::{Showing, Speaker};
 use super::args::send::{Sound, Source};
+use super::args::showing::{Showing, Speaker};
 use super::args::{self, Common};
 use super::stats;
 use super::status::ExitCode;

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use super::recv::{ShowFlags, Showing};
 use super::send::{Send, SourceFlags};
+use super::showing::{ShowFlags, Showing};
 use super::{Command, CommonFlags, Env, Wrong, units};
 
 /// What `call` is told.
@@ -92,8 +92,8 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::recv::Speaker;
     use super::super::send::{Sound, Source};
+    use super::super::showing::Speaker;
     use super::*;
     use clap::CommandFactory;
 

@@ -15,6 +15,7 @@ pub mod pattern;
 pub mod recording;
 pub mod recv;
 pub mod send;
+pub mod showing;
 pub mod units;
 
 use std::ffi::OsString;

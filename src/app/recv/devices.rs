@@ -1,6 +1,6 @@
 //! What others are seen and heard with: opened before anybody is told that we are here.
 
-use super::super::args::recv::{Showing, Speaker as Wanted};
+use super::super::args::showing::{Showing, Speaker as Wanted};
 use super::super::failure::Failure;
 use super::super::screen::Screen;
 use super::super::status::ExitCode;

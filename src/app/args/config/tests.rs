@@ -109,7 +109,7 @@ fn the_table_of_a_program_goes_before_what_stands_above_it() {
     assert_eq!((asked.sound, asked.common.stats_json), (Some(Sound::Microphone(None)), true));
     assert_eq!(asked.common.rendezvous.wait.map(|address| address.port()), Some(9688));
     let other = receives(text, "recv");
-    assert_eq!(other.showing.speaker, super::super::recv::Speaker::Off);
+    assert_eq!(other.showing.speaker, super::super::showing::Speaker::Off);
     assert_eq!(other.common.rendezvous.wait.map(|address| address.port()), Some(5000));
 }
 
