@@ -10,6 +10,7 @@ mod senders;
 pub mod viewing;
 mod viewing_stats;
 pub mod virtual_camera;
+pub mod wants;
 
 use super::args;
 use super::door::Door;
@@ -29,6 +30,7 @@ use eyeline_proto::wire::record::{Media, Want, Whole};
 use files::Files;
 use std::time::Instant;
 use viewing::Viewing;
+use wants::Wants;
 
 /// Runs `recv` to its exit code.
 pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
@@ -53,7 +55,7 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let senders = if config.takes_one() { 1 } else { MOST_SENDERS };
     let decodes = config.showing.window || (devices.files.is_none() && !recorded) || devices.camera.is_some();
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
-    let want = if recording.recorder().is_on() { Want { whole: Whole::Everybody, ..Want::ALL } } else { uses };
+    let want = if recording.recorder().is_on() { Wants::recorded() } else { uses };
     let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), config.showing.latency, decodes, statistics, tell)?;
     let run = beginning.meet(me, |core| session::Config { senders, want, ..core }, on_event)?;
     viewing.connect(&run.net);

@@ -13,6 +13,7 @@ use super::files::Files;
 use super::senders::{self, Sender, Senders};
 use super::viewing_stats::{Outside, ViewingStats};
 use super::virtual_camera::Shown as VirtualCamera;
+use super::wants::{Doing, Wants};
 use crate::net;
 use crate::pipeline::back::Back;
 use crate::pipeline::decode::{Announced, Ready};
@@ -25,7 +26,7 @@ use eyeline_proto::media::hold::{Hold, Latency};
 use eyeline_proto::media::schedule::Shown;
 use eyeline_proto::session::stats::{ReceiverStats, Stats};
 use eyeline_proto::session::{Command, Event, HostId, PeerId, TrackId};
-use eyeline_proto::wire::record::{Want, Whole};
+use eyeline_proto::wire::record::Want;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -78,14 +79,7 @@ pub struct Viewing {
     /// Those of whom nothing is heard just now.
     pub quiet: BTreeSet<PeerId>,
     pub senders: Senders,
-    /// What there is use for of each track: it is seen, heard, written or measured.
-    pub uses: Want,
-    /// What is of use where there is no window.
-    unseen: Want,
-    /// What others are told without being asked.
-    first: Want,
-    /// What was asked of each track's sender last.
-    asked: BTreeMap<TrackId, Want>,
+    wants: Wants,
     /// The window is minimized.
     hidden: bool,
     /// It was said that what is written takes one of those whom somebody forwards.
@@ -97,8 +91,9 @@ pub struct Viewing {
 }
 
 impl Viewing {
-    /// With these devices, for which this much is of use, and others are told the second without being asked; pictures are decoded for a window, or, where `decodes`, to be measured. What comes is given to the
-    /// callback, and to `tell` what the main thread is to know of it.
+    /// With these devices, for which this much is of use, and others are told the second without being asked; pictures are decoded
+    /// for a window, or, where `decodes`, to be measured. What comes is given to the callback, and to `tell` what the main thread
+    /// is to know of it.
     pub fn new(
         devices: Devices,
         recording: Recording,
@@ -148,10 +143,7 @@ impl Viewing {
             hosts: BTreeMap::new(),
             quiet: BTreeSet::new(),
             senders: Senders::new(),
-            uses,
-            unseen,
-            first,
-            asked: BTreeMap::new(),
+            wants: Wants::new(uses, unseen, first),
             hidden: false,
             roomless: false,
             statistics: ViewingStats::new(statistics),
@@ -361,7 +353,7 @@ impl Viewing {
                     }
                 }
                 // Whatever one of its number was told before.
-                self.asked.remove(&track);
+                self.wants.forget(track);
                 self.senders.insert(track, Sender { film, ..Sender::new(name) });
             }
             // One sentence for all who may be there.
@@ -474,33 +466,20 @@ impl Viewing {
         Ok(())
     }
 
-    /// Asks each sender for no larger pictures than its tile shows, nor more bits than such are worth, and for none while the
-    /// window is minimized. Files and a virtual camera want all there is, and a recording each
-    /// picture whole.
+    /// Tells each sender what there is use for of it now.
     fn ask(&mut self, net: &net::Handle<Command>) {
-        let recorded = self.recording.recorder().is_on();
         let tiles = match &self.screen {
             Some(screen) => screen.pixels(),
             None => self.senders.keys().map(|track| (*track, None)).collect(),
         };
-        self.asked.retain(|track, _| self.senders.contains_key(track));
-        let uses = (self.uses, self.screen.as_ref().is_some_and(Screen::is_hidden));
-        let all = tiles.iter().filter_map(|(_, pixels)| pixels.map(u64::from)).sum();
-        for (track, pixels) in tiles {
-            let Some(sender) = self.senders.get(&track) else { continue };
-            let written = self.files.is_some() || self.camera.is_some();
-            let want = match (recorded, written) {
-                (true, _) => Want { whole: Whole::Everybody, ..Want::ALL },
-                (false, true) => Want { whole: self.uses.whole, ..Want::ALL },
-                (false, false) if self.screen.is_none() => self.unseen,
-                (false, false) => sender.use_in_tile(pixels, all, uses),
-            };
-            let always = written || self.screen.is_none();
-            let asked = self.asked.get(&track).copied().or(always.then_some(self.first));
-            if asked != Some(want) {
-                self.asked.insert(track, want);
-                net.command(Command::Want(track, want));
-            }
+        let doing = Doing {
+            recorded: self.recording.recorder().is_on(),
+            written: self.files.is_some() || self.camera.is_some(),
+            windowed: self.screen.is_some(),
+            hidden: self.screen.as_ref().is_some_and(Screen::is_hidden),
+        };
+        for (track, want) in self.wants.due(doing, &tiles, &self.senders) {
+            net.command(Command::Want(track, want));
         }
     }
 
