@@ -2,31 +2,18 @@
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/program.rs"]
 mod program;
 
+use folder::Folder;
 use nix::sys::signal::Signal;
 use program::{free_port, recv, send};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// What ffmpeg's program prints. That a file ends amid a block, as one does whose writer was killed, is no failure.
 fn asked(program: &str, args: &str, path: &Path) -> Vec<u8> {

@@ -2,40 +2,19 @@
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/program.rs"]
 mod program;
 
+use folder::Folder;
 use matroska_demuxer::{Frame, MatroskaFile, TrackType};
 use nix::sys::signal::Signal;
 use program::{Out, Program, RECV, SEND, free_port, recv, send};
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-
-/// A folder of one test, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.0).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A track of a file: its name, whether it is of pictures, and its blocks with their times in ms.
 struct Recorded {

@@ -5,6 +5,8 @@
 
 #[path = "support/by_hand.rs"]
 mod by_hand;
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/program.rs"]
 mod program;
 
@@ -26,40 +28,16 @@ use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, Message};
 use eyeline_proto::wire::record::{Media, OWN_TRACK};
+use folder::Folder;
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use program::{Out, Program, RECV, SEND, free_port, recv, send};
 
-/// A folder of one test, gone with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    /// A file that is there already.
-    fn precious(&self, name: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, "precious").unwrap();
-        path
-    }
-
-    /// The names of all that is in it.
-    fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> =
-            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+/// A file that is there already.
+fn precious(folder: &Folder, name: &str) -> PathBuf {
+    let path = folder.0.join(name);
+    fs::write(&path, "precious").unwrap();
+    path
 }
 
 fn is_precious(path: &PathBuf) -> bool {
@@ -76,7 +54,7 @@ fn fails(mut recv: Program, code: i32, part: &str) {
 #[test]
 fn where_nothing_came_what_was_there_is_as_it_was_and_nothing_is_left_that_was_not() {
     let folder = Folder::new("nothing");
-    let old = [folder.precious("old.y4m"), folder.precious("old.wav")];
+    let old = [precious(&folder, "old.y4m"), precious(&folder, "old.wav")];
     for [pictures, sound] in [old.clone(), ["new.y4m", "new.wav"].map(|name| folder.0.join(name))] {
         let files = format!("--output {} --audio-output {}", pictures.display(), sound.display());
         let mut recv = recv(&format!("-p {} {files}", free_port()));
@@ -117,7 +95,7 @@ fn where_nothing_came_within_the_duration_the_exit_code_says_so() {
 #[test]
 fn a_run_that_cannot_begin_leaves_every_file_as_it_was() {
     let folder = Folder::new("cannot");
-    let (old, link) = (folder.precious("old.wav"), folder.0.join("link.y4m"));
+    let (old, link) = (precious(&folder, "old.wav"), folder.0.join("link.y4m"));
     symlink("nowhere", &link).unwrap();
     let files = format!("--audio-output {} --output {}", old.display(), link.display());
     fails(recv(&format!("-p {} {files}", free_port())), 1, "link.y4m is a link to nowhere");
@@ -138,7 +116,7 @@ fn a_run_that_cannot_begin_leaves_every_file_as_it_was() {
 #[test]
 fn a_link_is_not_followed_to_a_file_that_is_written_over() {
     let folder = Folder::new("link");
-    let kept = folder.precious("kept");
+    let kept = precious(&folder, "kept");
     let [link, sound] = ["link.y4m", "link.wav"].map(|name| folder.0.join(name));
     [&link, &sound].iter().for_each(|link| symlink(&kept, link).unwrap());
     for (flag, link) in [("--output", &link), ("--audio-output", &sound)] {
@@ -328,7 +306,7 @@ fn a_file_that_ends_early_ends_no_other_and_is_heard_of_in_the_exit_code() {
 fn the_sound_of_all_is_one_file_and_goes_on_when_one_of_them_leaves() {
     let folder = Folder::new("mix");
     let port = free_port();
-    let old = folder.precious("mix.wav");
+    let old = precious(&folder, "mix.wav");
     let files = format!("--output {0}/{{name}}.y4m --audio-output {0}/{{mix}}.wav", folder.0.display());
     let mut recv = recv(&format!("-p {port} --stats json {files}"));
     recv.said("waiting on port");
