@@ -13,6 +13,8 @@ complete -c eyeline-call -s b -l bitrate -d 'Never send a receiver more than thi
 complete -c eyeline-call -l speaker -d 'Speaker: index or part of its name [default: the system\'s]' -r
 complete -c eyeline-call -l v4l2-sink -d 'Be a camera for the programs of this machine: a v4l2loopback device, like /dev/video10, shows who is large, or the first' -r -F
 complete -c eyeline-call -l latency -d 'From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at most)' -r
+complete -c eyeline-call -l title -d 'What the window is called [default: who is seen]' -r
+complete -c eyeline-call -l geometry -d 'Size and place of the window: 1280x720, +100+50 or both, -0-0 is the lower right corner; or `picture`: as large as that, and anywhere [default: as it was the last time, else `picture`]' -r
 complete -c eyeline-call -s p -l port -d 'Port: UDP for pictures, TCP for sound and control' -r
 complete -c eyeline-call -l bind -d 'Address of this machine to wait on; the default is every one' -r
 complete -c eyeline-call -l key -d 'Admit only who has this key too; `--key new` prints a strong one' -r
@@ -35,6 +37,8 @@ complete -c eyeline-call -l no-audio -d 'Send no sound; a `call` plays none, eit
 complete -c eyeline-call -l require-audio -d 'Stop if there is no microphone, instead of going on with pictures alone'
 complete -c eyeline-call -l no-window -d 'Open no window'
 complete -c eyeline-call -s f -l fullscreen -d 'Fill the screen'
+complete -c eyeline-call -l always-on-top -d 'Keep the window above all others'
+complete -c eyeline-call -l borderless -d 'No title bar, no borders'
 complete -c eyeline-call -l chat -d 'Say to all what is typed on stdin, line by line'
 complete -c eyeline-call -l wait -d 'Wait as well, where --host dials'
 complete -c eyeline-call -l no-reconnect -d 'End when the peer is gone (exit 4); do not dial or wait again'

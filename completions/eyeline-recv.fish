@@ -2,6 +2,8 @@ complete -c eyeline-recv -l host -d 'Dial a send that waits: name or address[:po
 complete -c eyeline-recv -l speaker -d 'Speaker: index or part of its name [default: the system\'s]' -r
 complete -c eyeline-recv -l v4l2-sink -d 'Be a camera for the programs of this machine: a v4l2loopback device, like /dev/video10, shows who is large, or the first' -r -F
 complete -c eyeline-recv -l latency -d 'From camera and microphone to screen and speaker: as little as the network allows, or always so much (80ms, 1.5s; 2s at most)' -r
+complete -c eyeline-recv -l title -d 'What the window is called [default: who is seen]' -r
+complete -c eyeline-recv -l geometry -d 'Size and place of the window: 1280x720, +100+50 or both, -0-0 is the lower right corner; or `picture`: as large as that, and anywhere [default: as it was the last time, else `picture`]' -r
 complete -c eyeline-recv -l output -d 'Write pictures as y4m, or, when its name ends in .mjpeg or .mjpg, as the JPEGs that came; `-` is y4m on stdout. Of one sender, or, where its name has `{name}` in it, a file for each, called by the sender\'s name' -r -F
 complete -c eyeline-recv -l audio-output -d 'Write sound as WAV, in step with --output; of one sender, with `{name}` a file for each, with `{mix}` in its name (which becomes "mix") one of all senders together' -r -F
 complete -c eyeline-recv -s p -l port -d 'Port: UDP for pictures, TCP for sound and control' -r
@@ -21,6 +23,8 @@ always\t''
 never\t''"
 complete -c eyeline-recv -l no-window -d 'Open no window'
 complete -c eyeline-recv -s f -l fullscreen -d 'Fill the screen'
+complete -c eyeline-recv -l always-on-top -d 'Keep the window above all others'
+complete -c eyeline-recv -l borderless -d 'No title bar, no borders'
 complete -c eyeline-recv -l no-audio -d 'Play no sound'
 complete -c eyeline-recv -l overwrite -d 'Write over whatever is there by these names: on a terminal they must be new, elsewhere new or files of yours; with `{name}` or `{mix}` files that are there are left, and a number makes the name new'
 complete -c eyeline-recv -l wait -d 'Wait as well, where --host dials'

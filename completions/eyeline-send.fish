@@ -10,6 +10,8 @@ complete -c eyeline-send -l replenish -d 'Send only what changed of a live raw p
 complete -c eyeline-send -l passthrough -d 'What becomes of JPEGs of a camera: `on`, they, or what changed in them, go as they are; `off`, they are encoded anew; `auto`, what the path has room for [default: auto]' -r
 complete -c eyeline-send -l width -d 'Scale pictures to this width; the height follows' -r
 complete -c eyeline-send -s b -l bitrate -d 'Never send a receiver more than this, like 8M or 800k bits a second [default: what the path takes]' -r
+complete -c eyeline-send -l title -d 'What the window is called [default: who is seen]' -r
+complete -c eyeline-send -l geometry -d 'Size and place of the window: 1280x720, +100+50 or both, -0-0 is the lower right corner; or `picture`: as large as that, and anywhere [default: as it was the last time, else `picture`]' -r
 complete -c eyeline-send -s p -l port -d 'Port: UDP for pictures, TCP for sound and control' -r
 complete -c eyeline-send -l bind -d 'Address of this machine to wait on; the default is every one' -r
 complete -c eyeline-send -l key -d 'Admit only who has this key too; `--key new` prints a strong one' -r
@@ -31,6 +33,8 @@ complete -c eyeline-send -l no-video -d 'Send no pictures'
 complete -c eyeline-send -l no-audio -d 'Send no sound; a `call` plays none, either'
 complete -c eyeline-send -l require-audio -d 'Stop if there is no microphone, instead of going on with pictures alone'
 complete -c eyeline-send -l preview -d 'Show a window of what is sent; its picture comes as soon as somebody watches'
+complete -c eyeline-send -l always-on-top -d 'Keep the window above all others'
+complete -c eyeline-send -l borderless -d 'No title bar, no borders'
 complete -c eyeline-send -l wait -d 'Wait as well, where --host dials'
 complete -c eyeline-send -l no-reconnect -d 'End when the peer is gone (exit 4); do not dial or wait again'
 complete -c eyeline-send -l list -d 'List cameras with their modes, monitors, microphones and speakers, then end; as JSON with `--stats json`'

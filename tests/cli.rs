@@ -122,6 +122,8 @@ fn value(kind: &str) -> &str {
         "SCREEN" => "800x600+10+20",
         "PATH" | "FILE" => "something",
         "WxH" => "640x480",
+        "WxH+X+Y" => "640x480+10-0",
+        "TEXT" => "lab",
         "N" => "24",
         "R" => "8M",
         "DUR|SIZE" => "2G",

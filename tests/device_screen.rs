@@ -3,6 +3,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
+#[path = "support/folder.rs"]
+mod folder;
 #[path = "support/gate.rs"]
 mod gate;
 #[path = "support/on_screen.rs"]
@@ -24,9 +26,10 @@ use std::time::{Duration, Instant};
 
 use eyeline::capture::pattern::read_number;
 use eyeline_proto::picture::Size;
+use folder::Folder;
 use gate::{Gate, Way};
 use nix::sys::signal::Signal;
-use on_screen::{on, until, window};
+use on_screen::{on, on_with, until, window};
 use program::{Out, Program, RECV, SEND, command, free_port, send};
 use proxy::Proxy;
 use screen::{Area, Screen, Shot};
@@ -223,6 +226,37 @@ fn window_title_and_line_say_what_is_awaited() {
     drop(screen.shot("waiting"));
     screen.key('q' as u32);
     assert_eq!(waits.ended(), 0, "{}", waits.heard());
+}
+
+#[test]
+fn a_window_comes_back_where_it_was_closed_and_as_large_as_the_user_made_it() {
+    let (screen, folder, port) = (Screen::with_manager(1280, 960), Folder::new("remembered"), free_port());
+    let start = |args: &str| {
+        let mut command = command(RECV, &format!("--no-audio --port {port} {args}"));
+        command.env("XDG_STATE_HOME", &folder.0);
+        let mut recv = on_with(&screen, command);
+        recv.said("waiting on port");
+        let id = window(&screen);
+        (recv, id)
+    };
+    let (mut recv, id) = start("");
+    let small = Size { width: 500, height: 300 };
+    let there = put(&screen, id, small);
+    assert_eq!(recv.stop(Signal::SIGTERM), 0);
+    let (mut recv, id) = start("");
+    until("the window where it was", || Some(screen.area(id)).filter(|area| *area == there));
+    screen.key('q' as u32);
+    assert_eq!(recv.ended(), 0);
+    let (mut recv, id) = start("--geometry 320x200+0+0 --title lab");
+    until("the window where it is asked to be", || {
+        let (area, frame) = (screen.area(id), screen.frame(id));
+        ((area.width, area.height, area.x - frame[0], area.y - frame[2]) == (320, 200, 0, 0)).then_some(())
+    });
+    titled(&screen, id, "lab");
+    assert_eq!(recv.stop(Signal::SIGTERM), 0);
+    let (mut recv, id) = start("--geometry picture");
+    until("a window of the usual size", || (screen.area(id).width > 1000).then_some(()));
+    assert_eq!(recv.stop(Signal::SIGTERM), 0);
 }
 
 #[test]

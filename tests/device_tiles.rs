@@ -67,7 +67,7 @@ const CHILD: &str = "the_window_of_the_tests_below";
 #[ignore = "it is the window the other tests look at"]
 fn the_window_of_the_tests_below() {
     let how = shower::how();
-    let options = Options { title: "tiles".into(), size: Size { width: 1280, height: 720 }, fullscreen: false };
+    let options = Options { title: "tiles".into(), ..Options::of(Size { width: 1280, height: 720 }) };
     let mut window = Window::open(&options).unwrap();
     if how == "call" {
         window.bind(Bindings::Call);

@@ -18,7 +18,8 @@ use eyeline::present::window::{Action, Look, Options, Window};
 use eyeline_proto::picture::Size;
 use screen::{Area, PATIENCE, Screen, Shot};
 use shower::Shower;
-use x11rb::protocol::xproto::{AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateWindowAux, WindowClass};
+use x11rb::protocol::xproto::{AtomEnum, ConfigureWindowAux, ConnectionExt as _, CreateWindowAux, PropMode, WindowClass};
+use x11rb::wrapper::ConnectionExt as _;
 
 const PICTURE: Size = Size { width: 640, height: 480 };
 
@@ -43,7 +44,15 @@ const CHILD: &str = "the_window_of_the_tests_below";
 fn the_window_of_the_tests_below() {
     let how = shower::how();
     let size = if how.contains("large") { Size { width: 3840, height: 2160 } } else { PICTURE };
-    let options = Options { title: "pattern\0\n".into(), size, fullscreen: how.contains("full") };
+    let geometry = how.split_whitespace().find_map(|word| word.strip_prefix("geometry=")).map(|text| text.parse().unwrap());
+    let options = Options {
+        title: "pattern\0\n".into(),
+        geometry: geometry.unwrap_or_default(),
+        fullscreen: how.contains("full"),
+        above: how.contains("above"),
+        borderless: how.contains("borderless"),
+        ..Options::of(size)
+    };
     let opened = if how.contains("plain") { Window::open_plain(&options) } else { Window::open(&options) };
     let mut window = match opened {
         Ok(window) => window,
@@ -75,6 +84,7 @@ fn the_window_of_the_tests_below() {
                 number += 1;
                 canvas.rows(number, size, top..top + 16).unwrap().pixels().fill(0x00ff_ffff);
             }
+            Some(("where", _)) => println!("\nat {}", window.geometry().map_or("nowhere".to_string(), |it| it.to_string())),
             Some(("fit", width)) => drop(window.fit(Size { width: width.parse().unwrap(), height: 500 })),
             _ => {}
         }
@@ -213,6 +223,86 @@ fn a_window_takes_the_size_of_a_picture_unless_somebody_gave_it_another() {
         let area = screen.area(window);
         assert_eq!((area.width, area.height), (600, 400));
     }
+}
+
+#[test]
+fn a_window_stands_where_it_is_asked_to_with_its_frame_and_says_so_for_the_next_time() {
+    let screen = Screen::with_manager(1280, 1000);
+    for (asked, said) in [("400x300+200+150", "400x300+200+150"), ("+30+40", "+30+40"), ("400x300-0-0", "400x300")] {
+        let (mut shower, window) = begin(&screen, &format!("geometry={asked}"));
+        shower.painted("the window in its place", || {
+            let (area, [left, right, top, bottom]) = (screen.area(window), screen.frame(window));
+            assert!(top > 0, "this manager gives windows a title bar");
+            let corner = (area.x - left, area.y - top);
+            let is_there = match asked {
+                "400x300+200+150" => (area.width, area.height, corner) == (400, 300, (200, 150)),
+                "+30+40" => (area.width, area.height, corner) == (640, 480, (30, 40)),
+                _ => (area.x + area.width + right, area.y + area.height + bottom) == (1280, 1000),
+            };
+            is_there.then_some(())
+        });
+        // A size that was asked for is not changed by a picture; a place stays, whatever the size.
+        shower.say("fit 700");
+        let wide = if asked.starts_with('4') { 400 } else { 700 };
+        shower.until("done");
+        shower.until(&format!("shown {wide}x"));
+        shower.say("where now");
+        let at = shower.until("at ");
+        assert!(at.starts_with(&format!("at {said}")), "{asked}: {at}");
+    }
+    let (mut shower, _) = begin(&screen, "geometry=400x300+200+150 full");
+    shower.until("shown 1280x1000");
+    shower.say("where now");
+    assert_eq!(shower.until("at "), "at nowhere", "it does not stay over the whole screen");
+}
+
+#[test]
+fn a_window_has_an_icon_and_stays_above_others_without_a_frame_where_that_is_asked() {
+    let screen = Screen::with_manager(1280, 1000);
+    let (shower, window) = begin(&screen, "above borderless");
+    let (state, above) = (screen.atom("_NET_WM_STATE"), screen.atom("_NET_WM_STATE_ABOVE"));
+    shower.painted("its state", || screen.words(window, state).contains(&above).then_some(()));
+    shower.painted("no title bar", || (screen.frame(window)[2] < 5).then_some(()));
+    assert_eq!(screen.words(window, screen.atom("_NET_WM_ICON"))[..2], [128, 128]);
+    let other = Screen::with_manager(1280, 1000);
+    let (_shower, window) = begin(&other, "");
+    assert!(!other.words(window, other.atom("_NET_WM_STATE")).contains(&above) && other.frame(window)[2] > 5);
+}
+
+#[test]
+fn the_wheel_changes_the_volume_only_over_the_window() {
+    let screen = Screen::start(1280, 1000, &[]);
+    let (mut shower, window) = begin(&screen, "geometry=+0+0");
+    let area = screen.area(window);
+    screen.point(area.x + 900, area.y + 900);
+    screen.wheel(true);
+    assert_eq!(shower.poll(), [""; 0]);
+    screen.point(area.x + 100, area.y + 100);
+    screen.wheel(true);
+    screen.wheel(false);
+    assert_eq!(shower.poll(), ["action VolumeUp", "action VolumeDown"]);
+}
+
+#[test]
+fn on_a_display_of_small_pixels_letters_are_larger_and_the_picture_is_pixel_for_pixel() {
+    let screen = Screen::with_manager(1280, 1000);
+    let height = |dpi: &[u8]| {
+        let resources = AtomEnum::RESOURCE_MANAGER;
+        let change = screen.x.change_property8(PropMode::REPLACE, screen.root, resources, AtomEnum::STRING, dpi);
+        change.unwrap().check().unwrap();
+        let (mut shower, window) = begin(&screen, "");
+        let area = screen.area(window);
+        assert_eq!((area.width, area.height), (640, 480));
+        shower.say("lines HHHH");
+        let corner = Area { width: 200, height: 100, ..area };
+        shower.painted("letters", || {
+            let shot = screen.shot("dpi");
+            let lit = (0..100).filter(|y| shot.count(Area { y: area.y + y, height: 1, ..corner }, 0x00f2_f2f2) > 2).count();
+            (lit > 0).then_some(lit)
+        })
+    };
+    let (usual, large) = (height(b"Xft.dpi:\t96\n"), height(b"Xft.dpi:\t192\n"));
+    assert!(usual >= 8 && large * 10 > usual * 12, "{usual} {large}");
 }
 
 fn full_screen_and_back(screen: &Screen) {

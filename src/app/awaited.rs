@@ -16,24 +16,28 @@ pub struct Awaited {
     /// "waiting on port 9688", "dialling robot.local:9688": what a window is called.
     place: String,
     help: String,
+    /// How others reach us where we wait, in lines.
+    welcome: Vec<String>,
     /// Hosts are dialled, and this is why nobody is here.
     trouble: Option<String>,
 }
 
 impl Awaited {
-    /// For `program`, "send" or "recv", which waits on `local` or dials.
-    pub fn new(program: &str, rendezvous: &Rendezvous, local: SocketAddr) -> Awaited {
+    /// For `program`, "send", "recv" or "call", which waits on `local` or dials; `keyed`: who has no key is not let in.
+    pub fn new(program: &str, rendezvous: &Rendezvous, keyed: bool, local: SocketAddr) -> Awaited {
         let mut places = Vec::new();
         let mut help = String::new();
+        let mut welcome = Vec::new();
         if let Some(address) = rendezvous.wait {
             let addresses = own::addresses(address.ip());
             places.push(format!("waiting on port {}", local.port()));
             help = format!("run `{}`", command(other(program), addresses.first().copied(), local.port()));
+            welcome = welcoming(program, keyed, address.ip(), &addresses, local.port());
         }
         if !rendezvous.dial.is_empty() {
             places.push(dialling(&rendezvous.dial));
         }
-        Awaited { place: places.join(", "), help, trouble: None }
+        Awaited { place: places.join(", "), help, welcome, trouble: None }
     }
 
     /// A host cannot be reached. Where nobody answers that is all there is to say; else it is said what is wrong.
@@ -45,6 +49,15 @@ impl Awaited {
     /// A peer is here: what was said of hosts that could not be reached is over.
     pub fn reached(&mut self) {
         self.trouble = None;
+    }
+
+    /// For a window in which there is nothing else, in lines: how others reach us, or how it stands with those we dial. Two spaces
+    /// part what stands in columns.
+    pub fn welcome(&self) -> String {
+        match &self.trouble {
+            None if !self.welcome.is_empty() => self.welcome.join("\n"),
+            _ => self.sentence(),
+        }
     }
 
     /// In a few words.
@@ -100,6 +113,28 @@ fn other(program: &str) -> &'static str {
         "recv" => "send",
         _ => "call",
     }
+}
+
+/// How others reach us who wait: each line is what it is about, and what there is to know.
+fn welcoming(program: &str, keyed: bool, bound: IpAddr, addresses: &[IpAddr], port: u16) -> Vec<String> {
+    let nobody = match program {
+        "recv" => "Nobody sends yet.",
+        "send" => "Nobody watches yet.",
+        _ => "Nobody else is here yet.",
+    };
+    let key = if keyed { " --key …" } else { "" };
+    let first = command(other(program), addresses.first().copied(), port);
+    let run = if bound.is_loopback() { "on this machine" } else { "on the other machine" };
+    let mut lines = vec![nobody.to_string(), String::new(), format!("{run}:  {first}{key}")];
+    let more = addresses.iter().skip(1).take(MOST_ADDRESSES - 1);
+    lines.extend(more.map(|address| format!("or:  {}{key}", command(other(program), Some(*address), port))));
+    lines.push(format!("port:  {port}, UDP and TCP"));
+    let who = if keyed { "whoever has the key" } else { "anybody of a private network; --key asks for a key" };
+    lines.push(format!("who may join:  {who}"));
+    if addresses.is_empty() {
+        lines.push("address:  this machine has none yet".to_string());
+    }
+    lines
 }
 
 /// What to run on the other machine.
@@ -159,6 +194,34 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_window_says_how_others_reach_this_machine_and_who_is_let_in() {
+        let addresses: Vec<IpAddr> = ["192.168.1.17", "fd00::5"].iter().map(|it| it.parse().expect("an address")).collect();
+        let any = IpAddr::from([0; 4]);
+        assert_eq!(
+            welcoming("recv", false, any, &addresses, 9688),
+            [
+                "Nobody sends yet.",
+                "",
+                "on the other machine:  send --host 192.168.1.17",
+                "or:  send --host fd00::5",
+                "port:  9688, UDP and TCP",
+                "who may join:  anybody of a private network; --key asks for a key",
+            ]
+        );
+        let keyed = welcoming("call", true, any, &addresses[1..], 25001);
+        assert_eq!(keyed[0], "Nobody else is here yet.");
+        assert_eq!(
+            keyed[2..],
+            [
+                "on the other machine:  call --host [fd00::5]:25001 --key …",
+                "port:  25001, UDP and TCP",
+                "who may join:  whoever has the key"
+            ]
+        );
+        assert!(welcoming("send", false, any, &[], 9688).contains(&"address:  this machine has none yet".to_string()));
+    }
+
+    #[test]
     fn who_waits_where_nobody_else_comes_is_told_so() {
         assert_eq!(invited("127.0.0.1", &["127.0.0.1"], 5000), "only this machine reaches 127.0.0.1: recv --host 127.0.0.1:5000");
         assert!(invited("::", &[], 9688).starts_with("this machine has no address yet; once it has"));
@@ -168,7 +231,7 @@ mod tests {
     fn a_host_that_does_not_answer_is_said_to_until_somebody_does() {
         let robot = Host { name: "robot.local".into(), port: 9688 };
         let rendezvous = Rendezvous { wait: None, dial: vec![robot.clone()] };
-        let mut awaited = Awaited::new("recv", &rendezvous, SocketAddr::from(([0; 4], 0)));
+        let mut awaited = Awaited::new("recv", &rendezvous, false, SocketAddr::from(([0; 4], 0)));
         assert_eq!(awaited.sentence(), "dialling robot.local:9688");
         let refused = DialError::Refused { host: robot.to_string(), port: 9688 };
         awaited.unreachable(&refused.into());
@@ -180,9 +243,10 @@ mod tests {
         assert_eq!((awaited.sentence().as_str(), awaited.place()), ("dialling robot.local:9688", "dialling robot.local:9688"));
         let wait = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let rendezvous = Rendezvous { wait, dial: Vec::new() };
-        let awaited = Awaited::new("recv", &rendezvous, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let awaited = Awaited::new("recv", &rendezvous, false, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(awaited.sentence(), "waiting on port 5000: run `send --host 127.0.0.1:5000`");
-        let awaited = Awaited::new("recv", &Rendezvous { wait, dial: vec![robot] }, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let awaited =
+            Awaited::new("recv", &Rendezvous { wait, dial: vec![robot] }, false, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(awaited.place(), "waiting on port 5000, dialling robot.local:9688");
     }
 }

@@ -38,7 +38,7 @@ impl Needs {
         Needs {
             camera: send.video && matches!(send.source, Source::Camera(_)),
             microphone: matches!(send.sound, Some(Sound::Microphone(_))),
-            display: send.preview || matches!(send.source, Source::Screen(_)),
+            display: send.preview.is_some() || matches!(send.source, Source::Screen(_)),
             film: matches!(send.source, Source::Film { .. }),
             offers: true,
             ..Needs::default()

@@ -51,7 +51,7 @@ impl<'a> Door<'a> {
     pub fn open(program: &str, common: &'a Common, local: SocketAddr) -> Self {
         let rendezvous = &common.rendezvous;
         awaited::announce(program, rendezvous, common.key.is_some(), local);
-        let awaited = Awaited::new(program, rendezvous, local);
+        let awaited = Awaited::new(program, rendezvous, common.key.is_some(), local);
         Door {
             rendezvous,
             reachability: Reachability::new(program, common),
@@ -133,6 +133,11 @@ impl<'a> Door<'a> {
     /// What is waited for, in a sentence.
     pub fn sentence(&self) -> String {
         self.awaited.sentence()
+    }
+
+    /// The same for a window in which there is nothing else: lines, two spaces part what stands in columns.
+    pub fn welcome(&self) -> String {
+        self.awaited.welcome()
     }
 
     /// The same in a few words.

@@ -28,6 +28,7 @@ mod snapshots;
 mod stats;
 pub mod status;
 pub mod ticker;
+mod windows;
 
 use args::{Command, Common, Env, Log};
 use doctor::Needs;

@@ -2,11 +2,15 @@
 //!
 //! What only the program can do (close a camera, send words) is a [`Wish`]; the rest is done here.
 
+use super::args::showing::Showing;
+use super::args::window::{Frame, Wanted};
 use super::failure::Failure;
 use super::kept::{Kept, Loudness, Who};
 use super::status::ExitCode;
+use super::windows::Remembered;
 use crate::pipeline::track::{Track, Tracks};
 use crate::present::canvas::Canvas;
+use crate::present::geometry::Geometry;
 use crate::present::keys::{Action, Bindings};
 use crate::present::mixer::Mixer;
 use crate::present::overlay::Overlay;
@@ -24,6 +28,9 @@ const FIRST_SIZE: Size = Size { width: 1280, height: 720 };
 
 /// How much a press changes the volume, in percent.
 const VOLUME_STEP: u8 = 5;
+
+/// The screen does not fall asleep before a picture that moved so lately.
+const MOVES: Duration = Duration::from_secs(5);
 
 /// Whether the user wants more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +62,11 @@ const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 60);
 
 pub struct Screen {
     window: Window,
+    remembered: Remembered,
+    /// Its title was given by the user.
+    titled: bool,
+    /// When the last new picture came.
+    moved: Option<Instant>,
     scene: Scene<TrackId>,
     overlay: Overlay,
     figures: bool,
@@ -89,25 +101,34 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Opens the window, with keys that mean this.
-    pub fn open(fullscreen: bool, bindings: Bindings) -> Result<Screen, Failure> {
-        let options = window::Options { title: "Eyeline".to_string(), size: FIRST_SIZE, fullscreen };
-        Self::with(&options, bindings, "use --no-window")
+    /// Opens the window, with keys that mean this; it comes back where it is `remembered`.
+    pub fn open(showing: &Showing, bindings: Bindings, remembered: Remembered) -> Result<Screen, Failure> {
+        let options = options("Eyeline", FIRST_SIZE, &showing.frame, &remembered);
+        let options = window::Options { fullscreen: showing.fullscreen, ..options };
+        Self::with(&options, &showing.frame, bindings, (remembered, "use --no-window"))
     }
 
-    /// Opens a window for pictures of `what`, of this size where it is known.
-    pub fn open_preview(what: &str, size: Option<Size>) -> Result<Screen, Failure> {
-        let title = format!("{what} - Eyeline preview");
-        let options = window::Options { title, size: size.unwrap_or(FIRST_SIZE), fullscreen: false };
-        let screen = Self::with(&options, Bindings::Preview, "leave out --preview")?;
-        Ok(Screen { fitted: size, pictured: size.is_some(), ..screen })
+    /// Opens a window for pictures of `what`, of this size where it is known; it comes back where it is `remembered`.
+    pub fn open_preview((what, size): (&str, Option<Size>), frame: &Frame, remembered: Remembered) -> Result<Screen, Failure> {
+        let options = options(&format!("{what} - Eyeline preview"), size.unwrap_or(FIRST_SIZE), frame, &remembered);
+        let mut screen = Self::with(&options, frame, Bindings::Preview, (remembered, "leave out --preview"))?;
+        (screen.fitted, screen.pictured) = (size, size.is_some());
+        Ok(screen)
     }
 
-    fn with(options: &window::Options, bindings: Bindings, way_out: &'static str) -> Result<Screen, Failure> {
+    fn with(
+        options: &window::Options,
+        frame: &Frame,
+        bindings: Bindings,
+        (remembered, way_out): (Remembered, &'static str),
+    ) -> Result<Screen, Failure> {
         let mut window = Window::open(options).map_err(|error| lost(&error, way_out))?;
         window.bind(bindings);
         Ok(Screen {
             window,
+            remembered,
+            titled: frame.title.is_some(),
+            moved: None,
             scene: Scene::new(),
             overlay: Overlay::default(),
             figures: false,
@@ -131,10 +152,12 @@ impl Screen {
         })
     }
 
-    /// What is waited for while nobody is shown, and the window's title.
-    pub fn awaits(&mut self, sentence: String, title: &str) {
-        self.window.set_title(&format!("{title} - Eyeline"));
-        self.awaited = sentence;
+    /// What is said while nobody is shown, and the window's title, where the user gave it none.
+    pub fn awaits(&mut self, words: String, title: &str) {
+        if !self.titled {
+            self.window.set_title(&format!("{title} - Eyeline"));
+        }
+        self.awaited = words;
     }
 
     /// What is said below a picture whose sender left; nothing while there is a sender.
@@ -202,6 +225,7 @@ impl Screen {
     /// A new picture of a track, of this size, is on its canvas: shows it, at once where it is alone, else by [`Screen::due`].
     /// See [`Screen::seen`].
     pub fn show(&mut self, track: TrackId, size: Size) -> Result<(), Failure> {
+        self.moved = Some(Instant::now());
         if !self.scene.picture(track) {
             // Nobody will see it, so nobody waits for that.
             self.seen.push_back((track, Instant::now()));
@@ -286,6 +310,8 @@ impl Screen {
     /// Keys, who speaks of these tracks, and a new coat of paint where one is due.
     pub fn turn(&mut self, mixer: Option<&Mixer>, tracks: &Tracks) -> Result<Turn, Failure> {
         tracks.heard(&mut self.speech);
+        let moves = self.moved.is_some_and(|moved| moved.elapsed() < MOVES) && !self.window.is_hidden();
+        self.window.keep_awake(moves);
         self.scene.speaks(self.speech.speaks(Instant::now()));
         let actions = self.window.events(Instant::now());
         self.changed |= !actions.is_empty();
@@ -446,6 +472,25 @@ impl Screen {
 fn widen(window: &mut Window) -> bool {
     let Size { width, height } = window.size();
     (width >= FIRST_SIZE.width && height >= FIRST_SIZE.height) || window.grow(FIRST_SIZE)
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if let Some(geometry) = self.window.geometry() {
+            self.remembered.keep(geometry);
+        }
+    }
+}
+
+/// How a window begins for a picture of this size.
+fn options(title: &str, size: Size, frame: &Frame, remembered: &Remembered) -> window::Options {
+    let geometry = match frame.geometry {
+        Wanted::AsBefore => remembered.geometry(),
+        Wanted::Picture => Geometry::default(),
+        Wanted::There(geometry) => geometry,
+    };
+    let title = frame.title.as_deref().unwrap_or(title).to_string();
+    window::Options { title, size, geometry, fullscreen: false, above: frame.above, borderless: frame.borderless }
 }
 
 fn lost(error: &window::Error, way_out: &str) -> Failure {

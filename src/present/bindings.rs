@@ -51,9 +51,9 @@ pub enum Action {
     /// A line was typed, and Enter pressed: these words are to be sent. Never empty, printable, at most
     /// [`MOST_BYTES`](super::typing::MOST_BYTES) long.
     Say(String),
-    /// Up, `+` or `=`, which is plus without Shift on many keyboards.
+    /// Up, `+` or `=`, which is plus without Shift on many keyboards, or the wheel.
     VolumeUp,
-    /// Down or `-`.
+    /// Down or `-`, or the wheel.
     VolumeDown,
     /// A digit: that tile is to be large, counted from 0.
     Pick(u8),
@@ -137,7 +137,7 @@ pub(super) fn meaning(bindings: Bindings, map: &Keymap, stroke: &Stroke) -> Opti
 }
 
 /// Whether there is such a thing to do at the window.
-fn is_of(bindings: Bindings, action: &Action) -> bool {
+pub(super) fn is_of(bindings: Bindings, action: &Action) -> bool {
     let of_window = matches!(action, Action::Quit | Action::ToggleFullscreen | Action::LeaveFullscreen | Action::Help);
     let of_files = matches!(action, Action::Record | Action::SaveLast | Action::Snapshot);
     of_window || of_files || bindings != Bindings::Preview

@@ -24,7 +24,7 @@ impl Rig {
         let canvases: Vec<Arc<Canvas>> = (0..count).map(|_| Arc::default()).collect();
         let mut scene = Scene::new();
         (0..).zip(&canvases).for_each(|(id, canvas)| scene.join(id, String::new(), canvas.clone()));
-        let (compositor, letters, now) = (Compositor::new(), Letters::new(), Instant::now());
+        let (compositor, letters, now) = (Compositor::new(), Letters::new(1.0), Instant::now());
         let display = vec![9; (WINDOW.width * WINDOW.height) as usize];
         Rig { compositor, letters, scene, canvases, now, number: 0, display }
     }

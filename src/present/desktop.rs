@@ -1,12 +1,12 @@
-//! What the window toolkit lacks: screen size, full screen, exposures, keys by symbol and place, every click, and a screen that
-//! stays awake.
+//! What the window toolkit lacks: screen size, full screen, a place, exposures, keys by symbol and place, every click, and a screen
+//! that stays awake.
 //!
 //! A second connection to the X server, in safe Rust, on the window that minifb made. Full screen is asked of the window
 //! manager (EWMH 1.5, `_NET_WM_STATE`); where none is running the window itself is laid over the screen.
 
 use std::time::Instant;
 
-use tracing::warn;
+use tracing::{debug, warn};
 use x11rb::connection::Connection;
 use x11rb::errors::{ConnectionError, ReplyError};
 use x11rb::protocol::Event;
@@ -14,13 +14,14 @@ use x11rb::protocol::randr::ConnectionExt as _;
 use x11rb::protocol::screensaver::ConnectionExt as _;
 use x11rb::protocol::xproto::{
     Atom, AtomEnum, ChangeWindowAttributesAux, ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask, Gravity,
-    PropMode, StackMode, Window,
+    StackMode, Window,
 };
 use x11rb::rust_connection::RustConnection;
-use x11rb::wrapper::ConnectionExt as _;
 
 use super::canvas::View;
 use super::direct::Direct;
+use super::frame::{Frame, pixel_scale};
+use super::geometry::{Geometry, Offset};
 use super::keymap::Keymap;
 use super::keys::{Action, Keys};
 use super::mouse::{self, Mouse};
@@ -40,7 +41,6 @@ x11rb::atom_manager! {
     Atoms: AtomsCookie {
         _NET_SUPPORTED,
         _NET_SUPPORTING_WM_CHECK,
-        _NET_WM_BYPASS_COMPOSITOR,
         _NET_WM_STATE,
         _NET_WM_STATE_FULLSCREEN,
         _NET_WM_STATE_HIDDEN,
@@ -58,6 +58,8 @@ pub(super) struct Desktop {
     is_minimized: bool,
     /// Where the window was before it was laid over the screen; only without a window manager.
     before: Option<Rect>,
+    frame: Option<Frame>,
+    is_awake: bool,
     direct: Direct,
     keymap: Keymap,
     mouse: Mouse,
@@ -78,6 +80,8 @@ impl Desktop {
             is_unmapped: false,
             is_minimized: false,
             before: None,
+            frame: None,
+            is_awake: false,
             direct: Direct::default(),
             keymap: Keymap::default(),
             mouse: Mouse::new(Instant::now()),
@@ -96,10 +100,19 @@ impl Desktop {
         monitors.sort_by_key(|monitor| !monitor.primary);
         let mut places: Vec<_> = monitors.iter().map(|it| place(it.x, it.y, it.width, it.height)).collect();
         if places.is_empty() {
-            let screen = self.connection.setup().roots.iter().find(|screen| screen.root == self.root);
-            places.extend(screen.map(|screen| place(0, 0, screen.width_in_pixels, screen.height_in_pixels)));
+            places.push(self.whole());
         }
         places
+    }
+
+    /// All of the display.
+    fn whole(&self) -> Rect {
+        let screen = self.connection.setup().roots.iter().find(|screen| screen.root == self.root);
+        // What it was when we came: a monitor that is plugged in later makes it larger.
+        let asked = self.connection.get_geometry(self.root).ok().and_then(|cookie| cookie.reply().ok());
+        let size = asked.map(|it| (it.width, it.height)).or(screen.map(|it| (it.width_in_pixels, it.height_in_pixels)));
+        let (width, height) = size.unwrap_or((1, 1));
+        Rect { x: 0, y: 0, size: Size { width: u32::from(width), height: u32::from(height) } }
     }
 
     /// The size of the primary monitor.
@@ -107,7 +120,7 @@ impl Desktop {
         self.monitors().first().map(|monitor| monitor.size)
     }
 
-    /// Takes charge of a window: hears of its keys, clicks and exposures, names its class, and keeps the screen awake.
+    /// Takes charge of a window: hears of its keys, clicks and exposures, and tells its manager what it is.
     pub(super) fn adopt(&mut self, window: Window) -> Result<(), ReplyError> {
         self.window = window;
         match Keymap::listen(&self.connection)? {
@@ -123,17 +136,48 @@ impl Desktop {
         if !self.mouse.listen(&self.connection, self.root, window)? {
             warn!("clicks in the window do nothing: this display has no input extension (XInput 2.1)");
         }
-        let class = b"eyeline\0Eyeline\0";
-        self.connection.change_property8(PropMode::REPLACE, window, AtomEnum::WM_CLASS, AtomEnum::STRING, class)?;
-        // 1: no compositor between a full-screen window and the screen; it costs a picture period.
-        let bypass = self.atoms._NET_WM_BYPASS_COMPOSITOR;
-        self.connection.change_property32(PropMode::REPLACE, window, bypass, AtomEnum::CARDINAL, &[1])?;
-        // Ends with this connection. Not every server has it, and a screen that sleeps is no reason to stop.
-        if let Ok(cookie) = self.connection.screensaver_suspend(1) {
-            cookie.ignore_error();
+        self.frame = Some(Frame::new(&self.connection, self.root, window)?);
+        self.connection.flush()?;
+        Ok(())
+    }
+
+    /// Puts the window, of this size, where it is asked to stand, `above` others where that is wanted.
+    pub(super) fn place_window(&self, geometry: &Geometry, size: Size, above: bool) -> Result<(), ReplyError> {
+        let Some(frame) = &self.frame else { return Ok(()) };
+        frame.put(&self.connection, (geometry, size), (self.whole().size, &self.monitors()))?;
+        if above {
+            frame.keep_above(&self.connection)?;
         }
         self.connection.flush()?;
         Ok(())
+    }
+
+    /// Where the window stands, with its frame; `None` while it covers a monitor.
+    pub(super) fn standing(&self) -> Option<(Offset, Offset)> {
+        if self.is_fullscreen {
+            return None;
+        }
+        self.frame.as_ref()?.place(&self.connection).ok().flatten()
+    }
+
+    /// How many pixels of the display are as large as one is meant to be.
+    pub(super) fn pixel_scale(&self) -> f32 {
+        pixel_scale(&self.connection)
+    }
+
+    /// Keeps the screen awake from now on, or lets it sleep when it likes. Ends with this connection. Not every server has it, and
+    /// a screen that sleeps is no reason to stop.
+    pub(super) fn keep_awake(&mut self, awake: bool) {
+        if awake == self.is_awake {
+            return;
+        }
+        self.is_awake = awake;
+        if let Ok(cookie) = self.connection.screensaver_suspend(u32::from(awake)) {
+            cookie.ignore_error();
+        }
+        if let Err(error) = self.connection.flush() {
+            debug!("the screen may sleep: the display said: {error}");
+        }
     }
 
     /// The mouse over the window.
@@ -141,7 +185,7 @@ impl Desktop {
         &self.mouse
     }
 
-    /// What was clicked since the last call.
+    /// What was clicked, or turned at the wheel, since the last call.
     pub(super) fn take_clicks(&mut self) -> Vec<Action> {
         self.mouse.take()
     }
@@ -199,14 +243,9 @@ impl Desktop {
         } else if on {
             let place = self.place()?;
             let middle = (place.x + place.size.width / 2, place.y + place.size.height / 2);
-            let monitors = self.monitors();
-            let holds = |monitor: &&Rect| {
-                (monitor.x..monitor.x + monitor.size.width).contains(&middle.0)
-                    && (monitor.y..monitor.y + monitor.size.height).contains(&middle.1)
-            };
-            if let Some(monitor) = monitors.iter().find(holds).or(monitors.first()) {
+            if let Some(monitor) = self.monitor_at((middle.0.into(), middle.1.into())) {
                 self.before = Some(place);
-                self.put(*monitor)?;
+                self.put(monitor)?;
             }
         } else if let Some(before) = self.before.take() {
             self.put(before)?;
@@ -226,25 +265,38 @@ impl Desktop {
         self.connection.configure_window(self.window, &configure).map(drop)
     }
 
-    /// Asks for another size of the window, around the same middle but on its screen as far as it fits; the server says later
-    /// what came of it.
-    pub(super) fn resize(&self, size: Size) -> Result<(), ReplyError> {
-        let place = self.place()?;
-        // Within the manager's frame the place is another than on the screen.
-        let corner = self.connection.translate_coordinates(self.window, self.root, 0, 0)?.reply()?;
-        let screen = self.screen().unwrap_or(size);
-        let keep = |corner: i16, old: u32, new: u32, screen: u32| {
-            let most = i64::from(screen) - i64::from(new);
-            (i64::from(corner) + (i64::from(old) - i64::from(new)) / 2).min(most).max(0) as i32
-        };
-        let configure = ConfigureWindowAux::new()
-            .x(keep(corner.dst_x, place.size.width, size.width, screen.width))
-            .y(keep(corner.dst_y, place.size.height, size.height, screen.height))
-            .width(size.width)
-            .height(size.height);
+    /// Asks for another size of the window, around the same middle but on its monitor as far as it fits; one that was `put` keeps
+    /// the corner that was named. The server says later what came of it.
+    pub(super) fn resize(&self, size: Size, put: bool) -> Result<(), ReplyError> {
+        let configure = ConfigureWindowAux::new().width(size.width).height(size.height);
+        let configure = if put { configure } else { self.around_its_middle(size, configure)? };
         self.connection.configure_window(self.window, &configure)?;
         self.connection.flush()?;
         Ok(())
+    }
+
+    fn around_its_middle(&self, size: Size, configure: ConfigureWindowAux) -> Result<ConfigureWindowAux, ReplyError> {
+        let old = self.place()?.size;
+        // Within the manager's frame the place is another than on the screen.
+        let corner = self.connection.translate_coordinates(self.window, self.root, 0, 0)?.reply()?;
+        let (x, y) = (i64::from(corner.dst_x), i64::from(corner.dst_y));
+        let middle = (x + i64::from(old.width) / 2, y + i64::from(old.height) / 2);
+        let Some(monitor) = self.monitor_at(middle) else { return Ok(configure) };
+        let keep = |corner: i64, (old, new): (u32, u32), first: u32, length: u32| {
+            let most = i64::from(first) + i64::from(length) - i64::from(new);
+            (corner + (i64::from(old) - i64::from(new)) / 2).min(most).max(i64::from(first)) as i32
+        };
+        let x = keep(x, (old.width, size.width), monitor.x, monitor.size.width);
+        let y = keep(y, (old.height, size.height), monitor.y, monitor.size.height);
+        Ok(configure.x(x).y(y))
+    }
+
+    /// The monitor on which a point is, or the primary one.
+    fn monitor_at(&self, (x, y): (i64, i64)) -> Option<Rect> {
+        let monitors = self.monitors();
+        let within = |at: i64, first: u32, length: u32| (i64::from(first)..i64::from(first) + i64::from(length)).contains(&at);
+        let holds = |it: &&Rect| within(x, it.x, it.size.width) && within(y, it.y, it.size.height);
+        monitors.iter().find(holds).or(monitors.first()).copied()
     }
 
     fn place(&self) -> Result<Rect, ReplyError> {

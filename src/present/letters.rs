@@ -29,7 +29,11 @@ const MAX_RUNS: usize = 1024;
 /// Letters that are kept as they were drawn: at 20 pixels 200 bytes each.
 const MAX_IMAGES: usize = 2048;
 
-pub(super) struct Letters(RefCell<Inner>);
+pub(super) struct Letters {
+    /// How many pixels of the display are as large as one is meant to be.
+    scale: f32,
+    inner: RefCell<Inner>,
+}
 
 struct Inner {
     fonts: FontSystem,
@@ -70,27 +74,33 @@ pub(super) struct Ground<'a> {
 }
 
 impl Letters {
-    /// With the typeface that is always there.
-    pub(super) fn new() -> Letters {
+    /// With the typeface that is always there, on a display that needs so many pixels for one.
+    pub(super) fn new(scale: f32) -> Letters {
         let mut database = Database::new();
         database.load_font_source(Source::Binary(Arc::new(FONT)));
-        Letters(RefCell::new(Inner {
+        let inner = RefCell::new(Inner {
             fonts: FontSystem::new_with_locale_and_db(locale(), database),
             images: SwashCache::new(),
             runs: HashMap::new(),
             system: System::Unread,
             known: None,
-        }))
+        });
+        Letters { scale, inner }
+    }
+
+    /// So many pixels, where one is as large as it is meant to be, on this display.
+    pub(super) fn pixels(&self, usual: i64) -> i64 {
+        (usual as f32 * self.scale).round() as i64
     }
 
     /// Window pixels from the first letter's left to the last one's right, at `em` pixels to a line of letters without a gap.
     pub(super) fn width(&self, text: &str, em: i64) -> i64 {
-        self.0.borrow_mut().run(text, em).width
+        self.inner.borrow_mut().run(text, em).width
     }
 
     /// Whether the system's fonts are known: letters that were missing are of another width then.
     pub(super) fn has_system_fonts(&self) -> bool {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
         inner.take_system_fonts();
         inner.known.is_some()
     }
@@ -102,7 +112,7 @@ impl Letters {
 
     /// Draws a line of letters into a row of [`Letters::pitch`] pixels that begins at `(x, y)`.
     pub(super) fn draw(&self, text: &str, em: i64, colour: u32, (x, y): (i64, i64), ground: &mut Ground<'_>) {
-        let mut inner = self.0.borrow_mut();
+        let mut inner = self.inner.borrow_mut();
         let run = inner.run(text, em);
         // Capitals, 0.73 em high, stand in the middle of the row.
         let baseline = y + Self::pitch(em) / 2 + em * 3 / 8;
@@ -281,7 +291,7 @@ mod tests {
 
     #[test]
     fn letters_are_smooth_as_wide_as_was_said_and_stand_within_their_line() {
-        let letters = Letters::new();
+        let letters = Letters::new(1.0);
         for em in [9, 12, 20, 27] {
             let pixels = drawn(&letters, "Älg 4.2 Mbit/s", em);
             let [left, top, right, bottom] = bounds(&pixels);
@@ -295,18 +305,18 @@ mod tests {
 
     #[test]
     fn figures_are_all_of_one_width() {
-        let letters = Letters::new();
+        let letters = Letters::new(1.0);
         let width = letters.width("0000.0", 20);
         assert!(["1111.1", "4724.9"].iter().all(|number| letters.width(number, 20) == width));
     }
 
     #[test]
     fn greek_cyrillic_and_arabic_need_no_font_of_the_system() {
-        let letters = Letters::new();
+        let letters = Letters::new(1.0);
         for name in ["Ελένη", "Алёна", "محمد", "Łukasz", "Ħ"] {
             assert!(letters.width(name, 20) > 0);
         }
-        assert!(matches!(letters.0.borrow().system, System::Unread));
+        assert!(matches!(letters.inner.borrow().system, System::Unread));
         // Arabic letters join: together they are narrower than one by one.
         let alone: i64 = "محمد".chars().map(|letter| letters.width(&letter.to_string(), 20)).sum();
         assert!(letters.width("محمد", 20) < alone);
@@ -314,17 +324,17 @@ mod tests {
 
     #[test]
     fn a_letter_that_is_missing_is_a_box_until_the_fonts_of_the_system_are_read() {
-        let letters = Letters::new();
+        let letters = Letters::new(1.0);
         let boxed = drawn(&letters, "漢", 24);
         assert!(boxed.iter().any(|pixel| *pixel != 0));
-        let System::Reading(thread) = std::mem::replace(&mut letters.0.borrow_mut().system, System::Read) else {
+        let System::Reading(thread) = std::mem::replace(&mut letters.inner.borrow_mut().system, System::Read) else {
             panic!("they are not read")
         };
         let (database, fonts) = thread.join().unwrap();
         let known = fonts.has('漢');
         assert!(fonts.has('a') && !fonts.has('\u{10fffe}'));
         {
-            let inner = &mut *letters.0.borrow_mut();
+            let inner = &mut *letters.inner.borrow_mut();
             inner.system = System::Reading(thread::spawn(move || (database, fonts)));
             while !matches!(&inner.system, System::Reading(thread) if thread.is_finished()) {
                 thread::yield_now();
@@ -334,12 +344,12 @@ mod tests {
         let boxed = drawn(&letters, "\u{fffd}", 24);
         assert_eq!(drawn(&letters, "漢", 24) != boxed, known, "it is drawn where a font has it");
         assert_eq!(drawn(&letters, "\u{10fffe}", 24), boxed, "what no font has");
-        assert!(matches!(letters.0.borrow().system, System::Read), "they are read once");
+        assert!(matches!(letters.inner.borrow().system, System::Read), "they are read once");
     }
 
     #[test]
     fn what_sticks_out_is_cut_and_nothing_grows_without_end() {
-        let letters = Letters::new();
+        let letters = Letters::new(1.0);
         let mut pixels = vec![0; 100];
         let mut ground = Ground { pixels: &mut pixels, stride: 10, left: 2, top: 2, right: 8, bottom: 8 };
         letters.draw(&"W\u{0301}\u{0301}\u{0301}".repeat(50), 30, 0x00ff_ffff, (-20, -20), &mut ground);
@@ -348,7 +358,7 @@ mod tests {
         for number in 0..MAX_RUNS * 2 {
             letters.width(&number.to_string(), 9);
         }
-        assert!(letters.0.borrow().runs.values().map(HashMap::len).sum::<usize>() <= MAX_RUNS);
+        assert!(letters.inner.borrow().runs.values().map(HashMap::len).sum::<usize>() <= MAX_RUNS);
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod desktop;
 mod direct;
 pub mod exit_hook;
 mod feed;
+mod frame;
+pub mod geometry;
 mod grid;
 mod keymap;
 pub mod keys;

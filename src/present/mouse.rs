@@ -1,4 +1,4 @@
-//! The mouse: where it is in the window, and the clicks of its left button.
+//! The mouse: where it is in the window, the clicks of its left button, and the turns of its wheel.
 //!
 //! Every press counts, however short: a touch pad, or a remote desktop, lets go in the same instant, and the toolkit only tells
 //! whether the button is down now. A window's button events go to one client, which is the toolkit; so presses are heard as raw
@@ -66,6 +66,7 @@ impl Mouse {
             Event::MotionNotify(event) => (self.place, self.moved) = (Some((event.event_x, event.event_y)), now),
             Event::LeaveNotify(_) => self.place = None,
             Event::XinputRawButtonPress(event) if event.detail == self.left => self.press(now),
+            Event::XinputRawButtonPress(event) => self.turn(event.detail),
             // While a button is held only the toolkit is told where the pointer goes, and nobody when the window goes under it.
             Event::XinputRawButtonRelease(_) | Event::ConfigureNotify(_) if self.place.is_some() => {
                 self.ask_where(connection, window)?;
@@ -82,6 +83,18 @@ impl Mouse {
             Clicked::Once => Action::Click { x: u32::try_from(x).unwrap_or(0), y: u32::try_from(y).unwrap_or(0) },
             Clicked::Twice => Action::ToggleFullscreen,
         });
+    }
+
+    /// X11 counts the wheel among the buttons: 4 is away from the hand.
+    fn turn(&mut self, button: u32) {
+        let action = match button {
+            4 => Action::VolumeUp,
+            5 => Action::VolumeDown,
+            _ => return,
+        };
+        if self.place.is_some() {
+            self.actions.push(action);
+        }
     }
 
     fn ask_where(&mut self, connection: &RustConnection, window: Window) -> Result<(), ReplyError> {

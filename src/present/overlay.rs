@@ -58,7 +58,7 @@ struct Note {
 /// Said below a notice of a window without a picture.
 const HINT: &str = "? keys, q quit";
 
-/// A sentence in the middle of the window; lines as the text has them.
+/// Sentences in the middle of the window; lines as the text has them, two spaces part what stands in columns.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Notice<'a> {
     pub text: &'a str,
@@ -140,7 +140,7 @@ impl Overlay {
         let help = self.help.then(|| help::page(beside.bindings));
         let notice = beside.notice.map(|notice| {
             let hint = if notice.hint && !self.help { vec![vec![], vec![(GREY, HINT)]] } else { vec![] };
-            let lines = notice.text.lines().map(|line| vec![(WHITE, line)]).chain(hint);
+            let lines = notice.text.lines().map(noted).chain(hint);
             Paragraph { larger: true, ..Paragraph::new(lines.collect(), &[Place::Middle, Place::Bottom, Place::Top]) }
         });
         let figures = (!self.lines.is_empty()).then(|| {
@@ -166,6 +166,14 @@ impl Overlay {
     }
 }
 
+/// A line of a notice: where it stands in columns, the first says what the others are of.
+fn noted(line: &str) -> Line<'_> {
+    match line.split_once("  ") {
+        Some((what, said)) => [(GREY, what)].into_iter().chain(said.split("  ").map(|piece| (WHITE, piece))).collect(),
+        None => vec![(WHITE, line)],
+    }
+}
+
 /// Takes the colour and half the light out of a picture that is no longer alive.
 pub(super) fn grey(pixels: &mut [u32]) {
     for pixel in pixels {
@@ -184,7 +192,7 @@ mod tests {
 
     fn drawn(overlay: &Overlay, now: Instant) -> Vec<u32> {
         let mut pixels = vec![0x00ff_ffff; (SIZE.width * SIZE.height) as usize];
-        overlay.draw(&Letters::new(), now, Beside::default(), &mut pixels, SIZE);
+        overlay.draw(&Letters::new(1.0), now, Beside::default(), &mut pixels, SIZE);
         pixels
     }
 
@@ -245,7 +253,7 @@ mod tests {
             Overlay { lines: vec!["a line far too long".into(); 9], help: true, muted: true, frozen: true, ..Overlay::default() };
         overlay.said("somebody", "words that are far too long", now);
         overlay.note_volume(70, now);
-        let letters = Letters::new();
+        let letters = Letters::new(1.0);
         for (width, height) in [(1, 1), (1, 40), (40, 1), (17, 23), (100, 9)] {
             let size = Size { width, height };
             let mut pixels = vec![0x00ff_ffff; (width * height) as usize];

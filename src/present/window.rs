@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 use minifb::{ScaleMode, WindowOptions};
 use tracing::debug;
 
+use super::bindings::is_of;
 use super::canvas::View;
 use super::compositor::Compositor;
 use super::damage::Damage;
 use super::desktop::{Desktop, Heard};
+use super::geometry::{Geometry, grown, initial_size};
 use super::keys::Keys;
 pub use super::keys::{Action, Bindings};
 use super::letters::Letters;
@@ -23,7 +25,7 @@ use super::overlay::{self, Beside, Notice, Overlay};
 use super::scale::{Rect, Scaler, renewed};
 use super::scene::{Scene, spoken};
 use super::surface::Surface;
-use eyeline_proto::picture::{MAX_SIDE, Size};
+use eyeline_proto::picture::Size;
 use eyeline_proto::wire::text::printable;
 
 /// Without a new picture the window is painted this often: notes end, figures change, and a display may have lost it.
@@ -67,10 +69,24 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct Options {
     pub title: String,
-    /// The picture's size: the window's too, unless the screen is too small for it.
+    /// The picture's size: the window's too, unless the screen is too small for it, or it is asked for another.
     pub size: Size,
+    /// What else is asked of it.
+    pub geometry: Geometry,
     /// Whether it covers the screen from the start.
     pub fullscreen: bool,
+    /// Whether it stays above other windows.
+    pub above: bool,
+    /// Without a title bar and borders.
+    pub borderless: bool,
+}
+
+impl Options {
+    /// A window of no name for a picture of this size, of which nothing else is asked.
+    pub fn of(size: Size) -> Options {
+        let geometry = Geometry::default();
+        Options { title: String::new(), size, geometry, fullscreen: false, above: false, borderless: false }
+    }
 }
 
 /// How the picture is shown.
@@ -128,6 +144,10 @@ pub struct Window {
     title: String,
     /// The size it was opened with or asked for last: any other is what the user or the window manager wants.
     asked: Size,
+    /// That size was named: no picture changes it.
+    given: bool,
+    /// Its place was.
+    is_put: bool,
     exposed: bool,
     painted: Option<Shown>,
     /// When the toolkit last looked.
@@ -157,9 +177,14 @@ impl Window {
             return Err(Error::NoDisplay);
         }
         let mut desktop = Desktop::connect().map_err(|reason| Error::Display { name, reason })?;
-        let size = initial_size(options.size, desktop.screen());
+        let size = options.geometry.size.unwrap_or_else(|| initial_size(options.size, desktop.screen()));
         let title = printable(&options.title);
-        let how = WindowOptions { resize: true, scale_mode: ScaleMode::UpperLeft, ..WindowOptions::default() };
+        let how = WindowOptions {
+            resize: true,
+            scale_mode: ScaleMode::UpperLeft,
+            borderless: options.borderless,
+            ..WindowOptions::default()
+        };
         let mut window = minifb::Window::new(&title, size.width as usize, size.height as usize, how)
             .map_err(|error| Error::Open(error.to_string()))?;
         window.set_target_fps(0); // else every poll sleeps
@@ -167,17 +192,21 @@ impl Window {
         window.update();
         let surface = Surface::new(window, plain);
         let id = surface.id().ok_or_else(|| Error::Open("it has no X11 number".into()))?;
-        desktop.adopt(id).map_err(|error| Error::Open(error.to_string()))?;
+        let adopted = desktop.adopt(id).and_then(|()| desktop.place_window(&options.geometry, size, options.above));
+        adopted.map_err(|error| Error::Open(error.to_string()))?;
+        let letters = Letters::new(desktop.pixel_scale());
         let mut window = Window {
             surface,
             desktop,
             plain,
             scaler: Scaler::new(),
             compositor: Compositor::new(),
-            letters: Letters::new(),
+            letters,
             keys: Keys::default(),
             title,
             asked: size,
+            given: options.geometry.size.is_some(),
+            is_put: options.geometry.place.is_some(),
             exposed: true,
             painted: None,
             updated: None,
@@ -330,7 +359,9 @@ impl Window {
             self.updated = Some(now);
         }
         let mut actions = self.keys.take();
-        actions.append(&mut self.desktop.take_clicks());
+        // A preview has no volume.
+        let is_of = |action: &Action| is_of(self.keys.bindings(), action);
+        actions.extend(self.desktop.take_clicks().into_iter().filter(is_of));
         self.hide_pointer(now);
         if !self.surface.is_open() {
             actions.push(Action::Quit);
@@ -381,11 +412,11 @@ impl Window {
     }
 
     fn resize(&mut self, size: Size) -> bool {
-        if self.is_fullscreen() || self.surface.size() != self.asked {
+        if self.given || self.is_fullscreen() || self.surface.size() != self.asked {
             return false;
         }
         if size != self.asked {
-            match self.desktop.resize(size) {
+            match self.desktop.resize(size, self.is_put) {
                 Ok(()) => self.asked = size,
                 Err(error) => debug!("another size: the display said: {error}"),
             }
@@ -415,6 +446,19 @@ impl Window {
     pub fn size(&self) -> Size {
         self.surface.size()
     }
+
+    /// Where it stands, and its size where the user chose that; `None` while it fills a monitor or is minimized, for then it will
+    /// be elsewhere.
+    pub fn geometry(&self) -> Option<Geometry> {
+        let place = if self.is_hidden() { None } else { self.desktop.standing() };
+        let size = Some(self.size()).filter(|size| self.given || *size != self.asked);
+        place.map(|place| Geometry { size, place: Some(place) })
+    }
+
+    /// Whether the screen is to stay awake.
+    pub fn keep_awake(&mut self, awake: bool) {
+        self.desktop.keep_awake(awake);
+    }
 }
 
 /// What the keyboard has to do with what is drawn.
@@ -422,42 +466,9 @@ fn beside(keys: &Keys) -> Beside<'_> {
     Beside { bindings: keys.bindings(), line: keys.line(), ..Beside::default() }
 }
 
-/// The picture's size, in the same shape no more than 90 % of the screen.
-fn initial_size(picture: Size, screen: Option<Size>) -> Size {
-    // What any screen of today holds, for a server that does not say.
-    let screen = screen.unwrap_or(Size { width: 1280, height: 720 });
-    let share = |screen: u32, picture: u32| f64::from(screen) * 0.9 / f64::from(picture.max(1));
-    let factor = share(screen.width, picture.width).min(share(screen.height, picture.height)).min(1.0);
-    let side = |length: u32| ((f64::from(length) * factor).round() as u32).clamp(1, MAX_SIDE);
-    Size { width: side(picture.width), height: side(picture.height) }
-}
-
-/// A window of one size with room for another.
-fn grown(window: Size, picture: Size) -> Size {
-    Size { width: window.width.max(picture.width), height: window.height.max(picture.height) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_window_begins_as_large_as_its_picture_but_leaves_room_on_the_screen() {
-        let size = |width, height| Size { width, height };
-        assert_eq!(initial_size(size(640, 480), Some(size(1920, 1080))), size(640, 480));
-        assert_eq!(initial_size(size(3840, 2160), Some(size(1920, 1080))), size(1728, 972));
-        assert_eq!(initial_size(size(480, 1920), Some(size(1920, 1080))), size(243, 972));
-        assert_eq!(initial_size(size(1920, 1080), None), size(1152, 648));
-        assert_eq!(initial_size(size(0, 9000), Some(size(100, 100))), size(1, 90));
-    }
-
-    #[test]
-    fn a_window_that_grows_gives_up_neither_its_width_nor_its_height() {
-        let size = |width, height| Size { width, height };
-        assert_eq!(grown(size(1280, 720), size(320, 240)), size(1280, 720));
-        assert_eq!(grown(size(1280, 720), size(960, 960)), size(1280, 960));
-        assert_eq!(grown(size(320, 240), size(1280, 720)), size(1280, 720));
-    }
 
     #[test]
     fn a_title_shows_what_cannot_be_printed_as_one_sign() {

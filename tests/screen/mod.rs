@@ -276,6 +276,21 @@ impl Screen {
         self.x.get_input_focus().unwrap().reply().unwrap();
     }
 
+    /// Turns the wheel by a step, away from the hand or towards it.
+    pub fn wheel(&self, away: bool) {
+        let button = if away { 4 } else { 5 };
+        for kind in [BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT] {
+            self.x.xtest_fake_input(kind, button, 0, self.root, 0, 0, 0).unwrap().ignore_error();
+        }
+        self.x.get_input_focus().unwrap().reply().unwrap();
+    }
+
+    /// How thick the manager's frame is: left, right, top, bottom.
+    pub fn frame(&self, window: Window) -> [i32; 4] {
+        let words = self.words(window, self.atom("_NET_FRAME_EXTENTS"));
+        [0, 1, 2, 3].map(|side| words.get(side).map_or(0, |width| *width as i32))
+    }
+
     /// Openbox may sleep on events it had read already when it started; any event wakes it.
     pub fn nudge_manager(&self) {
         let name = self.atom("EYELINE_NUDGE");

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::program::{Out, Program, command};
@@ -11,7 +11,11 @@ use x11rb::protocol::xproto::{ConnectionExt as _, InputFocus, Window};
 
 /// The program with a window on this screen, on a machine without sound.
 pub fn on(screen: &Screen, path: &str, args: &str) -> Program {
-    let mut command = command(path, args);
+    on_with(screen, command(path, args))
+}
+
+/// The same of a command made by [`command`].
+pub fn on_with(screen: &Screen, mut command: Command) -> Program {
     command.env("DISPLAY", &screen.name).env("PULSE_SERVER", "unix:/nonexistent/pulse").env("ALSA_CONFIG_PATH", "/dev/null");
     Program::launch(command, Stdio::null(), Out::Stats)
 }

@@ -67,10 +67,11 @@ pub fn send(args: &str) -> Program {
     Program::start(SEND, args)
 }
 
-/// The program with nothing in its environment, and no config file, that changes its words; no display.
+/// The program with nothing in its environment, and no config file, that changes its words; no display, and no memory of windows.
 pub fn command(path: &str, args: &str) -> Command {
     let mut command = Command::new(path);
     command.args(args.split_whitespace()).env("XDG_CONFIG_HOME", "/nonexistent");
+    command.env("XDG_STATE_HOME", "/dev/null");
     command.env_remove("EYELINE_KEY").env_remove("CLICOLOR_FORCE").env_remove("DISPLAY");
     command
 }

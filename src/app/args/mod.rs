@@ -17,6 +17,7 @@ pub mod recv;
 pub mod send;
 pub mod showing;
 pub mod units;
+pub mod window;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;

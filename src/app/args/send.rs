@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
+use super::window::{Frame, WindowFlags};
 use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
 use crate::capture::screen::Which;
 use eyeline_proto::media::foreign::Passthrough;
@@ -69,8 +70,8 @@ pub struct Send {
     pub width: Option<u32>,
     /// No receiver is ever sent more than this.
     pub bitrate: Option<Bitrate>,
-    /// Show a window of what is sent.
-    pub preview: bool,
+    /// Show a window of what is sent, and what is asked of that.
+    pub preview: Option<Frame>,
 }
 
 const EXAMPLES: &str = "\
@@ -108,6 +109,9 @@ struct Flags {
     /// Show a window of what is sent; its picture comes as soon as somebody watches
     #[arg(long, conflicts_with = "no_video", help_heading = "Picture")]
     preview: bool,
+
+    #[command(flatten)]
+    window: WindowFlags,
 
     #[command(flatten)]
     common: CommonFlags,
@@ -232,7 +236,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Send>, Wrong> {
     if flags.source.no_video && flags.source.no_audio {
         return Err(Wrong::conflict("--no-video cannot be used with --no-audio: nothing would be left to send"));
     }
-    let preview = flags.preview;
+    let preview = flags.preview.then(|| flags.window.resolve());
     let hosts = [flags.dial, flags.host].concat();
     let send = flags.source.resolve(flags.common, hosts, env)?;
     Ok(Command::Run(Box::new(Send { preview, ..send })))
@@ -268,7 +272,7 @@ impl SourceFlags {
             passthrough: self.passthrough,
             width: self.width,
             bitrate: self.bitrate,
-            preview: false,
+            preview: None,
         })
     }
 
@@ -341,7 +345,7 @@ mod tests {
     fn the_camera_and_the_microphone_are_the_default() {
         let send = config("send");
         assert_eq!((send.source, send.sound), (Source::Camera(None), Some(Sound::Microphone(None))));
-        assert_eq!((send.video, send.quality, send.require_audio, send.preview), (true, 80, false, false));
+        assert_eq!((send.video, send.quality, send.require_audio, send.preview), (true, 80, false, None));
     }
 
     #[test]
@@ -422,7 +426,7 @@ mod tests {
         let send = config("send -s 720p --framerate 12.5 -q 55 --width 640 --preview");
         assert_eq!(send.size, Some(Size { width: 1280, height: 720 }));
         assert_eq!((send.fps, send.quality), (Rate::new(25, 2), 55));
-        assert_eq!((send.width, send.preview), (Some(640), true));
+        assert_eq!((send.width, send.preview), (Some(640), Some(Frame::default())));
         assert_eq!(config("send --resolution=640x480").size, Some(Size { width: 640, height: 480 }));
         for line in ["send -q 0", "send -q 101", "send --width 0", "send -r 0", "send --camera="] {
             assert!(refusal(line).contains("invalid value") || refusal(line).contains("a value is required"), "{line}");

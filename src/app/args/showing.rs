@@ -1,5 +1,6 @@
 //! How tracks are shown and heard, in `recv` and in `call`: the window, the speaker, the latency.
 
+use super::window::{Frame, WindowFlags};
 use super::{device, file, units};
 use eyeline_proto::media::hold::Latency;
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ pub(super) struct ShowFlags {
     /// most)
     #[arg(long, value_name = "auto|DUR", value_parser = latency, default_value = "auto", help_heading = "What to do with it")]
     latency: Latency,
+
+    #[command(flatten)]
+    frame: WindowFlags,
 }
 
 /// How tracks are shown and heard.
@@ -48,6 +52,8 @@ pub struct Showing {
     pub window: bool,
     /// Whether it starts filling the screen.
     pub fullscreen: bool,
+    /// What else is asked of it.
+    pub frame: Frame,
     /// Where sound is played.
     pub speaker: Speaker,
     /// The virtual camera that shows them, if any.
@@ -67,6 +73,7 @@ impl ShowFlags {
         Showing {
             window: !self.no_window,
             fullscreen: self.fullscreen,
+            frame: self.frame.resolve(),
             speaker,
             v4l2_sink: self.v4l2_sink,
             latency: self.latency,

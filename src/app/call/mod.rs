@@ -19,6 +19,7 @@ use super::screen::{Screen, Turn, Wish};
 use super::send::plan::Plan;
 use super::send::sending::Sending;
 use super::status::ExitCode;
+use super::windows::Remembered;
 use crate::net;
 use crate::pipeline::record::Room;
 use crate::present::keys::Bindings;
@@ -40,7 +41,8 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let plan = Plan::make(&config.send, true)?;
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
     let recording = Recording::open(&config.send.common.recording, Room::default(), &beginning)?;
-    let devices = Devices::open(&config.showing, Bindings::Call, ready, None)?;
+    let remembered = Remembered::new("call", &config.send.common.rendezvous);
+    let devices = Devices::open(&config.showing, (Bindings::Call, remembered), ready, None)?;
 
     // What nobody sees or hears here is still passed on.
     let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..beginning.identity() };

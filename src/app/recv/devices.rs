@@ -4,6 +4,7 @@ use super::super::args::showing::{Showing, Speaker as Wanted};
 use super::super::failure::Failure;
 use super::super::screen::Screen;
 use super::super::status::ExitCode;
+use super::super::windows::Remembered;
 use super::files::Files;
 use super::virtual_camera::Shown;
 use crate::pipeline::decode::Announced;
@@ -23,9 +24,14 @@ pub struct Devices {
 
 impl Devices {
     /// Opens the virtual camera, the window, whose keys mean this, and the speaker, where they are wanted.
-    pub fn open(showing: &Showing, bindings: Bindings, ready: Announced, files: Option<Files>) -> Result<Self, Failure> {
+    pub fn open(
+        showing: &Showing,
+        (bindings, remembered): (Bindings, Remembered),
+        ready: Announced,
+        files: Option<Files>,
+    ) -> Result<Self, Failure> {
         let camera = showing.v4l2_sink.as_deref().map(Shown::open).transpose()?;
-        let screen = showing.window.then(|| Screen::open(showing.fullscreen, bindings)).transpose()?;
+        let screen = showing.window.then(|| Screen::open(showing, bindings, remembered)).transpose()?;
         let speaker = open_speaker(&showing.speaker)?;
         Ok(Devices { ready, screen, speaker, files, camera })
     }

@@ -19,6 +19,7 @@ use super::recording::{Ended, Recording};
 use super::run::{Beginning, End, Note, Program, Run};
 use super::screen::{Screen, Turn, Wish};
 use super::status::ExitCode;
+use super::windows::Remembered;
 use crate::net;
 use crate::pipeline::record::Format;
 use crate::present::keys::Bindings;
@@ -43,7 +44,8 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let files = Files::open(config, &ready, &beginning.will)?;
     let room = files.as_ref().map(|files| files.inlets().room()).unwrap_or_default();
     let recording = Recording::open(&config.common.recording, room, &beginning)?;
-    let devices = Devices::open(&config.showing, Bindings::Watch, ready, files)?;
+    let remembered = Remembered::new("recv", &config.common.rendezvous);
+    let devices = Devices::open(&config.showing, (Bindings::Watch, remembered), ready, files)?;
 
     let recorded = config.common.recording.file.is_some();
     let sound = devices.speaker.is_some() || config.audio_output.is_some() || recording.recorder().is_on();

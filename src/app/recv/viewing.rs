@@ -437,11 +437,12 @@ impl Viewing {
                 screen.wants(String::new());
             }
             None => {
-                let sentence = match self.names.values().next() {
-                    Some(name) => format!("{name} is here, and sends nothing yet"),
-                    None => door.sentence(),
-                };
-                screen.awaits(sentence.clone(), door.place());
+                let (welcome, sentence) =
+                    match self.names.values().next().map(|name| format!("{name} is here, and sends nothing yet")) {
+                        Some(sentence) => (sentence.clone(), sentence),
+                        None => (door.welcome(), door.sentence()),
+                    };
+                screen.awaits(welcome, door.place());
                 screen.wants(sentence);
             }
         }

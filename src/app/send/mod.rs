@@ -14,6 +14,7 @@ use super::recording::{Ended, Recording};
 use super::run::{Beginning, End, Note, Program, Run};
 use super::screen::{Turn, Wish};
 use super::status::ExitCode;
+use super::windows::Remembered;
 use crate::net;
 use crate::pipeline::record::Room;
 use eyeline_proto::session::link::Identity;
@@ -40,9 +41,10 @@ pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
     // Whatever cannot be had is found out before anybody is told that we are here.
     let plan = Plan::make(config, false)?;
     let beginning = Beginning::new("send", &config.common, |notes| notes.tell(Note::Signal))?;
-    let _exit_hook = config.preview.then(|| beginning.will.hook());
+    let _exit_hook = config.preview.is_some().then(|| beginning.will.hook());
     let recording = Recording::open(&config.common.recording, Room::default(), &beginning)?;
-    let preview = config.preview.then(|| Preview::open(&plan)).transpose()?;
+    let open = |frame| Preview::open(&plan, frame, Remembered::new("send", &config.common.rendezvous));
+    let preview = config.preview.as_ref().map(open).transpose()?;
 
     let me = Identity { offers: plan.offers(), ..beginning.identity() };
     let (format, cap, on_event) = (plan.format(), config.bitrate, beginning.notes.telling(Note::Net));
@@ -73,7 +75,7 @@ impl Program for Send<'_> {
 
     fn tell_window(&mut self, door: &Door<'_>) {
         if let Some(preview) = &mut self.preview {
-            preview.awaits(door.sentence());
+            preview.awaits(door.welcome());
         }
     }
 

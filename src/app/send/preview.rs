@@ -1,9 +1,11 @@
 //! `--preview`: a window of what is sent. It is that of `recv`, with one's own picture as the only tile.
 
+use super::super::args::window::Frame;
 use super::super::failure::{Code, Failure};
 use super::super::own_picture::{OWN, OwnPicture};
 use super::super::screen::{Screen, Turn, Wish};
 use super::super::status::ExitCode;
+use super::super::windows::Remembered;
 use super::plan::Plan;
 use crate::pipeline::decode::Announced;
 use crate::pipeline::fair_queue::FairQueue;
@@ -29,8 +31,8 @@ pub struct Preview {
 
 impl Preview {
     /// Opens the window.
-    pub fn open(plan: &Plan) -> Result<Preview, Failure> {
-        let mut screen = Screen::open_preview(plan.what(), plan.format().size)?;
+    pub fn open(plan: &Plan, frame: &Frame, remembered: Remembered) -> Result<Preview, Failure> {
+        let mut screen = Screen::open_preview((plan.what(), plan.format().size), frame, remembered)?;
         let (announced, screening) = (FairQueue::newest(), Screening::start(WORKERS).code(ExitCode::Failed)?);
         let own = OwnPicture::new(&screening, &announced);
         screen.joins(OWN, String::new(), own.canvas().clone());

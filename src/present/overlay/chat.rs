@@ -85,7 +85,7 @@ impl Said {
     /// Draws all that is to be seen, in the lower left; says where.
     pub(super) fn draw(&self, letters: &Letters, now: Instant, beside: Beside<'_>, page: &mut Page<'_>, size: Size) -> Vec<Area> {
         let (width, height) = (i64::from(size.width), i64::from(size.height));
-        let style = Style::comfortable(height);
+        let style = Style::comfortable(letters, height);
         let covered = beside.covered.map_or(width, |covered| i64::from(covered.x));
         let room = (covered - 2 * style.margin - 2 * style.side).max(1);
         let (mut bottom, mut areas) = (height - style.margin, Vec::new());
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn drawn(said: &Said, beside: Beside<'_>, now: Instant, (width, height): (u32, u32)) -> (Vec<u32>, Vec<Area>) {
-        let (letters, size) = (Letters::new(), Size { width, height });
+        let (letters, size) = (Letters::new(1.0), Size { width, height });
         let mut pixels = vec![0x00ff_ffff; (width * height) as usize];
         let areas = said.draw(&letters, now, beside, &mut Page::new(&letters, &mut pixels, size), size);
         (pixels, areas)
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn many_and_long_words_leave_half_of_the_picture_and_stand_whole_in_the_window() {
-        let now = Instant::now();
+        let (letters, now) = (Letters::new(1.0), Instant::now());
         let long = "the quick brown fox jumps over the lazy dog, again and again; ".repeat(8);
         let texts = [long.as_str(), "a", &"x".repeat(500), &"漢字".repeat(83), "مرحبا بالعالم", long.as_str()];
         for (name, text) in texts.iter().enumerate() {
@@ -203,7 +203,7 @@ mod tests {
                 assert!(!areas.is_empty());
                 for area in &areas {
                     assert!(
-                        area.y >= i64::from(size.1) / 2 - 2 * Style::comfortable(size.1.into()).pitch(),
+                        area.y >= i64::from(size.1) / 2 - 2 * Style::comfortable(&letters, size.1.into()).pitch(),
                         "{size:?}: {areas:?}"
                     );
                     assert!(area.x >= 0 && area.x + area.width <= i64::from(size.0) * 4 / 5, "{size:?}: {areas:?}");

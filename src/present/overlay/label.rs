@@ -45,7 +45,7 @@ pub(in super::super) fn label(letters: &Letters, label: Label<'_>, pixels: &mut 
         return;
     }
     // A twentieth of the tile's height, and what can be read.
-    let style = Style::roomy((i64::from(size.height) / 20).clamp(10, 28));
+    let style = Style::roomy((i64::from(size.height) / 20).clamp(letters.pixels(10), letters.pixels(28)));
     let digit = label.digit.map(|digit| (GREY, digit.to_string()));
     let muted = label.muted.then(|| (RED, "muted".to_string()));
     let volume = label.volume.map(|volume| (GREY, format!("{volume} %")));
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_name_stands_in_the_lower_left_of_its_tile_and_is_cut_where_there_is_no_room() {
-        let letters = Letters::new();
+        let letters = Letters::new(1.0);
         let tile = |name: &str| {
             let mut pixels = vec![0x00ff_ffff; (SIZE.width * SIZE.height) as usize];
             let picture = Rect { x: 0, y: 0, size: SIZE };
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_tile_of_any_size_takes_its_words() {
-        let letters = Letters::new();
+        let letters = Letters::new(1.0);
         for (width, height) in [(1, 1), (1, 90), (90, 1), (33, 33), (160, 90)] {
             let size = Size { width, height };
             let mut pixels = vec![0x00ff_ffff; (width * height) as usize];
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_muted_sender_is_said_to_be_in_red_beside_its_name_and_a_volume_that_was_changed() {
-        let letters = Letters::new();
+        let letters = Letters::new(1.0);
         let drawn = |what: Label<'_>| {
             let mut pixels = vec![0; (SIZE.width * SIZE.height) as usize];
             label(&letters, what, &mut pixels, SIZE);

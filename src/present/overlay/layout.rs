@@ -74,9 +74,10 @@ impl Style {
     }
 
     /// For a window so high: letters of a little more than a fiftieth of a large one's height, and what can be read on a small
-    /// one.
-    pub(super) fn comfortable(height: i64) -> Style {
-        Style::roomy((height / 45 + 5).clamp(Style::TIGHT.em, 96))
+    /// one, on a display of this kind.
+    pub(super) fn comfortable(letters: &Letters, height: i64) -> Style {
+        let [more, least, most] = [5, Style::TIGHT.em, 96].map(|usual| letters.pixels(usual));
+        Style::roomy((height / 45 + more).clamp(least, most))
     }
 
     /// The least that can be read.
@@ -137,7 +138,7 @@ impl<'l> Layout<'l> {
 
     /// From the most comfortable to the least that can be read.
     fn styles(&self) -> impl Iterator<Item = Style> + use<> {
-        let comfortable = Style::comfortable(self.height).em;
+        let comfortable = Style::comfortable(self.letters, self.height).em;
         let smaller = |em: &i64| Some(em * 7 / 8).filter(|em| *em > Style::TIGHT.em);
         std::iter::successors(Some(comfortable), smaller).map(Style::roomy).chain([Style::TIGHT])
     }

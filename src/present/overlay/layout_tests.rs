@@ -37,7 +37,7 @@ const SIZES: [(u32, u32); 9] =
 
 #[test]
 fn at_every_size_words_stand_whole_in_the_window_and_beside_each_other() {
-    let letters = Letters::new();
+    let letters = Letters::new(1.0);
     let notice = || Paragraph {
         larger: true,
         ..paragraph(&["no signal 3.2 s", "dialling robot.local:9688"], &[Place::Middle, Place::Top])
@@ -62,7 +62,7 @@ fn at_every_size_words_stand_whole_in_the_window_and_beside_each_other() {
 
 #[test]
 fn letters_grow_with_the_window() {
-    let letters = Letters::new();
+    let letters = Letters::new(1.0);
     let em = |width, height| Layout::new(&letters, Size { width, height }).arrange(&[figures()])[0].style.em;
     let sizes = [em(320, 240), em(640, 480), em(1280, 720), em(1920, 1080), em(3840, 2160)];
     assert!(sizes.is_sorted_by(|a, b| a < b) && sizes[4] > 3 * sizes[1], "{sizes:?}");
@@ -70,7 +70,7 @@ fn letters_grow_with_the_window() {
 
 #[test]
 fn pieces_stand_in_columns_and_what_ends_a_line_pushes_nothing() {
-    let letters = Letters::new();
+    let letters = Letters::new(1.0);
     let lines =
         paragraph(&["loss  0 packets/s  0 partial", "latency  p50 12.3 ms", "a sentence of its own that is long"], &[]).lines;
     let (begins, width) = columns(&letters, 20, &lines);
@@ -82,7 +82,7 @@ fn pieces_stand_in_columns_and_what_ends_a_line_pushes_nothing() {
 
 #[test]
 fn on_a_wide_low_window_the_page_of_keys_stands_beside_the_figures_in_full() {
-    let letters = Letters::new();
+    let letters = Letters::new(1.0);
     let placed = Layout::new(&letters, Size { width: 1240, height: 300 }).arrange(&[keys(), figures()]);
     assert_eq!(placed.iter().map(|placed| placed.style.em).collect::<Vec<_>>(), [11, 11]);
     assert_eq!(texts(&placed[0]).len(), 10);
@@ -91,7 +91,7 @@ fn on_a_wide_low_window_the_page_of_keys_stands_beside_the_figures_in_full() {
 
 #[test]
 fn on_a_tiny_window_figures_are_broken_between_their_parts_and_the_keys_stand_beside_them() {
-    let letters = Letters::new();
+    let letters = Letters::new(1.0);
     let size = Size { width: 160, height: 120 };
     let alone = Layout::new(&letters, size).arrange(&[figures()]);
     assert_eq!(texts(&alone[0])[..4], ["1280x720", "30 pictures/s", "12.3 Mbit/s", "loss 0 packets/s"]);
@@ -101,7 +101,7 @@ fn on_a_tiny_window_figures_are_broken_between_their_parts_and_the_keys_stand_be
 
 #[test]
 fn no_page_covers_more_than_half_of_the_picture_where_smaller_letters_do() {
-    let letters = Letters::new();
+    let letters = Letters::new(1.0);
     for (width, height) in [(320, 240), (640, 480), (700, 240), (1280, 720), (1920, 1080)] {
         for paragraph in [keys(), figures()] {
             let size = Size { width, height };
@@ -113,7 +113,7 @@ fn no_page_covers_more_than_half_of_the_picture_where_smaller_letters_do() {
 
 #[test]
 fn a_command_is_rather_made_smaller_than_broken() {
-    let letters = Letters::new();
+    let letters = Letters::new(1.0);
     let waiting = "waiting on port 25001: run `send --host 192.168.1.17:25001`";
     let sentence = || Paragraph { larger: true, ..paragraph(&[waiting], &[Place::Middle]) };
     for (width, height) in [(320, 240), (640, 480), (1280, 720)] {
@@ -141,7 +141,7 @@ fn lines_are_broken_between_pieces_then_words_then_anywhere() {
 
 #[test]
 fn a_sentence_is_larger_than_the_rest_and_broken_before_it_is_cut() {
-    let letters = Letters::new();
+    let letters = Letters::new(1.0);
     let sentence =
         || Paragraph { larger: true, ..paragraph(&["dialling robot.local:9688: nobody answers yet"], &[Place::Middle]) };
     for (width, height) in [(1920, 1080), (1280, 720), (640, 480), (160, 120)] {
