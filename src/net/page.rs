@@ -46,7 +46,8 @@ impl Page {
         listener.set_nonblocking(true)?;
         let at = listener.local_addr()?;
         let (told, tell) = io::pipe()?;
-        let server = Server { listener, told, page, patience, visits: Vec::with_capacity(MOST), rests_until: None };
+        let (is_local, visits) = (at.ip().is_loopback(), Vec::with_capacity(MOST));
+        let server = Server { listener, told, page, is_local, patience, visits, rests_until: None };
         let thread = std::thread::Builder::new().name("metrics".into()).spawn(move || server.run())?;
         Ok(Page { tell: Some(tell), at, thread: Some(thread) })
     }
@@ -71,6 +72,7 @@ struct Server<F> {
     listener: TcpListener,
     told: PipeReader,
     page: F,
+    is_local: bool,
     patience: Duration,
     visits: Vec<Visit>,
     rests_until: Option<Instant>,
@@ -111,7 +113,8 @@ impl<F: Fn() -> String> Server<F> {
             Ok((stream, _)) => {
                 // One that cannot be told not to block is not let in.
                 if stream.set_nonblocking(true).is_ok() {
-                    self.visits.push(Visit { stream, until: now + self.patience, step: Step::Asks(Vec::new()) });
+                    let (until, is_local, step) = (now + self.patience, self.is_local, Step::Asks(Vec::new()));
+                    self.visits.push(Visit { stream, until, is_local, step });
                 }
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
@@ -135,6 +138,8 @@ struct Visit {
     stream: TcpStream,
     /// When it is closed, whatever comes.
     until: Instant,
+    /// Only this machine asks.
+    is_local: bool,
     step: Step,
 }
 
@@ -173,7 +178,7 @@ impl Visit {
                     return Ok(false);
                 }
                 head.extend_from_slice(&bytes[..n.min(MOST_HEAD + 1 - head.len().min(MOST_HEAD))]);
-                if let Some(asked) = head::read(head) {
+                if let Some(asked) = head::read(head, self.is_local) {
                     self.step = Step::Gets(answer(asked, page), 0);
                 }
             }
@@ -195,6 +200,7 @@ fn answer(asked: Asked, page: impl Fn() -> String) -> Vec<u8> {
         Asked::Page => ("200 OK", "text/plain; version=0.0.4; charset=utf-8", page()),
         Asked::Nothing => ("404 Not Found", "text/plain", "there is /metrics, and nothing else\n".to_string()),
         Asked::Otherwise => ("405 Method Not Allowed\r\nAllow: GET", "text/plain", "GET is all there is\n".to_string()),
+        Asked::Elsewhere => ("403 Forbidden", "text/plain", "ask for localhost, or for an address\n".to_string()),
         Asked::Nonsense => ("400 Bad Request", "text/plain", "this is not HTTP\n".to_string()),
     };
     let length = body.len();
@@ -220,12 +226,13 @@ mod tests {
     #[test]
     fn the_page_is_given_to_whoever_asks_for_it_and_nothing_else_to_anybody() {
         let page = Page::serve(HERE, || "eyeline_up 1\n".to_string()).unwrap();
-        let given = ask(&page, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+        let given = ask(&page, b"GET /metrics HTTP/1.1\r\nHost: localhost:9100\r\n\r\n");
         assert!(given.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"), "{given}");
         assert!(given.contains("Content-Length: 13\r\n") && given.ends_with("\r\n\r\neyeline_up 1\n"), "{given}");
         let endless = [&b"GET /metrics HTTP/1.1\r\nX: "[..], &[b'a'; 3 * MOST_HEAD]].concat();
         for (words, status) in [
             (&b"GET / HTTP/1.1\r\n\r\n"[..], "404"),
+            (b"GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n", "403"),
             (b"POST /metrics HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "405"),
             (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", "400"),
             (&endless, "400"),

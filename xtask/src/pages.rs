@@ -99,6 +99,12 @@ fn completion(shell: Shell, mut command: Command, long: &str, short: &str) -> Re
         _ => line.to_string(),
     };
     let mut text = text.lines().map(|line| both(line) + "\n").collect::<String>();
+    if shell == Shell::Zsh {
+        // A colon parts what a value is called from what completes it; clap_complete leaves those within names as they are.
+        for name in command.get_arguments().filter_map(|arg| arg.get_value_names()).flatten().filter(|name| name.contains(':')) {
+            text = text.replace(&format!(":{name}:"), &format!(":{}:", name.replace(':', "\\:")));
+        }
+    }
     if shell == Shell::Fish {
         text.push_str(&format!("complete -c {short} -w {long}\n"));
     }
@@ -139,6 +145,11 @@ mod tests {
             assert!(of(format!("completions/eyeline-{name}.bash")).contains(&format!(" eyeline-{name} {name}\n")));
             assert!(of(format!("completions/_eyeline-{name}")).starts_with(&format!("#compdef eyeline-{name} {name}\n")));
             assert!(of(format!("completions/eyeline-{name}.fish")).ends_with(&format!("complete -c {name} -w eyeline-{name}\n")));
+            // `'--flag=[help]:value:action'`: another colon would be an action, which zsh runs.
+            let values = of(format!("completions/_eyeline-{name}")).lines().filter_map(|line| line.split_once("]:"));
+            let colons = |value: &str| value.replace("\\:", "").matches(':').count();
+            let bad: Vec<_> = values.filter(|(_, value)| !value.contains("((") && colons(value) > 1).collect();
+            assert!(bad.is_empty(), "{name}: {bad:?}");
         }
     }
 }

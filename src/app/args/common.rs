@@ -1,6 +1,7 @@
 //! What all programs are told: their common flags, and what these mean together.
 
 use super::super::ticker;
+use super::recording::Destination;
 use super::{Command, Env, Host, Recording, Wrong, file, key, recording, units};
 use clap::error::ErrorKind;
 use eyeline_proto::crypto::Psk;
@@ -241,7 +242,8 @@ impl CommonFlags {
         let rendezvous = Rendezvous { wait, dial };
         // At last: what is wrong with other flags is told without it, and a key file may be a pipe, which is read once.
         let (flag, file, variable) = (self.key.as_deref(), self.key_file.as_deref(), env.key.as_deref());
-        let from = key::Sources { flag, file, variable, config: env.config_key.as_ref() };
+        let (config, credentials) = (env.config_key.as_ref(), env.credentials.as_deref());
+        let from = key::Sources { flag, file, variable, config, credentials };
         let key = key::find(from, &mut warnings).map_err(|sentence| Wrong(ErrorKind::ValueValidation, sentence))?;
         let key = key.map(|key| Psk::derive(key.expose())).transpose();
         let key = key.map_err(|error| Wrong(ErrorKind::ValueValidation, error.to_string()))?;
@@ -249,6 +251,12 @@ impl CommonFlags {
         let (stats_json, metrics) = (self.stats.is_some(), self.metrics);
         let recording = self.recording.resolve(env, stats_json)?;
         let (name, doctor) = (self.name, self.doctor);
-        Ok(Common { rendezvous, reconnect, duration, name, stats_json, doctor, recording, metrics, ticker, key, log, warnings })
+        let to_stdout = recording.file == Some(Destination::Stdout);
+        let mut common =
+            Common { rendezvous, reconnect, duration, name, stats_json, doctor, recording, metrics, ticker, key, log, warnings };
+        if to_stdout {
+            common.shares_terminal();
+        }
+        Ok(common)
     }
 }

@@ -23,7 +23,7 @@ use super::{Env, commands};
 use file::{File, Setting};
 
 /// Of these a file says nothing: they are about this very run.
-const TYPED_ALONE: [&str; 5] = ["help", "version", "list", "print-config", "no-config"];
+const TYPED_ALONE: [&str; 6] = ["help", "version", "list", "doctor", "print-config", "no-config"];
 
 /// A flag, and the word without a flag that says the same.
 const SAME: [(&str, &str); 1] = [("host", "dial")];
@@ -127,14 +127,16 @@ fn counts(setting: &Setting, typed: &ArgMatches, env: &Env) -> bool {
     };
     let has_key = || env.key.is_some() || KEYS.iter().any(|id| is_given(id));
     let id = setting.id.as_str();
-    !(is_given(id) || KEYS.contains(&id) && has_key())
+    !(is_given(id) || KEYS.contains(&id) && has_key() || id == "color" && env.no_color)
 }
 
-/// The command line with what the file says before what was typed.
+/// The command line with what the file says before what was typed; behind it stands what would take the next word for its value.
 fn below(args: &[OsString], settings: &[&Setting]) -> Vec<OsString> {
     let (name, typed) = args.split_at(args.len().min(1));
-    let said = settings.iter().flat_map(|setting| &setting.words);
-    name.iter().chain(said).chain(typed).cloned().collect()
+    let (typed, names) = typed.split_at(typed.iter().position(|word| word == "--").unwrap_or(typed.len()));
+    let said =
+        |is_bare: bool| settings.iter().filter(move |setting| setting.is_bare == is_bare).flat_map(|setting| &setting.words);
+    name.iter().chain(said(false)).chain(typed).chain(said(true)).chain(names).cloned().collect()
 }
 
 /// What an error says, without the usage that clap adds.

@@ -41,13 +41,17 @@ pub(super) struct Sources<'a> {
     pub file: Option<&'a Path>,
     pub variable: Option<&'a OsStr>,
     pub config: Option<&'a Key>,
+    /// Where the service manager keeps what it gives us, and nobody else.
+    pub credentials: Option<&'a Path>,
 }
 
 /// The key in use, if any. What the user should know is added to `warnings`.
 pub(super) fn find(from: Sources<'_>, warnings: &mut Vec<String>) -> Result<Option<Key>, String> {
     let key = match from {
         Sources { flag: Some(key), .. } => check(key, "--key")?,
-        Sources { file: Some(path), .. } => check(&first_line(path, warnings)?, &format!("key file {}", path.display()))?,
+        Sources { file: Some(path), .. } => {
+            check(&first_line(path, from.credentials, warnings)?, &format!("key file {}", path.display()))?
+        }
         Sources { variable: Some(key), .. } => {
             let key = key.to_str().ok_or_else(|| format!("${VARIABLE} is not UTF-8 text"))?;
             check(key, &format!("${VARIABLE}"))?
@@ -74,11 +78,14 @@ pub(super) fn check(key: &str, place: &str) -> Result<Key, String> {
     }
 }
 
-fn first_line(path: &Path, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, String> {
+fn first_line(path: &Path, credentials: Option<&Path>, warnings: &mut Vec<String>) -> Result<Zeroizing<String>, String> {
     let unreadable = |error: std::io::Error| format!("cannot read key file {}: {error}", path.display());
     let mut file = File::open(path).map_err(unreadable)?;
     let about = file.metadata().map_err(unreadable)?;
-    if about.is_file() && about.mode() & 0o077 != 0 {
+    // Of a credential systemd shows an access list's mask as the group's rights.
+    let is_credential = credentials.is_some_and(|folder| path.starts_with(folder));
+    let others = if is_credential { 0o007 } else { 0o077 };
+    if about.is_file() && about.mode() & others != 0 {
         warnings.push(format!("key file {0} can be read by others on this machine: chmod 600 {0}", path.display()));
     }
     // Neither a buffer of the library's nor growing leaves a copy behind. No more is read than its line: it may be a pipe.
@@ -108,7 +115,7 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
 
-    const NOWHERE: Sources<'_> = Sources { flag: None, file: None, variable: None, config: None };
+    const NOWHERE: Sources<'_> = Sources { flag: None, file: None, variable: None, config: None, credentials: None };
 
     fn from_file(name: &str, content: &[u8], mode: u32) -> (Result<Option<Key>, String>, Vec<String>) {
         let path = std::env::temp_dir().join(format!("eyeline-key-{}-{name}", std::process::id()));
@@ -131,6 +138,28 @@ mod tests {
         let (key, warnings) = from_file("open", b"correct horse battery\n", 0o640);
         assert!(key.unwrap().is_some());
         assert!(warnings.len() == 1 && warnings[0].contains("chmod 600 "), "{warnings:?}");
+    }
+
+    #[test]
+    fn of_a_credential_only_the_rights_of_all_others_are_named() {
+        let folder = std::env::temp_dir().join(format!("eyeline-credentials-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("key");
+        std::fs::write(&path, "correct horse battery").unwrap();
+        let warned = |mode, credentials| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let mut warnings = Vec::new();
+            find(Sources { file: Some(&path), credentials, ..NOWHERE }, &mut warnings).unwrap();
+            warnings.len()
+        };
+        let seen = [
+            warned(0o440, None),
+            warned(0o440, Some(&*folder)),
+            warned(0o444, Some(&*folder)),
+            warned(0o440, Some(Path::new("/run"))),
+        ];
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(seen, [1, 0, 1, 1]);
     }
 
     #[test]

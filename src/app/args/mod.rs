@@ -54,6 +54,8 @@ pub struct Env {
     pub on_terminal: bool,
     /// Where the config file is, if anywhere.
     pub config: Option<PathBuf>,
+    /// `$CREDENTIALS_DIRECTORY`: what a service is given by its manager (systemd.exec(5)).
+    pub credentials: Option<PathBuf>,
     /// The key that stands in the config file, where that is asked.
     pub config_key: Option<key::Key>,
 }
@@ -70,6 +72,7 @@ impl Env {
             stdin_is_terminal: std::io::stdin().is_terminal(),
             on_terminal: std::io::stdin().is_terminal() || std::io::stderr().is_terminal(),
             config: config::place(),
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             config_key: None,
         }
     }

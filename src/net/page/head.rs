@@ -1,5 +1,7 @@
 //! The head of a request: what is asked for, as far as it is any of ours. Pure; its bytes may be anybody's.
 
+use std::net::IpAddr;
+
 /// Longer than any scraper's.
 pub const MOST_HEAD: usize = 8 << 10;
 
@@ -12,12 +14,15 @@ pub enum Asked {
     Nothing,
     /// By another method.
     Otherwise,
+    /// Of a host that has a name: a page of the web that says its name is ours asks so (DNS rebinding).
+    Elsewhere,
     /// It is no request of HTTP/1, or too long.
     Nonsense,
 }
 
-/// Reads what came so far; `None` to go on. More than [`MOST_HEAD`] bytes without an end are nonsense.
-pub fn read(bytes: &[u8]) -> Option<Asked> {
+/// Reads what came so far; `None` to go on. More than [`MOST_HEAD`] bytes without an end are nonsense. `is_local`: only this
+/// machine asks, which calls itself `localhost` or by an address.
+pub fn read(bytes: &[u8], is_local: bool) -> Option<Asked> {
     let has = |end: &[u8]| bytes.windows(end.len()).any(|part| part == end);
     if !has(b"\r\n\r\n") && !has(b"\n\n") {
         let begins_well = bytes.iter().take(MOST_METHOD).take_while(|byte| **byte != b' ').all(u8::is_ascii_uppercase);
@@ -34,10 +39,28 @@ pub fn read(bytes: &[u8]) -> Option<Asked> {
     let is_target = target.first() == Some(&b'/') && target.iter().all(u8::is_ascii_graphic);
     Some(match target.split(|byte| *byte == b'?').next() {
         _ if !is_method || !is_target => Asked::Nonsense,
+        _ if is_local && !hosts(bytes).all(is_own) => Asked::Elsewhere,
         _ if method != b"GET" => Asked::Otherwise,
         Some(b"/metrics") => Asked::Page,
         _ => Asked::Nothing,
     })
+}
+
+/// What is said of the host, on each line that says it.
+fn hosts(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    head.split(|byte| *byte == b'\n').skip(1).filter_map(|line| {
+        let (name, value) = line.split_at_checked(line.iter().position(|byte| *byte == b':')?)?;
+        name.trim_ascii().eq_ignore_ascii_case(b"host").then(|| value[1..].trim_ascii())
+    })
+}
+
+/// Whether this is how a machine speaks of itself: `localhost` or an address, with or without a port.
+fn is_own(host: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(host) else { return false };
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || [bare, host].iter().any(|text| text.parse::<IpAddr>().is_ok())
 }
 
 /// Letters of the longest method there is, and some more.
@@ -50,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_request_for_the_page_is_told_from_all_others() {
-        let asked = |head: &str| read(head.as_bytes());
+        let asked = |head: &str| read(head.as_bytes(), false);
         let page = [
             "GET /metrics HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n",
             "GET /metrics HTTP/1.0\r\n\r\n",
@@ -75,8 +98,23 @@ mod tests {
         ];
         assert_eq!(nonsense.map(asked), [Some(Asked::Nonsense); 10]);
         assert_eq!(["", "GE", "GET /metrics HTTP/1.1\r\n"].map(asked), [None; 3]);
-        let long = |len: usize| read(&[&b"GET /metrics HTTP/1.1\r\nX: "[..], &vec![b'a'; len]].concat());
+        let long = |len: usize| read(&[&b"GET /metrics HTTP/1.1\r\nX: "[..], &vec![b'a'; len]].concat(), false);
         assert_eq!((long(MOST_HEAD / 2), long(MOST_HEAD)), (None, Some(Asked::Nonsense)));
+    }
+
+    #[test]
+    fn who_asks_this_machine_alone_calls_it_so_or_by_an_address() {
+        let asked = |host: &str, is_local| read(format!("GET /metrics HTTP/1.1\r\n{host}\r\n\r\n").as_bytes(), is_local);
+        let own =
+            ["Host: localhost:9100", "host:LOCALHOST", "Host: 127.0.0.1:9100", "HOST: [::1]:9100", "Host: ::1", "Accept: */*"];
+        for host in own {
+            assert_eq!(asked(host, true), Some(Asked::Page), "{host}");
+        }
+        for host in ["Host: evil.example", "Host: localhost.evil.example:9100", "Host:", "Host: 127.0.0.1\r\nHost: evil.example"]
+        {
+            assert_eq!(asked(host, true), Some(Asked::Elsewhere), "{host}");
+            assert_eq!(asked(host, false), Some(Asked::Page), "{host}");
+        }
     }
 
     proptest! {
@@ -85,7 +123,8 @@ mod tests {
             bytes in proptest::collection::vec(prop_oneof![Just(b' '), Just(b'\r'), Just(b'\n'), Just(b'/'), any::<u8>()], 0..200),
         ) {
             for bytes in [bytes.clone(), [b"GET ", &bytes[..], b" HTTP/1.1\r\n\r\n"].concat()] {
-                if read(&bytes) == Some(Asked::Page) {
+                prop_assert!(read(&bytes, true).is_none() == read(&bytes, false).is_none());
+                if read(&bytes, false) == Some(Asked::Page) {
                     prop_assert!(bytes.starts_with(b"GET /metrics"));
                 }
             }

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::super::key::Key;
 use super::{TYPED_ALONE, is_secret, key_in, words};
+use crate::capture::file::address;
 
 /// Far more than all flags need, far less than a wrong file.
 const MAX_LEN: usize = 64 * 1024;
@@ -36,6 +37,8 @@ pub(super) struct Setting {
     pub words: Vec<OsString>,
     /// The key, which is in no words.
     pub key: Option<Key>,
+    /// It is a flag that may have a value and here has none: the word after it would be taken for that.
+    pub is_bare: bool,
 }
 
 /// A file without a fault.
@@ -226,6 +229,11 @@ impl Reader<'_> {
         if TYPED_ALONE.contains(&long.as_str()) {
             return Err(self.at(name.span(), &format!("{text} is for the command line alone")));
         }
+        if self.is_open && self.one(value).is_some_and(|text| address::shown(Path::new(text.as_str())) != text.as_str()) {
+            let path = self.path.display();
+            let sentence = format!("others on this machine can read the password in this {text}: chmod 600 {path}");
+            return Err(self.at(name.span(), &sentence));
+        }
         if is_secret(&long) && self.is_open {
             let path = self.path.display();
             return Err(
@@ -236,23 +244,25 @@ impl Reader<'_> {
         if long == "key" {
             let text = self.one(value).ok_or_else(|| wrong(format!("{text} takes one value: write it in quotes")))?;
             let key = Some(key_in(&text, &self.place(&name.span()))?);
-            return Ok(Setting { id: arg.get_id().clone(), flag: long, line, words: Vec::new(), key });
+            return Ok(Setting { id: arg.get_id().clone(), flag: long, line, words: Vec::new(), key, is_bare: false });
         }
         let said = self.words(arg, &long, value).map_err(wrong)?;
         let alone = std::iter::once(OsString::from(program.get_name())).chain(said.iter().cloned());
         match program.clone().try_get_matches_from(alone) {
             Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => Err(wrong(words(&error))),
-            _ => Ok(Setting { id: arg.get_id().clone(), flag: long, line, words: said, key: None }),
+            _ => {
+                let is_bare = is_optional(arg) && matches!(value.get_ref(), DeValue::Boolean(_));
+                Ok(Setting { id: arg.get_id().clone(), flag: long, line, words: said, key: None, is_bare })
+            }
         }
     }
 
     /// How this is said on a command line.
     fn words(&self, arg: &Arg, long: &str, value: &Spanned<DeValue<'_>>) -> Result<Vec<OsString>, String> {
         let given = || OsString::from(format!("--{long}"));
-        let is_optional = arg.get_num_args().is_some_and(|count| count.min_values() == 0);
         let takes_values = arg.get_action().takes_values();
         match value.get_ref() {
-            DeValue::Boolean(is_given) if !takes_values || is_optional => Ok(is_given.then(given).into_iter().collect()),
+            DeValue::Boolean(is_given) if !takes_values || is_optional(arg) => Ok(is_given.then(given).into_iter().collect()),
             DeValue::Integer(times) if matches!(arg.get_action(), ArgAction::Count) => match times.to_string().parse::<u8>() {
                 Ok(times) => Ok((0..times).map(|_| given()).collect()),
                 Err(_) => Err(format!("{long} is counted: write {long} = true, or how many times")),
@@ -279,4 +289,9 @@ impl Reader<'_> {
         };
         Some(Zeroizing::new(text.into()))
     }
+}
+
+/// Whether the flag may stand without a value.
+fn is_optional(arg: &Arg) -> bool {
+    arg.get_num_args().is_some_and(|count| count.min_values() == 0)
 }

@@ -341,3 +341,34 @@ fn no_key_and_no_password_is_printed() {
         assert!(told.contains(said) && !told.contains("horse"), "{told}");
     }
 }
+
+#[test]
+fn a_flag_that_may_stand_alone_does_not_take_what_was_typed_for_its_value() {
+    let screen = |line: &str| {
+        let sent = sends("[send]\nscreen = true\n", line);
+        let hosts: Vec<_> = sent.common.rendezvous.dial.iter().map(|host| host.name.clone()).collect();
+        (matches!(sent.source, Source::Screen(which) if which == Default::default()), hosts)
+    };
+    assert_eq!(screen("send"), (true, vec![]));
+    assert_eq!(screen("send lab"), (true, vec!["lab".to_string()]));
+    assert_eq!(screen("send -q 60 lab door"), (true, vec!["lab".to_string(), "door".to_string()]));
+    assert_eq!(screen("send -- lab"), (true, vec!["lab".to_string()]));
+}
+
+#[test]
+fn a_password_in_an_address_is_for_its_owner_alone() {
+    let file = File::new("[send]\nfile = \"rtsp://me:pw@door/\"\n");
+    assert!(matches!(sends_in("send", &file.env()).source, Source::Film { .. }));
+    std::fs::set_permissions(&file.0, Permissions::from_mode(0o644)).unwrap();
+    let said = send::parse(words("send"), &file.env()).unwrap_err().to_string();
+    assert!(file.at(2, &said).contains("chmod 600") && !said.contains("pw"), "{said}");
+    std::fs::write(&file.0, "[send]\nfile = \"rtsp://door/\"\n").unwrap();
+    assert!(matches!(sends_in("send", &file.env()).source, Source::Film { .. }));
+}
+
+#[test]
+fn the_environment_goes_before_the_file_in_colours_too() {
+    let file = File::new("color = \"always\"\n");
+    let colours = |no_color, line: &str| sends_in(line, &Env { no_color, ..file.env() }).common.log.color;
+    assert_eq!([colours(false, "send"), colours(true, "send"), colours(true, "send --color always")], [true, false, true]);
+}
