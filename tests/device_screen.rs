@@ -306,6 +306,30 @@ fn the_preview_shows_what_is_sent_and_its_q_ends_send() {
     recv.said("stopped sending");
 }
 
+#[test]
+fn a_film_dropped_on_the_preview_is_sent_next_and_what_is_none_changes_nothing() {
+    let (screen, folder, port) = (Screen::with_manager(1280, 800), Folder::new("dropped"), free_port());
+    let film = folder.0.join("a film.mkv");
+    let words = "-loglevel error -f lavfi -i testsrc=size=320x240:rate=25:duration=1 -c:v mjpeg -y";
+    let made = Command::new("ffmpeg").args(words.split(' ')).arg(&film).status();
+    assert!(made.expect("ffmpeg is needed: apt install ffmpeg").success());
+    std::fs::write(folder.0.join("words.txt"), "no film").unwrap();
+    let mut send = on(&screen, SEND, &format!("{TEST} --preview -p {port}"));
+    let id = window(&screen);
+    let mut recv = program::recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    recv.stats_with(|stats| stats["whole"].as_u64() > Some(5));
+    let name = |file: &str| format!("file://{}/{file}\r\n", folder.0.display());
+    assert!(screen.drop_on(id, &name("words.txt")));
+    send.said("words.txt");
+    recv.forget_stats();
+    twenty_more(&mut recv);
+    assert!(screen.drop_on(id, &name("a%20film.mkv")));
+    recv.said("stopped sending: a film.mkv is sent next");
+    send.said("a film.mkv: 320x240, 25 pictures a second");
+    // It is sent to its end, which is the end of both.
+    assert_eq!((recv.ended(), send.ended()), (0, 0), "{} {}", recv.heard(), send.heard());
+}
+
 /// Bytes of a picture as `send` made them in the last second; `None` in a second without one.
 fn a_picture(before: &Value, now: &Value) -> Option<u64> {
     let more = |field: &str| Some(now[field].as_u64()? - before[field].as_u64()?);

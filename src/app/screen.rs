@@ -20,6 +20,7 @@ use eyeline_proto::media::speech::Speech;
 use eyeline_proto::picture::Size;
 use eyeline_proto::session::TrackId;
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,8 @@ pub enum Wish {
     SaveLast,
     /// `s`: keep the picture that is seen.
     Snapshot,
+    /// A file was dropped on a preview: send that next.
+    Send(PathBuf),
     /// `m` in a call: mute the microphone, or let it be heard again.
     Microphone,
     /// `c` in a call: close the camera, or open it again.
@@ -344,6 +347,7 @@ impl Screen {
             Action::Record => self.wishes.push_back(Wish::Record),
             Action::SaveLast => self.wishes.push_back(Wish::SaveLast),
             Action::Snapshot => self.wishes.push_back(Wish::Snapshot),
+            Action::Dropped(file) => self.wishes.push_back(Wish::Send(file)),
             Action::Microphone => self.wishes.push_back(Wish::Microphone),
             Action::Camera => self.wishes.push_back(Wish::Camera),
             Action::Say(text) => self.wishes.push_back(Wish::Say(text)),

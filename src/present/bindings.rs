@@ -8,6 +8,7 @@
 //! tiles.
 
 use super::keymap::{Keymap, Stroke};
+use std::path::PathBuf;
 
 /// Which keys there are: they differ with what the window is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub enum Action {
         /// From the top.
         y: u32,
     },
+    /// This file was dropped on the window of a preview.
+    Dropped(PathBuf),
     /// `i`.
     Stats,
     /// `?`, `h` or F1.
@@ -140,7 +143,7 @@ pub(super) fn meaning(bindings: Bindings, map: &Keymap, stroke: &Stroke) -> Opti
 pub(super) fn is_of(bindings: Bindings, action: &Action) -> bool {
     let of_window = matches!(action, Action::Quit | Action::ToggleFullscreen | Action::LeaveFullscreen | Action::Help);
     let of_files = matches!(action, Action::Record | Action::SaveLast | Action::Snapshot);
-    of_window || of_files || bindings != Bindings::Preview
+    of_window || of_files || matches!(action, Action::Dropped(_)) == (bindings == Bindings::Preview)
 }
 
 fn by_symbol(bindings: Bindings, symbol: u32, shift: bool) -> Option<Action> {

@@ -20,6 +20,7 @@ use x11rb::rust_connection::RustConnection;
 
 use super::canvas::View;
 use super::direct::Direct;
+use super::drop::Drops;
 use super::frame::{Frame, pixel_scale};
 use super::geometry::{Geometry, Offset};
 use super::keymap::Keymap;
@@ -59,6 +60,8 @@ pub(super) struct Desktop {
     /// Where the window was before it was laid over the screen; only without a window manager.
     before: Option<Rect>,
     frame: Option<Frame>,
+    drops: Option<Drops>,
+    dropped: Vec<Action>,
     is_awake: bool,
     direct: Direct,
     keymap: Keymap,
@@ -81,6 +84,8 @@ impl Desktop {
             is_minimized: false,
             before: None,
             frame: None,
+            drops: None,
+            dropped: Vec::new(),
             is_awake: false,
             direct: Direct::default(),
             keymap: Keymap::default(),
@@ -185,9 +190,19 @@ impl Desktop {
         &self.mouse
     }
 
-    /// What was clicked, or turned at the wheel, since the last call.
-    pub(super) fn take_clicks(&mut self) -> Vec<Action> {
-        self.mouse.take()
+    /// From now on the window takes files that are dropped on it.
+    pub(super) fn take_drops(&mut self) {
+        match Drops::take(&self.connection, self.root, self.window) {
+            Ok(drops) => self.drops = Some(drops),
+            Err(error) => debug!("nothing can be dropped on the window: the display said: {error}"),
+        }
+    }
+
+    /// What was done with the mouse since the last call: clicks, turns of the wheel, files that were dropped.
+    pub(super) fn take_moused(&mut self) -> Vec<Action> {
+        let mut actions = self.mouse.take();
+        actions.append(&mut self.dropped);
+        actions
     }
 
     /// Handles what the server said since, keys to `keys`.
@@ -196,6 +211,9 @@ impl Desktop {
         while let Some(event) = self.connection.poll_for_event()? {
             heard.anything = true;
             self.mouse.handle(&event, (&self.connection, self.window), now)?;
+            if let Some(drops) = &mut self.drops {
+                self.dropped.extend(drops.handle(&event, &self.connection)?.into_iter().map(Action::Dropped));
+            }
             match event {
                 Event::Expose(_) => heard.exposed = true,
                 Event::KeyPress(event) => keys.press(&self.keymap, event.detail, event.state, now),

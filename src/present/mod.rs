@@ -9,6 +9,7 @@ mod compositor;
 mod damage;
 mod desktop;
 mod direct;
+mod drop;
 pub mod exit_hook;
 mod feed;
 mod frame;

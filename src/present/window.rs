@@ -359,9 +359,9 @@ impl Window {
             self.updated = Some(now);
         }
         let mut actions = self.keys.take();
-        // A preview has no volume.
+        // A preview has no volume; nothing else takes films.
         let is_of = |action: &Action| is_of(self.keys.bindings(), action);
-        actions.extend(self.desktop.take_clicks().into_iter().filter(is_of));
+        actions.extend(self.desktop.take_moused().into_iter().filter(is_of));
         self.hide_pointer(now);
         if !self.surface.is_open() {
             actions.push(Action::Quit);
@@ -378,9 +378,12 @@ impl Window {
         }
     }
 
-    /// What keys mean from now on; the page of keys says so.
+    /// What keys mean from now on; the page of keys says so. A preview takes files that are dropped on it.
     pub fn bind(&mut self, bindings: Bindings) {
         self.keys.bind(bindings);
+        if bindings == Bindings::Preview {
+            self.desktop.take_drops();
+        }
     }
 
     /// Covers the screen, or returns to the window's own size. The new size shows in a later [`Shown`].

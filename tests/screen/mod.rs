@@ -14,7 +14,8 @@ use x11rb::connection::Connection;
 use x11rb::protocol::Event;
 use x11rb::protocol::xproto::{
     AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ChangeWindowAttributesAux, ClientMessageEvent, ConnectionExt as _,
-    EventMask, ImageFormat, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, PropMode, Window,
+    CreateWindowAux, EventMask, ImageFormat, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, PropMode,
+    SELECTION_NOTIFY_EVENT, SelectionNotifyEvent, Window, WindowClass,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -130,7 +131,7 @@ impl Screen {
     }
 
     /// Waits for X events until `is_so`; it is asked once before the first and then after each.
-    pub fn wait_for(&self, is_so: impl Fn(&Screen, Option<&Event>) -> bool) {
+    pub fn wait_for(&self, mut is_so: impl FnMut(&Screen, Option<&Event>) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         let mut event = None;
         while !is_so(self, event.as_ref()) {
@@ -283,6 +284,52 @@ impl Screen {
             self.x.xtest_fake_input(kind, button, 0, self.root, 0, 0, 0).unwrap().ignore_error();
         }
         self.x.get_input_focus().unwrap().reply().unwrap();
+    }
+
+    /// Drops a list of names on a window, as a file manager does (XDND 5): says whether it was taken.
+    pub fn drop_on(&self, window: Window, names: &str) -> bool {
+        let (source, atom) = (self.x.generate_id().unwrap(), |name| self.atom(name));
+        let (class, nothing) = (WindowClass::INPUT_ONLY, CreateWindowAux::new());
+        self.x.create_window(0, source, self.root, -1, -1, 1, 1, 0, class, x11rb::COPY_FROM_PARENT, &nothing).unwrap();
+        self.x.set_selection_owner(source, atom("XdndSelection"), x11rb::CURRENT_TIME).unwrap();
+        let proxy = self.words(window, atom("XdndProxy"))[0];
+        assert_eq!(self.words(proxy, atom("XdndProxy")), [proxy], "it is alive");
+        assert!(self.words(window, atom("XdndAware"))[0] >= 4);
+        let tell = |what, data: [u32; 5]| {
+            let message = ClientMessageEvent::new(32, window, atom(what), data);
+            self.x.send_event(false, proxy, EventMask::NO_EVENT, message).unwrap().check().unwrap();
+        };
+        tell("XdndEnter", [source, 5 << 24, atom("text/plain"), atom("text/uri-list"), 0]);
+        tell("XdndPosition", [source, 0, 0, 0, atom("XdndActionCopy")]);
+        let mut taken = None;
+        self.wait_for(|_, event| {
+            match event {
+                Some(Event::ClientMessage(message)) if message.type_ == atom("XdndStatus") => {
+                    assert_eq!(message.data.as_data32()[1] & 1, 1, "names of files are taken");
+                    tell("XdndDrop", [source, 0, x11rb::CURRENT_TIME, 0, 0]);
+                }
+                Some(Event::SelectionRequest(asked)) => {
+                    let (to, property, kind) = (asked.requestor, asked.property, asked.target);
+                    self.x.change_property8(PropMode::REPLACE, to, property, kind, names.as_bytes()).unwrap();
+                    let told = SelectionNotifyEvent {
+                        response_type: SELECTION_NOTIFY_EVENT,
+                        sequence: 0,
+                        time: asked.time,
+                        requestor: to,
+                        selection: asked.selection,
+                        target: kind,
+                        property,
+                    };
+                    self.x.send_event(false, to, EventMask::NO_EVENT, told).unwrap().check().unwrap();
+                }
+                Some(Event::ClientMessage(message)) if message.type_ == atom("XdndFinished") => {
+                    taken = Some(message.data.as_data32()[1] & 1 == 1);
+                }
+                _ => {}
+            }
+            taken.is_some()
+        });
+        taken.unwrap()
     }
 
     /// How thick the manager's frame is: left, right, top, bottom.

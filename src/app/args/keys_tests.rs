@@ -49,7 +49,7 @@ fn words(bindings: Bindings, action: &Action) -> &'static str {
         (Action::All, _) => "all alike",
         (Action::Stats, _) => "figures",
         (Action::Help, _) => "help",
-        (Action::Say(_) | Action::Previous | Action::Click { .. }, _) => "nothing a help has room for",
+        (Action::Say(_) | Action::Previous | Action::Click { .. } | Action::Dropped(_), _) => "nothing a help has room for",
     }
 }
 

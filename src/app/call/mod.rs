@@ -244,6 +244,7 @@ impl Call<'_> {
                 }
                 return Ok(());
             }
+            Wish::Send(_) => return Ok(()),
             Wish::Record | Wish::SaveLast | Wish::Snapshot => {
                 self.viewing.grant(&wish, &run.net);
                 return Ok(());

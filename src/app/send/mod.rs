@@ -8,6 +8,7 @@ pub mod sending;
 mod sending_stats;
 
 use super::args;
+use super::args::send::{Sound, Source};
 use super::door::{Door, watches};
 use super::failure::Failure;
 use super::recording::{Ended, Recording};
@@ -24,6 +25,8 @@ use eyeline_proto::wire::record::Reason;
 use plan::Plan;
 use preview::Preview;
 use sending::Sending;
+use std::cell::Cell;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long `send` waits without events when a preview window wants its turn.
@@ -36,10 +39,26 @@ const RECORDING_TURN: Duration = Duration::from_millis(500);
 /// to be kept.
 const TURN: Duration = Duration::from_secs(1);
 
-/// Runs `send` to its exit code.
+/// Runs `send` to its exit code: what it was told to send, then each film that was dropped on its window meanwhile.
 pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
     // Whatever cannot be had is found out before anybody is told that we are here.
-    let plan = Plan::make(config, false)?;
+    let mut now = (config.clone(), Plan::make(config, false)?);
+    let began = Instant::now();
+    loop {
+        let next = Cell::new(None);
+        let code = send(&now.0, now.1, &next)?;
+        match next.take() {
+            Some(dropped) => now = dropped,
+            None => return Ok(code),
+        }
+        now.0.common.duration = config.common.duration.map(|duration| duration.saturating_sub(began.elapsed()));
+    }
+}
+
+/// A film that was dropped, and what will be sent of it.
+type Dropped = (args::Send, Plan);
+
+fn send(config: &args::Send, plan: Plan, next: &Cell<Option<Dropped>>) -> Result<ExitCode, Failure> {
     let beginning = Beginning::new("send", &config.common, |notes| notes.tell(Note::Signal))?;
     let _exit_hook = config.preview.is_some().then(|| beginning.will.hook());
     let recording = Recording::open(&config.common.recording, Room::default(), &beginning)?;
@@ -51,10 +70,13 @@ pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
     let run = beginning.meet(me, |core| session::Config { format, cap, ..core }, on_event)?;
     let sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), recording.recorder())?;
     let (ending, seen, unseen, last_words) = (None, false, false, String::new());
-    run.carry_out(Send { sending, preview, recording, ending, seen, unseen, last_words })
+    run.carry_out(Send { config, next, sending, preview, recording, ending, seen, unseen, last_words })
 }
 
 struct Send<'a> {
+    config: &'a args::Send,
+    /// What is sent when this is over, and why that is.
+    next: &'a Cell<Option<Dropped>>,
     sending: Sending<'a>,
     preview: Option<Preview>,
     recording: Recording,
@@ -130,6 +152,7 @@ impl Program for Send<'_> {
                 Wish::Record => self.recording.toggle(),
                 Wish::SaveLast => self.recording.save_last(),
                 Wish::Snapshot => self.recording.snapshot(&[]),
+                Wish::Send(film) if self.send_next(&film) => return Ok(Some(End::Over)),
                 _ => {}
             }
         }
@@ -162,6 +185,31 @@ impl Program for Send<'_> {
 }
 
 impl Send<'_> {
+    /// A film was dropped on the window. Whether it follows now; what cannot be played is told, and nothing changes.
+    fn send_next(&mut self, film: &Path) -> bool {
+        let Some(preview) = &mut self.preview else { return false };
+        let name = film.file_name().unwrap_or_default().to_string_lossy();
+        if self.recording.lasts().is_some() {
+            preview.notes(&format!("{name}: not while it is recorded, r ends that"));
+            return false;
+        }
+        let sound = self.config.sound.as_ref().map(|_| Sound::Source);
+        let source = Source::Film { path: film.to_path_buf(), looped: false };
+        let config = args::Send { source, sound, video: true, require_audio: false, ..self.config.clone() };
+        match Plan::make(&config, false) {
+            Ok(plan) => {
+                self.last_words = format!("{name} is sent next");
+                self.next.set(Some((config, plan)));
+                true
+            }
+            Err(failure) => {
+                tracing::warn!("{failure}");
+                preview.notes(&format!("{name} cannot be sent: it is no film, sound or picture that ffmpeg reads"));
+                false
+            }
+        }
+    }
+
     /// The end has been given out. A film that nobody saw to its end, of those who were there then, is no success.
     fn delivered(&mut self, complete: bool, lacking: &[String]) -> Result<End, Failure> {
         self.ending.take().unwrap_or(Ok(()))?;
