@@ -226,6 +226,16 @@ fn bounded<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send +
     result.recv_timeout(limit).ok()
 }
 
+/// What it is called that is meant (see [`choose`]), and who gives it to us.
+pub fn look(direction: Direction, which: Option<&str>) -> Result<(String, &'static str), Error> {
+    let which = which.map(str::to_owned);
+    let look = move || {
+        let chosen = choose(direction, which.as_deref())?;
+        Ok((chosen.name, if chosen.alsa { "ALSA" } else { "the sound server" }))
+    };
+    bounded(PATIENCE, look).unwrap_or(Err(Error::Hangs))
+}
+
 /// Finds what is meant: `None` the default, a number from the list, a name, an id, or a part of either in any case.
 pub fn choose(direction: Direction, which: Option<&str>) -> Result<Chosen, Error> {
     let host = host().ok_or(Error::NoDevice(direction))?;

@@ -1,11 +1,14 @@
 //! `--doctor`: what of this machine, and of the way to a host, keeps a program from working, or from working well, and the command
 //! that mends it.
 //!
-//! A line for each thing that was looked at. Nothing is changed, and no camera's light goes on.
+//! A line for each thing that was looked at. Nothing of this machine is changed. The camera that would be taken is opened for two
+//! seconds; whoever is at a host that is dialled sees us come and go.
 
 mod devices;
 mod findings;
+mod firewall;
 mod machine;
+mod tools;
 mod way;
 
 use super::args::send::{Sound, Source};
@@ -13,31 +16,45 @@ use super::args::showing::{Showing, Speaker};
 use super::args::{self, Common};
 use super::stats;
 use super::status::ExitCode;
+use crate::capture::camera;
+use eyeline_proto::rate::Rate;
 use findings::{Finding, Verdict};
 use serde_json::json;
+use std::path::PathBuf;
 
 /// What a program needs for what it is asked to do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Needs {
-    pub camera: bool,
-    pub microphone: bool,
+    camera: Option<camera::Request>,
+    /// Which one, and whether there is no start without.
+    microphone: Option<(Option<String>, bool)>,
     /// For a window, or as a source.
-    pub display: bool,
-    pub speaker: bool,
+    display: bool,
+    speaker: Option<Option<String>>,
+    virtual_camera: Option<PathBuf>,
     /// It plays a film.
-    pub film: bool,
+    film: bool,
     /// It has something for others.
-    pub offers: bool,
+    offers: bool,
     /// It wants what others have.
-    pub wants: bool,
+    wants: bool,
 }
 
 impl Needs {
     /// What `send` needs.
     pub fn of_send(send: &args::Send) -> Self {
         Needs {
-            camera: send.video && matches!(send.source, Source::Camera(_)),
-            microphone: matches!(send.sound, Some(Sound::Microphone(_))),
+            camera: match &send.source {
+                Source::Camera(which) if send.video => {
+                    let fps = send.fps.map(Rate::rounded_up);
+                    Some(camera::Request { which: which.clone(), size: send.size, fps })
+                }
+                _ => None,
+            },
+            microphone: match &send.sound {
+                Some(Sound::Microphone(which)) => Some((which.clone(), send.require_audio || !send.video)),
+                _ => None,
+            },
             display: send.preview.is_some() || matches!(send.source, Source::Screen(_)),
             film: matches!(send.source, Source::Film { .. }),
             offers: true,
@@ -47,33 +64,41 @@ impl Needs {
 
     /// What is shown and heard needs.
     pub fn of_showing(showing: &Showing) -> Self {
-        Needs { display: showing.window, speaker: showing.speaker != Speaker::Off, wants: true, ..Needs::default() }
+        let speaker = match &showing.speaker {
+            Speaker::Off => None,
+            Speaker::Default => Some(None),
+            Speaker::Named(which) => Some(Some(which.clone())),
+        };
+        let virtual_camera = showing.v4l2_sink.clone();
+        Needs { display: showing.window, speaker, virtual_camera, wants: true, ..Needs::default() }
     }
 
     /// What `call` needs.
     pub fn of_call(call: &args::Call) -> Self {
         let (send, show) = (Needs::of_send(&call.send), Needs::of_showing(&call.showing));
-        Needs { display: send.display || show.display, speaker: show.speaker, wants: true, ..send }
+        Needs {
+            camera: send.camera,
+            microphone: send.microphone,
+            film: send.film,
+            offers: true,
+            display: send.display || show.display,
+            ..show
+        }
     }
 }
 
 /// Looks at all of it and says what was found: exit 0 where nothing is wrong, else 1.
-pub fn run(needs: Needs, common: &Common) -> ExitCode {
+pub fn run(needs: &Needs, common: &Common) -> ExitCode {
     let mut findings = Vec::new();
-    if needs.camera {
-        findings.extend(devices::cameras());
-    }
-    if needs.microphone {
-        findings.extend(devices::microphones());
-    }
-    if needs.speaker {
-        findings.extend(devices::speakers());
-    }
+    findings.extend(needs.camera.iter().flat_map(devices::cameras));
+    findings.extend(needs.microphone.iter().map(|(which, required)| devices::microphone(which.as_deref(), *required)));
+    findings.extend(needs.speaker.iter().map(|which| devices::speaker(which.as_deref())));
+    findings.extend(needs.virtual_camera.iter().map(|path| devices::virtual_camera(path)));
     if needs.display {
         findings.push(machine::display());
     }
     findings.extend(way::port(common));
-    findings.push(machine::firewall(common));
+    findings.push(firewall::firewall(common));
     findings.extend(machine::buffers());
     findings.extend(machine::wireless());
     findings.extend(machine::processor());

@@ -69,7 +69,7 @@ fn run<Config>(
                 tracing::warn!("{warning}");
             }
             if common(&config).doctor {
-                return doctor::run(needs(&config), common(&config)).into();
+                return doctor::run(&needs(&config), common(&config)).into();
             }
             failure::conclude(hide_memory(common(&config)).and_then(|()| work(&config)))
         }

@@ -144,7 +144,8 @@ fn paths(list: &[u8]) -> Vec<PathBuf> {
 
 /// `file:///films/a%20b.mp4`, also with `localhost` between; a name of another host is not a file of ours.
 fn path(name: &[u8]) -> Option<PathBuf> {
-    let path = [&b"file://localhost/"[..], b"file:///", b"file:/"].into_iter().find_map(|start| name.strip_prefix(start))?;
+    let path = [&b"file://localhost/"[..], b"file:///", b"file:/"].into_iter().find_map(|start| name.strip_prefix(start));
+    let path = path.filter(|path| !path.starts_with(b"/"))?;
     let mut bytes = vec![b'/'];
     let mut rest = path.iter().copied();
     while let Some(byte) = rest.next() {

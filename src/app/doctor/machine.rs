@@ -1,29 +1,15 @@
-//! What the system is set to: display, firewall, buffers, Wi-Fi, processor, clock, and what else is installed.
+//! What the system is set to: display, buffers, Wi-Fi, processor, clock, and what else is installed.
 
-use super::super::args::Common;
 use super::findings::Finding;
+use super::tools::{Answer, asked, read};
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use x11rb::connection::{Connection as _, RequestConnection as _};
 use x11rb::protocol::randr::ConnectionExt as _;
-use x11rb::protocol::shm;
+use x11rb::protocol::shm::{self, ConnectionExt as _};
+use x11rb::rust_connection::RustConnection;
 
 /// What the sockets ask for (`net/udp.rs`).
 const WANTED: [(&str, u64); 2] = [("rmem_max", 4 << 20), ("wmem_max", 512 << 10)];
-
-/// What a file of the kernel's says, trimmed.
-fn read(path: impl AsRef<Path>) -> Option<String> {
-    Some(fs::read_to_string(path).ok()?.trim().to_string())
-}
-
-/// What a program prints; `None` where it is not there, or fails.
-fn asked(program: &str, args: &[&str]) -> Option<String> {
-    let mut command = Command::new(program);
-    command.args(args).stdin(Stdio::null()).stderr(Stdio::null()).env_remove("EYELINE_KEY");
-    let output = command.output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
-}
 
 pub fn display() -> Finding {
     let what = "display";
@@ -45,39 +31,21 @@ pub fn display() -> Finding {
     let kind = if wayland { "Xwayland" } else { "X11" };
     let rates = connection.randr_get_screen_info(root.root).ok().and_then(|cookie| cookie.reply().ok());
     let rate = rates.filter(|info| info.rate > 0).map(|info| format!(" at {} Hz", info.rate)).unwrap_or_default();
-    let shared = connection.extension_information(shm::X11_EXTENSION_NAME).ok().flatten().is_some();
-    if shared {
+    if shares_memory(&connection) {
         return Finding::ok(what, format!("{kind}, {size}{rate}, pictures are shared with it (MIT-SHM)"));
     }
     let mend = "over ssh -X pictures go through the connection: run it on the machine with the screen";
     Finding::better(what, format!("{kind}, {size}{rate}, without MIT-SHM"), mend)
 }
 
-pub fn firewall(common: &Common) -> Finding {
-    let port = common.rendezvous.wait.map_or(super::super::args::PORT, |address| address.port());
-    let ufw = read("/etc/ufw/ufw.conf").is_some_and(|text| text.lines().any(|line| line.trim() == "ENABLED=yes"));
-    let firewalld = asked("firewall-cmd", &["--state"]).is_some_and(|state| state == "running");
-    let open = ufw && read("/etc/ufw/user.rules").is_some_and(|rules| rules.contains(&format!("--dport {port} ")));
-    let rules = asked("nft", &["list", "ruleset"]).unwrap_or_default();
-    match (ufw, firewalld) {
-        _ if common.rendezvous.wait.is_none() => Finding::ok("firewall", "not in the way of who dials"),
-        (true, _) if open => Finding::ok("firewall", format!("ufw, and {port} is open")),
-        (true, _) => Finding::better("firewall", "ufw is on", format!("sudo ufw allow {port}")),
-        (_, true) => {
-            let mend = format!("sudo firewall-cmd --add-port={port}/udp --add-port={port}/tcp");
-            Finding::better("firewall", "firewalld is on", mend)
-        }
-        _ if drops(&rules) => {
-            let mend = format!("sudo nft add rule inet filter input udp dport {port} accept, and the same for tcp");
-            Finding::better("firewall", "nft drops what it does not know", mend)
-        }
-        _ => Finding::ok("firewall", "none is found"),
-    }
-}
-
-/// Whether what comes in is dropped unless a rule says otherwise.
-fn drops(rules: &str) -> bool {
-    rules.lines().any(|line| line.contains("hook input") && line.contains("policy drop"))
+/// Whether memory really is shared: over a network, and out of a container, the extension is there and does not work.
+fn shares_memory(connection: &RustConnection) -> bool {
+    let made = || {
+        connection.extension_information(shm::X11_EXTENSION_NAME).ok()??;
+        let segment = connection.generate_id().ok()?;
+        connection.shm_create_segment(segment, 4096, false).ok()?.reply().ok()
+    };
+    made().is_some()
 }
 
 pub fn buffers() -> Vec<Finding> {
@@ -100,43 +68,59 @@ pub fn wireless() -> Vec<Finding> {
     let judged = |interface: fs::DirEntry| {
         let name = interface.file_name().to_string_lossy().into_owned();
         let what = format!("Wi-Fi {name}");
-        let link = asked("iw", &["dev", &name, "link"]).unwrap_or_default();
+        let said = |args: &[&str]| match asked("iw", &[&["dev", &name], args].concat()) {
+            Answer::Said(text) => Some(text),
+            _ => None,
+        };
+        let Some(saves) = said(&["get", "power_save"]) else {
+            let mend = "sudo apt install iw, and say this again";
+            return Finding::better(what, "whether it saves power is not known: iw does not say it", mend);
+        };
+        let link = said(&["link"]).unwrap_or_default();
         let rate = link.lines().find_map(|line| line.trim().strip_prefix("tx bitrate: ")).map(str::to_string);
-        let found = rate.unwrap_or_else(|| "its rate is not known (iw is not there)".into());
-        match asked("iw", &["dev", &name, "get", "power_save"]) {
-            Some(saves) if saves.ends_with(": on") => {
-                let mend = format!("sudo iw dev {name} set power_save off");
-                Finding::better(what, format!("{found}; it saves power, which holds packets for 100 ms and more"), mend)
-            }
-            _ => Finding::ok(what, found),
+        let found = rate.unwrap_or_else(|| "not connected".into());
+        if saves.ends_with(": on") {
+            let mend = format!("sudo iw dev {name} set power_save off");
+            return Finding::better(what, format!("{found}; it saves power, which holds packets for 100 ms and more"), mend);
         }
+        Finding::ok(what, found)
     };
     wireless.map(judged).collect()
 }
 
+/// Where the CPUs' speed is set.
+const SPEED: &str = "/sys/devices/system/cpu/cpu0/cpufreq";
+
 pub fn processor() -> Vec<Finding> {
-    let governor = read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let of_cores = Finding::ok("processor", if cores == 1 { "1 core".into() } else { format!("{cores} cores") });
-    let of_governor = governor.map(|governor| match governor.as_str() {
-        "powersave" if !Path::new("/sys/devices/system/cpu/intel_pstate").exists() => {
-            let mend = "echo schedutil | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor";
-            Finding::better("CPU governor", "powersave: it stays at its lowest speed", mend)
-        }
-        _ => Finding::ok("CPU governor", governor),
-    });
+    let of = |name: &str| read(format!("{SPEED}/{name}")).unwrap_or_default();
+    let governor = of("scaling_governor");
+    let of_governor =
+        (!governor.is_empty()).then(|| governs(&governor, &of("scaling_driver"), &of("scaling_available_governors")));
     [of_cores].into_iter().chain(of_governor).collect()
+}
+
+/// Of two drivers `powersave` is the name of what goes as fast as is needed.
+fn governs(governor: &str, driver: &str, others: &str) -> Finding {
+    if governor != "powersave" || ["intel_pstate", "amd-pstate-epp"].contains(&driver) {
+        return Finding::ok("CPU governor", governor);
+    }
+    let others: Vec<&str> = others.split_whitespace().collect();
+    let better = ["schedutil", "ondemand", "performance"].into_iter().find(|name| others.contains(name)).unwrap_or("performance");
+    let mend = format!("echo {better} | sudo tee /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor");
+    Finding::better("CPU governor", "powersave: it stays at its lowest speed", mend)
 }
 
 /// `needed`: a film is to be played.
 pub fn ffmpeg(needed: bool) -> Finding {
     match asked("ffmpeg", &["-version"]) {
-        Some(text) => {
+        Answer::Said(text) => {
             let version = text.split_whitespace().nth(2).unwrap_or("there").to_string();
             Finding::ok("ffmpeg", version)
         }
-        None if needed => Finding::wrong("ffmpeg", "not there: films need it", "sudo apt install ffmpeg"),
-        None => Finding::better("ffmpeg", "not there: films and addresses (--file) need it", "sudo apt install ffmpeg"),
+        _ if needed => Finding::wrong("ffmpeg", "not there: films need it", "sudo apt install ffmpeg"),
+        _ => Finding::better("ffmpeg", "not there: films and addresses (--file) need it", "sudo apt install ffmpeg"),
     }
 }
 
@@ -153,11 +137,14 @@ pub fn clock() -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::findings::Verdict;
     use super::*;
 
     #[test]
-    fn a_firewall_that_drops_what_it_does_not_know_is_seen() {
-        let chain = "table inet filter {\n chain input {\n  type filter hook input priority filter; policy drop;\n }\n}";
-        assert!(drops(chain) && !drops(&chain.replace("drop", "accept")) && !drops(""));
+    fn a_processor_that_stays_slow_is_told_from_one_whose_driver_calls_it_so() {
+        let slow = governs("powersave", "intel_cpufreq", "performance ondemand powersave");
+        assert!(slow.verdict == Verdict::Better && slow.mend.unwrap().starts_with("echo ondemand | "));
+        assert_eq!(governs("powersave", "amd-pstate-epp", "performance powersave").verdict, Verdict::Ok);
+        assert_eq!(governs("schedutil", "acpi-cpufreq", "schedutil powersave").verdict, Verdict::Ok);
     }
 }

@@ -58,15 +58,15 @@ struct Way {
     /// Who answered.
     name: Option<String>,
     trouble: Option<String>,
-    /// It answered, and does not want us.
-    turned_away: bool,
+    /// That may be because no program listens there.
+    unanswered: bool,
     no_udp: bool,
     narrow: bool,
     stats: Vec<Stats>,
 }
 
 /// The way to each host that is dialled.
-pub fn hosts(needs: Needs, common: &Common) -> Vec<Finding> {
+pub fn hosts(needs: &Needs, common: &Common) -> Vec<Finding> {
     let dial = &common.rendezvous.dial;
     dial.iter()
         .map(|host| {
@@ -95,7 +95,7 @@ fn watch(told: &Receiver<Event>, until: Instant) -> Way {
             Event::NoUdp(_) => way.no_udp = true,
             Event::Narrow { narrow, .. } => way.narrow = narrow,
             Event::Unreachable { error, fatal, .. } => {
-                way.turned_away = matches!(error, Unreachable::TurnedAway { .. });
+                way.unanswered = matches!(error, Unreachable::Dial(_) | Unreachable::HungUp(_) | Unreachable::Silent(_));
                 way.trouble = Some(error.to_string());
                 if fatal {
                     break;
@@ -113,9 +113,9 @@ impl Way {
         let Some(name) = &self.name else {
             let mend = "is the program started there, and its port open (UDP and TCP)?";
             return match &self.trouble {
+                Some(trouble) if self.unanswered => Finding::wrong(what, trouble.clone(), mend),
                 // It says what to do.
-                Some(trouble) if self.turned_away => Finding { mend: None, ..Finding::wrong(what, trouble.clone(), "") },
-                Some(trouble) => Finding::wrong(what, trouble.clone(), mend),
+                Some(trouble) => Finding { mend: None, ..Finding::wrong(what, trouble.clone(), "") },
                 None => Finding::wrong(what, "nobody answers", mend),
             };
         };

@@ -17,6 +17,7 @@ mod watchdog;
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use devices::Description;
@@ -158,6 +159,11 @@ impl Setup {
     /// Finds this very camera again after it was unplugged, wherever it comes back: by its lasting name.
     pub fn again(&self) -> &Request {
         &self.again
+    }
+
+    /// Its device.
+    pub fn path(&self) -> PathBuf {
+        self.node.path()
     }
 
     /// What will be opened, if the driver keeps its word.
