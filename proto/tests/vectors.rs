@@ -11,7 +11,7 @@ use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
 use eyeline_proto::wire::mcus::Mcus;
 use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
-use eyeline_proto::wire::record::{End, Format, Hello, Media, Reason, Record, Text, Track, Want, Whole};
+use eyeline_proto::wire::record::{End, Film, Format, Hello, Media, Reason, Record, Steer, Text, Track, Want, Whole};
 use eyeline_proto::wire::report::{MAX_TRACKS, Misses, Report, TrackReport, TrackReports, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Piece, SoundRequest};
@@ -209,6 +209,16 @@ fn records() -> Vec<(&'static str, Record)> {
     let mut lacking = McuSet::new(Size { width: 1280, height: 720 }, Sampling::Yuv420);
     lacking.insert_runs([2..5, 3599..3600].into_iter());
     let text = Text { origin: [5; 16], name: "Küche".to_string(), line: "Komm essen!".to_string() };
+    let film_at = Film {
+        paused: false,
+        steered: true,
+        sought: true,
+        others: 0,
+        played: Duration::from_nanos(0x1112_1314_1516_1718),
+        place: Duration::from_nanos(0x2122_2324_2526_2728),
+        length: Some(Duration::from_nanos(0x3132_3334_3536_3738)),
+        first: 0x0142_4344_4546_4748,
+    };
     vec![
         ("hello-receiver", Record::Hello(hello())),
         ("hello-sender", Record::Hello(Hello { offers: film, wants: Media::NONE, name: String::new(), ..hello() })),
@@ -236,6 +246,11 @@ fn records() -> Vec<(&'static str, Record)> {
         ("heard-not", Record::Heard(false)),
         ("heard", Record::Heard(true)),
         ("same", Record::Same([0xA7; 32])),
+        ("steer-pause", Record::Steer(3, Steer { paused: Some(true), to: None })),
+        ("steer-on", Record::Steer(3, Steer { paused: Some(false), to: None })),
+        ("steer-to", Record::Steer(3, Steer { paused: None, to: Some(Duration::from_nanos(0x0102_0304_0506_0708)) })),
+        ("film", Record::Film(3, film_at)),
+        ("film-paused", Record::Film(3, Film { paused: true, length: None, others: 0x0102, ..film_at })),
     ]
 }
 
@@ -279,8 +294,8 @@ fn fields_and_records_of_later_programs_are_skipped() {
         let bytes = [kind];
         let decoded = Record::decode(&bytes);
         match kind {
-            1..=9 | 64 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
-            65.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
+            1..=9 | 64..=66 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
+            67.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
             _ => assert!(matches!(decoded, Err(Error::Invalid { field: "record kind", .. })), "{kind}"),
         }
     }

@@ -161,6 +161,20 @@ impl Depacketizer {
         self.next.get_or_insert(picture);
     }
 
+    /// Pictures below this number are not waited for, nor spoken of, any more: a film goes on at another place.
+    pub fn skip_to(&mut self, picture: u64, buffers: &mut Buffers) {
+        if self.next.is_none_or(|next| next >= picture) {
+            return;
+        }
+        self.next = Some(picture);
+        while self.pictures.front().is_some_and(|front| front.number < picture) {
+            for assembly in self.pictures.pop_front().into_iter().flat_map(|picture| picture.slices) {
+                self.bytes -= assembly.weight();
+                buffers.keep(assembly);
+            }
+        }
+    }
+
     /// Whether, as the next fragment comes, no packet is missing and none was given up since the one before it. Then of pictures
     /// between the two nothing was sent.
     pub fn note_all_came(&mut self, all_came: bool) {

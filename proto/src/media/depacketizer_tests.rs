@@ -229,6 +229,33 @@ fn a_film_that_is_long_in_starting_loses_nothing_of_its_beginning() {
 }
 
 #[test]
+fn of_a_film_that_goes_elsewhere_what_is_below_its_first_picture_is_dropped_and_what_is_above_stays() {
+    let now = Instant::now();
+    let mut depacketizer = Depacketizer::new(LOSSLESS);
+    depacketizer.begin_at(0);
+    let some = |depacketizer: &mut Depacketizer, picture: u64, count: usize| {
+        let pieces = fragments(picture, 1, 2500, 1000).into_iter().take(count);
+        pieces.for_each(|(head, payload)| drop(depacketizer.push(now, head, &payload)));
+    };
+    let skip_to = |depacketizer: &mut Depacketizer, picture| {
+        let Depacketizer { inner, buffers } = depacketizer;
+        inner.skip_to(picture, buffers);
+    };
+    [(0, 2), (3, 1), (6, 2), (5, 3)].into_iter().for_each(|(picture, count)| some(&mut depacketizer, picture, count));
+    skip_to(&mut depacketizer, 5);
+    assert_eq!((depacketizer.settled(), depacketizer.is_waiting()), (5, true), "of the sixth some is here");
+    some(&mut depacketizer, 6, 3);
+    let numbers: Vec<u64> = settled(&mut depacketizer, now).iter().map(|settled| settled.picture).collect();
+    assert_eq!((numbers, depacketizer.bytes()), (vec![5, 6], 0));
+    some(&mut depacketizer, 4, 3);
+    skip_to(&mut depacketizer, 3);
+    assert_eq!((depacketizer.settled(), settled(&mut depacketizer, now)), (7, vec![]), "nothing goes back");
+    skip_to(&mut depacketizer, 1 << 62);
+    some(&mut depacketizer, 8, 3);
+    assert_eq!(depacketizer.bytes(), 0, "a sender that lies shows nothing");
+}
+
+#[test]
 fn of_a_slice_given_up_the_pieces_that_came_are_handed_out_at_their_places() {
     let start = Instant::now();
     let mut depacketizer = Depacketizer::new(LIVE);

@@ -11,7 +11,7 @@ use crate::media::slice::{Part, Slice};
 use crate::picture::mcu_set::Owed;
 use crate::sound::{Block, Numbered};
 use crate::time::MediaTime;
-use crate::wire::record::{Format, Reason, Track, Want};
+use crate::wire::record::{Film, Format, Reason, Steer, Track, Want};
 use std::net::SocketAddr;
 
 /// The most senders that are received from at once, and the most tracks: as many tiles as a window has room for that somebody
@@ -64,6 +64,13 @@ pub enum Command {
     },
     /// The live source is closed, for nobody watches: whoever comes next begins with its next picture.
     Closed,
+    /// Our film is there, and may be steered by its only viewer. What is each viewer's own of it, and its first picture, are
+    /// filled in.
+    Film {
+        film: Film,
+        /// All slices and blocks so far are of another place: who was not sent them yet is not sent them any more.
+        jumped: bool,
+    },
     /// Our film is over.
     End,
     /// So many more pictures of this track were shown.
@@ -76,6 +83,8 @@ pub enum Command {
     Written(TrackId, u64),
     /// What we have use for of this track.
     Want(TrackId, Want),
+    /// What we want of the film that is this track.
+    Steer(TrackId, Steer),
     /// Say this to all; cut at [`MAX_TEXT`](crate::wire::record::MAX_TEXT) bytes.
     Text(String),
     /// Say goodbye to everybody, with this sentence.
@@ -119,6 +128,8 @@ pub enum Event {
     Wanted(Want),
     /// What receivers lack of our pictures, whenever that is something else: the next ones are to refresh it.
     Owed(Owed),
+    /// What the only viewer of our film wants of it; also that it go on, where who had paused it is its only viewer no more.
+    Steer(Steer),
     /// After [`Command::End`]: everybody has everything, or had time enough.
     Delivered {
         /// Somebody who is still here has everything.
@@ -171,6 +182,8 @@ pub enum Event {
     NoRoom(PeerId, String),
     /// What a track is: what it has, its name, whose it is. Before anything else of it, mostly, and whenever that changes.
     Track(TrackId, Track),
+    /// Where the film is that is this track, whenever that is something else than what was played since.
+    Film(TrackId, Film),
     /// A slice is whole.
     Slice(TrackId, Slice),
     /// What came of a slice whose picture will not become whole; before that picture's [`Event::Settled`].

@@ -290,15 +290,15 @@ impl Link {
     }
 
     /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. What a track
-    /// is, or what is wanted of it, takes the place of what was said of that before and is not written yet; what is lacking of it
-    /// joins that. `false`: the peer does not read its records.
+    /// is, or what is wanted of it, takes the place of what was said of that before and is not written yet; what is lacking of it,
+    /// or wanted of a film, joins that. `false`: the peer does not read its records.
     pub fn send(&mut self, record: &Record) -> bool {
         if self.liveness.socket().is_none() {
             return true;
         }
         let mut plain = Vec::new();
         record.encode(&mut plain);
-        if matches!(record, Record::Track(_) | Record::Want(..)) {
+        if matches!(record, Record::Track(_) | Record::Want(..) | Record::Film(..)) {
             // Both begin with their kind and the track's number.
             let of_it = |waiting: &&mut Outgoing| matches!(waiting, Outgoing::Record(bytes) if bytes.get(..2) == plain.get(..2));
             if let Some(waiting) = self.outgoing.iter_mut().find(of_it) {
@@ -306,15 +306,14 @@ impl Link {
                 return true;
             }
         }
-        if let Record::Refresh(track, owed) = record {
-            // What is lacking is said together with what was said before and is not written yet.
+        // What is lacking is said together with what was said before and is not written yet.
+        if matches!(record, Record::Refresh(..) | Record::Steer(..)) {
             for waiting in &mut self.outgoing {
                 if let Outgoing::Record(bytes) = waiting
-                    && let Ok(Record::Refresh(of, before)) = Record::decode(bytes)
-                    && of == *track
+                    && let Some(joined) = Record::decode(bytes).ok().and_then(|before| joined(before, record))
                 {
                     bytes.clear();
-                    Record::Refresh(of, before.and(owed.clone())).encode(bytes);
+                    joined.encode(bytes);
                     return true;
                 }
             }
@@ -424,5 +423,16 @@ impl Link {
             let sealed = transport.seal(scratch, out);
             debug_assert!(sealed.is_ok(), "a record too long to seal");
         }
+    }
+}
+
+/// What two records of one kind say together of the same track.
+fn joined(before: Record, record: &Record) -> Option<Record> {
+    match (before, record) {
+        (Record::Refresh(of, before), Record::Refresh(track, owed)) if of == *track => {
+            Some(Record::Refresh(of, before.and(owed.clone())))
+        }
+        (Record::Steer(of, before), Record::Steer(track, steer)) if of == *track => Some(Record::Steer(of, before.then(*steer))),
+        _ => None,
     }
 }

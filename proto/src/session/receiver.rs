@@ -25,7 +25,7 @@ use crate::picture::mcu_set::Owed;
 use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
-use crate::wire::record::{End, OWN_TRACK, Reason, Record, Track, Want};
+use crate::wire::record::{End, Film, OWN_TRACK, Reason, Record, Steer, Track, Want};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -116,6 +116,13 @@ impl Receiver {
     pub fn refresh(&mut self, track: TrackId, owed: Owed, endpoint: &mut Endpoint) {
         if let Some(inbound) = self.of_peer(track.peer).filter(|inbound| inbound.receives(track.track)) {
             endpoint.send(inbound.link(), &Record::Refresh(track.track, owed));
+        }
+    }
+
+    /// What is wanted of a film is said to who plays it.
+    pub fn steer(&mut self, track: TrackId, steer: Steer, endpoint: &mut Endpoint) {
+        if let Some(inbound) = self.of_peer(track.peer).filter(|inbound| inbound.receives(track.track)) {
+            endpoint.send(inbound.link(), &Record::Steer(track.track, steer));
         }
     }
 
@@ -353,6 +360,19 @@ impl Receiver {
                 }
                 self.choose_tracks(now);
             }
+        }
+        true
+    }
+
+    /// A sender says where its film is. Whether it plays one.
+    pub fn take_film(&mut self, link: LinkId, (track, film): (u8, Film), endpoint: &Endpoint) -> bool {
+        if track != OWN_TRACK || !endpoint.hello(link).is_some_and(|hello| hello.offers.lossless) {
+            return false;
+        }
+        if let Some(waiter) = self.waiting.get(link) {
+            waiter.described.film = Some(film);
+        } else if let Some(place) = self.place(link) {
+            self.inbound[place].film_told(film, &mut self.across);
         }
         true
     }

@@ -11,9 +11,11 @@
 mod film;
 mod owed;
 mod peers;
+mod steering;
 mod target;
 
 use self::film::Ending;
+use self::steering::Steering;
 pub(super) use self::target::most;
 use super::endpoint::Endpoint;
 use super::events::{Config, Event};
@@ -49,6 +51,7 @@ pub(super) struct Sender {
     /// Something happened by which a receiver may be owed something else.
     owes_anew: bool,
     ending: Ending,
+    steering: Steering,
     turn: Option<LinkId>,
     scratch: Vec<u8>,
     stats: SenderStats,
@@ -74,6 +77,7 @@ impl Sender {
             owed: Owed::Nothing,
             owes_anew: false,
             ending: Ending::Open,
+            steering: Steering::default(),
             turn: None,
             scratch: Vec::new(),
             stats: SenderStats::default(),
@@ -378,6 +382,7 @@ impl Sender {
     pub fn take_stats(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) -> SenderStats {
         // Who is silent now is made no pictures for.
         self.update_wanted(now, shared);
+        self.update_viewers(now, shared);
         self.owes_anew = true;
         let mut stats = self.stats.clone();
         stats.log_bytes = self.tracks.iter().map(|track| track.log.bytes() as u64).sum();
@@ -411,7 +416,7 @@ impl Sender {
             |id: &LinkId| endpoint.link(*id).is_some_and(|link| link.path.as_ref().is_some_and(|p| p.carries(now).is_some()));
         let held = self.peers.iter().filter(|(id, peer)| peer.wants_pictures(&self.tracks) && usable(id));
         let held = held.filter_map(|(_, peer)| peer.holds(now, &self.tracks)).min();
-        self.ending.deadline().into_iter().chain(held).min()
+        self.ending.deadline().into_iter().chain(self.steering.deadline()).chain(held).min()
     }
 
     /// Everybody is left.

@@ -190,6 +190,8 @@ impl Session {
                 self.look_at_wants(now);
                 known
             }
+            Record::Steer(track, steer) => self.sender.handle_steer(now, link, (track, steer), &mut shared),
+            Record::Film(track, film) => self.receiver.take_film(link, (track, film), &self.endpoint),
             Record::Refresh(track, owed) => self.sender.handle_refresh(link, (track, &owed)),
             Record::Text(text) => self.take_text(now, link, text),
             // The endpoint's own.
@@ -226,6 +228,7 @@ impl Session {
         self.receiver.tend(now, &mut self.endpoint);
         let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.update_pressure(now, &mut shared);
+        self.sender.update_steering(now, &mut shared);
         if let Some(forward) = &mut self.forward {
             for track in forward.look(now, &mut self.sender, &mut shared) {
                 self.tell_want(track);
@@ -291,6 +294,7 @@ impl Core for Session {
             Command::Format(format) => self.sender.set_format(format, &mut shared),
             Command::Silence { muted, closed } => self.sender.set_silence(muted, closed, &mut shared),
             Command::Closed => self.sender.closed(),
+            Command::Film { film, jumped } => self.sender.set_film(now, film, jumped, &mut shared),
             Command::End => self.sender.end(now),
             Command::Shown(track, more) => self.receiver.shown(track, more),
             Command::Missed(track, picture) => self.receiver.missed(now, track, picture, &mut self.endpoint),
@@ -300,6 +304,7 @@ impl Core for Session {
                 self.asked.insert(track, want);
                 self.tell_want(track);
             }
+            Command::Steer(track, steer) => self.receiver.steer(track, steer, &mut self.endpoint),
             Command::Text(line) => {
                 let (origin, name) = (self.endpoint.me().id, self.endpoint.me().name.clone());
                 let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };

@@ -56,6 +56,11 @@ impl SoundLog {
         }
     }
 
+    /// Forgets everything; numbers go on.
+    pub fn clear(&mut self) {
+        (self.first, self.blocks) = (self.end(), VecDeque::new());
+    }
+
     /// A block came whose number somebody else gave it. One that is older than all that is kept is let go.
     pub fn put(&mut self, number: u64, block: Block<MediaTime>) {
         if number > MOST_BLOCKS {

@@ -4,6 +4,7 @@
 //! wrong and where; it never panics and never allocates more than its input is long.
 
 pub mod datagram;
+mod film;
 pub mod mcus;
 pub mod preamble;
 pub mod record;
@@ -16,6 +17,9 @@ mod want;
 
 /// The protocol's version. A side that speaks another one says so in a sentence and leaves.
 pub const VERSION: u8 = 2;
+
+/// Numbers of pictures end here, so that those after them can be counted: ten thousand years at 1000 a second are fewer.
+const MOST_PICTURES: u64 = 1 << 62;
 
 /// Why bytes were not a message. `at` counts from the start of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,11 +6,12 @@
 //!
 //! Bodies are drawn in PROTOCOL.md §4.
 
+pub use super::film::{Film, Steer};
 use super::refresh;
 use super::sound;
 use super::text::printable;
 pub use super::want::{Want, Whole};
-use super::{Error, Reader, cut, put_text};
+use super::{Error, MOST_PICTURES, Reader, cut, put_text};
 use crate::picture::mcu_set::Owed;
 use crate::picture::{MAX_SIDE, Size};
 use crate::rate::Rate;
@@ -192,6 +193,10 @@ pub enum Record {
     Refresh(u8, Owed),
     /// I am the one at another connection of yours, too: the proof ([`crate::crypto::prove_same`]).
     Same([u8; 32]),
+    /// What I want of a film of yours.
+    Steer(u8, Steer),
+    /// Where a film of mine is.
+    Film(u8, Film),
 }
 
 mod kind {
@@ -205,14 +210,13 @@ mod kind {
     pub const WANT: u8 = 8;
     pub const REFRESH: u8 = 9;
     pub const SAME: u8 = 64;
+    pub const STEER: u8 = 65;
+    pub const FILM: u8 = 66;
 }
 
 /// Kinds from here on are a later program's, and skipped where they are not known. Of those below each is known to all who speak
 /// this version.
 const FIRST_OPTIONAL: u8 = 64;
-
-/// Numbers of pictures end here, so that those after them can be counted: ten thousand years at 1000 a second are fewer.
-const MOST_PICTURES: u64 = 1 << 62;
 
 impl Record {
     /// Appends the record's plain bytes.
@@ -246,6 +250,14 @@ impl Record {
             Record::Same(proof) => {
                 out.push(kind::SAME);
                 out.extend_from_slice(proof);
+            }
+            Record::Steer(track, steer) => {
+                out.extend_from_slice(&[kind::STEER, *track]);
+                steer.encode(out);
+            }
+            Record::Film(track, film) => {
+                out.extend_from_slice(&[kind::FILM, *track]);
+                film.encode(out);
             }
         }
     }
@@ -283,6 +295,8 @@ impl Record {
             kind::WANT => Record::Want(reader.u8("track")?, Want::decode(&mut reader)?),
             kind::REFRESH => Record::Refresh(reader.u8("track")?, refresh::decode(&mut reader)?),
             kind::SAME => Record::Same(reader.array("proof")?),
+            kind::STEER => Record::Steer(reader.u8("track")?, Steer::decode(&mut reader)?),
+            kind::FILM => Record::Film(reader.u8("track")?, Film::decode(&mut reader)?),
             kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),
             kind => return Err(reader.invalid("record kind", u64::from(kind), 1)),
         };

@@ -1,8 +1,13 @@
-//! Films that are held: by a path slower than they are, by a viewer that gets nowhere.
+//! Films that are held: by a path slower than they are, by a viewer that gets nowhere. And films that are steered.
 
+use super::calls::Gathering;
+use super::meetings::POINT;
 use super::netem::Params;
 use super::scenarios::{CAMERA, Pair, Skews, ms, receiving, secs};
 use super::sending::Stream;
+use eyeline_proto::session::{Command, PeerId, TrackId};
+use eyeline_proto::wire::record::{Film, Steer};
+use std::time::Duration;
 
 /// A film of 8 Mbit/s beside sound over a path of 6: it plays slower, to its last picture, and its sound waits for the picture.
 #[test]
@@ -36,4 +41,111 @@ fn a_stuck_viewer_does_not_stop_a_film() {
     let ended = watched.finished.unwrap_or_else(|| panic!("it ended\n{}", said()));
     assert!(ended < 13_000_000_000, "a film of 10 s was held for 2 s at most: {} ms\n{}", ended / 1_000_000, said());
     assert!(stuck.borrow().whole > 300, "it is served from what is kept: {}", stuck.borrow().whole);
+}
+
+const PAUSE: Steer = Steer { paused: Some(true), to: None };
+const GO_ON: Steer = Steer { paused: Some(false), to: None };
+
+fn to(place: Duration) -> Steer {
+    Steer { paused: None, to: Some(place) }
+}
+
+/// Over a path slower than it seconds of a film are under way. It goes elsewhere: none of those is waited for, the new place is seen
+/// at once, and from there on nothing is skipped.
+#[test]
+fn a_film_that_goes_elsewhere_drops_what_is_under_way_and_is_whole_from_there() {
+    let film = Stream { period: ms(40), slices: 4, slice_bytes: 10_000, film: Some(500), ..Stream::camera() };
+    let params = Params { delay: ms(5), jitter: ms(1), loss: 0.01, rate: 6_000_000, queue: ms(200), ..Params::default() };
+    let mut pair = Pair::new(83, &params, Skews::USUAL, film);
+    pair.world.run_until(secs(12));
+    let asked = pair.world.now;
+    pair.world.command(pair.receiver, Command::Steer(TrackId::own(PeerId(0)), to(secs(60))));
+    pair.world.run_until(secs(50));
+    let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
+    let said = || format!("{:?}\n{:?}", watched.log, watched.films);
+    assert_eq!(source.steered.iter().map(|(_, steer)| *steer).collect::<Vec<_>>(), [to(secs(60))], "{}", said());
+    let (told, Film { first, place, steered, .. }) = watched.films[1];
+    assert!(place == secs(60) && steered && told < asked + 300_000_000, "{}", said());
+    let numbers: Vec<u64> = watched.settled.iter().map(|settled| settled.picture).collect();
+    let before = numbers.iter().position(|number| *number >= first).expect("it goes on");
+    let dropped = first - numbers[before - 1] - 1;
+    assert!(dropped > 20, "seconds were under way: {dropped} pictures, {}", said());
+    assert_eq!(numbers[before..], (first..500).collect::<Vec<_>>(), "{}", said());
+    assert!(watched.settled.iter().all(eyeline_proto::media::depacketizer::Settled::is_whole), "{}", said());
+    // With what is under way still sent before it, it would be a quarter of a second.
+    let seen = watched.shown_at[before];
+    assert!(seen < asked + 200_000_000, "seen after {} ms: {}", (seen - asked) / 1_000_000, said());
+    assert!(watched.finished.is_some() && *watched.blocks.last().unwrap() == source.blocks - 1, "{}", said());
+}
+
+/// Whoever watches alone pauses a film, and it goes on when another comes, who could not let it, or when he leaves. While two watch
+/// neither steers it, and who forwards it has others behind him.
+#[test]
+fn a_film_is_steered_by_who_watches_it_alone() {
+    let mut gathering = Gathering::new(84);
+    let film = Stream { film: Some(100_000), ..Stream::tile() };
+    gathering.send("10.0.6.1", "film", film.clone(), &[]);
+    let one = gathering.recv("10.0.6.2", "one", &["10.0.6.1"]);
+    gathering.pass(secs(1));
+    let steer = |gathering: &mut Gathering, who, steer| {
+        let track = gathering.view(who, "film").track;
+        gathering.command(who, Command::Steer(track, steer));
+        gathering.pass(ms(500));
+    };
+    let steered =
+        |gathering: &Gathering| gathering.source("film").borrow().steered.iter().map(|(_, steer)| *steer).collect::<Vec<_>>();
+    let told = |gathering: &Gathering, who| {
+        let watched = gathering.view(who, "film").watched;
+        let film = watched.borrow().films.last().expect("it is told").1;
+        (film.steered, film.others, film.paused)
+    };
+    steer(&mut gathering, one, PAUSE);
+    assert_eq!((steered(&gathering), told(&gathering, one)), (vec![PAUSE], (true, 0, true)));
+    let other = gathering.recv("10.0.6.3", "other", &["10.0.6.1"]);
+    gathering.pass(secs(1));
+    assert_eq!(steered(&gathering), [PAUSE, GO_ON], "who comes could not let it go on");
+    assert_eq!([one, other].map(|who| told(&gathering, who)), [(false, 1, false); 2]);
+    steer(&mut gathering, one, to(secs(9)));
+    steer(&mut gathering, other, PAUSE);
+    assert_eq!(steered(&gathering).len(), 2, "neither is alone");
+    gathering.power_off(one);
+    gathering.pass(secs(12));
+    assert_eq!(told(&gathering, other), (true, 0, false), "nothing is heard of the other");
+    steer(&mut gathering, other, PAUSE);
+    gathering.command(other, Command::Stop(String::new()));
+    gathering.pass(secs(1));
+    assert_eq!(steered(&gathering)[2..], [PAUSE, GO_ON], "he left");
+    let mut meeting = Gathering::new(85);
+    let point = meeting.point(POINT, "point");
+    meeting.send("10.0.6.1", "film", film, &[POINT]);
+    meeting.pass(secs(1));
+    assert_eq!(told(&meeting, point), (false, 0, false));
+    steer(&mut meeting, point, PAUSE);
+    assert_eq!(steered(&meeting), []);
+}
+
+/// A thousand wishes in a second are told four times, the newest of each kind; and nothing is told of what is no film.
+#[test]
+fn wishes_are_joined_and_the_newest_counts() {
+    let mut gathering = Gathering::new(86);
+    gathering.send("10.0.6.1", "film", Stream { film: Some(100_000), ..Stream::tile() }, &[]);
+    gathering.send("10.0.6.4", "camera", Stream::tile(), &[]);
+    let one = gathering.recv("10.0.6.2", "one", &["10.0.6.1", "10.0.6.4"]);
+    gathering.pass(secs(1));
+    for at in 0..1000 {
+        for whose in ["film", "camera"] {
+            let track = gathering.view(one, whose).track;
+            gathering.command(one, Command::Steer(track, to(ms(at)).then(if at % 2 == 0 { PAUSE } else { GO_ON })));
+        }
+        gathering.pass(ms(1));
+    }
+    gathering.pass(secs(1));
+    let film = gathering.source("film");
+    let steered = film.borrow().steered.clone();
+    assert!((4..=6).contains(&steered.len()), "{steered:?}");
+    assert!(steered.windows(2).all(|two| two[1].0 >= two[0].0 + 249_000_000), "{steered:?}");
+    assert_eq!(steered.last().map(|(_, steer)| *steer), Some(to(ms(999)).then(GO_ON)));
+    assert!(gathering.source("camera").borrow().steered.is_empty());
+    assert!(gathering.view(one, "camera").watched.borrow().films.is_empty());
+    assert_eq!(gathering.view(one, "film").watched.borrow().lost, 0);
 }

@@ -187,6 +187,7 @@ impl Screen {
             Event::TrackDown { track, .. } => self.track_down(at, track),
             Event::NoRoom(peer, name) => self.note(at, Some(peer), &format!("no room for {name}")),
             Event::Track(track, said) => self.described(at, track, said),
+            Event::Film(track, film) => self.viewer(track).0.watched.borrow_mut().films.push((at.true_ns, film)),
             Event::Ended(track) => {
                 self.viewer(track).0.watched.borrow_mut().finished = Some(at.true_ns);
                 self.note(at, Some(track.peer), "finished");

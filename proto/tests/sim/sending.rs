@@ -20,7 +20,7 @@ use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::{Command, Event};
 use eyeline_proto::sound::{BLOCK_FRAMES, Block};
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::record::{Format, Media};
+use eyeline_proto::wire::record::{Film, Format, Media};
 use eyeline_proto::wire::slice::{self, Head, Tables};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -366,7 +366,15 @@ impl Camera {
                 if on && self.stream.film.is_some() && self.film.is_none() {
                     self.film = Some(at.true_ns);
                     self.ticks.push((at.true_ns, Tick::Film));
+                    self.commands.push(Command::Film { film: Film { sought: true, ..Film::default() }, jumped: false });
                 }
+            }
+            // It does not stand still: what a viewer sees of it is the player's, and told of all the same.
+            Event::Steer(steer) => {
+                source.steered.push((at.true_ns, *steer));
+                let (paused, place) = (steer.paused.unwrap_or_default(), steer.to.unwrap_or_default());
+                let film = Film { paused, place, sought: true, ..Film::default() };
+                self.commands.push(Command::Film { film, jumped: steer.to.is_some() });
             }
             Event::Pressure(on) => {
                 let on = *on;

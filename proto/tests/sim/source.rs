@@ -10,7 +10,7 @@ use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::session::stats::SenderStats;
 use eyeline_proto::sound::RATE;
 use eyeline_proto::time::MediaTime;
-use eyeline_proto::wire::record::Want;
+use eyeline_proto::wire::record::{Steer, Want};
 
 /// See the module text.
 pub struct Source {
@@ -36,6 +36,8 @@ pub struct Source {
     pub targets: Vec<(u64, Option<Bitrate>)>,
     /// What it was told that anybody has use for, and when.
     pub wanted: Vec<(u64, Want)>,
+    /// What the viewer of its film wanted, and when.
+    pub steered: Vec<(u64, Steer)>,
     /// How each picture was encoded: true time of capture and step; pictures left out have none.
     pub steps: Vec<(u64, Step)>,
     /// Where its pictures are only what changed: when that was.
@@ -63,6 +65,7 @@ impl Source {
             watched: false,
             targets: Vec::new(),
             wanted: Vec::new(),
+            steered: Vec::new(),
             steps: Vec::new(),
             coded: Coded::default(),
         }

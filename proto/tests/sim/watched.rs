@@ -4,7 +4,7 @@ use eyeline_proto::media::depacketizer::Settled;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::session::endpoint::Discarded;
 use eyeline_proto::session::stats::ReceiverStats;
-use eyeline_proto::wire::record::Track;
+use eyeline_proto::wire::record::{Film, Track};
 use std::time::Duration;
 
 /// What was seen and heard.
@@ -36,6 +36,8 @@ pub struct Watched {
     /// Unfinished slices that were drawn as far as they came.
     pub parts: u64,
     pub settled: Vec<Settled>,
+    /// What was told of a film, and when.
+    pub films: Vec<(u64, Film)>,
     pub blocks: Vec<u64>,
     /// True time of the first whole picture.
     pub first_whole: Option<u64>,

@@ -25,7 +25,7 @@ use crate::session::{PeerId, TrackId};
 use crate::sound::Numbered;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
-use crate::wire::record::{End, Hello, OWN_TRACK, Track};
+use crate::wire::record::{End, Film, Hello, OWN_TRACK, Track};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -59,31 +59,37 @@ pub(super) struct AcrossSenders {
     pub budget: Budget,
 }
 
-/// What a sender has told of its tracks, by their numbers; those that are over are taken out.
+/// What a sender has told of its tracks, by their numbers; those that are over are taken out. And of its film.
 #[derive(Default)]
-pub(super) struct Described(BTreeMap<u8, Track>);
+pub(super) struct Described {
+    tracks: BTreeMap<u8, Track>,
+    /// Where its film is.
+    pub film: Option<Film>,
+}
 
 impl Described {
     /// It tells of one. Whether that is news.
     pub fn told(&mut self, track: Track) -> bool {
         if track.media.is_none() {
-            return self.0.remove(&track.number).is_some();
+            return self.tracks.remove(&track.number).is_some();
         }
-        if self.0.get(&track.number) == Some(&track) || (self.0.len() >= MOST_DESCRIBED && !self.0.contains_key(&track.number)) {
+        if self.tracks.get(&track.number) == Some(&track)
+            || (self.tracks.len() >= MOST_DESCRIBED && !self.tracks.contains_key(&track.number))
+        {
             return false;
         }
-        self.0.insert(track.number, track);
+        self.tracks.insert(track.number, track);
         true
     }
 
     /// What it told of one.
     pub fn get(&self, track: u8) -> Option<&Track> {
-        self.0.get(&track)
+        self.tracks.get(&track)
     }
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Track> {
-        self.0.values()
+        self.tracks.values()
     }
 }
 
@@ -252,6 +258,9 @@ impl Inbound {
             reception.begins_at(described.format.first);
             across.events.push_back(Event::Track(id, described.clone()));
         }
+        if let Some(film) = self.described.film.filter(|_| id.is_own()) {
+            across.events.push_back(Event::Film(id, film));
+        }
         self.receptions.push(reception);
     }
 
@@ -329,12 +338,22 @@ impl Inbound {
         news
     }
 
+    /// It says where its film is.
+    pub fn film_told(&mut self, film: Film, across: &mut AcrossSenders) {
+        let news = self.described.film.replace(film) != Some(film);
+        if let Some(reception) = self.reception(OWN_TRACK).filter(|_| news) {
+            reception.goes_on_at(film.first, &mut across.buffers);
+            let track = reception.id;
+            across.events.push_back(Event::Film(track, film));
+        }
+    }
+
     /// A sender that came back has had time to tell of its tracks: those it told nothing of are over. Whether there are such.
     pub fn forget_untold(&mut self, now: Instant) -> bool {
         let Some((_, told)) = self.telling.take_if(|(until, _)| now >= *until) else { return false };
-        let before = self.described.0.len();
-        self.described.0.retain(|number, _| told.contains(number));
-        self.described.0.len() < before
+        let before = self.described.tracks.len();
+        self.described.tracks.retain(|number, _| told.contains(number));
+        self.described.tracks.len() < before
     }
 
     /// A datagram of media, of so many bytes, at `at_us` on our media clock. Says whether it is the first that proves that it

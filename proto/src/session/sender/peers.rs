@@ -63,6 +63,7 @@ impl Sender {
         self.update_wanted(now, shared);
         let host = shared.endpoint.host(link);
         shared.events.push_back(Event::PeerUp { peer: id, name, address, host, again, sends });
+        self.update_viewers(now, shared);
     }
 
     /// Datagrams go to a peer and back.
@@ -94,5 +95,6 @@ impl Sender {
         let (name, sentence) = (peer.stats.name, sentence.to_string());
         shared.events.push_back(Event::PeerDown { peer: peer.id, name, reason, sentence, complete });
         self.update_wanted(now, shared);
+        self.update_viewers(now, shared);
     }
 }

@@ -103,6 +103,6 @@ impl Sender {
 }
 
 /// Whether nothing is heard of a peer, who may have lost its power: its keys live on for minutes.
-fn is_gone(now: Instant, peer: LinkId, shared: &LinksAndEvents<'_>) -> bool {
+pub(super) fn is_gone(now: Instant, peer: LinkId, shared: &LinksAndEvents<'_>) -> bool {
     shared.endpoint.last_heard(peer).is_some_and(|heard| now >= heard + GONE)
 }

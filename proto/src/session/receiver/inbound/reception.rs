@@ -7,7 +7,7 @@ use super::ending::Ending;
 use super::pace::Pace;
 use super::proof::Proof;
 use super::{AcrossSenders, Wants};
-use crate::media::depacketizer::{Depacketizer, Limits, Pushed, Settled};
+use crate::media::depacketizer::{Buffers, Depacketizer, Limits, Pushed, Settled};
 use crate::media::missed::{Missed, Told};
 use crate::media::recovery::Recovery;
 use crate::session::TrackId;
@@ -166,6 +166,13 @@ impl Reception {
     pub fn begins_at(&mut self, first: u64) {
         if self.depacketizer.is_patient() {
             self.depacketizer.begin_at(first);
+        }
+    }
+
+    /// The film it is goes on with this picture: what is not whole of those before it never will be.
+    pub fn goes_on_at(&mut self, first: u64, buffers: &mut Buffers) {
+        if self.film {
+            self.depacketizer.skip_to(first, buffers);
         }
     }
 
