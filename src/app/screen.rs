@@ -52,6 +52,10 @@ pub enum Wish {
     Snapshot,
     /// A file was dropped on a preview: send that next.
     Send(PathBuf),
+    /// Space: what is seen is to stand still, or to go on.
+    Hold,
+    /// Left and right: a film is to go a step back, or `on`.
+    Step { on: bool },
     /// `m` in a call: mute the microphone, or let it be heard again.
     Microphone,
     /// `c` in a call: close the camera, or open it again.
@@ -335,7 +339,9 @@ impl Screen {
             Action::Quit => return Turn::Quit,
             Action::ToggleFullscreen => self.window.set_fullscreen(!self.window.is_fullscreen()),
             Action::LeaveFullscreen => self.window.set_fullscreen(false),
-            Action::Freeze => self.overlay.frozen = self.scene.toggle_frozen(),
+            Action::Freeze => self.wishes.push_back(Wish::Hold),
+            Action::StepBack => self.wishes.push_back(Wish::Step { on: false }),
+            Action::StepOn => self.wishes.push_back(Wish::Step { on: true }),
             Action::Mute => match mixer {
                 Some(mixer) => {
                     self.overlay.muted = !self.overlay.muted;
@@ -456,6 +462,29 @@ impl Screen {
     /// What is said of what the program did.
     pub fn notes(&mut self, sentence: impl Into<String>) {
         self.overlay.note(sentence, Instant::now());
+        self.changed = true;
+    }
+
+    /// What is seen stands still, or goes on.
+    pub fn freeze(&mut self) {
+        self.overlay.frozen = self.scene.toggle_frozen();
+        self.changed = true;
+    }
+
+    /// Whether it stands still by [`Screen::freeze`].
+    pub fn is_frozen(&self) -> bool {
+        self.overlay.frozen
+    }
+
+    /// Whether a film stands still, for the badge that says so.
+    pub fn paused(&mut self, paused: bool) {
+        self.changed |= self.overlay.paused != paused;
+        self.overlay.paused = paused;
+    }
+
+    /// Where a film is, with a bar filled to `percent`.
+    pub fn notes_place(&mut self, place: String, percent: u8) {
+        self.overlay.note_place(place, percent, Instant::now());
         self.changed = true;
     }
 

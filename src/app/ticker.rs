@@ -162,6 +162,11 @@ pub fn progress(position: Duration, length: Option<Duration>) -> String {
     format!("{} / {} [{:<CELLS$}]", clock(position), clock(length), "=".repeat(done) + tip)
 }
 
+/// The same of a film that may stand still.
+pub fn film(place: Duration, length: Option<Duration>, paused: bool) -> String {
+    format!("{}{}", progress(place, length), if paused { " paused" } else { "" })
+}
+
 /// A length as players show it: `0:05`, `1:02:03`.
 pub fn clock(length: Duration) -> String {
     let seconds = (length.as_millis() + 500) / 1000;

@@ -9,7 +9,8 @@
 //! first one's shape and converts to full-range BT.601; here times are made exact (`timeline.rs`), waited for (`clock.rs`) and
 //! kept from blocking each other (`feed.rs`). Each pass of a looped film begins where the longer of the last pass's pictures and
 //! sound ended, so the two never drift apart. A short one is decoded once and kept (`kept.rs`); else each pass is a child of its
-//! own. A still is decoded once and given again at a low rate. What comes live from an address has no clock of ours:
+//! own. A still is decoded once and given again at a low rate. A film that
+//! goes elsewhere (`Film::go_to`) is played by another child from there, and its clock counts on. What comes live from an address has no clock of ours:
 //! `address.rs`.
 //!
 //! A picture is pushed when its time has come. Where a slot makes us wait, the clock of the whole film moves later: nothing is
@@ -24,6 +25,7 @@ mod kept;
 mod matroska;
 mod opening;
 mod origin;
+mod places;
 mod player;
 mod probe;
 mod silence;
@@ -36,6 +38,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub use self::origin::{Origin, is_address};
+pub use self::player::Jump;
 use self::player::Player;
 pub use self::probe::{Playback, Sound, Treatment, Video};
 use crate::slot::Slot;
@@ -172,7 +175,7 @@ impl Film {
     pub fn open(playback: Playback, pictures: Arc<Slot<Picture>>, sound: Arc<Slot<Block<Instant>>>) -> Result<Film, Error> {
         let (video, audio) = (playback.video.is_some(), playback.sound.is_some());
         let player = Arc::new(Player::new(playback, pictures, sound));
-        let pipes = player.start_child()?;
+        let pipes = player.start()?;
         // From here on, dropping the film kills the child whatever happens.
         let mut film = Film { player: player.clone(), reader: None };
         let mut givers = Vec::new();
@@ -189,6 +192,22 @@ impl Film {
     /// Somebody new watches: a still is given again at once.
     pub fn show_again(&self) {
         self.player.show_again();
+    }
+
+    /// It stands still, or goes on with the next picture and the next sample.
+    pub fn pause(&self, on: bool) {
+        self.player.pause(on);
+    }
+
+    /// It goes on at this place. `tell` is told before anything is given out of there.
+    pub fn go_to(&self, place: Duration, tell: impl FnOnce(Jump)) {
+        self.player.go_to(place, tell);
+    }
+
+    /// Where it is at this time of its clock, which is the position of a picture: since which time it has not been sought, nor
+    /// begun again, and at which place it was then.
+    pub fn place(&self, played: Duration) -> (Duration, Duration) {
+        self.player.place(played)
     }
 
     /// Why it ended, if neither at its end nor because it was told to.

@@ -24,7 +24,7 @@ use eyeline_proto::picture::{Body, BufferPool, Picture, Size, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
 use eyeline_proto::sound::Block;
-use eyeline_proto::wire::record::{Format, Want, Whole};
+use eyeline_proto::wire::record::{Film, Format, Want, Whole};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -83,6 +83,8 @@ pub struct Encoder {
     tally: Tally,
     /// The user lets no sound, no pictures pass.
     silent: [AtomicBool; 2],
+    /// Sound, pictures of a film that were caught until then are of another place; locked while one is on its way.
+    void: [Mutex<Option<Instant>>; 2],
 }
 
 impl Encoder {
@@ -126,6 +128,7 @@ impl Encoder {
             released: Condvar::new(),
             tally: Tally::default(),
             silent: [const { AtomicBool::new(false) }; 2],
+            void: [const { Mutex::new(None) }; 2],
         })
     }
 
@@ -139,7 +142,8 @@ impl Encoder {
             held = wait(&self.released, held);
         }
         drop(held);
-        if self.silent[1].load(Ordering::Relaxed) {
+        let void = lock(&self.void[1]);
+        if self.silent[1].load(Ordering::Relaxed) || void.is_some_and(|until| picture.captured <= until) {
             return;
         }
         self.own.iter().for_each(|own| own.picture(&picture));
@@ -316,7 +320,8 @@ impl Encoder {
 
     /// Hands a block of sound to the session.
     pub fn send_sound(&self, block: Block<Instant>) {
-        if self.silent[0].load(Ordering::Relaxed) {
+        let void = lock(&self.void[0]);
+        if self.silent[0].load(Ordering::Relaxed) || void.is_some_and(|until| block.capture <= until) {
             return;
         }
         self.own.iter().for_each(|own| own.sound(&block));
@@ -328,6 +333,15 @@ impl Encoder {
     pub fn silence(&self, muted: bool, closed: bool) {
         self.silent[0].store(muted, Ordering::Relaxed);
         self.silent[1].store(closed, Ordering::Relaxed);
+    }
+
+    /// A film goes elsewhere, as the session is told: what was caught `until` then is of another place, and of use to nobody. What
+    /// comes next is at this position.
+    pub fn jump(&self, until: Instant, position: Duration, film: Film) {
+        let mut void = self.void.each_ref().map(lock);
+        void.iter_mut().for_each(|void| **void = Some(until));
+        self.position.store(position.as_millis() as u64, Ordering::Relaxed);
+        self.commands.command(Command::Film { film, jumped: true });
     }
 
     /// A film's pictures wait (`true`) or go on.

@@ -196,6 +196,14 @@ impl Running {
         }
     }
 
+    /// The film, where it is one.
+    pub fn film(&self) -> Option<&Film> {
+        match &self.device {
+            Device::Film(film) => Some(film),
+            _ => None,
+        }
+    }
+
     /// What it lost so far.
     pub fn counts(&self) -> Counts {
         let camera = match &self.device {

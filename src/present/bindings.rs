@@ -4,7 +4,7 @@
 //! the keypad without Num Lock), then by its place: where a layout has no `q` at all, the key that is `q` on a US keyboard is it.
 //! A key that types a digit is no volume key, whatever else it types (`-` on a French keyboard).
 //!
-//! Volume has the keys that browsers and most players give it, arrows and plus and minus, but not mpv's `9` and `0`: digits name
+//! Volume has the keys that browsers and most players give it, arrows up and down and plus and minus, but not mpv's `9` and `0`: digits name
 //! tiles.
 
 use super::keymap::{Keymap, Stroke};
@@ -30,7 +30,12 @@ pub enum Action {
     /// `f`, F11 or a double click.
     ToggleFullscreen,
     LeaveFullscreen,
+    /// Space: what is seen is to stand still, or to go on.
     Freeze,
+    /// Left: a film is to go back a step.
+    StepBack,
+    /// Right: it is to go on a step.
+    StepOn,
     /// `m` where only others are heard, `M` in a call: no sound of anybody.
     Mute,
     /// `x`: the voice of one, whom the user means, is to be silent, or heard again.
@@ -94,6 +99,8 @@ pub(super) mod keysym {
     pub const TAB: u32 = 0xff09;
     /// What Shift makes of Tab.
     pub const LEFT_TAB: u32 = 0xfe20;
+    pub const LEFT: u32 = 0xff51;
+    pub const RIGHT: u32 = 0xff53;
     pub const UP: u32 = 0xff52;
     pub const DOWN: u32 = 0xff54;
     pub const KEYPAD_ADD: u32 = 0xffab;
@@ -153,6 +160,8 @@ fn by_symbol(bindings: Bindings, symbol: u32, shift: bool) -> Option<Action> {
         keysym::F1 => Some(Action::Help),
         keysym::TAB => Some(Action::Next),
         keysym::LEFT_TAB => Some(Action::Previous),
+        keysym::LEFT => Some(Action::StepBack),
+        keysym::RIGHT => Some(Action::StepOn),
         keysym::UP | keysym::KEYPAD_ADD => Some(Action::VolumeUp),
         keysym::DOWN | keysym::KEYPAD_SUBTRACT => Some(Action::VolumeDown),
         symbol => by_character(bindings, character(symbol)?, shift),

@@ -100,6 +100,8 @@ pub(crate) mod tests {
             "Tab" => keysym::TAB,
             "Enter" => keysym::RETURN,
             "Space" => u32::from(' '),
+            "Left" | "←" => keysym::LEFT,
+            "Right" | "→" => keysym::RIGHT,
             "Up" | "↑" => keysym::UP,
             "Down" | "↓" => keysym::DOWN,
             name => match name.chars().collect::<Vec<_>>()[..] {

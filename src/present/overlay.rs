@@ -42,6 +42,8 @@ pub struct Overlay {
     pub camera_closed: bool,
     /// Shows the badge "frozen".
     pub frozen: bool,
+    /// Shows that a film stands still.
+    pub paused: bool,
     /// Shows that it is recorded, with these words.
     pub recording: Option<String>,
     note: Option<Note>,
@@ -96,6 +98,11 @@ impl Overlay {
         self.note_level(&format!("{name}: volume"), percent, now);
     }
 
+    /// Shows where a film is, with a bar filled to `percent`.
+    pub fn note_place(&mut self, place: impl Into<String>, percent: u8, now: Instant) {
+        self.note = Some(Note { text: place.into(), level: Some(percent.min(100)), until: now + Self::NOTE });
+    }
+
     fn note_level(&mut self, what: &str, percent: u8, now: Instant) {
         let (percent, until) = (percent.min(100), now + Self::NOTE);
         let figures = format!("{percent:3}").replace(' ', "\u{2007}");
@@ -120,6 +127,7 @@ impl Overlay {
             (self.muted, RED, if calls { "others muted" } else { "muted" }),
             (self.camera_closed, RED, "camera closed"),
             (self.frozen, AMBER, "frozen"),
+            (self.paused, AMBER, "paused"),
         ];
         let badges = badges.into_iter().filter(|badge| badge.0).map(|badge| vec![(badge.1, badge.2)]);
         self.recording.as_deref().map(|lasts| vec![(RED, lasts)]).into_iter().chain(badges).collect()

@@ -61,8 +61,8 @@ impl AccessUnit {
 
     /// The moments of its way, where it was decoded at this one and was never held.
     pub fn ready(&self, decoded: Instant) -> Ready {
-        let &AccessUnit { number: picture, size, capture, queued, encoded, received, .. } = self;
-        Ready { picture, size, capture, queued, encoded, received, released: received, decoded, whole: self.is_whole() }
+        let &AccessUnit { number: picture, size, capture, position, queued, encoded, received, .. } = self;
+        Ready { picture, size, capture, position, queued, encoded, received, released: received, decoded, whole: self.is_whole() }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Ready {
     pub size: Size,
     /// When the light was caught, on the sender's clock.
     pub capture: MediaTime,
+    /// Its time in its film, all that was played before counted; `None` of a live one.
+    pub position: Option<Duration>,
     /// From capture to the encoder.
     pub queued: Duration,
     /// From there until its last slice was encoded.
@@ -196,8 +198,8 @@ impl Count {
     /// Nothing is counted yet of the picture of this slice.
     fn new(slice: &Decoded<'_>) -> Count {
         let Decoded { picture, count, head, received, released, decoded } = *slice;
-        let Head { size, capture, queued, encoded, .. } = *head;
-        let ready = Ready { picture, size, capture, queued, encoded, received, released, decoded, whole: false };
+        let Head { size, capture, position, queued, encoded, .. } = *head;
+        let ready = Ready { picture, size, capture, position, queued, encoded, received, released, decoded, whole: false };
         Count { ready, done: 0, of: count, announced: false }
     }
 }

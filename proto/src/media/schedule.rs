@@ -122,7 +122,7 @@ mod tests {
     fn ready(capture: MediaTime, received: Instant, released: Instant) -> Ready {
         let size = Size { width: 16, height: 16 };
         let (queued, encoded) = (Duration::ZERO, Duration::ZERO);
-        Ready { picture: 0, size, capture, queued, encoded, received, released, decoded: released, whole: true }
+        Ready { picture: 0, size, capture, position: None, queued, encoded, received, released, decoded: released, whole: true }
     }
 
     #[test]

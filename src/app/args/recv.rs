@@ -61,10 +61,10 @@ Examples:
   recv --output {name}.y4m --audio-output {mix}.wav
   recv --no-window --no-audio --output - | ffmpeg -i - talk.mp4
 
-Keys in the window: q quit, f or F11 full screen, Esc leaves it, Space freezes,
-m mutes, x silences one, Up/Down or +/- volume, 1-9 or Tab one large, 0 all
-alike, s keeps the picture, r records, R keeps the last seconds, i figures,
-? help.
+Keys in the window: q quit, f or F11 full screen, Esc leaves it, Space pauses a
+film or freezes, Left/Right 5 s in a film, m mutes, x silences one, Up/Down or
++/- volume, 1-9 or Tab one large, 0 all alike, s keeps the picture, r records,
+R keeps the last seconds, i figures, ? help.
 Who is given a host dials, who is not waits. All is encrypted; without a key,
 who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";

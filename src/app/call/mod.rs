@@ -245,7 +245,7 @@ impl Call<'_> {
                 return Ok(());
             }
             Wish::Send(_) => return Ok(()),
-            Wish::Record | Wish::SaveLast | Wish::Snapshot => {
+            Wish::Record | Wish::SaveLast | Wish::Snapshot | Wish::Hold | Wish::Step { .. } => {
                 self.viewing.grant(&wish, &run.net);
                 return Ok(());
             }

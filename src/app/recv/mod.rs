@@ -5,6 +5,7 @@
 
 pub mod devices;
 mod files;
+mod films;
 mod lips;
 mod senders;
 pub mod viewing;

@@ -10,6 +10,7 @@ use super::super::stats::Statistics;
 use super::super::status::ExitCode;
 use super::devices::Devices;
 use super::files::Files;
+use super::films::{Answer, Films};
 use super::senders::{self, Sender, Senders};
 use super::viewing_stats::{Outside, ViewingStats};
 use super::virtual_camera::Shown as VirtualCamera;
@@ -79,6 +80,7 @@ pub struct Viewing {
     /// Those of whom nothing is heard just now.
     pub quiet: BTreeSet<PeerId>,
     pub senders: Senders,
+    films: Films,
     wants: Wants,
     /// The window is minimized.
     hidden: bool,
@@ -143,6 +145,7 @@ impl Viewing {
             hosts: BTreeMap::new(),
             quiet: BTreeSet::new(),
             senders: Senders::new(),
+            films: Films::default(),
             wants: Wants::new(uses, unseen, first),
             hidden: false,
             roomless: false,
@@ -175,9 +178,37 @@ impl Viewing {
                 let names: Vec<_> = senders.map(|(_, sender)| sender.name.clone()).collect();
                 self.recording.snapshot(&names);
             }
+            Wish::Hold | Wish::Step { .. } => return self.steer(wish, net),
             _ => return,
         }
         self.ask(net);
+    }
+
+    /// What somebody at the window wants of what is seen: of a film that nobody else watches its sender is told.
+    fn steer(&mut self, wish: &Wish, net: &net::Handle<Command>) {
+        let Some(screen) = &mut self.screen else { return };
+        let now = Instant::now();
+        let track = screen.large().filter(|large| self.senders.contains_key(large)).or_else(|| only(&self.senders));
+        let track = track.filter(|track| !self.quiet.contains(&track.peer));
+        let answer = match (track, wish) {
+            (Some(track), Wish::Step { on }) => self.films.step(track, *on, now),
+            (Some(track), Wish::Hold) if !screen.is_frozen() => self.films.pause(track, now),
+            _ => Answer::Live,
+        };
+        match (answer, track) {
+            (Answer::Steer(steer, place, percent), Some(track)) => {
+                net.command(Command::Steer(track, steer));
+                screen.notes_place(place, percent);
+            }
+            (Answer::Refused(why), _) => {
+                if *wish == Wish::Hold {
+                    screen.freeze();
+                }
+                screen.notes(why);
+            }
+            _ if *wish == Wish::Hold => screen.freeze(),
+            _ => screen.notes("there is no film to go back or on in"),
+        }
     }
 
     /// Looks after what is recorded. Where it came to its end without us, how.
@@ -273,6 +304,7 @@ impl Viewing {
     fn displayed(&mut self, ready: &Ready, at: Instant, net: &net::Handle<Command>) {
         // The last of a sender whose place another has taken.
         let Some(track) = self.tracks.get(ready.track) else { return };
+        self.films.shown(ready.track, ready.picture.position);
         // Where a file is written and no window open, shown means written.
         let written = self.files.as_mut().filter(|_| self.screening.is_none()).map(|files| files.more_written(ready.track));
         let more = written.unwrap_or(1);
@@ -380,6 +412,13 @@ impl Viewing {
                     }
                 }
             }
+            Event::Film(track, film) => {
+                self.films.told(track, film, Instant::now());
+                if let Some(screen) = &mut self.screen {
+                    screen.paused(self.films.any_paused());
+                }
+                return;
+            }
             Event::TrackDown { track, over } => {
                 let name = self.track_down(track, over);
                 // Of one who is linked to us it is said when he leaves.
@@ -413,7 +452,9 @@ impl Viewing {
     /// One that is lost beside others keeps its place for a while: it may be back in a moment. Gives its name.
     fn track_down(&mut self, track: TrackId, over: bool) -> String {
         let name = self.senders.remove(&track).map(|sender| sender.name).unwrap_or_default();
+        self.films.over(track);
         if let Some(screen) = &mut self.screen {
+            screen.paused(self.films.any_paused());
             if self.senders.is_empty() {
                 screen.leaves(track);
             } else {
@@ -459,7 +500,10 @@ impl Viewing {
     pub fn second(&mut self, stats: &Stats, net: &net::Handle<Command>) -> Result<(), Failure> {
         self.anything |= brought_anything(&stats.receiving);
         let outside = self.outside(net.traffic());
-        let lines = self.statistics.second(stats, &outside)?;
+        let film = only(&self.senders).and_then(|track| self.films.line(track, Instant::now()));
+        self.statistics.film(film.clone().unwrap_or_default());
+        let mut lines = self.statistics.second(stats, &outside)?;
+        lines.extend(film);
         if let Some(screen) = &mut self.screen {
             screen.figures(lines);
         }
@@ -493,7 +537,8 @@ impl Viewing {
         let heard = |track: &TrackId| Some((*track, self.tracks.get(*track)?.sound()?));
         let sounds = self.speaker.as_ref().map(|_| self.senders.keys().filter_map(heard).collect()).unwrap_or_default();
         let large = self.screen.as_ref().and_then(Screen::large).filter(|track| self.senders.contains_key(track));
-        Outside { net, shown: self.shown, sound, sounds, slices_dropped, names, large }
+        let films = self.films.objects(Instant::now());
+        Outside { net, shown: self.shown, sound, sounds, slices_dropped, names, films, large }
     }
 
     /// The last counts came with the farewell: they are printed, where asked.
@@ -513,6 +558,11 @@ impl Viewing {
         let recorded = self.recording.finish();
         Ok(files? && recorded?)
     }
+}
+
+/// The only one that is here.
+fn only(senders: &Senders) -> Option<TrackId> {
+    senders.keys().next().copied().filter(|_| senders.len() == 1)
 }
 
 /// Whether a picture or sound has come by now.

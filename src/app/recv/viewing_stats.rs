@@ -2,6 +2,7 @@
 
 use super::super::failure::Failure;
 use super::super::stats::{self, Span, Statistics, Times, ms};
+use super::super::ticker::Place;
 use super::lips::Lips;
 use crate::net;
 use crate::pipeline::decode;
@@ -77,6 +78,8 @@ pub struct Outside {
     pub slices_dropped: u64,
     /// What senders that are here call themselves.
     pub names: BTreeMap<TrackId, String>,
+    /// Where the films are that some of them play.
+    pub films: BTreeMap<TrackId, Value>,
     /// Which of them is large in the window.
     pub large: Option<TrackId>,
 }
@@ -137,6 +140,11 @@ impl ViewingStats {
         stages.hold.push(ready.held());
         stages.decode.push(ready.decoded.saturating_duration_since(ready.released));
         stages.present.push(at.saturating_duration_since(ready.decoded));
+    }
+
+    /// How far the film is that is seen, for the line at a terminal; empty where there is none.
+    pub fn film(&self, words: String) {
+        self.to.iter().for_each(|to| to.beside(Place::Film, words.clone()));
     }
 
     /// One second is over: prints it where asked, and gives the overlay's lines.
@@ -219,7 +227,7 @@ impl ViewingStats {
             "whole": came.whole, "partial": came.partial, "lost": came.lost, "left_out": came.left_out, "bytes": came.bytes,
             "lost_packets": came.lost_packets, "blocks": came.blocks,
             "rtt_ms": (!track.quiet).then(|| ms(track.rtt)), "quiet": track.quiet,
-            "size": own.size.map(|size| [size.width, size.height]), "shown": own.shown.1, "fps": own.shown.0,
+            "film": outside.films.get(&id), "size": own.size.map(|size| [size.width, size.height]), "shown": own.shown.1, "fps": own.shown.0,
             "latency_ms": own.latency.value(span), "interval_ms": own.interval.value(span),
             "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
             "sound": outside.sounds.get(&id).map(|(sound, dropped)| describe(*sound, *dropped)),
@@ -315,6 +323,7 @@ mod tests {
             sound: Some((playout::Stats::default(), 9)),
             sounds: BTreeMap::from([(TrackId::own(PeerId(0)), (playout::Stats::default(), 9))]),
             slices_dropped: 0,
+            films: BTreeMap::new(),
             names: BTreeMap::from([(TrackId::own(PeerId(0)), "attic".to_string())]),
             large: None,
         }
@@ -377,6 +386,7 @@ mod tests {
                 picture: 0,
                 size,
                 capture: MediaTime::ZERO,
+                position: None,
                 queued: zero,
                 encoded: zero,
                 received: start,

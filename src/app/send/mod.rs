@@ -6,6 +6,7 @@ pub mod plan;
 mod preview;
 pub mod sending;
 mod sending_stats;
+mod steering;
 
 use super::args;
 use super::args::send::{Sound, Source};
@@ -68,7 +69,8 @@ fn send(config: &args::Send, plan: Plan, next: &Cell<Option<Dropped>>) -> Result
     let me = Identity { offers: plan.offers(), ..beginning.identity() };
     let (format, cap, on_event) = (plan.format(), config.bitrate, beginning.notes.telling(Note::Net));
     let run = beginning.meet(me, |core| session::Config { format, cap, ..core }, on_event)?;
-    let sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), recording.recorder())?;
+    let mut sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), recording.recorder())?;
+    sending.may_be_steered();
     let (ending, seen, unseen, last_words) = (None, false, false, String::new());
     run.carry_out(Send { config, next, sending, preview, recording, ending, seen, unseen, last_words })
 }

@@ -140,7 +140,7 @@ impl Plan {
     pub fn film_length(&self) -> Option<Option<Duration>> {
         let Pictures::Film(playback) = &self.pictures else { return None };
         let still = playback.video.as_ref().is_some_and(|video| video.still);
-        (!still).then_some(playback.length.filter(|_| !playback.looped))
+        (!still).then_some(playback.length)
     }
 
     /// Whether it runs from the start: who writes to our stdin must not be held up, nor a connection that was made.

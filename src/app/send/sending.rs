@@ -15,6 +15,7 @@ use super::super::ticker::{self, Place};
 use super::jpegs::{Jpegs, Limit};
 use super::plan::Plan;
 use super::sending_stats::SendingStats;
+use super::steering::Steering;
 use crate::capture::screen;
 use crate::net;
 use crate::pipeline::camera_supervisor;
@@ -66,6 +67,8 @@ pub struct Sending<'a> {
     over: bool,
     /// The user closed the camera.
     closed: bool,
+    /// A film whose only viewer may steer it.
+    steering: Option<Steering>,
 }
 
 impl<'a> Sending<'a> {
@@ -111,12 +114,18 @@ impl<'a> Sending<'a> {
             recorded: false,
             over: false,
             closed: false,
+            steering: None,
         };
         sending.recorded = sending.is_recorded();
         if sending.plan.runs_unwatched() || sending.recorded {
             sending.start()?;
         }
         Ok(sending)
+    }
+
+    /// If it is a film, its only viewer may steer it.
+    pub fn may_be_steered(&mut self) {
+        self.steering = self.plan.film_length().map(Steering::new);
     }
 
     /// What is live is recorded whoever watches; a film waits.
@@ -199,6 +208,7 @@ impl<'a> Sending<'a> {
             Event::Watched(true) => {
                 (self.closes, self.watched, self.watching) = (None, true, true);
                 self.start()?;
+                self.tell_film(net);
             }
             Event::Watched(false) if self.linked > 0 => {
                 (self.closes, self.watching) = (Some(Instant::now() + LINGER), false);
@@ -206,6 +216,12 @@ impl<'a> Sending<'a> {
             Event::Watched(false) => {
                 self.watching = false;
                 self.close(net);
+            }
+            Event::Steer(steer) => {
+                if let (Some(steering), Some(film)) = (&mut self.steering, self.running.as_ref().and_then(Running::film)) {
+                    steering.steer(*steer, film, &self.encoder);
+                }
+                self.tell_film(net);
             }
             Event::Pressure(on) => self.encoder.hold(*on),
             Event::Target(target) => {
@@ -226,6 +242,13 @@ impl<'a> Sending<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The session is told where the film is, where that is news: it was begun, was steered, or begins again.
+    fn tell_film(&mut self, net: &net::Handle<Command>) {
+        if let (Some(steering), Some(film)) = (&mut self.steering, self.running.as_ref().and_then(Running::film)) {
+            steering.news(film, &self.encoder).into_iter().for_each(|news| net.command(news));
+        }
     }
 
     /// What was asked for goes with the next picture, which a screen on which nothing moves gives only then.
@@ -255,7 +278,13 @@ impl<'a> Sending<'a> {
             tracing::warn!("{line}");
         }
         if let Some(length) = self.plan.film_length() {
-            self.statistics.beside(Place::Film, || ticker::progress(self.encoder.position(), length));
+            self.tell_film(net);
+            let (played, paused) = (self.encoder.position(), self.steering.as_ref().is_some_and(Steering::is_paused));
+            if let Some(film) = self.running.as_ref().and_then(Running::film) {
+                let (since, place) = film.place(played);
+                let place = place + played.saturating_sub(since);
+                self.statistics.beside(Place::Film, || ticker::film(place, length, paused));
+            }
         }
         self.statistics.second(stats, &net.traffic(), counters, source)
     }

@@ -2,23 +2,28 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::{Options, Playback, Sound, Treatment, probe};
 use eyeline_proto::picture::Size;
 use eyeline_proto::sound;
 
-/// The one ffmpeg command a pass of a film is played by.
-pub fn play(playback: &Playback) -> Command {
+/// The one ffmpeg command a pass of a film is played by, from this place on: its stamps count from there.
+pub fn play(playback: &Playback, from: Duration) -> Command {
     let mut command = probe::tool("ffmpeg");
     command.args(["-nostdin", "-hide_banner", "-v", "error"]);
     if playback.video.as_ref().is_some_and(|video| video.treatment.mirrored.is_some()) {
         command.arg("-noautorotate");
     }
+    if !from.is_zero() {
+        command.args(["-ss", &format!("{:.6}", from.as_secs_f64())]);
+    }
     playback.origin.arguments(&mut command);
     if let Some(video) = &playback.video {
         command.args(["-map", &format!("0:{}", video.index)]);
         if video.jpegs {
-            command.args(["-c:v", "copy"]);
+            // Those before the place are of no use: they are not needed to decode the others.
+            command.args(["-c:v", "copy", "-copypriorss", "0"]);
         } else {
             pictures(&mut command, ["-vf", &filter(Some(video.size), &video.treatment)]);
         }

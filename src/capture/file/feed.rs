@@ -3,6 +3,8 @@
 //! Pictures and sound come out of one pipe, so a full queue keeps the other stream's data from coming too. The rule that prevents a deadlock:
 //! the reader waits for room in one queue only while the other has something to give, or at a far limit.
 //!
+//! Where the film goes elsewhere, what was read until then is thrown away, and who reads on is told ([`Feed::flush`]).
+//!
 //! What comes long after the other stream's data of its time is a *stray*: the end of a short sound track, which ffmpeg gives up at the end of
 //! the film, or the sound of a film that has it at the wrong place. A stray that is late must not make the film wait for it.
 
@@ -30,6 +32,8 @@ const STRAY: Duration = Duration::from_secs(1);
 
 /// A picture's or a block's data with its time in the film.
 pub struct Timed<T> {
+    /// In which era (`clock.rs`) it was read.
+    pub era: u64,
     /// When it is due.
     pub time: Duration,
     /// Whether it came at the wrong place.
@@ -38,7 +42,7 @@ pub struct Timed<T> {
     pub data: T,
 }
 
-/// The feed was stopped.
+/// The feed was stopped, or takes what is of another era.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
@@ -47,6 +51,7 @@ struct State {
     pictures: VecDeque<Timed<Buffer>>,
     picture_bytes: usize,
     sounds: VecDeque<Timed<Arc<[i16]>>>,
+    era: u64,
     ended: bool,
     stopped: bool,
     /// The latest time of each stream so far.
@@ -73,10 +78,10 @@ impl Feed {
     }
 
     /// Appends a picture; waits for room.
-    pub fn push_picture(&self, time: Duration, pixels: Buffer) -> Result<(), Stopped> {
+    pub fn push_picture(&self, era: u64, time: Duration, pixels: Buffer) -> Result<(), Stopped> {
         let mut state = self.lock();
         loop {
-            if state.stopped {
+            if state.stopped || state.era != era {
                 return Err(Stopped);
             }
             let bytes = state.picture_bytes + pixels.len();
@@ -90,17 +95,17 @@ impl Feed {
         state.picture_bytes += pixels.len();
         let stray = time + STRAY < state.newest_sound;
         state.newest_picture = time;
-        state.pictures.push_back(Timed { time, stray, data: pixels });
+        state.pictures.push_back(Timed { era, time, stray, data: pixels });
         drop(state);
         self.changed.notify_all();
         Ok(())
     }
 
     /// Appends a block; waits for room.
-    pub fn push_sound(&self, time: Duration, samples: Arc<[i16]>) -> Result<(), Stopped> {
+    pub fn push_sound(&self, era: u64, time: Duration, samples: Arc<[i16]>) -> Result<(), Stopped> {
         let mut state = self.lock();
         loop {
-            if state.stopped {
+            if state.stopped || state.era != era {
                 return Err(Stopped);
             }
             let starving = self.video && state.pictures.is_empty();
@@ -111,7 +116,7 @@ impl Feed {
         }
         let stray = time + STRAY < state.newest_picture;
         state.newest_sound = time;
-        state.sounds.push_back(Timed { time, stray, data: samples });
+        state.sounds.push_back(Timed { era, time, stray, data: samples });
         drop(state);
         self.changed.notify_all();
         Ok(())
@@ -164,6 +169,30 @@ impl Feed {
         drop(state);
         self.changed.notify_all();
     }
+
+    /// Throws away what is inside: from now on it takes what is of this era.
+    pub fn flush(&self, era: u64) {
+        let mut state = self.lock();
+        if !state.stopped {
+            *state = State { era, ended: state.ended, ..State::default() };
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits until all of this era was taken; false where it is over before, or stopped.
+    pub fn is_drained(&self, era: u64) -> bool {
+        let mut state = self.lock();
+        loop {
+            if state.stopped || state.era != era {
+                return false;
+            }
+            if state.pictures.is_empty() && state.sounds.is_empty() {
+                return true;
+            }
+            state = wait(&self.changed, state);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +209,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for k in 0..100 {
-                    feed.push_picture(Duration::from_millis(k), picture(PICTURES / 3)).unwrap();
+                    feed.push_picture(0, Duration::from_millis(k), picture(PICTURES / 3)).unwrap();
                 }
                 feed.end();
             });
@@ -199,9 +228,9 @@ mod tests {
             scope.spawn(|| {
                 // Far more than the near limit before the first block, as in a badly interleaved film.
                 for k in 0..5 {
-                    feed.push_picture(Duration::from_millis(k), picture(PICTURES / 2)).unwrap();
+                    feed.push_picture(0, Duration::from_millis(k), picture(PICTURES / 2)).unwrap();
                 }
-                feed.push_sound(Duration::ZERO, [1].into()).unwrap();
+                feed.push_sound(0, Duration::ZERO, [1].into()).unwrap();
             });
             assert_eq!(feed.pop_sound().unwrap().data[..], [1], "no deadlock: nobody took a picture");
         });
@@ -211,7 +240,7 @@ mod tests {
     fn stopping_frees_a_reader_that_waits_for_room() {
         let feed = Feed::new(true, false);
         std::thread::scope(|scope| {
-            let reader = scope.spawn(|| while feed.push_picture(Duration::ZERO, picture(PICTURES)).is_ok() {});
+            let reader = scope.spawn(|| while feed.push_picture(0, Duration::ZERO, picture(PICTURES)).is_ok() {});
             assert!(feed.pop_picture().is_some());
             feed.stop();
             reader.join().unwrap();
@@ -220,13 +249,28 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_of_another_place_is_thrown_away_and_its_reader_is_told() {
+        let feed = Feed::new(true, false);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| while feed.push_picture(0, Duration::ZERO, picture(PICTURES)).is_ok() {});
+            assert!(feed.pop_picture().is_some());
+            let drained = scope.spawn(|| feed.is_drained(0));
+            feed.flush(1);
+            reader.join().unwrap();
+            assert!(!drained.join().unwrap() && feed.is_drained(1));
+        });
+        feed.push_picture(1, Duration::from_secs(9), picture(1)).unwrap();
+        assert_eq!(feed.pop_picture().map(|taken| (taken.era, taken.time)), Some((1, Duration::from_secs(9))));
+    }
+
+    #[test]
     fn what_comes_long_after_its_time_is_a_stray_and_the_usual_order_is_none() {
         let feed = Feed::new(true, true);
         for millis in [0, 400, 2000] {
-            feed.push_picture(Duration::from_millis(millis), picture(1)).unwrap();
-            feed.push_sound(Duration::from_millis(millis.saturating_sub(500)), [0].into()).unwrap();
+            feed.push_picture(0, Duration::from_millis(millis), picture(1)).unwrap();
+            feed.push_sound(0, Duration::from_millis(millis.saturating_sub(500)), [0].into()).unwrap();
         }
-        feed.push_sound(Duration::from_millis(900), [0].into()).unwrap();
+        feed.push_sound(0, Duration::from_millis(900), [0].into()).unwrap();
         let strays: Vec<bool> = (0..4).map(|_| feed.pop_sound().unwrap().stray).collect();
         assert_eq!(strays, [false, false, false, true]);
     }

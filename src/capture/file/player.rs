@@ -11,12 +11,13 @@ use super::clock::Clock;
 use super::feed::{self, Feed, Timed};
 use super::kept::Kept;
 use super::matroska::{Packets, Stream};
+use super::places::Places;
 use super::stderr::Stderr;
 use super::timeline::{Pictures, Sounds};
 use super::{Error, Playback, command, probe, stderr};
 use crate::capture::y4m::jpegs::{MAX_PICTURE, Step, Walker};
 use crate::slot::Slot;
-use crate::threads::{lock, wait_for};
+use crate::threads::{lock, wait, wait_for};
 use eyeline_proto::picture::{Body, Buffer, BufferPool, Picture, Sampling, Size};
 use eyeline_proto::sound::Block;
 
@@ -32,6 +33,12 @@ const PREROLL: Duration = Duration::from_millis(200);
 /// A still is given again no sooner than this, however many begin to watch.
 const STILL_LEAST: Duration = Duration::from_millis(100);
 
+/// So much of a film is left to be seen of whatever place it goes to.
+const LAST: Duration = Duration::from_secs(1);
+
+/// A block of sound.
+const BLOCK: Duration = Duration::from_millis(10);
+
 /// What the threads of one film share.
 pub struct Player {
     playback: Playback,
@@ -43,6 +50,21 @@ pub struct Player {
     failure: Mutex<Option<Error>>,
     still: Mutex<Still>,
     still_changed: Condvar,
+    places: Mutex<Places>,
+    /// Where it is to go on, if its reader does not know yet.
+    jump: Mutex<Option<Jump>>,
+    jumped: Condvar,
+}
+
+/// The film goes on at another place.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Jump {
+    era: u64,
+    /// What was given out until then is of another place, and nothing later is.
+    pub at: Option<Instant>,
+    /// The film's clock from there on.
+    pub played: Duration,
+    pub place: Duration,
 }
 
 /// What is asked of a still.
@@ -54,7 +76,11 @@ struct Still {
 
 /// One pass on its way through the timelines.
 struct Pass<'a> {
+    era: u64,
+    /// Of the film's clock.
     begin: Duration,
+    /// Of the film.
+    place: Duration,
     pictures: Pictures,
     sounds: &'a mut Sounds,
     sound_began: bool,
@@ -92,6 +118,9 @@ impl Player {
             failure: Mutex::default(),
             still: Mutex::default(),
             still_changed: Condvar::new(),
+            places: Mutex::default(),
+            jump: Mutex::default(),
+            jumped: Condvar::new(),
         }
     }
 
@@ -124,6 +153,9 @@ impl Player {
         self.feed.stop();
         lock(&self.still).stopped = true;
         self.still_changed.notify_all();
+        // Who looked before it was stopped waits by now.
+        drop(lock(&self.jump));
+        self.jumped.notify_all();
         self.close();
         self.kill();
     }
@@ -134,18 +166,49 @@ impl Player {
         self.still_changed.notify_all();
     }
 
+    /// The film stands still, or goes on.
+    pub fn pause(&self, on: bool) {
+        self.clock.pause(on);
+    }
+
+    /// Has the film go on at this place, after `tell` was told of it; not later than a moment before its end.
+    pub fn go_to(&self, place: Duration, tell: impl FnOnce(Jump)) {
+        let last = self.playback.length.map_or(Duration::MAX, |length| length.saturating_sub(LAST));
+        let video = self.playback.video.as_ref();
+        let period = video.map_or(Duration::ZERO, |video| video.rate.period()).max(BLOCK);
+        let (era, at, reached) = self.clock.go_elsewhere();
+        let jump = Jump { era, at: Some(at), played: reached + period, place: place.min(last) };
+        lock(&self.places).jump(jump.played, jump.place);
+        tell(jump);
+        self.feed.flush(era);
+        // Before its reader knows of the jump, and has started another.
+        self.kill();
+        *lock(&self.jump) = Some(jump);
+        self.jumped.notify_all();
+    }
+
+    /// The last time of the film's clock, up to this one, from which on it was where it is, and where that was.
+    pub fn place(&self, played: Duration) -> (Duration, Duration) {
+        lock(&self.places).at(played)
+    }
+
     fn close(&self) {
         self.pictures.close();
         self.sound.close();
     }
 
-    /// Starts ffmpeg for the next pass.
-    pub fn start_child(&self) -> Result<Pipes, Error> {
+    /// Starts ffmpeg for the first pass.
+    pub fn start(&self) -> Result<Pipes, Error> {
+        self.start_child(0, Duration::ZERO)
+    }
+
+    /// Starts ffmpeg for a pass from this place on.
+    fn start_child(&self, era: u64, from: Duration) -> Result<Pipes, Error> {
         let mut slot = self.child();
-        let mut command = command::play(&self.playback);
+        let mut command = command::play(&self.playback, from);
         let mut child = command.spawn().map_err(|error| probe::not_started("ffmpeg", &error))?;
         let pipes = child.stdout.take().zip(child.stderr.take());
-        if self.clock.stopped() {
+        if self.clock.is_past(era) {
             let _ = child.kill();
         }
         *slot = Some(child);
@@ -156,42 +219,94 @@ impl Player {
 
     /// The reader's whole life; it ends the givers' too.
     pub fn run(&self, first: Pipes, givers: Vec<JoinHandle<()>>) {
-        let played = self.play(first);
+        let (mut jump, mut first) = (Jump::default(), Some(first));
+        let outcome = loop {
+            let played = self.play(&jump, first.take());
+            if !self.clock.is_past(jump.era) {
+                match played {
+                    // The last picture is shown as long as every other was.
+                    Ok(end) if self.feed.is_drained(jump.era) => {
+                        if self.clock.wait(Stream::Pictures, jump.era, end, true).is_some() {
+                            break Ok(());
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(error) => break Err(error),
+                }
+            }
+            match self.next_jump() {
+                Some(next) => jump = next,
+                None => break Ok(()),
+            }
+        };
         self.feed.end();
         for giver in givers {
             let _ = giver.join();
         }
-        match played {
-            // The last picture is shown as long as every other was.
-            Ok(end) => drop(self.clock.wait(Stream::Pictures, end, true)),
-            Err(error) => *lock(&self.failure) = Some(error),
+        if let Err(error) = outcome {
+            *lock(&self.failure) = Some(error);
         }
         self.close();
     }
 
-    /// Plays all passes; says when the last one ends.
-    fn play(&self, first: Pipes) -> Result<Duration, Error> {
+    /// Where it goes on after what was read is past; `None` once stopped.
+    fn next_jump(&self) -> Option<Jump> {
+        let mut jump = lock(&self.jump);
+        loop {
+            if self.clock.stopped() {
+                return None;
+            }
+            if let Some(jump) = jump.take() {
+                return Some(jump);
+            }
+            jump = wait(&self.jumped, jump);
+        }
+    }
+
+    /// Plays all passes of an era; says when the last one ends.
+    fn play(&self, jump: &Jump, mut first: Option<Pipes>) -> Result<Duration, Error> {
         let pool = BufferPool::new();
         let mut sounds = Sounds::new(self.playback.sound.as_ref().map_or(1, |sound| sound.channels));
         let still = self.playback.video.as_ref().is_some_and(|video| video.still);
         let looped = self.playback.looped && !still;
-        let mut kept = looped.then(Kept::default);
-        let mut end = self.pass(first, self.begin_pass(Duration::ZERO, &mut sounds, &pool), kept.as_mut())?;
-        let kept = kept.and_then(Kept::whole);
-        while looped && !self.clock.stopped() {
-            let pass = self.begin_pass(end, &mut sounds, &pool);
-            end = match &kept {
-                Some(packets) => self.again(packets, pass),
-                None => self.pass(self.start_child()?, pass, None)?,
+        // The first pass that is a whole one is kept, if it can be.
+        let (mut kept, mut tried) = (None::<Vec<_>>, !looped);
+        let (mut end, mut place) = (jump.played, jump.place);
+        loop {
+            let pass = self.begin_pass((jump.era, end, place), &mut sounds, &pool);
+            end = match (&kept, place.is_zero()) {
+                (Some(packets), true) => self.again(packets, pass),
+                _ => {
+                    let pipes = first.take().map_or_else(|| self.start_child(jump.era, place), Ok)?;
+                    let mut keeping = (!tried && place.is_zero()).then(Kept::default);
+                    tried |= keeping.is_some();
+                    let end = self.pass(pipes, pass, keeping.as_mut())?;
+                    kept = kept.or(keeping.and_then(Kept::whole));
+                    end
+                }
             };
+            if !looped || self.clock.is_past(jump.era) {
+                break;
+            }
+            place = Duration::ZERO;
         }
         if let Some((time, samples)) = sounds.rest() {
-            let _ = self.feed.push_sound(time, samples);
+            let _ = self.feed.push_sound(jump.era, time, samples);
         }
         Ok(end)
     }
 
-    fn begin_pass<'a>(&self, begin: Duration, sounds: &'a mut Sounds, pool: &'a BufferPool) -> Pass<'a> {
+    fn begin_pass<'a>(
+        &self,
+        (era, begin, place): (u64, Duration, Duration),
+        sounds: &'a mut Sounds,
+        pool: &'a BufferPool,
+    ) -> Pass<'a> {
+        let mut places = lock(&self.places);
+        if !self.clock.is_past(era) {
+            places.note(begin, place);
+        }
+        drop(places);
         let video = self.playback.video.as_ref();
         let pictures = Pictures::new(
             video.filter(|video| !video.variable).map(|video| video.rate),
@@ -202,24 +317,25 @@ impl Player {
             Some(video) => Sampling::Yuv420.bytes(video.size),
             None => 0,
         };
-        Pass { begin, pictures, sounds, sound_began: false, pool, picture_bytes }
+        Pass { era, begin, place, pictures, sounds, sound_began: false, pool, picture_bytes }
     }
 
     /// Reads one child to its end; says when both pictures and sound have ended.
     fn pass(&self, (stdout, said): Pipes, mut pass: Pass<'_>, kept: Option<&mut Kept>) -> Result<Duration, Error> {
         let listener = std::thread::Builder::new().name("film stderr".into()).spawn(move || stderr::listen(said));
         let outcome = self.read(stdout, &mut pass, kept);
-        if outcome.is_err() || self.clock.stopped() {
+        if outcome.is_err() || self.clock.is_past(pass.era) {
             self.kill();
         }
         // When the child has closed its stderr it is ending; then the wait is short.
         let words = listener.map_err(|error| Error::Thread(error.to_string()))?.join().unwrap_or_default();
         let status = self.child().take().map(|mut child| child.wait());
         let end = pass.end();
-        if self.clock.stopped() {
+        if self.clock.is_past(pass.era) {
             return Ok(end);
         }
-        self.judge(outcome, status, words, end > pass.begin)?;
+        // From a place near its end nothing may be left of it.
+        self.judge(outcome, status, words, end > pass.begin || !pass.place.is_zero())?;
         Ok(end)
     }
 
@@ -262,7 +378,7 @@ impl Player {
     fn read(&self, stdout: ChildStdout, pass: &mut Pass<'_>, mut kept: Option<&mut Kept>) -> Result<(), String> {
         let mut packets = Packets::open(stdout, pass.picture_bytes).map_err(|error| error.to_string())?;
         while let Some((stream, stamp, bytes)) = packets.next().map_err(|error| error.to_string())? {
-            self.clock.begin(Instant::now() + PREROLL);
+            self.clock.begin(pass.era, Instant::now() + PREROLL, pass.begin);
             if let Some(kept) = &mut kept {
                 kept.push(stream, stamp, bytes);
             }
@@ -281,7 +397,7 @@ impl Player {
             Stream::Pictures if bytes.len() == pass.picture_bytes || self.are_jpegs() => {
                 let mut pixels = pass.pool.take(bytes.len());
                 pixels.copy_from_slice(bytes);
-                Ok(self.feed.push_picture(pass.pictures.time(stamp), pixels)?)
+                Ok(self.feed.push_picture(pass.era, pass.pictures.time(stamp), pixels)?)
             }
             Stream::Pictures => {
                 Err(Refused::Wrong(format!("a picture of {} bytes where {} were due", bytes.len(), pass.picture_bytes)))
@@ -289,18 +405,18 @@ impl Player {
             Stream::Sound => {
                 // Only where a pass begins does a stamp place the sound; after that samples are counted.
                 let place = (!std::mem::replace(&mut pass.sound_began, true)).then_some(stamp);
-                Ok(self.feed_sound(pass.sounds, place, bytes)?)
+                Ok(self.feed_sound(pass.era, pass.sounds, place, bytes)?)
             }
         }
     }
 
-    fn feed_sound(&self, sounds: &mut Sounds, place: Option<Duration>, bytes: &[u8]) -> Result<(), feed::Stopped> {
+    fn feed_sound(&self, era: u64, sounds: &mut Sounds, place: Option<Duration>, bytes: &[u8]) -> Result<(), feed::Stopped> {
         while let Some((time, silence)) = place.and_then(|place| sounds.begin_pass(place)) {
-            self.feed.push_sound(time, silence)?;
+            self.feed.push_sound(era, time, silence)?;
         }
         sounds.append(bytes);
         while let Some((time, samples)) = sounds.pop() {
-            self.feed.push_sound(time, samples)?;
+            self.feed.push_sound(era, time, samples)?;
         }
         Ok(())
     }
@@ -308,8 +424,9 @@ impl Player {
     /// Gives each picture out when its time has come.
     pub fn give_pictures(&self) {
         let Some((size, still)) = self.playback.video.as_ref().map(|video| (video.size, video.still)) else { return };
-        while let Some(Timed { time, stray, data }) = self.feed.pop_picture() {
-            let Some(captured) = self.clock.wait(Stream::Pictures, time, !stray) else { return };
+        while let Some(Timed { era, time, stray, data }) = self.feed.pop_picture() {
+            let captured = self.clock.look(era, time).or_else(|| self.clock.wait(Stream::Pictures, era, time, !stray));
+            let Some(captured) = captured else { continue };
             if still {
                 return self.show_still(&data, size);
             }
@@ -374,8 +491,8 @@ impl Player {
     /// Gives each block out when its time has come.
     pub fn give_sound(&self) {
         let channels = self.playback.sound.as_ref().map_or(1, |sound| sound.channels);
-        while let Some(Timed { time, stray, data }) = self.feed.pop_sound() {
-            let Some(capture) = self.clock.wait(Stream::Sound, time, !stray) else { return };
+        while let Some(Timed { era, time, stray, data }) = self.feed.pop_sound() {
+            let Some(capture) = self.clock.wait(Stream::Sound, era, time, !stray) else { continue };
             let block = Block { capture, channels, samples: data };
             if self.clock.pushing(Stream::Sound, || self.sound.push(block)).is_err() {
                 return self.stop();
@@ -387,6 +504,6 @@ impl Player {
 impl Pass<'_> {
     /// When both pictures and sound have ended.
     fn end(&self) -> Duration {
-        self.pictures.end().max(self.sounds.end())
+        self.pictures.end().max(self.sounds.end()).max(self.begin)
     }
 }

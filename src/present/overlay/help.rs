@@ -7,11 +7,12 @@ use super::{AMBER, GREY, WHITE};
 /// What to press and what it does, in full, and in few words for a small window; what that has no room for is left out there.
 type Key = ((&'static str, &'static str), Option<(&'static str, &'static str)>);
 
-const WATCH: [Key; 14] = [
+const WATCH: [Key; 15] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
     (("Esc", "leave full screen"), Some(("Esc", "leave it"))),
-    (("Space", "freeze the picture"), Some(("Space", "freeze"))),
+    (("Space", "pause a film, or freeze the picture"), Some(("Space", "pause, freeze"))),
+    (("← →", "5 s back, on in a film"), Some(("← →", "5 s in a film"))),
     (("m", "mute the sound"), Some(("m", "mute"))),
     (("↑ ↓, + -", "volume up, down"), Some(("↑ ↓", "volume"))),
     (("x", "silence one (pointed at, or large)"), None),
@@ -24,7 +25,7 @@ const WATCH: [Key; 14] = [
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 
-const CALL: [Key; 18] = [
+const CALL: [Key; 19] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("m", "mute your microphone"), Some(("m", "mute yourself"))),
     (("M", "mute the others"), Some(("M", "mute others"))),
@@ -33,7 +34,8 @@ const CALL: [Key; 18] = [
     (("Enter", "write to the others"), Some(("Enter", "write"))),
     (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
     (("Esc", "leave full screen"), None),
-    (("Space", "freeze the pictures"), None),
+    (("Space", "pause a film, or freeze the pictures"), None),
+    (("← →", "5 s back, on in a film"), None),
     (("↑ ↓, + -", "volume up, down"), Some(("↑ ↓", "volume"))),
     (("x", "silence one (pointed at, or large)"), None),
     (("s", "keep the picture"), None),
@@ -87,8 +89,10 @@ mod tests {
 
     #[test]
     fn every_key_of_the_window_is_on_the_page_of_keys() {
-        let watch =
-            ["q", "f", "F11", "Esc", "Space", "m", "↑", "↓", "+", "-", "x", "s", "r", "R", "1…9", "Tab", "0", "i", "?", "h"];
+        let watch = [
+            "q", "f", "F11", "Esc", "Space", "←", "→", "m", "↑", "↓", "+", "-", "x", "s", "r", "R", "1…9", "Tab", "0", "i", "?",
+            "h",
+        ];
         let call = [&watch[..], &["M", "c", "v", "Enter"]].concat();
         let preview = ["q", "f", "F11", "Esc", "s", "r", "R", "?", "h"];
         for key in watch {
