@@ -2,19 +2,22 @@
 //!
 //! What only the program can do (close a camera, send words) is a [`Wish`]; the rest is done here.
 
+mod loudness;
+mod words;
+
 use super::args::showing::Showing;
 use super::args::window::{Frame, Wanted};
 use super::failure::Failure;
-use super::kept::{Kept, Loudness, Who};
+use super::kept::{Kept, Who};
 use super::status::ExitCode;
 use super::windows::Remembered;
-use crate::pipeline::track::{Track, Tracks};
+use crate::pipeline::track::Tracks;
 use crate::present::canvas::Canvas;
 use crate::present::geometry::Geometry;
 use crate::present::keys::{Action, Bindings};
 use crate::present::mixer::Mixer;
 use crate::present::overlay::Overlay;
-use crate::present::scene::{Marks, Scene};
+use crate::present::scene::Scene;
 use crate::present::window::{self, Look, Window};
 use eyeline_proto::media::speech::Speech;
 use eyeline_proto::picture::Size;
@@ -181,28 +184,6 @@ impl Screen {
     pub fn arrange(&mut self, rank: impl Fn(TrackId) -> usize) {
         self.scene.arrange(rank);
         self.changed = true;
-    }
-
-    /// Whose a track is that joined: what was set for it before holds again.
-    pub fn knows(&mut self, track: &Track, who: Who) {
-        let others = self.here.iter().filter(|(other, _)| **other != track.id()).map(|(_, who)| who);
-        let (loudness, large) = self.kept.back(&who, others);
-        self.here.insert(track.id(), who);
-        self.play(track, loudness);
-        if large {
-            self.scene.enlarge(track.id());
-        }
-    }
-
-    fn play(&mut self, track: &Track, loudness: Loudness) {
-        let Loudness { volume, silenced } = loudness;
-        track.volume(f32::from(volume) / 100.0);
-        track.mute(silenced);
-        self.scene.set_volume(track.id(), volume);
-        self.scene.set_silenced(track.id(), silenced);
-        if let Some(who) = self.here.get(&track.id()) {
-            self.kept.keep(who, loudness);
-        }
     }
 
     /// A track is gone.
@@ -377,127 +358,6 @@ impl Screen {
             Action::Help => self.overlay.help = !self.overlay.help,
         }
         Turn::Go
-    }
-
-    /// The user chooses which tile is large in a window of this size, or none.
-    fn choose(&mut self, now: Instant, choice: impl FnOnce(&mut Scene<TrackId>, Size)) {
-        choice(&mut self.scene, self.window.size());
-        (self.chosen, self.meant) = (now, None);
-        self.kept.choose(self.scene.large().and_then(|large| self.here.get(&large)).cloned());
-    }
-
-    /// Of the tile that is meant nothing is heard, or it is again.
-    fn silence_one(&mut self, mixer: Option<&Mixer>, tracks: &Tracks, now: Instant) {
-        if mixer.is_none() {
-            return self.overlay.note("there is no sound", now);
-        }
-        let meant = self.scene.meant(self.window.pointed(self.chosen), self.window.size());
-        let Some((track, tile)) = meant.and_then(|id| tracks.get(id).zip(self.scene.tile(id))) else {
-            return self.overlay.note("make one large, or point at it", now);
-        };
-        let (volume, silenced) = (tile.volume(), !tile.is_silenced());
-        let heard = if silenced { "silent here" } else { "heard again" };
-        self.overlay.note(format!("{}: {heard}", tile.name()), now);
-        self.play(&track, Loudness { volume, silenced });
-    }
-
-    /// Of the tile that is meant, else of all. Whoever presses again means the same, unless he points at something since.
-    fn change_volume(&mut self, change: impl Fn(u8) -> u8, mixer: Option<&Mixer>, tracks: &Tracks, now: Instant) {
-        let Some(mixer) = mixer else { return self.overlay.note("there is no sound", now) };
-        let again = self.meant.filter(|(_, pressed)| {
-            now.saturating_duration_since(*pressed) < Overlay::NOTE && self.window.pointed(*pressed).is_none()
-        });
-        let pointed = self.window.pointed(self.chosen);
-        let meant = again.map_or_else(|| self.scene.meant(pointed, self.window.size()), |(meant, _)| meant);
-        self.meant = Some((meant, now));
-        let one = meant.and_then(|id| tracks.get(id).zip(self.scene.tile(id)));
-        if let Some((track, tile)) = one {
-            let volume = change(tile.volume());
-            self.overlay.note_volume_of(tile.name(), volume, now);
-            self.play(&track, Loudness { volume, silenced: false });
-        } else {
-            self.volume = change(self.volume);
-            mixer.volume(f32::from(self.volume) / 100.0);
-            self.overlay.note_volume(self.volume, now);
-        }
-    }
-}
-
-/// What a program needs whose user is seen, heard and read by the others.
-impl Screen {
-    /// What the sender of a track says of its devices.
-    pub fn marks(&mut self, track: TrackId, marks: Marks) {
-        self.scene.mark(track, marks);
-    }
-
-    /// Shows what somebody wrote, for ten seconds; both are printable.
-    pub fn said(&mut self, name: &str, text: &str) {
-        self.overlay.said(name, text, Instant::now());
-        self.changed = true;
-    }
-
-    /// One's own pictures will be on `canvas`, shown mirrored; `None` where there is no camera, or it is closed.
-    pub fn own(&mut self, canvas: Option<Arc<Canvas>>) {
-        self.scene.set_own(canvas);
-    }
-
-    /// A new picture is on one's own canvas; it is shown by [`Screen::turn`].
-    pub fn own_picture(&mut self) {
-        self.scene.own_picture();
-        self.pictured |= self.scene.shows_own();
-    }
-
-    /// Whether one's own microphone is muted, for the badge that says so.
-    pub fn microphone_muted(&mut self, muted: bool) {
-        self.overlay.microphone_muted = muted;
-        self.changed = true;
-    }
-
-    /// Whether one's own camera is closed, for the badge that says so.
-    pub fn camera_closed(&mut self, closed: bool) {
-        self.overlay.camera_closed = closed;
-        self.changed = true;
-    }
-
-    /// What is said of what the program did.
-    pub fn notes(&mut self, sentence: impl Into<String>) {
-        self.overlay.note(sentence, Instant::now());
-        self.changed = true;
-    }
-
-    /// What is seen stands still, or goes on.
-    pub fn freeze(&mut self) {
-        self.overlay.frozen = self.scene.toggle_frozen();
-        self.changed = true;
-    }
-
-    /// Whether it stands still by [`Screen::freeze`].
-    pub fn is_frozen(&self) -> bool {
-        self.overlay.frozen
-    }
-
-    /// Whether a film stands still, for the badge that says so.
-    pub fn paused(&mut self, paused: bool) {
-        self.changed |= self.overlay.paused != paused;
-        self.overlay.paused = paused;
-    }
-
-    /// Where a film is, with a bar filled to `percent`.
-    pub fn notes_place(&mut self, place: String, percent: u8) {
-        self.overlay.note_place(place, percent, Instant::now());
-        self.changed = true;
-    }
-
-    /// How long it has been recorded, where it is, for the mark that says so.
-    pub fn recording(&mut self, lasts: Option<Duration>) {
-        let words = lasts.map(|lasts| format!("\u{25cf} {}:{:02}", lasts.as_secs() / 60, lasts.as_secs() % 60));
-        self.changed |= self.overlay.recording != words;
-        self.overlay.recording = words;
-    }
-
-    /// What is wanted next of the program.
-    pub fn wish(&mut self) -> Option<Wish> {
-        self.wishes.pop_front()
     }
 }
 

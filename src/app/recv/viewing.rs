@@ -1,9 +1,8 @@
 //! All tracks that are received, seen and heard: screen, speaker and files, and the words about them.
 
-use super::super::awaited;
-use super::super::door::Door;
+mod events;
+
 use super::super::failure::{Code, Failure};
-use super::super::kept::Who;
 use super::super::recording::{Ended, Recording};
 use super::super::screen::{Screen, Turn, Wish};
 use super::super::stats::Statistics;
@@ -11,7 +10,7 @@ use super::super::status::ExitCode;
 use super::devices::Devices;
 use super::files::Files;
 use super::films::{Answer, Films};
-use super::senders::{self, Sender, Senders};
+use super::senders::Senders;
 use super::viewing_stats::{Outside, ViewingStats};
 use super::virtual_camera::Shown as VirtualCamera;
 use super::wants::{Doing, Wants};
@@ -20,7 +19,6 @@ use crate::pipeline::back::Back;
 use crate::pipeline::decode::{Announced, Ready};
 use crate::pipeline::fanout::{self, Fanout};
 use crate::pipeline::track::{Screening, Tracks};
-use crate::present::scene::Marks;
 use crate::present::speaker::Speaker;
 use crate::slot::Taken;
 use eyeline_proto::media::hold::{Hold, Latency};
@@ -40,16 +38,6 @@ const TURN: Duration = Duration::from_millis(50);
 
 /// More threads than this gain nothing at the sizes there are.
 const MAX_WORKERS: usize = 4;
-
-/// A sender that is lost while others are seen keeps its tile for so long: a network is back by then, or a program started anew.
-const KEPT: Duration = Duration::from_secs(10);
-
-/// And one whose track is over so long: with a new number it is there again at once, where it is.
-const KEPT_OVER: Duration = Duration::from_secs(1);
-
-/// Who is dialled and comes within so long of our beginning gets its tile by the order in which the hosts were given. Later no
-/// tile moves, for somebody looks at it.
-const ARRIVING: Duration = Duration::from_secs(5);
 
 pub struct Viewing {
     /// When whoever is dialled may first have come.
@@ -317,176 +305,6 @@ impl Viewing {
     /// What one that sends calls itself.
     pub fn name(&self, peer: PeerId) -> String {
         self.names.get(&peer).cloned().unwrap_or_else(|| "the sender".to_string())
-    }
-
-    /// What concerns those who send.
-    pub fn handle(&mut self, event: Event, door: &mut Door<'_>) {
-        match event {
-            Event::SenderUp { peer, name, address, host, again, pictures, forwards, .. } => {
-                let sends = match (again, forwards, pictures) {
-                    (true, ..) => "is back",
-                    (_, true, _) => "is here",
-                    (_, _, true) => "is sending",
-                    _ => "is sending sound only",
-                };
-                door.comes(peer, host, Some(format!("{name} ({address}) {sends}")));
-                self.lost.retain(|track, _| track.peer != peer || !self.senders.contains_key(track));
-                self.names.insert(peer, name);
-                self.addresses.insert(peer, address.ip());
-                self.hosts.extend(host.map(|host| (peer, host)));
-                self.quiet.remove(&peer);
-            }
-            Event::SenderDown { peer, reason, sentence } => {
-                let name = self.name(peer);
-                self.names.remove(&peer);
-                self.addresses.remove(&peer);
-                self.hosts.remove(&peer);
-                self.quiet.remove(&peer);
-                // One that said goodbye leaves no tile behind.
-                if reason.is_some()
-                    && let Some(screen) = &mut self.screen
-                {
-                    self.lost.retain(|track, _| {
-                        let leaves = track.peer == peer;
-                        if leaves {
-                            screen.leaves(*track);
-                        }
-                        !leaves
-                    });
-                }
-                let said = door.leaves(peer, reason, &awaited::parting(&name, "stopped sending", reason, &sentence));
-                if said && self.names.is_empty() {
-                    tracing::info!("{}", door.sentence());
-                }
-            }
-            Event::TrackUp { track, name, film } => {
-                if let Some(written) = self.files.as_mut().and_then(|files| files.sender_came(track, &name)) {
-                    door.says(&written);
-                }
-                // Who was lost has come back by another way.
-                let back: Vec<_> =
-                    self.lost.iter().filter(|(lost, (_, of))| **lost == track || *of == name).map(|(lost, _)| *lost).collect();
-                if let (false, true, Some(by)) = (track.is_own(), back.is_empty(), self.names.get(&track.peer)) {
-                    door.has_place(track.peer);
-                    door.says(&format!("{name} is sending, by way of {by}"));
-                }
-                for lost in back {
-                    self.lost.remove(&lost);
-                    if let Some(screen) = self.screen.as_mut().filter(|_| lost != track) {
-                        screen.leaves(lost);
-                    }
-                }
-                if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
-                    screen.joins(track, name.clone(), shown.canvas().clone());
-                    let address = self.addresses.get(&track.peer).copied();
-                    screen.knows(&shown, Who { name: name.clone(), address });
-                    if self.began.elapsed() < ARRIVING {
-                        screen.arrange(|track| self.hosts.get(&track.peer).map_or(usize::MAX, |host| host.0));
-                    }
-                }
-                // Whatever one of its number was told before.
-                self.wants.forget(track);
-                self.senders.insert(track, Sender { film, ..Sender::new(name) });
-            }
-            // One sentence for all who may be there.
-            Event::NoRoom(peer, name) if !self.roomless && self.files.as_ref().is_some_and(Files::take_one) => {
-                self.roomless = true;
-                let by = self.names.get(&peer).map(|by| format!(", by way of {by},")).unwrap_or_default();
-                tracing::warn!(
-                    "{name}{by} is not written, nor others beside the first: without {{name}} a file takes one sender; name it \
-                     like '{{name}}.y4m', or '{{name}}.wav' for sound, and each sender has its own"
-                );
-            }
-            Event::Track(track, told) => {
-                if let Some(sender) = self.senders.get_mut(&track) {
-                    if sender.closed != told.closed {
-                        door.says(&format!(
-                            "{} shows {}",
-                            sender.name,
-                            if told.closed { "no picture" } else { "a picture again" }
-                        ));
-                    }
-                    (sender.pictures, sender.closed, sender.format) = (told.media.pictures, told.closed, told.format);
-                    if let Some(screen) = &mut self.screen {
-                        screen.marks(track, Marks { muted: told.muted, camera_closed: told.closed });
-                    }
-                }
-            }
-            Event::Film(track, film) => {
-                self.films.told(track, film, Instant::now());
-                if let Some(screen) = &mut self.screen {
-                    screen.paused(self.films.any_paused());
-                }
-                return;
-            }
-            Event::TrackDown { track, over } => {
-                let name = self.track_down(track, over);
-                // Of one who is linked to us it is said when he leaves.
-                if over && !track.is_own() {
-                    door.says(&format!("{name} stopped sending"));
-                }
-            }
-            Event::Quiet(peer, quiet) => {
-                if quiet {
-                    self.quiet.insert(peer);
-                } else {
-                    self.quiet.remove(&peer);
-                }
-                if let Some(name) = self.names.get(&peer).filter(|_| quiet) {
-                    tracing::warn!("no signal from {name} for 3 s: waiting for it to come back");
-                }
-                let since = quiet.then(|| Instant::now() - eyeline_proto::session::liveness::QUIET);
-                for (track, sender) in self.senders.iter_mut().filter(|(track, _)| track.peer == peer) {
-                    sender.quiet = quiet;
-                    if let Some(screen) = &mut self.screen {
-                        screen.quiet(*track, since);
-                    }
-                }
-            }
-            // The fanout keeps the rest to itself, or it is another's.
-            _ => return,
-        }
-        self.tell_screen(door);
-    }
-
-    /// One that is lost beside others keeps its place for a while: it may be back in a moment. Gives its name.
-    fn track_down(&mut self, track: TrackId, over: bool) -> String {
-        let name = self.senders.remove(&track).map(|sender| sender.name).unwrap_or_default();
-        self.films.over(track);
-        if let Some(screen) = &mut self.screen {
-            screen.paused(self.films.any_paused());
-            if self.senders.is_empty() {
-                screen.leaves(track);
-            } else {
-                screen.quiet(track, Some(Instant::now()));
-                let kept = if over { KEPT_OVER } else { KEPT };
-                self.lost.insert(track, (Instant::now() + kept, name.clone()));
-            }
-        }
-        name
-    }
-
-    /// Says in the window what is waited for, and who shows no picture.
-    pub fn tell_screen(&mut self, door: &Door<'_>) {
-        let Some(screen) = &mut self.screen else { return };
-        for (track, sender) in &self.senders {
-            screen.says(*track, sender.words());
-        }
-        match senders::title(&self.senders) {
-            Some(title) => {
-                screen.awaits(String::new(), &title);
-                screen.wants(String::new());
-            }
-            None => {
-                let (welcome, sentence) =
-                    match self.names.values().next().map(|name| format!("{name} is here, and sends nothing yet")) {
-                        Some(sentence) => (sentence.clone(), sentence),
-                        None => (door.welcome(), door.sentence()),
-                    };
-                screen.awaits(welcome, door.place());
-                screen.wants(sentence);
-            }
-        }
     }
 
     /// Shows what somebody wrote.
