@@ -143,7 +143,7 @@ fn turn_plane(size: Size, plane: &[u8], turn: Turn, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    const SAMPLINGS: [Sampling; 4] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];
+    const SAMPLINGS: [Sampling; 5] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444, Sampling::Yuv440];
 
     fn flat(size: Size, sampling: Sampling, colour: [u8; 3]) -> Vec<u8> {
         let luma = size.width as usize * size.height as usize;

@@ -49,7 +49,12 @@ pub enum Sampling {
     Yuv422,
     /// Every pixel.
     Yuv444,
+    /// Half vertically: what 4:2:2 is when its rows become columns.
+    Yuv440,
 }
+
+/// All there are, by their codes.
+const SAMPLINGS: [Sampling; 5] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444, Sampling::Yuv440];
 
 impl Sampling {
     /// The size of the two colour planes for a luma plane of `size`, rounded up for odd sizes; `None` where there are none.
@@ -58,7 +63,22 @@ impl Sampling {
             Sampling::Grey => None,
             Sampling::Yuv420 => Some(Size { width: size.width.div_ceil(2), height: size.height.div_ceil(2) }),
             Sampling::Yuv422 => Some(Size { width: size.width.div_ceil(2), height: size.height }),
+            Sampling::Yuv440 => Some(Size { width: size.width, height: size.height.div_ceil(2) }),
             Sampling::Yuv444 => Some(size),
+        }
+    }
+
+    /// The row of a colour plane that goes with this row of luma.
+    pub fn chroma_row(self, row: usize) -> usize {
+        if matches!(self, Sampling::Yuv420 | Sampling::Yuv440) { row / 2 } else { row }
+    }
+
+    /// What it is of a picture that is turned so.
+    pub fn turned(self, turn: Turn) -> Sampling {
+        match self {
+            Sampling::Yuv422 if turn.transposed => Sampling::Yuv440,
+            Sampling::Yuv440 if turn.transposed => Sampling::Yuv422,
+            same => same,
         }
     }
 
@@ -69,9 +89,7 @@ impl Sampling {
 
     /// The one of this name.
     pub(crate) fn of_code(code: u8) -> Option<Sampling> {
-        [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444]
-            .into_iter()
-            .find(|sampling| sampling.code() == code)
+        SAMPLINGS.into_iter().find(|sampling| sampling.code() == code)
     }
 
     /// Width and height of an MCU in pixels (T.81 A.2.4).
@@ -80,6 +98,7 @@ impl Sampling {
             Sampling::Grey | Sampling::Yuv444 => (8, 8),
             Sampling::Yuv420 => (16, 16),
             Sampling::Yuv422 => (16, 8),
+            Sampling::Yuv440 => (8, 16),
         };
         Size { width, height }
     }
@@ -133,6 +152,20 @@ impl Turn {
         Turn { transposed, flip_x, flip_y }
     }
 
+    /// None at all.
+    pub const NONE: Turn = Turn { transposed: false, flip_x: false, flip_y: false };
+
+    /// This one, and then another.
+    pub fn then(self, next: Turn) -> Self {
+        let (flip_x, flip_y) = if next.transposed { (self.flip_y, self.flip_x) } else { (self.flip_x, self.flip_y) };
+        Turn { transposed: self.transposed ^ next.transposed, flip_x: flip_x ^ next.flip_x, flip_y: flip_y ^ next.flip_y }
+    }
+
+    /// The size of a picture of this size, turned.
+    pub fn turned(self, size: Size) -> Size {
+        if self.transposed { Size { width: size.height, height: size.width } } else { size }
+    }
+
     /// Whether it cannot be done by turning alone.
     pub fn is_mirrored(self) -> bool {
         self.transposed ^ self.flip_x ^ self.flip_y
@@ -150,7 +183,7 @@ pub struct View {
 
 impl View {
     /// Square pixels, upright.
-    pub const PLAIN: View = View { aspect: (1, 1), turn: Turn { transposed: false, flip_x: false, flip_y: false } };
+    pub const PLAIN: View = View { aspect: (1, 1), turn: Turn::NONE };
 
     /// Neither side of a pixel is more times as long as the other in anything that was ever made; more is a mistake in a header.
     const MOST: u64 = 16;
@@ -175,7 +208,7 @@ impl View {
         } else {
             Size { height: stretch(stored.height, down, across), ..stored }
         };
-        if self.turn.transposed { Size { width: square.height, height: square.width } } else { square }
+        self.turn.turned(square)
     }
 }
 
@@ -283,6 +316,7 @@ mod tests {
         let size = Size { width: 5, height: 3 };
         assert_eq!(Sampling::Yuv420.bytes(size), 15 + 2 * 3 * 2);
         assert_eq!(Sampling::Yuv422.bytes(size), 15 + 2 * 3 * 3);
+        assert_eq!(Sampling::Yuv440.bytes(size), 15 + 2 * 5 * 2);
         assert_eq!(Sampling::Grey.bytes(size), 15);
     }
 
@@ -303,6 +337,28 @@ mod tests {
     fn half_of_the_orientations_are_mirrored() {
         let mirrored: Vec<u16> = (1..=8).filter(|&number| Turn::from_exif(number).is_mirrored()).collect();
         assert_eq!(mirrored, [2, 4, 5, 7]);
+    }
+
+    #[test]
+    fn turns_one_after_the_other_are_one_turn() {
+        let all = || (1..=8).map(Turn::from_exif);
+        // Where the sample at the upper left of a picture of 3x2 comes to lie, and the one beside it.
+        let places = |turn: Turn, from: Size, (x, y): (u32, u32)| {
+            let (x, y) = if turn.transposed { (y, x) } else { (x, y) };
+            let size = turn.turned(from);
+            (if turn.flip_x { size.width - 1 - x } else { x }, if turn.flip_y { size.height - 1 - y } else { y })
+        };
+        let size = Size { width: 3, height: 2 };
+        for (first, second) in all().flat_map(|first| all().map(move |second| (first, second))) {
+            let both = first.then(second);
+            assert_eq!(both.turned(size), second.turned(first.turned(size)));
+            for at in [(0, 0), (1, 0)] {
+                let after = places(second, first.turned(size), places(first, size, at));
+                assert_eq!(places(both, size, at), after, "{first:?} then {second:?}");
+            }
+        }
+        let quarter = Turn::from_exif(6);
+        assert_eq!(quarter.then(quarter).then(quarter).then(quarter), Turn::NONE);
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn band_planes<'a>(planes: &'a [u8], head: &Head<'_>) -> Result<Planes<'a>, raw:
     };
     let stride = chroma.width as usize;
     let (cb, cr) = colour.split_at_checked(stride * chroma.height as usize).ok_or(room.clone())?;
-    let top = if head.sampling == Sampling::Yuv420 { usize::from(head.top) / 2 } else { usize::from(head.top) };
+    let top = head.sampling.chroma_row(usize::from(head.top));
     let rows = |plane: &'a [u8]| plane.get(top * stride..).ok_or(room.clone());
     Ok(Planes { planes: [luma, rows(cb)?, rows(cr)?], strides: [width, stride, stride] })
 }

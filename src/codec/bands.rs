@@ -94,7 +94,7 @@ fn typical(size: Size, sampling: Sampling, quality: u8) -> f64 {
     let colour = match sampling {
         Sampling::Grey => 0.085,
         Sampling::Yuv420 => 0.1,
-        Sampling::Yuv422 => 0.115,
+        Sampling::Yuv422 | Sampling::Yuv440 => 0.115,
         Sampling::Yuv444 => 0.13,
     };
     f64::from(size.width) * f64::from(size.height) * colour * ((scale + 0.02) / 0.42).powf(-0.6)
@@ -108,7 +108,13 @@ mod tests {
     const HD: Size = Size { width: 1920, height: 1080 };
 
     fn samplings() -> impl Strategy<Value = Sampling> {
-        prop_oneof![Just(Sampling::Grey), Just(Sampling::Yuv420), Just(Sampling::Yuv422), Just(Sampling::Yuv444)]
+        prop_oneof![
+            Just(Sampling::Grey),
+            Just(Sampling::Yuv420),
+            Just(Sampling::Yuv422),
+            Just(Sampling::Yuv444),
+            Just(Sampling::Yuv440)
+        ]
     }
 
     proptest! {

@@ -81,7 +81,7 @@ impl Target<'_> {
             }
             Target::Planes(planes) => {
                 let [luma, cb, cr] = &mut planes.planes;
-                let chroma = if sampling == Sampling::Yuv420 { row / 2 } else { row };
+                let chroma = sampling.chroma_row(row);
                 let strides = planes.strides;
                 let luma = luma.get_mut(row.saturating_mul(strides[0])..).unwrap_or_default();
                 let cb = cb.get_mut(chroma.saturating_mul(strides[1])..).unwrap_or_default();

@@ -145,7 +145,7 @@ fn whatever_is_in_the_scan_only_named_mcus_are_touched() {
     let (size, mut random, mut decoder) = (Size { width: 640, height: 64 }, Random(5), Decoder::new().unwrap());
     let (mut good, mut bad) = (0, 0);
     for round in 0..2000 {
-        let (packed, ..) = many(SAMPLINGS[round % 4], &mut random);
+        let (packed, ..) = many(SAMPLINGS[round % 5], &mut random);
         let mut hostile = packed.bytes()[eyeline_proto::media::slice::LENGTH_PREFIX..].to_vec();
         let head = packed.head().encoded_len();
         for _ in 0..=random.below(6) {

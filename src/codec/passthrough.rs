@@ -323,7 +323,7 @@ mod tests {
     fn jpegs_of_other_kinds_are_unfit_and_decode_to_their_picture() {
         use turbojpeg::Subsamp;
         for (subsamp, progressive, sampling) in [
-            (Subsamp::Sub1x2, false, Sampling::Yuv444),
+            (Subsamp::Sub1x2, true, Sampling::Yuv440),
             (Subsamp::Sub4x1, false, Sampling::Yuv444),
             (Subsamp::Sub2x2, true, Sampling::Yuv420),
         ] {

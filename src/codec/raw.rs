@@ -78,6 +78,7 @@ pub fn plane_sizes(sampling: Sampling, size: Size) -> [Size; 3] {
         Sampling::Grey | Sampling::Yuv444 => size,
         Sampling::Yuv420 => Size { width: even(size.width), height: even(size.height) },
         Sampling::Yuv422 => Size { width: even(size.width), height: size.height },
+        Sampling::Yuv440 => Size { width: size.width, height: even(size.height) },
     };
     let chroma = sampling.chroma(size).unwrap_or(none);
     [luma, chroma, chroma]
@@ -92,6 +93,7 @@ fn subsamp(sampling: Sampling) -> c_int {
         Sampling::Yuv420 => raw::TJSAMP_TJSAMP_420,
         Sampling::Yuv422 => raw::TJSAMP_TJSAMP_422,
         Sampling::Yuv444 => raw::TJSAMP_TJSAMP_444,
+        Sampling::Yuv440 => raw::TJSAMP_TJSAMP_440,
     }
 }
 
@@ -337,7 +339,7 @@ impl Decompressor {
         let side = |param| u32::try_from(self.handle.param(param)).unwrap_or(0);
         let size = Size { width: side(raw::TJPARAM_TJPARAM_JPEGWIDTH), height: side(raw::TJPARAM_TJPARAM_JPEGHEIGHT) };
         let found = self.handle.param(raw::TJPARAM_TJPARAM_SUBSAMP);
-        let ours = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];
+        let ours = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444, Sampling::Yuv440];
         let sampling = ours.into_iter().find(|sampling| subsamp(*sampling) == found);
         let ycbcr = self.handle.param(raw::TJPARAM_TJPARAM_COLORSPACE) == raw::TJCS_TJCS_YCbCr as c_int;
         Ok(Info { size, sampling, ycbcr })

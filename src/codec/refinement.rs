@@ -245,6 +245,7 @@ mod tests {
         for kind in [
             (Sampling::Yuv420, Some((2, 2))),
             (Sampling::Yuv422, Some((2, 1))),
+            (Sampling::Yuv440, Some((1, 2))),
             (Sampling::Yuv444, Some((1, 1))),
             (Sampling::Grey, None),
         ] {

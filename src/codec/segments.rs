@@ -178,6 +178,7 @@ fn frame_header(payload: &[u8], at: usize) -> Result<Frame, Refusal> {
         (1, [0x11, ..]) => Sampling::Grey,
         (3, [0x22, 0x11, 0x11]) => Sampling::Yuv420,
         (3, [0x21, 0x11, 0x11]) => Sampling::Yuv422,
+        (3, [0x12, 0x11, 0x11]) => Sampling::Yuv440,
         (3, [0x11, 0x11, 0x11]) => Sampling::Yuv444,
         // The same said with MCUs twice as high as they need be (ffmpeg, and cameras that copied it).
         (3, [0x22, 0x12, 0x12]) => Sampling::Yuv422,
@@ -276,10 +277,10 @@ mod tests {
     use super::super::raw::{Decompressor, Outcome};
     use super::super::shrink::Shrink;
     use super::super::tables::header;
+    use super::super::testing::SAMPLINGS;
     use super::*;
 
     const SIZE: Size = Size { width: 40, height: 24 };
-    const SAMPLINGS: [Sampling; 4] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];
 
     fn ours(sampling: Sampling, restart: u16) -> Vec<u8> {
         let mut out = Vec::new();
@@ -351,7 +352,6 @@ mod tests {
         refused(frame - 4, 0xC2); // progressive
         refused(frame - 1, 12); // 12 bits
         refused(frame, 0x40); // 16384 rows
-        refused(frame + 6, 0x12); // 4:4:0
         refused(frame + 9, 0x12); // one colour plane unlike the other
         refused(frame + 6, 0x41); // 4:1:1
         refused(frame + 7, 2); // a quantisation table that is not there

@@ -230,7 +230,7 @@ fn planes(decoder: &mut Decoder, slices: &[Slice], size: Size, sampling: Samplin
     let stride = sampling.chroma(size).map_or(0, |chroma| chroma.width as usize);
     for slice in slices {
         let top = usize::from(slice.head().top);
-        let chroma_top = if sampling == Sampling::Yuv420 { top / 2 } else { top };
+        let chroma_top = sampling.chroma_row(top);
         let (luma, colour) = planes.split_at_mut(width * size.height as usize);
         let (cb, cr) = colour.split_at_mut(colour.len() / 2);
         let planes = [&mut luma[top * width..], &mut cb[chroma_top * stride..], &mut cr[chroma_top * stride..]];

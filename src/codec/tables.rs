@@ -24,7 +24,7 @@ pub fn blocks(sampling: Sampling) -> usize {
     match sampling {
         Sampling::Grey => 1,
         Sampling::Yuv444 => 3,
-        Sampling::Yuv422 => 4,
+        Sampling::Yuv422 | Sampling::Yuv440 => 4,
         Sampling::Yuv420 => 6,
     }
 }
@@ -209,7 +209,7 @@ mod tests {
         let size = Size { width: 37, height: 21 };
         let flat = [128; 40 * 24];
         let planes = Planes { planes: [&flat; 3], strides: [40; 3] };
-        for sampling in [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444] {
+        for sampling in super::super::testing::SAMPLINGS {
             let mut written = vec![0; Compressor::bound(size, sampling)];
             for quality in 1..=100 {
                 let mut ours = Vec::new();

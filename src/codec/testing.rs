@@ -13,7 +13,7 @@ use eyeline_proto::wire::mcus::Selection;
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::time::{Duration, Instant};
 
-pub const SAMPLINGS: [Sampling; 4] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444];
+pub const SAMPLINGS: [Sampling; 5] = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444, Sampling::Yuv440];
 
 pub const SETTINGS: Settings = Settings { quality: 80, position: None };
 
@@ -127,12 +127,8 @@ pub fn planes_from(planes: &mut [u8], size: Size, sampling: Sampling, top: u32) 
     let width = size.width as usize;
     let (luma, colour) = planes.split_at_mut(width * size.height as usize);
     let (cb, cr) = colour.split_at_mut(colour.len() / 2);
-    let (stride, skip) = match sampling {
-        Sampling::Grey => (0, 0),
-        Sampling::Yuv420 => (size.width.div_ceil(2) as usize, top as usize / 2),
-        Sampling::Yuv422 => (size.width.div_ceil(2) as usize, top as usize),
-        Sampling::Yuv444 => (width, top as usize),
-    };
+    let stride = sampling.chroma(size).map_or(0, |chroma| chroma.width as usize);
+    let skip = sampling.chroma_row(top as usize);
     let planes = [&mut luma[top as usize * width..], &mut cb[skip * stride..], &mut cr[skip * stride..]];
     PlanesMut { planes, strides: [width, stride, stride] }
 }

@@ -10,7 +10,7 @@
 //!  u8     u8      u16     u16      u16   u16    u16        u64 ns    u16     u16      u8      u8    u64 ns
 //! ```
 //!
-//! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4), bits 3–5 packing, bit 6 of a film (its position follows), bit 7
+//! `kind`: bits 0–2 sampling (0 grey, 1 4:2:0, 2 4:2:2, 3 4:4:4, 4 4:4:0), bits 3–5 packing, bit 6 of a film (its position follows), bit 7
 //! foreign (tables follow). The packing says what the scan is of: 0, the rows of the band; 1, some MCUs of it, which `mcus.rs`
 //! names, as a picture one MCU high; of none there is no scan. A slice packed in a way that is not known cannot be drawn, and is
 //! refused alone. `queued` is the time from capture until the encoder took the picture, `encoded` from then until this slice was
@@ -330,7 +330,7 @@ mod tests {
             let later = [&[body[0] | bits << 3][..], &body[1..]].concat();
             assert!(matches!(Head::decode(&later), Err(Error::Invalid { field: "packing", at: 0, .. })), "{bits}");
         }
-        for sampling in 4..8 {
+        for sampling in 5..8 {
             let later = [&[sampling][..], &body[1..]].concat();
             assert!(matches!(Head::decode(&later), Err(Error::Invalid { field: "sampling", .. })), "{sampling}");
         }

@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn every_pixel_of_every_plane_belongs_to_one_mcu() {
-        for sampling in [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444] {
+        for sampling in crate::codec::testing::SAMPLINGS {
             for (width, height) in [(1, 1), (7, 50), (16, 16), (33, 17), (64, 47)] {
                 let grid = Grid::new(sampling, Size { width, height });
                 let from = vec![1; grid.bytes()];

@@ -6,10 +6,11 @@ use crate::codec::scenes::{Flicker as Lamp, Moment, Noise as Grain, Room, psnr};
 use eyeline_proto::picture::mcu_set::McuSet;
 
 const SIZE: Size = Size { width: 640, height: 368 };
-const SAMPLINGS: [(Sampling, Option<(usize, usize)>); 4] = [
+const SAMPLINGS: [(Sampling, Option<(usize, usize)>); 5] = [
     (Sampling::Yuv420, Some((2, 2))),
     (Sampling::Yuv422, Some((2, 1))),
     (Sampling::Yuv444, Some((1, 1))),
+    (Sampling::Yuv440, Some((1, 2))),
     (Sampling::Grey, None),
 ];
 

@@ -54,19 +54,20 @@ impl Writer {
     /// The planes in the shape of the file; the first picture decides it.
     fn shaped(&mut self, picture: Picture) -> Buffer {
         let Picture { size, sampling, planes, .. } = picture;
-        let Some((first_size, first_sampling, fit)) = &mut self.shape else {
-            let sampling_word = match sampling {
-                Sampling::Grey => "mono",
-                Sampling::Yuv420 => "420jpeg",
-                Sampling::Yuv422 => "422",
-                Sampling::Yuv444 => "444",
+        if self.shape.is_none() {
+            let (written, word) = match sampling {
+                Sampling::Grey => (sampling, "mono"),
+                Sampling::Yuv420 => (sampling, "420jpeg"),
+                Sampling::Yuv422 => (sampling, "422"),
+                // Of 4:4:0 y4m knows nothing.
+                Sampling::Yuv444 | Sampling::Yuv440 => (Sampling::Yuv444, "444"),
             };
             let (rate, Size { width, height }) = (self.placing.rate(), size);
             let (num, den) = (rate.num(), rate.den());
-            self.header = format!("YUV4MPEG2 W{width} H{height} F{num}:{den} Ip A1:1 C{sampling_word} XCOLORRANGE=FULL\n");
-            self.shape = Some((size, sampling, Fit::into(size, sampling)));
-            return planes;
-        };
+            self.header = format!("YUV4MPEG2 W{width} H{height} F{num}:{den} Ip A1:1 C{word} XCOLORRANGE=FULL\n");
+            self.shape = Some((size, written, Fit::into(size, written)));
+        }
+        let Some((first_size, first_sampling, fit)) = &mut self.shape else { return planes };
         let same = (size, sampling) == (*first_size, *first_sampling);
         if same { planes } else { fit.convert(size, sampling, &planes).into() }
     }

@@ -63,6 +63,19 @@ fn the_header_says_size_rate_sampling_and_range() {
 }
 
 #[test]
+fn a_sampling_that_y4m_has_no_word_for_is_written_in_full_colour() {
+    let path = Temporary::new("C440");
+    let mut writer = Writer::new(target(&path.0), Timeline::new());
+    let size = Size { width: 4, height: 4 };
+    let planes = [vec![90; 16], vec![40; 8], vec![200; 8]].concat().into();
+    writer.write(Picture { size, sampling: Sampling::Yuv440, planes, ..picture(0, 0) }).unwrap();
+    writer.finish().unwrap();
+    let written = std::fs::read(&path.0).unwrap();
+    assert!(written.starts_with(b"YUV4MPEG2 W4 H4 ") && written.windows(5).any(|word| word == b" C444"));
+    assert!(written.ends_with(&[[90; 16], [40; 16], [200; 16]].concat()));
+}
+
+#[test]
 fn every_picture_is_one_frame_where_none_is_lost() {
     let jitter = [0, 104, 197, 290, 412, 480, 655, 690];
     let (lumas, summary) = written((0..8).map(|n| picture(n, 1000 + jitter[n as usize])));
