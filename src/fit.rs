@@ -1,11 +1,11 @@
-//! Pictures of any size and sampling made to fit one of a given size and sampling: turned, scaled as a whole, black bars where
+//! Pictures of any size and sampling made to fit one of a given size and sampling: scaled as a whole, black bars where
 //! the shape differs. Planes are full-range Y, Cb, Cr, tight, one after the other; each is scaled for itself, so a change of
 //! sampling is nothing but another size of the two colour planes.
 
 use fast_image_resize::images::{CroppedImageMut, Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-use eyeline_proto::picture::{Sampling, Size, Turn};
+use eyeline_proto::picture::{Sampling, Size};
 
 /// Full-range black, and no colour.
 const BLACK: [u8; 3] = [0, 128, 128];
@@ -98,44 +98,6 @@ impl Fit {
         let Ok(mut target) = Image::from_slice_u8(to.width, to.height, &mut out[start..], PixelType::U8) else { return };
         let Ok(mut inside) = CroppedImageMut::new(&mut target, left, top, size.width, size.height) else { return };
         let _ = self.resizer.resize(&source, &mut inside, &options);
-    }
-}
-
-/// The planes of a picture turned. Not for 4:2:2 that is transposed: its colour planes would be of another sampling.
-pub fn turn(size: Size, sampling: Sampling, planes: &[u8], turn: Turn) -> Vec<u8> {
-    let mut turned = Vec::with_capacity(planes.len());
-    let (luma, colours) = planes.split_at(size.width as usize * size.height as usize);
-    turn_plane(size, luma, turn, &mut turned);
-    if let Some(chroma) = sampling.chroma(size) {
-        let each = chroma.width as usize * chroma.height as usize;
-        colours.chunks_exact(each.max(1)).take(2).for_each(|plane| turn_plane(chroma, plane, turn, &mut turned));
-    }
-    turned
-}
-
-/// So many columns at a time keep what a transposition reads in the first cache.
-const TILE: usize = 16;
-
-fn turn_plane(size: Size, plane: &[u8], turn: Turn, out: &mut Vec<u8>) {
-    let (width, height) = (size.width as usize, size.height as usize);
-    let start = out.len();
-    if turn.transposed {
-        out.resize(start + plane.len(), 0);
-        let turned = &mut out[start..];
-        for left in (0..width).step_by(TILE) {
-            for (y, row) in plane.chunks_exact(width).enumerate() {
-                let to_x = if turn.flip_x { height - 1 - y } else { y };
-                for (x, &sample) in row.iter().enumerate().skip(left).take(TILE) {
-                    let to_y = if turn.flip_y { width - 1 - x } else { x };
-                    turned[to_y * height + to_x] = sample;
-                }
-            }
-        }
-        return;
-    }
-    for y in 0..height {
-        let row = &plane[if turn.flip_y { height - 1 - y } else { y } * width..][..width];
-        if turn.flip_x { out.extend(row.iter().rev()) } else { out.extend_from_slice(row) }
     }
 }
 

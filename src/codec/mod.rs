@@ -31,6 +31,7 @@ pub mod shrink;
 pub mod still;
 pub mod stitch;
 pub mod tables;
+pub mod turn;
 
 #[cfg(test)]
 mod damage;

@@ -6,6 +6,8 @@
 
 #![allow(unsafe_code)]
 
+pub mod transformer;
+
 use super::shrink::Shrink;
 use eyeline_proto::picture::{MAX_SIDE, Sampling, Size};
 use eyeline_proto::wire::slice::LONGEST_ROW;
@@ -161,6 +163,23 @@ impl Handle {
     fn param(&self, param: raw::TJPARAM) -> c_int {
         // SAFETY: the handle is alive; the library checks the parameter.
         unsafe { raw::tj3Get(self.as_ptr(), param as c_int) }
+    }
+
+    /// Reads the header.
+    fn header(&self, jpeg: &[u8]) -> Result<Info, Error> {
+        // SAFETY: reads at most `len` bytes at the pointer, which it keeps and sets anew before the next read. Of tables without a
+        // picture it says the size of the picture before; whoever decodes them is told that there is no picture.
+        let code = unsafe { raw::tj3DecompressHeader(self.as_ptr(), jpeg.as_ptr(), jpeg.len() as raw::size_t) };
+        if code != 0 {
+            return Err(self.error());
+        }
+        let side = |param| u32::try_from(self.param(param)).unwrap_or(0);
+        let size = Size { width: side(raw::TJPARAM_TJPARAM_JPEGWIDTH), height: side(raw::TJPARAM_TJPARAM_JPEGHEIGHT) };
+        let found = self.param(raw::TJPARAM_TJPARAM_SUBSAMP);
+        let ours = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444, Sampling::Yuv440];
+        let sampling = ours.into_iter().find(|sampling| subsamp(*sampling) == found);
+        let ycbcr = self.param(raw::TJPARAM_TJPARAM_COLORSPACE) == raw::TJCS_TJCS_YCbCr as c_int;
+        Ok(Info { size, sampling, ycbcr })
     }
 
     fn error(&self) -> Error {
@@ -328,21 +347,13 @@ impl Decompressor {
     }
 
     fn header(&mut self, jpeg: &[u8]) -> Result<Info, Error> {
-        // SAFETY: reads at most `len` bytes at the pointer, which it keeps and sets anew before the next read. Of tables without a
-        // picture it says the size of the picture before; whoever decodes them is told that there is no picture.
-        let code = unsafe { raw::tj3DecompressHeader(self.handle.as_ptr(), jpeg.as_ptr(), jpeg.len() as raw::size_t) };
-        if code != 0 {
-            let error = self.handle.error();
-            *self = Self::new()?;
-            return Err(error);
+        match self.handle.header(jpeg) {
+            Ok(info) => Ok(info),
+            Err(error) => {
+                *self = Self::new()?;
+                Err(error)
+            }
         }
-        let side = |param| u32::try_from(self.handle.param(param)).unwrap_or(0);
-        let size = Size { width: side(raw::TJPARAM_TJPARAM_JPEGWIDTH), height: side(raw::TJPARAM_TJPARAM_JPEGHEIGHT) };
-        let found = self.handle.param(raw::TJPARAM_TJPARAM_SUBSAMP);
-        let ours = [Sampling::Grey, Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv444, Sampling::Yuv440];
-        let sampling = ours.into_iter().find(|sampling| subsamp(*sampling) == found);
-        let ycbcr = self.handle.param(raw::TJPARAM_TJPARAM_COLORSPACE) == raw::TJCS_TJCS_YCbCr as c_int;
-        Ok(Info { size, sampling, ycbcr })
     }
 
     fn expect(&mut self, jpeg: &[u8], expected: Size) -> Result<Info, Error> {

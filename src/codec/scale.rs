@@ -1,10 +1,10 @@
 //! A picture as it is to be seen, and at another size (`--width`, a narrow path): planes are turned and scaled, a camera's JPEG
 //! is decoded for it.
 
-use super::passthrough;
 use super::settings::Error;
-use crate::fit::{self, Fit};
-use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size};
+use super::{passthrough, turn};
+use crate::fit::Fit;
+use eyeline_proto::picture::{Body, BufferPool, Picture, Size, Turn};
 
 /// The picture as it is meant to be seen, with square pixels, at `size`, which has (nearly) the aspect of [`Picture::seen`].
 pub fn to_size(picture: Picture, size: Size, pool: &BufferPool) -> Result<Picture, Error> {
@@ -20,14 +20,9 @@ pub fn to_size(picture: Picture, size: Size, pool: &BufferPool) -> Result<Pictur
         return Err(Error::Short { size: from, len: planes.len(), needed });
     }
     let turn = picture.view.turn;
-    if turn.transposed && sampling == Sampling::Yuv422 {
-        // Transposed, its colours would be halved from top to bottom alone, which no picture of ours is.
-        planes = Fit::into(from, Sampling::Yuv420).fill(from, sampling, &planes).into();
-        sampling = Sampling::Yuv420;
-    }
-    if turn != Default::default() {
-        planes = fit::turn(from, sampling, &planes, turn).into();
-        from = if turn.transposed { Size { width: from.height, height: from.width } } else { from };
+    if turn != Turn::NONE {
+        planes = turn::planes(from, sampling, &planes, turn, pool);
+        (from, sampling) = (turn.turned(from), sampling.turned(turn));
     }
     if from != size {
         planes = Fit::into(size, sampling).fill(from, sampling, &planes).into();
@@ -40,7 +35,7 @@ mod tests {
     use super::super::testing::{self, SAMPLINGS};
     use super::super::{segments, stitch};
     use super::*;
-    use eyeline_proto::picture::{Turn, View};
+    use eyeline_proto::picture::{Sampling, View};
     use std::time::Instant;
 
     /// A white quarter above on the left of black, as planes.

@@ -1,6 +1,6 @@
 //! Some MCUs of a picture of one size and sampling, and what a receiver is owed.
 
-use super::{Sampling, Size};
+use super::{Sampling, Size, Turn};
 use std::ops::Range;
 
 /// See the module text. MCUs are numbered row by row from the upper left.
@@ -105,6 +105,31 @@ impl McuSet {
         if let Some(word) = self.words.get_mut(mcu / 64) {
             *word &= !(1 << (mcu % 64));
         }
+    }
+
+    /// These, of the picture turned: each MCU there that shows anything of one of these.
+    pub fn turned(&self, turn: Turn) -> McuSet {
+        let mut turned = McuSet::new(turn.turned(self.size), self.sampling.turned(turn));
+        let (from, to) = (self.sampling.mcu(), turned.sampling.mcu());
+        let (columns, across) = (self.sampling.mcus(self.size).width, turned.sampling.mcus(turned.size).width);
+        // What of a line of so many pixels one of so many lies on, the other way round if it is flipped.
+        let span = |at: u32, mcu: u32, of: u32, flip: bool| {
+            let (first, end) = (at * mcu, ((at + 1) * mcu).min(of));
+            if flip { of - end..of - first } else { first..end }
+        };
+        let (flip_across, flip_down) = if turn.transposed { (turn.flip_y, turn.flip_x) } else { (turn.flip_x, turn.flip_y) };
+        for mcu in self.iter() {
+            let (column, row) = (mcu as u32 % columns, mcu as u32 / columns);
+            let x = span(column, from.width, self.size.width, flip_across);
+            let y = span(row, from.height, self.size.height, flip_down);
+            let (x, y) = if turn.transposed { (y, x) } else { (x, y) };
+            for row in y.start / to.height..y.end.div_ceil(to.height) {
+                let first = row * across;
+                let run = first + x.start / to.width..first + x.end.div_ceil(to.width);
+                turned.insert_runs(std::iter::once(run.start as usize..run.end as usize));
+            }
+        }
+        turned
     }
 
     /// Those of another of such pictures, too.
@@ -230,6 +255,30 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_turned_set_has_every_mcu_that_shows_something_of_it_and_no_other(
+            width in 1_u32..70, height in 1_u32..70, orientation in 1_u16..9, chosen in prop::collection::btree_set(0_usize..30, 0..6),
+            sampling in prop::sample::select(vec![Sampling::Yuv420, Sampling::Yuv422, Sampling::Yuv440, Sampling::Yuv444]),
+        ) {
+            let (size, turn) = (Size { width, height }, Turn::from_exif(orientation));
+            let mut some = McuSet::new(size, sampling);
+            chosen.iter().for_each(|mcu| some.insert(*mcu));
+            let mcu_at = |size: Size, sampling: Sampling, x: u32, y: u32| {
+                (y / sampling.mcu().height * sampling.mcus(size).width + x / sampling.mcu().width) as usize
+            };
+            let (to, turned_sampling) = (turn.turned(size), sampling.turned(turn));
+            let mut wanted = McuSet::new(to, turned_sampling);
+            for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+                if some.contains(mcu_at(size, sampling, x, y)) {
+                    let (x, y) = if turn.transposed { (y, x) } else { (x, y) };
+                    let x = if turn.flip_x { to.width - 1 - x } else { x };
+                    let y = if turn.flip_y { to.height - 1 - y } else { y };
+                    wanted.insert(mcu_at(to, turned_sampling, x, y));
+                }
+            }
+            prop_assert_eq!(some.turned(turn), wanted);
+        }
+
         #[test]
         fn runs_are_of_neighbours_and_of_all_among_these(
             chosen in prop::collection::btree_set(0_usize..77, 0..77), a in 0_usize..90, b in 0_usize..90,
