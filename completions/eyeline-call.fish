@@ -5,6 +5,11 @@ complete -c eyeline-call -l screen -d 'The screen: a monitor by name or number, 
 complete -c eyeline-call -l mic -d 'Microphone: index or part of its name, or speakers: what this machine plays [default: the system\'s]' -r
 complete -c eyeline-call -s s -l size -l resolution -d 'Size of the camera\'s picture, like 1280x720 or 720p [default: the best for little delay]' -r
 complete -c eyeline-call -s r -l fps -l framerate -d 'Pictures a second of the camera, like 30 or 29.97' -r
+complete -c eyeline-call -l exposure -d 'How long each picture is exposed, like 10ms or 1/100 (s), or auto; shorter is less blur and less light' -r
+complete -c eyeline-call -l keep-fps -d 'Keep the camera\'s rate in dim light, and refuse one that cannot; =off lets it take longer and brighter pictures [default: kept where it can be]' -r
+complete -c eyeline-call -l zoom -d 'How much of the scene the camera shows: 2x, or one of its own numbers (--list)' -r
+complete -c eyeline-call -l focus -d 'What is sharp: auto, infinity, near, or one of the camera\'s own numbers (--list)' -r
+complete -c eyeline-call -l rotate -d 'Turn pictures by a quarter, a half or three quarters, clockwise' -r
 complete -c eyeline-call -s q -l quality -d 'JPEG quality, 1 to 100; JPEGs that a camera makes go as they are' -r
 complete -c eyeline-call -l replenish -d 'Send only what changed of a live raw picture, where that is less, or all of each [default: auto]' -r
 complete -c eyeline-call -l passthrough -d 'What becomes of JPEGs of a camera: `on`, they, or what changed in them, go as they are; `off`, they are encoded anew; `auto`, what the path has room for [default: auto]' -r
@@ -35,6 +40,8 @@ complete -c eyeline-call -l loop -d 'Start the film again at its end'
 complete -c eyeline-call -l no-video -d 'Send no pictures'
 complete -c eyeline-call -l no-audio -d 'Send no sound; a `call` plays none, either'
 complete -c eyeline-call -l require-audio -d 'Stop if there is no microphone, instead of going on with pictures alone'
+complete -c eyeline-call -l mirror -d 'Left for right, as in a mirror; after --rotate'
+complete -c eyeline-call -l flip -d 'Upside down: top for bottom; after --rotate'
 complete -c eyeline-call -l no-window -d 'Open no window'
 complete -c eyeline-call -s f -l fullscreen -d 'Fill the screen'
 complete -c eyeline-call -l always-on-top -d 'Keep the window above all others'
@@ -42,7 +49,7 @@ complete -c eyeline-call -l borderless -d 'No title bar, no borders'
 complete -c eyeline-call -l chat -d 'Say to all what is typed on stdin, line by line'
 complete -c eyeline-call -l wait -d 'Wait as well, where --host dials'
 complete -c eyeline-call -l no-reconnect -d 'End when the peer is gone (exit 4); do not dial or wait again'
-complete -c eyeline-call -l list -d 'List cameras with their modes, monitors, microphones and speakers, then end; as JSON with `--stats json`'
+complete -c eyeline-call -l list -d 'List cameras with their modes and what can be set, monitors, microphones and speakers, then end; as JSON with `--stats json`'
 complete -c eyeline-call -l doctor -d 'Say what of this machine, and of the way to --host, is wrong, and what mends it, then end: 0 if nothing is, else 1; as JSON with `--stats json`'
 complete -c eyeline-call -s v -l verbose -d 'Say more on stderr; -vv says everything'
 complete -c eyeline-call -l quiet -d 'Say only what went wrong'

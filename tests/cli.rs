@@ -113,7 +113,11 @@ fn value(kind: &str) -> &str {
         "KEY" => "one-long-passphrase",
         "NAME" => "Ada",
         "DUR" | "auto|DUR" => "1.5s",
-        "auto|off" => "off",
+        "auto|off" | "on|off" => "off",
+        "auto|TIME" => "1/100",
+        "Nx|N" => "2.5x",
+        "auto|infinity|near|N" => "near",
+        "90|180|270" => "90",
         "WAY" => "on",
         "FORMAT" => "json",
         "WHEN" => "never",
@@ -142,7 +146,7 @@ fn every_flag_of_the_help_is_accepted_as_it_is_written_there() {
             for spelling in flag.split(", ") {
                 // Of `-p, --port <PORT>` the value is said once.
                 let kind = flag.split_once('<').map(|(_, kind)| kind.trim_end_matches(['>', ']']));
-                let word = spelling.split(' ').next().unwrap().trim_end_matches('.');
+                let word = spelling.split([' ', '[']).next().unwrap().trim_end_matches('.');
                 let value = kind.map(|kind| if word == "--key-file" { &key } else { value(kind) });
                 let line: Vec<&str> = [name(path), word].into_iter().chain(value).collect();
                 // What only makes sense beside another flag may say so.

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use emulator::emulator;
-use eyeline::capture::camera::{self, Camera, Chosen, Error, Format, Request};
+use eyeline::capture::camera::{self, Camera, Chosen, Controls, Error, Exposure, Focus, Format, Request, Zoom};
 use eyeline::slot::{Slot, Taken};
 use eyeline_proto::picture::{Body, Picture, Sampling, Size};
 use ticks::Ticks;
@@ -152,6 +152,26 @@ fn is_the_pattern(picture: &Picture) {
     assert!(blue.iter().all(|&c| c == 85) && red.iter().all(|&c| c == 164), "chroma is {} and {}", blue[0], red[0]);
 }
 
+fn wishes() -> Controls {
+    Controls {
+        exposure: Some(Exposure::Time(Duration::from_millis(10))),
+        keep_fps: Some(true),
+        zoom: Some(Zoom::Hundredths(250)),
+        focus: Some(Focus::At(31)),
+    }
+}
+
+/// Whether the camera was set to [`wishes`] last.
+fn ends_with_the_wishes(report: &str) -> bool {
+    let set: Vec<&str> =
+        report.lines().filter(|line| line.contains(' ') && !line.starts_with("open") && !line.starts_with("close")).collect();
+    set.ends_with(&["auto_exposure 1", "exposure 100", "dynamic_framerate 0", "zoom 250", "auto_focus 0", "focus 30"])
+}
+
+fn after_the_last<'a>(line: &str, report: &'a str) -> &'a str {
+    report.rsplit_once(line).map_or("", |(_, after)| after)
+}
+
 /// Takes pictures, with `check` on each, until the stream was made anew and gives pictures again.
 fn until_mended(camera: &Camera, pictures: &Slot<Picture>, check: impl Fn(&Picture)) {
     while camera.counters().reopened == 0 {
@@ -227,7 +247,7 @@ emulated! {
     }
 
     fn sizes_in_steps_give_the_size_asked_for("EMUCAM_STEPWISE" = "1") {
-        let (camera, pictures) = open(&Request { size: size(701, 501), fps: Some(30), which: None });
+        let (camera, pictures) = open(&Request { size: size(701, 501), fps: Some(30), ..Request::default() });
         assert_eq!(Some(camera.chosen().size), size(704, 504));
         assert_eq!(camera.chosen().why, "the nearest to the 701x501 asked for");
         is_a_source(&next(&pictures));
@@ -359,6 +379,81 @@ emulated! {
         }
         assert_eq!(camera.note, None);
         assert!(!report().contains("streamon"));
+    }
+
+    fn what_is_wished_of_exposure_zoom_and_focus_reaches_the_camera_before_it_streams_and_when_it_comes_back(
+        "EMUCAM_UNPLUG_AT" = "20", "EMUCAM_REPLUG" = "1"
+    ) {
+        let request = Request { controls: wishes(), ..Request::default() };
+        let setup = Camera::probe(&request).unwrap();
+        assert!(ends_with_the_wishes(&report()) && !report().contains("streamon"), "{}", report());
+        let pictures = Slot::newest();
+        let camera = Camera::open(&setup, pictures.clone()).unwrap();
+        reported(|report| ends_with_the_wishes(after_the_last("streamon", report)));
+        while pictures.take().is_some() {}
+        drop(camera);
+        let before = report().len();
+        let again = Camera::probe(setup.again()).unwrap();
+        assert!(ends_with_the_wishes(&report()[before..]), "{}", report());
+        let pictures = Slot::newest();
+        let _camera = Camera::open(&again, pictures.clone()).unwrap();
+        is_a_source(&next(&pictures));
+        reported(|report| ends_with_the_wishes(after_the_last("streamon", &report[before..])));
+    }
+
+    fn a_camera_whose_stream_is_made_anew_is_set_anew("EMUCAM_FORGETS" = "1", "EMUCAM_STALL_AT" = "15") {
+        let (camera, pictures) = open(&Request { controls: wishes(), ..Request::default() });
+        until_mended(&camera, &pictures, is_a_source);
+        assert_eq!(report().matches("streamon").count(), 2, "{}", report());
+        reported(|report| ends_with_the_wishes(after_the_last("streamon", report)));
+    }
+
+    fn a_camera_that_is_read_directly_is_set_too("EMUCAM_RATES" = "60000/1001", "EMUCAM_FORGETS" = "1") {
+        let (_camera, pictures) = open(&Request { controls: wishes(), ..Request::default() });
+        is_a_source(&next(&pictures));
+        reported(|report| ends_with_the_wishes(after_the_last("streamon", report)));
+    }
+
+    fn a_camera_is_left_to_itself_or_given_back_to_itself() {
+        drop(open(&Request::default()));
+        for word in ["exposure", "focus", "zoom"] {
+            assert!(!report().contains(word), "{word} in {}", report());
+        }
+        let automatic = Controls { exposure: Some(Exposure::Auto), keep_fps: Some(false), focus: Some(Focus::Auto), zoom: None };
+        let before = report().len();
+        drop(open(&Request { controls: automatic, ..Request::default() }));
+        let report = &report()[before..];
+        // A UVC camera has no mode in which its iris is chosen, too.
+        assert!(["auto_exposure 3", "dynamic_framerate 1", "auto_focus 1"].iter().all(|line| report.contains(line)), "{report}");
+        assert!(!report.contains("dynamic_framerate 0"), "{report}");
+    }
+
+    fn a_wish_beyond_the_cameras_range_is_refused_with_the_range_before_anything_is_set() {
+        let long = Controls { exposure: Some(Exposure::Time(Duration::from_secs(1))), ..Controls::default() };
+        let error = Camera::probe(&Request { controls: long, ..Request::default() }).unwrap_err();
+        let said = "Emulated Camera (/dev/video0) takes --exposure auto, 0.3ms to 204.7ms, not 1s";
+        assert_eq!(error.to_string(), said);
+        assert!(!report().contains("exposure"), "{}", report());
+    }
+
+    fn a_camera_without_controls_says_so_and_works_where_nothing_is_wished("EMUCAM_CONTROLS" = "0") {
+        let zoomed = Controls { zoom: Some(Zoom::Hundredths(200)), ..Controls::default() };
+        let error = Camera::probe(&Request { controls: zoomed, ..Request::default() }).unwrap_err();
+        assert!(error.to_string().contains("has nothing to set with --zoom: leave it out"), "{error}");
+        let (_camera, pictures) = open(&Request::default());
+        is_a_source(&next(&pictures));
+        assert!(!camera::list()[0].to_string().contains("--"), "{}", camera::list()[0]);
+    }
+
+    fn a_wish_that_the_driver_refuses_is_told_before_the_camera_streams("EMUCAM_REFUSES" = "zoom") {
+        let error = Camera::probe(&Request { controls: wishes(), ..Request::default() }).unwrap_err();
+        assert!(error.to_string().contains("refuses --zoom (Input/output error (os error 5)): leave it out"), "{error}");
+    }
+
+    fn the_list_shows_what_can_be_set() {
+        let text = camera::list()[0].to_string();
+        let lines = ["--exposure auto, 0.3ms to 204.7ms", "--zoom     100 to 500 (1x to 5x)", "--focus    auto, 0 (infinity) to 250 (near)", "--keep-fps"];
+        assert!(lines.iter().all(|line| text.contains(line)), "{text}");
     }
 
     fn a_busy_camera_is_told_from_others("EMUCAM_BUSY" = "1") {

@@ -56,6 +56,17 @@ fn no_camera_names_the_way_without_and_is_a_device_error() {
 }
 
 #[test]
+fn a_camera_that_cannot_be_set_as_wished_says_what_it_can_and_is_a_device_error() {
+    let waits = |more: &str| format!("--no-audio -p {} {more}", free_port());
+    let long = format!("{CAMERA} takes --exposure auto, 0.3ms to 204.7ms, not 1s");
+    fails(&mut start(SEND, &waits("--exposure 1s"), &[]), 3, &long);
+    let lacks = format!(
+        "{CAMERA} has nothing to set with --focus: leave it out, or choose another with `--camera` (`--list` shows what each has)"
+    );
+    fails(&mut start(SEND, &waits("--focus near"), &[("EMUCAM_CONTROLS", "0")]), 3, &lacks);
+}
+
+#[test]
 fn a_camera_that_is_busy_or_forbidden_says_what_to_do() {
     let waits = format!("--no-audio -p {}", free_port());
     let busy = format!("{CAMERA} is busy: another program uses it; close that, or choose another with `--camera`");

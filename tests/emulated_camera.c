@@ -25,7 +25,10 @@
  *     EMUCAM_FAIL_FROM=n      every buffer asked for after picture n fails with EIO
  *     EMUCAM_DAMAGE_EVERY=n   every nth picture is cut to a third, and flagged
  *     EMUCAM_STAMP_MS=m       added to every time stamp
- *     EMUCAM_REPORT=file      a line for each thing worth knowing: open, streamon, streamoff, close, dynamic_framerate N, hangs
+ *     EMUCAM_CONTROLS=0       exposure, focus and zoom cannot be set;  EMUCAM_FORGETS=1  they are as at first in each new stream
+ *     EMUCAM_REFUSES=name     setting this control fails with EIO
+ *     EMUCAM_REPORT=file      a line for each thing worth knowing: open, streamon, streamoff, close, hangs, and each control that is
+ *                             set (auto_exposure N, exposure N, dynamic_framerate N, focus N, auto_focus N, zoom N)
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -161,6 +164,45 @@ static size_t image_bytes(void) {
     return format == V4L2_PIX_FMT_YUYV ? (size_t)line_bytes() * height : (size_t)width * height * 2;
 }
 
+static struct control {
+    unsigned id, type;
+    const char *name, *reported;
+    long min, max, step, initial, value;
+    unsigned automatic; /* it can be set only while this control has its least value, or 1 of a menu */
+} controls[] = {
+    {V4L2_CID_BRIGHTNESS, V4L2_CTRL_TYPE_INTEGER, "Brightness", "brightness", 0, 255, 1, 128, 128},
+    {V4L2_CID_EXPOSURE_AUTO, V4L2_CTRL_TYPE_MENU, "Auto Exposure", "auto_exposure", 0, 3, 1, 3, 3},
+    {V4L2_CID_EXPOSURE_ABSOLUTE, V4L2_CTRL_TYPE_INTEGER, "Exposure Time, Absolute", "exposure", 3, 2047, 1, 250, 250,
+     V4L2_CID_EXPOSURE_AUTO},
+    {V4L2_CID_EXPOSURE_AUTO_PRIORITY, V4L2_CTRL_TYPE_BOOLEAN, "Exposure, Dynamic Framerate", "dynamic_framerate", 0, 1, 1, 0, 1},
+    {V4L2_CID_FOCUS_ABSOLUTE, V4L2_CTRL_TYPE_INTEGER, "Focus, Absolute", "focus", 0, 250, 5, 0, 0, V4L2_CID_FOCUS_AUTO},
+    {V4L2_CID_FOCUS_AUTO, V4L2_CTRL_TYPE_BOOLEAN, "Focus, Automatic Continuous", "auto_focus", 0, 1, 1, 1, 1},
+    {V4L2_CID_ZOOM_ABSOLUTE, V4L2_CTRL_TYPE_INTEGER, "Zoom, Absolute", "zoom", 100, 500, 1, 100, 100},
+};
+
+static void forget_controls(void) {
+    for (int i = 0; i < COUNT(controls); i++) controls[i].value = controls[i].initial;
+}
+
+static struct control *control(unsigned id) {
+    int count = number("EMUCAM_CONTROLS", 1) ? COUNT(controls) : 1;
+    for (int i = 0; i < count; i++)
+        if (controls[i].id == id) return &controls[i];
+    return NULL;
+}
+
+/* As a UVC camera's driver. */
+static int set_control(struct control *c, long value) {
+    struct control *automatic = c->automatic ? control(c->automatic) : NULL;
+    if (c->type == V4L2_CTRL_TYPE_MENU && value != 1 && value != 3) FAIL(EINVAL);
+    if (value < c->min || value > c->max) FAIL(ERANGE);
+    if (automatic && automatic->value != (automatic->type == V4L2_CTRL_TYPE_MENU)) FAIL(EACCES);
+    if (!strcmp(setting("EMUCAM_REFUSES", ""), c->reported)) FAIL(EIO);
+    c->value = value;
+    report(c->reported, value);
+    return 0;
+}
+
 static int past(const char *name) {
     int at = number(name, 0);
     return at && sequence >= (unsigned)at;
@@ -176,6 +218,7 @@ static int unplugged(void) {
     for (int i = 0; i < MAX_FDS; i++)
         if (handles[i].node) return 1;
     replugged = exists("EMUCAM_REPLUG_WHEN");
+    if (replugged) forget_controls();
     return !replugged;
 }
 static int first_node(void) { return replugged ? number("EMUCAM_MOVE", 0) : 0; }
@@ -245,16 +288,6 @@ static void stream_off(void) {
 }
 
 /* ---- ioctls ---- */
-
-static struct control {
-    unsigned id, type;
-    const char *name;
-    long min, max, step, initial, value;
-} controls[] = {
-    {V4L2_CID_BRIGHTNESS, V4L2_CTRL_TYPE_INTEGER, "Brightness", 0, 255, 1, 128, 128},
-    {V4L2_CID_EXPOSURE_AUTO, V4L2_CTRL_TYPE_MENU, "Auto Exposure", 0, 3, 1, 3, 3},
-    {V4L2_CID_EXPOSURE_AUTO_PRIORITY, V4L2_CTRL_TYPE_BOOLEAN, "Exposure, Dynamic Framerate", 0, 1, 1, 0, 1},
-};
 
 static int query_capabilities(struct v4l2_capability *c, int node) {
     memset(c, 0, sizeof *c);
@@ -415,7 +448,7 @@ static int dequeue_buffer(struct v4l2_buffer *b) {
 static int query_control(struct v4l2_query_ext_ctrl *c) {
     unsigned next = c->id & (V4L2_CTRL_FLAG_NEXT_CTRL | V4L2_CTRL_FLAG_NEXT_COMPOUND), id = c->id & V4L2_CTRL_ID_MASK;
     for (int i = 0; i < COUNT(controls); i++) {
-        if (next ? controls[i].id <= id : controls[i].id != id) continue;
+        if (!control(controls[i].id) || (next ? controls[i].id <= id : controls[i].id != id)) continue;
         memset(c, 0, sizeof *c);
         c->id = controls[i].id;
         c->type = controls[i].type;
@@ -433,13 +466,10 @@ static int query_control(struct v4l2_query_ext_ctrl *c) {
 
 static int exchange_controls(struct v4l2_ext_controls *list, int set) {
     for (unsigned k = 0; k < list->count; k++) {
-        struct control *found = NULL;
-        for (int i = 0; i < COUNT(controls); i++)
-            if (controls[i].id == list->controls[k].id) found = &controls[i];
+        struct control *found = control(list->controls[k].id);
         if (!found) FAIL(EINVAL);
-        if (set) found->value = list->controls[k].value;
-        else list->controls[k].value = found->value;
-        if (set && found->id == V4L2_CID_EXPOSURE_AUTO_PRIORITY) report("dynamic_framerate", found->value);
+        if (!set) list->controls[k].value = found->value;
+        else if (set_control(found, list->controls[k].value)) return -1;
     }
     return 0;
 }
@@ -462,6 +492,7 @@ static int device_ioctl(int fd, int node, unsigned request, void *argument) {
     case VIDIOC_DQBUF: return dequeue_buffer(argument);
     case VIDIOC_STREAMON:
         report("streamon", -1);
+        if (number("EMUCAM_FORGETS", 0)) forget_controls();
         streaming = 1;
         next_at = now() + (double)rate_d / rate_n;
         return 0;
@@ -535,7 +566,7 @@ int close(int fd) {
     }
     int held = 0;
     for (int i = 0; i < MAX_FDS; i++) held |= handles[i].node;
-    if (!held && unplugged() && number("EMUCAM_REPLUG", 0)) replugged = 1;
+    if (!held && unplugged() && number("EMUCAM_REPLUG", 0)) replugged = 1, forget_controls();
     pthread_mutex_unlock(&lock);
     return system_call(SYS_close, fd, 0, 0, 0, 0, 0);
 }

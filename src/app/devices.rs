@@ -2,7 +2,7 @@
 
 use super::stats;
 use super::status::ExitCode;
-use crate::capture::camera::{self, Description};
+use crate::capture::camera::{self, Description, Offers, Range};
 use crate::capture::microphone;
 use crate::capture::screen::{self, Monitor};
 use crate::present::speaker;
@@ -54,7 +54,18 @@ fn camera(camera: &Description) -> Value {
         .collect();
     json!({
         "path": camera.path, "name": camera.name, "by_id": camera.by_id, "modes": modes,
-        "not_used": camera.other_formats, "note": camera.note,
+        "not_used": camera.other_formats, "controls": controls(&camera.controls), "note": camera.note,
+    })
+}
+
+/// What can be set of it, by the flags' names; null where it has no such thing.
+fn controls(offers: &Offers) -> Value {
+    let numbers = |range: Option<Range>| range.map(|Range { min, max, step }| json!({ "min": min, "max": max, "step": step }));
+    let millis = |units: i64| stats::round(units as f64 / 10.0);
+    let exposure = offers.exposure.map(|range| json!({ "min_ms": millis(range.min), "max_ms": millis(range.max) }));
+    json!({
+        "exposure": exposure, "exposure_auto": offers.exposure_auto, "keep_fps": offers.keep_fps,
+        "zoom": numbers(offers.zoom), "focus": numbers(offers.focus), "focus_auto": offers.focus_auto,
     })
 }
 
@@ -93,12 +104,14 @@ mod tests {
     fn a_program_reads_what_a_person_is_told() {
         let rate = Rate::new(30000, 1001).expect("a rate");
         let mode = Mode { format: Format::Mjpeg, size: Size { width: 1280, height: 720 }, rate };
+        let range = Range { min: 3, max: 2047, step: 1 };
         let camera = Description {
             path: "/dev/video0".into(),
             name: "Lid \"HD\"".into(),
             by_id: None,
             modes: vec![mode],
             other_formats: vec!["H264".into()],
+            controls: camera::Offers { exposure_auto: true, exposure: Some(range), keep_fps: true, ..Default::default() },
             note: None,
         };
         let microphone =
@@ -108,6 +121,11 @@ mod tests {
         let object = object(&[camera], &[monitor], &[microphone], &[]);
         let wanted = json!({ "name": "HDMI-1", "primary": false, "width": 1280, "height": 720, "x": 1920, "y": 0 });
         assert_eq!(object["monitors"][0], wanted);
+        let controls = json!({
+            "exposure": { "min_ms": 0.3, "max_ms": 204.7 }, "exposure_auto": true, "keep_fps": true,
+            "zoom": null, "focus": null, "focus_auto": false,
+        });
+        assert_eq!(object["cameras"][0]["controls"], controls);
         assert_eq!(object["cameras"][0]["name"], "Lid \"HD\"");
         assert_eq!(object["cameras"][0]["modes"][0], json!({ "format": "MJPEG", "width": 1280, "height": 720, "fps": 29.97 }));
         assert_eq!((&object["microphones"][0]["index"], &object["microphones"][0]["default"]), (&json!(1), &json!(true)));

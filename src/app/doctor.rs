@@ -14,10 +14,10 @@ mod way;
 use super::args::send::{Sound, Source};
 use super::args::showing::{Showing, Speaker};
 use super::args::{self, Common};
+use super::send::plan::request;
 use super::stats;
 use super::status::ExitCode;
 use crate::capture::camera;
-use eyeline_proto::rate::Rate;
 use findings::{Finding, Verdict};
 use serde_json::json;
 use std::path::PathBuf;
@@ -45,10 +45,7 @@ impl Needs {
     pub fn of_send(send: &args::Send) -> Self {
         Needs {
             camera: match &send.source {
-                Source::Camera(which) if send.video => {
-                    let fps = send.fps.map(Rate::rounded_up);
-                    Some(camera::Request { which: which.clone(), size: send.size, fps })
-                }
+                Source::Camera(which) if send.video => Some(request(send, which.as_deref())),
                 _ => None,
             },
             microphone: match &send.sound {

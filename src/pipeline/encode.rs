@@ -12,6 +12,7 @@ use crate::codec::replenisher::{Due, Replenisher};
 use crate::codec::scale;
 use crate::codec::segments::Refusal;
 use crate::codec::settings::{Error, Settings};
+use crate::codec::turn::Turner;
 use crate::net::Commands;
 use crate::threads::{lock, wait};
 use eyeline_proto::media::clock::Epoch;
@@ -20,7 +21,7 @@ use eyeline_proto::media::ladder::{Ladder, Step};
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
-use eyeline_proto::picture::{Body, BufferPool, Picture, Size, View};
+use eyeline_proto::picture::{Body, BufferPool, Picture, Size, Turn, View};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::session::Command;
 use eyeline_proto::sound::Block;
@@ -42,6 +43,8 @@ pub struct Config {
     pub format: Format,
     /// Nothing may be skipped.
     pub film: bool,
+    /// Turned so before anything else.
+    pub turn: Turn,
     /// No wider than this.
     pub width: Option<u32>,
     /// This process's clock.
@@ -73,6 +76,8 @@ pub struct Encoder {
     /// A sink of this process has use for every picture.
     seen_here: bool,
     own: Option<Own>,
+    /// What turns each picture, where any is to be turned.
+    turner: Option<Mutex<Turner>>,
     width: Option<u32>,
     next: AtomicU64,
     /// Of a film the position of the last picture, ms.
@@ -90,7 +95,7 @@ pub struct Encoder {
 impl Encoder {
     /// Its threads wait for work. `sink` is given each slice as it is sent.
     pub fn new(config: Config, commands: Commands<Command>, sink: Option<Box<dyn EncodedSink>>) -> Result<Self, Error> {
-        let Config { quality, format, film, width, epoch, replenish, passthrough, own } = config;
+        let Config { quality, format, film, turn, width, epoch, replenish, passthrough, own } = config;
         let workers = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
         let seen_here = sink.is_some();
         let (slices, sink) = (commands.clone(), sink.map(Mutex::new));
@@ -120,6 +125,7 @@ impl Encoder {
             film,
             seen_here,
             own,
+            turner: (turn != Turn::NONE).then(|| Mutex::new(Turner::new(turn))),
             width,
             next: AtomicU64::new(0),
             position: AtomicU64::new(0),
@@ -134,6 +140,7 @@ impl Encoder {
 
     /// Encodes one picture and hands its slices on as they are ready. Waits while the session holds a film back.
     pub fn encode(&self, picture: Picture) {
+        let Some(picture) = self.turned(picture) else { return };
         if let Some(replenisher) = &self.replenisher {
             lock(replenisher).comes(picture.changed.as_ref());
         }
@@ -189,6 +196,24 @@ impl Encoder {
                 // What is taken for sent was not.
                 replenisher.iter_mut().for_each(|replenisher| replenisher.forget());
                 self.lost(&error);
+            }
+        }
+    }
+
+    /// The picture as it is to be seen, where the user wants it turned.
+    fn turned(&self, picture: Picture) -> Option<Picture> {
+        let Some(turner) = &self.turner else { return Some(picture) };
+        match lock(turner).picture(picture) {
+            Ok((turned, outcome)) => {
+                if outcome == Outcome::Warned {
+                    self.tally.damaged();
+                }
+                Some(turned)
+            }
+            Err(error) => {
+                self.replenisher.iter().for_each(|replenisher| lock(replenisher).comes(None));
+                self.lost(&error);
+                None
             }
         }
     }

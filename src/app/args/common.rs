@@ -109,7 +109,7 @@ pub(super) struct CommonFlags {
     #[arg(long, value_name = "NAME", value_parser = units::name, help_heading = "Connection")]
     name: Option<String>,
 
-    /// List cameras with their modes, monitors, microphones and speakers, then end; as JSON with `--stats json`
+    /// List cameras with their modes and what can be set, monitors, microphones and speakers, then end; as JSON with `--stats json`
     #[arg(long)]
     list: bool,
 

@@ -11,6 +11,7 @@ mod config;
 mod key;
 #[cfg(test)]
 mod keys_tests;
+mod lens;
 pub mod pattern;
 pub mod recording;
 pub mod recv;

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
+use super::lens::LensFlags;
 use super::window::{Frame, WindowFlags};
 use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
+use crate::capture::camera::Controls;
 use crate::capture::screen::Which;
 use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
-use eyeline_proto::picture::Size;
+use eyeline_proto::picture::{Size, Turn};
 use eyeline_proto::rate::Rate;
 
 /// Where pictures come from.
@@ -60,6 +62,10 @@ pub struct Send {
     pub size: Option<Size>,
     /// Rate to ask the camera for, or of the test picture, or of JPEGs on stdin.
     pub fps: Option<Rate>,
+    /// What is set of the camera beside these.
+    pub controls: Controls,
+    /// How pictures are turned before they are sent.
+    pub turn: Turn,
     /// JPEG quality, 1 to 100.
     pub quality: u8,
     /// Only what changed is sent, where that is less.
@@ -173,6 +179,9 @@ pub(super) struct SourceFlags {
     #[arg(short = 'r', long, visible_alias = "framerate", value_name = "N", value_parser = units::fps, help_heading = "Picture")]
     fps: Option<Rate>,
 
+    #[command(flatten)]
+    lens: LensFlags,
+
     /// JPEG quality, 1 to 100; JPEGs that a camera makes go as they are
     #[arg(short, long, value_name = "N", default_value_t = 80, value_parser = units::quality, help_heading = "Picture")]
     quality: u8,
@@ -267,6 +276,8 @@ impl SourceFlags {
             require_audio: self.require_audio,
             size: self.size,
             fps: self.fps,
+            controls: self.lens.controls(),
+            turn: self.lens.turn(),
             quality: self.quality,
             replenish: self.replenish,
             passthrough: self.passthrough,

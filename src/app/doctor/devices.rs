@@ -60,7 +60,7 @@ fn judge(chosen: &camera::Chosen, came: Option<f64>, damaged: u64) -> Finding {
     let found = format!("{chosen}; {came:.1} a second came");
     match came / chosen.rate.per_second() {
         share if share < SLOW => {
-            let mend = "more light, for a camera exposes longer in the dark; or another mode: --size, --fps";
+            let mend = "more light, for a camera exposes longer in the dark; or --keep-fps, or another mode: --size, --fps";
             Finding::better("camera", found, mend)
         }
         _ if damaged > 0 => {
@@ -166,6 +166,7 @@ mod tests {
             by_id: None,
             modes: vec![mode(1920, 5), mode(1280, 30)],
             other_formats: vec!["GREY".into()],
+            controls: Default::default(),
             note: None,
         };
         let said = |camera: &Description| other(camera).line();

@@ -16,7 +16,8 @@ use std::sync::Mutex;
 pub fn options(config: &args::Send) -> file::Options {
     let looped = matches!(config.source, Source::Film { looped: true, .. });
     file::Options {
-        width: config.width,
+        // Of one whose rows become columns it is another side.
+        width: config.width.filter(|_| !config.turn.transposed),
         size: None,
         looped,
         want_video: config.video,

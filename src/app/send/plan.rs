@@ -14,7 +14,7 @@ use crate::pipeline::pictures::Pictures;
 use crate::pipeline::source;
 use crate::slot::Slot;
 use crate::threads::lock;
-use eyeline_proto::picture::Size;
+use eyeline_proto::picture::{Size, Turn};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::wire::record::{Format, Media};
 use std::sync::{Arc, Mutex};
@@ -30,8 +30,10 @@ pub struct Plan {
     /// Opened once already, to see that it works.
     microphone: Option<microphone::Known>,
     channels: u8,
+    /// How pictures are turned before they are sent.
+    turn: Turn,
     /// What was said to a user about the width.
-    pub width: Option<u32>,
+    width: Option<u32>,
 }
 
 impl Plan {
@@ -51,9 +53,7 @@ impl Plan {
             }
             _ if !config.video && config.source != Source::Test => Pictures::None,
             Source::Camera(which) => {
-                let fps = config.fps.map(Rate::rounded_up);
-                let request = camera::Request { which: which.clone(), size, fps };
-                let setup = Camera::probe(&request).map_err(|error| without(error, watches))?;
+                let setup = Camera::probe(&request(config, which.as_deref())).map_err(|error| without(error, watches))?;
                 tracing::info!("camera {}", setup.chosen());
                 Pictures::Camera(Arc::new(Mutex::new(setup)))
             }
@@ -65,7 +65,8 @@ impl Plan {
             }
             Source::Test => {
                 let size = size.unwrap_or(TEST.0);
-                let size = config.width.map_or(size, |width| size.at_width(width));
+                let drawn = config.width.filter(|_| !config.turn.transposed);
+                let size = drawn.map_or(size, |width| size.at_width(width));
                 if config.video {
                     Pattern::check(size).code(ExitCode::Usage)?;
                 }
@@ -95,7 +96,7 @@ impl Plan {
         if config.require_audio && channels == 0 {
             return Err(Failure::new(ExitCode::Device, "there is no sound to send, and --require-audio asks for it"));
         }
-        Ok(Plan { pictures, video: config.video, microphone, channels, width: config.width })
+        Ok(Plan { pictures, video: config.video, microphone, channels, turn: config.turn, width: config.width })
     }
 
     /// Whether its pictures can be closed while its sound goes on.
@@ -109,6 +110,11 @@ impl Plan {
         let without = closed && matches!(self.pictures, Pictures::Camera(_) | Pictures::Screen(_));
         let (pictures, microphone) = (if without { &Pictures::None } else { &self.pictures }, self.microphone.as_ref());
         source::Config { pictures, microphone, film: self.is_film(), reconnect: config.common.reconnect, test }
+    }
+
+    /// The width to which pictures are scaled once they were turned; a film has it already, unless its rows become columns.
+    pub fn scaled_to(&self) -> Option<u32> {
+        self.width.filter(|_| !self.is_film() || self.turn.transposed)
     }
 
     /// Whether pictures will be sent.
@@ -178,9 +184,16 @@ impl Plan {
             Pictures::Test(..) => (None, None, false),
             Pictures::None => (None, None, false),
         };
-        let size = size.map(|size| self.width.filter(|_| !self.is_film()).map_or(size, |width| size.at_width(width)));
+        let turned = size.map(|size| self.turn.turned(size));
+        let size = turned.map(|size| self.scaled_to().map_or(size, |width| size.at_width(width)));
         Format { rate, variable, size, channels: self.channels, first: 0 }
     }
+}
+
+/// The camera that is asked for, and how.
+pub fn request(config: &args::Send, which: Option<&str>) -> camera::Request {
+    let (size, fps) = (config.size, config.fps.map(Rate::rounded_up));
+    camera::Request { which: which.map(str::to_owned), size, fps, controls: config.controls }
 }
 
 /// What to do where a microphone is not there that must be: it was asked for by its name, it is `alone`, without pictures, or it
@@ -222,6 +235,17 @@ fn find_microphone(which: Option<&str>, required: Option<&str>) -> Result<Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn peers_are_told_the_size_of_what_is_turned_and_then_scaled() {
+        let told = |orientation, width| {
+            let (turn, pictures) = (Turn::from_exif(orientation), Pictures::Test(TEST.0, TEST.1));
+            Plan { pictures, video: true, microphone: None, channels: 0, turn, width }.format().size.map(|size| size.to_string())
+        };
+        assert_eq!(told(6, None).as_deref(), Some("720x1280"));
+        assert_eq!(told(8, Some(360)).as_deref(), Some("360x640"));
+        assert_eq!(told(3, Some(640)).as_deref(), Some("640x360"));
+    }
 
     #[test]
     fn the_way_out_of_a_missing_microphone_is_one_that_leads_out() {

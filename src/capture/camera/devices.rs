@@ -10,7 +10,6 @@ use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 
-use v4l::control::{Control, Value};
 use v4l::frameinterval::FrameIntervalEnum;
 use v4l::framesize::FrameSizeEnum;
 use v4l::video::Capture;
@@ -18,13 +17,12 @@ use v4l::video::capture::Parameters;
 use v4l::{Device, FourCC, Fraction};
 
 use super::Error;
+use super::controls::Offers;
 use super::modes::{self, Format, Mode, Steps, Wish};
 use super::raw::Colours;
 use eyeline_proto::picture::Size;
 use eyeline_proto::rate::Rate;
 
-/// `V4L2_CID_EXPOSURE_AUTO_PRIORITY`, "Exposure, Dynamic Framerate": lets a camera halve its rate in dim light.
-const EXPOSURE_DYNAMIC_FRAMERATE: u32 = 0x009a_0903;
 /// More modes than any camera has; a driver that offers more is not asked on.
 const MAX_MODES: usize = 2000;
 
@@ -76,12 +74,14 @@ pub struct Description {
     pub modes: Vec<Mode>,
     /// Formats it has that Eyeline does not use.
     pub other_formats: Vec<String>,
+    /// What can be set of it beside its mode.
+    pub controls: Offers,
     /// Why it cannot be used now, or who uses it.
     pub note: Option<String>,
 }
 
 impl fmt::Display for Description {
-    /// `Name (/dev/video0)`, then one indented line for each size of each format.
+    /// `Name (/dev/video0)`, then one indented line for each size of each format and for each control.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.path.display())?;
         if let Some(by_id) = &self.by_id {
@@ -99,6 +99,7 @@ impl fmt::Display for Description {
             let rates: Vec<String> = rates.iter().map(Rate::to_string).collect();
             write!(f, "\n    {:<5} {:<9} {} fps", mode.format.to_string(), mode.size.to_string(), rates.join(", "))?;
         }
+        write!(f, "{}", self.controls)?;
         if !self.other_formats.is_empty() {
             write!(f, "\n    not used: {}", few(&self.other_formats))?;
         }
@@ -142,7 +143,8 @@ pub(super) fn describe(node: Node, wish: Wish) -> Option<Result<Description, Err
         let note = flags
             .contains(Flags::VIDEO_CAPTURE_MPLANE)
             .then(|| "its driver speaks only V4L2's multi-planar interface, which is not supported".to_string());
-        Ok(Some(Description { path: node.path(), name: tidy(&caps.card), by_id: by_id(node), modes, other_formats, note }))
+        let (path, name, by_id, controls) = (node.path(), tidy(&caps.card), by_id(node), Offers::of(&device));
+        Ok(Some(Description { path, name, by_id, modes, other_formats, controls, note }))
     });
     match asked {
         Ok(description) => description.map(Ok),
@@ -165,6 +167,7 @@ pub(super) fn list() -> Vec<Description> {
                 by_id: by_id(node),
                 modes: Vec::new(),
                 other_formats: Vec::new(),
+                controls: Offers::default(),
                 note: Some(error.to_string()),
             },
         })
@@ -275,7 +278,7 @@ pub(super) struct Layout {
     pub colours: Colours,
 }
 
-/// Sets `mode` on an open device, and checks that it was taken. Also asks for a steady rate in dim light.
+/// Sets `mode` on an open device, and checks that it was taken.
 pub(super) fn set_mode(device: &Device, mode: &Mode) -> io::Result<Layout> {
     let wanted = v4l::Format::new(mode.size.width, mode.size.height, FourCC::new(mode.format.fourcc()));
     let format = device.set_format(&wanted)?;
@@ -288,9 +291,6 @@ pub(super) fn set_mode(device: &Device, mode: &Mode) -> io::Result<Layout> {
     let given = Rate::new(params.interval.denominator, params.interval.numerator);
     if given.is_some_and(|given| given != mode.rate) {
         return Err(io::Error::other(format!("asked for {mode}, it gives another rate")));
-    }
-    if let Err(error) = device.set_control(Control { id: EXPOSURE_DYNAMIC_FRAMERATE, value: Value::Boolean(false) }) {
-        tracing::debug!("the camera has no switch for its rate in dim light ({error})");
     }
     use v4l::format::{Colorspace, Quantization};
     let full_range = match format.quantization {
@@ -324,6 +324,7 @@ pub(super) fn holder(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::controls::Range;
     use super::*;
 
     #[test]
@@ -380,9 +381,10 @@ mod tests {
             by_id: Some("/dev/v4l/by-id/usb-cam".into()),
             modes: vec![mode(15), mode(30)],
             other_formats: vec!["H264".into()],
+            controls: Offers { zoom: Some(Range { min: 100, max: 500, step: 1 }), ..Offers::default() },
             note: Some("in use by x (pid 1)".into()),
         };
-        let lines = "Cam (/dev/video0)\n    /dev/v4l/by-id/usb-cam\n    MJPEG 640x480   30, 15 fps\n    not used: H264\n    in use by x (pid 1)";
+        let lines = "Cam (/dev/video0)\n    /dev/v4l/by-id/usb-cam\n    MJPEG 640x480   30, 15 fps\n    --zoom     100 to 500 (1x to 5x)\n    not used: H264\n    in use by x (pid 1)";
         assert_eq!(description.to_string(), lines);
     }
 }

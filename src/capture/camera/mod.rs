@@ -6,10 +6,12 @@
 //! what does not (unplugged) ends the camera: [`Camera::failed`] says why and the slot is closed. The app may then probe and
 //! open anew, with a new slot. MJPEG goes on as it came, raw formats as planes; encoding is somebody else's.
 
+mod controls;
 mod devices;
 mod health;
 mod mjpeg;
 mod modes;
+mod query;
 mod raw;
 mod reader;
 mod source;
@@ -20,10 +22,12 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use controls::{Controls, Exposure, Focus, Offers, Range, Zoom};
 pub use devices::Description;
 pub use modes::{Format, Mode};
 
 use crate::slot::Slot;
+use controls::Settings;
 use devices::Node;
 use eyeline_proto::picture::{Picture, Size};
 use eyeline_proto::rate::Rate;
@@ -41,6 +45,8 @@ pub struct Request {
     pub size: Option<Size>,
     /// The nearest rate is taken.
     pub fps: Option<u32>,
+    /// What is set beside these.
+    pub controls: Controls,
 }
 
 /// What was chosen, and why.
@@ -111,6 +117,13 @@ pub enum Error {
     /// It offers nothing we can use.
     #[error("{device} offers no MJPEG, YUYV or NV12 (it has: {offered}); choose another with `--camera`, or use `--test`")]
     NoMode { device: String, offered: String },
+    /// It cannot be set as the user wishes.
+    #[error("{device} {why}")]
+    Control {
+        device: String,
+        /// What it lacks and what could be, e.g. "takes --zoom 100 to 500 (1x to 5x), not 7x".
+        why: String,
+    },
     /// It was pulled out.
     #[error("{device} is unplugged; plug it in again")]
     Unplugged { device: String },
@@ -139,6 +152,16 @@ impl Error {
         }
     }
 
+    /// Its driver does not take what was asked for with this flag.
+    fn of_control(device: &str, node: Node, flag: &str, error: &io::Error) -> Error {
+        match Error::of_io(device, node, "set", error) {
+            Error::Driver { device, cause, .. } => {
+                Error::Control { device, why: format!("refuses {flag} ({cause}): leave it out, or try another value") }
+            }
+            other => other,
+        }
+    }
+
     fn busy(device: &str, node: Node) -> Error {
         let holder = devices::holder(&node.path()).unwrap_or_else(|| "another program".to_string());
         Error::Busy { device: device.to_string(), holder }
@@ -152,6 +175,7 @@ pub struct Setup {
     /// The chosen mode, then what to fall back to.
     modes: Vec<Mode>,
     chosen: Chosen,
+    settings: Settings,
     again: Request,
 }
 
@@ -202,13 +226,15 @@ impl Camera {
         let wish = Wish { size: request.size, fps: request.fps };
         let mut trouble = None;
         for candidate in candidates(request, wish)? {
-            match candidate.and_then(|(node, description)| setup(node, &description, wish)) {
+            match candidate.and_then(|(node, description)| setup(node, &description, request)) {
                 Ok(setup) => {
                     if let Some(skipped) = &trouble {
                         tracing::warn!("taking another camera: {skipped}");
                     }
                     return Ok(setup);
                 }
+                // Another could be set so, and shows something else.
+                Err(error @ Error::Control { .. }) => return Err(error),
                 Err(error) => trouble = trouble.or(Some(error)),
             }
         }
@@ -276,8 +302,12 @@ fn means(which: &str, name: &str, by_id: Option<&str>) -> bool {
 }
 
 /// The first of a camera's modes that its driver takes, and those after it.
-fn setup(node: Node, description: &Description, wish: Wish) -> Result<Setup, Error> {
+fn setup(node: Node, description: &Description, request: &Request) -> Result<Setup, Error> {
+    let wish = Wish { size: request.size, fps: request.fps };
     let device = format!("{} ({node})", description.name);
+    let controls = request.controls;
+    let settings =
+        Settings::new(&controls, &description.controls).map_err(|why| Error::Control { device: device.clone(), why })?;
     let mut modes = modes::ranked(&description.modes, wish);
     let Some(first) = modes.first().copied() else {
         let offered = description.note.clone().unwrap_or_else(|| devices::few(&description.other_formats));
@@ -293,8 +323,9 @@ fn setup(node: Node, description: &Description, wish: Wish) -> Result<Setup, Err
                 };
                 modes.truncate(MAX_TRIES);
                 let lasting = description.by_id.as_ref().and_then(|link| link.to_str()).unwrap_or(&description.name);
-                let again = Request { which: Some(lasting.to_string()), size: wish.size, fps: wish.fps };
-                return Ok(Setup { node, chosen: Chosen::new(&device, &mode, why), modes, again });
+                let again = Request { which: Some(lasting.to_string()), size: wish.size, fps: wish.fps, controls };
+                settings.apply(node).map_err(|(flag, error)| Error::of_control(&device, node, flag, &error))?;
+                return Ok(Setup { node, chosen: Chosen::new(&device, &mode, why), modes, settings, again });
             }
             Err(error) => match Error::of_io(&device, node, "set a mode of", &error) {
                 driver @ Error::Driver { .. } => refusal = refusal.or(Some(driver)),
@@ -336,12 +367,22 @@ mod tests {
             Error::Permission { device: device() },
             Error::Busy { device: device(), holder: "cheese (pid 7)".into() },
             Error::NoMode { device: device(), offered: "H264".into() },
+            Error::Control { device: device(), why: "has nothing to set with --zoom: leave it out".into() },
             Error::Unplugged { device: device() },
             Error::Hangs { device: device() },
             Error::Driver { device: device(), what: "open", cause: "Input/output error (os error 5)".into() },
         ];
-        let cures =
-            ["--test", "--list", "usermod -aG video", "close that", "--camera", "plug it in", "unplug", "another `--size`"];
+        let cures = [
+            "--test",
+            "--list",
+            "usermod -aG video",
+            "close that",
+            "--camera",
+            "leave it out",
+            "plug it in",
+            "unplug",
+            "another `--size`",
+        ];
         for (error, cure) in errors.iter().zip(cures) {
             assert!(error.to_string().contains(cure), "{error}");
         }

@@ -135,7 +135,7 @@ fn run(health: &Health, orders: &Orders, setup: &Setup) {
                     Chosen::new(&setup.chosen.device, &mode, "its driver refuses what it offered before".to_string())
                 };
                 health.opened(orders, chosen);
-                stream(&mut *source, Intake::new(health, mode, layout), orders, &mut warned)
+                stream(&mut *source, Intake::new(health, mode, layout), orders, &mut warned, setup)
             }
             Err(broken) => End::Broken(broken),
         };
@@ -172,9 +172,9 @@ fn open(setup: &Setup) -> Result<(Box<dyn Source>, Layout, Mode), Broken> {
     Err(refusal)
 }
 
-fn stream(source: &mut dyn Source, mut intake: Intake<'_>, orders: &Orders, warned: &mut Option<Instant>) -> End {
+fn stream(source: &mut dyn Source, mut intake: Intake<'_>, orders: &Orders, warned: &mut Option<Instant>, setup: &Setup) -> End {
     let health = intake.health;
-    let mut fruitless = 0;
+    let (mut fruitless, mut begins) = (0, true);
     loop {
         let next = source.next(&mut |filled| intake.take(filled));
         orders.returns.fetch_add(1, Ordering::Release);
@@ -186,6 +186,10 @@ fn stream(source: &mut dyn Source, mut intake: Intake<'_>, orders: &Orders, warn
         let broken = match next {
             Ok(()) => {
                 fruitless = 0;
+                // Some cameras forget what was set when their stream begins, which is before its first buffer.
+                if std::mem::take(&mut begins) {
+                    set(setup);
+                }
                 continue;
             }
             Err(Broken::Gone) => return End::Broken(Broken::Gone),
@@ -204,7 +208,15 @@ fn stream(source: &mut dyn Source, mut intake: Intake<'_>, orders: &Orders, warn
         if let Err(broken) = source.restart() {
             return End::Broken(broken);
         }
+        begins = true;
         intake.restarted();
+    }
+}
+
+/// Sets once more what the user wishes of the camera: it took it before.
+fn set(setup: &Setup) {
+    if let Err((flag, error)) = setup.settings.apply(setup.node) {
+        tracing::warn!("{} does not keep {flag}: {error}", setup.chosen.device);
     }
 }
 

@@ -11,7 +11,8 @@ use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::media::slice::Slice;
-use eyeline_proto::picture::{Body, Picture, Sampling, Size};
+use eyeline_proto::picture::mcu_set::McuSet;
+use eyeline_proto::picture::{Body, Picture, Sampling, Size, Turn};
 use eyeline_proto::rate::Rate;
 use eyeline_proto::wire::record::Format;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -43,10 +44,15 @@ struct Camera {
 
 impl Camera {
     fn new(size: Size, passthrough: Passthrough, kilobits: u64) -> Camera {
+        Camera::turned(size, passthrough, kilobits, Turn::NONE)
+    }
+
+    fn turned(size: Size, passthrough: Passthrough, kilobits: u64, turn: Turn) -> Camera {
         let (sender, slices) = channel();
         let format = Format { rate: Some(Rate::DEFAULT), variable: false, size: Some(size), channels: 0, first: 0 };
         let epoch = Epoch::new(Instant::now());
-        let config = Config { quality: 80, format, film: false, width: None, epoch, replenish: true, passthrough, own: None };
+        let config =
+            Config { quality: 80, format, film: false, turn, width: None, epoch, replenish: true, passthrough, own: None };
         let encoder = Encoder::new(config, Commands::unheard(), Some(Box::new(Slices(sender)))).unwrap();
         encoder.set_target(Some(Bitrate(kilobits * 1000)));
         Camera { encoder, slices, size, next: Instant::now() }
@@ -130,6 +136,39 @@ fn pictures_with_odd_sides_keep_their_sampling() {
         let treated = if passthrough == Passthrough::On { Treatment::Changed } else { Treatment::Anew(Why::NoRoom) };
         assert_eq!(camera.encoder.treated(), Some(treated), "none is read for nothing");
     }
+}
+
+#[test]
+fn jpegs_that_are_turned_go_as_they_are_and_so_does_what_changes_of_them() {
+    let (jpegs, seen) = (jpegs(SIZE, 30), Size { width: SIZE.height, height: SIZE.width });
+    for (part, treated) in [(10.0, Treatment::Whole), (0.6, Treatment::Changed)] {
+        let mut camera = Camera::turned(SIZE, Passthrough::Auto, part_of(&jpegs[0], part), Turn::from_exif(6));
+        let sent: Vec<_> = jpegs.iter().filter_map(|jpeg| camera.picture(jpeg)).collect();
+        assert!(sent.len() > 20 && sent.iter().all(|sent| (sent.size, sent.sampling) == (seen, Sampling::Yuv420)), "{sent:?}");
+        assert_eq!((camera.encoder.treated(), camera.encoder.counters().failed), (Some(treated), 0));
+    }
+}
+
+/// What a source says changed is turned with the picture: nothing else is looked at.
+#[test]
+fn of_what_is_turned_and_says_what_changed_that_alone_is_sent() {
+    let mut camera = Camera::turned(SIZE, Passthrough::Auto, 50_000, Turn::from_exif(3));
+    let mut planes = vec![90; Sampling::Yuv444.bytes(SIZE)];
+    let mut picture = |changed: Option<usize>| {
+        camera.next += Rate::DEFAULT.period();
+        let mut set = McuSet::new(SIZE, Sampling::Yuv444);
+        changed.iter().for_each(|mcu| set.insert(*mcu));
+        planes[..8].iter_mut().for_each(|sample| *sample ^= 0x7F);
+        let body = Body::Planes(Sampling::Yuv444, planes.clone().into());
+        let changed = changed.is_some().then_some(set);
+        camera.encoder.encode(Picture { changed, ..Picture::new(camera.next, SIZE, body) });
+        let slices: Vec<Slice> = camera.slices.try_iter().collect();
+        slices.iter().flat_map(|slice| slice.head().runs().flatten().collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    picture(None);
+    let (last, sent) = (Sampling::Yuv444.mcus(SIZE), picture(Some(0)));
+    // Beside it a few that are old.
+    assert!(sent.contains(&((last.width * last.height - 1) as usize)) && sent.len() < 20, "{sent:?}");
 }
 
 /// A pause of this camera is not multiplied by another.
