@@ -11,8 +11,7 @@ use std::time::Duration;
 use v4l::Device;
 use v4l::control::{Control, Value};
 
-use super::devices::{self, Node};
-use super::query;
+use super::query::{self, Range};
 
 /// `V4L2_CID_EXPOSURE_AUTO`: who chooses exposure time and iris.
 const EXPOSURE_AUTO: u32 = 0x009a_0901;
@@ -73,15 +72,6 @@ pub struct Controls {
     pub zoom: Option<Zoom>,
     /// `--focus`.
     pub focus: Option<Focus>,
-}
-
-/// Numbers that a control takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Range {
-    pub min: i64,
-    pub max: i64,
-    /// From one to the next; at least 1.
-    pub step: i64,
 }
 
 impl Range {
@@ -239,15 +229,13 @@ impl Settings {
         Ok(Settings(all))
     }
 
+    /// The first flag that is met by these.
+    pub fn first(&self) -> Option<&'static str> {
+        self.0.iter().find_map(|setting| setting.flag)
+    }
+
     /// Sets them; an error with the flag whose wish the driver does not take.
-    pub fn apply(&self, node: Node) -> Result<(), (&'static str, io::Error)> {
-        let opened = devices::guarded(|| Device::with_path(node.path()));
-        let first = self.0.iter().find_map(|setting| setting.flag);
-        let device = match (opened, first) {
-            (Ok(device), _) => device,
-            (Err(error), Some(flag)) => return Err((flag, error)),
-            (Err(_), None) => return Ok(()),
-        };
+    pub fn apply(&self, device: &Device) -> Result<(), (&'static str, io::Error)> {
         for Setting { flag, control, values } in &self.0 {
             let set = |value| device.set_control(Control { id: *control, value: Value::Integer(value) });
             let taken = set(values[0]).or_else(|error| if values[0] == values[1] { Err(error) } else { set(values[1]) });

@@ -17,7 +17,7 @@ use v4l::video::capture::Parameters;
 use v4l::{Device, FourCC, Fraction};
 
 use super::Error;
-use super::controls::Offers;
+use super::controls::{Offers, Settings};
 use super::modes::{self, Format, Mode, Steps, Wish};
 use super::raw::Colours;
 use eyeline_proto::picture::Size;
@@ -307,6 +307,14 @@ pub(super) fn preset(node: Node, mode: &Mode) -> io::Result<Layout> {
     guarded(|| set_mode(&Device::with_path(node.path())?, mode))
 }
 
+/// Sets what a user wishes beside the mode; an error with the flag whose wish the driver does not take.
+pub(super) fn set(node: Node, settings: &Settings) -> Result<(), (&'static str, io::Error)> {
+    match guarded(|| Device::with_path(node.path())) {
+        Ok(device) => settings.apply(&device),
+        Err(error) => settings.first().map_or(Ok(()), |flag| Err((flag, error))),
+    }
+}
+
 /// Another process that has `path` open, as "name (pid N)", as far as /proc lets us see.
 pub(super) fn holder(path: &Path) -> Option<String> {
     let own = std::process::id();
@@ -324,7 +332,7 @@ pub(super) fn holder(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::controls::Range;
+    use super::super::query::Range;
     use super::*;
 
     #[test]

@@ -22,9 +22,10 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use controls::{Controls, Exposure, Focus, Offers, Range, Zoom};
+pub use controls::{Controls, Exposure, Focus, Offers, Zoom};
 pub use devices::Description;
 pub use modes::{Format, Mode};
+pub use query::Range;
 
 use crate::slot::Slot;
 use controls::Settings;
@@ -324,7 +325,7 @@ fn setup(node: Node, description: &Description, request: &Request) -> Result<Set
                 modes.truncate(MAX_TRIES);
                 let lasting = description.by_id.as_ref().and_then(|link| link.to_str()).unwrap_or(&description.name);
                 let again = Request { which: Some(lasting.to_string()), size: wish.size, fps: wish.fps, controls };
-                settings.apply(node).map_err(|(flag, error)| Error::of_control(&device, node, flag, &error))?;
+                devices::set(node, &settings).map_err(|(flag, error)| Error::of_control(&device, node, flag, &error))?;
                 return Ok(Setup { node, chosen: Chosen::new(&device, &mode, why), modes, settings, again });
             }
             Err(error) => match Error::of_io(&device, node, "set a mode of", &error) {

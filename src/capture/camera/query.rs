@@ -10,7 +10,14 @@ use v4l::control::Flags;
 use v4l::v4l_sys::v4l2_query_ext_ctrl;
 use v4l::v4l2::{self, vidioc};
 
-use super::controls::Range;
+/// Numbers that a control takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    pub min: i64,
+    pub max: i64,
+    /// From one to the next; at least 1.
+    pub step: i64,
+}
 
 /// What this control takes, where the camera has it and it can be set.
 pub(super) fn range(device: &Device, id: u32) -> Option<Range> {

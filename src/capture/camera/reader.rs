@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::pthread::pthread_kill;
 use nix::sys::signal::{SigSet, Signal};
 
-use super::devices::Layout;
+use super::devices::{self, Layout};
 use super::health::{Health, Orders};
 use super::modes::{Format, Mode};
 use super::source::{self, Broken, Filled, Source};
@@ -215,7 +215,7 @@ fn stream(source: &mut dyn Source, mut intake: Intake<'_>, orders: &Orders, warn
 
 /// Sets once more what the user wishes of the camera: it took it before.
 fn set(setup: &Setup) {
-    if let Err((flag, error)) = setup.settings.apply(setup.node) {
+    if let Err((flag, error)) = devices::set(setup.node, &setup.settings) {
         tracing::warn!("{} does not keep {flag}: {error}", setup.chosen.device);
     }
 }
