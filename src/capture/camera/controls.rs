@@ -195,11 +195,9 @@ impl Settings {
         }
         match wishes.keep_fps {
             Some(_) if !offers.keep_fps => {
-                return Err(
-                    "has no switch for its rate in dim light: leave out --keep-fps; an --exposure shorter than a picture \
-                            lasts keeps the rate, too"
-                        .to_string(),
-                );
+                let otherwise = "; an --exposure shorter than a picture lasts keeps the rate, too";
+                let otherwise = offers.exposure.map_or("", |_| otherwise);
+                return Err(format!("has no switch for its rate in dim light: leave out --keep-fps{otherwise}"));
             }
             Some(keep) => set("--keep-fps", DYNAMIC_FRAMERATE, [i64::from(!keep); 2]),
             None => all.push(Setting { flag: None, control: DYNAMIC_FRAMERATE, values: [0; 2] }),
