@@ -56,6 +56,20 @@ fn no_camera_names_the_way_without_and_is_a_device_error() {
 }
 
 #[test]
+fn the_doctor_says_what_rate_comes_of_the_camera_that_would_be_taken() {
+    let camera = |args: &str, settings: &[(&str, &str)]| {
+        let mut send = start(SEND, &format!("--doctor --no-audio --stats json -p {} {args}", free_port()), settings);
+        let told = send.stats();
+        let found = told["findings"].as_array().unwrap().iter().find(|finding| finding["what"] == "camera").unwrap().clone();
+        (found["verdict"].as_str().unwrap().to_string(), found["found"].as_str().unwrap().to_string())
+    };
+    let (_, found) = camera("", &[]);
+    assert!(found.starts_with(CAMERA) && found.ends_with(" a second came"), "{found}");
+    let (verdict, found) = camera("--camera other", &[]);
+    assert!(verdict == "wrong" && found.starts_with("there is no camera `other`"), "{found}");
+}
+
+#[test]
 fn a_camera_that_cannot_be_set_as_wished_says_what_it_can_and_is_a_device_error() {
     let waits = |more: &str| format!("--no-audio -p {} {more}", free_port());
     let long = format!("{CAMERA} takes --exposure auto, 0.3ms to 204.7ms, not 1s");
