@@ -16,7 +16,7 @@ const HEIGHTS: [u32; 2] = [720, 1080];
 
 fn show(bencher: Bencher, height: u32, plain: bool, words: bool) {
     let size = Size { width: height * 16 / 9, height };
-    let options = Options { title: "bench".into(), size, fullscreen: false };
+    let options = Options { title: "bench".into(), ..Options::of(size) };
     let opened = if plain { Window::open_plain(&options) } else { Window::open(&options) };
     let mut window = opened.unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(window.size(), size, "the display is too small: start one of 2560x1440");

@@ -166,7 +166,7 @@ mod tests {
         let list = b"# a list\r\nfile:///films/a%20b.mp4\r\nfile://localhost/c.mkv\r\nhttp://d/e.mp4\r\nfile://other/f\r\nfile:/g%C3%A4\r\n";
         assert_eq!(paths(list), ["/films/a b.mp4", "/c.mkv", "/g\u{e4}"].map(PathBuf::from));
         for wrong in ["", "file:///", "file:///a%", "file:///a%0", "file:///a%zz", "file:///a%00b", "/plain"] {
-            assert_eq!(paths(wrong.as_bytes()), [PathBuf::new(); 0], "{wrong}");
+            assert!(paths(wrong.as_bytes()).is_empty(), "{wrong}");
         }
     }
 

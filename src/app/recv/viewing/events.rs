@@ -93,8 +93,8 @@ impl Viewing {
         if reason.is_some()
             && let Some(screen) = &mut self.screen
         {
-            let left: Vec<_> = self.lost.extract_if(.., |track, _| track.peer == peer).collect();
-            left.iter().for_each(|(track, _)| screen.leaves(*track));
+            self.lost.keys().filter(|track| track.peer == peer).for_each(|track| screen.leaves(*track));
+            self.lost.retain(|track, _| track.peer != peer);
         }
         let said = door.leaves(peer, reason, &awaited::parting(&name, "stopped sending", reason, sentence));
         if said && self.names.is_empty() {
