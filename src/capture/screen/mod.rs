@@ -2,9 +2,9 @@
 //! nothing but a picture a second.
 //!
 //! X11. [`x11`] speaks with the display, [`which`] says what is meant, [`damage`] what of it was drawn, [`colour`] makes planes
-//! of pixels, [`cursor`] draws the mouse, [`watch`] is the thread. With each picture travels in which MCUs it may differ from
-//! the one before. Colours are sampled at every pixel (4:4:4), for text; of pictures with more MCUs than may be sent one by
-//! one, every other.
+//! of pixels, [`cursor`] draws the mouse, [`watch`] is the thread and [`pace`] says what it does when. With each picture travels
+//! in which MCUs it may differ from the one before. Colours are sampled at every pixel (4:4:4), for text; of pictures with more
+//! MCUs than may be sent one by one, every other.
 //!
 //! A Wayland desktop shows its screen through a portal of its own alone, which is not spoken to: an error says what else to do.
 //! Not taken from a window: what a compositor keeps of it behind others; where none runs, what covers it is seen.
@@ -12,6 +12,7 @@
 mod colour;
 mod cursor;
 mod damage;
+mod pace;
 mod watch;
 mod which;
 mod x11;

@@ -2,29 +2,37 @@
 //! cursor.
 //!
 //! It waits for the display's word. Only where the mouse points is asked for, a picture period apart, for of that a display
-//! tells nothing. Where nothing is drawn it gives a picture every [`REST`], or when one is wanted, and fetches nothing for it.
-//! A picture that nobody took is taken back, and what may have changed in it is said of the next.
+//! tells nothing. Where nothing is drawn it gives a picture every [`REST`], or when one is wanted, and fetches nothing for it;
+//! while there is nothing to look at it only listens. A picture that nobody took is taken back, and what may have changed in it
+//! is said of the next.
+//!
+//! The display's word may come while the answer to a question is waited for. It then lies here, and its connection wakes nobody:
+//! so all of it is heard before each sleep.
 
 use super::cursor::Cursor;
 use super::damage::{Damage, Rect, mark};
+use super::pace::{Pace, REST};
 use super::which::Which;
 use super::x11::{Display, Target};
 use super::{Error, Note, Setup, Shared, colour, sampling};
 use crate::slot::Slot;
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use x11rb::protocol::Event;
 
-/// Between two pictures in which nothing changed.
-const REST: Duration = Duration::from_secs(1);
-
-/// Between two looks for the mouse, whatever the rate.
-const LOOKS: (Duration, Duration) = (Duration::from_millis(16), Duration::from_millis(100));
+/// What was told of whether it can be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Seen,
+    /// A monitor that is off.
+    Gone,
+}
 
 /// See the module text.
 pub struct Watcher {
@@ -45,6 +53,7 @@ pub struct Watcher {
     damage: Damage,
     /// The target may be elsewhere.
     moved: bool,
+    sight: Sight,
     cursor: Cursor,
     /// Where the mouse points, on the whole of the display.
     pointer: (i64, i64),
@@ -59,9 +68,9 @@ pub struct Watcher {
 impl Watcher {
     /// Finds it, and hears of what is drawn on it from now on.
     pub fn new(mut display: Display, setup: &Setup, pictures: Arc<Slot<Picture>>, shared: Arc<Shared>) -> Result<Watcher, Error> {
-        let target = display.find(&setup.which)?;
-        display.watch(target.window)?;
-        let (pointer, pace) = (display.pointer()?, Pace { period: setup.rate.period(), last: None });
+        let target = found(&display, &setup.which)?;
+        display.watch(&setup.which)?;
+        let (pointer, pace) = (display.pointer()?, Pace::new(setup.rate.period()));
         let mut watcher = Watcher {
             display,
             which: setup.which.clone(),
@@ -74,14 +83,16 @@ impl Watcher {
             pool: BufferPool::new(),
             drawn: false,
             damage: Damage::default(),
-            moved: false,
+            // Since it was found it may have changed; and where it is not there, that is told.
+            moved: true,
+            sight: Sight::Seen,
             cursor: Cursor::default(),
             pointer,
             pointed: true,
             covered: None,
             follows: false,
         };
-        watcher.look_at(target);
+        target.into_iter().for_each(|target| watcher.look_at(target));
         watcher.look_at_cursor()?;
         Ok(watcher)
     }
@@ -89,26 +100,52 @@ impl Watcher {
     /// Gives pictures until nobody takes them any more.
     pub fn run(&mut self, tell: &dyn Fn(Note)) -> Result<(), Error> {
         while !self.pictures.is_closed() {
-            while let Some(event) = self.display.event()? {
-                self.hear(&event)?;
+            self.listen()?;
+            self.turn(tell)?;
+            if !self.listen()? {
+                self.wait(match self.target {
+                    Some(_) => self.pace.rest(Instant::now(), self.drawn, self.is_new()),
+                    None => REST,
+                });
             }
-            if std::mem::take(&mut self.moved) {
-                self.find_again(tell)?;
-            }
+        }
+        Ok(())
+    }
+
+    /// Hears what the display says; whether it said anything.
+    fn listen(&mut self) -> Result<bool, Error> {
+        let mut said = false;
+        while let Some(event) = self.display.event()? {
+            self.hear(&event)?;
+            said = true;
+        }
+        Ok(said)
+    }
+
+    /// Does what is due.
+    fn turn(&mut self, tell: &dyn Fn(Note)) -> Result<(), Error> {
+        if std::mem::take(&mut self.moved) {
+            self.find_again(tell)?;
+        }
+        if self.target.is_none() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        if self.drawn && self.pace.may_ask(now) {
+            self.pace.asks(now);
+            self.ask()?;
+        }
+        if self.pace.may_look(now) || self.pace.is_due(now, self.is_new()) {
+            self.pace.looks(now);
             let pointer = self.display.pointer()?;
             self.pointed |= pointer != std::mem::replace(&mut self.pointer, pointer);
-            let now = Instant::now();
-            if self.drawn && self.pace.is_due(now, true) {
-                self.ask()?;
-            }
-            let new = self.is_new();
-            if self.target.is_some() && self.pace.is_due(now, new) {
-                // Of where a window goes not every manager tells.
-                self.moved |= !new && matches!(self.which, Which::Window(_));
-                self.shared.wanted.store(false, Ordering::Relaxed);
-                self.give(now)?;
-            }
-            self.wait(self.pace.rest(Instant::now(), self.drawn || self.is_new()));
+        }
+        let new = self.is_new();
+        if self.pace.is_due(now, new) {
+            // Of where a window goes not every manager tells.
+            self.moved |= !new && matches!(self.which, Which::Window(_));
+            self.shared.wanted.store(false, Ordering::Relaxed);
+            self.give(now)?;
         }
         Ok(())
     }
@@ -134,11 +171,9 @@ impl Watcher {
 
     /// Waits for the display's word, but not longer.
     fn wait(&self, most: Duration) {
-        // In whole milliseconds, the last of which must not be spent spinning.
-        let most = PollTimeout::try_from(most + Duration::from_micros(999)).unwrap_or(PollTimeout::ZERO);
         let mut display = [PollFd::new(self.display.connection.stream().as_fd(), PollFlags::POLLIN)];
         // Whatever wakes it, what there is is looked at.
-        let _ = poll(&mut display, most);
+        let _ = ppoll(&mut display, Some(TimeSpec::from_duration(most)), None);
     }
 
     fn look_at_cursor(&mut self) -> Result<(), Error> {
@@ -180,24 +215,29 @@ impl Watcher {
 
     /// It may be elsewhere, larger, or not there.
     fn find_again(&mut self, tell: &dyn Fn(Note)) -> Result<(), Error> {
-        match self.display.find(&self.which) {
-            Ok(target) => {
-                let (name, size) = (self.which.to_string(), target.size);
-                match self.target {
-                    None => tell(Note::Back(name, size)),
-                    Some(before) if before.size != size && !matches!(self.which, Which::Window(_)) => {
-                        tell(Note::Resized(name, size))
-                    }
-                    Some(_) => {}
-                }
-                self.look_at(target);
-            }
-            Err(Error::NoMonitor { .. } | Error::Outside { .. }) => {
-                if self.target.take().is_some() {
-                    tell(Note::Gone(self.which.to_string()));
+        let (found, name) = (found(&self.display, &self.which)?, self.which.to_string());
+        let sight = match &found {
+            None => Sight::Gone,
+            Some(_) => Sight::Seen,
+        };
+        let (before, size) = (std::mem::replace(&mut self.sight, sight), found.map(|target| target.size));
+        match (before == sight, sight, size) {
+            (false, Sight::Gone, _) => tell(Note::Gone(name)),
+            (false, Sight::Seen, Some(size)) => tell(Note::Back(name, size)),
+            (true, _, Some(size)) if !matches!(self.which, Which::Window(_)) => {
+                if self.target.is_some_and(|before| before.size != size) {
+                    tell(Note::Resized(name, size));
                 }
             }
-            Err(error) => return Err(error),
+            _ => {}
+        }
+        match found {
+            Some(target) => self.look_at(target),
+            None => {
+                self.target = None;
+                self.covered = None;
+                self.damage.take();
+            }
         }
         Ok(())
     }
@@ -244,7 +284,7 @@ impl Watcher {
             self.shared.replaced.fetch_add(1, Ordering::Relaxed);
             picture.changed = in_either(picture.changed, missed.changed);
         }
-        self.pace.last = Some(now);
+        self.pace.gives(now);
         // Where it was closed the loop ends.
         let _ = self.pictures.push(picture);
         Ok(())
@@ -261,27 +301,12 @@ fn in_either(later: Option<McuSet>, missed: Option<McuSet>) -> Option<McuSet> {
     Some(later)
 }
 
-/// When pictures are given.
-struct Pace {
-    /// At least between two.
-    period: Duration,
-    last: Option<Instant>,
-}
-
-impl Pace {
-    /// Whether it is time for a picture, which is `new`, or as the one before.
-    fn is_due(&self, now: Instant, new: bool) -> bool {
-        self.left(now, new).is_zero()
-    }
-
-    /// How long nothing is to be done but to listen.
-    fn rest(&self, now: Instant, new: bool) -> Duration {
-        self.left(now, new).min(self.period.clamp(LOOKS.0, LOOKS.1))
-    }
-
-    fn left(&self, now: Instant, new: bool) -> Duration {
-        let apart = if new { self.period } else { self.period.max(REST) };
-        self.last.map_or(Duration::ZERO, |last| (last + apart).saturating_duration_since(now))
+/// Where it is now; `None`: not there, as a monitor that is off.
+fn found(display: &Display, which: &Which) -> Result<Option<Target>, Error> {
+    match display.find(which) {
+        Ok(target) => Ok(Some(target)),
+        Err(Error::NoMonitor { .. } | Error::Outside { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -289,23 +314,6 @@ impl Pace {
 mod tests {
     use super::*;
     use eyeline_proto::picture::Size;
-
-    #[test]
-    fn what_is_new_is_given_a_period_after_the_last_and_what_is_not_once_a_second() {
-        let (start, millis) = (Instant::now(), Duration::from_millis);
-        let pace = |rate: u64, last| Pace { period: millis(1000 / rate), last };
-        assert!(pace(25, None).is_due(start, false), "the first at once");
-        let running = pace(25, Some(start));
-        assert_eq!([39, 40].map(|at| running.is_due(start + millis(at), true)), [false, true]);
-        assert_eq!([999, 1000].map(|at| running.is_due(start + millis(at), false)), [false, true]);
-        assert_eq!(running.rest(start + millis(10), true), millis(30));
-        assert_eq!(running.rest(start + millis(10), false), millis(40), "then the mouse is looked for");
-        assert_eq!(running.rest(start + millis(990), false), millis(10));
-        // Slower than once a second, and faster than anybody moves a mouse.
-        let slow = Pace { period: millis(5000), last: Some(start) };
-        assert!(!slow.is_due(start + millis(1000), false) && slow.is_due(start + millis(5000), false));
-        assert_eq!((slow.rest(start, true), pace(500, Some(start)).rest(start, false)), (millis(100), millis(16)));
-    }
 
     #[test]
     fn what_changed_in_a_picture_that_nobody_took_is_said_of_the_next() {

@@ -176,8 +176,9 @@ impl Display {
         Ok(Target { window, corner: (0, 0), on_root, size, seen })
     }
 
-    /// Hears of what is drawn in this window, of where it goes, of monitors, and of the cursor's look.
-    pub fn watch(&mut self, window: Window) -> Result<(), Error> {
+    /// Hears of what is drawn there, of where it goes, of monitors, and of the cursor's look.
+    pub fn watch(&mut self, which: &Which) -> Result<(), Error> {
+        let window = if let Which::Window(window) = which { *window } else { self.root };
         let watched = || -> Result<_, ReplyOrIdError> {
             let events = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
             self.connection.change_window_attributes(window, &events)?.check()?;
