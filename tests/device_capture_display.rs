@@ -1,4 +1,4 @@
-//! A screen as the source, and its display (Xvfb): monitors that are off and back, of another size;
+//! A screen as the source, and its display (Xvfb): monitors that are off and back, of another size, windows that are minimized;
 //! and how much is asked of the display, counted on the wire between.
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
@@ -106,6 +106,22 @@ fn a_screen_of_another_size_is_sent_in_that_size() {
     sent.send.said("all monitors is 400x300 now");
     // y4m keeps its first size.
     sent.until("it, twice as large", |picture| picture.is((400, 300), RED) && picture.is((580, 480), RED));
+}
+
+#[test]
+fn a_minimized_window_is_told_of() {
+    let screen = Screen::start(800, 600, &[]);
+    screen.point(790, 590);
+    let id = window(&screen, (100, 100), (200, 200), RED);
+    let mut sent = Sent::of(&screen, &format!("{id:#x}"));
+    sent.until("the window", |picture| picture.is((100, 100), RED));
+    screen.x.unmap_window(id).unwrap().check().unwrap();
+    sent.send.said("cannot be seen now");
+    screen.x.map_window(id).unwrap().check().unwrap();
+    sent.send.said("is back: 200x200");
+    let brush = brush(&screen, id);
+    fill(&screen, (id, brush), BLUE, all(200, 200));
+    sent.until("what is drawn in it", |picture| picture.is((100, 100), BLUE));
 }
 
 #[test]

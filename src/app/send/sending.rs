@@ -369,6 +369,7 @@ fn say_of_camera(note: &camera_supervisor::Note, sound: bool) {
 fn say_of_screen(note: &screen::Note) {
     match note {
         screen::Note::Gone(what) => tracing::warn!("{what} is off (it then goes on by itself)"),
+        screen::Note::Hidden(what) => tracing::warn!("{what} cannot be seen now, and stands still (it then goes on by itself)"),
         screen::Note::Back(what, size) => tracing::info!("{what} is back: {size}"),
         screen::Note::Resized(what, size) => tracing::info!("{what} is {size} now"),
     }

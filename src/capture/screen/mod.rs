@@ -74,6 +74,8 @@ pub enum Error {
 pub enum Note {
     /// It is not there now, and waited for: a monitor was unplugged, or switched off.
     Gone(String),
+    /// A window is minimized, or outside the screen: its last picture stands until it is back.
+    Hidden(String),
     /// It is back, of this size.
     Back(String, Size),
     /// It has another size.

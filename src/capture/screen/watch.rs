@@ -30,6 +30,8 @@ use x11rb::protocol::Event;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Sight {
     Seen,
+    /// A window that is minimized, or outside the screen.
+    Hidden,
     /// A monitor that is off.
     Gone,
 }
@@ -218,11 +220,13 @@ impl Watcher {
         let (found, name) = (found(&self.display, &self.which)?, self.which.to_string());
         let sight = match &found {
             None => Sight::Gone,
+            Some(target) if target.seen.is_none() => Sight::Hidden,
             Some(_) => Sight::Seen,
         };
         let (before, size) = (std::mem::replace(&mut self.sight, sight), found.map(|target| target.size));
         match (before == sight, sight, size) {
             (false, Sight::Gone, _) => tell(Note::Gone(name)),
+            (false, Sight::Hidden, _) => tell(Note::Hidden(name)),
             (false, Sight::Seen, Some(size)) => tell(Note::Back(name, size)),
             (true, _, Some(size)) if !matches!(self.which, Which::Window(_)) => {
                 if self.target.is_some_and(|before| before.size != size) {
