@@ -20,7 +20,7 @@ use x_wire::Wire;
 use x11rb::connection::RequestConnection as _;
 use x11rb::protocol::randr::{self, ConnectionExt as _};
 use x11rb::protocol::xproto::{ConnectionExt as _, QUERY_POINTER_REQUEST, Rectangle};
-use x11rb::protocol::{damage, xfixes};
+use x11rb::protocol::{damage, shm, xfixes};
 use x11rb::wrapper::ConnectionExt as _;
 
 /// A monitor of that name, there.
@@ -190,4 +190,20 @@ fn what_is_drawn_on_another_monitor_is_asked_for_once_a_period() {
     let times: Vec<_> = (0..6).map(|_| fetched.recv_timeout(PATIENCE).unwrap()).collect();
     // Five periods of half a second, on a machine that was late for the first of them.
     assert!(times[5] - times[0] >= Duration::from_millis(1500), "six times in {:?}", times[5] - times[0]);
+}
+
+#[test]
+fn a_display_that_shares_no_memory_is_asked_for_it_once() {
+    let screen = Screen::start(800, 600, &[]);
+    screen.point(790, 590);
+    let id = window(&screen, (100, 100), (200, 200), RED);
+    let (wire, brush, share) = (Wire::to(&screen.name), brush(&screen, id), number_of(&screen, shm::X11_EXTENSION_NAME));
+    let sent = Sent::over(&wire.name, "", |_| {});
+    for colour in [GREEN, BLUE, RED] {
+        fill(&screen, (id, brush), colour, all(200, 200));
+        sent.until("another colour", |picture| picture.is((200, 200), colour));
+    }
+    // Only the connection that looks at pixels asks: `send` made others before.
+    let asked = wire.asked();
+    assert_eq!(asked.iter().filter(|(number, minor, _)| (*number, *minor) == (share, shm::QUERY_VERSION_REQUEST)).count(), 1);
 }

@@ -50,6 +50,8 @@ pub struct Display {
     /// What was drawn, and where it is put when it is taken.
     damage: Option<(damage::Damage, xfixes::Region)>,
     memory: Option<Memory>,
+    /// It cannot, and is not asked again.
+    shares_none: bool,
     strip: Vec<u8>,
 }
 
@@ -93,7 +95,7 @@ impl Display {
         // They answer nothing before they are asked for their version.
         connection.xfixes_query_version(5, 0).map_err(lost)?.reply().map_err(lost)?;
         connection.damage_query_version(1, 1).map_err(lost)?.reply().map_err(lost)?;
-        Ok(Display { connection, root, damage: None, memory: None, strip: Vec::new() })
+        Ok(Display { connection, root, damage: None, memory: None, shares_none: false, strip: Vec::new() })
     }
 
     /// Whether it is a Wayland desktop's, which has windows of X programs and no screen.
@@ -271,6 +273,9 @@ impl Display {
         if self.memory.as_ref().is_some_and(|memory| memory.bytes >= bytes) {
             return true;
         }
+        if self.shares_none {
+            return false;
+        }
         if let Some(old) = self.memory.take() {
             let _ = self.connection.shm_detach(old.segment);
         }
@@ -293,6 +298,7 @@ impl Display {
             Ok(memory) => self.memory = memory,
             Err(error) => tracing::debug!("the display shares no memory: {error}"),
         }
+        self.shares_none = self.memory.is_none();
         self.memory.is_some()
     }
 }
