@@ -1,11 +1,11 @@
 //! A virtual camera (`v4l2loopback`): what somebody sends, as a camera that meeting programs choose from their list.
 //!
-//! The device is opened once and its format set once, by the first picture: a loopback device that its writer closed takes no
-//! other before it is loaded again. `write-v4l2` reads the newest picture off its canvas, as the window does, and writes it;
+//! The device is opened once and its format set once, by the first picture. `write-v4l2` reads the newest picture off its canvas, as the window does, and writes it;
 //! where none comes it writes the last again, for a reader that waits too long takes the camera for broken. A slow device holds
 //! nobody up.
 
 mod frame;
+mod stream_on;
 
 use crate::present::canvas::Canvas;
 use crate::slot::{Slot, Taken};
@@ -33,7 +33,7 @@ const RATE: u32 = 30;
 const RECIPE: &str =
     "sudo apt install v4l2loopback-dkms; sudo modprobe v4l2loopback video_nr=10 card_label=Eyeline exclusive_caps=1";
 
-/// And made anew.
+/// And made anew, where nothing else helps.
 const AGAIN: &str = "sudo modprobe -r v4l2loopback; sudo modprobe v4l2loopback video_nr=10 card_label=Eyeline exclusive_caps=1";
 
 /// Why there is no virtual camera. Every text says what to do.
@@ -50,7 +50,7 @@ pub enum Error {
     #[error("{path} is {card:?}, which shows no pictures of others; a virtual camera is made by: {recipe}", recipe = RECIPE)]
     NotLoopback { path: PathBuf, card: String },
     #[error(
-        "{path} is written to by another program, or was: end that, and load it anew: {again}",
+        "{path} is written to by another program: end that, or, where there is none, load it anew: {again}",
         path = .0.display(),
         again = AGAIN
     )]
@@ -180,6 +180,7 @@ impl Node {
         }
         // Only what it says of itself; some versions take no rate.
         let _ = self.device.set_params(&Parameters::with_fps(RATE));
+        stream_on::stream_on(&self.device);
         self.size = Some(size);
         Ok(())
     }
@@ -246,7 +247,7 @@ mod tests {
         let path = Path::new("/dev/video10");
         let judged = |driver, capabilities| judge(path, driver, "Lid", capabilities).map_err(|error| error.to_string());
         assert_eq!(judged("v4l2 loopback", Flags::VIDEO_OUTPUT | Flags::STREAMING), Ok(()));
-        assert!(judged("v4l2 loopback", Flags::VIDEO_CAPTURE).unwrap_err().contains("by another program, or was"));
+        assert!(judged("v4l2 loopback", Flags::VIDEO_CAPTURE).unwrap_err().contains("by another program: end that"));
         assert!(judged("uvcvideo", Flags::VIDEO_CAPTURE).unwrap_err().contains("\"Lid\", which shows no pictures of others"));
         for (number, words) in
             [(2, "modprobe v4l2loopback video_nr=10"), (13, "group video"), (16, "end that"), (25, "no camera"), (5, "error 5")]
