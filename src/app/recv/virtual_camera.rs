@@ -19,7 +19,8 @@ impl Shown {
     /// Opens the device.
     pub fn open(path: &Path) -> Result<Shown, Failure> {
         let camera = VirtualCamera::open(path).code(ExitCode::Device)?;
-        tracing::info!("{} is a camera from the first picture on, and shows the large one, or who came first", path.display());
+        let (path, size) = (path.display(), camera.size());
+        tracing::info!("{path} is a camera of {size}: grey, and then the large one, or who came first");
         Ok(Shown { camera, track: None, over: false })
     }
 

@@ -1,8 +1,9 @@
 //! A virtual camera (`v4l2loopback`): what somebody sends, as a camera that meeting programs choose from their list.
 //!
-//! The device is opened once and its format set once, by the first picture. `write-v4l2` reads the newest picture off its canvas, as the window does, and writes it;
-//! where none comes it writes the last again, for a reader that waits too long takes the camera for broken. A slow device holds
-//! nobody up.
+//! The device is opened once and its format set at once, whatever is sent later: programs list a camera that shows something, and
+//! none expects it to change its size. One that keeps a size of its own is given that. `write-v4l2` reads the newest picture off
+//! its canvas, as the window does, and writes it; where none comes it writes the last again, for a reader that waits too long
+//! takes the camera for broken, and grey before the first. A slow device holds nobody up.
 
 mod frame;
 mod stream_on;
@@ -10,7 +11,7 @@ mod stream_on;
 use crate::present::canvas::Canvas;
 use crate::slot::{Slot, Taken};
 use crate::threads::{join, lock};
-use eyeline_proto::picture::Size;
+use eyeline_proto::picture::{Sampling, Size};
 use frame::Frames;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,14 @@ use v4l::video::output::Parameters;
 /// Between two pictures that a reader gets, at most.
 const REPEAT: Duration = Duration::from_millis(80);
 
+/// What is asked of a device for a size: what most meeting programs send, and all take.
+const WANTED: Size = Size { width: 1280, height: 720 };
+
 /// What it says of its rate. Pictures come as they come.
 const RATE: u32 = 30;
+
+/// What it takes: planes of luma, blue and red.
+const YU12: &[u8; 4] = b"YU12";
 
 /// How a virtual camera is made.
 const RECIPE: &str =
@@ -55,8 +62,9 @@ pub enum Error {
         again = AGAIN
     )]
     Taken(PathBuf),
-    #[error("{path} does not take pictures of {size} (YU12); load it anew: {again}", again = AGAIN)]
-    Format { path: PathBuf, size: Size },
+    /// What it takes instead.
+    #[error("{path} takes no pictures of YU12 with even sides, but {format}; load it anew: {again}", again = AGAIN)]
+    Format { path: PathBuf, format: String },
     /// What the system says.
     #[error("{path}: {reason}")]
     System { path: PathBuf, reason: String },
@@ -71,32 +79,40 @@ enum Shot {
 /// A virtual camera at work. Dropped: closed.
 pub struct VirtualCamera {
     path: PathBuf,
+    size: Size,
     shots: Arc<Slot<Shot>>,
     failed: Arc<Mutex<Option<Error>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl VirtualCamera {
-    /// Opens it. Readers see it from the first picture on.
+    /// Opens it, and shows grey. An error says what to do.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let device = Device::with_path(path).map_err(|error| not_opened(path, &error))?;
         let capabilities = device.query_caps().map_err(|error| not_opened(path, &error))?;
         judge(path, &capabilities.driver, &capabilities.card, capabilities.capabilities)?;
+        let size = set_format(&device, path)?;
+        stream_on::stream_on(&device);
         let (shots, failed) = (Slot::newest(), Arc::<Mutex<Option<Error>>>::default());
-        let (theirs, outcome, mut node) = (shots.clone(), failed.clone(), Node { path: path.into(), device, size: None });
+        let (theirs, outcome, mut node) = (shots.clone(), failed.clone(), Node { path: path.into(), device });
         let thread = std::thread::Builder::new().name("write-v4l2".into()).spawn(move || {
-            if let Err(error) = run(&theirs, |size, frame| node.write(size, frame)) {
+            if let Err(error) = run(&theirs, size, |frame| node.write(frame)) {
                 *lock(&outcome) = Some(error);
                 theirs.close();
             }
         });
         let thread = thread.map_err(|error| Error::System { path: path.into(), reason: error.to_string() })?;
-        Ok(VirtualCamera { path: path.into(), shots, failed, thread: Some(thread) })
+        Ok(VirtualCamera { path: path.into(), size, shots, failed, thread: Some(thread) })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Of what size it is.
+    pub fn size(&self) -> Size {
+        self.size
     }
 
     /// A picture is ready on this canvas.
@@ -126,20 +142,18 @@ impl Drop for VirtualCamera {
 }
 
 /// Writes what is to be seen, newest first, and again where nothing new comes.
-fn run(shots: &Slot<Shot>, mut write: impl FnMut(Size, &[u8]) -> Result<(), Error>) -> Result<(), Error> {
-    let mut frames = Frames::default();
+fn run(shots: &Slot<Shot>, size: Size, mut write: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
+    let mut frames = Frames::new(size);
     loop {
+        write(frames.frame())?;
         match shots.take_until(Instant::now() + REPEAT, Instant::now) {
             Taken::Value(Shot::Picture(canvas)) => {
                 let view = canvas.view();
-                frames.picture(view.pixels(), view.size());
+                frames.read(view.pixels(), view.size());
             }
             Taken::Value(Shot::Nothing) => frames.nothing(),
             Taken::TimedOut => {}
             Taken::Closed => return Ok(()),
-        }
-        if let Some((size, frame)) = frames.last() {
-            write(size, frame)?;
         }
     }
 }
@@ -148,15 +162,10 @@ fn run(shots: &Slot<Shot>, mut write: impl FnMut(Size, &[u8]) -> Result<(), Erro
 struct Node {
     path: PathBuf,
     device: Device,
-    /// Once its format is set.
-    size: Option<Size>,
 }
 
 impl Node {
-    fn write(&mut self, size: Size, frame: &[u8]) -> Result<(), Error> {
-        if self.size.is_none() {
-            self.set_format(size)?;
-        }
+    fn write(&mut self, frame: &[u8]) -> Result<(), Error> {
         match self.device.write(frame) {
             // A reader that is behind gets the next.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -164,26 +173,32 @@ impl Node {
             Ok(_) => Ok(()),
         }
     }
+}
 
-    fn set_format(&mut self, size: Size) -> Result<(), Error> {
-        let yu12 = FourCC::new(b"YU12");
-        let mut format = v4l::Format::new(size.width, size.height, yu12);
-        (format.field_order, format.colorspace) = (FieldOrder::Progressive, Colorspace::SMPTE170M);
-        (format.quantization, format.size) = (Quantization::LimitedRange, size.width * size.height * 3 / 2);
-        format.stride = size.width;
-        let got = self.device.set_format(&format).map_err(|error| match error.raw_os_error() {
-            Some(22) => Error::Taken(self.path.clone()),
-            _ => not_opened(&self.path, &error),
-        })?;
-        if (got.width, got.height, got.fourcc) != (size.width, size.height, yu12) {
-            return Err(Error::Format { path: self.path.clone(), size });
-        }
-        // Only what it says of itself; some versions take no rate.
-        let _ = self.device.set_params(&Parameters::with_fps(RATE));
-        stream_on::stream_on(&self.device);
-        self.size = Some(size);
-        Ok(())
-    }
+/// Sets a device's format; of what size its pictures are.
+fn set_format(device: &Device, path: &Path) -> Result<Size, Error> {
+    let mut format = v4l::Format::new(WANTED.width, WANTED.height, FourCC::new(YU12));
+    (format.field_order, format.colorspace) = (FieldOrder::Progressive, Colorspace::SMPTE170M);
+    (format.quantization, format.size) = (Quantization::LimitedRange, Sampling::Yuv420.bytes(WANTED) as u32);
+    format.stride = WANTED.width;
+    let got = device.set_format(&format).map_err(|error| match error.raw_os_error() {
+        Some(22) => Error::Taken(path.into()),
+        _ => not_opened(path, &error),
+    })?;
+    let size = adopt(&got)
+        .ok_or_else(|| Error::Format { path: path.into(), format: format!("{} of {}x{}", got.fourcc, got.width, got.height) })?;
+    // Only what it says of itself; some versions take no rate.
+    let _ = device.set_params(&Parameters::with_fps(RATE));
+    Ok(size)
+}
+
+/// The size of pictures that a device takes, where we can write them: one that is kept by somebody else, or by its own
+/// settings, keeps its format whatever it is asked for.
+fn adopt(got: &v4l::Format) -> Option<Size> {
+    let size = Size { width: got.width, height: got.height };
+    let even = size.width.is_multiple_of(2) && size.height.is_multiple_of(2);
+    let tight = got.stride == size.width && got.size as usize >= Sampling::Yuv420.bytes(size);
+    (got.fourcc == FourCC::new(YU12) && size.is_possible() && even && tight).then_some(size)
 }
 
 /// Whether a device of these capabilities takes pictures.
@@ -217,29 +232,49 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[test]
-    fn the_last_picture_is_written_again_and_nothing_before_the_first() {
+    fn it_is_grey_before_the_first_picture_and_the_last_is_written_again() {
         let (shots, (to, frames)) = (Slot::newest(), channel());
-        let theirs = shots.clone();
+        let (theirs, size) = (shots.clone(), Size { width: 32, height: 16 });
         let writer = std::thread::spawn(move || {
-            run(&theirs, |size, frame| {
+            run(&theirs, size, |frame| {
                 // The test has seen enough.
-                let _ = to.send((size, frame[0]));
+                let _ = to.send((frame.len(), frame[0]));
                 Ok(())
             })
         });
+        let next = || frames.recv_timeout(Duration::from_secs(20)).unwrap();
+        let grey = next();
+        assert_eq!((grey.0, [next(), next()]), (32 * 16 * 3 / 2, [grey; 2]), "though nobody was ever seen");
         let canvas = Arc::new(Canvas::new());
-        shots.push(Shot::Nothing).unwrap();
-        shots.push(Shot::Picture(canvas.clone())).unwrap();
-        let size = Size { width: 32, height: 16 };
         canvas.rows(1, size, 0..16).unwrap().pixels().fill(0x00ff_ffff);
         shots.push(Shot::Picture(canvas)).unwrap();
-        let next = || frames.recv_timeout(Duration::from_secs(20)).unwrap();
-        let seen: Vec<_> = (0..4).map(|_| next()).collect();
-        assert_eq!(seen, [(size, 235); 4], "it is written on, though nothing comes");
+        while next().1 != 235 {}
+        assert_eq!([next(), next()], [(grey.0, 235); 2], "it is written on, though nothing comes");
         shots.push(Shot::Nothing).unwrap();
-        while next().1 == 235 {}
+        while next() != grey {}
         shots.close();
         assert!(writer.join().unwrap().is_ok());
+    }
+
+    #[test]
+    fn a_size_that_a_device_keeps_is_taken_where_pictures_can_be_made_to_fit() {
+        let format = |width: u32, height: u32, fourcc: &[u8; 4], stride, size| {
+            let mut format = v4l::Format::new(width, height, FourCC::new(fourcc));
+            (format.stride, format.size) = (stride, size);
+            adopt(&format).map(|size| size.to_string())
+        };
+        assert_eq!(format(640, 480, YU12, 640, 460_800).as_deref(), Some("640x480"));
+        assert_eq!(format(640, 480, YU12, 640, 462_848).as_deref(), Some("640x480"), "whole pages");
+        for (width, height, fourcc, stride, size) in [
+            (640, 480, b"YUYV", 1280, 614_400),
+            (640, 480, YU12, 704, 506_880),
+            (640, 480, YU12, 640, 460_799),
+            (641, 480, YU12, 641, 600_000),
+            (640, 481, YU12, 640, 600_000),
+            (0, 0, YU12, 0, 0),
+        ] {
+            assert_eq!(format(width, height, fourcc, stride, size), None, "{width}x{height} {stride} {size}");
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! What a virtual camera is given: pictures of one size for ever, YU12 of BT.601 in limited range.
 //!
-//! Its first picture decides the size, which no program that reads it expects to change: what comes later is made to fit, with
-//! black bars where the shape differs. Sides are even, for programs that take no others. Where nothing is to be seen it is
-//! grey. Pure.
+//! No program that reads it expects its size to change: whatever comes is made to fit, with black bars where the shape differs.
+//! Where nothing is to be seen it is grey. A canvas is held only while its pixels are read, and scaled afterwards. Pure.
 
 use crate::fit::Fit;
 use eyeline_proto::picture::{Sampling, Size};
@@ -14,69 +13,78 @@ const GREY: u8 = 96;
 const BLACK: u8 = 16;
 
 /// See the module text.
-#[derive(Default)]
 pub struct Frames {
-    shape: Option<(Size, Fit)>,
-    last: Vec<u8>,
+    size: Size,
+    fit: Fit,
+    /// A picture that was read and not yet made to fit, and its size.
+    read: Vec<u8>,
+    unfit: Option<Size>,
+    frame: Vec<u8>,
 }
 
 impl Frames {
-    /// A picture of words of red, green and blue, `0x00RRGGBB`; one without pixels is none.
-    pub fn picture(&mut self, pixels: &[u32], size: Size) {
+    /// Of this size, with even sides; nothing is to be seen yet.
+    pub fn new(size: Size) -> Frames {
+        let mut frames =
+            Frames { size, fit: Fit::into(size, Sampling::Yuv420), read: Vec::new(), unfit: None, frame: Vec::new() };
+        frames.nothing();
+        frames
+    }
+
+    /// Reads a picture of words of red, green and blue, `0x00RRGGBB`; one without pixels is none.
+    pub fn read(&mut self, pixels: &[u32], size: Size) {
         let area = size.width as usize * size.height as usize;
-        if !size.is_possible() || pixels.len() < area {
-            return;
+        if size.is_possible() && pixels.len() >= area {
+            yu12(&pixels[..area], size, &mut self.read);
+            self.unfit = Some(size);
         }
-        let (shape, fit) = self.shape.get_or_insert_with(|| {
-            let shape = Size { width: size.width.next_multiple_of(2), height: size.height.next_multiple_of(2) };
-            (shape, Fit::into(shape, Sampling::Yuv420))
-        });
-        let planes = yu12(&pixels[..area], size);
-        if *shape == size {
-            self.last = planes;
-            return;
-        }
-        self.last = fit.convert(size, Sampling::Yuv420, &planes);
-        let luma = shape.width as usize * shape.height as usize;
-        // Bars are black of full range.
-        self.last[..luma].iter_mut().for_each(|luma| *luma = (*luma).max(BLACK));
     }
 
     /// Nobody sends.
     pub fn nothing(&mut self) {
-        if let Some((shape, _)) = &self.shape {
-            let luma = shape.width as usize * shape.height as usize;
-            self.last.fill(128);
-            self.last[..luma].fill(GREY);
-        }
+        self.unfit = None;
+        self.frame.clear();
+        self.frame.resize(self.luma(), GREY);
+        self.frame.resize(Sampling::Yuv420.bytes(self.size), 128);
     }
 
-    /// What is seen now, and its size; `None` before the first picture.
-    pub fn last(&self) -> Option<(Size, &[u8])> {
-        self.shape.as_ref().map(|(size, _)| (*size, &self.last[..]))
+    /// What is seen now.
+    pub fn frame(&mut self) -> &[u8] {
+        match self.unfit.take() {
+            Some(size) if size == self.size => std::mem::swap(&mut self.frame, &mut self.read),
+            Some(size) => {
+                self.frame = self.fit.convert(size, Sampling::Yuv420, &self.read);
+                // Bars are black of full range.
+                let luma = self.luma();
+                self.frame[..luma].iter_mut().for_each(|luma| *luma = (*luma).max(BLACK));
+            }
+            None => {}
+        }
+        &self.frame
+    }
+
+    fn luma(&self) -> usize {
+        self.size.width as usize * self.size.height as usize
     }
 }
 
 /// Planes of luma, blue and red, four pixels sharing the mean of their colours.
-fn yu12(pixels: &[u32], size: Size) -> Vec<u8> {
+fn yu12(pixels: &[u32], size: Size, planes: &mut Vec<u8>) {
     let (width, height) = (size.width as usize, size.height as usize);
-    let mut planes = Vec::with_capacity(Sampling::Yuv420.bytes(size));
-    planes.extend(pixels.iter().map(|pixel| luma(split(*pixel))));
-    let (mut blue, mut red) = (Vec::new(), Vec::new());
-    for above in (0..height).step_by(2) {
+    planes.resize(Sampling::Yuv420.bytes(size), 0);
+    let (lumas, colours) = planes.split_at_mut(width * height);
+    lumas.iter_mut().zip(pixels).for_each(|(to, pixel)| *to = luma(split(*pixel)));
+    let (blues, reds) = colours.split_at_mut(colours.len() / 2);
+    let half = width.div_ceil(2);
+    for ((above, blue), red) in (0..height).step_by(2).zip(blues.chunks_mut(half)).zip(reds.chunks_mut(half)) {
         let below = (above + 1).min(height - 1);
         let (above, below) = (&pixels[above * width..][..width], &pixels[below * width..][..width]);
-        for (above, below) in above.chunks(2).zip(below.chunks(2)) {
+        for (((above, below), blue), red) in above.chunks(2).zip(below.chunks(2)).zip(blue).zip(red) {
             let four = [above[0], above[above.len() - 1], below[0], below[below.len() - 1]].map(split);
             let mean = |at: usize| (four.iter().map(|pixel| pixel[at]).sum::<i32>() + 2) / 4;
-            let [cb, cr] = colour([mean(0), mean(1), mean(2)]);
-            blue.push(cb);
-            red.push(cr);
+            [*blue, *red] = colour([mean(0), mean(1), mean(2)]);
         }
     }
-    planes.append(&mut blue);
-    planes.append(&mut red);
-    planes
 }
 
 fn split(pixel: u32) -> [i32; 3] {
@@ -123,37 +131,46 @@ mod tests {
     }
 
     #[test]
-    fn the_first_size_is_the_size_for_ever_and_even() {
-        let mut frames = Frames::default();
-        frames.nothing();
-        frames.picture(&[], size(0, 0));
-        assert!(frames.last().is_none(), "there is no size yet");
-        frames.picture(&flat(size(63, 47), 0x00ff_ffff), size(63, 47));
-        let (shape, planes) = frames.last().unwrap();
-        assert_eq!((shape, planes.len()), (size(64, 48), 64 * 48 * 3 / 2));
-        assert!(planes[64 * 24 + 32] == 235);
-        for other in [size(640, 360), size(64, 48), size(31, 200), size(1, 1)] {
-            frames.picture(&flat(other, 0x00ff_ffff), other);
-            let (shape, planes) = frames.last().unwrap();
-            assert_eq!((shape, planes.len(), planes[64 * 24 + 32]), (size(64, 48), 64 * 48 * 3 / 2, 235), "{other}");
+    fn pictures_of_any_size_fill_one_size_and_before_the_first_it_is_grey() {
+        let mut frames = Frames::new(size(64, 48));
+        let grey = [vec![GREY; 64 * 48], vec![128; 64 * 24]].concat();
+        assert_eq!(frames.frame(), grey);
+        frames.read(&[], size(0, 0));
+        assert_eq!(frames.frame(), grey, "that was no picture");
+        for other in [size(63, 47), size(640, 360), size(64, 48), size(31, 200), size(1, 1)] {
+            frames.read(&flat(other, 0x00ff_ffff), other);
+            let planes = frames.frame();
+            assert_eq!((planes.len(), planes[64 * 24 + 32]), (64 * 48 * 3 / 2, 235), "{other}");
             assert!(planes[..64 * 48].iter().all(|luma| (16..=235).contains(luma)), "{other}: bars are black of limited range");
         }
     }
 
     #[test]
     fn what_is_wider_stands_between_bars_and_where_nobody_sends_it_is_grey() {
-        let mut frames = Frames::default();
-        frames.picture(&flat(size(64, 48), 0x00ff_0000), size(64, 48));
+        let mut frames = Frames::new(size(64, 48));
+        frames.read(&flat(size(64, 48), 0x00ff_0000), size(64, 48));
         let red = (luma([255, 0, 0]), super::colour([255, 0, 0]));
-        let at = |frames: &Frames, x: usize, y: usize| {
-            let planes = frames.last().unwrap().1;
+        let at = |frames: &mut Frames, x: usize, y: usize| {
+            let planes = frames.frame();
             let chroma = 64 * 48 + y / 2 * 32 + x / 2;
             (planes[y * 64 + x], [planes[chroma], planes[chroma + 32 * 24]])
         };
-        assert_eq!(at(&frames, 0, 0), red);
-        frames.picture(&flat(size(64, 16), 0x00ff_0000), size(64, 16));
-        assert_eq!([at(&frames, 32, 24), at(&frames, 32, 4)], [red, (16, [128, 128])]);
+        assert_eq!(at(&mut frames, 0, 0), red);
+        frames.read(&flat(size(64, 16), 0x00ff_0000), size(64, 16));
+        assert_eq!([at(&mut frames, 32, 24), at(&mut frames, 32, 4)], [red, (16, [128, 128])]);
         frames.nothing();
-        assert_eq!([at(&frames, 0, 0), at(&frames, 32, 24)], [(GREY, [128, 128]); 2]);
+        assert_eq!([at(&mut frames, 0, 0), at(&mut frames, 32, 24)], [(GREY, [128, 128]); 2]);
+    }
+
+    #[test]
+    fn each_colour_is_written_to_its_place_also_of_odd_sides() {
+        let (wide, mut planes) = (size(5, 3), vec![7; 99]);
+        let mut pixels = flat(wide, 0);
+        // The last of the last row: its colour stands for itself alone.
+        pixels[14] = 0x0000_00ff;
+        yu12(&pixels, wide, &mut planes);
+        let [blue, red] = super::colour([0, 0, 255]);
+        assert_eq!(planes[..15], [vec![16; 14], vec![luma([0, 0, 255])]].concat());
+        assert_eq!(planes[15..], [128, 128, 128, 128, 128, blue, 128, 128, 128, 128, 128, red]);
     }
 }
