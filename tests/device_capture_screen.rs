@@ -126,7 +126,7 @@ fn what_is_not_there_is_told_before_anybody_waits() {
     send.said("$DISPLAY names none");
     assert_eq!(send.ended(), 3);
     let mut send = started("wayland-0");
-    send.said("| send --file -");
+    send.said("`send --camera OBS`");
     assert_eq!(send.ended(), 3);
     let mut list = on(&screen, SEND, "--list --stats json");
     assert_eq!(list.stats()["monitors"][0]["width"], 320);

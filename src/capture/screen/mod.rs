@@ -32,9 +32,6 @@ pub use damage::Rect;
 pub use which::{Monitor, Which};
 use x11::Display;
 
-/// What a Wayland desktop is recorded with.
-const WAYLAND: &str = "gst-launch-1.0 -q pipewiresrc path=NODE ! videoconvert ! jpegenc quality=90 ! fdsink | send --file -";
-
 /// Why there is no screen to send. Every text says what to do.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -42,9 +39,10 @@ pub enum Error {
     NoDisplay,
     #[error(
         "a Wayland desktop shows its screen to no program through X11 (a window of an X program can be sent: --screen window): \
-             record it with what the desktop has for it and pipe it in, as in `{0}`, NODE being its number in `pw-top`"
+             in OBS add the source \"Screen Capture (PipeWire)\", press Start Virtual Camera, and send that: `send --camera OBS`; or \
+             pipe in what a recorder makes of it, MJPEG or y4m: `RECORDER | send --file -`"
     )]
-    Wayland(&'static str),
+    Wayland,
     /// The system's words.
     #[error("the display does not open: {0}")]
     Connect(String),
@@ -130,7 +128,7 @@ impl Screen {
             which => which.clone(),
         };
         if display.is_wayland() && !matches!(which, Which::Window(_)) {
-            return Err(Error::Wayland(WAYLAND));
+            return Err(Error::Wayland);
         }
         let size = display.find(&which)?.size;
         Ok(Setup { which, size, rate })

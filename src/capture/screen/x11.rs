@@ -4,9 +4,9 @@
 //! our hands, and it takes no unsafe code. Where the display is not on this machine pixels come over its connection. What is
 //! drawn after its damage was taken is told again, so whoever takes damage first and fetches then misses nothing.
 
+use super::Error;
 use super::damage::Rect;
 use super::which::{self, Monitor, Which};
-use super::{Error, WAYLAND};
 use eyeline_proto::picture::{MAX_SIDE, Size};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use std::fs::File;
@@ -68,12 +68,12 @@ impl Display {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let wayland = set("WAYLAND_DISPLAY");
         if !set("DISPLAY") {
-            return Err(if wayland { Error::Wayland(WAYLAND) } else { Error::NoDisplay });
+            return Err(if wayland { Error::Wayland } else { Error::NoDisplay });
         }
         let connected = RustConnection::connect(None);
         let (connection, screen) = match connected {
             Ok(connected) => connected,
-            Err(_) if wayland => return Err(Error::Wayland(WAYLAND)),
+            Err(_) if wayland => return Err(Error::Wayland),
             Err(error) => return Err(Error::Connect(error.to_string())),
         };
         let screen = connection.setup().roots.get(screen).ok_or_else(|| Error::Connect("it has no screen".into()))?;
