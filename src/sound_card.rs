@@ -90,7 +90,7 @@ pub enum Error {
 }
 
 /// What stands for what this machine plays, among microphones.
-const PLAYED: &str = "speakers";
+pub const PLAYED: &str = "speakers";
 
 /// One line of `--list`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,10 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use super::send::{Send, SourceFlags};
-use super::showing::{ShowFlags, Showing};
+use super::send::{Send, Sound, SourceFlags};
+use super::showing::{ShowFlags, Showing, Speaker};
 use super::{Command, CommonFlags, Env, Wrong, units};
+use crate::sound_card::PLAYED;
 
 /// What `call` is told.
 #[derive(Debug, Clone)]
@@ -17,6 +18,14 @@ pub struct Call {
     pub showing: Showing,
     /// Lines on stdin are said to all.
     pub chat: bool,
+}
+
+impl Call {
+    /// Whether what the others say is played where our sound comes from, and goes back to them.
+    pub fn echoes(&self) -> bool {
+        let played = matches!(&self.send.sound, Some(Sound::Microphone(Some(which))) if which == PLAYED);
+        played && self.showing.speaker == Speaker::Default
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -92,8 +101,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::send::{Sound, Source};
-    use super::super::showing::Speaker;
+    use super::super::send::Source;
     use super::*;
     use clap::CommandFactory;
 
@@ -122,6 +130,13 @@ mod tests {
             (point.send.video, point.send.sound, point.showing.window, point.showing.speaker),
             (false, None, false, Speaker::Off)
         );
+    }
+
+    #[test]
+    fn who_sends_what_this_machine_plays_sends_the_others_back_unless_they_are_played_elsewhere() {
+        let lines =
+            ["call --mic speakers", "call --screen --mic speakers --speaker headset", "call --mic usb", "call --no-audio"];
+        assert_eq!(lines.map(|line| config(line).echoes()), [true, false, false, false]);
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
 
     // Whatever cannot be had is found out before anybody is told that we are here.
     let plan = Plan::make(&config.send, true)?;
+    if config.echoes() {
+        tracing::warn!("--mic speakers sends the others their own voices; play them elsewhere: --speaker NAME (--list has them)");
+    }
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
     let recording = Recording::open(&config.send.common.recording, Room::default(), &beginning)?;
     let remembered = Remembered::new("call", &config.send.common.rendezvous);
