@@ -109,6 +109,22 @@ fn a_screen_of_another_size_is_sent_in_that_size() {
 }
 
 #[test]
+fn of_a_screen_that_is_scaled_each_thing_that_is_drawn_arrives_in_its_place() {
+    let screen = Screen::start(800, 600, &[]);
+    screen.point(790, 590);
+    let id = window(&screen, (100, 100), (200, 200), RED);
+    let (sent, brush) = (Sent::of(&screen, "all --width 400"), brush(&screen, id));
+    let picture = sent.until("the window", |picture| picture.is((100, 100), RED));
+    assert_eq!((picture.width, picture.height), (400, 300));
+    for (at, colour) in [(20, GREEN), (60, BLUE), (100, GREEN)] {
+        fill(&screen, (id, brush), colour, Rectangle { x: at, y: at, width: 32, height: 32 });
+        let middle = 50 + at as usize / 2 + 8;
+        let picture = sent.until("what was drawn", |picture| picture.is((middle, middle), colour));
+        assert!(picture.is((middle - 14, middle + 14), RED), "and nothing beside it");
+    }
+}
+
+#[test]
 fn a_minimized_window_is_told_of() {
     let screen = Screen::start(800, 600, &[]);
     screen.point(790, 590);

@@ -6,7 +6,7 @@
 //! for sent, and told of what was sent otherwise.
 //!
 //! Where the source knows in what pictures differ ([`Replenisher::comes`]) nothing else is compared, and what is old is refined
-//! as it is.
+//! as it is. Where pictures are scaled, what changed in the source's is carried over.
 //!
 //! What was refined was sent as a mean of pictures, and each receiver should be shown that mean, which the detector compares
 //! with. So means are drawn into the picture that is encoded: of what is refined in it, and of what is owed and was refined
@@ -16,6 +16,7 @@
 use super::ageing::Ageing;
 use super::detector::Detector;
 use super::refinement::Refinement;
+use super::scale;
 use eyeline_proto::media::parts::MOST;
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
@@ -33,11 +34,23 @@ pub struct Replenisher {
     refinement: Option<Refinement>,
     /// When the last picture was caught.
     last: Option<Instant>,
-    /// What may have changed since a picture was looked at; `None`: anything.
-    unseen: Option<McuSet>,
+    /// What may have changed since a picture was looked at.
+    unseen: Unseen,
     /// Whether it was told of the next picture.
     told: bool,
+    /// Of what kind the source's pictures are, where it says what changed in them, and the one that was looked at last.
+    source: Option<(Sampling, Size)>,
+    looked: Option<(Sampling, Size)>,
     due: Option<Due>,
+}
+
+/// What may have changed since a picture was looked at, in the source's pictures.
+#[derive(Default)]
+enum Unseen {
+    #[default]
+    Anything,
+    Nothing,
+    These(McuSet),
 }
 
 /// What of a picture is coded. No MCU is in two of these.
@@ -61,12 +74,17 @@ impl Replenisher {
     /// also of those that are not looked at.
     pub fn comes(&mut self, changed: Option<&McuSet>) {
         self.told = true;
-        let changed =
-            changed.filter(|changed| self.unseen.as_ref().is_some_and(|unseen| unseen.is_of(changed.size(), changed.sampling())));
-        match (&mut self.unseen, changed) {
-            (Some(unseen), Some(changed)) => unseen.add(changed),
-            (unseen, _) => *unseen = None,
-        }
+        let source = changed.map(|changed| (changed.sampling(), changed.size()));
+        let same = self.source.is_none_or(|before| Some(before) == source);
+        self.source = source;
+        self.unseen = match (std::mem::take(&mut self.unseen), changed.filter(|_| same)) {
+            (Unseen::Nothing, Some(changed)) => Unseen::These(changed.clone()),
+            (Unseen::These(mut unseen), Some(changed)) => {
+                unseen.add(changed);
+                Unseen::These(unseen)
+            }
+            _ => Unseen::Anything,
+        };
     }
 
     /// What is to be coded of the next picture, which was caught then; `None`: all. Told the share that changed, `room` says
@@ -85,11 +103,12 @@ impl Replenisher {
             self.forget();
             return None;
         }
-        let told = std::mem::take(&mut self.told);
-        let unseen = self.unseen.replace(none.clone()).filter(|unseen| told && unseen.is_of(size, sampling));
+        let same = self.looked.replace((sampling, size)) == Some((sampling, size));
+        let known = std::mem::take(&mut self.told) && same;
+        let unseen = std::mem::replace(&mut self.unseen, Unseen::Nothing);
         let due = self.due.insert(Due { changed: none.clone(), refined: none.clone(), owed: none.clone() });
-        if let Some(within) = unseen {
-            self.detector.look_within(planes, &within, &mut due.changed);
+        if let (true, Unseen::These(within)) = (known, unseen) {
+            self.detector.look_within(planes, &scale::carried(&within, size, sampling), &mut due.changed);
             return self.renew(planes, passed, owed, room);
         }
         let scene = self.detector.look(planes, &mut due.changed);
@@ -204,3 +223,7 @@ impl Replenisher {
 #[cfg(test)]
 #[path = "replenisher_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "replenisher_drawn_tests.rs"]
+mod drawn_tests;

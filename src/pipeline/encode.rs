@@ -9,7 +9,7 @@ use crate::codec::encoder::{self, At, Coded, Encoded};
 use crate::codec::passthrough;
 use crate::codec::raw::Outcome;
 use crate::codec::replenisher::{Due, Replenisher};
-use crate::codec::scale;
+use crate::codec::scale::Scaler;
 use crate::codec::segments::Refusal;
 use crate::codec::settings::{Error, Settings};
 use crate::codec::turn::Turner;
@@ -67,6 +67,7 @@ pub struct Encoder {
     replenisher: Option<Mutex<Replenisher>>,
     /// The same of a camera's JPEGs.
     cutter: Option<Mutex<Cutter>>,
+    scaler: Mutex<Scaler>,
     passthrough: Passthrough,
     /// What becomes of those.
     treated: Mutex<Option<Treatment>>,
@@ -118,6 +119,7 @@ impl Encoder {
             epoch,
             steps: Mutex::new(Steps::new(ladder)),
             replenisher: replenish.then(Mutex::default),
+            scaler: Mutex::default(),
             cutter: replenish.then(Mutex::default),
             passthrough,
             treated: Mutex::new(None),
@@ -141,8 +143,9 @@ impl Encoder {
     /// Encodes one picture and hands its slices on as they are ready. Waits while the session holds a film back.
     pub fn encode(&self, picture: Picture) {
         let Some(picture) = self.turned(picture) else { return };
+        lock(&self.scaler).comes(&picture);
         if let Some(replenisher) = &self.replenisher {
-            lock(replenisher).comes(picture.changed.as_ref());
+            lock(replenisher).comes(picture.changed.as_ref().filter(|_| picture.view == View::PLAIN));
         }
         let mut held = lock(&self.held);
         while *held {
@@ -278,7 +281,11 @@ impl Encoder {
             eighths => wanted.at_width(even(wanted.width * u32::from(eighths) / 8)),
         };
         let anew = picture.view != View::PLAIN || (matches!(picture.body, Body::Jpeg(_)) && step.foreign == Way::Anew);
-        if size == picture.size && !anew { Ok(picture) } else { scale::to_size(self.decoded(picture)?, size, &self.buffers) }
+        if size == picture.size && !anew {
+            Ok(picture)
+        } else {
+            lock(&self.scaler).scale(self.decoded(picture)?, size, &self.buffers)
+        }
     }
 
     /// A camera's JPEG as planes.
