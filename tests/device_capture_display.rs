@@ -188,18 +188,18 @@ fn what_is_drawn_on_another_monitor_is_asked_for_once_a_period() {
     let (wire, fetch) = (Wire::to(&screen.name), number_of(&screen, xfixes::X11_EXTENSION_NAME));
     let sent = Sent::over(&wire.name, "LEFT -r 2", |_| {});
     sent.until("the first picture", |_| true);
-    // Each time it has asked what was drawn, more is.
+    // Each time it was answered what was drawn, and asks where the mouse is, more is.
     let (to, fetched) = channel();
     let (x, _) = x11rb::connect(Some(&screen.name)).unwrap();
-    let draw = move || {
-        x.clear_area(false, id, 0, 0, 200, 200).unwrap();
-        x.sync().unwrap();
-    };
+    let mut answered = false;
     wire.before(move |number, minor| {
         if (number, minor) == (fetch, xfixes::FETCH_REGION_REQUEST) {
-            draw();
+            answered = true;
             // The test may have ended.
             let _ = to.send(Instant::now());
+        } else if number == QUERY_POINTER_REQUEST && std::mem::take(&mut answered) {
+            x.clear_area(false, id, 0, 0, 200, 200).unwrap();
+            x.sync().unwrap();
         }
     });
     screen.x.clear_area(false, id, 0, 0, 200, 200).unwrap().check().unwrap();
