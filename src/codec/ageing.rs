@@ -1,9 +1,9 @@
 //! Every MCU is sent again from time to time, changed or not.
 //!
 //! What a receiver lacks is told and repaired at once. This is for what nobody knows of, and for what is left below the
-//! detector's limits: no fault stands longer than [`AGE`]. All come in turn, a few a picture, in a stride across the picture: a
-//! front of MCUs sent row by row would be seen to wander over a still scene. Some neighbours come together, which takes fewer
-//! bytes. Pure: the caller says how much time passed.
+//! detector's limits: no fault stands longer than [`AGE`], on a screen for which there is no room twice as long. All come in
+//! turn, a few a picture, in a stride across the picture: a front of MCUs sent row by row would be seen to wander over a
+//! still scene. Some neighbours come together, which takes fewer bytes. Pure: the caller says how much time passed.
 
 use std::time::Duration;
 

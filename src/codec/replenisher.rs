@@ -5,8 +5,10 @@
 //! coded, all of it is: packing costs more there than it saves. The caller encodes what [`Replenisher::look`] says: it is taken
 //! for sent, and told of what was sent otherwise.
 //!
-//! Where the source knows in what pictures differ ([`Replenisher::comes`]) nothing else is compared, and what is old is refined
-//! as it is. Where pictures are scaled, what changed in the source's is carried over.
+//! Where the source knows in what pictures differ ([`Replenisher::comes`]) nothing else is compared. What is old is refined as it
+//! is, and so is what changed and was sent coarsely ([`Replenisher::was_sent`]), as soon as there is room; where that takes
+//! longer than all takes to be old once more, it is sent at the picture's own quality. Where pictures are scaled, what changed in
+//! the source's is carried over.
 //!
 //! What was refined was sent as a mean of pictures, and each receiver should be shown that mean, which the detector compares
 //! with. So means are drawn into the picture that is encoded: of what is refined in it, and of what is owed and was refined
@@ -41,6 +43,10 @@ pub struct Replenisher {
     /// Of what kind the source's pictures are, where it says what changed in them, and the one that was looked at last.
     source: Option<(Sampling, Size)>,
     looked: Option<(Sampling, Size)>,
+    /// What changed in the last picture.
+    moved: Option<McuSet>,
+    /// What waits for room: it was sent worse than it may be, or is old.
+    waiting: Option<McuSet>,
     due: Option<Due>,
 }
 
@@ -87,6 +93,23 @@ impl Replenisher {
         };
     }
 
+    /// What [`Replenisher::look`] said is sent: what changed at the best quality it may have (`fine`), or worse.
+    pub fn was_sent(&mut self, fine: bool) {
+        let (Some(due), Some(moved)) = (&self.due, &self.moved) else { return };
+        let waiting = waiting(&mut self.waiting, moved);
+        if fine {
+            waiting.remove_all(&due.changed);
+        } else {
+            waiting.add(moved);
+        }
+        waiting.remove_all(&due.refined);
+    }
+
+    /// Whether something waits for room in a picture, also of one in which nothing changed.
+    pub fn is_waited_for(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| !waiting.is_empty())
+    }
+
     /// What is to be coded of the next picture, which was caught then; `None`: all. Told the share that changed, `room` says
     /// which share may be refined beside it. Into `planes` the means are drawn of what is to be coded as such.
     pub fn look(
@@ -109,6 +132,7 @@ impl Replenisher {
         let due = self.due.insert(Due { changed: none.clone(), refined: none.clone(), owed: none.clone() });
         if let (true, Unseen::These(within)) = (known, unseen) {
             self.detector.look_within(planes, &scale::carried(&within, size, sampling), &mut due.changed);
+            self.moved = Some(due.changed.clone());
             return self.renew(planes, passed, owed, room);
         }
         let scene = self.detector.look(planes, &mut due.changed);
@@ -128,6 +152,7 @@ impl Replenisher {
         if most {
             due.changed.fill();
         }
+        self.moved = Some(due.changed.clone());
         if most || !still {
             self.refinement.iter_mut().for_each(Refinement::stop);
             self.detector.sent(planes, &due.changed);
@@ -147,8 +172,8 @@ impl Replenisher {
         self.due.as_ref()
     }
 
-    /// Of a picture without noise, of which it is known what changed: what is old is sent again, as it is, and finely where
-    /// there is room for it. There is nothing that a mean would make better.
+    /// Of a picture without noise, of which it is known what changed: what is old is sent again, as it is, and finely; what there
+    /// is no room for waits. There is nothing that a mean would make better.
     fn renew(&mut self, planes: &[u8], passed: Duration, owed: &Owed, room: impl FnOnce(f64) -> f64) -> Option<&Due> {
         self.refinement = None;
         let due = self.due.as_mut()?;
@@ -158,13 +183,21 @@ impl Replenisher {
         let (changed, all) = (due.changed.len() as f64, due.changed.of() as f64);
         if changed >= MOST * all {
             due.changed.fill();
+            self.moved.iter_mut().for_each(McuSet::fill);
             self.detector.sent(planes, &due.changed);
             return None;
         }
+        let waiting = waiting(&mut self.waiting, &old);
         due.refined.add(&old);
+        due.refined.add(waiting);
+        due.refined.remove_all(&due.changed);
         due.refined.keep_first((room(changed / all) * all) as usize);
         old.remove_all(&due.refined);
-        due.changed.add(&old);
+        waiting.remove_all(&due.refined);
+        let mut late = old.clone();
+        late.keep_all(waiting);
+        waiting.add(&old);
+        due.changed.add(&late);
         self.detector.sent(planes, &due.changed);
         self.detector.sent(planes, &due.refined);
         due.owed = owed.of(due.changed.size(), due.changed.sampling());
@@ -218,6 +251,12 @@ impl Replenisher {
             sent.add(&kept);
         }
     }
+}
+
+/// What waits, of such pictures.
+fn waiting<'a>(waiting: &'a mut Option<McuSet>, like: &McuSet) -> &'a mut McuSet {
+    let kept = waiting.take().filter(|waiting| waiting.is_of(like.size(), like.sampling()));
+    waiting.insert(kept.unwrap_or_else(|| McuSet::new(like.size(), like.sampling())))
 }
 
 #[cfg(test)]

@@ -95,12 +95,21 @@ fn on_a_still_screen_what_is_old_is_sent_finely_where_there_is_room_and_what_is_
     }
     assert!(fine.len() == all && seen >= all, "all of it within three seconds");
     screen.replenisher.comes(Some(&Drawn::set([])));
-    let due = screen.look(Duration::from_secs(1), &Owed::Nothing, 0.1).unwrap();
-    assert!(due.refined.len() == all / 10 && due.changed.len() > all / 6, "beyond the room it is sent all the same");
-    screen.replenisher.comes(Some(&Drawn::set([])));
     let owed = Drawn::set([5, 6]);
     let due = screen.look(MOMENT, &Owed::Some(owed.clone()), 1.0).unwrap();
     assert_eq!((due.owed, due.changed.len() + due.refined.len()), (owed, 0));
+    assert!(!screen.replenisher.is_waited_for());
+    let mut look = |passed: u64, room: f64| {
+        screen.replenisher.comes(Some(&Drawn::set([])));
+        let due = screen.look(Duration::from_secs(passed), &Owed::Nothing, room).unwrap();
+        (due.changed.len(), due.refined.len(), screen.replenisher.is_waited_for())
+    };
+    assert_eq!(look(1, 0.1), (0, all / 10, true), "what there is no room for waits");
+    let (changed, refined, waited_for) = look(0, 1.0);
+    assert!(changed == 0 && refined > all / 6 && !waited_for, "and comes when there is some");
+    assert_eq!(look(1, 0.0), (0, 0, true));
+    let (changed, ..) = look(3, 0.0);
+    assert!((all / 4..all / 2).contains(&changed), "what waited so long is sent all the same: {changed} of {all}");
 }
 
 #[test]
@@ -115,6 +124,35 @@ fn after_a_film_on_all_of_the_screen_no_picture_is_sampled_and_the_rest_costs_no
     screen.replenisher.comes(Some(&Drawn::set(0..all)));
     let due = screen.look(MOMENT, &Owed::Nothing, 1.0).unwrap();
     assert_eq!((due.changed.len(), due.refined.len()), (0, 0), "drawn again, as it was");
+}
+
+#[test]
+fn what_was_sent_coarsely_is_sent_again_as_soon_as_there_is_room_and_then_no_more() {
+    let mut screen = Drawn::new();
+    screen.replenisher.was_sent(true);
+    assert!(!screen.replenisher.is_waited_for());
+    screen.draw(10..20);
+    screen.replenisher.comes(Some(&Drawn::set(10..20)));
+    screen.look(MOMENT, &Owed::Nothing, 0.0).unwrap();
+    screen.replenisher.was_sent(false);
+    let mut refined = Vec::new();
+    for room in [0.0, 0.004, 0.004, 1.0, 1.0] {
+        screen.replenisher.comes(Some(&Drawn::set([])));
+        let due = screen.look(MOMENT, &Owed::Nothing, room).unwrap();
+        assert!(due.changed.is_empty());
+        screen.replenisher.was_sent(true);
+        refined.push((due.refined.len(), screen.replenisher.is_waited_for()));
+    }
+    assert_eq!(refined, [(0, true), (4, true), (4, true), (2, false), (0, false)]);
+    // What changes meanwhile is sent as what it is.
+    screen.draw(10..20);
+    screen.replenisher.comes(Some(&Drawn::set(10..20)));
+    screen.look(MOMENT, &Owed::Nothing, 0.0).unwrap();
+    screen.replenisher.was_sent(false);
+    screen.draw([12]);
+    screen.replenisher.comes(Some(&Drawn::set([12])));
+    let due = screen.look(MOMENT, &Owed::Nothing, 1.0).unwrap();
+    assert_eq!((due.changed, due.refined.len()), (Drawn::set([12]), 9));
 }
 
 #[test]

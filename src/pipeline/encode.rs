@@ -5,6 +5,7 @@ use super::recorder::Own;
 use super::sink::EncodedSink;
 use super::steps::{Steps, Unsent, even, useful};
 use super::tally::{EncoderCounts, Tally};
+use crate::codec::ageing::AGE;
 use crate::codec::encoder::{self, At, Coded, Encoded};
 use crate::codec::passthrough;
 use crate::codec::raw::Outcome;
@@ -140,9 +141,10 @@ impl Encoder {
         })
     }
 
-    /// Encodes one picture and hands its slices on as they are ready. Waits while the session holds a film back.
-    pub fn encode(&self, picture: Picture) {
-        let Some(picture) = self.turned(picture) else { return };
+    /// Encodes one picture and hands its slices on as they are ready. Waits while the session holds a film back. Whether what is
+    /// seen now is not sent yet, or not as well as the path takes it: the same picture again would be of use.
+    pub fn encode(&self, picture: Picture) -> bool {
+        let Some(picture) = self.turned(picture) else { return false };
         lock(&self.scaler).comes(&picture);
         if let Some(replenisher) = &self.replenisher {
             lock(replenisher).comes(picture.changed.as_ref().filter(|_| picture.view == View::PLAIN));
@@ -154,7 +156,7 @@ impl Encoder {
         drop(held);
         let void = lock(&self.void[1]);
         if self.silent[1].load(Ordering::Relaxed) || void.is_some_and(|until| picture.captured <= until) {
-            return;
+            return false;
         }
         self.own.iter().for_each(|own| own.picture(&picture));
         let (begun, position) = (Instant::now(), picture.position);
@@ -164,13 +166,19 @@ impl Encoder {
         let may_cut = self.may_cut(&picture, wanted, whole);
         let step = match lock(&self.steps).next(&picture, wanted, may_cut, (self.film, self.seen_here)) {
             Ok(step) => step,
-            Err(unsent) => return self.left_out(&picture, unsent),
+            Err(unsent) => {
+                self.left_out(&picture, unsent);
+                return unsent == Unsent::NoRoom;
+            }
         };
-        let Some((picture, step)) = self.cut(picture, step, may_cut && step.eighths == 8, begun) else { return };
+        let Some((picture, step)) = self.cut(picture, step, may_cut && step.eighths == 8, begun) else { return false };
         let why = matches!(picture.body, Body::Jpeg(_)).then(|| self.why_anew(&picture, wanted, step));
         let mut picture = match self.fit(picture, wanted, step) {
             Ok(picture) => picture,
-            Err(error) => return self.lost(&error),
+            Err(error) => {
+                self.lost(&error);
+                return false;
+            }
         };
         self.announce(picture.size);
         let capture = self.epoch.media_time(picture.captured);
@@ -190,6 +198,9 @@ impl Encoder {
                     false => ladder.note_encoded(step, encoded.bytes),
                     true => ladder.note_part(step, encoded.changed.share, encoded.changed.bytes, encoded.refined.bytes),
                 }
+                let Some(replenisher) = replenisher.as_deref_mut().filter(|_| by_share) else { return false };
+                replenisher.was_sent(step.quality >= ladder.best());
+                (step.eighths < 8 && ladder.settles()) || (replenisher.is_waited_for() && ladder.refines(step, AGE))
             }
             Err(error) => {
                 if matches!(error, Error::Torn(_)) {
@@ -199,6 +210,7 @@ impl Encoder {
                 // What is taken for sent was not.
                 replenisher.iter_mut().for_each(|replenisher| replenisher.forget());
                 self.lost(&error);
+                false
             }
         }
     }
@@ -406,3 +418,7 @@ struct Plan<'a> {
     /// Its quality follows how much of it is coded.
     by_share: bool,
 }
+
+#[cfg(test)]
+#[path = "encode/still_tests.rs"]
+mod still_tests;

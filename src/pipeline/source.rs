@@ -151,6 +151,11 @@ impl Running {
             Device::Camera(supervisor) => Some(supervisor.clone()),
             _ => None,
         };
+        // A screen gives no other picture before something is drawn: what it showed last is to be seen as it is.
+        let again = match &self.device {
+            Device::Screen(screen) => Some(screen.again()),
+            _ => None,
+        };
         let watch_pictures = !matches!(self.device, Device::None);
         let header = match &self.device {
             Device::Stdin(live) => Some(live.header()),
@@ -167,7 +172,9 @@ impl Running {
                     if let Some(rate) = header.as_ref().and_then(|header| header.rate()) {
                         to.set_rate(rate);
                     }
-                    to.encode(picture);
+                    if to.encode(picture) {
+                        again.iter().for_each(|again| again());
+                    }
                 }
             }
             if let Some(sound) = end_sound {

@@ -116,6 +116,11 @@ impl Ladder {
         Ladder { best, quality_only, target, whole, share, last_share, saved, foreign, rung, period, pixels }
     }
 
+    /// The quality of a picture while nothing is held back.
+    pub fn best(&self) -> u8 {
+        self.best
+    }
+
     /// What the path takes for pictures; `None` for no limit.
     pub fn set_target(&mut self, target: Option<Bitrate>) {
         self.target = target;
@@ -215,6 +220,17 @@ impl Ladder {
     /// The quality of what is refined.
     pub fn finest(&self) -> u8 {
         (self.best + FINER).clamp(FINE.0, FINE.1).max(self.best)
+    }
+
+    /// Whether the size may still follow that less of each picture is coded than of those before.
+    pub fn settles(&self) -> bool {
+        self.share > TELLS
+    }
+
+    /// Whether there is room to refine all of a picture as `step` says, in which nothing changes, in so much time.
+    pub fn refines(&self, step: Step, within: Duration) -> bool {
+        let (Some(target), Some(whole)) = (self.target, self.whole) else { return true };
+        target.bytes() * within.as_secs_f64() >= whole * size_cost(step.eighths) * cost(f64::from(self.finest()))
     }
 
     /// The share of a picture as `step` says that may be refined beside this share that changed: what moves comes first, then

@@ -155,7 +155,13 @@ impl Screen {
 
     /// Somebody lacks something of what stands still: a picture comes soon.
     pub fn show_again(&self) {
-        self.shared.wanted.store(true, Ordering::Relaxed);
+        self.again()();
+    }
+
+    /// The same, for another thread to ask.
+    pub fn again(&self) -> impl Fn() + Send + 'static {
+        let shared = self.shared.clone();
+        move || shared.wanted.store(true, Ordering::Relaxed)
     }
 
     /// Pictures that were replaced by newer ones.
