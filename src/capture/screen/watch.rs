@@ -228,10 +228,10 @@ impl Watcher {
             (false, Sight::Gone, _) => tell(Note::Gone(name)),
             (false, Sight::Hidden, _) => tell(Note::Hidden(name)),
             (false, Sight::Seen, Some(size)) => tell(Note::Back(name, size)),
-            (true, _, Some(size)) if !matches!(self.which, Which::Window(_)) => {
-                if self.target.is_some_and(|before| before.size != size) {
-                    tell(Note::Resized(name, size));
-                }
+            (true, _, Some(size))
+                if !matches!(self.which, Which::Window(_)) && self.target.is_some_and(|before| before.size != size) =>
+            {
+                tell(Note::Resized(name, size));
             }
             _ => {}
         }
