@@ -4,7 +4,7 @@
 
 use super::settings::Error;
 use super::{passthrough, turn};
-use crate::fit::{self, Fit};
+use crate::fit::Fit;
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling, Size, Turn, View};
 use std::ops::Range;
