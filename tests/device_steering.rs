@@ -124,6 +124,17 @@ fn at(number: u32) -> Duration {
     Duration::from_secs(1) * number / RATE
 }
 
+/// Its sound goes on for twice as long as its pictures, and is not wanted: five seconds are promised of which there is nothing.
+#[test]
+fn a_film_that_goes_where_nothing_is_left_of_it_is_over() {
+    let path = film("short.mkv", "-c:v ffv1 -frames:v 125");
+    let options = Options { want_audio: false, ..Options::default() };
+    let mut playing = Playing::start(&path, &options);
+    playing.take(5);
+    playing.film.go_to(Duration::from_secs(8), |_| {});
+    while playing.next().is_some() {}
+}
+
 #[test]
 fn a_film_stands_still_and_goes_on_with_the_very_next_picture_and_sample() {
     let mut playing = Playing::start(&film("stands.mkv", "-c:v ffv1"), &Options::default());

@@ -78,6 +78,26 @@ fn a_film_that_goes_elsewhere_drops_what_is_under_way_and_is_whole_from_there() 
     assert!(watched.finished.is_some() && *watched.blocks.last().unwrap() == source.blocks - 1, "{}", said());
 }
 
+/// Whoever writes a film has always so much of it before him as may be under way: it goes on wherever it goes, and whenever.
+#[test]
+fn a_film_that_goes_elsewhere_again_and_again_never_waits_for_what_it_left_behind() {
+    let film = Stream { period: ms(40), slices: 4, slice_bytes: 40_000, film: Some(340), ..Stream::camera() };
+    let params = Params { delay: ms(5), jitter: ms(1), rate: 3_000_000, queue: ms(200), ..Params::default() };
+    let mut pair = Pair::new(84, &params, Skews::USUAL, film);
+    for jump in 0..8 {
+        pair.world.run_until(secs(8) + ms(487) * jump);
+        let place = secs(60 + u64::from(jump));
+        pair.world.command(pair.receiver, Command::Steer(TrackId::own(PeerId(0)), to(place)));
+    }
+    pair.world.run_until(secs(90));
+    let (watched, source) = (pair.watched.borrow(), pair.source.borrow());
+    let said = || format!("{:?}\n{:?}", watched.log, watched.films);
+    let firsts: Vec<u64> = watched.films.iter().map(|(_, film)| film.first).collect();
+    let numbers: Vec<u64> = watched.settled.iter().map(|settled| settled.picture).collect();
+    assert!(source.steered.len() == 8 && watched.finished.is_some(), "{firsts:?} {numbers:?} {}", said());
+    assert_eq!(watched.settled.last().map(|settled| settled.picture), Some(339), "{}", said());
+}
+
 /// Whoever watches alone pauses a film, and it goes on when another comes, who could not let it, or when he leaves. While two watch
 /// neither steers it, and who forwards it has others behind him.
 #[test]

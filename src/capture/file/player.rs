@@ -228,6 +228,8 @@ impl Player {
                 match played {
                     // The last picture is shown as long as every other was.
                     Ok(end) if self.feed.is_drained(jump.era) => {
+                        // Of a place behind which there was nothing no packet has begun the era.
+                        self.clock.begin(jump.era, Instant::now(), jump.played);
                         if self.clock.wait(Stream::Pictures, jump.era, end, true).is_some() {
                             break Ok(());
                         }

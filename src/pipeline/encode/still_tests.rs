@@ -31,7 +31,17 @@ impl Desk {
         let (sender, slices) = channel();
         let format = Format { rate: Some(Rate::DEFAULT), variable: false, size: Some(SIZE), channels: 0, first: 0 };
         let (epoch, passthrough) = (Epoch::new(Instant::now()), Passthrough::Auto);
-        let config = Config { quality: 80, format, film: false, width: None, epoch, replenish: true, passthrough, own: None, turn: Turn::NONE };
+        let config = Config {
+            quality: 80,
+            format,
+            film: false,
+            width: None,
+            epoch,
+            replenish: true,
+            passthrough,
+            own: None,
+            turn: Turn::NONE,
+        };
         let encoder = Encoder::new(config, Commands::unheard(), Some(Box::new(Slices(sender)))).unwrap();
         encoder.set_target(Some(Bitrate(kilobits * 1000)));
         let mut desk = Desk { encoder, slices, now: Instant::now(), line: 0, asked: false };

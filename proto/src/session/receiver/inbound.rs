@@ -343,6 +343,9 @@ impl Inbound {
         let news = self.described.film.replace(film) != Some(film);
         if let Some(reception) = self.reception(OWN_TRACK).filter(|_| news) {
             reception.goes_on_at(film.first, &mut across.buffers);
+            if film.paused {
+                reception.stands_still();
+            }
             let track = reception.id;
             across.events.push_back(Event::Film(track, film));
         }

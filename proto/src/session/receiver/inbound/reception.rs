@@ -56,6 +56,8 @@ pub(in crate::session::receiver) struct Reception {
     blocks: u64,
     /// Where a file is written, the sender is told of pictures in it, not of pictures that came.
     written: Option<u64>,
+    /// A film went elsewhere: of the pictures from the first number on, to the second, none will settle.
+    skipped: Option<(u64, u64)>,
     /// Pictures shown or written, since its connection began.
     shown: u32,
     last_picture: Option<(Instant, Duration)>,
@@ -92,6 +94,7 @@ impl Reception {
             unheard: false,
             blocks: 0,
             written: None,
+            skipped: None,
             shown: 0,
             last_picture: None,
             missed: Missed::default(),
@@ -171,9 +174,20 @@ impl Reception {
 
     /// The film it is goes on with this picture: what is not whole of those before it never will be.
     pub fn goes_on_at(&mut self, first: u64, buffers: &mut Buffers) {
-        if self.film {
-            self.depacketizer.skip_to(first, buffers);
+        let settled = self.depacketizer.settled();
+        if !self.film || first <= settled {
+            return;
         }
+        self.depacketizer.skip_to(first, buffers);
+        // Sound begins anew there: until then nothing is late.
+        self.sound.rests();
+        let before = self.skipped.filter(|(_, first)| *first >= settled).map_or(settled, |(before, _)| before);
+        self.skipped = Some((before, first));
+    }
+
+    /// The film stands still: no sound is late.
+    pub fn stands_still(&mut self) {
+        self.sound.rests();
     }
 
     /// A datagram of media, of so many bytes, which came over the connection in use (`current`) or the one before it; `gaps` are
@@ -401,7 +415,10 @@ impl Reception {
     /// How far it is.
     pub fn report(&mut self) -> TrackReport {
         let pictures = &self.depacketizer;
-        let settled = self.written.map_or(pictures.settled(), |written| pictures.settled().min(written));
+        // Whoever has written all that it was given before a film went elsewhere is where that goes on.
+        let skips = |written: u64| self.skipped.filter(|(before, _)| written >= *before).map_or(0, |(_, first)| first);
+        let written = self.written.map(|written| written.max(skips(written)));
+        let settled = written.map_or(pictures.settled(), |written| pictures.settled().min(written));
         let wait_ms = if pictures.is_patient() { u16::MAX } else { pictures.wait().as_millis() as u16 };
         self.missed.settled_up_to(pictures.settled());
         // Who writes says when a picture is written: what was missed is told of those before that.
