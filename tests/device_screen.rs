@@ -306,13 +306,37 @@ fn the_preview_shows_what_is_sent_and_its_q_ends_send() {
     recv.said("stopped sending");
 }
 
+/// A film of so many seconds in this folder.
+fn film(folder: &Folder, name: &str, seconds: u32) {
+    let words = format!("-loglevel error -f lavfi -i testsrc=size=320x240:rate=25:duration={seconds} -c:v mjpeg -y");
+    let made = Command::new("ffmpeg").args(words.split(' ')).arg(folder.0.join(name)).status();
+    assert!(made.expect("ffmpeg is needed: apt install ffmpeg").success());
+}
+
+#[test]
+fn a_film_that_was_dropped_is_ended_in_order_and_what_was_asked_once_is_done_once() {
+    let (screen, folder, port) = (Screen::with_manager(1280, 800), Folder::new("dropped-ended"), free_port());
+    film(&folder, "long.mkv", 20);
+    let picture = folder.0.join("once.jpg");
+    let mut send = on(&screen, SEND, &format!("{TEST} --preview -p {port} --snapshot {}", picture.display()));
+    let id = window(&screen);
+    let mut recv = program::recv(&format!("--host 127.0.0.1:{port} --stats json"));
+    until("the snapshot", || std::fs::read(&picture).ok().filter(|bytes| !bytes.is_empty()));
+    let kept = std::fs::read(&picture).unwrap();
+    assert!(screen.drop_on(id, &format!("file://{}/long.mkv\r\n", folder.0.display())));
+    recv.said("stopped sending: long.mkv is sent next");
+    recv.said("is sending");
+    recv.forget_stats();
+    twenty_more(&mut recv);
+    assert_eq!(send.stop(Signal::SIGTERM), 0, "{}", send.heard());
+    recv.said("stopped sending");
+    assert!(std::fs::read(&picture).unwrap() == kept, "it is of what was sent first");
+}
+
 #[test]
 fn a_film_dropped_on_the_preview_is_sent_next_and_what_is_none_changes_nothing() {
     let (screen, folder, port) = (Screen::with_manager(1280, 800), Folder::new("dropped"), free_port());
-    let film = folder.0.join("a film.mkv");
-    let words = "-loglevel error -f lavfi -i testsrc=size=320x240:rate=25:duration=1 -c:v mjpeg -y";
-    let made = Command::new("ffmpeg").args(words.split(' ')).arg(&film).status();
-    assert!(made.expect("ffmpeg is needed: apt install ffmpeg").success());
+    film(&folder, "a film.mkv", 1);
     std::fs::write(folder.0.join("words.txt"), "no film").unwrap();
     let mut send = on(&screen, SEND, &format!("{TEST} --preview -p {port}"));
     let id = window(&screen);

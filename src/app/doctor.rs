@@ -1,8 +1,8 @@
 //! `--doctor`: what of this machine, and of the way to a host, keeps a program from working, or from working well, and the command
 //! that mends it.
 //!
-//! A line for each thing that was looked at. Nothing of this machine is changed. The camera that would be taken is opened for two
-//! seconds; whoever is at a host that is dialled sees us come and go.
+//! A line for each thing that was looked at. Nothing is changed but what the program itself sets of the camera that would be taken,
+//! which is opened for two seconds; whoever is at a host that is dialled sees us come and go.
 
 mod devices;
 mod findings;

@@ -96,27 +96,48 @@ pub trait Program {
     fn conclude(self, ended: Result<End, Failure>, door: &Door<'_>, told: bool) -> Result<ExitCode, Failure>;
 }
 
-/// What is there before anybody is told that we are here.
-pub struct Beginning<'a> {
-    program: &'static str,
-    common: &'a Common,
-    stop: Stop,
-    pub notes: Notes<Note>,
-    pub will: LastWill,
-    pub statistics: Option<Rc<Statistics>>,
+/// The signals of this process, and where the main thread is told of whatever it waits for. Runs that follow each other share
+/// them.
+pub struct Signals {
+    stop: Rc<Stop>,
+    notes: Notes<Note>,
 }
 
-impl<'a> Beginning<'a> {
-    /// Of `program`. From here on a signal brings the run to its end, and `wake` ends its waiting.
-    pub fn new(program: &'static str, common: &'a Common, wake: impl Fn(&Notes<Note>) + Send + 'static) -> Result<Self, Failure> {
-        let (notes, will) = (Notes::new(), LastWill::default());
+impl Signals {
+    /// From here on a signal brings a run to its end, and `wake` ends its waiting.
+    pub fn new(wake: impl Fn(&Notes<Note>) + Send + 'static) -> Result<Self, Failure> {
+        let notes = Notes::new();
         let told = notes.clone();
         let wake = move || {
             wake(&told);
             // Whatever holds up the end, a second signal leaves a clean terminal.
             console::try_end();
         };
-        let stop = Stop::on_signals(wake).code(ExitCode::Failed)?;
+        Ok(Signals { stop: Rc::new(Stop::on_signals(wake).code(ExitCode::Failed)?), notes })
+    }
+
+    /// Whether the program should come to its end.
+    pub fn requested(&self) -> bool {
+        self.stop.requested()
+    }
+}
+
+/// What is there before anybody is told that we are here.
+pub struct Beginning<'a> {
+    program: &'static str,
+    common: &'a Common,
+    stop: Rc<Stop>,
+    pub notes: Notes<Note>,
+    pub will: LastWill,
+    pub statistics: Option<Rc<Statistics>>,
+}
+
+impl<'a> Beginning<'a> {
+    /// Of `program`.
+    pub fn new(program: &'static str, common: &'a Common, signals: &Signals) -> Result<Self, Failure> {
+        let (stop, notes, will) = (signals.stop.clone(), signals.notes.clone(), LastWill::default());
+        // What an earlier run was told concerns this one no more.
+        while notes.try_take().is_some() {}
         Ok(Beginning { program, common, stop, notes, will, statistics: Statistics::open(common)? })
     }
 
@@ -156,7 +177,7 @@ pub struct Run<'a> {
     /// When `--duration` is over.
     pub deadline: Option<Instant>,
     reconnect: bool,
-    stop: Stop,
+    stop: Rc<Stop>,
 }
 
 impl Run<'_> {

@@ -73,6 +73,8 @@ const PERIOD: Duration = Duration::from_nanos(1_000_000_000 / 60);
 pub struct Screen {
     window: Window,
     remembered: Remembered,
+    /// The program came so far as to look at its keys.
+    was_used: bool,
     /// Its title was given by the user.
     titled: bool,
     /// When the last new picture came.
@@ -137,6 +139,7 @@ impl Screen {
         Ok(Screen {
             window,
             remembered,
+            was_used: false,
             titled: frame.title.is_some(),
             moved: None,
             scene: Scene::new(),
@@ -297,6 +300,7 @@ impl Screen {
 
     /// Keys, who speaks of these tracks, and a new coat of paint where one is due.
     pub fn turn(&mut self, mixer: Option<&Mixer>, tracks: &Tracks) -> Result<Turn, Failure> {
+        self.was_used = true;
         tracks.heard(&mut self.speech);
         let moves = self.moved.is_some_and(|moved| moved.elapsed() < MOVES) && !self.window.is_hidden();
         self.window.keep_awake(moves);
@@ -369,7 +373,8 @@ fn widen(window: &mut Window) -> bool {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        if let Some(geometry) = self.window.geometry() {
+        // One that nobody had time to look at stands where it came up.
+        if let Some(geometry) = self.window.geometry().filter(|_| self.was_used) {
             self.remembered.keep(geometry);
         }
     }

@@ -167,9 +167,9 @@ pub fn film(place: Duration, length: Option<Duration>, paused: bool) -> String {
     format!("{}{}", progress(place, length), if paused { " paused" } else { "" })
 }
 
-/// A length as players show it: `0:05`, `1:02:03`.
+/// A place or a length as players show it, in whole seconds: `0:05`, `1:02:03`.
 pub fn clock(length: Duration) -> String {
-    let seconds = (length.as_millis() + 500) / 1000;
+    let seconds = length.as_secs();
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }

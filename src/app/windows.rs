@@ -6,6 +6,7 @@
 
 use super::args::Rendezvous;
 use crate::present::geometry::Geometry;
+use nix::fcntl::{Flock, FlockArg};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,10 @@ impl Remembered {
     /// Keeps where it stands.
     pub fn keep(&self, geometry: Geometry) {
         let Some(file) = &self.file else { return };
+        // Another program that is closed at the same time waits for us, or we for it.
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        let locked = std::fs::create_dir_all(folder).and_then(|()| std::fs::File::open(folder));
+        let _locked = locked.ok().and_then(|folder| Flock::lock(folder, FlockArg::LockExclusive).ok());
         let mut known = read(file);
         known.retain(|(key, _)| *key != self.key);
         known.insert(0, (self.key.clone(), geometry));
@@ -68,10 +73,9 @@ fn read(file: &Path) -> Vec<(String, Geometry)> {
     text.lines().filter_map(line).collect()
 }
 
-/// All of it or nothing: another program may do the same now.
+/// All of it or nothing, whoever reads it now.
 fn write(file: &Path, known: &[(String, Geometry)]) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("/"));
-    std::fs::create_dir_all(folder)?;
     let part = folder.join(format!("windows.{}.part", std::process::id()));
     let written = std::fs::File::create(&part).and_then(|mut to| {
         known.iter().try_for_each(|(key, geometry)| writeln!(to, "{geometry} {key}"))?;

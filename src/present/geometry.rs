@@ -11,6 +11,9 @@ use std::str::FromStr;
 /// A window of which less is on a monitor cannot be taken hold of.
 const HOLD: i64 = 48;
 
+/// Pixels of a side; of less there is nothing to take hold of.
+const LEAST: u32 = 16;
+
 /// How far from an edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offset {
@@ -40,8 +43,8 @@ impl FromStr for Geometry {
         let size = match size.split_once(['x', 'X']) {
             Some((width, height)) => {
                 let size = Size { width: whole(width).ok_or_else(wrong)?, height: whole(height).ok_or_else(wrong)? };
-                if !size.is_possible() {
-                    return Err(format!("each side must be between 1 and {MAX_SIDE} pixels"));
+                if !size.is_possible() || size.width.min(size.height) < LEAST {
+                    return Err(format!("each side must be between {LEAST} and {MAX_SIDE} pixels"));
                 }
                 Some(size)
             }
@@ -145,7 +148,7 @@ mod tests {
             "640x480+1",
             "640x480+1+",
             "+1+2+3",
-            "0x5",
+            "15x16",
             "9000x1",
             "+1+99999",
             "640x480 +1+1",

@@ -14,7 +14,7 @@ use super::recording::{Ended, Recording};
 use super::recv::devices::{self, Devices};
 use super::recv::viewing::Viewing;
 use super::recv::wants::Wants;
-use super::run::{Beginning, End, Note, Program, Run};
+use super::run::{Beginning, End, Note, Program, Run, Signals};
 use super::screen::{Screen, Turn, Wish};
 use super::send::plan::Plan;
 use super::send::sending::Sending;
@@ -35,7 +35,8 @@ use typed::Unsaid;
 pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let ready = devices::announced();
     let wake = ready.clone();
-    let beginning = Beginning::new("call", &config.send.common, move |_| wake.close())?;
+    let signals = Signals::new(move |_| wake.close())?;
+    let beginning = Beginning::new("call", &config.send.common, &signals)?;
 
     // Whatever cannot be had is found out before anybody is told that we are here.
     let plan = Plan::make(&config.send, true)?;

@@ -9,10 +9,13 @@ use crate::sound_card::{self, Direction};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// Some cameras take so long to give their first picture.
+const WAKES: Duration = Duration::from_secs(6);
+
 /// A camera finds its exposure meanwhile.
 const SETTLES: Duration = Duration::from_millis(700);
 
-/// And is then watched for so long.
+/// And is then watched for so long, and for four pictures.
 const WATCHED: Duration = Duration::from_millis(1500);
 
 /// A camera that gives fewer of the pictures it promises is slow.
@@ -35,8 +38,13 @@ fn watched(setup: &Setup) -> Finding {
         Ok(camera) => camera,
         Err(error) => return Finding { mend: None, ..Finding::wrong("camera", error.to_string(), "") },
     };
-    let (from, mut caught) = (Instant::now() + SETTLES, Vec::new());
-    while let Taken::Value(picture) = pictures.take_until(from + WATCHED, Instant::now) {
+    let (mut from, mut until, mut caught) = (None, Instant::now() + WAKES, Vec::new());
+    while let Taken::Value(picture) = pictures.take_until(until, Instant::now) {
+        let from = *from.get_or_insert_with(|| {
+            let watched = WATCHED.max(camera.chosen().rate.period() * 4);
+            until = Instant::now() + SETTLES + watched;
+            picture.captured + SETTLES
+        });
         caught.extend(Some(picture.captured).filter(|captured| *captured >= from));
     }
     let (chosen, damaged) = (camera.chosen().clone(), camera.counters().damaged);

@@ -17,7 +17,7 @@ use super::args;
 use super::door::Door;
 use super::failure::Failure;
 use super::recording::{Ended, Recording};
-use super::run::{Beginning, End, Note, Program, Run};
+use super::run::{Beginning, End, Note, Program, Run, Signals};
 use super::screen::{Screen, Turn, Wish};
 use super::status::ExitCode;
 use super::windows::Remembered;
@@ -38,7 +38,8 @@ use wants::Wants;
 pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let ready = devices::announced();
     let wake = ready.clone();
-    let beginning = Beginning::new("recv", &config.common, move |_| wake.close())?;
+    let signals = Signals::new(move |_| wake.close())?;
+    let beginning = Beginning::new("recv", &config.common, &signals)?;
 
     // Whatever cannot be had is found out before anybody is told that we are here: first what was typed wrong, then devices.
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());

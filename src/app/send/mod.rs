@@ -13,12 +13,13 @@ use super::args::send::{Sound, Source};
 use super::door::{Door, watches};
 use super::failure::Failure;
 use super::recording::{Ended, Recording};
-use super::run::{Beginning, End, Note, Program, Run};
+use super::run::{Beginning, End, Note, Program, Run, Signals};
 use super::screen::{Turn, Wish};
 use super::status::ExitCode;
 use super::windows::Remembered;
 use crate::net;
 use crate::pipeline::record::Room;
+use eyeline_proto::picture;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event};
@@ -44,11 +45,12 @@ const TURN: Duration = Duration::from_secs(1);
 pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
     // Whatever cannot be had is found out before anybody is told that we are here.
     let mut now = (config.clone(), Plan::make(config, false)?);
+    let signals = Signals::new(|notes| notes.tell(Note::Signal))?;
     let began = Instant::now();
     loop {
         let next = Cell::new(None);
-        let code = send(&now.0, now.1, &next)?;
-        match next.take() {
+        let code = send(&now.0, now.1, &signals, &next)?;
+        match next.take().filter(|_| !signals.requested()) {
             Some(dropped) => now = dropped,
             None => return Ok(code),
         }
@@ -59,8 +61,8 @@ pub fn run(config: &args::Send) -> Result<ExitCode, Failure> {
 /// A film that was dropped, and what will be sent of it.
 type Dropped = (args::Send, Plan);
 
-fn send(config: &args::Send, plan: Plan, next: &Cell<Option<Dropped>>) -> Result<ExitCode, Failure> {
-    let beginning = Beginning::new("send", &config.common, |notes| notes.tell(Note::Signal))?;
+fn send(config: &args::Send, plan: Plan, signals: &Signals, next: &Cell<Option<Dropped>>) -> Result<ExitCode, Failure> {
+    let beginning = Beginning::new("send", &config.common, signals)?;
     let _exit_hook = config.preview.is_some().then(|| beginning.will.hook());
     let recording = Recording::open(&config.common.recording, Room::default(), &beginning)?;
     let open = |frame| Preview::open(&plan, frame, Remembered::new("send", &config.common.rendezvous));
@@ -197,7 +199,11 @@ impl Send<'_> {
         }
         let sound = self.config.sound.as_ref().map(|_| Sound::Source);
         let source = Source::Film { path: film.to_path_buf(), looped: false };
-        let config = args::Send { source, sound, video: true, require_audio: false, ..self.config.clone() };
+        // What was asked once is done; how a camera is mounted says nothing of a film.
+        let recording = args::Recording { file: None, snapshot: None, ..self.config.common.recording.clone() };
+        let common = args::Common { recording, ..self.config.common.clone() };
+        let turn = if self.sending.plan().is_film() { self.config.turn } else { picture::Turn::NONE };
+        let config = args::Send { common, source, sound, turn, video: true, require_audio: false, ..self.config.clone() };
         match Plan::make(&config, false) {
             Ok(plan) => {
                 self.last_words = format!("{name} is sent next");

@@ -155,11 +155,13 @@ impl Error {
 
     /// Its driver does not take what was asked for with this flag.
     fn of_control(device: &str, node: Node, flag: &str, error: &io::Error) -> Error {
+        // Of a control the other codes mean other things: one that is not to be set now, or that somebody else holds.
         match Error::of_io(device, node, "set", error) {
-            Error::Driver { device, cause, .. } => {
-                Error::Control { device, why: format!("refuses {flag} ({cause}): leave it out, or try another value") }
+            gone @ Error::Unplugged { .. } => gone,
+            _ => {
+                let why = format!("refuses {flag} ({error}): leave it out, or try another value");
+                Error::Control { device: device.to_string(), why }
             }
-            other => other,
         }
     }
 
