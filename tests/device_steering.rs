@@ -301,6 +301,28 @@ fn space_pauses_the_film_of_whoever_watches_alone_and_arrows_go_five_seconds() {
     assert!(numbers.contains(&(stood + 1)) && numbers[0] == 0, "{numbers:?}");
 }
 
+/// No picture says how far it is.
+#[test]
+fn a_film_of_sound_alone_stands_still_where_it_was_heard_last() {
+    let (screen, port) = (Screen::with_manager(640, 480), free_port());
+    let path = film("heard.mkv", "-c:v ffv1");
+    let mut send = send(&format!("--file {} --no-video -p {port} --name lab", path.display()));
+    send.said("waiting on port");
+    let mut recv = on(&screen, RECV, &format!("--host 127.0.0.1:{port} --stats json"));
+    window(&screen);
+    let place = |stats: &Value| film_of(stats)["place_s"].as_f64();
+    recv.stats_with(|stats| place(stats) > Some(2.0));
+    screen.key(' ' as u32);
+    let paused = recv.stats_with(|stats| film_of(stats)["paused"] == true);
+    assert!(place(&paused) > Some(1.8), "{paused}");
+    screen.key(RIGHT);
+    let on = recv.stats_with(|stats| place(stats) > Some(6.0));
+    assert!(place(&on) < Some(9.1), "{on}");
+    screen.key('q' as u32);
+    assert_eq!(recv.ended(), 0, "{}", recv.heard());
+    send.said("stopped watching");
+}
+
 #[test]
 fn where_another_watches_space_freezes_the_picture_and_the_film_goes_on() {
     let screen = Screen::with_manager(640, 480);

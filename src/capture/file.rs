@@ -204,6 +204,11 @@ impl Film {
         self.player.go_to(place, tell);
     }
 
+    /// The time of its clock of what is heard, where it has no pictures.
+    pub fn heard(&self) -> Option<Duration> {
+        self.player.heard()
+    }
+
     /// Where it is at this time of its clock, which is the position of a picture: since which time it has not been sought, nor
     /// begun again, and at which place it was then.
     pub fn place(&self, played: Duration) -> (Duration, Duration) {

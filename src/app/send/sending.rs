@@ -280,10 +280,9 @@ impl<'a> Sending<'a> {
         }
         if let Some(length) = self.plan.film_length() {
             self.tell_film(net);
-            let (played, paused) = (self.encoder.position(), self.steering.as_ref().is_some_and(Steering::is_paused));
+            let paused = self.steering.as_ref().is_some_and(Steering::is_paused);
             if let Some(film) = self.running.as_ref().and_then(Running::film) {
-                let (since, place) = film.place(played);
-                let place = place + played.saturating_sub(since);
+                let place = Steering::place(film, &self.encoder);
                 self.statistics.beside(Place::Film, || ticker::film(place, length, paused));
             }
         }

@@ -87,6 +87,11 @@ impl Clock {
         self.lock().stopped
     }
 
+    /// The latest time that was given out.
+    pub fn reached(&self) -> Duration {
+        self.lock().reached
+    }
+
     /// Whether it was stopped, or is in another era.
     pub fn is_past(&self, era: u64) -> bool {
         let state = self.lock();

@@ -189,6 +189,11 @@ impl Player {
         self.jumped.notify_all();
     }
 
+    /// How far sound is that no picture goes with; `None` where there are pictures, whose positions say it.
+    pub fn heard(&self) -> Option<Duration> {
+        self.playback.video.is_none().then(|| self.clock.reached())
+    }
+
     /// The last time of the film's clock, up to this one, from which on it was where it is, and where that was.
     pub fn place(&self, played: Duration) -> (Duration, Duration) {
         lock(&self.places).at(played)
