@@ -338,11 +338,21 @@ fn heads() -> Vec<(&'static str, Head<'static>)> {
     let foreign = Head { tables: Tables::Foreign(b"\xFF\xDBtables"), sampling: Sampling::Yuv422, restart: 0, ..own };
     let grey = Head { sampling: Sampling::Grey, tables: Tables::Own(100), ..own };
     let full = Head { sampling: Sampling::Yuv444, tables: Tables::Own(1), top: 0, rows: 720, ..own };
+    let tall = Head { sampling: Sampling::Yuv440, ..own };
     let film = Head { position: Some(Duration::from_nanos(0x2122_2324_2526_2728)), ..own };
     let of_160 = |bytes| Some(Mcus::decode(&mut Reader::new(bytes), 160).expect("MCUs of a band of 160"));
     let packed = Head { mcus: of_160(b"\x00\x03\x01\x00\x02\x4F\x01"), ..own };
     let empty = Head { mcus: of_160(b"\x00\x00\x01"), ..film };
-    vec![("own", own), ("foreign", foreign), ("grey", grey), ("full", full), ("film", film), ("packed", packed), ("empty", empty)]
+    vec![
+        ("own", own),
+        ("foreign", foreign),
+        ("grey", grey),
+        ("full", full),
+        ("tall", tall),
+        ("film", film),
+        ("packed", packed),
+        ("empty", empty),
+    ]
 }
 
 #[test]
@@ -360,7 +370,7 @@ fn every_slice_head_has_its_committed_bytes_and_comes_back_from_them() {
         for len in 0..bytes.len() {
             assert!(Head::decode(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
         }
-        for later in [0x10, 0x20, 0x38, 0x04] {
+        for later in [0x10, 0x20, 0x38, 0x06] {
             assert!(Head::decode(&[&[bytes[0] | later], &bytes[1..]].concat()).is_err(), "{name} with bits {later:x}");
         }
     }
