@@ -3,7 +3,7 @@
 //! Planes are turned in one pass, to the sample. A JPEG is turned as its coefficients: nothing is decoded and nothing lost, but where
 //! a side that comes to lie on the left or on top is no whole number of MCUs, for which there is no lossless way: what is beyond
 //! them, up to 15 pixels, is left out. What cannot be turned so (a kind of sampling that slices do not carry, a side of less than an
-//! MCU) is left to whoever decodes it, as is what has pixels that are not square: its [`View`](eyeline_proto::picture::View) says how
+//! MCU) is left to whoever decodes it, as is what has pixels that are not square: its [`View`] says how
 //! it is turned.
 
 use super::raw::Outcome;
