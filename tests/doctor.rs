@@ -5,7 +5,8 @@
 #[path = "support/program.rs"]
 mod program;
 
-use program::{RECV, SEND, command, free_port, send};
+use nix::sys::signal::Signal;
+use program::{RECV, SEND, command, free_port, recv, send};
 use serde_json::Value;
 use std::net::UdpSocket;
 
@@ -40,4 +41,19 @@ fn the_way_to_somebody_who_is_there_has_a_round_trip_and_a_rate_and_to_nobody_it
     let (way, _) = found(RECV, &format!("--host 127.0.0.1:{port}"), &format!("the way to 127.0.0.1:{port}"));
     let words = way["found"].as_str().unwrap();
     assert!(words.starts_with("lab answers, round trip ") && words.contains(" Mbit/s came, "), "{way:#}");
+}
+
+#[test]
+fn a_sender_is_told_what_rate_passes_to_who_is_there_and_nothing_is_seen_of_it_there() {
+    let port = free_port();
+    let mut there = recv(&format!("-p {port} --name lab --stats json"));
+    there.said("waiting");
+    let (way, _) = found(SEND, &format!("--test --host 127.0.0.1:{port}"), &format!("the way to 127.0.0.1:{port}"));
+    let words = way["found"].as_str().unwrap();
+    assert!(words.contains("datagrams of ") && words.contains(" pass there, "), "{way:#}");
+    let rate = words.split("pass, ").nth(1).and_then(|words| words.split(' ').next()).unwrap();
+    assert!(rate.parse::<f64>().unwrap() > 4.0, "over the loopback: {way:#}");
+    there.signal(Signal::SIGTERM);
+    let total = there.stats_with(|line| line["total"] == true);
+    assert_eq!((total["whole"].as_u64(), total["partial"].as_u64()), (Some(0), Some(0)), "{total:#}");
 }

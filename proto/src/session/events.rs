@@ -85,6 +85,8 @@ pub enum Command {
     Want(TrackId, Want),
     /// What we want of the film that is this track.
     Steer(TrackId, Steer),
+    /// Find out what rate the path to this peer takes: it is in its statistics some seconds later.
+    Measure(PeerId),
     /// Say this to all; cut at [`MAX_TEXT`](crate::wire::record::MAX_TEXT) bytes.
     Text(String),
     /// Say goodbye to everybody, with this sentence.

@@ -12,6 +12,7 @@ pub mod events;
 mod fault;
 mod flow;
 mod forward;
+pub mod gauge;
 mod guesses;
 mod handshake;
 pub mod ids;

@@ -4,6 +4,7 @@
 //!
 //! Capacity: [`MAX_PENDING`] control messages; on overflow the oldest is dropped: each is sent again by its own timer.
 
+use super::gauge::{self, Gauge, Measured};
 use super::liveness::Datagrams;
 use super::mtu::Search;
 use super::whereabouts::Whereabouts;
@@ -142,6 +143,8 @@ pub struct Path {
     search: Search,
     /// The peer's probe that came last.
     probed: Option<u16>,
+    /// What measures its rate, where that is asked for.
+    gauge: Option<Gauge>,
     /// Large datagrams that left.
     large: u64,
 }
@@ -166,6 +169,7 @@ impl Path {
             rtt: Rtt::default(),
             search: Search::default(),
             probed: None,
+            gauge: None,
             large: 0,
         }
     }
@@ -248,6 +252,21 @@ impl Path {
             self.queue(Control::Probe(number, size));
             self.queue(Control::Probe(number.wrapping_add(1), 0));
         }
+        let (passes, rtt) = (self.search.size(), self.rtt.smoothed);
+        for _ in 0..gauge::AT_ONCE {
+            let Some((number, size)) = self.gauge.as_mut().and_then(|gauge| gauge.poll(now, passes, rtt)) else { break };
+            self.queue(Control::Probe(number, size));
+        }
+    }
+
+    /// Measures what rate it takes: that needs some seconds, and fills it.
+    pub fn measure(&mut self, now: Instant) {
+        self.gauge = Some(Gauge::new(now));
+    }
+
+    /// What it takes, once that is known.
+    pub fn measured(&self) -> Option<Measured> {
+        self.gauge.as_ref()?.measured()
     }
 
     /// A datagram with a piece of a picture left.
@@ -348,7 +367,10 @@ impl Path {
                     return Ok(Opened::Probe { number, lost: number.saturating_sub(1) });
                 }
             }
-            Message::ProbeAck(number) => self.search.acknowledged(now, number, self.rtt.deviation),
+            Message::ProbeAck(number) => {
+                self.search.acknowledged(now, number, self.rtt.deviation);
+                self.gauge.iter_mut().for_each(|gauge| gauge.acknowledged(now, number));
+            }
             message => return Ok(Opened::Message(number, message)),
         }
         Ok(Opened::Done(number))
@@ -391,7 +413,8 @@ impl Path {
     /// When [`Path::handle_timeout`] has something to do; never, while no address is known to ask.
     pub fn deadline(&self) -> Option<Instant> {
         let ping = self.address().map(|_| self.next_ping);
-        ping.into_iter().chain(self.whereabouts.deadline()).chain(self.search.deadline()).min()
+        let gauge = self.gauge.as_ref().and_then(Gauge::deadline);
+        ping.into_iter().chain(self.whereabouts.deadline()).chain(self.search.deadline()).chain(gauge).min()
     }
 
     /// Seals one waiting control message into `out` and says where it goes.

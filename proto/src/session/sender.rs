@@ -395,6 +395,7 @@ impl Sender {
                     peer.forget();
                 }
                 one.path_mtu = path.size().unwrap_or(0) as u64;
+                one.measured = path.measured();
                 if path.is_too_narrow() != peer.too_narrow {
                     peer.too_narrow = path.is_too_narrow();
                     let (name, address) = (one.name.clone(), path.address().unwrap_or(SocketAddr::from(([0; 4], 0))));

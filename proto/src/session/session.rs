@@ -305,6 +305,10 @@ impl Core for Session {
                 self.tell_want(track);
             }
             Command::Steer(track, steer) => self.receiver.steer(track, steer, &mut self.endpoint),
+            Command::Measure(peer) => {
+                let links = self.peers.iter().filter(|(_, of)| **of == peer).map(|(link, _)| *link);
+                links.for_each(|link| self.endpoint.path(link).into_iter().for_each(|path| path.measure(now)));
+            }
             Command::Text(line) => {
                 let (origin, name) = (self.endpoint.me().id, self.endpoint.me().name.clone());
                 let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };

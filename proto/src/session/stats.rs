@@ -2,6 +2,7 @@
 
 use super::TrackId;
 use super::endpoint::Discarded;
+use super::gauge::Measured;
 use crate::media::rate_control::Bitrate;
 use crate::wire::report::{Report, TrackReport};
 use std::time::Duration;
@@ -69,6 +70,8 @@ pub struct PeerStats {
     pub queue: Duration,
     /// The longest datagram its path is known to take, in bytes without IP and UDP headers; 0 where nothing large passes.
     pub path_mtu: u64,
+    /// What rate its path takes, where that was asked for.
+    pub measured: Option<Measured>,
 }
 
 /// A receiver's counters since its start.

@@ -1,4 +1,4 @@
-//! Our own port, and the way to hosts: tried for real, with a session that asks for everything and offers nothing.
+//! Our own port, and the way to hosts: tried for real, with a session that takes what comes and measures what rate passes.
 
 use super::super::args::Common;
 use super::super::rendezvous;
@@ -6,6 +6,8 @@ use super::Needs;
 use super::findings::Finding;
 use crate::net::{self, Handle};
 use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::media::rate_control::Bitrate;
+use eyeline_proto::session::gauge::Measured;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::unreachable::Unreachable;
@@ -14,8 +16,11 @@ use eyeline_proto::wire::record::Media;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// For so long hosts are tried: seconds of pictures tell a rate.
+/// For so long hosts are tried: seconds of pictures, or of what is sent to measure the path, tell a rate.
 const TRIED: Duration = Duration::from_secs(6);
+
+/// What less of is seen in a picture of 1280x720.
+const SLOW: Bitrate = Bitrate(2_000_000);
 
 /// Whether we could wait here.
 pub fn port(common: &Common) -> Option<Finding> {
@@ -78,7 +83,7 @@ pub fn hosts(needs: &Needs, common: &Common) -> Vec<Finding> {
             match meet(common, &one, offers, wants) {
                 Err(error) => Finding::wrong(what, error.to_string(), "look at the network"),
                 Ok((net, told)) => {
-                    let way = watch(&told, Instant::now() + TRIED);
+                    let way = watch(&net, &told, Instant::now() + TRIED);
                     net.stop();
                     way.judge(what)
                 }
@@ -87,11 +92,15 @@ pub fn hosts(needs: &Needs, common: &Common) -> Vec<Finding> {
         .collect()
 }
 
-fn watch(told: &Receiver<Event>, until: Instant) -> Way {
+fn watch(net: &Handle<Command>, told: &Receiver<Event>, until: Instant) -> Way {
     let mut way = Way::default();
     while let Ok(event) = told.recv_timeout(until.saturating_duration_since(Instant::now())) {
         match event {
-            Event::PeerUp { name, .. } | Event::SenderUp { name, .. } => way.name = Some(name),
+            Event::PeerUp { peer, name, .. } => {
+                way.name = Some(name);
+                net.command(Command::Measure(peer));
+            }
+            Event::SenderUp { name, .. } => way.name = Some(name),
             Event::NoUdp(_) => way.no_udp = true,
             Event::Narrow { narrow, .. } => way.narrow = narrow,
             Event::Unreachable { error, fatal, .. } => {
@@ -134,6 +143,11 @@ impl Way {
                 .filter(|peer| peer.path_mtu > 0)
                 .map(|peer| format!("datagrams of {} bytes pass", peer.path_mtu)),
         );
+        let measured = last.and_then(|stats| stats.sending.peers.first()?.measured);
+        parts.extend(measured.map(|Measured { rate, more, loss }| {
+            let more = if more { " and more" } else { "" };
+            format!("{rate}{more} pass there, {:.1} % lost", loss * 100.0)
+        }));
         let received = last.map(|stats| stats.receiving.total).unwrap_or_default();
         let loss = if received.datagrams > 0 {
             let lost = received.lost_packets as f64;
@@ -144,12 +158,20 @@ impl Way {
         } else {
             0.0
         };
+        let loss = measured.map_or(loss, |measured| loss.max(measured.loss * 100.0));
         let found = parts.join(", ");
         if self.narrow {
             return Finding::wrong(
                 what,
                 found + ", and large datagrams do not pass",
                 "set the MTU of the VPN or tunnel to 1048 or more",
+            );
+        }
+        if measured.is_some_and(|measured| measured.rate < SLOW) {
+            return Finding::better(
+                what,
+                found,
+                "pictures will be small or coarse: a cable instead of Wi-Fi, or a nearer network",
             );
         }
         match loss {
@@ -163,7 +185,7 @@ impl Way {
 mod tests {
     use super::super::findings::Verdict;
     use super::*;
-    use eyeline_proto::session::stats::{Received, ReceiverStats};
+    use eyeline_proto::session::stats::{PeerStats, Received, ReceiverStats, SenderStats};
 
     #[test]
     fn a_way_is_judged_by_who_answers_what_passes_and_what_is_lost() {
@@ -177,5 +199,18 @@ mod tests {
         let stats = Stats { receiving: ReceiverStats { total, ..ReceiverStats::default() }, ..Stats::default() };
         let lossy = judged(&Way { stats: vec![stats], ..here() });
         assert!(lossy.verdict == Verdict::Better && lossy.found.ends_with("8.0 Mbit/s came, 10.0 % lost"), "{}", lossy.found);
+        let measured = |rate, more, loss| {
+            let peer = PeerStats { measured: Some(Measured { rate: Bitrate(rate), more, loss }), ..PeerStats::default() };
+            let sending = SenderStats { peers: vec![peer], ..SenderStats::default() };
+            judged(&Way { stats: vec![Stats { sending, ..Stats::default() }], ..here() })
+        };
+        let (fine, slow, lossy) =
+            (measured(64_000_000, true, 0.0), measured(900_000, false, 0.0), measured(12_300_000, false, 0.031));
+        assert_eq!(
+            (fine.verdict, fine.found.as_str()),
+            (Verdict::Ok, "lab answers, 64.0 Mbit/s and more pass there, 0.0 % lost")
+        );
+        assert_eq!((slow.verdict, slow.found.as_str()), (Verdict::Better, "lab answers, 900 kbit/s pass there, 0.0 % lost"));
+        assert_eq!((lossy.verdict, lossy.found.as_str()), (Verdict::Better, "lab answers, 12.3 Mbit/s pass there, 3.1 % lost"));
     }
 }
