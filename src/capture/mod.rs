@@ -11,4 +11,5 @@ mod jpeg_kind;
 pub mod microphone;
 pub mod pattern;
 pub mod screen;
+mod stamp;
 pub mod y4m;

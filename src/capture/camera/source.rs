@@ -12,11 +12,9 @@ use v4l::buffer::{Flags, Type};
 use v4l::io::traits::CaptureStream;
 use v4l::prelude::MmapStream;
 
+use super::super::stamp;
 use super::devices::{self, Layout, Node};
 use super::modes::{Format, Mode};
-
-/// A stamp older than this is a driver's mistake, not the age of a picture.
-const OLDEST: Duration = Duration::from_secs(1);
 
 /// Why no buffer came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +102,7 @@ impl Source for Nokhwa {
         let buffer = self.camera.frame().map_err(|error| Broken::of_text(error.to_string()))?;
         // Wall clock, which may be set at any moment: turned into an age at once.
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let captured = moment(buffer.capture_timestamp(), wall, Instant::now());
+        let captured = stamp::moment(buffer.capture_timestamp(), wall, Instant::now());
         look(Filled { bytes: buffer.buffer(), captured, corrupt: false });
         Ok(())
     }
@@ -147,8 +145,7 @@ impl Source for Direct {
         self.missed += if gap < u32::MAX / 2 { u64::from(gap) } else { 0 };
         self.last_sequence = Some(meta.sequence);
         let used = if meta.bytesused == 0 { bytes.len() } else { bytes.len().min(meta.bytesused as usize) };
-        let clock = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
-        let captured = moment(Some(Duration::from(meta.timestamp)), clock, Instant::now());
+        let captured = stamp::moment(Some(Duration::from(meta.timestamp)), stamp::monotonic(), Instant::now());
         look(Filled { bytes: &bytes[..used], captured, corrupt: meta.flags.contains(Flags::ERROR) });
         Ok(())
     }
@@ -166,31 +163,9 @@ impl Source for Direct {
     }
 }
 
-/// When a picture was caught, on our clock: `stamp` and `clock` (now) are of one clock, whichever. A stamp that is missing,
-/// in the future, or ancient counts as now.
-fn moment(stamp: Option<Duration>, clock: Duration, now: Instant) -> Instant {
-    let age = stamp.and_then(|stamp| clock.checked_sub(stamp)).filter(|age| *age <= OLDEST);
-    age.and_then(|age| now.checked_sub(age)).unwrap_or(now)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stamp_becomes_an_age_and_an_impossible_one_becomes_now() {
-        let (now, clock) = (Instant::now(), Duration::from_secs(1_000_000));
-        let age = |millis: i64| {
-            let stamp =
-                if millis >= 0 { clock - Duration::from_millis(millis as u64) } else { clock + Duration::from_millis(40) };
-            now - moment(Some(stamp), clock, now)
-        };
-        assert_eq!(age(7), Duration::from_millis(7));
-        assert_eq!(age(1000), Duration::from_millis(1000));
-        assert_eq!(age(1001), Duration::ZERO);
-        assert_eq!(age(-40), Duration::ZERO);
-        assert_eq!(moment(None, clock, now), now);
-    }
 
     #[test]
     fn errors_are_told_apart_by_their_number() {
