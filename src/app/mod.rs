@@ -25,6 +25,7 @@ mod run;
 mod screen;
 mod send;
 mod snapshots;
+mod state;
 mod stats;
 pub mod status;
 pub mod ticker;

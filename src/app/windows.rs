@@ -1,10 +1,10 @@
 //! Where windows stood when they were closed: there they open the next time.
 //!
-//! One line for each of what is watched in a file of the user's (`$XDG_STATE_HOME/eyeline/windows`, else below `~/.local/state`), the
-//! newest first: `1280x720+100+50 recv lab.local:9688`. Two `recv` of two cameras so come back beside each other. What cannot be
+//! One line for each of what is watched in a file of the user's (`windows` in [`state`]'s folder), the newest first: `1280x720+100+50 recv lab.local:9688`. Two `recv` of two cameras so come back beside each other. What cannot be
 //! read or written is not worth a word to the user: a window opens all the same.
 
 use super::args::Rendezvous;
+use super::state;
 use crate::present::geometry::Geometry;
 use nix::fcntl::{Flock, FlockArg};
 use std::io::{self, Write as _};
@@ -26,7 +26,7 @@ pub struct Remembered {
 impl Remembered {
     /// Of the window of `program` that waits or dials there.
     pub fn new(program: &str, rendezvous: &Rendezvous) -> Remembered {
-        Remembered { file: file(), key: key(program, rendezvous) }
+        Remembered { file: state::file("windows"), key: key(program, rendezvous) }
     }
 
     /// Where it stood, and its size if the user chose that; nothing where that is not known.
@@ -58,12 +58,6 @@ fn key(program: &str, rendezvous: &Rendezvous) -> String {
     let port = rendezvous.wait.map(|address| format!(" :{}", address.port()));
     let key: String = [program.to_string()].into_iter().chain(port).chain(hosts).collect();
     key.replace(char::is_control, "?")
-}
-
-fn file() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let folder = variable("XDG_STATE_HOME").or_else(|| Some(variable("HOME")?.join(".local/state")));
-    folder.map(|folder| folder.join("eyeline/windows"))
 }
 
 fn read(file: &Path) -> Vec<(String, Geometry)> {
