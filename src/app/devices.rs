@@ -15,7 +15,7 @@ pub fn list(as_json: bool) -> ExitCode {
     let (cameras, monitors) = (camera::list(), screen::list());
     let (microphones, speakers) = (microphone::list(), speaker::list());
     if as_json {
-        return stats::line(&object(&cameras, &monitors, &microphones, &speakers).to_string());
+        return stats::line(&object(&cameras, &monitors.unwrap_or_default(), &microphones, &speakers).to_string());
     }
     let mut text = String::from("Cameras (--camera):\n");
     if cameras.is_empty() {
@@ -25,11 +25,15 @@ pub fn list(as_json: bool) -> ExitCode {
         let _ = writeln!(text, "  {}", camera.to_string().replace('\n', "\n  "));
     }
     text.push_str("\nMonitors (--screen):\n");
-    if monitors.is_empty() {
-        text.push_str("  none\n");
-    }
-    for (number, monitor) in monitors.iter().enumerate() {
-        let _ = writeln!(text, "  {number}  {monitor}");
+    match monitors {
+        None if cfg!(feature = "wayland") => text.push_str("  the desktop asks which: it speaks Wayland\n"),
+        None => text.push_str("  none: the desktop speaks Wayland, --screen says what else to do\n"),
+        Some(monitors) if monitors.is_empty() => text.push_str("  none\n"),
+        Some(monitors) => {
+            for (number, monitor) in monitors.iter().enumerate() {
+                let _ = writeln!(text, "  {number}  {monitor}");
+            }
+        }
     }
     sounds(&mut text, "Microphones (--mic)", &microphones);
     sounds(&mut text, "Speakers (--speaker)", &speakers);

@@ -28,8 +28,10 @@ pub struct Needs {
     camera: Option<camera::Request>,
     /// Which one, and whether there is no start without.
     microphone: Option<(Option<String>, bool)>,
-    /// For a window, or as a source.
+    /// For a window.
     display: bool,
+    /// As a source.
+    screen: bool,
     speaker: Option<Option<String>>,
     virtual_camera: Option<PathBuf>,
     /// It plays a film.
@@ -52,7 +54,8 @@ impl Needs {
                 Some(Sound::Microphone(which)) => Some((which.clone(), send.require_audio || !send.video)),
                 _ => None,
             },
-            display: send.preview.is_some() || matches!(send.source, Source::Screen(_)),
+            display: send.preview.is_some(),
+            screen: matches!(send.source, Source::Screen(_)),
             film: matches!(send.source, Source::Film { .. }),
             offers: true,
             ..Needs::default()
@@ -79,6 +82,7 @@ impl Needs {
             film: send.film,
             offers: true,
             display: send.display || show.display,
+            screen: send.screen,
             ..show
         }
     }
@@ -91,9 +95,11 @@ pub fn run(needs: &Needs, common: &Common) -> ExitCode {
     findings.extend(needs.microphone.iter().map(|(which, required)| devices::microphone(which.as_deref(), *required)));
     findings.extend(needs.speaker.iter().map(|which| devices::speaker(which.as_deref())));
     findings.extend(needs.virtual_camera.iter().map(|path| devices::virtual_camera(path)));
-    if needs.display {
+    let wayland = if needs.screen { machine::wayland_screen() } else { None };
+    if needs.display || (needs.screen && wayland.is_none()) {
         findings.push(machine::display());
     }
+    findings.extend(wayland);
     findings.extend(way::port(common));
     findings.push(firewall::firewall(common));
     findings.extend(machine::buffers());

@@ -2,6 +2,7 @@
 
 use super::findings::Finding;
 use super::tools::{Answer, asked, read};
+use crate::capture::screen;
 use std::fs;
 use x11rb::connection::{Connection as _, RequestConnection as _};
 use x11rb::protocol::randr::ConnectionExt as _;
@@ -36,6 +37,16 @@ pub fn display() -> Finding {
     }
     let mend = "over ssh -X pictures go through the connection: run it on the machine with the screen";
     Finding::better(what, format!("{kind}, {size}{rate}, without MIT-SHM"), mend)
+}
+
+/// The screen as a source, where a Wayland desktop has it.
+pub fn wayland_screen() -> Option<Finding> {
+    let what = "screen";
+    Some(match screen::on_wayland()? {
+        Ok(kinds) => Finding::ok(what, format!("the desktop's portal shows {kinds}, and asks which")),
+        // It says what to do.
+        Err(error) => Finding { mend: None, ..Finding::wrong(what, error.to_string(), "") },
+    })
 }
 
 /// Whether memory really is shared: over a network, and out of a container, the extension is there and does not work.

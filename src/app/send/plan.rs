@@ -3,13 +3,14 @@
 use super::super::args;
 use super::super::args::send::{Sound as SoundSource, Source};
 use super::super::failure::{Code, Failure};
+use super::super::state;
 use super::super::status::ExitCode;
 use super::films::{a_second, at, options, planned};
 use crate::capture::camera::{self, Camera};
 use crate::capture::file::{Film, Origin};
 use crate::capture::microphone::{self, Microphone};
 use crate::capture::pattern::Pattern;
-use crate::capture::screen::Screen;
+use crate::capture::screen::{self, Screen};
 use crate::pipeline::pictures::Pictures;
 use crate::pipeline::source;
 use crate::slot::Slot;
@@ -59,7 +60,9 @@ impl Plan {
             }
             Source::Stdin => Pictures::Stdin(config.fps),
             Source::Screen(which) => {
-                let setup = Screen::probe(which, config.fps.unwrap_or(Rate::DEFAULT)).code(ExitCode::Device)?;
+                let (rate, kept) = (config.fps.unwrap_or(Rate::DEFAULT), state::file("screen"));
+                let tell = |note| say_of_screen(&note);
+                let setup = Screen::probe(which, rate, kept.as_deref(), tell).code(ExitCode::Device)?;
                 tracing::info!("screen: {setup}, at most {}", a_second(setup.rate));
                 Pictures::Screen(setup)
             }
@@ -179,7 +182,7 @@ impl Plan {
             }
             Pictures::Address { size, .. } => (*size, None, true),
             Pictures::Stdin(rate) => (None, *rate, true),
-            Pictures::Screen(setup) => (Some(setup.size), Some(setup.rate), true),
+            Pictures::Screen(setup) => (setup.size, Some(setup.rate), true),
             Pictures::Test(size, rate) if self.video => (Some(*size), Some(*rate), false),
             Pictures::Test(..) => (None, None, false),
             Pictures::None => (None, None, false),
@@ -187,6 +190,17 @@ impl Plan {
         let turned = size.map(|size| self.turn.turned(size));
         let size = turned.map(|size| self.scaled_to().map_or(size, |width| size.at_width(width)));
         Format { rate, variable, size, channels: self.channels, first: 0 }
+    }
+}
+
+/// What happens to a screen.
+pub fn say_of_screen(note: &screen::Note) {
+    match note {
+        screen::Note::Asks => tracing::info!("the desktop asks what to show: choose it in its dialog"),
+        screen::Note::Gone(what) => tracing::warn!("{what} is off (it then goes on by itself)"),
+        screen::Note::Hidden(what) => tracing::warn!("{what} cannot be seen now, and stands still (it then goes on by itself)"),
+        screen::Note::Back(what, size) => tracing::info!("{what} is back: {size}"),
+        screen::Note::Resized(what, size) => tracing::info!("{what} is {size} now"),
     }
 }
 

@@ -13,10 +13,9 @@ use super::super::run::{Note, Run};
 use super::super::status::ExitCode;
 use super::super::ticker::{self, Place};
 use super::jpegs::{Jpegs, Limit};
-use super::plan::Plan;
+use super::plan::{Plan, say_of_screen};
 use super::sending_stats::SendingStats;
 use super::steering::Steering;
-use crate::capture::screen;
 use crate::net;
 use crate::pipeline::camera_supervisor;
 use crate::pipeline::counts::Counts;
@@ -362,15 +361,6 @@ fn say_of_camera(note: &camera_supervisor::Note, sound: bool) {
             tracing::warn!("{why} (it then goes on by itself{meanwhile})");
         }
         camera_supervisor::Note::Back(chosen) => tracing::info!("the camera is back: {chosen}"),
-    }
-}
-
-fn say_of_screen(note: &screen::Note) {
-    match note {
-        screen::Note::Gone(what) => tracing::warn!("{what} is off (it then goes on by itself)"),
-        screen::Note::Hidden(what) => tracing::warn!("{what} cannot be seen now, and stands still (it then goes on by itself)"),
-        screen::Note::Back(what, size) => tracing::info!("{what} is back: {size}"),
-        screen::Note::Resized(what, size) => tracing::info!("{what} is {size} now"),
     }
 }
 

@@ -31,7 +31,7 @@ impl Pace {
 
     /// Whether it is time for a picture, which is `new`, or as the one before.
     pub fn is_due(&self, now: Instant, new: bool) -> bool {
-        self.left(now, new).is_zero()
+        self.until_due(now, new).is_zero()
     }
 
     /// Whether it is time to ask what was drawn.
@@ -64,15 +64,16 @@ impl Pace {
     /// next picture is `new`.
     pub fn rest(&self, now: Instant, drawn: bool, new: bool) -> Duration {
         let ask = if drawn { self.until_ask(now) } else { Duration::MAX };
-        self.left(now, new).min(self.until_look(now)).min(ask)
+        self.until_due(now, new).min(self.until_look(now)).min(ask)
     }
 
-    fn left(&self, now: Instant, new: bool) -> Duration {
+    /// How long it is until the next picture, which is `new`, or as the one before.
+    pub fn until_due(&self, now: Instant, new: bool) -> Duration {
         left(self.given, if new { self.period } else { self.period.max(REST) }, now)
     }
 
     fn until_ask(&self, now: Instant) -> Duration {
-        self.left(now, true).max(left(self.asked, self.period, now))
+        self.until_due(now, true).max(left(self.asked, self.period, now))
     }
 
     fn until_look(&self, now: Instant) -> Duration {

@@ -3,8 +3,7 @@
 //!
 //! It waits for the display's word. Only where the mouse points is asked for, a picture period apart, for of that a display
 //! tells nothing. Where nothing is drawn it gives a picture every [`REST`], or when one is wanted, and fetches nothing for it;
-//! while there is nothing to look at it only listens. A picture that nobody took is taken back, and what may have changed in it
-//! is said of the next.
+//! while there is nothing to look at it only listens.
 //!
 //! The display's word may come while the answer to a question is waited for. It then lies here, and its connection wakes nobody:
 //! so all of it is heard before each sleep.
@@ -12,17 +11,15 @@
 use super::cursor::Cursor;
 use super::damage::{Damage, Rect, mark};
 use super::pace::{Pace, REST};
+use super::sheet::Sheet;
 use super::which::Which;
 use super::x11::{Display, Target};
-use super::{Error, Note, Setup, Shared, colour, sampling};
-use crate::slot::Slot;
+use super::{Error, Note};
 use eyeline_proto::picture::mcu_set::McuSet;
-use eyeline_proto::picture::{Body, BufferPool, Picture, Sampling};
+use eyeline_proto::rate::Rate;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use x11rb::protocol::Event;
 
@@ -40,15 +37,11 @@ enum Sight {
 pub struct Watcher {
     display: Display,
     which: Which,
-    pictures: Arc<Slot<Picture>>,
-    shared: Arc<Shared>,
+    /// What was fetched, without the cursor.
+    sheet: Sheet,
     pace: Pace,
     /// Where it is; `None` while it is not there.
     target: Option<Target>,
-    sampling: Sampling,
-    /// What was fetched, without the cursor.
-    planes: Vec<u8>,
-    pool: BufferPool,
     /// Something was drawn, nobody asked yet what.
     drawn: bool,
     /// What was drawn and is not fetched yet.
@@ -63,26 +56,20 @@ pub struct Watcher {
     pointed: bool,
     /// What it covered in the picture before.
     covered: Option<Rect>,
-    /// There was a picture before this one, of the same size.
-    follows: bool,
 }
 
 impl Watcher {
     /// Finds it, and hears of what is drawn on it from now on.
-    pub fn new(mut display: Display, setup: &Setup, pictures: Arc<Slot<Picture>>, shared: Arc<Shared>) -> Result<Watcher, Error> {
-        let target = found(&display, &setup.which)?;
-        display.watch(&setup.which)?;
-        let (pointer, pace) = (display.pointer()?, Pace::new(setup.rate.period()));
+    pub fn new(mut display: Display, which: &Which, rate: Rate, sheet: Sheet) -> Result<Watcher, Error> {
+        let target = found(&display, which)?;
+        display.watch(which)?;
+        let (pointer, pace) = (display.pointer()?, Pace::new(rate.period()));
         let mut watcher = Watcher {
             display,
-            which: setup.which.clone(),
-            pictures,
-            shared,
+            which: which.clone(),
+            sheet,
             pace,
             target: None,
-            sampling: Sampling::Yuv444,
-            planes: Vec::new(),
-            pool: BufferPool::new(),
             drawn: false,
             damage: Damage::default(),
             // Since it was found it may have changed; and where it is not there, that is told.
@@ -92,7 +79,6 @@ impl Watcher {
             pointer,
             pointed: true,
             covered: None,
-            follows: false,
         };
         target.into_iter().for_each(|target| watcher.look_at(target));
         watcher.look_at_cursor()?;
@@ -101,7 +87,7 @@ impl Watcher {
 
     /// Gives pictures until nobody takes them any more.
     pub fn run(&mut self, tell: &dyn Fn(Note)) -> Result<(), Error> {
-        while !self.pictures.is_closed() {
+        while !self.sheet.is_closed() {
             self.listen()?;
             self.turn(tell)?;
             if !self.listen()? {
@@ -146,7 +132,6 @@ impl Watcher {
         if self.pace.is_due(now, new) {
             // Of where a window goes not every manager tells.
             self.moved |= !new && matches!(self.which, Which::Window(_));
-            self.shared.wanted.store(false, Ordering::Relaxed);
             self.give(now)?;
         }
         Ok(())
@@ -168,7 +153,7 @@ impl Watcher {
     /// Whether the next picture is another than the last, or is wanted.
     fn is_new(&self) -> bool {
         let pointed = self.covers() != self.covered || (self.pointed && self.covered.is_some());
-        !self.damage.is_empty() || pointed || self.shared.wanted.load(Ordering::Relaxed)
+        !self.damage.is_empty() || pointed || self.sheet.is_wanted()
     }
 
     /// Waits for the display's word, but not longer.
@@ -204,12 +189,8 @@ impl Watcher {
             return;
         }
         if before.is_none_or(|before| before.size != target.size) {
-            self.sampling = sampling(target.size);
-            let area = target.size.width as usize * target.size.height as usize;
-            self.planes = vec![128; self.sampling.bytes(target.size)];
-            // Black, until it is fetched.
-            self.planes[..area].fill(0);
-            (self.follows, self.covered) = (false, None);
+            self.sheet.resize(target.size);
+            self.covered = None;
         }
         self.damage.take();
         self.damage.add(Rect::all(target.size));
@@ -260,11 +241,11 @@ impl Watcher {
     /// Fetches what was drawn, and gives the picture.
     fn give(&mut self, now: Instant) -> Result<(), Error> {
         let Some(target) = self.target else { return Ok(()) };
-        let mut changed = McuSet::new(target.size, self.sampling);
+        let mut changed = McuSet::new(target.size, self.sheet.sampling());
         for part in self.damage.take() {
-            let part = part.in_mcus(self.sampling, target.size);
+            let part = part.in_mcus(self.sheet.sampling(), target.size);
             let Some(part) = target.seen.and_then(|seen| part.and(seen)) else { continue };
-            let mut planes = colour::Planes::new(&mut self.planes, self.sampling, target.size);
+            let mut planes = self.sheet.planes();
             let row = |row: u32, pixels: &[u8]| planes.row(part, row, pixels, row + 1 == part.size.height);
             if self.display.fetch(&target, part, row)? {
                 mark(part, &mut changed);
@@ -279,30 +260,11 @@ impl Watcher {
             self.covered.iter().chain(&covers).for_each(|part| mark(*part, &mut changed));
         }
         self.covered = covers;
-        let mut planes = self.pool.take(self.planes.len());
-        planes.copy_from_slice(&self.planes);
-        self.cursor.draw(&mut planes, self.sampling, target.size, self.at(&target));
-        let mut picture = Picture::new(now, target.size, Body::Planes(self.sampling, planes));
-        picture.changed = std::mem::replace(&mut self.follows, true).then_some(changed);
-        if let Some(missed) = self.pictures.try_take() {
-            self.shared.replaced.fetch_add(1, Ordering::Relaxed);
-            picture.changed = in_either(picture.changed, missed.changed);
-        }
+        let (cursor, at) = (&self.cursor, self.at(&target));
+        self.sheet.give(now, Some(changed), |planes, sampling| cursor.draw(planes, sampling, target.size, at));
         self.pace.gives(now);
-        // Where it was closed the loop ends.
-        let _ = self.pictures.push(picture);
         Ok(())
     }
-}
-
-/// What may have changed in two pictures, of which only the later is given; `None`: anything.
-fn in_either(later: Option<McuSet>, missed: Option<McuSet>) -> Option<McuSet> {
-    let (mut later, missed) = (later?, missed?);
-    if !missed.is_of(later.size(), later.sampling()) {
-        return None;
-    }
-    later.add(&missed);
-    Some(later)
 }
 
 /// Where it is now; `None`: not there, as a monitor that is off.
@@ -311,25 +273,5 @@ fn found(display: &Display, which: &Which) -> Result<Option<Target>, Error> {
         Ok(target) => Ok(Some(target)),
         Err(Error::NoMonitor { .. } | Error::Outside { .. }) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use eyeline_proto::picture::Size;
-
-    #[test]
-    fn what_changed_in_a_picture_that_nobody_took_is_said_of_the_next() {
-        let set = |size, mcus: &[usize]| {
-            let mut set = McuSet::new(size, Sampling::Yuv444);
-            mcus.iter().for_each(|mcu| set.insert(*mcu));
-            Some(set)
-        };
-        let (size, other) = (Size { width: 64, height: 64 }, Size { width: 72, height: 64 });
-        assert_eq!(in_either(set(size, &[1, 2]), set(size, &[2, 9])), set(size, &[1, 2, 9]));
-        for (later, missed) in [(None, set(size, &[1])), (set(size, &[1]), None), (set(size, &[1]), set(other, &[1]))] {
-            assert_eq!(in_either(later, missed), None);
-        }
     }
 }

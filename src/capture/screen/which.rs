@@ -21,10 +21,12 @@ pub enum Which {
     Focused,
     /// A window by its number.
     Window(u32),
+    /// What the user answers when a Wayland desktop asks once more.
+    Ask,
 }
 
 impl Which {
-    /// Reads `2`, `HDMI-1`, `800x600+10+20`, `all`, `window` or `0x1c00007`; what is wrong with it where it is none of these.
+    /// Reads `2`, `HDMI-1`, `800x600+10+20`, `all`, `window`, `0x1c00007` or `ask`; what is wrong with it where it is none of these.
     pub fn parse(text: &str) -> Result<Which, String> {
         let text = text.trim();
         if text.is_empty() {
@@ -38,6 +40,7 @@ impl Which {
             "all" => Ok(Which::All),
             "window" => Ok(Which::Focused),
             "primary" => Ok(Which::Primary),
+            "ask" => Ok(Which::Ask),
             _ => match place(text) {
                 Some(place) if place.size.is_possible() => Ok(Which::Place(place)),
                 Some(_) => Err(format!("each side must be between 1 and {MAX_SIDE} pixels")),
@@ -56,6 +59,7 @@ impl fmt::Display for Which {
             Which::Place(Rect { x, y, size }) => write!(f, "{size}+{x}+{y}"),
             Which::Focused => f.write_str("the window with the keyboard"),
             Which::Window(number) => write!(f, "window {number:#x}"),
+            Which::Ask => f.write_str("ask"),
         }
     }
 }
@@ -102,6 +106,8 @@ pub fn find(which: &Which, monitors: &[Monitor], whole: Size) -> Result<Rect, Er
             let monitor = monitors.iter().find(|monitor| monitor.primary).or(monitors.first());
             monitor.map_or(Ok(all), |monitor| inside(monitor.place))
         }
+        // No display asks.
+        Which::Ask => Err(Error::NoMonitor { which: which.to_string(), names: names(monitors) }),
         Which::All | Which::Focused | Which::Window(_) => Ok(all),
     }
 }
@@ -134,6 +140,7 @@ mod tests {
             (" window ", Which::Focused),
             ("all", Which::All),
             ("primary", Which::Primary),
+            ("ask", Which::Ask),
             ("0x1c00007", Which::Window(0x1c0_0007)),
             ("DP-2x4", Which::Monitor("DP-2x4".into())),
         ] {

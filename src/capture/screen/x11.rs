@@ -62,20 +62,37 @@ struct Memory {
     bytes: usize,
 }
 
+/// What programs are shown on here.
+pub enum Desktop {
+    X11(Display),
+    /// And where X programs are shown on it, if they are.
+    Wayland(Option<Display>),
+}
+
+impl Desktop {
+    /// What the environment names: an X display that answers, though a Wayland desktop runs beside it, was chosen by the user.
+    pub fn find() -> Result<Desktop, Error> {
+        let session = std::env::var_os("XDG_SESSION_TYPE").is_some_and(|kind| kind == "wayland");
+        match Display::connect() {
+            Ok(display) if display.is_wayland() => Ok(Desktop::Wayland(Some(display))),
+            Ok(display) => Ok(Desktop::X11(display)),
+            Err(_) if session || is_set("WAYLAND_DISPLAY") => Ok(Desktop::Wayland(None)),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| !value.is_empty())
+}
+
 impl Display {
     /// The display `$DISPLAY` names, with all that it takes.
     pub fn connect() -> Result<Display, Error> {
-        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let wayland = set("WAYLAND_DISPLAY");
-        if !set("DISPLAY") {
-            return Err(if wayland { Error::Wayland } else { Error::NoDisplay });
+        if !is_set("DISPLAY") {
+            return Err(Error::NoDisplay);
         }
-        let connected = RustConnection::connect(None);
-        let (connection, screen) = match connected {
-            Ok(connected) => connected,
-            Err(_) if wayland => return Err(Error::Wayland),
-            Err(error) => return Err(Error::Connect(error.to_string())),
-        };
+        let (connection, screen) = RustConnection::connect(None).map_err(|error| Error::Connect(error.to_string()))?;
         let screen = connection.setup().roots.get(screen).ok_or_else(|| Error::Connect("it has no screen".into()))?;
         let (root, depth) = (screen.root, screen.root_depth);
         let little = connection.setup().image_byte_order == ImageOrder::LSB_FIRST;
@@ -99,7 +116,7 @@ impl Display {
     }
 
     /// Whether it is a Wayland desktop's, which has windows of X programs and no screen.
-    pub fn is_wayland(&self) -> bool {
+    fn is_wayland(&self) -> bool {
         let extension = self.connection.query_extension(b"XWAYLAND").ok().and_then(|cookie| cookie.reply().ok());
         extension.is_some_and(|extension| extension.present)
             || self.monitors().iter().any(|monitor| monitor.name.starts_with("XWAYLAND"))

@@ -1,0 +1,182 @@
+//! The desktop's portal (`org.freedesktop.portal.ScreenCast`): asked for a screen, it asks the user, and opens PipeWire for what
+//! was chosen.
+//!
+//! A [`Session`] lasts until it is dropped or the desktop ends it: its thread waits for that word. Pictures flow only while
+//! somebody reads them, so one session serves all who come and go. ashpd speaks over D-Bus on threads of its own.
+
+use super::bell::Bell;
+use super::{Error, token};
+use crate::threads::{join, lock};
+use ashpd::desktop::screencast::{CursorMode, Screencast, SelectSourcesOptions, SourceType};
+use ashpd::desktop::{self, PersistMode, ResponseError};
+use ashpd::enumflags2::BitFlags;
+use ashpd::zbus::Connection;
+use futures_lite::StreamExt as _;
+use futures_lite::future::block_on;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+/// What the user is to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// Monitors and windows, as far as the desktop has both to offer.
+    Any,
+    /// Windows alone.
+    Window,
+}
+
+impl Choice {
+    fn kinds(self) -> BitFlags<SourceType> {
+        match self {
+            Choice::Any => SourceType::Monitor | SourceType::Window,
+            Choice::Window => SourceType::Window.into(),
+        }
+    }
+}
+
+/// What was chosen, and may be looked at.
+pub struct Session {
+    connection: Connection,
+    screencast: Screencast,
+    session: Arc<desktop::Session<Screencast>>,
+    /// PipeWire's number for it.
+    pub node: u32,
+    /// Whether it is a window, where that was said.
+    window: Option<bool>,
+    closed: Arc<Closed>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Whether the desktop ended it, and who is told.
+#[derive(Default)]
+struct Closed {
+    is: AtomicBool,
+    bell: Mutex<Option<Bell>>,
+}
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.window {
+            Some(true) => "the chosen window",
+            Some(false) => "the chosen monitor",
+            None => "what was chosen",
+        })
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("node", &self.node).field("window", &self.window).finish_non_exhaustive()
+    }
+}
+
+/// Whether there is a portal that shows screens: which kinds of.
+pub fn look() -> Result<String, Error> {
+    let (_, screencast) = block_on(connect())?;
+    let kinds = block_on(screencast.available_source_types()).map_err(absent)?;
+    let names = [(SourceType::Monitor, "monitors"), (SourceType::Window, "windows")];
+    let names: Vec<_> = names.into_iter().filter(|(kind, _)| kinds.contains(*kind)).map(|(_, name)| name).collect();
+    if names.is_empty() { Err(Error::ShowsNone) } else { Ok(names.join(" and ")) }
+}
+
+async fn connect() -> Result<(Connection, Screencast), Error> {
+    let connection = Connection::session().await.map_err(|error| Error::NoPortal(error.to_string()))?;
+    let screencast = Screencast::with_connection(connection.clone()).await.map_err(absent)?;
+    Ok((connection, screencast))
+}
+
+impl Session {
+    /// Asks the user, unless what `kept` holds says what was chosen before, and keeps the choice there.
+    pub fn ask(choice: Choice, known: Option<String>, kept: Option<&Path>) -> Result<Session, Error> {
+        let (connection, screencast, session, streams) = block_on(ask(choice, known.as_deref()))?;
+        if let Some(file) = kept {
+            token::write(file, streams.restore_token());
+        }
+        let stream = streams.streams().first().ok_or_else(|| Error::Portal("it shows nothing".into()))?;
+        let (node, window) = (stream.pipe_wire_node_id(), stream.source_type().map(|kind| kind == SourceType::Window));
+        let (session, closed) = (Arc::new(session), Arc::new(Closed::default()));
+        let (theirs, told) = (session.clone(), closed.clone());
+        let thread = std::thread::Builder::new().name("portal".into()).spawn(move || {
+            block_on(ends(&theirs));
+            told.is.store(true, Ordering::SeqCst);
+            lock(&told.bell).iter().for_each(Bell::ring);
+        });
+        let thread = Some(thread.map_err(|error| Error::Portal(error.to_string()))?);
+        Ok(Session { connection, screencast, session, node, window, closed, thread })
+    }
+
+    /// A connection to PipeWire on which it can be seen. From now on `bell` is rung when the desktop ends it.
+    pub fn remote(&self, bell: Bell) -> Result<OwnedFd, Error> {
+        *lock(&self.closed.bell) = Some(bell);
+        if self.is_closed() {
+            return Err(Error::Ended);
+        }
+        let opened = block_on(self.screencast.open_pipe_wire_remote(&self.session, Default::default()));
+        opened.map_err(|error| Error::NoPipewire(error.to_string()))
+    }
+
+    /// Whether the desktop ended it.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The desktop takes its sign away at once. With the connection the thread ends.
+        let _ = block_on(self.session.close());
+        let _ = block_on(self.connection.clone().close());
+        self.thread.take().into_iter().for_each(join);
+    }
+}
+
+/// Returns when it is over.
+async fn ends(session: &desktop::Session<Screencast>) {
+    if let Ok(closed) = session.receive_closed().await {
+        std::pin::pin!(closed).next().await;
+    }
+}
+
+type Asked = (Connection, Screencast, desktop::Session<Screencast>, desktop::screencast::Streams);
+
+async fn ask(choice: Choice, token: Option<&str>) -> Result<Asked, Error> {
+    let (connection, screencast) = connect().await?;
+    let kinds = screencast.available_source_types().await.map_err(absent)? & choice.kinds();
+    if kinds.is_empty() {
+        return Err(if choice == Choice::Window { Error::NoWindows } else { Error::ShowsNone });
+    }
+    // A desktop that cannot draw the cursor shows its screen all the same.
+    let cursors = screencast.available_cursor_modes().await.unwrap_or_default();
+    let cursor = cursors.contains(CursorMode::Embedded).then_some(CursorMode::Embedded);
+    let session = screencast.create_session(Default::default()).await.map_err(refused)?;
+    let options = SelectSourcesOptions::default()
+        .set_cursor_mode(cursor)
+        .set_sources(kinds)
+        .set_multiple(false)
+        .set_persist_mode(PersistMode::ExplicitlyRevoked)
+        .set_restore_token(token);
+    screencast.select_sources(&session, options).await.and_then(|asked| asked.response()).map_err(refused)?;
+    let started = screencast.start(&session, None, Default::default()).await;
+    let streams = started.and_then(|started| started.response()).map_err(refused)?;
+    Ok((connection, screencast, session, streams))
+}
+
+/// Nobody answers.
+fn absent(error: ashpd::Error) -> Error {
+    match error {
+        ashpd::Error::PortalNotFound(_) => Error::ShowsNone,
+        error => Error::NoPortal(error.to_string()),
+    }
+}
+
+/// The answer is no.
+fn refused(error: ashpd::Error) -> Error {
+    match error {
+        ashpd::Error::Response(ResponseError::Cancelled) => Error::Refused,
+        error => Error::Portal(error.to_string()),
+    }
+}
