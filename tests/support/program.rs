@@ -73,6 +73,7 @@ pub fn command(path: &str, args: &str) -> Command {
     command.args(args.split_whitespace()).env("XDG_CONFIG_HOME", "/nonexistent");
     command.env("XDG_STATE_HOME", "/dev/null");
     command.env_remove("EYELINE_KEY").env_remove("CLICOLOR_FORCE").env_remove("DISPLAY");
+    command.env_remove("WAYLAND_DISPLAY").env_remove("XDG_SESSION_TYPE");
     command
 }
 

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::io::{BufRead, BufReader, Read as _};
-use std::process::{ChildStdout, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
@@ -106,9 +106,15 @@ impl Sent {
 
     /// Of the display of that name. `meanwhile` is done after the sender is ready, and before anybody watches.
     pub fn over(display: &str, args: &str, meanwhile: impl FnOnce(&mut Program)) -> Sent {
+        let lend = |command: &mut Command| _ = command.env("DISPLAY", display);
+        Sent::of_desktop(lend, args, meanwhile)
+    }
+
+    /// Of whatever the sender is started on. `meanwhile`: as above.
+    pub fn of_desktop(lend: impl FnOnce(&mut Command), args: &str, meanwhile: impl FnOnce(&mut Program)) -> Sent {
         let port = free_port();
         let mut send = command(SEND, &format!("--screen {args} --no-audio --stats json -p {port}"));
-        send.env("DISPLAY", display);
+        lend(&mut send);
         let mut send = Program::launch(send, Stdio::null(), Out::Stats);
         send.said("waiting on port");
         meanwhile(&mut send);

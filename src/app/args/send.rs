@@ -135,7 +135,7 @@ pub(super) struct SourceFlags {
     file: Option<PathBuf>,
 
     /// The screen: a monitor by name or number, a part like 800x600+0+0, all, window, or a window's 0x number [default: the
-    /// primary monitor]
+    /// primary monitor]; on a Wayland desktop what its dialog asks, ask: once more
     #[arg(
         long,
         value_name = "SCREEN",

@@ -1,8 +1,8 @@
 //! The screen of a Wayland desktop, which it shows through its portal and PipeWire.
 //!
 //! [`portal`] asks the desktop, which asks the user, unless [`token`] has what was chosen before. [`stream`] is the thread that
-//! takes pictures out of PipeWire, in the form [`params`] asks for; [`frame`] checks where their rows lie, [`memory`] opens the
-//! file they lie in, and [`painter`] puts them on the sheet and says when it is given. The desktop draws the cursor.
+//! takes pictures out of PipeWire, in the form [`params`] asks for; [`frame`] checks where their rows lie, [`memory`] reads
+//! them, and [`painter`] puts them on the sheet and says when it is given. The desktop draws the cursor.
 //!
 //! Pictures in a graphics card's memory are not taken: each would be fetched back to be encoded. What is turned by the desktop, a
 //! monitor on its side, comes as PipeWire has it: `--rotate` turns it.

@@ -8,14 +8,15 @@ use super::super::Note;
 use super::super::damage::{Damage, Rect, mark};
 use super::super::pace::{Pace, REST};
 use super::super::sheet::Sheet;
+use super::Error;
 use super::frame::{self, Rows, Said};
+use super::memory::Memory;
 use super::params::Format;
-use super::{Error, memory};
 use eyeline_proto::picture::Size;
 use eyeline_proto::picture::mcu_set::McuSet;
 use pipewire::buffer::Buffer;
 use pipewire::spa::buffer::meta::{MetaHeader, MetaHeaderFlags, MetaRegion, MetaVideoCrop, MetaVideoDamage};
-use pipewire::spa::buffer::{ChunkFlags, Data};
+use pipewire::spa::buffer::{Chunk, ChunkFlags, Data};
 use pipewire::stream::Stream;
 use std::io;
 use std::time::{Duration, Instant};
@@ -64,13 +65,13 @@ impl Painter {
     pub fn take(&mut self, stream: &Stream, tell: &dyn Fn(Note)) -> Result<(), Error> {
         let mut newest = None;
         while let Some(mut buffer) = stream.dequeue_buffer() {
+            let Some(chunk) = buffer.datas_mut().first().and_then(chunk) else { continue };
+            let whole = !chunk.flags().contains(ChunkFlags::CORRUPTED) && !is_torn(&buffer);
             match (&mut self.drawn, damage(&buffer)) {
                 (Some(drawn), Some(parts)) => parts.into_iter().for_each(|part| drawn.add(part)),
                 _ => self.drawn = None,
             }
-            if is_whole(&mut buffer) {
-                newest = Some(buffer);
-            }
+            newest = if whole { Some(buffer) } else { newest };
         }
         match (newest, self.format) {
             (Some(buffer), Some(format)) => self.paint(buffer, format, tell),
@@ -83,12 +84,12 @@ impl Painter {
         let crop = buffer.find_meta::<MetaVideoCrop>().and_then(|crop| rect(crop.meta_region(), format.size));
         let seen = frame::seen(format.size, crop);
         let caught = caught(buffer.find_meta::<MetaHeader>().map(MetaHeader::pts), Instant::now());
-        let Some(data) = buffer.datas_mut().first() else { return Ok(()) };
-        let (raw, chunk) = (data.as_raw(), data.chunk());
-        let said = Said { begin: raw.mapoffset, length: raw.maxsize, offset: chunk.offset(), stride: chunk.stride() };
+        let Some(data) = buffer.datas_mut().first_mut() else { return Ok(()) };
+        let (length, chunk) = (data.as_raw().maxsize, data.chunk());
+        let said = Said { length, offset: chunk.offset(), stride: chunk.stride() };
         let rows = Rows::new(said, format.size).ok_or_else(|| Error::Unreadable(format!("{} in {said:?}", format.size)))?;
         let unreadable = |error: io::Error| Error::Unreadable(error.to_string());
-        let file = memory::file(data).map_err(unreadable)?;
+        let memory = Memory::of(data).map_err(unreadable)?;
         if self.look_at(seen, tell) {
             self.drawn = None;
         }
@@ -106,7 +107,8 @@ impl Painter {
             let part = part.in_mcus(self.sheet.sampling(), seen.size);
             let mut planes = self.sheet.planes();
             let corner = (seen.x, seen.y);
-            rows.read(&file, (part, corner), format.red_first, &mut self.line, &mut planes).map_err(unreadable)?;
+            let read = |bytes: &mut [u8], at| memory.read(bytes, at);
+            rows.read(read, (part, corner), format.red_first, &mut self.line, &mut planes).map_err(unreadable)?;
             self.changed.iter_mut().for_each(|changed| mark(part, changed));
         }
         self.caught = Some(caught);
@@ -146,14 +148,15 @@ impl Painter {
     }
 }
 
-/// Whether there are pixels in it, and as they should be: some say of the cursor alone.
-fn is_whole(buffer: &mut Buffer<'_>) -> bool {
-    let torn = buffer.find_meta::<MetaHeader>().is_some_and(|header| header.flags().contains(MetaHeaderFlags::CORRUPTED));
-    let filled = |data: &Data| {
-        let chunk = (!data.as_raw().chunk.is_null()).then(|| data.chunk());
-        chunk.is_some_and(|chunk| chunk.size() > 0 && !chunk.flags().contains(ChunkFlags::CORRUPTED))
-    };
-    !torn && buffer.datas_mut().first().is_some_and(filled)
+/// What is said of its pixels; `None`: there are none, as where only the cursor went elsewhere.
+fn chunk(data: &Data) -> Option<&Chunk> {
+    let there = !data.as_raw().chunk.is_null();
+    there.then(|| data.chunk()).filter(|chunk| chunk.size() > 0)
+}
+
+/// Whether its pixels are not as they should be.
+fn is_torn(buffer: &Buffer<'_>) -> bool {
+    buffer.find_meta::<MetaHeader>().is_some_and(|header| header.flags().contains(MetaHeaderFlags::CORRUPTED))
 }
 
 /// What was drawn in it; `None`: it does not say.

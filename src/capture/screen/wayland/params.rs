@@ -95,7 +95,8 @@ pub fn agreed(param: &Pod) -> Option<Format> {
 
 /// Where pixels shall lie, and what shall be told of each picture: when it was caught, what of it is seen, what was drawn.
 pub fn wishes() -> Vec<Param> {
-    let memory = choice(ChoiceEnum::Flags { default: 1 << sys::SPA_DATA_MemFd, flags: Vec::new() });
+    let memory = 1 << sys::SPA_DATA_MemFd | 1 << sys::SPA_DATA_MemPtr;
+    let memory = choice(ChoiceEnum::Flags { default: memory, flags: Vec::new() });
     let buffers = Property::new(sys::SPA_PARAM_BUFFERS_dataType, Value::Choice(ChoiceValue::Int(memory)));
     let meta = |kind: u32, size: Value| {
         let kind = Property::new(sys::SPA_PARAM_META_type, Value::Id(Id(kind)));

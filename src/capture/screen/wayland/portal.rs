@@ -127,8 +127,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // The desktop takes its sign away at once. With the connection the thread ends.
-        let _ = block_on(self.session.close());
+        // With the connection the session is over, for the portal and for the thread; to wait for an answer might take for ever.
         let _ = block_on(self.connection.clone().close());
         self.thread.take().into_iter().for_each(join);
     }
