@@ -77,10 +77,7 @@ pub fn ask(which: &Which, kept: Option<&Path>, tell: impl FnOnce(Note)) -> Resul
         Which::Focused => (portal::Choice::Window, None, None),
         named => return Err(Error::Named(named.clone())),
     };
-    if known.is_none() {
-        tell(Note::Asks);
-    }
-    Session::ask(choice, known, kept)
+    Session::ask(choice, known.as_deref(), kept, || tell(Note::Asks))
 }
 
 /// A stream, connected and not looked at yet.

@@ -90,9 +90,10 @@ async fn connect() -> Result<(Connection, Screencast), Error> {
 }
 
 impl Session {
-    /// Asks the user, unless what `kept` holds says what was chosen before, and keeps the choice there.
-    pub fn ask(choice: Choice, known: Option<String>, kept: Option<&Path>) -> Result<Session, Error> {
-        let (connection, screencast, session, streams) = block_on(ask(choice, known.as_deref()))?;
+    /// Asks the user, unless what was `known` before says what is chosen, and keeps the choice in that file. `tell` is called
+    /// before the user is asked.
+    pub fn ask(choice: Choice, known: Option<&str>, kept: Option<&Path>, tell: impl FnOnce()) -> Result<Session, Error> {
+        let (connection, screencast, session, streams) = block_on(ask(choice, known, tell))?;
         if let Some(file) = kept {
             token::write(file, streams.restore_token());
         }
@@ -142,7 +143,7 @@ async fn ends(session: &desktop::Session<Screencast>) {
 
 type Asked = (Connection, Screencast, desktop::Session<Screencast>, desktop::screencast::Streams);
 
-async fn ask(choice: Choice, token: Option<&str>) -> Result<Asked, Error> {
+async fn ask(choice: Choice, token: Option<&str>, tell: impl FnOnce()) -> Result<Asked, Error> {
     let (connection, screencast) = connect().await?;
     let kinds = screencast.available_source_types().await.map_err(absent)? & choice.kinds();
     if kinds.is_empty() {
@@ -159,6 +160,9 @@ async fn ask(choice: Choice, token: Option<&str>) -> Result<Asked, Error> {
         .set_persist_mode(PersistMode::ExplicitlyRevoked)
         .set_restore_token(token);
     screencast.select_sources(&session, options).await.and_then(|asked| asked.response()).map_err(refused)?;
+    if token.is_none() {
+        tell();
+    }
     let started = screencast.start(&session, None, Default::default()).await;
     let streams = started.and_then(|started| started.response()).map_err(refused)?;
     Ok((connection, screencast, session, streams))
