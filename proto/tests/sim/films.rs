@@ -169,3 +169,24 @@ fn wishes_are_joined_and_the_newest_counts() {
     assert!(gathering.view(one, "camera").watched.borrow().films.is_empty());
     assert_eq!(gathering.view(one, "film").watched.borrow().lost, 0);
 }
+
+/// A wish that waits for the one before it is granted only if whoever has it is still alone by then.
+#[test]
+fn a_wish_that_waits_is_dropped_where_another_comes_meanwhile() {
+    for wish in [PAUSE, to(secs(20))] {
+        let mut gathering = Gathering::new(87);
+        gathering.send("10.0.6.1", "film", Stream { film: Some(100_000), ..Stream::tile() }, &[]);
+        let one = gathering.recv("10.0.6.2", "one", &["10.0.6.1"]);
+        gathering.pass(secs(1));
+        let track = gathering.view(one, "film").track;
+        gathering.command(one, Command::Steer(track, to(secs(9))));
+        gathering.command(one, Command::Steer(track, wish));
+        // Some round trips later he is there, as the second wish waits.
+        let other = gathering.recv("10.0.6.3", "other", &["10.0.6.1"]);
+        gathering.pass(secs(1));
+        let film = gathering.source("film");
+        let steered: Vec<Steer> = film.borrow().steered.iter().map(|(_, steer)| *steer).collect();
+        assert_eq!(gathering.view(other, "film").watched.borrow().films.last().map(|told| told.1.others), Some(1));
+        assert_eq!(steered, [to(secs(9))], "{wish:?}");
+    }
+}

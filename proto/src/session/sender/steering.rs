@@ -5,7 +5,7 @@
 //! let it go on.
 //!
 //! A jump costs the application a decoder that is started anew, so it is told of what is wanted every [`LEAST`] at most: what is
-//! wanted meanwhile is joined, and the newest counts.
+//! wanted meanwhile is joined, and the newest counts. Whoever wants it must be alone still when it is told.
 
 use super::target::is_gone;
 use super::{Event, LinksAndEvents, Sender};
@@ -70,18 +70,24 @@ impl Sender {
             self.steering.told.remove(&link);
             return true;
         }
-        let before = self.steering.wanted.map_or(Steer::default(), |(_, before)| before);
+        // What another wanted, who is gone since, is nothing to him.
+        let before = self.steering.wanted.filter(|(by, _)| *by == peer).map_or(Steer::default(), |(_, before)| before);
         self.steering.wanted = Some((peer, before.then(steer)));
         self.update_steering(now, shared);
         true
     }
 
-    /// The application is told what is wanted, where it may be by now.
+    /// The application is told what is wanted, where it may be by now, and if whoever wants it still may: another may have come
+    /// meanwhile, or the film be over.
     pub fn update_steering(&mut self, now: Instant, shared: &mut LinksAndEvents<'_>) {
         if self.steering.next.is_some_and(|next| now < next) {
             return;
         }
         let Some((peer, steer)) = self.steering.wanted.take() else { return };
+        let link = self.peers.iter().find(|(_, known)| known.id == peer).map(|(link, _)| *link);
+        if !link.and_then(|link| self.film_for(now, link, shared)).is_some_and(|film| film.steered) {
+            return;
+        }
         self.steering.next = Some(now + LEAST);
         if let Some(paused) = steer.paused {
             self.steering.paused_by = paused.then_some(peer);
