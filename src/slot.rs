@@ -153,6 +153,14 @@ impl<T> Slot<T> {
         }
     }
 
+    /// Waits until nothing is inside, or it is closed.
+    pub fn emptied(&self) {
+        let mut state = self.lock();
+        while !state.values.is_empty() && !state.closed {
+            state = wait(&self.room, state);
+        }
+    }
+
     /// The oldest value, if one is there.
     pub fn try_take(&self) -> Option<T> {
         self.pop(&mut self.lock())
@@ -172,7 +180,8 @@ impl<T> Slot<T> {
         let value = state.values.pop_front()?;
         state.bytes -= self.weight(&value);
         if self.overflow == Overflow::Wait {
-            self.room.notify_one();
+            // Who waits for room, and who waits until it is empty.
+            self.room.notify_all();
         }
         Some(value)
     }

@@ -139,12 +139,12 @@ fn a_film_that_goes_where_nothing_is_left_of_it_is_over() {
 fn a_film_stands_still_and_goes_on_with_the_very_next_picture_and_sample() {
     let mut playing = Playing::start(&film("stands.mkv", "-c:v ffv1"), &Options::default());
     let mut numbers = playing.take(20);
-    playing.film.pause(true);
+    assert!(playing.film.pause(true));
     numbers.extend(playing.rest());
     let stood = numbers.len();
     assert!(stood <= 20 + 4, "two in the slot, one at the door, one on its way: {numbers:?}");
     assert!(playing.rest().is_empty(), "it stands still");
-    playing.film.pause(false);
+    assert!(playing.film.pause(false));
     numbers.extend(playing.take(20));
     assert_eq!(numbers, (0..numbers.len() as u32).collect::<Vec<_>>(), "nothing was skipped, and nothing came twice");
     let passed = playing.seen[stood].0 - playing.seen[stood - 1].0;
@@ -188,10 +188,10 @@ fn a_film_goes_on_at_the_picture_of_the_place_with_its_sound_and_its_clock_never
 fn while_it_stands_still_one_picture_of_another_place_is_seen_and_beyond_its_end_its_last_second() {
     let mut playing = Playing::start(&film("looks.mkv", "-c:v ffv1"), &Options::default());
     playing.take(5);
-    playing.film.pause(true);
+    assert!(playing.film.pause(true));
     assert_eq!(playing.go_to(Duration::from_secs(8)).1, 200);
     assert!(playing.rest().is_empty(), "that one alone");
-    playing.film.pause(false);
+    assert!(playing.film.pause(false));
     assert_eq!(playing.take(3), [201, 202, 203]);
     assert_eq!(playing.go_to(Duration::from_secs(3600)).1, 225);
     let mut last = 225;
@@ -219,6 +219,35 @@ fn a_film_that_is_read_to_its_end_still_goes_back_and_a_loop_begins_again_after_
     // A second of so small pictures is read in a moment.
     playing.take(12);
     assert_eq!(playing.go_to(Duration::from_secs(4)).1, 100);
+}
+
+/// Whoever takes its pictures is behind: the reader has read and given out all, and the last ones wait.
+#[test]
+fn a_film_whose_last_pictures_wait_to_be_taken_still_goes_back() {
+    let options = Options { want_audio: false, ..Options::default() };
+    let mut playing = Playing::start(&film("waits.mkv", "-c:v ffv1"), &options);
+    playing.take(3);
+    assert_eq!(playing.go_to(Duration::from_secs(9)).1, 225);
+    playing.take(21);
+    // By its clock three more are due, and the end.
+    let (_nobody, behind) = std::sync::mpsc::channel::<()>();
+    assert!(behind.recv_timeout(Duration::from_secs(1)).is_err());
+    assert_eq!(playing.go_to(Duration::from_secs(4)).1, 100);
+    assert_eq!(playing.take(3), [101, 102, 103]);
+}
+
+/// Those who watch have not seen its last pictures yet: to drop them would show neither the end nor another place.
+#[test]
+fn a_film_that_was_given_out_to_its_end_goes_nowhere_and_stands_still_no_more() {
+    let options = Options { want_audio: false, ..Options::default() };
+    let mut playing = Playing::start(&film("over.mkv", "-c:v ffv1"), &options);
+    playing.take(3);
+    assert_eq!(playing.go_to(Duration::from_secs(9)).1, 225);
+    while playing.next().is_some() {}
+    let place = playing.film.place(playing.seen.last().unwrap().1);
+    playing.film.go_to(Duration::from_secs(4), |jump| panic!("{jump:?}"));
+    assert!(!playing.film.pause(true), "it is over");
+    assert_eq!((playing.seen.last().unwrap().2, playing.film.place(Duration::MAX)), (COUNT - 1, place));
 }
 
 /// The number of the picture that is seen.

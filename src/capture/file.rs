@@ -194,12 +194,13 @@ impl Film {
         self.player.show_again();
     }
 
-    /// It stands still, or goes on with the next picture and the next sample.
-    pub fn pause(&self, on: bool) {
-        self.player.pause(on);
+    /// It stands still, or goes on with the next picture and the next sample; false where all of it was given out.
+    pub fn pause(&self, on: bool) -> bool {
+        self.player.pause(on)
     }
 
-    /// It goes on at this place. `tell` is told before anything is given out of there.
+    /// It goes on at this place. `tell` is told before anything is given out of there; nothing is told, and nothing changes, where
+    /// all of it was given out.
     pub fn go_to(&self, place: Duration, tell: impl FnOnce(Jump)) {
         self.player.go_to(place, tell);
     }

@@ -31,10 +31,9 @@ impl Steering {
         self.paused
     }
 
-    /// Does what is wanted.
+    /// Does what is wanted, while the film is not over.
     pub fn steer(&mut self, steer: record::Steer, film: &Film, encoder: &Encoder) {
-        if let Some(paused) = steer.paused {
-            film.pause(paused);
+        if let Some(paused) = steer.paused.filter(|paused| film.pause(*paused)) {
             self.paused = paused;
         }
         if let Some(to) = steer.to {

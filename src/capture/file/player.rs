@@ -19,7 +19,7 @@ use super::timeline::{Pictures, Sounds};
 use super::{Error, Playback, command, probe, stderr};
 use crate::capture::y4m::jpegs::MAX_PICTURE;
 use crate::slot::Slot;
-use crate::threads::{lock, wait};
+use crate::threads::lock;
 use eyeline_proto::picture::{BufferPool, Picture, Sampling};
 use eyeline_proto::sound::Block;
 
@@ -53,9 +53,20 @@ pub struct Player {
     still: Mutex<Still>,
     still_changed: Condvar,
     places: Mutex<Places>,
-    /// Where it is to go on, if its reader does not know yet.
-    jump: Mutex<Option<Jump>>,
-    jumped: Condvar,
+    /// Locked while it jumps: its reader does not end meanwhile.
+    onward: Mutex<Onward>,
+}
+
+/// What its reader does once all it read was given out, or is past.
+#[derive(Default)]
+enum Onward {
+    /// It ends.
+    #[default]
+    End,
+    /// It goes on there.
+    Jump(Jump),
+    /// It has ended, and goes nowhere any more.
+    Ended,
 }
 
 /// The film goes on at another place.
@@ -121,8 +132,7 @@ impl Player {
             still: Mutex::default(),
             still_changed: Condvar::new(),
             places: Mutex::default(),
-            jump: Mutex::default(),
-            jumped: Condvar::new(),
+            onward: Mutex::default(),
         }
     }
 
@@ -155,9 +165,6 @@ impl Player {
         self.feed.stop();
         lock(&self.still).stopped = true;
         self.still_changed.notify_all();
-        // Who looked before it was stopped waits by now.
-        drop(lock(&self.jump));
-        self.jumped.notify_all();
         self.close();
         self.kill();
     }
@@ -168,13 +175,23 @@ impl Player {
         self.still_changed.notify_all();
     }
 
-    /// The film stands still, or goes on.
-    pub fn pause(&self, on: bool) {
-        self.clock.pause(on);
+    /// The film stands still, or goes on; false where all of it was given out.
+    pub fn pause(&self, on: bool) -> bool {
+        let onward = lock(&self.onward);
+        let plays = !matches!(*onward, Onward::Ended);
+        if plays {
+            self.clock.pause(on);
+        }
+        plays
     }
 
-    /// Has the film go on at this place, after `tell` was told of it; not later than a moment before its end.
+    /// Has the film go on at this place, after `tell` was told of it; not later than a moment before its end. Where all of it was
+    /// given out nothing is told: what is under way of it is seen to its end.
     pub fn go_to(&self, place: Duration, tell: impl FnOnce(Jump)) {
+        let mut onward = lock(&self.onward);
+        if matches!(*onward, Onward::Ended) {
+            return;
+        }
         let last = self.playback.length.map_or(Duration::MAX, |length| length.saturating_sub(LAST));
         let video = self.playback.video.as_ref();
         let period = video.map_or(Duration::ZERO, |video| video.rate.period()).max(BLOCK);
@@ -185,8 +202,7 @@ impl Player {
         self.feed.flush(era);
         // Before its reader knows of the jump, and has started another.
         self.kill();
-        *lock(&self.jump) = Some(jump);
-        self.jumped.notify_all();
+        *onward = Onward::Jump(jump);
     }
 
     /// How far sound is that no picture goes with; `None` where there are pictures, whose positions say it.
@@ -229,23 +245,13 @@ impl Player {
         let (mut jump, mut first) = (Jump::default(), Some(first));
         let outcome = loop {
             let played = self.play(&jump, first.take());
-            if !self.clock.is_past(jump.era) {
-                match played {
-                    // The last picture is shown as long as every other was.
-                    Ok(end) if self.feed.is_drained(jump.era) => {
-                        // Of a place behind which there was nothing no packet has begun the era.
-                        self.clock.begin(jump.era, Instant::now(), jump.played);
-                        if self.clock.wait(Stream::Pictures, jump.era, end, true).is_some() {
-                            break Ok(());
-                        }
-                    }
-                    Ok(_) => {}
-                    Err(error) => break Err(error),
-                }
+            if let Ok(end) = played {
+                self.give_all(&jump, end);
             }
             match self.next_jump() {
                 Some(next) => jump = next,
-                None => break Ok(()),
+                None if self.clock.stopped() => break Ok(()),
+                None => break played.map(drop),
             }
         };
         self.feed.end();
@@ -258,17 +264,29 @@ impl Player {
         self.close();
     }
 
-    /// Where it goes on after what was read is past; `None` once stopped.
+    /// Waits until all that was read was given out, and taken: until then it can go on elsewhere. Or until that is past.
+    fn give_all(&self, jump: &Jump, end: Duration) {
+        if !self.feed.is_drained(jump.era) {
+            return;
+        }
+        // Of a place behind which there was nothing no packet has begun the era.
+        self.clock.begin(jump.era, Instant::now(), jump.played);
+        // The last picture is shown as long as every other was.
+        if self.clock.wait(Stream::Pictures, jump.era, end, true).is_some() {
+            self.pictures.emptied();
+            self.sound.emptied();
+        }
+    }
+
+    /// Where it goes on; `None` where it is over.
     fn next_jump(&self) -> Option<Jump> {
-        let mut jump = lock(&self.jump);
-        loop {
-            if self.clock.stopped() {
-                return None;
+        let mut onward = lock(&self.onward);
+        match std::mem::replace(&mut *onward, Onward::Ended) {
+            Onward::Jump(jump) if !self.clock.stopped() => {
+                *onward = Onward::End;
+                Some(jump)
             }
-            if let Some(jump) = jump.take() {
-                return Some(jump);
-            }
-            jump = wait(&self.jumped, jump);
+            _ => None,
         }
     }
 
