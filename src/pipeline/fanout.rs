@@ -131,6 +131,7 @@ impl Fanout {
                         self.finish_files(|left| left == *track);
                     }
                     Event::Ended(ended) => self.finish_files(|track| track == *ended),
+                    Event::Film(track, film) => self.sinks(*track).for_each(|sink| sink.goes_on_at(film.first)),
                     Event::Track(track, announced) => self.sinks(*track).for_each(|sink| sink.format(announced.format)),
                     _ => {}
                 }
@@ -155,6 +156,7 @@ mod tests {
     use eyeline_proto::media::hold::Latency;
     use eyeline_proto::picture::{Sampling, Size};
     use eyeline_proto::time::MediaTime;
+    use eyeline_proto::wire::record::Film;
     use eyeline_proto::wire::slice::Head;
     use std::net::SocketAddr;
     use std::time::Duration;
@@ -235,6 +237,28 @@ mod tests {
         assert!(tracks.get(other).is_some());
         fanout.handle(up(PEERS[0]));
         assert!(tracks.get(id).is_some(), "it came back after all");
+    }
+
+    #[test]
+    fn what_is_held_of_the_place_that_a_film_left_is_dropped_and_what_comes_of_the_new_one_is_not() {
+        let (mut fanout, _tracks, announced) = fanout(Duration::from_secs(60));
+        let (id, (capture, mapping)) = (TrackId::own(PEERS[0]), clock());
+        fanout.handle(Event::TrackUp { track: id, name: String::new(), film: true });
+        fanout.handle(Event::Clock(PEERS[0], mapping));
+        let slices: Vec<_> = (0..4)
+            .map(|picture| match slice(PEERS[0], picture, capture) {
+                Event::Slice(_, slice) => slice,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        slices.iter().for_each(|slice| fanout.handle(Event::Slice(id, slice.clone())));
+        let mut held_at = |first| {
+            fanout.handle(Event::Film(id, Film { first, ..Film::default() }));
+            slices.iter().map(|slice| Arc::strong_count(slice.bytes()) > 1).collect::<Vec<_>>()
+        };
+        assert_eq!(held_at(0), [true; 4], "it plays on");
+        assert_eq!([held_at(3), held_at(3)], [[false, false, false, true]; 2]);
+        assert!(announced.try_take().is_none());
     }
 
     #[test]

@@ -81,6 +81,13 @@ impl Inlet {
         self.shared.pass(self.track, Item::SettledInPart(picture), None);
     }
 
+    /// What waits of pictures before this one is not to be seen any more.
+    pub fn goes_on_at(&self, first: u64) {
+        if let Some(held) = lock(&self.shared.state).tracks.get_mut(&self.track) {
+            held.queue.retain(|item| item.picture() >= first);
+        }
+    }
+
     /// A whole picture was shown so long after its last slice was let go.
     pub fn took(&self, lead: Duration) {
         if let Some(held) = lock(&self.shared.state).tracks.get_mut(&self.track) {
@@ -145,6 +152,13 @@ impl Item {
         match self {
             Item::Slice(job) => inlet.push(job),
             Item::SettledInPart(picture) => inlet.settled_in_part(picture),
+        }
+    }
+
+    fn picture(&self) -> u64 {
+        match self {
+            Item::Slice(job) => job.slice.picture,
+            Item::SettledInPart(picture) => *picture,
         }
     }
 

@@ -14,12 +14,14 @@ use std::time::Instant;
 
 pub struct Show {
     track: Arc<Track>,
+    /// Of a film: the first picture of the place where it is.
+    first: u64,
 }
 
 impl Show {
     /// Nothing of this track has come.
     pub fn new(track: Arc<Track>) -> Self {
-        Show { track }
+        Show { track, first: 0 }
     }
 }
 
@@ -48,6 +50,19 @@ impl EncodedSink for Show {
     fn settled(&mut self, settled: Settled) {
         if let Some(pictures) = self.track.pictures.as_ref().filter(|_| !settled.is_whole()) {
             pictures.settled_in_part(settled.picture);
+        }
+    }
+
+    fn goes_on_at(&mut self, first: u64) {
+        if first <= self.first {
+            return;
+        }
+        self.first = first;
+        if let Some(pictures) = &self.track.pictures {
+            pictures.goes_on_at(first);
+        }
+        if let Some(voice) = &self.track.voice {
+            lock(voice).flush();
         }
     }
 

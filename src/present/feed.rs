@@ -169,6 +169,11 @@ impl Feed {
         self.say(Message::Mapping(mapping));
     }
 
+    /// Nothing that came is to be heard any more: its sender went to another place.
+    pub fn flush(&mut self) {
+        self.say(Message::Flush);
+    }
+
     /// Capture to speaker, at least; `None`: as little as jitter allows.
     pub fn target(&mut self, latency: Option<Duration>) {
         self.dials.set_target(latency);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::present::voice::{RAMP, RING};
+use eyeline_proto::media::clock::Mapping;
 use eyeline_proto::media::playout::Playout;
 use eyeline_proto::media::requests::Requests;
 use eyeline_proto::sound::{Block, Numbered};
@@ -192,6 +193,27 @@ fn what_a_holder_left_in_the_ring_is_not_the_next_ones() {
     let heard = rig.run(50);
     assert!(near(heard.last(), 0.25));
     assert!(rig.feeds.iter().all(|feed| feed.stats().overflows + feed.stats().late == 0), "none of the blocks of before");
+}
+
+#[test]
+fn what_is_held_for_its_time_is_not_heard_once_it_is_flushed() {
+    for (flushed, of_it) in [(true, 0..200), (false, 20_000..28_000)] {
+        let mut rig = Rig::new(1);
+        let latency = Duration::from_secs(1);
+        rig.feeds[0].mapping(Mapping::assumed(rig.start, MediaTime::ZERO));
+        rig.feeds[0].target(Some(latency));
+        assert!(rig.run(50).iter().all(|sample| *sample == 0.0), "half a second of a second");
+        if flushed {
+            rig.feeds[0].flush();
+        }
+        let after: Vec<f32> = (0..200).flat_map(|_| rig.step(&[16384; 480])).collect();
+        let lefts = || after.iter().step_by(2);
+        let before = lefts().filter(|sample| near(Some(sample), 0.25)).count();
+        assert!(of_it.contains(&before), "{before} frames, flushed: {flushed}");
+        assert!(near(after.last(), 0.5), "what came then is heard");
+        let heard = lefts().position(|sample| near(Some(sample), 0.5)).unwrap() as f64 / 48_000.0;
+        assert!((heard - 1.0).abs() < 0.05, "at its time: after {heard} s");
+    }
 }
 
 #[test]

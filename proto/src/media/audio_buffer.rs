@@ -129,6 +129,14 @@ impl AudioBuffer {
         (self.ended, self.newest, self.late_in_a_row) = (None, None, 0);
     }
 
+    /// Passes over all that came: only what is newer is read.
+    pub fn pass_all(&mut self) {
+        let Some((newest, _)) = self.newest else { return };
+        self.places.iter_mut().for_each(|place| place.is_full = false);
+        (self.head, self.at, self.wait, self.started) = (newest.saturating_add(1), 0, 0, true);
+        self.ended = None;
+    }
+
     /// Puts a block in its place.
     pub fn push(&mut self, sound: &Numbered<MediaTime, Inline>) -> Pushed {
         let (number, block) = (sound.number, &sound.block);

@@ -62,6 +62,12 @@ impl<T> HoldQueue<T> {
         Some(item)
     }
 
+    /// Drops those that are not to be kept.
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.items.retain(|(.., item)| keep(item));
+        self.bytes = self.items.iter().map(|(_, bytes, _)| bytes).sum();
+    }
+
     /// When [`HoldQueue::pop`], which had nothing, will have something.
     pub fn deadline(&self) -> Option<Instant> {
         self.items.front().map(|(release, ..)| *release)
@@ -113,6 +119,15 @@ mod tests {
         (0..10).for_each(|item| queue.push(start, Some(start + ms(3_600_000)), MOST_BYTES / 8, item));
         assert_eq!(passed(&mut queue, start), [0, 1]);
         assert_eq!(queue.pop(start, MOST_BYTES / 2), Some(2), "a share of it");
+    }
+
+    #[test]
+    fn what_is_dropped_has_no_place_any_more_and_the_rest_keeps_its_time() {
+        let (mut queue, start) = (HoldQueue::default(), Instant::now());
+        (0..4).for_each(|item| queue.push(start, Some(start + ms(60)), MOST_BYTES / 2, item));
+        queue.retain(|item| *item >= 2);
+        assert_eq!((passed(&mut queue, start), queue.deadline()), (vec![], Some(start + ms(60))));
+        assert_eq!(passed(&mut queue, start + ms(60)), [2, 3]);
     }
 
     #[test]

@@ -259,6 +259,13 @@ impl Playout {
         self.controller.moved();
     }
 
+    /// Nothing that has come is to be heard: its sender went to another place. What comes next begins as after a silence.
+    pub fn flush(&mut self) {
+        self.source.buffer.pass_all();
+        (self.source.playing, self.waited) = (false, 0.0);
+        self.controller.moved();
+    }
+
     /// As new, for another sender, in the memory there is.
     pub fn reset(&mut self) {
         self.source.reset();
