@@ -122,6 +122,34 @@ fn a_camera_unplugged_in_use_comes_back_under_another_number_and_nobody_leaves()
     [gone, here].iter().for_each(|file| std::fs::remove_file(file).unwrap());
 }
 
+/// What refuses it may be over soon: another program, a driver that is not ready.
+#[test]
+fn a_camera_that_comes_back_and_cannot_be_set_as_before_is_told_of_once_and_tried_again() {
+    let port = free_port();
+    let file = |end: &str| PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("again-{port}.{end}"));
+    let (gone, here, refuses) = (file("gone"), file("here"), file("refuses"));
+    let [unplug, replug, when] =
+        [("EMUCAM_UNPLUG_WHEN", &gone), ("EMUCAM_REPLUG_WHEN", &here), ("EMUCAM_REFUSES_WHEN", &refuses)]
+            .map(|(key, path)| (key, path.to_str().unwrap()));
+    let settings = [unplug, replug, when, ("EMUCAM_REFUSES", "zoom")];
+    let mut send = start(SEND, &format!("--no-audio --zoom 2x -p {port}"), &settings);
+    send.said("waiting on port");
+    let mut recv = start(RECV, &format!("--no-window --no-audio --host 127.0.0.1:{port} --stats json"), &[]);
+    recv.stats_with(|stats| stats["whole"].as_u64() >= Some(10));
+    [&refuses, &gone].iter().for_each(|file| std::fs::write(file, "").unwrap());
+    send.said("is unplugged");
+    std::fs::write(&here, "").unwrap();
+    send.said(&format!("warning: the camera is there again, but {CAMERA} refuses --zoom (Input/output error (os error 5))"));
+    // Some looks later.
+    recv.forget_stats();
+    (0..2).for_each(|_| drop(recv.stats()));
+    std::fs::remove_file(&refuses).unwrap();
+    send.said("the camera is back");
+    assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
+    assert_eq!(times(&send, "refuses --zoom"), 1, "{}", send.heard());
+    [gone, here].iter().for_each(|file| std::fs::remove_file(file).unwrap());
+}
+
 /// While it is away `send` stops at once when told to.
 #[test]
 fn a_camera_that_stays_away_keeps_nobody_from_stopping() {

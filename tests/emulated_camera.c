@@ -27,6 +27,7 @@
  *     EMUCAM_STAMP_MS=m       added to every time stamp
  *     EMUCAM_CONTROLS=0       exposure, focus and zoom cannot be set;  EMUCAM_FORGETS=1  they are as at first in each new stream
  *     EMUCAM_REFUSES=name     setting this control fails with EIO
+ *     EMUCAM_REFUSES_WHEN=path    ... only while this file is there
  *     EMUCAM_REPORT=file      a line for each thing worth knowing: open, streamon, streamoff, close, hangs, and each control that is
  *                             set (auto_exposure N, exposure N, dynamic_framerate N, focus N, auto_focus N, zoom N)
  */
@@ -192,12 +193,18 @@ static struct control *control(unsigned id) {
 }
 
 /* As a UVC camera's driver. */
+static int exists(const char *name) {
+    const char *file = getenv(name);
+    return file && !system_call(SYS_faccessat, AT_FDCWD, (long)file, F_OK, 0, 0, 0);
+}
+
 static int set_control(struct control *c, long value) {
     struct control *automatic = c->automatic ? control(c->automatic) : NULL;
     if (c->type == V4L2_CTRL_TYPE_MENU && value != 1 && value != 3) FAIL(EINVAL);
     if (value < c->min || value > c->max) FAIL(ERANGE);
     if (automatic && automatic->value != (automatic->type == V4L2_CTRL_TYPE_MENU)) FAIL(EACCES);
-    if (!strcmp(setting("EMUCAM_REFUSES", ""), c->reported)) FAIL(EIO);
+    int refuses = !getenv("EMUCAM_REFUSES_WHEN") || exists("EMUCAM_REFUSES_WHEN");
+    if (refuses && !strcmp(setting("EMUCAM_REFUSES", ""), c->reported)) FAIL(EIO);
     c->value = value;
     report(c->reported, value);
     return 0;
@@ -206,11 +213,6 @@ static int set_control(struct control *c, long value) {
 static int past(const char *name) {
     int at = number(name, 0);
     return at && sequence >= (unsigned)at;
-}
-
-static int exists(const char *name) {
-    const char *file = getenv(name);
-    return file && !system_call(SYS_faccessat, AT_FDCWD, (long)file, F_OK, 0, 0, 0);
 }
 
 static int unplugged(void) {

@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub enum Note {
     /// It is gone, and looked for.
     Gone(camera::Error),
+    /// It is there again, and cannot be used: it is tried again.
+    Refused(camera::Error),
     /// It is back, with this.
     Back(Chosen),
 }
@@ -90,6 +92,7 @@ impl Supervisor {
         let Some(why) = state.failed.clone().filter(|_| self.reconnect && !state.stopped) else { return false };
         drop(state);
         (self.tell)(Note::Gone(why));
+        let mut refusals = Refusals::default();
         loop {
             match self.look() {
                 Ok((camera, pictures)) => {
@@ -104,7 +107,12 @@ impl Supervisor {
                     (self.tell)(back);
                     return true;
                 }
-                Err(error) => tracing::trace!("the camera is not back: {error}"),
+                Err(error) => {
+                    tracing::trace!("the camera is not back: {error}");
+                    if let Some(why) = refusals.news(error) {
+                        (self.tell)(Note::Refused(why));
+                    }
+                }
             }
             if wait_while(&self.changed, lock(&self.state), LOOK, |state| !state.stopped).stopped {
                 return false;
@@ -143,8 +151,45 @@ impl Supervisor {
     }
 }
 
+/// Why a camera that is there again cannot be used, each look.
+#[derive(Default)]
+struct Refusals {
+    last: Option<camera::Error>,
+    told: Option<camera::Error>,
+}
+
+impl Refusals {
+    /// What is to be told after a look that ended so: why, once it is the same twice. A node that has just appeared may have no
+    /// permissions yet, and others look at it, too.
+    fn news(&mut self, error: camera::Error) -> Option<camera::Error> {
+        let why = Some(error).filter(camera::Error::is_of_one_that_is_there);
+        let lasts = std::mem::replace(&mut self.last, why.clone()) == why;
+        let news = why.filter(|why| lasts && self.told.as_ref() != Some(why));
+        self.told = news.clone().or(self.told.take());
+        news
+    }
+}
+
 /// What one camera lost.
 fn counts(camera: &Camera) -> Counts {
     let camera::Counters { damaged, missed, .. } = camera.counters();
     Counts { damaged, missed, ..Counts::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_camera_that_is_there_cannot_be_used_is_told_once_and_again_where_it_is_another_reason() {
+        let device = || "Webcam (/dev/video0)".to_string();
+        let gone = camera::Error::Unplugged { device: device() };
+        let forbidden = camera::Error::Permission { device: device() };
+        let refuses = camera::Error::Control { device: device(), why: "refuses --zoom".into() };
+        let busy = camera::Error::Busy { device: device(), holder: "cheese (pid 7)".into() };
+        let mut refusals = Refusals::default();
+        let looks = [&gone, &gone, &forbidden, &refuses, &refuses, &refuses, &gone, &refuses, &refuses, &busy, &busy];
+        let told: Vec<_> = looks.into_iter().map(|error| refusals.news(error.clone()).is_some()).collect();
+        assert_eq!(told, [false, false, false, false, true, false, false, false, false, false, true]);
+    }
 }

@@ -143,6 +143,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The camera is there, and something else keeps it from being used.
+    pub fn is_of_one_that_is_there(&self) -> bool {
+        !matches!(self, Error::NoCamera { .. } | Error::Unknown { .. } | Error::Unplugged { .. })
+    }
+
     fn of_io(device: &str, node: Node, what: &'static str, error: &io::Error) -> Error {
         let device = device.to_string();
         match error.raw_os_error() {
