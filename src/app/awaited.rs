@@ -115,7 +115,8 @@ fn other(program: &str) -> &'static str {
     }
 }
 
-/// How others reach us who wait: each line is what it is about, and what there is to know.
+/// How others reach us who wait: each line is what it is about, and what there is to know. A command stays on one line where
+/// it can: its spaces do not break.
 fn welcoming(program: &str, keyed: bool, bound: IpAddr, addresses: &[IpAddr], port: u16) -> Vec<String> {
     let nobody = match program {
         "recv" => "Nobody sends yet.",
@@ -123,11 +124,12 @@ fn welcoming(program: &str, keyed: bool, bound: IpAddr, addresses: &[IpAddr], po
         _ => "Nobody else is here yet.",
     };
     let key = if keyed { " --key …" } else { "" };
-    let first = command(other(program), addresses.first().copied(), port);
+    let command = |address| format!("{}{key}", command(other(program), address, port)).replace(' ', "\u{a0}");
+    let first = command(addresses.first().copied());
     let run = if bound.is_loopback() { "on this machine" } else { "on the other machine" };
-    let mut lines = vec![nobody.to_string(), String::new(), format!("{run}:  {first}{key}")];
+    let mut lines = vec![nobody.to_string(), String::new(), format!("{run}:  {first}")];
     let more = addresses.iter().skip(1).take(MOST_ADDRESSES - 1);
-    lines.extend(more.map(|address| format!("or:  {}{key}", command(other(program), Some(*address), port))));
+    lines.extend(more.map(|address| format!("or:  {}", command(Some(*address)))));
     lines.push(format!("port:  {port}, UDP and TCP"));
     let who = if keyed { "whoever has the key" } else { "anybody of a private network; --key asks for a key" };
     lines.push(format!("who may join:  {who}"));
@@ -197,8 +199,10 @@ mod tests {
     fn an_empty_window_says_how_others_reach_this_machine_and_who_is_let_in() {
         let addresses: Vec<IpAddr> = ["192.168.1.17", "fd00::5"].iter().map(|it| it.parse().expect("an address")).collect();
         let any = IpAddr::from([0; 4]);
+        let said = |lines: Vec<String>| lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect::<Vec<_>>();
+        assert!(welcoming("recv", false, any, &addresses, 9688)[2].ends_with(":  send\u{a0}--host\u{a0}192.168.1.17"));
         assert_eq!(
-            welcoming("recv", false, any, &addresses, 9688),
+            said(welcoming("recv", false, any, &addresses, 9688)),
             [
                 "Nobody sends yet.",
                 "",
@@ -208,7 +212,7 @@ mod tests {
                 "who may join:  anybody of a private network; --key asks for a key",
             ]
         );
-        let keyed = welcoming("call", true, any, &addresses[1..], 25001);
+        let keyed = said(welcoming("call", true, any, &addresses[1..], 25001));
         assert_eq!(keyed[0], "Nobody else is here yet.");
         assert_eq!(
             keyed[2..],

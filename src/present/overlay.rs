@@ -146,11 +146,7 @@ impl Overlay {
         }
         // In the order of what is hidden last where there is no room for all.
         let help = self.help.then(|| help::page(beside.bindings));
-        let notice = beside.notice.map(|notice| {
-            let hint = if notice.hint && !self.help { vec![vec![], vec![(GREY, HINT)]] } else { vec![] };
-            let lines = notice.text.lines().map(noted).chain(hint);
-            Paragraph { larger: true, ..Paragraph::new(lines.collect(), &[Place::Middle, Place::Bottom, Place::Top]) }
-        });
+        let notice = beside.notice.map(|notice| Notice { hint: notice.hint && !self.help, ..notice }.paragraph(&layout));
         let figures = (!self.lines.is_empty()).then(|| {
             let lines = self.lines.iter().map(|line| line.split("  ").map(|piece| (WHITE, piece)).collect());
             Paragraph::new(lines.collect(), &[Place::TopLeft, Place::BottomLeft])
@@ -171,6 +167,24 @@ impl Overlay {
             // It passes: rather over the others than not at all.
             page.boxed(&layout.add(&paragraph).unwrap_or_else(|| Layout::new(letters, size).force(&paragraph)));
         }
+    }
+}
+
+impl<'a> Notice<'a> {
+    /// All of it, or where that has no room in whatever letters, what matters most.
+    fn paragraph(self, layout: &Layout) -> Paragraph<'a> {
+        let with =
+            |lines: Vec<_>| Paragraph { larger: true, ..Paragraph::new(lines, &[Place::Middle, Place::Bottom, Place::Top]) };
+        let hint = if self.hint { vec![vec![], vec![(GREY, HINT)]] } else { vec![] };
+        let all = with(self.text.lines().map(noted).chain(hint.clone()).collect());
+        if layout.has_room(&all) {
+            return all;
+        }
+        // Its sentences, and the first of what stands in columns, one below the other.
+        let (sentences, columns): (Vec<_>, Vec<_>) = self.text.lines().map(noted).partition(|line| line.len() == 1);
+        let first = columns.into_iter().next().into_iter().flatten().map(|piece| vec![piece]);
+        let lines = sentences.into_iter().chain(first).chain(hint);
+        with(lines.filter(|line| line.iter().any(|(_, text)| !text.is_empty())).collect())
     }
 }
 
@@ -252,6 +266,42 @@ mod tests {
         };
         let whole = bar(100);
         assert!(whole > 40 && bar(200) == whole && bar(50).abs_diff(whole / 2) <= 1, "{whole}, {}", bar(50));
+    }
+
+    #[test]
+    fn how_others_reach_this_machine_stands_whole_in_a_window_and_in_a_small_one_what_is_to_be_run() {
+        let welcome = |host: &str| {
+            let lines = [
+                "Nobody watches yet.".to_string(),
+                String::new(),
+                format!("on the other machine:  recv\u{a0}--host\u{a0}{host}"),
+                "or:  recv\u{a0}--host\u{a0}fdd7:12ab:34cd:0:d1c3:2b4a:5e6f:7a8b".to_string(),
+                "port:  9688, UDP and TCP".to_string(),
+                "who may join:  anybody of a private network; --key asks for a key".to_string(),
+            ];
+            lines.join("\n")
+        };
+        let letters = Letters::new(1.0);
+        let placed = |text: &str, (width, height)| {
+            let size = Size { width, height };
+            let mut layout = Layout::new(&letters, size);
+            let paragraph = Notice { text, hint: true }.paragraph(&layout);
+            let placed = layout.arrange(&[paragraph]).remove(0);
+            let Area { x, y, width: across, height: down } = placed.area;
+            let is_whole = x >= 0 && y >= 0 && x + across <= i64::from(width) && y + down <= i64::from(height);
+            assert!(is_whole, "{size}: {placed:?}");
+            let lines = placed.lines.iter().map(|line| line.iter().map(|(_, text)| *text).collect::<Vec<_>>().join(" "));
+            lines.collect::<Vec<_>>()
+        };
+        let (short, long) =
+            (welcome("192.168.178.117:25001"), welcome("[fdd7:12ab:34cd:0:d1c3:2b4a:5e6f:7a8b]:25001\u{a0}--key\u{a0}…"));
+        for (text, size) in [(&short, (360, 240)), (&short, (1280, 720)), (&long, (640, 360))] {
+            assert_eq!(placed(text, size).len(), 8, "{size:?}: all of it");
+        }
+        let small = ["Nobody watches yet.", "on the other machine:", "recv\u{a0}--host\u{a0}192.168.178.117:25001", HINT];
+        assert_eq!([(200, 120), (240, 100)].map(|size| placed(&short, size)), [small; 2]);
+        let long = placed(&long, (200, 120)).concat().replace(['\u{a0}', ' '], "");
+        assert!(long.contains("recv--host[fdd7:12ab:34cd:0:d1c3:2b4a:5e6f:7a8b]:25001--key…"), "{long}");
     }
 
     #[test]

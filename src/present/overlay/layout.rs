@@ -143,6 +143,11 @@ impl<'l> Layout<'l> {
         std::iter::successors(Some(comfortable), smaller).map(Style::roomy).chain([Style::TIGHT])
     }
 
+    /// Whether it stands whole beside what stands already, in whatever style.
+    pub(super) fn has_room(&self, paragraph: &Paragraph<'_>) -> bool {
+        self.styles().any(|style| !self.candidates(style, paragraph).is_empty())
+    }
+
     /// Places as many of the paragraphs as have room together, the first rather than the last, all in one style; the first of
     /// them stands even where it is cut.
     pub(super) fn arrange<'a>(&mut self, paragraphs: &[Paragraph<'a>]) -> Vec<Placed<'a>> {
