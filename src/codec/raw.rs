@@ -44,6 +44,9 @@ pub enum Error {
     /// The JPEG's colour sampling is not what it was said to be.
     #[error("the JPEG's colours are not sampled as announced: drop it")]
     Sampling,
+    /// Turned as it is, it would lose some of its edges.
+    #[error("a JPEG of {0} has sides of no whole MCUs, which cannot be turned without loss: decode it")]
+    Edges(Size),
 }
 
 /// How a decode that gave pixels went.

@@ -2,12 +2,12 @@
 //!
 //! Planes are turned in one pass, to the sample. A JPEG is turned as its coefficients: nothing is decoded and nothing lost, but where
 //! a side that comes to lie on the left or on top is no whole number of MCUs, for which there is no lossless way: what is beyond
-//! them, up to 15 pixels, is left out. What cannot be turned so (a kind of sampling that slices do not carry, a side of less than an
-//! MCU) is left to whoever decodes it, as is what has pixels that are not square: its [`View`] says how
-//! it is turned.
+//! them, up to 15 pixels, is left out of a JPEG that goes on as one. What cannot be turned so (a kind of sampling that slices do not
+//! carry, a side of less than an MCU) is left to whoever decodes it, as is what has pixels that are not square, and what would lose
+//! its edges though it is decoded in any case: its [`View`] says how it is turned.
 
 use super::raw::Outcome;
-use super::raw::transformer::Transformer;
+use super::raw::transformer::{Loss, Transformer};
 use super::settings::Error;
 use eyeline_proto::picture::{Body, Buffer, BufferPool, Picture, Sampling, Size, Turn, View};
 
@@ -25,8 +25,13 @@ impl Turner {
         Turner { turn, transformer: None, buffers: BufferPool::new() }
     }
 
-    /// The picture turned, and whether something was found wrong with it.
-    pub fn picture(&mut self, mut picture: Picture) -> Result<(Picture, Outcome), Error> {
+    /// The size at which the picture will be seen, with all of its edges.
+    pub fn seen(&self, picture: &Picture) -> Size {
+        View { turn: picture.view.turn.then(self.turn), ..picture.view }.seen(picture.size)
+    }
+
+    /// The picture turned, and whether something was found wrong with it. A JPEG that will be decoded in any case loses nothing.
+    pub fn picture(&mut self, mut picture: Picture, loss: Loss) -> Result<(Picture, Outcome), Error> {
         let turn = picture.view.turn.then(self.turn);
         picture.view.turn = turn;
         picture.changed = picture.changed.map(|changed| changed.turned(turn));
@@ -43,7 +48,7 @@ impl Turner {
                 let turned = planes(from, *sampling, source, turn, &self.buffers);
                 (turn.turned(from), Body::Planes(sampling.turned(turn), turned), Outcome::Clean)
             }
-            Body::Jpeg(jpeg) => match self.jpeg(jpeg, turn) {
+            Body::Jpeg(jpeg) => match self.jpeg(jpeg, turn, loss) {
                 Ok((size, jpeg, outcome)) => (size, Body::Jpeg(jpeg), outcome),
                 Err(error) => {
                     tracing::debug!("a JPEG is not turned as it is: {error}");
@@ -54,15 +59,12 @@ impl Turner {
         Ok((Picture { size, view: View::PLAIN, body, ..picture }, outcome))
     }
 
-    fn jpeg(&mut self, jpeg: &[u8], turn: Turn) -> Result<(Size, Buffer, Outcome), super::raw::Error> {
+    fn jpeg(&mut self, jpeg: &[u8], turn: Turn, loss: Loss) -> Result<(Size, Buffer, Outcome), super::raw::Error> {
         let transformer = match &mut self.transformer {
             Some(transformer) => transformer,
             none => none.insert(Transformer::new()?),
         };
-        let (size, turned, outcome) = transformer.turn(jpeg, turn)?;
-        let mut buffer = self.buffers.take(turned.len());
-        buffer.copy_from_slice(turned);
-        Ok((size, buffer, outcome))
+        transformer.turn(jpeg, turn, loss, &self.buffers)
     }
 }
 

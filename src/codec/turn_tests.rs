@@ -29,7 +29,7 @@ fn decoded(jpeg: &[u8]) -> (Size, Sampling, Buffer) {
 
 fn turned(jpeg: &[u8], turn: Turn) -> (Size, Vec<u8>) {
     let mut transformer = Transformer::new().unwrap();
-    let (size, turned, outcome) = transformer.turn(jpeg, turn).unwrap();
+    let (size, turned, outcome) = transformer.turn(jpeg, turn, Loss::Edges, &BufferPool::new()).unwrap();
     assert_eq!(outcome, Outcome::Clean);
     (size, turned.to_vec())
 }
@@ -67,12 +67,12 @@ proptest! {
         let at = at % jpeg.len();
         jpeg[at] = byte;
         let mut transformer = Transformer::new().unwrap();
-        if let Ok((_, turned, _)) = transformer.turn(&jpeg, Turn::from_exif(orientation)) {
+        if let Ok((_, turned, _)) = transformer.turn(&jpeg, Turn::from_exif(orientation), Loss::Edges, &BufferPool::new()) {
             prop_assert!(turned.starts_with(&[0xFF, 0xD8]) && turned.ends_with(&[0xFF, 0xD9]));
         }
         // It keeps nothing of it.
         let good = camera_jpeg(&testing::planes(size, Sampling::Yuv420, 3), size, Sampling::Yuv420, 80, 0);
-        prop_assert!(transformer.turn(&good, Turn::NONE).is_ok());
+        prop_assert!(transformer.turn(&good, Turn::NONE, Loss::Nothing, &BufferPool::new()).is_ok());
     }
 }
 
@@ -127,6 +127,22 @@ fn what_is_beyond_whole_mcus_is_left_out_of_the_side_that_comes_to_lie_first() {
 }
 
 #[test]
+fn what_is_decoded_in_any_case_is_turned_as_it_is_only_where_that_loses_nothing() {
+    for (size, sampling) in [((90, 70), Sampling::Yuv420), ((64, 72), Sampling::Yuv422), ((64, 72), Sampling::Yuv420)] {
+        let size = Size { width: size.0, height: size.1 };
+        let jpeg = camera_jpeg(&testing::planes(size, sampling, 5), size, sampling, 90, 0);
+        for turn in all_turns() {
+            let picture = || testing::picture(size, Body::Jpeg(jpeg.clone().into()));
+            let (trimmed, _) = Turner::new(turn).picture(picture(), Loss::Edges).unwrap();
+            let mut turner = Turner::new(turn);
+            let (whole, _) = turner.picture(picture(), Loss::Nothing).unwrap();
+            assert_eq!((whole.seen(), turner.seen(&picture())), (turn.turned(size), turn.turned(size)), "{size} {turn:?}");
+            assert_eq!(whole.view == View::PLAIN, trimmed.size == turn.turned(size), "{size} {turn:?}");
+        }
+    }
+}
+
+#[test]
 fn a_turner_turns_what_it_can_at_once_and_says_of_the_rest_how_it_is_turned() {
     let (size, quarter) = (Size { width: 64, height: 48 }, Turn::from_exif(6));
     let mut turner = Turner::new(quarter);
@@ -134,7 +150,7 @@ fn a_turner_turns_what_it_can_at_once_and_says_of_the_rest_how_it_is_turned() {
     one.insert(0);
     let raw = Body::Planes(Sampling::Yuv422, testing::planes(size, Sampling::Yuv422, 3).into());
     let raw = Picture { changed: Some(one), ..testing::picture(size, raw) };
-    let (seen, _) = turner.picture(raw).unwrap();
+    let (seen, _) = turner.picture(raw, Loss::Edges).unwrap();
     assert_eq!((seen.size, seen.view), (quarter.turned(size), View::PLAIN));
     assert!(matches!(seen.body, Body::Planes(Sampling::Yuv440, _)));
     // The upper left comes to lie on the upper right, on two MCUs of half the width.
@@ -145,14 +161,14 @@ fn a_turner_turns_what_it_can_at_once_and_says_of_the_rest_how_it_is_turned() {
     let jpeg = camera_jpeg(&testing::planes(size, Sampling::Yuv420, 3), size, Sampling::Yuv420, 80, 0);
     let aside = |jpeg: &[u8], view| Picture { view, ..testing::picture(size, Body::Jpeg(jpeg.to_vec().into())) };
     let lying = View { turn: Turn::from_exif(8), ..View::PLAIN };
-    let (seen, _) = turner.picture(aside(&jpeg, lying)).unwrap();
+    let (seen, _) = turner.picture(aside(&jpeg, lying), Loss::Edges).unwrap();
     assert!(matches!(&seen.body, Body::Jpeg(same) if same[..] == jpeg[..]) && seen.view == View::PLAIN && seen.size == size);
-    let (seen, _) = turner.picture(aside(&jpeg, View::PLAIN)).unwrap();
+    let (seen, _) = turner.picture(aside(&jpeg, View::PLAIN), Loss::Edges).unwrap();
     assert!(matches!(seen.body, Body::Jpeg(_)) && seen.view == View::PLAIN && seen.size == quarter.turned(size));
     // Neither what is no picture nor what has long pixels is turned at once.
     assert!(segments::next(&jpeg, 2).is_ok());
-    let (seen, _) = turner.picture(aside(&jpeg[..100], View::PLAIN)).unwrap();
+    let (seen, _) = turner.picture(aside(&jpeg[..100], View::PLAIN), Loss::Edges).unwrap();
     assert_eq!((seen.view.turn, seen.size), (quarter, size));
-    let (seen, _) = turner.picture(aside(&jpeg, View::PLAIN.with_aspect((4, 3)))).unwrap();
+    let (seen, _) = turner.picture(aside(&jpeg, View::PLAIN.with_aspect((4, 3))), Loss::Edges).unwrap();
     assert_eq!((seen.view.turn, seen.size, seen.seen()), (quarter, size, Size { width: 48, height: 85 }));
 }

@@ -9,6 +9,7 @@ use crate::codec::ageing::AGE;
 use crate::codec::encoder::{self, At, Coded, Encoded};
 use crate::codec::passthrough;
 use crate::codec::raw::Outcome;
+use crate::codec::raw::transformer::Loss;
 use crate::codec::replenisher::{Due, Replenisher};
 use crate::codec::scale::Scaler;
 use crate::codec::segments::Refusal;
@@ -162,7 +163,7 @@ impl Encoder {
         let (begun, position) = (Instant::now(), picture.position);
         self.position.store(position.unwrap_or_default().as_millis() as u64, Ordering::Relaxed);
         let want = lock(&self.steps).want;
-        let (wanted, whole) = (self.wanted(&picture, want), want.whole);
+        let (wanted, whole) = (self.wanted(picture.seen(), want), want.whole);
         let may_cut = self.may_cut(&picture, wanted, whole);
         let step = match lock(&self.steps).next(&picture, wanted, may_cut, (self.film, self.seen_here)) {
             Ok(step) => step,
@@ -218,7 +219,10 @@ impl Encoder {
     /// The picture as it is to be seen, where the user wants it turned.
     fn turned(&self, picture: Picture) -> Option<Picture> {
         let Some(turner) = &self.turner else { return Some(picture) };
-        match lock(turner).picture(picture) {
+        let mut turner = lock(turner);
+        let (seen, want) = (turner.seen(&picture), lock(&self.steps).want);
+        let is_anew = self.passthrough == Passthrough::Off || self.wanted(seen, want) != seen;
+        match turner.picture(picture, if is_anew { Loss::Nothing } else { Loss::Edges }) {
             Ok((turned, outcome)) => {
                 if outcome == Outcome::Warned {
                     self.tally.damaged();
@@ -278,9 +282,8 @@ impl Encoder {
         Plan { coded, step: Step { quality: quality(changed), ..step }, by_share: true }
     }
 
-    /// The size that the user and those who see it want, where the path takes it.
-    fn wanted(&self, picture: &Picture, want: Want) -> Size {
-        let seen = picture.seen();
+    /// The size that the user and those who see it want of what is seen at this one, where the path takes it.
+    fn wanted(&self, seen: Size, want: Want) -> Size {
         let wanted = self.width.map_or(seen, |width| seen.at_width(width));
         if self.film { wanted } else { useful(wanted, want.pixels) }
     }

@@ -1,12 +1,24 @@
 //! JPEG → JPEG turned, without decoding it: its coefficients change places and signs.
 
 use super::{Error, Handle, Info, MAX_SIDE, Outcome, check_size, gave_up};
-use eyeline_proto::picture::{Sampling, Size, Turn};
+use eyeline_proto::picture::{Buffer, BufferPool, Sampling, Size, Turn};
 use std::ffi::{c_int, c_uchar};
 use turbojpeg::raw;
 
 /// No MCU of a sampling of ours has a longer side; a picture of less has none that is whole.
 const WHOLE: u32 = 16;
+
+/// Room beyond this is given back after use: a JPEG of 4K has at most six bytes a pixel (`tj3JPEGBufSize`, in full colour).
+const KEPT: usize = 3840 * 2160 * 6 + 2048;
+
+/// What of a picture may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// What is beyond the whole MCUs of a side that comes to lie on the left or on top.
+    Edges,
+    /// Nothing: what would lose something is not turned.
+    Nothing,
+}
 
 /// See the module text.
 pub struct Transformer {
@@ -28,29 +40,30 @@ impl Transformer {
         Ok(Transformer { handle: Handle::new(raw::TJINIT_TJINIT_TRANSFORM, &settings)?, room: Vec::new() })
     }
 
-    /// A JPEG turned: its size, less what is beyond the whole MCUs of a side that comes to lie on the left or on top; itself, baseline
-    /// with Annex K's Huffman tables; and whether its data was odd. Fails where it is not of a sampling of ours, or too small.
-    pub fn turn(&mut self, jpeg: &[u8], turn: Turn) -> Result<(Size, &[u8], Outcome), Error> {
-        match self.try_turn(jpeg, turn) {
-            Ok((size, len, outcome)) => {
-                if outcome == Outcome::Warned {
-                    self.handle = Self::new()?.handle;
-                }
-                Ok((size, &self.room[..len], outcome))
-            }
-            Err(error) => {
-                self.handle = Self::new()?.handle;
-                Err(error)
-            }
+    /// A JPEG turned: its size, less what may be left out; itself, baseline with Annex K's Huffman tables; and whether its data was
+    /// odd. Fails where it is not of a sampling of ours, too small, or would lose what it may not.
+    pub fn turn(&mut self, jpeg: &[u8], turn: Turn, loss: Loss, buffers: &BufferPool) -> Result<(Size, Buffer, Outcome), Error> {
+        let turned = self.try_turn(jpeg, turn, loss).map(|(size, len, outcome)| {
+            let mut buffer = buffers.take(len);
+            buffer.copy_from_slice(&self.room[..len]);
+            (size, buffer, outcome)
+        });
+        if !matches!(turned, Ok((.., Outcome::Clean))) {
+            self.handle = Self::new()?.handle;
         }
+        if self.room.len() > KEPT {
+            self.room = Vec::new();
+        }
+        turned
     }
 
-    fn try_turn(&mut self, jpeg: &[u8], turn: Turn) -> Result<(Size, usize, Outcome), Error> {
+    fn try_turn(&mut self, jpeg: &[u8], turn: Turn, loss: Loss) -> Result<(Size, usize, Outcome), Error> {
         let Info { size, sampling, ycbcr } = self.handle.header(jpeg)?;
         check_size(size)?;
         let ours = sampling.filter(|sampling| ycbcr || *sampling == Sampling::Grey);
-        if ours.is_none() || size.width < WHOLE || size.height < WHOLE {
-            return Err(Error::Sampling);
+        let Some(ours) = ours.filter(|_| size.width >= WHOLE && size.height >= WHOLE) else { return Err(Error::Sampling) };
+        if loss == Loss::Nothing && loses(size, ours, turn) {
+            return Err(Error::Edges(size));
         }
         // Whatever it is coded like, it comes out baseline.
         for param in [raw::TJPARAM_TJPARAM_PROGRESSIVE, raw::TJPARAM_TJPARAM_ARITHMETIC, raw::TJPARAM_TJPARAM_OPTIMIZE] {
@@ -96,6 +109,13 @@ impl Transformer {
     }
 }
 
+/// Whether a side that comes to lie on the left or on top is no whole number of MCUs.
+fn loses(size: Size, sampling: Sampling, turn: Turn) -> bool {
+    let (columns, rows) = if turn.transposed { (turn.flip_y, turn.flip_x) } else { (turn.flip_x, turn.flip_y) };
+    let mcu = sampling.mcu();
+    (columns && !size.width.is_multiple_of(mcu.width)) || (rows && !size.height.is_multiple_of(mcu.height))
+}
+
 fn operation(turn: Turn) -> raw::TJXOP {
     match (turn.transposed, turn.flip_x, turn.flip_y) {
         (false, false, false) => raw::TJXOP_TJXOP_NONE,
@@ -106,5 +126,23 @@ fn operation(turn: Turn) -> raw::TJXOP {
         (true, true, false) => raw::TJXOP_TJXOP_ROT90,
         (true, false, true) => raw::TJXOP_TJXOP_ROT270,
         (true, true, true) => raw::TJXOP_TJXOP_TRANSVERSE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::testing::{self, camera_jpeg};
+
+    #[test]
+    fn a_large_jpeg_leaves_no_room_behind_and_one_of_4k_does() {
+        let mut transformer = Transformer::new().unwrap();
+        for (size, kept) in [((3840, 2160), true), ((8192, 4096), false), ((64, 64), true)] {
+            let size = Size { width: size.0, height: size.1 };
+            let jpeg = camera_jpeg(&testing::planes(size, Sampling::Grey, 3), size, Sampling::Grey, 50, 0);
+            let turned = transformer.turn(&jpeg, Turn::from_exif(3), Loss::Edges, &BufferPool::new()).unwrap();
+            assert_eq!((turned.0, transformer.room.capacity() > 0), (size, kept));
+            assert!(transformer.room.capacity() <= KEPT);
+        }
     }
 }

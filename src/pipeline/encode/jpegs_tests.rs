@@ -14,7 +14,7 @@ use eyeline_proto::media::slice::Slice;
 use eyeline_proto::picture::mcu_set::McuSet;
 use eyeline_proto::picture::{Body, Picture, Sampling, Size, Turn};
 use eyeline_proto::rate::Rate;
-use eyeline_proto::wire::record::Format;
+use eyeline_proto::wire::record::{Format, Want};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -147,6 +147,22 @@ fn jpegs_that_are_turned_go_as_they_are_and_so_does_what_changes_of_them() {
         assert!(sent.len() > 20 && sent.iter().all(|sent| (sent.size, sent.sampling) == (seen, Sampling::Yuv420)), "{sent:?}");
         assert_eq!((camera.encoder.treated(), camera.encoder.counters().failed), (Some(treated), 0));
     }
+}
+
+/// There is no lossless way for the pixels beyond whole MCUs; what is encoded anew needs none.
+#[test]
+fn jpegs_that_are_turned_lose_their_edges_only_where_they_go_as_they_are() {
+    let (size, whole) = (Size { width: 328, height: 200 }, Size { width: 320, height: 192 });
+    let jpegs = jpegs(size, 3);
+    let sizes = |passthrough, pixels| {
+        let mut camera = Camera::turned(size, passthrough, 50_000, Turn::from_exif(3));
+        camera.encoder.set_wanted(Want { pixels, ..Want::ALL });
+        jpegs.iter().filter_map(|jpeg| camera.picture(jpeg)).map(|sent| sent.size).collect::<Vec<_>>()
+    };
+    assert_eq!(sizes(Passthrough::Auto, 0), [whole; 3]);
+    assert_eq!(sizes(Passthrough::Off, 0), [size; 3]);
+    // Shown at half its size; a picture of the rest would be 160x96.
+    assert_eq!(sizes(Passthrough::Auto, 164 * 100), [Size { width: 164, height: 100 }; 3]);
 }
 
 /// What a source says changed is turned with the picture: nothing else is looked at.
