@@ -148,7 +148,10 @@ fn every_flag_of_the_help_is_accepted_as_it_is_written_there() {
                 let kind = flag.split_once('<').map(|(_, kind)| kind.trim_end_matches(['>', ']']));
                 let word = spelling.split([' ', '[']).next().unwrap().trim_end_matches('.');
                 let value = kind.map(|kind| if word == "--key-file" { &key } else { value(kind) });
-                let line: Vec<&str> = [name(path), word].into_iter().chain(value).collect();
+                // What may be left out stands behind a `=`, or it would be the next word.
+                let joined = value.filter(|_| flag.contains("[=")).map(|value| format!("{word}={value}"));
+                let words = joined.as_deref().map_or_else(|| [Some(word), value], |joined| [Some(joined), None]);
+                let line: Vec<&str> = [name(path)].into_iter().chain(words.into_iter().flatten()).collect();
                 // What only makes sense beside another flag may say so.
                 let fine = [ErrorKind::ArgumentConflict, ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
                 let error = judged(&line).filter(|error| !fine.contains(&error.kind()));

@@ -44,7 +44,9 @@ impl FromStr for Geometry {
             Some((width, height)) => {
                 let size = Size { width: whole(width).ok_or_else(wrong)?, height: whole(height).ok_or_else(wrong)? };
                 if !size.is_possible() || size.width.min(size.height) < LEAST {
-                    return Err(format!("each side must be between {LEAST} and {MAX_SIDE} pixels"));
+                    return Err(format!(
+                        "a window of {size} cannot be: each side has {LEAST} to {MAX_SIDE} pixels; write one like 1280x720"
+                    ));
                 }
                 Some(size)
             }

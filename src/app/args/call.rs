@@ -87,9 +87,11 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
     if let Some(aside) = flags.common.aside(env) {
         return Ok(aside);
     }
+    let idle = flags.common.idle(flags.show.has_window()).chain(flags.show.idle());
     let showing = flags.show.resolve(flags.source.is_silent());
     let hosts = [flags.dial, flags.host].concat();
     let mut send = flags.source.resolve(flags.common, hosts, env)?;
+    send.common.warnings.extend(env.warnings(idle));
     if flags.chat {
         send.common.shares_terminal();
     }

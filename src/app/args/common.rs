@@ -2,7 +2,7 @@
 
 use super::super::ticker;
 use super::recording::Destination;
-use super::{Command, Env, Host, Recording, Wrong, file, key, recording, units};
+use super::{Command, Env, Host, Idle, Recording, Wrong, file, key, recording, units};
 use clap::error::ErrorKind;
 use eyeline_proto::crypto::Psk;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -204,6 +204,11 @@ impl CommonFlags {
     /// Statistics go to stdout.
     pub(super) fn prints_statistics(&self) -> bool {
         self.stats.is_some()
+    }
+
+    /// Those that have no use, beside a window or without one.
+    pub(super) fn idle(&self, has_window: bool) -> impl Iterator<Item = Idle> + use<> {
+        self.recording.idle(has_window)
     }
 
     /// What is recorded goes to stdout.

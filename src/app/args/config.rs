@@ -20,7 +20,8 @@ use clap::{ArgMatches, Id};
 
 use super::key::{self, Key};
 use super::{Env, commands};
-use file::{File, Setting};
+use file::File;
+pub(super) use file::Setting;
 
 /// Of these a file says nothing: they are about this very run.
 const TYPED_ALONE: [&str; 6] = ["help", "version", "list", "doctor", "print-config", "no-config"];
@@ -65,12 +66,12 @@ impl<T> Settled<T> {
 }
 
 /// Reads `args`, the program's name first, and what the config file says below them. `judge` reads a command line, with the key
-/// of the file beside it; it says with [`ErrorKind::ArgumentConflict`] what cannot stand together.
+/// of the file beside it, and what of it the file says; it says with [`ErrorKind::ArgumentConflict`] what cannot stand together.
 pub(super) fn settle<T>(
     command: &clap::Command,
     args: &[OsString],
     env: &Env,
-    judge: impl Fn(&[OsString], Option<&Key>) -> Result<(ArgMatches, T), clap::Error>,
+    judge: impl Fn(&[OsString], Option<&Key>, &[&Setting]) -> Result<(ArgMatches, T), clap::Error>,
 ) -> Result<Settled<T>, clap::Error> {
     let typed = typed(command, args)?;
     let refused = |sentence: String| command.clone().error(ErrorKind::ValueValidation, sentence);
@@ -79,14 +80,14 @@ pub(super) fn settle<T>(
         _ => None,
     };
     let Some(file) = file else {
-        let (matches, asked) = judge(args, None)?;
+        let (matches, asked) = judge(args, None, &[])?;
         return Ok(Settled { asked, matches, typed, counted: Vec::new() });
     };
     let all: Vec<&Setting> = file.of(command.get_name()).iter().filter(|it| counts(it, &typed, env)).collect();
     let key = all.iter().find_map(|setting| setting.key.as_ref());
     let mut settings = all.clone();
     loop {
-        let error = match judge(&below(args, &settings), key) {
+        let error = match judge(&below(args, &settings), key, &settings) {
             Ok((matches, asked)) => {
                 let counted = settings.iter().map(|setting| (setting.id.clone(), file.place(setting))).collect();
                 return Ok(Settled { asked, matches, typed, counted });
@@ -94,14 +95,14 @@ pub(super) fn settle<T>(
             Err(error) => error,
         };
         // What is wrong without the file, too, is none of its faults.
-        if settings.is_empty() || judge(args, None).is_err() {
+        if settings.is_empty() || judge(args, None, &[]).is_err() {
             return Err(error);
         }
         let said = words(&error);
         let names = flags_in(&said);
         let (named, others): (Vec<_>, Vec<_>) = settings.iter().partition(|setting| names.contains(setting.flag.as_str()));
         let is_conflict = |error: &clap::Error| error.kind() == ErrorKind::ArgumentConflict;
-        let alone = || judge(&below(&args[..args.len().min(1)], &all), key).is_err_and(|error| is_conflict(&error));
+        let alone = || judge(&below(&args[..args.len().min(1)], &all), key, &all).is_err_and(|error| is_conflict(&error));
         if named.is_empty() || !is_conflict(&error) || alone() {
             return Err(command.clone().error(error.kind(), format!("{said}; {}", whence(&file, &named))));
         }

@@ -3,10 +3,17 @@
 use super::units;
 use crate::capture::camera::{Controls, Exposure, Focus, Zoom};
 use eyeline_proto::picture::Turn;
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+/// What drivers count in (`V4L2_CID_EXPOSURE_ABSOLUTE`).
+const SHORTEST: Duration = Duration::from_micros(100);
 
 /// Longer than any camera exposes.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// How much larger than at its widest the scene may be.
+const TIMES: RangeInclusive<f64> = 1.0..=1000.0;
 
 /// See the module text.
 #[derive(clap::Args, Debug)]
@@ -83,7 +90,7 @@ impl LensFlags {
 
 /// `auto`, or a time: `10ms`, `0.01s`, `1/100`.
 fn exposure(text: &str) -> Result<Exposure, String> {
-    let wrong = || "write auto, or a time like 10ms, 0.01s or 1/100".to_string();
+    let wrong = || "write auto, or how long each picture is exposed: 10ms, 0.01s or 1/100 (of a second)".to_string();
     if text == "auto" {
         return Ok(Exposure::Auto);
     }
@@ -96,7 +103,13 @@ fn exposure(text: &str) -> Result<Exposure, String> {
         None if units::decimal(text).is_some() => return Err(format!("a time needs its unit: {text}ms or {text}s")),
         None => units::duration(text).map_err(|_| wrong())?,
     };
-    if time.is_zero() || time > LONGEST { Err(wrong()) } else { Ok(Exposure::Time(time)) }
+    if time < SHORTEST {
+        return Err(format!("{text} is too short: cameras count in steps of 0.1ms; write at least that, like 0.5ms or 1/100"));
+    }
+    if time > LONGEST {
+        return Err(format!("{text} is too long: no camera exposes a picture for more than an hour; write a time like 10ms"));
+    }
+    Ok(Exposure::Time(time))
 }
 
 fn keep_fps(text: &str) -> Result<bool, String> {
@@ -109,12 +122,16 @@ fn keep_fps(text: &str) -> Result<bool, String> {
 
 /// `2x`, `1.5x`, or a number of the camera's.
 fn zoom(text: &str) -> Result<Zoom, String> {
-    let wrong = || "write how often, like 2x or 1.5x, or a number that --list shows for the camera".to_string();
+    let wrong = || {
+        "write how much larger the scene is to be, like 2x or 1.5x (1x is all of it), or a number that --list shows for the camera"
+            .to_string()
+    };
     match text.strip_suffix(['x', 'X', '×']) {
-        Some(times) => {
-            let times = units::decimal(times).filter(|times| (1.0..=1000.0).contains(times)).ok_or_else(wrong)?;
-            Ok(Zoom::Hundredths((times * 100.0).round() as u32))
-        }
+        Some(times) => match units::decimal(times).ok_or_else(wrong)? {
+            times if TIMES.contains(&times) => Ok(Zoom::Hundredths((times * 100.0).round() as u32)),
+            times if times < 1.0 => Err(format!("{text} would show more than the camera sees: 1x is all of it, 2x half as wide")),
+            _ => Err(format!("{text} is too much: from 1x, which is all the camera sees, to 1000x; --list shows what it can")),
+        },
         None => text.parse::<i32>().map(|number| Zoom::At(number.into())).map_err(|_| wrong()),
     }
 }
@@ -156,6 +173,13 @@ mod tests {
             assert_eq!(of(text), None, "{text}");
         }
         assert!(exposure("10").unwrap_err().contains("10ms or 10s"));
+        assert_eq!(of("0.1ms"), Some(Exposure::Time(SHORTEST)));
+        let said = |text| exposure(text).unwrap_err();
+        for text in ["1us", "0ms", "0s", "0/1"] {
+            assert!(said(text).starts_with(&format!("{text} is too short: cameras count in steps of 0.1ms")), "{}", said(text));
+        }
+        assert!(said("2h").starts_with("2h is too long: no camera exposes a picture for more than an hour"));
+        assert!(said("soon").ends_with("10ms, 0.01s or 1/100 (of a second)"));
     }
 
     #[test]
@@ -165,6 +189,9 @@ mod tests {
             (Ok(Zoom::Hundredths(200)), Ok(Zoom::Hundredths(125)), Ok(Zoom::At(300)))
         );
         assert!(["0.5x", "x", "2.5", "", "1001x", "99999999999"].iter().all(|text| zoom(text).is_err()));
+        let said = |text| zoom(text).unwrap_err();
+        assert_eq!(said("0.5x"), "0.5x would show more than the camera sees: 1x is all of it, 2x half as wide");
+        assert!(said("1001x").starts_with("1001x is too much: from 1x") && said("wide").contains("like 2x or 1.5x"));
         let all = ["auto", "infinity", "near", "30", "-5"].map(|text| focus(text).unwrap());
         assert_eq!(all, [Focus::Auto, Focus::Infinity, Focus::Near, Focus::At(30), Focus::At(-5)]);
         assert!(focus("far").is_err());

@@ -59,6 +59,8 @@ pub struct Env {
     pub credentials: Option<PathBuf>,
     /// The key that stands in the config file, where that is asked.
     pub config_key: Option<key::Key>,
+    /// The flags, by their long names, that the config file alone says.
+    pub of_config: Vec<String>,
 }
 
 impl Env {
@@ -75,7 +77,14 @@ impl Env {
             config: config::place(),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             config_key: None,
+            of_config: Vec::new(),
         }
+    }
+
+    /// What is said of flags that were typed and have no use, each with why. A config file speaks to runs in which they have some.
+    fn warnings<'a>(&'a self, idle: impl IntoIterator<Item = Idle> + 'a) -> impl Iterator<Item = String> + 'a {
+        let typed = idle.into_iter().filter(|Idle(flag, _)| self.of_config.iter().all(|said| said != flag));
+        typed.map(|Idle(flag, why)| format!("--{flag} has no effect: {why}"))
     }
 }
 
@@ -91,6 +100,9 @@ pub enum Command<Config> {
     /// `--print-config`: print this, then end.
     PrintConfig(String),
 }
+
+/// The long name of a flag that has no use beside the others, and why.
+struct Idle(&'static str, &'static str);
 
 /// Flags that are right one by one but not together: the kind and the sentence.
 #[derive(Debug)]
@@ -112,15 +124,16 @@ where
     Flags: clap::Parser,
 {
     let command = Flags::command();
-    let judge = |args: &[OsString], key: Option<&key::Key>| {
+    let judge = |args: &[OsString], key: Option<&key::Key>, of_config: &[&config::Setting]| {
         let matches = command.clone().try_get_matches_from(args)?;
         let flags = Flags::from_arg_matches(&matches)?;
-        let env = Env { config_key: key.cloned(), ..env.clone() };
+        let of_config = of_config.iter().map(|setting| setting.flag.clone()).collect();
+        let env = Env { config_key: key.cloned(), of_config, ..env.clone() };
         let asked = resolve(flags, &env).map_err(|Wrong(kind, sentence)| command.clone().error(kind, sentence))?;
         Ok((matches, asked))
     };
     let args: Vec<OsString> = args.into_iter().collect();
-    let settled = config::settle(&command, &args, env, judge).map_err(|error| explain(error, &command))?;
+    let settled = config::settle(&command, &args, env, judge).map_err(|error| explain(error, &command, &args))?;
     Ok(settled.printed(&command, env).map_or(settled.asked, Command::PrintConfig))
 }
 
@@ -130,8 +143,11 @@ pub fn commands() -> [clap::Command; 3] {
 }
 
 /// An unknown flag may be one of the other program. Without this it would be proposed as a HOST, which never begins with a dash.
-fn explain(mut error: clap::Error, ours: &clap::Command) -> clap::Error {
+fn explain(mut error: clap::Error, ours: &clap::Command, args: &[OsString]) -> clap::Error {
     use clap::error::{ContextKind, ContextValue};
+    if let Some(sentence) = stray(&error, ours, args) {
+        return ours.clone().error(ErrorKind::ValueValidation, sentence);
+    }
     if error.kind() != ErrorKind::UnknownArgument {
         return error;
     }
@@ -153,6 +169,31 @@ fn explain(mut error: clap::Error, ours: &clap::Command) -> clap::Error {
     error
 }
 
+/// Words that are meant for a flag where a host would be; who is called so is named by `--host`.
+const SWITCHES: [&str; 6] = ["on", "off", "true", "false", "yes", "no"];
+
+/// What to write where such a word stands behind a flag that takes none, or only behind a `=`.
+fn stray(error: &clap::Error, ours: &clap::Command, args: &[OsString]) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let word = context(ContextKind::InvalidValue).filter(|word| SWITCHES.contains(word))?;
+    context(ContextKind::InvalidArg).filter(|arg| !arg.starts_with('-'))?;
+    let takes_no_word = |arg: &&clap::Arg| !arg.get_action().takes_values() || arg.is_require_equals_set();
+    let flag = |before: &str| ours.get_arguments().find(|arg| is_called(arg, before)).filter(takes_no_word);
+    let arg = args.windows(2).filter(|two| two[1] == word).find_map(|two| flag(two[0].to_str()?))?;
+    let name = arg.get_long()?;
+    let meant = match (arg.get_action().takes_values(), word) {
+        (true, "on" | "true" | "yes") => format!("--{name}=on"),
+        (true, _) => format!("--{name}=off"),
+        (false, "on" | "true" | "yes") => format!("--{name}"),
+        (false, _) => format!("--{name}=false"),
+    };
+    Some(format!("`{word}` is taken for a host here: write {meant}, or name a host of that name by --host {word}"))
+}
+
 /// Whether this is how a flag is written, long or short.
 fn is_called(arg: &clap::Arg, text: &str) -> bool {
     let long = |name: &str| text.strip_prefix("--") == Some(name);
@@ -165,6 +206,9 @@ fn is_called(arg: &clap::Arg, text: &str) -> bool {
 fn dial(text: &str) -> Result<units::HostText, String> {
     if text.contains('/') && !text.contains("://") || std::path::Path::new(text).is_file() {
         return Err("this is a file, and a host is wanted here: files are named by a flag, like --file or --output".into());
+    }
+    if SWITCHES.contains(&text) {
+        return Err(format!("this is rather the value of a flag, and a host is wanted here: one of that name is --host {text}"));
     }
     units::host(text)
 }
@@ -320,6 +364,62 @@ mod tests {
         assert!(refusal("send --prot 5").contains("a similar argument exists: '--port'"));
         assert!(refusal("send --host lab --host lab").contains("try '--help'"));
         assert!(!refusal("send --frobnicate").contains("-- --frobnicate"), "no host is called so");
+    }
+
+    #[test]
+    fn a_word_that_is_meant_for_a_flag_is_no_host_and_is_told_how_it_is_said() {
+        let cases = [
+            ("send --keep-fps on", "write --keep-fps=on,"),
+            ("send --name on --keep-fps off", "write --keep-fps=off,"),
+            ("send lab --mirror off", "write --mirror=false,"),
+            ("send --preview yes", "write --preview,"),
+            ("send -v no", "write --verbose=false,"),
+            ("send lab on", "one of that name is --host on"),
+        ];
+        for (line, meant) in cases {
+            assert!(refusal(line).contains(meant), "{}", refusal(line));
+        }
+        assert_eq!(common("send --host on --name off").rendezvous, dials(vec![Host { name: "on".into(), port: PORT }]));
+    }
+
+    #[test]
+    fn what_has_no_use_beside_other_flags_is_said_with_why() {
+        let warnings = |line: &str| {
+            let (words, env) = (line.split_whitespace().map(OsString::from), Env::default());
+            let common = match line.split(' ').next() {
+                Some("send") => match send::parse(words, &env) {
+                    Ok(Command::Run(send)) => send.common,
+                    other => panic!("{other:?}"),
+                },
+                Some("recv") => match recv::parse(words, &env) {
+                    Ok(Command::Run(recv)) => recv.common,
+                    other => panic!("{other:?}"),
+                },
+                _ => match call::parse(words, &env) {
+                    Ok(Command::Run(call)) => call.send.common,
+                    other => panic!("{other:?}"),
+                },
+            };
+            common.warnings
+        };
+        let window = "--title a --geometry 640x480 --always-on-top --borderless";
+        let flags = ["title", "geometry", "always-on-top", "borderless"];
+        let all = |why: &str| flags.map(|flag| format!("--{flag} has no effect: {why}")).to_vec();
+        assert_eq!(warnings(&format!("send {window}")), all("without --preview there is no window"));
+        for program in ["recv", "call"] {
+            assert_eq!(warnings(&format!("{program} {window} --no-window")), all("with --no-window there is no window"));
+            assert_eq!(warnings(&format!("{program} {window} --record-split 1h --record-last 30s")), [""; 0]);
+        }
+        let split = "--record-split has no effect: nothing is recorded without --record FILE.mkv, or r in a window";
+        let last = "--record-last has no effect: the last seconds are written by R in a window, and there is none";
+        for program in ["send", "recv --no-window", "call --no-window"] {
+            assert_eq!(warnings(&format!("{program} --record-split 1h --record-last 30s")), [split, last], "{program}");
+            assert_eq!(warnings(&format!("{program} --record a.mkv --record-split 1h")), [""; 0], "{program}");
+        }
+        assert_eq!(warnings(&format!("send --preview {window} --record-last 30s")), [""; 0]);
+        let overwrite = "--overwrite has no effect: nothing is written without --output or --audio-output";
+        assert_eq!(warnings("recv --overwrite"), [overwrite]);
+        assert_eq!(warnings("recv --overwrite --audio-output a.wav"), [""; 0]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Flags of what is recorded: `--record` and what belongs to it.
 
-use super::{Env, Wrong, units};
+use super::{Env, Idle, Wrong, units};
 use crate::present::writers::Overwrite;
 use crate::present::writers::mkv::Split;
 use clap::error::ErrorKind;
@@ -63,6 +63,16 @@ const ELSEWHERE: [(&str, &str); 6] = [
 ];
 
 impl RecordingFlags {
+    /// Those that have no use, beside a window or without one: there `r` records, and `R` writes the last seconds.
+    pub fn idle(&self, has_window: bool) -> impl Iterator<Item = Idle> + use<> {
+        let split = self.record_split.is_some() && self.record.is_none();
+        let given = [
+            (split, Idle("record-split", "nothing is recorded without --record FILE.mkv, or r in a window")),
+            (self.record_last.is_some(), Idle("record-last", "the last seconds are written by R in a window, and there is none")),
+        ];
+        given.into_iter().filter(move |(given, _)| *given && !has_window).map(|(_, idle)| idle)
+    }
+
     /// Whether stdout is taken.
     pub fn wants_stdout(&self) -> bool {
         self.record.as_deref().is_some_and(|path| path.as_os_str() == "-")

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 
 use super::pattern::{self, Pattern};
 use super::showing::{ShowFlags, Showing};
-use super::{Command, Common, CommonFlags, Env, Wrong, file, units};
+use super::{Command, Common, CommonFlags, Env, Idle, Wrong, file, units};
 use crate::pipeline::record::Format;
 use crate::present::writers::Overwrite;
 
@@ -144,8 +144,12 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Recv>, Wrong> {
     if let (Some(output), Some(sound)) = (&output, &audio_output) {
         fit(&output.place, sound)?;
     }
+    let is_idle = flags.overwrite && output.is_none() && audio_output.is_none();
+    let overwrites = is_idle.then_some(Idle("overwrite", "nothing is written without --output or --audio-output"));
+    let idle = flags.common.idle(flags.show.has_window()).chain(flags.show.idle()).chain(overwrites);
+    let warnings = env.warnings(idle).collect();
     let showing = flags.show.resolve(flags.no_audio);
-    let mut common = flags.common.resolve([flags.dial, flags.host].concat(), env, Vec::new())?;
+    let mut common = flags.common.resolve([flags.dial, flags.host].concat(), env, warnings)?;
     if output.as_ref().is_some_and(|output| output.place == Place::Stdout) {
         common.shares_terminal();
     }

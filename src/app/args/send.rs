@@ -245,9 +245,12 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Send>, Wrong> {
     if flags.source.no_video && flags.source.no_audio {
         return Err(Wrong::conflict("--no-video cannot be used with --no-audio: nothing would be left to send"));
     }
+    let idle_window = (!flags.preview).then(|| flags.window.idle("without --preview there is no window"));
+    let idle = flags.common.idle(flags.preview).chain(idle_window.into_iter().flatten());
     let preview = flags.preview.then(|| flags.window.resolve());
     let hosts = [flags.dial, flags.host].concat();
-    let send = flags.source.resolve(flags.common, hosts, env)?;
+    let mut send = flags.source.resolve(flags.common, hosts, env)?;
+    send.common.warnings.extend(env.warnings(idle));
     Ok(Command::Run(Box::new(Send { preview, ..send })))
 }
 

@@ -1,7 +1,7 @@
 //! How tracks are shown and heard, in `recv` and in `call`: the window, the speaker, the latency.
 
 use super::window::{Frame, WindowFlags};
-use super::{device, file, units};
+use super::{Idle, device, file, units};
 use eyeline_proto::media::hold::Latency;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,6 +63,17 @@ pub struct Showing {
 }
 
 impl ShowFlags {
+    /// Whether a window is opened.
+    pub fn has_window(&self) -> bool {
+        !self.no_window
+    }
+
+    /// Those that have no use beside the others.
+    pub fn idle(&self) -> impl Iterator<Item = Idle> + use<> {
+        let idle = self.no_window.then(|| self.frame.idle("with --no-window there is no window"));
+        idle.into_iter().flatten()
+    }
+
     /// What they say; `silent`: no sound is to be played.
     pub fn resolve(self, silent: bool) -> Showing {
         let speaker = match self.speaker {

@@ -1,5 +1,6 @@
 //! What is asked of a window, in all programs: its title, its place, whether it stays above others.
 
+use super::Idle;
 use crate::present::geometry::Geometry;
 
 /// What is asked of a window.
@@ -46,6 +47,17 @@ pub struct Frame {
 }
 
 impl WindowFlags {
+    /// Those that are given, where there is no window, and `why` there is none.
+    pub(super) fn idle(&self, why: &'static str) -> impl Iterator<Item = Idle> + use<> {
+        let given = [
+            ("title", self.title.is_some()),
+            ("geometry", self.geometry.is_some()),
+            ("always-on-top", self.always_on_top),
+            ("borderless", self.borderless),
+        ];
+        given.into_iter().filter(|(_, given)| *given).map(move |(flag, _)| Idle(flag, why))
+    }
+
     pub(super) fn resolve(self) -> Frame {
         let geometry = self.geometry.unwrap_or_default();
         Frame { title: self.title, geometry, above: self.always_on_top, borderless: self.borderless }
@@ -75,6 +87,8 @@ mod tests {
         assert_eq!(geometry("picture"), Ok(Wanted::Picture));
         assert_eq!(geometry("640x480+10-0"), Ok(Wanted::There("640x480+10-0".parse().unwrap())));
         assert!(geometry("large").unwrap_err().ends_with("; or picture"));
+        let none = "a window of 0x0 cannot be: each side has 16 to 8192 pixels; write one like 1280x720; or picture";
+        assert_eq!(geometry("0x0").unwrap_err(), none);
         assert!(title(" ").is_err());
     }
 }

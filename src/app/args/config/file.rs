@@ -26,7 +26,7 @@ const MAX_LEN: usize = 64 * 1024;
 
 /// What a file says of one flag.
 #[derive(Debug)]
-pub(super) struct Setting {
+pub(in super::super) struct Setting {
     /// What clap calls the flag.
     pub id: Id,
     /// Its long name.

@@ -372,3 +372,10 @@ fn the_environment_goes_before_the_file_in_colours_too() {
     let colours = |no_color, line: &str| sends_in(line, &Env { no_color, ..file.env() }).common.log.color;
     assert_eq!([colours(false, "send"), colours(true, "send"), colours(true, "send --color always")], [true, false, true]);
 }
+
+#[test]
+fn what_a_file_says_of_windows_is_no_reason_to_warn_where_there_is_none() {
+    let text = "borderless = true\nrecord-split = '1h'\n";
+    assert_eq!(sends(text, "send").common.warnings, [""; 0]);
+    assert_eq!(sends(text, "send --borderless").common.warnings.len(), 1);
+}
