@@ -49,7 +49,7 @@ complete -c eyeline-send -l doctor -d 'Say what of this machine, and of the way 
 complete -c eyeline-send -s v -l verbose -d 'Say more on stderr; -vv says everything'
 complete -c eyeline-send -l quiet -d 'Say only what went wrong'
 complete -c eyeline-send -l print-config -d 'Print what counts of command line, environment and config file, as such a file, then end; without keys'
-complete -c eyeline-send -l no-config -d 'Leave out the config file, ~/.config/eyeline/config.toml'
+complete -c eyeline-send -l no-config -d 'Leave out the config file, ~/.config/eyeline/config.toml; `--FLAG=false` leaves out one flag that it switches on'
 complete -c eyeline-send -s h -l help -d 'Print this help'
 complete -c eyeline-send -s V -l version -d 'Print the version'
 complete -c send -w eyeline-send

@@ -148,7 +148,7 @@ pub(super) struct CommonFlags {
     #[arg(long)]
     print_config: bool,
 
-    /// Leave out the config file, ~/.config/eyeline/config.toml
+    /// Leave out the config file, ~/.config/eyeline/config.toml; `--FLAG=false` leaves out one flag that it switches on
     #[arg(long)]
     no_config: bool,
 

@@ -3,7 +3,7 @@
 //! What the file says becomes words in front of those that were typed, so clap and the flags' own parsers judge both alike, and a
 //! flag that is new needs nothing here. What was typed always wins: what the file says of the same flag is left out, and so is
 //! what cannot stand beside what was typed. What the file says is checked by itself first ([`file`]), so a wrong line is told by
-//! its number, whatever was typed.
+//! its number, whatever was typed. `--NAME=false` undoes a flag without a value.
 
 mod file;
 mod printed;
@@ -73,6 +73,8 @@ pub(super) fn settle<T>(
     env: &Env,
     judge: impl Fn(&[OsString], Option<&Key>, &[&Setting]) -> Result<(ArgMatches, T), clap::Error>,
 ) -> Result<Settled<T>, clap::Error> {
+    let (args, undone) = undone(command, args);
+    let args = args.as_slice();
     let typed = typed(command, args)?;
     let refused = |sentence: String| command.clone().error(ErrorKind::ValueValidation, sentence);
     let file = match &env.config {
@@ -83,7 +85,8 @@ pub(super) fn settle<T>(
         let (matches, asked) = judge(args, None, &[])?;
         return Ok(Settled { asked, matches, typed, counted: Vec::new() });
     };
-    let all: Vec<&Setting> = file.of(command.get_name()).iter().filter(|it| counts(it, &typed, env)).collect();
+    let heard = |it: &&Setting| !undone.contains(&it.id) && counts(it, &typed, env);
+    let all: Vec<&Setting> = file.of(command.get_name()).iter().filter(heard).collect();
     let key = all.iter().find_map(|setting| setting.key.as_ref());
     let mut settings = all.clone();
     loop {
@@ -108,6 +111,37 @@ pub(super) fn settle<T>(
         }
         settings = others;
     }
+}
+
+/// Flags without a value may be given one: `--NAME=false` undoes what the file says of it, or what was typed before. What is left
+/// for clap, and what was undone.
+fn undone(command: &clap::Command, args: &[OsString]) -> (Vec<OsString>, BTreeSet<Id>) {
+    let (mut left, mut undone) = (Vec::with_capacity(args.len()), BTreeSet::new());
+    let (words, names) = args.split_at(args.iter().position(|word| word == "--").unwrap_or(args.len()));
+    for word in words {
+        let said = word.to_str().and_then(|word| word.strip_prefix("--")?.split_once('='));
+        let switch = said.and_then(|(name, value)| Some((switch(command, name)?, format!("--{name}"), value)));
+        match switch {
+            Some((id, flag, "false")) => {
+                left.retain(|before| *before != *flag);
+                undone.insert(id);
+            }
+            Some((id, flag, "true")) => {
+                undone.remove(&id);
+                left.push(flag.into());
+            }
+            _ => left.push(word.clone()),
+        }
+    }
+    left.extend(names.iter().cloned());
+    (left, undone)
+}
+
+/// What of this name is said or not, without a value, and may stand in a file.
+fn switch(command: &clap::Command, name: &str) -> Option<Id> {
+    let named = |arg: &&clap::Arg| arg.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name));
+    let arg = command.get_arguments().find(named).filter(|arg| !arg.get_action().takes_values())?;
+    (!TYPED_ALONE.contains(&name)).then(|| arg.get_id().clone())
 }
 
 /// What was typed, whether or not something is missing that the file may have.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::super::send::{Sound, Source};
 use super::super::{Command, Env, Recv, Send, Verbosity, call, recv, send};
 use eyeline_proto::crypto::Psk;
-use eyeline_proto::picture::Size;
+use eyeline_proto::picture::{Size, Turn};
 
 /// A file with this in it, which its owner alone can read.
 struct File(PathBuf);
@@ -371,6 +371,51 @@ fn the_environment_goes_before_the_file_in_colours_too() {
     let file = File::new("color = \"always\"\n");
     let colours = |no_color, line: &str| sends_in(line, &Env { no_color, ..file.env() }).common.log.color;
     assert_eq!([colours(false, "send"), colours(true, "send"), colours(true, "send --color always")], [true, false, true]);
+}
+
+#[test]
+fn a_flag_without_a_value_is_undone_by_false_and_the_last_word_counts() {
+    let text = "no-audio = true\nverbose = 2\n[send]\nmirror = true\ntest = true\n";
+    let sends = |line: &str| sends(text, line);
+    let undone = sends("send --no-audio=false --mirror=false --test=false --verbose=false");
+    assert_eq!((undone.source, undone.sound), (Source::Camera(None), Some(Sound::Microphone(None))));
+    assert_eq!((undone.turn, undone.common.log.verbosity), (Turn::NONE, Verbosity::Normal));
+    assert_eq!(sends("send --mirror=true --no-audio=false").turn, sends("send").turn);
+    for (line, mirrors) in [("send --mirror --mirror=false", false), ("send --mirror=false --mirror", true)] {
+        let turn = sends_in(line, &Env::default()).turn;
+        assert_eq!(turn != Turn::NONE, mirrors, "{line}");
+    }
+    // Where they stand alone they change nothing, and others than true and false are refused.
+    assert_eq!(sends_in("send --quiet=false -v", &Env::default()).common.log.verbosity, Verbosity::Verbose);
+    assert!(refusal_in("send --mirror=maybe", &Env::default()).contains("unexpected value 'maybe' for '--mirror'"));
+    for line in ["send --list=false", "send --no-config=false", "send --host=false --camera=false --mirror=false=false"] {
+        refusal_in(line, &Env::default());
+    }
+}
+
+#[test]
+fn each_flag_without_a_value_that_a_file_can_say_can_be_undone() {
+    let printed = |line: String, env: &Env| {
+        let asked = match line.split(' ').next() {
+            Some("send") => send::parse(words(&line), env).map(|asked| format!("{asked:?}")),
+            Some("recv") => recv::parse(words(&line), env).map(|asked| format!("{asked:?}")),
+            _ => call::parse(words(&line), env).map(|asked| format!("{asked:?}")),
+        };
+        asked.unwrap_or_else(|error| panic!("{line}: {error}"))
+    };
+    let mut count = 0;
+    for program in super::commands() {
+        let name = program.get_name();
+        let plain = printed(format!("{name} --print-config"), &Env::default());
+        for arg in program.get_arguments().filter(|arg| !arg.get_action().takes_values()) {
+            let Some(flag) = arg.get_long().filter(|flag| !super::TYPED_ALONE.contains(flag)) else { continue };
+            let file = File::new(format!("[{name}]\n{flag} = true\n"));
+            let undone = printed(format!("{name} --{flag}=false --print-config"), &file.env());
+            assert_eq!(undone, plain, "{name} --{flag}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "{count}");
 }
 
 #[test]
