@@ -330,6 +330,25 @@ fn space_pauses_the_film_of_whoever_watches_alone_and_arrows_go_five_seconds() {
     assert!(numbers.contains(&(stood + 1)) && numbers[0] == 0, "{numbers:?}");
 }
 
+/// Two seconds of it, fifty pictures, are held here.
+#[test]
+fn a_film_that_is_held_by_latency_and_goes_elsewhere_shows_nothing_more_of_where_it_was() {
+    let screen = Screen::with_manager(640, 480);
+    let (_send, mut recv, area, _) = watch(&screen, &film("held.mkv", "-c:v ffv1"), "--latency 2s");
+    let number = after(&screen, area, 10);
+    screen.key(RIGHT);
+    let mut last = number;
+    let there = until("a picture of five seconds later", || {
+        let now = seen(&screen, area, "held");
+        last = if now > number + 100 { last } else { last.max(now) };
+        (now > number + 100).then_some(now)
+    });
+    // Some are shown before the sender hears of the key, and says that it went.
+    assert!(last < number + 25, "from {number} on, {last} was shown before {there}");
+    screen.key('q' as u32);
+    assert_eq!(recv.ended(), 0, "{}", recv.heard());
+}
+
 /// No picture says how far it is.
 #[test]
 fn a_film_of_sound_alone_stands_still_where_it_was_heard_last() {
