@@ -2,7 +2,8 @@
 //!
 //! Where the peer is, and which address has yet to prove itself, is `whereabouts`' text.
 //!
-//! Capacity: [`MAX_PENDING`] control messages; on overflow the oldest is dropped: each is sent again by its own timer.
+//! Capacity: [`MAX_PENDING`] control messages; on overflow the oldest is dropped: each is sent again by its own timer. Beside them
+//! [`MAX_ANSWERS`] to probes, which come many at once and keep nothing else from being said.
 
 use super::gauge::{self, Gauge, Measured};
 use super::liveness::Datagrams;
@@ -21,6 +22,9 @@ use std::time::{Duration, Instant};
 
 /// Control messages waiting to be sealed.
 const MAX_PENDING: usize = 32;
+
+/// Probes to be answered: two batches of what the socket gives at once, joined as they may be.
+const MAX_ANSWERS: usize = 4096;
 
 /// Between two pings while the clock estimate is young.
 const EAGER_PING: Duration = Duration::from_millis(50);
@@ -62,8 +66,6 @@ pub enum Control {
     Report(Box<Report>),
     /// Does a datagram of this many bytes pass, as short as can be for 0? Its number comes back.
     Probe(u16, usize),
-    /// A probe of this number came.
-    ProbeAck(u16),
     /// What is wanted beside TCP of the sound of a track.
     SoundRequest(u8, SoundRequest),
     /// A picture of a track was missed.
@@ -132,6 +134,8 @@ pub struct Path {
     next: u64,
     whereabouts: Whereabouts,
     pending: VecDeque<Control>,
+    /// Numbers of probes that came and are not answered.
+    answers: VecDeque<u16>,
     datagrams: Datagrams,
     /// The challenge that came last.
     challenge: Option<[u8; 8]>,
@@ -161,6 +165,7 @@ impl Path {
             next: 0,
             whereabouts: Whereabouts::new(now, dialled),
             pending: VecDeque::new(),
+            answers: VecDeque::new(),
             datagrams: Datagrams::new(now),
             challenge: None,
             moved: false,
@@ -252,7 +257,7 @@ impl Path {
             self.queue(Control::Probe(number, size));
             self.queue(Control::Probe(number.wrapping_add(1), 0));
         }
-        let (passes, rtt) = (self.search.size(), self.rtt.smoothed);
+        let (passes, rtt) = (self.usable(now).and(self.search.size()), self.rtt.smoothed);
         for _ in 0..gauge::AT_ONCE {
             let Some((number, size)) = self.gauge.as_mut().and_then(|gauge| gauge.poll(now, passes, rtt)) else { break };
             self.queue(Control::Probe(number, size));
@@ -360,7 +365,9 @@ impl Path {
                 return Ok(Opened::Clock(number, asked, received, replied));
             }
             Message::Probe(probe) => {
-                self.queue(Control::ProbeAck(probe));
+                if self.answers.len() < MAX_ANSWERS {
+                    self.answers.push_back(probe);
+                }
                 let before = self.probed.replace(probe);
                 // Numbers begin at 0, and the long ones, which may be lost, are even.
                 if probe % 2 == 1 && before != Some(probe.wrapping_sub(1)) {
@@ -437,7 +444,6 @@ impl Path {
                 Control::Nack(nack) => (address, Message::Nack(*nack)),
                 Control::Report(report) => (address, Message::Report(*report)),
                 Control::Probe(number, _) => (None, Message::Probe(number)),
-                Control::ProbeAck(number) => (address, Message::ProbeAck(number)),
                 Control::SoundRequest(track, wanted) => (address, Message::SoundRequest(track, wanted)),
                 Control::Misses(track, misses) => (address, Message::Misses(track, misses)),
             };
@@ -446,7 +452,9 @@ impl Path {
                 return Some(to);
             }
         }
-        None
+        let (number, to) = (self.answers.pop_front()?, self.address()?);
+        self.seal(out, |out| Message::ProbeAck(number).encode(out));
+        Some(to)
     }
 
     /// Appends one sealed datagram, its message written by `write`; says its packet number.
@@ -467,31 +475,5 @@ impl Path {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Two ends of a path, each with the other's keys.
-    fn pair(now: Instant) -> [Path; 2] {
-        let keys = |mine: u8, theirs: u8| Keys {
-            local_connection: mine.into(),
-            local_key: Key::from_bytes([mine; 32]),
-            remote_connection: theirs.into(),
-            remote_key: Key::from_bytes([theirs; 32]),
-        };
-        [keys(1, 2), keys(2, 1)].map(|keys| Path::new(now, &keys, None))
-    }
-
-    /// A link was heard before it was known whose it is, and takes the place of one that never was.
-    #[test]
-    fn a_path_that_was_heard_is_not_quiet_when_it_follows_one_that_never_was() {
-        let now = Instant::now();
-        let ([mut path, mut peer], [former, _]) = (pair(now), pair(now));
-        let mut bytes = Vec::new();
-        peer.seal(&mut bytes, |out| Message::Ping(0).encode(out));
-        let header = Header::decode(&bytes).expect("a header");
-        let from = SocketAddr::from(([10, 0, 0, 2], 9688));
-        path.open(now, &Epoch::new(now), from, header, &mut bytes).map(drop).expect("opens");
-        path.inherit(now, &former, now);
-        assert_eq!((path.heard(), path.is_quiet(now)), (Some(now), false));
-    }
-}
+#[path = "path_tests.rs"]
+mod tests;

@@ -132,10 +132,12 @@ impl Way {
             return Finding::wrong(what, format!("{name} answers over TCP, and no UDP comes through"), "open the UDP port there");
         }
         let last = self.stats.last();
-        let rtt = last.and_then(|stats| {
+        // The least: while the path is full of what is measured by it, it is another.
+        let rtts = self.stats.iter().flat_map(|stats| {
             let theirs = stats.receiving.tracks.iter().map(|track| track.rtt);
             theirs.chain(stats.sending.peers.iter().map(|peer| peer.rtt)).find(|rtt| !rtt.is_zero())
         });
+        let rtt = rtts.min();
         let mut parts = vec![format!("{name} answers")];
         parts.extend(rtt.map(|rtt| format!("round trip {:.1} ms", rtt.as_secs_f64() * 1e3)));
         parts.extend(
