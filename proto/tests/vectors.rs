@@ -218,6 +218,7 @@ fn records() -> Vec<(&'static str, Record)> {
         place: Duration::from_nanos(0x2122_2324_2526_2728),
         length: Some(Duration::from_nanos(0x3132_3334_3536_3738)),
         first: 0x0142_4344_4546_4748,
+        first_block: 0x0252_5354_5556_5758,
     };
     vec![
         ("hello-receiver", Record::Hello(hello())),

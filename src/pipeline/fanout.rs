@@ -131,7 +131,7 @@ impl Fanout {
                         self.finish_files(|left| left == *track);
                     }
                     Event::Ended(ended) => self.finish_files(|track| track == *ended),
-                    Event::Film(track, film) => self.sinks(*track).for_each(|sink| sink.goes_on_at(film.first)),
+                    Event::Film(track, film) => self.sinks(*track).for_each(|sink| sink.goes_on_at(film.first, film.first_block)),
                     Event::Track(track, announced) => self.sinks(*track).for_each(|sink| sink.format(announced.format)),
                     _ => {}
                 }

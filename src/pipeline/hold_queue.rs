@@ -81,7 +81,7 @@ impl Inlet {
         self.shared.pass(self.track, Item::SettledInPart(picture), None);
     }
 
-    /// What waits of pictures before this one is not to be seen any more.
+    /// What waits of pictures before this one is not to be seen any more. A film's are all whole: nobody need be told.
     pub fn goes_on_at(&self, first: u64) {
         if let Some(held) = lock(&self.shared.state).tracks.get_mut(&self.track) {
             held.queue.retain(|item| item.picture() >= first);

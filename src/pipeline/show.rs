@@ -14,14 +14,14 @@ use std::time::Instant;
 
 pub struct Show {
     track: Arc<Track>,
-    /// Of a film: the first picture of the place where it is.
-    first: u64,
+    /// Of a film: the first picture and the first block of the place where it is.
+    first: (u64, u64),
 }
 
 impl Show {
     /// Nothing of this track has come.
     pub fn new(track: Arc<Track>) -> Self {
-        Show { track, first: 0 }
+        Show { track, first: (0, 0) }
     }
 }
 
@@ -53,16 +53,13 @@ impl EncodedSink for Show {
         }
     }
 
-    fn goes_on_at(&mut self, first: u64) {
-        if first <= self.first {
-            return;
+    fn goes_on_at(&mut self, picture: u64, block: u64) {
+        let before = std::mem::replace(&mut self.first, (picture, block));
+        if let Some(pictures) = self.track.pictures.as_ref().filter(|_| picture > before.0) {
+            pictures.goes_on_at(picture);
         }
-        self.first = first;
-        if let Some(pictures) = &self.track.pictures {
-            pictures.goes_on_at(first);
-        }
-        if let Some(voice) = &self.track.voice {
-            lock(voice).flush();
+        if let Some(voice) = self.track.voice.as_ref().filter(|_| block > before.1) {
+            lock(voice).flush(block);
         }
     }
 

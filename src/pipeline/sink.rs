@@ -23,8 +23,8 @@ pub trait EncodedSink: Send {
     fn part(&mut self, _part: &Part, _received: Instant) {}
     /// A picture is complete or will not become so. In order, each number once.
     fn settled(&mut self, _settled: Settled) {}
-    /// Pictures before this one, and the sound that came until now, are of a place that the film has left.
-    fn goes_on_at(&mut self, _first: u64) {}
+    /// Pictures and blocks of sound below these numbers are of a place that the film has left.
+    fn goes_on_at(&mut self, _picture: u64, _block: u64) {}
     /// A block of sound came, by the sender's clock.
     fn sound(&mut self, _sound: &Numbered<MediaTime>, _received: Instant) {}
 }

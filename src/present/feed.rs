@@ -122,6 +122,8 @@ pub struct Feed {
     generation: u64,
     outbox: Option<rtrb::Producer<Said>>,
     mapping: Option<Mapping>,
+    /// What is not said yet: blocks below this number are not to be heard.
+    flushes: Option<u64>,
     volume: f32,
     muted: bool,
     dropped: u64,
@@ -149,6 +151,7 @@ impl Feed {
             generation,
             outbox,
             mapping: None,
+            flushes: None,
             volume: 1.0,
             muted: false,
             dropped: 0,
@@ -158,6 +161,7 @@ impl Feed {
 
     /// A block that `arrived` now, by the sender's clock. False when it was dropped: malformed, or nobody plays.
     pub fn block(&mut self, arrived: Instant, sound: &Numbered<MediaTime>) -> bool {
+        self.say_flush();
         let kept = sound.inline().is_some_and(|sound| self.say(Message::Block(arrived, sound)));
         self.dropped += u64::from(!kept);
         kept
@@ -169,9 +173,19 @@ impl Feed {
         self.say(Message::Mapping(mapping));
     }
 
-    /// Nothing that came is to be heard any more: its sender went to another place.
-    pub fn flush(&mut self) {
-        self.say(Message::Flush);
+    /// No block below this number is to be heard any more: its sender went to another place.
+    pub fn flush(&mut self, first: u64) {
+        self.flushes = Some(first);
+        self.say_flush();
+    }
+
+    /// Where there is no place it is said before the next block.
+    fn say_flush(&mut self) {
+        if let Some(first) = self.flushes
+            && self.say(Message::Flush(first))
+        {
+            self.flushes = None;
+        }
     }
 
     /// Capture to speaker, at least; `None`: as little as jitter allows.

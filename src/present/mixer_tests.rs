@@ -204,7 +204,7 @@ fn what_is_held_for_its_time_is_not_heard_once_it_is_flushed() {
         rig.feeds[0].target(Some(latency));
         assert!(rig.run(50).iter().all(|sample| *sample == 0.0), "half a second of a second");
         if flushed {
-            rig.feeds[0].flush();
+            rig.feeds[0].flush(50);
         }
         let after: Vec<f32> = (0..200).flat_map(|_| rig.step(&[16384; 480])).collect();
         let lefts = || after.iter().step_by(2);

@@ -28,8 +28,8 @@ pub(super) const NOBODY: u64 = 0;
 pub(super) enum Message {
     Block(Instant, Numbered<MediaTime, Inline>),
     Mapping(Mapping),
-    /// What came before is of another place.
-    Flush,
+    /// Blocks below this number are of another place.
+    Flush(u64),
 }
 
 /// A message and the number of the holder that said it.
@@ -186,7 +186,7 @@ impl Voice {
                 match message {
                     Message::Block(arrived, sound) => self.playout.push(arrived, &sound),
                     Message::Mapping(mapping) => self.playout.set_mapping(mapping),
-                    Message::Flush => self.playout.flush(),
+                    Message::Flush(first) => self.playout.flush(first),
                 }
             }
         }

@@ -129,11 +129,13 @@ impl AudioBuffer {
         (self.ended, self.newest, self.late_in_a_row) = (None, None, 0);
     }
 
-    /// Passes over all that came: only what is newer is read.
-    pub fn pass_all(&mut self) {
-        let Some((newest, _)) = self.newest else { return };
-        self.places.iter_mut().for_each(|place| place.is_full = false);
-        (self.head, self.at, self.wait, self.started) = (newest.saturating_add(1), 0, 0, true);
+    /// Passes over all blocks below this number, whether or not they came: the next that is read begins without a hole.
+    pub fn pass_to(&mut self, number: u64) {
+        if number <= self.head {
+            return;
+        }
+        self.places.iter_mut().filter(|place| place.sound.number < number).for_each(|place| place.is_full = false);
+        (self.head, self.at, self.wait, self.started) = (number, 0, 0, true);
         self.ended = None;
     }
 

@@ -99,13 +99,23 @@ fn holding_puts_a_hole_before_the_next_frame_and_the_head_goes_back_by_it() {
 #[test]
 fn what_is_passed_over_is_neither_read_nor_taken_again_and_the_next_begins_without_a_hole() {
     let mut buffer = AudioBuffer::new();
-    buffer.pass_all();
+    buffer.pass_to(0);
     (0..4).for_each(|sequence| assert_eq!(buffer.push(&block(sequence)), Pushed::Kept));
     assert_eq!(runs(&mut buffer, 240), [(1, 240)]);
-    buffer.pass_all();
+    buffer.pass_to(4);
+    buffer.pass_to(2);
     assert_eq!((runs(&mut buffer, 100), buffer.level(), buffer.head_time()), (vec![(-1, 100)], Duration::ZERO, None));
     assert_eq!([1, 3].map(|sequence| buffer.push(&block(sequence))), [Pushed::Duplicate; 2]);
     assert_eq!(buffer.push(&block_at(4, 900)), Pushed::Kept);
+    assert_eq!(runs(&mut buffer, 481), [(5, 480), (-1, 1)]);
+}
+
+#[test]
+fn what_came_of_the_new_place_before_the_old_one_is_passed_over_is_heard() {
+    let mut buffer = AudioBuffer::new();
+    (0..4).for_each(|sequence| assert_eq!(buffer.push(&block(sequence)), Pushed::Kept));
+    assert_eq!(buffer.push(&block_at(4, 900)), Pushed::Kept);
+    buffer.pass_to(4);
     assert_eq!(runs(&mut buffer, 481), [(5, 480), (-1, 1)]);
 }
 

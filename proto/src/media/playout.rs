@@ -259,9 +259,9 @@ impl Playout {
         self.controller.moved();
     }
 
-    /// Nothing that has come is to be heard: its sender went to another place. What comes next begins as after a silence.
-    pub fn flush(&mut self) {
-        self.source.buffer.pass_all();
+    /// No block below this number is to be heard: its sender went to another place. What comes next begins as after a silence.
+    pub fn flush(&mut self, first: u64) {
+        self.source.buffer.pass_to(first);
         (self.source.playing, self.waited) = (false, 0.0);
         self.controller.moved();
     }

@@ -1,9 +1,9 @@
 //! Where a film is, and what its viewer wants of it: the bodies of records 66 and 65 (PROTOCOL.md §4.11, §4.12).
 //!
 //! ```text
-//!  steer   0      1         film   0       1        3        11      19       27
-//!          what   place            state   others   played   place   length   first
-//!          u8     u64              u8      u16      u64      u64     u64      u64
+//!  steer   0      1         film   0       1        3        11      19       27      35
+//!          what   place            state   others   played   place   length   first   first block
+//!          u8     u64              u8      u16      u64      u64     u64      u64     u64
 //! ```
 //!
 //! Times are nanoseconds. *Played* is what pictures say in their heads as their position: it only grows, however the film is
@@ -75,6 +75,8 @@ pub struct Film {
     pub length: Option<Duration>,
     /// Pictures below this number are of another place, and not waited for.
     pub first: u64,
+    /// And so are blocks of sound below this one.
+    pub first_block: u64,
 }
 
 impl Film {
@@ -90,7 +92,7 @@ impl Film {
         out.push(bit(self.paused, PAUSED) | bit(self.steered, STEERED) | bit(self.sought, SOUGHT));
         out.extend_from_slice(&self.others.to_be_bytes());
         [self.played, self.place, self.length.unwrap_or_default()].into_iter().for_each(|time| put(out, time));
-        out.extend_from_slice(&self.first.to_be_bytes());
+        [self.first, self.first_block].into_iter().for_each(|number| out.extend_from_slice(&number.to_be_bytes()));
     }
 
     /// From the fields of a record. Bits that are not in use are ignored.
@@ -98,12 +100,13 @@ impl Film {
         let (state, others) = (reader.u8("state of a film")?, reader.u16("others who watch")?);
         let (played, place) = (take(reader, "time played")?, take(reader, "place in a film")?);
         let length = Some(take(reader, "length of a film")?).filter(|length| !length.is_zero());
-        let first = reader.u64("first picture")?;
-        if first > MOST_PICTURES {
-            return Err(reader.invalid("first picture", first, 8));
-        }
+        let mut number = |field| {
+            let number = reader.u64(field)?;
+            if number > MOST_PICTURES { Err(reader.invalid(field, number, 8)) } else { Ok(number) }
+        };
+        let (first, first_block) = (number("first picture")?, number("first block")?);
         let (paused, steered, sought) = (state & PAUSED != 0, state & STEERED != 0, state & SOUGHT != 0);
-        Ok(Film { paused, steered, sought, others, played, place, length, first })
+        Ok(Film { paused, steered, sought, others, played, place, length, first, first_block })
     }
 }
 

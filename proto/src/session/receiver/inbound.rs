@@ -340,11 +340,13 @@ impl Inbound {
 
     /// It says where its film is.
     pub fn film_told(&mut self, film: Film, across: &mut AcrossSenders) {
-        let news = self.described.film.replace(film) != Some(film);
+        let before = self.described.film.replace(film);
+        let (news, from) = (before != Some(film), before.unwrap_or_default().first_block);
         if let Some(reception) = self.reception(OWN_TRACK).filter(|_| news) {
             reception.goes_on_at(film.first, &mut across.buffers);
-            if film.paused {
-                reception.stands_still();
+            // Sound begins anew where it went: until then nothing is late.
+            if film.paused || film.first_block > from {
+                reception.sound_rests();
             }
             let track = reception.id;
             across.events.push_back(Event::Film(track, film));

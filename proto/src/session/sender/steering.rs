@@ -43,13 +43,13 @@ impl Sender {
     /// Our film is there now; `jumped`: all that was sent of it before is of another place.
     pub fn set_film(&mut self, now: Instant, film: Film, jumped: bool, shared: &mut LinksAndEvents<'_>) {
         let Some(own) = self.tracks.first_mut().filter(|own| own.number() == OWN_TRACK && own.lossless) else { return };
-        let mut first = self.steering.film.map_or(0, |before| before.first);
+        let (mut first, mut first_block) = self.steering.film.map_or((0, 0), |before| (before.first, before.first_block));
         if jumped {
-            first = own.pictures;
+            (first, first_block) = (own.pictures, own.sound.end());
             own.log.clear();
             own.sound.clear();
         }
-        self.steering.film = Some(Film { first, ..film });
+        self.steering.film = Some(Film { first, first_block, ..film });
         self.tell_film(now, shared);
     }
 

@@ -179,14 +179,12 @@ impl Reception {
             return;
         }
         self.depacketizer.skip_to(first, buffers);
-        // Sound begins anew there: until then nothing is late.
-        self.sound.rests();
         let before = self.skipped.filter(|(_, first)| *first >= settled).map_or(settled, |(before, _)| before);
         self.skipped = Some((before, first));
     }
 
-    /// The film stands still: no sound is late.
-    pub fn stands_still(&mut self) {
+    /// No sound is late until some has come.
+    pub fn sound_rests(&mut self) {
         self.sound.rests();
     }
 
