@@ -264,7 +264,8 @@ impl Player {
         self.close();
     }
 
-    /// Waits until all that was read was given out, and taken: until then it can go on elsewhere. Or until that is past.
+    /// Waits until all that was read was given out, and the last picture, or where there are none the last sound, was taken: until
+    /// then it can go on elsewhere. Or until that is past.
     fn give_all(&self, jump: &Jump, end: Duration) {
         if !self.feed.is_drained(jump.era) {
             return;
@@ -273,8 +274,10 @@ impl Player {
         self.clock.begin(jump.era, Instant::now(), jump.played);
         // The last picture is shown as long as every other was.
         if self.clock.wait(Stream::Pictures, jump.era, end, true).is_some() {
-            self.pictures.emptied();
-            self.sound.emptied();
+            match self.playback.video {
+                Some(_) => self.pictures.emptied(),
+                None => self.sound.emptied(),
+            }
         }
     }
 
