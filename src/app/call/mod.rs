@@ -33,13 +33,12 @@ use typed::Unsaid;
 
 /// Runs `call` to its exit code.
 pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
+    // Whatever cannot be had is found out before anybody is told that we are here. A signal ends the asking at once.
+    let plan = Plan::make(&config.send, true)?;
     let ready = devices::announced();
     let wake = ready.clone();
     let signals = Signals::new(move |_| wake.close())?;
     let beginning = Beginning::new("call", &config.send.common, &signals)?;
-
-    // Whatever cannot be had is found out before anybody is told that we are here.
-    let plan = Plan::make(&config.send, true)?;
     if config.echoes() {
         tracing::warn!("--mic speakers sends the others their own voices; play them elsewhere: --speaker NAME (--list has them)");
     }
