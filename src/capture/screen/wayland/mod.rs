@@ -62,6 +62,12 @@ pub enum Error {
     NoPipewire(String),
     #[error("PipeWire is lost, and the desktop's screen with it: {0}")]
     Lost(String),
+    /// What PipeWire says of the stream alone, as where the desktop offers graphics memory and nothing else.
+    #[error(
+        "PipeWire does not give the screen: {0}; in OBS add the source \"Screen Capture (PipeWire)\", press Start Virtual Camera, \
+             and send that: `send --camera OBS`"
+    )]
+    NotGiven(String),
     #[error("the desktop gives pictures that cannot be read: {0}")]
     Unreadable(String),
     #[error("the desktop ended the sharing of its screen: start this again to share it anew")]

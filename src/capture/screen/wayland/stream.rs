@@ -61,9 +61,9 @@ pub fn run(opened: Opened, rate: Rate, mut painter: Painter, tell: &dyn Fn(Note)
     let _of_core = {
         let said = said.clone();
         let failed = move |id: u32, _: i32, _: i32, message: &str| {
-            // 0: the connection itself.
+            // 0: the connection itself, the cause of whatever else is said.
             if id == 0 {
-                said.fail(Error::Lost(message.to_string()));
+                said.failed.replace(Some(Error::Lost(message.to_string())));
             }
         };
         core.add_listener_local().error(failed).register()
@@ -102,7 +102,7 @@ fn connect<'c>(core: &'c CoreBox<'_>, node: u32, rate: Rate, said: &Rc<Said>) ->
     let listener = stream
         .add_local_listener_with_user_data(said.clone())
         .state_changed(|_, said, before, state| match state {
-            StreamState::Error(error) => said.fail(Error::Lost(error)),
+            StreamState::Error(error) => said.fail(Error::NotGiven(error)),
             StreamState::Unconnected if before != StreamState::Unconnected => said.fail(Error::Ended),
             state => tracing::debug!("the desktop's screen: {state:?}"),
         })
