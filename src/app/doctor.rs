@@ -18,6 +18,7 @@ use super::send::plan::request;
 use super::stats;
 use super::status::ExitCode;
 use crate::capture::camera;
+use crate::capture::screen::Which;
 use findings::{Finding, Verdict};
 use serde_json::json;
 use std::path::PathBuf;
@@ -30,8 +31,8 @@ pub struct Needs {
     microphone: Option<(Option<String>, bool)>,
     /// For a window.
     display: bool,
-    /// As a source.
-    screen: bool,
+    /// As a source: which.
+    screen: Option<Which>,
     speaker: Option<Option<String>>,
     virtual_camera: Option<PathBuf>,
     /// It plays a film.
@@ -55,7 +56,10 @@ impl Needs {
                 _ => None,
             },
             display: send.preview.is_some(),
-            screen: matches!(send.source, Source::Screen(_)),
+            screen: match &send.source {
+                Source::Screen(which) => Some(which.clone()),
+                _ => None,
+            },
             film: matches!(send.source, Source::Film { .. }),
             offers: true,
             ..Needs::default()
@@ -95,8 +99,8 @@ pub fn run(needs: &Needs, common: &Common) -> ExitCode {
     findings.extend(needs.microphone.iter().map(|(which, required)| devices::microphone(which.as_deref(), *required)));
     findings.extend(needs.speaker.iter().map(|which| devices::speaker(which.as_deref())));
     findings.extend(needs.virtual_camera.iter().map(|path| devices::virtual_camera(path)));
-    let wayland = if needs.screen { machine::wayland_screen() } else { None };
-    if needs.display || (needs.screen && wayland.is_none()) {
+    let wayland = needs.screen.as_ref().and_then(machine::wayland_screen);
+    if needs.display || (needs.screen.is_some() && wayland.is_none()) {
         findings.push(machine::display());
     }
     findings.extend(wayland);

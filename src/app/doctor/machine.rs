@@ -39,10 +39,10 @@ pub fn display() -> Finding {
     Finding::better(what, format!("{kind}, {size}{rate}, without MIT-SHM"), mend)
 }
 
-/// The screen as a source, where a Wayland desktop has it.
-pub fn wayland_screen() -> Option<Finding> {
+/// This screen as a source, where a Wayland desktop shows it.
+pub fn wayland_screen(which: &screen::Which) -> Option<Finding> {
     let what = "screen";
-    Some(match screen::on_wayland()? {
+    Some(match screen::on_wayland(which)? {
         Ok(kinds) => Finding::ok(what, format!("the desktop's portal shows {kinds}, and asks which")),
         // It says what to do.
         Err(error) => Finding { mend: None, ..Finding::wrong(what, error.to_string(), "") },

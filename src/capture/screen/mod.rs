@@ -133,11 +133,12 @@ pub fn list() -> Option<Vec<Monitor>> {
     }
 }
 
-/// Whether a Wayland desktop shows its screen, and what of it; `None`: there is none here.
-pub fn on_wayland() -> Option<Result<String, Error>> {
+/// Whether a Wayland desktop shows this, and what it lets choose from; `None`: it has no part in it.
+pub fn on_wayland(which: &Which) -> Option<Result<String, Error>> {
     match Desktop::find() {
+        Ok(Desktop::Wayland(Some(_))) if which.is_of_x() => None,
         #[cfg(feature = "wayland")]
-        Ok(Desktop::Wayland(_)) => Some(wayland::look().map_err(Error::Wayland)),
+        Ok(Desktop::Wayland(_)) => Some(wayland::look(which).map_err(Error::Wayland)),
         #[cfg(not(feature = "wayland"))]
         Ok(Desktop::Wayland(_)) => Some(Err(Error::Wayland)),
         _ => None,
@@ -170,9 +171,7 @@ impl Screen {
     pub fn probe(which: &Which, rate: Rate, kept: Option<&Path>, tell: impl FnOnce(Note)) -> Result<Setup, Error> {
         match (Desktop::find()?, which) {
             (Desktop::X11(display), which) => on_display(&display, which, rate),
-            (Desktop::Wayland(Some(display)), Which::Window(_)) => on_display(&display, which, rate),
-            #[cfg(not(feature = "wayland"))]
-            (Desktop::Wayland(Some(display)), Which::Focused) => on_display(&display, which, rate),
+            (Desktop::Wayland(Some(display)), which) if which.is_of_x() => on_display(&display, which, rate),
             #[cfg(not(feature = "wayland"))]
             (Desktop::Wayland(_), _) => {
                 let _ = (kept, tell);

@@ -48,6 +48,12 @@ impl Which {
             },
         }
     }
+
+    /// Whether Xwayland shows it on a Wayland desktop: windows of X programs; where the desktop cannot be asked for one, also that
+    /// which has the keyboard.
+    pub fn is_of_x(&self) -> bool {
+        matches!(self, Which::Window(_)) || (cfg!(not(feature = "wayland")) && *self == Which::Focused)
+    }
 }
 
 impl fmt::Display for Which {
@@ -128,6 +134,12 @@ mod tests {
     fn monitors() -> Vec<Monitor> {
         let monitor = |name: &str, primary, place| Monitor { name: name.into(), primary, place };
         vec![monitor("eDP-1", false, rect(0, 0, 1920, 1200)), monitor("HDMI-1", true, rect(1920, 0, 2560, 1440))]
+    }
+
+    #[test]
+    fn xwayland_shows_numbered_windows_and_the_focused_one_where_the_desktop_cannot_be_asked() {
+        let shown = ["0x1c00007", "window", "primary", "all", "ask", "HDMI-1"].map(|text| Which::parse(text).unwrap().is_of_x());
+        assert_eq!(shown, [true, cfg!(not(feature = "wayland")), false, false, false, false]);
     }
 
     #[test]

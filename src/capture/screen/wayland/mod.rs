@@ -24,7 +24,7 @@ use bell::Bell;
 use eyeline_proto::picture::Picture;
 use eyeline_proto::rate::Rate;
 use painter::Painter;
-pub use portal::{Session, look};
+pub use portal::Session;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,13 +77,26 @@ pub enum Error {
 /// Asks the desktop what to show. `kept`: where the choice is kept, so that it does not ask the next time. Where it will ask, that
 /// is told before.
 pub fn ask(which: &Which, kept: Option<&Path>, tell: impl FnOnce(Note)) -> Result<Session, Error> {
-    let (choice, known, kept) = match which {
-        Which::Primary => (portal::Choice::Any, kept.and_then(token::read), kept),
-        Which::Ask => (portal::Choice::Any, None, kept),
-        Which::Focused => (portal::Choice::Window, None, None),
-        named => return Err(Error::Named(named.clone())),
+    let choice = choice(which)?;
+    let (known, kept) = match which {
+        Which::Primary => (kept.and_then(token::read), kept),
+        Which::Ask => (None, kept),
+        _ => (None, None),
     };
     Session::ask(choice, known.as_deref(), kept, || tell(Note::Asks))
+}
+
+/// What the desktop would let choose from for it.
+pub fn look(which: &Which) -> Result<String, Error> {
+    portal::look(choice(which)?)
+}
+
+fn choice(which: &Which) -> Result<portal::Choice, Error> {
+    match which {
+        Which::Primary | Which::Ask => Ok(portal::Choice::Any),
+        Which::Focused => Ok(portal::Choice::Window),
+        named => Err(Error::Named(named.clone())),
+    }
 }
 
 /// A stream, connected and not looked at yet.

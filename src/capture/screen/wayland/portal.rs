@@ -74,13 +74,22 @@ impl fmt::Debug for Session {
     }
 }
 
-/// Whether there is a portal that shows screens: which kinds of.
-pub fn look() -> Result<String, Error> {
+/// Whether there is a portal that shows such screens: which kinds of.
+pub fn look(choice: Choice) -> Result<String, Error> {
     let (_, screencast) = block_on(connect())?;
-    let kinds = block_on(screencast.available_source_types()).map_err(absent)?;
+    let kinds = block_on(kinds(&screencast, choice))?;
     let names = [(SourceType::Monitor, "monitors"), (SourceType::Window, "windows")];
     let names: Vec<_> = names.into_iter().filter(|(kind, _)| kinds.contains(*kind)).map(|(_, name)| name).collect();
-    if names.is_empty() { Err(Error::ShowsNone) } else { Ok(names.join(" and ")) }
+    Ok(names.join(" and "))
+}
+
+/// What there is of what is to be chosen from: something.
+async fn kinds(screencast: &Screencast, choice: Choice) -> Result<BitFlags<SourceType>, Error> {
+    let kinds = screencast.available_source_types().await.map_err(absent)? & choice.kinds();
+    if kinds.is_empty() {
+        return Err(if choice == Choice::Window { Error::NoWindows } else { Error::ShowsNone });
+    }
+    Ok(kinds)
 }
 
 async fn connect() -> Result<(Connection, Screencast), Error> {
@@ -145,10 +154,7 @@ type Asked = (Connection, Screencast, desktop::Session<Screencast>, desktop::scr
 
 async fn ask(choice: Choice, token: Option<&str>, tell: impl FnOnce()) -> Result<Asked, Error> {
     let (connection, screencast) = connect().await?;
-    let kinds = screencast.available_source_types().await.map_err(absent)? & choice.kinds();
-    if kinds.is_empty() {
-        return Err(if choice == Choice::Window { Error::NoWindows } else { Error::ShowsNone });
-    }
+    let kinds = kinds(&screencast, choice).await?;
     // A desktop that cannot draw the cursor shows its screen all the same.
     let cursors = screencast.available_cursor_modes().await.unwrap_or_default();
     let cursor = cursors.contains(CursorMode::Embedded).then_some(CursorMode::Embedded);
