@@ -63,7 +63,7 @@ impl Painter {
 
     /// Takes what came: of several the newest, with what was drawn in all of them.
     pub fn take(&mut self, stream: &Stream, tell: &dyn Fn(Note)) -> Result<(), Error> {
-        let mut newest = None;
+        let (mut newest, mut torn) = (None, false);
         while let Some(mut buffer) = stream.dequeue_buffer() {
             let Some(chunk) = buffer.datas_mut().first().and_then(chunk) else { continue };
             let whole = !chunk.flags().contains(ChunkFlags::CORRUPTED) && !is_torn(&buffer);
@@ -71,12 +71,17 @@ impl Painter {
                 (Some(drawn), Some(parts)) => parts.into_iter().for_each(|part| drawn.add(part)),
                 _ => self.drawn = None,
             }
-            newest = if whole { Some(buffer) } else { newest };
+            (newest, torn) = if whole { (Some(buffer), false) } else { (newest, true) };
         }
         match (newest, self.format) {
-            (Some(buffer), Some(format)) => self.paint(buffer, format, tell),
-            _ => Ok(()),
+            (Some(buffer), Some(format)) => self.paint(buffer, format, tell)?,
+            _ => return Ok(()),
         }
+        if torn {
+            // What was drawn in a torn one after it was read from one that does not have it.
+            self.drawn = None;
+        }
+        Ok(())
     }
 
     /// Reads what was drawn.
