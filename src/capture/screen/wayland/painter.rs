@@ -21,6 +21,9 @@ use pipewire::stream::Stream;
 use std::io;
 use std::time::{Duration, Instant};
 
+/// So long is waited for a picture that fits what was agreed upon.
+const MISFITTING: Duration = Duration::from_secs(1);
+
 /// See the module text.
 pub struct Painter {
     sheet: Sheet,
@@ -36,6 +39,7 @@ pub struct Painter {
     changed: Option<McuSet>,
     /// When the newest on the sheet was caught, where that was not given yet.
     caught: Option<Instant>,
+    misfits: Misfits,
     /// Room for a row.
     line: Vec<u8>,
 }
@@ -43,7 +47,18 @@ pub struct Painter {
 impl Painter {
     pub fn new(sheet: Sheet, name: String, period: Duration) -> Painter {
         let pace = Pace::new(period);
-        Painter { sheet, name, pace, format: None, seen: None, drawn: None, changed: None, caught: None, line: Vec::new() }
+        Painter {
+            sheet,
+            name,
+            pace,
+            format: None,
+            seen: None,
+            drawn: None,
+            changed: None,
+            caught: None,
+            misfits: Misfits::default(),
+            line: Vec::new(),
+        }
     }
 
     /// Whether nobody takes pictures any more.
@@ -53,7 +68,7 @@ impl Painter {
 
     /// Pictures come like this from now on.
     pub fn agree(&mut self, format: Format) {
-        self.format = Some(format);
+        (self.format, self.misfits) = (Some(format), Misfits::default());
     }
 
     /// How long nothing is to be done but to listen.
@@ -75,13 +90,13 @@ impl Painter {
         }
         match (newest, self.format) {
             (Some(buffer), Some(format)) => self.paint(buffer, format, tell)?,
-            _ => return Ok(()),
+            _ => return self.misfits.judge(Instant::now()),
         }
         if torn {
             // What was drawn in a torn one after it was read from one that does not have it.
             self.drawn = None;
         }
-        Ok(())
+        self.misfits.judge(Instant::now())
     }
 
     /// Reads what was drawn.
@@ -92,7 +107,11 @@ impl Painter {
         let Some(data) = buffer.datas_mut().first_mut() else { return Ok(()) };
         let (length, chunk) = (data.as_raw().maxsize, data.chunk());
         let said = Said { length, offset: chunk.offset(), stride: chunk.stride() };
-        let rows = Rows::new(said, format.size).ok_or_else(|| Error::Unreadable(format!("{} in {said:?}", format.size)))?;
+        let Some(rows) = Rows::new(said, format.size) else {
+            self.misfits.add(Instant::now(), format!("{} in {said:?}", format.size));
+            return Ok(());
+        };
+        self.misfits = Misfits::default();
         let unreadable = |error: io::Error| Error::Unreadable(error.to_string());
         let memory = Memory::of(data).map_err(unreadable)?;
         if self.look_at(seen, tell) {
@@ -153,6 +172,28 @@ impl Painter {
     }
 }
 
+/// Pictures that do not fit what was agreed upon since one last did. One may be left of before that: it is skipped.
+#[derive(Default)]
+struct Misfits {
+    /// When the first came, and what is wrong with the last.
+    seen: Option<(Instant, String)>,
+}
+
+impl Misfits {
+    fn add(&mut self, now: Instant, wrong: String) {
+        let first = self.seen.take().map_or(now, |(first, _)| first);
+        self.seen = Some((first, wrong));
+    }
+
+    /// Where none came that fits in all that time, none will.
+    fn judge(&self, now: Instant) -> Result<(), Error> {
+        match &self.seen {
+            Some((first, wrong)) if now.saturating_duration_since(*first) >= MISFITTING => Err(Error::Unreadable(wrong.clone())),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What is said of its pixels; `None`: there are none, as where only the cursor went elsewhere.
 fn chunk(data: &Data) -> Option<&Chunk> {
     let there = !data.as_raw().chunk.is_null();
@@ -181,4 +222,20 @@ fn rect(region: &MetaRegion, size: Size) -> Option<Rect> {
 fn caught(stamp: Option<i64>, now: Instant) -> Instant {
     let stamp = stamp.and_then(|stamp| u64::try_from(stamp).ok()).map(Duration::from_nanos);
     stamp::moment(stamp, stamp::monotonic(), now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_that_does_not_fit_is_an_error_only_where_none_fits_for_a_second() {
+        let (mut misfits, start) = (Misfits::default(), Instant::now());
+        let after = |millis| start + Duration::from_millis(millis);
+        assert!(misfits.judge(after(5000)).is_ok());
+        misfits.add(start, "old".into());
+        misfits.add(after(900), "new".into());
+        assert!(misfits.judge(after(999)).is_ok());
+        assert!(misfits.judge(after(1000)).unwrap_err().to_string().ends_with(": new"));
+    }
 }
