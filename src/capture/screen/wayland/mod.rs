@@ -49,6 +49,8 @@ pub enum Error {
     /// What the portal says.
     #[error("the desktop does not show its screen: {0}")]
     Portal(String),
+    #[error("the desktop's portal does not answer: systemctl --user restart xdg-desktop-portal, and start this again")]
+    Silent,
     /// What was asked for.
     #[error(
         "on a Wayland desktop {0} cannot be named, its dialog asks what to show: --screen alone, --screen window for windows, \
