@@ -180,6 +180,12 @@ impl Feed {
         self.changed.notify_all();
     }
 
+    /// The latest time of what came of this era.
+    pub fn newest(&self) -> Duration {
+        let state = self.lock();
+        state.newest_picture.max(state.newest_sound)
+    }
+
     /// Waits until all of this era was taken; false where it is over before, or stopped.
     pub fn is_drained(&self, era: u64) -> bool {
         let mut state = self.lock();

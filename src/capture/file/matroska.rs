@@ -140,7 +140,7 @@ impl<R: Read> Packets<R> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// An EBML element; sizes as eight bytes, as nobody writes them and everybody must read them.
@@ -149,11 +149,11 @@ mod tests {
         [id, &size, body].concat()
     }
 
-    fn block(track: u8, at: i16, body: &[u8]) -> Vec<u8> {
+    pub fn block(track: u8, at: i16, body: &[u8]) -> Vec<u8> {
         element(&[0xA3], &[&[0x80 | track], &at.to_be_bytes()[..], &[0x80], body].concat())
     }
 
-    fn stream(clusters: &[u8]) -> Vec<u8> {
+    pub fn stream(clusters: &[u8]) -> Vec<u8> {
         let doc = element(&[0x42, 0x82], b"matroska");
         let versions = [element(&[0x42, 0x87], &[4]), element(&[0x42, 0x85], &[2])].concat();
         let head = element(&[0x1A, 0x45, 0xDF, 0xA3], &[doc, versions].concat());
@@ -185,7 +185,7 @@ mod tests {
         [element(&[0x53, 0xAB], &[0x16, 0x54, 0xAE, 0x6B]), element(&[0x53, 0xAC], &[at])].concat()
     }
 
-    fn cluster(at: u8, blocks: &[Vec<u8>]) -> Vec<u8> {
+    pub fn cluster(at: u8, blocks: &[Vec<u8>]) -> Vec<u8> {
         element(&[0x1F, 0x43, 0xB6, 0x75], &[element(&[0xE7], &[at]), blocks.concat()].concat())
     }
 

@@ -1,6 +1,8 @@
 //! Plays a film: runs the child of each pass, or plays again what was kept of the first, and gives out what is due.
 
 mod giving;
+#[cfg(test)]
+mod tests;
 
 use std::process::{Child, ChildStderr, ChildStdout, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -175,14 +177,15 @@ impl Player {
         self.still_changed.notify_all();
     }
 
-    /// The film stands still, or goes on; false where all of it was given out.
+    /// The film stands still, or goes on; false where it cannot stand still, as all of it was given out.
     pub fn pause(&self, on: bool) -> bool {
         let onward = lock(&self.onward);
-        let plays = !matches!(*onward, Onward::Ended);
-        if plays {
+        // What stands still goes on whatever became of its reader.
+        let heeded = !on || !matches!(*onward, Onward::Ended);
+        if heeded {
             self.clock.pause(on);
         }
-        plays
+        heeded
     }
 
     /// Has the film go on at this place, after `tell` was told of it; not later than a moment before its end. Where all of it was
@@ -193,16 +196,19 @@ impl Player {
             return;
         }
         let last = self.playback.length.map_or(Duration::MAX, |length| length.saturating_sub(LAST));
-        let video = self.playback.video.as_ref();
-        let period = video.map_or(Duration::ZERO, |video| video.rate.period()).max(BLOCK);
         let (era, at, reached) = self.clock.go_elsewhere();
-        let jump = Jump { era, at: Some(at), played: reached + period, place: place.min(last) };
+        let jump = Jump { era, at: Some(at), played: reached + self.period(), place: place.min(last) };
         lock(&self.places).jump(jump.played, jump.place);
         tell(jump);
         self.feed.flush(era);
         // Before its reader knows of the jump, and has started another.
         self.kill();
         *onward = Onward::Jump(jump);
+    }
+
+    /// How long a picture or a block lasts.
+    fn period(&self) -> Duration {
+        self.playback.video.as_ref().map_or(Duration::ZERO, |video| video.rate.period()).max(BLOCK)
     }
 
     /// How far sound is that no picture goes with; `None` where there are pictures, whose positions say it.
@@ -245,8 +251,14 @@ impl Player {
         let (mut jump, mut first) = (Jump::default(), Some(first));
         let outcome = loop {
             let played = self.play(&jump, first.take());
-            if let Ok(end) = played {
-                self.give_all(&jump, end);
+            match played {
+                Ok(end) => {
+                    // Of a place behind which there was nothing no packet has begun the era.
+                    self.clock.begin(jump.era, Instant::now(), jump.played);
+                    self.give_all(&jump, end);
+                }
+                // What came of a film that broke can be seen, too.
+                Err(_) => self.give_all(&jump, self.feed.newest() + self.period()),
             }
             match self.next_jump() {
                 Some(next) => jump = next,
@@ -270,8 +282,6 @@ impl Player {
         if !self.feed.is_drained(jump.era) {
             return;
         }
-        // Of a place behind which there was nothing no packet has begun the era.
-        self.clock.begin(jump.era, Instant::now(), jump.played);
         // The last picture is shown as long as every other was.
         if self.clock.wait(Stream::Pictures, jump.era, end, true).is_some() {
             match self.playback.video {
