@@ -192,12 +192,12 @@ static struct control *control(unsigned id) {
     return NULL;
 }
 
-/* As a UVC camera's driver. */
 static int exists(const char *name) {
     const char *file = getenv(name);
     return file && !system_call(SYS_faccessat, AT_FDCWD, (long)file, F_OK, 0, 0, 0);
 }
 
+/* As a UVC camera's driver. */
 static int set_control(struct control *c, long value) {
     struct control *automatic = c->automatic ? control(c->automatic) : NULL;
     if (c->type == V4L2_CTRL_TYPE_MENU && value != 1 && value != 3) FAIL(EINVAL);
