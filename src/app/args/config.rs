@@ -16,21 +16,30 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Id};
+use clap::{Arg, ArgAction, ArgMatches, Command, Id};
 
 use super::key::{self, Key};
-use super::{Env, commands};
+use super::{Env, commands, is_called};
 use file::File;
 pub(super) use file::Setting;
 
 /// Of these a file says nothing: they are about this very run.
-const TYPED_ALONE: [&str; 6] = ["help", "version", "list", "doctor", "print-config", "no-config"];
+pub(super) const TYPED_ALONE: [&str; 6] = ["help", "version", "list", "doctor", "print-config", "no-config"];
 
 /// A flag, and the word without a flag that says the same.
 const SAME: [(&str, &str); 1] = [("host", "dial")];
 
 /// Flags that name the key; `$EYELINE_KEY` goes before what the file says of either.
 const KEYS: [&str; 2] = ["key", "key_file"];
+
+/// A flag that says nothing, which nobody types: it stands where a flag was undone, lest the next word be taken for the value of the
+/// one before it.
+const NOTHING: char = '\u{1}';
+
+/// The same command, which knows [`NOTHING`], too.
+pub(super) fn with_nothing(command: Command) -> Command {
+    command.arg(Arg::new("nothing").short(NOTHING).action(ArgAction::Count).hide(true))
+}
 
 /// Where the config file of this user is, if anywhere: `$XDG_CONFIG_HOME/eyeline/config.toml`, else below `~/.config`.
 pub(super) fn place() -> Option<PathBuf> {
@@ -59,7 +68,7 @@ pub(super) struct Settled<T> {
 
 impl<T> Settled<T> {
     /// The answer to `--print-config`, where that was asked for.
-    pub fn printed(&self, command: &clap::Command, env: &Env) -> Option<String> {
+    pub fn printed(&self, command: &Command, env: &Env) -> Option<String> {
         let all = printed::Origin { typed: &self.typed, counted: &self.counted, key_of_environment: env.key.is_some() };
         self.typed.get_flag("print_config").then(|| printed::text(command, &self.matches, &all))
     }
@@ -68,7 +77,7 @@ impl<T> Settled<T> {
 /// Reads `args`, the program's name first, and what the config file says below them. `judge` reads a command line, with the key
 /// of the file beside it, and what of it the file says; it says with [`ErrorKind::ArgumentConflict`] what cannot stand together.
 pub(super) fn settle<T>(
-    command: &clap::Command,
+    command: &Command,
     args: &[OsString],
     env: &Env,
     judge: impl Fn(&[OsString], Option<&Key>, &[&Setting]) -> Result<(ArgMatches, T), clap::Error>,
@@ -115,37 +124,64 @@ pub(super) fn settle<T>(
 
 /// Flags without a value may be given one: `--NAME=false` undoes what the file says of it, or what was typed before. What is left
 /// for clap, and what was undone.
-fn undone(command: &clap::Command, args: &[OsString]) -> (Vec<OsString>, BTreeSet<Id>) {
+fn undone(command: &Command, args: &[OsString]) -> (Vec<OsString>, BTreeSet<Id>) {
     let (mut left, mut undone) = (Vec::with_capacity(args.len()), BTreeSet::new());
     let (words, names) = args.split_at(args.iter().position(|word| word == "--").unwrap_or(args.len()));
+    // Where flags stand, and whether a flag's value comes, whatever it is.
+    let (mut flags, mut is_value) = (Vec::new(), false);
     for word in words {
-        let said = word.to_str().and_then(|word| word.strip_prefix("--")?.split_once('='));
-        let switch = said.and_then(|(name, value)| Some((switch(command, name)?, format!("--{name}"), value)));
-        match switch {
-            Some((id, flag, "false")) => {
-                left.retain(|before| *before != *flag);
-                undone.insert(id);
+        let text = word.to_str().filter(|_| !std::mem::take(&mut is_value));
+        let said = text.and_then(|text| text.strip_prefix("--")?.split_once('='));
+        match said.and_then(|(name, value)| Some((switch(command, name)?, format!("--{name}"), value))) {
+            Some((arg, _, "false")) => {
+                flags.iter().for_each(|at: &usize| undo(command, arg, &mut left[*at]));
+                undone.insert(arg.get_id().clone());
+                left.push(format!("-{NOTHING}").into());
             }
-            Some((id, flag, "true")) => {
-                undone.remove(&id);
+            Some((arg, flag, "true")) => {
+                undone.remove(arg.get_id());
+                flags.push(left.len());
                 left.push(flag.into());
             }
-            _ => left.push(word.clone()),
+            _ => {
+                is_value = text.is_some_and(|text| command.get_arguments().any(|arg| takes_any(arg) && is_called(arg, text)));
+                flags.extend(text.map(|_| left.len()));
+                left.push(word.clone());
+            }
         }
     }
     left.extend(names.iter().cloned());
     (left, undone)
 }
 
+/// Whether the word behind this flag is its value even where it looks like a flag.
+fn takes_any(arg: &Arg) -> bool {
+    let needs_one = arg.get_num_args().is_none_or(|count| count.min_values() > 0);
+    arg.get_action().takes_values() && arg.is_allow_hyphen_values_set() && needs_one
+}
+
+/// Takes this flag out of a word: out of letters behind one dash that take no values, too.
+fn undo(command: &Command, arg: &Arg, word: &mut OsString) {
+    let Some(text) = word.to_str() else { return };
+    let short = |arg: &Arg, letter: char| is_called(arg, &format!("-{letter}"));
+    let is_switch = |letter| command.get_arguments().any(|arg| !arg.get_action().takes_values() && short(arg, letter));
+    let rest: String = match text.strip_prefix('-').filter(|letters| letters.chars().all(is_switch)) {
+        _ if is_called(arg, text) => String::new(),
+        Some(letters) => letters.chars().filter(|letter| !short(arg, *letter)).collect(),
+        None => return,
+    };
+    *word = if rest.is_empty() { format!("-{NOTHING}") } else { format!("-{rest}") }.into();
+}
+
 /// What of this name is said or not, without a value, and may stand in a file.
-fn switch(command: &clap::Command, name: &str) -> Option<Id> {
-    let named = |arg: &&clap::Arg| arg.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name));
+fn switch<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    let named = |arg: &&Arg| arg.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name));
     let arg = command.get_arguments().find(named).filter(|arg| !arg.get_action().takes_values())?;
-    (!TYPED_ALONE.contains(&name)).then(|| arg.get_id().clone())
+    (!TYPED_ALONE.contains(&name)).then_some(arg)
 }
 
 /// What was typed, whether or not something is missing that the file may have.
-fn typed(command: &clap::Command, args: &[OsString]) -> Result<ArgMatches, clap::Error> {
+fn typed(command: &Command, args: &[OsString]) -> Result<ArgMatches, clap::Error> {
     match command.clone().try_get_matches_from(args) {
         Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => {
             command.clone().ignore_errors(true).try_get_matches_from(args)

@@ -123,7 +123,7 @@ fn parse<Flags, Config>(
 where
     Flags: clap::Parser,
 {
-    let command = Flags::command();
+    let command = config::with_nothing(Flags::command());
     let judge = |args: &[OsString], key: Option<&key::Key>, of_config: &[&config::Setting]| {
         let matches = command.clone().try_get_matches_from(args)?;
         let flags = Flags::from_arg_matches(&matches)?;

@@ -394,6 +394,35 @@ fn a_flag_without_a_value_is_undone_by_false_and_the_last_word_counts() {
 }
 
 #[test]
+fn the_word_behind_a_flag_that_is_undone_is_not_taken_for_the_value_of_the_one_before() {
+    let env = Env::default();
+    for line in ["send --screen --no-audio=false lab", "send --screen --mirror lab --mirror=false"] {
+        let sent = sends_in(line, &env);
+        assert!(matches!(sent.source, Source::Screen(which) if which == Default::default()), "{line}");
+        assert_eq!(sent.common.rendezvous.dial.iter().map(|host| host.name.as_str()).collect::<Vec<_>>(), ["lab"], "{line}");
+    }
+    for line in ["send --name --mirror=false lab", "send --name --mirror lab --mirror=false"] {
+        assert!(refusal_in(line, &env).contains("a value is required for '--name <NAME>'"), "{line}");
+    }
+    // What is the value of a flag is left alone.
+    for (line, film) in [("send --file --mirror=false", "--mirror=false"), ("send --file --mirror --mirror=false", "--mirror")] {
+        let told = refusal_in(line, &env);
+        assert!(told.contains(&format!("a name that begins with a dash is written ./{film}\n")), "{told}");
+    }
+}
+
+#[test]
+fn what_was_typed_by_its_letter_is_undone_too() {
+    let verbosity = |line| sends_in(line, &Env::default()).common.log.verbosity;
+    assert_eq!(["send -v --verbose=false", "send -vv --verbose=false"].map(verbosity), [Verbosity::Normal; 2]);
+    assert_eq!(verbosity("send -vv --verbose=false -v"), Verbosity::Verbose);
+    assert_eq!(receives("", "recv -vf --verbose=false").common.log.verbosity, Verbosity::Normal);
+    for line in ["recv -f --fullscreen=false --print-config", "recv -vf --fullscreen=false --print-config"] {
+        assert!(printed("", line, Env::default()).contains("\nfullscreen = false\n"), "{line}");
+    }
+}
+
+#[test]
 fn each_flag_without_a_value_that_a_file_can_say_can_be_undone() {
     let printed = |line: String, env: &Env| {
         let asked = match line.split(' ').next() {
