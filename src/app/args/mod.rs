@@ -185,13 +185,15 @@ fn stray(error: &clap::Error, ours: &clap::Command, args: &[OsString]) -> Option
     let flag = |before: &str| ours.get_arguments().find(|arg| is_called(arg, before)).filter(takes_no_word);
     let arg = args.windows(2).filter(|two| two[1] == word).find_map(|two| flag(two[0].to_str()?))?;
     let name = arg.get_long()?;
+    let told = |cure| format!("`{word}` is taken for a host here: {cure}, or name a host of that name by --host {word}");
     let meant = match (arg.get_action().takes_values(), word) {
         (true, "on" | "true" | "yes") => format!("--{name}=on"),
         (true, _) => format!("--{name}=off"),
         (false, "on" | "true" | "yes") => format!("--{name}"),
+        (false, _) if config::TYPED_ALONE.contains(&name) => return Some(told(format!("leave --{name} out"))),
         (false, _) => format!("--{name}=false"),
     };
-    Some(format!("`{word}` is taken for a host here: write {meant}, or name a host of that name by --host {word}"))
+    Some(told(format!("write {meant}")))
 }
 
 /// Whether this is how a flag is written, long or short.

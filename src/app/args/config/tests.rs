@@ -388,6 +388,7 @@ fn a_flag_without_a_value_is_undone_by_false_and_the_last_word_counts() {
     // Where they stand alone they change nothing, and others than true and false are refused.
     assert_eq!(sends_in("send --quiet=false -v", &Env::default()).common.log.verbosity, Verbosity::Verbose);
     assert!(refusal_in("send --mirror=maybe", &Env::default()).contains("unexpected value 'maybe' for '--mirror'"));
+    assert!(refusal_in("send --list no", &Env::default()).contains("leave --list out, or name a host"));
     for line in ["send --list=false", "send --no-config=false", "send --host=false --camera=false --mirror=false=false"] {
         refusal_in(line, &Env::default());
     }
