@@ -48,7 +48,9 @@ impl Transformer {
             buffer.copy_from_slice(&self.room[..len]);
             (size, buffer, outcome)
         });
-        if !matches!(turned, Ok((.., Outcome::Clean))) {
+        // A picture that is merely refused had a good header, which leaves nothing behind.
+        let is_clean = matches!(turned, Ok((.., Outcome::Clean)) | Err(Error::Sampling | Error::Edges(_) | Error::Limits(_)));
+        if !is_clean {
             self.handle = Self::new()?.handle;
         }
         if self.room.len() > KEPT {
@@ -133,6 +135,26 @@ fn operation(turn: Turn) -> raw::TJXOP {
 mod tests {
     use super::*;
     use crate::codec::testing::{self, camera_jpeg};
+
+    #[test]
+    fn the_handle_is_made_anew_after_broken_data_and_not_after_a_picture_that_is_refused() {
+        let mut transformer = Transformer::new().unwrap();
+        let jpeg = |width, height| {
+            let size = Size { width, height };
+            camera_jpeg(&testing::planes(size, Sampling::Grey, 3), size, Sampling::Grey, 50, 0)
+        };
+        let mut is_renewed = |jpeg: &[u8]| {
+            let before = transformer.handle.as_ptr();
+            let turned = transformer.turn(jpeg, Turn::from_exif(3), Loss::Nothing, &BufferPool::new());
+            (turned.map(drop).err(), transformer.handle.as_ptr() != before)
+        };
+        let edges = Size { width: 65, height: 64 };
+        assert_eq!(is_renewed(&jpeg(8, 8)), (Some(Error::Sampling), false));
+        assert_eq!(is_renewed(&jpeg(65, 64)), (Some(Error::Edges(edges)), false));
+        assert_eq!(is_renewed(&jpeg(64, 64)), (None, false));
+        let whole = jpeg(64, 64);
+        assert!(matches!(is_renewed(&whole[..20]), (Some(Error::Fatal(_)), true)));
+    }
 
     #[test]
     fn a_large_jpeg_leaves_no_room_behind_and_one_of_4k_does() {
