@@ -22,8 +22,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub enum Note {
     /// It is gone, and looked for.
     Gone(camera::Error),
-    /// It is there again, and cannot be used: it is tried again.
-    Refused(camera::Error),
+    /// It is there, after it was away or all the time, and cannot be used: it is tried again.
+    Refused { why: camera::Error, was_away: bool },
     /// It is back, with this.
     Back(Chosen),
 }
@@ -91,8 +91,8 @@ impl Supervisor {
         }
         let Some(why) = state.failed.clone().filter(|_| self.reconnect && !state.stopped) else { return false };
         drop(state);
+        let mut refusals = Refusals::after(why.clone());
         (self.tell)(Note::Gone(why));
-        let mut refusals = Refusals::default();
         loop {
             match self.look() {
                 Ok((camera, pictures)) => {
@@ -110,7 +110,7 @@ impl Supervisor {
                 Err(error) => {
                     tracing::trace!("the camera is not back: {error}");
                     if let Some(why) = refusals.news(error) {
-                        (self.tell)(Note::Refused(why));
+                        (self.tell)(Note::Refused { why, was_away: refusals.was_away });
                     }
                 }
             }
@@ -151,18 +151,25 @@ impl Supervisor {
     }
 }
 
-/// Why a camera that is there again cannot be used, each look.
-#[derive(Default)]
+/// Why a camera that is there cannot be used, each look.
 struct Refusals {
+    /// It was not there at some time.
+    was_away: bool,
     last: Option<camera::Error>,
     told: Option<camera::Error>,
 }
 
 impl Refusals {
+    /// This was told when it went.
+    fn after(why: camera::Error) -> Refusals {
+        Refusals { was_away: !why.is_of_one_that_is_there(), last: None, told: Some(why) }
+    }
+
     /// What is to be told after a look that ended so: why, once it is the same twice. A node that has just appeared may have no
     /// permissions yet, and others look at it, too.
     fn news(&mut self, error: camera::Error) -> Option<camera::Error> {
         let why = Some(error).filter(camera::Error::is_of_one_that_is_there);
+        self.was_away |= why.is_none();
         let lasts = std::mem::replace(&mut self.last, why.clone()) == why;
         let news = why.filter(|why| lasts && self.told.as_ref() != Some(why));
         self.told = news.clone().or(self.told.take());
@@ -187,9 +194,22 @@ mod tests {
         let forbidden = camera::Error::Permission { device: device() };
         let refuses = camera::Error::Control { device: device(), why: "refuses --zoom".into() };
         let busy = camera::Error::Busy { device: device(), holder: "cheese (pid 7)".into() };
-        let mut refusals = Refusals::default();
+        let mut refusals = Refusals::after(gone.clone());
         let looks = [&gone, &gone, &forbidden, &refuses, &refuses, &refuses, &gone, &refuses, &refuses, &busy, &busy];
         let told: Vec<_> = looks.into_iter().map(|error| refusals.news(error.clone()).is_some()).collect();
         assert_eq!(told, [false, false, false, false, true, false, false, false, false, false, true]);
+    }
+
+    #[test]
+    fn of_a_camera_that_never_left_it_is_not_said_again_why_nor_that_it_is_back() {
+        let device = || "Webcam (/dev/video0)".to_string();
+        let busy = camera::Error::Busy { device: device(), holder: "cheese (pid 7)".into() };
+        let hangs = camera::Error::Hangs { device: device() };
+        let gone = camera::Error::Unplugged { device: device() };
+        let mut refusals = Refusals::after(busy.clone());
+        let looks = [&busy, &busy, &hangs, &hangs, &gone, &busy, &busy];
+        let told: Vec<_> = looks.into_iter().map(|error| (refusals.news(error.clone()).is_some(), refusals.was_away)).collect();
+        let (stays, left) = ((false, false), (false, true));
+        assert_eq!(told, [stays, stays, stays, (true, false), left, left, (true, true)]);
     }
 }

@@ -360,8 +360,9 @@ fn say_of_camera(note: &camera_supervisor::Note, sound: bool) {
             let meanwhile = if sound { "; sound goes on meanwhile" } else { "" };
             tracing::warn!("{why} (it then goes on by itself{meanwhile})");
         }
-        camera_supervisor::Note::Refused(why) => {
-            tracing::warn!("the camera is there again, but {why} (it is tried again until it can be used)");
+        camera_supervisor::Note::Refused { why, was_away } => {
+            let found = if *was_away { "is there again, but" } else { "cannot be used yet:" };
+            tracing::warn!("the camera {found} {why} (it is tried again until it can be used)");
         }
         camera_supervisor::Note::Back(chosen) => tracing::info!("the camera is back: {chosen}"),
     }
