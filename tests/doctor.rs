@@ -51,6 +51,7 @@ fn a_sender_is_told_what_rate_passes_to_who_is_there_and_nothing_is_seen_of_it_t
     let (way, _) = found(SEND, &format!("--test --host 127.0.0.1:{port}"), &format!("the way to 127.0.0.1:{port}"));
     let words = way["found"].as_str().unwrap();
     assert!(words.contains("datagrams of ") && words.contains(" pass there, "), "{way:#}");
+    there.said("stopped sending");
     there.signal(Signal::SIGTERM);
     let total = there.stats_with(|line| line["total"] == true);
     assert_eq!((total["whole"].as_u64(), total["partial"].as_u64()), (Some(0), Some(0)), "{total:#}");

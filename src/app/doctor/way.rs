@@ -84,6 +84,8 @@ pub fn hosts(needs: &Needs, common: &Common) -> Vec<Finding> {
                 Err(error) => Finding::wrong(what, error.to_string(), "look at the network"),
                 Ok((net, told)) => {
                     let way = watch(&net, &told, Instant::now() + TRIED);
+                    // Else whoever is there waits for us to come back.
+                    net.command(Command::Stop("the doctor has seen enough".into()));
                     net.stop();
                     way.judge(what)
                 }
