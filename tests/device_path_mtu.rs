@@ -3,72 +3,21 @@
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 
+#[path = "support/namespace.rs"]
+mod namespace;
 #[path = "support/program.rs"]
 mod program;
 
+use namespace::Namespace;
 use nix::sys::signal::Signal;
-use program::{Program, RECV, SEND};
+use program::{RECV, SEND};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-
-/// A network namespace, which is gone with its only process.
-struct Namespace(Child);
-
-/// What `nsenter` needs beside the process: who is not root owns namespaces within a user namespace only, one for all of them.
-fn user() -> &'static str {
-    if nix::unistd::geteuid().is_root() { "" } else { "-U --preserve-credentials" }
-}
-
-impl Namespace {
-    /// A second one, `beside` the first, has the same owner.
-    fn new(beside: Option<&Namespace>) -> Namespace {
-        let mut command = match beside {
-            Some(first) if !user().is_empty() => {
-                program::command("nsenter", &format!("-t {} {} unshare -n", first.0.id(), user()))
-            }
-            _ if user().is_empty() => program::command("unshare", "-n"),
-            _ => program::command("unshare", "-U -r -n"),
-        };
-        command.args(["sh", "-c", "echo here; exec sleep 600"]).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("unshare and nsenter are in util-linux");
-        let mut line = String::new();
-        let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
-        let namespace = Namespace(child);
-        assert!(
-            matches!(read, Some(Ok(_))) && line == "here\n",
-            "no network namespace can be made: run this as root, or let users make them (sysctl kernel.unprivileged_userns_clone=1, \
-             kernel.apparmor_restrict_unprivileged_userns=0)"
-        );
-        namespace
-    }
-
-    fn enter(&self) -> String {
-        format!("-t {} {} -n", self.0.id(), user())
-    }
-
-    fn ip(&self, args: &str) -> bool {
-        let mut command = program::command("nsenter", &format!("{} ip {args}", self.enter()));
-        command.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-    }
-
-    fn start(&self, path: &str, args: &str) -> Program {
-        Program::start("nsenter", &format!("{} {path} {args}", self.enter()))
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A camera's and a screen's namespace, a link between them, and what each end takes.
 fn linked(camera: u32, screen: u32) -> (Namespace, Namespace) {
     let one = Namespace::new(None);
     let other = Namespace::new(Some(&one));
-    let link = format!("link add va type veth peer name vb netns {}", other.0.id());
+    let link = format!("link add va type veth peer name vb netns {}", other.id());
     // Packets the kernel has not cut yet would pass whatever the other end takes.
     let end = |mtu: u32| format!("mtu {mtu} gso_max_segs 1 up");
     let made = one.ip(&link)

@@ -44,7 +44,7 @@ fn where_there_is_a_key_no_other_process_of_the_user_looks_into_the_memory() {
     for (path, flags) in PROGRAMS {
         let open = |key: Option<&PathBuf>| {
             let mut command = without_power(path);
-            command.arg("--no-config").args(flags.split(' ')).args(["-p", &free_port().to_string()]);
+            command.args(["--no-config", "--no-announce"]).args(flags.split(' ')).args(["-p", &free_port().to_string()]);
             command.args(key.iter().flat_map(|key| ["--key-file", key.to_str().unwrap()]));
             command.env_remove("EYELINE_KEY").env_remove("DISPLAY");
             let mut program = Program::launch(command, Stdio::null(), Out::Stats);
@@ -90,7 +90,11 @@ fn the_passphrase_of_a_key_file_is_in_no_memory_once_the_key_is_made_of_it() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-secrets", std::process::id()));
     std::fs::create_dir_all(folder.join("eyeline")).unwrap();
     let config = File::options().write(true).create(true).truncate(true).mode(0o600).open(folder.join("eyeline/config.toml"));
-    std::io::Write::write_all(&mut config.unwrap(), format!("key = '{PASSPHRASE}'\n[send]\ntest = true\n").as_bytes()).unwrap();
+    std::io::Write::write_all(
+        &mut config.unwrap(),
+        format!("key = '{PASSPHRASE}'\nno-announce = true\n[send]\ntest = true\n").as_bytes(),
+    )
+    .unwrap();
     for (path, flags) in PROGRAMS {
         let mut command = Command::new(path);
         command.args(flags.split(' ')).args(["-p", &free_port().to_string()]).env("XDG_CONFIG_HOME", &folder);

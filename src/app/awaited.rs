@@ -107,7 +107,8 @@ fn dialling(hosts: &[Host]) -> String {
     format!("dialling {}", names.join(", "))
 }
 
-fn other(program: &str) -> &'static str {
+/// The program that answers this one.
+pub fn other(program: &str) -> &'static str {
     match program {
         "send" => "recv",
         "recv" => "send",
@@ -163,7 +164,7 @@ fn command(other: &str, address: Option<IpAddr>, port: u16) -> String {
 }
 
 /// As `--host` takes it.
-fn place(address: IpAddr, port: u16) -> String {
+pub fn place(address: IpAddr, port: u16) -> String {
     if port == PORT { address.to_string() } else { SocketAddr::new(address, port).to_string() }
 }
 

@@ -8,7 +8,10 @@ use super::args::{Common, Rendezvous};
 use super::awaited::{self, Awaited};
 use super::doorman::Doorman;
 use super::failure::Failure;
+use super::neighbours::Neighbours;
 use super::rendezvous::Reachability;
+use crate::net;
+use crate::net::discovery::Heard;
 use eyeline_proto::session::{Event, HostId, PeerId};
 use eyeline_proto::wire::record::Reason;
 use std::collections::BTreeMap;
@@ -23,6 +26,7 @@ pub struct Door<'a> {
     reachability: Reachability,
     awaited: Awaited,
     doorman: Doorman,
+    neighbours: Neighbours,
     /// Who answers at the hosts that were dialled.
     answers: BTreeMap<HostId, Answer>,
 }
@@ -47,12 +51,14 @@ enum State {
 }
 
 impl<'a> Door<'a> {
-    /// Of `program`, which waits on `local` or dials: says so.
-    pub fn open(program: &str, common: &'a Common, local: SocketAddr) -> Self {
+    /// Of `program`, which waits on `local`, where this network finds it by that `name`, or dials: says so.
+    pub fn open(program: &'static str, common: &'a Common, local: SocketAddr, name: Option<String>) -> Self {
         let rendezvous = &common.rendezvous;
         awaited::announce(program, rendezvous, common.key.is_some(), local);
         let awaited = Awaited::new(program, rendezvous, common.key.is_some(), local);
+        let neighbours = Neighbours::new(program, common, name);
         Door {
+            neighbours,
             rendezvous,
             reachability: Reachability::new(program, common),
             awaited,
@@ -100,9 +106,27 @@ impl<'a> Door<'a> {
         self.answers.values().filter_map(due).min()
     }
 
-    /// Who said hello a while ago is here by now. Whether anybody is since.
-    pub fn turn(&mut self, now: Instant) -> bool {
+    /// Who said hello a while ago is here by now. Whether anybody is since. `alone`: nobody is here.
+    pub fn turn(&mut self, now: Instant, alone: bool) -> bool {
+        self.neighbours.turn(now, alone);
         self.settle(|_, coming| now >= coming)
+    }
+
+    /// Of who is on this network. Whether what is said in the window is another now.
+    pub fn hears(&mut self, heard: Heard, alone: bool) -> bool {
+        self.neighbours.hears(heard, alone, &mut self.doorman)
+    }
+
+    /// The one of this digit is to be dialled: says so, and gives what `net` is told.
+    pub fn choose(&mut self, digit: u8) -> Option<net::Host> {
+        let host = self.neighbours.choose(digit)?;
+        self.reachability.add(&host.to_string());
+        Some(host)
+    }
+
+    /// Whether somebody has this digit.
+    pub fn offers(&self, digit: u8) -> bool {
+        self.neighbours.offers(digit)
     }
 
     /// This one has a place for us, for it passes on what others send: it is here now.
@@ -137,7 +161,12 @@ impl<'a> Door<'a> {
 
     /// The same for a window in which there is nothing else: lines, two spaces part what stands in columns.
     pub fn welcome(&self) -> String {
-        self.awaited.welcome()
+        self.neighbours.below(self.awaited.welcome(), "\n\n")
+    }
+
+    /// The same for a window in which the picture of somebody who left stands.
+    pub fn wanted(&self) -> String {
+        self.neighbours.below(self.awaited.sentence(), "\n")
     }
 
     /// The same in a few words.
@@ -204,20 +233,24 @@ mod tests {
     #[test]
     fn who_says_hello_and_has_no_place_is_never_said_to_be_here_and_its_refusal_is_said_once() {
         let common = common();
-        let mut door = Door::open("send", &common, SocketAddr::from(([0; 4], 0)));
+        let mut door = Door::open("send", &common, SocketAddr::from(([0; 4], 0)), None);
         let sentence = "it already receives from 16 senders, the most it takes".to_string();
         let full = Unreachable::Full { from: SocketAddr::from(([10, 0, 0, 1], 1)), sentence: sentence.clone() };
         let refused = Event::Unreachable { host: HOST, error: full, fatal: false };
         for number in 0..5 {
             door.comes(PeerId(number), Some(HOST), Some("vm watches".to_string()));
-            assert!(door.due().is_some() && !door.turn(Instant::now()));
+            assert!(door.due().is_some() && !door.turn(Instant::now(), true));
             assert!(!door.leaves(PeerId(number), Some(Reason::Full), &sentence) && door.due().is_none());
             door.handle(&refused, true).unwrap();
-            assert!(!door.turn(Instant::now() + SETTLES * 2) && door.sentence().contains("16 senders"), "{}", door.sentence());
+            assert!(
+                !door.turn(Instant::now() + SETTLES * 2, true) && door.sentence().contains("16 senders"),
+                "{}",
+                door.sentence()
+            );
             assert_eq!((states(&door), door.reachability.news()), (vec![(number, "full")], 1));
         }
         door.comes(PeerId(5), Some(HOST), Some("vm watches".to_string()));
-        assert!(door.turn(Instant::now() + SETTLES) && !door.sentence().contains("16 senders"), "there is a place at last");
+        assert!(door.turn(Instant::now() + SETTLES, true) && !door.sentence().contains("16 senders"), "there is a place at last");
         assert_eq!((states(&door), door.reachability.news()), (vec![(5, "here")], 0));
         assert!(door.leaves(PeerId(5), Some(Reason::Quit), "vm stopped watching"));
     }
@@ -225,7 +258,7 @@ mod tests {
     #[test]
     fn who_comes_is_not_said_to_be_here_because_of_what_another_does() {
         let common = common();
-        let mut door = Door::open("send", &common, SocketAddr::from(([0; 4], 0)));
+        let mut door = Door::open("send", &common, SocketAddr::from(([0; 4], 0)), None);
         door.comes(PeerId(0), Some(HOST), Some("vm watches".to_string()));
         door.comes(PeerId(1), Some(HostId(1)), Some("lab watches".to_string()));
         assert!(door.says("another watches"));

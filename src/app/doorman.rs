@@ -23,6 +23,7 @@ const LEAST_MTU: usize = mtu::FLOOR + 48;
 
 pub struct Doorman {
     peers: Lines,
+    neighbours: Lines,
     strangers: Lines,
     no_udp: Lines,
     narrow: Lines,
@@ -31,7 +32,7 @@ pub struct Doorman {
 impl Default for Doorman {
     fn default() -> Self {
         let [strangers, no_udp, narrow] = std::array::from_fn(|_| Lines::new(TROUBLES));
-        Doorman { peers: Lines::new(PEERS), strangers, no_udp, narrow }
+        Doorman { peers: Lines::new(PEERS), neighbours: Lines::new(PEERS), strangers, no_udp, narrow }
     }
 }
 
@@ -45,6 +46,13 @@ impl Doorman {
             tracing::info!("many come and go: for a minute they are counted, not named");
         }
         may
+    }
+
+    /// Somebody is on this network, or no longer.
+    pub fn neighbour(&mut self, line: &str) {
+        if self.neighbours.may_say(Instant::now(), None) {
+            tracing::info!("{line}");
+        }
     }
 
     /// Somebody was turned away.
@@ -100,6 +108,9 @@ impl Doorman {
     fn tell_unsaid(&mut self, now: Instant) {
         if let Some(count) = self.peers.take_unsaid(now) {
             tracing::info!("{count} more came or left in the last minute");
+        }
+        if let Some(count) = self.neighbours.take_unsaid(now) {
+            tracing::info!("{count} more were found on this network or lost there in the last minute");
         }
         if let Some(count) = self.strangers.take_unsaid(now) {
             tracing::warn!("{count} more connections were turned away in the last minute");

@@ -5,6 +5,7 @@
 
 use super::console;
 use crate::net::Commands;
+use crate::net::discovery::Directory;
 use crate::pipeline::{record, recorder};
 use crate::present::exit_hook::ExitHook;
 use crate::threads::lock;
@@ -24,7 +25,7 @@ pub struct LastWill(Arc<Mutex<Will>>);
 struct Will {
     /// By the key of each.
     files: BTreeMap<u64, Unfinished>,
-    net: Option<Commands<Command>>,
+    net: Option<(Commands<Command>, Directory)>,
 }
 
 impl LastWill {
@@ -43,9 +44,9 @@ impl LastWill {
         lock(&self.0).files.remove(&key);
     }
 
-    /// Through which the others are told.
-    pub fn tells(&self, net: Commands<Command>) {
-        lock(&self.0).net = Some(net);
+    /// Through which the others are told, and this network.
+    pub fn tells(&self, net: Commands<Command>, directory: Directory) {
+        lock(&self.0).net = Some((net, directory));
     }
 }
 
@@ -76,9 +77,11 @@ impl Will {
         let now = Instant::now();
         // What came is written while the others are told.
         self.files.values().for_each(Unfinished::close);
-        if let Some(net) = self.net {
+        if let Some((net, directory)) = self.net {
+            let leaving = directory.leave();
             net.command(Command::Stop(String::new()));
             net.stop(GOODBYE);
+            leaving.wait();
         }
         let unfinished = self.files.values().filter(|files| !files.finish(now)).count();
         let finished = match (self.files.len(), unfinished) {

@@ -1,9 +1,10 @@
 //! How programs find each other: who we are, where we wait and whom we dial, and when a host that cannot be reached is given up.
 
-use super::args::{Common, Rendezvous};
+use super::args::{Common, Host, Rendezvous};
 use super::failure::Failure;
 use super::status::ExitCode;
-use crate::net;
+use crate::net::discovery::Directory;
+use crate::net::{self, By};
 use eyeline_proto::session::HostId;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::unreachable::{DialError, Unreachable};
@@ -30,12 +31,19 @@ pub fn machine_name() -> String {
     if name.is_empty() { "somebody".to_string() } else { name.to_string() }
 }
 
+/// What we are called on this network: a machine's name without its domain.
+pub fn announced_name(common: &Common) -> String {
+    let machine = || machine_name().split('.').next().unwrap_or_default().to_string();
+    common.name.clone().unwrap_or_else(machine)
+}
+
 /// What `net` is told, and how many hosts there are to dial.
-pub fn net_config(rendezvous: &Rendezvous) -> (net::Config, usize) {
-    let hosts: Vec<_> = rendezvous.dial.iter().map(|host| (host.name.clone(), host.port)).collect();
+pub fn net_config(rendezvous: &Rendezvous, directory: Directory) -> (net::Config, usize) {
+    let dialled = |host: &Host| net::Host { name: host.name.clone(), port: host.port, by: By::Name };
+    let hosts: Vec<_> = rendezvous.dial.iter().map(dialled).collect();
     let (count, listen) = (hosts.len(), rendezvous.wait.is_some());
     let (bind, port) = rendezvous.wait.map_or((IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0), |address| (address.ip(), address.port()));
-    (net::Config { bind, port, listen, hosts, last_flush: net::LAST_FLUSH }, count)
+    (net::Config { bind, port, listen, hosts, directory, last_flush: net::LAST_FLUSH }, count)
 }
 
 /// Which of the hosts to dial can be reached. An outage is worth a line, not two a second, and so is each other kind of trouble
@@ -90,6 +98,11 @@ impl Reachability {
             hopeless: BTreeSet::new(),
             ever_reached: false,
         }
+    }
+
+    /// One more host is dialled.
+    pub fn add(&mut self, name: &str) {
+        self.names.push(name.to_string());
     }
 
     /// A peer said hello.

@@ -11,10 +11,12 @@ use super::door::Door;
 use super::failure::{Code, Failure};
 use super::last_will::LastWill;
 use super::notes::{self, Notes};
+use super::presence::Presence;
 use super::rendezvous;
 use super::stats::Statistics;
 use super::status::{ExitCode, Stop};
 use crate::net;
+use crate::net::discovery::Heard;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
@@ -31,6 +33,10 @@ pub enum Note {
     SourceEnded,
     /// A line was typed where there is no window to type it in.
     Typed(String),
+    /// Of who is on this network.
+    Heard(Heard),
+    /// The person here wants the one of this digit to be dialled.
+    Chosen(u8),
 }
 
 impl notes::Note for Note {
@@ -39,7 +45,9 @@ impl notes::Note for Note {
             Note::Net(event) => notes::kind_of(event),
             Note::Signal => notes::Kind::State(0),
             Note::SourceEnded => notes::Kind::Kept,
-            Note::Typed(_) => notes::Kind::Said,
+            Note::Typed(_) | Note::Chosen(_) => notes::Kind::Said,
+            Note::Heard(Heard::Neighbours(_)) => notes::Kind::State(7),
+            Note::Heard(Heard::Renamed(_)) => notes::Kind::Kept,
         }
     }
 }
@@ -157,13 +165,16 @@ impl<'a> Beginning<'a> {
         let Beginning { program, common, stop, notes, will, statistics } = self;
         let now = Instant::now();
         let epoch = Epoch::new(now);
-        let (where_to, hosts) = rendezvous::net_config(&common.rendezvous);
+        let presence = Presence::new(me.offers, me.wants);
+        let (where_to, hosts) = rendezvous::net_config(&common.rendezvous, presence.directory());
+        let (offers, wants) = (me.offers, me.wants);
         let core = shaped(session::Config { hosts, reconnect: common.reconnect, ..session::Config::new(me, epoch) });
         let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
-        will.tells(net.commands());
-        let door = Door::open(program, common, net.local_addr());
+        will.tells(net.commands(), presence.directory());
+        let name = presence.begin(program, common, (offers, wants), net.local_addr(), &notes);
+        let door = Door::open(program, common, net.local_addr(), name);
         let deadline = common.duration.map(|duration| now + duration);
-        Ok(Run { net, notes, door, statistics, epoch, deadline, reconnect: common.reconnect, stop })
+        Ok(Run { net, notes, door, statistics, epoch, deadline, reconnect: common.reconnect, stop, presence })
     }
 }
 
@@ -178,6 +189,8 @@ pub struct Run<'a> {
     pub deadline: Option<Instant>,
     reconnect: bool,
     stop: Rc<Stop>,
+    /// It says goodbye when it is dropped, for a run may fail before it has begun.
+    presence: Presence,
 }
 
 impl Run<'_> {
@@ -187,8 +200,10 @@ impl Run<'_> {
         console::end();
         let told = self.stop.requested();
         self.net.command(Command::Stop(program.close(&ended, told)));
+        self.presence.leave();
         // This writes the goodbyes, with which the last counts come.
         let traffic = self.net.stop();
+        drop(self.presence);
         self.door.end();
         let last = std::iter::from_fn(|| self.notes.try_take()).filter_map(|note| match note {
             Note::Net(Event::Stats(stats)) => Some(stats),
@@ -212,7 +227,7 @@ impl Run<'_> {
             }
             self.net.check().code(ExitCode::Failed)?;
             let mut first = program.wait(now, self)?;
-            if self.door.turn(Instant::now()) {
+            if self.door.turn(Instant::now(), program.is_alone()) {
                 program.tell_window(&self.door);
             }
             while let Some(note) = first.take().or_else(|| self.notes.try_take()) {
@@ -227,6 +242,21 @@ impl Run<'_> {
     }
 
     fn handle(&mut self, note: Note, program: &mut impl Program) -> Result<Option<End>, Failure> {
+        let note = match note {
+            Note::Heard(heard) => {
+                if self.door.hears(heard, program.is_alone()) {
+                    program.tell_window(&self.door);
+                }
+                return Ok(None);
+            }
+            Note::Chosen(digit) => {
+                if self.choose(digit) {
+                    program.tell_window(&self.door);
+                }
+                return Ok(None);
+            }
+            note => note,
+        };
         if let Note::Net(event) = &note {
             if self.door.handle(event, program.is_alone())? {
                 program.tell_window(&self.door);
@@ -238,6 +268,14 @@ impl Run<'_> {
             }
         }
         program.handle(note, self)
+    }
+
+    /// Dials who is listed by this digit, beside whoever is dialled already. Whether there is somebody.
+    pub fn choose(&mut self, digit: u8) -> bool {
+        let Some(host) = self.door.choose(digit) else { return false };
+        let host = self.net.add_host(host);
+        self.net.command(Command::Dial(host));
+        true
     }
 
     /// Whether a picture was asked for from outside, by a signal.

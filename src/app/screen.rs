@@ -63,6 +63,8 @@ pub enum Wish {
     Microphone,
     /// `c` in a call: close the camera, or open it again.
     Camera,
+    /// A digit where nobody is seen: the one of that digit on this network is to be dialled.
+    Choose(u8),
     /// These words to all others: printable, not empty, 500 bytes at most.
     Say(String),
 }
@@ -350,6 +352,7 @@ impl Screen {
             }
             Action::VolumeUp => self.change_volume(|volume| volume.saturating_add(VOLUME_STEP).min(100), mixer, tracks, now),
             Action::VolumeDown => self.change_volume(|volume| volume.saturating_sub(VOLUME_STEP), mixer, tracks, now),
+            Action::Pick(index) if self.scene.is_deserted() => self.wishes.push_back(Wish::Choose(index + 1)),
             Action::Pick(index) => self.choose(now, |scene, _| scene.pick(index.into())),
             Action::Next => self.choose(now, |scene, _| scene.step(false)),
             Action::Previous => self.choose(now, |scene, _| scene.step(true)),

@@ -17,9 +17,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::address::toward_core;
 use super::poll::{Watched, Watcher};
-use super::{resolve, shortage};
+use super::{By, Host, resolve, shortage};
 use eyeline_proto::session::HostId;
 use eyeline_proto::session::unreachable::DialError;
+use eyeline_proto::wire::text::printable;
 
 /// How long one attempt may take. TCP repeats its first packet after 1 s, so two of them may be lost.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -34,7 +35,7 @@ pub(super) type Outcome = Result<(Watched<TcpStream>, SocketAddr), DialError>;
 /// The dials under way.
 pub(super) struct Dials {
     watcher: Watcher,
-    hosts: Vec<(String, u16)>,
+    hosts: Vec<Host>,
     /// Where connections come from, if the user said so.
     source: Option<IpAddr>,
     under_way: BTreeMap<HostId, Dial>,
@@ -61,15 +62,20 @@ struct Attempt {
 }
 
 impl Dials {
-    pub(super) fn new(watcher: Watcher, hosts: Vec<(String, u16)>, bind: IpAddr) -> Dials {
+    pub(super) fn new(watcher: Watcher, hosts: Vec<Host>, bind: IpAddr) -> Dials {
         let source = (!bind.is_unspecified()).then_some(bind);
         Dials { watcher, hosts, source, under_way: BTreeMap::new(), outcomes: VecDeque::new() }
     }
 
+    /// One more may be dialled, by the next number.
+    pub(super) fn add(&mut self, host: Host) {
+        self.hosts.push(host);
+    }
+
     /// Starts to dial, or dials afresh. A name is given back to be looked up; its answer goes to [`Dials::handle_resolved`].
     /// `also`: a place to try beside the addresses that the host is given by.
-    pub(super) fn start(&mut self, now: Instant, host: HostId, also: Option<SocketAddr>) -> Option<(String, u16)> {
-        let Some((name, port)) = self.hosts.get(host.0) else {
+    pub(super) fn start(&mut self, now: Instant, host: HostId, also: Option<SocketAddr>) -> Option<Host> {
+        let Some(wanted) = self.hosts.get(host.0) else {
             let why = "it is not among those to dial: please report this".to_string();
             self.outcomes.push_back((host, Err(DialError::Other { host: format!("host number {}", host.0), why })));
             return None;
@@ -82,7 +88,7 @@ impl Dials {
             self.advance(now, host);
             return None;
         }
-        let given = resolve::literal(name, *port);
+        let given = literal(wanted);
         if let Some(error) = given.and_then(resolve::without_zone) {
             self.outcomes.push_back((host, Err(error)));
             return None;
@@ -96,7 +102,7 @@ impl Dials {
             failure: None,
             until: None,
         };
-        let wanted = dial.looking.then(|| (name.clone(), *port));
+        let wanted = dial.looking.then(|| wanted.clone());
         dial.try_first(also);
         self.under_way.insert(host, dial);
         self.advance(now, host);
@@ -180,9 +186,9 @@ impl Dials {
             }
         }
         if dial.attempts.is_empty() && !dial.looking {
-            let (name, port) = &self.hosts[host.0];
+            let wanted = &self.hosts[host.0];
             let error =
-                dial.failure.take().unwrap_or_else(|| DialError::TimedOut { host: format!("{name}:{port}"), port: *port });
+                dial.failure.take().unwrap_or_else(|| DialError::TimedOut { host: wanted.to_string(), port: wanted.port });
             self.end(host, Err(error));
         }
     }
@@ -238,7 +244,7 @@ impl Attempt {
 fn tells(failure: &DialError) -> u8 {
     match failure {
         DialError::Other { .. } => 0,
-        DialError::UnknownName { .. } | DialError::NoAddress { .. } => 1,
+        DialError::UnknownName { .. } | DialError::Several { .. } | DialError::NoAddress { .. } => 1,
         DialError::NoRoute { .. } => 2,
         DialError::TimedOut { .. } => 3,
         DialError::Refused { .. } => 4,
@@ -248,22 +254,27 @@ fn tells(failure: &DialError) -> u8 {
     }
 }
 
-/// The host as it was given, and the address where that is another.
-fn told_as(host: &(String, u16), to: SocketAddr) -> String {
-    let (name, port) = host;
-    match resolve::literal(name, *port) {
+/// The address, where the host is given as one.
+fn literal(host: &Host) -> Option<SocketAddr> {
+    (host.by == By::Name).then(|| resolve::literal(&host.name, host.port)).flatten()
+}
+
+/// The host as it was given, and the address where that is another; its port, where that is.
+fn told_as(host: &Host, to: SocketAddr) -> String {
+    match literal(host) {
         Some(given) if given == to => to.to_string(),
         Some(given) => format!("{given} ({})", to.ip()),
-        None => format!("{name}:{port} ({})", to.ip()),
+        None if host.by == By::Name && host.port == to.port() => format!("{host} ({})", to.ip()),
+        None => format!("{} ({to})", printable(&host.name)),
     }
 }
 
-fn timed_out(host: &(String, u16), to: SocketAddr) -> DialError {
-    DialError::TimedOut { host: told_as(host, to), port: host.1 }
+fn timed_out(host: &Host, to: SocketAddr) -> DialError {
+    DialError::TimedOut { host: told_as(host, to), port: to.port() }
 }
 
-fn failure(given: &(String, u16), to: SocketAddr, error: &io::Error) -> DialError {
-    let (host, port) = (told_as(given, to), given.1);
+fn failure(given: &Host, to: SocketAddr, error: &io::Error) -> DialError {
+    let (host, port) = (told_as(given, to), to.port());
     if let Some(shortage) = shortage::of(error) {
         return DialError::Shortage { host, shortage };
     }
@@ -298,16 +309,20 @@ mod tests {
         SocketAddr::new(ip.parse().expect("an address"), 9688)
     }
 
+    fn named(name: &str, port: u16) -> Host {
+        Host { name: name.to_string(), port, by: By::Name }
+    }
+
     fn dials(name: &str, port: u16) -> Dials {
         let watcher = Watcher::new().expect("a poller");
-        Dials::new(watcher, vec![(name.to_string(), port)], "::".parse().expect("an address"))
+        Dials::new(watcher, vec![named(name, port)], "::".parse().expect("an address"))
     }
 
     const HOST: HostId = HostId(0);
 
     #[test]
     fn the_failure_that_tells_most_is_the_one_told_and_a_shortage_of_ours_before_all() {
-        let camera = ("camera".to_string(), 9688);
+        let camera = named("camera", 9688);
         let failed = |code, ip| failure(&camera, at(ip), &io::Error::from_raw_os_error(code));
         let mut dial = Dial {
             looking: false,
@@ -328,10 +343,10 @@ mod tests {
 
     #[test]
     fn failures_name_the_host_and_what_to_do() {
-        let camera = ("camera".to_string(), 9688);
+        let camera = named("camera", 9688);
         let failed = |code| failure(&camera, at("10.0.0.1"), &io::Error::from_raw_os_error(code)).to_string();
         assert_eq!(failed(libc::ECONNREFUSED), "nobody is waiting on camera:9688 (10.0.0.1)");
-        let silent = timed_out(&("10.0.0.1".to_string(), 9688), at("10.0.0.1")).to_string();
+        let silent = timed_out(&named("10.0.0.1", 9688), at("10.0.0.1")).to_string();
         assert!(silent.starts_with("10.0.0.1:9688 does not answer") && silent.contains("firewall"), "{silent}");
         assert!(failed(libc::EHOSTUNREACH).starts_with("there is no route to camera:9688 (10.0.0.1)"));
     }
@@ -383,7 +398,7 @@ mod tests {
     fn all_addresses_of_a_name_are_tried_and_the_one_that_answers_wins() {
         let (_listener, open, closed) = ports();
         let mut dials = dials("camera", open.port());
-        assert_eq!(dials.start(Instant::now(), HOST, None), Some(("camera".to_string(), open.port())));
+        assert_eq!(dials.start(Instant::now(), HOST, None), Some(named("camera", open.port())));
         let (_full, _waiting, silent) = silent();
         dials.handle_resolved(Instant::now(), HOST, Ok(vec![silent, closed, open]));
         assert_eq!(outcome(&mut dials).expect("one of them answers").1, open);

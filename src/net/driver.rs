@@ -21,7 +21,7 @@ use super::inbox::{Inbox, Resolved};
 use super::poll::Watcher;
 use super::stats::Stats;
 use super::tcp::{Connections, Listener, Read, Written};
-use super::{Config, Error, resolve, udp};
+use super::{Config, Directory, Error, Host, resolve, udp};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Core, HostId, Output, SocketId};
 
@@ -46,10 +46,12 @@ pub(super) struct Driver<C: Core, F> {
     inbox: Arc<Inbox<C::Command>>,
     commands: VecDeque<C::Command>,
     resolved: Vec<Resolved>,
+    hosts: Vec<Host>,
     udp: udp::Socket,
     listener: Option<Listener>,
     connections: Connections,
     dials: Dials,
+    directory: Directory,
     /// What the core polled into; holds a run of datagrams while the UDP socket is blocked.
     out: Vec<u8>,
     /// When the core wants to be called.
@@ -90,10 +92,12 @@ where
             inbox: Arc::clone(&inbox),
             commands: VecDeque::new(),
             resolved: Vec::new(),
+            hosts: Vec::new(),
             udp: udp::Socket::new(sockets.udp, &watcher, Arc::clone(&stats))?,
             listener,
             connections: Connections::new(watcher.clone(), Arc::clone(&stats)),
             dials: Dials::new(watcher, config.hosts, config.bind),
+            directory: config.directory,
             out: Vec::new(),
             deadline: None,
             unfinished: false,
@@ -221,9 +225,10 @@ where
 
     fn handle_inbox(&mut self) {
         let looked = self.commands.is_empty();
-        if looked && self.inbox.take(&mut self.commands, &mut self.resolved) && self.stop_by.is_none() {
+        if looked && self.inbox.take(&mut self.commands, &mut self.resolved, &mut self.hosts) && self.stop_by.is_none() {
             self.stop_by = Some(Instant::now() + self.last_flush);
         }
+        self.hosts.drain(..).for_each(|host| self.dials.add(host));
         for _ in 0..COMMANDS {
             let Some(command) = self.commands.pop_front() else { break };
             self.core.handle_command(Instant::now(), command);
@@ -335,10 +340,11 @@ where
     }
 
     fn dial(&mut self, now: Instant, host: HostId, also: Option<SocketAddr>) {
-        if let Some((name, port)) = self.dials.start(now, host, also) {
+        if let Some(wanted) = self.dials.start(now, host, also) {
             let inbox = Arc::clone(&self.inbox);
-            let host_text = name.clone();
-            if let Err(error) = resolve::spawn(name, port, move |answer| inbox.push_resolved((host, answer))) {
+            let host_text = wanted.to_string();
+            let answer = move |answer| inbox.push_resolved((host, answer));
+            if let Err(error) = resolve::spawn(wanted, self.directory.clone(), answer) {
                 let why = format!("there is no thread to look the name up ({error})");
                 self.dials.handle_resolved(now, host, Err(DialError::Other { host: host_text, why }));
             }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use polling::Poller;
 
+use super::Host;
 use eyeline_proto::session::HostId;
 use eyeline_proto::session::unreachable::DialError;
 
@@ -33,6 +34,8 @@ pub(super) struct Inbox<Command> {
 struct State<Command> {
     commands: VecDeque<Command>,
     resolved: Vec<Resolved>,
+    /// Hosts that may be dialled from now on, of which commands behind them speak.
+    hosts: Vec<Host>,
     stop: bool,
     /// It was woken since it last took.
     woken: bool,
@@ -42,7 +45,8 @@ struct State<Command> {
 
 impl<Command> Inbox<Command> {
     pub(super) fn new(poller: Arc<Poller>) -> Arc<Self> {
-        let state = State { commands: VecDeque::new(), resolved: Vec::new(), stop: false, woken: false, ended: false };
+        let state =
+            State { commands: VecDeque::new(), resolved: Vec::new(), hosts: Vec::new(), stop: false, woken: false, ended: false };
         Arc::new(Inbox { state: Mutex::new(state), room: Condvar::new(), poller, owner: OnceLock::new() })
     }
 
@@ -82,16 +86,21 @@ impl<Command> Inbox<Command> {
         self.wake();
     }
 
+    pub(super) fn push_host(&self, host: Host) {
+        self.lock().hosts.push(host);
+    }
+
     pub(super) fn stop(&self) {
         self.lock().stop = true;
         self.wake();
     }
 
-    /// Swaps the waiting commands and names with these, which must be empty. `true`: to be stopped after them.
-    pub(super) fn take(&self, commands: &mut VecDeque<Command>, resolved: &mut Vec<Resolved>) -> bool {
+    /// Swaps the waiting commands, names and hosts with these, which must be empty. `true`: to be stopped after them.
+    pub(super) fn take(&self, commands: &mut VecDeque<Command>, resolved: &mut Vec<Resolved>, hosts: &mut Vec<Host>) -> bool {
         let mut state = self.lock();
         mem::swap(&mut state.commands, commands);
         mem::swap(&mut state.resolved, resolved);
+        mem::swap(&mut state.hosts, hosts);
         let stop = state.stop;
         state.woken = false;
         drop(state);
@@ -143,7 +152,7 @@ mod tests {
 
     fn take(inbox: &Inbox<u32>) -> VecDeque<u32> {
         let mut commands = VecDeque::new();
-        inbox.take(&mut commands, &mut Vec::new());
+        inbox.take(&mut commands, &mut Vec::new(), &mut Vec::new());
         commands
     }
 

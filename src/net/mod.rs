@@ -13,6 +13,7 @@
 mod address;
 mod bind;
 mod dial;
+pub mod discovery;
 mod driver;
 mod holder;
 mod inbox;
@@ -31,10 +32,13 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use eyeline_proto::session::Core;
+use discovery::Directory;
+use eyeline_proto::session::{Core, HostId};
+use eyeline_proto::wire::text::printable;
 use inbox::Inbox;
 use stats::Stats;
 pub use stats::Traffic;
@@ -52,10 +56,38 @@ pub struct Config {
     pub port: u16,
     /// Whether to wait for others on `port`.
     pub listen: bool,
-    /// Host names or addresses to dial, with their ports: the core's `HostId` is the place in this list.
-    pub hosts: Vec<(String, u16)>,
+    /// Whom to dial: the core's `HostId` is the place in this list.
+    pub hosts: Vec<Host>,
+    /// Where names are asked for that name servers do not know.
+    pub directory: Directory,
     /// How long the last bytes may take when the thread is told to stop.
     pub last_flush: Duration,
+}
+
+/// Whom to dial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    pub name: String,
+    pub port: u16,
+    pub by: By,
+}
+
+/// What a host's name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// An address, what name servers know, or what somebody on this network is called.
+    Name,
+    /// What somebody on this network calls itself, and nothing else: a stranger chose it.
+    Announcement,
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.by {
+            By::Name => write!(f, "{}:{}", self.name, self.port),
+            By::Announcement => f.write_str(&printable(&self.name)),
+        }
+    }
 }
 
 /// What a port belongs to.
@@ -107,10 +139,11 @@ where
     C::Command: Send + 'static,
 {
     let stats = Arc::new(Stats::default());
+    let hosts = AtomicUsize::new(config.hosts.len());
     let (driver, inbox, local) = driver::Driver::new(core, config, on_event, Arc::clone(&stats))?;
     let thread = thread::Builder::new().name("net".into()).spawn(move || driver.run())?;
     inbox.belong_to(thread.thread().id());
-    Ok(Handle { commands: Commands(inbox), local, stats, thread: Some(thread) })
+    Ok(Handle { commands: Commands(inbox), local, stats, hosts, thread: Some(thread) })
 }
 
 /// The net thread, from outside. Dropping it lets the commands given before take effect, writes what TCP still holds back for
@@ -120,6 +153,8 @@ pub struct Handle<Command> {
     commands: Commands<Command>,
     local: SocketAddr,
     stats: Arc<Stats>,
+    /// How many there are to dial.
+    hosts: AtomicUsize,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -132,6 +167,12 @@ impl<Command> Handle<Command> {
     /// Leaves the core something; see [`Commands::leave`].
     pub fn leave(&self, command: Command) {
         self.commands.leave(command);
+    }
+
+    /// One more host may be dialled: its number, by which the core can now be told to.
+    pub fn add_host(&self, host: Host) -> HostId {
+        self.commands.0.push_host(host);
+        HostId(self.hosts.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A sender of commands for another thread.

@@ -1,17 +1,25 @@
-//! Host names to addresses, on a thread of their own: `getaddrinfo` blocks for seconds, the net thread never does.
+//! Hosts to addresses, on a thread of their own: `getaddrinfo` blocks for seconds, the net thread never does. A name that no name
+//! server knows may be what somebody on this network is called (`discovery.rs`).
 //!
 //! An address given as such costs no thread. A thread stuck in a name server's silence is left behind at exit; it holds
 //! nothing but its channel.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
-use super::{address, shortage};
+use super::discovery::Directory;
+use super::{By, Host, address, shortage};
 use eyeline_proto::session::unreachable::DialError;
+use eyeline_proto::wire::text::printable;
 
 /// How many addresses of one name are tried. A name with more is a load balancer's, not a camera's.
 const MOST_ADDRESSES: usize = 8;
+
+/// A name server that says nothing for so long may say nothing for ten seconds more.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// The address, where the host is given as one (`192.168.1.7`, `::1`, `[::1]`).
 pub(super) fn literal(host: &str, port: u16) -> Option<SocketAddr> {
@@ -19,14 +27,71 @@ pub(super) fn literal(host: &str, port: u16) -> Option<SocketAddr> {
     host.parse::<IpAddr>().ok().map(|ip| address::toward_core(SocketAddr::new(ip, port)))
 }
 
-/// Looks a name up on its own thread and hands the answer, at least one address or why there is none, to `answer`.
-pub(super) fn spawn(
-    host: String,
-    port: u16,
-    answer: impl FnOnce(Result<Vec<SocketAddr>, DialError>) + Send + 'static,
-) -> io::Result<()> {
-    thread::Builder::new().name("resolve".into()).spawn(move || answer(look_up(&host, port)))?;
+type Answer = Result<Vec<SocketAddr>, DialError>;
+
+/// Looks a host up on its own thread and hands the answer, at least one address or why there is none, to `answer`.
+pub(super) fn spawn(host: Host, directory: Directory, answer: impl FnOnce(Answer) + Send + 'static) -> io::Result<()> {
+    let look = move || match host.by {
+        By::Announcement => {
+            answer(on_network(&host, &directory).unwrap_or_else(|| Err(nowhere(&host, "it is gone from this network"))))
+        }
+        By::Name if may_be_neighbour(&host.name) => answer(by_name(&host, &directory)),
+        By::Name => answer(look_up(&host.name, host.port)),
+    };
+    thread::Builder::new().name("resolve".into()).spawn(look)?;
     Ok(())
+}
+
+/// Whether somebody on this network may be called so: a name without a dot, or one of multicast DNS.
+fn may_be_neighbour(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    !name.strip_suffix(".local").unwrap_or(&name).contains('.')
+}
+
+/// Name servers first, this network where they do not know it, or say nothing for [`SILENCE`]. It is asked meanwhile.
+fn by_name(host: &Host, directory: &Directory) -> Answer {
+    directory.start();
+    let (tell, told) = mpsc::channel();
+    let (name, port) = (host.name.clone(), host.port);
+    let servers = thread::Builder::new().name("resolve".into()).spawn(move || {
+        // Whoever asked may have found it elsewhere.
+        let _ = tell.send(look_up(&name, port));
+    });
+    if let Err(error) = servers {
+        return Err(DialError::Other { host: host.to_string(), why: format!("there is no thread to look it up ({error})") });
+    }
+    let known = told.recv_timeout(SILENCE);
+    match known {
+        Ok(Ok(addresses)) => return Ok(addresses),
+        Ok(Err(error)) if error.has_address() => return Err(error),
+        _ => {}
+    }
+    if let Some(answer) = on_network(host, directory) {
+        return answer;
+    }
+    let why = "no name server knows it, and nobody of that name answers on this network";
+    match known.or_else(|_| told.recv()) {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(DialError::UnknownName { .. })) | Err(_) => Err(nowhere(host, why)),
+        Ok(Err(error)) => Err(error),
+    }
+}
+
+/// Where it is on this network; `None` where it is not there.
+fn on_network(host: &Host, directory: &Directory) -> Option<Answer> {
+    let mut found = directory.find(host);
+    if found.len() > 1 {
+        let places = found.iter().filter_map(|places| places.first()).map(ToString::to_string).collect();
+        return Some(Err(DialError::Several { name: host.name.clone(), places }));
+    }
+    found.pop().map(|places| {
+        tracing::debug!("{host} is on this network, at {places:?}");
+        Ok(places)
+    })
+}
+
+fn nowhere(host: &Host, why: &str) -> DialError {
+    DialError::UnknownName { name: printable(&host.name), why: why.to_string() }
 }
 
 fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {

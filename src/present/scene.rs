@@ -147,9 +147,14 @@ impl<K: Copy + Eq> Scene<K> {
         self.own.is_shown()
     }
 
+    /// Whether nobody is there but oneself.
+    pub fn is_deserted(&self) -> bool {
+        self.tiles.iter().all(Tile::has_left)
+    }
+
     /// Whether one's own picture has all of the window, for nobody else is there.
     pub(super) fn own_fills(&self) -> bool {
-        self.own.is_shown() && self.tiles.iter().all(Tile::has_left)
+        self.own.is_shown() && self.is_deserted()
     }
 
     pub(super) fn own_mut(&mut self) -> &mut Own {

@@ -412,6 +412,13 @@ impl Endpoint {
         }
     }
 
+    /// One more host is to be dialled, from now on.
+    pub fn dial(&mut self, now: Instant, host: HostId) {
+        if !self.stopped {
+            self.dialer.add(now, host);
+        }
+    }
+
     /// Leaves everybody; nobody is dialled any more.
     pub fn stop(&mut self, sentence: &str) {
         self.stopped = true;

@@ -87,6 +87,8 @@ pub enum Command {
     Steer(TrackId, Steer),
     /// Find out what rate the path to this peer takes: it is in its statistics some seconds later.
     Measure(PeerId),
+    /// Dial this host, too, which is the next of its number, as those of [`Config::hosts`] are.
+    Dial(HostId),
     /// Say this to all; cut at [`MAX_TEXT`](crate::wire::record::MAX_TEXT) bytes.
     Text(String),
     /// Say goodbye to everybody, with this sentence.

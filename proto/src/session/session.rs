@@ -309,6 +309,7 @@ impl Core for Session {
                 let links = self.peers.iter().filter(|(_, of)| **of == peer).map(|(link, _)| *link);
                 links.for_each(|link| self.endpoint.path(link).into_iter().for_each(|path| path.measure(now)));
             }
+            Command::Dial(host) => self.endpoint.dial(now, host),
             Command::Text(line) => {
                 let (origin, name) = (self.endpoint.me().id, self.endpoint.me().name.clone());
                 let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };

@@ -103,6 +103,13 @@ pub enum DialError {
         /// What the resolver says.
         why: String,
     },
+    /// More than one on this network say that they are called so: which is meant nobody can know.
+    #[error("several are called {name} on this network, at {}: give the address of one", places.join(" and at "))]
+    Several {
+        name: String,
+        /// Where each of them is.
+        places: Vec<String>,
+    },
     /// The name is known and has no address.
     #[error("the name {name} has no address: give the host's address instead")]
     NoAddress { name: String },
@@ -169,6 +176,7 @@ impl DialError {
         !matches!(
             self,
             DialError::UnknownName { .. }
+                | DialError::Several { .. }
                 | DialError::NoAddress { .. }
                 | DialError::LinkLocalAlone { .. }
                 | DialError::NoZone { .. }

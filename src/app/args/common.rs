@@ -51,6 +51,10 @@ pub struct Common {
     pub duration: Option<Duration>,
     /// `--name`: what others call us; else this machine's name.
     pub name: Option<String>,
+    /// Say on this network that somebody waits, and list who else does; else `--no-announce`.
+    pub announce: bool,
+    /// A person types on a terminal that nobody else reads: digits there choose who is dialled.
+    pub typed_digits: bool,
     /// `--stats json`: one object a second on stdout.
     pub stats_json: bool,
     /// `--doctor`: look at the machine instead.
@@ -75,6 +79,7 @@ impl Common {
         if self.ticker == ticker::Style::InPlace {
             self.ticker = ticker::Style::Off;
         }
+        self.typed_digits = false;
     }
 }
 
@@ -108,6 +113,10 @@ pub(super) struct CommonFlags {
     /// What others see you called [default: this machine's name]
     #[arg(long, value_name = "NAME", value_parser = units::name, help_heading = "Connection")]
     name: Option<String>,
+
+    /// Do not say on this network that this program waits, nor list who else does; `--host NAME` finds others all the same
+    #[arg(long, help_heading = "Connection")]
+    no_announce: bool,
 
     /// List cameras with their modes and what can be set, monitors, microphones and speakers, then end; as JSON with `--stats json`
     #[arg(long)]
@@ -255,10 +264,26 @@ impl CommonFlags {
         let (reconnect, duration, ticker) = (!self.no_reconnect, self.duration, self.ticker(env));
         let (stats_json, metrics) = (self.stats.is_some(), self.metrics);
         let recording = self.recording.resolve(env, stats_json)?;
-        let (name, doctor) = (self.name, self.doctor);
+        let (name, doctor, announce) = (self.name, self.doctor, !self.no_announce);
+        let typed_digits =
+            env.stdin_is_terminal && env.stdout_is_terminal && env.stderr_is_terminal && log.verbosity > Verbosity::Quiet;
         let to_stdout = recording.file == Some(Destination::Stdout);
-        let mut common =
-            Common { rendezvous, reconnect, duration, name, stats_json, doctor, recording, metrics, ticker, key, log, warnings };
+        let mut common = Common {
+            rendezvous,
+            reconnect,
+            duration,
+            name,
+            announce,
+            typed_digits,
+            stats_json,
+            doctor,
+            recording,
+            metrics,
+            ticker,
+            key,
+            log,
+            warnings,
+        };
         if to_stdout {
             common.shares_terminal();
         }

@@ -9,6 +9,7 @@ use super::args;
 use super::awaited;
 use super::door::{Door, watches};
 use super::failure::{Code, Failure};
+use super::neighbours;
 use super::own_picture::OwnPicture;
 use super::recording::{Ended, Recording};
 use super::recv::devices::{self, Devices};
@@ -111,8 +112,12 @@ impl Program for Call<'_> {
         match note {
             Note::Net(event) => return self.handle_event(event, run),
             Note::SourceEnded => self.source_ended(run),
-            Note::Typed(line) => self.say(line, run),
-            Note::Signal => {}
+            // While nobody is here a digit says nothing to anybody.
+            Note::Typed(line) => match neighbours::digit(&line).filter(|digit| self.is_alone() && run.door.offers(*digit)) {
+                Some(digit) => run.notes.tell(Note::Chosen(digit)),
+                None => self.say(line, run),
+            },
+            Note::Signal | Note::Heard(_) | Note::Chosen(_) => {}
         }
         Ok(None)
     }
@@ -245,6 +250,10 @@ impl Call<'_> {
                 if !self.unsaid.push(line) {
                     tracing::warn!("more is typed than others take: a line is not said");
                 }
+                return Ok(());
+            }
+            Wish::Choose(digit) => {
+                run.notes.tell(Note::Chosen(digit));
                 return Ok(());
             }
             Wish::Send(_) => return Ok(()),

@@ -4,6 +4,7 @@ use super::super::args::Common;
 use super::super::rendezvous;
 use super::Needs;
 use super::findings::Finding;
+use crate::net::discovery::Directory;
 use crate::net::{self, Handle};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::rate_control::Bitrate;
@@ -45,7 +46,7 @@ fn meet(
 ) -> Result<(Handle<Command>, Receiver<Event>), net::Error> {
     let me = Identity { offers, wants, ..rendezvous::identity(common) };
     let now = Instant::now();
-    let (config, hosts) = rendezvous::net_config(where_to);
+    let (config, hosts) = rendezvous::net_config(where_to, Directory::new(offers, wants));
     let core = session::Config { hosts, reconnect: true, ..session::Config::new(me, Epoch::new(now)) };
     let (tell, told) = mpsc::channel();
     let net = net::spawn(Session::new(now, core), config, move |event| {

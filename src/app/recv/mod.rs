@@ -112,7 +112,10 @@ impl Program for Recv<'_> {
             self.viewing.grant(&Wish::Snapshot, &run.net);
         }
         while let Some(wish) = self.viewing.screen.as_mut().and_then(Screen::wish) {
-            self.viewing.grant(&wish, &run.net);
+            match wish {
+                Wish::Choose(digit) => run.notes.tell(Note::Chosen(digit)),
+                wish => self.viewing.grant(&wish, &run.net),
+            }
         }
         // Without a window, and with nothing else to write, nobody has anything of it any more.
         let alone = !self.config.showing.window && self.viewing.files.is_none();

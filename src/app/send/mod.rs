@@ -119,7 +119,7 @@ impl Program for Send<'_> {
         let event = match note {
             Note::Net(event) => event,
             Note::SourceEnded => return self.source_ended(run).map(|()| None),
-            Note::Signal | Note::Typed(_) => return Ok(None),
+            Note::Signal | Note::Typed(_) | Note::Heard(_) | Note::Chosen(_) => return Ok(None),
         };
         self.sending.handle(&event, &run.net)?;
         match event {

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::{Config, Handle, LAST_FLUSH, Traffic, spawn};
+use super::{By, Config, Directory, Handle, Host, LAST_FLUSH, Traffic, spawn};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Core, HostId, Output, SocketId};
 
@@ -143,7 +143,7 @@ impl Core for Toy {
 }
 
 fn config(bind: IpAddr, port: u16, listen: bool) -> Config {
-    Config { bind, port, listen, hosts: Vec::new(), last_flush: LAST_FLUSH }
+    Config { bind, port, listen, hosts: Vec::new(), directory: Directory::default(), last_flush: LAST_FLUSH }
 }
 
 struct Net {
@@ -153,7 +153,8 @@ struct Net {
 
 impl Net {
     fn start(bind: IpAddr, listen: bool, hosts: &[(&str, u16)]) -> Net {
-        let hosts = hosts.iter().map(|(host, port)| (host.to_string(), *port)).collect();
+        let host = |(name, port): &(&str, u16)| Host { name: name.to_string(), port: *port, by: By::Name };
+        let hosts = hosts.iter().map(host).collect();
         Net::with(Config { hosts, ..config(bind, 0, listen) })
     }
 

@@ -69,20 +69,14 @@ pub(super) struct Dialer {
 impl Dialer {
     /// So many hosts, to be dialled from `now` on; `reconnect`: and again.
     pub fn new(now: Instant, count: usize, reconnect: bool) -> Self {
-        let host = || Host {
-            dialling: None,
-            dialled: None,
-            next: Some(now),
-            lost: false,
-            link: None,
-            attempts: VecDeque::new(),
-            resume: [0; 16],
-            given: [0; 16],
-            met: false,
-            refusals: 0,
-            unknown: 0,
-        };
-        Dialer { hosts: std::iter::repeat_with(host).take(count).collect(), reconnect }
+        Dialer { hosts: std::iter::repeat_with(|| Host::new(now)).take(count).collect(), reconnect }
+    }
+
+    /// One more host, to be dialled from `now` on: its number is the next, or it is there already.
+    pub fn add(&mut self, now: Instant, host: HostId) {
+        if host.0 == self.hosts.len() {
+            self.hosts.push(Host::new(now));
+        }
     }
 
     /// The host a link belongs to.
@@ -264,6 +258,22 @@ impl Dialer {
 }
 
 impl Host {
+    fn new(now: Instant) -> Self {
+        Host {
+            dialling: None,
+            dialled: None,
+            next: Some(now),
+            lost: false,
+            link: None,
+            attempts: VecDeque::new(),
+            resume: [0; 16],
+            given: [0; 16],
+            met: false,
+            refusals: 0,
+            unknown: 0,
+        }
+    }
+
     /// Between two tries.
     fn pause(&self) -> Duration {
         // A shift by more than this is beyond the longest anyway.
@@ -294,6 +304,19 @@ mod tests {
         assert_eq!(dialer.greeted(HOST, LinkId(0), [1; 16]), []);
         assert_eq!((dialer.poll(start + ms(9000)), dialer.deadline()), (None, None));
         dialer
+    }
+
+    #[test]
+    fn a_host_that_is_named_later_is_dialled_from_then_on_beside_the_others() {
+        let start = Instant::now();
+        let mut dialer = Dialer::new(start, 0, true);
+        assert_eq!((dialer.deadline(), dialer.poll(start)), (None, None));
+        dialer.add(start, HOST);
+        dialer.add(start, HOST);
+        dialer.add(start, HostId(7));
+        assert_eq!([dialer.poll(start), dialer.poll(start)], [Some(HOST), None], "each once, and none without its number");
+        dialer.failed(start, HOST, true);
+        assert_eq!(dialer.poll(start + REDIAL), Some(HOST));
     }
 
     #[test]

@@ -179,6 +179,6 @@ impl Viewing {
         }
         let idle = self.names.values().next().map(|name| format!("{name} is here, and sends nothing yet"));
         screen.awaits(idle.clone().unwrap_or_else(|| door.welcome()), door.place());
-        screen.wants(idle.unwrap_or_else(|| door.sentence()));
+        screen.wants(idle.unwrap_or_else(|| door.wanted()));
     }
 }

@@ -1,0 +1,242 @@
+//! Who else waits on this network, in words: on stderr, and with digits in a window in which nobody is seen.
+//!
+//! A digit stays with whom it was given until that one is gone: nobody presses it and gets another. What others call themselves is
+//! theirs to choose; it comes here printable and not long, and lines about it are counted (`doorman.rs`).
+
+use super::args::{Common, PORT};
+use super::awaited;
+use super::doorman::Doorman;
+use crate::net::discovery::{self, Heard, Neighbour, Role};
+use crate::net::{self, By};
+use eyeline_proto::wire::record::Media;
+use std::time::{Duration, Instant};
+
+/// Whom there is a digit for.
+const DIGITS: usize = 9;
+
+/// Who was there before us is found by then, and most who were started with us.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+pub struct Neighbours {
+    program: &'static str,
+    /// Others are told of; else only what we are called.
+    lists: bool,
+    /// A digit and Enter choose.
+    typed: bool,
+    /// We have a key.
+    keyed: bool,
+    /// When it is said that nobody is there, unless somebody is.
+    silence: Option<Instant>,
+    /// By their digits, from 1.
+    digits: [Option<Neighbour>; DIGITS],
+    /// Those for whom there is none.
+    others: Vec<Neighbour>,
+    /// The names of those that are dialled.
+    chosen: Vec<String>,
+}
+
+/// Whether a program tells of others who wait: one that knows whom to dial does not, and `send` is found itself.
+pub fn lists(program: &str, common: &Common) -> bool {
+    common.announce && common.rendezvous.dial.is_empty() && program != "send"
+}
+
+/// The digit that stands alone on a line.
+pub fn digit(line: &str) -> Option<u8> {
+    match line.trim().as_bytes() {
+        [digit @ b'1'..=b'9'] => Some(digit - b'0'),
+        _ => None,
+    }
+}
+
+impl Neighbours {
+    /// Of `program`, which is found by that `name`, if it is: says so.
+    pub fn new(program: &'static str, common: &Common, name: Option<String>) -> Neighbours {
+        if let Some(name) = name {
+            found_as(program, &name);
+        }
+        let lists = lists(program, common);
+        Neighbours {
+            program,
+            lists,
+            typed: common.typed_digits,
+            keyed: common.key.is_some(),
+            silence: lists.then(|| Instant::now() + PATIENCE),
+            digits: Default::default(),
+            others: Vec::new(),
+            chosen: Vec::new(),
+        }
+    }
+
+    /// Who is there now, or what we are called. Whether the list is another now. `alone`: nobody else is here.
+    pub fn hears(&mut self, heard: Heard, alone: bool, doorman: &mut Doorman) -> bool {
+        match heard {
+            Heard::Renamed(name) => {
+                tracing::info!("another is called the same on this network");
+                found_as(self.program, &name);
+                false
+            }
+            Heard::Neighbours(list) if self.lists => {
+                for line in self.update(list) {
+                    if alone {
+                        doorman.neighbour(&line);
+                    }
+                }
+                true
+            }
+            Heard::Neighbours(_) => false,
+        }
+    }
+
+    /// Takes the new list over; what is said of that.
+    fn update(&mut self, list: Vec<Neighbour>) -> Vec<String> {
+        let mut lines = Vec::new();
+        let (mut before, mut fresh): (Vec<Neighbour>, Vec<Neighbour>) = (std::mem::take(&mut self.others), Vec::new());
+        let mut after = list;
+        let mut take = |instance: &str| after.iter().position(|other| other.instance == instance).map(|at| after.swap_remove(at));
+        for place in &mut self.digits {
+            let Some(known) = place.take() else { continue };
+            *place = take(&known.instance);
+            if place.is_none() {
+                lines.push(format!("{} is no longer on this network", known.name));
+            }
+        }
+        before.retain_mut(|known| match take(&known.instance) {
+            Some(now) => {
+                *known = now;
+                true
+            }
+            None => false,
+        });
+        fresh.append(&mut after);
+        for (is_new, neighbour) in before.into_iter().map(|known| (false, known)).chain(fresh.into_iter().map(|new| (true, new)))
+        {
+            let digit = self.digits.iter().position(Option::is_none);
+            if is_new {
+                lines.push(self.found(&neighbour, digit.map(|index| index + 1)));
+            }
+            match digit {
+                Some(index) => self.digits[index] = Some(neighbour),
+                None => self.others.push(neighbour),
+            }
+        }
+        lines
+    }
+
+    /// What is said of one that was found.
+    fn found(&self, neighbour: &Neighbour, digit: Option<usize>) -> String {
+        let command = match self.command(neighbour) {
+            Some(command) => command,
+            None => return format!("on this network: {}", self.what(neighbour)),
+        };
+        match digit.filter(|_| self.typed) {
+            Some(digit) => format!("on this network: {}: {digit} and Enter, or {command}", self.what(neighbour)),
+            None => format!("on this network: {}: {command}", self.what(neighbour)),
+        }
+    }
+
+    /// How it is dialled: by its name, where that is one and can be typed, else by its address.
+    fn command(&self, neighbour: &Neighbour) -> Option<String> {
+        let known = || self.digits.iter().flatten().chain(&self.others);
+        let shared = known().any(|other| other.id != neighbour.id && other.instance.eq_ignore_ascii_case(&neighbour.instance));
+        let name = Some(&neighbour.instance).filter(|name| can_be_typed(name) && !shared);
+        let host = name.cloned().or_else(|| neighbour.places.first().map(|place| awaited::place(place.ip(), place.port())))?;
+        Some(format!("{} --host {host}", self.program))
+    }
+
+    /// Its name, and what it has.
+    fn what(&self, neighbour: &Neighbour) -> String {
+        let has = match (neighbour.role, neighbour.offers) {
+            (Role::Recv, _) => "a screen",
+            (Role::Call, _) => "a call",
+            (_, Media { pictures: true, sound: true, .. }) => "pictures and sound",
+            (_, Media { pictures: true, .. }) => "pictures",
+            _ => "sound",
+        };
+        let key = match (neighbour.keyed, self.keyed) {
+            (true, false) => ", wants a key",
+            (true, true) => ", with a key",
+            _ => "",
+        };
+        format!("{} ({has}{key})", neighbour.name)
+    }
+
+    /// Says once that nobody is there, and what to do.
+    pub fn turn(&mut self, now: Instant, alone: bool) {
+        if self.silence.is_none_or(|at| now < at) {
+            return;
+        }
+        self.silence = None;
+        if alone && self.others.is_empty() && self.digits.iter().all(Option::is_none) {
+            let other = if self.program == "recv" { "send" } else { "call" };
+            match discovery::obstacle() {
+                Some(obstacle) => tracing::info!("nobody is found by name: {obstacle}"),
+                None => tracing::info!(
+                    "nobody else waits on this network yet: start `{other}` on the other machine, and it is listed here; where it is not \
+                     (another network, a VPN, Wi-Fi that keeps its guests apart), dial the address that it says: {} --host ADDRESS",
+                    self.program
+                ),
+            }
+        }
+    }
+
+    /// These words for a window, and who can be chosen below them.
+    pub fn below(&self, words: String, between: &str) -> String {
+        let mut lines = Vec::new();
+        for (digit, neighbour) in (1..).zip(&self.digits) {
+            let Some(neighbour) = neighbour else { continue };
+            let dialled = if self.chosen.contains(&neighbour.instance) { ", dialling" } else { "" };
+            // One piece: in columns a small window would break it.
+            lines.push(format!("{digit}\u{2002}{}{dialled}", self.what(neighbour)).replace("  ", " "));
+        }
+        match lines.len() {
+            0 => words,
+            _ => format!("{words}{between}On this network, a digit chooses:\n{}", lines.join("\n")),
+        }
+    }
+
+    /// Whether somebody has this digit.
+    pub fn offers(&self, digit: u8) -> bool {
+        self.of(digit).is_some()
+    }
+
+    fn of(&self, digit: u8) -> Option<&Neighbour> {
+        self.digits.get(usize::from(digit).checked_sub(1)?)?.as_ref()
+    }
+
+    /// The one of this digit is to be dialled: says so.
+    pub fn choose(&mut self, digit: u8) -> Option<net::Host> {
+        let Some(neighbour) = self.of(digit) else {
+            tracing::info!("nobody on this network has the digit {digit}");
+            return None;
+        };
+        let (name, instance) = (neighbour.name.clone(), neighbour.instance.clone());
+        if self.chosen.contains(&instance) {
+            tracing::info!("{name} is dialled already");
+            return None;
+        }
+        let port = neighbour.places.first().map_or(PORT, |place| place.port());
+        tracing::info!("dialling {name}");
+        self.chosen.push(instance.clone());
+        Some(net::Host { name: instance, port, by: By::Announcement })
+    }
+}
+
+/// Says what we are found by.
+fn found_as(program: &str, name: &str) {
+    let others = match program {
+        "send" => "`recv` and `call` list",
+        "recv" => "`call` lists",
+        _ => "`recv` and `call` list",
+    };
+    match can_be_typed(name) {
+        true => tracing::info!("on this network {others} it as {name}: {} --host {name}", awaited::other(program)),
+        false => tracing::info!("on this network {others} it as {name}"),
+    }
+}
+
+/// Whether `--host` takes it for a name on this network.
+fn can_be_typed(name: &str) -> bool {
+    let plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_');
+    let numeral = name.chars().all(|letter| letter.is_ascii_digit());
+    !name.starts_with('-') && !numeral && name.chars().all(plain) && !name.eq_ignore_ascii_case("localhost")
+}

@@ -1,0 +1,327 @@
+//! Who is on this network, as far as mDNS tells: pure, told of each record that came and of each that is gone.
+//!
+//! A service is resolved again whenever another of its records comes, each time with all that is known of it, so the newest counts.
+//! Nothing of it proves anything: who was killed stays listed until its records grow old, and anybody may say anything.
+//!
+//! Capacity: [`MOST`] programs, each with [`MOST_ADDRESSES`] addresses; of more the rest is not listed.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::time::Instant;
+
+use super::record::{Id, Record, Role};
+use eyeline_proto::wire::record::Media;
+use eyeline_proto::wire::text::printable;
+
+/// More than a class has, and no window lists them all.
+pub const MOST: usize = 64;
+
+/// A program on a machine with more networks than this is reached by one of the first.
+const MOST_ADDRESSES: usize = 8;
+
+/// Letters of a name that are shown.
+const MOST_LETTERS: usize = 40;
+
+/// What mDNS says of one service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// Its name, without that of the kind of service.
+    pub instance: String,
+    pub record: Record,
+    pub port: u16,
+    /// With the interface where it was heard of, which counts for link-local ones; 0 where that is not known.
+    pub addresses: Vec<(IpAddr, u32)>,
+}
+
+/// A program of ours that waits on this network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// What its service is called: by this it is looked up.
+    pub instance: String,
+    /// The same for people: printable, and not long.
+    pub name: String,
+    pub id: Id,
+    pub role: Role,
+    pub offers: Media,
+    /// Who has no key is not let in.
+    pub keyed: bool,
+    /// Where it can be dialled, the most promising first; not empty.
+    pub places: Vec<SocketAddr>,
+}
+
+/// See the module text.
+#[derive(Debug)]
+pub struct Listing {
+    own: Id,
+    /// What we have, and what we want.
+    ours: (Media, Media),
+    /// By their full names, in small letters.
+    listed: BTreeMap<String, Listed>,
+}
+
+#[derive(Debug)]
+struct Listed {
+    neighbour: Neighbour,
+    /// It has what we want, or wants what we have.
+    useful: bool,
+    /// When something else was said of it last.
+    since: Instant,
+    /// How often somebody was told to dial it since.
+    asked: u32,
+}
+
+/// Who is called so.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Called {
+    /// Where each of them is.
+    pub places: Vec<Vec<SocketAddr>>,
+    /// When something else was said of one of them last.
+    pub since: Instant,
+    /// Those that are asked for the second time: their full names. Later times say nothing more.
+    pub again: Vec<String>,
+}
+
+impl Listing {
+    /// Of a program that says `own` of itself, has something for others and wants something of them.
+    pub fn new(own: Id, offers: Media, wants: Media) -> Listing {
+        Listing { own, ours: (offers, wants), listed: BTreeMap::new() }
+    }
+
+    /// A service is there, or something else is known of it. Whether the list is another one.
+    pub fn resolved(&mut self, now: Instant, full: &str, service: Service) -> bool {
+        let key = full.to_lowercase();
+        let places = places(service.port, &service.addresses);
+        if service.record.id == self.own || places.is_empty() {
+            return self.listed.remove(&key).is_some();
+        }
+        if self.listed.len() >= MOST && !self.listed.contains_key(&key) {
+            return false;
+        }
+        let Service { instance, record: Record { id, role, offers, wants, keyed }, .. } = service;
+        let name = shown(&instance);
+        let useful = meets(self.ours.0, wants) || meets(offers, self.ours.1);
+        let neighbour = Neighbour { instance, name, id, role, offers, keyed, places };
+        if self.listed.get(&key).is_some_and(|listed| listed.neighbour == neighbour) {
+            return false;
+        }
+        self.listed.insert(key, Listed { neighbour, useful, since: now, asked: 0 });
+        true
+    }
+
+    /// A service said goodbye, or grew old. Whether the list is another one.
+    pub fn removed(&mut self, full: &str) -> bool {
+        self.listed.remove(&full.to_lowercase()).is_some()
+    }
+
+    /// Nothing is known any more.
+    pub fn clear(&mut self) {
+        self.listed.clear();
+    }
+
+    /// Those that are of use to us.
+    pub fn neighbours(&self) -> Vec<Neighbour> {
+        self.listed.values().filter(|listed| listed.useful).map(|listed| listed.neighbour.clone()).collect()
+    }
+
+    /// Who is called so, whatever the case of its letters, and whatever number was put behind it because another is, too. Where that
+    /// leaves a choice, those who wait on this port, and those of use to us.
+    pub fn called(&mut self, name: &str, port: u16) -> Option<Called> {
+        let name = name.to_lowercase();
+        let is_called = |listed: &Listed| {
+            let instance = listed.neighbour.instance.to_lowercase();
+            instance == name || without_number(&instance) == name
+        };
+        let mut found: Vec<(&String, &mut Listed)> = self.listed.iter_mut().filter(|(_, listed)| is_called(listed)).collect();
+        prefer(&mut found, |listed| listed.useful);
+        prefer(&mut found, |listed| listed.neighbour.places.iter().any(|place| place.port() == port));
+        Called::of(found)
+    }
+
+    /// The one of exactly this name.
+    pub fn instance(&mut self, instance: &str) -> Option<Called> {
+        Called::of(self.listed.iter_mut().filter(|(_, listed)| listed.neighbour.instance == instance).collect())
+    }
+}
+
+impl Called {
+    fn of(found: Vec<(&String, &mut Listed)>) -> Option<Called> {
+        let since = found.iter().map(|(_, listed)| listed.since).max()?;
+        let places = found.iter().map(|(_, listed)| listed.neighbour.places.clone()).collect();
+        let mut again = Vec::new();
+        for (full, listed) in found {
+            listed.asked = listed.asked.saturating_add(1);
+            if listed.asked == 2 {
+                again.push(full.clone());
+            }
+        }
+        Some(Called { places, since, again })
+    }
+}
+
+/// Only those of which this is so, if there are any.
+fn prefer(found: &mut Vec<(&String, &mut Listed)>, is: impl Fn(&Listed) -> bool) {
+    if found.iter().any(|(_, listed)| is(listed)) {
+        found.retain(|(_, listed)| is(listed));
+    }
+}
+
+fn meets(offers: Media, wants: Media) -> bool {
+    (offers.pictures && wants.pictures) || (offers.sound && wants.sound)
+}
+
+/// `kitchen` of `kitchen (2)`.
+fn without_number(instance: &str) -> &str {
+    let number = instance.strip_suffix(')').and_then(|rest| rest.rsplit_once(" ("));
+    number
+        .filter(|(_, digits)| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
+        .map_or(instance, |it| it.0)
+}
+
+fn shown(instance: &str) -> String {
+    let letters = printable(instance.trim());
+    match letters.char_indices().nth(MOST_LETTERS) {
+        Some((at, _)) => format!("{}…", &letters[..at]),
+        None => letters,
+    }
+}
+
+/// Where to dial. Loopback is of use only where there is nothing else: what another program of its name says there may stand beside
+/// it. IPv4 first, for most know their machines by it, and link-local addresses last.
+pub fn places(port: u16, addresses: &[(IpAddr, u32)]) -> Vec<SocketAddr> {
+    let place = |(ip, interface): &(IpAddr, u32)| match ip {
+        _ if port == 0 || ip.is_unspecified() || ip.is_multicast() => None,
+        IpAddr::V4(v4) => (!v4.is_broadcast()).then(|| SocketAddr::new(*ip, port)),
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            (*interface != 0).then(|| SocketAddrV6::new(*v6, port, 0, *interface).into())
+        }
+        IpAddr::V6(_) => Some(SocketAddr::new(*ip, port)),
+    };
+    let mut places: Vec<SocketAddr> = addresses.iter().filter_map(place).collect();
+    if places.iter().any(|place| !place.ip().is_loopback()) {
+        places.retain(|place| !place.ip().is_loopback());
+    }
+    let is_local = |place: &SocketAddr| matches!(place.ip(), IpAddr::V6(v6) if v6.is_unicast_link_local());
+    places.sort_by_key(|place| (is_local(place), place.is_ipv6(), *place));
+    places.dedup();
+    places.truncate(MOST_ADDRESSES);
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const OWN: Id = [9; 8];
+
+    fn listing() -> Listing {
+        Listing::new(OWN, Media::NONE, Media::LIVE)
+    }
+
+    fn service(instance: &str, id: u8, addresses: &[&str]) -> Service {
+        let record = Record { id: [id; 8], role: Role::Send, offers: Media::LIVE, wants: Media::NONE, keyed: false };
+        let address = |text: &&str| (text.parse().expect("an address"), 3);
+        Service { instance: instance.into(), record, port: 9688, addresses: addresses.iter().map(address).collect() }
+    }
+
+    fn full(instance: &str) -> String {
+        format!("{instance}._eyeline._tcp.local.")
+    }
+
+    /// The list after these came.
+    fn with(services: &[Service]) -> Listing {
+        let mut listing = listing();
+        for service in services {
+            listing.resolved(Instant::now(), &full(&service.instance), service.clone());
+        }
+        listing
+    }
+
+    fn texts(places: &[SocketAddr]) -> Vec<String> {
+        places.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_trickles_in_is_one_entry_and_the_newest_counts() {
+        let (mut listing, now) = (listing(), Instant::now());
+        assert!(listing.resolved(now, &full("Lab"), service("Lab", 1, &["fe80::1"])));
+        assert!(listing.resolved(now, &full("lab"), service("Lab", 1, &["fe80::1", "10.0.0.1", "fd00::1", "127.0.0.1"])));
+        assert!(
+            !listing.resolved(now, &full("lab"), service("Lab", 1, &["127.0.0.1", "10.0.0.1", "fd00::1", "fe80::1"])),
+            "no news"
+        );
+        let listed = listing.neighbours();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(texts(&listed[0].places), ["10.0.0.1:9688", "[fd00::1]:9688", "[fe80::1%3]:9688"]);
+        assert!(listing.resolved(now, &full("lab"), service("Lab", 1, &["10.0.0.9"])), "its address is another");
+        assert_eq!(texts(&listing.neighbours()[0].places), ["10.0.0.9:9688"]);
+        assert!(listing.removed(&full("LAB")) && !listing.removed(&full("lab")) && listing.neighbours().is_empty());
+    }
+
+    #[test]
+    fn loopback_counts_where_there_is_nothing_else_and_what_cannot_be_dialled_never() {
+        let of = |addresses: &[(&str, u32)]| {
+            texts(&places(
+                7,
+                &addresses.iter().map(|(ip, interface)| (ip.parse().expect("an address"), *interface)).collect::<Vec<_>>(),
+            ))
+        };
+        assert_eq!(of(&[("127.0.0.1", 1), ("::1", 1)]), ["127.0.0.1:7", "[::1]:7"]);
+        assert_eq!(of(&[("127.0.0.1", 1), ("fe80::7", 2)]), ["[fe80::7%2]:7"]);
+        assert_eq!(of(&[("fe80::7", 0), ("0.0.0.0", 1), ("224.0.0.251", 1), ("255.255.255.255", 1), ("ff02::fb", 1)]), [""; 0]);
+        let many: Vec<_> = (0..50).map(|n| (IpAddr::from([10, 0, 0, n]), 1)).collect();
+        assert_eq!((places(7, &many).len(), places(0, &many).len()), (MOST_ADDRESSES, 0));
+    }
+
+    #[test]
+    fn we_ourselves_and_who_is_of_no_use_to_us_are_not_listed() {
+        let watcher = |id| {
+            let record = Record { role: Role::Recv, offers: Media::NONE, wants: Media::LIVE, ..service("", id, &[]).record };
+            Service { record, ..service("desk", id, &["10.0.0.2"]) }
+        };
+        assert!(with(&[service("lab", 9, &["10.0.0.1"]), watcher(1)]).neighbours().is_empty());
+        let mut sends = Listing::new(OWN, Media::LIVE, Media::NONE);
+        sends.resolved(Instant::now(), &full("desk"), watcher(1));
+        assert_eq!(sends.neighbours().len(), 1, "it wants what we have");
+        assert!(with(&[watcher(1)]).called("desk", 9688).is_some(), "who is asked for by name says himself why not");
+    }
+
+    #[test]
+    fn a_name_is_found_whatever_its_case_and_all_who_are_called_so_are_told() {
+        let mut listing = with(&[service("Kitchen", 1, &["10.0.0.1"]), service("lab", 2, &["10.0.0.2"])]);
+        let found = |listing: &mut Listing, name, port| listing.called(name, port).map(|called| called.places.len());
+        assert_eq!((found(&mut listing, "kitchen", 9688), found(&mut listing, "attic", 9688)), (Some(1), None));
+        assert_eq!(found(&mut listing, "kitchen", 7), Some(1), "it waits where it says");
+        let second = Service { port: 7, ..service("kitchen (2)", 3, &["10.0.0.3"]) };
+        listing.resolved(Instant::now(), &full("kitchen (2)"), second);
+        assert_eq!((found(&mut listing, "KITCHEN", 9688), found(&mut listing, "kitchen", 7)), (Some(1), Some(1)), "by its port");
+        assert_eq!(found(&mut listing, "kitchen", 8), Some(2));
+        assert_eq!(listing.instance("kitchen (2)").map(|called| texts(&called.places[0])), Some(vec!["10.0.0.3:7".to_string()]));
+        assert_eq!(listing.instance("kitchen"), None, "exactly");
+        assert_eq!(["a (2)", "a (b)", "a ()", "(2)", "a(2)"].map(without_number), ["a", "a (b)", "a ()", "(2)", "a(2)"]);
+    }
+
+    #[test]
+    fn who_is_asked_for_again_is_doubted_until_something_else_is_said_of_him() {
+        let (mut listing, start) = (with(&[service("lab", 1, &["10.0.0.1"])]), Instant::now());
+        let again = |listing: &mut Listing| listing.called("lab", 9688).expect("it is listed").again;
+        let asked = [(); 3].map(|()| again(&mut listing));
+        assert_eq!(asked, [vec![], vec![full("lab")], vec![]], "once, or the network would be asked with each dial");
+        let later = start + Duration::from_secs(5);
+        listing.resolved(later, &full("lab"), service("lab", 2, &["10.0.0.1"]));
+        assert_eq!(listing.called("lab", 9688).map(|called| (called.since, called.again)), Some((later, vec![])));
+    }
+
+    #[test]
+    fn a_name_that_would_hide_something_or_fill_a_screen_is_shown_otherwise_and_there_are_never_many() {
+        let listing = with(&[service("\u{1b}[2Jlab\u{202e}\n", 1, &["10.0.0.1"]), service(&"x".repeat(63), 2, &["10.0.0.1"])]);
+        let names: Vec<_> = listing.neighbours().into_iter().map(|neighbour| neighbour.name).collect();
+        assert_eq!(names, ["\u{fffd}[2Jlab\u{fffd}".to_string(), format!("{}…", "x".repeat(MOST_LETTERS))]);
+        let mut listing = listing;
+        for n in 0..10 * MOST {
+            listing.resolved(Instant::now(), &full(&n.to_string()), service(&n.to_string(), 1, &["10.0.0.1"]));
+        }
+        assert_eq!(listing.neighbours().len(), MOST);
+        assert!(listing.resolved(Instant::now(), &full("0"), service("0", 1, &["10.0.0.7"])), "who is listed may say more");
+    }
+}
