@@ -50,7 +50,7 @@ complete -c eyeline-call -l chat -d 'Say to all what is typed on stdin, line by 
 complete -c eyeline-call -l wait -d 'Wait as well, where --host dials'
 complete -c eyeline-call -l no-reconnect -d 'End when the peer is gone (exit 4); do not dial or wait again'
 complete -c eyeline-call -l no-announce -d 'Do not say on this network that this program waits, nor list who else does; `--host NAME` finds others all the same'
-complete -c eyeline-call -l list -d 'List cameras with their modes and what can be set, monitors, microphones and speakers, then end; as JSON with `--stats json`'
+complete -c eyeline-call -l list -d 'List cameras with their modes and what can be set, monitors, microphones and speakers (recv and call: and who waits on this network), then end; as JSON with `--stats json`'
 complete -c eyeline-call -l doctor -d 'Say what of this machine, and of the way to --host, is wrong, and what mends it, then end: 0 if nothing is, else 1; as JSON with `--stats json`'
 complete -c eyeline-call -s v -l verbose -d 'Say more on stderr; -vv says everything'
 complete -c eyeline-call -l quiet -d 'Say only what went wrong'

@@ -30,7 +30,7 @@ complete -c eyeline-recv -l overwrite -d 'Write over whatever is there by these 
 complete -c eyeline-recv -l wait -d 'Wait as well, where --host dials'
 complete -c eyeline-recv -l no-reconnect -d 'End when the peer is gone (exit 4); do not dial or wait again'
 complete -c eyeline-recv -l no-announce -d 'Do not say on this network that this program waits, nor list who else does; `--host NAME` finds others all the same'
-complete -c eyeline-recv -l list -d 'List cameras with their modes and what can be set, monitors, microphones and speakers, then end; as JSON with `--stats json`'
+complete -c eyeline-recv -l list -d 'List cameras with their modes and what can be set, monitors, microphones and speakers (recv and call: and who waits on this network), then end; as JSON with `--stats json`'
 complete -c eyeline-recv -l doctor -d 'Say what of this machine, and of the way to --host, is wrong, and what mends it, then end: 0 if nothing is, else 1; as JSON with `--stats json`'
 complete -c eyeline-recv -s v -l verbose -d 'Say more on stderr; -vv says everything'
 complete -c eyeline-recv -l quiet -d 'Say only what went wrong'

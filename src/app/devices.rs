@@ -1,21 +1,39 @@
-//! `--list`: every camera with its modes, every monitor, microphone and speaker.
+//! `--list`: every camera with its modes, every monitor, microphone and speaker, and who waits on this network.
 
+use super::neighbours;
 use super::stats;
 use super::status::ExitCode;
 use crate::capture::camera::{self, Description, Offers, Range};
 use crate::capture::microphone;
 use crate::capture::screen::{self, Monitor};
+use crate::net::discovery::{self, Directory, Neighbour};
 use crate::present::speaker;
 use crate::sound_card::Listed;
+use eyeline_proto::wire::record::Media;
 use serde_json::{Value, json};
 use std::fmt::Write;
+use std::time::Instant;
 
-/// Prints the list on stdout, for people or as one object: it is what was asked for.
-pub fn list(as_json: bool) -> ExitCode {
+/// Prints the list on stdout, for people or as one object: it is what was asked for. For a program that dials others as a rule, also
+/// who waits on this network.
+pub fn list(program: &str, as_json: bool) -> ExitCode {
+    let offers = if program == "call" { Media::LIVE } else { Media::NONE };
+    let directory = (program != "send").then(|| Directory::new(offers, Media::LIVE));
+    let until = Instant::now() + discovery::ANSWERS;
+    directory.iter().for_each(Directory::start);
     let (cameras, monitors) = (camera::list(), screen::list());
     let (microphones, speakers) = (microphone::list(), speaker::list());
+    let senders = directory.map(|directory| {
+        let found = directory.look(until);
+        directory.leave().wait();
+        found
+    });
     if as_json {
-        return stats::line(&object(&cameras, &monitors.unwrap_or_default(), &microphones, &speakers).to_string());
+        let mut object = object(&cameras, &monitors.unwrap_or_default(), &microphones, &speakers);
+        if let Some(senders) = senders {
+            object["senders"] = senders.iter().map(sender).collect();
+        }
+        return stats::line(&object.to_string());
     }
     let mut text = String::from("Cameras (--camera):\n");
     if cameras.is_empty() {
@@ -37,6 +55,10 @@ pub fn list(as_json: bool) -> ExitCode {
     }
     sounds(&mut text, "Microphones (--mic)", &microphones);
     sounds(&mut text, "Speakers (--speaker)", &speakers);
+    if let Some(senders) = senders {
+        text.push_str("\nSenders on this network (--host):\n");
+        listed(&mut text, &senders, discovery::obstacle());
+    }
     stats::line(text.trim_end())
 }
 
@@ -83,6 +105,23 @@ fn sound(device: &Listed) -> Value {
         "index": device.index, "name": device.name, "id": device.id, "channels": device.channels, "default": device.default,
         "monitor": device.monitor,
     })
+}
+
+fn sender(sender: &Neighbour) -> Value {
+    let role = sender.role.name();
+    json!({ "name": sender.name, "role": role, "key": sender.keyed, "places": sender.places })
+}
+
+fn listed(text: &mut String, senders: &[Neighbour], obstacle: Option<&str>) {
+    for sender in senders {
+        let places: Vec<_> = sender.places.iter().map(neighbours::typed).collect();
+        let key = if sender.keyed { ", wants a key" } else { "" };
+        let _ = writeln!(text, "  {} ({}{key}): {}", sender.name, neighbours::has(sender), places.join(", "));
+    }
+    if senders.is_empty() {
+        let why = obstacle.unwrap_or("those of another network, or behind a VPN, are not found by name: dial their address");
+        let _ = writeln!(text, "  none: {why}");
+    }
 }
 
 fn sounds(text: &mut String, title: &str, devices: &[Listed]) {

@@ -106,6 +106,7 @@ pub fn run(needs: &Needs, common: &Common) -> ExitCode {
     findings.extend(wayland);
     findings.extend(way::port(common));
     findings.push(firewall::firewall(common));
+    findings.push(way::by_name(common));
     findings.extend(machine::buffers());
     findings.extend(machine::wireless());
     findings.extend(machine::processor());

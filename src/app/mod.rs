@@ -40,17 +40,18 @@ use status::ExitCode;
 
 /// `send`, from its command line to its exit code.
 pub fn run_send() -> std::process::ExitCode {
-    run(args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, send::run, Needs::of_send)
+    run("send", args::send::parse(std::env::args_os(), &Env::of_process()), |send| &send.common, send::run, Needs::of_send)
 }
 
 /// `call`, from its command line to its exit code.
 pub fn run_call() -> std::process::ExitCode {
-    run(args::call::parse(std::env::args_os(), &Env::of_process()), |call| &call.send.common, call::run, Needs::of_call)
+    run("call", args::call::parse(std::env::args_os(), &Env::of_process()), |call| &call.send.common, call::run, Needs::of_call)
 }
 
 /// `recv`, from its command line to its exit code.
 pub fn run_recv() -> std::process::ExitCode {
     run(
+        "recv",
         args::recv::parse(std::env::args_os(), &Env::of_process()),
         |recv| &recv.common,
         recv::run,
@@ -59,6 +60,7 @@ pub fn run_recv() -> std::process::ExitCode {
 }
 
 fn run<Config>(
+    program: &'static str,
     parsed: Result<Command<Config>, clap::Error>,
     common: fn(&Config) -> &Common,
     work: fn(&Config) -> Result<ExitCode, Failure>,
@@ -76,7 +78,7 @@ fn run<Config>(
             }
             failure::conclude(hide_memory(common(&config)).and_then(|()| work(&config)))
         }
-        Ok(Command::List(log, json)) => list(log, json),
+        Ok(Command::List(log, json)) => list(program, log, json),
         Ok(Command::NewKey) => new_key(),
         Ok(Command::PrintConfig(text)) => stats::line(&text),
         Err(error) => usage(&error),
@@ -93,9 +95,9 @@ fn hide_memory(common: &Common) -> Result<(), Failure> {
     Ok(())
 }
 
-fn list(log: Log, json: bool) -> ExitCode {
+fn list(program: &str, log: Log, json: bool) -> ExitCode {
     status::install(log);
-    devices::list(json)
+    devices::list(program, json)
 }
 
 fn new_key() -> ExitCode {

@@ -9,6 +9,7 @@ use super::doorman::Doorman;
 use crate::net::discovery::{self, Heard, Neighbour, Role};
 use crate::net::{self, By};
 use eyeline_proto::wire::record::Media;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Whom there is a digit for.
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 pub struct Neighbours {
     program: &'static str,
+    /// What we are called.
+    name: Option<String>,
     /// Others are told of; else only what we are called.
     lists: bool,
     /// A digit and Enter choose.
@@ -51,12 +54,13 @@ pub fn digit(line: &str) -> Option<u8> {
 impl Neighbours {
     /// Of `program`, which is found by that `name`, if it is: says so.
     pub fn new(program: &'static str, common: &Common, name: Option<String>) -> Neighbours {
-        if let Some(name) = name {
-            found_as(program, &name);
+        if let Some(name) = &name {
+            found_as(program, name);
         }
         let lists = lists(program, common);
         Neighbours {
             program,
+            name,
             lists,
             typed: common.typed_digits,
             keyed: common.key.is_some(),
@@ -71,8 +75,12 @@ impl Neighbours {
     pub fn hears(&mut self, heard: Heard, alone: bool, doorman: &mut Doorman) -> bool {
         match heard {
             Heard::Renamed(name) => {
-                tracing::info!("another is called the same on this network");
-                found_as(self.program, &name);
+                // It may be told of each network.
+                if self.name.as_ref().is_some_and(|called| *called != name) {
+                    tracing::info!("another is called the same on this network");
+                    found_as(self.program, &name);
+                    self.name = Some(name);
+                }
                 false
             }
             Heard::Neighbours(list) if self.lists => {
@@ -139,25 +147,18 @@ impl Neighbours {
         let known = || self.digits.iter().flatten().chain(&self.others);
         let shared = known().any(|other| other.id != neighbour.id && other.instance.eq_ignore_ascii_case(&neighbour.instance));
         let name = Some(&neighbour.instance).filter(|name| can_be_typed(name) && !shared);
-        let host = name.cloned().or_else(|| neighbour.places.first().map(|place| awaited::place(place.ip(), place.port())))?;
+        let host = name.cloned().or_else(|| neighbour.places.first().map(typed))?;
         Some(format!("{} --host {host}", self.program))
     }
 
     /// Its name, and what it has.
     fn what(&self, neighbour: &Neighbour) -> String {
-        let has = match (neighbour.role, neighbour.offers) {
-            (Role::Recv, _) => "a screen",
-            (Role::Call, _) => "a call",
-            (_, Media { pictures: true, sound: true, .. }) => "pictures and sound",
-            (_, Media { pictures: true, .. }) => "pictures",
-            _ => "sound",
-        };
         let key = match (neighbour.keyed, self.keyed) {
             (true, false) => ", wants a key",
             (true, true) => ", with a key",
             _ => "",
         };
-        format!("{} ({has}{key})", neighbour.name)
+        format!("{} ({}{key})", neighbour.name, has(neighbour))
     }
 
     /// Says once that nobody is there, and what to do.
@@ -221,6 +222,26 @@ impl Neighbours {
     }
 }
 
+/// A place as `--host` takes it.
+pub fn typed(place: &SocketAddr) -> String {
+    match place {
+        // It means nothing without its interface.
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => place.to_string(),
+        _ => awaited::place(place.ip(), place.port()),
+    }
+}
+
+/// What there is at one.
+pub fn has(neighbour: &Neighbour) -> &'static str {
+    match (neighbour.role, neighbour.offers) {
+        (Role::Recv, _) => "a screen",
+        (Role::Call, _) => "a call",
+        (_, Media { pictures: true, sound: true, .. }) => "pictures and sound",
+        (_, Media { pictures: true, .. }) => "pictures",
+        _ => "sound",
+    }
+}
+
 /// Says what we are found by.
 fn found_as(program: &str, name: &str) {
     let others = match program {
@@ -239,4 +260,93 @@ fn can_be_typed(name: &str) -> bool {
     let plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_');
     let numeral = name.chars().all(|letter| letter.is_ascii_digit());
     !name.starts_with('-') && !numeral && name.chars().all(plain) && !name.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::{Command, Env, recv};
+    use super::*;
+
+    fn listing(flags: &str) -> Neighbours {
+        match recv::parse(format!("recv {flags}").split_whitespace().map(std::ffi::OsString::from), &Env::default()) {
+            Ok(Command::Run(config)) => Neighbours::new("recv", &config.common, Some("desk".into())),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn named(name: &str, id: u8) -> Neighbour {
+        let (role, offers) = (Role::Send, Media::LIVE);
+        let places = vec![format!("10.0.0.{id}:9688").parse().expect("an address")];
+        Neighbour { instance: name.into(), name: name.into(), id: [id; 8], role, offers, keyed: false, places }
+    }
+
+    fn hears(neighbours: &mut Neighbours, list: &[Neighbour]) -> Vec<String> {
+        neighbours.update(list.to_vec())
+    }
+
+    #[test]
+    fn a_digit_is_its_owners_until_he_is_gone_and_then_the_next_ones() {
+        let mut known = listing("");
+        let [attic, kitchen, lab] = [named("attic", 1), named("kitchen", 2), named("lab", 3)];
+        hears(&mut known, &[kitchen.clone(), lab.clone()]);
+        hears(&mut known, &[attic.clone(), kitchen.clone(), lab.clone()]);
+        let digits = |known: &Neighbours| (1..=3).map(|digit| known.of(digit).map(|one| one.name.clone())).collect::<Vec<_>>();
+        let some = |names: [&str; 3]| names.map(|name| (!name.is_empty()).then(|| name.to_string()));
+        assert_eq!(digits(&known), some(["kitchen", "lab", "attic"]));
+        assert_eq!(hears(&mut known, &[attic.clone(), lab.clone()]), ["kitchen is no longer on this network"]);
+        assert_eq!(digits(&known), some(["", "lab", "attic"]), "nobody moves under a finger");
+        let many: Vec<_> = [lab, attic].into_iter().chain((10..30).map(|n| named(&format!("n{n}"), n))).collect();
+        hears(&mut known, &many);
+        assert_eq!((digits(&known)[1..].to_vec(), known.others.len()), (some(["lab", "attic", ""])[..2].to_vec(), 13));
+        assert!(known.offers(9) && !known.offers(10) && !known.offers(0));
+        // All who had a digit are gone, but for the two; those without one take theirs.
+        let left: Vec<_> = many.iter().filter(|one| known.others.contains(one) || many[..2].contains(one)).cloned().collect();
+        hears(&mut known, &left);
+        assert_eq!((known.others.len(), known.digits.iter().flatten().count()), (6, 9));
+    }
+
+    #[test]
+    fn of_who_is_found_it_is_said_what_there_is_and_how_it_is_dialled() {
+        let mut known = listing("");
+        assert_eq!(
+            hears(&mut known, &[named("kitchen", 1)]),
+            ["on this network: kitchen (pictures and sound): recv --host kitchen"]
+        );
+        let places = vec!["[fd00::7]:7".parse().expect("an address")];
+        let spaced = Neighbour { keyed: true, places, ..named("Living room", 7) };
+        assert_eq!(
+            hears(&mut known, &[named("kitchen", 1), spaced.clone()]),
+            ["on this network: Living room (pictures and sound, wants a key): recv --host [fd00::7]:7"]
+        );
+        let mut by_digit = Neighbours { typed: true, ..listing("--key a-long-key-of-ours") };
+        assert_eq!(
+            hears(&mut by_digit, &[spaced]),
+            ["on this network: Living room (pictures and sound, with a key): 1 and Enter, or recv --host [fd00::7]:7"]
+        );
+        let local = std::net::SocketAddrV6::new("fe80::7".parse().expect("an address"), 9688, 0, 3).into();
+        assert_eq!(typed(&local), "[fe80::7%3]:9688");
+        assert!(["12", "localhost", "v1.2", "-x", "two words"].iter().all(|name| !can_be_typed(name)) && can_be_typed("Küche_2"));
+    }
+
+    #[test]
+    fn one_is_chosen_once_by_what_it_calls_itself_and_nobody_by_a_digit_that_nobody_has() {
+        let mut known = listing("");
+        assert_eq!(known.below("Nobody sends yet.".into(), "\n"), "Nobody sends yet.");
+        hears(&mut known, &[named("192.0.2.1", 4)]);
+        let host = known.choose(1).expect("it is there");
+        assert_eq!((host.name.as_str(), host.port, host.by), ("192.0.2.1", 9688, By::Announcement), "it is no address of ours");
+        assert!(known.choose(1).is_none() && known.choose(2).is_none());
+        let words = known.below("Nobody sends yet.".into(), "\n");
+        assert_eq!(
+            words,
+            "Nobody sends yet.\nOn this network, a digit chooses:\n1\u{2002}192.0.2.1 (pictures and sound), dialling"
+        );
+        assert_eq!(["1", " 9\n", "0", "12", "", "x"].map(digit), [Some(1), Some(9), None, None, None, None]);
+    }
+
+    #[test]
+    fn who_knows_whom_to_dial_or_stays_out_of_it_is_told_of_nobody() {
+        let lists = |flags: &str| listing(flags).lists;
+        assert_eq!(["", "--host lab", "--host lab --wait", "--no-announce"].map(lists), [true, false, false, false]);
+    }
 }

@@ -12,6 +12,7 @@
 //! Capacity: the listing's; the crate keeps whatever records strangers send, so that with more than [`MOST_RECORDS`] it is ended and
 //! begun anew after [`REST`].
 
+mod check;
 mod listing;
 mod record;
 
@@ -29,6 +30,7 @@ use nix::net::if_::InterfaceFlags;
 
 use super::{By, Host};
 use crate::threads::{join, lock, wait_for};
+pub use check::is_heard;
 use eyeline_proto::crypto;
 use eyeline_proto::wire::record::Media;
 use listing::{Listing, Service};
@@ -44,6 +46,9 @@ pub const ANSWERS: Duration = Duration::from_millis(1500);
 
 /// Addresses of one program come one by one, in packets right behind each other.
 const SETTLES: Duration = Duration::from_millis(150);
+
+/// Who is called so, too, has answered so long after it was asked first: one answer is not the only one.
+const ALL_ANSWER: Duration = Duration::from_millis(400);
 
 /// So often it is looked for another address of this machine; the crate's own 5 s are long for who walks from Wi-Fi to a cable.
 const ADDRESS_CHECK_SECONDS: u32 = 2;
@@ -101,6 +106,8 @@ struct Inner {
 struct State {
     /// While it is open.
     daemon: Option<ServiceDaemon>,
+    /// When it was opened.
+    asked: Instant,
     thread: Option<JoinHandle<()>>,
     ended: bool,
     listing: Listing,
@@ -133,7 +140,8 @@ impl Directory {
     pub fn new(offers: Media, wants: Media) -> Directory {
         let id = crypto::random();
         let listing = Listing::new(id, offers, wants);
-        let state = State { daemon: None, thread: None, ended: false, listing, announced: None, tell: None };
+        let state =
+            State { daemon: None, asked: Instant::now(), thread: None, ended: false, listing, announced: None, tell: None };
         Directory(Arc::new(Inner { id, state: Mutex::new(state), changed: Condvar::new() }))
     }
 
@@ -156,9 +164,8 @@ impl Directory {
         self.0.start(&mut state);
     }
 
-    /// Who answers within this time.
-    pub fn look(&self, time: Duration) -> Vec<Neighbour> {
-        let until = Instant::now() + time;
+    /// Who answers until then.
+    pub fn look(&self, until: Instant) -> Vec<Neighbour> {
         self.start();
         let mut state = lock(&self.0.state);
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -168,7 +175,7 @@ impl Directory {
     }
 
     /// Begins to ask, so that answers are there when somebody wants them.
-    pub(super) fn start(&self) {
+    pub fn start(&self) {
         self.0.start(&mut lock(&self.0.state));
     }
 
@@ -192,7 +199,7 @@ impl Directory {
             let now = Instant::now();
             addresses.extend(machine.iter().flat_map(|machine| machine.try_iter()).flat_map(machine_addresses));
             if let Some(called) = called {
-                let wait = (called.since + SETTLES).min(until).saturating_duration_since(now);
+                let wait = (called.since + SETTLES).max(state.asked + ALL_ANSWER).min(until).saturating_duration_since(now);
                 if wait.is_zero() {
                     for (full, daemon) in called.again.into_iter().zip(state.daemon.iter().cycle()) {
                         tell_crate(daemon.verify(full, DOUBT));
@@ -290,7 +297,7 @@ impl Inner {
         });
         match opened {
             Ok(open) => {
-                state.daemon = Some(open.daemon.clone());
+                (state.daemon, state.asked) = (Some(open.daemon.clone()), Instant::now());
                 self.changed.notify_all();
                 Some(open)
             }
@@ -310,19 +317,24 @@ impl Inner {
         state.daemon.clone()
     }
 
-    /// Keeps the listing up to date until it is over, or too much.
+    /// Keeps the listing up to date until it is over, or too much; tells of it once it has settled.
     fn follow(&self, open: &Open) -> Ended {
-        let mut next = Instant::now() + TICK;
+        let (mut next, mut settled) = (Instant::now() + TICK, None::<Instant>);
         loop {
-            match open.events.recv_deadline(next) {
-                Ok(event) => self.take(event),
-                Err(RecvTimeoutError::Timeout) => {}
+            match open.events.recv_deadline(settled.unwrap_or(next).min(next)) {
+                Ok(event) if self.take(&event) => settled = Some(Instant::now() + SETTLES),
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) if lock(&self.state).ended => return Ended::Left,
                 // It fell behind, and is told no more.
                 Err(RecvTimeoutError::Disconnected) => return Ended::Flooded,
             }
-            if Instant::now() >= next {
-                next = Instant::now() + TICK;
+            let now = Instant::now();
+            if settled.is_some_and(|settled| now >= settled.min(next)) {
+                settled = None;
+                self.tell_neighbours(&lock(&self.state));
+            }
+            if now >= next {
+                next = now + TICK;
                 open.monitor.try_iter().for_each(|event| self.take_name(event));
                 if records(&open.daemon) > MOST_RECORDS {
                     return Ended::Flooded;
@@ -331,19 +343,20 @@ impl Inner {
         }
     }
 
-    fn take(&self, event: ServiceEvent) {
+    /// Whether the listing is another one now.
+    fn take(&self, event: &ServiceEvent) -> bool {
         let mut state = lock(&self.state);
         let changed = match event {
             ServiceEvent::ServiceResolved(resolved) => {
-                service(&resolved).is_some_and(|service| state.listing.resolved(Instant::now(), &resolved.fullname, service))
+                service(resolved).is_some_and(|service| state.listing.resolved(Instant::now(), &resolved.fullname, service))
             }
-            ServiceEvent::ServiceRemoved(_, full) => state.listing.removed(&full),
+            ServiceEvent::ServiceRemoved(_, full) => state.listing.removed(full),
             _ => false,
         };
         if changed {
             self.changed.notify_all();
-            self.tell_neighbours(&state);
         }
+        changed
     }
 
     fn take_name(&self, event: DaemonEvent) {

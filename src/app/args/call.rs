@@ -30,8 +30,9 @@ impl Call {
 
 const EXAMPLES: &str = "\
 Examples:
-  call                       wait for others to dial, and see and hear them all
-  call --host lab.local      join the `call` that waits on lab.local
+  call                       wait for others to dial, and see and hear them all;
+                             lists who else waits on this network
+  call --host lab            join the `call` that is called lab
   call --no-video            take part without a camera
   call --no-video --no-audio --no-window
                              a meeting point without a person

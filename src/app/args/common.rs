@@ -118,7 +118,8 @@ pub(super) struct CommonFlags {
     #[arg(long, help_heading = "Connection")]
     no_announce: bool,
 
-    /// List cameras with their modes and what can be set, monitors, microphones and speakers, then end; as JSON with `--stats json`
+    /// List cameras with their modes and what can be set, monitors, microphones and speakers (recv and call: and who waits on this
+    /// network), then end; as JSON with `--stats json`
     #[arg(long)]
     list: bool,
 

@@ -51,9 +51,9 @@ pub struct Recv {
 
 const EXAMPLES: &str = "\
 Examples:
-  recv                                        wait for a `send` to dial, then show it
-  recv --host camera.local                    dial a `send` that waits on camera.local
-  recv --host camera.local -f --speaker usb   fill the screen, sound on another speaker
+  recv                                        list who sends on this network, show who dials
+  recv --host kitchen                         dial the `send` that is called kitchen
+  recv --host 192.168.1.7 -f --speaker usb    fill the screen, sound on another speaker
   recv --host lab --host attic                two cameras side by side
   recv --record talk.mkv                      and record all of it, pictures and sound
   recv --no-window --output a.y4m --audio-output a.wav
@@ -65,8 +65,9 @@ Keys in the window: q quit, f or F11 full screen, Esc leaves it, Space pauses a
 film or freezes, Left/Right 5 s in a film, m mutes, x silences one, Up/Down or
 +/- volume, 1-9 or Tab one large, 0 all alike, s keeps the picture, r records,
 R keeps the last seconds, i figures, ? help.
-Who is given a host dials, who is not waits. All is encrypted; without a key,
-who waits admits anybody of its local network.
+Who is given a host dials, who is not waits, and is found by its name on its own
+network; elsewhere dial its address. All is encrypted; without a key, who waits
+admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 
 /// What the ends of names promise: pictures alone, pictures and sound, sound alone. Of each there is more than is written here.

@@ -92,8 +92,8 @@ Examples:
   send --test                     no devices needed: a test picture and a tone
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | send --file -
 
-Who is given a host dials, who is not waits: on the other machine run
-`recv THIS-MACHINE`, or plain `recv` where this `send` dials. All is
+Who is given a host dials, who is not waits: plain `recv` on the other machine
+lists this one and dials it by a digit, `recv THIS-MACHINE` at once. All is
 encrypted; without a key, who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 

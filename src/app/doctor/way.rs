@@ -4,7 +4,7 @@ use super::super::args::Common;
 use super::super::rendezvous;
 use super::Needs;
 use super::findings::Finding;
-use crate::net::discovery::Directory;
+use crate::net::discovery::{self, Directory};
 use crate::net::{self, Handle};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::media::rate_control::Bitrate;
@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// For so long hosts are tried: seconds of pictures, or of what is sent to measure the path, tell a rate.
 const TRIED: Duration = Duration::from_secs(6);
+
+/// What is said by multicast is heard within a second, or not at all.
+const HEARD: Duration = Duration::from_secs(3);
 
 /// What less of is seen in a picture of 1280x720.
 const SLOW: Bitrate = Bitrate(2_000_000);
@@ -36,6 +39,25 @@ pub fn port(common: &Common) -> Option<Finding> {
         // It says what to do.
         Err(error) => Finding { mend: None, ..Finding::wrong(what, error.to_string(), "") },
     })
+}
+
+/// Whether programs find each other by name on this network, as far as this machine can tell.
+pub fn by_name(common: &Common) -> Finding {
+    let (what, elsewhere) = ("found by name", "dial addresses instead: --host ADDRESS");
+    if !common.announce {
+        return Finding::ok(what, "not wanted (--no-announce)");
+    }
+    if let Some(obstacle) = discovery::obstacle() {
+        return Finding::better(what, obstacle, elsewhere);
+    }
+    if discovery::is_heard(HEARD) {
+        return Finding::ok(what, "multicast (UDP port 5353) goes out and comes in");
+    }
+    Finding::better(
+        what,
+        "what this machine says by multicast does not come back to it: its firewall may hold UDP port 5353",
+        format!("sudo ufw allow 5353/udp, or sudo firewall-cmd --add-service=mdns; else {elsewhere}"),
+    )
 }
 
 fn meet(

@@ -99,7 +99,9 @@ impl Listing {
         }
         let Service { instance, record: Record { id, role, offers, wants, keyed }, .. } = service;
         let name = shown(&instance);
-        let useful = meets(self.ours.0, wants) || meets(offers, self.ours.1);
+        // A call passes on what others bring.
+        let brings = if role == Role::Call { Media::LIVE } else { offers };
+        let useful = meets(self.ours.0, wants) || meets(brings, self.ours.1);
         let neighbour = Neighbour { instance, name, id, role, offers, keyed, places };
         if self.listed.get(&key).is_some_and(|listed| listed.neighbour == neighbour) {
             return false;
@@ -280,6 +282,12 @@ mod tests {
             Service { record, ..service("desk", id, &["10.0.0.2"]) }
         };
         assert!(with(&[service("lab", 9, &["10.0.0.1"]), watcher(1)]).neighbours().is_empty());
+        let point = Record { role: Role::Call, offers: Media::NONE, ..service("", 2, &[]).record };
+        assert_eq!(
+            with(&[Service { record: point, ..service("hub", 2, &["10.0.0.3"]) }]).neighbours().len(),
+            1,
+            "others send there"
+        );
         let mut sends = Listing::new(OWN, Media::LIVE, Media::NONE);
         sends.resolved(Instant::now(), &full("desk"), watcher(1));
         assert_eq!(sends.neighbours().len(), 1, "it wants what we have");

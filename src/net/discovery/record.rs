@@ -33,7 +33,8 @@ impl Role {
         Role::ALL.into_iter().find(|(_, name)| *name == program).map(|(role, _)| role)
     }
 
-    fn name(self) -> &'static str {
+    /// The program's name.
+    pub fn name(self) -> &'static str {
         Role::ALL[self as usize].1
     }
 }
