@@ -2,10 +2,8 @@
 
 use super::args::Common;
 use super::neighbours;
-use super::notes::Notes;
 use super::rendezvous;
-use super::run::Note;
-use crate::net::discovery::{Announcement, Directory, Leaving, Role};
+use crate::net::discovery::{Announcement, Directory, Heard, Leaving, Role};
 use eyeline_proto::wire::record::Media;
 use nix::sys::signal::{SigSet, Signal};
 use std::io::{self, BufRead, Read};
@@ -31,23 +29,23 @@ impl Presence {
         self.directory.clone()
     }
 
-    /// From now on it is said that `program` waits on `local`, unless it does not, or shall not be found; and `notes` are told who
-    /// is there. What it is found by.
+    /// From now on it is said that `program` waits on `local`, unless it does not, or shall not be found; `on_heard` is told who is
+    /// there, and `on_digit` which digits are typed. What it is found by.
     pub fn begin(
         &self,
         program: &str,
         common: &Common,
         (offers, wants): (Media, Media),
         local: SocketAddr,
-        notes: &Notes<Note>,
+        (on_heard, on_digit): (impl Fn(Heard) + Send + Sync + 'static, impl Fn(u8) + Send + 'static),
     ) -> Option<String> {
         let wait = common.rendezvous.wait.filter(|_| common.announce)?;
         let (name, keyed) = (rendezvous::announced_name(common), common.key.is_some());
         let at = SocketAddr::new(wait.ip(), local.port());
-        self.directory.listen(notes.telling(Note::Heard));
+        self.directory.listen(on_heard);
         if neighbours::lists(program, common)
             && common.typed_digits
-            && let Err(error) = listen(notes.telling(Note::Chosen))
+            && let Err(error) = listen(on_digit)
         {
             tracing::debug!("digits are not read: {error}");
         }

@@ -171,7 +171,8 @@ impl<'a> Beginning<'a> {
         let core = shaped(session::Config { hosts, reconnect: common.reconnect, ..session::Config::new(me, epoch) });
         let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
         will.tells(net.commands(), presence.directory());
-        let name = presence.begin(program, common, (offers, wants), net.local_addr(), &notes);
+        let told = (notes.telling(Note::Heard), notes.telling(Note::Chosen));
+        let name = presence.begin(program, common, (offers, wants), net.local_addr(), told);
         let door = Door::open(program, common, net.local_addr(), name);
         let deadline = common.duration.map(|duration| now + duration);
         Ok(Run { net, notes, door, statistics, epoch, deadline, reconnect: common.reconnect, stop, presence })
