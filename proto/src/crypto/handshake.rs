@@ -51,7 +51,7 @@ impl Handshake {
         let build = || {
             let mut builder = snow::Builder::new(pattern.parse()?).prologue(prologue)?;
             if let Some(psk) = psk {
-                builder = builder.psk(0, psk.key())?;
+                builder = builder.psk(0, psk.as_bytes())?;
             }
             if let Some(ephemeral) = ephemeral {
                 builder = builder.fixed_ephemeral_key_for_testing_only(ephemeral);

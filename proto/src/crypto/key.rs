@@ -13,15 +13,8 @@ const ARGON2_PASSES: u32 = 2;
 /// Argon2id lanes: one, so that every machine computes the same in the same way.
 const ARGON2_LANES: u32 = 1;
 /// The salt is fixed and public: both sides must reach one key from the passphrase alone, before they have exchanged a byte. What
-/// it costs is that one table of guesses serves against everybody, which a passphrase of [`strong_passphrase`] makes useless.
+/// it costs is that one table of guesses serves against everybody, which a strong passphrase (`--key new`) makes useless.
 const SALT: &[u8] = b"eyeline psk v1\0\0";
-
-/// Letters and digits that are not mistaken for one another: no i, l, o, 0 or 1.
-const LETTERS: &[u8; 31] = b"abcdefghjkmnpqrstuvwxyz23456789";
-/// Groups of a generated passphrase.
-const GROUPS: usize = 5;
-/// Letters a group: 5 × 5 × log2(31) = 123 bits in all.
-const GROUP: usize = 5;
 
 /// A 256-bit symmetric key.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,21 +71,15 @@ impl Psk {
         Ok(Psk(key))
     }
 
-    pub(super) fn key(&self) -> &[u8; 32] {
+    /// One that two machines keep (`pairing`).
+    pub fn from_bytes(bytes: [u8; 32]) -> Psk {
+        Psk(Key::from_bytes(bytes))
+    }
+
+    /// Its bytes, to be kept where nobody else reads them.
+    pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
-}
-
-/// A passphrase nobody guesses (123 bits), easy to type and to read aloud: `kq7wr-m3xab-…`.
-pub fn strong_passphrase() -> String {
-    let mut letters = Vec::with_capacity(GROUPS * GROUP);
-    while letters.len() < GROUPS * GROUP {
-        // 248 = 8 × 31: above it a byte would favour the first letters of the alphabet.
-        let fair = random::<32>().into_iter().filter(|byte| *byte < 248);
-        letters.extend(fair.map(|byte| LETTERS[usize::from(byte) % LETTERS.len()]).take(GROUPS * GROUP - letters.len()));
-    }
-    let groups: Vec<String> = letters.chunks(GROUP).map(|group| group.iter().copied().map(char::from).collect()).collect();
-    groups.join("-")
 }
 
 #[cfg(test)]
@@ -103,31 +90,15 @@ mod tests {
     #[test]
     fn a_passphrase_always_gives_the_same_key() {
         let psk = Psk::derive("correct horse battery staple").expect("derives");
-        assert_eq!(hex(psk.key()), "e3c05f7657f4fc70b3a89b67b9412e79c2d61f7737e562ae5f5998ced8ff50fb");
+        assert_eq!(hex(psk.as_bytes()), "e3c05f7657f4fc70b3a89b67b9412e79c2d61f7737e562ae5f5998ced8ff50fb");
     }
 
     #[test]
     fn white_space_around_a_passphrase_does_not_count_and_within_it_does() {
         let plain = Psk::derive("a b").expect("derives");
-        assert_eq!(plain.key(), Psk::derive(" a b\r\n").expect("derives").key());
-        assert_ne!(plain.key(), Psk::derive("ab").expect("derives").key());
+        assert_eq!(plain.as_bytes(), Psk::derive(" a b\r\n").expect("derives").as_bytes());
+        assert_ne!(plain.as_bytes(), Psk::derive("ab").expect("derives").as_bytes());
         assert_eq!(Psk::derive(" \n").expect_err("empty"), Error::EmptyPassphrase);
-    }
-
-    #[test]
-    fn generated_passphrases_use_every_letter_and_never_repeat() {
-        let many: std::collections::HashSet<String> = (0..200).map(|_| strong_passphrase()).collect();
-        assert_eq!(many.len(), 200);
-        let mut used = std::collections::BTreeSet::new();
-        for passphrase in &many {
-            let groups: Vec<&str> = passphrase.split('-').collect();
-            assert_eq!(groups.len(), GROUPS);
-            assert!(groups.iter().all(|group| group.len() == GROUP), "{passphrase}");
-            used.extend(passphrase.bytes().filter(|letter| *letter != b'-'));
-        }
-        let mut alphabet = LETTERS.to_vec();
-        alphabet.sort_unstable();
-        assert_eq!(used.into_iter().collect::<Vec<u8>>(), alphabet);
     }
 
     #[test]

@@ -10,12 +10,14 @@
 
 mod handshake;
 mod key;
+mod pairing;
 mod replay;
 mod same;
 mod seal;
 
 pub use handshake::{Handshake, Side, Transport};
-pub use key::{Key, Psk, random, strong_passphrase};
+pub use key::{Key, Psk, random};
+pub use pairing::{Agreed, Code, MESSAGE as PAIRING_MESSAGE, Pairing};
 pub use replay::ReplayWindow;
 pub use same::{prove_same, proves_same};
 pub use seal::{OpenError, Opener, Sealer, TAG};

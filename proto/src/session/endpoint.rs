@@ -9,6 +9,7 @@
 
 mod claims;
 mod dialer;
+mod introduction;
 mod notices;
 mod resumption;
 mod teardown;
@@ -21,13 +22,15 @@ use self::dialer::Dialer;
 use super::admission::{self, Room};
 use super::fault::Fault;
 use super::guesses::Guesses;
+use super::handshake::KEYLESS;
+use super::keyring::{Dial, Invitation, Keyring, Keys};
 use super::link::{Advance, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
 use super::places;
 use super::standstill::Standstill;
 use super::unreachable::{DialError, Unreachable};
 use super::{HostId, Output, SocketId};
-use crate::crypto::{self, Side};
+use crate::crypto;
 use crate::media::clock::Epoch;
 use crate::wire;
 use crate::wire::datagram::Header;
@@ -47,6 +50,8 @@ pub struct Config {
     pub reconnect: bool,
     /// This process's media clock.
     pub epoch: Epoch,
+    /// What it has beside the shared key.
+    pub keys: Keys,
 }
 
 /// What is said of a peer whose place the same program took, started again: its `Event::SenderDown` or `Event::PeerDown` has
@@ -54,7 +59,10 @@ pub struct Config {
 pub const STARTED_AGAIN: &str = "was started again";
 
 pub struct Endpoint {
-    config: Config,
+    me: Identity,
+    reconnect: bool,
+    epoch: Epoch,
+    keys: Keyring,
     links: BTreeMap<LinkId, Link>,
     by_socket: BTreeMap<SocketId, LinkId>,
     by_connection: BTreeMap<u32, LinkId>,
@@ -79,9 +87,14 @@ pub struct Endpoint {
 impl Endpoint {
     /// Dials its hosts from the first poll on.
     pub fn new(now: Instant, config: Config) -> Self {
-        let dialer = Dialer::new(now, config.hosts, config.reconnect);
+        let Config { mut me, hosts, reconnect, epoch, keys } = config;
+        let dialer = Dialer::new(now, hosts, reconnect);
+        let keys = Keyring::new(me.psk.take(), keys);
         Endpoint {
-            config,
+            me,
+            reconnect,
+            epoch,
+            keys,
             links: BTreeMap::new(),
             by_socket: BTreeMap::new(),
             by_connection: BTreeMap::new(),
@@ -103,12 +116,17 @@ impl Endpoint {
 
     /// This process's media clock.
     pub fn epoch(&self) -> Epoch {
-        self.config.epoch
+        self.epoch
     }
 
     /// Who we are.
     pub fn me(&self) -> &Identity {
-        &self.config.me
+        &self.me
+    }
+
+    /// A code to be shown, if there is another one.
+    pub fn poll_invitation(&mut self) -> Option<Invitation> {
+        self.keys.poll_news()
     }
 
     /// What was turned away so far.
@@ -180,11 +198,10 @@ impl Endpoint {
                 return;
             }
         }
-        let Some(id) = self.add(now, Side::Listener, socket, from) else { return };
-        if self.config.me.psk.is_none() && !admission::is_private(from.ip()) {
-            let sentence = "without a key only private addresses are let in: start both sides with the same --key";
-            self.fail(now, id, Fault::TurnedAway(Refusal::Address, sentence.to_string()));
-        } else if let Some(limit) = places::none(now, &self.links, from.ip(), self.config.me.psk.is_some()) {
+        let Some(id) = self.add(now, None, socket, from) else { return };
+        if !self.keys.has_any() && !admission::is_private(from.ip()) {
+            self.fail(now, id, Fault::TurnedAway(Refusal::Address, KEYLESS.to_string()));
+        } else if let Some(limit) = places::none(now, &self.links, from.ip(), !self.keys.lets_in_unknown()) {
             self.fail(now, id, Fault::TurnedAway(Refusal::Full, limit.to_string()));
         } else if let Some(wait) = self.guesses.wait(now, from.ip())
             && let Some(link) = self.links.get_mut(&id)
@@ -198,7 +215,9 @@ impl Endpoint {
         match outcome {
             Ok((socket, _)) if self.stopped => self.closes.push_back(socket),
             Ok((socket, remote)) => {
-                let Some(id) = self.add(now, Side::Dialler, socket, remote) else { return self.dialer.failed(now, host, true) };
+                let Some(id) = self.add(now, Some(self.keys.dial(host)), socket, remote) else {
+                    return self.dialer.failed(now, host, true);
+                };
                 match self.dialer.connected(host, id) {
                     Ok(Some(evicted)) => self.remove(evicted),
                     Ok(None) => {}
@@ -217,10 +236,10 @@ impl Endpoint {
         }
     }
 
-    fn add(&mut self, now: Instant, side: Side, socket: SocketId, remote: SocketAddr) -> Option<LinkId> {
+    fn add(&mut self, now: Instant, dial: Option<Dial>, socket: SocketId, remote: SocketAddr) -> Option<LinkId> {
         let connection = std::iter::repeat_with(|| u32::from_be_bytes(crypto::random()))
             .find(|connection| !self.by_connection.contains_key(connection))?;
-        match Link::new(now, side, socket, remote, connection, &self.config.me) {
+        match Link::new(now, dial, socket, remote, connection) {
             Ok(link) => {
                 let id = LinkId(self.next_link);
                 self.next_link += 1;
@@ -254,12 +273,12 @@ impl Endpoint {
                     self.plain = held;
                     Ok(Advance::Record)
                 }
-                None => link.advance(now, &self.config.me, resume, &mut self.plain),
+                None => link.advance(now, (&self.me, &mut self.keys), resume, &mut self.plain),
             };
             let open = link.claim.is_open();
             match advanced {
                 Ok(Advance::Hungry) => return None,
-                Ok(Advance::Greeted) => match link.hello.as_ref().and_then(|hello| self.config.me.misfit(hello)) {
+                Ok(Advance::Greeted) => match link.hello.as_ref().and_then(|hello| self.me.misfit(hello)) {
                     Some(misfit) => self.fail(now, id, Fault::Unfit(misfit)),
                     None => self.greeted(now, id),
                 },
@@ -298,7 +317,7 @@ impl Endpoint {
             return;
         }
         let (remote, began, greeted) = (link.remote, link.began, link.is_met());
-        let keeps = greeted && self.config.reconnect;
+        let keeps = greeted && self.reconnect;
         if let Some(host) = self.dialer.of(id) {
             if greeted {
                 self.dialer.met(host);
@@ -335,7 +354,7 @@ impl Endpoint {
             return None;
         };
         let heard = path.heard();
-        let opened = path.open(now, &self.config.epoch, from, header, bytes);
+        let opened = path.open(now, &self.epoch, from, header, bytes);
         if self.links.get(&id).is_some_and(|link| link.claim.is_open()) {
             // Only its address is proved meanwhile.
             return None;
@@ -450,7 +469,7 @@ impl Endpoint {
                 return Some(Output::Bytes { socket });
             }
             if let Some(path) = link.path.as_mut().filter(|_| !link.liveness.is_retired())
-                && let Some(to) = path.poll_control(now, &self.config.epoch, buffer)
+                && let Some(to) = path.poll_control(now, &self.epoch, buffer)
             {
                 return Some(Output::Datagrams { to, segment: buffer.len(), len: buffer.len() });
             }

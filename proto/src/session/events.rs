@@ -1,5 +1,6 @@
 //! What a session is made with, what the application says to it, and what it is told.
 
+use super::keyring::{Invitation, Keys, Pair};
 use super::link::Identity;
 use super::stats::Stats;
 use super::unreachable::Unreachable;
@@ -36,13 +37,15 @@ pub struct Config {
     pub senders: usize,
     /// What we have use for of a track until the application says something else of it.
     pub want: Want,
+    /// The keys of machines it was paired with, and whether another one may be.
+    pub keys: Keys,
 }
 
 impl Config {
     /// Of a session that dials nobody, waits again for who is lost, and receives from as many as it may.
     pub fn new(me: Identity, epoch: Epoch) -> Self {
         let (format, cap, senders, want) = (Format::default(), None, MOST_SENDERS, Want::ALL);
-        Config { me, hosts: 0, reconnect: true, epoch, format, cap, senders, want }
+        Config { me, hosts: 0, reconnect: true, epoch, format, cap, senders, want, keys: Keys::default() }
     }
 }
 
@@ -121,6 +124,19 @@ pub enum Event {
         sentence: String,
         /// It was given all of the film, and its end.
         complete: bool,
+    },
+    /// A code is to be shown, by which a machine is paired with us.
+    Invitation(Invitation),
+    /// We are paired with a machine, and by way of this host where we dialled it: its key is to be kept. It says hello next.
+    Paired(Pair, Option<HostId>),
+    /// Who says hello next is, and proves to be, the machine that was paired with under this name.
+    Known(PeerId, String),
+    /// Who says hello next is called as a machine that was paired with, and did not prove to be that one.
+    Unproved {
+        name: String,
+        address: SocketAddr,
+        /// We dialled it, as something else.
+        dialled: bool,
     },
     /// Whether anybody watches: the camera may be opened, or closed.
     Watched(bool),

@@ -1,11 +1,13 @@
 //! The clear beginning of a TCP connection: opening, answer and the Noise handshake in them. What it comes to is a [`Transport`],
-//! over which `link` says hello.
+//! over which `link` says hello. Where a code was typed, an opening and an answer that make a key of it come first.
 //!
 //! Holds one connection's state and no bytes: those that came are lent to it, and those to be written are handed back.
 
+use super::admission::is_private;
 use super::fault::Fault;
+use super::keyring::{Dial, Keyring, Proof};
 use super::unreachable::Unreachable;
-use crate::crypto::{self, Handshake, Psk, Side, Transport};
+use crate::crypto::{self, Agreed, Handshake, PAIRING_MESSAGE, Pairing, Psk, Side, Transport};
 use crate::wire::VERSION;
 use crate::wire::preamble::{self, Answer, Opening, Refusal};
 use crate::wire::text::printable;
@@ -21,20 +23,28 @@ pub enum State {
     Held(Instant),
     /// A listener waiting for the opening.
     Listening,
-    /// A dialler waiting for the answer.
-    Dialling(Box<Handshake>),
+    /// A listener that made keys of a code, waiting for the opening that shows whether the dialler has the same.
+    Proving(Box<Agreed>),
+    /// A dialler waiting for the other half of a key.
+    Pairing(Box<Pairing>),
+    /// A dialler waiting for the answer, which proves who it is of.
+    Dialling(Box<Handshake>, Proof),
 }
 
 /// What a step comes to.
 pub enum Step {
     /// More bytes are needed, or more time.
     Hungry(State),
+    /// This is to be written in clear, and it goes on.
+    Said(State, Vec<u8>),
     /// The handshake is done.
     Done {
         /// Seals and opens records from now on.
         transport: Box<Transport>,
         /// The handshake hash: it names this connection at both ends.
         hash: [u8; 32],
+        /// How it is known who is at the other end.
+        proof: Proof,
         /// To be written in clear before any record: the listener's answer.
         answer: Option<Vec<u8>>,
     },
@@ -45,22 +55,23 @@ type Preamble = ([u8; preamble::LEN], Vec<u8>);
 
 impl State {
     /// A connection that we dialled, and the opening that is to be written.
-    pub fn dial(psk: Option<&Psk>) -> Result<(State, Vec<u8>), Fault> {
-        let keyed = psk.is_some();
-        // The first message's length goes into the opening, and the opening is the prologue.
-        let len = if keyed { 48 } else { 32 };
-        let opening = Opening::new(keyed, len).encode();
-        let mut handshake = Handshake::new(Side::Dialler, psk, &opening).map_err(broken)?;
-        let message = handshake.write().map_err(broken)?;
-        debug_assert_eq!(message.len(), usize::from(len));
-        Ok((State::Dialling(Box::new(handshake)), [&opening[..], &message].concat()))
+    pub fn dial(dial: Dial) -> Result<(State, Vec<u8>), Fault> {
+        match dial {
+            Dial::Plain => open(None, Proof::Nothing),
+            Dial::Keyed(psk, proof) => open(Some(&psk), proof),
+            Dial::Pairing(code) => {
+                let (ours, message) = Pairing::start(Side::Dialler, &code);
+                let opening = Opening::pairing(message.len() as u16).encode();
+                Ok((State::Pairing(Box::new(ours)), [&opening[..], &message].concat()))
+            }
+        }
     }
 
     /// Until when the opening is not looked at.
     pub fn held_until(&self) -> Option<Instant> {
         match self {
             State::Held(until) => Some(*until),
-            State::Listening | State::Dialling(_) => None,
+            _ => None,
         }
     }
 
@@ -70,13 +81,30 @@ impl State {
     }
 
     /// One step on with the bytes that came from `remote`; those that it takes are removed.
-    pub fn step(self, now: Instant, remote: SocketAddr, psk: Option<&Psk>, inbox: &mut Vec<u8>) -> Result<Step, Fault> {
+    pub fn step(self, now: Instant, remote: SocketAddr, keys: &mut Keyring, inbox: &mut Vec<u8>) -> Result<Step, Fault> {
         match self {
             State::Held(until) if now < until => Ok(Step::Hungry(self)),
-            State::Held(_) | State::Listening => answer(psk, inbox),
-            State::Dialling(handshake) => hear_answer(handshake, remote, inbox),
+            State::Held(_) | State::Listening => {
+                let Some((opening, head, body)) = take_opening(inbox)? else { return Ok(Step::Hungry(State::Listening)) };
+                if opening.pairs { pair(now, keys, &body) } else { answer(remote, keys, opening, &head, &body) }
+            }
+            State::Proving(agreed) => prove(agreed, inbox),
+            State::Pairing(ours) => hear_half(ours, remote, inbox),
+            State::Dialling(handshake, proof) => hear_answer(handshake, proof, remote, inbox),
         }
     }
+}
+
+/// The opening of a handshake that we begin.
+fn open(psk: Option<&Psk>, proof: Proof) -> Result<(State, Vec<u8>), Fault> {
+    let keyed = psk.is_some();
+    // The first message's length goes into the opening, and the opening is the prologue.
+    let len = if keyed { 48 } else { 32 };
+    let opening = Opening::new(keyed, len).encode();
+    let mut handshake = Handshake::new(Side::Dialler, psk, &opening).map_err(broken)?;
+    let message = handshake.write().map_err(broken)?;
+    debug_assert_eq!(message.len(), usize::from(len));
+    Ok((State::Dialling(Box::new(handshake), proof), [&opening[..], &message].concat()))
 }
 
 /// Opening or answer, with its body, once whole; `strange`: what is to be said as soon as the first bytes are not ours.
@@ -98,11 +126,14 @@ fn take_preamble(inbox: &mut Vec<u8>, strange: impl FnOnce() -> Fault) -> Result
     Ok(Some((head, body)))
 }
 
-/// The listener's step.
-fn answer(psk: Option<&Psk>, inbox: &mut Vec<u8>) -> Result<Step, Fault> {
-    let turned_away = |refusal, sentence: &str| Fault::TurnedAway(refusal, sentence.to_string());
+fn turned_away(refusal: Refusal, sentence: &str) -> Fault {
+    Fault::TurnedAway(refusal, sentence.to_string())
+}
+
+/// A dialler's opening of our version, with its bytes and its message, once whole.
+fn take_opening(inbox: &mut Vec<u8>) -> Result<Option<(Opening, [u8; preamble::LEN], Vec<u8>)>, Fault> {
     let strange = || turned_away(Refusal::Other, "This is Eyeline, a camera link; what came is not Eyeline.\n");
-    let Some((head, body)) = take_preamble(inbox, strange)? else { return Ok(Step::Hungry(State::Listening)) };
+    let Some((head, body)) = take_preamble(inbox, strange)? else { return Ok(None) };
     let opening = Opening::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
     if opening.version != VERSION {
         let older = if opening.version < VERSION { "dialling" } else { "waiting" };
@@ -113,30 +144,78 @@ fn answer(psk: Option<&Psk>, inbox: &mut Vec<u8>) -> Result<Step, Fault> {
         );
         return Err(turned_away(Refusal::Version, &sentence));
     }
-    if opening.keyed != psk.is_some() {
-        return Err(turned_away(
-            Refusal::KeyMissing,
-            match opening.keyed {
-                true => "the dialling side has a key and the waiting side has none: start both with the same --key",
-                false => "the waiting side wants a key: start the dialling side with the same --key",
-            },
-        ));
+    Ok(Some((opening, head, body)))
+}
+
+/// The listener's step where the dialler has a key, or none.
+fn answer(remote: SocketAddr, keys: &Keyring, opening: Opening, head: &[u8], body: &[u8]) -> Result<Step, Fault> {
+    if !opening.keyed {
+        if !keys.lets_in_unknown() {
+            let sentence =
+                "the waiting side wants a key: start the dialling side with the same --key, or pair the two with --pair";
+            return Err(turned_away(Refusal::KeyMissing, sentence));
+        }
+        if !is_private(remote.ip()) {
+            return Err(turned_away(Refusal::Address, KEYLESS));
+        }
+        let handshake = Handshake::new(Side::Listener, None, head).map_err(broken)?;
+        return shake(handshake, body, Proof::Nothing);
     }
-    let mut handshake = Handshake::new(Side::Listener, psk, &head).map_err(broken)?;
-    match handshake.read(&body) {
+    let mut wrong = Fault::TurnedAway(
+        Refusal::KeyMissing,
+        "the dialling side has a key and the waiting side has none: start both with the same --key".to_string(),
+    );
+    for (key, proof) in keys.candidates() {
+        let handshake = Handshake::new(Side::Listener, Some(key), head).map_err(broken)?;
+        match shake(handshake, body, proof) {
+            Err(fault @ Fault::TurnedAway(Refusal::KeyWrong, _)) => wrong = fault,
+            outcome => return outcome,
+        }
+    }
+    Err(wrong)
+}
+
+/// What is told to those who have no key where one is needed.
+pub const KEYLESS: &str = "without a key only private addresses are let in: start both sides with the same --key";
+
+/// The listener's step where the dialler has a code.
+fn pair(now: Instant, keys: &mut Keyring, message: &[u8]) -> Result<Step, Fault> {
+    let (agreed, ours) = keys.pair(now, message).map_err(|refused| turned_away(refused.refusal(), &refused.to_string()))?;
+    let answer = Answer { version: VERSION, refusal: None, len: ours.len() as u16 };
+    Ok(Step::Said(State::Proving(Box::new(agreed)), [&answer.encode()[..], &ours].concat()))
+}
+
+/// The listener's step once a key was made of the code.
+fn prove(agreed: Box<Agreed>, inbox: &mut Vec<u8>) -> Result<Step, Fault> {
+    let Some((opening, head, body)) = take_opening(inbox)? else { return Ok(Step::Hungry(State::Proving(agreed))) };
+    if !opening.keyed {
+        return Err(Fault::Protocol("a code, and then no key".to_string()));
+    }
+    let handshake = Handshake::new(Side::Listener, Some(&agreed.once), &head).map_err(broken)?;
+    shake(handshake, &body, Proof::Pairing(agreed.kept)).map_err(|fault| match fault {
+        Fault::TurnedAway(Refusal::KeyWrong, _) => {
+            turned_away(Refusal::KeyWrong, "the code is wrong: type the one that the waiting side shows now")
+        }
+        fault => fault,
+    })
+}
+
+/// The dialler's message is read, and ours is the answer.
+fn shake(mut handshake: Handshake, message: &[u8], proof: Proof) -> Result<Step, Fault> {
+    match handshake.read(message) {
         Ok(()) => {}
         Err(error @ crypto::Error::KeysDiffer) => return Err(turned_away(Refusal::KeyWrong, &error.to_string())),
         Err(error) => return Err(broken(error)),
     }
     let message = handshake.write().map_err(broken)?;
     let answer = Answer { version: VERSION, refusal: None, len: message.len() as u16 };
-    done(handshake, Some([&answer.encode()[..], &message].concat()))
+    done(handshake, proof, Some([&answer.encode()[..], &message].concat()))
 }
 
-/// The dialler's step.
-fn hear_answer(mut handshake: Box<Handshake>, from: SocketAddr, inbox: &mut Vec<u8>) -> Result<Step, Fault> {
+/// An answer that does not refuse us, once whole: what is behind it.
+fn take_answer(from: SocketAddr, inbox: &mut Vec<u8>) -> Result<Option<Vec<u8>>, Fault> {
     let strange = || Fault::Refused(Unreachable::NotEyeline(from));
-    let Some((head, body)) = take_preamble(inbox, strange)? else { return Ok(Step::Hungry(State::Dialling(handshake))) };
+    let Some((head, body)) = take_preamble(inbox, strange)? else { return Ok(None) };
     let answer = Answer::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;
     // Another version's reasons are its own; where it goes on, what follows is another handshake.
     if answer.version != VERSION {
@@ -149,14 +228,31 @@ fn hear_answer(mut handshake: Box<Handshake>, from: SocketAddr, inbox: &mut Vec<
             refusal => Unreachable::TurnedAway { from, refusal, sentence },
         }));
     }
-    handshake.read(&body).map_err(broken)?;
-    done(*handshake, None)
+    Ok(Some(body))
 }
 
-fn done(handshake: Handshake, answer: Option<Vec<u8>>) -> Result<Step, Fault> {
+/// The dialler's step with a code: the key that is made of it is tried at once.
+fn hear_half(ours: Box<Pairing>, from: SocketAddr, inbox: &mut Vec<u8>) -> Result<Step, Fault> {
+    let Some(message) = take_answer(from, inbox)? else { return Ok(Step::Hungry(State::Pairing(ours))) };
+    if message.len() != PAIRING_MESSAGE {
+        return Err(Fault::Protocol(format!("a pairing message of {} bytes", message.len())));
+    }
+    let agreed = ours.finish(&message).map_err(broken)?;
+    let (state, opening) = open(Some(&agreed.once), Proof::Pairing(agreed.kept))?;
+    Ok(Step::Said(state, opening))
+}
+
+/// The dialler's last step.
+fn hear_answer(mut handshake: Box<Handshake>, proof: Proof, from: SocketAddr, inbox: &mut Vec<u8>) -> Result<Step, Fault> {
+    let Some(message) = take_answer(from, inbox)? else { return Ok(Step::Hungry(State::Dialling(handshake, proof))) };
+    handshake.read(&message).map_err(broken)?;
+    done(*handshake, proof, None)
+}
+
+fn done(handshake: Handshake, proof: Proof, answer: Option<Vec<u8>>) -> Result<Step, Fault> {
     let hash = handshake.hash();
     let transport = Box::new(handshake.into_transport().map_err(broken)?);
-    Ok(Step::Done { transport, hash, answer })
+    Ok(Step::Done { transport, hash, proof, answer })
 }
 
 /// A sentence in clear for somebody turned away, cut to what an answer holds.

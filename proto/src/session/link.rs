@@ -15,6 +15,7 @@ use super::SocketId;
 use super::claim::Claim;
 use super::fault::Fault;
 use super::handshake::{self, Step};
+use super::keyring::{Dial, Keyring, Proof};
 use super::liveness::{FIRST_SIGN, LastDatagram, Liveness};
 use super::path::{Keys, Path};
 use super::tokens::Tokens;
@@ -120,6 +121,8 @@ pub struct Link {
     pub tokens: Tokens,
     /// Whether its peer is the one it says, where another link's is, too.
     pub claim: Claim,
+    /// How it is known who its peer is, from the handshake on.
+    pub proof: Proof,
     /// The handshake hash, zeros before: it names this connection at both ends.
     pub hash: [u8; 32],
     /// Whether datagrams pass as TCP does.
@@ -134,18 +137,12 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link on a fresh TCP connection. `connection` is unused among our links; `resume` is what the peer gave us earlier.
-    pub fn new(
-        now: Instant,
-        side: Side,
-        socket: SocketId,
-        remote: SocketAddr,
-        connection: u32,
-        me: &Identity,
-    ) -> Result<Link, Fault> {
-        let (state, opening) = match side {
-            Side::Listener => (handshake::State::Listening, None),
-            Side::Dialler => handshake::State::dial(me.psk.as_ref()).map(|(state, opening)| (state, Some(opening)))?,
+    /// A link on a fresh TCP connection, that was accepted or is dialled so. `connection` is unused among our links.
+    pub fn new(now: Instant, dial: Option<Dial>, socket: SocketId, remote: SocketAddr, connection: u32) -> Result<Link, Fault> {
+        let side = if dial.is_some() { Side::Dialler } else { Side::Listener };
+        let (state, opening) = match dial {
+            None => (handshake::State::Listening, None),
+            Some(dial) => handshake::State::dial(dial).map(|(state, opening)| (state, Some(opening)))?,
         };
         Ok(Link {
             liveness: Liveness::new(now, socket),
@@ -157,6 +154,7 @@ impl Link {
             hello: None,
             tokens: Tokens::new(crypto::random()),
             claim: Claim::default(),
+            proof: Proof::Nothing,
             hash: [0; 32],
             udp: UdpWatch::default(),
             told: false,
@@ -197,14 +195,24 @@ impl Link {
     }
 
     /// One step on with the bytes that came. `resume` is the token the peer gave us earlier, zeros if none.
-    pub fn advance(&mut self, now: Instant, me: &Identity, resume: [u8; 16], plain: &mut Vec<u8>) -> Result<Advance, Fault> {
+    pub fn advance(
+        &mut self,
+        now: Instant,
+        (me, keys): (&Identity, &mut Keyring),
+        resume: [u8; 16],
+        plain: &mut Vec<u8>,
+    ) -> Result<Advance, Fault> {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let (stage, done) = match stage {
-                Stage::Handshake(state) => match state.step(now, self.remote, me.psk.as_ref(), &mut self.inbox)? {
+                Stage::Handshake(state) => match state.step(now, self.remote, keys, &mut self.inbox)? {
                     Step::Hungry(state) => (Stage::Handshake(state), Some(Advance::Hungry)),
-                    Step::Done { transport, hash, answer } => {
-                        self.hash = hash;
+                    Step::Said(state, bytes) => {
+                        self.outgoing.push_back(Outgoing::Clear(bytes));
+                        (Stage::Handshake(state), None)
+                    }
+                    Step::Done { transport, hash, proof, answer } => {
+                        (self.hash, self.proof) = (hash, proof);
                         self.outgoing.extend(answer.map(Outgoing::Clear));
                         self.say_hello(me, resume);
                         (Stage::Greeting(transport), None)

@@ -16,6 +16,7 @@ pub mod gauge;
 mod guesses;
 mod handshake;
 pub mod ids;
+pub mod keyring;
 pub mod link;
 pub mod liveness;
 pub mod mtu;

@@ -45,10 +45,10 @@ impl Session {
     /// Of a process nobody has found yet.
     pub fn new(now: Instant, config: Config) -> Self {
         let (sender, receiver) = (Sender::new(&config), Receiver::new(&config));
-        let Config { me, hosts, reconnect, epoch, want, .. } = config;
+        let Config { me, hosts, reconnect, epoch, want, keys, .. } = config;
         let forward = me.forwards.then(Forward::default);
         Session {
-            endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch }),
+            endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch, keys }),
             sender,
             receiver,
             forward,
@@ -78,6 +78,7 @@ impl Session {
                     left_at_once.extend(replaces.map(|former| (link, former)));
                 }
                 Notice::Up { link, replaces } => self.peer_up(now, link, replaces),
+                Notice::Paired(pair, host) => self.events.push_back(Event::Paired(pair, host)),
                 Notice::Path(link) => {
                     let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
                     self.sender.path_up(now, link, &mut shared);
@@ -101,6 +102,7 @@ impl Session {
         while let Some((link, reason)) = self.receiver.poll_left() {
             self.forget(now, link, Some(reason), "");
         }
+        self.events.extend(self.endpoint.poll_invitation().map(Event::Invitation));
         let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.update_watched(now, &mut shared);
     }
@@ -116,6 +118,7 @@ impl Session {
             self.talk.moved(former, link);
         }
         self.peers.insert(link, id);
+        self.events.extend(self.endpoint.introduction(link, id));
         let me = self.endpoint.me();
         let (offer, want) = (!me.offers.is_none() || me.forwards, !me.wants.is_none());
         if wants && offer {

@@ -31,6 +31,8 @@ pub enum Refusal {
     Address = 5,
     /// Too many peers.
     Full = 6,
+    /// Nobody is paired with now.
+    NoPairing = 7,
     /// Something newer than this list.
     Other = 255,
 }
@@ -42,6 +44,8 @@ pub struct Opening {
     pub version: u8,
     /// Whether it has a key.
     pub keyed: bool,
+    /// Whether it has a code instead, and what follows is no handshake message but one that makes a key of it.
+    pub pairs: bool,
     /// Bytes of the handshake message that follows.
     pub len: u16,
 }
@@ -63,16 +67,17 @@ pub struct Answer {
 pub struct NotEyeline;
 
 const KEYED: u8 = 1;
+const PAIRS: u8 = 2;
 
 impl Opening {
     pub fn encode(&self) -> [u8; LEN] {
-        put([self.version, if self.keyed { KEYED } else { 0 }], self.len)
+        put([self.version, u8::from(self.keyed) * KEYED | u8::from(self.pairs) * PAIRS], self.len)
     }
 
     /// From its bytes. Unknown flags are a later program's business, and those of another version mean nothing here.
     pub fn decode(bytes: &[u8; LEN]) -> Result<Opening, NotEyeline> {
         let ([version, flags], len) = take(bytes)?;
-        Ok(Opening { version, keyed: flags & KEYED != 0, len })
+        Ok(Opening { version, keyed: flags & KEYED != 0, pairs: flags & PAIRS != 0, len })
     }
 }
 
@@ -91,6 +96,7 @@ impl Answer {
             4 => Some(Refusal::KeyWrong),
             5 => Some(Refusal::Address),
             6 => Some(Refusal::Full),
+            7 => Some(Refusal::NoPairing),
             _ => Some(Refusal::Other),
         };
         Ok(Answer { version, refusal, len })
@@ -123,7 +129,12 @@ fn take(bytes: &[u8; LEN]) -> Result<([u8; 2], u16), NotEyeline> {
 impl Opening {
     /// This version's opening.
     pub fn new(keyed: bool, len: u16) -> Self {
-        Opening { version: VERSION, keyed, len }
+        Opening { version: VERSION, keyed, pairs: false, len }
+    }
+
+    /// The same, before a key is made of a code.
+    pub fn pairing(len: u16) -> Self {
+        Opening { version: VERSION, keyed: false, pairs: true, len }
     }
 }
 
@@ -137,7 +148,17 @@ mod tests {
             let opening = Opening::new(keyed, 48);
             assert_eq!(Opening::decode(&opening.encode()), Ok(opening));
         }
-        for refusal in [None, Some(Refusal::Version), Some(Refusal::KeyWrong), Some(Refusal::Full), Some(Refusal::Other)] {
+        let opening = Opening::pairing(33);
+        assert_eq!(opening.encode(), *b"EYEL\x02\x02\0\x21");
+        assert_eq!(Opening::decode(&opening.encode()), Ok(opening));
+        for refusal in [
+            None,
+            Some(Refusal::Version),
+            Some(Refusal::KeyWrong),
+            Some(Refusal::Full),
+            Some(Refusal::NoPairing),
+            Some(Refusal::Other),
+        ] {
             let answer = Answer { version: 7, refusal, len: 300 };
             assert_eq!(Answer::decode(&answer.encode()), Ok(answer));
         }

@@ -215,7 +215,7 @@ fn eyeline_0_1_is_told_apart_and_told_what_to_do() {
 #[test]
 fn what_is_not_this_version_of_eyeline_is_told_so() {
     let now = Base::new().instant(0);
-    let newer = [&Opening { version: 9, keyed: false, len: 32 }.encode()[..], &[0; 32]].concat();
+    let newer = [&Opening { version: 9, keyed: false, pairs: false, len: 32 }.encode()[..], &[0; 32]].concat();
     let endless = Opening::new(false, 60_000).encode().to_vec();
     let garbled = [&Opening::new(false, 31).encode()[..], &[0; 31]].concat();
     for (bytes, refusal, words) in [

@@ -29,6 +29,7 @@ mod moves;
 mod mtus;
 mod netem;
 mod oscillator;
+mod pairing;
 mod partial;
 mod party;
 mod policers;

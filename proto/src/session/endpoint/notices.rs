@@ -1,6 +1,7 @@
 //! What an endpoint tells its role: notices, what a datagram holds, and what was turned away.
 
 use super::super::HostId;
+use super::super::keyring::Pair;
 use super::super::link::LinkId;
 use super::super::unreachable::Unreachable;
 use crate::time::MediaTime;
@@ -19,6 +20,8 @@ pub enum Notice {
         /// The earlier one.
         replaces: Option<LinkId>,
     },
+    /// Who comes up next knew the code, or showed it: from now on it has this key, by way of this host where we dialled it.
+    Paired(Pair, Option<HostId>),
     /// Datagrams go both ways now.
     Path(LinkId),
     /// TCP goes on, but no datagram came for two seconds, or the peer says so of ours.

@@ -24,7 +24,7 @@ impl Endpoint {
     /// A link's peer said hello.
     pub(super) fn greeted(&mut self, now: Instant, id: LinkId) {
         let Some((link, hello)) = self.links.get(&id).and_then(|link| Some((link, link.hello.as_ref()?))) else { return };
-        if hello.id == self.config.me.id {
+        if hello.id == self.me.id {
             return self.meets_itself(now, id);
         }
         let in_use = self.dialer.of(id).and_then(|host| self.dialer.link(host));
@@ -51,7 +51,7 @@ impl Endpoint {
     /// A link is of the same process as another one is: one of them is kept.
     pub(super) fn same(&mut self, now: Instant, id: LinkId, other: LinkId) {
         let (Some(link), Some(earlier)) = (self.links.get(&id), self.links.get(&other)) else { return };
-        let smaller = link.hello.as_ref().is_some_and(|hello| self.config.me.id < hello.id);
+        let smaller = link.hello.as_ref().is_some_and(|hello| self.me.id < hello.id);
         let comes_first = match (link.side, earlier.side) {
             (Side::Dialler, Side::Listener) => smaller,
             (Side::Listener, Side::Dialler) => !smaller,
@@ -110,6 +110,7 @@ impl Endpoint {
         if let Some(host) = self.dialer.of(id) {
             self.take_over(host, id, token);
         }
+        self.keep_pair(id);
         self.notices.push_back(Notice::Up { link: id, replaces });
         if proved {
             if let Some(host) = self.dialer.of(id) {
@@ -145,7 +146,7 @@ impl Endpoint {
     /// Makes place for a peer that is none that comes back; `false`: there is none, and the peer is gone.
     fn find_place(&mut self, now: Instant, id: LinkId) -> bool {
         let Some(remote) = self.links.get(&id).map(|link| link.remote) else { return false };
-        match places::place(now, &self.links, remote.ip(), self.config.me.psk.is_some(), Some(id)) {
+        match places::place(now, &self.links, remote.ip(), !self.keys.lets_in_unknown(), Some(id)) {
             Place::Free => true,
             Place::Of(idler) => {
                 self.turn_out(idler, "all places were taken, and somebody else needed one");

@@ -2,6 +2,7 @@
 
 use super::super::HostId;
 use super::super::fault::Fault;
+use super::super::keyring::Proof;
 use super::super::link::{Link, LinkId};
 use super::super::unreachable::Unreachable;
 use super::{Endpoint, Notice};
@@ -34,7 +35,7 @@ impl Endpoint {
                 }
             }
             Fault::Unfit(misfit) => {
-                let (sentence, proved) = (misfit.to_string(), self.config.me.psk.is_some());
+                let (sentence, proved) = (misfit.to_string(), link.proof != Proof::Nothing);
                 self.leave(id, Reason::Failed, &sentence);
                 match host {
                     Some(host) => self.refused(now, host, Unreachable::Unfit { from: remote, misfit }, proved),
@@ -70,7 +71,7 @@ impl Endpoint {
                 match (reason, host) {
                     // It is gone before it is said that nobody is reached there.
                     (Reason::Busy | Reason::Full, Some(host)) => {
-                        let (from, proved) = (remote, reason == Reason::Busy && self.config.me.psk.is_some());
+                        let (from, proved) = (remote, reason == Reason::Busy && link.proof != Proof::Nothing);
                         let error = match reason {
                             Reason::Busy => Unreachable::Busy { from, sentence: sentence.clone() },
                             _ => Unreachable::Full { from, sentence: sentence.clone() },
@@ -108,7 +109,7 @@ impl Endpoint {
     /// ends a dialler only where nothing speaks against it, and never one that has a key or was connected before. Those dial on,
     /// ever more seldom; and so does who finds all places taken, for that passes.
     pub(super) fn refused(&mut self, now: Instant, host: HostId, error: Unreachable, proved: bool) {
-        let keyed = self.config.me.psk.is_some();
+        let keyed = self.keys.proves(host);
         let passes = matches!(error, Unreachable::Full { .. } | Unreachable::Taken(_));
         let fatal = !passes && !self.dialer.was_met(host) && (proved || !keyed);
         if fatal {
