@@ -69,7 +69,15 @@ impl Pair {
         let now = Instant::now();
         let epoch = Epoch::new(now);
         let pictures = Media { sound: false, ..Media::LIVE };
-        let me = |offers, wants, id| Identity { offers, wants, forwards: false, psk: None, id: [id; 16], name: "bench".into() };
+        let me = |offers, wants, id| Identity {
+            offers,
+            wants,
+            forwards: false,
+            asks: false,
+            psk: None,
+            id: [id; 16],
+            name: "bench".into(),
+        };
         let (sends, wants) = (me(pictures, Media::NONE, 1), me(Media::NONE, pictures, 2));
         let send = Config { reconnect: false, ..Config::new(sends, epoch) };
         let recv = Config { hosts: 1, senders: 1, reconnect: false, ..Config::new(wants, epoch) };

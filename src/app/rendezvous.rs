@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Who we are, but for what we have and want.
 pub fn identity(common: &Common) -> Identity {
     let id = eyeline_proto::crypto::random();
-    Identity { offers: Media::NONE, wants: Media::NONE, forwards: false, psk: common.key.clone(), id, name: name(common) }
+    Identity { offers: Media::NONE, wants: Media::NONE, forwards: false, asks: false, psk: common.key.clone(), id, name: name(common) }
 }
 
 /// What we are called.

@@ -1,4 +1,5 @@
-//! A peer that says the id of one that is here already: what it says is kept until it has proved to be that one, or is refused.
+//! A peer that says the id of one that is here already: what it says is kept until it has proved to be that one, or is refused. So
+//! is what one says of whom somebody is asked whether it is let in.
 //!
 //! Capacity: [`MOST_HELD`] bytes of records; [`MOST_PROOFS`] proofs, the newest, of each link.
 
@@ -23,6 +24,8 @@ const WHILE: Duration = Duration::from_secs(5);
 pub struct Claim {
     /// It is not known yet whether the peer is who it says.
     open: bool,
+    /// Somebody is asked whether to let it in, or us there, until then.
+    asked: Option<Instant>,
     /// What the peer said of other links of ours over this one.
     proofs: VecDeque<[u8; 32]>,
     /// How many it said, and from when on they are counted.
@@ -43,9 +46,19 @@ impl Claim {
         self.open = true;
     }
 
-    /// It is who it says, or nobody else is.
+    /// Somebody is asked whether it is let in, or at the other side whether we are.
+    pub fn ask(&mut self, until: Instant) {
+        (self.open, self.asked) = (true, Some(until));
+    }
+
+    /// Until when somebody is asked, if anybody is.
+    pub fn asked_until(&self) -> Option<Instant> {
+        self.asked
+    }
+
+    /// It is who it says, or nobody else is; and it is let in.
     pub fn settle(&mut self) {
-        (self.open, self.told) = (false, Vec::new());
+        (self.open, self.asked, self.told) = (false, None, Vec::new());
     }
 
     /// Whether that is not known yet.

@@ -12,6 +12,7 @@ mod dialer;
 mod introduction;
 mod notices;
 mod resumption;
+mod ring;
 mod teardown;
 mod timeouts;
 mod udp;
@@ -287,7 +288,11 @@ impl Endpoint {
                     Ok(Record::Hello(_)) => self.fail(now, id, Fault::Protocol("a second hello".to_string())),
                     Ok(Record::Heard(heard)) => self.told_heard(now, id, heard),
                     Ok(Record::Same(proof)) => self.told_same(now, id, proof),
-                    Ok(_) if open => self.hold(now, id),
+                    Ok(Record::Taken) => self.told_taken(now, id),
+                    Ok(_) if open => {
+                        self.hold(now, id);
+                        self.told_taken(now, id);
+                    }
                     Ok(record) => {
                         self.dialer.confirmed(id);
                         return Some(record);

@@ -1,7 +1,7 @@
 //! What a session is made with, what the application says to it, and what it is told.
 
 use super::keyring::{Invitation, Keys, Pair};
-use super::link::Identity;
+use super::link::{Identity, LinkId};
 use super::stats::Stats;
 use super::unreachable::Unreachable;
 use super::{HostId, PeerId, TrackId};
@@ -92,6 +92,12 @@ pub enum Command {
     Measure(PeerId),
     /// Dial this host, too, which is the next of its number, as those of [`Config::hosts`] are.
     Dial(HostId),
+    /// Let in whoever calls so, or not.
+    Answer {
+        /// What [`Event::Rings`] called it.
+        call: LinkId,
+        taken: bool,
+    },
     /// Say this to all; cut at [`MAX_TEXT`](crate::wire::record::MAX_TEXT) bytes.
     Text(String),
     /// Say goodbye to everybody, with this sentence.
@@ -127,12 +133,31 @@ pub enum Event {
     },
     /// A code is to be shown, by which a machine is paired with us.
     Invitation(Invitation),
+    /// Somebody dials us and is not let in yet: whether he is, says [`Command::Answer`].
+    Rings {
+        /// What this call is called.
+        call: LinkId,
+        name: String,
+        /// Where it is.
+        address: SocketAddr,
+        /// It proved to be a pair of ours, or is called so and did not; nothing where it is neither.
+        paired: Option<bool>,
+    },
+    /// He is let in, or not, or has hung up.
+    RingOver(LinkId),
+    /// It rings where we dialled.
+    Calling {
+        host: HostId,
+        /// What it is called there.
+        name: String,
+    },
     /// We are paired with a machine, and by way of this host where we dialled it: its key is to be kept. It says hello next.
     Paired(Pair, Option<HostId>),
-    /// Who says hello next is, and proves to be, the machine that was paired with under this name.
-    Known(PeerId, String),
+    /// Who says hello next proved to be a machine that was paired with.
+    Known(PeerId),
     /// Who says hello next is called as a machine that was paired with, and did not prove to be that one.
     Unproved {
+        peer: PeerId,
         name: String,
         address: SocketAddr,
         /// We dialled it, as something else.

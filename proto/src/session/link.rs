@@ -24,7 +24,7 @@ use super::unreachable::Misfit;
 use crate::crypto::{self, Psk, Side, Transport};
 use crate::wire;
 use crate::wire::preamble::Refusal;
-use crate::wire::record::{FORWARDS, Hello, Media, Record};
+use crate::wire::record::{ASKS, FORWARDS, Hello, Media, Record};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -56,6 +56,8 @@ pub struct Identity {
     pub wants: Media,
     /// Each one's tracks are forwarded to all others.
     pub forwards: bool,
+    /// Whoever dials us is let in once somebody here says so.
+    pub asks: bool,
     /// The shared key, where there is one.
     pub psk: Option<Psk>,
     /// Random, for the life of the process.
@@ -240,7 +242,7 @@ impl Link {
         let hello = Record::Hello(Hello {
             offers: me.offers,
             wants: me.wants,
-            capabilities: if me.forwards { FORWARDS } else { 0 },
+            capabilities: u32::from(me.forwards) * FORWARDS | u32::from(me.asks) * ASKS,
             id: me.id,
             resume,
             token: self.tokens.given(),

@@ -78,6 +78,12 @@ impl Session {
                     left_at_once.extend(replaces.map(|former| (link, former)));
                 }
                 Notice::Up { link, replaces } => self.peer_up(now, link, replaces),
+                Notice::Rings(link) => self.events.extend(self.endpoint.rings_for(link)),
+                Notice::RingOver(link) => self.events.push_back(Event::RingOver(link)),
+                Notice::Calling(host, link) => {
+                    let name = self.endpoint.hello(link).map(|hello| hello.name.clone());
+                    self.events.extend(name.map(|name| Event::Calling { host, name }));
+                }
                 Notice::Paired(pair, host) => self.events.push_back(Event::Paired(pair, host)),
                 Notice::Path(link) => {
                     let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
@@ -198,7 +204,7 @@ impl Session {
             Record::Refresh(track, owed) => self.sender.handle_refresh(link, (track, &owed)),
             Record::Text(text) => self.take_text(now, link, text),
             // The endpoint's own.
-            Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) | Record::Same(_) => return,
+            Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) | Record::Same(_) | Record::Taken => return,
         };
         if !known {
             self.endpoint.skipped();
@@ -313,6 +319,7 @@ impl Core for Session {
                 links.for_each(|link| self.endpoint.path(link).into_iter().for_each(|path| path.measure(now)));
             }
             Command::Dial(host) => self.endpoint.dial(now, host),
+            Command::Answer { call, taken } => self.endpoint.answer(now, call, taken),
             Command::Text(line) => {
                 let (origin, name) = (self.endpoint.me().id, self.endpoint.me().name.clone());
                 let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };

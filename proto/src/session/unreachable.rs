@@ -60,6 +60,13 @@ pub enum Unreachable {
         /// What it did.
         sentence: String,
     },
+    /// Somebody there was asked whether we are let in, and we are not.
+    #[error("{from} did not let us in: {sentence}")]
+    Declined {
+        from: SocketAddr,
+        /// In its words, made printable.
+        sentence: String,
+    },
     /// It shows somebody else.
     #[error("{from} {sentence}")]
     Busy { from: SocketAddr, sentence: String },

@@ -77,6 +77,11 @@ impl Hello {
     pub fn forwards(&self) -> bool {
         self.capabilities & FORWARDS != 0
     }
+
+    /// Whether somebody is asked before we are let in there.
+    pub fn asks(&self) -> bool {
+        self.capabilities & ASKS != 0
+    }
 }
 
 impl std::fmt::Debug for Hello {
@@ -85,6 +90,9 @@ impl std::fmt::Debug for Hello {
         write!(f, "Hello {{ {name:?} offers {offers:?}, wants {wants:?}, connection {connection:08x} }}")
     }
 }
+
+/// Capability: whoever dials me is let in once somebody here says so ([`Record::Taken`]).
+pub const ASKS: u32 = 1 << 2;
 
 /// Capability: I forward the tracks of each of my peers to all others. What I offer is my own track alone, which I may have none
 /// of.
@@ -107,6 +115,8 @@ pub enum Reason {
     Replaced = 5,
     /// It has no place for one more, and may have one later.
     Full = 6,
+    /// Somebody was asked, and did not let us in.
+    Declined = 7,
 }
 
 /// Number of the track that a side has from its hello on, where it offers anything: its own camera and microphone. Tracks that it
@@ -197,6 +207,8 @@ pub enum Record {
     Steer(u8, Steer),
     /// Where a film of mine is.
     Film(u8, Film),
+    /// Somebody here says that you are let in.
+    Taken,
 }
 
 mod kind {
@@ -212,6 +224,7 @@ mod kind {
     pub const SAME: u8 = 64;
     pub const STEER: u8 = 65;
     pub const FILM: u8 = 66;
+    pub const TAKEN: u8 = 67;
 }
 
 /// Kinds from here on are a later program's, and skipped where they are not known. Of those below each is known to all who speak
@@ -259,6 +272,7 @@ impl Record {
                 out.extend_from_slice(&[kind::FILM, *track]);
                 film.encode(out);
             }
+            Record::Taken => out.push(kind::TAKEN),
         }
     }
 
@@ -283,6 +297,7 @@ impl Record {
                     4 => Reason::Renew,
                     5 => Reason::Replaced,
                     6 => Reason::Full,
+                    7 => Reason::Declined,
                     other => return Err(reader.invalid("reason", u64::from(other), 1)),
                 };
                 Record::Goodbye(reason, reader.text("sentence")?)
@@ -297,6 +312,7 @@ impl Record {
             kind::SAME => Record::Same(reader.array("proof")?),
             kind::STEER => Record::Steer(reader.u8("track")?, Steer::decode(&mut reader)?),
             kind::FILM => Record::Film(reader.u8("track")?, Film::decode(&mut reader)?),
+            kind::TAKEN => Record::Taken,
             kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),
             kind => return Err(reader.invalid("record kind", u64::from(kind), 1)),
         };

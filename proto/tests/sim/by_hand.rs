@@ -14,8 +14,8 @@ use eyeline_proto::wire::slice::{Head, Tables};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Kinds of datagrams that are not in use. From 67 on they are none of records, either.
-pub(super) const UNKNOWN: [u8; 9] = [0, 9, 16, 63, 67, 90, 100, 200, 255];
+/// Kinds of datagrams that are not in use. From 69 on they are none of records, either.
+pub(super) const UNKNOWN: [u8; 9] = [0, 9, 16, 63, 69, 90, 100, 200, 255];
 
 pub(super) fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> Session {
     let mut me = a_sender("camera", false);
@@ -85,9 +85,19 @@ pub(super) fn connect<D: Core, W: Core>(
     now: Instant,
     (ours, theirs): (SocketId, SocketId),
 ) -> (Vec<D::Event>, Vec<W::Event>) {
-    let (mut to_dialler, mut to_waiter) = (Vec::new(), Vec::new());
     dialler.handle_dialled(now, HostId(0), Ok((ours, private(1, 9688))));
     waiter.handle_accepted(now, theirs, private(2, 40_000));
+    exchange(dialler, waiter, now, (ours, theirs))
+}
+
+/// Brings what each has to say over their connection to the other, until both have nothing more.
+pub(super) fn exchange<D: Core, W: Core>(
+    dialler: &mut D,
+    waiter: &mut W,
+    now: Instant,
+    (ours, theirs): (SocketId, SocketId),
+) -> (Vec<D::Event>, Vec<W::Event>) {
+    let (mut to_dialler, mut to_waiter) = (Vec::new(), Vec::new());
     let mut open = [true, true];
     for _ in 0..10 {
         let there = drain(dialler, now);

@@ -37,6 +37,7 @@ mod rates;
 mod raw;
 mod receiving;
 mod returns;
+mod rings;
 mod scan;
 mod scenarios;
 mod sending;

@@ -150,7 +150,7 @@ pub fn identity(name: &str, offers: Media, wants: Media) -> Identity {
     for (at, byte) in name.bytes().take(16).enumerate() {
         id[at] = byte;
     }
-    Identity { offers, wants, forwards: false, psk: None, id, name: name.to_string() }
+    Identity { offers, wants, forwards: false, asks: false, psk: None, id, name: name.to_string() }
 }
 
 impl Camera {

@@ -70,6 +70,9 @@ impl Endpoint {
 
     /// When [`Endpoint::judge`] has something to do, of an open link.
     pub(super) fn claim_deadline(&self, id: LinkId) -> Option<Instant> {
+        if let Some(until) = self.links.get(&id).and_then(|link| link.claim.asked_until()) {
+            return Some(until);
+        }
         let rivals = self.rivals(id);
         let began = self.links.get(&id).map(|link| link.began);
         rivals.into_iter().filter_map(|rival| self.guards_until(id, rival)).max().or(began)
@@ -85,9 +88,11 @@ impl Endpoint {
 
     /// Settles whose an open link is, if that can be said by now.
     pub(super) fn judge(&mut self, now: Instant, id: LinkId) {
-        let Some(end) = self.links.get(&id).filter(|link| link.claim.is_open()).map(|link| link.began + HANDSHAKE) else {
-            return;
-        };
+        let Some(link) = self.links.get(&id).filter(|link| link.claim.is_open()) else { return };
+        if link.claim.asked_until().is_some() {
+            return self.look_at_ring(now, id);
+        }
+        let end = link.began + HANDSHAKE;
         let rivals = self.rivals(id);
         for rival in &rivals {
             self.tell_same(id, *rival);

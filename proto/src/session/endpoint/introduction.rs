@@ -20,17 +20,29 @@ impl Endpoint {
         self.notices.push_back(Notice::Paired(pair, host));
     }
 
+    /// Whether a peer proved to be a pair of ours, or is called so and did not; `None` where it is neither.
+    fn is_paired(&self, id: LinkId) -> Option<bool> {
+        let link = self.links.get(&id)?;
+        match &link.proof {
+            Proof::Paired(_) | Proof::Pairing(_) => Some(true),
+            _ => self.keys.knows_name(&link.hello.as_ref()?.name).then_some(false),
+        }
+    }
+
     /// What is to be said of who a peer is, if anything.
     pub fn introduction(&self, id: LinkId, peer: PeerId) -> Option<Event> {
         let link = self.links.get(&id)?;
-        let name = &link.hello.as_ref()?.name;
-        match &link.proof {
-            Proof::Paired(pair) => Some(Event::Known(peer, pair.name.clone())),
-            _ if self.keys.knows_name(name) => {
-                let dialled = link.side == Side::Dialler;
-                Some(Event::Unproved { name: name.clone(), address: link.remote, dialled })
-            }
-            _ => None,
+        let name = link.hello.as_ref()?.name.clone();
+        match self.is_paired(id)? {
+            true => Some(Event::Known(peer)),
+            false => Some(Event::Unproved { peer, name, address: link.remote, dialled: link.side == Side::Dialler }),
         }
+    }
+
+    /// What is to be said of one who dials and of whom somebody is asked.
+    pub fn rings_for(&self, call: LinkId) -> Option<Event> {
+        let link = self.links.get(&call)?;
+        let name = link.hello.as_ref()?.name.clone();
+        Some(Event::Rings { call, name, address: link.remote, paired: self.is_paired(call) })
     }
 }

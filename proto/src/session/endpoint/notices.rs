@@ -22,6 +22,12 @@ pub enum Notice {
     },
     /// Who comes up next knew the code, or showed it: from now on it has this key, by way of this host where we dialled it.
     Paired(Pair, Option<HostId>),
+    /// Somebody dials us, and it is to be said whether he is let in.
+    Rings(LinkId),
+    /// He is not asked about any more.
+    RingOver(LinkId),
+    /// Where we dialled somebody is asked about us.
+    Calling(HostId, LinkId),
     /// Datagrams go both ways now.
     Path(LinkId),
     /// TCP goes on, but no datagram came for two seconds, or the peer says so of ours.

@@ -96,6 +96,13 @@ impl Endpoint {
     pub(super) fn comes_new(&mut self, now: Instant, id: LinkId) {
         let in_use = self.dialer.of(id).and_then(|host| self.dialer.link(host));
         self.drop_former(now, id, in_use);
+        if !self.rings(now, id) {
+            self.let_in(now, id);
+        }
+    }
+
+    /// It is one more from now on, if there is a place.
+    pub(super) fn let_in(&mut self, now: Instant, id: LinkId) {
         if self.links.get(&id).is_some_and(|link| link.side == Side::Dialler) || self.find_place(now, id) {
             self.comes_up(id, None);
         }
@@ -111,6 +118,7 @@ impl Endpoint {
             self.take_over(host, id, token);
         }
         self.keep_pair(id);
+        self.tell_taken(id);
         self.notices.push_back(Notice::Up { link: id, replaces });
         if proved {
             if let Some(host) = self.dialer.of(id) {

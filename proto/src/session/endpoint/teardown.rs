@@ -69,6 +69,12 @@ impl Endpoint {
             Fault::Left(reason, sentence) => {
                 let greeted = link.is_met();
                 match (reason, host) {
+                    (Reason::Declined, Some(host)) => {
+                        self.down(id, Some(reason), sentence.clone());
+                        self.dialer.give_up(host);
+                        let error = Unreachable::Declined { from: remote, sentence };
+                        return self.notices.push_back(Notice::Unreachable { host, error, fatal: true });
+                    }
                     // It is gone before it is said that nobody is reached there.
                     (Reason::Busy | Reason::Full, Some(host)) => {
                         let (from, proved) = (remote, reason == Reason::Busy && link.proof != Proof::Nothing);
@@ -145,6 +151,9 @@ impl Endpoint {
 
     /// Forgets a link; what it still had to say is written before its connection closes.
     pub(super) fn remove(&mut self, id: LinkId) {
+        if self.is_asked(id) {
+            self.notices.push_back(Notice::RingOver(id));
+        }
         let Some(mut link) = self.links.remove(&id) else { return };
         self.by_connection.remove(&link.connection());
         self.warned.remove(&id);
