@@ -1,15 +1,51 @@
 //! What is waited for, in words: on stderr, in a window without a picture, and in its title.
 
-use super::args::{Host, PORT, Rendezvous};
+use super::args::{Common, Host, PORT, Rendezvous};
+use super::pairs::Pairs;
 use super::rendezvous;
 use crate::net::own;
 use eyeline_proto::session::endpoint::STARTED_AGAIN;
+use eyeline_proto::session::keyring::{Invitation, MOST_TRIES, PAUSE};
 use eyeline_proto::session::unreachable::{DialError, Unreachable};
 use eyeline_proto::wire::record::Reason;
 use std::net::{IpAddr, SocketAddr};
 
 /// More addresses of one machine help nobody.
 const MOST_ADDRESSES: usize = 3;
+
+/// Who is let in where we wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// Anybody of a private network.
+    Anybody,
+    /// Who has the key.
+    Keyed,
+    /// Who has the key or was paired with.
+    KeyedOrPaired,
+    /// Who was paired with.
+    Paired,
+}
+
+impl Admitted {
+    /// By these flags and pairs.
+    pub fn of(common: &Common, pairs: &Pairs) -> Admitted {
+        match (common.key.is_some(), common.only_paired || !pairs.is_empty()) {
+            (true, false) => Admitted::Keyed,
+            (true, true) => Admitted::KeyedOrPaired,
+            (false, _) if common.only_paired => Admitted::Paired,
+            (false, _) => Admitted::Anybody,
+        }
+    }
+
+    fn who(self) -> &'static str {
+        match self {
+            Admitted::Anybody => "anybody of a private network",
+            Admitted::Keyed => "whoever has the key",
+            Admitted::KeyedOrPaired => "whoever has the key or was paired with",
+            Admitted::Paired => "nobody but a machine that was paired with",
+        }
+    }
+}
 
 /// Where the other program is to find us, or where we look for it.
 pub struct Awaited {
@@ -18,13 +54,15 @@ pub struct Awaited {
     help: String,
     /// How others reach us where we wait, in lines.
     welcome: Vec<String>,
+    /// The code by which another machine is paired with, in words.
+    code: Option<String>,
     /// Hosts are dialled, and this is why nobody is here.
     trouble: Option<String>,
 }
 
 impl Awaited {
-    /// For `program`, "send", "recv" or "call", which waits on `local` or dials; `keyed`: who has no key is not let in.
-    pub fn new(program: &str, rendezvous: &Rendezvous, keyed: bool, local: SocketAddr) -> Awaited {
+    /// For `program`, "send", "recv" or "call", which waits on `local` or dials.
+    pub fn new(program: &str, rendezvous: &Rendezvous, admitted: Admitted, local: SocketAddr) -> Awaited {
         let mut places = Vec::new();
         let mut help = String::new();
         let mut welcome = Vec::new();
@@ -32,18 +70,34 @@ impl Awaited {
             let addresses = own::addresses(address.ip());
             places.push(format!("waiting on port {}", local.port()));
             help = format!("run `{}`", command(other(program), addresses.first().copied(), local.port()));
-            welcome = welcoming(program, keyed, address.ip(), &addresses, local.port());
+            welcome = welcoming(program, admitted, address.ip(), &addresses, local.port());
         }
         if !rendezvous.dial.is_empty() {
             places.push(dialling(&rendezvous.dial));
         }
-        Awaited { place: places.join(", "), help, welcome, trouble: None }
+        Awaited { place: places.join(", "), help, welcome, code: None, trouble: None }
     }
 
     /// A host cannot be reached. Where nobody answers that is all there is to say; else it is said what is wrong.
     pub fn unreachable(&mut self, error: &Unreachable) {
         let nobody = matches!(error, Unreachable::Dial(DialError::Refused { .. } | DialError::TimedOut { .. }));
         self.trouble = Some(if nobody { "nobody answers yet".to_string() } else { error.to_string() });
+    }
+
+    /// A code is to be shown, from now on, and is said.
+    pub fn invites(&mut self, invitation: &Invitation) {
+        match invitation {
+            Invitation::Shown(code) => {
+                let code = code.spaced();
+                tracing::info!("to pair another machine with this one, start it with --host and --pair and type {code} there");
+                self.code = Some(code);
+            }
+            Invitation::Paused(code) => {
+                let (code, seconds) = (code.spaced(), PAUSE.as_secs());
+                tracing::warn!("{MOST_TRIES} codes were wrong: nobody is paired with for {seconds} s, and then by {code}");
+                self.code = Some(format!("{code}, but not for {seconds} s: too many were wrong"));
+            }
+        }
     }
 
     /// A peer is here: what was said of hosts that could not be reached is over.
@@ -55,7 +109,10 @@ impl Awaited {
     /// part what stands in columns.
     pub fn welcome(&self) -> String {
         match &self.trouble {
-            None if !self.welcome.is_empty() => self.welcome.join("\n"),
+            None if !self.welcome.is_empty() => {
+                let code = self.code.iter().map(|code| format!("\ncode to pair:  {code}"));
+                [self.welcome.join("\n")].into_iter().chain(code).collect()
+            }
             _ => self.sentence(),
         }
     }
@@ -87,15 +144,12 @@ pub fn parting(name: &str, did: &str, reason: Option<Reason>, sentence: &str) ->
 }
 
 /// Says where we wait or whom we dial, and who is let in.
-pub fn announce(program: &str, rendezvous: &Rendezvous, keyed: bool, local: SocketAddr) {
+pub fn announce(program: &str, rendezvous: &Rendezvous, admitted: Admitted, local: SocketAddr) {
     if let Some(address) = rendezvous.wait {
         let whom = invitation(other(program), address.ip(), &own::addresses(address.ip()), local.port());
         tracing::info!("waiting on port {} (UDP and TCP); {whom}", local.port());
-        let who = match keyed {
-            true => "whoever has the key is let in",
-            false => "without --key anybody of a private network is let in",
-        };
-        tracing::info!("{who}");
+        let without = if admitted == Admitted::Anybody { "without --key " } else { "" };
+        tracing::info!("{without}{} is let in", admitted.who());
     }
     if !rendezvous.dial.is_empty() {
         tracing::info!("{}", dialling(&rendezvous.dial));
@@ -118,13 +172,13 @@ pub fn other(program: &str) -> &'static str {
 
 /// How others reach us who wait: each line is what it is about, and what there is to know. A command stays on one line where
 /// it can: its spaces do not break.
-fn welcoming(program: &str, keyed: bool, bound: IpAddr, addresses: &[IpAddr], port: u16) -> Vec<String> {
+fn welcoming(program: &str, admitted: Admitted, bound: IpAddr, addresses: &[IpAddr], port: u16) -> Vec<String> {
     let nobody = match program {
         "recv" => "Nobody sends yet.",
         "send" => "Nobody watches yet.",
         _ => "Nobody else is here yet.",
     };
-    let key = if keyed { " --key …" } else { "" };
+    let key = if matches!(admitted, Admitted::Keyed | Admitted::KeyedOrPaired) { " --key …" } else { "" };
     let command = |address| format!("{}{key}", command(other(program), address, port)).replace(' ', "\u{a0}");
     let first = command(addresses.first().copied());
     let run = if bound.is_loopback() { "on this machine" } else { "on the other machine" };
@@ -132,8 +186,8 @@ fn welcoming(program: &str, keyed: bool, bound: IpAddr, addresses: &[IpAddr], po
     let more = addresses.iter().skip(1).take(MOST_ADDRESSES - 1);
     lines.extend(more.map(|address| format!("or:  {}", command(Some(*address)))));
     lines.push(format!("port:  {port}, UDP and TCP"));
-    let who = if keyed { "whoever has the key" } else { "anybody of a private network; --key asks for a key" };
-    lines.push(format!("who may join:  {who}"));
+    let more = if admitted == Admitted::Anybody { "; --key asks for a key" } else { "" };
+    lines.push(format!("who may join:  {}{more}", admitted.who()));
     if addresses.is_empty() {
         lines.push("address:  this machine has none yet".to_string());
     }
@@ -201,9 +255,11 @@ mod tests {
         let addresses: Vec<IpAddr> = ["192.168.1.17", "fd00::5"].iter().map(|it| it.parse().expect("an address")).collect();
         let any = IpAddr::from([0; 4]);
         let said = |lines: Vec<String>| lines.into_iter().map(|line| line.replace('\u{a0}', " ")).collect::<Vec<_>>();
-        assert!(welcoming("recv", false, any, &addresses, 9688)[2].ends_with(":  send\u{a0}--host\u{a0}192.168.1.17"));
+        assert!(
+            welcoming("recv", Admitted::Anybody, any, &addresses, 9688)[2].ends_with(":  send\u{a0}--host\u{a0}192.168.1.17")
+        );
         assert_eq!(
-            said(welcoming("recv", false, any, &addresses, 9688)),
+            said(welcoming("recv", Admitted::Anybody, any, &addresses, 9688)),
             [
                 "Nobody sends yet.",
                 "",
@@ -213,7 +269,7 @@ mod tests {
                 "who may join:  anybody of a private network; --key asks for a key",
             ]
         );
-        let keyed = said(welcoming("call", true, any, &addresses[1..], 25001));
+        let keyed = said(welcoming("call", Admitted::Keyed, any, &addresses[1..], 25001));
         assert_eq!(keyed[0], "Nobody else is here yet.");
         assert_eq!(
             keyed[2..],
@@ -223,7 +279,9 @@ mod tests {
                 "who may join:  whoever has the key"
             ]
         );
-        assert!(welcoming("send", false, any, &[], 9688).contains(&"address:  this machine has none yet".to_string()));
+        assert!(
+            welcoming("send", Admitted::Anybody, any, &[], 9688).contains(&"address:  this machine has none yet".to_string())
+        );
     }
 
     #[test]
@@ -236,7 +294,7 @@ mod tests {
     fn a_host_that_does_not_answer_is_said_to_until_somebody_does() {
         let robot = Host { name: "robot.local".into(), port: 9688 };
         let rendezvous = Rendezvous { wait: None, dial: vec![robot.clone()] };
-        let mut awaited = Awaited::new("recv", &rendezvous, false, SocketAddr::from(([0; 4], 0)));
+        let mut awaited = Awaited::new("recv", &rendezvous, Admitted::Anybody, SocketAddr::from(([0; 4], 0)));
         assert_eq!(awaited.sentence(), "dialling robot.local:9688");
         let refused = DialError::Refused { host: robot.to_string(), port: 9688 };
         awaited.unreachable(&refused.into());
@@ -248,10 +306,14 @@ mod tests {
         assert_eq!((awaited.sentence().as_str(), awaited.place()), ("dialling robot.local:9688", "dialling robot.local:9688"));
         let wait = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let rendezvous = Rendezvous { wait, dial: Vec::new() };
-        let awaited = Awaited::new("recv", &rendezvous, false, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let awaited = Awaited::new("recv", &rendezvous, Admitted::Anybody, SocketAddr::from(([127, 0, 0, 1], 5000)));
         assert_eq!(awaited.sentence(), "waiting on port 5000: run `send --host 127.0.0.1:5000`");
-        let awaited =
-            Awaited::new("recv", &Rendezvous { wait, dial: vec![robot] }, false, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let awaited = Awaited::new(
+            "recv",
+            &Rendezvous { wait, dial: vec![robot] },
+            Admitted::Anybody,
+            SocketAddr::from(([127, 0, 0, 1], 5000)),
+        );
         assert_eq!(awaited.place(), "waiting on port 5000, dialling robot.local:9688");
     }
 }

@@ -5,13 +5,15 @@
 //! dialled again.
 
 use super::args::{Common, Rendezvous};
-use super::awaited::{self, Awaited};
+use super::awaited::{self, Admitted, Awaited};
 use super::doorman::Doorman;
 use super::failure::Failure;
 use super::neighbours::Neighbours;
+use super::pairs::Pairs;
 use super::rendezvous::Reachability;
 use crate::net;
 use crate::net::discovery::Heard;
+use eyeline_proto::session::keyring::Pair;
 use eyeline_proto::session::{Event, HostId, PeerId};
 use eyeline_proto::wire::record::Reason;
 use std::collections::BTreeMap;
@@ -29,6 +31,9 @@ pub struct Door<'a> {
     neighbours: Neighbours,
     /// Who answers at the hosts that were dialled.
     answers: BTreeMap<HostId, Answer>,
+    pairs: Pairs,
+    /// Peers that proved to be pairs of ours, or are called so and did not.
+    proofs: BTreeMap<PeerId, bool>,
 }
 
 /// What is said of one that has use for what we have.
@@ -52,24 +57,44 @@ enum State {
 
 impl<'a> Door<'a> {
     /// Of `program`, which waits on `local`, where this network finds it by that `name`, or dials: says so.
-    pub fn open(program: &'static str, common: &'a Common, local: SocketAddr, name: Option<String>) -> Self {
+    pub fn open(program: &'static str, common: &'a Common, pairs: Pairs, local: SocketAddr, name: Option<String>) -> Self {
         let rendezvous = &common.rendezvous;
-        awaited::announce(program, rendezvous, common.key.is_some(), local);
-        let awaited = Awaited::new(program, rendezvous, common.key.is_some(), local);
+        let admitted = Admitted::of(common, &pairs);
+        awaited::announce(program, rendezvous, admitted, local);
+        let awaited = Awaited::new(program, rendezvous, admitted, local);
         let neighbours = Neighbours::new(program, common, name);
         Door {
             neighbours,
             rendezvous,
-            reachability: Reachability::new(program, common),
+            reachability: Reachability::new(program, common, &pairs),
             awaited,
             doorman: Doorman::default(),
             answers: BTreeMap::new(),
+            pairs,
+            proofs: BTreeMap::new(),
         }
+    }
+
+    /// What a peer is called where it is shown: whether it was paired with goes with its name.
+    pub fn shown_as(&self, peer: PeerId, name: &str) -> String {
+        match self.proofs.get(&peer) {
+            Some(true) => format!("{name} (paired)"),
+            Some(false) => format!("{name} (NOT the paired one)"),
+            None => name.to_string(),
+        }
+    }
+
+    /// A host that is dialled from now on is called so here: whether it is one that was paired with.
+    pub fn means(&mut self, host: HostId, name: &str) -> Option<Pair> {
+        let pair = self.pairs.named(name)?;
+        self.reachability.means(host, &pair.name);
+        Some(pair.clone())
     }
 
     /// A peer said hello, through this host where it was dialled; and what is said of that, if anything.
     pub fn comes(&mut self, peer: PeerId, host: Option<HostId>, line: Option<String>) {
         self.reachability.answered();
+        let line = line.map(|line| self.shown_as(peer, &line));
         if let Some(host) = host {
             let fresh = || Answer { peer, state: State::Coming(Instant::now() + SETTLES, Vec::new()) };
             let answer = self.answers.entry(host).or_insert_with(fresh);
@@ -97,6 +122,7 @@ impl<'a> Door<'a> {
         }
         // It was said to come first.
         self.has_place(peer);
+        self.proofs.remove(&peer);
         self.says(line)
     }
 
@@ -192,6 +218,16 @@ impl<'a> Door<'a> {
             Event::Narrow { name, address, narrow } => self.doorman.narrow(name, *address, *narrow),
             Event::TextLeftOut(count) => tracing::info!("{count} lines of chat were left out: too many came at once"),
             Event::TurnedAway(from, sentence) => self.doorman.turned_away(*from, sentence),
+            Event::Invitation(invitation) => {
+                self.awaited.invites(invitation);
+                return Ok(alone);
+            }
+            Event::Paired(pair, host) => self.keep(pair, *host),
+            Event::Known(peer) => _ = self.proofs.insert(*peer, true),
+            Event::Unproved { peer, name, address, dialled } => {
+                self.proofs.insert(*peer, false);
+                self.doorman.unproved(*address, &unproved(name, *address, *dialled));
+            }
             Event::Unreachable { host, error, fatal } => {
                 if alone {
                     self.awaited.unreachable(error);
@@ -203,6 +239,29 @@ impl<'a> Door<'a> {
         }
         Ok(false)
     }
+
+    /// Its key is good for the next time, too.
+    fn keep(&mut self, pair: &Pair, host: Option<HostId>) {
+        let host = host.and_then(|host| self.rendezvous.dial.get(host.0));
+        match self.pairs.keep(pair.clone(), host) {
+            Ok(()) => tracing::info!("paired with {}: from now on the two know each other without a code", pair.name),
+            Err(error) => tracing::error!("paired with {}, but for this time alone: its key is not kept: {error}", pair.name),
+        }
+    }
+}
+
+/// Said of one that is called as a pair and has not its key.
+fn unproved(name: &str, address: SocketAddr, dialled: bool) -> String {
+    if dialled {
+        return format!(
+            "{address} calls itself {name}, as a machine that was paired with, and was not asked to prove it: dial it by that name, or pair \
+             with it as it is dialled now"
+        );
+    }
+    format!(
+        "SOMEBODY AT {address} CALLS ITSELF {name}, as a machine that was paired with, AND HAS NOT ITS KEY: if it is that one, pair with it \
+         again; --only-paired lets in nobody like this"
+    )
 }
 
 #[cfg(test)]
@@ -233,7 +292,7 @@ mod tests {
     #[test]
     fn who_says_hello_and_has_no_place_is_never_said_to_be_here_and_its_refusal_is_said_once() {
         let common = common();
-        let mut door = Door::open("send", &common, SocketAddr::from(([0; 4], 0)), None);
+        let mut door = Door::open("send", &common, Pairs::default(), SocketAddr::from(([0; 4], 0)), None);
         let sentence = "it already receives from 16 senders, the most it takes".to_string();
         let full = Unreachable::Full { from: SocketAddr::from(([10, 0, 0, 1], 1)), sentence: sentence.clone() };
         let refused = Event::Unreachable { host: HOST, error: full, fatal: false };
@@ -258,7 +317,7 @@ mod tests {
     #[test]
     fn who_comes_is_not_said_to_be_here_because_of_what_another_does() {
         let common = common();
-        let mut door = Door::open("send", &common, SocketAddr::from(([0; 4], 0)), None);
+        let mut door = Door::open("send", &common, Pairs::default(), SocketAddr::from(([0; 4], 0)), None);
         door.comes(PeerId(0), Some(HOST), Some("vm watches".to_string()));
         door.comes(PeerId(1), Some(HostId(1)), Some("lab watches".to_string()));
         assert!(door.says("another watches"));

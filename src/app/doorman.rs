@@ -63,6 +63,13 @@ impl Doorman {
         }
     }
 
+    /// Somebody may not be who it says.
+    pub fn unproved(&mut self, from: SocketAddr, sentence: &str) {
+        if self.strangers.may_say(Instant::now(), Some((from.ip(), sentence.to_string()))) {
+            tracing::warn!("{sentence}");
+        }
+    }
+
     /// TCP passes and UDP does not.
     pub fn no_udp(&mut self, peer: SocketAddr, rendezvous: &Rendezvous) {
         let port = match rendezvous.wait {

@@ -39,7 +39,7 @@ pub fn kind_of(event: &Event) -> Kind {
         Event::SenderDown { peer, .. } => Kind::Left(2 * peer.0 + 1),
         Event::TrackUp { track, .. } => Kind::Came(of(track)),
         Event::TrackDown { track, .. } => Kind::Left(of(track)),
-        Event::Unreachable { fatal: true, .. } | Event::Delivered { .. } => Kind::Kept,
+        Event::Unreachable { fatal: true, .. } | Event::Delivered { .. } | Event::Paired(..) | Event::Invitation(_) => Kind::Kept,
         Event::Watched(_) => Kind::State(1),
         Event::Pressure(_) => Kind::State(2),
         Event::Target(_) => Kind::State(3),

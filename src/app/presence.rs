@@ -40,7 +40,7 @@ impl Presence {
         (on_heard, on_digit): (impl Fn(Heard) + Send + Sync + 'static, impl Fn(u8) + Send + 'static),
     ) -> Option<String> {
         let wait = common.rendezvous.wait.filter(|_| common.announce)?;
-        let (name, keyed) = (rendezvous::announced_name(common), common.key.is_some());
+        let (name, keyed) = (rendezvous::announced_name(common), common.key.is_some() || common.only_paired);
         let at = SocketAddr::new(wait.ip(), local.port());
         self.directory.listen(on_heard);
         if neighbours::lists(program, common)

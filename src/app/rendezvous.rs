@@ -2,12 +2,14 @@
 
 use super::args::{Common, Host, Rendezvous};
 use super::failure::Failure;
+use super::pairs::Pairs;
 use super::status::ExitCode;
 use crate::net::discovery::Directory;
 use crate::net::{self, By};
 use eyeline_proto::session::HostId;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::unreachable::{DialError, Unreachable};
+use eyeline_proto::wire::preamble::Refusal;
 use eyeline_proto::wire::record::Media;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,7 +18,15 @@ use std::time::{Duration, Instant};
 /// Who we are, but for what we have and want.
 pub fn identity(common: &Common) -> Identity {
     let id = eyeline_proto::crypto::random();
-    Identity { offers: Media::NONE, wants: Media::NONE, forwards: false, asks: false, psk: common.key.clone(), id, name: name(common) }
+    Identity {
+        offers: Media::NONE,
+        wants: Media::NONE,
+        forwards: false,
+        asks: false,
+        psk: common.key.clone(),
+        id,
+        name: name(common),
+    }
 }
 
 /// What we are called.
@@ -53,6 +63,8 @@ pub struct Reachability {
     /// The programs that answer ours.
     others: &'static str,
     names: Vec<String>,
+    /// What those are called that were paired with.
+    pairs: BTreeMap<HostId, String>,
     /// Somebody may dial us.
     waits: bool,
     reconnect: bool,
@@ -81,7 +93,7 @@ impl Reachability {
     const NEWS: Duration = Duration::from_secs(60);
 
     /// Of `program`; none reached yet.
-    pub fn new(program: &str, common: &Common) -> Self {
+    pub fn new(program: &str, common: &Common, pairs: &Pairs) -> Self {
         let others = match program {
             "send" => "`recv` or `call`",
             "recv" => "`send` or `call`",
@@ -89,9 +101,11 @@ impl Reachability {
         };
         let names = common.rendezvous.dial.iter().map(|host| format!("{host}")).collect();
         let waits = common.rendezvous.wait.is_some();
+        let pairs = pairs.keys(common).hosts.into_iter().map(|(host, pair)| (host, pair.name)).collect();
         Reachability {
             others,
             names,
+            pairs,
             waits,
             reconnect: common.reconnect,
             outages: BTreeMap::new(),
@@ -103,6 +117,11 @@ impl Reachability {
     /// One more host is dialled.
     pub fn add(&mut self, name: &str) {
         self.names.push(name.to_string());
+    }
+
+    /// A host is one that was paired with.
+    pub fn means(&mut self, host: HostId, pair: &str) {
+        self.pairs.insert(host, pair.to_string());
     }
 
     /// A peer said hello.
@@ -128,21 +147,29 @@ impl Reachability {
             self.hopeless.insert(host);
             if self.hopeless.len() >= self.names.len() && !self.waits {
                 let code = if fatal && !self.ever_reached { ExitCode::Failed } else { ExitCode::PeerLost };
-                return Err(Failure::new(code, self.sentence(error)));
+                return Err(Failure::new(code, self.sentence(host, error)));
             }
         }
         if self.is_news(now, host, error) {
             match fatal || !self.reconnect {
-                true => tracing::error!("{}", self.sentence(error)),
-                false => tracing::warn!("{} (dialling on until {})", self.sentence(error), awaited(error)),
+                true => tracing::error!("{}", self.sentence(host, error)),
+                false => tracing::warn!("{} (dialling on until {})", self.sentence(host, error), awaited(error)),
             }
         }
         Ok(())
     }
 
     /// What is wrong, and what to look for.
-    fn sentence(&self, error: &Unreachable) -> String {
+    fn sentence(&self, host: HostId, error: &Unreachable) -> String {
         match error {
+            Unreachable::TurnedAway { from, refusal: Refusal::KeyWrong | Refusal::KeyMissing, .. }
+                if let Some(pair) = self.pairs.get(&host) =>
+            {
+                format!(
+                    "WHAT ANSWERS AT {from} IS NOT THE {pair} THAT WAS PAIRED WITH, or that one has forgotten it: nothing is sent. If it was \
+                     set up anew, start it with --pair, and this side with --pair, too"
+                )
+            }
             Unreachable::Dial(DialError::Refused { port, .. }) => {
                 format!("{error}: is {} running there, and on port {port}?", self.others)
             }
@@ -180,11 +207,10 @@ fn awaited(error: &Unreachable) -> &'static str {
 mod tests {
     use super::super::args::{Command, Env, recv};
     use super::*;
-    use eyeline_proto::wire::preamble::Refusal;
 
     fn hosts(flags: &str) -> Reachability {
         match recv::parse(format!("recv {flags}").split(' ').map(std::ffi::OsString::from), &Env::default()) {
-            Ok(Command::Run(config)) => Reachability::new("recv", &config.common),
+            Ok(Command::Run(config)) => Reachability::new("recv", &config.common, &Pairs::default()),
             other => panic!("{other:?}"),
         }
     }

@@ -11,6 +11,7 @@ use super::door::Door;
 use super::failure::{Code, Failure};
 use super::last_will::LastWill;
 use super::notes::{self, Notes};
+use super::pairs::Pairs;
 use super::presence::Presence;
 use super::rendezvous;
 use super::stats::Statistics;
@@ -165,15 +166,20 @@ impl<'a> Beginning<'a> {
         let Beginning { program, common, stop, notes, will, statistics } = self;
         let now = Instant::now();
         let epoch = Epoch::new(now);
+        let pairs = Pairs::read().unwrap_or_else(|sentence| {
+            tracing::warn!("{sentence}");
+            Pairs::default()
+        });
+        let keys = pairs.keys(common);
         let presence = Presence::new(me.offers, me.wants);
         let (where_to, hosts) = rendezvous::net_config(&common.rendezvous, presence.directory());
         let (offers, wants) = (me.offers, me.wants);
-        let core = shaped(session::Config { hosts, reconnect: common.reconnect, ..session::Config::new(me, epoch) });
+        let core = shaped(session::Config { hosts, keys, reconnect: common.reconnect, ..session::Config::new(me, epoch) });
         let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
         will.tells(net.commands(), presence.directory());
         let told = (notes.telling(Note::Heard), notes.telling(Note::Chosen));
         let name = presence.begin(program, common, (offers, wants), net.local_addr(), told);
-        let door = Door::open(program, common, net.local_addr(), name);
+        let door = Door::open(program, common, pairs, net.local_addr(), name);
         let deadline = common.duration.map(|duration| now + duration);
         Ok(Run { net, notes, door, statistics, epoch, deadline, reconnect: common.reconnect, stop, presence })
     }
@@ -274,8 +280,10 @@ impl Run<'_> {
     /// Dials who is listed by this digit, beside whoever is dialled already. Whether there is somebody.
     pub fn choose(&mut self, digit: u8) -> bool {
         let Some(host) = self.door.choose(digit) else { return false };
+        let name = host.name.clone();
         let host = self.net.add_host(host);
-        self.net.command(Command::Dial(host));
+        let pair = self.door.means(host, &name);
+        self.net.command(Command::Dial(host, pair));
         true
     }
 

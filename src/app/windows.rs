@@ -7,8 +7,6 @@
 use super::args::Rendezvous;
 use super::state;
 use crate::present::geometry::Geometry;
-use nix::fcntl::{Flock, FlockArg};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Of more windows nobody remembers where they were.
@@ -39,15 +37,13 @@ impl Remembered {
     /// Keeps where it stands.
     pub fn keep(&self, geometry: Geometry) {
         let Some(file) = &self.file else { return };
-        // Another program that is closed at the same time waits for us, or we for it.
-        let folder = file.parent().unwrap_or(Path::new("/"));
-        let locked = std::fs::create_dir_all(folder).and_then(|()| std::fs::File::open(folder));
-        let _locked = locked.ok().and_then(|folder| Flock::lock(folder, FlockArg::LockExclusive).ok());
+        let _locked = state::lock(file);
         let mut known = read(file);
         known.retain(|(key, _)| *key != self.key);
         known.insert(0, (self.key.clone(), geometry));
         known.truncate(MOST);
-        if let Err(error) = write(file, &known) {
+        let text: String = known.iter().map(|(key, geometry)| format!("{geometry} {key}\n")).collect();
+        if let Err(error) = state::replace(file, &text) {
             tracing::debug!("where the window stands is not kept: {}: {error}", file.display());
         }
     }
@@ -66,20 +62,6 @@ fn read(file: &Path) -> Vec<(String, Geometry)> {
     let text = if is_short { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() };
     let line = |line: &str| line.split_once(' ').and_then(|(geometry, key)| Some((key.to_string(), geometry.parse().ok()?)));
     text.lines().filter_map(line).collect()
-}
-
-/// All of it or nothing, whoever reads it now.
-fn write(file: &Path, known: &[(String, Geometry)]) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    let part = folder.join(format!("windows.{}.part", std::process::id()));
-    let written = std::fs::File::create(&part).and_then(|mut to| {
-        known.iter().try_for_each(|(key, geometry)| writeln!(to, "{geometry} {key}"))?;
-        std::fs::rename(&part, file)
-    });
-    if written.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use super::admission::{self, Room};
 use super::fault::Fault;
 use super::guesses::Guesses;
 use super::handshake::KEYLESS;
-use super::keyring::{Dial, Invitation, Keyring, Keys};
+use super::keyring::{Dial, Invitation, Keyring, Keys, Pair};
 use super::link::{Advance, Identity, Link, LinkId};
 use super::path::{Control, Opened, Path, Rejected};
 use super::places;
@@ -437,8 +437,9 @@ impl Endpoint {
     }
 
     /// One more host is to be dialled, from now on.
-    pub fn dial(&mut self, now: Instant, host: HostId) {
+    pub fn dial(&mut self, now: Instant, host: HostId, pair: Option<Pair>) {
         if !self.stopped {
+            self.keys.means(host, pair);
             self.dialer.add(now, host);
         }
     }

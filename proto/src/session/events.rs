@@ -91,7 +91,8 @@ pub enum Command {
     /// Find out what rate the path to this peer takes: it is in its statistics some seconds later.
     Measure(PeerId),
     /// Dial this host, too, which is the next of its number, as those of [`Config::hosts`] are.
-    Dial(HostId),
+    /// With the key of that pair, where it is one.
+    Dial(HostId, Option<Pair>),
     /// Let in whoever calls so, or not.
     Answer {
         /// What [`Event::Rings`] called it.

@@ -115,6 +115,11 @@ impl Keyring {
         self.news.take()
     }
 
+    /// A host that is to be dialled now is this pair, or none.
+    pub fn means(&mut self, host: HostId, pair: Option<Pair>) {
+        self.keys.hosts.extend(pair.map(|pair| (host, pair)));
+    }
+
     /// How a host is to be dialled.
     pub fn dial(&self, host: HostId) -> Dial {
         match (self.keys.hosts.get(&host), &self.keys.typed, &self.shared) {

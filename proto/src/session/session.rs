@@ -318,7 +318,7 @@ impl Core for Session {
                 let links = self.peers.iter().filter(|(_, of)| **of == peer).map(|(link, _)| *link);
                 links.for_each(|link| self.endpoint.path(link).into_iter().for_each(|path| path.measure(now)));
             }
-            Command::Dial(host) => self.endpoint.dial(now, host),
+            Command::Dial(host, pair) => self.endpoint.dial(now, host, pair),
             Command::Answer { call, taken } => self.endpoint.answer(now, call, taken),
             Command::Text(line) => {
                 let (origin, name) = (self.endpoint.me().id, self.endpoint.me().name.clone());

@@ -4,7 +4,7 @@ use super::super::ticker;
 use super::recording::Destination;
 use super::{Command, Env, Host, Idle, Recording, Wrong, file, key, recording, units};
 use clap::error::ErrorKind;
-use eyeline_proto::crypto::Psk;
+use eyeline_proto::crypto::{Code, Psk};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -40,6 +40,17 @@ pub struct Rendezvous {
     pub dial: Vec<Host>,
 }
 
+/// `--pair`: a machine is paired with by a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pairing {
+    /// We wait, and show one.
+    Invite,
+    /// We dial, and it is to be asked for.
+    Ask,
+    /// We dial, and it was typed.
+    With(Code),
+}
+
 /// What all programs are told.
 #[derive(Debug, Clone)]
 pub struct Common {
@@ -67,6 +78,10 @@ pub struct Common {
     pub ticker: ticker::Style,
     /// What both sides must have, if there is a key. The passphrase it was made of is not kept.
     pub key: Option<Psk>,
+    /// Whether another machine is to be paired with.
+    pub pairing: Option<Pairing>,
+    /// `--only-paired`: nobody else is let in.
+    pub only_paired: bool,
     /// How to speak to the user.
     pub log: Log,
     /// To be said once the log exists.
@@ -109,6 +124,19 @@ pub(super) struct CommonFlags {
     /// Take the key from the first line of FILE; without it $EYELINE_KEY is used
     #[arg(long, value_name = "FILE", value_parser = file(), help_heading = "Connection")]
     key_file: Option<PathBuf>,
+
+    /// Pair two machines, once: who waits shows six digits, who dials types them, or gives them as --pair=CODE; from then on the two
+    /// know each other without
+    #[arg(long, value_name = "CODE", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Connection")]
+    pair: Option<String>,
+
+    /// Let in only machines that were paired with, and whoever has --key
+    #[arg(long, help_heading = "Connection")]
+    only_paired: bool,
+
+    /// Forget the machine that was paired with under this name, then end
+    #[arg(long, value_name = "NAME", help_heading = "Connection")]
+    forget: Option<String>,
 
     /// What others see you called [default: this machine's name]
     #[arg(long, value_name = "NAME", value_parser = units::name, help_heading = "Connection")]
@@ -232,6 +260,8 @@ impl CommonFlags {
             Some(Command::List(self.log(env), self.stats.is_some()))
         } else if self.key.as_deref() == Some("new") {
             Some(Command::NewKey)
+        } else if let Some(name) = &self.forget {
+            Some(Command::Forget(self.log(env), name.clone()))
         } else {
             None
         }
@@ -255,6 +285,7 @@ impl CommonFlags {
         }
         let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
         let rendezvous = Rendezvous { wait, dial };
+        let pairing = self.pair.as_deref().map(|typed| pairing(typed, &rendezvous, env)).transpose()?;
         // At last: what is wrong with other flags is told without it, and a key file may be a pipe, which is read once.
         let (flag, file, variable) = (self.key.as_deref(), self.key_file.as_deref(), env.key.as_deref());
         let (config, credentials) = (env.config_key.as_ref(), env.credentials.as_deref());
@@ -265,7 +296,7 @@ impl CommonFlags {
         let (reconnect, duration, ticker) = (!self.no_reconnect, self.duration, self.ticker(env));
         let (stats_json, metrics) = (self.stats.is_some(), self.metrics);
         let recording = self.recording.resolve(env, stats_json)?;
-        let (name, doctor, announce) = (self.name, self.doctor, !self.no_announce);
+        let (name, doctor, announce, only_paired) = (self.name, self.doctor, !self.no_announce, self.only_paired);
         let typed_digits =
             env.stdin_is_terminal && env.stdout_is_terminal && env.stderr_is_terminal && log.verbosity > Verbosity::Quiet;
         let to_stdout = recording.file == Some(Destination::Stdout);
@@ -282,6 +313,8 @@ impl CommonFlags {
             metrics,
             ticker,
             key,
+            pairing,
+            only_paired,
             log,
             warnings,
         };
@@ -289,5 +322,22 @@ impl CommonFlags {
             common.shares_terminal();
         }
         Ok(common)
+    }
+}
+
+/// What `--pair` means to who waits there, or dials.
+fn pairing(typed: &str, rendezvous: &Rendezvous, env: &Env) -> Result<Pairing, Wrong> {
+    let (dials, code) = (!rendezvous.dial.is_empty(), Code::parse(typed));
+    match (typed, dials) {
+        ("", false) => Ok(Pairing::Invite),
+        ("", true) if env.stdin_is_terminal && env.on_terminal => Ok(Pairing::Ask),
+        ("", true) => Err(Wrong::conflict("there is no terminal to type the code at: give the six digits as --pair=CODE")),
+        (_, false) => {
+            Err(Wrong::conflict("--pair=CODE is for who dials: who waits is started with --pair alone, and shows the code"))
+        }
+        (_, true) => {
+            let wrong = || Wrong(ErrorKind::ValueValidation, format!("--pair={typed} is no code: it is six digits, like 493027"));
+            code.map(Pairing::With).ok_or_else(wrong)
+        }
     }
 }

@@ -24,7 +24,7 @@ use file::File;
 pub(super) use file::Setting;
 
 /// Of these a file says nothing: they are about this very run.
-pub(super) const TYPED_ALONE: [&str; 6] = ["help", "version", "list", "doctor", "print-config", "no-config"];
+pub(super) const TYPED_ALONE: [&str; 8] = ["help", "version", "list", "doctor", "print-config", "no-config", "pair", "forget"];
 
 /// A flag, and the word without a flag that says the same.
 const SAME: [(&str, &str); 1] = [("host", "dial")];

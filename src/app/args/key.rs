@@ -2,6 +2,7 @@
 //!
 //! What becomes of it is the business of `crypto`; here it is only found, checked and kept out of every message.
 
+use super::super::spoken;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
@@ -58,6 +59,13 @@ pub(super) fn find(from: Sources<'_>, warnings: &mut Vec<String>) -> Result<Opti
         }
         Sources { config: Some(key), .. } => key.clone(),
         _ => return Ok(None),
+    };
+    let key = match spoken::normal(key.expose()) {
+        Ok(normal) => normal.map_or(key, |words| Key(Zeroizing::new(words))),
+        Err(sentence) => {
+            warnings.push(sentence);
+            key
+        }
     };
     if key.0.chars().count() < SHORT {
         warnings.push(format!(

@@ -29,7 +29,7 @@ use clap::error::ErrorKind;
 
 pub use call::Call;
 use common::CommonFlags;
-pub use common::{Common, Log, Rendezvous, Verbosity};
+pub use common::{Common, Log, Pairing, Rendezvous, Verbosity};
 pub use recording::Recording;
 pub use recv::Recv;
 pub use send::Send;
@@ -97,6 +97,8 @@ pub enum Command<Config> {
     List(Log, bool),
     /// `--key new`: print a strong passphrase, then end.
     NewKey,
+    /// `--forget`: the machine that is called so, then end.
+    Forget(Log, String),
     /// `--print-config`: print this, then end.
     PrintConfig(String),
 }

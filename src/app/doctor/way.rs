@@ -1,6 +1,7 @@
 //! Our own port, and the way to hosts: tried for real, with a session that takes what comes and measures what rate passes.
 
 use super::super::args::Common;
+use super::super::pairs::Pairs;
 use super::super::rendezvous;
 use super::Needs;
 use super::findings::Finding;
@@ -69,7 +70,8 @@ fn meet(
     let me = Identity { offers, wants, ..rendezvous::identity(common) };
     let now = Instant::now();
     let (config, hosts) = rendezvous::net_config(where_to, Directory::new(offers, wants));
-    let core = session::Config { hosts, reconnect: true, ..session::Config::new(me, Epoch::new(now)) };
+    let keys = Pairs::read().unwrap_or_default().keys(&Common { rendezvous: where_to.clone(), ..common.clone() });
+    let core = session::Config { hosts, keys, reconnect: true, ..session::Config::new(me, Epoch::new(now)) };
     let (tell, told) = mpsc::channel();
     let net = net::spawn(Session::new(now, core), config, move |event| {
         // What pictures show is of no use here.

@@ -120,7 +120,8 @@ impl Viewing {
             }
         }
         if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
-            screen.joins(track, name.clone(), shown.canvas().clone());
+            let label = if track.is_own() { door.shown_as(track.peer, &name) } else { name.clone() };
+            screen.joins(track, label, shown.canvas().clone());
             let address = self.addresses.get(&track.peer).copied();
             screen.knows(&shown, Who { name: name.clone(), address });
             if self.began.elapsed() < ARRIVING {

@@ -1,0 +1,58 @@
+//! Keys for people: words to read aloud, out of the list that BIP 39 made for it (2048 words; the first four letters tell each from
+//! all others).
+
+use bip39::Language;
+use eyeline_proto::crypto::random;
+
+/// 7 words of 11 bits: 77. Behind Argon2id, of which a machine with a thousand cores tries a hundred thousand a second, half of
+/// them take 20 million years.
+const WORDS: usize = 7;
+
+/// A key nobody guesses: seven words with dashes between them.
+pub fn key() -> String {
+    let list = Language::English.word_list();
+    // Two bytes for each: 65,536 is a multiple of 2048, so none is likelier than another.
+    let bytes: [u8; 2 * WORDS] = random();
+    let word = |two: &[u8]| list[usize::from(u16::from_be_bytes([two[0], two[1]])) % list.len()];
+    bytes.chunks(2).map(word).collect::<Vec<_>>().join("-")
+}
+
+/// What was typed, as [`key`] would have written it, where it is such a key said with other letters or spaces; else as it is. A word
+/// that is on no list is told, for whoever typed six of seven right meant the seventh.
+pub fn normal(typed: &str) -> Result<Option<String>, String> {
+    let words: Vec<String> =
+        typed.split(|c: char| c.is_whitespace() || c == '-').filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    let strange: Vec<&String> = words.iter().filter(|word| Language::English.find_word(word).is_none()).collect();
+    match (words.len(), &strange[..]) {
+        (WORDS, []) => Ok(Some(words.join("-"))),
+        (WORDS, [word]) => Err(format!("`{word}` is none of the words that `--key new` uses: hear that one again")),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_key_is_seven_words_of_a_list_and_another_one_each_time() {
+        let many: BTreeSet<String> = (0..200).map(|_| key()).collect();
+        assert_eq!(many.len(), 200);
+        let words: BTreeSet<&str> = many.iter().flat_map(|key| key.split('-')).collect();
+        assert!(words.len() > 900, "of 2048, drawn 1400 times: {}", words.len());
+        assert!(many.iter().all(|key| key.split('-').count() == WORDS && normal(key) == Ok(Some(key.clone()))));
+    }
+
+    #[test]
+    fn spaces_and_capitals_do_not_matter_and_one_wrong_word_is_told() {
+        let key = "zoo-abandon-year-legal-winner-thank-ability";
+        for typed in ["zoo abandon year legal winner thank ability", "Zoo-Abandon  year-legal-WINNER thank - ability "] {
+            assert_eq!(normal(typed), Ok(Some(key.to_string())));
+        }
+        assert!(normal("zoo abandon year legal winner thank abilty").is_err_and(|sentence| sentence.contains("`abilty`")));
+        for other in ["correct horse battery staple", "zoo abandon year", "kq7wr-m3xab-aaaaa-bbbbb-ccccc-ddddd-eeeee", ""] {
+            assert_eq!(normal(other), Ok(None), "{other}");
+        }
+    }
+}
