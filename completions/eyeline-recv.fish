@@ -10,6 +10,8 @@ complete -c eyeline-recv -s p -l port -d 'Port: UDP for pictures, TCP for sound 
 complete -c eyeline-recv -l bind -d 'Address of this machine to wait on; the default is every one' -r
 complete -c eyeline-recv -l key -d 'Admit only who has this key too; `--key new` prints a strong one' -r
 complete -c eyeline-recv -l key-file -d 'Take the key from the first line of FILE; without it $EYELINE_KEY is used' -r -F
+complete -c eyeline-recv -l pair -d 'Pair two machines, once: who waits shows six digits, who dials types them, or gives them as --pair=CODE; from then on the two know each other without' -r
+complete -c eyeline-recv -l forget -d 'Forget the machine that was paired with under this name, then end' -r
 complete -c eyeline-recv -l name -d 'What others see you called [default: this machine\'s name]' -r
 complete -c eyeline-recv -l duration -d 'End after this time, like 10s or 2m' -r
 complete -c eyeline-recv -l stats -d 'Print measurements on stdout; json is one object a second, and one of totals at the end' -r -f -a "json\t'One object a line'"
@@ -29,6 +31,7 @@ complete -c eyeline-recv -l no-audio -d 'Play no sound'
 complete -c eyeline-recv -l overwrite -d 'Write over whatever is there by these names: on a terminal they must be new, elsewhere new or files of yours; with `{name}` or `{mix}` files that are there are left, and a number makes the name new'
 complete -c eyeline-recv -l wait -d 'Wait as well, where --host dials'
 complete -c eyeline-recv -l no-reconnect -d 'End when the peer is gone (exit 4); do not dial or wait again'
+complete -c eyeline-recv -l only-paired -d 'Let in only machines that were paired with, and whoever has --key'
 complete -c eyeline-recv -l no-announce -d 'Do not say on this network that this program waits, nor list who else does; `--host NAME` finds others all the same'
 complete -c eyeline-recv -l list -d 'List cameras with their modes and what can be set, monitors, microphones and speakers (recv and call: and who waits on this network), then end; as JSON with `--stats json`'
 complete -c eyeline-recv -l doctor -d 'Say what of this machine, and of the way to --host, is wrong, and what mends it, then end: 0 if nothing is, else 1; as JSON with `--stats json`'

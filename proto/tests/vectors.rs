@@ -237,6 +237,8 @@ fn records() -> Vec<(&'static str, Record)> {
         ("goodbye-failed", Record::Goodbye(Reason::Failed, String::new())),
         ("goodbye-renew", Record::Goodbye(Reason::Renew, String::new())),
         ("goodbye-replaced", Record::Goodbye(Reason::Replaced, String::new())),
+        ("goodbye-declined", Record::Goodbye(Reason::Declined, "the call was declined".to_string())),
+        ("taken", Record::Taken),
         ("goodbye-full", Record::Goodbye(Reason::Full, String::new())),
         ("text", Record::Text(text)),
         ("want", Record::Want(3, want)),
@@ -296,7 +298,7 @@ fn fields_and_records_of_later_programs_are_skipped() {
         let decoded = Record::decode(&bytes);
         match kind {
             1..=9 | 64..=66 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
-            67.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
+            68.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
             _ => assert!(matches!(decoded, Err(Error::Invalid { field: "record kind", .. })), "{kind}"),
         }
     }

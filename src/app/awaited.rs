@@ -73,7 +73,7 @@ impl Awaited {
             welcome = welcoming(program, admitted, address.ip(), &addresses, local.port());
         }
         if !rendezvous.dial.is_empty() {
-            places.push(dialling(&rendezvous.dial));
+            places.push(dialling(program, &rendezvous.dial));
         }
         Awaited { place: places.join(", "), help, welcome, code: None, trouble: None }
     }
@@ -98,6 +98,11 @@ impl Awaited {
                 self.code = Some(format!("{code}, but not for {seconds} s: too many were wrong"));
             }
         }
+    }
+
+    /// Somebody of this name is asked whether we are let in.
+    pub fn rings(&mut self, name: &str) {
+        self.trouble = Some(format!("it rings at {name}"));
     }
 
     /// A peer is here: what was said of hosts that could not be reached is over.
@@ -152,13 +157,13 @@ pub fn announce(program: &str, rendezvous: &Rendezvous, admitted: Admitted, loca
         tracing::info!("{without}{} is let in", admitted.who());
     }
     if !rendezvous.dial.is_empty() {
-        tracing::info!("{}", dialling(&rendezvous.dial));
+        tracing::info!("{}", dialling(program, &rendezvous.dial));
     }
 }
 
-fn dialling(hosts: &[Host]) -> String {
+fn dialling(program: &str, hosts: &[Host]) -> String {
     let names: Vec<_> = hosts.iter().map(|host| format!("{host}")).collect();
-    format!("dialling {}", names.join(", "))
+    format!("{} {}", if program == "call" { "calling" } else { "dialling" }, names.join(", "))
 }
 
 /// The program that answers this one.

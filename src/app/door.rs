@@ -222,6 +222,11 @@ impl<'a> Door<'a> {
                 self.awaited.invites(invitation);
                 return Ok(alone);
             }
+            Event::Calling { name, .. } => {
+                tracing::info!("it rings at {name}: somebody there is asked whether to let us in");
+                self.awaited.rings(name);
+                return Ok(alone);
+            }
             Event::Paired(pair, host) => self.keep(pair, *host),
             Event::Known(peer) => _ = self.proofs.insert(*peer, true),
             Event::Unproved { peer, name, address, dialled } => {

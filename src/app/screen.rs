@@ -65,6 +65,8 @@ pub enum Wish {
     Camera,
     /// A digit where nobody is seen: the one of that digit on this network is to be dialled.
     Choose(u8),
+    /// `y` or `n` in a call: let in who calls, or do not.
+    Answer(bool),
     /// These words to all others: printable, not empty, 500 bytes at most.
     Say(String),
 }
@@ -178,6 +180,12 @@ impl Screen {
     /// What is said below a picture whose sender left; nothing while there is a sender.
     pub fn wants(&mut self, sentence: String) {
         self.wanted = sentence;
+    }
+
+    /// Who calls, in lines; none: nobody does.
+    pub fn ringing(&mut self, lines: Vec<String>) {
+        self.overlay.ringing = lines;
+        self.changed = true;
     }
 
     /// A track is there; its pictures will be on `canvas`.
@@ -343,6 +351,7 @@ impl Screen {
             Action::Dropped(file) => self.wishes.push_back(Wish::Send(file)),
             Action::Microphone => self.wishes.push_back(Wish::Microphone),
             Action::Camera => self.wishes.push_back(Wish::Camera),
+            Action::Answer(taken) => self.wishes.push_back(Wish::Answer(taken)),
             Action::Say(text) => self.wishes.push_back(Wish::Say(text)),
             // It is painted again, as after every action.
             Action::Typed => {}

@@ -50,6 +50,8 @@ pub enum Action {
     Microphone,
     /// `c` in a call: one's own camera is to be closed, or opened again.
     Camera,
+    /// `y` or `n` in a call: whoever calls is to be let in, or not.
+    Answer(bool),
     /// `v` in a call: one's own picture is to be hidden, or shown again.
     OwnPicture,
     /// The line that is typed is another, or was opened or closed: there is something to paint.
@@ -111,7 +113,7 @@ pub(super) mod keysym {
 }
 
 /// Where a US keyboard has the keys of the window, by XKB's names of places.
-const PLACES: [(&[u8; 4], char); 20] = [
+const PLACES: [(&[u8; 4], char); 22] = [
     (b"AD01", 'q'),
     (b"AC04", 'f'),
     (b"AC02", 's'),
@@ -122,6 +124,8 @@ const PLACES: [(&[u8; 4], char); 20] = [
     (b"AB04", 'v'),
     (b"AD08", 'i'),
     (b"AC06", 'h'),
+    (b"AD06", 'y'),
+    (b"AB06", 'n'),
     (b"AE01", '1'),
     (b"AE02", '2'),
     (b"AE03", '3'),
@@ -182,6 +186,8 @@ fn by_character(bindings: Bindings, character: char, shift: bool) -> Option<Acti
         'r' if shift => Action::SaveLast,
         'r' => Action::Record,
         'c' if calls => Action::Camera,
+        'y' if calls => Action::Answer(true),
+        'n' if calls => Action::Answer(false),
         'v' if calls => Action::OwnPicture,
         '+' | '=' => Action::VolumeUp,
         '-' => Action::VolumeDown,

@@ -24,6 +24,7 @@ mod mouse;
 pub mod overlay;
 mod pixels;
 mod renderer;
+pub mod ring_tone;
 mod scale;
 pub mod scene;
 pub mod speaker;

@@ -46,6 +46,8 @@ pub struct Overlay {
     pub paused: bool,
     /// Shows that it is recorded, with these words.
     pub recording: Option<String>,
+    /// Shows that somebody calls: who, and which keys answer.
+    pub ringing: Vec<String>,
     note: Option<Note>,
     said: Said,
 }
@@ -117,7 +119,8 @@ impl Overlay {
     /// Whether there is nothing to draw.
     pub fn is_empty(&self, now: Instant) -> bool {
         let note = self.note.as_ref().is_some_and(|note| now < note.until);
-        self.lines.is_empty() && !self.help && !note && self.badges(Bindings::Watch).is_empty() && self.said.is_over(now)
+        let boxes = self.lines.is_empty() && self.ringing.is_empty() && !self.help;
+        boxes && !note && self.badges(Bindings::Watch).is_empty() && self.said.is_over(now)
     }
 
     fn badges(&self, bindings: Bindings) -> Vec<Line<'_>> {
@@ -154,6 +157,12 @@ impl Overlay {
         let paragraphs: Vec<_> = help.into_iter().chain(notice).chain(figures).collect();
         for placed in layout.arrange(&paragraphs) {
             page.boxed(&placed);
+        }
+        if !self.ringing.is_empty() {
+            let lines = self.ringing.iter().map(|line| vec![(AMBER, line.as_str())]).collect();
+            let paragraph = Paragraph { larger: true, ..Paragraph::new(lines, &[Place::Top, Place::Bottom, Place::Middle]) };
+            // Somebody waits for it: rather over the others than not at all.
+            page.boxed(&layout.add(&paragraph).unwrap_or_else(|| Layout::new(letters, size).force(&paragraph)));
         }
         let badges = self.badges(beside.bindings);
         if !badges.is_empty() {

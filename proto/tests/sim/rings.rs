@@ -66,7 +66,7 @@ fn it_rings_until_somebody_lets_it_in_and_then_both_are_told_of_each_other() {
     let now = ring_for(&mut desk, &mut kitchen, start, secs(50));
     answer(&mut kitchen, now, call, true);
     let (to_desk, to_kitchen) = exchange(&mut desk, &mut kitchen, now, SOCKETS);
-    assert!(is_up(&to_desk) && is_up(&to_kitchen));
+    assert!(is_up(&to_desk) && is_up(&to_kitchen) && ring_is_over(&to_kitchen));
     // Who is here is not asked about when he comes back.
     let broke = now + secs(1);
     desk.handle_closed(broke, SOCKETS.0);

@@ -6,7 +6,7 @@ use clap::Parser;
 
 use super::send::{Send, Sound, SourceFlags};
 use super::showing::{ShowFlags, Showing, Speaker};
-use super::{Command, CommonFlags, Env, Wrong, units};
+use super::{Command, CommonFlags, Env, Idle, Wrong, units};
 use crate::sound_card::PLAYED;
 
 /// What `call` is told.
@@ -18,6 +18,8 @@ pub struct Call {
     pub showing: Showing,
     /// Lines on stdin are said to all.
     pub chat: bool,
+    /// Whoever dials is let in once somebody says so.
+    pub ask: bool,
 }
 
 impl Call {
@@ -33,6 +35,7 @@ Examples:
   call                       wait for others to dial, and see and hear them all;
                              lists who else waits on this network
   call --host lab            join the `call` that is called lab
+  call --ask                 wait, and be asked before anybody is let in
   call --no-video            take part without a camera
   call --no-video --no-audio --no-window
                              a meeting point without a person
@@ -41,10 +44,11 @@ Examples:
 Who waits is the meeting point: what each one sends there goes to all others.
 There is no echo cancellation yet: use headphones.
 Keys in the window: q quit, m mutes yourself, M mutes the others, c closes the
-camera, v hides your own picture, Enter writes to all, f or F11 full screen,
-Esc leaves it, Space pauses a film or freezes, Left/Right 5 s in a film,
-x silences one, Up/Down or +/- volume, 1-9 or Tab one large, 0 all alike,
-s keeps the picture, r records, R keeps the last seconds, i figures, ? help.
+camera, v hides your own picture, Enter writes to all, y lets in who calls,
+n does not, f or F11 full screen, Esc leaves it, Space pauses a film or freezes,
+Left/Right 5 s in a film, x silences one, Up/Down or +/- volume, 1-9 or Tab one
+large, 0 all alike, s keeps the picture, r records, R keeps the last seconds,
+i figures, ? help.
 All is encrypted; without a key, who waits admits anybody of its local network.
 Exit code: 0 ended normally, 1 failed, 2 wrong usage, 3 device, 4 peer lost.";
 
@@ -70,6 +74,10 @@ struct Flags {
     #[arg(long, help_heading = "What to do with it")]
     chat: bool,
 
+    /// Ask before anybody who dials is let in: y lets in, n does not
+    #[arg(long, help_heading = "Connection")]
+    ask: bool,
+
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -93,13 +101,19 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
     let hosts = [flags.dial, flags.host].concat();
     let mut send = flags.source.resolve(flags.common, hosts, env)?;
     send.common.warnings.extend(env.warnings(idle));
-    if flags.chat {
+    if flags.chat || flags.ask && !showing.window {
         send.common.shares_terminal();
     }
     if flags.chat && matches!(send.source, super::send::Source::Stdin) {
         return Err(Wrong::conflict("--chat and --file - both want stdin: leave one of them out"));
     }
-    Ok(Command::Run(Box::new(Call { send, showing, chat: flags.chat })))
+    if flags.ask && !showing.window && !flags.chat && !env.stdin_is_terminal {
+        return Err(Wrong::conflict("--ask has nobody to ask: give it a window, a terminal, or --chat and answers on stdin"));
+    }
+    if flags.ask && send.common.rendezvous.wait.is_none() {
+        send.common.warnings.extend(env.warnings([Idle("ask", "nobody dials where only --host dials; --wait waits as well")]));
+    }
+    Ok(Command::Run(Box::new(Call { send, showing, chat: flags.chat, ask: flags.ask })))
 }
 
 #[cfg(test)]

@@ -43,6 +43,8 @@ fn words(bindings: Bindings, action: &Action) -> &'static str {
         (Action::Snapshot, _) => "keeps the picture",
         (Action::Microphone, _) => "mutes yourself",
         (Action::Camera, _) => "closes the camera",
+        (Action::Answer(true), _) => "lets in who calls",
+        (Action::Answer(false), _) => "does not",
         (Action::OwnPicture, _) => "hides your own picture",
         (Action::Typed, _) => "writes to all",
         (Action::VolumeUp | Action::VolumeDown, _) => "volume",
@@ -57,7 +59,7 @@ fn words(bindings: Bindings, action: &Action) -> &'static str {
 #[test]
 fn every_key_that_a_help_names_does_what_it_says_there() {
     let of = |command: clap::Command| command.get_after_help().expect("examples and keys").to_string();
-    let helps = [(Bindings::Watch, of(recv::command()), 10), (Bindings::Call, of(call::command()), 14)];
+    let helps = [(Bindings::Watch, of(recv::command()), 10), (Bindings::Call, of(call::command()), 16)];
     for (bindings, help, least) in helps {
         let parts = parts(&help);
         assert!(parts.len() >= least, "keys are left out: {parts:?}");

@@ -3,6 +3,7 @@
 //! It is `send` and `recv` in one session (`send/sending.rs`, `recv/viewing.rs`): one port, one window, one loop. What is said
 //! between people is here, and so is what one does to one's own devices.
 
+mod ring;
 mod typed;
 
 use super::args;
@@ -24,10 +25,12 @@ use super::windows::Remembered;
 use crate::net;
 use crate::pipeline::record::Room;
 use crate::present::keys::Bindings;
+use crate::present::speaker::Speaker;
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event, PeerId};
 use eyeline_proto::wire::record::{Media, Want};
+use ring::Ring;
 use std::collections::BTreeSet;
 use std::time::Instant;
 use typed::Unsaid;
@@ -49,7 +52,7 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let devices = Devices::open(&config.showing, (Bindings::Call, remembered), ready, None)?;
 
     // What nobody sees or hears here is still passed on.
-    let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, ..beginning.identity() };
+    let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, asks: config.ask, ..beginning.identity() };
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let recorder = recording.recorder().clone();
     let (latency, seen) = (config.showing.latency, config.showing.window || devices.camera.is_some());
@@ -67,12 +70,13 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     } else {
         Some(Sending::new(&config.send, plan, &run, own.as_ref().map(OwnPicture::sink), &recorder)?)
     };
-    if config.chat {
+    if config.chat || config.ask && !config.showing.window {
         typed::listen(run.notes.telling(Note::Typed)).code(ExitCode::Failed)?;
     }
     let (muted, closed, unsaid) = (false, false, Unsaid::default());
     let (peers, met, failed) = (BTreeSet::new(), false, None);
-    let mut call = Call { viewing, sending, own, peers, met, failed, muted, closed, unsaid };
+    let (ring, chats) = (Ring::default(), config.chat);
+    let mut call = Call { viewing, sending, own, peers, met, failed, muted, closed, unsaid, ring, chats };
     call.show_own();
     run.carry_out(call)
 }
@@ -93,6 +97,10 @@ struct Call<'a> {
     /// Our camera is.
     closed: bool,
     unsaid: Unsaid,
+    /// Who calls and is not let in yet.
+    ring: Ring,
+    /// Lines on stdin are said to all.
+    chats: bool,
 }
 
 impl Program for Call<'_> {
@@ -115,7 +123,7 @@ impl Program for Call<'_> {
             // While nobody is here a digit says nothing to anybody.
             Note::Typed(line) => match neighbours::digit(&line).filter(|digit| self.is_alone() && run.door.offers(*digit)) {
                 Some(digit) => run.notes.tell(Note::Chosen(digit)),
-                None => self.say(line, run),
+                None => self.typed(line, run),
             },
             Note::Signal | Note::Heard(_) | Note::Chosen(_) => {}
         }
@@ -142,6 +150,7 @@ impl Program for Call<'_> {
         if let Some(sending) = &mut self.sending {
             sending.follow_recorder(&run.net)?;
         }
+        self.ring.sound(now, self.viewing.speaker.as_ref().map(Speaker::mixer));
         while let Some(line) = self.unsaid.due(now) {
             self.say(line, run);
         }
@@ -212,6 +221,14 @@ impl Call<'_> {
                 self.viewing.second(&stats, &run.net)?;
             }
             Event::Text { name, line } => self.viewing.said(&name, &line),
+            Event::Rings { call, name, address, paired } => {
+                self.ring.begins(call, &name, address, paired);
+                self.show_ring();
+            }
+            Event::RingOver(call) => {
+                self.ring.ends(call);
+                self.show_ring();
+            }
             // The last picture of what is over would stand at the others as if it were live.
             Event::Delivered { .. } => run.net.command(Command::Silence { muted: true, closed: true }),
             event => self.viewing.handle(event, &mut run.door),
@@ -233,6 +250,22 @@ impl Call<'_> {
         run.net.command(Command::End);
         self.own = None;
         self.show_own();
+    }
+
+    /// An answer to who calls, or words to all.
+    fn typed(&mut self, line: String, run: &Run<'_>) {
+        match line.as_str() {
+            "y" | "Y" if self.ring.is_on() => self.ring.answer(true, &run.net),
+            "n" | "N" if self.ring.is_on() => self.ring.answer(false, &run.net),
+            _ if self.chats => self.say(line, run),
+            _ => tracing::info!("y lets in who calls, n does not; --chat says lines to all"),
+        }
+    }
+
+    fn show_ring(&mut self) {
+        if let Some(screen) = &mut self.viewing.screen {
+            self.ring.show(screen);
+        }
     }
 
     fn say(&mut self, line: String, run: &Run<'_>) {
@@ -257,6 +290,10 @@ impl Call<'_> {
                 return Ok(());
             }
             Wish::Send(_) => return Ok(()),
+            Wish::Answer(taken) => {
+                self.ring.answer(taken, &run.net);
+                return Ok(());
+            }
             Wish::Record | Wish::SaveLast | Wish::Snapshot | Wish::Hold | Wish::Step { .. } => {
                 self.viewing.grant(&wish, &run.net);
                 return Ok(());

@@ -25,13 +25,14 @@ const WATCH: [Key; 15] = [
     (("?, h", "this page"), Some(("?", "this page"))),
 ];
 
-const CALL: [Key; 19] = [
+const CALL: [Key; 20] = [
     (("q", "quit"), Some(("q", "quit"))),
     (("m", "mute your microphone"), Some(("m", "mute yourself"))),
     (("M", "mute the others"), Some(("M", "mute others"))),
     (("c", "close your camera"), Some(("c", "close camera"))),
     (("v", "hide your own picture"), Some(("v", "own picture"))),
     (("Enter", "write to the others"), Some(("Enter", "write"))),
+    (("y, n", "let in who calls, or not"), Some(("y, n", "who calls"))),
     (("f, F11", "full screen (or double click)"), Some(("f", "full screen"))),
     (("Esc", "leave full screen"), None),
     (("Space", "pause a film, or freeze the pictures"), None),

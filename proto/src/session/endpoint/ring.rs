@@ -54,6 +54,7 @@ impl Endpoint {
             return;
         }
         if taken {
+            self.notices.push_back(Notice::RingOver(id));
             self.let_in(now, id);
         } else {
             self.leave(id, Reason::Declined, "the call was declined");
