@@ -111,6 +111,7 @@ fn value(kind: &str) -> &str {
         "ADDR" => "127.0.0.1",
         "[ADDR:]PORT" => ":9100",
         "KEY" => "one-long-passphrase",
+        "CODE" => "493027",
         "NAME" => "Ada",
         "DUR" | "auto|DUR" => "1.5s",
         "auto|off" | "on|off" => "off",

@@ -149,7 +149,7 @@ fn what_is_typed_wrong_is_told_before_anybody_is_dialled() {
     let desk = Machine::new("typed", "desk");
     for (args, part) in [
         ("--host localhost --pair=12345", "is no code: it is six digits"),
-        ("--host localhost --pair", "give the six digits as --pair=CODE"),
+        ("--host localhost --pair", "no code came, so nobody is dialled"),
         ("--pair=123456", "is for who dials"),
     ] {
         let mut program = desk.starts(SEND, args);

@@ -102,14 +102,19 @@ fn run<Config>(
     code.into()
 }
 
-/// The code that the other machine shows, where it is to be typed: before anything is opened, so that Ctrl-C ends it as ever.
+/// The code that the other machine shows, where it is to be typed, or comes through a pipe: before anything is opened, so that Ctrl-C ends it as ever.
 fn ask_code(common: &mut Common) -> Result<(), Failure> {
     while common.pairing == Some(Pairing::Ask) {
-        eprint!("the six digits that the other machine shows: ");
+        if std::io::stdin().is_terminal() {
+            eprint!("the six digits that the other machine shows: ");
+        }
         let mut line = String::new();
         let read = std::io::stdin().read_line(&mut line).code(ExitCode::Failed)?;
         if read == 0 {
-            return Err(Failure::new(ExitCode::Usage, "no code was typed, so nobody is dialled".to_string()));
+            return Err(Failure::new(
+                ExitCode::Usage,
+                "no code came, so nobody is dialled: type it, or give it as --pair=CODE".to_string(),
+            ));
         }
         match PairingCode::parse(&line) {
             Some(code) => common.pairing = Some(Pairing::With(code)),

@@ -135,7 +135,7 @@ pub(super) struct CommonFlags {
     only_paired: bool,
 
     /// Forget the machine that was paired with under this name, then end
-    #[arg(long, value_name = "NAME", help_heading = "Connection")]
+    #[arg(long, value_name = "NAME", value_parser = units::forgotten, help_heading = "Connection")]
     forget: Option<String>,
 
     /// What others see you called [default: this machine's name]
@@ -285,7 +285,7 @@ impl CommonFlags {
         }
         let wait = waits.then(|| SocketAddr::new(self.bind.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), self.port));
         let rendezvous = Rendezvous { wait, dial };
-        let pairing = self.pair.as_deref().map(|typed| pairing(typed, &rendezvous, env)).transpose()?;
+        let pairing = self.pair.as_deref().map(|typed| pairing(typed, &rendezvous)).transpose()?;
         // At last: what is wrong with other flags is told without it, and a key file may be a pipe, which is read once.
         let (flag, file, variable) = (self.key.as_deref(), self.key_file.as_deref(), env.key.as_deref());
         let (config, credentials) = (env.config_key.as_ref(), env.credentials.as_deref());
@@ -326,12 +326,11 @@ impl CommonFlags {
 }
 
 /// What `--pair` means to who waits there, or dials.
-fn pairing(typed: &str, rendezvous: &Rendezvous, env: &Env) -> Result<Pairing, Wrong> {
+fn pairing(typed: &str, rendezvous: &Rendezvous) -> Result<Pairing, Wrong> {
     let (dials, code) = (!rendezvous.dial.is_empty(), Code::parse(typed));
     match (typed, dials) {
         ("", false) => Ok(Pairing::Invite),
-        ("", true) if env.stdin_is_terminal && env.on_terminal => Ok(Pairing::Ask),
-        ("", true) => Err(Wrong::conflict("there is no terminal to type the code at: give the six digits as --pair=CODE")),
+        ("", true) => Ok(Pairing::Ask),
         (_, false) => {
             Err(Wrong::conflict("--pair=CODE is for who dials: who waits is started with --pair alone, and shows the code"))
         }

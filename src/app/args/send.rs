@@ -8,7 +8,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::lens::LensFlags;
 use super::window::{Frame, WindowFlags};
-use super::{Command, Common, CommonFlags, Env, Wrong, device, units};
+use super::{Command, Common, CommonFlags, Env, Pairing, Wrong, device, units};
 use crate::capture::camera::Controls;
 use crate::capture::screen::Which;
 use eyeline_proto::media::foreign::Passthrough;
@@ -271,8 +271,12 @@ impl SourceFlags {
         if self.fps.is_some() && matches!(source, Source::Film { .. }) {
             warnings.push("--fps has no effect: a film goes at its own pace".into());
         }
+        let common = common.resolve(hosts, env, warnings)?;
+        if common.pairing == Some(Pairing::Ask) && source == Source::Stdin {
+            return Err(Wrong::conflict("--pair and --file - both want stdin: give the code as --pair=CODE"));
+        }
         Ok(Send {
-            common: common.resolve(hosts, env, warnings)?,
+            common,
             source,
             video: !self.no_video,
             sound,

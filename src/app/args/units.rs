@@ -321,6 +321,14 @@ pub fn name(given: &str) -> Result<String, String> {
     }
 }
 
+/// A machine that is to be forgotten: what it is called, or was dialled as.
+pub fn forgotten(given: &str) -> Result<String, String> {
+    match given.trim() {
+        "" => Err("name a machine that was paired with; without the flag none is forgotten".into()),
+        name => Ok(name.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
