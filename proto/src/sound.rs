@@ -14,6 +14,19 @@ pub const RATE: u32 = 48_000;
 /// Frames (samples of one channel) in a block: 10 ms.
 pub const BLOCK_FRAMES: usize = 480;
 
+/// A block as an Opus packet of its own (RFC 6716). Decoded behind those before it, it is the block's samples, less what the codec
+/// takes off them. What is in one only `codec` above this crate knows.
+pub type Packet = Arc<[u8]>;
+
+/// How a block travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As samples.
+    Pcm,
+    /// As an Opus packet.
+    Opus,
+}
+
 /// One block, its time as `T`: an [`Instant`](std::time::Instant) is of this machine's clock, a `MediaTime` of its sender's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Block<T, S = Arc<[i16]>> {

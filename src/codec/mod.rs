@@ -6,7 +6,7 @@
 //! ([`ageing`]), and what stands still and is sent once more, better ([`refinement`]). [`encoder`] makes slices, [`decoder`]
 //! draws them, [`passthrough`] cuts a camera's own JPEG without decoding it, [`coefficients`] cuts out of it what changed,
 //! [`stitch`] joins the slices of a picture to one JPEG again, [`still`] makes one of a source's picture. [`tables`], [`segments`] and [`scan`] know the format (ITU-T
-//! T.81); [`raw`] alone calls libjpeg-turbo.
+//! T.81); [`raw`] alone calls libjpeg-turbo. Beside that, live sound to Opus packets and back: [`opus`].
 
 #![allow(clippy::disallowed_methods)] // at the edge: asks the time
 
@@ -18,6 +18,7 @@ pub mod coefficients;
 pub mod decoder;
 pub mod detector;
 pub mod encoder;
+pub mod opus;
 pub mod packed;
 pub mod passthrough;
 pub mod raw;
