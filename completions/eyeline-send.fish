@@ -3,6 +3,7 @@ complete -c eyeline-send -l camera -d 'Camera: index, part of its name, or path 
 complete -c eyeline-send -l file -d 'A film with its sound, at its own pace, a still, or an address like rtsp://DOOR/; `-` takes live y4m or JPEGs from stdin' -r -F
 complete -c eyeline-send -l screen -d 'The screen: a monitor by name or number, a part like 800x600+0+0, all, window, or a window\'s 0x number [default: the primary monitor]; on a Wayland desktop what its dialog asks, ask: once more' -r
 complete -c eyeline-send -l mic -d 'Microphone: index or part of its name, or speakers: what this machine plays [default: the system\'s]' -r
+complete -c eyeline-send -l sound -d 'How live sound is sent: pcm, as it is; opus, compressed, to who decodes that; auto, compressed where the path is narrow [default: auto]' -r
 complete -c eyeline-send -s s -l size -l resolution -d 'Size of the camera\'s picture, like 1280x720 or 720p [default: the best for little delay]' -r
 complete -c eyeline-send -s r -l fps -l framerate -d 'Pictures a second of the camera, like 30 or 29.97' -r
 complete -c eyeline-send -l exposure -d 'How long each picture is exposed, like 10ms or 1/100 (s), or auto; shorter is less blur and less light' -r

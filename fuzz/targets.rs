@@ -136,7 +136,7 @@ fn play(script: &[u8], kinds: u8, mut step: impl FnMut(u8, &[u8], Duration)) {
 }
 
 fn identity(offers: Media) -> Identity {
-    Identity { offers, wants: Media::LIVE, forwards: false, asks: false, psk: None, id: [1; 16], name: String::new() }
+    Identity { offers, wants: Media::LIVE, forwards: false, asks: false, opus: true, psk: None, id: [1; 16], name: String::new() }
 }
 
 /// A picture of one slice, whose scan is this.
@@ -190,7 +190,7 @@ impl Victim {
         let capture = self.clock();
         self.session.handle_command(self.now, Command::Slice(slice(picture, capture, scan)));
         let block = Block { capture, channels: 1, samples: [0; 480].into() };
-        self.session.handle_command(self.now, Command::Sound(block));
+        self.session.handle_command(self.now, Command::Sound(block, Some([7; 60].into())));
     }
 
     fn wait(&mut self, time: Duration) {

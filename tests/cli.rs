@@ -115,6 +115,7 @@ fn value(kind: &str) -> &str {
         "NAME" => "Ada",
         "DUR" | "auto|DUR" => "1.5s",
         "auto|off" | "on|off" => "off",
+        "auto|pcm|opus" => "opus",
         "auto|TIME" => "1/100",
         "Nx|N" => "2.5x",
         "auto|infinity|near|N" => "near",

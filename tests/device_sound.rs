@@ -319,6 +319,47 @@ fn silences(samples: &[i16]) -> (usize, usize, u32) {
     (all, longest, step)
 }
 
+/// Compressed it is the same tone, of the same level, without a gap.
+#[test]
+fn a_tone_that_goes_as_packets_is_heard_as_it_was_said() {
+    alone("a_tone_that_goes_as_packets_is_heard_as_it_was_said", |dir| {
+        let server = SoundServer::start(dir);
+        let port = free_port();
+        let mut send = Program::start(SEND, &format!("--test -s 640x360 --sound opus -p {port} --stats json"));
+        send.said("waiting on port");
+        let mut recv = Program::start(RECV, &format!("--no-window --speaker speaker --host 127.0.0.1:{port} --stats json"));
+        recv.stats_with(|stats| stats["sound"]["latency_ms"].is_f64() && stats["opus_blocks"].as_u64() > Some(200));
+        let [heard, control] = ["speaker", "control"].map(|sink| Recording::start(&server, &format!("{sink}.monitor")));
+        let _tone = play_tone(&server, dir, "control", 20);
+        wait("the recordings", || heard.began().is_some() && control.began().is_some());
+        recv.forget_stats();
+        let (before, from) = (recv.stats(), Instant::now());
+        wait("five seconds of it", || heard.since(from).len() >= 240_000);
+        let (samples, control) = (heard.since(from), control.since(from));
+        recv.forget_stats();
+        let after = recv.stats();
+        let ((silent, longest, step), (server_silent, ..)) = (silences(&samples), silences(&control));
+        let more = |field: &str| after[field].as_u64().unwrap() - before[field].as_u64().unwrap();
+        let concealed = |stats: &serde_json::Value| stats["sound"]["concealed_frames"].as_u64().unwrap();
+        let covered = (concealed(&after) - concealed(&before)) / 48;
+        // Between two beeps: the tone alone, in the middle of pieces of 50 ms.
+        let mut levels: Vec<f64> = samples.chunks_exact(2400).map(|piece| amplitude(piece, 440.0)).collect();
+        levels.sort_by(f64::total_cmp);
+        let level = levels[levels.len() / 2];
+        println!(
+            "{} ms silent, {} at once, {} of the control, {covered} ms concealed; a step of {step}, a level of {level:.0}; {after}",
+            silent * 5,
+            longest * 5,
+            server_silent * 5
+        );
+        assert_eq!((&after["codec"], more("opus_blocks")), (&"opus".into(), more("blocks")));
+        assert!((1550.0..1730.0).contains(&level), "it was said at 1638: {level}");
+        let most = 50 + server_silent * 25;
+        assert!(silent * 5 <= most && (covered as usize) <= most, "{} ms silent, {covered} concealed", silent * 5);
+        assert_eq!((recv.stop(Signal::SIGTERM), send.stop(Signal::SIGTERM)), (0, 0));
+    });
+}
+
 /// Both programs over a network that loses a twentieth of the datagrams and stops TCP for 300 ms every two seconds. TCP alone
 /// would be silent for a seventh of the time.
 #[test]

@@ -74,6 +74,7 @@ impl Pair {
             wants,
             forwards: false,
             asks: false,
+            opus: false,
             psk: None,
             id: [id; 16],
             name: "bench".into(),

@@ -6,7 +6,7 @@ use eyeline_proto::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, TAG};
 use eyeline_proto::picture::mcu_set::{McuSet, Owed};
 use eyeline_proto::picture::{Sampling, Size};
 use eyeline_proto::rate::Rate;
-use eyeline_proto::sound::{Block, Numbered};
+use eyeline_proto::sound::{Block, Numbered, Packet};
 use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
 use eyeline_proto::wire::mcus::Mcus;
@@ -14,7 +14,7 @@ use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
 use eyeline_proto::wire::record::{End, Film, Format, Hello, Media, Reason, Record, Steer, Text, Track, Want, Whole};
 use eyeline_proto::wire::report::{MAX_TRACKS, Misses, Report, TrackReport, TrackReports, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
-use eyeline_proto::wire::sound::{Piece, SoundRequest};
+use eyeline_proto::wire::sound::{Packets, Piece, SoundRequest};
 use eyeline_proto::wire::{Error, Reader, VERSION};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -53,6 +53,11 @@ fn sound() -> Numbered<MediaTime> {
     let capture = MediaTime::from_nanos(0x1112_1314_1516_1718);
     let block = Block { capture, channels: 2, samples: [1, 2, -1, -0x8000].into() };
     Numbered { number: 0x0102_0304_0506_0708, block }
+}
+
+fn packet(number: u64) -> Numbered<MediaTime, Packet> {
+    let capture = MediaTime::from_nanos(0x1112_1314_1516_1718);
+    Numbered { number, block: Block { capture, channels: 2, samples: (*b"packet").into() } }
 }
 
 fn nack() -> Nack {
@@ -106,6 +111,12 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         index: 2,
         payload: b"8 bytes.",
     };
+    let block = |channels, nanos, samples| Block { capture: MediaTime::from_nanos(nanos), channels, samples };
+    let packets = Packets {
+        number: 0x0102_0304_0506_0708,
+        newest: block(2, 0x1112_1314_1516_1718, &b"newest"[..]),
+        before: Some(block(1, 0x2122_2324_2526_2728, b"before")),
+    };
     vec![
         ("fragment", Message::Fragment(3, fragment, b"scan"), 13),
         ("shard", Message::Shard(3, shard), 17),
@@ -123,6 +134,8 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         ("piece", Message::Piece(3, piece), 20),
         ("piece-mono", Message::Piece(3, Piece { channels: 1, frames: 4, payload: b"pair", ..piece }), 18),
         ("sound_request", Message::SoundRequest(3, SoundRequest { next: 0x0102_0304_0506_0708, pieces: 3 }), 11),
+        ("packets", Message::Packets(3, packets), 36),
+        ("packets-first", Message::Packets(3, Packets { before: None, ..packets }), 20),
         ("misses", Message::Misses(3, Misses { settled: 0x0102_0304_0506_0708, missed: 0x1112_1314_1516_1718 }), 18),
     ]
 }
@@ -145,12 +158,39 @@ fn every_datagram_message_has_its_committed_bytes_and_comes_back_from_them() {
         }
         assert!(Message::decode(&bytes[..fixed]).is_ok(), "{name}: {fixed} bytes are its least");
         kinds.push(bytes[0]);
-        let open_end = matches!(message, Message::Fragment(..) | Message::Shard(..) | Message::Piece(..) | Message::Probe(_));
+        let open_end = matches!(
+            message,
+            Message::Fragment(..) | Message::Shard(..) | Message::Piece(..) | Message::Packets(..) | Message::Probe(_)
+        );
         assert_eq!(Message::decode(&[bytes.as_slice(), &[0; 4]].concat()).is_ok(), open_end, "{name} with bytes behind it");
     }
     kinds.dedup();
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14], "each kind has a vector");
-    assert!([0, 9, 15, 99, 255].iter().all(|kind| Message::decode(&[&[*kind][..], &[0; 60]].concat()).is_err()));
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 14], "each kind has a vector");
+    assert!([0, 9, 16, 99, 255].iter().all(|kind| Message::decode(&[&[*kind][..], &[0; 60]].concat()).is_err()));
+}
+
+/// What no honest sender says of packets: none, one longer than a frame may be, one before the first, bits that mean nothing.
+#[test]
+fn packets_that_cannot_be_are_refused() {
+    let packets = |number: u8, form: u8, before: Option<u16>, newest: usize| {
+        let mut bytes = [&[15, 3, 0, 0, 0, 0, 0, 0, 0, number, form][..], &[9; 8]].concat();
+        if let Some(len) = before {
+            bytes.extend_from_slice(&[8; 8]);
+            bytes.extend_from_slice(&len.to_be_bytes());
+            bytes.extend(std::iter::repeat_n(7, len.into()));
+        }
+        bytes.extend(std::iter::repeat_n(6, newest));
+        Message::decode(&bytes).is_ok()
+    };
+    assert!(packets(1, 7, Some(1275), 1275) && packets(0, 1, None, 1) && packets(1, 2, Some(1), 1));
+    assert!(
+        !packets(1, 2, Some(0), 1) && !packets(1, 2, Some(1276), 1) && !packets(1, 2, Some(1), 0) && !packets(1, 0, None, 1276)
+    );
+    assert!(!packets(0, 2, Some(1), 1) && !packets(1, 4, None, 9) && !packets(1, 8, None, 9) && !packets(1, 0x80, None, 9));
+    let record =
+        |channels: u8, len: usize| Record::decode(&[&[10, 3][..], &[0; 16], &[channels], &vec![5; len]].concat()).is_ok();
+    assert!(record(1, 1) && record(2, 1275));
+    assert!(!record(0, 9) && !record(3, 9) && !record(1, 0) && !record(1, 1276));
 }
 
 /// What no honest piece or report says.
@@ -205,7 +245,14 @@ fn records() -> Vec<(&'static str, Record)> {
         Track {
             number: 3, media: Media::LIVE, muted: false, closed: false, origin: [5; 16], label: "Küche".to_string(), format
         };
-    let want = Want { pictures: true, sound: false, pixels: 0x0102_0304, rate: 0x0102_0304_0506_0708, whole: Whole::Everybody };
+    let want = Want {
+        pictures: true,
+        sound: false,
+        pixels: 0x0102_0304,
+        rate: 0x0102_0304_0506_0708,
+        whole: Whole::Everybody,
+        samples: false,
+    };
     let mut lacking = McuSet::new(Size { width: 1280, height: 720 }, Sampling::Yuv420);
     lacking.insert_runs([2..5, 3599..3600].into_iter());
     let text = Text { origin: [5; 16], name: "Küche".to_string(), line: "Komm essen!".to_string() };
@@ -243,9 +290,11 @@ fn records() -> Vec<(&'static str, Record)> {
         ("text", Record::Text(text)),
         ("want", Record::Want(3, want)),
         ("want-whole-for-some", Record::Want(3, Want { whole: Whole::Somebody, ..want })),
+        ("want-samples", Record::Want(3, Want { whole: Whole::Nobody, samples: true, ..want })),
         ("want-nothing", Record::Want(3, Want::default())),
         ("refresh", Record::Refresh(3, Owed::Some(lacking))),
         ("refresh-all", Record::Refresh(3, Owed::All)),
+        ("packet", Record::Packet(3, packet(0x0102_0304_0506_0708))),
         ("heard-not", Record::Heard(false)),
         ("heard", Record::Heard(true)),
         ("same", Record::Same([0xA7; 32])),
@@ -269,7 +318,11 @@ fn every_record_has_its_committed_bytes_and_comes_back_from_them() {
     for (name, record) in records() {
         let bytes = &stored[name];
         assert_eq!(Record::decode(bytes).as_ref(), Ok(&record), "{name}");
-        let shortest = if matches!(record, Record::Sound(..)) { 23 } else { bytes.len() };
+        let shortest = match record {
+            Record::Sound(..) => 23,
+            Record::Packet(..) => 20,
+            _ => bytes.len(),
+        };
         for len in 0..shortest {
             assert!(Record::decode(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
         }
@@ -298,7 +351,7 @@ fn fields_and_records_of_later_programs_are_skipped() {
         let decoded = Record::decode(&bytes);
         match kind {
             67 => assert_eq!(decoded, Ok(Record::Taken)),
-            1..=9 | 64..=66 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
+            1..=10 | 64..=66 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
             68.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
             _ => assert!(matches!(decoded, Err(Error::Invalid { field: "record kind", .. })), "{kind}"),
         }

@@ -18,15 +18,10 @@ use std::time::{Duration, Instant};
 /// Who we are, but for what we have and want.
 pub fn identity(common: &Common) -> Identity {
     let id = eyeline_proto::crypto::random();
-    Identity {
-        offers: Media::NONE,
-        wants: Media::NONE,
-        forwards: false,
-        asks: false,
-        psk: common.key.clone(),
-        id,
-        name: name(common),
-    }
+    let (offers, wants, psk) = (Media::NONE, Media::NONE, common.key.clone());
+    // What is written of sound is what was caught: it is to come as samples.
+    let opus = common.recording.file.is_none();
+    Identity { offers, wants, forwards: false, asks: false, opus, psk, id, name: name(common) }
 }
 
 /// What we are called.

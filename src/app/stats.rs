@@ -8,6 +8,7 @@ use super::status::ExitCode;
 use super::ticker::{Place, Ticker};
 use crate::net;
 use eyeline_proto::session::endpoint::Discarded;
+use eyeline_proto::sound::Form;
 use eyeline_proto::wire::text::printable;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -30,6 +31,14 @@ pub fn ms(time: Duration) -> f64 {
 /// Mbit/s of what went in one second.
 pub fn mbit(bytes: u64) -> f64 {
     round(bytes as f64 * 8.0 / 1e6)
+}
+
+/// What the form is called in which sound goes.
+pub fn codec(form: Form) -> &'static str {
+    match form {
+        Form::Pcm => "pcm",
+        Form::Opus => "opus",
+    }
 }
 
 /// Adds what the kernel would not send, or said about what was sent before.

@@ -7,6 +7,7 @@ use super::steps::{Steps, Unsent, even, useful};
 use super::tally::{EncoderCounts, Tally};
 use crate::codec::ageing::AGE;
 use crate::codec::encoder::{self, At, Coded, Encoded};
+use crate::codec::opus;
 use crate::codec::passthrough;
 use crate::codec::raw::Outcome;
 use crate::codec::raw::transformer::Loss;
@@ -89,6 +90,9 @@ pub struct Encoder {
     held: Mutex<bool>,
     released: Condvar,
     tally: Tally,
+    /// What makes packets of live sound, and whether anybody wants any.
+    opus: Mutex<opus::Encoder>,
+    wants_packets: AtomicBool,
     /// The user lets no sound, no pictures pass.
     silent: [AtomicBool; 2],
     /// Sound, pictures of a film that were caught until then are of another place; locked while one is on its way.
@@ -137,6 +141,8 @@ impl Encoder {
             held: Mutex::new(false),
             released: Condvar::new(),
             tally: Tally::default(),
+            opus: Mutex::default(),
+            wants_packets: AtomicBool::new(false),
             silent: [const { AtomicBool::new(false) }; 2],
             void: [const { Mutex::new(None) }; 2],
         })
@@ -371,9 +377,15 @@ impl Encoder {
         if self.silent[0].load(Ordering::Relaxed) || void.is_some_and(|until| block.capture <= until) {
             return;
         }
+        let (block, packet) = lock(&self.opus).push(block, self.wants_packets.load(Ordering::Relaxed));
         self.own.iter().for_each(|own| own.sound(&block));
         let capture = self.epoch.media_time(block.capture);
-        self.commands.command(Command::Sound(block.at(capture)));
+        self.commands.command(Command::Sound(block.at(capture), packet));
+    }
+
+    /// Whether anybody wants sound as Opus packets.
+    pub fn set_wants_packets(&self, wanted: bool) {
+        self.wants_packets.store(wanted, Ordering::Relaxed);
     }
 
     /// Lets no sound (`muted`), no pictures (`closed`) pass.

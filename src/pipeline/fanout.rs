@@ -9,10 +9,13 @@ use super::recorder::Recorder;
 use super::show::Show;
 use super::sink::EncodedSink;
 use super::track::{Screening, Track, Tracks};
+use crate::codec::opus;
 use crate::present::mixer::Mixer;
 use eyeline_proto::media::hold::Hold;
 use eyeline_proto::media::schedule::Schedule;
 use eyeline_proto::session::{Event, PeerId, TrackId};
+use eyeline_proto::sound::{Block, Numbered, Packet};
+use eyeline_proto::time::MediaTime;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,6 +42,8 @@ pub struct Config {
 
 /// What takes one track.
 struct Sinks {
+    /// What makes samples of its packets: for all that takes it they are one sound.
+    opus: opus::decoder::Decoder,
     shown: Box<dyn EncodedSink>,
     recorded: Box<dyn EncodedSink>,
     written: Vec<Box<dyn EncodedSink>>,
@@ -95,7 +100,8 @@ impl Fanout {
         let track = Track::new(id, schedule, (announced, back), screening.as_deref(), voice);
         tracks.add(track.clone());
         let (recorded, written) = (recorder.sink(id, name, film), written(&self.config, id, film));
-        self.sinks.insert(id, Sinks { shown: Box::new(Show::new(track)), recorded, written });
+        let opus = opus::decoder::Decoder::default();
+        self.sinks.insert(id, Sinks { opus, shown: Box::new(Show::new(track)), recorded, written });
     }
 
     /// All of these tracks that is to be written has come: files of their own are finished now, while what is seen of them may
@@ -111,6 +117,25 @@ impl Fanout {
         self.config.tracks.remove(id);
     }
 
+    /// A block of sound came as a packet. The `first` copy of it is heard.
+    fn packet(&mut self, id: TrackId, sound: &Numbered<MediaTime, Packet>, first: bool, received: Instant) {
+        let Some(sinks) = self.sinks.get_mut(&id) else { return };
+        match sinks.opus.decode(sound) {
+            Ok(samples) if first => {
+                let Block { capture, channels, .. } = sound.block;
+                let sound = Numbered { number: sound.number, block: Block { capture, channels, samples } };
+                sinks.all().for_each(|sink| sink.sound(&sound, received));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!("a block of sound is lost: {error}");
+                if let Some(track) = self.config.tracks.get(id) {
+                    track.undecoded();
+                }
+            }
+        }
+    }
+
     fn handle(&mut self, event: Event) {
         let received = Instant::now();
         match event {
@@ -118,6 +143,7 @@ impl Fanout {
             Event::Part(track, part) => self.sinks(track).for_each(|sink| sink.part(&part, received)),
             Event::Settled(track, settled) => self.sinks(track).for_each(|sink| sink.settled(settled)),
             Event::Sound(track, sound) => self.sinks(track).for_each(|sink| sink.sound(&sound, received)),
+            Event::Packet { track, sound, first } => self.packet(track, &sound, first, received),
             Event::Clock(peer, mapping) => {
                 let theirs = self.sinks.iter_mut().filter(|(track, _)| track.peer == peer);
                 theirs.flat_map(|(_, sinks)| sinks.all()).for_each(|sink| sink.clock(mapping));

@@ -12,6 +12,7 @@ use eyeline_proto::media::schedule::{Schedule, Shown};
 use eyeline_proto::media::speech::Speech;
 use eyeline_proto::session::TrackId;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -22,6 +23,8 @@ pub struct Track {
     pub(super) schedule: Mutex<Schedule>,
     /// Where it is heard; `None` without a speaker.
     pub(super) voice: Option<Mutex<Feed>>,
+    /// Blocks of sound that could not be decoded.
+    undecoded: AtomicU64,
     /// Where it is seen; `None` where nothing is decoded.
     pub(super) pictures: Option<hold_queue::Inlet>,
 }
@@ -59,7 +62,7 @@ impl Track {
             voice.target(schedule.sound_due());
         }
         let voice = voice.map(Mutex::new);
-        Arc::new(Track { id, reel, schedule: Mutex::new(schedule), voice, pictures })
+        Arc::new(Track { id, reel, schedule: Mutex::new(schedule), voice, undecoded: AtomicU64::new(0), pictures })
     }
 
     /// Which it is.
@@ -82,9 +85,15 @@ impl Track {
         self.reel.missed(picture);
     }
 
-    /// What is heard of it: what playout is doing, and blocks dropped before it; `None` without a speaker.
+    /// What is heard of it: what playout is doing, and blocks dropped before it, or not decoded; `None` without a speaker.
     pub fn sound(&self) -> Option<(playout::Stats, u64)> {
-        self.voice.as_ref().map(|voice| lock(voice)).map(|voice| (voice.stats(), voice.dropped()))
+        let undecoded = self.undecoded.load(Ordering::Relaxed);
+        self.voice.as_ref().map(|voice| lock(voice)).map(|voice| (voice.stats(), voice.dropped() + undecoded))
+    }
+
+    /// A block of its sound could not be decoded.
+    pub(super) fn undecoded(&self) {
+        self.undecoded.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How loud it is played, as [`Feed::volume`]; nothing without a speaker.

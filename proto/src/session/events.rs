@@ -2,6 +2,7 @@
 
 use super::keyring::{Invitation, Keys, Pair};
 use super::link::{Identity, LinkId};
+use super::sound_form::Wish;
 use super::stats::Stats;
 use super::unreachable::Unreachable;
 use super::{HostId, PeerId, TrackId};
@@ -10,7 +11,7 @@ use crate::media::depacketizer::Settled;
 use crate::media::rate_control::Bitrate;
 use crate::media::slice::{Part, Slice};
 use crate::picture::mcu_set::Owed;
-use crate::sound::{Block, Numbered};
+use crate::sound::{Block, Numbered, Packet};
 use crate::time::MediaTime;
 use crate::wire::record::{Film, Format, Reason, Steer, Track, Want};
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ pub struct Config {
     pub format: Format,
     /// No receiver is sent more, by the user's wish.
     pub cap: Option<Bitrate>,
+    /// In which form live sound of our own is sent, by the user's wish.
+    pub sound: Wish,
     /// How many senders to receive from at once, and how many tracks, at most [`MOST_SENDERS`].
     pub senders: usize,
     /// What we have use for of a track until the application says something else of it.
@@ -44,8 +47,9 @@ pub struct Config {
 impl Config {
     /// Of a session that dials nobody, waits again for who is lost, and receives from as many as it may.
     pub fn new(me: Identity, epoch: Epoch) -> Self {
-        let (format, cap, senders, want) = (Format::default(), None, MOST_SENDERS, Want::ALL);
-        Config { me, hosts: 0, reconnect: true, epoch, format, cap, senders, want, keys: Keys::default() }
+        let (format, cap, sound) = (Format::default(), None, Wish::Auto);
+        let (senders, want) = (MOST_SENDERS, Want::ALL);
+        Config { me, hosts: 0, reconnect: true, epoch, format, cap, sound, senders, want, keys: Keys::default() }
     }
 }
 
@@ -54,8 +58,8 @@ pub enum Command {
     /// A slice of our track is encoded. Pictures are numbered from 0 without gaps, in order; slices of a picture come in any
     /// order.
     Slice(Slice),
-    /// A block of our track's sound was caught.
-    Sound(Block<MediaTime>),
+    /// A block of our track's sound was caught; its Opus packet, too, while some want that ([`Event::WantsPackets`]).
+    Sound(Block<MediaTime>, Option<Packet>),
     /// Our stream changed.
     Format(Format),
     /// Our microphone is muted, our camera closed, or no longer.
@@ -176,6 +180,8 @@ pub enum Event {
     Owed(Owed),
     /// What the only viewer of our film wants of it; also that it go on, where who had paused it is its only viewer no more.
     Steer(Steer),
+    /// Whether anybody is to be sent our live sound as Opus packets.
+    WantsPackets(bool),
     /// After [`Command::End`]: everybody has everything, or had time enough.
     Delivered {
         /// Somebody who is still here has everything.
@@ -238,6 +244,13 @@ pub enum Event {
     Settled(TrackId, Settled),
     /// A block of sound, by its sender's clock.
     Sound(TrackId, Numbered<MediaTime>),
+    /// A block of sound as an Opus packet, by its sender's clock.
+    Packet {
+        track: TrackId,
+        sound: Numbered<MediaTime, Packet>,
+        /// The block is here for the first time. Else it was here as samples, and what decodes those behind it is to know it.
+        first: bool,
+    },
     /// How a sender's clock maps to ours, whenever it is known better. All its tracks are by it.
     Clock(PeerId, Mapping),
     /// The track has ended: everything is here, or was waited for. A live sender that is only watched (no file is written) is

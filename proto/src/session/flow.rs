@@ -148,6 +148,11 @@ impl Flow {
         self.controller.capacity().into_iter().chain(policed).chain(self.cap)
     }
 
+    /// The least of what the path takes, where that is known to matter, and of the user's cap.
+    pub fn limit(&self) -> Option<Bitrate> {
+        self.limits().min()
+    }
+
     /// The share of packets that forward error correction is for.
     pub fn unmended_loss(&self) -> f64 {
         self.loss.unmended()

@@ -1,5 +1,5 @@
 //! What a meeting point does: every track that a peer sends of its own goes to all others, slices and blocks as they came, never
-//! decoded.
+//! decoded. Sound that comes as Opus packets goes on so; where one of those it is for decodes none, its sender is asked for samples.
 //!
 //! A forwarded track has a number of ours ([`Numbers`]) and keeps its origin, its name, its pictures' and its blocks' numbers.
 //! Its times are by our clock, for ours is the only one that its receivers ask: the time in each slice's head is written anew.
@@ -13,6 +13,7 @@
 use super::events::Event;
 use super::sender::Sender;
 use super::shared::LinksAndEvents;
+use super::sound_log;
 use super::{PeerId, TrackId};
 use crate::media::clock::{Epoch, Mapping};
 use crate::media::slice::Slice;
@@ -151,7 +152,14 @@ impl Forward {
                 let Some((number, clock)) = self.known(*track) else { return };
                 let Some(capture) = to_ours(block.capture, now, &clock, &shared.endpoint.epoch()) else { return };
                 if let Some(outbound) = sender.track(number) {
-                    outbound.put_sound(*block_number, block.clone().at(capture));
+                    outbound.put_sound(*block_number, sound_log::of_samples(block.clone().at(capture)));
+                }
+            }
+            Event::Packet { track, sound: Numbered { number: block_number, block }, .. } => {
+                let Some((number, clock)) = self.known(*track) else { return };
+                let Some(capture) = to_ours(block.capture, now, &clock, &shared.endpoint.epoch()) else { return };
+                if let Some(outbound) = sender.track(number) {
+                    outbound.put_sound(*block_number, sound_log::of_packet(block.clone().at(capture)));
                 }
             }
             _ => {}

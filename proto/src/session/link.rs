@@ -24,7 +24,7 @@ use super::unreachable::Misfit;
 use crate::crypto::{self, Psk, Side, Transport};
 use crate::wire;
 use crate::wire::preamble::Refusal;
-use crate::wire::record::{ASKS, FORWARDS, Hello, Media, Record};
+use crate::wire::record::{ASKS, FORWARDS, Hello, Media, OPUS, Record};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -58,6 +58,8 @@ pub struct Identity {
     pub forwards: bool,
     /// Whoever dials us is let in once somebody here says so.
     pub asks: bool,
+    /// Sound may come as Opus packets: they are decoded here.
+    pub opus: bool,
     /// The shared key, where there is one.
     pub psk: Option<Psk>,
     /// Random, for the life of the process.
@@ -242,7 +244,7 @@ impl Link {
         let hello = Record::Hello(Hello {
             offers: me.offers,
             wants: me.wants,
-            capabilities: u32::from(me.forwards) * FORWARDS | u32::from(me.asks) * ASKS,
+            capabilities: u32::from(me.forwards) * FORWARDS | u32::from(me.opus) * OPUS | u32::from(me.asks) * ASKS,
             id: me.id,
             resume,
             token: self.tokens.given(),

@@ -33,6 +33,7 @@ pub mod sent;
 mod session;
 mod shared;
 mod sound_copies;
+pub mod sound_form;
 mod sound_log;
 mod sound_receiver;
 mod standstill;

@@ -2,11 +2,9 @@
 //! for all who are subscribed to it.
 
 use super::parity::Parity;
-use super::sound_log::SoundLog;
+use super::sound_log::{Logged, SoundLog};
 use crate::media::packetizer::{Cursor, Limits, Log};
 use crate::media::slice::Slice;
-use crate::sound::Block;
-use crate::time::MediaTime;
 use crate::wire::record::Track;
 use std::time::{Duration, Instant};
 
@@ -37,6 +35,12 @@ const MOST_RATE: f64 = 1000.0;
 
 /// Bytes a second of a channel of sound, with what records, segments and headers add to it.
 const SOUND_RATE: f64 = 96_000.0 * 1.06;
+
+/// What a record, its segment and headers add to a packet of sound, bytes: each block is a segment of its own.
+const AROUND_PACKET: f64 = 91.0;
+
+/// Blocks a second.
+const BLOCKS: f64 = 100.0;
 
 pub(super) struct Outbound {
     /// Nothing is skipped: a film of ours.
@@ -152,7 +156,7 @@ impl Outbound {
     }
 
     /// A block of a track that is forwarded.
-    pub fn put_sound(&mut self, number: u64, block: Block<MediaTime>) {
+    pub fn put_sound(&mut self, number: u64, block: Logged) {
         self.sound.put(number, block);
     }
 
@@ -163,7 +167,12 @@ impl Outbound {
         }
     }
 
-    /// Bytes a second of all channels.
+    /// Bytes a second of its sound as Opus packets.
+    pub fn packet_rate(&self) -> f64 {
+        (self.sound.packet_bytes() + AROUND_PACKET) * BLOCKS
+    }
+
+    /// Bytes a second of all channels, as samples.
     pub fn sound_rate(&self) -> f64 {
         f64::from(self.track.format.channels) * SOUND_RATE
     }

@@ -55,6 +55,8 @@ pub(super) struct Peer {
     pub process: [u8; 16],
     /// What it wants.
     pub wants: Media,
+    /// It decodes Opus, and writes no file.
+    pub takes_packets: bool,
     /// Its address proved itself.
     pub validated: bool,
     /// Its last report.
@@ -78,11 +80,17 @@ pub(super) struct Peer {
 
 impl Peer {
     /// One that was sent nothing yet, and is subscribed to nothing.
-    pub fn new(id: PeerId, (process, wants): ([u8; 16], Media), stats: PeerStats, (flow, repairs): (Flow, Repairs)) -> Self {
+    pub fn new(
+        id: PeerId,
+        (process, wants, knows_opus): ([u8; 16], Media, bool),
+        stats: PeerStats,
+        (flow, repairs): (Flow, Repairs),
+    ) -> Self {
         Peer {
             id,
             process,
             wants,
+            takes_packets: knows_opus && !wants.lossless,
             validated: false,
             report: Report::default(),
             stats,
@@ -163,14 +171,12 @@ impl Peer {
             return 0.0;
         }
         let whole = self.subscriptions.iter().filter(|subscription| !subscription.copies.is_on(now));
-        let of = |subscription: &Subscription| tracks.iter().find(|track| track.number() == subscription.track());
-        whole.filter_map(of).map(Outbound::sound_rate).sum()
+        whole.filter_map(|subscription| rate(subscription, tracks)).sum()
     }
 
     /// The sound of all its tracks, bytes a second.
     pub fn sound_rate(&self, tracks: &[Outbound]) -> f64 {
-        let of = |subscription: &Subscription| tracks.iter().find(|track| track.number() == subscription.track());
-        self.subscriptions.iter().filter_map(of).map(Outbound::sound_rate).sum()
+        self.subscriptions.iter().filter_map(|subscription| rate(subscription, tracks)).sum()
     }
 
     /// Nothing was heard of it for long: what it could ask for is of no use when it is back, and it may never be.
@@ -402,4 +408,10 @@ impl Peer {
         }
         (0, false)
     }
+}
+
+/// Bytes a second of the sound of a subscription, as it is sent.
+fn rate(subscription: &Subscription, tracks: &[Outbound]) -> Option<f64> {
+    let track = tracks.iter().find(|track| track.number() == subscription.track())?;
+    Some(subscription.sound_rate(track))
 }

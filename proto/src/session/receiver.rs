@@ -22,7 +22,7 @@ use super::path::{Control, Path};
 use super::stats::{Received, ReceiverStats, TrackStats};
 use super::{PeerId, TrackId};
 use crate::picture::mcu_set::Owed;
-use crate::sound::Numbered;
+use crate::sound::{Numbered, Packet};
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
 use crate::wire::record::{End, Film, OWN_TRACK, Reason, Record, Steer, Track, Want};
@@ -276,7 +276,9 @@ impl Receiver {
         endpoint: &mut Endpoint,
     ) -> bool {
         let (number, data) = match incoming {
-            Incoming::Message(number, message) => (*number, matches!(message, Message::Fragment(..) | Message::Piece(..))),
+            Incoming::Message(number, message) => {
+                (*number, matches!(message, Message::Fragment(..) | Message::Piece(..) | Message::Packets(..)))
+            }
             Incoming::Clock { number, .. } | Incoming::Control(number) | Incoming::Probe { number, .. } => (*number, false),
         };
         if data && !self.waiting.is_empty() {
@@ -399,6 +401,28 @@ impl Receiver {
         known
     }
 
+    /// The same as an Opus packet.
+    pub fn take_packet(
+        &mut self,
+        now: Instant,
+        link: LinkId,
+        track: u8,
+        sound: Numbered<MediaTime, Packet>,
+        endpoint: &mut Endpoint,
+    ) -> bool {
+        if !self.wants.sound {
+            return true;
+        }
+        self.media_came(now, link, endpoint);
+        let Some(place) = self.place(link) else { return true };
+        let inbound = &mut self.inbound[place];
+        let known = inbound.reception(track).is_some();
+        if inbound.packet_came(now, track, sound, &mut self.across) {
+            self.proved(now, endpoint);
+        }
+        known
+    }
+
     /// A sender says how much there is of a track in all.
     pub fn take_end(&mut self, now: Instant, link: LinkId, track: u8, end: End) {
         if let Some(place) = self.place(link) {
@@ -442,7 +466,13 @@ impl Receiver {
             let rtt = endpoint.path(inbound.link()).map_or(Duration::ZERO, |path| path.rtt().smoothed);
             stats.total += &inbound.received_in_all();
             let quiet = inbound.is_quiet();
-            stats.tracks.extend(inbound.received().map(|(track, received)| TrackStats { track, received, rtt, quiet }));
+            stats.tracks.extend(inbound.received().map(|(track, received, form)| TrackStats {
+                track,
+                received,
+                rtt,
+                quiet,
+                form,
+            }));
         }
         stats
     }

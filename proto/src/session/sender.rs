@@ -9,6 +9,7 @@
 //! every track but those of its own process.
 
 mod film;
+mod form;
 mod owed;
 mod peers;
 mod steering;
@@ -23,12 +24,14 @@ use super::link::LinkId;
 use super::outbound::Outbound;
 use super::peer::{Peer, Subscription};
 use super::shared::LinksAndEvents;
+use super::sound_form::Wish;
+use super::sound_log::{Forms, Logged};
 use super::stats::SenderStats;
 use super::{SocketId, sound_copies, sound_log};
 use crate::media::rate_control::Bitrate;
 use crate::media::slice::Slice;
 use crate::picture::mcu_set::Owed;
-use crate::sound::Block;
+use crate::sound::{Block, Form, Packet};
 use crate::time::MediaTime;
 use crate::wire::datagram::{Message, Nack};
 use crate::wire::record::{Format, Media, OWN_TRACK, Record, Track, Want};
@@ -44,6 +47,9 @@ pub(super) struct Sender {
     watched: bool,
     pressure: bool,
     cap: Option<Bitrate>,
+    /// In which form our live sound is sent, by the user's wish; and what the application was told of it.
+    sound: Wish,
+    wants_packets: bool,
     target: Option<Bitrate>,
     wanted: Want,
     /// What the encoder was told that is owed of our own track.
@@ -72,6 +78,8 @@ impl Sender {
             watched: false,
             pressure: false,
             cap: config.cap,
+            sound: config.sound,
+            wants_packets: false,
             target: None,
             wanted: Want::ALL,
             owed: Owed::Nothing,
@@ -113,11 +121,17 @@ impl Sender {
         self.owes_anew |= track.is_partial() != partial;
     }
 
-    /// A block of our own was caught.
-    pub fn push_sound(&mut self, block: Block<MediaTime>) {
-        if let Some(own) = self.own() {
-            own.sound.push(block);
-            self.stats.blocks += 1;
+    /// A block of our own was caught, and made a packet of where that was wanted.
+    pub fn push_sound(&mut self, now: Instant, block: Block<MediaTime>, packet: Option<Packet>, shared: &mut LinksAndEvents<'_>) {
+        let Some(own) = self.own() else { return };
+        let had_packets = own.sound.has_packets();
+        let Block { capture, channels, samples } = block;
+        let forms = Forms { samples: Some(samples), packet };
+        own.sound.push(Block { capture, channels, samples: forms });
+        let has_packets = own.sound.has_packets();
+        self.stats.blocks += 1;
+        if has_packets != had_packets {
+            self.update_form(now, shared);
         }
     }
 
@@ -224,6 +238,7 @@ impl Sender {
                 }
                 self.owes_anew |= self.peers.get_mut(&link).is_some_and(Peer::owes_anew);
                 self.update_pressure(now, shared);
+                self.update_form(now, shared);
                 self.update_target(now, shared);
             }
             Message::Nack(nack) => self.handle_nack(now, link, nack, shared),
@@ -264,6 +279,7 @@ impl Sender {
         subscription.want = Some(want);
         self.owes_anew = true;
         self.update_wanted(now, shared);
+        self.update_form(now, shared);
         true
     }
 
@@ -315,7 +331,7 @@ impl Sender {
                 let Some((socket, link)) = endpoint.writable(*id) else {
                     let subscription = &mut peer.subscriptions[place];
                     let waiting = track.sound.block(subscription.sound);
-                    let late = |block: &Block<MediaTime>| media.saturating_since(block.capture) > sound_copies::BEHIND;
+                    let late = |block: &Logged| media.saturating_since(block.capture) > sound_copies::BEHIND;
                     if steady && !track.lossless && waiting.is_some_and(late) {
                         subscription.copies.tcp_is_behind(now, subscription.sound, &track.sound);
                     }
@@ -361,8 +377,8 @@ impl Sender {
                 let stale = sound_log::stale_behind(peer.flow.queue(now));
                 let stale = if track.lossless { MediaTime::ZERO } else { media.saturating_sub(stale) };
                 let until = film::sound_until(peer, place, track);
-                let copies = &mut peer.subscriptions[place].copies;
-                let segment = copies.fill(now, (stale, until), &track.sound, path, buffer);
+                let Subscription { copies, form, .. } = &mut peer.subscriptions[place];
+                let segment = copies.fill(now, (stale, until), (&track.sound, form), path, buffer);
                 if let Some(pieces) = buffer.len().checked_div(segment) {
                     let fresh = (buffer.len() as f64 * copies.fresh_share()) as usize;
                     peer.copied(now, (pieces, buffer.len()), fresh, rate);
@@ -383,7 +399,11 @@ impl Sender {
         // Who is silent now is made no pictures for.
         self.update_wanted(now, shared);
         self.update_viewers(now, shared);
+        self.update_form(now, shared);
         self.owes_anew = true;
+        let own = self.tracks.first().filter(|own| own.number() == OWN_TRACK && own.track.media.sound);
+        let forms: BTreeMap<LinkId, Form> =
+            own.map(|own| self.peers.iter().filter_map(|(id, peer)| Some((*id, peer.form(own)?))).collect()).unwrap_or_default();
         let mut stats = self.stats.clone();
         stats.log_bytes = self.tracks.iter().map(|track| track.log.bytes() as u64).sum();
         for (id, peer) in &mut self.peers {
@@ -403,6 +423,7 @@ impl Sender {
                 }
                 one.address = path.address().map_or(one.address, |address| address.to_string());
             }
+            one.form = forms.get(id).copied();
             one.report = peer.report;
             one.track = peer.subscription(OWN_TRACK).map(|own| own.report).unwrap_or_default();
             (one.capacity, one.queue) = peer.flow.known();

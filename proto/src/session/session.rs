@@ -190,6 +190,7 @@ impl Session {
         let known = match record {
             Record::Track(track) => self.receiver.take_track(now, link, track, &self.endpoint),
             Record::Sound(track, sound) => self.receiver.take_block(now, link, track, sound, &mut self.endpoint),
+            Record::Packet(track, sound) => self.receiver.take_packet(now, link, track, sound, &mut self.endpoint),
             Record::End(track, end) => {
                 self.receiver.take_end(now, link, track, end);
                 true
@@ -299,7 +300,7 @@ impl Core for Session {
         let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         match command {
             Command::Slice(slice) => self.sender.push_slice(now, slice, &mut shared),
-            Command::Sound(block) => self.sender.push_sound(block),
+            Command::Sound(block, packet) => self.sender.push_sound(now, block, packet, &mut shared),
             Command::Format(format) => self.sender.set_format(format, &mut shared),
             Command::Silence { muted, closed } => self.sender.set_silence(muted, closed, &mut shared),
             Command::Closed => self.sender.closed(),

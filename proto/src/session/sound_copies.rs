@@ -7,14 +7,18 @@
 //! forwarded track that comes late, behind others that were copied, is copied as soon as it is there, all its pieces at once: it
 //! has no time to lose.
 //!
+//! A block that goes as an Opus packet takes one datagram, with the packet of the block before it: what one loses the next one brings.
+//!
 //! Holds no block: a number, and the log is asked.
 
 use super::path::Path;
-use super::sound_log::{self, SoundLog};
+use super::sound_form::{self, Picked};
+use super::sound_log::{self, Logged, SoundLog};
 use crate::media::sound_pieces;
+use crate::sound::Block;
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
-use crate::wire::sound::{Piece, SoundRequest};
+use crate::wire::sound::{Packets, Piece, SoundRequest};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -36,6 +40,9 @@ const MOST_SHARE: f64 = 0.25;
 /// Datagrams in one run: 16 KiB, a fraction of what GSO takes, so that pictures are not kept waiting.
 const MAX_RUN: usize = 16;
 
+/// Bytes of packets in a datagram: what passes everywhere, without what is around them.
+const MOST_PACKETS: usize = 1000 - Path::OVERHEAD - Packets::HEAD_LEN;
+
 /// Blocks copied at most when copies begin: live, older ones are stale.
 const MOST_BEHIND: u64 = 20;
 
@@ -50,6 +57,10 @@ pub(super) struct SoundCopies {
     before: Option<u64>,
     /// Blocks before it that were not there, and their next piece.
     passed: VecDeque<(u64, u8)>,
+    /// The block whose packet went out last.
+    packet: Option<u64>,
+    /// What went out last was packets.
+    as_packets: bool,
     /// Every block below is there.
     have: u64,
 }
@@ -105,7 +116,7 @@ impl SoundCopies {
 
     /// What of the copies is the blocks themselves, which TCP is late with; the rest repeats them.
     pub fn fresh_share(&self) -> f64 {
-        2.0 / f64::from(self.pieces.max(2))
+        if self.as_packets { 0.5 } else { 2.0 / f64::from(self.pieces.max(2)) }
     }
 
     /// For how long after its capture a block is kept from TCP, `rtt` away. A path that is known to take `speed` and has no room
@@ -119,13 +130,13 @@ impl SoundCopies {
         }
     }
 
-    /// Appends pieces of one length and says it; 0 if there is nothing to send. What was caught before the first of `times` is
-    /// left out, what was caught after the second waits.
+    /// Appends pieces of one length, or packets, and says it; 0 if there is nothing to send. What was caught before the first of
+    /// `times` is left out, what was caught after the second waits.
     pub fn fill(
         &mut self,
         now: Instant,
         times: (MediaTime, MediaTime),
-        log: &SoundLog,
+        (log, form): (&SoundLog, &sound_form::Choice),
         path: &mut Path,
         buffer: &mut Vec<u8>,
     ) -> usize {
@@ -137,14 +148,29 @@ impl SoundCopies {
         while let Some((number, index)) = self.turn(until, log) {
             let wanted = |number: &u64| index < self.pieces && !self.has(*number);
             let block = number.filter(wanted).and_then(|number| log.block(number)).filter(|block| block.capture >= stale);
-            if let (Some(block), Some(number)) = (block, number) {
-                let (channels, frames) = (block.channels, block.frames() as u16);
+            let Picked { samples, packet } =
+                block.zip(number).map(|(block, number)| form.pick(number, &block.samples)).unwrap_or_default();
+            if let (Some(number), 0, true) = (number, index, packet.is_some())
+                && self.packet != Some(number)
+            {
+                // A run has one length, and this has another.
+                if run > 0 {
+                    break;
+                }
+                self.packet = Some(number);
+                if packets(number, (log, form), path, buffer) {
+                    self.as_packets = true;
+                    return buffer.len();
+                }
+            }
+            if let (Some(block), Some(number), Some(samples)) = (block, number, samples) {
+                let (channels, frames) = (block.channels, (samples.len() / usize::from(block.channels.max(1))) as u16);
                 let len = Piece::len_of(frames, channels);
                 if run == MAX_RUN || (segment != 0 && len != segment) {
                     break;
                 }
                 (segment, run) = (len, run + 1);
-                let (capture, samples) = (block.capture, &block.samples);
+                let capture = block.capture;
                 path.seal(buffer, |out| {
                     let piece = Piece { number, capture, channels, frames, index, payload: &[] };
                     Message::Piece(log.track, piece).encode(out);
@@ -153,6 +179,7 @@ impl SoundCopies {
             }
             self.turned(log);
         }
+        self.as_packets = false;
         if segment == 0 { 0 } else { segment + Path::OVERHEAD + Piece::HEAD_LEN }
     }
 
@@ -196,6 +223,21 @@ impl SoundCopies {
     }
 }
 
+/// Appends a datagram with the packet of a block and, where there is one and both fit, that of the block before it. Whether it
+/// fits.
+fn packets(number: u64, (log, form): (&SoundLog, &sound_form::Choice), path: &mut Path, buffer: &mut Vec<u8>) -> bool {
+    fn packet<'a>(number: u64, block: &'a Logged, form: &sound_form::Choice) -> Option<Block<MediaTime, &'a [u8]>> {
+        let samples = form.pick(number, &block.samples).packet?;
+        Some(Block { capture: block.capture, channels: block.channels, samples })
+    }
+    let of = |number: u64| log.block(number).and_then(|block| packet(number, block, form));
+    let Some(newest) = of(number).filter(|newest| newest.samples.len() <= MOST_PACKETS) else { return false };
+    let before = number.checked_sub(1).and_then(of);
+    let before = before.filter(|before| before.samples.len() + newest.samples.len() <= MOST_PACKETS);
+    path.seal(buffer, |out| Message::Packets(log.track, Packets { number, newest, before }).encode(out));
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::path::{Keys, Opened};
@@ -211,6 +253,7 @@ mod tests {
     struct Rig {
         start: Instant,
         log: SoundLog,
+        form: sound_form::Choice,
         copies: SoundCopies,
         sender: Path,
         receiver: Path,
@@ -230,13 +273,14 @@ mod tests {
                 remote_key: local_key,
             };
             let receiver = Path::new(start, &keys, None);
-            Rig { start, log: SoundLog::new(0, false), copies: SoundCopies::default(), sender, receiver }
+            let (log, form, copies) = (SoundLog::new(0, false), sound_form::Choice::default(), SoundCopies::default());
+            Rig { start, log, form, copies, sender, receiver }
         }
 
         fn catch(&mut self, blocks: u64) {
             for number in self.log.end()..self.log.end() + blocks {
                 let capture = MediaTime::from_nanos(number * 10_000_000);
-                self.log.push(Block { capture, channels: 2, samples: [number as i16; 960].into() });
+                self.log.push(sound_log::of_samples(Block { capture, channels: 2, samples: [number as i16; 960].into() }));
             }
         }
 
@@ -251,8 +295,8 @@ mod tests {
             let mut runs = Vec::new();
             loop {
                 let mut buffer = Vec::new();
-                let segment =
-                    self.copies.fill(now, (stale, MediaTime::from_nanos(u64::MAX)), &self.log, &mut self.sender, &mut buffer);
+                let (times, log) = ((stale, MediaTime::from_nanos(u64::MAX)), (&self.log, &self.form));
+                let segment = self.copies.fill(now, times, log, &mut self.sender, &mut buffer);
                 if segment == 0 {
                     return runs;
                 }
@@ -291,7 +335,7 @@ mod tests {
         let mut rig = Rig::new();
         let put = |rig: &mut Rig, number: u64| {
             let capture = MediaTime::from_nanos(number * 10_000_000);
-            rig.log.put(number, Block { capture, channels: 2, samples: [0; 960].into() });
+            rig.log.put(number, sound_log::of_samples(Block { capture, channels: 2, samples: [0; 960].into() }));
         };
         put(&mut rig, 10);
         rig.wanted(110, 10, 4);
@@ -310,6 +354,49 @@ mod tests {
         put(&mut rig, 13);
         put(&mut rig, 14);
         assert_eq!(rig.sent(170).concat(), [(14, 0), (14, 1), (14, 2), (14, 3)], "the peer has 13");
+    }
+
+    /// Number, bytes and bytes of the one before, of datagrams with packets sent at this moment.
+    fn packets_sent(rig: &mut Rig, at_ms: u64) -> Vec<(u64, usize, Option<usize>)> {
+        let now = rig.start + Duration::from_millis(at_ms);
+        let times = (MediaTime::ZERO, MediaTime::from_nanos(u64::MAX));
+        let mut sent = Vec::new();
+        loop {
+            let mut buffer = Vec::new();
+            if rig.copies.fill(now, times, (&rig.log, &rig.form), &mut rig.sender, &mut buffer) == 0 {
+                return sent;
+            }
+            assert!(buffer.len() <= 1000, "{}", buffer.len());
+            let header = Header::decode(&buffer).unwrap();
+            match rig.receiver.open(now, &Epoch::new(rig.start), OURS, header, &mut buffer) {
+                Ok(Opened::Message(_, Message::Packets(_, packets))) => {
+                    let before = packets.before.map(|before| before.samples.len());
+                    sent.push((packets.number, packets.newest.samples.len(), before));
+                }
+                _ => panic!("no packets"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_block_that_goes_as_a_packet_takes_one_datagram_with_the_packet_before_it() {
+        let mut rig = Rig::new();
+        rig.form.pass_on(true);
+        let put = |rig: &mut Rig, number: u64, len: usize| {
+            let (capture, samples) = (MediaTime::from_nanos(number * 10_000_000), vec![number as u8; len].into());
+            rig.log.put(number, sound_log::of_packet(Block { capture, channels: 1, samples }));
+        };
+        put(&mut rig, 10, 80);
+        rig.wanted(110, 10, 4);
+        assert_eq!(packets_sent(&mut rig, 110), [(10, 80, None)], "there is none before it");
+        put(&mut rig, 11, 90);
+        put(&mut rig, 12, 100);
+        assert_eq!(packets_sent(&mut rig, 130), [(11, 90, Some(80)), (12, 100, Some(90))]);
+        assert_eq!(rig.copies.fresh_share(), 0.5);
+        put(&mut rig, 13, 900);
+        put(&mut rig, 14, 1275);
+        put(&mut rig, 15, 60);
+        assert_eq!(packets_sent(&mut rig, 160), [(13, 900, None), (15, 60, None)], "what does not fit a datagram is left to TCP");
     }
 
     #[test]

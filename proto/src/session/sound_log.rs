@@ -1,4 +1,5 @@
-//! The sound of a track: one log of blocks for all peers.
+//! The sound of a track: one log of blocks for all peers, of each its samples, its Opus packet, or both. Which of them a peer is sent
+//! is `sound_form.rs`'s.
 //!
 //! Of what is caught here every block is kept; of a track that is forwarded those that came, and what did not leaves a hole that
 //! cursors pass over ([`SoundLog::held_from`]).
@@ -6,9 +7,10 @@
 //! Capacity: live [`LIVE_BLOCKS`], of a film [`LOSSLESS_BLOCKS`]; the oldest go. A peer whose cursor fell behind goes on with
 //! what is left (`peer/sound.rs`).
 
-use crate::sound::Block;
+use crate::sound::{Block, Packet};
 use crate::time::MediaTime;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Live sound older than this is dropped before it is sealed: it could only be heard late.
@@ -29,18 +31,45 @@ pub(super) const LOSSLESS_BLOCKS: usize = 1000;
 /// Numbers of blocks end here, so that those after them can be counted: longer than anything lasts.
 const MOST_BLOCKS: u64 = 1 << 62;
 
+/// What there is of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Forms {
+    pub samples: Option<Arc<[i16]>>,
+    pub packet: Option<Packet>,
+}
+
+/// A block of a log.
+pub(super) type Logged = Block<MediaTime, Forms>;
+
+/// A block of which there are samples alone.
+pub(super) fn of_samples(block: Block<MediaTime>) -> Logged {
+    let Block { capture, channels, samples } = block;
+    Block { capture, channels, samples: Forms { samples: Some(samples), packet: None } }
+}
+
+/// A block of which there is the packet alone.
+pub(super) fn of_packet(block: Block<MediaTime, Packet>) -> Logged {
+    let Block { capture, channels, samples } = block;
+    Block { capture, channels, samples: Forms { samples: None, packet: Some(samples) } }
+}
+
+/// Bytes of a packet, a mean over some, before any is there: 10 ms at 64 kbit/s.
+const USUAL_PACKET: f64 = 80.0;
+
 pub(super) struct SoundLog {
     /// The track, as its peers call it.
     pub track: u8,
     pub lossless: bool,
     first: u64,
-    blocks: VecDeque<Option<Block<MediaTime>>>,
+    blocks: VecDeque<Option<Logged>>,
+    /// Bytes of a packet, a mean over some.
+    packet: f64,
 }
 
 impl SoundLog {
     /// Nothing was caught yet. `lossless`: nothing grows stale.
     pub fn new(track: u8, lossless: bool) -> Self {
-        SoundLog { track, lossless, first: 0, blocks: VecDeque::new() }
+        SoundLog { track, lossless, first: 0, blocks: VecDeque::new(), packet: USUAL_PACKET }
     }
 
     fn capacity(&self) -> usize {
@@ -48,7 +77,8 @@ impl SoundLog {
     }
 
     /// The next block was caught.
-    pub fn push(&mut self, block: Block<MediaTime>) {
+    pub fn push(&mut self, block: Logged) {
+        self.note(&block);
         self.blocks.push_back(Some(block));
         while self.blocks.len() > self.capacity() {
             self.blocks.pop_front();
@@ -61,11 +91,29 @@ impl SoundLog {
         (self.first, self.blocks) = (self.end(), VecDeque::new());
     }
 
-    /// A block came whose number somebody else gave it. One that is older than all that is kept is let go.
-    pub fn put(&mut self, number: u64, block: Block<MediaTime>) {
+    fn note(&mut self, block: &Logged) {
+        if let Some(packet) = &block.samples.packet {
+            self.packet += (packet.len() as f64 - self.packet) / 64.0;
+        }
+    }
+
+    /// Bytes of a packet, a mean over some.
+    pub fn packet_bytes(&self) -> f64 {
+        self.packet
+    }
+
+    /// Whether the newest block has a packet: who is to be sent them can be.
+    pub fn has_packets(&self) -> bool {
+        self.blocks.back().is_some_and(|block| block.as_ref().is_some_and(|block| block.samples.packet.is_some()))
+    }
+
+    /// A block came whose number somebody else gave it, or another form of one that is there. One that is older than all that is
+    /// kept is let go.
+    pub fn put(&mut self, number: u64, block: Logged) {
         if number > MOST_BLOCKS {
             return;
         }
+        self.note(&block);
         let capacity = self.capacity() as u64;
         if self.blocks.is_empty() || number >= self.end().saturating_add(capacity) {
             (self.first, self.blocks) = (number, VecDeque::from([Some(block)]));
@@ -75,8 +123,14 @@ impl SoundLog {
         while self.end() <= number {
             self.blocks.push_back(None);
         }
-        if let Some(hole @ None) = self.blocks.get_mut(place as usize) {
-            *hole = Some(block);
+        match self.blocks.get_mut(place as usize) {
+            Some(hole @ None) => *hole = Some(block),
+            Some(Some(known)) => {
+                let Forms { samples, packet } = block.samples;
+                known.samples.samples = known.samples.samples.take().or(samples);
+                known.samples.packet = known.samples.packet.take().or(packet);
+            }
+            None => {}
         }
         while self.blocks.len() as u64 > capacity {
             self.blocks.pop_front();
@@ -95,7 +149,7 @@ impl SoundLog {
     }
 
     /// A block, while it is kept.
-    pub fn block(&self, number: u64) -> Option<&Block<MediaTime>> {
+    pub fn block(&self, number: u64) -> Option<&Logged> {
         self.blocks.get(usize::try_from(number.checked_sub(self.first)?).ok()?)?.as_ref()
     }
 
@@ -110,8 +164,8 @@ impl SoundLog {
 mod tests {
     use super::*;
 
-    fn block(number: u64) -> Block<MediaTime> {
-        Block { capture: MediaTime::from_nanos(number * 10_000_000), channels: 1, samples: [0; 480].into() }
+    fn block(number: u64) -> Logged {
+        of_samples(Block { capture: MediaTime::from_nanos(number * 10_000_000), channels: 1, samples: [0; 480].into() })
     }
 
     #[test]

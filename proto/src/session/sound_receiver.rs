@@ -21,11 +21,14 @@
 //! **Rejected.** The sender's view (bytes not yet acknowledged): not to be had without asking the kernel, and a path late. Copies
 //! of everything always: 1.6 Mbit/s. Asking for single blocks: a round trip late each time.
 //!
-//! Capacity: [`Assembly`]'s; a window of the last 4096 block numbers, older ones count as duplicates.
+//! **Packets.** A block that was here as samples may come as an Opus packet as well: what decodes those behind it is to know it
+//! ([`Came::Primer`]). The other way round it is a duplicate.
+//!
+//! Capacity: [`Assembly`]'s; windows of the last 4096 block numbers, older ones count as duplicates.
 
 use crate::crypto::ReplayWindow;
 use crate::media::sound_pieces::Assembly;
-use crate::sound::Numbered;
+use crate::sound::{BLOCK_FRAMES, Numbered};
 use crate::time::MediaTime;
 use crate::wire::sound::{PIECES, Piece, SoundRequest};
 use std::time::{Duration, Instant};
@@ -88,6 +91,17 @@ pub struct Counts {
     pub duplicates: u64,
 }
 
+/// What an Opus packet is that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    /// The first copy of its block.
+    First,
+    /// The block is here as samples.
+    Primer,
+    /// The packet is here already.
+    Again,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Asking {
     until: Instant,
@@ -97,6 +111,8 @@ struct Asking {
 
 pub(super) struct SoundReceiver {
     seen: ReplayWindow,
+    /// Blocks that came as packets, whether or not they were here as samples.
+    packets: ReplayWindow,
     /// Every block below came or is given up.
     next: u64,
     assembly: Assembly,
@@ -118,6 +134,7 @@ impl SoundReceiver {
     pub fn new(first: u64) -> Self {
         SoundReceiver {
             seen: ReplayWindow::new(),
+            packets: ReplayWindow::new(),
             next: 0,
             assembly: Assembly::new(),
             loss: Loss::beginning(first),
@@ -150,6 +167,24 @@ impl SoundReceiver {
         let fresh = self.came(now, whole.number, whole.block.capture, usize::from(piece.frames));
         self.counts.copied += u64::from(fresh);
         fresh.then_some(whole)
+    }
+
+    /// A block came as an Opus packet, over TCP or beside it.
+    pub fn packet_came(&mut self, now: Instant, number: u64, capture: MediaTime, over_tcp: bool) -> Came {
+        if over_tcp && !self.is_excused(now, LATENESS) {
+            self.lateness.came_over_tcp(now, capture);
+        }
+        if !self.packets.accept(number) {
+            self.counts.duplicates += 1;
+            return Came::Again;
+        }
+        if !self.seen.would_accept(number) {
+            return Came::Primer;
+        }
+        self.assembly.forget(number);
+        self.came(now, number, capture, BLOCK_FRAMES);
+        self.counts.copied += u64::from(!over_tcp);
+        Came::First
     }
 
     fn came(&mut self, now: Instant, number: u64, capture: MediaTime, frames: usize) -> bool {

@@ -156,3 +156,20 @@ fn a_block_is_told_once_whichever_way_it_comes_first() {
         "no sane peer says that"
     );
 }
+
+#[test]
+fn a_packet_is_the_block_where_it_is_first_and_primes_what_follows_where_samples_were() {
+    let (mut receiver, start) = (SoundReceiver::new(0), start());
+    let packet = |receiver: &mut SoundReceiver, number: u64, over_tcp: bool| {
+        receiver.packet_came(start + ms(number * 10), number, capture(number), over_tcp)
+    };
+    assert!(receiver.block_came(start, 0, capture(0), 480));
+    assert_eq!([packet(&mut receiver, 0, true), packet(&mut receiver, 0, false)], [Came::Primer, Came::Again]);
+    assert_eq!([packet(&mut receiver, 1, false), packet(&mut receiver, 1, true)], [Came::First, Came::Again]);
+    assert!(!receiver.block_came(start + ms(12), 1, capture(1), 480), "its samples are too late");
+    assert_eq!(piece(&mut receiver, start + ms(20), 2, 0), None);
+    assert_eq!(packet(&mut receiver, 2, false), Came::First);
+    assert_eq!(piece(&mut receiver, start + ms(21), 2, 1), None, "half of it came in pieces");
+    let counts = receiver.counts();
+    assert_eq!((counts.copied, counts.duplicates), (2, 3));
+}

@@ -4,6 +4,7 @@ use super::TrackId;
 use super::endpoint::Discarded;
 use super::gauge::Measured;
 use crate::media::rate_control::Bitrate;
+use crate::sound::Form;
 use crate::wire::report::{Report, TrackReport};
 use std::time::Duration;
 
@@ -52,6 +53,10 @@ pub struct PeerStats {
     pub skipped: u64,
     /// Blocks of sound sent.
     pub blocks: u64,
+    /// Of those, blocks sent as Opus packets; beside TCP, too, they are counted where TCP is given them.
+    pub packets: u64,
+    /// In which form our sound is sent to it now; `None` where none is.
+    pub form: Option<Form>,
     /// Pieces of blocks sent beside TCP.
     pub copies: u64,
     /// Blocks dropped because they had grown old.
@@ -93,6 +98,8 @@ pub struct TrackStats {
     pub rtt: Duration,
     /// Its sender is unheard for three seconds.
     pub quiet: bool,
+    /// In which form the newest block of sound came.
+    pub form: Option<Form>,
 }
 
 /// What came of a sender.
@@ -120,7 +127,9 @@ pub struct Received {
     pub bad: u64,
     /// Blocks of sound that came.
     pub blocks: u64,
-    /// Of those, blocks that came first beside TCP.
+    /// Of those, blocks that came as Opus packets.
+    pub packets: u64,
+    /// Of all, blocks that came first beside TCP.
     pub copied_blocks: u64,
     /// Blocks that came again.
     pub duplicate_blocks: u64,
@@ -131,7 +140,7 @@ pub struct Received {
 impl std::ops::AddAssign<&Received> for Received {
     fn add_assign(&mut self, more: &Received) {
         let Received { whole, partial, lost, left_out, slices, datagrams, bytes, lost_packets, nacks, .. } = more;
-        let Received { recovered, late, bad, blocks, copied_blocks, duplicate_blocks, assembly_bytes, .. } = more;
+        let Received { recovered, late, bad, blocks, copied_blocks, duplicate_blocks, assembly_bytes, packets, .. } = more;
         let pairs = [
             (&mut self.whole, whole),
             (&mut self.partial, partial),
@@ -146,6 +155,7 @@ impl std::ops::AddAssign<&Received> for Received {
             (&mut self.late, late),
             (&mut self.bad, bad),
             (&mut self.blocks, blocks),
+            (&mut self.packets, packets),
             (&mut self.copied_blocks, copied_blocks),
             (&mut self.duplicate_blocks, duplicate_blocks),
             (&mut self.assembly_bytes, assembly_bytes),

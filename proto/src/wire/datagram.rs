@@ -9,7 +9,7 @@
 //! connection id is the one the receiver of the datagram chose. Messages are drawn in PROTOCOL.md §5.
 
 use super::report::{Misses, Report};
-use super::sound::{Piece, SoundRequest};
+use super::sound::{Packets, Piece, SoundRequest};
 use super::{Error, Reader};
 use crate::time::MediaTime;
 
@@ -190,7 +190,9 @@ pub enum Message<'a> {
     ProbeAck(u16),
     /// A piece of a block of sound that TCP is late with, of a track of the sender's.
     Piece(u8, Piece<'a>),
-    /// Send such pieces, please, or no more of them, of a track of yours.
+    /// A block of sound as an Opus packet, and the one before it, of a track of the sender's: beside TCP, too.
+    Packets(u8, Packets<'a>),
+    /// Send such pieces or packets, please, or no more of them, of a track of yours.
     SoundRequest(u8, SoundRequest),
     /// A picture of a track of yours did not all get onto my canvas.
     Misses(u8, Misses),
@@ -210,6 +212,7 @@ mod kind {
     pub const PIECE: u8 = 12;
     pub const SOUND_REQUEST: u8 = 13;
     pub const MISSES: u8 = 14;
+    pub const PACKETS: u8 = 15;
 }
 
 impl<'a> Message<'a> {
@@ -245,6 +248,10 @@ impl<'a> Message<'a> {
                 out.extend_from_slice(&[kind::PIECE, *track]);
                 piece.encode(out);
             }
+            Message::Packets(track, packets) => {
+                out.extend_from_slice(&[kind::PACKETS, *track]);
+                packets.encode(out);
+            }
             Message::SoundRequest(track, wanted) => {
                 out.extend_from_slice(&[kind::SOUND_REQUEST, *track]);
                 wanted.encode(out);
@@ -272,6 +279,7 @@ impl<'a> Message<'a> {
             kind::FRAGMENT => return Self::decode_fragment(reader),
             kind::SHARD => return Ok(Message::Shard(reader.u8("track")?, Shard::decode(reader)?)),
             kind::PIECE => return Ok(Message::Piece(reader.u8("track")?, Piece::decode(reader)?)),
+            kind::PACKETS => return Ok(Message::Packets(reader.u8("track")?, Packets::decode(reader)?)),
             kind::SOUND_REQUEST => return Ok(Message::SoundRequest(reader.u8("track")?, SoundRequest::decode(reader)?)),
             // The padding behind a probe's number is its point.
             kind::PROBE => return Ok(Message::Probe(reader.u16("probe number")?)),
@@ -298,6 +306,7 @@ impl<'a> Message<'a> {
             Message::Fragment(track, ..)
             | Message::Shard(track, _)
             | Message::Piece(track, _)
+            | Message::Packets(track, _)
             | Message::SoundRequest(track, _)
             | Message::Misses(track, _) => Some(*track),
             _ => None,

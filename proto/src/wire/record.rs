@@ -15,7 +15,7 @@ use super::{Error, MOST_PICTURES, Reader, cut, put_text};
 use crate::picture::mcu_set::Owed;
 use crate::picture::{MAX_SIDE, Size};
 use crate::rate::Rate;
-use crate::sound::Numbered;
+use crate::sound::{Numbered, Packet};
 use crate::time::MediaTime;
 
 /// Media that a side has or wants, and whether all of it.
@@ -56,7 +56,7 @@ pub struct Hello {
     pub offers: Media,
     /// What I want.
     pub wants: Media,
-    /// What I can do beyond what each does, a bit each ([`FORWARDS`]); others are a later program's.
+    /// What I can do beyond what each does, a bit each ([`FORWARDS`], [`OPUS`]); others are a later program's.
     pub capabilities: u32,
     /// Random, the same for the life of the process.
     pub id: [u8; 16],
@@ -82,6 +82,11 @@ impl Hello {
     pub fn asks(&self) -> bool {
         self.capabilities & ASKS != 0
     }
+
+    /// Whether it decodes Opus.
+    pub fn knows_opus(&self) -> bool {
+        self.capabilities & OPUS != 0
+    }
 }
 
 impl std::fmt::Debug for Hello {
@@ -97,6 +102,9 @@ pub const ASKS: u32 = 1 << 2;
 /// Capability: I forward the tracks of each of my peers to all others. What I offer is my own track alone, which I may have none
 /// of.
 pub const FORWARDS: u32 = 1;
+
+/// Capability: I decode Opus, so that sound may be sent to me as its packets.
+pub const OPUS: u32 = 2;
 
 /// Why a side leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -189,6 +197,8 @@ pub enum Record {
     Track(Track),
     /// Ten milliseconds of sound of a track.
     Sound(u8, Numbered<MediaTime>),
+    /// The same as an Opus packet, to who decodes it.
+    Packet(u8, Numbered<MediaTime, Packet>),
     /// Nothing comes of a track after these numbers.
     End(u8, End),
     /// I leave, and why.
@@ -221,6 +231,7 @@ mod kind {
     pub const TEXT: u8 = 7;
     pub const WANT: u8 = 8;
     pub const REFRESH: u8 = 9;
+    pub const PACKET: u8 = 10;
     pub const SAME: u8 = 64;
     pub const STEER: u8 = 65;
     pub const FILM: u8 = 66;
@@ -228,7 +239,7 @@ mod kind {
 }
 
 /// Kinds from here on are a later program's, and skipped where they are not known. Of those below each is known to all who speak
-/// this version.
+/// this version, or is said only to who said that it knows it.
 const FIRST_OPTIONAL: u8 = 64;
 
 impl Record {
@@ -240,6 +251,10 @@ impl Record {
             Record::Sound(track, sound) => {
                 out.extend_from_slice(&[kind::SOUND, *track]);
                 sound::encode(sound, out);
+            }
+            Record::Packet(track, sound) => {
+                out.extend_from_slice(&[kind::PACKET, *track]);
+                sound::encode_packet(sound, out);
             }
             Record::End(track, end) => {
                 out.extend_from_slice(&[kind::END, *track]);
@@ -284,6 +299,7 @@ impl Record {
             kind::HELLO => Record::Hello(Hello::decode(&mut reader)?),
             kind::TRACK => Record::Track(Track::decode(&mut reader)?),
             kind::SOUND => return Ok(Record::Sound(reader.u8("track")?, sound::decode(reader)?)),
+            kind::PACKET => return Ok(Record::Packet(reader.u8("track")?, sound::decode_packet(reader)?)),
             kind::END => {
                 let (track, pictures) = (reader.u8("track")?, reader.u64("picture count")?);
                 Record::End(track, End { pictures, blocks: reader.u64("block count")? })

@@ -1,16 +1,19 @@
-//! Sound on the wire: a block as TCP carries it (`record.rs`), a piece of one as a datagram does, and the request for such pieces.
-//! Between machines samples become bytes, and bytes samples, here alone.
+//! Sound on the wire: a block as TCP carries it (`record.rs`), as samples or as an Opus packet; what a datagram carries of it, a piece or
+//! its packet and the one before; and the request for such datagrams. Between machines samples become bytes, and bytes samples, here alone.
 //!
 //! A block of stereo is 1920 bytes, and a datagram that passes everywhere 1000; so beside TCP a block travels in halves.
 //! [`Piece::index`] 0 and 1 are the halves, 2 and 3 what makes good for two that are lost (`media/sound_pieces.rs`).
 
 use super::{Error, Reader};
-use crate::sound::{BLOCK_FRAMES, Block, Numbered};
+use crate::sound::{BLOCK_FRAMES, Block, Numbered, Packet};
 use crate::time::MediaTime;
 use std::sync::Arc;
 
 /// The most bytes of samples in a block: 10 ms of stereo.
 pub const MAX_SAMPLE_BYTES: usize = BLOCK_FRAMES * 2 * 2;
+
+/// The most bytes in a packet of one frame (RFC 6716, 3.2.1).
+pub const MAX_PACKET: usize = 1275;
 
 /// Pieces of a block: two halves, two to recover them from.
 pub const PIECES: usize = 4;
@@ -54,6 +57,102 @@ pub fn decode(mut reader: Reader<'_>) -> Result<Numbered<MediaTime>, Error> {
         return Err(reader.invalid("sample bytes", bytes.len() as u64, bytes.len()));
     }
     Ok(Numbered { number, block: Block { capture, channels, samples: samples(bytes) } })
+}
+
+/// Appends the bytes of a block that is an Opus packet, kind and track left to the caller.
+pub fn encode_packet(sound: &Numbered<MediaTime, Packet>, out: &mut Vec<u8>) {
+    let Numbered { number, block } = sound;
+    out.extend_from_slice(&number.to_be_bytes());
+    out.extend_from_slice(&block.capture.as_nanos().to_be_bytes());
+    out.push(block.channels);
+    out.extend_from_slice(&block.samples);
+}
+
+/// A block that is an Opus packet: the rest of a message.
+pub fn decode_packet(mut reader: Reader<'_>) -> Result<Numbered<MediaTime, Packet>, Error> {
+    let number = reader.u64("block number")?;
+    let capture = MediaTime::from_nanos(reader.u64("capture time")?);
+    let channels = match reader.u8("channels")? {
+        channels @ 1..=2 => channels,
+        channels => return Err(reader.invalid("channels", u64::from(channels), 1)),
+    };
+    let bytes = reader.rest();
+    let samples = packet_bytes(&reader, bytes)?.into();
+    Ok(Numbered { number, block: Block { capture, channels, samples } })
+}
+
+fn packet_bytes<'a>(reader: &Reader<'_>, bytes: &'a [u8]) -> Result<&'a [u8], Error> {
+    match bytes.len() {
+        1..=MAX_PACKET => Ok(bytes),
+        len => Err(reader.invalid("packet", len as u64, 0)),
+    }
+}
+
+/// In [`Packets`]: the block has two channels, …
+const PACKET_STEREO: u8 = 0x01;
+/// … the packet of the block before it is there, …
+const BEFORE: u8 = 0x02;
+/// … and has two channels.
+const BEFORE_STEREO: u8 = 0x04;
+
+/// A block as an Opus packet, as a datagram carries it: packet by packet what one loses the next one brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packets<'a> {
+    /// The block's number.
+    pub number: u64,
+    pub newest: Block<MediaTime, &'a [u8]>,
+    /// That of the block numbered one less.
+    pub before: Option<Block<MediaTime, &'a [u8]>>,
+}
+
+impl<'a> Packets<'a> {
+    /// Bytes of the message but for the packets, kind and track included, where there are two.
+    pub const HEAD_LEN: usize = 29;
+
+    /// Appends its bytes, kind and track left to the caller.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        debug_assert!(self.number > 0 || self.before.is_none(), "there is none before the first");
+        out.extend_from_slice(&self.number.to_be_bytes());
+        let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+        let before_stereo = self.before.is_some_and(|before| before.channels == 2);
+        out.push(
+            bit(self.newest.channels == 2, PACKET_STEREO)
+                | bit(self.before.is_some(), BEFORE)
+                | bit(before_stereo, BEFORE_STEREO),
+        );
+        out.extend_from_slice(&self.newest.capture.as_nanos().to_be_bytes());
+        if let Some(before) = &self.before {
+            out.extend_from_slice(&before.capture.as_nanos().to_be_bytes());
+            out.extend_from_slice(&(before.samples.len() as u16).to_be_bytes());
+            out.extend_from_slice(before.samples);
+        }
+        out.extend_from_slice(self.newest.samples);
+    }
+
+    /// The rest of a message.
+    pub fn decode(mut reader: Reader<'a>) -> Result<Self, Error> {
+        let number = reader.u64("block number")?;
+        let form = reader.u8("packets")?;
+        let has_before = form & BEFORE != 0;
+        let contradicts = if has_before { number == 0 } else { form & BEFORE_STEREO != 0 };
+        if form & !(PACKET_STEREO | BEFORE | BEFORE_STEREO) != 0 || contradicts {
+            return Err(reader.invalid("packets", u64::from(form), 1));
+        }
+        let channels = |bit: u8| if form & bit != 0 { 2 } else { 1 };
+        let capture = MediaTime::from_nanos(reader.u64("capture time")?);
+        let before = match has_before {
+            true => {
+                let capture = MediaTime::from_nanos(reader.u64("capture time before")?);
+                let len = usize::from(reader.u16("length of the packet before")?);
+                let bytes = reader.bytes(len, "packet before")?;
+                Some(Block { capture, channels: channels(BEFORE_STEREO), samples: packet_bytes(&reader, bytes)? })
+            }
+            false => None,
+        };
+        let bytes = reader.rest();
+        let newest = Block { capture, channels: channels(PACKET_STEREO), samples: packet_bytes(&reader, bytes)? };
+        Ok(Packets { number, newest, before })
+    }
 }
 
 /// A piece of a block of sound.

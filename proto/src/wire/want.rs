@@ -6,7 +6,8 @@
 //!  u8      u32      u64 bit/s
 //! ```
 //!
-//! `media`: bit 0 pictures, bit 1 sound, bit 2 each picture whole, bit 3, beside that, not for all who are behind the receiver.
+//! `media`: bit 0 pictures, bit 1 sound, bit 2 each picture whole, bit 3, beside that, not for all who are behind the receiver,
+//! bit 4 its sound as samples.
 
 use super::{Error, Reader};
 
@@ -14,6 +15,7 @@ const PICTURES: u8 = 1;
 const SOUND: u8 = 2;
 const WHOLE: u8 = 4;
 const NOT_ALL: u8 = 8;
+const SAMPLES: u8 = 16;
 
 /// The most a receiver has use for of a track of its peer's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,11 +30,13 @@ pub struct Want {
     pub rate: u64,
     /// By whom each picture is wanted with all of its MCUs: it is written as it comes.
     pub whole: Whole,
+    /// Its sound is passed on to some who decode no Opus: as samples alone it is of use to all of them.
+    pub samples: bool,
 }
 
 impl Want {
     /// All there is.
-    pub const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0, whole: Whole::Nobody };
+    pub const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0, whole: Whole::Nobody, samples: false };
 }
 
 /// Who wants each picture whole, of one receiver and those to whom it passes pictures on.
@@ -56,7 +60,7 @@ impl Want {
             Whole::Everybody => WHOLE,
         };
         let bit = |on: bool, bit: u8| if on { bit } else { 0 };
-        out.push(bit(self.pictures, PICTURES) | bit(self.sound, SOUND) | whole);
+        out.push(bit(self.pictures, PICTURES) | bit(self.sound, SOUND) | whole | bit(self.samples, SAMPLES));
         out.extend_from_slice(&self.pixels.to_be_bytes());
         out.extend_from_slice(&self.rate.to_be_bytes());
     }
@@ -69,6 +73,7 @@ impl Want {
             (true, true) => Whole::Somebody,
             (true, false) => Whole::Everybody,
         };
-        Ok(Want { pictures: media & PICTURES != 0, sound: media & SOUND != 0, pixels, rate, whole })
+        let [pictures, sound, samples] = [PICTURES, SOUND, SAMPLES].map(|bit| media & bit != 0);
+        Ok(Want { pictures, sound, pixels, rate, whole, samples })
     }
 }

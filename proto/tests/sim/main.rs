@@ -28,6 +28,7 @@ mod mosaic_whole;
 mod moves;
 mod mtus;
 mod netem;
+mod opus;
 mod oscillator;
 mod pairing;
 mod partial;

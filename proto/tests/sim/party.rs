@@ -8,6 +8,7 @@ use super::sending::{Camera, Stream, a_receiver, a_sender, identity};
 use super::source::Source;
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::sound_form::Wish;
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Command, Config, Core, Event, HostId, MOST_SENDERS, Output, Session, SocketId};
 use eyeline_proto::wire::record::{Media, Want};
@@ -28,6 +29,8 @@ pub struct Start {
     pub base: Base,
     pub at: u64,
     pub hosts: usize,
+    /// It decodes Opus, and sends sound as its user wishes.
+    pub opus: Option<Wish>,
 }
 
 /// The clocks of a machine, its microphone and its speaker.
@@ -95,7 +98,9 @@ impl Party {
         let now = start.base.instant(clock.shows(start.at));
         // One that is started again under its name is another process.
         me.id.iter_mut().zip(start.at.to_le_bytes()).for_each(|(byte, started)| *byte ^= started);
-        let config = config(Config { hosts: start.hosts, ..Config::new(me, Epoch::new(now)) });
+        me.opus = start.opus.is_some();
+        let sound = start.opus.unwrap_or_default();
+        let config = config(Config { hosts: start.hosts, sound, ..Config::new(me, Epoch::new(now)) });
         Box::new(Party { session: Session::new(now, config), camera, screen })
     }
 

@@ -173,6 +173,7 @@ impl Screen {
                 viewer.settle(at, settled, desk);
             }
             Event::Sound(track, sound) => self.viewer(track).0.take_sound(at, &sound),
+            Event::Packet { track, sound, first } => self.viewer(track).0.take_packet(at, sound, first),
             Event::Clock(peer, mapping) => {
                 for viewer in self.viewers.iter_mut().filter(|viewer| viewer.track.peer == peer) {
                     viewer.take_clock(at, mapping, &self.desk);

@@ -10,6 +10,7 @@ use super::sending::Stream;
 use super::source::Source;
 use super::speaker::Speaker;
 use super::watched::Watched;
+use eyeline_proto::session::sound_form::Wish;
 use eyeline_proto::wire::record::Want;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -63,7 +64,7 @@ pub type Pauses = ((Duration, Duration), (Duration, Duration));
 
 /// Now, and it dials these hosts.
 pub fn start(world: &World, hosts: &[&str]) -> Start {
-    Start { base: world.base, at: world.now, hosts: hosts.len() }
+    Start { base: world.base, at: world.now, hosts: hosts.len(), opus: None }
 }
 
 pub fn sending(world: &mut World, ip: &str, skews: Skews, stream: Stream, hosts: &[&str]) -> (usize, Rc<RefCell<Source>>) {
@@ -119,6 +120,24 @@ impl Pair {
         let (sender, source) = sending(&mut world, CAMERA, skews, stream, &[]);
         let sources: Sources = Rc::new(RefCell::new(vec![source.clone()]));
         let (receiver, (watched, speaker)) = receiving(&mut world, SCREEN, skews, lossless, &sources, &[CAMERA]);
+        Pair { world, sender, receiver, source, sources, watched, speaker }
+    }
+
+    /// A camera and a screen that decodes Opus, which is sent as its user wishes.
+    pub fn with_opus(of: u64, params: &Params, stream: Stream, wish: Wish) -> Pair {
+        let mut world = World::new(seed(of), Params::lan());
+        world.connect(CAMERA, SCREEN, params);
+        let skews = Skews::USUAL;
+        let opus = |start: Start| Start { opus: Some(wish), ..start };
+        let clock = Oscillator::new(secs(5000), skews.sender);
+        let clocks = (clock, Oscillator::new(secs(1), skews.microphone));
+        let (program, source) = Party::sending(opus(start(&world, &[])), "camera at 0 ms", clocks, stream);
+        let sender = world.start(CAMERA, clock, &[], program);
+        let sources: Sources = Rc::new(RefCell::new(vec![source.clone()]));
+        let clock = Oscillator::new(secs(1200), skews.receiver);
+        let (begins, clocks) = (opus(start(&world, &[CAMERA])), (clock, Oscillator::new(secs(77), skews.speaker)));
+        let (program, (watched, speaker), _) = Party::receiving(begins, SCREEN, clocks, (1, 1), (false, Want::ALL), &sources);
+        let receiver = world.start(SCREEN, clock, &[CAMERA], program);
         Pair { world, sender, receiver, source, sources, watched, speaker }
     }
 

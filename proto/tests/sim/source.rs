@@ -36,6 +36,8 @@ pub struct Source {
     pub targets: Vec<(u64, Option<Bitrate>)>,
     /// What it was told that anybody has use for, and when.
     pub wanted: Vec<(u64, Want)>,
+    /// Whether it was to make Opus packets of its sound, and since when.
+    pub packets: Vec<(u64, bool)>,
     /// What the viewer of its film wanted, and when.
     pub steered: Vec<(u64, Steer)>,
     /// How each picture was encoded: true time of capture and step; pictures left out have none.
@@ -65,6 +67,7 @@ impl Source {
             watched: false,
             targets: Vec::new(),
             wanted: Vec::new(),
+            packets: Vec::new(),
             steered: Vec::new(),
             steps: Vec::new(),
             coded: Coded::default(),

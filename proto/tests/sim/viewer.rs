@@ -8,6 +8,7 @@ use super::decoder::{Decoder, Job, What};
 use super::harness::{Moment, Tick};
 use super::oscillator::{Base, Oscillator};
 use super::scan::fill_scan;
+use super::sending::decoded;
 use super::source::Source;
 use super::speaker::Speaker;
 use super::watched::{Shown, Watched};
@@ -20,7 +21,7 @@ use eyeline_proto::media::reel::{Decoded, Ready, Reel, Turn};
 use eyeline_proto::media::schedule::Schedule;
 use eyeline_proto::media::slice::{Part, Slice};
 use eyeline_proto::session::{Command, TrackId};
-use eyeline_proto::sound::Numbered;
+use eyeline_proto::sound::{Numbered, Packet};
 use eyeline_proto::time::MediaTime;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -128,6 +129,17 @@ impl Viewer {
         watched.sound_ahead = watched.sound_ahead.max(ahead);
         drop(watched);
         self.speaker.borrow_mut().push(at, sound);
+    }
+
+    pub fn take_packet(&mut self, at: Moment, Numbered { number, block }: Numbered<MediaTime, Packet>, first: bool) {
+        let mut watched = self.watched.borrow_mut();
+        if first {
+            watched.packets.push(number);
+            drop(watched);
+            self.take_sound(at, &Numbered { number, block: decoded(&block) });
+        } else {
+            watched.primers.push(number);
+        }
     }
 
     pub fn take_slice(&mut self, at: Moment, slice: Slice, desk: &mut Desk) {

@@ -39,6 +39,9 @@ pub struct Watched {
     /// What was told of a film, and when.
     pub films: Vec<(u64, Film)>,
     pub blocks: Vec<u64>,
+    /// Those of them that came as Opus packets, and those whose packet came beside their samples.
+    pub packets: Vec<u64>,
+    pub primers: Vec<u64>,
     /// True time of the first whole picture.
     pub first_whole: Option<u64>,
     /// True times at which pictures were whole, where a scenario asks.

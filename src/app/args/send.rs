@@ -15,6 +15,7 @@ use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{Size, Turn};
 use eyeline_proto::rate::Rate;
+use eyeline_proto::session::sound_form::Wish;
 
 /// Where pictures come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Send {
     pub video: bool,
     /// The sound to send, if any.
     pub sound: Option<Sound>,
+    /// In which form it is sent, where it is live.
+    pub sound_form: Wish,
     /// Stop when there is no sound, instead of going on with pictures alone.
     pub require_audio: bool,
     /// Size to ask the camera for, or of the test picture.
@@ -166,6 +169,18 @@ pub(super) struct SourceFlags {
     /// Send no sound; a `call` plays none, either
     #[arg(long, help_heading = "What to send")]
     no_audio: bool,
+
+    /// How live sound is sent: pcm, as it is; opus, compressed, to who decodes that; auto, compressed where the path is narrow [default: auto]
+    #[arg(
+        long,
+        value_name = "auto|pcm|opus",
+        value_parser = units::sound_form,
+        default_value = "auto",
+        hide_default_value = true,
+        conflicts_with = "no_audio",
+        help_heading = "What to send"
+    )]
+    sound: Wish,
 
     /// Stop if there is no microphone, instead of going on with pictures alone
     #[arg(long, conflicts_with = "no_audio", help_heading = "What to send")]
@@ -280,6 +295,7 @@ impl SourceFlags {
             source,
             video: !self.no_video,
             sound,
+            sound_form: self.sound,
             require_audio: self.require_audio,
             size: self.size,
             fps: self.fps,

@@ -12,6 +12,7 @@ use eyeline_proto::media::foreign::Passthrough;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::{MAX_SIDE, Size};
 use eyeline_proto::rate::Rate;
+use eyeline_proto::session::sound_form::Wish;
 use eyeline_proto::wire::text;
 
 /// Below this a picture has less than one JPEG block row of colour.
@@ -212,6 +213,18 @@ pub(super) fn replenish(text: &str) -> Result<bool, String> {
         "auto" => Ok(true),
         "off" => Ok(false),
         _ => Err("write auto, to send only what changed where that is less, or off, to send all of every picture".into()),
+    }
+}
+
+/// In which form live sound is sent.
+pub(super) fn sound_form(text: &str) -> Result<Wish, String> {
+    match text {
+        "auto" => Ok(Wish::Auto),
+        "pcm" => Ok(Wish::Pcm),
+        "opus" => Ok(Wish::Opus),
+        _ => {
+            Err("write pcm, to send sound as it is, opus, to send it compressed, or auto, for what the path has room for".into())
+        }
     }
 }
 

@@ -60,8 +60,8 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let uses = Want { pictures: seen || measured, sound: devices.speaker.is_some() || measured, ..Want::ALL };
     let want = if recorder.is_on() { Wants::recorded() } else { uses };
     let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), latency, seen, statistics, tell)?;
-    let (format, cap) = (plan.format(), config.send.bitrate);
-    let run = beginning.meet(me, |core| session::Config { format, cap, want, ..core }, on_event)?;
+    let (format, cap, sound) = (plan.format(), config.send.bitrate, config.send.sound_form);
+    let run = beginning.meet(me, |core| session::Config { format, cap, sound, want, ..core }, on_event)?;
     viewing.connect(&run.net);
     let pictured = viewing.screening().filter(|_| plan.has_pictures());
     let own = pictured.map(|screening| OwnPicture::new(screening, viewing.ready()));

@@ -75,7 +75,10 @@ fn meet(
     let (tell, told) = mpsc::channel();
     let net = net::spawn(Session::new(now, core), config, move |event| {
         // What pictures show is of no use here.
-        if !matches!(event, Event::Slice(..) | Event::Part(..) | Event::Sound(..) | Event::Settled(..) | Event::Clock(..)) {
+        if !matches!(
+            event,
+            Event::Slice(..) | Event::Part(..) | Event::Sound(..) | Event::Packet { .. } | Event::Settled(..) | Event::Clock(..)
+        ) {
             let _ = tell.send(event);
         }
     })?;

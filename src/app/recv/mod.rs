@@ -52,7 +52,8 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let recorded = config.common.recording.file.is_some();
     let sound = devices.speaker.is_some() || config.audio_output.is_some() || recording.recorder().is_on();
     let wants = Media { pictures: true, sound, lossless: devices.files.is_some() || recorded };
-    let me = Identity { wants, ..beginning.identity() };
+    let me = beginning.identity();
+    let me = Identity { wants, opus: me.opus && config.audio_output.is_none(), ..me };
     // JPEGs are joined of slices as they come; for all else they are drawn.
     let joins = config.output.as_ref().is_some_and(|output| output.format == Format::Mjpeg);
     let uses = Want { whole: if joins { Whole::Everybody } else { Whole::Nobody }, ..Want::ALL };

@@ -10,6 +10,7 @@ use eyeline_proto::media::playout;
 use eyeline_proto::picture::Size;
 use eyeline_proto::session::TrackId;
 use eyeline_proto::session::stats::{Received, Stats, TrackStats};
+use eyeline_proto::sound::Form;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -181,7 +182,7 @@ impl ViewingStats {
         let mut object = self.object(stats, outside, Span::Run);
         object["fps"] = stats::a_second(outside.shown.into(), run).into();
         object["mbit_s"] = stats::a_second(stats.receiving.total.bytes as f64 * 8.0 / 1e6, run).into();
-        stats::make_total(&mut object, run, &["rtt_ms", "assembly_bytes", "quiet", "tracks"]);
+        stats::make_total(&mut object, run, &["rtt_ms", "assembly_bytes", "quiet", "tracks", "codec"]);
         if let Some(sound) = object["sound"].as_object_mut() {
             sound.retain(|field, _| !SOUND_NOW.contains(&field.as_str()));
         }
@@ -205,7 +206,8 @@ impl ViewingStats {
             // Of a peer that is gone it is not known.
             "rtt_ms": here(stats).map(|track| ms(track.rtt)),
             "latency_ms": latency, "interval_ms": self.interval.value(span),
-            "blocks": stats.receiving.total.blocks, "copied_blocks": stats.receiving.total.copied_blocks, "duplicate_blocks": stats.receiving.total.duplicate_blocks,
+            "blocks": stats.receiving.total.blocks, "opus_blocks": stats.receiving.total.packets, "copied_blocks": stats.receiving.total.copied_blocks, "duplicate_blocks": stats.receiving.total.duplicate_blocks,
+            "codec": here(stats).and_then(|track| track.form).map(stats::codec),
             "sound": outside.sound.map(|(sound, dropped)| describe(sound, dropped)),
             "lip_ms": lip(1), "lip_low_ms": lip(0), "lip_high_ms": lip(2),
             "assembly_bytes": stats.receiving.total.assembly_bytes, "quiet": here(stats).is_none(),
@@ -225,7 +227,7 @@ impl ViewingStats {
         json!({
             "sender": id.peer.0, "track": id.track, "name": outside.names.get(&id),
             "whole": came.whole, "partial": came.partial, "lost": came.lost, "left_out": came.left_out, "bytes": came.bytes,
-            "lost_packets": came.lost_packets, "blocks": came.blocks,
+            "lost_packets": came.lost_packets, "blocks": came.blocks, "opus_blocks": came.packets, "codec": track.form.map(stats::codec),
             "rtt_ms": (!track.quiet).then(|| ms(track.rtt)), "quiet": track.quiet,
             "film": outside.films.get(&id), "size": own.size.map(|size| [size.width, size.height]), "shown": own.shown.1, "fps": own.shown.0,
             "latency_ms": own.latency.value(span), "interval_ms": own.interval.value(span),
@@ -287,7 +289,8 @@ fn sound_is(lip: f64) -> String {
 }
 
 fn round_trip(track: &TrackStats) -> String {
-    format!("round trip {:.1} ms", ms(track.rtt))
+    let compressed = if track.form == Some(Form::Opus) { "  sound by Opus" } else { "" };
+    format!("round trip {:.1} ms{compressed}", ms(track.rtt))
 }
 
 /// The one that is shown, if something is heard of it.
@@ -340,7 +343,7 @@ mod tests {
     fn of_a_peer_that_is_gone_no_figures_are_shown_as_if_they_were_now() {
         let mut viewing = ViewingStats::new(None);
         let (track, received) = (TrackId::default(), Received::default());
-        let shown = |quiet| TrackStats { track, received, rtt: Duration::from_millis(20), quiet };
+        let shown = |quiet| TrackStats { track, received, rtt: Duration::from_millis(20), quiet, form: None };
         let [here, gone] = [false, true].map(|quiet| Stats {
             receiving: ReceiverStats { tracks: vec![shown(quiet)], ..ReceiverStats::default() },
             ..Stats::default()
@@ -361,7 +364,7 @@ mod tests {
             let received = bytes.map(|bytes| Received { bytes, lost: bytes / 125_000, ..Received::default() });
             let track = |peer: u64| {
                 let received = received[peer as usize];
-                TrackStats { track: of(peer), received, rtt: Duration::from_millis(peer), quiet: false }
+                TrackStats { track: of(peer), received, rtt: Duration::from_millis(peer), quiet: false, form: None }
             };
             let mut receiving = ReceiverStats { tracks: vec![track(0), track(1)], ..ReceiverStats::default() };
             received.iter().for_each(|received| receiving.total += received);
@@ -397,7 +400,8 @@ mod tests {
             let ready = decode::Ready { track: of(peer), picture };
             viewing.shown(&ready, start + Duration::from_millis(late), Some(start), Some(Duration::from_millis(20)));
         }
-        let track = |peer| TrackStats { track: of(peer), received: Received::default(), rtt: Duration::ZERO, quiet: false };
+        let track =
+            |peer| TrackStats { track: of(peer), received: Received::default(), rtt: Duration::ZERO, quiet: false, form: None };
         let receiving = ReceiverStats { tracks: vec![track(0), track(1)], ..ReceiverStats::default() };
         let stats = Stats { receiving, ..Stats::default() };
         let object = viewing.object(&stats, &outside(), Span::Second);

@@ -69,8 +69,8 @@ fn send(config: &args::Send, plan: Plan, signals: &Signals, next: &Cell<Option<D
     let preview = config.preview.as_ref().map(open).transpose()?;
 
     let me = Identity { offers: plan.offers(), ..beginning.identity() };
-    let (format, cap, on_event) = (plan.format(), config.bitrate, beginning.notes.telling(Note::Net));
-    let run = beginning.meet(me, |core| session::Config { format, cap, ..core }, on_event)?;
+    let (format, cap, sound, on_event) = (plan.format(), config.bitrate, config.sound_form, beginning.notes.telling(Note::Net));
+    let run = beginning.meet(me, |core| session::Config { format, cap, sound, ..core }, on_event)?;
     let mut sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), recording.recorder())?;
     sending.may_be_steered();
     let (ending, seen, unseen, last_words) = (None, false, false, String::new());

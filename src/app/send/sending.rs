@@ -233,6 +233,7 @@ impl<'a> Sending<'a> {
                 self.encoder.set_wanted(*want);
                 self.show_more();
             }
+            Event::WantsPackets(wanted) => self.encoder.set_wants_packets(*wanted),
             Event::Owed(owed) => {
                 self.encoder.set_owed(owed.clone());
                 if *owed != Owed::Nothing {

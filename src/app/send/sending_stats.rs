@@ -79,7 +79,7 @@ fn object(stats: &Stats, net: &net::Traffic, counters: EncoderCounts, source: Co
             json!({
                 "name": peer.name, "address": peer.address, "datagrams": peer.datagrams, "bytes": peer.bytes,
                 "resent": peer.resent, "parity": peer.parity, "nacks": peer.nacks, "skipped": peer.skipped, "blocks": peer.blocks,
-                "stale_blocks": peer.stale_blocks, "copies": peer.copies, "rtt_ms": now(stats::ms(peer.rtt)), "quiet": peer.quiet,
+                "stale_blocks": peer.stale_blocks, "opus_blocks": peer.packets, "codec": peer.form.map(stats::codec), "copies": peer.copies, "rtt_ms": now(stats::ms(peer.rtt)), "quiet": peer.quiet,
                 "path_mtu": (!peer.quiet).then_some(peer.path_mtu),
                 "received": peer.report.received, "lost": peer.report.lost, "shown": peer.track.shown,
                 "settled": peer.track.settled, "capacity_mbit_s": capacity, "queue_ms": now(stats::ms(peer.queue)),

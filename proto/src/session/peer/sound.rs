@@ -1,14 +1,17 @@
 //! How a peer's TCP connection is given the sound it has not been sent.
 //!
+//! Each block goes as samples, as an Opus packet, or as both (`sound_form.rs`).
+//!
 //! Where the cursor fell behind the log it goes on with what is left, and of that live sound older than [`STALE`] is dropped
 //! before it is sealed. Both are counted as stale blocks.
 
 use super::Peer;
 use crate::session::link::Link;
+use crate::session::sound_form::Picked;
 #[cfg(doc)]
 use crate::session::sound_log::STALE;
 use crate::session::sound_log::SoundLog;
-use crate::sound::Numbered;
+use crate::sound::{Block, Numbered};
 use crate::time::MediaTime;
 use crate::wire::record::Record;
 use std::time::Instant;
@@ -51,9 +54,19 @@ impl Peer {
                 break;
             }
             if log.lossless || block.capture >= stale {
-                let sound = Numbered { number, block: block.clone() };
-                link.seal_record(&Record::Sound(log.track, sound), scratch, buffer);
-                self.stats.blocks += 1;
+                let (capture, channels) = (block.capture, block.channels);
+                let Picked { samples, packet } = subscription.form.pick(number, &block.samples);
+                self.stats.blocks += u64::from(samples.is_some() || packet.is_some());
+                self.stats.packets += u64::from(packet.is_some());
+                // The packet behind the samples: it is for those that follow.
+                if let Some(samples) = samples.cloned() {
+                    let sound = Numbered { number, block: Block { capture, channels, samples } };
+                    link.seal_record(&Record::Sound(log.track, sound), scratch, buffer);
+                }
+                if let Some(samples) = packet.cloned() {
+                    let sound = Numbered { number, block: Block { capture, channels, samples } };
+                    link.seal_record(&Record::Packet(log.track, sound), scratch, buffer);
+                }
             } else {
                 self.stats.stale_blocks += 1;
             }

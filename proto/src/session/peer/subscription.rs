@@ -6,13 +6,13 @@
 use super::super::outbound::Outbound;
 use super::super::sent::SentFragment;
 use super::super::sound_copies::SoundCopies;
-use super::super::sound_log::SoundLog;
+use super::super::sound_form;
+use super::super::sound_log::{Logged, SoundLog};
 use super::choice::Choice;
 use crate::media::delivery::Delivery;
 use crate::media::packetizer::{Cursor, Log};
 use crate::media::slice::Slice;
-use crate::sound::Block;
-use crate::time::MediaTime;
+use crate::sound::Form;
 use crate::wire::datagram::FragmentHead;
 use crate::wire::record::{Want, Whole};
 use crate::wire::report::TrackReport;
@@ -34,6 +34,8 @@ pub(in super::super) struct Subscription {
     passed: VecDeque<u64>,
     /// What it is sent of sound beside TCP.
     pub copies: SoundCopies,
+    /// In which form it is sent sound.
+    pub form: sound_form::Choice,
     /// What it, or one before it, said of the track.
     pub report: TrackReport,
     /// It was told of the end.
@@ -72,6 +74,7 @@ impl Subscription {
             sound,
             passed: VecDeque::new(),
             copies: SoundCopies::default(),
+            form: sound_form::Choice::default(),
             report: TrackReport { track, settled, ..TrackReport::default() },
             end_sent: false,
             want: None,
@@ -121,7 +124,7 @@ impl Subscription {
     }
 
     /// The next block to be sent: one that came late, or the one at the cursor.
-    pub fn next_block<'a>(&self, log: &'a SoundLog) -> Option<(u64, &'a Block<MediaTime>)> {
+    pub fn next_block<'a>(&self, log: &'a SoundLog) -> Option<(u64, &'a Logged)> {
         let late = self.passed.iter().copied().filter(|number| !self.copies.has(*number));
         late.chain([self.sound]).find_map(|number| Some((number, log.block(number)?)))
     }
@@ -132,6 +135,19 @@ impl Subscription {
             self.passed.retain(|passed| *passed != number);
         } else {
             self.pass_to(number + 1, log);
+        }
+    }
+
+    /// In which form it is sent what is caught now.
+    pub fn form(&self, log: &SoundLog) -> Form {
+        self.form.form(log.end(), log.has_packets())
+    }
+
+    /// Bytes a second of the track's sound as it is sent, with what records, segments and headers add to it.
+    pub fn sound_rate(&self, track: &Outbound) -> f64 {
+        match self.form(&track.sound) {
+            Form::Pcm => track.sound_rate(),
+            Form::Opus => track.packet_rate(),
         }
     }
 

@@ -146,7 +146,7 @@ mod tests {
         #[expect(clippy::disallowed_methods)] // one real instant to count from
         let now = Instant::now();
         let flow = (Flow::new(now, None), Repairs::new(now, false));
-        let mut peer = Peer::new(PeerId(1), ([1; 16], Media::LIVE), PeerStats::default(), flow);
+        let mut peer = Peer::new(PeerId(1), ([1; 16], Media::LIVE, false), PeerStats::default(), flow);
         let mut tracks = Vec::new();
         for number in 1..=bytes.len() as u8 {
             let (origin, label, format) = ([9; 16], String::new(), Format::default());

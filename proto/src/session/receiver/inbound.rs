@@ -22,7 +22,7 @@ use crate::session::liveness::QUIET;
 use crate::session::path::{Control, Path, Rtt};
 use crate::session::stats::Received;
 use crate::session::{PeerId, TrackId};
-use crate::sound::Numbered;
+use crate::sound::{Form, Numbered, Packet};
 use crate::time::MediaTime;
 use crate::wire::datagram::Message;
 use crate::wire::record::{End, Film, Hello, OWN_TRACK, Track};
@@ -191,14 +191,14 @@ impl Inbound {
     }
 
     /// What came of it so far, track by track. What belongs to none is counted with the first.
-    pub fn received(&self) -> impl Iterator<Item = (TrackId, Received)> {
+    pub fn received(&self) -> impl Iterator<Item = (TrackId, Received, Option<Form>)> {
         let of_none = self.of_none();
         self.receptions.iter().enumerate().map(move |(place, reception)| {
             let mut received = reception.received();
             if place == 0 {
                 received += &of_none;
             }
-            (reception.id, received)
+            (reception.id, received, reception.form)
         })
     }
 
@@ -402,6 +402,18 @@ impl Inbound {
     pub fn block_came(&mut self, now: Instant, track: u8, sound: Numbered<MediaTime>, across: &mut AcrossSenders) -> bool {
         let Some(place) = self.receptions.iter().position(|reception| reception.id.track == track) else { return false };
         self.receptions[place].block_came(now, sound, &mut self.proof, across)
+    }
+
+    /// A block came over TCP as an Opus packet. Says whether it is the first that proves that it sends.
+    pub fn packet_came(
+        &mut self,
+        now: Instant,
+        track: u8,
+        sound: Numbered<MediaTime, Packet>,
+        across: &mut AcrossSenders,
+    ) -> bool {
+        let Some(place) = self.receptions.iter().position(|reception| reception.id.track == track) else { return false };
+        self.receptions[place].packet_came(now, sound, true, &mut self.proof, across)
     }
 
     /// What is whole, or is waited for no longer.

@@ -22,7 +22,7 @@ impl Sender {
         shared: &mut LinksAndEvents<'_>,
     ) {
         let Some(hello) = shared.endpoint.hello(link) else { return };
-        let (name, wants, process) = (hello.name.clone(), hello.wants, hello.id);
+        let (name, wants, process, knows_opus) = (hello.name.clone(), hello.wants, hello.id, hello.knows_opus());
         let sends = !hello.offers.is_none() || hello.forwards();
         let address = shared.endpoint.link(link).map(|link| link.remote).unwrap_or(SocketAddr::from(([0; 4], 0)));
         let earlier = replaces.and_then(|old| self.peers.remove(&old));
@@ -32,7 +32,7 @@ impl Sender {
             Some(Peer { subscriptions, repairs, .. }) => (subscriptions, repairs),
             None => (Vec::new(), Repairs::new(now, self.is_patient())),
         };
-        let mut peer = Peer::new(id, (process, wants), stats, (Flow::new(now, self.cap), repairs));
+        let mut peer = Peer::new(id, (process, wants, knows_opus), stats, (Flow::new(now, self.cap), repairs));
         for track in self.tracks.iter().filter(|track| track.track.origin != process) {
             let place = earlier.iter().position(|earlier| earlier.track() == track.number());
             let earlier = place.map(|place| earlier.swap_remove(place));
@@ -61,6 +61,7 @@ impl Sender {
         self.peers.insert(link, peer);
         self.update_target(now, shared);
         self.update_wanted(now, shared);
+        self.update_form(now, shared);
         let host = shared.endpoint.host(link);
         shared.events.push_back(Event::PeerUp { peer: id, name, address, host, again, sends });
         self.update_viewers(now, shared);
@@ -95,6 +96,7 @@ impl Sender {
         let (name, sentence) = (peer.stats.name, sentence.to_string());
         shared.events.push_back(Event::PeerDown { peer: peer.id, name, reason, sentence, complete });
         self.update_wanted(now, shared);
+        self.update_form(now, shared);
         self.update_viewers(now, shared);
     }
 }

@@ -24,7 +24,8 @@ pub fn most(one: Want, other: Want) -> Want {
         (false, true) => (other.pixels, other.rate, other.whole),
         _ => (larger(one.pixels.into(), other.pixels.into()) as u32, larger(one.rate, other.rate), both),
     };
-    Want { pictures: one.pictures || other.pictures, sound: one.sound || other.sound, pixels, rate, whole }
+    let (sound, samples) = (one.sound || other.sound, one.sound && one.samples || other.sound && other.samples);
+    Want { pictures: one.pictures || other.pictures, sound, pixels, rate, whole, samples }
 }
 
 impl Sender {
@@ -66,7 +67,8 @@ impl Sender {
 
     /// The most that any receiver has use for of a track, and its path takes.
     pub fn wanted_of(&self, now: Instant, number: u8, shared: &mut LinksAndEvents<'_>) -> Want {
-        let want = self.wish(number, |id| !is_gone(now, *id, shared));
+        let samples = self.lacks_packets(number);
+        let want = Want { samples, ..self.wish(number, |id| !is_gone(now, *id, shared)) };
         match self.share(now, number, shared) {
             Some(share) if share < UNLIMITED && (want.rate == 0 || share.0 < want.rate) => Want { rate: share.0, ..want },
             _ => want,
@@ -75,7 +77,7 @@ impl Sender {
 
     /// The most that any receiver has use for of a track, where it can see pictures; sound may come to it by TCP alone.
     fn wish(&self, number: u8, sees: impl Fn(&LinkId) -> bool) -> Want {
-        let none = Want { pictures: false, sound: false, pixels: 1, rate: 1, whole: Whole::Nobody };
+        let none = Want { pictures: false, sound: false, pixels: 1, rate: 1, whole: Whole::Nobody, samples: false };
         self.peers.iter().fold(none, |all, (id, peer)| {
             let Some(subscription) = peer.subscriptions.iter().find(|known| known.track() == number) else { return all };
             let want = subscription.want();

@@ -13,9 +13,9 @@ use crate::media::recovery::Recovery;
 use crate::session::TrackId;
 use crate::session::events::Event;
 use crate::session::path::Rtt;
-use crate::session::sound_receiver::SoundReceiver;
+use crate::session::sound_receiver::{Came, SoundReceiver};
 use crate::session::stats::Received;
-use crate::sound::Numbered;
+use crate::sound::{Block, Form, Numbered, Packet};
 use crate::time::MediaTime;
 use crate::wire::datagram::{FragmentHead, Message};
 use crate::wire::record::End;
@@ -54,6 +54,8 @@ pub(in crate::session::receiver) struct Reception {
     unheard: bool,
     /// Number after the last block of sound.
     blocks: u64,
+    /// In which form the newest block came.
+    pub form: Option<Form>,
     /// Where a file is written, the sender is told of pictures in it, not of pictures that came.
     written: Option<u64>,
     /// A film went elsewhere: of the pictures from the first number on, to the second, none will settle.
@@ -93,6 +95,7 @@ impl Reception {
             wants_copies: wants.sound && !(film && wants.lossless),
             unheard: false,
             blocks: 0,
+            form: None,
             written: None,
             skipped: None,
             shown: 0,
@@ -222,9 +225,47 @@ impl Reception {
                 let whole = self.sound.piece_came(now, piece);
                 whole.is_some_and(|sound| self.take_sound(now, sound, proof, across))
             }
+            Message::Packets(_, packets) if self.wants.sound => {
+                let before = packets.before.map(|block| Numbered { number: packets.number.saturating_sub(1), block });
+                let newest = Numbered { number: packets.number, block: packets.newest };
+                let mut proved = false;
+                for Numbered { number, block: Block { capture, channels, samples } } in before.into_iter().chain([newest]) {
+                    let block = Block { capture, channels, samples: samples.into() };
+                    proved |= self.packet_came(now, Numbered { number, block }, false, proof, across);
+                }
+                proved
+            }
             // The rest is the path's.
             _ => false,
         }
+    }
+
+    /// A block came as an Opus packet, over TCP or beside it. Says whether it is the first that proves that its sender sends.
+    pub fn packet_came(
+        &mut self,
+        now: Instant,
+        sound: Numbered<MediaTime, Packet>,
+        over_tcp: bool,
+        proof: &mut Proof,
+        across: &mut AcrossSenders,
+    ) -> bool {
+        let first = match self.wants.sound {
+            true => match self.sound.packet_came(now, sound.number, sound.block.capture, over_tcp) {
+                Came::First => true,
+                Came::Primer => false,
+                Came::Again => return false,
+            },
+            false => return false,
+        };
+        if !self.takes_block(now, first.then_some(sound.number)) {
+            return false;
+        }
+        if first {
+            self.counts.packets += 1;
+            self.form = Some(Form::Opus);
+        }
+        across.events.push_back(Event::Packet { track: self.id, sound, first });
+        first && proof.sent(now)
     }
 
     /// A block came over TCP. Says whether it is the first that proves that its sender sends.
@@ -281,15 +322,25 @@ impl Reception {
 
     /// The first copy of a block is here.
     fn take_sound(&mut self, now: Instant, sound: Numbered<MediaTime>, proof: &mut Proof, across: &mut AcrossSenders) -> bool {
-        if !self.pace.takes(now) {
-            self.counts.bad += 1;
+        if !self.takes_block(now, Some(sound.number)) {
             return false;
         }
-        self.ending.goes_on(now);
-        self.blocks = self.blocks.max(sound.number.saturating_add(1));
-        self.counts.blocks += 1;
+        self.form = Some(Form::Pcm);
         across.events.push_back(Event::Sound(self.id, sound));
         proof.sent(now)
+    }
+
+    /// Whether sound is taken now, of which this is the number where it is the first copy of its block.
+    fn takes_block(&mut self, now: Instant, first: Option<u64>) -> bool {
+        let takes = self.pace.takes(now);
+        if !takes {
+            self.counts.bad += 1;
+        } else if let Some(number) = first {
+            self.ending.goes_on(now);
+            self.blocks = self.blocks.max(number.saturating_add(1));
+            self.counts.blocks += 1;
+        }
+        takes
     }
 
     /// What is whole, or is waited for no longer, on a path that overtakes by so much. `all_came`: no packet is missing.
