@@ -62,7 +62,7 @@ fn pair(kitchen: &Machine, desk: &Machine) -> u16 {
     dialling.said("paired with kitchen: from now on the two know each other");
     waiting.said("paired with desk: from now on");
     assert_ne!(code_of(&mut waiting), code, "the next machine gets another code");
-    waiting.said("is sending (paired)");
+    waiting.said("is sending (paired as desk)");
     assert_eq!((dialling.stop(Signal::SIGTERM), waiting.stop(Signal::SIGTERM)), (0, 0));
     port
 }
@@ -80,7 +80,7 @@ fn a_code_typed_once_lets_two_machines_know_each_other_for_good() {
     waiting.said("nobody but a machine that was paired with is let in");
     let mut dialling = desk.starts(CALL, &format!("--host localhost:{port}"));
     waiting.said("desk (127.0.0.1");
-    dialling.said("(paired)");
+    dialling.said("(paired as kitchen)");
     let stranger = Machine::new("once", "stranger");
     let mut other = stranger.starts(RECV, &format!("--host localhost:{port}"));
     other.said("pair the two with --pair");

@@ -95,7 +95,7 @@ impl Awaited {
             Invitation::Paused(code) => {
                 let (code, seconds) = (code.spaced(), PAUSE.as_secs());
                 tracing::warn!("{MOST_TRIES} codes were wrong: nobody is paired with for {seconds} s, and then by {code}");
-                self.code = Some(format!("{code}, but not for {seconds} s: too many were wrong"));
+                self.code = Some(format!("{code}, after a pause of {seconds} s: too many were wrong"));
             }
         }
     }

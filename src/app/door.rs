@@ -9,11 +9,11 @@ use super::awaited::{self, Admitted, Awaited};
 use super::doorman::Doorman;
 use super::failure::Failure;
 use super::neighbours::Neighbours;
-use super::pairs::Pairs;
+use super::pairs::{self, Pairs};
 use super::rendezvous::Reachability;
 use crate::net;
 use crate::net::discovery::Heard;
-use eyeline_proto::session::keyring::Pair;
+use eyeline_proto::session::keyring::{Pair, Standing};
 use eyeline_proto::session::{Event, HostId, PeerId};
 use eyeline_proto::wire::record::Reason;
 use std::collections::BTreeMap;
@@ -33,7 +33,9 @@ pub struct Door<'a> {
     answers: BTreeMap<HostId, Answer>,
     pairs: Pairs,
     /// Peers that proved to be pairs of ours, or are called so and did not.
-    proofs: BTreeMap<PeerId, bool>,
+    proofs: BTreeMap<PeerId, Standing>,
+    /// Who is none of them, and has no key, is not dialled either.
+    only_paired: bool,
 }
 
 /// What is said of one that has use for what we have.
@@ -72,29 +74,38 @@ impl<'a> Door<'a> {
             answers: BTreeMap::new(),
             pairs,
             proofs: BTreeMap::new(),
+            only_paired: common.only_paired && common.key.is_none(),
         }
     }
 
     /// What a peer is called where it is shown: whether it was paired with goes with its name.
     pub fn shown_as(&self, peer: PeerId, name: &str) -> String {
-        match self.proofs.get(&peer) {
-            Some(true) => format!("{name} (paired)"),
-            Some(false) => format!("{name} (NOT the paired one)"),
-            None => name.to_string(),
-        }
+        pairs::marked(name, self.proofs.get(&peer).unwrap_or(&Standing::Unknown))
     }
 
-    /// A host that is dialled from now on is called so here: whether it is one that was paired with.
-    pub fn means(&mut self, host: HostId, name: &str) -> Option<Pair> {
-        let pair = self.pairs.named(name)?;
-        self.reachability.means(host, &pair.name);
-        Some(pair.clone())
+    /// Somebody of this name is to be dialled: which pair that is, if any. `None`: only pairs are, and it is none.
+    pub fn pair_of(&self, name: &str) -> Option<Option<Pair>> {
+        let pair = self.pairs.named(name).cloned();
+        if pair.is_none() && self.only_paired {
+            tracing::warn!("{name} was never paired with, and --only-paired was given: it is not dialled");
+            return None;
+        }
+        Some(pair)
+    }
+
+    /// A host that is dialled is this pair, or none.
+    pub fn means(&mut self, host: HostId, pair: Option<&Pair>) {
+        pair.into_iter().for_each(|pair| self.reachability.means(host, &pair.name));
     }
 
     /// A peer said hello, through this host where it was dialled; and what is said of that, if anything.
     pub fn comes(&mut self, peer: PeerId, host: Option<HostId>, line: Option<String>) {
         self.reachability.answered();
-        let line = line.map(|line| self.shown_as(peer, &line));
+        let line = line.map(|line| match self.proofs.get(&peer) {
+            Some(Standing::Paired(pair)) => format!("{line} (paired as {pair})"),
+            Some(_) => format!("{line} (NOT the paired one)"),
+            None => line,
+        });
         if let Some(host) = host {
             let fresh = || Answer { peer, state: State::Coming(Instant::now() + SETTLES, Vec::new()) };
             let answer = self.answers.entry(host).or_insert_with(fresh);
@@ -115,6 +126,7 @@ impl<'a> Door<'a> {
 
     /// A peer is gone. Whether that was said: of one that had no place for us it is not.
     pub fn leaves(&mut self, peer: PeerId, reason: Option<Reason>, line: &str) -> bool {
+        self.proofs.remove(&peer);
         let full = matches!(reason, Some(Reason::Busy | Reason::Full));
         if let Some(answer) = self.answers.values_mut().find(|answer| answer.peer == peer && full) {
             answer.state = State::Full;
@@ -122,7 +134,6 @@ impl<'a> Door<'a> {
         }
         // It was said to come first.
         self.has_place(peer);
-        self.proofs.remove(&peer);
         self.says(line)
     }
 
@@ -228,9 +239,9 @@ impl<'a> Door<'a> {
                 return Ok(alone);
             }
             Event::Paired(pair, host) => self.keep(pair, *host),
-            Event::Known(peer) => _ = self.proofs.insert(*peer, true),
+            Event::Known(peer, pair) => _ = self.proofs.insert(*peer, Standing::Paired(pair.clone())),
             Event::Unproved { peer, name, address, dialled } => {
-                self.proofs.insert(*peer, false);
+                self.proofs.insert(*peer, Standing::Unproved);
                 self.doorman.unproved(*address, &unproved(name, *address, *dialled));
             }
             Event::Unreachable { host, error, fatal } => {
@@ -247,6 +258,7 @@ impl<'a> Door<'a> {
 
     /// Its key is good for the next time, too.
     fn keep(&mut self, pair: &Pair, host: Option<HostId>) {
+        host.into_iter().for_each(|host| self.reachability.means(host, &pair.name));
         let host = host.and_then(|host| self.rendezvous.dial.get(host.0));
         match self.pairs.keep(pair.clone(), host) {
             Ok(()) => tracing::info!("paired with {}: from now on the two know each other without a code", pair.name),

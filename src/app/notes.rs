@@ -46,12 +46,18 @@ pub fn kind_of(event: &Event) -> Kind {
         Event::Wanted(_) => Kind::State(4),
         Event::Owed(_) => Kind::State(6),
         Event::Stats(_) => Kind::State(5),
+        Event::Rings { call, .. } => Kind::Came(CALLS | call.0),
+        Event::RingOver(call) => Kind::Left(CALLS | call.0),
+        Event::Known(peer, _) | Event::Unproved { peer, .. } => Kind::State(CALLS | peer.0),
         Event::Quiet(peer, _) => Kind::State(8 + peer.0),
         Event::Track(track, _) => Kind::State(of(track)),
         Event::Ended(track) => Kind::State(of(track) | TRACKS >> 1),
         _ => Kind::Said,
     }
 }
+
+/// Set in the numbers of calls that ring, and of what peers' names are worth.
+const CALLS: u64 = 1 << 61;
 
 /// Set in the numbers of tracks.
 const TRACKS: u64 = 1 << 63;

@@ -7,13 +7,25 @@ use super::args::{Common, Host, Pairing};
 use super::state;
 use eyeline_proto::crypto::Psk;
 use eyeline_proto::session::HostId;
-use eyeline_proto::session::keyring::{Keys, MOST_PAIRS, Pair};
+use eyeline_proto::session::keyring::{Keys, MOST_PAIRS, Pair, Standing};
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// A longer file was not written here: 256 lines of a name and a dozen hosts.
 const LONGEST: u64 = 1 << 20;
+
+/// A name, with what it is worth. Others choose their names, also such as end in a mark of ours: behind those it is said once more.
+pub fn marked(name: &str, standing: &Standing) -> String {
+    match standing {
+        Standing::Paired(pair) if pair == name => format!("{name} (paired)"),
+        Standing::Paired(pair) => format!("{name} (paired as {pair})"),
+        Standing::Unproved => format!("{name} (NOT the paired one)"),
+        Standing::Unknown if name.to_lowercase().contains("paired") => format!("{name} (not paired)"),
+        Standing::Unknown => name.to_string(),
+    }
+}
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +51,16 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// Those of this user. What cannot be read is told; it is then as if there were none, and none is lost.
+    /// Those of this user. Where they cannot be read, nobody may be dialled as if he were a stranger.
     pub fn read() -> Result<Pairs, String> {
         let file = state::file("peers");
         let lines = file.as_deref().map_or(Ok(Vec::new()), read)?;
         Ok(Pairs { file, lines })
+    }
+
+    /// Lines that are neither pairs nor somebody's remarks: a pair may have been lost in one.
+    pub fn damaged(&self) -> usize {
+        self.lines.iter().filter(|line| matches!(line, Line::Strange(text) if !text.starts_with('#'))).count()
     }
 
     /// Whether there is any.
@@ -62,9 +79,10 @@ impl Pairs {
         dialled.last().map(|known| &known.pair).or_else(|| self.named(&host.name))
     }
 
-    /// The one that is called so.
+    /// The one that is called so, with a domain behind it or without.
     pub fn named(&self, name: &str) -> Option<&Pair> {
-        self.known().filter(|known| same_name(known, name)).last().map(|known| &known.pair)
+        let meant = |known: &&Known| bare(&known.pair.name).to_lowercase() == bare(name).to_lowercase();
+        self.known().filter(meant).last().map(|known| &known.pair)
     }
 
     /// What a session is to know of them, which dials these hosts.
@@ -81,21 +99,36 @@ impl Pairs {
         Keys { pairs, hosts, typed, invites, pairs_only: common.only_paired }
     }
 
+    /// Whether `--only-paired` can be kept: whom we dial is one of them, and somebody may come where we wait.
+    pub fn judge(&self, common: &Common) -> Result<(), String> {
+        if !common.only_paired || common.key.is_some() || common.pairing.is_some() {
+            return Ok(());
+        }
+        if let Some(host) = common.rendezvous.dial.iter().find(|host| self.of_host(host).is_none()) {
+            return Err(format!("{host} was never paired with: add --pair, or leave out --only-paired"));
+        }
+        match self.is_empty() {
+            true => Err("no machine was paired with, so nobody could come in: add --pair, or leave out --only-paired".into()),
+            false => Ok(()),
+        }
+    }
+
     /// Keeps one that was just paired with, and what it was dialled as.
     pub fn keep(&mut self, pair: Pair, host: Option<&Host>) -> io::Result<()> {
         let typed = host.map(|host| host.to_string().to_lowercase());
         self.change(|lines| {
-            // What was dialled is another machine now, or the same with another key.
-            for line in lines.iter_mut() {
-                if let Line::Known(known) = line {
-                    known.hosts.retain(|host| Some(host) != typed.as_ref());
-                }
-            }
-            // Where only the name tells them apart the old key would be of no use.
-            lines.retain(|line| !matches!(line, Line::Known(known) if known.hosts.is_empty() && same_name(known, &pair.name)));
+            // What was dialled is another machine now, or the same with another key: then the old one is of no use. Two that dial us may
+            // have one name, and each has its key.
+            lines.retain_mut(|line| {
+                let Line::Known(known) = line else { return true };
+                let before = known.hosts.len();
+                known.hosts.retain(|host| Some(host) != typed.as_ref());
+                !(known.hosts.is_empty() && before > 0 && same_name(known, &pair.name))
+            });
             lines.push(Line::Known(Known { pair, hosts: typed.into_iter().collect() }));
-            if lines.len() > MOST_PAIRS {
-                lines.remove(0);
+            while lines.iter().filter(|line| matches!(line, Line::Known(_))).count() > MOST_PAIRS {
+                let oldest = lines.iter().position(|line| matches!(line, Line::Known(_))).unwrap_or_default();
+                lines.remove(oldest);
             }
         })
     }
@@ -131,6 +164,11 @@ impl Pairs {
 
 fn same_name(known: &Known, name: &str) -> bool {
     known.pair.name.to_lowercase() == name.to_lowercase()
+}
+
+/// Without its domain; an address has none.
+fn bare(name: &str) -> &str {
+    if name.parse::<IpAddr>().is_ok() { name } else { name.split('.').next().unwrap_or(name) }
 }
 
 fn read(file: &Path) -> Result<Vec<Line>, String> {
@@ -189,6 +227,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args;
     use super::*;
 
     struct Folder(PathBuf);
@@ -223,7 +262,7 @@ mod tests {
         pairs(&folder).keep(pair("Kitchen", 1), Some(&host("10.0.0.5"))).unwrap();
         pairs(&folder).keep(pair("desk\tof Ann\n", 2), None).unwrap();
         let kept = pairs(&folder);
-        for named in ["10.0.0.5", "kitchen", "KITCHEN"] {
+        for named in ["10.0.0.5", "kitchen", "KITCHEN", "kitchen.local", "kitchen.lan.example"] {
             assert_eq!(kept.of_host(&host(named)), Some(&pair("Kitchen", 1)), "{named}");
         }
         assert_eq!(kept.of_host(&Host { name: "10.0.0.5".into(), port: 5000 }), None, "another program there");
@@ -246,6 +285,47 @@ mod tests {
         assert_eq!(kept.forget("bob").unwrap(), 1);
         assert_eq!(kept.forget("Laptop").unwrap(), 1);
         assert_eq!((kept.forget("laptop").unwrap(), kept.is_empty()), (0, true));
+        // Two that dial us, and are called the same.
+        kept.keep(pair("debian", 5), None).unwrap();
+        kept.keep(pair("debian", 6), None).unwrap();
+        assert_eq!(kept.keys(&common("")).pairs, [pair("debian", 5), pair("debian", 6)]);
+        assert_eq!(kept.forget("debian").unwrap(), 2);
+    }
+
+    fn common(flags: &str) -> Common {
+        let line = format!("recv {flags}");
+        match args::recv::parse(line.split_whitespace().map(std::ffi::OsString::from), &args::Env::default()) {
+            Ok(args::Command::Run(config)) => config.common,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_mark_stands_behind_whatever_name_a_stranger_gives_himself() {
+        let kitchen = || Standing::Paired("kitchen".into());
+        assert_eq!(marked("kitchen", &kitchen()), "kitchen (paired)");
+        assert_eq!(marked("cot", &kitchen()), "cot (paired as kitchen)");
+        assert_eq!(marked("kitchen", &Standing::Unproved), "kitchen (NOT the paired one)");
+        assert_eq!(marked("kitchen (Paired)", &Standing::Unknown), "kitchen (Paired) (not paired)");
+        assert_eq!(marked("desk", &Standing::Unknown), "desk");
+    }
+
+    #[test]
+    fn where_only_pairs_are_wanted_who_is_none_is_not_dialled() {
+        let folder = folder("only");
+        let mut kept = pairs(&folder);
+        assert!(kept.judge(&common("--only-paired")).is_err_and(|sentence| sentence.contains("nobody could come in")));
+        assert!(
+            kept.judge(&common("--only-paired --pair")).is_ok()
+                && kept.judge(&common("--only-paired --key long-enough-key")).is_ok()
+        );
+        kept.keep(pair("kitchen", 1), None).unwrap();
+        assert!(kept.judge(&common("--only-paired")).is_ok() && kept.judge(&common("--only-paired --host kitchen")).is_ok());
+        let refused = kept.judge(&common("--only-paired --host lab")).unwrap_err();
+        assert!(refused.contains("lab:9688 was never paired with"), "{refused}");
+        assert!(
+            kept.judge(&common("--only-paired --host lab --pair=123456")).is_ok() && kept.judge(&common("--host lab")).is_ok()
+        );
     }
 
     #[test]

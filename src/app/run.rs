@@ -166,10 +166,11 @@ impl<'a> Beginning<'a> {
         let Beginning { program, common, stop, notes, will, statistics } = self;
         let now = Instant::now();
         let epoch = Epoch::new(now);
-        let pairs = Pairs::read().unwrap_or_else(|sentence| {
-            tracing::warn!("{sentence}");
-            Pairs::default()
-        });
+        let pairs = Pairs::read().and_then(|pairs| pairs.judge(common).map(|()| pairs));
+        let pairs = pairs.map_err(|sentence| Failure::new(ExitCode::Failed, sentence))?;
+        if pairs.damaged() > 0 {
+            tracing::warn!("lines of the file of paired machines cannot be read: {}; pair with those again", pairs.damaged());
+        }
         let keys = pairs.keys(common);
         let presence = Presence::new(me.offers, me.wants);
         let (where_to, hosts) = rendezvous::net_config(&common.rendezvous, presence.directory());
@@ -280,9 +281,9 @@ impl Run<'_> {
     /// Dials who is listed by this digit, beside whoever is dialled already. Whether there is somebody.
     pub fn choose(&mut self, digit: u8) -> bool {
         let Some(host) = self.door.choose(digit) else { return false };
-        let name = host.name.clone();
+        let Some(pair) = self.door.pair_of(&host.name) else { return false };
         let host = self.net.add_host(host);
-        let pair = self.door.means(host, &name);
+        self.door.means(host, pair.as_ref());
         self.net.command(Command::Dial(host, pair));
         true
     }

@@ -17,15 +17,18 @@ pub fn key() -> String {
     bytes.chunks(2).map(word).collect::<Vec<_>>().join("-")
 }
 
-/// What was typed, as [`key`] would have written it, where it is such a key said with other letters or spaces; else as it is. A word
-/// that is on no list is told, for whoever typed six of seven right meant the seventh.
+/// What was typed, as [`key`] would have written it, where it is such a key said with other letters or spaces; else as it is. Where one
+/// of seven words is on no list its place is told, and not the word: it is part of a key.
 pub fn normal(typed: &str) -> Result<Option<String>, String> {
     let words: Vec<String> =
         typed.split(|c: char| c.is_whitespace() || c == '-').filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
-    let strange: Vec<&String> = words.iter().filter(|word| Language::English.find_word(word).is_none()).collect();
+    let is_strange = |(_, word): &(usize, &String)| Language::English.find_word(word).is_none();
+    let strange: Vec<usize> = (1..).zip(&words).filter(is_strange).map(|(place, _)| place).collect();
     match (words.len(), &strange[..]) {
         (WORDS, []) => Ok(Some(words.join("-"))),
-        (WORDS, [word]) => Err(format!("`{word}` is none of the words that `--key new` uses: hear that one again")),
+        (WORDS, [place]) => {
+            Err(format!("of the key's {WORDS} words number {place} is none of those that `--key new` uses: hear that one again"))
+        }
         _ => Ok(None),
     }
 }
@@ -50,7 +53,10 @@ mod tests {
         for typed in ["zoo abandon year legal winner thank ability", "Zoo-Abandon  year-legal-WINNER thank - ability "] {
             assert_eq!(normal(typed), Ok(Some(key.to_string())));
         }
-        assert!(normal("zoo abandon year legal winner thank abilty").is_err_and(|sentence| sentence.contains("`abilty`")));
+        assert!(
+            normal("zoo abandon year legal winner thank abilty")
+                .is_err_and(|sentence| sentence.contains("number 7") && !sentence.contains("abilty"))
+        );
         for other in ["correct horse battery staple", "zoo abandon year", "kq7wr-m3xab-aaaaa-bbbbb-ccccc-ddddd-eeeee", ""] {
             assert_eq!(normal(other), Ok(None), "{other}");
         }

@@ -26,6 +26,8 @@ pub struct Claim {
     open: bool,
     /// Somebody is asked whether to let it in, or us there, until then.
     asked: Option<Instant>,
+    /// He has said that it is.
+    answered: bool,
     /// What the peer said of other links of ours over this one.
     proofs: VecDeque<[u8; 32]>,
     /// How many it said, and from when on they are counted.
@@ -49,6 +51,16 @@ impl Claim {
     /// Somebody is asked whether it is let in, or at the other side whether we are.
     pub fn ask(&mut self, until: Instant) {
         (self.open, self.asked) = (true, Some(until));
+    }
+
+    /// It is let in, as far as whoever was asked is concerned.
+    pub fn answered(&mut self) {
+        (self.asked, self.answered) = (None, true);
+    }
+
+    /// Whether nobody has to be asked any more.
+    pub fn is_answered(&self) -> bool {
+        self.answered
     }
 
     /// Until when somebody is asked, if anybody is.

@@ -38,7 +38,7 @@ use crate::wire::datagram::Header;
 use crate::wire::preamble::Refusal;
 use crate::wire::record::{Hello, Reason, Record};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 /// How an endpoint is set up.
@@ -81,6 +81,8 @@ pub struct Endpoint {
     plain: Vec<u8>,
     counters: Discarded,
     guesses: Guesses,
+    /// Addresses whose call was declined, each until it may ring again.
+    declined: Vec<(IpAddr, Instant)>,
     standstill: Standstill,
     stopped: bool,
 }
@@ -110,6 +112,7 @@ impl Endpoint {
             plain: Vec::new(),
             counters: Discarded::default(),
             guesses: Guesses::default(),
+            declined: Vec::new(),
             standstill: Standstill::default(),
             stopped: false,
         }
@@ -322,6 +325,9 @@ impl Endpoint {
             return;
         }
         let (remote, began, greeted) = (link.remote, link.began, link.is_met());
+        if link.spent && link.hello.is_none() {
+            return self.code_spent(id, remote);
+        }
         let keeps = greeted && self.reconnect;
         if let Some(host) = self.dialer.of(id) {
             if greeted {

@@ -1,6 +1,6 @@
 //! What a session is made with, what the application says to it, and what it is told.
 
-use super::keyring::{Invitation, Keys, Pair};
+use super::keyring::{Invitation, Keys, Pair, Standing};
 use super::link::{Identity, LinkId};
 use super::sound_form::Wish;
 use super::stats::Stats;
@@ -145,8 +145,8 @@ pub enum Event {
         name: String,
         /// Where it is.
         address: SocketAddr,
-        /// It proved to be a pair of ours, or is called so and did not; nothing where it is neither.
-        paired: Option<bool>,
+        /// Whether it proved to be who it says.
+        standing: Standing,
     },
     /// He is let in, or not, or has hung up.
     RingOver(LinkId),
@@ -158,8 +158,8 @@ pub enum Event {
     },
     /// We are paired with a machine, and by way of this host where we dialled it: its key is to be kept. It says hello next.
     Paired(Pair, Option<HostId>),
-    /// Who says hello next proved to be a machine that was paired with.
-    Known(PeerId),
+    /// Who says hello next proved to be the machine that was paired with under this name.
+    Known(PeerId, String),
     /// Who says hello next is called as a machine that was paired with, and did not prove to be that one.
     Unproved {
         peer: PeerId,

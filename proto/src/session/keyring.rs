@@ -5,8 +5,9 @@
 //!
 //! **Guessing.** A code has a million values, and a guess costs a connection ([`crypto::Pairing`]). After [`MOST_TRIES`] exchanges
 //! that came to nothing there is no pairing for [`PAUSE`], and then another code: whoever tries all day has tried one in seventy.
-//! An exchange counts from its begin, for who leaves in the middle may have learnt enough. That anybody who reaches us can so keep
-//! others from pairing for as long as he goes on is said to the user, with his address.
+//! An exchange counts from its begin, for who leaves in the middle may have learnt enough. Anybody who reaches us can so keep
+//! others from pairing for as long as he goes on. A dialler shows its own code's proof to whatever answers: that is done once for
+//! each code that is typed ([`Link::spent`](super::link::Link::spent)).
 //!
 //! Capacity: [`MOST_PAIRS`] pairs; of more, the oldest is forgotten.
 
@@ -59,6 +60,17 @@ pub enum Proof {
     Paired(Pair),
     /// It knew the code; from now on it has this key.
     Pairing(Psk),
+}
+
+/// What a peer's name is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It has the key of the machine that was paired with under this name.
+    Paired(String),
+    /// It is called as one, and has not its key.
+    Unproved,
+    /// Neither.
+    Unknown,
 }
 
 /// A code that is to be shown, and why it is another one.
@@ -132,7 +144,7 @@ impl Keyring {
 
     /// Whether what answers for a host can prove that it is the one we mean.
     pub fn proves(&self, host: HostId) -> bool {
-        self.shared.is_some() || self.keys.hosts.contains_key(&host)
+        matches!(self.dial(host), Dial::Keyed(..))
     }
 
     /// Whether who has no key at all may be let in.
@@ -281,6 +293,8 @@ mod tests {
         let mut ring = Keyring::new(None, Keys { typed: Code::parse("123456"), ..keys() });
         assert_eq!((ring.proves(HostId(0)), ring.proves(HostId(1))), (false, true));
         assert_eq!(ring.dial(HostId(0)), Dial::Pairing(Code::parse("123456").unwrap()));
+        let keyed = Keyring::new(Some(Psk::from_bytes([1; 32])), Keys { typed: Code::parse("123456"), ..Keys::default() });
+        assert!(!keyed.proves(HostId(0)), "a code that is wrong stays wrong, whatever other key there is");
         ring.paired(Pair { name: "lab".into(), key: Psk::from_bytes([3; 32]) }, Some(HostId(0)));
         assert!(
             matches!(ring.dial(HostId(0)), Dial::Keyed(_, Proof::Paired(pair)) if pair.name == "lab"),

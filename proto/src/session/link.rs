@@ -133,6 +133,8 @@ pub struct Link {
     pub udp: UdpWatch,
     /// A record came behind the hello.
     pub told: bool,
+    /// We have shown that we know the code which was typed: whatever answers could try one with it, and may not try another.
+    pub spent: bool,
     stage: Stage,
     inbox: Vec<u8>,
     outgoing: VecDeque<Outgoing>,
@@ -162,6 +164,7 @@ impl Link {
             hash: [0; 32],
             udp: UdpWatch::default(),
             told: false,
+            spent: false,
             stage: Stage::Handshake(state),
             inbox: Vec::new(),
             outgoing: opening.into_iter().map(Outgoing::Clear).collect(),
@@ -212,6 +215,7 @@ impl Link {
                 Stage::Handshake(state) => match state.step(now, self.remote, keys, &mut self.inbox)? {
                     Step::Hungry(state) => (Stage::Handshake(state), Some(Advance::Hungry)),
                     Step::Said(state, bytes) => {
+                        self.spent |= self.side == Side::Dialler;
                         self.outgoing.push_back(Outgoing::Clear(bytes));
                         (Stage::Handshake(state), None)
                     }

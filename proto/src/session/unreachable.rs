@@ -67,6 +67,9 @@ pub enum Unreachable {
         /// In its words, made printable.
         sentence: String,
     },
+    /// It was shown our half of a pairing and went away: the code is not tried a second time.
+    #[error("{0} did not take the code: type the one that the waiting side shows now")]
+    CodeSpent(SocketAddr),
     /// It shows somebody else.
     #[error("{from} {sentence}")]
     Busy { from: SocketAddr, sentence: String },

@@ -4,11 +4,13 @@ use super::by_hand::{connect, drain, meet, private, sender};
 use super::oscillator::Base;
 use super::scenarios::secs;
 use super::sending::{a_receiver, a_sender};
-use eyeline_proto::crypto::{Code, Psk};
+use eyeline_proto::crypto::{Code, Pairing, Psk, Side};
 use eyeline_proto::media::clock::Epoch;
 use eyeline_proto::session::keyring::{Invitation, Keys, MOST_TRIES, PAUSE, Pair};
+use eyeline_proto::session::link::{HANDSHAKE, Identity};
 use eyeline_proto::session::{Config, Core, Event, HostId, Session, SocketId};
-use eyeline_proto::wire::preamble::{Opening, Refusal};
+use eyeline_proto::wire::VERSION;
+use eyeline_proto::wire::preamble::{Answer, Opening, Refusal};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -68,7 +70,7 @@ fn refusal(events: &[Event]) -> Option<(String, bool)> {
 }
 
 fn known(events: &[Event]) -> bool {
-    events.iter().any(|event| matches!(event, Event::Known(_)))
+    events.iter().any(|event| matches!(event, Event::Known(..)))
 }
 
 #[test]
@@ -189,7 +191,7 @@ fn whatever_follows_a_pairing_message_lets_nobody_in() {
     let now = Base::new().instant(0);
     let public = SocketAddr::from(([203, 0, 113, 9], 555));
     let pairing = |body: &[u8]| [&Opening::pairing(body.len() as u16).encode()[..], body].concat();
-    let point = eyeline_proto::crypto::Pairing::start(eyeline_proto::crypto::Side::Dialler, &Code::parse("000000").unwrap()).1;
+    let point = Pairing::start(Side::Dialler, &Code::parse("000000").unwrap()).1;
     let plain = [&Opening::new(false, 32).encode()[..], &[9; 32]].concat();
     let keyed = [&Opening::new(true, 48).encode()[..], &[9; 48]].concat();
     let again = pairing(&point);
@@ -217,4 +219,73 @@ fn whatever_follows_a_pairing_message_lets_nobody_in() {
     kitchen.handle_bytes(now, SocketId(5), &plain);
     let (answer, _) = super::by_hand::answer(&drain(&mut kitchen, now).written[0].1);
     assert_eq!(answer.refusal, Some(Refusal::Address));
+}
+
+/// Whatever answers learns once whether a code that it guesses is the one that was typed, and no more: hanging up then, or saying
+/// nothing, brings it no second try.
+#[test]
+fn a_code_that_was_shown_to_what_answers_is_not_shown_again() {
+    for hangs_up in [true, false] {
+        let now = Base::new().instant(0);
+        let mut desk = dialling(now, typed(&Code::parse("123456").unwrap()));
+        drain(&mut desk, now);
+        desk.handle_dialled(now, HostId(0), Ok((SocketId(1), private(1, 9688))));
+        let opening = drain(&mut desk, now).written.concat_bytes();
+        let body = &opening[8..];
+        let (theirs, half) = Pairing::start(Side::Listener, &Code::parse("654321").unwrap());
+        theirs.finish(body).expect("a point");
+        let answer = Answer { version: VERSION, refusal: None, len: half.len() as u16 };
+        desk.handle_bytes(now, SocketId(1), &[&answer.encode()[..], &half].concat());
+        assert!(!drain(&mut desk, now).written.is_empty(), "its proof");
+        let then = if hangs_up { now + secs(1) } else { now + HANDSHAKE };
+        if hangs_up {
+            desk.handle_closed(then, SocketId(1));
+        } else {
+            desk.handle_timeout(then);
+        }
+        let events = drain(&mut desk, then).events;
+        assert!(
+            refusal(&events).is_some_and(|(sentence, fatal)| fatal && sentence.contains("did not take the code")),
+            "{events:?}"
+        );
+        desk.handle_timeout(then + secs(60));
+        assert_eq!(drain(&mut desk, then + secs(60)).dials, 0);
+    }
+}
+
+trait Written {
+    fn concat_bytes(self) -> Vec<u8>;
+}
+
+impl Written for Vec<(SocketId, Vec<u8>)> {
+    fn concat_bytes(self) -> Vec<u8> {
+        self.into_iter().flat_map(|(_, bytes)| bytes).collect()
+    }
+}
+
+/// Everybody at a meeting knows everybody's id, and may stand behind one router: the place of a pair is its own all the same.
+#[test]
+fn who_says_the_id_of_a_pair_that_fell_silent_and_has_not_its_key_gets_no_place() {
+    let now = Base::new().instant(0);
+    let pair = Pair { name: "desk".into(), key: Psk::from_bytes([5; 32]) };
+    let keys = || Keys { pairs: vec![pair.clone()], hosts: BTreeMap::from([(HostId(0), pair.clone())]), ..Keys::default() };
+    let mut kitchen = waiting(now, Keys { pairs: vec![pair.clone()], ..Keys::default() });
+    let me = a_receiver("desk", false);
+    let id = me.id;
+    let mut desk = Session::new(now, Config { hosts: 1, keys: keys(), ..Config::new(me, Epoch::new(now)) });
+    assert!(known(&meet(&mut desk, &mut kitchen, now).1));
+    // Its connection breaks, and nothing of it comes by UDP.
+    kitchen.handle_closed(now + secs(1), SocketId(2));
+    let me = Identity { id, ..a_receiver("another", false) };
+    let mut mallory = Session::new(now, Config { hosts: 1, ..Config::new(me, Epoch::new(now)) });
+    let mut at = now + secs(2);
+    drain(&mut mallory, at);
+    let (_, mut told) = connect(&mut mallory, &mut kitchen, at, (SocketId(7), SocketId(8)));
+    while at < now + secs(2) + HANDSHAKE {
+        at += secs(1);
+        kitchen.handle_timeout(at);
+        told.extend(drain(&mut kitchen, at).events);
+    }
+    assert!(!meets(&told), "{told:?}");
+    assert!(told.iter().any(|event| matches!(event, Event::TurnedAway(..))), "{told:?}");
 }

@@ -5,7 +5,7 @@ use eyeline_proto::crypto::{Handshake, Key, Opener, Psk, Sealer, Side, Transport
 use eyeline_proto::session::{Core, Event, Session, SocketId};
 use eyeline_proto::wire::datagram::{Header, Message};
 use eyeline_proto::wire::preamble::{Answer, Opening};
-use eyeline_proto::wire::record::{FORWARDS, Hello, Media, Record};
+use eyeline_proto::wire::record::{ASKS, FORWARDS, Hello, Media, Record};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -65,7 +65,7 @@ impl Raw {
         let hello = Hello {
             offers: Media::NONE,
             wants: Media { sound: false, ..Media::LIVE },
-            capabilities: !FORWARDS,
+            capabilities: !(FORWARDS | ASKS),
             id,
             resume: [0; 16],
             token: [8; 16],

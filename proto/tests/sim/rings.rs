@@ -5,6 +5,7 @@ use super::oscillator::Base;
 use super::scenarios::{ms, secs};
 use super::sending::{a_receiver, a_sender};
 use eyeline_proto::media::clock::Epoch;
+use eyeline_proto::session::keyring::Standing;
 use eyeline_proto::session::link::{Identity, LinkId};
 use eyeline_proto::session::unreachable::Unreachable;
 use eyeline_proto::session::{Command, Config, Core, Event, Session, SocketId};
@@ -22,7 +23,7 @@ fn dialling(now: Instant) -> Session {
 
 fn rings(events: &[Event]) -> Option<LinkId> {
     events.iter().find_map(|event| match event {
-        Event::Rings { call, name, paired: None, .. } if name == "desk" => Some(*call),
+        Event::Rings { call, name, standing: Standing::Unknown, .. } if name == "desk" => Some(*call),
         _ => None,
     })
 }
@@ -121,4 +122,19 @@ fn after_a_minute_nobody_is_there_and_both_say_so() {
     assert!(ring_is_over(&to_kitchen));
     let told = |event: &Event| matches!(event, Event::Unreachable { error: Unreachable::Declined { sentence, .. }, fatal: true, .. } if sentence == "nobody answered");
     assert!(to_desk.iter().any(told), "{to_desk:?}");
+}
+
+#[test]
+fn an_address_that_was_declined_does_not_ring_again_for_a_minute() {
+    let start = Base::new().instant(0);
+    let (mut kitchen, mut desk) = (asking(start), dialling(start));
+    let (_, to_kitchen) = meet(&mut desk, &mut kitchen, start);
+    answer(&mut kitchen, start, rings(&to_kitchen).expect("it rings"), false);
+    for (after, rung) in [(secs(59), false), (secs(61), true)] {
+        let mut again = dialling(start);
+        drain(&mut again, start + after);
+        let (_, to_kitchen) = connect(&mut again, &mut kitchen, start + after, (SocketId(7), SocketId(8)));
+        assert_eq!(rings(&to_kitchen).is_some(), rung, "{after:?}");
+        kitchen.handle_closed(start + after, SocketId(8));
+    }
 }

@@ -16,7 +16,7 @@ use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::VERSION;
 use eyeline_proto::wire::datagram::{FragmentHead, Header, Message};
 use eyeline_proto::wire::preamble::{Answer, Opening};
-use eyeline_proto::wire::record::{FORWARDS, Format, Hello, Media, OWN_TRACK, Reason, Record, Track};
+use eyeline_proto::wire::record::{ASKS, FORWARDS, Format, Hello, Media, OWN_TRACK, Reason, Record, Track};
 use eyeline_proto::wire::report::Report;
 use eyeline_proto::wire::slice::{Head, Tables};
 use std::collections::BTreeMap;
@@ -257,7 +257,7 @@ impl Stranger {
         let mut hello = Hello {
             offers: Media::LIVE,
             wants: Media::NONE,
-            capabilities: !FORWARDS,
+            capabilities: !(FORWARDS | ASKS),
             id: process(id),
             resume: [0; 16],
             token: [host; 16],

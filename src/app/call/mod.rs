@@ -221,12 +221,12 @@ impl Call<'_> {
                 self.viewing.second(&stats, &run.net)?;
             }
             Event::Text { name, line } => self.viewing.said(&name, &line),
-            Event::Rings { call, name, address, paired } => {
-                self.ring.begins(call, &name, address, paired);
+            Event::Rings { call, name, address, standing } => {
+                self.ring.begins(call, (&name, &standing), address, &mut run.door);
                 self.show_ring();
             }
             Event::RingOver(call) => {
-                self.ring.ends(call);
+                self.ring.ends(call, &mut run.door);
                 self.show_ring();
             }
             // The last picture of what is over would stand at the others as if it were live.

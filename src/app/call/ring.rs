@@ -1,13 +1,16 @@
 //! Who calls and is not let in yet: said in words, in the window and by a tone, until somebody answers.
 
+use super::super::door::Door;
+use super::super::pairs;
 use super::super::screen::Screen;
 use crate::net;
 use crate::present::mixer::Mixer;
 use crate::present::ring_tone::RingTone;
 use eyeline_proto::session::Command;
+use eyeline_proto::session::keyring::Standing;
 use eyeline_proto::session::link::LinkId;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One of them.
 struct Caller {
@@ -16,34 +19,40 @@ struct Caller {
     answered: bool,
 }
 
+/// A key that was meant for the one before answers nobody else.
+const SETTLES: Duration = Duration::from_millis(700);
+
 /// All of them, the first first. As many as strangers have places.
 #[derive(Default)]
 pub struct Ring {
     callers: Vec<Caller>,
     tone: Option<RingTone>,
+    /// Since when the first is the first, where another was before him.
+    since: Option<Instant>,
 }
 
 impl Ring {
     /// One more calls.
-    pub fn begins(&mut self, call: LinkId, name: &str, address: SocketAddr, paired: Option<bool>) {
-        let name = match paired {
-            Some(true) => format!("{name} (paired)"),
-            Some(false) => format!("{name} (NOT the paired one)"),
-            None => name.to_string(),
-        };
-        tracing::info!("{name} ({address}) calls: y lets in, n does not");
+    pub fn begins(&mut self, call: LinkId, (name, standing): (&str, &Standing), address: SocketAddr, door: &mut Door<'_>) {
+        let name = pairs::marked(name, standing);
+        door.says(&format!("{name} ({address}) calls: y lets in, n does not"));
+        if self.callers.is_empty() {
+            // Nobody was meant before.
+            self.since = None;
+        }
         self.callers.push(Caller { call, name, answered: false });
     }
 
     /// One calls no more: he was answered, or hung up.
-    pub fn ends(&mut self, call: LinkId) {
+    pub fn ends(&mut self, call: LinkId, door: &mut Door<'_>) {
         let Some(place) = self.callers.iter().position(|caller| caller.call == call) else { return };
         let Caller { name, answered, .. } = self.callers.remove(place);
         if !answered {
-            tracing::info!("{name} calls no more");
+            door.says(&format!("{name} calls no more"));
         }
-        if let Some(next) = self.callers.first() {
-            tracing::info!("{} still calls: y or n", next.name);
+        if let Some(next) = self.callers.first().filter(|_| place == 0) {
+            self.since = Some(Instant::now());
+            door.says(&format!("{} still calls: y or n", next.name));
         }
     }
 
@@ -54,7 +63,8 @@ impl Ring {
 
     /// The first is let in, or not; nothing where nobody calls.
     pub fn answer(&mut self, taken: bool, net: &net::Handle<Command>) {
-        let Some(caller) = self.callers.iter_mut().find(|caller| !caller.answered) else { return };
+        let settled = self.since.is_none_or(|since| since.elapsed() >= SETTLES);
+        let Some(caller) = self.callers.first_mut().filter(|caller| !caller.answered && settled) else { return };
         caller.answered = true;
         net.command(Command::Answer { call: caller.call, taken });
     }

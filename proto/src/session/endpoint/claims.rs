@@ -11,7 +11,8 @@
 //!
 //! A program that knows no proofs, or a process that has forgotten the earlier link, makes none. So an open link follows an
 //! earlier one that no longer lives (its connection broke or hangs, or its datagrams stopped coming for [`SILENT`]) where we
-//! dialled it, or it comes from the same address. Tokens of the earlier link stay good: whoever it was comes back by them.
+//! dialled it, or it comes from the same address; and only with the same key as the earlier one, or as it without any, and not where
+//! somebody is asked before anybody is let in. Tokens of the earlier link stay good: whoever it was comes back by them.
 //!
 //! **Rejected.** Saying the handshake hash of the new link over the earlier one: needs one that works, and hashes are no secret,
 //! so that somebody who came first with another's id could repeat what it is told. Saying the token itself: it would be told to
@@ -62,7 +63,9 @@ impl Endpoint {
     /// Until when an open link keeps out of the place of its rival, though it is not proved to be of the same peer.
     fn guards_until(&self, id: LinkId, rival: LinkId) -> Option<Instant> {
         let (link, rival) = (self.links.get(&id)?, self.links.get(&rival)?);
-        let likely = link.side == Side::Dialler || link.remote.ip() == rival.remote.ip();
+        let asked = self.me.asks && link.side == Side::Listener;
+        let there = link.side == Side::Dialler || link.remote.ip() == rival.remote.ip();
+        let likely = there && link.proof == rival.proof && !asked;
         let end = link.began + HANDSHAKE;
         let dead = rival.liveness.dead_from(rival.last_datagram(), SILENT);
         Some(if !likely { end } else { dead.map_or(end, |dead| dead.min(end)) })

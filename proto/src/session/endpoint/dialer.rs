@@ -232,6 +232,22 @@ impl Dialer {
         }
     }
 
+    /// The same, and whatever is under way is of no use either: these links.
+    pub fn give_up_wholly(&mut self, host: HostId) -> Vec<LinkId> {
+        self.give_up(host);
+        self.hosts.get_mut(host.0).map(|host| host.attempts.drain(..).collect()).unwrap_or_default()
+    }
+
+    /// Somebody is asked about us over this link: nobody else is dialled there meanwhile. Gives the other attempts, which are of no
+    /// use.
+    pub fn rings(&mut self, host: HostId, link: LinkId) -> Vec<LinkId> {
+        let Some(host) = self.hosts.get_mut(host.0) else { return Vec::new() };
+        (host.lost, host.next) = (false, None);
+        let others = host.attempts.iter().copied().filter(|attempt| *attempt != link).collect();
+        host.attempts.retain(|attempt| *attempt == link);
+        others
+    }
+
     /// Nobody is dialled any more.
     pub fn stop(&mut self) {
         self.reconnect = false;

@@ -2,7 +2,7 @@
 
 use super::super::PeerId;
 use super::super::events::Event;
-use super::super::keyring::{Pair, Proof};
+use super::super::keyring::{Pair, Proof, Standing};
 use super::super::link::LinkId;
 use super::{Endpoint, Notice};
 use crate::crypto::Side;
@@ -20,12 +20,13 @@ impl Endpoint {
         self.notices.push_back(Notice::Paired(pair, host));
     }
 
-    /// Whether a peer proved to be a pair of ours, or is called so and did not; `None` where it is neither.
-    fn is_paired(&self, id: LinkId) -> Option<bool> {
-        let link = self.links.get(&id)?;
-        match &link.proof {
-            Proof::Paired(_) | Proof::Pairing(_) => Some(true),
-            _ => self.keys.knows_name(&link.hello.as_ref()?.name).then_some(false),
+    fn standing(&self, id: LinkId, name: &str) -> Standing {
+        match self.links.get(&id).map(|link| &link.proof) {
+            Some(Proof::Paired(pair)) => Standing::Paired(pair.name.clone()),
+            // It becomes one under this name.
+            Some(Proof::Pairing(_)) => Standing::Paired(name.to_string()),
+            _ if self.keys.knows_name(name) => Standing::Unproved,
+            _ => Standing::Unknown,
         }
     }
 
@@ -33,9 +34,10 @@ impl Endpoint {
     pub fn introduction(&self, id: LinkId, peer: PeerId) -> Option<Event> {
         let link = self.links.get(&id)?;
         let name = link.hello.as_ref()?.name.clone();
-        match self.is_paired(id)? {
-            true => Some(Event::Known(peer)),
-            false => Some(Event::Unproved { peer, name, address: link.remote, dialled: link.side == Side::Dialler }),
+        match self.standing(id, &name) {
+            Standing::Paired(pair) => Some(Event::Known(peer, pair)),
+            Standing::Unproved => Some(Event::Unproved { peer, name, address: link.remote, dialled: link.side == Side::Dialler }),
+            Standing::Unknown => None,
         }
     }
 
@@ -43,6 +45,7 @@ impl Endpoint {
     pub fn rings_for(&self, call: LinkId) -> Option<Event> {
         let link = self.links.get(&call)?;
         let name = link.hello.as_ref()?.name.clone();
-        Some(Event::Rings { call, name, address: link.remote, paired: self.is_paired(call) })
+        let standing = self.standing(call, &name);
+        Some(Event::Rings { call, name, address: link.remote, standing })
     }
 }

@@ -89,7 +89,7 @@ impl Endpoint {
             Some(host) => self.dialer.broke(now, host, now, true),
             None => {}
         }
-        self.comes_up(id, Some(other));
+        self.comes_up(now, id, Some(other));
     }
 
     /// A link is of a process that has none yet.
@@ -104,12 +104,12 @@ impl Endpoint {
     /// It is one more from now on, if there is a place.
     pub(super) fn let_in(&mut self, now: Instant, id: LinkId) {
         if self.links.get(&id).is_some_and(|link| link.side == Side::Dialler) || self.find_place(now, id) {
-            self.comes_up(id, None);
+            self.comes_up(now, id, None);
         }
     }
 
     /// The role is told of a link.
-    fn comes_up(&mut self, id: LinkId, replaces: Option<LinkId>) {
+    fn comes_up(&mut self, now: Instant, id: LinkId, replaces: Option<LinkId>) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.claim.settle();
         let token = link.hello.as_ref().map_or([0; 16], |hello| hello.token);
@@ -128,20 +128,21 @@ impl Endpoint {
             self.notices.push_back(Notice::Path(id));
         }
         self.admitted.push_back(id);
+        self.rings_no_more(now, id);
     }
 
     /// A process that we do not know is here, over link `id`. Who answers where we dialled again is there instead of the one
     /// before, whose link was `dialled`; who comes from the machine of one whose connection is gone, or who is silent, under the
     /// same name, is that one, started again.
     fn drop_former(&mut self, now: Instant, id: LinkId, dialled: Option<LinkId>) {
-        let Some((ip, name)) = self.links.get(&id).and_then(|link| Some((link.remote.ip(), link.hello.as_ref()?.name.clone())))
-        else {
-            return;
-        };
+        let Some(link) = self.links.get(&id) else { return };
+        let Some(name) = link.hello.as_ref().map(|hello| hello.name.clone()) else { return };
+        let (ip, proof) = (link.remote.ip(), link.proof.clone());
         let named = |link: &Link| link.hello.as_ref().is_some_and(|hello| hello.name == name);
         let is_former = |(former, link): (&LinkId, &Link)| {
             let silent = link.liveness.is_silent(now, link.last_datagram());
-            let started_again = named(link) && silent && link.remote.ip() == ip && link.side == Side::Listener;
+            let started_again =
+                named(link) && silent && link.remote.ip() == ip && link.side == Side::Listener && link.proof == proof;
             *former != id && link.is_met() && !link.liveness.is_retired() && (dialled == Some(*former) || started_again)
         };
         let former: Vec<_> =

@@ -8,6 +8,7 @@ use super::super::unreachable::Unreachable;
 use super::{Endpoint, Notice};
 use crate::wire::preamble::Refusal;
 use crate::wire::record::Reason;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 impl Endpoint {
@@ -69,9 +70,11 @@ impl Endpoint {
             Fault::Left(reason, sentence) => {
                 let greeted = link.is_met();
                 match (reason, host) {
-                    (Reason::Declined, Some(host)) => {
+                    // Of one who was never asked it is a goodbye like others.
+                    (Reason::Declined, Some(host)) if link.claim.asked_until().is_some() => {
+                        let others = self.dialer.give_up_wholly(host);
                         self.down(id, Some(reason), sentence.clone());
-                        self.dialer.give_up(host);
+                        others.into_iter().filter(|other| *other != id).for_each(|other| self.remove(other));
                         let error = Unreachable::Declined { from: remote, sentence };
                         return self.notices.push_back(Notice::Unreachable { host, error, fatal: true });
                     }
@@ -95,6 +98,16 @@ impl Endpoint {
                 }
                 self.down(id, Some(reason), sentence);
             }
+        }
+    }
+
+    /// What answers has had its one try at the code that was typed.
+    pub(super) fn code_spent(&mut self, id: LinkId, remote: SocketAddr) {
+        let host = self.dialer.of(id);
+        self.remove(id);
+        if let Some(host) = host {
+            self.dialer.give_up(host);
+            self.notices.push_back(Notice::Unreachable { host, error: Unreachable::CodeSpent(remote), fatal: true });
         }
     }
 

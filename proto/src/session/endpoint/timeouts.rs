@@ -63,6 +63,9 @@ impl Endpoint {
     fn handshake_expired(&mut self, now: Instant, id: LinkId) {
         let Some(link) = self.links.get(&id) else { return };
         let (remote, began) = (link.remote, link.began);
+        if link.spent {
+            return self.code_spent(id, remote);
+        }
         let host = self.dialer.of(id);
         self.remove(id);
         match host {

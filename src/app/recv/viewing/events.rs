@@ -3,10 +3,12 @@
 use super::super::super::awaited;
 use super::super::super::door::Door;
 use super::super::super::kept::Who;
+use super::super::super::pairs;
 use super::super::files::Files;
 use super::super::senders::{self, Sender};
 use super::Viewing;
 use crate::present::scene::Marks;
+use eyeline_proto::session::keyring::Standing;
 use eyeline_proto::session::liveness::QUIET;
 use eyeline_proto::session::{Event, PeerId, TrackId};
 use eyeline_proto::wire::record::Reason;
@@ -120,7 +122,11 @@ impl Viewing {
             }
         }
         if let (Some(screen), Some(shown)) = (&mut self.screen, self.tracks.get(track)) {
-            let label = if track.is_own() { door.shown_as(track.peer, &name) } else { name.clone() };
+            let label = match track.is_own() {
+                true => door.shown_as(track.peer, &name),
+                // Whoever forwards it says so.
+                false => pairs::marked(&name, &Standing::Unknown),
+            };
             screen.joins(track, label, shown.canvas().clone());
             let address = self.addresses.get(&track.peer).copied();
             screen.knows(&shown, Who { name: name.clone(), address });
