@@ -9,22 +9,21 @@
 //! Our records have a host name of their own, so that no clash of names touches the machine's. Loopback is left out where there is
 //! another interface: two programs of one name would stand there as one.
 //!
-//! Capacity: the listing's; the crate keeps whatever records strangers send, so that with more than [`MOST_RECORDS`] it is ended and
-//! begun anew after [`REST`].
+//! Capacity: the listing's; the crate keeps whatever records strangers send, so that with more than 2048 it is ended and begun
+//! anew after a minute (`follow`).
 
 mod check;
+mod follow;
 mod listing;
 mod record;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mdns_sd::{
-    DaemonEvent, DaemonStatus, HostnameResolutionEvent, IfKind, RRType, Receiver, RecvTimeoutError, ResolvedService, ScopedIp,
-    ServiceDaemon, ServiceEvent, ServiceInfo,
-};
+use mdns_sd::{DaemonStatus, HostnameResolutionEvent, IfKind, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceInfo};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
@@ -50,23 +49,8 @@ const SETTLES: Duration = Duration::from_millis(150);
 /// Who is called so, too, has answered so long after it was asked first: one answer is not the only one.
 const ALL_ANSWER: Duration = Duration::from_millis(400);
 
-/// So often it is looked for another address of this machine; the crate's own 5 s are long for who walks from Wi-Fi to a cable.
-const ADDRESS_CHECK_SECONDS: u32 = 2;
-
 /// Who was dialled in vain and does not answer for so long is not there.
 const DOUBT: Duration = Duration::from_secs(2);
-
-/// So often it is looked how many records there are, and whether another has our name.
-const TICK: Duration = Duration::from_secs(1);
-
-/// Sixteen for each program there is room for, and as many for whatever else is on the network.
-const MOST_RECORDS: i64 = 32 * MOST as i64;
-
-/// For so long nobody is found where somebody floods the network.
-const REST: Duration = Duration::from_secs(60);
-
-/// What the crate counts of records it keeps.
-const RECORDS: [&str; 6] = ["cached-ptr", "cached-srv", "cached-addr", "cached-txt", "cached-nsec", "cached-subtype"];
 
 /// What a waiting program says of itself.
 #[derive(Debug, Clone)]
@@ -108,18 +92,18 @@ struct State {
     daemon: Option<ServiceDaemon>,
     /// When it was opened.
     asked: Instant,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Neighbours>,
     ended: bool,
     listing: Listing,
     announced: Option<ServiceInfo>,
     tell: Option<Tell>,
 }
 
-/// What the crate tells of.
-struct Open {
-    daemon: ServiceDaemon,
-    events: Receiver<ServiceEvent>,
-    monitor: Receiver<DaemonEvent>,
+/// Our thread.
+struct Neighbours {
+    thread: JoinHandle<()>,
+    /// Nothing comes here; it is closed once the thread has nothing more to do.
+    over: mpsc::Receiver<()>,
 }
 
 impl Default for Directory {
@@ -234,16 +218,19 @@ impl Directory {
 /// A goodbye on its way.
 pub struct Leaving {
     said: Option<Receiver<DaemonStatus>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<Neighbours>,
     until: Instant,
 }
 
 impl Leaving {
     /// Waits until it is said, until [`GOODBYE`] after it was begun at most.
     pub fn wait(self) {
-        let said = self.said.is_none_or(|said| said.recv_deadline(self.until).is_ok());
-        // Else it may be held up by what holds up the crate.
-        if let Some(thread) = self.thread.filter(|_| said) {
+        if let Some(said) = self.said {
+            let _ = said.recv_deadline(self.until);
+        }
+        let Some(Neighbours { thread, over }) = self.thread else { return };
+        // What holds up the crate may hold it up, too.
+        if over.recv_timeout(self.until.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Disconnected) {
             join(thread);
         }
     }
@@ -255,56 +242,14 @@ impl Inner {
             return;
         }
         let inner = Arc::clone(self);
-        match thread::Builder::new().name("neighbours".into()).spawn(move || inner.run()) {
-            Ok(thread) => state.thread = Some(thread),
+        let (runs, over) = mpsc::channel();
+        let run = move || {
+            let _runs = runs;
+            inner.run();
+        };
+        match thread::Builder::new().name("neighbours".into()).spawn(run) {
+            Ok(thread) => state.thread = Some(Neighbours { thread, over }),
             Err(error) => tracing::debug!("there is no thread to find others by name: {error}"),
-        }
-    }
-
-    fn run(&self) {
-        while let Some(open) = self.open() {
-            if self.follow(&open) == Ended::Left {
-                return;
-            }
-            tracing::warn!("this network is flooded with mDNS: nobody is found by name for a minute");
-            tell_crate(open.daemon.shutdown());
-            let mut state = lock(&self.state);
-            (state.daemon, _) = (None, state.listing.clear());
-            self.tell_neighbours(&state);
-            let until = Instant::now() + REST;
-            while let Some(left) = until.checked_duration_since(Instant::now()).filter(|_| !state.ended) {
-                state = wait_for(&self.changed, state, left);
-            }
-        }
-    }
-
-    fn open(&self) -> Option<Open> {
-        let mut state = lock(&self.state);
-        if state.ended {
-            return None;
-        }
-        let opened = ServiceDaemon::new().and_then(|daemon| {
-            if interfaces().next().is_some() {
-                daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])?;
-            }
-            daemon.set_ip_check_interval(ADDRESS_CHECK_SECONDS)?;
-            let monitor = daemon.monitor()?;
-            if let Some(info) = &state.announced {
-                daemon.register(info.clone())?;
-            }
-            let events = daemon.browse(SERVICE)?;
-            Ok(Open { daemon, events, monitor })
-        });
-        match opened {
-            Ok(open) => {
-                (state.daemon, state.asked) = (Some(open.daemon.clone()), Instant::now());
-                self.changed.notify_all();
-                Some(open)
-            }
-            Err(error) => {
-                tracing::debug!("nobody is found by name: {error}");
-                None
-            }
         }
     }
 
@@ -315,67 +260,6 @@ impl Inner {
             state = wait_for(&self.changed, state, left);
         }
         state.daemon.clone()
-    }
-
-    /// Keeps the listing up to date until it is over, or too much; tells of it once it has settled.
-    fn follow(&self, open: &Open) -> Ended {
-        let (mut next, mut settled) = (Instant::now() + TICK, None::<Instant>);
-        loop {
-            match open.events.recv_deadline(settled.unwrap_or(next).min(next)) {
-                Ok(event) if self.take(&event) => settled = Some(Instant::now() + SETTLES),
-                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) if lock(&self.state).ended => return Ended::Left,
-                // It fell behind, and is told no more.
-                Err(RecvTimeoutError::Disconnected) => return Ended::Flooded,
-            }
-            let now = Instant::now();
-            if settled.is_some_and(|settled| now >= settled.min(next)) {
-                settled = None;
-                self.tell_neighbours(&lock(&self.state));
-            }
-            if now >= next {
-                next = now + TICK;
-                open.monitor.try_iter().for_each(|event| self.take_name(event));
-                if records(&open.daemon) > MOST_RECORDS {
-                    return Ended::Flooded;
-                }
-            }
-        }
-    }
-
-    /// Whether the listing is another one now.
-    fn take(&self, event: &ServiceEvent) -> bool {
-        let mut state = lock(&self.state);
-        let changed = match event {
-            ServiceEvent::ServiceResolved(resolved) => {
-                service(resolved).is_some_and(|service| state.listing.resolved(Instant::now(), &resolved.fullname, service))
-            }
-            ServiceEvent::ServiceRemoved(_, full) => state.listing.removed(full),
-            _ => false,
-        };
-        if changed {
-            self.changed.notify_all();
-        }
-        changed
-    }
-
-    fn take_name(&self, event: DaemonEvent) {
-        match event {
-            DaemonEvent::NameChange(change) if change.rr_type == RRType::SRV => {
-                let state = lock(&self.state);
-                if let (Some(name), Some(tell)) = (record::instance_of(&change.new_name), &state.tell) {
-                    tell(Heard::Renamed(name));
-                }
-            }
-            DaemonEvent::Error(error) => tracing::debug!("mDNS: {error}"),
-            _ => {}
-        }
-    }
-
-    fn tell_neighbours(&self, state: &MutexGuard<'_, State>) {
-        if let Some(tell) = &state.tell {
-            tell(Heard::Neighbours(state.listing.neighbours()));
-        }
     }
 
     fn info(&self, announcement: &Announcement) -> Option<ServiceInfo> {
@@ -399,22 +283,11 @@ impl Inner {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Ended {
-    Left,
-    Flooded,
-}
-
 /// What the crate does not take now it does not take; there is another time.
 fn tell_crate<T>(told: mdns_sd::Result<T>) {
     if let Err(error) = told {
         tracing::debug!("mDNS: {error}");
     }
-}
-
-fn records(daemon: &ServiceDaemon) -> i64 {
-    let counted = daemon.get_metrics().ok().and_then(|metrics| metrics.recv_timeout(TICK).ok()).unwrap_or_default();
-    RECORDS.iter().filter_map(|name| counted.get(*name)).sum()
 }
 
 /// Of a program of ours.
@@ -458,5 +331,24 @@ pub fn obstacle() -> Option<&'static str> {
         [] => Some("this machine has no network yet"),
         ref some if some.iter().any(|flags| flags.contains(InterfaceFlags::IFF_MULTICAST)) => None,
         _ => Some("this machine's network takes no multicast"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_waits_for_a_thread_that_is_held_up_no_longer_than_for_a_goodbye() {
+        let (hold, held) = mpsc::channel::<()>();
+        let (runs, over) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let _runs = runs;
+            let _ = held.recv();
+        });
+        let (began, until) = (Instant::now(), Instant::now() + GOODBYE);
+        Leaving { said: None, thread: Some(Neighbours { thread, over }), until }.wait();
+        assert!((GOODBYE..10 * GOODBYE).contains(&began.elapsed()), "{:?}", began.elapsed());
+        drop(hold);
     }
 }
