@@ -185,15 +185,18 @@ impl Directory {
             if let Some(called) = called {
                 let wait = (called.since + SETTLES).max(state.asked + ALL_ANSWER).min(until).saturating_duration_since(now);
                 if wait.is_zero() {
-                    for (full, daemon) in called.again.into_iter().zip(state.daemon.iter().cycle()) {
+                    for (full, daemon) in state.listing.dialled(&called).into_iter().zip(state.daemon.iter().cycle()) {
                         tell_crate(daemon.verify(full, DOUBT));
                     }
                     return called.places;
                 }
                 state = wait_for(&self.0.changed, state, wait);
-            } else if !addresses.is_empty() {
-                return vec![listing::places(host.port, &addresses)];
-            } else if now >= until || state.ended {
+            }
+            let places = listing::places(host.port, &addresses);
+            if !places.is_empty() {
+                return vec![places];
+            }
+            if now >= until || state.ended {
                 return Vec::new();
             } else {
                 // What is heard of a machine wakes nobody here.

@@ -61,6 +61,8 @@ pub struct Listing {
 
 #[derive(Debug)]
 struct Listed {
+    /// As it came: the crate knows it by no other case of its letters.
+    full: String,
     neighbour: Neighbour,
     /// It has what we want, or wants what we have.
     useful: bool,
@@ -77,8 +79,8 @@ pub struct Called {
     pub places: Vec<Vec<SocketAddr>>,
     /// When something else was said of one of them last.
     pub since: Instant,
-    /// Those that are asked for the second time: their full names. Later times say nothing more.
-    pub again: Vec<String>,
+    /// By what they are listed.
+    keys: Vec<String>,
 }
 
 impl Listing {
@@ -103,10 +105,11 @@ impl Listing {
         let brings = if role == Role::Call { Media::LIVE } else { offers };
         let useful = meets(self.ours.0, wants) || meets(brings, self.ours.1);
         let neighbour = Neighbour { instance, name, id, role, offers, keyed, places };
-        if self.listed.get(&key).is_some_and(|listed| listed.neighbour == neighbour) {
+        if let Some(listed) = self.listed.get_mut(&key).filter(|listed| listed.neighbour == neighbour) {
+            listed.full = full.to_string();
             return false;
         }
-        self.listed.insert(key, Listed { neighbour, useful, since: now, asked: 0 });
+        self.listed.insert(key, Listed { full: full.to_string(), neighbour, useful, since: now, asked: 0 });
         true
     }
 
@@ -127,41 +130,60 @@ impl Listing {
 
     /// Who is called so, whatever the case of its letters, and whatever number was put behind it because another is, too. Where that
     /// leaves a choice, those who wait on this port, and those of use to us.
-    pub fn called(&mut self, name: &str, port: u16) -> Option<Called> {
+    pub fn called(&self, name: &str, port: u16) -> Option<Called> {
         let name = name.to_lowercase();
         let is_called = |listed: &Listed| {
             let instance = listed.neighbour.instance.to_lowercase();
             instance == name || without_number(&instance) == name
         };
-        let mut found: Vec<(&String, &mut Listed)> = self.listed.iter_mut().filter(|(_, listed)| is_called(listed)).collect();
+        let mut found: Vec<(&String, &Listed)> = self.listed.iter().filter(|(_, listed)| is_called(listed)).collect();
         prefer(&mut found, |listed| listed.useful);
         prefer(&mut found, |listed| listed.neighbour.places.iter().any(|place| place.port() == port));
         Called::of(found)
     }
 
     /// The one of exactly this name.
-    pub fn instance(&mut self, instance: &str) -> Option<Called> {
-        Called::of(self.listed.iter_mut().filter(|(_, listed)| listed.neighbour.instance == instance).collect())
+    pub fn instance(&self, instance: &str) -> Option<Called> {
+        Called::of(self.listed.iter().filter(|(_, listed)| listed.neighbour.instance == instance).collect())
+    }
+
+    /// Somebody is told to dial these. The full names of those of which he is told for the second time since something else was said
+    /// of them; later times say nothing more.
+    pub fn dialled(&mut self, called: &Called) -> Vec<String> {
+        let mut again = Vec::new();
+        for key in &called.keys {
+            let Some(listed) = self.listed.get_mut(key) else { continue };
+            listed.asked = listed.asked.saturating_add(1);
+            if listed.asked == 2 {
+                again.push(listed.full.clone());
+            }
+        }
+        again
     }
 }
 
 impl Called {
-    fn of(found: Vec<(&String, &mut Listed)>) -> Option<Called> {
+    /// One program may be listed twice, as `kitchen` and as `kitchen (2)`, where another has its name on one of its networks alone.
+    fn of(found: Vec<(&String, &Listed)>) -> Option<Called> {
         let since = found.iter().map(|(_, listed)| listed.since).max()?;
-        let places = found.iter().map(|(_, listed)| listed.neighbour.places.clone()).collect();
-        let mut again = Vec::new();
-        for (full, listed) in found {
-            listed.asked = listed.asked.saturating_add(1);
-            if listed.asked == 2 {
-                again.push(full.clone());
+        let mut programs: Vec<(Id, Vec<SocketAddr>)> = Vec::new();
+        for Neighbour { id, places, .. } in found.iter().map(|(_, listed)| &listed.neighbour) {
+            match programs.iter_mut().find(|program| program.0 == *id) {
+                Some((_, known)) => {
+                    let more: Vec<_> = places.iter().filter(|place| !known.contains(place)).copied().collect();
+                    known.extend(more);
+                    known.truncate(MOST_ADDRESSES);
+                }
+                None => programs.push((*id, places.clone())),
             }
         }
-        Some(Called { places, since, again })
+        let places = programs.into_iter().map(|program| program.1).collect();
+        Some(Called { places, since, keys: found.into_iter().map(|(key, _)| key.clone()).collect() })
     }
 }
 
 /// Only those of which this is so, if there are any.
-fn prefer(found: &mut Vec<(&String, &mut Listed)>, is: impl Fn(&Listed) -> bool) {
+fn prefer(found: &mut Vec<(&String, &Listed)>, is: impl Fn(&Listed) -> bool) {
     if found.iter().any(|(_, listed)| is(listed)) {
         found.retain(|(_, listed)| is(listed));
     }
@@ -297,13 +319,13 @@ mod tests {
     #[test]
     fn a_name_is_found_whatever_its_case_and_all_who_are_called_so_are_told() {
         let mut listing = with(&[service("Kitchen", 1, &["10.0.0.1"]), service("lab", 2, &["10.0.0.2"])]);
-        let found = |listing: &mut Listing, name, port| listing.called(name, port).map(|called| called.places.len());
-        assert_eq!((found(&mut listing, "kitchen", 9688), found(&mut listing, "attic", 9688)), (Some(1), None));
-        assert_eq!(found(&mut listing, "kitchen", 7), Some(1), "it waits where it says");
+        let found = |listing: &Listing, name, port| listing.called(name, port).map(|called| called.places.len());
+        assert_eq!((found(&listing, "kitchen", 9688), found(&listing, "attic", 9688)), (Some(1), None));
+        assert_eq!(found(&listing, "kitchen", 7), Some(1), "it waits where it says");
         let second = Service { port: 7, ..service("kitchen (2)", 3, &["10.0.0.3"]) };
         listing.resolved(Instant::now(), &full("kitchen (2)"), second);
-        assert_eq!((found(&mut listing, "KITCHEN", 9688), found(&mut listing, "kitchen", 7)), (Some(1), Some(1)), "by its port");
-        assert_eq!(found(&mut listing, "kitchen", 8), Some(2));
+        assert_eq!((found(&listing, "KITCHEN", 9688), found(&listing, "kitchen", 7)), (Some(1), Some(1)), "by its port");
+        assert_eq!(found(&listing, "kitchen", 8), Some(2));
         assert_eq!(listing.instance("kitchen (2)").map(|called| texts(&called.places[0])), Some(vec!["10.0.0.3:7".to_string()]));
         assert_eq!(listing.instance("kitchen"), None, "exactly");
         assert_eq!(["a (2)", "a (b)", "a ()", "(2)", "a(2)"].map(without_number), ["a", "a (b)", "a ()", "(2)", "a(2)"]);
@@ -311,13 +333,23 @@ mod tests {
 
     #[test]
     fn who_is_asked_for_again_is_doubted_until_something_else_is_said_of_him() {
-        let (mut listing, start) = (with(&[service("lab", 1, &["10.0.0.1"])]), Instant::now());
-        let again = |listing: &mut Listing| listing.called("lab", 9688).expect("it is listed").again;
-        let asked = [(); 3].map(|()| again(&mut listing));
-        assert_eq!(asked, [vec![], vec![full("lab")], vec![]], "once, or the network would be asked with each dial");
+        let (mut listing, start) = (with(&[service("Lab", 1, &["10.0.0.1"])]), Instant::now());
+        let called = |listing: &Listing| listing.called("lab", 9688).expect("it is listed");
+        // Whoever waits for one to settle asks many times, and dials once.
+        let once = [(); 9].map(|()| called(&listing)).into_iter().next_back().expect("nine");
+        let asked = [(); 3].map(|()| listing.dialled(&once));
+        assert_eq!(asked, [vec![], vec![full("Lab")], vec![]], "as it came, and once, or the network would be asked with each dial");
         let later = start + Duration::from_secs(5);
-        listing.resolved(later, &full("lab"), service("lab", 2, &["10.0.0.1"]));
-        assert_eq!(listing.called("lab", 9688).map(|called| (called.since, called.again)), Some((later, vec![])));
+        listing.resolved(later, &full("Lab"), service("Lab", 2, &["10.0.0.1"]));
+        let newer = called(&listing);
+        assert_eq!((newer.since, listing.dialled(&newer)), (later, vec![]));
+    }
+
+    #[test]
+    fn a_program_with_two_names_is_one() {
+        let listing = with(&[service("kitchen", 1, &["10.0.0.1"]), service("kitchen (2)", 1, &["10.0.0.1", "10.1.0.1"])]);
+        let called = listing.called("kitchen", 9688).expect("it is listed");
+        assert_eq!(called.places.iter().map(|places| texts(places)).collect::<Vec<_>>(), [["10.0.0.1:9688", "10.1.0.1:9688"]]);
     }
 
     #[test]
