@@ -80,8 +80,8 @@ fn a_sender_is_dialled_by_the_name_that_it_says_whatever_its_case_and_listed_unt
     let network = Network::of(2);
     let mut watcher = network.start(2, RECV, &format!("{BLIND} -p 21701 --name desk"));
     let mut send = network.start(1, SEND, &format!("{PICTURES} -p 21700 --name Kitchen"));
-    send.said("list it as Kitchen: recv --host Kitchen");
-    watcher.said("on this network: Kitchen (pictures): recv --host Kitchen");
+    send.said("list it as Kitchen: recv --host Kitchen:21700");
+    watcher.said("on this network: Kitchen (pictures): recv --host Kitchen:21700");
     for name in ["kitchen", "KITCHEN.local"] {
         let mut recv = network.start(2, RECV, &format!("{BLIND} --host {name} --stats json"));
         recv.stats_with(sees);
@@ -117,7 +117,7 @@ fn of_two_who_are_called_the_same_both_are_listed_and_neither_is_taken_for_the_o
     let mut first = network.start(1, SEND, &format!("{PICTURES} -p 21700 --name kitchen"));
     let mut recv = network.start(3, RECV, &format!("{BLIND} -p 21701 --name desk"));
     first.said("list it as kitchen");
-    recv.said("on this network: kitchen (pictures): recv --host kitchen");
+    recv.said("on this network: kitchen (pictures): recv --host kitchen:21700");
     let mut second = network.start(2, SEND, &format!("{PICTURES} -p 21700 --name kitchen"));
     second.said("another is called the same on this network");
     second.said("list it as kitchen (2)");
@@ -172,8 +172,8 @@ fn two_who_both_wait_in_a_call_see_each_other_listed_and_who_wants_a_key_is_mark
     let network = Network::of(2);
     let call = |machine, more: &str| network.start(machine, CALL, &format!("{PICTURES} --no-window -p 21700 {more}"));
     let (mut anna, mut bert) = (call(1, "--name anna"), call(2, "--name bert --key a-key-of-the-test"));
-    anna.said("on this network: bert (a call, wants a key): call --host bert");
-    bert.said("on this network: anna (a call): call --host anna");
+    anna.said("on this network: bert (a call, wants a key): call --host bert:21700");
+    bert.said("on this network: anna (a call): call --host anna:21700");
 }
 
 /// What `--list` or `--doctor` prints as JSON.

@@ -64,7 +64,7 @@ impl<'a> Door<'a> {
         let admitted = Admitted::of(common, &pairs);
         awaited::announce(program, rendezvous, admitted, local);
         let awaited = Awaited::new(program, rendezvous, admitted, local);
-        let neighbours = Neighbours::new(program, common, name);
+        let neighbours = Neighbours::new(program, common, name, local.port());
         Door {
             neighbours,
             rendezvous,
@@ -95,6 +95,7 @@ impl<'a> Door<'a> {
 
     /// A host that is dialled is this pair, or none.
     pub fn means(&mut self, host: HostId, pair: Option<&Pair>) {
+        self.neighbours.dials(host);
         pair.into_iter().for_each(|pair| self.reachability.means(host, &pair.name));
     }
 
@@ -245,6 +246,9 @@ impl<'a> Door<'a> {
                 self.doorman.unproved(*address, &unproved(name, *address, *dialled));
             }
             Event::Unreachable { host, error, fatal } => {
+                if *fatal {
+                    self.neighbours.gives_up(*host);
+                }
                 if alone {
                     self.awaited.unreachable(error);
                 }

@@ -1,19 +1,24 @@
 //! Who else waits on this network, in words: on stderr, and with digits in a window in which nobody is seen.
 //!
-//! A digit stays with whom it was given until that one is gone: nobody presses it and gets another. What others call themselves is
+//! A digit stays with whom it was given until that one is gone, and another program of his name is another: nobody presses it and gets
+//! somebody else. What others call themselves is
 //! theirs to choose; it comes here printable and not long, and lines about it are counted (`doorman.rs`).
 
 use super::args::{Common, PORT};
 use super::awaited;
 use super::doorman::Doorman;
-use crate::net::discovery::{self, Heard, Neighbour, Role};
+use crate::net::discovery::{self, Heard, Id, Neighbour, Role};
 use crate::net::{self, By};
+use eyeline_proto::session::HostId;
 use eyeline_proto::wire::record::Media;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Whom there is a digit for.
 const DIGITS: usize = 9;
+
+/// A digit that was pressed before the last one left was not meant for who is listed.
+const AFTER_COMPANY: Duration = Duration::from_millis(1500);
 
 /// Who was there before us is found by then, and most who were started with us.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -22,6 +27,8 @@ pub struct Neighbours {
     program: &'static str,
     /// What we are called.
     name: Option<String>,
+    /// Where we wait.
+    port: u16,
     /// Others are told of; else only what we are called.
     lists: bool,
     /// A digit and Enter choose.
@@ -34,8 +41,34 @@ pub struct Neighbours {
     digits: [Option<Neighbour>; DIGITS],
     /// Those for whom there is none.
     others: Vec<Neighbour>,
-    /// The names of those that are dialled.
-    chosen: Vec<String>,
+    /// Those that are dialled.
+    chosen: Vec<Chosen>,
+}
+
+struct Chosen {
+    instance: String,
+    id: Id,
+    /// Once it has a number.
+    host: Option<HostId>,
+}
+
+/// Whether a digit may choose: where nobody is here, nor was a moment ago. Who picks among those he sees would dial a stranger as the
+/// last of them leaves.
+#[derive(Default)]
+pub struct Company(Option<Instant>);
+
+impl Company {
+    /// Somebody is here, or nobody is.
+    pub fn sees(&mut self, now: Instant, alone: bool) {
+        if !alone {
+            self.0 = Some(now);
+        }
+    }
+
+    pub fn lets_choose(&mut self, now: Instant, alone: bool) -> bool {
+        self.sees(now, alone);
+        self.0.is_none_or(|seen| now.saturating_duration_since(seen) >= AFTER_COMPANY)
+    }
 }
 
 /// Whether a program tells of others who wait: one that knows whom to dial does not, and `send` is found itself.
@@ -52,15 +85,16 @@ pub fn digit(line: &str) -> Option<u8> {
 }
 
 impl Neighbours {
-    /// Of `program`, which is found by that `name`, if it is: says so.
-    pub fn new(program: &'static str, common: &Common, name: Option<String>) -> Neighbours {
+    /// Of `program`, which is found by that `name`, if it is, and waits on this port: says so.
+    pub fn new(program: &'static str, common: &Common, name: Option<String>, port: u16) -> Neighbours {
         if let Some(name) = &name {
-            found_as(program, name);
+            found_as(program, name, port);
         }
         let lists = lists(program, common);
         Neighbours {
             program,
             name,
+            port,
             lists,
             typed: common.typed_digits,
             keyed: common.key.is_some(),
@@ -78,7 +112,7 @@ impl Neighbours {
                 // It may be told of each network.
                 if self.name.as_ref().is_some_and(|called| *called != name) {
                     tracing::info!("another is called the same on this network");
-                    found_as(self.program, &name);
+                    found_as(self.program, &name, self.port);
                     self.name = Some(name);
                 }
                 false
@@ -100,15 +134,18 @@ impl Neighbours {
         let mut lines = Vec::new();
         let (mut before, mut fresh): (Vec<Neighbour>, Vec<Neighbour>) = (std::mem::take(&mut self.others), Vec::new());
         let mut after = list;
-        let mut take = |instance: &str| after.iter().position(|other| other.instance == instance).map(|at| after.swap_remove(at));
-        for place in &mut self.digits {
+        let is_it = |one: &Neighbour, other: &Neighbour| one.instance == other.instance && one.id == other.id;
+        let mut take = |known: &Neighbour| after.iter().position(|other| is_it(known, other)).map(|at| after.swap_remove(at));
+        let mut freed: [Option<String>; DIGITS] = Default::default();
+        for (place, freed) in self.digits.iter_mut().zip(&mut freed) {
             let Some(known) = place.take() else { continue };
-            *place = take(&known.instance);
+            *place = take(&known);
             if place.is_none() {
                 lines.push(format!("{} is no longer on this network", known.name));
+                *freed = Some(known.instance);
             }
         }
-        before.retain_mut(|known| match take(&known.instance) {
+        before.retain_mut(|known| match take(known) {
             Some(now) => {
                 *known = now;
                 true
@@ -118,7 +155,9 @@ impl Neighbours {
         fresh.append(&mut after);
         for (is_new, neighbour) in before.into_iter().map(|known| (false, known)).chain(fresh.into_iter().map(|new| (true, new)))
         {
-            let digit = self.digits.iter().position(Option::is_none);
+            // Who has another's name has not his digit with it.
+            let is_free = |index: &usize| self.digits[*index].is_none() && freed[*index].as_ref() != Some(&neighbour.instance);
+            let digit = (0..DIGITS).find(is_free);
             if is_new {
                 lines.push(self.found(&neighbour, digit.map(|index| index + 1)));
             }
@@ -147,7 +186,7 @@ impl Neighbours {
         let known = || self.digits.iter().flatten().chain(&self.others);
         let shared = known().any(|other| other.id != neighbour.id && other.instance.eq_ignore_ascii_case(&neighbour.instance));
         let name = Some(&neighbour.instance).filter(|name| can_be_typed(name) && !shared);
-        let host = name.cloned().or_else(|| neighbour.places.first().map(typed))?;
+        let host = name.map(|name| with_port(name, port(neighbour))).or_else(|| neighbour.places.first().map(typed))?;
         Some(format!("{} --host {host}", self.program))
     }
 
@@ -185,7 +224,7 @@ impl Neighbours {
         let mut lines = Vec::new();
         for (digit, neighbour) in (1..).zip(&self.digits) {
             let Some(neighbour) = neighbour else { continue };
-            let dialled = if self.chosen.contains(&neighbour.instance) { ", dialling" } else { "" };
+            let dialled = if self.is_chosen(neighbour) { ", dialling" } else { "" };
             // One piece: in columns a small window would break it.
             lines.push(format!("{digit}\u{2002}{}{dialled}", self.what(neighbour)).replace("  ", " "));
         }
@@ -204,22 +243,46 @@ impl Neighbours {
         self.digits.get(usize::from(digit).checked_sub(1)?)?.as_ref()
     }
 
+    fn is_chosen(&self, neighbour: &Neighbour) -> bool {
+        self.chosen.iter().any(|chosen| chosen.id == neighbour.id && chosen.instance == neighbour.instance)
+    }
+
+    /// The one that was chosen last has this number.
+    pub fn dials(&mut self, host: HostId) {
+        self.chosen.last_mut().into_iter().for_each(|chosen| chosen.host = Some(host));
+    }
+
+    /// This one is dialled no more, and may be chosen again.
+    pub fn gives_up(&mut self, host: HostId) {
+        self.chosen.retain(|chosen| chosen.host != Some(host));
+    }
+
     /// The one of this digit is to be dialled: says so.
     pub fn choose(&mut self, digit: u8) -> Option<net::Host> {
         let Some(neighbour) = self.of(digit) else {
             tracing::info!("nobody on this network has the digit {digit}");
             return None;
         };
-        let (name, instance) = (neighbour.name.clone(), neighbour.instance.clone());
-        if self.chosen.contains(&instance) {
+        let (name, instance, id) = (neighbour.name.clone(), neighbour.instance.clone(), neighbour.id);
+        if self.is_chosen(neighbour) {
             tracing::info!("{name} is dialled already");
             return None;
         }
-        let port = neighbour.places.first().map_or(PORT, |place| place.port());
+        let port = port(neighbour);
         tracing::info!("dialling {name}");
-        self.chosen.push(instance.clone());
-        Some(net::Host { name: instance, port, by: By::Announcement })
+        self.chosen.push(Chosen { instance: instance.clone(), id, host: None });
+        Some(net::Host { name: instance, port, by: By::Announcement(id) })
     }
+}
+
+/// Where it waits.
+fn port(neighbour: &Neighbour) -> u16 {
+    neighbour.places.first().map_or(PORT, SocketAddr::port)
+}
+
+/// A name as `--host` takes it: where name servers know it, too, they know no port.
+fn with_port(name: &str, port: u16) -> String {
+    if port == PORT { name.to_string() } else { format!("{name}:{port}") }
 }
 
 /// A place as `--host` takes it.
@@ -243,14 +306,16 @@ pub fn has(neighbour: &Neighbour) -> &'static str {
 }
 
 /// Says what we are found by.
-fn found_as(program: &str, name: &str) {
+fn found_as(program: &str, name: &str, port: u16) {
     let others = match program {
         "send" => "`recv` and `call` list",
         "recv" => "`call` lists",
         _ => "`recv` and `call` list",
     };
     match can_be_typed(name) {
-        true => tracing::info!("on this network {others} it as {name}: {} --host {name}", awaited::other(program)),
+        true => {
+            tracing::info!("on this network {others} it as {name}: {} --host {}", awaited::other(program), with_port(name, port))
+        }
         false => tracing::info!("on this network {others} it as {name}"),
     }
 }
@@ -269,7 +334,7 @@ mod tests {
 
     fn listing(flags: &str) -> Neighbours {
         match recv::parse(format!("recv {flags}").split_whitespace().map(std::ffi::OsString::from), &Env::default()) {
-            Ok(Command::Run(config)) => Neighbours::new("recv", &config.common, Some("desk".into())),
+            Ok(Command::Run(config)) => Neighbours::new("recv", &config.common, Some("desk".into()), 9688),
             other => panic!("{other:?}"),
         }
     }
@@ -334,14 +399,56 @@ mod tests {
         assert_eq!(known.below("Nobody sends yet.".into(), "\n"), "Nobody sends yet.");
         hears(&mut known, &[named("192.0.2.1", 4)]);
         let host = known.choose(1).expect("it is there");
-        assert_eq!((host.name.as_str(), host.port, host.by), ("192.0.2.1", 9688, By::Announcement), "it is no address of ours");
+        assert_eq!(
+            (host.name.as_str(), host.port, host.by),
+            ("192.0.2.1", 9688, By::Announcement([4; 8])),
+            "it is no address of ours"
+        );
         assert!(known.choose(1).is_none() && known.choose(2).is_none());
         let words = known.below("Nobody sends yet.".into(), "\n");
         assert_eq!(
             words,
             "Nobody sends yet.\nOn this network, a digit chooses:\n1\u{2002}192.0.2.1 (pictures and sound), dialling"
         );
+        known.dials(HostId(3));
+        known.gives_up(HostId(2));
+        assert!(known.choose(1).is_none());
+        known.gives_up(HostId(3));
+        assert!(known.choose(1).is_some(), "it was given up");
         assert_eq!(["1", " 9\n", "0", "12", "", "x"].map(digit), [Some(1), Some(9), None, None, None, None]);
+    }
+
+    #[test]
+    fn another_program_of_a_name_has_neither_its_digit_nor_what_was_chosen() {
+        let mut known = listing("");
+        hears(&mut known, &[named("kitchen", 1)]);
+        let chosen = known.choose(1).expect("it is there");
+        assert_eq!(
+            hears(&mut known, &[named("kitchen", 2)]),
+            ["kitchen is no longer on this network", "on this network: kitchen (pictures and sound): recv --host kitchen"]
+        );
+        assert!(!known.offers(1) && known.offers(2));
+        let other = known.choose(2).expect("this one was not chosen");
+        assert_ne!(chosen.by, other.by);
+    }
+
+    #[test]
+    fn a_digit_chooses_where_nobody_is_nor_was_a_moment_ago() {
+        let (mut company, now) = (Company::default(), Instant::now());
+        assert!(company.lets_choose(now, true), "nobody was here ever");
+        company.sees(now, false);
+        assert!(!company.lets_choose(now + Duration::from_secs(9), false));
+        let left = now + Duration::from_secs(9);
+        assert!(!company.lets_choose(left + AFTER_COMPANY / 2, true) && company.lets_choose(left + AFTER_COMPANY, true));
+    }
+
+    #[test]
+    fn who_waits_on_another_port_is_named_with_it() {
+        let places = vec!["10.0.0.1:7".parse().expect("an address")];
+        assert_eq!(
+            hears(&mut listing(""), &[Neighbour { places, ..named("kitchen", 1) }]),
+            ["on this network: kitchen (pictures and sound): recv --host kitchen:7"]
+        );
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::console;
 use super::door::Door;
 use super::failure::{Code, Failure};
 use super::last_will::LastWill;
+use super::neighbours::Company;
 use super::notes::{self, Notes};
 use super::pairs::Pairs;
 use super::presence::Presence;
@@ -182,7 +183,8 @@ impl<'a> Beginning<'a> {
         let name = presence.begin(program, common, (offers, wants), net.local_addr(), told);
         let door = Door::open(program, common, pairs, net.local_addr(), name);
         let deadline = common.duration.map(|duration| now + duration);
-        Ok(Run { net, notes, door, statistics, epoch, deadline, reconnect: common.reconnect, stop, presence })
+        let (company, reconnect) = (Company::default(), common.reconnect);
+        Ok(Run { net, notes, door, statistics, epoch, deadline, company, reconnect, stop, presence })
     }
 }
 
@@ -195,6 +197,8 @@ pub struct Run<'a> {
     pub epoch: Epoch,
     /// When `--duration` is over.
     pub deadline: Option<Instant>,
+    /// Who is here, or was.
+    company: Company,
     reconnect: bool,
     stop: Rc<Stop>,
     /// It says goodbye when it is dropped, for a run may fail before it has begun.
@@ -234,6 +238,7 @@ impl Run<'_> {
                 return program.due(&self.door);
             }
             self.net.check().code(ExitCode::Failed)?;
+            self.company.sees(now, program.is_alone());
             let mut first = program.wait(now, self)?;
             if self.door.turn(Instant::now(), program.is_alone()) {
                 program.tell_window(&self.door);
@@ -258,7 +263,7 @@ impl Run<'_> {
                 return Ok(None);
             }
             Note::Chosen(digit) => {
-                if self.choose(digit) {
+                if self.company.lets_choose(Instant::now(), program.is_alone()) && self.choose(digit) {
                     program.tell_window(&self.door);
                 }
                 return Ok(None);

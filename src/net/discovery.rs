@@ -34,8 +34,8 @@ use eyeline_proto::crypto;
 use eyeline_proto::wire::record::Media;
 use listing::{Listing, Service};
 pub use listing::{MOST, Neighbour};
-pub use record::Role;
-use record::{Id, Record, SERVICE};
+pub use record::{Id, Role};
+use record::{Record, SERVICE};
 
 /// How long the goodbye may hold up the end.
 pub const GOODBYE: Duration = Duration::from_millis(200);
@@ -48,6 +48,9 @@ const SETTLES: Duration = Duration::from_millis(150);
 
 /// Who is called so, too, has answered so long after it was asked first: one answer is not the only one.
 const ALL_ANSWER: Duration = Duration::from_millis(400);
+
+/// Most who answer at all have answered so long after it was asked first.
+pub(super) const SOON: Duration = Duration::from_millis(300);
 
 /// Who was dialled in vain and does not answer for so long is not there.
 const DOUBT: Duration = Duration::from_secs(2);
@@ -158,31 +161,57 @@ impl Directory {
         state.listing.neighbours()
     }
 
-    /// Begins to ask, so that answers are there when somebody wants them.
+    /// Begins to ask, so that answers are there when somebody wants them; there is room for whoever is called so.
+    pub(super) fn expect(&self, host: &Host) {
+        let mut state = lock(&self.0.state);
+        state.listing.wants(stem(&host.name));
+        self.0.start(&mut state);
+    }
+
+    /// Begins to ask.
     pub fn start(&self) {
         self.0.start(&mut lock(&self.0.state));
     }
 
-    /// Where those are that are called so, asked for [`ANSWERS`] at most. Of one that is asked for again, which could not be dialled
-    /// then, it is found out whether it still answers; whoever does not is not there the next time.
+    /// Where those are that are called so, asked for [`ANSWERS`] at most, and any machine of that name.
     pub(super) fn find(&self, host: &Host) -> Vec<Vec<SocketAddr>> {
         let until = Instant::now() + ANSWERS;
-        self.start();
-        let stem = host.name.to_lowercase().strip_suffix(".local").map(str::to_string);
-        let machine = stem.as_ref().and_then(|stem| {
-            let daemon = self.0.daemon(until)?;
-            daemon.resolve_hostname(&format!("{stem}.local."), Some(ANSWERS.as_millis() as u64)).ok()
-        });
+        self.expect(host);
+        let machine =
+            Some(stem(&host.name)).filter(|stem| host.by == By::Name && stem.len() < host.name.len()).and_then(|stem| {
+                let daemon = self.0.daemon(until)?;
+                daemon.resolve_hostname(&format!("{stem}.local."), Some(ANSWERS.as_millis() as u64)).ok()
+            });
+        self.search(host, machine.as_ref(), until)
+    }
+
+    /// Where those are that are called so and listed already, or soon where it is asked only since lately.
+    pub(super) fn listed(&self, host: &Host) -> Vec<Vec<SocketAddr>> {
+        let state = lock(&self.0.state);
+        let asked = if state.daemon.is_some() { state.asked } else { Instant::now() };
+        drop(state);
+        self.search(host, None, asked + SOON)
+    }
+
+    /// Whether another program is listed as this announcement now.
+    pub(super) fn is_another(&self, host: &Host) -> bool {
+        matches!(host.by, By::Announcement(id) if lock(&self.0.state).listing.is_another(&host.name, id))
+    }
+
+    /// Of one that is asked for again, which could not be dialled then, it is found out whether it still answers; whoever does not is
+    /// not there the next time.
+    fn search(&self, host: &Host, machine: Option<&Receiver<HostnameResolutionEvent>>, until: Instant) -> Vec<Vec<SocketAddr>> {
         let mut addresses: Vec<(IpAddr, u32)> = Vec::new();
         let mut state = lock(&self.0.state);
         loop {
             let called = match host.by {
-                By::Announcement => state.listing.instance(&host.name),
-                By::Name => state.listing.called(stem.as_ref().unwrap_or(&host.name), host.port),
+                By::Announcement(id) => state.listing.instance(&host.name, id),
+                By::Name => state.listing.called(stem(&host.name), host.port),
             };
             let now = Instant::now();
             addresses.extend(machine.iter().flat_map(|machine| machine.try_iter()).flat_map(machine_addresses));
-            if let Some(called) = called {
+            let places = listing::places(host.port, &addresses);
+            let wait = if let Some(called) = called {
                 let wait = (called.since + SETTLES).max(state.asked + ALL_ANSWER).min(until).saturating_duration_since(now);
                 if wait.is_zero() {
                     for (full, daemon) in state.listing.dialled(&called).into_iter().zip(state.daemon.iter().cycle()) {
@@ -190,19 +219,17 @@ impl Directory {
                     }
                     return called.places;
                 }
-                state = wait_for(&self.0.changed, state, wait);
-            }
-            let places = listing::places(host.port, &addresses);
-            if !places.is_empty() {
+                wait
+            } else if !places.is_empty() {
                 return vec![places];
-            }
-            if now >= until || state.ended {
+            } else if now >= until || state.ended {
                 return Vec::new();
             } else {
                 // What is heard of a machine wakes nobody here.
                 let most = if machine.is_some() { SETTLES } else { ANSWERS };
-                state = wait_for(&self.0.changed, state, most.min(until - now));
-            }
+                most.min(until - now)
+            };
+            state = wait_for(&self.0.changed, state, wait);
         }
     }
 
@@ -237,6 +264,12 @@ impl Leaving {
             join(thread);
         }
     }
+}
+
+/// The name of a program on the machine `kitchen.local` is `kitchen`.
+fn stem(name: &str) -> &str {
+    let stem = name.len().checked_sub(".local".len()).and_then(|at| name.split_at_checked(at));
+    stem.filter(|(_, suffix)| suffix.eq_ignore_ascii_case(".local")).map_or(name, |it| it.0)
 }
 
 impl Inner {

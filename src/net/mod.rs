@@ -36,7 +36,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use discovery::Directory;
+use discovery::{Directory, Id};
 use eyeline_proto::session::{Core, HostId};
 use eyeline_proto::wire::text::printable;
 use inbox::Inbox;
@@ -77,15 +77,15 @@ pub struct Host {
 pub enum By {
     /// An address, what name servers know, or what somebody on this network is called.
     Name,
-    /// What somebody on this network calls itself, and nothing else: a stranger chose it.
-    Announcement,
+    /// What the program of this id calls itself on this network, and nothing else: a stranger chose both.
+    Announcement(Id),
 }
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.by {
             By::Name => write!(f, "{}:{}", self.name, self.port),
-            By::Announcement => f.write_str(&printable(&self.name)),
+            By::Announcement(_) => f.write_str(&printable(&self.name)),
         }
     }
 }

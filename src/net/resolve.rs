@@ -6,11 +6,11 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::discovery::Directory;
+use super::discovery::{Directory, SOON};
 use super::{By, Host, address, shortage};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::wire::text::printable;
@@ -32,9 +32,7 @@ type Answer = Result<Vec<SocketAddr>, DialError>;
 /// Looks a host up on its own thread and hands the answer, at least one address or why there is none, to `answer`.
 pub(super) fn spawn(host: Host, directory: Directory, answer: impl FnOnce(Answer) + Send + 'static) -> io::Result<()> {
     let look = move || match host.by {
-        By::Announcement => {
-            answer(on_network(&host, &directory).unwrap_or_else(|| Err(nowhere(&host, "it is gone from this network"))))
-        }
+        By::Announcement(_) => answer(by_announcement(&host, &directory)),
         By::Name if may_be_neighbour(&host.name) => answer(by_name(&host, &directory)),
         By::Name => answer(look_up(&host.name, host.port)),
     };
@@ -42,15 +40,25 @@ pub(super) fn spawn(host: Host, directory: Directory, answer: impl FnOnce(Answer
     Ok(())
 }
 
+/// Only the program that was chosen: another may have taken its name since.
+fn by_announcement(host: &Host, directory: &Directory) -> Answer {
+    on_network(host, directory.find(host)).unwrap_or_else(|| {
+        let another = "another program is called so on this network now, which was not chosen: choose it if it is the right one";
+        Err(nowhere(host, if directory.is_another(host) { another } else { "it is gone from this network" }))
+    })
+}
+
 /// Whether somebody on this network may be called so: a name without a dot, or one of multicast DNS.
 fn may_be_neighbour(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    !name.strip_suffix(".local").unwrap_or(&name).contains('.')
+    name != "localhost" && !name.strip_suffix(".local").unwrap_or(&name).contains('.')
 }
 
-/// Name servers first, this network where they do not know it, or say nothing for [`SILENCE`]. It is asked meanwhile.
+/// Name servers first, and behind their addresses the one who is called so on this network, for it may wait on another port than
+/// the one that was meant; this network alone where they do not know it, or say nothing for so long that somebody was heard there
+/// before. It is asked meanwhile.
 fn by_name(host: &Host, directory: &Directory) -> Answer {
-    directory.start();
+    directory.expect(host);
     let (tell, told) = mpsc::channel();
     let (name, port) = (host.name.clone(), host.port);
     let servers = thread::Builder::new().name("resolve".into()).spawn(move || {
@@ -60,13 +68,20 @@ fn by_name(host: &Host, directory: &Directory) -> Answer {
     if let Err(error) = servers {
         return Err(DialError::Other { host: host.to_string(), why: format!("there is no thread to look it up ({error})") });
     }
-    let known = told.recv_timeout(SILENCE);
-    match known {
-        Ok(Ok(addresses)) => return Ok(addresses),
-        Ok(Err(error)) if error.has_address() => return Err(error),
-        _ => {}
-    }
-    if let Some(answer) = on_network(host, directory) {
+    let silent = Instant::now() + SILENCE;
+    let known = loop {
+        match told.recv_timeout(SOON) {
+            Ok(Ok(addresses)) => return Ok(beside(addresses, directory.listed(host))),
+            Ok(Err(error)) if error.has_address() => return Err(error),
+            Err(RecvTimeoutError::Timeout) if Instant::now() < silent => {
+                if let Some(answer) = on_network(host, directory.listed(host)) {
+                    return answer;
+                }
+            }
+            known => break known,
+        }
+    };
+    if let Some(answer) = on_network(host, directory.find(host)) {
         return answer;
     }
     let why = "no name server knows it, and nobody of that name answers on this network";
@@ -77,9 +92,17 @@ fn by_name(host: &Host, directory: &Directory) -> Answer {
     }
 }
 
-/// Where it is on this network; `None` where it is not there.
-fn on_network(host: &Host, directory: &Directory) -> Option<Answer> {
-    let mut found = directory.find(host);
+/// And where the one is who was found on this network; of several nobody knows which is meant.
+fn beside(mut addresses: Vec<SocketAddr>, mut found: Vec<Vec<SocketAddr>>) -> Vec<SocketAddr> {
+    if let (Some(places), true) = (found.pop(), found.is_empty()) {
+        let more: Vec<_> = places.into_iter().filter(|place| !addresses.contains(place)).collect();
+        addresses.extend(more);
+    }
+    addresses
+}
+
+/// Where it is, as it was found on this network; `None` where it is not there.
+fn on_network(host: &Host, mut found: Vec<Vec<SocketAddr>>) -> Option<Answer> {
     if found.len() > 1 {
         let places = found.iter().filter_map(|places| places.first()).map(ToString::to_string).collect();
         return Some(Err(DialError::Several { name: host.name.clone(), places }));
@@ -175,6 +198,17 @@ mod tests {
         assert_eq!(of_use("robot.local", vec![local, other]), Ok(vec![other]));
         let alone = of_use("robot.local", vec![local]).expect_err("nothing to dial");
         assert!(matches!(alone, DialError::LinkLocalAlone { .. }) && !alone.is_final(), "it may have another in a moment");
+    }
+
+    #[test]
+    fn who_is_called_so_on_this_network_is_tried_behind_the_addresses_that_name_servers_know_unless_several_are() {
+        let [known, other, third]: [SocketAddr; 3] =
+            ["10.0.0.1:9688", "10.0.0.1:7", "10.0.0.2:7"].map(|at| at.parse().expect("an address"));
+        assert_eq!(beside(vec![known], vec![vec![known, other]]), [known, other]);
+        assert_eq!(beside(vec![known], vec![vec![other], vec![third]]), [known]);
+        assert_eq!(beside(vec![known], Vec::new()), [known]);
+        let names = ["kitchen", "kitchen.local", "localhost", "LocalHost", "kitchen.lan"];
+        assert_eq!(names.map(may_be_neighbour), [true, true, false, false, false]);
     }
 
     #[test]

@@ -68,8 +68,8 @@ impl Ending {
 
 impl Inner {
     pub(super) fn run(&self) {
-        while let Some(open) = self.open() {
-            if self.follow(&open) == Ended::Left {
+        while let Some(mut open) = self.open() {
+            if self.follow(&mut open) == Ended::Left {
                 return;
             }
             tracing::warn!("this network is flooded with mDNS: nobody is found by name for a minute");
@@ -121,7 +121,7 @@ impl Inner {
     }
 
     /// Keeps the listing up to date until it is over, or too much; tells of it once it has settled.
-    fn follow(&self, open: &Open) -> Ended {
+    fn follow(&self, open: &mut Open) -> Ended {
         let (mut next, mut settled, mut counts) = (Instant::now() + TICK, None::<Instant>, open.daemon.get_metrics());
         loop {
             let event = open.events.recv_deadline(settled.unwrap_or(next).min(next));
@@ -147,6 +147,13 @@ impl Inner {
                     return Ended::Flooded;
                 }
                 counts = open.daemon.get_metrics();
+                if lock(&self.state).listing.asks_again() {
+                    // It tells all that it knows, beginning with that.
+                    match open.daemon.browse(SERVICE) {
+                        Ok(events) => open.events = events,
+                        Err(error) => tracing::debug!("mDNS: {error}"),
+                    }
+                }
             }
         }
     }

@@ -57,6 +57,12 @@ pub struct Listing {
     ours: (Media, Media),
     /// By their full names, in small letters.
     listed: BTreeMap<String, Listed>,
+    /// For those who are called so there is always room, in small letters: whom we were told to dial.
+    wanted: Vec<String>,
+    /// There was no room for somebody.
+    refused: bool,
+    /// Who is wanted now may be among them.
+    missed: bool,
 }
 
 #[derive(Debug)]
@@ -86,7 +92,40 @@ pub struct Called {
 impl Listing {
     /// Of a program that says `own` of itself, has something for others and wants something of them.
     pub fn new(own: Id, offers: Media, wants: Media) -> Listing {
-        Listing { own, ours: (offers, wants), listed: BTreeMap::new() }
+        let listed = BTreeMap::new();
+        Listing { own, ours: (offers, wants), listed, wanted: Vec::new(), refused: false, missed: false }
+    }
+
+    /// There is to be room for who is called so.
+    pub fn wants(&mut self, name: &str) {
+        let name = name.to_lowercase();
+        if !self.wanted.contains(&name) {
+            self.missed = self.refused;
+            self.wanted.push(name);
+        }
+    }
+
+    /// Whether all is to be told again, for somebody had no room and would have it now.
+    pub fn asks_again(&mut self) -> bool {
+        let asks = self.refused && (self.missed || self.listed.len() < MOST);
+        (self.refused, self.missed) = (self.refused && !asks, false);
+        asks
+    }
+
+    /// Room for one more: who is of no use to us goes, and for who is wanted anybody else. Whether there is some.
+    fn make_room(&mut self, useful: bool, wanted: bool) -> bool {
+        if self.listed.len() < MOST {
+            return true;
+        }
+        self.refused = true;
+        let least = self.listed.iter().filter(|(_, listed)| !self.is_wanted(&listed.neighbour.instance));
+        let least = least.min_by_key(|(_, listed)| listed.useful).filter(|(_, listed)| wanted || useful && !listed.useful);
+        let least = least.map(|(key, _)| key.clone());
+        least.is_some_and(|key| self.listed.remove(&key).is_some())
+    }
+
+    fn is_wanted(&self, instance: &str) -> bool {
+        self.wanted.iter().any(|name| is_called(instance, name))
     }
 
     /// A service is there, or something else is known of it. Whether the list is another one.
@@ -96,14 +135,14 @@ impl Listing {
         if service.record.id == self.own || places.is_empty() {
             return self.listed.remove(&key).is_some();
         }
-        if self.listed.len() >= MOST && !self.listed.contains_key(&key) {
-            return false;
-        }
         let Service { instance, record: Record { id, role, offers, wants, keyed }, .. } = service;
         let name = shown(&instance);
         // A call passes on what others bring.
         let brings = if role == Role::Call { Media::LIVE } else { offers };
         let useful = meets(self.ours.0, wants) || meets(brings, self.ours.1);
+        if !self.listed.contains_key(&key) && !self.make_room(useful, self.is_wanted(&instance)) {
+            return false;
+        }
         let neighbour = Neighbour { instance, name, id, role, offers, keyed, places };
         if let Some(listed) = self.listed.get_mut(&key).filter(|listed| listed.neighbour == neighbour) {
             listed.full = full.to_string();
@@ -132,19 +171,22 @@ impl Listing {
     /// leaves a choice, those who wait on this port, and those of use to us.
     pub fn called(&self, name: &str, port: u16) -> Option<Called> {
         let name = name.to_lowercase();
-        let is_called = |listed: &Listed| {
-            let instance = listed.neighbour.instance.to_lowercase();
-            instance == name || without_number(&instance) == name
-        };
-        let mut found: Vec<(&String, &Listed)> = self.listed.iter().filter(|(_, listed)| is_called(listed)).collect();
+        let mut found: Vec<(&String, &Listed)> =
+            self.listed.iter().filter(|(_, listed)| is_called(&listed.neighbour.instance, &name)).collect();
         prefer(&mut found, |listed| listed.useful);
         prefer(&mut found, |listed| listed.neighbour.places.iter().any(|place| place.port() == port));
         Called::of(found)
     }
 
-    /// The one of exactly this name.
-    pub fn instance(&self, instance: &str) -> Option<Called> {
-        Called::of(self.listed.iter().filter(|(_, listed)| listed.neighbour.instance == instance).collect())
+    /// The one of exactly this name, as long as it is the same program.
+    pub fn instance(&self, instance: &str, id: Id) -> Option<Called> {
+        let is_it = |listed: &Listed| listed.neighbour.instance == instance && listed.neighbour.id == id;
+        Called::of(self.listed.iter().filter(|(_, listed)| is_it(listed)).collect())
+    }
+
+    /// Whether exactly this name is another program's.
+    pub fn is_another(&self, instance: &str, id: Id) -> bool {
+        self.listed.values().any(|listed| listed.neighbour.instance == instance && listed.neighbour.id != id)
     }
 
     /// Somebody is told to dial these. The full names of those of which he is told for the second time since something else was said
@@ -191,6 +233,12 @@ fn prefer(found: &mut Vec<(&String, &Listed)>, is: impl Fn(&Listed) -> bool) {
 
 fn meets(offers: Media, wants: Media) -> bool {
     (offers.pictures && wants.pictures) || (offers.sound && wants.sound)
+}
+
+/// Whether an instance is called so, in small letters, but for a number behind it.
+fn is_called(instance: &str, name: &str) -> bool {
+    let instance = instance.to_lowercase();
+    instance == name || without_number(&instance) == name
 }
 
 /// `kitchen` of `kitchen (2)`.
@@ -326,8 +374,10 @@ mod tests {
         listing.resolved(Instant::now(), &full("kitchen (2)"), second);
         assert_eq!((found(&listing, "KITCHEN", 9688), found(&listing, "kitchen", 7)), (Some(1), Some(1)), "by its port");
         assert_eq!(found(&listing, "kitchen", 8), Some(2));
-        assert_eq!(listing.instance("kitchen (2)").map(|called| texts(&called.places[0])), Some(vec!["10.0.0.3:7".to_string()]));
-        assert_eq!(listing.instance("kitchen"), None, "exactly");
+        let instance = |name, id| listing.instance(name, [id; 8]).map(|called| texts(&called.places[0]));
+        assert_eq!(instance("kitchen (2)", 3), Some(vec!["10.0.0.3:7".to_string()]));
+        assert_eq!((instance("kitchen", 1), instance("kitchen (2)", 1)), (None, None), "exactly");
+        assert!(listing.is_another("kitchen (2)", [1; 8]) && !listing.is_another("kitchen (2)", [3; 8]));
         assert_eq!(["a (2)", "a (b)", "a ()", "(2)", "a(2)"].map(without_number), ["a", "a (b)", "a ()", "(2)", "a(2)"]);
     }
 
@@ -338,7 +388,11 @@ mod tests {
         // Whoever waits for one to settle asks many times, and dials once.
         let once = [(); 9].map(|()| called(&listing)).into_iter().next_back().expect("nine");
         let asked = [(); 3].map(|()| listing.dialled(&once));
-        assert_eq!(asked, [vec![], vec![full("Lab")], vec![]], "as it came, and once, or the network would be asked with each dial");
+        assert_eq!(
+            asked,
+            [vec![], vec![full("Lab")], vec![]],
+            "as it came, and once, or the network would be asked with each dial"
+        );
         let later = start + Duration::from_secs(5);
         listing.resolved(later, &full("Lab"), service("Lab", 2, &["10.0.0.1"]));
         let newer = called(&listing);
@@ -363,5 +417,30 @@ mod tests {
         }
         assert_eq!(listing.neighbours().len(), MOST);
         assert!(listing.resolved(Instant::now(), &full("0"), service("0", 1, &["10.0.0.7"])), "who is listed may say more");
+    }
+
+    #[test]
+    fn where_there_is_no_room_who_is_of_use_has_it_and_who_is_wanted_before_all() {
+        let mut listing = listing();
+        let hears = |listing: &mut Listing, service: &Service| {
+            listing.resolved(Instant::now(), &full(&service.instance), service.clone())
+        };
+        let useless = |n: usize| {
+            let record = Record { role: Role::Recv, offers: Media::NONE, ..service("", 1, &[]).record };
+            Service { record, ..service(&format!("useless {n}"), 1, &["10.0.0.1"]) }
+        };
+        (0..2 * MOST).for_each(|n| _ = hears(&mut listing, &useless(n)));
+        assert!(listing.neighbours().is_empty());
+        (0..2 * MOST).for_each(|n| _ = hears(&mut listing, &service(&format!("x{n}"), 1, &["10.0.0.1"])));
+        assert_eq!(listing.neighbours().len(), MOST);
+        let kitchen = service("Kitchen", 2, &["10.0.0.2"]);
+        assert!(!hears(&mut listing, &kitchen) && !listing.asks_again(), "there is no room");
+        listing.wants("kitchen");
+        assert!(listing.asks_again() && !listing.asks_again(), "once");
+        assert!(hears(&mut listing, &kitchen) && listing.called("kitchen", 9688).is_some() && listing.listed.len() == MOST);
+        (0..2 * MOST).for_each(|n| _ = hears(&mut listing, &service(&format!("y{n}"), 1, &["10.0.0.1"])));
+        assert!(listing.called("kitchen", 9688).is_some());
+        let one = listing.neighbours().into_iter().find(|one| one.instance != "Kitchen").expect("another");
+        assert!(!listing.asks_again() && listing.removed(&full(&one.instance)) && listing.asks_again(), "there is room again");
     }
 }
