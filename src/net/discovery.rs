@@ -15,15 +15,16 @@
 mod check;
 mod follow;
 mod listing;
+mod networks;
 mod record;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mdns_sd::{DaemonStatus, HostnameResolutionEvent, IfKind, Receiver, ResolvedService, ScopedIp, ServiceDaemon, ServiceInfo};
+use mdns_sd::{DaemonStatus, HostnameResolutionEvent, IfKind, Receiver, ResolvedService, ServiceDaemon, ServiceInfo};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 
@@ -32,8 +33,9 @@ use crate::threads::{join, lock, wait_for};
 pub use check::is_heard;
 use eyeline_proto::crypto;
 use eyeline_proto::wire::record::Media;
-use listing::{Listing, Service};
+use listing::{Address, Listing, Service};
 pub use listing::{MOST, Neighbour};
+use networks::Networks;
 pub use record::{Id, Role};
 use record::{Record, SERVICE};
 
@@ -201,7 +203,7 @@ impl Directory {
     /// Of one that is asked for again, which could not be dialled then, it is found out whether it still answers; whoever does not is
     /// not there the next time.
     fn search(&self, host: &Host, machine: Option<&Receiver<HostnameResolutionEvent>>, until: Instant) -> Vec<Vec<SocketAddr>> {
-        let mut addresses: Vec<(IpAddr, u32)> = Vec::new();
+        let mut addresses: Vec<Address> = Vec::new();
         let mut state = lock(&self.0.state);
         loop {
             let called = match host.by {
@@ -327,22 +329,18 @@ fn tell_crate<T>(told: mdns_sd::Result<T>) {
 }
 
 /// Of a program of ours.
-fn service(resolved: &ResolvedService) -> Option<Service> {
+fn service(resolved: &ResolvedService, networks: &Networks) -> Option<Service> {
     let record = Record::decode(|key| resolved.get_property_val_str(key))?;
-    let addresses = resolved.addresses.iter().map(address).collect();
+    let addresses = resolved.addresses.iter().map(|address| networks.address(address)).collect();
     Some(Service { instance: record::instance_of(&resolved.fullname)?, record, port: resolved.port, addresses })
 }
 
-fn address(scoped: &ScopedIp) -> (IpAddr, u32) {
-    match scoped {
-        ScopedIp::V6(v6) => (IpAddr::V6(*v6.addr()), v6.scope_id().index),
-        other => (other.to_ip_addr(), 0),
-    }
-}
-
-fn machine_addresses(event: HostnameResolutionEvent) -> Vec<(IpAddr, u32)> {
+fn machine_addresses(event: HostnameResolutionEvent) -> Vec<Address> {
     match event {
-        HostnameResolutionEvent::AddressesFound(_, found) => found.iter().map(address).collect(),
+        HostnameResolutionEvent::AddressesFound(_, found) => {
+            let networks = Networks::now();
+            found.iter().map(|address| networks.address(address)).collect()
+        }
         _ => Vec::new(),
     }
 }

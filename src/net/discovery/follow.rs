@@ -9,6 +9,7 @@ use mdns_sd::{
     DaemonEvent, DaemonStatus, Error, IfKind, Metrics, RRType, Receiver, RecvTimeoutError, ServiceDaemon, ServiceEvent,
 };
 
+use super::networks::Networks;
 use super::record::{self, SERVICE};
 use super::{Heard, Inner, MOST, SETTLES, State, interfaces, service};
 use crate::threads::{lock, wait_for};
@@ -24,6 +25,15 @@ const MOST_RECORDS: i64 = 32 * MOST as i64;
 
 /// A record that is said again leaves behind the moments at which it was to be asked for, until they come.
 const MOST_TIMERS: i64 = 16 * MOST_RECORDS;
+
+/// Who fills it later than this floods nothing.
+const SLOWLY: Duration = Duration::from_secs(600);
+
+/// Who was told of before is told of again by then.
+const TOLD_AGAIN: Duration = Duration::from_secs(5);
+
+/// So often it is looked whether the crate is over.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// For so long nobody is found where somebody floods the network.
 const REST: Duration = Duration::from_secs(60);
@@ -44,6 +54,8 @@ struct Open {
 #[derive(PartialEq, Eq)]
 enum Ended {
     Left,
+    /// Little by little, as on any network with many programs that come and go.
+    Full,
     Flooded,
 }
 
@@ -68,25 +80,35 @@ impl Ending {
 
 impl Inner {
     pub(super) fn run(&self) {
-        while let Some(mut open) = self.open() {
-            if self.follow(&mut open) == Ended::Left {
-                return;
+        loop {
+            let opened = self.open();
+            let (ended, began) = (opened.map(|mut open| (self.follow(&mut open), open.daemon)), Instant::now());
+            match ended {
+                _ if lock(&self.state).ended => return,
+                None => self.rest(None, began + REST),
+                Some((Ended::Left, _)) => return,
+                Some((Ended::Full, daemon)) => {
+                    lock(&self.state).listing.doubts();
+                    self.rest(Some(Ending { daemon, said: None }), began);
+                }
+                Some((Ended::Flooded, daemon)) => {
+                    tracing::warn!("this network is flooded with mDNS: nobody is found by name for a minute");
+                    let mut state = lock(&self.state);
+                    state.listing.clear();
+                    self.tell_neighbours(&state);
+                    drop(state);
+                    self.rest(Some(Ending { daemon, said: None }), began + REST);
+                }
             }
-            tracing::warn!("this network is flooded with mDNS: nobody is found by name for a minute");
-            let mut state = lock(&self.state);
-            (state.daemon, _) = (None, state.listing.clear());
-            self.tell_neighbours(&state);
-            drop(state);
-            self.rest(Ending { daemon: open.daemon, said: None });
         }
     }
 
-    /// Until this one is over, and for [`REST`] at least.
-    fn rest(&self, mut ending: Ending) {
-        let until = Instant::now() + REST;
+    /// Until that moment, and until this one is over.
+    fn rest(&self, mut ending: Option<Ending>, until: Instant) {
         let mut state = lock(&self.state);
-        while !(ending.is_over() && Instant::now() >= until || state.ended) {
-            state = wait_for(&self.changed, state, TICK);
+        state.daemon = None;
+        while !state.ended && !(Instant::now() >= until && ending.as_mut().is_none_or(Ending::is_over)) {
+            state = wait_for(&self.changed, state, PATIENCE);
         }
     }
 
@@ -122,14 +144,16 @@ impl Inner {
 
     /// Keeps the listing up to date until it is over, or too much; tells of it once it has settled.
     fn follow(&self, open: &mut Open) -> Ended {
-        let (mut next, mut settled, mut counts) = (Instant::now() + TICK, None::<Instant>, open.daemon.get_metrics());
+        let began = Instant::now();
+        let (mut next, mut settled, mut counts) = (began + TICK, None::<Instant>, open.daemon.get_metrics());
+        let (mut believed, mut networks) = (false, Networks::now());
         loop {
             let event = open.events.recv_deadline(settled.unwrap_or(next).min(next));
             if lock(&self.state).ended {
                 return Ended::Left;
             }
             match event {
-                Ok(event) if self.take(&event) => settled = Some(Instant::now() + SETTLES),
+                Ok(event) if self.take(&event, &networks) => settled = Some(Instant::now() + SETTLES),
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
                 // It fell behind, and is told no more.
                 Err(RecvTimeoutError::Disconnected) => return Ended::Flooded,
@@ -140,11 +164,22 @@ impl Inner {
                 self.tell_neighbours(&lock(&self.state));
             }
             if now >= next {
-                next = now + TICK;
+                (next, networks) = (now + TICK, Networks::now());
                 open.monitor.try_iter().for_each(|event| self.take_name(event));
                 // It was asked a tick ago.
-                if is_flooded(counts.ok().and_then(|counts| counts.try_recv().ok()).as_ref()) {
-                    return Ended::Flooded;
+                let counted = counts.ok().and_then(|counts| counts.try_recv().ok());
+                match counted.as_ref().map(is_full) {
+                    Some(false) => {}
+                    Some(true) if now - began >= SLOWLY => return Ended::Full,
+                    // Who has no time to say how much it holds is flooded, too.
+                    Some(true) | None => return Ended::Flooded,
+                }
+                if !believed && now - began >= TOLD_AGAIN {
+                    believed = true;
+                    if lock(&self.state).listing.believes() {
+                        settled = Some(now);
+                        self.changed.notify_all();
+                    }
                 }
                 counts = open.daemon.get_metrics();
                 if lock(&self.state).listing.asks_again() {
@@ -159,12 +194,11 @@ impl Inner {
     }
 
     /// Whether the listing is another one now.
-    fn take(&self, event: &ServiceEvent) -> bool {
+    fn take(&self, event: &ServiceEvent, networks: &Networks) -> bool {
         let mut state = lock(&self.state);
         let changed = match event {
-            ServiceEvent::ServiceResolved(resolved) => {
-                service(resolved).is_some_and(|service| state.listing.resolved(Instant::now(), &resolved.fullname, service))
-            }
+            ServiceEvent::ServiceResolved(resolved) => service(resolved, networks)
+                .is_some_and(|service| state.listing.resolved(Instant::now(), &resolved.fullname, service)),
             ServiceEvent::ServiceRemoved(_, full) => state.listing.removed(full),
             _ => false,
         };
@@ -194,12 +228,10 @@ impl Inner {
     }
 }
 
-/// Whether the crate holds too much, or does not come to say how much.
-fn is_flooded(counted: Option<&Metrics>) -> bool {
-    counted.is_none_or(|counted| {
-        let records: i64 = RECORDS.iter().filter_map(|name| counted.get(*name)).sum();
-        records > MOST_RECORDS || counted.get(TIMERS).is_some_and(|timers| *timers > MOST_TIMERS)
-    })
+/// Whether the crate holds too much.
+fn is_full(counted: &Metrics) -> bool {
+    let records: i64 = RECORDS.iter().filter_map(|name| counted.get(*name)).sum();
+    records > MOST_RECORDS || counted.get(TIMERS).is_some_and(|timers| *timers > MOST_TIMERS)
 }
 
 #[cfg(test)]
@@ -207,13 +239,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_many_records_are_a_flood_and_too_many_moments_of_few_and_silence() {
-        let counted =
-            |counts: &[(&str, i64)]| counts.iter().map(|(name, count)| ((*name).to_string(), *count)).collect::<Metrics>();
-        let is_flooded = |counts: &[(&str, i64)]| super::is_flooded(Some(&counted(counts)));
-        assert!(!is_flooded(&[]) && !is_flooded(&[("cached-ptr", MOST_RECORDS), ("timer", MOST_TIMERS), ("respond", i64::MAX)]));
-        assert!(is_flooded(&[("cached-ptr", MOST_RECORDS), ("cached-nsec", 1)]));
-        assert!(is_flooded(&[("cached-ptr", 1), ("timer", MOST_TIMERS + 1)]));
-        assert!(super::is_flooded(None), "who has no time to say it");
+    fn too_many_records_are_too_much_and_so_are_too_many_moments_of_few() {
+        let counted = |counts: &[(&str, i64)]| counts.iter().map(|(name, count)| ((*name).to_string(), *count)).collect();
+        let is_full = |counts: &[(&str, i64)]| super::is_full(&counted(counts));
+        assert!(!is_full(&[]) && !is_full(&[("cached-ptr", MOST_RECORDS), ("timer", MOST_TIMERS), ("respond", i64::MAX)]));
+        assert!(is_full(&[("cached-ptr", MOST_RECORDS), ("cached-nsec", 1)]));
+        assert!(is_full(&[("cached-ptr", 1), ("timer", MOST_TIMERS + 1)]));
     }
 }

@@ -29,8 +29,17 @@ pub struct Service {
     pub instance: String,
     pub record: Record,
     pub port: u16,
-    /// With the interface where it was heard of, which counts for link-local ones; 0 where that is not known.
-    pub addresses: Vec<(IpAddr, u32)>,
+    pub addresses: Vec<Address>,
+}
+
+/// An address that somebody says to have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Address {
+    pub ip: IpAddr,
+    /// The interface where it was heard of, which counts for link-local ones; 0 where that is not known.
+    pub interface: u32,
+    /// It is of a network of ours; for one of loopback: it was heard of there.
+    pub near: bool,
 }
 
 /// A program of ours that waits on this network.
@@ -76,6 +85,8 @@ struct Listed {
     since: Instant,
     /// How often somebody was told to dial it since.
     asked: u32,
+    /// The crate that told of it is no more.
+    doubted: bool,
 }
 
 /// Who is called so.
@@ -146,15 +157,28 @@ impl Listing {
         let neighbour = Neighbour { instance, name, id, role, offers, keyed, places };
         if let Some(listed) = self.listed.get_mut(&key).filter(|listed| listed.neighbour == neighbour) {
             listed.full = full.to_string();
+            listed.doubted = false;
             return false;
         }
-        self.listed.insert(key, Listed { full: full.to_string(), neighbour, useful, since: now, asked: 0 });
+        self.listed.insert(key, Listed { full: full.to_string(), neighbour, useful, since: now, asked: 0, doubted: false });
         true
     }
 
     /// A service said goodbye, or grew old. Whether the list is another one.
     pub fn removed(&mut self, full: &str) -> bool {
         self.listed.remove(&full.to_lowercase()).is_some()
+    }
+
+    /// Whoever tells is another from now on.
+    pub fn doubts(&mut self) {
+        self.listed.values_mut().for_each(|listed| listed.doubted = true);
+    }
+
+    /// All who are there have been told of again by now. Whether the list is another one.
+    pub fn believes(&mut self) -> bool {
+        let before = self.listed.len();
+        self.listed.retain(|_, listed| !listed.doubted);
+        self.listed.len() != before
     }
 
     /// Nothing is known any more.
@@ -257,23 +281,25 @@ fn shown(instance: &str) -> String {
     }
 }
 
-/// Where to dial. Loopback is of use only where there is nothing else: what another program of its name says there may stand beside
-/// it. IPv4 first, for most know their machines by it, and link-local addresses last.
-pub fn places(port: u16, addresses: &[(IpAddr, u32)]) -> Vec<SocketAddr> {
-    let place = |(ip, interface): &(IpAddr, u32)| match ip {
-        _ if port == 0 || ip.is_unspecified() || ip.is_multicast() => None,
+/// Where to dial. Loopback is of use only where there is nothing else and it was heard of there: a machine that says so to others would
+/// have each of them dial itself. IPv4 first, for most know their machines by it, link-local addresses behind all others, and last
+/// whatever is of no network of ours: anybody may send everybody there.
+pub fn places(port: u16, addresses: &[Address]) -> Vec<SocketAddr> {
+    let place = |Address { ip, interface, near }: &Address| match ip {
+        _ if port == 0 || ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() && !near => None,
         IpAddr::V4(v4) => (!v4.is_broadcast()).then(|| SocketAddr::new(*ip, port)),
         IpAddr::V6(v6) if v6.is_unicast_link_local() => {
             (*interface != 0).then(|| SocketAddrV6::new(*v6, port, 0, *interface).into())
         }
         IpAddr::V6(_) => Some(SocketAddr::new(*ip, port)),
     };
-    let mut places: Vec<SocketAddr> = addresses.iter().filter_map(place).collect();
-    if places.iter().any(|place| !place.ip().is_loopback()) {
-        places.retain(|place| !place.ip().is_loopback());
+    let mut places: Vec<(bool, SocketAddr)> = addresses.iter().filter_map(|at| Some((!at.near, place(at)?))).collect();
+    if places.iter().any(|(_, place)| !place.ip().is_loopback()) {
+        places.retain(|(_, place)| !place.ip().is_loopback());
     }
     let is_local = |place: &SocketAddr| matches!(place.ip(), IpAddr::V6(v6) if v6.is_unicast_link_local());
-    places.sort_by_key(|place| (is_local(place), place.is_ipv6(), *place));
+    places.sort_by_key(|(far, place)| (*far, is_local(place), place.is_ipv6(), *place));
+    let mut places: Vec<SocketAddr> = places.into_iter().map(|(_, place)| place).collect();
     places.dedup();
     places.truncate(MOST_ADDRESSES);
     places
@@ -292,7 +318,7 @@ mod tests {
 
     fn service(instance: &str, id: u8, addresses: &[&str]) -> Service {
         let record = Record { id: [id; 8], role: Role::Send, offers: Media::LIVE, wants: Media::NONE, keyed: false };
-        let address = |text: &&str| (text.parse().expect("an address"), 3);
+        let address = |text: &&str| Address { ip: text.parse().expect("an address"), interface: 3, near: true };
         Service { instance: instance.into(), record, port: 9688, addresses: addresses.iter().map(address).collect() }
     }
 
@@ -332,16 +358,22 @@ mod tests {
 
     #[test]
     fn loopback_counts_where_there_is_nothing_else_and_what_cannot_be_dialled_never() {
-        let of = |addresses: &[(&str, u32)]| {
-            texts(&places(
-                7,
-                &addresses.iter().map(|(ip, interface)| (ip.parse().expect("an address"), *interface)).collect::<Vec<_>>(),
-            ))
+        let address = |(ip, interface): &(&str, u32)| {
+            let ip: IpAddr = ip.parse().expect("an address");
+            let near = if ip.is_loopback() { *interface == 1 } else { !ip.to_string().starts_with("192.0.2.") };
+            Address { ip, interface: *interface, near }
         };
+        let of = |addresses: &[(&str, u32)]| texts(&places(7, &addresses.iter().map(address).collect::<Vec<_>>()));
+        assert_eq!(of(&[("127.0.0.1", 2), ("::1", 2)]), [""; 0], "who hears that elsewhere is not to dial himself");
+        assert_eq!(
+            of(&[("192.0.2.1", 2), ("fe80::7", 2), ("10.0.0.1", 2)]),
+            ["10.0.0.1:7", "[fe80::7%2]:7", "192.0.2.1:7"],
+            "a network of ours before any other"
+        );
         assert_eq!(of(&[("127.0.0.1", 1), ("::1", 1)]), ["127.0.0.1:7", "[::1]:7"]);
         assert_eq!(of(&[("127.0.0.1", 1), ("fe80::7", 2)]), ["[fe80::7%2]:7"]);
         assert_eq!(of(&[("fe80::7", 0), ("0.0.0.0", 1), ("224.0.0.251", 1), ("255.255.255.255", 1), ("ff02::fb", 1)]), [""; 0]);
-        let many: Vec<_> = (0..50).map(|n| (IpAddr::from([10, 0, 0, n]), 1)).collect();
+        let many: Vec<_> = (0..50).map(|n| Address { ip: IpAddr::from([10, 0, 0, n]), interface: 1, near: true }).collect();
         assert_eq!((places(7, &many).len(), places(0, &many).len()), (MOST_ADDRESSES, 0));
     }
 
@@ -397,6 +429,16 @@ mod tests {
         listing.resolved(later, &full("Lab"), service("Lab", 2, &["10.0.0.1"]));
         let newer = called(&listing);
         assert_eq!((newer.since, listing.dialled(&newer)), (later, vec![]));
+    }
+
+    #[test]
+    fn who_is_not_told_of_again_is_gone() {
+        let mut listing = with(&[service("lab", 1, &["10.0.0.1"]), service("attic", 2, &["10.0.0.2"])]);
+        listing.doubts();
+        assert_eq!(listing.neighbours().len(), 2, "until then nothing is another");
+        assert!(!listing.resolved(Instant::now(), &full("lab"), service("lab", 1, &["10.0.0.1"])));
+        assert!(listing.believes() && !listing.believes());
+        assert_eq!(listing.neighbours().into_iter().map(|one| one.name).collect::<Vec<_>>(), ["lab"]);
     }
 
     #[test]
