@@ -107,6 +107,13 @@ impl Card {
         Some(offset(lock.at, (frames * self.nominal * (1.0 + lock.slow) * 1e9) as i64))
     }
 
+    /// Which frame is at the converter at `at`, fractions of one included; `None` before the first stamp. Below zero for what was
+    /// before the first frame.
+    pub fn frame(&self, at: Instant) -> Option<f64> {
+        let lock = self.state?;
+        Some(lock.frame as f64 + seconds_between(at, lock.at) / (self.nominal * (1.0 + lock.slow)))
+    }
+
     /// How much faster than nominal the card runs, in parts per million of this machine's clock.
     pub fn ppm(&self) -> f64 {
         self.state.map_or(0.0, |lock| -lock.slow * 1e6)
@@ -209,6 +216,10 @@ mod tests {
                 }
             }
             assert!((card.ppm() - ppm).abs() < 40.0, "{} of {ppm}", card.ppm());
+            for frame in [2_800_000u64, 2_900_000] {
+                let found = card.frame(card.instant(frame).unwrap()).unwrap();
+                assert!((found - frame as f64).abs() < 1e-3, "{found} is {frame}");
+            }
         }
     }
 

@@ -9,6 +9,7 @@ pub mod coverage;
 pub mod delivery;
 pub mod depacketizer;
 pub mod drift;
+pub mod echo_aligner;
 pub mod fec;
 pub mod foreign;
 pub mod hold;

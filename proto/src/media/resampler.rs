@@ -1,4 +1,4 @@
-//! Stereo f32 at a ratio near one that may change at any moment: the steered part of playout.
+//! f32 at a ratio near one that may change at any moment: the steered part of playout.
 //!
 //! A windowed sinc of 64 taps (`rubato`): flat to 19 kHz, 32 frames (0.7 ms) of delay, 15 µs for 10 ms. Every change of ratio is ramped over the frames it is asked for, so it has no edge. Invariant: after construction
 //! nothing is allocated, whatever is asked. A polynomial would be cheaper and 30 dB dirtier above 10 kHz; dropping or doubling
@@ -11,7 +11,7 @@ use rubato::{
 
 use super::drift::MAX_CORRECTION;
 
-/// Channels in and out.
+/// Channels of what is played.
 pub const CHANNELS: usize = 2;
 /// Most frames made at once; longer requests are cut.
 const CHUNK: usize = 240;
@@ -26,20 +26,26 @@ const RANGE: f64 = 1.0 + 2.0 * MAX_CORRECTION;
 
 pub struct Resampler {
     inner: Async<f32>,
+    channels: usize,
     input: Vec<f32>,
 }
 
 impl Resampler {
-    /// At a ratio of one.
+    /// At a ratio of one, for what is played.
     pub fn new() -> Self {
+        Self::of(CHANNELS)
+    }
+
+    /// The same for so many channels.
+    pub fn of(channels: usize) -> Self {
         let filter = SincInterpolationParameters::new(TAPS, WindowFunction::BlackmanHarris2)
             .f_cutoff(CUTOFF)
             .oversampling_factor(PHASES)
             .interpolation(SincInterpolationType::Linear);
-        let inner = Async::new_sinc(1.0, RANGE, &filter, CHUNK, CHANNELS, FixedAsync::Output)
+        let inner = Async::new_sinc(1.0, RANGE, &filter, CHUNK, channels, FixedAsync::Output)
             .expect("the constants above are within the resampler's bounds");
-        let input = vec![0.0; inner.input_frames_max() * CHANNELS];
-        Resampler { inner, input }
+        let input = vec![0.0; inner.input_frames_max() * channels];
+        Resampler { inner, channels, input }
     }
 
     /// As new, in the memory there is.
@@ -55,7 +61,7 @@ impl Resampler {
     /// Fills `out` (interleaved), consuming by `faster` (0.001: 0.1 %) more than it makes; `pull` gives what it asks for.
     pub fn fill(&mut self, faster: f64, out: &mut [f32], mut pull: impl FnMut(&mut [f32])) {
         let ratio = 1.0 / (1.0 + faster.clamp(-MAX_CORRECTION, MAX_CORRECTION));
-        for chunk in out.chunks_mut(CHUNK * CHANNELS) {
+        for chunk in out.chunks_mut(CHUNK * self.channels) {
             if self.make(ratio, chunk, &mut pull).is_err() {
                 debug_assert!(false, "the resampler refused a size it named itself");
                 chunk.fill(0.0);
@@ -64,16 +70,16 @@ impl Resampler {
     }
 
     fn make(&mut self, ratio: f64, out: &mut [f32], pull: &mut impl FnMut(&mut [f32])) -> rubato::ResampleResult<()> {
-        let frames = out.len() / CHANNELS;
+        let (channels, frames) = (self.channels, out.len() / self.channels);
         if self.inner.output_frames_next() != frames {
             self.inner.set_chunk_size(frames)?;
         }
         self.inner.set_resample_ratio(ratio, true)?;
         let needed = self.inner.input_frames_next();
-        let input = &mut self.input[..needed * CHANNELS];
+        let input = &mut self.input[..needed * channels];
         pull(input);
         let (Ok(input), Ok(mut output)) =
-            (InterleavedSlice::new(input, CHANNELS, needed), InterleavedSlice::new_mut(out, CHANNELS, frames))
+            (InterleavedSlice::new(input, channels, needed), InterleavedSlice::new_mut(out, channels, frames))
         else {
             return Ok(()); // sizes are counted right above
         };
