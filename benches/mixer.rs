@@ -16,7 +16,7 @@ fn main() {
 #[divan::bench(args = [0, 1, 4, 16, 17])]
 #[expect(clippy::disallowed_methods)] // one real instant to count from
 fn callback(bencher: Bencher, speaking: usize) {
-    let (mixer, mut renderer) = Mixer::detached(2, Config::default());
+    let (mixer, mut renderer) = Mixer::detached(2, Config::default(), None);
     let mut feeds: Vec<_> = (0..VOICES).filter_map(|_| mixer.voice()).collect();
     let (start, mut n, mut out) = (Instant::now(), 0, vec![0.0f32; 960]);
     let height = if speaking > VOICES { 30_000.0 } else { 1_000.0 };

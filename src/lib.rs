@@ -4,7 +4,7 @@
 //! each importing only what is below it (`tests/layers.rs` checks both crates):
 //!
 //! ```text
-//! bin → app → pipeline → {capture, codec, present, net} → {fit, sound_card} → {slot → threads, eyeline_proto}
+//! bin → app → pipeline → {capture, codec, present, net} → {fit, sound_card, voice_processing} → {slot → threads, eyeline_proto}
 //! ```
 //!
 //! See ARCHITECTURE.md for the house and PROTOCOL.md for the bytes.
@@ -22,3 +22,4 @@ pub mod present;
 pub mod slot;
 pub mod sound_card;
 pub mod threads;
+pub mod voice_processing;

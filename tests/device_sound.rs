@@ -267,7 +267,7 @@ fn sound_goes_through_and_comes_back_when_its_server_was_killed() {
         let mut server = SoundServer::start(dir);
         let sound = Slot::dropping(20);
         let microphone = Microphone::open(Some("VIRT"), sound.clone()).unwrap();
-        let speaker = Speaker::open(Some("speaker"), Config::default()).unwrap();
+        let speaker = Speaker::open(Some("speaker"), Config::default(), None).unwrap();
         println!("{} ({} channels) to {}", microphone.name(), microphone.channels(), speaker.name());
         let link = Link::start(sound, speaker.mixer().clone());
         check_tone(&server, dir, &link, "before");
@@ -297,7 +297,7 @@ fn devices_are_listed_with_the_default_marked_and_wrong_names_are_refused_with_t
         assert!(error.contains("trombone") && error.contains("0 virtmic") && error.contains("--mic"), "{error}");
         server.kill();
         let ticks = Ticks::start();
-        let error = Speaker::open(None, Config::default()).map(|_| ()).unwrap_err().to_string();
+        let error = Speaker::open(None, Config::default(), None).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("there is no speaker") && error.contains("plug one in"), "{error}");
         // A server that does not answer is waited for for five seconds; one that is gone is not.
         assert!(microphone::list().is_empty() && ticks.elapsed() < Duration::from_millis(2500), "{:?}", ticks.elapsed());

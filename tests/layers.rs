@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 10] = [
     &["app"],
     &["pipeline"],
     &["capture", "codec", "present", "net"],
-    &["fit", "sound_card"],
+    &["fit", "sound_card", "voice_processing"],
     &["session"],
     &["media"],
     &["wire", "crypto"],

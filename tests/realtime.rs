@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use eyeline::capture::microphone;
 use eyeline::present::mixer::{Mixer, VOICES};
+use eyeline::voice_processing::Reference;
 use eyeline_proto::media::clock::Mapping;
+use eyeline_proto::media::echo_aligner::Aligner;
 use eyeline_proto::media::playout::Config;
 use eyeline_proto::sound::{Block, Numbered};
 use eyeline_proto::time::MediaTime;
@@ -147,7 +149,8 @@ fn the_microphones_callback_neither_allocates_nor_waits() {
 /// Ten seconds of a speaker's callbacks against everything a network and its users do to it, with all the voices it has: senders come
 /// and go, and there is always one that stays. Gives allocations, waits, and how the one fared.
 fn ten_seconds(channels: u16) -> (u64, u64, eyeline_proto::media::playout::Stats) {
-    let (mixer, mut renderer) = Mixer::detached(channels, Config::default());
+    let (reference, mut aligner) = (Reference::default(), Aligner::new());
+    let (mixer, mut renderer) = Mixer::detached(channels, Config::default(), Some(reference.clone()));
     let mut feeds: Vec<_> = (0..VOICES).map(|_| mixer.voice()).collect();
     let begin = start();
     let sound = [480, 960].map(|len| (0..len).map(|n| (n * 30) as i16).collect::<Arc<[i16]>>());
@@ -204,6 +207,10 @@ fn ten_seconds(channels: u16) -> (u64, u64, eyeline_proto::media::playout::Stats
         let part = &mut out[..frames * usize::from(channels)];
         allocations += counted(|| renderer.render(now, Duration::from_millis(15), part));
         assert!(part.iter().all(|sample| sample.abs() <= 1.0));
+        // What is told to an echo canceller is read, and then it is not any more: full rings.
+        if due < 500 {
+            reference.read(&mut aligner);
+        }
     }
     let stats = feeds[0].as_ref().map(|feed| feed.stats());
     (allocations, waits() - before, stats.unwrap())
@@ -228,7 +235,7 @@ fn the_speakers_callback_neither_allocates_nor_waits_while_sixteen_voices_come_a
 fn a_voice_takes_less_than_a_megabyte() {
     BYTES.set(0);
     ARMED.set(true);
-    let (_mixer, renderer) = Mixer::detached(2, Config::default());
+    let (_mixer, renderer) = Mixer::detached(2, Config::default(), None);
     ARMED.set(false);
     let each = BYTES.get() / VOICES as i64;
     drop(renderer);

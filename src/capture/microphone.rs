@@ -18,6 +18,7 @@ use cpal::{FromSample, SampleFormat, SizedSample};
 
 use crate::slot::{Closed, Slot};
 use crate::sound_card::{self, Chosen, DeviceThread, Direction, Listed, Lost, Pulse, Watchdog};
+use crate::voice_processing::VoiceProcessing;
 use eyeline_proto::media::drift::Card;
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
 
@@ -189,14 +190,14 @@ impl Microphone {
             // Numbers move when a device goes.
             let known = Known { which: which.map(|_| id.clone()), name: name.clone(), channels: (*channels).clamp(1, 2) };
             let _ = opened.send(Ok(known.clone()));
-            keep(active, &known, &sound, losses, stop);
+            keep(active, &known, &sound, None, losses, stop);
         })?;
         let known = outcome.recv_timeout(sound_card::PATIENCE).map_err(|_| Error::Hangs)??;
         Ok(Microphone { known, losses, _thread: keeper })
     }
 
-    /// Opens one that was found before. It may have gone since: then it is waited for.
-    pub fn reopen(known: &Known, sound: Arc<Slot<Block<Instant>>>) -> Result<Microphone, Error> {
+    /// Opens one that was found before. It may have gone since: then it is waited for. What it hears is cleaned, where that is wanted.
+    pub fn reopen(known: &Known, sound: Arc<Slot<Block<Instant>>>, voice: Option<VoiceProcessing>) -> Result<Microphone, Error> {
         let asked = known.clone();
         let (losses, keeper) = Self::start(move |losses, stop| {
             let again = |shortest| open(asked.which.as_deref(), shortest);
@@ -204,7 +205,7 @@ impl Microphone {
             let active = again(0).ok();
             let active = active.or_else(|| sound_card::get_back((Direction::Input, &asked.name), &away, &mut 0, stop, again));
             if let Some(active) = active {
-                keep(active, &asked, &sound, losses, stop);
+                keep(active, &asked, &sound, voice.as_ref(), losses, stop);
             }
         })?;
         Ok(Microphone { known: known.clone(), losses, _thread: keeper })
@@ -257,9 +258,16 @@ struct Active {
 }
 
 /// The thread's life from its open device on: pump, get back.
-fn keep(mut active: Active, known: &Known, sound: &Slot<Block<Instant>>, losses: &Losses, stop: &AtomicBool) {
+fn keep(
+    mut active: Active,
+    known: &Known,
+    sound: &Slot<Block<Instant>>,
+    voice: Option<&VoiceProcessing>,
+    losses: &Losses,
+    stop: &AtomicBool,
+) {
     let mut shortest = 0;
-    while let Some(lost) = pump(&mut active, sound, losses, stop) {
+    while let Some(lost) = pump(&mut active, sound, voice, losses, stop) {
         let name = active.chosen.name;
         sound_card::retire(active.stream, active.chosen.alsa);
         let open = |shortest| open(known.which.as_deref(), shortest);
@@ -271,10 +279,22 @@ fn keep(mut active: Active, known: &Known, sound: &Slot<Block<Instant>>, losses:
 }
 
 /// Brings blocks until the stream is lost (why) or not wanted any more (`None`).
-fn pump(active: &mut Active, sound: &Slot<Block<Instant>>, losses: &Losses, stop: &AtomicBool) -> Option<Lost> {
+fn pump(
+    active: &mut Active,
+    sound: &Slot<Block<Instant>>,
+    voice: Option<&VoiceProcessing>,
+    losses: &Losses,
+    stop: &AtomicBool,
+) -> Option<Lost> {
     let before = losses.lost_frames.load(Ordering::Relaxed);
+    // Another device is another echo: nothing that was learnt holds.
+    let mut processor = voice.map(|voice| voice.processor(active.chosen.channels));
+    let mut clean = |block| match &mut processor {
+        Some(processor) => processor.process(block),
+        None => block,
+    };
     while sound_card::pause(stop, LOOK) {
-        if active.packer.pump(|block| sound.push(block)).is_err() {
+        if active.packer.pump(|block| sound.push(clean(block))).is_err() {
             return None;
         }
         losses.lost_frames.store(before + active.packer.lost(), Ordering::Relaxed);

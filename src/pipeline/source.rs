@@ -13,6 +13,7 @@ use crate::capture::screen::{self, Screen};
 use crate::capture::y4m::{self, Live};
 use crate::slot::Slot;
 use crate::threads::lock;
+use crate::voice_processing::VoiceProcessing;
 use eyeline_proto::picture::Picture;
 use eyeline_proto::sound::Block;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub struct Config<'a> {
     pub pictures: &'a Pictures,
     /// Where sound comes from, beside what comes with the pictures.
     pub microphone: Option<&'a Known>,
+    /// What becomes of what it hears.
+    pub voice: Option<&'a VoiceProcessing>,
     /// Nothing may be skipped.
     pub film: bool,
     /// A camera that is gone is waited for.
@@ -133,7 +136,8 @@ impl Running {
         // It was there when we started; if it is not now, pictures go on and it is waited for.
         let microphone = config
             .microphone
-            .and_then(|known| Microphone::reopen(known, sound.clone()).map_err(|error| tell(Note::NoSound(error))).ok());
+            .map(|known| Microphone::reopen(known, sound.clone(), config.voice.cloned()))
+            .and_then(|opened| opened.map_err(|error| tell(Note::NoSound(error))).ok());
         let mut running = Running { device, microphone, pictures, sound, carriers: Vec::new() };
         running.carry(encoder, move || tell(Note::Ended))?;
         Ok(running)

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::feed::{self, Places};
 use super::renderer::{Master, Renderer};
+use crate::voice_processing::Reference;
 use eyeline_proto::media::playout::Config;
 
 pub use super::feed::{Feed, VOICES};
@@ -17,24 +18,26 @@ pub struct Mixer {
     places: Arc<Places>,
     master: Arc<Master>,
     reopened: Arc<AtomicU64>,
+    reference: Option<Reference>,
 }
 
 impl Mixer {
-    /// Nobody speaks yet, and nobody plays it.
-    pub(super) fn new() -> Self {
-        Mixer { places: Arc::new(Places::new()), master: Arc::new(Master::new()), reopened: Arc::default() }
+    /// Nobody speaks yet, and nobody plays it; what will be played is told to the reference, if any.
+    pub(super) fn new(reference: Option<Reference>) -> Self {
+        Mixer { places: Arc::new(Places::new()), master: Arc::new(Master::new()), reopened: Arc::default(), reference }
     }
 
     /// A mixer and a renderer with no device between them: what a test drives in the callback's place.
-    pub fn detached(channels: u16, config: Config) -> (Mixer, Renderer) {
-        let mixer = Mixer::new();
+    pub fn detached(channels: u16, config: Config, reference: Option<Reference>) -> (Mixer, Renderer) {
+        let mixer = Mixer::new(reference);
         let renderer = mixer.renderer(channels, config);
         (mixer, renderer)
     }
 
     /// What plays from now on, in place of the one before.
     pub(super) fn renderer(&self, channels: u16, config: Config) -> Renderer {
-        Renderer::new(self.places.voices(config), self.master.clone(), channels)
+        let reference = self.reference.as_ref().map(Reference::writer);
+        Renderer::new(self.places.voices(config), self.master.clone(), channels, reference)
     }
 
     /// A voice that nobody has; `None` where all are taken. It is free again when the feed is dropped.

@@ -3,6 +3,7 @@
 use super::*;
 use crate::present::voice::{RAMP, RING};
 use eyeline_proto::media::clock::Mapping;
+use eyeline_proto::media::echo_aligner::{self, Aligner};
 use eyeline_proto::media::playout::Playout;
 use eyeline_proto::media::requests::Requests;
 use eyeline_proto::sound::{Block, Numbered};
@@ -30,7 +31,7 @@ struct Rig {
 
 impl Rig {
     fn new(voices: usize) -> Self {
-        let (mixer, renderer) = Mixer::detached(2, Config::default());
+        let (mixer, renderer) = Mixer::detached(2, Config::default(), None);
         let feeds = (0..voices).map(|_| mixer.voice().unwrap()).collect();
         Rig { mixer, renderer, feeds, start: Instant::now(), n: 0 }
     }
@@ -65,7 +66,7 @@ fn step(out: &[f32]) -> f32 {
 #[test]
 fn one_voice_alone_passes_bit_for_bit_as_its_playout_made_it() {
     for channels in [1, 2, 6] {
-        let (mixer, mut renderer) = Mixer::detached(channels, Config::default());
+        let (mixer, mut renderer) = Mixer::detached(channels, Config::default(), None);
         let mut feed = mixer.voice().unwrap();
         let (mut playout, mut requests, start) = (Playout::new(Config::default()), Requests::new(), Instant::now());
         for n in 0..100 {
@@ -272,4 +273,40 @@ fn levels_are_of_each_voice_alone_and_before_the_listeners_volume() {
     rig.run(2);
     rig.feeds = (0..VOICES).map(|_| rig.mixer.voice().unwrap()).collect();
     assert!(rig.feeds.iter_mut().all(|feed| feed.levels().count() == 0));
+}
+
+#[test]
+fn an_echo_canceller_is_told_what_the_card_is_given_after_volume_mute_and_limiter() {
+    for (channels, expected) in [(1, [0.25, 0.0, 1.0]), (2, [0.25, 0.0, 1.0])] {
+        let reference = Reference::default();
+        let mut rig = Rig::new(2);
+        (rig.mixer, rig.renderer) = Mixer::detached(channels, Config::default(), Some(reference.clone()));
+        rig.feeds = (0..2).map(|_| rig.mixer.voice().unwrap()).collect();
+        let mut aligner = Aligner::new();
+        let mut told = |rig: &Rig| {
+            reference.read(&mut aligner);
+            let (now, _) = at(rig.start, rig.n);
+            let mut out: echo_aligner::Reference = [9.0; 480];
+            // Long enough ago that it left the speaker.
+            (0..10).for_each(|n| aligner.take(now - Duration::from_millis(200 - 10 * n), &mut out));
+            assert!(out.windows(2).all(|w| near(Some(&w[0]), w[1])));
+            out[0]
+        };
+        rig.renderer.warm_up(4800);
+        rig.run(10);
+        assert!(near(Some(&told(&rig)), 0.0), "a device's beginning is silence");
+        rig.mixer.volume(0.5);
+        rig.run(60);
+        let mut seen = vec![told(&rig)];
+        rig.mixer.mute(true);
+        rig.run(60);
+        seen.push(told(&rig));
+        rig.mixer.mute(false);
+        rig.mixer.volume(2.0);
+        for _ in 0..60 {
+            rig.step(&[30_000; 480]);
+        }
+        seen.push(told(&rig));
+        assert!(seen.iter().zip(expected).all(|(seen, expected)| near(Some(seen), expected)), "{channels}: {seen:?}");
+    }
 }

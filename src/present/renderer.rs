@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use cpal::FromSample;
 
 use super::voice::{RAMP, Voice};
+use crate::voice_processing::Writer;
 use eyeline_proto::media::limiter::Limiter;
 use eyeline_proto::media::requests::Requests;
 use eyeline_proto::media::resampler::CHANNELS;
@@ -47,12 +48,14 @@ pub struct Renderer {
     channels: usize,
     bus: Box<[f32]>,
     scratch: Box<[f32]>,
+    /// What the card is given is the reference of an echo canceller.
+    reference: Option<Writer>,
     /// Frames of silence before anything is believed.
     warm_up: u64,
 }
 
 impl Renderer {
-    pub(super) fn new(voices: Box<[Voice]>, master: Arc<Master>, channels: u16) -> Self {
+    pub(super) fn new(voices: Box<[Voice]>, master: Arc<Master>, channels: u16, reference: Option<Writer>) -> Self {
         let frames = || vec![0.0; CHUNK * CHANNELS].into_boxed_slice();
         let gain = master.gain();
         Renderer {
@@ -64,6 +67,7 @@ impl Renderer {
             channels: usize::from(channels.max(1)),
             bus: frames(),
             scratch: frames(),
+            reference,
             warm_up: 0,
         }
     }
@@ -76,16 +80,23 @@ impl Renderer {
     /// Fills `out`, whose first frame leaves the speaker `ahead` of `now`.
     pub fn render<T: FromSample<f32>>(&mut self, now: Instant, ahead: Duration, out: &mut [T]) {
         self.voices.iter_mut().for_each(Voice::listen);
+        let mut at = now.checked_add(ahead).unwrap_or(now);
         if self.warm_up > 0 {
             self.warm_up = self.warm_up.saturating_sub((out.len() / self.channels) as u64);
             out.fill_with(|| T::from_sample_(0.0));
+            if let Some(reference) = &mut self.reference {
+                reference.write_silence(at, out.len() / self.channels);
+            }
             return;
         }
-        let mut at = now.checked_add(ahead).unwrap_or(now);
         for part in out.chunks_mut(CHUNK * self.channels) {
             let frames = part.len() / self.channels;
             self.mix(now, at, frames);
-            spread(&self.bus[..frames * CHANNELS], part, self.channels);
+            let bus = &self.bus[..frames * CHANNELS];
+            spread(bus, part, self.channels);
+            if let Some(reference) = &mut self.reference {
+                reference.write(at, bus);
+            }
             at += Duration::from_nanos(frames as u64 * 1_000_000_000 / u64::from(RATE));
         }
         self.voices.iter().for_each(Voice::report);

@@ -15,6 +15,7 @@ use cpal::{FromSample, SampleFormat, SizedSample};
 use super::mixer::Mixer;
 use super::renderer::Renderer;
 use crate::sound_card::{self, Chosen, DeviceThread, Direction, Listed, Pulse, Watchdog};
+use crate::voice_processing::Reference;
 use eyeline_proto::media::playout::Config;
 
 pub use super::mixer::Feed;
@@ -30,9 +31,10 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// Opens the device called `which` (number, name, part of a name; `None`: the default). Returns once it plays.
-    pub fn open(which: Option<&str>, config: Config) -> Result<Speaker, Error> {
-        let mixer = Mixer::new();
+    /// Opens the device called `which` (number, name, part of a name; `None`: the default). Returns once it plays; what it is given
+    /// is told to the reference, if any.
+    pub fn open(which: Option<&str>, config: Config, reference: Option<&Reference>) -> Result<Speaker, Error> {
+        let mixer = Mixer::new(reference.cloned());
         let shared = mixer.clone();
         let which = which.map(str::to_owned);
         let (opened, outcome) = mpsc::sync_channel(1);

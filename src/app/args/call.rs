@@ -6,6 +6,7 @@ use clap::Parser;
 
 use super::send::{Send, Sound, SourceFlags};
 use super::showing::{ShowFlags, Showing, Speaker};
+use super::voice::{Voice, VoiceFlags};
 use super::{Command, CommonFlags, Env, Idle, Wrong, units};
 use crate::sound_card::PLAYED;
 
@@ -16,6 +17,8 @@ pub struct Call {
     pub send: Send,
     /// How the others are shown and heard.
     pub showing: Showing,
+    /// What becomes of what the microphone hears.
+    pub voice: Voice,
     /// Lines on stdin are said to all.
     pub chat: bool,
     /// Whoever dials is let in once somebody says so.
@@ -42,7 +45,8 @@ Examples:
   recv --host lab.local      watch a meeting; send --host lab.local adds a camera
 
 Who waits is the meeting point: what each one sends there goes to all others.
-There is no echo cancellation yet: use headphones.
+Echo is cancelled. Over loud speakers who interrupts somebody is muted: for
+talk at once wear headphones.
 Keys in the window: q quit, m mutes yourself, M mutes the others, c closes the
 camera, v hides your own picture, Enter writes to all, y lets in who calls,
 n does not, f or F11 full screen, Esc leaves it, Space pauses a film or freezes,
@@ -66,6 +70,9 @@ struct Flags {
 
     #[command(flatten)]
     source: SourceFlags,
+
+    #[command(flatten)]
+    voice: VoiceFlags,
 
     #[command(flatten)]
     show: ShowFlags,
@@ -100,6 +107,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
     let showing = flags.show.resolve(flags.source.is_silent());
     let hosts = [flags.dial, flags.host].concat();
     let mut send = flags.source.resolve(flags.common, hosts, env)?;
+    let idle = idle.chain(flags.voice.idle(send.sound.as_ref()));
     send.common.warnings.extend(env.warnings(idle));
     if flags.chat || flags.ask && !showing.window {
         send.common.shares_terminal();
@@ -113,7 +121,7 @@ fn resolve(flags: Flags, env: &Env) -> Result<Command<Call>, Wrong> {
     if flags.ask && send.common.rendezvous.wait.is_none() {
         send.common.warnings.extend(env.warnings([Idle("ask", "nobody dials where only --host dials; --wait waits as well")]));
     }
-    Ok(Command::Run(Box::new(Call { send, showing, chat: flags.chat, ask: flags.ask })))
+    Ok(Command::Run(Box::new(Call { send, showing, voice: flags.voice.resolve(), chat: flags.chat, ask: flags.ask })))
 }
 
 #[cfg(test)]

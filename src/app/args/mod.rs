@@ -18,6 +18,7 @@ pub mod recv;
 pub mod send;
 pub mod showing;
 pub mod units;
+pub mod voice;
 pub mod window;
 
 use std::ffi::OsString;

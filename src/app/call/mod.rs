@@ -26,6 +26,7 @@ use crate::net;
 use crate::pipeline::record::Room;
 use crate::present::keys::Bindings;
 use crate::present::speaker::Speaker;
+use crate::voice_processing::{Reference, VoiceProcessing};
 use eyeline_proto::session::link::Identity;
 use eyeline_proto::session::stats::Stats;
 use eyeline_proto::session::{self, Command, Event, PeerId};
@@ -49,7 +50,10 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let _exit_hook = config.showing.window.then(|| beginning.will.hook());
     let recording = Recording::open(&config.send.common.recording, Room::default(), &beginning)?;
     let remembered = Remembered::new("call", &config.send.common.rendezvous);
-    let devices = Devices::open(&config.showing, (Bindings::Call, remembered), ready, None)?;
+    let reference = Reference::default();
+    let devices = Devices::open(&config.showing, (Bindings::Call, remembered), ready, None, Some(&reference))?;
+    let voice = config.voice.config(config.send.sound.as_ref().filter(|_| plan.has_microphone()), devices.speaker.is_some());
+    let voice = voice.map(|voice| VoiceProcessing::new(voice, reference));
 
     // What nobody sees or hears here is still passed on.
     let me = Identity { offers: plan.offers(), wants: Media::LIVE, forwards: true, asks: config.ask, ..beginning.identity() };
@@ -68,7 +72,7 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let sending = if plan.offers().is_none() {
         None
     } else {
-        Some(Sending::new(&config.send, plan, &run, own.as_ref().map(OwnPicture::sink), &recorder)?)
+        Some(Sending::new(&config.send, plan, &run, own.as_ref().map(OwnPicture::sink), &recorder, voice)?)
     };
     if config.chat || config.ask && !config.showing.window {
         typed::listen(run.notes.telling(Note::Typed)).code(ExitCode::Failed)?;

@@ -11,6 +11,7 @@ use crate::pipeline::decode::Announced;
 use crate::pipeline::fair_queue::FairQueue;
 use crate::present::keys::Bindings;
 use crate::present::speaker::Speaker;
+use crate::voice_processing::Reference;
 use eyeline_proto::media::playout;
 
 pub struct Devices {
@@ -23,16 +24,18 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Opens the virtual camera, the window, whose keys mean this, and the speaker, where they are wanted.
+    /// Opens the virtual camera, the window, whose keys mean this, and the speaker, where they are wanted; what
+    /// the speaker plays is told to the reference, if any.
     pub fn open(
         showing: &Showing,
         (bindings, remembered): (Bindings, Remembered),
         ready: Announced,
         files: Option<Files>,
+        reference: Option<&Reference>,
     ) -> Result<Self, Failure> {
         let camera = showing.v4l2_sink.as_deref().map(Shown::open).transpose()?;
         let screen = showing.window.then(|| Screen::open(showing, bindings, remembered)).transpose()?;
-        let speaker = open_speaker(&showing.speaker)?;
+        let speaker = open_speaker(&showing.speaker, reference)?;
         Ok(Devices { ready, screen, speaker, files, camera })
     }
 }
@@ -43,13 +46,13 @@ pub fn announced() -> Announced {
 }
 
 /// The speaker that is asked for, if it is there.
-fn open_speaker(wanted: &Wanted) -> Result<Option<Speaker>, Failure> {
+fn open_speaker(wanted: &Wanted, reference: Option<&Reference>) -> Result<Option<Speaker>, Failure> {
     let which = match wanted {
         Wanted::Off => return Ok(None),
         Wanted::Default => None,
         Wanted::Named(name) => Some(name.as_str()),
     };
-    match Speaker::open(which, playout::Config::default()) {
+    match Speaker::open(which, playout::Config::default(), reference) {
         Ok(speaker) => {
             tracing::info!("speaker {}", speaker.name());
             Ok(Some(speaker))

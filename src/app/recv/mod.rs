@@ -47,7 +47,7 @@ pub fn run(config: &args::Recv) -> Result<ExitCode, Failure> {
     let room = files.as_ref().map(|files| files.inlets().room()).unwrap_or_default();
     let recording = Recording::open(&config.common.recording, room, &beginning)?;
     let remembered = Remembered::new("recv", &config.common.rendezvous);
-    let devices = Devices::open(&config.showing, (Bindings::Watch, remembered), ready, files)?;
+    let devices = Devices::open(&config.showing, (Bindings::Watch, remembered), ready, files, None)?;
 
     let recorded = config.common.recording.file.is_some();
     let sound = devices.speaker.is_some() || config.audio_output.is_some() || recording.recorder().is_on();

@@ -71,7 +71,7 @@ fn send(config: &args::Send, plan: Plan, signals: &Signals, next: &Cell<Option<D
     let me = Identity { offers: plan.offers(), ..beginning.identity() };
     let (format, cap, sound, on_event) = (plan.format(), config.bitrate, config.sound_form, beginning.notes.telling(Note::Net));
     let run = beginning.meet(me, |core| session::Config { format, cap, sound, ..core }, on_event)?;
-    let mut sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), recording.recorder())?;
+    let mut sending = Sending::new(config, plan, &run, preview.as_ref().map(Preview::sink), recording.recorder(), None)?;
     sending.may_be_steered();
     let (ending, seen, unseen, last_words) = (None, false, false, String::new());
     run.carry_out(Send { config, next, sending, preview, recording, ending, seen, unseen, last_words })

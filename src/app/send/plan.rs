@@ -112,7 +112,7 @@ impl Plan {
         let test = (self.video && !closed, self.microphone.is_none() && config.sound.is_some());
         let without = closed && matches!(self.pictures, Pictures::Camera(_) | Pictures::Screen(_));
         let (pictures, microphone) = (if without { &Pictures::None } else { &self.pictures }, self.microphone.as_ref());
-        source::Config { pictures, microphone, film: self.is_film(), reconnect: config.common.reconnect, test }
+        source::Config { pictures, microphone, voice: None, film: self.is_film(), reconnect: config.common.reconnect, test }
     }
 
     /// The width to which pictures are scaled once they were turned; a film has it already, unless its rows become columns.
@@ -133,6 +133,11 @@ impl Plan {
     /// Whether sound will be sent.
     pub fn has_sound(&self) -> bool {
         self.channels > 0
+    }
+
+    /// Whether that comes from a microphone.
+    pub fn has_microphone(&self) -> bool {
+        self.microphone.is_some()
     }
 
     /// What peers are offered.

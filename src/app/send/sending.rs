@@ -23,6 +23,7 @@ use crate::pipeline::encode::{self, Encoder};
 use crate::pipeline::recorder::{Own, Recorder};
 use crate::pipeline::sink::EncodedSink;
 use crate::pipeline::source::{self, Running};
+use crate::voice_processing::VoiceProcessing;
 use eyeline_proto::media::rate_control::Bitrate;
 use eyeline_proto::picture::mcu_set::Owed;
 use eyeline_proto::session::stats::Stats;
@@ -38,6 +39,8 @@ const LINGER: Duration = Duration::from_secs(10);
 pub struct Sending<'a> {
     config: &'a args::Send,
     plan: Plan,
+    /// What becomes of what the microphone hears.
+    voice: Option<VoiceProcessing>,
     encoder: Arc<Encoder>,
     /// Told when the source came to its end, or failed.
     notes: Notes<Note>,
@@ -72,13 +75,14 @@ pub struct Sending<'a> {
 
 impl<'a> Sending<'a> {
     /// What the plan says, for those this run meets; each slice that is sent goes to `sink` as well, and what the source gives to
-    /// the recorder.
+    /// the recorder. `voice`: what becomes of what a microphone hears.
     pub fn new(
         config: &'a args::Send,
         plan: Plan,
         run: &Run<'_>,
         sink: Option<Box<dyn EncodedSink>>,
         recorder: &Recorder,
+        voice: Option<VoiceProcessing>,
     ) -> Result<Self, Failure> {
         let (quality, format, film) = (config.quality, plan.format(), plan.is_film());
         let own = Own::new(recorder, &rendezvous::name(&config.common), quality, film);
@@ -97,12 +101,13 @@ impl<'a> Sending<'a> {
         let mut sending = Sending {
             config,
             plan,
+            voice: voice.clone(),
             encoder,
             notes: run.notes.clone(),
             running: None,
             news: Arc::default(),
             counted: Counts::default(),
-            statistics: SendingStats::new(run.statistics.clone()),
+            statistics: SendingStats::new(run.statistics.clone(), voice),
             jpegs: Jpegs::new(config.passthrough),
             target: None,
             wish: 0,
@@ -184,7 +189,7 @@ impl<'a> Sending<'a> {
                 source::Note::Ended if news.load(Ordering::Relaxed) => notes.tell(Note::SourceEnded),
                 source::Note::Ended => {}
             };
-            let source = self.plan.source(self.config, self.closed);
+            let source = source::Config { voice: self.voice.as_ref(), ..self.plan.source(self.config, self.closed) };
             self.running = Some(coded(Running::start(&source, &self.encoder, tell))?);
         }
         Ok(())

@@ -6,6 +6,7 @@ use super::super::ticker::Place;
 use crate::net;
 use crate::pipeline::counts::Counts;
 use crate::pipeline::tally::EncoderCounts;
+use crate::voice_processing::{Figures, VoiceProcessing};
 use eyeline_proto::session::stats::Stats;
 use serde_json::{Value, json};
 use std::rc::Rc;
@@ -15,6 +16,8 @@ use std::time::Instant;
 pub struct SendingStats {
     /// Where the user asked for it.
     to: Option<Rc<Statistics>>,
+    /// What becomes of what the microphone hears.
+    voice: Option<VoiceProcessing>,
     pictures: u64,
     bytes: u64,
     counters: EncoderCounts,
@@ -22,8 +25,8 @@ pub struct SendingStats {
 }
 
 impl SendingStats {
-    pub fn new(to: Option<Rc<Statistics>>) -> Self {
-        SendingStats { to, pictures: 0, bytes: 0, counters: EncoderCounts::default(), started: Instant::now() }
+    pub fn new(to: Option<Rc<Statistics>>, voice: Option<VoiceProcessing>) -> Self {
+        SendingStats { to, voice, pictures: 0, bytes: 0, counters: EncoderCounts::default(), started: Instant::now() }
     }
 
     /// What stands in the line at a terminal beside what is measured.
@@ -39,6 +42,9 @@ impl SendingStats {
         let sent: u64 = stats.sending.peers.iter().map(|peer| peer.bytes).sum();
         let pictures = stats.sending.pictures - self.pictures;
         let mut object = object(stats, net, counters, source);
+        if let Some(figures) = self.voice.as_ref().and_then(VoiceProcessing::figures) {
+            object["echo"] = echo(figures);
+        }
         object["fps"] = pictures.into();
         object["bytes"] = sent.into();
         object["mbit_s"] = stats::mbit(sent.saturating_sub(self.bytes)).into();
@@ -61,6 +67,11 @@ impl SendingStats {
         // Whoever read the seconds before may have left.
         let _ = to.print(&object);
     }
+}
+
+fn echo(figures: Figures) -> Value {
+    let Figures { echo, raises, missing } = figures;
+    json!({ "erle_db": stats::round(echo.enhancement), "delay_ms": echo.delay_ms, "missing_frames": missing, "gain": raises })
 }
 
 fn encode_ms(micros: u64, pictures: u64) -> f64 {
