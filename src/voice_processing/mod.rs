@@ -8,7 +8,8 @@
 //!
 //! [`VoiceProcessing`] is what those who open devices share: the speaker writes what it is given into its [`Reference`], the microphone's
 //! thread has a [`Processor`] made for each device it opens. Which frames belong to a block is decided in
-//! `media/echo_aligner.rs`. Below `capture` and `present`, which may not import each other.
+//! `media/echo_aligner.rs`. **Rejected:** a reference of left and right. AEC3 begins anew when it first hears a difference between them, three
+//! seconds of echo, and microphones of laptops always have one; told their mean it takes out 60 dB of those. Below `capture` and `present`, which may not import each other.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -17,14 +18,18 @@ use crate::threads::lock;
 use eyeline_proto::media::echo_aligner::{self, Aligner};
 use eyeline_proto::sound::{BLOCK_FRAMES, Block};
 
+mod bands;
+mod canceller;
 mod gain;
+mod noise;
 mod reference;
 mod shape;
 mod stage;
 
+pub use canceller::Echo;
 pub use reference::{Reference, Writer};
 pub use shape::Config;
-pub use stage::{Echo, Stage};
+pub use stage::Stage;
 
 /// The canceller's word for how late an echo is is taken after so many blocks: a second.
 const AT_ONCE: u32 = 100;
@@ -101,7 +106,7 @@ impl Processor {
 
     /// An echo that the canceller finds at no distance at all may be one that came before its reference.
     fn follow(&mut self, capture: Instant) {
-        let at_once = self.stage.echo().delay_ms == 0;
+        let at_once = self.stage.echo().is_some_and(|echo| echo.delay_ms == 0);
         self.at_once = if at_once { self.at_once + 1 } else { 0 };
         if self.at_once >= AT_ONCE {
             self.at_once = 0;
@@ -112,7 +117,7 @@ impl Processor {
     /// What it does just now.
     pub fn figures(&self) -> Figures {
         let missing = self.aligner.as_ref().map_or(0, Aligner::missing);
-        Figures { echo: self.stage.echo(), raises: self.stage.raises(), missing }
+        Figures { echo: self.stage.echo().unwrap_or_default(), raises: self.stage.raises(), missing }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The canceller itself (AEC3 of WebRTC, in Rust: `sonora`), noise suppression and gain control: 10 ms in, 10 ms out.
+//! Echo cancellation, noise suppression and gain control of one microphone: 10 ms in, 10 ms out.
 //!
 //! It allocates some fifty times a block and takes 0.2 ms: nothing for an audio callback. What comes out was caught earlier than what
 //! went in, by [`Stage::delay`].
@@ -6,115 +6,108 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use sonora::AudioProcessing;
-use sonora::config::{EchoCanceller, NoiseSuppression};
-
+use super::bands::{BAND_FRAMES, BANDS, Bands, Split};
+use super::canceller::{Canceller, Echo};
 use super::gain::{Gain, Heard};
-use super::shape::{Channel, Config, pipeline, stream};
+use super::noise::Noise;
+use super::shape::{Channel, Config};
 use eyeline_proto::media::echo_aligner::Reference;
 use eyeline_proto::media::resampler::CHANNELS;
 use eyeline_proto::sound::BLOCK_FRAMES;
 
-/// What the stage does, as measured (`tests/echo.rs` does it again): bands are split and joined, echoes are looked for in blocks of
-/// their own length, noise in spectra that overlap.
-const ECHO_DELAY: Duration = Duration::from_micros(8750);
-const NOISE_DELAY: Duration = Duration::from_micros(6750);
-const BOTH_DELAY: Duration = Duration::from_micros(14_750);
+/// How much later each makes what it is given, as measured (`tests/echo.rs` does it again): bands are split and joined, echoes are
+/// looked for in blocks of their own length, noise in spectra that overlap.
+const BANDS_DELAY: Duration = Duration::from_micros(750);
+const ECHO_DELAY: Duration = Duration::from_micros(8000);
+const NOISE_DELAY: Duration = Duration::from_micros(6000);
 
-/// What the canceller says of the echo.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Echo {
-    /// By how much it comes out quieter than it went in, dB. It learns this slowly, and says far less than there is.
-    pub enhancement: f64,
-    /// From the reference to its echo.
-    pub delay_ms: i32,
-}
+/// What full scale is in a block.
+const FULL: f32 = 32_768.0;
 
 /// See the module text.
 pub struct Stage {
     config: Config,
-    channels: usize,
-    processing: AudioProcessing,
+    bands: Vec<Bands>,
+    canceller: Option<Canceller>,
+    noises: Vec<Noise>,
     gain: Option<Gain>,
-    microphone: [Channel; CHANNELS],
-    clean: [Channel; CHANNELS],
-    /// What the canceller gives back of the reference, which nobody wants.
-    unused: Channel,
+    sound: [Channel; CHANNELS],
+    split: [Split; CHANNELS],
 }
 
 impl Stage {
     /// For a microphone of one channel or two.
     pub fn new(config: Config, channels: u8) -> Self {
-        let silence = [[0.0; BLOCK_FRAMES]; CHANNELS];
         let channels = usize::from(channels).clamp(1, CHANNELS);
         Stage {
             config,
-            channels,
-            processing: processing(config, channels),
+            bands: (0..channels).map(|_| Bands::new()).collect(),
+            canceller: config.echo.then(|| Canceller::new(channels)),
+            noises: (0..channels).filter(|_| config.noise).map(|_| Noise::new()).collect(),
             gain: config.gain.then(|| Gain::new(channels)),
-            microphone: silence,
-            clean: silence,
-            unused: [0.0; BLOCK_FRAMES],
+            sound: [[0.0; BLOCK_FRAMES]; CHANNELS],
+            split: [[[0.0; BAND_FRAMES]; BANDS]; CHANNELS],
         }
     }
 
     /// By how much earlier what comes out was caught than what went in.
     pub fn delay(&self) -> Duration {
-        match (self.config.echo, self.config.noise) {
-            (true, true) => BOTH_DELAY,
-            (true, false) => ECHO_DELAY,
-            (false, true) => NOISE_DELAY,
-            (false, false) => Duration::ZERO,
-        }
+        let Config { echo, noise, .. } = self.config;
+        let parts = [(echo || noise, BANDS_DELAY), (echo, ECHO_DELAY), (noise, NOISE_DELAY)];
+        parts.into_iter().filter(|(does, _)| *does).map(|(_, delay)| delay).sum()
     }
 
     /// Cleans one block, interleaved and as long as blocks are; `reference` is what belongs to it of what was played.
     pub fn process(&mut self, reference: Option<&Reference>, samples: &mut [i16]) {
-        if samples.len() != BLOCK_FRAMES * self.channels {
+        if samples.len() != BLOCK_FRAMES * self.bands.len() {
             return;
         }
         if catch_unwind(AssertUnwindSafe(|| self.try_process(reference, samples))).is_err() {
             // A microphone that falls silent for good would be worse than a block with its echo in it.
-            *self = Stage::new(self.config, self.channels as u8);
+            *self = Stage::new(self.config, self.bands.len() as u8);
         }
     }
 
     fn try_process(&mut self, reference: Option<&Reference>, samples: &mut [i16]) {
-        let channels = self.channels;
-        if let Some(reference) = reference {
-            // These sizes are those it was made for.
-            let _ = self.processing.process_render_f32(&[reference], &mut [&mut self.unused]);
-        }
-        for (of, channel) in self.microphone[..channels].iter_mut().enumerate() {
+        let channels = self.bands.len();
+        let sound = &mut self.sound[..channels];
+        for (of, channel) in sound.iter_mut().enumerate() {
             let heard = samples[of..].iter().step_by(channels);
-            channel.iter_mut().zip(heard).for_each(|(to, from)| *to = f32::from(*from) / 32_768.0);
+            channel.iter_mut().zip(heard).for_each(|(to, from)| *to = f32::from(*from) / FULL);
         }
-        let sources = self.microphone.each_ref().map(|channel| channel.as_slice());
-        let [left, right] = &mut self.clean;
-        let mut cleaned: [&mut [f32]; CHANNELS] = [left, right];
-        if self.processing.process_capture_f32(&sources[..channels], &mut cleaned[..channels]).is_err() {
-            return;
+        let caught = power(sound);
+        if let (Some(canceller), Some(reference)) = (&mut self.canceller, reference) {
+            canceller.play(reference);
+            canceller.listen(sound);
         }
-        let enhancement = self.echo().enhancement;
+        if self.config.echo || self.config.noise {
+            let split = &mut self.split[..channels];
+            for ((bands, split), sound) in self.bands.iter_mut().zip(&mut *split).zip(&*sound) {
+                *split = bands.split(sound);
+                bands.high_pass(split);
+            }
+            self.noises.iter_mut().zip(&*split).for_each(|(noise, split)| noise.listen(split));
+            self.canceller.iter_mut().for_each(|canceller| canceller.process(split));
+            self.noises.iter_mut().zip(&mut *split).for_each(|(noise, split)| noise.process(split));
+            for ((bands, split), sound) in self.bands.iter_mut().zip(split).zip(&mut *sound) {
+                *sound = bands.join(split);
+            }
+        }
+        let enhancement = self.canceller.as_ref().map_or(0.0, |canceller| canceller.echo().enhancement);
         if let Some(gain) = &mut self.gain {
-            let heard = Heard {
-                enhancement,
-                played: reference.map_or(0.0, |played| power(std::slice::from_ref(played))),
-                caught: power(&self.microphone[..channels]),
-            };
-            gain.process(heard, &mut self.clean[..channels]);
+            let played = reference.map_or(0.0, |played| power(std::slice::from_ref(played)));
+            gain.process(Heard { enhancement, played, caught }, sound);
         }
         for (n, frame) in samples.chunks_exact_mut(channels).enumerate() {
-            for (sample, channel) in frame.iter_mut().zip(&self.clean) {
-                *sample = (channel[n] * 32_768.0).round() as i16;
+            for (sample, channel) in frame.iter_mut().zip(&*sound) {
+                *sample = (channel[n] * FULL).round() as i16;
             }
         }
     }
 
-    /// What the canceller says of the echo just now.
-    pub fn echo(&self) -> Echo {
-        let stats = self.processing.statistics();
-        Echo { enhancement: stats.echo_return_loss_enhancement.unwrap_or_default(), delay_ms: stats.delay_ms.unwrap_or_default() }
+    /// What the canceller says of the echo just now; `None` where there is none.
+    pub fn echo(&self) -> Option<Echo> {
+        self.canceller.as_ref().map(Canceller::echo)
     }
 
     /// Whether gain control was at work on the last block.
@@ -127,14 +120,4 @@ impl Stage {
 fn power(channels: &[Channel]) -> f32 {
     let sum: f32 = channels.iter().flatten().map(|sample| sample * sample).sum();
     sum / (channels.len().max(1) * BLOCK_FRAMES) as f32
-}
-
-fn processing(config: Config, channels: usize) -> AudioProcessing {
-    let config = sonora::Config {
-        pipeline: pipeline(),
-        echo_canceller: config.echo.then(EchoCanceller::default),
-        noise_suppression: config.noise.then(NoiseSuppression::default),
-        ..sonora::Config::default()
-    };
-    AudioProcessing::builder().config(config).capture_config(stream(channels)).render_config(stream(1)).build()
 }
