@@ -107,7 +107,7 @@ impl Inner {
     fn rest(&self, mut ending: Option<Ending>, until: Instant) {
         let mut state = lock(&self.state);
         state.daemon = None;
-        while !state.ended && !(Instant::now() >= until && ending.as_mut().is_none_or(Ending::is_over)) {
+        while !state.ended && (Instant::now() < until || ending.as_mut().is_some_and(|ending| !ending.is_over())) {
             state = wait_for(&self.changed, state, PATIENCE);
         }
     }
