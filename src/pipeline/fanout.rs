@@ -120,6 +120,11 @@ impl Fanout {
     /// A block of sound came as a packet. The `first` copy of it is heard.
     fn packet(&mut self, id: TrackId, sound: &Numbered<MediaTime, Packet>, first: bool, received: Instant) {
         let Some(sinks) = self.sinks.get_mut(&id) else { return };
+        let heard = self.config.mixer.is_some() || !sinks.written.is_empty() || self.config.recorder.is_on();
+        if !heard {
+            // It is passed on as it came, and its decoder begins anew where somebody hears it later.
+            return;
+        }
         match sinks.opus.decode(sound) {
             Ok(samples) if first => {
                 let Block { capture, channels, .. } = sound.block;

@@ -69,6 +69,8 @@ pub(super) struct Flow {
     copies: f64,
     loss: Loss,
     missing: Missing,
+    /// When pictures last told what the path takes.
+    measured: Option<Instant>,
 }
 
 impl Flow {
@@ -87,6 +89,7 @@ impl Flow {
             copies: 0.0,
             loss: Loss::new(),
             missing: Missing::default(),
+            measured: None,
         }
     }
 
@@ -123,7 +126,11 @@ impl Flow {
         let came = report.received.saturating_sub(before.received);
         let bytes = report.bytes.saturating_sub(before.bytes).saturating_add(came.saturating_mul(HEADERS as u64));
         let arrived = bytes as f64 / elapsed;
-        let excess = self.controller.handle_report(now, &arrivals::passages(report, sent, epoch), (offered, arrived, whole), rtt);
+        let passages = arrivals::passages(report, sent, epoch);
+        if !passages.is_empty() {
+            self.measured = Some(now);
+        }
+        let excess = self.controller.handle_report(now, &passages, (offered, arrived, whole), rtt);
         let arrived = arrived + sound;
         let queued = self.controller.standing() > QUEUED;
         let before = self.policer.limit();
@@ -148,9 +155,11 @@ impl Flow {
         self.controller.capacity().into_iter().chain(policed).chain(self.cap)
     }
 
-    /// The least of what the path takes, where that is known to matter, and of the user's cap.
-    pub fn limit(&self) -> Option<Bitrate> {
-        self.limits().min()
+    /// The least of what the path itself takes, where that is known to matter, and when that was last measured: where no pictures
+    /// go, it is only supposed.
+    pub fn found(&self) -> (Option<Bitrate>, Option<Instant>) {
+        let policed = self.policer.limit().map(Bitrate::from_bytes);
+        (self.controller.capacity().into_iter().chain(policed).min(), self.measured)
     }
 
     /// The share of packets that forward error correction is for.

@@ -50,6 +50,9 @@ pub enum Step {
     },
 }
 
+/// An opening with its bytes, and the message behind it.
+type Opened = (Opening, [u8; preamble::LEN], Vec<u8>);
+
 /// An opening or answer, and the handshake message or sentence behind it.
 type Preamble = ([u8; preamble::LEN], Vec<u8>);
 
@@ -131,7 +134,7 @@ fn turned_away(refusal: Refusal, sentence: &str) -> Fault {
 }
 
 /// A dialler's opening of our version, with its bytes and its message, once whole.
-fn take_opening(inbox: &mut Vec<u8>) -> Result<Option<(Opening, [u8; preamble::LEN], Vec<u8>)>, Fault> {
+fn take_opening(inbox: &mut Vec<u8>) -> Result<Option<Opened>, Fault> {
     let strange = || turned_away(Refusal::Other, "This is Eyeline, a camera link; what came is not Eyeline.\n");
     let Some((head, body)) = take_preamble(inbox, strange)? else { return Ok(None) };
     let opening = Opening::decode(&head).map_err(|error| Fault::Protocol(error.to_string()))?;

@@ -3,7 +3,7 @@
 //! A waiting side tries each key it has on a dialler's first message, which only the right one opens; so nothing on the wire says
 //! who dials. A dialler has one for each host: the pair's, where it was paired with what is called so, else the shared one.
 //!
-//! **Guessing.** A code has a million values, and a guess costs a connection ([`crypto::Pairing`]). After [`MOST_TRIES`] exchanges
+//! **Guessing.** A code has a million values, and a guess costs a connection ([`Pairing`]). After [`MOST_TRIES`] exchanges
 //! that came to nothing there is no pairing for [`PAUSE`], and then another code: whoever tries all day has tried one in seventy.
 //! An exchange counts from its begin, for who leaves in the middle may have learnt enough. Anybody who reaches us can so keep
 //! others from pairing for as long as he goes on. A dialler shows its own code's proof to whatever answers: that is done once for

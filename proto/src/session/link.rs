@@ -248,7 +248,10 @@ impl Link {
         let hello = Record::Hello(Hello {
             offers: me.offers,
             wants: me.wants,
-            capabilities: u32::from(me.forwards) * FORWARDS | u32::from(me.opus) * OPUS | u32::from(me.asks) * ASKS,
+            capabilities: [(me.forwards, FORWARDS), (me.opus, OPUS), (me.asks, ASKS)]
+                .into_iter()
+                .filter(|(can, _)| *can)
+                .fold(0, |all, (_, bit)| all | bit),
             id: me.id,
             resume,
             token: self.tokens.given(),

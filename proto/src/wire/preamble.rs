@@ -71,7 +71,8 @@ const PAIRS: u8 = 2;
 
 impl Opening {
     pub fn encode(&self) -> [u8; LEN] {
-        put([self.version, u8::from(self.keyed) * KEYED | u8::from(self.pairs) * PAIRS], self.len)
+        let (keyed, pairs) = (if self.keyed { KEYED } else { 0 }, if self.pairs { PAIRS } else { 0 });
+        put([self.version, keyed | pairs], self.len)
     }
 
     /// From its bytes. Unknown flags are a later program's business, and those of another version mean nothing here.

@@ -260,10 +260,8 @@ impl CommonFlags {
             Some(Command::List(self.log(env), self.stats.is_some()))
         } else if self.key.as_deref() == Some("new") {
             Some(Command::NewKey)
-        } else if let Some(name) = &self.forget {
-            Some(Command::Forget(self.log(env), name.clone()))
         } else {
-            None
+            self.forget.as_ref().map(|name| Command::Forget(self.log(env), name.clone()))
         }
     }
 

@@ -26,7 +26,7 @@ impl Sender {
         let Sender { peers, tracks, sound, .. } = self;
         let mut wants_packets = false;
         for peer in peers.values_mut() {
-            let path = peer.flow.limit();
+            let path = peer.flow.found();
             for place in 0..peer.subscriptions.len() {
                 let may = peer.takes(&peer.subscriptions[place]);
                 let subscription = &mut peer.subscriptions[place];
@@ -52,6 +52,9 @@ impl Sender {
             let of = peer.subscriptions.iter().find(|subscription| subscription.track() == number);
             peer.wants.sound && of.is_some_and(Subscription::hears)
         };
-        self.peers.values().filter(hears).any(|peer| !peer.takes_packets)
+        let lacks = |peer: &Peer| {
+            !peer.takes_packets || peer.subscriptions.iter().any(|known| known.track() == number && known.want().samples)
+        };
+        self.peers.values().filter(hears).any(lacks)
     }
 }
