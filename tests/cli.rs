@@ -314,7 +314,7 @@ fn the_key_of_the_environment_is_judged_like_any_other_and_never_shown() {
 
 /// Judges each of our programs that is run in this line of a shell's; how many there are.
 fn are_right(line: &str, key: &str) -> usize {
-    let line = line.split(" #").next().unwrap().replace("cot.key", key);
+    let line = line.split(" #").next().unwrap().replace("lab.key", key);
     let mut judged_lines = 0;
     for command in line.split(['|', '&', '>']).map(|command| command.split("   ").next().unwrap().trim()) {
         let words: Vec<&str> = command.split_whitespace().map(|word| word.trim_matches('\'')).collect();

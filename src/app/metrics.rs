@@ -104,6 +104,7 @@ const TOTALS: &[&str] = &[
     "recv.rejected",
     "send.pictures",
     "send.slices",
+    "send.echo.missing_frames",
     "send.encoded_bytes",
     "send.left_out",
     "send.coded",

@@ -90,7 +90,7 @@ fn every_metric_of_the_board_and_the_readme_is_a_field_that_there_is() {
             ["size"] => all["size"] = json!([1, 1]),
             ["rejected"] => all["rejected"]["forged"] = json!(1),
             ["latency_ms", stage] => all["latency_ms"][stage] = json!({"p50": 1}),
-            ["sound", own] => all["sound"][own] = json!(1),
+            [of @ ("sound" | "echo"), own] => all[of][own] = json!(1),
             ["role" | "peers[]" | "tracks" | "sound"] => {}
             [own] => all[own] = json!(1),
             _ => panic!("{field}"),
