@@ -28,7 +28,7 @@ complete -c eyeline-call -s p -l port -d 'Port: UDP for pictures, TCP for sound 
 complete -c eyeline-call -l bind -d 'Address of this machine to wait on; the default is every one' -r
 complete -c eyeline-call -l key -d 'Admit only who has this key too; `--key new` prints a strong one' -r
 complete -c eyeline-call -l key-file -d 'Take the key from the first line of FILE; without it $EYELINE_KEY is used' -r -F
-complete -c eyeline-call -l pair -d 'Pair two machines, once: who waits shows six digits, who dials types them, or gives them as --pair=CODE; from then on the two know each other without' -r
+complete -c eyeline-call -l pair -d 'Pair two machines, once: who waits shows six digits, who dials types them, or gives them as --pair=CODE; from then on the two know each other without it' -r
 complete -c eyeline-call -l forget -d 'Forget the machine that was paired with under this name, then end' -r
 complete -c eyeline-call -l name -d 'What others see you called [default: this machine\'s name]' -r
 complete -c eyeline-call -l duration -d 'End after this time, like 10s or 2m' -r

@@ -10,7 +10,7 @@ complete -c eyeline-recv -s p -l port -d 'Port: UDP for pictures, TCP for sound 
 complete -c eyeline-recv -l bind -d 'Address of this machine to wait on; the default is every one' -r
 complete -c eyeline-recv -l key -d 'Admit only who has this key too; `--key new` prints a strong one' -r
 complete -c eyeline-recv -l key-file -d 'Take the key from the first line of FILE; without it $EYELINE_KEY is used' -r -F
-complete -c eyeline-recv -l pair -d 'Pair two machines, once: who waits shows six digits, who dials types them, or gives them as --pair=CODE; from then on the two know each other without' -r
+complete -c eyeline-recv -l pair -d 'Pair two machines, once: who waits shows six digits, who dials types them, or gives them as --pair=CODE; from then on the two know each other without it' -r
 complete -c eyeline-recv -l forget -d 'Forget the machine that was paired with under this name, then end' -r
 complete -c eyeline-recv -l name -d 'What others see you called [default: this machine\'s name]' -r
 complete -c eyeline-recv -l duration -d 'End after this time, like 10s or 2m' -r

@@ -53,7 +53,11 @@ fn who_has_another_key_or_none_is_turned_away_with_a_sentence_and_the_waiting_si
             "--key another-passphrase",
             "the two sides have different keys: start both with the same --key",
         ),
-        ("--key one-long-passphrase", "", "the waiting side wants a key: start the dialling side with the same --key"),
+        (
+            "--key one-long-passphrase",
+            "",
+            "the waiting side wants a key: start the dialling side with the same --key, or pair the two with --pair",
+        ),
         (
             "",
             "--key one-long-passphrase",

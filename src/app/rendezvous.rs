@@ -162,7 +162,7 @@ impl Reachability {
             {
                 format!(
                     "WHAT ANSWERS AT {from} IS NOT THE {pair} THAT WAS PAIRED WITH, or that one has forgotten it: nothing is sent. If it was \
-                     set up anew, start it with --pair, and this side with --pair, too"
+                     set up anew, start it with --pair, and this side with --pair, too; --forget {pair} dials it as a stranger again"
                 )
             }
             Unreachable::Dial(DialError::Refused { port, .. }) => {

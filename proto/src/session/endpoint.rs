@@ -17,9 +17,11 @@ mod teardown;
 mod timeouts;
 mod udp;
 
+pub use introduction::Introduction;
 pub use notices::{Discarded, Incoming, Notice};
 
 use self::dialer::Dialer;
+use super::addresses::is_private;
 use super::admission::{self, Room};
 use super::fault::Fault;
 use super::guesses::Guesses;
@@ -203,7 +205,7 @@ impl Endpoint {
             }
         }
         let Some(id) = self.add(now, None, socket, from) else { return };
-        if !self.keys.has_any() && !admission::is_private(from.ip()) {
+        if !self.keys.has_any() && !is_private(from.ip()) {
             self.fail(now, id, Fault::TurnedAway(Refusal::Address, KEYLESS.to_string()));
         } else if let Some(limit) = places::none(now, &self.links, from.ip(), !self.keys.lets_in_unknown()) {
             self.fail(now, id, Fault::TurnedAway(Refusal::Full, limit.to_string()));

@@ -12,7 +12,7 @@
 //!
 //! Capacity: [`MAX_ADDRESSES`], as [`network`] counts them; of more, the one that guessed least lately is forgotten.
 
-use super::admission::network;
+use super::addresses::network;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,7 @@
 //!
 //! Holds one connection's state and no bytes: those that came are lent to it, and those to be written are handed back.
 
-use super::admission::is_private;
+use super::addresses::is_private;
 use super::fault::Fault;
 use super::keyring::{Dial, Keyring, Proof};
 use super::unreachable::Unreachable;

@@ -4,6 +4,7 @@
 //! answers [`Output::Wait`], so neither the drain nor the timer can be forgotten. Inputs carry `now` first; the core never
 //! asks the time. Randomness it takes from the operating system.
 
+mod addresses;
 pub mod admission;
 mod arrivals;
 mod claim;

@@ -4,9 +4,10 @@
 //! with the [`Receiver`], who does both is a party of a call, and who forwards ([`Forward`]) besides is its meeting point. The
 //! two halves do not know each other: a link's datagrams and records go to the one they are for, its coming and going to both.
 
-use super::endpoint::{self, Endpoint, Incoming, Notice};
+use super::endpoint::{self, Endpoint, Incoming, Introduction, Notice};
 use super::events::{Command, Config, Event};
 use super::forward::Forward;
+use super::keyring::Standing;
 use super::link::LinkId;
 use super::receiver::Receiver;
 use super::sender::{self, Sender};
@@ -39,6 +40,16 @@ pub struct Session {
     unasked: Want,
     events: VecDeque<Event>,
     next_stats: Instant,
+}
+
+/// What is said of who a peer is before it is told of, if anything.
+fn introduces(peer: PeerId, introduction: Introduction) -> Option<Event> {
+    let Introduction { name, address, standing, dialled } = introduction;
+    match standing {
+        Standing::Paired(pair) => Some(Event::Known(peer, pair)),
+        Standing::Unproved => Some(Event::Unproved { peer, name, address, dialled }),
+        Standing::Unknown => None,
+    }
 }
 
 impl Session {
@@ -78,7 +89,11 @@ impl Session {
                     left_at_once.extend(replaces.map(|former| (link, former)));
                 }
                 Notice::Up { link, replaces } => self.peer_up(now, link, replaces),
-                Notice::Rings(link) => self.events.extend(self.endpoint.rings_for(link)),
+                Notice::Rings(link) => {
+                    let ring =
+                        |Introduction { name, address, standing, .. }| Event::Rings { call: link, name, address, standing };
+                    self.events.extend(self.endpoint.introduction(link).map(ring));
+                }
                 Notice::RingOver(link) => self.events.push_back(Event::RingOver(link)),
                 Notice::Calling(host, link) => {
                     let name = self.endpoint.hello(link).map(|hello| hello.name.clone());
@@ -124,7 +139,7 @@ impl Session {
             self.talk.moved(former, link);
         }
         self.peers.insert(link, id);
-        self.events.extend(self.endpoint.introduction(link, id));
+        self.events.extend(self.endpoint.introduction(link).and_then(|introduction| introduces(id, introduction)));
         let me = self.endpoint.me();
         let (offer, want) = (!me.offers.is_none() || me.forwards, !me.wants.is_none());
         if wants && offer {

@@ -126,7 +126,7 @@ pub(super) struct CommonFlags {
     key_file: Option<PathBuf>,
 
     /// Pair two machines, once: who waits shows six digits, who dials types them, or gives them as --pair=CODE; from then on the two
-    /// know each other without
+    /// know each other without it
     #[arg(long, value_name = "CODE", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Connection")]
     pair: Option<String>,
 

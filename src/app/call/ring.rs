@@ -64,7 +64,10 @@ impl Ring {
     /// The first is let in, or not; nothing where nobody calls.
     pub fn answer(&mut self, taken: bool, net: &net::Handle<Command>) {
         let settled = self.since.is_none_or(|since| since.elapsed() >= SETTLES);
-        let Some(caller) = self.callers.first_mut().filter(|caller| !caller.answered && settled) else { return };
+        let Some(caller) = self.callers.first_mut().filter(|caller| !caller.answered) else { return };
+        if !settled {
+            return tracing::info!("who calls now is another than a moment ago: press it again");
+        }
         caller.answered = true;
         net.command(Command::Answer { call: caller.call, taken });
     }

@@ -1,11 +1,19 @@
 //! Who a peer is, as far as its keys prove it: what the role is told before it is told of the peer.
 
-use super::super::PeerId;
-use super::super::events::Event;
 use super::super::keyring::{Pair, Proof, Standing};
 use super::super::link::LinkId;
 use super::{Endpoint, Notice};
 use crate::crypto::Side;
+use std::net::SocketAddr;
+
+/// What is told of who a peer is.
+pub struct Introduction {
+    pub name: String,
+    pub address: SocketAddr,
+    pub standing: Standing,
+    /// We dialled it.
+    pub dialled: bool,
+}
 
 impl Endpoint {
     /// Whoever said hello over a handshake that a code opened is a pair of ours from now on: it has seen that our code is the same,
@@ -30,22 +38,11 @@ impl Endpoint {
         }
     }
 
-    /// What is to be said of who a peer is, if anything.
-    pub fn introduction(&self, id: LinkId, peer: PeerId) -> Option<Event> {
+    /// Who a peer is.
+    pub fn introduction(&self, id: LinkId) -> Option<Introduction> {
         let link = self.links.get(&id)?;
         let name = link.hello.as_ref()?.name.clone();
-        match self.standing(id, &name) {
-            Standing::Paired(pair) => Some(Event::Known(peer, pair)),
-            Standing::Unproved => Some(Event::Unproved { peer, name, address: link.remote, dialled: link.side == Side::Dialler }),
-            Standing::Unknown => None,
-        }
-    }
-
-    /// What is to be said of one who dials and of whom somebody is asked.
-    pub fn rings_for(&self, call: LinkId) -> Option<Event> {
-        let link = self.links.get(&call)?;
-        let name = link.hello.as_ref()?.name.clone();
-        let standing = self.standing(call, &name);
-        Some(Event::Rings { call, name, address: link.remote, standing })
+        let (standing, dialled) = (self.standing(id, &name), link.side == Side::Dialler);
+        Some(Introduction { name, address: link.remote, standing, dialled })
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! Capacity: [`MOST_DECLINED`] addresses; of more, the first is forgotten.
 
-use super::super::admission::network;
+use super::super::addresses::network;
 use super::super::link::{Link, LinkId};
 use super::super::unreachable::Unreachable;
 use super::{Endpoint, Notice};
