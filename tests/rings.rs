@@ -77,7 +77,8 @@ fn who_is_declined_is_told_so_and_ends() {
     answers.write_all(b"y\n").unwrap();
     anna.said("who calls now is another than a moment ago: press it again");
     anna.forget_stats();
-    (anna.stats(), anna.stats());
+    anna.stats();
+    anna.stats();
     answers.write_all(b"y\n").unwrap();
     watcher.said("Anna (127.0.0.1");
 }
