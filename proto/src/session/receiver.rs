@@ -383,32 +383,31 @@ impl Receiver {
     pub fn take_block(
         &mut self,
         now: Instant,
-        link: LinkId,
-        track: u8,
+        (link, track): (LinkId, u8),
         sound: Numbered<MediaTime>,
         endpoint: &mut Endpoint,
     ) -> bool {
-        if !self.wants.sound {
-            return true;
-        }
-        self.media_came(now, link, endpoint);
-        let Some(place) = self.place(link) else { return true };
-        let inbound = &mut self.inbound[place];
-        let known = inbound.reception(track).is_some();
-        if inbound.block_came(now, track, sound, &mut self.across) {
-            self.proved(now, endpoint);
-        }
-        known
+        self.take_sound(now, (link, track), endpoint, |inbound, across| inbound.block_came(now, track, sound, across))
     }
 
     /// The same as an Opus packet.
     pub fn take_packet(
         &mut self,
         now: Instant,
-        link: LinkId,
-        track: u8,
+        (link, track): (LinkId, u8),
         sound: Numbered<MediaTime, Packet>,
         endpoint: &mut Endpoint,
+    ) -> bool {
+        self.take_sound(now, (link, track), endpoint, |inbound, across| inbound.packet_came(now, track, sound, across))
+    }
+
+    /// Sound `came` to its sender's half, which says whether it proves that it sends.
+    fn take_sound(
+        &mut self,
+        now: Instant,
+        (link, track): (LinkId, u8),
+        endpoint: &mut Endpoint,
+        came: impl FnOnce(&mut Inbound, &mut AcrossSenders) -> bool,
     ) -> bool {
         if !self.wants.sound {
             return true;
@@ -417,7 +416,7 @@ impl Receiver {
         let Some(place) = self.place(link) else { return true };
         let inbound = &mut self.inbound[place];
         let known = inbound.reception(track).is_some();
-        if inbound.packet_came(now, track, sound, &mut self.across) {
+        if came(inbound, &mut self.across) {
             self.proved(now, endpoint);
         }
         known

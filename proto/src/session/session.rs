@@ -204,8 +204,8 @@ impl Session {
         let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         let known = match record {
             Record::Track(track) => self.receiver.take_track(now, link, track, &self.endpoint),
-            Record::Sound(track, sound) => self.receiver.take_block(now, link, track, sound, &mut self.endpoint),
-            Record::Packet(track, sound) => self.receiver.take_packet(now, link, track, sound, &mut self.endpoint),
+            Record::Sound(track, sound) => self.receiver.take_block(now, (link, track), sound, &mut self.endpoint),
+            Record::Packet(track, sound) => self.receiver.take_packet(now, (link, track), sound, &mut self.endpoint),
             Record::End(track, end) => {
                 self.receiver.take_end(now, link, track, end);
                 true

@@ -1,5 +1,6 @@
-//! Sound on the wire: a block as TCP carries it (`record.rs`), as samples or as an Opus packet; what a datagram carries of it, a piece or
-//! its packet and the one before; and the request for such datagrams. Between machines samples become bytes, and bytes samples, here alone.
+//! Sound on the wire: a block as TCP carries it (`record.rs`), as samples or as an Opus packet; what a datagram carries of it, a
+//! piece or its packet and the one before; and the request for such datagrams. Between machines samples become bytes, and bytes
+//! samples, here alone.
 //!
 //! A block of stereo is 1920 bytes, and a datagram that passes everywhere 1000; so beside TCP a block travels in halves.
 //! [`Piece::index`] 0 and 1 are the halves, 2 and 3 what makes good for two that are lost (`media/sound_pieces.rs`).
@@ -35,23 +36,32 @@ pub fn samples(bytes: &[u8]) -> Arc<[i16]> {
     bytes.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect()
 }
 
+/// What stands before the samples or the packet of a block.
+fn encode_head<S>(sound: &Numbered<MediaTime, S>, out: &mut Vec<u8>) {
+    out.extend_from_slice(&sound.number.to_be_bytes());
+    out.extend_from_slice(&sound.block.capture.as_nanos().to_be_bytes());
+    out.push(sound.block.channels);
+}
+
+/// The same: number, capture time and channels.
+fn decode_head(reader: &mut Reader<'_>) -> Result<(u64, MediaTime, u8), Error> {
+    let number = reader.u64("block number")?;
+    let capture = MediaTime::from_nanos(reader.u64("capture time")?);
+    match reader.u8("channels")? {
+        channels @ 1..=2 => Ok((number, capture, channels)),
+        channels => Err(reader.invalid("channels", u64::from(channels), 1)),
+    }
+}
+
 /// Appends the bytes of a block, kind and track left to the caller.
 pub fn encode(sound: &Numbered<MediaTime>, out: &mut Vec<u8>) {
-    let Numbered { number, block } = sound;
-    out.extend_from_slice(&number.to_be_bytes());
-    out.extend_from_slice(&block.capture.as_nanos().to_be_bytes());
-    out.push(block.channels);
-    out.extend(bytes(block.samples.iter().copied()));
+    encode_head(sound, out);
+    out.extend(bytes(sound.block.samples.iter().copied()));
 }
 
 /// A block: the rest of a message.
 pub fn decode(mut reader: Reader<'_>) -> Result<Numbered<MediaTime>, Error> {
-    let number = reader.u64("block number")?;
-    let capture = MediaTime::from_nanos(reader.u64("capture time")?);
-    let channels = match reader.u8("channels")? {
-        channels @ 1..=2 => channels,
-        channels => return Err(reader.invalid("channels", u64::from(channels), 1)),
-    };
+    let (number, capture, channels) = decode_head(&mut reader)?;
     let bytes = reader.rest();
     if bytes.is_empty() || bytes.len() > MAX_SAMPLE_BYTES || !bytes.len().is_multiple_of(2 * usize::from(channels)) {
         return Err(reader.invalid("sample bytes", bytes.len() as u64, bytes.len()));
@@ -61,21 +71,13 @@ pub fn decode(mut reader: Reader<'_>) -> Result<Numbered<MediaTime>, Error> {
 
 /// Appends the bytes of a block that is an Opus packet, kind and track left to the caller.
 pub fn encode_packet(sound: &Numbered<MediaTime, Packet>, out: &mut Vec<u8>) {
-    let Numbered { number, block } = sound;
-    out.extend_from_slice(&number.to_be_bytes());
-    out.extend_from_slice(&block.capture.as_nanos().to_be_bytes());
-    out.push(block.channels);
-    out.extend_from_slice(&block.samples);
+    encode_head(sound, out);
+    out.extend_from_slice(&sound.block.samples);
 }
 
 /// A block that is an Opus packet: the rest of a message.
 pub fn decode_packet(mut reader: Reader<'_>) -> Result<Numbered<MediaTime, Packet>, Error> {
-    let number = reader.u64("block number")?;
-    let capture = MediaTime::from_nanos(reader.u64("capture time")?);
-    let channels = match reader.u8("channels")? {
-        channels @ 1..=2 => channels,
-        channels => return Err(reader.invalid("channels", u64::from(channels), 1)),
-    };
+    let (number, capture, channels) = decode_head(&mut reader)?;
     let bytes = reader.rest();
     let samples = packet_bytes(&reader, bytes)?.into();
     Ok(Numbered { number, block: Block { capture, channels, samples } })
