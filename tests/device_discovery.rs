@@ -1,5 +1,5 @@
-//! Found by name: real programs in network namespaces of their own, joined by a bridge, with nothing but multicast DNS between them.
-//! Needs root, or leave for users to make namespaces.
+//! Found by name: real programs in network namespaces of their own, joined by a bridge, with nothing but multicast DNS between
+//! them. Needs root, or leave for users to make namespaces.
 
 #![allow(clippy::disallowed_methods, reason = "deadlines for real programs")]
 

@@ -1,4 +1,5 @@
-//! Echo between real programs: what `call` plays goes through a room back into its microphone, and whoever hears it hears no echo.
+//! Echo between real programs: what `call` plays goes through a room back into its microphone, and whoever hears it hears no
+//! echo.
 //!
 //! ```text
 //! send --file ──▶ call ─ speaker ─▶ room: delay, reflections, distortion, another crystal ─┬─▶ microphone ─ call ──▶ recv
@@ -192,7 +193,8 @@ fn whoever_speaks_in_a_call_does_not_hear_himself_and_who_answers_is_heard() {
     assert_eq!(call.stop(Signal::SIGTERM), 0);
     let (seconds, loss) = judge(&walls.end(), &read(&folder.0.join("near.wav")));
     println!("second by second the echo is quieter by {seconds:.0?} dB; who answers loses {loss:.2} dB");
-    // Where the machine is busy the server, the speaker or the microphone starve now and then, and the room is another for a second.
+    // Where the machine is busy the server, the speaker or the microphone starve now and then, and the room is another for a
+    // second.
     let mut later = seconds[2..].to_vec();
     later.sort_by(f64::total_cmp);
     assert!(later[later.len() / 2] >= 30.0 && loss.abs() <= 1.0);

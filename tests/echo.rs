@@ -1,5 +1,5 @@
-//! Echo, without devices and faster than time: what the programs run between the rings of speaker and microphone, with two crystals, a
-//! room, and people in it.
+//! Echo, without devices and faster than time: what the programs run between the rings of speaker and microphone, with two
+//! crystals, a room, and people in it.
 //!
 //! `cargo test --test echo -- --nocapture` prints what is measured. `EYELINE_SIM_LONG=1` makes five minutes an hour.
 
@@ -184,8 +184,8 @@ impl Outcome {
         db(energy(&self.echo[range.clone()]) / energy(&self.out[range]))
     }
 
-    /// Of each 20 ms in which we spoke between two moments, by how much louder we were sent: in the middle, and worst of the best nine
-    /// tenths; and of all together. What is left of an echo is in it.
+    /// Of each 20 ms in which we spoke between two moments, by how much louder we were sent: in the middle, and worst of the best
+    /// nine tenths; and of all together. What is left of an echo is in it.
     fn kept(&self, from: f64, to: f64) -> (f64, f64, f64) {
         let (from, to, behind) = ((from * RATE) as usize, (to * RATE) as usize, (self.delay * RATE) as usize);
         let audible = energy(&self.near[from..to]) / 10.0;
@@ -258,7 +258,8 @@ fn who_speaks_alone_loses_less_than_a_decibel_and_his_words_keep_their_time() {
 
 #[test]
 fn who_interrupts_others_is_heard_with_headphones_and_over_a_loud_speaker_less() {
-    // Of a loud speaker, a laptop's, one far away, headphones: what is lost at most in the middle, and in all but the worst tenth.
+    // Of a loud speaker, a laptop's, one far away, headphones: what is lost at most in the middle, and in all but the worst
+    // tenth.
     for (level, seed, most, worst_most) in
         [(0.0, 3, 9.0, 60.0), (-6.0, 5, 3.0, 30.0), (-12.0, 4, 3.0, 20.0), (-20.0, 3, 3.0, 12.0), (-30.0, 7, 3.0, 12.0)]
     {
@@ -294,7 +295,8 @@ fn a_speaker_that_is_opened_anew_is_followed() {
     assert!(before >= 30.0 && after >= 30.0);
 }
 
-/// Left and right are told as their mean. Of two voices, each on one side, that says little: where it fails for a moment that is heard.
+/// Left and right are told as their mean. Of two voices, each on one side, that says little: where it fails for a moment that is
+/// heard.
 #[test]
 fn who_has_two_microphones_does_not_hear_himself_and_two_who_are_left_and_right_rarely() {
     let outcome = run(World { stereo: Stereo::Microphones, ..World::new() });

@@ -14,8 +14,8 @@ pub const RATE: u32 = 48_000;
 /// Frames (samples of one channel) in a block: 10 ms.
 pub const BLOCK_FRAMES: usize = 480;
 
-/// A block as an Opus packet of its own (RFC 6716). Decoded behind those before it, it is the block's samples, less what the codec
-/// takes off them. What is in one only `codec` above this crate knows.
+/// A block as an Opus packet of its own (RFC 6716). Decoded behind those before it, it is the block's samples, less what the
+/// codec takes off them. What is in one only `codec` above this crate knows.
 pub type Packet = Arc<[u8]>;
 
 /// How a block travels.

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 use std::time::Instant;
 
-/// Prints the list on stdout, for people or as one object: it is what was asked for. For a program that dials others as a rule, also
-/// who waits on this network.
+/// Prints the list on stdout, for people or as one object: it is what was asked for. For a program that dials others as a rule,
+/// also who waits on this network.
 pub fn list(program: &str, as_json: bool) -> ExitCode {
     let offers = if program == "call" { Media::LIVE } else { Media::NONE };
     let directory = (program != "send").then(|| Directory::new(offers, Media::LIVE));

@@ -102,7 +102,8 @@ fn run<Config>(
     code.into()
 }
 
-/// The code that the other machine shows, where it is to be typed, or comes through a pipe: before anything is opened, so that Ctrl-C ends it as ever.
+/// The code that the other machine shows, where it is to be typed, or comes through a pipe: before anything is opened, so that
+/// Ctrl-C ends it as ever.
 fn ask_code(common: &mut Common) -> Result<(), Failure> {
     while common.pairing == Some(Pairing::Ask) {
         if std::io::stdin().is_terminal() {

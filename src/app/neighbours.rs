@@ -1,8 +1,8 @@
 //! Who else waits on this network, in words: on stderr, and with digits in a window in which nobody is seen.
 //!
-//! A digit stays with whom it was given until that one is gone, and another program of his name is another: nobody presses it and gets
-//! somebody else. What others call themselves is
-//! theirs to choose; it comes here printable and not long, and lines about it are counted (`doorman.rs`).
+//! A digit stays with whom it was given until that one is gone, and another program of his name is another: nobody presses it and
+//! gets somebody else. What others call themselves is theirs to choose; it comes here printable and not long, and lines about it
+//! are counted (`doorman.rs`).
 
 use super::args::{Common, PORT};
 use super::awaited;
@@ -52,8 +52,8 @@ struct Chosen {
     host: Option<HostId>,
 }
 
-/// Whether a digit may choose: where nobody is here, nor was a moment ago. Who picks among those he sees would dial a stranger as the
-/// last of them leaves.
+/// Whether a digit may choose: where nobody is here, nor was a moment ago. Who picks among those he sees would dial a stranger as
+/// the last of them leaves.
 #[derive(Default)]
 pub struct Company(Option<Instant>);
 

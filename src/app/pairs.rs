@@ -1,7 +1,8 @@
 //! Machines that this user's was paired with: kept in a file of his, and what is said of them.
 //!
-//! One line for each in `peers` of [`state`]'s folder, which nobody else may read: the key in hexadecimal digits, what the machine
-//! called itself, and the hosts as which it was dialled, with tabs between them. A line that is none of these is left as it is.
+//! One line for each in `peers` of [`state`]'s folder, which nobody else may read: the key in hexadecimal digits, what the
+//! machine called itself, and the hosts as which it was dialled, with tabs between them. A line that is none of these is left as
+//! it is.
 
 use super::args::{Common, Host, Pairing};
 use super::state;
@@ -16,7 +17,8 @@ use std::path::{Path, PathBuf};
 /// A longer file was not written here: 256 lines of a name and a dozen hosts.
 const LONGEST: u64 = 1 << 20;
 
-/// A name, with what it is worth. Others choose their names, also such as end in a mark of ours: behind those it is said once more.
+/// A name, with what it is worth. Others choose their names, also such as end in a mark of ours: behind those it is said once
+/// more.
 pub fn marked(name: &str, standing: &Standing) -> String {
     match standing {
         Standing::Paired(pair) if pair == name => format!("{name} (paired)"),
@@ -117,8 +119,8 @@ impl Pairs {
     pub fn keep(&mut self, pair: Pair, host: Option<&Host>) -> io::Result<()> {
         let typed = host.map(|host| host.to_string().to_lowercase());
         self.change(|lines| {
-            // What was dialled is another machine now, or the same with another key: then the old one is of no use. Two that dial us may
-            // have one name, and each has its key.
+            // What was dialled is another machine now, or the same with another key: then the old one is of no use. Two that dial
+            // us may have one name, and each has its key.
             lines.retain_mut(|line| {
                 let Line::Known(known) = line else { return true };
                 let before = known.hosts.len();

@@ -29,8 +29,8 @@ impl Presence {
         self.directory.clone()
     }
 
-    /// From now on it is said that `program` waits on `local`, unless it does not, or shall not be found; `on_heard` is told who is
-    /// there, and `on_digit` which digits are typed. What it is found by.
+    /// From now on it is said that `program` waits on `local`, unless it does not, or shall not be found; `on_heard` is told who
+    /// is there, and `on_digit` which digits are typed. What it is found by.
     pub fn begin(
         &self,
         program: &str,
@@ -68,8 +68,8 @@ impl Drop for Presence {
     }
 }
 
-/// Gives each digit that is typed on a line of its own, on a thread that ends with stdin and else with the process: nobody can wake
-/// it. A program in the background is not stopped for it: reading fails there.
+/// Gives each digit that is typed on a line of its own, on a thread that ends with stdin and else with the process: nobody can
+/// wake it. A program in the background is not stopped for it: reading fails there.
 fn listen(on_digit: impl Fn(u8) + Send + 'static) -> io::Result<()> {
     let read = move || {
         let _ = SigSet::from(Signal::SIGTTIN).thread_block();

@@ -1,5 +1,5 @@
-//! Keys for people: words to read aloud, out of the list that BIP 39 made for it (2048 words; the first four letters tell each from
-//! all others).
+//! Keys for people: words to read aloud, out of the list that BIP 39 made for it (2048 words; the first four letters tell each
+//! from all others).
 
 use bip39::Language;
 use eyeline_proto::crypto::random;
@@ -17,8 +17,8 @@ pub fn key() -> String {
     bytes.chunks(2).map(word).collect::<Vec<_>>().join("-")
 }
 
-/// What was typed, as [`key`] would have written it, where it is such a key said with other letters or spaces; else as it is. Where one
-/// of seven words is on no list its place is told, and not the word: it is part of a key.
+/// What was typed, as [`key`] would have written it, where it is such a key said with other letters or spaces; else as it is.
+/// Where one of seven words is on no list its place is told, and not the word: it is part of a key.
 pub fn normal(typed: &str) -> Result<Option<String>, String> {
     let words: Vec<String> =
         typed.split(|c: char| c.is_whitespace() || c == '-').filter(|word| !word.is_empty()).map(str::to_lowercase).collect();

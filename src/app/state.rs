@@ -17,8 +17,8 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().unwrap_or(Path::new("/"))
 }
 
-/// Another program that changes something there at the same time waits for us, or we for it, while this is held. `None`: it cannot
-/// be had, and it is done without.
+/// Another program that changes something there at the same time waits for us, or we for it, while this is held. `None`: it
+/// cannot be had, and it is done without.
 pub fn lock(file: &Path) -> Option<Flock<File>> {
     let folder = std::fs::create_dir_all(folder_of(file)).and_then(|()| File::open(folder_of(file))).ok()?;
     Flock::lock(folder, FlockArg::LockExclusive).ok()

@@ -1,8 +1,8 @@
 //! Where windows stood when they were closed: there they open the next time.
 //!
-//! One line for each of what is watched in a file of the user's (`windows` in [`state`]'s folder), the newest first: `1280x720+100+50 recv
-//! lab.local:9688`. Two `recv` of two cameras so come back beside each other. What cannot be read or written is not worth a word to
-//! the user: a window opens all the same.
+//! One line for each of what is watched in a file of the user's (`windows` in [`state`]'s folder), the newest first:
+//! `1280x720+100+50 recv lab.local:9688`. Two `recv` of two cameras so come back beside each other. What cannot be read or
+//! written is not worth a word to the user: a window opens all the same.
 
 use super::args::Rendezvous;
 use super::state;

@@ -196,7 +196,8 @@ impl Microphone {
         Ok(Microphone { known, losses, _thread: keeper })
     }
 
-    /// Opens one that was found before. It may have gone since: then it is waited for. What it hears is cleaned, where that is wanted.
+    /// Opens one that was found before. It may have gone since: then it is waited for. What it hears is cleaned, where that is
+    /// wanted.
     pub fn reopen(known: &Known, sound: Arc<Slot<Block<Instant>>>, voice: Option<VoiceProcessing>) -> Result<Microphone, Error> {
         let asked = known.clone();
         let (losses, keeper) = Self::start(move |losses, stop| {

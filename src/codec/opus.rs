@@ -1,16 +1,16 @@
 //! Live sound as Opus packets (RFC 6716), and back: each block of 10 ms by itself, through libopus.
 //!
-//! **Choice.** libopus' low-delay mode (CELT alone), 64 kbit/s of mono and 96 of stereo: it hears 2.5 ms ahead, where the others need 6.5,
-//! and costs 0.4 % of a core. Its in-band recovery and its discontinuous transmission are of the other modes; a lost packet comes
-//! again with the next one (`session/sound_copies.rs`), which no prediction equals.
+//! **Choice.** libopus' low-delay mode (CELT alone), 64 kbit/s of mono and 96 of stereo: it hears 2.5 ms ahead, where the others
+//! need 6.5, and costs 0.4 % of a core. Its in-band recovery and its discontinuous transmission are of the other modes; a lost
+//! packet comes again with the next one (`session/sound_copies.rs`), which no prediction equals.
 //!
-//! **Packets know little of each other.** libopus may predict a packet from those before it; then a decoder that begins, or missed one, is
-//! wrong for ten more (20 dB instead of 35 on a chord, 5 instead of 12 on a voice). Here it may not (`set_prediction_disabled`): that
-//! costs 6 dB of a chord, half a dB of a voice, and the second packet is whole again.
+//! **Packets know little of each other.** libopus may predict a packet from those before it; then a decoder that begins, or
+//! missed one, is wrong for ten more (20 dB instead of 35 on a chord, 5 instead of 12 on a voice). Here it may not
+//! (`set_prediction_disabled`): that costs 6 dB of a chord, half a dB of a voice, and the second packet is whole again.
 //!
-//! **A packet and its block are the same moments.** What a decoder makes of a packet is the encoder's block [`LOOKAHEAD`] later. So who
-//! encodes gives out samples that are as late, with the capture time they have ([`delay`]): then block by block either form may be
-//! played behind the other. What comes back to samples, and in which order, is [`decoder`]'s.
+//! **A packet and its block are the same moments.** What a decoder makes of a packet is the encoder's block [`LOOKAHEAD`] later.
+//! So who encodes gives out samples that are as late, with the capture time they have ([`delay`]): then block by block either
+//! form may be played behind the other. What comes back to samples, and in which order, is [`decoder`]'s.
 
 pub mod decoder;
 mod delay;

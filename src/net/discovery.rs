@@ -1,13 +1,13 @@
 //! Found by name: a waiting program says on its network what it is called and where it waits, and finds the others that do
 //! (multicast DNS, RFC 6762, and DNS-SD, RFC 6763; the crate `mdns-sd` speaks both).
 //!
-//! One [`Directory`] a run. Its first use starts the crate's thread and one of ours, `neighbours`, which keeps the [`listing`] up to
-//! date; who neither says nor asks anything starts none. Nothing here is waited for but in [`Directory::find`], on a thread that looks
-//! a name up, and at the end, for [`GOODBYE`] at most. Where there is no network, no multicast or no way to port 5353, nothing is
-//! found, and nothing fails.
+//! One [`Directory`] a run. Its first use starts the crate's thread and one of ours, `neighbours`, which keeps the [`listing`] up
+//! to date; who neither says nor asks anything starts none. Nothing here is waited for but in [`Directory::find`], on a thread
+//! that looks a name up, and at the end, for [`GOODBYE`] at most. Where there is no network, no multicast or no way to port 5353,
+//! nothing is found, and nothing fails.
 //!
-//! Our records have a host name of their own, so that no clash of names touches the machine's. Loopback is left out where there is
-//! another interface: two programs of one name would stand there as one.
+//! Our records have a host name of their own, so that no clash of names touches the machine's. Loopback is left out where there
+//! is another interface: two programs of one name would stand there as one.
 //!
 //! Capacity: the listing's; the crate keeps whatever records strangers send, so that with more than 2048 it is ended and begun
 //! anew after a minute (`follow`).
@@ -200,8 +200,8 @@ impl Directory {
         matches!(host.by, By::Announcement(id) if lock(&self.0.state).listing.is_another(&host.name, id))
     }
 
-    /// Of one that is asked for again, which could not be dialled then, it is found out whether it still answers; whoever does not is
-    /// not there the next time.
+    /// Of one that is asked for again, which could not be dialled then, it is found out whether it still answers; whoever does
+    /// not is not there the next time.
     fn search(&self, host: &Host, machine: Option<&Receiver<HostnameResolutionEvent>>, until: Instant) -> Vec<Vec<SocketAddr>> {
         let mut addresses: Vec<Address> = Vec::new();
         let mut state = lock(&self.0.state);

@@ -31,8 +31,8 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// Opens the device called `which` (number, name, part of a name; `None`: the default). Returns once it plays; what it is given
-    /// is told to the reference, if any.
+    /// Opens the device called `which` (number, name, part of a name; `None`: the default). Returns once it plays; what it is
+    /// given is told to the reference, if any.
     pub fn open(which: Option<&str>, config: Config, reference: Option<&Reference>) -> Result<Speaker, Error> {
         let mixer = Mixer::new(reference.cloned());
         let shared = mixer.clone();

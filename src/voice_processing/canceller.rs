@@ -1,11 +1,12 @@
 //! The echo canceller: AEC3 of WebRTC, in Rust (`sonora-aec3`), driven block by block.
 //!
-//! **Why not through `sonora`.** Its one door to AEC3 lets nothing be set, and AEC3 as it is set mutes whoever interrupts: a band that
-//! was muted for an echo opens from -100 dB, twice as far every 4 ms, so that half a syllable is over before it is heard. Opened from
-//! [`FIRST`] it is heard 13 ms sooner. Measured with an echo half as loud as the voice near by: the worst tenth of its pieces of 20 ms
-//! loses 19 dB instead of 26, with headphones 8 instead of 14; the echo while only others speak is louder by 0 to 0.7 dB.
-//! **Rejected.** Opening from -60 dB: 11 and 4 dB, but the echo of a speaker that distorts is louder by 1 to 4. Softer masks while
-//! somebody speaks near by (`nearend_tuning`): the echo is heard in his pauses. Faster growth (`max_inc_factor`): both.
+//! **Why not through `sonora`.** Its one door to AEC3 lets nothing be set, and AEC3 as it is set mutes whoever interrupts: a band
+//! that was muted for an echo opens from -100 dB, twice as far every 4 ms, so that half a syllable is over before it is heard.
+//! Opened from [`FIRST`] it is heard 13 ms sooner. Measured with an echo half as loud as the voice near by: the worst tenth of
+//! its pieces of 20 ms loses 19 dB instead of 26, with headphones 8 instead of 14; the echo while only others speak is louder by
+//! 0 to 0.7 dB.
+//! **Rejected.** Opening from -60 dB: 11 and 4 dB, but the echo of a speaker that distorts is louder by 1 to 4. Softer masks
+//! while somebody speaks near by (`nearend_tuning`): the echo is heard in his pauses. Faster growth (`max_inc_factor`): both.
 
 use sonora_aec3::block::Block;
 use sonora_aec3::block_framer::BlockFramer;

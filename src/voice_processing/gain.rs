@@ -3,7 +3,8 @@
 //! **Problem.** It takes an echo that was left for a voice, and raises it. **Choice.** While the others speak, and half a second
 //! longer, it is at work only where that cannot happen ([`Gate`]): the canceller says itself that it takes out ten decibels and
 //! more, which it says late and never where it fails; or there is no echo, as with headphones, for it is quiet at the
-//! microphone while the others speak. Else sound passes as it is. The reference leads its echo: so the gain is gone before that comes.
+//! microphone while the others speak. Else sound passes as it is. The reference leads its echo: so the gain is gone before that
+//! comes.
 //! **Rejected.** The detector of residual echo (WebRTC's RED): it needs seconds to see what it is there to prevent.
 
 use sonora::config::{AdaptiveDigital, GainController2};
@@ -13,8 +14,8 @@ use super::shape::{Channel, pipeline, stream};
 use eyeline_proto::media::resampler::CHANNELS;
 use eyeline_proto::sound::BLOCK_FRAMES;
 
-/// From this on the canceller is believed, until it says less than the other, dB. Where it fails it was never seen to say more than
-/// nine (reference too late, echo too late), where it works it says ten after five to eight seconds of speech.
+/// From this on the canceller is believed, until it says less than the other, dB. Where it fails it was never seen to say more
+/// than nine (reference too late, echo too late), where it works it says ten after five to eight seconds of speech.
 const BELIEVED: f64 = 10.0;
 const DOUBTED: f64 = 6.0;
 /// What is played is heard above this: mean square of a block, -50 dB of full scale.
@@ -25,7 +26,8 @@ const ECHOES: u32 = 50;
 const SURELY: u32 = 40;
 /// What comes back is no echo worth the name where it is quieter than what is played by so much: 35 dB.
 const QUIETER: f32 = 3.2e-4;
-/// So many blocks without an echo must have been seen before that is believed; one that may have one, or a voice, takes a tenth off.
+/// So many blocks without an echo must have been seen before that is believed; one that may have one, or a voice, takes a tenth
+/// off.
 const SEEN: u32 = 500;
 const QUIET: u32 = 10;
 

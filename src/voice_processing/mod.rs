@@ -6,10 +6,11 @@
 //! microphone's thread: blocks of 10 ms ───────────────→ aligner, stage → blocks of 10 ms, caught a little earlier
 //! ```
 //!
-//! [`VoiceProcessing`] is what those who open devices share: the speaker writes what it is given into its [`Reference`], the microphone's
-//! thread has a [`Processor`] made for each device it opens. Which frames belong to a block is decided in
-//! `media/echo_aligner.rs`. **Rejected:** a reference of left and right. AEC3 begins anew when it first hears a difference between them, three
-//! seconds of echo, and microphones of laptops always have one; told their mean it takes out 60 dB of those. Below `capture` and `present`, which may not import each other.
+//! [`VoiceProcessing`] is what those who open devices share: the speaker writes what it is given into its [`Reference`], the
+//! microphone's thread has a [`Processor`] made for each device it opens. Which frames belong to a block is decided in
+//! `media/echo_aligner.rs`. **Rejected:** a reference of left and right. AEC3 begins anew when it first hears a difference
+//! between them, three seconds of echo, and microphones of laptops always have one; told their mean it takes out 60 dB of those.
+//! Below `capture` and `present`, which may not import each other.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

@@ -1,9 +1,9 @@
 //! What the speaker is given, on its way from the speaker's callback to the microphone's thread.
 //!
-//! The callback has a [`Writer`] and writes what the card gets, the mean of left and right, with the moment its first frame leaves the speaker: two rings, nothing
-//! allocated, locked or freed. Each time a speaker is opened it is given a new one, and what reads goes on with that by itself; so
-//! does a microphone that is opened anew with what the speaker writes. The rings hold [`RING_FRAMES`]; when they are full, newest
-//! sound is lost, and time goes on by what was lost.
+//! The callback has a [`Writer`] and writes what the card gets, the mean of left and right, with the moment its first frame
+//! leaves the speaker: two rings, nothing allocated, locked or freed. Each time a speaker is opened it is given a new one, and
+//! what reads goes on with that by itself; so does a microphone that is opened anew with what the speaker writes. The rings hold
+//! [`RING_FRAMES`]; when they are full, newest sound is lost, and time goes on by what was lost.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

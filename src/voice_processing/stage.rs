@@ -1,7 +1,7 @@
 //! Echo cancellation, noise suppression and gain control of one microphone: 10 ms in, 10 ms out.
 //!
-//! It allocates some fifty times a block and takes 0.2 ms: nothing for an audio callback. What comes out was caught earlier than what
-//! went in, by [`Stage::delay`].
+//! It allocates some fifty times a block and takes 0.2 ms: nothing for an audio callback. What comes out was caught earlier than
+//! what went in, by [`Stage::delay`].
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -15,8 +15,8 @@ use eyeline_proto::media::echo_aligner::Reference;
 use eyeline_proto::media::resampler::CHANNELS;
 use eyeline_proto::sound::BLOCK_FRAMES;
 
-/// How much later each makes what it is given, as measured (`tests/echo.rs` does it again): bands are split and joined, echoes are
-/// looked for in blocks of their own length, noise in spectra that overlap.
+/// How much later each makes what it is given, as measured (`tests/echo.rs` does it again): bands are split and joined, echoes
+/// are looked for in blocks of their own length, noise in spectra that overlap.
 const BANDS_DELAY: Duration = Duration::from_micros(750);
 const ECHO_DELAY: Duration = Duration::from_micros(8000);
 const NOISE_DELAY: Duration = Duration::from_micros(6000);

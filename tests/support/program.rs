@@ -67,8 +67,8 @@ pub fn send(args: &str) -> Program {
     Program::start(SEND, args)
 }
 
-/// The program with nothing in its environment, and no config file, that changes its words, but for one that keeps it off the network
-/// of whoever runs the test; no display, and no memory of windows.
+/// The program with nothing in its environment, and no config file, that changes its words, but for one that keeps it off the
+/// network of whoever runs the test; no display, and no memory of windows.
 pub fn command(path: &str, args: &str) -> Command {
     let mut command = Command::new(path);
     command.args(args.split_whitespace()).env("XDG_CONFIG_HOME", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/quiet"));

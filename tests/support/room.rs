@@ -1,5 +1,5 @@
-//! From a speaker to a microphone: a delay, a room of which the reflections die away within 100 ms, a speaker that distorts, and a
-//! crystal that differs.
+//! From a speaker to a microphone: a delay, a room of which the reflections die away within 100 ms, a speaker that distorts, and
+//! a crystal that differs.
 
 #![allow(dead_code, reason = "each test program uses its part")]
 

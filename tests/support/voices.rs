@@ -1,5 +1,5 @@
-//! Somebody who speaks, made of nothing: syllables of a buzz through three formants and of hiss, words and pauses between them. The
-//! same for the same seed, mono, 48 kHz, about 22 dB below full scale while it speaks.
+//! Somebody who speaks, made of nothing: syllables of a buzz through three formants and of hiss, words and pauses between them.
+//! The same for the same seed, mono, 48 kHz, about 22 dB below full scale while it speaks.
 
 #![allow(dead_code, reason = "each test program uses its part")]
 

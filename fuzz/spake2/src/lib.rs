@@ -1,7 +1,7 @@
 //! What pairing takes of SPAKE2, with the arithmetic of a toy: one password gives both sides one key, and nothing is secret.
 //!
-//! The real one wants the real curve, whose place another toy has here (`curve25519-dalek`). What a stranger may send in its place is
-//! tried against the real one in `proto/tests/sim/pairing.rs`.
+//! The real one wants the real curve, whose place another toy has here (`curve25519-dalek`). What a stranger may send in its
+//! place is tried against the real one in `proto/tests/sim/pairing.rs`.
 
 use std::marker::PhantomData;
 

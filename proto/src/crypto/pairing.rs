@@ -3,9 +3,9 @@
 //! **Problem.** Digits that are read aloud can be guessed in a second by whoever recorded a handshake that is keyed with them, as
 //! `NNpsk0` is with a passphrase.
 //!
-//! **Choice.** Each side sends one masked point. Whoever listens learns nothing; whoever takes part has committed to one guess, and
-//! the handshake that follows, keyed with what came out, tells whether it was right. So a guess costs a connection, and these are
-//! counted (`session/keyring.rs`).
+//! **Choice.** Each side sends one masked point. Whoever listens learns nothing; whoever takes part has committed to one guess,
+//! and the handshake that follows, keyed with what came out, tells whether it was right. So a guess costs a connection, and these
+//! are counted (`session/keyring.rs`).
 //!
 //! What comes out makes two keys, so that the one that is kept was never used on the way to it.
 

@@ -1,22 +1,23 @@
 //! The reference of an echo canceller: of what the speaker was given, the 10 ms that belong to a microphone's block.
 //!
-//! **Problem.** A canceller takes what is played and what is heard in step, 10 ms of each, and finds the room between them by itself.
-//! But speaker and microphone are two cards with two crystals, their sound comes in pieces of any size, much earlier than it is
-//! played and somewhat later than it was caught, and either may have gaps. A reference that comes *after* its echo cannot be used
-//! at all: with sonora the echo then grows louder instead of quieter.
+//! **Problem.** A canceller takes what is played and what is heard in step, 10 ms of each, and finds the room between them by
+//! itself. But speaker and microphone are two cards with two crystals, their sound comes in pieces of any size, much earlier than
+//! it is played and somewhat later than it was caught, and either may have gaps. A reference that comes *after* its echo cannot
+//! be used at all: with sonora the echo then grows louder instead of quieter.
 //!
-//! **Choice.** Nothing is asked of the order in which pieces arrive. Each frame that was played has a moment at which it leaves the
-//! speaker, from its card's own stamps ([`Card`]), each block the moment it was caught, likewise. For a block the frames are taken that
-//! leave the speaker [`LEAD`] *later* than the block was caught: so the reference leads its echo by that and the way through the
-//! room, for ever. Where the cards drift apart the reading is steered, critically damped ([`SPEED`]), and resampled ([`Resampler`]), as
-//! playout is, but sooner: both times are smooth, and nobody hears it. Where it is off by more than [`JUMP_S`], one of the cards had a gap and the reading goes where it belongs at once.
-//! What was never played, or is not known yet, is silence.
+//! **Choice.** Nothing is asked of the order in which pieces arrive. Each frame that was played has a moment at which it leaves
+//! the speaker, from its card's own stamps ([`Card`]), each block the moment it was caught, likewise. For a block the frames are
+//! taken that leave the speaker [`LEAD`] *later* than the block was caught: so the reference leads its echo by that and the way
+//! through the room, for ever. Where the cards drift apart the reading is steered, critically damped ([`SPEED`]), and resampled
+//! ([`Resampler`]), as playout is, but sooner: both times are smooth, and nobody hears it. Where it is off by more than
+//! [`JUMP_S`], one of the cards had a gap and the reading goes where it belongs at once. What was never played, or is not known
+//! yet, is silence.
 //!
-//! Stamps may be wrong, each card's by its own constant. Where what is wanted is never known in time, the reading goes back until it
-//! is ([`WINDOW`]); where the canceller says that an echo comes at once, it is told to go on ([`Aligner::lead_more`]).
+//! Stamps may be wrong, each card's by its own constant. Where what is wanted is never known in time, the reading goes back until
+//! it is ([`WINDOW`]); where the canceller says that an echo comes at once, it is told to go on ([`Aligner::lead_more`]).
 //!
-//! **Rejected.** A queue between the two (moq's): its fill is the delay, so it must be emptied when it grows, each time a step in the
-//! echo's path, and two crystals fill it within minutes. Dropping or doubling single frames for the drift: a step in the path
+//! **Rejected.** A queue between the two (moq's): its fill is the delay, so it must be emptied when it grows, each time a step in
+//! the echo's path, and two crystals fill it within minutes. Dropping or doubling single frames for the drift: a step in the path
 //! several times a second.
 //!
 //! Invariant: memory is [`HISTORY`] frames, whatever comes.
@@ -28,8 +29,8 @@ use super::drift::{Card, MAX_CORRECTION};
 use super::resampler::Resampler;
 use crate::sound::{BLOCK_FRAMES, RATE};
 
-/// By so much the reference leads what it is an echo of: more than stamps wander, less than a card plays ahead. A sound server that
-/// is asked for 10 ms at a time plays 10 to 20 ms ahead of the end of a block, less what its callbacks are late.
+/// By so much the reference leads what it is an echo of: more than stamps wander, less than a card plays ahead. A sound server
+/// that is asked for 10 ms at a time plays 10 to 20 ms ahead of the end of a block, less what its callbacks are late.
 pub const LEAD: Duration = Duration::from_millis(5);
 /// A reading that is off by more is not steered but moved. Stamps of two cards that run wander by less.
 const JUMP_S: f64 = 4e-3;
@@ -39,8 +40,8 @@ const SPEED: f64 = 0.5;
 const WINDOW: u32 = 100;
 /// The reading goes on by so much where an echo comes at once.
 const MORE_S: f64 = 10e-3;
-/// What is known in time must be so with so much to spare: the speaker asks for a block at once, and which moment of the microphone's
-/// that is wanders through all there are.
+/// What is known in time must be so with so much to spare: the speaker asks for a block at once, and which moment of the
+/// microphone's that is wanders through all there are.
 const MARGIN_S: f64 = BLOCK_S;
 /// Nobody's stamps are wrong by more.
 const MOST_LEAD_S: f64 = 0.1;
@@ -94,8 +95,8 @@ impl Aligner {
         self.short = Short::default();
     }
 
-    /// What the speaker was given next, the mean of its channels, of which the first frame leaves it at `at`; `lost`: frames before it
-    /// that it was given and nobody told of.
+    /// What the speaker was given next, the mean of its channels, of which the first frame leaves it at `at`; `lost`: frames
+    /// before it that it was given and nobody told of.
     pub fn push(&mut self, at: Instant, lost: u64, samples: &[f32]) {
         self.played.skip(lost);
         self.card.observe(self.played.end, at);
@@ -181,8 +182,8 @@ struct Short {
 }
 
 impl Short {
-    /// For a block everything before `wanted` was wanted, and everything before `known` is. Says how much half of all blocks and more
-    /// lack, in frames. A speaker that stands still says nothing.
+    /// For a block everything before `wanted` was wanted, and everything before `known` is. Says how much half of all blocks and
+    /// more lack, in frames. A speaker that stands still says nothing.
     fn note(&mut self, known: u64, wanted: u64) -> Option<f64> {
         let plays = std::mem::replace(&mut self.known, known) < known;
         self.blocks += 1;
@@ -314,8 +315,8 @@ mod tests {
             if at >= self.stall.0 { at + self.stall.1 - self.stall.0 } else { at }
         }
 
-        /// One block: by how much the frame that is taken for its middle leaves the speaker later than that was caught, seconds. None
-        /// where the numbers start again, or there is silence.
+        /// One block: by how much the frame that is taken for its middle leaves the speaker later than that was caught, seconds.
+        /// None where the numbers start again, or there is silence.
         fn block(&mut self) -> Option<f64> {
             let now = (self.caught + 480) as f64 / self.microphone + self.behind;
             while self.leaves(self.given) - self.ahead <= now {

@@ -1,5 +1,5 @@
-//! A peer that says the id of one that is here already: what it says is kept until it has proved to be that one, or is refused. So
-//! is what one says of whom somebody is asked whether it is let in.
+//! A peer that says the id of one that is here already: what it says is kept until it has proved to be that one, or is refused.
+//! So is what one says of whom somebody is asked whether it is let in.
 //!
 //! Capacity: [`MOST_HELD`] bytes of records; [`MOST_PROOFS`] proofs, the newest, of each link.
 

@@ -1,5 +1,6 @@
 //! What a meeting point does: every track that a peer sends of its own goes to all others, slices and blocks as they came, never
-//! decoded. Sound that comes as Opus packets goes on so; where one of those it is for decodes none, its sender is asked for samples.
+//! decoded. Sound that comes as Opus packets goes on so; where one of those it is for decodes none, its sender is asked for
+//! samples.
 //!
 //! A forwarded track has a number of ours ([`Numbers`]) and keeps its origin, its name, its pictures' and its blocks' numbers.
 //! Its times are by our clock, for ours is the only one that its receivers ask: the time in each slice's head is written anew.

@@ -7,7 +7,8 @@
 //! forwarded track that comes late, behind others that were copied, is copied as soon as it is there, all its pieces at once: it
 //! has no time to lose.
 //!
-//! A block that goes as an Opus packet takes one datagram, with the packet of the block before it: what one loses the next one brings.
+//! A block that goes as an Opus packet takes one datagram, with the packet of the block before it: what one loses the next one
+//! brings.
 //!
 //! Holds no block: a number, and the log is asked.
 

@@ -1,14 +1,16 @@
 //! In which form one peer is sent the sound of one track: as samples, or as Opus packets.
 //!
-//! **Choice.** Samples take 0.8 Mbit/s a channel and lose nothing, packets a tenth of that. So it is samples as long as the path has room,
-//! packets where it is known to take less than [`NARROW`], and samples again once it has taken [`WIDE`], or no bottleneck is known, for
-//! [`STAYS`], by what pictures tell: while none go, nothing is learnt, and the form stays. Where samples were too much for it all the
-//! same, the next time takes twice as long, up to 16 times. Who has said that it decodes no Opus, writes a file, or passes the track on to such, is sent samples whatever the path
-//! takes; so is who is sent a film. A track that is forwarded goes on in the form in which it came.
+//! **Choice.** Samples take 0.8 Mbit/s a channel and lose nothing, packets a tenth of that. So it is samples as long as the path
+//! has room, packets where it is known to take less than [`NARROW`], and samples again once it has taken [`WIDE`], or no
+//! bottleneck is known, for [`STAYS`], by what pictures tell: while none go, nothing is learnt, and the form stays. Where samples
+//! were too much for it all the same, the next time takes twice as long, up to 16 times. Who has said that it decodes no Opus,
+//! writes a file, or passes the track on to such, is sent samples whatever the path takes; so is who is sent a film. A track that
+//! is forwarded goes on in the form in which it came.
 //!
-//! **A change is heard by nobody.** A block is one number in either form, and a packet decodes to the same moments as the samples (the
-//! encoder's delay is made up for before, `codec::opus`). What a decoder makes of a packet depends on the one before it: so the
-//! blocks before the first that is sent as a packet alone, [`PRIMERS`] of them, are sent in both forms. Back again nothing is needed.
+//! **A change is heard by nobody.** A block is one number in either form, and a packet decodes to the same moments as the samples
+//! (the encoder's delay is made up for before, `codec::opus`). What a decoder makes of a packet depends on the one before it: so
+//! the blocks before the first that is sent as a packet alone, [`PRIMERS`] of them, are sent in both forms. Back again nothing is
+//! needed.
 
 use super::sound_log::Forms;
 use crate::media::rate_control::Bitrate;
@@ -73,8 +75,8 @@ pub(super) struct Picked<'a> {
 }
 
 impl Choice {
-    /// Looks at what is to be sent: `may` says that the peer takes packets at all, `path` what its path is known to take, and when that
-    /// was measured.
+    /// Looks at what is to be sent: `may` says that the peer takes packets at all, `path` what its path is known to take, and
+    /// when that was measured.
     pub fn look(&mut self, now: Instant, (may, wish): (bool, Wish), (path, measured): (Option<Bitrate>, Option<Instant>)) {
         let tells = measured.is_some_and(|measured| now <= measured + MEASURED);
         let wide = tells && path.is_none_or(|path| path >= WIDE);
@@ -108,7 +110,8 @@ impl Choice {
         self.wants_packets
     }
 
-    /// Of a track whose next block has this number, and has a packet if the newest `has_packets`: begins or ends where that is wanted.
+    /// Of a track whose next block has this number, and has a packet if the newest `has_packets`: begins or ends where that is
+    /// wanted.
     pub fn follow(&mut self, end: u64, has_packets: bool) {
         let on = self.packets.is_some_and(|(_, until)| until == u64::MAX);
         match (self.wants_packets && has_packets, on) {

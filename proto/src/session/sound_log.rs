@@ -1,5 +1,5 @@
-//! The sound of a track: one log of blocks for all peers, of each its samples, its Opus packet, or both. Which of them a peer is sent
-//! is `sound_form.rs`'s.
+//! The sound of a track: one log of blocks for all peers, of each its samples, its Opus packet, or both. Which of them a peer is
+//! sent is `sound_form.rs`'s.
 //!
 //! Of what is caught here every block is kept; of a track that is forwarded those that came, and what did not leaves a hole that
 //! cursors pass over ([`SoundLog::held_from`]).

@@ -41,8 +41,8 @@ fn opus_loss_5_rtt60() {
     check("opus_loss_5_rtt60", &pair.figures());
 }
 
-/// A head that speaks, and what it says, through a megabit. What it says waits behind its picture on such a path: with a quarter of a
-/// second for that nothing of it is missing.
+/// A head that speaks, and what it says, through a megabit. What it says waits behind its picture on such a path: with a quarter
+/// of a second for that nothing of it is missing.
 #[test]
 fn a_talking_head_and_its_sound_fit_a_megabit() {
     let stream = Stream { channels: 1, ..mosaic::stream(1000) };

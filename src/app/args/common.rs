@@ -125,8 +125,8 @@ pub(super) struct CommonFlags {
     #[arg(long, value_name = "FILE", value_parser = file(), help_heading = "Connection")]
     key_file: Option<PathBuf>,
 
-    /// Pair two machines, once: who waits shows six digits, who dials types them, or gives them as --pair=CODE; from then on the two
-    /// know each other without it
+    /// Pair two machines, once: who waits shows six digits, who dials types them, or gives them as --pair=CODE; from then on the
+    /// two know each other without it
     #[arg(long, value_name = "CODE", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Connection")]
     pair: Option<String>,
 
@@ -146,8 +146,8 @@ pub(super) struct CommonFlags {
     #[arg(long, help_heading = "Connection")]
     no_announce: bool,
 
-    /// List cameras with their modes and what can be set, monitors, microphones and speakers (recv and call: and who waits on this
-    /// network), then end; as JSON with `--stats json`
+    /// List cameras with their modes and what can be set, monitors, microphones and speakers (recv and call: and who waits on
+    /// this network), then end; as JSON with `--stats json`
     #[arg(long)]
     list: bool,
 

@@ -170,7 +170,8 @@ pub(super) struct SourceFlags {
     #[arg(long, help_heading = "What to send")]
     no_audio: bool,
 
-    /// How live sound is sent: pcm, as it is; opus, compressed, to who decodes that; auto, compressed where the path is narrow [default: auto]
+    /// How live sound is sent: pcm, as it is; opus, compressed, to who decodes that; auto, compressed where the path is narrow
+    /// [default: auto]
     #[arg(
         long,
         value_name = "auto|pcm|opus",

@@ -1,15 +1,15 @@
 //! Packets of one track to samples, in the order of their numbers.
 //!
-//! **Problem.** Neighbouring packets overlap by 2.5 ms, so what a decoder makes of one depends on the one before. Packets are lost, and
-//! one that comes late comes behind its followers.
+//! **Problem.** Neighbouring packets overlap by 2.5 ms, so what a decoder makes of one depends on the one before. Packets are
+//! lost, and one that comes late comes behind its followers.
 //!
-//! **Choice.** For up to [`HOLE`] packets that are not there the decoder is told so and goes on. What it predicts for them is not heard:
-//! what is, `media/conceal.rs` makes of the sound as it was played (libopus' own, measured over all, was further from what was lost than
-//! silence is). After more it begins anew. For one that comes late another decoder is given up to [`PRIMERS`] packets before it, and then
-//! it; the one that went on is right again by then. So no packet waits for another.
+//! **Choice.** For up to [`HOLE`] packets that are not there the decoder is told so and goes on. What it predicts for them is not
+//! heard: what is, `media/conceal.rs` makes of the sound as it was played (libopus' own, measured over all, was further from what
+//! was lost than silence is). After more it begins anew. For one that comes late another decoder is given up to [`PRIMERS`]
+//! packets before it, and then it; the one that went on is right again by then. So no packet waits for another.
 //!
-//! Capacity: [`KEPT`] packets of at most 1275 bytes. Bytes of a peer: what libopus refuses, or is no block of 10 ms, is no sound, and the
-//! decoder begins anew.
+//! Capacity: [`KEPT`] packets of at most 1275 bytes. Bytes of a peer: what libopus refuses, or is no block of 10 ms, is no sound,
+//! and the decoder begins anew.
 
 use super::channels;
 use eyeline_proto::sound::{BLOCK_FRAMES, Numbered, Packet, RATE};

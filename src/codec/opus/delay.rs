@@ -1,14 +1,15 @@
 //! Makes sound as late as what a decoder will make of its packets, once and for good, without a jump.
 //!
-//! **Problem.** Until somebody wants packets sound is given out as it comes, for 2.5 ms is 2.5 ms. When somebody does, it must come
-//! [`LOOKAHEAD`] frames later in both forms, and those who hear samples must not hear how that comes about.
+//! **Problem.** Until somebody wants packets sound is given out as it comes, for 2.5 ms is 2.5 ms. When somebody does, it must
+//! come [`LOOKAHEAD`] frames later in both forms, and those who hear samples must not hear how that comes about.
 //!
 //! **Choice.** For half a second the samples are stretched by half a percent, what playout's resampler may do at any time, too
-//! (`media/playout.rs`): each block has 480 frames made of a little less, and its true capture time. The curve between samples is a cubic
-//! (Catmull–Rom): off by less than 1/500 of what is below 4 kHz. A source that begins while packets are wanted is late from its first block on.
+//! (`media/playout.rs`): each block has 480 frames made of a little less, and its true capture time. The curve between samples is
+//! a cubic (Catmull–Rom): off by less than 1/500 of what is below 4 kHz. A source that begins while packets are wanted is late
+//! from its first block on.
 //!
-//! **Rejected.** Packets made of the block that follows: a block late each. Leaving the 2.5 ms out at a change: a click, either way.
-//! Late always: everybody would pay for who is on a narrow path.
+//! **Rejected.** Packets made of the block that follows: a block late each. Leaving the 2.5 ms out at a change: a click, either
+//! way. Late always: everybody would pay for who is on a narrow path.
 
 use super::LOOKAHEAD;
 use eyeline_proto::sound::{BLOCK_FRAMES, Block, RATE};
@@ -21,7 +22,8 @@ const BLOCKS: usize = 50;
 /// Frames given out for so many taken in less one.
 const STRETCH: usize = BLOCKS * BLOCK_FRAMES / LOOKAHEAD;
 
-/// Between two blocks there may be so much more or less than 10 ms, and they still belong together; else what was before is not heard.
+/// Between two blocks there may be so much more or less than 10 ms, and they still belong together; else what was before is not
+/// heard.
 const JOINS: Duration = Duration::from_millis(5);
 
 /// See the module text.

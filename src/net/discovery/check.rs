@@ -1,7 +1,7 @@
 //! Whether multicast works here: what one says, another hears, both on this machine and over its networks, not over loopback.
 //!
-//! Where a firewall of this machine holds what comes in, or there is no way for multicast, nothing is heard. Of other machines and what
-//! lies between it tells nothing.
+//! Where a firewall of this machine holds what comes in, or there is no way for multicast, nothing is heard. Of other machines
+//! and what lies between it tells nothing.
 
 use std::time::{Duration, Instant};
 

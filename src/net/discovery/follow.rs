@@ -1,7 +1,8 @@
-//! The thread `neighbours`: opens the crate, keeps the listing up to date by what it tells, and begins it anew where it holds too much.
+//! The thread `neighbours`: opens the crate, keeps the listing up to date by what it tells, and begins it anew where it holds too
+//! much.
 //!
-//! Whoever floods the network may keep the crate busy for ever, so nothing of it is waited for here: it is flooded too where it does
-//! not say how much it holds within a [`TICK`], and there is no second one before the first said that it is over.
+//! Whoever floods the network may keep the crate busy for ever, so nothing of it is waited for here: it is flooded too where it
+//! does not say how much it holds within a [`TICK`], and there is no second one before the first said that it is over.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! Who is on this network, as far as mDNS tells: pure, told of each record that came and of each that is gone.
 //!
-//! A service is resolved again whenever another of its records comes, each time with all that is known of it, so the newest counts.
-//! Nothing of it proves anything: who was killed stays listed until its records grow old, and anybody may say anything.
+//! A service is resolved again whenever another of its records comes, each time with all that is known of it, so the newest
+//! counts. Nothing of it proves anything: who was killed stays listed until its records grow old, and anybody may say anything.
 //!
 //! Capacity: [`MOST`] programs, each with [`MOST_ADDRESSES`] addresses; of more the rest is not listed.
 
@@ -191,8 +191,8 @@ impl Listing {
         self.listed.values().filter(|listed| listed.useful).map(|listed| listed.neighbour.clone()).collect()
     }
 
-    /// Who is called so, whatever the case of its letters, and whatever number was put behind it because another is, too. Where that
-    /// leaves a choice, those who wait on this port, and those of use to us.
+    /// Who is called so, whatever the case of its letters, and whatever number was put behind it because another is, too. Where
+    /// that leaves a choice, those who wait on this port, and those of use to us.
     pub fn called(&self, name: &str, port: u16) -> Option<Called> {
         let name = name.to_lowercase();
         let mut found: Vec<(&String, &Listed)> =
@@ -213,8 +213,8 @@ impl Listing {
         self.listed.values().any(|listed| listed.neighbour.instance == instance && listed.neighbour.id != id)
     }
 
-    /// Somebody is told to dial these. The full names of those of which he is told for the second time since something else was said
-    /// of them; later times say nothing more.
+    /// Somebody is told to dial these. The full names of those of which he is told for the second time since something else was
+    /// said of them; later times say nothing more.
     pub fn dialled(&mut self, called: &Called) -> Vec<String> {
         let mut again = Vec::new();
         for key in &called.keys {
@@ -229,7 +229,8 @@ impl Listing {
 }
 
 impl Called {
-    /// One program may be listed twice, as `kitchen` and as `kitchen (2)`, where another has its name on one of its networks alone.
+    /// One program may be listed twice, as `kitchen` and as `kitchen (2)`, where another has its name on one of its networks
+    /// alone.
     fn of(found: Vec<(&String, &Listed)>) -> Option<Called> {
         let since = found.iter().map(|(_, listed)| listed.since).max()?;
         let mut programs: Vec<(Id, Vec<SocketAddr>)> = Vec::new();
@@ -281,9 +282,9 @@ fn shown(instance: &str) -> String {
     }
 }
 
-/// Where to dial. Loopback is of use only where there is nothing else and it was heard of there: a machine that says so to others would
-/// have each of them dial itself. IPv4 first, for most know their machines by it, link-local addresses behind all others, and last
-/// whatever is of no network of ours: anybody may send everybody there.
+/// Where to dial. Loopback is of use only where there is nothing else and it was heard of there: a machine that says so to others
+/// would have each of them dial itself. IPv4 first, for most know their machines by it, link-local addresses behind all others,
+/// and last whatever is of no network of ours: anybody may send everybody there.
 pub fn places(port: u16, addresses: &[Address]) -> Vec<SocketAddr> {
     let place = |Address { ip, interface, near }: &Address| match ip {
         _ if port == 0 || ip.is_unspecified() || ip.is_multicast() || ip.is_loopback() && !near => None,

@@ -1,7 +1,8 @@
 //! What a waiting program says of itself in mDNS (PROTOCOL.md §8): the TXT record of its service, a key and a value each, and the
 //! instance's name. Keys and words that are not known here are a later program's.
 //!
-//! Whatever comes was written by a stranger: nothing of it is longer than it may be, or is believed before a connection proves it.
+//! Whatever comes was written by a stranger: nothing of it is longer than it may be, or is believed before a connection proves
+//! it.
 
 use eyeline_proto::wire::record::Media;
 

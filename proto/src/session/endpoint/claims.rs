@@ -11,8 +11,8 @@
 //!
 //! A program that knows no proofs, or a process that has forgotten the earlier link, makes none. So an open link follows an
 //! earlier one that no longer lives (its connection broke or hangs, or its datagrams stopped coming for [`SILENT`]) where we
-//! dialled it, or it comes from the same address; and only with the same key as the earlier one, or as it without any, and not where
-//! somebody is asked before anybody is let in. Tokens of the earlier link stay good: whoever it was comes back by them.
+//! dialled it, or it comes from the same address; and only with the same key as the earlier one, or as it without any, and not
+//! where somebody is asked before anybody is let in. Tokens of the earlier link stay good: whoever it was comes back by them.
 //!
 //! **Rejected.** Saying the handshake hash of the new link over the earlier one: needs one that works, and hashes are no secret,
 //! so that somebody who came first with another's id could repeat what it is told. Saying the token itself: it would be told to

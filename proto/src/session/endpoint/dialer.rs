@@ -238,8 +238,8 @@ impl Dialer {
         self.hosts.get_mut(host.0).map(|host| host.attempts.drain(..).collect()).unwrap_or_default()
     }
 
-    /// Somebody is asked about us over this link: nobody else is dialled there meanwhile. Gives the other attempts, which are of no
-    /// use.
+    /// Somebody is asked about us over this link: nobody else is dialled there meanwhile. Gives the other attempts, which are of
+    /// no use.
     pub fn rings(&mut self, host: HostId, link: LinkId) -> Vec<LinkId> {
         let Some(host) = self.hosts.get_mut(host.0) else { return Vec::new() };
         (host.lost, host.next) = (false, None);

@@ -16,8 +16,8 @@ pub struct Introduction {
 }
 
 impl Endpoint {
-    /// Whoever said hello over a handshake that a code opened is a pair of ours from now on: it has seen that our code is the same,
-    /// and we that its is.
+    /// Whoever said hello over a handshake that a code opened is a pair of ours from now on: it has seen that our code is the
+    /// same, and we that its is.
     pub(super) fn keep_pair(&mut self, id: LinkId) {
         let host = self.dialer.of(id);
         let Some(link) = self.links.get_mut(&id) else { return };

@@ -3,10 +3,11 @@
 //! **Problem.** Who is called at home does not want to be seen the moment somebody dials. But a dialler that is up would send its
 //! camera to a side that drops it, and one that hears nothing would take the link for dead and dial another.
 //!
-//! **Choice.** The hello of a waiting side says that it asks. Both ends then keep the link *open* as one whose peer has not proved who
-//! it is (`claims`): its role is not told of it, addresses are proved, and what is said is kept, which is nothing. Where it is let in
-//! the waiting side says [`Record::Taken`]; where it is not, a goodbye, after which nobody dials by itself again. Who comes back by
-//! its token is not asked about. A program that does not know of this sends at once, and what it sends waits, up to a megabyte.
+//! **Choice.** The hello of a waiting side says that it asks. Both ends then keep the link *open* as one whose peer has not
+//! proved who it is (`claims`): its role is not told of it, addresses are proved, and what is said is kept, which is nothing.
+//! Where it is let in the waiting side says [`Record::Taken`]; where it is not, a goodbye, after which nobody dials by itself
+//! again. Who comes back by its token is not asked about. A program that does not know of this sends at once, and what it sends
+//! waits, up to a megabyte.
 //!
 //! Who rings holds the place of a stranger (`admission`): there are few, fewer of one address, and the oldest gives way. Who was
 //! declined does not ring again for [`QUIET`], whatever he says his name is, as long as he comes from there.
