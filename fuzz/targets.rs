@@ -136,7 +136,17 @@ fn play(script: &[u8], kinds: u8, mut step: impl FnMut(u8, &[u8], Duration)) {
 }
 
 fn identity(offers: Media) -> Identity {
-    Identity { offers, wants: Media::LIVE, forwards: false, asks: false, opus: true, psk: None, id: [1; 16], name: String::new() }
+    Identity {
+        offers,
+        wants: Media::LIVE,
+        forwards: false,
+        asks: false,
+        opus: true,
+        direct: true,
+        psk: None,
+        id: [1; 16],
+        name: String::new(),
+    }
 }
 
 /// A picture of one slice, whose scan is this.

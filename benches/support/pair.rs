@@ -75,6 +75,7 @@ impl Pair {
             forwards: false,
             asks: false,
             opus: false,
+            direct: false,
             psk: None,
             id: [id; 16],
             name: "bench".into(),

@@ -11,7 +11,9 @@ use eyeline_proto::time::MediaTime;
 use eyeline_proto::wire::datagram::{FragmentHead, HEADER_LEN, Header, Message, Nack, Ranges, Shard};
 use eyeline_proto::wire::mcus::Mcus;
 use eyeline_proto::wire::preamble::{self, Answer, Opening, Refusal};
-use eyeline_proto::wire::record::{End, Film, Format, Hello, Media, Reason, Record, Steer, Text, Track, Want, Whole};
+use eyeline_proto::wire::record::{
+    End, Film, Format, Hello, Media, Reason, Record, Relayed, Rendezvous, Steer, Text, Track, Want, Whole,
+};
 use eyeline_proto::wire::report::{MAX_TRACKS, Misses, Report, TrackReport, TrackReports, Train, Trains};
 use eyeline_proto::wire::slice::{Head, Tables};
 use eyeline_proto::wire::sound::{Packets, Piece, SoundRequest};
@@ -138,6 +140,11 @@ fn messages() -> Vec<(&'static str, Message<'static>, usize)> {
         ("packets-first", Message::Packets(3, Packets { before: None, ..packets }), 20),
         ("misses", Message::Misses(3, Misses { settled: 0x0102_0304_0506_0708, missed: 0x1112_1314_1516_1718 }), 18),
     ]
+}
+
+fn rendezvous() -> Rendezvous {
+    let addresses = ["192.168.1.7:9688", "[2001:db8::7]:40000"].map(|address| address.parse().expect("an address")).to_vec();
+    Rendezvous { guest: [0xB7; 16], attempt: 0x0102_0304, key: [0xC7; 32], dials: false, addresses }
 }
 
 #[test]
@@ -286,6 +293,10 @@ fn records() -> Vec<(&'static str, Record)> {
         ("goodbye-replaced", Record::Goodbye(Reason::Replaced, String::new())),
         ("goodbye-declined", Record::Goodbye(Reason::Declined, "the call was declined".to_string())),
         ("taken", Record::Taken),
+        ("rendezvous", Record::Rendezvous(rendezvous())),
+        ("rendezvous-dials", Record::Rendezvous(Rendezvous { dials: true, addresses: Vec::new(), ..rendezvous() })),
+        ("relayed", Record::Relayed(Relayed { guest: [0xB7; 16], attempt: 0x0102_0304, bytes: b"bytes".to_vec() })),
+        ("relayed-closed", Record::Relayed(Relayed { guest: [0xB7; 16], attempt: 0x0102_0304, bytes: Vec::new() })),
         ("goodbye-full", Record::Goodbye(Reason::Full, String::new())),
         ("text", Record::Text(text)),
         ("want", Record::Want(3, want)),
@@ -321,12 +332,13 @@ fn every_record_has_its_committed_bytes_and_comes_back_from_them() {
         let shortest = match record {
             Record::Sound(..) => 23,
             Record::Packet(..) => 20,
+            Record::Relayed(_) => 21,
             _ => bytes.len(),
         };
         for len in 0..shortest {
             assert!(Record::decode(&bytes[..len]).is_err(), "{name} cut to {len} bytes");
         }
-        if shortest == bytes.len() {
+        if shortest == bytes.len() && !matches!(record, Record::Relayed(_)) {
             assert!(Record::decode(&[bytes.as_slice(), &[0]].concat()).is_err(), "{name} with a byte behind it");
         }
     }
@@ -351,8 +363,8 @@ fn fields_and_records_of_later_programs_are_skipped() {
         let decoded = Record::decode(&bytes);
         match kind {
             67 => assert_eq!(decoded, Ok(Record::Taken)),
-            1..=10 | 64..=66 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
-            68.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
+            1..=10 | 64..=66 | 68..=69 => assert!(matches!(decoded, Err(Error::Truncated { .. })), "{kind}"),
+            70.. => assert!(matches!(decoded, Err(Error::Unknown { .. })), "{kind}"),
             _ => assert!(matches!(decoded, Err(Error::Invalid { field: "record kind", .. })), "{kind}"),
         }
     }

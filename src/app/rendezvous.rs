@@ -21,7 +21,7 @@ pub fn identity(common: &Common) -> Identity {
     let (offers, wants, psk) = (Media::NONE, Media::NONE, common.key.clone());
     // What is written of sound is what was caught: it is to come as samples.
     let opus = common.recording.file.is_none();
-    Identity { offers, wants, forwards: false, asks: false, opus, psk, id, name: name(common) }
+    Identity { offers, wants, forwards: false, asks: false, opus, direct: common.direct, psk, id, name: name(common) }
 }
 
 /// What we are called.

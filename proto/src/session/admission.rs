@@ -27,7 +27,7 @@ pub(super) enum Room {
 /// came from its address (`guesses`) gives way to nobody of that address: it may be the one with the right key, and the newcomer
 /// one more guess.
 pub(super) fn room(links: &BTreeMap<LinkId, Link>, address: IpAddr) -> Room {
-    let strangers = || links.iter().filter(|(_, link)| !link.is_met() && link.side == Side::Listener);
+    let strangers = || links.iter().filter(|(_, link)| !link.is_met() && link.side == Side::Listener && link.direct.is_none());
     let neighbours = || strangers().filter(|(_, link)| network(link.remote.ip()) == network(address));
     let first = |(_, link): &(&LinkId, &Link)| (link.has_spoken(), link.began);
     let gives_way = if neighbours().count() >= MAX_PER_ADDRESS {

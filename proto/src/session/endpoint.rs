@@ -9,6 +9,7 @@
 
 mod claims;
 mod dialer;
+mod direct;
 mod introduction;
 mod notices;
 mod resumption;
@@ -17,6 +18,7 @@ mod teardown;
 mod timeouts;
 mod udp;
 
+pub use direct::MOST_DIRECT;
 pub use introduction::Introduction;
 pub use notices::{Discarded, Incoming, Notice};
 
@@ -83,6 +85,7 @@ pub struct Endpoint {
     plain: Vec<u8>,
     counters: Discarded,
     guesses: Guesses,
+    attempts: direct::Attempts,
     /// Addresses whose call was declined, each until it may ring again.
     declined: Vec<(IpAddr, Instant)>,
     standstill: Standstill,
@@ -114,6 +117,7 @@ impl Endpoint {
             plain: Vec::new(),
             counters: Discarded::default(),
             guesses: Guesses::default(),
+            attempts: direct::Attempts::default(),
             declined: Vec::new(),
             standstill: Standstill::default(),
             stopped: false,
@@ -243,22 +247,33 @@ impl Endpoint {
     }
 
     fn add(&mut self, now: Instant, dial: Option<Dial>, socket: SocketId, remote: SocketAddr) -> Option<LinkId> {
-        let connection = std::iter::repeat_with(|| u32::from_be_bytes(crypto::random()))
-            .find(|connection| !self.by_connection.contains_key(connection))?;
+        let connection = self.free_connection();
         match Link::new(now, dial, socket, remote, connection) {
-            Ok(link) => {
-                let id = LinkId(self.next_link);
-                self.next_link += 1;
-                self.links.insert(id, link);
-                self.by_socket.insert(socket, id);
-                self.by_connection.insert(connection, id);
-                Some(id)
-            }
+            Ok(link) => Some(self.insert(socket, connection, link)),
             Err(_) => {
                 self.closes.push_back(socket);
                 None
             }
         }
+    }
+
+    /// A connection id that is unused.
+    fn free_connection(&self) -> u32 {
+        loop {
+            let connection = u32::from_be_bytes(crypto::random());
+            if !self.by_connection.contains_key(&connection) {
+                return connection;
+            }
+        }
+    }
+
+    fn insert(&mut self, socket: SocketId, connection: u32, link: Link) -> LinkId {
+        let id = LinkId(self.next_link);
+        self.next_link += 1;
+        self.links.insert(id, link);
+        self.by_socket.insert(socket, id);
+        self.by_connection.insert(connection, id);
+        id
     }
 
     /// Bytes came over TCP. Follow with [`Endpoint::next_record`] until it says `None`.
@@ -286,6 +301,7 @@ impl Endpoint {
                 Ok(Advance::Hungry) => return None,
                 Ok(Advance::Greeted) => match link.hello.as_ref().and_then(|hello| self.me.misfit(hello)) {
                     Some(misfit) => self.fail(now, id, Fault::Unfit(misfit)),
+                    None if self.is_direct(id) => self.guest_greeted(now, id),
                     None => self.greeted(now, id),
                 },
                 Ok(Advance::Record) => match Record::decode(&self.plain) {
@@ -326,6 +342,8 @@ impl Endpoint {
         if link.liveness.is_retired() {
             return;
         }
+        self.relays_no_more(id);
+        let Some(link) = self.links.get_mut(&id) else { return };
         let (remote, began, greeted) = (link.remote, link.began, link.is_met());
         if link.spent && link.hello.is_none() {
             return self.code_spent(id, remote);
@@ -477,8 +495,10 @@ impl Endpoint {
         if let Some(host) = self.dialer.poll(now) {
             return Some(Output::Dial { host, also: self.proved_place(host) });
         }
+        self.write_all_relayed();
         for link in self.links.values_mut() {
-            if let Some(socket) = link.liveness.socket().filter(|_| link.writable && link.has_outgoing()) {
+            if let Some(socket) = link.liveness.socket().filter(|_| link.writable && link.has_outgoing() && link.direct.is_none())
+            {
                 link.poll_bytes(buffer);
                 return Some(Output::Bytes { socket });
             }
@@ -493,7 +513,7 @@ impl Endpoint {
 
     /// A link to seal sound on, if it takes any now.
     pub fn writable(&mut self, id: LinkId) -> Option<(SocketId, &mut Link)> {
-        let link = self.links.get_mut(&id).filter(|link| link.is_up() && link.writable)?;
+        let link = self.links.get_mut(&id).filter(|link| link.is_up() && link.writable && link.direct.is_none())?;
         Some((link.liveness.socket()?, link))
     }
 }

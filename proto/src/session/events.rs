@@ -230,6 +230,9 @@ pub enum Event {
         /// Its sender said that it is over; else its connection went, or the same comes by another way.
         over: bool,
     },
+    /// A track that is forwarded comes from its sender directly from now on, or by way of the meeting point again. It is called and
+    /// counted as before.
+    Direct(TrackId, bool),
     /// This peer forwards a track of this name which is not received: there is room for no more.
     NoRoom(PeerId, String),
     /// What a track is: what it has, its name, whose it is. Before anything else of it, mostly, and whenever that changes.

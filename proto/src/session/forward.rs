@@ -28,15 +28,17 @@ use std::time::{Duration, Instant};
 /// Between two looks at what receivers want of what is forwarded, if nothing happened.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// And where something did; and between two times that others are told what a track is: whoever says something else each
-/// moment is not passed on to all each time.
+/// And where something did, but for [`AT_ONCE`] of them; and between two times that others are told what a track is: whoever says
+/// something else each moment is not passed on to all each time.
 const SOON: Duration = Duration::from_millis(100);
+
+/// So many looks need not wait: who lost a direct way wants what is forwarded at once, of several.
+const AT_ONCE: f64 = 8.0;
 
 /// Who lacks something else than was asked for is asked for after so long; the same is asked for again after that.
 const ANEW: Duration = Duration::from_millis(20);
 const AGAIN: Duration = Duration::from_millis(400);
 
-#[derive(Default)]
 pub(super) struct Forward {
     tracks: BTreeMap<PeerId, Forwarded>,
     /// Of everybody who sends, as far as it is known.
@@ -44,6 +46,8 @@ pub(super) struct Forward {
     numbers: Numbers,
     next_look: Option<Instant>,
     looked: Option<Instant>,
+    /// Looks that need not wait.
+    spare: f64,
 }
 
 struct Forwarded {
@@ -101,6 +105,12 @@ impl Numbers {
 }
 
 impl Forward {
+    /// Of nobody yet.
+    pub fn new() -> Forward {
+        let (tracks, clocks, numbers) = Default::default();
+        Forward { tracks, clocks, numbers, next_look: None, looked: None, spare: AT_ONCE }
+    }
+
     /// Looks at what the application is told, and passes on what others are to have.
     pub fn pass(&mut self, now: Instant, event: &Event, sender: &mut Sender, shared: &mut LinksAndEvents<'_>) {
         match event {
@@ -190,7 +200,10 @@ impl Forward {
 
     /// Something happened that is to be looked at.
     pub fn look_soon(&mut self, now: Instant) {
-        let soon = self.looked.map_or(now, |looked| now.max(looked + SOON));
+        let soon = match self.looked.map(|looked| looked + SOON) {
+            Some(soon) if now < soon && self.spare < 1.0 => soon,
+            _ => now,
+        };
         self.next_look = Some(self.next_look.map_or(soon, |next| next.min(soon)));
     }
 
@@ -200,6 +213,8 @@ impl Forward {
         if self.next_look.is_some_and(|next| now < next) {
             return Vec::new();
         }
+        let passed = self.looked.map_or(LOOK, |looked| now.saturating_duration_since(looked));
+        self.spare = (self.spare + passed.as_secs_f64() / SOON.as_secs_f64() - 1.0).clamp(0.0, AT_ONCE);
         (self.next_look, self.looked) = ((!self.tracks.is_empty()).then_some(now + LOOK), Some(now));
         let news: Vec<PeerId> = self.tracks.iter().filter(|(_, known)| known.news).map(|(peer, _)| *peer).collect();
         for peer in news {

@@ -23,6 +23,8 @@ pub enum State {
     Held(Instant),
     /// A listener waiting for the opening.
     Listening,
+    /// A listener waiting for the opening of one who was told the same key.
+    Expecting(Box<Psk>),
     /// A listener that made keys of a code, waiting for the opening that shows whether the dialler has the same.
     Proving(Box<Agreed>),
     /// A dialler waiting for the other half of a key.
@@ -90,6 +92,10 @@ impl State {
             State::Held(_) | State::Listening => {
                 let Some((opening, head, body)) = take_opening(inbox)? else { return Ok(Step::Hungry(State::Listening)) };
                 if opening.pairs { pair(now, keys, &body) } else { answer(remote, keys, opening, &head, &body) }
+            }
+            State::Expecting(psk) => {
+                let Some((_, head, body)) = take_opening(inbox)? else { return Ok(Step::Hungry(State::Expecting(psk))) };
+                shake(Handshake::new(Side::Listener, Some(&psk), &head).map_err(broken)?, &body, Proof::Nothing)
             }
             State::Proving(agreed) => prove(agreed, inbox),
             State::Pairing(ours) => hear_half(ours, remote, inbox),

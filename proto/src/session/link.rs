@@ -24,7 +24,7 @@ use super::unreachable::Misfit;
 use crate::crypto::{self, Psk, Side, Transport};
 use crate::wire;
 use crate::wire::preamble::Refusal;
-use crate::wire::record::{ASKS, FORWARDS, Hello, Media, OPUS, Record};
+use crate::wire::record::{ASKS, DIRECT, FORWARDS, Hello, Media, OPUS, Record, Rendezvous};
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -60,6 +60,8 @@ pub struct Identity {
     pub asks: bool,
     /// Sound may come as Opus packets: they are decoded here.
     pub opus: bool,
+    /// A meeting point may tell others where we are, and us where they are.
+    pub direct: bool,
     /// The shared key, where there is one.
     pub psk: Option<Psk>,
     /// Random, for the life of the process.
@@ -102,6 +104,18 @@ pub enum Advance {
     Record,
 }
 
+/// A link to another guest of a meeting: its connection goes through the meeting point, its datagrams do not.
+pub struct Direct {
+    /// The link to the meeting point.
+    pub via: LinkId,
+    /// The id of the guest's process.
+    pub guest: [u8; 16],
+    /// What the meeting point calls this attempt of the two.
+    pub attempt: u32,
+    /// Where the guest may be.
+    addresses: Vec<SocketAddr>,
+}
+
 enum Outgoing {
     Clear(Vec<u8>),
     Record(Vec<u8>),
@@ -135,6 +149,8 @@ pub struct Link {
     pub told: bool,
     /// We have shown that we know the code which was typed: whatever answers could try one with it, and may not try another.
     pub spent: bool,
+    /// Where it is one to another guest of a meeting.
+    pub direct: Option<Direct>,
     stage: Stage,
     inbox: Vec<u8>,
     outgoing: VecDeque<Outgoing>,
@@ -150,7 +166,33 @@ impl Link {
             None => (handshake::State::Listening, None),
             Some(dial) => handshake::State::dial(dial).map(|(state, opening)| (state, Some(opening)))?,
         };
-        Ok(Link {
+        Ok(Link::beginning(now, (side, state, opening), socket, remote, connection))
+    }
+
+    /// A link to another guest of the meeting that `via` leads to, over a connection that is relayed. `None`: it says of no
+    /// address where the guest may be.
+    pub fn direct(now: Instant, via: LinkId, met: Rendezvous, socket: SocketId, connection: u32) -> Result<Option<Link>, Fault> {
+        let (psk, Rendezvous { guest, attempt, dials, addresses, .. }) = (Psk::from_bytes(met.key), met);
+        let Some(remote) = addresses.first().copied() else { return Ok(None) };
+        let begins = match dials {
+            true => {
+                let (state, opening) = handshake::State::dial(Dial::Keyed(psk, Proof::Nothing))?;
+                (Side::Dialler, state, Some(opening))
+            }
+            false => (Side::Listener, handshake::State::Expecting(Box::new(psk)), None),
+        };
+        let direct = Some(Direct { via, guest, attempt, addresses });
+        Ok(Some(Link { direct, ..Link::beginning(now, begins, socket, remote, connection) }))
+    }
+
+    fn beginning(
+        now: Instant,
+        (side, state, opening): (Side, handshake::State, Option<Vec<u8>>),
+        socket: SocketId,
+        remote: SocketAddr,
+        connection: u32,
+    ) -> Link {
+        Link {
             liveness: Liveness::new(now, socket),
             remote,
             side,
@@ -165,12 +207,13 @@ impl Link {
             udp: UdpWatch::default(),
             told: false,
             spent: false,
+            direct: None,
             stage: Stage::Handshake(state),
             inbox: Vec::new(),
             outgoing: opening.into_iter().map(Outgoing::Clear).collect(),
             local_key: crypto::Key::random(),
             local_connection: connection,
-        })
+        }
     }
 
     /// What it says is not looked at before this moment. Asked of a link that was just accepted.
@@ -248,7 +291,7 @@ impl Link {
         let hello = Record::Hello(Hello {
             offers: me.offers,
             wants: me.wants,
-            capabilities: [(me.forwards, FORWARDS), (me.opus, OPUS), (me.asks, ASKS)]
+            capabilities: [(me.forwards, FORWARDS), (me.opus, OPUS), (me.asks, ASKS), (me.direct, DIRECT)]
                 .into_iter()
                 .filter(|(can, _)| *can)
                 .fold(0, |all, (_, bit)| all | bit),
@@ -286,7 +329,12 @@ impl Link {
             remote_connection: hello.connection,
             remote_key: crypto::Key::from_bytes(hello.key),
         };
-        self.path = Some(Path::new(now, &keys, (self.side == Side::Dialler).then_some(self.remote)));
+        let dialled = self.side == Side::Dialler && self.direct.is_none();
+        let mut path = Path::new(now, &keys, dialled.then_some(self.remote));
+        if let Some(direct) = &self.direct {
+            path.is_direct(now, &direct.addresses);
+        }
+        self.path = Some(path);
         self.hello = Some(hello);
         Ok((Stage::Up(transport), Some(Advance::Greeted)))
     }
@@ -306,6 +354,11 @@ impl Link {
     /// A complaint that finds the record again in a capture.
     pub fn nonsense(&self, error: &wire::Error, len: usize) -> Fault {
         Fault::Protocol(format!("record of {len} bytes from {}: {error}", self.remote))
+    }
+
+    /// Whether a record for somebody else may be put behind what waits: there is a connection, and its peer reads.
+    pub fn takes_more(&self) -> bool {
+        self.is_up() && self.liveness.socket().is_some() && self.outgoing.len() < MAX_BEFORE_TEXT
     }
 
     /// Queues a record; without a connection it is dropped, for the link that takes over is told everything anew. What a track

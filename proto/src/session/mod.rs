@@ -17,6 +17,7 @@ pub mod gauge;
 mod guesses;
 mod handshake;
 pub mod ids;
+mod introductions;
 pub mod keyring;
 pub mod link;
 pub mod liveness;

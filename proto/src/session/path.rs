@@ -35,6 +35,9 @@ const EAGER_PINGS: u32 = 10;
 /// Between two pings afterwards: also what keeps a NAT's mapping and shows that the peer is there.
 const PING: Duration = Duration::from_millis(250);
 
+/// Between two pings where a silence is to be noticed at once.
+const CLOSE_PING: Duration = Duration::from_millis(50);
+
 /// Probes of the path wait so long for the first ping to be under way: longer than a large one takes on 10 Mbit/s.
 const AFTER_PING: Duration = Duration::from_millis(10);
 
@@ -143,6 +146,10 @@ pub struct Path {
     moved: bool,
     pings: u32,
     next_ping: Instant,
+    /// Between two pings, once the clock estimate is no more young.
+    ping: Duration,
+    /// When a ping was answered last.
+    answered: Option<Instant>,
     rtt: Rtt,
     search: Search,
     /// The peer's probe that came last.
@@ -171,12 +178,25 @@ impl Path {
             moved: false,
             pings: 0,
             next_ping: now,
+            ping: PING,
+            answered: None,
             rtt: Rtt::default(),
             search: Search::default(),
             probed: None,
             gauge: None,
             large: 0,
         }
+    }
+
+    /// The peer may be at any of these addresses; and that datagrams stop is to be noticed at once.
+    pub fn is_direct(&mut self, now: Instant, addresses: &[SocketAddr]) {
+        self.whereabouts.may_be_at(now, addresses);
+        self.ping = CLOSE_PING;
+    }
+
+    /// When a ping was answered last: until then datagrams went both ways.
+    pub fn answered(&self) -> Option<Instant> {
+        self.answered
     }
 
     /// The same peer came back with new keys. What was known of it holds on; where it is, only if it was heard there until `since`: then
@@ -362,6 +382,7 @@ impl Path {
                     return Ok(Opened::Skipped(number));
                 }
                 self.rtt.sample((now - asked).saturating_sub(replied.saturating_since(received)));
+                self.answered = Some(now);
                 return Ok(Opened::Clock(number, asked, received, replied));
             }
             Message::Probe(probe) => {
@@ -411,7 +432,7 @@ impl Path {
         self.probe(now);
         if self.address().is_some() && now >= self.next_ping {
             self.pings += 1;
-            self.next_ping = now + if self.pings <= EAGER_PINGS { EAGER_PING } else { PING };
+            self.next_ping = now + if self.pings <= EAGER_PINGS { EAGER_PING } else { self.ping };
             self.queue(Control::Ping);
         }
         moved

@@ -25,7 +25,7 @@ use crate::media::clock::Epoch;
 use crate::media::{fec, pacer};
 use crate::time::MediaTime;
 use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, SHARD_LEN};
-use crate::wire::record::Media;
+use crate::wire::record::{Media, OWN_TRACK};
 use crate::wire::report::Report;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -57,6 +57,8 @@ pub(super) struct Peer {
     pub wants: Media,
     /// It decodes Opus, and writes no file.
     pub takes_packets: bool,
+    /// Another guest of a meeting: it is sent our own track alone, and by datagrams alone.
+    pub direct: bool,
     /// Its address proved itself.
     pub validated: bool,
     /// Its last report.
@@ -79,6 +81,11 @@ pub(super) struct Peer {
 }
 
 impl Peer {
+    /// Whether a track is sent to it.
+    pub fn is_for(&self, track: &Outbound) -> bool {
+        track.track.origin != self.process && (!self.direct || track.number() == OWN_TRACK)
+    }
+
     /// One that was sent nothing yet, and is subscribed to nothing.
     pub fn new(
         id: PeerId,
@@ -91,6 +98,7 @@ impl Peer {
             process,
             wants,
             takes_packets: knows_opus && !wants.lossless,
+            direct: false,
             validated: false,
             report: Report::default(),
             stats,

@@ -78,8 +78,11 @@ fn idle(now: Instant, link: &Link) -> Option<Idle> {
 }
 
 fn peers(links: &BTreeMap<LinkId, Link>, besides: Option<LinkId>) -> impl Iterator<Item = (LinkId, &Link)> {
-    let is_peer = move |(id, link): (&LinkId, &Link)| link.is_met() && !link.liveness.is_retired() && Some(*id) != besides;
-    links.iter().filter(move |(id, link)| is_peer((id, link))).map(|(id, link)| (*id, link))
+    // Of those whom a meeting point tells of there are few.
+    let is_peer = move |(id, link): &(&LinkId, &Link)| {
+        link.is_met() && !link.liveness.is_retired() && Some(**id) != besides && link.direct.is_none()
+    };
+    links.iter().filter(is_peer).map(|(id, link)| (*id, link))
 }
 
 /// The place for a newcomer from this address, which is none of the peers yet (`besides`: although it has said its hello).

@@ -12,9 +12,11 @@ mod budget;
 mod choice;
 mod contest;
 mod inbound;
+mod ways;
 
 use self::contest::{Waiter, Waiting};
 use self::inbound::{AcrossSenders, Described, Feedback, Inbound, REPORT, Wants};
+use self::ways::Ways;
 use super::endpoint::{Endpoint, Incoming};
 use super::events::{Config, Event, MOST_SENDERS};
 use super::link::LinkId;
@@ -44,6 +46,8 @@ pub(super) struct Receiver {
     left: Vec<(LinkId, Reason)>,
     /// A track that is to be received had to wait.
     owed: bool,
+    /// Which tracks come directly that a meeting point forwards, too.
+    ways: Ways,
 }
 
 impl Receiver {
@@ -65,12 +69,24 @@ impl Receiver {
             gone: Received::default(),
             left: Vec::new(),
             owed: false,
+            ways: Ways::default(),
         }
     }
 
     /// What is to be told, oldest first.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        self.across.events.pop_front()
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        loop {
+            if let Some(event) = self.ways.poll() {
+                return Some(event);
+            }
+            let event = self.across.events.pop_front()?;
+            self.ways.pass(now, event);
+        }
+    }
+
+    /// How many have a place: those that are told of by a meeting point are there in its stead.
+    fn places(&self) -> usize {
+        self.inbound.iter().filter(|inbound| !inbound.direct).count()
     }
 
     /// A link that was left since the last call, and why.
@@ -89,6 +105,7 @@ impl Receiver {
 
     /// So many more pictures of a track were shown.
     pub fn shown(&mut self, track: TrackId, more: u32) {
+        let track = self.ways.source(track, None);
         if let Some(reception) = self.of_peer(track.peer).and_then(|inbound| inbound.reception(track.track)) {
             reception.shown(more);
         }
@@ -103,8 +120,9 @@ impl Receiver {
 
     /// A picture of a track was not drawn: who sends it is told.
     pub fn missed(&mut self, now: Instant, track: TrackId, picture: u64, endpoint: &mut Endpoint) {
-        let Some(place) = self.inbound.iter().position(|inbound| inbound.peer == track.peer) else { return };
-        let Some(reception) = self.inbound[place].reception(track.track) else { return };
+        let source = self.ways.source(track, Some(picture));
+        let Some(place) = self.inbound.iter().position(|inbound| inbound.peer == source.peer) else { return };
+        let Some(reception) = self.inbound[place].reception(source.track) else { return };
         if reception.was_missed(picture) {
             self.refresh(track, Owed::All, endpoint);
         } else {
@@ -114,6 +132,7 @@ impl Receiver {
 
     /// Who sends a track is asked to send again what is lacking of it.
     pub fn refresh(&mut self, track: TrackId, owed: Owed, endpoint: &mut Endpoint) {
+        let track = self.ways.source(track, None);
         if let Some(inbound) = self.of_peer(track.peer).filter(|inbound| inbound.receives(track.track)) {
             endpoint.send(inbound.link(), &Record::Refresh(track.track, owed));
         }
@@ -128,6 +147,12 @@ impl Receiver {
 
     /// What there is use for of a track is said to its sender.
     pub fn want(&mut self, track: TrackId, want: Want, endpoint: &mut Endpoint) {
+        if !self.ways.want(track, want) {
+            self.say_want(track, want, endpoint);
+        }
+    }
+
+    fn say_want(&mut self, track: TrackId, want: Want, endpoint: &mut Endpoint) {
         if let Some(inbound) = self.of_peer(track.peer) {
             if let Some(reception) = inbound.reception(track.track) {
                 reception.hears(want.sound);
@@ -139,6 +164,7 @@ impl Receiver {
     /// This process stood still until now.
     pub fn stood_still(&mut self, now: Instant) {
         self.inbound.iter_mut().for_each(|inbound| inbound.stood_still(now));
+        self.ways.stood_still(now);
     }
 
     /// A peer that has something for us said hello over `link`, which replaces an earlier one of its.
@@ -156,12 +182,15 @@ impl Receiver {
         let mut feedback = Feedback::new(link, film || self.wants.lossless);
         feedback.known = replaces.is_some();
         let waiter = Waiter { peer, feedback, described: Described::default(), stays, next_report: now };
-        if self.inbound.len() >= self.senders {
+        if endpoint.is_direct(link) {
+            self.ways.add(peer);
+        } else if self.places() >= self.senders {
             let address = address(endpoint, link);
             // Its connection closed, or nothing is heard of it: a machine that lost its power closes nothing.
             let is_gone = |inbound: &Inbound| endpoint.link(inbound.link()).is_none_or(|link| link.is_gone(now, address.ip()));
-            let Some(place) = self.inbound.iter().position(is_gone) else {
-                if !stays && self.inbound.iter().all(|inbound| inbound.proof.is_proven() && !inbound.proof.gives_way(now)) {
+            let Some(place) = self.inbound.iter().position(|inbound| !inbound.direct && is_gone(inbound)) else {
+                let keeps = |inbound: &Inbound| inbound.direct || inbound.proof.is_proven() && !inbound.proof.gives_way(now);
+                if !stays && self.inbound.iter().all(keeps) {
                     self.turn_away(now, link, endpoint);
                 } else {
                     self.waiting.add(waiter);
@@ -190,6 +219,7 @@ impl Receiver {
         let Some(hello) = endpoint.hello(feedback.link) else { return };
         let mut inbound = Inbound::new(now, peer, hello, feedback, self.wants);
         inbound.described = described;
+        inbound.direct = self.ways.hides(peer);
         inbound.has_own = !hello.offers.is_none();
         self.inbound.push(inbound);
         let place = self.inbound.len() - 1;
@@ -213,7 +243,10 @@ impl Receiver {
 
     /// A sender is gone; who waited longest is next.
     fn sender_down(&mut self, now: Instant, place: usize, reason: Option<Reason>, sentence: &str, endpoint: &mut Endpoint) {
-        self.drop_sender(now, place, reason, sentence);
+        let Waiter { peer, .. } = self.drop_sender(now, place, reason, sentence);
+        if self.ways.hides(peer) {
+            return self.ways.left(now, peer);
+        }
         if let Some(waiter) = self.waiting.first().and_then(|link| self.waiting.remove(link)) {
             self.receive_from(now, waiter, endpoint);
         }
@@ -242,7 +275,8 @@ impl Receiver {
 
     /// Sound or a piece of a picture came from a sender that waits: it takes the place of one that sends nothing.
     fn media_came(&mut self, now: Instant, link: LinkId, endpoint: &mut Endpoint) {
-        let Some(place) = self.inbound.iter().position(|inbound| inbound.proof.gives_way(now)) else { return };
+        let gives_way = |inbound: &Inbound| !inbound.direct && inbound.proof.gives_way(now);
+        let Some(place) = self.inbound.iter().position(gives_way) else { return };
         let Some(waiter) = self.waiting.remove(link) else { return };
         let mut idler = self.drop_sender(now, place, None, "it sends nothing, and another sender does");
         idler.stays = !self.wants.leaves && endpoint.hello(idler.feedback.link).is_some_and(|hello| !hello.wants.is_none());
@@ -258,8 +292,8 @@ impl Receiver {
     /// A slice or a block came of one that had sent none. Where all places are proved to be needed, nobody waits for one any
     /// longer.
     fn proved(&mut self, now: Instant, endpoint: &mut Endpoint) {
-        let all = self.inbound.len() >= self.senders;
-        if all && self.inbound.iter().all(|inbound| inbound.proof.is_proven()) {
+        let all = self.places() >= self.senders;
+        if all && self.inbound.iter().all(|inbound| inbound.direct || inbound.proof.is_proven()) {
             for link in self.waiting.take_hopeless() {
                 self.turn_away(now, link, endpoint);
             }
@@ -323,6 +357,24 @@ impl Receiver {
         let link = inbound.link();
         for control in inbound.requests(now, rtt) {
             endpoint.control(link, control);
+        }
+    }
+
+    /// Looks whether what is forwarded comes directly, and says so to those who send it.
+    pub fn look_at_ways(&mut self, now: Instant, endpoint: &mut Endpoint) {
+        for place in (0..self.inbound.len()).filter(|place| self.inbound[*place].direct) {
+            let (guest, peer) = (self.inbound[place].process, self.inbound[place].peer);
+            let told = self.inbound.iter().find_map(|inbound| inbound.forwards_of(&guest));
+            self.ways.is_forwarded_as(now, peer, told);
+        }
+        let Receiver { ways, inbound, .. } = self;
+        let path = |peer| {
+            let link = inbound.iter().find(|inbound| inbound.peer == peer)?.link();
+            endpoint.link(link)?.path.as_ref()
+        };
+        ways.tend(now, path);
+        for said in self.ways.to_say() {
+            self.say_want(said.track, said.want, endpoint);
         }
     }
 
@@ -444,7 +496,7 @@ impl Receiver {
             }
             let path = endpoint.path(inbound.link()).map(|path| &*path);
             let was_quiet = inbound.is_quiet();
-            inbound.watch(now, path, reported, &mut self.across);
+            inbound.watch(now, path, reported && !inbound.direct, &mut self.across);
             changed |= inbound.forget_untold(now) || inbound.is_quiet() != was_quiet;
         }
         for waiter in self.waiting.staying().filter(|waiter| now >= waiter.next_report) {
@@ -461,17 +513,24 @@ impl Receiver {
     /// What was counted so far.
     pub fn stats(&self, endpoint: &mut Endpoint) -> ReceiverStats {
         let mut stats = ReceiverStats { total: self.gone, ..ReceiverStats::default() };
-        for inbound in &self.inbound {
+        // What comes directly is counted with what is forwarded of the same track.
+        for inbound in self.inbound.iter().filter(|inbound| !inbound.direct).chain(self.inbound.iter().filter(|of| of.direct)) {
             let rtt = endpoint.path(inbound.link()).map_or(Duration::ZERO, |path| path.rtt().smoothed);
             stats.total += &inbound.received_in_all();
             let quiet = inbound.is_quiet();
-            stats.tracks.extend(inbound.received().map(|(track, received, form)| TrackStats {
-                track,
-                received,
-                rtt,
-                quiet,
-                form,
-            }));
+            for (track, received, form) in inbound.received() {
+                let Some((told, direct)) = self.ways.told(inbound.peer) else {
+                    if !inbound.direct {
+                        stats.tracks.push(TrackStats { track, received, rtt, quiet, form });
+                    }
+                    continue;
+                };
+                let Some(of) = stats.tracks.iter_mut().find(|of| of.track == told) else { continue };
+                of.received += &received;
+                if direct {
+                    (of.rtt, of.quiet, of.form) = (rtt, quiet, form);
+                }
+            }
         }
         stats
     }
@@ -482,7 +541,12 @@ impl Receiver {
             let path: Option<&Path> = endpoint.path(inbound.link()).map(|path| &*path);
             inbound.deadline(now, path.map(Path::rtt).unwrap_or_default(), path.and_then(Path::heard))
         };
-        self.inbound.iter().filter_map(of).chain(self.waiting.next_report()).min()
+        let senders = self.inbound.iter().filter_map(of).chain(self.waiting.next_report()).min();
+        let path = |peer| {
+            let link = self.inbound.iter().find(|inbound| inbound.peer == peer)?.link();
+            endpoint.link(link)?.path.as_ref()
+        };
+        senders.into_iter().chain(self.ways.deadline(path)).min()
     }
 
     /// Everybody is left.

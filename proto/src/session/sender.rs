@@ -165,10 +165,10 @@ impl Sender {
         if self.tracks.iter().any(|known| known.number() == track.number) {
             return self.describe(track, shared);
         }
-        let (number, origin) = (track.number, track.origin);
+        let number = track.number;
         let mut outbound = Outbound::new(track, false);
         outbound.pictures = outbound.track.format.first;
-        for (link, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.process != origin) {
+        for (link, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.is_for(&outbound)) {
             let mut subscription = Subscription::new(now, number, outbound.newest(), 0);
             subscription.writes = peer.wants.lossless;
             peer.subscriptions.push(subscription);
@@ -182,7 +182,7 @@ impl Sender {
         let first = outbound.pictures;
         outbound.track = track;
         let track = Record::Track(Track { format: Format { first, ..outbound.track.format }, ..outbound.track.clone() });
-        for (link, _) in self.peers.iter().filter(|(_, peer)| peer.process != outbound.track.origin) {
+        for (link, _) in self.peers.iter().filter(|(_, peer)| peer.is_for(outbound)) {
             shared.endpoint.send(*link, &track);
         }
     }
@@ -207,7 +207,8 @@ impl Sender {
 
     /// A line that somebody wrote goes to all who want anything, but those it comes from.
     pub fn say(&self, text: &Record, from: Option<LinkId>, origin: [u8; 16], shared: &mut LinksAndEvents<'_>) {
-        for (link, _) in self.peers.iter().filter(|(link, peer)| Some(**link) != from && peer.process != origin) {
+        let hears = |peer: &Peer| !peer.direct && peer.process != origin;
+        for (link, _) in self.peers.iter().filter(|(link, peer)| Some(**link) != from && hears(peer)) {
             shared.endpoint.send(*link, text);
         }
     }
@@ -321,6 +322,10 @@ impl Sender {
             let rate = peer.sound_rate(&self.tracks);
             for track in &self.tracks {
                 let Some(place) = peer.subscriptions.iter().position(|known| known.track() == track.number()) else { continue };
+                if peer.direct {
+                    peer.subscriptions[place].sound = track.sound.end();
+                    continue;
+                }
                 if !peer.skip_gone_sound(place, &track.sound) {
                     continue;
                 }
@@ -360,7 +365,10 @@ impl Sender {
             let rate = peer.sound_rate(&self.tracks);
             for track in &self.tracks {
                 let Some(place) = peer.subscriptions.iter().position(|known| known.track() == track.number()) else { continue };
-                let subscription = &peer.subscriptions[place];
+                let subscription = &mut peer.subscriptions[place];
+                if peer.direct && subscription.hears() {
+                    subscription.copies.carry_all(now, &track.sound);
+                }
                 if !subscription.copies.is_on(now) || !subscription.hears() {
                     continue;
                 }
@@ -416,7 +424,7 @@ impl Sender {
                 }
                 one.path_mtu = path.size().unwrap_or(0) as u64;
                 one.measured = path.measured();
-                if path.is_too_narrow() != peer.too_narrow {
+                if !peer.direct && path.is_too_narrow() != peer.too_narrow {
                     peer.too_narrow = path.is_too_narrow();
                     let (name, address) = (one.name.clone(), path.address().unwrap_or(SocketAddr::from(([0; 4], 0))));
                     shared.events.push_back(Event::Narrow { name, address, narrow: peer.too_narrow });

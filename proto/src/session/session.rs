@@ -7,6 +7,7 @@
 use super::endpoint::{self, Endpoint, Incoming, Introduction, Notice};
 use super::events::{Command, Config, Event};
 use super::forward::Forward;
+use super::introductions::Introductions;
 use super::keyring::Standing;
 use super::link::LinkId;
 use super::receiver::Receiver;
@@ -17,7 +18,7 @@ use super::talk::Talk;
 use super::unreachable::DialError;
 use super::{Core, HostId, Output, PeerId, SocketId, TrackId};
 use crate::picture::mcu_set::Owed;
-use crate::wire::record::{Reason, Record, Text, Want};
+use crate::wire::record::{Reason, Record, Relayed, Text, Want};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ pub struct Session {
     sender: Sender,
     receiver: Receiver,
     forward: Option<Forward>,
+    /// Where we forward, and may tell guests of each other.
+    introductions: Option<Introductions>,
     talk: Talk,
     /// Every link that said hello, and whose it is.
     peers: BTreeMap<LinkId, PeerId>,
@@ -57,12 +60,14 @@ impl Session {
     pub fn new(now: Instant, config: Config) -> Self {
         let (sender, receiver) = (Sender::new(&config), Receiver::new(&config));
         let Config { me, hosts, reconnect, epoch, want, keys, .. } = config;
-        let forward = me.forwards.then(Forward::default);
+        let forward = me.forwards.then(Forward::new);
+        let introductions = (me.forwards && me.direct).then(Introductions::default);
         Session {
             endpoint: Endpoint::new(now, endpoint::Config { me, hosts, reconnect, epoch, keys }),
             sender,
             receiver,
             forward,
+            introductions,
             talk: Talk::default(),
             peers: BTreeMap::new(),
             next_peer: 0,
@@ -101,6 +106,7 @@ impl Session {
                 }
                 Notice::Paired(pair, host) => self.events.push_back(Event::Paired(pair, host)),
                 Notice::Path(link) => {
+                    self.guests_changed();
                     let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
                     self.sender.path_up(now, link, &mut shared);
                 }
@@ -139,7 +145,9 @@ impl Session {
             self.talk.moved(former, link);
         }
         self.peers.insert(link, id);
-        self.events.extend(self.endpoint.introduction(link).and_then(|introduction| introduces(id, introduction)));
+        if !self.endpoint.is_direct(link) {
+            self.events.extend(self.endpoint.introduction(link).and_then(|introduction| introduces(id, introduction)));
+        }
         let me = self.endpoint.me();
         let (offer, want) = (!me.offers.is_none() || me.forwards, !me.wants.is_none());
         if wants && offer {
@@ -155,6 +163,7 @@ impl Session {
             }
         }
         self.look_at_wants(now);
+        self.guests_changed();
     }
 
     /// Who is forwarded to has changed, or what they want.
@@ -164,11 +173,17 @@ impl Session {
         }
     }
 
+    /// Who is there has changed, or where.
+    fn guests_changed(&mut self) {
+        self.introductions.iter_mut().for_each(Introductions::look_soon);
+    }
+
     /// A link is no more.
     fn forget(&mut self, now: Instant, link: LinkId, reason: Option<Reason>, sentence: &str) {
         let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.peer_down(now, (link, reason), sentence, &mut shared);
         self.talk.forget(now, link);
+        self.guests_changed();
         if let Some(peer) = self.peers.remove(&link) {
             self.asked.retain(|track, _| track.peer != peer);
         }
@@ -219,6 +234,8 @@ impl Session {
             Record::Film(track, film) => self.receiver.take_film(link, (track, film), &self.endpoint),
             Record::Refresh(track, owed) => self.sender.handle_refresh(link, (track, &owed)),
             Record::Text(text) => self.take_text(now, link, text),
+            Record::Rendezvous(met) => self.endpoint.meets(now, link, met),
+            Record::Relayed(said) => return self.take_relayed(now, link, said),
             // The endpoint's own.
             Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) | Record::Same(_) | Record::Taken => return,
         };
@@ -227,8 +244,25 @@ impl Session {
         }
     }
 
+    /// What two guests say to each other: we are one of them, or pass it on.
+    fn take_relayed(&mut self, now: Instant, link: LinkId, said: Relayed) {
+        let known = match &mut self.introductions {
+            Some(introductions) => introductions.relay(now, link, said.clone(), &mut self.endpoint),
+            None => false,
+        };
+        if known {
+            return;
+        }
+        if let Some(direct) = self.endpoint.relayed(now, link, said) {
+            self.take_records(now, direct);
+        }
+    }
+
     /// Somebody says something; whether it is taken.
     fn take_text(&mut self, now: Instant, link: LinkId, text: Text) -> bool {
+        if self.endpoint.is_direct(link) {
+            return false;
+        }
         let met = self.endpoint.link(link).and_then(|link| Some((link.remote.ip(), link.hello.as_ref()?)));
         let Some((remote, hello)) = met else { return true };
         // Who is linked to us says for itself what it says.
@@ -280,7 +314,7 @@ impl Session {
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }
-        let event = self.receiver.poll_event()?;
+        let event = self.receiver.poll_event(now)?;
         if let Some(forward) = &mut self.forward {
             let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
             forward.pass(now, &event, &mut self.sender, &mut shared);
@@ -300,7 +334,8 @@ impl Session {
     }
 
     fn deadline(&mut self, now: Instant) -> Option<Instant> {
-        let forward = self.forward.as_ref().and_then(Forward::deadline);
+        let introduced = self.introductions.as_ref().and_then(Introductions::deadline);
+        let forward = self.forward.as_ref().and_then(Forward::deadline).into_iter().chain(introduced).min();
         let halves = [self.sender.deadline(now, &self.endpoint), self.receiver.deadline(now, &mut self.endpoint), forward];
         halves.into_iter().flatten().chain(self.endpoint.deadline()).chain([self.next_stats]).min()
     }
@@ -411,6 +446,10 @@ impl Core for Session {
             self.take_records(now, link);
         }
         self.take_notices(now);
+        if let Some(introductions) = &mut self.introductions {
+            introductions.look(now, self.peers.keys().copied(), &mut self.endpoint);
+        }
+        self.receiver.look_at_ways(now, &mut self.endpoint);
         self.receiver.finish_ends(now, &mut self.endpoint);
         let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.update_end(now, &mut shared);

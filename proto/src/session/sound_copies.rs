@@ -82,6 +82,12 @@ impl SoundCopies {
         self.begin(now, next, pieces, log);
     }
 
+    /// Nothing else carries the sound: from now on all of it is copied.
+    pub fn carry_all(&mut self, now: Instant, log: &SoundLog) {
+        let pieces = self.pieces.max(2);
+        self.begin(now, log.end(), pieces, log);
+    }
+
     fn begin(&mut self, now: Instant, next: u64, pieces: u8, log: &SoundLog) {
         if !self.is_on(now) {
             self.skip_to(next.min(log.end()).max(log.end().saturating_sub(MOST_BEHIND)));

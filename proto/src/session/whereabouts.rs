@@ -27,6 +27,9 @@ const MAX_CHALLENGES: u32 = 10;
 /// An address that was challenged has this long to answer: more than any round trip.
 const ANSWERS: Duration = Duration::from_secs(3);
 
+/// An address that we were told of is challenged for so long, unless another one has answered.
+const TOLD: Duration = Duration::from_secs(3);
+
 /// Bytes that may go to an address before it answered, for each byte that came from it.
 const AMPLIFIES: usize = 3;
 
@@ -82,9 +85,20 @@ impl Candidate {
 
 pub(super) struct Whereabouts {
     address: Option<SocketAddr>,
+    /// Addresses that somebody else told us of, until one has answered: all are challenged, for a firewall or NAT lets in only
+    /// what something was sent to first.
+    told: Vec<Told>,
     candidate: Option<Candidate>,
     stays_until: Option<Instant>,
     left: Option<Left>,
+}
+
+/// An address that somebody else told us of.
+struct Told {
+    address: SocketAddr,
+    token: [u8; 8],
+    next: Instant,
+    until: Instant,
 }
 
 /// The address before this one, which may still answer.
@@ -98,7 +112,14 @@ impl Whereabouts {
     /// Nothing is known; `dialled` is where we were told to go.
     pub fn new(now: Instant, dialled: Option<SocketAddr>) -> Self {
         let candidate = dialled.map(|address| Candidate::new(now, address, Why::Dialled));
-        Whereabouts { address: None, candidate, stays_until: None, left: None }
+        Whereabouts { address: None, told: Vec::new(), candidate, stays_until: None, left: None }
+    }
+
+    /// It may be at any of these addresses, says somebody whom both trust.
+    pub fn may_be_at(&mut self, now: Instant, addresses: &[SocketAddr]) {
+        let told =
+            |address: &SocketAddr| Told { address: *address, token: crate::crypto::random(), next: now, until: now + TOLD };
+        self.told = addresses.iter().map(told).collect();
     }
 
     /// Where the peer last proved to be.
@@ -123,7 +144,8 @@ impl Whereabouts {
         let fixed = |candidate: &Candidate| candidate.why == Why::Dialled || candidate.answered;
         let known = self.candidate.as_ref().is_some_and(|candidate| candidate.address == from || fixed(candidate));
         let stays = self.stays_until.is_some_and(|until| now < until);
-        if self.address != Some(from) && !known && !stays {
+        let told = self.told.iter().any(|told| told.address == from);
+        if self.address != Some(from) && !known && !stays && !told {
             self.candidate = Some(Candidate::new(now, from, Why::Seen));
         }
         if let Some(candidate) = self.candidate.as_mut().filter(|candidate| candidate.address == from) {
@@ -143,6 +165,11 @@ impl Whereabouts {
         if let Some(left) = self.left.take_if(|left| left.token == token && now < left.until) {
             // It came late: the peer is where it was all the time.
             (self.address, self.candidate, self.stays_until) = (Some(left.address), None, Some(now + STAYS));
+            return true;
+        }
+        if self.told.iter().any(|told| told.address == from && told.token == token) {
+            self.told.clear();
+            (self.address, self.candidate) = (Some(from), None);
             return true;
         }
         let Some(candidate) = &mut self.candidate else { return false };
@@ -166,6 +193,7 @@ impl Whereabouts {
 
     fn take(&mut self, now: Instant) -> bool {
         let Some(candidate) = self.candidate.take() else { return false };
+        self.told.clear();
         let before = self.address.replace(candidate.address).filter(|_| candidate.why == Why::Seen);
         self.left = before.map(|address| Left { address, token: candidate.old_token, until: now + ANSWERS });
         true
@@ -180,6 +208,11 @@ impl Whereabouts {
     pub fn handle_timeout(&mut self, now: Instant, mut send: impl FnMut(SocketAddr, [u8; 8])) -> bool {
         if self.decide(now) {
             return true;
+        }
+        self.told.retain(|told| now < told.until);
+        for told in self.told.iter_mut().filter(|told| now >= told.next) {
+            told.next = now + CHALLENGE;
+            send(told.address, told.token);
         }
         let Some(candidate) = &mut self.candidate else { return false };
         if candidate.answered {
@@ -202,11 +235,14 @@ impl Whereabouts {
 
     /// When [`Whereabouts::handle_timeout`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        let candidate = self.candidate.as_ref()?;
-        let asks = candidate.may_send() && (candidate.why == Why::Dialled || candidate.sent < MAX_CHALLENGES);
-        let next = (candidate.answered || asks).then_some(candidate.next);
-        let end = (candidate.why != Why::Dialled && !candidate.answered).then_some(candidate.began + ANSWERS);
-        next.into_iter().chain(end).min()
+        let of = |candidate: &Candidate| {
+            let asks = candidate.may_send() && (candidate.why == Why::Dialled || candidate.sent < MAX_CHALLENGES);
+            let next = (candidate.answered || asks).then_some(candidate.next);
+            let end = (candidate.why != Why::Dialled && !candidate.answered).then_some(candidate.began + ANSWERS);
+            next.into_iter().chain(end).min()
+        };
+        let told = self.told.iter().map(|told| told.next.min(told.until));
+        self.candidate.as_ref().and_then(of).into_iter().chain(told).min()
     }
 }
 

@@ -4,6 +4,7 @@
 //! wrong and where; it never panics and never allocates more than its input is long.
 
 pub mod datagram;
+mod direct;
 mod film;
 pub mod mcus;
 pub mod preamble;

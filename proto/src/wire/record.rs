@@ -6,6 +6,7 @@
 //!
 //! Bodies are drawn in PROTOCOL.md §4.
 
+pub use super::direct::{MOST_ADDRESSES, MOST_RELAYED, Relayed, Rendezvous};
 pub use super::film::{Film, Steer};
 use super::refresh;
 use super::sound;
@@ -83,6 +84,11 @@ impl Hello {
         self.capabilities & ASKS != 0
     }
 
+    /// Whether it may be told where another guest of a meeting is.
+    pub fn goes_directly(&self) -> bool {
+        self.capabilities & DIRECT != 0
+    }
+
     /// Whether it decodes Opus.
     pub fn knows_opus(&self) -> bool {
         self.capabilities & OPUS != 0
@@ -105,6 +111,10 @@ pub const FORWARDS: u32 = 1;
 
 /// Capability: I decode Opus, so that sound may be sent to me as its packets.
 pub const OPUS: u32 = 2;
+
+/// Capability: I may be told where other guests of a meeting are, and they where I am, so that datagrams go directly
+/// ([`Record::Rendezvous`]).
+pub const DIRECT: u32 = 1 << 3;
 
 /// Why a side leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -219,6 +229,10 @@ pub enum Record {
     Film(u8, Film),
     /// Somebody here says that you are let in.
     Taken,
+    /// Another guest of mine is there: datagrams may go to it directly.
+    Rendezvous(Rendezvous),
+    /// Bytes of a connection between two guests, which goes through the meeting point.
+    Relayed(Relayed),
 }
 
 mod kind {
@@ -236,6 +250,8 @@ mod kind {
     pub const STEER: u8 = 65;
     pub const FILM: u8 = 66;
     pub const TAKEN: u8 = 67;
+    pub const RENDEZVOUS: u8 = 68;
+    pub const RELAYED: u8 = 69;
 }
 
 /// Kinds from here on are a later program's, and skipped where they are not known. Of those below each is known to all who speak
@@ -288,6 +304,14 @@ impl Record {
                 film.encode(out);
             }
             Record::Taken => out.push(kind::TAKEN),
+            Record::Rendezvous(rendezvous) => {
+                out.push(kind::RENDEZVOUS);
+                rendezvous.encode(out);
+            }
+            Record::Relayed(relayed) => {
+                out.push(kind::RELAYED);
+                relayed.encode(out);
+            }
         }
     }
 
@@ -329,6 +353,8 @@ impl Record {
             kind::STEER => Record::Steer(reader.u8("track")?, Steer::decode(&mut reader)?),
             kind::FILM => Record::Film(reader.u8("track")?, Film::decode(&mut reader)?),
             kind::TAKEN => Record::Taken,
+            kind::RENDEZVOUS => Record::Rendezvous(Rendezvous::decode(&mut reader)?),
+            kind::RELAYED => return Relayed::decode(reader).map(Record::Relayed),
             kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),
             kind => return Err(reader.invalid("record kind", u64::from(kind), 1)),
         };

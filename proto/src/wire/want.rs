@@ -37,6 +37,9 @@ pub struct Want {
 impl Want {
     /// All there is.
     pub const ALL: Want = Want { pictures: true, sound: true, pixels: 0, rate: 0, whole: Whole::Nobody, samples: false };
+
+    /// Neither pictures nor sound.
+    pub const NOTHING: Want = Want { pictures: false, sound: false, ..Want::ALL };
 }
 
 /// Who wants each picture whole, of one receiver and those to whom it passes pictures on.

@@ -4,12 +4,13 @@ use super::ceilings::{Figures, check};
 use super::harness::World;
 use super::netem::Params;
 use super::oscillator::Oscillator;
-use super::party::{Clocks, Party};
+use super::party::{Clocks, Party, Start};
 use super::receiving::{Sources, View, Views};
 use super::scenarios::{figures, lossy, ms, secs, seed, start};
 use super::sending::Stream;
 use super::source::Source;
 use super::watched::Watched;
+use eyeline_proto::session::sound_form::Wish;
 use eyeline_proto::session::{Command, MOST_SENDERS};
 use eyeline_proto::wire::record::Want;
 use std::cell::RefCell;
@@ -21,6 +22,9 @@ pub struct Gathering {
     pub world: World,
     pub sources: Sources,
     pub members: Vec<Member>,
+    /// Whoever comes may be sent datagrams by other guests, and sound as Opus packets if it is so wished.
+    pub direct: bool,
+    pub opus: Option<Wish>,
 }
 
 /// One of them.
@@ -35,7 +39,17 @@ pub struct Member {
 
 impl Gathering {
     pub fn new(of: u64) -> Gathering {
-        Gathering { world: World::new(seed(of), Params::lan()), sources: Sources::default(), members: Vec::new() }
+        Gathering {
+            world: World::new(seed(of), Params::lan()),
+            sources: Sources::default(),
+            members: Vec::new(),
+            direct: false,
+            opus: None,
+        }
+    }
+
+    fn start(&self, hosts: &[&str]) -> Start {
+        Start { direct: self.direct, opus: self.opus, ..start(&self.world, hosts) }
     }
 
     /// Crystals of its own for each.
@@ -59,7 +73,7 @@ impl Gathering {
 
     fn calling(&mut self, ip: &str, name: &str, media: (Stream, Want), hosts: &[&str]) -> usize {
         let clocks = self.clocks();
-        let (party, source, (common, _), views) = Party::calling(start(&self.world, hosts), name, clocks, media, &self.sources);
+        let (party, source, (common, _), views) = Party::calling(self.start(hosts), name, clocks, media, &self.sources);
         self.sources.borrow_mut().push(source.clone());
         let node = self.world.start(ip, clocks.machine, hosts, party);
         self.members.push(Member { node, ip: ip.to_string(), source: Some(source), common, views });
@@ -85,7 +99,7 @@ impl Gathering {
         let clocks = self.clocks();
         let both = (clocks.machine, clocks.speaker);
         let (party, (common, _), views) =
-            Party::receiving(start(&self.world, hosts), name, both, (senders, MOST_SENDERS), wants, &self.sources);
+            Party::receiving(self.start(hosts), name, both, (senders, MOST_SENDERS), wants, &self.sources);
         let node = self.world.start(ip, clocks.machine, hosts, party);
         self.members.push(Member { node, ip: ip.to_string(), source: None, common, views });
         self.members.len() - 1
@@ -94,7 +108,7 @@ impl Gathering {
     /// `send` on this machine.
     pub fn send(&mut self, ip: &str, name: &str, stream: Stream, hosts: &[&str]) -> usize {
         let clocks = self.clocks();
-        let (party, source) = Party::sending(start(&self.world, hosts), name, (clocks.machine, clocks.microphone), stream);
+        let (party, source) = Party::sending(self.start(hosts), name, (clocks.machine, clocks.microphone), stream);
         self.sources.borrow_mut().push(source.clone());
         let node = self.world.start(ip, clocks.machine, hosts, party);
         let (common, views) = Default::default();

@@ -10,7 +10,7 @@ use super::tcp::{Connection, Segment};
 use eyeline_proto::session::unreachable::DialError;
 use eyeline_proto::session::{Command, HostId, Output, SocketId};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -157,6 +157,8 @@ pub struct World {
     pub udp_blocked: bool,
     /// One that lets none through to this address.
     pub udp_blocked_to: Option<IpAddr>,
+    /// Behind firewalls that let in what comes from where something was sent to before.
+    pub firewalled: BTreeMap<IpAddr, BTreeSet<SocketAddr>>,
     queue: BinaryHeap<Entry>,
     order: u64,
     pub(super) nodes: Vec<Node>,
@@ -182,6 +184,7 @@ impl World {
             interface_mtu: 1500,
             udp_blocked: false,
             udp_blocked_to: None,
+            firewalled: BTreeMap::new(),
             queue: BinaryHeap::new(),
             order: 0,
             nodes: Vec::new(),
@@ -454,6 +457,12 @@ impl World {
             tap.push(Captured { from, to, bytes: bytes.clone() });
         }
         if self.udp_blocked || self.udp_blocked_to == Some(to.ip()) {
+            return;
+        }
+        if let Some(let_in) = self.firewalled.get_mut(&from.ip()) {
+            let_in.insert(to);
+        }
+        if self.firewalled.get(&to.ip()).is_some_and(|let_in| !let_in.contains(&from)) {
             return;
         }
         for at in self.transit(from.ip(), to.ip(), bytes.len() + UDP_OVERHEAD).into_iter().flatten() {

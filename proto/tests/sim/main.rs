@@ -13,6 +13,7 @@ mod connections;
 mod crowds;
 mod decoder;
 mod delays;
+mod direct;
 mod films;
 mod forwarders;
 mod guesses;

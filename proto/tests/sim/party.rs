@@ -31,6 +31,8 @@ pub struct Start {
     pub hosts: usize,
     /// It decodes Opus, and sends sound as its user wishes.
     pub opus: Option<Wish>,
+    /// Datagrams may go directly to other guests of a meeting.
+    pub direct: bool,
 }
 
 /// The clocks of a machine, its microphone and its speaker.
@@ -98,7 +100,7 @@ impl Party {
         let now = start.base.instant(clock.shows(start.at));
         // One that is started again under its name is another process.
         me.id.iter_mut().zip(start.at.to_le_bytes()).for_each(|(byte, started)| *byte ^= started);
-        me.opus = start.opus.is_some();
+        (me.opus, me.direct) = (start.opus.is_some(), start.direct);
         let sound = start.opus.unwrap_or_default();
         let config = config(Config { hosts: start.hosts, sound, ..Config::new(me, Epoch::new(now)) });
         Box::new(Party { session: Session::new(now, config), camera, screen })

@@ -186,6 +186,10 @@ impl Screen {
             }
             Event::TrackUp { track, name, film } => self.track_up(at, track, name, film),
             Event::TrackDown { track, .. } => self.track_down(at, track),
+            Event::Direct(track, direct) => {
+                let log = &mut self.viewer(track).0.watched.borrow_mut().log;
+                log.push((at.true_ns / 1_000_000, format!("direct {direct}")));
+            }
             Event::NoRoom(peer, name) => self.note(at, Some(peer), &format!("no room for {name}")),
             Event::Track(track, said) => self.described(at, track, said),
             Event::Film(track, film) => self.viewer(track).0.watched.borrow_mut().films.push((at.true_ns, film)),

@@ -64,7 +64,7 @@ pub type Pauses = ((Duration, Duration), (Duration, Duration));
 
 /// Now, and it dials these hosts.
 pub fn start(world: &World, hosts: &[&str]) -> Start {
-    Start { base: world.base, at: world.now, hosts: hosts.len(), opus: None }
+    Start { base: world.base, at: world.now, hosts: hosts.len(), opus: None, direct: false }
 }
 
 pub fn sending(world: &mut World, ip: &str, skews: Skews, stream: Stream, hosts: &[&str]) -> (usize, Rc<RefCell<Source>>) {

@@ -166,7 +166,7 @@ pub fn identity(name: &str, offers: Media, wants: Media) -> Identity {
     for (at, byte) in name.bytes().take(16).enumerate() {
         id[at] = byte;
     }
-    Identity { offers, wants, forwards: false, asks: false, opus: false, psk: None, id, name: name.to_string() }
+    Identity { offers, wants, forwards: false, asks: false, opus: false, direct: false, psk: None, id, name: name.to_string() }
 }
 
 impl Camera {

@@ -64,6 +64,8 @@ pub struct Common {
     pub name: Option<String>,
     /// Say on this network that somebody waits, and list who else does; else `--no-announce`.
     pub announce: bool,
+    /// At a meeting, send to others directly where they can be reached, and let them know where we are; else `--no-direct`.
+    pub direct: bool,
     /// A person types on a terminal that nobody else reads: digits there choose who is dialled.
     pub typed_digits: bool,
     /// `--stats json`: one object a second on stdout.
@@ -145,6 +147,10 @@ pub(super) struct CommonFlags {
     /// Do not say on this network that this program waits, nor list who else does; `--host NAME` finds others all the same
     #[arg(long, help_heading = "Connection")]
     no_announce: bool,
+
+    /// At a meeting, send and receive by way of the meeting point alone: it tells nobody else where this machine is
+    #[arg(long, help_heading = "Connection")]
+    no_direct: bool,
 
     /// List cameras with their modes and what can be set, monitors, microphones and speakers (recv and call: and who waits on
     /// this network), then end; as JSON with `--stats json`
@@ -294,7 +300,8 @@ impl CommonFlags {
         let (reconnect, duration, ticker) = (!self.no_reconnect, self.duration, self.ticker(env));
         let (stats_json, metrics) = (self.stats.is_some(), self.metrics);
         let recording = self.recording.resolve(env, stats_json)?;
-        let (name, doctor, announce, only_paired) = (self.name, self.doctor, !self.no_announce, self.only_paired);
+        let (name, doctor, only_paired) = (self.name, self.doctor, self.only_paired);
+        let (announce, direct) = (!self.no_announce, !self.no_direct);
         let typed_digits =
             env.stdin_is_terminal && env.stdout_is_terminal && env.stderr_is_terminal && log.verbosity > Verbosity::Quiet;
         let to_stdout = recording.file == Some(Destination::Stdout);
@@ -304,6 +311,7 @@ impl CommonFlags {
             duration,
             name,
             announce,
+            direct,
             typed_digits,
             stats_json,
             doctor,

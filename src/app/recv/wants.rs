@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_window_what_is_only_measured_is_wanted_on() {
-        let nothing = Want { pictures: false, sound: false, ..Want::ALL };
+        let nothing = Want::NOTHING;
         let mut wants = Wants::new(nothing, Want::ALL, Want::ALL);
         assert_eq!(asked(&mut wants, Doing::default()), None);
     }

@@ -33,7 +33,8 @@ impl Endpoint {
     /// Links that are of one process with this one, if what both peers say is true, and that are its peer's now.
     fn rivals(&self, id: LinkId) -> Vec<LinkId> {
         let Some(hello) = self.hello(id) else { return Vec::new() };
-        let is_rival = |(other, link): &(&LinkId, &Link)| **other != id && link.is_met() && link.is_of(&hello.id);
+        let is_rival =
+            |(other, link): &(&LinkId, &Link)| **other != id && link.is_met() && link.direct.is_none() && link.is_of(&hello.id);
         self.links.iter().filter(is_rival).map(|(other, _)| *other).collect()
     }
 

@@ -33,8 +33,10 @@ impl Endpoint {
             Side::Listener => earlier.tokens.know(&hello.resume),
             Side::Dialler => in_use == Some(**other),
         };
-        let mut earlier =
-            self.links.iter().filter(|(other, earlier)| **other != id && earlier.is_met() && earlier.is_of(&hello.id));
+        let mut earlier = self
+            .links
+            .iter()
+            .filter(|(other, earlier)| **other != id && earlier.is_met() && earlier.is_of(&hello.id) && earlier.direct.is_none());
         match earlier.find(comes_back).map(|(other, earlier)| (*other, earlier.side != link.side)) {
             Some((other, true)) => self.same(now, id, other),
             Some((other, false)) => self.replace(now, id, other, true),
@@ -109,7 +111,7 @@ impl Endpoint {
     }
 
     /// The role is told of a link.
-    fn comes_up(&mut self, now: Instant, id: LinkId, replaces: Option<LinkId>) {
+    pub(super) fn comes_up(&mut self, now: Instant, id: LinkId, replaces: Option<LinkId>) {
         let Some(link) = self.links.get_mut(&id) else { return };
         link.claim.settle();
         let token = link.hello.as_ref().map_or([0; 16], |hello| hello.token);
@@ -117,8 +119,11 @@ impl Endpoint {
         if let Some(host) = self.dialer.of(id) {
             self.take_over(host, id, token);
         }
-        self.keep_pair(id);
-        self.tell_taken(id);
+        if !self.is_direct(id) {
+            self.needs_no_direct(id);
+            self.keep_pair(id);
+            self.tell_taken(id);
+        }
         self.notices.push_back(Notice::Up { link: id, replaces });
         if proved {
             if let Some(host) = self.dialer.of(id) {
@@ -143,7 +148,11 @@ impl Endpoint {
             let silent = link.liveness.is_silent(now, link.last_datagram());
             let started_again =
                 named(link) && silent && link.remote.ip() == ip && link.side == Side::Listener && link.proof == proof;
-            *former != id && link.is_met() && !link.liveness.is_retired() && (dialled == Some(*former) || started_again)
+            *former != id
+                && link.is_met()
+                && link.direct.is_none()
+                && !link.liveness.is_retired()
+                && (dialled == Some(*former) || started_again)
         };
         let former: Vec<_> =
             self.links.iter().filter(|link| is_former(*link)).map(|(former, link)| (*former, named(link))).collect();
@@ -190,6 +199,7 @@ impl Endpoint {
     }
 
     fn retire(&mut self, now: Instant, id: LinkId) {
+        self.relays_no_more(id);
         if let Some(link) = self.links.get_mut(&id) {
             link.liveness.retire(now);
             link.claim.settle();

@@ -17,6 +17,9 @@ impl Endpoint {
         if link.liveness.is_retired() {
             return;
         }
+        if link.direct.is_some() {
+            return self.direct_failed(id, fault);
+        }
         let (remote, began) = (link.remote, link.began);
         let host = self.dialer.of(id);
         match fault {
@@ -101,6 +104,21 @@ impl Endpoint {
         }
     }
 
+    /// A direct link ends: its guest's datagrams go by way of the meeting point again.
+    fn direct_failed(&mut self, id: LinkId, fault: Fault) {
+        let (reason, sentence) = match fault {
+            Fault::Left(reason, sentence) => (reason, sentence),
+            Fault::Protocol(sentence) => {
+                self.goodbye(id, Reason::Protocol, &sentence);
+                (Reason::Protocol, sentence)
+            }
+            Fault::TurnedAway(_, sentence) => (Reason::Failed, sentence),
+            Fault::Refused(error) => (Reason::Failed, error.to_string()),
+            Fault::Unfit(misfit) => (Reason::Failed, misfit.to_string()),
+        };
+        self.down(id, Some(reason), sentence);
+    }
+
     /// What answers has had its one try at the code that was typed.
     pub(super) fn code_spent(&mut self, id: LinkId, remote: SocketAddr) {
         let host = self.dialer.of(id);
@@ -167,11 +185,16 @@ impl Endpoint {
         if self.is_asked(id) {
             self.notices.push_back(Notice::RingOver(id));
         }
+        self.relays_no_more(id);
+        self.close_relayed(id);
         let Some(mut link) = self.links.remove(&id) else { return };
         self.by_connection.remove(&link.connection());
         self.warned.remove(&id);
         if let Some(socket) = link.liveness.socket() {
             self.by_socket.remove(&socket);
+            if link.direct.is_some() {
+                return;
+            }
             let mut last = Vec::new();
             if link.writable {
                 link.poll_bytes(&mut last);

@@ -21,6 +21,10 @@ impl Endpoint {
                 }
                 continue;
             }
+            if link.direct.is_some() {
+                self.tend_direct(now, id);
+                continue;
+            }
             let silent_since = link.last_datagram().or_hello();
             let Some(path) = &mut link.path else {
                 let held = link.held_until();
@@ -84,6 +88,9 @@ impl Endpoint {
         let links = self.links.iter().filter_map(|(id, link)| {
             if let Some(until) = link.liveness.retired_until() {
                 return Some(until);
+            }
+            if link.direct.is_some() {
+                return self.direct_deadline(link);
             }
             let Some(path) = &link.path else {
                 return link.held_until().into_iter().chain([link.began + HANDSHAKE]).min();

@@ -7,6 +7,8 @@
 //! first. Who is not heard of keeps nothing that others have: a meeting point that was killed says no goodbye, and the one that
 //! is started in its place forwards the same people.
 //!
+//! Another guest of a meeting whose datagrams come directly takes no room: his track is the one that is forwarded (`ways.rs`).
+//!
 //! A track that begins costs a decoder, a voice and a tile; how often those of one sender begin anew is bounded (`begins.rs`).
 
 use super::Receiver;
@@ -27,7 +29,7 @@ fn rank(inbound: &Inbound, track: u8) -> u8 {
 impl Receiver {
     /// Which of the tracks that are told of are received, and of the others which are not any more.
     pub(super) fn choose_tracks(&mut self, now: Instant) {
-        let own = self.inbound.iter().filter(|inbound| inbound.has_own);
+        let own = self.inbound.iter().filter(|inbound| inbound.has_own && !inbound.direct);
         let mut room = self.senders.saturating_sub(own.clone().count());
         let mut origins: Vec<[u8; 16]> = own.filter(|own| !own.is_quiet()).map(|own| own.process).collect();
         origins.push(self.me);
@@ -35,7 +37,7 @@ impl Receiver {
             self.inbound.iter().map(|of| of.has_own.then_some(OWN_TRACK).into_iter().collect()).collect();
         let mut roomless: Vec<BTreeSet<u8>> = vec![BTreeSet::new(); self.inbound.len()];
         for turn in 0..3 {
-            let mut places: Vec<usize> = (0..self.inbound.len()).collect();
+            let mut places: Vec<usize> = (0..self.inbound.len()).filter(|place| !self.inbound[*place].direct).collect();
             if turn > 0 {
                 places.reverse();
             }

@@ -104,6 +104,8 @@ pub(super) struct Inbound {
     pub forwards: bool,
     /// It has a track of its own.
     pub has_own: bool,
+    /// Another guest of a meeting, who is heard of by the meeting point: only its own track is of use.
+    pub direct: bool,
     /// How many of its tracks may begin now.
     pub begins: Begins,
     /// It is left when its own stream is over, and somebody only watches: it has nothing else for us, nor we for it.
@@ -142,6 +144,7 @@ impl Inbound {
             film: hello.offers.lossless,
             forwards: hello.forwards(),
             has_own: false,
+            direct: false,
             begins: Begins::new(now, hello.forwards()),
             leaves: wants.leaves && !hello.forwards(),
             former: None,
@@ -221,7 +224,7 @@ impl Inbound {
 
     /// It can be left when its stream is over.
     pub fn is_watched(&self) -> bool {
-        !self.film && !self.wants.lossless && self.leaves
+        !self.direct && !self.film && !self.wants.lossless && self.leaves
     }
 
     /// This process stood still.
@@ -237,6 +240,12 @@ impl Inbound {
     /// The tracks that are received of it.
     pub fn tracks(&self) -> impl Iterator<Item = u8> {
         self.receptions.iter().map(|reception| reception.id.track)
+    }
+
+    /// As which of its tracks it forwards those of this process, where that is received.
+    pub fn forwards_of(&self, process: &[u8; 16]) -> Option<TrackId> {
+        let of = |track: &&Track| track.number != OWN_TRACK && track.origin == *process && self.receives(track.number);
+        self.described.iter().find(of).filter(|_| !self.direct).map(|track| TrackId { peer: self.peer, track: track.number })
     }
 
     /// Whether this track is received.

@@ -8,7 +8,7 @@ use crate::session::link::LinkId;
 use crate::session::peer::{Peer, Subscription};
 use crate::session::repairs::Repairs;
 use crate::session::stats::PeerStats;
-use crate::wire::record::{Format, Reason, Record, Track};
+use crate::wire::record::{Format, Reason, Record, Track, Want};
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -23,6 +23,7 @@ impl Sender {
     ) {
         let Some(hello) = shared.endpoint.hello(link) else { return };
         let (name, wants, process, knows_opus) = (hello.name.clone(), hello.wants, hello.id, hello.knows_opus());
+        let direct = shared.endpoint.is_direct(link);
         let sends = !hello.offers.is_none() || hello.forwards();
         let address = shared.endpoint.link(link).map(|link| link.remote).unwrap_or(SocketAddr::from(([0; 4], 0)));
         let earlier = replaces.and_then(|old| self.peers.remove(&old));
@@ -33,7 +34,11 @@ impl Sender {
             None => (Vec::new(), Repairs::new(now, self.is_patient())),
         };
         let mut peer = Peer::new(id, (process, wants, knows_opus), stats, (Flow::new(now, self.cap), repairs));
-        for track in self.tracks.iter().filter(|track| track.track.origin != process) {
+        peer.direct = direct;
+        for track in &self.tracks {
+            if !peer.is_for(track) {
+                continue;
+            }
             let place = earlier.iter().position(|earlier| earlier.track() == track.number());
             let earlier = place.map(|place| earlier.swap_remove(place));
             let (cursor, sound) = match (&earlier, track.lossless) {
@@ -48,6 +53,10 @@ impl Sender {
             let settled = earlier.as_ref().map_or(first, |earlier| earlier.report.settled);
             let mut subscription = Subscription::new(now, track.number(), (cursor, sound), settled);
             subscription.want = earlier.as_ref().and_then(|earlier| earlier.want);
+            if direct {
+                // It comes by way of the meeting point until it asks us.
+                subscription.want = Some(Want::NOTHING);
+            }
             subscription.writes = wants.lossless;
             if let Some(earlier) = earlier.filter(|_| track.is_partial()) {
                 subscription.resume(earlier, &track.log);
@@ -63,7 +72,9 @@ impl Sender {
         self.update_wanted(now, shared);
         self.update_form(now, shared);
         let host = shared.endpoint.host(link);
-        shared.events.push_back(Event::PeerUp { peer: id, name, address, host, again, sends });
+        if !direct {
+            shared.events.push_back(Event::PeerUp { peer: id, name, address, host, again, sends });
+        }
         self.update_viewers(now, shared);
     }
 
@@ -94,7 +105,9 @@ impl Sender {
         self.owes_anew = true;
         let complete = peer.subscriptions.iter().any(|subscription| subscription.end_sent);
         let (name, sentence) = (peer.stats.name, sentence.to_string());
-        shared.events.push_back(Event::PeerDown { peer: peer.id, name, reason, sentence, complete });
+        if !peer.direct {
+            shared.events.push_back(Event::PeerDown { peer: peer.id, name, reason, sentence, complete });
+        }
         self.update_wanted(now, shared);
         self.update_form(now, shared);
         self.update_viewers(now, shared);

@@ -78,6 +78,16 @@ impl Viewing {
                     door.says(&format!("{name} stopped sending"));
                 }
             }
+            Event::Direct(track, direct) => {
+                let Some(sender) = self.senders.get(&track) else { return };
+                let way = match (direct, self.names.get(&track.peer)) {
+                    (false, Some(by)) => format!("by way of {by} again"),
+                    (false, None) => "by way of the meeting point again".to_string(),
+                    (true, _) => "directly now".to_string(),
+                };
+                tracing::info!("{} comes {way}", sender.name);
+                return;
+            }
             Event::Quiet(peer, quiet) => self.turn_quiet(peer, quiet),
             // The fanout keeps the rest to itself, or it is another's.
             _ => return,

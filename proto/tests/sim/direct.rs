@@ -1,0 +1,152 @@
+//! Guests of a meeting whose datagrams go directly: how they find each other, what it costs, and how they go back.
+
+use super::calls::Gathering;
+use super::ceilings::{Figures, check};
+use super::meetings::POINT;
+use super::netem::Params;
+use super::scenarios::{ms, secs};
+use super::sending::Stream;
+use eyeline_proto::session::endpoint::Discarded;
+use std::collections::BTreeSet;
+
+const BOB: &str = "10.0.4.2";
+const CID: &str = "10.0.4.3";
+
+/// Members, in the order in which they come.
+const POINT_IS: usize = 0;
+const BOB_IS: usize = 1;
+const CID_IS: usize = 2;
+
+/// A meeting point without a person; bob and cid are its guests, far from it and near each other.
+fn guests(of: u64, between: &Params) -> Gathering {
+    let mut gathering = Gathering::new(of);
+    gathering.direct = true;
+    let far = Params { delay: ms(15), ..Params::lan() };
+    gathering.world.connect(POINT, BOB, &far);
+    gathering.world.connect(POINT, CID, &far);
+    gathering.world.connect(BOB, CID, between);
+    gathering.point(POINT, "point");
+    for (ip, name) in [(BOB, "bob"), (CID, "cid")] {
+        gathering.pass(ms(7));
+        gathering.call(ip, name, Stream::call(), &[POINT]);
+    }
+    gathering
+}
+
+/// When what `who` sees of `whose` went directly, or no longer.
+fn turns(gathering: &Gathering, who: usize, whose: &str) -> Vec<(u64, bool)> {
+    let view = gathering.view(who, whose);
+    let watched = view.watched.borrow();
+    let of = |(at, what): &(u64, String)| what.strip_prefix("direct ").map(|direct| (*at, direct == "true"));
+    watched.log.iter().filter_map(of).collect()
+}
+
+/// How both see each other.
+fn both(gathering: &Gathering) -> Figures {
+    Figures::worst([gathering.figures(BOB_IS, "cid"), gathering.figures(CID_IS, "bob")])
+}
+
+/// Nothing was lost of either, settled twice, or heard twice or not at all; nobody was seen twice.
+fn nothing_is_missing(gathering: &Gathering) {
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        let view = gathering.view(who, whose);
+        let watched = view.watched.borrow();
+        assert_eq!((watched.lost, watched.partial), (0, 0), "{whose}: {:?}", watched.log);
+        // Before these who forwards them learns of whom they are.
+        let heard = watched.blocks.iter().copied().filter(|block| *block >= 20);
+        let blocks: BTreeSet<u64> = heard.clone().collect();
+        assert_eq!(blocks.len(), heard.count(), "a block of {whose} was heard twice");
+        let (first, last) = (blocks.first().unwrap(), blocks.last().unwrap());
+        let missing: Vec<u64> = (*first..*last).filter(|block| !blocks.contains(block)).collect();
+        assert_eq!(missing, [], "blocks of {whose} that began with {first} at {} ms", view.came / 1_000_000);
+        assert_eq!(gathering.members[who].views.borrow().len(), 1);
+        // A challenge may come before the hello that tells what it is sealed with.
+        let counters = gathering.members[who].common.borrow().counters;
+        assert_eq!(Discarded { unknown: 0, ..counters }, Discarded::default());
+    }
+}
+
+/// Two that reach each other see each other in a third of the time, nothing is missing at the change, and nothing of them goes
+/// through the meeting point any more.
+#[test]
+fn guests_that_reach_each_other_are_seen_directly() {
+    let mut gathering = guests(300, &Params::lan());
+    gathering.pass(secs(4));
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        let turns = turns(&gathering, who, whose);
+        assert!(matches!(turns[..], [(at, true)] if at < 2000), "{turns:?}");
+    }
+    nothing_is_missing(&gathering);
+    let before = [gathering.world.fate(BOB, POINT), gathering.world.fate(POINT, BOB)].map(|(offered, _)| offered);
+    let began = gathering.world.now;
+    gathering.pass(secs(4));
+    let after = [gathering.world.fate(BOB, POINT), gathering.world.fate(POINT, BOB)].map(|(offered, _)| offered);
+    let passed = [after[0] - before[0], after[1] - before[1]];
+    assert!(passed.iter().all(|packets| *packets < 4 * 60), "{passed:?} packets to and from the meeting point in four seconds");
+    let view = gathering.view(BOB_IS, "cid");
+    let watched = view.watched.borrow();
+    let mut latencies: Vec<u64> = watched.shown.iter().filter(|shown| shown.at > began).map(|shown| shown.latency).collect();
+    latencies.sort_unstable();
+    assert!(latencies.len() > 100 && latencies[latencies.len() / 2] < 8_000_000, "{} ns", latencies[latencies.len() / 2]);
+    drop(watched);
+    gathering.pass(secs(20));
+    let began = gathering.world.now - 2_000_000_000;
+    let speaker = view.speaker.borrow();
+    let late: Vec<u64> =
+        speaker.latencies.iter().filter(|(at, _)| *at > began).map(|(_, latency)| *latency / 1_000_000).collect();
+    assert!(late.len() > 100 && late.iter().all(|late| *late < 52), "{late:?}");
+    drop(speaker);
+    nothing_is_missing(&gathering);
+    check("direct_pair", &both(&gathering));
+}
+
+/// Behind firewalls, or NATs, that let in only answers: both begin at once.
+#[test]
+fn guests_behind_firewalls_reach_each_other() {
+    let mut gathering = guests(301, &Params::lan());
+    for ip in [BOB, CID] {
+        gathering.world.firewalled.insert(ip.parse().unwrap(), BTreeSet::new());
+    }
+    gathering.pass(secs(4));
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        let turns = turns(&gathering, who, whose);
+        assert!(matches!(turns[..], [(at, true)] if at < 2000), "{turns:?}");
+    }
+    nothing_is_missing(&gathering);
+}
+
+/// The way between them is cut: pictures stand for less than 0.3 s, and go directly again soon after it is back; where it was cut
+/// for so long that they gave each other up, after they were introduced anew.
+#[test]
+fn what_cannot_go_directly_any_more_is_forwarded_again_at_once() {
+    for (back, again) in [(6000, 6000..7000), (10_000, 16_000..19_000)] {
+        let mut gathering = guests(302, &Params { outages: vec![(secs(4), ms(back))], ..Params::lan() });
+        gathering.pass(secs(22));
+        for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+            let turns = turns(&gathering, who, whose);
+            let [(_, true), (cut, false), (back, true)] = turns[..] else { panic!("{turns:?}") };
+            assert!((4000..4250).contains(&cut) && again.contains(&back), "{turns:?}");
+            let view = gathering.view(who, whose);
+            let watched = view.watched.borrow();
+            let worst = watched.whole_at.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000_000).max();
+            println!("direct: cut, {whose} stood for {worst:?} ms");
+            assert!(worst < Some(300), "{whose} stood for {worst:?} ms");
+        }
+        check("direct_cut", &both(&gathering));
+    }
+}
+
+/// Where nothing passes between them all goes on by way of the meeting point, and hardly anything is tried.
+#[test]
+fn guests_that_do_not_reach_each_other_are_forwarded_as_before() {
+    let mut gathering = guests(303, &Params { loss: 1.0, ..Params::lan() });
+    gathering.pass(secs(30));
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        assert_eq!(turns(&gathering, who, whose), []);
+    }
+    nothing_is_missing(&gathering);
+    let (tried, _) = gathering.world.fate(BOB, CID);
+    assert!(tried < 150, "{tried} datagrams were tried");
+    check("direct_never", &both(&gathering));
+    assert_eq!(gathering.sees(POINT_IS), ["bob", "cid"]);
+}
