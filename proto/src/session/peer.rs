@@ -22,6 +22,7 @@ use super::repairs::Repairs;
 use super::sent::{Sent, SentFragment};
 use super::stats::PeerStats;
 use crate::media::clock::Epoch;
+use crate::media::rate_control::Bitrate;
 use crate::media::{fec, pacer};
 use crate::time::MediaTime;
 use crate::wire::datagram::{FRAGMENT_LEN, Message, Nack, SHARD_LEN};
@@ -59,6 +60,10 @@ pub(super) struct Peer {
     pub takes_packets: bool,
     /// Another guest of a meeting: it is sent our own track alone, and by datagrams alone.
     pub direct: bool,
+    /// So many seconds its way has been too narrow, and another was better.
+    pub narrow_for: u32,
+    /// Of one that is not direct, what its path took when it was sent pictures last, where that mattered.
+    pub took: Option<Bitrate>,
     /// Its address proved itself.
     pub validated: bool,
     /// Its last report.
@@ -99,6 +104,8 @@ impl Peer {
             wants,
             takes_packets: knows_opus && !wants.lossless,
             direct: false,
+            narrow_for: 0,
+            took: None,
             validated: false,
             report: Report::default(),
             stats,

@@ -8,6 +8,7 @@
 //! Our own camera and microphone are the track [`OWN_TRACK`]; what is forwarded is added by `forward.rs`. A peer is subscribed to
 //! every track but those of its own process.
 
+mod crowded;
 mod film;
 mod form;
 mod owed;

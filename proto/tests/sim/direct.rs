@@ -4,9 +4,12 @@ use super::calls::Gathering;
 use super::ceilings::{Figures, check};
 use super::meetings::POINT;
 use super::netem::Params;
-use super::scenarios::{ms, secs};
+use super::rates::narrow;
+use super::scenarios::{lossy, ms, secs};
 use super::sending::Stream;
+use eyeline_proto::session::Command;
 use eyeline_proto::session::endpoint::Discarded;
+use eyeline_proto::session::sound_form::Wish;
 use std::collections::BTreeSet;
 
 const BOB: &str = "10.0.4.2";
@@ -149,4 +152,62 @@ fn guests_that_do_not_reach_each_other_are_forwarded_as_before() {
     assert!(tried < 150, "{tried} datagrams were tried");
     check("direct_never", &both(&gathering));
     assert_eq!(gathering.sees(POINT_IS), ["bob", "cid"]);
+}
+
+/// A direct way that takes less than what is sent is left where the meeting point's has room, and kept where that has none either.
+#[test]
+fn a_direct_way_that_is_too_narrow_is_left_where_the_other_is_better() {
+    let mut gathering = guests(304, &narrow(2));
+    gathering.pass(secs(20));
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        let turns = turns(&gathering, who, whose);
+        assert!(matches!(turns[..2], [(_, true), (..9000, false)]), "{turns:?}");
+        let view = gathering.view(who, whose);
+        let watched = view.watched.borrow();
+        let since = watched.shown.iter().filter(|shown| shown.at > secs(10).as_nanos() as u64).count();
+        assert!(since > 230, "{since} pictures of {whose} in ten seconds");
+    }
+    let mut gathering = guests(305, &narrow(2));
+    for ip in [BOB, CID] {
+        gathering.world.retune(POINT, ip, |params| *params = Params { delay: ms(15), ..narrow(2) });
+    }
+    gathering.pass(secs(60));
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        let turns = turns(&gathering, who, whose);
+        // It is left once, for it is not known yet that the meeting point's is no better.
+        assert!(matches!(turns[..], [(_, true)] | [(_, true), (_, false), (_, true)]), "{turns:?}");
+    }
+}
+
+/// Opus packets, a loss of one in twenty, somebody who is muted or has closed his camera: directly as otherwise, and no way is given
+/// up for it.
+#[test]
+fn what_goes_directly_bears_what_other_paths_bear() {
+    let mut gathering = Gathering::new(306);
+    (gathering.direct, gathering.opus) = (true, Some(Wish::Opus));
+    let far = Params { delay: ms(15), ..Params::lan() };
+    gathering.world.connect(POINT, BOB, &far);
+    gathering.world.connect(POINT, CID, &far);
+    gathering.world.connect(BOB, CID, &lossy(0.05));
+    gathering.point(POINT, "point");
+    for (ip, name) in [(BOB, "bob"), (CID, "cid")] {
+        gathering.pass(ms(7));
+        gathering.call(ip, name, Stream::call(), &[POINT]);
+    }
+    gathering.pass(secs(20));
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        let turns = turns(&gathering, who, whose);
+        assert!(matches!(turns[..], [(_, true)]), "{turns:?}");
+    }
+    check("direct_loss_5", &both(&gathering));
+    gathering.command(BOB_IS, Command::Silence { muted: true, closed: true });
+    gathering.pass(secs(10));
+    gathering.command(BOB_IS, Command::Silence { muted: false, closed: false });
+    let back = gathering.world.now;
+    gathering.pass(secs(2));
+    assert!(matches!(turns(&gathering, CID_IS, "bob")[..], [(_, true)]));
+    let view = gathering.view(CID_IS, "bob");
+    let watched = view.watched.borrow();
+    let first = watched.whole_at.iter().find(|at| **at > back).map(|at| (at - back) / 1_000_000);
+    assert!(first < Some(150), "the picture was back after {first:?} ms");
 }

@@ -126,7 +126,7 @@ impl Ways {
     pub fn left(&mut self, now: Instant, peer: PeerId) {
         for way in self.ways.iter_mut().filter(|way| way.direct == Some(peer)) {
             way.direct = None;
-            way.breaks(now);
+            way.breaks(now, &mut self.out);
         }
     }
 
@@ -254,7 +254,7 @@ impl Way {
     }
 
     /// It comes directly no more.
-    fn breaks(&mut self, now: Instant) {
+    fn breaks(&mut self, now: Instant, out: &mut VecDeque<Event>) {
         let state = match self.state {
             State::Direct if now >= self.since + LASTS => {
                 self.rest = RESTS.0;
@@ -266,6 +266,9 @@ impl Way {
             State::Beginning => State::Forwarded,
             State::Forwarded | State::Returning => return,
         };
+        if self.state == State::Direct {
+            out.push_back(Event::Direct(self.told, false));
+        }
         self.becomes(now, state);
         self.rests_until = now + self.rest;
         self.rest = (self.rest * 2).min(RESTS.1);
@@ -282,13 +285,10 @@ impl Way {
                     self.becomes(now, State::Beginning);
                 }
             }
-            State::Beginning if !lives || now >= self.since + BEGINS => self.breaks(now),
+            State::Beginning if !lives || now >= self.since + BEGINS => self.breaks(now, out),
             State::Beginning if self.came && self.from.is_none() && now >= self.since + NO_PICTURE => self.is_direct(now, out),
             State::Beginning if self.held_since.is_some_and(|since| now >= since + WAITS) => self.is_direct(now, out),
-            State::Direct if !lives => {
-                self.breaks(now);
-                out.push_back(Event::Direct(self.told, false));
-            }
+            State::Direct if !lives => self.breaks(now, out),
             // Nothing comes, for there is nothing: the other way is as good.
             State::Returning if now >= self.since + BEGINS => self.becomes(now, State::Forwarded),
             _ => {}
