@@ -33,6 +33,7 @@ mod state;
 mod stats;
 pub mod status;
 pub mod ticker;
+mod whereabouts;
 mod windows;
 
 use args::{Command, Common, Env, Log, Pairing};

@@ -17,6 +17,7 @@ use super::presence::Presence;
 use super::rendezvous;
 use super::stats::Statistics;
 use super::status::{ExitCode, Stop};
+use super::whereabouts::Whereabouts;
 use crate::net;
 use crate::net::discovery::Heard;
 use eyeline_proto::media::clock::Epoch;
@@ -179,12 +180,14 @@ impl<'a> Beginning<'a> {
         let core = shaped(session::Config { hosts, keys, reconnect: common.reconnect, ..session::Config::new(me, epoch) });
         let net = net::spawn(Session::new(now, core), where_to, on_event).code(ExitCode::Failed)?;
         will.tells(net.commands(), presence.directory());
+        let whereabouts = common.direct.then(|| Whereabouts::of(net.local_addr()));
+        net.command(Command::Addresses(whereabouts.iter().flat_map(|own| own.addresses.clone()).collect()));
         let told = (notes.telling(Note::Heard), notes.telling(Note::Chosen));
         let name = presence.begin(program, common, (offers, wants), net.local_addr(), told);
         let door = Door::open(program, common, pairs, net.local_addr(), name);
         let deadline = common.duration.map(|duration| now + duration);
         let (company, reconnect) = (Company::default(), common.reconnect);
-        Ok(Run { net, notes, door, statistics, epoch, deadline, company, reconnect, stop, presence })
+        Ok(Run { net, notes, door, statistics, epoch, deadline, company, reconnect, whereabouts, stop, presence })
     }
 }
 
@@ -200,6 +203,8 @@ pub struct Run<'a> {
     /// Who is here, or was.
     company: Company,
     reconnect: bool,
+    /// Where this machine is, for guests of a meeting behind the same router.
+    whereabouts: Option<Whereabouts>,
     stop: Rc<Stop>,
     /// It says goodbye when it is dropped, for a run may fail before it has begun.
     presence: Presence,
@@ -275,7 +280,11 @@ impl Run<'_> {
                 program.tell_window(&self.door);
             }
             match event {
-                Event::Stats(_) => self.door.second(self.notes.take_untold()),
+                Event::Stats(_) => {
+                    self.door.second(self.notes.take_untold());
+                    let elsewhere = self.whereabouts.as_mut().and_then(|own| own.changed(Instant::now()));
+                    elsewhere.into_iter().for_each(|addresses| self.net.command(Command::Addresses(addresses)));
+                }
                 Event::Text { name, line } => tracing::info!("{name}: {line}"),
                 _ => {}
             }

@@ -19,6 +19,7 @@ mod timeouts;
 mod udp;
 
 pub use direct::MOST_DIRECT;
+pub(super) use direct::is_place;
 pub use introduction::Introduction;
 pub use notices::{Discarded, Incoming, Notice};
 

@@ -103,6 +103,8 @@ pub enum Command {
         call: LinkId,
         taken: bool,
     },
+    /// Where our socket is by our machine's own account: meeting points tell it to guests behind the same router.
+    Addresses(Vec<SocketAddr>),
     /// Say this to all; cut at [`MAX_TEXT`](crate::wire::record::MAX_TEXT) bytes.
     Text(String),
     /// Say goodbye to everybody, with this sentence.

@@ -1,7 +1,7 @@
 //! What a meeting point tells its guests of each other, so that their datagrams go directly, and what it relays between them.
 //!
 //! Two guests are introduced where both can be (capability [`DIRECT`](crate::wire::record::DIRECT)), their addresses are proved,
-//! one has something that the other wants, and neither plays a film or writes a file. Each has at most [`MOST_DIRECT`] others, for it
+//! both have said which they have themselves (two behind one router reach each other there, and not by its own), one has something that the other wants, and neither plays a film or writes a file. Each has at most [`MOST_DIRECT`] others, for it
 //! sends to each what it would send here once; who came first is introduced first. What becomes of it they find out themselves,
 //! and go on by way of us meanwhile. Where one of them closes their connection they are introduced again after [`AGAIN`], then
 //! after twice as long, and at last every [`SELDOM`]; where one has come back over another connection, at once.
@@ -10,10 +10,10 @@
 //! link it goes out on, where it waits behind no more than any line of text does; of each direction of a pair [`BURST`] records at
 //! once and [`A_SECOND`] more a second. Where there is more, the connection is closed.
 
-use super::endpoint::{Endpoint, MOST_DIRECT};
+use super::endpoint::{Endpoint, MOST_DIRECT, is_place};
 use super::link::LinkId;
 use crate::crypto;
-use crate::wire::record::{Hello, Record, Relayed, Rendezvous};
+use crate::wire::record::{Hello, MOST_ADDRESSES, Record, Relayed, Rendezvous};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -23,6 +23,9 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// … and at last so seldom.
 const SELDOM: Duration = Duration::from_secs(640);
+
+/// Between two looks: at most 256 guests come and go as often as they like.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Records of one direction of a pair at once: a handshake, hellos and what is said of a track. Of all pairs of a guest they
 /// fit into the queue of a link.
@@ -39,9 +42,12 @@ type Two = (Process, Process);
 #[derive(Default)]
 pub(super) struct Introductions {
     pairs: BTreeMap<Two, Pair>,
+    /// What guests say of where they are.
+    own: BTreeMap<LinkId, Vec<SocketAddr>>,
     attempts: u32,
     /// Somebody came, went or is somewhere else.
-    news: bool,
+    news: Option<Instant>,
+    looked: Option<Instant>,
 }
 
 struct Pair {
@@ -59,46 +65,68 @@ struct Pair {
 /// One that may be introduced.
 struct Guest {
     link: LinkId,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     offers: bool,
     wants: bool,
+    /// With how many it was introduced.
+    others: usize,
 }
 
-fn guest(hello: &Hello, link: LinkId, address: SocketAddr) -> Option<Guest> {
+fn guest(hello: &Hello, link: LinkId, addresses: Vec<SocketAddr>) -> Option<Guest> {
     let lossless = hello.offers.lossless || hello.wants.lossless;
     let (offers, wants) = (!hello.offers.is_none(), !hello.wants.is_none());
-    (hello.goes_directly() && !lossless).then_some(Guest { link, address, offers, wants })
+    (hello.goes_directly() && !lossless).then_some(Guest { link, addresses, offers, wants, others: 0 })
 }
 
 impl Introductions {
     /// Somebody came, went or is somewhere else.
-    pub fn look_soon(&mut self) {
-        self.news = true;
+    pub fn look_soon(&mut self, now: Instant) {
+        self.news.get_or_insert(now);
+    }
+
+    /// A guest says where it is by its own account.
+    pub fn are_at(&mut self, now: Instant, link: LinkId, addresses: Vec<SocketAddr>) {
+        self.own.insert(link, addresses);
+        self.look_soon(now);
+    }
+
+    /// A link is gone.
+    pub fn forget(&mut self, now: Instant, link: LinkId) {
+        self.own.remove(&link);
+        self.look_soon(now);
     }
 
     /// Introduces those who are to be.
     pub fn look(&mut self, now: Instant, links: impl Iterator<Item = LinkId>, endpoint: &mut Endpoint) {
-        let due = self.pairs.values().any(|pair| pair.again.is_some_and(|again| now >= again));
-        if !std::mem::take(&mut self.news) && !due {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
+        (self.news, self.looked) = (None, Some(now));
         let mut guests: BTreeMap<Process, Guest> = BTreeMap::new();
         for link in links.filter(|link| !endpoint.is_direct(*link)).collect::<Vec<_>>() {
-            let Some(address) = endpoint.path(link).and_then(|path| path.address()) else { continue };
-            let Some(hello) = endpoint.hello(link) else { continue };
-            guests.extend(guest(hello, link, address).map(|guest| (hello.id, guest)));
+            let Some(seen) = endpoint.path(link).and_then(|path| path.address()) else { continue };
+            let (Some(hello), Some(own)) = (endpoint.hello(link), self.own.get(&link)) else { continue };
+            let mut addresses = vec![seen];
+            addresses.extend(own.iter().copied().filter(|own| *own != seen && is_place(own, true)));
+            addresses.truncate(MOST_ADDRESSES);
+            guests.extend(guest(hello, link, addresses).map(|guest| (hello.id, guest)));
         }
         self.pairs.retain(|(one, other), _| guests.contains_key(one) && guests.contains_key(other));
+        for (one, other) in self.pairs.keys() {
+            for process in [one, other] {
+                guests.entry(*process).and_modify(|guest| guest.others += 1);
+            }
+        }
         let mut in_order: Vec<Process> = guests.keys().copied().collect();
         in_order.sort_by_key(|process| guests[process].link);
         for (place, one) in in_order.iter().enumerate() {
             for other in &in_order[..place] {
-                self.introduce(now, (*one.min(other), *one.max(other)), &guests, endpoint);
+                self.introduce(now, (*one.min(other), *one.max(other)), &mut guests, endpoint);
             }
         }
     }
 
-    fn introduce(&mut self, now: Instant, two: Two, guests: &BTreeMap<Process, Guest>, endpoint: &mut Endpoint) {
+    fn introduce(&mut self, now: Instant, two: Two, guests: &mut BTreeMap<Process, Guest>, endpoint: &mut Endpoint) {
         let (one, other) = (&guests[&two.0], &guests[&two.1]);
         let links = (one.link, other.link);
         let wait = match self.pairs.get(&two) {
@@ -106,22 +134,21 @@ impl Introductions {
             Some(pair) if pair.links == links => (pair.wait * 2).min(SELDOM),
             Some(_) => AGAIN,
             None if !(one.offers && other.wants || other.offers && one.wants) => return,
-            None if [two.0, two.1].into_iter().any(|process| self.others(&process) >= MOST_DIRECT) => return,
+            None if one.others.max(other.others) >= MOST_DIRECT => return,
             None => AGAIN,
         };
         self.attempts = self.attempts.wrapping_add(1);
         let (attempt, key) = (self.attempts, crypto::random());
-        let tells = |guest: Process, dials, address| {
-            Record::Rendezvous(Rendezvous { guest, attempt, key, dials, addresses: vec![address] })
+        let tells = |guest: Process, dials, addresses: &Vec<SocketAddr>| {
+            Record::Rendezvous(Rendezvous { guest, attempt, key, dials, addresses: addresses.clone() })
         };
-        endpoint.send(one.link, &tells(two.1, true, other.address));
-        endpoint.send(other.link, &tells(two.0, false, one.address));
+        endpoint.send(one.link, &tells(two.1, true, &other.addresses));
+        endpoint.send(other.link, &tells(two.0, false, &one.addresses));
+        let is_new = !self.pairs.contains_key(&two);
+        for process in [two.0, two.1].into_iter().filter(|_| is_new) {
+            guests.entry(process).and_modify(|guest| guest.others += 1);
+        }
         self.pairs.insert(two, Pair { links, attempt, left: [BURST; 2], since: now, again: None, wait });
-    }
-
-    /// With how many a guest was introduced.
-    fn others(&self, process: &Process) -> usize {
-        self.pairs.keys().filter(|(one, other)| one == process || other == process).count()
     }
 
     /// One guest says something to another. Whether it may.
@@ -155,6 +182,7 @@ impl Introductions {
 
     /// When [`Introductions::look`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
-        self.pairs.values().filter_map(|pair| pair.again).min()
+        let due = self.pairs.values().filter_map(|pair| pair.again).chain(self.news).min();
+        due.map(|due| self.looked.map_or(due, |looked| due.max(looked + LOOK)))
     }
 }

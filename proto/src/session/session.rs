@@ -18,7 +18,7 @@ use super::talk::Talk;
 use super::unreachable::DialError;
 use super::{Core, HostId, Output, PeerId, SocketId, TrackId};
 use crate::picture::mcu_set::Owed;
-use crate::wire::record::{Reason, Record, Relayed, Text, Want};
+use crate::wire::record::{Hello, MOST_ADDRESSES, Reason, Record, Relayed, Text, Want};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -33,6 +33,8 @@ pub struct Session {
     forward: Option<Forward>,
     /// Where we forward, and may tell guests of each other.
     introductions: Option<Introductions>,
+    /// Where our socket is by our machine's own account.
+    addresses: Vec<SocketAddr>,
     talk: Talk,
     /// Every link that said hello, and whose it is.
     peers: BTreeMap<LinkId, PeerId>,
@@ -68,6 +70,7 @@ impl Session {
             receiver,
             forward,
             introductions,
+            addresses: Vec::new(),
             talk: Talk::default(),
             peers: BTreeMap::new(),
             next_peer: 0,
@@ -106,7 +109,7 @@ impl Session {
                 }
                 Notice::Paired(pair, host) => self.events.push_back(Event::Paired(pair, host)),
                 Notice::Path(link) => {
-                    self.guests_changed();
+                    self.guests_changed(now);
                     let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
                     self.sender.path_up(now, link, &mut shared);
                 }
@@ -143,6 +146,7 @@ impl Session {
         });
         if let Some(former) = replaces {
             self.talk.moved(former, link);
+            self.introductions.iter_mut().for_each(|introductions| introductions.forget(now, former));
         }
         self.peers.insert(link, id);
         if !self.endpoint.is_direct(link) {
@@ -163,7 +167,18 @@ impl Session {
             }
         }
         self.look_at_wants(now);
-        self.guests_changed();
+        self.guests_changed(now);
+        self.tell_addresses(link);
+    }
+
+    /// A meeting point is told where we are by our own account.
+    fn tell_addresses(&mut self, link: LinkId) {
+        let is_point = |hello: &Hello| hello.forwards() && hello.goes_directly();
+        let tells =
+            self.endpoint.me().direct && !self.endpoint.is_direct(link) && self.endpoint.hello(link).is_some_and(is_point);
+        if tells {
+            self.endpoint.send(link, &Record::Addresses(self.addresses.clone()));
+        }
     }
 
     /// Who is forwarded to has changed, or what they want.
@@ -174,8 +189,8 @@ impl Session {
     }
 
     /// Who is there has changed, or where.
-    fn guests_changed(&mut self) {
-        self.introductions.iter_mut().for_each(Introductions::look_soon);
+    fn guests_changed(&mut self, now: Instant) {
+        self.introductions.iter_mut().for_each(|introductions| introductions.look_soon(now));
     }
 
     /// A link is no more.
@@ -183,7 +198,7 @@ impl Session {
         let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };
         self.sender.peer_down(now, (link, reason), sentence, &mut shared);
         self.talk.forget(now, link);
-        self.guests_changed();
+        self.introductions.iter_mut().for_each(|introductions| introductions.forget(now, link));
         if let Some(peer) = self.peers.remove(&link) {
             self.asked.retain(|track, _| track.peer != peer);
         }
@@ -236,6 +251,10 @@ impl Session {
             Record::Text(text) => self.take_text(now, link, text),
             Record::Rendezvous(met) => self.endpoint.meets(now, link, met),
             Record::Relayed(said) => return self.take_relayed(now, link, said),
+            Record::Addresses(addresses) => {
+                self.introductions.iter_mut().for_each(|introductions| introductions.are_at(now, link, addresses.clone()));
+                true
+            }
             // The endpoint's own.
             Record::Hello(_) | Record::Goodbye(..) | Record::Heard(_) | Record::Same(_) | Record::Taken => return,
         };
@@ -374,6 +393,13 @@ impl Core for Session {
             }
             Command::Dial(host, pair) => self.endpoint.dial(now, host, pair),
             Command::Answer { call, taken } => self.endpoint.answer(now, call, taken),
+            Command::Addresses(mut addresses) => {
+                addresses.truncate(MOST_ADDRESSES - 1);
+                if std::mem::replace(&mut self.addresses, addresses) != self.addresses {
+                    let links: Vec<LinkId> = self.peers.keys().copied().collect();
+                    links.into_iter().for_each(|link| self.tell_addresses(link));
+                }
+            }
             Command::Text(line) => {
                 let (origin, name) = (self.endpoint.me().id, self.endpoint.me().name.clone());
                 let mut shared = LinksAndEvents { endpoint: &mut self.endpoint, events: &mut self.events };

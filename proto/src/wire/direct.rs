@@ -1,5 +1,5 @@
-//! What a meeting point says to two of its guests so that their datagrams go directly, and what it relays between them: PROTOCOL.md
-//! §4.15 and §4.16.
+//! What a meeting point says to two of its guests so that their datagrams go directly, what it relays between them, and where a guest
+//! says that it is: PROTOCOL.md §4.15 to §4.17.
 
 use super::{Error, Reader};
 use std::net::{IpAddr, SocketAddr};
@@ -43,26 +43,50 @@ pub struct Relayed {
     pub bytes: Vec<u8>,
 }
 
+/// Appends addresses, how many first.
+pub(super) fn encode_addresses(addresses: &[SocketAddr], out: &mut Vec<u8>) {
+    debug_assert!(addresses.len() <= MOST_ADDRESSES, "more addresses than are read");
+    out.push(addresses.len() as u8);
+    for address in addresses {
+        match address.ip() {
+            IpAddr::V4(ip) => {
+                out.push(4);
+                out.extend_from_slice(&ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                out.push(6);
+                out.extend_from_slice(&ip.octets());
+            }
+        }
+        out.extend_from_slice(&address.port().to_be_bytes());
+    }
+}
+
+/// Addresses, at most [`MOST_ADDRESSES`].
+pub(super) fn decode_addresses(reader: &mut Reader<'_>) -> Result<Vec<SocketAddr>, Error> {
+    let count = usize::from(reader.u8("number of addresses")?);
+    if count > MOST_ADDRESSES {
+        return Err(reader.invalid("number of addresses", count as u64, 1));
+    }
+    let mut addresses = Vec::with_capacity(count);
+    for _ in 0..count {
+        let ip = match reader.u8("address family")? {
+            4 => IpAddr::from(reader.array::<4>("address")?),
+            6 => IpAddr::from(reader.array::<16>("address")?),
+            family => return Err(reader.invalid("address family", u64::from(family), 1)),
+        };
+        addresses.push(SocketAddr::new(ip, reader.u16("port")?));
+    }
+    Ok(addresses)
+}
+
 impl Rendezvous {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        debug_assert!(self.addresses.len() <= MOST_ADDRESSES, "more addresses than are read");
         out.extend_from_slice(&self.guest);
         out.extend_from_slice(&self.attempt.to_be_bytes());
         out.extend_from_slice(&self.key);
-        out.extend_from_slice(&[u8::from(self.dials), self.addresses.len() as u8]);
-        for address in &self.addresses {
-            match address.ip() {
-                IpAddr::V4(ip) => {
-                    out.push(4);
-                    out.extend_from_slice(&ip.octets());
-                }
-                IpAddr::V6(ip) => {
-                    out.push(6);
-                    out.extend_from_slice(&ip.octets());
-                }
-            }
-            out.extend_from_slice(&address.port().to_be_bytes());
-        }
+        out.push(u8::from(self.dials));
+        encode_addresses(&self.addresses, out);
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>) -> Result<Rendezvous, Error> {
@@ -71,19 +95,7 @@ impl Rendezvous {
             flag @ 0..=1 => flag == 1,
             flag => return Err(reader.invalid("who dials", u64::from(flag), 1)),
         };
-        let count = usize::from(reader.u8("number of addresses")?);
-        if count > MOST_ADDRESSES {
-            return Err(reader.invalid("number of addresses", count as u64, 1));
-        }
-        let mut addresses = Vec::with_capacity(count);
-        for _ in 0..count {
-            let ip = match reader.u8("address family")? {
-                4 => IpAddr::from(reader.array::<4>("address")?),
-                6 => IpAddr::from(reader.array::<16>("address")?),
-                family => return Err(reader.invalid("address family", u64::from(family), 1)),
-            };
-            addresses.push(SocketAddr::new(ip, reader.u16("port")?));
-        }
+        let addresses = decode_addresses(reader)?;
         Ok(Rendezvous { guest, attempt, key, dials, addresses })
     }
 }

@@ -7,6 +7,7 @@
 //! Bodies are drawn in PROTOCOL.md §4.
 
 pub use super::direct::{MOST_ADDRESSES, MOST_RELAYED, Relayed, Rendezvous};
+use super::direct::{decode_addresses, encode_addresses};
 pub use super::film::{Film, Steer};
 use super::refresh;
 use super::sound;
@@ -18,6 +19,7 @@ use crate::picture::{MAX_SIDE, Size};
 use crate::rate::Rate;
 use crate::sound::{Numbered, Packet};
 use crate::time::MediaTime;
+use std::net::SocketAddr;
 
 /// Media that a side has or wants, and whether all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -233,6 +235,8 @@ pub enum Record {
     Rendezvous(Rendezvous),
     /// Bytes of a connection between two guests, which goes through the meeting point.
     Relayed(Relayed),
+    /// Where my machine is by its own account, at most [`MOST_ADDRESSES`]: who is behind the same router reaches me there.
+    Addresses(Vec<SocketAddr>),
 }
 
 mod kind {
@@ -252,6 +256,7 @@ mod kind {
     pub const TAKEN: u8 = 67;
     pub const RENDEZVOUS: u8 = 68;
     pub const RELAYED: u8 = 69;
+    pub const ADDRESSES: u8 = 70;
 }
 
 /// Kinds from here on are a later program's, and skipped where they are not known. Of those below each is known to all who speak
@@ -312,6 +317,10 @@ impl Record {
                 out.push(kind::RELAYED);
                 relayed.encode(out);
             }
+            Record::Addresses(addresses) => {
+                out.push(kind::ADDRESSES);
+                encode_addresses(addresses, out);
+            }
         }
     }
 
@@ -354,6 +363,7 @@ impl Record {
             kind::FILM => Record::Film(reader.u8("track")?, Film::decode(&mut reader)?),
             kind::TAKEN => Record::Taken,
             kind::RENDEZVOUS => Record::Rendezvous(Rendezvous::decode(&mut reader)?),
+            kind::ADDRESSES => Record::Addresses(decode_addresses(&mut reader)?),
             kind::RELAYED => return Relayed::decode(reader).map(Record::Relayed),
             kind @ FIRST_OPTIONAL.. => return Err(Error::Unknown { field: "record kind", kind }),
             kind => return Err(reader.invalid("record kind", u64::from(kind), 1)),

@@ -14,8 +14,8 @@ use eyeline_proto::wire::slice::{Head, Tables};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-/// Kinds of datagrams that are not in use. From 70 on they are none of records, either.
-pub(super) const UNKNOWN: [u8; 9] = [0, 9, 16, 63, 70, 90, 100, 200, 255];
+/// Kinds of datagrams that are not in use. From 71 on they are none of records, either.
+pub(super) const UNKNOWN: [u8; 9] = [0, 9, 16, 63, 71, 90, 100, 200, 255];
 
 pub(super) fn sender(now: Instant, hosts: usize, psk: Option<&Psk>) -> Session {
     let mut me = a_sender("camera", false);

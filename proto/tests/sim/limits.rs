@@ -128,7 +128,7 @@ fn what_a_later_receiver_says_is_skipped() {
     for kind in UNKNOWN {
         raw.say(&mut session, now, [&[kind][..], &[7; 40]].concat());
         let mut sealed = Vec::new();
-        raw.transport.seal(&[kind.max(70), 1, 2, 3], &mut sealed).expect("seals");
+        raw.transport.seal(&[kind.max(71), 1, 2, 3], &mut sealed).expect("seals");
         session.handle_bytes(now, SocketId(9), &sealed);
     }
     picture(&mut session, now, 0, 5000);

@@ -64,7 +64,7 @@ impl Attempts {
 }
 
 /// Where a guest of a meeting can be.
-fn is_place(address: &SocketAddr, keyed: bool) -> bool {
+pub(in crate::session) fn is_place(address: &SocketAddr, keyed: bool) -> bool {
     let ip = address.ip();
     let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
     let one = !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast && address.port() != 0;
