@@ -3,6 +3,7 @@
 use super::calls::Gathering;
 use super::ceilings::{Figures, check};
 use super::meetings::POINT;
+use super::mosaic::in_call;
 use super::netem::Params;
 use super::rates::narrow;
 use super::scenarios::{lossy, ms, secs};
@@ -210,4 +211,88 @@ fn what_goes_directly_bears_what_other_paths_bear() {
     let watched = view.watched.borrow();
     let first = watched.whole_at.iter().find(|at| **at > back).map(|at| (at - back) / 1_000_000);
     assert!(first < Some(150), "the picture was back after {first:?} ms");
+}
+
+/// Pictures that are only what changed: at each change of the way all of the picture is right again at once, and nothing stays wrong.
+#[test]
+fn mosaic_changes_its_way() {
+    let mut gathering = Gathering::new(307);
+    gathering.direct = true;
+    let far = Params { delay: ms(15), ..Params::lan() };
+    for ip in [BOB, CID] {
+        gathering.world.connect(POINT, ip, &far);
+    }
+    let outages = vec![(secs(4), ms(5500)), (secs(10), secs(11)), (secs(16), ms(16_300))];
+    gathering.world.connect(BOB, CID, &Params { outages, ..Params::lan() });
+    gathering.point(POINT, "point");
+    for (ip, name) in [(BOB, "bob"), (CID, "cid")] {
+        gathering.pass(ms(7));
+        gathering.call(ip, name, in_call(30), &[POINT]);
+    }
+    gathering.pass(secs(30));
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        let turns = turns(&gathering, who, whose);
+        assert!(turns.len() >= 6 && turns.iter().enumerate().all(|(turn, (_, direct))| *direct == (turn % 2 == 0)), "{turns:?}");
+        let view = gathering.view(who, whose);
+        let watched = view.watched.borrow();
+        println!("direct: {whose} was wrong for {} ms at most, {turns:?}", watched.ghost / 1_000_000);
+        assert_eq!(watched.wrong, 0, "{whose}");
+        assert!(watched.ghost < 400_000_000, "{whose} was wrong for {} ms", watched.ghost / 1_000_000);
+    }
+}
+
+/// Six, of whom one is killed, one leaves and one comes: everybody sees all others directly, once, whatever happens to a third.
+#[test]
+fn of_a_meeting_everybody_sees_all_others_directly() {
+    let mut gathering = Gathering::new(308);
+    gathering.direct = true;
+    gathering.point(POINT, "point");
+    let names = ["ann", "bob", "cid", "dan", "eve", "fay"];
+    let ip = |number: usize| format!("10.0.4.{}", 20 + number);
+    for (number, name) in names.iter().enumerate() {
+        gathering.call(&ip(number), name, Stream::tile(), &[POINT]);
+        gathering.pass(ms(60));
+    }
+    gathering.pass(secs(4));
+    let all_direct = |gathering: &Gathering, of: &[usize]| {
+        for who in of {
+            for whose in of.iter().filter(|whose| *whose != who) {
+                let turns = turns(gathering, who + 1, names[*whose]);
+                assert!(turns.last().is_some_and(|(_, direct)| *direct), "{} sees {}: {turns:?}", names[*who], names[*whose]);
+            }
+        }
+    };
+    all_direct(&gathering, &[0, 1, 2, 3, 4, 5]);
+    let node = gathering.members[1].node;
+    gathering.world.kill(node);
+    gathering.command(2, Command::Stop(String::new()));
+    gathering.pass(secs(6));
+    all_direct(&gathering, &[2, 3, 4, 5]);
+    for (who, whose) in [(2, 3), (3, 4), (4, 5), (5, 2)] {
+        let view = gathering.view(who + 1, names[whose]);
+        let watched = view.watched.borrow();
+        assert_eq!((watched.lost, watched.partial), (0, 0), "{} sees {}", names[who], names[whose]);
+        assert!(watched.frozen < 60_000_000, "{} sees {}: {} ms", names[who], names[whose], watched.frozen / 1_000_000);
+    }
+}
+
+/// The meeting point is killed and started again: all meet again by themselves, and go directly again.
+#[test]
+fn a_meeting_point_of_those_who_go_directly_is_killed_and_started_again() {
+    let mut gathering = guests(309, &Params::lan());
+    gathering.pass(secs(3));
+    let node = gathering.members[POINT_IS].node;
+    gathering.world.kill(node);
+    gathering.pass(secs(2));
+    gathering.point(POINT, "point again");
+    gathering.pass(secs(6));
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        assert_eq!(gathering.sees(who), [whose]);
+        let turns = turns(&gathering, who, whose);
+        assert!(turns.last().is_some_and(|(_, direct)| *direct), "{turns:?}");
+        let view = gathering.view(who, whose);
+        let watched = view.watched.borrow();
+        let latest = watched.shown.iter().rev().take(30).map(|shown| shown.latency / 1_000_000).max();
+        assert!(latest < Some(10) && watched.whole_at.last() > Some(&(gathering.world.now - 100_000_000)), "{latest:?} ms");
+    }
 }

@@ -14,6 +14,7 @@ mod crowds;
 mod decoder;
 mod delays;
 mod direct;
+mod direct_strangers;
 mod films;
 mod forwarders;
 mod guesses;
