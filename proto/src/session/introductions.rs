@@ -34,6 +34,9 @@ const BURST: f64 = 24.0;
 /// And so many a second.
 const A_SECOND: f64 = 20.0;
 
+/// A record counts as one for each so many of its bytes, and for what it begins of them: 12 KiB at once, 10 KiB a second.
+const BYTES: usize = 512;
+
 type Process = [u8; 16];
 
 /// Two processes, the one with the smaller id first.
@@ -112,7 +115,8 @@ impl Introductions {
             guests.extend(guest(hello, link, addresses).map(|guest| (hello.id, guest)));
         }
         self.pairs.retain(|(one, other), _| guests.contains_key(one) && guests.contains_key(other));
-        for (one, other) in self.pairs.keys() {
+        // Who was introduced in vain holds no place.
+        for (one, other) in self.pairs.iter().filter(|(_, pair)| pair.again.is_none()).map(|(two, _)| two) {
             for process in [one, other] {
                 guests.entry(*process).and_modify(|guest| guest.others += 1);
             }
@@ -129,14 +133,20 @@ impl Introductions {
     fn introduce(&mut self, now: Instant, two: Two, guests: &mut BTreeMap<Process, Guest>, endpoint: &mut Endpoint) {
         let (one, other) = (&guests[&two.0], &guests[&two.1]);
         let links = (one.link, other.link);
-        let wait = match self.pairs.get(&two) {
+        let (wait, holds) = match self.pairs.get(&two) {
             Some(pair) if pair.links == links && pair.again.is_none_or(|again| now < again) => return,
-            Some(pair) if pair.links == links => (pair.wait * 2).min(SELDOM),
-            Some(_) => AGAIN,
+            Some(pair) if pair.links == links => ((pair.wait * 2).min(SELDOM), false),
+            Some(pair) => (AGAIN, pair.again.is_none()),
             None if !(one.offers && other.wants || other.offers && one.wants) => return,
-            None if one.others.max(other.others) >= MOST_DIRECT => return,
-            None => AGAIN,
+            None => (AGAIN, false),
         };
+        if !holds && one.others.max(other.others) >= MOST_DIRECT {
+            // Others go directly instead; who is one of these may go.
+            if let Some(pair) = self.pairs.get_mut(&two) {
+                pair.again = Some(now + AGAIN);
+            }
+            return;
+        }
         self.attempts = self.attempts.wrapping_add(1);
         let (attempt, key) = (self.attempts, crypto::random());
         let tells = |guest: Process, dials, addresses: &Vec<SocketAddr>| {
@@ -144,8 +154,7 @@ impl Introductions {
         };
         endpoint.send(one.link, &tells(two.1, true, &other.addresses));
         endpoint.send(other.link, &tells(two.0, false, &one.addresses));
-        let is_new = !self.pairs.contains_key(&two);
-        for process in [two.0, two.1].into_iter().filter(|_| is_new) {
+        for process in [two.0, two.1].into_iter().filter(|_| !holds) {
             guests.entry(process).and_modify(|guest| guest.others += 1);
         }
         self.pairs.insert(two, Pair { links, attempt, left: [BURST; 2], since: now, again: None, wait });
@@ -165,7 +174,7 @@ impl Introductions {
         };
         let passed = now.saturating_duration_since(pair.since).as_secs_f64();
         pair.left.iter_mut().for_each(|left| *left = (*left + passed * A_SECOND).min(BURST));
-        (pair.since, pair.left[direction]) = (now, pair.left[direction] - 1.0);
+        (pair.since, pair.left[direction]) = (now, pair.left[direction] - said.bytes.len().div_ceil(BYTES).max(1) as f64);
         let closes = said.bytes.is_empty();
         let relayed = Relayed { guest: from, ..said };
         if pair.left[direction] >= 0.0 && endpoint.relay_to(to, relayed) && !closes {

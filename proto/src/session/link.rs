@@ -106,8 +106,9 @@ pub enum Advance {
 
 /// A link to another guest of a meeting: its connection goes through the meeting point, its datagrams do not.
 pub struct Direct {
-    /// The link to the meeting point.
+    /// The link to the meeting point, and the id of its process.
     pub via: LinkId,
+    pub point: [u8; 16],
     /// The id of the guest's process.
     pub guest: [u8; 16],
     /// What the meeting point calls this attempt of the two.
@@ -171,7 +172,13 @@ impl Link {
 
     /// A link to another guest of the meeting that `via` leads to, over a connection that is relayed. `None`: it says of no
     /// address where the guest may be.
-    pub fn direct(now: Instant, via: LinkId, met: Rendezvous, socket: SocketId, connection: u32) -> Result<Option<Link>, Fault> {
+    pub fn direct(
+        now: Instant,
+        (via, point): (LinkId, [u8; 16]),
+        met: Rendezvous,
+        socket: SocketId,
+        connection: u32,
+    ) -> Result<Option<Link>, Fault> {
         let (psk, Rendezvous { guest, attempt, dials, addresses, .. }) = (Psk::from_bytes(met.key), met);
         let Some(remote) = addresses.first().copied() else { return Ok(None) };
         let begins = match dials {
@@ -181,7 +188,7 @@ impl Link {
             }
             false => (Side::Listener, handshake::State::Expecting(Box::new(psk)), None),
         };
-        let direct = Some(Direct { via, guest, attempt, addresses });
+        let direct = Some(Direct { via, point, guest, attempt, addresses });
         Ok(Some(Link { direct, ..Link::beginning(now, begins, socket, remote, connection) }))
     }
 

@@ -206,7 +206,7 @@ impl Path {
         self.rtt = former.rtt;
         if former.heard().is_some_and(|heard| heard >= since) {
             self.whereabouts.inherit(former.address());
-            self.next_ping = now;
+            (self.next_ping, self.answered) = (now, former.answered);
         }
     }
 

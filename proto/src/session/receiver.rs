@@ -124,7 +124,7 @@ impl Receiver {
         let Some(place) = self.inbound.iter().position(|inbound| inbound.peer == source.peer) else { return };
         let Some(reception) = self.inbound[place].reception(source.track) else { return };
         if reception.was_missed(picture) {
-            self.refresh(track, Owed::All, endpoint);
+            self.ask_to_refresh(source, Owed::All, endpoint);
         } else {
             self.request(now, place, endpoint);
         }
@@ -132,7 +132,11 @@ impl Receiver {
 
     /// Who sends a track is asked to send again what is lacking of it.
     pub fn refresh(&mut self, track: TrackId, owed: Owed, endpoint: &mut Endpoint) {
-        let track = self.ways.source(track, None);
+        let source = self.ways.source(track, None);
+        self.ask_to_refresh(source, owed, endpoint);
+    }
+
+    fn ask_to_refresh(&mut self, track: TrackId, owed: Owed, endpoint: &mut Endpoint) {
         if let Some(inbound) = self.of_peer(track.peer).filter(|inbound| inbound.receives(track.track)) {
             endpoint.send(inbound.link(), &Record::Refresh(track.track, owed));
         }
@@ -176,6 +180,7 @@ impl Receiver {
             // The same process came back, by its token: its id others know as well. Its numbers go on, its packet numbers
             // start afresh.
             self.inbound[place].reconnected(now, link, name);
+            self.ways.came_back(peer);
             self.tell_up(place, true, endpoint);
             return;
         }
@@ -243,9 +248,10 @@ impl Receiver {
 
     /// A sender is gone; who waited longest is next.
     fn sender_down(&mut self, now: Instant, place: usize, reason: Option<Reason>, sentence: &str, endpoint: &mut Endpoint) {
+        let brought = self.inbound[place].received_in_all();
         let Waiter { peer, .. } = self.drop_sender(now, place, reason, sentence);
         if self.ways.hides(peer) {
-            return self.ways.left(now, peer);
+            return self.ways.left(now, peer, &brought);
         }
         if let Some(waiter) = self.waiting.first().and_then(|link| self.waiting.remove(link)) {
             self.receive_from(now, waiter, endpoint);
@@ -364,7 +370,9 @@ impl Receiver {
     pub fn look_at_ways(&mut self, now: Instant, endpoint: &mut Endpoint) {
         for place in (0..self.inbound.len()).filter(|place| self.inbound[*place].direct) {
             let (guest, peer) = (self.inbound[place].process, self.inbound[place].peer);
-            let told = self.inbound.iter().find_map(|inbound| inbound.forwards_of(&guest));
+            let point = endpoint.introduced_by(self.inbound[place].link());
+            let forwards = |inbound: &Inbound| inbound.forwards_of(&guest).filter(|_| Some(inbound.process) == point);
+            let told = self.inbound.iter().find_map(forwards);
             self.ways.is_forwarded_as(now, peer, told);
         }
         let Receiver { ways, inbound, .. } = self;
@@ -521,6 +529,8 @@ impl Receiver {
             for (track, received, form) in inbound.received() {
                 let Some((told, direct)) = self.ways.told(inbound.peer) else {
                     if !inbound.direct {
+                        let mut received = received;
+                        self.ways.brought(track).into_iter().for_each(|brought| received += brought);
                         stats.tracks.push(TrackStats { track, received, rtt, quiet, form });
                     }
                     continue;

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 pub const MOST_ADDRESSES: usize = 8;
 
 /// Bytes of a relayed connection in one record.
-pub const MOST_RELAYED: usize = 16 << 10;
+pub const MOST_RELAYED: usize = 4 << 10;
 
 /// Another guest is to be met, at the same time as it is told of us.
 #[derive(Clone, PartialEq, Eq)]

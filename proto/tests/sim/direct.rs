@@ -296,3 +296,81 @@ fn a_meeting_point_of_those_who_go_directly_is_killed_and_started_again() {
         assert!(latest < Some(10) && watched.whole_at.last() > Some(&(gathering.world.now - 100_000_000)), "{latest:?} ms");
     }
 }
+
+/// The connection to the meeting point is lost, as where another network is joined: what goes directly goes on, and is said to come by
+/// way of it where the other breaks as well.
+#[test]
+fn who_comes_back_to_the_meeting_point_sees_all_as_before() {
+    for both in [false, true] {
+        let mut gathering = Gathering::new(310);
+        gathering.direct = true;
+        let far = Params { delay: ms(15), ..Params::lan() };
+        gathering.world.connect(POINT, CID, &far);
+        gathering.world.connect(POINT, BOB, &Params { outages: vec![(secs(4), secs(7))], ..far });
+        let between = if both { vec![(secs(4), secs(60))] } else { Vec::new() };
+        gathering.world.connect(BOB, CID, &Params { outages: between, ..Params::lan() });
+        gathering.point(POINT, "point");
+        for (ip, name) in [(BOB, "bob"), (CID, "cid")] {
+            gathering.pass(ms(7));
+            gathering.call(ip, name, Stream::call(), &[POINT]);
+        }
+        gathering.pass(secs(12));
+        for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+            assert_eq!(gathering.members[who].views.borrow().len(), 1, "{whose} was seen all the time");
+            let view = gathering.view(who, whose);
+            let watched = view.watched.borrow();
+            let turns = turns(&gathering, who, whose);
+            let (from, until) = (watched.whole_at.iter(), gathering.world.now);
+            let since = from.filter(|at| **at > 7_600_000_000).count();
+            assert!(
+                since > 125 && watched.whole_at.last() > Some(&(until - 100_000_000)),
+                "{both}: {since} of {whose}, {turns:?}"
+            );
+            let worst = watched.whole_at.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000_000).max();
+            // Where both are gone nothing can be seen; where one is, hardly anything is noticed.
+            let most = if both { 3700 } else { 100 };
+            assert!(both || matches!(turns[..], [(_, true)]), "{turns:?}");
+            assert!(worst < Some(most), "{both}: {whose} stood for {worst:?} ms");
+        }
+    }
+}
+
+/// Two that are guests of two meeting points go directly once, and the two do not take turns at it.
+#[test]
+fn guests_of_two_meeting_points_go_directly_once() {
+    let mut gathering = Gathering::new(311);
+    gathering.direct = true;
+    const SECOND: &str = "10.0.4.9";
+    gathering.point(POINT, "point");
+    gathering.point(SECOND, "second");
+    for (ip, name) in [(BOB, "bob"), (CID, "cid")] {
+        gathering.pass(ms(7));
+        gathering.call(ip, name, Stream::call(), &[POINT, SECOND]);
+    }
+    gathering.pass(secs(40));
+    for (who, whose) in [(2, "cid"), (3, "bob")] {
+        let turns = turns(&gathering, who, whose);
+        assert!(matches!(turns[..], [(_, true)]), "{turns:?}");
+    }
+}
+
+/// A guest joins another network, from which only the meeting point is reached: all goes by way of it again.
+#[test]
+fn who_is_in_another_network_is_forwarded_to_where_nothing_goes_directly() {
+    const ELSEWHERE: &str = "10.0.5.77";
+    let mut gathering = guests(312, &Params::lan());
+    gathering.world.connect(ELSEWHERE, CID, &Params { loss: 1.0, ..Params::lan() });
+    gathering.pass(secs(4));
+    let node = gathering.members[BOB_IS].node;
+    gathering.world.move_to(node, ELSEWHERE);
+    let moved = gathering.world.now;
+    gathering.pass(secs(8));
+    for (who, whose) in [(BOB_IS, "cid"), (CID_IS, "bob")] {
+        let view = gathering.view(who, whose);
+        let watched = view.watched.borrow();
+        let worst = watched.whole_at.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000_000).max();
+        let since = watched.whole_at.iter().filter(|at| **at > moved + 3_000_000_000).count();
+        assert!(since > 140, "{since} of {whose}, {:?}", turns(&gathering, who, whose));
+        assert!(worst < Some(2000), "{whose} stood for {worst:?} ms");
+    }
+}

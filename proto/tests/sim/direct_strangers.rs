@@ -3,9 +3,12 @@
 use super::scenarios::{ms, secs};
 use super::sending::identity;
 use super::stranger::{Stranger, Victim};
-use eyeline_proto::session::MOST_SENDERS;
+use eyeline_proto::crypto::{Handshake, Psk, Side};
 use eyeline_proto::session::link::Identity;
+use eyeline_proto::session::{HostId, MOST_SENDERS};
+use eyeline_proto::wire::preamble::Opening;
 use eyeline_proto::wire::record::{DIRECT, FORWARDS, Hello, MOST_RELAYED, Media, Record, Relayed, Rendezvous};
+use std::net::SocketAddr;
 
 /// A meeting point without a camera that introduces its guests.
 fn a_point() -> Victim {
@@ -94,32 +97,77 @@ fn nothing_is_passed_on_to_who_was_not_introduced() {
     assert!(victim.closed.is_empty());
 }
 
-/// What it is told of it tries, a few at a time; nothing goes to an address before somebody there has said hello, and what does not
-/// come to one is given up.
+/// A process that dialled a meeting point made by hand.
+fn at_a_point() -> (Victim, Stranger) {
+    let me = Identity { direct: true, ..identity("screen", Media::LIVE, Media::LIVE) };
+    let mut victim = Victim::dialling(me, MOST_SENDERS, 1);
+    victim.drain();
+    let says = |hello: &mut Hello| hello.capabilities = FORWARDS | DIRECT;
+    let point = Stranger::answer_with(&mut victim, (1, 1), 1, HostId(0), says);
+    (victim, point)
+}
+
+/// The so manieth guest, who is there.
+fn met(number: u16, dials: bool, addresses: &[SocketAddr]) -> Rendezvous {
+    Rendezvous { guest: [number as u8 ^ 0xA5; 16], attempt: number.into(), key: [1; 32], dials, addresses: addresses.to_vec() }
+}
+
+/// What it is told of it tries, a few at a time, and what does not come to a hello is given up; whoever dialled it is not believed.
 #[test]
-fn a_meeting_point_that_tells_of_many_guests_has_nothing_sent_to_them() {
-    let mut victim = Victim::with(Identity { direct: true, ..identity("screen", Media::LIVE, Media::LIVE) }, MOST_SENDERS);
-    let mut point = Stranger::come_with(&mut victim, 1, |hello| hello.capabilities = FORWARDS | DIRECT);
-    victim.datagrams.clear();
-    let addresses: Vec<_> = (1..=8).map(|host| format!("10.9.9.{host}:53").parse().unwrap()).collect();
-    let met = |number: u16, dials| {
-        let (guest, key, addresses) = ([number as u8 ^ 0xA5; 16], [1; 32], addresses.clone());
-        Record::Rendezvous(Rendezvous { guest, attempt: number.into(), key, dials, addresses })
-    };
+fn a_meeting_point_that_tells_of_many_guests_is_believed_a_few_times() {
+    let (mut victim, mut point) = at_a_point();
+    let there = ["10.9.9.1:53".parse().unwrap()];
     for number in 0..200 {
-        point.record(&mut victim, &met(number, number % 2 == 0));
+        point.record(&mut victim, &Record::Rendezvous(met(number, number % 2 == 0, &there)));
     }
     let opened = relayed(&mut point, &mut victim);
     let (closed, openings): (Vec<_>, Vec<_>) = opened.iter().partition(|said| said.bytes.is_empty());
-    assert!(openings.len() <= 7 && closed.len() >= 190, "{} openings, {} refused", openings.len(), closed.len());
+    assert!((1..=7).contains(&openings.len()) && closed.len() >= 190, "{} openings, {} refused", openings.len(), closed.len());
     for number in 0..200_u16 {
         let said = Relayed { guest: [number as u8 ^ 0xA5; 16], attempt: number.into(), bytes: vec![0x45; 3000] };
         point.record(&mut victim, &Record::Relayed(said));
     }
     victim.pass(secs(10));
-    let there = |to: &std::net::SocketAddr| addresses.contains(to);
-    assert_eq!(victim.datagrams.iter().filter(|(to, _)| there(to)).count(), 0);
     let given_up = relayed(&mut point, &mut victim);
     assert!(given_up.iter().filter(|said| said.bytes.is_empty()).count() >= openings.len(), "{given_up:?}");
     assert!(victim.closed.is_empty(), "the meeting point keeps its link");
+    let mut dialler = Stranger::come_with(&mut victim, 2, |hello| hello.capabilities = FORWARDS | DIRECT);
+    dialler.record(&mut victim, &Record::Rendezvous(met(201, true, &there)));
+    assert_eq!(relayed(&mut dialler, &mut victim), []);
+}
+
+/// To addresses that a meeting point makes up go three seconds of challenges and nothing else, and without a key none to public ones.
+#[test]
+fn what_is_sent_to_addresses_that_a_meeting_point_makes_up_is_little() {
+    let (mut victim, mut point) = at_a_point();
+    let private: Vec<SocketAddr> = (1..=6).map(|host| format!("10.9.9.{host}:53").parse().unwrap()).collect();
+    let public: SocketAddr = "198.51.100.7:53".parse().unwrap();
+    let told = met(7, false, &[&private[..], &[public]].concat());
+    let (guest, attempt) = (told.guest, told.attempt);
+    let psk = Psk::from_bytes(told.key);
+    point.record(&mut victim, &Record::Rendezvous(told));
+    // It plays the guest, too.
+    let opening = Opening::new(true, 48).encode();
+    let mut handshake = Handshake::new(Side::Dialler, Some(&psk), &opening).expect("starts");
+    let message = handshake.write().expect("writes");
+    let bytes = [&opening[..], &message].concat();
+    point.record(&mut victim, &Record::Relayed(Relayed { guest, attempt, bytes }));
+    let answer: Vec<u8> = relayed(&mut point, &mut victim).into_iter().flat_map(|said| said.bytes).collect();
+    handshake.read(&answer[8..56]).expect("shakes");
+    let (mut plain, mut sealed) = (Vec::new(), Vec::new());
+    let (offers, wants, key) = (Media::LIVE, Media::LIVE, [9; 32]);
+    let (resume, token, name) = ([0; 16], [3; 16], String::new());
+    let hello = Hello { offers, wants, capabilities: DIRECT, id: guest, resume, token, connection: 77, key, name };
+    Record::Hello(hello).encode(&mut plain);
+    handshake.into_transport().expect("is done").seal(&plain, &mut sealed).expect("seals");
+    victim.datagrams.clear();
+    point.record(&mut victim, &Record::Relayed(Relayed { guest, attempt, bytes: sealed }));
+    victim.pass(secs(20));
+    let sent =
+        |to: &SocketAddr| victim.datagrams.iter().filter(|(at, _)| at == to).map(|(_, bytes)| bytes.len()).collect::<Vec<_>>();
+    for address in &private {
+        let lengths = sent(address);
+        assert!((20..=31).contains(&lengths.len()) && lengths.iter().all(|len| *len <= 33), "{address}: {lengths:?}");
+    }
+    assert_eq!(sent(&public), []);
 }

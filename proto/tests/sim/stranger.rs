@@ -211,6 +211,17 @@ impl Stranger {
 
     /// Is what the victim finds at a host that it dialled, says that it is the process of this id, and wants what the victim has.
     pub fn answer_as(victim: &mut Victim, who: (u8, u16), socket: u64, dialled: HostId) -> Stranger {
+        Stranger::answer_with(victim, who, socket, dialled, |hello| hello.wants = Media::LIVE)
+    }
+
+    /// The same, and it says what it likes.
+    pub fn answer_with(
+        victim: &mut Victim,
+        who: (u8, u16),
+        socket: u64,
+        dialled: HostId,
+        change: impl FnOnce(&mut Hello),
+    ) -> Stranger {
         let (socket, now) = (SocketId(socket), victim.now);
         victim.session.handle_dialled(now, dialled, Ok((socket, private(who.0, 9688))));
         let came = victim.drain();
@@ -221,7 +232,7 @@ impl Stranger {
         let answer = Answer { version: VERSION, refusal: None, len: message.len() as u16 }.encode();
         victim.session.handle_bytes(now, socket, &[&answer[..], &message].concat());
         let came = victim.drain();
-        let mut stranger = Stranger::meet(victim, who, socket, (handshake, came), |hello| hello.wants = Media::LIVE);
+        let mut stranger = Stranger::meet(victim, who, socket, (handshake, came), change);
         stranger.prove(victim);
         stranger
     }

@@ -17,6 +17,8 @@ pub struct Sender {
     pub film: bool,
     /// Nothing is heard of it.
     pub quiet: bool,
+    /// It comes from its sender itself, not by way of the meeting point.
+    pub direct: bool,
     /// All of it is here.
     pub finished: bool,
     /// What it says of its pictures.
@@ -32,7 +34,7 @@ impl Sender {
     /// One that shows pictures, of which nothing is known yet.
     pub fn new(name: String) -> Self {
         let format = Format::default();
-        Sender { name, pictures: true, closed: false, film: false, quiet: false, finished: false, format }
+        Sender { name, pictures: true, closed: false, film: false, quiet: false, direct: false, finished: false, format }
     }
 
     /// What there is use for of it in a tile of so many `pixels` (`None`: it is alone), beside others with `all` pixels together;

@@ -10,20 +10,21 @@
 //! addresses they were told, until one answers.
 //!
 //! A direct link is nobody's place and nobody's host, comes back by no token and rings nowhere: the meeting point has let both
-//! in. It goes with the link it is relayed over, where no datagram passes within [`PUNCHES`], where none came for as long as one
-//! is quiet, and where the guest is linked to us in another way. A new attempt takes the place of the one before.
+//! in. It goes where no datagram passes within [`PUNCHES`], where none came for as long as one is quiet, and where the guest is linked
+//! to us in another way; where the connection to the meeting point breaks, its datagrams go on. A new attempt by the same meeting point
+//! goes on where the one before is; another one's is refused while that one works.
 //!
-//! Who is a stranger's meeting point can have us send challenges to addresses of its choice: [`MOST_ADDRESSES`] in an attempt,
-//! thirty to each, and [`Attempts`] bounds those. Without a key only private addresses are taken, as everywhere.
+//! A meeting point can have us send challenges to addresses of its choice: [`MOST_ADDRESSES`] in an attempt, thirty to each, and
+//! [`Attempts`] bounds those. Without a key only private addresses are taken, as everywhere.
 //!
 //! [`MOST_ADDRESSES`]: crate::wire::record::MOST_ADDRESSES
 
 use super::super::addresses::is_private;
 use super::super::fault::Fault;
-use super::super::link::{Link, LinkId};
+use super::super::link::{Direct, Link, LinkId};
 use super::{Endpoint, Notice};
 use crate::session::SocketId;
-use crate::wire::record::{MOST_RELAYED, Reason, Record, Relayed, Rendezvous};
+use crate::wire::record::{Hello, MOST_RELAYED, Reason, Record, Relayed, Rendezvous};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -72,34 +73,42 @@ pub(in crate::session) fn is_place(address: &SocketAddr, keyed: bool) -> bool {
 }
 
 impl Endpoint {
-    /// A meeting point tells of another guest. Whether it may.
+    /// A meeting point tells of another guest. Whether it may: only one that we dialled is believed, for whoever dials us can say
+    /// that he is one, and everybody's id.
     pub fn meets(&mut self, now: Instant, via: LinkId, mut met: Rendezvous) -> bool {
-        let is_point = |link: &Link| link.hello.as_ref().is_some_and(|hello| hello.forwards() && hello.goes_directly());
-        if !self.me.direct
-            || met.guest == self.me.id
-            || !self.links.get(&via).is_some_and(|link| is_point(link) && link.direct.is_none())
-        {
+        let is_point = |hello: &Hello| hello.forwards() && hello.goes_directly();
+        let Some(point) = self.hello(via).filter(|hello| is_point(hello)).map(|hello| hello.id) else { return false };
+        let ours = self.me.direct && self.dialer.of(via).is_some() && !self.is_direct(via);
+        if !ours || met.guest == self.me.id || met.guest == point {
             return false;
         }
-        let before = self.direct_to(&met.guest);
-        let others = self.links.values().filter(|link| link.direct.is_some()).count() - usize::from(before.is_some());
+        let others =
+            self.links.values().filter(|link| link.direct.as_ref().is_some_and(|direct| direct.guest != met.guest)).count();
         let linked = self.links.values().any(|link| link.is_met() && link.direct.is_none() && link.is_of(&met.guest));
+        let known = self.links.values().any(|link| {
+            let through_another = |direct: &Direct| direct.guest == met.guest && direct.point != point;
+            link.direct.as_ref().is_some_and(through_another) && link.path.as_ref().is_some_and(|path| path.usable(now).is_some())
+        });
         let keyed = self.keys.has_any();
         met.addresses.retain(|address| is_place(address, keyed));
         let (guest, attempt) = (met.guest, met.attempt);
-        if self.stopped || linked || others >= MOST_DIRECT || met.addresses.is_empty() || !self.attempts.take(now) {
+        let full = others >= MOST_DIRECT || self.attempts_at(&guest) >= 2;
+        if self.stopped || linked || known || full || met.addresses.is_empty() || !self.attempts.take(now) {
             self.relay(via, guest, attempt, &[]);
             return true;
         }
-        if let Some(before) = before {
-            self.down(before, None, "the meeting point told of it anew".to_string());
-        }
         let (socket, connection) = (SocketId(FIRST_RELAYED + self.next_link), self.free_connection());
-        match Link::direct(now, via, met, socket, connection) {
+        match Link::direct(now, (via, point), met, socket, connection) {
             Ok(Some(link)) => _ = self.insert(socket, connection, link),
             Ok(None) | Err(_) => self.relay(via, guest, attempt, &[]),
         }
         true
+    }
+
+    /// Links to this guest, and those that shake hands.
+    fn attempts_at(&self, guest: &[u8; 16]) -> usize {
+        let is_of = |link: &&Link| !link.liveness.is_retired() && link.direct.as_ref().is_some_and(|of| of.guest == *guest);
+        self.links.values().filter(is_of).count()
     }
 
     /// What came of a relayed connection over a link to a meeting point. The link to read records of, if there is one.
@@ -136,8 +145,12 @@ impl Endpoint {
 
     /// All that waits on relayed connections becomes records of their meeting points'.
     pub(super) fn write_all_relayed(&mut self) {
-        let waits = |link: &Link| link.direct.is_some() && link.has_outgoing() && link.liveness.socket().is_some();
-        while let Some(id) = self.links.iter().find(|(_, link)| waits(link)).map(|(id, _)| *id) {
+        // What waits here is joined by what is said of the same track.
+        let takes =
+            |link: &Link| self.links.get(&link.direct.as_ref()?.via).filter(|via| via.writable && via.takes_more()).map(|_| ());
+        let waits = |link: &Link| link.has_outgoing() && link.liveness.socket().is_some() && takes(link).is_some();
+        let waiting: Vec<LinkId> = self.links.iter().filter(|(_, link)| waits(link)).map(|(id, _)| *id).collect();
+        for id in waiting {
             let mut bytes = Vec::new();
             if let Some(link) = self.links.get_mut(&id) {
                 link.poll_bytes(&mut bytes);
@@ -156,10 +169,11 @@ impl Endpoint {
         }
     }
 
-    /// The direct link to this guest, where there is one.
-    fn direct_to(&self, guest: &[u8; 16]) -> Option<LinkId> {
-        let is_of = |link: &Link| link.direct.as_ref().is_some_and(|direct| direct.guest == *guest);
-        self.links.iter().find(|(_, link)| is_of(link)).map(|(id, _)| *id)
+    /// The direct links to this guest but one: in use, or shaking hands.
+    fn direct_to(&self, guest: &[u8; 16], but: LinkId) -> Vec<LinkId> {
+        let is_of =
+            |link: &Link| !link.liveness.is_retired() && link.direct.as_ref().is_some_and(|direct| direct.guest == *guest);
+        self.links.iter().filter(|(id, link)| **id != but && is_of(link)).map(|(id, _)| *id).collect()
     }
 
     /// A direct link's guest said hello.
@@ -170,28 +184,49 @@ impl Endpoint {
         if hello.id != direct.guest {
             return self.fail(now, id, Fault::Protocol("another guest than the one it was told of".to_string()));
         }
-        self.comes_up(now, id, None);
+        let guest = direct.guest;
+        // A new attempt goes on where the one before is.
+        let mut former = None;
+        for other in self.direct_to(&guest, id) {
+            match self.links.get(&other).is_some_and(Link::is_met) {
+                true => former = Some(other),
+                false => self.remove(other),
+            }
+        }
+        match former {
+            Some(former) => self.replace(now, id, former, true),
+            None => self.comes_up(now, id, None),
+        }
     }
 
     /// A peer is linked to us in the usual way: what was told of it before is of no use.
     pub(super) fn needs_no_direct(&mut self, id: LinkId) {
         let Some(process) = self.hello(id).map(|hello| hello.id) else { return };
-        if let Some(direct) = self.direct_to(&process).filter(|direct| *direct != id) {
+        for direct in self.direct_to(&process, id) {
             self.turn_out_direct(direct, "it is linked to us in another way");
         }
     }
 
-    /// The link to a meeting point, or its connection, is gone: so is what was relayed over it.
+    /// The connection to a meeting point is gone, and with it those that were relayed over it. What is said in datagrams goes on
+    /// until two are introduced anew, or none come.
     pub(super) fn relays_no_more(&mut self, via: LinkId) {
-        let over = |link: &Link| link.direct.as_ref().is_some_and(|direct| direct.via == via);
-        let gone: Vec<LinkId> = self.links.iter().filter(|(_, link)| over(link)).map(|(id, _)| *id).collect();
-        for id in gone {
-            if let Some(link) = self.links.get_mut(&id) {
-                link.liveness.socket().map(|socket| self.by_socket.remove(&socket));
-                link.liveness.closed();
-            }
-            self.down(id, None, "the meeting point is gone".to_string());
+        let mut unmet = Vec::new();
+        for (id, link) in self.links.iter_mut().filter(|(_, link)| link.direct.as_ref().is_some_and(|direct| direct.via == via)) {
+            self.by_socket.retain(|_, of| of != id);
+            link.liveness.closed();
+            unmet.extend((!link.is_met()).then_some(*id));
         }
+        unmet.into_iter().for_each(|id| self.remove(id));
+    }
+
+    /// A link is forgotten. Where it was the last one to a meeting point, those whom it told of are left.
+    pub(super) fn point_is_gone(&mut self, process: [u8; 16]) {
+        if self.links.values().any(|link| link.is_met() && link.direct.is_none() && link.is_of(&process)) {
+            return;
+        }
+        let told_of = |link: &Link| link.direct.as_ref().is_some_and(|direct| direct.point == process);
+        let gone: Vec<LinkId> = self.links.iter().filter(|(_, link)| told_of(link)).map(|(id, _)| *id).collect();
+        gone.into_iter().for_each(|id| self.down(id, None, "the meeting point is gone".to_string()));
     }
 
     /// Leaves a guest: its datagrams go by way of the meeting point again.
@@ -230,6 +265,11 @@ impl Endpoint {
         let gives_up = (!punched).then(|| link.began + PUNCHES);
         let quiet = path.filter(|_| punched).and_then(|path| path.heard()).map(|heard| heard + super::super::liveness::QUIET);
         gives_up.into_iter().chain(quiet).chain(path.and_then(|path| path.deadline())).min()
+    }
+
+    /// The process of the meeting point that told of the guest at the end of this link.
+    pub fn introduced_by(&self, id: LinkId) -> Option<[u8; 16]> {
+        Some(self.links.get(&id)?.direct.as_ref()?.point)
     }
 
     /// Another guest to whom datagrams go directly is at the end of this link.

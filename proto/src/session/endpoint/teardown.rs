@@ -189,6 +189,9 @@ impl Endpoint {
         self.close_relayed(id);
         let Some(mut link) = self.links.remove(&id) else { return };
         self.by_connection.remove(&link.connection());
+        if let Some(hello) = link.hello.as_ref().filter(|hello| hello.forwards() && link.direct.is_none()) {
+            self.point_is_gone(hello.id);
+        }
         self.warned.remove(&id);
         if let Some(socket) = link.liveness.socket() {
             self.by_socket.remove(&socket);

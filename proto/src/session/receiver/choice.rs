@@ -13,13 +13,16 @@
 
 use super::Receiver;
 use super::inbound::Inbound;
+use super::ways::Ways;
+use crate::session::TrackId;
 use crate::wire::record::OWN_TRACK;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
 /// Who is asked first: whose track is received, whose is not, who is not heard of.
-fn rank(inbound: &Inbound, track: u8) -> u8 {
-    match (inbound.is_quiet(), inbound.receives(track)) {
+fn rank(inbound: &Inbound, track: u8, ways: &Ways) -> u8 {
+    let direct = ways.is_direct(TrackId { peer: inbound.peer, track });
+    match (inbound.is_quiet() && !direct, inbound.receives(track)) {
         (false, true) => 0,
         (false, false) => 1,
         (true, _) => 2,
@@ -44,7 +47,7 @@ impl Receiver {
             for place in places {
                 let (inbound, chosen) = (&self.inbound[place], &mut chosen[place]);
                 for track in inbound.described.iter().filter(|track| track.number != OWN_TRACK) {
-                    if rank(inbound, track.number) != turn || origins.contains(&track.origin) {
+                    if rank(inbound, track.number, &self.ways) != turn || origins.contains(&track.origin) {
                         continue;
                     }
                     if room == 0 {

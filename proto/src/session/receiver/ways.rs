@@ -23,6 +23,7 @@ use crate::media::clock::Mapping;
 use crate::media::slice::Slice;
 use crate::session::events::Event;
 use crate::session::path::Path;
+use crate::session::stats::Received;
 use crate::session::{PeerId, TrackId};
 use crate::time::MediaTime;
 use crate::wire::record::Want;
@@ -48,7 +49,7 @@ const WAITS: Duration = Duration::from_millis(100);
 const RESTS: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(64));
 
 /// A way that lasted so long begins afresh.
-const LASTS: Duration = Duration::from_secs(60);
+const LASTS: Duration = Duration::from_secs(10);
 
 /// When a way ended for good what was sent twice has come after so long.
 const OVER: Duration = Duration::from_secs(2);
@@ -70,8 +71,8 @@ struct Way {
     since: Instant,
     /// The application's.
     want: Want,
-    /// What was said last of it to the meeting point, and to who sends it directly.
-    said: (Want, Want),
+    /// What was said last of it to the meeting point, and to who sends it directly; `None`: it may not have come there.
+    said: (Option<Want>, Option<Want>),
     /// How the clocks of both map to ours.
     clocks: (Option<Mapping>, Option<Mapping>),
     /// Number after the last picture that was settled.
@@ -108,6 +109,8 @@ pub(super) struct Ways {
     wants: BTreeMap<TrackId, Want>,
     /// What is to be said of tracks that come directly no more.
     parting: Vec<Said>,
+    /// What came of tracks directly from guests that are gone.
+    brought: BTreeMap<TrackId, Received>,
     out: VecDeque<Event>,
 }
 
@@ -122,24 +125,41 @@ impl Ways {
         self.silent.contains(&peer)
     }
 
-    /// A guest sends directly no longer.
-    pub fn left(&mut self, now: Instant, peer: PeerId) {
+    /// A guest sends directly no longer; `brought` came of it.
+    pub fn left(&mut self, now: Instant, peer: PeerId, brought: &Received) {
+        if let Some((told, _)) = self.told(peer) {
+            *self.brought.entry(told).or_default() += &Received { assembly_bytes: 0, ..*brought };
+        }
         for way in self.ways.iter_mut().filter(|way| way.direct == Some(peer)) {
             way.direct = None;
             way.breaks(now, &mut self.out);
         }
     }
 
+    /// A peer came back: what was said to it while it was away may not have reached it.
+    pub fn came_back(&mut self, peer: PeerId) {
+        self.ways.iter_mut().filter(|way| way.told.peer == peer).for_each(|way| way.said.0 = None);
+        self.ways.iter_mut().filter(|way| way.direct == Some(peer)).for_each(|way| way.said.1 = None);
+    }
+
+    /// Whether this track comes directly.
+    pub fn is_direct(&self, track: TrackId) -> bool {
+        self.ways.iter().any(|way| way.told == track && way.state == State::Direct)
+    }
+
     /// What a guest sends is forwarded as this track, or as none.
     pub fn is_forwarded_as(&mut self, now: Instant, peer: PeerId, told: Option<TrackId>) {
         let other = |way: &Way| way.direct == Some(peer) && told != Some(way.told);
-        let over = self.ways.iter().filter(|way| other(way) && way.said.1 != Want::NOTHING);
-        self.parting.extend(over.map(|_| Said { track: TrackId::own(peer), want: Want::NOTHING }));
+        for way in self.ways.iter().filter(|way| other(way)) {
+            // As if it had never come by two ways.
+            self.parting.push(Said { track: TrackId::own(peer), want: Want::NOTHING });
+            self.parting.push(Said { track: way.told, want: way.want });
+        }
         self.ways.retain(|way| !other(way));
         let Some(told) = told else { return };
         match self.ways.iter_mut().find(|way| way.told == told) {
             Some(way) if way.direct == Some(peer) => {}
-            Some(way) => (way.direct, way.said.1, way.clocks.1) = (Some(peer), Want::NOTHING, None),
+            Some(way) => (way.direct, way.said.1, way.clocks.1) = (Some(peer), Some(Want::NOTHING), None),
             None => {
                 let want = self.wants.get(&told).copied().unwrap_or(Want::ALL);
                 self.ways.push(Way::new(now, told, peer, want));
@@ -170,6 +190,11 @@ impl Ways {
     pub fn told(&self, peer: PeerId) -> Option<(TrackId, bool)> {
         let way = self.ways.iter().find(|way| way.direct == Some(peer))?;
         Some((way.told, way.state == State::Direct))
+    }
+
+    /// What came of a track directly before, which counts as the track's.
+    pub fn brought(&self, track: TrackId) -> Option<&Received> {
+        self.brought.get(&track)
     }
 
     /// This process stood still until now: what did not come is no evidence.
@@ -213,6 +238,7 @@ impl Ways {
         }
         if let Event::TrackDown { track, .. } = &event {
             self.wants.remove(track);
+            self.brought.remove(track);
         }
         match track_of(&event).and_then(|track| self.ways.iter_mut().find(|way| way.told == track)) {
             Some(way) => way.forwarded(now, event, &mut self.out),
@@ -234,7 +260,7 @@ impl Way {
             state: State::Forwarded,
             since: now,
             want,
-            said: (want, Want::NOTHING),
+            said: (Some(want), Some(Want::NOTHING)),
             clocks: (None, None),
             settled: 0,
             blocks: (ReplayWindow::new(), ReplayWindow::new()),
@@ -327,9 +353,9 @@ impl Way {
             State::Direct => (Want::NOTHING, self.want),
             State::Beginning | State::Returning => (self.want, self.want),
         };
-        let before = std::mem::replace(&mut self.said, (forwarded, direct));
-        let to_point = (before.0 != forwarded).then_some(Said { track: self.told, want: forwarded });
-        let directly = self.direct.filter(|_| before.1 != direct);
+        let before = std::mem::replace(&mut self.said, (Some(forwarded), Some(direct)));
+        let to_point = (before.0 != Some(forwarded)).then_some(Said { track: self.told, want: forwarded });
+        let directly = self.direct.filter(|_| before.1 != Some(direct));
         to_point.into_iter().chain(directly.map(|peer| Said { track: TrackId::own(peer), want: direct })).collect()
     }
 

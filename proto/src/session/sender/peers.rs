@@ -53,7 +53,7 @@ impl Sender {
             let settled = earlier.as_ref().map_or(first, |earlier| earlier.report.settled);
             let mut subscription = Subscription::new(now, track.number(), (cursor, sound), settled);
             subscription.want = earlier.as_ref().and_then(|earlier| earlier.want);
-            if direct {
+            if direct && earlier.is_none() {
                 // It comes by way of the meeting point until it asks us.
                 subscription.want = Some(Want::NOTHING);
             }

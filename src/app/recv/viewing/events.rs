@@ -79,7 +79,14 @@ impl Viewing {
                 }
             }
             Event::Direct(track, direct) => {
-                let Some(sender) = self.senders.get(&track) else { return };
+                let Some(sender) = self.senders.get_mut(&track) else { return };
+                sender.direct = direct;
+                // Nothing is heard of the meeting point, which is no matter while it is not needed.
+                let quiet = !direct && self.quiet.contains(&track.peer);
+                sender.quiet = quiet;
+                if let Some(screen) = &mut self.screen {
+                    screen.quiet(track, quiet.then(|| Instant::now() - QUIET));
+                }
                 let way = match (direct, self.names.get(&track.peer)) {
                     (false, Some(by)) => format!("by way of {by} again"),
                     (false, None) => "by way of the meeting point again".to_string(),
@@ -159,7 +166,7 @@ impl Viewing {
             tracing::warn!("no signal from {name} for 3 s: waiting for it to come back");
         }
         let since = quiet.then(|| Instant::now() - QUIET);
-        for (track, sender) in self.senders.iter_mut().filter(|(track, _)| track.peer == peer) {
+        for (track, sender) in self.senders.iter_mut().filter(|(track, of)| track.peer == peer && !of.direct) {
             sender.quiet = quiet;
             if let Some(screen) = &mut self.screen {
                 screen.quiet(*track, since);
