@@ -381,7 +381,7 @@ impl Receiver {
             endpoint.link(link)?.path.as_ref()
         };
         ways.tend(now, path);
-        for said in self.ways.to_say() {
+        for said in self.ways.take_said() {
             self.say_want(said.track, said.want, endpoint);
         }
     }

@@ -168,7 +168,7 @@ impl Ways {
     }
 
     /// What is wanted of a track by the application. Whether it may come by two ways, each of whose senders is told its part
-    /// ([`Ways::to_say`]).
+    /// ([`Ways::take_said`]).
     pub fn want(&mut self, track: TrackId, want: Want) -> bool {
         self.wants.insert(track, want);
         let way = self.ways.iter_mut().find(|way| way.told == track);
@@ -216,9 +216,9 @@ impl Ways {
     }
 
     /// What is to be said to those who send.
-    pub fn to_say(&mut self) -> Vec<Said> {
+    pub fn take_said(&mut self) -> Vec<Said> {
         let said = std::mem::take(&mut self.parting);
-        said.into_iter().chain(self.ways.iter_mut().flat_map(Way::to_say)).collect()
+        said.into_iter().chain(self.ways.iter_mut().flat_map(Way::take_said)).collect()
     }
 
     /// What is to be told to the application, in order, of what happened.
@@ -347,7 +347,7 @@ impl Way {
         }
     }
 
-    fn to_say(&mut self) -> Vec<Said> {
+    fn take_said(&mut self) -> Vec<Said> {
         let (forwarded, direct) = match self.state {
             State::Forwarded => (self.want, Want::NOTHING),
             State::Direct => (Want::NOTHING, self.want),
