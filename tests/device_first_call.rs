@@ -38,7 +38,8 @@ impl Person {
 
     fn types(&mut self, words: &str) {
         let args = words.strip_prefix("call").expect("`call` is all they need");
-        let args = format!("{} {CALL} --test -s 320x240 --no-audio --name {} --stats json{args}", self.machine.enter(), self.name);
+        let args =
+            format!("{} {CALL} --test -s 320x240 --no-audio --name {} --stats json{args}", self.machine.enter(), self.name);
         let mut command = program::command("nsenter", &args);
         command.env("XDG_CONFIG_HOME", "/nonexistent").env("XDG_STATE_HOME", &self.state.0);
         self.running = Some(on_screen::on_with(&self.screen, command));
@@ -106,7 +107,9 @@ fn two_people_read_what_the_script_of_their_first_five_minutes_says() {
                 // What is said is shown as well, a moment later.
                 let window = on_screen::window(&person.screen);
                 let area = person.screen.area(window);
-                on_screen::until("words in the window", || (person.screen.shot(shots[place]).count(area, 0xff_ffff) > 500).then_some(()));
+                on_screen::until("words in the window", || {
+                    (person.screen.shot(shots[place]).count(area, 0xff_ffff) > 500).then_some(())
+                });
             }
         } else if let Some(keys) = does.strip_prefix(" presses ") {
             keys.split(' ').for_each(|key| person.presses(key));

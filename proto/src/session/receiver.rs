@@ -15,7 +15,7 @@ mod inbound;
 mod ways;
 
 use self::contest::{Waiter, Waiting};
-use self::inbound::{AcrossSenders, Described, Feedback, Inbound, REPORT, Wants};
+use self::inbound::{AcrossSenders, Described, Feedback, Inbound, REPORT, Reception, Wants};
 use self::ways::Ways;
 use super::endpoint::{Endpoint, Incoming};
 use super::events::{Config, Event, MOST_SENDERS};
@@ -77,11 +77,23 @@ impl Receiver {
     pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
         loop {
             if let Some(event) = self.ways.poll() {
+                // Not before: of two ways by which it may have come, only one is told of.
+                if let Event::Settled(track, settled) = &event {
+                    match self.reception(*track) {
+                        Some(reception) => reception.told(settled),
+                        None => self.gone.count(settled),
+                    }
+                }
                 return Some(event);
             }
             let event = self.across.events.pop_front()?;
             self.ways.pass(now, event);
         }
+    }
+
+    /// What comes of this track by way of whom it is known by.
+    fn reception(&mut self, of: TrackId) -> Option<&mut Reception> {
+        self.inbound.iter_mut().find(|inbound| inbound.peer == of.peer)?.reception(of.track)
     }
 
     /// How many have a place: those that are told of by a meeting point are there in its stead.
@@ -248,10 +260,9 @@ impl Receiver {
 
     /// A sender is gone; who waited longest is next.
     fn sender_down(&mut self, now: Instant, place: usize, reason: Option<Reason>, sentence: &str, endpoint: &mut Endpoint) {
-        let brought = self.inbound[place].received_in_all();
         let Waiter { peer, .. } = self.drop_sender(now, place, reason, sentence);
         if self.ways.hides(peer) {
-            return self.ways.left(now, peer, &brought);
+            return self.ways.left(now, peer);
         }
         if let Some(waiter) = self.waiting.first().and_then(|link| self.waiting.remove(link)) {
             self.receive_from(now, waiter, endpoint);
@@ -261,7 +272,12 @@ impl Receiver {
     /// It loses its place.
     fn drop_sender(&mut self, now: Instant, place: usize, reason: Option<Reason>, sentence: &str) -> Waiter {
         let inbound = self.inbound.remove(place);
-        self.gone += &Received { assembly_bytes: 0, ..inbound.received_in_all() };
+        let received = Received { assembly_bytes: 0, ..inbound.received_in_all() };
+        let told = self.ways.told(inbound.peer);
+        match told.and_then(|(track, _)| self.reception(track)) {
+            Some(reception) => reception.came_besides(&received),
+            None => self.gone += &received,
+        }
         let (peer, sentence) = (inbound.peer, sentence.to_string());
         let (feedback, described) = inbound.leave(&mut self.across);
         self.across.events.push_back(Event::SenderDown { peer, reason, sentence });
@@ -529,8 +545,6 @@ impl Receiver {
             for (track, received, form) in inbound.received() {
                 let Some((told, direct)) = self.ways.told(inbound.peer) else {
                     if !inbound.direct {
-                        let mut received = received;
-                        self.ways.brought(track).into_iter().for_each(|brought| received += brought);
                         stats.tracks.push(TrackStats { track, received, rtt, quiet, form });
                     }
                     continue;

@@ -3,6 +3,7 @@
 use super::TrackId;
 use super::endpoint::Discarded;
 use super::gauge::Measured;
+use crate::media::depacketizer::Settled;
 use crate::media::rate_control::Bitrate;
 use crate::sound::Form;
 use crate::wire::report::{Report, TrackReport};
@@ -135,6 +136,19 @@ pub struct Received {
     pub duplicate_blocks: u64,
     /// Bytes of unfinished slices held now; none of a sender that is gone.
     pub assembly_bytes: u64,
+}
+
+impl Received {
+    /// One picture more.
+    pub(super) fn count(&mut self, settled: &Settled) {
+        let counter = match settled {
+            whole if whole.is_whole() => &mut self.whole,
+            Settled { unsent: true, .. } => &mut self.left_out,
+            Settled { count: 0, .. } => &mut self.lost,
+            _ => &mut self.partial,
+        };
+        *counter += 1;
+    }
 }
 
 impl std::ops::AddAssign<&Received> for Received {

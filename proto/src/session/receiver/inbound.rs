@@ -9,9 +9,9 @@ mod proof;
 mod reception;
 
 pub(super) use feedback::Feedback;
+pub(super) use reception::Reception;
 
 use self::proof::Proof;
-use self::reception::Reception;
 use super::begins::Begins;
 use super::budget::Budget;
 use crate::media::clock::Estimate;

@@ -23,7 +23,6 @@ use crate::media::clock::Mapping;
 use crate::media::slice::Slice;
 use crate::session::events::Event;
 use crate::session::path::Path;
-use crate::session::stats::Received;
 use crate::session::{PeerId, TrackId};
 use crate::time::MediaTime;
 use crate::wire::record::Want;
@@ -109,8 +108,6 @@ pub(super) struct Ways {
     wants: BTreeMap<TrackId, Want>,
     /// What is to be said of tracks that come directly no more.
     parting: Vec<Said>,
-    /// What came of tracks directly from guests that are gone.
-    brought: BTreeMap<TrackId, Received>,
     out: VecDeque<Event>,
 }
 
@@ -125,11 +122,8 @@ impl Ways {
         self.silent.contains(&peer)
     }
 
-    /// A guest sends directly no longer; `brought` came of it.
-    pub fn left(&mut self, now: Instant, peer: PeerId, brought: &Received) {
-        if let Some((told, _)) = self.told(peer) {
-            *self.brought.entry(told).or_default() += &Received { assembly_bytes: 0, ..*brought };
-        }
+    /// A guest sends directly no longer.
+    pub fn left(&mut self, now: Instant, peer: PeerId) {
         for way in self.ways.iter_mut().filter(|way| way.direct == Some(peer)) {
             way.direct = None;
             way.breaks(now, &mut self.out);
@@ -192,11 +186,6 @@ impl Ways {
         Some((way.told, way.state == State::Direct))
     }
 
-    /// What came of a track directly before, which counts as the track's.
-    pub fn brought(&self, track: TrackId) -> Option<&Received> {
-        self.brought.get(&track)
-    }
-
     /// This process stood still until now: what did not come is no evidence.
     pub fn stood_still(&mut self, now: Instant) {
         self.ways.iter_mut().for_each(|way| way.excused = now + BROKEN);
@@ -238,7 +227,6 @@ impl Ways {
         }
         if let Event::TrackDown { track, .. } = &event {
             self.wants.remove(track);
-            self.brought.remove(track);
         }
         match track_of(&event).and_then(|track| self.ways.iter_mut().find(|way| way.told == track)) {
             Some(way) => way.forwarded(now, event, &mut self.out),

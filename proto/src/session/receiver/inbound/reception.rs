@@ -127,12 +127,24 @@ impl Reception {
     /// What came of it so far.
     pub fn received(&self) -> Received {
         let heard = self.sound.counts();
-        Received {
+        let mut received = self.counts;
+        received += &Received {
             copied_blocks: heard.copied,
             duplicate_blocks: heard.duplicates,
             assembly_bytes: self.depacketizer.bytes() as u64,
-            ..self.counts
-        }
+            ..Received::default()
+        };
+        received
+    }
+
+    /// The application is told that one of its pictures is settled, whichever way it came.
+    pub fn told(&mut self, settled: &Settled) {
+        self.counts.count(settled);
+    }
+
+    /// What came of it another way, by which nothing comes any more, counts as its.
+    pub fn came_besides(&mut self, received: &Received) {
+        self.counts += received;
     }
 
     /// This process stood still.
@@ -353,7 +365,6 @@ impl Reception {
         self.recovery.set_room(room / 2);
         self.depacketizer.set_room(room - self.recovery.bytes().min(room / 2));
         while let Some(settled) = self.depacketizer.poll_settled(now, &mut across.buffers) {
-            self.count(settled);
             self.to_tell |= self.missed.settled(settled.picture, settled.is_whole());
             if settled.count > 0 && !self.wants.lossless {
                 // The wait follows the picture period as it is seen.
@@ -391,16 +402,6 @@ impl Reception {
         self.depacketizer.is_waiting()
     }
 
-    fn count(&mut self, settled: Settled) {
-        let counter = match settled {
-            whole if whole.is_whole() => &mut self.counts.whole,
-            Settled { unsent: true, .. } => &mut self.counts.left_out,
-            Settled { count: 0, .. } => &mut self.counts.lost,
-            _ => &mut self.counts.partial,
-        };
-        *counter += 1;
-    }
-
     fn tell_settled(&mut self, settled: Settled, across: &mut AcrossSenders) {
         let track = self.id;
         let parts = std::iter::from_fn(|| self.depacketizer.poll_part());
@@ -435,7 +436,6 @@ impl Reception {
     pub fn finish_end(&mut self, now: Instant, gone: bool, proof: &Proof, across: &mut AcrossSenders) -> bool {
         let Some(end) = self.has_ended(now, gone, proof) else { return false };
         while let Some(settled) = self.depacketizer.give_up(end, &mut across.buffers) {
-            self.count(settled);
             self.tell_settled(settled, across);
         }
         across.events.push_back(Event::Ended(self.id));
