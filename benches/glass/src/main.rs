@@ -37,6 +37,8 @@ mod sound_server;
 mod source;
 mod stats;
 mod tun;
+#[path = "../../../tests/support/voices.rs"]
+mod voices;
 mod xwin;
 
 use std::path::PathBuf;
@@ -54,8 +56,9 @@ eyeline-bench COMMAND [--name value]...
                    --sizes 1280x720@30 --seconds N
   grid           what a window costs that shows several senders, beside GStreamer's compositor
                    --counts 1,2,4,9,16   --sizes 1280x720@30 (the window's too)   --seconds N   --runs N   --only eyeline,gst-jpeg
-  meeting        what a meeting point costs that forwards everybody to everybody, and what a picture waits there
-                   --counts 2,3,4,6 (members)   --sizes 640x480@30   --seconds N   --runs N
+  meeting        calls that see and hear each other: what they cost and send, how late picture and voice are, beside webrtcbin
+                   (root, or user namespaces)
+                   --counts 2,4,8 (members)   --sizes 640x360@30   --seconds N   --runs N
   motion         scenes of which more or less moves, Eyeline with and without conditional replenishment, GStreamer, H.264;
                  exit code 1 when a verdict is missed
                    --scene NAME (repeatable; webcam grainy still drift lamp fade slides pan zoom)   --film FILE   --pictures FOLDER (some of what was seen)

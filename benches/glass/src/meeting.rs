@@ -1,126 +1,270 @@
-//! What a meeting point costs that passes everybody's pictures on to everybody, and what they wait there: beside a pair that is
-//! linked directly, in the same run.
+//! A meeting in numbers: what `call`s that see and hear each other cost, what goes over the network, how late a picture is on the
+//! screen and a voice in the ear; beside a pair of GStreamer's webrtcbin in the same run.
+//!
+//! Nothing a program says of its own latency counts: one member is fed pictures that say when they were written and a voice, another's
+//! screen is read and its speaker recorded.
+
+mod cast;
+mod delay;
+mod lan;
+mod report;
+mod room;
 
 use crate::clock::{now_us, sleep_until};
+use crate::code::{BLOCK, Mark};
+use crate::framebuffer::Framebuffer;
+use crate::glass::LOOP;
 use crate::options::{Case, Options};
-use crate::play::{free_port, wait_for};
-use crate::rig::{self, Display, Launch, Running, Scratch};
-use crate::said::{Said, number};
-use crate::stats::quantile;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use crate::piece::Piece;
+use crate::play::wait_for;
+use crate::rig::{self, Display, Scratch};
+use crate::said::number;
+use crate::scene::{self, Probes, Shape};
+use crate::screen::Barcoded;
+use crate::source::{self, Format};
+use crate::stats::{Figures, Log, quantile};
+use cast::{Part, Player, Set, Who};
+use lan::Lan;
+use report::{Load, Outcome};
+use room::Room;
+use serde_json::Value;
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 
 /// Members, where nothing else is asked for.
-const COUNTS: [usize; 4] = [2, 3, 4, 6];
+const COUNTS: [usize; 3] = [2, 4, 8];
 
-/// From when all are seen, until sizes and rates are what they stay.
-const SETTLE_US: u64 = 5_000_000;
+/// What two cores carry, where nothing else is asked for: of so many members or fewer.
+const CASES: [(usize, Case); 2] =
+    [(4, Case { width: 640, height: 360, fps: 30 }), (usize::MAX, Case { width: 640, height: 360, fps: 10 })];
 
-/// One meeting, measured.
-#[derive(Clone, Copy, Default)]
-struct Cost {
-    /// Of a core, percent: the meeting point, and the member that looks.
-    cpu: [f64; 2],
-    /// Of the meeting point, MiB.
-    memory: f64,
-    /// Through the network, all links together.
-    mbit_s: f64,
-    /// Pictures of each other member a second, where they are seen.
-    whole: f64,
-    /// Capture to screen, median and 95th percentile.
-    latency_ms: [f64; 2],
+/// Pairs of webrtcbin: as it comes, and with the least wait that plays cleanly.
+const PEERS: [Who; 3] = [
+    Who::WebRtc { title: "webrtcbin, VP8, as it comes", codec: "vp8", latency_ms: 200 },
+    Who::WebRtc { title: "webrtcbin, VP8, 20 ms", codec: "vp8", latency_ms: 20 },
+    Who::WebRtc { title: "webrtcbin, H.264, 20 ms", codec: "h264", latency_ms: 20 },
+];
+
+/// From when all are seen, until jitter buffers and rates are what they stay.
+const SETTLE_US: u64 = 12_000_000;
+
+/// What is over the lower edge of a tile: the name of who is seen. The lower code stands above it.
+const LABEL: usize = 4 * BLOCK;
+
+/// Prints the table.
+pub fn run(options: &Options) -> Result<(), String> {
+    rig::alone(&options.cores)?;
+    let counts: &[usize] = if options.counts.is_empty() { &COUNTS } else { &options.counts };
+    let calls = counts.iter().filter(|count| **count > 1).flat_map(|&members| {
+        let directly = Who::Calls { members, point: false };
+        // What a point costs, and what waits there, shows best beside two without one.
+        std::iter::once(directly).chain((members == 2).then_some(Who::Calls { members, point: true }))
+    });
+    report::print_head(options.seconds, options.runs, floor()?);
+    let mut rows = Vec::new();
+    for who in calls.chain(PEERS) {
+        let usual = CASES.iter().find(|(most, _)| who.members() <= *most).map_or(CASES[0].1, |(_, case)| *case);
+        let case = options.one(usual);
+        let shape = Shape::new(case.width, case.height, LOOP)?;
+        let frames = scene::render(shape);
+        let meeting = Meeting { case, options, shape, frames: &frames };
+        let runs = (0..options.runs).map(|_| meeting.measure(who)).collect::<Result<Vec<_>, _>>();
+        match runs {
+            Ok(runs) => {
+                let outcome = Outcome::middle(&runs);
+                report::print_row(who, case, &outcome);
+                rows.push((who, case, outcome));
+            }
+            Err(why) => rig::progress(&format!("{}: {why}", who.title())),
+        }
+    }
+    report::print_verdicts(&rows);
+    Ok(())
+}
+
+/// What the sound server itself takes, ms.
+fn floor() -> Result<f64, String> {
+    let scratch = Scratch::new()?;
+    let room = Room::start(&scratch.0)?;
+    Ok(quantile(&mut room.floor()?.ms, 0.5))
+}
+
+/// A camera: of who talks, its pictures say when they were taken.
+struct Camera<'a> {
+    shape: Shape,
+    code: Option<Barcoded<'a>>,
+}
+
+impl Piece for Camera<'_> {
+    type Seen = Log;
+
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn mark(&self, luma: &mut [u8], mark: Mark) {
+        if let Some(code) = &self.code {
+            code.mark(luma, mark);
+        }
+    }
+
+    fn watch(&self, screen: &Framebuffer, seen_us: &AtomicU64, over: &AtomicBool) -> Log {
+        self.code.as_ref().map_or_else(Log::default, |code| code.watch(screen, seen_us, over))
+    }
 }
 
 struct Meeting<'a> {
     case: Case,
     options: &'a Options,
-    scratch: &'a Path,
-    display: &'a Display,
+    shape: Shape,
+    frames: &'a [Vec<u8>],
 }
 
-/// Prints the table.
-pub fn run(options: &Options) -> Result<(), String> {
-    rig::alone(&options.cores)?;
-    let case = options.one(Case { width: 640, height: 480, fps: 30 });
-    let counts: &[usize] = if options.counts.is_empty() { &COUNTS } else { &options.counts };
-    println!("\nMeetings of {case}, one member looks, {:.0} s each, medians of {}:\n", options.seconds, options.runs);
-    println!("| members | point CPU % | MiB | looking CPU % | Mbit/s | pictures/s of each | p50 ms | p95 ms |");
-    println!("|--:|--:|--:|--:|--:|--:|--:|--:|");
-    let ways = std::iter::once((2, true)).chain(counts.iter().filter(|count| **count > 1).map(|count| (*count, false)));
-    for (members, direct) in ways {
-        let runs = (0..options.runs).map(|_| {
-            let scratch = Scratch::new()?;
-            let display = Display::start(1600, 900, &scratch.0, None)?;
-            Meeting { case, options, scratch: &scratch.0, display: &display }.measure(members, direct)
-        });
-        let Cost { cpu: [point, looks], memory, mbit_s, whole, latency_ms: [p50, p95] } =
-            middle(&runs.collect::<Result<Vec<_>, _>>()?);
-        let name = if direct { "2, directly".into() } else { members.to_string() };
-        println!("| {name} | {point:.1} | {memory:.1} | {looks:.1} | {mbit_s:.2} | {whole:.1} | {p50:.2} | {p95:.2} |");
-    }
-    Ok(())
+/// Totals of everybody at one moment.
+struct Moment {
+    at_us: u64,
+    /// Of the recording.
+    heard: usize,
+    /// CPU ms, and bytes received and sent.
+    used: Vec<(f64, [f64; 2])>,
+    /// What was concealed, ms, and came late, where it is heard.
+    made_up: [f64; 2],
 }
 
-/// The median of each figure.
-fn middle(runs: &[Cost]) -> Cost {
-    let median = |what: &dyn Fn(&Cost) -> f64| quantile(&mut runs.iter().map(what).collect::<Vec<_>>(), 0.5);
-    Cost {
-        cpu: [0, 1].map(|index| median(&|cost| cost.cpu[index])),
-        memory: median(&|cost| cost.memory),
-        mbit_s: median(&|cost| cost.mbit_s),
-        whole: median(&|cost| cost.whole),
-        latency_ms: [0, 1].map(|index| median(&|cost| cost.latency_ms[index])),
+impl Moment {
+    fn now(players: &[Player], looks: usize, room: &Room) -> Moment {
+        Moment {
+            at_us: now_us(),
+            heard: room.now(),
+            used: players.iter().map(|player| (player.running.cpu_ms(), player.running.link_bytes())).collect(),
+            made_up: made_up(&players[looks]),
+        }
     }
+}
+
+/// What a receiver says it concealed of the talker's sound, ms, and what came too late.
+fn made_up(player: &Player) -> [f64; 2] {
+    let said = player.said.latest_of("recv");
+    match track_of(&said, Part::Talks) {
+        Some(track) => {
+            let sound = &track["sound"];
+            [number(&sound["concealed_frames"]) / 48.0, number(&sound["late_blocks"])]
+        }
+        None => {
+            let said = player.said.latest();
+            [number(&said["concealed_ms"]), number(&said["late"])]
+        }
+    }
+}
+
+fn track_of(said: &Value, part: Part) -> Option<&Value> {
+    said["tracks"].as_array()?.iter().find(|track| track["name"] == part.name())
 }
 
 impl Meeting<'_> {
-    fn call(&self, name: &str, words: &str, stdout: Stdio) -> Result<Running, String> {
-        let mut command = Command::new(self.options.programs.join("call"));
-        command.args(words.split_whitespace()).args(["--name", name, "--no-audio", "--quiet", "--stats", "json"]);
-        command.env("DISPLAY", &self.display.name).stdin(Stdio::null()).stdout(stdout);
-        Launch { command, name, cores: None, network: None }.start(self.scratch)
+    fn measure(&self, who: Who) -> Result<Outcome, String> {
+        let scratch = Scratch::new()?;
+        let room = Room::start(&scratch.0)?;
+        let lan = Lan::new(who.parts().len())?;
+        let (width, height) = who.window(self.case)?;
+        let display = |name: &str| {
+            let folder = scratch.0.join(name);
+            fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+            // Larger than the window: a `call` leaves the margin of a screen free.
+            Display::start((width * 3 / 2).next_multiple_of(8), height * 3 / 2, &folder, None)
+        };
+        let (looked_at, others) = (display("looked-at")?, display("others")?);
+        let displays = [looked_at.name.as_str(), &others.name];
+        let set = Set { options: self.options, case: self.case, scratch: &scratch.0, room: &room, lan: &lan, displays };
+        self.play(who, &set, &looked_at)
     }
 
-    /// Who waits is a meeting point without a person or, `direct`, a member.
-    fn measure(&self, members: usize, direct: bool) -> Result<Cost, String> {
-        let (port, Case { width, height, fps }) = (free_port()?, self.case);
-        let source = format!("--test -s {width}x{height} -r {fps}");
-        let what = if direct { source.as_str() } else { "--no-video" };
-        let waits = self.call("point", &format!("{what} --no-window --bind 127.0.0.1 --port {port}"), Stdio::null())?;
-        let mut looks = self.call("looks", &format!("{source} --host 127.0.0.1:{port}"), Stdio::piped())?;
-        let said = Said::of(&mut looks)?;
-        let others = members - 1;
-        let mut others_run = Vec::new();
-        for index in usize::from(direct)..others {
-            let words = format!("{source} --no-window --host 127.0.0.1:{port}");
-            others_run.push(self.call(&format!("member-{index}"), &words, Stdio::null())?);
-        }
-        let seen = || {
-            let tracks = said.latest()["tracks"].as_array().cloned().unwrap_or_default();
+    fn play(&self, who: Who, set: &Set<'_>, looked_at: &Display) -> Result<Outcome, String> {
+        let code = Shape { height: self.shape.height - LABEL, ..self.shape };
+        let probes = Probes::new(code, self.frames);
+        let talker = Camera { shape: self.shape, code: Some(Barcoded { shape: code, probes: &probes }) };
+        let other = Camera { shape: self.shape, code: None };
+        let (over, stop, seen_us) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
+        let parts = who.parts();
+        let (log, measured) = thread::scope(|scope| {
+            let watch = scope.spawn(|| talker.watch(&looked_at.pixels, &seen_us, &over));
+            let measured = (|| {
+                let mut players = who.start(set)?;
+                for (player, part) in players.iter_mut().zip(&parts).filter(|(player, _)| player.has_camera) {
+                    let out = player.running.stdin().ok_or("no stdin")?;
+                    let camera = if *part == Part::Talks { &talker } else { &other };
+                    let (mut frames, stop, fps) = (self.frames.to_vec(), &stop, self.case.fps);
+                    scope.spawn(move || source::run(camera, &mut frames, fps, Format::Y4m, out, stop));
+                }
+                self.moments(who, &mut players, set.room, &seen_us)
+            })();
+            over.store(true, Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
+            (watch.join(), measured)
+        });
+        let log = log.map_err(|_| "the meter panicked")?;
+        let (before, after, memory) = measured?;
+        Ok(self.outcome(&log, [&before, &after], memory, set.room))
+    }
+
+    /// Waits until everybody is seen and settled; the two ends of the time that counts, and the memory of who waits. All end with it.
+    fn moments(
+        &self,
+        who: Who,
+        players: &mut [Player],
+        room: &Room,
+        seen_us: &AtomicU64,
+    ) -> Result<(Moment, Moment, f64), String> {
+        let parts = who.parts();
+        let looks = parts.iter().position(|part| *part == Part::Looks).ok_or("nobody looks")?;
+        let Player { running, said, .. } = &mut players[looks];
+        let whole = || {
+            let tracks = said.latest_of("recv")["tracks"].as_array().cloned().unwrap_or_default();
             tracks.iter().filter(|track| number(&track["whole"]) > 0.0).count()
         };
-        wait_for(|| seen() == others, &mut looks)?;
+        let all = if matches!(who, Who::Calls { .. }) { who.members() - 1 } else { 0 };
+        wait_for(|| seen_us.load(Ordering::Relaxed) > 0 && whole() >= all, running)?;
         sleep_until(now_us() + SETTLE_US);
-        let now = || ([waits.cpu_ms(), looks.cpu_ms()], rig::loopback_bytes(), number(&said.latest()["whole"]), now_us());
-        let (cpu, bytes, whole, begun) = now();
-        let mut latencies = [const { Vec::new() }; 2];
-        for second in 1..=self.options.seconds as u64 {
-            sleep_until(begun + second * 1_000_000);
-            let latency = &said.latest()["latency_ms"]["all"];
-            latencies[0].push(number(&latency["p50"]));
-            latencies[1].push(number(&latency["p95"]));
+        let before = Moment::now(players, looks, room);
+        sleep_until(before.at_us + (self.options.seconds * 1e6) as u64);
+        let after = Moment::now(players, looks, room);
+        for (player, part) in players.iter_mut().zip(&parts) {
+            if !player.running.is_alive() {
+                return Err(format!("who {} ended: {}", part.name(), player.running.words()));
+            }
         }
-        let (cpu_after, bytes_after, whole_after, ended) = now();
-        if !looks.is_alive() {
-            return Err(format!("the member that looks ended: {}", looks.words()));
+        // Pictures under way are still seen, sound under way is still heard.
+        sleep_until(now_us() + 1_000_000);
+        Ok((before, after, players[0].running.rss_mib()))
+    }
+
+    fn outcome(&self, log: &Log, [before, after]: [&Moment; 2], memory: f64, room: &Room) -> Outcome {
+        let seconds = (after.at_us - before.at_us) as f64 / 1e6;
+        let loads: Vec<Load> = before
+            .used
+            .iter()
+            .zip(&after.used)
+            .map(|((cpu, bytes), (cpu_after, bytes_after))| Load {
+                cpu_percent: (cpu_after - cpu) / seconds / 10.0,
+                mbit_s: [1, 0].map(|way| (bytes_after[way] - bytes[way]) * 8.0 / seconds / 1e6),
+            })
+            .collect();
+        let mean = |what: &dyn Fn(&Load) -> f64| loads[1..].iter().map(what).sum::<f64>() / (loads.len() - 1) as f64;
+        let dials =
+            Load { cpu_percent: mean(&|load| load.cpu_percent), mbit_s: [0, 1].map(|way| mean(&|load| load.mbit_s[way])) };
+        let figures = Figures::of(log, self.case.fps as f64, before.at_us, after.at_us);
+        let mut delays = room.delays(before.heard, after.heard);
+        let made_up = [0, 1].map(|what| (after.made_up[what] - before.made_up[what]) * 60.0 / seconds);
+        Outcome {
+            loads: [loads[0], dials],
+            memory,
+            pictures_s: figures.shown / seconds,
+            picture_ms: [figures.latency[0], figures.latency[1]],
+            sound_ms: [0.5, 0.95].map(|q| quantile(&mut delays.ms, q)),
+            likeness: quantile(&mut delays.likeness, 0.5),
+            concealed_ms: made_up[0],
+            late: made_up[1],
         }
-        let seconds = (ended - begun) as f64 / 1e6;
-        Ok(Cost {
-            cpu: [0, 1].map(|index| (cpu_after[index] - cpu[index]) / seconds / 10.0),
-            memory: waits.rss_mib(),
-            mbit_s: (bytes_after - bytes) * 8.0 / seconds / 1e6,
-            whole: (whole_after - whole) / seconds / others as f64,
-            latency_ms: latencies.map(|mut values| quantile(&mut values, 0.5)),
-        })
     }
 }

@@ -97,9 +97,16 @@ pub fn enter(network: RawFd) -> std::io::Result<()> {
 
 /// Bytes that went through the loopback so far, IP headers included (those of segments the kernel never cut are not there).
 pub fn loopback_bytes() -> f64 {
-    let text = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.trim_start().strip_prefix("lo:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(f64::NAN)
+    device_bytes("self", "lo")[0]
+}
+
+/// Bytes a network device received and sent so far, in the network of a process.
+fn device_bytes(process: &str, device: &str) -> [f64; 2] {
+    let text = fs::read_to_string(format!("/proc/{process}/net/dev")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.trim_start().strip_prefix(device)?.strip_prefix(':'));
+    // Eight fields about what came, then as many about what went.
+    let fields: Vec<f64> = line.unwrap_or_default().split_whitespace().filter_map(|field| field.parse().ok()).collect();
+    [0, 8].map(|index| fields.get(index).copied().unwrap_or(f64::NAN))
 }
 
 /// A child process; ended when dropped.
@@ -214,6 +221,11 @@ impl Running {
     /// Files, sockets and so on that it has open.
     pub fn descriptors(&self) -> f64 {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).map_or(f64::NAN, |found| found.count() as f64)
+    }
+
+    /// Bytes that `link`, the device of its network, received and sent so far.
+    pub fn link_bytes(&self) -> [f64; 2] {
+        device_bytes(&self.child.id().to_string(), "link")
     }
 
     /// Ends it without a word, as a crash would.
