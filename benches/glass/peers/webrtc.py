@@ -1,8 +1,8 @@
 """One side of a pair of GStreamer's webrtcbin: y4m on stdin and a microphone of PulseAudio's go out, a window and a speaker take in.
 
-webrtc.py offer|answer SOCKET vp8|h264 LATENCY_MS MICROPHONE SPEAKER
+webrtc.py offer|answer SOCKET vp8|h264 LATENCY_MS cleaned|as-heard MICROPHONE SPEAKER
 
-The two sides tell each other descriptions and candidates over a Unix socket, a JSON value a line. Each second a line on stdout says
+`cleaned` sound goes through webrtcdsp: echo, noise, gain. The two sides tell each other descriptions and candidates over a Unix socket, a JSON value a line. Each second a line on stdout says
 what its jitter buffers and its Opus decoder had to make up for.
 """
 
@@ -20,7 +20,7 @@ gi.require_version("GstSdp", "1.0")
 gi.require_version("GstWebRTC", "1.0")
 from gi.repository import GLib, Gst, GstSdp, GstWebRTC  # noqa: E402
 
-side, path, codec, latency, microphone, speaker = sys.argv[1:]
+side, path, codec, latency, way, microphone, speaker = sys.argv[1:]
 Gst.init(None)
 
 camera = sys.stdin.buffer
@@ -40,17 +40,21 @@ DECODERS = {
     "VP8": "rtpvp8depay ! vp8dec threads=2",
     "H264": "rtph264depay ! h264parse ! avdec_h264 max-threads=2 thread-type=2",
 }
+# Before the microphone's sound is encoded, and before the other's is played.
+CLEANERS = {"cleaned": ("! webrtcdsp probe=probe", "! webrtcechoprobe name=probe"), "as-heard": ("", "")}
 
 pipeline = Gst.parse_launch(
     f"webrtcbin name=peer bundle-policy=max-bundle latency={latency} "
     f"appsrc name=camera is-live=true do-timestamp=true format=time max-buffers=1 leaky-type=downstream "
     f"caps=video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 ! {ENCODERS[codec]} ! peer. "
     f"pulsesrc device={microphone} buffer-time=20000 latency-time=10000 ! audio/x-raw,rate=48000,channels=1 "
-    "! audioconvert ! opusenc frame-size=10 audio-type=restricted-lowdelay bitrate=64000 "
-    "! rtpopuspay ! application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! peer."
+    f"! audioconvert {CLEANERS[way][0]} ! opusenc frame-size=10 audio-type=restricted-lowdelay bitrate=64000 "
+    "! rtpopuspay ! application/x-rtp,media=audio,encoding-name=OPUS,payload=97 ! peer. "
+    f"rtpopusdepay name=hears ! opusdec name=opusdec plc=true ! audioconvert ! audioresample {CLEANERS[way][1]} "
+    f"! pulsesink device={speaker} buffer-time=20000 latency-time=10000"
 )
 peer, source = pipeline.get_by_name("peer"), pipeline.get_by_name("camera")
-elements = []
+elements = [pipeline.get_by_name("opusdec")]
 pipeline.connect("deep-element-added", lambda _, parent, element: elements.append(element))
 
 
@@ -89,13 +93,10 @@ def show(_, pad):
     if pad.direction != Gst.PadDirection.SRC:
         return
     caps = pad.get_current_caps().get_structure(0)
-    if caps.get_string("media") == "video":
-        words = f"{DECODERS[caps.get_string('encoding-name')]} ! videoconvert ! ximagesink sync=false"
-    else:
-        words = (
-            "rtpopusdepay ! opusdec plc=true ! audioconvert ! audioresample "
-            f"! pulsesink device={speaker} buffer-time=20000 latency-time=10000"
-        )
+    if caps.get_string("media") == "audio":
+        pad.link(pipeline.get_by_name("hears").get_static_pad("sink"))
+        return
+    words = f"{DECODERS[caps.get_string('encoding-name')]} ! videoconvert ! ximagesink sync=false"
     shown = Gst.parse_bin_from_description(words, True)
     pipeline.add(shown)
     shown.sync_state_with_parent()

@@ -23,7 +23,7 @@ use crate::scene::{self, Probes, Shape};
 use crate::screen::Barcoded;
 use crate::source::{self, Format};
 use crate::stats::{Figures, Log, quantile};
-use cast::{Part, Player, Set, Who};
+use cast::{Codec, Part, Player, Set, Voice, Who};
 use lan::Lan;
 use report::{Load, Outcome};
 use room::Room;
@@ -40,10 +40,11 @@ const CASES: [(usize, Case); 2] =
     [(4, Case { width: 640, height: 360, fps: 30 }), (usize::MAX, Case { width: 640, height: 360, fps: 10 })];
 
 /// Pairs of webrtcbin: as it comes, and with the least wait that plays cleanly.
-const PEERS: [Who; 3] = [
-    Who::WebRtc { title: "webrtcbin, VP8, as it comes", codec: "vp8", latency_ms: 200 },
-    Who::WebRtc { title: "webrtcbin, VP8, 20 ms", codec: "vp8", latency_ms: 20 },
-    Who::WebRtc { title: "webrtcbin, H.264, 20 ms", codec: "h264", latency_ms: 20 },
+const PEERS: [Who; 4] = [
+    Who::WebRtc { codec: Codec::Vp8, latency_ms: 200, voice: Voice::AsHeard },
+    Who::WebRtc { codec: Codec::Vp8, latency_ms: 20, voice: Voice::AsHeard },
+    Who::WebRtc { codec: Codec::H264, latency_ms: 20, voice: Voice::AsHeard },
+    Who::WebRtc { codec: Codec::H264, latency_ms: 20, voice: Voice::Cleaned },
 ];
 
 /// From when all are seen, until jitter buffers and rates are what they stay.
@@ -57,9 +58,10 @@ pub fn run(options: &Options) -> Result<(), String> {
     rig::alone(&options.cores)?;
     let counts: &[usize] = if options.counts.is_empty() { &COUNTS } else { &options.counts };
     let calls = counts.iter().filter(|count| **count > 1).flat_map(|&members| {
-        let directly = Who::Calls { members, point: false };
-        // What a point costs, and what waits there, shows best beside two without one.
-        std::iter::once(directly).chain((members == 2).then_some(Who::Calls { members, point: true }))
+        let calls = |point, voice| Who::Calls { members, point, voice };
+        // What a point costs and what waits there shows best beside two without one, and so does what cleaning takes.
+        let beside = [calls(true, Voice::Cleaned), calls(false, Voice::AsHeard)];
+        std::iter::once(calls(false, Voice::Cleaned)).chain(beside.into_iter().filter(move |_| members == 2))
     });
     report::print_head(options.seconds, options.runs, floor()?);
     let mut rows = Vec::new();
@@ -255,6 +257,9 @@ impl Meeting<'_> {
             Load { cpu_percent: mean(&|load| load.cpu_percent), mbit_s: [0, 1].map(|way| mean(&|load| load.mbit_s[way])) };
         let figures = Figures::of(log, self.case.fps as f64, before.at_us, after.at_us);
         let mut delays = room.delays(before.heard, after.heard);
+        if std::env::var_os("DBG").is_some() {
+            eprintln!("{:.0?} {:.2?}", delays.ms, delays.likeness);
+        }
         let made_up = [0, 1].map(|what| (after.made_up[what] - before.made_up[what]) * 60.0 / seconds);
         Outcome {
             loads: [loads[0], dials],

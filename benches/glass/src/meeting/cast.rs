@@ -13,9 +13,25 @@ use std::process::{Command, Stdio};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Who {
     /// So many `call`s. The first waits, all others dial it; or a `call` more waits, without camera, microphone or window.
-    Calls { members: usize, point: bool },
-    /// Two of GStreamer's webrtcbin: its name in the table, the codec, how long its jitter buffers wait.
-    WebRtc { title: &'static str, codec: &'static str, latency_ms: u32 },
+    Calls { members: usize, point: bool, voice: Voice },
+    /// Two of GStreamer's webrtcbin: the codec, how long its jitter buffers wait.
+    WebRtc { codec: Codec, latency_ms: u32, voice: Voice },
+}
+
+/// What becomes of a microphone's sound before it is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Voice {
+    /// Echo and noise are taken out and who is too low is raised: what a `call` does unless told otherwise, or webrtcdsp.
+    Cleaned,
+    /// Nothing.
+    AsHeard,
+}
+
+/// Of webrtcbin's pictures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Codec {
+    Vp8,
+    H264,
 }
 
 /// Where they are started.
@@ -71,13 +87,28 @@ impl Part {
     }
 }
 
+impl Voice {
+    /// What to say of it where it is not as it comes.
+    fn unusual(self, usual: Voice) -> &'static str {
+        match self {
+            _ if self == usual => "",
+            Voice::Cleaned => ", cleaned",
+            Voice::AsHeard => ", as heard",
+        }
+    }
+}
+
 impl Who {
     /// In the table.
     pub fn title(self) -> String {
         match self {
-            Who::Calls { members, point: false } => format!("{members} `call`s"),
-            Who::Calls { members, point: true } => format!("{members}, and a point"),
-            Who::WebRtc { title, .. } => format!("2 {title}"),
+            Who::Calls { members, point, voice } => {
+                format!("{members} `call`s{}{}", if point { " and a point" } else { "" }, voice.unusual(Voice::Cleaned))
+            }
+            Who::WebRtc { codec, latency_ms, voice } => {
+                let codec = ["VP8", "H.264"][codec as usize];
+                format!("2 webrtcbin, {codec}, {latency_ms} ms{}", voice.unusual(Voice::AsHeard))
+            }
         }
     }
 
@@ -121,8 +152,8 @@ impl Who {
         let (parts, window) = (self.parts(), self.window(set.case)?);
         let start = |(machine, part): (usize, &Part)| {
             let command = match self {
-                Who::Calls { .. } => call(set, *part, machine, port, window),
-                Who::WebRtc { codec, latency_ms, .. } => webrtc(set, *part, codec, latency_ms),
+                Who::Calls { voice, .. } => call(set, *part, voice, machine, port, window),
+                Who::WebRtc { codec, latency_ms, voice } => webrtc(set, *part, codec, latency_ms, voice),
             };
             set.launch(command, *part, machine)
         };
@@ -145,7 +176,7 @@ impl Set<'_> {
     }
 }
 
-fn call(set: &Set<'_>, part: Part, machine: usize, port: u16, (width, height): (usize, usize)) -> Command {
+fn call(set: &Set<'_>, part: Part, voice: Voice, machine: usize, port: u16, (width, height): (usize, usize)) -> Command {
     let mut command = Command::new(set.options.programs.join("call"));
     let mut words = |words: String| {
         command.args(words.split_whitespace());
@@ -160,15 +191,20 @@ fn call(set: &Set<'_>, part: Part, machine: usize, port: u16, (width, height): (
         return command;
     }
     let [microphone, speaker] = part.microphone_and_speaker();
+    if voice == Voice::AsHeard {
+        words("--echo off --noise-suppression off --gain off".into());
+    }
     words(format!("--file - --mic {microphone} --speaker {speaker} --geometry {width}x{height}+0+0"));
     command
 }
 
-fn webrtc(set: &Set<'_>, part: Part, codec: &str, latency_ms: u32) -> Command {
+fn webrtc(set: &Set<'_>, part: Part, codec: Codec, latency_ms: u32, voice: Voice) -> Command {
     let mut command = Command::new("/usr/bin/python3");
     let side = if part == Part::Talks { "offer" } else { "answer" };
     command.arg(set.options.scripts.join("webrtc.py")).arg(side).arg(set.scratch.join("webrtc"));
-    command.args([codec, &latency_ms.to_string()]).args(part.microphone_and_speaker());
+    let codec = ["vp8", "h264"][codec as usize];
+    let voice = if voice == Voice::Cleaned { "cleaned" } else { "as-heard" };
+    command.args([codec, &latency_ms.to_string(), voice]).args(part.microphone_and_speaker());
     command
 }
 
@@ -176,9 +212,13 @@ fn webrtc(set: &Set<'_>, part: Part, codec: &str, latency_ms: u32) -> Command {
 mod tests {
     use super::*;
 
+    fn calls(members: usize, point: bool) -> Who {
+        Who::Calls { members, point, voice: Voice::Cleaned }
+    }
+
     #[test]
     fn two_who_call_each_other_are_a_talker_that_waits_and_one_that_looks() {
-        let parts = |members, point| Who::Calls { members, point }.parts().iter().map(|part| part.name()).collect::<Vec<_>>();
+        let parts = |members, point| calls(members, point).parts().iter().map(|part| part.name()).collect::<Vec<_>>();
         assert_eq!(parts(2, false), ["talks", "looks"]);
         assert_eq!(parts(2, true), ["point", "talks", "looks"]);
         assert_eq!(parts(4, false), ["sits", "talks", "looks", "sits"]);
@@ -187,10 +227,10 @@ mod tests {
     #[test]
     fn a_window_has_room_for_all_others() {
         let case = Case { width: 640, height: 360, fps: 30 };
-        let window = |members| Who::Calls { members, point: false }.window(case);
+        let window = |members| calls(members, false).window(case);
         assert_eq!(window(2), Ok((640, 360)));
         assert_eq!(window(4), Ok((1284, 724)));
         assert_eq!(window(8), Ok((1932, 1092)));
-        assert!(Who::Calls { members: 3, point: false }.window(Case { width: 640, height: 480, fps: 30 }).is_err());
+        assert!(calls(3, false).window(Case { width: 640, height: 480, fps: 30 }).is_err());
     }
 }

@@ -1,14 +1,17 @@
 //! The table, and how Eyeline's figures stand against webrtcbin's.
 
-use crate::meeting::cast::Who;
+use crate::meeting::cast::{Voice, Who};
 use crate::options::Case;
 use crate::stats::quantile;
 
 /// The most that a picture of a `call` may take, of what it takes between two of webrtcbin; and sound.
 const WANTED: [f64; 2] = [0.5, 0.6];
 
-/// At least so many of the pictures, and so alike the sound: what plays worse is not compared with.
-const CLEAN: [f64; 2] = [0.99, 0.9];
+/// At least so many of the pictures: what shows fewer is not compared with.
+const SHOWN: f64 = 0.99;
+
+/// At least so alike is sound without gaps: as it was heard, and where its spectrum was changed.
+const ALIKE: [f64; 2] = [0.9, 0.5];
 
 /// What was measured of one meeting; what a program does not say is NaN.
 #[derive(Clone, Copy)]
@@ -61,6 +64,9 @@ impl Outcome {
     }
 }
 
+/// One meeting of the table.
+pub type Row = (Who, Case, Outcome);
+
 /// Prints what stands above the rows.
 pub fn print_head(seconds: f64, runs: usize, floor_ms: f64) {
     println!(
@@ -91,30 +97,38 @@ pub fn print_row(who: Who, case: Case, outcome: &Outcome) {
 }
 
 /// Prints how two `call`s stand beside two of webrtcbin, each figure against the best that plays cleanly.
-pub fn print_verdicts(rows: &[(Who, Case, Outcome)]) {
-    let pair = rows.iter().find(|(who, ..)| *who == Who::Calls { members: 2, point: false });
-    let Some((_, case, own)) = pair else { return };
+pub fn print_verdicts(rows: &[Row]) {
     println!();
-    let clean = [
-        |case: &Case, outcome: &Outcome| outcome.pictures_s >= CLEAN[0] * case.fps as f64,
-        |_: &Case, outcome: &Outcome| outcome.likeness >= CLEAN[1],
-    ];
-    for (index, what) in ["picture", "mouth to ear"].into_iter().enumerate() {
-        let value = |outcome: &Outcome| [outcome.picture_ms, outcome.sound_ms][index][0];
-        let peers = rows.iter().filter(|(who, at, outcome)| {
-            matches!(who, Who::WebRtc { .. }) && at == case && value(outcome).is_finite() && clean[index](at, outcome)
-        });
-        let Some((who, _, best)) = peers.min_by(|a, b| value(&a.2).total_cmp(&value(&b.2))) else {
-            println!("- not judged: {what}: no pair of webrtcbin played cleanly");
-            continue;
-        };
-        let (ratio, wanted) = (value(own) / value(best), WANTED[index]);
-        let verdict = if ratio <= wanted { "met" } else { "**missed**" };
-        println!(
-            "- {verdict}: {what} p50 {:.1} ms, {ratio:.2} x of {} ({:.1} ms), wanted at most {wanted} x",
-            value(own),
-            who.title(),
-            value(best)
-        );
+    let shows = |case: Case, outcome: &Outcome| outcome.pictures_s >= SHOWN * case.fps as f64;
+    verdict("picture", rows, WANTED[0], Voice::Cleaned, |outcome| outcome.picture_ms[0], |_, case, outcome| shows(case, outcome));
+    for (what, voice, alike) in
+        [("mouth to ear, both cleaned", Voice::Cleaned, ALIKE[1]), ("mouth to ear, both as heard", Voice::AsHeard, ALIKE[0])]
+    {
+        let plays = |its: Voice, _: Case, outcome: &Outcome| its == voice && outcome.likeness >= alike;
+        verdict(what, rows, WANTED[1], voice, |outcome| outcome.sound_ms[0], plays);
     }
+}
+
+/// Two `call`s of that voice against the least `figure` of those pairs of webrtcbin that are `clean`.
+fn verdict(
+    what: &str,
+    rows: &[Row],
+    wanted: f64,
+    voice: Voice,
+    figure: impl Fn(&Outcome) -> f64,
+    clean: impl Fn(Voice, Case, &Outcome) -> bool,
+) {
+    let pair = Who::Calls { members: 2, point: false, voice };
+    let Some((_, case, own)) = rows.iter().find(|(who, ..)| *who == pair) else { return };
+    let peers = rows.iter().filter_map(|(who, at, outcome)| {
+        let Who::WebRtc { voice, .. } = who else { return None };
+        (at == case && clean(*voice, *at, outcome)).then(|| (who, figure(outcome)))
+    });
+    let Some((who, best)) = peers.min_by(|a, b| a.1.total_cmp(&b.1)) else {
+        println!("- not judged: {what}: no pair of webrtcbin played cleanly");
+        return;
+    };
+    let (own, ratio) = (figure(own), figure(own) / best);
+    let verdict = if ratio <= wanted { "met" } else { "**missed**" };
+    println!("- {verdict}: {what}: p50 {own:.1} ms, {ratio:.2} x of {} ({best:.1} ms), wanted at most {wanted} x", who.title());
 }
