@@ -14,8 +14,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use eyeline::capture::microphone;
-use eyeline::voice_processing::{Config, Figures, Reference, VoiceProcessing};
+use eyeline::voice_processing::{Config, Figures, Reference, Stage, VoiceProcessing};
 use eyeline_proto::media::clock::{offset, seconds_between};
+use eyeline_proto::sound::BLOCK_FRAMES;
+use nix::time::{ClockId, clock_gettime};
 use room::{Path, Room};
 use voices::{Dice, Voice};
 
@@ -324,4 +326,26 @@ fn who_is_too_low_is_raised_and_an_echo_is_not() {
     let [plain, raised] = outcomes.map(|outcome| energy(&outcome.out));
     println!("an echo that is not found is louder by {:.1} dB", db(raised / plain));
     assert!(raised < 1.05 * plain);
+}
+
+#[test]
+fn a_speaker_that_falls_silent_costs_no_more_than_one_that_plays() {
+    let (mut stage, mut far, mut near) = (Stage::new(ECHO, 1), Voice::new(11, 120.0), Voice::new(22, 190.0));
+    let clock = || Duration::from(clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap());
+    // What five seconds take of the processor.
+    let mut cost = |plays: bool| {
+        let begun = clock();
+        for _ in 0..500 {
+            let reference = std::array::from_fn(|_| if plays { far.next().unwrap() as f32 } else { 0.0 });
+            let mut heard: Vec<i16> = near.by_ref().take(BLOCK_FRAMES).map(|sample| (sample * 32_767.0) as i16).collect();
+            stage.process(Some(&reference), &mut heard);
+        }
+        clock() - begun
+    };
+    let plays = cost(true);
+    // What was played rings out.
+    cost(false);
+    let silent = cost(false);
+    println!("five seconds: {plays:.0?} while it plays, {silent:.0?} while it is silent");
+    assert!(silent < plays * 2);
 }
