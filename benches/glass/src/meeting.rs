@@ -1,7 +1,7 @@
 //! A meeting in numbers: what `call`s that see and hear each other cost, what goes over the network, how late a picture is on the
 //! screen and a voice in the ear; beside a pair of GStreamer's webrtcbin in the same run.
 //!
-//! Nothing a program says of its own latency counts: one member is fed pictures that say when they were written and a voice, another's
+//! Nothing a program says of its own latency counts: pictures say when they were written and a voice is fed to one member; another's
 //! screen is read and its speaker recorded.
 
 mod cast;
@@ -92,7 +92,7 @@ fn floor() -> Result<f64, String> {
     Ok(quantile(&mut room.floor()?.ms, 0.5))
 }
 
-/// A camera: of who talks, its pictures say when they were taken.
+/// A camera. Where it is coded its pictures say when they were taken.
 struct Camera<'a> {
     shape: Shape,
     code: Option<Barcoded<'a>>,
@@ -185,17 +185,17 @@ impl Meeting<'_> {
     fn play(&self, who: Who, set: &Set<'_>, looked_at: &Display) -> Result<Outcome, String> {
         let code = Shape { height: self.shape.height - LABEL, ..self.shape };
         let probes = Probes::new(code, self.frames);
-        let talker = Camera { shape: self.shape, code: Some(Barcoded { shape: code, probes: &probes }) };
-        let other = Camera { shape: self.shape, code: None };
+        let coded = Camera { shape: self.shape, code: Some(Barcoded { shape: code, probes: &probes }) };
+        let bare = Camera { shape: self.shape, code: None };
         let (over, stop, seen_us) = (AtomicBool::new(false), AtomicBool::new(false), AtomicU64::new(0));
-        let parts = who.parts();
         let (log, measured) = thread::scope(|scope| {
-            let watch = scope.spawn(|| talker.watch(&looked_at.pixels, &seen_us, &over));
+            let watch = scope.spawn(|| coded.watch(&looked_at.pixels, &seen_us, &over));
             let measured = (|| {
                 let mut players = who.start(set)?;
-                for (player, part) in players.iter_mut().zip(&parts).filter(|(player, _)| player.has_camera) {
+                for (machine, player) in players.iter_mut().enumerate().filter(|(_, player)| player.has_camera) {
                     let out = player.running.stdin().ok_or("no stdin")?;
-                    let camera = if *part == Part::Talks { &talker } else { &other };
+                    // Whichever is read went the way that all go: where several dial, what who waits shows goes a shorter one.
+                    let camera = if machine == 0 && who.members() > 2 { &bare } else { &coded };
                     let (mut frames, stop, fps) = (self.frames.to_vec(), &stop, self.case.fps);
                     scope.spawn(move || source::run(camera, &mut frames, fps, Format::Y4m, out, stop));
                 }
@@ -257,9 +257,6 @@ impl Meeting<'_> {
             Load { cpu_percent: mean(&|load| load.cpu_percent), mbit_s: [0, 1].map(|way| mean(&|load| load.mbit_s[way])) };
         let figures = Figures::of(log, self.case.fps as f64, before.at_us, after.at_us);
         let mut delays = room.delays(before.heard, after.heard);
-        if std::env::var_os("DBG").is_some() {
-            eprintln!("{:.0?} {:.2?}", delays.ms, delays.likeness);
-        }
         let made_up = [0, 1].map(|what| (after.made_up[what] - before.made_up[what]) * 60.0 / seconds);
         Outcome {
             loads: [loads[0], dials],

@@ -58,7 +58,7 @@ pub struct Player {
 pub enum Part {
     /// Passes on what others send.
     Point,
-    /// Speaks, and shows pictures that say when they were taken.
+    /// Speaks.
     Talks,
     /// Its window is read, its speaker recorded.
     Looks,
