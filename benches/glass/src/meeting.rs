@@ -207,7 +207,7 @@ impl Meeting<'_> {
         });
         let log = log.map_err(|_| "the meter panicked")?;
         let (before, after, memory) = measured?;
-        Ok(self.outcome(&log, [&before, &after], memory, set.room))
+        Ok(self.outcome(who, &log, [&before, &after], memory, set.room))
     }
 
     /// Waits until everybody is seen and settled; the two ends of the time that counts, and the memory of who waits. All end with it.
@@ -241,7 +241,7 @@ impl Meeting<'_> {
         Ok((before, after, players[0].running.rss_mib()))
     }
 
-    fn outcome(&self, log: &Log, [before, after]: [&Moment; 2], memory: f64, room: &Room) -> Outcome {
+    fn outcome(&self, who: Who, log: &Log, [before, after]: [&Moment; 2], memory: f64, room: &Room) -> Outcome {
         let seconds = (after.at_us - before.at_us) as f64 / 1e6;
         let loads: Vec<Load> = before
             .used
@@ -252,14 +252,17 @@ impl Meeting<'_> {
                 mbit_s: [1, 0].map(|way| (bytes_after[way] - bytes[way]) * 8.0 / seconds / 1e6),
             })
             .collect();
-        let mean = |what: &dyn Fn(&Load) -> f64| loads[1..].iter().map(what).sum::<f64>() / (loads.len() - 1) as f64;
-        let dials =
+        let parts = who.parts();
+        let listening = loads.iter().zip(&parts).skip(1).filter(|(_, part)| **part != Part::Talks);
+        let listening: Vec<&Load> = listening.map(|(load, _)| load).collect();
+        let mean = |what: &dyn Fn(&Load) -> f64| listening.iter().map(|load| what(load)).sum::<f64>() / listening.len() as f64;
+        let listens =
             Load { cpu_percent: mean(&|load| load.cpu_percent), mbit_s: [0, 1].map(|way| mean(&|load| load.mbit_s[way])) };
         let figures = Figures::of(log, self.case.fps as f64, before.at_us, after.at_us);
         let mut delays = room.delays(before.heard, after.heard);
         let made_up = [0, 1].map(|what| (after.made_up[what] - before.made_up[what]) * 60.0 / seconds);
         Outcome {
-            loads: [loads[0], dials],
+            loads: [loads[0], listens],
             memory,
             pictures_s: figures.shown / seconds,
             picture_ms: [figures.latency[0], figures.latency[1]],

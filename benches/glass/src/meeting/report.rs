@@ -16,7 +16,7 @@ const ALIKE: [f64; 2] = [0.9, 0.5];
 /// What was measured of one meeting; what a program does not say is NaN.
 #[derive(Clone, Copy)]
 pub struct Outcome {
-    /// Of who waits, and the mean of those who dial.
+    /// Of who waits, and the mean of those who dial and listen.
     pub loads: [Load; 2],
     /// Of who waits, MiB.
     pub memory: f64,
@@ -74,7 +74,7 @@ pub fn print_head(seconds: f64, runs: usize, floor_ms: f64) {
          {floor_ms:.1} ms from mouth to ear.\n"
     );
     println!(
-        "| who | pictures | who waits: CPU % | MiB | up, down Mbit/s | who dials: CPU % | up, down Mbit/s | pictures/s | picture p50, p95 ms \
+        "| who | pictures | who waits: CPU % | MiB | up, down Mbit/s | who listens: CPU % | up, down Mbit/s | pictures/s | picture p50, p95 ms \
          | mouth to ear p50, p95 ms | likeness | concealed ms/min | late/min |"
     );
     println!("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
@@ -82,15 +82,15 @@ pub fn print_head(seconds: f64, runs: usize, floor_ms: f64) {
 
 /// Prints a row.
 pub fn print_row(who: Who, case: Case, outcome: &Outcome) {
-    let Outcome { loads: [waits, dials], memory, pictures_s, picture_ms, sound_ms, likeness, concealed_ms, late } = outcome;
+    let Outcome { loads: [waits, listens], memory, pictures_s, picture_ms, sound_ms, likeness, concealed_ms, late } = outcome;
     let pair = |[a, b]: [f64; 2], places: usize| format!("{a:.places$}, {b:.places$}");
     println!(
         "| {} | {case} | {:.1} | {memory:.1} | {} | {:.1} | {} | {pictures_s:.1} | {} | {} | {likeness:.2} | {concealed_ms:.0} | {late:.0} |",
         who.title(),
         waits.cpu_percent,
         pair(waits.mbit_s, 2),
-        dials.cpu_percent,
-        pair(dials.mbit_s, 2),
+        listens.cpu_percent,
+        pair(listens.mbit_s, 2),
         pair(*picture_ms, 1),
         pair(*sound_ms, 1),
     );
