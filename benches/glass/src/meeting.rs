@@ -36,8 +36,11 @@ use std::thread;
 const COUNTS: [usize; 3] = [2, 4, 8];
 
 /// What two cores carry, where nothing else is asked for: of so many members or fewer.
-const CASES: [(usize, Case); 2] =
-    [(4, Case { width: 640, height: 360, fps: 30 }), (usize::MAX, Case { width: 640, height: 360, fps: 10 })];
+const CASES: [(usize, Case); 3] = [
+    (2, Case { width: 640, height: 360, fps: 30 }),
+    (4, Case { width: 640, height: 360, fps: 15 }),
+    (usize::MAX, Case { width: 384, height: 216, fps: 10 }),
+];
 
 /// Pairs of webrtcbin: as it comes, and with the least wait that plays cleanly.
 const PEERS: [Who; 4] = [
