@@ -65,7 +65,7 @@ eyeline-bench COMMAND [--name value]...
                    --sizes 1280x720@30,1920x1080@30   --seconds N   --runs N   --cores 0,1
                    --only KEY,... (eyeline eyeline-whole gst-jpeg h264-22 h264-26 h264-30)
   network        each peer over a link that loses, delays, chokes or is pulled (root, or user namespaces and /dev/net/tun)
-                   --scenario NAME (repeatable; loss{0,1,5,10}-rtt{2,60} rate pulled2 pulled10; bursts, wild, bloat only when named)
+                   --scenario NAME (repeatable; loss{0,1,5,10}-rtt{2,60} rate pulled2 pulled10; bursts, wild, bloat, megabit only when named)
                    --only KEY,... (gst-jpeg gst-h264 ffplay ffplay-ts eyeline)   --seconds N   --seed N
   soak           a film looped for long, 1 % lost, one receiver killed and restarted every minute: nothing may grow
                    --minutes N [30]   --seed N   --trace FILE (every second, as CSV)

@@ -97,6 +97,20 @@ pub const SCENARIOS: &[Scenario] = &[
             Script::Rates([20, 5, 20], Queue::Bucket(150_000)),
         )
     },
+    Scenario {
+        usual: false,
+        ..scenario(
+            "megabit",
+            "1 Mbit/s, 20 ms, queue 200 ms",
+            "loss0-rtt2",
+            Script::Steady(Conditions {
+                rate: Some(1_000_000),
+                queue: Queue::Time(200_000),
+                delay_us: 10_000,
+                ..Conditions::CLEAN
+            }),
+        )
+    },
     scenario("pulled2", "pulled for 2 s", "loss0-rtt2", Script::Pulled(2)),
     scenario("pulled10", "pulled for 10 s", "loss0-rtt2", Script::Pulled(10)),
 ];
