@@ -71,7 +71,7 @@ impl Canceller {
 
     /// What is played, always before what is heard of it.
     pub fn play(&mut self, reference: &Channel) {
-        let hum = |n: usize| if n / HALF_PERIOD % 2 == 0 { HUM } else { -HUM };
+        let hum = |n: usize| if (n / HALF_PERIOD).is_multiple_of(2) { HUM } else { -HUM };
         let split = [self.bands.split(&std::array::from_fn(|n| reference[n] + hum(n)))];
         for half in 0..2 {
             self.played.push(&split, half);
