@@ -317,6 +317,24 @@ fn guests_in_one_network_send_directly_without_a_key_wherever_the_meeting_point_
     end([anna, bert, point]);
 }
 
+/// The meeting point sees both at their router, which takes nothing for its own public address from inside: they are told each other's
+/// own addresses.
+#[test]
+fn guests_behind_one_router_send_directly_at_home() {
+    let internet = Internet::new([Router::Plain; 2]);
+    let point = internet.point();
+    let other = internet.beside(0);
+    let mut anna = internet.call(0, "");
+    let args = format!("{CAMERA} --no-window --name bert --host {POINT}:21700 {KEY} --stats json");
+    let mut bert = other.start(CALL, &args);
+    anna.said(&format!("bert {DIRECTLY}"));
+    bert.said(&format!("anna {DIRECTLY}"));
+    let directly = three_seconds(&internet, &mut anna);
+    println!("directly {directly:?} pictures, bytes at the point");
+    assert!(directly.0 > 60 && directly.1 < 100_000, "{directly:?}");
+    end([anna, bert, point]);
+}
+
 #[test]
 fn who_keeps_to_the_meeting_point_is_told_to_nobody_and_no_datagram_goes_between_the_two() {
     let internet = Internet::new([Router::Plain; 2]);
