@@ -284,9 +284,11 @@ impl Session {
         }
         let met = self.endpoint.link(link).and_then(|link| Some((link.remote.ip(), link.hello.as_ref()?)));
         let Some((remote, hello)) = met else { return true };
-        // Who is linked to us says for itself what it says.
-        let of_other =
-            |other: &LinkId| *other != link && self.endpoint.hello(*other).is_some_and(|hello| hello.id == text.origin);
+        // Who is linked to us says for itself what it says; guests say it by way of the meeting point.
+        let of_other = |other: &LinkId| {
+            let hello = self.endpoint.hello(*other).filter(|_| *other != link && !self.endpoint.is_direct(*other));
+            hello.is_some_and(|hello| hello.id == text.origin)
+        };
         let of_another = self.endpoint.me().id == text.origin || self.peers.keys().any(of_other);
         if of_another || !self.talk.takes(now, (link, remote), hello, &text) {
             return false;

@@ -100,6 +100,12 @@ fn guests_that_reach_each_other_are_seen_directly() {
         speaker.latencies.iter().filter(|(at, _)| *at > began).map(|(_, latency)| *latency / 1_000_000).collect();
     assert!(late.len() > 100 && late.iter().all(|late| *late < 52), "{late:?}");
     drop(speaker);
+    gathering.command(BOB_IS, Command::Text("hello".to_string()));
+    gathering.pass(ms(100));
+    let lines = |who: usize| {
+        gathering.members[who].common.borrow().lines.iter().map(|(_, name, line)| format!("{name}: {line}")).collect::<Vec<_>>()
+    };
+    assert_eq!([lines(POINT_IS), lines(CID_IS)], [["bob: hello"], ["bob: hello"]]);
     nothing_is_missing(&gathering);
     check("direct_pair", &both(&gathering));
 }

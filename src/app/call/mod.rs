@@ -60,7 +60,9 @@ pub fn run(config: &args::Call) -> Result<ExitCode, Failure> {
     let (statistics, tell) = (beginning.statistics.clone(), beginning.notes.telling(Note::Net));
     let recorder = recording.recorder().clone();
     let (latency, seen) = (config.showing.latency, config.showing.window || devices.camera.is_some());
-    let measured = statistics.as_ref().is_some_and(|statistics| statistics.measures());
+    // Of a meeting point without a person it is measured what goes through it, and nothing comes for that alone.
+    let is_point = plan.offers().is_none() && config.send.common.rendezvous.dial.is_empty();
+    let measured = !is_point && statistics.as_ref().is_some_and(|statistics| statistics.measures());
     let uses = Want { pictures: seen || measured, sound: devices.speaker.is_some() || measured, ..Want::ALL };
     let want = if recorder.is_on() { Wants::recorded() } else { uses };
     let (viewing, on_event) = Viewing::new(devices, recording, (uses, want), latency, seen, statistics, tell)?;
