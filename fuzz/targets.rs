@@ -260,7 +260,7 @@ impl Peer {
         let (socket, now) = (SocketId(number.into()), victim.now);
         let address = SocketAddr::from(([10, 0, 0, number], 9688));
         victim.said.insert(socket, Vec::new());
-        victim.session.handle_accepted(now, socket, address);
+        victim.session.handle_accepted(now, socket, address, false);
         let opening = Opening::new(false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
         let first = [&opening[..], &handshake.write().expect("writes")].concat();

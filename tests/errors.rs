@@ -56,12 +56,14 @@ fn who_has_another_key_or_none_is_turned_away_with_a_sentence_and_the_waiting_si
         (
             "--key one-long-passphrase",
             "",
-            "the waiting side wants a key: start the dialling side with the same --key, or pair the two with --pair",
+            "the waiting side wants a key: start the dialling side with the same --key; or pair the two: start the waiting side with --pair, \
+             then the dialling side with --pair, and type there the code that the first shows",
         ),
         (
             "",
             "--key one-long-passphrase",
-            "the dialling side has a key and the waiting side has none: start both with the same --key",
+            "the dialling side has a key and the waiting side has none: start both with the same --key; or pair the two: start the waiting side with \
+             --pair, then the dialling side with --pair, and type there the code that the first shows",
         ),
     ];
     for (waiting, dialling, sentence) in cases {

@@ -83,7 +83,7 @@ fn a_code_typed_once_lets_two_machines_know_each_other_for_good() {
     dialling.said("(paired as kitchen)");
     let stranger = Machine::new("once", "stranger");
     let mut other = stranger.starts(RECV, &format!("--host localhost:{port}"));
-    other.said("pair the two with --pair");
+    other.said("lets in only machines that it was paired with: pair the two: start the waiting side with --pair, then");
     assert_eq!(other.ended(), 1);
     waiting.said("was turned away");
     assert!(!waiting.heard().contains("NOT ITS KEY"));
@@ -141,7 +141,8 @@ fn who_is_forgotten_is_a_stranger_again_and_a_name_that_is_none_is_told() {
     let mut waiting = kitchen.starts(RECV, &format!("-p {port} --only-paired"));
     waiting.said("waiting on port");
     let mut dialling = desk.starts(SEND, &format!("--host localhost:{port}"));
-    dialling.said("wants a key");
+    let line = dialling.said("lets in only machines that it was paired with");
+    assert!(line.contains("start the waiting side with --pair") && !line.contains("--key"), "{line}");
 }
 
 #[test]

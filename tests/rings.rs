@@ -69,9 +69,10 @@ fn who_is_declined_is_told_so_and_ends() {
     // Another one rings meanwhile; he is asked about next.
     let mut watcher = recv(&format!("--name Cleo --host 127.0.0.1:{port}"));
     anna.said("Cleo (127.0.0.1");
-    answers.write_all(b"n\n").unwrap();
+    answers.write_all(b"No\n").unwrap();
     ben.said("the call was declined");
     assert_eq!(ben.ended(), 1);
+    anna.said("declined Ben");
     anna.said("Cleo still calls: y or n");
     // An answer that comes at once may have been meant for the one before.
     answers.write_all(b"y\n").unwrap();

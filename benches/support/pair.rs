@@ -173,7 +173,7 @@ impl Pair {
                 }
                 Output::Bytes { .. } => self.send.handle_bytes(self.now, SOCKET, &self.buffer),
                 Output::Dial { .. } => {
-                    self.send.handle_accepted(self.now, SOCKET, address(2));
+                    self.send.handle_accepted(self.now, SOCKET, address(2), false);
                     self.recv.handle_dialled(self.now, HostId(0), Ok((SOCKET, address(1))));
                 }
                 Output::Event(Event::Slice(..)) => self.slices += 1,

@@ -3,7 +3,7 @@
 use super::args::{Common, Host, PORT, Rendezvous};
 use super::pairs::Pairs;
 use super::rendezvous;
-use crate::net::own;
+use crate::net::{self, own};
 use eyeline_proto::session::endpoint::STARTED_AGAIN;
 use eyeline_proto::session::keyring::{Invitation, MOST_TRIES, PAUSE};
 use eyeline_proto::session::unreachable::{DialError, Unreachable};
@@ -49,7 +49,7 @@ impl Admitted {
 
 /// Where the other program is to find us, or where we look for it.
 pub struct Awaited {
-    /// "waiting on port 9688", "dialling robot.local:9688": what a window is called.
+    /// "waiting on port 9688", "dialling 10.0.0.7:9688": what a window is called.
     place: String,
     help: String,
     /// How others reach us where we wait, in lines.
@@ -89,8 +89,13 @@ impl Awaited {
         match invitation {
             Invitation::Shown(code) => {
                 let code = code.spaced();
-                tracing::info!("to pair another machine with this one, start it with --host and --pair and type {code} there");
-                self.code = Some(code);
+                let how = "to pair another machine with this one, start it with --host and --pair and type";
+                let is_next = self.code.is_some();
+                match is_next {
+                    false => tracing::info!("{how} {code} there"),
+                    true => tracing::info!("the code that was shown is used up; {how} the new one, {code}, there"),
+                }
+                self.code = Some(if is_next { format!("{code}, a new one") } else { code });
             }
             Invitation::Paused(code) => {
                 let (code, seconds) = (code.spaced(), PAUSE.as_secs());
@@ -162,8 +167,13 @@ pub fn announce(program: &str, rendezvous: &Rendezvous, admitted: Admitted, loca
 }
 
 fn dialling(program: &str, hosts: &[Host]) -> String {
-    let names: Vec<_> = hosts.iter().map(|host| format!("{host}")).collect();
+    let names: Vec<_> = hosts.iter().map(dialled).collect();
     format!("{} {}", if program == "call" { "calling" } else { "dialling" }, names.join(", "))
+}
+
+/// A host as it is dialled: who is found by name on this network says which port that is.
+fn dialled(host: &Host) -> String {
+    if host.port == PORT && net::may_be_neighbour(&host.name) { host.name.clone() } else { host.to_string() }
 }
 
 /// The program that answers this one.
@@ -230,6 +240,7 @@ pub fn place(address: IpAddr, port: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eyeline_proto::crypto::Code;
 
     fn invited(bound: &str, addresses: &[&str], port: u16) -> String {
         let parse = |address: &&str| address.parse().expect("an address");
@@ -296,19 +307,39 @@ mod tests {
     }
 
     #[test]
+    fn a_port_that_is_not_known_yet_is_not_said_to_be_dialled() {
+        let host = |name: &str, port| Host { name: name.into(), port };
+        let hosts =
+            [host("kitchen", 9688), host("lab", 7), host("10.0.0.7", 9688), host("hub.example.org", 9688), host("::1", 9688)];
+        assert_eq!(dialling("recv", &hosts), "dialling kitchen, lab:7, 10.0.0.7:9688, hub.example.org:9688, [::1]:9688");
+    }
+
+    #[test]
+    fn the_code_after_a_pairing_is_said_to_be_a_new_one() {
+        let rendezvous = Rendezvous { wait: Some(SocketAddr::from(([127, 0, 0, 1], 5000))), dial: Vec::new() };
+        let mut awaited = Awaited::new("recv", &rendezvous, Admitted::Anybody, SocketAddr::from(([127, 0, 0, 1], 5000)));
+        let mut shown = |code| {
+            awaited.invites(&Invitation::Shown(Code::parse(code).expect("a code")));
+            awaited.welcome().lines().last().map(str::to_string)
+        };
+        assert_eq!(shown("123456").as_deref(), Some("code to pair:  123 456"));
+        assert_eq!(shown("654321").as_deref(), Some("code to pair:  654 321, a new one"));
+    }
+
+    #[test]
     fn a_host_that_does_not_answer_is_said_to_until_somebody_does() {
         let robot = Host { name: "robot.local".into(), port: 9688 };
         let rendezvous = Rendezvous { wait: None, dial: vec![robot.clone()] };
         let mut awaited = Awaited::new("recv", &rendezvous, Admitted::Anybody, SocketAddr::from(([0; 4], 0)));
-        assert_eq!(awaited.sentence(), "dialling robot.local:9688");
+        assert_eq!(awaited.sentence(), "dialling robot.local");
         let refused = DialError::Refused { host: robot.to_string(), port: 9688 };
         awaited.unreachable(&refused.into());
-        assert_eq!(awaited.sentence(), "dialling robot.local:9688: nobody answers yet");
+        assert_eq!(awaited.sentence(), "dialling robot.local: nobody answers yet");
         let unknown = DialError::UnknownName { name: "robot.local".into(), why: "no such name".into() };
         awaited.unreachable(&unknown.into());
-        assert!(awaited.sentence().starts_with("dialling robot.local:9688: unknown host robot.local"), "{}", awaited.sentence());
+        assert!(awaited.sentence().starts_with("dialling robot.local: unknown host robot.local"), "{}", awaited.sentence());
         awaited.reached();
-        assert_eq!((awaited.sentence().as_str(), awaited.place()), ("dialling robot.local:9688", "dialling robot.local:9688"));
+        assert_eq!((awaited.sentence().as_str(), awaited.place()), ("dialling robot.local", "dialling robot.local"));
         let wait = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let rendezvous = Rendezvous { wait, dial: Vec::new() };
         let awaited = Awaited::new("recv", &rendezvous, Admitted::Anybody, SocketAddr::from(([127, 0, 0, 1], 5000)));
@@ -319,6 +350,6 @@ mod tests {
             Admitted::Anybody,
             SocketAddr::from(([127, 0, 0, 1], 5000)),
         );
-        assert_eq!(awaited.place(), "waiting on port 5000, dialling robot.local:9688");
+        assert_eq!(awaited.place(), "waiting on port 5000, dialling robot.local");
     }
 }

@@ -36,6 +36,8 @@ pub struct Door<'a> {
     proofs: BTreeMap<PeerId, Standing>,
     /// Who is none of them, and has no key, is not dialled either.
     only_paired: bool,
+    /// Nor is who is one dialled with its key: another was typed.
+    key_typed: bool,
 }
 
 /// What is said of one that has use for what we have.
@@ -63,6 +65,9 @@ impl<'a> Door<'a> {
         let rendezvous = &common.rendezvous;
         let admitted = Admitted::of(common, &pairs);
         awaited::announce(program, rendezvous, admitted, local);
+        for pair in rendezvous.dial.iter().filter_map(|host| pairs.of_host(host)).filter(|_| common.key_typed) {
+            tracing::info!("{} is dialled with the key that was typed, not with the one of its pairing", pair.name);
+        }
         let awaited = Awaited::new(program, rendezvous, admitted, local);
         let neighbours = Neighbours::new(program, common, name, local.port());
         Door {
@@ -75,6 +80,7 @@ impl<'a> Door<'a> {
             pairs,
             proofs: BTreeMap::new(),
             only_paired: common.only_paired && common.key.is_none(),
+            key_typed: common.key_typed,
         }
     }
 
@@ -90,7 +96,7 @@ impl<'a> Door<'a> {
             tracing::warn!("{name} was never paired with, and --only-paired was given: it is not dialled");
             return None;
         }
-        Some(pair)
+        Some(pair.filter(|_| !self.key_typed))
     }
 
     /// A host that is dialled is this pair, or none.
@@ -243,7 +249,7 @@ impl<'a> Door<'a> {
             Event::Known(peer, pair) => _ = self.proofs.insert(*peer, Standing::Paired(pair.clone())),
             Event::Unproved { peer, name, address, dialled } => {
                 self.proofs.insert(*peer, Standing::Unproved);
-                self.doorman.unproved(*address, &unproved(name, *address, *dialled));
+                self.doorman.unproved(*address, &unproved(name, *address, (*dialled, self.key_typed)));
             }
             Event::Unreachable { host, error, fatal } => {
                 if *fatal {
@@ -272,7 +278,13 @@ impl<'a> Door<'a> {
 }
 
 /// Said of one that is called as a pair and has not its key.
-fn unproved(name: &str, address: SocketAddr, dialled: bool) -> String {
+fn unproved(name: &str, address: SocketAddr, (dialled, key_typed): (bool, bool)) -> String {
+    if dialled && key_typed {
+        return format!(
+            "{address} calls itself {name}, as a machine that was paired with, and was asked for the key that was typed: without --key it \
+             is asked to prove that it is that one"
+        );
+    }
     if dialled {
         return format!(
             "{address} calls itself {name}, as a machine that was paired with, and was not asked to prove it: dial it by that name, or pair \
@@ -281,7 +293,7 @@ fn unproved(name: &str, address: SocketAddr, dialled: bool) -> String {
     }
     format!(
         "SOMEBODY AT {address} CALLS ITSELF {name}, as a machine that was paired with, AND HAS NOT ITS KEY: if it is that one, pair with it \
-         again; --only-paired lets in nobody like this"
+         again, by --pair on both sides; --only-paired lets in nobody like this"
     )
 }
 

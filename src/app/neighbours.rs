@@ -187,7 +187,7 @@ impl Neighbours {
         let shared = known().any(|other| other.id != neighbour.id && other.instance.eq_ignore_ascii_case(&neighbour.instance));
         let name = Some(&neighbour.instance).filter(|name| can_be_typed(name) && !shared);
         let host = name.map(|name| with_port(name, port(neighbour))).or_else(|| neighbour.places.first().map(typed))?;
-        Some(format!("{} --host {host}", self.program))
+        Some(format!("{} --host {}", self.program, quoted(&host)))
     }
 
     /// Its name, and what it has.
@@ -314,17 +314,29 @@ fn found_as(program: &str, name: &str, port: u16) {
     };
     match can_be_typed(name) {
         true => {
-            tracing::info!("on this network {others} it as {name}: {} --host {}", awaited::other(program), with_port(name, port))
+            let host = quoted(&with_port(name, port));
+            tracing::info!("on this network {others} it as {name}: {} --host {host}", awaited::other(program))
         }
         false => tracing::info!("on this network {others} it as {name}"),
     }
 }
 
-/// Whether `--host` takes it for a name on this network.
+/// Whether `--host` takes it for a name on this network, and a shell, in quotes, for nothing else.
 fn can_be_typed(name: &str) -> bool {
-    let plain = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_');
-    let numeral = name.chars().all(|letter| letter.is_ascii_digit());
-    !name.starts_with('-') && !numeral && name.chars().all(plain) && !name.eq_ignore_ascii_case("localhost")
+    let plain = |letter: char| is_bare(letter) || matches!(letter, ' ' | '(' | ')' | '\'' | '&' | '+');
+    let numeral = !name.chars().any(|letter| letter.is_alphanumeric() && !letter.is_ascii_digit());
+    let trimmed = name.trim() == name;
+    trimmed && !name.starts_with('-') && !numeral && name.chars().all(plain) && !name.eq_ignore_ascii_case("localhost")
+}
+
+fn is_bare(letter: char) -> bool {
+    letter.is_alphanumeric() || matches!(letter, '-' | '_')
+}
+
+/// A host as a shell takes it.
+fn quoted(host: &str) -> String {
+    let bare = |letter: char| is_bare(letter) || matches!(letter, '.' | ':' | '[' | ']' | '%');
+    if host.chars().all(bare) { host.to_string() } else { format!("\"{host}\"") }
 }
 
 #[cfg(test)]
@@ -381,16 +393,19 @@ mod tests {
         let spaced = Neighbour { keyed: true, places, ..named("Living room", 7) };
         assert_eq!(
             hears(&mut known, &[named("kitchen", 1), spaced.clone()]),
-            ["on this network: Living room (pictures and sound, wants a key): recv --host [fd00::7]:7"]
+            ["on this network: Living room (pictures and sound, wants a key): recv --host \"Living room:7\""]
         );
         let mut by_digit = Neighbours { typed: true, ..listing("--key a-long-key-of-ours") };
         assert_eq!(
             hears(&mut by_digit, &[spaced]),
-            ["on this network: Living room (pictures and sound, with a key): 1 and Enter, or recv --host [fd00::7]:7"]
+            ["on this network: Living room (pictures and sound, with a key): 1 and Enter, or recv --host \"Living room:7\""]
         );
         let local = std::net::SocketAddrV6::new("fe80::7".parse().expect("an address"), 9688, 0, 3).into();
         assert_eq!(typed(&local), "[fe80::7%3]:9688");
-        assert!(["12", "localhost", "v1.2", "-x", "two words"].iter().all(|name| !can_be_typed(name)) && can_be_typed("Küche_2"));
+        assert!(
+            ["12", "localhost", "v1.2", "-x", " room", "(2)", "a$(b) c", "a\"b", "a!b"].iter().all(|name| !can_be_typed(name))
+        );
+        assert!(["Küche_2", "Living room", "kitchen (2)", "Anna's"].iter().all(|name| can_be_typed(name)));
     }
 
     #[test]

@@ -93,8 +93,9 @@ impl Pairs {
             Some(Pairing::With(code)) => Some(code.clone()),
             _ => None,
         };
-        // Where a code is typed a new key is wanted.
-        let hosts = common.rendezvous.dial.iter().enumerate().filter(|_| typed.is_none());
+        // Where a code is typed a new key is wanted, and where a key is, that one.
+        let kept = typed.is_none() && !common.key_typed;
+        let hosts = common.rendezvous.dial.iter().enumerate().filter(|_| kept);
         let hosts = hosts.filter_map(|(place, host)| Some((HostId(place), self.of_host(host)?.clone()))).collect();
         let pairs = self.known().map(|known| known.pair.clone()).collect();
         let invites = common.rendezvous.wait.is_some() && common.pairing == Some(Pairing::Invite);
@@ -107,10 +108,12 @@ impl Pairs {
             return Ok(());
         }
         if let Some(host) = common.rendezvous.dial.iter().find(|host| self.of_host(host).is_none()) {
-            return Err(format!("{host} was never paired with: add --pair, or leave out --only-paired"));
+            return Err(format!(
+                "{host} was never paired with: pair the two once, by --pair on both sides, or leave out --only-paired"
+            ));
         }
         match self.is_empty() {
-            true => Err("no machine was paired with, so nobody could come in: add --pair, or leave out --only-paired".into()),
+            true => Err("no machine was paired with, so nobody could come in: pair with one, by --pair on both sides, or leave out --only-paired".into()),
             false => Ok(()),
         }
     }
@@ -284,6 +287,8 @@ mod tests {
         assert_eq!(kept.of_host(&host("ann")), Some(&pair("laptop", 3)));
         assert_eq!(kept.of_host(&host("bob")), Some(&pair("laptop", 2)));
         assert_eq!(kept.names().len(), 2);
+        let hosts = |flags: &str| kept.keys(&common(flags)).hosts.len();
+        assert_eq!((hosts("--host ann"), hosts("--host ann --key typed-for-this-run")), (1, 0), "who types a key means it");
         assert_eq!(kept.forget("bob").unwrap(), 1);
         assert_eq!(kept.forget("Laptop").unwrap(), 1);
         assert_eq!((kept.forget("laptop").unwrap(), kept.is_empty()), (0, true));

@@ -17,12 +17,17 @@ pub fn key() -> String {
     bytes.chunks(2).map(word).collect::<Vec<_>>().join("-")
 }
 
+/// Whether it is a word of the list, in whatever letters.
+pub fn is_word(text: &str) -> bool {
+    Language::English.find_word(&text.to_lowercase()).is_some()
+}
+
 /// What was typed, as [`key`] would have written it, where it is such a key said with other letters or spaces; else as it is.
 /// Where one of seven words is on no list its place is told, and not the word: it is part of a key.
 pub fn normal(typed: &str) -> Result<Option<String>, String> {
     let words: Vec<String> =
         typed.split(|c: char| c.is_whitespace() || c == '-').filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
-    let is_strange = |(_, word): &(usize, &String)| Language::English.find_word(word).is_none();
+    let is_strange = |(_, word): &(usize, &String)| !is_word(word);
     let strange: Vec<usize> = (1..).zip(&words).filter(is_strange).map(|(place, _)| place).collect();
     match (words.len(), &strange[..]) {
         (WORDS, []) => Ok(Some(words.join("-"))),

@@ -190,8 +190,10 @@ where
         for _ in 0..ACCEPTS {
             let now = Instant::now();
             let Some((socket, from)) = self.listener.as_mut().and_then(|listener| listener.accept(now)) else { return };
+            // The kernel gives both ends one address where a machine dials itself, and takes no such packet from a network.
+            let own = socket.local_addr().is_ok_and(|to| toward_core(to).ip() == from.ip());
             if let Some(id) = self.connections.admit(socket) {
-                self.core.handle_accepted(now, id, from);
+                self.core.handle_accepted(now, id, from, own);
                 self.drain();
                 // Who wants to be let in has spoken already, and is known by it from those who only knock, before the next one
                 // is.

@@ -40,6 +40,7 @@ use discovery::{Directory, Id};
 use eyeline_proto::session::{Core, HostId};
 use eyeline_proto::wire::text::printable;
 use inbox::Inbox;
+pub use resolve::may_be_neighbour;
 use stats::Stats;
 pub use stats::Traffic;
 

@@ -48,10 +48,17 @@ fn by_announcement(host: &Host, directory: &Directory) -> Answer {
     })
 }
 
-/// Whether somebody on this network may be called so: a name without a dot, or one of multicast DNS.
-fn may_be_neighbour(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    name != "localhost" && !name.strip_suffix(".local").unwrap_or(&name).contains('.')
+/// Whether somebody on this network may be called so: a name without a dot, or one of multicast DNS, or none that name servers
+/// take.
+pub fn may_be_neighbour(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let is_one = lower != "localhost" && !lower.strip_suffix(".local").unwrap_or(&lower).contains('.');
+    name.parse::<IpAddr>().is_err() && is_one || is_of_people(name)
+}
+
+/// "Living room", "kitchen (2)": no name server knows a name with such letters, and none is asked.
+fn is_of_people(name: &str) -> bool {
+    name.chars().any(|letter| !letter.is_alphanumeric() && !matches!(letter, '-' | '.' | '_' | ':' | '%'))
 }
 
 /// Name servers first, and behind their addresses the one who is called so on this network, for it may wait on another port than
@@ -59,6 +66,10 @@ fn may_be_neighbour(name: &str) -> bool {
 /// before. It is asked meanwhile.
 fn by_name(host: &Host, directory: &Directory) -> Answer {
     directory.expect(host);
+    if is_of_people(&host.name) {
+        let why = "nobody of that name answers on this network";
+        return on_network(host, directory.find(host)).unwrap_or_else(|| Err(nowhere(host, why)));
+    }
     let (tell, told) = mpsc::channel();
     let (name, port) = (host.name.clone(), host.port);
     let servers = thread::Builder::new().name("resolve".into()).spawn(move || {
@@ -207,8 +218,9 @@ mod tests {
         assert_eq!(beside(vec![known], vec![vec![known, other]]), [known, other]);
         assert_eq!(beside(vec![known], vec![vec![other], vec![third]]), [known]);
         assert_eq!(beside(vec![known], Vec::new()), [known]);
-        let names = ["kitchen", "kitchen.local", "localhost", "LocalHost", "kitchen.lan"];
-        assert_eq!(names.map(may_be_neighbour), [true, true, false, false, false]);
+        let names = ["kitchen", "kitchen.local", "localhost", "LocalHost", "kitchen.lan", "::1", "fe80::1%eth0"];
+        assert_eq!(names.map(may_be_neighbour), [true, true, false, false, false, false, false]);
+        assert!(["Living room", "kitchen (2)", "St. John"].iter().all(|name| may_be_neighbour(name) && is_of_people(name)));
     }
 
     #[test]

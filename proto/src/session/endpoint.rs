@@ -196,7 +196,7 @@ impl Endpoint {
         self.notices.pop_front()
     }
 
-    pub fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr) {
+    pub fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr, own: bool) {
         match admission::room(&self.links, from.ip()) {
             Room::Free => {}
             Room::InPlaceOf(evicted) => {
@@ -210,7 +210,9 @@ impl Endpoint {
             }
         }
         let Some(id) = self.add(now, None, socket, from) else { return };
-        if !self.keys.has_any() && !is_private(from.ip()) {
+        let near = own || is_private(from.ip());
+        self.links.get_mut(&id).into_iter().for_each(|link| link.near = near);
+        if !self.keys.has_any() && !near {
             self.fail(now, id, Fault::TurnedAway(Refusal::Address, KEYLESS.to_string()));
         } else if let Some(limit) = places::none(now, &self.links, from.ip(), !self.keys.lets_in_unknown()) {
             self.fail(now, id, Fault::TurnedAway(Refusal::Full, limit.to_string()));

@@ -3,7 +3,6 @@
 //!
 //! Holds one connection's state and no bytes: those that came are lent to it, and those to be written are handed back.
 
-use super::addresses::is_private;
 use super::fault::Fault;
 use super::keyring::{Dial, Keyring, Proof};
 use super::unreachable::Unreachable;
@@ -85,13 +84,19 @@ impl State {
         if self.held_until().is_some() { MAX_OPENING } else { usize::MAX }
     }
 
-    /// One step on with the bytes that came from `remote`; those that it takes are removed.
-    pub fn step(self, now: Instant, remote: SocketAddr, keys: &mut Keyring, inbox: &mut Vec<u8>) -> Result<Step, Fault> {
+    /// One step on with the bytes that came from `remote`, which needs no key where it is `near`; those that it takes are removed.
+    pub fn step(
+        self,
+        now: Instant,
+        (remote, near): (SocketAddr, bool),
+        keys: &mut Keyring,
+        inbox: &mut Vec<u8>,
+    ) -> Result<Step, Fault> {
         match self {
             State::Held(until) if now < until => Ok(Step::Hungry(self)),
             State::Held(_) | State::Listening => {
                 let Some((opening, head, body)) = take_opening(inbox)? else { return Ok(Step::Hungry(State::Listening)) };
-                if opening.pairs { pair(now, keys, &body) } else { answer(remote, keys, opening, &head, &body) }
+                if opening.pairs { pair(now, keys, &body) } else { answer(near, keys, opening, &head, &body) }
             }
             State::Expecting(psk) => {
                 let Some((_, head, body)) = take_opening(inbox)? else { return Ok(Step::Hungry(State::Expecting(psk))) };
@@ -157,35 +162,48 @@ fn take_opening(inbox: &mut Vec<u8>) -> Result<Option<Opened>, Fault> {
 }
 
 /// The listener's step where the dialler has a key, or none.
-fn answer(remote: SocketAddr, keys: &Keyring, opening: Opening, head: &[u8], body: &[u8]) -> Result<Step, Fault> {
+fn answer(near: bool, keys: &Keyring, opening: Opening, head: &[u8], body: &[u8]) -> Result<Step, Fault> {
     if !opening.keyed {
         if !keys.lets_in_unknown() {
-            let sentence =
-                "the waiting side wants a key: start the dialling side with the same --key, or pair the two with --pair";
-            return Err(turned_away(Refusal::KeyMissing, sentence));
+            return Err(turned_away(Refusal::KeyMissing, &unlike(keys, false)));
         }
-        if !is_private(remote.ip()) {
+        if !near {
             return Err(turned_away(Refusal::Address, KEYLESS));
         }
         let handshake = Handshake::new(Side::Listener, None, head).map_err(broken)?;
         return shake(handshake, body, Proof::Nothing);
     }
-    let mut wrong = Fault::TurnedAway(
-        Refusal::KeyMissing,
-        "the dialling side has a key and the waiting side has none: start both with the same --key".to_string(),
-    );
+    let mut refusal = Refusal::KeyMissing;
     for (key, proof) in keys.candidates() {
         let handshake = Handshake::new(Side::Listener, Some(key), head).map_err(broken)?;
         match shake(handshake, body, proof) {
-            Err(fault @ Fault::TurnedAway(Refusal::KeyWrong, _)) => wrong = fault,
+            Err(Fault::TurnedAway(Refusal::KeyWrong, _)) => refusal = Refusal::KeyWrong,
             outcome => return outcome,
         }
     }
-    Err(wrong)
+    Err(turned_away(refusal, &unlike(keys, true)))
 }
 
+/// What a dialler is told that has none of our keys; `keyed`: it has another. A key that nobody has is no advice.
+fn unlike(keys: &Keyring, keyed: bool) -> String {
+    let (what, cure) = match (keyed, keys.has_shared()) {
+        (false, true) => ("the waiting side wants a key", "start the dialling side with the same --key"),
+        (false, false) => return format!("the waiting side lets in only machines that it was paired with: {PAIR}"),
+        (true, true) => return crypto::Error::KeysDiffer.to_string(),
+        (true, false) if keys.candidates().next().is_none() => {
+            ("the dialling side has a key and the waiting side has none", "start both with the same --key")
+        }
+        (true, false) => ("the dialling side has a key that the waiting side does not know", "start both with the same --key"),
+    };
+    format!("{what}: {cure}; or {PAIR}")
+}
+
+/// What makes two machines know each other.
+const PAIR: &str = "pair the two: start the waiting side with --pair, then the dialling side with --pair, and type there the code that the first shows";
+
 /// What is told to those who have no key where one is needed.
-pub const KEYLESS: &str = "without a key only private addresses are let in: start both sides with the same --key";
+pub const KEYLESS: &str =
+    "without a key only private addresses are let in: start both sides with the same --key, or pair them with --pair";
 
 /// The listener's step where the dialler has a code.
 fn pair(now: Instant, keys: &mut Keyring, message: &[u8]) -> Result<Step, Fault> {

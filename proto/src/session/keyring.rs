@@ -157,6 +157,11 @@ impl Keyring {
         self.shared.is_some() || !self.keys.pairs.is_empty() || self.open.is_some()
     }
 
+    /// Whether there is one that is not of a pair.
+    pub fn has_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// The keys that a dialler may have, each with what it proves.
     pub fn candidates(&self) -> impl Iterator<Item = (&Psk, Proof)> {
         let shared = self.shared.iter().map(|key| (key, Proof::Shared));

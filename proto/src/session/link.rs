@@ -127,6 +127,8 @@ pub struct Link {
     pub liveness: Liveness,
     /// The address TCP reached, or was reached from.
     pub remote: SocketAddr,
+    /// It comes from a private network, or from this very machine: it needs no key where there is none.
+    pub near: bool,
     pub side: Side,
     /// When it began.
     pub began: Instant,
@@ -202,6 +204,7 @@ impl Link {
         Link {
             liveness: Liveness::new(now, socket),
             remote,
+            near: false,
             side,
             began: now,
             writable: true,
@@ -262,7 +265,7 @@ impl Link {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let (stage, done) = match stage {
-                Stage::Handshake(state) => match state.step(now, self.remote, keys, &mut self.inbox)? {
+                Stage::Handshake(state) => match state.step(now, (self.remote, self.near), keys, &mut self.inbox)? {
                     Step::Hungry(state) => (Stage::Handshake(state), Some(Advance::Hungry)),
                     Step::Said(state, bytes) => {
                         self.spent |= self.side == Side::Dialler;

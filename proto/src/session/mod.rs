@@ -102,8 +102,8 @@ pub trait Core {
     fn handle_datagram(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8]);
     /// A datagram of this length could not be sent to this address: the interface, or the path as far as it is known, takes less.
     fn handle_too_long(&mut self, now: Instant, to: SocketAddr, len: usize);
-    /// Somebody connected to our TCP port.
-    fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr);
+    /// Somebody connected to our TCP port; `own`: from this very machine.
+    fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr, own: bool);
     /// How an [`Output::Dial`] ended: the connection and the address it reached, or why not.
     fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(SocketId, SocketAddr), DialError>);
     /// Bytes came over a TCP connection.

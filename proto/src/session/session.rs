@@ -438,9 +438,9 @@ impl Core for Session {
         self.endpoint.handle_too_long(now, to, len);
     }
 
-    fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr) {
+    fn handle_accepted(&mut self, now: Instant, socket: SocketId, from: SocketAddr, own: bool) {
         self.wakes(now);
-        self.endpoint.handle_accepted(now, socket, from);
+        self.endpoint.handle_accepted(now, socket, from, own);
     }
 
     fn handle_dialled(&mut self, now: Instant, host: HostId, outcome: Result<(SocketId, SocketAddr), DialError>) {

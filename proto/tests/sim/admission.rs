@@ -22,7 +22,7 @@ fn half_open_connections_are_bounded_and_the_oldest_give_way() {
     let mut closed = Vec::new();
     for socket in 0..40u64 {
         let now = start + ms(socket);
-        session.handle_accepted(now, SocketId(socket), private((socket % 10) as u8, 40_000 + socket as u16));
+        session.handle_accepted(now, SocketId(socket), private((socket % 10) as u8, 40_000 + socket as u16), false);
         closed.extend(drain(&mut session, now).closed);
     }
     let oldest: Vec<_> = (0..40 - MAX_HANDSHAKES as u64).map(SocketId).collect();
@@ -37,11 +37,11 @@ fn half_open_connections_are_bounded_and_the_oldest_give_way() {
 fn one_address_has_few_half_open_connections_and_takes_no_place_of_others() {
     let start = Base::new().instant(0);
     let mut session = sender(start, 0, None);
-    session.handle_accepted(start, SocketId(100), private(200, 1));
+    session.handle_accepted(start, SocketId(100), private(200, 1), false);
     let mut closed = Vec::new();
     for socket in 0..10u64 {
         let now = start + ms(socket + 1);
-        session.handle_accepted(now, SocketId(socket), private(7, 40_000 + socket as u16));
+        session.handle_accepted(now, SocketId(socket), private(7, 40_000 + socket as u16), false);
         closed.extend(drain(&mut session, now).closed);
     }
     assert_eq!(
@@ -58,7 +58,7 @@ fn who_promises_more_than_a_handshake_has_is_closed_at_once() {
     let now = Base::new().instant(0);
     for len in [MAX_BODY as u16 + 1, u16::MAX] {
         let mut session = sender(now, 0, None);
-        session.handle_accepted(now, SocketId(1), private(1, 50_000));
+        session.handle_accepted(now, SocketId(1), private(1, 50_000), false);
         session.handle_bytes(now, SocketId(1), &Opening::new(false, len).encode());
         let did = drain(&mut session, now);
         assert_eq!((did.closed, did.written), (vec![SocketId(1)], vec![]), "{len} bytes");
@@ -66,11 +66,11 @@ fn who_promises_more_than_a_handshake_has_is_closed_at_once() {
 }
 
 #[test]
-fn without_a_key_a_public_address_is_told_to_use_one() {
+fn without_a_key_a_public_address_is_told_to_use_one_unless_it_is_this_machines_own() {
     let start = Base::new().instant(0);
     let public = SocketAddr::from(([203, 0, 113, 9], 555));
     let mut open = sender(start, 0, None);
-    open.handle_accepted(start, SocketId(1), public);
+    open.handle_accepted(start, SocketId(1), public, false);
     let drained = drain(&mut open, start);
     assert_eq!(drained.closed, [SocketId(1)]);
     let (answer, sentence) = answer(&drained.written[0].1);
@@ -78,9 +78,17 @@ fn without_a_key_a_public_address_is_told_to_use_one() {
     assert!(sentence.contains("--key"), "{sentence}");
     assert!(matches!(&drained.events[..], [Event::TurnedAway(from, _)] if *from == public));
 
+    let mut own = sender(start, 0, None);
+    own.handle_accepted(start, SocketId(1), public, true);
+    let opening = [&Opening::new(false, 32).encode()[..], &[9; 32]].concat();
+    own.handle_bytes(start, SocketId(1), &opening);
+    let drained = drain(&mut own, start);
+    assert!(drained.closed.is_empty(), "this machine's own address is let in");
+    assert_eq!(super::by_hand::answer(&drained.written[0].1).0.refusal, None);
+
     let key = Psk::derive("k").expect("a key");
     let mut keyed = sender(start, 0, Some(&key));
-    keyed.handle_accepted(start, SocketId(1), public);
+    keyed.handle_accepted(start, SocketId(1), public, false);
     assert_eq!(drain(&mut keyed, start).closed, [], "with a key everybody may try");
 }
 
@@ -185,7 +193,7 @@ fn eyeline_0_1_is_told_apart_and_told_what_to_do() {
     let now = Base::new().instant(0);
     for flags in [0, 1, 2, 3] {
         let mut session = sender(now, 0, None);
-        session.handle_accepted(now, SocketId(5), private(3, 3));
+        session.handle_accepted(now, SocketId(5), private(3, 3), false);
         let opening = [&b"EYEL\x01"[..], &[flags], b"\x00\x20", &[7; 32]].concat();
         session.handle_bytes(now, SocketId(5), &opening);
         let drained = drain(&mut session, now);
@@ -229,7 +237,7 @@ fn what_is_not_this_version_of_eyeline_is_told_so() {
         (garbled, None, ""),
     ] {
         let mut session = sender(now, 0, None);
-        session.handle_accepted(now, SocketId(5), private(3, 3));
+        session.handle_accepted(now, SocketId(5), private(3, 3), false);
         session.handle_bytes(now, SocketId(5), &bytes);
         let drained = drain(&mut session, now);
         assert_eq!(drained.closed, [SocketId(5)], "{words}");

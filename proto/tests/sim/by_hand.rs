@@ -86,7 +86,7 @@ pub(super) fn connect<D: Core, W: Core>(
     (ours, theirs): (SocketId, SocketId),
 ) -> (Vec<D::Event>, Vec<W::Event>) {
     dialler.handle_dialled(now, HostId(0), Ok((ours, private(1, 9688))));
-    waiter.handle_accepted(now, theirs, private(2, 40_000));
+    waiter.handle_accepted(now, theirs, private(2, 40_000), false);
     exchange(dialler, waiter, now, (ours, theirs))
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 fn knocks(session: &mut Session, now: Instant, socket: SocketId, from: SocketAddr, key: &Psk) {
     let opening = Opening::new(true, 48).encode();
     let mut handshake = Handshake::new(Side::Dialler, Some(key), &opening).expect("starts");
-    session.handle_accepted(now, socket, from);
+    session.handle_accepted(now, socket, from, false);
     session.handle_bytes(now, socket, &[&opening[..], &handshake.write().expect("writes")].concat());
 }
 

@@ -173,6 +173,26 @@ fn who_is_called_as_a_pair_and_does_not_prove_it_is_said_to_be_so() {
     assert!(!meets(&to_kitchen) && refusal(&to_desk).is_some_and(|(sentence, _)| sentence.contains("--pair")));
 }
 
+/// A key that nobody has is no advice: where there are pairs alone it is said how the waiting side is made to pair.
+#[test]
+fn who_was_forgotten_or_never_paired_is_told_to_start_the_waiting_side_with_pair_too() {
+    let now = Base::new().instant(0);
+    let pair = |name: &str, byte| Pair { name: name.into(), key: Psk::from_bytes([byte; 32]) };
+    let only = || Keys { pairs: vec![pair("lab", 7)], pairs_only: true, ..Keys::default() };
+    let desk = || Keys { hosts: BTreeMap::from([(HostId(0), pair("kitchen", 1))]), ..Keys::default() };
+    for (waits, dials, words, keys) in [
+        (only(), Keys::default(), "lets in only machines that it was paired with", false),
+        (only(), desk(), "has a key that the waiting side does not know", true),
+        (Keys::default(), desk(), "has a key and the waiting side has none", true),
+    ] {
+        let (to_dialler, to_waiter) = meet(&mut dialling(now, dials), &mut waiting(now, waits), now);
+        let (told, _) = refusal(&to_dialler).expect("it is told");
+        assert!(told.contains(words) && told.contains("start the waiting side with --pair"), "{told}");
+        assert_eq!(told.contains("--key"), keys, "{told}");
+        assert!(matches!(&to_waiter[..], [Event::TurnedAway(_, sentence)] if told.ends_with(sentence)), "{to_waiter:?}");
+    }
+}
+
 #[test]
 fn a_host_that_has_another_key_than_it_was_paired_with_is_never_met_and_dialled_on() {
     let now = Base::new().instant(0);
@@ -205,7 +225,7 @@ fn whatever_follows_a_pairing_message_lets_nobody_in() {
         [&again[..], &[7; 600]].concat(),
     ] {
         let (mut kitchen, _) = invited(now);
-        kitchen.handle_accepted(now, SocketId(5), public);
+        kitchen.handle_accepted(now, SocketId(5), public, false);
         for byte in bytes.chunks(7) {
             kitchen.handle_bytes(now, SocketId(5), byte);
         }
@@ -215,7 +235,7 @@ fn whatever_follows_a_pairing_message_lets_nobody_in() {
     }
     // From a public address, too, who has no key is told so where others might have one.
     let (mut kitchen, _) = invited(now);
-    kitchen.handle_accepted(now, SocketId(5), public);
+    kitchen.handle_accepted(now, SocketId(5), public, false);
     kitchen.handle_bytes(now, SocketId(5), &plain);
     let (answer, _) = super::by_hand::answer(&drain(&mut kitchen, now).written[0].1);
     assert_eq!(answer.refusal, Some(Refusal::Address));

@@ -133,7 +133,7 @@ impl Program for Party {
     }
 
     fn handle_accepted(&mut self, at: Moment, socket: SocketId, from: SocketAddr) {
-        self.session.handle_accepted(at.local, socket, from);
+        self.session.handle_accepted(at.local, socket, from, false);
     }
 
     fn handle_dialled(&mut self, at: Moment, host: HostId, outcome: Result<(SocketId, SocketAddr), DialError>) {

@@ -46,7 +46,7 @@ impl Raw {
         let len = if psk.is_some() { 48 } else { 32 };
         let opening = Opening::new(psk.is_some(), len).encode();
         let mut handshake = Handshake::new(Side::Dialler, psk, &opening).expect("starts");
-        session.handle_accepted(now, socket, private(host, 50_000));
+        session.handle_accepted(now, socket, private(host, 50_000), false);
         session.handle_bytes(now, socket, &[&opening[..], &handshake.write().expect("writes")].concat());
         let accepted = drain(session, now);
         if accepted.closed.contains(&socket) {

@@ -200,7 +200,7 @@ impl Stranger {
         let now = victim.now;
         let opening = Opening::new(false, 32).encode();
         let mut handshake = Handshake::new(Side::Dialler, None, &opening).expect("starts");
-        victim.session.handle_accepted(now, socket, private(host, 50_000));
+        victim.session.handle_accepted(now, socket, private(host, 50_000), false);
         victim.session.handle_bytes(now, socket, &[&opening[..], &handshake.write().expect("writes")].concat());
         let came = victim.drain();
         let (answer, body) = came.split_first_chunk::<8>().expect("an answer");

@@ -91,7 +91,7 @@ fn recorded(session: &mut Session, key: &Psk, now: std::time::Instant) -> Record
     let mut dialler = receiver(now, 1, Some(key));
     drain(&mut dialler, now);
     dialler.handle_dialled(now, HostId(0), Ok((SocketId(1), private(1, 9688))));
-    session.handle_accepted(now, SocketId(1), private(2, 40_000));
+    session.handle_accepted(now, SocketId(1), private(2, 40_000), false);
     let mut recording = Recording { written: Vec::new(), datagrams: Vec::new() };
     let mut answered = false;
     for _ in 0..10 {
@@ -128,7 +128,7 @@ fn a_recorded_keyed_session_opens_nothing_when_it_is_said_again() {
     let recording = recorded(&mut same, &key, now);
     for (mut session, host) in [(same, 2), (sender(now, 0, Some(&key)), 2), (sender(now, 0, Some(&key)), 66)] {
         let (socket, from) = (SocketId(7), private(host, 9688));
-        session.handle_accepted(now, socket, private(host, 40_001));
+        session.handle_accepted(now, socket, private(host, 40_001), false);
         let (mut closed, mut events) = (Vec::new(), Vec::new());
         for bytes in &recording.written {
             session.handle_bytes(now, socket, bytes);

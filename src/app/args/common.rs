@@ -80,6 +80,8 @@ pub struct Common {
     pub ticker: ticker::Style,
     /// What both sides must have, if there is a key. The passphrase it was made of is not kept.
     pub key: Option<Psk>,
+    /// It was typed on the command line: it goes before the key of a machine that was paired with.
+    pub key_typed: bool,
     /// Whether another machine is to be paired with.
     pub pairing: Option<Pairing>,
     /// `--only-paired`: nobody else is let in.
@@ -291,6 +293,8 @@ impl CommonFlags {
         let rendezvous = Rendezvous { wait, dial };
         let pairing = self.pair.as_deref().map(|typed| pairing(typed, &rendezvous)).transpose()?;
         // At last: what is wrong with other flags is told without it, and a key file may be a pipe, which is read once.
+        let of_config = |flag: &str| env.of_config.iter().any(|said| said == flag);
+        let key_typed = self.key.is_some() || self.key_file.is_some() && !of_config("key-file");
         let (flag, file, variable) = (self.key.as_deref(), self.key_file.as_deref(), env.key.as_deref());
         let (config, credentials) = (env.config_key.as_ref(), env.credentials.as_deref());
         let from = key::Sources { flag, file, variable, config, credentials };
@@ -319,6 +323,7 @@ impl CommonFlags {
             metrics,
             ticker,
             key,
+            key_typed,
             pairing,
             only_paired,
             log,

@@ -296,8 +296,10 @@ pub(super) fn host(text: &str) -> Result<HostText, String> {
     if !name.is_empty() && name.chars().all(|c| c.is_ascii_digit()) {
         return Err(format!("{name} is a number: write HOST:{name} where it is a port, or give it as --port {name}"));
     }
-    let plausible = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_');
-    if name.is_empty() || name.starts_with('-') || name.len() > 253 || !name.chars().all(plausible) {
+    // The others are what people call a machine on their network, like "Living room", or what it is called as the second: "lab (2)".
+    let plausible = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ' ' | '(' | ')' | '\'' | '&' | '+');
+    let name = name.trim();
+    if !name.chars().any(char::is_alphanumeric) || name.starts_with('-') || name.len() > 253 || !name.chars().all(plausible) {
         return Err("write a name or an address, like camera.local, 192.168.1.20 or [::1]:9688".into());
     }
     Ok(HostText { name: name.into(), port })
@@ -431,6 +433,8 @@ mod tests {
             ("[::1]:9688", of("::1", Some(9688))),
             ("[fe80::1%eth0]:7", of("fe80::1%eth0", Some(7))),
             ("[2001:db8::7]", of("2001:db8::7", None)),
+            ("Living room", of("Living room", None)),
+            ("kitchen (2):7", of("kitchen (2)", Some(7))),
         ] {
             assert_eq!(host(text), wanted, "{text}");
         }
@@ -444,7 +448,8 @@ mod tests {
             "name:0",
             "name:65536",
             "udp://x",
-            "two words",
+            "( )",
+            "a,b",
             "-x",
             "9688",
         ] {

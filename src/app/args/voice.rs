@@ -16,15 +16,17 @@ enum Switch {
 
 #[derive(clap::Args, Debug)]
 pub(super) struct VoiceFlags {
-    /// Take what the speaker plays out of what the microphone hears: `on`, `off`, or `auto`, unless that is --mic speakers
+    /// Take what your speaker plays out of what your microphone hears, so that the others do not hear themselves: `on`, `off`, or
+    /// `auto`, which is on unless --mic speakers is sent
     #[arg(long, value_name = "WAY", value_parser = echo, default_value = "auto", help_heading = "Sound")]
     echo: Switch,
 
-    /// Make a fan or a street quieter: `on`, `off`, or `auto`, unless what is heard is --mic speakers
+    /// Make noise that goes on evenly, like a fan or a street, quieter than your voice: `on`, `off`, or `auto`, which is on unless
+    /// --mic speakers is sent
     #[arg(long, value_name = "WAY", value_parser = noise, default_value = "auto", help_heading = "Sound")]
     noise_suppression: Switch,
 
-    /// Raise who is too low, as long as no echo is raised with him
+    /// Make your voice louder where your microphone takes it in too low: `auto`, or `off` to send it as loud as it is
     #[arg(long, value_name = "auto|off", value_parser = gain, default_value = "auto", help_heading = "Sound")]
     gain: Switch,
 }

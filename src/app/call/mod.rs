@@ -260,11 +260,10 @@ impl Call<'_> {
 
     /// An answer to who calls, or words to all.
     fn typed(&mut self, line: String, run: &Run<'_>) {
-        match line.as_str() {
-            "y" | "Y" if self.ring.is_on() => self.ring.answer(true, &run.net),
-            "n" | "N" if self.ring.is_on() => self.ring.answer(false, &run.net),
-            _ if self.chats => self.say(line, run),
-            _ => tracing::info!("y lets in who calls, n does not; --chat says lines to all"),
+        match ring::answer(&line).filter(|_| self.ring.is_on()) {
+            Some(taken) => self.ring.answer(taken, &run.net),
+            None if self.chats => self.say(line, run),
+            None => tracing::info!("y lets in who calls, n does not; --chat says lines to all"),
         }
     }
 

@@ -16,11 +16,21 @@ use std::time::{Duration, Instant};
 struct Caller {
     call: LinkId,
     name: String,
-    answered: bool,
+    /// Whether he is let in, once that was said.
+    answer: Option<bool>,
 }
 
 /// A key that was meant for the one before answers nobody else.
 const SETTLES: Duration = Duration::from_millis(700);
+
+/// What somebody typed, where it is an answer.
+pub fn answer(line: &str) -> Option<bool> {
+    match line.trim().to_lowercase().as_str() {
+        "y" | "yes" => Some(true),
+        "n" | "no" => Some(false),
+        _ => None,
+    }
+}
 
 /// All of them, the first first. As many as strangers have places.
 #[derive(Default)]
@@ -40,15 +50,18 @@ impl Ring {
             // Nobody was meant before.
             self.since = None;
         }
-        self.callers.push(Caller { call, name, answered: false });
+        self.callers.push(Caller { call, name, answer: None });
     }
 
     /// One calls no more: he was answered, or hung up.
     pub fn ends(&mut self, call: LinkId, door: &mut Door<'_>) {
         let Some(place) = self.callers.iter().position(|caller| caller.call == call) else { return };
-        let Caller { name, answered, .. } = self.callers.remove(place);
-        if !answered {
-            door.says(&format!("{name} calls no more"));
+        let Caller { name, answer, .. } = self.callers.remove(place);
+        match answer {
+            None => _ = door.says(&format!("{name} calls no more")),
+            Some(false) => _ = door.says(&format!("declined {name}")),
+            // That he is here is said of him as of everybody.
+            Some(true) => {}
         }
         if let Some(next) = self.callers.first().filter(|_| place == 0) {
             self.since = Some(Instant::now());
@@ -64,11 +77,11 @@ impl Ring {
     /// The first is let in, or not; nothing where nobody calls.
     pub fn answer(&mut self, taken: bool, net: &net::Handle<Command>) {
         let settled = self.since.is_none_or(|since| since.elapsed() >= SETTLES);
-        let Some(caller) = self.callers.first_mut().filter(|caller| !caller.answered) else { return };
+        let Some(caller) = self.callers.first_mut().filter(|caller| caller.answer.is_none()) else { return };
         if !settled {
             return tracing::info!("who calls now is another than a moment ago: press it again");
         }
-        caller.answered = true;
+        caller.answer = Some(taken);
         net.command(Command::Answer { call: caller.call, taken });
     }
 
@@ -96,5 +109,17 @@ impl Ring {
         if let Some(tone) = &mut self.tone {
             tone.turn(now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yes_and_no_are_answers_in_whatever_letters_and_other_words_are_none() {
+        assert_eq!(["y", "Yes", " YES "].map(answer), [Some(true); 3]);
+        assert_eq!(["n", "No", "NO"].map(answer), [Some(false); 3]);
+        assert_eq!(["", "yes please", "nobody", "ja"].map(answer), [None; 4]);
     }
 }

@@ -55,7 +55,7 @@ impl Core for Small {
     fn handle_command(&mut self, _: Instant, (): ()) {}
     fn handle_datagram(&mut self, _: Instant, _: SocketAddr, _: &mut [u8]) {}
     fn handle_too_long(&mut self, _: Instant, _: SocketAddr, _: usize) {}
-    fn handle_accepted(&mut self, _: Instant, _: SocketId, _: SocketAddr) {}
+    fn handle_accepted(&mut self, _: Instant, _: SocketId, _: SocketAddr, _: bool) {}
     fn handle_dialled(&mut self, _: Instant, _: HostId, _: Result<(SocketId, SocketAddr), DialError>) {}
     fn handle_closed(&mut self, _: Instant, _: SocketId) {}
     fn handle_writable(&mut self, _: Instant, _: SocketId, _: bool) {}

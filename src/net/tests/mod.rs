@@ -98,7 +98,7 @@ impl Core for Toy {
         self.say(Heard::TooLong(to, len));
     }
 
-    fn handle_accepted(&mut self, _: Instant, id: SocketId, from: SocketAddr) {
+    fn handle_accepted(&mut self, _: Instant, id: SocketId, from: SocketAddr, _: bool) {
         self.say(Heard::Accepted(id, from));
     }
 
